@@ -1,0 +1,364 @@
+#include "data/json.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static rt_status check_tree(const cJSON *item, const char *name)
+{
+    for (const cJSON *c = item->child; c; c = c->next) {
+        if (cJSON_IsNumber(c) && !isfinite(c->valuedouble)) return rt_fail(RT_INPUT, "%s: a number is too large for a double", name);
+        if (cJSON_IsObject(item))
+            for (const cJSON *d = c->next; d; d = d->next)
+                if (strcmp(c->string, d->string) == 0) return rt_fail(RT_INPUT, "%s: key '%s' is given twice", name, c->string);
+        RT_TRY(check_tree(c, name));
+    }
+    return RT_OK;
+}
+
+/* cJSON_Minify removes comments and blanks but also line numbers, so comments are blanked here instead. */
+static void blank_comments(char *s)
+{
+    int text = 0;
+    for (char *p = s; *p; p++) {
+        if (text) {
+            if (*p == '\\' && p[1]) p++;
+            else if (*p == '"') text = 0;
+        } else if (*p == '"') text = 1;
+        else if (*p == '/' && p[1] == '/') while (*p && *p != '\n') *p++ = ' ';
+        else if (*p == '/' && p[1] == '*') {
+            while (*p && !(*p == '*' && p[1] == '/')) { if (*p != '\n') *p = ' '; p++; }
+            if (*p) { *p++ = ' '; *p = ' '; }
+        }
+        if (!*p) break;
+    }
+}
+
+rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char *name)
+{
+    *out = NULL;
+    if (length > RT_JSON_MAX_BYTES) return rt_fail(RT_INPUT, "%s: %zu bytes of JSON; at most %d are read", name, length, RT_JSON_MAX_BYTES);
+    if (memchr(text, 0, length)) return rt_fail(RT_INPUT, "%s: contains a zero byte, so it is no JSON text", name);
+    char *copy = malloc(length + 1);
+    if (!copy) return rt_fail(RT_RUN, "out of memory");
+    memcpy(copy, text, length);
+    copy[length] = 0;
+    blank_comments(copy);
+    const char *end = NULL;
+    cJSON *json = cJSON_ParseWithLengthOpts(copy, length + 1, &end, 1);
+    rt_status st = RT_OK;
+    if (!json) {
+        int line = 1, column = 1;
+        for (const char *p = copy; p < end && *p; p++) {
+            column = *p == '\n' ? 1 : column + 1;
+            line += *p == '\n';
+        }
+        st = rt_fail(RT_INPUT, "%s: not valid JSON at line %d, column %d", name, line, column);
+    } else st = check_tree(json, name);
+    free(copy);
+    if (st) cJSON_Delete(json); else *out = json;
+    return st;
+}
+
+rt_status rt_json_file(cJSON **out, const char *path)
+{
+    *out = NULL;
+    FILE *f = fopen(path, "rb");
+    if (!f) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
+    char *text = malloc(RT_JSON_MAX_BYTES + 2);
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    size_t n = 0;
+    if (!st) {
+        n = fread(text, 1, RT_JSON_MAX_BYTES + 1, f);
+        if (ferror(f)) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
+    }
+    fclose(f);
+    if (!st) st = rt_json_parse(out, text, n, path);
+    free(text);
+    return st;
+}
+
+rt_status rt_json_override(cJSON *root, const char *assignment)
+{
+    const char *eq = strchr(assignment, '=');
+    char key[128];
+    cJSON *at = root;
+    const char *p = assignment;
+    if (!eq || eq == assignment) return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
+    for (;;) {
+        const char *dot = memchr(p, '.', (size_t)(eq - p)), *stop = dot ? dot : eq;
+        size_t n = (size_t)(stop - p);
+        if (n == 0 || n >= sizeof key) return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
+        memcpy(key, p, n);
+        key[n] = 0;
+        if (!dot) break;
+        cJSON *next = cJSON_GetObjectItemCaseSensitive(at, key);
+        if (!next) next = cJSON_AddObjectToObject(at, key);
+        if (!cJSON_IsObject(next)) return rt_fail(RT_USAGE, "override '%s': '%s' is not an object", assignment, key);
+        at = next;
+        p = dot + 1;
+    }
+    cJSON *value = cJSON_Parse(eq + 1);
+    const char *rest = cJSON_GetErrorPtr();
+    (void)rest;
+    if (!value) value = cJSON_CreateString(eq + 1);
+    if (!value) return rt_fail(RT_RUN, "out of memory");
+    cJSON_DeleteItemFromObjectCaseSensitive(at, key);
+    if (!cJSON_AddItemToObject(at, key, value)) return rt_fail(RT_RUN, "out of memory");
+    return RT_OK;
+}
+
+rt_status rt_json_merge(cJSON *into, const cJSON *from)
+{
+    for (const cJSON *c = from->child; c; c = c->next) {
+        cJSON *mine = cJSON_GetObjectItemCaseSensitive(into, c->string);
+        if (mine && cJSON_IsObject(mine) && cJSON_IsObject(c)) {
+            RT_TRY(rt_json_merge(mine, c));
+            continue;
+        }
+        cJSON *copy = cJSON_Duplicate(c, 1);
+        if (!copy) return rt_fail(RT_RUN, "out of memory");
+        cJSON_DeleteItemFromObjectCaseSensitive(into, c->string);
+        cJSON_AddItemToObject(into, c->string, copy);
+    }
+    return RT_OK;
+}
+
+/* ---- reading ---- */
+
+static void where(const rt_cfg *c, const char *key, char out[224])
+{
+    snprintf(out, 224, "%s%s%s", c->path, c->path[0] && key[0] ? "." : "", key);
+}
+
+void rt_cfg_fail(rt_cfg *c, const char *key, const char *what)
+{
+    char at[224];
+    if (c->status) return;
+    where(c, key, at);
+    c->status = rt_fail(RT_USAGE, "%s: %s", at, what);
+}
+
+rt_cfg rt_cfg_begin(cJSON *object, const char *path)
+{
+    rt_cfg c = {.object = object};
+    snprintf(c.path, sizeof c.path, "%.*s", (int)sizeof c.path - 1, path);
+    if (!cJSON_IsObject(object)) {
+        c.status = rt_fail(RT_USAGE, "%s: an object {...} is expected", path[0] ? path : "configuration");
+        c.object = NULL;
+    }
+    return c;
+}
+
+static cJSON *look(rt_cfg *c, const char *key)
+{
+    if (c->count < RT_CFG_KEYS) c->known[c->count++] = key;
+    return c->status || !c->object ? NULL : cJSON_GetObjectItemCaseSensitive(c->object, key);
+}
+
+int rt_cfg_has(const rt_cfg *c, const char *key) { return c->object && cJSON_GetObjectItemCaseSensitive(c->object, key) != NULL; }
+
+rt_cfg rt_cfg_object(rt_cfg *c, const char *key)
+{
+    char at[224];
+    cJSON *o = look(c, key);
+    where(c, key, at);
+    if (!o && !c->status && c->object) o = cJSON_AddObjectToObject(c->object, key);
+    if (c->status) return (rt_cfg){.status = c->status};
+    at[sizeof(((rt_cfg *)0)->path) - 1] = 0;
+    return rt_cfg_begin(o, at);
+}
+
+void rt_cfg_join(rt_cfg *c, rt_cfg *child)
+{
+    rt_status st = rt_cfg_end(child);
+    if (!c->status) c->status = st;
+}
+
+static int distance(const char *a, const char *b)
+{
+    int la = (int)strlen(a), lb = (int)strlen(b), row[64];
+    if (la > 60 || lb > 60) return 99;
+    for (int j = 0; j <= lb; j++) row[j] = j;
+    for (int i = 1; i <= la; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= lb; j++) {
+            int up = row[j], d = diagonal + (a[i - 1] != b[j - 1]);
+            if (up + 1 < d) d = up + 1;
+            if (row[j - 1] + 1 < d) d = row[j - 1] + 1;
+            diagonal = up;
+            row[j] = d;
+        }
+    }
+    return row[lb];
+}
+
+const char *rt_nearest(const char *word, const char *const *names, int count)
+{
+    const char *best = NULL;
+    int least = (int)strlen(word) / 2 + 1;
+    for (int i = 0; i < count; i++) {
+        int d = distance(word, names[i]);
+        if (d <= least && (!best || d < least)) {
+            least = d;
+            best = names[i];
+        }
+    }
+    return best;
+}
+
+rt_status rt_cfg_end(rt_cfg *c)
+{
+    if (c->status || !c->object) return c->status;
+    for (const cJSON *k = c->object->child; k; k = k->next) {
+        int known = 0;
+        for (int i = 0; i < c->count; i++) known |= strcmp(k->string, c->known[i]) == 0;
+        if (known) continue;
+        char text[512];
+        const char *near = rt_nearest(k->string, c->known, c->count);
+        int n = snprintf(text, sizeof text, "unknown key");
+        if (near) snprintf(text + n, sizeof text - (size_t)n, "; did you mean '%s'?", near);
+        else {
+            n += snprintf(text + n, sizeof text - (size_t)n, "; known here:");
+            for (int i = 0; i < c->count && n < 480; i++)
+                n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", i ? "," : "", c->known[i]);
+        }
+        rt_cfg_fail(c, k->string, text);
+        break;
+    }
+    return c->status;
+}
+
+static void wrong(rt_cfg *c, const char *key, const cJSON *got, const char *expected)
+{
+    char text[256];
+    char *shown = cJSON_PrintUnformatted(got);
+    snprintf(text, sizeof text, "%s is expected, not %.80s", expected, shown ? shown : "?");
+    cJSON_free(shown);
+    rt_cfg_fail(c, key, text);
+}
+
+double rt_cfg_number(rt_cfg *c, const char *key, double fallback, double min, double max)
+{
+    cJSON *v = look(c, key);
+    char text[96];
+    if (!v) {
+        if (!c->status && c->object) cJSON_AddNumberToObject(c->object, key, fallback);
+        return fallback;
+    }
+    snprintf(text, sizeof text, "a number from %g to %g", min, max);
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= min && v->valuedouble <= max)) {
+        wrong(c, key, v, text);
+        return fallback;
+    }
+    return v->valuedouble;
+}
+
+int rt_cfg_int(rt_cfg *c, const char *key, int fallback, int min, int max)
+{
+    cJSON *v = c->status || !c->object ? NULL : cJSON_GetObjectItemCaseSensitive(c->object, key);
+    char text[96];
+    snprintf(text, sizeof text, "a whole number from %d to %d", min, max);
+    if (v && (!cJSON_IsNumber(v) || v->valuedouble != floor(v->valuedouble) || v->valuedouble < min || v->valuedouble > max)) {
+        look(c, key);
+        wrong(c, key, v, text);
+        return fallback;
+    }
+    return (int)rt_cfg_number(c, key, fallback, -2147483648.0, 2147483647.0);
+}
+
+uint64_t rt_cfg_u64(rt_cfg *c, const char *key, uint64_t fallback)
+{
+    cJSON *v = look(c, key);
+    if (!v) {
+        if (!c->status && c->object) cJSON_AddNumberToObject(c->object, key, (double)fallback);
+        return fallback;
+    }
+    if (cJSON_IsString(v)) {
+        char *end;
+        errno = 0;
+        unsigned long long u = strtoull(v->valuestring, &end, 0);
+        if (*v->valuestring && !*end && !errno && v->valuestring[0] != '-') return u;
+    } else if (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0 && v->valuedouble == floor(v->valuedouble))
+        return (uint64_t)v->valuedouble;
+    wrong(c, key, v, "a whole number from 0 (above 2^53 as a string)");
+    return fallback;
+}
+
+int rt_cfg_bool(rt_cfg *c, const char *key, int fallback)
+{
+    cJSON *v = look(c, key);
+    if (!v) {
+        if (!c->status && c->object) cJSON_AddBoolToObject(c->object, key, fallback);
+        return fallback;
+    }
+    if (!cJSON_IsBool(v)) {
+        wrong(c, key, v, "true or false");
+        return fallback;
+    }
+    return cJSON_IsTrue(v);
+}
+
+const char *rt_cfg_string(rt_cfg *c, const char *key, const char *fallback)
+{
+    cJSON *v = look(c, key);
+    if (!v) {
+        if (!fallback) rt_cfg_fail(c, key, "a string is required here");
+        else if (*fallback && !c->status && c->object) cJSON_AddStringToObject(c->object, key, fallback);
+        return fallback ? fallback : "";
+    }
+    if (!cJSON_IsString(v)) {
+        wrong(c, key, v, "a string");
+        return fallback ? fallback : "";
+    }
+    return v->valuestring;
+}
+
+int rt_cfg_choice(rt_cfg *c, const char *key, const char *const *names, int fallback)
+{
+    const char *s = rt_cfg_string(c, key, fallback < 0 ? NULL : names[fallback]);
+    int count = 0;
+    for (; names[count]; count++)
+        if (strcmp(s, names[count]) == 0) return count;
+    if (c->status) return fallback < 0 ? 0 : fallback;
+    char text[512];
+    const char *near = rt_nearest(s, names, count);
+    int n = snprintf(text, sizeof text, "'%.60s' is not one of", s);
+    for (int i = 0; i < count && n < 420; i++) n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", i ? "," : "", names[i]);
+    if (near) snprintf(text + n, sizeof text - (size_t)n, "; did you mean '%s'?", near);
+    rt_cfg_fail(c, key, text);
+    return fallback < 0 ? 0 : fallback;
+}
+
+int rt_cfg_ints(rt_cfg *c, const char *key, int *out, int max, int low, int high)
+{
+    cJSON *v = look(c, key);
+    char text[120];
+    if (!v) return 0;
+    snprintf(text, sizeof text, "a whole number from %d to %d or a list of up to %d of them", low, high, max);
+    int n = 0, ok = cJSON_IsNumber(v) || (cJSON_IsArray(v) && v->child);
+    for (const cJSON *e = cJSON_IsArray(v) ? v->child : v; ok && e; e = cJSON_IsArray(v) ? e->next : NULL) {
+        ok = n < max && cJSON_IsNumber(e) && e->valuedouble == floor(e->valuedouble) && e->valuedouble >= low && e->valuedouble <= high;
+        if (ok) out[n++] = (int)e->valuedouble;
+    }
+    if (!ok) {
+        wrong(c, key, v, text);
+        return 0;
+    }
+    return n;
+}
+
+cJSON *rt_cfg_array(rt_cfg *c, const char *key)
+{
+    cJSON *v = look(c, key);
+    if (v && !cJSON_IsArray(v)) {
+        wrong(c, key, v, "a list [...]");
+        return NULL;
+    }
+    return v;
+}
+
+cJSON *rt_cfg_any(rt_cfg *c, const char *key) { return look(c, key); }

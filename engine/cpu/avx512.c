@@ -1,0 +1,10 @@
+/* engine/cpu/avx512.c - the AVX-512 family; compiled with -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c. */
+#define RT_SIMD_AVX512
+#include "engine/cpu/family.h"
+#include "engine/cpu/simd.h"
+
+#include "engine/cpu/conv_simd.inc"
+#define RT_FAMILY_NAME "avx512"
+#define RT_FAMILY_VECTOR 16
+#define RT_FAMILY_SYMBOL rt_family_avx512
+#include "engine/cpu/elementwise.inc"

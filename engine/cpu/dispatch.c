@@ -1,0 +1,97 @@
+/* engine/cpu/dispatch.c - picks the kernel family at run time. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/cpu/family.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+static const rt_kernels *const families[] = {
+#if defined(__x86_64__)
+    &rt_family_avx512, &rt_family_avx2,
+#endif
+    &rt_family_scalar, NULL};
+
+static _Atomic(const rt_kernels *) chosen;
+
+const rt_kernels *const *rt_kernels_all(void) { return families; }
+
+int rt_kernels_runnable(const rt_kernels *k)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (k == &rt_family_avx512)
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+    if (k == &rt_family_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+    return k == &rt_family_scalar;
+}
+
+rt_status rt_kernels_select(const char *name)
+{
+    if (!name || !*name || strcmp(name, "auto") == 0) {
+        for (const rt_kernels *const *k = families; *k; k++)
+            if (rt_kernels_runnable(*k)) {
+                atomic_store(&chosen, *k);
+                return RT_OK;
+            }
+    }
+    for (const rt_kernels *const *k = families; *k; k++)
+        if (strcmp((*k)->name, name) == 0) {
+            if (!rt_kernels_runnable(*k))
+                return rt_fail(RT_RUN, "kernel family '%s' needs instructions that this CPU lacks; leave out --kernels to take the best it has", name);
+            atomic_store(&chosen, *k);
+            return RT_OK;
+        }
+    return rt_fail(RT_USAGE, "unknown kernel family '%s'; known: auto, avx512, avx2, scalar", name);
+}
+
+const rt_kernels *rt_kernels_get(void)
+{
+    const rt_kernels *k = atomic_load(&chosen);
+    if (!k) {
+        const char *env = getenv("RETORT_KERNELS");
+        if (rt_kernels_select(env)) rt_kernels_select(NULL);
+        k = atomic_load(&chosen);
+    }
+    return k;
+}
+
+double rt_kernels_peak(const rt_kernels *k)
+{
+    double (*loop)(long) = rt_family_scalar_peak;
+#if defined(__x86_64__)
+    if (k == &rt_family_avx512) loop = rt_family_avx512_peak;
+    if (k == &rt_family_avx2) loop = rt_family_avx2_peak;
+#endif
+    double best = 0;
+    for (int i = 0; i < 20; i++) {
+        struct timespec a, b;
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        double flop = loop(200000);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        double rate = flop / ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec));
+        if (rate > best) best = rate;
+    }
+    (void)k;
+    return best;
+}
+
+void rt_fp_mode(void)
+{
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040u);
+#endif
+}
+
+const char *rt_act_name(rt_act a)
+{
+    static const char *const names[RT_ACT_COUNT] = {"none", "relu", "relu6", "leaky_relu", "gelu", "silu", "hard_swish",
+                                                    "sigmoid", "tanh"};
+    return (unsigned)a < RT_ACT_COUNT ? names[a] : "?";
+}

@@ -1,0 +1,13 @@
+/* engine/cpu/family.h - what the CPU kernel families share: their tables and peak loops. */
+#ifndef RT_ENGINE_CPU_FAMILY_H
+#define RT_ENGINE_CPU_FAMILY_H
+
+#include "engine/kernels.h"
+
+extern const rt_kernels rt_family_scalar;
+extern double rt_family_scalar_peak(long rounds);
+#if defined(__x86_64__)
+extern const rt_kernels rt_family_avx2, rt_family_avx512;
+extern double rt_family_avx2_peak(long rounds), rt_family_avx512_peak(long rounds);
+#endif
+#endif

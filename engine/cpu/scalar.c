@@ -1,0 +1,79 @@
+/* engine/cpu/scalar.c - the plain-C family: the definition that every faster variant is tested against. */
+#include "engine/cpu/family.h"
+
+static float act_scalar(float a, rt_act act)
+{
+    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = a > 0.0f ? a : 0.0f;
+    if (act == RT_ACT_RELU6) a = a < 6.0f ? a : 6.0f;
+    return a;
+}
+
+static void conv_line(const rt_conv_line *a)
+{
+    for (int p = 0; p < a->px; p++)
+        for (int n = 0; n < a->n; n++) {
+            float *y = a->y + p * a->y_px + n;
+            float s = a->accumulate ? *y : a->bias ? a->bias[n] : 0.0f;
+            for (int r = 0; r < a->kh; r++)
+                for (int k = 0; k < a->klen; k++)
+                    s += a->x[p * a->x_px + r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
+            *y = act_scalar(s, a->act);
+        }
+}
+
+static void conv_dw(const rt_conv_dw *a)
+{
+    for (int r = 0; r < a->kh; r++)
+        for (int k = 0; k < a->klen; k++)
+            for (int n = 0; n < a->n; n++) {
+                float *dw = a->dw + (ptrdiff_t)(r * a->klen + k) * a->dw_ld + n;
+                float s = a->overwrite ? 0.0f : *dw;
+                for (int l = 0; l < a->lines; l++)
+                    for (int p = 0; p < a->px; p++)
+                        s += a->x[l * a->x_line + p * a->x_px + r * a->x_row + k] * a->dy[l * a->dy_line + p * a->dy_px + n];
+                *dw = s;
+            }
+}
+
+static void dwconv_line(const rt_dwconv_line *a)
+{
+    for (int p = 0; p < a->px; p++)
+        for (int c = 0; c < a->c; c++) {
+            float *y = a->y + p * a->y_px + c;
+            float s = a->accumulate ? *y : a->bias ? a->bias[c] : 0.0f;
+            for (int r = 0; r < a->kh; r++)
+                for (int t = 0; t < a->kw; t++)
+                    s += a->x[p * a->x_px + r * a->x_row + t * a->x_tap + c] * a->w[(r * a->kw + t) * a->c + c];
+            *y = act_scalar(s, a->act);
+        }
+}
+
+static void dwconv_dw(const rt_dwconv_dw *a)
+{
+    for (int r = 0; r < a->kh; r++)
+        for (int t = 0; t < a->kw; t++)
+            for (int c = 0; c < a->c; c++) {
+                float *dw = a->dw + (r * a->kw + t) * a->c + c, s = *dw;
+                for (int l = 0; l < a->lines; l++)
+                    for (int p = 0; p < a->px; p++)
+                        s += a->x[l * a->x_line + p * a->x_px + r * a->x_row + t * a->x_tap + c] *
+                             a->dy[l * a->dy_line + p * a->dy_px + c];
+                *dw = s;
+            }
+}
+
+static double peak_loop(long rounds)
+{
+    volatile float b = 1.0000001f, c = 1e-7f;
+    float acc[8] = {0, 1, 2, 3, 4, 5, 6, 7}, bb = b, cc = c;
+    for (long r = 0; r < rounds; r++)
+        for (int i = 0; i < 8; i++) acc[i] = acc[i] * bb + cc;
+    volatile float sink = acc[0] + acc[1] + acc[2] + acc[3] + acc[4] + acc[5] + acc[6] + acc[7];
+    (void)sink;
+    return (double)rounds * 8 * 2;
+}
+
+#define RT_FAMILY_NAME "scalar"
+#define RT_FAMILY_VECTOR 1
+#define RT_FAMILY_SYMBOL rt_family_scalar
+#include "engine/cpu/elementwise.inc"

@@ -1,0 +1,40 @@
+#include "engine/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char message[2048];
+
+rt_status rt_fail(rt_status code, const char *fmt, ...)
+{
+    char text[sizeof message];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    memcpy(message, text, sizeof text);
+    return code;
+}
+
+rt_status rt_fail_in(rt_status code, const char *fmt, ...)
+{
+    char text[sizeof message];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    if (n < 0) n = 0;
+    size_t used = (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    if (used + 3 < sizeof text) {
+        size_t room = sizeof text - used - 3, have = strlen(message);
+        if (have > room) have = room;
+        memcpy(text + used, ": ", 2);
+        memcpy(text + used + 2, message, have);
+        text[used + 2 + have] = 0;
+    }
+    memcpy(message, text, sizeof text);
+    return code;
+}
+
+const char *rt_error_message(void) { return message; }

@@ -1,0 +1,26 @@
+/* engine/error.h - one way of failing: a status, and a message that names the file, the field and the remedy. */
+#ifndef RT_ENGINE_ERROR_H
+#define RT_ENGINE_ERROR_H
+
+/* Values are the exit codes of the program. */
+typedef enum {
+    RT_OK = 0,
+    RT_GATE = 1,          /* a comparison was made and failed */
+    RT_USAGE = 2,         /* wrong arguments or configuration */
+    RT_INPUT = 3,         /* a file or its content is bad */
+    RT_RUN = 4,           /* could not run: memory, disk, permissions, diverged */
+    RT_NOTHING = 5,       /* nothing to compare or to do it on */
+    RT_INTERRUPTED = 130
+} rt_status;
+
+/* Sets this thread's message (printf style, no newline) and returns code. */
+rt_status rt_fail(rt_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts text before this thread's message, as "text: message", and returns code. */
+rt_status rt_fail_in(rt_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* This thread's last message; valid until its next failure. Never NULL. */
+const char *rt_error_message(void);
+
+#define RT_TRY(call) do { rt_status rt_try_ = (call); if (rt_try_) return rt_try_; } while (0)
+#endif

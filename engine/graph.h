@@ -1,0 +1,113 @@
+/* engine/graph.h - a static graph of operators over tensors with a leading batch dimension.
+ *
+ * A shape leaves the batch out: (H, W, C) for images, (T, C) for sequences, (D) for features. A node has one output
+ * tensor. Parameters (trained) and states (running statistics) live in two flat buffers that the graph lays out: a
+ * field has a name, a shape, an offset and a rule for its first value, and that one list gives the order in files. */
+#ifndef RT_ENGINE_GRAPH_H
+#define RT_ENGINE_GRAPH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+#include "engine/kernels.h"
+
+enum { RT_MAX_RANK = 4, RT_MAX_INPUTS = 8, RT_NAME_MAX = 64, RT_MAX_NODES = 4096 };
+
+typedef struct { int rank, dim[RT_MAX_RANK]; } rt_shape;
+
+/* One list of operators: the enum, the registry and the names in model files all come from it. */
+#define RT_OPS(X) \
+    X(INPUT, input) X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) \
+    X(LAYER_NORM, layer_norm) X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) \
+    X(GLOBAL_AVG_POOL, global_avg_pool) X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) \
+    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax)
+typedef enum {
+#define X(E, n) RT_OP_##E,
+    RT_OPS(X)
+#undef X
+    RT_OP_COUNT
+} rt_op_id;
+
+typedef struct {
+    int out;                         /* output channels or features */
+    int kernel[2], stride[2];        /* h, w */
+    int pad[4];                      /* top, bottom, left, right */
+    int groups;
+    int bias;
+    rt_act act;                      /* ACTIVATION, and what the planner fuses into a producer */
+    float slope, eps, momentum, rate;
+    rt_shape shape;                  /* RESHAPE; INPUT */
+} rt_attr;
+
+typedef enum { RT_INIT_ZERO, RT_INIT_ONE, RT_INIT_HE, RT_INIT_XAVIER } rt_init;
+
+typedef struct {
+    char name[RT_NAME_MAX + 16];
+    rt_shape shape;
+    size_t offset, count;            /* in floats, into the flat buffer; offsets are multiples of 16 */
+    rt_init init;
+    int fan_in, fan_out;
+    int decay;                       /* weight decay applies (weights, not biases or norms) */
+} rt_field;
+
+typedef struct {
+    rt_op_id op;
+    char name[RT_NAME_MAX];
+    int in[RT_MAX_INPUTS], inputs;   /* tensors */
+    int out;                         /* tensor */
+    rt_attr attr;
+    int param[2], params;            /* fields: weight, bias, or gamma, beta */
+    int state[2], states;            /* fields: running mean, variance */
+} rt_node;
+
+typedef struct { rt_shape shape; int producer; int consumers; } rt_tensor;
+
+typedef struct {
+    rt_node *node;      int nodes;
+    rt_tensor *tensor;  int tensors;
+    rt_field *param;    int params;   size_t param_floats;
+    rt_field *state;    int states;   size_t state_floats;
+    int input, output;               /* tensors */
+} rt_graph;
+
+struct rt_plan;
+
+/* What an operator is: a shape rule that also declares its parameters, and what it adds to a plan. */
+typedef struct {
+    const char *name;
+    int min_inputs, max_inputs;
+    rt_status (*infer)(rt_graph *, rt_node *, rt_shape *out);
+    void (*forward)(struct rt_plan *, const rt_node *);
+    void (*backward)(struct rt_plan *, const rt_node *);
+    double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
+    int recompute;                   /* cheap: training computes the output again rather than keep it */
+} rt_op;
+
+extern const rt_op *const rt_ops[RT_OP_COUNT];
+
+rt_graph *rt_graph_new(void);
+void rt_graph_free(rt_graph *);
+
+/* Adds a node; *out is its output tensor. The first node must be INPUT. RT_USAGE with the node's name and the reason
+ * when shapes do not fit. The last tensor added is the graph's output until rt_graph_set_output. */
+rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const rt_attr *, int *out);
+
+/* For shape rules: declares a field of the node. */
+rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int fan_in, int fan_out, int decay);
+rt_status rt_graph_state(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init);
+
+/* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in + fan_out))), by Philox keyed by seed. */
+void rt_graph_init(const rt_graph *, uint64_t seed, float *params, float *states);
+
+double rt_graph_macs(const rt_graph *);
+size_t rt_graph_param_count(const rt_graph *);
+
+size_t rt_shape_count(const rt_shape *);
+int rt_shape_equal(const rt_shape *, const rt_shape *);
+/* "(28, 28, 1)" into text, which it returns. */
+char *rt_shape_text(const rt_shape *, char text[64]);
+/* Any shape as H, W, C: (T, C) is H = 1; (D) is H = W = 1. */
+void rt_shape_hwc(const rt_shape *, int *h, int *w, int *c);
+int rt_op_by_name(const char *name);   /* -1 when unknown */
+#endif

@@ -1,0 +1,163 @@
+/* engine/kernels.h - the table of compute kernels: the seam between plans and devices.
+ *
+ * Letters: B batch, H W C image, K classes, D features. All data is fp32, row-major, NHWC. Outputs come first in
+ * argument lists, then inputs, then sizes; strides are in floats. A kernel works on memory it is given, allocates
+ * nothing, takes no lock, and may run in any number of threads on disjoint outputs.
+ *
+ * Each family (scalar, avx2, avx512) fills one table. Within a family every output is a fixed sequence of operations
+ * that depends on shapes alone, so the same bits come out whatever the tiling or the threads. The scalar family is the
+ * plain-C twin that the others are tested against; families may differ from each other in the last bits.
+ */
+#ifndef RT_ENGINE_KERNELS_H
+#define RT_ENGINE_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+
+/* Activations. Those up to RT_ACT_RELU6 can be applied in the epilogue of a convolution, as their derivative can be
+ * read off their output. */
+typedef enum {
+    RT_ACT_NONE, RT_ACT_RELU, RT_ACT_RELU6,
+    RT_ACT_LEAKY,                    /* x < 0 ? slope x : x */
+    RT_ACT_GELU,                     /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), Hendrycks & Gimpel 2016 */
+    RT_ACT_SILU,                     /* x sigmoid(x) */
+    RT_ACT_HARDSWISH,                /* x clamp(x + 3, 0, 6) / 6, Howard et al. 2019 */
+    RT_ACT_SIGMOID, RT_ACT_TANH,
+    RT_ACT_COUNT
+} rt_act;
+
+/* One line of a convolution, or a block of a dense product:
+ *   y[p][n] (+)= bias[n] + sum_r sum_k x[p * x_px + r * x_row + k] * w[(r * klen + k) * w_ld + n]
+ * with p < px output pixels, r < kh kernel rows, k < klen: in NHWC the taps of one kernel row are klen = kw * C
+ * contiguous floats. Terms are added in the order r, then k, by fused multiply-add. */
+typedef struct {
+    float *y;            ptrdiff_t y_px;
+    const float *x;      ptrdiff_t x_px, x_row;
+    const float *w;      ptrdiff_t w_ld;
+    const float *bias;   /* (n) or NULL */
+    int px, kh, klen, n;
+    int accumulate;      /* start from y instead of bias */
+    rt_act act;          /* NONE, RELU or RELU6, applied last */
+} rt_conv_line;
+
+/* Weight gradient of a block of lines:
+ *   dw[(r * klen + k) * dw_ld + n] += sum_l sum_p x[l * x_line + p * x_px + r * x_row + k] * dy[l * dy_line + p * dy_px + n]
+ * Terms are added in the order l, p. */
+typedef struct {
+    float *dw;           ptrdiff_t dw_ld;
+    const float *x;      ptrdiff_t x_px, x_row, x_line;
+    const float *dy;     ptrdiff_t dy_px, dy_line;
+    int lines, px, kh, klen, n;
+    int overwrite;       /* start from zero instead of dw */
+} rt_conv_dw;
+
+/* One line of a depthwise convolution: y[p][c] (+)= bias[c] + sum_{r,s} x[p * x_px + r * x_row + s * x_tap + c] * w[(r * kw + s) * C + c] */
+typedef struct {
+    float *y;            ptrdiff_t y_px;
+    const float *x;      ptrdiff_t x_px, x_row, x_tap;
+    const float *w, *bias;
+    int px, kh, kw, c;
+    int accumulate;
+    rt_act act;
+} rt_dwconv_line;
+
+/* Its weight gradient: dw[(r * kw + s) * C + c] += sum_l sum_p x[...] * dy[l * dy_line + p * dy_px + c] */
+typedef struct {
+    float *dw;
+    const float *x;      ptrdiff_t x_px, x_row, x_line, x_tap;
+    const float *dy;     ptrdiff_t dy_px, dy_line;
+    int lines, px, kh, kw, c;
+} rt_dwconv_dw;
+
+/* What one update of parameters needs; all arrays have n elements. */
+typedef struct {
+    float lr, momentum, weight_decay, beta1, beta2, eps;
+    float bias1, bias2;  /* 1 - beta1^t, 1 - beta2^t */
+    float ema;           /* 0: no average of weights is kept */
+    float grad_scale;    /* clipping and 1/accumulation steps */
+    int nesterov;
+} rt_update;
+
+typedef struct rt_kernels {
+    const char *name;                /* scalar, avx2, avx512 */
+    int vector;                      /* floats a register holds */
+
+    void (*conv_line)(const rt_conv_line *);
+    void (*conv_dw)(const rt_conv_dw *);
+    void (*dwconv_line)(const rt_dwconv_line *);
+    void (*dwconv_dw)(const rt_dwconv_dw *);
+
+    /* y = act(x scale[c] + shift[c]) over (px, C); scale NULL means 1, shift NULL means 0. */
+    void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act, float slope);
+    /* y = act(a + b) over n. */
+    void (*add_act)(float *y, const float *a, const float *b, size_t n, rt_act, float slope);
+    void (*mul)(float *y, const float *a, const float *b, size_t n);
+    /* y += a */
+    void (*accumulate)(float *y, const float *a, size_t n);
+    /* dx (+)= dy act'(.): from the output y for RELU and RELU6, from the input x for all others. */
+    void (*act_back)(float *dx, const float *dy, const float *x_or_y, size_t n, rt_act, float slope, int accumulate);
+    /* sum[c] += sum over pixels of x */
+    void (*channel_sum)(float *sum, const float *x, size_t px, int c);
+    /* Shifted moments of (px, C): sum[c] = sum (x - shift[c]), square[c] = sum (x - shift[c])^2. */
+    void (*channel_moments)(float *sum, float *square, const float *x, const float *shift, size_t px, int c);
+    /* Batch-norm backward, first pass: dz = da act'(x scale + shift) for act NONE, RELU, RELU6;
+     * s1[c] += sum dz, s2[c] += sum dz (x - mean[c]). dz is written over da when act is not NONE. */
+    void (*bn_back_sums)(float *s1, float *s2, float *da, const float *x, const float *mean, const float *scale,
+                         const float *shift, size_t px, int c, rt_act);
+    /* y = a x1 + b x2 + d per channel over (px, C) */
+    void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d, size_t px, int c);
+
+    /* Max pooling of one output pixel: y[c] = max over taps (r, s) in [r0, r1) x [s0, s1) of x[r * x_row + s * x_tap + c];
+     * index[c] = r * kw + s of the first tap that has it. NaN wins. The bounds keep padding out. */
+    void (*max_pool_px)(float *y, uint8_t *index, const float *x, ptrdiff_t x_row, ptrdiff_t x_tap, int r0, int r1,
+                        int s0, int s1, int kw, int c);
+    /* dx (+)= dy at the tap that won, 0 at the others. */
+    void (*max_pool_back_px)(float *dx, const float *dy, const uint8_t *index, ptrdiff_t x_row, ptrdiff_t x_tap, int r0,
+                             int r1, int s0, int s1, int kw, int c, int accumulate);
+
+    /* y = exp(x) over n; error below 2 ulp, underflow to 0, overflow to the largest float. */
+    void (*exp_n)(float *y, const float *x, size_t n);
+    void (*log_n)(float *y, const float *x, size_t n);
+
+    /* Layer norm of rows of D: y = (x - mean) rstd gamma + beta; mean and rstd are kept. */
+    void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *gamma, const float *beta,
+                       size_t rows, int d, float eps);
+    void (*layer_norm_back)(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
+                            const float *rstd, const float *gamma, size_t rows, int d, int accumulate);
+
+    /* sum over slots in a fixed pairwise tree: g[i] = tree(slots[s * stride + i]), s < count */
+    void (*reduce_slots)(float *g, const float *slots, size_t stride, int count, size_t n);
+    /* SGD: v = momentum v + (g + wd w); w -= lr (nesterov ? g + wd w + momentum v : v) */
+    void (*sgd)(float *w, float *v, float *ema, const float *g, size_t n, const rt_update *);
+    /* AdamW (Loshchilov & Hutter 2019): decoupled decay w -= lr wd w */
+    void (*adamw)(float *w, float *m, float *v, float *ema, const float *g, size_t n, const rt_update *);
+    /* sum of squares, in double, over n in index order of 8 fixed lanes */
+    double (*sum_squares)(const float *x, size_t n);
+
+    /* y = (x + add[c]) mul[c] over (px, C) from bytes */
+    void (*from_u8)(float *y, const uint8_t *x, const float *mul, const float *add, size_t px, int c);
+    void (*from_f16)(float *y, const uint16_t *x, size_t n);
+    void (*to_f16)(uint16_t *y, const float *x, size_t n);
+} rt_kernels;
+
+/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512) or a family was set with
+ * rt_kernels_select. Never NULL after a successful select. Thread-safe. */
+const rt_kernels *rt_kernels_get(void);
+
+/* Sets the family for the process; NULL or "auto" means the best. RT_USAGE when unknown, RT_RUN when this CPU lacks it. */
+rt_status rt_kernels_select(const char *name);
+
+/* The families this build has, best first, ended by NULL; *runnable (if asked for) tells which run here. */
+const rt_kernels *const *rt_kernels_all(void);
+int rt_kernels_runnable(const rt_kernels *k);
+
+/* GFLOP/s that a register-only loop of fused multiply-adds of this family reaches now, on this thread. */
+double rt_kernels_peak(const rt_kernels *k);
+
+/* Flush-to-zero and denormals-are-zero for the calling thread. */
+void rt_fp_mode(void);
+
+const char *rt_act_name(rt_act a);
+#endif

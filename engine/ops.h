@@ -1,0 +1,19 @@
+/* engine/ops.h - the operators of the registry, each defined in its own place; see rt_ops in graph.h. */
+#ifndef RT_ENGINE_OPS_H
+#define RT_ENGINE_OPS_H
+
+#include "engine/plan_build.h"
+
+#define X(E, n) extern const rt_op rt_op_##n;
+RT_OPS(X)
+#undef X
+
+/* Helpers that operators share. */
+
+/* Inference: if a batch norm was folded into n, packs w' = w scale[c] and b' = (bias - mean) scale + beta into the
+ * plan's buffer and points call->at[0] (weights of rows x out floats) and call->at[1] (bias) there. */
+void rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
+
+/* If an activation was fused into n, turns its output's gradient dy into the gradient before the activation. */
+void rt_act_back_in_place(rt_plan *, const rt_node *n, int dy);
+#endif

@@ -1,0 +1,377 @@
+/* engine/ops_basic.c - operators that work element by element or only move data: input, activation, add, multiply,
+ * concat, flatten, reshape, dropout, softmax. */
+#include <string.h>
+
+#include "engine/ops.h"
+#include "engine/rng.h"
+
+static rt_status infer_same(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    *out = g->tensor[n->in[0]].shape;
+    return RT_OK;
+}
+
+static size_t per_row(const rt_plan *p, int tensor) { return rt_shape_count(rt_shape_of(p, tensor)); }
+
+/* ---- input ---- */
+
+static rt_status infer_input(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    (void)g;
+    *out = n->attr.shape;
+    return RT_OK;
+}
+
+static void run_input(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    x->plan->spec.input(x->plan->spec.input_arg, rt_at(x, c->value[0], row0), row0, rows);
+}
+
+static void forward_input(rt_plan *p, const rt_node *n)
+{
+    int v = rt_plan_write(p, n->out);
+    if (!p->spec.input) {
+        p->value[v].external = 1;
+        return;
+    }
+    rt_plan_rows(p, "input", n, run_input)->value[0] = v;
+}
+
+const rt_op rt_op_input = {"input", 0, 0, infer_input, forward_input, NULL, NULL, 0};
+
+/* ---- activation: y = act(x) ---- */
+
+static rt_status infer_activation(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    if (n->attr.act <= RT_ACT_NONE || n->attr.act >= RT_ACT_COUNT) return rt_fail(RT_USAGE, "unknown activation");
+    return infer_same(g, n, out);
+}
+
+static void run_activation(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1, c->node->attr.act, c->node->attr.slope);
+}
+
+static void forward_activation(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, "activation", n, run_activation);
+    c->value[0] = in;
+    c->value[1] = out;
+}
+
+static void run_activation_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    x->plan->k->act_back(rt_at(x, c->value[2], row0), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), n,
+                         c->node->attr.act, c->node->attr.slope, c->flag);
+}
+
+/* dx (+)= dy act'(ref) where ref is the input x, from which RELU and RELU6 have the same derivative as from the output. */
+static void backward_activation(rt_plan *p, const rt_node *n)
+{
+    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
+    c->value[0] = in;
+    c->value[1] = dy;
+    c->value[2] = dx;
+    c->flag = accumulate;
+}
+
+const rt_op rt_op_activation = {"activation", 1, 1, infer_activation, forward_activation, backward_activation, NULL, 1};
+
+void rt_act_back_in_place(rt_plan *p, const rt_node *n, int dy)
+{
+    if (!n->attr.act) return;
+    int y = rt_plan_read(p, n->out);
+    rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
+    c->value[0] = y;
+    c->value[1] = dy;
+    c->value[2] = dy;
+}
+
+/* ---- add (with a fused activation) and multiply ---- */
+
+static rt_status infer_pair(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    char a[64], b[64];
+    *out = g->tensor[n->in[0]].shape;
+    if (!rt_shape_equal(out, &g->tensor[n->in[1]].shape))
+        return rt_fail(RT_USAGE, "inputs have shapes %s and %s, which must be equal", rt_shape_text(out, a), rt_shape_text(&g->tensor[n->in[1]].shape, b));
+    return RT_OK;
+}
+
+static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    float *y = rt_at(x, c->value[2], row0);
+    const float *a = rt_at(x, c->value[0], row0), *b = rt_at(x, c->value[1], row0);
+    if (c->node->op == RT_OP_MUL) x->plan->k->mul(y, a, b, n);
+    else x->plan->k->add_act(y, a, b, n, c->node->attr.act, c->node->attr.slope);
+}
+
+static void forward_pair(rt_plan *p, const rt_node *n)
+{
+    int a = rt_plan_read(p, n->in[0]), b = rt_plan_read(p, n->in[1]), out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, rt_ops[n->op]->name, n, run_pair);
+    c->value[0] = a;
+    c->value[1] = b;
+    c->value[2] = out;
+}
+
+static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    float *dx = rt_at(x, c->value[1], row0);
+    const float *dy = rt_at(x, c->value[0], row0);
+    if (c->flag) x->plan->k->accumulate(dx, dy, n);
+    else memcpy(dx, dy, n * sizeof *dx);
+}
+
+static void backward_add(rt_plan *p, const rt_node *n)
+{
+    int dy = rt_plan_grad_read(p, n->out);
+    rt_act_back_in_place(p, n, dy);
+    for (int i = 0; i < 2; i++) {
+        int accumulate;
+        if (!rt_plan_needs_grad(p, n->in[i])) continue;
+        int dx = rt_plan_grad_write(p, n->in[i], &accumulate);
+        rt_call *c = rt_plan_rows(p, "add back", n, run_add_back);
+        c->value[0] = dy;
+        c->value[1] = dx;
+        c->flag = accumulate;
+    }
+}
+
+static void run_mul_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    float *dx = rt_at(x, c->value[2], row0), *temp = c->flag ? rt_at(x, c->value[3], row0) : dx;
+    x->plan->k->mul(temp, rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), n);
+    if (c->flag) x->plan->k->accumulate(dx, temp, n);
+}
+
+static void backward_mul(rt_plan *p, const rt_node *n)
+{
+    int dy = rt_plan_grad_read(p, n->out);
+    for (int i = 0; i < 2; i++) {
+        int accumulate, other = rt_plan_read(p, n->in[1 - i]);
+        if (!rt_plan_needs_grad(p, n->in[i])) continue;
+        int dx = rt_plan_grad_write(p, n->in[i], &accumulate);
+        int temp = accumulate ? rt_plan_temp(p, p->value[dx].row_bytes) : -1;
+        rt_call *c = rt_plan_rows(p, "multiply back", n, run_mul_back);
+        c->value[0] = dy;
+        c->value[1] = other;
+        c->value[2] = dx;
+        c->value[3] = temp;
+        c->flag = accumulate;
+    }
+}
+
+const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_pair, backward_add, NULL, 0};
+const rt_op rt_op_multiply = {"multiply", 2, 2, infer_pair, forward_pair, backward_mul, NULL, 0};
+
+/* ---- concat along the last dimension ---- */
+
+static rt_status infer_concat(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    *out = g->tensor[n->in[0]].shape;
+    int last = out->rank - 1;
+    for (int i = 1; i < n->inputs; i++) {
+        rt_shape s = g->tensor[n->in[i]].shape;
+        int c = s.dim[s.rank - 1];
+        s.dim[s.rank - 1] = out->dim[last];
+        if (!rt_shape_equal(&s, out)) return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its last dimension", i);
+        out->dim[last] += c;
+        if (i + 1 < n->inputs) continue;
+    }
+    return RT_OK;
+}
+
+/* Copies (px, from) blocks into or out of (px, total) at channel `at`. */
+static void run_concat(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
+    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows;
+    float *y = rt_at(x, c->value[RT_MAX_INPUTS], row0);
+    for (int i = 0; i < c->node->inputs; i++) {
+        const rt_shape *f = rt_shape_of(x->plan, c->node->in[i]);
+        size_t from = (size_t)f->dim[f->rank - 1];
+        const float *a = rt_at(x, c->value[i], row0);
+        for (size_t p = 0; p < px; p++) memcpy(y + p * total, a + p * from, from * sizeof *y);
+        y += from;
+    }
+}
+
+static void forward_concat(rt_plan *p, const rt_node *n)
+{
+    int v[RT_MAX_INPUTS];
+    for (int i = 0; i < n->inputs; i++) v[i] = rt_plan_read(p, n->in[i]);
+    int out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, "concat", n, run_concat);
+    memcpy(c->value, v, (size_t)n->inputs * sizeof v[0]);
+    c->value[RT_MAX_INPUTS] = out;
+}
+
+static void run_concat_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->out), *f = rt_shape_of(x->plan, c->node->in[c->at[0]]);
+    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows, to = (size_t)f->dim[f->rank - 1];
+    const float *dy = (const float *)rt_at(x, c->value[0], row0) + c->at[1];
+    float *dx = rt_at(x, c->value[1], row0);
+    for (size_t p = 0; p < px; p++, dx += to, dy += total) {
+        if (c->flag) for (size_t i = 0; i < to; i++) dx[i] += dy[i];
+        else memcpy(dx, dy, to * sizeof *dx);
+    }
+}
+
+static void backward_concat(rt_plan *p, const rt_node *n)
+{
+    int dy = rt_plan_grad_read(p, n->out);
+    ptrdiff_t at = 0;
+    for (int i = 0; i < n->inputs; i++) {
+        const rt_shape *f = rt_shape_of(p, n->in[i]);
+        if (rt_plan_needs_grad(p, n->in[i])) {
+            int accumulate, dx = rt_plan_grad_write(p, n->in[i], &accumulate);
+            rt_call *c = rt_plan_rows(p, "concat back", n, run_concat_back);
+            c->value[0] = dy;
+            c->value[1] = dx;
+            c->at[0] = i;
+            c->at[1] = at;
+            c->flag = accumulate;
+        }
+        at += f->dim[f->rank - 1];
+    }
+}
+
+const rt_op rt_op_concat = {"concat", 2, RT_MAX_INPUTS, infer_concat, forward_concat, backward_concat, NULL, 0};
+
+/* ---- flatten and reshape: the planner gives input and output the same memory ---- */
+
+static rt_status infer_flatten(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    *out = (rt_shape){1, {(int)rt_shape_count(&g->tensor[n->in[0]].shape)}};
+    return RT_OK;
+}
+
+static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    char a[64], b[64];
+    *out = n->attr.shape;
+    if (rt_shape_count(out) != rt_shape_count(&g->tensor[n->in[0]].shape))
+        return rt_fail(RT_USAGE, "cannot reshape %s to %s", rt_shape_text(&g->tensor[n->in[0]].shape, a), rt_shape_text(out, b));
+    return RT_OK;
+}
+
+const rt_op rt_op_flatten = {"flatten", 1, 1, infer_flatten, NULL, NULL, NULL, 0};
+const rt_op rt_op_reshape = {"reshape", 1, 1, infer_reshape, NULL, NULL, NULL, 0};
+
+/* ---- dropout: y = x mask / (1 - rate), the mask a function of (seed, epoch, step, row, element) ---- */
+
+static rt_status infer_dropout(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    if (!(n->attr.rate >= 0 && n->attr.rate < 1)) return rt_fail(RT_USAGE, "'rate' must be in [0, 1)");
+    return infer_same(g, n, out);
+}
+
+static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    size_t n = per_row(x->plan, c->node->out);
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0), keep = 1.0f / (1.0f - c->node->attr.rate);
+    uint32_t limit = (uint32_t)(c->node->attr.rate * 4294967296.0), node = (uint32_t)(c->node - x->plan->node);
+    for (int r = 0; r < rows; r++)
+        for (size_t i = 0; i < n; i += 4) {
+            uint32_t w[4];
+            rt_random4(w, x->run->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, x->run->epoch, x->run->step, (uint32_t)(row0 + r), (uint32_t)i);
+            for (size_t k = 0; k < 4 && i + k < n; k++) {
+                size_t at = (size_t)r * n + i + k;
+                float v = w[k] < limit ? 0.0f : in[at] * keep;
+                out[at] = c->flag ? out[at] + v : v;
+            }
+        }
+}
+
+static void emit_dropout(rt_plan *p, const rt_node *n, const char *what, int in, int out, int accumulate)
+{
+    rt_call *c = rt_plan_rows(p, what, n, run_dropout);
+    c->value[0] = in;
+    c->value[1] = out;
+    c->flag = accumulate;
+}
+
+static void forward_dropout(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    emit_dropout(p, n, "dropout", in, out, 0);
+}
+
+static void backward_dropout(rt_plan *p, const rt_node *n)
+{
+    int accumulate, dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    emit_dropout(p, n, "dropout back", dy, dx, accumulate);
+}
+
+const rt_op rt_op_dropout = {"dropout", 1, 1, infer_dropout, forward_dropout, backward_dropout, NULL, 1};
+
+/* ---- softmax over the last dimension: y = exp(x - max) / sum ---- */
+
+static void run_softmax(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
+    int d = s->dim[s->rank - 1];
+    size_t px = rt_shape_count(s) / (size_t)d * (size_t)rows;
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0);
+    for (size_t p = 0; p < px; p++) {
+        const float *a = in + p * (size_t)d;
+        float *y = out + p * (size_t)d, m = a[0];
+        for (int i = 1; i < d; i++) m = a[i] > m ? a[i] : m;
+        for (int i = 0; i < d; i++) y[i] = a[i] - m;
+    }
+    x->plan->k->exp_n(out, out, px * (size_t)d);
+    for (size_t p = 0; p < px; p++) {
+        float *y = out + p * (size_t)d, sum = 0;
+        for (int i = 0; i < d; i++) sum += y[i];
+        for (int i = 0; i < d; i++) y[i] /= sum;
+    }
+}
+
+static void forward_softmax(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, "softmax", n, run_softmax);
+    c->value[0] = in;
+    c->value[1] = out;
+}
+
+/* dx = y (dy - sum(dy y)) */
+static void run_softmax_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
+    int d = s->dim[s->rank - 1];
+    size_t px = rt_shape_count(s) / (size_t)d * (size_t)rows;
+    const float *y = rt_at(x, c->value[0], row0), *dy = rt_at(x, c->value[1], row0);
+    float *dx = rt_at(x, c->value[2], row0);
+    for (size_t p = 0; p < px; p++, y += d, dy += d, dx += d) {
+        float dot = 0;
+        for (int i = 0; i < d; i++) dot += dy[i] * y[i];
+        for (int i = 0; i < d; i++) {
+            float v = y[i] * (dy[i] - dot);
+            dx[i] = c->flag ? dx[i] + v : v;
+        }
+    }
+}
+
+static void backward_softmax(rt_plan *p, const rt_node *n)
+{
+    int accumulate, y = rt_plan_read(p, n->out), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    rt_call *c = rt_plan_rows(p, "softmax back", n, run_softmax_back);
+    c->value[0] = y;
+    c->value[1] = dy;
+    c->value[2] = dx;
+    c->flag = accumulate;
+}
+
+const rt_op rt_op_softmax = {"softmax", 1, 1, infer_same, forward_softmax, backward_softmax, NULL, 0};

@@ -1,0 +1,310 @@
+/* engine/ops_conv.c - convolution, 2-D and 1-D, grouped and depthwise.
+ *
+ *   y[b][oy][ox][n] = act(bias[n] + sum_{ky, kx, c} x[b][oy sy + ky - pt][ox sx + kx - pl][c] w[ky][kx][c][n])
+ * w is (KH, KW, C / groups, N). Depthwise (groups = C = N) has w as (KH, KW, 1, C).
+ *
+ * Direct, no im2col: an image is copied with its zero border to scratch that stays in L2, and in NHWC the taps of a
+ * kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed weights; with strides,
+ * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. */
+#include <string.h>
+
+#include "engine/ops.h"
+
+typedef struct {
+    int h, w, c, oh, ow, n;              /* image and output */
+    int kh, kw, sh, sw, pt, pl, groups;
+    int cg, ng;                          /* channels a group reads and writes */
+    int depthwise, point;                /* point: 1x1, stride 1, no padding, one group */
+    int hp, wp;                          /* padded image */
+    int dpy, dpx, hd, wd;                /* padded dy: border in front, size */
+} geometry;
+
+static geometry geometry_of(const rt_plan *p, const rt_node *n)
+{
+    const rt_attr *a = &n->attr;
+    geometry g = {.kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1], .pt = a->pad[0],
+                  .pl = a->pad[2], .groups = a->groups};
+    rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
+    rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &g.n);
+    g.depthwise = g.groups > 1 && g.groups == g.c && g.c == g.n;
+    g.cg = g.depthwise ? g.c : g.c / g.groups;
+    g.ng = g.depthwise ? g.n : g.n / g.groups;
+    if (g.depthwise) g.groups = 1;
+    g.point = !g.depthwise && g.kh == 1 && g.kw == 1 && g.sh == 1 && g.sw == 1 && g.groups == 1 && g.oh == g.h && g.ow == g.w;
+    g.hp = (g.oh - 1) * g.sh + g.kh;
+    g.wp = (g.ow - 1) * g.sw + g.kw;
+    if (g.hp < g.h + g.pt) g.hp = g.h + g.pt;
+    if (g.wp < g.w + g.pl) g.wp = g.w + g.pl;
+    g.dpy = (g.kh + g.sh - 1) / g.sh - 1;
+    g.dpx = (g.kw + g.sw - 1) / g.sw - 1;
+    g.hd = g.dpy + 1 + (g.h - 1 + g.pt) / g.sh;
+    g.wd = g.dpx + 1 + (g.w - 1 + g.pl) / g.sw;
+    if (g.hd < g.dpy + g.oh) g.hd = g.dpy + g.oh;
+    if (g.wd < g.dpx + g.ow) g.wd = g.dpx + g.ow;
+    return g;
+}
+
+static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    const rt_shape *in = &g->tensor[n->in[0]].shape;
+    rt_attr *a = &n->attr;
+    int rank = n->op == RT_OP_CONV1D ? 2 : 3, h, w, c;
+    char text[64];
+    if (in->rank != rank)
+        return rt_fail(RT_USAGE, "input %s has %d dimensions, %d expected: %s", rt_shape_text(in, text), in->rank, rank, rank == 3 ? "(H, W, C)" : "(T, C)");
+    rt_shape_hwc(in, &h, &w, &c);
+    if (a->out < 1 || a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1 || a->groups < 1)
+        return rt_fail(RT_USAGE, "'out', 'kernel', 'stride' and 'groups' must be at least 1");
+    if (c % a->groups || a->out % a->groups) return rt_fail(RT_USAGE, "%d groups do not divide %d input and %d output channels", a->groups, c, a->out);
+    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1, ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
+    if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
+        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", a->kernel[0], a->kernel[1], rt_shape_text(in, text));
+    *out = rank == 3 ? (rt_shape){3, {oh, ow, a->out}} : (rt_shape){2, {ow, a->out}};
+    int cg = c / a->groups, fan_in = a->kernel[0] * a->kernel[1] * cg;
+    rt_shape ws = rank == 3 ? (rt_shape){4, {a->kernel[0], a->kernel[1], cg, a->out}} : (rt_shape){3, {a->kernel[1], cg, a->out}};
+    RT_TRY(rt_graph_param(g, n, "weight", ws, RT_INIT_HE, fan_in, a->kernel[0] * a->kernel[1] * a->out / a->groups, 1));
+    if (a->bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {a->out}}, RT_INIT_ZERO, fan_in, a->out, 0));
+    return RT_OK;
+}
+
+/* Copies channels [c0, c0 + cg) of an (h, w, c) image to (hp, wp, cg) with a border of zeros. */
+static void pad_copy(float *dst, const float *src, int h, int w, int c, int c0, int cg, int pt, int pl, int hp, int wp)
+{
+    size_t line = (size_t)wp * (size_t)cg;
+    if (pt) memset(dst, 0, (size_t)pt * line * sizeof *dst);
+    for (int y = 0; y < h && y + pt < hp; y++) {
+        float *d = dst + (size_t)(y + pt) * line;
+        const float *s = src + (size_t)y * (size_t)w * (size_t)c;
+        int m = w < wp - pl ? w : wp - pl;
+        if (pl) memset(d, 0, (size_t)(pl * cg) * sizeof *d);
+        if (cg == c) memcpy(d + pl * cg, s, (size_t)m * (size_t)c * sizeof *d);
+        else for (int i = 0; i < m; i++) memcpy(d + (pl + i) * cg, s + i * c + c0, (size_t)cg * sizeof *d);
+        if (pl + m < wp) memset(d + (pl + m) * cg, 0, (size_t)((wp - pl - m) * cg) * sizeof *d);
+    }
+    if (pt + h < hp) memset(dst + (size_t)(pt + h) * line, 0, (size_t)(hp - pt - h) * line * sizeof *dst);
+}
+
+/* The image as the kernels read it: in place when there is no border and one group, else padded in scratch. */
+static const float *image(const geometry *g, const float *x, int group, float *scratch, ptrdiff_t *x_row)
+{
+    int in_place = g->groups == 1 && g->pt == 0 && g->pl == 0 && g->hp <= g->h && g->wp <= g->w;
+    *x_row = (ptrdiff_t)(in_place ? g->w : g->wp) * g->cg;
+    if (in_place) return x;
+    pad_copy(scratch, x, g->h, g->w, g->c, group * g->cg, g->cg, g->pt, g->pl, g->hp, g->wp);
+    return scratch;
+}
+
+static size_t padded_floats(const geometry *g) { return ((size_t)g->hp * (size_t)g->wp * (size_t)g->cg + 15) & ~(size_t)15; }
+
+/* Lines of one image: line(y) at y + i * y_line from x + i * x_line. The weights are cut, first by output channels and
+ * then along the kernel, into panels that stay in L1 while all lines pass; the order of each sum stays r, then k. */
+static void conv_lines(const rt_kernels *k, const rt_conv_line *whole, int lines, ptrdiff_t y_line, ptrdiff_t x_line)
+{
+    enum { PANEL = 6144, CHANNELS = 64 };                  /* floats: 24 KiB */
+    if ((ptrdiff_t)whole->kh * whole->klen * whole->n <= PANEL) {
+        rt_conv_line a = *whole;
+        for (int i = 0; i < lines; i++, a.y += y_line, a.x += x_line) k->conv_line(&a);
+        return;
+    }
+    for (int n0 = 0; n0 < whole->n; n0 += CHANNELS) {
+        int n = whole->n - n0 < CHANNELS ? whole->n - n0 : CHANNELS, first = 1;
+        int step = PANEL / n < whole->klen ? PANEL / n : whole->klen, per = step == whole->klen ? PANEL / (n * step) : 1;
+        for (int r = 0; r < whole->kh; r += per)
+            for (int k0 = 0; k0 < whole->klen; k0 += step) {
+                rt_conv_line a = *whole;
+                a.kh = whole->kh - r < per ? whole->kh - r : per;
+                a.klen = whole->klen - k0 < step ? whole->klen - k0 : step;
+                int last = r + a.kh >= whole->kh && k0 + a.klen >= whole->klen;
+                a.n = n;
+                a.y += n0;
+                a.x += r * a.x_row + k0;
+                a.w += ((ptrdiff_t)r * whole->klen + k0) * a.w_ld + n0;
+                a.bias = a.bias ? a.bias + n0 : NULL;
+                a.accumulate = whole->accumulate || !first;
+                a.act = last ? whole->act : RT_ACT_NONE;
+                first = 0;
+                for (int i = 0; i < lines; i++, a.y += y_line, a.x += x_line) k->conv_line(&a);
+            }
+    }
+}
+
+static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
+{
+    geometry g = geometry_of(ctx->plan, c->node);
+    const rt_kernels *k = ctx->plan->k;
+    const float *x = rt_at(ctx, c->value[0], row0), *w = rt_param(ctx, c->node, 0), *bias = rt_param(ctx, c->node, 1);
+    float *y = rt_at(ctx, c->value[1], row0);
+    if (c->at[0] >= 0) w = ctx->plan->buffer + c->at[0];
+    if (c->at[1] >= 0) bias = ctx->plan->buffer + c->at[1];
+    rt_act act = c->node->attr.act;
+    if (g.point) {
+        rt_conv_line a = {.y = y, .y_px = g.n, .x = x, .x_px = g.c, .w = w, .w_ld = g.n, .bias = bias, .px = rows * g.h * g.w,
+                          .kh = 1, .klen = g.c, .n = g.n, .act = act};
+        k->conv_line(&a);
+        return;
+    }
+    for (int r = 0; r < rows; r++, x += g.h * g.w * g.c, y += g.oh * g.ow * g.n)
+        for (int q = 0; q < g.groups; q++) {
+            ptrdiff_t x_row;
+            const float *in = image(&g, x, q, ctx->scratch, &x_row);
+            float *out = y + q * g.ng;
+            if (g.depthwise) {
+                rt_dwconv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_tap = g.c, .w = w,
+                                    .bias = bias, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c, .act = act};
+                for (int oy = 0; oy < g.oh; oy++, a.y += g.ow * g.n, a.x += g.sh * x_row) k->dwconv_line(&a);
+                continue;
+            }
+            rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
+                              .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng, .act = act};
+            conv_lines(k, &a, g.oh, (ptrdiff_t)g.ow * g.n, g.sh * x_row);
+        }
+}
+
+static void forward(rt_plan *p, const rt_node *n)
+{
+    geometry g = geometry_of(p, n);
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    rt_plan_need_scratch(p, padded_floats(&g));
+    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : "conv", n, run_forward);
+    c->value[0] = in;
+    c->value[1] = out;
+    c->at[0] = c->at[1] = -1;
+    rt_fold_batch_norm(p, n, c, (size_t)(g.kh * g.kw * (g.depthwise ? 1 : g.cg)));
+}
+
+/* Taps of class r along one axis: ky = r + s j for j < count. */
+static int taps(int k, int s, int r) { return r < k ? (k - r + s - 1) / s : 0; }
+
+/* For each class of input pixels the taps in the order in which dy is read (falling ky), as (taps_y, taps_x, N, C). */
+static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    (void)tile;
+    geometry g = geometry_of(x->plan, c->node);
+    const float *w = rt_param(x, c->node, 0);
+    float *t = x->plan->buffer + c->at[0];
+    for (int q = 0; q < g.groups; q++)
+        for (int ry = 0; ry < g.sh; ry++)
+            for (int rx = 0; rx < g.sw; rx++) {
+                int ny = taps(g.kh, g.sh, ry), nx = taps(g.kw, g.sw, rx);
+                for (int jy = ny - 1; jy >= 0; jy--)
+                    for (int jx = nx - 1; jx >= 0; jx--) {
+                        int ky = ry + g.sh * jy, kx = rx + g.sw * jx;
+                        if (g.depthwise) {
+                            memcpy(t, w + (ptrdiff_t)(ky * g.kw + kx) * g.c, (size_t)g.c * sizeof *t);
+                            t += g.c;
+                            continue;
+                        }
+                        const float *s = w + (ptrdiff_t)(ky * g.kw + kx) * g.cg * g.n + q * g.ng;
+                        for (int o = 0; o < g.ng; o++, t += g.cg)
+                            for (int i = 0; i < g.cg; i++) t[i] = s[(ptrdiff_t)i * g.n + o];
+                    }
+            }
+}
+
+/* dX of one image and group from dy padded in scratch. */
+static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const float *dy, const float *w, int group, int accumulate)
+{
+    ptrdiff_t row = (ptrdiff_t)g->wd * g->ng;
+    for (int ry = 0; ry < g->sh; ry++)
+        for (int rx = 0; rx < g->sw; rx++) {
+            int ny = taps(g->kh, g->sh, ry), nx = taps(g->kw, g->sw, rx);
+            int iy0 = ((ry - g->pt) % g->sh + g->sh) % g->sh, ix0 = ((rx - g->pl) % g->sw + g->sw) % g->sw;
+            int px = ix0 < g->w ? (g->w - ix0 + g->sw - 1) / g->sw : 0;
+            int lines = iy0 < g->h && px ? (g->h - iy0 + g->sh - 1) / g->sh : 0;
+            float *out = dx + ((ptrdiff_t)iy0 * g->w + ix0) * g->c + group * g->cg;
+            ptrdiff_t out_line = (ptrdiff_t)g->sh * g->w * g->c, out_px = (ptrdiff_t)g->sw * g->c;
+            if (!ny || !nx) {
+                for (int l = 0; l < lines && !accumulate; l++)
+                    for (int i = 0; i < px; i++) memset(out + l * out_line + i * out_px, 0, (size_t)g->cg * sizeof *out);
+                continue;
+            }
+            int top = (iy0 + g->pt) / g->sh - ny + 1 + g->dpy, left = (ix0 + g->pl) / g->sw - nx + 1 + g->dpx;
+            const float *in = dy + top * row + (ptrdiff_t)left * g->ng;
+            if (g->depthwise) {
+                rt_dwconv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->c, .x_row = row, .x_tap = g->c, .w = w,
+                                    .px = px, .kh = ny, .kw = nx, .c = g->c, .accumulate = accumulate};
+                for (int l = 0; l < lines; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
+            } else if (lines) {
+                rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
+                                  .px = px, .kh = ny, .klen = nx * g->ng, .n = g->cg, .accumulate = accumulate};
+                conv_lines(k, &a, lines, out_line, row);
+            }
+            w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);
+        }
+}
+
+/* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
+static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
+{
+    geometry g = geometry_of(ctx->plan, c->node);
+    const rt_kernels *k = ctx->plan->k;
+    const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
+    float *dx = c->value[2] >= 0 ? rt_at(ctx, c->value[2], row0) : NULL;
+    const float *flipped = dx ? ctx->plan->buffer + c->at[0] : NULL;
+    float *dw = rt_slot_grad(ctx, c->node, 0, row0);
+    if (c->node->params > 1) k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
+    if (g.point) {
+        int px = rows * g.h * g.w;
+        for (int p0 = 0; p0 < px; p0 += 128) {
+            rt_conv_dw a = {.dw = dw, .dw_ld = g.n, .x = x + (ptrdiff_t)p0 * g.c, .x_px = g.c, .dy = dy + (ptrdiff_t)p0 * g.n, .dy_px = g.n,
+                            .lines = 1, .px = px - p0 < 128 ? px - p0 : 128, .kh = 1, .klen = g.c, .n = g.n};
+            k->conv_dw(&a);
+        }
+        if (!dx) return;
+        rt_conv_line a = {.y = dx, .y_px = g.c, .x = dy, .x_px = g.n, .w = flipped, .w_ld = g.c, .px = px, .kh = 1, .klen = g.n, .n = g.c,
+                          .accumulate = c->flag};
+        k->conv_line(&a);
+        return;
+    }
+    for (int r = 0; r < rows; r++, x += g.h * g.w * g.c, dy += g.oh * g.ow * g.n, dx = dx ? dx + g.h * g.w * g.c : NULL)
+        for (int q = 0; q < g.groups; q++) {
+            ptrdiff_t x_row;
+            const float *in = image(&g, x, q, ctx->scratch, &x_row);
+            if (g.depthwise) {
+                rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_line = g.sh * x_row, .x_tap = g.c, .dy = dy,
+                                  .dy_px = g.n, .dy_line = (ptrdiff_t)g.ow * g.n, .lines = g.oh, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c};
+                k->dwconv_dw(&a);
+            } else {
+                rt_conv_dw a = {.dw = dw + q * g.ng, .dw_ld = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row,
+                                .dy = dy + q * g.ng, .dy_px = g.n, .dy_line = (ptrdiff_t)g.ow * g.n, .lines = g.oh, .px = g.ow,
+                                .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng};
+                k->conv_dw(&a);
+            }
+            if (!dx) continue;
+            float *padded = ctx->scratch + padded_floats(&g);
+            pad_copy(padded, dy, g.oh, g.ow, g.n, q * g.ng, g.ng, g.dpy, g.dpx, g.hd, g.wd);
+            dx_image(k, &g, dx, padded, flipped + (ptrdiff_t)q * g.kh * g.kw * g.ng * (g.depthwise ? 1 : g.cg), q, c->flag);
+        }
+}
+
+static void backward(rt_plan *p, const rt_node *n)
+{
+    geometry g = geometry_of(p, n);
+    int dx = -1, accumulate = 0, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out);
+    ptrdiff_t at = -1;
+    rt_act_back_in_place(p, n, dy);
+    for (int i = 0; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
+    rt_plan_need_scratch(p, padded_floats(&g) + (size_t)g.hd * (size_t)g.wd * (size_t)g.ng);
+    if (rt_plan_needs_grad(p, n->in[0])) {
+        rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
+        at = t->at[0] = rt_plan_buffer(p, p->graph->param[n->param[0]].count);
+        dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    }
+    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : "conv back", n, run_backward);
+    c->value[0] = in;
+    c->value[1] = dy;
+    c->value[2] = dx;
+    c->at[0] = at;
+    c->flag = accumulate;
+}
+
+static double macs(const rt_graph *g, const rt_node *n)
+{
+    const rt_shape *in = &g->tensor[n->in[0]].shape;
+    int c = in->dim[in->rank - 1];
+    return (double)rt_shape_count(&g->tensor[n->out].shape) * n->attr.kernel[0] * n->attr.kernel[1] * c / n->attr.groups;
+}
+
+const rt_op rt_op_conv2d = {"conv2d", 1, 1, infer, forward, backward, macs, 0};
+const rt_op rt_op_conv1d = {"conv1d", 1, 1, infer, forward, backward, macs, 0};

@@ -1,0 +1,321 @@
+/* engine/ops_norm.c - batch norm (Ioffe & Szegedy 2015) and layer norm (Ba et al. 2016).
+ *
+ * Batch norm, training: y = act((x - mean) rstd gamma + beta) with mean and variance of the batch over rows and pixels;
+ * running statistics r += momentum (batch - r), the variance unbiased, as in PyTorch. Inference uses the running ones.
+ * Forward: moments per slot, shifted by the running mean so that nothing cancels; one tile merges the slots in double
+ * and makes scale and shift; then y = act(x scale + shift), which is cheap enough to be computed again in the backward
+ * pass instead of kept. Backward: dx = gamma rstd (dz - mean(dz) - xhat mean(dz xhat)) = A dz + B x + D per channel. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/ops.h"
+
+static rt_status infer_bn(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    *out = g->tensor[n->in[0]].shape;
+    rt_shape c = {1, {out->dim[out->rank - 1]}};
+    RT_TRY(rt_graph_param(g, n, "gamma", c, RT_INIT_ONE, 0, 0, 0));
+    RT_TRY(rt_graph_param(g, n, "beta", c, RT_INIT_ZERO, 0, 0, 0));
+    RT_TRY(rt_graph_state(g, n, "mean", c, RT_INIT_ZERO));
+    return rt_graph_state(g, n, "variance", c, RT_INIT_ONE);
+}
+
+static void pixels(const rt_plan *p, const rt_node *n, int *px, int *c)
+{
+    const rt_shape *s = rt_shape_of(p, n->in[0]);
+    *c = s->dim[s->rank - 1];
+    *px = (int)(rt_shape_count(s) / (size_t)*c);
+}
+
+/* Buffers, each of c floats at call->at[0]: scale, shift, mean, rstd, A, B, D; then per slot: sum, square; s1, s2. */
+enum { SCALE, SHIFT, MEAN, RSTD, BACK_A, BACK_B, BACK_D, COEFFICIENTS };
+enum { SLOT_SUM, SLOT_SQUARE, SLOT_S1, SLOT_S2, SLOT_ARRAYS };
+
+static float *coefficient(const rt_call *c, const rt_ctx *x, int which, int channels)
+{
+    return x->plan->buffer + c->at[0] + (ptrdiff_t)which * channels;
+}
+
+static float *slot_array(const rt_call *c, const rt_ctx *x, int slot, int which, int channels)
+{
+    return x->plan->buffer + c->at[0] + (ptrdiff_t)(COEFFICIENTS + slot * SLOT_ARRAYS + which) * channels;
+}
+
+static void run_moments(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    float *sum = slot_array(c, x, x->slot, SLOT_SUM, ch), *square = slot_array(c, x, x->slot, SLOT_SQUARE, ch);
+    const float *shift = rt_state(x, c->node, 0), *in = rt_at(x, c->value[0], row0);
+    float s[64], q[64];
+    if (row0 == x->slot_row0) {
+        x->plan->k->channel_moments(sum, square, in, shift, (size_t)(rows * px), ch);
+        return;
+    }
+    for (int c0 = 0; c0 < ch; c0 += 64) {           /* later chunks of the slot add on */
+        int m = ch - c0 < 64 ? ch - c0 : 64;
+        if (m == ch) x->plan->k->channel_moments(s, q, in, shift, (size_t)(rows * px), ch);
+        else
+            for (int i = 0; i < m; i++) {
+                s[i] = q[i] = 0;
+                for (int p = 0; p < rows * px; p++) {
+                    float d = in[(ptrdiff_t)p * ch + c0 + i] - shift[c0 + i];
+                    s[i] += d;
+                    q[i] += d * d;
+                }
+            }
+        for (int i = 0; i < m; i++) {
+            sum[c0 + i] += s[i];
+            square[c0 + i] += q[i];
+        }
+    }
+}
+
+static int used_slots(const rt_ctx *x) { return (x->run->rows + x->plan->slot_rows - 1) / x->plan->slot_rows; }
+
+static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)tile;
+    (void)unused;
+    int px, ch, slots = used_slots(x);
+    pixels(x->plan, c->node, &px, &ch);
+    double count = (double)px * x->run->rows;
+    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1);
+    float *running = rt_state(x, c->node, 0), *running_var = rt_state(x, c->node, 1);
+    float m = c->node->attr.momentum;
+    for (int i = 0; i < ch; i++) {
+        double s = 0, q = 0;
+        for (int k = 0; k < slots; k++) {
+            s += slot_array(c, x, k, SLOT_SUM, ch)[i];
+            q += slot_array(c, x, k, SLOT_SQUARE, ch)[i];
+        }
+        double d = s / count, var = q / count - d * d, mean = running[i] + d;
+        if (var < 0) var = 0;                       /* rounding only; NaN stays NaN */
+        double rstd = 1.0 / sqrt(var + c->node->attr.eps);
+        coefficient(c, x, MEAN, ch)[i] = (float)mean;
+        coefficient(c, x, RSTD, ch)[i] = (float)rstd;
+        coefficient(c, x, SCALE, ch)[i] = (float)(gamma[i] * rstd);
+        coefficient(c, x, SHIFT, ch)[i] = (float)(beta[i] - mean * gamma[i] * rstd);
+        running[i] += m * (float)d;
+        running_var[i] += m * ((float)(count > 1 ? var * count / (count - 1) : var) - running_var[i]);
+    }
+}
+
+static void run_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, SCALE, ch),
+                           coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act, c->node->attr.slope);
+}
+
+static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)tile;
+    (void)unused;
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1), *mean = rt_state(x, c->node, 0), *var = rt_state(x, c->node, 1);
+    for (int i = 0; i < ch; i++) {
+        double scale = gamma[i] / sqrt((double)var[i] + c->node->attr.eps);
+        coefficient(c, x, SCALE, ch)[i] = (float)scale;
+        coefficient(c, x, SHIFT, ch)[i] = (float)(beta[i] - mean[i] * scale);
+    }
+}
+
+/* The plan's memory of where a batch norm keeps its buffers is its first call. */
+static ptrdiff_t bn_buffer(rt_plan *p, const rt_node *n)
+{
+    int px, c;
+    pixels(p, n, &px, &c);
+    int i = (int)(n - p->node);
+    if (p->memo[i] < 0) p->memo[i] = (int)rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
+    return p->memo[i];
+}
+
+static void forward_bn(rt_plan *p, const rt_node *n)
+{
+    int first = p->memo[n - p->node] < 0;
+    ptrdiff_t at = bn_buffer(p, n);
+    int in = rt_plan_read(p, n->in[0]);
+    rt_call *c;
+    if (first && p->spec.train) {
+        c = rt_plan_rows(p, "bn moments", n, run_moments);
+        c->value[0] = in;
+        c->at[0] = at;
+        c = rt_plan_tiles(p, "bn merge", n, 1, run_merge);
+        c->at[0] = at;
+        in = rt_plan_read(p, n->in[0]);
+    } else if (first) {
+        c = rt_plan_pack(p, "bn fold", n, 1, run_inference_coefficients);
+        c->at[0] = at;
+    }
+    int out = rt_plan_write(p, n->out);
+    c = rt_plan_rows(p, "bn apply", n, run_apply);
+    c->value[0] = in;
+    c->value[1] = out;
+    c->at[0] = at;
+}
+
+static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    float *s1 = slot_array(c, x, x->slot, SLOT_S1, ch), *s2 = slot_array(c, x, x->slot, SLOT_S2, ch);
+    if (row0 == x->slot_row0) {
+        memset(s1, 0, (size_t)ch * sizeof *s1);
+        memset(s2, 0, (size_t)ch * sizeof *s2);
+    }
+    x->plan->k->bn_back_sums(s1, s2, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, MEAN, ch),
+                             coefficient(c, x, SCALE, ch), coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act);
+}
+
+static void run_back_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)tile;
+    (void)unused;
+    int px, ch, slots = used_slots(x);
+    pixels(x->plan, c->node, &px, &ch);
+    double count = (double)px * x->run->rows;
+    float *dgamma = rt_grad(x, c->node, 0), *dbeta = rt_grad(x, c->node, 1);
+    for (int i = 0; i < ch; i++) {
+        double s1 = 0, s2 = 0, mean = coefficient(c, x, MEAN, ch)[i], rstd = coefficient(c, x, RSTD, ch)[i];
+        for (int k = 0; k < slots; k++) {
+            s1 += slot_array(c, x, k, SLOT_S1, ch)[i];
+            s2 += slot_array(c, x, k, SLOT_S2, ch)[i];
+        }
+        dgamma[i] = (float)(s2 * rstd);
+        dbeta[i] = (float)s1;
+        double a = coefficient(c, x, SCALE, ch)[i], b = -a * rstd * rstd * s2 / count;
+        coefficient(c, x, BACK_A, ch)[i] = (float)a;
+        coefficient(c, x, BACK_B, ch)[i] = (float)b;
+        coefficient(c, x, BACK_D, ch)[i] = (float)(-a * s1 / count - b * mean);
+    }
+}
+
+static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    float *dx = rt_at(x, c->value[2], row0);
+    size_t count = (size_t)(rows * px);
+    float *to = c->flag ? rt_at(x, c->value[3], row0) : dx;
+    x->plan->k->affine2(to, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, BACK_A, ch),
+                        coefficient(c, x, BACK_B, ch), coefficient(c, x, BACK_D, ch), count, ch);
+    if (c->flag) x->plan->k->accumulate(dx, to, count * (size_t)ch);
+}
+
+static void backward_bn(rt_plan *p, const rt_node *n)
+{
+    ptrdiff_t at = bn_buffer(p, n);
+    int in = rt_plan_read(p, n->in[0]), da = rt_plan_grad_read(p, n->out), accumulate;
+    rt_call *c = rt_plan_rows(p, "bn back sums", n, run_back_sums);
+    c->value[0] = in;
+    c->value[1] = da;
+    c->at[0] = at;
+    c = rt_plan_tiles(p, "bn back merge", n, 1, run_back_merge);
+    c->at[0] = at;
+    if (!rt_plan_needs_grad(p, n->in[0])) return;
+    in = rt_plan_read(p, n->in[0]);
+    int dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int temp = accumulate ? rt_plan_temp(p, p->value[dx].row_bytes) : -1;
+    c = rt_plan_rows(p, "bn back", n, run_back_apply);
+    c->value[0] = in;
+    c->value[1] = da;
+    c->value[2] = dx;
+    c->value[3] = temp;
+    c->at[0] = at;
+    c->flag = accumulate;
+}
+
+/* ---- folding into the weights of the producer (inference) ---- */
+
+static void run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)tile;
+    (void)unused;
+    const rt_node *bn = c->arg;
+    const float *w = rt_param(x, c->node, 0), *bias = rt_param(x, c->node, 1);
+    const float *gamma = rt_param(x, bn, 0), *beta = rt_param(x, bn, 1), *mean = rt_state(x, bn, 0), *var = rt_state(x, bn, 1);
+    float *fw = x->plan->buffer + c->at[0], *fb = x->plan->buffer + c->at[1];
+    int out = c->node->attr.out;
+    for (int i = 0; i < out; i++) {
+        double scale = gamma[i] / sqrt((double)var[i] + bn->attr.eps);
+        for (int r = 0; r < c->flag; r++) fw[(ptrdiff_t)r * out + i] = (float)(w[(ptrdiff_t)r * out + i] * scale);
+        fb[i] = (float)(beta[i] + ((bias ? bias[i] : 0.0) - mean[i]) * scale);
+    }
+}
+
+void rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t rows)
+{
+    int bn = p->memo[n - p->node];
+    if (bn < 0) return;
+    ptrdiff_t w = rt_plan_buffer(p, rows * (size_t)n->attr.out), b = rt_plan_buffer(p, (size_t)n->attr.out);
+    call->at[0] = w;
+    call->at[1] = b;
+    rt_call *c = rt_plan_pack(p, "bn fold", n, 1, run_fold);
+    c->at[0] = w;
+    c->at[1] = b;
+    c->arg = &p->node[bn];
+    c->flag = (int)rows;
+}
+
+const rt_op rt_op_batch_norm = {"batch_norm", 1, 1, infer_bn, forward_bn, backward_bn, NULL, 1};
+
+/* ---- layer norm, over the last dimension ---- */
+
+static rt_status infer_ln(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    *out = g->tensor[n->in[0]].shape;
+    rt_shape d = {1, {out->dim[out->rank - 1]}};
+    RT_TRY(rt_graph_param(g, n, "gamma", d, RT_INIT_ONE, 0, 0, 0));
+    return rt_graph_param(g, n, "beta", d, RT_INIT_ZERO, 0, 0, 0);
+}
+
+static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, d;
+    pixels(x->plan, c->node, &px, &d);
+    float *stats = rt_at(x, c->value[2], row0);      /* rows x (px means, px rstds) */
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0);
+    for (int r = 0; r < rows; r++, in += px * d, out += px * d, stats += 2 * px)
+        x->plan->k->layer_norm(out, stats, stats + px, in, rt_param(x, c->node, 0), rt_param(x, c->node, 1), (size_t)px, d, c->node->attr.eps);
+}
+
+static void forward_ln(rt_plan *p, const rt_node *n)
+{
+    int px, d, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), i = (int)(n - p->node);
+    pixels(p, n, &px, &d);
+    p->memo[i] = rt_plan_temp(p, 2 * (size_t)px * sizeof(float));
+    rt_call *c = rt_plan_rows(p, "layer norm", n, run_ln);
+    c->value[0] = in;
+    c->value[1] = out;
+    c->value[2] = p->memo[i];
+}
+
+static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, d;
+    pixels(x->plan, c->node, &px, &d);
+    const float *stats = rt_at(x, c->value[2], row0), *in = rt_at(x, c->value[0], row0), *dy = rt_at(x, c->value[1], row0);
+    float *dx = rt_at(x, c->value[3], row0);
+    float *dg = rt_slot_grad(x, c->node, 0, row0), *db = rt_slot_grad(x, c->node, 1, row0);
+    for (int r = 0; r < rows; r++, in += px * d, dy += px * d, dx += px * d, stats += 2 * px)
+        x->plan->k->layer_norm_back(dx, dg, db, dy, in, stats, stats + px, rt_param(x, c->node, 0), (size_t)px, d, c->flag);
+}
+
+static void backward_ln(rt_plan *p, const rt_node *n)
+{
+    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    rt_plan_slot_grad(p, n->param[0]);
+    rt_plan_slot_grad(p, n->param[1]);
+    rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);
+    c->value[0] = in;
+    c->value[1] = dy;
+    c->value[2] = p->memo[n - p->node];
+    c->value[3] = dx;
+    c->flag = accumulate;
+}
+
+const rt_op rt_op_layer_norm = {"layer_norm", 1, 1, infer_ln, forward_ln, backward_ln, NULL, 0};

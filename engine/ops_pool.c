@@ -1,0 +1,214 @@
+/* engine/ops_pool.c - max, average and global average pooling.
+ *
+ * max: y[oy][ox][c] = max over the kernel's taps inside the image; the gradient goes to the first tap that won.
+ * average: the mean over the taps inside the image (padding does not count). */
+#include <string.h>
+
+#include "engine/ops.h"
+
+typedef struct { int h, w, c, oh, ow, kh, kw, sh, sw, pt, pl; } geometry;
+
+static geometry geometry_of(const rt_plan *p, const rt_node *n)
+{
+    const rt_attr *a = &n->attr;
+    geometry g = {.kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1], .pt = a->pad[0], .pl = a->pad[2]};
+    int c;
+    rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
+    rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &c);
+    return g;
+}
+
+static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    rt_attr *a = &n->attr;
+    const rt_shape *in = &g->tensor[n->in[0]].shape;
+    int h, w, c;
+    if (in->rank != 2 && in->rank != 3) return rt_fail(RT_USAGE, "pooling needs an input of shape (H, W, C) or (T, C)");
+    rt_shape_hwc(in, &h, &w, &c);
+    if (in->rank == 2) {
+        a->kernel[0] = a->stride[0] = 1;
+        a->pad[0] = a->pad[1] = 0;
+    }
+    if (a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1) return rt_fail(RT_USAGE, "'kernel' and 'stride' must be at least 1");
+    if (a->kernel[0] * a->kernel[1] > 256) return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool");
+    if (a->pad[0] >= a->kernel[0] || a->pad[1] >= a->kernel[0] || a->pad[2] >= a->kernel[1] || a->pad[3] >= a->kernel[1])
+        return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
+    if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
+        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input", a->kernel[0], a->kernel[1]);
+    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1, ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
+    *out = in->rank == 3 ? (rt_shape){3, {oh, ow, c}} : (rt_shape){2, {ow, c}};
+    return RT_OK;
+}
+
+typedef struct { int r0, r1, s0, s1; ptrdiff_t at; } window;   /* taps inside the image; offset of tap (0, 0) */
+
+static window window_of(const geometry *g, int oy, int ox)
+{
+    int iy = oy * g->sh - g->pt, ix = ox * g->sw - g->pl;
+    return (window){iy < 0 ? -iy : 0, iy + g->kh > g->h ? g->h - iy : g->kh, ix < 0 ? -ix : 0, ix + g->kw > g->w ? g->w - ix : g->kw,
+                    ((ptrdiff_t)iy * g->w + ix) * g->c};
+}
+
+static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    geometry g = geometry_of(x->plan, c->node);
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0);
+    uint8_t *index = rt_at(x, c->value[2], row0);
+    for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
+        for (int oy = 0; oy < g.oh; oy++)
+            for (int ox = 0; ox < g.ow; ox++, out += g.c, index += g.c) {
+                window w = window_of(&g, oy, ox);
+                x->plan->k->max_pool_px(out, index, in + w.at, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw, g.c);
+            }
+}
+
+static void forward_max(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), i = (int)(n - p->node);
+    size_t count = rt_shape_count(rt_shape_of(p, n->out));
+    int index = p->memo[i] = rt_plan_temp(p, count);
+    p->value[index].row_bytes = count;              /* rows follow each other without gaps */
+    rt_call *c = rt_plan_rows(p, "max pool", n, run_max);
+    c->value[0] = in;
+    c->value[1] = out;
+    c->value[2] = index;
+}
+
+/* Windows that tile the image write each pixel once; others add to a cleared one. */
+static void run_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    geometry g = geometry_of(x->plan, c->node);
+    const float *dy = rt_at(x, c->value[0], row0);
+    float *dx = rt_at(x, c->value[1], row0);
+    const uint8_t *index = rt_at(x, c->value[2], row0);
+    int tiling = g.sh == g.kh && g.sw == g.kw && g.oh * g.sh == g.h && g.ow * g.sw == g.w && !g.pt && !g.pl;
+    if (!c->flag && !tiling) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
+    for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
+        for (int oy = 0; oy < g.oh; oy++)
+            for (int ox = 0; ox < g.ow; ox++, dy += g.c, index += g.c) {
+                window w = window_of(&g, oy, ox);
+                x->plan->k->max_pool_back_px(dx + w.at, dy, index, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw, g.c, c->flag || !tiling);
+            }
+}
+
+static void backward_max(rt_plan *p, const rt_node *n)
+{
+    int accumulate, dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    rt_call *c = rt_plan_rows(p, "max pool back", n, run_max_back);
+    c->value[0] = dy;
+    c->value[1] = dx;
+    c->value[2] = p->memo[n - p->node];
+    c->flag = accumulate;
+}
+
+const rt_op rt_op_max_pool = {"max_pool", 1, 1, infer, forward_max, backward_max, NULL, 0};
+
+static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    geometry g = geometry_of(x->plan, c->node);
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0);
+    for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
+        for (int oy = 0; oy < g.oh; oy++)
+            for (int ox = 0; ox < g.ow; ox++, out += g.c) {
+                window w = window_of(&g, oy, ox);
+                float scale = 1.0f / (float)((w.r1 - w.r0) * (w.s1 - w.s0));
+                memset(out, 0, (size_t)g.c * sizeof *out);
+                for (int ky = w.r0; ky < w.r1; ky++)
+                    x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.w + w.s0) * g.c, (size_t)(w.s1 - w.s0), g.c);
+                for (int i = 0; i < g.c; i++) out[i] *= scale;
+            }
+}
+
+static void run_avg_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    geometry g = geometry_of(x->plan, c->node);
+    const float *dy = rt_at(x, c->value[0], row0);
+    float *dx = rt_at(x, c->value[1], row0);
+    if (!c->flag) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
+    for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
+        for (int oy = 0; oy < g.oh; oy++)
+            for (int ox = 0; ox < g.ow; ox++, dy += g.c) {
+                window w = window_of(&g, oy, ox);
+                float scale = 1.0f / (float)((w.r1 - w.r0) * (w.s1 - w.s0));
+                for (int ky = w.r0; ky < w.r1; ky++)
+                    for (int kx = w.s0; kx < w.s1; kx++) {
+                        float *d = dx + w.at + ((ptrdiff_t)ky * g.w + kx) * g.c;
+                        for (int i = 0; i < g.c; i++) d[i] += dy[i] * scale;
+                    }
+            }
+}
+
+static void emit(rt_plan *p, const rt_node *n, const char *what, int from, int to, int flag,
+                 void (*fn)(const rt_call *, rt_ctx *, int, int))
+{
+    rt_call *c = rt_plan_rows(p, what, n, fn);
+    c->value[0] = from;
+    c->value[1] = to;
+    c->flag = flag;
+}
+
+static void forward_avg(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    emit(p, n, "avg pool", in, out, 0, run_avg);
+}
+
+static void backward_avg(rt_plan *p, const rt_node *n)
+{
+    int accumulate, dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    emit(p, n, "avg pool back", dy, dx, accumulate, run_avg_back);
+}
+
+const rt_op rt_op_avg_pool = {"avg_pool", 1, 1, infer, forward_avg, backward_avg, NULL, 0};
+
+/* ---- global average: (H, W, C) or (T, C) to (C) ---- */
+
+static rt_status infer_global(rt_graph *g, rt_node *n, rt_shape *out)
+{
+    const rt_shape *in = &g->tensor[n->in[0]].shape;
+    if (in->rank < 2) return rt_fail(RT_USAGE, "global pooling needs an input of shape (H, W, C) or (T, C)");
+    *out = (rt_shape){1, {in->dim[in->rank - 1]}};
+    return RT_OK;
+}
+
+static void run_global(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->in[0]);
+    int ch = s->dim[s->rank - 1], px = (int)(rt_shape_count(s) / (size_t)ch);
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0), scale = 1.0f / (float)px;
+    for (int r = 0; r < rows; r++, in += px * ch, out += ch) {
+        memset(out, 0, (size_t)ch * sizeof *out);
+        x->plan->k->channel_sum(out, in, (size_t)px, ch);
+        for (int i = 0; i < ch; i++) out[i] *= scale;
+    }
+}
+
+static void run_global_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->in[0]);
+    int ch = s->dim[s->rank - 1], px = (int)(rt_shape_count(s) / (size_t)ch);
+    const float *dy = rt_at(x, c->value[0], row0);
+    float *dx = rt_at(x, c->value[1], row0), scale = 1.0f / (float)px;
+    for (int r = 0; r < rows; r++, dy += ch)
+        for (int p = 0; p < px; p++, dx += ch) {
+            if (c->flag) for (int i = 0; i < ch; i++) dx[i] += dy[i] * scale;
+            else for (int i = 0; i < ch; i++) dx[i] = dy[i] * scale;
+        }
+}
+
+static void forward_global(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    emit(p, n, "global pool", in, out, 0, run_global);
+}
+
+static void backward_global(rt_plan *p, const rt_node *n)
+{
+    int accumulate, dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    emit(p, n, "global pool back", dy, dx, accumulate, run_global_back);
+}
+
+const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1, 1, infer_global, forward_global, backward_global, NULL, 0};

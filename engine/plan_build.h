@@ -1,0 +1,125 @@
+/* engine/plan_build.h - what operators use to add themselves to a plan. Only engine/ includes this. */
+#ifndef RT_ENGINE_PLAN_BUILD_H
+#define RT_ENGINE_PLAN_BUILD_H
+
+#include "engine/plan.h"
+
+enum { RT_CALL_VALUES = RT_MAX_INPUTS + 4, RT_CALL_OFFSETS = 6 };
+
+/* A value: one version of a tensor (or of scratch that follows rows) in the plan. */
+typedef struct {
+    size_t row_bytes;
+    int made;              /* phase that wrote it, while building */
+    int first, last;       /* phases that use it */
+    int first_call, last_call;
+    int local;             /* in the thread's chunk arena */
+    int external;          /* rt_run.x */
+    size_t offset;         /* bytes: into the chunk arena x chunk rows, or into the plan's arena */
+} rt_value;
+
+typedef struct rt_ctx {
+    const rt_plan *plan;
+    const rt_run *run;
+    char *arena;           /* chunk arena of this thread */
+    float *scratch;
+    int chunk0, slot, slot_row0;
+} rt_ctx;
+
+typedef struct rt_call {
+    /* Rows phase: a = first row, b = rows. Tiles phase: a = tile, b = 0. */
+    void (*fn)(const struct rt_call *, rt_ctx *, int a, int b);
+    const char *what;
+    const rt_node *node;
+    int value[RT_CALL_VALUES];
+    ptrdiff_t at[RT_CALL_OFFSETS];   /* offsets into params, states or the plan's buffer, as the operator likes */
+    int flag, tiles;
+    const void *arg;
+    double seconds;
+} rt_call;
+
+typedef struct { int tiles, first, count, chunk; size_t arena; } rt_phase;
+
+struct rt_plan {
+    rt_plan_spec spec;
+    const rt_graph *graph;
+    rt_node *node;                   /* the graph's nodes with what was fused into them */
+    char *skip;                      /* nodes fused away */
+    int *root;                       /* tensor -> tensor that holds its memory */
+    int *value_of, *grad_of;         /* tensor -> value, -1 when none */
+    char *keep;                      /* tensors that must exist as they are */
+    int *memo;                       /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
+    rt_pool *pool;
+    const rt_kernels *k;
+    rt_call *call;       int calls;
+    rt_phase *phase;     int phases;
+    rt_value *value;     int values;
+    int prepare_phases;              /* leading phases that rt_plan_prepare runs on inference plans */
+    int in_prepare;
+    int slots, slot_rows;
+    size_t slot_floats;              /* gradient floats kept per slot */
+    ptrdiff_t *slot_at;              /* param field -> offset in a slot, -1 when its gradient is written whole */
+    size_t buffer_floats;            /* packed weights, statistics and coefficients */
+    size_t scratch_floats;
+    size_t arena_bytes, local_bytes;
+    char *arena, *local;
+    float *slot_grads, *buffer, *scratch, *loss_rows;
+    int output_value[RT_MAX_OUTPUTS];
+    int profile, failed;
+    rt_run *run;
+    const rt_phase *running;
+};
+
+/* The value that holds tensor t now, for reading in this phase; computed again first if that is cheaper. */
+int rt_plan_read(rt_plan *, int tensor);
+/* A new value for tensor t, to be written in this phase. */
+int rt_plan_write(rt_plan *, int tensor);
+/* The gradient of t: for reading; for writing, *accumulate says whether a part of it is already there. */
+int rt_plan_grad_read(rt_plan *, int tensor);
+int rt_plan_grad_write(rt_plan *, int tensor, int *accumulate);
+/* True when anything before t has parameters or t is asked for, so that its gradient is needed. */
+int rt_plan_needs_grad(const rt_plan *, int tensor);
+/* Scratch that follows rows, such as pool indices. */
+int rt_plan_temp(rt_plan *, size_t row_bytes);
+
+/* Appends a call to the current rows phase / to the current tiles phase (both start one if need be) / to the phase
+ * that packs weights before the forward pass. The caller lists every value the call uses in call->value: life spans
+ * are read off there. A call pointer is valid until the next call is appended. */
+rt_call *rt_plan_rows(rt_plan *, const char *what, const rt_node *, void (*fn)(const rt_call *, rt_ctx *, int, int));
+rt_call *rt_plan_tiles(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
+rt_call *rt_plan_pack(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
+/* The next call starts a new phase. */
+void rt_plan_barrier(rt_plan *);
+
+ptrdiff_t rt_plan_buffer(rt_plan *, size_t floats);          /* offset into the plan's own buffer */
+void rt_plan_need_scratch(rt_plan *, size_t floats);
+/* The gradient of field f is summed per slot (rows phases) instead of written whole (tiles phases). */
+void rt_plan_slot_grad(rt_plan *, int field);
+
+/* Weight gradients that need the whole batch at once: emitted after the backward pass, all in one phase. */
+rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
+
+/* In calls: */
+static inline void *rt_at(const rt_ctx *c, int v, int row)
+{
+    const rt_value *x = &c->plan->value[v];
+    if (x->local) return c->arena + x->offset + (size_t)(row - c->chunk0) * x->row_bytes;
+    if (x->external) return (char *)c->run->x + (size_t)row * x->row_bytes;
+    return c->plan->arena + x->offset + (size_t)row * x->row_bytes;
+}
+static inline const float *rt_param(const rt_ctx *c, const rt_node *n, int i)
+{
+    return i < n->params ? c->run->params + c->plan->graph->param[n->param[i]].offset : NULL;
+}
+static inline float *rt_state(const rt_ctx *c, const rt_node *n, int i)
+{
+    return c->run->states + c->plan->graph->state[n->state[i]].offset;
+}
+static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
+{
+    return c->run->grads + c->plan->graph->param[n->param[i]].offset;
+}
+/* This slot's gradient of field i of n, zeroed when the slot starts. */
+float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0);
+
+static inline const rt_shape *rt_shape_of(const rt_plan *p, int tensor) { return &p->graph->tensor[tensor].shape; }
+#endif

@@ -1,0 +1,162 @@
+#include "engine/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "engine/kernels.h"
+
+enum { RING = 8, SPIN = 4000 };
+
+typedef struct {
+    void (*fn)(void *, int, int);
+    void *arg;
+    _Atomic int tiles, done;
+} job;
+
+struct rt_pool {
+    int threads;
+    _Alignas(64) _Atomic uint64_t state;    /* job number << 32 | next tile */
+    _Alignas(64) job ring[RING];
+    _Atomic int sleepers, stop;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_t *ids;
+    struct worker { rt_pool *pool; int index; } *workers;
+};
+
+static inline void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    sched_yield();
+#endif
+}
+
+/* Takes one tile of the current job; 0 when none is left. A claim that succeeds pins the job: it cannot end, nor its
+ * ring slot be used again, before this tile is counted as done. */
+static int claim(rt_pool *p, int thread)
+{
+    uint64_t s = atomic_load_explicit(&p->state, memory_order_acquire);
+    for (;;) {
+        job *j = &p->ring[(s >> 32) % RING];
+        if ((int)(uint32_t)s >= atomic_load_explicit(&j->tiles, memory_order_relaxed)) return 0;
+        if (atomic_compare_exchange_weak_explicit(&p->state, &s, s + 1, memory_order_acq_rel, memory_order_acquire)) {
+            j->fn(j->arg, (int)(uint32_t)s, thread);
+            atomic_fetch_add_explicit(&j->done, 1, memory_order_release);
+            return 1;
+        }
+    }
+}
+
+static int has_work(rt_pool *p)
+{
+    uint64_t s = atomic_load_explicit(&p->state, memory_order_acquire);
+    return (int)(uint32_t)s < atomic_load_explicit(&p->ring[(s >> 32) % RING].tiles, memory_order_relaxed);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    rt_pool *p = w->pool;
+    rt_fp_mode();
+    for (;;) {
+        int spin = 0;
+        while (!has_work(p)) {
+            if (atomic_load(&p->stop)) return NULL;
+            if (++spin < SPIN) {
+                pause_cpu();
+                continue;
+            }
+            pthread_mutex_lock(&p->lock);
+            atomic_fetch_add(&p->sleepers, 1);
+            while (!has_work(p) && !atomic_load(&p->stop)) pthread_cond_wait(&p->wake, &p->lock);
+            atomic_fetch_sub(&p->sleepers, 1);
+            pthread_mutex_unlock(&p->lock);
+            spin = 0;
+        }
+        while (claim(p, w->index)) ;
+    }
+}
+
+int rt_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+rt_pool *rt_pool_new(int threads)
+{
+    if (threads <= 0) threads = rt_cpu_count();
+    if (threads > 1024) threads = 1024;
+    rt_pool *p = aligned_alloc(64, sizeof *p);
+    struct worker *workers = calloc((size_t)threads, sizeof *workers);
+    pthread_t *ids = calloc((size_t)threads, sizeof *ids);
+    if (!p || !workers || !ids) {
+        free(p);
+        free(workers);
+        free(ids);
+        rt_fail(RT_RUN, "out of memory for a pool of %d threads", threads);
+        return NULL;
+    }
+    *p = (rt_pool){.threads = 1, .ids = ids, .workers = workers};
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    rt_fp_mode();
+    for (int i = 1; i < threads; i++) {
+        workers[i] = (struct worker){p, i};
+        if (pthread_create(&ids[i], NULL, work, &workers[i])) {
+            rt_fail(RT_RUN, "could not start thread %d of %d; use fewer --threads", i, threads);
+            rt_pool_free(p);
+            return NULL;
+        }
+        p->threads++;
+    }
+    return p;
+}
+
+void rt_pool_free(rt_pool *p)
+{
+    if (!p) return;
+    pthread_mutex_lock(&p->lock);
+    atomic_store(&p->stop, 1);
+    pthread_cond_broadcast(&p->wake);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 1; i < p->threads; i++) pthread_join(p->ids[i], NULL);
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->wake);
+    free(p->ids);
+    free(p->workers);
+    free(p);
+}
+
+int rt_pool_threads(const rt_pool *p) { return p->threads; }
+
+void rt_pool_run(rt_pool *p, int tiles, void (*fn)(void *, int, int), void *arg)
+{
+    if (p->threads == 1 || tiles <= 1) {
+        for (int t = 0; t < tiles; t++) fn(arg, t, 0);
+        return;
+    }
+    uint64_t next = (atomic_load_explicit(&p->state, memory_order_relaxed) >> 32) + 1;
+    job *j = &p->ring[next % RING];
+    j->fn = fn;
+    j->arg = arg;
+    atomic_store_explicit(&j->done, 0, memory_order_relaxed);
+    atomic_store_explicit(&j->tiles, tiles, memory_order_relaxed);
+    atomic_store(&p->state, (next & 0xffffffffu) << 32);
+    if (atomic_load(&p->sleepers)) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->lock);
+    }
+    while (claim(p, 0)) ;
+    for (int spin = 0; atomic_load_explicit(&j->done, memory_order_acquire) < tiles;)
+        if (++spin < SPIN) pause_cpu(); else sched_yield();
+}

@@ -1,0 +1,22 @@
+/* student/arch.h - architectures from JSON: a list of layers, or a named family with width and depth.
+ *
+ *   {"input": [28, 28, 1], "classes": 10, "layers": [{"op": "conv2d", "out": 16, "kernel": 3}, {"op": "relu"}, ...]}
+ *   {"input": [28, 28, 1], "classes": 10, "family": "cnn", "width": 16, "depth": 3}
+ *
+ * A layer takes the one before it as input unless "from" names others ("input" is the graph's). Families only write
+ * such a list, so what they build can be printed, changed and given back. */
+#ifndef RT_STUDENT_ARCH_H
+#define RT_STUDENT_ARCH_H
+
+#include "data/json.h"
+#include "engine/graph.h"
+
+/* Builds the graph of an architecture; defaults are filled in, and a family's layers are written into the object as
+ * "layers". *classes is the size of the output. RT_USAGE with the layer and the reason. The caller frees the graph. */
+rt_status rt_arch_build(rt_graph **out, cJSON *arch, const char *path);
+
+/* The output tensor of the layer with this name, -1 when there is none. */
+int rt_arch_find(const rt_graph *, const char *layer);
+
+extern const char *const rt_arch_families[];   /* ended by NULL */
+#endif
