@@ -4,6 +4,7 @@
 #define RT_ENGINE_CPU_SIMD_H
 
 #include <immintrin.h>
+#include <stdint.h>
 
 #if defined(RT_SIMD_AVX512)
 typedef __m512 V;
@@ -20,6 +21,18 @@ static inline V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm512_min_ps(a, b); }
+/* Max pooling: b where q is greater or NaN, with the index that goes with it; indices are bytes in memory. */
+typedef __m512i VI;
+static inline VI vi_set1(int i) { return _mm512_set1_epi32(i); }
+static inline VI vi_load_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+static inline void vi_store_u8(uint8_t *p, VI i) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(i)); }
+static inline void v_take_max(V *best, VI *at, V q, VI id)
+{
+    __mmask16 m = _mm512_cmp_ps_mask(q, *best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(q, q, _CMP_UNORD_Q);
+    *best = _mm512_mask_mov_ps(*best, m, q);
+    *at = _mm512_mask_mov_epi32(*at, m, id);
+}
+static inline V v_where_equal(VI a, VI b, V x) { return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), x); }
 #elif defined(RT_SIMD_AVX2)
 typedef __m256 V;
 typedef __m256i VM;
@@ -38,6 +51,21 @@ static inline V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm256_min_ps(a, b); }
+typedef __m256i VI;
+static inline VI vi_set1(int i) { return _mm256_set1_epi32(i); }
+static inline VI vi_load_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+static inline void vi_store_u8(uint8_t *p, VI i)
+{
+    __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
+}
+static inline void v_take_max(V *best, VI *at, V q, VI id)
+{
+    V m = _mm256_or_ps(_mm256_cmp_ps(q, *best, _CMP_GT_OQ), _mm256_cmp_ps(q, q, _CMP_UNORD_Q));
+    *best = _mm256_blendv_ps(*best, q, m);
+    *at = _mm256_blendv_epi8(*at, id, _mm256_castps_si256(m));
+}
+static inline V v_where_equal(VI a, VI b, V x) { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
 #else
 #error "simd.h needs RT_SIMD_AVX512 or RT_SIMD_AVX2"
 #endif

@@ -1,0 +1,67 @@
+/* data/h5.h - HDF5 without trust: files are scanned in a locked-down child, and raw bytes are read and written here.
+ *
+ * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan forks a child
+ * that gives up privileges (no new privileges, resource limits, seccomp, no plugins), lets the library read the
+ * metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked against the
+ * file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
+ * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to pwrite. */
+#ifndef RT_DATA_H5_H
+#define RT_DATA_H5_H
+
+#include <stdint.h>
+
+#include "data/dtype.h"
+#include "engine/error.h"
+
+enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 20 };
+
+typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;   /* bytes 0: never written, reads as zeros */
+
+typedef struct {
+    char name[RT_H5_NAME];              /* path without the leading '/' */
+    rt_dtype type;
+    uint32_t element;                   /* bytes of one element (TEXT: its length) */
+    int rank;
+    uint64_t dim[RT_H5_RANK];
+    int chunked;
+    uint64_t offset;                    /* contiguous; UINT64_MAX: never written */
+    uint64_t chunk_dim[RT_H5_RANK];
+    int filters;
+    int filter[RT_H5_FILTERS];          /* 1 deflate, 2 shuffle, 3 fletcher32 */
+    rt_h5_chunk *chunk;                 /* row-major over the grid of chunks */
+    uint64_t chunks;
+    char refused[160];                  /* why it cannot be read, "" when it can */
+} rt_h5_dataset;
+
+typedef struct {
+    int fd;                             /* the file, open for reading */
+    uint64_t size;
+    rt_h5_dataset *set;
+    int sets;
+    char path[1024];
+} rt_h5_file;
+
+/* RT_INPUT with the file's name when it is no HDF5 file, is truncated, or its metadata cannot be read. */
+rt_status rt_h5_scan(rt_h5_file **out, const char *path);
+void rt_h5_close(rt_h5_file *);
+/* The data set of this name, or NULL. */
+const rt_h5_dataset *rt_h5_find(const rt_h5_file *, const char *name);
+/* Reads a whole contiguous data set into memory that the caller frees; bounded by max_bytes. Text gets a zero behind. */
+rt_status rt_h5_read_all(void **out, const rt_h5_file *, const char *name, uint64_t max_bytes);
+
+typedef struct {
+    const char *name;                   /* "group/name": one level of groups */
+    rt_dtype type;
+    uint32_t element;                   /* TEXT: length */
+    int rank;
+    uint64_t dim[RT_H5_RANK];
+    const void *data;                   /* rt_h5_save only; NULL: left zero */
+} rt_h5_item;
+
+/* Creates path (which must not exist) with the items allocated, zero, contiguous; offsets[i] tells where item i's
+ * bytes belong. The disk's blocks are reserved: a full disk fails here. kind goes into the root attribute "format". */
+rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *, int items, uint64_t *offsets);
+
+/* Writes a whole file with its data: temporary name, fsync, rename, fsync of the folder. */
+rt_status rt_h5_save(const char *path, const char *kind, const rt_h5_item *, int items);
+#endif

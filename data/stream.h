@@ -1,0 +1,49 @@
+/* data/stream.h - batches of rows with their labels, in a set order, prefetched by threads.
+ *
+ * Batch g of a stream (counted over all epochs) is a pure function of the specification and g, so a stream needs no
+ * state to be saved: it is opened at any g. Threads and depth of the prefetch change nothing but time. */
+#ifndef RT_DATA_STREAM_H
+#define RT_DATA_STREAM_H
+
+#include "data/labels.h"
+#include "data/source.h"
+
+typedef struct {
+    rt_source *x;
+    rt_source *y;                  /* class of each row, integers; NULL: none */
+    rt_labels *labels;             /* teacher's logits; NULL: none */
+    const uint64_t *row;           /* the rows of this stream, of the sources */
+    uint64_t rows;
+    int classes;
+    int batch;
+    int shuffle;                   /* a new order each epoch, by seed; else as given */
+    int keep_tail;                 /* the last, smaller batch of an epoch is kept */
+    uint64_t seed;
+    int prefetch, threads;         /* batches ahead (0: read when asked), reader threads */
+} rt_stream_spec;
+
+typedef struct {
+    uint64_t number;               /* g */
+    uint32_t epoch, step;
+    int rows;
+    uint64_t *row;                 /* (rows) in the source */
+    char *x;                       /* (rows, row_bytes) raw */
+    int32_t *y;                    /* (rows) or NULL */
+    float *soft;                   /* (rows, K) logits or NULL */
+} rt_batch;
+
+typedef struct rt_stream rt_stream;
+
+rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);
+void rt_stream_close(rt_stream *);
+uint64_t rt_stream_steps(const rt_stream *);          /* batches in an epoch, at least 1 */
+/* The next batch, valid until the next call. RT_INPUT for labels out of range, NaN or infinity in the data. */
+rt_status rt_stream_next(rt_stream *, const rt_batch **);
+
+/* Rows: "a:b" of the source (empty: all); then `validation` of them (a count, or a share below 1), drawn by seed, go to
+ * *held and the others to *kept, both in rising order. The caller frees both. */
+rt_status rt_split(uint64_t source_rows, const char *range, double validation, uint64_t seed, uint64_t **kept, uint64_t *kept_rows,
+                   uint64_t **held, uint64_t *held_rows);
+/* "a:b", "a:", ":b" or "" within [0, rows]. */
+rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint64_t *end);
+#endif

@@ -1,0 +1,235 @@
+#include "student/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "student/arch.h"
+
+static const char format[] = "retort-model-1";
+
+float *rt_floats_new(size_t n)
+{
+    size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
+    float *p = aligned_alloc(64, bytes);
+    if (p) memset(p, 0, bytes);
+    else rt_fail(RT_RUN, "out of memory for %zu numbers", n);
+    return p;
+}
+
+rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
+{
+    *out = NULL;
+    rt_model *m = calloc(1, sizeof *m);
+    if (!m) return rt_fail(RT_RUN, "out of memory");
+    m->arch = cJSON_Duplicate(arch, 1);
+    m->provenance = cJSON_CreateObject();
+    rt_status st = m->arch && m->provenance ? rt_arch_build(&m->graph, m->arch, "model") : rt_fail(RT_RUN, "out of memory");
+    if (!st) {
+        const rt_graph *g = m->graph;
+        m->classes = g->tensor[g->output].shape.dim[0];
+        m->channels = 1;
+        m->params = rt_floats_new(g->param_floats);
+        m->states = rt_floats_new(g->state_floats);
+        m->mul = rt_floats_new(RT_MAX_CHANNELS);
+        m->add = rt_floats_new(RT_MAX_CHANNELS);
+        if (!m->params || !m->states || !m->mul || !m->add) st = RT_RUN;
+        else {
+            rt_graph_init(g, seed, m->params, m->states);
+            m->mul[0] = 1;
+        }
+    }
+    if (st) rt_model_free(m);
+    else *out = m;
+    return st;
+}
+
+void rt_model_free(rt_model *m)
+{
+    if (!m) return;
+    cJSON_Delete(m->arch);
+    cJSON_Delete(m->class_names);
+    cJSON_Delete(m->provenance);
+    rt_graph_free(m->graph);
+    free(m->params);
+    free(m->states);
+    free(m->mul);
+    free(m->add);
+    free(m);
+}
+
+size_t rt_model_input_size(const rt_model *m) { return rt_shape_count(&m->graph->tensor[m->graph->input].shape); }
+
+static int last_dim(const rt_model *m)
+{
+    const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
+    return s->dim[s->rank - 1];
+}
+
+rt_status rt_model_set_normalization(rt_model *m, const double *mean, const double *std, int count)
+{
+    if (count != 1 && (count != last_dim(m) || count > RT_MAX_CHANNELS))
+        return rt_fail(RT_USAGE, "normalisation has %d channels, the model's input has %d", count, last_dim(m));
+    m->channels = count;
+    for (int i = 0; i < count; i++) {
+        if (!(std[i] > 0)) return rt_fail(RT_USAGE, "the standard deviation of channel %d is %g; it must be above 0", i, std[i]);
+        m->add[i] = (float)-mean[i];
+        m->mul[i] = (float)(1.0 / std[i]);
+    }
+    return RT_OK;
+}
+
+rt_digest rt_model_digest(const rt_model *m)
+{
+    rt_hasher *h = rt_hasher_new();
+    char *arch = cJSON_PrintUnformatted(m->arch);
+    const rt_graph *g = m->graph;
+    if (arch) rt_hasher_add(h, arch, strlen(arch));
+    cJSON_free(arch);
+    rt_hasher_add(h, m->mul, (size_t)m->channels * sizeof *m->mul);
+    rt_hasher_add(h, m->add, (size_t)m->channels * sizeof *m->add);
+    for (int i = 0; i < g->params; i++) rt_hasher_add(h, m->params + g->param[i].offset, g->param[i].count * sizeof(float));
+    for (int i = 0; i < g->states; i++) rt_hasher_add(h, m->states + g->state[i].offset, g->state[i].count * sizeof(float));
+    return rt_hasher_end(h);
+}
+
+static rt_h5_item field_item(const rt_field *f, const char *group, float *base, char (*name)[RT_H5_NAME])
+{
+    rt_h5_item it = {.type = RT_F32, .rank = f->shape.rank, .data = base + f->offset};
+    snprintf(*name, sizeof *name, "%s/%s", group, f->name);
+    it.name = *name;
+    for (int i = 0; i < f->shape.rank; i++) it.dim[i] = (uint64_t)f->shape.dim[i];
+    return it;
+}
+
+rt_status rt_model_save(const rt_model *m, const char *path)
+{
+    const rt_graph *g = m->graph;
+    int n = 0, total = g->params + g->states + 1;
+    rt_h5_item *it = calloc((size_t)total, sizeof *it);
+    char (*name)[RT_H5_NAME] = calloc((size_t)total, sizeof *name);
+    cJSON *j = cJSON_CreateObject();
+    if (!it || !name || !j) {
+        free(it);
+        free(name);
+        cJSON_Delete(j);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    cJSON_AddStringToObject(j, "format", format);
+    cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
+    cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
+    cJSON *norm = cJSON_AddObjectToObject(j, "normalization"), *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
+    cJSON_AddStringToObject(norm, "formula", "x' = (x + add[c]) * mul[c]");
+    for (int i = 0; i < m->channels; i++) {
+        cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
+        cJSON_AddItemToArray(add, cJSON_CreateNumber(m->add[i]));
+    }
+    if (m->class_names) cJSON_AddItemToObject(j, "classes", cJSON_Duplicate(m->class_names, 1));
+    cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
+    char *text = cJSON_Print(j);
+    cJSON_Delete(j);
+    for (int i = 0; i < g->params; i++, n++) it[n] = field_item(&g->param[i], "params", m->params, &name[n]);
+    for (int i = 0; i < g->states; i++, n++) it[n] = field_item(&g->state[i], "state", m->states, &name[n]);
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (text) it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
+    if (!st) st = rt_h5_save(path, format, it, n);
+    cJSON_free(text);
+    free(it);
+    free(name);
+    return st;
+}
+
+static rt_status load_fields(const rt_h5_file *f, const char *group, const rt_field *field, int count, float *base)
+{
+    for (int i = 0; i < count; i++) {
+        char name[RT_H5_NAME];
+        float *data;
+        snprintf(name, sizeof name, "%s/%s", group, field[i].name);
+        const rt_h5_dataset *d = rt_h5_find(f, name);
+        uint64_t n = 1;
+        if (!d) return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", f->path, name);
+        for (int k = 0; k < d->rank; k++) n *= d->dim[k];
+        if (d->type != RT_F32 || n != field[i].count) return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path, name);
+        RT_TRY(rt_h5_read_all((void **)&data, f, name, n * sizeof *data));
+        memcpy(base + field[i].offset, data, n * sizeof *data);
+        free(data);
+    }
+    return RT_OK;
+}
+
+static rt_status read_normalization(rt_model *m, const cJSON *j, const char *path)
+{
+    const cJSON *norm = cJSON_GetObjectItemCaseSensitive(j, "normalization"), *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul"),
+                *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
+    int n = cJSON_GetArraySize(mul);
+    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != last_dim(m)) || n > RT_MAX_CHANNELS)
+        return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
+    m->channels = n;
+    for (int i = 0; i < n; i++) {
+        m->mul[i] = (float)cJSON_GetNumberValue(cJSON_GetArrayItem(mul, i));
+        m->add[i] = (float)cJSON_GetNumberValue(cJSON_GetArrayItem(add, i));
+    }
+    return RT_OK;
+}
+
+rt_status rt_model_load(rt_model **out, const char *path)
+{
+    rt_h5_file *f;
+    char *text = NULL;
+    cJSON *j = NULL;
+    rt_model *m = NULL;
+    *out = NULL;
+    RT_TRY(rt_h5_scan(&f, path));
+    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES) : rt_fail(RT_INPUT, "%s: is no retort model: it has no manifest", path);
+    if (!st) st = rt_json_parse(&j, text, strlen(text), path);
+    const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
+    const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
+    if (!st && (!kind || strcmp(kind, format) || !digest)) st = rt_fail(RT_INPUT, "%s: is no retort model of format %s", path, format);
+    if (!st) {
+        st = rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0);
+        if (st) st = rt_fail_in(RT_INPUT, "%s", path);
+    }
+    if (!st) st = read_normalization(m, j, path);
+    if (!st) st = load_fields(f, "params", m->graph->param, m->graph->params, m->params);
+    if (!st) st = load_fields(f, "state", m->graph->state, m->graph->states, m->states);
+    if (!st && strcmp(rt_model_digest(m).hex, digest)) st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
+    if (!st) {
+        m->class_names = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "classes"), 1);
+        cJSON *p = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "provenance"), 1);
+        if (p) {
+            cJSON_Delete(m->provenance);
+            m->provenance = p;
+        }
+        *out = m;
+    } else rt_model_free(m);
+    cJSON_Delete(j);
+    free(text);
+    rt_h5_close(f);
+    return st;
+}
+
+rt_status rt_model_accepts(const rt_model *m, const rt_source *s)
+{
+    rt_shape row;
+    char a[64], b[64];
+    const rt_shape *in = &m->graph->tensor[m->graph->input].shape;
+    RT_TRY(rt_source_shape(s, &row));
+    if (rt_source_type(s) == RT_TEXT) return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
+    if (rt_shape_equal(&row, in)) return RT_OK;
+    /* (784) and (28, 28, 1) hold the same numbers in the same order. */
+    if (rt_shape_count(&row) == rt_shape_count(in) && (row.rank == 1 || in->rank == 1)) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s), rt_shape_text(&row, a), rt_shape_text(in, b));
+}
+
+void rt_model_normalize(const rt_model *m, float *dst, const void *raw, rt_dtype type, int rows)
+{
+    size_t n = rt_model_input_size(m) * (size_t)rows, c = (size_t)m->channels;
+    const rt_kernels *k = rt_kernels_get();
+    if (type == RT_U8) {
+        k->from_u8(dst, raw, m->mul, m->add, n / c, m->channels);
+        return;
+    }
+    rt_to_float(dst, raw, type, n);
+    for (size_t i = 0; i < n; i += c)
+        for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + m->add[j]) * m->mul[j];
+}

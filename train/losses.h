@@ -1,0 +1,51 @@
+/* train/losses.h - losses on logits, hard and soft. Letters: B batch, K classes, T temperature; z student's logits, t
+ * teacher's; p(z) = softmax(z). Every loss sums over classes and is the mean over the batch.
+ *
+ *   hard: weight `hard` x cross-entropy with label smoothing e: -sum_k q_k log p(z)_k, q = (1 - e) onehot + e / K.
+ *         Rows without a label (y < 0) contribute 0 to it.
+ *   soft: weight `soft` x one of
+ *     kd      T^2 KL(p(t/T) || p(z/T))                                          Hinton et al. 2015
+ *     dkd     T^2 (alpha TCKD + beta NCKD), weight rising over `warmup` epochs     Zhao et al. 2022, eq. 7
+ *     dist    T^2 (beta inter + gamma intra), 1 - Pearson over classes / batch   Huang et al. 2022, eq. 6-9
+ *     zscore  kd on logits standardised per row (mean 0, unbiased deviation 1)   Sun et al. 2024, alg. 1
+ *     mse     sum_k (z_k - t_k)^2
+ * A row may be a mixture: lambda of itself, 1 - lambda of row `partner` (mixup, Zhang et al. 2018). */
+#ifndef RT_TRAIN_LOSSES_H
+#define RT_TRAIN_LOSSES_H
+
+#include "data/json.h"
+#include "engine/plan.h"
+
+typedef enum { RT_SOFT_NONE, RT_SOFT_KD, RT_SOFT_DKD, RT_SOFT_DIST, RT_SOFT_ZSCORE, RT_SOFT_MSE } rt_soft_kind;
+
+typedef struct {
+    rt_soft_kind kind;
+    float hard, soft, temperature, smoothing;
+    float alpha, beta, gamma;
+    int warmup;
+} rt_loss_config;
+
+/* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "alpha", "beta", "gamma", "warmup"}. soft_given: a
+ * teacher's logits are there, so that kd is the default; else only cross-entropy is possible. */
+void rt_loss_read(rt_cfg *, rt_loss_config *, int soft_given);
+
+/* What a loss sees of the batch in hand; set before each run. */
+typedef struct {
+    rt_loss_config config;
+    const int32_t *y;              /* (B) or NULL */
+    const float *teacher;          /* (B, K) logits or NULL */
+    const int *partner;            /* (B) or NULL: no mixture */
+    float lambda;
+    float soft_scale;              /* warm-up of dkd: 0 to 1 */
+} rt_loss_batch;
+
+enum { RT_LOSS_PLANES = 3 };
+/* For rt_loss_spec: arg is an rt_loss_batch. */
+void rt_loss_fn_logits(void *arg, const rt_loss_io *);
+/* dist correlates over the batch, so it needs all rows at once. */
+int rt_loss_is_whole(const rt_loss_config *);
+
+/* Feature hint: mean over the elements of (value - target)^2, times weight (FitNets, Romero et al. 2015, eq. 3). */
+typedef struct { const float *target; float weight; } rt_hint_batch;
+void rt_loss_fn_hint(void *arg, const rt_loss_io *);
+#endif
