@@ -166,6 +166,8 @@ void rt_graph_init(const rt_graph *g, uint64_t seed, float *params, float *state
     for (int i = 0; i < g->states; i++) init_field(&g->state[i], seed, (uint32_t)i, states);
 }
 
+void rt_graph_set_output(rt_graph *g, int tensor) { g->output = tensor; }
+
 double rt_graph_macs(const rt_graph *g)
 {
     double macs = 0;

@@ -100,6 +100,7 @@ rt_status rt_graph_state(rt_graph *, rt_node *, const char *suffix, rt_shape, rt
 /* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in + fan_out))), by Philox keyed by seed. */
 void rt_graph_init(const rt_graph *, uint64_t seed, float *params, float *states);
 
+void rt_graph_set_output(rt_graph *, int tensor);
 double rt_graph_macs(const rt_graph *);
 size_t rt_graph_param_count(const rt_graph *);
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "engine/clock.h"
 #include "engine/plan_build.h"
 
 enum {
@@ -511,22 +511,15 @@ float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
     return g;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)
 {
     if (!p->profile) {
         c->fn(c, x, a, b);
         return;
     }
-    double t = now();
+    double t = rt_seconds();
     c->fn(c, x, a, b);
-    c->seconds += now() - t;
+    c->seconds += rt_seconds() - t;
 }
 
 static void run_tile(void *arg, int tile, int thread)

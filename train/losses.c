@@ -53,6 +53,9 @@ enum { ROWS = 64 };   /* rows handled at a time, for arrays on the stack */
 
 static float lambda_of(const rt_loss_batch *b) { return b->partner ? b->lambda : 1.0f; }
 
+/* Rows whose teacher's logits this row's are to be mixed with. */
+static const int *soft_partner(const rt_loss_batch *b) { return b->teacher_mixed ? NULL : b->partner; }
+
 /* grad = hard (p - q) / total; loss = hard CE */
 static void hard_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *p)
 {
@@ -90,14 +93,11 @@ static void teacher_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, i
     int k = io->n;
     const float *t = b->teacher + (size_t)(io->row0 + r0) * (size_t)k;
     softmax_rows(q, t, scale, rows, k, NULL, NULL);
-    if (!b->partner) return;
+    if (!soft_partner(b)) return;
     for (int r = 0; r < rows; r++) {
-        float other[1024];
-        int at = io->row0 + r0 + r;
-        for (int i0 = 0; i0 < k && k <= 1024; i0 += k) {
-            softmax_rows(other, b->teacher + (size_t)b->partner[at] * (size_t)k, scale, 1, k, NULL, NULL);
-            for (int i = 0; i < k; i++) q[(size_t)r * (size_t)k + (size_t)i] = b->lambda * q[(size_t)r * (size_t)k + (size_t)i] + (1.0f - b->lambda) * other[i];
-        }
+        float other[RT_LOSS_MIX_CLASSES], *qr = q + (size_t)r * (size_t)k;
+        softmax_rows(other, b->teacher + (size_t)b->partner[io->row0 + r0 + r] * (size_t)k, scale, 1, k, NULL, NULL);
+        for (int i = 0; i < k; i++) qr[i] = b->lambda * qr[i] + (1.0f - b->lambda) * other[i];
     }
 }
 
@@ -157,12 +157,12 @@ static void standardize(float *out, const float *z, int rows, int k, float *inve
 static void zscore_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *s, float *p, float *q)
 {
     int k = io->n;
-    float inverse[ROWS], t = b->config.temperature, w = b->config.soft, lambda = lambda_of(b);
+    float inverse[ROWS], t = b->config.temperature, w = b->config.soft, lambda = b->lambda;
     for (int r = 0; r < rows; r++) {                  /* a mixture of the teacher's standardised logits */
         int at = io->row0 + r0 + r;
-        float *qr = q + (size_t)r * (size_t)k, other[1024];
+        float *qr = q + (size_t)r * (size_t)k, other[RT_LOSS_MIX_CLASSES];
         standardize(qr, b->teacher + (size_t)at * (size_t)k, 1, k, NULL);
-        if (b->partner && k <= 1024) {
+        if (soft_partner(b)) {
             standardize(other, b->teacher + (size_t)b->partner[at] * (size_t)k, 1, k, NULL);
             for (int i = 0; i < k; i++) qr[i] = lambda * qr[i] + (1.0f - lambda) * other[i];
         }
@@ -187,11 +187,11 @@ static void zscore_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, in
 static void mse_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows)
 {
     int k = io->n;
-    float w = b->config.soft, lambda = lambda_of(b);
+    float w = b->config.soft, lambda = soft_partner(b) ? b->lambda : 1.0f;
     for (int r = 0; r < rows; r++) {
         int at = io->row0 + r0 + r;
         const float *z = io->value + (size_t)(r0 + r) * (size_t)k, *t = b->teacher + (size_t)at * (size_t)k;
-        const float *o = b->partner ? b->teacher + (size_t)b->partner[at] * (size_t)k : t;
+        const float *o = soft_partner(b) ? b->teacher + (size_t)b->partner[at] * (size_t)k : t;
         float *g = io->grad + (size_t)(r0 + r) * (size_t)k, s = 0;
         for (int i = 0; i < k; i++) {
             float d = z[i] - (lambda * t[i] + (1.0f - lambda) * o[i]);

@@ -36,10 +36,11 @@ typedef struct {
     const float *teacher;          /* (B, K) logits or NULL */
     const int *partner;            /* (B) or NULL: no mixture */
     float lambda;
+    int teacher_mixed;             /* the teacher saw the mixture: its logits are not to be mixed again */
     float soft_scale;              /* warm-up of dkd: 0 to 1 */
 } rt_loss_batch;
 
-enum { RT_LOSS_PLANES = 3 };
+enum { RT_LOSS_PLANES = 3, RT_LOSS_MIX_CLASSES = 1024 /* most classes when cached labels are mixed */ };
 /* For rt_loss_spec: arg is an rt_loss_batch. */
 void rt_loss_fn_logits(void *arg, const rt_loss_io *);
 /* dist correlates over the batch, so it needs all rows at once. */

@@ -1,0 +1,2 @@
+#include "cli/cli.h"
+const cli_command cli_export = {"export", "", "", 0, 0, 0};

@@ -1,0 +1,2 @@
+#include "cli/cli.h"
+const cli_command cli_info = {"info", "", "", 0, 0, 0};

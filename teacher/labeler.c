@@ -1,0 +1,179 @@
+#include "teacher/labeler.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/labels.h"
+#include "data/stream.h"
+#include "engine/clock.h"
+#include "student/predictor.h"
+
+enum { MAX_TEACHERS = 16 };
+
+typedef struct {
+    const char *teacher[MAX_TEACHERS], *source, *x, *rows;
+    int teachers, topk, batch, prefetch, readers;
+    rt_dtype type;
+} settings;
+
+static rt_status read_settings(cJSON *config, settings *s)
+{
+    static const char *const types[] = {"f32", "f16", NULL};
+    memset(s, 0, sizeof *s);
+    rt_cfg c = rt_cfg_begin(config, "");
+    cJSON *t = rt_cfg_any(&c, "teacher");
+    if (!t) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
+    for (cJSON *e = cJSON_IsArray(t) ? t->child : t; e; e = cJSON_IsArray(t) ? e->next : NULL) {
+        if (!cJSON_IsString(e) || s->teachers == MAX_TEACHERS) {
+            rt_cfg_fail(&c, "teacher", "a model file or a list of up to 16 is expected");
+            break;
+        }
+        s->teacher[s->teachers++] = e->valuestring;
+    }
+    rt_cfg d = rt_cfg_object(&c, "data");
+    s->source = rt_cfg_string(&d, "source", NULL);
+    s->x = rt_cfg_string(&d, "x", "x");
+    s->rows = rt_cfg_string(&d, "rows", "");
+    rt_cfg_join(&c, &d);
+    rt_cfg l = rt_cfg_object(&c, "labels");
+    s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
+    s->topk = rt_cfg_int(&l, "topk", 0, 0, 512);
+    rt_cfg_join(&c, &l);
+    rt_cfg o = rt_cfg_object(&c, "label");
+    s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
+    s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
+    s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
+    rt_cfg_join(&c, &o);
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_label_check(cJSON *config)
+{
+    settings s;
+    return read_settings(config, &s);
+}
+
+static rt_status label_blocks(const settings *s, rt_labels_writer *w, rt_predictor *p, rt_source *x, const rt_labels_spec *spec,
+                              const rt_progress *progress, double *compute, uint64_t *labelled)
+{
+    uint64_t blocks = rt_labels_blocks(w), rows = 0, filled = 0;
+    uint64_t *row = malloc(spec->rows * sizeof *row), *todo = malloc(blocks * sizeof *todo), n_todo = 0;
+    float *logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)spec->classes);
+    char *raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(x) + 64);
+    rt_stream *stream = NULL;
+    rt_status st = row && todo && logits && raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t b = 0; b < blocks && !st; b++) {
+        if (rt_labels_done(w, b)) continue;
+        todo[n_todo++] = b;
+        for (uint64_t i = b * RT_LABEL_BLOCK; i < (b + 1) * RT_LABEL_BLOCK && i < spec->rows; i++) row[rows++] = spec->first + i;
+    }
+    if (!st && rows) {
+        rt_stream_spec q = {.x = x, .row = row, .rows = rows, .classes = spec->classes, .batch = s->batch, .keep_tail = 1, .prefetch = s->prefetch, .threads = s->readers};
+        st = rt_stream_open(&stream, &q, 0);
+    }
+    double start = rt_seconds(), mark = 0;
+    uint64_t next = 0;
+    size_t row_bytes = rt_source_row_bytes(x);
+    for (uint64_t g = 0; stream && g < rt_stream_steps(stream) && !st; g++) {
+        const rt_batch *b;
+        st = rt_stream_next(stream, &b);
+        for (int r = 0; r < b->rows && !st;) {          /* batches of any size are regrouped into the store's blocks */
+            uint64_t size = spec->rows - todo[next] * RT_LABEL_BLOCK;
+            if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
+            uint64_t take = size - filled < (uint64_t)(b->rows - r) ? size - filled : (uint64_t)(b->rows - r);
+            memcpy(raw + filled * row_bytes, b->x + (size_t)r * row_bytes, take * row_bytes);
+            filled += take;
+            r += (int)take;
+            if (filled < size) continue;
+            double t = rt_seconds();
+            rt_predict_raw(p, raw, rt_source_type(x), (int)size, logits);
+            *compute += rt_seconds() - t;
+            st = rt_labels_put(w, todo[next++], logits);
+            *labelled += size;
+            filled = 0;
+        }
+        double now = rt_seconds();
+        if (now - mark > 0.2) {
+            rt_progress_update(progress, "label", (double)(spec->rows - rows + *labelled), (double)spec->rows, (double)*labelled / (now - start + 1e-9), "rows", "");
+            mark = now;
+        }
+        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+    }
+    rt_stream_close(stream);
+    free(row);
+    free(todo);
+    free(logits);
+    free(raw);
+    return st;
+}
+
+rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress, cJSON **result)
+{
+    settings s;
+    rt_model **teacher = NULL;
+    rt_source *x = NULL;
+    rt_predictor *p = NULL;
+    rt_labels_writer *w = NULL;
+    rt_labels_spec spec = {0};
+    rt_digest data, model = {""};
+    uint64_t end, labelled = 0;
+    double start = rt_seconds(), compute = 0;
+    *result = NULL;
+    RT_TRY(read_settings(config, &s));
+    cJSON *m = cJSON_CreateObject();
+    rt_status st = rt_models_load(&teacher, s.teacher, s.teachers);
+    if (!st) st = rt_source_open(&x, s.source, s.x);
+    if (!st) st = rt_model_accepts(teacher[0], x);
+    if (!st) st = rt_parse_range(s.rows, rt_source_rows(x), &spec.first, &end);
+    if (!st) st = rt_source_digest(x, &data);
+    if (!st) {
+        spec.rows = end - spec.first;
+        spec.classes = teacher[0]->classes;
+        spec.topk = s.topk;
+        spec.type = s.type;
+        if (s.topk >= spec.classes) st = rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s.topk, spec.classes);
+    }
+    if (!st) {
+        model = rt_models_digest(teacher, s.teachers);
+        cJSON_AddStringToObject(m, "tool", "retort " RETORT_VERSION " " RETORT_COMMIT);
+        cJSON *t = cJSON_AddObjectToObject(m, "teacher");
+        cJSON_AddStringToObject(t, "digest", model.hex);
+        cJSON_AddNumberToObject(t, "models", s.teachers);
+        cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+        cJSON *q = cJSON_AddObjectToObject(m, "source");
+        cJSON_AddStringToObject(q, "digest", data.hex);
+        cJSON_AddStringToObject(q, "dataset", s.x);
+        cJSON *where = cJSON_AddObjectToObject(m, "paths");
+        cJSON_AddStringToObject(where, "source", s.source);
+        cJSON *models = cJSON_AddArrayToObject(where, "teacher");
+        for (int i = 0; i < s.teachers; i++) cJSON_AddItemToArray(models, cJSON_CreateString(s.teacher[i]));
+        st = rt_labels_begin(&w, out, &spec, m, force);
+    }
+    if (!st) st = rt_predictor_new(&p, teacher, s.teachers, pool, 0, NULL, 0);
+    if (!st) st = label_blocks(&s, w, p, x, &spec, progress, &compute, &labelled);
+    if (w) {
+        char message[512];
+        snprintf(message, sizeof message, "%s", rt_error_message());
+        rt_status ended = rt_labels_end(w);
+        if (!st) st = ended;
+        else rt_fail(st, "%s", message);
+    }
+    if (!st) {
+        double seconds = rt_seconds() - start;
+        cJSON *r = *result = cJSON_CreateObject();
+        cJSON_AddStringToObject(r, "labels", out);
+        cJSON_AddNumberToObject(r, "rows", (double)spec.rows);
+        cJSON_AddNumberToObject(r, "labelled_now", (double)labelled);
+        cJSON_AddNumberToObject(r, "seconds", seconds);
+        cJSON_AddNumberToObject(r, "compute_seconds", compute);
+        cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)labelled / seconds : 0);
+        cJSON_AddStringToObject(r, "teacher_digest", model.hex);
+        cJSON_AddStringToObject(r, "source_digest", data.hex);
+    }
+    cJSON_Delete(m);
+    rt_predictor_free(p);
+    rt_source_close(x);
+    rt_models_free(teacher, s.teachers);
+    return st;
+}

@@ -1,0 +1,14 @@
+/* teacher/labeler.h - a teacher's answers for rows of a source, into a label store. */
+#ifndef RT_TEACHER_LABELER_H
+#define RT_TEACHER_LABELER_H
+
+#include "data/json.h"
+#include "engine/pool.h"
+#include "engine/progress.h"
+
+/* Configuration: {"teacher": "model.h5" or a list (an ensemble), "data": {"source", "x", "rows"},
+ *  "labels": {"type": "f32"|"f16", "topk": 0}, "label": {"batch": rows read at once, "prefetch", "readers"}}
+ * The store resumes by itself. Bits do not depend on threads, prefetch or batch. *result: rows, rate, digests. */
+rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_label_check(cJSON *config);
+#endif

@@ -1,0 +1,127 @@
+#include "train/checkpoint.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/h5.h"
+#include "engine/digest.h"
+
+enum { KEEP = 2, MAX_BUFFERS = 16 };
+
+static rt_status list_read(const char *folder, cJSON **list)
+{
+    char path[1200];
+    snprintf(path, sizeof path, "%s/checkpoints.json", folder);
+    *list = NULL;
+    if (!rt_file_exists(path)) return RT_OK;
+    return rt_json_file(list, path);
+}
+
+/* Removes what an interrupted save left behind and what is no longer listed. */
+static void sweep(const char *folder, const cJSON *list)
+{
+    DIR *d = opendir(folder);
+    struct dirent *e;
+    while (d && (e = readdir(d))) {
+        int listed = 0;
+        if (strncmp(e->d_name, "checkpoint-", 11)) continue;
+        for (const cJSON *c = cJSON_GetObjectItemCaseSensitive(list, "checkpoints")->child; c; c = c->next) {
+            const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "file"));
+            listed |= file && strcmp(file, e->d_name) == 0;
+        }
+        if (!listed) unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d) closedir(d);
+}
+
+rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *state, const rt_buffer *b, int buffers)
+{
+    char path[1200], file[64];
+    rt_h5_item it[MAX_BUFFERS + 1];
+    struct stat s;
+    rt_digest digest;
+    RT_TRY(rt_make_folder(folder));
+    snprintf(file, sizeof file, "checkpoint-%08llu.h5", (unsigned long long)batches);
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    char *text = cJSON_Print(state);
+    if (!text) return rt_fail(RT_RUN, "out of memory");
+    int n = 0;
+    for (int i = 0; i < buffers; i++)
+        if (b[i].data && b[i].count) it[n++] = (rt_h5_item){.name = b[i].name, .type = RT_F32, .rank = 1, .dim = {b[i].count}, .data = b[i].data};
+    it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
+    rt_status st = rt_h5_save(path, "retort-checkpoint-1", it, n);
+    cJSON_free(text);
+    RT_TRY(st);
+    RT_TRY(rt_digest_file(&digest, path));
+    if (stat(path, &s)) return rt_fail(RT_RUN, "%s: vanished while it was written", path);
+
+    cJSON *old, *list = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(list, "checkpoints"), *c = cJSON_CreateObject();
+    st = list_read(folder, &old);
+    cJSON_AddStringToObject(c, "file", file);
+    cJSON_AddNumberToObject(c, "size", (double)s.st_size);
+    cJSON_AddStringToObject(c, "xxh128", digest.hex);
+    cJSON_AddItemToArray(all, c);
+    const cJSON *older = old ? cJSON_GetObjectItemCaseSensitive(old, "checkpoints") : NULL;
+    for (const cJSON *o = older ? older->child : NULL; o && cJSON_GetArraySize(all) < KEEP; o = o->next) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, "file"));
+        if (name && strcmp(name, file)) cJSON_AddItemToArray(all, cJSON_Duplicate(o, 1));
+    }
+    cJSON_Delete(old);
+    text = cJSON_Print(list);
+    snprintf(path, sizeof path, "%s/checkpoints.json", folder);
+    if (!st) st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
+    if (!st) sweep(folder, list);
+    cJSON_free(text);
+    cJSON_Delete(list);
+    return st;
+}
+
+static rt_status load_one(const char *folder, const cJSON *c, cJSON **state, const rt_buffer *b, int buffers)
+{
+    char path[1200], *text = NULL;
+    const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "file"));
+    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "xxh128"));
+    rt_digest digest;
+    rt_h5_file *f;
+    if (!file || !hash || strchr(file, '/')) return rt_fail(RT_INPUT, "%s/checkpoints.json: damaged", folder);
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    RT_TRY(rt_digest_file(&digest, path));
+    if (strcmp(digest.hex, hash)) return rt_fail(RT_INPUT, "%s: does not match its hash; the file is damaged", path);
+    RT_TRY(rt_h5_scan(&f, path));
+    rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st) st = rt_json_parse(state, text, strlen(text), path);
+    for (int i = 0; i < buffers && !st; i++) {
+        float *data;
+        if (!b[i].data || !b[i].count) continue;
+        st = rt_h5_read_all((void **)&data, f, b[i].name, b[i].count * sizeof *data);
+        if (st) break;
+        memcpy(b[i].data, data, b[i].count * sizeof *data);
+        free(data);
+    }
+    free(text);
+    rt_h5_close(f);
+    if (st) {
+        cJSON_Delete(*state);
+        *state = NULL;
+    }
+    return st;
+}
+
+rt_status rt_checkpoint_load(const char *folder, cJSON **state, const rt_buffer *b, int buffers)
+{
+    cJSON *list;
+    *state = NULL;
+    RT_TRY(list_read(folder, &list));
+    if (!list) return RT_OK;
+    rt_status st = RT_OK;
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(list, "checkpoints");
+    for (const cJSON *c = all ? all->child : NULL; c; c = c->next)
+        if ((st = load_one(folder, c, state, b, buffers)) == RT_OK) break;
+    cJSON_Delete(list);
+    return st ? rt_fail_in(st, "%s: no checkpoint can be loaded; remove the folder or use --force to start again", folder) : RT_OK;
+}

@@ -1,0 +1,27 @@
+/* train/trainer.h - one training run from one configuration: data, model, losses, optimizer, checkpoints, result.
+ *
+ * The output folder holds: config.json (effective), model.h5 (the best epoch on validation data, or the last), best.h5
+ * while running, metrics.csv and metrics.jsonl (a line an epoch), result.json (written last: the run is done),
+ * checkpoints. A folder of the same configuration resumes, bit-identical; a finished one is left alone; another one is
+ * refused without force. Nothing is chosen on test data: validation rows come out of the training rows, by seed. */
+#ifndef RT_TRAIN_TRAINER_H
+#define RT_TRAIN_TRAINER_H
+
+#include "data/json.h"
+#include "engine/pool.h"
+#include "engine/progress.h"
+
+typedef struct {
+    const char *out;               /* folder */
+    int force;                     /* replace another run's folder */
+    int allow_numeric_change;      /* resume on another kernel family */
+    rt_pool *pool;
+    const rt_progress *progress;
+} rt_train_options;
+
+/* config becomes the effective configuration. *result (freed by the caller) is the content of result.json. */
+rt_status rt_train(cJSON *config, const rt_train_options *, cJSON **result);
+
+/* Reads and checks a configuration without touching data: the errors a user should see before an experiment starts. */
+rt_status rt_train_check(cJSON *config);
+#endif
