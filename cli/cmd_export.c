@@ -1,2 +1,34 @@
+/* cli/cmd_export.c - retort export */
+#include <string.h>
+
 #include "cli/cli.h"
-const cli_command cli_export = {"export", "", "", 0, 0, 0};
+#include "experiments/export_job.h"
+
+static const char help[] =
+    "usage: retort export MODEL.h5 --to safetensors|npz --out FILE\n"
+    "       retort export MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows a:b] --to csv|npy --out FILE\n"
+    "       retort export LABELS.h5 --to csv|npy --out FILE\n\n"
+    "Weights, predictions or labels for other tools. csv: row, answer, a probability per class; npy: logits (rows, classes).\n"
+    "Without --to the ending of --out decides.\n\n"
+    "example:\n"
+    "  retort export runs/small/model.h5 --out small.safetensors\n"
+    "  retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n";
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    const char *out = cli_value(a, "out"), *to = cli_value(a, "to");
+    if (!out || a->count < 1) return rt_fail(RT_USAGE, "export: a model or label store and --out FILE are required; see 'retort export --help'");
+    if (!to) to = strrchr(out, '.') ? strrchr(out, '.') + 1 : "";
+    cJSON *config = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(config, "input");
+    for (int i = 0; i < a->count; i++) cJSON_AddItemToArray(list, cJSON_CreateString(a->positional[i]));
+    rt_status st = cli_set(config, "to", to);
+    if (!st) st = cli_set(config, "data", cli_value(a, "data"));
+    if (!st) st = cli_set(config, "rows", cli_value(a, "rows"));
+    for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st) st = rt_export(config, out, a->pool, &a->progress, result);
+    cJSON_Delete(config);
+    return st;
+}
+
+static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
+const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run, NULL};

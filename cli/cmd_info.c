@@ -1,2 +1,23 @@
+/* cli/cmd_info.c - retort info */
 #include "cli/cli.h"
-const cli_command cli_info = {"info", "", "", 0, 0, 0};
+#include "experiments/inspect.h"
+
+static const char help[] =
+    "usage: retort info FILE [DATASET] [--plan BATCH [--training]]\n\n"
+    "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters,\n"
+    "multiply-adds, memory, provenance; --plan shows the kernel calls that a batch size compiles to. A label store: how far\n"
+    "it is, who made it, and whether its checksums hold. A checkpoint: its buffers and state.\n\n"
+    "example:\n"
+    "  retort info train.h5 x\n"
+    "  retort info runs/teacher/model.h5 --plan 64\n";
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    int batch;
+    if (a->count < 1 || a->count > 2) return rt_fail(RT_USAGE, "info: one FILE is required; see 'retort info --help'");
+    RT_TRY(cli_int(a, "plan", 0, 1, 1 << 20, &batch));
+    return rt_inspect(a->positional[0], a->count == 2 ? a->positional[1] : "", batch, cli_flag(a, "training"), a->pool, result);
+}
+
+static const cli_option options[] = {{"plan", 1}, {"training", 0}, {NULL, 0}};
+const cli_command cli_info = {"info", "tell what a data set, model, label store or checkpoint is", help, options, run, NULL};

@@ -1,2 +1,44 @@
+/* cli/cmd_run.c - retort run */
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cli/cli.h"
-const cli_command cli_run = {"run", "", "", 0, 0, 0};
+#include "experiments/report.h"
+#include "experiments/runner.h"
+
+static const char help[] =
+    "usage: retort run EXPERIMENT.json [--out FOLDER] [key=value ...]\n\n"
+    "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step stands for\n"
+    "what that step made. A step whose configuration and input files have not changed is skipped; an interrupted one\n"
+    "goes on. Every step's configuration is checked before the first one runs.\n\n"
+    "example:\n"
+    "  retort run experiments/fashion.json --out runs/fashion\n"
+    "  retort run experiments/fashion.json --out runs/seed2 --seed 2\n";
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    cJSON *config;
+    if (a->count != 1) return rt_fail(RT_USAGE, "run: one EXPERIMENT.json is required; see 'retort run --help'");
+    rt_status st = cli_config(a, &config);
+    if (!st) st = rt_experiment_run(config, cli_value(a, "out"), a->pool, &a->progress, result);
+    cJSON_Delete(config);
+    return st;
+}
+
+static void show(const cJSON *r)
+{
+    const cJSON *steps = cJSON_GetObjectItemCaseSensitive(r, "steps"), *e = cJSON_GetObjectItemCaseSensitive(r, "evaluation");
+    for (const cJSON *s = steps->child; s; s = s->next) {
+        const cJSON *t = cJSON_GetObjectItemCaseSensitive(s, "seconds");
+        printf("%-12s %-20s %s", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "state")), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "name")), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "output")));
+        if (t) printf("  (%.1f s)", t->valuedouble);
+        putchar('\n');
+    }
+    if (!e) return;
+    char *table = rt_report_table(e);
+    printf("\n%s\nreport: %s\n", table ? table : "", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "report")));
+    free(table);
+}
+
+static const cli_option options[] = {{"out", 1}, {NULL, 0}};
+const cli_command cli_run = {"run", "run a whole experiment from one JSON file", help, options, run, show};

@@ -1,0 +1,13 @@
+/* experiments/export_job.h - one export from a configuration: the way in for 'retort export' and for experiments.
+ *
+ * {"input": model or label store, or a list of models (an ensemble), "to": "safetensors"|"npz"|"csv"|"npy",
+ *  "data": source for predictions, "x", "rows"} */
+#ifndef RT_EXPERIMENTS_EXPORT_JOB_H
+#define RT_EXPERIMENTS_EXPORT_JOB_H
+
+#include "data/json.h"
+#include "engine/pool.h"
+#include "engine/progress.h"
+
+rt_status rt_export(cJSON *config, const char *out, rt_pool *, const rt_progress *, cJSON **result);
+#endif

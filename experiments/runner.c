@@ -1,0 +1,265 @@
+#include "experiments/runner.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "engine/clock.h"
+#include "engine/digest.h"
+#include "engine/kernels.h"
+#include "experiments/evaluator.h"
+#include "experiments/export_job.h"
+#include "experiments/importer.h"
+#include "experiments/report.h"
+#include "teacher/labeler.h"
+#include "train/trainer.h"
+
+enum { MAX_STEPS = 256 };
+enum { IMPORT, TRAIN, LABEL, EVAL, EXPORT };
+static const char *const actions[] = {"import", "train", "label", "eval", "export", NULL};
+
+typedef struct {
+    const char *name;
+    int action;
+    cJSON *with;                    /* with references resolved */
+    char output[1024];              /* what ${name} stands for */
+    char place[1024];               /* folder or file handed to the action */
+} step;
+
+typedef struct {
+    const char *name, *out;
+    uint64_t seed;
+    step step[MAX_STEPS];
+    int steps;
+    rt_pool *pool;
+    const rt_progress *progress;
+} experiment;
+
+static void output_of(const experiment *x, step *s)
+{
+    const char *form = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s->with, "to"));
+    snprintf(s->place, sizeof s->place, s->action == TRAIN || s->action == EVAL ? "%s/%s" : s->action == EXPORT ? "%s/%s.%s" : "%s/%s.h5", x->out, s->name, form ? form : "out");
+    snprintf(s->output, sizeof s->output, s->action == TRAIN ? "%.1000s/model.h5" : "%.1000s", s->place);
+}
+
+/* Replaces ${name} in every string of the tree. */
+static rt_status resolve(const experiment *x, int steps, cJSON *j, const char *step_name)
+{
+    for (cJSON *c = j->child; c; c = c->next) {
+        if (c->child) RT_TRY(resolve(x, steps, c, step_name));
+        if (!cJSON_IsString(c)) continue;
+        char *open;
+        while ((open = strstr(c->valuestring, "${"))) {
+            char *close = strchr(open, '}'), text[4096];
+            const char *value = NULL;
+            if (!close) return rt_fail(RT_USAGE, "step '%s': '%s' has no closing brace", step_name, c->valuestring);
+            for (int i = 0; i < steps; i++)
+                if (strlen(x->step[i].name) == (size_t)(close - open - 2) && strncmp(x->step[i].name, open + 2, (size_t)(close - open - 2)) == 0) value = x->step[i].output;
+            if (!value) return rt_fail(RT_USAGE, "step '%s': %.*s names no step before this one", step_name, (int)(close - open + 1), open);
+            int n = snprintf(text, sizeof text, "%.*s%s%s", (int)(open - c->valuestring), c->valuestring, value, close + 1);
+            if (n < 0 || n >= (int)sizeof text || !cJSON_SetValuestring(c, text)) return rt_fail(RT_USAGE, "step '%s': a path is too long", step_name);
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status check_step(const step *s)
+{
+    cJSON *copy = cJSON_Duplicate(s->with, 1);
+    if (!copy) return rt_fail(RT_RUN, "out of memory");
+    rt_status st = s->action == TRAIN ? rt_train_check(copy) : s->action == LABEL ? rt_label_check(copy) : s->action == EVAL ? rt_evaluate_check(copy) : RT_OK;
+    cJSON_Delete(copy);
+    return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
+}
+
+static rt_status read_experiment(cJSON *config, const char *out_override, experiment *x)
+{
+    rt_cfg c = rt_cfg_begin(config, "");
+    x->name = rt_cfg_string(&c, "name", "experiment");
+    x->out = rt_cfg_string(&c, "out", out_override ? out_override : NULL);
+    if (out_override) x->out = out_override;
+    int seeded = rt_cfg_has(&c, "seed");
+    x->seed = rt_cfg_u64(&c, "seed", 1);
+    cJSON *steps = rt_cfg_array(&c, "steps");
+    if (!steps) rt_cfg_fail(&c, "steps", "a list of steps is required");
+    RT_TRY(rt_cfg_end(&c));
+    for (cJSON *j = steps->child; j; j = j->next) {
+        char at[64];
+        step *s = &x->step[x->steps];
+        if (x->steps == MAX_STEPS) return rt_fail(RT_USAGE, "steps: at most %d are supported", MAX_STEPS);
+        snprintf(at, sizeof at, "steps[%d]", x->steps);
+        rt_cfg q = rt_cfg_begin(j, at);
+        s->name = rt_cfg_string(&q, "name", NULL);
+        s->action = rt_cfg_choice(&q, "do", actions, -1);
+        rt_cfg w = rt_cfg_object(&q, "with");
+        RT_TRY(w.status);
+        s->with = w.object;
+        RT_TRY(rt_cfg_end(&q));
+        if (!*s->name || strspn(s->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(s->name) || strlen(s->name) > 64)
+            return rt_fail(RT_USAGE, "%s.name: '%.70s' must be up to 64 letters, digits, '_' or '-'", at, s->name);
+        for (int i = 0; i < x->steps; i++) if (strcmp(x->step[i].name, s->name) == 0) return rt_fail(RT_USAGE, "%s.name: two steps are called '%s'", at, s->name);
+        if (s->action == TRAIN && seeded && !cJSON_GetObjectItemCaseSensitive(s->with, "seed")) cJSON_AddNumberToObject(s->with, "seed", (double)x->seed);
+        output_of(x, s);
+        RT_TRY(resolve(x, x->steps, s->with, s->name));
+        RT_TRY(check_step(s));
+        x->steps++;
+    }
+    return x->steps ? RT_OK : rt_fail(RT_NOTHING, "steps: the list is empty");
+}
+
+/* Every string that names a file stands for its content. */
+static rt_status hash_files(const cJSON *j, rt_hasher *h)
+{
+    for (const cJSON *c = j->child; c; c = c->next) {
+        struct stat s;
+        if (c->child) RT_TRY(hash_files(c, h));
+        if (!cJSON_IsString(c) || stat(c->valuestring, &s) || !S_ISREG(s.st_mode)) continue;
+        rt_digest d;
+        RT_TRY(rt_digest_file(&d, c->valuestring));
+        rt_hasher_add(h, d.hex, 32);
+    }
+    return RT_OK;
+}
+
+static rt_status hash_step(const step *s, rt_digest *out)
+{
+    rt_hasher *h = rt_hasher_new();
+    char *text = cJSON_PrintUnformatted(s->with);
+    rt_status st = h && text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) {
+        const char *kernels = rt_kernels_get()->name;
+        rt_hasher_add(h, RETORT_VERSION, strlen(RETORT_VERSION));
+        rt_hasher_add(h, kernels, strlen(kernels));
+        rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
+        rt_hasher_add(h, text, strlen(text));
+        st = hash_files(s->with, h);
+    }
+    cJSON_free(text);
+    if (h) *out = rt_hasher_end(h);
+    return st;
+}
+
+static int unchanged(const char *state_path, const rt_digest *hash, const step *s, cJSON **old)
+{
+    struct stat f;
+    rt_digest d;
+    *old = NULL;
+    if (!rt_file_exists(state_path) || rt_json_file(old, state_path)) return 0;
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "hash")), *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "output_xxh128"));
+    int same = was && strcmp(was, hash->hex) == 0 && stat(s->output, &f) == 0;
+    if (same && S_ISREG(f.st_mode)) same = made && !rt_digest_file(&d, s->output) && strcmp(d.hex, made) == 0;
+    return same;
+}
+
+static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
+{
+    rt_train_options o = {.out = s->place, .force = stale, .pool = x->pool, .progress = x->progress};
+    rt_status st;
+    switch (s->action) {
+    case IMPORT: return rt_import(s->with, s->place, 1, result);
+    case TRAIN: return rt_train(s->with, &o, result);
+    case LABEL: return rt_label(s->with, s->place, stale, x->pool, x->progress, result);
+    case EXPORT: return rt_export(s->with, s->place, x->pool, x->progress, result);
+    default:
+        st = rt_evaluate(s->with, x->pool, x->progress, result);
+        return st ? st : rt_report_write(*result, s->place);
+    }
+}
+
+static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summary)
+{
+    step *s = (step *)&x->step[i];
+    char path[1200], line[256];
+    rt_digest hash, made;
+    cJSON *old, *result = NULL, *entry = cJSON_CreateObject();
+    struct stat f;
+    cJSON_AddItemToArray(list, entry);
+    cJSON_AddStringToObject(entry, "name", s->name);
+    cJSON_AddStringToObject(entry, "do", actions[s->action]);
+    cJSON_AddStringToObject(entry, "output", s->output);
+    snprintf(path, sizeof path, "%s/%s.step.json", x->out, s->name);
+    RT_TRY(hash_step(s, &hash));
+    if (unchanged(path, &hash, s, &old)) {
+        snprintf(line, sizeof line, "[%d/%d] %s: unchanged, skipped", i + 1, x->steps, s->name);
+        rt_progress_line(x->progress, line);
+        cJSON_AddStringToObject(entry, "state", "unchanged");
+        result = cJSON_DetachItemFromObjectCaseSensitive(old, "result");
+    } else {
+        /* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. */
+        char begun[1200];
+        cJSON *b = NULL;
+        snprintf(begun, sizeof begun, "%s/%s.begun.json", x->out, s->name);
+        int resume = rt_file_exists(begun) && !rt_json_file(&b, begun) && cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash")) &&
+                     strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash")), hash.hex) == 0;
+        cJSON_Delete(b);
+        snprintf(line, sizeof line, "{\"hash\": \"%s\"}\n", hash.hex);
+        RT_TRY(rt_write_file(begun, line, strlen(line)));
+        snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
+        rt_progress_line(x->progress, line);
+        double start = rt_seconds();
+        rt_status st = perform(x, s, !resume, &result);
+        if (st) {
+            cJSON_Delete(old);
+            cJSON_Delete(result);
+            cJSON_AddStringToObject(entry, "state", st == RT_INTERRUPTED ? "interrupted" : "failed");
+            return rt_fail_in(st, "step '%s'", s->name);
+        }
+        cJSON_AddStringToObject(entry, "state", "done");
+        cJSON_AddNumberToObject(entry, "seconds", rt_seconds() - start);
+        cJSON *state = cJSON_CreateObject();
+        cJSON_AddStringToObject(state, "hash", hash.hex);
+        if (stat(s->output, &f) == 0 && S_ISREG(f.st_mode)) {
+            rt_status hashed = rt_digest_file(&made, s->output);
+            if (hashed) return hashed;
+            cJSON_AddStringToObject(state, "output_xxh128", made.hex);
+        }
+        cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
+        cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
+        char *text = cJSON_Print(state);
+        st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
+        cJSON_free(text);
+        cJSON_Delete(state);
+        if (st) return st;
+        unlink(begun);
+    }
+    cJSON_Delete(old);
+    if (result && s->action == EVAL) {
+        cJSON_DeleteItemFromObjectCaseSensitive(summary, "evaluation");
+        cJSON_DeleteItemFromObjectCaseSensitive(summary, "report");
+        snprintf(path, sizeof path, "%s/report.html", s->output);
+        cJSON_AddStringToObject(summary, "report", path);
+        cJSON_AddItemToObject(summary, "evaluation", result);
+    } else if (result) {
+        cJSON_DeleteItemFromObjectCaseSensitive(result, "history");
+        cJSON_AddItemToObject(entry, "result", result);
+    }
+    return RT_OK;
+}
+
+rt_status rt_experiment_run(cJSON *config, const char *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+{
+    experiment *x = calloc(1, sizeof *x);
+    *result = NULL;
+    if (!x) return rt_fail(RT_RUN, "out of memory");
+    x->pool = pool;
+    x->progress = progress;
+    rt_status st = read_experiment(config, out, x);
+    if (!st) st = rt_make_folder(x->out);
+    if (!st) {
+        cJSON *r = *result = cJSON_CreateObject();
+        cJSON_AddStringToObject(r, "name", x->name);
+        cJSON_AddStringToObject(r, "out", x->out);
+        cJSON *list = cJSON_AddArrayToObject(r, "steps");
+        double start = rt_seconds();
+        for (int i = 0; i < x->steps && !st; i++) {
+            st = run_step(x, i, list, r);
+            if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted after step '%s'; the same command goes on from here", x->step[i].name);
+        }
+        cJSON_AddNumberToObject(r, "seconds", rt_seconds() - start);
+    }
+    free(x);
+    return st;
+}
