@@ -1,2 +1,31 @@
+/* cli/cmd_bench.c - retort bench */
 #include "cli/cli.h"
-const cli_command cli_bench = {"bench", "", "", 0, 0, 0};
+#include "experiments/bench_job.h"
+
+static const char help[] =
+    "usage: retort bench MODEL.json [--infer] [key=value ...]\n"
+    "       retort bench --kernels-only\n\n"
+    "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an architecture;\n"
+    "or the share of this machine's measured multiply-add peak that the convolution kernels reach.\n\n"
+    "  batch=128 seconds=1 rounds=3 optimizer=sgd loss=ce|kd profile=true\n\n"
+    "example:\n"
+    "  retort bench experiments/peers/models/cnn.json --threads 1 --json\n";
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    cJSON *config = cJSON_CreateObject(), *arch;
+    rt_status st = a->count > 1 ? rt_fail(RT_USAGE, "bench: one MODEL.json is expected") : RT_OK;
+    if (!st && a->count) {
+        st = rt_json_file(&arch, a->positional[0]);
+        if (!st) cJSON_AddItemToObject(config, "model", arch);
+    }
+    if (cli_flag(a, "infer")) cJSON_AddStringToObject(config, "what", "infer");
+    if (cli_flag(a, "kernels-only")) cJSON_AddStringToObject(config, "what", "kernels");
+    for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st) st = rt_bench(config, a->pool, &a->progress, result);
+    cJSON_Delete(config);
+    return st;
+}
+
+static const cli_option options[] = {{"infer", 0}, {"kernels-only", 0}, {NULL, 0}};
+const cli_command cli_bench = {"bench", "measure the speed of training, inference and kernels", help, options, run, NULL};

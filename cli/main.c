@@ -190,7 +190,7 @@ static rt_status parse(cli_args *a, const cli_command *c, int argc, char **argv)
             for (const cli_option *q = common; q->name; q++) names[n++] = q->name;
             for (const cli_option *q = c->options; q && q->name; q++) names[n++] = q->name;
             const char *near = rt_nearest(name, names, n);
-            return rt_fail(RT_USAGE, "unknown option --%s%s%s; see 'retort %s --help'", name, near ? "; did you mean --" : "", near ? near : "", c->name);
+            return rt_fail(RT_USAGE, "unknown option --%s%s%s%s see 'retort %s --help'", name, near ? "; did you mean --" : ";", near ? near : "", near ? "?" : "", c->name);
         }
         const char *value = eq ? eq + 1 : NULL;
         if (o->takes_value && !value) {

@@ -13,7 +13,7 @@
 #include "data/dtype.h"
 #include "engine/error.h"
 
-enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 20 };
+enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 20, RT_H5_SLOW_CHUNKS = 1 << 14 };
 
 typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;   /* bytes 0: never written, reads as zeros */
 

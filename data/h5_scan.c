@@ -22,7 +22,7 @@
 #include "data/files.h"
 #include "data/h5.h"
 
-enum { CHILD_SECONDS = 60, MAX_SETS = 4096, MAX_PLAN = 256 << 20 };
+enum { CHILD_SECONDS = 20, MAX_SETS = 4096, MAX_PLAN = 256 << 20 };
 
 static const char *const dtype_names[RT_DTYPE_COUNT] = {
 #define X(E, n, s) n,
@@ -173,6 +173,13 @@ static int each_chunk(const hsize_t *at, unsigned mask, haddr_t addr, hsize_t si
 }
 #endif
 
+/* Before 1.14 the library looks chunks up one by one, at a cost that grows with the square of their number. */
+#if H5_VERSION_GE(1, 14, 0)
+static const int most_chunks = RT_H5_MAX_CHUNKS;
+#else
+static const int most_chunks = RT_H5_SLOW_CHUNKS;
+#endif
+
 static void find_chunks(hid_t id, rt_h5_dataset *d)
 {
     d->chunk = calloc(d->chunks ? d->chunks : 1, sizeof *d->chunk);
@@ -220,7 +227,7 @@ static void find_layout(hid_t id, rt_h5_dataset *d)
             count *= (double)((d->dim[i] + d->chunk_dim[i] - 1) / d->chunk_dim[i]);
         }
         if (rank != d->rank) snprintf(d->refused, sizeof d->refused, "its chunks have another rank than the data");
-        else if (count > RT_H5_MAX_CHUNKS) snprintf(d->refused, sizeof d->refused, "it has more than %d chunks; rewrite it with larger ones (h5repack)", RT_H5_MAX_CHUNKS);
+        else if (count > most_chunks) snprintf(d->refused, sizeof d->refused, "it has more than %d chunks; rewrite it with larger ones (h5repack)", most_chunks);
         else if (filters > RT_H5_FILTERS) snprintf(d->refused, sizeof d->refused, "it has more than %d filters", RT_H5_FILTERS);
         for (int i = 0; i < filters && !d->refused[0]; i++) {
             unsigned flags, config;

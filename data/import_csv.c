@@ -66,10 +66,10 @@ static void find_label(reader *r)
 static void look_at_first(reader *r)
 {
     double v;
-    int words = 0, by_name = 0;
+    int words = 0, by_name = 0, named = r->label && !is_number(r->label, &v);
     for (int i = 0; i < r->cells; i++) {
         words += !is_number(r->cell[i], &v);
-        by_name |= r->label && strcmp(r->cell[i], r->label) == 0;
+        by_name |= named && strcmp(r->cell[i], r->label) == 0;
     }
     r->has_header = by_name || words > (r->label ? 1 : 0) || (words == r->cells && r->cells > 0);
     r->columns = r->cells;

@@ -100,9 +100,7 @@ rt_status rt_json_override(cJSON *root, const char *assignment)
         at = next;
         p = dot + 1;
     }
-    cJSON *value = cJSON_Parse(eq + 1);
-    const char *rest = cJSON_GetErrorPtr();
-    (void)rest;
+    cJSON *value = cJSON_ParseWithOpts(eq + 1, NULL, 1);   /* all of it, or it is a string: 0:900 */
     if (!value) value = cJSON_CreateString(eq + 1);
     if (!value) return rt_fail(RT_RUN, "out of memory");
     cJSON_DeleteItemFromObjectCaseSensitive(at, key);

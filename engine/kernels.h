@@ -117,7 +117,7 @@ typedef struct rt_kernels {
     void (*max_pool_back_px)(float *dx, const float *dy, const uint8_t *index, ptrdiff_t x_row, ptrdiff_t x_tap, int r0,
                              int r1, int s0, int s1, int kw, int c, int accumulate);
 
-    /* y = exp(x) over n; error below 2 ulp, underflow to 0, overflow to the largest float. */
+    /* y = exp(x) over n; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
     void (*exp_n)(float *y, const float *x, size_t n);
     void (*log_n)(float *y, const float *x, size_t n);
 

@@ -203,6 +203,7 @@ static void fuse(rt_plan *p)
 {
     for (int i = 0; i < p->graph->nodes; i++) {
         rt_node *n = &p->node[i];
+        if (p->skip[i]) continue;
         int producer = n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D;
         int c = only_consumer(p, n->out);
         if (c < 0) continue;

@@ -243,6 +243,10 @@ static rt_status set_normalization(trainer *t)
         for (size_t k = 0; k < n; k++) {
             int c = channels == 1 ? 0 : (int)(k % (size_t)channels);
             if (i == 0 && k < (size_t)channels) shift[c] = row[k];
+            if (!isfinite(row[k])) {
+                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)t->train_row[i]);
+                break;
+            }
             double d = row[k] - shift[c];
             mean[c] += d;
             square[c] += d * d;
@@ -256,9 +260,30 @@ static rt_status set_normalization(trainer *t)
         double m1 = mean[c] / count, var = square[c] / count - m1 * m1;
         mean[c] = shift[c] + m1;
         square[c] = var > 1e-12 ? sqrt(var) : 1;
-        if (!isfinite(mean[c]) || !isfinite(square[c])) return rt_fail(RT_INPUT, "%s: channel %d contains NaN or infinity; clean the data first", t->set.source, c);
     }
     return rt_model_set_normalization(m, mean, square, channels);
+}
+
+/* Labels are small, so they are all looked at before anything is written. */
+static rt_status check_labels(trainer *t)
+{
+    if (!t->y) return RT_OK;
+    if (rt_source_type(t->y) >= RT_F16 || rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
+        return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", t->set.source, t->set.y);
+    for (int part = 0; part < 2; part++) {
+        const uint64_t *row = part ? t->val_row : t->train_row;
+        uint64_t rows = part ? t->val_rows : t->train_rows;
+        for (uint64_t i = 0; i < rows; i++) {
+            char raw[8];
+            float v;
+            if (row[i] < t->hard_first || row[i] >= t->hard_end) continue;
+            RT_TRY(rt_source_read(t->y, &row[i], 1, raw));
+            rt_to_float(&v, raw, rt_source_type(t->y), 1);
+            if (!(v >= 0 && v < (float)t->model->classes))
+                return rt_fail(RT_INPUT, "%s: row %llu has the label %.0f, but there are %d classes (0 to %d)", t->set.source, (unsigned long long)row[i], (double)v, t->model->classes, t->model->classes - 1);
+        }
+    }
+    return RT_OK;
 }
 
 static rt_status make_model(trainer *t)
@@ -271,6 +296,7 @@ static rt_status make_model(trainer *t)
     }
     RT_TRY(rt_model_accepts(t->model, t->x));
     RT_TRY(rt_augment_check(&s->augment, t->model));
+    RT_TRY(check_labels(t));
     if (s->augment.mixup > 0 && t->model->classes > RT_LOSS_MIX_CLASSES && *s->labels) return rt_fail(RT_USAGE, "augment.mixup with cached labels is limited to %d classes", RT_LOSS_MIX_CLASSES);
     if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
         return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs the Debian (12, 13) or Ubuntu (24.04) packages that building needs and that are missing; with "test" also
+# those of the tests, with "data" the Fashion-MNIST data set. Uses sudo when not root.
+set -e
+need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev"
+for what in "$@"; do
+    case $what in
+        test) need="$need libcmocka-dev" ;;
+        data) need="$need dataset-fashion-mnist" ;;
+    esac
+done
+missing=
+for p in $need; do
+    dpkg-query -W -f '${Status}' "$p" 2> /dev/null | grep -q 'ok installed' || missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+if ! command -v apt-get > /dev/null 2>&1; then
+    echo "please install the equivalents of:$missing" >&2
+    exit 4
+fi
+as_root=
+[ "$(id -u)" -eq 0 ] || as_root=sudo
+echo "installing:$missing"
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+# libjpeg-dev is virtual on some releases; apt resolves it.
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing > /dev/null

@@ -1,0 +1,79 @@
+#!/bin/sh
+# The commands as a user meets them: help, usage errors, and the whole chain on made data.
+. "$2/tests/cli/lib.sh"
+
+expect 0 "usage: retort COMMAND" "$retort" --help
+expect 0 "retort 0." "$retort" --version
+expect 2 "unknown command 'trian'; did you mean 'train'?" "$retort" trian
+for c in import info train label eval export run bench; do
+    expect 0 "example:" "$retort" $c --help
+done
+expect 2 "did you mean --force?" "$retort" train --forse
+expect 2 "--threads 0" "$retort" train x.json --threads 0
+expect 2 "unknown kernel family" "$retort" info x --kernels sse9
+expect 2 "--out needs a value" "$retort" train x.json --out
+expect 2 "--out FOLDER is required" "$retort" train
+
+make_data 900 band.h5
+expect 2 "exists" "$retort" import band.csv --label -1 --out band.h5
+cat > t.json <<'X'
+{ // comments are allowed
+ "model": {"input": [64], "classes": 3, "family": "mlp", "width": 16, "depth": 2},
+ "data": {"source": "band.h5", "rows": "0:300", "validation": 60}, "train": {"epochs": 4, "batch": 32}}
+X
+expect 0 "" "$retort" train t.json --out T --json
+grep -q '"validation_accuracy"' out.txt || fail "no validation accuracy in --json"
+expect 0 "" "$retort" train t.json --out T
+expect 2 "another configuration" "$retort" train t.json --out T train.epochs=5
+expect 0 "" "$retort" train t.json --out T train.epochs=5 --force
+for f in model.h5 config.json metrics.csv metrics.jsonl result.json; do [ -s T/$f ] || fail "T/$f is missing"; done
+[ "$(wc -l < T/metrics.csv)" -eq 6 ] || fail "metrics.csv does not have a line an epoch"
+expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out L.h5
+expect 0 "all blocks match" "$retort" info L.h5
+expect 0 "parameters" "$retort" info T/model.h5 --plan 32 --training
+expect 0 "statistics" "$retort" info band.h5 x
+expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out K.h5 labels.topk=1 labels.type=f16
+for kind in kd dkd dist zscore mse; do
+    expect 0 "" "$retort" train t.json --out S_$kind data.labels=L.h5 data.rows=0:900 data.hard_rows=0:300 loss.kind=$kind model.width=4 augment.mixup=0.2
+done
+expect 0 "" "$retort" train t.json --out S_top data.labels=K.h5 data.rows= loss.hard=0
+expect 0 "" "$retort" train t.json --out S_loop 'teacher=["T/model.h5","S_kd/model.h5"]' augment.mixup=0.2 train.ema=0.9 train.clip=1 train.accumulate=2 train.optimizer=adamw
+sed 's/"layers"/"layers"/' > cnn.json <<'X'
+{"model": {"input": [64], "classes": 3, "layers": [{"op": "reshape", "shape": [8, 8, 1]}, {"op": "conv2d", "out": 8, "kernel": 3, "padding": 1, "name": "body"},
+   {"op": "batch_norm"}, {"op": "relu"}, {"op": "global_avg_pool", "name": "feature"}, {"op": "dense", "out": 3}]},
+ "data": {"source": "band.h5", "validation": 90}, "train": {"epochs": 2, "schedule": "one_cycle", "warmup": 0.5}}
+X
+expect 0 "" "$retort" train cnn.json --out C
+expect 0 "" "$retort" train cnn.json --out H 'teacher=C/model.h5' 'loss.hints=[{"student": "body", "teacher": "body"}, {"student": "feature", "teacher": "feature", "weight": 0.5}]'
+expect 2 "the model has no layer named 'bodi'" "$retort" train cnn.json --out H2 'teacher=C/model.h5' 'loss.hints=[{"student": "bodi", "teacher": "body"}]'
+expect 0 "report: E/report.html" "$retort" eval --teacher T/model.h5 --student S_kd/model.h5 --data band.h5 --rows 300: --out E eval.latency_samples=700 eval.seconds=0.05
+for f in evaluation.json report.md report.csv report.html; do [ -s E/$f ] || fail "E/$f is missing"; done
+grep -q 'p99_us' E/evaluation.json || fail "no p99 from 700 samples"
+expect 0 "" "$retort" eval --teacher T/model.h5 --data band.h5 --out E2 eval.latency_samples=100 eval.seconds=0.05
+grep -q 'p99_us' E2/evaluation.json && fail "a p99 from 100 samples"
+for f in m.safetensors m.npz; do expect 0 "" "$retort" export T/model.h5 --out $f; done
+for f in p.csv p.npy; do expect 0 "" "$retort" export T/model.h5 --data band.h5 --out $f; done
+for f in l.csv l.npy; do expect 0 "" "$retort" export L.h5 --out $f; done
+[ "$(wc -l < p.csv)" -eq 901 ] || fail "p.csv does not have a line a row"
+cmp -s p.npy l.npy || fail "labels and predictions of the same model differ"
+cat > x.json <<'X'
+{"name": "small", "steps": [
+  {"name": "data", "do": "import", "with": {"input": "band.csv", "label": "-1"}},
+  {"name": "teacher", "do": "train", "with": {"model": {"input": [64], "classes": 3, "family": "mlp"}, "data": {"source": "${data}", "rows": "0:300"}, "train": {"epochs": 2}}},
+  {"name": "labels", "do": "label", "with": {"teacher": "${teacher}", "data": {"source": "${data}"}}},
+  {"name": "weights", "do": "export", "with": {"input": "${teacher}", "to": "npz"}},
+  {"name": "eval", "do": "eval", "with": {"teacher": "${teacher}", "data": {"source": "${data}"}, "eval": {"speed": false}}}]}
+X
+expect 0 "report: X/eval/report.html" "$retort" run x.json --out X
+expect 0 "unchanged" "$retort" run x.json --out X
+[ "$(grep -c ^unchanged out.txt)" -eq 5 ] || fail "a second run does not skip all steps"
+printf '%s\n' "$(sed -n 1p band.csv)" >> band.csv
+expect 0 "" "$retort" run x.json --out X
+[ "$(grep -c ^done out.txt)" -eq 5 ] || fail "changed data does not run its steps again"
+rm X/labels.h5
+expect 0 "" "$retort" run x.json --out X
+[ "$(grep -c ^done out.txt)" -eq 1 ] || fail "a missing output is not made again"
+expect 2 "names no step before" "$retort" run x.json --out X2 'steps=[{"name":"a","do":"label","with":{"teacher":"${b}","data":{"source":"x"}}}]'
+expect 2 "step 'a'" "$retort" run x.json --out X2 'steps=[{"name":"a","do":"train","with":{"model":{"input":[4],"classes":2,"family":"mlp"},"data":{"source":"x"},"train":{"epoch":2}}}]'
+[ -e X2 ] && fail "an experiment with an error left a folder"
+exit $failed

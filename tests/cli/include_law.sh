@@ -1,0 +1,28 @@
+#!/bin/sh
+# The include law: a folder includes only from folders below it; every header compiles alone; file names are unique.
+root=$2
+cd "$root" || exit 1
+floor() {
+    case $1 in
+        engine) echo 0 ;; data) echo 1 ;; student) echo 2 ;; teacher|train|export) echo 3 ;; experiments) echo 4 ;; cli) echo 5 ;; *) echo 9 ;;
+    esac
+}
+bad=0
+for f in $(find engine data student teacher train export experiments cli -name '*.[ch]' -o -name '*.inc' | sort); do
+    own=${f%%/*}
+    for inc in $(sed -n 's/^ *# *include "\([a-z]*\)\/.*/\1/p' "$f"); do
+        [ "$inc" = "$own" ] && continue
+        if [ "$(floor "$inc")" -ge "$(floor "$own")" ]; then
+            echo "$f includes from $inc/, which is not below $own/"
+            bad=1
+        fi
+    done
+done
+for h in $(find engine data student teacher train export experiments cli -name '*.h' | sort); do
+    flags=
+    case $h in engine/cpu/simd.h) [ "$(uname -m)" = x86_64 ] || continue; flags="-DRT_SIMD_AVX2 -mavx2 -mfma" ;; esac
+    echo "#include \"$h\"" | ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function $flags -I. -fsyntax-only -x c - || { echo "$h does not compile alone"; bad=1; }
+done
+twice=$(find engine data student teacher train export experiments cli tests -type f -name '*.[ch]' | sed 's|.*/||' | sort | uniq -d)
+[ -z "$twice" ] || { echo "file names used twice: $twice"; bad=1; }
+exit $bad

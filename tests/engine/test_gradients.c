@@ -1,0 +1,362 @@
+/* Gradients of every operator, through the plan that training uses, against central differences of an independent
+ * forward pass in double. Signs are kept; a test fails if all gradients are near zero or one is not finite. */
+#include "data/json.h"
+#include "engine/plan.h"
+#include "student/arch.h"
+#include "tests/support.h"
+
+enum { ROWS = 5, BATCH = 7, PER_FIELD = 40 };
+
+/* ---- the forward pass in double, written from the formulas ---- */
+
+static double act_d(rt_act a, double x, double slope)
+{
+    switch (a) {
+    case RT_ACT_RELU: return x > 0 ? x : 0;
+    case RT_ACT_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
+    case RT_ACT_LEAKY: return x < 0 ? slope * x : x;
+    case RT_ACT_GELU: return 0.5 * x * (1 + tanh(sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case RT_ACT_SILU: return x / (1 + exp(-x));
+    case RT_ACT_HARDSWISH: return x * fmin(fmax(x + 3, 0), 6) / 6;
+    case RT_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case RT_ACT_TANH: return tanh(x);
+    default: return x;
+    }
+}
+
+typedef struct { const rt_graph *g; const double *params; double **t; uint64_t seed; uint32_t epoch, step; } forward_d;
+
+static double *out_of(forward_d *f, const rt_node *n) { return f->t[n->out]; }
+static const double *in_of(forward_d *f, const rt_node *n, int i) { return f->t[n->in[i]]; }
+static const double *param_of(forward_d *f, const rt_node *n, int i) { return i < n->params ? f->params + f->g->param[n->param[i]].offset : NULL; }
+
+static void conv_node(forward_d *f, const rt_node *n)
+{
+    int h, w, c, oh, ow, o;
+    rt_shape_hwc(&f->g->tensor[n->in[0]].shape, &h, &w, &c);
+    rt_shape_hwc(&f->g->tensor[n->out].shape, &oh, &ow, &o);
+    const rt_attr *a = &n->attr;
+    int cg = c / a->groups, og = o / a->groups;
+    const double *x = in_of(f, n, 0), *wt = param_of(f, n, 0), *b = param_of(f, n, 1);
+    double *y = out_of(f, n);
+    for (int r = 0; r < ROWS; r++)
+        for (int oy = 0; oy < oh; oy++)
+            for (int ox = 0; ox < ow; ox++)
+                for (int k = 0; k < o; k++) {
+                    double s = b ? b[k] : 0;
+                    for (int ky = 0; ky < a->kernel[0]; ky++)
+                        for (int kx = 0; kx < a->kernel[1]; kx++)
+                            for (int i = 0; i < cg; i++) {
+                                int iy = oy * a->stride[0] + ky - a->pad[0], ix = ox * a->stride[1] + kx - a->pad[2];
+                                if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;
+                                s += x[((r * h + iy) * w + ix) * c + k / og * cg + i] * wt[((ky * a->kernel[1] + kx) * cg + i) * o + k];
+                            }
+                    y[((r * oh + oy) * ow + ox) * o + k] = s;
+                }
+}
+
+static void pool_node(forward_d *f, const rt_node *n)
+{
+    int h, w, c, oh, ow, o;
+    rt_shape_hwc(&f->g->tensor[n->in[0]].shape, &h, &w, &c);
+    rt_shape_hwc(&f->g->tensor[n->out].shape, &oh, &ow, &o);
+    const rt_attr *a = &n->attr;
+    for (int r = 0; r < ROWS; r++)
+        for (int oy = 0; oy < oh; oy++)
+            for (int ox = 0; ox < ow; ox++)
+                for (int k = 0; k < c; k++) {
+                    double best = -INFINITY, sum = 0;
+                    int count = 0;
+                    for (int ky = 0; ky < a->kernel[0]; ky++)
+                        for (int kx = 0; kx < a->kernel[1]; kx++) {
+                            int iy = oy * a->stride[0] + ky - a->pad[0], ix = ox * a->stride[1] + kx - a->pad[2];
+                            if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;
+                            double v = in_of(f, n, 0)[((r * h + iy) * w + ix) * c + k];
+                            best = fmax(best, v);
+                            sum += v;
+                            count++;
+                        }
+                    out_of(f, n)[((r * oh + oy) * ow + ox) * c + k] = n->op == RT_OP_MAX_POOL ? best : sum / count;
+                }
+}
+
+static void norm_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *s = &f->g->tensor[n->out].shape;
+    size_t c = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / c * ROWS;
+    const double *x = in_of(f, n, 0), *gamma = param_of(f, n, 0), *beta = param_of(f, n, 1);
+    int batch = n->op == RT_OP_BATCH_NORM;
+    for (size_t i = 0; i < (batch ? c : px); i++) {
+        double m = 0, v = 0, count = (double)(batch ? px : c);
+        for (size_t k = 0; k < (batch ? px : c); k++) m += x[batch ? k * c + i : i * c + k] / count;
+        for (size_t k = 0; k < (batch ? px : c); k++) v += pow(x[batch ? k * c + i : i * c + k] - m, 2) / count;
+        for (size_t k = 0; k < (batch ? px : c); k++) {
+            size_t at = batch ? k * c + i : i * c + k, ch = batch ? i : k;
+            out_of(f, n)[at] = (x[at] - m) / sqrt(v + n->attr.eps) * gamma[ch] + beta[ch];
+        }
+    }
+}
+
+static void dropout_node(forward_d *f, const rt_node *n, size_t per_row)
+{
+    uint32_t limit = (uint32_t)(n->attr.rate * 4294967296.0), node = (uint32_t)(n - f->g->node), w[4];
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t i = 0; i < per_row; i++) {
+            rt_random4(w, f->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, f->epoch, f->step, (uint32_t)r, (uint32_t)(i & ~(size_t)3));
+            out_of(f, n)[r * per_row + i] = w[i & 3] < limit ? 0 : in_of(f, n, 0)[r * per_row + i] / (1 - (double)n->attr.rate);
+        }
+}
+
+static void run_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *s = &f->g->tensor[n->out].shape;
+    size_t row = rt_shape_count(s), all = row * ROWS, c = (size_t)s->dim[s->rank - 1];
+    double *y = out_of(f, n);
+    const double *x = n->inputs ? in_of(f, n, 0) : NULL, *x2 = n->inputs > 1 ? in_of(f, n, 1) : NULL;
+    switch (n->op) {
+    case RT_OP_INPUT: break;
+    case RT_OP_DENSE: {
+        const double *w = param_of(f, n, 0), *b = param_of(f, n, 1);
+        size_t k = f->g->param[n->param[0]].count / c;
+        for (size_t p = 0; p < all / c; p++)
+            for (size_t o = 0; o < c; o++) {
+                double v = b ? b[o] : 0;
+                for (size_t i = 0; i < k; i++) v += x[p * k + i] * w[i * c + o];
+                y[p * c + o] = v;
+            }
+        break;
+    }
+    case RT_OP_CONV1D: case RT_OP_CONV2D: conv_node(f, n); break;
+    case RT_OP_BATCH_NORM: case RT_OP_LAYER_NORM: norm_node(f, n); break;
+    case RT_OP_MAX_POOL: case RT_OP_AVG_POOL: pool_node(f, n); break;
+    case RT_OP_GLOBAL_AVG_POOL: {
+        size_t px = rt_shape_count(&f->g->tensor[n->in[0]].shape) / c;
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t i = 0; i < c; i++) {
+                y[r * c + i] = 0;
+                for (size_t p = 0; p < px; p++) y[r * c + i] += x[(r * px + p) * c + i] / (double)px;
+            }
+        break;
+    }
+    case RT_OP_ACTIVATION: for (size_t i = 0; i < all; i++) y[i] = act_d(n->attr.act, x[i], n->attr.slope); break;
+    case RT_OP_ADD: for (size_t i = 0; i < all; i++) y[i] = x[i] + x2[i]; break;
+    case RT_OP_MUL: for (size_t i = 0; i < all; i++) y[i] = x[i] * x2[i]; break;
+    case RT_OP_CONCAT: {
+        size_t at = 0;
+        for (int q = 0; q < n->inputs; q++) {
+            const rt_shape *si = &f->g->tensor[n->in[q]].shape;
+            size_t ci = (size_t)si->dim[si->rank - 1];
+            for (size_t p = 0; p < all / c; p++)
+                for (size_t i = 0; i < ci; i++) y[p * c + at + i] = in_of(f, n, q)[p * ci + i];
+            at += ci;
+        }
+        break;
+    }
+    case RT_OP_FLATTEN: case RT_OP_RESHAPE: memcpy(y, x, all * sizeof *y); break;
+    case RT_OP_DROPOUT: dropout_node(f, n, row); break;
+    case RT_OP_SOFTMAX:
+        for (size_t p = 0; p < all / c; p++) {
+            double sum = 0;
+            for (size_t i = 0; i < c; i++) sum += exp(x[p * c + i]);
+            for (size_t i = 0; i < c; i++) y[p * c + i] = exp(x[p * c + i]) / sum;
+        }
+        break;
+    default: fail_msg("the double forward pass lacks operator %d", (int)n->op);
+    }
+}
+
+/* loss = mean over rows of sum_i weight[i] out[i] */
+static double loss_d(forward_d *f, const double *weight)
+{
+    const rt_graph *g = f->g;
+    double s = 0;
+    size_t n = rt_shape_count(&g->tensor[g->output].shape) * ROWS;
+    for (int i = 0; i < g->nodes; i++) run_node(f, &g->node[i]);
+    for (size_t i = 0; i < n; i++) s += weight[i] * f->t[g->output][i] / ROWS;
+    return s;
+}
+
+static void loss_fn(void *arg, const rt_loss_io *io)
+{
+    const double *weight = arg;
+    for (int r = 0; r < io->rows; r++) {
+        double s = 0;
+        for (int i = 0; i < io->n; i++) {
+            double w = weight[(size_t)(io->row0 + r) * (size_t)io->n + (size_t)i];
+            io->grad[r * io->n + i] = (float)(w / io->total);
+            s += w * io->value[r * io->n + i];
+        }
+        io->loss[r] = (float)s;
+    }
+}
+
+static void check_arch(const char *json)
+{
+    cJSON *j;
+    rt_graph *g;
+    check_ok(rt_json_parse(&j, json, strlen(json), "test"));
+    check_ok(rt_arch_build(&g, j, "test"));
+    size_t nx = rt_shape_count(&g->tensor[g->input].shape) * ROWS, no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
+    float *x = random_floats(nx, 11), *w = random_floats(no, 12);
+    float *params = random_floats(g->param_floats, 1), *states = random_floats(g->state_floats + 1, 2), *grads = random_floats(g->param_floats, 3);
+    rt_graph_init(g, 5, params, states);
+    for (int i = 0; i < g->params; i++) {              /* biases and norms away from their first values */
+        rt_field *f = &g->param[i];
+        float *extra = random_floats(f->count, 100 + (uint32_t)i);
+        for (size_t k = 0; k < f->count; k++) params[f->offset + k] += 0.2f * extra[k];
+        free(extra);
+    }
+    double *weight = malloc(no * sizeof *weight), *pd = malloc(g->param_floats * sizeof *pd);
+    for (size_t i = 0; i < no; i++) weight[i] = w[i];
+    for (size_t i = 0; i < g->param_floats; i++) pd[i] = params[i];
+    forward_d f = {.g = g, .params = pd, .t = calloc((size_t)g->tensors, sizeof *f.t), .seed = 77, .epoch = 3, .step = 9};
+    for (int t = 0; t < g->tensors; t++) f.t[t] = calloc(rt_shape_count(&g->tensor[t].shape) * ROWS, sizeof **f.t);
+    for (size_t i = 0; i < nx; i++) f.t[g->input][i] = x[i];
+
+    rt_pool *pool = rt_pool_new(2);
+    rt_plan_spec spec = {.graph = g, .batch = BATCH, .train = 1, .losses = 1};
+    spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = loss_fn, .arg = weight};
+    rt_plan *p = rt_plan_new(&spec, pool);
+    if (!p) fail_msg("%s: %s", json, rt_error_message());
+    rt_run run = {.rows = ROWS, .x = x, .params = params, .states = states, .grads = grads, .seed = 77, .epoch = 3, .step = 9};
+    rt_plan_run(p, &run);
+    double loss = loss_d(&f, weight), largest = 0;
+    check_close(json, run.loss[0], loss, 2e-4, 2e-4);
+    for (int i = 0; i < g->params; i++) {
+        const rt_field *q = &g->param[i];
+        double scale = 0;
+        for (size_t k = 0; k < q->count; k++) scale = fmax(scale, fabs(grads[q->offset + k]));
+        for (size_t k = 0; k < q->count; k += q->count / PER_FIELD + 1) {
+            double *v = &pd[q->offset + k], keep = *v, step = 1e-5;
+            *v = keep + step;
+            double up = loss_d(&f, weight);
+            *v = keep - step;
+            double down = loss_d(&f, weight), want = (up - down) / (2 * step), got = grads[q->offset + k];
+            *v = keep;
+            char text[512];
+            snprintf(text, sizeof text, "%s: d/d %s[%zu] (%s)", json, q->name, k, rt_kernels_get()->name);
+            assert_true(isfinite(got));
+            check_close(text, got, want, 1e-4 * scale + 2e-6, 2e-3);
+            largest = fmax(largest, fabs(want));
+        }
+    }
+    assert_true(largest > 1e-3);
+    rt_plan_free(p);
+    rt_pool_free(pool);
+    for (int t = 0; t < g->tensors; t++) free(f.t[t]);
+    free(f.t); free(x); free(w); free(params); free(states); free(grads); free(weight); free(pd);
+    rt_graph_free(g);
+    cJSON_Delete(j);
+}
+
+static void each_family(const char *const *arch)
+{
+    for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
+        if (!rt_kernels_runnable(*k)) continue;
+        check_ok(rt_kernels_select((*k)->name));
+        for (const char *const *a = arch; *a; a++) check_arch(*a);
+    }
+}
+
+#define NET(input, classes, layers) "{\"input\":" input ",\"classes\":" classes ",\"layers\":[" layers "]}"
+#define STEM "{\"op\":\"conv2d\",\"out\":5,\"kernel\":1},"
+#define HEAD ",{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":3}"
+
+static void dense(void **state)
+{
+    (void)state;
+    static const char *const a[] = {NET("[7]", "3", "{\"op\":\"dense\",\"out\":19},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3,\"bias\":false}"),
+                                    NET("[150]", "1", "{\"op\":\"dense\",\"out\":70},{\"op\":\"relu6\"},{\"op\":\"dense\",\"out\":1}"),
+                                    NET("[6,5]", "4", "{\"op\":\"dense\",\"out\":8},{\"op\":\"gelu\"},{\"op\":\"dense\",\"out\":3},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":4}"), NULL};
+    each_family(a);
+}
+
+static void convolution(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[7,6,2]", "3", STEM "{\"op\":\"conv2d\",\"out\":17,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[8,9,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[8,9,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":[2,5],\"stride\":[3,2],\"padding\":[1,0,2,1]}" HEAD),
+        NET("[9,8,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1,\"stride\":2}" HEAD),
+        NET("[9,8,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":4,\"kernel\":4,\"stride\":3,\"padding\":\"same\"},{\"op\":\"relu\"}" HEAD),
+        NET("[5,5,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":4,\"kernel\":5,\"padding\":2,\"bias\":false}" HEAD),
+        NET("[10,7,1]", "3", "{\"op\":\"conv2d\",\"out\":66,\"kernel\":[10,4],\"stride\":2,\"padding\":[4,1]},{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":70,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1},{\"op\":\"conv2d\",\"out\":9,\"kernel\":3,\"groups\":3,\"padding\":1}" HEAD),
+        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":8,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"groups\":2}" HEAD),
+        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":19,\"kernel\":1},{\"op\":\"conv2d\",\"out\":19,\"kernel\":3,\"groups\":19,\"padding\":1}" HEAD),
+        NET("[8,7,2]", "3", "{\"op\":\"conv2d\",\"out\":7,\"kernel\":1},{\"op\":\"conv2d\",\"out\":7,\"kernel\":5,\"stride\":2,\"groups\":7,\"padding\":2},{\"op\":\"relu6\"}" HEAD),
+        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":9,\"kernel\":5,\"padding\":2,\"stride\":2},{\"op\":\"relu\"}" HEAD),
+        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":6,\"kernel\":3,\"padding\":1,\"groups\":6}" HEAD), NULL};
+    each_family(a);
+}
+
+static void norms(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":18,\"kernel\":3},{\"op\":\"batch_norm\"},{\"op\":\"relu6\"}" HEAD),
+        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":40,\"kernel\":1},{\"op\":\"batch_norm\"},{\"op\":\"silu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"layer_norm\"},{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[4,6]", "3", "{\"op\":\"dense\",\"out\":7},{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"), NULL};
+    each_family(a);
+}
+
+static void activations(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"relu", "relu6", "leaky_relu", "gelu", "silu", "hard_swish", "sigmoid", "tanh"};
+    char text[8][256];
+    const char *a[9] = {0};
+    for (int i = 0; i < 8; i++) {
+        snprintf(text[i], 256, NET("[9]", "3", "{\"op\":\"dense\",\"out\":20},{\"op\":\"layer_norm\"},{\"op\":\"%s\"},{\"op\":\"dense\",\"out\":3}"), names[i]);
+        a[i] = text[i];
+    }
+    each_family(a);
+}
+
+static void pools(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[6,8,2]", "3", STEM "{\"op\":\"max_pool\",\"kernel\":2}" HEAD),
+        NET("[7,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},{\"op\":\"max_pool\",\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[7,9,2]", "3", STEM "{\"op\":\"max_pool\",\"kernel\":2}" HEAD),
+        NET("[7,9,2]", "3", STEM "{\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[6,8,2]", "3", STEM "{\"op\":\"avg_pool\",\"kernel\":2}" HEAD),
+        NET("[12,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":3},{\"op\":\"max_pool\",\"kernel\":2}" HEAD), NULL};
+    each_family(a);
+}
+
+#define NAMED(op, name, rest) "{\"op\":\"" op "\",\"name\":\"" name "\"" rest "}"
+static void branches(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        /* residual, its input used twice; the sum has an activation */
+        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "n0", "") "," NAMED("relu", "a", "") "," NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") "," NAMED("batch_norm", "c", "") ","
+            NAMED("add", "d", ",\"from\":[\"c\",\"a\"]") ",{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        /* the skip comes first, and the branch is one layer */
+        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") ","
+            NAMED("add", "d", ",\"from\":[\"a\",\"b\"]") "," NAMED("gelu", "e", "") HEAD),
+        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") "," NAMED("sigmoid", "s", "") "," NAMED("multiply", "m", ",\"from\":[\"a\",\"s\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("multiply", "m", ",\"from\":[\"a\",\"a\"]") "," NAMED("add", "n", ",\"from\":[\"m\",\"m\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[5,5,2]", "3", NAMED("conv2d", "a", ",\"out\":3,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":4,\"kernel\":3,\"padding\":1") "," NAMED("concat", "c", ",\"from\":[\"a\",\"b\",\"a\"]") ",{\"op\":\"relu\"}" HEAD),
+        NET("[12]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"reshape\",\"shape\":[2,2,3]},{\"op\":\"conv2d\",\"out\":4,\"kernel\":2},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[12]", "3", "{\"op\":\"dense\",\"out\":15},{\"op\":\"dropout\",\"rate\":0.4},{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"dropout\",\"rate\":0.3},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[9]", "4", "{\"op\":\"dense\",\"out\":11},{\"op\":\"softmax\"},{\"op\":\"dense\",\"out\":4},{\"op\":\"softmax\"}"),
+        "{\"input\":[8,8,3],\"classes\":4,\"family\":\"resnet\",\"width\":4,\"depth\":2}",
+        "{\"input\":[12,9,1],\"classes\":4,\"family\":\"dscnn\",\"width\":10,\"depth\":2}",
+        "{\"input\":[8,8,1],\"classes\":4,\"family\":\"cnn\",\"width\":4,\"depth\":2,\"convs\":2}", NULL};
+    each_family(a);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(norms), cmocka_unit_test(activations),
+                                       cmocka_unit_test(pools), cmocka_unit_test(branches)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,278 @@
+/* Every fast kernel against its plain-C twin, at odd shapes; and the element functions against libm. */
+#include <float.h>
+
+#include "engine/kernels.h"
+#include "tests/support.h"
+
+static const rt_kernels *twin;
+
+static const rt_kernels *const *next_family(const rt_kernels *const *k)
+{
+    for (; *k; k++) if (rt_kernels_runnable(*k)) return k;
+    return k;
+}
+#define EACH_FAMILY(k) for (const rt_kernels *const *k = next_family(rt_kernels_all()); *k; k = next_family(k + 1))
+
+/* Sums of n products of values around 1 differ by rounding alone. */
+static void compare(const char *what, const char *family, const float *a, const float *b, size_t n, double terms)
+{
+    char text[128];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "%s of %s at %zu", what, family, i);
+        check_close(text, a[i], b[i], 4e-7 * sqrt(terms) * 4, 2e-5);
+    }
+}
+
+static void conv_line(void **state)
+{
+    static const int channels[] = {1, 3, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 80, 130}, pixels[] = {1, 2, 3, 5, 7, 12, 14, 25, 28, 33};
+    (void)state;
+    for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
+        for (size_t pi = 0; pi < sizeof pixels / sizeof pixels[0]; pi++) {
+            int n = channels[ci], px = pixels[pi], kh = 1 + (int)(pi % 3), klen = 1 + (int)((ci * 5 + pi * 3) % 37), step = 1 + (int)(ci % 3) * klen;
+            size_t nx = (size_t)(px * step + kh * 500 + klen), ny = (size_t)px * (size_t)(n + 3);
+            float *x = random_floats(nx, 1), *w = random_floats((size_t)(kh * klen * (n + 2)), 2), *bias = random_floats((size_t)n, 3);
+            float *want = random_floats(ny, 4), *got = random_floats(ny, 4);
+            for (int mode = 0; mode < 4; mode++) {
+                rt_conv_line a = {.y_px = n + 3, .x = x, .x_px = step, .x_row = 500, .w = w, .w_ld = n + 2, .bias = mode & 1 ? bias : NULL, .px = px, .kh = kh,
+                                  .klen = klen, .n = n, .accumulate = mode == 2, .act = mode == 1 ? RT_ACT_RELU : mode == 3 ? RT_ACT_RELU6 : RT_ACT_NONE};
+                EACH_FAMILY(k) {
+                    memcpy(got, want, 0);
+                    rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
+                    rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
+                    a.y = want;
+                    twin->conv_line(&a);
+                    a.y = got;
+                    (*k)->conv_line(&a);
+                    compare("conv_line", (*k)->name, got, want, ny, kh * klen);
+                }
+            }
+            free(x); free(w); free(bias); free(want); free(got);
+        }
+}
+
+static void conv_dw(void **state)
+{
+    static const int channels[] = {1, 5, 16, 19, 32, 40, 64, 72}, lens[] = {1, 2, 3, 9, 13, 24, 25, 48, 50};
+    (void)state;
+    for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
+        for (size_t li = 0; li < sizeof lens / sizeof lens[0]; li++)
+            for (int overwrite = 0; overwrite < 2; overwrite++) {
+                int n = channels[ci], klen = lens[li], kh = 1 + (int)(li % 3), px = 1 + (int)((ci * 3 + li) % 11), lines = 1 + (int)(li % 4);
+                size_t nx = (size_t)(lines * 300 + kh * 300 + px * 4 + klen), ny = (size_t)(lines * px * n + 8), nw = (size_t)(kh * klen * n);
+                float *x = random_floats(nx, 5), *dy = random_floats(ny, 6), *want = random_floats(nw, 7), *got = random_floats(nw, 7);
+                rt_conv_dw a = {.dw_ld = n, .x = x, .x_px = 4, .x_row = 300, .x_line = 300, .dy = dy, .dy_px = n, .dy_line = px * n, .lines = lines, .px = px,
+                                .kh = kh, .klen = klen, .n = n, .overwrite = overwrite};
+                EACH_FAMILY(k) {
+                    rt_normal(want, nw, 2024, RT_RNG_TEST, 7);
+                    rt_normal(got, nw, 2024, RT_RNG_TEST, 7);
+                    a.dw = want;
+                    twin->conv_dw(&a);
+                    a.dw = got;
+                    (*k)->conv_dw(&a);
+                    compare("conv_dw", (*k)->name, got, want, nw, lines * px);
+                }
+                free(x); free(dy); free(want); free(got);
+            }
+}
+
+static void depthwise(void **state)
+{
+    static const int channels[] = {1, 7, 8, 16, 17, 40, 64};
+    (void)state;
+    for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
+        for (int kw = 1; kw <= 7; kw++)
+            for (int px = 1; px < 20; px += 3) {
+                int c = channels[ci], kh = 1 + kw % 3, lines = 2;
+                size_t nx = (size_t)((px + kw + 2) * c * (kh + 2)), nw = (size_t)(kh * kw * c), ny = (size_t)(lines * px * c);
+                float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *bias = random_floats((size_t)c, 3), *want = random_floats(ny, 4), *got = random_floats(ny, 4);
+                float *dwant = random_floats(nw, 8), *dgot = random_floats(nw, 8);
+                ptrdiff_t row = (ptrdiff_t)(px + kw + 1) * c;
+                EACH_FAMILY(k) {
+                    for (int mode = 0; mode < 2; mode++) {
+                        rt_dwconv_line a = {.y_px = c, .x = x, .x_px = c, .x_row = row, .x_tap = c, .w = w, .bias = mode ? bias : NULL, .px = px, .kh = kh, .kw = kw, .c = c, .accumulate = !mode, .act = mode ? RT_ACT_RELU : RT_ACT_NONE};
+                        rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
+                        rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
+                        a.y = want;
+                        twin->dwconv_line(&a);
+                        a.y = got;
+                        (*k)->dwconv_line(&a);
+                        compare("dwconv_line", (*k)->name, got, want, ny, kh * kw);
+                    }
+                    rt_dwconv_dw b = {.x = x, .x_px = c, .x_row = row, .x_line = row, .x_tap = c, .dy = want, .dy_px = c, .dy_line = px * c, .lines = lines, .px = px, .kh = kh, .kw = kw, .c = c};
+                    rt_normal(dwant, nw, 2024, RT_RNG_TEST, 8);
+                    rt_normal(dgot, nw, 2024, RT_RNG_TEST, 8);
+                    b.dw = dwant;
+                    twin->dwconv_dw(&b);
+                    b.dw = dgot;
+                    (*k)->dwconv_dw(&b);
+                    compare("dwconv_dw", (*k)->name, dgot, dwant, nw, lines * px);
+                }
+                free(x); free(w); free(bias); free(want); free(got); free(dwant); free(dgot);
+            }
+}
+
+/* Loops without reordering give the very same bits in every family. */
+static void elementwise_bits(void **state)
+{
+    static const int channels[] = {1, 3, 16, 17, 32, 50};
+    (void)state;
+    for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++) {
+        int c = channels[ci];
+        size_t px = 37, n = px * (size_t)c;
+        float *a = random_floats(n, 1), *b = random_floats(n, 2), *s = random_floats((size_t)c, 3), *t = random_floats((size_t)c, 4), *want = random_floats(n, 5), *got = random_floats(n, 5);
+        EACH_FAMILY(k) {
+            for (int act = RT_ACT_NONE; act < RT_ACT_COUNT; act++) {
+                twin->affine_act(want, a, s, t, px, c, act, 0.1f);
+                (*k)->affine_act(got, a, s, t, px, c, act, 0.1f);
+                assert_memory_equal(want, got, n * 4);
+                twin->add_act(want, a, b, n, act, 0.1f);
+                (*k)->add_act(got, a, b, n, act, 0.1f);
+                assert_memory_equal(want, got, n * 4);
+                twin->act_back(want, a, b, n, act, 0.1f, 0);
+                (*k)->act_back(got, a, b, n, act, 0.1f, 0);
+                assert_memory_equal(want, got, n * 4);
+            }
+            float s1[2][50], s2[2][50];
+            twin->channel_moments(s1[0], s2[0], a, s, px, c);
+            (*k)->channel_moments(s1[1], s2[1], a, s, px, c);
+            assert_memory_equal(s1[0], s1[1], (size_t)c * 4);
+            assert_memory_equal(s2[0], s2[1], (size_t)c * 4);
+            memcpy(want, b, n * 4);
+            memcpy(got, b, n * 4);
+            twin->bn_back_sums(s1[0], s2[0], want, a, s, t, s, px, c, RT_ACT_RELU6);
+            (*k)->bn_back_sums(s1[1], s2[1], got, a, s, t, s, px, c, RT_ACT_RELU6);
+            assert_memory_equal(want, got, n * 4);
+            assert_memory_equal(s1[0], s1[1], (size_t)c * 4);
+            assert_memory_equal(s2[0], s2[1], (size_t)c * 4);
+            twin->affine2(want, a, b, s, t, s, px, c);
+            (*k)->affine2(got, a, b, s, t, s, px, c);
+            assert_memory_equal(want, got, n * 4);
+            twin->exp_n(want, a, n);
+            (*k)->exp_n(got, a, n);
+            assert_memory_equal(want, got, n * 4);
+            uint8_t i1[50], i2[50];
+            twin->max_pool_px(want, i1, a, 4 * c, c, 0, 3, 1, 3, 3, c);
+            (*k)->max_pool_px(got, i2, a, 4 * c, c, 0, 3, 1, 3, 3, c);
+            assert_memory_equal(want, got, (size_t)c * 4);
+            assert_memory_equal(i1, i2, (size_t)c);
+            memcpy(want, b, n * 4);
+            memcpy(got, b, n * 4);
+            twin->max_pool_back_px(want, a, i1, 4 * c, c, 0, 3, 0, 3, 3, c, 1);
+            (*k)->max_pool_back_px(got, a, i1, 4 * c, c, 0, 3, 0, 3, 3, c, 1);
+            assert_memory_equal(want, got, n * 4);
+            rt_update u = {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f, .bias1 = 0.1f, .bias2 = 0.01f, .ema = 0.9f, .grad_scale = 0.5f, .nesterov = 1};
+            float *v1 = random_floats(n, 6), *v2 = random_floats(n, 6), *e1 = random_floats(n, 7), *e2 = random_floats(n, 7);
+            memcpy(want, b, n * 4);
+            memcpy(got, b, n * 4);
+            twin->sgd(want, v1, e1, a, n, &u);
+            (*k)->sgd(got, v2, e2, a, n, &u);
+            assert_memory_equal(want, got, n * 4);
+            for (size_t i = 0; i < n; i++) e1[i] = e2[i] = fabsf(e1[i]);
+            twin->adamw(want, v1, e1, NULL, a, n, &u);
+            (*k)->adamw(got, v2, e2, NULL, a, n, &u);
+            assert_memory_equal(want, got, n * 4);
+            free(v1); free(v2); free(e1); free(e2);
+        }
+        free(a); free(b); free(s); free(t); free(want); free(got);
+    }
+}
+
+static void exp_log(void **state)
+{
+    (void)state;
+    EACH_FAMILY(k) {
+        float x[1000], y[1000];
+        double worst = 0;
+        for (int block = 0; block < 200; block++) {
+            for (int i = 0; i < 1000; i++) x[i] = -87.0f + 175.0f * (float)(block * 1000 + i) / 200000.0f;
+            (*k)->exp_n(y, x, 1000);
+            for (int i = 0; i < 1000; i++) worst = fmax(worst, fabs(y[i] / exp((double)x[i]) - 1));
+        }
+        assert_true(worst < 2.62e-7);          /* 2.2 ulp */
+        worst = 0;
+        for (int block = 0; block < 200; block++) {
+            for (int i = 0; i < 1000; i++) x[i] = expf(-80.0f + 160.0f * (float)(block * 1000 + i) / 200000.0f);
+            (*k)->log_n(y, x, 1000);
+            for (int i = 0; i < 1000; i++) worst = fmax(worst, fabs(y[i] - log((double)x[i])) / fmax(1, fabs(log((double)x[i]))));
+        }
+        assert_true(worst < 3e-7);
+        float odd[] = {NAN, INFINITY, -INFINITY, 200, -200, 0, -0.0f};
+        (*k)->exp_n(y, odd, 7);
+        assert_true(isnan(y[0]) && y[1] == FLT_MAX && y[2] == 0 && y[3] == FLT_MAX && y[4] == 0 && y[5] == 1 && y[6] == 1);
+    }
+}
+
+/* All 65,536 halves, there and back, against the compiler's own arithmetic on the value. */
+static void half(void **state)
+{
+    (void)state;
+    EACH_FAMILY(k) {
+        for (uint32_t h = 0; h < 65536; h++) {
+            uint16_t in = (uint16_t)h, back;
+            float f;
+            (*k)->from_f16(&f, &in, 1);
+            int e = (int)(h >> 10 & 31), m = (int)(h & 1023);
+            if (e == 31 && m) {
+                assert_true(isnan(f));
+                continue;
+            }
+            double want = e == 31 ? INFINITY : e ? ldexp(1024 + m, e - 25) : ldexp(m, -24);
+            assert_true(f == (float)(h >> 15 ? -want : want));
+            (*k)->to_f16(&back, &f, 1);
+            assert_int_equal(back, h);
+        }
+        float x[] = {1.0f + 0x1p-11f, 1.0f + 3 * 0x1p-11f, 65519.0f, 65520.0f, 0x1p-25f, 0x1.8p-25f, -1e10f};
+        uint16_t y[7], want[] = {0x3c00, 0x3c02, 0x7bff, 0x7c00, 0, 1, 0xfc00};
+        (*k)->to_f16(y, x, 7);
+        assert_memory_equal(y, want, sizeof want);
+    }
+}
+
+/* The pairwise tree is exact where sums are exact, and the same for every count of slots. */
+static void slots(void **state)
+{
+    (void)state;
+    for (int count = 1; count <= 33; count++) {
+        float *s = malloc((size_t)count * 300 * 4), got[300];
+        for (int i = 0; i < count * 300; i++) s[i] = (float)(i % 1000);
+        EACH_FAMILY(k) {
+            (*k)->reduce_slots(got, s, 300, count, 300);
+            for (int i = 0; i < 300; i++) {
+                float want = 0;
+                for (int q = 0; q < count; q++) want += s[q * 300 + i];
+                assert_true(got[i] == want);
+            }
+        }
+        free(s);
+    }
+}
+
+static void layer_norm(void **state)
+{
+    (void)state;
+    for (int d = 1; d < 40; d += 6) {
+        size_t n = (size_t)d * 5;
+        float *x = random_floats(n, 1), *g = random_floats((size_t)d, 2), *b = random_floats((size_t)d, 3), *y = random_floats(n, 4), mean[5], rstd[5];
+        EACH_FAMILY(k) {
+            (*k)->layer_norm(y, mean, rstd, x, g, b, 5, d, 1e-5f);
+            for (int r = 0; r < 5; r++) {
+                double m = 0, v = 0;
+                for (int i = 0; i < d; i++) m += x[r * d + i] / (double)d;
+                for (int i = 0; i < d; i++) v += (x[r * d + i] - m) * (x[r * d + i] - m) / d;
+                for (int i = 0; i < d; i++) check_close("layer_norm", y[r * d + i], (x[r * d + i] - m) / sqrt(v + 1e-5) * g[i] + b[i], 1e-5, 1e-5);
+            }
+        }
+        free(x); free(g); free(b); free(y);
+    }
+}
+
+int main(void)
+{
+    const rt_kernels *const *k = rt_kernels_all();
+    while (k[1]) k++;
+    twin = *k;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
+                                       cmocka_unit_test(exp_log), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

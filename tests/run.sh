@@ -1,0 +1,26 @@
+#!/bin/sh
+# Installs what the tests need, builds, and runs them all. `sh tests/run.sh TARGET` runs a deeper one:
+#   asan   everything under AddressSanitizer and UndefinedBehaviorSanitizer
+#   tsan   everything under ThreadSanitizer
+#   clang  a build with clang, warnings as errors, and the tests
+#   crash  50 kills of train and of label for each kernel family
+set -e
+cd "$(dirname "$0")/.."
+sh experiments/packages.sh test
+target=${1:-default}
+jobs=$(nproc)
+flags="-DCMAKE_BUILD_TYPE=Release"
+case $target in
+    default) build=build ;;
+    asan) build=build-asan; flags="-DRETORT_SANITIZE=address,undefined" ;;
+    tsan) build=build-tsan; flags="-DRETORT_SANITIZE=thread" ;;
+    clang) build=build-clang; flags="$flags -DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS=-Werror" ;;
+    crash) build=build; export KILLS=50 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, crash" >&2; exit 2 ;;
+esac
+cmake -S . -B $build $flags > /dev/null
+cmake --build $build -j "$jobs"
+cd $build
+if [ "$target" = crash ]; then exec ctest --output-on-failure -V -R '^crash$' --timeout 3600; fi
+# Tests that measure nothing may share the machine; TSan and ASan runs are slow, so they get time.
+case $target in asan|tsan) exec ctest --output-on-failure -j "$jobs" --timeout 3000 ;; *) exec ctest --output-on-failure -j "$jobs" ;; esac

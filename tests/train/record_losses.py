@@ -1,0 +1,60 @@
+"""Records reference values and gradients of the distillation losses, computed by PyTorch in double from the papers'
+formulas, as a C header: python3 record_losses.py > loss_reference.h"""
+import torch
+import torch.nn.functional as F
+
+torch.set_default_dtype(torch.float64)
+Z = torch.tensor([[1.0, -0.5, 0.3, 2.0], [0.2, 0.1, -1.5, 0.7], [-2.0, 3.0, 0.5, 0.4]])
+T = torch.tensor([[0.5, -1.0, 0.9, 3.0], [1.2, -0.3, -0.5, 0.1], [-1.0, 2.5, 1.5, -0.6]])
+Y = torch.tensor([3, 0, 1])
+
+
+def kd(z, temp=4.0):
+    return temp ** 2 * F.kl_div(F.log_softmax(z / temp, 1), F.softmax(T / temp, 1), reduction="batchmean")
+
+
+def dkd(z, temp=4.0, alpha=1.0, beta=8.0):
+    onehot = F.one_hot(Y, 4).bool()
+    p, q = F.softmax(z / temp, 1), F.softmax(T / temp, 1)
+    two = lambda a: torch.stack([a[onehot], a[~onehot].view(3, 3).sum(1)], 1)
+    tckd = F.kl_div(two(p).log(), two(q), reduction="batchmean")
+    rest = lambda a: a[~onehot].view(3, 3)
+    nckd = F.kl_div(F.log_softmax(rest(z) / temp, 1), F.softmax(rest(T) / temp, 1), reduction="batchmean")
+    return temp ** 2 * (alpha * tckd + beta * nckd)
+
+
+def pearson(a, b):
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    return (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
+
+
+def dist(z, temp=1.0, beta=1.0, gamma=1.0):
+    p, q = F.softmax(z / temp, 1), F.softmax(T / temp, 1)
+    return temp ** 2 * (beta * (1 - pearson(p, q)).mean() + gamma * (1 - pearson(p.t(), q.t())).mean())
+
+
+def zscore(z, temp=2.0):
+    norm = lambda a: (a - a.mean(1, keepdim=True)) / (a.std(1, keepdim=True) + 1e-7)
+    return temp ** 2 * F.kl_div(F.log_softmax(norm(z) / temp, 1), F.softmax(norm(T) / temp, 1), reduction="batchmean")
+
+
+def mse(z):
+    return ((z - T) ** 2).sum(1).mean()
+
+
+def ce(z, smoothing=0.0):
+    return F.cross_entropy(z, Y, label_smoothing=smoothing)
+
+
+print("/* Made by record_losses.py with PyTorch %s; do not edit. */" % torch.__version__)
+rows = lambda a: ", ".join("%.17g" % v for v in a.flatten().tolist())
+print("static const float reference_z[12] = {%s};" % rows(Z))
+print("static const float reference_t[12] = {%s};" % rows(T))
+print("static const int32_t reference_y[3] = {3, 0, 1};")
+print("static const struct { const char *name; double loss, grad[12]; } reference[] = {")
+for name, fn in [("ce", ce), ("ce_smooth", lambda z: ce(z, 0.1)), ("kd", kd), ("dkd", dkd), ("dist", dist), ("zscore", zscore), ("mse", mse)]:
+    z = Z.clone().requires_grad_()
+    loss = fn(z)
+    loss.backward()
+    print('    {"%s", %.17g, {%s}},' % (name, loss.item(), rows(z.grad)))
+print("};")

@@ -1,0 +1,132 @@
+/* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures. */
+#include "train/losses.h"
+#include "tests/support.h"
+#include "tests/train/loss_reference.h"
+
+static double run(const rt_loss_batch *b, const float *z, int rows, int k, float *grad)
+{
+    float loss[64], scratch[3 * 64 * 16];
+    rt_loss_io io = {.value = z, .grad = grad, .loss = loss, .scratch = scratch, .rows = rows, .total = rows, .n = k};
+    rt_loss_fn_logits((void *)b, &io);
+    double s = 0;
+    for (int i = 0; i < rows; i++) s += loss[i];
+    return s / rows;
+}
+
+static rt_loss_config config_of(const char *name)
+{
+    rt_loss_config c = {.kind = RT_SOFT_NONE, .soft = 1, .temperature = 4, .alpha = 1, .beta = 8, .gamma = 1};
+    if (strncmp(name, "ce", 2) == 0) {
+        c.hard = 1;
+        c.soft = 0;
+        c.smoothing = strcmp(name, "ce") ? 0.1f : 0;
+    }
+    if (strcmp(name, "kd") == 0) c.kind = RT_SOFT_KD;
+    if (strcmp(name, "dkd") == 0) c.kind = RT_SOFT_DKD;
+    if (strcmp(name, "mse") == 0) c.kind = RT_SOFT_MSE;
+    if (strcmp(name, "dist") == 0) {
+        c.kind = RT_SOFT_DIST;
+        c.temperature = c.beta = 1;
+    }
+    if (strcmp(name, "zscore") == 0) {
+        c.kind = RT_SOFT_ZSCORE;
+        c.temperature = 2;
+    }
+    return c;
+}
+
+static void against_pytorch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof reference / sizeof reference[0]; i++) {
+        float grad[12];
+        rt_loss_batch b = {.config = config_of(reference[i].name), .y = reference_y, .teacher = reference_t, .lambda = 1, .soft_scale = 1};
+        check_close(reference[i].name, run(&b, reference_z, 3, 4, grad), reference[i].loss, 1e-6, 2e-6);
+        for (int k = 0; k < 12; k++) check_close(reference[i].name, grad[k], reference[i].grad[k], 5e-7, 2e-5);
+    }
+}
+
+/* By hand: two classes, T = 2, z = (0, 0), t = (2 ln 3, 0): q = (3/4, 1/4), p = (1/2, 1/2);
+ * T^2 KL = 4 (3/4 ln(3/2) + 1/4 ln(1/2)), gradient T (p - q) = (-1/2, 1/2). */
+static void by_hand(void **state)
+{
+    (void)state;
+    float z[2] = {0, 0}, t[2] = {2 * logf(3), 0}, grad[2];
+    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .soft = 1, .temperature = 2}, .teacher = t, .lambda = 1, .soft_scale = 1};
+    check_close("kd", run(&b, z, 1, 2, grad), 4 * (0.75 * log(1.5) + 0.25 * log(0.5)), 1e-6, 0);
+    check_close("grad", grad[0], -0.5, 1e-6, 0);
+    check_close("grad", grad[1], 0.5, 1e-6, 0);
+    b.config.soft = 0.5f;
+    check_close("weight", run(&b, z, 1, 2, grad), 2 * (0.75 * log(1.5) + 0.25 * log(0.5)), 1e-6, 0);
+}
+
+/* The mean is over the batch: twice the same rows, the same loss and half the gradient a row. */
+static void mean_over_batch(void **state)
+{
+    (void)state;
+    float z[24], t[24], g1[12], g2[24];
+    int32_t y[6];
+    for (int i = 0; i < 24; i++) z[i] = reference_z[i % 12], t[i] = reference_t[i % 12];
+    for (int i = 0; i < 6; i++) y[i] = reference_y[i % 3];
+    for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++) {
+        rt_loss_batch b = {.config = {.kind = kind, .hard = 0.3f, .soft = 0.7f, .temperature = 3, .alpha = 1, .beta = 2, .gamma = 1}, .y = y, .teacher = t, .lambda = 1, .soft_scale = 1};
+        double one = run(&b, z, 3, 4, g1), two = run(&b, z, 6, 4, g2);
+        check_close("loss", two, one, 1e-6, 1e-6);
+        for (int i = 0; i < 24; i++) check_close("grad", g2[i], g1[i % 12] / 2, 1e-6, 1e-4);
+    }
+}
+
+/* Rows without a label take part in the soft loss alone. */
+static void unlabelled(void **state)
+{
+    (void)state;
+    float g[12];
+    int32_t y[3] = {-1, -1, -1};
+    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .hard = 1, .soft = 1, .temperature = 4}, .y = y, .teacher = reference_t, .lambda = 1, .soft_scale = 1};
+    check_close("kd alone", run(&b, reference_z, 3, 4, g), reference[2].loss, 1e-6, 1e-6);
+    for (int i = 0; i < 12; i++) check_close("grad", g[i], reference[2].grad[i], 5e-7, 2e-5);
+}
+
+static void mixtures(void **state)
+{
+    (void)state;
+    int partner[3] = {1, 2, 0};
+    for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++)
+        for (int mixed = 0; mixed < 2; mixed++) {
+            rt_loss_batch b = {.config = {.kind = kind, .hard = 0.4f, .soft = 0.6f, .temperature = 2, .smoothing = 0.1f, .alpha = 1, .beta = 2, .gamma = 1}, .y = reference_y,
+                               .teacher = reference_t, .partner = partner, .lambda = 0.7f, .teacher_mixed = mixed, .soft_scale = 1};
+            float z[12], g[12], unused[12];
+            memcpy(z, reference_z, sizeof z);
+            run(&b, z, 3, 4, g);
+            for (int i = 0; i < 12; i++) {
+                float keep = z[i], h = 0.01f;
+                z[i] = keep + h;
+                double up = run(&b, z, 3, 4, unused);
+                z[i] = keep - h;
+                double down = run(&b, z, 3, 4, unused);
+                z[i] = keep;
+                check_close("mixture", g[i], (up - down) / (2 * h), 5e-4, 2e-3);
+            }
+        }
+}
+
+/* Far-off logits: finite, and the right limits. */
+static void extremes(void **state)
+{
+    (void)state;
+    float z[4] = {500, -500, 0, 100}, t[4] = {-400, 400, 0, 0}, g[4];
+    int32_t y[1] = {1};
+    for (int kind = RT_SOFT_NONE; kind <= RT_SOFT_MSE; kind++) {
+        rt_loss_batch b = {.config = {.kind = kind, .hard = 1, .soft = kind ? 1 : 0, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1}, .y = y, .teacher = t, .lambda = 1, .soft_scale = 1};
+        double loss = run(&b, z, 1, 4, g);
+        assert_true(isfinite(loss) && loss >= 999);
+        for (int i = 0; i < 4; i++) assert_true(isfinite(g[i]));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch), cmocka_unit_test(by_hand), cmocka_unit_test(mean_over_batch), cmocka_unit_test(unlabelled),
+                                       cmocka_unit_test(mixtures), cmocka_unit_test(extremes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

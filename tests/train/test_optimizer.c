@@ -1,0 +1,115 @@
+/* Optimizers against their formulas in double over many steps; schedules at known points. */
+#include "train/optimizer.h"
+#include "tests/support.h"
+
+enum { N = 37, STEPS = 50 };
+
+static rt_graph *net(void)
+{
+    rt_graph *g = rt_graph_new();
+    rt_attr in = {.shape = {1, {N}}}, dense = {.out = 1, .bias = 1};
+    int t;
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, &t));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &dense, &t));
+    return g;
+}
+
+static void follow(rt_optimizer_config c)
+{
+    rt_graph *g = net();
+    rt_pool *pool = rt_pool_new(2);
+    float *w = calloc(g->param_floats, 4), *grad = calloc(g->param_floats, 4);
+    double wd[N], m[N] = {0}, v[N] = {0}, ema[N];
+    for (int i = 0; i < N; i++) ema[i] = wd[i] = w[i] = (float)sin(i);
+    rt_optimizer *o;
+    check_ok(rt_optimizer_new(&o, &c, g, pool, w));
+    for (int s = 1; s <= STEPS; s++) {
+        double norm = 0, scale = 0.5;
+        for (int i = 0; i < N; i++) {
+            grad[i] = (float)(cos(i * s) + wd[i]);
+            norm += (double)grad[i] * grad[i];
+        }
+        grad[g->param[1].offset] = 2;
+        norm = sqrt(norm + 4) * scale;
+        rt_optimizer_step(o, w, grad, 0.01, 0.5);
+        if (c.clip > 0 && norm > c.clip) scale *= c.clip / norm;
+        double decay = fmin(c.ema, (1.0 + s) / (10.0 + s));
+        for (int i = 0; i < N; i++) {
+            double d = grad[i] * scale;
+            if (c.kind == RT_SGD) {
+                d += c.weight_decay * wd[i];
+                m[i] = c.momentum * m[i] + d;
+                wd[i] -= 0.01 * (c.nesterov ? d + c.momentum * m[i] : m[i]);
+            } else {
+                m[i] = c.beta1 * m[i] + (1 - c.beta1) * d;
+                v[i] = c.beta2 * v[i] + (1 - c.beta2) * d * d;
+                wd[i] = wd[i] * (1 - 0.01 * c.weight_decay) - 0.01 * (m[i] / (1 - pow(c.beta1, s))) / (sqrt(v[i] / (1 - pow(c.beta2, s))) + c.eps);
+            }
+            ema[i] += (1 - decay) * (wd[i] - ema[i]);
+            check_close("weight", w[i], wd[i], 2e-5, 2e-5);
+            if (o->ema) check_close("ema", o->ema[i], ema[i], 2e-5, 2e-5);
+        }
+    }
+    rt_optimizer_free(o);
+    rt_pool_free(pool);
+    rt_graph_free(g);
+    free(w);
+    free(grad);
+}
+
+static void formulas(void **state)
+{
+    (void)state;
+    follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01});
+    follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .nesterov = 1, .ema = 0.99});
+    follow((rt_optimizer_config){.kind = RT_SGD, .clip = 0.7});
+    follow((rt_optimizer_config){.kind = RT_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .ema = 0.9, .clip = 2});
+}
+
+/* Biases are not decayed unless asked: with a zero gradient they stay. */
+static void decay_rule(void **state)
+{
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        rt_graph *g = net();
+        rt_pool *pool = rt_pool_new(1);
+        rt_optimizer_config c = {.kind = RT_SGD, .weight_decay = 0.1, .decay_all = all};
+        rt_optimizer *o;
+        float *w = calloc(g->param_floats, 4), *grad = calloc(g->param_floats, 4);
+        w[0] = w[g->param[1].offset] = 1;
+        check_ok(rt_optimizer_new(&o, &c, g, pool, w));
+        rt_optimizer_step(o, w, grad, 1, 1);
+        check_close("weight", w[0], 0.9, 1e-6, 0);
+        check_close("bias", w[g->param[1].offset], all ? 0.9 : 1, 1e-6, 0);
+        rt_optimizer_free(o);
+        rt_pool_free(pool);
+        rt_graph_free(g);
+        free(w);
+        free(grad);
+    }
+}
+
+static void schedules(void **state)
+{
+    (void)state;
+    rt_optimizer_config c = {.lr = 1, .schedule = RT_COSINE, .warmup = 2, .final_lr = 0.1};
+    check_close("warm-up", rt_learning_rate(&c, 0, 100, 5), 0.1, 1e-12, 0);
+    check_close("warm-up end", rt_learning_rate(&c, 9, 100, 5), 1, 1e-12, 0);
+    check_close("cosine start", rt_learning_rate(&c, 10, 100, 5), 1, 1e-12, 0);
+    check_close("cosine middle", rt_learning_rate(&c, 55, 100, 5), 0.55, 1e-12, 0);
+    check_close("cosine end", rt_learning_rate(&c, 100, 100, 5), 0.1, 1e-12, 0);
+    c = (rt_optimizer_config){.lr = 1, .schedule = RT_STEP, .milestone = {2, 4}, .milestones = 2, .step_gamma = 0.1};
+    check_close("step", rt_learning_rate(&c, 9, 100, 5), 1, 1e-12, 0);
+    check_close("step", rt_learning_rate(&c, 10, 100, 5), 0.1, 1e-12, 0);
+    check_close("step", rt_learning_rate(&c, 20, 100, 5), 0.01, 1e-12, 0);
+    c = (rt_optimizer_config){.lr = 1, .schedule = RT_ONE_CYCLE};
+    check_close("one cycle", rt_learning_rate(&c, 0, 100, 5), 0.04, 1e-12, 0);
+    check_close("one cycle", rt_learning_rate(&c, 30, 100, 5), 1, 1e-12, 0);
+    check_close("one cycle", rt_learning_rate(&c, 100, 100, 5), 0, 1e-12, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(formulas), cmocka_unit_test(decay_rule), cmocka_unit_test(schedules)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
