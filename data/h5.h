@@ -39,6 +39,7 @@ typedef struct {
     rt_h5_dataset *set;
     int sets;
     char path[1024];
+    int users;                          /* sources opened from it keep it; rt_h5_close gives one use back */
 } rt_h5_file;
 
 /* RT_INPUT with the file's name when it is no HDF5 file, is truncated, or its metadata cannot be read. */

@@ -96,6 +96,8 @@ static void limit(int what, rlim_t value)
 
 static void lock_down(void)
 {
+    static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU, SIGXFSZ, SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) signal(fatal[i], SIG_DFL);   /* die, whatever the program installed */
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CHILD_SECONDS);
     limit(RLIMIT_FSIZE, 0);
@@ -402,6 +404,7 @@ rt_status rt_h5_scan(rt_h5_file **out, const char *path)
     rt_h5_file *f = calloc(1, sizeof *f);
     if (!f) return rt_fail(RT_RUN, "out of memory");
     snprintf(f->path, sizeof f->path, "%s", path);
+    f->users = 1;
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat s;
     unsigned char magic[8];
@@ -444,7 +447,7 @@ rt_status rt_h5_scan(rt_h5_file **out, const char *path)
 
 void rt_h5_close(rt_h5_file *f)
 {
-    if (!f) return;
+    if (!f || --f->users > 0) return;
     if (f->fd >= 0) close(f->fd);
     for (int i = 0; i < f->sets; i++) free(f->set[i].chunk);
     free(f->set);

@@ -356,7 +356,6 @@ rt_status rt_labels_open(rt_labels **out, const char *path, int partial)
     if (!st) st = rt_h5_read_all((void **)&complete, f, "labels/complete", 1);
     if (!st && !*complete && !partial) st = rt_fail(RT_INPUT, "%s: labelling is not finished; run the same 'retort label' command again to go on", path);
     if (!st) st = rt_json_parse(&l->manifest, text, strlen(text), path);
-    rt_h5_close(f);
     free(text);
     free(complete);
     if (!st) {
@@ -373,11 +372,12 @@ rt_status rt_labels_open(rt_labels **out, const char *path, int partial)
     }
     l->cols = st ? 0 : columns_of(&l->spec, l->col);
     for (int i = 0; i < l->cols && !st; i++) {
-        st = rt_source_open(&l->src[i], path, l->col[i].name);
+        st = rt_source_open_in(&l->src[i], f, l->col[i].name);
         if (!st && (rt_source_rows(l->src[i]) != l->spec.rows || rt_source_row_bytes(l->src[i]) != column_bytes(&l->col[i]) || rt_source_type(l->src[i]) != l->col[i].type))
             st = rt_fail(RT_INPUT, "%s: '%s' does not have the shape that the manifest tells", path, l->col[i].name);
     }
-    if (!st) st = rt_source_open(&l->crc, path, "labels/block_crc32c");
+    if (!st) st = rt_source_open_in(&l->crc, f, "labels/block_crc32c");
+    rt_h5_close(f);
     if (st) rt_labels_close(l);
     else *out = l;
     return st;

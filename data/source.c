@@ -36,13 +36,26 @@ struct rt_source {
 
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
 {
+    rt_h5_file *f;
+    *out = NULL;
+    RT_TRY(rt_h5_scan(&f, path));
+    rt_status st = rt_source_open_in(out, f, dataset);
+    rt_h5_close(f);
+    return st;
+}
+
+rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *dataset)
+{
+    const char *path = file->path;
     *out = NULL;
     rt_source *s = calloc(1, sizeof *s);
     if (!s) return rt_fail(RT_RUN, "out of memory");
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->ready, NULL);
-    rt_status st = rt_h5_scan(&s->file, path);
-    if (!st && !(s->set = rt_h5_find(s->file, dataset))) {
+    rt_status st = RT_OK;
+    s->file = file;
+    file->users++;
+    if (!(s->set = rt_h5_find(s->file, dataset))) {
         char list[300] = "";
         for (int i = 0, n = 0; i < s->file->sets && n < 200; i++) n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s", i ? ", " : "", s->file->set[i].name);
         st = rt_fail(RT_INPUT, "%s: has no data set '%s'; it has: %s", path, dataset, list[0] ? list : "none");

@@ -13,6 +13,8 @@ typedef struct rt_source rt_source;
 
 /* Dimension 0 counts rows. RT_INPUT with the reason when the set is missing, refused or has no rows' dimension. */
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset);
+/* The same, of a file that is scanned already. */
+rt_status rt_source_open_in(rt_source **out, rt_h5_file *, const char *dataset);
 void rt_source_close(rt_source *);
 
 uint64_t rt_source_rows(const rt_source *);

@@ -141,7 +141,7 @@ static rt_status add_statistics(rt_source *s, cJSON *j)
     return st;
 }
 
-static rt_status inspect_sets(const rt_h5_file *f, const char *path, const char *only, cJSON *j)
+static rt_status inspect_sets(rt_h5_file *f, const char *path, const char *only, cJSON *j)
 {
     static const char *const filters[] = {"", "deflate", "shuffle", "fletcher32"};
     cJSON *sets = cJSON_AddArrayToObject(j, "datasets");
@@ -169,7 +169,7 @@ static rt_status inspect_sets(const rt_h5_file *f, const char *path, const char 
         }
         if (d->rank == 0 || d->type == RT_TEXT) continue;
         rt_source *s;
-        st = rt_source_open(&s, path, d->name);
+        st = rt_source_open_in(&s, f, d->name);
         if (!st) st = add_statistics(s, q);
         if (!st) rt_source_close(s);
     }

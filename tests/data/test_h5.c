@@ -154,7 +154,7 @@ static int each_file(const char *path, int *scanned)
             double bytes = q->element;
             for (int k = 0; k < q->rank; k++) bytes *= (double)q->dim[k];
             if (q->refused[0] || q->rank < 1 || bytes > 1e8) continue;
-            if (!rt_source_open(&s, sub, q->name)) {
+            if (!rt_source_open_in(&s, f, q->name)) {
                 (void)rt_source_digest(s, &digest);
                 rt_source_close(s);
             }
@@ -170,7 +170,7 @@ static void hostile_files(void **state)
     (void)state;
     int scanned = 0, files = each_file(RETORT_TEST_MATERIAL "/hdf5-malformed", &scanned);
     if (!files) skip();
-    assert_true(files > 140);
+    assert_true(files > 60);
 }
 
 static void valid_files(void **state)
