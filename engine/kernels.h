@@ -31,13 +31,16 @@ typedef enum {
 /* One line of a convolution, or a block of a dense product:
  *   y[p][n] (+)= bias[n] + sum_r sum_k x[p * x_px + r * x_row + k] * w[(r * klen + k) * w_ld + n]
  * with p < px output pixels, r < kh kernel rows, k < klen: in NHWC the taps of one kernel row are klen = kw * C
- * contiguous floats. Terms are added in the order r, then k, by fused multiply-add. */
+ * contiguous floats, and kw is given (else 1) where that is so. Terms are added by fused multiply-add in an order that
+ * depends on kh, klen, kw, n and x_px alone, never on px: r, then k; or, where taps overlap (x_px = klen / kw), r, then
+ * channel, then tap, if the family finds that faster. */
 typedef struct {
     float *y;            ptrdiff_t y_px;
     const float *x;      ptrdiff_t x_px, x_row;
     const float *w;      ptrdiff_t w_ld;
     const float *bias;   /* (n) or NULL */
     int px, kh, klen, n;
+    int kw;              /* taps of a kernel row; 0 or 1: klen is one run */
     int accumulate;      /* start from y instead of bias */
     rt_act act;          /* NONE, RELU or RELU6, applied last */
 } rt_conv_line;

@@ -114,6 +114,7 @@ static void conv_lines(const rt_kernels *k, const rt_conv_line *whole, int lines
                 rt_conv_line a = *whole;
                 a.kh = whole->kh - r < per ? whole->kh - r : per;
                 a.klen = whole->klen - k0 < step ? whole->klen - k0 : step;
+                if (a.klen != whole->klen) a.kw = 1;
                 int last = r + a.kh >= whole->kh && k0 + a.klen >= whole->klen;
                 a.n = n;
                 a.y += n0;
@@ -155,7 +156,7 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
                 continue;
             }
             rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
-                              .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng, .act = act};
+                              .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
             conv_lines(k, &a, g.oh, (ptrdiff_t)g.ow * g.n, g.sh * x_row);
         }
 }
@@ -227,7 +228,7 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
                 for (int l = 0; l < lines; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
             } else if (lines) {
                 rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
-                                  .px = px, .kh = ny, .klen = nx * g->ng, .n = g->cg, .accumulate = accumulate};
+                                  .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
                 conv_lines(k, &a, lines, out_line, row);
             }
             w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);

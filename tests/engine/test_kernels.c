@@ -51,6 +51,33 @@ static void conv_line(void **state)
         }
 }
 
+/* Overlapping taps, which some families order in another way. */
+static void conv_overlap(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 20; n += 3)
+        for (int c = 1; c <= 17; c += 4)
+            for (int kw = 1; kw <= 5; kw++)
+                for (int px = 1; px < 48; px += 7) {
+                    size_t nx = (size_t)((px + kw) * c * 4), ny = (size_t)(px * n);
+                    float *x = random_floats(nx, 1), *w = random_floats((size_t)(3 * kw * c * n), 2), *bias = random_floats((size_t)n, 3), *want = random_floats(ny, 4), *got = random_floats(ny, 4);
+                    for (int mode = 0; mode < 2; mode++) {
+                        rt_conv_line a = {.y_px = n, .x = x, .x_px = c, .x_row = (px + kw) * c, .w = w, .w_ld = n, .bias = bias, .px = px, .kh = 3, .klen = kw * c, .kw = kw, .n = n,
+                                          .accumulate = mode, .act = mode ? RT_ACT_NONE : RT_ACT_RELU};
+                        EACH_FAMILY(k) {
+                            rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
+                            rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
+                            a.y = want;
+                            twin->conv_line(&a);
+                            a.y = got;
+                            (*k)->conv_line(&a);
+                            compare("overlapping conv_line", (*k)->name, got, want, ny, 3 * kw * c);
+                        }
+                    }
+                    free(x); free(w); free(bias); free(want); free(got);
+                }
+}
+
 static void conv_dw(void **state)
 {
     static const int channels[] = {1, 5, 16, 19, 32, 40, 64, 72}, lens[] = {1, 2, 3, 9, 13, 24, 25, 48, 50};
@@ -272,7 +299,7 @@ int main(void)
     const rt_kernels *const *k = rt_kernels_all();
     while (k[1]) k++;
     twin = *k;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
                                        cmocka_unit_test(exp_log), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
