@@ -8,6 +8,7 @@
  * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. */
 #include <string.h>
 
+#include "engine/conv_image.h"
 #include "engine/ops.h"
 
 typedef struct {
@@ -96,39 +97,6 @@ static const float *image(const geometry *g, const float *x, int group, float *s
 
 static size_t padded_floats(const geometry *g) { return ((size_t)g->hp * (size_t)g->wp * (size_t)g->cg + 15) & ~(size_t)15; }
 
-/* Lines of one image: line(y) at y + i * y_line from x + i * x_line. The weights are cut, first by output channels and
- * then along the kernel, into panels that stay in L1 while all lines pass; the order of each sum stays r, then k. */
-static void conv_lines(const rt_kernels *k, const rt_conv_line *whole, int lines, ptrdiff_t y_line, ptrdiff_t x_line)
-{
-    enum { PANEL = 6144, CHANNELS = 64 };                  /* floats: 24 KiB */
-    if ((ptrdiff_t)whole->kh * whole->klen * whole->n <= PANEL) {
-        rt_conv_line a = *whole;
-        for (int i = 0; i < lines; i++, a.y += y_line, a.x += x_line) k->conv_line(&a);
-        return;
-    }
-    for (int n0 = 0; n0 < whole->n; n0 += CHANNELS) {
-        int n = whole->n - n0 < CHANNELS ? whole->n - n0 : CHANNELS, first = 1;
-        int step = PANEL / n < whole->klen ? PANEL / n : whole->klen, per = step == whole->klen ? PANEL / (n * step) : 1;
-        for (int r = 0; r < whole->kh; r += per)
-            for (int k0 = 0; k0 < whole->klen; k0 += step) {
-                rt_conv_line a = *whole;
-                a.kh = whole->kh - r < per ? whole->kh - r : per;
-                a.klen = whole->klen - k0 < step ? whole->klen - k0 : step;
-                if (a.klen != whole->klen) a.kw = 1;
-                int last = r + a.kh >= whole->kh && k0 + a.klen >= whole->klen;
-                a.n = n;
-                a.y += n0;
-                a.x += r * a.x_row + k0;
-                a.w += ((ptrdiff_t)r * whole->klen + k0) * a.w_ld + n0;
-                a.bias = a.bias ? a.bias + n0 : NULL;
-                a.accumulate = whole->accumulate || !first;
-                a.act = last ? whole->act : RT_ACT_NONE;
-                first = 0;
-                for (int i = 0; i < lines; i++, a.y += y_line, a.x += x_line) k->conv_line(&a);
-            }
-    }
-}
-
 static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
@@ -157,7 +125,7 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
             }
             rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
                               .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
-            conv_lines(k, &a, g.oh, (ptrdiff_t)g.ow * g.n, g.sh * x_row);
+            rt_conv_image(k, &a, g.oh, (ptrdiff_t)g.ow * g.n, g.sh * x_row);
         }
 }
 
@@ -229,7 +197,7 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
             } else if (lines) {
                 rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
                                   .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
-                conv_lines(k, &a, lines, out_line, row);
+                rt_conv_image(k, &a, lines, out_line, row);
             }
             w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);
         }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/clock.h"
+#include "engine/conv_image.h"
 #include "engine/rng.h"
 #include "student/model.h"
 #include "train/losses.h"
@@ -104,7 +105,7 @@ static void bench_conv(const rt_kernels *k, int c, int w, const settings *s, cJS
                     double start = rt_seconds();
                     if (kind < 2) {
                         rt_conv_line a = {.y = y, .y_px = c, .x = x, .x_px = c, .x_row = wp * c, .w = wt, .w_ld = c, .px = w, .kh = 3, .klen = 3 * c, .kw = 3, .n = c, .accumulate = kind};
-                        for (int line = 0; line < w; line++, a.y += w * c, a.x += wp * c) k->conv_line(&a);
+                        rt_conv_image(k, &a, w, w * c, wp * c);
                     } else {
                         rt_conv_dw a = {.dw = dw, .dw_ld = c, .x = x, .x_px = c, .x_row = wp * c, .x_line = wp * c, .dy = y, .dy_px = c, .dy_line = w * c, .lines = w, .px = w, .kh = 3, .klen = 3 * c, .n = c, .overwrite = 1};
                         k->conv_dw(&a);
