@@ -230,11 +230,12 @@ rt_status rt_import_write(const rt_table *t, const char *out, const char *format
     rt_status st = RT_OK;
     for (int i = 0; i < n_inputs && !st; i++) {
         rt_digest d;
-        if (strcmp(format, "images")) st = rt_digest_file(&d, inputs[i]);
-        else snprintf(d.hex, sizeof d.hex, "-");
         cJSON *f = cJSON_CreateObject();
         cJSON_AddStringToObject(f, "path", inputs[i]);
-        if (!st) cJSON_AddStringToObject(f, "xxh128", d.hex);
+        if (strcmp(format, "images")) {               /* a folder has no bytes of its own */
+            st = rt_digest_file(&d, inputs[i]);
+            if (!st) cJSON_AddStringToObject(f, "xxh128", d.hex);
+        }
         cJSON_AddItemToArray(files, f);
     }
     if (t->class_name) {

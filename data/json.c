@@ -349,6 +349,22 @@ int rt_cfg_ints(rt_cfg *c, const char *key, int *out, int max, int low, int high
     return n;
 }
 
+int rt_cfg_strings(rt_cfg *c, const char *key, const char **out, int max)
+{
+    cJSON *v = look(c, key);
+    char text[80];
+    int n = 0, ok = cJSON_IsString(v) || (cJSON_IsArray(v) && v->child);
+    if (!v) return 0;
+    for (const cJSON *e = cJSON_IsArray(v) ? v->child : v; ok && e; e = cJSON_IsArray(v) ? e->next : NULL) {
+        ok = n < max && cJSON_IsString(e);
+        if (ok) out[n++] = e->valuestring;
+    }
+    if (ok) return n;
+    snprintf(text, sizeof text, "a file name or a list of up to %d of them", max);
+    wrong(c, key, v, text);
+    return 0;
+}
+
 cJSON *rt_cfg_array(rt_cfg *c, const char *key)
 {
     cJSON *v = look(c, key);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/clock.h"
+#include "engine/memory.h"
 #include "engine/plan_build.h"
 
 enum {
@@ -368,13 +369,6 @@ static void collect(rt_plan *p, const builder *b, int phase, int tiles)
     p->phase[p->phases++] = f;
 }
 
-static void *alloc(size_t bytes)
-{
-    void *q = aligned_alloc(64, aligned(bytes) + 64);
-    if (q) memset(q, 0, aligned(bytes) + 64);
-    return q;
-}
-
 static void emit(rt_plan *p)
 {
     const rt_graph *g = p->graph;
@@ -474,12 +468,12 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     size_t threads = (size_t)rt_pool_threads(pool);
     p->local_bytes = aligned(p->local_bytes) + 64;
     p->scratch_floats = (p->scratch_floats + 31) & ~(size_t)15;
-    p->arena = alloc(p->arena_bytes);
-    p->local = alloc(p->local_bytes * threads);
-    p->scratch = alloc(p->scratch_floats * threads * sizeof(float));
-    p->buffer = alloc(p->buffer_floats * sizeof(float));
-    p->slot_grads = alloc(p->slot_floats * (size_t)p->slots * sizeof(float));
-    p->loss_rows = alloc((size_t)batch * (size_t)(p->spec.losses + 1) * sizeof(float));
+    p->arena = (char *)rt_floats_new(p->arena_bytes / sizeof(float));
+    p->local = (char *)rt_floats_new(p->local_bytes * threads / sizeof(float));
+    p->scratch = rt_floats_new(p->scratch_floats * threads);
+    p->buffer = rt_floats_new(p->buffer_floats);
+    p->slot_grads = rt_floats_new(p->slot_floats * (size_t)p->slots);
+    p->loss_rows = rt_floats_new((size_t)batch * (size_t)(p->spec.losses + 1));
     if (!p->arena || !p->local || !p->scratch || !p->buffer || !p->slot_grads || !p->loss_rows) goto memory;
     free(b.item);
     return p;

@@ -35,18 +35,10 @@ rt_status rt_export(cJSON *config, const char *out, rt_pool *pool, const rt_prog
 {
     static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
     const char *path[MAX_MODELS];
-    int models = 0;
     *result = NULL;
     rt_cfg c = rt_cfg_begin(config, "");
-    cJSON *in = rt_cfg_any(&c, "input");
-    if (!in) rt_cfg_fail(&c, "input", "a model or a label store is required");
-    for (cJSON *e = cJSON_IsArray(in) ? in->child : in; e; e = cJSON_IsArray(in) ? e->next : NULL) {
-        if (!cJSON_IsString(e) || models == MAX_MODELS) {
-            rt_cfg_fail(&c, "input", "a file, or a list of up to 16 models, is expected");
-            break;
-        }
-        path[models++] = e->valuestring;
-    }
+    int models = rt_cfg_strings(&c, "input", path, MAX_MODELS);
+    if (!models) rt_cfg_fail(&c, "input", "a model or a label store is required");
     int to = rt_cfg_choice(&c, "to", forms, -1);
     const char *data = rt_cfg_string(&c, "data", ""), *x = rt_cfg_string(&c, "x", "x"), *rows = rt_cfg_string(&c, "rows", "");
     RT_TRY(rt_cfg_end(&c));

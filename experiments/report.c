@@ -211,7 +211,8 @@ static void ticks(text *t, const axis *a, int vertical)
     double span = a->hi - a->lo, step = pow(10, floor(log10(span / 4)));
     if (span / step > 8) step *= span / step > 16 ? 5 : 2;
     int decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    for (double v = ceil(a->lo / step) * step; v <= a->hi + 1e-12; v += step) {
+    for (double i = ceil(a->lo / step); i * step <= a->hi + 1e-12; i++) {
+        double v = i * step + 0.0;                 /* no -0 */
         if (vertical) {
             double y = place_y(a, v);
             put(t, "<line class=\"g\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%.*f</text>", LEFT, y, PLOT_W - RIGHT, y, LEFT - 6, y + 4, decimals, v);
@@ -292,7 +293,7 @@ static void curves(text *t, const cJSON *e)
         if (!h || !h->child) continue;
         put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
         for (h = h->child; h; h = h->next) if (isfinite(number(h, "validation_accuracy"))) put(t, "%.1f,%.1f ", place_x(&ax, number(h, "epoch")), place_y(&ay, number(h, "validation_accuracy")));
-        put(t, "\"/><text class=\"n\" x=\"%d\" y=\"%d\" fill=\"%s\" text-anchor=\"end\">", PLOT_W - RIGHT - 8, PLOT_H - BOTTOM - 8 - 15 * (cJSON_GetArraySize(get(e, "models")) - 1 - i), palette[i % PALETTE]);
+        put(t, "\"/><text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\" text-anchor=\"end\">", PLOT_W - RIGHT - 8, PLOT_H - BOTTOM - 8 - 15 * (cJSON_GetArraySize(get(e, "models")) - 1 - i), palette[i % PALETTE]);
         put_html(t, name_of(m));
         put(t, "</text>");
     }
@@ -357,7 +358,7 @@ static void html(text *t, const cJSON *e)
     put(t, "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
            "<meta name=\"viewport\" content=\"width=device-width\"><title>retort evaluation</title><style>"
            "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1060px;padding:0 1em;color:#1f2328}h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}"
-           "table{border-collapse:collapse}td,th{padding:.25em .6em;text-align:right;border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}"
+           "table{border-collapse:collapse}td,th{padding:.25em .6em;text-align:right;white-space:nowrap;border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}"
            "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top}figcaption{font-weight:600}svg text{font-size:11px;fill:#57606a}svg .t{font-size:12px;fill:#1f2328}"
            "svg .n{font-size:12px;fill:#1f2328}svg .s{font-size:8px}.g{stroke:#eaeef2}.f{fill:#fff;stroke:#d0d7de}.p{fill:none;stroke:#57606a;stroke-dasharray:5 4}"
            ".c td,.c th{padding:.15em .45em;font-size:12px;border:1px solid #eaeef2}small{color:#57606a}@media(max-width:700px){.w{overflow-x:auto}}</style></head><body><h1>Evaluation</h1><p>Data <b>");

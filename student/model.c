@@ -8,15 +8,6 @@
 
 static const char format[] = "retort-model-1";
 
-float *rt_floats_new(size_t n)
-{
-    size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
-    float *p = aligned_alloc(64, bytes);
-    if (p) memset(p, 0, bytes);
-    else rt_fail(RT_RUN, "out of memory for %zu numbers", n);
-    return p;
-}
-
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
 {
     *out = NULL;

@@ -9,6 +9,7 @@
 #include "data/source.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
+#include "engine/memory.h"
 
 enum { RT_MAX_CHANNELS = 4096 };
 
@@ -38,6 +39,4 @@ rt_status rt_model_accepts(const rt_model *, const rt_source *);
 /* dst (rows, input) from raw rows of a source. */
 void rt_model_normalize(const rt_model *, float *dst, const void *raw, rt_dtype, int rows);
 size_t rt_model_input_size(const rt_model *);
-/* Whole and aligned memory for n floats, zeroed. */
-float *rt_floats_new(size_t n);
 #endif

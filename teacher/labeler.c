@@ -22,15 +22,8 @@ static rt_status read_settings(cJSON *config, settings *s)
     static const char *const types[] = {"f32", "f16", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
-    cJSON *t = rt_cfg_any(&c, "teacher");
-    if (!t) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
-    for (cJSON *e = cJSON_IsArray(t) ? t->child : t; e; e = cJSON_IsArray(t) ? e->next : NULL) {
-        if (!cJSON_IsString(e) || s->teachers == MAX_TEACHERS) {
-            rt_cfg_fail(&c, "teacher", "a model file or a list of up to 16 is expected");
-            break;
-        }
-        s->teacher[s->teachers++] = e->valuestring;
-    }
+    s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, MAX_TEACHERS);
+    if (!s->teachers) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
     rt_cfg d = rt_cfg_object(&c, "data");
     s->source = rt_cfg_string(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");

@@ -34,6 +34,22 @@ static inline void check_fails(rt_status st, rt_status want, const char *part)
     if (!strstr(rt_error_message(), part)) fail_msg("message '%s' does not contain '%s'", rt_error_message(), part);
 }
 
+/* A scratch folder for a group of tests: set_up makes it, tear_down removes it. */
+static char test_folder[32] = "";
+static inline int make_test_folder(void **state)
+{
+    (void)state;
+    strcpy(test_folder, "/tmp/retort-test-XXXXXX");
+    return mkdtemp(test_folder) == NULL;
+}
+static inline int remove_test_folder(void **state)
+{
+    char command[64];
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", test_folder);
+    return system(command);
+}
+
 /* n values of a normal distribution by (seed, stream); the same everywhere. */
 static inline float *random_floats(size_t n, uint32_t stream)
 {

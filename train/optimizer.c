@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/memory.h"
+
 enum { BLOCK = 8192 };
 
 struct rt_block { size_t first, count; int decay; };
@@ -56,14 +58,6 @@ double rt_learning_rate(const rt_optimizer_config *o, uint64_t s, uint64_t total
     }
 }
 
-static float *floats(size_t n)
-{
-    size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
-    float *p = aligned_alloc(64, bytes);
-    if (p) memset(p, 0, bytes);
-    return p;
-}
-
 rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, const rt_graph *g, rt_pool *pool, const float *params)
 {
     *out = NULL;
@@ -72,10 +66,10 @@ rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, con
     o->config = *c;
     o->graph = g;
     o->pool = pool;
-    o->m = floats(g->param_floats);
-    if (c->kind == RT_ADAMW) o->v = floats(g->param_floats);
+    o->m = rt_floats_new(g->param_floats);
+    if (c->kind == RT_ADAMW) o->v = rt_floats_new(g->param_floats);
     if (c->ema > 0) {
-        o->ema = floats(g->param_floats);
+        o->ema = rt_floats_new(g->param_floats);
         if (o->ema) memcpy(o->ema, params, g->param_floats * sizeof *params);
     }
     /* Neighbouring fields of one decay rule share blocks: few calls for nets of many small fields. */

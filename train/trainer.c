@@ -86,18 +86,6 @@ static void read_hints(rt_cfg *c, settings *s)
     if (s->hints && s->teachers != 1) rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
 }
 
-static void read_teachers(rt_cfg *c, settings *s)
-{
-    cJSON *t = rt_cfg_any(c, "teacher");
-    for (cJSON *e = cJSON_IsArray(t) ? t->child : t; e; e = cJSON_IsArray(t) ? e->next : NULL) {
-        if (!cJSON_IsString(e) || s->teachers == MAX_TEACHERS) {
-            rt_cfg_fail(c, "teacher", "a model file or a list of up to 16 is expected");
-            return;
-        }
-        s->teacher[s->teachers++] = e->valuestring;
-    }
-}
-
 static rt_status read_settings(cJSON *config, settings *s)
 {
     memset(s, 0, sizeof *s);
@@ -116,7 +104,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->labels = rt_cfg_string(&d, "labels", "");
     if (rt_cfg_any(&d, "normalize") && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
     rt_cfg_join(&c, &d);
-    read_teachers(&c, s);
+    s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, MAX_TEACHERS);
     if (*s->labels && s->teachers) rt_cfg_fail(&c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg l = rt_cfg_object(&c, "loss");
     rt_loss_read(&l, &s->loss, *s->labels || s->teachers);
@@ -708,6 +696,7 @@ static rt_status finish(trainer *t, cJSON **result)
 {
     char path[1200];
     rt_model *m = t->model;
+    rt_digest last = weights_digest(t);
     memcpy(m->params, t->best_params, m->graph->param_floats * sizeof(float));
     memcpy(m->states, t->best_states, m->graph->state_floats * sizeof(float));
     cJSON *p = m->provenance;
@@ -729,7 +718,7 @@ static rt_status finish(trainer *t, cJSON **result)
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "model", path);
     cJSON_AddStringToObject(r, "digest", rt_model_digest(m).hex);
-    cJSON_AddStringToObject(r, "weights_digest", weights_digest(t).hex);
+    cJSON_AddStringToObject(r, "last_weights_digest", last.hex);
     cJSON_AddNumberToObject(r, "epochs", t->set.epochs);
     cJSON_AddNumberToObject(r, "best_epoch", t->best_epoch);
     if (t->val_rows) {
@@ -808,17 +797,8 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
     if (!st) st = rt_train_check(config);
     if (!st) {
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
-        st = open_data(&t);                       /* before the folder is touched: bad data leaves nothing behind */
-        rt_labels_close(t.labels);
-        rt_source_close(t.x);
-        rt_source_close(t.y);
-        free(t.train_row);
-        free(t.val_row);
-        t.labels = NULL;
-        t.x = t.y = NULL;
-        t.train_row = t.val_row = NULL;
+        st = set_up(&t);                          /* before the folder is touched: bad data leaves nothing behind */
     }
-    if (!st) st = set_up(&t);
     if (!st) {
         digest_config(&t);
         st = look_at_folder(&t, &done, result);

@@ -14,7 +14,7 @@ for k in scalar avx2 avx512; do
         for prefetch in 1 8; do
             rm -rf R L.h5
             "$retort" train t.json --out R --quiet --json --kernels $k --threads $threads train.prefetch=$prefetch train.readers=$prefetch > r.json || fail "train $k"
-            d=$(grep -o '"weights_digest":.*' r.json)
+            d=$(grep -o '"last_weights_digest":.*' r.json)
             for batch in 1 100 1024 1500; do
                 rm -f L.h5
                 "$retort" label --teacher R/model.h5 --data band.h5 --out L.h5 --quiet --kernels $k --threads $threads label.prefetch=$prefetch label.batch=$batch > /dev/null || fail "label $k"

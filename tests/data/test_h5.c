@@ -7,21 +7,6 @@
 #include "data/source.h"
 #include "tests/support.h"
 
-static char folder[] = "/tmp/retort-h5-XXXXXX";
-
-static int set_up(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
 
 /* Rows of every layout and filter, written by the library, read by us. */
 static void layouts(void **state)
@@ -32,7 +17,7 @@ static void layouts(void **state)
     for (int i = 0; i < N * A * B; i++) (&x[0][0][0])[i] = (float)(i * 37 % 1000);
     for (int kind = 0; kind < 6; kind++) {
         char path[128];
-        snprintf(path, sizeof path, "%s/layout%d.h5", folder, kind);
+        snprintf(path, sizeof path, "%s/layout%d.h5", test_folder, kind);
         hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE);
         hsize_t dim[3] = {N, A, B}, whole[3] = {8, A, B}, cut[3] = {10, 3, 2};
         if (kind) H5Pset_chunk(p, 3, kind == 5 ? cut : whole);
@@ -69,7 +54,7 @@ static void flipped_bit(void **state)
     rt_source *s;
     float got[35];
     uint64_t row = 3;
-    snprintf(path, sizeof path, "%s/layout4.h5", folder);
+    snprintf(path, sizeof path, "%s/layout4.h5", test_folder);
     check_ok(rt_h5_scan(&f, path));
     uint64_t at = rt_h5_find(f, "x")->chunk[0].offset + 9;
     rt_h5_close(f);
@@ -88,12 +73,12 @@ static void truncated(void **state)
 {
     (void)state;
     char path[128], copy[160], command[400];
-    snprintf(path, sizeof path, "%s/layout0.h5", folder);
+    snprintf(path, sizeof path, "%s/layout0.h5", test_folder);
     struct stat st;
     stat(path, &st);
     for (long size = 0; size < st.st_size; size += st.st_size / 23 + 1) {
         rt_source *s = NULL;
-        snprintf(copy, sizeof copy, "%s/short.h5", folder);
+        snprintf(copy, sizeof copy, "%s/short.h5", test_folder);
         snprintf(command, sizeof command, "head -c %ld %s > %s", size, path, copy);
         assert_int_equal(system(command), 0);
         assert_int_equal(rt_source_open(&s, copy, "x"), RT_INPUT);
@@ -106,7 +91,7 @@ static void refused_by_name(void **state)
     (void)state;
     char path[128];
     rt_source *s;
-    snprintf(path, sizeof path, "%s/kinds.h5", folder);
+    snprintf(path, sizeof path, "%s/kinds.h5", test_folder);
     hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hsize_t dim[1] = {8};
     hid_t space = H5Screate_simple(1, dim, NULL), p = H5Pcreate(H5P_DATASET_CREATE);
@@ -185,5 +170,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(layouts), cmocka_unit_test(flipped_bit), cmocka_unit_test(truncated), cmocka_unit_test(refused_by_name),
                                        cmocka_unit_test(hostile_files), cmocka_unit_test(valid_files)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -6,28 +6,13 @@
 #include "data/source.h"
 #include "tests/support.h"
 
-static char folder[] = "/tmp/retort-import-XXXXXX";
-
-static int set_up(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
 
 static char *file(const char *name, const void *data, size_t n)
 {
     static char path[4][128];
     static int at;
     char *p = path[at++ & 3];
-    snprintf(p, 128, "%s/%s", folder, name);
+    snprintf(p, 128, "%s/%s", test_folder, name);
     FILE *f = fopen(p, "wb");
     assert_int_equal(fwrite(data, 1, n, f), n);
     fclose(f);
@@ -53,7 +38,7 @@ static void idx(void **state)
     check_fails(rt_import_idx(&t, TEXT("none", "hello"), NULL), RT_INPUT, "no IDX file");
     rt_table_free(&t);
     char path[128];
-    snprintf(path, sizeof path, "%s/x.gz", folder);
+    snprintf(path, sizeof path, "%s/x.gz", test_folder);
     gzFile z = gzopen(path, "wb");
     gzwrite(z, x, sizeof x - 1);
     gzclose(z);
@@ -128,7 +113,7 @@ static void written(void **state)
     const char *input = TEXT("w.csv", "a,b,c\n1,2,0\n3,4,1\n");
     uint64_t row = 1;
     float v[2];
-    snprintf(out, sizeof out, "%s/w.h5", folder);
+    snprintf(out, sizeof out, "%s/w.h5", test_folder);
     check_ok(rt_import_csv(&t, input, "c", ','));
     check_ok(rt_import_write(&t, out, "csv", &input, 1));
     rt_table_free(&t);
@@ -141,5 +126,5 @@ static void written(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(idx), cmocka_unit_test(npy), cmocka_unit_test(csv), cmocka_unit_test(written)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

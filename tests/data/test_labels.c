@@ -4,7 +4,6 @@
 #include "data/labels.h"
 #include "tests/support.h"
 
-static char folder[] = "/tmp/retort-labels-XXXXXX";
 enum { ROWS = 2 * RT_LABEL_BLOCK + 77, K = 6 };
 static float *logits;
 
@@ -12,16 +11,14 @@ static int set_up(void **state)
 {
     (void)state;
     logits = random_floats((size_t)ROWS * K, 4);
-    return mkdtemp(folder) == NULL;
+    return make_test_folder(state);
 }
 
 static int tear_down(void **state)
 {
-    char command[128];
     (void)state;
     free(logits);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return remove_test_folder(state);
 }
 
 static cJSON *manifest(const char *teacher)
@@ -59,8 +56,8 @@ static void resume(void **state)
     char a[128], b[128], journal[160];
     rt_labels_spec spec = {.first = 100, .rows = ROWS, .classes = K, .type = RT_F32};
     rt_labels *l;
-    snprintf(a, sizeof a, "%s/a.h5", folder);
-    snprintf(b, sizeof b, "%s/b.h5", folder);
+    snprintf(a, sizeof a, "%s/a.h5", test_folder);
+    snprintf(b, sizeof b, "%s/b.h5", test_folder);
     snprintf(journal, sizeof journal, "%s.journal", b);
     check_ok(write_blocks(a, spec, "t", 3, 0));
     check_ok(write_blocks(b, spec, "t", 1, 0));
@@ -92,7 +89,7 @@ static void stale(void **state)
     (void)state;
     char a[128];
     rt_labels_spec spec = {.first = 100, .rows = ROWS, .classes = K, .type = RT_F32}, other = spec;
-    snprintf(a, sizeof a, "%s/a.h5", folder);
+    snprintf(a, sizeof a, "%s/a.h5", test_folder);
     check_fails(write_blocks(a, spec, "t2", 3, 0), RT_USAGE, "another teacher");
     other.type = RT_F16;
     check_fails(write_blocks(a, other, "t", 3, 0), RT_USAGE, "another coding");
@@ -107,7 +104,7 @@ static void codings(void **state)
         for (int half = 0; half < 2; half++) {
             rt_labels_spec spec = {.rows = ROWS, .classes = K, .topk = topk, .type = half ? RT_F16 : RT_F32};
             rt_labels *l;
-            snprintf(path, sizeof path, "%s/code%d%d.h5", folder, topk, half);
+            snprintf(path, sizeof path, "%s/code%d%d.h5", test_folder, topk, half);
             check_ok(write_blocks(path, spec, "t", 3, 0));
             check_ok(rt_labels_open(&l, path, 0));
             for (uint64_t r = 0; r < ROWS; r += 97) {
@@ -136,7 +133,7 @@ static void damage(void **state)
     char a[128];
     rt_h5_file *f;
     rt_labels *l;
-    snprintf(a, sizeof a, "%s/b.h5", folder);
+    snprintf(a, sizeof a, "%s/b.h5", test_folder);
     check_ok(rt_h5_scan(&f, a));
     uint64_t at = rt_h5_find(f, "labels/logits")->offset + 12345;
     rt_h5_close(f);
@@ -157,7 +154,7 @@ static void bad_logits(void **state)
     char path[128];
     rt_labels_spec spec = {.rows = ROWS, .classes = K, .type = RT_F16};
     float keep = logits[10];
-    snprintf(path, sizeof path, "%s/bad.h5", folder);
+    snprintf(path, sizeof path, "%s/bad.h5", test_folder);
     logits[10] = NAN;
     check_fails(write_blocks(path, spec, "t", 1, 0), RT_INPUT, "row 1, class 4");
     logits[10] = 1e5f;

@@ -6,7 +6,7 @@
 #include "tests/support.h"
 
 enum { N = 1003, D = 5 };
-static char folder[] = "/tmp/retort-stream-XXXXXX", plain[64], chunked[64];
+static char plain[64], chunked[64];
 
 static void write_file(const char *path, int chunk, int bad_row, int bad_label)
 {
@@ -31,9 +31,9 @@ static void write_file(const char *path, int chunk, int bad_row, int bad_label)
 static int set_up(void **state)
 {
     (void)state;
-    if (!mkdtemp(folder)) return 1;
-    snprintf(plain, sizeof plain, "%s/plain.h5", folder);
-    snprintf(chunked, sizeof chunked, "%s/chunked.h5", folder);
+    if (make_test_folder(state)) return 1;
+    snprintf(plain, sizeof plain, "%s/plain.h5", test_folder);
+    snprintf(chunked, sizeof chunked, "%s/chunked.h5", test_folder);
     write_file(plain, 0, -1, -1);
     write_file(chunked, 1, -1, -1);
     return 0;
@@ -41,10 +41,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[128];
     (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
+    return remove_test_folder(state);
 }
 
 /* Rows of batches [from, to) in order. */
@@ -110,7 +108,7 @@ static void bad_data(void **state)
     rt_stream *s;
     const rt_batch *b;
     uint64_t row[N];
-    snprintf(path, sizeof path, "%s/bad.h5", folder);
+    snprintf(path, sizeof path, "%s/bad.h5", test_folder);
     for (int i = 0; i < N; i++) row[i] = (uint64_t)i;
     for (int kind = 0; kind < 2; kind++) {
         write_file(path, 0, kind ? -1 : 40, kind ? 41 : -1);

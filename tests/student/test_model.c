@@ -5,22 +5,7 @@
 #include "student/predictor.h"
 #include "tests/support.h"
 
-static char folder[] = "/tmp/retort-model-XXXXXX";
 static const char arch[] = "{\"input\":[9,9,2],\"classes\":4,\"family\":\"resnet\",\"width\":6,\"depth\":1}";
-
-static int set_up(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int tear_down(void **state)
-{
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
 
 static rt_model *make(uint64_t seed)
 {
@@ -38,8 +23,8 @@ static void round_trip(void **state)
 {
     (void)state;
     char path[128], again[128];
-    snprintf(path, sizeof path, "%s/m.h5", folder);
-    snprintf(again, sizeof again, "%s/n.h5", folder);
+    snprintf(path, sizeof path, "%s/m.h5", test_folder);
+    snprintf(again, sizeof again, "%s/n.h5", test_folder);
     rt_model *m = make(3), *n;
     rt_digest a, b;
     check_ok(rt_model_save(m, path));
@@ -61,7 +46,7 @@ static void damage(void **state)
     char path[128];
     rt_h5_file *f;
     rt_model *m;
-    snprintf(path, sizeof path, "%s/m.h5", folder);
+    snprintf(path, sizeof path, "%s/m.h5", test_folder);
     check_ok(rt_h5_scan(&f, path));
     for (int i = 0; i < f->sets; i++) {
         if (f->set[i].type != RT_F32) continue;
@@ -123,7 +108,7 @@ static void refusals(void **state)
     char path[128];
     rt_model *m;
     rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 1, .dim = {4}};
-    snprintf(path, sizeof path, "%s/no.h5", folder);
+    snprintf(path, sizeof path, "%s/no.h5", test_folder);
     check_ok(rt_h5_save(path, "other", &it, 1));
     check_fails(rt_model_load(&m, path), RT_INPUT, "no retort model");
     check_fails(rt_model_load(&m, "/nonexistent"), RT_INPUT, "No such file");
@@ -132,5 +117,5 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
