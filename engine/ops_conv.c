@@ -3,8 +3,8 @@
  *   y[b][oy][ox][n] = act(bias[n] + sum_{ky, kx, c} x[b][oy sy + ky - pt][ox sx + kx - pl][c] w[ky][kx][c][n])
  * w is (KH, KW, C / groups, N). Depthwise (groups = C = N) has w as (KH, KW, 1, C).
  *
- * Direct, no im2col: an image is copied with its zero border to scratch that stays in L2, and in NHWC the taps of a
- * kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed weights; with strides,
+ * Direct, no im2col: rows of an image are copied with their border of zeros to scratch, as many as stay in L1, and in
+ * NHWC the taps of a kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed weights; with strides,
  * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. */
 #include <string.h>
 
@@ -68,34 +68,49 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     return RT_OK;
 }
 
-/* Copies channels [c0, c0 + cg) of an (h, w, c) image to (hp, wp, cg) with a border of zeros. */
-static void pad_copy(float *dst, const float *src, int h, int w, int c, int c0, int cg, int pt, int pl, int hp, int wp)
+/* A plane of pixels and the border of zeros that a kernel wants around it: (h, w, c), of which channels [c0, c0 + cg)
+ * are read, with pt rows above and pl pixels left, wp pixels wide in all. */
+typedef struct { const float *px; int h, w, c, c0, cg, pt, pl, wp; } plane;
+
+/* Copies padded rows [row0, row0 + rows) of a plane to (rows, wp, cg). */
+static void pad_rows(float *dst, const plane *s, int row0, int rows)
 {
-    size_t line = (size_t)wp * (size_t)cg;
-    if (pt) memset(dst, 0, (size_t)pt * line * sizeof *dst);
-    for (int y = 0; y < h && y + pt < hp; y++) {
-        float *d = dst + (size_t)(y + pt) * line;
-        const float *s = src + (size_t)y * (size_t)w * (size_t)c;
-        int m = w < wp - pl ? w : wp - pl;
-        if (pl) memset(d, 0, (size_t)(pl * cg) * sizeof *d);
-        if (cg == c) memcpy(d + pl * cg, s, (size_t)m * (size_t)c * sizeof *d);
-        else for (int i = 0; i < m; i++) memcpy(d + (pl + i) * cg, s + i * c + c0, (size_t)cg * sizeof *d);
-        if (pl + m < wp) memset(d + (pl + m) * cg, 0, (size_t)((wp - pl - m) * cg) * sizeof *d);
+    size_t line = (size_t)s->wp * (size_t)s->cg;
+    int m = s->w < s->wp - s->pl ? s->w : s->wp - s->pl;
+    for (int r = row0; r < row0 + rows; r++, dst += line) {
+        int y = r - s->pt;
+        if (y < 0 || y >= s->h) {
+            memset(dst, 0, line * sizeof *dst);
+            continue;
+        }
+        const float *src = s->px + (size_t)y * (size_t)s->w * (size_t)s->c;
+        if (s->pl) memset(dst, 0, (size_t)(s->pl * s->cg) * sizeof *dst);
+        if (s->cg == s->c) memcpy(dst + s->pl * s->cg, src, (size_t)m * (size_t)s->c * sizeof *dst);
+        else for (int i = 0; i < m; i++) memcpy(dst + (s->pl + i) * s->cg, src + i * s->c + s->c0, (size_t)s->cg * sizeof *dst);
+        if (s->pl + m < s->wp) memset(dst + (s->pl + m) * s->cg, 0, (size_t)((s->wp - s->pl - m) * s->cg) * sizeof *dst);
     }
-    if (pt + h < hp) memset(dst + (size_t)(pt + h) * line, 0, (size_t)(hp - pt - h) * line * sizeof *dst);
 }
 
-/* The image as the kernels read it: in place when there is no border and one group, else padded in scratch. */
-static const float *image(const geometry *g, const float *x, int group, float *scratch, ptrdiff_t *x_row)
+/* Output rows whose padded input (and what else is read beside it, a row of `beside` floats each) stays in L1. */
+static int rows_at_a_time(int line, int beside, int stride, int kernel, int rows)
 {
-    int in_place = g->groups == 1 && g->pt == 0 && g->pl == 0 && g->hp <= g->h && g->wp <= g->w;
-    *x_row = (ptrdiff_t)(in_place ? g->w : g->wp) * g->cg;
-    if (in_place) return x;
-    pad_copy(scratch, x, g->h, g->w, g->c, group * g->cg, g->cg, g->pt, g->pl, g->hp, g->wp);
-    return scratch;
+    enum { L1_FLOATS = 7168 };                             /* 28 KiB */
+    int n = (L1_FLOATS - (kernel - stride) * line) / (stride * line + beside);
+    return n < 2 ? (rows < 2 ? rows : 2) : n < rows ? n : rows;
 }
 
-static size_t padded_floats(const geometry *g) { return ((size_t)g->hp * (size_t)g->wp * (size_t)g->cg + 15) & ~(size_t)15; }
+static int reads_in_place(const geometry *g) { return g->groups == 1 && g->pt == 0 && g->pl == 0 && g->hp <= g->h && g->wp <= g->w; }
+
+static plane input_plane(const geometry *g, const float *x, int group)
+{
+    return (plane){x, g->h, g->w, g->c, group * g->cg, g->cg, g->pt, g->pl, g->wp};
+}
+
+static size_t padded_floats(const geometry *g)
+{
+    size_t image = (size_t)g->hp * (size_t)g->wp * (size_t)g->cg, dy = (size_t)g->hd * (size_t)g->wd * (size_t)g->ng;
+    return image > dy ? image : dy;
+}
 
 static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
@@ -112,21 +127,29 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
         k->conv_line(&a);
         return;
     }
+    int in_place = reads_in_place(&g), step = in_place ? g.oh : rows_at_a_time(g.wp * g.cg, 0, g.sh, g.kh, g.oh);
+    ptrdiff_t x_row = (ptrdiff_t)(in_place ? g.w : g.wp) * g.cg, y_row = (ptrdiff_t)g.ow * g.n;
     for (int r = 0; r < rows; r++, x += g.h * g.w * g.c, y += g.oh * g.ow * g.n)
-        for (int q = 0; q < g.groups; q++) {
-            ptrdiff_t x_row;
-            const float *in = image(&g, x, q, ctx->scratch, &x_row);
-            float *out = y + q * g.ng;
-            if (g.depthwise) {
-                rt_dwconv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_tap = g.c, .w = w,
-                                    .bias = bias, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c, .act = act};
-                for (int oy = 0; oy < g.oh; oy++, a.y += g.ow * g.n, a.x += g.sh * x_row) k->dwconv_line(&a);
-                continue;
+        for (int q = 0; q < g.groups; q++)
+            for (int y0 = 0; y0 < g.oh; y0 += step) {
+                int lines = g.oh - y0 < step ? g.oh - y0 : step;
+                const float *in = x;
+                float *out = y + y0 * y_row + q * g.ng;
+                if (!in_place) {
+                    plane s = input_plane(&g, x, q);
+                    pad_rows(ctx->scratch, &s, y0 * g.sh, (lines - 1) * g.sh + g.kh);
+                    in = ctx->scratch;
+                }
+                if (g.depthwise) {
+                    rt_dwconv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_tap = g.c, .w = w,
+                                        .bias = bias, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c, .act = act};
+                    for (int i = 0; i < lines; i++, a.y += y_row, a.x += g.sh * x_row) k->dwconv_line(&a);
+                    continue;
+                }
+                rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
+                                  .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
+                rt_conv_image(k, &a, lines, y_row, g.sh * x_row);
             }
-            rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
-                              .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
-            rt_conv_image(k, &a, g.oh, (ptrdiff_t)g.ow * g.n, g.sh * x_row);
-        }
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -171,33 +194,39 @@ static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
             }
 }
 
-/* dX of one image and group from dy padded in scratch. */
-static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const float *dy, const float *w, int group, int accumulate)
+/* dX of one image and group. With stride 1 dy passes in blocks of padded rows that stay in L1; with strides it is
+ * padded whole, once for all classes of pixels. */
+static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const float *dy, float *scratch, const float *w, int group, int accumulate)
 {
-    ptrdiff_t row = (ptrdiff_t)g->wd * g->ng;
+    ptrdiff_t row = (ptrdiff_t)g->wd * g->ng, out_line = (ptrdiff_t)g->sh * g->w * g->c, out_px = (ptrdiff_t)g->sw * g->c;
+    plane s = {dy, g->oh, g->ow, g->n, group * g->ng, g->ng, g->dpy, g->dpx, g->wd};
+    int blocked = g->sh == 1, step = blocked ? rows_at_a_time((int)row, 0, 1, g->kh, g->h) : g->h;
+    if (!blocked) pad_rows(scratch, &s, 0, g->hd);
     for (int ry = 0; ry < g->sh; ry++)
         for (int rx = 0; rx < g->sw; rx++) {
             int ny = taps(g->kh, g->sh, ry), nx = taps(g->kw, g->sw, rx);
             int iy0 = ((ry - g->pt) % g->sh + g->sh) % g->sh, ix0 = ((rx - g->pl) % g->sw + g->sw) % g->sw;
-            int px = ix0 < g->w ? (g->w - ix0 + g->sw - 1) / g->sw : 0;
-            int lines = iy0 < g->h && px ? (g->h - iy0 + g->sh - 1) / g->sh : 0;
+            int px = ix0 < g->w ? (g->w - ix0 + g->sw - 1) / g->sw : 0, lines = iy0 < g->h && px ? (g->h - iy0 + g->sh - 1) / g->sh : 0;
             float *out = dx + ((ptrdiff_t)iy0 * g->w + ix0) * g->c + group * g->cg;
-            ptrdiff_t out_line = (ptrdiff_t)g->sh * g->w * g->c, out_px = (ptrdiff_t)g->sw * g->c;
             if (!ny || !nx) {
                 for (int l = 0; l < lines && !accumulate; l++)
                     for (int i = 0; i < px; i++) memset(out + l * out_line + i * out_px, 0, (size_t)g->cg * sizeof *out);
                 continue;
             }
             int top = (iy0 + g->pt) / g->sh - ny + 1 + g->dpy, left = (ix0 + g->pl) / g->sw - nx + 1 + g->dpx;
-            const float *in = dy + top * row + (ptrdiff_t)left * g->ng;
-            if (g->depthwise) {
-                rt_dwconv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->c, .x_row = row, .x_tap = g->c, .w = w,
-                                    .px = px, .kh = ny, .kw = nx, .c = g->c, .accumulate = accumulate};
-                for (int l = 0; l < lines; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
-            } else if (lines) {
-                rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
-                                  .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
-                rt_conv_image(k, &a, lines, out_line, row);
+            for (int l0 = 0; l0 < lines; l0 += step, out += step * out_line) {
+                int n = lines - l0 < step ? lines - l0 : step;
+                const float *in = scratch + (blocked ? 0 : top + l0) * row + (ptrdiff_t)left * g->ng;
+                if (blocked) pad_rows(scratch, &s, top + l0, n + ny - 1);
+                if (g->depthwise) {
+                    rt_dwconv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->c, .x_row = row, .x_tap = g->c, .w = w,
+                                        .px = px, .kh = ny, .kw = nx, .c = g->c, .accumulate = accumulate};
+                    for (int l = 0; l < n; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
+                } else {
+                    rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
+                                      .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
+                    rt_conv_image(k, &a, n, out_line, row);
+                }
             }
             w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);
         }
@@ -226,24 +255,30 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
         k->conv_line(&a);
         return;
     }
+    int in_place = reads_in_place(&g), step = rows_at_a_time((in_place ? g.w : g.wp) * g.cg, g.ow * g.n, g.sh, g.kh, g.oh);
+    ptrdiff_t x_row = (ptrdiff_t)(in_place ? g.w : g.wp) * g.cg, dy_row = (ptrdiff_t)g.ow * g.n;
     for (int r = 0; r < rows; r++, x += g.h * g.w * g.c, dy += g.oh * g.ow * g.n, dx = dx ? dx + g.h * g.w * g.c : NULL)
         for (int q = 0; q < g.groups; q++) {
-            ptrdiff_t x_row;
-            const float *in = image(&g, x, q, ctx->scratch, &x_row);
-            if (g.depthwise) {
-                rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_line = g.sh * x_row, .x_tap = g.c, .dy = dy,
-                                  .dy_px = g.n, .dy_line = (ptrdiff_t)g.ow * g.n, .lines = g.oh, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c};
-                k->dwconv_dw(&a);
-            } else {
-                rt_conv_dw a = {.dw = dw + q * g.ng, .dw_ld = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row,
-                                .dy = dy + q * g.ng, .dy_px = g.n, .dy_line = (ptrdiff_t)g.ow * g.n, .lines = g.oh, .px = g.ow,
-                                .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng};
-                k->conv_dw(&a);
+            for (int y0 = 0; y0 < g.oh; y0 += step) {
+                int lines = g.oh - y0 < step ? g.oh - y0 : step;
+                const float *in = x + (ptrdiff_t)y0 * g.sh * x_row, *d = dy + y0 * dy_row;
+                if (!in_place) {
+                    plane s = input_plane(&g, x, q);
+                    pad_rows(ctx->scratch, &s, y0 * g.sh, (lines - 1) * g.sh + g.kh);
+                    in = ctx->scratch;
+                }
+                if (g.depthwise) {
+                    rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_line = g.sh * x_row, .x_tap = g.c, .dy = d,
+                                      .dy_px = g.n, .dy_line = dy_row, .lines = lines, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c};
+                    k->dwconv_dw(&a);
+                } else {
+                    rt_conv_dw a = {.dw = dw + q * g.ng, .dw_ld = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row,
+                                    .dy = d + q * g.ng, .dy_px = g.n, .dy_line = dy_row, .lines = lines, .px = g.ow,
+                                    .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng};
+                    k->conv_dw(&a);
+                }
             }
-            if (!dx) continue;
-            float *padded = ctx->scratch + padded_floats(&g);
-            pad_copy(padded, dy, g.oh, g.ow, g.n, q * g.ng, g.ng, g.dpy, g.dpx, g.hd, g.wd);
-            dx_image(k, &g, dx, padded, flipped + (ptrdiff_t)q * g.kh * g.kw * g.ng * (g.depthwise ? 1 : g.cg), q, c->flag);
+            if (dx) dx_image(k, &g, dx, dy, ctx->scratch, flipped + (ptrdiff_t)q * g.kh * g.kw * g.ng * (g.depthwise ? 1 : g.cg), q, c->flag);
         }
 }
 
@@ -254,7 +289,7 @@ static void backward(rt_plan *p, const rt_node *n)
     ptrdiff_t at = -1;
     rt_act_back_in_place(p, n, dy);
     for (int i = 0; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
-    rt_plan_need_scratch(p, padded_floats(&g) + (size_t)g.hd * (size_t)g.wd * (size_t)g.ng);
+    rt_plan_need_scratch(p, padded_floats(&g));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, p->graph->param[n->param[0]].count);

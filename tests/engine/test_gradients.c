@@ -291,6 +291,18 @@ static void convolution(void **state)
     each_family(a);
 }
 
+/* Images larger than the block of rows that a convolution takes at a time. */
+static void large_images(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":16,\"kernel\":5,\"padding\":2,\"groups\":16}" HEAD),
+        NET("[41,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[37,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD), NULL};
+    each_family(a);
+}
+
 static void norms(void **state)
 {
     (void)state;
@@ -356,7 +368,7 @@ static void branches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(norms), cmocka_unit_test(activations),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(large_images), cmocka_unit_test(norms), cmocka_unit_test(activations),
                                        cmocka_unit_test(pools), cmocka_unit_test(branches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
