@@ -4,6 +4,13 @@
 
 #include "engine/kernels.h"
 
+/* The iterations of the loop that follows do not depend on each other. */
+#if defined(__clang__)
+#define RT_IVDEP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define RT_IVDEP _Pragma("GCC ivdep")
+#endif
+
 extern const rt_kernels rt_family_scalar;
 extern double rt_family_scalar_peak(long rounds);
 #if defined(__x86_64__)
