@@ -103,20 +103,24 @@ static void teacher_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, i
 
 static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (log_q - log_p) : 0.0f; }
 
-/* T^2 KL(q || p), q and p of rows x k; uses logs of both through `logs` (rows x k). Adds to loss, and T (p - q) to grad. */
-static void kd_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, const float *p, const float *q, float *logs, float weight)
+/* T^2 KL(q || p): adds to loss, and T (p - q) to grad. The logs of p, and of q unless it is a mixture, are read off the
+ * logits, so that a step on cached labels needs two softmaxes more and no logarithm per class. */
+static void kd_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *p, float *q, float weight)
 {
-    const rt_kernels *kn = rt_kernels_get();
     int k = io->n;
     size_t n = (size_t)rows * (size_t)k;
-    float t = b->config.temperature, scale = weight * t / (float)io->total;
+    float t = b->config.temperature, inverse = 1.0f / t, scale = weight * t / (float)io->total;
+    float ls[ROWS], ms[ROWS], lt[ROWS], mt[ROWS];
+    const float *z = io->value + (size_t)r0 * (size_t)k, *y = b->teacher + (size_t)(io->row0 + r0) * (size_t)k;
     float *g = io->grad + (size_t)r0 * (size_t)k;
+    softmax_rows(p, z, inverse, rows, k, ls, ms);
+    if (soft_partner(b)) teacher_rows(b, io, r0, rows, inverse, q);
+    else softmax_rows(q, y, inverse, rows, k, lt, mt);
     for (size_t i = 0; i < n; i++) g[i] += scale * (p[i] - q[i]);
-    for (size_t i = 0; i < n; i++) logs[i] = (q[i] + 1e-30f) / (p[i] + 1e-30f);
-    kn->log_n(logs, logs, n);
-    for (int r = 0; r < rows; r++) {
-        float s = 0;
-        for (int i = 0; i < k; i++) s += q[(size_t)r * (size_t)k + (size_t)i] * logs[(size_t)r * (size_t)k + (size_t)i];
+    for (int r = 0; r < rows; r++, z += k, y += k, q += k) {
+        float s = 0, base = ls[r] + ms[r];
+        if (soft_partner(b)) for (int i = 0; i < k; i++) s += kl_term(q[i], logf(fmaxf(q[i], 1e-30f)), z[i] * inverse - base);
+        else for (int i = 0; i < k; i++) s += q[i] * ((y[i] - z[i]) * inverse - (lt[r] + mt[r]) + base);
         io->loss[r0 + r] += weight * t * t * s;
     }
 }
@@ -264,11 +268,11 @@ void rt_loss_fn_logits(void *arg, const rt_loss_io *io)
             memset(io->loss + r0, 0, (size_t)rows * sizeof(float));
         }
         if (!b->teacher || c->soft <= 0) continue;
-        if (c->kind == RT_SOFT_KD || c->kind == RT_SOFT_DKD) {
+        if (c->kind == RT_SOFT_DKD) {
             softmax_rows(s0 + at, io->value + at, 1.0f / t, rows, k, NULL, NULL);
             teacher_rows(b, io, r0, rows, 1.0f / t, s1 + at);
         }
-        if (c->kind == RT_SOFT_KD) kd_rows(b, io, r0, rows, s0 + at, s1 + at, s2 + at, c->soft);
+        if (c->kind == RT_SOFT_KD) kd_rows(b, io, r0, rows, s0 + at, s1 + at, c->soft);
         else if (c->kind == RT_SOFT_ZSCORE) zscore_rows(b, io, r0, rows, s2 + at, s0 + at, s1 + at);
         else if (c->kind == RT_SOFT_MSE) mse_rows(b, io, r0, rows);
         else if (c->kind == RT_SOFT_DKD)
