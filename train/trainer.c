@@ -17,7 +17,7 @@
 #include "train/losses.h"
 #include "train/optimizer.h"
 
-enum { MAX_HINTS = RT_MAX_LOSSES - 1, MAX_TEACHERS = 16, STATISTICS_ROWS = 65536 };
+enum { MAX_BUFFERS = 8, MAX_HINTS = RT_MAX_LOSSES - 1, MAX_TEACHERS = 16, STATISTICS_ROWS = 65536 };
 
 typedef struct { const char *student, *teacher; float weight; } hint;
 
@@ -47,6 +47,7 @@ typedef struct {
     rt_graph *graph;               /* the model's, with projections of hints behind it */
     float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
     float *best_params, *best_states;
+    float *ema_states;             /* running statistics averaged as the weights are, which they must match */
     rt_plan *plan;
     rt_optimizer *optimizer;
     rt_predictor *validator, *teacher_predictor;
@@ -368,17 +369,19 @@ static rt_status set_up(trainer *t)
     t->best_params = rt_floats_new(n);
     t->best_states = rt_floats_new(t->graph->state_floats);
     if (s->accumulate > 1) t->sum = rt_floats_new(n);
+    if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->state_floats);
     t->y_batch = calloc(b, sizeof *t->y_batch);
     t->partner = calloc(b, sizeof *t->partner);
     t->teacher_logits = rt_floats_new(b * k);
     float *scratch = rt_floats_new(t->graph->state_floats);
-    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || !t->y_batch || !t->partner || !t->teacher_logits || !scratch) {
+    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || (s->optimizer.ema > 0 && !t->ema_states) || !t->y_batch || !t->partner || !t->teacher_logits || !scratch) {
         free(scratch);
         return rt_fail(RT_RUN, "out of memory");
     }
     rt_graph_init(t->graph, s->seed, t->params, scratch);   /* projections; the model's own follow */
     free(scratch);
     memcpy(t->params, t->model->params, t->model->graph->param_floats * sizeof *t->params);
+    if (t->ema_states) memcpy(t->ema_states, t->model->states, t->graph->state_floats * sizeof(float));
     t->plan = rt_plan_new(&spec, t->opt->pool);
     if (!t->plan) return RT_RUN;
     RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
@@ -399,11 +402,11 @@ static rt_stream_spec stream_spec(const trainer *t)
 
 /* ---- state ---- */
 
-static int buffers_of(trainer *t, rt_buffer b[8])
+static int buffers_of(trainer *t, rt_buffer b[MAX_BUFFERS])
 {
     size_t n = t->graph->param_floats, q = t->graph->state_floats;
     rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, n}, {"v", t->optimizer->v, n},
-                       {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n}, {"best_states", t->best_states, q}};
+                       {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n}, {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q}};
     memcpy(b, all, sizeof all);
     return (int)(sizeof all / sizeof all[0]);
 }
@@ -416,7 +419,7 @@ static char *exact(double v, char text[40])
 
 static rt_status save_state(trainer *t)
 {
-    rt_buffer b[8];
+    rt_buffer b[MAX_BUFFERS];
     char text[40];
     int n = buffers_of(t, b);
     cJSON *j = cJSON_CreateObject();
@@ -443,7 +446,7 @@ static double number_of(const cJSON *j, const char *key)
 
 static rt_status load_state(trainer *t, int *found)
 {
-    rt_buffer b[8];
+    rt_buffer b[MAX_BUFFERS];
     cJSON *j;
     int n = buffers_of(t, b);
     *found = 0;
@@ -472,6 +475,13 @@ static rt_status load_state(trainer *t, int *found)
 /* ---- an epoch ---- */
 
 static const float *eval_params(const trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }
+static const float *eval_states(const trainer *t) { return t->ema_states ? t->ema_states : t->model->states; }
+
+static void average_states(trainer *t)
+{
+    float decay = t->optimizer->update.ema;
+    for (size_t i = 0; t->ema_states && i < t->graph->state_floats; i++) t->ema_states[i] += (1.0f - decay) * (t->model->states[i] - t->ema_states[i]);
+}
 
 static void first_bad_layer(const trainer *t, char *text, size_t room)
 {
@@ -532,7 +542,10 @@ static rt_status train_batch(trainer *t, const rt_batch *b)
         else rt_kernels_get()->accumulate(t->sum, t->grads, t->graph->param_floats);
         g = t->sum;
     }
-    if (last) rt_optimizer_step(t->optimizer, t->params, g, lr, 1.0 / (at + 1));
+    if (last) {
+        rt_optimizer_step(t->optimizer, t->params, g, lr, 1.0 / (at + 1));
+        average_states(t);
+    }
     return RT_OK;
 }
 
@@ -541,7 +554,7 @@ static rt_status validate(trainer *t, double *accuracy, double *loss)
 {
     int k = t->model->classes, right = 0;
     double sum = 0;
-    rt_predictor_set_weights(t->validator, 0, eval_params(t), t->model->states);
+    rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
     rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .row = t->val_row, .rows = t->val_rows, .classes = k, .batch = 256, .keep_tail = 1};
     RT_TRY(rt_stream_open(&stream, &s, 0));
@@ -627,7 +640,7 @@ static rt_status end_epoch(trainer *t, int epoch)
         t->best = accuracy;
         t->best_epoch = epoch;
         memcpy(t->best_params, eval_params(t), t->graph->param_floats * sizeof(float));
-        memcpy(t->best_states, t->model->states, t->graph->state_floats * sizeof(float));
+        memcpy(t->best_states, eval_states(t), t->graph->state_floats * sizeof(float));
     }
     rt_digest digest = weights_digest(t);
     cJSON *e = cJSON_CreateObject();
@@ -783,7 +796,7 @@ static void tear_down(trainer *t)
     rt_labels_close(t->labels);
     rt_source_close(t->x);
     rt_source_close(t->y);
-    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->y_batch, t->partner, t->teacher_logits, t->train_row, t->val_row};
+    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits, t->train_row, t->val_row};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     cJSON_Delete(t->history);
 }
