@@ -2,7 +2,7 @@
 # What a distillation step on cached labels costs over a cross-entropy step: alternating rounds, the best of each.
 cd "$(dirname "$0")/.."
 retort=${RETORT:-build/retort}
-for model in jet mlp cnn resnet8; do
+for model in ${MODELS:-jet mlp cnn resnet8}; do
     for round in 1 2 3 4 5 6 7; do
         for loss in ce kd; do
             printf '%s %s ' $model $loss
