@@ -74,6 +74,20 @@ typedef struct {
     int lines, px, kh, kw, c;
 } rt_dwconv_dw;
 
+/* One line of tiles of Winograd's F(2x2, 3x3), Lavin & Gray 2016, section 4.1. image is (h, w, c); element (i, j) of tile
+ * t and channel k lies at planes[(4 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read as
+ * zero and are not written.
+ *   in:   planes = B^T d B of the 4x4 pixels whose first is (y0, x0 + 2 t)
+ *   out:  pixels (y0, 2 t) to (y0 + 1, 2 t + 1) = act(A^T m A + (accumulate ? what is there : bias))
+ *   grad: planes = A g A^T of the 2x2 pixels whose first is (y0, 2 t): the transpose of out, for weight gradients */
+typedef struct {
+    float *image;        int h, w, c, y0, x0;
+    float *planes;       ptrdiff_t plane;
+    int tiles, accumulate;
+    const float *bias;   /* (c) or NULL */
+    rt_act act;          /* NONE, RELU or RELU6 */
+} rt_wino_line;
+
 /* What one update of parameters needs; all arrays have n elements. */
 typedef struct {
     float lr, momentum, weight_decay, beta1, beta2, eps;
@@ -91,6 +105,9 @@ typedef struct rt_kernels {
     void (*conv_dw)(const rt_conv_dw *);
     void (*dwconv_line)(const rt_dwconv_line *);
     void (*dwconv_dw)(const rt_dwconv_dw *);
+    void (*wino_in)(const rt_wino_line *);
+    void (*wino_out)(const rt_wino_line *);
+    void (*wino_grad)(const rt_wino_line *);
 
     /* y = act(x scale[c] + shift[c]) over (px, C); scale NULL means 1, shift NULL means 0. */
     void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act, float slope);

@@ -11,8 +11,10 @@ RT_OPS(X)
 /* Helpers that operators share. */
 
 /* Inference: if a batch norm was folded into n, packs w' = w scale[c] and b' = (bias - mean) scale + beta into the
- * plan's buffer and points call->at[0] (weights of rows x out floats) and call->at[1] (bias) there. */
-void rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
+ * plan's buffer, points call->at[0] (weights of rows x out floats) and call->at[1] (bias) there, and returns the call that
+ * packs, which runs rt_run_fold; else NULL. */
+rt_call *rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
+void rt_run_fold(const rt_call *, rt_ctx *, int tile, int unused);
 
 /* If an activation was fused into n, turns its output's gradient dy into the gradient before the activation. */
 void rt_act_back_in_place(rt_plan *, const rt_node *n, int dy);

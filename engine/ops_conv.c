@@ -5,11 +5,13 @@
  *
  * Direct, no im2col: rows of an image are copied with their border of zeros to scratch, as many as stay in L1, and in
  * NHWC the taps of a kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed weights; with strides,
- * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. */
+ * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. 3x3 kernels of stride 1 with
+ * channels enough go by winograd.h instead. */
 #include <string.h>
 
 #include "engine/conv_image.h"
 #include "engine/ops.h"
+#include "engine/winograd.h"
 
 typedef struct {
     int h, w, c, oh, ow, n;              /* image and output */
@@ -18,6 +20,8 @@ typedef struct {
     int depthwise, point;                /* point: 1x1, stride 1, no padding, one group */
     int hp, wp;                          /* padded image */
     int dpy, dpx, hd, wd;                /* padded dy: border in front, size */
+    int winograd, winograd_dx;           /* forward and dW; dX */
+    rt_wino_shape shape, shape_dx;
 } geometry;
 
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
@@ -42,6 +46,12 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
     g.wd = g.dpx + 1 + (g.w - 1 + g.pl) / g.sw;
     if (g.hd < g.dpy + g.oh) g.hd = g.dpy + g.oh;
     if (g.wd < g.dpx + g.ow) g.wd = g.dpx + g.ow;
+    if (g.kh == 3 && g.kw == 3 && g.sh == 1 && g.sw == 1 && g.groups == 1 && !g.depthwise) {
+        g.shape = (rt_wino_shape){g.h, g.w, g.c, g.oh, g.ow, g.n, g.pt, g.pl};
+        g.shape_dx = (rt_wino_shape){g.oh, g.ow, g.n, g.h, g.w, g.c, 2 - g.pt, 2 - g.pl};
+        g.winograd = rt_wino_pays(&g.shape);
+        g.winograd_dx = rt_wino_pays(&g.shape_dx);
+    }
     return g;
 }
 
@@ -121,6 +131,10 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     if (c->at[0] >= 0) w = ctx->plan->buffer + c->at[0];
     if (c->at[1] >= 0) bias = ctx->plan->buffer + c->at[1];
     rt_act act = c->node->attr.act;
+    if (g.winograd) {
+        rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[2], bias, act, 0, rows, ctx->scratch);
+        return;
+    }
     if (g.point) {
         rt_conv_line a = {.y = y, .y_px = g.n, .x = x, .x_px = g.c, .w = w, .w_ld = g.n, .bias = bias, .px = rows * g.h * g.w,
                           .kh = 1, .klen = g.c, .n = g.n, .act = act};
@@ -152,16 +166,29 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
             }
 }
 
+static void pack_winograd(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    geometry g = geometry_of(x->plan, c->node);
+    if (c->arg) rt_run_fold(c, x, tile, unused);
+    rt_wino_weights(x->plan->buffer + c->at[2], c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
+}
+
 static void forward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    rt_plan_need_scratch(p, padded_floats(&g));
-    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : "conv", n, run_forward);
+    ptrdiff_t packed = g.winograd ? rt_plan_buffer(p, 16 * (size_t)g.c * (size_t)g.n) : -1;
+    rt_plan_need_scratch(p, g.winograd ? rt_wino_scratch(&g.shape) : padded_floats(&g));
+    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : g.winograd ? "conv winograd" : "conv", n, run_forward);
     c->value[0] = in;
     c->value[1] = out;
     c->at[0] = c->at[1] = -1;
-    rt_fold_batch_norm(p, n, c, (size_t)(g.kh * g.kw * (g.depthwise ? 1 : g.cg)));
+    c->at[2] = packed;
+    rt_call *pack = rt_fold_batch_norm(p, n, c, (size_t)(g.kh * g.kw * (g.depthwise ? 1 : g.cg)));
+    if (!g.winograd) return;
+    if (pack) pack->fn = pack_winograd;
+    else pack = rt_plan_pack(p, "pack", n, 1, pack_winograd);
+    pack->at[2] = packed;
 }
 
 /* Taps of class r along one axis: ky = r + s j for j < count. */
@@ -175,6 +202,10 @@ static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
     geometry g = geometry_of(x->plan, c->node);
     const float *w = rt_param(x, c->node, 0);
     float *t = x->plan->buffer + c->at[0];
+    if (g.winograd_dx) {
+        rt_wino_weights_flipped(t, w, g.c, g.n);
+        return;
+    }
     for (int q = 0; q < g.groups; q++)
         for (int ry = 0; ry < g.sh; ry++)
             for (int rx = 0; rx < g.sw; rx++) {
@@ -233,74 +264,117 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
 }
 
 /* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
-static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
+/* dW of some images into the slot's sums. */
+static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, const float *dy, int rows)
 {
-    geometry g = geometry_of(ctx->plan, c->node);
     const rt_kernels *k = ctx->plan->k;
-    const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    float *dx = c->value[2] >= 0 ? rt_at(ctx, c->value[2], row0) : NULL;
-    const float *flipped = dx ? ctx->plan->buffer + c->at[0] : NULL;
-    float *dw = rt_slot_grad(ctx, c->node, 0, row0);
-    if (c->node->params > 1) k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    if (g.point) {
-        int px = rows * g.h * g.w;
-        for (int p0 = 0; p0 < px; p0 += 128) {
-            rt_conv_dw a = {.dw = dw, .dw_ld = g.n, .x = x + (ptrdiff_t)p0 * g.c, .x_px = g.c, .dy = dy + (ptrdiff_t)p0 * g.n, .dy_px = g.n,
-                            .lines = 1, .px = px - p0 < 128 ? px - p0 : 128, .kh = 1, .klen = g.c, .n = g.n};
-            k->conv_dw(&a);
-        }
-        if (!dx) return;
-        rt_conv_line a = {.y = dx, .y_px = g.c, .x = dy, .x_px = g.n, .w = flipped, .w_ld = g.c, .px = px, .kh = 1, .klen = g.n, .n = g.c,
-                          .accumulate = c->flag};
-        k->conv_line(&a);
+    if (g->winograd) {
+        rt_wino_grad(k, &g->shape, dw, x, dy, rows, ctx->scratch);
         return;
     }
-    int in_place = reads_in_place(&g), step = rows_at_a_time((in_place ? g.w : g.wp) * g.cg, g.ow * g.n, g.sh, g.kh, g.oh);
-    ptrdiff_t x_row = (ptrdiff_t)(in_place ? g.w : g.wp) * g.cg, dy_row = (ptrdiff_t)g.ow * g.n;
-    for (int r = 0; r < rows; r++, x += g.h * g.w * g.c, dy += g.oh * g.ow * g.n, dx = dx ? dx + g.h * g.w * g.c : NULL)
-        for (int q = 0; q < g.groups; q++) {
-            for (int y0 = 0; y0 < g.oh; y0 += step) {
-                int lines = g.oh - y0 < step ? g.oh - y0 : step;
-                const float *in = x + (ptrdiff_t)y0 * g.sh * x_row, *d = dy + y0 * dy_row;
+    if (g->point) {
+        int px = rows * g->h * g->w;
+        for (int p0 = 0; p0 < px; p0 += 128) {
+            rt_conv_dw a = {.dw = dw, .dw_ld = g->n, .x = x + (ptrdiff_t)p0 * g->c, .x_px = g->c, .dy = dy + (ptrdiff_t)p0 * g->n, .dy_px = g->n,
+                            .lines = 1, .px = px - p0 < 128 ? px - p0 : 128, .kh = 1, .klen = g->c, .n = g->n};
+            k->conv_dw(&a);
+        }
+        return;
+    }
+    int in_place = reads_in_place(g), step = rows_at_a_time((in_place ? g->w : g->wp) * g->cg, g->ow * g->n, g->sh, g->kh, g->oh);
+    ptrdiff_t x_row = (ptrdiff_t)(in_place ? g->w : g->wp) * g->cg, dy_row = (ptrdiff_t)g->ow * g->n;
+    for (int r = 0; r < rows; r++, x += g->h * g->w * g->c, dy += g->oh * g->ow * g->n)
+        for (int q = 0; q < g->groups; q++)
+            for (int y0 = 0; y0 < g->oh; y0 += step) {
+                int lines = g->oh - y0 < step ? g->oh - y0 : step;
+                const float *in = x + (ptrdiff_t)y0 * g->sh * x_row, *d = dy + y0 * dy_row;
                 if (!in_place) {
-                    plane s = input_plane(&g, x, q);
-                    pad_rows(ctx->scratch, &s, y0 * g.sh, (lines - 1) * g.sh + g.kh);
+                    plane s = input_plane(g, x, q);
+                    pad_rows(ctx->scratch, &s, y0 * g->sh, (lines - 1) * g->sh + g->kh);
                     in = ctx->scratch;
                 }
-                if (g.depthwise) {
-                    rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_line = g.sh * x_row, .x_tap = g.c, .dy = d,
-                                      .dy_px = g.n, .dy_line = dy_row, .lines = lines, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c};
+                if (g->depthwise) {
+                    rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g->sw * g->c, .x_row = x_row, .x_line = g->sh * x_row, .x_tap = g->c, .dy = d,
+                                      .dy_px = g->n, .dy_line = dy_row, .lines = lines, .px = g->ow, .kh = g->kh, .kw = g->kw, .c = g->c};
                     k->dwconv_dw(&a);
                 } else {
-                    rt_conv_dw a = {.dw = dw + q * g.ng, .dw_ld = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row,
-                                    .dy = d + q * g.ng, .dy_px = g.n, .dy_line = dy_row, .lines = lines, .px = g.ow,
-                                    .kh = g.kh, .klen = g.kw * g.cg, .n = g.ng};
+                    rt_conv_dw a = {.dw = dw + q * g->ng, .dw_ld = g->n, .x = in, .x_px = g->sw * g->cg, .x_row = x_row, .x_line = g->sh * x_row,
+                                    .dy = d + q * g->ng, .dy_px = g->n, .dy_line = dy_row, .lines = lines, .px = g->ow,
+                                    .kh = g->kh, .klen = g->kw * g->cg, .n = g->ng};
                     k->conv_dw(&a);
                 }
             }
-            if (dx) dx_image(k, &g, dx, dy, ctx->scratch, flipped + (ptrdiff_t)q * g.kh * g.kw * g.ng * (g.depthwise ? 1 : g.cg), q, c->flag);
-        }
+}
+
+/* dX of some images. */
+static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, const float *flipped, int rows, int accumulate)
+{
+    const rt_kernels *k = ctx->plan->k;
+    if (g->winograd_dx) {
+        rt_wino_forward(k, &g->shape_dx, dx, dy, flipped, NULL, RT_ACT_NONE, accumulate, rows, ctx->scratch);
+        return;
+    }
+    if (g->point) {
+        rt_conv_line a = {.y = dx, .y_px = g->c, .x = dy, .x_px = g->n, .w = flipped, .w_ld = g->c, .px = rows * g->h * g->w, .kh = 1,
+                          .klen = g->n, .n = g->c, .accumulate = accumulate};
+        k->conv_line(&a);
+        return;
+    }
+    ptrdiff_t per_group = (ptrdiff_t)g->kh * g->kw * g->ng * (g->depthwise ? 1 : g->cg);
+    for (int r = 0; r < rows; r++, dy += g->oh * g->ow * g->n, dx += g->h * g->w * g->c)
+        for (int q = 0; q < g->groups; q++) dx_image(k, g, dx, dy, ctx->scratch, flipped + q * per_group, q, accumulate);
+}
+
+static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
+{
+    geometry g = geometry_of(ctx->plan, c->node);
+    const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
+    float *dw = g.winograd ? rt_slot_sums(ctx, c->at[1], 16 * (size_t)g.c * (size_t)g.n, row0) : rt_slot_grad(ctx, c->node, 0, row0);
+    if (c->node->params > 1) ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
+    run_dw(&g, ctx, dw, x, dy, rows);
+    if (c->value[2] >= 0) run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
+}
+
+/* Merges the slots' sums of some input channels and turns them into weight gradients. */
+static int winograd_rows(const geometry *g) { return g->n < 512 ? 512 / g->n : 1; }
+
+static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    geometry g = geometry_of(x->plan, c->node);
+    int c0 = tile * winograd_rows(&g), rows = g.c - c0 < winograd_rows(&g) ? g.c - c0 : winograd_rows(&g);
+    size_t count = (size_t)rows * (size_t)g.n;
+    for (size_t i = 0; i < 16; i++) rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
+    rt_wino_grad_weights(rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
 }
 
 static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int dx = -1, accumulate = 0, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out);
-    ptrdiff_t at = -1;
+    ptrdiff_t at = -1, sums = g.winograd ? rt_plan_slot_room(p, 16 * (size_t)g.c * (size_t)g.n) : -1;
     rt_act_back_in_place(p, n, dy);
-    for (int i = 0; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
-    rt_plan_need_scratch(p, padded_floats(&g));
+    for (int i = g.winograd; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
+    if (!g.winograd || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
+    if (g.winograd) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
-        at = t->at[0] = rt_plan_buffer(p, p->graph->param[n->param[0]].count);
+        at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? 16 * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
         dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+        if (g.winograd_dx) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
     }
-    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : "conv back", n, run_backward);
+    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : g.winograd ? "winograd back" : "conv back", n, run_backward);
     c->value[0] = in;
     c->value[1] = dy;
     c->value[2] = dx;
     c->at[0] = at;
+    c->at[1] = sums;
     c->flag = accumulate;
+    if (!g.winograd) return;
+    int rows = winograd_rows(&g);
+    rt_plan_need_scratch(p, 16 * (size_t)rows * (size_t)g.n);
+    c = rt_plan_late_tiles(p, "winograd dW", n, (g.c + rows - 1) / rows, run_winograd_dw);
+    c->at[1] = sums;
 }
 
 static double macs(const rt_graph *g, const rt_node *n)

@@ -230,7 +230,7 @@ static void backward_bn(rt_plan *p, const rt_node *n)
 
 /* ---- folding into the weights of the producer (inference) ---- */
 
-static void run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
+void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)tile;
     (void)unused;
@@ -246,18 +246,19 @@ static void run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
     }
 }
 
-void rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t rows)
+rt_call *rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t rows)
 {
     int bn = p->memo[n - p->node];
-    if (bn < 0) return;
+    if (bn < 0) return NULL;
     ptrdiff_t w = rt_plan_buffer(p, rows * (size_t)n->attr.out), b = rt_plan_buffer(p, (size_t)n->attr.out);
     call->at[0] = w;
     call->at[1] = b;
-    rt_call *c = rt_plan_pack(p, "bn fold", n, 1, run_fold);
+    rt_call *c = rt_plan_pack(p, "bn fold", n, 1, rt_run_fold);
     c->at[0] = w;
     c->at[1] = b;
     c->arg = &p->node[bn];
     c->flag = (int)rows;
+    return c;
 }
 
 const rt_op rt_op_batch_norm = {"batch_norm", 1, 1, infer_bn, forward_bn, backward_bn, NULL, 1};

@@ -175,9 +175,14 @@ void rt_plan_need_scratch(rt_plan *p, size_t floats)
 
 void rt_plan_slot_grad(rt_plan *p, int field)
 {
-    if (p->slot_at[field] >= 0) return;
-    p->slot_at[field] = (ptrdiff_t)p->slot_floats;
-    p->slot_floats += (p->graph->param[field].count + 15) & ~(size_t)15;
+    if (p->slot_at[field] < 0) p->slot_at[field] = rt_plan_slot_room(p, p->graph->param[field].count);
+}
+
+ptrdiff_t rt_plan_slot_room(rt_plan *p, size_t floats)
+{
+    size_t at = p->slot_floats;
+    p->slot_floats += (floats + 15) & ~(size_t)15;
+    return (ptrdiff_t)at;
 }
 
 /* ---- fusing: batch norm + activation, add + activation, dense or convolution + activation or (inference) + batch norm ---- */
@@ -275,11 +280,9 @@ static void emit_loss(rt_plan *p, const rt_loss_spec *l)
 static void reduce_grads(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)unused;
-    rt_plan *p = (rt_plan *)x->plan;
-    const rt_field *f = &p->graph->param[c->flag];
+    const rt_field *f = &x->plan->graph->param[c->flag];
     size_t first = (size_t)tile * 4096, n = f->count - first < 4096 ? f->count - first : 4096;
-    int used = (x->run->rows + p->slot_rows - 1) / p->slot_rows;
-    p->k->reduce_slots(x->run->grads + f->offset + first, p->slot_grads + p->slot_at[c->flag] + (ptrdiff_t)first, p->slot_floats, used, n);
+    rt_merge_slots(x, x->run->grads + f->offset + first, x->plan->slot_at[c->flag], first, n);
 }
 
 /* ---- memory: first fit over life spans ---- */
@@ -499,11 +502,22 @@ void rt_plan_free(rt_plan *p)
 
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
 {
-    const rt_plan *p = c->plan;
     int f = n->param[i];
-    float *g = p->slot_grads + (size_t)c->slot * p->slot_floats + p->slot_at[f];
-    if (row0 == c->slot_row0) memset(g, 0, p->graph->param[f].count * sizeof *g);
+    return rt_slot_sums(c, c->plan->slot_at[f], c->plan->graph->param[f].count, row0);
+}
+
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at, size_t floats, int row0)
+{
+    float *g = c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at;
+    if (row0 == c->slot_row0) memset(g, 0, floats * sizeof *g);
     return g;
+}
+
+void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n)
+{
+    const rt_plan *p = c->plan;
+    int used = (c->run->rows + p->slot_rows - 1) / p->slot_rows;
+    p->k->reduce_slots(sum, p->slot_grads + at + (ptrdiff_t)first, p->slot_floats, used, n);
 }
 
 static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)

@@ -94,6 +94,8 @@ ptrdiff_t rt_plan_buffer(rt_plan *, size_t floats);          /* offset into the 
 void rt_plan_need_scratch(rt_plan *, size_t floats);
 /* The gradient of field f is summed per slot (rows phases) instead of written whole (tiles phases). */
 void rt_plan_slot_grad(rt_plan *, int field);
+/* Room in every slot for sums that the operator merges itself in late tiles; see rt_slot_sums. */
+ptrdiff_t rt_plan_slot_room(rt_plan *, size_t floats);
 
 /* Weight gradients that need the whole batch at once: emitted after the backward pass, all in one phase. */
 rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
@@ -120,6 +122,10 @@ static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
 }
 /* This slot's gradient of field i of n, zeroed when the slot starts. */
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0);
+/* The same of room that rt_plan_slot_room gave. */
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at, size_t floats, int row0);
+/* Floats [first, first + n) of that room, summed over the slots in use in a fixed tree. */
+void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n);
 
 static inline const rt_shape *rt_shape_of(const rt_plan *p, int tensor) { return &p->graph->tensor[tensor].shape; }
 #endif

@@ -73,6 +73,8 @@ static double peak_loop(long rounds)
     return (double)rounds * 8 * 2;
 }
 
+#include "engine/cpu/simd.h"
+#include "engine/cpu/winograd.inc"
 #define RT_FAMILY_NAME "scalar"
 #define RT_FAMILY_VECTOR 1
 #define RT_FAMILY_SYMBOL rt_family_scalar

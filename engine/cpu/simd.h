@@ -1,12 +1,12 @@
-/* engine/cpu/simd.h - the few vector operations that the convolution template needs, per instruction set.
- * Included by avx2.c and avx512.c alone, which are compiled with the flags of their set. */
+/* engine/cpu/simd.h - the few vector operations that the convolution templates need, per instruction set; without one, a
+ * vector is one float. avx2.c and avx512.c are compiled with the flags of their set. */
 #ifndef RT_ENGINE_CPU_SIMD_H
 #define RT_ENGINE_CPU_SIMD_H
 
-#include <immintrin.h>
 #include <stdint.h>
 
 #if defined(RT_SIMD_AVX512)
+#include <immintrin.h>
 typedef __m512 V;
 typedef __mmask16 VM;
 enum { VL = 16, ACC_MAX = 24, NV_MAX = 4 };
@@ -19,6 +19,7 @@ static inline void v_store(float *p, V a) { _mm512_storeu_ps(p, a); }
 static inline void v_storem(float *p, V a, VM m) { _mm512_mask_storeu_ps(p, m, a); }
 static inline V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm512_add_ps(a, b); }
+static inline V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm512_min_ps(a, b); }
 /* Max pooling: b where q is greater or NaN, with the index that goes with it; indices are bytes in memory. */
@@ -34,6 +35,7 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
 }
 static inline V v_where_equal(VI a, VI b, V x) { return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), x); }
 #elif defined(RT_SIMD_AVX2)
+#include <immintrin.h>
 typedef __m256 V;
 typedef __m256i VM;
 enum { VL = 8, ACC_MAX = 12, NV_MAX = 2 };
@@ -49,6 +51,7 @@ static inline void v_store(float *p, V a) { _mm256_storeu_ps(p, a); }
 static inline void v_storem(float *p, V a, VM m) { _mm256_maskstore_ps(p, m, a); }
 static inline V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm256_add_ps(a, b); }
+static inline V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm256_min_ps(a, b); }
 typedef __m256i VI;
@@ -67,7 +70,20 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
 }
 static inline V v_where_equal(VI a, VI b, V x) { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
 #else
-#error "simd.h needs RT_SIMD_AVX512 or RT_SIMD_AVX2"
+typedef float V;
+typedef int VM;
+enum { VL = 1 };
+static inline VM v_mask(int n) { return n; }
+static inline V v_zero(void) { return 0.0f; }
+static inline V v_set1(float a) { return a; }
+static inline V v_load(const float *p) { return *p; }
+static inline V v_loadm(const float *p, VM m) { return m > 0 ? *p : 0.0f; }
+static inline void v_store(float *p, V a) { *p = a; }
+static inline void v_storem(float *p, V a, VM m) { if (m > 0) *p = a; }
+static inline V v_add(V a, V b) { return a + b; }
+static inline V v_sub(V a, V b) { return a - b; }
+static inline V v_max(V a, V b) { return a > b ? a : b; }
+static inline V v_min(V a, V b) { return a < b ? a : b; }
 #endif
 
 /* Keeps the compiler from turning one stride register into many pointers. */

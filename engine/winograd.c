@@ -1,0 +1,147 @@
+#include "engine/winograd.h"
+
+#include "engine/conv_image.h"
+
+enum { PLANES = 16, BLOCK_FLOATS = 49152, MIN_TILES = 32, MAX_TILES = 96, PAD = 16 };
+
+static int tiles_across(const rt_wino_shape *s) { return (s->ow + 1) / 2; }
+static int lines_down(const rt_wino_shape *s) { return (s->oh + 1) / 2; }
+
+int rt_wino_pays(const rt_wino_shape *s)
+{
+    long tiles = (long)tiles_across(s) * lines_down(s);
+    return s->c >= 16 && s->n >= 16 && 16 * tiles * 4 < (long)9 * s->oh * s->ow * 3;
+}
+
+/* Lines of tiles in a block: transformed input and products together stay in the L2 cache, and there are enough tiles
+ * for each matrix of weights that is read. */
+static int lines_in_block(const rt_wino_shape *s)
+{
+    int across = tiles_across(s), tiles = BLOCK_FLOATS / (PLANES * (s->c + s->n));
+    tiles = tiles < MIN_TILES ? MIN_TILES : tiles > MAX_TILES ? MAX_TILES : tiles;
+    return tiles < across ? 1 : tiles / across;
+}
+
+/* A plane is a little longer than its tiles, or all planes would fall on the same lines of the cache. */
+static ptrdiff_t plane_floats(int tiles, int channels) { return (ptrdiff_t)tiles * channels + PAD; }
+
+size_t rt_wino_scratch(const rt_wino_shape *s)
+{
+    int tiles = lines_in_block(s) * tiles_across(s);
+    return PLANES * (size_t)(plane_floats(tiles, s->c) + plane_floats(tiles, s->n));
+}
+
+/* o = G v for G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1] */
+static void apply_g(float o[4], float a, float b, float c)
+{
+    o[0] = a;
+    o[1] = 0.5f * (a + b + c);
+    o[2] = 0.5f * (a - b + c);
+    o[3] = c;
+}
+
+static void transform_weight(float *u, ptrdiff_t plane, const float *w, ptrdiff_t row, ptrdiff_t column)
+{
+    float t[3][4], o[4];
+    for (int j = 0; j < 3; j++) apply_g(t[j], w[j * column], w[row + j * column], w[2 * row + j * column]);
+    for (int i = 0; i < 4; i++) {
+        apply_g(o, t[0][i], t[1][i], t[2][i]);
+        for (int j = 0; j < 4; j++) u[(4 * i + j) * plane] = o[j];
+    }
+}
+
+void rt_wino_weights(float *u, const float *w, int c, int n)
+{
+    ptrdiff_t count = (ptrdiff_t)c * n;
+    for (ptrdiff_t i = 0; i < count; i++) transform_weight(u + i, count, w + i, 3 * count, count);
+}
+
+void rt_wino_weights_flipped(float *u, const float *w, int c, int n)
+{
+    ptrdiff_t count = (ptrdiff_t)c * n;
+    for (int k = 0; k < n; k++)
+        for (int i = 0; i < c; i++, u++) transform_weight(u, count, w + 8 * count + (ptrdiff_t)i * n + k, -3 * count, -count);
+}
+
+void rt_wino_grad_weights(float *dw, const float *m, int c, int n, int c0, int rows)
+{
+    ptrdiff_t plane = (ptrdiff_t)rows * n, tap = (ptrdiff_t)c * n;
+    dw += (ptrdiff_t)c0 * n;
+    for (ptrdiff_t i = 0; i < plane; i++, m++, dw++) {
+        float t[3][4];
+        for (int j = 0; j < 4; j++) {                       /* G^T down the rows of each column */
+            float a = m[j * plane], b = m[(4 + j) * plane], d = m[(8 + j) * plane], e = m[(12 + j) * plane];
+            t[0][j] = a + 0.5f * (b + d);
+            t[1][j] = 0.5f * (b - d);
+            t[2][j] = 0.5f * (b + d) + e;
+        }
+        for (int r = 0; r < 3; r++) {
+            const float *q = t[r];
+            dw[3 * r * tap] = q[0] + 0.5f * (q[1] + q[2]);
+            dw[(3 * r + 1) * tap] = 0.5f * (q[1] - q[2]);
+            dw[(3 * r + 2) * tap] = 0.5f * (q[1] + q[2]) + q[3];
+        }
+    }
+}
+
+typedef struct { int image, line, lines, tiles; } block;
+
+/* A block of lines of tiles of consecutive images, from line `first` of all. */
+static int next_block(const rt_wino_shape *s, int images, int first, block *b)
+{
+    int down = lines_down(s), all = images * down, lines = lines_in_block(s);
+    if (first >= all) return 0;
+    *b = (block){first / down, first % down, all - first < lines ? all - first : lines, 0};
+    b->tiles = b->lines * tiles_across(s);
+    return 1;
+}
+
+/* Runs a transform over the lines of a block; the image is (h, w, c), and line l of tiles starts at row 2 l - pt. */
+static void transform(void (*fn)(const rt_wino_line *), const rt_wino_shape *s, const block *b, rt_wino_line a, int pt)
+{
+    int down = lines_down(s), line = b->line;
+    a.tiles = tiles_across(s);
+    a.image += (ptrdiff_t)b->image * a.h * a.w * a.c;
+    for (int l = 0; l < b->lines; l++, a.planes += a.tiles * a.c) {
+        a.y0 = 2 * line - pt;
+        fn(&a);
+        if (++line == down) {
+            line = 0;
+            a.image += (ptrdiff_t)a.h * a.w * a.c;
+        }
+    }
+}
+
+void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, const float *x, const float *u, const float *bias,
+                     rt_act act, int accumulate, int images, float *scratch)
+{
+    block b;
+    for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
+        ptrdiff_t in = plane_floats(b.tiles, s->c), out = plane_floats(b.tiles, s->n);
+        float *product = scratch + PLANES * in;
+        transform(k->wino_in, s, &b, (rt_wino_line){.image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in}, s->pt);
+        for (int p = 0; p < PLANES; p++) {
+            rt_conv_line a = {.y = product + p * out, .y_px = s->n, .x = scratch + p * in, .x_px = s->c, .w = u + (ptrdiff_t)p * s->c * s->n,
+                              .w_ld = s->n, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n};
+            rt_conv_image(k, &a, 1, 0, 0);
+        }
+        transform(k->wino_out, s, &b, (rt_wino_line){.image = y, .h = s->oh, .w = s->ow, .c = s->n, .planes = product, .plane = out,
+                                                     .accumulate = accumulate, .bias = bias, .act = act}, 0);
+    }
+}
+
+void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const float *x, const float *dy, int images, float *scratch)
+{
+    block b;
+    for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
+        ptrdiff_t in = plane_floats(b.tiles, s->c), out = plane_floats(b.tiles, s->n);
+        float *grad = scratch + PLANES * in;
+        transform(k->wino_in, s, &b, (rt_wino_line){.image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in}, s->pt);
+        transform(k->wino_grad, s, &b, (rt_wino_line){.image = (float *)dy, .h = s->oh, .w = s->ow, .c = s->n, .planes = grad, .plane = out}, 0);
+        for (int p = 0; p < PLANES; p++) {
+            rt_conv_dw a = {.dw = m + (ptrdiff_t)p * s->c * s->n, .dw_ld = s->n, .x = scratch + p * in, .x_px = s->c, .dy = grad + p * out,
+                            .dy_px = s->n, .lines = 1, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n};
+            k->conv_dw(&a);
+        }
+    }
+}
