@@ -74,12 +74,12 @@ typedef struct {
     int lines, px, kh, kw, c;
 } rt_dwconv_dw;
 
-/* One line of tiles of Winograd's F(2x2, 3x3), Lavin & Gray 2016, section 4.1. image is (h, w, c); element (i, j) of tile
- * t and channel k lies at planes[(4 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read as
+/* One line of tiles of Winograd's F(4x4, 3x3), Lavin & Gray 2016, section 4.3. image is (h, w, c); element (i, j) of tile
+ * t and channel k lies at planes[(6 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read as
  * zero and are not written.
- *   in:   planes = B^T d B of the 4x4 pixels whose first is (y0, x0 + 2 t)
- *   out:  pixels (y0, 2 t) to (y0 + 1, 2 t + 1) = act(A^T m A + (accumulate ? what is there : bias))
- *   grad: planes = A g A^T of the 2x2 pixels whose first is (y0, 2 t): the transpose of out, for weight gradients */
+ *   in:   planes = B^T d B of the 6x6 pixels whose first is (y0, x0 + 4 t)
+ *   out:  the 4x4 pixels whose first is (y0, 4 t) = act(A^T m A + (accumulate ? what is there : bias))
+ *   grad: planes = A g A^T of the 4x4 pixels whose first is (y0, 4 t): the transpose of out, for weight gradients */
 typedef struct {
     float *image;        int h, w, c, y0, x0;
     float *planes;       ptrdiff_t plane;

@@ -177,7 +177,7 @@ static void forward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    ptrdiff_t packed = g.winograd ? rt_plan_buffer(p, 16 * (size_t)g.c * (size_t)g.n) : -1;
+    ptrdiff_t packed = g.winograd ? rt_plan_buffer(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
     rt_plan_need_scratch(p, g.winograd ? rt_wino_scratch(&g.shape) : padded_floats(&g));
     rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : g.winograd ? "conv winograd" : "conv", n, run_forward);
     c->value[0] = in;
@@ -329,7 +329,7 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    float *dw = g.winograd ? rt_slot_sums(ctx, c->at[1], 16 * (size_t)g.c * (size_t)g.n, row0) : rt_slot_grad(ctx, c->node, 0, row0);
+    float *dw = g.winograd ? rt_slot_sums(ctx, c->at[1], RT_WINO_PLANES * (size_t)g.c * (size_t)g.n, row0) : rt_slot_grad(ctx, c->node, 0, row0);
     if (c->node->params > 1) ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
     run_dw(&g, ctx, dw, x, dy, rows);
     if (c->value[2] >= 0) run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
@@ -344,7 +344,7 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     geometry g = geometry_of(x->plan, c->node);
     int c0 = tile * winograd_rows(&g), rows = g.c - c0 < winograd_rows(&g) ? g.c - c0 : winograd_rows(&g);
     size_t count = (size_t)rows * (size_t)g.n;
-    for (size_t i = 0; i < 16; i++) rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
+    for (size_t i = 0; i < RT_WINO_PLANES; i++) rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
     rt_wino_grad_weights(rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
 }
 
@@ -352,14 +352,14 @@ static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int dx = -1, accumulate = 0, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out);
-    ptrdiff_t at = -1, sums = g.winograd ? rt_plan_slot_room(p, 16 * (size_t)g.c * (size_t)g.n) : -1;
+    ptrdiff_t at = -1, sums = g.winograd ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
     rt_act_back_in_place(p, n, dy);
     for (int i = g.winograd; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
     if (!g.winograd || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
     if (g.winograd) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
-        at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? 16 * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
+        at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
         dx = rt_plan_grad_write(p, n->in[0], &accumulate);
         if (g.winograd_dx) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
     }
@@ -372,7 +372,7 @@ static void backward(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
     if (!g.winograd) return;
     int rows = winograd_rows(&g);
-    rt_plan_need_scratch(p, 16 * (size_t)rows * (size_t)g.n);
+    rt_plan_need_scratch(p, RT_WINO_PLANES * (size_t)rows * (size_t)g.n);
     c = rt_plan_late_tiles(p, "winograd dW", n, (g.c + rows - 1) / rows, run_winograd_dw);
     c->at[1] = sums;
 }

@@ -2,15 +2,15 @@
 
 #include "engine/conv_image.h"
 
-enum { PLANES = 16, BLOCK_FLOATS = 49152, MIN_TILES = 32, MAX_TILES = 96, PAD = 16 };
+enum { PLANES = RT_WINO_PLANES, TILE = 4, BLOCK_FLOATS = 65536, MIN_TILES = 32, MAX_TILES = 96, PAD = 16 };
 
-static int tiles_across(const rt_wino_shape *s) { return (s->ow + 1) / 2; }
-static int lines_down(const rt_wino_shape *s) { return (s->oh + 1) / 2; }
+static int tiles_across(const rt_wino_shape *s) { return (s->ow + TILE - 1) / TILE; }
+static int lines_down(const rt_wino_shape *s) { return (s->oh + TILE - 1) / TILE; }
 
 int rt_wino_pays(const rt_wino_shape *s)
 {
     long tiles = (long)tiles_across(s) * lines_down(s);
-    return s->c >= 16 && s->n >= 16 && 16 * tiles * 4 < (long)9 * s->oh * s->ow * 3;
+    return s->c >= 16 && s->n >= 16 && PLANES * tiles * 4 < (long)9 * s->oh * s->ow * 3;
 }
 
 /* Lines of tiles in a block: transformed input and products together stay in the L2 cache, and there are enough tiles
@@ -31,22 +31,34 @@ size_t rt_wino_scratch(const rt_wino_shape *s)
     return PLANES * (size_t)(plane_floats(tiles, s->c) + plane_floats(tiles, s->n));
 }
 
-/* o = G v for G = [1 0 0; 1/2 1/2 1/2; 1/2 -1/2 1/2; 0 0 1] */
-static void apply_g(float o[4], float a, float b, float c)
+/* o = G v, G = [1/4 0 0; -1/6 -1/6 -1/6; -1/6 1/6 -1/6; 1/24 1/12 1/6; 1/24 -1/12 1/6; 0 0 1] */
+static inline void apply_g(float o[6], float a, float b, float c)
 {
-    o[0] = a;
-    o[1] = 0.5f * (a + b + c);
-    o[2] = 0.5f * (a - b + c);
-    o[3] = c;
+    float e = (a + c) * (1.0f / 6), f = b * (1.0f / 6), h = a * (1.0f / 24) + c * (1.0f / 6), k = b * (1.0f / 12);
+    o[0] = a * 0.25f;
+    o[1] = -e - f;
+    o[2] = f - e;
+    o[3] = h + k;
+    o[4] = h - k;
+    o[5] = c;
 }
 
-static void transform_weight(float *u, ptrdiff_t plane, const float *w, ptrdiff_t row, ptrdiff_t column)
+/* o = G^T v */
+static inline void apply_gt(float o[3], float v0, float v1, float v2, float v3, float v4, float v5)
 {
-    float t[3][4], o[4];
+    float p = (v1 + v2) * (1.0f / 6), q = (v3 + v4) * (1.0f / 24);
+    o[0] = 0.25f * v0 - p + q;
+    o[1] = (v2 - v1) * (1.0f / 6) + (v3 - v4) * (1.0f / 12);
+    o[2] = 4.0f * q - p + v5;
+}
+
+static inline void transform_weight(float *u, ptrdiff_t plane, const float *w, ptrdiff_t row, ptrdiff_t column)
+{
+    float t[3][6], o[6];
     for (int j = 0; j < 3; j++) apply_g(t[j], w[j * column], w[row + j * column], w[2 * row + j * column]);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         apply_g(o, t[0][i], t[1][i], t[2][i]);
-        for (int j = 0; j < 4; j++) u[(4 * i + j) * plane] = o[j];
+        for (int j = 0; j < 6; j++) u[(6 * i + j) * plane] = o[j];
     }
 }
 
@@ -67,19 +79,14 @@ void rt_wino_grad_weights(float *dw, const float *m, int c, int n, int c0, int r
 {
     ptrdiff_t plane = (ptrdiff_t)rows * n, tap = (ptrdiff_t)c * n;
     dw += (ptrdiff_t)c0 * n;
-    for (ptrdiff_t i = 0; i < plane; i++, m++, dw++) {
-        float t[3][4];
-        for (int j = 0; j < 4; j++) {                       /* G^T down the rows of each column */
-            float a = m[j * plane], b = m[(4 + j) * plane], d = m[(8 + j) * plane], e = m[(12 + j) * plane];
-            t[0][j] = a + 0.5f * (b + d);
-            t[1][j] = 0.5f * (b - d);
-            t[2][j] = 0.5f * (b + d) + e;
-        }
+    for (ptrdiff_t i = 0; i < plane; i++) {
+        float t[6][3], o[3];
+        for (int j = 0; j < 6; j++)                         /* G^T down the rows of each column */
+            apply_gt(t[j], m[j * plane + i], m[(6 + j) * plane + i], m[(12 + j) * plane + i], m[(18 + j) * plane + i], m[(24 + j) * plane + i],
+                     m[(30 + j) * plane + i]);
         for (int r = 0; r < 3; r++) {
-            const float *q = t[r];
-            dw[3 * r * tap] = q[0] + 0.5f * (q[1] + q[2]);
-            dw[(3 * r + 1) * tap] = 0.5f * (q[1] - q[2]);
-            dw[(3 * r + 2) * tap] = 0.5f * (q[1] + q[2]) + q[3];
+            apply_gt(o, t[0][r], t[1][r], t[2][r], t[3][r], t[4][r], t[5][r]);
+            for (int q = 0; q < 3; q++) dw[(3 * r + q) * tap + i] = o[q];
         }
     }
 }
@@ -96,14 +103,14 @@ static int next_block(const rt_wino_shape *s, int images, int first, block *b)
     return 1;
 }
 
-/* Runs a transform over the lines of a block; the image is (h, w, c), and line l of tiles starts at row 2 l - pt. */
+/* Runs a transform over the lines of a block; the image is (h, w, c), and line l of tiles starts at row 4 l - pt. */
 static void transform(void (*fn)(const rt_wino_line *), const rt_wino_shape *s, const block *b, rt_wino_line a, int pt)
 {
     int down = lines_down(s), line = b->line;
     a.tiles = tiles_across(s);
     a.image += (ptrdiff_t)b->image * a.h * a.w * a.c;
     for (int l = 0; l < b->lines; l++, a.planes += a.tiles * a.c) {
-        a.y0 = 2 * line - pt;
+        a.y0 = TILE * line - pt;
         fn(&a);
         if (++line == down) {
             line = 0;

@@ -80,6 +80,7 @@ static inline V v_load(const float *p) { return *p; }
 static inline V v_loadm(const float *p, VM m) { return m > 0 ? *p : 0.0f; }
 static inline void v_store(float *p, V a) { *p = a; }
 static inline void v_storem(float *p, V a, VM m) { if (m > 0) *p = a; }
+static inline V v_fma(V a, V b, V c) { return a * b + c; }
 static inline V v_add(V a, V b) { return a + b; }
 static inline V v_sub(V a, V b) { return a - b; }
 static inline V v_max(V a, V b) { return a > b ? a : b; }

@@ -259,6 +259,7 @@ static void each_family(const char *const *arch)
 }
 
 #define NET(input, classes, layers) "{\"input\":" input ",\"classes\":" classes ",\"layers\":[" layers "]}"
+#define NAMED(op, name, rest) "{\"op\":\"" op "\",\"name\":\"" name "\"" rest "}"
 #define STEM "{\"op\":\"conv2d\",\"out\":5,\"kernel\":1},"
 #define HEAD ",{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":3}"
 
@@ -288,6 +289,19 @@ static void convolution(void **state)
         NET("[8,7,2]", "3", "{\"op\":\"conv2d\",\"out\":7,\"kernel\":1},{\"op\":\"conv2d\",\"out\":7,\"kernel\":5,\"stride\":2,\"groups\":7,\"padding\":2},{\"op\":\"relu6\"}" HEAD),
         NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":9,\"kernel\":5,\"padding\":2,\"stride\":2},{\"op\":\"relu\"}" HEAD),
         NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":6,\"kernel\":3,\"padding\":1,\"groups\":6}" HEAD), NULL};
+    each_family(a);
+}
+
+/* 3x3 kernels of stride 1 with channels enough for Winograd: padded, not padded, over a branch, grouped (which goes directly). */
+static void winograd(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[9,6,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":17,\"kernel\":3,\"padding\":1},{\"op\":\"relu\"}" HEAD),
+        NET("[10,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"bias\":false},{\"op\":\"batch_norm\"},{\"op\":\"relu\"}" HEAD),
+        NET("[8,8,2]", "3", NAMED("conv2d", "a", ",\"out\":16,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":16,\"kernel\":3,\"padding\":1") ","
+            NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":[2,1,0,1]}" HEAD),
+        NET("[8,8,2]", "3", "{\"op\":\"conv2d\",\"out\":32,\"kernel\":1},{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":1,\"groups\":2}" HEAD), NULL};
     each_family(a);
 }
 
@@ -342,7 +356,6 @@ static void pools(void **state)
     each_family(a);
 }
 
-#define NAMED(op, name, rest) "{\"op\":\"" op "\",\"name\":\"" name "\"" rest "}"
 static void branches(void **state)
 {
     (void)state;
@@ -368,7 +381,7 @@ static void branches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(large_images), cmocka_unit_test(norms), cmocka_unit_test(activations),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(winograd), cmocka_unit_test(large_images), cmocka_unit_test(norms), cmocka_unit_test(activations),
                                        cmocka_unit_test(pools), cmocka_unit_test(branches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
