@@ -108,6 +108,9 @@ typedef struct rt_kernels {
     void (*wino_in)(const rt_wino_line *);
     void (*wino_out)(const rt_wino_line *);
     void (*wino_grad)(const rt_wino_line *);
+    /* Planes u (36, count) = G w G^T of taps w (9, count); and taps = G^T u G, tap t at dw + t * tap. */
+    void (*wino_weights)(float *u, const float *w, ptrdiff_t count);
+    void (*wino_unwind)(float *dw, ptrdiff_t tap, const float *u, ptrdiff_t count);
 
     /* y = act(x scale[c] + shift[c]) over (px, C); scale NULL means 1, shift NULL means 0. */
     void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act, float slope);

@@ -170,7 +170,7 @@ static void pack_winograd(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     geometry g = geometry_of(x->plan, c->node);
     if (c->arg) rt_run_fold(c, x, tile, unused);
-    rt_wino_weights(x->plan->buffer + c->at[2], c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
+    rt_wino_weights(x->plan->k, x->plan->buffer + c->at[2], c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -203,7 +203,7 @@ static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
     const float *w = rt_param(x, c->node, 0);
     float *t = x->plan->buffer + c->at[0];
     if (g.winograd_dx) {
-        rt_wino_weights_flipped(t, w, g.c, g.n);
+        rt_wino_weights_flipped(x->plan->k, t, w, g.c, g.n, x->scratch);
         return;
     }
     for (int q = 0; q < g.groups; q++)
@@ -345,7 +345,7 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     int c0 = tile * winograd_rows(&g), rows = g.c - c0 < winograd_rows(&g) ? g.c - c0 : winograd_rows(&g);
     size_t count = (size_t)rows * (size_t)g.n;
     for (size_t i = 0; i < RT_WINO_PLANES; i++) rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
-    rt_wino_grad_weights(rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
+    rt_wino_grad_weights(x->plan->k, rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
 }
 
 static void backward(rt_plan *p, const rt_node *n)
@@ -361,7 +361,10 @@ static void backward(rt_plan *p, const rt_node *n)
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
         dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-        if (g.winograd_dx) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
+        if (g.winograd_dx) {
+            rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
+            rt_plan_need_scratch(p, p->graph->param[n->param[0]].count);
+        }
     }
     rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : g.winograd ? "winograd back" : "conv back", n, run_backward);
     c->value[0] = in;

@@ -31,64 +31,24 @@ size_t rt_wino_scratch(const rt_wino_shape *s)
     return PLANES * (size_t)(plane_floats(tiles, s->c) + plane_floats(tiles, s->n));
 }
 
-/* o = G v, G = [1/4 0 0; -1/6 -1/6 -1/6; -1/6 1/6 -1/6; 1/24 1/12 1/6; 1/24 -1/12 1/6; 0 0 1] */
-static inline void apply_g(float o[6], float a, float b, float c)
-{
-    float e = (a + c) * (1.0f / 6), f = b * (1.0f / 6), h = a * (1.0f / 24) + c * (1.0f / 6), k = b * (1.0f / 12);
-    o[0] = a * 0.25f;
-    o[1] = -e - f;
-    o[2] = f - e;
-    o[3] = h + k;
-    o[4] = h - k;
-    o[5] = c;
-}
+void rt_wino_weights(const rt_kernels *k, float *u, const float *w, int c, int n) { k->wino_weights(u, w, (ptrdiff_t)c * n); }
 
-/* o = G^T v */
-static inline void apply_gt(float o[3], float v0, float v1, float v2, float v3, float v4, float v5)
+void rt_wino_weights_flipped(const rt_kernels *k, float *u, const float *w, int c, int n, float *scratch)
 {
-    float p = (v1 + v2) * (1.0f / 6), q = (v3 + v4) * (1.0f / 24);
-    o[0] = 0.25f * v0 - p + q;
-    o[1] = (v2 - v1) * (1.0f / 6) + (v3 - v4) * (1.0f / 12);
-    o[2] = 4.0f * q - p + v5;
-}
-
-static inline void transform_weight(float *u, ptrdiff_t plane, const float *w, ptrdiff_t row, ptrdiff_t column)
-{
-    float t[3][6], o[6];
-    for (int j = 0; j < 3; j++) apply_g(t[j], w[j * column], w[row + j * column], w[2 * row + j * column]);
-    for (int i = 0; i < 6; i++) {
-        apply_g(o, t[0][i], t[1][i], t[2][i]);
-        for (int j = 0; j < 6; j++) u[(6 * i + j) * plane] = o[j];
-    }
-}
-
-void rt_wino_weights(float *u, const float *w, int c, int n)
-{
+    enum { BLOCK = 16 };
     ptrdiff_t count = (ptrdiff_t)c * n;
-    for (ptrdiff_t i = 0; i < count; i++) transform_weight(u + i, count, w + i, 3 * count, count);
-}
-
-void rt_wino_weights_flipped(float *u, const float *w, int c, int n)
-{
-    ptrdiff_t count = (ptrdiff_t)c * n;
-    for (int k = 0; k < n; k++)
-        for (int i = 0; i < c; i++, u++) transform_weight(u, count, w + 8 * count + (ptrdiff_t)i * n + k, -3 * count, -count);
-}
-
-void rt_wino_grad_weights(float *dw, const float *m, int c, int n, int c0, int rows)
-{
-    ptrdiff_t plane = (ptrdiff_t)rows * n, tap = (ptrdiff_t)c * n;
-    dw += (ptrdiff_t)c0 * n;
-    for (ptrdiff_t i = 0; i < plane; i++) {
-        float t[6][3], o[3];
-        for (int j = 0; j < 6; j++)                         /* G^T down the rows of each column */
-            apply_gt(t[j], m[j * plane + i], m[(6 + j) * plane + i], m[(12 + j) * plane + i], m[(18 + j) * plane + i], m[(24 + j) * plane + i],
-                     m[(30 + j) * plane + i]);
-        for (int r = 0; r < 3; r++) {
-            apply_gt(o, t[0][r], t[1][r], t[2][r], t[3][r], t[4][r], t[5][r]);
-            for (int q = 0; q < 3; q++) dw[(3 * r + q) * tap + i] = o[q];
-        }
+    for (int tap = 0; tap < 9; tap++, w += count) {
+        float *to = scratch + (8 - tap) * count;
+        for (int n0 = 0; n0 < n; n0 += BLOCK)
+            for (int i = 0; i < c; i++)
+                for (int j = n0; j < n && j < n0 + BLOCK; j++) to[(ptrdiff_t)j * c + i] = w[(ptrdiff_t)i * n + j];
     }
+    k->wino_weights(u, scratch, count);
+}
+
+void rt_wino_grad_weights(const rt_kernels *k, float *dw, const float *m, int c, int n, int c0, int rows)
+{
+    k->wino_unwind(dw + (ptrdiff_t)c0 * n, (ptrdiff_t)c * n, m, (ptrdiff_t)rows * n);
 }
 
 typedef struct { int image, line, lines, tiles; } block;

@@ -3,8 +3,8 @@
 
 static float act_scalar(float a, rt_act act)
 {
-    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = a > 0.0f ? a : 0.0f;
-    if (act == RT_ACT_RELU6) a = a < 6.0f ? a : 6.0f;
+    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = 0.0f > a ? 0.0f : a;
+    if (act == RT_ACT_RELU6) a = 6.0f < a ? 6.0f : a;
     return a;
 }
 

@@ -20,6 +20,7 @@ static inline void v_storem(float *p, V a, VM m) { _mm512_mask_storeu_ps(p, m, a
 static inline V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 static inline V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
+static inline V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm512_min_ps(a, b); }
 /* Max pooling: b where q is greater or NaN, with the index that goes with it; indices are bytes in memory. */
@@ -52,6 +53,7 @@ static inline void v_storem(float *p, V a, VM m) { _mm256_maskstore_ps(p, m, a);
 static inline V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 static inline V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
+static inline V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm256_min_ps(a, b); }
 typedef __m256i VI;
@@ -83,6 +85,7 @@ static inline void v_storem(float *p, V a, VM m) { if (m > 0) *p = a; }
 static inline V v_fma(V a, V b, V c) { return a * b + c; }
 static inline V v_add(V a, V b) { return a + b; }
 static inline V v_sub(V a, V b) { return a - b; }
+static inline V v_mul(V a, V b) { return a * b; }
 static inline V v_max(V a, V b) { return a > b ? a : b; }
 static inline V v_min(V a, V b) { return a < b ? a : b; }
 #endif

@@ -51,9 +51,9 @@ static void forward(void **state)
                         for (int t = 0; t < 9; t++)
                             for (int c = 0; c < s->c; c++)
                                 plain[at] += pixel(x, s, b, oy + t / 3 - s->pt, ox + t % 3 - s->pl, c) * w[((ptrdiff_t)t * s->c + c) * s->n + n];
-        rt_wino_weights(u, w, s->c, s->n);
         EACH_FAMILY(k)
             for (int mode = 0; mode < 4; mode++) {
+                rt_wino_weights(*k, u, w, s->c, s->n);
                 rt_act act = mode == 2 ? RT_ACT_RELU : mode == 3 ? RT_ACT_RELU6 : RT_ACT_NONE;
                 for (size_t j = 0; j < ny; j++) {
                     double v = plain[j] + (mode == 1 ? old[j] : mode ? bias[j % (size_t)s->n] : 0);
@@ -78,7 +78,7 @@ static void gradients(void **state)
         size_t ny = (size_t)samples[i].images * (size_t)(s->oh * s->ow * s->n), nx = (size_t)samples[i].images * (size_t)(s->h * s->w * s->c);
         size_t nw = (size_t)(9 * s->c * s->n), nm = (size_t)RT_WINO_PLANES * (size_t)(s->c * s->n);
         float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *dy = random_floats(ny, 3), *dx = random_floats(nx, 4), *dw = random_floats(nw, 5);
-        float *u = random_floats(nm, 6), *m = random_floats(nm, 7), *part = random_floats(nm, 8);
+        float *u = random_floats(nm, 6), *m = random_floats(nm, 7), *part = random_floats(nm, 8), *flipped = random_floats(nw, 10);
         float *scratch = random_floats(rt_wino_scratch(s) + rt_wino_scratch(&back), 9);
         double *want_dx = calloc(nx, sizeof *want_dx), *want_dw = calloc(nw, sizeof *want_dw);
         assert_non_null(want_dx);
@@ -97,8 +97,8 @@ static void gradients(void **state)
                                 want_dw[wt] += (double)dy[at] * x[px];
                             }
                         }
-        rt_wino_weights_flipped(u, w, s->c, s->n);
         EACH_FAMILY(k) {
+            rt_wino_weights_flipped(*k, u, w, s->c, s->n, flipped);
             rt_wino_forward(*k, &back, dx, dy, u, NULL, RT_ACT_NONE, 0, samples[i].images, scratch);
             check_all("winograd dX", dx, want_dx, nx, largest(want_dx, nx));
             memset(m, 0, nm * sizeof *m);
@@ -110,11 +110,11 @@ static void gradients(void **state)
                 int rows = s->c - c0 < 7 ? s->c - c0 : 7;
                 for (int p = 0; p < RT_WINO_PLANES; p++)
                     memcpy(part + (ptrdiff_t)p * rows * s->n, m + ((ptrdiff_t)p * s->c + c0) * s->n, (size_t)(rows * s->n) * sizeof *part);
-                rt_wino_grad_weights(dw, part, s->c, s->n, c0, rows);
+                rt_wino_grad_weights(*k, dw, part, s->c, s->n, c0, rows);
             }
             check_all("winograd dW", dw, want_dw, nw, largest(want_dw, nw));
         }
-        free(x); free(w); free(dy); free(dx); free(dw); free(u); free(m); free(part); free(scratch); free(want_dx); free(want_dw);
+        free(x); free(w); free(dy); free(dx); free(dw); free(u); free(m); free(part); free(flipped); free(scratch); free(want_dx); free(want_dw);
     }
 }
 
@@ -127,8 +127,8 @@ static void bits_do_not_depend_on_blocks(void **state)
     float *x = random_floats(IMAGES * PIXELS, 1), *w = random_floats(9 * 24 * 24, 2), *u = random_floats(RT_WINO_PLANES * 24 * 24, 3);
     float *one = random_floats(IMAGES * PIXELS, 4), *all = random_floats(IMAGES * PIXELS, 5), *scratch = random_floats(rt_wino_scratch(&s), 6);
     float *m1 = random_floats(RT_WINO_PLANES * 24 * 24, 7), *m2 = random_floats(RT_WINO_PLANES * 24 * 24, 8);
-    rt_wino_weights(u, w, 24, 24);
     EACH_FAMILY(k) {
+        rt_wino_weights(*k, u, w, 24, 24);
         memset(m1, 0, RT_WINO_PLANES * 24 * 24 * sizeof *m1);
         memset(m2, 0, RT_WINO_PLANES * 24 * 24 * sizeof *m2);
         rt_wino_forward(*k, &s, all, x, u, NULL, RT_ACT_NONE, 0, IMAGES, scratch);
