@@ -82,6 +82,8 @@ typedef struct {
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
+    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn. */
+    void (*backward_early)(struct rt_plan *, const rt_node *);
 } rt_op;
 
 extern const rt_op *const rt_ops[RT_OP_COUNT];

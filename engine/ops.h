@@ -16,6 +16,6 @@ RT_OPS(X)
 rt_call *rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
 void rt_run_fold(const rt_call *, rt_ctx *, int tile, int unused);
 
-/* If an activation was fused into n, turns its output's gradient dy into the gradient before the activation. */
-void rt_act_back_in_place(rt_plan *, const rt_node *n, int dy);
+/* The gradient of n's output before the activation that was fused into n, if there is one. */
+int rt_act_back_in_place(rt_plan *, const rt_node *n);
 #endif

@@ -37,7 +37,7 @@ static void forward_input(rt_plan *p, const rt_node *n)
     rt_plan_rows(p, "input", n, run_input)->value[0] = v;
 }
 
-const rt_op rt_op_input = {"input", 0, 0, infer_input, forward_input, NULL, NULL, 0};
+const rt_op rt_op_input = {"input", 0, 0, infer_input, forward_input, NULL, NULL, 0, NULL};
 
 /* ---- activation: y = act(x) ---- */
 
@@ -79,16 +79,17 @@ static void backward_activation(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_activation = {"activation", 1, 1, infer_activation, forward_activation, backward_activation, NULL, 1};
+const rt_op rt_op_activation = {"activation", 1, 1, infer_activation, forward_activation, backward_activation, NULL, 1, NULL};
 
-void rt_act_back_in_place(rt_plan *p, const rt_node *n, int dy)
+int rt_act_back_in_place(rt_plan *p, const rt_node *n)
 {
-    if (!n->attr.act) return;
-    int y = rt_plan_read(p, n->out);
+    if (!n->attr.act) return rt_plan_grad_read(p, n->out);
+    int y = rt_plan_read(p, n->out), dy = rt_plan_grad_own(p, n->out);
     rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
     c->value[0] = y;
     c->value[1] = dy;
     c->value[2] = dy;
+    return dy;
 }
 
 /* ---- add (with a fused activation) and multiply ---- */
@@ -131,11 +132,10 @@ static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void backward_add(rt_plan *p, const rt_node *n)
 {
-    int dy = rt_plan_grad_read(p, n->out);
-    rt_act_back_in_place(p, n, dy);
+    int dy = rt_act_back_in_place(p, n), twice = p->root[n->in[0]] == p->root[n->in[1]];
     for (int i = 0; i < 2; i++) {
         int accumulate;
-        if (!rt_plan_needs_grad(p, n->in[i])) continue;
+        if (!rt_plan_needs_grad(p, n->in[i]) || (!twice && rt_plan_grad_share(p, n->out, n->in[i]))) continue;
         int dx = rt_plan_grad_write(p, n->in[i], &accumulate);
         rt_call *c = rt_plan_rows(p, "add back", n, run_add_back);
         c->value[0] = dy;
@@ -169,8 +169,8 @@ static void backward_mul(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_pair, backward_add, NULL, 0};
-const rt_op rt_op_multiply = {"multiply", 2, 2, infer_pair, forward_pair, backward_mul, NULL, 0};
+const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_pair, backward_add, NULL, 0, NULL};
+const rt_op rt_op_multiply = {"multiply", 2, 2, infer_pair, forward_pair, backward_mul, NULL, 0, NULL};
 
 /* ---- concat along the last dimension ---- */
 
@@ -245,7 +245,7 @@ static void backward_concat(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_concat = {"concat", 2, RT_MAX_INPUTS, infer_concat, forward_concat, backward_concat, NULL, 0};
+const rt_op rt_op_concat = {"concat", 2, RT_MAX_INPUTS, infer_concat, forward_concat, backward_concat, NULL, 0, NULL};
 
 /* ---- flatten and reshape: the planner gives input and output the same memory ---- */
 
@@ -264,8 +264,8 @@ static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
     return RT_OK;
 }
 
-const rt_op rt_op_flatten = {"flatten", 1, 1, infer_flatten, NULL, NULL, NULL, 0};
-const rt_op rt_op_reshape = {"reshape", 1, 1, infer_reshape, NULL, NULL, NULL, 0};
+const rt_op rt_op_flatten = {"flatten", 1, 1, infer_flatten, NULL, NULL, NULL, 0, NULL};
+const rt_op rt_op_reshape = {"reshape", 1, 1, infer_reshape, NULL, NULL, NULL, 0, NULL};
 
 /* ---- dropout: y = x mask / (1 - rate), the mask a function of (seed, epoch, step, row, element) ---- */
 
@@ -313,7 +313,7 @@ static void backward_dropout(rt_plan *p, const rt_node *n)
     emit_dropout(p, n, "dropout back", dy, dx, accumulate);
 }
 
-const rt_op rt_op_dropout = {"dropout", 1, 1, infer_dropout, forward_dropout, backward_dropout, NULL, 1};
+const rt_op rt_op_dropout = {"dropout", 1, 1, infer_dropout, forward_dropout, backward_dropout, NULL, 1, NULL};
 
 /* ---- softmax over the last dimension: y = exp(x - max) / sum ---- */
 
@@ -374,4 +374,4 @@ static void backward_softmax(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_softmax = {"softmax", 1, 1, infer_same, forward_softmax, backward_softmax, NULL, 0};
+const rt_op rt_op_softmax = {"softmax", 1, 1, infer_same, forward_softmax, backward_softmax, NULL, 0, NULL};

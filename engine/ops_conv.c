@@ -351,9 +351,8 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
 static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
-    int dx = -1, accumulate = 0, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out);
+    int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
     ptrdiff_t at = -1, sums = g.winograd ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
-    rt_act_back_in_place(p, n, dy);
     for (int i = g.winograd; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
     if (!g.winograd || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
     if (g.winograd) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
@@ -387,5 +386,5 @@ static double macs(const rt_graph *g, const rt_node *n)
     return (double)rt_shape_count(&g->tensor[n->out].shape) * n->attr.kernel[0] * n->attr.kernel[1] * c / n->attr.groups;
 }
 
-const rt_op rt_op_conv2d = {"conv2d", 1, 1, infer, forward, backward, macs, 0};
-const rt_op rt_op_conv1d = {"conv1d", 1, 1, infer, forward, backward, macs, 0};
+const rt_op rt_op_conv2d = {"conv2d", 1, 1, infer, forward, backward, macs, 0, NULL};
+const rt_op rt_op_conv1d = {"conv1d", 1, 1, infer, forward, backward, macs, 0, NULL};

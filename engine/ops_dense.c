@@ -115,8 +115,7 @@ static void backward(rt_plan *p, const rt_node *n)
 {
     int m, k, o, accumulate;
     sizes(p, n, &m, &k, &o);
-    int in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out);
-    rt_act_back_in_place(p, n, dy);
+    int dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
     rt_call *late = rt_plan_late_tiles(p, "dense dW", n, (k + DW_BLOCK - 1) / DW_BLOCK, run_dw);
     late->value[0] = in;
     late->value[1] = dy;
@@ -133,4 +132,4 @@ static void backward(rt_plan *p, const rt_node *n)
 
 static double macs(const rt_graph *g, const rt_node *n) { return (double)rt_shape_count(&g->tensor[n->in[0]].shape) * n->attr.out; }
 
-const rt_op rt_op_dense = {"dense", 1, 1, infer, forward, backward, macs, 0};
+const rt_op rt_op_dense = {"dense", 1, 1, infer, forward, backward, macs, 0, NULL};

@@ -133,28 +133,47 @@ static ptrdiff_t bn_buffer(rt_plan *p, const rt_node *n)
     return p->memo[i];
 }
 
-static void forward_bn(rt_plan *p, const rt_node *n)
+/* What a batch norm has in the plan while training. Merges wait until something reads a result, so that those of batch
+ * norms side by side share a phase. */
+enum { BN_NOTHING, BN_MOMENTS, BN_FORWARD, BN_SUMS, BN_BACKWARD };
+
+static void merge_all(rt_plan *p, char waiting, const char *what, void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
-    int first = p->memo[n - p->node] < 0;
-    ptrdiff_t at = bn_buffer(p, n);
-    int in = rt_plan_read(p, n->in[0]);
-    rt_call *c;
-    if (first && p->spec.train) {
-        c = rt_plan_rows(p, "bn moments", n, run_moments);
-        c->value[0] = in;
-        c->at[0] = at;
-        c = rt_plan_tiles(p, "bn merge", n, 1, run_merge);
-        c->at[0] = at;
-        in = rt_plan_read(p, n->in[0]);
-    } else if (first) {
-        c = rt_plan_pack(p, "bn fold", n, 1, run_inference_coefficients);
-        c->at[0] = at;
-    }
-    int out = rt_plan_write(p, n->out);
-    c = rt_plan_rows(p, "bn apply", n, run_apply);
+    for (int i = 0; i < p->graph->nodes; i++)
+        if (p->node[i].op == RT_OP_BATCH_NORM && p->stage[i] == waiting) {
+            rt_call *c = rt_plan_tiles(p, what, &p->node[i], 1, fn);
+            c->at[0] = bn_buffer(p, &p->node[i]);
+            p->stage[i]++;
+        }
+}
+
+static void apply_bn(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, "bn apply", n, run_apply);
     c->value[0] = in;
     c->value[1] = out;
-    c->at[0] = at;
+    c->at[0] = bn_buffer(p, n);
+}
+
+/* Training: the first call emits the moments alone; the next, when the output is read, the rest. */
+static void forward_bn(rt_plan *p, const rt_node *n)
+{
+    char *stage = &p->stage[n - p->node];
+    if (!p->spec.train) {
+        rt_call *c = rt_plan_pack(p, "bn fold", n, 1, run_inference_coefficients);
+        c->at[0] = bn_buffer(p, n);
+    } else if (*stage == BN_NOTHING) {
+        int in = rt_plan_read(p, n->in[0]);
+        rt_call *c = rt_plan_rows(p, "bn moments", n, run_moments);
+        c->value[0] = in;
+        c->at[0] = bn_buffer(p, n);
+        *stage = BN_MOMENTS;
+        return;
+    } else if (*stage == BN_MOMENTS) {
+        merge_all(p, BN_MOMENTS, "bn merge", run_merge);
+    }
+    apply_bn(p, n);
 }
 
 static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -205,26 +224,30 @@ static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
     if (c->flag) x->plan->k->accumulate(dx, to, count * (size_t)ch);
 }
 
-static void backward_bn(rt_plan *p, const rt_node *n)
+static void backward_bn_early(rt_plan *p, const rt_node *n)
 {
-    ptrdiff_t at = bn_buffer(p, n);
-    int in = rt_plan_read(p, n->in[0]), da = rt_plan_grad_read(p, n->out), accumulate;
+    if (p->stage[n - p->node] >= BN_SUMS) return;
+    int in = rt_plan_read(p, n->in[0]), da = n->attr.act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
     rt_call *c = rt_plan_rows(p, "bn back sums", n, run_back_sums);
     c->value[0] = in;
     c->value[1] = da;
-    c->at[0] = at;
-    c = rt_plan_tiles(p, "bn back merge", n, 1, run_back_merge);
-    c->at[0] = at;
+    c->at[0] = bn_buffer(p, n);
+    p->stage[n - p->node] = BN_SUMS;
+}
+
+static void backward_bn(rt_plan *p, const rt_node *n)
+{
+    backward_bn_early(p, n);
+    merge_all(p, BN_SUMS, "bn back merge", run_back_merge);
     if (!rt_plan_needs_grad(p, n->in[0])) return;
-    in = rt_plan_read(p, n->in[0]);
-    int dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int accumulate, in = rt_plan_read(p, n->in[0]), da = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     int temp = accumulate ? rt_plan_temp(p, p->value[dx].row_bytes) : -1;
-    c = rt_plan_rows(p, "bn back", n, run_back_apply);
+    rt_call *c = rt_plan_rows(p, "bn back", n, run_back_apply);
     c->value[0] = in;
     c->value[1] = da;
     c->value[2] = dx;
     c->value[3] = temp;
-    c->at[0] = at;
+    c->at[0] = bn_buffer(p, n);
     c->flag = accumulate;
 }
 
@@ -261,7 +284,7 @@ rt_call *rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t 
     return c;
 }
 
-const rt_op rt_op_batch_norm = {"batch_norm", 1, 1, infer_bn, forward_bn, backward_bn, NULL, 1};
+const rt_op rt_op_batch_norm = {"batch_norm", 1, 1, infer_bn, forward_bn, backward_bn, NULL, 1, backward_bn_early};
 
 /* ---- layer norm, over the last dimension ---- */
 
@@ -319,4 +342,4 @@ static void backward_ln(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_layer_norm = {"layer_norm", 1, 1, infer_ln, forward_ln, backward_ln, NULL, 0};
+const rt_op rt_op_layer_norm = {"layer_norm", 1, 1, infer_ln, forward_ln, backward_ln, NULL, 0, NULL};

@@ -102,7 +102,7 @@ static void backward_max(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_max_pool = {"max_pool", 1, 1, infer, forward_max, backward_max, NULL, 0};
+const rt_op rt_op_max_pool = {"max_pool", 1, 1, infer, forward_max, backward_max, NULL, 0, NULL};
 
 static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
@@ -161,7 +161,7 @@ static void backward_avg(rt_plan *p, const rt_node *n)
     emit(p, n, "avg pool back", dy, dx, accumulate, run_avg_back);
 }
 
-const rt_op rt_op_avg_pool = {"avg_pool", 1, 1, infer, forward_avg, backward_avg, NULL, 0};
+const rt_op rt_op_avg_pool = {"avg_pool", 1, 1, infer, forward_avg, backward_avg, NULL, 0, NULL};
 
 /* ---- global average: (H, W, C) or (T, C) to (C) ---- */
 
@@ -211,4 +211,4 @@ static void backward_global(rt_plan *p, const rt_node *n)
     emit(p, n, "global pool back", dy, dx, accumulate, run_global_back);
 }
 
-const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1, 1, infer_global, forward_global, backward_global, NULL, 0};
+const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1, 1, infer_global, forward_global, backward_global, NULL, 0, NULL};

@@ -121,7 +121,7 @@ int rt_plan_read(rt_plan *p, int t)
     open_phase(0);
     const rt_node *n = &p->node[p->graph->tensor[t].producer];
     int v = p->value_of[t];
-    if (rt_ops[n->op]->recompute && p->spec.train && !p->keep[t] && p->value[v].made != current->phase) {
+    if (v < 0 || (rt_ops[n->op]->recompute && p->spec.train && !p->keep[t] && p->value[v].made != current->phase)) {
         rt_ops[n->op]->forward(p, n);
         v = p->value_of[t];
     }
@@ -143,12 +143,44 @@ int rt_plan_grad_read(rt_plan *p, int t)
     return p->grad_of[p->root[t]];
 }
 
+static void copy_value(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    memcpy(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), (size_t)rows * x->plan->value[c->value[0]].row_bytes);
+}
+
+int rt_plan_grad_share(rt_plan *p, int from, int to)
+{
+    from = p->root[from];
+    to = p->root[to];
+    if (p->grad_of[to] >= 0) return 0;
+    p->grad_of[to] = p->grad_of[from];
+    return 1;
+}
+
+int rt_plan_grad_own(rt_plan *p, int t)
+{
+    t = p->root[t];
+    open_phase(0);
+    int v = p->grad_of[t], shared = 0;
+    for (int u = 0; u < p->graph->tensors; u++)
+        shared |= u != t && p->root[u] == u && p->grad_of[u] == v && p->graph->tensor[u].producer < p->turn;
+    for (int i = 0; i < current->count; i++)
+        for (int k = 0; k < RT_CALL_VALUES; k++) shared |= current->item[i].phase == LATE && current->item[i].call.value[k] == v;
+    if (!shared) return v;
+    int own = rt_plan_temp(p, p->value[v].row_bytes);
+    rt_call *c = rt_plan_rows(p, "copy", NULL, copy_value);
+    c->value[0] = v;
+    c->value[1] = own;
+    return p->grad_of[t] = own;
+}
+
 int rt_plan_grad_write(rt_plan *p, int t, int *accumulate)
 {
     t = p->root[t];
     open_phase(0);
     *accumulate = p->grad_of[t] >= 0;
-    if (!*accumulate) p->grad_of[t] = rt_plan_temp(p, rt_shape_count(rt_shape_of(p, t)) * sizeof(float));
+    if (*accumulate) rt_plan_grad_own(p, t);
+    else p->grad_of[t] = rt_plan_temp(p, rt_shape_count(rt_shape_of(p, t)) * sizeof(float));
     return p->grad_of[t];
 }
 
@@ -372,6 +404,15 @@ static void collect(rt_plan *p, const builder *b, int phase, int tiles)
     p->phase[p->phases++] = f;
 }
 
+/* All that adds to the gradient of t has been emitted. */
+static int grad_complete(const rt_plan *p, int t)
+{
+    for (int i = 0; i < p->turn; i++)
+        for (int k = 0; k < p->node[i].inputs && !p->skip[i]; k++)
+            if (p->root[p->node[i].in[k]] == p->root[t]) return 0;
+    return p->grad_of[p->root[t]] >= 0;
+}
+
 static void emit(rt_plan *p)
 {
     const rt_graph *g = p->graph;
@@ -380,9 +421,17 @@ static void emit(rt_plan *p)
     for (int i = 0; i < p->spec.outputs; i++) p->output_value[i] = rt_plan_read(p, p->spec.output[i]);
     if (!p->spec.train) return;
     for (int i = 0; i < p->spec.losses; i++) emit_loss(p, &p->spec.loss[i]);
-    for (int i = g->nodes - 1; i >= 0; i--)
-        if (!p->skip[i] && p->grad_of[p->root[p->node[i].out]] >= 0 && rt_ops[p->node[i].op]->backward)
-            rt_ops[p->node[i].op]->backward(p, &p->node[i]);
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const rt_node *n = &p->node[i];
+        if (p->skip[i] || p->grad_of[p->root[n->out]] < 0 || !rt_ops[n->op]->backward) continue;
+        p->turn = i;
+        rt_ops[n->op]->backward(p, n);
+        for (int k = 0; k < n->inputs; k++) {
+            int from = g->tensor[p->root[n->in[k]]].producer;
+            const rt_op *op = rt_ops[p->node[from].op];
+            if (op->backward_early && grad_complete(p, p->node[from].out)) op->backward_early(p, &p->node[from]);
+        }
+    }
     for (int f = 0; f < g->params; f++)
         if (p->slot_at[f] >= 0) {
             rt_call *c = rt_plan_late_tiles(p, "reduce", NULL, (int)((g->param[f].count + 4095) / 4096), reduce_grads);
@@ -425,12 +474,14 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     p->node = malloc(nodes * sizeof *p->node);
     p->skip = calloc(nodes, 1);
     p->memo = malloc(nodes * sizeof *p->memo);
+    p->stage = calloc(nodes, 1);
+    p->turn = g->nodes;
     p->root = malloc(tensors * sizeof *p->root);
     p->value_of = malloc(tensors * sizeof *p->value_of);
     p->grad_of = malloc(tensors * sizeof *p->grad_of);
     p->keep = calloc(tensors, 1);
     p->slot_at = malloc(((size_t)g->params + 1) * sizeof *p->slot_at);
-    if (!p->node || !p->skip || !p->memo || !p->root || !p->value_of || !p->grad_of || !p->keep || !p->slot_at) goto memory;
+    if (!p->node || !p->skip || !p->memo || !p->stage || !p->root || !p->value_of || !p->grad_of || !p->keep || !p->slot_at) goto memory;
     memcpy(p->node, g->node, nodes * sizeof *p->node);
     for (size_t i = 0; i < nodes; i++) p->memo[i] = -1;
     for (int i = 0; i < g->params; i++) p->slot_at[i] = -1;
@@ -492,7 +543,7 @@ fail:
 void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
-    void *owned[] = {p->node, p->skip, p->memo, p->root, p->value_of, p->grad_of, p->keep, p->slot_at, p->call, p->phase,
+    void *owned[] = {p->node, p->skip, p->memo, p->stage, p->root, p->value_of, p->grad_of, p->keep, p->slot_at, p->call, p->phase,
                      p->value, p->arena, p->local, p->scratch, p->buffer, p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);

@@ -48,6 +48,8 @@ struct rt_plan {
     int *value_of, *grad_of;         /* tensor -> value, -1 when none */
     char *keep;                      /* tensors that must exist as they are */
     int *memo;                       /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
+    char *stage;                     /* node -> what its operator has emitted so far, as it likes; 0 */
+    int turn;                        /* node whose backward is being emitted; those after it are done */
     rt_pool *pool;
     const rt_kernels *k;
     rt_call *call;       int calls;
@@ -76,6 +78,10 @@ int rt_plan_write(rt_plan *, int tensor);
 /* The gradient of t: for reading; for writing, *accumulate says whether a part of it is already there. */
 int rt_plan_grad_read(rt_plan *, int tensor);
 int rt_plan_grad_write(rt_plan *, int tensor, int *accumulate);
+/* The gradient of `from`, a node's output, is that of `to`, its input, unchanged: they share it, if no part of the latter is
+ * there yet and true is returned. Who changes a gradient in place asks for its own first. */
+int rt_plan_grad_share(rt_plan *, int from, int to);
+int rt_plan_grad_own(rt_plan *, int tensor);
 /* True when anything before t has parameters or t is asked for, so that its gradient is needed. */
 int rt_plan_needs_grad(const rt_plan *, int tensor);
 /* Scratch that follows rows, such as pool indices. */

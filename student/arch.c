@@ -76,32 +76,33 @@ static void write_cnn(cJSON *list, const char *op, int kernel, int width, int de
 /* He et al. 2016 for small images: a 3x3 stem, then three stages of depth blocks at width, 2 width, 4 width. */
 static void write_resnet(cJSON *list, int width, int depth, int classes, double dropout, const char *act)
 {
-    char name[32], skip[48], from[32] = "stem";
+    char name[32], body[48], from[32] = "stem";
     conv(list, "conv2d", width, 3, 1, 1);
     layer(list, "batch_norm");
     named(layer(list, act), "stem");
     for (int s = 0; s < 3; s++)
         for (int b = 0; b < depth; b++) {
             int stride = s && !b ? 2 : 1, out = width << s;
-            cJSON *l = conv(list, "conv2d", out, 3, stride, 1);
+            char shortcut[48];
+            snprintf(name, sizeof name, "stage%d_block%d", s + 1, b + 1);
+            snprintf(body, sizeof body, "%s_body", name);
+            snprintf(shortcut, sizeof shortcut, "%s", from);
+            cJSON *l;
+            if (stride != 1) {                              /* first: the input is still in the cache for the body */
+                snprintf(shortcut, sizeof shortcut, "%s_skip", name);
+                l = conv(list, "conv2d", out, 1, stride, 1);
+                cJSON_AddStringToObject(l, "from", from);
+                named(layer(list, "batch_norm"), shortcut);
+            }
+            l = conv(list, "conv2d", out, 3, stride, 1);
             cJSON_AddStringToObject(l, "from", from);
             layer(list, "batch_norm");
             layer(list, act);
             conv(list, "conv2d", out, 3, 1, 1);
-            snprintf(name, sizeof name, "stage%d_block%d", s + 1, b + 1);
-            snprintf(skip, sizeof skip, "%s_body", name);
-            named(layer(list, "batch_norm"), skip);
-            char shortcut[48];
-            snprintf(shortcut, sizeof shortcut, "%s", from);
-            if (stride != 1) {
-                l = conv(list, "conv2d", out, 1, stride, 1);
-                cJSON_AddStringToObject(l, "from", from);
-                snprintf(shortcut, sizeof shortcut, "%s_skip", name);
-                named(layer(list, "batch_norm"), shortcut);
-            }
+            named(layer(list, "batch_norm"), body);
             l = layer(list, "add");
             cJSON *inputs = cJSON_AddArrayToObject(l, "from");
-            cJSON_AddItemToArray(inputs, cJSON_CreateString(skip));
+            cJSON_AddItemToArray(inputs, cJSON_CreateString(body));
             cJSON_AddItemToArray(inputs, cJSON_CreateString(shortcut));
             named(layer(list, act), name);
             snprintf(from, sizeof from, "%s", name);
