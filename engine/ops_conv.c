@@ -264,14 +264,10 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
 }
 
 /* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
-/* dW of some images into the slot's sums. */
+/* dW of some images on top of the slot's sums. */
 static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, const float *dy, int rows)
 {
     const rt_kernels *k = ctx->plan->k;
-    if (g->winograd) {
-        rt_wino_grad(k, &g->shape, dw, x, dy, rows, ctx->scratch);
-        return;
-    }
     if (g->point) {
         int px = rows * g->h * g->w;
         for (int p0 = 0; p0 < px; p0 += 128) {
@@ -329,9 +325,9 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    float *dw = g.winograd ? rt_slot_sums(ctx, c->at[1], RT_WINO_PLANES * (size_t)g.c * (size_t)g.n, row0) : rt_slot_grad(ctx, c->node, 0, row0);
     if (c->node->params > 1) ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    run_dw(&g, ctx, dw, x, dy, rows);
+    if (g.winograd) rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows, ctx->scratch);
+    else run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows);
     if (c->value[2] >= 0) run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
 }
 

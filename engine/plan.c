@@ -551,16 +551,13 @@ void rt_plan_free(rt_plan *p)
 
 /* ---- running ---- */
 
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at) { return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
+
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
 {
     int f = n->param[i];
-    return rt_slot_sums(c, c->plan->slot_at[f], c->plan->graph->param[f].count, row0);
-}
-
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at, size_t floats, int row0)
-{
-    float *g = c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at;
-    if (row0 == c->slot_row0) memset(g, 0, floats * sizeof *g);
+    float *g = rt_slot_sums(c, c->plan->slot_at[f]);
+    if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->param[f].count * sizeof *g);
     return g;
 }
 

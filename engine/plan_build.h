@@ -128,8 +128,8 @@ static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
 }
 /* This slot's gradient of field i of n, zeroed when the slot starts. */
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0);
-/* The same of room that rt_plan_slot_room gave. */
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at, size_t floats, int row0);
+/* This slot's part of room that rt_plan_slot_room gave, as it was left. */
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at);
 /* Floats [first, first + n) of that room, summed over the slots in use in a fixed tree. */
 void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n);
 

@@ -97,7 +97,7 @@ void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, cons
     }
 }
 
-void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const float *x, const float *dy, int images, float *scratch)
+void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const float *x, const float *dy, int accumulate, int images, float *scratch)
 {
     block b;
     for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
@@ -107,7 +107,7 @@ void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const f
         transform(k->wino_grad, s, &b, (rt_wino_line){.image = (float *)dy, .h = s->oh, .w = s->ow, .c = s->n, .planes = grad, .plane = out}, 0);
         for (int p = 0; p < PLANES; p++) {
             rt_conv_dw a = {.dw = m + (ptrdiff_t)p * s->c * s->n, .dw_ld = s->n, .x = scratch + p * in, .x_px = s->c, .dy = grad + p * out,
-                            .dy_px = s->n, .lines = 1, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n};
+                            .dy_px = s->n, .lines = 1, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n, .overwrite = !accumulate && !first};
             k->conv_dw(&a);
         }
     }

@@ -31,8 +31,8 @@ void rt_wino_weights_flipped(const rt_kernels *, float *u, const float *w, int c
 /* y (images, OH, OW, N) = act(bias + x (images, H, W, C) * u); with accumulate, on top of what is there. */
 void rt_wino_forward(const rt_kernels *, const rt_wino_shape *, float *y, const float *x, const float *u, const float *bias,
                      rt_act, int accumulate, int images, float *scratch);
-/* m (36, C, N) += (A dy A^T) . (B^T x B) over the tiles of some images. */
-void rt_wino_grad(const rt_kernels *, const rt_wino_shape *, float *m, const float *x, const float *dy, int images, float *scratch);
+/* m (36, C, N) (+)= (A dy A^T) . (B^T x B) over the tiles of some images. */
+void rt_wino_grad(const rt_kernels *, const rt_wino_shape *, float *m, const float *x, const float *dy, int accumulate, int images, float *scratch);
 /* Rows [c0, c0 + rows) of dw (3, 3, C, N) = G^T m G, of which m (36, rows, N) holds those rows. */
 void rt_wino_grad_weights(const rt_kernels *, float *dw, const float *m, int c, int n, int c0, int rows);
 #endif

@@ -101,11 +101,10 @@ static void gradients(void **state)
             rt_wino_weights_flipped(*k, u, w, s->c, s->n, flipped);
             rt_wino_forward(*k, &back, dx, dy, u, NULL, RT_ACT_NONE, 0, samples[i].images, scratch);
             check_all("winograd dX", dx, want_dx, nx, largest(want_dx, nx));
-            memset(m, 0, nm * sizeof *m);
             int first = samples[i].images / 2;                  /* in two calls, as a slot does */
-            rt_wino_grad(*k, s, m, x, dy, first, scratch);
+            rt_wino_grad(*k, s, m, x, dy, 0, first, scratch);
             rt_wino_grad(*k, s, m, x + (size_t)first * (nx / (size_t)samples[i].images), dy + (size_t)first * (ny / (size_t)samples[i].images),
-                         samples[i].images - first, scratch);
+                         first > 0, samples[i].images - first, scratch);
             for (int c0 = 0; c0 < s->c; c0 += 7) {              /* in parts, as the merge of slots does */
                 int rows = s->c - c0 < 7 ? s->c - c0 : 7;
                 for (int p = 0; p < RT_WINO_PLANES; p++)
@@ -129,13 +128,11 @@ static void bits_do_not_depend_on_blocks(void **state)
     float *m1 = random_floats(RT_WINO_PLANES * 24 * 24, 7), *m2 = random_floats(RT_WINO_PLANES * 24 * 24, 8);
     EACH_FAMILY(k) {
         rt_wino_weights(*k, u, w, 24, 24);
-        memset(m1, 0, RT_WINO_PLANES * 24 * 24 * sizeof *m1);
-        memset(m2, 0, RT_WINO_PLANES * 24 * 24 * sizeof *m2);
         rt_wino_forward(*k, &s, all, x, u, NULL, RT_ACT_NONE, 0, IMAGES, scratch);
-        rt_wino_grad(*k, &s, m1, x, all, IMAGES, scratch);
+        rt_wino_grad(*k, &s, m1, x, all, 0, IMAGES, scratch);
         for (int i = 0; i < IMAGES; i++) {
             rt_wino_forward(*k, &s, one + i * PIXELS, x + i * PIXELS, u, NULL, RT_ACT_NONE, 0, 1, scratch);
-            rt_wino_grad(*k, &s, m2, x + i * PIXELS, all + i * PIXELS, 1, scratch);
+            rt_wino_grad(*k, &s, m2, x + i * PIXELS, all + i * PIXELS, i > 0, 1, scratch);
         }
         assert_memory_equal(one, all, IMAGES * PIXELS * sizeof *one);
         assert_memory_equal(m1, m2, RT_WINO_PLANES * 24 * 24 * sizeof *m1);
