@@ -424,8 +424,9 @@ static void emit(rt_plan *p)
     for (int i = g->nodes - 1; i >= 0; i--) {
         const rt_node *n = &p->node[i];
         if (p->skip[i] || p->grad_of[p->root[n->out]] < 0 || !rt_ops[n->op]->backward) continue;
-        p->turn = i;
+        p->turn = i + 1;
         rt_ops[n->op]->backward(p, n);
+        p->turn = i;
         for (int k = 0; k < n->inputs; k++) {
             int from = g->tensor[p->root[n->in[k]]].producer;
             const rt_op *op = rt_ops[p->node[from].op];

@@ -49,7 +49,7 @@ struct rt_plan {
     char *keep;                      /* tensors that must exist as they are */
     int *memo;                       /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
     char *stage;                     /* node -> what its operator has emitted so far, as it likes; 0 */
-    int turn;                        /* node whose backward is being emitted; those after it are done */
+    int turn;                        /* the backward of nodes from this on has been emitted */
     rt_pool *pool;
     const rt_kernels *k;
     rt_call *call;       int calls;

@@ -375,6 +375,14 @@ static void branches(void **state)
         NET("[9]", "4", "{\"op\":\"dense\",\"out\":11},{\"op\":\"softmax\"},{\"op\":\"dense\",\"out\":4},{\"op\":\"softmax\"}"),
         "{\"input\":[8,8,3],\"classes\":4,\"family\":\"resnet\",\"width\":4,\"depth\":2}",
         "{\"input\":[12,9,1],\"classes\":4,\"family\":\"dscnn\",\"width\":10,\"depth\":2}",
+        /* gradients that branches share, with late readers, an own copy, twice the same input, batch norms side by side */
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") "," NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("add", "b", ",\"from\":[\"a\",\"a\"]") ",{\"op\":\"relu\"}," NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") "," NAMED("add", "c", ",\"from\":[\"a\",\"b\"]") "," NAMED("relu", "d", "") ","
+            NAMED("add", "e", ",\"from\":[\"d\",\"a\"]") "," NAMED("add", "f", ",\"from\":[\"e\",\"d\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") "," NAMED("batch_norm", "b", ",\"from\":\"a\"") "," NAMED("conv2d", "c", ",\"from\":\"a\",\"out\":5,\"kernel\":3,\"padding\":1") ","
+            NAMED("batch_norm", "d", "") ",{\"op\":\"relu\",\"name\":\"r\"}," NAMED("batch_norm", "e", ",\"from\":\"a\"") "," NAMED("add", "f", ",\"from\":[\"b\",\"e\"]") "," NAMED("add", "g", ",\"from\":[\"f\",\"r\"]") HEAD),
+        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "b", "") "," NAMED("relu", "r", "") "," NAMED("add", "f", ",\"from\":[\"r\",\"r\"]") "," NAMED("batch_norm", "h", "") "," NAMED("add", "g", ",\"from\":[\"h\",\"r\"]") HEAD),
         "{\"input\":[8,8,1],\"classes\":4,\"family\":\"cnn\",\"width\":4,\"depth\":2,\"convs\":2}", NULL};
     each_family(a);
 }
