@@ -8,6 +8,7 @@
 #include "engine/clock.h"
 #include "engine/conv_image.h"
 #include "engine/rng.h"
+#include "engine/winograd.h"
 #include "student/model.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
@@ -86,53 +87,82 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     return st;
 }
 
-/* A 3x3 convolution of c channels on a w x w image; GFLOP/s of the best of several repeats, alternating with the peak. */
+/* What is timed of a 3x3 convolution: the direct kernels (dX is the forward kernel over dY, adding to what is there), and
+ * the same sums by Winograd, as plans run them, over some images at once. */
+enum { FORWARD, DX, DW, WINO_FORWARD, WINO_DW, CONV_KINDS, WINO_IMAGES = 4 };
+
+typedef struct {
+    const rt_kernels *k;
+    int c, w;
+    float *x, *y, *wt, *dw;      /* x (w + 2, w + 2, C), padded; y (w, w, C) */
+    rt_wino_shape shape;
+    float *images, *out, *planes, *sums, *scratch;   /* (WINO_IMAGES, w, w, C) twice, (36, C, C) twice */
+} conv_case;
+
+static void run_conv(const conv_case *b, int kind)
+{
+    int c = b->c, w = b->w, wp = w + 2;
+    switch (kind) {
+    case FORWARD: case DX: {
+        rt_conv_line a = {.y = b->y, .y_px = c, .x = b->x, .x_px = c, .x_row = wp * c, .w = b->wt, .w_ld = c, .px = w, .kh = 3, .klen = 3 * c, .kw = 3, .n = c, .accumulate = kind == DX};
+        rt_conv_image(b->k, &a, w, w * c, wp * c);
+        break;
+    }
+    case DW: {
+        rt_conv_dw a = {.dw = b->dw, .dw_ld = c, .x = b->x, .x_px = c, .x_row = wp * c, .x_line = wp * c, .dy = b->y, .dy_px = c, .dy_line = w * c, .lines = w, .px = w, .kh = 3, .klen = 3 * c, .n = c, .overwrite = 1};
+        b->k->conv_dw(&a);
+        break;
+    }
+    case WINO_FORWARD:
+        rt_wino_forward(b->k, &b->shape, b->out, b->images, b->planes, NULL, RT_ACT_NONE, 0, WINO_IMAGES, b->scratch);
+        break;
+    default:
+        rt_wino_grad(b->k, &b->shape, b->sums, b->images, b->out, 0, WINO_IMAGES, b->scratch);
+    }
+}
+
+/* GFLOP/s of multiply-adds as the direct sum counts them, as shares of the peak measured in the same round. */
 static void bench_conv(const rt_kernels *k, int c, int w, const settings *s, cJSON *list)
 {
-    int wp = w + 2;
-    size_t nx = (size_t)(wp * wp * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c);
-    float *x = rt_floats_new(nx), *y = rt_floats_new(ny), *wt = rt_floats_new(nw), *dw = rt_floats_new(nw);
-    double rate[3][ROUNDS], peak[ROUNDS], flop = 2.0 * w * w * 9 * c * c;
-    if (x && y && wt && dw) {
-        rt_normal(x, nx, 1, RT_RNG_TEST, 0);
-        rt_normal(wt, nw, 1, RT_RNG_TEST, 1);
+    static const char *const names[] = {"forward_of_peak", "dx_of_peak", "dw_of_peak", "winograd_forward_of_peak", "winograd_dw_of_peak"};
+    size_t nx = (size_t)((w + 2) * (w + 2) * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c), nm = (size_t)(RT_WINO_PLANES * c * c);
+    conv_case b = {.k = k, .c = c, .w = w, .x = rt_floats_new(nx), .y = rt_floats_new(ny), .wt = rt_floats_new(nw), .dw = rt_floats_new(nw), .shape = {w, w, c, w, w, c, 1, 1},
+                   .images = rt_floats_new(WINO_IMAGES * ny), .out = rt_floats_new(WINO_IMAGES * ny), .planes = rt_floats_new(nm), .sums = rt_floats_new(nm)};
+    b.scratch = rt_floats_new(rt_wino_scratch(&b.shape));
+    double rate[CONV_KINDS][ROUNDS], peak[ROUNDS], flop = 2.0 * w * w * 9 * c * c;
+    if (b.x && b.y && b.wt && b.dw && b.images && b.out && b.planes && b.sums && b.scratch) {
+        rt_normal(b.x, nx, 1, RT_RNG_TEST, 0);
+        rt_normal(b.wt, nw, 1, RT_RNG_TEST, 1);
+        rt_normal(b.images, WINO_IMAGES * ny, 1, RT_RNG_TEST, 2);
+        rt_wino_weights(k, b.planes, b.wt, c, c);
         for (int round = 0; round < s->rounds; round++) {
             peak[round] = rt_kernels_peak(k);
-            for (int kind = 0; kind < 3; kind++) {      /* forward; dX, the same kernel over dY; dW */
+            for (int kind = 0; kind < CONV_KINDS; kind++) {
                 /* Short bursts, the best of which counts, as for the peak: a shared machine takes time away from long ones. */
                 double end = rt_seconds() + s->seconds / 20, best = 1e9;
                 do {
                     double start = rt_seconds();
-                    if (kind < 2) {
-                        rt_conv_line a = {.y = y, .y_px = c, .x = x, .x_px = c, .x_row = wp * c, .w = wt, .w_ld = c, .px = w, .kh = 3, .klen = 3 * c, .kw = 3, .n = c, .accumulate = kind};
-                        rt_conv_image(k, &a, w, w * c, wp * c);
-                    } else {
-                        rt_conv_dw a = {.dw = dw, .dw_ld = c, .x = x, .x_px = c, .x_row = wp * c, .x_line = wp * c, .dy = y, .dy_px = c, .dy_line = w * c, .lines = w, .px = w, .kh = 3, .klen = 3 * c, .n = c, .overwrite = 1};
-                        k->conv_dw(&a);
-                    }
+                    run_conv(&b, kind);
                     double gone = rt_seconds() - start;
                     if (gone < best) best = gone;
                 } while (rt_seconds() < end);
-                if (kind == 1) memset(y, 0, ny * sizeof *y);
-                rate[kind][round] = flop / best * 1e-9 / peak[round];
+                if (kind == DX) memset(b.y, 0, ny * sizeof *b.y);
+                rate[kind][round] = flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES) / best * 1e-9 / peak[round];
             }
         }
-        static const char *const names[] = {"forward_of_peak", "dx_of_peak", "dw_of_peak"};
         cJSON *q = cJSON_CreateObject();
         cJSON_AddItemToArray(list, q);
         cJSON_AddNumberToObject(q, "channels", c);
         cJSON_AddNumberToObject(q, "image", w);
-        for (int kind = 0; kind < 3; kind++) {
+        for (int kind = 0; kind < CONV_KINDS; kind++) {
             qsort(rate[kind], (size_t)s->rounds, sizeof(double), by_value);
             cJSON_AddNumberToObject(q, names[kind], rate[kind][s->rounds / 2]);
         }
         qsort(peak, (size_t)s->rounds, sizeof(double), by_value);
         cJSON_AddNumberToObject(q, "peak_gflops", peak[s->rounds / 2]);
     }
-    free(x);
-    free(y);
-    free(wt);
-    free(dw);
+    float *owned[] = {b.x, b.y, b.wt, b.dw, b.images, b.out, b.planes, b.sums, b.scratch};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
