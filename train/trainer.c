@@ -607,8 +607,10 @@ static rt_status write_metrics(trainer *t)
         n = (size_t)snprintf(csv, room, "epoch,loss,validation_accuracy,validation_loss,lr,digest\n");
         for (const cJSON *e = t->history->child; e; e = e->next) {
             const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
-            n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,%.9g,%.9g,%.9g,%s\n", (int)number_of(e, "epoch"), number_of(e, "loss"), number_of(e, "validation_accuracy"),
-                                  number_of(e, "validation_loss"), number_of(e, "lr"), digest ? digest : "");
+            n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)number_of(e, "epoch"), number_of(e, "loss"));
+            if (t->val_rows) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", number_of(e, "validation_accuracy"), number_of(e, "validation_loss"));
+            else n += (size_t)snprintf(csv + n, room - n, ",");
+            n += (size_t)snprintf(csv + n, room - n, ",%.9g,%s\n", number_of(e, "lr"), digest ? digest : "");
             char *one = cJSON_PrintUnformatted(e);
             if (one) m += (size_t)snprintf(lines + m, 2 * room - m, "%s\n", one);
             cJSON_free(one);
