@@ -13,6 +13,8 @@
 #include "engine/ops.h"
 #include "engine/winograd.h"
 
+enum { WINOGRAD_DW_MOST = 1 << 16 };     /* C N up to which every slot may hold 36 planes of sums: 9 MiB */
+
 typedef struct {
     int h, w, c, oh, ow, n;              /* image and output */
     int kh, kw, sh, sw, pt, pl, groups;
@@ -20,7 +22,7 @@ typedef struct {
     int depthwise, point;                /* point: 1x1, stride 1, no padding, one group */
     int hp, wp;                          /* padded image */
     int dpy, dpx, hd, wd;                /* padded dy: border in front, size */
-    int winograd, winograd_dx;           /* forward and dW; dX */
+    int winograd, winograd_dx, winograd_dw;
     rt_wino_shape shape, shape_dx;
 } geometry;
 
@@ -51,6 +53,7 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
         g.shape_dx = (rt_wino_shape){g.oh, g.ow, g.n, g.h, g.w, g.c, 2 - g.pt, 2 - g.pl};
         g.winograd = rt_wino_pays(&g.shape);
         g.winograd_dx = rt_wino_pays(&g.shape_dx);
+        g.winograd_dw = g.winograd && (long)g.c * g.n <= WINOGRAD_DW_MOST;
     }
     return g;
 }
@@ -326,7 +329,7 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
     if (c->node->params > 1) ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    if (g.winograd) rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows, ctx->scratch);
+    if (g.winograd_dw) rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows, ctx->scratch);
     else run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows);
     if (c->value[2] >= 0) run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
 }
@@ -348,10 +351,10 @@ static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
     int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
-    ptrdiff_t at = -1, sums = g.winograd ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
-    for (int i = g.winograd; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
-    if (!g.winograd || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
-    if (g.winograd) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
+    ptrdiff_t at = -1, sums = g.winograd_dw ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
+    for (int i = g.winograd_dw; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
+    if (!g.winograd_dw || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
+    if (g.winograd_dw) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
@@ -361,14 +364,14 @@ static void backward(rt_plan *p, const rt_node *n)
             rt_plan_need_scratch(p, p->graph->param[n->param[0]].count);
         }
     }
-    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : g.winograd ? "winograd back" : "conv back", n, run_backward);
+    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : g.winograd_dw ? "winograd back" : "conv back", n, run_backward);
     c->value[0] = in;
     c->value[1] = dy;
     c->value[2] = dx;
     c->at[0] = at;
     c->at[1] = sums;
     c->flag = accumulate;
-    if (!g.winograd) return;
+    if (!g.winograd_dw) return;
     int rows = winograd_rows(&g);
     rt_plan_need_scratch(p, RT_WINO_PLANES * (size_t)rows * (size_t)g.n);
     c = rt_plan_late_tiles(p, "winograd dW", n, (g.c + rows - 1) / rows, run_winograd_dw);

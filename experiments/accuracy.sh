@@ -1,12 +1,13 @@
 #!/bin/sh
-# What distillation gains on Fashion-MNIST, over seeds: sh experiments/accuracy.sh [OUT]   SEEDS="1 2 3" FULL=1 RETORT=build/retort
-#   teacher    an ensemble of two CNNs (290 K parameters each) that saw 10,000 labelled images; it labels all 60,000
-#   distilled  the student, a CNN of 72,666 parameters, on the teacher's labels of all 60,000 images
-#   alone      the same student on the 10,000 labelled images, with the same views and as many updates
-#   full       (FULL=1) the same student on the labels of a teacher that saw all 60,000 labels
-# Each pair is compared on the 10,000 test images by McNemar. Recipes were tuned on images 50,000 to 59,999 of the training
-# set, whose labels no run saw; the last epoch counts, so that no run needs rows to choose by. About an hour on two cores;
-# every step resumes or is skipped when done.
+# What distillation gains on Fashion-MNIST, over seeds: sh experiments/accuracy.sh [OUT]
+#   SEEDS="1 2 3"   PARTS="few all"   RETORT=build/retort
+# few: teachers, two CNNs (290 K parameters each), see 10,000 labelled images and label all 60,000 as an ensemble;
+#   distilled  the student, a CNN of 72,666 parameters, on those labels of all 60,000 images
+#   alone      the same student on the 10,000 labelled images, with as many updates, without and with mixup
+# all: a teacher that saw all 60,000 labels; the same student on its labels
+# Each student is compared on the 10,000 test images by McNemar. Recipes were tuned on images 50,000 to 59,999 of the training
+# set, whose labels no run of "few" saw; the last epoch counts, so that no run needs rows to choose by. About an hour on two
+# cores; every step resumes or is skipped when done.
 set -e
 cd "$(dirname "$0")/.."
 out=${1:-runs/accuracy}
@@ -32,21 +33,28 @@ compare() { # folder reference model...
     grep '"p":' "$out/$folder/evaluation.json" | head -n 1 | tr -dc '0-9.e-' | sed 's/^/McNemar p /'
     echo
 }
-for member in 11 12; do
-    train teacher-$member "$teacher" "$mixed" train.epochs=100 train.ema=0.99 data.rows=0:10000 --seed $member
-done
-label labels --teacher "$out/teacher-11/model.h5" --teacher "$out/teacher-12/model.h5"
-# 25 epochs of 60,000 rows and 150 of 10,000: the same number of updates.
-for seed in ${SEEDS:-1 2 3}; do
-    train distilled-$seed "$student" "$views" train.epochs=25 train.ema=0.999 data.hard_rows=0:10000 "data.labels=$out/labels.h5" loss.temperature=1 --seed $seed
-    train alone-$seed "$student" "$views" train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
-    echo "seed $seed: $(compare eval-$seed alone-$seed distilled-$seed)"
-done
-echo "teachers: $(compare eval-teachers teacher-11 teacher-12)"
-[ -z "$FULL" ] && exit 0
-train teacher-full "$teacher" "$mixed" train.epochs=20 train.ema=0.999 --seed 11
-label labels-full --teacher "$out/teacher-full/model.h5"
-for seed in ${SEEDS:-1 2 3}; do
-    train full-$seed "$student" "$views" train.epochs=25 train.ema=0.999 "data.labels=$out/labels-full.h5" loss.temperature=1 --seed $seed
-    echo "seed $seed with a teacher of all labels: $(compare eval-full-$seed teacher-full full-$seed)"
+for part in ${PARTS:-few all}; do
+    case $part in
+    few)
+        for member in 11 12; do
+            train teacher-$member "$teacher" "$mixed" train.epochs=100 train.ema=0.99 data.rows=0:10000 --seed $member
+        done
+        label labels --teacher "$out/teacher-11/model.h5" --teacher "$out/teacher-12/model.h5"
+        echo "teachers: $(compare eval-teachers teacher-11 teacher-12)"
+        # 25 epochs of 60,000 rows and 150 of 10,000: the same number of updates.
+        for seed in ${SEEDS:-1 2 3}; do
+            train distilled-$seed "$student" "$views" train.epochs=25 train.ema=0.999 data.hard_rows=0:10000 "data.labels=$out/labels.h5" loss.temperature=1 --seed $seed
+            train alone-$seed "$student" "$views" train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
+            train alone-mixup-$seed "$student" "$mixed" train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
+            echo "seed $seed: $(compare eval-$seed alone-$seed distilled-$seed)  $(compare eval-mixup-$seed alone-mixup-$seed distilled-$seed)"
+        done ;;
+    all)
+        train teacher-all "$teacher" "$mixed" train.epochs=20 train.ema=0.999 --seed 11
+        label labels-all --teacher "$out/teacher-all/model.h5"
+        for seed in ${SEEDS:-1 2 3}; do
+            train all-$seed "$student" "$views" train.epochs=25 train.ema=0.999 "data.labels=$out/labels-all.h5" loss.temperature=1 --seed $seed
+            echo "seed $seed, a teacher of all labels: $(compare eval-all-$seed teacher-all all-$seed)"
+        done ;;
+    *) echo "accuracy.sh: unknown part '$part'; known: few, all" >&2; exit 2 ;;
+    esac
 done
