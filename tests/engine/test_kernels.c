@@ -294,12 +294,44 @@ static void layer_norm(void **state)
     }
 }
 
+/* A NaN that ReLU turned into 0 would hide a run that has diverged. */
+static void nan_passes_relu(void **state)
+{
+    (void)state;
+    enum { C = 16, PX = 7 };
+    float *x = random_floats(C * PX * 4, 1), *w = random_floats(C * C * 9, 2), *ones = random_floats(C, 3), *y = random_floats(C * PX * 4, 4);
+    EACH_FAMILY(k)
+        for (rt_act act = RT_ACT_RELU; act <= RT_ACT_RELU6; act++) {
+            for (int c = 5; c <= C; c += C - 5) {
+                x[0] = NAN;
+                (*k)->affine_act(y, x, ones, ones, PX, c, act, 0);
+                assert_true(isnan(y[0]));
+                assert_false(isnan(y[1]));
+                (*k)->add_act(y, x, x, (size_t)c, act, 0);
+                assert_true(isnan(y[0]));
+                for (int kh = 1; kh <= 3; kh += 2) {
+                    rt_conv_line a = {.y = y, .y_px = c, .x = x, .x_px = c, .x_row = c * PX, .w = w, .w_ld = c, .px = PX, .kh = kh, .klen = c, .n = c, .act = act};
+                    (*k)->conv_line(&a);
+                    assert_true(isnan(y[0]) && isnan(y[c - 1]));
+                    assert_false(isnan(y[c]));
+                }
+            }
+            float planes[36 * C] = {0};
+            planes[0] = NAN;
+            rt_wino_line a = {.image = y, .h = 4, .w = 4, .c = C, .planes = planes, .plane = C, .tiles = 1, .act = act};
+            (*k)->wino_out(&a);
+            assert_true(isnan(y[0]));
+            assert_false(isnan(y[1]));
+        }
+    free(x); free(w); free(ones); free(y);
+}
+
 int main(void)
 {
     const rt_kernels *const *k = rt_kernels_all();
     while (k[1]) k++;
     twin = *k;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
                                        cmocka_unit_test(exp_log), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
