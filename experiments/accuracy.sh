@@ -45,7 +45,7 @@ for part in ${PARTS:-few all}; do
         for seed in ${SEEDS:-1 2 3}; do
             train distilled-$seed "$student" "$views" train.epochs=25 train.ema=0.999 data.hard_rows=0:10000 "data.labels=$out/labels.h5" loss.temperature=1 --seed $seed
             train alone-$seed "$student" "$views" train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
-            train alone-mixup-$seed "$student" "$mixed" train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
+            train alone-mixup-$seed "$student" 'augment={"flip":true,"shift":2,"erase":0.3,"mixup":0.2}' train.epochs=150 train.ema=0.999 data.rows=0:10000 --seed $seed
             echo "seed $seed: $(compare eval-$seed alone-$seed distilled-$seed)  $(compare eval-mixup-$seed alone-mixup-$seed distilled-$seed)"
         done ;;
     all)
