@@ -268,13 +268,14 @@ static void scatter(text *t, const cJSON *e, const char *title, const char *x_ti
     put(t, "</svg></figure>");
 }
 
-static void curves(text *t, const cJSON *e)
+/* One measure of the history of each model by epoch; nothing where no model has it. The legend is where curves are not. */
+static void curves(text *t, const cJSON *e, const char *key, const char *title, int falls)
 {
     double xs[2] = {INFINITY, -INFINITY}, ys[2] = {INFINITY, -INFINITY};
-    int any = 0, i = 0;
+    int any = 0, i = 0, models = cJSON_GetArraySize(get(e, "models"));
     for (const cJSON *m = get(e, "models")->child; m; m = m->next)
         for (const cJSON *h = get(m, "history") ? get(m, "history")->child : NULL; h; h = h->next) {
-            double x = number(h, "epoch"), y = number(h, "validation_accuracy");
+            double x = number(h, "epoch"), y = number(h, key);
             if (!isfinite(x) || !isfinite(y)) continue;
             any = 1;
             xs[0] = fmin(xs[0], x);
@@ -284,16 +285,20 @@ static void curves(text *t, const cJSON *e)
         }
     if (!any) return;
     axis ax = axis_of(xs, 2, 0), ay = axis_of(ys, 2, 0);
-    put(t, "<figure><figcaption>Training curves</figcaption>");
-    open_plot(t, "epoch", "validation accuracy");
+    put(t, "<figure><figcaption>Training curves: %s</figcaption>", title);
+    open_plot(t, "epoch", title);
     ticks(t, &ax, 0);
     ticks(t, &ay, 1);
     for (const cJSON *m = get(e, "models")->child; m; m = m->next, i++) {
         const cJSON *h = get(m, "history");
         if (!h || !h->child) continue;
         put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
-        for (h = h->child; h; h = h->next) if (isfinite(number(h, "validation_accuracy"))) put(t, "%.1f,%.1f ", place_x(&ax, number(h, "epoch")), place_y(&ay, number(h, "validation_accuracy")));
-        put(t, "\"/><text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\" text-anchor=\"end\">", PLOT_W - RIGHT - 8, PLOT_H - BOTTOM - 8 - 15 * (cJSON_GetArraySize(get(e, "models")) - 1 - i), palette[i % PALETTE]);
+        for (h = h->child; h; h = h->next) {
+            double y = number(h, key);
+            if (isfinite(y)) put(t, "%.1f,%.1f ", place_x(&ax, number(h, "epoch")), place_y(&ay, y));
+        }
+        int at = falls ? TOP + 16 + 15 * i : PLOT_H - BOTTOM - 8 - 15 * (models - 1 - i);
+        put(t, "\"/><text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\" text-anchor=\"end\">", PLOT_W - RIGHT - 8, at, palette[i % PALETTE]);
         put_html(t, name_of(m));
         put(t, "</text>");
     }
@@ -383,7 +388,8 @@ static void html(text *t, const cJSON *e)
     put(t, "</table></div><h2>Accuracy against cost</h2><p><small>The dashed line joins the Pareto front.</small></p>");
     scatter(t, e, "Accuracy and latency", "batch-1 latency p50, us (log)", c_p50);
     scatter(t, e, "Accuracy and size", "parameters (log)", c_params);
-    curves(t, e);
+    curves(t, e, "loss", "training loss", 1);
+    curves(t, e, "validation_accuracy", "validation accuracy", 0);
     put(t, "<h2>Calibration</h2>");
     int i = 0;
     for (const cJSON *m = get(e, "models")->child; m; m = m->next, i++) reliability(t, m, i);
