@@ -71,7 +71,8 @@ struct rt_plan {
     const rt_phase *running;
 };
 
-/* The value that holds tensor t now, for reading in this phase; computed again first if that is cheaper. */
+/* The value that holds tensor t now, for reading in this phase; computed first where its operator waited for a reader,
+ * and computed again if that is cheaper than keeping it. */
 int rt_plan_read(rt_plan *, int tensor);
 /* A new value for tensor t, to be written in this phase. */
 int rt_plan_write(rt_plan *, int tensor);

@@ -1,12 +1,6 @@
 /* engine/cpu/scalar.c - the plain-C family: the definition that every faster variant is tested against. */
 #include "engine/cpu/family.h"
-
-static float act_scalar(float a, rt_act act)
-{
-    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = 0.0f > a ? 0.0f : a;
-    if (act == RT_ACT_RELU6) a = 6.0f < a ? 6.0f : a;
-    return a;
-}
+#include "engine/cpu/simd.h"
 
 static void conv_line(const rt_conv_line *a)
 {
@@ -17,7 +11,7 @@ static void conv_line(const rt_conv_line *a)
             for (int r = 0; r < a->kh; r++)
                 for (int k = 0; k < a->klen; k++)
                     s += a->x[p * a->x_px + r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
-            *y = act_scalar(s, a->act);
+            *y = act_v(s, a->act);
         }
 }
 
@@ -44,7 +38,7 @@ static void dwconv_line(const rt_dwconv_line *a)
             for (int r = 0; r < a->kh; r++)
                 for (int t = 0; t < a->kw; t++)
                     s += a->x[p * a->x_px + r * a->x_row + t * a->x_tap + c] * a->w[(r * a->kw + t) * a->c + c];
-            *y = act_scalar(s, a->act);
+            *y = act_v(s, a->act);
         }
 }
 
@@ -73,7 +67,6 @@ static double peak_loop(long rounds)
     return (double)rounds * 8 * 2;
 }
 
-#include "engine/cpu/simd.h"
 #include "engine/cpu/winograd.inc"
 #define RT_FAMILY_NAME "scalar"
 #define RT_FAMILY_VECTOR 1

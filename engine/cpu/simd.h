@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "engine/kernels.h"
+
 #if defined(RT_SIMD_AVX512)
 #include <immintrin.h>
 typedef __m512 V;
@@ -89,6 +91,13 @@ static inline V v_mul(V a, V b) { return a * b; }
 static inline V v_max(V a, V b) { return a > b ? a : b; }
 static inline V v_min(V a, V b) { return a < b ? a : b; }
 #endif
+
+static inline V act_v(V a, rt_act act)
+{
+    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = v_max(v_zero(), a);     /* in this order NaN stays NaN */
+    if (act == RT_ACT_RELU6) a = v_min(v_set1(6.0f), a);
+    return a;
+}
 
 /* Keeps the compiler from turning one stride register into many pointers. */
 #define RT_OPAQUE(x) __asm__("" : "+r"(x))
