@@ -366,7 +366,7 @@ static void html(text *t, const cJSON *e)
            "table{border-collapse:collapse}td,th{padding:.25em .6em;text-align:right;white-space:nowrap;border-bottom:1px solid #d0d7de}th:first-child,td:first-child{text-align:left}"
            "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top}figcaption{font-weight:600}svg text{font-size:11px;fill:#57606a}svg .t{font-size:12px;fill:#1f2328}"
            "svg .n{font-size:12px;fill:#1f2328}svg .s{font-size:8px}.g{stroke:#eaeef2}.f{fill:#fff;stroke:#d0d7de}.p{fill:none;stroke:#57606a;stroke-dasharray:5 4}"
-           ".c td,.c th{padding:.15em .45em;font-size:12px;border:1px solid #eaeef2}small{color:#57606a}@media(max-width:700px){.w{overflow-x:auto}}</style></head><body><h1>Evaluation</h1><p>Data <b>");
+           ".c td,.c th{padding:.15em .45em;font-size:12px;border:1px solid #eaeef2}small{color:#57606a}.w{overflow-x:auto}</style></head><body><h1>Evaluation</h1><p>Data <b>");
     put_html(t, cJSON_GetStringValue(get(get(e, "data"), "source")));
     put(t, "</b>, %.0f rows, %.0f classes. Agreement, KL and McNemar compare with the first model.</p><div class=\"w\"><table><tr><th>model</th>", number(get(e, "data"), "rows"), number(get(e, "data"), "classes"));
     for (int c = 0; c < COLUMNS; c++) put(t, "<th>%s</th>", columns[c].title);
