@@ -88,6 +88,8 @@ typedef struct {
     rt_act act;          /* NONE, RELU or RELU6 */
 } rt_wino_line;
 
+enum { RT_LANES = 16 };               /* rows of a block, see block_in */
+
 /* What one update of parameters needs; all arrays have n elements. */
 typedef struct {
     float lr, momentum, weight_decay, beta1, beta2, eps;
@@ -143,6 +145,13 @@ typedef struct rt_kernels {
     /* y = exp(x) over n; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
     void (*exp_n)(float *y, const float *x, size_t n);
     void (*log_n)(float *y, const float *x, size_t n);
+
+    /* Blocks of RT_LANES rows of K side by side: element k of row r lies at [k * RT_LANES + r]. block_in reads n of them,
+     * the others become zeros; block_out writes n; block_softmax is p = softmax(scale z), log_sum[r] = log sum_k
+     * exp(scale z), log_sum may be NULL, p may be z, scale > 0; a NaN makes its row NaN. */
+    void (*block_in)(float *block, const float *rows, int n, int k);
+    void (*block_out)(float *rows, const float *block, int n, int k);
+    void (*block_softmax)(float *p, float *log_sum, const float *z, float scale, int k);
 
     /* Layer norm of rows of D: y = (x - mean) rstd gamma + beta; mean and rstd are kept. */
     void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *gamma, const float *beta,

@@ -324,23 +324,20 @@ static void run_softmax(const rt_call *c, rt_ctx *x, int row0, int rows)
     size_t px = rt_shape_count(s) / (size_t)d * (size_t)rows;
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
-    for (size_t p = 0; p < px; p++) {
-        const float *a = in + p * (size_t)d;
-        float *y = out + p * (size_t)d, m = a[0];
-        for (int i = 1; i < d; i++) m = a[i] > m ? a[i] : m;
-        for (int i = 0; i < d; i++) y[i] = a[i] - m;
-    }
-    x->plan->k->exp_n(out, out, px * (size_t)d);
-    for (size_t p = 0; p < px; p++) {
-        float *y = out + p * (size_t)d, sum = 0;
-        for (int i = 0; i < d; i++) sum += y[i];
-        for (int i = 0; i < d; i++) y[i] /= sum;
+    const rt_kernels *k = x->plan->k;
+    for (size_t p = 0; p < px; p += RT_LANES, in += (size_t)RT_LANES * (size_t)d, out += (size_t)RT_LANES * (size_t)d) {
+        int n = px - p < RT_LANES ? (int)(px - p) : RT_LANES;
+        k->block_in(x->scratch, in, n, d);
+        k->block_softmax(x->scratch, NULL, x->scratch, 1.0f, d);
+        k->block_out(out, x->scratch, n, d);
     }
 }
 
 static void forward_softmax(rt_plan *p, const rt_node *n)
 {
     int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    const rt_shape *s = rt_shape_of(p, n->out);
+    rt_plan_need_scratch(p, RT_LANES * (size_t)s->dim[s->rank - 1]);
     rt_call *c = rt_plan_rows(p, "softmax", n, run_softmax);
     c->value[0] = in;
     c->value[1] = out;

@@ -278,7 +278,8 @@ static void loss_rows(const rt_call *c, rt_ctx *x, int row0, int rows)
     rt_plan *p = (rt_plan *)x->plan;
     rt_loss_io io = {.value = rt_at(x, c->value[0], row0), .row0 = row0, .rows = rows, .total = x->run->rows, .n = c->flag,
                      .loss = p->loss_rows + (l - p->spec.loss) * p->spec.batch + row0};
-    io.scratch = c->value[3] >= 0 ? rt_at(x, c->value[3], row0) : NULL;
+    io.planes = c->value[3] >= 0 ? rt_at(x, c->value[3], row0) : NULL;
+    io.scratch = x->scratch;
     if (c->value[2] < 0) {
         io.grad = rt_at(x, c->value[1], row0);
         l->fn(l->arg, &io);
@@ -301,9 +302,10 @@ static void emit_loss(rt_plan *p, const rt_loss_spec *l)
     size_t n = rt_shape_count(rt_shape_of(p, l->tensor));
     int accumulate, v = rt_plan_read(p, l->tensor), g = rt_plan_grad_write(p, l->tensor, &accumulate);
     int extra = accumulate ? rt_plan_temp(p, n * sizeof(float)) : -1;
-    int scratch = l->scratch_planes ? rt_plan_temp(p, n * sizeof(float) * (size_t)l->scratch_planes) : -1;
+    int planes = l->planes ? rt_plan_temp(p, n * sizeof(float) * (size_t)l->planes) : -1;
+    rt_plan_need_scratch(p, l->scratch);
     rt_call *c = l->whole ? rt_plan_tiles(p, "loss", NULL, 1, loss_whole) : rt_plan_rows(p, "loss", NULL, loss_rows);
-    int values[4] = {v, g, extra, scratch};
+    int values[4] = {v, g, extra, planes};
     for (int i = 0; i < 4; i++) c->value[i] = values[i];
     c->arg = l;
     c->flag = (int)n;

@@ -22,12 +22,13 @@ typedef struct {
     const float *value;   /* (rows, n) */
     float *grad;          /* (rows, n) */
     float *loss;          /* (rows) */
-    float *scratch;       /* (rows, n) x scratch_planes of the spec */
+    float *planes;        /* (planes of the spec, rows, n) */
+    float *scratch;       /* scratch floats of the spec, this thread's */
     int row0, rows, total, n;
 } rt_loss_io;
 typedef void rt_loss_fn(void *arg, const rt_loss_io *);
 
-typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole; int scratch_planes; } rt_loss_spec;
+typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole, planes; size_t scratch; } rt_loss_spec;
 
 /* Fills rows [row0, row0 + rows) of the input; called from the pool's threads, also twice for a row. */
 typedef void rt_input_fn(void *arg, float *x, int row0, int rows);

@@ -24,110 +24,100 @@ void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
     }
 }
 
-int rt_loss_is_whole(const rt_loss_config *l) { return l->kind == RT_SOFT_DIST && l->soft > 0; }
+enum { L = RT_LANES, PLANES = 6 };
 
-/* out = softmax(scale * z) of rows x k; log_sum[r] = log sum exp(scale z - max), max[r] of scale z. */
-static void softmax_rows(float *out, const float *z, float scale, int rows, int k, float *log_sum, float *max)
-{
-    const rt_kernels *kn = rt_kernels_get();
-    size_t n = (size_t)rows * (size_t)k;
-    for (int r = 0; r < rows; r++) {
-        const float *a = z + (size_t)r * (size_t)k;
-        float *o = out + (size_t)r * (size_t)k, m = a[0];
-        for (int i = 1; i < k; i++) m = a[i] > m || a[i] != a[i] ? a[i] : m;
-        for (int i = 0; i < k; i++) o[i] = (a[i] - m) * scale;
-        if (max) max[r] = m * scale;
-    }
-    kn->exp_n(out, out, n);
-    for (int r = 0; r < rows; r++) {
-        float *o = out + (size_t)r * (size_t)k, s = 0;
-        for (int i = 0; i < k; i++) s += o[i];
-        float inverse = 1.0f / s;
-        for (int i = 0; i < k; i++) o[i] *= inverse;
-        if (log_sum) log_sum[r] = s;
-    }
-    if (log_sum) kn->log_n(log_sum, log_sum, (size_t)rows);
-}
+/* Sixteen rows of the batch side by side: element (class j, row r) of a plane lies at [j * L + r]. */
+typedef struct {
+    const rt_loss_batch *b;
+    const rt_loss_io *io;
+    int r0, rows, k;                      /* rows are [r0, r0 + rows) of io; lanes from rows on hold zeros */
+    float *z, *t, *g, *p, *q, *other;     /* student's and teacher's logits, gradient, and work space */
+    float loss[L];
+} block;
 
-enum { ROWS = 64 };   /* rows handled at a time, for arrays on the stack */
-
-static float lambda_of(const rt_loss_batch *b) { return b->partner ? b->lambda : 1.0f; }
+static void softmax(float *p, float *log_sum, const float *z, float scale, int k) { rt_kernels_get()->block_softmax(p, log_sum, z, scale, k); }
 
 /* Rows whose teacher's logits this row's are to be mixed with. */
 static const int *soft_partner(const rt_loss_batch *b) { return b->teacher_mixed ? NULL : b->partner; }
 
-/* grad = hard (p - q) / total; loss = hard CE */
-static void hard_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *p)
+/* The teacher's logits of the block's rows into t; those of their partners, where there are any, into other. */
+static void load_teacher(block *a)
 {
-    int k = io->n;
-    float log_sum[ROWS], max[ROWS], scale = b->config.hard / (float)io->total, e = b->config.smoothing, lambda = lambda_of(b);
-    const float *z = io->value + (size_t)r0 * (size_t)k;
-    softmax_rows(p, z, 1.0f, rows, k, log_sum, max);
-    for (int r = 0; r < rows; r++) {
-        int at = io->row0 + r0 + r;
-        int y[2] = {b->y[at], b->partner ? b->y[b->partner[at]] : -1};
-        float share[2] = {lambda, 1.0f - lambda}, total = 0, loss = 0, lse = log_sum[r] + max[r];
-        float *g = io->grad + (size_t)(r0 + r) * (size_t)k;
-        const float *pr = p + (size_t)r * (size_t)k, *zr = z + (size_t)r * (size_t)k;
-        for (int i = 0; i < k; i++) g[i] = 0;
-        for (int s = 0; s < 2; s++) {
-            if (y[s] < 0 || share[s] == 0.0f) continue;
-            total += share[s];
-            g[y[s]] -= share[s] * (1.0f - e) * scale;
-            loss += share[s] * (1.0f - e) * (lse - zr[y[s]]);
-        }
-        if (e > 0) {
-            float mean = 0;
-            for (int i = 0; i < k; i++) mean += lse - zr[i];
-            loss += total * e * mean / (float)k;
-            for (int i = 0; i < k; i++) g[i] -= total * e / (float)k * scale;
-        }
-        for (int i = 0; i < k; i++) g[i] += total * scale * pr[i];
-        io->loss[r0 + r] = b->config.hard * loss;
-    }
+    const int *partner = soft_partner(a->b);
+    size_t k = (size_t)a->k;
+    int row0 = a->io->row0 + a->r0;
+    rt_kernels_get()->block_in(a->t, a->b->teacher + (size_t)row0 * k, a->rows, a->k);
+    if (!partner) return;
+    for (int r = 0; r < a->rows; r++) memcpy(a->q + (size_t)r * k, a->b->teacher + (size_t)partner[row0 + r] * k, k * sizeof(float));
+    rt_kernels_get()->block_in(a->other, a->q, a->rows, a->k);
 }
 
-/* Teacher's softmax at 1/T for these rows into q, mixed with the partners'. */
-static void teacher_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float scale, float *q)
+/* q = lambda q + (1 - lambda) other */
+static void mix(const block *a)
 {
-    int k = io->n;
-    const float *t = b->teacher + (size_t)(io->row0 + r0) * (size_t)k;
-    softmax_rows(q, t, scale, rows, k, NULL, NULL);
-    if (!soft_partner(b)) return;
-    for (int r = 0; r < rows; r++) {
-        float other[RT_LOSS_MIX_CLASSES], *qr = q + (size_t)r * (size_t)k;
-        softmax_rows(other, b->teacher + (size_t)b->partner[io->row0 + r0 + r] * (size_t)k, scale, 1, k, NULL, NULL);
-        for (int i = 0; i < k; i++) qr[i] = b->lambda * qr[i] + (1.0f - b->lambda) * other[i];
+    float lambda = a->b->lambda;
+    for (int i = 0; i < a->k * L; i++) a->q[i] = lambda * a->q[i] + (1.0f - lambda) * a->other[i];
+}
+
+/* g = hard (p - q) / total; loss = hard CE */
+static void hard_block(block *a)
+{
+    const rt_loss_batch *b = a->b;
+    int k = a->k;
+    float log_sum[L], share[L] = {0}, mean[L] = {0}, e = b->config.smoothing, scale = b->config.hard / (float)a->io->total;
+    float lambda = b->partner ? b->lambda : 1.0f;
+    softmax(a->p, log_sum, a->z, 1.0f, k);
+    for (int r = 0; r < a->rows; r++) {
+        int at = a->io->row0 + a->r0 + r;
+        if (b->y[at] >= 0) share[r] += lambda;
+        if (b->partner && b->y[b->partner[at]] >= 0) share[r] += 1.0f - lambda;
+    }
+    for (int j = 0; j < k; j++)
+        for (int r = 0; r < L; r++) {
+            a->g[j * L + r] = share[r] * scale * (a->p[j * L + r] - e / (float)k);
+            mean[r] += log_sum[r] - a->z[j * L + r];
+        }
+    for (int r = 0; r < a->rows; r++) {
+        int at = a->io->row0 + a->r0 + r, y[2] = {b->y[at], b->partner ? b->y[b->partner[at]] : -1};
+        float part[2] = {lambda, 1.0f - lambda}, loss = share[r] * e * mean[r] / (float)k;
+        for (int s = 0; s < 2; s++) {
+            if (y[s] < 0) continue;
+            a->g[y[s] * L + r] -= part[s] * (1.0f - e) * scale;
+            loss += part[s] * (1.0f - e) * (log_sum[r] - a->z[y[s] * L + r]);
+        }
+        a->loss[r] = b->config.hard * loss;
     }
 }
 
 static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (log_q - log_p) : 0.0f; }
 
-/* T^2 KL(q || p): adds to loss, and T (p - q) to grad. The logs of p, and of q unless it is a mixture, are read off the
+/* T^2 KL(q || p): adds to loss, and T (p - q) to g. The logs of p, and of q unless it is a mixture, are read off the
  * logits, so that a step on cached labels needs two softmaxes more and no logarithm per class. */
-static void kd_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *p, float *q, float weight)
+static void kd_block(block *a)
 {
-    int k = io->n;
-    size_t n = (size_t)rows * (size_t)k;
-    float t = b->config.temperature, inverse = 1.0f / t, scale = weight * t / (float)io->total;
-    float ls[ROWS], ms[ROWS], lt[ROWS], mt[ROWS];
-    const float *z = io->value + (size_t)r0 * (size_t)k, *y = b->teacher + (size_t)(io->row0 + r0) * (size_t)k;
-    float *g = io->grad + (size_t)r0 * (size_t)k;
-    softmax_rows(p, z, inverse, rows, k, ls, ms);
-    if (soft_partner(b)) teacher_rows(b, io, r0, rows, inverse, q);
-    else softmax_rows(q, y, inverse, rows, k, lt, mt);
-    for (size_t i = 0; i < n; i++) g[i] += scale * (p[i] - q[i]);
-    for (int r = 0; r < rows; r++, z += k, y += k, q += k) {
-        float s = 0, base = ls[r] + ms[r];
-        if (soft_partner(b)) for (int i = 0; i < k; i++) s += kl_term(q[i], logf(fmaxf(q[i], 1e-30f)), z[i] * inverse - base);
-        else for (int i = 0; i < k; i++) s += q[i] * ((y[i] - z[i]) * inverse - (lt[r] + mt[r]) + base);
-        io->loss[r0 + r] += weight * t * t * s;
-    }
+    int k = a->k;
+    float t = a->b->config.temperature, inverse = 1.0f / t, weight = a->b->config.soft, scale = weight * t / (float)a->io->total;
+    float ls[L], lt[L], s[L] = {0};
+    softmax(a->p, ls, a->z, inverse, k);
+    softmax(a->q, lt, a->t, inverse, k);
+    if (soft_partner(a->b)) {
+        softmax(a->other, NULL, a->other, inverse, k);
+        mix(a);
+        for (int i = 0; i < k * L; i++) a->other[i] = fmaxf(a->q[i], 1e-30f);
+        rt_kernels_get()->log_n(a->other, a->other, (size_t)k * L);
+        for (int j = 0; j < k * L; j += L)
+            for (int r = 0; r < L; r++) s[r] += kl_term(a->q[j + r], a->other[j + r], a->z[j + r] * inverse - ls[r]);
+    } else
+        for (int j = 0; j < k * L; j += L)
+            for (int r = 0; r < L; r++) s[r] += a->q[j + r] * ((a->t[j + r] - a->z[j + r]) * inverse - lt[r] + ls[r]);
+    for (int i = 0; i < k * L; i++) a->g[i] += scale * (a->p[i] - a->q[i]);
+    for (int r = 0; r < L; r++) a->loss[r] += weight * t * t * s[r];
 }
 
+/* One row of a block: its elements are L apart. */
 static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const float *q, float *g, float *loss, float weight, float total)
 {
-    float t = c->temperature, ps = fmaxf(p[y], 1e-12f), pt = q[y], rs = fmaxf(1.0f - p[y], 1e-12f), rt = fmaxf(1.0f - q[y], 0.0f);
+    float t = c->temperature, ps = fmaxf(p[y * L], 1e-12f), pt = q[y * L], rs = fmaxf(1.0f - p[y * L], 1e-12f), rt = fmaxf(1.0f - q[y * L], 0.0f);
     float w = weight * t * t, scale = w / (t * total);
     float tckd = kl_term(pt, logf(fmaxf(pt, 1e-30f)), logf(ps)) + kl_term(rt, logf(fmaxf(rt, 1e-30f)), logf(rs));
     float d = (-pt / ps + rt / rs) * ps;              /* dTCKD/dp_y p_y */
@@ -135,75 +125,89 @@ static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const
     for (int j = 0; j < k; j++) {
         float s = 0, u = 0;
         if (j != y) {
-            s = p[j] / rs;
-            u = rt > 1e-12f ? q[j] / rt : 1.0f / (float)(k - 1);
+            s = p[j * L] / rs;
+            u = rt > 1e-12f ? q[j * L] / rt : 1.0f / (float)(k - 1);
             nckd += kl_term(u, logf(fmaxf(u, 1e-30f)), logf(fmaxf(s, 1e-30f)));
         }
-        g[j] += scale * (c->alpha * d * ((j == y ? 1.0f : 0.0f) - p[j]) + (j == y ? 0.0f : c->beta * (s - u)));
+        g[j * L] += scale * (c->alpha * d * ((j == y ? 1.0f : 0.0f) - p[j * L]) + (j == y ? 0.0f : c->beta * (s - u)));
     }
     *loss += w * (c->alpha * tckd + c->beta * nckd);
 }
 
-/* (x - mean) / deviation of each row, in place of x; 1 / deviation is kept. */
-static void standardize(float *out, const float *z, int rows, int k, float *inverse)
+static void dkd_block(block *a)
 {
-    for (int r = 0; r < rows; r++, z += k, out += k) {
-        double s = 0, q = 0;
-        for (int i = 0; i < k; i++) s += z[i];
-        double mean = s / k;
-        for (int i = 0; i < k; i++) q += (z[i] - mean) * (z[i] - mean);
-        double inv = 1.0 / (sqrt(q / (k > 1 ? k - 1 : 1)) + 1e-7);
-        for (int i = 0; i < k; i++) out[i] = (float)((z[i] - mean) * inv);
-        if (inverse) inverse[r] = (float)inv;
+    const rt_loss_config *c = &a->b->config;
+    float inverse = 1.0f / c->temperature;
+    softmax(a->p, NULL, a->z, inverse, a->k);
+    softmax(a->q, NULL, a->t, inverse, a->k);
+    if (soft_partner(a->b)) {
+        softmax(a->other, NULL, a->other, inverse, a->k);
+        mix(a);
+    }
+    for (int r = 0; r < a->rows; r++) {
+        int y = a->b->y ? a->b->y[a->io->row0 + a->r0 + r] : -1;
+        if (y < 0) {                                  /* no label: the teacher's answer is the target class */
+            y = 0;
+            for (int j = 1; j < a->k; j++) if (a->q[j * L + r] > a->q[y * L + r]) y = j;
+        }
+        dkd_row(c, a->k, y, a->p + r, a->q + r, a->g + r, &a->loss[r], c->soft * a->b->soft_scale, (float)a->io->total);
     }
 }
 
-static void zscore_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows, float *s, float *p, float *q)
+/* (x - mean) / deviation of each row; 1 / deviation is kept. */
+static void standardize(float *out, const float *z, int k, float *inverse)
 {
-    int k = io->n;
-    float inverse[ROWS], t = b->config.temperature, w = b->config.soft, lambda = b->lambda;
-    for (int r = 0; r < rows; r++) {                  /* a mixture of the teacher's standardised logits */
-        int at = io->row0 + r0 + r;
-        float *qr = q + (size_t)r * (size_t)k, other[RT_LOSS_MIX_CLASSES];
-        standardize(qr, b->teacher + (size_t)at * (size_t)k, 1, k, NULL);
-        if (soft_partner(b)) {
-            standardize(other, b->teacher + (size_t)b->partner[at] * (size_t)k, 1, k, NULL);
-            for (int i = 0; i < k; i++) qr[i] = lambda * qr[i] + (1.0f - lambda) * other[i];
-        }
+    for (int r = 0; r < L; r++) {
+        double s = 0, q = 0;
+        for (int j = 0; j < k; j++) s += z[j * L + r];
+        double mean = s / k;
+        for (int j = 0; j < k; j++) q += (z[j * L + r] - mean) * (z[j * L + r] - mean);
+        double inv = 1.0 / (sqrt(q / (k > 1 ? k - 1 : 1)) + 1e-7);
+        for (int j = 0; j < k; j++) out[j * L + r] = (float)((z[j * L + r] - mean) * inv);
+        inverse[r] = (float)inv;
     }
-    softmax_rows(q, q, 1.0f / t, rows, k, NULL, NULL);
-    standardize(s, io->value + (size_t)r0 * (size_t)k, rows, k, inverse);
-    softmax_rows(p, s, 1.0f / t, rows, k, NULL, NULL);
-    for (int r = 0; r < rows; r++) {
-        const float *pr = p + (size_t)r * (size_t)k, *qr = q + (size_t)r * (size_t)k, *sr = s + (size_t)r * (size_t)k;
-        float *g = io->grad + (size_t)(r0 + r) * (size_t)k, mean = 0, dot = 0, kl = 0, scale = w * t / (float)io->total;
-        for (int i = 0; i < k; i++) {
-            mean += pr[i] - qr[i];
-            dot += (pr[i] - qr[i]) * sr[i];
-            kl += kl_term(qr[i], logf(fmaxf(qr[i], 1e-30f)), logf(fmaxf(pr[i], 1e-30f)));
+}
+
+static void zscore_block(block *a)
+{
+    int k = a->k;
+    float inverse[L], unused[L], t = a->b->config.temperature, w = a->b->config.soft, scale = w * t / (float)a->io->total;
+    standardize(a->q, a->t, k, unused);
+    if (soft_partner(a->b)) {                         /* a mixture of the teacher's standardised logits */
+        standardize(a->other, a->other, k, unused);
+        mix(a);
+    }
+    softmax(a->q, NULL, a->q, 1.0f / t, k);
+    float *s = a->other;
+    standardize(s, a->z, k, inverse);
+    softmax(a->p, NULL, s, 1.0f / t, k);
+    for (int r = 0; r < a->rows; r++) {
+        const float *p = a->p + r, *q = a->q + r, *z = s + r;
+        float mean = 0, dot = 0, kl = 0;
+        for (int j = 0; j < k * L; j += L) {
+            mean += p[j] - q[j];
+            dot += (p[j] - q[j]) * z[j];
+            kl += kl_term(q[j], logf(fmaxf(q[j], 1e-30f)), logf(fmaxf(p[j], 1e-30f)));
         }
         mean /= (float)k;
-        for (int i = 0; i < k; i++) g[i] += scale * inverse[r] * (pr[i] - qr[i] - mean - sr[i] * dot / (float)(k > 1 ? k - 1 : 1));
-        io->loss[r0 + r] += w * t * t * kl;
+        for (int j = 0; j < k * L; j += L) a->g[j + r] += scale * inverse[r] * (p[j] - q[j] - mean - z[j] * dot / (float)(k > 1 ? k - 1 : 1));
+        a->loss[r] += w * t * t * kl;
     }
 }
 
-static void mse_rows(const rt_loss_batch *b, const rt_loss_io *io, int r0, int rows)
+static void mse_block(block *a)
 {
-    int k = io->n;
-    float w = b->config.soft, lambda = soft_partner(b) ? b->lambda : 1.0f;
-    for (int r = 0; r < rows; r++) {
-        int at = io->row0 + r0 + r;
-        const float *z = io->value + (size_t)(r0 + r) * (size_t)k, *t = b->teacher + (size_t)at * (size_t)k;
-        const float *o = soft_partner(b) ? b->teacher + (size_t)b->partner[at] * (size_t)k : t;
-        float *g = io->grad + (size_t)(r0 + r) * (size_t)k, s = 0;
-        for (int i = 0; i < k; i++) {
-            float d = z[i] - (lambda * t[i] + (1.0f - lambda) * o[i]);
-            g[i] += w * 2.0f * d / (float)io->total;
-            s += d * d;
+    float w = a->b->config.soft, scale = 2.0f * w / (float)a->io->total, s[L] = {0};
+    size_t n = (size_t)a->k * L;
+    memcpy(a->q, a->t, n * sizeof(float));
+    if (soft_partner(a->b)) mix(a);
+    for (int j = 0; j < a->k * L; j += L)
+        for (int r = 0; r < L; r++) {
+            float d = a->z[j + r] - a->q[j + r];
+            a->g[j + r] += scale * d;
+            s[r] += d * d;
         }
-        io->loss[r0 + r] += w * s;
-    }
+    for (int r = 0; r < L; r++) a->loss[r] += w * s[r];
 }
 
 /* 1 - Pearson(a, b) over n elements with a stride; adds weight d/da to da. */
@@ -230,18 +234,29 @@ static double pearson(const float *a, const float *b, float *da, int n, size_t s
     return 1.0 - r;
 }
 
-/* All rows at once: p, q softmaxes; dp collects the gradient by p, then goes through the softmax. */
-static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, float *p, float *q, float *dp)
+/* First half of dist: the rows of its planes p and q. */
+static void dist_block(block *a, float *p, float *q)
+{
+    const rt_kernels *kn = rt_kernels_get();
+    float inverse = 1.0f / a->b->config.temperature;
+    size_t at = (size_t)a->r0 * (size_t)a->k;
+    softmax(a->p, NULL, a->z, inverse, a->k);
+    softmax(a->q, NULL, a->t, inverse, a->k);
+    if (soft_partner(a->b)) {
+        softmax(a->other, NULL, a->other, inverse, a->k);
+        mix(a);
+    }
+    kn->block_out(p + at, a->p, a->rows, a->k);
+    kn->block_out(q + at, a->q, a->rows, a->k);
+}
+
+/* Second half, all rows at once: dp collects the gradient by p, then goes through the softmax. */
+static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, const float *p, const float *q, float *dp)
 {
     int k = io->n, rows = io->rows;
     const rt_loss_config *c = &b->config;
     double t2 = (double)c->temperature * c->temperature, w = c->soft * t2, intra = 0;
     memset(dp, 0, (size_t)rows * (size_t)k * sizeof *dp);
-    for (int r0 = 0; r0 < rows; r0 += ROWS) {
-        int n = rows - r0 < ROWS ? rows - r0 : ROWS;
-        softmax_rows(p + (size_t)r0 * (size_t)k, io->value + (size_t)r0 * (size_t)k, 1.0f / c->temperature, n, k, NULL, NULL);
-        teacher_rows(b, io, r0, n, 1.0f / c->temperature, q + (size_t)r0 * (size_t)k);
-    }
     for (int j = 0; j < k; j++) intra += pearson(p + j, q + j, dp + j, rows, (size_t)k, w * c->gamma / k);
     for (int r = 0; r < rows; r++) {
         size_t at = (size_t)r * (size_t)k;
@@ -252,41 +267,42 @@ static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, float *p, f
     }
 }
 
-void rt_loss_fn_logits(void *arg, const rt_loss_io *io)
+static void logits_loss(void *arg, const rt_loss_io *io)
 {
     const rt_loss_batch *b = arg;
     const rt_loss_config *c = &b->config;
-    int k = io->n;
-    size_t plane = (size_t)io->rows * (size_t)k;
-    float *s0 = io->scratch, *s1 = s0 + plane, *s2 = s1 + plane, t = c->temperature;
-    for (int r0 = 0; r0 < io->rows; r0 += ROWS) {
-        int rows = io->rows - r0 < ROWS ? io->rows - r0 : ROWS;
+    const rt_kernels *kn = rt_kernels_get();
+    int k = io->n, soft = b->teacher && c->soft > 0;
+    size_t plane = (size_t)k * L, whole = (size_t)io->rows * (size_t)k;
+    float *s = io->scratch;
+    for (int r0 = 0; r0 < io->rows; r0 += L) {
+        block a = {.b = b, .io = io, .r0 = r0, .rows = io->rows - r0 < L ? io->rows - r0 : L, .k = k,
+                   .z = s, .t = s + plane, .g = s + 2 * plane, .p = s + 3 * plane, .q = s + 4 * plane, .other = s + 5 * plane};
         size_t at = (size_t)r0 * (size_t)k;
-        if (c->hard > 0 && b->y) hard_rows(b, io, r0, rows, s0 + at);
-        else {
-            memset(io->grad + at, 0, (size_t)rows * (size_t)k * sizeof(float));
-            memset(io->loss + r0, 0, (size_t)rows * sizeof(float));
-        }
-        if (!b->teacher || c->soft <= 0) continue;
-        if (c->kind == RT_SOFT_DKD) {
-            softmax_rows(s0 + at, io->value + at, 1.0f / t, rows, k, NULL, NULL);
-            teacher_rows(b, io, r0, rows, 1.0f / t, s1 + at);
-        }
-        if (c->kind == RT_SOFT_KD) kd_rows(b, io, r0, rows, s0 + at, s1 + at, c->soft);
-        else if (c->kind == RT_SOFT_ZSCORE) zscore_rows(b, io, r0, rows, s2 + at, s0 + at, s1 + at);
-        else if (c->kind == RT_SOFT_MSE) mse_rows(b, io, r0, rows);
-        else if (c->kind == RT_SOFT_DKD)
-            for (int r = 0; r < rows; r++) {
-                size_t row = at + (size_t)r * (size_t)k;
-                int y = b->y ? b->y[io->row0 + r0 + r] : -1;
-                if (y < 0) {                          /* no label: the teacher's answer is the target class */
-                    y = 0;
-                    for (int i = 1; i < k; i++) if (s1[row + (size_t)i] > s1[row + (size_t)y]) y = i;
-                }
-                dkd_row(c, k, y, s0 + row, s1 + row, io->grad + row, &io->loss[r0 + r], c->soft * b->soft_scale, (float)io->total);
+        kn->block_in(a.z, io->value + at, a.rows, k);
+        if (c->hard > 0 && b->y) hard_block(&a);
+        else memset(a.g, 0, plane * sizeof(float));
+        if (soft) {
+            load_teacher(&a);
+            switch (c->kind) {
+            case RT_SOFT_NONE: break;
+            case RT_SOFT_KD: kd_block(&a); break;
+            case RT_SOFT_DKD: dkd_block(&a); break;
+            case RT_SOFT_DIST: dist_block(&a, io->planes, io->planes + whole); break;
+            case RT_SOFT_ZSCORE: zscore_block(&a); break;
+            case RT_SOFT_MSE: mse_block(&a); break;
             }
+        }
+        kn->block_out(io->grad + at, a.g, a.rows, k);
+        memcpy(io->loss + r0, a.loss, (size_t)a.rows * sizeof(float));
     }
-    if (c->kind == RT_SOFT_DIST && b->teacher && c->soft > 0) dist_whole(b, io, s0, s1, s2);
+    if (soft && c->kind == RT_SOFT_DIST) dist_whole(b, io, io->planes, io->planes + whole, io->planes + 2 * whole);
+}
+
+rt_loss_spec rt_loss_spec_logits(rt_loss_batch *b, int tensor, int k)
+{
+    int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0;      /* correlates over the batch: all rows at once */
+    return (rt_loss_spec){.tensor = tensor, .fn = logits_loss, .arg = b, .whole = dist, .planes = dist ? 3 : 0, .scratch = (size_t)k * L * PLANES};
 }
 
 void rt_loss_fn_hint(void *arg, const rt_loss_io *io)

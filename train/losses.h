@@ -40,11 +40,8 @@ typedef struct {
     float soft_scale;              /* warm-up of dkd: 0 to 1 */
 } rt_loss_batch;
 
-enum { RT_LOSS_PLANES = 3, RT_LOSS_MIX_CLASSES = 1024 /* most classes when cached labels are mixed */ };
-/* For rt_loss_spec: arg is an rt_loss_batch. */
-void rt_loss_fn_logits(void *arg, const rt_loss_io *);
-/* dist correlates over the batch, so it needs all rows at once. */
-int rt_loss_is_whole(const rt_loss_config *);
+/* The loss on a tensor of logits for K classes, for a plan. config must be set; the batch is borrowed and read at each run. */
+rt_loss_spec rt_loss_spec_logits(rt_loss_batch *, int tensor, int k);
 
 /* Feature hint: mean over the elements of (value - target)^2, times weight (FitNets, Romero et al. 2015, eq. 3). */
 typedef struct { const float *target; float weight; } rt_hint_batch;

@@ -286,7 +286,6 @@ static rt_status make_model(trainer *t)
     RT_TRY(rt_model_accepts(t->model, t->x));
     RT_TRY(rt_augment_check(&s->augment, t->model));
     RT_TRY(check_labels(t));
-    if (s->augment.mixup > 0 && t->model->classes > RT_LOSS_MIX_CLASSES && *s->labels) return rt_fail(RT_USAGE, "augment.mixup with cached labels is limited to %d classes", RT_LOSS_MIX_CLASSES);
     if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
         return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);
     if (!*s->init) RT_TRY(set_normalization(t));
@@ -319,7 +318,8 @@ static rt_status make_graph(trainer *t, rt_plan_spec *spec)
     cJSON_Delete(arch);
     RT_TRY(st);
     int output = t->graph->output;
-    spec->loss[spec->losses++] = (rt_loss_spec){.tensor = output, .fn = rt_loss_fn_logits, .arg = &t->loss, .whole = rt_loss_is_whole(&s->loss), .scratch_planes = RT_LOSS_PLANES};
+    t->loss.config = s->loss;
+    spec->loss[spec->losses++] = rt_loss_spec_logits(&t->loss, output, t->model->classes);
     for (int i = 0; i < s->hints; i++) {
         const rt_graph *tg = t->teacher[0]->graph;
         int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
@@ -387,7 +387,6 @@ static rt_status set_up(trainer *t)
     RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
     if (t->val_rows) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
     t->view = (rt_view){.augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
-    t->loss.config = s->loss;
     return RT_OK;
 }
 

@@ -25,6 +25,10 @@ static inline V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 static inline V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm512_min_ps(a, b); }
+/* Lane i at p[i * stride], i * stride below 2^31. */
+static inline __m512i v_strided(int stride) { return _mm512_mullo_epi32(_mm512_set1_epi32(stride), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)); }
+static inline V v_gatherm(const float *p, int stride, VM m) { return _mm512_mask_i32gather_ps(v_zero(), m, v_strided(stride), p, 4); }
+static inline void v_scatterm(float *p, int stride, V a, VM m) { _mm512_mask_i32scatter_ps(p, m, v_strided(stride), a, 4); }
 /* Max pooling: b where q is greater or NaN, with the index that goes with it; indices are bytes in memory. */
 typedef __m512i VI;
 static inline VI vi_set1(int i) { return _mm512_set1_epi32(i); }
@@ -58,6 +62,11 @@ static inline V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
 static inline V v_mul(V a, V b) { return _mm256_mul_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm256_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm256_min_ps(a, b); }
+static inline V v_gatherm(const float *p, int stride, VM m)
+{
+    __m256i at = _mm256_mullo_epi32(_mm256_set1_epi32(stride), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_mask_i32gather_ps(v_zero(), p, at, _mm256_castsi256_ps(m), 4);
+}
 typedef __m256i VI;
 static inline VI vi_set1(int i) { return _mm256_set1_epi32(i); }
 static inline VI vi_load_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }

@@ -230,6 +230,44 @@ static void exp_log(void **state)
     }
 }
 
+/* Blocks of rows against softmax in double; a NaN spoils its own row alone; lanes without a row hold zeros. */
+static void blocks(void **state)
+{
+    (void)state;
+    static const int classes[] = {1, 2, 5, 10, 33, 1000};
+    EACH_FAMILY(k)
+        for (size_t at = 0; at < sizeof classes / sizeof classes[0]; at++)
+            for (int n = 1; n <= RT_LANES; n += 5) {
+                int c = classes[at];
+                size_t all = (size_t)c * RT_LANES;
+                float *z = random_floats(all, 8), *block = random_floats(all, 9), *p = random_floats(all, 10), *out = random_floats(all + 1, 11), log_sum[RT_LANES], after = out[n * c];
+                for (size_t i = 0; i < all; i++) z[i] *= 30;
+                int spoilt = n > 1 ? n / 2 : -1;
+                if (spoilt > 0) z[spoilt * c + c - 1] = NAN;
+                (*k)->block_in(block, z, n, c);
+                for (int r = 0; r < RT_LANES; r++)
+                    for (int j = 0; j < c; j++) {
+                        float want = r < n ? z[r * c + j] : 0.0f;
+                        assert_memory_equal(&block[j * RT_LANES + r], &want, 4);
+                    }
+                (*k)->block_softmax(p, log_sum, block, 0.5f, c);
+                (*k)->block_softmax(block, NULL, block, 0.5f, c);
+                assert_memory_equal(p, block, all * 4);
+                (*k)->block_out(out, p, n, c);
+                assert_memory_equal(&out[n * c], &after, 4);
+                for (int r = 0; r < n; r++) {
+                    double sum = 0;
+                    for (int j = 0; j < c; j++) sum += exp(0.5 * z[r * c + j]);
+                    if (r == spoilt) assert_true(isnan(log_sum[r]));
+                    else check_close("log sum", log_sum[r], log(sum), 1e-6, 1e-6);
+                    for (int j = 0; j < c; j++)
+                        if (r == spoilt) assert_true(isnan(out[r * c + j]));
+                        else check_close("softmax", out[r * c + j], exp(0.5 * z[r * c + j]) / sum, 1e-7, 5e-6);
+                }
+                free(z); free(block); free(p); free(out);
+            }
+}
+
 /* All 65,536 halves, there and back, against the compiler's own arithmetic on the value. */
 static void half(void **state)
 {
@@ -332,6 +370,6 @@ int main(void)
     while (k[1]) k++;
     twin = *k;
     const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
-                                       cmocka_unit_test(exp_log), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
+                                       cmocka_unit_test(exp_log), cmocka_unit_test(blocks), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

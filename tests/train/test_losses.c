@@ -1,13 +1,23 @@
 /* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures. */
 #include "train/losses.h"
+#include "engine/memory.h"
 #include "tests/support.h"
 #include "tests/train/loss_reference.h"
 
+static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad, float *loss)
+{
+    rt_loss_spec spec = rt_loss_spec_logits((rt_loss_batch *)b, 0, k);
+    rt_loss_io io = {.value = z, .grad = grad, .loss = loss, .scratch = rt_floats_new(spec.scratch), .row0 = row0, .rows = rows, .total = total, .n = k};
+    if (spec.planes) io.planes = rt_floats_new((size_t)spec.planes * (size_t)rows * (size_t)k);
+    spec.fn(spec.arg, &io);
+    free(io.scratch);
+    free(io.planes);
+}
+
 static double run(const rt_loss_batch *b, const float *z, int rows, int k, float *grad)
 {
-    float loss[64], scratch[3 * 64 * 16];
-    rt_loss_io io = {.value = z, .grad = grad, .loss = loss, .scratch = scratch, .rows = rows, .total = rows, .n = k};
-    rt_loss_fn_logits((void *)b, &io);
+    float loss[64];
+    run_rows(b, z, 0, rows, rows, k, grad, loss);
     double s = 0;
     for (int i = 0; i < rows; i++) s += loss[i];
     return s / rows;
@@ -110,6 +120,30 @@ static void mixtures(void **state)
         }
 }
 
+/* A row's loss and gradient are the same bits wherever it stands among the rows (dist apart, which correlates rows). */
+static void any_place(void **state)
+{
+    (void)state;
+    enum { ROWS = 37, K = 21 };
+    float *z = random_floats(ROWS * K, 1), *t = random_floats(ROWS * K, 2), g[ROWS * K], one[K], loss[ROWS], alone;
+    int32_t y[ROWS];
+    int partner[ROWS];
+    for (int i = 0; i < ROWS; i++) y[i] = i % 5 ? i % K : -1, partner[i] = (i + 11) % ROWS;
+    for (int mixed = 0; mixed < 2; mixed++)
+        for (int kind = RT_SOFT_NONE; kind <= RT_SOFT_MSE; kind++) {
+            if (kind == RT_SOFT_DIST) continue;
+            rt_loss_batch b = {.config = {.kind = kind, .hard = 0.3f, .soft = kind ? 0.7f : 0, .temperature = 3, .smoothing = 0.1f, .alpha = 1, .beta = 2, .gamma = 1}, .y = y, .teacher = kind ? t : NULL,
+                               .partner = mixed ? partner : NULL, .lambda = mixed ? 0.6f : 1, .soft_scale = 1};
+            run_rows(&b, z, 0, ROWS, ROWS, K, g, loss);
+            for (int r = 0; r < ROWS; r++) {
+                run_rows(&b, z + r * K, r, 1, ROWS, K, one, &alone);
+                assert_memory_equal(&alone, &loss[r], sizeof alone);
+                assert_memory_equal(one, g + r * K, sizeof one);
+            }
+        }
+    free(z); free(t);
+}
+
 /* Far-off logits: finite, and the right limits. */
 static void extremes(void **state)
 {
@@ -127,6 +161,6 @@ static void extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch), cmocka_unit_test(by_hand), cmocka_unit_test(mean_over_batch), cmocka_unit_test(unlabelled),
-                                       cmocka_unit_test(mixtures), cmocka_unit_test(extremes)};
+                                       cmocka_unit_test(mixtures), cmocka_unit_test(any_place), cmocka_unit_test(extremes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
