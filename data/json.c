@@ -108,6 +108,18 @@ rt_status rt_json_override(cJSON *root, const char *assignment)
     return RT_OK;
 }
 
+void rt_json_sort(cJSON *j)
+{
+    cJSON sorted = {0};
+    while (cJSON_IsObject(j) && j->child) {
+        cJSON *first = j->child;
+        for (cJSON *c = first->next; c; c = c->next) if (strcmp(c->string, first->string) < 0) first = c;
+        cJSON_AddItemToArray(&sorted, cJSON_DetachItemViaPointer(j, first));
+    }
+    if (cJSON_IsObject(j)) j->child = sorted.child;
+    for (cJSON *c = j->child; c; c = c->next) rt_json_sort(c);
+}
+
 rt_status rt_json_merge(cJSON *into, const cJSON *from)
 {
     for (const cJSON *c = from->child; c; c = c->next) {

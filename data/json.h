@@ -20,6 +20,8 @@ rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char
 rt_status rt_json_file(cJSON **out, const char *path);
 /* "a.b.c=value" into root; the value is JSON, or else a string. RT_USAGE when malformed. */
 rt_status rt_json_override(cJSON *root, const char *assignment);
+/* Puts the keys of every object in order, so that equal configurations print as equal text. */
+void rt_json_sort(cJSON *);
 /* Copies every key of `from` over `into`, object by object. */
 rt_status rt_json_merge(cJSON *into, const cJSON *from);
 

@@ -127,7 +127,9 @@ static rt_status hash_files(const cJSON *j, rt_hasher *h)
 static rt_status hash_step(const step *s, rt_digest *out)
 {
     rt_hasher *h = rt_hasher_new();
-    char *text = cJSON_PrintUnformatted(s->with);
+    cJSON *with = cJSON_Duplicate(s->with, 1);
+    if (with) rt_json_sort(with);
+    char *text = with ? cJSON_PrintUnformatted(with) : NULL;
     rt_status st = h && text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
         const char *kernels = rt_kernels_get()->name;
@@ -135,9 +137,10 @@ static rt_status hash_step(const step *s, rt_digest *out)
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
         rt_hasher_add(h, text, strlen(text));
-        st = hash_files(s->with, h);
+        st = hash_files(with, h);
     }
     cJSON_free(text);
+    cJSON_Delete(with);
     if (h) *out = rt_hasher_end(h);
     return st;
 }

@@ -145,6 +145,7 @@ static void digest_config(trainer *t)
     cJSON *c = cJSON_Duplicate(t->config, 1), *train = cJSON_GetObjectItemCaseSensitive(c, "train");
     static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds"};
     for (int i = 0; i < 4; i++) cJSON_DeleteItemFromObjectCaseSensitive(train, speed[i]);
+    rt_json_sort(c);
     char *text = cJSON_PrintUnformatted(c);
     snprintf(t->config_digest, sizeof t->config_digest, "%s", rt_digest_of(text ? text : "", text ? strlen(text) : 0).hex);
     cJSON_free(text);

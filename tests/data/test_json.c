@@ -125,8 +125,27 @@ static void validation(void **state)
     check_fails(read_one("{\"train\": 3}"), RT_USAGE, "an object");
 }
 
+/* Equal configurations print as equal text, whatever the order of their keys; lists keep theirs. */
+static void sorted(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"{\"b\":[{\"d\":1,\"C\":[3,2]}],\"a\":{}}", "{\"a\":{},\"b\":[{\"C\":[3,2],\"d\":1}]}"};
+    char *printed[2];
+    for (int i = 0; i < 2; i++) {
+        cJSON *j;
+        check_ok(rt_json_parse(&j, texts[i], strlen(texts[i]), "text"));
+        rt_json_sort(j);
+        printed[i] = cJSON_PrintUnformatted(j);
+        cJSON_Delete(j);
+    }
+    assert_string_equal(printed[0], printed[1]);
+    assert_string_equal(printed[0], texts[1]);
+    free(printed[0]);
+    free(printed[1]);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(suite), cmocka_unit_test(refusals), cmocka_unit_test(comments), cmocka_unit_test(overrides), cmocka_unit_test(validation)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(suite), cmocka_unit_test(refusals), cmocka_unit_test(comments), cmocka_unit_test(overrides), cmocka_unit_test(validation), cmocka_unit_test(sorted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
