@@ -101,7 +101,7 @@ static void lock_down(void)
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CHILD_SECONDS);
     limit(RLIMIT_FSIZE, 0);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#ifndef RETORT_SANITIZE                              /* shadow memory takes more */
     limit(RLIMIT_DATA, (rlim_t)2 << 30);
 #endif
     static const char *const unset[] = {"HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_DRIVER", "HDF5_EXT_PREFIX", "HDF5_EXTFILE_PREFIX",

@@ -3,11 +3,14 @@
 #   asan   everything under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan   everything under ThreadSanitizer
 #   clang  a build with clang, warnings as errors, and the tests
+#   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
 #   crash  50 kills of train and of label for each kernel family
 set -e
 cd "$(dirname "$0")/.."
-sh experiments/packages.sh test
 target=${1:-default}
+wants=test
+[ "$target" != clang ] && [ "$target" != fuzz ] || wants="test clang"
+sh experiments/packages.sh $wants
 jobs=$(nproc)
 flags="-DCMAKE_BUILD_TYPE=Release"
 case $target in
@@ -15,11 +18,13 @@ case $target in
     asan) build=build-asan; flags="-DRETORT_SANITIZE=address,undefined" ;;
     tsan) build=build-tsan; flags="-DRETORT_SANITIZE=thread" ;;
     clang) build=build-clang; flags="$flags -DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS=-Werror" ;;
+    fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     crash) build=build; export KILLS=50 ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, crash" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash" >&2; exit 2 ;;
 esac
 cmake -S . -B $build $flags > /dev/null
 cmake --build $build -j "$jobs"
+if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
 cd $build
 if [ "$target" = crash ]; then exec ctest --output-on-failure -V -R '^crash$' --timeout 3600; fi
 # Tests that measure nothing may share the machine; TSan and ASan runs are slow, so they get time.
