@@ -37,14 +37,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return 0;
 }
 
-static inline void put(const char *name, const uint8_t *data, size_t size)
+static __attribute__((unused)) void put(const char *name, const uint8_t *data, size_t size)
 {
     FILE *f = fopen(name, "wb");
     if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
 }
 
 /* Refused with a message, or every byte that the table promises is there. */
-static inline void check_table(rt_status st, rt_table *t)
+static __attribute__((unused)) void check_table(rt_status st, rt_table *t)
 {
     if (st && !*rt_error_message()) abort();
     if (!st) {
