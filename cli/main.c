@@ -211,9 +211,17 @@ static rt_status parse(cli_args *a, const cli_command *c, int argc, char **argv)
     return env ? rt_kernels_select(env) : RT_OK;
 }
 
+static void *json_memory(size_t n)
+{
+    void *p = malloc(n);
+    if (!p) rt_out_of_memory();
+    return p;
+}
+
 int main(int argc, char **argv)
 {
     static cli_args a;
+    cJSON_InitHooks(&(cJSON_Hooks){json_memory, free});
     int tty = isatty(2);
     cJSON *result = NULL;
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {

@@ -320,7 +320,6 @@ rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
 rt_status rt_source_digest(rt_source *s, rt_digest *digest)
 {
     rt_hasher *h = rt_hasher_new();
-    if (!h) return rt_fail(RT_RUN, "out of memory");
     char head[256];
     int n = snprintf(head, sizeof head, "%s", rt_dtype_name(s->set->type));
     for (int i = 0; i < s->set->rank; i++) n += snprintf(head + n, sizeof head - (size_t)n, " %llu", (unsigned long long)s->set->dim[i]);

@@ -21,7 +21,8 @@ static rt_digest to_hex(XXH128_hash_t h)
 rt_hasher *rt_hasher_new(void)
 {
     XXH3_state_t *s = XXH3_createState();
-    if (s) XXH3_128bits_reset(s);
+    if (!s) rt_out_of_memory();
+    XXH3_128bits_reset(s);
     return (rt_hasher *)s;
 }
 
@@ -46,7 +47,7 @@ rt_status rt_digest_file(rt_digest *d, const char *path)
     enum { BLOCK = 1 << 20 };
     unsigned char *buffer = malloc(BLOCK);
     rt_hasher *h = rt_hasher_new();
-    rt_status st = buffer && h ? RT_OK : rt_fail(RT_RUN, "out of memory while reading %s", path);
+    rt_status st = buffer ? RT_OK : rt_fail(RT_RUN, "out of memory while reading %s", path);
     while (!st) {
         ssize_t n = read(fd, buffer, BLOCK);
         if (n == 0) break;
@@ -54,10 +55,8 @@ rt_status rt_digest_file(rt_digest *d, const char *path)
         if (n < 0) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
         else rt_hasher_add(h, buffer, (size_t)n);
     }
-    if (h) {
-        rt_digest out = rt_hasher_end(h);
-        if (!st) *d = out;
-    }
+    rt_digest out = rt_hasher_end(h);
+    if (!st) *d = out;
     free(buffer);
     close(fd);
     return st;

@@ -11,7 +11,7 @@ typedef struct { char hex[33]; } rt_digest;
 
 typedef struct rt_hasher rt_hasher;
 
-rt_hasher *rt_hasher_new(void);                       /* NULL when out of memory */
+rt_hasher *rt_hasher_new(void);                       /* never NULL: see rt_out_of_memory */
 void rt_hasher_add(rt_hasher *, const void *, size_t);
 rt_digest rt_hasher_end(rt_hasher *);                 /* frees it */
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static _Thread_local char message[2048];
 
@@ -38,3 +39,11 @@ rt_status rt_fail_in(rt_status code, const char *fmt, ...)
 }
 
 const char *rt_error_message(void) { return message; }
+
+void rt_out_of_memory(void)
+{
+    static const char text[] = "retort: out of memory\n";
+    ssize_t unused = write(2, text, sizeof text - 1);
+    (void)unused;
+    _exit(RT_RUN);
+}

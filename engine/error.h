@@ -22,5 +22,9 @@ rt_status rt_fail_in(rt_status code, const char *fmt, ...) __attribute__((format
 /* This thread's last message; valid until its next failure. Never NULL. */
 const char *rt_error_message(void);
 
+/* For small things without which nothing can go on: says so on standard error and ends the process with RT_RUN. What is
+ * on disk is then as after a kill. */
+_Noreturn void rt_out_of_memory(void);
+
 #define RT_TRY(call) do { rt_status rt_try_ = (call); if (rt_try_) return rt_try_; } while (0)
 #endif

@@ -130,7 +130,7 @@ static rt_status hash_step(const step *s, rt_digest *out)
     cJSON *with = cJSON_Duplicate(s->with, 1);
     if (with) rt_json_sort(with);
     char *text = with ? cJSON_PrintUnformatted(with) : NULL;
-    rt_status st = h && text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
         const char *kernels = rt_kernels_get()->name;
         rt_hasher_add(h, RETORT_VERSION, strlen(RETORT_VERSION));
@@ -141,7 +141,7 @@ static rt_status hash_step(const step *s, rt_digest *out)
     }
     cJSON_free(text);
     cJSON_Delete(with);
-    if (h) *out = rt_hasher_end(h);
+    *out = rt_hasher_end(h);
     return st;
 }
 
