@@ -131,8 +131,8 @@ typedef struct rt_kernels {
      * s1[c] += sum dz, s2[c] += sum dz (x - mean[c]). dz is written over da when act is not NONE. */
     void (*bn_back_sums)(float *s1, float *s2, float *da, const float *x, const float *mean, const float *scale,
                          const float *shift, size_t px, int c, rt_act);
-    /* y = a x1 + b x2 + d per channel over (px, C) */
-    void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d, size_t px, int c);
+    /* y = act(a x1 + b x2 + d) per channel over (px, C), act NONE, RELU or RELU6; y may be x1 or x2. */
+    void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d, size_t px, int c, rt_act);
 
     /* Max pooling of one output pixel: y[c] = max over taps (r, s) in [r0, r1) x [s0, s1) of x[r * x_row + s * x_tap + c];
      * index[c] = r * kw + s of the first tap that has it. NaN wins. The bounds keep padding out. */

@@ -16,6 +16,10 @@ RT_OPS(X)
 rt_call *rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
 void rt_run_fold(const rt_call *, rt_ctx *, int tile, int unused);
 
+/* Training: if t is x scale[c] + shift[c] by a batch norm, the value of x, so that a reader computes t on its way; scale lies in
+ * the plan's buffer at *scale, shift C floats behind. Else -1. To be asked before other values are read: it may end the phase. */
+int rt_bn_raw(rt_plan *, int tensor, ptrdiff_t *scale);
+
 /* The gradient of n's output before the activation that was fused into n, if there is one. */
 int rt_act_back_in_place(rt_plan *, const rt_node *n);
 #endif

@@ -121,6 +121,41 @@ static void forward_pair(rt_plan *p, const rt_node *n)
     c->value[2] = out;
 }
 
+/* y = act(a scale + shift + b), or b scaled and shifted, too: batch norms and their addition in one pass. */
+static void run_add_norms(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
+    int ch = s->dim[s->rank - 1];
+    const float *first = x->plan->buffer + c->at[0], *second = c->at[1] >= 0 ? x->plan->buffer + c->at[1] : NULL;
+    float *shift = x->scratch, *one = shift + ch;
+    for (int i = 0; i < ch; i++) {
+        shift[i] = first[ch + i] + (second ? second[ch + i] : 0.0f);
+        one[i] = 1.0f;
+    }
+    x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first, second ? second : one,
+                        shift, per_row(x->plan, c->node->out) / (size_t)ch * (size_t)rows, ch, c->node->attr.act);
+}
+
+static void forward_add(rt_plan *p, const rt_node *n)
+{
+    ptrdiff_t at[2] = {-1, -1};
+    int in[2] = {rt_bn_raw(p, n->in[0], &at[0]), rt_bn_raw(p, n->in[1], &at[1])}, first = in[0] < 0;
+    if (in[0] < 0 && in[1] < 0) {
+        forward_pair(p, n);
+        return;
+    }
+    if (in[!first] < 0) in[!first] = rt_plan_read(p, n->in[!first]);
+    int out = rt_plan_write(p, n->out);
+    const rt_shape *s = rt_shape_of(p, n->out);
+    rt_plan_need_scratch(p, 2 * (size_t)s->dim[s->rank - 1]);
+    rt_call *c = rt_plan_rows(p, "add norms", n, run_add_norms);
+    c->value[0] = in[first];
+    c->value[1] = in[!first];
+    c->value[2] = out;
+    c->at[0] = at[first];
+    c->at[1] = at[!first];
+}
+
 static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
@@ -169,7 +204,7 @@ static void backward_mul(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_pair, backward_add, NULL, 0, NULL};
+const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_add, backward_add, NULL, 0, NULL};
 const rt_op rt_op_multiply = {"multiply", 2, 2, infer_pair, forward_pair, backward_mul, NULL, 0, NULL};
 
 /* ---- concat along the last dimension ---- */

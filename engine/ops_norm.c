@@ -176,6 +176,15 @@ static void forward_bn(rt_plan *p, const rt_node *n)
     apply_bn(p, n);
 }
 
+int rt_bn_raw(rt_plan *p, int tensor, ptrdiff_t *scale)
+{
+    const rt_node *n = &p->node[p->graph->tensor[p->root[tensor]].producer];
+    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || n->attr.act || p->keep[p->root[tensor]]) return -1;
+    merge_all(p, BN_MOMENTS, "bn merge", run_merge);
+    *scale = bn_buffer(p, n) + SCALE;
+    return rt_plan_read(p, n->in[0]);
+}
+
 static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, ch;
@@ -220,7 +229,7 @@ static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
     size_t count = (size_t)(rows * px);
     float *to = c->flag ? rt_at(x, c->value[3], row0) : dx;
     x->plan->k->affine2(to, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, BACK_A, ch),
-                        coefficient(c, x, BACK_B, ch), coefficient(c, x, BACK_D, ch), count, ch);
+                        coefficient(c, x, BACK_B, ch), coefficient(c, x, BACK_D, ch), count, ch, RT_ACT_NONE);
     if (c->flag) x->plan->k->accumulate(dx, to, count * (size_t)ch);
 }
 

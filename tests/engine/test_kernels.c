@@ -172,9 +172,11 @@ static void elementwise_bits(void **state)
             assert_memory_equal(want, got, n * 4);
             assert_memory_equal(s1[0], s1[1], (size_t)c * 4);
             assert_memory_equal(s2[0], s2[1], (size_t)c * 4);
-            twin->affine2(want, a, b, s, t, s, px, c);
-            (*k)->affine2(got, a, b, s, t, s, px, c);
-            assert_memory_equal(want, got, n * 4);
+            for (rt_act act = RT_ACT_NONE; act <= RT_ACT_RELU6; act++) {
+                twin->affine2(want, a, b, s, t, s, px, c, act);
+                (*k)->affine2(got, a, b, s, t, s, px, c, act);
+                assert_memory_equal(want, got, n * 4);
+            }
             twin->exp_n(want, a, n);
             (*k)->exp_n(got, a, n);
             assert_memory_equal(want, got, n * 4);
