@@ -19,6 +19,7 @@ static const char help[] =
     "  augment   flip [false], shift [0], erase [0], mixup [0]\n"
     "  train     epochs [20], batch [128], optimizer [sgd] (sgd adamw), lr, momentum, nesterov, weight_decay, schedule\n"
     "            [cosine] (constant cosine step one_cycle), warmup [0], clip [0], accumulate [1], ema [0],\n"
+    "            drop_last [true] (an epoch's last batch, if it is not full),\n"
     "            checkpoint_every [1], checkpoint_seconds [60], prefetch [4], readers [1]\n"
     "  seed      [1]\n\n"
     "example:\n"

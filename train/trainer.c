@@ -31,7 +31,7 @@ typedef struct {
     int hints;
     rt_augment augment;
     rt_optimizer_config optimizer;
-    int epochs, batch, accumulate, prefetch, checkpoint_every, checkpoint_seconds, workers;
+    int epochs, batch, drop_last, accumulate, prefetch, checkpoint_every, checkpoint_seconds, workers;
     uint64_t seed;
 } settings;
 
@@ -117,6 +117,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     rt_cfg t = rt_cfg_object(&c, "train");
     s->epochs = rt_cfg_int(&t, "epochs", 20, 1, 1000000);
     s->batch = rt_cfg_int(&t, "batch", 128, 1, 65536);
+    s->drop_last = rt_cfg_bool(&t, "drop_last", 1);
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
@@ -397,7 +398,7 @@ static rt_stream_spec stream_spec(const trainer *t)
     int y = t->y && s->loss.hard > 0;
     if (t->y && s->loss.kind == RT_SOFT_DKD) y = 1;
     return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .row = t->train_row, .rows = t->train_rows,
-                            .classes = t->model->classes, .batch = s->batch, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch, .threads = s->workers};
+                            .classes = t->model->classes, .batch = s->batch, .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch, .threads = s->workers};
 }
 
 /* ---- state ---- */
@@ -742,6 +743,7 @@ static rt_status finish(trainer *t, cJSON **result)
         cJSON_AddNumberToObject(r, "validation_rows", (double)t->val_rows);
     }
     cJSON_AddNumberToObject(r, "training_rows", (double)t->train_rows);
+    cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);

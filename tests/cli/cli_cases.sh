@@ -26,6 +26,8 @@ grep -q '"validation_accuracy"' out.txt || fail "no validation accuracy in --jso
 expect 0 "" "$retort" train t.json --out T
 expect 2 "another configuration" "$retort" train t.json --out T train.epochs=5
 expect 0 "" "$retort" train t.json --out T train.epochs=5 --force
+expect 0 "steps                    28" "$retort" train t.json --out D                          # 240 rows, 4 epochs
+expect 0 "steps                    32" "$retort" train t.json --out D2 train.drop_last=false
 for f in model.h5 config.json metrics.csv metrics.jsonl result.json; do [ -s T/$f ] || fail "T/$f is missing"; done
 [ "$(wc -l < T/metrics.csv)" -eq 6 ] || fail "metrics.csv does not have a line an epoch"
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out L.h5
