@@ -27,5 +27,5 @@ cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
 cd $build
 if [ "$target" = crash ]; then exec ctest --output-on-failure -V -R '^crash$' --timeout 3600; fi
-# Tests that measure nothing may share the machine; TSan and ASan runs are slow, so they get time.
-case $target in asan|tsan) exec ctest --output-on-failure -j "$jobs" --timeout 3000 ;; *) exec ctest --output-on-failure -j "$jobs" ;; esac
+# Tests that measure nothing may share the machine.
+exec ctest --output-on-failure -j "$jobs"
