@@ -63,7 +63,7 @@ static void usage(FILE *f)
                "  --json         print the result as JSON on standard output\n"
                "  --threads N    threads (default: all CPUs); results do not depend on it\n"
                "  --seed N       seed of everything random (default 1, stored with results)\n"
-               "  --kernels F    kernel family: auto, avx512, avx2, scalar (also RETORT_KERNELS)\n"
+               "  --kernels F    kernel family: auto, amx, avx512, avx2, scalar (also RETORT_KERNELS)\n"
                "  --quiet        no progress on standard error\n"
                "  key.path=value override of the configuration, such as train.epochs=20\n\n"
                "Exit codes: 0 done, 1 gate failed, 2 usage, 3 bad input, 4 could not run, 5 nothing to do it on, 130 interrupted.\n");

@@ -4,7 +4,7 @@
  * argument lists, then inputs, then sizes; strides are in floats. A kernel works on memory it is given, allocates
  * nothing, takes no lock, and may run in any number of threads on disjoint outputs.
  *
- * Each family (scalar, avx2, avx512) fills one table. Within a family every output is a fixed sequence of operations
+ * Each family (scalar, avx2, avx512, amx) fills one table. Within a family every output is a fixed sequence of operations
  * that depends on shapes alone, so the same bits come out whatever the tiling or the threads. The scalar family is the
  * plain-C twin that the others are tested against; families may differ from each other in the last bits.
  */
@@ -88,6 +88,8 @@ typedef struct {
     rt_act act;          /* NONE, RELU or RELU6 */
 } rt_wino_line;
 
+enum { RT_PACK_ROWS = 32 };           /* see product_pack */
+
 enum { RT_LANES = 16 };               /* rows of a block, see block_in */
 
 /* What one update of parameters needs; all arrays have n elements. */
@@ -100,11 +102,18 @@ typedef struct {
 } rt_update;
 
 typedef struct rt_kernels {
-    const char *name;                /* scalar, avx2, avx512 */
+    const char *name;                /* scalar, avx2, avx512, amx */
     int vector;                      /* floats a register holds */
 
     void (*conv_line)(const rt_conv_line *);
     void (*conv_dw)(const rt_conv_dw *);
+    /* On matrix units, which pay from some 16 rows and 32 columns on; NULL in families without. product is conv_line, and
+     * product_dw conv_dw, both with kh = lines = 1. product_dw takes dy from product_bytes(px, n) bytes that product_pack
+     * filled: it packs rows row0 .. row1 of dy (rows, n), any ranges in parallel if they share no RT_PACK_ROWS rows. */
+    void (*product)(const rt_conv_line *);
+    size_t (*product_bytes)(int rows, int n);
+    void (*product_pack)(void *packed, const float *dy, ptrdiff_t ld, int row0, int row1, int rows, int n);
+    void (*product_dw)(const rt_conv_dw *, const void *packed);
     void (*dwconv_line)(const rt_dwconv_line *);
     void (*dwconv_dw)(const rt_dwconv_dw *);
     void (*wino_in)(const rt_wino_line *);
@@ -174,7 +183,7 @@ typedef struct rt_kernels {
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
 } rt_kernels;
 
-/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512) or a family was set with
+/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512, amx) or a family was set with
  * rt_kernels_select. Never NULL after a successful select. Thread-safe. */
 const rt_kernels *rt_kernels_get(void);
 

@@ -7,6 +7,8 @@
 enum {
     K_BLOCK = 128,                 /* rows of w that stay in L1 while a chunk's rows pass */
     DW_BLOCK = 48,                 /* rows of dw a tile computes */
+    UNIT_BLOCK = 32,               /* the same on matrix units */
+    UNIT_LEAST = 32, UNIT_FROM = 4096,  /* K, N and K N from which matrix units pay */
     BLAS_FROM = 1 << 20            /* K N from which OpenBLAS, with its packing for large matrices, is taken */
 };
 
@@ -31,10 +33,22 @@ static void sizes(const rt_plan *p, const rt_node *n, int *m, int *k, int *o)
     *o = n->attr.out;
 }
 
+/* Training's products go by the family's matrix units, where it has some. Inference does not: a row alone would leave them
+ * idle, and its result may not depend on the batch it comes in. */
+static int on_units(const rt_plan *p, int m, int k, int o)
+{
+    return p->spec.train && p->k->product && p->slot_rows * m % RT_PACK_ROWS == 0 && k >= UNIT_LEAST && o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
+}
+
 /* y (rows, o) (+)= x (rows, k) w (k, o) + bias */
-static void product(const rt_kernels *kn, float *y, const float *x, const float *w, const float *bias, int rows, int k,
+static void product(const rt_kernels *kn, int units, float *y, const float *x, const float *w, const float *bias, int rows, int k,
                     int o, int accumulate, rt_act act)
 {
+    if (units) {
+        kn->product(&(rt_conv_line){.y = y, .y_px = o, .x = x, .x_px = k, .w = w, .w_ld = o, .bias = bias, .px = rows, .kh = 1, .klen = k, .n = o,
+                                    .accumulate = accumulate, .act = act});
+        return;
+    }
     if ((size_t)k * (size_t)o >= BLAS_FROM && rows > 1) {
         if (bias) for (int r = 0; r < rows; r++) memcpy(y + (size_t)r * (size_t)o, bias, (size_t)o * sizeof *y);
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, o, k, 1.0f, x, k, w, o, bias || accumulate ? 1.0f : 0.0f, y, o);
@@ -56,7 +70,7 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *w = rt_param(x, c->node, 0), *b = rt_param(x, c->node, 1);
     if (c->at[0] >= 0) w = x->plan->buffer + c->at[0];
     if (c->at[1] >= 0) b = x->plan->buffer + c->at[1];
-    product(x->plan->k, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b, rows * m, k, o, 0, c->node->attr.act);
+    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b, rows * m, k, o, 0, c->node->attr.act);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -86,23 +100,28 @@ static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    product(x->plan->k, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), x->plan->buffer + c->at[0], NULL, rows * m, o, k,
-            c->flag, RT_ACT_NONE);
+    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), x->plan->buffer + c->at[0], NULL,
+            rows * m, o, k, c->flag, RT_ACT_NONE);
 }
+
+static int dw_block(int units) { return units ? UNIT_BLOCK : DW_BLOCK; }
 
 static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)unused;
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    int rows = x->run->rows * m, k0 = tile * DW_BLOCK, kb = k - k0 < DW_BLOCK ? k - k0 : DW_BLOCK;
+    int units = on_units(x->plan, m, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block, kb = k - k0 < block ? k - k0 : block;
     const float *in = rt_at(x, c->value[0], 0), *dy = rt_at(x, c->value[1], 0);
     float *dw = rt_grad(x, c->node, 0) + (size_t)k0 * (size_t)o;
-    /* Rows pass in blocks that stay in L1 for all of the tile. */
-    for (int r = 0; r < rows; r += 128) {
-        rt_conv_dw a = {.dw = dw, .dw_ld = o, .x = in + (size_t)r * (size_t)k + k0, .x_px = k, .dy = dy + (size_t)r * (size_t)o, .dy_px = o,
-                        .lines = 1, .px = rows - r < 128 ? rows - r : 128, .kh = 1, .klen = kb, .n = o, .overwrite = r == 0};
-        x->plan->k->conv_dw(&a);
+    rt_conv_dw a = {.dw = dw, .dw_ld = o, .x_px = k, .dy_px = o, .lines = 1, .kh = 1, .klen = kb, .n = o};
+    for (int r = 0; r < rows; r += a.px) {                        /* rows pass in blocks that stay in L1 for all of the tile */
+        a.x = in + (size_t)r * (size_t)k + k0;
+        a.dy = dy + (size_t)r * (size_t)o;
+        a.px = rows - r < 128 || units ? rows - r : 128;
+        a.overwrite = r == 0;
+        if (units) x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
+        else x->plan->k->conv_dw(&a);
     }
     if (tile == 0 && c->node->params > 1) {
         float *db = rt_grad(x, c->node, 1);
@@ -111,14 +130,33 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     }
 }
 
+static void run_pack_dy(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    x->plan->k->product_pack(rt_at(x, c->value[1], 0), rt_at(x, c->value[0], 0), o, row0 * m, (row0 + rows) * m, x->run->rows * m, o);
+}
+
+static int packed_dy(rt_plan *p, const rt_node *n, int dy, int m, int o)
+{
+    size_t bytes = p->k->product_bytes(p->slots * p->slot_rows * m, o), batch = (size_t)p->spec.batch;
+    int packed = rt_plan_temp(p, (bytes / 4 + batch - 1) / batch * 4);
+    rt_call *c = rt_plan_rows(p, "pack dy", n, run_pack_dy);
+    c->value[0] = dy;
+    c->value[1] = packed;
+    return packed;
+}
+
 static void backward(rt_plan *p, const rt_node *n)
 {
     int m, k, o, accumulate;
     sizes(p, n, &m, &k, &o);
     int dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
-    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, (k + DW_BLOCK - 1) / DW_BLOCK, run_dw);
+    int units = on_units(p, m, k, o), block = dw_block(units), packed = units ? packed_dy(p, n, dy, m, o) : -1;
+    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, (k + block - 1) / block, run_dw);
     late->value[0] = in;
     late->value[1] = dy;
+    late->value[2] = packed;
     if (!rt_plan_needs_grad(p, n->in[0])) return;
     rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
     ptrdiff_t at = t->at[0] = rt_plan_buffer(p, (size_t)k * (size_t)o);

@@ -1,4 +1,4 @@
-/* engine/pool.h - a pool of threads that take tiles of work from a queue.
+/* engine/pool.h - a pool of threads that share tiles of work.
  *
  * Tiles are numbered by shape alone, and each tile's result depends on its number alone, so results do not depend on
  * how many threads there are or who took what. Threads spin for some microseconds between jobs, then sleep. */

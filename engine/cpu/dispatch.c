@@ -9,8 +9,16 @@
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
+#if defined(RT_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static const rt_kernels *const families[] = {
+#if defined(RT_AMX)
+    &rt_family_amx,
+#endif
 #if defined(__x86_64__)
     &rt_family_avx512, &rt_family_avx2,
 #endif
@@ -20,13 +28,33 @@ static _Atomic(const rt_kernels *) chosen;
 
 const rt_kernels *const *rt_kernels_all(void) { return families; }
 
+#if defined(__x86_64__)
+static int has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+}
+#endif
+
+#if defined(RT_AMX)
+/* The CPU has AMX (CPUID 7, EDX bits 22 bf16 and 24 tiles), and Linux (from 5.16) lets this process use its registers. */
+static int has_amx(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    unsigned a, b, c, d;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#endif
+
 int rt_kernels_runnable(const rt_kernels *k)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (k == &rt_family_avx512)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+#if defined(RT_AMX)
+    if (k == &rt_family_amx) return has_amx();
+#endif
+    if (k == &rt_family_avx512) return has_avx512();
     if (k == &rt_family_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
     return k == &rt_family_scalar;
@@ -44,11 +72,11 @@ rt_status rt_kernels_select(const char *name)
     for (const rt_kernels *const *k = families; *k; k++)
         if (strcmp((*k)->name, name) == 0) {
             if (!rt_kernels_runnable(*k))
-                return rt_fail(RT_RUN, "kernel family '%s' needs instructions that this CPU lacks; leave out --kernels to take the best it has", name);
+                return rt_fail(RT_RUN, "kernel family '%s' needs instructions that this machine lacks; leave out --kernels to take the best it has", name);
             atomic_store(&chosen, *k);
             return RT_OK;
         }
-    return rt_fail(RT_USAGE, "unknown kernel family '%s'; known: auto, avx512, avx2, scalar", name);
+    return rt_fail(RT_USAGE, "unknown kernel family '%s'; known: auto, amx, avx512, avx2, scalar", name);
 }
 
 const rt_kernels *rt_kernels_get(void)
@@ -66,6 +94,9 @@ double rt_kernels_peak(const rt_kernels *k)
 {
     double (*loop)(long) = rt_family_scalar_peak;
 #if defined(__x86_64__)
+#if defined(RT_AMX)
+    if (k == &rt_family_amx) loop = rt_family_avx512_peak;
+#endif
     if (k == &rt_family_avx512) loop = rt_family_avx512_peak;
     if (k == &rt_family_avx2) loop = rt_family_avx2_peak;
 #endif

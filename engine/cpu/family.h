@@ -15,6 +15,13 @@ extern const rt_kernels rt_family_scalar;
 extern double rt_family_scalar_peak(long rounds);
 #if defined(__x86_64__)
 extern const rt_kernels rt_family_avx2, rt_family_avx512;
+#if defined(RT_AMX)
+extern const rt_kernels rt_family_amx;
+void rt_amx_product(const rt_conv_line *);
+size_t rt_amx_product_bytes(int rows, int n);
+void rt_amx_product_pack(void *packed, const float *dy, ptrdiff_t ld, int row0, int row1, int rows, int n);
+void rt_amx_product_dw(const rt_conv_dw *, const void *packed);
+#endif
 extern double rt_family_avx2_peak(long rounds), rt_family_avx512_peak(long rounds);
 #endif
 #endif

@@ -28,7 +28,7 @@ sweep() { # family what maximum command...
     "$@" > last.txt 2>&1 || fail "$family: $what does not go on: $(cat last.txt)"
     echo "$family: $n kills of $what in $tries runs"
 }
-for k in scalar avx2 avx512; do
+for k in scalar avx2 avx512 amx; do
     "$retort" info band.h5 y --kernels $k > /dev/null 2>&1 || { echo "skipped: $k does not run here"; continue; }
     rm -rf A K A.h5 K.h5 K.h5.journal
     s=$(seconds)
