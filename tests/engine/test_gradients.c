@@ -268,6 +268,7 @@ static void dense(void **state)
     (void)state;
     static const char *const a[] = {NET("[7]", "3", "{\"op\":\"dense\",\"out\":19},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3,\"bias\":false}"),
                                     NET("[150]", "1", "{\"op\":\"dense\",\"out\":70},{\"op\":\"relu6\"},{\"op\":\"dense\",\"out\":1}"),
+                                    NET("[40]", "3", "{\"op\":\"dense\",\"out\":64},{\"op\":\"gelu\"},{\"op\":\"dense\",\"out\":70},{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":3}"),
                                     NET("[6,5]", "4", "{\"op\":\"dense\",\"out\":8},{\"op\":\"gelu\"},{\"op\":\"dense\",\"out\":3},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":4}"), NULL};
     each_family(a);
 }
