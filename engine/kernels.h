@@ -28,17 +28,18 @@ typedef enum {
     RT_ACT_COUNT
 } rt_act;
 
-/* One line of a convolution, or a block of a dense product:
+/* Lines of a convolution, or a block of a dense product: of each line, at x and y, and x_line and y_line further for the next,
  *   y[p][n] (+)= bias[n] + sum_r sum_k x[p * x_px + r * x_row + k] * w[(r * klen + k) * w_ld + n]
  * with p < px output pixels, r < kh kernel rows, k < klen: in NHWC the taps of one kernel row are klen = kw * C
  * contiguous floats, and kw is given (else 1) where that is so. Terms are added by fused multiply-add in an order that
  * depends on kh, klen, kw, n and x_px alone, never on px: r, then k; or, where taps overlap (x_px = klen / kw), r, then
  * channel, then tap, if the family finds that faster. */
 typedef struct {
-    float *y;            ptrdiff_t y_px;
-    const float *x;      ptrdiff_t x_px, x_row;
+    float *y;            ptrdiff_t y_px, y_line;
+    const float *x;      ptrdiff_t x_px, x_row, x_line;
     const float *w;      ptrdiff_t w_ld;
     const float *bias;   /* (n) or NULL */
+    int lines;           /* 0 is 1 */
     int px, kh, klen, n;
     int kw;              /* taps of a kernel row; 0 or 1: klen is one run */
     int accumulate;      /* start from y instead of bias */
@@ -108,7 +109,7 @@ typedef struct rt_kernels {
     void (*conv_line)(const rt_conv_line *);
     void (*conv_dw)(const rt_conv_dw *);
     /* On matrix units, which pay from some 16 rows and 32 columns on; NULL in families without. product is conv_line, and
-     * product_dw conv_dw, both with kh = lines = 1. product_dw takes dy from product_bytes(px, n) bytes that product_pack
+     * product_dw conv_dw, both of one line with kh = 1. product_dw takes dy from product_bytes(px, n) bytes that product_pack
      * filled: it packs rows row0 .. row1 of dy (rows, n), any ranges in parallel if they share no RT_PACK_ROWS rows. */
     void (*product)(const rt_conv_line *);
     size_t (*product_bytes)(int rows, int n);

@@ -163,9 +163,9 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
                     for (int i = 0; i < lines; i++, a.y += y_row, a.x += g.sh * x_row) k->dwconv_line(&a);
                     continue;
                 }
-                rt_conv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .w = w + q * g.ng, .w_ld = g.n,
+                rt_conv_line a = {.y = out, .y_px = g.n, .y_line = y_row, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row, .lines = lines, .w = w + q * g.ng, .w_ld = g.n,
                                   .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
-                rt_conv_image(k, &a, lines, y_row, g.sh * x_row);
+                rt_conv_image(k, &a);
             }
 }
 
@@ -257,9 +257,9 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
                                         .px = px, .kh = ny, .kw = nx, .c = g->c, .accumulate = accumulate};
                     for (int l = 0; l < n; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
                 } else {
-                    rt_conv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->ng, .x_row = row, .w = w, .w_ld = g->cg,
-                                      .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
-                    rt_conv_image(k, &a, n, out_line, row);
+                    rt_conv_line a = {.y = out, .y_px = out_px, .y_line = out_line, .x = in, .x_px = g->ng, .x_row = row, .x_line = row, .w = w, .w_ld = g->cg,
+                                      .lines = n, .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
+                    rt_conv_image(k, &a);
                 }
             }
             w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);

@@ -90,7 +90,7 @@ void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, cons
         for (int p = 0; p < PLANES; p++) {
             rt_conv_line a = {.y = product + p * out, .y_px = s->n, .x = scratch + p * in, .x_px = s->c, .w = u + (ptrdiff_t)p * s->c * s->n,
                               .w_ld = s->n, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n};
-            rt_conv_image(k, &a, 1, 0, 0);
+            rt_conv_image(k, &a);
         }
         transform(k->wino_out, s, &b, (rt_wino_line){.image = y, .h = s->oh, .w = s->ow, .c = s->n, .planes = product, .plane = out,
                                                      .accumulate = accumulate, .bias = bias, .act = act}, 0);

@@ -4,15 +4,17 @@
 
 static void conv_line(const rt_conv_line *a)
 {
-    for (int p = 0; p < a->px; p++)
+    for (int i = 0; i < a->px * (a->lines ? a->lines : 1); i++) {
+        ptrdiff_t l = i / a->px, p = i % a->px;
+        const float *x = a->x + l * a->x_line + p * a->x_px;
         for (int n = 0; n < a->n; n++) {
-            float *y = a->y + p * a->y_px + n;
+            float *y = a->y + l * a->y_line + p * a->y_px + n;
             float s = a->accumulate ? *y : a->bias ? a->bias[n] : 0.0f;
             for (int r = 0; r < a->kh; r++)
-                for (int k = 0; k < a->klen; k++)
-                    s += a->x[p * a->x_px + r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
+                for (int k = 0; k < a->klen; k++) s += x[r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
             *y = act_v(s, a->act);
         }
+    }
 }
 
 static void conv_dw(const rt_conv_dw *a)
