@@ -241,7 +241,6 @@ static void split_columns(char *left, const float *x, ptrdiff_t ld, int rows, in
         }
 }
 
-
 void rt_amx_product(const rt_conv_line *a)
 {
     _Alignas(64) char left[STEPS_MOST * LEFT], buffer[2 * RIGHT];
