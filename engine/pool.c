@@ -26,7 +26,7 @@ struct rt_pool {
     share *shares;                          /* one for each thread */
     _Alignas(64) _Atomic uint32_t number;   /* of the job that was published last */
     _Alignas(64) job ring[RING];
-    _Atomic int sleepers, stop;
+    _Atomic int running, sleepers, stop;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pthread_t *ids;
@@ -76,6 +76,7 @@ static void *work(void *arg)
     rt_pool *p = w->pool;
     uint32_t seen = 0;
     rt_fp_mode();
+    atomic_fetch_add(&p->running, 1);
     for (;;) {
         int spin = 0;
         while (atomic_load(&p->number) == seen) {
@@ -149,6 +150,8 @@ rt_pool *rt_pool_new(int threads)
             return NULL;
         }
     }
+    /* A process that forks next, to read a file, shall find no thread half started, with locks of its run-time library taken. */
+    while (atomic_load(&p->running) < threads - 1) sched_yield();
     return p;
 }
 
