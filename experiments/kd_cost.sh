@@ -1,13 +1,14 @@
 #!/bin/sh
-# What a distillation step on cached labels costs over a cross-entropy step: alternating rounds, the best of each.
+# What a distillation step on cached labels costs over a cross-entropy step: the median over rounds of the ratio of neighbours,
+# each round in the other order.
 cd "$(dirname "$0")/.."
 retort=${RETORT:-build/retort}
+rate() { "$retort" bench "experiments/peers/models/$1.json" --threads 1 --json --quiet seconds=0.05 rounds=5 loss="$2" | grep samples_per_second | tr -dc '0-9.'; }
 for model in ${MODELS:-jet mlp cnn resnet8}; do
-    for round in 1 2 3 4 5 6 7; do
-        for loss in ce kd; do
-            printf '%s %s ' $model $loss
-            "$retort" bench experiments/peers/models/$model.json --threads 1 --json --quiet seconds=0.2 rounds=3 loss=$loss | grep fastest | tr -dc '0-9.\n'
-        done
-    done
-done | awk '{ k = $1 " " $2; if ($3 > best[k]) best[k] = $3; seen[$1] }
-            END { for (m in seen) printf "%-8s ce %10.0f/s  kd %10.0f/s  a kd step costs %.3f of a ce step\n", m, best[m " ce"], best[m " kd"], best[m " ce"] / best[m " kd"] }'
+    for round in $(seq "${ROUNDS:-15}"); do
+        if [ $((round % 2)) = 0 ]; then ce=$(rate "$model" ce) kd=$(rate "$model" kd); else kd=$(rate "$model" kd) ce=$(rate "$model" ce); fi
+        echo "$ce $kd"
+    done | awk '{ print $1 / $2, $1, $2 }' | sort -n |
+        awk -v m="$model" '{ r[NR] = $1; c[NR] = $2; k[NR] = $3 } END { i = int((NR + 1) / 2)
+            printf "%-8s ce %9.0f/s  kd %9.0f/s  a kd step costs %.3f of a ce step (quartiles %.3f, %.3f)\n", m, c[i], k[i], r[i], r[int((NR + 3) / 4)], r[int((3 * NR + 1) / 4)] }'
+done
