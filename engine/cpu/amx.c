@@ -18,7 +18,7 @@
 #define RT_INLINE static inline __attribute__((always_inline))
 
 enum {
-    TILE = 1024, PARTS = 3, STEP = 32,       /* bytes of a tile; k of a tile */
+    TILE = 1024, PARTS = 3, STEP = 32, PIECES = 32,      /* bytes of a tile; k of a tile */
     ROWS = 32, COLS = 32,                    /* of y that are in registers at a time: 2 x 2 tiles */
     STEPS_MOST = 32,                         /* steps whose left sides are split at a time */
     LEFT = 2 * PARTS * TILE, RIGHT = 2 * PARTS * TILE   /* bytes of a step's tiles: [2][part] */
@@ -37,12 +37,12 @@ static inline int at_most(int n, int most) { return n < most ? n : most; }
 static inline int at_least(int n, int least) { return n > least ? n : least; }
 
 /* bf16(x) in the upper halves; halfway cases away from zero. */
-static inline __m512i upper(__m512 x)
+RT_INLINE __m512i upper(__m512 x)
 {
     return _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)), _mm512_set1_epi32((int)0xffff0000));
 }
 
-static inline void split(__m512 x, __m512i part[PARTS])
+RT_INLINE void split(__m512 x, __m512i part[PARTS])
 {
     part[0] = upper(x);
     x = _mm512_sub_ps(x, _mm512_castsi512_ps(part[0]));
@@ -51,7 +51,7 @@ static inline void split(__m512 x, __m512i part[PARTS])
 }
 
 /* A tile's row of the left side from floats k..k+31 of a row: lo has the first 16. */
-static inline void store_left(char *to, __m512 lo, __m512 hi)
+RT_INLINE void store_left(char *to, __m512 lo, __m512 hi)
 {
     const __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17,
                                          15, 13, 11, 9, 7, 5, 3, 1);
@@ -62,13 +62,12 @@ static inline void store_left(char *to, __m512 lo, __m512 hi)
 }
 
 /* A row of pairs: even in the lower halves. */
-static inline void store_pairs(char *to, __m512 even, __m512 odd)
+RT_INLINE void store_pairs(char *to, __m512 even, __m512 odd)
 {
     __m512i a[PARTS], b[PARTS];
     split(even, a);
     split(odd, b);
-    for (int p = 0; p < PARTS; p++)
-        _mm512_storeu_si512(to + p * TILE, _mm512_or_si512(_mm512_srli_epi32(a[p], 16), _mm512_and_si512(b[p], _mm512_set1_epi32((int)0xffff0000))));
+    for (int p = 0; p < PARTS; p++) _mm512_storeu_si512(to + p * TILE, _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a[p], 16), b[p]));
 }
 
 static void transpose(__m512 r[16])
@@ -102,58 +101,64 @@ static right_side columns_from(const float *w, ptrdiff_t ld, int n0, int k, int 
     return (right_side){w + n0, ld, n0 < n ? k : 0, {lanes(n - n0), lanes(n - n0 - 16)}};
 }
 
-/* Its pairs of rows j0 .. j1. */
-RT_INLINE void split_pairs(char *to, const right_side *a, int j0, int j1)
+/* Pieces i .. end of its 32: half i % 2 of the pair of rows i / 2. All of its rows and columns are there if it is whole. */
+RT_INLINE void split_pairs(char *to, const right_side *a, const int i, const int end, const int whole)
 {
-    to += j0 * 64;
-    const float *w = a->w + 2 * j0 * a->ld;
-    for (int j = j0; j < j1; j++, to += 64, w += 2 * a->ld)
-        for (int v = 0; v < 2; v++) {
-            __m512 even = _mm512_maskz_loadu_ps(2 * j < a->rows ? a->m[v] : 0, w + 16 * v);
-            __m512 odd = _mm512_maskz_loadu_ps(2 * j + 1 < a->rows ? a->m[v] : 0, w + a->ld + 16 * v);
-            store_pairs(to + v * PARTS * TILE, even, odd);
-        }
+    for (int q = i; q < end; q++) {
+        int j = q / 2, v = q % 2;
+        const float *w = a->w + 2 * j * a->ld + 16 * v;
+        __m512 even = whole ? _mm512_loadu_ps(w) : _mm512_maskz_loadu_ps(2 * j < a->rows ? a->m[v] : 0, w);
+        __m512 odd = whole ? _mm512_loadu_ps(w + a->ld) : _mm512_maskz_loadu_ps(2 * j + 1 < a->rows ? a->m[v] : 0, w + a->ld);
+        store_pairs(to + v * PARTS * TILE + j * 64, even, odd);
+    }
 }
 
-/* Products of the left parts in tiles 4 and 5 with one part of the right side. */
-RT_INLINE void part_products(const char *right, const int two_rows, const int two_cols)
+static void split_first(char *to, const right_side *a) { split_pairs(to, a, 0, PIECES, 0); }
+
+/* Tile operations that the compiler moves no load or store across: its own say nothing of memory. */
+#define FENCE __asm__ volatile("" ::: "memory")
+#define LOAD(tile, from) do { FENCE; _tile_loadd(tile, from, 64); FENCE; } while (0)
+#define MULTIPLY(c, a, b) do { FENCE; _tile_dpbf16ps(c, a, b); FENCE; } while (0)
+
+/* What is done while the matrix unit is busy: splitting the next step's right side. */
+typedef struct { char *to; const right_side *from; } meanwhile;
+enum { NOTHING, MASKED, WHOLE };
+
+/* Group g of a step: products of the left parts in tiles 4 and 5 with one part of the right side. A product keeps the matrix unit busy for 16
+ * cycles and the rest of the core idle; a few pieces are split after each, so few that they fit in the window of a core that is shared. */
+RT_INLINE void part_products(const char *right, const int g, const meanwhile *m, const int kind, const int two_rows, const int two_cols)
 {
-    _tile_loadd(6, right, 64);
-    _tile_dpbf16ps(0, 4, 6);
-    if (two_rows) _tile_dpbf16ps(2, 5, 6);
-    if (two_cols) {
-        _tile_loadd(7, right + PARTS * TILE, 64);
-        _tile_dpbf16ps(1, 4, 7);
-        if (two_rows) _tile_dpbf16ps(3, 5, 7);
-    }
+#define PIECE(t) do { if (kind) split_pairs(m->to, m->from, PIECES * (4 * g + (t)) / 24, PIECES * (4 * g + (t) + 1) / 24, kind == WHOLE); } while (0)
+    LOAD(6, right);
+    MULTIPLY(0, 4, 6);
+    PIECE(0);
+    if (two_rows) MULTIPLY(2, 5, 6);
+    PIECE(1);
+    if (two_cols) LOAD(7, right + PARTS * TILE);
+    if (two_cols) MULTIPLY(1, 4, 7);
+    PIECE(2);
+    if (two_cols && two_rows) MULTIPLY(3, 5, 7);
+    PIECE(3);
 }
 
 RT_INLINE void load_left(const char *left, const int two_rows)
 {
-    _tile_loadd(4, left, 64);
-    if (two_rows) _tile_loadd(5, left + PARTS * TILE, 64);
+    LOAD(4, left);
+    if (two_rows) LOAD(5, left + PARTS * TILE);
 }
 
-/* A step: tiles 0 .. 3 += left right, the small parts first. A product keeps the matrix unit busy for 16 cycles and the rest of the core idle, so
- * that the next step's right side, if it has rows, is split meanwhile, a sixth after each group of products. */
-RT_INLINE void step(const char *left, const char *right, char *then, const right_side *next, const int two_rows, const int two_cols)
+/* A step: tiles 0 .. 3 += left right, the small parts first. */
+RT_INLINE void step(const char *left, const char *right, const meanwhile *m, const int kind, const int two_rows, const int two_cols)
 {
-    int more = next && next->rows > 0;
     load_left(left + 2 * TILE, two_rows);
-    part_products(right, two_rows, two_cols);
-    if (more) split_pairs(then, next, 0, 3);
+    part_products(right, 0, m, kind, two_rows, two_cols);
     load_left(left + TILE, two_rows);
-    part_products(right + TILE, two_rows, two_cols);
-    if (more) split_pairs(then, next, 3, 6);
-    part_products(right, two_rows, two_cols);
-    if (more) split_pairs(then, next, 6, 9);
+    part_products(right + TILE, 1, m, kind, two_rows, two_cols);
+    part_products(right, 2, m, kind, two_rows, two_cols);
     load_left(left, two_rows);
-    part_products(right + 2 * TILE, two_rows, two_cols);
-    if (more) split_pairs(then, next, 9, 12);
-    part_products(right + TILE, two_rows, two_cols);
-    if (more) split_pairs(then, next, 12, 14);
-    part_products(right, two_rows, two_cols);
-    if (more) split_pairs(then, next, 14, 16);
+    part_products(right + 2 * TILE, 3, m, kind, two_rows, two_cols);
+    part_products(right + TILE, 4, m, kind, two_rows, two_cols);
+    part_products(right, 5, m, kind, two_rows, two_cols);
 }
 
 RT_INLINE void zero_tiles(void)
@@ -183,7 +188,10 @@ RT_INLINE void block_split(float *c, const char *left, right_side w, int k, cons
         *at ^= 1;
         w.w += STEP * w.ld;
         w.rows = k - STEP;
-        step(left, right, buffer + *at * RIGHT, k > STEP ? &w : after, two_rows, two_cols);
+        meanwhile m = {buffer + *at * RIGHT, k > STEP ? &w : after};
+        if (m.from->rows >= STEP && m.from->m[1] == 0xffff) step(left, right, &m, WHOLE, two_rows, two_cols);
+        else if (m.from->rows > 0) step(left, right, &m, MASKED, two_rows, two_cols);
+        else step(left, right, NULL, NOTHING, two_rows, two_cols);
     }
     store_tiles(c, two_rows, two_cols);
 }
@@ -192,7 +200,7 @@ RT_INLINE void block_split(float *c, const char *left, right_side w, int k, cons
 RT_INLINE void block_packed(float *c, const char *left, const char *right, size_t right_step, int k, const int two_rows, const int two_cols)
 {
     zero_tiles();
-    for (; k > 0; k -= STEP, left += LEFT, right += right_step) step(left, right, NULL, NULL, two_rows, two_cols);
+    for (; k > 0; k -= STEP, left += LEFT, right += right_step) step(left, right, NULL, NOTHING, two_rows, two_cols);
     store_tiles(c, two_rows, two_cols);
 }
 
@@ -252,7 +260,7 @@ void rt_amx_product(const rt_conv_line *a)
             const float *w = a->w + k0 * a->w_ld;
             split_rows(left, a->x + r0 * a->x_px + k0, a->x_px, rows, k);
             right_side now = columns_from(w, a->w_ld, 0, k, a->n);
-            split_pairs(buffer, &now, 0, 16);
+            split_first(buffer, &now);
             for (int n0 = 0; n0 < a->n; n0 += COLS) {
                 result y = {a->y + r0 * a->y_px + n0, a->y_px, a->bias ? a->bias + n0 : NULL, rows, at_most(a->n - n0, COLS), a->accumulate || k0,
                             k0 + k == a->klen ? a->act : RT_ACT_NONE};
