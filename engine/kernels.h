@@ -162,6 +162,9 @@ typedef struct rt_kernels {
     void (*block_in)(float *block, const float *rows, int n, int k);
     void (*block_out)(float *rows, const float *block, int n, int k);
     void (*block_softmax)(float *p, float *log_sum, const float *z, float scale, int k);
+    /* kl[r] = sum_k q (log q - log p) with p = softmax(scale z), q = softmax(scale t); g += weight (p - q). p and q are work
+     * space of K x RT_LANES. No logarithm per class: log q - log p = scale (t - z) + log sum exp(scale z) - log sum exp(scale t). */
+    void (*block_kl)(float *g, float *kl, float *p, float *q, const float *z, const float *t, float scale, float weight, int k);
 
     /* Layer norm of rows of D: y = (x - mean) rstd gamma + beta; mean and rstd are kept. */
     void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *gamma, const float *beta,
@@ -197,6 +200,8 @@ int rt_kernels_runnable(const rt_kernels *k);
 
 /* GFLOP/s that a register-only loop of fused multiply-adds of this family reaches now, on this thread. */
 double rt_kernels_peak(const rt_kernels *k);
+/* That loop itself: its floating-point operations. */
+double rt_kernels_fma(const rt_kernels *k, long rounds);
 
 /* Flush-to-zero and denormals-are-zero for the calling thread. */
 void rt_fp_mode(void);

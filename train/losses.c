@@ -91,26 +91,26 @@ static void hard_block(block *a)
 
 static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (log_q - log_p) : 0.0f; }
 
-/* T^2 KL(q || p): adds to loss, and T (p - q) to g. The logs of p, and of q unless it is a mixture, are read off the
- * logits, so that a step on cached labels needs two softmaxes more and no logarithm per class. */
+/* T^2 KL(q || p): adds to loss, and T (p - q) to g. */
 static void kd_block(block *a)
 {
     int k = a->k;
     float t = a->b->config.temperature, inverse = 1.0f / t, weight = a->b->config.soft, scale = weight * t / (float)a->io->total;
-    float ls[L], lt[L], s[L] = {0};
-    softmax(a->p, ls, a->z, inverse, k);
-    softmax(a->q, lt, a->t, inverse, k);
-    if (soft_partner(a->b)) {
+    float s[L] = {0}, log_sum[L];
+    if (!soft_partner(a->b)) rt_kernels_get()->block_kl(a->g, s, a->p, a->q, a->z, a->t, inverse, scale, k);
+    else {                                            /* a mixture of the teacher's answers: its logarithms are not linear */
+        softmax(a->p, log_sum, a->z, inverse, k);
+        softmax(a->q, NULL, a->t, inverse, k);
         softmax(a->other, NULL, a->other, inverse, k);
         mix(a);
         for (int i = 0; i < k * L; i++) a->other[i] = fmaxf(a->q[i], 1e-30f);
         rt_kernels_get()->log_n(a->other, a->other, (size_t)k * L);
         for (int j = 0; j < k * L; j += L)
-            for (int r = 0; r < L; r++) s[r] += kl_term(a->q[j + r], a->other[j + r], a->z[j + r] * inverse - ls[r]);
-    } else
-        for (int j = 0; j < k * L; j += L)
-            for (int r = 0; r < L; r++) s[r] += a->q[j + r] * ((a->t[j + r] - a->z[j + r]) * inverse - lt[r] + ls[r]);
-    for (int i = 0; i < k * L; i++) a->g[i] += scale * (a->p[i] - a->q[i]);
+            for (int r = 0; r < L; r++) {
+                s[r] += kl_term(a->q[j + r], a->other[j + r], a->z[j + r] * inverse - log_sum[r]);
+                a->g[j + r] += scale * (a->p[j + r] - a->q[j + r]);
+            }
+    }
     for (int r = 0; r < L; r++) a->loss[r] += weight * t * t * s[r];
 }
 

@@ -90,22 +90,26 @@ const rt_kernels *rt_kernels_get(void)
     return k;
 }
 
-double rt_kernels_peak(const rt_kernels *k)
+double rt_kernels_fma(const rt_kernels *k, long rounds)
 {
-    double (*loop)(long) = rt_family_scalar_peak;
 #if defined(__x86_64__)
 #if defined(RT_AMX)
-    if (k == &rt_family_amx) loop = rt_family_avx512_peak;
+    if (k == &rt_family_amx) return rt_family_avx512_peak(rounds);
 #endif
-    if (k == &rt_family_avx512) loop = rt_family_avx512_peak;
-    if (k == &rt_family_avx2) loop = rt_family_avx2_peak;
+    if (k == &rt_family_avx512) return rt_family_avx512_peak(rounds);
+    if (k == &rt_family_avx2) return rt_family_avx2_peak(rounds);
 #endif
+    (void)k;
+    return rt_family_scalar_peak(rounds);
+}
+
+double rt_kernels_peak(const rt_kernels *k)
+{
     double best = 0;
     for (int i = 0; i < 20; i++) {
-        double start = rt_seconds(), flop = loop(200000), rate = flop / (rt_seconds() - start) * 1e-9;
+        double start = rt_seconds(), flop = rt_kernels_fma(k, 200000), rate = flop / (rt_seconds() - start) * 1e-9;
         if (rate > best) best = rate;
     }
-    (void)k;
     return best;
 }
 

@@ -101,6 +101,13 @@ static inline V v_max(V a, V b) { return a > b ? a : b; }
 static inline V v_min(V a, V b) { return a < b ? a : b; }
 #endif
 
+/* a b + c of one float, in loops that the compiler vectorizes: fused where the family has the instruction. */
+#if defined(RT_SIMD_AVX512) || defined(RT_SIMD_AVX2)
+static inline float fma_1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
+static inline float fma_1(float a, float b, float c) { return a * b + c; }
+#endif
+
 static inline V act_v(V a, rt_act act)
 {
     if (act == RT_ACT_RELU || act == RT_ACT_RELU6) a = v_max(v_zero(), a);     /* in this order NaN stays NaN */
