@@ -12,6 +12,8 @@ static const char help[] =
     "accuracy with its 95 % interval, top-5, macro-F1, confusion, agreement with the teacher and KL from it, ECE, McNemar;\n"
     "parameters, multiply-adds, file size, memory; batch-1 latency and throughput, interleaved.\n\n"
     "  --teacher given more than once is an ensemble\n"
+    "  --rows a:b, or data.test=0.1 data.test_seed=1: the rows that training with the same data.test left out; a model that has\n"
+    "  seen the rows is named\n"
     "  eval.latency_samples=2000 (p99 needs 662), eval.seconds=0.5, eval.rounds=5, eval.speed=false to leave timing out\n\n"
     "example:\n"
     "  retort eval --teacher runs/teacher/model.h5 --student runs/small/model.h5 --data test.h5 --out runs/eval\n";

@@ -39,11 +39,4 @@ void rt_stream_close(rt_stream *);
 uint64_t rt_stream_steps(const rt_stream *);          /* batches in an epoch, at least 1 */
 /* The next batch, valid until the next call. RT_INPUT for labels out of range, NaN or infinity in the data. */
 rt_status rt_stream_next(rt_stream *, const rt_batch **);
-
-/* Rows: "a:b" of the source (empty: all); then `validation` of them (a count, or a share below 1), drawn by seed, go to
- * *held and the others to *kept, both in rising order. The caller frees both. */
-rt_status rt_split(uint64_t source_rows, const char *range, double validation, uint64_t seed, uint64_t **kept, uint64_t *kept_rows,
-                   uint64_t **held, uint64_t *held_rows);
-/* "a:b", "a:", ":b" or "" within [0, rows]. */
-rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint64_t *end);
 #endif

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "data/files.h"
+#include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
 #include "experiments/statistics.h"
@@ -24,7 +25,7 @@ typedef struct {
     rt_predictor *predictor;
     int *answer;                       /* (rows) top-1 */
     float *probability;                /* (rows, K) softmax, for KL against the teacher */
-    uint64_t right, right5, *confusion, agree;
+    uint64_t right, right5, *confusion, agree, seen;   /* seen: rows that it was trained or chosen on */
     double nll, kl;
     rt_ece_bin bin[RT_ECE_BINS];
     double *latency;                   /* seconds, batch 1, one thread */
@@ -33,7 +34,8 @@ typedef struct {
 } entry;
 
 typedef struct {
-    const char *source, *x, *y, *rows;
+    const char *source, *x, *y;
+    rt_rows_config rows;
     int samples, rounds, speed;
     double seconds;
 } settings;
@@ -43,7 +45,8 @@ typedef struct {
     entry e[MAX_MODELS];
     int count, classes;
     rt_source *x, *y;
-    uint64_t *row, rows, *none, nones;
+    rt_rows rows;
+    rt_digest digest;                  /* of the data */
     int32_t *truth;
     rt_pool *pool, *single;
     const rt_progress *progress;
@@ -101,7 +104,7 @@ static rt_status read_settings(cJSON *config, evaluation *v)
     s->source = rt_cfg_string(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y = rt_cfg_string(&d, "y", "y");
-    s->rows = rt_cfg_string(&d, "rows", "");
+    rt_rows_read(&d, &s->rows);
     rt_cfg_join(&c, &d);
     rt_cfg e = rt_cfg_object(&c, "eval");
     s->samples = rt_cfg_int(&e, "latency_samples", 2000, 64, 10000000);
@@ -148,7 +151,7 @@ static void score_row(evaluation *v, entry *e, uint64_t i, const float *z)
 static rt_status score(evaluation *v)
 {
     rt_stream *stream;
-    rt_stream_spec s = {.x = v->x, .y = v->y, .row = v->row, .rows = v->rows, .classes = v->classes, .batch = BATCH, .keep_tail = 1, .prefetch = 2};
+    rt_stream_spec s = {.x = v->x, .y = v->y, .row = v->rows.row, .rows = v->rows.count, .classes = v->classes, .batch = BATCH, .keep_tail = 1, .prefetch = 2};
     RT_TRY(rt_stream_open(&stream, &s, 0));
     float *z = rt_floats_new((size_t)BATCH * (size_t)v->classes);
     rt_status st = z ? RT_OK : RT_RUN;
@@ -168,7 +171,7 @@ static rt_status score(evaluation *v)
             }
         }
         if (!st) done += (uint64_t)b->rows;
-        rt_progress_update(v->progress, "evaluate", (double)done, (double)v->rows, (double)done / (rt_seconds() - start + 1e-9), "rows", "");
+        rt_progress_update(v->progress, "evaluate", (double)done, (double)v->rows.count, (double)done / (rt_seconds() - start + 1e-9), "rows", "");
         if (!st && rt_progress_stopped(v->progress)) st = rt_fail(RT_INTERRUPTED, "interrupted");
     }
     free(z);
@@ -176,7 +179,7 @@ static rt_status score(evaluation *v)
     const entry *t = &v->e[0];
     for (int i = 0; i < v->count && !st; i++) {
         entry *e = &v->e[i];
-        for (uint64_t r = 0; r < v->rows; r++) {
+        for (uint64_t r = 0; r < v->rows.count; r++) {
             e->agree += e->answer[r] == t->answer[r];
             const float *q = t->probability + r * (uint64_t)v->classes, *p = e->probability + r * (uint64_t)v->classes;
             for (int c = 0; c < v->classes; c++) if (q[c] > 0) e->kl += q[c] * (log(q[c]) - log(p[c] > 1e-30f ? p[c] : 1e-30f));
@@ -218,7 +221,7 @@ static rt_status measure(evaluation *v)
     float *z = rt_floats_new((size_t)256 * (size_t)v->classes);
     rt_status st = raw && z ? RT_OK : rt_fail(RT_RUN, "out of memory");
     rt_dtype type = rt_source_type(v->x);
-    for (int i = 0; i < 256; i++) rows[i] = v->row[(uint64_t)i % v->rows];
+    for (int i = 0; i < 256; i++) rows[i] = v->rows.row[(uint64_t)i % v->rows.count];
     if (!st) st = rt_source_read(v->x, rows, 256, raw);
     for (int i = 0; i < v->count && !st; i++) {
         entry *e = &v->e[i];
@@ -323,7 +326,7 @@ static cJSON *describe(evaluation *v, int i)
 {
     entry *e = &v->e[i];
     int k = v->classes;
-    double n = (double)v->rows, low, high, params = 0, macs = 0, memory = 0;
+    double n = (double)v->rows.count, low, high, params = 0, macs = 0, memory = 0;
     cJSON *j = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(j, "files");
     cJSON_AddStringToObject(j, "name", e->name);
     for (int p = 0; p < e->paths; p++) {
@@ -333,18 +336,19 @@ static cJSON *describe(evaluation *v, int i)
         memory += (double)(e->model[p]->graph->param_floats + e->model[p]->graph->state_floats) * 4;
     }
     cJSON_AddStringToObject(j, "digest", rt_models_digest(e->model, e->paths).hex);
-    rt_wilson(e->right, v->rows, &low, &high);
+    rt_wilson(e->right, v->rows.count, &low, &high);
+    cJSON_AddNumberToObject(j, "rows_seen_in_training", (double)e->seen);
     cJSON_AddNumberToObject(j, "accuracy", (double)e->right / n);
     cJSON_AddItemToObject(j, "accuracy_95", cJSON_CreateDoubleArray((double[]){low, high}, 2));
     if (k > 5) cJSON_AddNumberToObject(j, "top5", (double)e->right5 / n);
     cJSON_AddNumberToObject(j, "macro_f1", macro_f1(e, k));
     cJSON_AddNumberToObject(j, "nll", e->nll / n);
-    cJSON_AddNumberToObject(j, "ece", rt_ece(e->bin, v->rows));
+    cJSON_AddNumberToObject(j, "ece", rt_ece(e->bin, v->rows.count));
     cJSON_AddNumberToObject(j, "agreement", (double)e->agree / n);
     cJSON_AddNumberToObject(j, "kl_from_teacher", e->kl / n);
     if (i) {
         uint64_t b = 0, c = 0;
-        for (uint64_t r = 0; r < v->rows; r++) {
+        for (uint64_t r = 0; r < v->rows.count; r++) {
             int was = v->e[0].answer[r] == v->truth[r], is = e->answer[r] == v->truth[r];
             b += was && !is;
             c += !was && is;
@@ -406,10 +410,10 @@ static cJSON *whole_result(evaluation *v, const cJSON *config)
     cJSON_AddStringToObject(r, "tool", "retort " RETORT_VERSION " " RETORT_COMMIT);
     cJSON *data = cJSON_AddObjectToObject(r, "data");
     cJSON_AddStringToObject(data, "source", v->set.source);
-    cJSON_AddNumberToObject(data, "rows", (double)v->rows);
+    cJSON_AddNumberToObject(data, "rows", (double)v->rows.count);
     cJSON_AddNumberToObject(data, "classes", v->classes);
-    rt_digest d;
-    if (!rt_source_digest(v->x, &d)) cJSON_AddStringToObject(data, "digest", d.hex);
+    if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
+    cJSON_AddStringToObject(data, "digest", v->digest.hex);
     if (v->e[0].model[0]->class_names) cJSON_AddItemToObject(data, "class_names", cJSON_Duplicate(v->e[0].model[0]->class_names, 1));
     cJSON *m = cJSON_AddObjectToObject(r, "machine");
     cpu_name(cpu);
@@ -433,28 +437,69 @@ static cJSON *whole_result(evaluation *v, const cJSON *config)
     return r;
 }
 
+/* The test rows where there are some, or the range. */
+static rt_status select_rows(const rt_rows_config *c, uint64_t source_rows, rt_rows *out)
+{
+    rt_rows test;
+    rt_status st = rt_rows_select(c, source_rows, out, &test);
+    if (!st && c->test > 0) {
+        rt_rows swap = *out;
+        *out = test;
+        test = swap;
+    }
+    rt_rows_free(&test);
+    return st;
+}
+
+/* How many of the rows the model was trained or chosen on, as far as its file tells: its data is this data, and a row was
+ * neither outside its range nor left for a test. */
+static rt_status count_seen(const evaluation *v, const rt_model *m, uint64_t *seen)
+{
+    const cJSON *digest = cJSON_GetObjectItemCaseSensitive(m->provenance, "data_digest"), *config = cJSON_GetObjectItemCaseSensitive(m->provenance, "config");
+    *seen = 0;
+    if (!cJSON_IsString(digest) || strcmp(digest->valuestring, v->digest.hex)) return RT_OK;
+    cJSON *data = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(config, "data"), 1);
+    rt_cfg d = rt_cfg_begin(data, "data");
+    rt_rows_config c;
+    rt_rows others = {0}, test = {0};
+    rt_rows_read(&d, &c);
+    rt_status st = d.status;
+    if (!st) st = rt_rows_select(&c, rt_source_rows(v->x), &others, &test);
+    if (!st) *seen = rt_rows_common(&v->rows, &others);
+    rt_rows_free(&others);
+    rt_rows_free(&test);
+    cJSON_Delete(data);
+    return st;
+}
+
 static rt_status set_up(evaluation *v)
 {
     RT_TRY(rt_source_open(&v->x, v->set.source, v->set.x));
     RT_TRY(rt_source_open(&v->y, v->set.source, v->set.y));
     if (rt_source_rows(v->x) != rt_source_rows(v->y)) return rt_fail(RT_INPUT, "%s: '%s' and '%s' have different numbers of rows", v->set.source, v->set.x, v->set.y);
-    RT_TRY(rt_split(rt_source_rows(v->x), v->set.rows, 0, 0, &v->row, &v->rows, &v->none, &v->nones));
-    if (!v->rows) return rt_fail(RT_NOTHING, "%s: no rows to evaluate on", v->set.source);
+    RT_TRY(select_rows(&v->set.rows, rt_source_rows(v->x), &v->rows));
+    RT_TRY(rt_source_digest(v->x, &v->digest));
+    if (!v->rows.count) return rt_fail(RT_NOTHING, "%s: no rows to evaluate on", v->set.source);
     v->single = rt_pool_new(1);
     if (!v->single) return RT_RUN;
     for (int i = 0; i < v->count; i++) {
         entry *e = &v->e[i];
         RT_TRY(rt_models_load(&e->model, e->path, e->paths));
-        for (int p = 0; p < e->paths; p++) RT_TRY(rt_model_accepts(e->model[p], v->x));
+        for (int p = 0; p < e->paths; p++) {
+            uint64_t seen;
+            RT_TRY(rt_model_accepts(e->model[p], v->x));
+            RT_TRY(count_seen(v, e->model[p], &seen));
+            if (seen > e->seen) e->seen = seen;
+        }
         if (i == 0) v->classes = e->model[0]->classes;
         if (e->model[0]->classes != v->classes) return rt_fail(RT_USAGE, "%s: has %d classes, %s has %d", e->path[0], e->model[0]->classes, v->e[0].path[0], v->classes);
         RT_TRY(rt_predictor_new(&e->predictor, e->model, e->paths, v->pool, 0, NULL, 0));
-        e->answer = malloc(v->rows * sizeof *e->answer);
-        e->probability = malloc(v->rows * (size_t)v->classes * sizeof *e->probability);
+        e->answer = malloc(v->rows.count * sizeof *e->answer);
+        e->probability = malloc(v->rows.count * (size_t)v->classes * sizeof *e->probability);
         e->confusion = calloc((size_t)v->classes * (size_t)v->classes, sizeof *e->confusion);
         if (!e->answer || !e->probability || !e->confusion) return rt_fail(RT_RUN, "out of memory");
     }
-    v->truth = malloc(v->rows * sizeof *v->truth);
+    v->truth = malloc(v->rows.count * sizeof *v->truth);
     return v->truth ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
@@ -482,8 +527,7 @@ rt_status rt_evaluate(cJSON *config, rt_pool *pool, const rt_progress *progress,
         free(e->latency);
     }
     free(v->truth);
-    free(v->row);
-    free(v->none);
+    rt_rows_free(&v->rows);
     rt_source_close(v->x);
     rt_source_close(v->y);
     rt_pool_free(v->single);

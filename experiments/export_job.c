@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "data/rows.h"
 #include "data/stream.h"
 #include "export/exporter.h"
 #include "student/predictor.h"

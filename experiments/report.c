@@ -106,6 +106,29 @@ static void put_value(text *t, const column *c, const cJSON *m)
     else put_si(t, v);
 }
 
+enum { PLAIN, MARKDOWN, HTML };
+static void put_name(text *t, const cJSON *m, int as)
+{
+    const char *name = name_of(m);
+    if (as == HTML) put_html(t, name);
+    else for (const char *s = name; *s; s++)
+        put(t, "%s%c", as == MARKDOWN && strchr("|`*_<>[]\\", *s) ? "\\" : "", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
+}
+
+/* A line for each model that knows some of the rows already. */
+static void put_seen(text *t, const cJSON *e, int as)
+{
+    static const char *const before[] = {"note: ", "\n", "<p>"}, *const after[] = {"", "", "</p>"};
+    for (const cJSON *m = get(e, "models")->child; m; m = m->next) {
+        double seen = number(m, "rows_seen_in_training");
+        if (!(seen > 0)) continue;
+        put(t, "%s", before[as]);
+        put_name(t, m, as);
+        put(t, " was trained or chosen on %.0f of these %.0f rows: its figures say nothing about new data (data.test keeps rows apart).%s\n", seen,
+            number(get(e, "data"), "rows"), after[as]);
+    }
+}
+
 char *rt_report_table(const cJSON *e)
 {
     text t = {0};
@@ -125,6 +148,7 @@ char *rt_report_table(const cJSON *e)
         }
         put(&t, "\n");
     }
+    put_seen(&t, e, PLAIN);
     if (t.failed) free(t.p);
     return t.failed ? NULL : t.p;
 }
@@ -139,7 +163,7 @@ static void markdown(text *t, const cJSON *e)
     put(t, "\n");
     for (const cJSON *m = get(e, "models")->child; m; m = m->next) {
         put(t, "| ");
-        for (const char *s = name_of(m); *s; s++) put(t, "%s%c", strchr("|`*_<>[]\\", *s) ? "\\" : "", (unsigned char)*s < 32 ? ' ' : *s);
+        put_name(t, m, MARKDOWN);
         put(t, " |");
         for (int c = 0; c < COLUMNS; c++) {
             put(t, " ");
@@ -148,6 +172,7 @@ static void markdown(text *t, const cJSON *e)
         }
         put(t, "\n");
     }
+    put_seen(t, e, MARKDOWN);
 }
 
 static void csv(text *t, const cJSON *e)
@@ -385,7 +410,9 @@ static void html(text *t, const cJSON *e)
         if (mc) put(t, "<td>%.3g<br><small>%.0f : %.0f</small></td></tr>", number(mc, "p"), number(mc, "first_right_only"), number(mc, "this_right_only"));
         else put(t, "<td></td></tr>");
     }
-    put(t, "</table></div><h2>Accuracy against cost</h2><p><small>The dashed line joins the Pareto front.</small></p>");
+    put(t, "</table></div>\n");
+    put_seen(t, e, HTML);
+    put(t, "<h2>Accuracy against cost</h2><p><small>The dashed line joins the Pareto front.</small></p>");
     scatter(t, e, "Accuracy and latency", "batch-1 latency p50, us (log)", c_p50);
     scatter(t, e, "Accuracy and size", "parameters (log)", c_params);
     curves(t, e, "loss", "training loss", 1);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/labels.h"
+#include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
 #include "student/predictor.h"

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
+#include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
 #include "student/arch.h"
@@ -22,7 +23,8 @@ enum { MAX_BUFFERS = 8, MAX_HINTS = RT_MAX_LOSSES - 1, MAX_TEACHERS = 16, STATIS
 typedef struct { const char *student, *teacher; float weight; } hint;
 
 typedef struct {
-    const char *source, *x, *y, *rows, *labels, *hard_rows, *init;
+    const char *source, *x, *y, *labels, *hard_rows, *init;
+    rt_rows_config rows;
     double validation;
     const char *teacher[MAX_TEACHERS];
     int teachers;
@@ -42,7 +44,8 @@ typedef struct {
     char config_digest[33];
     rt_source *x, *y;
     rt_labels *labels;
-    uint64_t *train_row, *val_row, train_rows, val_rows, hard_first, hard_end;
+    uint64_t hard_first, hard_end;
+    rt_rows train, held, test;         /* rows to learn from, for validation, and left for a test */
     rt_model *model, **teacher;
     rt_graph *graph;               /* the model's, with projections of hints behind it */
     float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
@@ -99,7 +102,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->source = rt_cfg_string(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y = rt_cfg_string(&d, "y", "y");
-    s->rows = rt_cfg_string(&d, "rows", "");
+    rt_rows_read(&d, &s->rows);
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
     s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
     s->labels = rt_cfg_string(&d, "labels", "");
@@ -171,23 +174,19 @@ static rt_status open_data(trainer *t)
     if (t->y && rt_source_rows(t->y) != rt_source_rows(t->x)) return rt_fail(RT_INPUT, "%s: '%s' has %llu rows, '%s' has %llu", s->source, s->y, (unsigned long long)rt_source_rows(t->y), s->x, (unsigned long long)rt_source_rows(t->x));
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
-    /* Validation rows are drawn where labels may be seen. */
-    const char *pool = *s->hard_rows ? s->hard_rows : s->rows;
-    RT_TRY(rt_split(rows, pool, s->validation, s->seed, &t->train_row, &t->train_rows, &t->val_row, &t->val_rows));
-    if (*s->hard_rows) {
-        uint64_t first, end, n = 0;
-        RT_TRY(rt_parse_range(s->rows, rows, &first, &end));
-        uint64_t *all = malloc((end - first + 1) * sizeof *all), v = 0;
-        if (!all) return rt_fail(RT_RUN, "out of memory");
-        for (uint64_t r = first; r < end; r++) {
-            while (v < t->val_rows && t->val_row[v] < r) v++;
-            if (v >= t->val_rows || t->val_row[v] != r) all[n++] = r;
+    RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
+    if (*s->hard_rows) {                              /* validation rows are drawn where labels may be seen */
+        rt_rows pool;
+        rt_status st = rt_rows_range(&pool, s->hard_rows, rows);
+        if (!st) {
+            rt_rows_remove(&pool, &t->test);
+            st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
         }
-        free(t->train_row);
-        t->train_row = all;
-        t->train_rows = n;
-    }
-    if (!t->train_rows) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
+        rt_rows_free(&pool);
+        RT_TRY(st);
+        rt_rows_remove(&t->train, &t->held);
+    } else RT_TRY(rt_rows_draw(&t->train, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held));
+    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
     if (!*s->labels) return RT_OK;
     RT_TRY(rt_labels_open(&t->labels, s->labels, 0));
     /* Labels of other data are worse than none. */
@@ -226,16 +225,16 @@ static rt_status set_normalization(trainer *t)
     char *raw = malloc(rt_source_row_bytes(t->x));
     float *row = malloc(n * sizeof *row);
     rt_status st = raw && row ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    uint64_t stride = (t->train_rows + STATISTICS_ROWS - 1) / STATISTICS_ROWS, used = 0;
-    for (uint64_t i = 0; i < t->train_rows && !st; i += stride, used++) {
-        st = rt_source_read(t->x, &t->train_row[i], 1, raw);
+    uint64_t stride = (t->train.count + STATISTICS_ROWS - 1) / STATISTICS_ROWS, used = 0;
+    for (uint64_t i = 0; i < t->train.count && !st; i += stride, used++) {
+        st = rt_source_read(t->x, &t->train.row[i], 1, raw);
         if (st) break;
         rt_to_float(row, raw, type, n);
         for (size_t k = 0; k < n; k++) {
             int c = channels == 1 ? 0 : (int)(k % (size_t)channels);
             if (i == 0 && k < (size_t)channels) shift[c] = row[k];
             if (!isfinite(row[k])) {
-                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)t->train_row[i]);
+                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)t->train.row[i]);
                 break;
             }
             double d = row[k] - shift[c];
@@ -262,8 +261,8 @@ static rt_status check_labels(trainer *t)
     if (rt_source_type(t->y) >= RT_F16 || rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
         return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", t->set.source, t->set.y);
     for (int part = 0; part < 2; part++) {
-        const uint64_t *row = part ? t->val_row : t->train_row;
-        uint64_t rows = part ? t->val_rows : t->train_rows;
+        const uint64_t *row = part ? t->held.row : t->train.row;
+        uint64_t rows = part ? t->held.count : t->train.count;
         for (uint64_t i = 0; i < rows; i++) {
             char raw[8];
             float v;
@@ -363,7 +362,7 @@ static rt_status set_up(trainer *t)
             return rt_fail(RT_USAGE, "%s: the teacher has another input or number of classes than the model", s->teacher[0]);
     }
     RT_TRY(make_graph(t, &spec));
-    if ((uint64_t)spec.batch > t->train_rows) spec.batch = (int)t->train_rows;
+    if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
     size_t n = t->graph->param_floats, k = (size_t)t->model->classes, b = (size_t)s->batch;
     t->params = rt_floats_new(n);
@@ -387,7 +386,7 @@ static rt_status set_up(trainer *t)
     t->plan = rt_plan_new(&spec, t->opt->pool);
     if (!t->plan) return RT_RUN;
     RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
-    if (t->val_rows) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
+    if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
     t->view = (rt_view){.augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
     return RT_OK;
 }
@@ -397,7 +396,7 @@ static rt_stream_spec stream_spec(const trainer *t)
     const settings *s = &t->set;
     int y = t->y && s->loss.hard > 0;
     if (t->y && s->loss.kind == RT_SOFT_DKD) y = 1;
-    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .row = t->train_row, .rows = t->train_rows,
+    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .row = t->train.row, .rows = t->train.count,
                             .classes = t->model->classes, .batch = s->batch, .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch, .threads = s->workers};
 }
 
@@ -557,7 +556,7 @@ static rt_status validate(trainer *t, double *accuracy, double *loss)
     double sum = 0;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
-    rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .row = t->val_row, .rows = t->val_rows, .classes = k, .batch = 256, .keep_tail = 1};
+    rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .row = t->held.row, .rows = t->held.count, .classes = k, .batch = 256, .keep_tail = 1};
     RT_TRY(rt_stream_open(&stream, &s, 0));
     float *z = rt_floats_new((size_t)256 * (size_t)k), *q = rt_floats_new((size_t)256 * (size_t)k);
     rt_status st = z && q ? RT_OK : RT_RUN;
@@ -586,8 +585,8 @@ static rt_status validate(trainer *t, double *accuracy, double *loss)
     free(z);
     free(q);
     rt_stream_close(stream);
-    *accuracy = (double)right / (double)t->val_rows;
-    *loss = sum / (double)t->val_rows;
+    *accuracy = (double)right / (double)t->held.count;
+    *loss = sum / (double)t->held.count;
     return st;
 }
 
@@ -609,7 +608,7 @@ static rt_status write_metrics(trainer *t)
         for (const cJSON *e = t->history->child; e; e = e->next) {
             const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
             n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)number_of(e, "epoch"), number_of(e, "loss"));
-            if (t->val_rows) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", number_of(e, "validation_accuracy"), number_of(e, "validation_loss"));
+            if (t->held.count) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", number_of(e, "validation_accuracy"), number_of(e, "validation_loss"));
             else n += (size_t)snprintf(csv + n, room - n, ",");
             n += (size_t)snprintf(csv + n, room - n, ",%.9g,%s\n", number_of(e, "lr"), digest ? digest : "");
             char *one = cJSON_PrintUnformatted(e);
@@ -638,8 +637,8 @@ static rt_status end_epoch(trainer *t, int epoch)
 {
     double accuracy = 0, loss = 0, train = t->epoch_loss / (double)t->steps;
     char text[256];
-    if (t->val_rows) RT_TRY(validate(t, &accuracy, &loss));
-    if (!t->val_rows || epoch == 1 || accuracy > t->best) {
+    if (t->held.count) RT_TRY(validate(t, &accuracy, &loss));
+    if (!t->held.count || epoch == 1 || accuracy > t->best) {
         t->best = accuracy;
         t->best_epoch = epoch;
         memcpy(t->best_params, eval_params(t), t->graph->param_floats * sizeof(float));
@@ -649,7 +648,7 @@ static rt_status end_epoch(trainer *t, int epoch)
     cJSON *e = cJSON_CreateObject();
     cJSON_AddNumberToObject(e, "epoch", epoch);
     cJSON_AddNumberToObject(e, "loss", train);
-    if (t->val_rows) {
+    if (t->held.count) {
         cJSON_AddNumberToObject(e, "validation_accuracy", accuracy);
         cJSON_AddNumberToObject(e, "validation_loss", loss);
     }
@@ -657,7 +656,7 @@ static rt_status end_epoch(trainer *t, int epoch)
     cJSON_AddStringToObject(e, "digest", digest.hex);
     cJSON_AddItemToArray(t->history, e);
     int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, train);
-    if (t->val_rows) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f%s", accuracy, t->best_epoch == epoch ? " *" : "  ");
+    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f%s", accuracy, t->best_epoch == epoch ? " *" : "  ");
     snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest.hex);
     rt_progress_line(t->opt->progress, text);
     t->epoch_loss = 0;
@@ -737,12 +736,13 @@ static rt_status finish(trainer *t, cJSON **result)
     cJSON_AddStringToObject(r, "last_weights_digest", last.hex);
     cJSON_AddNumberToObject(r, "epochs", t->set.epochs);
     cJSON_AddNumberToObject(r, "best_epoch", t->best_epoch);
-    if (t->val_rows) {
+    if (t->held.count) {
         cJSON_AddNumberToObject(r, "validation_accuracy", t->best);
         cJSON_AddStringToObject(r, "validation_against", t->y ? "labels" : "teacher");
-        cJSON_AddNumberToObject(r, "validation_rows", (double)t->val_rows);
+        cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
     }
-    cJSON_AddNumberToObject(r, "training_rows", (double)t->train_rows);
+    cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
+    if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
     cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);
@@ -800,8 +800,11 @@ static void tear_down(trainer *t)
     rt_labels_close(t->labels);
     rt_source_close(t->x);
     rt_source_close(t->y);
-    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits, t->train_row, t->val_row};
+    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    rt_rows_free(&t->train);
+    rt_rows_free(&t->held);
+    rt_rows_free(&t->test);
     cJSON_Delete(t->history);
 }
 

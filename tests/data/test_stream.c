@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <unistd.h>
 
+#include "data/rows.h"
 #include "data/stream.h"
 #include "tests/support.h"
 
@@ -129,23 +130,53 @@ static void bad_data(void **state)
 static void splits(void **state)
 {
     (void)state;
-    uint64_t *a, *b, na, nb;
-    check_ok(rt_split(1000, "100:900", 0.1, 3, &a, &na, &b, &nb));
-    assert_true(na == 720 && nb == 80);
+    rt_rows kept, held, test, again, others;
     char seen[1000] = {0};
-    for (uint64_t i = 0; i < na; i++) seen[a[i]]++;
-    for (uint64_t i = 0; i < nb; i++) seen[b[i]]++;
+    check_ok(rt_rows_range(&kept, "100:900", 1000));
+    check_ok(rt_rows_draw(&kept, 0.1, 3, RT_RNG_SPLIT, "validation", &held));
+    assert_true(kept.count == 720 && held.count == 80 && rt_rows_common(&kept, &held) == 0);
+    for (uint64_t i = 0; i < kept.count; i++) seen[kept.row[i]]++;
+    for (uint64_t i = 0; i < held.count; i++) seen[held.row[i]]++;
     for (int i = 0; i < 1000; i++) assert_int_equal(seen[i], i >= 100 && i < 900);
-    free(a);
-    free(b);
-    check_ok(rt_split(1000, "", 30, 3, &a, &na, &b, &nb));
-    assert_true(na == 970 && nb == 30);
-    free(a);
-    free(b);
-    check_fails(rt_split(1000, "100:90", 0, 3, &a, &na, &b, &nb), RT_USAGE, "outside");
-    check_fails(rt_split(1000, "0:1001", 0, 3, &a, &na, &b, &nb), RT_USAGE, "outside");
-    check_fails(rt_split(1000, "x", 0, 3, &a, &na, &b, &nb), RT_USAGE, "first:end");
-    check_fails(rt_split(1000, "0:10", 10, 3, &a, &na, &b, &nb), RT_USAGE, "leaves none");
+    for (uint64_t i = 1; i < kept.count; i++) assert_true(kept.row[i - 1] < kept.row[i]);
+    rt_rows_free(&kept);
+    rt_rows_free(&held);
+
+    /* The same test rows whoever asks, others with another seed, and not those that validation would draw. */
+    rt_rows_config c = {"", 30, 7};
+    check_ok(rt_rows_select(&c, 1000, &kept, &test));
+    check_ok(rt_rows_select(&c, 1000, &others, &again));
+    assert_true(kept.count == 970 && test.count == 30 && rt_rows_common(&test, &again) == 30);
+    rt_rows_free(&others);
+    rt_rows_free(&again);
+    c.test_seed = 8;
+    check_ok(rt_rows_select(&c, 1000, &others, &again));
+    assert_true(rt_rows_common(&test, &again) < 15);
+    rt_rows_free(&again);
+    rt_rows_free(&others);
+    check_ok(rt_rows_range(&others, "", 1000));
+    check_ok(rt_rows_draw(&others, 30, 7, RT_RNG_SPLIT, "validation", &again));
+    assert_true(rt_rows_common(&test, &again) < 15);
+    rt_rows_remove(&others, &test);
+    assert_true(rt_rows_common(&others, &test) == 0 && others.count == 970 - (30 - rt_rows_common(&test, &again)));
+    rt_rows_free(&others);
+    rt_rows_free(&again);
+    rt_rows_free(&kept);
+    rt_rows_free(&test);
+
+    check_fails(rt_rows_range(&kept, "100:90", 1000), RT_USAGE, "outside");
+    check_fails(rt_rows_range(&kept, "0:1001", 1000), RT_USAGE, "outside");
+    check_fails(rt_rows_range(&kept, "x", 1000), RT_USAGE, "first:end");
+    c = (rt_rows_config){"0:10", 10, 1};
+    check_fails(rt_rows_select(&c, 1000, &kept, &test), RT_USAGE, "data.test takes 10 of 10 rows, which leaves none");
+    rt_rows_free(&kept);
+    rt_rows_free(&test);
+    c.range = "5:5";
+    c.test = 0.5;
+    check_ok(rt_rows_select(&c, 1000, &kept, &test));
+    assert_true(kept.count == 0 && test.count == 0);
+    rt_rows_free(&kept);
+    rt_rows_free(&test);
 }
 
 int main(void)
