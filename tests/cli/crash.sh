@@ -6,7 +6,7 @@ kills=${KILLS:-6}
 make_data 40000 band.h5
 cat > t.json <<'X'
 {"model": {"input": [64], "classes": 3, "layers": [{"op": "reshape", "shape": [8, 8, 1]}, {"op": "conv2d", "out": 8, "kernel": 3, "padding": 1}, {"op": "batch_norm"},
-   {"op": "relu"}, {"op": "flatten"}, {"op": "dense", "out": 64}, {"op": "relu"}, {"op": "dense", "out": 3}]},
+   {"op": "relu"}, {"op": "max_pool", "kernel": 2, "stride": 2}, {"op": "flatten"}, {"op": "dense", "out": 32}, {"op": "relu"}, {"op": "dense", "out": 3}]},
  "data": {"source": "band.h5", "validation": 200}, "train": {"epochs": 3, "batch": 128, "ema": 0.9, "checkpoint_seconds": 0}}
 X
 random_sleep() { sleep "$(awk -v s="$1" -v m="$2" 'BEGIN { srand(s); printf "%.3f", rand() * m }')"; }
