@@ -7,7 +7,9 @@ static const char help[] =
     "       retort bench --kernels-only\n\n"
     "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an architecture;\n"
     "or the share of this machine's measured multiply-add peak that the convolution kernels reach.\n\n"
-    "  batch=128 seconds=1 rounds=3 optimizer=sgd loss=ce|kd profile=true\n\n"
+    "  batch=128 seconds=1 rounds=3 optimizer=sgd loss=ce|kd profile=true\n"
+    "  Kernels take a quarter of seconds each, in every round; on a shared machine many short rounds tell most:\n"
+    "  retort bench --kernels-only --threads 1 rounds=15 seconds=0.2\n\n"
     "example:\n"
     "  retort bench experiments/peers/models/cnn.json --threads 1 --json\n";
 

@@ -132,7 +132,7 @@ static int by_peak(const void *a, const void *b) { return by_value(&((const pair
 static double share_of_peak(conv_case *b, int kind, double flop, const settings *s, double *rate)
 {
     pair p[PAIRS];
-    double end = rt_seconds() + s->seconds * s->rounds / 4, probe = rt_seconds();
+    double end = rt_seconds() + s->seconds / 4, probe = rt_seconds();
     double per_round = rt_kernels_fma(b->k, 1000) / 1000;
     long loop = (long)(1e-4 / (rt_seconds() - probe) * 1000) + 1;
     int n = 0;
@@ -157,31 +157,53 @@ static double share_of_peak(conv_case *b, int kind, double flop, const settings 
     return p[n - fast / 2].share;
 }
 
-static void bench_conv(const rt_kernels *k, int c, int w, const settings *s, cJSON *list)
+/* What is known of a shape: of each kind, and of the loop in registers, one figure a round. */
+enum { PEAK = CONV_KINDS, FIGURES };
+typedef struct { int c, w; double figure[FIGURES][ROUNDS]; } conv_result;
+
+static rt_status bench_conv(const rt_kernels *k, conv_result *r, int round, const settings *s)
 {
-    static const char *const names[] = {"forward_of_peak", "dx_of_peak", "dw_of_peak", "winograd_forward_of_peak", "winograd_dw_of_peak"};
+    int c = r->c, w = r->w;
     size_t nx = (size_t)((w + 2) * (w + 2) * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c), nm = (size_t)(RT_WINO_PLANES * c * c);
     conv_case b = {.k = k, .c = c, .w = w, .x = rt_floats_new(nx), .y = rt_floats_new(ny), .wt = rt_floats_new(nw), .dw = rt_floats_new(nw), .shape = {w, w, c, w, w, c, 1, 1},
                    .images = rt_floats_new(WINO_IMAGES * ny), .out = rt_floats_new(WINO_IMAGES * ny), .planes = rt_floats_new(nm), .sums = rt_floats_new(nm)};
     b.scratch = rt_floats_new(rt_wino_scratch(&b.shape));
-    double flop = 2.0 * w * w * 9 * c * c, peak = 0;
-    if (b.x && b.y && b.wt && b.dw && b.images && b.out && b.planes && b.sums && b.scratch) {
+    double flop = 2.0 * w * w * 9 * c * c;
+    int ok = b.x && b.y && b.wt && b.dw && b.images && b.out && b.planes && b.sums && b.scratch;
+    if (ok) {
         rt_normal(b.x, nx, 1, RT_RNG_TEST, 0);
         rt_normal(b.wt, nw, 1, RT_RNG_TEST, 1);
         rt_normal(b.images, WINO_IMAGES * ny, 1, RT_RNG_TEST, 2);
         rt_wino_weights(k, b.planes, b.wt, c, c);
-        cJSON *q = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, q);
-        cJSON_AddNumberToObject(q, "channels", c);
-        cJSON_AddNumberToObject(q, "image", w);
         for (int kind = 0; kind < CONV_KINDS; kind++) {
             run_conv(&b, kind);
-            cJSON_AddNumberToObject(q, names[kind], share_of_peak(&b, kind, flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES), s, &peak));
+            r->figure[kind][round] = share_of_peak(&b, kind, flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES), s, &r->figure[PEAK][round]);
         }
-        cJSON_AddNumberToObject(q, "peak_gflops", peak);
     }
     float *owned[] = {b.x, b.y, b.wt, b.dw, b.images, b.out, b.planes, b.sums, b.scratch};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    return ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* Rounds over all shapes, so that what disturbs a second spoils few figures of each; the median over the rounds counts. */
+static rt_status bench_kernels(const settings *s, cJSON *list)
+{
+    static const char *const names[] = {"forward_of_peak", "dx_of_peak", "dw_of_peak", "winograd_forward_of_peak", "winograd_dw_of_peak", "peak_gflops"};
+    conv_result r[] = {{16, 32, {{0}}}, {16, 28, {{0}}}, {32, 16, {{0}}}, {32, 14, {{0}}}, {64, 8, {{0}}}, {64, 7, {{0}}}, {128, 8, {{0}}}};
+    int shapes = (int)(sizeof r / sizeof r[0]);
+    for (int round = 0; round < s->rounds; round++)
+        for (int i = 0; i < shapes; i++) RT_TRY(bench_conv(rt_kernels_get(), &r[i], round, s));
+    for (int i = 0; i < shapes; i++) {
+        cJSON *q = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, q);
+        cJSON_AddNumberToObject(q, "channels", r[i].c);
+        cJSON_AddNumberToObject(q, "image", r[i].w);
+        for (int f = 0; f < FIGURES; f++) {
+            qsort(r[i].figure[f], (size_t)s->rounds, sizeof(double), by_value);
+            cJSON_AddNumberToObject(q, names[f], r[i].figure[f][s->rounds / 2]);
+        }
+    }
+    return RT_OK;
 }
 
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
@@ -207,11 +229,7 @@ rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJ
     cJSON_AddNumberToObject(r, "threads", rt_pool_threads(pool));
     rt_status st = RT_OK;
     if (s.what != KERNELS) st = bench_model(&s, arch, pool, r);
-    else {
-        static const int shapes[][2] = {{16, 32}, {16, 28}, {32, 16}, {32, 14}, {64, 8}, {64, 7}, {128, 8}};
-        cJSON *list = cJSON_AddArrayToObject(r, "conv3x3");
-        for (int i = 0; i < 7; i++) bench_conv(rt_kernels_get(), shapes[i][0], shapes[i][1], &s, list);
-    }
+    else st = bench_kernels(&s, cJSON_AddArrayToObject(r, "conv3x3"));
     if (st) cJSON_Delete(r); else *result = r;
     return st;
 }
