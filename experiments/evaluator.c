@@ -458,7 +458,8 @@ static rt_status count_seen(const evaluation *v, const rt_model *m, uint64_t *se
     const cJSON *digest = cJSON_GetObjectItemCaseSensitive(m->provenance, "data_digest"), *config = cJSON_GetObjectItemCaseSensitive(m->provenance, "config");
     *seen = 0;
     if (!cJSON_IsString(digest) || strcmp(digest->valuestring, v->digest.hex)) return RT_OK;
-    cJSON *data = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(config, "data"), 1);
+    const cJSON *kept = cJSON_GetObjectItemCaseSensitive(config, "data");
+    cJSON *data = cJSON_IsObject(kept) ? cJSON_Duplicate(kept, 1) : cJSON_CreateObject();
     rt_cfg d = rt_cfg_begin(data, "data");
     rt_rows_config c;
     rt_rows others = {0}, test = {0};
