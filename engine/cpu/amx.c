@@ -18,7 +18,8 @@
 #define RT_INLINE static inline __attribute__((always_inline))
 
 enum {
-    TILE = 1024, PARTS = 3, STEP = 32, PIECES = 32,      /* bytes of a tile; k of a tile */
+    TILE = 1024, PARTS = 3, STEP = 32,       /* bytes of a tile; k of a tile */
+    PIECES = 32,                             /* a step's right side is split in: 16 pairs of rows x 2 tiles */
     ROWS = 32, COLS = 32,                    /* of y that are in registers at a time: 2 x 2 tiles */
     STEPS_MOST = 32,                         /* steps whose left sides are split at a time */
     LEFT = 2 * PARTS * TILE, RIGHT = 2 * PARTS * TILE   /* bytes of a step's tiles: [2][part] */

@@ -141,11 +141,43 @@ static void depthwise(void **state)
 
 static int by_exp(int act) { return act == RT_ACT_GELU || act == RT_ACT_SILU || act == RT_ACT_SIGMOID || act == RT_ACT_TANH; }
 
-/* The very same bits, or, where an exponential is in it, which some families fuse, values within a few roundings. */
+/* The very same bits, or, where an exponential is in it, which the SIMD families fuse, values within a few roundings. */
 static void check_same(const float *want, const float *got, size_t n, int close)
 {
     if (!close) assert_memory_equal(want, got, n * 4);
     else for (size_t i = 0; i < n; i++) check_close("exponential", got[i], want[i], 3e-7, 6e-7);
+}
+
+/* The SIMD families fuse the same operations: their exponentials have the same bits among themselves. */
+static void fused_bits(void **state)
+{
+    (void)state;
+    enum { N = 37 * 50 };
+    const rt_kernels *first = NULL;
+    float *a = random_floats(N, 1), *b = random_floats(N, 2), *s = random_floats(50, 3), *t = random_floats(50, 4), *want = random_floats(N, 5), *got = random_floats(N, 5);
+    EACH_FAMILY(k) {
+        if ((*k)->vector == 1) continue;
+        if (!first) first = *k;
+        for (int act = RT_ACT_NONE; act < RT_ACT_COUNT; act++) {
+            first->affine_act(want, a, s, t, 37, 50, act, 0.1f);
+            (*k)->affine_act(got, a, s, t, 37, 50, act, 0.1f);
+            assert_memory_equal(want, got, N * 4);
+            first->add_act(want, a, b, N, act, 0.1f);
+            (*k)->add_act(got, a, b, N, act, 0.1f);
+            assert_memory_equal(want, got, N * 4);
+            first->act_back(want, a, b, N, act, 0.1f, 0);
+            (*k)->act_back(got, a, b, N, act, 0.1f, 0);
+            assert_memory_equal(want, got, N * 4);
+        }
+        first->exp_n(want, a, N);
+        (*k)->exp_n(got, a, N);
+        assert_memory_equal(want, got, N * 4);
+        for (int i = 0; i < N; i++) b[i] = fabsf(b[i]) + 1e-3f;
+        first->log_n(want, b, N);
+        (*k)->log_n(got, b, N);
+        assert_memory_equal(want, got, N * 4);
+    }
+    free(a); free(b); free(s); free(t); free(want); free(got);
 }
 
 /* Loops without reordering give the very same bits in every family. */
@@ -408,7 +440,7 @@ int main(void)
     const rt_kernels *const *k = rt_kernels_all();
     while (k[1]) k++;
     twin = *k;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits), cmocka_unit_test(fused_bits),
                                        cmocka_unit_test(exp_log), cmocka_unit_test(blocks), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
