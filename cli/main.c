@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "engine/kernels.h"
+#include "engine/version.h"
 
 static const cli_command *const commands[] = {&cli_import, &cli_info, &cli_train, &cli_label, &cli_eval, &cli_export, &cli_run, &cli_bench};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
@@ -57,7 +58,7 @@ static void show_line(void *arg, const char *text)
 
 static void usage(FILE *f)
 {
-    fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\nusage: retort COMMAND [arguments]\n\n", RETORT_VERSION);
+    fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\nusage: retort COMMAND [arguments]\n\n", rt_version());
     for (int i = 0; i < COMMANDS; i++) fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(f, "\nEvery command has --help with an example, and these options:\n"
                "  --json         print the result as JSON on standard output\n"
@@ -229,7 +230,7 @@ int main(int argc, char **argv)
         return argc < 2 ? RT_USAGE : 0;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("retort %s (commit %s)\n", RETORT_VERSION, RETORT_COMMIT);
+        printf("retort %s (commit %s)\n", rt_version(), rt_commit());
         return 0;
     }
     const cli_command *c = NULL;

@@ -12,6 +12,7 @@
 
 #include "data/files.h"
 #include "data/h5.h"
+#include "engine/version.h"
 
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
@@ -151,7 +152,7 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pset_alignment(fapl, 4096, 64);
     hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     int bad = f < 0;
-    if (!bad) bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", RETORT_VERSION) || add_text(f, "commit", RETORT_COMMIT) || add_text(f, "format", kind);
+    if (!bad) bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_version()) || add_text(f, "commit", rt_commit()) || add_text(f, "format", kind);
     for (int i = 0; i < n && !bad; i++) bad = add_set(f, gcpl, &items[i]);
     if (f >= 0) bad |= H5Fclose(f) < 0;
     /* Offsets are asked of the closed and reopened file: no metadata is in flight then. */

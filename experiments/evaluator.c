@@ -11,6 +11,7 @@
 #include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
+#include "engine/version.h"
 #include "experiments/statistics.h"
 #include "student/predictor.h"
 
@@ -407,7 +408,7 @@ static cJSON *whole_result(evaluation *v, const cJSON *config)
     struct utsname u;
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "format", "retort-evaluation-1");
-    cJSON_AddStringToObject(r, "tool", "retort " RETORT_VERSION " " RETORT_COMMIT);
+    cJSON_AddStringToObject(r, "tool", rt_tool());
     cJSON *data = cJSON_AddObjectToObject(r, "data");
     cJSON_AddStringToObject(data, "source", v->set.source);
     cJSON_AddNumberToObject(data, "rows", (double)v->rows.count);

@@ -10,6 +10,7 @@
 #include "engine/clock.h"
 #include "engine/digest.h"
 #include "engine/kernels.h"
+#include "engine/version.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/importer.h"
@@ -133,7 +134,7 @@ static rt_status hash_step(const step *s, rt_digest *out)
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
         const char *kernels = rt_kernels_get()->name;
-        rt_hasher_add(h, RETORT_VERSION, strlen(RETORT_VERSION));
+        rt_hasher_add(h, rt_version(), strlen(rt_version()));
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
         rt_hasher_add(h, text, strlen(text));

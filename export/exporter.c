@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "data/files.h"
+#include "engine/version.h"
 #include "student/predictor.h"
 
 enum { BLOCK = 1024 };
@@ -75,7 +76,7 @@ rt_status rt_export_safetensors(const rt_model *m, const char *path)
     if (n < 0) return rt_fail(RT_RUN, "out of memory");
     cJSON *h = cJSON_CreateObject(), *meta = cJSON_AddObjectToObject(h, "__metadata__"), *norm = cJSON_CreateObject();
     uint64_t at = 0;
-    cJSON_AddStringToObject(meta, "creator", "retort " RETORT_VERSION " " RETORT_COMMIT);
+    cJSON_AddStringToObject(meta, "creator", rt_tool());
     cJSON_AddStringToObject(meta, "digest", rt_model_digest(m).hex);
     add_text(meta, "arch", m->arch);
     cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");

@@ -8,6 +8,7 @@
 #include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
+#include "engine/version.h"
 #include "student/predictor.h"
 
 enum { MAX_TEACHERS = 16 };
@@ -130,7 +131,7 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
     }
     if (!st) {
         model = rt_models_digest(teacher, s.teachers);
-        cJSON_AddStringToObject(m, "tool", "retort " RETORT_VERSION " " RETORT_COMMIT);
+        cJSON_AddStringToObject(m, "tool", rt_tool());
         cJSON *t = cJSON_AddObjectToObject(m, "teacher");
         cJSON_AddStringToObject(t, "digest", model.hex);
         cJSON_AddNumberToObject(t, "models", s.teachers);

@@ -10,6 +10,7 @@
 #include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
+#include "engine/version.h"
 #include "student/arch.h"
 #include "student/model.h"
 #include "student/predictor.h"
@@ -425,7 +426,7 @@ static rt_status save_state(trainer *t)
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "config", t->config_digest);
     cJSON_AddStringToObject(j, "kernels", rt_kernels_get()->name);
-    cJSON_AddStringToObject(j, "tool", RETORT_VERSION " " RETORT_COMMIT);
+    cJSON_AddStringToObject(j, "tool", rt_tool());
     cJSON_AddNumberToObject(j, "batches", (double)t->done);
     cJSON_AddNumberToObject(j, "updates", (double)t->optimizer->updates);
     cJSON_AddNumberToObject(j, "best_epoch", t->best_epoch);
@@ -719,7 +720,7 @@ static rt_status finish(trainer *t, cJSON **result)
     RT_TRY(rt_source_digest(t->x, &data));
     static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest", "best_epoch", "seed"};
     for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(p, old[i]);
-    cJSON_AddStringToObject(p, "tool", "retort " RETORT_VERSION " " RETORT_COMMIT);
+    cJSON_AddStringToObject(p, "tool", rt_tool());
     cJSON_AddStringToObject(p, "kernels", rt_kernels_get()->name);
     cJSON_AddNumberToObject(p, "seed", (double)t->set.seed);
     cJSON_AddStringToObject(p, "data", t->set.source);
