@@ -2,13 +2,21 @@
 #ifndef RT_CLI_CLI_H
 #define RT_CLI_CLI_H
 
+#include <signal.h>
+#include <stdio.h>
+
 #include "data/json.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
 
 enum { CLI_MAX = 64 };
 
-typedef struct { const char *name; int takes_value; } cli_option;   /* list ended by NULL */
+/* What follows an option: nothing, one value, or one value each time, as the option may be given again. */
+enum { CLI_FLAG, CLI_VALUE, CLI_LIST };
+typedef struct { const char *name; int takes; } cli_option;         /* list ended by NULL */
+
+/* What else a command takes; anything that it does not take is refused, as it would do nothing. */
+enum { CLI_SEED = 1, CLI_KEYS = 2, CLI_THREADS = 4 };               /* --seed; key=value; --threads and --kernels */
 
 typedef struct {
     const char *positional[CLI_MAX];
@@ -28,11 +36,17 @@ typedef struct {
     const cli_option *options;
     rt_status (*run)(cli_args *, cJSON **result);
     void (*show)(const cJSON *result);  /* NULL: as a tree */
+    int takes;                          /* CLI_SEED ... */
+    int files;                          /* most positional arguments */
 } cli_command;
 
 extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench;
 
-/* The last value of --name, or NULL; i-th of several. */
+/* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
+ * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */
+rt_status cli_parse(cli_args *, const cli_command *, int argc, char **argv);
+
+/* The value of --name, or NULL; i-th of a CLI_LIST. */
 const char *cli_value(const cli_args *, const char *name);
 const char *cli_value_at(const cli_args *, const char *name, int i);
 int cli_flag(const cli_args *, const char *name);
@@ -41,8 +55,20 @@ rt_status cli_int(const cli_args *, const char *name, int fallback, int min, int
 
 /* The configuration: from the file at positional 0 if given, else empty; then overrides, then --seed. */
 rt_status cli_config(const cli_args *, cJSON **config);
-/* Sets config.path (dotted) when value is given. */
+/* config.path (dotted) = value, when it is not NULL. */
 rt_status cli_set(cJSON *config, const char *path, const char *value);
+/* config.path = the value of --option, when it is given. RT_USAGE when path=... is given, too. */
+rt_status cli_set_option(const cli_args *, cJSON *config, const char *option, const char *path);
+/* The same for a CLI_LIST: config.path = all its values. path has no dot. */
+rt_status cli_set_list(const cli_args *, cJSON *config, const char *option, const char *path);
 
+/* Text of others holds control characters, which a terminal would obey: they are shown as '?'. */
+void cli_print_text(const char *);
 void cli_print_tree(const cJSON *, int indent);
+/* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds. */
+void cli_print_error(rt_status, cJSON *result);
+
+/* Progress on standard error: a bar on a terminal, plain lines elsewhere. */
+void cli_progress_on(rt_progress *);
+void cli_progress_clear(void);
 #endif

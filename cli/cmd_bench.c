@@ -16,11 +16,14 @@ static const char help[] =
 static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config = cJSON_CreateObject(), *arch;
-    rt_status st = a->count > 1 ? rt_fail(RT_USAGE, "bench: one MODEL.json is expected") : RT_OK;
+    rt_status st = a->count && cli_flag(a, "kernels-only")
+                       ? rt_fail(RT_USAGE, "bench: --kernels-only takes no model, so '%s' would do nothing", a->positional[0]) : RT_OK;
     if (!st && a->count) {
         st = rt_json_file(&arch, a->positional[0]);
         if (!st) cJSON_AddItemToObject(config, "model", arch);
     }
+    if (!st && cli_flag(a, "infer") && cli_flag(a, "kernels-only"))
+        st = rt_fail(RT_USAGE, "bench: give either --infer or --kernels-only");
     if (cli_flag(a, "infer")) cJSON_AddStringToObject(config, "what", "infer");
     if (cli_flag(a, "kernels-only")) cJSON_AddStringToObject(config, "what", "kernels");
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
@@ -30,4 +33,5 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {{"infer", 0}, {"kernels-only", 0}, {NULL, 0}};
-const cli_command cli_bench = {"bench", "measure the speed of training, inference and kernels", help, options, run, NULL};
+const cli_command cli_bench = {"bench", "measure the speed of training, inference and kernels", help, options, run, NULL,
+                               CLI_KEYS | CLI_THREADS, 1};

@@ -20,24 +20,15 @@ static const char help[] =
 
 static rt_status run(cli_args *a, cJSON **result)
 {
-    cJSON *config, *list;
+    cJSON *config;
     const char *out = cli_value(a, "out");
     if (!out) return rt_fail(RT_USAGE, "eval: --out FOLDER is required; see 'retort eval --help'");
     rt_status st = cli_config(a, &config);
-    static const char *const option[] = {"teacher", "student"}, *const key[] = {"teacher", "students"};
-    for (int k = 0; k < 2 && !st; k++) {
-        if (!cli_value(a, option[k])) continue;
-        list = cJSON_CreateArray();
-        for (int i = 0; cli_value_at(a, option[k], i); i++) cJSON_AddItemToArray(list, cJSON_CreateString(cli_value_at(a, option[k], i)));
-        cJSON_DeleteItemFromObjectCaseSensitive(config, key[k]);
-        cJSON_AddItemToObject(config, key[k], list);
-    }
-    if (!st) st = cli_set(config, "data.source", cli_value(a, "data"));
-    if (!st) st = cli_set(config, "data.rows", cli_value(a, "rows"));
-    if (!st) {
-        if (a->seed) cJSON_DeleteItemFromObjectCaseSensitive(config, "seed");   /* nothing random happens here */
-        st = rt_evaluate(config, a->pool, &a->progress, result);
-    }
+    if (!st) st = cli_set_list(a, config, "teacher", "teacher");
+    if (!st) st = cli_set_list(a, config, "student", "students");
+    if (!st) st = cli_set_option(a, config, "data", "data.source");
+    if (!st) st = cli_set_option(a, config, "rows", "data.rows");
+    if (!st) st = rt_evaluate(config, a->pool, &a->progress, result);
     if (!st) st = rt_report_write(*result, out);
     if (!st) {
         char path[1200];
@@ -55,5 +46,6 @@ static void show(const cJSON *result)
     free(table);
 }
 
-static const cli_option options[] = {{"teacher", 1}, {"student", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
-const cli_command cli_eval = {"eval", "compare students with their teacher: quality, size, speed", help, options, run, show};
+static const cli_option options[] = {{"teacher", CLI_LIST}, {"student", CLI_LIST}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
+const cli_command cli_eval = {"eval", "compare students with their teacher: quality, size, speed", help, options, run, show,
+                              CLI_KEYS | CLI_THREADS, 1};

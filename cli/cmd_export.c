@@ -21,14 +21,17 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!to) to = strrchr(out, '.') ? strrchr(out, '.') + 1 : "";
     cJSON *config = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(config, "input");
     for (int i = 0; i < a->count; i++) cJSON_AddItemToArray(list, cJSON_CreateString(a->positional[i]));
-    rt_status st = cli_set(config, "to", to);
-    if (!st) st = cli_set(config, "data", cli_value(a, "data"));
-    if (!st) st = cli_set(config, "rows", cli_value(a, "rows"));
+    rt_status st = RT_OK;
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st && !cJSON_HasObjectItem(config, "to")) st = cli_set(config, "to", to);
+    if (!st) st = cli_set_option(a, config, "to", "to");
+    if (!st) st = cli_set_option(a, config, "data", "data");
+    if (!st) st = cli_set_option(a, config, "rows", "rows");
     if (!st) st = rt_export(config, out, a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
 
 static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
-const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run, NULL};
+const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run, NULL,
+                                CLI_KEYS | CLI_THREADS, 32};

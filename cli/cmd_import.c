@@ -42,4 +42,5 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {{"out", 1}, {"format", 1}, {"label", 1}, {"separator", 1}, {"size", 1}, {"channels", 1}, {"force", 0}, {NULL, 0}};
-const cli_command cli_import = {"import", "bring IDX, CSV, NPY or image files into HDF5", help, options, run, NULL};
+const cli_command cli_import = {"import", "bring IDX, CSV, NPY or image files into HDF5", help, options, run, NULL,
+                                CLI_KEYS, 2};

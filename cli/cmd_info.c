@@ -14,10 +14,12 @@ static const char help[] =
 static rt_status run(cli_args *a, cJSON **result)
 {
     int batch;
-    if (a->count < 1 || a->count > 2) return rt_fail(RT_USAGE, "info: one FILE is required; see 'retort info --help'");
+    if (a->count < 1) return rt_fail(RT_USAGE, "info: one FILE is required; see 'retort info --help'");
     RT_TRY(cli_int(a, "plan", 0, 1, 1 << 20, &batch));
+    if (cli_flag(a, "training") && !batch) return rt_fail(RT_USAGE, "info: --training belongs to --plan BATCH");
     return rt_inspect(a->positional[0], a->count == 2 ? a->positional[1] : "", batch, cli_flag(a, "training"), a->pool, result);
 }
 
 static const cli_option options[] = {{"plan", 1}, {"training", 0}, {NULL, 0}};
-const cli_command cli_info = {"info", "tell what a data set, model, label store or checkpoint is", help, options, run, NULL};
+const cli_command cli_info = {"info", "tell what a data set, model, label store or checkpoint is", help, options, run,
+                              NULL, CLI_THREADS, 2};

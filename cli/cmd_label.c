@@ -20,21 +20,14 @@ static rt_status run(cli_args *a, cJSON **result)
     const char *out = cli_value(a, "out");
     if (!out) return rt_fail(RT_USAGE, "label: --out LABELS.h5 is required; see 'retort label --help'");
     rt_status st = cli_config(a, &config);
-    if (!st && cli_value(a, "teacher")) {
-        cJSON *list = cJSON_CreateArray();
-        for (int i = 0; cli_value_at(a, "teacher", i); i++) cJSON_AddItemToArray(list, cJSON_CreateString(cli_value_at(a, "teacher", i)));
-        cJSON_DeleteItemFromObjectCaseSensitive(config, "teacher");
-        cJSON_AddItemToObject(config, "teacher", list);
-    }
-    if (!st) st = cli_set(config, "data.source", cli_value(a, "data"));
-    if (!st) st = cli_set(config, "data.rows", cli_value(a, "rows"));
-    if (!st) {
-        if (a->seed) cJSON_DeleteItemFromObjectCaseSensitive(config, "seed");   /* nothing random happens here */
-        st = rt_label(config, out, cli_flag(a, "force"), a->pool, &a->progress, result);
-    }
+    if (!st) st = cli_set_list(a, config, "teacher", "teacher");
+    if (!st) st = cli_set_option(a, config, "data", "data.source");
+    if (!st) st = cli_set_option(a, config, "rows", "data.rows");
+    if (!st) st = rt_label(config, out, cli_flag(a, "force"), a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
 
-static const cli_option options[] = {{"teacher", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
-const cli_command cli_label = {"label", "let a teacher label a data set", help, options, run, NULL};
+static const cli_option options[] = {{"teacher", CLI_LIST}, {"data", 1}, {"rows", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
+const cli_command cli_label = {"label", "let a teacher label a data set", help, options, run, NULL,
+                               CLI_KEYS | CLI_THREADS, 1};

@@ -41,4 +41,5 @@ static void show(const cJSON *r)
 }
 
 static const cli_option options[] = {{"out", 1}, {NULL, 0}};
-const cli_command cli_run = {"run", "run a whole experiment from one JSON file", help, options, run, show};
+const cli_command cli_run = {"run", "run a whole experiment from one JSON file", help, options, run, show,
+                             CLI_SEED | CLI_KEYS | CLI_THREADS, 1};

@@ -40,4 +40,5 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {{"out", 1}, {"force", 0}, {"allow-numeric-change", 0}, {NULL, 0}};
-const cli_command cli_train = {"train", "fit a model to labels or to a teacher's answers", help, options, run, NULL};
+const cli_command cli_train = {"train", "fit a model to labels or to a teacher's answers", help, options, run,
+                               NULL, CLI_SEED | CLI_KEYS | CLI_THREADS, 1};

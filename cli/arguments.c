@@ -1,0 +1,193 @@
+/* cli/arguments.c - from argv to options, overrides and a configuration. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "engine/kernels.h"
+
+static const cli_option common[] = {{"json", CLI_FLAG}, {"quiet", CLI_FLAG}, {NULL, 0}};
+static const cli_option speed[] = {{"threads", CLI_VALUE}, {"kernels", CLI_VALUE}, {NULL, 0}};
+static const cli_option seeds[] = {{"seed", CLI_VALUE}, {NULL, 0}};
+
+const char *cli_value_at(const cli_args *a, const char *name, int i)
+{
+    for (int k = 0; k < a->options; k++)
+        if (strcmp(a->name[k], name) == 0 && i-- == 0) return a->value[k];
+    return NULL;
+}
+
+const char *cli_value(const cli_args *a, const char *name) { return cli_value_at(a, name, 0); }
+
+int cli_flag(const cli_args *a, const char *name) { return cli_value_at(a, name, 0) != NULL; }
+
+rt_status cli_int(const cli_args *a, const char *name, int fallback, int min, int max, int *out)
+{
+    const char *v = cli_value(a, name);
+    char *end;
+    *out = fallback;
+    if (!v) return RT_OK;
+    long n = strtol(v, &end, 10);
+    if (!*v || *end || n < min || n > max)
+        return rt_fail(RT_USAGE, "--%s %s: a whole number from %d to %d is expected", name, v, min, max);
+    *out = (int)n;
+    return RT_OK;
+}
+
+rt_status cli_set(cJSON *config, const char *path, const char *value)
+{
+    char text[4300];
+    if (!value) return RT_OK;
+    cJSON *s = cJSON_CreateString(value);
+    char *quoted = s ? cJSON_PrintUnformatted(s) : NULL;
+    int n = quoted ? snprintf(text, sizeof text, "%s=%s", path, quoted) : -1;
+    cJSON_free(quoted);
+    cJSON_Delete(s);
+    if (n < 0 || n >= (int)sizeof text) return rt_fail(RT_USAGE, "the value of %s is too long", path);
+    return rt_json_override(config, text);
+}
+
+/* The override that says `path`, something inside it or something that holds it, or NULL. */
+static const char *override_of(const cli_args *a, const char *path, size_t length)
+{
+    for (int i = 0; i < a->overrides; i++) {
+        size_t n = strcspn(a->override[i], "="), least = n < length ? n : length;
+        if (strncmp(a->override[i], path, least)) continue;
+        if (n == length || (n < length ? path[n] : a->override[i][length]) == '.') return a->override[i];
+    }
+    return NULL;
+}
+
+rt_status cli_set_option(const cli_args *a, cJSON *config, const char *option, const char *path)
+{
+    const char *twice = override_of(a, path, strlen(path));
+    if (cli_value(a, option) && twice)
+        return rt_fail(RT_USAGE, "--%s and %s say the same thing; give one of them", option, twice);
+    return cli_set(config, path, cli_value(a, option));
+}
+
+rt_status cli_set_list(const cli_args *a, cJSON *config, const char *option, const char *path)
+{
+    const char *twice = override_of(a, path, strlen(path));
+    if (!cli_value(a, option)) return RT_OK;
+    if (twice) return rt_fail(RT_USAGE, "--%s and %s say the same thing; give one of them", option, twice);
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; cli_value_at(a, option, i); i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(cli_value_at(a, option, i)));
+    cJSON_DeleteItemFromObjectCaseSensitive(config, path);
+    cJSON_AddItemToObject(config, path, list);
+    return RT_OK;
+}
+
+rt_status cli_config(const cli_args *a, cJSON **config)
+{
+    *config = NULL;
+    if (a->count == 1) RT_TRY(rt_json_file(config, a->positional[0]));
+    else *config = cJSON_CreateObject();
+    if (!cJSON_IsObject(*config)) return rt_fail(RT_USAGE, "%s: an object {...} is expected", a->positional[0]);
+    for (int i = 0; i < a->overrides; i++) RT_TRY(rt_json_override(*config, a->override[i]));
+    if (!a->seed) return RT_OK;
+    const char *twice = override_of(a, "seed", 4);
+    if (twice) return rt_fail(RT_USAGE, "--seed and %s say the same thing; give one of them", twice);
+    char text[64];
+    int exact = strtod(a->seed, NULL) <= 9007199254740992.0;     /* beyond 2^53 JSON holds it as text */
+    snprintf(text, sizeof text, exact ? "seed=%.40s" : "seed=\"%.40s\"", a->seed);
+    return rt_json_override(*config, text);
+}
+
+static const cli_option *find(const cli_option *list, const char *name)
+{
+    for (const cli_option *q = list; q && q->name; q++) if (strcmp(q->name, name) == 0) return q;
+    return NULL;
+}
+
+static const cli_option *option_of(const cli_command *c, const char *name)
+{
+    const cli_option *o = find(common, name);
+    if (!o && c->takes & CLI_THREADS) o = find(speed, name);
+    if (!o && c->takes & CLI_SEED) o = find(seeds, name);
+    return o ? o : find(c->options, name);
+}
+
+static rt_status unknown_option(const cli_command *c, const char *name)
+{
+    const cli_option *const lists[] = {common, c->options, c->takes & CLI_THREADS ? speed : NULL,
+                                       c->takes & CLI_SEED ? seeds : NULL};
+    const char *names[64];
+    int n = 0;
+    if (find(seeds, name)) return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
+    if (find(speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        for (const cli_option *q = lists[i]; q && q->name && n < 64; q++) names[n++] = q->name;
+    const char *near = rt_nearest(name, names, n);
+    return rt_fail(RT_USAGE, "unknown option --%s%s%s%s see 'retort %s --help'", name, near ? "; did you mean --" : ";",
+                   near ? near : "", near ? "?" : "", c->name);
+}
+
+/* An option; *i moves on when the value is the next argument. */
+static rt_status take_option(cli_args *a, const cli_command *c, const char *s, int argc, char **argv, int *i)
+{
+    char name[64];
+    const char *eq = strchr(s, '=');
+    snprintf(name, sizeof name, "%.*s", (int)(eq ? eq - s - 2 : (long)strlen(s) - 2), s + 2);
+    const cli_option *o = option_of(c, name);
+    if (!o) return unknown_option(c, name);
+    if (o->takes != CLI_LIST && cli_value(a, o->name))
+        return rt_fail(RT_USAGE, "--%s is given twice; one is expected", o->name);
+    const char *value = eq ? eq + 1 : NULL;
+    if (o->takes != CLI_FLAG && !value) {
+        if (*i + 1 >= argc) return rt_fail(RT_USAGE, "--%s needs a value", o->name);
+        value = argv[++*i];
+    }
+    if (o->takes == CLI_FLAG && eq) return rt_fail(RT_USAGE, "--%s takes no value", o->name);
+    a->name[a->options] = o->name;
+    a->value[a->options++] = value ? value : "";
+    return RT_OK;
+}
+
+static int is_override(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+    return n && s[n] == '=';
+}
+
+static rt_status take_override(cli_args *a, const cli_command *c, const char *s)
+{
+    if (!(c->takes & CLI_KEYS)) return rt_fail(RT_USAGE, "'%s' takes no key=value, so %s would do nothing", c->name, s);
+    const char *twice = override_of(a, s, strcspn(s, "="));
+    if (twice) return rt_fail(RT_USAGE, "%s and %s say the same thing; give one of them", twice, s);
+    a->override[a->overrides++] = s;
+    return RT_OK;
+}
+
+static rt_status take_kernels(const cli_args *a, const cli_command *c)
+{
+    if (cli_value(a, "kernels")) return rt_kernels_select(cli_value(a, "kernels"));
+    const char *env = c->takes & CLI_THREADS ? getenv("RETORT_KERNELS") : NULL;
+    return env ? rt_kernels_select(env) : RT_OK;
+}
+
+rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *s = strcmp(argv[i], "-o") == 0 ? "--out" : argv[i];
+        if (a->count == CLI_MAX || a->overrides == CLI_MAX || a->options == CLI_MAX)
+            return rt_fail(RT_USAGE, "more than %d arguments of one kind", CLI_MAX - 1);
+        if (strncmp(s, "--", 2) == 0 && s[2]) RT_TRY(take_option(a, c, s, argc, argv, &i));
+        else if (s[0] == '-' && s[1])
+            return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s, c->name, s);
+        else if (is_override(s)) RT_TRY(take_override(a, c, s));
+        else if (a->count == c->files) {
+            const char *most = c->files == 1 ? "one file is" : "fewer files are";
+            return rt_fail(RT_USAGE, "%s: %s expected, so '%s' would do nothing; see 'retort %s --help'", c->name,
+                           c->files ? most : "no file is", s, c->name);
+        } else a->positional[a->count++] = s;
+    }
+    a->json = cli_flag(a, "json");
+    a->quiet = cli_flag(a, "quiet");
+    a->seed = cli_value(a, "seed");
+    if (a->seed && (!*a->seed || strspn(a->seed, "0123456789") != strlen(a->seed)))
+        return rt_fail(RT_USAGE, "--seed %s: a whole number from 0 is expected", a->seed);
+    RT_TRY(cli_int(a, "threads", 0, 1, 1024, &a->threads));
+    return take_kernels(a, c);
+}

@@ -1,0 +1,133 @@
+/* cli/print.c - results, errors and progress for people and for programs. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static int bar_width;
+
+void cli_print_text(const char *s)
+{
+    for (; *s; s++) putchar((unsigned char)*s < 32 || *s == 127 ? '?' : *s);
+}
+
+/* Counts in full, measured values to six digits. */
+static void print_number(double v)
+{
+    printf(v == floor(v) && fabs(v) <= 9007199254740992.0 ? "%.0f" : "%.6g", v);
+}
+
+static void print_value(const cJSON *c)
+{
+    if (cJSON_IsString(c)) cli_print_text(c->valuestring);
+    else if (cJSON_IsBool(c)) printf("%s", cJSON_IsTrue(c) ? "yes" : "no");
+    else if (cJSON_IsNumber(c)) print_number(c->valuedouble);
+    else printf("-");
+}
+
+static int is_row(const cJSON *c)
+{
+    return cJSON_IsArray(c) && c->child && !cJSON_IsObject(c->child) && !cJSON_IsArray(c->child);
+}
+
+void cli_print_tree(const cJSON *j, int indent)
+{
+    for (const cJSON *c = j->child; c; c = c->next) {
+        printf("%*s", indent, "");
+        cli_print_text(c->string ? c->string : "-");
+        int pad = 24 - (c->string ? (int)strlen(c->string) : 1);
+        if (is_row(c)) {
+            int shown = 0;
+            printf("%*s", pad > 0 ? pad : 0, "");
+            for (const cJSON *e = c->child; e && shown < 16; e = e->next, shown++) {
+                putchar(' ');
+                print_value(e);
+            }
+            if (cJSON_GetArraySize(c) > shown) printf(" ... (%d in all)", cJSON_GetArraySize(c));
+            putchar('\n');
+        } else if (c->child) {
+            putchar('\n');
+            cli_print_tree(c, indent + 2);
+        } else {
+            printf("%*s ", pad > 0 ? pad : 0, "");
+            print_value(c);
+            putchar('\n');
+        }
+    }
+}
+
+static const char *kind_of(rt_status st)
+{
+    switch (st) {
+    case RT_USAGE: return "usage";
+    case RT_INPUT: return "input";
+    case RT_NOTHING: return "nothing to do";
+    case RT_INTERRUPTED: return "interrupted";
+    default: return "could not run";
+    }
+}
+
+void cli_print_error(rt_status st, cJSON *result)
+{
+    cJSON *j = result ? result : cJSON_CreateObject(), *e = cJSON_AddObjectToObject(j, "error");
+    cJSON_AddNumberToObject(e, "code", st);
+    cJSON_AddStringToObject(e, "kind", kind_of(st));
+    cJSON_AddStringToObject(e, "message", rt_error_message());
+    char *text = cJSON_Print(j);
+    puts(text ? text : "{}");
+    cJSON_free(text);
+    if (!result) cJSON_Delete(j);
+}
+
+/* ---- progress ---- */
+
+void cli_progress_clear(void)
+{
+    if (bar_width) fprintf(stderr, "\r%*s\r", bar_width, "");
+    bar_width = 0;
+}
+
+/* Each tenth of the work is a line. */
+static void show_plain(const char *what, double share, double rate, const char *unit, const char *note)
+{
+    static double shown;
+    if (share < shown) shown = 0;
+    if (share < shown + 0.1 && share < 1) return;
+    if (share >= 1 && shown >= 1) return;
+    shown = share;
+    fprintf(stderr, "%s %3.0f %%  %.0f %s/s  %s\n", what, 100 * share, rate, unit, note);
+}
+
+static void show_progress(void *arg, const char *what, double done, double total, double rate, const char *unit,
+                          const char *note)
+{
+    double share = total > 0 ? done / total : 0, left = rate > 0 ? (total - done) / rate : 0;
+    (void)arg;
+    if (!isatty(2)) {
+        show_plain(what, share, rate, unit, note);
+        return;
+    }
+    char text[200], bar[21];
+    for (int i = 0; i < 20; i++) bar[i] = i < (int)(share * 20 + 0.5) ? '#' : '.';
+    bar[20] = 0;
+    int n = snprintf(text, sizeof text, "%-8s [%s] %3.0f %%  %.0f %s/s  %d:%02d left  %s", what, bar, 100 * share, rate,
+                     unit, (int)left / 60, (int)left % 60, note);
+    fprintf(stderr, "\r%-*s", bar_width, text);
+    bar_width = n < (int)sizeof text ? n : (int)sizeof text - 1;
+    fflush(stderr);
+}
+
+static void show_line(void *arg, const char *text)
+{
+    (void)arg;
+    cli_progress_clear();
+    fprintf(stderr, "%s\n", text);
+}
+
+void cli_progress_on(rt_progress *p)
+{
+    p->update = show_progress;
+    p->line = show_line;
+}
