@@ -6,13 +6,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int by_key(const void *a, const void *b)
+{
+    return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
+}
+
+/* The members of an object in the order of their keys; the caller frees the list. NULL when it has none. */
+static cJSON **sorted_members(const cJSON *object, size_t *count)
+{
+    *count = (size_t)cJSON_GetArraySize(object);
+    cJSON **list = *count ? malloc(*count * sizeof *list) : NULL;
+    if (*count && !list) rt_out_of_memory();
+    size_t n = 0;
+    for (cJSON *c = object->child; c; c = c->next) list[n++] = c;
+    if (n) qsort(list, n, sizeof *list, by_key);
+    return list;
+}
+
+/* In n log n: the text is not ours, and its keys may be many. */
+static rt_status check_keys(const cJSON *object, const char *name)
+{
+    size_t n;
+    cJSON **list = sorted_members(object, &n);
+    rt_status st = RT_OK;
+    for (size_t i = 1; i < n && !st; i++)
+        if (strcmp(list[i - 1]->string, list[i]->string) == 0)
+            st = rt_fail(RT_INPUT, "%s: key '%s' is given twice", name, list[i]->string);
+    free(list);
+    return st;
+}
+
 static rt_status check_tree(const cJSON *item, const char *name)
 {
+    if (cJSON_IsObject(item)) RT_TRY(check_keys(item, name));
     for (const cJSON *c = item->child; c; c = c->next) {
-        if (cJSON_IsNumber(c) && !isfinite(c->valuedouble)) return rt_fail(RT_INPUT, "%s: a number is too large for a double", name);
-        if (cJSON_IsObject(item))
-            for (const cJSON *d = c->next; d; d = d->next)
-                if (strcmp(c->string, d->string) == 0) return rt_fail(RT_INPUT, "%s: key '%s' is given twice", name, c->string);
+        if (cJSON_IsNumber(c) && !isfinite(c->valuedouble))
+            return rt_fail(RT_INPUT, "%s: a number is too large for a double", name);
         RT_TRY(check_tree(c, name));
     }
     return RT_OK;
@@ -110,13 +139,16 @@ rt_status rt_json_override(cJSON *root, const char *assignment)
 
 void rt_json_sort(cJSON *j)
 {
-    cJSON sorted = {0};
-    while (cJSON_IsObject(j) && j->child) {
-        cJSON *first = j->child;
-        for (cJSON *c = first->next; c; c = c->next) if (strcmp(c->string, first->string) < 0) first = c;
-        cJSON_AddItemToArray(&sorted, cJSON_DetachItemViaPointer(j, first));
+    if (cJSON_IsObject(j) && j->child) {
+        size_t n;
+        cJSON **list = sorted_members(j, &n);
+        for (size_t i = 0; i < n; i++) {
+            list[i]->next = i + 1 < n ? list[i + 1] : NULL;
+            list[i]->prev = i ? list[i - 1] : list[n - 1];      /* cJSON's first member points at the last one */
+        }
+        j->child = list[0];
+        free(list);
     }
-    if (cJSON_IsObject(j)) j->child = sorted.child;
     for (cJSON *c = j->child; c; c = c->next) rt_json_sort(c);
 }
 

@@ -105,7 +105,11 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     if (!st) st = check_shape(&shape);
     if (st) return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
     g->tensor[g->tensors] = (rt_tensor){.shape = shape, .producer = g->nodes};
-    for (int i = 0; i < inputs; i++) g->tensor[in[i]].consumers++;
+    g->tensor[g->tensors].needs_grad = n->params > 0;
+    for (int i = 0; i < inputs; i++) {
+        g->tensor[in[i]].consumers++;
+        g->tensor[g->tensors].needs_grad |= g->tensor[in[i]].needs_grad;
+    }
     g->nodes++;
     *out = g->output = g->tensors++;
     if (id == RT_OP_INPUT) g->input = *out;
@@ -126,7 +130,8 @@ static rt_status add_field(rt_field **list, int *count, size_t *floats, const rt
     return RT_OK;
 }
 
-rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init, int fan_in, int fan_out, int decay)
+rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init, int64_t fan_in,
+                         int64_t fan_out, int decay)
 {
     RT_TRY(add_field(&g->param, &g->params, &g->param_floats, n, suffix, shape));
     rt_field *f = &g->param[g->params - 1];
@@ -150,7 +155,7 @@ static void init_field(const rt_field *f, uint64_t seed, uint32_t index, float *
 {
     float *p = x + f->offset;
     if (f->init == RT_INIT_HE || f->init == RT_INIT_XAVIER) {
-        double scale = f->init == RT_INIT_HE ? sqrt(2.0 / f->fan_in) : sqrt(2.0 / (f->fan_in + f->fan_out));
+        double scale = f->init == RT_INIT_HE ? sqrt(2.0 / (double)f->fan_in) : sqrt(2.0 / (double)(f->fan_in + f->fan_out));
         rt_normal(p, f->count, seed, RT_RNG_INIT, index);
         for (size_t i = 0; i < f->count; i++) p[i] = (float)(p[i] * scale);
     } else {

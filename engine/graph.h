@@ -47,7 +47,7 @@ typedef struct {
     rt_shape shape;
     size_t offset, count;            /* in floats, into the flat buffer; offsets are multiples of 16 */
     rt_init init;
-    int fan_in, fan_out;
+    int64_t fan_in, fan_out;         /* of the sums that the weights enter; beyond an int in shapes that are then refused */
     int decay;                       /* weight decay applies (weights, not biases or norms) */
 } rt_field;
 
@@ -61,7 +61,11 @@ typedef struct {
     int state[2], states;            /* fields: running mean, variance */
 } rt_node;
 
-typedef struct { rt_shape shape; int producer; int consumers; } rt_tensor;
+typedef struct {
+    rt_shape shape;
+    int producer, consumers;
+    int needs_grad;                  /* a parameter lies on the way to it */
+} rt_tensor;
 
 typedef struct {
     rt_node *node;      int nodes;
@@ -96,7 +100,8 @@ void rt_graph_free(rt_graph *);
 rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const rt_attr *, int *out);
 
 /* For shape rules: declares a field of the node. */
-rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int fan_in, int fan_out, int decay);
+rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int64_t fan_in, int64_t fan_out,
+                         int decay);
 rt_status rt_graph_state(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init);
 
 /* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in + fan_out))), by Philox keyed by seed. */

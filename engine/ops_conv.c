@@ -74,9 +74,10 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
         return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", a->kernel[0], a->kernel[1], rt_shape_text(in, text));
     *out = rank == 3 ? (rt_shape){3, {oh, ow, a->out}} : (rt_shape){2, {ow, a->out}};
-    int cg = c / a->groups, fan_in = a->kernel[0] * a->kernel[1] * cg;
+    int cg = c / a->groups;
+    int64_t taps = (int64_t)a->kernel[0] * a->kernel[1], fan_in = taps * cg, fan_out = taps * a->out / a->groups;
     rt_shape ws = rank == 3 ? (rt_shape){4, {a->kernel[0], a->kernel[1], cg, a->out}} : (rt_shape){3, {a->kernel[1], cg, a->out}};
-    RT_TRY(rt_graph_param(g, n, "weight", ws, RT_INIT_HE, fan_in, a->kernel[0] * a->kernel[1] * a->out / a->groups, 1));
+    RT_TRY(rt_graph_param(g, n, "weight", ws, RT_INIT_HE, fan_in, fan_out, 1));
     if (a->bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {a->out}}, RT_INIT_ZERO, fan_in, a->out, 0));
     return RT_OK;
 }

@@ -184,14 +184,7 @@ int rt_plan_grad_write(rt_plan *p, int t, int *accumulate)
     return p->grad_of[t];
 }
 
-int rt_plan_needs_grad(const rt_plan *p, int t)
-{
-    const rt_node *n = &p->node[p->graph->tensor[t].producer];
-    if (n->params) return 1;
-    for (int i = 0; i < n->inputs; i++)
-        if (rt_plan_needs_grad(p, n->in[i])) return 1;
-    return 0;
-}
+int rt_plan_needs_grad(const rt_plan *p, int t) { return p->graph->tensor[t].needs_grad; }
 
 ptrdiff_t rt_plan_buffer(rt_plan *p, size_t floats)
 {

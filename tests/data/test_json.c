@@ -1,6 +1,8 @@
 /* JSON: the JSONTestSuite of Nicolas Seriot (in the test material), limits, overrides, validation messages. */
 #include <dirent.h>
 
+#include <time.h>
+
 #include "data/json.h"
 #include "tests/support.h"
 
@@ -144,8 +146,37 @@ static void sorted(void **state)
     free(printed[1]);
 }
 
+/* Text of others may hold as many keys as its bytes allow: comparing each with each took minutes. */
+static void many_keys(void **state)
+{
+    (void)state;
+    enum { KEYS = 200000 };
+    char *text = malloc(KEYS * 16 + 64);
+    size_t n = (size_t)sprintf(text, "{");
+    for (int i = 0; i < KEYS; i++)
+        n += (size_t)sprintf(text + n, "\"k%07d\":%d,", (int)((long long)i * 7919 % KEYS), i % 10);
+    size_t last = n;
+    n += (size_t)sprintf(text + n, "\"end\":0}");
+    cJSON *j;
+    clock_t start = clock();
+    check_ok(rt_json_parse(&j, text, n, "text"));
+    rt_json_sort(j);
+    assert_string_equal(j->child->string, "end");
+    assert_string_equal(j->child->next->string, "k0000000");
+    assert_string_equal(j->child->prev->string, "k0199999");
+    assert_null(j->child->prev->next);
+    cJSON_Delete(j);
+    n = last + (size_t)sprintf(text + last, "\"k0000077\":0}");
+    check_fails(rt_json_parse(&j, text, n, "text"), RT_INPUT, "'k0000077' is given twice");
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 10);
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(suite), cmocka_unit_test(refusals), cmocka_unit_test(comments), cmocka_unit_test(overrides), cmocka_unit_test(validation), cmocka_unit_test(sorted)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(suite),      cmocka_unit_test(refusals), cmocka_unit_test(comments), cmocka_unit_test(overrides),
+        cmocka_unit_test(validation), cmocka_unit_test(sorted),   cmocka_unit_test(many_keys),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
