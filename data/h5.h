@@ -13,24 +13,38 @@
 #include "data/dtype.h"
 #include "engine/error.h"
 
-enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 20, RT_H5_SLOW_CHUNKS = 1 << 14 };
+enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 24 };
+enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000 };   /* the filters that are undone */
 
-typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;   /* bytes 0: never written, reads as zeros */
+/* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied (all ones: none). */
+typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;
 
+/* What is needed to read a data set with plain reads. Its bytes are in one of four places:
+ *   compact != NULL                              in memory: element * dim[0] * ... bytes, at most 64 KiB
+ *   !chunked, offset == UINT64_MAX               nowhere: nothing was ever written, every element is the fill value
+ *   !chunked                                     in the file from offset on (from the start of the file, user block included)
+ *   chunked                                      in chunk[], row-major over the grid of chunks
+ * rt_h5_scan has checked that they lie inside the file, that the fill value is known where it is needed, and that
+ * element * dim[0] * ... and a chunk's bytes do not overflow. Filters are undone last first; then, with swap, the bytes
+ * of each element are reversed; fill is stored like the elements, so it is reversed, too. */
 typedef struct {
     char name[RT_H5_NAME];              /* path without the leading '/' */
-    rt_dtype type;
+    rt_dtype type;                      /* booleans and enumerations: the integer they are stored as */
     uint32_t element;                   /* bytes of one element (TEXT: its length) */
+    int swap;                           /* 1: stored big-endian */
+    unsigned char fill[8];              /* one element as stored; TEXT: zeros */
     int rank;
     uint64_t dim[RT_H5_RANK];
     int chunked;
-    uint64_t offset;                    /* contiguous; UINT64_MAX: never written */
+    uint64_t offset;
+    unsigned char *compact;
     uint64_t chunk_dim[RT_H5_RANK];
     int filters;
-    int filter[RT_H5_FILTERS];          /* 1 deflate, 2 shuffle, 3 fletcher32 */
-    rt_h5_chunk *chunk;                 /* row-major over the grid of chunks */
+    int filter[RT_H5_FILTERS];          /* RT_H5_DEFLATE, ... in the order in which they were applied */
+    uint32_t param[RT_H5_FILTERS][RT_H5_PARAMS];   /* shuffle: [0] bytes of an element; LZF: [2] bytes of a chunk, or 0 */
+    rt_h5_chunk *chunk;
     uint64_t chunks;
-    char refused[160];                  /* why it cannot be read, "" when it can */
+    char refused[256];                  /* why it cannot be read, "" when it can */
 } rt_h5_dataset;
 
 typedef struct {
@@ -41,6 +55,9 @@ typedef struct {
     char path[1024];
     int users;                          /* sources opened from it keep it; rt_h5_close gives one use back */
 } rt_h5_file;
+
+/* "deflate", "lzf", ... of a filter that is undone; "?" of another. */
+const char *rt_h5_filter_name(int filter);
 
 /* RT_INPUT with the file's name when it is no HDF5 file, is truncated, or its metadata cannot be read. */
 rt_status rt_h5_scan(rt_h5_file **out, const char *path);

@@ -34,6 +34,12 @@ static const size_t dtype_sizes[RT_DTYPE_COUNT] = {
     RT_DTYPES(X)
 #undef X
 };
+const char *rt_h5_filter_name(int filter)
+{
+    return filter == RT_H5_DEFLATE ? "deflate" : filter == RT_H5_SHUFFLE ? "shuffle" : filter == RT_H5_FLETCHER32 ? "fletcher32"
+         : filter == RT_H5_LZF ? "lzf" : "?";
+}
+
 size_t rt_dtype_size(rt_dtype t) { return (unsigned)t < RT_DTYPE_COUNT ? dtype_sizes[t] : 0; }
 const char *rt_dtype_name(rt_dtype t) { return (unsigned)t < RT_DTYPE_COUNT ? dtype_names[t] : "?"; }
 
@@ -177,9 +183,9 @@ static int each_chunk(const hsize_t *at, unsigned mask, haddr_t addr, hsize_t si
 
 /* Before 1.14 the library looks chunks up one by one, at a cost that grows with the square of their number. */
 #if H5_VERSION_GE(1, 14, 0)
-static const int most_chunks = RT_H5_MAX_CHUNKS;
+static const int most_chunks = 1 << 20;
 #else
-static const int most_chunks = RT_H5_SLOW_CHUNKS;
+static const int most_chunks = 1 << 14;
 #endif
 
 static void find_chunks(hid_t id, rt_h5_dataset *d)
@@ -376,6 +382,7 @@ static rt_status parse(rt_h5_file *f, const char *data, size_t size)
         at += sizeof d;
         if (d.rank == -1) return RT_OK;
         d.chunk = NULL;
+        d.compact = NULL;
         size_t table = 0;
         if (d.chunked && d.chunks) {
             if (d.chunks > RT_H5_MAX_CHUNKS || size - at < d.chunks * sizeof *d.chunk) return rt_fail(RT_INPUT, "%s: damaged metadata", f->path);

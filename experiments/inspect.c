@@ -143,7 +143,6 @@ static rt_status add_statistics(rt_source *s, cJSON *j)
 
 static rt_status inspect_sets(rt_h5_file *f, const char *path, const char *only, cJSON *j)
 {
-    static const char *const filters[] = {"", "deflate", "shuffle", "fletcher32"};
     cJSON *sets = cJSON_AddArrayToObject(j, "datasets");
     rt_status st = RT_OK;
     int found = 0;
@@ -164,7 +163,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *path, const char *only,
         if (d->chunked) {
             cJSON *c = cJSON_AddArrayToObject(q, "chunk"), *n = cJSON_AddArrayToObject(q, "filters");
             for (int k = 0; k < d->rank; k++) cJSON_AddItemToArray(c, cJSON_CreateNumber((double)d->chunk_dim[k]));
-            for (int k = 0; k < d->filters; k++) cJSON_AddItemToArray(n, cJSON_CreateString(filters[d->filter[k] & 3]));
+            for (int k = 0; k < d->filters; k++) cJSON_AddItemToArray(n, cJSON_CreateString(rt_h5_filter_name(d->filter[k])));
             cJSON_AddNumberToObject(q, "chunks", (double)d->chunks);
         }
         if (d->rank == 0 || d->type == RT_TEXT) continue;
