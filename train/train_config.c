@@ -1,0 +1,91 @@
+#include "train/trainer_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/digest.h"
+#include "student/arch.h"
+
+static void read_hints(rt_cfg *c, rt_train_settings *s)
+{
+    cJSON *list = rt_cfg_array(c, "hints");
+    for (cJSON *h = list ? list->child : NULL; h && !c->status; h = h->next) {
+        if (s->hints == RT_MAX_HINTS) {
+            rt_cfg_fail(c, "hints", "too many hints");
+            return;
+        }
+        rt_cfg one = rt_cfg_begin(h, "loss.hints[]");
+        rt_hint *q = &s->hint[s->hints++];
+        q->student = rt_cfg_string(&one, "student", NULL);
+        q->teacher = rt_cfg_string(&one, "teacher", NULL);
+        q->weight = (float)rt_cfg_number(&one, "weight", 1, 0, 1e6);
+        rt_cfg_join(c, &one);
+    }
+    if (s->hints && s->teachers != 1) rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
+}
+
+rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
+{
+    memset(s, 0, sizeof *s);
+    rt_cfg c = rt_cfg_begin(config, "");
+    if (!rt_cfg_any(&c, "model") && !rt_cfg_has(&c, "init")) rt_cfg_fail(&c, "model", "an architecture (or \"init\": a model file to start from) is required");
+    s->init = rt_cfg_string(&c, "init", "");
+    if (*s->init && rt_cfg_has(&c, "model")) rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
+    s->seed = rt_cfg_u64(&c, "seed", 1);
+    rt_cfg d = rt_cfg_object(&c, "data");
+    s->source = rt_cfg_string(&d, "source", NULL);
+    s->x = rt_cfg_string(&d, "x", "x");
+    s->y = rt_cfg_string(&d, "y", "y");
+    rt_rows_read(&d, &s->rows);
+    s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
+    s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
+    s->labels = rt_cfg_string(&d, "labels", "");
+    if (rt_cfg_any(&d, "normalize") && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
+    rt_cfg_join(&c, &d);
+    s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, RT_MAX_TEACHERS);
+    if (*s->labels && s->teachers) rt_cfg_fail(&c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
+    rt_cfg l = rt_cfg_object(&c, "loss");
+    rt_loss_read(&l, &s->loss, *s->labels || s->teachers);
+    read_hints(&l, s);
+    rt_cfg_join(&c, &l);
+    rt_cfg a = rt_cfg_object(&c, "augment");
+    rt_augment_read(&a, &s->augment);
+    rt_cfg_join(&c, &a);
+    rt_cfg t = rt_cfg_object(&c, "train");
+    s->epochs = rt_cfg_int(&t, "epochs", 20, 1, 1000000);
+    s->batch = rt_cfg_int(&t, "batch", 128, 1, 65536);
+    s->drop_last = rt_cfg_bool(&t, "drop_last", 1);
+    s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
+    rt_optimizer_read(&t, &s->optimizer, s->epochs);
+    s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
+    s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
+    s->prefetch = rt_cfg_int(&t, "prefetch", 4, 0, 1024);
+    s->workers = rt_cfg_int(&t, "readers", 1, 1, 64);
+    rt_cfg_join(&c, &t);
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_train_check(cJSON *config)
+{
+    rt_train_settings s;
+    RT_TRY(rt_train_settings_read(config, &s));
+    cJSON *arch = cJSON_GetObjectItemCaseSensitive(config, "model");
+    if (!arch) return RT_OK;
+    rt_graph *g;
+    RT_TRY(rt_arch_build(&g, arch, "model"));
+    rt_graph_free(g);
+    return RT_OK;
+}
+
+/* What decides the result, without what only decides speed. */
+void rt_train_config_digest(rt_trainer *t)
+{
+    cJSON *c = cJSON_Duplicate(t->config, 1), *train = cJSON_GetObjectItemCaseSensitive(c, "train");
+    static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds"};
+    for (int i = 0; i < 4; i++) cJSON_DeleteItemFromObjectCaseSensitive(train, speed[i]);
+    rt_json_sort(c);
+    char *text = cJSON_PrintUnformatted(c);
+    snprintf(t->config_digest, sizeof t->config_digest, "%s", rt_digest_of(text ? text : "", text ? strlen(text) : 0).hex);
+    cJSON_free(text);
+    cJSON_Delete(c);
+}

@@ -1,0 +1,126 @@
+#include "train/trainer_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "student/arch.h"
+
+static rt_status make_model(rt_trainer *t)
+{
+    rt_train_settings *s = &t->set;
+    if (*s->init) RT_TRY(rt_model_load(&t->model, s->init));
+    else {
+        cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
+        RT_TRY(rt_model_new(&t->model, arch, s->seed));
+    }
+    RT_TRY(rt_model_accepts(t->model, t->x));
+    RT_TRY(rt_augment_check(&s->augment, t->model));
+    RT_TRY(rt_train_check_labels(t));
+    if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
+        return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);
+    if (!*s->init) RT_TRY(rt_train_normalize(t));
+    return rt_train_class_names(t);
+}
+
+/* The training graph: the model's own, then a projection for each hint. Parameters of the model keep their places. */
+static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
+{
+    rt_train_settings *s = &t->set;
+    int features[RT_MAX_HINTS];
+    cJSON *arch = cJSON_Duplicate(t->model->arch, 1);
+    rt_status st = arch ? rt_arch_build(&t->graph, arch, "model") : rt_fail(RT_RUN, "out of memory");
+    cJSON_Delete(arch);
+    RT_TRY(st);
+    int output = t->graph->output;
+    t->loss.config = s->loss;
+    spec->loss[spec->losses++] = rt_loss_spec_logits(&t->loss, output, t->model->classes);
+    for (int i = 0; i < s->hints; i++) {
+        const rt_graph *tg = t->teacher[0]->graph;
+        int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
+        if (from < 0) return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i, s->hint[i].student);
+        if (to < 0) return rt_fail(RT_USAGE, "loss.hints[%d].teacher: the teacher has no layer named '%s'", i, s->hint[i].teacher);
+        const rt_shape *a = &t->graph->tensor[from].shape, *b = &tg->tensor[to].shape;
+        char ta[64], tb[64], name[32];
+        int same = a->rank == b->rank;
+        for (int k = 0; same && k + 1 < a->rank; k++) same = a->dim[k] == b->dim[k];
+        if (!same) return rt_fail(RT_USAGE, "loss.hints[%d]: the student's %s and the teacher's %s may differ only in the last dimension", i, rt_shape_text(a, ta), rt_shape_text(b, tb));
+        rt_attr attr = {.out = b->dim[b->rank - 1], .bias = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}};
+        snprintf(name, sizeof name, "hint%d", i);
+        RT_TRY(rt_graph_add(t->graph, a->rank == 3 ? RT_OP_CONV2D : RT_OP_DENSE, name, &from, 1, &attr, &out));
+        t->hint[i].weight = s->hint[i].weight;
+        spec->loss[spec->losses++] = (rt_loss_spec){.tensor = out, .fn = rt_loss_fn_hint, .arg = &t->hint[i]};
+        features[i] = to;
+    }
+    rt_graph_set_output(t->graph, output);
+    if (s->teachers)
+        RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch, s->hints ? features : NULL, s->hints));
+    return RT_OK;
+}
+
+static void fill_input(void *arg, float *x, int row0, int rows)
+{
+    rt_trainer *t = arg;
+    rt_view_fill(&t->view, t->model, x, row0, rows);
+}
+
+rt_status rt_train_set_up(rt_trainer *t)
+{
+    rt_train_settings *s = &t->set;
+    rt_plan_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t};
+    RT_TRY(rt_train_open_data(t));
+    RT_TRY(make_model(t));
+    if (s->teachers) {
+        RT_TRY(rt_models_load(&t->teacher, s->teacher, s->teachers));
+        if (t->teacher[0]->classes != t->model->classes || rt_model_input_size(t->teacher[0]) != rt_model_input_size(t->model))
+            return rt_fail(RT_USAGE, "%s: the teacher has another input or number of classes than the model", s->teacher[0]);
+    }
+    RT_TRY(make_graph(t, &spec));
+    if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
+    spec.graph = t->graph;
+    size_t n = t->graph->param_floats, k = (size_t)t->model->classes, b = (size_t)s->batch;
+    t->params = rt_floats_new(n);
+    t->grads = rt_floats_new(n);
+    t->best_params = rt_floats_new(n);
+    t->best_states = rt_floats_new(t->graph->state_floats);
+    if (s->accumulate > 1) t->sum = rt_floats_new(n);
+    if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->state_floats);
+    t->y_batch = calloc(b, sizeof *t->y_batch);
+    t->partner = calloc(b, sizeof *t->partner);
+    t->teacher_logits = rt_floats_new(b * k);
+    float *scratch = rt_floats_new(t->graph->state_floats);
+    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || (s->optimizer.ema > 0 && !t->ema_states) || !t->y_batch || !t->partner || !t->teacher_logits || !scratch) {
+        free(scratch);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    rt_graph_init(t->graph, s->seed, t->params, scratch);   /* projections; the model's own follow */
+    free(scratch);
+    memcpy(t->params, t->model->params, t->model->graph->param_floats * sizeof *t->params);
+    if (t->ema_states) memcpy(t->ema_states, t->model->states, t->graph->state_floats * sizeof(float));
+    t->plan = rt_plan_new(&spec, t->opt->pool);
+    if (!t->plan) return RT_RUN;
+    RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
+    if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
+    t->view = (rt_view){.augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
+    return RT_OK;
+}
+
+void rt_train_tear_down(rt_trainer *t)
+{
+    rt_plan_free(t->plan);
+    rt_optimizer_free(t->optimizer);
+    rt_predictor_free(t->validator);
+    rt_predictor_free(t->teacher_predictor);
+    rt_models_free(t->teacher, t->set.teachers);
+    rt_graph_free(t->graph);
+    rt_model_free(t->model);
+    rt_labels_close(t->labels);
+    rt_source_close(t->x);
+    rt_source_close(t->y);
+    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    rt_rows_free(&t->train);
+    rt_rows_free(&t->held);
+    rt_rows_free(&t->test);
+    cJSON_Delete(t->history);
+}

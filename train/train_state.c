@@ -1,0 +1,80 @@
+#include "train/trainer_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/version.h"
+#include "train/checkpoint.h"
+
+enum { MAX_BUFFERS = 8 };
+
+static int buffers_of(rt_trainer *t, rt_buffer b[MAX_BUFFERS])
+{
+    size_t n = t->graph->param_floats, q = t->graph->state_floats;
+    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, n}, {"v", t->optimizer->v, n},
+                       {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n}, {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q}};
+    memcpy(b, all, sizeof all);
+    return (int)(sizeof all / sizeof all[0]);
+}
+
+static char *exact(double v, char text[40])
+{
+    snprintf(text, 40, "%a", v);
+    return text;
+}
+
+rt_status rt_train_save(rt_trainer *t)
+{
+    rt_buffer b[MAX_BUFFERS];
+    char text[40];
+    int n = buffers_of(t, b);
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddStringToObject(j, "config", t->config_digest);
+    cJSON_AddStringToObject(j, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(j, "tool", rt_tool());
+    cJSON_AddNumberToObject(j, "batches", (double)t->done);
+    cJSON_AddNumberToObject(j, "updates", (double)t->optimizer->updates);
+    cJSON_AddNumberToObject(j, "best_epoch", t->best_epoch);
+    cJSON_AddStringToObject(j, "best", exact(t->best, text));
+    cJSON_AddStringToObject(j, "epoch_loss", exact(t->epoch_loss, text));
+    cJSON_AddNumberToObject(j, "seconds", t->seconds);
+    cJSON_AddItemReferenceToObject(j, "history", t->history);
+    rt_status st = rt_checkpoint_save(t->folder, t->done, j, b, n);
+    cJSON_Delete(j);
+    return st;
+}
+
+double rt_train_number(const cJSON *j, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, key);
+    return cJSON_IsString(v) ? strtod(v->valuestring, NULL) : cJSON_IsNumber(v) ? v->valuedouble : 0;
+}
+
+rt_status rt_train_load(rt_trainer *t, int *found)
+{
+    rt_buffer b[MAX_BUFFERS];
+    cJSON *j;
+    int n = buffers_of(t, b);
+    *found = 0;
+    RT_TRY(rt_checkpoint_load(t->folder, &j, b, n));
+    if (!j) return RT_OK;
+    const char *kernels = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "kernels"));
+    rt_status st = RT_OK;
+    if (kernels && strcmp(kernels, rt_kernels_get()->name) && !t->opt->allow_numeric_change)
+        st = rt_fail(RT_USAGE, "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; use --kernels %s, or --allow-numeric-change", t->opt->out, kernels, rt_kernels_get()->name, kernels);
+    if (!st) {
+        t->done = (uint64_t)rt_train_number(j, "batches");
+        t->optimizer->updates = (uint64_t)rt_train_number(j, "updates");
+        t->best_epoch = (int)rt_train_number(j, "best_epoch");
+        t->best = rt_train_number(j, "best");
+        t->epoch_loss = rt_train_number(j, "epoch_loss");
+        t->seconds = rt_train_number(j, "seconds");
+        cJSON_Delete(t->history);
+        t->history = cJSON_DetachItemFromObjectCaseSensitive(j, "history");
+        if (!t->history) t->history = cJSON_CreateArray();
+        *found = 1;
+    }
+    cJSON_Delete(j);
+    return st;
+}

@@ -1,0 +1,114 @@
+/* train/trainer_parts.h - what the files of the trainer share; nothing outside train/ includes it.
+ *
+ *   train_config.c   the settings          train_data.c    sources, rows, labels, normalisation
+ *   train_model.c    model, graph, plan    train_state.c   checkpoints
+ *   train_folder.c   the run's folder      train_result.c  metrics, model file, result
+ *   trainer.c        batches, validation, epochs */
+#ifndef RT_TRAIN_TRAINER_PARTS_H
+#define RT_TRAIN_TRAINER_PARTS_H
+
+#include "data/rows.h"
+#include "data/stream.h"
+#include "student/model.h"
+#include "student/predictor.h"
+#include "train/augment.h"
+#include "train/losses.h"
+#include "train/optimizer.h"
+#include "train/trainer.h"
+
+enum { RT_MAX_HINTS = RT_MAX_LOSSES - 1, RT_MAX_TEACHERS = 16 };
+
+typedef struct { const char *student, *teacher; float weight; } rt_hint;
+
+typedef struct {
+    const char *source, *x, *y, *labels, *hard_rows, *init;
+    rt_rows_config rows;
+    double validation;
+    const char *teacher[RT_MAX_TEACHERS];
+    int teachers;
+    rt_loss_config loss;
+    rt_hint hint[RT_MAX_HINTS];
+    int hints;
+    rt_augment augment;
+    rt_optimizer_config optimizer;
+    int epochs, batch, drop_last, accumulate, prefetch, checkpoint_every, checkpoint_seconds, workers;
+    uint64_t seed;
+} rt_train_settings;
+
+typedef struct {
+    rt_train_settings set;
+    const rt_train_options *opt;
+    cJSON *config;
+    char config_digest[33];
+    rt_source *x, *y;
+    rt_labels *labels;
+    uint64_t hard_first, hard_end;
+    rt_rows train, held, test;         /* rows to learn from, for validation, and left for a test */
+    rt_model *model, **teacher;
+    rt_graph *graph;               /* the model's, with projections of hints behind it */
+    float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
+    float *best_params, *best_states;
+    float *ema_states;             /* running statistics averaged as the weights are, which they must match */
+    rt_plan *plan;
+    rt_optimizer *optimizer;
+    rt_predictor *validator, *teacher_predictor;
+    rt_stream *stream;
+    rt_view view;
+    rt_loss_batch loss;
+    rt_hint_batch hint[RT_MAX_HINTS];
+    int32_t *y_batch;
+    int *partner;
+    float *teacher_logits, *val_logits;
+    int32_t *val_class;
+    double best, epoch_loss;
+    uint64_t done, steps, total;   /* batches */
+    int best_epoch;
+    double seconds, data_seconds;
+    cJSON *history;
+    char folder[1100];
+} rt_trainer;
+
+/* ---- train_config.c ---- */
+
+rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
+/* Digest of what decides the result, without what only decides speed. */
+void rt_train_config_digest(rt_trainer *);
+
+/* ---- train_data.c ---- */
+
+/* Sources, row sets and the label store. */
+rt_status rt_train_open_data(rt_trainer *);
+/* Labels are small, so they are all looked at before anything is written. */
+rt_status rt_train_check_labels(rt_trainer *);
+/* data.normalize into the model. */
+rt_status rt_train_normalize(rt_trainer *);
+/* Class names travel with the data. */
+rt_status rt_train_class_names(rt_trainer *);
+
+/* ---- train_model.c ---- */
+
+/* All that a run needs, in memory; no file is written. */
+rt_status rt_train_set_up(rt_trainer *);
+void rt_train_tear_down(rt_trainer *);
+
+/* ---- train_state.c ---- */
+
+rt_status rt_train_save(rt_trainer *);
+rt_status rt_train_load(rt_trainer *, int *found);
+/* A number, or a text that holds one exactly. */
+double rt_train_number(const cJSON *, const char *key);
+
+/* ---- train_folder.c ---- */
+
+/* *done 0: go on (fresh, or to resume); 1: a finished run of the same configuration, whose result is read. */
+rt_status rt_train_folder(rt_trainer *, int *done, cJSON **result);
+rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
+
+/* ---- train_result.c ---- */
+
+/* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
+rt_status rt_train_write_metrics(rt_trainer *);
+rt_digest rt_train_weights_digest(const rt_trainer *);
+/* Writes the best epoch's model and result.json. */
+rt_status rt_train_finish(rt_trainer *, cJSON **result);
+#endif
