@@ -3,6 +3,104 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BLOCK = 16, HINT = 1024 };     /* words a rank, members a hint */
+
+/* ---- words ---- */
+
+static uint64_t minimum(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static uint64_t words_of(const rt_rows *a) { return a->end > a->first ? (a->end - 1) / 64 - a->first / 64 + 1 : 0; }
+
+static uint64_t ones_from(uint64_t bit) { return ~(uint64_t)0 << bit; }
+static uint64_t ones_below(uint64_t bit) { return bit < 64 ? ~ones_from(bit) : ~(uint64_t)0; }
+
+/* Members among rows [64 w, 64 w + 64). */
+static uint64_t word_at(const rt_rows *a, uint64_t w)
+{
+    if (a->end <= a->first || w < a->first / 64 || w > (a->end - 1) / 64) return 0;
+    if (a->word) return a->word[w - a->first / 64];
+    uint64_t ones = w == a->first / 64 ? ones_from(a->first % 64) : ~(uint64_t)0;
+    return w == (a->end - 1) / 64 ? ones & ones_below((a->end - 1) % 64 + 1) : ones;
+}
+
+/* Set bits, without an instruction that not every processor has. */
+static uint64_t ones_in(uint64_t w)
+{
+    w -= w >> 1 & 0x5555555555555555u;
+    w = (w & 0x3333333333333333u) + (w >> 2 & 0x3333333333333333u);
+    return ((w + (w >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56;
+}
+
+/* Place of set bit k, k < ones_in(w). */
+static unsigned place_of(uint64_t w, uint64_t k)
+{
+    unsigned at = 0;
+    for (unsigned half = 32; half; half /= 2) {
+        uint64_t low = w & (((uint64_t)1 << half) - 1), ones = ones_in(low);
+        if (k < ones) w = low;
+        else {
+            k -= ones;
+            w >>= half;
+            at += half;
+        }
+    }
+    return at;
+}
+
+/* A mask of no members over [first, end). */
+static rt_status make_mask(rt_rows *a, uint64_t first, uint64_t end)
+{
+    *a = (rt_rows){.first = first, .end = end};
+    uint64_t n = words_of(a);
+    a->word = calloc(n + 1, sizeof *a->word);
+    return a->word ? RT_OK : rt_fail(RT_RUN, "out of memory for the mask of %llu rows", (unsigned long long)(end - first));
+}
+
+/* Counts the members and makes the index; a mask without gaps becomes a range. */
+static rt_status index_mask(rt_rows *a)
+{
+    uint64_t words = words_of(a), count = 0, n = 0, low = 0, high = 0;
+    for (uint64_t w = 0; w < words; w++) {
+        if (!a->word[w]) continue;
+        if (!count) low = w;
+        high = w;
+        count += ones_in(a->word[w]);
+    }
+    if (count) {
+        low = (a->first / 64 + low) * 64 + place_of(a->word[low], 0);
+        high = (a->first / 64 + high) * 64 + place_of(a->word[high], ones_in(a->word[high]) - 1);
+    }
+    if (!count || high - low + 1 == count) {
+        rt_rows_free(a);
+        *a = count ? rt_rows_between(low, high + 1) : (rt_rows){0};
+        return RT_OK;
+    }
+    uint64_t blocks = (words + BLOCK - 1) / BLOCK, hints = (count - 1) / HINT + 1;
+    free(a->rank);
+    free(a->hint);
+    a->rank = malloc((blocks + 1) * sizeof *a->rank);
+    a->hint = malloc((hints + 1) * sizeof *a->hint);
+    if (!a->rank || !a->hint || blocks >= UINT32_MAX) return rt_fail(RT_RUN, "out of memory for the index of %llu rows", (unsigned long long)count);
+    a->count = count;
+    for (uint64_t b = 0, h = 0; b < blocks; b++) {
+        a->rank[b] = n;
+        for (uint64_t w = b * BLOCK; w < words && w < (b + 1) * BLOCK; w++) n += ones_in(a->word[w]);
+        while (h < hints && h * HINT < n) a->hint[h++] = (uint32_t)b;
+    }
+    a->rank[blocks] = count;
+    a->hint[hints] = (uint32_t)(blocks - 1);
+    return RT_OK;
+}
+
+static rt_status index_or_free(rt_rows *a)
+{
+    rt_status st = index_mask(a);
+    if (st) rt_rows_free(a);
+    return st;
+}
+
+/* ---- sets ---- */
+
 void rt_rows_read(rt_cfg *data, rt_rows_config *c)
 {
     c->range = rt_cfg_string(data, "rows", "");
@@ -17,26 +115,36 @@ rt_status rt_rows_select(const rt_rows_config *c, uint64_t source_rows, rt_rows 
     return rt_rows_draw(others, c->test, c->test_seed, RT_RNG_HELD, "data.test", test);
 }
 
+/* Digits to a number; too many are the largest, which lies outside any source. */
+static uint64_t number(const char *s)
+{
+    uint64_t v = 0;
+    for (; *s >= '0' && *s <= '9'; s++) {
+        unsigned digit = (unsigned)(*s - '0');
+        if (v > (UINT64_MAX - digit) / 10) return UINT64_MAX;
+        v = v * 10 + digit;
+    }
+    return v;
+}
+
 rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint64_t *end)
 {
     *first = 0;
     *end = rows;
     if (!*range) return RT_OK;
     const char *colon = strchr(range, ':');
-    char *stop;
     if (colon && strspn(range, "0123456789:") == strlen(range) && !strchr(colon + 1, ':')) {
-        if (colon != range) *first = strtoull(range, &stop, 10);
-        if (colon[1]) *end = strtoull(colon + 1, &stop, 10);
+        if (colon != range) *first = number(range);
+        if (colon[1]) *end = number(colon + 1);
         if (*first <= *end && *end <= rows) return RT_OK;
         return rt_fail(RT_USAGE, "rows '%s' reach outside the %llu rows of the source", range, (unsigned long long)rows);
     }
     return rt_fail(RT_USAGE, "rows '%s' are not of the form first:end, such as 0:10000", range);
 }
 
-static rt_status allocate(rt_rows *a, uint64_t count)
+rt_rows rt_rows_between(uint64_t first, uint64_t end)
 {
-    *a = (rt_rows){.row = malloc((count + 1) * sizeof *a->row)};
-    return a->row ? RT_OK : rt_fail(RT_RUN, "out of memory for %llu row numbers", (unsigned long long)count);
+    return first < end ? (rt_rows){.count = end - first, .first = first, .end = end} : (rt_rows){0};
 }
 
 rt_status rt_rows_range(rt_rows *out, const char *range, uint64_t source_rows)
@@ -44,47 +152,106 @@ rt_status rt_rows_range(rt_rows *out, const char *range, uint64_t source_rows)
     uint64_t first, end;
     *out = (rt_rows){0};
     RT_TRY(rt_parse_range(range, source_rows, &first, &end));
-    RT_TRY(allocate(out, end - first));
-    while (first < end) out->row[out->count++] = first++;
+    *out = rt_rows_between(first, end);
     return RT_OK;
 }
 
-rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn)
+rt_status rt_rows_from_blocks(rt_rows *out, uint64_t first, uint64_t rows, uint64_t block, const unsigned char *in)
 {
-    uint64_t n = from->count, take = part < 1 ? (uint64_t)((double)n * part) : (uint64_t)part, stay = 0;
-    *drawn = (rt_rows){0};
-    if (take >= n && n) return rt_fail(RT_USAGE, "%s takes %llu of %llu rows, which leaves none to train on", what, (unsigned long long)take, (unsigned long long)n);
-    RT_TRY(allocate(drawn, take));
-    for (uint64_t i = 0; i < n; i++) {
-        if (take && rt_permute(i, n, seed, purpose, 0, 0) < take) drawn->row[drawn->count++] = from->row[i];
-        else from->row[stay++] = from->row[i];
+    RT_TRY(make_mask(out, first, first + rows));
+    for (uint64_t at = 0, b = 0; at < rows; at += block, b++) {
+        if (!in[b]) continue;
+        rt_rows part = rt_rows_between(first + at, first + at + minimum(block, rows - at));
+        for (uint64_t w = part.first / 64; w <= (part.end - 1) / 64; w++) out->word[w - first / 64] |= word_at(&part, w);
     }
-    from->count = stay;
-    return RT_OK;
-}
-
-void rt_rows_remove(rt_rows *from, const rt_rows *these)
-{
-    uint64_t stay = 0, j = 0;
-    for (uint64_t i = 0; i < from->count; i++) {
-        while (j < these->count && these->row[j] < from->row[i]) j++;
-        if (j == these->count || these->row[j] != from->row[i]) from->row[stay++] = from->row[i];
-    }
-    from->count = stay;
-}
-
-uint64_t rt_rows_common(const rt_rows *a, const rt_rows *b)
-{
-    uint64_t n = 0, j = 0;
-    for (uint64_t i = 0; i < a->count; i++) {
-        while (j < b->count && b->row[j] < a->row[i]) j++;
-        n += j < b->count && b->row[j] == a->row[i];
-    }
-    return n;
+    return index_or_free(out);
 }
 
 void rt_rows_free(rt_rows *a)
 {
-    free(a->row);
+    free(a->word);
+    free(a->rank);
+    free(a->hint);
     *a = (rt_rows){0};
+}
+
+/* ---- members ---- */
+
+/* The word that holds member i, and how many members of it stand before. */
+static uint64_t find_word(const rt_rows *a, uint64_t i, uint64_t *before)
+{
+    uint64_t low = a->hint[i / HINT], high = a->hint[i / HINT + 1];
+    while (low < high) {                              /* the last block whose rank is not above i */
+        uint64_t middle = (low + high + 1) / 2;
+        if (a->rank[middle] <= i) low = middle;
+        else high = middle - 1;
+    }
+    uint64_t w = low * BLOCK, k = i - a->rank[low];
+    for (uint64_t n; (n = ones_in(a->word[w])) <= k; w++) k -= n;
+    *before = k;
+    return w;
+}
+
+uint64_t rt_rows_at(const rt_rows *a, uint64_t i)
+{
+    if (!a->word) return a->first + i;
+    uint64_t k, w = find_word(a, i, &k);
+    return (a->first / 64 + w) * 64 + place_of(a->word[w], k);
+}
+
+void rt_rows_list(const rt_rows *a, uint64_t i, uint64_t n, uint64_t *row)
+{
+    if (!n) return;
+    if (!a->word) {
+        for (uint64_t k = 0; k < n; k++) row[k] = a->first + i + k;
+        return;
+    }
+    uint64_t k, w = find_word(a, i, &k), rest = a->word[w] & ones_from(place_of(a->word[w], k));
+    for (uint64_t at = 0; at < n;) {
+        for (; rest && at < n; rest &= rest - 1) row[at++] = (a->first / 64 + w) * 64 + (uint64_t)__builtin_ctzll(rest);
+        if (at < n) rest = a->word[++w];
+    }
+}
+
+int rt_rows_has(const rt_rows *a, uint64_t row)
+{
+    return row >= a->first && row < a->end && (word_at(a, row / 64) >> row % 64 & 1);
+}
+
+/* ---- algebra ---- */
+
+rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn)
+{
+    uint64_t n = from->count, take = part < 1 ? (uint64_t)((double)n * part) : (uint64_t)part;
+    *drawn = (rt_rows){0};
+    if (take >= n && n) return rt_fail(RT_USAGE, "%s takes %llu of %llu rows, which leaves none to train on", what, (unsigned long long)take, (unsigned long long)n);
+    if (!take || !n) return RT_OK;
+    RT_TRY(make_mask(drawn, from->first, from->end));
+    for (uint64_t i = 0; i < n; i++) {
+        if (rt_permute(i, n, seed, purpose, 0, 0) >= take) continue;
+        uint64_t row = rt_rows_at(from, i);
+        drawn->word[row / 64 - from->first / 64] |= (uint64_t)1 << row % 64;
+    }
+    RT_TRY(index_or_free(drawn));
+    return rt_rows_remove(from, drawn);
+}
+
+rt_status rt_rows_remove(rt_rows *from, const rt_rows *these)
+{
+    if (!rt_rows_common(from, these)) return RT_OK;
+    rt_rows rest;
+    RT_TRY(make_mask(&rest, from->first, from->end));
+    for (uint64_t w = 0; w < words_of(from); w++) rest.word[w] = word_at(from, from->first / 64 + w) & ~word_at(these, from->first / 64 + w);
+    RT_TRY(index_or_free(&rest));
+    rt_rows_free(from);
+    *from = rest;
+    return RT_OK;
+}
+
+uint64_t rt_rows_common(const rt_rows *a, const rt_rows *b)
+{
+    uint64_t n = 0, first = a->first > b->first ? a->first : b->first, end = minimum(a->end, b->end);
+    if (first >= end) return 0;
+    for (uint64_t w = first / 64; w <= (end - 1) / 64; w++) n += ones_in(word_at(a, w) & word_at(b, w));
+    return n;
 }

@@ -25,12 +25,11 @@ struct rt_stream {
 
 /* ---- order ---- */
 
-/* Position i of an epoch to an index into spec.row. Contiguous sources are shuffled whole; chunked ones by permuting
+/* Position i of an epoch to an index into spec.rows. Contiguous sources are shuffled whole; chunked ones by permuting
  * blocks of rows and then rows within windows of blocks, so that a chunk is decoded about once an epoch. */
 static uint64_t place(const rt_stream_spec *s, uint64_t i, uint32_t epoch)
 {
-    if (!s->shuffle) return i;
-    uint64_t block = rt_source_block(s->x), n = s->rows, blocks = n / block;
+    uint64_t block = rt_source_block(s->x), n = s->rows->count, blocks = n / block;
     if (block <= 1 || blocks <= 1) return rt_permute(i, n, s->seed, RT_RNG_SHUFFLE, epoch, 0);
     uint64_t window = WINDOW_BLOCKS * block, w = i / window, whole = blocks * block;
     if (i >= whole) return whole + rt_permute(i - whole, n - whole, s->seed, RT_RNG_SHUFFLE, epoch, UINT32_MAX);
@@ -90,9 +89,10 @@ static rt_status fill(rt_stream *t, slot *q, uint64_t number)
     b->number = number;
     b->epoch = (uint32_t)(number / t->steps);
     b->step = (uint32_t)(number % t->steps);
-    uint64_t first = (uint64_t)b->step * (uint64_t)s->batch, left = s->rows - first;
+    uint64_t first = (uint64_t)b->step * (uint64_t)s->batch, left = s->rows->count - first;
     b->rows = left < (uint64_t)s->batch ? (int)left : s->batch;
-    for (int i = 0; i < b->rows; i++) b->row[i] = s->row[place(s, first + (uint64_t)i, b->epoch)];
+    if (s->shuffle) for (int i = 0; i < b->rows; i++) b->row[i] = rt_rows_at(s->rows, place(s, first + (uint64_t)i, b->epoch));
+    else rt_rows_list(s->rows, first, (uint64_t)b->rows, b->row);
     RT_TRY(rt_source_read(s->x, b->row, b->rows, b->x));
     RT_TRY(check_finite(s, b, t->row_bytes));
     if (s->y) {
@@ -157,14 +157,15 @@ uint64_t rt_stream_steps(const rt_stream *t) { return t->steps; }
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t first)
 {
     *out = NULL;
-    if (!spec->rows) return rt_fail(RT_NOTHING, "%s: no rows are left to read", rt_source_path(spec->x));
+    if (!spec->rows->count) return rt_fail(RT_NOTHING, "%s: no rows are left to read", rt_source_path(spec->x));
     if (spec->y && (rt_source_type(spec->y) >= RT_F16 || rt_source_row_bytes(spec->y) != rt_dtype_size(rt_source_type(spec->y))))
         return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", rt_source_path(spec->y), rt_source_info(spec->y)->name);
     rt_stream *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->spec = *spec;
-    if ((uint64_t)t->spec.batch > spec->rows) t->spec.batch = (int)spec->rows;
-    t->steps = spec->keep_tail ? (spec->rows + (uint64_t)t->spec.batch - 1) / (uint64_t)t->spec.batch : spec->rows / (uint64_t)t->spec.batch;
+    uint64_t n = spec->rows->count;
+    if ((uint64_t)t->spec.batch > n) t->spec.batch = (int)n;
+    t->steps = spec->keep_tail ? (n + (uint64_t)t->spec.batch - 1) / (uint64_t)t->spec.batch : n / (uint64_t)t->spec.batch;
     t->row_bytes = rt_source_row_bytes(spec->x);
     t->first = t->next_fill = t->next_take = first;
     t->depth = spec->prefetch > 0 ? spec->prefetch + 2 : 1;
@@ -174,14 +175,14 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
     t->ring = calloc((size_t)t->depth, sizeof *t->ring);
     int readers = spec->prefetch > 0 ? (spec->threads > 0 ? spec->threads : 1) : 0;
     t->thread = calloc((size_t)readers + 1, sizeof *t->thread);
-    size_t n = (size_t)t->spec.batch;
+    size_t room = (size_t)t->spec.batch;
     int ok = t->ring && t->thread;
     for (int i = 0; ok && i < t->depth; i++) {
         rt_batch *b = &t->ring[i].b;
-        b->row = malloc(n * sizeof *b->row);
-        b->x = aligned_alloc(64, (n * t->row_bytes + 127) & ~(size_t)63);
-        if (spec->y) b->y = malloc(n * sizeof *b->y);
-        if (spec->labels) b->soft = malloc(n * (size_t)spec->classes * sizeof *b->soft);
+        b->row = malloc(room * sizeof *b->row);
+        b->x = aligned_alloc(64, (room * t->row_bytes + 127) & ~(size_t)63);
+        if (spec->y) b->y = malloc(room * sizeof *b->y);
+        if (spec->labels) b->soft = malloc(room * (size_t)spec->classes * sizeof *b->soft);
         ok = b->row && b->x && (!spec->y || b->y) && (!spec->labels || b->soft);
     }
     if (!ok) {

@@ -6,14 +6,14 @@
 #define RT_DATA_STREAM_H
 
 #include "data/labels.h"
+#include "data/rows.h"
 #include "data/source.h"
 
 typedef struct {
     rt_source *x;
     rt_source *y;                  /* class of each row, integers; NULL: none */
     rt_labels *labels;             /* teacher's logits; NULL: none */
-    const uint64_t *row;           /* the rows of this stream, of the sources */
-    uint64_t rows;
+    const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
     int classes;
     int batch;
     int shuffle;                   /* a new order each epoch, by seed; else as given */

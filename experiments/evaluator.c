@@ -152,7 +152,7 @@ static void score_row(evaluation *v, entry *e, uint64_t i, const float *z)
 static rt_status score(evaluation *v)
 {
     rt_stream *stream;
-    rt_stream_spec s = {.x = v->x, .y = v->y, .row = v->rows.row, .rows = v->rows.count, .classes = v->classes, .batch = BATCH, .keep_tail = 1, .prefetch = 2};
+    rt_stream_spec s = {.x = v->x, .y = v->y, .rows = &v->rows, .classes = v->classes, .batch = BATCH, .keep_tail = 1, .prefetch = 2};
     RT_TRY(rt_stream_open(&stream, &s, 0));
     float *z = rt_floats_new((size_t)BATCH * (size_t)v->classes);
     rt_status st = z ? RT_OK : RT_RUN;
@@ -222,7 +222,7 @@ static rt_status measure(evaluation *v)
     float *z = rt_floats_new((size_t)256 * (size_t)v->classes);
     rt_status st = raw && z ? RT_OK : rt_fail(RT_RUN, "out of memory");
     rt_dtype type = rt_source_type(v->x);
-    for (int i = 0; i < 256; i++) rows[i] = v->rows.row[(uint64_t)i % v->rows.count];
+    for (int i = 0; i < 256; i++) rows[i] = rt_rows_at(&v->rows, (uint64_t)i % v->rows.count);
     if (!st) st = rt_source_read(v->x, rows, 256, raw);
     for (int i = 0; i < v->count && !st; i++) {
         entry *e = &v->e[i];

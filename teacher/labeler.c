@@ -52,29 +52,26 @@ rt_status rt_label_check(cJSON *config)
 static rt_status label_blocks(const settings *s, rt_labels_writer *w, rt_predictor *p, rt_source *x, const rt_labels_spec *spec,
                               const rt_progress *progress, double *compute, uint64_t *labelled)
 {
-    uint64_t blocks = rt_labels_blocks(w), rows = 0, filled = 0;
-    uint64_t *row = malloc(spec->rows * sizeof *row), *todo = malloc(blocks * sizeof *todo), n_todo = 0;
+    uint64_t blocks = rt_labels_blocks(w), filled = 0;
+    unsigned char *todo = malloc(blocks + 1);
+    rt_rows rows = {0};
     float *logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)spec->classes);
     char *raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(x) + 64);
     rt_stream *stream = NULL;
-    rt_status st = row && todo && logits && raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t b = 0; b < blocks && !st; b++) {
-        if (rt_labels_done(w, b)) continue;
-        todo[n_todo++] = b;
-        for (uint64_t i = b * RT_LABEL_BLOCK; i < (b + 1) * RT_LABEL_BLOCK && i < spec->rows; i++) row[rows++] = spec->first + i;
-    }
-    if (!st && rows) {
-        rt_stream_spec q = {.x = x, .row = row, .rows = rows, .classes = spec->classes, .batch = s->batch, .keep_tail = 1, .prefetch = s->prefetch, .threads = s->readers};
+    rt_status st = todo && logits && raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t b = 0; b < blocks && !st; b++) todo[b] = !rt_labels_done(w, b);
+    if (!st) st = rt_rows_from_blocks(&rows, spec->first, spec->rows, RT_LABEL_BLOCK, todo);
+    if (!st && rows.count) {
+        rt_stream_spec q = {.x = x, .rows = &rows, .classes = spec->classes, .batch = s->batch, .keep_tail = 1, .prefetch = s->prefetch, .threads = s->readers};
         st = rt_stream_open(&stream, &q, 0);
     }
     double start = rt_seconds(), mark = 0;
-    uint64_t next = 0;
     size_t row_bytes = rt_source_row_bytes(x);
     for (uint64_t g = 0; stream && g < rt_stream_steps(stream) && !st; g++) {
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
         for (int r = 0; r < b->rows && !st;) {          /* batches of any size are regrouped into the store's blocks */
-            uint64_t size = spec->rows - todo[next] * RT_LABEL_BLOCK;
+            uint64_t block = (b->row[r] - spec->first) / RT_LABEL_BLOCK, size = spec->rows - block * RT_LABEL_BLOCK;
             if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
             uint64_t take = size - filled < (uint64_t)(b->rows - r) ? size - filled : (uint64_t)(b->rows - r);
             memcpy(raw + filled * row_bytes, b->x + (size_t)r * row_bytes, take * row_bytes);
@@ -84,19 +81,19 @@ static rt_status label_blocks(const settings *s, rt_labels_writer *w, rt_predict
             double t = rt_seconds();
             rt_predict_raw(p, raw, rt_source_type(x), (int)size, logits);
             *compute += rt_seconds() - t;
-            st = rt_labels_put(w, todo[next++], logits);
+            st = rt_labels_put(w, block, logits);
             *labelled += size;
             filled = 0;
         }
         double now = rt_seconds();
         if (now - mark > 0.2) {
-            rt_progress_update(progress, "label", (double)(spec->rows - rows + *labelled), (double)spec->rows, (double)*labelled / (now - start + 1e-9), "rows", "");
+            rt_progress_update(progress, "label", (double)(spec->rows - rows.count + *labelled), (double)spec->rows, (double)*labelled / (now - start + 1e-9), "rows", "");
             mark = now;
         }
         if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
     rt_stream_close(stream);
-    free(row);
+    rt_rows_free(&rows);
     free(todo);
     free(logits);
     free(raw);

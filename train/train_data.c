@@ -27,12 +27,12 @@ rt_status rt_train_open_data(rt_trainer *t)
         rt_rows pool;
         rt_status st = rt_rows_range(&pool, s->hard_rows, rows);
         if (!st) {
-            rt_rows_remove(&pool, &t->test);
-            st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
+            st = rt_rows_remove(&pool, &t->test);
+            if (!st) st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
         }
         rt_rows_free(&pool);
         RT_TRY(st);
-        rt_rows_remove(&t->train, &t->held);
+        RT_TRY(rt_rows_remove(&t->train, &t->held));
     } else RT_TRY(rt_rows_draw(&t->train, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held));
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
     if (!*s->labels) return RT_OK;
@@ -75,14 +75,15 @@ rt_status rt_train_normalize(rt_trainer *t)
     rt_status st = raw && row ? RT_OK : rt_fail(RT_RUN, "out of memory");
     uint64_t stride = (t->train.count + STATISTICS_ROWS - 1) / STATISTICS_ROWS, used = 0;
     for (uint64_t i = 0; i < t->train.count && !st; i += stride, used++) {
-        st = rt_source_read(t->x, &t->train.row[i], 1, raw);
+        uint64_t at = rt_rows_at(&t->train, i);
+        st = rt_source_read(t->x, &at, 1, raw);
         if (st) break;
         rt_to_float(row, raw, type, n);
         for (size_t k = 0; k < n; k++) {
             int c = channels == 1 ? 0 : (int)(k % (size_t)channels);
             if (i == 0 && k < (size_t)channels) shift[c] = row[k];
             if (!isfinite(row[k])) {
-                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)t->train.row[i]);
+                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)at);
                 break;
             }
             double d = row[k] - shift[c];
@@ -109,16 +110,16 @@ rt_status rt_train_check_labels(rt_trainer *t)
     if (rt_source_type(t->y) >= RT_F16 || rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
         return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", t->set.source, t->set.y);
     for (int part = 0; part < 2; part++) {
-        const uint64_t *row = part ? t->held.row : t->train.row;
-        uint64_t rows = part ? t->held.count : t->train.count;
-        for (uint64_t i = 0; i < rows; i++) {
+        const rt_rows *rows = part ? &t->held : &t->train;
+        for (uint64_t i = 0; i < rows->count; i++) {
+            uint64_t row = rt_rows_at(rows, i);
             char raw[8];
             float v;
-            if (row[i] < t->hard_first || row[i] >= t->hard_end) continue;
-            RT_TRY(rt_source_read(t->y, &row[i], 1, raw));
+            if (row < t->hard_first || row >= t->hard_end) continue;
+            RT_TRY(rt_source_read(t->y, &row, 1, raw));
             rt_to_float(&v, raw, rt_source_type(t->y), 1);
             if (!(v >= 0 && v < (float)t->model->classes))
-                return rt_fail(RT_INPUT, "%s: row %llu has the label %.0f, but there are %d classes (0 to %d)", t->set.source, (unsigned long long)row[i], (double)v, t->model->classes, t->model->classes - 1);
+                return rt_fail(RT_INPUT, "%s: row %llu has the label %.0f, but there are %d classes (0 to %d)", t->set.source, (unsigned long long)row, (double)v, t->model->classes, t->model->classes - 1);
         }
     }
     return RT_OK;

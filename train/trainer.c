@@ -12,7 +12,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     const rt_train_settings *s = &t->set;
     int y = t->y && s->loss.hard > 0;
     if (t->y && s->loss.kind == RT_SOFT_DKD) y = 1;
-    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .row = t->train.row, .rows = t->train.count,
+    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .rows = &t->train,
                             .classes = t->model->classes, .batch = s->batch, .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch, .threads = s->workers};
 }
 
@@ -98,7 +98,7 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     double sum = 0;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
-    rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .row = t->held.row, .rows = t->held.count, .classes = k, .batch = 256, .keep_tail = 1};
+    rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .rows = &t->held, .classes = k, .batch = 256, .keep_tail = 1};
     RT_TRY(rt_stream_open(&stream, &s, 0));
     float *z = rt_floats_new((size_t)256 * (size_t)k), *q = rt_floats_new((size_t)256 * (size_t)k);
     rt_status st = z && q ? RT_OK : RT_RUN;

@@ -51,11 +51,10 @@ static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t f
 {
     rt_source *x, *y;
     rt_stream *s;
-    static uint64_t row[N];
-    for (int i = 0; i < N; i++) row[i] = (uint64_t)i;
+    const rt_rows all = rt_rows_between(0, N);
     check_ok(rt_source_open(&x, path, "x"));
     check_ok(rt_source_open(&y, path, "y"));
-    rt_stream_spec spec = {.x = x, .y = y, .row = row, .rows = N, .classes = 7, .batch = 32, .shuffle = 1, .keep_tail = 1, .seed = 5, .prefetch = prefetch, .threads = threads};
+    rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .shuffle = 1, .keep_tail = 1, .seed = 5, .prefetch = prefetch, .threads = threads};
     check_ok(rt_stream_open(&s, &spec, from));
     assert_int_equal(rt_stream_steps(s), 32);
     uint64_t *out = malloc((to - from) * 32 * sizeof *out), n = 0;
@@ -108,19 +107,18 @@ static void bad_data(void **state)
     rt_source *x, *y;
     rt_stream *s;
     const rt_batch *b;
-    uint64_t row[N];
     snprintf(path, sizeof path, "%s/bad.h5", test_folder);
-    for (int i = 0; i < N; i++) row[i] = (uint64_t)i;
+    const rt_rows all = rt_rows_between(0, N), none = rt_rows_between(7, 7);
     for (int kind = 0; kind < 2; kind++) {
         write_file(path, 0, kind ? -1 : 40, kind ? 41 : -1);
         check_ok(rt_source_open(&x, path, "x"));
         check_ok(rt_source_open(&y, path, "y"));
-        rt_stream_spec spec = {.x = x, .y = y, .row = row, .rows = N, .classes = 7, .batch = 32, .prefetch = 3};
+        rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .prefetch = 3};
         check_ok(rt_stream_open(&s, &spec, 0));
         check_ok(rt_stream_next(s, &b));
         check_fails(rt_stream_next(s, &b), RT_INPUT, kind ? "row 41 has the label 7, but there are 7 classes" : "row 40 contains NaN");
         rt_stream_close(s);
-        spec.rows = 0;
+        spec.rows = &none;
         check_fails(rt_stream_open(&s, &spec, 0), RT_NOTHING, "no rows");
         rt_source_close(x);
         rt_source_close(y);
@@ -135,10 +133,10 @@ static void splits(void **state)
     check_ok(rt_rows_range(&kept, "100:900", 1000));
     check_ok(rt_rows_draw(&kept, 0.1, 3, RT_RNG_SPLIT, "validation", &held));
     assert_true(kept.count == 720 && held.count == 80 && rt_rows_common(&kept, &held) == 0);
-    for (uint64_t i = 0; i < kept.count; i++) seen[kept.row[i]]++;
-    for (uint64_t i = 0; i < held.count; i++) seen[held.row[i]]++;
+    for (uint64_t i = 0; i < kept.count; i++) seen[rt_rows_at(&kept, i)]++;
+    for (uint64_t i = 0; i < held.count; i++) seen[rt_rows_at(&held, i)]++;
     for (int i = 0; i < 1000; i++) assert_int_equal(seen[i], i >= 100 && i < 900);
-    for (uint64_t i = 1; i < kept.count; i++) assert_true(kept.row[i - 1] < kept.row[i]);
+    for (uint64_t i = 1; i < kept.count; i++) assert_true(rt_rows_at(&kept, i - 1) < rt_rows_at(&kept, i));
     rt_rows_free(&kept);
     rt_rows_free(&held);
 
@@ -157,7 +155,7 @@ static void splits(void **state)
     check_ok(rt_rows_range(&others, "", 1000));
     check_ok(rt_rows_draw(&others, 30, 7, RT_RNG_SPLIT, "validation", &again));
     assert_true(rt_rows_common(&test, &again) < 15);
-    rt_rows_remove(&others, &test);
+    check_ok(rt_rows_remove(&others, &test));
     assert_true(rt_rows_common(&others, &test) == 0 && others.count == 970 - (30 - rt_rows_common(&test, &again)));
     rt_rows_free(&others);
     rt_rows_free(&again);
