@@ -115,6 +115,7 @@ size_t rt_source_row_bytes(const rt_source *s) { return s->row_bytes; }
 rt_dtype rt_source_type(const rt_source *s) { return s->set->type; }
 const rt_h5_dataset *rt_source_info(const rt_source *s) { return s->set; }
 const char *rt_source_path(const rt_source *s) { return s->file->path; }
+rt_h5_file *rt_source_file(const rt_source *s) { return s->file; }
 uint64_t rt_source_block(const rt_source *s) { return s->block_rows; }
 
 rt_status rt_source_shape(const rt_source *s, rt_shape *shape)

@@ -22,6 +22,8 @@ size_t rt_source_row_bytes(const rt_source *);
 rt_dtype rt_source_type(const rt_source *);
 const rt_h5_dataset *rt_source_info(const rt_source *);
 const char *rt_source_path(const rt_source *);
+/* The file it is a data set of; it lives as long as the source. */
+rt_h5_file *rt_source_file(const rt_source *);
 /* Rows that lie together (a chunk's), 1 for contiguous data: what a shuffle should keep together. */
 uint64_t rt_source_block(const rt_source *);
 /* The shape of a row; a scalar row is (1). RT_INPUT when it has more dimensions than a tensor. */

@@ -1,0 +1,239 @@
+#include "data/names.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+rt_match rt_match_read(rt_cfg *data)
+{
+    static const char *const names[] = {"match", "position", NULL};
+    return rt_cfg_choice(data, "names", names, 0) == 1 ? RT_MATCH_POSITION : RT_MATCH_NAMES;
+}
+
+void rt_names_free(rt_names *n)
+{
+    for (int i = 0; i < n->count && n->name; i++) free(n->name[i]);
+    free(n->name);
+    free(n->order);
+    free(n->of);
+    *n = (rt_names){0};
+}
+
+/* ---- making ---- */
+
+typedef struct { const char *name; int at; } entry;
+
+static int by_name(const void *a, const void *b) { return strcmp(((const entry *)a)->name, ((const entry *)b)->name); }
+
+/* Sorts for rt_names_find; *twice is a name that stands twice, or NULL. */
+static rt_status sort_names(rt_names *n, const char **twice)
+{
+    entry *e = malloc(((size_t)n->count + 1) * sizeof *e);
+    n->order = malloc(((size_t)n->count + 1) * sizeof *n->order);
+    *twice = NULL;
+    if (!e || !n->order) {
+        free(e);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    for (int i = 0; i < n->count; i++) e[i] = (entry){n->name[i], i};
+    qsort(e, (size_t)n->count, sizeof *e, by_name);
+    for (int i = 0; i < n->count; i++) {
+        n->order[i] = e[i].at;
+        if (i && strcmp(e[i].name, e[i - 1].name) == 0) *twice = e[i].name;
+    }
+    free(e);
+    return RT_OK;
+}
+
+static rt_status set_origin(rt_names *n, const char *of)
+{
+    n->of = of ? strdup(of) : NULL;
+    return of && !n->of ? rt_fail(RT_RUN, "out of memory") : RT_OK;
+}
+
+rt_status rt_names_numbered(rt_names *out, int count, const char *of)
+{
+    *out = (rt_names){.count = count};
+    return set_origin(out, of);
+}
+
+/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static int is_utf8(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    while (*p) {
+        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        if (more < 0) return 0;
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+            return 0;
+        for (p++; more; more--, p++) if ((*p & 0xc0) != 0x80) return 0;
+    }
+    return 1;
+}
+
+rt_status rt_names_from_json(rt_names *out, const cJSON *list, const char *of, const char *key)
+{
+    const char *where = of ? of : "the model";
+    rt_names n = {0};
+    *out = n;
+    if (cJSON_IsNull(list)) list = NULL;
+    rt_status st = set_origin(&n, of);
+    if (!st && list && !cJSON_IsArray(list)) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names", where, key);
+    if (!st && list) {
+        n.name = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *n.name);
+        if (!n.name) st = rt_fail(RT_RUN, "out of memory");
+    }
+    for (const cJSON *c = list ? list->child : NULL; c && !st; c = c->next) {
+        if (!cJSON_IsString(c)) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names: entry %d is no string", where, key, n.count);
+        else if (!is_utf8(c->valuestring))
+            st = rt_fail(RT_INPUT, "%s: '%s' of its manifest: name %d is not valid UTF-8; import the data again", where, key, n.count);
+        else if (!(n.name[n.count] = strdup(c->valuestring))) st = rt_fail(RT_RUN, "out of memory");
+        else n.count++;
+    }
+    const char *twice = NULL;
+    if (!st) st = sort_names(&n, &twice);
+    if (!st && twice) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest has the name '%.100s' twice; give each its own", where, key, twice);
+    if (!st && n.name && !n.count) {                    /* an empty list gives no names */
+        free(n.name);
+        n.name = NULL;
+    }
+    if (st) rt_names_free(&n);
+    else *out = n;
+    return st;
+}
+
+rt_status rt_names_copy(rt_names *out, const rt_names *n)
+{
+    const char *twice;
+    RT_TRY(rt_names_numbered(out, n->count, n->of));
+    if (!n->name) return RT_OK;
+    out->name = calloc((size_t)n->count + 1, sizeof *out->name);
+    rt_status st = out->name ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < n->count && !st; i++)
+        if (!(out->name[i] = strdup(n->name[i]))) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) st = sort_names(out, &twice);
+    if (st) rt_names_free(out);
+    return st;
+}
+
+cJSON *rt_names_to_json(const rt_names *n)
+{
+    return n->name ? cJSON_CreateStringArray((const char *const *)n->name, n->count) : NULL;
+}
+
+rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *columns)
+{
+    char *text;
+    cJSON *j = NULL;
+    rt_status st = RT_OK;
+    if (classes) *classes = (rt_names){0};
+    if (columns) *columns = (rt_names){0};
+    const rt_h5_dataset *d = rt_h5_find(f, "manifest");
+    if (d && (d->refused[0] || d->type == RT_TEXT)) {   /* a set of numbers with this name is none of ours */
+        st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
+        if (st) return st;
+        st = rt_json_parse(&j, text, strlen(text), f->path);
+        free(text);
+        if (st) st = rt_fail_in(RT_INPUT, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
+    }
+    if (!st && classes) st = rt_names_from_json(classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), f->path, "classes");
+    if (!st && columns) st = rt_names_from_json(columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), f->path, "columns");
+    cJSON_Delete(j);
+    return st;
+}
+
+/* ---- finding ---- */
+
+int rt_names_find(const rt_names *n, const char *name)
+{
+    if (!n->name) {                                     /* numbers as they are printed: no sign, no leading zero */
+        size_t digits = strspn(name, "0123456789");
+        if (!digits || name[digits] || digits > 9 || (digits > 1 && *name == '0')) return -1;
+        int v = atoi(name);
+        return v < n->count ? v : -1;
+    }
+    int low = 0, high = n->count - 1;
+    while (low <= high) {
+        int mid = low + (high - low) / 2, c = strcmp(name, n->name[n->order[mid]]);
+        if (c == 0) return n->order[mid];
+        if (c < 0) high = mid - 1;
+        else low = mid + 1;
+    }
+    return -1;
+}
+
+const char *rt_names_at(const rt_names *n, int i, char number[16])
+{
+    if (n->name) return n->name[i];
+    snprintf(number, 16, "%d", i);
+    return number;
+}
+
+const char *rt_names_text(const rt_names *n, char text[RT_NAMES_TEXT])
+{
+    enum { TAIL = 40, NAME = 60 };
+    size_t at = 0;
+    *text = 0;
+    if (!n->name) {
+        if (n->count) snprintf(text, RT_NAMES_TEXT, "numbers from 0 to %d, without names", n->count - 1);
+        else snprintf(text, RT_NAMES_TEXT, "numbers, without names");
+        return text;
+    }
+    for (int i = 0; i < n->count; i++) {
+        size_t size = strlen(n->name[i]), shown = size;
+        if (size > NAME) for (shown = NAME; (n->name[i][shown] & 0xc0) == 0x80; shown--) {}   /* between two characters */
+        if (at + shown + TAIL > RT_NAMES_TEXT) {
+            snprintf(text + at, RT_NAMES_TEXT - at, ", ... (%d in all)", n->count);
+            break;
+        }
+        at += (size_t)snprintf(text + at, RT_NAMES_TEXT - at, "%s%.*s%s", i ? ", " : "", (int)shown, n->name[i], shown < size ? "..." : "");
+    }
+    return text;
+}
+
+/* ---- matching ---- */
+
+static const char *owner(const rt_names *n) { return n->of ? n->of : "the model"; }
+
+static rt_status unmatched(const char *name, const rt_names *from, const rt_names *to, const char *what)
+{
+    char a[RT_NAMES_TEXT], b[RT_NAMES_TEXT];
+    const char *plural = strcmp(what, "class") ? "columns" : "classes", *remedy = "";
+    if (!from->name || !to->name) remedy = "; names cannot be matched with numbers: name them on both sides, or take them by number with data.names=position";
+    return rt_fail(RT_INPUT, "%s: its %s '%.100s' is not among those of %s; %s of %s: %s; of %s: %s%s", owner(from), what, name,
+                   owner(to), plural, owner(from), rt_names_text(from, a), owner(to), rt_names_text(to, b), remedy);
+}
+
+rt_status rt_names_map(int **map, const rt_names *from, const rt_names *to, const char *what)
+{
+    char number[16];
+    *map = malloc(((size_t)from->count + 1) * sizeof **map);
+    if (!*map) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < from->count; i++) {
+        const char *name = rt_names_at(from, i, number);
+        (*map)[i] = rt_names_find(to, name);
+        if ((*map)[i] >= 0) continue;
+        free(*map);
+        *map = NULL;
+        return unmatched(name, from, to, what);
+    }
+    return RT_OK;
+}
+
+rt_status rt_names_permute(int **map, const rt_names *from, const rt_names *to, const char *what)
+{
+    char number[16];
+    int same = from->count == to->count;
+    *map = NULL;
+    for (int i = 0; i < to->count; i++) {
+        const char *name = rt_names_at(to, i, number);
+        if (rt_names_find(from, name) < 0) return unmatched(name, to, from, what);
+    }
+    RT_TRY(rt_names_map(map, from, to, what));
+    for (int i = 0; same && i < from->count; i++) same = (*map)[i] == i;
+    if (same) {
+        free(*map);
+        *map = NULL;
+    }
+    return RT_OK;
+}
