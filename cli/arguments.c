@@ -175,11 +175,12 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
             return rt_fail(RT_USAGE, "more than %d arguments of one kind", CLI_MAX - 1);
         if (strncmp(s, "--", 2) == 0 && s[2]) RT_TRY(take_option(a, c, s, argc, argv, &i));
         else if (s[0] == '-' && s[1])
-            return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s, c->name, s);
+            return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s, c->name,
+                           s);
         else if (is_override(s)) RT_TRY(take_override(a, c, s));
         else if (a->count == c->files) {
-            return rt_fail(RT_USAGE, "%s: at most %d file%s taken, so '%s' would do nothing; see 'retort %s --help'", c->name,
-                           c->files, c->files == 1 ? " is" : "s are", s, c->name);
+            return rt_fail(RT_USAGE, "%s: at most %d file%s taken, so '%s' would do nothing; see 'retort %s --help'",
+                           c->name, c->files, c->files == 1 ? " is" : "s are", s, c->name);
         } else a->positional[a->count++] = s;
     }
     a->json = cli_flag(a, "json");

@@ -17,7 +17,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (a->count < 1) return rt_fail(RT_USAGE, "info: one FILE is required; see 'retort info --help'");
     RT_TRY(cli_int(a, "plan", 0, 1, 1 << 20, &batch));
     if (cli_flag(a, "training") && !batch) return rt_fail(RT_USAGE, "info: --training belongs to --plan BATCH");
-    return rt_inspect(a->positional[0], a->count == 2 ? a->positional[1] : "", batch, cli_flag(a, "training"), a->pool, result);
+    const char *set = a->count == 2 ? a->positional[1] : "";
+    return rt_inspect(a->positional[0], set, batch, cli_flag(a, "training"), a->pool, result);
 }
 
 static const cli_option options[] = {{"plan", 1}, {"training", 0}, {NULL, 0}};

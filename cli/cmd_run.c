@@ -8,9 +8,9 @@
 
 static const char help[] =
     "usage: retort run EXPERIMENT.json [--out FOLDER] [key=value ...]\n\n"
-    "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step stands for\n"
-    "what that step made. A step whose configuration and input files have not changed is skipped; an interrupted one\n"
-    "goes on. Every step's configuration is checked before the first one runs.\n\n"
+    "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step stands\n"
+    "for what that step made. A step whose configuration and input files (for images: all files of the folder) have not\n"
+    "changed is skipped; an interrupted one goes on. Every step's configuration is checked before the first one runs.\n\n"
     "example:\n"
     "  retort run experiments/fashion.json --out runs/fashion\n"
     "  retort run experiments/fashion.json --out runs/seed2 --seed 2\n";
@@ -25,18 +25,24 @@ static rt_status run(cli_args *a, cJSON **result)
     return st;
 }
 
+static const char *text_of(const cJSON *j, const char *key)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
+}
+
 static void show(const cJSON *r)
 {
-    const cJSON *steps = cJSON_GetObjectItemCaseSensitive(r, "steps"), *e = cJSON_GetObjectItemCaseSensitive(r, "evaluation");
+    const cJSON *steps = cJSON_GetObjectItemCaseSensitive(r, "steps");
+    const cJSON *e = cJSON_GetObjectItemCaseSensitive(r, "evaluation");
     for (const cJSON *s = steps->child; s; s = s->next) {
         const cJSON *t = cJSON_GetObjectItemCaseSensitive(s, "seconds");
-        printf("%-12s %-20s %s", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "state")), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "name")), cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s, "output")));
+        printf("%-12s %-20s %s", text_of(s, "state"), text_of(s, "name"), text_of(s, "output"));
         if (t) printf("  (%.1f s)", t->valuedouble);
         putchar('\n');
     }
     if (!e) return;
     char *table = rt_report_table(e);
-    printf("\n%s\nreport: %s\n", table ? table : "", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "report")));
+    printf("\n%s\nreport: %s\n", table ? table : "", text_of(r, "report"));
     free(table);
 }
 

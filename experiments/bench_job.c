@@ -209,19 +209,23 @@ static rt_status bench_kernels(const settings *s, cJSON *list)
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     static const char *const whats[] = {"train", "infer", "kernels", NULL}, *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL};
-    settings s;
+    settings s = {0};
     (void)progress;
     *result = NULL;
     rt_cfg c = rt_cfg_begin(config, "");
     s.what = rt_cfg_choice(&c, "what", whats, TRAIN);
-    cJSON *arch = rt_cfg_any(&c, "model");
-    s.batch = rt_cfg_int(&c, "batch", 128, 1, 65536);
     s.rounds = rt_cfg_int(&c, "rounds", 3, 1, ROUNDS);
     s.seconds = rt_cfg_number(&c, "seconds", 1, 0.001, 3600);
-    s.adamw = rt_cfg_choice(&c, "optimizer", optimizers, 0);
-    s.kd = rt_cfg_choice(&c, "loss", losses, 0);
-    s.profile = rt_cfg_bool(&c, "profile", 0);
-    if (s.what != KERNELS && !arch) rt_cfg_fail(&c, "model", "an architecture is required");
+    cJSON *arch = s.what != KERNELS ? rt_cfg_any(&c, "model") : NULL;   /* what does not apply is not known here */
+    if (s.what != KERNELS) {
+        s.batch = rt_cfg_int(&c, "batch", 128, 1, 65536);
+        s.profile = rt_cfg_bool(&c, "profile", 0);
+        if (!arch) rt_cfg_fail(&c, "model", "an architecture is required");
+    }
+    if (s.what == TRAIN) {
+        s.adamw = rt_cfg_choice(&c, "optimizer", optimizers, 0);
+        s.kd = rt_cfg_choice(&c, "loss", losses, 0);
+    }
     RT_TRY(rt_cfg_end(&c));
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "what", whats[s.what]);

@@ -1,5 +1,7 @@
 #include "experiments/runner.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,7 @@ typedef struct {
     cJSON *with;                    /* with references resolved */
     char output[1024];              /* what ${name} stands for */
     char place[1024];               /* folder or file handed to the action */
+    char product[1100];             /* the file whose content shows that the step's result is still there */
 } step;
 
 typedef struct {
@@ -42,8 +45,11 @@ typedef struct {
 static void output_of(const experiment *x, step *s)
 {
     const char *form = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s->with, "to"));
-    snprintf(s->place, sizeof s->place, s->action == TRAIN || s->action == EVAL ? "%s/%s" : s->action == EXPORT ? "%s/%s.%s" : "%s/%s.h5", x->out, s->name, form ? form : "out");
+    const char *end = s->action == EXPORT ? (form ? form : "out") : "h5";
+    if (s->action == TRAIN || s->action == EVAL) snprintf(s->place, sizeof s->place, "%s/%s", x->out, s->name);
+    else snprintf(s->place, sizeof s->place, "%s/%s.%s", x->out, s->name, end);
     snprintf(s->output, sizeof s->output, s->action == TRAIN ? "%.1000s/model.h5" : "%.1000s", s->place);
+    snprintf(s->product, sizeof s->product, s->action == EVAL ? "%s/evaluation.json" : "%s", s->output);
 }
 
 /* Replaces ${name} in every string of the tree. */
@@ -57,11 +63,18 @@ static rt_status resolve(const experiment *x, int steps, cJSON *j, const char *s
             char *close = strchr(open, '}'), text[4096];
             const char *value = NULL;
             if (!close) return rt_fail(RT_USAGE, "step '%s': '%s' has no closing brace", step_name, c->valuestring);
-            for (int i = 0; i < steps; i++)
-                if (strlen(x->step[i].name) == (size_t)(close - open - 2) && strncmp(x->step[i].name, open + 2, (size_t)(close - open - 2)) == 0) value = x->step[i].output;
-            if (!value) return rt_fail(RT_USAGE, "step '%s': %.*s names no step before this one", step_name, (int)(close - open + 1), open);
-            int n = snprintf(text, sizeof text, "%.*s%s%s", (int)(open - c->valuestring), c->valuestring, value, close + 1);
-            if (n < 0 || n >= (int)sizeof text || !cJSON_SetValuestring(c, text)) return rt_fail(RT_USAGE, "step '%s': a path is too long", step_name);
+            size_t length = (size_t)(close - open - 2);
+            for (int i = 0; i < steps; i++) {
+                const char *name = x->step[i].name;
+                if (strlen(name) == length && strncmp(name, open + 2, length) == 0) value = x->step[i].output;
+            }
+            if (!value)
+                return rt_fail(RT_USAGE, "step '%s': ${%.*s} names no step before this one", step_name, (int)length,
+                               open + 2);
+            int before = (int)(open - c->valuestring);
+            int n = snprintf(text, sizeof text, "%.*s%s%s", before, c->valuestring, value, close + 1);
+            if (n < 0 || n >= (int)sizeof text || !cJSON_SetValuestring(c, text))
+                return rt_fail(RT_USAGE, "step '%s': a path is too long", step_name);
         }
     }
     return RT_OK;
@@ -71,7 +84,10 @@ static rt_status check_step(const step *s)
 {
     cJSON *copy = cJSON_Duplicate(s->with, 1);
     if (!copy) return rt_fail(RT_RUN, "out of memory");
-    rt_status st = s->action == TRAIN ? rt_train_check(copy) : s->action == LABEL ? rt_label_check(copy) : s->action == EVAL ? rt_evaluate_check(copy) : RT_OK;
+    rt_status st = RT_OK;
+    if (s->action == TRAIN) st = rt_train_check(copy);
+    if (s->action == LABEL) st = rt_label_check(copy);
+    if (s->action == EVAL) st = rt_evaluate_check(copy);
     cJSON_Delete(copy);
     return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
 }
@@ -99,10 +115,14 @@ static rt_status read_experiment(cJSON *config, const char *out_override, experi
         RT_TRY(w.status);
         s->with = w.object;
         RT_TRY(rt_cfg_end(&q));
-        if (!*s->name || strspn(s->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(s->name) || strlen(s->name) > 64)
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+        if (!*s->name || strspn(s->name, letters) != strlen(s->name) || strlen(s->name) > 64)
             return rt_fail(RT_USAGE, "%s.name: '%.70s' must be up to 64 letters, digits, '_' or '-'", at, s->name);
-        for (int i = 0; i < x->steps; i++) if (strcmp(x->step[i].name, s->name) == 0) return rt_fail(RT_USAGE, "%s.name: two steps are called '%s'", at, s->name);
-        if (s->action == TRAIN && seeded && !cJSON_GetObjectItemCaseSensitive(s->with, "seed")) cJSON_AddNumberToObject(s->with, "seed", (double)x->seed);
+        for (int i = 0; i < x->steps; i++)
+            if (strcmp(x->step[i].name, s->name) == 0)
+                return rt_fail(RT_USAGE, "%s.name: two steps are called '%s'", at, s->name);
+        if (s->action == TRAIN && seeded && !cJSON_GetObjectItemCaseSensitive(s->with, "seed"))
+            cJSON_AddItemToObject(s->with, "seed", cJSON_Duplicate(rt_cfg_any(&c, "seed"), 1));
         output_of(x, s);
         RT_TRY(resolve(x, x->steps, s->with, s->name));
         RT_TRY(check_step(s));
@@ -111,14 +131,47 @@ static rt_status read_experiment(cJSON *config, const char *out_override, experi
     return x->steps ? RT_OK : rt_fail(RT_NOTHING, "steps: the list is empty");
 }
 
-/* Every string that names a file stands for its content. */
-static rt_status hash_files(const cJSON *j, rt_hasher *h)
+enum { MAX_DEPTH = 16 };
+
+static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+
+/* A folder of images stands for the names and contents of all its files, in the order of their names. */
+static rt_status hash_folder(const char *path, int depth, rt_hasher *h)
+{
+    struct dirent **list;
+    rt_status st = RT_OK;
+    if (depth == MAX_DEPTH) return rt_fail(RT_INPUT, "%s: folders are nested more than %d deep", path, MAX_DEPTH);
+    int n = scandir(path, &list, NULL, by_name);
+    if (n < 0) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        const char *name = list[i]->d_name;
+        char at[4096];
+        struct stat s;
+        rt_digest d;
+        if (!st && strcmp(name, ".") && strcmp(name, "..")) {
+            if (snprintf(at, sizeof at, "%s/%s", path, name) >= (int)sizeof at)
+                st = rt_fail(RT_INPUT, "%s: the path of '%.40s' is too long", path, name);
+            else if (stat(at, &s)) st = rt_fail(RT_INPUT, "%s: %s", at, strerror(errno));
+            rt_hasher_add(h, name, strlen(name) + 1);
+            if (!st && S_ISDIR(s.st_mode)) st = hash_folder(at, depth + 1, h);
+            else if (!st && S_ISREG(s.st_mode) && !(st = rt_digest_file(&d, at))) rt_hasher_add(h, d.hex, 32);
+        }
+        free(list[i]);
+    }
+    if (n) free(list);
+    return st;
+}
+
+/* Every string that names a file stands for its content; the input of an import may be a folder. */
+static rt_status hash_files(const cJSON *j, int folders, rt_hasher *h)
 {
     for (const cJSON *c = j->child; c; c = c->next) {
         struct stat s;
-        if (c->child) RT_TRY(hash_files(c, h));
-        if (!cJSON_IsString(c) || stat(c->valuestring, &s) || !S_ISREG(s.st_mode)) continue;
         rt_digest d;
+        if (c->child) RT_TRY(hash_files(c, 0, h));
+        if (!cJSON_IsString(c) || stat(c->valuestring, &s)) continue;
+        if (S_ISDIR(s.st_mode) && folders && strcmp(c->string, "input") == 0) RT_TRY(hash_folder(c->valuestring, 0, h));
+        if (!S_ISREG(s.st_mode)) continue;
         RT_TRY(rt_digest_file(&d, c->valuestring));
         rt_hasher_add(h, d.hex, 32);
     }
@@ -138,7 +191,7 @@ static rt_status hash_step(const step *s, rt_digest *out)
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
         rt_hasher_add(h, text, strlen(text));
-        st = hash_files(with, h);
+        st = hash_files(with, s->action == IMPORT, h);
     }
     cJSON_free(text);
     cJSON_Delete(with);
@@ -148,14 +201,13 @@ static rt_status hash_step(const step *s, rt_digest *out)
 
 static int unchanged(const char *state_path, const rt_digest *hash, const step *s, cJSON **old)
 {
-    struct stat f;
     rt_digest d;
     *old = NULL;
     if (!rt_file_exists(state_path) || rt_json_file(old, state_path)) return 0;
-    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "hash")), *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "output_xxh128"));
-    int same = was && strcmp(was, hash->hex) == 0 && stat(s->output, &f) == 0;
-    if (same && S_ISREG(f.st_mode)) same = made && !rt_digest_file(&d, s->output) && strcmp(d.hex, made) == 0;
-    return same;
+    const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "hash"));
+    const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "output_xxh128"));
+    if (!was || !made || strcmp(was, hash->hex) || !rt_file_exists(s->product)) return 0;
+    return !rt_digest_file(&d, s->product) && strcmp(d.hex, made) == 0;
 }
 
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
@@ -173,13 +225,68 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
     }
 }
 
-static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summary)
+/* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. */
+static int was_begun(const char *path, const rt_digest *hash)
+{
+    cJSON *b = NULL;
+    int same = 0;
+    if (rt_file_exists(path) && !rt_json_file(&b, path)) {
+        const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash"));
+        same = text && strcmp(text, hash->hex) == 0;
+    }
+    cJSON_Delete(b);
+    return same;
+}
+
+static rt_status keep_state(const char *path, const step *s, const rt_digest *hash, const cJSON *result)
+{
+    rt_digest made;
+    RT_TRY(rt_digest_file(&made, s->product));
+    cJSON *state = cJSON_CreateObject();
+    cJSON_AddStringToObject(state, "hash", hash->hex);
+    cJSON_AddStringToObject(state, "output_xxh128", made.hex);
+    cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
+    cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
+    char *text = cJSON_Print(state);
+    rt_status st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
+    cJSON_free(text);
+    cJSON_Delete(state);
+    return st;
+}
+
+static rt_status do_step(const experiment *x, int i, const rt_digest *hash, const char *state_path, cJSON *entry,
+                         cJSON **result)
 {
     step *s = (step *)&x->step[i];
+    char begun[1200], line[256];
+    snprintf(begun, sizeof begun, "%s/%s.begun.json", x->out, s->name);
+    int resume = was_begun(begun, hash);
+    snprintf(line, sizeof line, "{\"hash\": \"%s\"}\n", hash->hex);
+    RT_TRY(rt_write_file(begun, line, strlen(line)));
+    snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
+    rt_progress_line(x->progress, line);
+    double start = rt_seconds();
+    rt_status st = perform(x, s, !resume, result);
+    if (st) {
+        cJSON_Delete(*result);
+        *result = NULL;
+        cJSON_AddStringToObject(entry, "state", st == RT_INTERRUPTED ? "interrupted" : "failed");
+        return rt_fail_in(st, "step '%s'", s->name);
+    }
+    cJSON_AddStringToObject(entry, "state", "done");
+    cJSON_AddNumberToObject(entry, "seconds", rt_seconds() - start);
+    RT_TRY(keep_state(state_path, s, hash, *result));
+    unlink(begun);
+    return RT_OK;
+}
+
+static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summary)
+{
+    const step *s = &x->step[i];
     char path[1200], line[256];
-    rt_digest hash, made;
+    rt_digest hash;
     cJSON *old, *result = NULL, *entry = cJSON_CreateObject();
-    struct stat f;
+    rt_status st = RT_OK;
     cJSON_AddItemToArray(list, entry);
     cJSON_AddStringToObject(entry, "name", s->name);
     cJSON_AddStringToObject(entry, "do", actions[s->action]);
@@ -191,45 +298,12 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
         rt_progress_line(x->progress, line);
         cJSON_AddStringToObject(entry, "state", "unchanged");
         result = cJSON_DetachItemFromObjectCaseSensitive(old, "result");
-    } else {
-        /* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. */
-        char begun[1200];
-        cJSON *b = NULL;
-        snprintf(begun, sizeof begun, "%s/%s.begun.json", x->out, s->name);
-        int resume = rt_file_exists(begun) && !rt_json_file(&b, begun) && cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash")) &&
-                     strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash")), hash.hex) == 0;
-        cJSON_Delete(b);
-        snprintf(line, sizeof line, "{\"hash\": \"%s\"}\n", hash.hex);
-        RT_TRY(rt_write_file(begun, line, strlen(line)));
-        snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
-        rt_progress_line(x->progress, line);
-        double start = rt_seconds();
-        rt_status st = perform(x, s, !resume, &result);
-        if (st) {
-            cJSON_Delete(old);
-            cJSON_Delete(result);
-            cJSON_AddStringToObject(entry, "state", st == RT_INTERRUPTED ? "interrupted" : "failed");
-            return rt_fail_in(st, "step '%s'", s->name);
-        }
-        cJSON_AddStringToObject(entry, "state", "done");
-        cJSON_AddNumberToObject(entry, "seconds", rt_seconds() - start);
-        cJSON *state = cJSON_CreateObject();
-        cJSON_AddStringToObject(state, "hash", hash.hex);
-        if (stat(s->output, &f) == 0 && S_ISREG(f.st_mode)) {
-            rt_status hashed = rt_digest_file(&made, s->output);
-            if (hashed) return hashed;
-            cJSON_AddStringToObject(state, "output_xxh128", made.hex);
-        }
-        cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
-        cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
-        char *text = cJSON_Print(state);
-        st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
-        cJSON_free(text);
-        cJSON_Delete(state);
-        if (st) return st;
-        unlink(begun);
-    }
+    } else st = do_step(x, i, &hash, path, entry, &result);
     cJSON_Delete(old);
+    if (st) {
+        cJSON_Delete(result);
+        return st;
+    }
     if (result && s->action == EVAL) {
         cJSON_DeleteItemFromObjectCaseSensitive(summary, "evaluation");
         cJSON_DeleteItemFromObjectCaseSensitive(summary, "report");
@@ -260,7 +334,9 @@ rt_status rt_experiment_run(cJSON *config, const char *out, rt_pool *pool, const
         double start = rt_seconds();
         for (int i = 0; i < x->steps && !st; i++) {
             st = run_step(x, i, list, r);
-            if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted after step '%s'; the same command goes on from here", x->step[i].name);
+            if (!st && rt_progress_stopped(progress))
+                st = rt_fail(RT_INTERRUPTED, "interrupted after step '%s'; the same command goes on from here",
+                             x->step[i].name);
         }
         cJSON_AddNumberToObject(r, "seconds", rt_seconds() - start);
     }
