@@ -1,0 +1,164 @@
+#include "data/provenance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ENTRIES = 1024 };           /* each costs a draw: what a file may ask of its reader */
+
+static rt_status add_range(cJSON *to, const char *range, uint64_t source_rows)
+{
+    uint64_t first, end;
+    char text[48];
+    RT_TRY(rt_parse_range(range, source_rows, &first, &end));
+    snprintf(text, sizeof text, "%llu:%llu", (unsigned long long)first, (unsigned long long)end);
+    cJSON_AddStringToObject(to, "range", text);
+    return RT_OK;
+}
+
+/* Text, because a number holds 53 bits. */
+static void add_u64(cJSON *to, const char *key, uint64_t v)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+    if (v < (uint64_t)1 << 53) cJSON_AddNumberToObject(to, key, (double)v);
+    else cJSON_AddStringToObject(to, key, text);
+}
+
+rt_status rt_seen_add(cJSON *seen, const rt_seen_run *r)
+{
+    cJSON *e = cJSON_CreateObject();
+    cJSON_AddStringToObject(e, "by", "self");
+    cJSON_AddStringToObject(e, "data", r->data);
+    add_u64(e, "source_rows", r->source_rows);
+    cJSON *rows = cJSON_AddObjectToObject(e, "rows");
+    rt_status st = add_range(rows, r->rows.range, r->source_rows);
+    cJSON_AddNumberToObject(rows, "test", r->rows.test);
+    add_u64(rows, "test_seed", r->rows.test_seed);
+    if (!st && r->validation_range && *r->validation_range && r->validation > 0) {
+        cJSON *v = cJSON_AddObjectToObject(rows, "validation");
+        st = add_range(v, r->validation_range, r->source_rows);
+        cJSON_AddNumberToObject(v, "part", r->validation);
+        add_u64(v, "seed", r->seed);
+    }
+    if (st) cJSON_Delete(e);
+    else cJSON_AddItemToArray(seen, e);
+    return st;
+}
+
+static int same_rows(const cJSON *a, const cJSON *b)
+{
+    static const char *const key[] = {"data", "source_rows", "rows"};
+    for (int i = 0; i < 3; i++) {
+        const cJSON *x = cJSON_GetObjectItemCaseSensitive(a, key[i]), *y = cJSON_GetObjectItemCaseSensitive(b, key[i]);
+        if (!x || !y || !cJSON_Compare(x, y, 1)) return 0;
+    }
+    return 1;
+}
+
+static int same_unknown(const cJSON *a, const cJSON *b)
+{
+    const cJSON *x = cJSON_GetObjectItemCaseSensitive(a, "model"), *y = cJSON_GetObjectItemCaseSensitive(b, "model");
+    return cJSON_GetObjectItemCaseSensitive(a, "unknown") && cJSON_GetObjectItemCaseSensitive(b, "unknown") && x && y &&
+           cJSON_Compare(x, y, 1);
+}
+
+static void append(cJSON *seen, cJSON *e)
+{
+    for (const cJSON *s = seen->child; s; s = s->next)
+        if (same_rows(s, e) || same_unknown(s, e)) {
+            cJSON_Delete(e);
+            return;
+        }
+    cJSON_AddItemToArray(seen, e);
+}
+
+void rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(holder, "seen");
+    for (const cJSON *s = list ? list->child : NULL; s; s = s->next) {
+        cJSON *e = cJSON_Duplicate(s, 1);
+        const cJSON *of = cJSON_GetObjectItemCaseSensitive(e, "model");
+        cJSON_DeleteItemFromObjectCaseSensitive(e, "by");
+        cJSON_AddStringToObject(e, "by", by);
+        if (!of) cJSON_AddStringToObject(e, "model", model);
+        append(seen, e);
+    }
+    if (cJSON_IsArray(list)) return;
+    cJSON *e = cJSON_CreateObject();
+    cJSON_AddStringToObject(e, "by", by);
+    cJSON_AddStringToObject(e, "model", model);
+    cJSON_AddTrueToObject(e, "unknown");
+    append(seen, e);
+}
+
+/* The rows of one entry: *all without the test, and *held of a validation range (empty where there is none). */
+static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all, rt_rows *held)
+{
+    rt_rows test = {0}, pool = {0};
+    rt_rows_config c = {0};
+    cJSON *rows = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(entry, "rows"), 1);
+    rt_cfg r = rt_cfg_begin(rows, "seen.rows");
+    c.range = rt_cfg_string(&r, "range", NULL);
+    c.test = rt_cfg_number(&r, "test", 0, 0, 1e15);
+    c.test_seed = rt_cfg_u64(&r, "test_seed", 1);
+    rt_status st = r.status;
+    if (!st) st = rt_rows_select(&c, source_rows, all, &test);
+    if (!st && rt_cfg_has(&r, "validation")) {
+        rt_cfg v = rt_cfg_object(&r, "validation");
+        const char *range = rt_cfg_string(&v, "range", NULL);
+        double part = rt_cfg_number(&v, "part", 0, 0, 1e15);
+        uint64_t seed = rt_cfg_u64(&v, "seed", 1);
+        st = v.status;
+        if (!st) st = rt_rows_range(&pool, range, source_rows);
+        if (!st) st = rt_rows_remove(&pool, &test);
+        if (!st) st = rt_rows_draw(&pool, part, seed, RT_RNG_SPLIT, "seen.validation", held);
+    }
+    rt_rows_free(&pool);
+    rt_rows_free(&test);
+    cJSON_Delete(rows);
+    return st;
+}
+
+static int concerns(const cJSON *e, const char *data, const char *by)
+{
+    const char *d = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "data"));
+    const char *b = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "by"));
+    return d && strcmp(d, data) == 0 && (!by || (b && strcmp(b, by) == 0));
+}
+
+rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
+                        const char *name, uint64_t *count)
+{
+    int sets = 0;
+    rt_rows *set = calloc(2 * MAX_ENTRIES, sizeof *set);
+    rt_status st = set ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    *count = 0;
+    for (const cJSON *e = seen ? seen->child : NULL; e && !st; e = e->next) {
+        if (!concerns(e, data, by)) continue;
+        if (sets == 2 * MAX_ENTRIES) {
+            st = rt_fail(RT_INPUT, "%s: its list of rows seen in training has more than %d entries", name, MAX_ENTRIES);
+            break;
+        }
+        st = rows_of(e, source_rows, &set[sets], &set[sets + 1]);
+        if (st) st = rt_fail_in(RT_INPUT, "%s: its list of rows seen in training is damaged", name);
+        sets += 2;
+    }
+    for (uint64_t i = 0; i < rows->count && !st && sets; i++) {
+        uint64_t row = rt_rows_at(rows, i);
+        int in = 0;
+        for (int k = 0; k < sets && !in; k++) in = set[k].count && rt_rows_has(&set[k], row);
+        *count += (uint64_t)in;
+    }
+    for (int k = 0; k < sets; k++) rt_rows_free(&set[k]);
+    free(set);
+    return st;
+}
+
+int rt_seen_unknown(const cJSON *seen)
+{
+    int n = 0;
+    for (const cJSON *e = seen ? seen->child : NULL; e; e = e->next)
+        n += cJSON_GetObjectItemCaseSensitive(e, "unknown") != NULL;
+    return n;
+}

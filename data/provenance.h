@@ -1,0 +1,41 @@
+/* data/provenance.h - which rows of which data an artifact owes to, through all its ancestors.
+ *
+ * A model's provenance and a label store's manifest hold one flat list, "seen":
+ *   {"by": "self" | "init" | "teacher" | "labels",   how these rows came into this artifact
+ *    "model": "...",                                 digest of the ancestor that carried them; not with "self"
+ *    "data": "...", "source_rows": N,                identity of x, rows of the whole source
+ *    "rows": {"range": "a:b", "test": t, "test_seed": s,
+ *              "validation": {"range": "a:b", "part": p, "seed": s}}}
+ * The rows are those of the range without the test rows drawn from it (rt_rows_select), and, where "validation" is
+ * there, the rows drawn for validation from a range of its own. An ancestor whose file does not say what it was trained
+ * on stands as {"by", "model", "unknown": true}. Equal rows of equal data stand once, as their nearest ancestor brought
+ * them. */
+#ifndef RT_DATA_PROVENANCE_H
+#define RT_DATA_PROVENANCE_H
+
+#include "data/rows.h"
+
+/* What a training run takes. validation_range NULL or "": validation rows come out of the range itself. */
+typedef struct {
+    const char *data;                  /* identity of x, hex */
+    uint64_t source_rows;
+    rt_rows_config rows;
+    const char *validation_range;
+    double validation;
+    uint64_t seed;                     /* of the validation draw */
+} rt_seen_run;
+
+/* Appends this run's rows to the list as "self". RT_USAGE when a range is none. */
+rt_status rt_seen_add(cJSON *seen, const rt_seen_run *);
+/* Appends what an ancestor has seen: holder is the provenance of a model or the manifest of a label store, model its
+ * digest. An ancestor without a list is noted as unknown. */
+void rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model);
+
+/* How many of `rows` of the source (identity data) stand in the list; by: only entries of this kind, NULL: any. Draws
+ * are made anew, so this takes time in proportion to the rows that entries describe. RT_INPUT when an entry cannot be
+ * read; name: the file, for the message. */
+rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
+                        const char *name, uint64_t *count);
+/* How many ancestors do not say what they were trained on. */
+int rt_seen_unknown(const cJSON *seen);
+#endif
