@@ -1,38 +1,196 @@
 #include "data/source.h"
 
 #include <errno.h>
-#include <libdeflate.h>
+#include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "data/files.h"
-#include "engine/kernels.h"
+#include "data/cache.h"
+#include "data/decode.h"
+#include "data/grid.h"
 
-enum { CACHE_BYTES = 256 << 20, CACHE_MIN = 4, CACHE_MAX = 512 };
-enum { FILTER_DEFLATE = 1, FILTER_SHUFFLE = 2, FILTER_FLETCHER32 = 3 };
+enum { CACHE_BYTES = 256 << 20, BLOCK_BYTES = 1 << 30 };
+enum { GROUP_CHUNKS = 64, GROUP_BYTES = 4 << 20, TILE_BYTES = 128 << 10 };
 
-typedef struct { uint64_t block, used; int state; char *data; } slot;   /* state 0 empty, 1 loading, 2 ready */
+/* A decoder with room for the chunks that are spread over rows together. Idle ones wait in a list. */
+typedef struct worker { rt_decoder *decoder; char *group; struct worker *next; } worker;
 
 struct rt_source {
     rt_h5_file *file;
     const rt_h5_dataset *set;
-    size_t row_bytes;
-    uint64_t rows, block_rows;
+    size_t row_bytes, stored_bytes;
+    uint64_t rows;
+    int *column, columns;          /* rt_source_pick's; NULL: all */
     void *map;
     size_t map_bytes;
-    const char *base;              /* first row of contiguous data */
-    slot *slot;
-    int slots;
-    uint64_t clock;
-    size_t chunk_bytes;
-    pthread_mutex_t lock;
-    pthread_cond_t ready;
+    _Atomic long checked;          /* when the file's size was last compared, in ticks of the coarse clock */
+    const char *base;              /* row 0 of data that lies in one piece */
+    const char *chunks;            /* byte 0 of the file, of chunks without filters */
+    rt_cache *cache;               /* of other chunks' blocks */
+    rt_grid grid;
+    worker *idle;
+    pthread_mutex_t lock;          /* of idle */
 };
+
+/* ---- decoding blocks ---- */
+
+static uint64_t group_size(const rt_grid *g)
+{
+    uint64_t n = GROUP_BYTES / (g->chunk_bytes + RT_DECODE_SLACK);
+    n = n < 1 ? 1 : n > GROUP_CHUNKS ? GROUP_CHUNKS : n;
+    return n < g->per ? n : g->per;
+}
+
+static void free_worker(worker *w)
+{
+    rt_decoder_free(w->decoder);
+    free(w->group);
+    free(w);
+}
+
+static worker *get_worker(rt_source *s)
+{
+    pthread_mutex_lock(&s->lock);
+    worker *w = s->idle;
+    if (w) s->idle = w->next;
+    pthread_mutex_unlock(&s->lock);
+    if (w || !(w = calloc(1, sizeof *w))) return w;
+    w->decoder = rt_decoder_new();
+    if (!s->grid.whole) w->group = malloc(group_size(&s->grid) * (s->grid.chunk_bytes + RT_DECODE_SLACK));
+    if (w->decoder && (s->grid.whole || w->group)) return w;
+    free_worker(w);
+    return NULL;
+}
+
+static void put_worker(rt_source *s, worker *w)
+{
+    pthread_mutex_lock(&s->lock);
+    w->next = s->idle;
+    s->idle = w;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static uint64_t rows_of_block(const rt_source *s, uint64_t block)
+{
+    uint64_t left = s->rows - block * s->grid.block_rows;
+    return left < s->grid.block_rows ? left : s->grid.block_rows;
+}
+
+/* Rows that are put together at a time, so that what is written stays in the cache of the CPU. */
+static uint64_t tile_rows(const rt_source *s)
+{
+    uint64_t n = TILE_BYTES / s->stored_bytes;
+    return n ? n : 1;
+}
+
+/* A block whose rows are cut: groups of chunks are decoded, then spread. */
+static rt_status load_cut(rt_source *s, worker *w, uint64_t block, char *data)
+{
+    const rt_grid *g = &s->grid;
+    const rt_h5_chunk *table = s->set->chunk + block * g->per;
+    uint64_t step = group_size(g), rows = rows_of_block(s, block), tile = tile_rows(s);
+    for (uint64_t from = 0; from < g->per; from += step) {
+        const char *chunk[GROUP_CHUNKS];
+        uint64_t to = from + step < g->per ? from + step : g->per;
+        for (uint64_t i = from; i < to; i++) {
+            char *at = w->group + (i - from) * (g->chunk_bytes + RT_DECODE_SLACK);
+            chunk[i - from] = table[i].bytes ? at : NULL;
+            if (table[i].bytes) RT_TRY(rt_decode_chunk(w->decoder, s->file, s->set, &table[i], g->chunk_bytes, at));
+        }
+        for (uint64_t r = 0; r < rows; r += tile) {
+            uint64_t n = rows - r < tile ? rows - r : tile;
+            rt_grid_gather(g, data + r * s->stored_bytes, r, n, chunk, from, to, s->set->fill);
+        }
+    }
+    return RT_OK;
+}
+
+static rt_status load_block(void *arg, uint64_t block, char *data)
+{
+    rt_source *s = arg;
+    worker *w = get_worker(s);
+    if (!w) return rt_fail(RT_RUN, "out of memory for a block of chunks");
+    const rt_h5_chunk *c = &s->set->chunk[block];
+    rt_status st = RT_OK;
+    if (!s->grid.whole) st = load_cut(s, w, block, data);
+    else if (c->bytes) st = rt_decode_chunk(w->decoder, s->file, s->set, c, s->grid.chunk_bytes, data);
+    else rt_fill(data, s->grid.chunk_bytes, s->set->fill, s->set->element);
+    put_worker(s, w);
+    return st;
+}
+
+/* ---- opening ---- */
+
+static rt_status find_set(rt_source *s, const char *dataset)
+{
+    const char *path = s->file->path;
+    if (!(s->set = rt_h5_find(s->file, dataset))) {
+        char list[300] = "";
+        for (int i = 0, n = 0; i < s->file->sets && n < 200; i++)
+            n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s", i ? ", " : "", s->file->set[i].name);
+        return rt_fail(RT_INPUT, "%s: has no data set '%s'; it has: %s", path, dataset, list[0] ? list : "none");
+    }
+    if (s->set->refused[0]) return rt_fail(RT_INPUT, "%s: data set '%s': %s", path, dataset, s->set->refused);
+    if (s->set->rank < 1) return rt_fail(RT_INPUT, "%s: data set '%s' is a single value, not rows", path, dataset);
+    uint64_t bytes = s->set->element;
+    for (int i = 1; i < s->set->rank; i++)
+        if (__builtin_mul_overflow(bytes, s->set->dim[i], &bytes) || bytes > INT64_MAX) bytes = INT64_MAX;
+    if (bytes > RT_SOURCE_ROW_BYTES)
+        return rt_fail(RT_INPUT, "%s: data set '%s': a row takes %llu bytes, at most %d are read; is axis 0 the rows?",
+                       path, dataset, (unsigned long long)bytes, RT_SOURCE_ROW_BYTES);
+    s->rows = s->set->dim[0];
+    s->row_bytes = s->stored_bytes = (size_t)bytes;
+    return RT_OK;
+}
+
+static rt_status map_file(rt_source *s, uint64_t offset, uint64_t bytes, const char **at)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = offset & ~(page - 1);
+    void *map = mmap(NULL, bytes + (offset - start), PROT_READ, MAP_SHARED, s->file->fd, (off_t)start);
+    if (map == MAP_FAILED) return rt_fail(RT_RUN, "%s: cannot be mapped: %s", s->file->path, strerror(errno));
+    s->map = map;
+    s->map_bytes = bytes + (offset - start);
+    *at = (const char *)map + (offset - start);
+    return RT_OK;
+}
+
+static rt_status open_chunks(rt_source *s)
+{
+    rt_grid_init(&s->grid, s->set);
+    if (!s->rows || !s->stored_bytes) return RT_OK;
+    if (!s->set->filters) return map_file(s, 0, s->file->size, &s->chunks);
+    uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
+    uint64_t bytes = s->grid.whole ? s->grid.chunk_bytes : rows * s->stored_bytes;
+    if (rows > BLOCK_BYTES / s->stored_bytes || bytes > BLOCK_BYTES)
+        return rt_fail(RT_INPUT, "%s: data set '%s': %llu rows of %zu bytes lie in chunks that must be decoded"
+                       " together, more than %d MiB; rewrite it with fewer rows in a chunk", s->file->path, s->set->name,
+                       (unsigned long long)rows, s->stored_bytes, BLOCK_BYTES >> 20);
+    return rt_cache_new(&s->cache, s->grid.blocks, bytes + RT_DECODE_SLACK, CACHE_BYTES, load_block, s);
+}
+
+rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *dataset)
+{
+    *out = NULL;
+    rt_source *s = calloc(1, sizeof *s);
+    if (!s) return rt_fail(RT_RUN, "out of memory");
+    pthread_mutex_init(&s->lock, NULL);
+    s->file = file;
+    file->users++;
+    rt_status st = find_set(s, dataset);
+    if (!st && s->set->chunked) st = open_chunks(s);
+    else if (!st && s->set->compact) s->base = (const char *)s->set->compact;
+    else if (!st && s->set->offset != UINT64_MAX && s->rows && s->stored_bytes)
+        st = map_file(s, s->set->offset, s->rows * s->stored_bytes, &s->base);
+    if (st) rt_source_close(s); else *out = s;
+    return st;
+}
 
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
 {
@@ -44,278 +202,220 @@ rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
     return st;
 }
 
-rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *dataset)
-{
-    const char *path = file->path;
-    *out = NULL;
-    rt_source *s = calloc(1, sizeof *s);
-    if (!s) return rt_fail(RT_RUN, "out of memory");
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->ready, NULL);
-    rt_status st = RT_OK;
-    s->file = file;
-    file->users++;
-    if (!(s->set = rt_h5_find(s->file, dataset))) {
-        char list[300] = "";
-        for (int i = 0, n = 0; i < s->file->sets && n < 200; i++) n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s", i ? ", " : "", s->file->set[i].name);
-        st = rt_fail(RT_INPUT, "%s: has no data set '%s'; it has: %s", path, dataset, list[0] ? list : "none");
-    }
-    if (!st && s->set->refused[0]) st = rt_fail(RT_INPUT, "%s: data set '%s': %s", path, dataset, s->set->refused);
-    if (!st && s->set->rank < 1) st = rt_fail(RT_INPUT, "%s: data set '%s' is a single value, not rows", path, dataset);
-    if (st) goto fail;
-    s->rows = s->set->dim[0];
-    s->row_bytes = s->set->element;
-    for (int i = 1; i < s->set->rank; i++) s->row_bytes *= s->set->dim[i];
-    s->block_rows = 1;
-    if (s->set->chunked) {
-        s->block_rows = s->set->chunk_dim[0] < s->rows ? s->set->chunk_dim[0] : s->rows ? s->rows : 1;
-        s->chunk_bytes = s->set->element;
-        for (int i = 0; i < s->set->rank; i++) s->chunk_bytes *= s->set->chunk_dim[i];
-        uint64_t block = s->block_rows * s->row_bytes;
-        if (block > (uint64_t)1 << 31) {
-            st = rt_fail(RT_INPUT, "%s: data set '%s': a block of chunks takes %llu bytes; rewrite it with smaller chunks", path, dataset, (unsigned long long)block);
-            goto fail;
-        }
-        uint64_t n = block ? CACHE_BYTES / block : 1;
-        s->slots = n < CACHE_MIN ? CACHE_MIN : n > CACHE_MAX ? CACHE_MAX : (int)n;
-        s->slot = calloc((size_t)s->slots, sizeof *s->slot);
-        if (!s->slot) st = rt_fail(RT_RUN, "out of memory");
-    } else if (s->rows && s->row_bytes) {
-        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = s->set->offset & ~(page - 1);
-        s->map_bytes = s->rows * s->row_bytes + (s->set->offset - start);
-        s->map = mmap(NULL, s->map_bytes, PROT_READ, MAP_SHARED, s->file->fd, (off_t)start);
-        if (s->map == MAP_FAILED) {
-            s->map = NULL;
-            st = rt_fail(RT_RUN, "%s: cannot be mapped: %s", path, strerror(errno));
-        } else s->base = (const char *)s->map + (s->set->offset - start);
-    }
-    if (!st) {
-        *out = s;
-        return RT_OK;
-    }
-fail:
-    rt_source_close(s);
-    return st;
-}
-
 void rt_source_close(rt_source *s)
 {
     if (!s) return;
     if (s->map) munmap(s->map, s->map_bytes);
-    for (int i = 0; i < s->slots && s->slot; i++) free(s->slot[i].data);
-    free(s->slot);
+    rt_cache_free(s->cache);
+    while (s->idle) {
+        worker *w = s->idle;
+        s->idle = w->next;
+        free_worker(w);
+    }
+    free(s->column);
     rt_h5_close(s->file);
     pthread_mutex_destroy(&s->lock);
-    pthread_cond_destroy(&s->ready);
     free(s);
 }
 
+rt_status rt_source_pick(rt_source *s, const int *column, int n)
+{
+    if (s->set->rank != 2)
+        return rt_fail(RT_INPUT, "%s: data set '%s' has rows of %d dimensions; columns are picked from rows of one",
+                       s->file->path, s->set->name, s->set->rank - 1);
+    for (int i = 0; i < n; i++)
+        if (column[i] < 0 || (uint64_t)column[i] >= s->set->dim[1])
+            return rt_fail(RT_INPUT, "%s: data set '%s' has no column %d; it has %llu", s->file->path, s->set->name,
+                           column[i], (unsigned long long)s->set->dim[1]);
+    if (n < 1 || (size_t)n > RT_SOURCE_ROW_BYTES / s->set->element)
+        return rt_fail(RT_INPUT, "%s: data set '%s': %d columns cannot be picked", s->file->path, s->set->name, n);
+    int *copy = malloc((size_t)n * sizeof *copy);
+    if (!copy) return rt_fail(RT_RUN, "out of memory");
+    memcpy(copy, column, (size_t)n * sizeof *copy);
+    free(s->column);
+    s->column = copy;
+    s->columns = n;
+    s->row_bytes = (size_t)n * s->set->element;
+    return RT_OK;
+}
+
+/* ---- what it is ---- */
+
 uint64_t rt_source_rows(const rt_source *s) { return s->rows; }
 size_t rt_source_row_bytes(const rt_source *s) { return s->row_bytes; }
+size_t rt_source_stored_bytes(const rt_source *s) { return s->stored_bytes; }
 rt_dtype rt_source_type(const rt_source *s) { return s->set->type; }
 const rt_h5_dataset *rt_source_info(const rt_source *s) { return s->set; }
 const char *rt_source_path(const rt_source *s) { return s->file->path; }
 rt_h5_file *rt_source_file(const rt_source *s) { return s->file; }
-uint64_t rt_source_block(const rt_source *s) { return s->block_rows; }
+
+uint64_t rt_source_block(const rt_source *s)
+{
+    if (!s->set->chunked || (s->grid.whole && !s->set->filters)) return 1;
+    uint64_t rows = s->rows ? s->rows : 1;
+    return s->grid.block_rows < rows ? s->grid.block_rows : rows;
+}
+
+int rt_source_window_blocks(const rt_source *s)
+{
+    if (!s->cache) return INT_MAX;
+    int slots = rt_cache_slots(s->cache);
+    if ((uint64_t)slots == s->grid.blocks) return slots;
+    return slots > 3 ? slots - 2 : 1;                 /* spare: for the next window, while this one is left */
+}
 
 rt_status rt_source_shape(const rt_source *s, rt_shape *shape)
 {
     *shape = (rt_shape){1, {1}};
-    if (s->set->rank - 1 > RT_MAX_RANK) return rt_fail(RT_INPUT, "%s: data set '%s' has rows of %d dimensions; at most %d are supported", s->file->path, s->set->name, s->set->rank - 1, RT_MAX_RANK);
+    if (s->set->rank - 1 > RT_MAX_RANK)
+        return rt_fail(RT_INPUT, "%s: data set '%s' has rows of %d dimensions; at most %d are supported", s->file->path,
+                       s->set->name, s->set->rank - 1, RT_MAX_RANK);
     if (s->set->rank > 1) shape->rank = s->set->rank - 1;
     for (int i = 1; i < s->set->rank; i++) {
-        if (s->set->dim[i] > 1 << 30) return rt_fail(RT_INPUT, "%s: data set '%s' has rows too large for a tensor", s->file->path, s->set->name);
+        if (s->set->dim[i] > 1 << 30)
+            return rt_fail(RT_INPUT, "%s: data set '%s' has rows too large for a tensor", s->file->path, s->set->name);
         shape->dim[i - 1] = (int)s->set->dim[i];
     }
+    if (s->column) shape->dim[0] = s->columns;
     return RT_OK;
 }
 
-/* ---- decoding ---- */
+/* ---- reading ---- */
 
-/* Fletcher-32 as HDF5 stores it: over big-endian 16-bit words. */
-static uint32_t fletcher32(const unsigned char *p, size_t n)
+/* A map of a file that lost its end kills who touches it, so the size is looked at when the coarse clock moves on. */
+static rt_status check_size(rt_source *s)
 {
-    uint32_t a = 0, b = 0;
-    size_t words = n / 2;
-    while (words) {
-        size_t run = words < 360 ? words : 360;
-        words -= run;
-        for (; run; run--, p += 2) {
-            a += (uint32_t)(p[0] << 8 | p[1]);
-            b += a;
-        }
-        a = (a & 0xffff) + (a >> 16);
-        b = (b & 0xffff) + (b >> 16);
-    }
-    if (n & 1) {
-        a += (uint32_t)(*p << 8);
-        b += a;
-        a = (a & 0xffff) + (a >> 16);
-        b = (b & 0xffff) + (b >> 16);
-    }
-    a = (a & 0xffff) + (a >> 16);
-    b = (b & 0xffff) + (b >> 16);
-    return b << 16 | a;
-}
-
-static void unshuffle(char *dst, const char *src, size_t n, size_t element)
-{
-    size_t count = n / element;
-    for (size_t b = 0; b < element; b++)
-        for (size_t i = 0; i < count; i++) dst[i * element + b] = src[b * count + i];
-    memcpy(dst + count * element, src + count * element, n - count * element);
-}
-
-/* Undoes the filters, last first. a holds the raw bytes; the result is in *out, which is a or b. */
-static rt_status undo_filters(const rt_source *s, const rt_h5_chunk *c, char *a, char *b, char **out)
-{
-    const rt_h5_dataset *d = s->set;
-    size_t n = c->bytes;
-    for (int i = d->filters - 1; i >= 0; i--) {
-        if (c->mask & 1u << i) continue;
-        if (d->filter[i] == FILTER_FLETCHER32) {
-            uint32_t stored;
-            if (n < 4) goto damaged;
-            memcpy(&stored, a + n - 4, 4);
-            uint32_t sum = fletcher32((unsigned char *)a, n - 4);
-            if (stored != sum && stored != ((sum & 0x00ff00ffu) << 8 | (sum & 0xff00ff00u) >> 8)) goto damaged;
-            n -= 4;
-            continue;
-        }
-        if (d->filter[i] == FILTER_DEFLATE) {
-            struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
-            size_t got = 0;
-            int bad = !z || libdeflate_zlib_decompress(z, a, n, b, s->chunk_bytes + 8, &got) != LIBDEFLATE_SUCCESS;
-            libdeflate_free_decompressor(z);
-            if (bad) goto damaged;
-            n = got;
-        } else unshuffle(b, a, n, d->element);
-        char *t = a;
-        a = b;
-        b = t;
-    }
-    if (n != s->chunk_bytes) goto damaged;
-    *out = a;
+    struct timespec now;
+    struct stat file;
+    if (!s->map) return RT_OK;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    long ticks = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    if (atomic_load_explicit(&s->checked, memory_order_relaxed) == ticks) return RT_OK;
+    if (fstat(s->file->fd, &file)) return rt_fail(RT_RUN, "%s: %s", s->file->path, strerror(errno));
+    if ((uint64_t)file.st_size < s->file->size)
+        return rt_fail(RT_INPUT, "%s: was cut from %llu to %llu bytes while it was read", s->file->path,
+                       (unsigned long long)s->file->size, (unsigned long long)file.st_size);
+    atomic_store_explicit(&s->checked, ticks, memory_order_relaxed);
     return RT_OK;
-damaged:
-    return rt_fail(RT_INPUT, "%s: data set '%s': a chunk at byte %llu is damaged", s->file->path, d->name, (unsigned long long)c->offset);
 }
 
-/* Copies chunk (at `first` in the data set) into the block buffer, cutting off what hangs over the edge. */
-static void place_chunk(const rt_h5_dataset *d, char *block, uint64_t block_row0, const char *chunk, const uint64_t *first)
+static rt_status damaged(const rt_source *s, const rt_h5_chunk *c)
 {
-    uint64_t at[RT_H5_RANK] = {0}, extent[RT_H5_RANK];
-    int last = d->rank - 1;
-    for (int k = 0; k < d->rank; k++) extent[k] = d->dim[k] - first[k] < d->chunk_dim[k] ? d->dim[k] - first[k] : d->chunk_dim[k];
-    for (;;) {
-        uint64_t from = 0, to = 0;
-        for (int k = 0; k < d->rank; k++) {
-            from = from * d->chunk_dim[k] + at[k];
-            to = to * (k ? d->dim[k] : 1) + (k ? first[k] + at[k] : first[0] - block_row0 + at[0]);
-        }
-        memcpy(block + to * d->element, chunk + from * d->element, (last ? extent[last] : 1) * d->element);
-        int k = last ? last - 1 : 0;
-        for (; k >= 0; k--) {
-            if (++at[k] < extent[k]) break;
-            at[k] = 0;
-        }
-        if (k < 0) return;
-    }
+    return rt_fail(RT_INPUT, "%s: data set '%s': the chunk at byte %llu has %u bytes instead of %zu", s->file->path,
+                   s->set->name, (unsigned long long)c->offset, c->bytes, s->grid.chunk_bytes);
 }
 
-static rt_status load_block(rt_source *s, uint64_t block, char *out)
+/* Rows of one block of chunks without filters, from the map. */
+static rt_status copy_mapped(rt_source *s, uint64_t block, uint64_t first, uint64_t rows, char *dst)
 {
-    const rt_h5_dataset *d = s->set;
-    uint64_t per = 1, grid[RT_H5_RANK];
-    for (int k = 0; k < d->rank; k++) {
-        grid[k] = (d->dim[k] + d->chunk_dim[k] - 1) / d->chunk_dim[k];
-        if (k) per *= grid[k];
+    const rt_grid *g = &s->grid;
+    const rt_h5_chunk *table = s->set->chunk + block * g->per;
+    uint64_t tile = g->whole ? rows : tile_rows(s);
+    for (uint64_t i = 0; i < g->per; i++)
+        if (table[i].bytes && table[i].bytes != g->chunk_bytes) return damaged(s, &table[i]);
+    if (g->whole && table->bytes) {
+        memcpy(dst, s->chunks + table->offset + first * s->stored_bytes, rows * s->stored_bytes);
+        return RT_OK;
     }
-    uint32_t largest = 0;
-    for (uint64_t i = 0; i < per; i++) if (d->chunk[block * per + i].bytes > largest) largest = d->chunk[block * per + i].bytes;
-    size_t room = (largest > s->chunk_bytes ? largest : s->chunk_bytes) + 64;
-    char *a = malloc(room), *b = malloc(room), *chunk;
-    rt_status st = a && b ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < per && !st; i++) {
-        const rt_h5_chunk *c = &d->chunk[block * per + i];
-        uint64_t first[RT_H5_RANK] = {block * d->chunk_dim[0]}, rest = i;
-        chunk = a;
-        for (int k = d->rank - 1; k > 0; k--) {
-            first[k] = rest % grid[k] * d->chunk_dim[k];
-            rest /= grid[k];
+    for (uint64_t r = 0; r < rows; r += tile)
+        for (uint64_t from = 0; from < g->per; from += GROUP_CHUNKS) {
+            const char *chunk[GROUP_CHUNKS];
+            uint64_t to = from + GROUP_CHUNKS < g->per ? from + GROUP_CHUNKS : g->per;
+            for (uint64_t i = from; i < to; i++) chunk[i - from] = table[i].bytes ? s->chunks + table[i].offset : NULL;
+            uint64_t n = rows - r < tile ? rows - r : tile;
+            rt_grid_gather(g, dst + r * s->stored_bytes, first + r, n, chunk, from, to, s->set->fill);
         }
-        if (c->bytes == 0) {
-            memset(a, 0, s->chunk_bytes);
-        } else {
-            st = rt_pread_all(s->file->fd, a, c->bytes, c->offset, s->file->path);
-            if (!st) st = undo_filters(s, c, a, b, &chunk);
-        }
-        if (!st) place_chunk(d, out, block * d->chunk_dim[0], chunk, first);
+    return RT_OK;
+}
+
+static rt_status copy_decoded(rt_source *s, uint64_t block, uint64_t first, uint64_t rows, char *dst)
+{
+    const rt_h5_chunk *table = s->set->chunk + block * s->grid.per;
+    const char *data;
+    int slot;
+    uint64_t unwritten = 0;
+    while (unwritten < s->grid.per && !table[unwritten].bytes) unwritten++;
+    if (unwritten == s->grid.per) {                   /* no memory is taken for what a file only claims to hold */
+        rt_fill(dst, rows * s->stored_bytes, s->set->fill, s->set->element);
+        return RT_OK;
     }
-    free(a);
-    free(b);
+    RT_TRY(rt_cache_pin(s->cache, block, &data, &slot));
+    memcpy(dst, data + first * s->stored_bytes, rows * s->stored_bytes);
+    rt_cache_release(s->cache, slot);
+    return RT_OK;
+}
+
+/* Rows [first, first + n), which exist, all columns. */
+static rt_status read_run(rt_source *s, uint64_t first, uint64_t n, char *dst)
+{
+    if (!s->stored_bytes) return RT_OK;
+    if (!s->set->chunked) {
+        if (s->base) memcpy(dst, s->base + first * s->stored_bytes, n * s->stored_bytes);
+        else rt_fill(dst, n * s->stored_bytes, s->set->fill, s->set->element);
+    }
+    for (uint64_t done = 0; s->set->chunked && done < n;) {
+        uint64_t block = (first + done) / s->grid.block_rows, in = (first + done) % s->grid.block_rows;
+        uint64_t rows = s->grid.block_rows - in < n - done ? s->grid.block_rows - in : n - done;
+        RT_TRY((s->cache ? copy_decoded : copy_mapped)(s, block, in, rows, dst + done * s->stored_bytes));
+        done += rows;
+    }
+    if (s->set->swap) rt_swap_bytes(dst, n * s->stored_bytes / s->set->element, s->set->element);
+    return RT_OK;
+}
+
+static void pick(const rt_source *s, char *dst, const char *row)
+{
+    size_t size = s->set->element;
+#define PICK(bytes) \
+    for (int i = 0; i < s->columns; i++) \
+        memcpy(dst + (size_t)i * (bytes), row + (size_t)s->column[i] * (bytes), bytes)
+    if (size == 1) PICK(1);
+    else if (size == 2) PICK(2);
+    else if (size == 4) PICK(4);
+    else if (size == 8) PICK(8);
+    else PICK(size);
+#undef PICK
+}
+
+static rt_status read_picked(rt_source *s, const uint64_t *row, int n, char *dst)
+{
+    char *whole = malloc(s->stored_bytes);
+    if (!whole) return rt_fail(RT_RUN, "out of memory for a row");
+    rt_status st = RT_OK;
+    for (int i = 0; i < n && !st; i++) {
+        st = read_run(s, row[i], 1, whole);
+        if (!st) pick(s, dst + (size_t)i * s->row_bytes, whole);
+    }
+    free(whole);
     return st;
 }
 
-/* The slot with this block, loading it if need be; called and returns with the lock held. */
-static rt_status find_block(rt_source *s, uint64_t block, slot **found)
+static rt_status no_row(const rt_source *s, uint64_t row)
 {
-    for (;;) {
-        slot *oldest = NULL;
-        int loading = 0;
-        for (int i = 0; i < s->slots; i++) {
-            slot *t = &s->slot[i];
-            if (t->state && t->block == block) {
-                if (t->state == 2) {
-                    t->used = ++s->clock;
-                    *found = t;
-                    return RT_OK;
-                }
-                loading = 1;
-            }
-            if (t->state != 1 && (!oldest || t->used < oldest->used || !t->state)) oldest = t;
-        }
-        if (loading || !oldest) {
-            pthread_cond_wait(&s->ready, &s->lock);
-            continue;
-        }
-        oldest->state = 1;
-        oldest->block = block;
-        if (!oldest->data) oldest->data = malloc(s->block_rows * s->row_bytes + 64);
-        char *data = oldest->data;
-        pthread_mutex_unlock(&s->lock);
-        rt_status st = data ? load_block(s, block, data) : rt_fail(RT_RUN, "out of memory");
-        pthread_mutex_lock(&s->lock);
-        oldest->state = st ? 0 : 2;
-        oldest->used = ++s->clock;
-        pthread_cond_broadcast(&s->ready);
-        if (st) return st;
-    }
+    return rt_fail(RT_INPUT, "%s: row %llu is asked for, but data set '%s' has %llu", s->file->path,
+                   (unsigned long long)row, s->set->name, (unsigned long long)s->rows);
 }
 
 rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
 {
-    char *out = dst;
     for (int i = 0; i < n; i++)
-        if (row[i] >= s->rows) return rt_fail(RT_INPUT, "%s: row %llu is asked for, but data set '%s' has %llu", s->file->path, (unsigned long long)row[i], s->set->name, (unsigned long long)s->rows);
-    if (!s->set->chunked) {
-        for (int i = 0; i < n;) {                     /* runs of neighbours in one copy */
-            int j = i + 1;
-            while (j < n && row[j] == row[j - 1] + 1) j++;
-            memcpy(out + (size_t)i * s->row_bytes, s->base + row[i] * s->row_bytes, (size_t)(j - i) * s->row_bytes);
-            i = j;
-        }
-        return RT_OK;
+        if (row[i] >= s->rows) return no_row(s, row[i]);
+    RT_TRY(check_size(s));
+    if (s->column) return read_picked(s, row, n, dst);
+    for (int i = 0; i < n;) {                         /* runs of neighbours in one copy */
+        int j = i + 1;
+        while (j < n && row[j] == row[j - 1] + 1) j++;
+        RT_TRY(read_run(s, row[i], (uint64_t)(j - i), (char *)dst + (size_t)i * s->stored_bytes));
+        i = j;
     }
-    rt_status st = RT_OK;
-    pthread_mutex_lock(&s->lock);
-    for (int i = 0; i < n && !st; i++) {
-        slot *t;
-        st = find_block(s, row[i] / s->block_rows, &t);
-        if (!st) memcpy(out + (size_t)i * s->row_bytes, t->data + row[i] % s->block_rows * s->row_bytes, s->row_bytes);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return st;
+    return RT_OK;
+}
+
+rt_status rt_source_read_stored(rt_source *s, uint64_t first, uint64_t n, void *dst)
+{
+    if (n > s->rows || first > s->rows - n) return no_row(s, first > s->rows ? first : s->rows);
+    RT_TRY(check_size(s));
+    return read_run(s, first, n, dst);
 }
 
 rt_status rt_source_digest(rt_source *s, rt_digest *digest)
@@ -323,32 +423,18 @@ rt_status rt_source_digest(rt_source *s, rt_digest *digest)
     rt_hasher *h = rt_hasher_new();
     char head[256];
     int n = snprintf(head, sizeof head, "%s", rt_dtype_name(s->set->type));
-    for (int i = 0; i < s->set->rank; i++) n += snprintf(head + n, sizeof head - (size_t)n, " %llu", (unsigned long long)s->set->dim[i]);
+    for (int i = 0; i < s->set->rank; i++)
+        n += snprintf(head + n, sizeof head - (size_t)n, " %llu", (unsigned long long)s->set->dim[i]);
     rt_hasher_add(h, head, (size_t)n);
-    rt_status st = RT_OK;
-    if (!s->set->chunked) rt_hasher_add(h, s->base, s->rows * s->row_bytes);
-    else {
-        char *row = malloc(s->row_bytes + 1);
-        if (!row) st = rt_fail(RT_RUN, "out of memory");
-        for (uint64_t i = 0; i < s->rows && !st; i++) {
-            st = rt_source_read(s, &i, 1, row);
-            rt_hasher_add(h, row, s->row_bytes);
-        }
-        free(row);
+    uint64_t step = s->stored_bytes ? TILE_BYTES / s->stored_bytes + 1 : 1;
+    char *rows = malloc(step * s->stored_bytes + 1);
+    rt_status st = rows ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < s->rows && s->stored_bytes && !st; i += step) {
+        uint64_t more = s->rows - i < step ? s->rows - i : step;
+        st = rt_source_read_stored(s, i, more, rows);
+        if (!st) rt_hasher_add(h, rows, more * s->stored_bytes);
     }
+    free(rows);
     *digest = rt_hasher_end(h);
     return st;
-}
-
-void rt_to_float(float *dst, const void *src, rt_dtype type, size_t n)
-{
-    switch (type) {
-#define CASE(E, T) case E: for (size_t i = 0; i < n; i++) { T v; memcpy(&v, (const char *)src + i * sizeof v, sizeof v); dst[i] = (float)v; } break;
-    CASE(RT_U8, uint8_t) CASE(RT_I8, int8_t) CASE(RT_U16, uint16_t) CASE(RT_I16, int16_t) CASE(RT_U32, uint32_t)
-    CASE(RT_I32, int32_t) CASE(RT_U64, uint64_t) CASE(RT_I64, int64_t) CASE(RT_F64, double)
-#undef CASE
-    case RT_F16: rt_kernels_get()->from_f16(dst, src, n); break;
-    case RT_F32: memcpy(dst, src, n * sizeof *dst); break;
-    default: memset(dst, 0, n * sizeof *dst); break;
-    }
 }

@@ -1,40 +1,55 @@
 /* data/source.h - one data set of an HDF5 file as rows, read by many threads at once.
  *
- * Contiguous data is mapped; chunked data (deflate, shuffle, fletcher32) is decoded here, block by block, into a cache
- * that threads share. The HDF5 library takes no part in it. */
+ * What the file holds as it is (contiguous data, chunks without filters) is copied from a map of it; other chunks are
+ * decoded here, block by block, into a cache that threads share. The HDF5 library takes no part in it. Rows are given
+ * in the type that the file has, little-endian. */
 #ifndef RT_DATA_SOURCE_H
 #define RT_DATA_SOURCE_H
 
+#include "data/convert.h"
 #include "data/h5.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 
 typedef struct rt_source rt_source;
 
-/* Dimension 0 counts rows. RT_INPUT with the reason when the set is missing, refused or has no rows' dimension. */
+enum { RT_SOURCE_ROW_BYTES = 256 << 20 };  /* no row is larger */
+
+/* Dimension 0 counts rows. RT_INPUT with the reason when the set is missing, refused, has no rows' dimension, has rows
+ * of more than RT_SOURCE_ROW_BYTES, or needs blocks decoded that are above 1 GiB. */
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset);
 /* The same, of a file that is scanned already. */
 rt_status rt_source_open_in(rt_source **out, rt_h5_file *, const char *dataset);
 void rt_source_close(rt_source *);
 
+/* Keeps columns column[0..n) of a set of rank 2, in this order: row_bytes, shape and rt_source_read are of these from
+ * now on; rt_source_info and rt_source_read_stored stay those of the file. Before threads read. RT_INPUT when the set
+ * is not of rank 2 or lacks a column. */
+rt_status rt_source_pick(rt_source *, const int *column, int n);
+
 uint64_t rt_source_rows(const rt_source *);
-size_t rt_source_row_bytes(const rt_source *);
+size_t rt_source_row_bytes(const rt_source *);        /* of the picked columns */
+size_t rt_source_stored_bytes(const rt_source *);     /* of a row of the file */
 rt_dtype rt_source_type(const rt_source *);
 const rt_h5_dataset *rt_source_info(const rt_source *);
 const char *rt_source_path(const rt_source *);
 /* The file it is a data set of; it lives as long as the source. */
 rt_h5_file *rt_source_file(const rt_source *);
-/* Rows that lie together (a chunk's), 1 for contiguous data: what a shuffle should keep together. */
+/* Rows that lie together (a chunk's): what a shuffle should keep together. 1 where any row is read for itself as fast:
+ * contiguous data, and chunks of whole rows without filters. */
 uint64_t rt_source_block(const rt_source *);
+/* How many such blocks may be read from in turn without any being decoded twice; at least 1, INT_MAX where nothing is
+ * decoded. */
+int rt_source_window_blocks(const rt_source *);
 /* The shape of a row; a scalar row is (1). RT_INPUT when it has more dimensions than a tensor. */
 rt_status rt_source_shape(const rt_source *, rt_shape *);
 
-/* Copies rows row[0..n) into dst, in that order. Thread-safe. RT_INPUT when a row is out of range or damaged. */
+/* Copies rows row[0..n) into dst, in that order. Thread-safe. RT_INPUT when a row is out of range or damaged, or the
+ * file was cut short since it was opened. */
 rt_status rt_source_read(rt_source *, const uint64_t *row, int n, void *dst);
+/* Copies rows [first, first + n) as the file has them, all columns, into dst. Thread-safe. */
+rt_status rt_source_read_stored(rt_source *, uint64_t first, uint64_t n, void *dst);
 
 /* Hash of type, shape and all rows in order. */
 rt_status rt_source_digest(rt_source *, rt_digest *);
-
-/* Elements as float: integers and floats of any width. */
-void rt_to_float(float *dst, const void *src, rt_dtype, size_t n);
 #endif

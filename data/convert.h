@@ -1,0 +1,12 @@
+/* data/convert.h - elements in memory: byte order, and any type as float. */
+#ifndef RT_DATA_CONVERT_H
+#define RT_DATA_CONVERT_H
+
+#include "data/dtype.h"
+
+/* Reverses the bytes of each of n elements of this size (2, 4 or 8; others stay as they are). */
+void rt_swap_bytes(void *p, size_t n, size_t size);
+
+/* n elements as float: exact for f16, bf16, f32 and integers below 2^24, rounded to nearest else. TEXT gives zeros. */
+void rt_to_float(float *dst, const void *src, rt_dtype, size_t n);
+#endif
