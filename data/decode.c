@@ -255,5 +255,6 @@ rt_status rt_decode_chunk(rt_decoder *z, const rt_h5_file *f, const rt_h5_datase
     if (n == chunk_bytes) return RT_OK;
 damaged:
     return rt_fail(RT_INPUT, "%s: data set '%s': the chunk at byte %llu is damaged: it does not decode to its %zu"
-                   " bytes, or differs from its checksum", f->path, d->name, (unsigned long long)c->offset, chunk_bytes);
+                   " bytes, or differs from its checksum", f->path, d->name,
+                   (unsigned long long)c->offset, chunk_bytes);
 }

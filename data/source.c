@@ -170,8 +170,8 @@ static rt_status open_chunks(rt_source *s)
     uint64_t bytes = s->grid.whole ? s->grid.chunk_bytes : rows * s->stored_bytes;
     if (rows > BLOCK_BYTES / s->stored_bytes || bytes > BLOCK_BYTES)
         return rt_fail(RT_INPUT, "%s: data set '%s': %llu rows of %zu bytes lie in chunks that must be decoded"
-                       " together, more than %d MiB; rewrite it with fewer rows in a chunk", s->file->path, s->set->name,
-                       (unsigned long long)rows, s->stored_bytes, BLOCK_BYTES >> 20);
+                       " together, more than %d MiB; rewrite it with fewer rows in a chunk", s->file->path,
+                       s->set->name, (unsigned long long)rows, s->stored_bytes, BLOCK_BYTES >> 20);
     return rt_cache_new(&s->cache, s->grid.blocks, bytes + RT_DECODE_SLACK, CACHE_BYTES, load_block, s);
 }
 
