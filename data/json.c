@@ -183,6 +183,11 @@ void rt_cfg_fail(rt_cfg *c, const char *key, const char *what)
     c->status = rt_fail(RT_USAGE, "%s: %s", at, what);
 }
 
+void rt_cfg_refuse(rt_cfg *c, const char *key, const char *what)
+{
+    if (rt_cfg_has(c, key)) rt_cfg_fail(c, key, what);
+}
+
 rt_cfg rt_cfg_begin(cJSON *object, const char *path)
 {
     rt_cfg c = {.object = object};

@@ -56,6 +56,8 @@ int rt_cfg_strings(rt_cfg *, const char *key, const char **out, int max);
 cJSON *rt_cfg_array(rt_cfg *, const char *key);         /* NULL when absent */
 cJSON *rt_cfg_any(rt_cfg *, const char *key);           /* whatever it is; NULL when absent */
 void rt_cfg_fail(rt_cfg *, const char *key, const char *what);
+/* A key that does not apply to what other keys chose: fails with "what" when it is given. */
+void rt_cfg_refuse(rt_cfg *, const char *key, const char *what);
 
 /* The nearest of names by edit distance, NULL when none is near. */
 const char *rt_nearest(const char *word, const char *const *names, int count);

@@ -1,26 +1,59 @@
 #include "train/losses.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+/* The weights and temperature that each method's authors train with; kd and mse: the usual 0.1 and 0.9. */
+static const struct { const char *name; double hard, soft, temperature; } recipe[] = {
+    [RT_SOFT_NONE] = {"ce", 1, 0, 0},     [RT_SOFT_KD] = {"kd", 0.1, 0.9, 4},       [RT_SOFT_DKD] = {"dkd", 1, 1, 4},
+    [RT_SOFT_DIST] = {"dist", 1, 1, 1},   [RT_SOFT_ZSCORE] = {"zscore", 0.1, 9, 2}, [RT_SOFT_MSE] = {"mse", 0.1, 0.9, 0},
+};
+
+const char *rt_soft_name(rt_soft_kind kind) { return recipe[kind].name; }
+
+static void refuse(rt_cfg *c, rt_soft_kind kind, const char *key, const char *of)
+{
+    char text[120];
+    snprintf(text, sizeof text, "belongs to loss.kind %s, not to %s; leave it out", of, recipe[kind].name);
+    rt_cfg_refuse(c, key, text);
+}
 
 void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
     static const char *const kinds[] = {"ce", "kd", "dkd", "dist", "zscore", "mse", NULL};
+    static const char *const means[] = {"batch", "labelled", NULL}, *const targets[] = {"label", "teacher", NULL};
     memset(l, 0, sizeof *l);
-    l->kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds, soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
-    if (l->kind != RT_SOFT_NONE && !soft_given) rt_cfg_fail(c, "kind", "needs a teacher: give data.labels (a label store) or teacher (a model)");
-    l->hard = (float)rt_cfg_number(c, "hard", l->kind ? 0.1 : 1.0, 0, 1000);
-    l->soft = (float)rt_cfg_number(c, "soft", l->kind ? 0.9 : 0.0, 0, 1000);
-    l->temperature = (float)rt_cfg_number(c, "temperature", l->kind == RT_SOFT_DIST ? 1 : l->kind == RT_SOFT_ZSCORE ? 2 : 4, 0.01, 1000);
-    l->smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
+    rt_soft_kind kind = l->kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds, soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
+    if (kind != RT_SOFT_NONE && !soft_given)
+        rt_cfg_fail(c, "kind", "needs a teacher: give data.labels (a label store) or teacher (a model)");
+    int hot = recipe[kind].temperature > 0, dkd = kind == RT_SOFT_DKD, dist = kind == RT_SOFT_DIST;
+    l->hard = (float)rt_cfg_number(c, "hard", recipe[kind].hard, 0, 1000);
+    if (kind != RT_SOFT_NONE) l->soft = (float)rt_cfg_number(c, "soft", recipe[kind].soft, 0, 1000);
+    else refuse(c, kind, "soft", "kd, dkd, dist, zscore and mse");
+    l->temperature = 1;
+    if (hot) l->temperature = (float)rt_cfg_number(c, "temperature", recipe[kind].temperature, 0.01, 1000);
+    else refuse(c, kind, "temperature", "kd, dkd, dist and zscore");
     l->alpha = l->beta = l->gamma = 1;
-    if (l->kind == RT_SOFT_DKD) {
-        l->alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
-        l->beta = (float)rt_cfg_number(c, "beta", 8, 0, 1000);
+    if (dkd) l->alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
+    else refuse(c, kind, "alpha", "dkd");
+    if (dkd || dist) l->beta = (float)rt_cfg_number(c, "beta", dkd ? 8 : 1, 0, 1000);
+    else refuse(c, kind, "beta", "dkd and dist");
+    if (dist) l->gamma = (float)rt_cfg_number(c, "gamma", 1, 0, 1000);
+    else refuse(c, kind, "gamma", "dist");
+    if (dkd) {
         l->warmup = rt_cfg_int(c, "warmup", 20, 0, 100000);
-    } else if (l->kind == RT_SOFT_DIST) {
-        l->beta = (float)rt_cfg_number(c, "beta", 1, 0, 1000);
-        l->gamma = (float)rt_cfg_number(c, "gamma", 1, 0, 1000);
+        l->teacher_target = rt_cfg_choice(c, "target", targets, 0);
+    } else {
+        refuse(c, kind, "warmup", "dkd");
+        refuse(c, kind, "target", "dkd");
+    }
+    if (l->hard > 0) {
+        l->smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
+        l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
+    } else {
+        rt_cfg_refuse(c, "label_smoothing", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
+        rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
     }
 }
 
@@ -59,12 +92,13 @@ static void mix(const block *a)
     for (int i = 0; i < a->k * L; i++) a->q[i] = lambda * a->q[i] + (1.0f - lambda) * a->other[i];
 }
 
-/* g = hard (p - q) / total; loss = hard CE */
+/* g = weight (p - q) / total; loss = weight CE */
 static void hard_block(block *a)
 {
     const rt_loss_batch *b = a->b;
     int k = a->k;
-    float log_sum[L], share[L] = {0}, mean[L] = {0}, e = b->config.smoothing, scale = b->config.hard / (float)a->io->total;
+    float log_sum[L], share[L] = {0}, mean[L] = {0}, e = b->config.smoothing;
+    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1.0f), scale = weight / (float)a->io->total;
     float lambda = b->partner ? b->lambda : 1.0f;
     softmax(a->p, log_sum, a->z, 1.0f, k);
     for (int r = 0; r < a->rows; r++) {
@@ -85,7 +119,7 @@ static void hard_block(block *a)
             a->g[y[s] * L + r] -= part[s] * (1.0f - e) * scale;
             loss += part[s] * (1.0f - e) * (log_sum[r] - a->z[y[s] * L + r]);
         }
-        a->loss[r] = b->config.hard * loss;
+        a->loss[r] = weight * loss;
     }
 }
 
@@ -145,7 +179,7 @@ static void dkd_block(block *a)
         mix(a);
     }
     for (int r = 0; r < a->rows; r++) {
-        int y = a->b->y ? a->b->y[a->io->row0 + a->r0 + r] : -1;
+        int y = a->b->y && !c->teacher_target ? a->b->y[a->io->row0 + a->r0 + r] : -1;
         if (y < 0) {                                  /* no label: the teacher's answer is the target class */
             y = 0;
             for (int j = 1; j < a->k; j++) if (a->q[j * L + r] > a->q[y * L + r]) y = j;

@@ -21,29 +21,57 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
         q->weight = (float)rt_cfg_number(&one, "weight", 1, 0, 1e6);
         rt_cfg_join(c, &one);
     }
-    if (s->hints && s->teachers != 1) rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
+    if (s->hints && s->teachers != 1)
+        rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
+}
+
+static void read_data(rt_cfg *c, rt_train_settings *s)
+{
+    rt_cfg d = rt_cfg_object(c, "data");
+    s->source = rt_cfg_string(&d, "source", NULL);
+    s->x = rt_cfg_string(&d, "x", "x");
+    s->y_given = rt_cfg_has(&d, "y");
+    s->y = rt_cfg_string(&d, "y", "");
+    if (!s->y_given) s->y = "y";
+    rt_rows_read(&d, &s->rows);
+    s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
+    s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
+    s->labels = rt_cfg_string(&d, "labels", "");
+    s->normalize = rt_cfg_any(&d, "normalize");
+    if (s->normalize && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
+    rt_cfg_join(c, &d);
+}
+
+/* What is given must be used. */
+static void check_use(rt_cfg *c, const rt_train_settings *s)
+{
+    const rt_loss_config *l = &s->loss;
+    int soft = l->kind != RT_SOFT_NONE && l->soft > 0;
+    if (*s->labels && !soft)
+        rt_cfg_fail(c, "data.labels", "are not used: loss.kind is ce, or loss.soft 0; leave them out, or choose kd");
+    if (s->teachers && !soft && !s->hints)
+        rt_cfg_fail(c, "teacher", "is not used: loss.kind is ce, or loss.soft 0, and there are no hints; leave it out");
+    if (!soft && l->hard == 0 && !s->hints) rt_cfg_fail(c, "loss.hard", "is 0, and nothing else is left to learn from");
+    if (*s->hard_rows && l->hard == 0 && s->validation == 0)
+        rt_cfg_fail(c, "data.hard_rows", "are not used: loss.hard and data.validation are 0; leave them out");
+    if (s->y_given && *s->y && l->hard == 0 && s->validation == 0 && (l->kind != RT_SOFT_DKD || l->teacher_target))
+        rt_cfg_fail(c, "data.y", "is not used: loss.hard and data.validation are 0; leave it out");
 }
 
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
 {
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
-    if (!rt_cfg_any(&c, "model") && !rt_cfg_has(&c, "init")) rt_cfg_fail(&c, "model", "an architecture (or \"init\": a model file to start from) is required");
+    if (!rt_cfg_any(&c, "model") && !rt_cfg_has(&c, "init"))
+        rt_cfg_fail(&c, "model", "an architecture (or \"init\": a model file to start from) is required");
     s->init = rt_cfg_string(&c, "init", "");
-    if (*s->init && rt_cfg_has(&c, "model")) rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
+    if (*s->init && rt_cfg_has(&c, "model"))
+        rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
     s->seed = rt_cfg_u64(&c, "seed", 1);
-    rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_string(&d, "source", NULL);
-    s->x = rt_cfg_string(&d, "x", "x");
-    s->y = rt_cfg_string(&d, "y", "y");
-    rt_rows_read(&d, &s->rows);
-    s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
-    s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
-    s->labels = rt_cfg_string(&d, "labels", "");
-    if (rt_cfg_any(&d, "normalize") && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
-    rt_cfg_join(&c, &d);
+    read_data(&c, s);
     s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, RT_MAX_TEACHERS);
-    if (*s->labels && s->teachers) rt_cfg_fail(&c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
+    if (*s->labels && s->teachers)
+        rt_cfg_fail(&c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg l = rt_cfg_object(&c, "loss");
     rt_loss_read(&l, &s->loss, *s->labels || s->teachers);
     read_hints(&l, s);
@@ -61,20 +89,22 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
     s->prefetch = rt_cfg_int(&t, "prefetch", 4, 0, 1024);
     s->workers = rt_cfg_int(&t, "readers", 1, 1, 64);
+    if (s->workers > 1 && !s->prefetch) rt_cfg_fail(&t, "readers", "need train.prefetch above 0");
     rt_cfg_join(&c, &t);
-    return rt_cfg_end(&c);
-}
-
-rt_status rt_train_check(cJSON *config)
-{
-    rt_train_settings s;
-    RT_TRY(rt_train_settings_read(config, &s));
+    check_use(&c, s);
+    RT_TRY(rt_cfg_end(&c));
     cJSON *arch = cJSON_GetObjectItemCaseSensitive(config, "model");
     if (!arch) return RT_OK;
     rt_graph *g;
     RT_TRY(rt_arch_build(&g, arch, "model"));
     rt_graph_free(g);
     return RT_OK;
+}
+
+rt_status rt_train_check(cJSON *config)
+{
+    rt_train_settings s;
+    return rt_train_settings_read(config, &s);
 }
 
 /* What decides the result, without what only decides speed. */

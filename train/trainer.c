@@ -210,7 +210,6 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
     int done = 0, found = 0;
     *result = NULL;
     rt_status st = rt_train_settings_read(config, &t.set);
-    if (!st) st = rt_train_check(config);
     if (!st) {
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
         st = rt_train_set_up(&t);                          /* before the folder is touched: bad data leaves nothing behind */

@@ -22,6 +22,8 @@ typedef struct { const char *student, *teacher; float weight; } rt_hint;
 
 typedef struct {
     const char *source, *x, *y, *labels, *hard_rows, *init;
+    int y_given;                   /* the configuration names y itself */
+    cJSON *normalize;              /* NULL: auto */
     rt_rows_config rows;
     double validation;
     const char *teacher[RT_MAX_TEACHERS];
@@ -70,6 +72,7 @@ typedef struct {
 
 /* ---- train_config.c ---- */
 
+/* The settings, checked as far as that goes without data; config becomes the effective configuration. */
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
 /* Digest of what decides the result, without what only decides speed. */
 void rt_train_config_digest(rt_trainer *);
