@@ -5,6 +5,7 @@
 #   clang  a build with clang, warnings as errors, and the tests
 #   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
 #   crash  50 kills of train and of label for each kernel family
+#   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
 set -e
 cd "$(dirname "$0")/.."
 target=${1:-default}
@@ -20,7 +21,8 @@ case $target in
     clang) build=build-clang; flags="$flags -DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS=-Werror" ;;
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     crash) build=build; export KILLS=50 ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash" >&2; exit 2 ;;
+    mutants) exec sh tests/mutants/run.sh "$PWD" ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
