@@ -1,9 +1,9 @@
 /* data/h5.h - HDF5 without trust: files are scanned in a locked-down child, and raw bytes are read and written here.
  *
  * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan forks a child
- * that gives up privileges (no new privileges, resource limits, seccomp, no plugins), lets the library read the
- * metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked against the
- * file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
+ * that gives up privileges (no new privileges, resource limits, seccomp, no plugins, no file but this one), lets the
+ * library read the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked
+ * against the file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
  * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to pwrite. */
 #ifndef RT_DATA_H5_H
 #define RT_DATA_H5_H
@@ -53,18 +53,25 @@ typedef struct {
     rt_h5_dataset *set;
     int sets;
     char path[1024];
+    int cut;                            /* 1: it holds more data sets or links than are looked at; set[] is not all */
     int users;                          /* sources opened from it keep it; rt_h5_close gives one use back */
 } rt_h5_file;
 
 /* "deflate", "lzf", ... of a filter that is undone; "?" of another. */
 const char *rt_h5_filter_name(int filter);
 
-/* RT_INPUT with the file's name when it is no HDF5 file, is truncated, or its metadata cannot be read. */
+/* Lists every link of the file: data sets that can be read, and by name, with the reason in `refused`, everything else
+ * that stands where a data set could (sets in a layout that the library does not know, dangling and external links,
+ * virtual sets, stored types, ...). Soft links to sets of the same file are listed under both names. A user block is
+ * skipped. Thread-safe. RT_INPUT with the file's name when it is no HDF5 file or its metadata is damaged; RT_RUN when
+ * the machine is at fault (memory, processes, a failing disk): nothing is then known about the file. */
 rt_status rt_h5_scan(rt_h5_file **out, const char *path);
 void rt_h5_close(rt_h5_file *);
-/* The data set of this name, or NULL. */
+/* The data set of this name, which may be refused, or NULL. */
 const rt_h5_dataset *rt_h5_find(const rt_h5_file *, const char *name);
-/* Reads a whole contiguous data set into memory that the caller frees; bounded by max_bytes. Text gets a zero behind. */
+/* The same, readable; else RT_INPUT with the reason, or with the names that the file has. */
+rt_status rt_h5_need(const rt_h5_dataset **out, const rt_h5_file *, const char *name);
+/* Reads a whole contiguous or compact data set into memory that the caller frees; bounded by max_bytes. Text gets a zero behind. */
 rt_status rt_h5_read_all(void **out, const rt_h5_file *, const char *name, uint64_t max_bytes);
 
 typedef struct {

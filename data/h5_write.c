@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,8 @@
 #include <unistd.h>
 
 #include "data/files.h"
-#include "data/h5.h"
+#include "data/h5_plan.h"
 #include "engine/version.h"
-
-static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER;
 
 static hid_t file_type(const rt_h5_item *it)
 {
@@ -27,6 +24,12 @@ static hid_t file_type(const rt_h5_item *it)
     case RT_I32: return H5Tcopy(H5T_STD_I32LE);
     case RT_U64: return H5Tcopy(H5T_STD_U64LE);
     case RT_I64: return H5Tcopy(H5T_STD_I64LE);
+    case RT_BF16: {
+        hid_t t = H5Tcopy(H5T_IEEE_F32LE);
+        H5Tset_fields(t, 15, 7, 8, 0, 7);
+        H5Tset_size(t, 2);
+        return t;
+    }
     case RT_F32: return H5Tcopy(H5T_IEEE_F32LE);
     case RT_F64: return H5Tcopy(H5T_IEEE_F64LE);
     case RT_F16: {
@@ -138,7 +141,7 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);   /* a clear message for what HDF5 would only call an error */
     if (fd < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     close(fd);
-    pthread_mutex_lock(&library);
+    pthread_mutex_lock(&rt_h5_library);
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE), gcpl = H5Pcreate(H5P_GROUP_CREATE);
@@ -168,7 +171,7 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pclose(fapl);
     H5Pclose(fcpl);
     H5Pclose(gcpl);
-    pthread_mutex_unlock(&library);
+    pthread_mutex_unlock(&rt_h5_library);
     rt_status st = bad ? rt_fail(RT_RUN, "%s: the HDF5 library could not create the file (is the disk full?)", path) : reserve(path);
     if (st) unlink(path);
     return st;

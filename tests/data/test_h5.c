@@ -95,7 +95,6 @@ static void refused_by_name(void **state)
     hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hsize_t dim[1] = {8};
     hid_t space = H5Screate_simple(1, dim, NULL), p = H5Pcreate(H5P_DATASET_CREATE);
-    H5Dclose(H5Dcreate2(f, "big", H5T_STD_I32BE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
     hid_t vlen = H5Tcopy(H5T_C_S1);
     H5Tset_size(vlen, H5T_VARIABLE);
     H5Dclose(H5Dcreate2(f, "text", vlen, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
@@ -103,10 +102,9 @@ static void refused_by_name(void **state)
     H5Dclose(H5Dcreate2(f, "outside", H5T_STD_U8LE, space, H5P_DEFAULT, p, H5P_DEFAULT));
     H5Lcreate_external("other.h5", "x", f, "link", H5P_DEFAULT, H5P_DEFAULT);
     H5Fclose(f);
-    check_fails(rt_source_open(&s, path, "big"), RT_INPUT, "big-endian");
     check_fails(rt_source_open(&s, path, "text"), RT_INPUT, "variable-length");
     check_fails(rt_source_open(&s, path, "outside"), RT_INPUT, "external file");
-    check_fails(rt_source_open(&s, path, "link"), RT_INPUT, "has no data set 'link'");
+    check_fails(rt_source_open(&s, path, "link"), RT_INPUT, "a link to 'x' in the file 'other.h5'");
     check_fails(rt_source_open(&s, path, "none"), RT_INPUT, "has no data set 'none'");
     check_fails(rt_source_open(&s, "/nonexistent.h5", "x"), RT_INPUT, "No such file");
     check_fails(rt_source_open(&s, "/tmp", "x"), RT_INPUT, "is not a file");
