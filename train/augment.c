@@ -1,5 +1,6 @@
 #include "train/augment.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -16,35 +17,48 @@ void rt_augment_read(rt_cfg *c, rt_augment *a)
 rt_status rt_augment_check(const rt_augment *a, const rt_model *m)
 {
     const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
-    if ((a->flip || a->shift || a->erase > 0) && s->rank != 3) return rt_fail(RT_USAGE, "augment: flip, shift and erase need images, but the model's input has %d dimension%s", s->rank, s->rank == 1 ? "" : "s");
+    const char *key = a->flip ? "flip" : a->shift ? "shift" : a->erase > 0 ? "erase" : NULL;
+    if (key && s->rank != 3)
+        return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out", key,
+                       s->rank, s->rank == 1 ? "" : "s");
     return RT_OK;
 }
 
-/* Gamma(a) for any a > 0 by Marsaglia & Tsang 2000, on a counter: draw i is lane i. */
-static double gamma_draw(double a, uint64_t seed, uint32_t epoch, uint32_t step, uint32_t which)
+/* Gamma(a) for any a > 0 by Marsaglia & Tsang 2000, on a counter: draw i is lane i. For a < 1 the value is
+ * u^(1/a) Gamma(a + 1), and *log_u is log u, else 0; *whole is the other factor. */
+static double gamma_draw(double a, uint64_t seed, const rt_batch *b, uint32_t which, double *log_u, double *whole)
 {
     double boost = 1;
     uint32_t w[4], lane = 0;
+    *log_u = 0;
     if (a < 1) {
-        rt_random4(w, seed, RT_RNG_MIXUP, epoch, step, which, lane++);
+        rt_random4(w, seed, RT_RNG_MIXUP, b->epoch, b->step, which, lane++);
+        *log_u = log((w[0] + 0.5) * 0x1p-32);
         boost = pow((w[0] + 0.5) * 0x1p-32, 1 / a);
         a += 1;
     }
     double d = a - 1.0 / 3, c = 1 / sqrt(9 * d);
     for (;;) {
-        rt_random4(w, seed, RT_RNG_MIXUP, epoch, step, which, lane++);
+        rt_random4(w, seed, RT_RNG_MIXUP, b->epoch, b->step, which, lane++);
         double x = sqrt(-2 * log((w[0] + 0.5) * 0x1p-32)) * cos(6.283185307179586 * w[1] * 0x1p-32);
         double v = 1 + c * x, u = (w[2] + 0.5) * 0x1p-32;
         v = v * v * v;
-        if (v > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v)) return boost * d * v;
+        if (v > 0 && log(u) < 0.5 * x * x + d - d * v + d * log(v)) {
+            *whole = d * v;
+            return boost * d * v;
+        }
     }
 }
 
+/* Beta(a, a) is x / (x + y) of two gammas. Where a is tiny both may be too small for a double, but not their quotient. */
 float rt_mixup_draw(const rt_augment *a, uint64_t seed, const rt_batch *b, int *partner)
 {
-    double x = gamma_draw(a->mixup, seed, b->epoch, b->step, 0), y = gamma_draw(a->mixup, seed, b->epoch, b->step, 1);
-    for (int i = 0; i < b->rows; i++) partner[i] = (int)rt_permute((uint64_t)i, (uint64_t)b->rows, seed, RT_RNG_MIXUP, b->epoch, b->step);
-    return (float)(x / (x + y));
+    double log_u[2], whole[2], x = gamma_draw(a->mixup, seed, b, 0, &log_u[0], &whole[0]);
+    double y = gamma_draw(a->mixup, seed, b, 1, &log_u[1], &whole[1]);
+    for (int i = 0; i < b->rows; i++)
+        partner[i] = (int)rt_permute((uint64_t)i, (uint64_t)b->rows, seed, RT_RNG_MIXUP, b->epoch, b->step);
+    if (x + y >= DBL_MIN) return (float)(x / (x + y));
+    return (float)(1 / (1 + exp((log_u[1] - log_u[0]) / a->mixup + log(whole[1] / whole[0]))));
 }
 
 typedef struct { int flip, dy, dx, ey, ex, eh, ew; } draw;

@@ -18,7 +18,7 @@ expect 2 "needs a teacher" "$retort" train t.json --out B loss.kind=kd
 expect 2 "reach outside" "$retort" train t.json --out B data.rows=0:500
 expect 5 "no rows" "$retort" train t.json --out B data.rows=5:5 data.validation=0
 expect 3 "has no data set 'z'" "$retort" train t.json --out B data.x=z
-expect 2 "flip, shift and erase need images" "$retort" train t.json --out B augment.flip=true
+expect 2 "augment.flip: needs images" "$retort" train t.json --out B augment.flip=true
 printf '{"model": {' > broken.json
 expect 3 "not valid JSON at line 1" "$retort" train broken.json --out B
 [ -e B ] && fail "bad input left a folder: $(ls -R B)"

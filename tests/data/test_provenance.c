@@ -8,7 +8,8 @@ static const char *const OTHER = "ffeeddccbbaa99887766554433221100";
 
 static rt_seen_run run_of(const char *range, double test, uint64_t test_seed)
 {
-    return (rt_seen_run){.data = DATA, .source_rows = ROWS, .rows = {.range = range, .test = test, .test_seed = test_seed}};
+    return (rt_seen_run){.data = DATA, .source_rows = ROWS,
+                         .rows = {.range = range, .test = test, .test_seed = test_seed}};
 }
 
 static uint64_t count(const cJSON *seen, const char *data, const rt_rows *rows, const char *by)
@@ -66,7 +67,8 @@ static void test_validation_range(void **s)
 static void test_chain(void **s)
 {
     (void)s;
-    cJSON *a = cJSON_CreateObject(), *b = cJSON_CreateObject(), *store = cJSON_CreateObject(), *c = cJSON_CreateObject();
+    cJSON *a = cJSON_CreateObject(), *b = cJSON_CreateObject();
+    cJSON *store = cJSON_CreateObject(), *c = cJSON_CreateObject();
     cJSON *sa = cJSON_AddArrayToObject(a, "seen"), *sb = cJSON_AddArrayToObject(b, "seen");
     cJSON *sl = cJSON_AddArrayToObject(store, "seen"), *sc = cJSON_AddArrayToObject(c, "seen");
     rt_seen_run ra = run_of(":400", 0, 1), rb = run_of("300:500", 0, 1);
