@@ -78,6 +78,7 @@ rt_status rt_write_file(const char *path, const void *data, size_t n)
 {
     char temp[4200];
     RT_TRY(rt_temp_name(temp, sizeof temp, path));
+    unlink(temp);                                     /* of a process of this number that was killed */
     int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     rt_status st = rt_pwrite_all(fd, data, n, 0, path);

@@ -417,24 +417,3 @@ rt_status rt_source_read_stored(rt_source *s, uint64_t first, uint64_t n, void *
     RT_TRY(check_size(s));
     return read_run(s, first, n, dst);
 }
-
-rt_status rt_source_digest(rt_source *s, rt_digest *digest)
-{
-    rt_hasher *h = rt_hasher_new();
-    char head[256];
-    int n = snprintf(head, sizeof head, "%s", rt_dtype_name(s->set->type));
-    for (int i = 0; i < s->set->rank; i++)
-        n += snprintf(head + n, sizeof head - (size_t)n, " %llu", (unsigned long long)s->set->dim[i]);
-    rt_hasher_add(h, head, (size_t)n);
-    uint64_t step = s->stored_bytes ? TILE_BYTES / s->stored_bytes + 1 : 1;
-    char *rows = malloc(step * s->stored_bytes + 1);
-    rt_status st = rows ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < s->rows && s->stored_bytes && !st; i += step) {
-        uint64_t more = s->rows - i < step ? s->rows - i : step;
-        st = rt_source_read_stored(s, i, more, rows);
-        if (!st) rt_hasher_add(h, rows, more * s->stored_bytes);
-    }
-    free(rows);
-    *digest = rt_hasher_end(h);
-    return st;
-}

@@ -49,7 +49,4 @@ rt_status rt_source_shape(const rt_source *, rt_shape *);
 rt_status rt_source_read(rt_source *, const uint64_t *row, int n, void *dst);
 /* Copies rows [first, first + n) as the file has them, all columns, into dst. Thread-safe. */
 rt_status rt_source_read_stored(rt_source *, uint64_t first, uint64_t n, void *dst);
-
-/* Hash of type, shape and all rows in order. */
-rt_status rt_source_digest(rt_source *, rt_digest *);
 #endif

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "data/files.h"
+#include "data/identity.h"
 #include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
@@ -37,6 +38,7 @@ typedef struct {
 typedef struct {
     const char *source, *x, *y;
     rt_rows_config rows;
+    rt_check check;
     int samples, rounds, speed;
     double seconds;
 } settings;
@@ -106,6 +108,7 @@ static rt_status read_settings(cJSON *config, evaluation *v)
     s->x = rt_cfg_string(&d, "x", "x");
     s->y = rt_cfg_string(&d, "y", "y");
     rt_rows_read(&d, &s->rows);
+    s->check = rt_check_read(&d);
     rt_cfg_join(&c, &d);
     rt_cfg e = rt_cfg_object(&c, "eval");
     s->samples = rt_cfg_int(&e, "latency_samples", 2000, 64, 10000000);
@@ -480,7 +483,7 @@ static rt_status set_up(evaluation *v)
     RT_TRY(rt_source_open(&v->y, v->set.source, v->set.y));
     if (rt_source_rows(v->x) != rt_source_rows(v->y)) return rt_fail(RT_INPUT, "%s: '%s' and '%s' have different numbers of rows", v->set.source, v->set.x, v->set.y);
     RT_TRY(select_rows(&v->set.rows, rt_source_rows(v->x), &v->rows));
-    RT_TRY(rt_source_digest(v->x, &v->digest));
+    RT_TRY(rt_identity_of(&v->digest, v->x, v->set.check, v->pool, v->progress));
     if (!v->rows.count) return rt_fail(RT_NOTHING, "%s: no rows to evaluate on", v->set.source);
     v->single = rt_pool_new(1);
     if (!v->single) return RT_RUN;

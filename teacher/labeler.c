@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/identity.h"
 #include "data/labels.h"
 #include "data/rows.h"
 #include "data/stream.h"
@@ -16,6 +17,7 @@ enum { MAX_TEACHERS = 16 };
 typedef struct {
     const char *teacher[MAX_TEACHERS], *source, *x, *rows;
     int teachers, topk, batch, prefetch, readers;
+    rt_check check;
     rt_dtype type;
 } settings;
 
@@ -30,6 +32,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->source = rt_cfg_string(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->rows = rt_cfg_string(&d, "rows", "");
+    s->check = rt_check_read(&d);
     rt_cfg_join(&c, &d);
     rt_cfg l = rt_cfg_object(&c, "labels");
     s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
@@ -118,7 +121,7 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
     if (!st) st = rt_source_open(&x, s.source, s.x);
     if (!st) st = rt_model_accepts(teacher[0], x);
     if (!st) st = rt_parse_range(s.rows, rt_source_rows(x), &spec.first, &end);
-    if (!st) st = rt_source_digest(x, &data);
+    if (!st) st = rt_identity_of(&data, x, s.check, pool, progress);
     if (!st) {
         spec.rows = end - spec.first;
         spec.classes = teacher[0]->classes;

@@ -34,6 +34,7 @@ static void read_data(rt_cfg *c, rt_train_settings *s)
     s->y = rt_cfg_string(&d, "y", "");
     if (!s->y_given) s->y = "y";
     rt_rows_read(&d, &s->rows);
+    s->check = rt_check_read(&d);
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
     s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
     s->labels = rt_cfg_string(&d, "labels", "");
@@ -111,6 +112,7 @@ rt_status rt_train_check(cJSON *config)
 void rt_train_config_digest(rt_trainer *t)
 {
     cJSON *c = cJSON_Duplicate(t->config, 1), *train = cJSON_GetObjectItemCaseSensitive(c, "train");
+    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(c, "data"), "check");
     static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds"};
     for (int i = 0; i < 4; i++) cJSON_DeleteItemFromObjectCaseSensitive(train, speed[i]);
     rt_json_sort(c);

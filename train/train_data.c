@@ -10,6 +10,8 @@ rt_status rt_train_open_data(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
     RT_TRY(rt_source_open(&t->x, s->source, s->x));
+    RT_TRY(rt_identity_open(&t->identity, t->x, s->check));
+    RT_TRY(rt_identity_root(&t->data_digest, t->identity, t->opt->pool, t->opt->progress));
     int wants_y = s->loss.hard > 0 || s->validation > 0;
     if (*s->y && wants_y) {
         rt_h5_file *f;
@@ -38,11 +40,9 @@ rt_status rt_train_open_data(rt_trainer *t)
     if (!*s->labels) return RT_OK;
     RT_TRY(rt_labels_open(&t->labels, s->labels, 0));
     /* Labels of other data are worse than none. */
-    rt_digest d;
-    RT_TRY(rt_source_digest(t->x, &d));
     const cJSON *src = cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(t->labels), "source");
     const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(src, "digest"));
-    if (!hash || strcmp(hash, d.hex)) return rt_fail(RT_INPUT, "%s: its labels are of other data than %s:%s; label this data again", s->labels, s->source, s->x);
+    if (!hash || strcmp(hash, t->data_digest.hex)) return rt_fail(RT_INPUT, "%s: its labels are of other data than %s:%s; label this data again", s->labels, s->source, s->x);
     return RT_OK;
 }
 

@@ -115,6 +115,7 @@ void rt_train_tear_down(rt_trainer *t)
     rt_graph_free(t->graph);
     rt_model_free(t->model);
     rt_labels_close(t->labels);
+    rt_identity_close(t->identity);
     rt_source_close(t->x);
     rt_source_close(t->y);
     void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits};

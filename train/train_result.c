@@ -50,15 +50,14 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     memcpy(m->params, t->best_params, m->graph->param_floats * sizeof(float));
     memcpy(m->states, t->best_states, m->graph->state_floats * sizeof(float));
     cJSON *p = m->provenance;
-    rt_digest data;
-    RT_TRY(rt_source_digest(t->x, &data));
+    RT_TRY(rt_identity_unchanged(t->identity));
     static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest", "best_epoch", "seed"};
     for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(p, old[i]);
     cJSON_AddStringToObject(p, "tool", rt_tool());
     cJSON_AddStringToObject(p, "kernels", rt_kernels_get()->name);
     cJSON_AddNumberToObject(p, "seed", (double)t->set.seed);
     cJSON_AddStringToObject(p, "data", t->set.source);
-    cJSON_AddStringToObject(p, "data_digest", data.hex);
+    cJSON_AddStringToObject(p, "data_digest", t->data_digest.hex);
     if (t->labels) cJSON_AddItemToObject(p, "labels", cJSON_Duplicate(rt_labels_manifest(t->labels), 1));
     if (t->teacher) cJSON_AddStringToObject(p, "teacher_digest", rt_models_digest(t->teacher, t->set.teachers).hex);
     cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);

@@ -7,6 +7,7 @@
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
 
+#include "data/identity.h"
 #include "data/rows.h"
 #include "data/stream.h"
 #include "student/model.h"
@@ -25,6 +26,7 @@ typedef struct {
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
     rt_rows_config rows;
+    rt_check check;
     double validation;
     const char *teacher[RT_MAX_TEACHERS];
     int teachers;
@@ -43,6 +45,8 @@ typedef struct {
     cJSON *config;
     char config_digest[33];
     rt_source *x, *y;
+    rt_identity *identity;         /* of x */
+    rt_digest data_digest;         /* its root */
     rt_labels *labels;
     uint64_t hard_first, hard_end;
     rt_rows train, held, test;         /* rows to learn from, for validation, and left for a test */

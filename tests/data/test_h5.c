@@ -132,13 +132,14 @@ static int each_file(const char *path, int *scanned)
         (*scanned)++;
         for (int i = 0; i < f->sets; i++) {
             rt_source *s;
-            rt_digest digest;
             const rt_h5_dataset *q = &f->set[i];
             double bytes = q->element;
             for (int k = 0; k < q->rank; k++) bytes *= (double)q->dim[k];
             if (q->refused[0] || q->rank < 1 || bytes > 1e8) continue;
             if (!rt_source_open_in(&s, f, q->name)) {
-                (void)rt_source_digest(s, &digest);
+                char *raw = malloc(rt_source_row_bytes(s) + 1);
+                for (uint64_t r = 0; raw && r < rt_source_rows(s); r++) if (rt_source_read(s, &r, 1, raw)) break;
+                free(raw);
                 rt_source_close(s);
             }
         }

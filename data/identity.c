@@ -1,0 +1,290 @@
+#include "data/identity.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "data/identity_cache.h"
+
+enum { PIECE_BYTES = 1 << 20, KEEP_SPANS = 64, GROUP = 4, MAX_SPANS = 1 << 24 };
+#define RACY_NS INT64_C(2000000000)
+
+/* What is known of a span. */
+enum { KNOWN = 1, USED = 2, FRESH = 4 };              /* has a leaf; was asked for; its leaf may be kept and is not yet */
+
+struct rt_identity {
+    rt_source *source;
+    rt_check check;
+    uint64_t span_rows, spans, fresh;
+    rt_leaf *leaf, *kept;                             /* kept: with RT_CHECK_FULL, what the leaves must be */
+    unsigned char *state;
+    char *key;
+    rt_stamp stamp;
+};
+
+rt_check rt_check_read(rt_cfg *data)
+{
+    static const char *const names[] = {"known", "full", NULL};
+    return rt_cfg_choice(data, "check", names, 0) ? RT_CHECK_FULL : RT_CHECK_KNOWN;
+}
+
+static int is_zero(const rt_leaf *l)
+{
+    static const rt_leaf zero;
+    return !memcmp(l, &zero, sizeof zero);
+}
+
+static const char *path_of(const rt_identity *id) { return rt_source_path(id->source); }
+
+static rt_leaf_key key_of(const rt_identity *id)
+{
+    return (rt_leaf_key){.path = path_of(id), .key = id->key, .stamp = id->stamp, .spans = id->spans};
+}
+
+rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
+{
+    rt_identity *id = *out = calloc(1, sizeof *id);
+    if (!id) return rt_fail(RT_RUN, "out of memory");
+    uint64_t rows = rt_source_rows(source);
+    size_t row_bytes = rt_source_stored_bytes(source);
+    id->source = source;
+    id->check = check;
+    id->span_rows = !row_bytes ? (rows ? rows : 1) : row_bytes < RT_SPAN_BYTES ? RT_SPAN_BYTES / row_bytes : 1;
+    id->spans = rows / id->span_rows + (rows % id->span_rows != 0);
+    if (id->spans > MAX_SPANS) {
+        free(id);
+        *out = NULL;
+        return rt_fail(RT_INPUT, "%s: data set '%s': %" PRIu64 " rows are more than %d spans of %d bytes; keep it in several files",
+                       rt_source_path(source), rt_source_info(source)->name, rows, MAX_SPANS, RT_SPAN_BYTES);
+    }
+    id->leaf = calloc(id->spans + 1, sizeof *id->leaf);
+    id->kept = calloc(id->spans + 1, sizeof *id->kept);
+    id->state = calloc(id->spans + 1, 1);
+    id->key = rt_leaf_line(rt_source_info(source), id->span_rows);
+    rt_status st = id->leaf && id->kept && id->state && id->key ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_stamp_of(&id->stamp, rt_source_file(source)->fd, path_of(id));
+    if (!st) {
+        rt_leaf_key k = key_of(id);
+        rt_leaves_load(&k, check == RT_CHECK_FULL ? id->kept : id->leaf);
+        for (uint64_t i = 0; i < id->spans; i++) if (!is_zero(&id->leaf[i])) id->state[i] = KNOWN;
+        return RT_OK;
+    }
+    rt_identity_close(id);
+    *out = NULL;
+    return st;
+}
+
+static void save(rt_identity *id)
+{
+    char message[512];
+    rt_stamp now;
+    if (!id->fresh) return;
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    rt_leaf *keep = malloc(id->spans * sizeof *keep);
+    /* A file that changed meanwhile has other stamps than its leaves. */
+    if (keep && !rt_stamp_of(&now, rt_source_file(id->source)->fd, path_of(id)) && rt_stamps_equal(&now, &id->stamp)) {
+        memset(keep, 0, id->spans * sizeof *keep);
+        for (uint64_t i = 0; i < id->spans; i++) {
+            if (id->state[i] & FRESH) keep[i] = id->leaf[i];
+            id->state[i] &= (unsigned char)~FRESH;
+        }
+        rt_leaf_key k = key_of(id);
+        rt_leaves_save(&k, keep);
+        id->fresh = 0;
+    }
+    free(keep);
+    rt_fail(RT_OK, "%s", message);
+}
+
+void rt_identity_keep(rt_identity *id)
+{
+    if (id->fresh >= KEEP_SPANS) save(id);
+}
+
+void rt_identity_close(rt_identity *id)
+{
+    if (!id) return;
+    save(id);
+    free(id->leaf);
+    free(id->kept);
+    free(id->state);
+    free(id->key);
+    free(id);
+}
+
+uint64_t rt_identity_span_rows(const rt_identity *id) { return id->span_rows; }
+uint64_t rt_identity_spans(const rt_identity *id) { return id->spans; }
+int rt_identity_known(const rt_identity *id, uint64_t span) { return id->state[span] & KNOWN; }
+rt_leaf rt_identity_leaf(const rt_identity *id, uint64_t span) { return id->leaf[span]; }
+
+static void span_range(const rt_identity *id, uint64_t span, uint64_t *first, uint64_t *end)
+{
+    uint64_t rows = rt_source_rows(id->source);
+    *first = span * id->span_rows;
+    *end = rows - *first < id->span_rows ? rows : *first + id->span_rows;
+}
+
+/* ---- hashing ---- */
+
+static rt_leaf leaf_of(const rt_digest *d)
+{
+    rt_leaf l;
+    for (int i = 0; i < RT_LEAF_BYTES; i++) {
+        unsigned byte = 0;
+        sscanf(d->hex + 2 * i, "%2x", &byte);
+        l.byte[i] = (unsigned char)byte;
+    }
+    return l;
+}
+
+static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progress *progress, rt_leaf *leaf)
+{
+    uint64_t at, end;
+    size_t row_bytes = rt_source_stored_bytes(id->source), piece = row_bytes && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
+    span_range(id, span, &at, &end);
+    char *raw = malloc(piece * row_bytes + 64);
+    rt_hasher *h = rt_hasher_new();
+    rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    while (row_bytes && at < end && !st) {
+        size_t n = end - at < piece ? (size_t)(end - at) : piece;
+        st = rt_source_read_stored(id->source, at, n, raw);
+        if (!st) rt_hasher_add(h, raw, n * row_bytes);
+        at += n;
+        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted while %s was hashed", path_of(id));
+    }
+    rt_digest d = rt_hasher_end(h);
+    if (!st) *leaf = leaf_of(&d);
+    free(raw);
+    return st;
+}
+
+typedef struct {
+    rt_identity *id;
+    const rt_progress *progress;
+    const uint64_t *span;
+    pthread_mutex_t lock;
+    rt_status status;
+    uint64_t failed;                                  /* the lowest span that failed, so that the message does not depend on chance */
+    char message[512];
+} hash_job;
+
+static void hash_tile(void *arg, int tile, int thread)
+{
+    (void)thread;
+    hash_job *j = arg;
+    uint64_t span = j->span[tile];
+    rt_status st = hash_span(j->id, span, j->progress, &j->id->leaf[span]);
+    if (!st) return;
+    pthread_mutex_lock(&j->lock);
+    if (!j->status || span < j->failed) {
+        j->status = st;
+        j->failed = span;
+        snprintf(j->message, sizeof j->message, "%s", rt_error_message());
+    }
+    pthread_mutex_unlock(&j->lock);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
+{
+    uint64_t first, end;
+    span_range(id, span, &first, &end);
+    return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id), rt_source_info(id->source)->name, first, end - 1, how);
+}
+
+/* Hashes n spans; the caller makes them known. */
+static rt_status hash_group(rt_identity *id, const uint64_t *span, int n, rt_pool *pool, const rt_progress *progress)
+{
+    hash_job j = {.id = id, .progress = progress, .span = span};
+    int64_t start = now_ns(), last = id->stamp.mtime > id->stamp.ctime ? id->stamp.mtime : id->stamp.ctime;
+    pthread_mutex_init(&j.lock, NULL);
+    if (pool) rt_pool_run(pool, n, hash_tile, &j);
+    else for (int i = 0; i < n; i++) hash_tile(&j, i, 0);
+    pthread_mutex_destroy(&j.lock);
+    if (j.status) return rt_fail(j.status, "%s", j.message);
+    for (int i = 0; i < n; i++) {
+        uint64_t s = span[i];
+        if (!is_zero(&id->kept[s]) && memcmp(&id->kept[s], &id->leaf[s], sizeof(rt_leaf)))
+            return changed(id, s, "are not what they were, though the file's size and times are; if that is right, remove the file's .retort-id and try again");
+        id->state[s] |= KNOWN;
+        if (start - last < RACY_NS) continue;
+        id->state[s] |= FRESH;
+        id->fresh++;
+    }
+    return RT_OK;
+}
+
+rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_pool *pool, const rt_progress *progress)
+{
+    int threads = pool ? rt_pool_threads(pool) : 1, n = 0;
+    if (first >= end) return RT_OK;
+    uint64_t *group = malloc((size_t)threads * GROUP * sizeof *group), from = first / id->span_rows, to = (end - 1) / id->span_rows + 1;
+    rt_status st = group ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (to > id->spans) to = id->spans;
+    for (uint64_t s = from; s < to && !st; s++) {
+        id->state[s] |= USED;
+        if (!(id->state[s] & KNOWN)) group[n++] = s;
+        if (n < threads * GROUP && s + 1 < to) continue;
+        if (!n) continue;
+        st = hash_group(id, group, n, pool, progress);
+        n = 0;
+        if (to - from > 1) rt_progress_update(progress, "hash", (double)(s + 1 - from), (double)(to - from), 0, "spans", "");
+    }
+    free(group);
+    return st;
+}
+
+rt_status rt_identity_unchanged(rt_identity *id)
+{
+    rt_stamp now;
+    RT_TRY(rt_stamp_of(&now, rt_source_file(id->source)->fd, path_of(id)));
+    if (rt_stamps_equal(&now, &id->stamp)) return RT_OK;
+    for (uint64_t s = 0; s < id->spans; s++) {
+        rt_leaf leaf = {{0}};
+        if (!(id->state[s] & KNOWN)) continue;
+        if (!(id->state[s] & USED)) {                 /* nobody relied on it: forget it */
+            id->state[s] = 0;
+            continue;
+        }
+        RT_TRY(hash_span(id, s, NULL, &leaf));
+        if (memcmp(&leaf, &id->leaf[s], sizeof leaf)) return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
+        id->state[s] &= (unsigned char)~FRESH;
+    }
+    id->stamp = now;
+    id->fresh = 0;
+    return RT_OK;
+}
+
+rt_status rt_identity_root(rt_digest *root, rt_identity *id, rt_pool *pool, const rt_progress *progress)
+{
+    char head[64 + 24 * RT_H5_RANK];
+    const rt_h5_dataset *set = rt_source_info(id->source);
+    RT_TRY(rt_identity_know(id, 0, rt_source_rows(id->source), pool, progress));
+    int n = snprintf(head, sizeof head, "retort-identity-1 %s", rt_dtype_name(set->type));
+    for (int i = 0; i < set->rank; i++) n += snprintf(head + n, sizeof head - (size_t)n, " %" PRIu64, set->dim[i]);
+    n += snprintf(head + n, sizeof head - (size_t)n, "\n");
+    rt_hasher *h = rt_hasher_new();
+    rt_hasher_add(h, head, (size_t)n);
+    rt_hasher_add(h, id->leaf, id->spans * sizeof *id->leaf);
+    *root = rt_hasher_end(h);
+    return RT_OK;
+}
+
+rt_status rt_identity_of(rt_digest *root, rt_source *source, rt_check check, rt_pool *pool, const rt_progress *progress)
+{
+    rt_identity *id;
+    RT_TRY(rt_identity_open(&id, source, check));
+    rt_status st = rt_identity_root(root, id, pool, progress);
+    if (!st) st = rt_identity_unchanged(id);
+    rt_identity_close(id);
+    return st;
+}
