@@ -338,6 +338,8 @@ struct rt_labels {
     int cols;
     rt_source *src[4], *crc;
     cJSON *manifest;
+    rt_names classes;
+    int *order;                        /* place of each class in the order that is read; NULL: the store's */
     char path[1024];
 };
 
@@ -370,6 +372,10 @@ rt_status rt_labels_open(rt_labels **out, const char *path, int partial)
         st = c.status ? rt_fail_in(RT_INPUT, "%s", path) : RT_OK;
         cJSON_Delete(copy);
     }
+    if (!st) st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), path, "classes");
+    if (!st && !l->classes.name) l->classes.count = l->spec.classes;
+    if (!st && l->classes.count != l->spec.classes)
+        st = rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", path, l->classes.count, l->spec.classes);
     l->cols = st ? 0 : columns_of(&l->spec, l->col);
     for (int i = 0; i < l->cols && !st; i++) {
         st = rt_source_open_in(&l->src[i], f, l->col[i].name);
@@ -389,11 +395,20 @@ void rt_labels_close(rt_labels *l)
     for (int i = 0; i < 4; i++) rt_source_close(l->src[i]);
     rt_source_close(l->crc);
     cJSON_Delete(l->manifest);
+    rt_names_free(&l->classes);
+    free(l->order);
     free(l);
 }
 
 const rt_labels_spec *rt_labels_info(const rt_labels *l) { return &l->spec; }
 const cJSON *rt_labels_manifest(const rt_labels *l) { return l->manifest; }
+const rt_names *rt_labels_classes(const rt_labels *l) { return &l->classes; }
+
+rt_status rt_labels_set_classes(rt_labels *l, const rt_names *classes)
+{
+    free(l->order);
+    return rt_names_permute(&l->order, &l->classes, classes, "class");
+}
 
 uint64_t rt_labels_count_done(rt_labels *l)
 {
@@ -404,7 +419,7 @@ uint64_t rt_labels_count_done(rt_labels *l)
     return n;
 }
 
-rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits)
+static rt_status read_rows(rt_labels *l, const uint64_t *row, int n, float *logits)
 {
     size_t k = (size_t)l->spec.classes;
     for (int i = 0; i < n; i++) {
@@ -442,6 +457,21 @@ rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits
             z[id[j]] = value[j];
         }
     }
+    return RT_OK;
+}
+
+rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits)
+{
+    RT_TRY(read_rows(l, row, n, logits));
+    if (!l->order) return RT_OK;
+    size_t k = (size_t)l->spec.classes;
+    float *z = malloc(k * sizeof *z);
+    if (!z) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < n; i++, logits += k) {
+        memcpy(z, logits, k * sizeof *z);
+        for (size_t c = 0; c < k; c++) logits[l->order[c]] = z[c];
+    }
+    free(z);
     return RT_OK;
 }
 

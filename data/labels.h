@@ -13,7 +13,7 @@
 #ifndef RT_DATA_LABELS_H
 #define RT_DATA_LABELS_H
 
-#include "data/json.h"
+#include "data/names.h"
 #include "data/source.h"
 
 enum { RT_LABEL_BLOCK = 1024 };
@@ -45,6 +45,11 @@ void rt_labels_close(rt_labels *);
 const rt_labels_spec *rt_labels_info(const rt_labels *);
 const cJSON *rt_labels_manifest(const rt_labels *);
 uint64_t rt_labels_count_done(rt_labels *);
+/* The teacher's classes, "classes" of the manifest; numbers when it names none. */
+const rt_names *rt_labels_classes(const rt_labels *);
+/* From now on logits are read in the order of these classes (copied). RT_INPUT with both lists when they are not the store's.
+ * Not while others read. */
+rt_status rt_labels_set_classes(rt_labels *, const rt_names *);
 /* Full logits (n, K) of source rows row[0..n). Thread-safe. RT_INPUT for a row outside the store or not labelled. */
 rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *logits);
 /* Checks every block's CRC. */

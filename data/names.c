@@ -142,6 +142,17 @@ rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *column
     return st;
 }
 
+rt_status rt_source_columns(const rt_source *s, rt_names *columns)
+{
+    const rt_h5_dataset *d = rt_source_info(s);
+    RT_TRY(rt_names_read(rt_source_file(s), NULL, columns));
+    if (!columns->name || (d->rank == 2 && d->dim[1] == (uint64_t)columns->count)) return RT_OK;
+    int count = columns->count;
+    rt_names_free(columns);
+    if (strcmp(d->name, "x")) return rt_names_numbered(columns, 0, rt_source_path(s));    /* names are of x's columns */
+    return rt_fail(RT_INPUT, "%s: its manifest names %d columns, which is not how many data set 'x' has", rt_source_path(s), count);
+}
+
 /* ---- finding ---- */
 
 int rt_names_find(const rt_names *n, const char *name)

@@ -7,8 +7,8 @@
 #ifndef RT_DATA_NAMES_H
 #define RT_DATA_NAMES_H
 
-#include "data/h5.h"
 #include "data/json.h"
+#include "data/source.h"
 
 enum { RT_NAMES_TEXT = 320 };
 
@@ -35,6 +35,9 @@ cJSON *rt_names_to_json(const rt_names *);
 /* "classes" and "columns" of a data file's manifest; each may be NULL. Both are for the caller to free, also after an error.
  * RT_INPUT when there is a manifest that cannot be read. */
 rt_status rt_names_read(const rt_h5_file *, rt_names *classes, rt_names *columns);
+/* Names of the elements of a row: "columns" of the manifest, when the set's rows are flat and as many; for the caller to free.
+ * RT_INPUT when the manifest names another number of columns than x has. */
+rt_status rt_source_columns(const rt_source *, rt_names *columns);
 
 /* Position of a name, -1 when it is unknown. */
 int rt_names_find(const rt_names *, const char *name);

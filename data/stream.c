@@ -10,7 +10,7 @@
 
 enum { WINDOW_BLOCKS = 16 };       /* chunks that a block shuffle mixes */
 
-typedef struct { rt_batch b; int ready; rt_status status; char message[512]; } slot;
+typedef struct { rt_batch b; int ready; rt_status status; char message[2048]; } slot;
 
 struct rt_stream {
     rt_stream_spec spec;
@@ -40,27 +40,6 @@ static uint64_t place(const rt_stream_spec *s, uint64_t i, uint32_t epoch)
 }
 
 /* ---- filling ---- */
-
-static rt_status read_classes(const rt_stream_spec *s, rt_batch *b, char *raw)
-{
-    RT_TRY(rt_source_read(s->y, b->row, b->rows, raw));
-    for (int i = 0; i < b->rows; i++) {
-        long long v = 0;
-        switch (rt_source_type(s->y)) {
-        case RT_U8: v = ((uint8_t *)raw)[i]; break;
-        case RT_I8: v = ((int8_t *)raw)[i]; break;
-        case RT_U16: v = ((uint16_t *)raw)[i]; break;
-        case RT_I16: v = ((int16_t *)raw)[i]; break;
-        case RT_U32: v = ((uint32_t *)raw)[i]; break;
-        case RT_I32: v = ((int32_t *)raw)[i]; break;
-        default: v = ((int64_t *)raw)[i]; break;
-        }
-        if (v < 0 || v >= s->classes)
-            return rt_fail(RT_INPUT, "%s: row %llu has the label %lld, but there are %d classes (0 to %d)", rt_source_path(s->y), (unsigned long long)b->row[i], v, s->classes, s->classes - 1);
-        b->y[i] = (int32_t)v;
-    }
-    return RT_OK;
-}
 
 static rt_status check_finite(const rt_stream_spec *s, const rt_batch *b, size_t row_bytes)
 {
@@ -95,13 +74,7 @@ static rt_status fill(rt_stream *t, slot *q, uint64_t number)
     else rt_rows_list(s->rows, first, (uint64_t)b->rows, b->row);
     RT_TRY(rt_source_read(s->x, b->row, b->rows, b->x));
     RT_TRY(check_finite(s, b, t->row_bytes));
-    if (s->y) {
-        char *raw = malloc((size_t)b->rows * 8);
-        if (!raw) return rt_fail(RT_RUN, "out of memory");
-        rt_status st = read_classes(s, b, raw);
-        free(raw);
-        RT_TRY(st);
-    }
+    if (s->y) RT_TRY(rt_targets_read(s->y, b->row, b->rows, b->y));
     return s->labels ? rt_labels_read(s->labels, b->row, b->rows, b->soft) : RT_OK;
 }
 
@@ -158,8 +131,6 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
 {
     *out = NULL;
     if (!spec->rows->count) return rt_fail(RT_NOTHING, "%s: no rows are left to read", rt_source_path(spec->x));
-    if (spec->y && (rt_source_type(spec->y) >= RT_F16 || rt_source_row_bytes(spec->y) != rt_dtype_size(rt_source_type(spec->y))))
-        return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", rt_source_path(spec->y), rt_source_info(spec->y)->name);
     rt_stream *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->spec = *spec;

@@ -8,10 +8,11 @@
 #include "data/labels.h"
 #include "data/rows.h"
 #include "data/source.h"
+#include "data/targets.h"
 
 typedef struct {
     rt_source *x;
-    rt_source *y;                  /* class of each row, integers; NULL: none */
+    const rt_targets *y;           /* class of each row; NULL: none */
     rt_labels *labels;             /* teacher's logits; NULL: none */
     const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
     int classes;
@@ -28,7 +29,7 @@ typedef struct {
     int rows;
     uint64_t *row;                 /* (rows) in the source */
     char *x;                       /* (rows, row_bytes) raw */
-    int32_t *y;                    /* (rows) or NULL */
+    int32_t *y;                    /* (rows) classes or RT_NO_LABEL; or NULL */
     float *soft;                   /* (rows, K) logits or NULL */
 } rt_batch;
 
@@ -37,6 +38,6 @@ typedef struct rt_stream rt_stream;
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);
 void rt_stream_close(rt_stream *);
 uint64_t rt_stream_steps(const rt_stream *);          /* batches in an epoch, at least 1 */
-/* The next batch, valid until the next call. RT_INPUT for labels out of range, NaN or infinity in the data. */
+/* The next batch, valid until the next call. RT_INPUT for labels that are no class, NaN or infinity in the data. */
 rt_status rt_stream_next(rt_stream *, const rt_batch **);
 #endif

@@ -39,6 +39,7 @@ typedef struct {
     const char *source, *x, *y;
     rt_rows_config rows;
     rt_check check;
+    rt_match match;
     int samples, rounds, speed;
     double seconds;
 } settings;
@@ -47,8 +48,10 @@ typedef struct {
     settings set;
     entry e[MAX_MODELS];
     int count, classes;
-    rt_source *x, *y;
+    rt_source *x;
+    rt_targets *y;
     rt_rows rows;
+    cJSON *notes;                      /* what was assumed or left out */
     rt_digest digest;                  /* of the data */
     int32_t *truth;
     rt_pool *pool, *single;
@@ -109,6 +112,7 @@ static rt_status read_settings(cJSON *config, evaluation *v)
     s->y = rt_cfg_string(&d, "y", "y");
     rt_rows_read(&d, &s->rows);
     s->check = rt_check_read(&d);
+    s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
     rt_cfg e = rt_cfg_object(&c, "eval");
     s->samples = rt_cfg_int(&e, "latency_samples", 2000, 64, 10000000);
@@ -168,6 +172,10 @@ static rt_status score(evaluation *v)
             entry *e = &v->e[i];
             rt_predict_raw(e->predictor, b->x, rt_source_type(v->x), b->rows, z);
             for (int r = 0; r < b->rows && !st; r++) {
+                if (b->y[r] == RT_NO_LABEL) {
+                    st = rt_fail(RT_INPUT, "%s: row %llu has no label; evaluate rows that have one (data.rows)", v->set.source, (unsigned long long)b->row[r]);
+                    break;
+                }
                 v->truth[done + (uint64_t)r] = b->y[r];
                 for (int c = 0; c < v->classes; c++)
                     if (!isfinite(z[r * v->classes + c])) st = rt_fail(RT_RUN, "%s: gives a logit that is not finite for row %llu", e->path[0], (unsigned long long)b->row[r]);
@@ -418,7 +426,8 @@ static cJSON *whole_result(evaluation *v, const cJSON *config)
     cJSON_AddNumberToObject(data, "classes", v->classes);
     if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
     cJSON_AddStringToObject(data, "digest", v->digest.hex);
-    if (v->e[0].model[0]->class_names) cJSON_AddItemToObject(data, "class_names", cJSON_Duplicate(v->e[0].model[0]->class_names, 1));
+    if (v->e[0].model[0]->class_names.name) cJSON_AddItemToObject(data, "class_names", rt_names_to_json(&v->e[0].model[0]->class_names));
+    if (v->notes->child) cJSON_AddItemToObject(data, "notes", cJSON_Duplicate(v->notes, 1));
     cJSON *m = cJSON_AddObjectToObject(r, "machine");
     cpu_name(cpu);
     uname(&u);
@@ -480,8 +489,6 @@ static rt_status count_seen(const evaluation *v, const rt_model *m, uint64_t *se
 static rt_status set_up(evaluation *v)
 {
     RT_TRY(rt_source_open(&v->x, v->set.source, v->set.x));
-    RT_TRY(rt_source_open(&v->y, v->set.source, v->set.y));
-    if (rt_source_rows(v->x) != rt_source_rows(v->y)) return rt_fail(RT_INPUT, "%s: '%s' and '%s' have different numbers of rows", v->set.source, v->set.x, v->set.y);
     RT_TRY(select_rows(&v->set.rows, rt_source_rows(v->x), &v->rows));
     RT_TRY(rt_identity_of(&v->digest, v->x, v->set.check, v->pool, v->progress));
     if (!v->rows.count) return rt_fail(RT_NOTHING, "%s: no rows to evaluate on", v->set.source);
@@ -492,18 +499,20 @@ static rt_status set_up(evaluation *v)
         RT_TRY(rt_models_load(&e->model, e->path, e->paths));
         for (int p = 0; p < e->paths; p++) {
             uint64_t seen;
-            RT_TRY(rt_model_accepts(e->model[p], v->x));
+            RT_TRY(rt_model_bind(e->model[p], v->x, v->set.match, v->notes));
             RT_TRY(count_seen(v, e->model[p], &seen));
             if (seen > e->seen) e->seen = seen;
         }
         if (i == 0) v->classes = e->model[0]->classes;
         if (e->model[0]->classes != v->classes) return rt_fail(RT_USAGE, "%s: has %d classes, %s has %d", e->path[0], e->model[0]->classes, v->e[0].path[0], v->classes);
         RT_TRY(rt_predictor_new(&e->predictor, e->model, e->paths, v->pool, 0, NULL, 0));
+        if (v->set.match == RT_MATCH_NAMES) RT_TRY(rt_predictor_set_classes(e->predictor, &v->e[0].model[0]->class_names));
         e->answer = malloc(v->rows.count * sizeof *e->answer);
         e->probability = malloc(v->rows.count * (size_t)v->classes * sizeof *e->probability);
         e->confusion = calloc((size_t)v->classes * (size_t)v->classes, sizeof *e->confusion);
         if (!e->answer || !e->probability || !e->confusion) return rt_fail(RT_RUN, "out of memory");
     }
+    RT_TRY(rt_targets_open(&v->y, v->x, v->set.y, &v->e[0].model[0]->class_names, v->set.match));
     v->truth = malloc(v->rows.count * sizeof *v->truth);
     return v->truth ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
@@ -515,6 +524,7 @@ rt_status rt_evaluate(cJSON *config, rt_pool *pool, const rt_progress *progress,
     if (!v) return rt_fail(RT_RUN, "out of memory");
     v->pool = pool;
     v->progress = progress;
+    v->notes = cJSON_CreateArray();
     rt_status st = read_settings(config, v);
     if (!st) st = set_up(v);
     if (!st) st = score(v);
@@ -534,7 +544,8 @@ rt_status rt_evaluate(cJSON *config, rt_pool *pool, const rt_progress *progress,
     free(v->truth);
     rt_rows_free(&v->rows);
     rt_source_close(v->x);
-    rt_source_close(v->y);
+    rt_targets_close(v->y);
+    cJSON_Delete(v->notes);
     rt_pool_free(v->single);
     free(v);
     return st;

@@ -1,6 +1,7 @@
 #include "experiments/export_job.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "data/rows.h"
 #include "data/stream.h"
@@ -8,6 +9,43 @@
 #include "student/predictor.h"
 
 enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY };
+static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
+
+typedef struct {
+    const char *path[MAX_MODELS], *data, *x, *rows, *out;
+    int models, to;
+    rt_match match;
+    const char *of_data;               /* a key that was given and only predictions have, or NULL */
+} settings;
+
+static rt_status read_settings(cJSON *config, settings *s)
+{
+    static const char *const of_data[] = {"data", "x", "rows", "names"};
+    rt_cfg c = rt_cfg_begin(config, "");
+    s->models = rt_cfg_strings(&c, "input", s->path, MAX_MODELS);
+    if (!s->models) rt_cfg_fail(&c, "input", "a model or a label store is required");
+    s->to = rt_cfg_choice(&c, "to", forms, -1);
+    for (int i = 3; i >= 0; i--) if (rt_cfg_has(&c, of_data[i])) s->of_data = of_data[i];
+    s->data = rt_cfg_string(&c, "data", "");
+    s->x = rt_cfg_string(&c, "x", "x");
+    s->rows = rt_cfg_string(&c, "rows", "");
+    s->match = rt_match_read(&c);
+    return rt_cfg_end(&c);
+}
+
+/* An output never takes the place of what it is made from, nor of anything but a file. */
+static rt_status check_out(const settings *s)
+{
+    struct stat out, in;
+    if (stat(s->out, &out)) return RT_OK;
+    if (!S_ISREG(out.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file; give another --out", s->out);
+    for (int i = 0; i <= s->models; i++) {
+        const char *path = i < s->models ? s->path[i] : s->data;
+        if (*path && stat(path, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return rt_fail(RT_USAGE, "%s: is what is to be exported; give another --out", s->out);
+    }
+    return RT_OK;
+}
 
 static int is_label_store(const char *path)
 {
@@ -18,50 +56,60 @@ static int is_label_store(const char *path)
     return yes;
 }
 
-static rt_status predict(const char *const *path, int models, const char *data, const char *x, const char *rows, const char *out, int csv, rt_pool *pool, const rt_progress *progress)
+static rt_status weights(const settings *s)
+{
+    rt_model *m;
+    if (s->models != 1) return rt_fail(RT_USAGE, "to: weights of one model are exported at a time");
+    if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy), not to weights", s->of_data);
+    RT_TRY(rt_model_load(&m, s->path[0]));
+    rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
+    rt_model_free(m);
+    return st;
+}
+
+static rt_status labels(const settings *s)
+{
+    rt_labels *l;
+    if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
+    RT_TRY(rt_labels_open(&l, s->path[0], 0));
+    rt_status st = rt_export_labels(l, s->out, s->to == CSV);
+    rt_labels_close(l);
+    return st;
+}
+
+static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress *progress, cJSON *notes)
 {
     rt_model **m = NULL;
-    rt_source *s = NULL;
+    rt_source *x = NULL;
     uint64_t first, end;
-    rt_status st = rt_models_load(&m, path, models);
-    if (!st) st = rt_source_open(&s, data, x);
-    if (!st) st = rt_parse_range(rows, rt_source_rows(s), &first, &end);
-    if (!st) st = rt_export_predictions(m, models, s, first, end, out, csv, pool, progress);
-    rt_source_close(s);
-    rt_models_free(m, models);
+    if (!*s->data) return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
+    rt_status st = rt_models_load(&m, s->path, s->models);
+    if (!st) st = rt_source_open(&x, s->data, s->x);
+    if (!st) st = rt_models_bind(m, s->models, x, s->match, notes);
+    if (!st) st = rt_parse_range(s->rows, rt_source_rows(x), &first, &end);
+    if (!st) st = rt_export_predictions(m, s->models, x, first, end, s->out, s->to == CSV, pool, progress);
+    rt_source_close(x);
+    rt_models_free(m, s->models);
     return st;
 }
 
 rt_status rt_export(cJSON *config, const char *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
-    static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
-    const char *path[MAX_MODELS];
+    settings s = {.out = out};
     *result = NULL;
-    rt_cfg c = rt_cfg_begin(config, "");
-    int models = rt_cfg_strings(&c, "input", path, MAX_MODELS);
-    if (!models) rt_cfg_fail(&c, "input", "a model or a label store is required");
-    int to = rt_cfg_choice(&c, "to", forms, -1);
-    const char *data = rt_cfg_string(&c, "data", ""), *x = rt_cfg_string(&c, "x", "x"), *rows = rt_cfg_string(&c, "rows", "");
-    RT_TRY(rt_cfg_end(&c));
+    RT_TRY(read_settings(config, &s));
+    RT_TRY(check_out(&s));
+    cJSON *notes = cJSON_CreateArray();
     rt_status st;
-    if (to == SAFETENSORS || to == NPZ) {
-        rt_model *m;
-        if (models != 1) return rt_fail(RT_USAGE, "to: weights of one model are exported at a time");
-        RT_TRY(rt_model_load(&m, path[0]));
-        st = to == NPZ ? rt_export_npz(m, out) : rt_export_safetensors(m, out);
-        rt_model_free(m);
-    } else if (models == 1 && is_label_store(path[0])) {
-        rt_labels *l;
-        if (*data) return rt_fail(RT_USAGE, "data: a label store needs none");
-        RT_TRY(rt_labels_open(&l, path[0], 0));
-        st = rt_export_labels(l, out, to == CSV);
-        rt_labels_close(l);
-    } else if (!*data) st = rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[to]);
-    else st = predict(path, models, data, x, rows, out, to == CSV, pool, progress);
+    if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
+    else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s);
+    else st = predictions(&s, pool, progress, notes);
     if (!st) {
         *result = cJSON_CreateObject();
         cJSON_AddStringToObject(*result, "file", out);
-        cJSON_AddStringToObject(*result, "format", forms[to]);
+        cJSON_AddStringToObject(*result, "format", forms[s.to]);
+        if (notes->child) cJSON_AddItemToObject(*result, "notes", cJSON_Duplicate(notes, 1));
     }
+    cJSON_Delete(notes);
     return st;
 }

@@ -65,7 +65,8 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
         st = describe_plan(m, batch, 0, pool, j);
         if (!st && train) st = describe_plan(m, batch, 1, pool, j);
     }
-    if (m->class_names) cJSON_AddItemToObject(j, "class_names", cJSON_Duplicate(m->class_names, 1));
+    if (m->class_names.name) cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->class_names));
+    if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     rt_model_free(m);
     return st;

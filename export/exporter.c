@@ -260,7 +260,6 @@ rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
 rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, uint64_t first, uint64_t end, const char *path, int csv, rt_pool *pool, const rt_progress *progress)
 {
     rt_predictor *p;
-    RT_TRY(rt_model_accepts(m[0], x));
     if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", path);
     RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
     int k = m[0]->classes;

@@ -6,7 +6,8 @@
 
 #include "student/arch.h"
 
-static const char format[] = "retort-model-1";
+static const char format[] = "retort-model-2", older[] = "retort-model-1";   /* which had no digest of its manifest */
+static const char no_digest[] = "00000000000000000000000000000000";
 
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
 {
@@ -19,13 +20,15 @@ rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
     if (!st) {
         const rt_graph *g = m->graph;
         m->classes = g->tensor[g->output].shape.dim[0];
+        m->raw_size = rt_model_input_size(m);
         m->channels = 1;
         m->params = rt_floats_new(g->param_floats);
         m->states = rt_floats_new(g->state_floats);
         m->mul = rt_floats_new(RT_MAX_CHANNELS);
         m->add = rt_floats_new(RT_MAX_CHANNELS);
         if (!m->params || !m->states || !m->mul || !m->add) st = RT_RUN;
-        else {
+        else st = rt_names_numbered(&m->class_names, m->classes, NULL);
+        if (!st) {
             rt_graph_init(g, seed, m->params, m->states);
             m->mul[0] = 1;
         }
@@ -39,7 +42,9 @@ void rt_model_free(rt_model *m)
 {
     if (!m) return;
     cJSON_Delete(m->arch);
-    cJSON_Delete(m->class_names);
+    rt_names_free(&m->class_names);
+    rt_names_free(&m->columns);
+    free(m->pick);
     cJSON_Delete(m->provenance);
     rt_graph_free(m->graph);
     free(m->params);
@@ -93,6 +98,17 @@ static rt_h5_item field_item(const rt_field *f, const char *group, float *base, 
     return it;
 }
 
+/* Where a manifest's text has its own digest: the key stands before all that users name. */
+static char *digest_in(char *text)
+{
+    static const char key[] = "\"manifest_digest\":";
+    char *at = strstr(text, key);
+    if (!at) return NULL;
+    at += sizeof key - 1;
+    at += strspn(at, " \t\r\n");
+    return *at == '"' && strlen(at + 1) >= sizeof no_digest - 1 ? at + 1 : NULL;
+}
+
 rt_status rt_model_save(const rt_model *m, const char *path)
 {
     const rt_graph *g = m->graph;
@@ -107,6 +123,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         return rt_fail(RT_RUN, "out of memory");
     }
     cJSON_AddStringToObject(j, "format", format);
+    cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
     cJSON *norm = cJSON_AddObjectToObject(j, "normalization"), *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
@@ -115,10 +132,12 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
         cJSON_AddItemToArray(add, cJSON_CreateNumber(m->add[i]));
     }
-    if (m->class_names) cJSON_AddItemToObject(j, "classes", cJSON_Duplicate(m->class_names, 1));
+    if (m->class_names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->class_names));
+    if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
-    char *text = cJSON_Print(j);
+    char *text = cJSON_Print(j), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
+    if (at) memcpy(at, rt_digest_of(text, strlen(text)).hex, sizeof no_digest - 1);
     for (int i = 0; i < g->params; i++, n++) it[n] = field_item(&g->param[i], "params", m->params, &name[n]);
     for (int i = 0; i < g->states; i++, n++) it[n] = field_item(&g->state[i], "state", m->states, &name[n]);
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
@@ -163,6 +182,37 @@ static rt_status read_normalization(rt_model *m, const cJSON *j, const char *pat
     return RT_OK;
 }
 
+static rt_status check_manifest(char *text, const char *path)
+{
+    char *at = digest_in(text), told[sizeof no_digest] = "";
+    if (at) {
+        memcpy(told, at, sizeof no_digest - 1);
+        memcpy(at, no_digest, sizeof no_digest - 1);
+    }
+    if (!at || strcmp(told, rt_digest_of(text, strlen(text)).hex))
+        return rt_fail(RT_INPUT, "%s: its manifest (names, provenance) does not match its digest; the file is damaged", path);
+    return RT_OK;
+}
+
+/* Lists without names stay as rt_model_new made them. */
+static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
+{
+    rt_names classes = {0}, columns = {0};
+    rt_status st = rt_names_from_json(&classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), path, "classes");
+    if (!st) st = rt_names_from_json(&columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), path, "columns");
+    if (!st) st = rt_model_set_names(m, &classes, &columns);
+    if (!st) {
+        rt_names *list[] = {&m->class_names, &m->columns};
+        for (int i = 0; i < 2; i++) {
+            free(list[i]->of);
+            list[i]->of = strdup(path);
+        }
+    } else st = rt_fail_in(RT_INPUT, "%s", path);
+    rt_names_free(&classes);
+    rt_names_free(&columns);
+    return st;
+}
+
 rt_status rt_model_load(rt_model **out, const char *path)
 {
     rt_h5_file *f;
@@ -175,7 +225,10 @@ rt_status rt_model_load(rt_model **out, const char *path)
     if (!st) st = rt_json_parse(&j, text, strlen(text), path);
     const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
-    if (!st && (!kind || strcmp(kind, format) || !digest)) st = rt_fail(RT_INPUT, "%s: is no retort model of format %s", path, format);
+    int old = kind && strcmp(kind, older) == 0;
+    if (!st && (!kind || (!old && strcmp(kind, format)) || !digest))
+        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s or %s", path, format, older);
+    if (!st && !old) st = check_manifest(text, path);
     if (!st) {
         st = rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0);
         if (st) st = rt_fail_in(RT_INPUT, "%s", path);
@@ -184,8 +237,8 @@ rt_status rt_model_load(rt_model **out, const char *path)
     if (!st) st = load_fields(f, "params", m->graph->param, m->graph->params, m->params);
     if (!st) st = load_fields(f, "state", m->graph->state, m->graph->states, m->states);
     if (!st && strcmp(rt_model_digest(m).hex, digest)) st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
+    if (!st) st = read_names(m, j, path);
     if (!st) {
-        m->class_names = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "classes"), 1);
         cJSON *p = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "provenance"), 1);
         if (p) {
             cJSON_Delete(m->provenance);
@@ -199,28 +252,137 @@ rt_status rt_model_load(rt_model **out, const char *path)
     return st;
 }
 
-rt_status rt_model_accepts(const rt_model *m, const rt_source *s)
+/* ---- names, and sources as input ---- */
+
+static rt_status take_names(rt_names *into, const rt_names *from, int count, const char *what, const char *key)
 {
-    rt_shape row;
+    rt_names copy;
+    if (!from || !from->name) return RT_OK;
+    if (from->count != count)
+        return rt_fail(RT_INPUT, "%s: names %d %s, but there are %d %s in the model; set model.%s to fit the data",
+                       from->of ? from->of : "its manifest", from->count, what, count, what, key);
+    RT_TRY(rt_names_copy(&copy, from));
+    free(copy.of);
+    copy.of = NULL;
+    rt_names_free(into);
+    *into = copy;
+    return RT_OK;
+}
+
+rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_names *columns)
+{
+    RT_TRY(take_names(&m->class_names, classes, m->classes, "classes", "classes"));
+    return take_names(&m->columns, columns, (int)rt_model_input_size(m), "columns", "input");
+}
+
+/* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other shape. */
+static int same_order(const rt_shape *a, const rt_shape *b)
+{
+    int i = 0, k = 0;
+    if (rt_shape_count(a) != rt_shape_count(b)) return 0;
+    if (a->rank == 1 || b->rank == 1) return 1;
+    for (;; i++, k++) {
+        while (i < a->rank && a->dim[i] == 1) i++;
+        while (k < b->rank && b->dim[k] == 1) k++;
+        if (i == a->rank || k == b->rank) return i == a->rank && k == b->rank;
+        if (a->dim[i] != b->dim[k]) return 0;
+    }
+}
+
+/* (C, H, W) against (H, W, C), or (C, T) against (T, C). */
+static int channels_first(const rt_shape *row, const rt_shape *in)
+{
+    int n = in->rank;
+    if (row->rank != n || n < 2 || row->dim[0] != in->dim[n - 1]) return 0;
+    for (int i = 0; i + 1 < n; i++) if (row->dim[i + 1] != in->dim[i]) return 0;
+    return 1;
+}
+
+static rt_status check_shape(const rt_model *m, const rt_source *s, const rt_shape *row)
+{
     char a[64], b[64];
     const rt_shape *in = &m->graph->tensor[m->graph->input].shape;
+    if (same_order(row, in)) return RT_OK;
+    if (channels_first(row, in))
+        return rt_fail(RT_INPUT, "%s: rows have the shape %s, channels first, but the model's input is %s, channels last; store np.transpose(x, %s)",
+                       rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b), in->rank == 3 ? "(0, 2, 3, 1)" : "(0, 2, 1)");
+    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b));
+}
+
+static void note_columns(const rt_model *m, const rt_names *data, cJSON *notes)
+{
+    char text[2 * RT_NAMES_TEXT + 64];
+    int left = data->count - m->columns.count, turned = 0, n = 0;
+    for (int i = 1; i < m->columns.count; i++) turned |= m->pick[i] < m->pick[i - 1];
+    if (turned) {
+        snprintf(text, sizeof text, "%s: its columns stand in another order than the model's; they are matched by name", data->of);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
+    if (!left) return;
+    n = snprintf(text, sizeof text, "%s: %d column%s that the model does not know left out:", data->of, left, left > 1 ? "s" : "");
+    for (int i = 0, shown = 0; i < data->count && n < RT_NAMES_TEXT; i++) {
+        if (rt_names_find(&m->columns, data->name[i]) >= 0) continue;
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s %.100s", shown++ ? "," : "", data->name[i]);
+        if (shown < left && n >= RT_NAMES_TEXT) snprintf(text + n, sizeof text - (size_t)n, ", ...");
+    }
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+}
+
+rt_status rt_model_bind(rt_model *m, const rt_source *s, rt_match match, cJSON *notes)
+{
+    rt_shape row;
+    rt_names data, mine;
+    int *pick = NULL;
     RT_TRY(rt_source_shape(s, &row));
     if (rt_source_type(s) == RT_TEXT) return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
-    if (rt_shape_equal(&row, in)) return RT_OK;
-    /* (784) and (28, 28, 1) hold the same numbers in the same order. */
-    if (rt_shape_count(&row) == rt_shape_count(in) && (row.rank == 1 || in->rank == 1)) return RT_OK;
-    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s), rt_shape_text(&row, a), rt_shape_text(in, b));
+    RT_TRY(rt_source_columns(s, &data));
+    int named = match == RT_MATCH_NAMES && (data.name || m->columns.name);
+    rt_status st = RT_OK;
+    if (named) {                                        /* a list without names is one of numbers */
+        if (!data.name) data.count = (int)rt_shape_count(&row);
+        mine = m->columns;
+        if (!mine.name) mine = (rt_names){.count = (int)rt_model_input_size(m), .of = m->class_names.of};
+        st = rt_names_map(&pick, &mine, &data, "column");
+    } else st = check_shape(m, s, &row);
+    if (!st) {
+        int same = data.count == (int)rt_model_input_size(m);
+        for (int i = 0; pick && same && i < data.count; i++) same = pick[i] == i;
+        free(m->pick);
+        m->pick = NULL;
+        if (same) free(pick);
+        else m->pick = pick;
+        m->raw_size = rt_shape_count(&row);
+        if (m->pick && notes && data.name && m->columns.name) note_columns(m, &data, notes);
+    }
+    rt_names_free(&data);
+    return st;
+}
+
+/* Rows whose elements are picked, a few at a time. */
+static void picked_to_float(const rt_model *m, float *dst, const char *raw, rt_dtype type)
+{
+    enum { FEW = 256 };
+    char few[FEW * 8];
+    size_t n = rt_model_input_size(m), size = rt_dtype_size(type);
+    for (size_t at = 0; at < n; at += FEW) {
+        size_t count = n - at < FEW ? n - at : FEW;
+        for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)m->pick[at + i] * size, size);
+        rt_to_float(dst + at, few, type, count);
+    }
 }
 
 void rt_model_normalize(const rt_model *m, float *dst, const void *raw, rt_dtype type, int rows)
 {
-    size_t n = rt_model_input_size(m) * (size_t)rows, c = (size_t)m->channels;
+    size_t width = rt_model_input_size(m), n = width * (size_t)rows, c = (size_t)m->channels;
     const rt_kernels *k = rt_kernels_get();
-    if (type == RT_U8) {
+    if (type == RT_U8 && !m->pick) {
         k->from_u8(dst, raw, m->mul, m->add, n / c, m->channels);
         return;
     }
-    rt_to_float(dst, raw, type, n);
+    if (!m->pick) rt_to_float(dst, raw, type, n);
+    else
+        for (int r = 0; r < rows; r++)
+            picked_to_float(m, dst + (size_t)r * width, (const char *)raw + (size_t)r * m->raw_size * rt_dtype_size(type), type);
     for (size_t i = 0; i < n; i += c)
         for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + m->add[j]) * m->mul[j];
 }

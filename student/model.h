@@ -1,11 +1,12 @@
 /* student/model.h - a native model: architecture, parameters, how its input is normalised; and its file.
  *
  * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, manifest (text, JSON): architecture, input
- * normalisation, class names, provenance (tool, commit, config, seed, hashes of data and teacher), digest of weights. */
+ * normalisation, names of classes and columns, provenance (tool, commit, config, seed, hashes of data and teacher), digest
+ * of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
-#include "data/json.h"
+#include "data/names.h"
 #include "data/source.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
@@ -20,7 +21,10 @@ typedef struct {
     int classes;
     int channels;                    /* of the normalisation: 1 or the input's last dimension */
     float *mul, *add;                /* x' = (x + add[c]) mul[c] */
-    cJSON *class_names;              /* list of strings, or NULL */
+    rt_names class_names;            /* count is `classes`, with or without names */
+    rt_names columns;                /* of the input; count is its size, or 0 when they have no names */
+    size_t raw_size;                 /* elements of a raw row: the input's size, or of the source that it is bound to */
+    int *pick;                       /* (input) element of a raw row for each input; NULL: as they come */
     cJSON *provenance;               /* object */
 } rt_model;
 
@@ -32,11 +36,16 @@ rt_status rt_model_set_normalization(rt_model *, const double *mean, const doubl
 /* Hash of architecture, normalisation, parameters and states. */
 rt_digest rt_model_digest(const rt_model *);
 rt_status rt_model_save(const rt_model *, const char *path);
-/* RT_INPUT when it is no model, damaged (the digest is checked) or of another format version. */
+/* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
-/* RT_INPUT when rows of this source cannot be this model's input; names both shapes. */
-rt_status rt_model_accepts(const rt_model *, const rt_source *);
-/* dst (rows, input) from raw rows of a source. */
+/* Gives a model the names of its classes and columns (copied; NULL or without names: as before). RT_INPUT when their number
+ * is not the model's. */
+rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
+/* Makes raw rows of this source the model's input, until it is bound to another. Columns that have names are matched by name:
+ * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a line
+ * about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input. */
+rt_status rt_model_bind(rt_model *, const rt_source *, rt_match, cJSON *notes);
+/* dst (rows, input) from raw rows (rows, raw_size) of a source. */
 void rt_model_normalize(const rt_model *, float *dst, const void *raw, rt_dtype, int rows);
 size_t rt_model_input_size(const rt_model *);
 #endif

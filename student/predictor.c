@@ -10,6 +10,8 @@ struct rt_predictor {
     rt_plan **plan;
     const float **params, **states;
     float *sum;                        /* (micro, K) of an ensemble */
+    float *turned;                     /* (micro, K) logits of a model in the order that is given */
+    int **order;                       /* of a model: the place in that order of each of its classes; NULL: its own */
     rt_view_fn *view;
     void *view_arg;
     int first, rows, at;               /* of the micro-batch in hand; model in hand */
@@ -36,11 +38,14 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->classes = models[0]->classes;
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
     p->plan = calloc((size_t)count, sizeof *p->plan);
+    p->order = calloc((size_t)count, sizeof *p->order);
     p->params = calloc((size_t)count, sizeof *p->params);
     p->states = calloc((size_t)count, sizeof *p->states);
     p->sum = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->sum);
+    p->turned = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->turned);
     p->stale = 1;
-    rt_status st = p->plan && p->params && p->states && p->sum ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = p->plan && p->order && p->params && p->states && p->sum && p->turned ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_predictor_set_classes(p, &models[0]->class_names);
     for (int i = 0; i < count && !st; i++) {
         rt_plan_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p};
         spec.output[spec.outputs++] = models[i]->graph->output;
@@ -59,7 +64,10 @@ void rt_predictor_free(rt_predictor *p)
 {
     if (!p) return;
     for (int i = 0; i < p->count && p->plan; i++) rt_plan_free(p->plan[i]);
+    for (int i = 0; i < p->count && p->order; i++) free(p->order[i]);
     free(p->plan);
+    free(p->order);
+    free(p->turned);
     free(p->params);
     free(p->states);
     free(p->sum);
@@ -71,6 +79,26 @@ void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const
     if (params) p->params[i] = params;
     if (states) p->states[i] = states;
     p->stale = 1;
+}
+
+rt_status rt_predictor_set_classes(rt_predictor *p, const rt_names *classes)
+{
+    for (int i = 0; i < p->count; i++) {
+        free(p->order[i]);
+        p->order[i] = NULL;
+        RT_TRY(rt_names_permute(&p->order[i], &p->model[i]->class_names, classes, "class"));
+    }
+    return RT_OK;
+}
+
+static const float *turn(rt_predictor *p, const float *z, int rows)
+{
+    const int *order = p->order[p->at];
+    int k = p->classes;
+    if (!order) return z;
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < k; c++) p->turned[(size_t)r * (size_t)k + (size_t)order[c]] = z[(size_t)r * (size_t)k + (size_t)c];
+    return p->turned;
 }
 
 static void add_softmax(float *sum, const float *z, int rows, int k, int first)
@@ -99,7 +127,7 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *l
             rt_run run = {.rows = p->micro, .params = (float *)p->params[p->at], .states = (float *)p->states[p->at]};
             if (p->stale) rt_plan_prepare(p->plan[p->at], &run);
             rt_plan_run(p->plan[p->at], &run);
-            const float *z = rt_plan_output(p->plan[p->at], 0);
+            const float *z = turn(p, rt_plan_output(p->plan[p->at], 0), p->rows);
             if (p->count == 1) memcpy(out, z, (size_t)p->rows * k * sizeof *out);
             else add_softmax(p->sum, z, p->rows, (int)k, p->at == 0);
         }
@@ -109,17 +137,17 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *l
     }
 }
 
-typedef struct { const char *raw; rt_dtype type; size_t row; } raw_rows;
+typedef struct { const char *raw; rt_dtype type; } raw_rows;
 
 static void view_raw(void *arg, const rt_model *m, float *dst, int row0, int rows)
 {
     const raw_rows *r = arg;
-    rt_model_normalize(m, dst, r->raw + (size_t)row0 * r->row, r->type, rows);
+    rt_model_normalize(m, dst, r->raw + (size_t)row0 * m->raw_size * rt_dtype_size(r->type), r->type, rows);
 }
 
 void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, float *logits)
 {
-    raw_rows r = {raw, type, rt_model_input_size(p->model[0]) * rt_dtype_size(type)};
+    raw_rows r = {raw, type};
     rt_predict(p, view_raw, &r, rows, logits);
 }
 
@@ -143,12 +171,18 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
-        if (!st && (m[i]->classes != m[0]->classes || rt_model_input_size(m[i]) != rt_model_input_size(m[0])))
-            st = rt_fail(RT_USAGE, "%s: has another input or number of classes than %s, so they make no ensemble", paths[i], paths[0]);
+        if (!st && m[i]->classes != m[0]->classes)
+            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i], m[i]->classes, paths[0], m[0]->classes);
     }
     if (st) rt_models_free(m, count);
     else *out = m;
     return st;
+}
+
+rt_status rt_models_bind(rt_model *const *m, int count, const rt_source *s, rt_match match, cJSON *notes)
+{
+    for (int i = 0; i < count; i++) RT_TRY(rt_model_bind(m[i], s, match, notes));
+    return RT_OK;
 }
 
 void rt_models_free(rt_model **m, int count)

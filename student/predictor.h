@@ -13,15 +13,19 @@ typedef struct rt_predictor rt_predictor;
 /* Fills normalised input rows [row0, row0 + rows) for this model; called from the pool's threads. */
 typedef void rt_view_fn(void *arg, const rt_model *, float *dst, int row0, int rows);
 
-/* Models and pool are borrowed. micro 0: chosen by the architecture. features: tensors of model 0 to keep besides the
+/* Models and pool are borrowed. An ensemble's models may have their classes in different orders: logits are given in the first
+ * one's; RT_INPUT with both lists when one has other classes. micro 0: chosen by the architecture. features: tensors of model 0 to keep besides the
  * logits (only for a single model). */
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro, const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);
+/* The order in which logits are given: that of these classes (copied), in place of the first model's. RT_INPUT with both lists
+ * when they are not the models' classes. */
+rt_status rt_predictor_set_classes(rt_predictor *, const rt_names *);
 /* Other weights than the model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
 void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *logits);
-/* Raw rows of a source. */
+/* Raw rows of the source that the models are bound to. */
 void rt_predict_raw(rt_predictor *, const void *raw, rt_dtype, int rows, float *logits);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
@@ -29,8 +33,10 @@ int rt_predictor_micro(const rt_predictor *);
 int rt_predictor_classes(const rt_predictor *);
 size_t rt_predictor_bytes(const rt_predictor *);
 
-/* Loads an ensemble: every model must have the same input size and classes. The caller frees each and the array. */
+/* Loads an ensemble: every model must have as many classes. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
+/* rt_model_bind for each. */
+rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);
 void rt_models_free(rt_model **, int count);
 /* One model's digest, or the hash of all digests in order. */
 rt_digest rt_models_digest(rt_model *const *, int count);

@@ -18,6 +18,7 @@ typedef struct {
     const char *teacher[MAX_TEACHERS], *source, *x, *rows;
     int teachers, topk, batch, prefetch, readers;
     rt_check check;
+    rt_match match;
     rt_dtype type;
 } settings;
 
@@ -33,6 +34,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->x = rt_cfg_string(&d, "x", "x");
     s->rows = rt_cfg_string(&d, "rows", "");
     s->check = rt_check_read(&d);
+    s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
     rt_cfg l = rt_cfg_object(&c, "labels");
     s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
@@ -116,10 +118,10 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
     double start = rt_seconds(), compute = 0;
     *result = NULL;
     RT_TRY(read_settings(config, &s));
-    cJSON *m = cJSON_CreateObject();
+    cJSON *m = cJSON_CreateObject(), *notes = cJSON_CreateArray();
     rt_status st = rt_models_load(&teacher, s.teacher, s.teachers);
     if (!st) st = rt_source_open(&x, s.source, s.x);
-    if (!st) st = rt_model_accepts(teacher[0], x);
+    if (!st) st = rt_models_bind(teacher, s.teachers, x, s.match, notes);
     if (!st) st = rt_parse_range(s.rows, rt_source_rows(x), &spec.first, &end);
     if (!st) st = rt_identity_of(&data, x, s.check, pool, progress);
     if (!st) {
@@ -139,6 +141,8 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
         cJSON *q = cJSON_AddObjectToObject(m, "source");
         cJSON_AddStringToObject(q, "digest", data.hex);
         cJSON_AddStringToObject(q, "dataset", s.x);
+        if (teacher[0]->class_names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&teacher[0]->class_names));
+        if (teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&teacher[0]->columns));
         cJSON *where = cJSON_AddObjectToObject(m, "paths");
         cJSON_AddStringToObject(where, "source", s.source);
         cJSON *models = cJSON_AddArrayToObject(where, "teacher");
@@ -165,8 +169,10 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
         cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)labelled / seconds : 0);
         cJSON_AddStringToObject(r, "teacher_digest", model.hex);
         cJSON_AddStringToObject(r, "source_digest", data.hex);
+        if (notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(notes, 1));
     }
     cJSON_Delete(m);
+    cJSON_Delete(notes);
     rt_predictor_free(p);
     rt_source_close(x);
     rt_models_free(teacher, s.teachers);

@@ -92,6 +92,7 @@ static void view_image(const rt_view *v, const rt_model *m, float *dst, int i, f
     int h, w, c;
     rt_shape_hwc(&m->graph->tensor[m->graph->input].shape, &h, &w, &c);
     const char *raw = v->batch->x + (size_t)i * v->row_bytes;
+    const int *pick = m->pick;
     draw d = draw_view(v->augment, v->seed, v->batch->epoch, v->batch->row[i], h, w);
     size_t size = rt_dtype_size(v->type);
     for (int y = 0; y < h; y++)
@@ -99,13 +100,14 @@ static void view_image(const rt_view *v, const rt_model *m, float *dst, int i, f
             int sy = y + d.dy, sx = (d.flip ? w - 1 - x : x) + d.dx;
             int inside = sy >= 0 && sy < h && sx >= 0 && sx < w;
             int erased = y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew;
-            const char *px = raw + ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c * size;
+            size_t px = ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c;
             for (int k = 0; k < c; k++, dst++) {
                 int ch = m->channels == 1 ? 0 : k;
                 float value = 0;
                 if (inside && !erased) {
-                    if (v->type == RT_U8) value = (float)((const uint8_t *)px)[k];
-                    else rt_to_float(&value, px + (size_t)k * size, v->type, 1);
+                    const char *at = raw + (pick ? (size_t)pick[px + (size_t)k] : px + (size_t)k) * size;
+                    if (v->type == RT_U8) value = (float)*(const uint8_t *)at;
+                    else rt_to_float(&value, at, v->type, 1);
                 }
                 value = erased ? 0.0f : (value + m->add[ch]) * m->mul[ch];
                 *dst = add ? *dst + weight * value : weight * value;
@@ -117,10 +119,11 @@ static void view_flat(const rt_view *v, const rt_model *m, float *dst, int i, fl
 {
     size_t n = rt_model_input_size(m), size = rt_dtype_size(v->type);
     const char *raw = v->batch->x + (size_t)i * v->row_bytes;
+    const int *pick = m->pick;
     for (size_t k = 0; k < n; k++) {
         float value;
         size_t ch = m->channels == 1 ? 0 : k % (size_t)m->channels;
-        rt_to_float(&value, raw + k * size, v->type, 1);
+        rt_to_float(&value, raw + (pick ? (size_t)pick[k] : k) * size, v->type, 1);
         value = (value + m->add[ch]) * m->mul[ch];
         dst[k] = add ? dst[k] + weight * value : weight * value;
     }

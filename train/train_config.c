@@ -35,6 +35,7 @@ static void read_data(rt_cfg *c, rt_train_settings *s)
     if (!s->y_given) s->y = "y";
     rt_rows_read(&d, &s->rows);
     s->check = rt_check_read(&d);
+    s->match = rt_match_read(&d);
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
     s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
     s->labels = rt_cfg_string(&d, "labels", "");

@@ -12,16 +12,6 @@ rt_status rt_train_open_data(rt_trainer *t)
     RT_TRY(rt_source_open(&t->x, s->source, s->x));
     RT_TRY(rt_identity_open(&t->identity, t->x, s->check));
     RT_TRY(rt_identity_root(&t->data_digest, t->identity, t->opt->pool, t->opt->progress));
-    int wants_y = s->loss.hard > 0 || s->validation > 0;
-    if (*s->y && wants_y) {
-        rt_h5_file *f;
-        RT_TRY(rt_h5_scan(&f, s->source));
-        int there = rt_h5_find(f, s->y) != NULL;
-        rt_h5_close(f);
-        if (there) RT_TRY(rt_source_open(&t->y, s->source, s->y));
-        else if (s->loss.hard > 0) return rt_fail(RT_INPUT, "%s: has no labels '%s'; train on a teacher's labels alone with loss.hard=0", s->source, s->y);
-    }
-    if (t->y && rt_source_rows(t->y) != rt_source_rows(t->x)) return rt_fail(RT_INPUT, "%s: '%s' has %llu rows, '%s' has %llu", s->source, s->y, (unsigned long long)rt_source_rows(t->y), s->x, (unsigned long long)rt_source_rows(t->x));
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
@@ -103,46 +93,52 @@ rt_status rt_train_normalize(rt_trainer *t)
     return rt_model_set_normalization(m, mean, square, channels);
 }
 
-/* Labels are small, so they are all looked at before anything is written. */
-rt_status rt_train_check_labels(rt_trainer *t)
+rt_status rt_train_match_names(rt_trainer *t)
 {
-    if (!t->y) return RT_OK;
-    if (rt_source_type(t->y) >= RT_F16 || rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
-        return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row", t->set.source, t->set.y);
-    for (int part = 0; part < 2; part++) {
-        const rt_rows *rows = part ? &t->held : &t->train;
-        for (uint64_t i = 0; i < rows->count; i++) {
-            uint64_t row = rt_rows_at(rows, i);
-            char raw[8];
-            float v;
-            if (row < t->hard_first || row >= t->hard_end) continue;
-            RT_TRY(rt_source_read(t->y, &row, 1, raw));
-            rt_to_float(&v, raw, rt_source_type(t->y), 1);
-            if (!(v >= 0 && v < (float)t->model->classes))
-                return rt_fail(RT_INPUT, "%s: row %llu has the label %.0f, but there are %d classes (0 to %d)", t->set.source, (unsigned long long)row, (double)v, t->model->classes, t->model->classes - 1);
-        }
+    const rt_train_settings *s = &t->set;
+    if (!*s->init) {
+        rt_names classes, columns = {0};
+        rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
+        if (!st) st = rt_source_columns(t->x, &columns);
+        const rt_names *from = &classes;
+        if (!classes.name && t->labels) from = rt_labels_classes(t->labels);
+        else if (!classes.name && t->teacher) from = &t->teacher[0]->class_names;
+        if (!st) st = rt_model_set_names(t->model, from, &columns);
+        rt_names_free(&classes);
+        rt_names_free(&columns);
+        RT_TRY(st);
     }
-    return RT_OK;
+    RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
+    if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
+    if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
+        return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);
+    if (t->teacher && t->teacher[0]->classes != t->model->classes)
+        return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher[0], t->teacher[0]->classes, t->model->classes);
+    return t->labels && s->match == RT_MATCH_NAMES ? rt_labels_set_classes(t->labels, &t->model->class_names) : RT_OK;
 }
 
-/* Class names travel with the data. */
-rt_status rt_train_class_names(rt_trainer *t)
+rt_status rt_train_open_targets(rt_trainer *t)
 {
-    rt_h5_file *f;
-    RT_TRY(rt_h5_scan(&f, t->set.source));
-    char *text;
-    if (rt_h5_find(f, "manifest") && !rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES)) {
-        cJSON *m;
-        if (!rt_json_parse(&m, text, strlen(text), t->set.source)) {
-            const cJSON *names = cJSON_GetObjectItemCaseSensitive(m, "classes");
-            if (cJSON_GetArraySize(names) == t->model->classes) {
-                cJSON_Delete(t->model->class_names);
-                t->model->class_names = cJSON_Duplicate(names, 1);
-            }
-            cJSON_Delete(m);
-        }
-        free(text);
+    const rt_train_settings *s = &t->set;
+    int wanted = s->loss.hard > 0 || s->validation > 0;
+    if (!*s->y || !wanted) return RT_OK;
+    if (!rt_h5_find(rt_source_file(t->x), s->y)) {
+        if (s->loss.hard > 0) return rt_fail(RT_INPUT, "%s: has no labels '%s'; train on a teacher's labels alone with loss.hard=0", s->source, s->y);
+        return RT_OK;
     }
-    rt_h5_close(f);
+    RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->class_names, s->match));
+    enum { AT_ONCE = 4096 };
+    uint64_t row[AT_ONCE];
+    int32_t y[AT_ONCE];
+    for (int part = 0; part < 2; part++) {
+        const rt_rows *rows = part ? &t->held : &t->train;
+        for (uint64_t i = 0; i < rows->count; i += AT_ONCE) {
+            uint64_t n = rows->count - i < AT_ONCE ? rows->count - i : AT_ONCE;
+            int kept = 0;
+            rt_rows_list(rows, i, n, row);
+            for (uint64_t k = 0; k < n; k++) if (row[k] >= t->hard_first && row[k] < t->hard_end) row[kept++] = row[k];
+            RT_TRY(rt_targets_read(t->y, row, kept, y));
+        }
+    }
     return RT_OK;
 }

@@ -14,13 +14,10 @@ static rt_status make_model(rt_trainer *t)
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
     }
-    RT_TRY(rt_model_accepts(t->model, t->x));
+    RT_TRY(rt_train_match_names(t));
     RT_TRY(rt_augment_check(&s->augment, t->model));
-    RT_TRY(rt_train_check_labels(t));
-    if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
-        return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);
-    if (!*s->init) RT_TRY(rt_train_normalize(t));
-    return rt_train_class_names(t);
+    RT_TRY(rt_train_open_targets(t));
+    return *s->init ? RT_OK : rt_train_normalize(t);
 }
 
 /* The training graph: the model's own, then a projection for each hint. Parameters of the model keep their places. */
@@ -53,9 +50,9 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
         features[i] = to;
     }
     rt_graph_set_output(t->graph, output);
-    if (s->teachers)
-        RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch, s->hints ? features : NULL, s->hints));
-    return RT_OK;
+    if (!s->teachers) return RT_OK;
+    RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch, s->hints ? features : NULL, s->hints));
+    return s->match == RT_MATCH_NAMES ? rt_predictor_set_classes(t->teacher_predictor, &t->model->class_names) : RT_OK;
 }
 
 static void fill_input(void *arg, float *x, int row0, int rows)
@@ -69,12 +66,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     rt_train_settings *s = &t->set;
     rt_plan_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t};
     RT_TRY(rt_train_open_data(t));
+    if (s->teachers) RT_TRY(rt_models_load(&t->teacher, s->teacher, s->teachers));
     RT_TRY(make_model(t));
-    if (s->teachers) {
-        RT_TRY(rt_models_load(&t->teacher, s->teacher, s->teachers));
-        if (t->teacher[0]->classes != t->model->classes || rt_model_input_size(t->teacher[0]) != rt_model_input_size(t->model))
-            return rt_fail(RT_USAGE, "%s: the teacher has another input or number of classes than the model", s->teacher[0]);
-    }
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
@@ -117,11 +110,12 @@ void rt_train_tear_down(rt_trainer *t)
     rt_labels_close(t->labels);
     rt_identity_close(t->identity);
     rt_source_close(t->x);
-    rt_source_close(t->y);
+    rt_targets_close(t->y);
     void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);
     rt_rows_free(&t->test);
     cJSON_Delete(t->history);
+    cJSON_Delete(t->notes);
 }

@@ -80,6 +80,7 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);
+    if (t->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(t->notes, 1));
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);
     cJSON_AddItemToObject(r, "history", cJSON_Duplicate(t->history, 1));
     char *text = cJSON_Print(r);

@@ -95,6 +95,7 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
 static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
 {
     int k = t->model->classes, right = 0;
+    uint64_t judged = 0;
     double sum = 0;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
@@ -116,6 +117,8 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
         for (int r = 0; r < b->rows; r++) {
             const float *a = z + (size_t)r * (size_t)k;
             int best = 0, y = b->y ? b->y[r] : 0;
+            if (y == RT_NO_LABEL) continue;
+            judged++;
             for (int c = 1; c < k; c++) if (a[c] > a[best]) best = c;
             for (int c = 1; c < k && !b->y && soft; c++) if (soft[(size_t)r * (size_t)k + (size_t)c] > soft[(size_t)r * (size_t)k + (size_t)y]) y = c;
             double e = 0;
@@ -127,8 +130,9 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     free(z);
     free(q);
     rt_stream_close(stream);
-    *accuracy = (double)right / (double)t->held.count;
-    *loss = sum / (double)t->held.count;
+    if (!st && !judged) return rt_fail(RT_INPUT, "%s: no row drawn for data.validation has a label", t->set.source);
+    *accuracy = (double)right / (double)judged;
+    *loss = sum / (double)judged;
     return st;
 }
 
@@ -206,7 +210,7 @@ static rt_status run_epochs(rt_trainer *t)
 
 rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
 {
-    rt_trainer t = {.opt = opt, .config = config, .history = cJSON_CreateArray()};
+    rt_trainer t = {.opt = opt, .config = config, .history = cJSON_CreateArray(), .notes = cJSON_CreateArray()};
     int done = 0, found = 0;
     *result = NULL;
     rt_status st = rt_train_settings_read(config, &t.set);

@@ -27,6 +27,7 @@ typedef struct {
     cJSON *normalize;              /* NULL: auto */
     rt_rows_config rows;
     rt_check check;
+    rt_match match;
     double validation;
     const char *teacher[RT_MAX_TEACHERS];
     int teachers;
@@ -44,9 +45,10 @@ typedef struct {
     const rt_train_options *opt;
     cJSON *config;
     char config_digest[33];
-    rt_source *x, *y;
+    rt_source *x;
     rt_identity *identity;         /* of x */
     rt_digest data_digest;         /* its root */
+    rt_targets *y;
     rt_labels *labels;
     uint64_t hard_first, hard_end;
     rt_rows train, held, test;         /* rows to learn from, for validation, and left for a test */
@@ -71,6 +73,7 @@ typedef struct {
     int best_epoch;
     double seconds, data_seconds;
     cJSON *history;
+    cJSON *notes;                  /* what was assumed or left out, for the result */
     char folder[1100];
 } rt_trainer;
 
@@ -83,14 +86,15 @@ void rt_train_config_digest(rt_trainer *);
 
 /* ---- train_data.c ---- */
 
-/* Sources, row sets and the label store. */
+/* The source, row sets and the label store. */
 rt_status rt_train_open_data(rt_trainer *);
-/* Labels are small, so they are all looked at before anything is written. */
-rt_status rt_train_check_labels(rt_trainer *);
+/* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the data, or
+ * from whoever labels it. */
+rt_status rt_train_match_names(rt_trainer *);
+/* The classes of the rows, all of which are looked at before anything is written: they are small. */
+rt_status rt_train_open_targets(rt_trainer *);
 /* data.normalize into the model. */
 rt_status rt_train_normalize(rt_trainer *);
-/* Class names travel with the data. */
-rt_status rt_train_class_names(rt_trainer *);
 
 /* ---- train_model.c ---- */
 

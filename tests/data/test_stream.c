@@ -49,11 +49,13 @@ static int tear_down(void **state)
 /* Rows of batches [from, to) in order. */
 static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t from, uint64_t to)
 {
-    rt_source *x, *y;
+    rt_source *x;
+    rt_targets *y;
+    rt_names seven = {.count = 7};
     rt_stream *s;
     const rt_rows all = rt_rows_between(0, N);
     check_ok(rt_source_open(&x, path, "x"));
-    check_ok(rt_source_open(&y, path, "y"));
+    check_ok(rt_targets_open(&y, x, "y", &seven, RT_MATCH_NAMES));
     rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .shuffle = 1, .keep_tail = 1, .seed = 5, .prefetch = prefetch, .threads = threads};
     check_ok(rt_stream_open(&s, &spec, from));
     assert_int_equal(rt_stream_steps(s), 32);
@@ -72,7 +74,7 @@ static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t f
     }
     rt_stream_close(s);
     rt_source_close(x);
-    rt_source_close(y);
+    rt_targets_close(y);
     return out;
 }
 
@@ -104,7 +106,9 @@ static void bad_data(void **state)
 {
     (void)state;
     char path[64];
-    rt_source *x, *y;
+    rt_source *x;
+    rt_targets *y;
+    rt_names seven = {.count = 7};
     rt_stream *s;
     const rt_batch *b;
     snprintf(path, sizeof path, "%s/bad.h5", test_folder);
@@ -112,7 +116,7 @@ static void bad_data(void **state)
     for (int kind = 0; kind < 2; kind++) {
         write_file(path, 0, kind ? -1 : 40, kind ? 41 : -1);
         check_ok(rt_source_open(&x, path, "x"));
-        check_ok(rt_source_open(&y, path, "y"));
+        check_ok(rt_targets_open(&y, x, "y", &seven, RT_MATCH_NAMES));
         rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .prefetch = 3};
         check_ok(rt_stream_open(&s, &spec, 0));
         check_ok(rt_stream_next(s, &b));
@@ -121,7 +125,7 @@ static void bad_data(void **state)
         spec.rows = &none;
         check_fails(rt_stream_open(&s, &spec, 0), RT_NOTHING, "no rows");
         rt_source_close(x);
-        rt_source_close(y);
+        rt_targets_close(y);
     }
 }
 
