@@ -12,6 +12,7 @@ struct rt_targets {
     rt_source *y;
     rt_names data, model;
     rt_match match;
+    uint64_t first, end;               /* rows that have labels */
     int *map;                          /* the file's class to the model's; NULL: the file names none */
 };
 
@@ -22,6 +23,7 @@ rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name
     rt_targets *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->match = match;
+    t->end = UINT64_MAX;
     rt_status st = rt_source_open_in(&t->y, rt_source_file(x), name);
     if (!st && rt_source_rows(t->y) != rt_source_rows(x))
         st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, '%s' has %" PRIu64, path, name, rt_source_rows(t->y), rt_source_info(x)->name, rt_source_rows(x));
@@ -36,6 +38,12 @@ rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name
     if (st) rt_targets_close(t);
     else *out = t;
     return st;
+}
+
+void rt_targets_limit(rt_targets *t, uint64_t first, uint64_t end)
+{
+    t->first = first;
+    t->end = end;
 }
 
 void rt_targets_close(rt_targets *t)
@@ -111,7 +119,7 @@ rt_status rt_targets_read(const rt_targets *t, const uint64_t *row, int n, int32
         for (int i = 0; i < count; i++) {
             int64_t v = 0;
             int is_whole = whole(raw + (size_t)i * size, type, &v);
-            if (is_whole && v == RT_NO_LABEL) {
+            if ((is_whole && v == RT_NO_LABEL) || row[at + i] < t->first || row[at + i] >= t->end) {
                 y[at + i] = RT_NO_LABEL;
                 continue;
             }

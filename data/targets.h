@@ -19,6 +19,9 @@ typedef struct rt_targets rt_targets;
 rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name, const rt_names *model, rt_match match);
 void rt_targets_close(rt_targets *);
 
+/* Only rows [first, end) have labels: those of others are not looked at. Not while others read. */
+void rt_targets_limit(rt_targets *, uint64_t first, uint64_t end);
+
 /* y[i] is the model's class of row[i], or RT_NO_LABEL. Thread-safe. RT_INPUT with file, row and both lists for a label that is
  * no class of the model, below -1 or no whole number. */
 rt_status rt_targets_read(const rt_targets *, const uint64_t *row, int n, int32_t *y);
