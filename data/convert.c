@@ -31,23 +31,40 @@ static void from_bf16(float *dst, const void *src, size_t n)
     }
 }
 
-void rt_to_float(float *dst, const void *src, rt_dtype type, size_t n)
-{
-    switch (type) {
-#define CASE(E, T) \
+/* dst[i] = (D)src[i] of any integer type or f64; 0 for other types. */
+#define CONVERT(D) \
+    switch (type) { \
+    CASE(D, RT_U8, uint8_t) CASE(D, RT_I8, int8_t) CASE(D, RT_U16, uint16_t) CASE(D, RT_I16, int16_t) \
+    CASE(D, RT_U32, uint32_t) CASE(D, RT_I32, int32_t) CASE(D, RT_U64, uint64_t) CASE(D, RT_I64, int64_t) \
+    CASE(D, RT_F64, double) \
+    default: memset(dst, 0, n * sizeof *dst); break; \
+    }
+#define CASE(D, E, T) \
     case E: \
         for (size_t i = 0; i < n; i++) { \
             T v; \
             memcpy(&v, (const char *)src + i * sizeof v, sizeof v); \
-            dst[i] = (float)v; \
+            dst[i] = (D)v; \
         } \
         break;
-    CASE(RT_U8, uint8_t) CASE(RT_I8, int8_t) CASE(RT_U16, uint16_t) CASE(RT_I16, int16_t) CASE(RT_U32, uint32_t)
-    CASE(RT_I32, int32_t) CASE(RT_U64, uint64_t) CASE(RT_I64, int64_t) CASE(RT_F64, double)
-#undef CASE
-    case RT_F16: rt_kernels_get()->from_f16(dst, src, n); break;
-    case RT_BF16: from_bf16(dst, src, n); break;
-    case RT_F32: memcpy(dst, src, n * sizeof *dst); break;
-    default: memset(dst, 0, n * sizeof *dst); break;
-    }
+
+void rt_to_float(float *dst, const void *src, rt_dtype type, size_t n)
+{
+    if (type == RT_F16) rt_kernels_get()->from_f16(dst, src, n);
+    else if (type == RT_BF16) from_bf16(dst, src, n);
+    else if (type == RT_F32) memcpy(dst, src, n * sizeof *dst);
+    else CONVERT(float)
+}
+
+void rt_to_double(double *dst, const void *src, rt_dtype type, size_t n)
+{
+    if (type == RT_F16 || type == RT_BF16 || type == RT_F32) {
+        float part[256];
+        size_t size = rt_dtype_size(type), most = sizeof part / sizeof part[0];
+        for (size_t i = 0; i < n; i += most) {
+            size_t m = n - i < most ? n - i : most;
+            rt_to_float(part, (const char *)src + i * size, type, m);
+            for (size_t k = 0; k < m; k++) dst[i + k] = part[k];
+        }
+    } else CONVERT(double)
 }

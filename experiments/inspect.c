@@ -10,7 +10,8 @@
 #include "engine/plan.h"
 #include "student/model.h"
 
-enum { STATISTICS_BYTES = 256 << 20, CLASSES = 1024 };
+enum { STATISTICS_BYTES = 256 << 20, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
+        CLASSES = 1024, MOST_COUNTS = 256 };
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
@@ -90,59 +91,90 @@ static rt_status inspect_labels(const char *path, cJSON *j)
     return st;
 }
 
+/* ---- statistics of a data set ---- */
+
+typedef struct {
+    double low, high, sum, square, zero, bad, seen;
+    double first;                  /* sums are of differences to it, which keeps the digits of large values */
+    int whole;                     /* whole numbers from -1 to CLASSES - 1 so far, one a row */
+    double count[CLASSES + 1];     /* of -1, 0, 1, ... */
+} statistics;
+
+static void add_values(statistics *q, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(v[i])) {
+            q->bad++;
+            continue;
+        }
+        if (q->seen++ == 0) q->first = q->low = q->high = v[i];
+        double d = v[i] - q->first;
+        q->low = fmin(q->low, v[i]);
+        q->high = fmax(q->high, v[i]);
+        q->sum += d;
+        q->square += d * d;
+        q->zero += v[i] == 0;
+        q->whole = q->whole && v[i] >= -1 && v[i] < CLASSES;
+        if (q->whole) q->count[(int)v[i] + 1]++;
+    }
+}
+
+static void print_statistics(const statistics *q, double rows, cJSON *j)
+{
+    cJSON *s = cJSON_AddObjectToObject(j, "statistics");
+    cJSON_AddNumberToObject(s, "over_rows", rows);
+    if (q->seen > 0) {
+        double mean = q->sum / q->seen;
+        cJSON_AddNumberToObject(s, "min", q->low);
+        cJSON_AddNumberToObject(s, "max", q->high);
+        cJSON_AddNumberToObject(s, "mean", q->first + mean);
+        cJSON_AddNumberToObject(s, "std", sqrt(fmax(0, q->square / q->seen - mean * mean)));
+        cJSON_AddNumberToObject(s, "zeros", q->zero / q->seen);
+    }
+    cJSON_AddNumberToObject(s, "nan_or_infinite", q->bad);
+    if (!q->whole || q->high >= MOST_COUNTS) return;
+    if (q->count[0] > 0) cJSON_AddNumberToObject(s, "minus_one", q->count[0]);
+    cJSON *c = cJSON_AddArrayToObject(s, "count_by_value");
+    for (int i = 0; i <= (int)q->high; i++) cJSON_AddItemToArray(c, cJSON_CreateNumber(q->count[i + 1]));
+}
+
 /* Over the first STATISTICS_BYTES, said so when the data is larger. */
 static rt_status add_statistics(rt_source *s, cJSON *j)
 {
-    uint64_t rows = rt_source_rows(s), limit = rt_source_row_bytes(s) ? STATISTICS_BYTES / rt_source_row_bytes(s) + 1 : rows;
+    uint64_t rows = rt_source_rows(s), row_bytes = rt_source_row_bytes(s);
     rt_dtype type = rt_source_type(s);
-    size_t n = rt_source_row_bytes(s) / rt_dtype_size(type);
+    if (!rows || !row_bytes) return RT_OK;
+    uint64_t limit = STATISTICS_BYTES / row_bytes + 1, at_once = READ_BYTES / row_bytes + 1;
     if (limit > rows) limit = rows;
-    char *raw = malloc(rt_source_row_bytes(s) + 1);
-    float *v = malloc((n + 1) * sizeof *v);
-    double low = INFINITY, high = -INFINITY, sum = 0, square = 0, zero = 0, bad = 0, count[CLASSES] = {0};
-    int whole = n == 1 && type < RT_F16;
-    rt_status st = raw && v ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t r = 0; r < limit && !st; r++) {
-        st = rt_source_read(s, &r, 1, raw);
+    if (at_once > limit) at_once = limit;
+    if (at_once > READ_ROWS) at_once = READ_ROWS;
+    size_t n = row_bytes / rt_dtype_size(type);
+    char *raw = malloc(at_once * row_bytes);
+    double *v = malloc(PIECE * sizeof *v);
+    uint64_t *row = malloc(at_once * sizeof *row);
+    statistics *q = calloc(1, sizeof *q);
+    rt_status st = raw && v && row && q ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) q->whole = n == 1 && type < RT_F16;
+    for (uint64_t r = 0; r < limit && !st; r += at_once) {
+        uint64_t take = limit - r < at_once ? limit - r : at_once;
+        for (uint64_t i = 0; i < take; i++) row[i] = r + i;
+        st = rt_source_read(s, row, (int)take, raw);
         if (st) break;
-        rt_to_float(v, raw, type, n);
-        for (size_t i = 0; i < n; i++) {
-            if (!isfinite(v[i])) {
-                bad++;
-                continue;
-            }
-            low = fmin(low, v[i]);
-            high = fmax(high, v[i]);
-            sum += v[i];
-            square += (double)v[i] * v[i];
-            zero += v[i] == 0;
-            if (whole && (v[i] < 0 || v[i] >= CLASSES)) whole = 0;
-            if (whole) count[(int)v[i]]++;
+        for (size_t i = 0; i < take * n; i += PIECE) {
+            size_t m = take * n - i < PIECE ? take * n - i : PIECE;
+            rt_to_double(v, raw + i * rt_dtype_size(type), type, m);
+            add_values(q, v, m);
         }
     }
-    if (!st && limit && n) {
-        double total = (double)limit * (double)n - bad, mean = total > 0 ? sum / total : 0;
-        cJSON *q = cJSON_AddObjectToObject(j, "statistics");
-        cJSON_AddNumberToObject(q, "over_rows", (double)limit);
-        if (total > 0) {
-            cJSON_AddNumberToObject(q, "min", low);
-            cJSON_AddNumberToObject(q, "max", high);
-            cJSON_AddNumberToObject(q, "mean", mean);
-            cJSON_AddNumberToObject(q, "std", sqrt(fmax(0, square / total - mean * mean)));
-            cJSON_AddNumberToObject(q, "zeros", zero / total);
-        }
-        cJSON_AddNumberToObject(q, "nan_or_infinite", bad);
-        if (whole && high < 256) {
-            cJSON *c = cJSON_AddArrayToObject(q, "count_by_value");
-            for (int i = 0; i <= (int)high; i++) cJSON_AddItemToArray(c, cJSON_CreateNumber(count[i]));
-        }
-    }
+    if (!st) print_statistics(q, (double)limit, j);
     free(raw);
     free(v);
+    free(row);
+    free(q);
     return st;
 }
 
-static rt_status inspect_sets(rt_h5_file *f, const char *path, const char *only, cJSON *j)
+static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
 {
     cJSON *sets = cJSON_AddArrayToObject(j, "datasets");
     rt_status st = RT_OK;
@@ -164,41 +196,64 @@ static rt_status inspect_sets(rt_h5_file *f, const char *path, const char *only,
         if (d->chunked) {
             cJSON *c = cJSON_AddArrayToObject(q, "chunk"), *n = cJSON_AddArrayToObject(q, "filters");
             for (int k = 0; k < d->rank; k++) cJSON_AddItemToArray(c, cJSON_CreateNumber((double)d->chunk_dim[k]));
-            for (int k = 0; k < d->filters; k++) cJSON_AddItemToArray(n, cJSON_CreateString(rt_h5_filter_name(d->filter[k])));
+            for (int k = 0; k < d->filters; k++)
+                cJSON_AddItemToArray(n, cJSON_CreateString(rt_h5_filter_name(d->filter[k])));
             cJSON_AddNumberToObject(q, "chunks", (double)d->chunks);
         }
         if (d->rank == 0 || d->type == RT_TEXT) continue;
         rt_source *s;
         st = rt_source_open_in(&s, f, d->name);
+        if (st == RT_INPUT) {                          /* this one; the others may be fine */
+            cJSON_AddStringToObject(q, "cannot_be_read", rt_error_message());
+            st = RT_OK;
+            continue;
+        }
         if (!st) st = add_statistics(s, q);
-        if (!st) rt_source_close(s);
+        rt_source_close(s);
     }
-    if (!st && *only && !found) st = rt_fail(RT_INPUT, "%s: has no data set '%s'", path, only);
+    rt_source *none = NULL;
+    if (!st && *only && !found) st = rt_source_open_in(&none, f, only);        /* says which ones there are */
     return st;
+}
+
+/* Of a file that has one. What is no JSON text is said, as such a file may be anybody's. */
+static rt_status read_manifest(rt_h5_file *f, cJSON **manifest, cJSON *j)
+{
+    const rt_h5_dataset *d = rt_h5_find(f, "manifest");
+    char *text = NULL;
+    *manifest = NULL;
+    if (!d || d->refused[0]) return RT_OK;
+    rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st) st = rt_json_parse(manifest, text, strlen(text), f->path);
+    free(text);
+    if (st != RT_INPUT) return st;
+    cJSON_AddStringToObject(j, "manifest_cannot_be_read", rt_error_message());
+    return RT_OK;
 }
 
 rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int train, rt_pool *pool, cJSON **result)
 {
     rt_h5_file *f;
-    char *text = NULL;
     *result = NULL;
     RT_TRY(rt_h5_scan(&f, path));
-    cJSON *j = cJSON_CreateObject(), *manifest = NULL;
+    cJSON *j = cJSON_CreateObject(), *manifest;
     cJSON_AddStringToObject(j, "file", path);
     cJSON_AddNumberToObject(j, "bytes", (double)f->size);
-    if (rt_h5_find(f, "manifest") && !rt_h5_find(f, "manifest")->refused[0] && !rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES) && rt_json_parse(&manifest, text, strlen(text), path)) manifest = NULL;
+    rt_status st = read_manifest(f, &manifest, j);
     const char *format = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "format"));
-    rt_status st;
-    if (*dataset) st = inspect_sets(f, path, dataset, j);
-    else if (format && strncmp(format, "retort-model-", 13) == 0) st = inspect_model(path, plan_batch, train, pool, j);
+    int model = format && strncmp(format, "retort-model-", 13) == 0;
+    if (!st && plan_batch && (!model || *dataset))
+        st = rt_fail(RT_USAGE, "%s: --plan is for models, and this is %s", path, model ? "a data set of one" : "none");
+    if (st) ;
+    else if (*dataset) st = inspect_sets(f, dataset, j);
+    else if (model) st = inspect_model(path, plan_batch, train, pool, j);
     else if (rt_h5_find(f, "labels/status")) st = inspect_labels(path, j);
     else {
         cJSON_AddStringToObject(j, "what", rt_h5_find(f, "m") && manifest ? "checkpoint" : "data");
-        st = inspect_sets(f, path, "", j);
+        st = inspect_sets(f, "", j);
         if (manifest) cJSON_AddItemToObject(j, "manifest", cJSON_Duplicate(manifest, 1));
     }
     cJSON_Delete(manifest);
-    free(text);
     rt_h5_close(f);
     if (st) cJSON_Delete(j); else *result = j;
     return st;
