@@ -142,17 +142,18 @@ static void refuse_filter(rt_h5_dataset *d, int filter, const char *own_name)
         {32018, "FCIDECOMP", 1}, {32019, "JPEG", 1}, {32024, "SZ3", 1}, {32026, "Blosc2", 1},
     };
     char name[48];
-    int plugin = 1;
+    int plugin = 1, found = 0;
     snprintf(name, sizeof name, "%.40s", own_name);
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].id == filter) {
             snprintf(name, sizeof name, "%s", known[i].name);
             plugin = known[i].plugin;
+            found = 1;
         }
     const char *set = strlen(d->name) <= 60 && !strpbrk(d->name, "'\"\\$`!") ? d->name : "NAME";
-    rt_h5_refuse(d, "it is compressed by %s (filter %d), which is not supported; copy it: python3 -c \"import h5py%s; "
-                    "h5py.File('new.h5', 'a')['%s'] = h5py.File('old.h5')['%s'][()]\"", name[0] ? name : "a filter without a name", filter,
-                 plugin ? ", hdf5plugin" : "", set, set);
+    rt_h5_refuse(d, "it is compressed by %s (filter %d), which is not supported; copy it%s: python3 -c \"import h5py%s; "
+                    "h5py.File('new.h5', 'a')['%s'] = h5py.File('old.h5')['%s'][()]\"", name[0] ? name : "an unnamed filter", filter,
+                 found ? "" : " where its plugin is installed", plugin && found ? ", hdf5plugin" : "", set, set);
 }
 
 static void find_filters(hid_t p, rt_h5_dataset *d)

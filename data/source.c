@@ -131,13 +131,7 @@ static rt_status load_block(void *arg, uint64_t block, char *data)
 static rt_status find_set(rt_source *s, const char *dataset)
 {
     const char *path = s->file->path;
-    if (!(s->set = rt_h5_find(s->file, dataset))) {
-        char list[300] = "";
-        for (int i = 0, n = 0; i < s->file->sets && n < 200; i++)
-            n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s", i ? ", " : "", s->file->set[i].name);
-        return rt_fail(RT_INPUT, "%s: has no data set '%s'; it has: %s", path, dataset, list[0] ? list : "none");
-    }
-    if (s->set->refused[0]) return rt_fail(RT_INPUT, "%s: data set '%s': %s", path, dataset, s->set->refused);
+    RT_TRY(rt_h5_need(&s->set, s->file, dataset));
     if (s->set->rank < 1) return rt_fail(RT_INPUT, "%s: data set '%s' is a single value, not rows", path, dataset);
     uint64_t bytes = s->set->element;
     for (int i = 1; i < s->set->rank; i++)
