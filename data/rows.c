@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 16, HINT = 1024 };     /* words a rank, members a hint */
+enum { BLOCK = 8, HINT = 512, PICK = 64 };       /* words a rank (a cache line), members a hint, members looked up at once */
 
 /* ---- words ---- */
 
@@ -31,28 +31,26 @@ static uint64_t ones_in(uint64_t w)
     return ((w + (w >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56;
 }
 
-/* Place of set bit k, k < ones_in(w). */
-static unsigned place_of(uint64_t w, uint64_t k)
+/* Place of set bit k, k < ones_in(w): by its byte, then within the byte, eight counts at once and without a branch (Vigna,
+ * Broadword implementation of rank/select queries, 2008). */
+static uint64_t place_of(uint64_t w, uint64_t k)
 {
-    unsigned at = 0;
-    for (unsigned half = 32; half; half /= 2) {
-        uint64_t low = w & (((uint64_t)1 << half) - 1), ones = ones_in(low);
-        if (k < ones) w = low;
-        else {
-            k -= ones;
-            w >>= half;
-            at += half;
-        }
-    }
-    return at;
+    const uint64_t low = 0x0101010101010101u, high = 0x8080808080808080u;
+    uint64_t s = w - (w >> 1 & 0x5555555555555555u);
+    s = (s & 0x3333333333333333u) + (s >> 2 & 0x3333333333333333u);
+    s = ((s + (s >> 4)) & 0x0f0f0f0f0f0f0f0fu) * low;                       /* byte b: set bits of bytes 0 to b */
+    uint64_t byte = ((((k * low | high) - s) & high) >> 7) * low >> 56;      /* bytes with no more than k up to their end */
+    uint64_t rest = k - (s << 8 >> byte * 8 & 255);
+    uint64_t bits = (w >> byte * 8 & 255) * low & 0x8040201008040201u;      /* byte b: bit b of the byte */
+    uint64_t sums = (((bits | ((bits | high) - low)) & high) >> 7) * low;   /* byte b: set bits 0 to b */
+    return byte * 8 + (((((rest * low | high) - sums) & high) >> 7) * low >> 56);
 }
 
 /* A mask of no members over [first, end). */
 static rt_status make_mask(rt_rows *a, uint64_t first, uint64_t end)
 {
     *a = (rt_rows){.first = first, .end = end};
-    uint64_t n = words_of(a);
-    a->word = calloc(n + 1, sizeof *a->word);
+    a->word = calloc((words_of(a) / BLOCK + 1) * BLOCK, sizeof *a->word);      /* whole blocks */
     return a->word ? RT_OK : rt_fail(RT_RUN, "out of memory for the mask of %llu rows", (unsigned long long)(end - first));
 }
 
@@ -177,26 +175,55 @@ void rt_rows_free(rt_rows *a)
 
 /* ---- members ---- */
 
-/* The word that holds member i, and how many members of it stand before. */
-static uint64_t find_word(const rt_rows *a, uint64_t i, uint64_t *before)
+/* The last block whose rank is not above i. */
+static uint64_t find_block(const rt_rows *a, uint64_t i)
 {
     uint64_t low = a->hint[i / HINT], high = a->hint[i / HINT + 1];
-    while (low < high) {                              /* the last block whose rank is not above i */
+    while (low < high) {
         uint64_t middle = (low + high + 1) / 2;
         if (a->rank[middle] <= i) low = middle;
         else high = middle - 1;
     }
-    uint64_t w = low * BLOCK, k = i - a->rank[low];
-    for (uint64_t n; (n = ones_in(a->word[w])) <= k; w++) k -= n;
-    *before = k;
-    return w;
+    return low;
 }
 
-uint64_t rt_rows_at(const rt_rows *a, uint64_t i)
+/* The word of the block that holds member i, and how many members of that word stand before it: sums over all words of the
+ * block instead of a search, so that no branch depends on the data. */
+static uint64_t find_word(const rt_rows *a, uint64_t block, uint64_t i, uint64_t *before)
 {
-    if (!a->word) return a->first + i;
-    uint64_t k, w = find_word(a, i, &k);
+    uint64_t k = i - a->rank[block], sum = 0, skipped = 0, w = 0;
+    const uint64_t *word = a->word + block * BLOCK;
+    for (int n = 0; n < BLOCK - 1; n++) {
+        sum += ones_in(word[n]);
+        w += sum <= k;
+        skipped = sum <= k ? sum : skipped;
+    }
+    *before = k - skipped;
+    return block * BLOCK + w;
+}
+
+static uint64_t member(const rt_rows *a, uint64_t block, uint64_t i)
+{
+    uint64_t k, w = find_word(a, block, i, &k);
     return (a->first / 64 + w) * 64 + place_of(a->word[w], k);
+}
+
+uint64_t rt_rows_at(const rt_rows *a, uint64_t i) { return a->word ? member(a, find_block(a, i), i) : a->first + i; }
+
+void rt_rows_pick(const rt_rows *a, uint64_t *i, int n)
+{
+    if (!a->word) {
+        for (int k = 0; k < n; k++) i[k] += a->first;
+        return;
+    }
+    for (int at = 0; at < n; at += PICK) {               /* each step's memory is asked for a step ahead */
+        uint64_t *part = i + at, block[PICK];
+        int m = n - at < PICK ? n - at : PICK;
+        for (int k = 0; k < m; k++) __builtin_prefetch(&a->hint[part[k] / HINT]);
+        for (int k = 0; k < m; k++) __builtin_prefetch(&a->rank[a->hint[part[k] / HINT]]);
+        for (int k = 0; k < m; k++) __builtin_prefetch(&a->word[(block[k] = find_block(a, part[k])) * BLOCK]);
+        for (int k = 0; k < m; k++) part[k] = member(a, block[k], part[k]);
+    }
 }
 
 void rt_rows_list(const rt_rows *a, uint64_t i, uint64_t n, uint64_t *row)
@@ -206,11 +233,21 @@ void rt_rows_list(const rt_rows *a, uint64_t i, uint64_t n, uint64_t *row)
         for (uint64_t k = 0; k < n; k++) row[k] = a->first + i + k;
         return;
     }
-    uint64_t k, w = find_word(a, i, &k), rest = a->word[w] & ones_from(place_of(a->word[w], k));
+    uint64_t k, w = find_word(a, find_block(a, i), i, &k), rest = a->word[w] & ones_from(place_of(a->word[w], k));
     for (uint64_t at = 0; at < n;) {
         for (; rest && at < n; rest &= rest - 1) row[at++] = (a->first / 64 + w) * 64 + (uint64_t)__builtin_ctzll(rest);
         if (at < n) rest = a->word[++w];
     }
+}
+
+uint64_t rt_rows_below(const rt_rows *a, uint64_t row)
+{
+    if (row <= a->first) return 0;
+    if (row >= a->end) return a->count;
+    if (!a->word) return row - a->first;
+    uint64_t word = row / 64 - a->first / 64, w = word / BLOCK * BLOCK, n = a->rank[word / BLOCK];
+    for (; w < word; w++) n += ones_in(a->word[w]);
+    return n + ones_in(a->word[word] & ~ones_from(row % 64));
 }
 
 int rt_rows_has(const rt_rows *a, uint64_t row)
@@ -220,20 +257,44 @@ int rt_rows_has(const rt_rows *a, uint64_t row)
 
 /* ---- algebra ---- */
 
+/* From a mask of places among the members to the mask of those members. */
+static rt_status members_at(const rt_rows *from, rt_rows *mask)
+{
+    rt_rows place = *mask;
+    uint64_t at = 0;
+    rt_status st = make_mask(mask, from->first, from->end);
+    for (uint64_t w = 0; w < words_of(from) && !st; w++)
+        for (uint64_t rest = word_at(from, from->first / 64 + w); rest; rest &= rest - 1, at++)
+            if (place.word[at / 64] >> at % 64 & 1) mask->word[w] |= rest & -rest;
+    free(place.word);
+    return st ? st : index_or_free(mask);
+}
+
 rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn)
 {
     uint64_t n = from->count, take = part < 1 ? (uint64_t)((double)n * part) : (uint64_t)part;
     *drawn = (rt_rows){0};
     if (take >= n && n) return rt_fail(RT_USAGE, "%s takes %llu of %llu rows, which leaves none to train on", what, (unsigned long long)take, (unsigned long long)n);
     if (!take || !n) return RT_OK;
-    RT_TRY(make_mask(drawn, from->first, from->end));
-    for (uint64_t i = 0; i < n; i++) {
-        if (rt_permute(i, n, seed, purpose, 0, 0) >= take) continue;
-        uint64_t row = rt_rows_at(from, i);
-        drawn->word[row / 64 - from->first / 64] |= (uint64_t)1 << row % 64;
+    /* The permutation backwards, from the smaller of the two sides. */
+    uint64_t low = take <= n / 2 ? 0 : take, high = take <= n / 2 ? take : n;
+    rt_permutation p = {0};
+    rt_rows side;
+    RT_TRY(rt_permutation_set(&p, n, seed, purpose, 0, 0));
+    rt_status st = make_mask(&side, 0, n);
+    for (uint64_t j = low; j < high && !st; j++) {
+        uint64_t i = rt_permutation_from(&p, j);
+        side.word[i / 64] |= (uint64_t)1 << i % 64;
     }
-    RT_TRY(index_or_free(drawn));
-    return rt_rows_remove(from, drawn);
+    rt_permutation_free(&p);
+    if (!st) st = members_at(from, &side);
+    if (!st) st = rt_rows_remove(from, &side);
+    if (st) rt_rows_free(&side);
+    else if (low) {
+        *drawn = *from;
+        *from = side;
+    } else *drawn = side;
+    return st;
 }
 
 rt_status rt_rows_remove(rt_rows *from, const rt_rows *these)

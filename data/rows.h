@@ -44,7 +44,11 @@ void rt_rows_free(rt_rows *);
 uint64_t rt_rows_at(const rt_rows *, uint64_t i);
 /* Members [i, i + n) to row[0..n): much faster than one by one. */
 void rt_rows_list(const rt_rows *, uint64_t i, uint64_t n, uint64_t *row);
+/* i[k] becomes member i[k], in any order: faster than one by one in large sets. */
+void rt_rows_pick(const rt_rows *, uint64_t *i, int n);
 int rt_rows_has(const rt_rows *, uint64_t row);
+/* Members below a row. */
+uint64_t rt_rows_below(const rt_rows *, uint64_t row);
 
 /* Moves `part` of the rows (a count, or a share below 1), drawn by (seed, purpose), to *drawn: member i of `from` is drawn
  * when rt_permute(i, from->count, seed, purpose, 0, 0) is below the count. At least one must stay; `what` names the part in

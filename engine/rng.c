@@ -1,6 +1,7 @@
 #include "engine/rng.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 void rt_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
@@ -42,22 +43,100 @@ void rt_normal(float *out, uint64_t n, uint64_t seed, rt_rng_purpose purpose, ui
     }
 }
 
+/* Bits of one half of the Feistel network whose domain holds [0, n). */
+static int half_of(uint64_t n)
+{
+    int half = 1;
+    while (half < 31 && ((uint64_t)1 << (2 * half)) < n) half++;
+    return half;
+}
+
+static uint32_t round_word(uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream, uint32_t half, uint32_t round)
+{
+    uint32_t w[4];
+    rt_random4(w, seed, purpose, epoch, stream, half, round);
+    return w[0];
+}
+
 uint64_t rt_permute(uint64_t i, uint64_t n, uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream)
 {
     if (n < 2) return 0;
-    int half = 1;
-    while (half < 31 && ((uint64_t)1 << (2 * half)) < n) half++;
+    int half = half_of(n);
     uint32_t mask = (uint32_t)(((uint64_t)1 << half) - 1);
     do {
         uint32_t l = (uint32_t)(i >> half) & mask, r = (uint32_t)i & mask;
         for (uint32_t round = 0; round < 4; round++) {
-            uint32_t w[4];
-            rt_random4(w, seed, purpose, epoch, stream, r, round);
-            uint32_t t = (l ^ w[0]) & mask;
+            uint32_t t = (l ^ round_word(seed, purpose, epoch, stream, r, round)) & mask;
             l = r;
             r = t;
         }
         i = ((uint64_t)l << half) | r;
     } while (i >= n);
     return i;
+}
+
+rt_status rt_permutation_set(rt_permutation *p, uint64_t n, uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream)
+{
+    p->n = n;
+    p->seed = seed;
+    p->purpose = purpose;
+    p->epoch = epoch;
+    p->stream = stream;
+    p->half = half_of(n);
+    p->mask = (uint32_t)(((uint64_t)1 << p->half) - 1);
+    if (p->half > 16) {
+        rt_permutation_free(p);
+        return RT_OK;
+    }
+    uint64_t size = (uint64_t)1 << p->half;
+    if (p->room < size) {
+        rt_permutation_free(p);
+        p->table = malloc(4 * size * sizeof *p->table);
+        if (!p->table) return rt_fail(RT_RUN, "out of memory for the order of %llu rows", (unsigned long long)n);
+        p->room = size;
+    }
+    for (uint32_t round = 0; round < 4; round++)
+        for (uint32_t r = 0; r < size; r++) p->table[round * size + r] = (uint16_t)(round_word(seed, purpose, epoch, stream, r, round) & p->mask);
+    return RT_OK;
+}
+
+static inline uint32_t keyed(const rt_permutation *p, uint32_t r, uint32_t round)
+{
+    if (p->table) return p->table[((uint64_t)round << p->half) + r];
+    return round_word(p->seed, p->purpose, p->epoch, p->stream, r, round) & p->mask;
+}
+
+uint64_t rt_permutation_at(const rt_permutation *p, uint64_t i)
+{
+    if (p->n < 2) return 0;
+    do {
+        uint32_t l = (uint32_t)(i >> p->half) & p->mask, r = (uint32_t)i & p->mask;
+        for (uint32_t round = 0; round < 4; round += 2) {
+            l ^= keyed(p, r, round);
+            r ^= keyed(p, l, round + 1);
+        }
+        i = ((uint64_t)l << p->half) | r;
+    } while (i >= p->n);
+    return i;
+}
+
+uint64_t rt_permutation_from(const rt_permutation *p, uint64_t j)
+{
+    if (p->n < 2) return 0;
+    do {
+        uint32_t l = (uint32_t)(j >> p->half) & p->mask, r = (uint32_t)j & p->mask;
+        for (uint32_t round = 4; round > 0; round -= 2) {
+            r ^= keyed(p, l, round - 1);
+            l ^= keyed(p, r, round - 2);
+        }
+        j = ((uint64_t)l << p->half) | r;
+    } while (j >= p->n);
+    return j;
+}
+
+void rt_permutation_free(rt_permutation *p)
+{
+    free(p->table);
+    p->table = NULL;
+    p->room = 0;
 }

@@ -34,6 +34,25 @@ static void bijection(void **state)
         }
 }
 
+/* The table's answers are rt_permute's, and backwards it undoes them, within and beyond what a table holds. */
+static void permutation(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 2, 3, 4, 5, 17, 64, 65, 1000, 60001, 16777216, 100000000, 4294967296, 4294967297, 1000000000000};
+    rt_permutation p = {0};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (uint32_t epoch = 0; epoch < 2; epoch++) {
+            uint64_t n = sizes[s], step = n / 997 + 1;
+            check_ok(rt_permutation_set(&p, n, 7 + s, epoch ? RT_RNG_HELD : RT_RNG_SHUFFLE, epoch, 3));
+            for (uint64_t i = 0; i < n; i += step) {
+                uint64_t j = rt_permutation_at(&p, i);
+                if (j != rt_permute(i, n, 7 + s, epoch ? RT_RNG_HELD : RT_RNG_SHUFFLE, epoch, 3)) fail_msg("%llu of %llu", (unsigned long long)i, (unsigned long long)n);
+                assert_true(rt_permutation_from(&p, j) == i);
+            }
+        }
+    rt_permutation_free(&p);
+}
+
 /* Mean displacement of a good shuffle is n / 3. */
 static void spreads(void **state)
 {
@@ -65,6 +84,6 @@ static void normal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(bijection), cmocka_unit_test(spreads), cmocka_unit_test(normal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(bijection), cmocka_unit_test(permutation), cmocka_unit_test(spreads), cmocka_unit_test(normal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
