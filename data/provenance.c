@@ -130,28 +130,26 @@ static int concerns(const cJSON *e, const char *data, const char *by)
 rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
                         const char *name, uint64_t *count)
 {
-    int sets = 0;
-    rt_rows *set = calloc(2 * MAX_ENTRIES, sizeof *set);
-    rt_status st = set ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    int entries = 0;
+    rt_rows all = {0};
+    rt_status st = RT_OK;
     *count = 0;
     for (const cJSON *e = seen ? seen->child : NULL; e && !st; e = e->next) {
         if (!concerns(e, data, by)) continue;
-        if (sets == 2 * MAX_ENTRIES) {
+        if (++entries > MAX_ENTRIES) {
             st = rt_fail(RT_INPUT, "%s: its list of rows seen in training has more than %d entries", name, MAX_ENTRIES);
             break;
         }
-        st = rows_of(e, source_rows, &set[sets], &set[sets + 1]);
+        rt_rows part = {0}, held = {0};
+        st = rows_of(e, source_rows, &part, &held);
         if (st) st = rt_fail_in(RT_INPUT, "%s: its list of rows seen in training is damaged", name);
-        sets += 2;
+        if (!st) st = rt_rows_add(&all, &part);
+        if (!st) st = rt_rows_add(&all, &held);
+        rt_rows_free(&part);
+        rt_rows_free(&held);
     }
-    for (uint64_t i = 0; i < rows->count && !st && sets; i++) {
-        uint64_t row = rt_rows_at(rows, i);
-        int in = 0;
-        for (int k = 0; k < sets && !in; k++) in = set[k].count && rt_rows_has(&set[k], row);
-        *count += (uint64_t)in;
-    }
-    for (int k = 0; k < sets; k++) rt_rows_free(&set[k]);
-    free(set);
+    if (!st) *count = rt_rows_common(rows, &all);
+    rt_rows_free(&all);
     return st;
 }
 

@@ -297,6 +297,19 @@ rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose
     return st;
 }
 
+rt_status rt_rows_add(rt_rows *to, const rt_rows *these)
+{
+    if (rt_rows_common(to, these) == these->count) return RT_OK;
+    rt_rows all;
+    uint64_t first = !to->count || these->first < to->first ? these->first : to->first, end = these->end > to->end ? these->end : to->end;
+    RT_TRY(make_mask(&all, first, end));
+    for (uint64_t w = 0; w < words_of(&all); w++) all.word[w] = word_at(to, first / 64 + w) | word_at(these, first / 64 + w);
+    RT_TRY(index_or_free(&all));
+    rt_rows_free(to);
+    *to = all;
+    return RT_OK;
+}
+
 rt_status rt_rows_remove(rt_rows *from, const rt_rows *these)
 {
     if (!rt_rows_common(from, these)) return RT_OK;

@@ -54,6 +54,7 @@ uint64_t rt_rows_below(const rt_rows *, uint64_t row);
  * when rt_permute(i, from->count, seed, purpose, 0, 0) is below the count. At least one must stay; `what` names the part in
  * the error. */
 rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn);
+rt_status rt_rows_add(rt_rows *to, const rt_rows *these);
 rt_status rt_rows_remove(rt_rows *from, const rt_rows *these);
 /* How many are in both. */
 uint64_t rt_rows_common(const rt_rows *a, const rt_rows *b);

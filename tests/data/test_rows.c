@@ -132,6 +132,16 @@ static void against_lists(void **state)
                 assert_int_equal(rt_rows_common(&a, &copy), a.count);
                 assert_int_equal(rt_rows_common(&drawn, &copy), drawn.count);
                 check_ok(rt_rows_remove(&copy, &drawn));
+                rt_rows both = {0}, far = rt_rows_between(end + 70, end + 80);
+                check_ok(rt_rows_add(&both, &drawn));
+                check_ok(rt_rows_add(&both, &copy));
+                check_ok(rt_rows_add(&both, &copy));
+                for (uint64_t r = 0; r < N; r++) out[r] = (char)(out[r] | in[r]);
+                check_set(&both, out, N);
+                check_ok(rt_rows_add(&both, &far));
+                assert_true(both.count == copy.count + drawn.count + 10 && rt_rows_common(&both, &far) == 10);
+                rt_rows_free(&both);
+                for (uint64_t r = 0; r < N; r++) out[r] = (char)(out[r] & !in[r]);
                 check_set(&copy, out, N);
                 check_ok(rt_rows_remove(&copy, &a));
                 assert_int_equal(copy.count, 0);
