@@ -109,13 +109,21 @@ rt_status rt_train_check(cJSON *config)
     return rt_train_settings_read(config, &s);
 }
 
-/* What decides the result, without what only decides speed. */
+static void drop(cJSON *from, const char *const *key)
+{
+    for (; *key; key++) cJSON_DeleteItemFromObjectCaseSensitive(from, *key);
+}
+
+/* What decides the result, without what only decides speed, and without paths: what lies there is rt_train_content. */
 void rt_train_config_digest(rt_trainer *t)
 {
-    cJSON *c = cJSON_Duplicate(t->config, 1), *train = cJSON_GetObjectItemCaseSensitive(c, "train");
-    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(c, "data"), "check");
-    static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds"};
-    for (int i = 0; i < 4; i++) cJSON_DeleteItemFromObjectCaseSensitive(train, speed[i]);
+    static const char *const places[] = {"init", "teacher", NULL};
+    static const char *const data[] = {"source", "x", "y", "labels", "check", NULL};
+    static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds", NULL};
+    cJSON *c = cJSON_Duplicate(t->config, 1);
+    drop(c, places);
+    drop(cJSON_GetObjectItemCaseSensitive(c, "data"), data);
+    drop(cJSON_GetObjectItemCaseSensitive(c, "train"), speed);
     rt_json_sort(c);
     char *text = cJSON_PrintUnformatted(c);
     snprintf(t->config_digest, sizeof t->config_digest, "%s", rt_digest_of(text ? text : "", text ? strlen(text) : 0).hex);

@@ -1,10 +1,87 @@
 #include "train/trainer_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/files.h"
+
+static const char *const format = "retort-run-1";
+
+/* ---- content ---- */
+
+/* What a label store says, without where it lies and what program wrote it: its manifest and the CRC of every block. */
+static rt_status labels_digest(const rt_trainer *t, rt_digest *out)
+{
+    enum { AT_ONCE = 4096 };
+    rt_source *crc;
+    RT_TRY(rt_source_open(&crc, t->set.labels, "labels/block_crc32c"));
+    cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(t->labels), 1);
+    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "tool");
+    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "paths");
+    rt_json_sort(manifest);
+    char *text = cJSON_PrintUnformatted(manifest);
+    rt_hasher *h = rt_hasher_new();
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) rt_hasher_add(h, text, strlen(text));
+    for (uint64_t i = 0; i < rt_source_rows(crc) && !st; i += AT_ONCE) {
+        uint64_t row[AT_ONCE], left = rt_source_rows(crc) - i;
+        uint32_t value[AT_ONCE];
+        int n = left < AT_ONCE ? (int)left : AT_ONCE;
+        for (int k = 0; k < n; k++) row[k] = i + (uint64_t)k;
+        st = rt_source_read(crc, row, n, value);
+        if (!st) rt_hasher_add(h, value, (size_t)n * sizeof *value);
+    }
+    *out = rt_hasher_end(h);
+    cJSON_free(text);
+    cJSON_Delete(manifest);
+    rt_source_close(crc);
+    return st;
+}
+
+rt_status rt_train_content(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    rt_digest d;
+    t->content = cJSON_CreateObject();
+    cJSON_AddStringToObject(t->content, "x", t->data_digest.hex);
+    if (t->y) {
+        rt_source *y;
+        RT_TRY(rt_source_open(&y, s->source, s->y));
+        rt_status st = rt_identity_of(&d, y, s->check, t->opt->pool, t->opt->progress);
+        rt_source_close(y);
+        RT_TRY(st);
+        cJSON_AddStringToObject(t->content, "y", d.hex);
+    }
+    if (t->labels) {
+        RT_TRY(labels_digest(t, &d));
+        cJSON_AddStringToObject(t->content, "labels", d.hex);
+    }
+    if (t->teacher) cJSON_AddStringToObject(t->content, "teacher", rt_models_digest(t->teacher, s->teachers).hex);
+    if (*s->init) cJSON_AddStringToObject(t->content, "init", t->init_digest.hex);
+    return RT_OK;
+}
+
+rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const char *where)
+{
+    static const struct { const char *key, *name; } part[] = {
+        {"x", "other data (data.x)"}, {"y", "other class labels (data.y)"}, {"labels", "another label store (data.labels)"},
+        {"teacher", "another teacher"}, {"init", "another model to start from (init)"},
+    };
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
+        const char *now = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(t->content, part[i].key));
+        const char *then = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(kept, part[i].key));
+        if (!now && !then) continue;
+        if (!now || !then || strcmp(now, then))
+            return rt_fail(RT_USAGE, "%s: was trained with %s: %.32s then, %.32s now; give another --out, or --force to "
+                           "replace it", where, part[i].name, then ? then : "none", now ? now : "none");
+    }
+    return RT_OK;
+}
+
+/* ---- folder ---- */
 
 rt_status rt_train_write_text(rt_trainer *t, const char *name, const char *text)
 {
@@ -13,35 +90,119 @@ rt_status rt_train_write_text(rt_trainer *t, const char *name, const char *text)
     return rt_write_file(path, text, strlen(text));
 }
 
-/* 0: go on (fresh or to resume), 1: already done */
+/* Whether the folder holds the run that is asked for; else an error that says in what they differ. */
+static rt_status check_run(const rt_trainer *t, const char *path)
+{
+    cJSON *run;
+    RT_TRY(rt_json_file(&run, path));
+    const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "format"));
+    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "config_digest"));
+    rt_status st = RT_OK;
+    if (!is || strcmp(is, format))
+        st = rt_fail(RT_USAGE, "%s: holds a run of another version of retort, which does not tell what data it was trained "
+                     "on; give another --out, or --force to replace it", t->opt->out);
+    else if (!digest || strcmp(digest, t->config_digest))
+        st = rt_fail(RT_USAGE, "%s: holds a run with another configuration; give another --out, or --force to replace it",
+                     t->opt->out);
+    else st = rt_train_same_content(t, cJSON_GetObjectItemCaseSensitive(run, "content"), t->opt->out);
+    cJSON_Delete(run);
+    return st;
+}
+
+/* A result counts when the model that it names is there and is the one that it tells. */
+static void read_result(rt_trainer *t, cJSON **result)
+{
+    char path[1200];
+    rt_model *m = NULL;
+    snprintf(path, sizeof path, "%s/result.json", t->opt->out);
+    if (!rt_file_exists(path)) return;
+    rt_status st = rt_json_file(result, path);
+    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*result, "digest"));
+    snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
+    if (!st) st = rt_model_load(&m, path);
+    if (!st && (!digest || strcmp(digest, rt_model_digest(m).hex))) st = rt_fail(RT_INPUT, "%s: is another model", path);
+    rt_model_free(m);
+    if (!st) return;
+    char text[700];
+    snprintf(text, sizeof text, "finished before, but %s; made again", rt_error_message());
+    rt_progress_line(t->opt->progress, text);
+    cJSON_Delete(*result);
+    *result = NULL;
+}
+
+static const char *const outputs[] = {"result.json", "model.h5", "metrics.csv", "metrics.jsonl", "config.json",
+                                      "checkpoints/checkpoints.json", "run.json"};
+enum { OUTPUTS = sizeof outputs / sizeof outputs[0] };
+
+/* No output may be the file that it is made from. */
+static rt_status check_input(const rt_trainer *t, const char *key, const char *input)
+{
+    struct stat a, b;
+    char path[1200];
+    if (stat(input, &a)) return RT_OK;
+    for (int i = 0; i < OUTPUTS; i++) {
+        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
+        if (!stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+            return rt_fail(RT_USAGE, "%s: %s is a file that this run would replace; give another --out", key, input);
+    }
+    return RT_OK;
+}
+
+static rt_status check_inputs(const rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    RT_TRY(check_input(t, "data.source", s->source));
+    if (*s->labels) RT_TRY(check_input(t, "data.labels", s->labels));
+    if (*s->init) RT_TRY(check_input(t, "init", s->init));
+    for (int i = 0; i < s->teachers; i++) RT_TRY(check_input(t, "teacher", s->teacher[i]));
+    return RT_OK;
+}
+
+/* A folder without run.json is ours to fill only as far as it does not hold what we would replace. */
+static rt_status check_foreign(const rt_trainer *t)
+{
+    char path[1200];
+    for (int i = 0; i < OUTPUTS; i++) {
+        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
+        if (rt_file_exists(path))
+            return rt_fail(RT_USAGE, "%s: is there, but %s holds no run of retort; give another --out, or --force to replace it",
+                           path, t->opt->out);
+    }
+    return RT_OK;
+}
+
 rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
 {
     char path[1200];
-    cJSON *old = NULL;
     *done = 0;
+    RT_TRY(check_inputs(t));
     RT_TRY(rt_make_folder(t->opt->out));
     snprintf(path, sizeof path, "%s/run.json", t->opt->out);
+    if (!rt_file_exists(path) && !t->opt->force) RT_TRY(check_foreign(t));
     if (rt_file_exists(path) && !t->opt->force) {
-        RT_TRY(rt_json_file(&old, path));
-        const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(old, "config_digest"));
-        int same = digest && strcmp(digest, t->config_digest) == 0;
-        cJSON_Delete(old);
-        if (!same) return rt_fail(RT_USAGE, "%s: holds a run with another configuration; give another --out, or --force to replace it", t->opt->out);
-        snprintf(path, sizeof path, "%s/result.json", t->opt->out);
-        if (rt_file_exists(path)) {
-            *done = 1;
-            return rt_json_file(result, path);
+        RT_TRY(check_run(t, path));
+        read_result(t, result);
+        if (*result) {                             /* the folder may have been moved */
+            snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
+            cJSON_ReplaceItemInObjectCaseSensitive(*result, "model", cJSON_CreateString(path));
         }
+        *done = *result != NULL;
         return RT_OK;
     }
-    static const char *const stale[] = {"result.json", "model.h5", "metrics.csv", "metrics.jsonl", "checkpoints/checkpoints.json", "run.json"};
-    for (size_t i = 0; i < sizeof stale / sizeof stale[0]; i++) {
-        snprintf(path, sizeof path, "%s/%s", t->opt->out, stale[i]);
+    for (int i = 0; i < OUTPUTS; i++) {
+        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
         unlink(path);
     }
-    char *text = cJSON_Print(t->config), mark[96];
+    char *text = cJSON_Print(t->config);
     rt_status st = text ? rt_train_write_text(t, "config.json", text) : rt_fail(RT_RUN, "out of memory");
     cJSON_free(text);
-    snprintf(mark, sizeof mark, "{\"config_digest\": \"%s\"}\n", t->config_digest);
-    return st ? st : rt_train_write_text(t, "run.json", mark);
+    cJSON *run = cJSON_CreateObject();
+    cJSON_AddStringToObject(run, "format", format);
+    cJSON_AddStringToObject(run, "config_digest", t->config_digest);
+    cJSON_AddItemReferenceToObject(run, "content", t->content);
+    text = cJSON_Print(run);
+    if (!st) st = text ? rt_train_write_text(t, "run.json", text) : rt_fail(RT_RUN, "out of memory");
+    cJSON_free(text);
+    cJSON_Delete(run);
+    return st;
 }

@@ -9,8 +9,10 @@
 static rt_status make_model(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
-    if (*s->init) RT_TRY(rt_model_load(&t->model, s->init));
-    else {
+    if (*s->init) {
+        RT_TRY(rt_model_load(&t->model, s->init));
+        t->init_digest = rt_model_digest(t->model);
+    } else {
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
     }
@@ -118,4 +120,5 @@ void rt_train_tear_down(rt_trainer *t)
     rt_rows_free(&t->test);
     cJSON_Delete(t->history);
     cJSON_Delete(t->notes);
+    cJSON_Delete(t->content);
 }

@@ -7,13 +7,15 @@
 #include "engine/version.h"
 #include "train/checkpoint.h"
 
-enum { MAX_BUFFERS = 8 };
+enum { MAX_BUFFERS = 9 };
 
 static int buffers_of(rt_trainer *t, rt_buffer b[MAX_BUFFERS])
 {
     size_t n = t->graph->param_floats, q = t->graph->state_floats;
-    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, n}, {"v", t->optimizer->v, n},
-                       {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n}, {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q}};
+    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, n},
+                       {"v", t->optimizer->v, n}, {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n},
+                       {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q},
+                       {"gradient_sum", t->sum, n}};       /* of a step whose batches are not all done */
     memcpy(b, all, sizeof all);
     return (int)(sizeof all / sizeof all[0]);
 }
@@ -31,6 +33,7 @@ rt_status rt_train_save(rt_trainer *t)
     int n = buffers_of(t, b);
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "config", t->config_digest);
+    cJSON_AddItemReferenceToObject(j, "content", t->content);
     cJSON_AddStringToObject(j, "kernels", rt_kernels_get()->name);
     cJSON_AddStringToObject(j, "tool", rt_tool());
     cJSON_AddNumberToObject(j, "batches", (double)t->done);
@@ -60,9 +63,13 @@ rt_status rt_train_load(rt_trainer *t, int *found)
     RT_TRY(rt_checkpoint_load(t->folder, &j, b, n));
     if (!j) return RT_OK;
     const char *kernels = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "kernels"));
-    rt_status st = RT_OK;
-    if (kernels && strcmp(kernels, rt_kernels_get()->name) && !t->opt->allow_numeric_change)
-        st = rt_fail(RT_USAGE, "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; use --kernels %s, or --allow-numeric-change", t->opt->out, kernels, rt_kernels_get()->name, kernels);
+    const char *config = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "config"));
+    rt_status st = rt_train_same_content(t, cJSON_GetObjectItemCaseSensitive(j, "content"), t->folder);
+    if (!st && (!config || strcmp(config, t->config_digest)))
+        st = rt_fail(RT_USAGE, "%s: belongs to a run with another configuration; use --force to start again", t->folder);
+    if (!st && kernels && strcmp(kernels, rt_kernels_get()->name) && !t->opt->allow_numeric_change)
+        st = rt_fail(RT_USAGE, "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; "
+                     "use --kernels %s, or --allow-numeric-change", t->opt->out, kernels, rt_kernels_get()->name, kernels);
     if (!st) {
         t->done = (uint64_t)rt_train_number(j, "batches");
         t->optimizer->updates = (uint64_t)rt_train_number(j, "updates");

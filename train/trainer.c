@@ -218,6 +218,7 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
         st = rt_train_set_up(&t);                          /* before the folder is touched: bad data leaves nothing behind */
     }
+    if (!st) st = rt_train_content(&t);
     if (!st) {
         rt_train_config_digest(&t);
         st = rt_train_folder(&t, &done, result);

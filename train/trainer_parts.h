@@ -45,6 +45,8 @@ typedef struct {
     const rt_train_options *opt;
     cJSON *config;
     char config_digest[33];
+    cJSON *content;                /* digests of what the run comes from: x, y, labels, teacher, init */
+    rt_digest init_digest;
     rt_source *x;
     rt_identity *identity;         /* of x */
     rt_digest data_digest;         /* its root */
@@ -81,7 +83,7 @@ typedef struct {
 
 /* The settings, checked as far as that goes without data; config becomes the effective configuration. */
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
-/* Digest of what decides the result, without what only decides speed. */
+/* Digest of what the configuration decides, without paths and without what only decides speed. */
 void rt_train_config_digest(rt_trainer *);
 
 /* ---- train_data.c ---- */
@@ -111,7 +113,13 @@ double rt_train_number(const cJSON *, const char *key);
 
 /* ---- train_folder.c ---- */
 
-/* *done 0: go on (fresh, or to resume); 1: a finished run of the same configuration, whose result is read. */
+/* Fills t->content: what the run comes from, wherever it lies. */
+rt_status rt_train_content(rt_trainer *);
+/* RT_USAGE, naming the part that differs, when `kept` (as rt_train_content made it then) is not what there is now. */
+rt_status rt_train_same_content(const rt_trainer *, const cJSON *kept, const char *where);
+
+/* *done 0: go on (fresh, or to resume); 1: a finished run of the same configuration and content, whose result is read.
+ * RT_USAGE when the folder holds another run, or files that no run wrote, or an input of this one. */
 rt_status rt_train_folder(rt_trainer *, int *done, cJSON **result);
 rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
