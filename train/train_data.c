@@ -127,6 +127,7 @@ rt_status rt_train_open_targets(rt_trainer *t)
         return RT_OK;
     }
     RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->class_names, s->match));
+    rt_targets_limit(t->y, t->hard_first, t->hard_end);
     enum { AT_ONCE = 4096 };
     uint64_t row[AT_ONCE];
     int32_t y[AT_ONCE];
@@ -134,10 +135,8 @@ rt_status rt_train_open_targets(rt_trainer *t)
         const rt_rows *rows = part ? &t->held : &t->train;
         for (uint64_t i = 0; i < rows->count; i += AT_ONCE) {
             uint64_t n = rows->count - i < AT_ONCE ? rows->count - i : AT_ONCE;
-            int kept = 0;
             rt_rows_list(rows, i, n, row);
-            for (uint64_t k = 0; k < n; k++) if (row[k] >= t->hard_first && row[k] < t->hard_end) row[kept++] = row[k];
-            RT_TRY(rt_targets_read(t->y, row, kept, y));
+            RT_TRY(rt_targets_read(t->y, row, (int)n, y));
         }
     }
     return RT_OK;
