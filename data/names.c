@@ -62,9 +62,10 @@ static int is_utf8(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
     while (*p) {
-        int more = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : -1;
+        int more = *p < 0x80 ? 0 : *p < 0xc2 ? -1 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : *p < 0xf5 ? 3 : -1;
         if (more < 0) return 0;
-        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+            (*p == 0xf4 && p[1] > 0x8f))
             return 0;
         for (p++; more; more--, p++) if ((*p & 0xc0) != 0x80) return 0;
     }
@@ -78,21 +79,27 @@ rt_status rt_names_from_json(rt_names *out, const cJSON *list, const char *of, c
     *out = n;
     if (cJSON_IsNull(list)) list = NULL;
     rt_status st = set_origin(&n, of);
-    if (!st && list && !cJSON_IsArray(list)) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names", where, key);
+    if (!st && list && !cJSON_IsArray(list))
+        st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names", where, key);
     if (!st && list) {
         n.name = calloc((size_t)cJSON_GetArraySize(list) + 1, sizeof *n.name);
         if (!n.name) st = rt_fail(RT_RUN, "out of memory");
     }
     for (const cJSON *c = list ? list->child : NULL; c && !st; c = c->next) {
-        if (!cJSON_IsString(c)) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names: entry %d is no string", where, key, n.count);
+        if (!cJSON_IsString(c))
+            st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names: entry %d is no string", where, key,
+                         n.count);
         else if (!is_utf8(c->valuestring))
-            st = rt_fail(RT_INPUT, "%s: '%s' of its manifest: name %d is not valid UTF-8; import the data again", where, key, n.count);
+            st = rt_fail(RT_INPUT, "%s: '%s' of its manifest: name %d is not valid UTF-8; import the data again",
+                         where, key, n.count);
         else if (!(n.name[n.count] = strdup(c->valuestring))) st = rt_fail(RT_RUN, "out of memory");
         else n.count++;
     }
     const char *twice = NULL;
     if (!st) st = sort_names(&n, &twice);
-    if (!st && twice) st = rt_fail(RT_INPUT, "%s: '%s' of its manifest has the name '%.100s' twice; give each its own", where, key, twice);
+    if (!st && twice)
+        st = rt_fail(RT_INPUT, "%s: '%s' of its manifest has the name '%.100s' twice; give each its own", where, key,
+                     twice);
     if (!st && n.name && !n.count) {                    /* an empty list gives no names */
         free(n.name);
         n.name = NULL;
@@ -134,10 +141,13 @@ rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *column
         if (st) return st;
         st = rt_json_parse(&j, text, strlen(text), f->path);
         free(text);
-        if (st) st = rt_fail_in(RT_INPUT, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
+        if (st)
+            st = rt_fail_in(RT_INPUT, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
     }
-    if (!st && classes) st = rt_names_from_json(classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), f->path, "classes");
-    if (!st && columns) st = rt_names_from_json(columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), f->path, "columns");
+    if (!st && classes)
+        st = rt_names_from_json(classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), f->path, "classes");
+    if (!st && columns)
+        st = rt_names_from_json(columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), f->path, "columns");
     cJSON_Delete(j);
     return st;
 }
@@ -150,7 +160,8 @@ rt_status rt_source_columns(const rt_source *s, rt_names *columns)
     int count = columns->count;
     rt_names_free(columns);
     if (strcmp(d->name, "x")) return rt_names_numbered(columns, 0, rt_source_path(s));    /* names are of x's columns */
-    return rt_fail(RT_INPUT, "%s: its manifest names %d columns, which is not how many data set 'x' has", rt_source_path(s), count);
+    return rt_fail(RT_INPUT, "%s: its manifest names %d columns, which is not how many data set 'x' has",
+                   rt_source_path(s), count);
 }
 
 /* ---- finding ---- */
@@ -192,12 +203,14 @@ const char *rt_names_text(const rt_names *n, char text[RT_NAMES_TEXT])
     }
     for (int i = 0; i < n->count; i++) {
         size_t size = strlen(n->name[i]), shown = size;
-        if (size > NAME) for (shown = NAME; (n->name[i][shown] & 0xc0) == 0x80; shown--) {}   /* between two characters */
+        if (size > NAME)
+            for (shown = NAME; (n->name[i][shown] & 0xc0) == 0x80; shown--) {}   /* between two characters */
         if (at + shown + TAIL > RT_NAMES_TEXT) {
             snprintf(text + at, RT_NAMES_TEXT - at, ", ... (%d in all)", n->count);
             break;
         }
-        at += (size_t)snprintf(text + at, RT_NAMES_TEXT - at, "%s%.*s%s", i ? ", " : "", (int)shown, n->name[i], shown < size ? "..." : "");
+        at += (size_t)snprintf(text + at, RT_NAMES_TEXT - at, "%s%.*s%s", i ? ", " : "", (int)shown, n->name[i],
+                               shown < size ? "..." : "");
     }
     return text;
 }
@@ -210,9 +223,12 @@ static rt_status unmatched(const char *name, const rt_names *from, const rt_name
 {
     char a[RT_NAMES_TEXT], b[RT_NAMES_TEXT];
     const char *plural = strcmp(what, "class") ? "columns" : "classes", *remedy = "";
-    if (!from->name || !to->name) remedy = "; names cannot be matched with numbers: name them on both sides, or take them by number with data.names=position";
-    return rt_fail(RT_INPUT, "%s: its %s '%.100s' is not among those of %s; %s of %s: %s; of %s: %s%s", owner(from), what, name,
-                   owner(to), plural, owner(from), rt_names_text(from, a), owner(to), rt_names_text(to, b), remedy);
+    if (!from->name || !to->name)
+        remedy = "; names cannot be matched with numbers: name them on both sides, or take them by number with "
+                 "data.names=position";
+    return rt_fail(RT_INPUT, "%s: its %s '%.100s' is not among those of %s; %s of %s: %s; of %s: %s%s", owner(from),
+                   what, name, owner(to), plural, owner(from), rt_names_text(from, a), owner(to), rt_names_text(to, b),
+                   remedy);
 }
 
 rt_status rt_names_map(int **map, const rt_names *from, const rt_names *to, const char *what)

@@ -26,11 +26,14 @@ rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name
     t->end = UINT64_MAX;
     rt_status st = rt_source_open_in(&t->y, rt_source_file(x), name);
     if (!st && rt_source_rows(t->y) != rt_source_rows(x))
-        st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, '%s' has %" PRIu64, path, name, rt_source_rows(t->y), rt_source_info(x)->name, rt_source_rows(x));
+        st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, '%s' has %" PRIu64, path, name, rt_source_rows(t->y),
+                     rt_source_info(x)->name, rt_source_rows(x));
     if (!st && rt_source_type(t->y) == RT_TEXT)
-        st = rt_fail(RT_INPUT, "%s: data set '%s' is text; labels are whole numbers, and the manifest's \"classes\" names them", path, name);
+        st = rt_fail(RT_INPUT, "%s: data set '%s' is text; labels are whole numbers, and \"classes\" of the manifest "
+                     "names them", path, name);
     if (!st && rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
-        st = rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep np.argmax(y, axis=1)", path, name,
+        st = rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep "
+                     "np.argmax(y, axis=1)", path, name,
                      rt_source_row_bytes(t->y) / rt_dtype_size(rt_source_type(t->y)));
     if (!st) st = rt_names_copy(&t->model, model);
     if (!st) st = rt_names_read(rt_source_file(x), &t->data, NULL);
@@ -95,17 +98,21 @@ static int meaning(const rt_targets *t, int64_t v)
 
 static rt_status refuse(const rt_targets *t, uint64_t row, const char *label, int64_t v, int is_whole)
 {
-    char a[RT_NAMES_TEXT], b[RT_NAMES_TEXT];
+    char a[RT_NAMES_TEXT], b[RT_NAMES_TEXT], what[1200];
     const char *path = rt_source_path(t->y), *set = rt_source_info(t->y)->name;
-    if (!is_whole) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " of '%s' is %s, which is no class number", path, row, set, label);
-    if (v < 0) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the label %" PRId64 "; a row without a label has -1", path, row, v);
+    if (!is_whole)
+        return rt_fail(RT_INPUT, "%s: row %" PRIu64 " of '%s' is %s, which is no class number", path, row, set, label);
+    snprintf(what, sizeof what, "%s: row %" PRIu64 " has the label %" PRId64, path, row, v);
+    if (v < 0) return rt_fail(RT_INPUT, "%s; a row without a label has -1", what);
     if (t->data.name && t->match == RT_MATCH_NAMES)
-        return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the label %" PRId64 ", but the file names %d classes (from 0): %s", path, row, v, t->data.count, rt_names_text(&t->data, a));
+        return rt_fail(RT_INPUT, "%s, but the file names %d classes (from 0): %s", what, t->data.count,
+                       rt_names_text(&t->data, a));
     if (!t->model.name || t->match == RT_MATCH_POSITION)
-        return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the label %" PRId64 ", but there are %d classes (0 to %d)", path, row, v, t->model.count, t->model.count - 1);
-    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the label %" PRId64 ", which is not among the classes of %s; classes of %s: %s; of the model: %s; "
-                   "name the file's classes (\"classes\" of its manifest), or take them by number with data.names=position",
-                   path, row, v, t->model.of ? t->model.of : "the model", path, rt_names_text(&t->data, a), rt_names_text(&t->model, b));
+        return rt_fail(RT_INPUT, "%s, but there are %d classes (0 to %d)", what, t->model.count, t->model.count - 1);
+    return rt_fail(RT_INPUT, "%s, which is not among the classes of %s; classes of %s: %s; of the model: %s; name the "
+                   "file's classes (\"classes\" of its manifest), or take them by number with data.names=position",
+                   what, t->model.of ? t->model.of : "the model", path, rt_names_text(&t->data, a),
+                   rt_names_text(&t->model, b));
 }
 
 rt_status rt_targets_read(const rt_targets *t, const uint64_t *row, int n, int32_t *y)

@@ -70,7 +70,8 @@ static rt_status weights(const settings *s)
 static rt_status labels(const settings *s)
 {
     rt_labels *l;
-    if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
+    if (s->of_data)
+        return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
     RT_TRY(rt_labels_open(&l, s->path[0], 0));
     rt_status st = rt_export_labels(l, s->out, s->to == CSV);
     rt_labels_close(l);
@@ -82,7 +83,8 @@ static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress
     rt_model **m = NULL;
     rt_source *x = NULL;
     uint64_t first, end;
-    if (!*s->data) return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
+    if (!*s->data)
+        return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
     rt_status st = rt_models_load(&m, s->path, s->models);
     if (!st) st = rt_source_open(&x, s->data, s->x);
     if (!st) st = rt_models_bind(m, s->models, x, s->match, notes);

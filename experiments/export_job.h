@@ -3,7 +3,8 @@
  * {"input": model or label store, or a list of models (an ensemble), "to": "safetensors"|"npz"|"csv"|"npy",
  *  "data": source for predictions, "x", "rows", "names": "match"|"position"}
  *
- * What is neither an input nor applies is refused; an output that exists is replaced, unless it is an input or no file. */
+ * What is neither an input nor applies is refused; an output that exists is replaced, unless it is an input or no
+ * file. */
 #ifndef RT_EXPERIMENTS_EXPORT_JOB_H
 #define RT_EXPERIMENTS_EXPORT_JOB_H
 

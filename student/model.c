@@ -16,7 +16,8 @@ rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
     if (!m) return rt_fail(RT_RUN, "out of memory");
     m->arch = cJSON_Duplicate(arch, 1);
     m->provenance = cJSON_CreateObject();
-    rt_status st = m->arch && m->provenance ? rt_arch_build(&m->graph, m->arch, "model") : rt_fail(RT_RUN, "out of memory");
+    rt_status st = m->arch && m->provenance ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_arch_build(&m->graph, m->arch, "model");
     if (!st) {
         const rt_graph *g = m->graph;
         m->classes = g->tensor[g->output].shape.dim[0];
@@ -68,7 +69,8 @@ rt_status rt_model_set_normalization(rt_model *m, const double *mean, const doub
         return rt_fail(RT_USAGE, "normalisation has %d channels, the model's input has %d", count, last_dim(m));
     m->channels = count;
     for (int i = 0; i < count; i++) {
-        if (!(std[i] > 0)) return rt_fail(RT_USAGE, "the standard deviation of channel %d is %g; it must be above 0", i, std[i]);
+        if (!(std[i] > 0))
+            return rt_fail(RT_USAGE, "the standard deviation of channel %d is %g; it must be above 0", i, std[i]);
         m->add[i] = (float)-mean[i];
         m->mul[i] = (float)(1.0 / std[i]);
     }
@@ -84,8 +86,10 @@ rt_digest rt_model_digest(const rt_model *m)
     cJSON_free(arch);
     rt_hasher_add(h, m->mul, (size_t)m->channels * sizeof *m->mul);
     rt_hasher_add(h, m->add, (size_t)m->channels * sizeof *m->add);
-    for (int i = 0; i < g->params; i++) rt_hasher_add(h, m->params + g->param[i].offset, g->param[i].count * sizeof(float));
-    for (int i = 0; i < g->states; i++) rt_hasher_add(h, m->states + g->state[i].offset, g->state[i].count * sizeof(float));
+    for (int i = 0; i < g->params; i++)
+        rt_hasher_add(h, m->params + g->param[i].offset, g->param[i].count * sizeof(float));
+    for (int i = 0; i < g->states; i++)
+        rt_hasher_add(h, m->states + g->state[i].offset, g->state[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
 
@@ -126,7 +130,8 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
-    cJSON *norm = cJSON_AddObjectToObject(j, "normalization"), *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
+    cJSON *norm = cJSON_AddObjectToObject(j, "normalization");
+    cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
     cJSON_AddStringToObject(norm, "formula", "x' = (x + add[c]) * mul[c]");
     for (int i = 0; i < m->channels; i++) {
         cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
@@ -141,7 +146,8 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     for (int i = 0; i < g->params; i++, n++) it[n] = field_item(&g->param[i], "params", m->params, &name[n]);
     for (int i = 0; i < g->states; i++, n++) it[n] = field_item(&g->state[i], "state", m->states, &name[n]);
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (text) it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
+    if (text)
+        it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
     if (!st) st = rt_h5_save(path, format, it, n);
     cJSON_free(text);
     free(it);
@@ -159,7 +165,9 @@ static rt_status load_fields(const rt_h5_file *f, const char *group, const rt_fi
         uint64_t n = 1;
         if (!d) return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", f->path, name);
         for (int k = 0; k < d->rank; k++) n *= d->dim[k];
-        if (d->type != RT_F32 || n != field[i].count) return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path, name);
+        if (d->type != RT_F32 || n != field[i].count)
+            return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path,
+                           name);
         RT_TRY(rt_h5_read_all((void **)&data, f, name, n * sizeof *data));
         memcpy(base + field[i].offset, data, n * sizeof *data);
         free(data);
@@ -169,10 +177,12 @@ static rt_status load_fields(const rt_h5_file *f, const char *group, const rt_fi
 
 static rt_status read_normalization(rt_model *m, const cJSON *j, const char *path)
 {
-    const cJSON *norm = cJSON_GetObjectItemCaseSensitive(j, "normalization"), *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul"),
-                *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
+    const cJSON *norm = cJSON_GetObjectItemCaseSensitive(j, "normalization");
+    const cJSON *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul");
+    const cJSON *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
     int n = cJSON_GetArraySize(mul);
-    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != last_dim(m)) || n > RT_MAX_CHANNELS)
+    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != last_dim(m)) ||
+        n > RT_MAX_CHANNELS)
         return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
     m->channels = n;
     for (int i = 0; i < n; i++) {
@@ -190,7 +200,8 @@ static rt_status check_manifest(char *text, const char *path)
         memcpy(at, no_digest, sizeof no_digest - 1);
     }
     if (!at || strcmp(told, rt_digest_of(text, strlen(text)).hex))
-        return rt_fail(RT_INPUT, "%s: its manifest (names, provenance) does not match its digest; the file is damaged", path);
+        return rt_fail(RT_INPUT, "%s: its manifest (names, provenance) does not match its digest; the file is damaged",
+                       path);
     return RT_OK;
 }
 
@@ -221,7 +232,9 @@ rt_status rt_model_load(rt_model **out, const char *path)
     rt_model *m = NULL;
     *out = NULL;
     RT_TRY(rt_h5_scan(&f, path));
-    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES) : rt_fail(RT_INPUT, "%s: is no retort model: it has no manifest", path);
+    rt_status st = RT_OK;
+    if (!rt_h5_find(f, "manifest")) st = rt_fail(RT_INPUT, "%s: is no retort model: it has no manifest", path);
+    if (!st) st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
     if (!st) st = rt_json_parse(&j, text, strlen(text), path);
     const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
@@ -236,7 +249,8 @@ rt_status rt_model_load(rt_model **out, const char *path)
     if (!st) st = read_normalization(m, j, path);
     if (!st) st = load_fields(f, "params", m->graph->param, m->graph->params, m->params);
     if (!st) st = load_fields(f, "state", m->graph->state, m->graph->states, m->states);
-    if (!st && strcmp(rt_model_digest(m).hex, digest)) st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
+    if (!st && strcmp(rt_model_digest(m).hex, digest))
+        st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
     if (!st) st = read_names(m, j, path);
     if (!st) {
         cJSON *p = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "provenance"), 1);
@@ -275,7 +289,8 @@ rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_name
     return take_names(&m->columns, columns, (int)rt_model_input_size(m), "columns", "input");
 }
 
-/* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other shape. */
+/* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other
+ * shape. */
 static int same_order(const rt_shape *a, const rt_shape *b)
 {
     int i = 0, k = 0;
@@ -304,9 +319,12 @@ static rt_status check_shape(const rt_model *m, const rt_source *s, const rt_sha
     const rt_shape *in = &m->graph->tensor[m->graph->input].shape;
     if (same_order(row, in)) return RT_OK;
     if (channels_first(row, in))
-        return rt_fail(RT_INPUT, "%s: rows have the shape %s, channels first, but the model's input is %s, channels last; store np.transpose(x, %s)",
-                       rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b), in->rank == 3 ? "(0, 2, 3, 1)" : "(0, 2, 1)");
-    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b));
+        return rt_fail(RT_INPUT,
+                       "%s: rows have the shape %s, channels first, but the model's input is %s, channels last; store "
+                       "np.transpose(x, %s)", rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b),
+                       in->rank == 3 ? "(0, 2, 3, 1)" : "(0, 2, 1)");
+    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s),
+                   rt_shape_text(row, a), rt_shape_text(in, b));
 }
 
 static void note_columns(const rt_model *m, const rt_names *data, cJSON *notes)
@@ -315,11 +333,13 @@ static void note_columns(const rt_model *m, const rt_names *data, cJSON *notes)
     int left = data->count - m->columns.count, turned = 0, n = 0;
     for (int i = 1; i < m->columns.count; i++) turned |= m->pick[i] < m->pick[i - 1];
     if (turned) {
-        snprintf(text, sizeof text, "%s: its columns stand in another order than the model's; they are matched by name", data->of);
+        snprintf(text, sizeof text,
+                 "%s: its columns stand in another order than the model's; they are matched by name", data->of);
         cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     }
     if (!left) return;
-    n = snprintf(text, sizeof text, "%s: %d column%s that the model does not know left out:", data->of, left, left > 1 ? "s" : "");
+    n = snprintf(text, sizeof text, "%s: %d column%s that the model does not know left out:", data->of, left,
+                 left > 1 ? "s" : "");
     for (int i = 0, shown = 0; i < data->count && n < RT_NAMES_TEXT; i++) {
         if (rt_names_find(&m->columns, data->name[i]) >= 0) continue;
         n += snprintf(text + n, sizeof text - (size_t)n, "%s %.100s", shown++ ? "," : "", data->name[i]);
@@ -334,7 +354,8 @@ rt_status rt_model_bind(rt_model *m, const rt_source *s, rt_match match, cJSON *
     rt_names data, mine;
     int *pick = NULL;
     RT_TRY(rt_source_shape(s, &row));
-    if (rt_source_type(s) == RT_TEXT) return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
+    if (rt_source_type(s) == RT_TEXT)
+        return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
     RT_TRY(rt_source_columns(s, &data));
     int named = match == RT_MATCH_NAMES && (data.name || m->columns.name);
     rt_status st = RT_OK;
@@ -382,7 +403,8 @@ void rt_model_normalize(const rt_model *m, float *dst, const void *raw, rt_dtype
     if (!m->pick) rt_to_float(dst, raw, type, n);
     else
         for (int r = 0; r < rows; r++)
-            picked_to_float(m, dst + (size_t)r * width, (const char *)raw + (size_t)r * m->raw_size * rt_dtype_size(type), type);
+            picked_to_float(m, dst + (size_t)r * width,
+                            (const char *)raw + (size_t)r * m->raw_size * rt_dtype_size(type), type);
     for (size_t i = 0; i < n; i += c)
         for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + m->add[j]) * m->mul[j];
 }

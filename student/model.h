@@ -1,8 +1,8 @@
 /* student/model.h - a native model: architecture, parameters, how its input is normalised; and its file.
  *
  * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, manifest (text, JSON): architecture, input
- * normalisation, names of classes and columns, provenance (tool, commit, config, seed, hashes of data and teacher), digest
- * of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
+ * normalisation, names of classes and columns, provenance (tool, commit, config, seed, hashes of data and teacher),
+ * digest of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
@@ -38,12 +38,13 @@ rt_digest rt_model_digest(const rt_model *);
 rt_status rt_model_save(const rt_model *, const char *path);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
-/* Gives a model the names of its classes and columns (copied; NULL or without names: as before). RT_INPUT when their number
- * is not the model's. */
+/* Gives a model the names of its classes and columns (copied; NULL or without names: as before). RT_INPUT when their
+ * number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
-/* Makes raw rows of this source the model's input, until it is bound to another. Columns that have names are matched by name:
- * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a line
- * about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input. */
+/* Makes raw rows of this source the model's input, until it is bound to another. Columns that have names are matched
+ * by name: in another order they are mapped, those that the model does not know are left out; `notes` (a list, or
+ * NULL) gets a line about either. RT_INPUT with both lists when columns are missing, with both shapes when rows
+ * cannot be the input. */
 rt_status rt_model_bind(rt_model *, const rt_source *, rt_match, cJSON *notes);
 /* dst (rows, input) from raw rows (rows, raw_size) of a source. */
 void rt_model_normalize(const rt_model *, float *dst, const void *raw, rt_dtype, int rows);

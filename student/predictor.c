@@ -28,7 +28,8 @@ static void fill(void *arg, float *x, int row0, int rows)
     if (real < rows) memset(x + (size_t)real * n, 0, (size_t)(rows - real) * n * sizeof *x);
 }
 
-rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *pool, int micro, const int *features, int feature_count)
+rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *pool, int micro,
+                           const int *features, int feature_count)
 {
     *out = NULL;
     rt_predictor *p = calloc(1, sizeof *p);
@@ -44,7 +45,8 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->sum = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->sum);
     p->turned = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->turned);
     p->stale = 1;
-    rt_status st = p->plan && p->order && p->params && p->states && p->sum && p->turned ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    int ok = p->plan && p->order && p->params && p->states && p->sum && p->turned;
+    rt_status st = ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_predictor_set_classes(p, &models[0]->class_names);
     for (int i = 0; i < count && !st; i++) {
         rt_plan_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p};
@@ -97,7 +99,8 @@ static const float *turn(rt_predictor *p, const float *z, int rows)
     int k = p->classes;
     if (!order) return z;
     for (int r = 0; r < rows; r++)
-        for (int c = 0; c < k; c++) p->turned[(size_t)r * (size_t)k + (size_t)order[c]] = z[(size_t)r * (size_t)k + (size_t)c];
+        for (int c = 0; c < k; c++)
+            p->turned[(size_t)r * (size_t)k + (size_t)order[c]] = z[(size_t)r * (size_t)k + (size_t)c];
     return p->turned;
 }
 
@@ -172,7 +175,8 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
         if (!st && m[i]->classes != m[0]->classes)
-            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i], m[i]->classes, paths[0], m[0]->classes);
+            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i], m[i]->classes,
+                         paths[0], m[0]->classes);
     }
     if (st) rt_models_free(m, count);
     else *out = m;

@@ -13,13 +13,14 @@ typedef struct rt_predictor rt_predictor;
 /* Fills normalised input rows [row0, row0 + rows) for this model; called from the pool's threads. */
 typedef void rt_view_fn(void *arg, const rt_model *, float *dst, int row0, int rows);
 
-/* Models and pool are borrowed. An ensemble's models may have their classes in different orders: logits are given in the first
- * one's; RT_INPUT with both lists when one has other classes. micro 0: chosen by the architecture. features: tensors of model 0 to keep besides the
- * logits (only for a single model). */
-rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro, const int *features, int feature_count);
+/* Models and pool are borrowed. An ensemble's models may have their classes in different orders: logits are given in
+ * the first one's; RT_INPUT with both lists when one has other classes. micro 0: chosen by the architecture.
+ * features: tensors of model 0 to keep besides the logits (only for a single model). */
+rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro,
+                           const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);
-/* The order in which logits are given: that of these classes (copied), in place of the first model's. RT_INPUT with both lists
- * when they are not the models' classes. */
+/* The order in which logits are given: that of these classes (copied), in place of the first model's. RT_INPUT with
+ * both lists when they are not the models' classes. */
 rt_status rt_predictor_set_classes(rt_predictor *, const rt_names *);
 /* Other weights than the model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);

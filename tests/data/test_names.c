@@ -66,7 +66,8 @@ static void matching(void **state)
 {
     (void)state;
     int *map;
-    rt_names model = make("[\"a\",\"b\",\"c\",\"d\"]", "m.h5"), part = make("[\"d\",\"a\",\"c\"]", "t.h5"), odd = make("[\"a\",\"e\"]", "t.h5"),
+    rt_names model = make("[\"a\",\"b\",\"c\",\"d\"]", "m.h5"), part = make("[\"d\",\"a\",\"c\"]", "t.h5"),
+        odd = make("[\"a\",\"e\"]", "t.h5"),
              whole = make("[\"b\",\"c\",\"d\",\"a\"]", "l.h5"), digits = make("[\"2\",\"0\",\"1\"]", "n.h5"), none;
     check_ok(rt_names_map(&map, &part, &model, "class"));
     static const int want[] = {3, 0, 2};
@@ -81,8 +82,10 @@ static void matching(void **state)
     free(map);
     check_ok(rt_names_permute(&map, &model, &model, "class"));
     assert_null(map);
-    check_fails(rt_names_permute(&map, &part, &model, "class"), RT_INPUT, "m.h5: its class 'b' is not among those of t.h5");
-    check_fails(rt_names_permute(&map, &model, &part, "class"), RT_INPUT, "m.h5: its class 'b' is not among those of t.h5");
+    check_fails(rt_names_permute(&map, &part, &model, "class"), RT_INPUT,
+                "m.h5: its class 'b' is not among those of t.h5");
+    check_fails(rt_names_permute(&map, &model, &part, "class"), RT_INPUT,
+                "m.h5: its class 'b' is not among those of t.h5");
     check_ok(rt_names_numbered(&none, 3, "k.h5"));
     check_ok(rt_names_permute(&map, &none, &none, "class"));
     assert_null(map);
@@ -90,8 +93,10 @@ static void matching(void **state)
     static const int counted[] = {2, 0, 1};
     assert_memory_equal(map, counted, sizeof counted);
     free(map);
-    check_fails(rt_names_map(&map, &odd, &none, "class"), RT_INPUT, "of k.h5: numbers from 0 to 2, without names; names cannot be matched with numbers");
-    check_fails(rt_names_map(&map, &none, &model, "column"), RT_INPUT, "columns of k.h5: numbers from 0 to 2, without names; of m.h5: a, b, c, d");
+    check_fails(rt_names_map(&map, &odd, &none, "class"), RT_INPUT,
+                "of k.h5: numbers from 0 to 2, without names; names cannot be matched with numbers");
+    check_fails(rt_names_map(&map, &none, &model, "column"), RT_INPUT,
+                "columns of k.h5: numbers from 0 to 2, without names; of m.h5: a, b, c, d");
     rt_names *all[] = {&model, &part, &odd, &whole, &digits, &none};
     for (int i = 0; i < 6; i++) rt_names_free(all[i]);
 }
@@ -161,7 +166,8 @@ static void files(void **state)
     assert_string_equal(classes.of, path);
     rt_names_free(&classes);
     rt_h5_close(f);
-    static const char *const bad[][2] = {{"{\"classes\": [\"x\"", "not the JSON text"}, {"{\"columns\": 2}", "'columns' of its manifest is no list"}};
+    static const char *const bad[][2] = {{"{\"classes\": [\"x\"", "not the JSON text"},
+                                         {"{\"columns\": 2}", "'columns' of its manifest is no list"}};
     for (int i = 0; i < 2; i++) {
         save(path, bad[i][0]);
         check_ok(rt_h5_scan(&f, path));
@@ -174,6 +180,7 @@ static void files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(numbers), cmocka_unit_test(matching), cmocka_unit_test(long_lists), cmocka_unit_test(files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(numbers), cmocka_unit_test(matching),
+                                       cmocka_unit_test(long_lists), cmocka_unit_test(files)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

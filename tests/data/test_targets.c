@@ -22,7 +22,8 @@ static const char *write_y(rt_dtype type, const double *value, int n, int column
     }
     snprintf(path, sizeof path, "%s/y.h5", test_folder);
     rt_h5_item it[3] = {{.name = "x", .type = RT_U8, .rank = 2, .dim = {ROWS, 1}, .data = x},
-                        {.name = "y", .type = type, .rank = columns == 1 ? 1 : 2, .dim = {ROWS, (uint64_t)columns}, .data = raw},
+                        {.name = "y", .type = type, .rank = columns == 1 ? 1 : 2, .dim = {ROWS, (uint64_t)columns},
+                         .data = raw},
                         {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest), .data = manifest}};
     check_ok(rt_h5_save(path, "retort-data-1", it, *manifest ? 3 : 2));
     return path;
@@ -84,16 +85,19 @@ static void by_name(void **state)
     (void)state;
     static const double value[] = {0, 1, -1, 1, 0};
     const char *path = write_y(RT_I32, value, 5, 1, "{\"classes\": [\"c\", \"a\"]}");
-    static const int mapped[] = {2, 0, RT_NO_LABEL, 0, 2}, kept[] = {0, 1, RT_NO_LABEL, 1, 0}, turned[] = {3, 1, RT_NO_LABEL, 1, 3};
+    static const int mapped[] = {2, 0, RT_NO_LABEL, 0, 2}, kept[] = {0, 1, RT_NO_LABEL, 1, 0},
+        turned[] = {3, 1, RT_NO_LABEL, 1, 3};
     check_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, mapped, 5);
     check_y(path, "[\"d\",\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, turned, 5);
     check_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_POSITION, kept, 5);
     static int32_t y[ROWS];
-    check_fails(read_y(path, "[\"a\",\"b\"]", RT_MATCH_NAMES, y), RT_INPUT, "its class 'c' is not among those of m.h5; classes of ");
+    check_fails(read_y(path, "[\"a\",\"b\"]", RT_MATCH_NAMES, y), RT_INPUT,
+                "its class 'c' is not among those of m.h5; classes of ");
     assert_non_null(strstr(rt_error_message(), "y.h5: c, a; of m.h5: a, b"));
     check_fails(read_y(path, "", RT_MATCH_NAMES, y), RT_INPUT, "names cannot be matched with numbers");
     path = write_y(RT_I32, (double[]){2, 0}, 2, 1, "{\"classes\": [\"c\", \"a\"]}");
-    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, y), RT_INPUT, "row 1198 has the label 2, but the file names 2 classes (from 0): c, a");
+    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, y), RT_INPUT,
+                "row 1198 has the label 2, but the file names 2 classes (from 0): c, a");
 }
 
 /* A number is the name of its class where there is no other. */
@@ -103,10 +107,13 @@ static void by_number(void **state)
     static int32_t y[ROWS];
     const char *path = write_y(RT_U8, (double[]){0, 7, 1}, 3, 1, "");
     check_y(path, "[\"7\",\"1\",\"0\"]", RT_MATCH_NAMES, (int[]){2, 0, 1}, 3);
-    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, y), RT_INPUT, "row 1199 has the label 1, which is not among the classes of m.h5");
+    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, y), RT_INPUT,
+                "row 1199 has the label 1, which is not among the classes of m.h5");
     assert_non_null(strstr(rt_error_message(), "numbers, without names; of the model: a, b, c"));
-    check_fails(read_y(path, "", RT_MATCH_NAMES, y), RT_INPUT, "row 1198 has the label 7, but there are 3 classes (0 to 2)");
-    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_POSITION, y), RT_INPUT, "row 1198 has the label 7, but there are 3 classes (0 to 2)");
+    check_fails(read_y(path, "", RT_MATCH_NAMES, y), RT_INPUT,
+                "row 1198 has the label 7, but there are 3 classes (0 to 2)");
+    check_fails(read_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_POSITION, y), RT_INPUT,
+                "row 1198 has the label 7, but there are 3 classes (0 to 2)");
     path = write_y(RT_I64, (double[]){-1}, 1, 1, "");
     check_y(path, "[\"a\",\"b\",\"c\"]", RT_MATCH_NAMES, (int[]){RT_NO_LABEL}, 1);
     path = write_y(RT_I32, (double[]){0, 1, 2}, 3, 1, "{\"classes\": [\"2\", \"0\", \"1\"]}");
@@ -118,13 +125,19 @@ static void no_labels(void **state)
     (void)state;
     static int32_t y[ROWS];
     static const double part[] = {0, 0.5}, low[] = {0, -2}, huge[] = {0, 1e19}, endless[] = {1, INFINITY};
-    check_fails(read_y(write_y(RT_F32, part, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "row 1199 of 'y' is 0.5, which is no class number");
-    check_fails(read_y(write_y(RT_F64, endless, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "is inf, which is no class number");
-    check_fails(read_y(write_y(RT_F64, huge, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "is 1e+19, which is no class number");
-    check_fails(read_y(write_y(RT_U64, huge, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "e+18, which is no class number");
-    check_fails(read_y(write_y(RT_F64, low, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "row 1199 has the label -2; a row without a label has -1");
+    check_fails(read_y(write_y(RT_F32, part, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "row 1199 of 'y' is 0.5, which is no class number");
+    check_fails(read_y(write_y(RT_F64, endless, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "is inf, which is no class number");
+    check_fails(read_y(write_y(RT_F64, huge, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "is 1e+19, which is no class number");
+    check_fails(read_y(write_y(RT_U64, huge, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "e+18, which is no class number");
+    check_fails(read_y(write_y(RT_F64, low, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "row 1199 has the label -2; a row without a label has -1");
     check_fails(read_y(write_y(RT_I8, low, 2, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "has the label -2");
-    check_fails(read_y(write_y(RT_I64, (double[]){4294967296.0}, 1, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "has the label 4294967296, but there are 3");
+    check_fails(read_y(write_y(RT_I64, (double[]){4294967296.0}, 1, 1, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "has the label 4294967296, but there are 3");
 }
 
 static void shapes(void **state)
@@ -136,10 +149,13 @@ static void shapes(void **state)
     rt_source *x;
     rt_targets *t;
     rt_names model = named("");
-    check_fails(read_y(write_y(RT_U8, (double[]){0, 1, 0}, 3, 3, ""), "", RT_MATCH_NAMES, y), RT_INPUT, "does not hold one whole number a row, but 3; of one-hot rows, keep np.argmax");
+    check_fails(read_y(write_y(RT_U8, (double[]){0, 1, 0}, 3, 3, ""), "", RT_MATCH_NAMES, y), RT_INPUT,
+                "does not hold one whole number a row, but 3; of one-hot rows, keep np.argmax");
     snprintf(path, sizeof path, "%s/s.h5", test_folder);
-    rt_h5_item it[4] = {{.name = "x", .type = RT_U8, .rank = 2, .dim = {ROWS, 1}, .data = flat}, {.name = "y", .type = RT_U8, .rank = 2, .dim = {ROWS, 1}, .data = flat},
-                        {.name = "z", .type = RT_U8, .rank = 1, .dim = {ROWS + 1}, .data = flat}, {.name = "w", .type = RT_TEXT, .element = 1, .rank = 1, .dim = {ROWS}, .data = flat}};
+    rt_h5_item it[4] = {{.name = "x", .type = RT_U8, .rank = 2, .dim = {ROWS, 1}, .data = flat},
+                        {.name = "y", .type = RT_U8, .rank = 2, .dim = {ROWS, 1}, .data = flat},
+                        {.name = "z", .type = RT_U8, .rank = 1, .dim = {ROWS + 1}, .data = flat},
+                            {.name = "w", .type = RT_TEXT, .element = 1, .rank = 1, .dim = {ROWS}, .data = flat}};
     check_ok(rt_h5_save(path, "retort-data-1", it, 4));
     check_ok(read_y(path, "", RT_MATCH_NAMES, y));
     check_ok(rt_source_open(&x, path, "x"));
@@ -153,6 +169,7 @@ static void shapes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number), cmocka_unit_test(no_labels), cmocka_unit_test(shapes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number),
+                                       cmocka_unit_test(no_labels), cmocka_unit_test(shapes)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -1,0 +1,188 @@
+/* export/export_rows.c - logits of rows: a model's predictions, or what a label store holds. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/stream.h"
+#include "export/exporter.h"
+#include "export/out_file.h"
+#include "student/predictor.h"
+
+enum { BLOCK = 1024, FLUSH = 1 << 18 };
+
+typedef struct {
+    rt_out_file f;
+    int csv, classes;
+    const rt_names *names;
+    char **cell;                       /* (classes) names as cells; NULL: there are none */
+    char *text;                        /* what waits to be written */
+    size_t n, room;
+} table;
+
+/* Room for `more` bytes in the text, which is written first when it has grown. */
+static int make_room(table *t, size_t more)
+{
+    if (t->n >= FLUSH || t->n + more > t->room) {
+        rt_out_put(&t->f, t->text, t->n);
+        t->n = 0;
+    }
+    if (more <= t->room) return 1;
+    char *text = realloc(t->text, more + FLUSH);
+    if (!text) {
+        if (!t->f.status) t->f.status = rt_fail(RT_RUN, "out of memory");
+        return 0;
+    }
+    t->text = text;
+    t->room = more + FLUSH;
+    return 1;
+}
+
+static void put_text(table *t, const char *text)
+{
+    size_t n = strlen(text);
+    if (!make_room(t, n)) return;
+    memcpy(t->text + t->n, text, n);
+    t->n += n;
+}
+
+static rt_status make_cells(table *t)
+{
+    if (!t->names->name) return RT_OK;
+    t->cell = calloc((size_t)t->classes, sizeof *t->cell);
+    for (int c = 0; c < t->classes && t->cell; c++) {
+        const char *name = t->names->name[c];
+        if (!(t->cell[c] = malloc(rt_csv_room(name) + 1))) return rt_fail(RT_RUN, "out of memory");
+        t->cell[c][rt_csv_cell(t->cell[c], name)] = 0;
+    }
+    return t->cell ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+static void put_csv_head(table *t)
+{
+    put_text(t, t->cell ? "row,prediction,name" : "row,prediction");
+    for (int c = 0; c < t->classes; c++) {
+        const char *name = t->cell ? t->names->name[c] : "";
+        char number[24], *cell = malloc(2 * rt_csv_room(name) + 8), *label = cell ? cell + rt_csv_room(name) + 4 : NULL;
+        if (!cell) {
+            t->f.status = rt_fail(RT_RUN, "out of memory");
+            return;
+        }
+        snprintf(number, sizeof number, "p%d", c);
+        if (t->cell) sprintf(label, "p:%s", name);
+        cell[rt_csv_cell(cell, t->cell ? label : number)] = 0;
+        put_text(t, ",");
+        put_text(t, cell);
+        free(cell);
+    }
+    put_text(t, "\n");
+}
+
+static rt_status open_table(table *t, const char *path, uint64_t rows, const rt_names *names, int csv)
+{
+    char head[256];
+    uint64_t dim[2] = {rows, (uint64_t)names->count};
+    *t = (table){.csv = csv, .classes = names->count, .names = names, .f = rt_out_open(path)};
+    RT_TRY(t->f.status);
+    if (!csv) {
+        rt_out_put(&t->f, head, rt_npy_header(head, "<f4", dim, 2));
+        return t->f.status;
+    }
+    RT_TRY(make_cells(t));
+    put_csv_head(t);
+    return t->f.status;
+}
+
+static rt_status close_table(table *t, rt_status st)
+{
+    if (t->n) rt_out_put(&t->f, t->text, t->n);
+    for (int c = 0; c < t->classes && t->cell; c++) free(t->cell[c]);
+    free(t->cell);
+    free(t->text);
+    return rt_out_close(&t->f, st);
+}
+
+static void put_csv_row(table *t, const float *z, uint64_t row)
+{
+    int k = t->classes, best = 0;
+    double sum = 0;
+    for (int c = 1; c < k; c++) if (z[c] > z[best]) best = c;
+    for (int c = 0; c < k; c++) sum += exp((double)z[c] - z[best]);
+    const char *name = t->cell ? t->cell[best] : "";
+    if (!make_room(t, (size_t)k * 16 + 48 + strlen(name))) return;
+    char *p = t->text + t->n;
+    p += sprintf(p, "%llu,%d", (unsigned long long)row, best);
+    if (t->cell) p += sprintf(p, ",%s", name);
+    for (int c = 0; c < k; c++) p += sprintf(p, ",%.7g", exp((double)z[c] - z[best]) / sum);
+    *p++ = '\n';
+    t->n = (size_t)(p - t->text);
+}
+
+static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
+{
+    size_t k = (size_t)t->classes;
+    if (!t->csv) rt_out_put(&t->f, z, (size_t)rows * k * sizeof *z);
+    else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r]);
+}
+
+rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
+{
+    const rt_labels_spec *s = rt_labels_info(l);
+    table t = {.f = {.fd = -1}};
+    float *z = rt_floats_new((size_t)BLOCK * (size_t)s->classes);
+    rt_status st = z ? open_table(&t, path, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
+        uint64_t row[BLOCK];
+        int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
+        for (int i = 0; i < n; i++) row[i] = s->first + at + (uint64_t)i;
+        st = rt_labels_read(l, row, n, z);
+        if (!st) put_rows(&t, z, row, n);
+        if (!st) st = t.f.status;
+    }
+    free(z);
+    return close_table(&t, st);
+}
+
+static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_rows *rows, const rt_progress *progress)
+{
+    rt_stream *stream;
+    rt_stream_spec spec = {.x = x, .rows = rows, .classes = t->classes, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
+    RT_TRY(rt_stream_open(&stream, &spec, 0));
+    float *z = rt_floats_new((size_t)BLOCK * (size_t)t->classes);
+    rt_status st = z ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    uint64_t done = 0;
+    for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
+        const rt_batch *b;
+        st = rt_stream_next(stream, &b);
+        if (st) break;
+        rt_predict_raw(p, b->x, rt_source_type(x), b->rows, z);
+        for (size_t i = 0; i < (size_t)b->rows * (size_t)t->classes && !st; i++)
+            if (!isfinite(z[i]))
+                st = rt_fail(RT_RUN, "%s: row %llu gets a logit that is not finite", rt_source_path(x),
+                             (unsigned long long)b->row[i / (size_t)t->classes]);
+        if (st) break;
+        put_rows(t, z, b->row, b->rows);
+        st = t->f.status;
+        done += (uint64_t)b->rows;
+        rt_progress_update(progress, "export", (double)done, (double)rows->count, 0, "rows", "");
+        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted");
+    }
+    free(z);
+    rt_stream_close(stream);
+    return st;
+}
+
+rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, uint64_t first, uint64_t end,
+                                const char *path,
+                                int csv, rt_pool *pool, const rt_progress *progress)
+{
+    rt_predictor *p;
+    table t = {.f = {.fd = -1}};
+    const rt_rows rows = rt_rows_between(first, end);
+    if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", path);
+    RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
+    rt_status st = open_table(&t, path, end - first, &m[0]->class_names, csv);
+    if (!st) st = predict_rows(&t, p, x, &rows, progress);
+    rt_predictor_free(p);
+    return close_table(&t, st);
+}
