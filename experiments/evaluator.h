@@ -1,9 +1,31 @@
-/* experiments/evaluator.h - teacher and students side by side: quality on labelled rows, size, speed, in one run.
+/* experiments/evaluator.h - a teacher and students, or any models, side by side: quality, size, speed, in one run.
  *
- * Configuration: {"teacher": model or list, "students": [model, ...], "names": [..., teacher first], "data": {"source", "x",
- *  "y", "rows"}, "eval": {"latency_samples": 2000, "seconds": 0.5, "rounds": 5, "speed": true}}
- * The result (JSON) is the master of every report. Speed is measured interleaved, model after model, round after round;
- * percentiles follow the rules of statistics.h and are absent when there are too few samples. */
+ * Configuration: {"teacher": model or list, "students": [model, ...], "names": [..., teacher first],
+ *  "data": {"source", "x", "y", "names", "rows", "test", "test_seed"},
+ *  "eval": {"speed": true, "latency_samples": 2000, "seconds": 0.5, "rounds": 5}}
+ * The reference, which the others are compared with, is the teacher, or the first student where there is no teacher.
+ *
+ * Numbers of the result ("retort-evaluation-2"), which is the master of every report. n: rows with a label.
+ *   accuracy        share of the n rows whose answer (largest logit, of equal ones the first) is the label;
+ *                   accuracy_95: Wilson's interval
+ *   top5            share whose label is among the five largest logits; above five classes
+ *   macro_f1        mean F1 over the classes that are in the truth or among the answers (scikit-learn's default)
+ *   nll             mean of -log p(label), natural logarithm (nats)
+ *   ece             expected calibration error, 15 bins of equal width (statistics.h); reliability: the bins
+ *   per_class       rows, answered, right; precision, recall, F1, null where there is nothing to divide by
+ *   confusion       [truth][answer], up to 256 classes
+ *   agreement       share of all rows, labelled or not, with the reference's answer
+ *   kl_from_teacher, kl_from_reference: mean over all rows of sum q (log q - log p), nats; q the reference's softmax
+ *   mcnemar_vs_reference   labelled rows that one of the two alone has right, exact two-sided p
+ *   rows_seen_in_training  rows of the evaluation that the model or an ancestor was trained or chosen on, found by the
+ *                   identity of the data: equal rows in another file are not found. seen: by whom
+ *   latency_batch1_1thread  single calls on one thread, in microseconds, less the cost of reading the clock. p50 is
+ *                   the median; p90, p99, p99.9 are early-stopping estimates (statistics.h). A call is disturbed when
+ *                   it took longer than 1.1 times its CPU time and 10 us: it lost the CPU. (Calls below 20 us are taken
+ *                   in groups of up to 16 with one CPU time.) Percentiles are over all calls, and over the
+ *                   undisturbed ones
+ *   throughput      rows a second on all threads, by batch size: median, lowest and highest of the rounds
+ * What is not defined is null, with the reason under "undefined". "notes" says in words what a reader must know. */
 #ifndef RT_EXPERIMENTS_EVALUATOR_H
 #define RT_EXPERIMENTS_EVALUATOR_H
 
@@ -11,6 +33,10 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 
-rt_status rt_evaluate(cJSON *config, rt_pool *, const rt_progress *, cJSON **result);
+/* Evaluates and, when out is not NULL, writes the report's files into that folder (report.h: tried before the work;
+ * force replaces foreign files) and names the page as "report" in *result, which the caller deletes. RT_NOTHING when
+ * there is nothing to measure or to compare. Speed of one call at a time: one evaluation a process. */
+rt_status rt_evaluate(cJSON *config, const char *out, int force, rt_pool *, const rt_progress *, cJSON **result);
+/* Checks the configuration without opening a file. */
 rt_status rt_evaluate_check(cJSON *config);
 #endif

@@ -1,11 +1,25 @@
-/* experiments/report.h - Markdown, CSV and one self-contained HTML file (inline SVG, no script) from an evaluation. */
+/* experiments/report.h - an evaluation as JSON, Markdown, CSV and one self-contained HTML file (inline SVG, no
+ * script).
+ *
+ * A report is a folder with evaluation.json, report.md, report.csv, report.html and report.xxh128, which holds the
+ * hashes of the others (xxhsum -c report.xxh128 checks them). By it a later run knows its own: a report is replaced
+ * by the next one only when its files are as a run left them. */
 #ifndef RT_EXPERIMENTS_REPORT_H
 #define RT_EXPERIMENTS_REPORT_H
 
 #include "data/json.h"
 
-/* Writes evaluation.json, report.md, report.csv and report.html into folder. */
-rt_status rt_report_write(const cJSON *evaluation, const char *folder);
+typedef struct rt_report rt_report;
+
+/* Makes the folder, tries that files can be written there, and looks at what would be replaced. RT_USAGE for a file
+ * that no run wrote, or that was changed since, unless force; for what is no regular file, always; RT_RUN when the
+ * folder cannot be made or written, or another run is writing into it. */
+rt_status rt_report_open(rt_report **out, const char *folder, int force);
+/* Writes the files, and adds the page's path to the evaluation, as "report". */
+rt_status rt_report_write(rt_report *, cJSON *evaluation);
+/* Frees it; a folder that rt_report_open made and nothing was written into is removed. NULL is fine. */
+void rt_report_close(rt_report *);
+
 /* The table of the report as plain text for a terminal; the caller frees. NULL when out of memory. */
 char *rt_report_table(const cJSON *evaluation);
 #endif

@@ -16,7 +16,6 @@
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/importer.h"
-#include "experiments/report.h"
 #include "teacher/labeler.h"
 #include "train/trainer.h"
 
@@ -213,15 +212,12 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
     rt_train_options o = {.out = s->place, .force = stale, .pool = x->pool, .progress = x->progress};
-    rt_status st;
     switch (s->action) {
     case IMPORT: return rt_import(s->with, s->place, 1, result);
     case TRAIN: return rt_train(s->with, &o, result);
     case LABEL: return rt_label(s->with, s->place, stale, x->pool, x->progress, result);
     case EXPORT: return rt_export(s->with, s->place, x->pool, x->progress, result);
-    default:
-        st = rt_evaluate(s->with, x->pool, x->progress, result);
-        return st ? st : rt_report_write(*result, s->place);
+    default: return rt_evaluate(s->with, s->place, 0, x->pool, x->progress, result);
     }
 }
 

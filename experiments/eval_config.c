@@ -1,0 +1,145 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "experiments/evaluator_parts.h"
+
+void rt_eval_note(rt_evaluation *v, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    cJSON_AddItemToArray(v->notes, cJSON_CreateString(text));
+}
+
+static void add_paths(rt_cfg *c, const char *key, cJSON *v, rt_eval_model *e)
+{
+    for (cJSON *p = cJSON_IsArray(v) ? v->child : v; p; p = cJSON_IsArray(v) ? p->next : NULL) {
+        if (!cJSON_IsString(p) || e->paths == RT_EVAL_MEMBERS) {
+            rt_cfg_fail(c, key, "a model file, or a list of up to 16 for an ensemble, is expected");
+            return;
+        }
+        e->path[e->paths++] = p->valuestring;
+    }
+    if (!e->paths) rt_cfg_fail(c, key, "the list is empty: a model file is expected");
+}
+
+/* Bytes of s up to `most` that end no UTF-8 character in its middle. */
+static int whole_characters(const char *s, int most)
+{
+    int n = (int)strnlen(s, (size_t)most + 1);
+    if (n <= most) return n;
+    for (n = most; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--) {}
+    return n;
+}
+
+/* "runs/small/model.h5" is called "small", "big.h5" "big". */
+static void name_from_path(rt_eval_model *e)
+{
+    const char *path = e->path[0], *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
+    if (slash && slash != path && strcmp(slash, "/model.h5") == 0) {
+        end = slash;
+        slash = memrchr(path, '/', (size_t)(end - path));
+    }
+    const char *base = slash ? slash + 1 : path, *dot = memrchr(base, '.', (size_t)(end - base));
+    if (dot && dot != base) end = dot;
+    char text[1024];
+    snprintf(text, sizeof text, "%.*s", (int)(end - base), base);
+    snprintf(e->name, sizeof e->name, "%.*s%s", whole_characters(text, 80), text, e->paths > 1 ? "..." : "");
+}
+
+/* The names of the configuration, one a model, or those of the files. */
+static void name_models(rt_cfg *c, const cJSON *names, rt_evaluation *v)
+{
+    int given = names ? cJSON_GetArraySize(names) : 0;
+    char what[160];
+    if (names && given != v->count) {
+        snprintf(what, sizeof what, "%d names for %d models: one for each is expected, the teacher's first", given,
+                 v->count);
+        rt_cfg_fail(c, "names", what);
+        return;
+    }
+    const cJSON *n = names ? names->child : NULL;
+    for (int i = 0; i < v->count; i++, n = n ? n->next : NULL) {
+        const char *name = cJSON_GetStringValue(n);
+        if (!names) name_from_path(&v->model[i]);
+        else if (name && *name && strlen(name) < RT_EVAL_NAME - 8) strcpy(v->model[i].name, name);
+        else {
+            rt_cfg_fail(c, "names", "texts of 1 to 87 bytes are expected");
+            return;
+        }
+    }
+}
+
+static int name_taken(const rt_evaluation *v, int before, const char *name)
+{
+    for (int i = 0; i < before; i++) if (strcmp(v->model[i].name, name) == 0) return 1;
+    return 0;
+}
+
+/* A name that stands twice becomes "name (2)", and the note says which file that is. */
+static void make_distinct(rt_evaluation *v)
+{
+    for (int i = 1; i < v->count; i++) {
+        char name[RT_EVAL_NAME + 16];
+        rt_eval_model *e = &v->model[i];
+        snprintf(name, sizeof name, "%s", e->name);
+        for (int k = 2; name_taken(v, i, name); k++)
+            snprintf(name, sizeof name, "%.*s (%d)", RT_EVAL_NAME - 9, e->name, k);
+        if (strcmp(name, e->name) == 0) continue;
+        rt_eval_note(v, "two models are called %s: %s is called %s here (\"names\" gives others)", e->name,
+                     e->path[0], name);
+        memcpy(e->name, name, RT_EVAL_NAME);
+    }
+}
+
+static void read_eval(rt_cfg *c, rt_eval_settings *s)
+{
+    static const char *const timing[] = {"latency_samples", "seconds", "rounds"};
+    rt_cfg e = rt_cfg_object(c, "eval");
+    s->speed = rt_cfg_bool(&e, "speed", 1);
+    if (s->speed) {
+        s->samples = rt_cfg_int(&e, timing[0], 2000, 64, 10000000);
+        s->seconds = rt_cfg_number(&e, timing[1], 0.5, 0.01, 3600);
+        s->rounds = rt_cfg_int(&e, timing[2], 5, 1, 1000);
+    } else {
+        for (int i = 0; i < 3; i++)
+            if (rt_cfg_has(&e, timing[i]))
+                rt_cfg_fail(&e, timing[i], "does not apply: eval.speed=false leaves timing out");
+    }
+    rt_cfg_join(c, &e);
+}
+
+rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
+{
+    rt_eval_settings *s = &v->set;
+    rt_cfg c = rt_cfg_begin(config, "");
+    cJSON *teacher = rt_cfg_any(&c, "teacher"), *students = rt_cfg_any(&c, "students");
+    cJSON *names = rt_cfg_array(&c, "names");
+    if (teacher) add_paths(&c, "teacher", teacher, &v->model[v->count++]);
+    s->teacher = teacher != NULL;
+    cJSON *p = cJSON_IsArray(students) ? students->child : students;
+    for (; p; p = cJSON_IsArray(students) ? p->next : NULL) {
+        if (v->count == RT_EVAL_MODELS) {
+            rt_cfg_fail(&c, "students", "at most 32 models can be compared at once");
+            break;
+        }
+        add_paths(&c, "students", p, &v->model[v->count++]);
+    }
+    if (!v->count) rt_cfg_fail(&c, "students", "at least one model (\"teacher\" or \"students\") is required");
+    if (!c.status) name_models(&c, names, v);
+    rt_cfg d = rt_cfg_object(&c, "data");
+    s->source = rt_cfg_string(&d, "source", NULL);
+    s->x = rt_cfg_string(&d, "x", "x");
+    s->y = rt_cfg_has(&d, "y") ? rt_cfg_string(&d, "y", "") : NULL;
+    rt_rows_read(&d, &s->rows);
+    s->check = rt_check_read(&d);
+    s->match = rt_match_read(&d);
+    rt_cfg_join(&c, &d);
+    read_eval(&c, s);
+    RT_TRY(rt_cfg_end(&c));
+    make_distinct(v);
+    return RT_OK;
+}

@@ -1,0 +1,348 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+
+#include "data/files.h"
+#include "engine/version.h"
+#include "experiments/evaluator_parts.h"
+
+/* ---- numbers, and why there is none ---- */
+
+/* value under key, or null with the reason under "undefined" when it is not finite. */
+static void add(cJSON *j, const char *key, double value, const char *reason)
+{
+    if (isfinite(value)) {
+        cJSON_AddNumberToObject(j, key, value);
+        return;
+    }
+    cJSON *undefined = cJSON_GetObjectItemCaseSensitive(j, "undefined");
+    if (!undefined) undefined = cJSON_AddObjectToObject(j, "undefined");
+    cJSON_AddNullToObject(j, key);
+    cJSON_AddStringToObject(undefined, key, reason);
+}
+
+static double ratio(double sum, uint64_t n) { return n ? sum / (double)n : NAN; }
+
+static cJSON *counts(const uint64_t *n, int k)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int c = 0; c < k; c++) cJSON_AddItemToArray(list, cJSON_CreateNumber((double)n[c]));
+    return list;
+}
+
+/* Lists hold null where a class has no rows or no answers: scikit-learn would say 0 and warn. */
+static void add_item(cJSON *list, double value)
+{
+    cJSON_AddItemToArray(list, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
+}
+
+/* ---- quality ---- */
+
+static const char no_labels[] = "no row has a label";
+
+static double macro_f1(const rt_evaluation *v, const rt_eval_quality *q)
+{
+    double sum = 0;
+    uint64_t classes = 0;
+    for (int c = 0; c < v->classes; c++) {
+        double f1 = rt_f1(q->hit[c], v->truth[c], q->answered[c]);
+        if (isnan(f1)) continue;
+        sum += f1;
+        classes++;
+    }
+    return ratio(sum, classes);
+}
+
+static void add_classes(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+{
+    cJSON *p = cJSON_AddObjectToObject(j, "per_class");
+    cJSON_AddItemToObject(p, "rows", counts(v->truth, v->classes));
+    cJSON_AddItemToObject(p, "answered", counts(q->answered, v->classes));
+    cJSON_AddItemToObject(p, "right", counts(q->hit, v->classes));
+    cJSON *precision = cJSON_AddArrayToObject(p, "precision"), *recall = cJSON_AddArrayToObject(p, "recall");
+    cJSON *f1 = cJSON_AddArrayToObject(p, "f1");
+    for (int c = 0; c < v->classes; c++) {
+        add_item(precision, ratio((double)q->hit[c], q->answered[c]));
+        add_item(recall, ratio((double)q->hit[c], v->truth[c]));
+        add_item(f1, rt_f1(q->hit[c], v->truth[c], q->answered[c]));
+    }
+}
+
+static void add_reliability(cJSON *j, const rt_eval_quality *q)
+{
+    cJSON *bins = cJSON_AddArrayToObject(j, "reliability");
+    for (int b = 0; b < RT_ECE_BINS; b++) {
+        cJSON *bin = cJSON_CreateObject();
+        const rt_ece_bin *from = &q->bin[b];
+        cJSON_AddNumberToObject(bin, "count", (double)from->count);
+        if (from->count) {
+            cJSON_AddNumberToObject(bin, "confidence", ratio(from->confidence, from->count));
+            cJSON_AddNumberToObject(bin, "accuracy", ratio(from->right, from->count));
+        }
+        cJSON_AddItemToArray(bins, bin);
+    }
+}
+
+static void add_confusion(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+{
+    char reason[80];
+    snprintf(reason, sizeof reason, "%d classes; the matrix is kept up to %d", v->classes, RT_EVAL_CONFUSION);
+    if (!q->confusion) {
+        add(j, "confusion", NAN, reason);
+        return;
+    }
+    cJSON *m = cJSON_AddArrayToObject(j, "confusion");
+    size_t k = (size_t)v->classes;
+    for (size_t y = 0; y < k; y++) cJSON_AddItemToArray(m, counts(q->confusion + y * k, (int)k));
+}
+
+static void add_labelled(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+{
+    uint64_t n = v->labelled;
+    add(j, "accuracy", ratio((double)q->right, n), no_labels);
+    if (n) {
+        double range[2];
+        rt_wilson(q->right, n, &range[0], &range[1]);
+        cJSON_AddItemToObject(j, "accuracy_95", cJSON_CreateDoubleArray(range, 2));
+    }
+    add(j, "top5", v->classes > 5 ? ratio((double)q->right5, n) : NAN,
+        v->classes > 5 ? no_labels : "of five classes or fewer it is 1 for any model");
+    add(j, "macro_f1", macro_f1(v, q), no_labels);
+    add(j, "nll", ratio(q->nll, n), no_labels);
+    add(j, "ece", n ? rt_ece(q->bin, n) : NAN, no_labels);
+    if (!n) return;
+    add_classes(j, v, q);
+    add_reliability(j, q);
+    add_confusion(j, v, q);
+}
+
+static const char *kl_key(const rt_evaluation *v) { return v->set.teacher ? "kl_from_teacher" : "kl_from_reference"; }
+
+/* Model 0 is what the others are compared with; there is nothing to compare it with. */
+static void add_comparison(cJSON *j, const rt_evaluation *v, int i)
+{
+    const rt_eval_quality *q = &v->model[i].quality;
+    if (i == 0) return;
+    add(j, "agreement", ratio((double)q->agree, v->rows.count), "");
+    add(j, kl_key(v), ratio(q->kl, v->rows.count), "");
+    if (!v->labelled) {
+        add(j, "mcnemar_vs_reference", NAN, no_labels);
+        return;
+    }
+    cJSON *m = cJSON_AddObjectToObject(j, "mcnemar_vs_reference");
+    cJSON_AddNumberToObject(m, "reference_right_only", (double)q->reference_only);
+    cJSON_AddNumberToObject(m, "this_right_only", (double)q->this_only);
+    cJSON_AddNumberToObject(m, "p", rt_mcnemar(q->reference_only, q->this_only));
+}
+
+static void add_seen(cJSON *j, const rt_eval_seen *s)
+{
+    add(j, "rows_seen_in_training", s->unknown && !s->rows ? NAN : (double)s->rows,
+        "not known: a file that the model comes from does not say what it was trained on");
+    cJSON *seen = cJSON_AddObjectToObject(j, "seen");
+    for (int k = 0; k < RT_EVAL_KIN; k++) cJSON_AddNumberToObject(seen, rt_eval_kin[k], (double)s->by[k]);
+    cJSON_AddNumberToObject(seen, "files_that_do_not_say", s->unknown);
+}
+
+/* ---- speed ---- */
+
+void rt_eval_percentiles(cJSON *into, float *seconds, float *room, uint64_t n)
+{
+    static const struct { const char *key; double p; } tail[] = {
+        {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}};
+    rt_sort_floats(seconds, room, n);
+    cJSON_AddNumberToObject(into, "samples", (double)n);
+    if (!n) return;
+    cJSON_AddNumberToObject(into, "min_us", (double)seconds[0] * 1e6);
+    cJSON_AddNumberToObject(into, "p50_us", rt_median(seconds, n) * 1e6);
+    for (int i = 0; i < 3; i++) {
+        char reason[64];
+        int64_t at = rt_percentile_index(n, tail[i].p);
+        if (at < 0)
+            snprintf(reason, sizeof reason, "needs %llu samples", (unsigned long long)rt_percentile_needs(tail[i].p));
+        add(into, tail[i].key, at < 0 ? NAN : (double)seconds[at] * 1e6, reason);
+    }
+    cJSON_AddNumberToObject(into, "max_us", (double)seconds[n - 1] * 1e6);
+}
+
+static rt_status add_latency(cJSON *j, const rt_evaluation *v, rt_eval_speed *s)
+{
+    uint64_t n = s->undisturbed + s->disturbed;
+    float *room = malloc(n * sizeof *room + sizeof *room);
+    if (!room) return rt_fail(RT_RUN, "out of memory");
+    cJSON *l = cJSON_AddObjectToObject(j, "latency_batch1_1thread"), *calm = cJSON_CreateObject();
+    rt_eval_percentiles(calm, s->sample, room, s->undisturbed);      /* first: the whole is sorted in its place */
+    rt_eval_percentiles(l, s->sample, room, n);
+    cJSON_AddNumberToObject(l, "first_call_us", s->cold * 1e6);
+    cJSON_AddNumberToObject(l, "clock_us_taken_off", v->clock_cost * 1e6);
+    cJSON_AddNumberToObject(l, "disturbed", (double)s->disturbed);
+    cJSON_AddItemToObject(l, "undisturbed", calm);
+    free(room);
+    return RT_OK;
+}
+
+static rt_status add_throughput(cJSON *j, const rt_evaluation *v, rt_eval_speed *s)
+{
+    uint64_t rounds = (uint64_t)v->set.rounds;
+    float *room = malloc(rounds * sizeof *room);
+    if (!room) return rt_fail(RT_RUN, "out of memory");
+    cJSON *t = cJSON_AddObjectToObject(j, "throughput"), *all = cJSON_AddObjectToObject(t, "by_batch");
+    int best = 0;
+    double most = 0;
+    for (int b = 0; b < RT_EVAL_SIZES && s->rate[b]; b++) {
+        char key[16];
+        float *r = s->rate[b];
+        snprintf(key, sizeof key, "%d", rt_eval_size[b]);
+        rt_sort_floats(r, room, rounds);
+        cJSON *one = cJSON_AddObjectToObject(all, key);
+        double middle = rt_median(r, rounds);
+        cJSON_AddNumberToObject(one, "rows_per_second", middle);
+        cJSON_AddNumberToObject(one, "lowest", r[0]);
+        cJSON_AddNumberToObject(one, "highest", r[rounds - 1]);
+        if (middle > most) {
+            most = middle;
+            best = b;
+        }
+    }
+    free(room);
+    cJSON_AddStringToObject(t, "statistic", "median of the rounds");
+    cJSON_AddNumberToObject(t, "rounds", (double)rounds);
+    cJSON_AddNumberToObject(t, "threads", rt_pool_threads(v->pool));
+    cJSON_AddNumberToObject(t, "batch", rt_eval_size[best]);
+    cJSON_AddNumberToObject(t, "rows_per_second", most);
+    cJSON_AddNumberToObject(t, "lowest", s->rate[best][0]);
+    cJSON_AddNumberToObject(t, "highest", s->rate[best][rounds - 1]);
+    return RT_OK;
+}
+
+/* ---- models ---- */
+
+static double file_bytes(const rt_eval_model *e)
+{
+    double n = 0;
+    struct stat s;
+    for (int i = 0; i < e->paths; i++) if (stat(e->path[i], &s) == 0) n += (double)s.st_size;
+    return n;
+}
+
+/* The curve of the run that made the model, when it lies beside it and is of this model. */
+static void add_history(cJSON *j, const rt_eval_model *e)
+{
+    char path[1200];
+    cJSON *r;
+    const char *slash = strrchr(e->path[0], '/');
+    int folder = slash ? (int)(slash - e->path[0]) + 1 : 0;
+    if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path) return;
+    if (!rt_file_exists(path) || rt_json_file(&r, path)) return;
+    const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));
+    cJSON *h = cJSON_DetachItemFromObjectCaseSensitive(r, "history");
+    if (h && made && strcmp(made, e->digest.hex) == 0) cJSON_AddItemToObject(j, "history", h);
+    else cJSON_Delete(h);
+    cJSON_Delete(r);
+}
+
+static rt_status describe(cJSON *models, rt_evaluation *v, int i)
+{
+    rt_eval_model *e = &v->model[i];
+    double params = 0, macs = 0, memory = 0;
+    cJSON *j = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(j, "files");
+    cJSON_AddItemToArray(models, j);
+    cJSON_AddStringToObject(j, "name", e->name);
+    for (int p = 0; p < e->paths; p++) {
+        const rt_graph *g = e->model[p]->graph;
+        cJSON_AddItemToArray(files, cJSON_CreateString(e->path[p]));
+        params += (double)rt_graph_param_count(g);
+        macs += rt_graph_macs(g);
+        memory += (double)(g->param_floats + g->state_floats) * 4;
+    }
+    cJSON_AddStringToObject(j, "digest", e->digest.hex);
+    add_seen(j, &e->seen);
+    add_labelled(j, v, &e->quality);
+    add_comparison(j, v, i);
+    cJSON_AddNumberToObject(j, "parameters", params);
+    cJSON_AddNumberToObject(j, "macs", macs);
+    cJSON_AddNumberToObject(j, "file_bytes", file_bytes(e));
+    if (v->set.speed) {
+        cJSON_AddNumberToObject(j, "peak_memory_bytes", memory + (double)rt_predictor_bytes(e->speed.one));
+        RT_TRY(add_latency(j, v, &e->speed));
+        RT_TRY(add_throughput(j, v, &e->speed));
+    }
+    add_history(j, e);
+    return rt_progress_stopped(v->progress) ? rt_fail(RT_INTERRUPTED, "interrupted") : RT_OK;
+}
+
+/* ---- the whole ---- */
+
+static void cpu_name(char text[128])
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    strcpy(text, "unknown");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+            snprintf(text, 128, "%.120s", strchr(line, ':') + 2);
+            text[strcspn(text, "\n")] = 0;
+            break;
+        }
+    if (f) fclose(f);
+}
+
+static void add_machine(cJSON *r, const rt_evaluation *v)
+{
+    char cpu[128], line[64] = "unknown";
+    struct utsname u;
+    cJSON *m = cJSON_AddObjectToObject(r, "machine");
+    cpu_name(cpu);
+    uname(&u);
+    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "r");
+    if (f) {
+        if (!fgets(line, sizeof line, f)) strcpy(line, "unknown");
+        line[strcspn(line, "\n")] = 0;
+        fclose(f);
+    }
+    cJSON_AddStringToObject(m, "cpu", cpu);
+    cJSON_AddStringToObject(m, "system", u.release);
+    cJSON_AddStringToObject(m, "governor", line);
+    cJSON_AddStringToObject(m, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(m, "compiler", __VERSION__);
+    cJSON_AddNumberToObject(m, "threads", rt_pool_threads(v->pool));
+    if (v->set.speed) cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
+}
+
+static void add_data(cJSON *r, const rt_evaluation *v)
+{
+    cJSON *data = cJSON_AddObjectToObject(r, "data");
+    cJSON_AddStringToObject(data, "source", v->set.source);
+    cJSON_AddNumberToObject(data, "rows", (double)v->rows.count);
+    cJSON_AddNumberToObject(data, "labelled_rows", (double)v->labelled);
+    cJSON_AddNumberToObject(data, "classes", v->classes);
+    if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
+    cJSON_AddStringToObject(data, "digest", v->digest.hex);
+    cJSON *names = rt_names_to_json(&v->model[0].model[0]->class_names);
+    if (names) cJSON_AddItemToObject(data, "class_names", names);
+}
+
+rt_status rt_eval_result(rt_evaluation *v, const cJSON *config, cJSON **result)
+{
+    cJSON *r = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "format", "retort-evaluation-2");
+    cJSON_AddStringToObject(r, "tool", rt_tool());
+    add_data(r, v);
+    add_machine(r, v);
+    if (v->count > 1) {
+        cJSON *reference = cJSON_AddObjectToObject(r, "reference");
+        cJSON_AddStringToObject(reference, "name", v->model[0].name);
+        cJSON_AddStringToObject(reference, "role", v->set.teacher ? "teacher" : "the first model given");
+    }
+    cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(v->notes, 1));
+    cJSON *models = cJSON_AddArrayToObject(r, "models");
+    rt_status st = RT_OK;
+    for (int i = 0; i < v->count && !st; i++) st = describe(models, v, i);
+    cJSON_AddItemToObject(r, "config", cJSON_Duplicate(config, 1));
+    if (st) cJSON_Delete(r);
+    else *result = r;
+    return st;
+}

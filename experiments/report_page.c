@@ -1,0 +1,204 @@
+#include <math.h>
+#include <stdlib.h>
+
+#include "experiments/report_parts.h"
+
+enum { MOST_CLASSES = 40 };            /* a larger confusion matrix is not shown */
+
+static const char head[] =
+    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" "
+    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+    "<meta name=\"viewport\" content=\"width=device-width\"><title>retort evaluation</title><style>"
+    "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1060px;padding:0 1em;color:#1f2328}"
+    "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse}"
+    "td,th{padding:.25em .6em;text-align:right;white-space:nowrap;vertical-align:top;border-bottom:1px solid #d0d7de}"
+    "th:first-child,td:first-child{text-align:left}"
+    "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top}figcaption{font-weight:600}"
+    "svg text{font-size:11px;fill:#57606a}svg .t{font-size:12px;fill:#1f2328}svg .n{font-size:12px;fill:#1f2328}"
+    "svg "
+    ".s{font-size:8px}.g{stroke:#eaeef2}.f{fill:#fff;stroke:#d0d7de}.p{fill:none;stroke:#57606a;stroke-dasharray:5 4}"
+    ".c td,.c th{padding:.15em .45em;font-size:12px;border:1px solid #eaeef2}small{color:#57606a}.w{overflow-x:auto}"
+    ".note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}dt{font-weight:600}dd{margin:0 0 .4em 1.2em}"
+    "</style></head><body><h1>Evaluation</h1><p>Data <b>";
+
+static const char definitions[] =
+    "<h2>What the numbers are</h2><dl>"
+    "<dt>accuracy</dt><dd>share of the labelled rows whose answer is the label; below it Wilson's 95 % interval</dd>"
+    "<dt>macro-F1</dt><dd>mean F1 over the classes that are in the truth or among the answers</dd>"
+    "<dt>NLL, ECE</dt><dd>mean of &minus;ln p(label), in nats; expected calibration error, 15 bins of equal width</dd>"
+    "<dt>agreement</dt><dd>share of all rows with the reference's answer</dd>"
+    "<dt>KL</dt><dd>mean over all rows of &Sigma; q ln(q/p), q the reference's distribution, in nats</dd>"
+    "<dt>McNemar p</dt><dd>exact, two-sided; below it rows that the reference alone has right : this model alone</dd>"
+    "<dt>rows seen</dt><dd>rows of this evaluation that the model or an ancestor was trained or chosen on; "
+    "&ldquo;-&rdquo;: not known. Equal rows in another file are not found.</dd>";
+
+static const char speed_definitions[] =
+    "<dt>p50, p99</dt><dd>one row, one thread, after warm-up, models in turn, the cost of reading the clock taken off; "
+    "p50 is the median, p99 the MLPerf early-stopping estimate at 99 % confidence (absent below 662 samples)</dd>"
+    "<dt>disturbed calls</dt><dd>took longer than 1.1 times their CPU time and 10 us: they lost the CPU to something "
+    "else. p99 us is over all calls, p99 us undisturbed without these.</dd>"
+    "<dt>rows/s</dt><dd>median of the rounds at the fastest batch size of 1, 16, 64, 256; below it the lowest and the "
+    "highest round</dd>";
+
+/* What stands in small type below a value. */
+static void put_detail(rt_text *t, const rt_column *c, const cJSON *m)
+{
+    const cJSON *range = rt_member(m, "accuracy_95"), *flips = rt_member(m, "mcnemar_vs_reference");
+    const cJSON *rate = rt_member(m, "throughput");
+    switch (c->detail) {
+    case RT_INTERVAL:
+        rt_put(t, "<br><small>%.4f&ndash;%.4f</small>", cJSON_GetNumberValue(cJSON_GetArrayItem(range, 0)),
+               cJSON_GetNumberValue(cJSON_GetArrayItem(range, 1)));
+        break;
+    case RT_FLIPS:
+        rt_put(t, "<br><small>%.0f : %.0f</small>", rt_number(flips, "reference_right_only"),
+               rt_number(flips, "this_right_only"));
+        break;
+    case RT_OF_CALLS:
+        rt_put(t, "<br><small>of %.0f</small>", rt_number(rt_member(m, "latency_batch1_1thread"), "samples"));
+        break;
+    case RT_RANGE:
+        rt_put(t, "<br><small>");
+        rt_put_si(t, rt_number(rate, "lowest"));
+        rt_put(t, "&ndash;");
+        rt_put_si(t, rt_number(rate, "highest"));
+        rt_put(t, ", batch %.0f</small>", rt_number(rate, "batch"));
+        break;
+    default:
+        break;
+    }
+}
+
+static void table(rt_text *t, const cJSON *e, int which)
+{
+    rt_put(t, "<div class=\"w\"><table><tr><th>model</th>");
+    for (int c = 0; c < RT_COLUMNS; c++)
+        if ((int)rt_columns[c].table == which && rt_column_used(&rt_columns[c], e))
+            rt_put(t, "<th>%s</th>", rt_columns[c].title);
+    rt_put(t, "</tr>");
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) {
+        rt_put(t, "<tr><td>");
+        rt_put_html(t, rt_model_name(m));
+        rt_put(t, "</td>");
+        for (int c = 0; c < RT_COLUMNS; c++) {
+            if ((int)rt_columns[c].table != which || !rt_column_used(&rt_columns[c], e)) continue;
+            rt_put(t, "<td>");
+            rt_put_value(t, &rt_columns[c], m);
+            if (isfinite(rt_columns[c].value(m))) put_detail(t, &rt_columns[c], m);
+            rt_put(t, "</td>");
+        }
+        rt_put(t, "</tr>");
+    }
+    rt_put(t, "</table></div>\n");
+}
+
+static void class_heading(rt_text *t, const cJSON *names, int i)
+{
+    rt_put(t, "<th>");
+    if (names) rt_put_html(t, cJSON_GetStringValue(cJSON_GetArrayItem(names, i)));
+    else rt_put(t, "%d", i);
+    rt_put(t, "</th>");
+}
+
+static void confusion(rt_text *t, const cJSON *e, const cJSON *m)
+{
+    const cJSON *names = rt_member(rt_member(e, "data"), "class_names"), *line = rt_member(m, "confusion")->child;
+    int k = cJSON_GetArraySize(rt_member(m, "confusion"));
+    rt_put(t, "<figure><figcaption>Confusion: ");
+    rt_put_html(t, rt_model_name(m));
+    rt_put(t, " (rows: truth, columns: answer)</figcaption><table class=\"c\"><tr><th></th>");
+    for (int i = 0; i < k; i++) class_heading(t, names, i);
+    rt_put(t, "</tr>");
+    for (int y = 0; y < k; y++, line = line->next) {
+        double total = 0;
+        for (const cJSON *v = line->child; v; v = v->next) total += v->valuedouble;
+        rt_put(t, "<tr>");
+        class_heading(t, names, y);
+        int x = 0;
+        for (const cJSON *v = line->child; v; v = v->next, x++) {
+            double share = total > 0 ? v->valuedouble / total : 0;
+            rt_put(t, "<td style=\"background:rgba(%s,%.3f)\">%.0f</td>", x == y ? "26,127,55" : "209,36,47",
+                   x == y ? share * 0.7 : fmin(1, share * 4) * 0.8, v->valuedouble);
+        }
+        rt_put(t, "</tr>");
+    }
+    rt_put(t, "</table></figure>");
+}
+
+static void confusions(rt_text *t, const cJSON *e)
+{
+    double k = rt_number(rt_member(e, "data"), "classes");
+    if (!rt_member(rt_first_model(e), "confusion")) return;
+    rt_put(t, "<h2>Confusion</h2>");
+    if (k > MOST_CLASSES) {
+        rt_put(t, "<p>%.0f classes are too many to show; per_class%s in evaluation.json tell%s.</p>", k,
+               cJSON_IsArray(rt_member(rt_first_model(e), "confusion")) ? " and confusion" : "",
+               cJSON_IsArray(rt_member(rt_first_model(e), "confusion")) ? "" : "s");
+        return;
+    }
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) confusion(t, e, m);
+}
+
+static void put_made_by(rt_text *t, const cJSON *e, int speed)
+{
+    const cJSON *machine = rt_member(e, "machine");
+    rt_put(t, "</dl><p>CPU ");
+    rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "cpu")));
+    rt_put(t, ", %.0f threads, kernels ", rt_number(machine, "threads"));
+    rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "kernels")));
+    if (speed)
+        rt_put(t, ", measured peak %.0f GFLOP/s a thread", rt_number(machine, "peak_gflops_1thread"));
+    rt_put(t, ", governor ");
+    rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "governor")));
+    rt_put(t, ", compiler ");
+    rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "compiler")));
+    rt_put(t, ". Made by ");
+    rt_put_html(t, cJSON_GetStringValue(rt_member(e, "tool")));
+    rt_put(t, "; the numbers are in evaluation.json.</p></body></html>\n");
+}
+
+static void put_opening(rt_text *t, const cJSON *e)
+{
+    const cJSON *data = rt_member(e, "data"), *notes = rt_member(e, "notes");
+    double rows = rt_number(data, "rows"), labelled = rt_number(data, "labelled_rows");
+    rt_text line = {0};
+    rt_put(t, "%s", head);
+    rt_put_html(t, cJSON_GetStringValue(rt_member(data, "source")));
+    rt_put(t, "</b>, %.0f rows", rows);
+    if (labelled < rows) rt_put(t, ", %.0f of them with a label", labelled);
+    rt_put(t, ", %.0f classes. ", rt_number(data, "classes"));
+    rt_put_reference(&line, e);
+    rt_put_html(t, line.p);
+    free(line.p);
+    rt_put(t, "</p>\n");
+    for (const cJSON *n = notes ? notes->child : NULL; n; n = n->next) {
+        rt_put(t, "<p class=\"note\">");
+        rt_put_html(t, cJSON_GetStringValue(n));
+        rt_put(t, "</p>\n");
+    }
+}
+
+void rt_report_html(rt_text *t, const cJSON *e)
+{
+    int speed = rt_member(rt_first_model(e), "throughput") != NULL, i = 0;
+    int labelled = rt_number(rt_member(e, "data"), "labelled_rows") > 0;
+    put_opening(t, e);
+    if (labelled || rt_member(e, "reference")) {
+        rt_put(t, "<h2>Quality</h2>");
+        table(t, e, RT_QUALITY);
+    }
+    rt_put(t, "<h2>Cost</h2>");
+    table(t, e, RT_COST);
+    if (labelled) {
+        rt_put(t, "<h2>Accuracy against cost</h2><p><small>The dashed line joins the Pareto front.</small></p>");
+        rt_plot_scatter(t, e, "Accuracy and latency", "batch-1 latency p50, us (log)", rt_report_p50);
+        rt_plot_scatter(t, e, "Accuracy and size", "parameters (log)", rt_report_parameters);
+    }
+    rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
+    rt_plot_curves(t, e, "validation_accuracy", "validation accuracy", 0);
+    if (labelled) rt_put(t, "<h2>Calibration</h2>");
+    for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
+    confusions(t, e);
+    rt_put(t, "%s%s", definitions, speed ? speed_definitions : "");
+    put_made_by(t, e, speed);
+}

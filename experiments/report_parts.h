@@ -1,0 +1,59 @@
+/* experiments/report_parts.h - what the forms of a report share: growing text, user text made harmless, the table. */
+#ifndef RT_EXPERIMENTS_REPORT_PARTS_H
+#define RT_EXPERIMENTS_REPORT_PARTS_H
+
+#include <stddef.h>
+
+#include "data/json.h"
+
+typedef struct { char *p; size_t n, room; int failed; } rt_text;      /* p is for the caller to free */
+
+void rt_put(rt_text *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The one way user text gets into HTML. */
+void rt_put_html(rt_text *, const char *);
+/* Four digits with K, M, G; "-" for what is no number. */
+void rt_put_si(rt_text *, double);
+
+const cJSON *rt_member(const cJSON *, const char *key);
+double rt_number(const cJSON *, const char *key);      /* NAN where there is no number */
+const char *rt_model_name(const cJSON *model);
+const cJSON *rt_first_model(const cJSON *evaluation);
+
+/* The columns of the table; every form shows the same values. */
+typedef struct {
+    const char *title;                 /* at most 20 characters */
+    enum { RT_QUALITY, RT_COST } table;
+    enum { RT_SHARE, RT_SI, RT_MICROSECONDS, RT_PROBABILITY, RT_COUNT } kind;
+    double (*value)(const cJSON *model);
+    int terminal;                      /* shown there, too */
+    enum {
+        RT_NO_DETAIL,
+        RT_INTERVAL,
+        RT_FLIPS,
+        RT_OF_CALLS,
+        RT_RANGE
+    } detail; /* what a page shows below the value */
+} rt_column;
+enum { RT_COLUMNS = 17 };
+extern const rt_column rt_columns[RT_COLUMNS];
+/* Whether any model has a value there. */
+int rt_column_used(const rt_column *, const cJSON *evaluation);
+void rt_put_value(rt_text *, const rt_column *, const cJSON *model);
+double rt_report_accuracy(const cJSON *model), rt_report_parameters(const cJSON *model),
+    rt_report_p50(const cJSON *model);
+
+/* Whom the others are compared with, as a sentence in plain text. */
+void rt_put_reference(rt_text *, const cJSON *evaluation);
+
+void rt_report_markdown(rt_text *, const cJSON *evaluation);
+void rt_report_csv(rt_text *, const cJSON *evaluation);
+void rt_report_html(rt_text *, const cJSON *evaluation);
+
+/* SVG figures for the page. x_of: the model's place on the logarithmic axis. */
+void rt_plot_scatter(rt_text *, const cJSON *evaluation, const char *title, const char *x_title,
+                     double (*x_of)(const cJSON *));
+/* One measure of the history of each model by epoch; nothing where no model has it. falls: the legend goes to the
+ * top. */
+void rt_plot_curves(rt_text *, const cJSON *evaluation, const char *key, const char *title, int falls);
+void rt_plot_reliability(rt_text *, const cJSON *model, int index);
+#endif
