@@ -1,46 +1,149 @@
 /* cli/cmd_import.c - retort import */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "experiments/importer.h"
 
 static const char help[] =
-    "usage: retort import INPUT [LABELS] --out DATA.h5 [--format idx|csv|npy|images] [options]\n\n"
-    "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels, and a manifest with where it came from.\n\n"
-    "  idx      INPUT and LABELS as in MNIST, plain or gzip\n"
-    "  npy      INPUT and LABELS as saved by numpy\n"
-    "  csv      --label COLUMN (name, or number from 0; -1 is the last), --separator C; other columns must be numbers\n"
-    "  images   INPUT is a folder with one sub-folder of PNG or JPEG files a class; --size HxW resizes, --channels 1 or 3\n"
-    "  --force  replace an existing file\n\n"
+    "usage: retort import INPUT [LABELS] --out DATA.h5 [options]\n\n"
+    "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with class names,\n"
+    "column names and where it came from. What was assumed and left out is printed; what cannot be told is asked for.\n\n"
+    "INPUT is known by its content; --format idx|csv|npy|npz|images tells it. LABELS is a second file, IDX, NPY or CSV, with one\n"
+    "label a row.\n\n"
+    "labels\n"
+    "  --classes A,B,C        all classes, in order; other labels are refused. Without it: numbers in their order and keeping\n"
+    "                         their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their bytes\n"
+    "  --like FILE.h5         classes, columns and their order as in this data file or model; size of pictures, label column, too\n"
+    "  --missing-labels HOW   empty and NaN labels: no-label (the default: y is -1) or refuse\n"
+    "  --no-label LABEL       this label means 'no label', too\n"
+    "  --max-classes N        more are refused (1000; above 100 each must have 3 rows or more)\n"
+    "CSV (plain or gzip)\n"
+    "  --label COLUMN         a name, or a number from 0 (-1 is the last); other columns must be numbers\n"
+    "  --header WHAT          line 1 is a header: yes, no, or auto (the default: decided from the first 100 lines, and said)\n"
+    "  --separator C          one character, tab, or blanks (runs of them); found in the file if not given\n"
+    "  --decimal C            '.' (the default) or ','\n"
+    "  --encoding NAME        utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, windows-1252, ...\n"
+    "  --drop A,B             columns to leave out\n"
+    "  --keep-index           keep a first column without a name, which is else left out as an index\n"
+    "  --missing HOW          empty, NA and NaN cells: refuse (the default) or drop (the row)\n"
+    "images (INPUT has one folder of PNG or JPEG files a class)\n"
+    "  --size HxW             bring all to this size (mean of the area that a pixel covers); else all must have one size\n"
+    "  --channels N           3 (the default) or 1: grey is (19595 R + 38470 G + 7471 B + 32768) >> 16\n"
+    "  --alpha HOW            transparent pixels: drop (the default: the colour stored there), white or black (the ground)\n"
+    "  --skip-bad             leave out pictures that cannot be read, and count them\n"
+    "NPY and NPZ\n"
+    "  --x NAME, --y NAME     arrays of an NPZ (x and y, or the only one, if not given)\n"
+    "  --channels WHERE       first: (N, C, H, W) becomes (N, H, W, C); last: they are last already\n\n"
+    "  --force                replace an existing file\n\n"
     "example:\n"
+    "  retort import flowers.csv --label species --out flowers.h5\n"
+    "  retort import new-flowers.csv --label species --like flowers.h5 --out new.h5\n"
     "  retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
-    "  retort import flowers.csv --label species --out flowers.h5\n";
+    "  retort import photos/train --size 64x64 --out train.h5\n"
+    "  retort import mnist.npz --x x_train --y y_train --out train.h5\n"
+    "  retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 --out messung.h5\n";
 
+static rt_status read_arguments(cli_args *a, cJSON *config)
+{
+    static const char *const same[] = {"format", "label", "separator", "decimal", "header", "encoding", "missing", "classes", "like", "drop", "alpha", "x", "y", "channels"};
+    static const struct { const char *option, *key; } dashed[] = {{"missing-labels", "missing_labels"}, {"no-label", "no_label"}};
+    int h, w, most, end = 0;
+    const char *size = cli_value(a, "size");
+    RT_TRY(cli_set(config, "input", a->positional[0]));
+    if (a->count == 2) RT_TRY(cli_set(config, "labels", a->positional[1]));
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) RT_TRY(cli_set_option(a, config, same[i], same[i]));
+    for (size_t i = 0; i < 2; i++) RT_TRY(cli_set_option(a, config, dashed[i].option, dashed[i].key));
+    if (cli_flag(a, "keep-index")) cJSON_AddTrueToObject(config, "keep_index");
+    if (cli_flag(a, "skip-bad")) cJSON_AddTrueToObject(config, "skip_bad");
+    RT_TRY(cli_int(a, "max-classes", 0, 1, 1 << 17, &most));
+    if (most) cJSON_AddNumberToObject(config, "max_classes", most);
+    if (size) {
+        if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end]) return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
+        cJSON_AddItemToObject(config, "size", cJSON_CreateIntArray((int[]){h, w}, 2));
+    }
+    for (int i = 0; i < a->overrides; i++) RT_TRY(rt_json_override(config, a->override[i]));
+    return RT_OK;
+}
 
 static rt_status run(cli_args *a, cJSON **result)
 {
     const char *out = cli_value(a, "out");
+    if (!out || a->count < 1) return rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
     cJSON *config = cJSON_CreateObject();
-    int h, w, channels;
-    rt_status st = RT_OK;
-    if (!out || a->count < 1 || a->count > 2) st = rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
-    if (!st) st = cli_set(config, "input", a->positional[0]);
-    if (!st && a->count == 2) st = cli_set(config, "labels", a->positional[1]);
-    if (!st) st = cli_set(config, "format", cli_value(a, "format"));
-    if (!st) st = cli_set(config, "label", cli_value(a, "label"));
-    if (!st) st = cli_set(config, "separator", cli_value(a, "separator"));
-    if (!st) st = cli_int(a, "channels", 3, 1, 3, &channels);
-    if (!st && cli_value(a, "channels")) cJSON_AddNumberToObject(config, "channels", channels);
-    if (!st && cli_value(a, "size")) {
-        if (sscanf(cli_value(a, "size"), "%dx%d", &h, &w) != 2) st = rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", cli_value(a, "size"));
-        else cJSON_AddItemToObject(config, "size", cJSON_CreateIntArray((int[]){h, w}, 2));
-    }
-    for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
-    if (!st) st = rt_import(config, out, cli_flag(a, "force"), result);
+    rt_status st = read_arguments(a, config);
+    if (!st) st = rt_import(config, out, cli_flag(a, "force"), &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
 
-static const cli_option options[] = {{"out", 1}, {"format", 1}, {"label", 1}, {"separator", 1}, {"size", 1}, {"channels", 1}, {"force", 0}, {NULL, 0}};
-const cli_command cli_import = {"import", "bring IDX, CSV, NPY or image files into HDF5", help, options, run, NULL,
-                                CLI_KEYS, 2};
+/* ---- what was done ---- */
+
+static const cJSON *get(const cJSON *r, const char *key) { return cJSON_GetObjectItemCaseSensitive(r, key); }
+
+static void line(const char *what, const char *text)
+{
+    printf("%-16s ", what);
+    cli_print_text(text);
+    putchar('\n');
+}
+
+/* Names of a list, the first of them. */
+static void names(const char *what, const cJSON *list, const cJSON *rows)
+{
+    enum { SHOWN = 24 };
+    int n = cJSON_GetArraySize(list), i = 0;
+    if (!list) return;
+    printf("%-16s %d:", what, n);
+    const cJSON *r = rows ? rows->child : NULL;
+    for (const cJSON *c = list->child; c && i < SHOWN; c = c->next, i++) {
+        printf(i ? ", " : " ");
+        cli_print_text(c->valuestring);
+        if (r) {
+            printf(" (%.0f)", r->valuedouble);
+            r = r->next;
+        }
+    }
+    printf("%s\n", n > SHOWN ? ", ..." : "");
+}
+
+static void show(const cJSON *r)
+{
+    char text[400];
+    size_t at = (size_t)snprintf(text, sizeof text, "%.0f of (", get(r, "rows")->valuedouble);
+    for (const cJSON *d = get(r, "row_shape")->child; d && at < 300; d = d->next) at += (size_t)snprintf(text + at, sizeof text - at, "%.0f%s", d->valuedouble, d->next ? ", " : "");
+    snprintf(text + at, sizeof text - at, "), %s", get(r, "type")->valuestring);
+    line("data", get(r, "data")->valuestring);
+    line("rows", text);
+    static const char *const said[][2] = {{"separator", "separator"}, {"decimal", "decimal sign"}, {"encoding", "encoding"}, {"x_array", "x"}, {"y_array", "y"}};
+    const cJSON *header = get(r, "header"), *label = get(r, "label_column");
+    if (header) {
+        snprintf(text, sizeof text, "%s: %s", cJSON_IsTrue(get(header, "present")) ? "yes" : "no", get(header, "why")->valuestring);
+        line("header", text);
+    }
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) if (get(r, said[i][0])) line(said[i][1], get(r, said[i][0])->valuestring);
+    names("columns", get(r, "columns"), NULL);
+    if (get(r, "columns_with_fractions")) {
+        snprintf(text, sizeof text, "%.0f of whole numbers, %.0f with fractions", get(r, "columns_of_whole_numbers")->valuedouble, get(r, "columns_with_fractions")->valuedouble);
+        line("columns hold", text);
+    }
+    if (label) line("label column", label->valuestring);
+    if (!cJSON_IsTrue(get(r, "labels"))) line("labels", "none");
+    names("classes", get(r, "class_names"), get(r, "class_rows"));
+    if (get(r, "rows_without_label") && get(r, "rows_without_label")->valuedouble > 0) printf("%-16s %.0f rows\n", "without label", get(r, "rows_without_label")->valuedouble);
+    for (const cJSON *c = get(r, "left_out") ? get(r, "left_out")->child : NULL; c; c = c->next) {
+        snprintf(text, sizeof text, "column '%.100s' %s", get(c, "column")->valuestring, get(c, "why")->valuestring);
+        line("left out", text);
+    }
+    for (const cJSON *c = get(r, "skipped")->child; c; c = c->next) {
+        snprintf(text, sizeof text, "%.0f %.60s: %.300s", get(c, "count")->valuedouble, get(c, "what")->valuestring, get(c, "why")->valuestring);
+        line("skipped", text);
+    }
+    for (const cJSON *c = get(r, "notes")->child; c; c = c->next) line("note", c->valuestring);
+}
+
+static const cli_option options[] = {
+    {"out", CLI_VALUE}, {"format", CLI_VALUE}, {"label", CLI_VALUE}, {"separator", CLI_VALUE}, {"decimal", CLI_VALUE}, {"header", CLI_VALUE}, {"encoding", CLI_VALUE}, {"missing", CLI_VALUE},
+    {"drop", CLI_VALUE}, {"keep-index", CLI_FLAG}, {"classes", CLI_VALUE}, {"like", CLI_VALUE}, {"missing-labels", CLI_VALUE}, {"no-label", CLI_VALUE}, {"max-classes", CLI_VALUE},
+    {"size", CLI_VALUE}, {"channels", CLI_VALUE}, {"alpha", CLI_VALUE}, {"skip-bad", CLI_FLAG}, {"x", CLI_VALUE}, {"y", CLI_VALUE}, {"force", CLI_FLAG}, {NULL, 0}};
+const cli_command cli_import = {"import", "bring IDX, CSV, NPY, NPZ or image files into HDF5", help, options, run, show, CLI_KEYS, 2};

@@ -1,256 +1,231 @@
+/* data/import.c - one import: what applies, what is known already, which format, what was done. */
 #include "data/import.h"
 
-#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/h5.h"
-#include "engine/digest.h"
+#include "data/import_parts.h"
 
-void rt_table_free(rt_table *t)
+static const char *const format_names[] = {"auto", "idx", "csv", "npy", "npz", "images"};
+
+void rt_import_note(rt_import_job *job, const char *fmt, ...)
 {
-    free(t->x);
-    free(t->y);
-    for (int i = 0; i < t->classes && t->class_name; i++) free(t->class_name[i]);
-    free(t->class_name);
-    *t = (rt_table){0};
+    char text[1500];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(job->report, "notes"), cJSON_CreateString(text));
 }
 
-rt_status rt_read_maybe_gzip(char **data, size_t *size, const char *path, size_t max)
+void rt_import_skipped(rt_import_job *job, const char *what, uint64_t count, const char *why)
 {
-    *data = NULL;
-    FILE *probe = fopen(path, "rb");
-    if (!probe) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    fclose(probe);
-    gzFile f = gzopen(path, "rb");          /* reads plain files as they are */
-    if (!f) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    size_t room = 1 << 20, n = 0;
-    char *p = malloc(room);
-    rt_status st = p ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    while (!st) {
-        if (n == room) {
-            char *q = room < max ? realloc(p, room * 2) : NULL;
-            if (!q) {
-                st = rt_fail(RT_INPUT, "%s: is larger than %zu bytes or than memory", path, max);
-                break;
-            }
-            p = q;
-            room *= 2;
-        }
-        size_t want = room - n < 1 << 30 ? room - n : 1 << 30;
-        int k = gzread(f, p + n, (unsigned)want), code;
-        if (k < 0) st = rt_fail(RT_INPUT, "%s: damaged gzip data: %s", path, gzerror(f, &code));
-        else if (k == 0) break;
-        else n += (size_t)k;
-    }
-    if (!st && gzclose(f) == Z_BUF_ERROR) st = rt_fail(RT_INPUT, "%s: the gzip data ends too early; the file is truncated", path);
-    else if (st) gzclose(f);
-    if (st) free(p);
-    else {
-        *data = p;
-        *size = n;
-    }
-    return st;
+    if (!count) return;
+    cJSON *s = cJSON_CreateObject();
+    cJSON_AddStringToObject(s, "what", what);
+    cJSON_AddNumberToObject(s, "count", (double)count);
+    cJSON_AddStringToObject(s, "why", why);
+    cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(job->report, "skipped"), s);
 }
 
-/* ---- IDX (LeCun): magic 0 0 type rank, big-endian dimensions, data ---- */
-
-static uint32_t big32(const unsigned char *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-
-static rt_status read_idx(const char *path, char **data, rt_dtype *type, int *rank, uint64_t *dim, size_t *at)
+rt_status rt_import_stopped(const rt_import_job *job)
 {
-    static const struct { int code; rt_dtype type; } types[] = {{8, RT_U8}, {9, RT_I8}, {11, RT_I16}, {12, RT_I32}, {13, RT_F32}, {14, RT_F64}};
-    size_t size;
-    RT_TRY(rt_read_maybe_gzip(data, &size, path, (size_t)1 << 36));
-    const unsigned char *p = (unsigned char *)*data;
-    int known = -1;
-    if (size >= 4 && !p[0] && !p[1])
-        for (int i = 0; i < 6; i++) if (types[i].code == p[2]) known = i;
-    if (known < 0 || p[3] < 1 || p[3] > 4 || size < 4 + 4 * (size_t)p[3]) return rt_fail(RT_INPUT, "%s: is no IDX file", path);
-    *type = types[known].type;
-    *rank = p[3];
-    uint64_t bytes = rt_dtype_size(*type);
-    for (int i = 0; i < *rank; i++) {
-        dim[i] = big32(p + 4 + 4 * i);
-        if (__builtin_mul_overflow(bytes, dim[i], &bytes)) return rt_fail(RT_INPUT, "%s: impossible dimensions", path);
-    }
-    *at = 4 + 4 * (size_t)*rank;
-    if (bytes != size - *at) return rt_fail(RT_INPUT, "%s: its header tells %llu bytes of data, it has %zu; the file is truncated or damaged", path, (unsigned long long)bytes, size - *at);
-    size_t e = rt_dtype_size(*type);
-    char *q = *data + *at;
-    for (uint64_t i = 0; e > 1 && i < bytes; i += e)
-        for (size_t k = 0; k < e / 2; k++) {
-            char c = q[i + k];
-            q[i + k] = q[i + e - 1 - k];
-            q[i + e - 1 - k] = c;
-        }
+    return rt_progress_stopped(job->spec->progress) ? rt_fail(RT_INTERRUPTED, "interrupted; %s is not made", job->out) : RT_OK;
+}
+
+/* ---- format ---- */
+
+static int ends(const char *path, const char *end)
+{
+    size_t n = strlen(path), k = strlen(end);
+    return n >= k && strcasecmp(path + n - k, end) == 0;
+}
+
+static int text_name(const char *path)
+{
+    static const char *const known[] = {".csv", ".tsv", ".txt", ".data", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz", ".data.gz", NULL};
+    for (int i = 0; known[i]; i++) if (ends(path, known[i])) return 1;
+    return 0;
+}
+
+rt_status rt_import_format(rt_format *format, const char *path)
+{
+    static const struct { const char *magic; size_t n; const char *what; } others[] = {
+        {"\211HDF", 4, "an HDF5 file already, which train, label and eval read as it is"}, {"PAR1", 4, "a Parquet file; write it as CSV or NPY"},
+        {"\211PNG", 4, "one picture; give the folder that has a folder of pictures a class"}, {"\377\330\377", 3, "one picture; give the folder that has a folder of pictures a class"},
+        {"MATLAB 5.0", 10, "a MATLAB file; save its arrays as NPY, or with -v7.3"}, {"\320\317\021\340", 4, "an old Excel workbook; save it as CSV"},
+        {"SQLite format 3", 15, "an SQLite database; write the table as CSV"}, {"\200\003", 2, "a pickle; save arrays with np.save"}, {"\200\004", 2, "a pickle; save arrays with np.save"},
+        {"\200\005", 2, "a pickle; save arrays with np.save"}};
+    struct stat s;
+    rt_bytes *b;
+    unsigned char m[16] = {0};
+    size_t n;
+    *format = RT_FORMAT_IMAGES;
+    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return RT_OK;
+    RT_TRY(rt_bytes_open(&b, path));
+    rt_status st = rt_bytes_read(b, m, sizeof m, &n);
+    rt_bytes_close(b);
+    RT_TRY(st);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (n >= others[i].n && memcmp(m, others[i].magic, others[i].n) == 0) return rt_fail(RT_USAGE, "%s: is %s", path, others[i].what);
+    *format = memcmp(m, "\223NUMPY", 6) == 0 ? RT_FORMAT_NPY : memcmp(m, "PK\3\4", 4) == 0 || memcmp(m, "PK\5\6", 4) == 0 ? RT_FORMAT_NPZ
+            : n >= 8 && !m[0] && !m[1] && m[2] >= 8 && m[2] <= 14 && m[3] >= 1 && m[3] <= 8 ? RT_FORMAT_IDX : text_name(path) ? RT_FORMAT_CSV : RT_FORMAT_AUTO;
+    if (*format == RT_FORMAT_AUTO && ends(path, ".npy")) *format = RT_FORMAT_NPY;        /* truncated ones say so */
+    if (*format == RT_FORMAT_AUTO && ends(path, ".npz")) *format = RT_FORMAT_NPZ;
+    if (*format == RT_FORMAT_AUTO && strstr(path, "idx")) *format = RT_FORMAT_IDX;
+    if (*format == RT_FORMAT_AUTO) return rt_fail(RT_USAGE, "%s: its format cannot be told from its name and first bytes; give --format idx, csv, npy, npz or images", path);
     return RT_OK;
 }
 
-static rt_status labels_from(rt_table *t, const char *path, const char *raw, rt_dtype type, uint64_t n)
+/* ---- what applies ---- */
+
+static rt_status check_applies(const rt_import_spec *s)
 {
-    if (n != t->dim[0]) return rt_fail(RT_INPUT, "%s: has %llu labels for %llu rows", path, (unsigned long long)n, (unsigned long long)t->dim[0]);
-    t->y = malloc((n + 1) * sizeof *t->y);
-    if (!t->y) return rt_fail(RT_RUN, "out of memory");
-    size_t e = rt_dtype_size(type);
-    for (uint64_t i = 0; i < n; i++) {
-        const char *p = raw + i * e;
-        int64_t v;
-        switch (type) {
-        case RT_U8: v = *(const uint8_t *)p; break;
-        case RT_I8: v = *(const int8_t *)p; break;
-        case RT_I16: { int16_t w; memcpy(&w, p, 2); v = w; break; }
-        case RT_U16: { uint16_t w; memcpy(&w, p, 2); v = w; break; }
-        case RT_I32: { int32_t w; memcpy(&w, p, 4); v = w; break; }
-        case RT_U32: { uint32_t w; memcpy(&w, p, 4); v = w; break; }
-        case RT_I64: case RT_U64: memcpy(&v, p, 8); break;
-        default: return rt_fail(RT_INPUT, "%s: labels must be whole numbers, not %s", path, rt_dtype_name(type));
-        }
-        if (v < 0 || v > INT32_MAX) return rt_fail(RT_INPUT, "%s: label %lld of row %llu is out of range", path, (long long)v, (unsigned long long)i);
-        t->y[i] = (int32_t)v;
+    enum { CSV = 1 << RT_FORMAT_CSV, NPY = 1 << RT_FORMAT_NPY, NPZ = 1 << RT_FORMAT_NPZ, IMAGES = 1 << RT_FORMAT_IMAGES, IDX = 1 << RT_FORMAT_IDX };
+    const struct { int given; const char *name; unsigned of; const char *where; } all[] = {
+        {s->label != NULL, "label", s->labels ? CSV | NPY | NPZ | IDX : CSV, "a CSV file"}, {s->separator != 0, "separator", CSV, "CSV"}, {s->decimal != 0, "decimal", CSV, "CSV"},
+        {s->header != RT_HEADER_AUTO, "header", CSV, "CSV"}, {s->encoding != NULL, "encoding", s->labels ? CSV | NPY | NPZ | IDX : CSV, "CSV"},
+        {s->drop_missing, "missing", CSV, "CSV"}, {s->drops != 0, "drop", CSV, "CSV"}, {s->keep_index, "keep-index", CSV, "CSV"},
+        {s->height != 0, "size", IMAGES, "images"}, {s->channels != 0, "channels 1 or 3", IMAGES, "images"}, {s->alpha != RT_ALPHA_UNSAID, "alpha", IMAGES, "images"},
+        {s->skip_bad, "skip-bad", IMAGES, "images"}, {s->x != NULL, "x", NPZ, "NPZ"}, {s->y != NULL, "y", NPZ, "NPZ"},
+        {s->place != RT_CHANNELS_UNSAID, "channels first or last", NPY | NPZ, "NPY and NPZ"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].given && !(all[i].of >> s->format & 1)) return rt_fail(RT_USAGE, "--%s does not apply to %s: it is for %s", all[i].name, format_names[s->format], all[i].where);
+    if (s->labels && s->format == RT_FORMAT_IMAGES)
+        return rt_fail(RT_USAGE, "%s: labels of pictures are the names of their folders; a second file is not read", s->labels);
+    if (s->labels && s->y) return rt_fail(RT_USAGE, "--y %s and %s: give one of them", s->y, s->labels);
+    if (s->labels && s->label && s->format == RT_FORMAT_CSV) {
+        rt_format f;
+        RT_TRY(rt_import_format(&f, s->labels));
+        if (f != RT_FORMAT_CSV) return rt_fail(RT_USAGE, "--label %s and %s: labels are a column, or a second file", s->label, s->labels);
     }
+    int labelled = s->label || s->labels || s->format >= RT_FORMAT_NPZ || s->like;
+    if (!labelled && (s->missing_labels_refused || s->no_label || s->max_classes || s->class_count))
+        return rt_fail(RT_USAGE, "--%s: there are no labels; name them by --label or a second file",
+                       s->missing_labels_refused ? "missing-labels" : s->no_label ? "no-label" : s->max_classes ? "max-classes" : "classes");
     return RT_OK;
 }
 
-static uint64_t table_bytes(const rt_table *t)
-{
-    uint64_t n = rt_dtype_size(t->type);
-    for (int i = 0; i < t->rank; i++) n *= t->dim[i];
-    return n;
-}
+/* ---- --classes and --like ---- */
 
-rt_status rt_import_idx(rt_table *t, const char *images, const char *labels)
+static rt_status read_like(rt_import_job *job)
 {
-    char *data = NULL, *raw = NULL;
-    size_t at = 0;
-    rt_status st = read_idx(images, &data, &t->type, &t->rank, t->dim, &at);
+    const char *path = job->spec->like;
+    rt_h5_file *f;
+    cJSON *m = NULL;
+    void *text = NULL;
+    rt_names classes = {0};
+    RT_TRY(rt_h5_scan(&f, path));
+    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all(&text, f, "manifest", RT_JSON_MAX_BYTES) : rt_fail(RT_INPUT, "%s: has no manifest, and so no names to go by; --like takes a file that retort made", path);
+    if (!st) st = rt_json_parse(&m, text, strlen(text), path);
     if (!st) {
-        memmove(data, data + at, table_bytes(t));
-        t->x = data;
-        data = NULL;
-        if (t->rank == 3) t->dim[t->rank++] = 1;       /* grey images: (N, H, W, 1) */
+        const cJSON *c = cJSON_GetObjectItemCaseSensitive(m, "class_names");       /* a model's */
+        st = rt_names_from_json(&classes, c ? c : cJSON_GetObjectItemCaseSensitive(m, "classes"), path, c ? "class_names" : "classes");
     }
-    if (!st && labels) {
-        rt_dtype type;
-        int rank;
-        uint64_t dim[4];
-        st = read_idx(labels, &raw, &type, &rank, dim, &at);
-        if (!st && rank != 1) st = rt_fail(RT_INPUT, "%s: labels must have one dimension, not %d", labels, rank);
-        if (!st) st = labels_from(t, labels, raw + at, type, dim[0]);
+    if (!st) st = rt_names_from_json(&job->columns_like, cJSON_GetObjectItemCaseSensitive(m, "columns"), path, "columns");
+    if (!st && !classes.name && !job->columns_like.name) st = rt_fail(RT_INPUT, "%s: names neither classes nor columns: there is nothing to be like", path);
+    if (!st && !job->known.name) {
+        job->known = classes;
+        classes = (rt_names){0};
     }
-    free(data);
-    free(raw);
-    return st;
-}
-
-/* ---- NPY, versions 1 to 3 (NEP 1): magic, header length, a Python dictionary ---- */
-
-static rt_status read_npy(const char *path, char **data, rt_dtype *type, int *rank, uint64_t *dim, size_t *at)
-{
-    static const struct { const char *name; rt_dtype type; } types[] = {
-        {"|u1", RT_U8}, {"|i1", RT_I8}, {"<u2", RT_U16}, {"<i2", RT_I16}, {"<u4", RT_U32}, {"<i4", RT_I32}, {"<u8", RT_U64},
-        {"<i8", RT_I64}, {"<f2", RT_F16}, {"<f4", RT_F32}, {"<f8", RT_F64}, {"|b1", RT_U8}};
-    size_t size;
-    RT_TRY(rt_read_maybe_gzip(data, &size, path, (size_t)1 << 36));
-    const unsigned char *p = (unsigned char *)*data;
-    if (size < 12 || memcmp(p, "\223NUMPY", 6)) return rt_fail(RT_INPUT, "%s: is no NPY file", path);
-    size_t head = p[6] == 1 ? 10 : 12, n = p[6] == 1 ? (size_t)p[8] | (size_t)p[9] << 8 : (size_t)p[8] | (size_t)p[9] << 8 | (size_t)p[10] << 16 | (size_t)p[11] << 24;
-    if (p[6] < 1 || p[6] > 3 || n > 65536 || n > size - head) return rt_fail(RT_INPUT, "%s: damaged NPY header", path);
-    char *text = strndup(*data + head, n);
-    if (!text) return rt_fail(RT_RUN, "out of memory");
-    const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"), *shape = strstr(text, "'shape':");
-    rt_status st = descr && order && shape ? RT_OK : rt_fail(RT_INPUT, "%s: damaged NPY header", path);
-    int known = -1;
-    if (!st) {
-        descr += 8 + strspn(descr + 8, " ");
-        for (int i = 0; i < 12; i++) if (*descr == '\'' && strncmp(descr + 1, types[i].name, 3) == 0 && descr[4] == '\'') known = i;
-        order += 16 + strspn(order + 16, " ");
-        shape += 8 + strspn(shape + 8, " ");
-        if (known < 0) st = rt_fail(RT_INPUT, "%s: element type %.12s is not supported; save numbers in little-endian order", path, descr);
-        else if (strncmp(order, "False", 5)) st = rt_fail(RT_INPUT, "%s: is in Fortran order; save np.ascontiguousarray(x)", path);
-        else if (*shape != '(') st = rt_fail(RT_INPUT, "%s: damaged NPY header", path);
-    }
-    if (!st) {
-        *type = types[known].type;
-        *rank = 0;
-        uint64_t bytes = rt_dtype_size(*type);
-        for (const char *q = shape + 1; !st;) {
-            q += strspn(q, " ,");
-            if (*q == ')') break;
-            char *stop;
-            unsigned long long v = strtoull(q, &stop, 10);
-            if (stop == q || *rank == 6 || __builtin_mul_overflow(bytes, v, &bytes)) st = rt_fail(RT_INPUT, "%s: its shape cannot be read or has more than 6 dimensions", path);
-            else dim[(*rank)++] = v;
-            q = stop;
-        }
-        *at = head + n;
-        if (!st && *rank == 0) st = rt_fail(RT_INPUT, "%s: holds a single value, not rows", path);
-        if (!st && bytes != size - *at) st = rt_fail(RT_INPUT, "%s: its header tells %llu bytes of data, it has %zu; the file is truncated or damaged", path, (unsigned long long)bytes, size - *at);
-    }
-    free(text);
-    return st;
-}
-
-rt_status rt_import_npy(rt_table *t, const char *x, const char *y)
-{
-    char *data = NULL, *raw = NULL;
-    size_t at = 0;
-    rt_status st = read_npy(x, &data, &t->type, &t->rank, t->dim, &at);
-    if (!st) {
-        memmove(data, data + at, table_bytes(t));
-        t->x = data;
-        data = NULL;
-        if (t->rank == 1) t->dim[t->rank++] = 1;
-    }
-    if (!st && y) {
-        rt_dtype type;
-        int rank;
-        uint64_t dim[8];
-        st = read_npy(y, &raw, &type, &rank, dim, &at);
-        if (!st && rank != 1) st = rt_fail(RT_INPUT, "%s: labels must have one dimension, not %d", y, rank);
-        if (!st) st = labels_from(t, y, raw + at, type, dim[0]);
-    }
-    free(data);
-    free(raw);
-    return st;
-}
-
-/* ---- writing ---- */
-
-rt_status rt_import_write(const rt_table *t, const char *out, const char *format, const char *const *inputs, int n_inputs)
-{
-    if (t->dim[0] == 0 || table_bytes(t) == 0) return rt_fail(RT_NOTHING, "%s: there are no rows to import", inputs[0]);
-    cJSON *m = cJSON_CreateObject(), *from = cJSON_CreateObject();
-    cJSON_AddStringToObject(m, "what", "data set");
-    cJSON_AddItemToObject(m, "imported", from);
-    cJSON_AddStringToObject(from, "format", format);
-    cJSON *files = cJSON_AddArrayToObject(from, "inputs");
-    rt_status st = RT_OK;
-    for (int i = 0; i < n_inputs && !st; i++) {
-        rt_digest d;
-        cJSON *f = cJSON_CreateObject();
-        cJSON_AddStringToObject(f, "path", inputs[i]);
-        if (strcmp(format, "images")) {               /* a folder has no bytes of its own */
-            st = rt_digest_file(&d, inputs[i]);
-            if (!st) cJSON_AddStringToObject(f, "xxh128", d.hex);
-        }
-        cJSON_AddItemToArray(files, f);
-    }
-    if (t->class_name) {
-        cJSON *names = cJSON_AddArrayToObject(m, "classes");
-        for (int i = 0; i < t->classes; i++) cJSON_AddItemToArray(names, cJSON_CreateString(t->class_name[i]));
-    }
-    char *text = cJSON_Print(m);
+    const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m, "imported"), "label_column"));
+    const rt_h5_dataset *x = rt_h5_find(f, "x");
+    if (!st && label && !(job->label_like = strdup(label))) st = rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; x && x->rank == 4 && i < 3; i++) job->size_like[i] = x->dim[i + 1] <= 16384 ? (int)x->dim[i + 1] : 0;
+    rt_names_free(&classes);
     cJSON_Delete(m);
-    rt_h5_item it[3] = {{.name = "x", .type = t->type, .rank = t->rank, .data = t->x}};
-    int n = 1;
-    memcpy(it[0].dim, t->dim, sizeof t->dim);
-    if (t->y) it[n++] = (rt_h5_item){.name = "y", .type = RT_I32, .rank = 1, .dim = {t->dim[0]}, .data = t->y};
-    if (text) it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
-    if (!st && !text) st = rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_h5_save(out, "retort-data-1", it, n);
-    cJSON_free(text);
+    free(text);
+    rt_h5_close(f);
+    return st;
+}
+
+static rt_status read_known(rt_import_job *job)
+{
+    const rt_import_spec *s = job->spec;
+    if (s->class_count) {
+        cJSON *list = cJSON_CreateStringArray(s->classes, s->class_count);
+        rt_status st = rt_names_from_json(&job->known, list, "--classes", "classes");
+        cJSON_Delete(list);
+        if (st) return rt_fail_in(RT_USAGE, "import");
+    }
+    return s->like ? read_like(job) : RT_OK;
+}
+
+/* ---- all of it ---- */
+
+static rt_status check_out(const rt_import_spec *s, const char *out)
+{
+    struct stat o, i;
+    const char *const inputs[] = {s->input, s->labels, s->like};
+    if (stat(out, &o)) return RT_OK;
+    if (!S_ISREG(o.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file, and is not replaced", out);
+    for (int k = 0; k < 3; k++)
+        if (inputs[k] && stat(inputs[k], &i) == 0 && i.st_dev == o.st_dev && i.st_ino == o.st_ino) return rt_fail(RT_USAGE, "%s: is an input, and is not replaced", out);
+    return RT_OK;
+}
+
+static void finish_report(rt_import_job *job)
+{
+    cJSON *r = job->report, *shape = cJSON_CreateArray(), *notes = cJSON_DetachItemFromObjectCaseSensitive(r, "notes"),
+          *skipped = cJSON_DetachItemFromObjectCaseSensitive(r, "skipped");
+    for (int i = 1; i < job->rank; i++) cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)job->dim[i]));
+    cJSON_AddNumberToObject(r, "rows", (double)job->dim[0]);
+    cJSON_AddItemToObject(r, "row_shape", shape);
+    cJSON_AddStringToObject(r, "type", rt_dtype_name(job->type));
+    cJSON_AddBoolToObject(r, "labels", job->y != NULL);
+    if (job->columns) cJSON_AddItemToObject(r, "columns", cJSON_Duplicate(job->columns, 1));
+    cJSON_AddItemToObject(r, "skipped", skipped);
+    cJSON_AddItemToObject(r, "notes", notes);
+}
+
+static void free_job(rt_import_job *job)
+{
+    if (job->fd >= 0) close(job->fd);
+    if (job->temp[0]) unlink(job->temp);
+    for (int i = 0; i < job->classes && job->class_name; i++) free(job->class_name[i]);
+    free(job->class_name);
+    free(job->label_like);
+    free(job->buffer);
+    free(job->dropped);
+    free(job->y);
+    cJSON_Delete(job->columns);
+    cJSON_Delete(job->report);
+    rt_names_free(&job->known);
+    rt_names_free(&job->columns_like);
+}
+
+rt_status rt_import_run(const rt_import_spec *given, const char *out, cJSON **report)
+{
+    rt_import_spec spec = *given;
+    rt_import_job job = {.spec = &spec, .out = out, .fd = -1, .report = cJSON_CreateObject()};
+    *report = NULL;
+    rt_status st = spec.format == RT_FORMAT_AUTO ? rt_import_format(&spec.format, spec.input) : RT_OK;
+    if (!st) st = check_applies(&spec);
+    if (!st) st = check_out(&spec, out);
+    cJSON_AddStringToObject(job.report, "data", out);
+    cJSON_AddStringToObject(job.report, "format", format_names[spec.format]);
+    cJSON_AddArrayToObject(job.report, "skipped");
+    cJSON_AddArrayToObject(job.report, "notes");
+    if (!st) st = read_known(&job);
+    if (!st) {
+        switch (spec.format) {
+        case RT_FORMAT_CSV: st = rt_import_csv(&job); break;
+        case RT_FORMAT_NPZ: st = rt_import_npz(&job); break;
+        case RT_FORMAT_IMAGES: st = rt_import_images(&job); break;
+        default: st = rt_import_arrays(&job); break;
+        }
+    }
+    if (!st) {
+        finish_report(&job);
+        *report = job.report;
+        job.report = NULL;
+    }
+    free_job(&job);
     return st;
 }

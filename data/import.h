@@ -1,35 +1,59 @@
 /* data/import.h - other formats to the HDF5 layout that everything else reads:
- *   x (N, ...) numbers as they were, y (N) i32 classes (when there are labels), manifest text (JSON: provenance, class
- *   names, hashes of the inputs). Written under a temporary name and renamed when complete. */
+ *   x (N, ...) numbers as they were, y (N) i32 classes, -1 for a row without a label (when there are labels), manifest text
+ *   (JSON: class names "classes", column names "columns", and "imported": what was read and what was decided about it).
+ * Written under a temporary name and renamed when complete. What is assumed is said in the report; what cannot be told is
+ * refused with the option that tells it. Memory: a row, a label a row and the decoder's buffers, whatever the size of the data
+ * (arrays in Fortran order: the array; pictures: the largest one). */
 #ifndef RT_DATA_IMPORT_H
 #define RT_DATA_IMPORT_H
 
-#include "data/dtype.h"
 #include "data/json.h"
+#include "engine/progress.h"
 
-/* What an importer fills; the arrays are malloced. */
+typedef enum { RT_FORMAT_AUTO, RT_FORMAT_IDX, RT_FORMAT_CSV, RT_FORMAT_NPY, RT_FORMAT_NPZ, RT_FORMAT_IMAGES } rt_format;
+typedef enum { RT_HEADER_AUTO, RT_HEADER_YES, RT_HEADER_NO } rt_header;
+typedef enum { RT_ALPHA_UNSAID, RT_ALPHA_DROP, RT_ALPHA_WHITE, RT_ALPHA_BLACK } rt_alpha;
+typedef enum { RT_CHANNELS_UNSAID, RT_CHANNELS_FIRST, RT_CHANNELS_LAST } rt_channel_place;
+
+enum { RT_IMPORT_LIST = 1024 };
+
+/* Zero or NULL everywhere is the default. All texts are borrowed. */
 typedef struct {
-    rt_dtype type;
-    int rank;                     /* of x, with rows */
-    uint64_t dim[8];
-    void *x;
-    int32_t *y;                   /* NULL: no labels */
-    char **class_name;            /* NULL: classes are numbers */
-    int classes;                  /* number of names */
-} rt_table;
+    rt_format format;
+    const char *input;
+    const char *labels;                    /* a second file: IDX, NPY, or CSV with one label a row */
+    /* labels */
+    int missing_labels_refused;            /* else a row whose label is empty or NaN has none: y = -1 */
+    const char *no_label;                  /* a label that stands for none, too */
+    const char *classes[RT_IMPORT_LIST];   /* all classes, in order */
+    int class_count;
+    const char *like;                      /* a data file or model: its classes and columns */
+    int max_classes;                       /* 0: 1000, and at least 3 rows a class where there are more than 100 */
+    /* CSV */
+    const char *label;                     /* column: a name, or a number from 0 (-1 the last) */
+    char separator;                        /* 0: found; ' ': runs of blanks */
+    char decimal;                          /* 0: '.' */
+    rt_header header;
+    const char *encoding;                  /* NULL: UTF-8, or what a byte order mark says; else a name that iconv knows */
+    int drop_missing;                      /* rows with a gap are left out, instead of refused */
+    const char *drop[RT_IMPORT_LIST];      /* columns left out */
+    int drops, keep_index;
+    /* images */
+    int height, width, channels;           /* 0: that of the pictures, which must agree; channels 0: 3 */
+    rt_alpha alpha;
+    int skip_bad;
+    /* NPY, NPZ */
+    const char *x, *y;                     /* arrays of an NPZ */
+    rt_channel_place place;
+    const rt_progress *progress;           /* may be NULL; a stop ends with RT_INTERRUPTED and leaves nothing */
+} rt_import_spec;
 
-void rt_table_free(rt_table *);
-/* x of a (rows, ...) as in rt_table; on failure the message names file, line or offset. */
-rt_status rt_import_idx(rt_table *, const char *images, const char *labels);            /* plain or gzip; labels may be NULL */
-rt_status rt_import_npy(rt_table *, const char *x, const char *y);
-/* label: column name or number (from 0, -1 the last), NULL none. Other columns must be numbers. */
-rt_status rt_import_csv(rt_table *, const char *path, const char *label, char separator);
-/* One folder a class, with PNG and JPEG files; all images of one size, or resized (box filter) to height x width when given. */
-rt_status rt_import_images(rt_table *, const char *folder, int height, int width, int channels);
+/* Makes out, which must not exist or is replaced, and the report for the caller to delete (NULL after an error): rows,
+ * row_shape, type, labels, classes (how many), class_names, class_rows, rows_without_label, notes, skipped, and what the format
+ * has to say. RT_USAGE for a setting that does not apply to the format or that is missing; RT_INPUT with file and place for bad
+ * data; RT_NOTHING when there are no rows. */
+rt_status rt_import_run(const rt_import_spec *, const char *out, cJSON **report);
 
-/* Writes the table; input files are hashed into the manifest. */
-rt_status rt_import_write(const rt_table *, const char *out, const char *format, const char *const *inputs, int n_inputs);
-
-/* A whole file, gunzipped if it starts with the gzip magic, at most max bytes. The caller frees. */
-rt_status rt_read_maybe_gzip(char **data, size_t *size, const char *path, size_t max);
+/* By content, then by name; RT_USAGE when it cannot be told. */
+rt_status rt_import_format(rt_format *, const char *path);
 #endif

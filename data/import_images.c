@@ -1,177 +1,303 @@
-/* data/import_images.c - a folder of PNG and JPEG files, one sub-folder a class. */
+/* data/import_images.c - a folder of PNG and JPEG files, one sub-folder a class. Every file is read or counted and said. */
 #include <dirent.h>
 #include <errno.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
-#include <jpeglib.h>
-#include <png.h>
+#include "data/import_parts.h"
 
-#include "data/import.h"
+enum { MOST_KINDS = 40, PATH = 4096 };
 
-enum { MAX_SIDE = 16384 };
+typedef struct { char *path; int code; unsigned char kind, bad; } file;
+typedef struct { char what[48]; uint64_t count; const char *why; } skipped;
 
-typedef struct { unsigned char *px; int h, w, c; } picture;
+typedef struct {
+    rt_import_job *job;
+    int h, w, c;
+    file *file;                    /* in the order of their folders' and their own names */
+    uint64_t files, room, links, renamed, bad, alpha, rotated, cmyk, deep, resized;
+    skipped skip[MOST_KINDS];
+    int skips, code;
+    rt_label_set classes;
+    char first[PATH], first_bad[700];
+    int first_h, first_w;
+} album;
 
-static rt_status read_png(picture *p, const char *path)
+static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+static int not_dots(const struct dirent *d) { return strcmp(d->d_name, ".") && strcmp(d->d_name, ".."); }
+
+static rt_status list(const char *folder, struct dirent ***entry, int *n)
 {
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_file(&image, path)) return rt_fail(RT_INPUT, "%s: %s", path, image.message);
-    if (image.width > MAX_SIDE || image.height > MAX_SIDE) {
-        png_image_free(&image);
-        return rt_fail(RT_INPUT, "%s: is larger than %d pixels a side", path, MAX_SIDE);
-    }
-    image.format = p->c == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    p->px = malloc(PNG_IMAGE_SIZE(image));
-    p->h = (int)image.height;
-    p->w = (int)image.width;
-    png_color black = {0, 0, 0};
-    if (!p->px || !png_image_finish_read(&image, &black, p->px, 0, NULL)) {
-        rt_status st = rt_fail(RT_INPUT, "%s: %s", path, p->px ? image.message : "out of memory");
-        png_image_free(&image);
-        return st;
-    }
-    return RT_OK;
+    *n = scandir(folder, entry, not_dots, by_bytes);
+    return *n < 0 ? rt_fail(RT_INPUT, "%s: %s", folder, strerror(errno)) : RT_OK;
 }
 
-typedef struct { struct jpeg_error_mgr base; jmp_buf back; char message[JMSG_LENGTH_MAX]; } jpeg_trap;
-
-static void jpeg_fail(j_common_ptr j)
+static void free_list(struct dirent **entry, int n)
 {
-    jpeg_trap *t = (jpeg_trap *)j->err;
-    j->err->format_message(j, t->message);
-    longjmp(t->back, 1);
-}
-static void jpeg_quiet(j_common_ptr j) { (void)j; }
-
-static rt_status read_jpeg(picture *p, const char *path)
-{
-    struct jpeg_decompress_struct j;
-    jpeg_trap trap;
-    FILE *f = fopen(path, "rb");
-    if (!f) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    j.err = jpeg_std_error(&trap.base);
-    trap.base.error_exit = jpeg_fail;
-    trap.base.output_message = jpeg_quiet;
-    if (setjmp(trap.back)) {
-        jpeg_destroy_decompress(&j);
-        fclose(f);
-        return rt_fail(RT_INPUT, "%s: %s", path, trap.message);
-    }
-    jpeg_create_decompress(&j);
-    jpeg_stdio_src(&j, f);
-    jpeg_read_header(&j, TRUE);
-    j.out_color_space = p->c == 1 ? JCS_GRAYSCALE : JCS_RGB;
-    jpeg_start_decompress(&j);
-    p->h = (int)j.output_height;
-    p->w = (int)j.output_width;
-    rt_status st = p->h > MAX_SIDE || p->w > MAX_SIDE ? rt_fail(RT_INPUT, "%s: is larger than %d pixels a side", path, MAX_SIDE) : RT_OK;
-    if (!st) {
-        p->px = malloc((size_t)p->h * (size_t)p->w * (size_t)p->c);
-        if (!p->px) st = rt_fail(RT_RUN, "out of memory");
-    }
-    while (!st && j.output_scanline < j.output_height) {
-        JSAMPROW row = p->px + (size_t)j.output_scanline * (size_t)p->w * (size_t)p->c;
-        jpeg_read_scanlines(&j, &row, 1);
-    }
-    if (!st && trap.base.num_warnings) st = rt_fail(RT_INPUT, "%s: damaged or truncated JPEG data", path);
-    jpeg_abort_decompress(&j);
-    jpeg_destroy_decompress(&j);
-    fclose(f);
-    return st;
+    for (int i = 0; i < n; i++) free(entry[i]);
+    free(entry);
 }
 
-/* Each output pixel is the mean of the input area it covers. */
-static void resize(unsigned char *out, int oh, int ow, const picture *p)
+static void count_skipped(album *a, const char *what, const char *why)
 {
-    for (int y = 0; y < oh; y++)
-        for (int x = 0; x < ow; x++)
-            for (int c = 0; c < p->c; c++) {
-                double y0 = (double)y * p->h / oh, y1 = (double)(y + 1) * p->h / oh, x0 = (double)x * p->w / ow, x1 = (double)(x + 1) * p->w / ow, s = 0;
-                for (int v = (int)y0; v < p->h && v < y1; v++)
-                    for (int u = (int)x0; u < p->w && u < x1; u++) {
-                        double ay = (v + 1 < y1 ? v + 1 : y1) - (v > y0 ? v : y0), ax = (u + 1 < x1 ? u + 1 : x1) - (u > x0 ? u : x0);
-                        s += ay * ax * p->px[((size_t)v * (size_t)p->w + (size_t)u) * (size_t)p->c + (size_t)c];
-                    }
-                out[((size_t)y * (size_t)ow + (size_t)x) * (size_t)p->c + (size_t)c] = (unsigned char)(s / ((y1 - y0) * (x1 - x0)) + 0.5);
-            }
+    int i = 0;
+    while (i < a->skips && (strcasecmp(a->skip[i].what, what) || strcmp(a->skip[i].why, why))) i++;
+    if (i == a->skips) {
+        if (i == MOST_KINDS) i--;
+        else {
+            a->skips++;
+            snprintf(a->skip[i].what, sizeof a->skip[i].what, i == MOST_KINDS - 1 ? "other files" : "%s", what);
+            a->skip[i].why = why;
+        }
+    }
+    a->skip[i].count++;
 }
 
-static int visible(const struct dirent *d) { return d->d_name[0] != '.'; }
-
-static int is_image(const char *name)
+static int picture_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
     if (!dot) return 0;
-    if (strcasecmp(dot, ".png") == 0) return 1;
-    return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 ? 2 : 0;
+    if (!strcasecmp(dot, ".png")) return RT_PICTURE_PNG;
+    return !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".jpe") || !strcasecmp(dot, ".jfif") ? RT_PICTURE_JPEG : 0;
 }
 
-static rt_status add_file(rt_table *t, const char *path, int kind, int label, uint64_t *room, int channels)
+static rt_status add_file(album *a, const char *path, rt_picture_kind kind)
 {
-    picture p = {.c = channels};
-    rt_status st = kind == 1 ? read_png(&p, path) : read_jpeg(&p, path);
-    if (!st && t->dim[1] == 0) {
-        t->dim[1] = (uint64_t)p.h;
-        t->dim[2] = (uint64_t)p.w;
+    if (a->files == a->room) {
+        a->room = a->room ? 2 * a->room : 256;
+        file *q = realloc(a->file, a->room * sizeof *q);
+        if (!q) return rt_fail(RT_RUN, "out of memory");
+        a->file = q;
     }
-    size_t size = t->dim[1] * t->dim[2] * (size_t)channels;
-    if (!st && t->dim[0] == *room) {
-        *room = *room ? 2 * *room : 256;
-        void *x = realloc(t->x, *room * size);
-        if (x) t->x = x;
-        int32_t *y = realloc(t->y, *room * sizeof *y);
-        if (y) t->y = y;
-        if (!x || !y) st = rt_fail(RT_RUN, "out of memory");
+    a->file[a->files] = (file){.path = strdup(path), .code = a->code, .kind = (unsigned char)kind};
+    return a->file[a->files++].path ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* A picture that cannot be read is the end, or is counted. */
+static rt_status bad_picture(album *a, rt_status st)
+{
+    if (!a->job->spec->skip_bad || st != RT_INPUT) return st;
+    if (!a->bad++) snprintf(a->first_bad, sizeof a->first_bad, "%s", rt_error_message());
+    return RT_OK;
+}
+
+static rt_status look_at(album *a, const char *path, const char *name)
+{
+    struct stat s;
+    rt_picture_kind kind;
+    const char *other, *dot = strrchr(name, '.');
+    char what[64];
+    if (*name == '.') {
+        count_skipped(a, "hidden files", "their names start with '.'");
+        return RT_OK;
     }
-    if (!st) {
-        unsigned char *out = (unsigned char *)t->x + t->dim[0] * size;
-        if ((uint64_t)p.h == t->dim[1] && (uint64_t)p.w == t->dim[2]) memcpy(out, p.px, size);
-        else if (t->type == RT_U8 && t->rank == 4) resize(out, (int)t->dim[1], (int)t->dim[2], &p);
-        else st = rt_fail(RT_INPUT, "%s: is %dx%d, but the first image is %llux%llu; give --size HxW to resize all", path, p.h, p.w, (unsigned long long)t->dim[1], (unsigned long long)t->dim[2]);
-        t->y[t->dim[0]++] = label;
+    if (lstat(path, &s) == 0 && S_ISLNK(s.st_mode)) {
+        if (stat(path, &s)) return bad_picture(a, rt_fail(RT_INPUT, "%s: is a link to nothing", path));
+        a->links += !S_ISDIR(s.st_mode);
     }
-    free(p.px);
+    if (S_ISDIR(s.st_mode) || !S_ISREG(s.st_mode)) {
+        count_skipped(a, S_ISDIR(s.st_mode) ? "folders inside class folders" : "devices and pipes", "only files in class folders are read");
+        return RT_OK;
+    }
+    rt_status st = rt_picture_look(path, &kind, &other);
+    if (st) return bad_picture(a, st);
+    if (kind) {
+        a->renamed += picture_name(name) != (int)kind;
+        return add_file(a, path, kind);
+    }
+    if (picture_name(name)) return bad_picture(a, rt_fail(RT_INPUT, "%s: is no picture but %s, whatever its name says%s", path, other ? other : s.st_size ? "something else" : "empty",
+                                                          other ? "; convert it to PNG" : ""));
+    snprintf(what, sizeof what, "%s%.20s files", other ? other : dot ? dot : "unnamed", "");
+    count_skipped(a, what, other ? "pictures of this kind are not read; convert them to PNG" : "no PNG or JPEG");
+    return RT_OK;
+}
+
+static rt_status add_class(album *a, const char *folder, const char *name)
+{
+    struct dirent **entry;
+    char path[PATH];
+    int n, linked;
+    struct stat s;
+    uint64_t before = a->files;
+    RT_TRY(list(folder, &entry, &n));
+    linked = lstat(folder, &s) == 0 && S_ISLNK(s.st_mode);
+    a->links += (uint64_t)linked;
+    a->code = rt_label_add(&a->classes, name);
+    rt_status st = a->code < 0 ? RT_INPUT : RT_OK;
+    for (int i = 0; i < n && !st; i++) {
+        int k = snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
+        st = k >= (int)sizeof path ? rt_fail(RT_INPUT, "%.200s...: the path is too long", path) : look_at(a, path, entry[i]->d_name);
+    }
+    free_list(entry, n);
+    if (!st && a->files == before)
+        st = rt_fail(RT_INPUT, "%s: has no PNG or JPEG file that can be read, so that class '%.100s' would be empty; remove the folder, or fill it%s", folder, name,
+                     n ? " (it has other files or folders)" : "");
     return st;
 }
 
-rt_status rt_import_images(rt_table *t, const char *folder, int height, int width, int channels)
+static int valid_name(const char *name)
 {
-    struct dirent **class = NULL;
-    int classes = scandir(folder, &class, visible, alphasort);
-    if (classes < 0) return rt_fail(RT_INPUT, "%s: %s", folder, strerror(errno));
+    cJSON *list = cJSON_CreateStringArray(&name, 1);
+    rt_names n;
+    rt_status st = rt_names_from_json(&n, list, NULL, "classes");
+    if (!st) rt_names_free(&n);
+    cJSON_Delete(list);
+    return !st;
+}
+
+static rt_status walk(album *a, const char *folder)
+{
+    struct dirent **entry;
+    char path[PATH];
+    struct stat s;
+    int n;
+    RT_TRY(list(folder, &entry, &n));
     rt_status st = RT_OK;
-    uint64_t room = 0;
-    t->type = RT_U8;
-    t->rank = height ? 4 : 0;                /* 0 until written: sizes must agree */
-    t->dim[1] = (uint64_t)height;
-    t->dim[2] = (uint64_t)width;
-    t->dim[3] = (uint64_t)channels;
-    t->class_name = calloc((size_t)classes + 1, sizeof *t->class_name);
-    if (!t->class_name) st = rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < classes && !st; i++) {
-        char sub[4096], path[8192];
-        struct dirent **file = NULL;
-        snprintf(sub, sizeof sub, "%s/%s", folder, class[i]->d_name);
-        int files = scandir(sub, &file, visible, alphasort), taken = 0;
-        for (int k = 0; k < files; k++) {
-            int kind = is_image(file[k]->d_name);
-            if (kind && !st) {
-                snprintf(path, sizeof path, "%s/%s", sub, file[k]->d_name);
-                st = add_file(t, path, kind, t->classes, &room, channels);
-                taken = 1;
-            }
-            free(file[k]);
-        }
-        free(file);
-        if (taken && !st && !(t->class_name[t->classes++] = strdup(class[i]->d_name))) st = rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < n && !st; i++) {
+        const char *name = entry[i]->d_name;
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        if (*name == '.' || strcmp(name, "__MACOSX") == 0) count_skipped(a, "hidden files and folders", "their names start with '.', or macOS made them");
+        else if (stat(path, &s) || !S_ISDIR(s.st_mode)) {
+            rt_picture_kind kind = RT_PICTURE_NONE;
+            const char *other;
+            if (S_ISREG(s.st_mode) && rt_picture_look(path, &kind, &other)) kind = RT_PICTURE_NONE;
+            count_skipped(a, kind ? "pictures beside the class folders" : "files beside the class folders", "no folder names their class");
+        } else if (!valid_name(name)) st = rt_fail(RT_INPUT, "%s: the name of this folder is no valid UTF-8, and so no class name; rename it", path);
+        else st = add_class(a, path, name);
+        if (!st) st = rt_import_stopped(a->job);
     }
-    for (int i = 0; i < classes; i++) free(class[i]);
-    free(class);
-    if (!st && t->dim[0] == 0) st = rt_fail(RT_NOTHING, "%s: no PNG or JPEG files in its sub-folders; one sub-folder a class is expected", folder);
-    t->rank = 4;
+    free_list(entry, n);
+    if (!st && !a->files) st = rt_fail(RT_NOTHING, "%s: no PNG or JPEG files in its sub-folders; one sub-folder a class is expected", folder);
+    return st;
+}
+
+/* The picture, turned, and of the size of all; its pixels are for the caller to free. */
+static rt_status read_one(album *a, const file *f, rt_picture *p)
+{
+    rt_status st = rt_picture_read(p, f->path, f->kind, a->c, a->job->spec->alpha);
+    if (st) return st;
+    if (!a->h) {
+        a->h = p->h;
+        a->w = p->w;
+        snprintf(a->first, sizeof a->first, "%s", f->path);
+    }
+    if (p->h == a->h && p->w == a->w) return RT_OK;
+    if (*a->first) {
+        st = rt_fail(RT_INPUT, "%s is %dx%d (height x width), and %s is %dx%d; give --size HxW to bring all to one size", f->path, p->h, p->w, a->first, a->h, a->w);
+        free(p->px);
+        p->px = NULL;
+        return st;
+    }
+    unsigned char *out = malloc((size_t)a->h * (size_t)a->w * (size_t)a->c);
+    if (!out) rt_out_of_memory();
+    rt_picture_resize(out, a->h, a->w, p);
+    free(p->px);
+    p->px = out;
+    a->resized++;
+    return RT_OK;
+}
+
+/* With --skip-bad pictures are read once only to know how many there will be, and one that cannot be read is taken out. */
+static rt_status sort_out(album *a)
+{
+    uint64_t kept = 0, *left = calloc((size_t)a->classes.count + 1, sizeof *left);
+    rt_status st = left ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < a->files && !st; i++) {
+        rt_picture p;
+        st = rt_picture_read(&p, a->file[i].path, a->file[i].kind, a->c, a->job->spec->alpha);
+        if (!st) {
+            free(p.px);
+            left[a->file[i].code]++;
+            file f = a->file[i];
+            a->file[i] = a->file[kept];
+            a->file[kept++] = f;
+        } else st = bad_picture(a, st);
+        if (!st) st = rt_import_stopped(a->job);
+    }
+    for (int i = 0; i < a->classes.count && !st; i++)
+        if (!left[i]) st = rt_fail(RT_INPUT, "%s: no picture of class '%.100s' can be read, and it would be empty (%s)", a->job->spec->input, a->classes.text[i], a->first_bad);
+    for (uint64_t i = kept; i < a->files && !st; i++) free(a->file[i].path);
+    if (!st) a->files = kept;
+    free(left);
+    return st;
+}
+
+static rt_status label_all(album *a)
+{
+    rt_import_job *job = a->job;
+    memset(a->classes.rows, 0, (size_t)a->classes.count * sizeof *a->classes.rows);
+    job->y = malloc((a->files + 1) * sizeof *job->y);
+    if (!job->y) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < a->files; i++) {
+        job->y[i] = a->file[i].code;
+        a->classes.rows[a->file[i].code]++;
+    }
+    return rt_label_resolve(job, &a->classes, job->spec->input, a->files, RT_LABELS_OF_FOLDERS, NULL);
+}
+
+static void say(album *a)
+{
+    rt_import_job *job = a->job;
+    for (int i = 0; i < a->skips; i++) rt_import_skipped(job, a->skip[i].what, a->skip[i].count, a->skip[i].why);
+    rt_import_skipped(job, "pictures that cannot be read", a->bad, a->first_bad);
+    if (a->links) rt_import_note(job, "links to files or folders that are followed: %llu", (unsigned long long)a->links);
+    if (a->renamed) rt_import_note(job, "pictures of another kind than their names say: %llu; they are read as what they are", (unsigned long long)a->renamed);
+}
+
+static void say_pictures(album *a)
+{
+    rt_import_job *job = a->job;
+    if (a->alpha) rt_import_note(job, "pictures with transparent pixels: %llu; %s", (unsigned long long)a->alpha,
+                                 job->spec->alpha == RT_ALPHA_WHITE ? "they are laid on white" : job->spec->alpha == RT_ALPHA_BLACK ? "they are laid on black"
+                                 : "the colours stored under them are taken (--alpha white or black lays them on a ground)");
+    if (a->rotated) rt_import_note(job, "pictures turned as their EXIF orientation says: %llu", (unsigned long long)a->rotated);
+    if (a->deep) rt_import_note(job, "pictures of 16 bits: %llu; the high byte is kept", (unsigned long long)a->deep);
+    if (a->cmyk) rt_import_note(job, "CMYK pictures: %llu; they are brought to RGB without their colour profile", (unsigned long long)a->cmyk);
+    if (a->resized) rt_import_note(job, "pictures brought to another size: %llu; each pixel of %dx%d is the mean of the area that it covers", (unsigned long long)a->resized, a->h, a->w);
+}
+
+static rt_status write_all(album *a)
+{
+    rt_import_job *job = a->job;
+    rt_status st = RT_OK;
+    for (uint64_t i = 0; i < a->files && !st; i++) {
+        rt_picture p = {.px = NULL};
+        st = read_one(a, &a->file[i], &p);
+        if (!st && i == 0) st = rt_import_begin(job, RT_U8, 4, (uint64_t[]){a->files, (uint64_t)a->h, (uint64_t)a->w, (uint64_t)a->c});
+        if (!st) st = rt_import_put(job, p.px, (size_t)a->h * (size_t)a->w * (size_t)a->c);
+        if (!st && i % 64 == 0) st = rt_import_stopped(job);
+        a->alpha += (uint64_t)p.alpha;
+        a->rotated += (uint64_t)p.rotated;
+        a->cmyk += (uint64_t)p.cmyk;
+        a->deep += (uint64_t)p.deep;
+        free(p.px);
+    }
+    return st ? st : rt_import_end(job);
+}
+
+rt_status rt_import_images(rt_import_job *job)
+{
+    const rt_import_spec *s = job->spec;
+    album a = {.job = job, .h = s->height, .w = s->width, .c = s->channels};
+    if (!a.h && job->size_like[0]) {
+        a.h = job->size_like[0];
+        a.w = job->size_like[1];
+        rt_import_note(job, "pictures are %dx%d, as in %s", a.h, a.w, s->like);
+    }
+    if (!a.c) a.c = job->size_like[2] == 1 ? 1 : 3;
+    rt_status st = walk(&a, s->input);
+    if (!st && s->skip_bad) st = sort_out(&a);
+    if (!st) {
+        say(&a);
+        st = label_all(&a);
+    }
+    if (!st) st = write_all(&a);
+    if (!st) say_pictures(&a);
+    for (uint64_t i = 0; i < a.files; i++) free(a.file[i].path);
+    free(a.file);
+    rt_label_set_free(&a.classes);
     return st;
 }

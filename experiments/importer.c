@@ -1,63 +1,132 @@
 #include "experiments/importer.h"
 
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "data/files.h"
 #include "data/import.h"
 
-enum { AUTO, IDX, CSV, NPY, IMAGES };
-static const char *const formats[] = {"auto", "idx", "csv", "npy", "images", NULL};
+typedef struct { char *classes, *drop; rt_import_spec spec; } reading;
 
-static int guess(const char *path)
+/* Texts of a list, or of one text with commas between; a text with commas is cut into `hold`, for the caller to free. */
+static int texts(rt_cfg *c, const char *key, const char **out, char **hold)
 {
-    struct stat s;
-    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return IMAGES;
-    if (strstr(path, ".npy")) return NPY;
-    if (strstr(path, ".csv") || strstr(path, ".tsv") || strstr(path, ".txt") || strstr(path, ".data")) return CSV;
-    if (strstr(path, "idx")) return IDX;
-    return AUTO;
+    cJSON *j = cJSON_GetObjectItemCaseSensitive(c->object, key);
+    if (!cJSON_IsString(j)) return rt_cfg_strings(c, key, out, RT_IMPORT_LIST);
+    int n = 0;
+    *hold = strdup(rt_cfg_string(c, key, ""));
+    if (!*hold) rt_out_of_memory();
+    for (char *p = *hold; *p || n;) {
+        char *comma = strchr(p, ',');
+        if (n == RT_IMPORT_LIST || p == comma || !*p) {
+            rt_cfg_fail(c, key, n == RT_IMPORT_LIST ? "too many names" : "a name between the commas is empty; a name that holds a comma needs a list: key=[\"a,b\",\"c\"]");
+            return 0;
+        }
+        out[n++] = p;
+        if (!comma) break;
+        *comma = 0;
+        p = comma + 1;
+    }
+    return n;
 }
 
-rt_status rt_import(cJSON *config, const char *out, int force, cJSON **result)
+static char one_character(rt_cfg *c, const char *key, const char *const *names, const char *stand_for)
 {
+    const char *text = rt_cfg_string(c, key, "");
+    for (int i = 0; names[i]; i++) if (strcmp(text, names[i]) == 0) return stand_for[i];
+    if (!*text) return 0;
+    if (strlen(text) != 1 || *text == '"' || *text == '\n' || *text == '\r') rt_cfg_fail(c, key, "one character is expected, or 'tab' or 'blanks' for a separator");
+    return *text;
+}
+
+static void read_csv(rt_cfg *c, reading *r)
+{
+    static const char *const headers[] = {"auto", "yes", "no", NULL}, *const gaps[] = {"refuse", "drop", NULL};
+    static const char *const separators[] = {"tab", "\\t", "blanks", "space", "semicolon", "comma", NULL}, *const none[] = {NULL};
+    rt_import_spec *s = &r->spec;
+    s->label = rt_cfg_string(c, "label", "");
+    s->separator = one_character(c, "separator", separators, "\t\t  ;,");
+    s->decimal = one_character(c, "decimal", none, "");
+    s->header = (rt_header)rt_cfg_choice(c, "header", headers, 0);
+    s->encoding = rt_cfg_string(c, "encoding", "");
+    s->drop_missing = rt_cfg_choice(c, "missing", gaps, 0);
+    s->drops = texts(c, "drop", s->drop, &r->drop);
+    s->keep_index = rt_cfg_bool(c, "keep_index", 0);
+    if (!*s->label) s->label = NULL;
+    if (!*s->encoding) s->encoding = NULL;
+    if (s->decimal && s->decimal != '.' && s->decimal != ',') rt_cfg_fail(c, "decimal", "'.' or ',' is expected");
+    if (s->decimal == ',' && s->separator == ',') rt_cfg_fail(c, "decimal", "',' cannot be the separator, too");
+}
+
+static void read_pictures(rt_cfg *c, rt_import_spec *s)
+{
+    static const char *const grounds[] = {"", "drop", "white", "black", NULL}, *const places[] = {"", "first", "last", NULL};
+    int size[2] = {0, 0}, n = rt_cfg_ints(c, "size", size, 2, 1, 16384);
+    const cJSON *channels = cJSON_GetObjectItemCaseSensitive(c->object, "channels");
+    s->height = size[0];
+    s->width = n == 1 ? size[0] : size[1];
+    if (cJSON_IsString(channels) && (!strcmp(channels->valuestring, "1") || !strcmp(channels->valuestring, "3"))) {
+        s->channels = *channels->valuestring - '0';
+        rt_cfg_string(c, "channels", "");
+    } else if (cJSON_IsString(channels)) s->place = (rt_channel_place)rt_cfg_choice(c, "channels", places, 0);
+    else s->channels = channels ? rt_cfg_int(c, "channels", 3, 1, 3) : 0;
+    if (s->channels == 2) rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) is expected");
+    s->alpha = (rt_alpha)rt_cfg_choice(c, "alpha", grounds, 0);
+    s->skip_bad = rt_cfg_bool(c, "skip_bad", 0);
+}
+
+static const char *optional(rt_cfg *c, const char *key)
+{
+    const char *text = rt_cfg_string(c, key, "");
+    return *text ? text : NULL;
+}
+
+/* r must be freed also after an error. */
+static rt_status read_config(cJSON *config, reading *r)
+{
+    static const char *const formats[] = {"auto", "idx", "csv", "npy", "npz", "images", NULL}, *const missing[] = {"no-label", "refuse", NULL};
+    rt_import_spec *s = &r->spec;
     rt_cfg c = rt_cfg_begin(config, "");
-    int format = rt_cfg_choice(&c, "format", formats, AUTO), size[2] = {0, 0};
-    const char *input = rt_cfg_string(&c, "input", NULL), *labels = rt_cfg_string(&c, "labels", ""), *label = rt_cfg_string(&c, "label", "");
-    const char *separator = rt_cfg_string(&c, "separator", strstr(input, ".tsv") ? "\t" : ",");
-    int n = rt_cfg_ints(&c, "size", size, 2, 1, 16384), channels = rt_cfg_int(&c, "channels", 3, 1, 3);
-    if (n == 1) size[1] = size[0];
+    s->format = (rt_format)rt_cfg_choice(&c, "format", formats, 0);
+    s->input = rt_cfg_string(&c, "input", NULL);
+    s->labels = optional(&c, "labels");
+    s->missing_labels_refused = rt_cfg_choice(&c, "missing_labels", missing, 0);
+    s->no_label = rt_cfg_has(&c, "no_label") ? rt_cfg_string(&c, "no_label", "") : NULL;
+    s->class_count = texts(&c, "classes", s->classes, &r->classes);
+    s->like = optional(&c, "like");
+    s->max_classes = rt_cfg_int(&c, "max_classes", 0, 0, 1 << 17);
+    s->x = optional(&c, "x");
+    s->y = optional(&c, "y");
+    read_csv(&c, r);
+    read_pictures(&c, s);
+    return rt_cfg_end(&c);
+}
+
+static void free_reading(reading *r)
+{
+    free(r->classes);
+    free(r->drop);
+    free(r);
+}
+
+rt_status rt_import_check(cJSON *config)
+{
+    reading *r = calloc(1, sizeof *r);
+    if (!r) rt_out_of_memory();
+    rt_status st = read_config(config, r);
+    free_reading(r);
+    return st;
+}
+
+rt_status rt_import(cJSON *config, const char *out, int force, const rt_progress *progress, cJSON **result)
+{
+    reading *r = calloc(1, sizeof *r);
     *result = NULL;
-    RT_TRY(rt_cfg_end(&c));
-    if (channels == 2) return rt_fail(RT_USAGE, "channels: 1 (grey) or 3 (colour) is expected");
-    if (strcmp(separator, "\\t") == 0) separator = "\t";
-    if (strlen(separator) != 1) return rt_fail(RT_USAGE, "separator: one character is expected");
-    if (format == AUTO) format = guess(input);
-    if (format == AUTO) return rt_fail(RT_USAGE, "%s: its format cannot be told from its name; give --format idx, csv, npy or images", input);
-    if (!force && rt_file_exists(out)) return rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it", out);
-    rt_table t = {0};
-    const char *inputs[2] = {input, labels};
-    rt_status st;
-    switch (format) {
-    case IDX: st = rt_import_idx(&t, input, *labels ? labels : NULL); break;
-    case NPY: st = rt_import_npy(&t, input, *labels ? labels : NULL); break;
-    case CSV: st = rt_import_csv(&t, input, *label ? label : NULL, *separator); break;
-    default: st = rt_import_images(&t, input, size[0], size[1], channels); break;
-    }
-    if (!st) st = rt_import_write(&t, out, formats[format], inputs, *labels ? 2 : 1);
-    if (!st) {
-        cJSON *r = *result = cJSON_CreateObject(), *shape;
-        int classes = t.classes;
-        for (uint64_t i = 0; t.y && i < t.dim[0]; i++) if (t.y[i] >= classes) classes = t.y[i] + 1;
-        cJSON_AddStringToObject(r, "data", out);
-        cJSON_AddNumberToObject(r, "rows", (double)t.dim[0]);
-        shape = cJSON_AddArrayToObject(r, "row_shape");
-        for (int i = 1; i < t.rank; i++) cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t.dim[i]));
-        cJSON_AddStringToObject(r, "type", rt_dtype_name(t.type));
-        cJSON_AddBoolToObject(r, "labels", t.y != NULL);
-        if (t.y) cJSON_AddNumberToObject(r, "classes", classes);
-    }
-    rt_table_free(&t);
+    if (!r) rt_out_of_memory();
+    rt_status st = read_config(config, r);
+    r->spec.progress = progress;
+    if (!st && !force && rt_file_exists(out)) st = rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it", out);
+    if (!st) st = rt_import_run(&r->spec, out, result);
+    free_reading(r);
     return st;
 }

@@ -85,6 +85,7 @@ static rt_status check_step(const step *s)
     if (!copy) return rt_fail(RT_RUN, "out of memory");
     rt_status st = RT_OK;
     if (s->action == TRAIN) st = rt_train_check(copy);
+    if (s->action == IMPORT) st = rt_import_check(copy);
     if (s->action == LABEL) st = rt_label_check(copy);
     if (s->action == EVAL) st = rt_evaluate_check(copy);
     cJSON_Delete(copy);
@@ -213,7 +214,7 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
 {
     rt_train_options o = {.out = s->place, .force = stale, .pool = x->pool, .progress = x->progress};
     switch (s->action) {
-    case IMPORT: return rt_import(s->with, s->place, 1, result);
+    case IMPORT: return rt_import(s->with, s->place, 1, x->progress, result);
     case TRAIN: return rt_train(s->with, &o, result);
     case LABEL: return rt_label(s->with, s->place, stale, x->pool, x->progress, result);
     case EXPORT: return rt_export(s->with, s->place, x->pool, x->progress, result);

@@ -35,7 +35,7 @@ done
 [ -e BL.h5 ] && fail "bad input left labels"
 
 awk 'NR == 7 { sub(/^[0-9]+/, "nan") } { print }' band.csv > nan.csv
-expect 3 "record 7, column 1" "$retort" import nan.csv --label -1 --out nan.h5
+expect 3 "line 7, column 0" "$retort" import nan.csv --label -1 --out nan.h5
 : > empty.csv
 expect 5 "no records" "$retort" import empty.csv --out empty.h5
 expect 3 "No such file" "$retort" import none.csv --out none.h5

@@ -1,0 +1,121 @@
+/* data/import_out.c - the file that an import writes: x as its rows come, under a temporary name until all is there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/import_parts.h"
+#include "engine/clock.h"
+#include "engine/digest.h"
+
+enum { BUFFER = 1 << 20, SAY_EVERY = 1 << 24 };
+
+static rt_status manifest_of(const rt_import_job *job, char **text)
+{
+    static const char *const left_out[] = {"data", "class_names", "columns", NULL};
+    const char *const paths[] = {job->spec->input, job->spec->labels};
+    cJSON *m = cJSON_CreateObject(), *from = cJSON_Duplicate(job->report, 1), *files = cJSON_CreateArray();
+    rt_status st = RT_OK;
+    for (int i = 0; left_out[i]; i++) cJSON_DeleteItemFromObjectCaseSensitive(from, left_out[i]);
+    cJSON_AddStringToObject(m, "what", "data set");
+    cJSON_AddItemToObject(m, "imported", from);
+    cJSON_AddItemToObject(from, "inputs", files);
+    for (int i = 0; i < 2 && !st; i++) {
+        rt_digest d;
+        if (!paths[i]) continue;
+        cJSON *f = cJSON_CreateObject();
+        cJSON_AddItemToArray(files, f);
+        cJSON_AddStringToObject(f, "path", paths[i]);
+        if (i == 0 && job->spec->format == RT_FORMAT_IMAGES) continue;      /* a folder has no bytes of its own */
+        st = rt_digest_file(&d, paths[i]);
+        if (!st) cJSON_AddStringToObject(f, "xxh128", d.hex);
+    }
+    if (job->class_name) {
+        cJSON *names = cJSON_AddArrayToObject(m, "classes");
+        for (int i = 0; i < job->classes; i++) cJSON_AddItemToArray(names, cJSON_CreateString(job->class_name[i]));
+    }
+    if (job->columns) cJSON_AddItemToObject(m, "columns", cJSON_Duplicate(job->columns, 1));
+    *text = st ? NULL : cJSON_Print(m);
+    cJSON_Delete(m);
+    if (!st && strlen(*text) > RT_JSON_MAX_BYTES) {
+        cJSON_free(*text);
+        *text = NULL;
+        st = rt_fail(RT_INPUT, "%s: the names of its columns and classes take more than %d bytes; shorten them", job->spec->input, RT_JSON_MAX_BYTES);
+    }
+    return st;
+}
+
+rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uint64_t *dim)
+{
+    uint64_t bytes = rt_dtype_size(type), offset[3];
+    char *text = NULL;
+    for (int i = 0; i < rank; i++)
+        if (__builtin_mul_overflow(bytes, dim[i], &bytes)) return rt_fail(RT_INPUT, "%s: impossible shape", job->spec->input);
+    if (!bytes) return rt_fail(RT_NOTHING, "%s: there are no rows to import", job->spec->input);
+    job->type = type;
+    job->rank = rank;
+    memcpy(job->dim, dim, (size_t)rank * sizeof *dim);
+    job->buffer = malloc(BUFFER);
+    if (!job->buffer) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(manifest_of(job, &text));
+    rt_h5_item it[3] = {{.name = "x", .type = type, .rank = rank}, {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text)}};
+    memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
+    if (job->y) it[2] = (rt_h5_item){.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}};
+    rt_status st = rt_temp_name(job->temp, sizeof job->temp, job->out);
+    if (!st) unlink(job->temp);
+    if (!st) st = rt_h5_create(job->temp, "retort-data-1", it, job->y ? 3 : 2, offset);
+    if (st) job->temp[0] = 0;
+    else {
+        job->fd = open(job->temp, O_RDWR | O_CLOEXEC);
+        if (job->fd < 0) st = rt_fail(RT_RUN, "%s: %s", job->temp, strerror(errno));
+    }
+    if (!st) st = rt_pwrite_all(job->fd, text, strlen(text), offset[1], job->out);
+    if (!st && job->y) st = rt_pwrite_all(job->fd, job->y, dim[0] * sizeof *job->y, offset[2], job->out);
+    cJSON_free(text);
+    job->at = offset[0];
+    job->end = job->at + bytes;
+    job->next_say = job->at + SAY_EVERY;
+    return st;
+}
+
+static rt_status flush(rt_import_job *job)
+{
+    RT_TRY(rt_pwrite_all(job->fd, job->buffer, job->held, job->at, job->out));
+    job->at += job->held;
+    job->held = 0;
+    if (job->at >= job->next_say) {
+        static const double mib = 1 << 20;
+        double total = (double)(job->end - (job->next_say % SAY_EVERY)) / mib, done = total - (double)(job->end - job->at) / mib;
+        rt_progress_update(job->spec->progress, "import", done, total, 0, "MiB", "");
+        job->next_say += SAY_EVERY;
+    }
+    return rt_import_stopped(job);
+}
+
+rt_status rt_import_put(rt_import_job *job, const void *data, size_t bytes)
+{
+    for (const char *p = data; bytes;) {
+        size_t n = BUFFER - job->held < bytes ? BUFFER - job->held : bytes;
+        if (n > job->end - job->at - job->held) return rt_fail(RT_INPUT, "%s: has more data than before; was it changed meanwhile?", job->spec->input);
+        memcpy(job->buffer + job->held, p, n);
+        job->held += n;
+        p += n;
+        bytes -= n;
+        if (job->held == BUFFER) RT_TRY(flush(job));
+    }
+    return RT_OK;
+}
+
+rt_status rt_import_end(rt_import_job *job)
+{
+    RT_TRY(flush(job));
+    if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?", job->spec->input);
+    close(job->fd);
+    job->fd = -1;
+    rt_status st = rt_commit_file(job->temp, job->out);
+    job->temp[0] = 0;
+    return st;
+}
