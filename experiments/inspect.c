@@ -192,7 +192,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
             continue;
         }
         cJSON_AddStringToObject(q, "type", rt_dtype_name(d->type));
-        cJSON_AddStringToObject(q, "layout", d->chunked ? "chunked" : "contiguous");
+        cJSON_AddStringToObject(q, "layout", d->chunked ? "chunked" : d->compact ? "compact" : d->offset == UINT64_MAX ? "never written" : "contiguous");
         if (d->chunked) {
             cJSON *c = cJSON_AddArrayToObject(q, "chunk"), *n = cJSON_AddArrayToObject(q, "filters");
             for (int k = 0; k < d->rank; k++) cJSON_AddItemToArray(c, cJSON_CreateNumber((double)d->chunk_dim[k]));

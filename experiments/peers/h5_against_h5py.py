@@ -15,6 +15,10 @@ import h5py
 import numpy as np
 
 
+NUMPY = {"u8": "u1", "i8": "i1", "u16": "u2", "i16": "i2", "u32": "u4", "i32": "i4", "u64": "u8", "i64": "i8",
+         "f16": "f2", "f32": "f4", "f64": "f8"}
+
+
 def walk(group, prefix="", seen=()):
     """Names of everything that is linked, as retort lists them; groups are followed through hard and soft links."""
     for name in group:
@@ -82,14 +86,10 @@ def read_ours(program, path):
         if kind == "text":
             dtype = f"S{size // count}" if count else "S1"
         else:
-            dtype = {"bf16": "<u2"}.get(kind, "<" + kind[0] + str(int(kind[1:]) // 8))
+            dtype = "<u2" if kind == "bf16" else "<" + NUMPY[kind]
         sets[name] = (kind, np.frombuffer(data[:size], dtype).reshape(shape))
         data = data[size:]
     return sets, message, run.returncode
-
-
-NUMPY = {"u8": "u1", "i8": "i1", "u16": "u2", "i16": "i2", "u32": "u4", "i32": "i4", "u64": "u8", "i64": "i8",
-         "f16": "f2", "f32": "f4", "f64": "f8"}
 
 
 def compare_file(program, path, count, reasons):
