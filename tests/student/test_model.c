@@ -1,4 +1,5 @@
-/* Model files: saved and loaded to the same bits, damage found; ensembles; predictions do not depend on grouping. */
+/* Model files: saved and loaded to the same bits, damage found; ensembles; predictions do not depend on grouping;
+ * sources bound by the names of their columns and by shape; classes in the order that is asked for. */
 #include <unistd.h>
 
 #include "student/model.h"
@@ -95,7 +96,9 @@ static void grouping(void **state)
     for (int r = 0; r < ROWS; r++) {
         double s1 = 0, s2 = 0;
         for (int c = 0; c < 4; c++) s1 += exp(one[r * 4 + c]), s2 += exp(two[r * 4 + c]);
-        for (int c = 0; c < 4; c++) check_close("ensemble", a[r * 4 + c], log(0.5 * (exp(one[r * 4 + c]) / s1 + exp(two[r * 4 + c]) / s2)), 1e-5, 1e-5);
+        for (int c = 0; c < 4; c++)
+            check_close("ensemble", a[r * 4 + c], log(0.5 * (exp(one[r * 4 + c]) / s1 + exp(two[r * 4 + c]) / s2)),
+                        1e-5, 1e-5);
     }
     rt_pool_free(pool);
     rt_model_free(m[0]);
@@ -114,8 +117,312 @@ static void refusals(void **state)
     check_fails(rt_model_load(&m, "/nonexistent"), RT_INPUT, "No such file");
 }
 
+static rt_names list(const char *json)
+{
+    rt_names n;
+    cJSON *j = cJSON_Parse(json);
+    check_ok(rt_names_from_json(&n, j, NULL, "names"));
+    cJSON_Delete(j);
+    return n;
+}
+
+/* One dense layer of known weights, 3 columns to 3 classes: logit c of a row x is sum_k x[k] (10 k + c + 1), and c
+ * more. */
+static rt_model *make_linear(const char *classes, const char *columns)
+{
+    cJSON *j = cJSON_Parse("{\"input\":[3],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3}]}");
+    rt_model *m;
+    rt_names k = list(classes), c = list(columns);
+    check_ok(rt_model_new(&m, j, 1));
+    check_ok(rt_model_set_names(m, &k, &c));
+    const rt_graph *g = m->graph;
+    assert_int_equal(g->params, 2);
+    for (int i = 0; i < 9; i++) m->params[g->param[0].offset + (size_t)i] = (float)(10 * (i / 3) + i % 3 + 1);
+    for (int i = 0; i < 3; i++) m->params[g->param[1].offset + (size_t)i] = (float)i;
+    rt_names_free(&k);
+    rt_names_free(&c);
+    cJSON_Delete(j);
+    return m;
+}
+
+static void logits_of(const float x[3], float z[3])
+{
+    for (int c = 0; c < 3; c++)
+        z[c] = x[0] * (float)(c + 1) + x[1] * (float)(c + 11) + x[2] * (float)(c + 21) + (float)c;
+}
+
+static rt_source *write_rows(rt_dtype type, int rank, const uint64_t *dim, const void *x, const char *manifest)
+{
+    char path[128];
+    rt_source *s;
+    snprintf(path, sizeof path, "%s/rows.h5", test_folder);
+    rt_h5_item it[2] = {{.name = "x", .type = type, .rank = rank, .data = x},
+                        {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest), .data = manifest}};
+    memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
+    check_ok(rt_h5_save(path, "retort-data-1", it, *manifest ? 2 : 1));
+    check_ok(rt_source_open(&s, path, "x"));
+    return s;
+}
+
+/* Names do not change the weights' digest, are kept, and any bit of the manifest is watched. */
+static void names_are_kept(void **state)
+{
+    (void)state;
+    char path[128];
+    rt_model *plain = make_linear("[]", "[]"), *m = make_linear("[\"a\",\"b \",\"\u00e4\"]", "[\"u\",\"v\",\"w\"]"), *n;
+    rt_h5_file *f;
+    snprintf(path, sizeof path, "%s/named.h5", test_folder);
+    assert_string_equal(rt_model_digest(m).hex, rt_model_digest(plain).hex);
+    assert_int_equal(plain->class_names.count, 3);
+    assert_null(plain->class_names.name);
+    check_ok(rt_model_save(m, path));
+    check_ok(rt_model_load(&n, path));
+    assert_string_equal(n->class_names.name[1], "b ");
+    assert_string_equal(n->class_names.name[2], "\u00e4");
+    assert_string_equal(n->columns.name[2], "w");
+    assert_string_equal(n->class_names.of, path);
+    rt_model_free(n);
+    check_ok(rt_h5_scan(&f, path));
+    const rt_h5_dataset *d = rt_h5_find(f, "manifest");
+    FILE *out = fopen(path, "r+b");
+    for (uint32_t i = 0; i < d->element; i += 5) {
+        long at = (long)(d->offset + i);
+        fseek(out, at, SEEK_SET);
+        int c = fgetc(out);
+        fseek(out, at, SEEK_SET);
+        fputc(c ^ 1 << i % 7, out);
+        fflush(out);
+        assert_int_equal(rt_model_load(&n, path), RT_INPUT);
+        fseek(out, at, SEEK_SET);
+        fputc(c, out);
+        fflush(out);
+    }
+    fclose(out);
+    rt_h5_close(f);
+    check_ok(rt_model_load(&n, path));
+    rt_model_free(n);
+    rt_model_free(m);
+    rt_model_free(plain);
+}
+
+/* A model of the format before, which had neither columns nor a digest of its manifest. */
+static void older_format(void **state)
+{
+    (void)state;
+    char path[128];
+    rt_model *m = make_linear("[\"a\",\"b\",\"c\"]", "[]"), *n;
+    rt_h5_file *f;
+    cJSON *j;
+    void *data[8] = {0};
+    rt_h5_item it[8] = {{0}};
+    snprintf(path, sizeof path, "%s/old.h5", test_folder);
+    check_ok(rt_model_save(m, path));
+    check_ok(rt_h5_scan(&f, path));
+    int items = f->sets;
+    char *text = NULL;
+    for (int i = 0; i < items; i++) {
+        const rt_h5_dataset *d = &f->set[i];
+        check_ok(rt_h5_read_all(&data[i], f, d->name, 1 << 20));
+        it[i] = (rt_h5_item){.name = d->name, .type = d->type, .rank = d->rank, .data = data[i]};
+        memcpy(it[i].dim, d->dim, sizeof it[i].dim);
+        if (strcmp(d->name, "manifest")) continue;
+        check_ok(rt_json_parse(&j, data[i], strlen(data[i]), "manifest"));
+        cJSON_ReplaceItemInObjectCaseSensitive(j, "format", cJSON_CreateString("retort-model-1"));
+        cJSON_DeleteItemFromObjectCaseSensitive(j, "manifest_digest");
+        text = cJSON_Print(j);
+        it[i].data = text;
+        it[i].element = (uint32_t)strlen(text);
+        cJSON_Delete(j);
+    }
+    char again[128];
+    snprintf(again, sizeof again, "%s/old1.h5", test_folder);
+    check_ok(rt_h5_save(again, "retort-model-1", it, items));
+    check_ok(rt_model_load(&n, again));
+    assert_string_equal(n->class_names.name[2], "c");
+    assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
+    for (int i = 0; i < items; i++) free(data[i]);
+    cJSON_free(text);
+    rt_h5_close(f);
+    rt_model_free(m);
+    rt_model_free(n);
+}
+
+/* Rows whose columns are named give the same logits in any order, with any others between them, in any type. */
+static void columns(void **state)
+{
+    (void)state;
+    enum { ROWS = 70 };
+    static float x[ROWS][3], wide[ROWS][5], z[ROWS * 3], want[3];
+    static unsigned char bytes[ROWS][5];
+    static const int place[3] = {3, 0, 4};            /* of u, v, w among v, s, t, u, w */
+    rt_model *m = make_linear("[]", "[\"u\",\"v\",\"w\"]");
+    double mean[3] = {5, 6, 7}, std[3] = {1, 2, 4};
+    check_ok(rt_model_set_normalization(m, mean, std, 3));
+    for (int i = 0; i < ROWS; i++) {
+        for (int k = 0; k < 5; k++) wide[i][k] = bytes[i][k] = (unsigned char)(99 + i);
+        for (int k = 0; k < 3; k++) x[i][k] = wide[i][place[k]] = bytes[i][place[k]] = (unsigned char)(i + 7 * k);
+    }
+    static const struct { rt_dtype type; const void *x; int columns; const char *names; int notes; } cases[] = {
+        {RT_F32, x, 3, "{\"columns\":[\"u\",\"v\",\"w\"]}", 0},
+        {RT_F32, wide, 5, "{\"columns\":[\"v\",\"s\",\"t\",\"u\",\"w\"]}", 2},
+        {RT_U8, bytes, 5, "{\"columns\":[\"v\",\"s\",\"t\",\"u\",\"w\"]}", 2}};
+    rt_pool *pool = rt_pool_new(2);
+    for (int c = 0; c < 3; c++) {
+        rt_source *s = write_rows(cases[c].type, 2, (uint64_t[]){ROWS, (uint64_t)cases[c].columns}, cases[c].x,
+                                  cases[c].names);
+        cJSON *notes = cJSON_CreateArray();
+        rt_predictor *p;
+        char *raw = malloc(ROWS * rt_source_row_bytes(s));
+        uint64_t row[ROWS];
+        for (int i = 0; i < ROWS; i++) row[i] = (uint64_t)i;
+        check_ok(rt_model_bind(m, s, RT_MATCH_NAMES, notes));
+        assert_int_equal(cJSON_GetArraySize(notes), cases[c].notes);
+        if (cases[c].notes) {
+            assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "in another order than the model's"));
+            assert_non_null(strstr(cJSON_GetArrayItem(notes, 1)->valuestring,
+                                   "2 columns that the model does not know left out: s, t"));
+        }
+        check_ok(rt_source_read(s, row, ROWS, raw));
+        check_ok(rt_predictor_new(&p, &m, 1, pool, 32, NULL, 0));
+        rt_predict_raw(p, raw, cases[c].type, ROWS, z);
+        for (int i = 0; i < ROWS; i++) {
+            float in[3] = {x[i][0] - 5, (x[i][1] - 6) / 2, (x[i][2] - 7) / 4};
+            logits_of(in, want);
+            for (int k = 0; k < 3; k++) check_close("logit", z[i * 3 + k], want[k], 1e-3, 1e-5);
+        }
+        rt_predictor_free(p);
+        rt_source_close(s);
+        cJSON_Delete(notes);
+        free(raw);
+    }
+    rt_pool_free(pool);
+    rt_model_free(m);
+}
+
+static void refused_columns(void **state)
+{
+    (void)state;
+    static const float x[8];
+    static const struct { const char *model, *data; int columns; rt_match match; const char *part; } cases[] = {
+        {"[\"u\",\"v\",\"w\"]", "{\"columns\":[\"u\",\"v\",\"x\"]}", 3, RT_MATCH_NAMES,
+         "the model: its column 'w' is not among those of "},
+        {"[\"u\",\"v\",\"w\"]", "{\"columns\":[\"u\",\"v\",\"x\"]}", 3, RT_MATCH_NAMES, "rows.h5: u, v, x"},
+        {"[\"u\",\"v\",\"w\"]", "{\"columns\":[\"u\",\"v\"]}", 2, RT_MATCH_NAMES, "columns of the model: u, v, w; of "},
+        {"[\"u\",\"v\",\"w\"]", "", 3, RT_MATCH_NAMES, "names cannot be matched with numbers: name them on both sides"},
+        {"[]", "{\"columns\":[\"u\",\"v\",\"w\"]}", 3, RT_MATCH_NAMES, "data.names=position"},
+        {"[]", "{\"columns\":[\"u\",\"v\"]}", 2, RT_MATCH_POSITION,
+         "rows have the shape (2), but the model's input is (3)"},
+        {"[]", "{\"columns\":[\"u\",\"v\"]}", 4, RT_MATCH_NAMES,
+         "its manifest names 2 columns, which is not how many data set 'x' has"},
+        {"[\"u\",\"v\",\"w\"]", "{\"columns\":[\"u\",\"v\",\"x\"]}", 3, RT_MATCH_POSITION, ""},
+        {"[\"0\",\"1\",\"2\"]", "", 3, RT_MATCH_NAMES, ""},
+        {"[]", "{\"columns\":[\"0\",\"1\",\"2\"]}", 3, RT_MATCH_NAMES, ""}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_model *m = make_linear("[]", cases[i].model);
+        rt_source *s = write_rows(RT_F32, 2, (uint64_t[]){2, (uint64_t)cases[i].columns}, x, cases[i].data);
+        if (*cases[i].part) check_fails(rt_model_bind(m, s, cases[i].match, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_model_bind(m, s, cases[i].match, NULL));
+        assert_null(m->pick);
+        rt_source_close(s);
+        rt_model_free(m);
+    }
+    rt_model *m = make_linear("[]", "[]");
+    rt_names four = list("[\"a\",\"b\",\"c\",\"d\"]");
+    check_fails(rt_model_set_names(m, &four, NULL), RT_INPUT,
+                "names 4 classes, but there are 3 classes in the model; set model.classes");
+    check_fails(rt_model_set_names(m, NULL, &four), RT_INPUT,
+                "names 4 columns, but there are 3 columns in the model; set model.input");
+    rt_names_free(&four);
+    rt_model_free(m);
+}
+
+static void shapes(void **state)
+{
+    (void)state;
+    static const unsigned char x[2 * 4 * 4 * 4];
+    static const struct { const char *input; int rank; uint64_t dim[5]; const char *part; } cases[] = {
+        {"[4,4,1]", 3, {2, 4, 4}, ""}, {"[4,4,1]", 2, {2, 16}, ""}, {"[4,4,1]", 4, {2, 1, 4, 4}, ""},
+            {"[16]", 4, {2, 4, 4, 1}, ""},
+        {"[4,4,1]", 3, {2, 2, 8}, "rows have the shape (2, 8), but the model's input is (4, 4, 1)"},
+        {"[4,4,2]", 4, {2, 4, 4, 2}, ""},
+        {"[4,4,2]", 4, {2, 2, 4, 4},
+         "channels first, but the model's input is (4, 4, 2), channels last; store np.transpose(x, (0, 2, 3, 1))"},
+        {"[8,4]", 3, {2, 4, 8}, "channels last; store np.transpose(x, (0, 2, 1))"},
+        {"[2,4,1]", 4, {2, 4, 2, 1}, "rows have the shape"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[160];
+        rt_model *m;
+        snprintf(text, sizeof text,
+                 "{\"input\":%s,\"classes\":2,\"layers\":[{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":2}]}",
+                     cases[i].input);
+        cJSON *j = cJSON_Parse(text);
+        check_ok(rt_model_new(&m, j, 1));
+        rt_source *s = write_rows(RT_U8, cases[i].rank, cases[i].dim, x, "");
+        if (*cases[i].part) check_fails(rt_model_bind(m, s, RT_MATCH_NAMES, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_model_bind(m, s, RT_MATCH_NAMES, NULL));
+        cJSON_Delete(j);
+        rt_source_close(s);
+        rt_model_free(m);
+    }
+}
+
+/* A model whose classes stand in another order is the same member of an ensemble, and gives logits in any order. */
+static void class_order(void **state)
+{
+    (void)state;
+    static const int from[3] = {2, 0, 1};              /* class c of the twin is class from[c] of the first: c, a, b */
+    rt_model *m[2] = {make_linear("[\"a\",\"b\",\"c\"]", "[]"), make_linear("[\"c\",\"a\",\"b\"]", "[]")},
+        *odd = make_linear("[\"a\",\"b\",\"d\"]", "[]");
+    const rt_graph *g = m[0]->graph;
+    for (int c = 0; c < 3; c++) {
+        for (int k = 0; k < 3; k++)
+            m[1]->params[g->param[0].offset + (size_t)(3 * k + c)] = m[0]->params[g->param[0].offset + (size_t)(3 * k + from[c])];
+        m[1]->params[g->param[1].offset + (size_t)c] = m[0]->params[g->param[1].offset + (size_t)from[c]];
+    }
+    static float x[40][3], one[120], two[120], both[120], want[3];
+    for (int i = 0; i < 120; i++) (&x[0][0])[i] = (float)(i * 37 % 11) / 64;
+    rt_pool *pool = rt_pool_new(2);
+    rt_predictor *p;
+    check_ok(rt_predictor_new(&p, m, 1, pool, 16, NULL, 0));
+    rt_predict_raw(p, x, RT_F32, 40, one);
+    rt_predictor_free(p);
+    check_ok(rt_predictor_new(&p, m + 1, 1, pool, 16, NULL, 0));
+    rt_predict_raw(p, x, RT_F32, 40, two);
+    for (int i = 0; i < 40; i++) {
+        logits_of(x[i], want);
+        for (int c = 0; c < 3; c++) {
+            check_close("logit", one[3 * i + c], want[c], 1e-5, 1e-5);
+            assert_true(two[3 * i + c] == one[3 * i + from[c]]);
+        }
+    }
+    check_ok(rt_predictor_set_classes(p, &m[0]->class_names));
+    rt_predict_raw(p, x, RT_F32, 40, two);
+    assert_memory_equal(one, two, sizeof one);
+    check_fails(rt_predictor_set_classes(p, &odd->class_names), RT_INPUT,
+                "its class 'd' is not among those of the model");
+    rt_predictor_free(p);
+    check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
+    rt_predict_raw(p, x, RT_F32, 40, both);
+    for (int i = 0; i < 40; i++) {
+        double sum = 0;
+        for (int c = 0; c < 3; c++) sum += exp((double)one[3 * i + c]);
+        for (int c = 0; c < 3; c++)
+            check_close("ensemble", both[3 * i + c], log(exp((double)one[3 * i + c]) / sum), 1e-4, 1e-5);
+    }
+    rt_predictor_free(p);
+    rt_model *three[3] = {m[0], odd, m[1]};
+    check_fails(rt_predictor_new(&p, three, 3, pool, 16, NULL, 0), RT_INPUT, "is not among those of the model");
+    rt_pool_free(pool);
+    rt_model_free(m[0]);
+    rt_model_free(m[1]);
+    rt_model_free(odd);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals),
+        cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
+        cmocka_unit_test(refused_columns), cmocka_unit_test(shapes), cmocka_unit_test(class_order)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
