@@ -37,7 +37,8 @@ static rt_status write_blocks(const char *path, rt_labels_spec spec, const char 
     cJSON_Delete(m);
     if (st) return st;
     for (int b = 0; b < upto && !st; b++)
-        if (!rt_labels_done(w, (uint64_t)b)) st = rt_labels_put(w, (uint64_t)b, logits + (size_t)b * RT_LABEL_BLOCK * K);
+        if (!rt_labels_done(w, (uint64_t)b))
+            st = rt_labels_put(w, (uint64_t)b, logits + (size_t)b * RT_LABEL_BLOCK * K);
     rt_status ended = rt_labels_end(w);
     return st ? st : ended;
 }
@@ -94,6 +95,55 @@ static void stale(void **state)
     other.type = RT_F16;
     check_fails(write_blocks(a, other, "t", 3, 0), RT_USAGE, "another coding");
     check_ok(write_blocks(a, spec, "t2", 3, 1));
+}
+
+/* Logits in the order of other names: as the student has its classes, in every coding. */
+static void class_order(void **state)
+{
+    (void)state;
+    static const int to[K] = {3, 0, 5, 1, 2,
+                              4};       /* place of the store's class c in the student's order: no involution */
+    static const char *const name[K] = {"a", "b", "c", "d", "e", "f"};
+    const char *turned[K];
+    for (int c = 0; c < K; c++) turned[to[c]] = name[c];
+    cJSON *classes = cJSON_CreateStringArray(name, K), *order = cJSON_CreateStringArray(turned, K),
+        *other = cJSON_Duplicate(order, 1);
+    cJSON_ReplaceItemInArray(other, 2, cJSON_CreateString("g"));
+    rt_names student, stranger;
+    check_ok(rt_names_from_json(&student, order, "s.h5", "classes"));
+    check_ok(rt_names_from_json(&stranger, other, "s.h5", "classes"));
+    for (int topk = 0; topk <= 3; topk += 3) {
+        char path[128];
+        rt_labels_writer *w;
+        rt_labels *l;
+        rt_labels_spec spec = {.rows = RT_LABEL_BLOCK, .classes = K, .topk = topk, .type = RT_F32};
+        cJSON *m = manifest("t");
+        cJSON_AddItemToObject(m, "classes", cJSON_Duplicate(classes, 1));
+        snprintf(path, sizeof path, "%s/order%d.h5", test_folder, topk);
+        check_ok(rt_labels_begin(&w, path, &spec, m, 0));
+        check_ok(rt_labels_put(w, 0, logits));
+        check_ok(rt_labels_end(w));
+        cJSON_Delete(m);
+        check_ok(rt_labels_open(&l, path, 0));
+        assert_string_equal(rt_labels_classes(l)->name[5], "f");
+        uint64_t row[2] = {7, 900};
+        float own[2 * K], got[2 * K];
+        check_ok(rt_labels_read(l, row, 2, own));
+        check_fails(rt_labels_set_classes(l, &stranger), RT_INPUT, "s.h5: its class 'g' is not among those of ");
+        check_ok(rt_labels_set_classes(l, &student));
+        check_ok(rt_labels_read(l, row, 2, got));
+        for (int i = 0; i < 2; i++)
+            for (int c = 0; c < K; c++) {
+                assert_true(got[i * K + to[c]] == own[i * K + c]);
+                if (!topk) assert_true(own[i * K + c] == logits[row[i] * K + (uint64_t)c]);
+            }
+        rt_labels_close(l);
+    }
+    cJSON_Delete(classes);
+    cJSON_Delete(order);
+    cJSON_Delete(other);
+    rt_names_free(&student);
+    rt_names_free(&stranger);
 }
 
 static void codings(void **state)
@@ -166,6 +216,8 @@ static void bad_logits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(resume), cmocka_unit_test(stale), cmocka_unit_test(codings), cmocka_unit_test(damage), cmocka_unit_test(bad_logits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resume), cmocka_unit_test(stale),
+                                       cmocka_unit_test(class_order), cmocka_unit_test(codings),
+                                           cmocka_unit_test(damage), cmocka_unit_test(bad_logits)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

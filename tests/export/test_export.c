@@ -1,0 +1,149 @@
+/* What other programs get: cells of CSV files, labels by name, names in NPZ and safetensors. */
+#include "export/exporter.h"
+#include "export/out_file.h"
+#include "tests/support.h"
+
+static void cells(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"cat", "cat"}, {"a,b", "\"a,b\""}, {"a \"b\"", "\"a \"\"b\"\"\""}, {"two\nlines", "\"two\nlines\""},
+            {"", "\"\""}, {" a", "\" a\""},
+        {"=1+1", "\"'=1+1\""}, {"+cmd", "\"'+cmd\""}, {"@SUM(A1)", "\"'@SUM(A1)\""}, {"-x", "\"'-x\""},
+            {" =1", "\"' =1\""}, {"\t=1", "\"'\t=1\""},
+        {"\u00a0=1", "\"'\u00a0=1\""}, {"\u3000=1", "\"'\u3000=1\""}, {"\ufeff=1", "\"'\ufeff=1\""},
+            {"\uff1d1", "\"'\uff1d1\""},
+        {"-1", "-1"}, {"+2.5e3", "+2.5e3"}, {"-", "\"'-\""}, {"-1-1", "\"'-1-1\""}, {"-0x1", "\"'-0x1\""},
+            {"-inf", "\"'-inf\""},
+        {"\u00e4\u20ac\U0001f600", "\u00e4\u20ac\U0001f600"}, {"a=1", "a=1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char out[64];
+        assert_true(rt_csv_room(cases[i][0]) < sizeof out);
+        size_t n = rt_csv_cell(out, cases[i][0]);
+        assert_true(n <= rt_csv_room(cases[i][0]));
+        out[n] = 0;
+        assert_string_equal(out, cases[i][1]);
+    }
+}
+
+static char *text_of(const char *path, size_t *size)
+{
+    static char text[1 << 16];
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    *size = fread(text, 1, sizeof text - 1, f);
+    text[*size] = 0;
+    fclose(f);
+    return text;
+}
+
+static rt_labels *store(const char *path, const char *classes, int topk)
+{
+    static const float logits[2][3] = {{0, 0, 0.69314718f}, {2, 1, 0}};
+    rt_labels_spec spec = {.first = 40, .rows = 2, .classes = 3, .topk = topk, .type = RT_F32};
+    rt_labels_writer *w;
+    rt_labels *l;
+    cJSON *m = cJSON_CreateObject(), *names = cJSON_Parse(classes);
+    if (names) cJSON_AddItemToObject(m, "classes", names);
+    check_ok(rt_labels_begin(&w, path, &spec, m, 1));
+    check_ok(rt_labels_put(w, 0, logits[0]));
+    check_ok(rt_labels_end(w));
+    cJSON_Delete(m);
+    check_ok(rt_labels_open(&l, path, 0));
+    return l;
+}
+
+/* softmax(0, 0, ln 2) is (1/4, 1/4, 1/2). */
+static void labels(void **state)
+{
+    (void)state;
+    char path[128], csv[128];
+    size_t n;
+    snprintf(path, sizeof path, "%s/l.h5", test_folder);
+    snprintf(csv, sizeof csv, "%s/l.csv", test_folder);
+    rt_labels *l = store(path, "[\"=a\",\"b,c\",\"d\"]", 0);
+    check_ok(rt_export_labels(l, csv, 1));
+    assert_string_equal(text_of(csv, &n),
+                        "row,prediction,name,p:=a,\"p:b,c\",p:d\n40,2,d,0.25,0.25,0.5\n"
+                        "41,0,\"'=a\",0.665241,0.2447285,0.09003057\n");
+    rt_labels_close(l);
+    l = store(path, "", 0);
+    check_ok(rt_export_labels(l, csv, 1));
+    assert_string_equal(text_of(csv, &n),
+                        "row,prediction,p0,p1,p2\n40,2,0.25,0.25,0.5\n41,0,0.665241,0.2447285,0.09003057\n");
+    rt_labels_close(l);
+    l = store(path, "[\"x\",\"y\",\"z\"]", 1);
+    check_ok(rt_export_labels(l, csv, 1));
+    assert_string_equal(text_of(csv, &n),
+                        "row,prediction,name,p:x,p:y,p:z\n40,2,z,0.25,0.25,0.5\n41,0,x,0.665241,0.1673795,0.1673795\n");
+    rt_labels_close(l);
+}
+
+static rt_model *make(void)
+{
+    cJSON *j = cJSON_Parse("{\"input\":[2],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3,\"name\":\"d\"}]}"),
+        *k = cJSON_Parse("[\"a\",\"\u00e4\u20ac\U0001f600\",\"\\\"\"]"),
+          *c = cJSON_Parse("[\"u\",\"v\"]");
+    rt_names classes, columns;
+    rt_model *m;
+    check_ok(rt_model_new(&m, j, 1));
+    check_ok(rt_names_from_json(&classes, k, NULL, "classes"));
+    check_ok(rt_names_from_json(&columns, c, NULL, "columns"));
+    check_ok(rt_model_set_names(m, &classes, &columns));
+    rt_names_free(&classes);
+    rt_names_free(&columns);
+    cJSON_Delete(j);
+    cJSON_Delete(k);
+    cJSON_Delete(c);
+    return m;
+}
+
+/* The array's data behind its header, at the place that its local file has in the ZIP. */
+static const char *array_in(const char *zip, size_t n, const char *name, const char *header)
+{
+    for (size_t i = 30; i + 100 < n; i++) {
+        if (memcmp(zip + i - 30, "PK\3\4", 4) || strncmp(zip + i, name, strlen(name))) continue;
+        const char *npy = zip + i + strlen(name);
+        assert_memory_equal(npy, "\223NUMPY\1\0", 8);
+        assert_non_null(strstr(npy + 10, header));
+        return npy + 10 + (unsigned char)npy[8];
+    }
+    fail_msg("no array %s", name);
+    return NULL;
+}
+
+/* numpy.load reads class_names as ['a', 'ä€😀', '"'] of dtype <U3. */
+static void weights(void **state)
+{
+    (void)state;
+    char path[128];
+    size_t n;
+    rt_model *m = make();
+    static const uint32_t classes[9] = {'a', 0, 0, 0xe4, 0x20ac, 0x1f600, '"', 0, 0}, columns[2] = {'u', 'v'};
+    snprintf(path, sizeof path, "%s/m.npz", test_folder);
+    check_ok(rt_export_npz(m, path));
+    const char *zip = text_of(path, &n);
+    assert_memory_equal(array_in(zip, n, "class_names.npy", "'descr': '<U3', 'fortran_order': False, 'shape': (3,)"),
+                        classes, sizeof classes);
+    assert_memory_equal(array_in(zip, n, "columns.npy", "'descr': '<U1', 'fortran_order': False, 'shape': (2,)"),
+                        columns, sizeof columns);
+    assert_memory_equal(array_in(zip, n, "d.weight.npy", "'descr': '<f4', 'fortran_order': False, 'shape': (2, 3"),
+                        m->params + m->graph->param[0].offset, 24);
+    snprintf(path, sizeof path, "%s/m.safetensors", test_folder);
+    check_ok(rt_export_safetensors(m, path));
+    const char *text = text_of(path, &n);
+    uint64_t size;
+    memcpy(&size, text, 8);
+    cJSON *h = cJSON_ParseWithLength(text + 8, size), *meta = cJSON_GetObjectItemCaseSensitive(h, "__metadata__");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(meta, "class_names")),
+                        "[\"a\",\"\u00e4\u20ac\U0001f600\",\"\\\"\"]");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(meta, "columns")), "[\"u\",\"v\"]");
+    cJSON_Delete(h);
+    rt_model_free(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cells), cmocka_unit_test(labels), cmocka_unit_test(weights)};
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+}
