@@ -1,92 +1,106 @@
 #include "data/stream.h"
 
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/rng.h"
+#include "data/order.h"
+#include "data/row_check.h"
 
-enum { WINDOW_BLOCKS = 16 };       /* chunks that a block shuffle mixes */
+enum { WINDOW_BLOCKS = 16, WINDOW_ROWS = 16384 };     /* a window mixes so many at least, where the source's cache holds them */
 
 typedef struct { rt_batch b; int ready; rt_status status; char message[2048]; } slot;
 
+/* A thread that fills slots, or the caller where there are none. */
+typedef struct {
+    rt_stream *stream;
+    rt_order_reader order;
+    pthread_t thread;
+} reader;
+
 struct rt_stream {
     rt_stream_spec spec;
-    uint64_t steps, next_fill, next_take, first;
+    rt_order order;
+    uint64_t next_fill, next_take, first;
     size_t row_bytes;
     slot *ring;
-    int depth, thread_count, stop;
-    pthread_t *thread;
+    int depth, readers, threads, stop;
+    reader *reader;
     pthread_mutex_t lock;
     pthread_cond_t filled, freed;
 };
 
 /* ---- order ---- */
 
-/* Position i of an epoch to an index into spec.rows. Contiguous sources are shuffled whole; chunked ones by permuting
- * blocks of rows and then rows within windows of blocks, so that a chunk is decoded about once an epoch. */
-static uint64_t place(const rt_stream_spec *s, uint64_t i, uint32_t epoch)
+static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
 {
-    uint64_t block = rt_source_block(s->x), n = s->rows->count, blocks = n / block;
-    if (block <= 1 || blocks <= 1) return rt_permute(i, n, s->seed, RT_RNG_SHUFFLE, epoch, 0);
-    uint64_t window = WINDOW_BLOCKS * block, w = i / window, whole = blocks * block;
-    if (i >= whole) return whole + rt_permute(i - whole, n - whole, s->seed, RT_RNG_SHUFFLE, epoch, UINT32_MAX);
-    uint64_t first = w * window, size = whole - first < window ? whole - first : window;
-    uint64_t j = rt_permute(i - first, size, s->seed, RT_RNG_SHUFFLE, epoch, (uint32_t)w + 1);
-    uint64_t b = rt_permute((first + j) / block, blocks, s->seed, RT_RNG_SHUFFLE, epoch, 0);
-    return b * block + (first + j) % block;
+    const rt_rows *rows = s->rows;
+    *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail, .seed = s->seed, .block = rt_source_block(s->x), .window = UINT64_MAX};
+    if (s->shuffle && o->block > 1) {
+        uint64_t most = (uint64_t)rt_source_window_blocks(s->x), blocks = (rows->end - 1) / o->block - rows->first / o->block + 1;
+        uint64_t wanted = WINDOW_ROWS / (rows->count / blocks + 1) + 1;       /* blocks with so many of the rows */
+        if (wanted < WINDOW_BLOCKS) wanted = WINDOW_BLOCKS;
+        o->window = s->window ? (uint64_t)s->window : most >= blocks || wanted > most ? most : wanted;
+        if (o->window > most)
+            return rt_fail(RT_USAGE, "train.shuffle_window: %d blocks are asked for, but no more than %llu blocks of %s are held in memory at once", s->window, (unsigned long long)most, rt_source_path(s->x));
+    } else if (s->shuffle && s->window)
+        return rt_fail(RT_USAGE, "train.shuffle_window: '%s' of %s is not read in blocks, so that all rows are mixed; leave the window out", rt_source_info(s->x)->name, rt_source_path(s->x));
+    rt_order_plan(o);
+    return RT_OK;
+}
+
+rt_status rt_stream_order_text(const rt_stream_spec *s, char *text, size_t size)
+{
+    rt_order o;
+    RT_TRY(plan_order(s, &o));
+    if (!s->shuffle) snprintf(text, size, "rising");
+    else if (!o.window) snprintf(text, size, "all rows mixed");
+    else snprintf(text, size, "blocks of %llu rows mixed within windows of %llu blocks", (unsigned long long)o.block, (unsigned long long)o.window);
+    return RT_OK;
 }
 
 /* ---- filling ---- */
 
-static rt_status check_finite(const rt_stream_spec *s, const rt_batch *b, size_t row_bytes)
+static rt_status check_rows(const rt_stream_spec *s, rt_batch *b, size_t row_bytes)
 {
-    rt_dtype t = rt_source_type(s->x);
-    if (t != RT_F16 && t != RT_F32 && t != RT_F64) return RT_OK;
-    size_t size = rt_dtype_size(t), n = row_bytes / size;
+    rt_dtype type = rt_source_type(s->x);
+    size_t n = row_bytes / rt_dtype_size(type);
+    if (b->bad) memset(b->bad, 0, (size_t)b->rows);
+    if (!rt_rows_suspect(b->x, type, (size_t)b->rows * n)) return RT_OK;
     for (int r = 0; r < b->rows; r++) {
-        const char *p = b->x + (size_t)r * row_bytes;
-        int bad = 0;
-        if (t == RT_F32) {
-            for (size_t i = 0; i < n; i++) bad |= (((const uint32_t *)p)[i] & 0x7f800000u) == 0x7f800000u;
-        } else if (t == RT_F16) {
-            for (size_t i = 0; i < n; i++) bad |= (((const uint16_t *)p)[i] & 0x7c00u) == 0x7c00u;
-        } else {
-            for (size_t i = 0; i < n; i++) bad |= !isfinite(((const double *)p)[i]);
-        }
-        if (bad) return rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", rt_source_path(s->x), (unsigned long long)b->row[r]);
+        const char *fault = rt_row_fault(b->x + (size_t)r * row_bytes, type, n);
+        if (fault && !b->bad) return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(s->x), (unsigned long long)b->row[r], rt_source_info(s->x)->name, fault);
+        if (fault) b->bad[r] = 1;
     }
     return RT_OK;
 }
 
-static rt_status fill(rt_stream *t, slot *q, uint64_t number)
+static rt_status fill(reader *c, slot *q, uint64_t number)
 {
+    const rt_stream *t = c->stream;
     const rt_stream_spec *s = &t->spec;
     rt_batch *b = &q->b;
     b->number = number;
-    b->epoch = (uint32_t)(number / t->steps);
-    b->step = (uint32_t)(number % t->steps);
-    uint64_t first = (uint64_t)b->step * (uint64_t)s->batch, left = s->rows->count - first;
-    b->rows = left < (uint64_t)s->batch ? (int)left : s->batch;
-    if (s->shuffle) for (int i = 0; i < b->rows; i++) b->row[i] = rt_rows_at(s->rows, place(s, first + (uint64_t)i, b->epoch));
-    else rt_rows_list(s->rows, first, (uint64_t)b->rows, b->row);
+    b->epoch = (uint32_t)(number / t->order.steps);
+    b->step = (uint32_t)(number % t->order.steps);
+    RT_TRY(rt_order_batch(&c->order, number, b->row, &b->rows));
     RT_TRY(rt_source_read(s->x, b->row, b->rows, b->x));
-    RT_TRY(check_finite(s, b, t->row_bytes));
+    RT_TRY(check_rows(s, b, t->row_bytes));
     if (s->y) RT_TRY(rt_targets_read(s->y, b->row, b->rows, b->y));
     return s->labels ? rt_labels_read(s->labels, b->row, b->rows, b->soft) : RT_OK;
 }
 
-static void fill_slot(rt_stream *t, slot *q, uint64_t number)
+static void fill_slot(reader *c, slot *q, uint64_t number)
 {
-    q->status = fill(t, q, number);
+    q->status = fill(c, q, number);
     if (q->status) snprintf(q->message, sizeof q->message, "%s", rt_error_message());
 }
 
-static void *reader(void *arg)
+static void *fill_slots(void *arg)
 {
-    rt_stream *t = arg;
+    reader *c = arg;
+    rt_stream *t = c->stream;
     pthread_mutex_lock(&t->lock);
     while (!t->stop) {
         /* The batch in use keeps its slot until the one after it is asked for. */
@@ -97,7 +111,7 @@ static void *reader(void *arg)
         uint64_t g = t->next_fill++;
         slot *q = &t->ring[g % (uint64_t)t->depth];
         pthread_mutex_unlock(&t->lock);
-        fill_slot(t, q, g);
+        fill_slot(c, q, g);
         pthread_mutex_lock(&t->lock);
         q->ready = 1;
         pthread_cond_broadcast(&t->filled);
@@ -110,8 +124,8 @@ rt_status rt_stream_next(rt_stream *t, const rt_batch **out)
 {
     uint64_t g = t->next_take;
     slot *q = &t->ring[g % (uint64_t)t->depth];
-    if (!t->thread_count) {
-        fill_slot(t, q, g);
+    if (!t->threads) {
+        fill_slot(&t->reader[0], q, g);
         t->next_take++;
     } else {
         pthread_mutex_lock(&t->lock);
@@ -125,18 +139,18 @@ rt_status rt_stream_next(rt_stream *t, const rt_batch **out)
     return q->status ? rt_fail(q->status, "%s", q->message) : RT_OK;
 }
 
-uint64_t rt_stream_steps(const rt_stream *t) { return t->steps; }
+uint64_t rt_stream_steps(const rt_stream *t) { return t->order.steps; }
 
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t first)
 {
     *out = NULL;
     if (!spec->rows->count) return rt_fail(RT_NOTHING, "%s: no rows are left to read", rt_source_path(spec->x));
+    rt_order order;
+    RT_TRY(plan_order(spec, &order));
     rt_stream *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->spec = *spec;
-    uint64_t n = spec->rows->count;
-    if ((uint64_t)t->spec.batch > n) t->spec.batch = (int)n;
-    t->steps = spec->keep_tail ? (n + (uint64_t)t->spec.batch - 1) / (uint64_t)t->spec.batch : n / (uint64_t)t->spec.batch;
+    t->order = order;
     t->row_bytes = rt_source_row_bytes(spec->x);
     t->first = t->next_fill = t->next_take = first;
     t->depth = spec->prefetch > 0 ? spec->prefetch + 2 : 1;
@@ -144,26 +158,33 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
     pthread_cond_init(&t->filled, NULL);
     pthread_cond_init(&t->freed, NULL);
     t->ring = calloc((size_t)t->depth, sizeof *t->ring);
-    int readers = spec->prefetch > 0 ? (spec->threads > 0 ? spec->threads : 1) : 0;
-    t->thread = calloc((size_t)readers + 1, sizeof *t->thread);
-    size_t room = (size_t)t->spec.batch;
-    int ok = t->ring && t->thread;
+    int readers = spec->prefetch > 0 && spec->threads > 0 ? spec->threads : 1;
+    t->reader = calloc((size_t)readers, sizeof *t->reader);
+    t->readers = t->reader ? readers : 0;
+    size_t room = (size_t)order.batch;
+    int ok = t->ring && t->reader;
     for (int i = 0; ok && i < t->depth; i++) {
         rt_batch *b = &t->ring[i].b;
         b->row = malloc(room * sizeof *b->row);
         b->x = aligned_alloc(64, (room * t->row_bytes + 127) & ~(size_t)63);
         if (spec->y) b->y = malloc(room * sizeof *b->y);
         if (spec->labels) b->soft = malloc(room * (size_t)spec->classes * sizeof *b->soft);
-        ok = b->row && b->x && (!spec->y || b->y) && (!spec->labels || b->soft);
+        if (spec->mark_bad) b->bad = malloc(room);
+        ok = b->row && b->x && (!spec->y || b->y) && (!spec->labels || b->soft) && (!spec->mark_bad || b->bad);
     }
     if (!ok) {
         rt_stream_close(t);
         return rt_fail(RT_RUN, "out of memory for a stream of batches; use a smaller batch or prefetch");
     }
+    for (int i = 0; i < readers; i++) t->reader[i].stream = t;
     for (int i = 0; i < readers; i++) {
-        if (pthread_create(&t->thread[i], NULL, reader, t)) break;
-        t->thread_count++;
+        rt_status st = rt_order_reader_open(&t->reader[i].order, &t->order);
+        if (st) {
+            rt_stream_close(t);
+            return st;
+        }
     }
+    while (spec->prefetch > 0 && t->threads < readers && !pthread_create(&t->reader[t->threads].thread, NULL, fill_slots, &t->reader[t->threads])) t->threads++;
     *out = t;
     return RT_OK;
 }
@@ -175,15 +196,17 @@ void rt_stream_close(rt_stream *t)
     t->stop = 1;
     pthread_cond_broadcast(&t->freed);
     pthread_mutex_unlock(&t->lock);
-    for (int i = 0; i < t->thread_count; i++) pthread_join(t->thread[i], NULL);
+    for (int i = 0; i < t->threads; i++) pthread_join(t->reader[i].thread, NULL);
+    for (int i = 0; i < t->readers; i++) rt_order_reader_close(&t->reader[i].order);
     for (int i = 0; i < t->depth && t->ring; i++) {
         free(t->ring[i].b.row);
         free(t->ring[i].b.x);
         free(t->ring[i].b.y);
         free(t->ring[i].b.soft);
+        free(t->ring[i].b.bad);
     }
     free(t->ring);
-    free(t->thread);
+    free(t->reader);
     pthread_mutex_destroy(&t->lock);
     pthread_cond_destroy(&t->filled);
     pthread_cond_destroy(&t->freed);

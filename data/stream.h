@@ -19,6 +19,8 @@ typedef struct {
     int batch;
     int shuffle;                   /* a new order each epoch, by seed; else as given */
     int keep_tail;                 /* the last, smaller batch of an epoch is kept */
+    int window;                    /* blocks of rows that a shuffle mixes (train.shuffle_window); 0: see rt_stream_order_text */
+    int mark_bad;                  /* rows that rt_row_fault names are marked in the batch; else they are an error */
     uint64_t seed;
     int prefetch, threads;         /* batches ahead (0: read when asked), reader threads */
 } rt_stream_spec;
@@ -31,13 +33,21 @@ typedef struct {
     char *x;                       /* (rows, row_bytes) raw */
     int32_t *y;                    /* (rows) classes or RT_NO_LABEL; or NULL */
     float *soft;                   /* (rows, K) logits or NULL */
+    unsigned char *bad;            /* (rows) 1: contains what a model cannot compute with; NULL unless mark_bad */
 } rt_batch;
 
 typedef struct rt_stream rt_stream;
 
+/* How a stream orders its rows, in words for a result: "rising", "all rows mixed", or "blocks of 100 rows mixed within windows
+ * of 164 blocks". The last is for data that is decoded in blocks: a batch has rows of no more blocks than a window has. By
+ * default a window has all blocks where the source's cache holds them, or else blocks of 16,384 rows, at least 16 of them, as
+ * far as the cache holds those. RT_USAGE for a window that the cache does not hold, or that would do nothing. */
+rt_status rt_stream_order_text(const rt_stream_spec *, char *text, size_t size);
+
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);
 void rt_stream_close(rt_stream *);
 uint64_t rt_stream_steps(const rt_stream *);          /* batches in an epoch, at least 1 */
-/* The next batch, valid until the next call. RT_INPUT for labels that are no class, NaN or infinity in the data. */
+/* The next batch, valid until the next call. RT_INPUT for labels that are no class, and for a row
+ * that rt_row_fault names. */
 rt_status rt_stream_next(rt_stream *, const rt_batch **);
 #endif

@@ -120,7 +120,7 @@ static void bad_data(void **state)
         rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .prefetch = 3};
         check_ok(rt_stream_open(&s, &spec, 0));
         check_ok(rt_stream_next(s, &b));
-        check_fails(rt_stream_next(s, &b), RT_INPUT, kind ? "row 41 has the label 7, but there are 7 classes" : "row 40 contains NaN");
+        check_fails(rt_stream_next(s, &b), RT_INPUT, kind ? "row 41 has the label 7, but there are 7 classes" : "row 40 of 'x' contains NaN");
         rt_stream_close(s);
         spec.rows = &none;
         check_fails(rt_stream_open(&s, &spec, 0), RT_NOTHING, "no rows");
