@@ -5,12 +5,15 @@
 #   clang  a build with clang, warnings as errors, and the tests
 #   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
 #   crash  50 kills of train and of label for each kernel family
+#   coverage  which lines and branches the tests run, a folder and a file each
+#   valgrind  memory errors of a sample of the tests, in the scalar family
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
 set -e
 cd "$(dirname "$0")/.."
 target=${1:-default}
 wants=test
 [ "$target" != clang ] && [ "$target" != fuzz ] || wants="test clang"
+[ "$target" != coverage ] && [ "$target" != valgrind ] || wants="test $target"
 sh experiments/packages.sh $wants
 jobs=$(nproc)
 flags="-DCMAKE_BUILD_TYPE=Release"
@@ -20,14 +23,18 @@ case $target in
     tsan) build=build-tsan; flags="-DRETORT_SANITIZE=thread" ;;
     clang) build=build-clang; flags="$flags -DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS=-Werror" ;;
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
+    coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
+    valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
     crash) build=build; export KILLS=50 ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, coverage, valgrind, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
 cd $build
 if [ "$target" = crash ]; then exec ctest --no-tests=error --output-on-failure -V -R '^crash$' --timeout 3600; fi
+if [ "$target" = coverage ]; then exec sh ../tests/coverage.sh "$PWD" "$(cd .. && pwd)"; fi
+if [ "$target" = valgrind ]; then exec sh ../tests/valgrind.sh "$PWD" "$(cd .. && pwd)"; fi
 # Tests that measure nothing may share the machine.
 exec ctest --no-tests=error --output-on-failure -j "$jobs"
