@@ -35,11 +35,13 @@ rt_status rt_seen_add(cJSON *seen, const rt_seen_run *r)
     rt_status st = add_range(rows, r->rows.range, r->source_rows);
     cJSON_AddNumberToObject(rows, "test", r->rows.test);
     add_u64(rows, "test_seed", r->rows.test_seed);
-    if (!st && r->validation_range && *r->validation_range && r->validation > 0) {
+    if (!st && r->validation_range && *r->validation_range) {
         cJSON *v = cJSON_AddObjectToObject(rows, "validation");
         st = add_range(v, r->validation_range, r->source_rows);
-        cJSON_AddNumberToObject(v, "part", r->validation);
-        add_u64(v, "seed", r->seed);
+        if (r->validation > 0) {
+            cJSON_AddNumberToObject(v, "part", r->validation);
+            add_u64(v, "seed", r->seed);
+        }
     }
     if (st) cJSON_Delete(e);
     else cJSON_AddItemToArray(seen, e);
@@ -112,7 +114,11 @@ static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all,
         st = v.status;
         if (!st) st = rt_rows_range(&pool, range, source_rows);
         if (!st) st = rt_rows_remove(&pool, &test);
-        if (!st) st = rt_rows_draw(&pool, part, seed, RT_RNG_SPLIT, "seen.validation", held);
+        if (!st && part > 0) st = rt_rows_draw(&pool, part, seed, RT_RNG_SPLIT, "seen.validation", held);
+        else if (!st) {
+            *held = pool;
+            pool = (rt_rows){0};
+        }
     }
     rt_rows_free(&pool);
     rt_rows_free(&test);

@@ -7,7 +7,8 @@
  *    "rows": {"range": "a:b", "test": t, "test_seed": s,
  *              "validation": {"range": "a:b", "part": p, "seed": s}}}
  * The rows are those of the range without the test rows drawn from it (rt_rows_select), and, where "validation" is
- * there, the rows drawn for validation from a range of its own. An ancestor whose file does not say what it was trained
+ * there, the rows drawn for validation from a range of its own (all of its rows where no part is named: the draw was among
+ * some that only their labels tell). An ancestor whose file does not say what it was trained
  * on stands as {"by", "model", "unknown": true}. Equal rows of equal data stand once, as their nearest ancestor brought
  * them. */
 #ifndef RT_DATA_PROVENANCE_H
@@ -15,7 +16,8 @@
 
 #include "data/rows.h"
 
-/* What a training run takes. validation_range NULL or "": validation rows come out of the range itself. */
+/* What a training run takes. validation_range NULL or "": validation rows come out of the range itself. validation 0:
+ * all rows of validation_range may have been taken. */
 typedef struct {
     const char *data;                  /* identity of x, hex */
     uint64_t source_rows;

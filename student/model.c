@@ -9,6 +9,12 @@
 static const char format[] = "retort-model-2", older[] = "retort-model-1";   /* which had no digest of its manifest */
 static const char no_digest[] = "00000000000000000000000000000000";
 
+static int last_dim(const rt_model *m)
+{
+    const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
+    return s->dim[s->rank - 1];
+}
+
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
 {
     *out = NULL;
@@ -25,8 +31,8 @@ rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
         m->channels = 1;
         m->params = rt_floats_new(g->param_floats);
         m->states = rt_floats_new(g->state_floats);
-        m->mul = rt_floats_new(RT_MAX_CHANNELS);
-        m->add = rt_floats_new(RT_MAX_CHANNELS);
+        m->mul = rt_floats_new((size_t)last_dim(m));
+        m->add = rt_floats_new((size_t)last_dim(m));
         if (!m->params || !m->states || !m->mul || !m->add) st = RT_RUN;
         else st = rt_names_numbered(&m->class_names, m->classes, NULL);
         if (!st) {
@@ -56,12 +62,6 @@ void rt_model_free(rt_model *m)
 }
 
 size_t rt_model_input_size(const rt_model *m) { return rt_shape_count(&m->graph->tensor[m->graph->input].shape); }
-
-static int last_dim(const rt_model *m)
-{
-    const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
-    return s->dim[s->rank - 1];
-}
 
 rt_status rt_model_set_normalization(rt_model *m, const double *mean, const double *std, int count)
 {

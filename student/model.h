@@ -12,7 +12,7 @@
 #include "engine/graph.h"
 #include "engine/memory.h"
 
-enum { RT_MAX_CHANNELS = 4096 };
+enum { RT_MAX_CHANNELS = 65536 };      /* the manifest holds their normalisation as text */
 
 typedef struct {
     cJSON *arch;                     /* with "layers" */

@@ -1,10 +1,7 @@
 #include "train/trainer_parts.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { STATISTICS_ROWS = 65536 };
 
 rt_status rt_train_open_data(rt_trainer *t)
 {
@@ -15,83 +12,24 @@ rt_status rt_train_open_data(rt_trainer *t)
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
-    if (*s->hard_rows) {                              /* validation rows are drawn where labels may be seen */
-        rt_rows pool;
-        rt_status st = rt_rows_range(&pool, s->hard_rows, rows);
-        if (!st) {
-            st = rt_rows_remove(&pool, &t->test);
-            if (!st) st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
-        }
-        rt_rows_free(&pool);
-        RT_TRY(st);
-        RT_TRY(rt_rows_remove(&t->train, &t->held));
-    } else RT_TRY(rt_rows_draw(&t->train, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held));
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
     if (!*s->labels) return RT_OK;
     RT_TRY(rt_labels_open(&t->labels, s->labels, 0));
     /* Labels of other data are worse than none. */
     const cJSON *src = cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(t->labels), "source");
     const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(src, "digest"));
-    if (!hash || strcmp(hash, t->data_digest.hex)) return rt_fail(RT_INPUT, "%s: its labels are of other data than %s:%s; label this data again", s->labels, s->source, s->x);
+    if (!hash || strcmp(hash, t->data_digest.hex))
+        return rt_fail(RT_INPUT, "%s: its labels are of other data than %s:%s; label this data again", s->labels,
+                       s->source, s->x);
+    const rt_labels_spec *l = rt_labels_info(t->labels);
+    rt_soft_kind kind = s->loss.kind;
+    if (l->topk && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
+        return rt_fail(RT_USAGE, "loss.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
+                       "without labels.topk", rt_soft_name(kind), s->labels, l->topk, l->classes);
     return RT_OK;
 }
 
-/* Mean and deviation per channel over the training rows (evenly thinned beyond STATISTICS_ROWS), summed in double. */
-rt_status rt_train_normalize(rt_trainer *t)
-{
-    rt_model *m = t->model;
-    cJSON *data = cJSON_GetObjectItemCaseSensitive(t->config, "data"), *norm = cJSON_GetObjectItemCaseSensitive(data, "normalize");
-    size_t n = rt_model_input_size(m);
-    const rt_shape *shape = &m->graph->tensor[m->graph->input].shape;
-    rt_dtype type = rt_source_type(t->x);
-    int channels = shape->dim[shape->rank - 1];
-    if ((shape->rank == 1 && type == RT_U8) || channels > RT_MAX_CHANNELS) channels = 1;
-    double mean[RT_MAX_CHANNELS] = {0}, square[RT_MAX_CHANNELS] = {0}, shift[RT_MAX_CHANNELS];
-    if (cJSON_IsString(norm) && strcmp(norm->valuestring, "none") == 0) return RT_OK;
-    if (cJSON_IsObject(norm)) {
-        const cJSON *a = cJSON_GetObjectItemCaseSensitive(norm, "mean"), *b = cJSON_GetObjectItemCaseSensitive(norm, "std");
-        int count = cJSON_GetArraySize(a);
-        if (!cJSON_IsArray(a) || !cJSON_IsArray(b) || count != cJSON_GetArraySize(b) || count < 1 || count > RT_MAX_CHANNELS)
-            return rt_fail(RT_USAGE, "data.normalize: {\"mean\": [...], \"std\": [...]} of one length is expected");
-        for (int i = 0; i < count; i++) {
-            mean[i] = cJSON_GetNumberValue(cJSON_GetArrayItem(a, i));
-            square[i] = cJSON_GetNumberValue(cJSON_GetArrayItem(b, i));
-        }
-        return rt_model_set_normalization(m, mean, square, count);
-    }
-    if (norm && (!cJSON_IsString(norm) || strcmp(norm->valuestring, "auto"))) return rt_fail(RT_USAGE, "data.normalize: \"auto\", \"none\" or {\"mean\": [...], \"std\": [...]} is expected");
-    char *raw = malloc(rt_source_row_bytes(t->x));
-    float *row = malloc(n * sizeof *row);
-    rt_status st = raw && row ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    uint64_t stride = (t->train.count + STATISTICS_ROWS - 1) / STATISTICS_ROWS, used = 0;
-    for (uint64_t i = 0; i < t->train.count && !st; i += stride, used++) {
-        uint64_t at = rt_rows_at(&t->train, i);
-        st = rt_source_read(t->x, &at, 1, raw);
-        if (st) break;
-        rt_to_float(row, raw, type, n);
-        for (size_t k = 0; k < n; k++) {
-            int c = channels == 1 ? 0 : (int)(k % (size_t)channels);
-            if (i == 0 && k < (size_t)channels) shift[c] = row[k];
-            if (!isfinite(row[k])) {
-                st = rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source, (unsigned long long)at);
-                break;
-            }
-            double d = row[k] - shift[c];
-            mean[c] += d;
-            square[c] += d * d;
-        }
-    }
-    free(raw);
-    free(row);
-    RT_TRY(st);
-    double count = (double)used * (double)n / channels;
-    for (int c = 0; c < channels; c++) {
-        double m1 = mean[c] / count, var = square[c] / count - m1 * m1;
-        mean[c] = shift[c] + m1;
-        square[c] = var > 1e-12 ? sqrt(var) : 1;
-    }
-    return rt_model_set_normalization(m, mean, square, channels);
-}
+/* ---- names ---- */
 
 rt_status rt_train_match_names(rt_trainer *t)
 {
@@ -111,33 +49,137 @@ rt_status rt_train_match_names(rt_trainer *t)
     RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
     if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
     if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
-        return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, rt_labels_info(t->labels)->classes, t->model->classes);
+        return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels,
+                       rt_labels_info(t->labels)->classes, t->model->classes);
     if (t->teacher && t->teacher[0]->classes != t->model->classes)
-        return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher[0], t->teacher[0]->classes, t->model->classes);
+        return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher[0],
+                       t->teacher[0]->classes, t->model->classes);
     return t->labels && s->match == RT_MATCH_NAMES ? rt_labels_set_classes(t->labels, &t->model->class_names) : RT_OK;
 }
 
-rt_status rt_train_open_targets(rt_trainer *t)
+/* ---- class labels ---- */
+
+/* Whether dkd takes its target class from the labels. */
+static int dkd_by_label(const rt_train_settings *s) { return s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target; }
+
+static rt_status open_targets(rt_trainer *t)
 {
-    const rt_train_settings *s = &t->set;
-    int wanted = s->loss.hard > 0 || s->validation > 0;
-    if (!*s->y || !wanted) return RT_OK;
-    if (!rt_h5_find(rt_source_file(t->x), s->y)) {
-        if (s->loss.hard > 0) return rt_fail(RT_INPUT, "%s: has no labels '%s'; train on a teacher's labels alone with loss.hard=0", s->source, s->y);
+    rt_train_settings *s = &t->set;
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(t->config, "data");
+    if (!*s->y || (s->loss.hard == 0 && s->validation == 0 && !dkd_by_label(s))) return RT_OK;
+    if (rt_h5_find(rt_source_file(t->x), s->y)) {
+        RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->class_names, s->match));
+        rt_targets_limit(t->y, t->hard_first, t->hard_end);
+        if (!s->y_given) cJSON_AddStringToObject(data, "y", s->y);
         return RT_OK;
     }
-    RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->class_names, s->match));
-    rt_targets_limit(t->y, t->hard_first, t->hard_end);
+    if (s->y_given) return rt_fail(RT_INPUT, "data.y: %s has no data set '%s'", s->source, s->y);
+    return RT_OK;
+}
+
+/* How many of the rows have a label; where in is not NULL, in[row - rows->first] says which. Labels are small: all are
+ * looked at before anything is written. */
+static rt_status count_labels(const rt_trainer *t, const rt_rows *rows, unsigned char *in, uint64_t *labelled)
+{
     enum { AT_ONCE = 4096 };
     uint64_t row[AT_ONCE];
     int32_t y[AT_ONCE];
-    for (int part = 0; part < 2; part++) {
-        const rt_rows *rows = part ? &t->held : &t->train;
-        for (uint64_t i = 0; i < rows->count; i += AT_ONCE) {
-            uint64_t n = rows->count - i < AT_ONCE ? rows->count - i : AT_ONCE;
-            rt_rows_list(rows, i, n, row);
-            RT_TRY(rt_targets_read(t->y, row, (int)n, y));
+    *labelled = 0;
+    for (uint64_t i = 0; t->y && i < rows->count; i += AT_ONCE) {
+        int n = rows->count - i < AT_ONCE ? (int)(rows->count - i) : AT_ONCE;
+        rt_rows_list(rows, i, (uint64_t)n, row);
+        RT_TRY(rt_targets_read(t->y, row, n, y));
+        for (int k = 0; k < n; k++) {
+            if (y[k] == RT_NO_LABEL) continue;
+            ++*labelled;
+            if (in) in[row[k] - rows->first] = 1;
         }
+    }
+    return RT_OK;
+}
+
+/* Leaves only rows with a label in the set. */
+static rt_status keep_labelled(const rt_trainer *t, rt_rows *rows)
+{
+    uint64_t labelled, span = rows->end - rows->first;
+    rt_rows kept;
+    unsigned char *in = calloc(span + 1, 1);
+    rt_status st = in ? count_labels(t, rows, in, &labelled) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_rows_from_blocks(&kept, rows->first, span, 1, in);
+    free(in);
+    RT_TRY(st);
+    rt_rows_free(rows);
+    *rows = kept;
+    return RT_OK;
+}
+
+/* Validation rows are drawn where labels may be seen, among the rows that have one; where none has, they are compared with
+ * the teacher. */
+static rt_status draw_validation(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    rt_rows pool = {0};
+    uint64_t labelled;
+    if (s->validation == 0) return RT_OK;
+    if (!*s->hard_rows) {
+        RT_TRY(count_labels(t, &t->train, NULL, &labelled));
+        t->judged = labelled > 0;
+        if (!labelled || labelled == t->train.count)
+            return rt_rows_draw(&t->train, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
+    }
+    RT_TRY(rt_rows_range(&pool, *s->hard_rows ? s->hard_rows : s->rows.range, rt_source_rows(t->x)));
+    rt_status st = rt_rows_remove(&pool, &t->test);
+    if (!st) st = count_labels(t, &pool, NULL, &labelled);
+    if (!st) t->judged = labelled > 0;
+    if (!st && labelled && labelled < pool.count) {
+        t->held_of_labelled = 1;
+        st = keep_labelled(t, &pool);
+    }
+    if (!st) st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
+    rt_rows_free(&pool);
+    return st ? st : rt_rows_remove(&t->train, &t->held);
+}
+
+static rt_status need_labels(const rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    int soft = s->loss.kind != RT_SOFT_NONE && s->loss.soft > 0;
+    const char *lack = t->y ? "no row to train on has a label" : "there are no class labels";
+    if (dkd_by_label(s))
+        return rt_fail(RT_INPUT, "%s: loss.kind dkd needs the class of rows, but %s in '%s'; choose loss.target=teacher, "
+                       "which takes the teacher's answer for it", s->source, lack, *s->y ? s->y : "y");
+    if (s->loss.hard == 0) return RT_OK;
+    if (!t->y)
+        return rt_fail(RT_INPUT, "%s: has no labels '%s'; %s", s->source, *s->y ? s->y : "y", soft || s->hints ?
+                       "train on a teacher's answers alone with loss.hard=0" : "name them by data.y, or give a teacher");
+    if (!soft && !s->hints)
+        return rt_fail(RT_NOTHING, "%s: %s in '%s', and there is no teacher: nothing to learn from", s->source, lack, s->y);
+    return RT_OK;
+}
+
+rt_status rt_train_select(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    int soft = s->loss.kind != RT_SOFT_NONE && s->loss.soft > 0;
+    RT_TRY(open_targets(t));
+    RT_TRY(draw_validation(t));
+    RT_TRY(count_labels(t, &t->train, NULL, &t->labelled));
+    if (!t->labelled) RT_TRY(need_labels(t));
+    if (!soft && !s->hints && t->labelled < t->train.count) {
+        t->unlabelled_out = t->train.count - t->labelled;
+        RT_TRY(keep_labelled(t, &t->train));
+    }
+    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
+    if (!t->labels) return RT_OK;
+    const rt_labels_spec *l = rt_labels_info(t->labels);
+    const rt_rows *used[] = {&t->train, &t->held};
+    for (int i = 0; i < (t->judged ? 1 : 2); i++) {
+        if (!used[i]->count) continue;
+        uint64_t low = rt_rows_at(used[i], 0), high = rt_rows_at(used[i], used[i]->count - 1);
+        if (low < l->first || high >= l->first + l->rows)
+            return rt_fail(RT_INPUT, "%s: has labels of rows %llu:%llu, but the run takes rows from %llu:%llu; give data.rows, "
+                           "or label them", s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
+                           (unsigned long long)low, (unsigned long long)high + 1);
     }
     return RT_OK;
 }

@@ -18,7 +18,7 @@ static rt_status make_model(rt_trainer *t)
     }
     RT_TRY(rt_train_match_names(t));
     RT_TRY(rt_augment_check(&s->augment, t->model));
-    RT_TRY(rt_train_open_targets(t));
+    RT_TRY(rt_train_select(t));
     return *s->init ? RT_OK : rt_train_normalize(t);
 }
 
@@ -80,11 +80,10 @@ rt_status rt_train_set_up(rt_trainer *t)
     t->best_states = rt_floats_new(t->graph->state_floats);
     if (s->accumulate > 1) t->sum = rt_floats_new(n);
     if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->state_floats);
-    t->y_batch = calloc(b, sizeof *t->y_batch);
     t->partner = calloc(b, sizeof *t->partner);
     t->teacher_logits = rt_floats_new(b * k);
     float *scratch = rt_floats_new(t->graph->state_floats);
-    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || (s->optimizer.ema > 0 && !t->ema_states) || !t->y_batch || !t->partner || !t->teacher_logits || !scratch) {
+    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->teacher_logits || !scratch) {
         free(scratch);
         return rt_fail(RT_RUN, "out of memory");
     }
@@ -113,7 +112,7 @@ void rt_train_tear_down(rt_trainer *t)
     rt_identity_close(t->identity);
     rt_source_close(t->x);
     rt_targets_close(t->y);
-    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->y_batch, t->partner, t->teacher_logits};
+    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->partner, t->teacher_logits};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);

@@ -1,12 +1,67 @@
 #include "train/trainer_parts.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/provenance.h"
 #include "engine/version.h"
 
-/* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
+/* ---- what is said at the start ---- */
+
+static void say(const rt_trainer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void say(const rt_trainer *t, const char *fmt, ...)
+{
+    char text[400];
+    va_list list;
+    va_start(list, fmt);
+    vsnprintf(text, sizeof text, fmt, list);
+    va_end(list);
+    rt_progress_line(t->opt->progress, text);
+}
+
+static const char *against(const rt_trainer *t) { return t->judged ? "labels" : "teacher"; }
+
+static void say_loss(const rt_trainer *t)
+{
+    const rt_loss_config *l = &t->set.loss;
+    char soft[80] = "", hints[40] = "";
+    if (l->kind != RT_SOFT_NONE) snprintf(soft, sizeof soft, " + %g x %s", (double)l->soft, rt_soft_name(l->kind));
+    if (l->kind != RT_SOFT_NONE && l->kind != RT_SOFT_MSE)
+        snprintf(soft + strlen(soft), sizeof soft - strlen(soft), " (temperature %g)", (double)l->temperature);
+    if (t->set.hints) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
+    say(t, "loss: %g x cross-entropy with labels (mean over %s)%s%s", (double)l->hard,
+        l->labelled_mean ? "labelled rows" : "the batch", soft, hints);
+}
+
+void rt_train_say(const rt_trainer *t)
+{
+    char held[80] = "no row for validation: the last epoch is kept", test[48] = "";
+    unsigned long long rows = t->train.count, labelled = t->labelled;
+    if (t->held.count)
+        snprintf(held, sizeof held, "%llu for validation, against %s", (unsigned long long)t->held.count,
+                 t->judged ? "their labels" : "the teacher's answers");
+    if (t->test.count) snprintf(test, sizeof test, "; %llu test rows left out", (unsigned long long)t->test.count);
+    say(t, "rows: %llu to learn from, %llu with a label; %s%s", rows, labelled, held, test);
+    if (t->unlabelled_out)
+        say(t, "note: %llu rows have no label and there is no teacher: they are left out",
+            (unsigned long long)t->unlabelled_out);
+    if (t->set.loss.kind == RT_SOFT_DKD && !t->set.loss.teacher_target && labelled < rows)
+        say(t, "note: %llu rows have no label: dkd takes the teacher's answer for their class", rows - labelled);
+    say_loss(t);
+    if (!t->normalization) say(t, "input: normalised as the model of init is");
+    else if (!t->normalized_rows) say(t, "input: normalisation %s", t->normalization);
+    else
+        say(t, "input: normalised by %s: %d %s over %llu rows%s", t->normalization, t->model->channels,
+            t->model->channels == 1 ? "mean and deviation" : "means and deviations", (unsigned long long)t->normalized_rows,
+            t->normalization_why ? t->normalization_why : "");
+    if (t->constant_channels) say(t, "note: %d channels of the input are constant", t->constant_channels);
+    for (const cJSON *n = t->notes->child; n; n = n->next) say(t, "note: %s", cJSON_GetStringValue(n));
+}
+
+/* ---- metrics ---- */
+
 rt_status rt_train_write_metrics(rt_trainer *t)
 {
     size_t room = 256 * ((size_t)cJSON_GetArraySize(t->history) + 2), n, m = 0;
@@ -16,8 +71,9 @@ rt_status rt_train_write_metrics(rt_trainer *t)
         n = (size_t)snprintf(csv, room, "epoch,loss,validation_accuracy,validation_loss,lr,digest\n");
         for (const cJSON *e = t->history->child; e; e = e->next) {
             const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
+            double accuracy = rt_train_number(e, "validation_accuracy"), loss = rt_train_number(e, "validation_loss");
             n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)rt_train_number(e, "epoch"), rt_train_number(e, "loss"));
-            if (t->held.count) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", rt_train_number(e, "validation_accuracy"), rt_train_number(e, "validation_loss"));
+            if (t->held.count) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", accuracy, loss);
             else n += (size_t)snprintf(csv + n, room - n, ",");
             n += (size_t)snprintf(csv + n, room - n, ",%.9g,%s\n", rt_train_number(e, "lr"), digest ? digest : "");
             char *one = cJSON_PrintUnformatted(e);
@@ -37,9 +93,79 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
 {
     const rt_graph *g = t->model->graph;
     rt_hasher *h = rt_hasher_new();
-    for (int i = 0; i < g->params; i++) rt_hasher_add(h, t->params + g->param[i].offset, g->param[i].count * sizeof(float));
-    for (int i = 0; i < g->states; i++) rt_hasher_add(h, t->model->states + g->state[i].offset, g->state[i].count * sizeof(float));
+    for (int i = 0; i < g->params; i++)
+        rt_hasher_add(h, t->params + g->param[i].offset, g->param[i].count * sizeof(float));
+    for (int i = 0; i < g->states; i++)
+        rt_hasher_add(h, t->model->states + g->state[i].offset, g->state[i].count * sizeof(float));
     return rt_hasher_end(h);
+}
+
+/* ---- provenance ---- */
+
+/* Rows of this run and of all that it learnt from. */
+static rt_status list_seen(const rt_trainer *t, cJSON *seen)
+{
+    const rt_train_settings *s = &t->set;
+    rt_seen_run run = {.data = t->data_digest.hex, .source_rows = rt_source_rows(t->x), .rows = s->rows, .seed = s->seed};
+    if (t->held.count) run.validation_range = s->hard_rows;
+    if (!t->held_of_labelled) run.validation = s->validation;
+    RT_TRY(rt_seen_add(seen, &run));
+    if (*s->init) rt_seen_join(seen, t->model->provenance, "init", t->init_digest.hex);
+    for (int i = 0; t->teacher && i < s->teachers; i++)
+        rt_seen_join(seen, t->teacher[i]->provenance, "teacher", rt_model_digest(t->teacher[i]).hex);
+    if (!t->labels) return RT_OK;
+    const cJSON *manifest = rt_labels_manifest(t->labels), *who = cJSON_GetObjectItemCaseSensitive(manifest, "teacher");
+    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(who, "digest"));
+    rt_seen_join(seen, manifest, "labels", digest ? digest : "");
+    return RT_OK;
+}
+
+static rt_status set_provenance(rt_trainer *t)
+{
+    static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest",
+                                      "best_epoch", "seed", "seen", "content"};
+    cJSON *p = t->model->provenance, *seen = cJSON_CreateArray();
+    rt_status st = list_seen(t, seen);
+    if (st) {
+        cJSON_Delete(seen);
+        return st;
+    }
+    for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(p, old[i]);
+    cJSON_AddStringToObject(p, "tool", rt_tool());
+    cJSON_AddStringToObject(p, "kernels", rt_kernels_get()->name);
+    cJSON_AddItemToObject(p, "seed", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(t->config, "seed"), 1));
+    cJSON_AddStringToObject(p, "data", t->set.source);
+    cJSON_AddStringToObject(p, "data_digest", t->data_digest.hex);
+    cJSON_AddItemToObject(p, "content", cJSON_Duplicate(t->content, 1));
+    if (t->labels) {
+        cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(t->labels), 1);
+        cJSON_DeleteItemFromObjectCaseSensitive(manifest, "seen");
+        cJSON_AddItemToObject(p, "labels", manifest);
+    }
+    if (t->teacher) cJSON_AddStringToObject(p, "teacher_digest", rt_models_digest(t->teacher, t->set.teachers).hex);
+    cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
+    cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
+    cJSON_AddItemToObject(p, "seen", seen);
+    return RT_OK;
+}
+
+/* ---- result ---- */
+
+static void add_rows(const rt_trainer *t, cJSON *r)
+{
+    if (t->held.count) {
+        cJSON_AddNumberToObject(r, "validation_accuracy", t->best);
+        cJSON_AddStringToObject(r, "validation_against", against(t));
+        cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
+    }
+    cJSON_AddStringToObject(r, "chosen_by", t->held.count ? "validation accuracy, the earliest of equal epochs" :
+                            "no validation: the last epoch");
+    cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
+    cJSON_AddNumberToObject(r, "labelled_rows", (double)t->labelled);
+    if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);
+    if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
+    cJSON_AddStringToObject(r, "normalization", t->normalization ? t->normalization : "of init");
+    if (t->constant_channels) cJSON_AddNumberToObject(r, "constant_channels", t->constant_channels);
 }
 
 rt_status rt_train_finish(rt_trainer *t, cJSON **result)
@@ -49,19 +175,8 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     rt_digest last = rt_train_weights_digest(t);
     memcpy(m->params, t->best_params, m->graph->param_floats * sizeof(float));
     memcpy(m->states, t->best_states, m->graph->state_floats * sizeof(float));
-    cJSON *p = m->provenance;
     RT_TRY(rt_identity_unchanged(t->identity));
-    static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest", "best_epoch", "seed"};
-    for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(p, old[i]);
-    cJSON_AddStringToObject(p, "tool", rt_tool());
-    cJSON_AddStringToObject(p, "kernels", rt_kernels_get()->name);
-    cJSON_AddNumberToObject(p, "seed", (double)t->set.seed);
-    cJSON_AddStringToObject(p, "data", t->set.source);
-    cJSON_AddStringToObject(p, "data_digest", t->data_digest.hex);
-    if (t->labels) cJSON_AddItemToObject(p, "labels", cJSON_Duplicate(rt_labels_manifest(t->labels), 1));
-    if (t->teacher) cJSON_AddStringToObject(p, "teacher_digest", rt_models_digest(t->teacher, t->set.teachers).hex);
-    cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
-    cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
+    RT_TRY(set_provenance(t));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
     RT_TRY(rt_model_save(m, path));
     cJSON *r = cJSON_CreateObject();
@@ -70,18 +185,13 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddStringToObject(r, "last_weights_digest", last.hex);
     cJSON_AddNumberToObject(r, "epochs", t->set.epochs);
     cJSON_AddNumberToObject(r, "best_epoch", t->best_epoch);
-    if (t->held.count) {
-        cJSON_AddNumberToObject(r, "validation_accuracy", t->best);
-        cJSON_AddStringToObject(r, "validation_against", t->y ? "labels" : "teacher");
-        cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
-    }
-    cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
-    if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
+    add_rows(t, r);
     cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);
     if (t->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(t->notes, 1));
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);
+    cJSON_AddItemToObject(r, "content", cJSON_Duplicate(t->content, 1));
     cJSON_AddItemToObject(r, "history", cJSON_Duplicate(t->history, 1));
     char *text = cJSON_Print(r);
     rt_status st = text ? rt_train_write_text(t, "result.json", text) : rt_fail(RT_RUN, "out of memory");

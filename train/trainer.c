@@ -10,10 +10,11 @@
 static rt_stream_spec stream_spec(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    int y = t->y && s->loss.hard > 0;
-    if (t->y && s->loss.kind == RT_SOFT_DKD) y = 1;
-    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL, .rows = &t->train,
-                            .classes = t->model->classes, .batch = s->batch, .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch, .threads = s->workers};
+    int y = s->loss.hard > 0 || (s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target);
+    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL,
+                            .rows = &t->train, .classes = t->model->classes, .batch = s->batch,
+                            .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch,
+                            .threads = s->workers};
 }
 
 static const float *eval_params(const rt_trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }
@@ -22,7 +23,8 @@ static const float *eval_states(const rt_trainer *t) { return t->ema_states ? t-
 static void average_states(rt_trainer *t)
 {
     float decay = t->optimizer->update.ema;
-    for (size_t i = 0; t->ema_states && i < t->graph->state_floats; i++) t->ema_states[i] += (1.0f - decay) * (t->model->states[i] - t->ema_states[i]);
+    for (size_t i = 0; t->ema_states && i < t->graph->state_floats; i++)
+        t->ema_states[i] += (1.0f - decay) * (t->model->states[i] - t->ema_states[i]);
 }
 
 static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
@@ -40,10 +42,23 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
     snprintf(text, room, "in the forward pass, while all weights are finite");
 }
 
-static rt_status train_batch(rt_trainer *t, const rt_batch *b)
+/* Rows of the batch by labelled ones, halves of mixtures counted by their share: turns the mean over the batch into the mean
+ * over labelled rows. */
+static float labelled_scale(const rt_loss_batch *l, int rows)
+{
+    double labelled = 0;
+    for (int i = 0; i < rows; i++) {
+        double own = l->partner ? l->lambda : 1;
+        if (l->y[i] >= 0) labelled += own;
+        if (l->partner && l->y[l->partner[i]] >= 0) labelled += 1 - own;
+    }
+    return labelled > 0 ? (float)(rows / labelled) : 1.0f;
+}
+
+/* Views, labels and teacher's answers of the batch, for input and losses. */
+static void set_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
-    rt_run run = {.rows = b->rows, .params = t->params, .states = t->model->states, .grads = t->grads, .seed = s->seed, .epoch = b->epoch, .step = b->step};
     t->view.batch = b;
     t->view.partner = NULL;
     t->view.lambda = 1;
@@ -53,27 +68,33 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     }
     t->loss.partner = t->view.partner;
     t->loss.lambda = t->view.lambda;
-    t->loss.y = NULL;
+    t->loss.y = b->y;
     t->loss.teacher = b->soft;
-    t->loss.soft_scale = s->loss.kind == RT_SOFT_DKD && s->loss.warmup ? fminf(1.0f, (float)(b->epoch + 1) / (float)s->loss.warmup) : 1.0f;
-    if (b->y) {
-        for (int i = 0; i < b->rows; i++) t->y_batch[i] = b->row[i] >= t->hard_first && b->row[i] < t->hard_end ? b->y[i] : -1;
-        t->loss.y = t->y_batch;
-    }
-    if (t->teacher_predictor) {
-        /* The teacher sees the mixture itself, so its logits need no mixing. */
-        rt_predict(t->teacher_predictor, rt_view_fill, &t->view, b->rows, t->teacher_logits);
-        t->loss.teacher = t->teacher_logits;
-        for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_predictor_feature(t->teacher_predictor, i);
-        t->loss.teacher_mixed = 1;
-    }
+    t->loss.hard_scale = b->y && s->loss.labelled_mean ? labelled_scale(&t->loss, b->rows) : 1.0f;
+    int warm = s->loss.kind == RT_SOFT_DKD && s->loss.warmup;
+    t->loss.soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)s->loss.warmup) : 1.0f;
+    if (!t->teacher_predictor) return;
+    /* The teacher sees the mixture itself, so its logits need no mixing. */
+    rt_predict(t->teacher_predictor, rt_view_fill, &t->view, b->rows, t->teacher_logits);
+    t->loss.teacher = t->teacher_logits;
+    for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_predictor_feature(t->teacher_predictor, i);
+    t->loss.teacher_mixed = 1;
+}
+
+static rt_status train_batch(rt_trainer *t, const rt_batch *b)
+{
+    rt_train_settings *s = &t->set;
+    rt_run run = {.rows = b->rows, .params = t->params, .states = t->model->states, .grads = t->grads, .seed = s->seed,
+                  .epoch = b->epoch, .step = b->step};
+    set_batch(t, b);
     rt_plan_run(t->plan, &run);
     double loss = 0;
     for (int i = 0; i <= s->hints; i++) loss += run.loss[i];
     if (!isfinite(loss)) {
         char where[160];
         first_bad_layer(t, where, sizeof where);
-        return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip", loss, b->epoch + 1, b->step + 1, where);
+        return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip",
+                       loss, b->epoch + 1, b->step + 1, where);
     }
     t->epoch_loss += loss;
     double lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps);
@@ -91,24 +112,32 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     return RT_OK;
 }
 
+static int best_of(const float *z, int k)
+{
+    int best = 0;
+    for (int c = 1; c < k; c++) if (z[c] > z[best]) best = c;
+    return best;
+}
+
 /* Accuracy and cross-entropy on the validation rows: against labels, or the teacher's answers where there are none. */
 static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
 {
+    enum { AT_ONCE = 256 };
     int k = t->model->classes, right = 0;
-    uint64_t judged = 0;
     double sum = 0;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
-    rt_stream_spec s = {.x = t->x, .y = t->y, .labels = t->y ? NULL : t->labels, .rows = &t->held, .classes = k, .batch = 256, .keep_tail = 1};
+    rt_stream_spec s = {.x = t->x, .y = t->judged ? t->y : NULL, .labels = t->judged ? NULL : t->labels, .rows = &t->held,
+                        .classes = k, .batch = AT_ONCE, .keep_tail = 1};
     RT_TRY(rt_stream_open(&stream, &s, 0));
-    float *z = rt_floats_new((size_t)256 * (size_t)k), *q = rt_floats_new((size_t)256 * (size_t)k);
+    float *z = rt_floats_new((size_t)AT_ONCE * (size_t)k), *q = rt_floats_new((size_t)AT_ONCE * (size_t)k);
     rt_status st = z && q ? RT_OK : RT_RUN;
     for (uint64_t i = 0; i < rt_stream_steps(stream) && !st; i++) {
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
         if (st) break;
         const float *soft = b->soft;
-        if (!t->y && !soft && t->teacher_predictor) {
+        if (!t->judged && !soft) {
             rt_view plain = {.augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
             rt_predict(t->teacher_predictor, rt_view_fill, &plain, b->rows, q);
             soft = q;
@@ -116,11 +145,7 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
         rt_predict_raw(t->validator, b->x, t->view.type, b->rows, z);
         for (int r = 0; r < b->rows; r++) {
             const float *a = z + (size_t)r * (size_t)k;
-            int best = 0, y = b->y ? b->y[r] : 0;
-            if (y == RT_NO_LABEL) continue;
-            judged++;
-            for (int c = 1; c < k; c++) if (a[c] > a[best]) best = c;
-            for (int c = 1; c < k && !b->y && soft; c++) if (soft[(size_t)r * (size_t)k + (size_t)c] > soft[(size_t)r * (size_t)k + (size_t)y]) y = c;
+            int best = best_of(a, k), y = t->judged ? b->y[r] : best_of(soft + (size_t)r * (size_t)k, k);
             double e = 0;
             for (int c = 0; c < k; c++) e += exp((double)a[c] - a[best]);
             right += best == y;
@@ -130,9 +155,8 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     free(z);
     free(q);
     rt_stream_close(stream);
-    if (!st && !judged) return rt_fail(RT_INPUT, "%s: no row drawn for data.validation has a label", t->set.source);
-    *accuracy = (double)right / (double)judged;
-    *loss = sum / (double)judged;
+    *accuracy = (double)right / (double)t->held.count;
+    *loss = sum / (double)t->held.count;
     return st;
 }
 
@@ -159,11 +183,22 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     cJSON_AddStringToObject(e, "digest", digest.hex);
     cJSON_AddItemToArray(t->history, e);
     int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, train);
-    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f%s", accuracy, t->best_epoch == epoch ? " *" : "  ");
+    if (t->held.count)
+        n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f%s", accuracy,
+                      t->best_epoch == epoch ? " *" : "  ");
     snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest.hex);
     rt_progress_line(t->opt->progress, text);
     t->epoch_loss = 0;
     return RT_OK;
+}
+
+static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
+{
+    char note[64];
+    double batch = t->set.batch, rate = (double)(t->done - first) * batch / seconds;
+    snprintf(note, sizeof note, "epoch %d/%d loss %.4f", (int)((t->done - 1) / t->steps) + 1, t->set.epochs,
+             t->epoch_loss / (double)((t->done - 1) % t->steps + 1));
+    rt_progress_update(t->opt->progress, "train", (double)t->done * batch, (double)t->total * batch, rate, "samples", note);
 }
 
 static rt_status run_epochs(rt_trainer *t)
@@ -186,12 +221,10 @@ static rt_status run_epochs(rt_trainer *t)
         t->done++;
         double now = rt_seconds();
         t->seconds = before + now - start;
-        int epoch = (int)(t->done / t->steps), ended = t->done % t->steps == 0, stop = rt_progress_stopped(t->opt->progress);
+        int epoch = (int)(t->done / t->steps), ended = t->done % t->steps == 0;
+        int stop = rt_progress_stopped(t->opt->progress);
         if (now - mark > 0.2 || ended) {
-            char note[64];
-            snprintf(note, sizeof note, "epoch %d/%d loss %.4f", (int)((t->done - 1) / t->steps) + 1, t->set.epochs, t->epoch_loss / (double)((t->done - 1) % t->steps + 1));
-            double rate = (double)(t->done - first) * t->set.batch / (now - start);
-            rt_progress_update(t->opt->progress, "train", (double)t->done * t->set.batch, (double)t->total * t->set.batch, rate, "samples", note);
+            show_progress(t, first, now - start);
             mark = now;
         }
         if (ended) st = end_epoch(t, epoch);
@@ -202,7 +235,9 @@ static rt_status run_epochs(rt_trainer *t)
             if (!st && ended) st = rt_train_write_metrics(t);
             saved = rt_seconds();
         }
-        if (!st && stop && t->done < t->total) st = rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here", (unsigned long long)t->done, (unsigned long long)t->total);
+        if (!st && stop && t->done < t->total)
+            st = rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
+                         (unsigned long long)t->done, (unsigned long long)t->total);
     }
     rt_stream_close(stream);
     return st;
@@ -223,6 +258,7 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
         rt_train_config_digest(&t);
         st = rt_train_folder(&t, &done, result);
     }
+    if (!st && !done) rt_train_say(&t);
     if (!st && !done) st = rt_train_load(&t, &found);
     if (!st && found) {
         char text[120];

@@ -1,9 +1,9 @@
 /* train/trainer_parts.h - what the files of the trainer share; nothing outside train/ includes it.
  *
- *   train_config.c   the settings          train_data.c    sources, rows, labels, normalisation
- *   train_model.c    model, graph, plan    train_state.c   checkpoints
- *   train_folder.c   the run's folder      train_result.c  metrics, model file, result
- *   trainer.c        batches, validation, epochs */
+ *   train_config.c   the settings          train_data.c    sources, names, labels, rows
+ *   train_model.c    model, graph, plan    train_normalize.c
+ *   train_folder.c   the run's folder      train_state.c   checkpoints
+ *   trainer.c        batches, epochs       train_result.c  metrics, provenance, model file, result */
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
 
@@ -53,7 +53,14 @@ typedef struct {
     rt_targets *y;
     rt_labels *labels;
     uint64_t hard_first, hard_end;
-    rt_rows train, held, test;         /* rows to learn from, for validation, and left for a test */
+    rt_rows train, held, test;     /* rows to learn from, for validation, and left for a test */
+    uint64_t labelled;             /* of train */
+    uint64_t unlabelled_out;       /* rows left out because they have no label and there is no teacher */
+    int judged;                    /* validation rows have labels; else the teacher is what they are compared with */
+    int held_of_labelled;          /* validation rows were drawn among the labelled ones of hard_rows */
+    const char *normalization, *normalization_why;
+    int constant_channels;
+    uint64_t normalized_rows;
     rt_model *model, **teacher;
     rt_graph *graph;               /* the model's, with projections of hints behind it */
     float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
@@ -66,7 +73,6 @@ typedef struct {
     rt_view view;
     rt_loss_batch loss;
     rt_hint_batch hint[RT_MAX_HINTS];
-    int32_t *y_batch;
     int *partner;
     float *teacher_logits, *val_logits;
     int32_t *val_class;
@@ -93,9 +99,13 @@ rt_status rt_train_open_data(rt_trainer *);
 /* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the data, or
  * from whoever labels it. */
 rt_status rt_train_match_names(rt_trainer *);
-/* The classes of the rows, all of which are looked at before anything is written: they are small. */
-rt_status rt_train_open_targets(rt_trainer *);
-/* data.normalize into the model. */
+/* Class labels, and with them the rows to learn from and those for validation. RT_INPUT or RT_NOTHING when the loss needs
+ * labels that are not there. */
+rt_status rt_train_select(rt_trainer *);
+
+/* ---- train_normalize.c ---- */
+
+/* data.normalize into the model: measured on the rows to learn from, or as given. */
 rt_status rt_train_normalize(rt_trainer *);
 
 /* ---- train_model.c ---- */
@@ -125,6 +135,8 @@ rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
 /* ---- train_result.c ---- */
 
+/* Lines about rows, loss and input, so that nothing is assumed in silence. */
+void rt_train_say(const rt_trainer *);
 /* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
 rt_status rt_train_write_metrics(rt_trainer *);
 rt_digest rt_train_weights_digest(const rt_trainer *);

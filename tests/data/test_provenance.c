@@ -60,6 +60,9 @@ static void test_validation_range(void **s)
     assert_true(expected > 30 && expected < 60);
     assert_int_equal(count(seen, DATA, &early, NULL), expected);
     assert_int_equal(count(seen, DATA, &all, NULL), expected + 400);
+    r.validation = 0;                                      /* no draw that can be made anew: all of the range */
+    check_ok(rt_seen_add(seen, &r));
+    assert_int_equal(count(seen, DATA, &early, NULL), 500);
     cJSON_Delete(seen);
 }
 
