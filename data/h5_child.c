@@ -12,7 +12,7 @@
 
 #include "data/h5_plan.h"
 
-enum { DEPTH = 32, MAX_LINKS = 1 << 18, MAX_PATH = 4096, BLOCK = 4096 };
+enum { DEPTH = 32, MAX_LINKS = 1 << 17, MAX_PATH = 4096, BLOCK = 4096 };
 
 typedef struct {
     int out, second;
@@ -58,6 +58,12 @@ static herr_t each_error(unsigned n, const H5E_error2_t *e, void *arg)
     return 0;
 }
 
+static int memory_for(size_t n)
+{
+    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p != MAP_FAILED && munmap(p, n) == 0;
+}
+
 /* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it ends
  * the scan, for every other set would be in doubt, too. A file that asks for absurd amounts fails the second time while
  * memory is to be had: then it is the file's fault. */
@@ -68,12 +74,7 @@ static const char *why(walk *w)
     snprintf(text, sizeof text, "no reason given");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &r);
     if (rt_h5_driver_error()) finish(w->out, RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    if (r.memory) {
-        size_t enough = (size_t)64 << 20;
-        void *p = w->second ? mmap(NULL, enough, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : MAP_FAILED;
-        if (p == MAP_FAILED) finish(w->out, RT_H5_MEMORY, 0, 0, "");
-        munmap(p, enough);
-    }
+    if (r.memory && (!w->second || !memory_for((size_t)64 << 20))) finish(w->out, RT_H5_MEMORY, 0, 0, "");
     return text;
 }
 
@@ -284,6 +285,7 @@ _Noreturn void rt_h5_child(int fd, uint64_t size, int out, int second)
     w.size = size;
     int error = rt_h5_lock_down();
     if (error) finish(out, RT_H5_FAULT, error, 0, "");
+    if (!memory_for((size_t)16 << 20)) finish(out, RT_H5_MEMORY, 0, 0, "");      /* the library's own needs */
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5PLset_loading_state(0);

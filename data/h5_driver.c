@@ -74,7 +74,7 @@ static herr_t read_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, siz
         return 0;
     }
     for (char *p = out; n;) {
-        ssize_t k = pread(io.fd, p, n, (off_t)at);
+        ssize_t k = at >= io.size ? 0 : pread(io.fd, p, n, (off_t)at);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) {
             if (!io.error) io.error = errno;
