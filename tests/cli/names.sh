@@ -1,0 +1,127 @@
+#!/bin/sh
+# Classes and columns by name: a model, a label store and data that have them in other orders give the same answers, and what
+# cannot be matched is refused with both lists.
+. "$2/tests/cli/lib.sh"
+
+# Three classes that are told apart with ease: class a has u high, b has v, c has w.
+awk 'BEGIN {
+    srand(3); print "u,v,w,kind"
+    for (i = 0; i < 300; i++) {
+        c = int(rand() * 3)
+        printf "%.3f,%.3f,%.3f,%s\n", (c == 0) * 4 + rand(), (c == 1) * 4 + rand(), (c == 2) * 4 + rand(), substr("abc", c + 1, 1)
+    }
+}' > abc.csv
+columns() { awk -F, -v OFS=, "{ print $1 }" "$2" > "$3"; }                      # "fields" from to
+bring() { # name options of import
+    name=$1; shift
+    "$retort" import "$name.csv" --label kind --out "$name.h5" --quiet "$@" > /dev/null 2> err.txt || fail "import of $name: $(cat err.txt)"
+}
+# accuracy SHARE model... -- data [key=value ...]: each of the models has it on the data
+accuracy() {
+    share=$1; models=; shift
+    while [ "$1" != -- ]; do models="$models --student $1"; shift; done
+    data=$2; shift 2
+    rm -rf E
+    expect 0 "" "$retort" eval $models --data "$data" --out E eval.speed=false "$@"
+    got=$(sed -n 's/^\t\t\t"accuracy":[[:space:]]*\([0-9.e-]*\),$/\1/p' E/evaluation.json | sort -u | tr '\n' ' ')
+    [ "$got" = "$share " ] || fail "accuracy $got instead of $share: $models on $data"
+}
+
+bring abc
+grep -E 'kind|,[ac]$' abc.csv > ac.csv; bring ac
+cp abc.csv cba.csv; bring cba --classes c,b,a
+columns '$3,$1,$2,$4' abc.csv turned.csv; bring turned --classes b,c,a
+columns '$3,"9",$1,$2,$4' abc.csv wide.csv; sed -i '1s/9/t/' wide.csv; bring wide
+columns '$1,$2,$4' abc.csv narrow.csv; bring narrow
+sed 's/,b$/,d/' abc.csv > adc.csv; bring adc
+sed 1d abc.csv > bare.csv
+expect 0 "" "$retort" import bare.csv --label -1 --out bare.h5
+
+cat > t.json <<'J'
+{"model": {"input": [3], "classes": 3, "family": "mlp", "width": 8, "depth": 1},
+ "data": {"source": "abc.h5", "validation": 0},
+ "train": {"epochs": 20, "batch": 16, "lr": 0.05}}
+J
+expect 0 "" "$retort" train t.json --out T
+expect 0 "" "$retort" train t.json --out U data.source=turned.h5
+T=T/model.h5 U=U/model.h5
+
+# Evaluation: fewer classes, another order of classes, of columns, of both; models of both orders side by side.
+for d in abc ac cba turned wide; do accuracy 1 $T $U -- $d.h5; done
+grep -q 'in another order than the model' E/evaluation.json || fail "eval does not say that columns were mapped"
+grep -q '1 column that the model does not know left out: t' E/evaluation.json || fail "eval does not say which column was left out"
+expect 3 "its class 'd' is not among those of T/model.h5; classes of adc.h5: a, c, d; of T/model.h5: a, b, c" \
+    "$retort" eval --student $T --data adc.h5 --out E2 eval.speed=false
+expect 3 "its column 'w' is not among those of narrow.h5; columns of T/model.h5: u, v, w; of narrow.h5: u, v" \
+    "$retort" eval --student $T --data narrow.h5 --out E2 eval.speed=false
+expect 3 "of bare.h5: numbers" "$retort" eval --student $T --data bare.h5 --out E2 eval.speed=false
+accuracy 1 $T -- bare.h5 data.names=position
+
+# Training goes on from a model whose classes and columns stand otherwise.
+echo '{"init": "T/model.h5", "data": {"validation": 60}, "train": {"epochs": 1, "lr": 1e-9}}' > i.json
+for d in cba turned wide ac; do
+    expect 0 "" "$retort" train i.json --out I_$d data.source=$d.h5
+    accuracy 1 I_$d/model.h5 -- abc.h5
+    grep -q '"validation_accuracy":[[:space:]]*1,' I_$d/result.json || fail "init on $d: validation is not 1"
+done
+# Mixed rows are picked as others are: what is learnt of turned columns serves the model's own order.
+expect 0 "" "$retort" train i.json --out I_mix data.source=turned.h5 augment.mixup=0.2 train.lr=0.05 train.epochs=10
+accuracy 1 I_mix/model.h5 -- abc.h5
+expect 3 "its class 'd' is not among those of T/model.h5" "$retort" train i.json --out I2 data.source=adc.h5
+expect 3 "its column 'w' is not among those of narrow.h5" "$retort" train i.json --out I2 data.source=narrow.h5
+expect 3 "names 3 classes, but there are 5 classes in the model; set model.classes" "$retort" train t.json --out I2 model.classes=5
+
+# A label store: the teacher reads columns by name, the student reads logits by name.
+for d in abc cba turned wide; do
+    expect 0 "" "$retort" label --teacher $T --data $d.h5 --out L_$d.h5
+    expect 0 "" "$retort" export L_$d.h5 --out L_$d.csv --to csv
+    cmp -s L_abc.csv L_$d.csv || fail "labels of $d.h5 differ from those of abc.h5"
+done
+head -1 L_abc.csv | grep -qx 'row,prediction,name,p:a,p:b,p:c' || fail "the CSV of labels does not name its classes"
+sed 1d abc.csv | cut -d, -f4 > truth.txt
+sed 1d L_abc.csv | cut -d, -f3 | cmp -s - truth.txt || fail "the names in the CSV of labels are not those of the rows"
+for top in "" labels.topk=1; do
+    expect 0 "" "$retort" label --teacher $T --data abc.h5 --out L.h5 --force $top
+    for hard in 0 0.5; do
+        [ "$top$hard" != labels.topk=10.5 ] || continue
+        expect 0 "" "$retort" train t.json --out S data.source=cba.h5 data.labels=L.h5 loss.kind=kd loss.hard=$hard --force
+        accuracy 1 S/model.h5 -- abc.h5
+        expect 0 "" "$retort" info S/model.h5 --json
+        tr -d ' \t\n' < out.txt | grep -q '"class_names":\["c","b","a"\]' || fail "the student's classes are not in its data's order"
+    done
+done
+# Data without classes: the student's are the teacher's.
+cut -d, -f1-3 abc.csv > free.csv
+expect 0 "" "$retort" import free.csv --out free.h5
+expect 0 "" "$retort" train t.json --out F data.source=free.h5 teacher=$T loss.kind=kd loss.hard=0
+accuracy 1 F/model.h5 -- cba.h5
+
+# A teacher in the loop, and ensembles of models that have classes and columns in different orders.
+expect 0 "" "$retort" train t.json --out P data.source=cba.h5 teacher=$U loss.kind=kd loss.hard=0
+accuracy 1 P/model.h5 -- abc.h5
+expect 0 "" "$retort" train t.json --out Q data.source=wide.h5 'model.input=[4]' "teacher=[\"$T\",\"$U\"]" loss.kind=kd loss.hard=0
+accuracy 1 Q/model.h5 -- wide.h5
+expect 3 "its column 't' is not among those of abc.h5" "$retort" eval --student Q/model.h5 --data abc.h5 --out E2 eval.speed=false
+expect 0 "" "$retort" label --teacher $T --teacher $U --data wide.h5 --out L2.h5
+expect 0 "" "$retort" export L2.h5 --to csv --out L2.csv
+sed 1d L2.csv | cut -d, -f3 | cmp -s - truth.txt || fail "an ensemble of two orders gives other classes"
+expect 0 "" "$retort" export $U $T --data abc.h5 --out P.csv
+head -1 P.csv | grep -qx 'row,prediction,name,p:b,p:c,p:a' || fail "an ensemble's CSV does not have the first model's classes"
+sed 1d P.csv | cut -d, -f3 | cmp -s - truth.txt || fail "predictions of an ensemble are other classes"
+expect 0 "" "$retort" train t.json --out X data.source=adc.h5
+expect 3 "is not among those of" "$retort" label --teacher $T --teacher X/model.h5 --data abc.h5 --out L3.h5
+expect 3 "is not among those of" "$retort" eval --student $T --student X/model.h5 --data abc.h5 --out E2 eval.speed=false
+expect 3 "is not among those of" "$retort" train t.json --out Y data.source=adc.h5 data.labels=L.h5 loss.kind=kd
+expect 3 "is not among those of" "$retort" train t.json --out Y data.source=adc.h5 teacher=$T loss.kind=kd
+
+# Predictions: names beside numbers, columns by name; nothing replaces what it is made from.
+for d in abc turned wide; do
+    expect 0 "" "$retort" export $T --data $d.h5 --out p_$d.csv
+    sed 1d p_$d.csv | cut -d, -f3 | cmp -s - truth.txt || fail "predictions of $d.h5 are other classes"
+done
+expect 2 "is what is to be exported" "$retort" export $T --to npz --out $T
+expect 2 "is what is to be exported" "$retort" export $T --data abc.h5 --to npy --out abc.h5
+expect 2 "is no regular file" "$retort" export $T --to npz --out /dev/null
+expect 2 "rows: belongs to predictions" "$retort" export $T --to npz --rows 0:3 --out m.npz
+expect 2 "data: belongs to predictions" "$retort" export L.h5 --data abc.h5 --to csv --out l.csv
+exit $failed
