@@ -89,6 +89,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
     s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
+    s->shuffle_window = rt_cfg_int(&t, "shuffle_window", 0, 0, 1 << 20);
     s->prefetch = rt_cfg_int(&t, "prefetch", 4, 0, 1024);
     s->workers = rt_cfg_int(&t, "readers", 1, 1, 64);
     if (s->workers > 1 && !s->prefetch) rt_cfg_fail(&t, "readers", "need train.prefetch above 0");

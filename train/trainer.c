@@ -13,7 +13,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     int y = s->loss.hard > 0 || (s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target);
     return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL,
                             .rows = &t->train, .classes = t->model->classes, .batch = s->batch,
-                            .keep_tail = !s->drop_last, .shuffle = 1, .seed = s->seed, .prefetch = s->prefetch,
+                            .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed, .prefetch = s->prefetch,
                             .threads = s->workers};
 }
 
@@ -205,6 +205,7 @@ static rt_status run_epochs(rt_trainer *t)
 {
     rt_stream_spec spec = stream_spec(t);
     rt_stream *stream;
+    RT_TRY(rt_stream_order_text(&spec, t->order, sizeof t->order));
     RT_TRY(rt_stream_open(&stream, &spec, t->done));
     t->steps = rt_stream_steps(stream);
     t->total = t->steps * (uint64_t)t->set.epochs;

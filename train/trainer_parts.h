@@ -36,7 +36,7 @@ typedef struct {
     int hints;
     rt_augment augment;
     rt_optimizer_config optimizer;
-    int epochs, batch, drop_last, accumulate, prefetch, checkpoint_every, checkpoint_seconds, workers;
+    int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
     uint64_t seed;
 } rt_train_settings;
 
@@ -83,6 +83,7 @@ typedef struct {
     cJSON *history;
     cJSON *notes;                  /* what was assumed or left out, for the result */
     char folder[1100];
+    char order[160];               /* of the training rows, in words */
 } rt_trainer;
 
 /* ---- train_config.c ---- */
