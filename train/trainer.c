@@ -13,8 +13,8 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     int y = s->loss.hard > 0 || (s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target);
     return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL,
                             .rows = &t->train, .classes = t->model->classes, .batch = s->batch,
-                            .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed, .prefetch = s->prefetch,
-                            .threads = s->workers};
+                            .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
+                            .prefetch = s->prefetch, .threads = s->workers};
 }
 
 static const float *eval_params(const rt_trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }

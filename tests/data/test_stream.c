@@ -102,6 +102,152 @@ static void order(void **state)
     }
 }
 
+/* A set of n rows of D elements of any type. */
+static void write_set(const char *path, hid_t type, int n, int chunk, const void *x)
+{
+    hsize_t dim[2] = {(hsize_t)n, D}, chunks[2] = {(hsize_t)chunk, D};
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(2, dim, NULL);
+    if (chunk) {
+        H5Pset_chunk(p, 2, chunks);
+        H5Pset_deflate(p, 1);
+    }
+    hid_t d = H5Dcreate2(f, "x", type, s, H5P_DEFAULT, p, H5P_DEFAULT);
+    H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, x);
+    H5Dclose(d); H5Sclose(s); H5Pclose(p); H5Fclose(f);
+}
+
+/* The reproduced case: 1,010 rows in blocks of 100, and batches that leave a tail; rows from the last, odd block on came never.
+ * And rows that are not all of the source's: the blocks are those of the source. */
+static void turns(void **state)
+{
+    (void)state;
+    enum { ROWS = 1010, EPOCHS = 60 };
+    static float x[ROWS][D];
+    char path[64], text[160];
+    snprintf(path, sizeof path, "%s/turns.h5", test_folder);
+    for (int i = 0; i < ROWS; i++) x[i][0] = (float)i;
+    write_set(path, H5T_NATIVE_FLOAT, ROWS, 100, x);
+    rt_source *source;
+    check_ok(rt_source_open(&source, path, "x"));
+    for (int window = 0; window < 4; window++)
+        for (int part = 0; part < 2; part++) {
+            rt_rows_config c = {part ? "30:" : "", part ? 0.2 : 0, 1};
+            rt_rows rows, test;
+            rt_stream *s;
+            const rt_batch *b;
+            int times[ROWS] = {0};
+            check_ok(rt_rows_select(&c, ROWS, &rows, &test));
+            rt_stream_spec spec = {.x = source, .rows = &rows, .batch = 64, .shuffle = 1, .window = window, .seed = 5, .prefetch = 4, .threads = 2};
+            check_ok(rt_stream_order_text(&spec, text, sizeof text));
+            if (window) snprintf(path, sizeof path, "blocks of 100 rows mixed within windows of %d blocks", window);
+            assert_string_equal(text, window ? path : "all rows mixed");
+            check_ok(rt_stream_open(&s, &spec, 0));
+            for (uint64_t g = 0; g < EPOCHS * rt_stream_steps(s); g++) {
+                check_ok(rt_stream_next(s, &b));
+                assert_int_equal(b->rows, 64);
+                for (int r = 0; r < b->rows; r++) {
+                    assert_true(((const float *)(b->x + (size_t)r * D * 4))[0] == (float)b->row[r]);
+                    times[b->row[r]]++;
+                }
+            }
+            for (uint64_t r = 0; r < ROWS; r++)
+                if (rt_rows_has(&rows, r) ? times[r] < EPOCHS * 3 / 4 || times[r] > EPOCHS : times[r]) fail_msg("window %d, part %d: row %d came %d times", window, part, (int)r, times[r]);
+            rt_stream_close(s);
+            rt_rows_free(&rows);
+            rt_rows_free(&test);
+        }
+    rt_source_close(source);
+}
+
+static void wrong_windows(void **state)
+{
+    (void)state;
+    rt_source *x;
+    char text[160];
+    const rt_rows all = rt_rows_between(0, N), few = rt_rows_between(5, 15);
+    check_ok(rt_source_open(&x, plain, "x"));
+    rt_stream_spec spec = {.x = x, .rows = &all, .batch = 32, .shuffle = 1, .window = 2};
+    check_fails(rt_stream_order_text(&spec, text, sizeof text), RT_USAGE, "train.shuffle_window: 'x' of");
+    spec.shuffle = 0;
+    check_ok(rt_stream_order_text(&spec, text, sizeof text));
+    assert_string_equal(text, "rising");
+    rt_source_close(x);
+    check_ok(rt_source_open(&x, chunked, "x"));
+    spec = (rt_stream_spec){.x = x, .rows = &all, .batch = 32, .shuffle = 1, .window = 100000};
+    rt_stream *s;
+    check_fails(rt_stream_open(&s, &spec, 0), RT_USAGE, "100000 blocks are asked for");
+    assert_null(s);
+    spec.window = 50;
+    check_ok(rt_stream_order_text(&spec, text, sizeof text));
+    assert_string_equal(text, "blocks of 20 rows mixed within windows of 50 blocks");
+    spec.rows = &few;
+    check_ok(rt_stream_order_text(&spec, text, sizeof text));
+    assert_string_equal(text, "all rows mixed");
+    rt_source_close(x);
+}
+
+/* Each kind of number that a float does not hold, by type; the same row marked where that is asked for. */
+static void numbers(void **state)
+{
+    (void)state;
+    enum { ROWS = 40 };
+    static const struct { double value; const char *part; int f16, f32, f64, i32, u32, i64, u64; } cases[] = {     /* 1: refused, 0: read, -1: not of the type */
+        {NAN, "NaN", 1, 1, 1, -1, -1, -1, -1}, {INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1}, {-INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1},
+        {65504, NULL, 0, 0, 0, 0, 0, 0, 0}, {16777216, NULL, -1, 0, 0, 0, 0, 0, 0}, {-16777216, NULL, -1, 0, 0, 0, -1, 0, -1}, {16777218, NULL, -1, 0, 0, 0, 0, 0, 0},
+        {16777217, "float32 would round", -1, -1, 0, 1, 1, 1, 1}, {-16777217, "float32 would round", -1, -1, 0, 1, -1, 1, -1}, {2147483647, "float32 would round", -1, -1, 0, 1, 1, 1, 1},
+        {-2147483648.0, NULL, -1, 0, 0, 0, -1, 0, -1}, {4294967295.0, "float32 would round", -1, -1, 0, -1, 1, 1, 1}, {0x1p53 - 1, "float32 would round", -1, -1, 0, -1, -1, 1, 1},
+        {0x1p62, NULL, -1, 0, 0, -1, -1, 0, 0}, {-0x1p63, NULL, -1, 0, 0, -1, -1, 0, -1}, {0x1p63, NULL, -1, 0, 0, -1, -1, -1, 0},
+        {3.4028234663852886e38, NULL, -1, 0, 0, -1, -1, -1, -1}, {3.5e38, "beyond the range", -1, -1, 1, -1, -1, -1, -1}, {-1e300, "beyond the range", -1, -1, 1, -1, -1, -1, -1},
+        {0.1, NULL, -1, -1, 0, -1, -1, -1, -1}, {5e-324, NULL, -1, -1, 0, -1, -1, -1, -1}};
+    char path[64], row[64];
+    snprintf(path, sizeof path, "%s/numbers.h5", test_folder);
+    const rt_rows all = rt_rows_between(0, ROWS);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+        for (int type = 0; type < 7; type++) {
+            int want = (const int[]){cases[k].f16, cases[k].f32, cases[k].f64, cases[k].i32, cases[k].u32, cases[k].i64, cases[k].u64}[type], bad = 7 + (int)k;
+            if (want < 0) continue;
+            static union { uint16_t f16[ROWS][D]; float f32[ROWS][D]; double f64[ROWS][D]; int32_t i32[ROWS][D]; uint32_t u32[ROWS][D]; int64_t i64[ROWS][D]; uint64_t u64[ROWS][D]; } x;
+            memset(&x, 0, sizeof x);
+            double v = cases[k].value;
+            hid_t half = H5Tcopy(H5T_IEEE_F32LE);
+            H5Tset_fields(half, 15, 10, 5, 0, 10);
+            H5Tset_size(half, 2);
+            H5Tset_ebias(half, 15);
+            int at = (int)k % D;
+            switch (type) {
+            case 0: x.f16[bad][at] = isnan(v) ? 0x7e00 : v == 65504 ? 0x7bff : v > 0 ? 0x7c00 : 0xfc00; break;
+            case 1: x.f32[bad][at] = (float)v; break;
+            case 2: x.f64[bad][at] = v; break;
+            case 3: x.i32[bad][at] = (int32_t)v; break;
+            case 4: x.u32[bad][at] = (uint32_t)v; break;
+            case 5: x.i64[bad][at] = (int64_t)v; break;
+            default: x.u64[bad][at] = (uint64_t)v; break;
+            }
+            const hid_t types[] = {half, H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE, H5T_STD_U32LE, H5T_STD_I64LE, H5T_STD_U64LE};
+            write_set(path, types[type], ROWS, 0, &x);
+            H5Tclose(half);
+            rt_source *source;
+            rt_stream *s;
+            const rt_batch *b;
+            check_ok(rt_source_open(&source, path, "x"));
+            for (int mark = 0; mark < 2; mark++) {
+                rt_stream_spec spec = {.x = source, .rows = &all, .batch = ROWS, .mark_bad = mark};
+                check_ok(rt_stream_open(&s, &spec, 0));
+                snprintf(row, sizeof row, "row %d of 'x' contains", bad);
+                if (want && !mark) {
+                    check_fails(rt_stream_next(s, &b), RT_INPUT, row);
+                    check_fails(RT_INPUT, RT_INPUT, cases[k].part);
+                } else {
+                    if (rt_stream_next(s, &b)) fail_msg("case %zu, type %d: %s", k, type, rt_error_message());
+                    if (!mark) assert_null(b->bad);
+                    for (int r = 0; mark && r < ROWS; r++) assert_int_equal(b->bad[r], want && r == bad);
+                }
+                rt_stream_close(s);
+            }
+            rt_source_close(source);
+        }
+}
+
 static void bad_data(void **state)
 {
     (void)state;
@@ -183,6 +329,6 @@ static void splits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order), cmocka_unit_test(bad_data), cmocka_unit_test(splits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order), cmocka_unit_test(bad_data), cmocka_unit_test(turns), cmocka_unit_test(wrong_windows), cmocka_unit_test(numbers), cmocka_unit_test(splits)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
