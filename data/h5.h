@@ -1,10 +1,11 @@
 /* data/h5.h - HDF5 without trust: files are scanned in a locked-down child, and raw bytes are read and written here.
  *
- * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan forks a child
- * that gives up privileges (no new privileges, resource limits, seccomp, no plugins, no file but this one), lets the
- * library read the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked
- * against the file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
- * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to pwrite. */
+ * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan forks a
+ * child that gives up privileges (no new privileges, resource limits, seccomp, no plugins, no file but this one), lets
+ * the library read the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is
+ * checked against the file's size and treated as hostile, too. Data is then read by rt_source
+ * (data/source.h) with plain reads.
+ * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to write. */
 #ifndef RT_DATA_H5_H
 #define RT_DATA_H5_H
 
@@ -14,15 +15,16 @@
 #include "engine/error.h"
 
 enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 24 };
-enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000 };   /* the filters that are undone */
+enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000 };   /* filters that are undone */
 
-/* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied (all ones: none). */
+/* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied; all ones: none
+ * was. */
 typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;
 
 /* What is needed to read a data set with plain reads. Its bytes are in one of four places:
  *   compact != NULL                              in memory: element * dim[0] * ... bytes, at most 64 KiB
  *   !chunked, offset == UINT64_MAX               nowhere: nothing was ever written, every element is the fill value
- *   !chunked                                     in the file from offset on (from the start of the file, user block included)
+ *   !chunked                                     in the file from offset on (counted with the user block)
  *   chunked                                      in chunk[], row-major over the grid of chunks
  * rt_h5_scan has checked that they lie inside the file, that the fill value is known where it is needed, and that
  * element * dim[0] * ... and a chunk's bytes do not overflow. Filters are undone last first; then, with swap, the bytes
@@ -41,7 +43,7 @@ typedef struct {
     uint64_t chunk_dim[RT_H5_RANK];
     int filters;
     int filter[RT_H5_FILTERS];          /* RT_H5_DEFLATE, ... in the order in which they were applied */
-    uint32_t param[RT_H5_FILTERS][RT_H5_PARAMS];   /* shuffle: [0] bytes of an element; LZF: [2] bytes of a chunk, or 0 */
+    uint32_t param[RT_H5_FILTERS][RT_H5_PARAMS];   /* shuffle: [0] element; LZF: [2] bytes of a chunk, or 0 */
     rt_h5_chunk *chunk;
     uint64_t chunks;
     char refused[256];                  /* why it cannot be read, "" when it can */
@@ -71,7 +73,8 @@ void rt_h5_close(rt_h5_file *);
 const rt_h5_dataset *rt_h5_find(const rt_h5_file *, const char *name);
 /* The same, readable; else RT_INPUT with the reason, or with the names that the file has. */
 rt_status rt_h5_need(const rt_h5_dataset **out, const rt_h5_file *, const char *name);
-/* Reads a whole contiguous or compact data set into memory that the caller frees; bounded by max_bytes. Text gets a zero behind. */
+/* Reads a whole contiguous or compact data set into memory that the caller frees; bounded by max_bytes. Text gets a
+ * zero behind. */
 rt_status rt_h5_read_all(void **out, const rt_h5_file *, const char *name, uint64_t max_bytes);
 
 typedef struct {

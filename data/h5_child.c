@@ -12,6 +12,8 @@
 
 #include "data/h5_plan.h"
 
+#define NEWER "if a newer one wrote it, write it anew, with h5py by libver='v110'"
+
 enum { DEPTH = 32, MAX_LINKS = 1 << 17, MAX_PATH = 4096, BLOCK = 4096 };
 
 typedef struct {
@@ -64,9 +66,9 @@ static int memory_for(size_t n)
     return p != MAP_FAILED && munmap(p, n) == 0;
 }
 
-/* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it ends
- * the scan, for every other set would be in doubt, too. A file that asks for absurd amounts fails the second time while
- * memory is to be had: then it is the file's fault. */
+/* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it
+ * ends the scan, for every other set would be in doubt, too. A file that asks for absurd amounts fails the second time
+ * while memory is to be had: then it is the file's fault. */
 static const char *why(walk *w)
 {
     static char text[100];
@@ -83,7 +85,8 @@ static const char *why(walk *w)
 /* The time that honest metadata of this many sets and chunks may take; a small file cannot claim many of them. */
 static void allow_time(const walk *w)
 {
-    uint64_t sets = w->sets < w->size / 64 ? w->sets : w->size / 64, chunks = w->chunks < w->size / 16 ? w->chunks : w->size / 16;
+    uint64_t sets = w->sets < w->size / 64 ? w->sets : w->size / 64;
+    uint64_t chunks = w->chunks < w->size / 16 ? w->chunks : w->size / 16;
     rt_h5_limit_cpu(RT_H5_CPU_SECONDS + 1e-4 * (double)sets + 1e-5 * (double)chunks);
 }
 
@@ -128,10 +131,11 @@ static void count_chunks(walk *w, hid_t id, rt_h5_record *r, unsigned *options)
         d->chunked = d->filters = 0;
         d->chunks = 0;
     } else if (d->chunks > ((uint64_t)1 << 20) + 16 * stored)
-        rt_h5_refuse(d, "only %llu of its %llu chunks were ever written: copy what is there into a set with larger chunks",
-                     (unsigned long long)stored, (unsigned long long)d->chunks);
+        rt_h5_refuse(d, "only %llu of its %llu chunks were ever written: copy what is there into a set with "
+                     "larger chunks", (unsigned long long)stored, (unsigned long long)d->chunks);
     else if (w->chunks + d->chunks > RT_H5_ALL_CHUNKS)
-        rt_h5_refuse(d, "the sets of this file have more than %d chunks together; keep it in a file of its own", RT_H5_ALL_CHUNKS);
+        rt_h5_refuse(d, "the sets of this file have more than %d chunks together; keep it in a file of its own",
+                     RT_H5_ALL_CHUNKS);
     if (d->refused[0]) d->chunks = 0;
     w->chunks += d->chunks;
     H5Pclose(p);
@@ -172,17 +176,18 @@ static void list_set(walk *w, hid_t group, const char *name)
     unsigned options = 0;
     hid_t id = H5Dopen2(group, name, H5P_DEFAULT);
     if (id < 0) {
-        name_only(w, "HDF5 %d.%d.%d cannot open it (%s); if a newer one wrote it, write it anew, with h5py by libver='v110'",
+        name_only(w, "HDF5 %d.%d.%d cannot open it (%s); " NEWER,
                   H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE, why(w));
         return;
     }
-    snprintf(r.set.name, sizeof r.set.name, "%.*s", (int)sizeof r.set.name - 1, w->path);    /* for the recipes in refusals */
+    snprintf(r.set.name, sizeof r.set.name, "%.*s", (int)sizeof r.set.name - 1, w->path);    /* for recipes */
     if (rt_h5_describe(id, &r, &compact)) finish(w->out, RT_H5_MEMORY, 0, 0, "");
     if (r.set.refused[0]) why(w);
     if (r.set.chunks) count_chunks(w, id, &r, &options);
     if (w->compact + r.compact > RT_H5_ALL_COMPACT) {
         r.compact = 0;
-        rt_h5_refuse(&r.set, "the sets of compact layout in this file take more than %d bytes together", RT_H5_ALL_COMPACT);
+        rt_h5_refuse(&r.set, "the sets of compact layout in this file take more than %d bytes together",
+                     RT_H5_ALL_COMPACT);
     }
     w->compact += r.compact;
     send_record(w, &r);
@@ -221,7 +226,7 @@ static void look_at(walk *w, hid_t group, const char *name, const char *soft)
     if (H5Oget_info_by_name2(group, name, &object, H5O_INFO_BASIC, H5P_DEFAULT) < 0) {
         const char *reason = why(w);
         if (soft) name_only(w, "it is a soft link to '%.100s', which leads to nothing in this file", soft);
-        else name_only(w, "HDF5 %d.%d.%d cannot read it (%s); if a newer one wrote it, write it anew, with h5py by libver='v110'",
+        else name_only(w, "HDF5 %d.%d.%d cannot read it (%s); " NEWER,
                        H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE, reason);
     } else if (object.type == H5O_TYPE_DATASET) list_set(w, group, name);
     else if (object.type == H5O_TYPE_GROUP) walk_group(w, group, name, object.addr);
@@ -246,7 +251,8 @@ static void external_link(walk *w, hid_t group, const char *name, size_t size)
     const char *file = NULL, *object = NULL;
     char *value = link_value(w, group, name, size);
     if (value && H5Lunpack_elink_val(value, size, &flags, &file, &object) >= 0)
-        name_only(w, "it is a link to '%.60s' in the file '%.80s', which is never followed; give that file", object, file);
+        name_only(w, "it is a link to '%.60s' in the file '%.80s', which is never followed; give that file",
+                  object, file);
     else name_only(w, "it is a link into another file, which is never followed");
     free(value);
 }
@@ -292,7 +298,8 @@ _Noreturn void rt_h5_child(int fd, uint64_t size, int out, int second)
     hid_t file = rt_h5_driver_open(fd, size);
     if (file < 0 || H5Oget_info2(file, &root, H5O_INFO_BASIC) < 0) finish(out, RT_H5_UNREADABLE, 0, 0, why(&w));
     w.group[w.depth++] = root.addr;
-    if (H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, each_link, &w) < 0) finish(out, RT_H5_UNREADABLE, 0, 0, why(&w));
+    if (H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, each_link, &w) < 0)
+        finish(out, RT_H5_UNREADABLE, 0, 0, why(&w));
     if (rt_h5_driver_error()) finish(out, RT_H5_FAULT, rt_h5_driver_error(), 0, "");
     finish(out, RT_H5_DONE, 0, w.cut, "");
 }

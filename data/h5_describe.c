@@ -25,10 +25,12 @@ static void floating(hid_t t, rt_h5_dataset *d)
     };
     size_t sign, exponent, exponent_bits, mantissa, mantissa_bits, bytes = H5Tget_size(t), bias = H5Tget_ebias(t);
     H5Tget_fields(t, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits);
-    int plain = H5Tget_norm(t) == H5T_NORM_IMPLIED && H5Tget_offset(t) == 0 && H5Tget_precision(t) == 8 * bytes && mantissa == 0;
+    int plain = H5Tget_norm(t) == H5T_NORM_IMPLIED && H5Tget_offset(t) == 0 && H5Tget_precision(t) == 8 * bytes &&
+                mantissa == 0;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (plain && bytes == known[i].bytes && sign == known[i].sign && exponent == known[i].exponent && bias == known[i].bias &&
-            exponent_bits == known[i].exponent_bits && mantissa_bits == known[i].mantissa_bits) {
+        if (plain && bytes == known[i].bytes && sign == known[i].sign && exponent == known[i].exponent &&
+            bias == known[i].bias && exponent_bits == known[i].exponent_bits &&
+            mantissa_bits == known[i].mantissa_bits) {
             d->type = known[i].type;
             return;
         }
@@ -41,7 +43,8 @@ static void integer(hid_t t, rt_h5_dataset *d)
     size_t bytes = H5Tget_size(t), bits = H5Tget_precision(t);
     int sign = H5Tget_class(t) == H5T_INTEGER && H5Tget_sign(t) == H5T_SGN_2;
     if (bits != 8 * bytes || H5Tget_offset(t) != 0 || (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8))
-        rt_h5_refuse(d, "integers of %zu bits in %zu bytes cannot be read; write them as int8, 16, 32 or 64", bits, bytes);
+        rt_h5_refuse(d, "integers of %zu bits in %zu bytes cannot be read; write them as int8, 16, 32 or 64", bits,
+                     bytes);
     else if (bytes == 1) d->type = sign ? RT_I8 : RT_U8;
     else if (bytes == 2) d->type = sign ? RT_I16 : RT_U16;
     else if (bytes == 4) d->type = sign ? RT_I32 : RT_U32;
@@ -59,9 +62,9 @@ static void compound(hid_t t, rt_h5_dataset *d)
         H5free_memory(name);
     }
     if (members == 2 && strcmp(list, "r, i") == 0)
-        rt_h5_refuse(d, "its type is complex numbers; write the real and the imaginary parts as data sets of their own");
-    else rt_h5_refuse(d, "its type is compound, records of %d fields (%s%s); write each field as a data set of its own", members, list,
-                      n >= 80 ? ", ..." : "");
+        rt_h5_refuse(d, "its type is complex numbers; write real and imaginary parts as data sets of their own");
+    else rt_h5_refuse(d, "its type is compound, records of %d fields (%s%s); write each field as a data set of its own",
+                      members, list, n >= 80 ? ", ..." : "");
 }
 
 static void number(hid_t t, H5T_class_t class, rt_h5_dataset *d)
@@ -94,17 +97,24 @@ static void find_type(hid_t t, rt_h5_dataset *d)
             rt_h5_refuse(d, "its type is variable-length strings; write fixed-length ones, with NumPy: a.astype('S')");
         break;
     case H5T_COMPOUND: compound(t, d); break;
-    case H5T_VLEN: rt_h5_refuse(d, "its type is variable-length: elements are lists of different lengths; pad them to one length"); break;
-    case H5T_ARRAY: rt_h5_refuse(d, "its type is array: elements are arrays; write them as further dimensions of the data set"); break;
+    case H5T_VLEN:
+        rt_h5_refuse(d, "its type is variable-length: elements are lists of different lengths; pad them to one length");
+        break;
+    case H5T_ARRAY:
+        rt_h5_refuse(d, "its type is array: elements are arrays; write them as further dimensions of the data set");
+        break;
     case H5T_REFERENCE: rt_h5_refuse(d, "its type is references to objects or regions, not values"); break;
     case H5T_OPAQUE: {
         char *tag = H5Tget_tag(t);
-        rt_h5_refuse(d, "its type is opaque: %zu bytes an element with the tag '%.60s'; write numbers", size, tag ? tag : "");
+        rt_h5_refuse(d, "its type is opaque: %zu bytes an element with the tag '%.60s'; write numbers", size,
+                     tag ? tag : "");
         H5free_memory(tag);
         break;
     }
     case H5T_TIME: rt_h5_refuse(d, "its type is HDF5's time, which nothing reads any more; write numbers"); break;
-    default: rt_h5_refuse(d, "its type is of a class that HDF5 %d.%d does not know", H5_VERS_MAJOR, H5_VERS_MINOR); break;
+    default:
+        rt_h5_refuse(d, "its type is of a class that HDF5 %d.%d does not know", H5_VERS_MAJOR, H5_VERS_MINOR);
+        break;
     }
     if (!d->refused[0] && (size == 0 || size > INT32_MAX)) rt_h5_refuse(d, "its elements take %zu bytes each", size);
 }
@@ -137,8 +147,9 @@ static void find_fill(hid_t p, hid_t t, rt_h5_record *r)
 static void refuse_filter(rt_h5_dataset *d, int filter, const char *own_name)
 {
     static const struct { int id; const char *name; int plugin; } known[] = {
-        {4, "szip", 0}, {5, "n-bit", 0}, {6, "scale-offset", 0}, {305, "LZO", 1}, {307, "bzip2", 1}, {32001, "Blosc", 1},
-        {32004, "LZ4", 1}, {32008, "bitshuffle", 1}, {32013, "ZFP", 1}, {32015, "Zstandard", 1}, {32017, "SZ", 1},
+        {4, "szip", 0}, {5, "n-bit", 0}, {6, "scale-offset", 0}, {305, "LZO", 1}, {307, "bzip2", 1},
+        {32001, "Blosc", 1}, {32004, "LZ4", 1}, {32008, "bitshuffle", 1}, {32013, "ZFP", 1}, {32015, "Zstandard", 1},
+        {32017, "SZ", 1},
         {32018, "FCIDECOMP", 1}, {32019, "JPEG", 1}, {32024, "SZ3", 1}, {32026, "Blosc2", 1},
     };
     char name[48];
@@ -151,9 +162,10 @@ static void refuse_filter(rt_h5_dataset *d, int filter, const char *own_name)
             found = 1;
         }
     const char *set = strlen(d->name) <= 60 && !strpbrk(d->name, "'\"\\$`!") ? d->name : "NAME";
-    rt_h5_refuse(d, "it is compressed by %s (filter %d), which is not supported; copy it%s: python3 -c \"import h5py%s; "
-                    "h5py.File('new.h5', 'a')['%s'] = h5py.File('old.h5')['%s'][()]\"", name[0] ? name : "an unnamed filter", filter,
-                 found ? "" : " where its plugin is installed", plugin && found ? ", hdf5plugin" : "", set, set);
+    rt_h5_refuse(d, "it is compressed by %s (filter %d), which is not supported; copy it%s: python3 -c "
+                    "\"import h5py%s; h5py.File('new.h5', 'a')['%s'] = h5py.File('old.h5')['%s'][()]\"",
+                 name[0] ? name : "an unnamed filter", filter, found ? "" : " where its plugin is installed",
+                 plugin && found ? ", hdf5plugin" : "", set, set);
 }
 
 static void find_filters(hid_t p, rt_h5_dataset *d)
@@ -190,7 +202,8 @@ static void find_grid(hid_t p, rt_h5_dataset *d)
         count *= dims[i] ? (double)(d->dim[i] / dims[i] + (d->dim[i] % dims[i] != 0)) : 0;
     }
     if (count > RT_H5_MAX_CHUNKS)
-        rt_h5_refuse(d, "it is cut into %.0f chunks; at most %d are read: write it again with larger ones", count, RT_H5_MAX_CHUNKS);
+        rt_h5_refuse(d, "it is cut into %.0f chunks; at most %d are read: write it again with larger ones", count,
+                     RT_H5_MAX_CHUNKS);
     else d->chunks = (uint64_t)count;
 }
 
@@ -226,7 +239,8 @@ static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compa
         return 0;
     }
     find_fill(p, t, r);
-    if (H5Pget_external_count(p) > 0) rt_h5_refuse(d, "its bytes are in an external file, which is never followed; copy it into one file");
+    if (H5Pget_external_count(p) > 0)
+        rt_h5_refuse(d, "its bytes are in an external file, which is never followed; copy it into one file");
     else switch (H5Pget_layout(p)) {
     case H5D_CONTIGUOUS: {
         haddr_t at = H5Dget_offset(id);
@@ -238,7 +252,9 @@ static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compa
         if (!d->refused[0]) find_filters(p, d);
         break;
     case H5D_COMPACT: bad = find_compact(id, t, r, compact); break;
-    case H5D_VIRTUAL: rt_h5_refuse(d, "it is a virtual data set, whose parts are never followed; copy it into one file"); break;
+    case H5D_VIRTUAL:
+        rt_h5_refuse(d, "it is a virtual data set, whose parts are never followed; copy it into one file");
+        break;
     default: rt_h5_refuse(d, "its layout is one that HDF5 %d.%d does not know", H5_VERS_MAJOR, H5_VERS_MINOR); break;
     }
     if (d->refused[0]) d->chunks = 0;
@@ -255,7 +271,8 @@ int rt_h5_describe(int64_t id, rt_h5_record *r, unsigned char **compact)
     *compact = NULL;
     d->offset = UINT64_MAX;
     if (H5Sget_simple_extent_type(space) == H5S_NULL) rt_h5_refuse(d, "it is empty: its data space is null");
-    else if (rank < 0 || rank > RT_H5_RANK) rt_h5_refuse(d, "it has %d dimensions; at most %d are read", rank, RT_H5_RANK);
+    else if (rank < 0 || rank > RT_H5_RANK)
+        rt_h5_refuse(d, "it has %d dimensions; at most %d are read", rank, RT_H5_RANK);
     else if (H5Sget_simple_extent_dims(space, dims, NULL) == rank) {
         d->rank = rank;
         for (int i = 0; i < rank; i++) d->dim[i] = dims[i];

@@ -80,7 +80,7 @@ static herr_t read_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, siz
             if (!io.error) io.error = errno;
             return -1;
         }
-        if (k == 0) {                                /* behind the end of the file, as the library's own driver has it */
+        if (k == 0) {                                /* behind the end of the file: as the library's own driver */
             memset(p, 0, n);
             return 0;
         }
@@ -102,8 +102,9 @@ static const H5FD_class_t driver = {
     .version = H5FD_CLASS_VERSION,
     .value = H5_VFD_RESERVED + 77,                   /* any that no driver of the library has */
 #endif
-    .name = "noting", .maxaddr = (haddr_t)INT64_MAX, .fc_degree = H5F_CLOSE_STRONG, .open = open_once, .close = close_file,
-    .query = query, .get_eoa = get_eoa, .set_eoa = set_eoa, .get_eof = get_eof, .read = read_bytes, .write = write_bytes,
+    .name = "noting", .maxaddr = (haddr_t)INT64_MAX, .fc_degree = H5F_CLOSE_STRONG, .open = open_once,
+    .close = close_file, .query = query, .get_eoa = get_eoa, .set_eoa = set_eoa, .get_eof = get_eof, .read = read_bytes,
+    .write = write_bytes,
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
@@ -113,13 +114,13 @@ int64_t rt_h5_driver_open(int fd, uint64_t size)
     io.size = size;
     hid_t id = H5FDregister(&driver), access = H5Pcreate(H5P_FILE_ACCESS);
     if (id < 0 || access < 0 || H5Pset_driver(access, id, NULL) < 0) return -1;
-    return H5Fopen("/file", H5F_ACC_RDONLY, access);    /* access lives as long as the process: closing it clears errors */
+    return H5Fopen("/file", H5F_ACC_RDONLY, access);    /* access stays: closing it would clear the errors */
 }
 
 int rt_h5_driver_error(void) { return io.error; }
 
-/* In which function the innermost error arose: a chunk that is not there is H5Dread_chunk's own finding; a damaged index
- * fails below it. */
+/* In which function the innermost error arose: a chunk that is not there is H5Dread_chunk's own finding; a damaged
+ * index fails below it. */
 static herr_t innermost(unsigned n, const H5E_error2_t *e, void *found)
 {
     if (n == 0) *(int *)found = e->func_name && strcmp(e->func_name, "H5D__chunk_direct_read") == 0;

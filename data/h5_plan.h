@@ -1,8 +1,9 @@
-/* data/h5_plan.h - what passes from the locked-down child to rt_h5_scan, and the parts of that child. Internal to data/.
+/* data/h5_plan.h - what passes from the locked-down child to rt_h5_scan, and the parts of that child. Only for h5_*.c.
  *
- * The child writes records to a pipe: an int32_t kind, then its struct. A set's record is followed by its compact bytes,
- * or by its chunk table (16 bytes a chunk, in blocks) and a rt_h5_tail. The last record is the end; without it the plan
- * is worth nothing. The parent believes no number of it. hid_t is written int64_t here, which it is since HDF5 1.10. */
+ * The child writes records to a pipe: an int32_t kind, then its struct. A set's record is followed by its compact
+ * bytes, or by its chunk table (16 bytes a chunk, in blocks) and a rt_h5_tail. The last record is the end; without it
+ * the plan is worth nothing. The parent believes no number of it. hid_t is written int64_t here, as it is since HDF5
+ * 1.10. */
 #ifndef RT_DATA_H5_PLAN_H
 #define RT_DATA_H5_PLAN_H
 

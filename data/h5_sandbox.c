@@ -38,8 +38,9 @@ static void deny_calls(void)
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RT_AUDIT_ARCH, 1, 0),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        DENY(__NR_execve), DENY(__NR_execveat), DENY(__NR_socket), DENY(__NR_connect), DENY(__NR_bind), DENY(__NR_clone),
-        DENY(__NR_clone3), DENY(__NR_ptrace), DENY(__NR_unlinkat), DENY(__NR_renameat2), DENY(__NR_linkat),
+        DENY(__NR_execve), DENY(__NR_execveat), DENY(__NR_socket), DENY(__NR_connect), DENY(__NR_bind),
+        DENY(__NR_clone), DENY(__NR_clone3), DENY(__NR_ptrace), DENY(__NR_unlinkat), DENY(__NR_renameat2),
+        DENY(__NR_linkat),
         DENY(__NR_symlinkat), DENY(__NR_truncate), DENY(__NR_ftruncate), DENY(__NR_mkdirat), DENY(__NR_mknodat),
         DENY(__NR_fchmodat), DENY(__NR_mount), DENY(__NR_process_vm_writev), DENY(__NR_kill), DENY(__NR_tkill),
         DENY(__NR_pwrite64), DENY(__NR_openat), DENY(__NR_openat2),
@@ -83,7 +84,7 @@ void rt_h5_limit_cpu(double seconds)
 int rt_h5_lock_down(void)
 {
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU, SIGXFSZ};
-    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};   /* the parent answers these, and ends this process */
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};   /* the parent answers these */
     static const char *const unset[] = {"HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_DRIVER", "HDF5_EXT_PREFIX",
                                         "HDF5_EXTFILE_PREFIX", "HDF5_VDS_PREFIX", "HDF5_USE_FILE_LOCKING"};
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) signal(fatal[i], SIG_DFL);

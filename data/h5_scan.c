@@ -39,8 +39,8 @@ typedef struct {
     rt_h5_end end;
 } plan;
 
-/* Exactly n bytes. RT_NOTHING when the pipe ends before them: why is known once the child has been waited for. The child
- * is limited by its own CPU time; wall time only ends a wait that a disk or a stopped process would make endless. */
+/* Exactly n bytes. RT_NOTHING when the pipe ends before them: why is known once the child has been waited for. The
+ * child is limited by its own CPU time; wall time only ends a wait for a dead disk or a stopped process. */
 static rt_status take(plan *p, void *out, size_t n)
 {
     for (char *at = out; n;) {
@@ -49,7 +49,9 @@ static rt_status take(plan *p, void *out, size_t n)
         struct pollfd f = {.fd = p->pipe, .events = POLLIN};
         long left = (WALL_SECONDS - (now.tv_sec - p->start.tv_sec)) * 1000L;
         int ready = left > 0 ? poll(&f, 1, (int)left) : 0;
-        if (ready == 0) return rt_fail(RT_RUN, "%s: its metadata was not read within %d s; is its disk at work?", p->path, WALL_SECONDS);
+        if (ready == 0)
+            return rt_fail(RT_RUN, "%s: its metadata was not read within %d s; does its disk answer?", p->path,
+                           WALL_SECONDS);
         ssize_t k = ready < 0 ? -1 : read(p->pipe, at, n);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) return rt_fail(RT_RUN, "%s: the reader process does not answer: %s", p->path, strerror(errno));
@@ -80,7 +82,8 @@ static int possible(const rt_h5_dataset *d, uint64_t *bytes, uint64_t *chunk_byt
     if (bad || *bytes >> 62) return 0;
     for (int i = 0; i < d->rank && d->chunked; i++) {
         if (!d->chunk_dim[i] || __builtin_mul_overflow(*chunk_bytes, d->chunk_dim[i], chunk_bytes)) return 0;
-        if (__builtin_mul_overflow(grid, d->dim[i] / d->chunk_dim[i] + (d->dim[i] % d->chunk_dim[i] != 0), &grid)) return 0;
+        uint64_t steps = d->dim[i] / d->chunk_dim[i] + (d->dim[i] % d->chunk_dim[i] != 0);
+        if (__builtin_mul_overflow(grid, steps, &grid)) return 0;
     }
     return !d->chunked || grid == d->chunks;
 }
@@ -97,18 +100,22 @@ static rt_status check_record(plan *p, rt_h5_record *r, uint64_t file_size)
     d->chunk = NULL;
     d->swap = d->swap != 0;
     d->chunked = d->chunked != 0;
-    if (d->rank < 0 || d->rank > RT_H5_RANK || (unsigned)d->type >= RT_DTYPE_COUNT || d->filters < 0 || d->filters > RT_H5_FILTERS ||
-        r->compact > RT_H5_MAX_COMPACT || d->chunks > RT_H5_MAX_CHUNKS || (!d->chunked && d->chunks) ||
+    if (d->rank < 0 || d->rank > RT_H5_RANK || (unsigned)d->type >= RT_DTYPE_COUNT || d->filters < 0 ||
+        d->filters > RT_H5_FILTERS || r->compact > RT_H5_MAX_COMPACT || d->chunks > RT_H5_MAX_CHUNKS ||
+        (!d->chunked && d->chunks) ||
         (p->compact += r->compact) > RT_H5_ALL_COMPACT || (p->chunks += d->chunks) > RT_H5_ALL_CHUNKS)
         return rt_fail(RT_INPUT, "%s: damaged metadata", p->path);
     if (d->refused[0]) return RT_OK;
-    for (int i = 0; i < d->filters; i++) if (strcmp(rt_h5_filter_name(d->filter[i]), "?") == 0) refuse(d, "it has a filter that is not supported");
+    for (int i = 0; i < d->filters; i++)
+        if (strcmp(rt_h5_filter_name(d->filter[i]), "?") == 0) refuse(d, "it has a filter that is not supported");
     if (!possible(d, &bytes, &chunk_bytes)) refuse(d, "its shape is impossible: no file can hold as many bytes");
-    else if (r->compact && (bytes != r->compact || d->chunked)) refuse(d, "its compact layout holds another number of bytes than its shape asks for");
+    else if (r->compact && (bytes != r->compact || d->chunked))
+        refuse(d, "its compact layout holds another number of bytes than its shape asks for");
     else if (d->chunked && chunk_bytes > MAX_CHUNK_BYTES) refuse(d, "its chunks are larger than 256 MiB");
-    else if (!d->chunked && !r->compact && bytes && d->offset == UINT64_MAX && r->unfilled[0])
+    else if (d->chunked || r->compact || !bytes) return RT_OK;
+    else if (d->offset == UINT64_MAX && r->unfilled[0])
         snprintf(d->refused, sizeof d->refused, "nothing was ever written to it, and %s", r->unfilled);
-    else if (!d->chunked && !r->compact && bytes && d->offset != UINT64_MAX && (d->offset > file_size || bytes > file_size - d->offset))
+    else if (d->offset != UINT64_MAX && (d->offset > file_size || bytes > file_size - d->offset))
         refuse(d, "its bytes lie outside the file, which is truncated");
     return RT_OK;
 }
@@ -121,9 +128,12 @@ static void check_chunks(rt_h5_dataset *d, uint64_t file_size, const char *unfil
     for (uint64_t i = 0; i < d->chunks && !d->refused[0]; i++) {
         const rt_h5_chunk *c = &d->chunk[i];
         int plain = d->filters == 0 || c->mask == UINT32_MAX;
-        if (!c->bytes && unfilled[0]) snprintf(d->refused, sizeof d->refused, "parts of it were never written, and %s", unfilled);
-        else if (c->bytes && (c->offset > file_size || c->bytes > file_size - c->offset)) refuse(d, "a chunk lies outside the file, which is truncated");
-        else if (c->bytes && plain && c->bytes != chunk_bytes) refuse(d, "a chunk takes another number of bytes than its shape asks for");
+        if (!c->bytes && unfilled[0])
+            snprintf(d->refused, sizeof d->refused, "parts of it were never written, and %s", unfilled);
+        else if (c->bytes && (c->offset > file_size || c->bytes > file_size - c->offset))
+            refuse(d, "a chunk lies outside the file, which is truncated");
+        else if (c->bytes && plain && c->bytes != chunk_bytes)
+            refuse(d, "a chunk takes another number of bytes than its shape asks for");
     }
 }
 
@@ -138,7 +148,8 @@ static rt_status take_payload(plan *p, rt_h5_record *r, uint64_t file_size)
     }
     if (!d->chunks) return RT_OK;
     d->chunk = malloc(d->chunks * sizeof *d->chunk);
-    if (!d->chunk) return rt_fail(RT_RUN, "%s: no memory for a table of %llu chunks", p->path, (unsigned long long)d->chunks);
+    if (!d->chunk)
+        return rt_fail(RT_RUN, "%s: no memory for a table of %llu chunks", p->path, (unsigned long long)d->chunks);
     RT_TRY(take(p, d->chunk, d->chunks * sizeof *d->chunk));
     RT_TRY(take(p, &tail, sizeof tail));
     tail.refused[sizeof tail.refused - 1] = 0;
@@ -195,11 +206,16 @@ static rt_status take_plan(rt_h5_file *f, plan *p)
 static rt_status ended(const char *path, int status)
 {
     int killed = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (killed == SIGKILL) return rt_fail(RT_RUN, "%s: the process that reads its metadata was killed; is there enough memory?", path);
+    if (killed == SIGKILL)
+        return rt_fail(RT_RUN, "%s: the process that reads its metadata was killed; is there enough memory?", path);
     if (killed == SIGXCPU)
-        return rt_fail(RT_INPUT, "%s: reading its metadata takes over %d s of CPU time; the file is damaged or hostile", path, RT_H5_CPU_SECONDS);
-    if (killed) return rt_fail(RT_INPUT, "%s: the HDF5 library died reading its metadata (signal %d); the file is damaged or hostile", path, killed);
-    return rt_fail(RT_RUN, "%s: the process that reads its metadata ended early (status %d)", path, WEXITSTATUS(status));
+        return rt_fail(RT_INPUT, "%s: reading its metadata takes over %d s of CPU time; the file is damaged or hostile",
+                       path, RT_H5_CPU_SECONDS);
+    if (killed)
+        return rt_fail(RT_INPUT, "%s: the HDF5 library died reading its metadata (signal %d); the file is damaged or "
+                       "hostile", path, killed);
+    return rt_fail(RT_RUN, "%s: the process that reads its metadata ended early (status %d)", path,
+                   WEXITSTATUS(status));
 }
 
 static rt_status scan_once(rt_h5_file *f, const char *path, int second, rt_h5_outcome *outcome)
@@ -219,9 +235,9 @@ static rt_status scan_once(rt_h5_file *f, const char *path, int second, rt_h5_ou
     close(pipes[1]);
     p.pipe = pipes[0];
     clock_gettime(CLOCK_MONOTONIC, &p.start);
-    rt_status st = pid < 0 ? rt_fail(RT_RUN, "%s: could not start a reader process: %s", path, strerror(error)) : take_plan(f, &p);
+    rt_status st = pid < 0 ? RT_RUN : take_plan(f, &p);
     close(pipes[0]);
-    if (pid < 0) return st;
+    if (pid < 0) return rt_fail(RT_RUN, "%s: could not start a reader process: %s", path, strerror(error));
     if (st && st != RT_NOTHING) kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) ;
     if (st == RT_NOTHING) return ended(path, status);
@@ -230,7 +246,8 @@ static rt_status scan_once(rt_h5_file *f, const char *path, int second, rt_h5_ou
     switch (*outcome) {
     case RT_H5_DONE: return RT_OK;
     case RT_H5_UNREADABLE:
-        return rt_fail(RT_INPUT, "%s: is no readable HDF5 file (%s); it is damaged, truncated or was not closed", path, p.end.text);
+        return rt_fail(RT_INPUT, "%s: is no readable HDF5 file (%s); it is damaged, truncated or was not closed", path,
+                       p.end.text);
     case RT_H5_FAULT: return rt_fail(RT_RUN, "%s: reading it failed: %s", path, strerror(p.end.error));
     case RT_H5_MEMORY: return rt_fail(RT_RUN, "%s: no memory to read its metadata", path);
     default: return rt_fail(RT_INPUT, "%s: damaged metadata", path);
@@ -270,7 +287,8 @@ static rt_status open_file(rt_h5_file *f, const char *path)
 {
     struct stat s;
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);      /* a FIFO must not block before it is recognized */
-    if (f->fd < 0 || fstat(f->fd, &s)) return rt_fail(machine_fault(errno) ? RT_RUN : RT_INPUT, "%s: %s", path, strerror(errno));
+    if (f->fd < 0 || fstat(f->fd, &s))
+        return rt_fail(machine_fault(errno) ? RT_RUN : RT_INPUT, "%s: %s", path, strerror(errno));
     if (!S_ISREG(s.st_mode)) return rt_fail(RT_INPUT, "%s: is not a file", path);
     f->size = (uint64_t)s.st_size;
     return find_signature(f, path);
@@ -320,10 +338,13 @@ rt_status rt_h5_need(const rt_h5_dataset **out, const rt_h5_file *f, const char 
     if (*out) return RT_OK;
     int i = 0, n = 0;
     for (; i < f->sets && n < 280; i++)
-        n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s%s", i ? ", " : "", f->set[i].name, f->set[i].refused[0] ? " (unreadable)" : "");
-    if (i < f->sets) snprintf(list + n, sizeof list - (size_t)n, " and %d more, which 'retort info' lists", f->sets - i);
+        n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s%s", i ? ", " : "", f->set[i].name,
+                      f->set[i].refused[0] ? " (unreadable)" : "");
+    if (i < f->sets)
+        snprintf(list + n, sizeof list - (size_t)n, " and %d more, which 'retort info' lists", f->sets - i);
     return rt_fail(RT_INPUT, "%s: has no data set '%s'%s; it has: %s", f->path, name,
-                   f->cut ? " among those that were looked at, and it holds more than are looked at" : "", f->sets ? list : "none");
+                   f->cut ? " among those that were looked at, and it holds more than are looked at" : "",
+                   f->sets ? list : "none");
 }
 
 rt_status rt_h5_read_all(void **out, const rt_h5_file *f, const char *name, uint64_t max_bytes)
@@ -334,7 +355,8 @@ rt_status rt_h5_read_all(void **out, const rt_h5_file *f, const char *name, uint
     uint64_t bytes = d->element;
     for (int i = 0; i < d->rank; i++) bytes *= d->dim[i];
     if (d->chunked || d->swap || (bytes && !d->compact && d->offset == UINT64_MAX))
-        return rt_fail(RT_INPUT, "%s: data set '%s' is not contiguous, little-endian and written, as this tool makes it", f->path, name);
+        return rt_fail(RT_INPUT, "%s: data set '%s' is not contiguous, little-endian and written, as this tool makes "
+                       "it", f->path, name);
     if (bytes > max_bytes)
         return rt_fail(RT_INPUT, "%s: data set '%s' has %llu bytes; at most %llu are expected", f->path, name,
                        (unsigned long long)bytes, (unsigned long long)max_bytes);

@@ -129,7 +129,8 @@ static rt_status enough_space(const char *path, uint64_t bytes)
     if (statvfs(folder, &v)) return rt_fail(RT_RUN, "%s: %s", folder, strerror(errno));
     uint64_t have = (uint64_t)v.f_bavail * v.f_frsize;
     if (have < bytes)
-        return rt_fail(RT_RUN, "%s: the disk is full: %llu bytes are needed, %llu are free", path, (unsigned long long)bytes, (unsigned long long)have);
+        return rt_fail(RT_RUN, "%s: the disk is full: %llu bytes are needed, %llu are free", path,
+                       (unsigned long long)bytes, (unsigned long long)have);
     return RT_OK;
 }
 
@@ -138,7 +139,7 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     uint64_t total = 1 << 16;
     for (int i = 0; i < n; i++) total += item_bytes(&items[i]);
     RT_TRY(enough_space(path, total));
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);   /* a clear message for what HDF5 would only call an error */
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);     /* clearer than HDF5's "error" */
     if (fd < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     close(fd);
     pthread_mutex_lock(&rt_h5_library);
@@ -155,7 +156,9 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pset_alignment(fapl, 4096, 64);
     hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
     int bad = f < 0;
-    if (!bad) bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_version()) || add_text(f, "commit", rt_commit()) || add_text(f, "format", kind);
+    if (!bad)
+        bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_version()) ||
+              add_text(f, "commit", rt_commit()) || add_text(f, "format", kind);
     for (int i = 0; i < n && !bad; i++) bad = add_set(f, gcpl, &items[i]);
     if (f >= 0) bad |= H5Fclose(f) < 0;
     /* Offsets are asked of the closed and reopened file: no metadata is in flight then. */
@@ -172,7 +175,8 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pclose(fcpl);
     H5Pclose(gcpl);
     pthread_mutex_unlock(&rt_h5_library);
-    rt_status st = bad ? rt_fail(RT_RUN, "%s: the HDF5 library could not create the file (is the disk full?)", path) : reserve(path);
+    rt_status st = bad ? rt_fail(RT_RUN, "%s: the HDF5 library could not create the file (is the disk full?)", path)
+                       : reserve(path);
     if (st) unlink(path);
     return st;
 }

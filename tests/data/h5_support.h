@@ -8,7 +8,10 @@
 /* Element i of little-endian data, exactly. */
 static inline double h5_element(const void *data, rt_dtype type, size_t i)
 {
-    union { uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64; float f32; double f64; } v;
+    union {
+        uint8_t u8; int8_t i8; uint16_t u16; int16_t i16; uint32_t u32; int32_t i32; uint64_t u64; int64_t i64;
+        float f32; double f64;
+    } v;
     size_t size = rt_dtype_size(type);
     memcpy(&v, (const char *)data + i * size, size);
     switch (type) {
@@ -37,7 +40,8 @@ static inline void *h5_read(rt_h5_file *f, const char *name, rt_dtype type, size
 {
     rt_source *s;
     check_ok(rt_source_open_in(&s, f, name));
-    if (rt_source_type(s) != type) fail_msg("%s is %s, want %s", name, rt_dtype_name(rt_source_type(s)), rt_dtype_name(type));
+    if (rt_source_type(s) != type)
+        fail_msg("%s is %s, want %s", name, rt_dtype_name(rt_source_type(s)), rt_dtype_name(type));
     size_t rows = rt_source_rows(s), row_bytes = rt_source_row_bytes(s);
     char *data = malloc(rows * row_bytes + 1);
     for (uint64_t i = 0; i < rows; i++) check_ok(rt_source_read(s, &i, 1, data + i * row_bytes));

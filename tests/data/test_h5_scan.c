@@ -39,8 +39,8 @@ ssize_t pread(int fd, void *out, size_t n, off_t at)
 static void make_file(const char *path)
 {
     hsize_t dim[2] = {40, 3}, chunk[2] = {4, 3};
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), s = H5Screate_simple(2, dim, NULL), p = H5Pcreate(H5P_DATASET_CREATE);
-    hid_t g = H5Gcreate2(f, "g", 0, 0, 0);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), s = H5Screate_simple(2, dim, NULL);
+    hid_t p = H5Pcreate(H5P_DATASET_CREATE), g = H5Gcreate2(f, "g", 0, 0, 0);
     H5Pset_chunk(p, 2, chunk);
     H5Pset_deflate(p, 1);
     static float x[120];
@@ -161,10 +161,11 @@ static void odd_sets(void **state)
     char path[128], name[400];
     rt_h5_file *f;
     size_t n;
-    hsize_t small[1] = {5}, huge[3] = {(hsize_t)1 << 32, (hsize_t)1 << 32, 8}, nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 2}, many[1] = {1 << 26},
-            one[1] = {1}, two[1] = {2}, wide[2] = {1 << 15, 1 << 15};
+    hsize_t small[1] = {5}, huge[3] = {(hsize_t)1 << 32, (hsize_t)1 << 32, 8}, nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 2};
+    hsize_t many[1] = {1 << 26}, one[1] = {1}, two[1] = {2}, wide[2] = {1 << 15, 1 << 15};
     path_of(path, "odd.h5");
-    hid_t h = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE), q = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t h = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0);
+    hid_t p = H5Pcreate(H5P_DATASET_CREATE), q = H5Pcreate(H5P_DATASET_CREATE);
     create(h, "small", 1, small, 0);
     H5Pset_alloc_time(p, H5D_ALLOC_TIME_LATE);
     create(h, "huge", 3, huge, p);
@@ -240,14 +241,13 @@ static void group_graphs(void **state)
     rt_h5_close(f);
 }
 
-static double cpu_seconds(void)
+static double cpu_of(int who)
 {
-    struct rusage own, child;
-    getrusage(RUSAGE_SELF, &own);
-    getrusage(RUSAGE_CHILDREN, &child);
-    return (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec + child.ru_utime.tv_sec + child.ru_stime.tv_sec) +
-           1e-6 * (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec + child.ru_utime.tv_usec + child.ru_stime.tv_usec);
+    struct rusage r;
+    getrusage(who, &r);
+    return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + 1e-6 * (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
 }
+static double cpu_seconds(void) { return cpu_of(RUSAGE_SELF) + cpu_of(RUSAGE_CHILDREN); }
 
 /* 65,536 chunks are found in n log n, each where the library wrote it. */
 static void many_chunks(void **state)
@@ -296,7 +296,8 @@ static void sparse_grid(void **state)
     rt_h5_file *f;
     hsize_t dim[1] = {1 << 24}, chunk[1] = {1}, at[1] = {(1 << 24) - 1};
     path_of(path, "sparse.h5");
-    hid_t h = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(1, dim, NULL);
+    hid_t h = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t s = H5Screate_simple(1, dim, NULL);
     H5Pset_chunk(p, 1, chunk);
     hid_t d = H5Dcreate2(h, "x", H5T_STD_U8LE, s, 0, p, 0);
     H5Dwrite_chunk(d, 0, 0, at, 1, "x");
@@ -371,8 +372,9 @@ static void no_hdf5(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(disk_errors), cmocka_unit_test(no_memory), cmocka_unit_test(many_threads), cmocka_unit_test(odd_sets),
-        cmocka_unit_test(group_graphs), cmocka_unit_test(many_chunks), cmocka_unit_test(sparse_grid), cmocka_unit_test(changed_bytes),
+        cmocka_unit_test(disk_errors), cmocka_unit_test(no_memory), cmocka_unit_test(many_threads),
+        cmocka_unit_test(odd_sets), cmocka_unit_test(group_graphs), cmocka_unit_test(many_chunks),
+        cmocka_unit_test(sparse_grid), cmocka_unit_test(changed_bytes),
         cmocka_unit_test(known_attacks), cmocka_unit_test(no_hdf5)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -1,4 +1,4 @@
-/* HDF5: sets of every layout, chunk index and fill value, written by the library, have the values that H5Dread gives. */
+/* HDF5: sets of every layout, chunk index and fill value that the library writes have the values that H5Dread gives. */
 #include <hdf5.h>
 
 #include "tests/data/h5_support.h"
@@ -83,7 +83,8 @@ static void skipped_filter(void **state)
     int32_t x[8] = {5, -1, 7, 1 << 30, 2, 3, 4, 9};
     hsize_t dim[1] = {16}, chunk[1] = {8}, at[1] = {8};
     path_of(path, "skipped.h5");
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(1, dim, NULL);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t s = H5Screate_simple(1, dim, NULL);
     H5Pset_chunk(p, 1, chunk);
     H5Pset_shuffle(p);
     H5Pset_deflate(p, 3);
@@ -106,7 +107,8 @@ static void skipped_filter(void **state)
 static void put(hid_t f, const char *name, hid_t type, hid_t p, int rows_written, const void *rows, hid_t rows_type)
 {
     hsize_t dim[2] = {6, 2}, at[2] = {0, 0}, n[2] = {(hsize_t)rows_written, 2};
-    hid_t s = H5Screate_simple(2, dim, NULL), m = H5Screate_simple(2, n, NULL), d = H5Dcreate2(f, name, type, s, 0, p, 0);
+    hid_t s = H5Screate_simple(2, dim, NULL), m = H5Screate_simple(2, n, NULL);
+    hid_t d = H5Dcreate2(f, name, type, s, 0, p, 0);
     assert_true(d >= 0);
     if (rows_written) {
         H5Sselect_hyperslab(s, H5S_SELECT_SET, at, NULL, n, NULL);
@@ -122,7 +124,8 @@ static void check_filled(rt_h5_file *f, const char *name, rt_dtype type, size_t 
     size_t n;
     void *data = h5_read(f, name, type, &n);
     assert_int_equal(n, 12);
-    for (size_t i = 0; i < n; i++) check_close(name, h5_element(data, type, i), i < written ? 1.0 + (double)i : fill, 0, 0);
+    for (size_t i = 0; i < n; i++)
+        check_close(name, h5_element(data, type, i), i < written ? 1.0 + (double)i : fill, 0, 0);
     free(data);
 }
 
@@ -134,7 +137,8 @@ static void fill_values(void **state)
     double fill = 258.5, rows[4] = {1, 2, 3, 4};
     hsize_t chunk[2] = {2, 2};
     path_of(path, "fill.h5");
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0), p = H5Pcreate(H5P_DATASET_CREATE), q = H5Pcreate(H5P_DATASET_CREATE);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, 0, 0);
+    hid_t p = H5Pcreate(H5P_DATASET_CREATE), q = H5Pcreate(H5P_DATASET_CREATE);
     put(f, "contiguous_default", H5T_STD_I16LE, p, 0, NULL, -1);
     H5Pset_fill_value(p, H5T_NATIVE_DOUBLE, &fill);
     put(f, "contiguous", H5T_IEEE_F32BE, p, 0, NULL, -1);
@@ -189,7 +193,8 @@ static void number_types(void **state)
     double rows[12];
     for (int i = 0; i < 12; i++) rows[i] = 1 + i;
     path_of(path, "types.h5");
-    hid_t half = H5Tcopy(H5T_IEEE_F32BE), brain = H5Tcopy(H5T_IEEE_F32BE), odd = H5Tcopy(H5T_STD_I32LE), bits = H5Tcopy(H5T_IEEE_F32LE);
+    hid_t half = H5Tcopy(H5T_IEEE_F32BE), brain = H5Tcopy(H5T_IEEE_F32BE);
+    hid_t odd = H5Tcopy(H5T_STD_I32LE), bits = H5Tcopy(H5T_IEEE_F32LE);
     H5Tset_fields(half, 15, 10, 5, 0, 10);
     H5Tset_size(half, 2);
     H5Tset_ebias(half, 15);
@@ -204,7 +209,8 @@ static void number_types(void **state)
         H5Tenum_insert(names, name, (uint16_t[]){(uint16_t)(v << 8)});
     }
     const struct { const char *name; hid_t type; rt_dtype want; } k[] = {
-        {"u8", H5T_STD_U8LE, RT_U8}, {"i8", H5T_STD_I8BE, RT_I8}, {"u16", H5T_STD_U16LE, RT_U16}, {"u16be", H5T_STD_U16BE, RT_U16},
+        {"u8", H5T_STD_U8LE, RT_U8}, {"i8", H5T_STD_I8BE, RT_I8}, {"u16", H5T_STD_U16LE, RT_U16},
+        {"u16be", H5T_STD_U16BE, RT_U16},
         {"i16", H5T_STD_I16LE, RT_I16}, {"i16be", H5T_STD_I16BE, RT_I16}, {"u32be", H5T_STD_U32BE, RT_U32},
         {"i32be", H5T_STD_I32BE, RT_I32}, {"u64be", H5T_STD_U64BE, RT_U64}, {"i64", H5T_STD_I64LE, RT_I64},
         {"i64be", H5T_STD_I64BE, RT_I64}, {"f32be", H5T_IEEE_F32BE, RT_F32}, {"f64be", H5T_IEEE_F64BE, RT_F64},
@@ -260,7 +266,8 @@ static void user_blocks(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(chunk_indexes), cmocka_unit_test(skipped_filter), cmocka_unit_test(fill_values),
-                                       cmocka_unit_test(number_types), cmocka_unit_test(user_blocks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chunk_indexes), cmocka_unit_test(skipped_filter), cmocka_unit_test(fill_values),
+        cmocka_unit_test(number_types), cmocka_unit_test(user_blocks)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
