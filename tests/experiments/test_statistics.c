@@ -10,8 +10,8 @@ static void binomial(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT(binomial_case); i++)
-        check_close("cdf", rt_binomial_cdf(binomial_case[i].n, binomial_case[i].p, binomial_case[i].t), binomial_case[i].cdf,
-                    0, 1e-12);
+        check_close("cdf", rt_binomial_cdf(binomial_case[i].n, binomial_case[i].p, binomial_case[i].t),
+                    binomial_case[i].cdf, 0, 1e-12);
 }
 
 static void mcnemar(void **state)
@@ -25,8 +25,8 @@ static void mcnemar(void **state)
         check_close("p", rt_mcnemar(mcnemar_case[i].b, mcnemar_case[i].c), mcnemar_case[i].p, 0, 1e-10);
 }
 
-/* MLPerf Inference: 64 queries for p90, 662 for p99, 6,636 for p99.9; 127, 1,307 and 13,105 for t = 5. The sum over all t
- * for each t, as it was once, takes hours for the ten million samples that are here; the test would not end. */
+/* MLPerf Inference: 64 queries for p90, 662 for p99, 6,636 for p99.9; 127, 1,307 and 13,105 for t = 5. The sum over
+ * all t for each t, as it was once, takes hours for the ten million samples that are here; the test would not end. */
 static void percentiles(void **state)
 {
     (void)state;
@@ -41,8 +41,8 @@ static void percentiles(void **state)
     assert_int_equal(rt_percentile_index(1307, 0.99), 1307 - 5);
     for (size_t i = 0; i < COUNT(percentile_case); i++)
         if (rt_percentile_index(percentile_case[i].n, percentile_case[i].p) != percentile_case[i].index)
-            fail_msg("%llu samples at %g: %lld, want %lld", (unsigned long long)percentile_case[i].n, percentile_case[i].p,
-                     (long long)rt_percentile_index(percentile_case[i].n, percentile_case[i].p),
+            fail_msg("%llu samples at %g: %lld, want %lld", (unsigned long long)percentile_case[i].n,
+                     percentile_case[i].p, (long long)rt_percentile_index(percentile_case[i].n, percentile_case[i].p),
                      (long long)percentile_case[i].index);
 }
 
@@ -109,8 +109,8 @@ static void calibration_and_front(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(binomial),    cmocka_unit_test(mcnemar), cmocka_unit_test(percentiles),
-                                       cmocka_unit_test(sorting),     cmocka_unit_test(wilson),
-                                       cmocka_unit_test(calibration_and_front)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(binomial),    cmocka_unit_test(mcnemar),
+                                       cmocka_unit_test(percentiles), cmocka_unit_test(sorting),
+                                       cmocka_unit_test(wilson),      cmocka_unit_test(calibration_and_front)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
