@@ -1,0 +1,173 @@
+/* Timing: percentiles of known samples, calls that lost the CPU told apart, medians of rounds, and an end when asked.
+ */
+#include <signal.h>
+
+#include "engine/clock.h"
+#include "experiments/evaluator_parts.h"
+#include "tests/experiments/evaluator_models.h"
+
+/* 1 to n microseconds in a scattered order. */
+static float *samples(int n)
+{
+    float *v = malloc((size_t)n * sizeof *v);
+    assert_non_null(v);
+    for (int i = 0; i < n; i++) v[i] = (float)(1 + rt_permute((uint64_t)i, (uint64_t)n, 1, RT_RNG_TEST, 0, 0)) * 1e-6f;
+    return v;
+}
+
+static void check_percentiles(int n, double p50, double p90, double p99, double p99_9)
+{
+    float *v = samples(n), *room = malloc((size_t)n * sizeof *room);
+    assert_non_null(room);
+    cJSON *j = cJSON_CreateObject();
+    rt_eval_percentiles(j, v, room, (uint64_t)n);
+    const char *const key[] = {"samples", "min_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "max_us"};
+    double value[] = {n, 1, p50, p90, p99, p99_9, n};
+    for (int i = 0; i < 7; i++) {
+        const cJSON *got = get(j, key[i]);
+        if (isnan(value[i])) {
+            assert_true(cJSON_IsNull(got));
+            assert_non_null(get(get(j, "undefined"), key[i]));
+        } else check_close(key[i], cJSON_GetNumberValue(got), value[i], 0, 1e-6);
+    }
+    cJSON_Delete(j);
+    free(v);
+    free(room);
+}
+
+/* The medians are NumPy's; the tails are samples at the indices that test_statistics has from SciPy, counted from 1. */
+static void percentiles(void **state)
+{
+    (void)state;
+    check_percentiles(63, 32, NAN, NAN, NAN);
+    check_percentiles(64, 32.5, 64, NAN, NAN);
+    check_percentiles(662, 331.5, 615, 662, NAN);
+    check_percentiles(2000, 1000.5, 1833, 1992, NAN);
+    check_percentiles(20000, 10000.5, 18100, 19834, 19992);
+}
+
+/* Ten million are sorted and looked up in about a second; the limit is for a loaded machine and for sanitizers. */
+static void ten_million(void **state)
+{
+    (void)state;
+    enum { N = 10000000 };
+    float *v = malloc(N * sizeof *v), *room = malloc(N * sizeof *room);
+    assert_non_null(v);
+    assert_non_null(room);
+    for (int i = 0; i < N; i++) v[i] = (float)((uint64_t)i * 7654321 % N);
+    cJSON *j = cJSON_CreateObject();
+    double start = rt_thread_seconds();
+    rt_eval_percentiles(j, v, room, N);
+    double took = rt_thread_seconds() - start;
+    check_close("p90", cJSON_GetNumberValue(get(j, "p90_us")), 9002207e6, 0, 1e-6);
+    if (took > 20) fail_msg("%.1f s for ten million samples", took);
+    cJSON_Delete(j);
+    free(v);
+    free(room);
+}
+
+static void disturbed(void **state)
+{
+    (void)state;
+    unsigned char lost[8];
+    /* Alone: beyond 1.1 times the CPU time and 10 us. */
+    const double us = 1e-6;
+    rt_eval_disturbed((double[]){5, 5 + 119 * us}, 1, 100 * us, lost);
+    assert_int_equal(lost[0], 0);
+    rt_eval_disturbed((double[]){5, 5 + 121 * us}, 1, 100 * us, lost);
+    assert_int_equal(lost[0], 1);
+    rt_eval_disturbed((double[]){5, 5 + 10.5 * us}, 1, 1 * us, lost);
+    assert_int_equal(lost[0], 0);
+    rt_eval_disturbed((double[]){5, 5 + 12 * us}, 1, 1 * us, lost);
+    assert_int_equal(lost[0], 1);
+    /* A group: the call that took so long, and only when the group lost time. */
+    const double stamp[] = {0, 2 * us, 4 * us, 4004 * us, 4006 * us};
+    rt_eval_disturbed(stamp, 4, 9 * us, lost);
+    assert_memory_equal(lost, ((unsigned char[]){0, 0, 1, 0}), 4);
+    rt_eval_disturbed(stamp, 4, 4000 * us, lost);
+    assert_memory_equal(lost, ((unsigned char[]){0, 0, 0, 0}), 4);
+}
+
+static void check_throughput(const cJSON *m, int rounds)
+{
+    const cJSON *t = get(m, "throughput"), *all = get(t, "by_batch");
+    char batch[8];
+    double most = 0;
+    assert_int_equal(cJSON_GetArraySize(all), 4);
+    for (const cJSON *b = all->child; b; b = b->next) {
+        double middle = cJSON_GetNumberValue(get(b, "rows_per_second"));
+        assert_true(middle >= cJSON_GetNumberValue(get(b, "lowest")) &&
+                    middle <= cJSON_GetNumberValue(get(b, "highest")));
+        assert_true(cJSON_GetNumberValue(get(b, "lowest")) > 0);
+        most = fmax(most, middle);
+    }
+    snprintf(batch, sizeof batch, "%.0f", cJSON_GetNumberValue(get(t, "batch")));
+    assert_true(cJSON_Compare(get(get(all, batch), "rows_per_second"), get(t, "rows_per_second"), 1));
+    assert_true(cJSON_Compare(get(get(all, batch), "highest"), get(t, "highest"), 1));
+    check_number(t, "rows_per_second", most);
+    check_number(t, "rounds", rounds);
+}
+
+/* What a run writes: every sample counted once, percentiles that rise, medians within their range. */
+static void measured(void **state)
+{
+    (void)state;
+    cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
+    override(c, "eval={\"latency_samples\": 1001, \"seconds\": 0.02, \"rounds\": 4}");
+    check_ok(evaluate(c, NULL, 0, &e));
+    for (int i = 0; i < 2; i++) {
+        const cJSON *l = get(model_of(e, i), "latency_batch1_1thread"), *calm = get(l, "undisturbed");
+        static const char *const rising[] = {"min_us", "p50_us", "p90_us", "p99_us", "max_us"};
+        for (int k = 1; k < 5; k++)
+            assert_true(cJSON_GetNumberValue(get(l, rising[k])) >= cJSON_GetNumberValue(get(l, rising[k - 1])));
+        check_number(l, "samples", 1001);
+        check_number(calm, "samples", 1001 - cJSON_GetNumberValue(get(l, "disturbed")));
+        assert_true(cJSON_GetNumberValue(get(calm, "max_us")) <= cJSON_GetNumberValue(get(l, "max_us")));
+        assert_true(cJSON_GetNumberValue(get(l, "clock_us_taken_off")) < 100);
+        check_throughput(model_of(e, i), 4);
+    }
+    cJSON_Delete(e);
+}
+
+static volatile sig_atomic_t stop;
+static double stopped_at, last_done, last_total;
+
+static void stop_when_measuring(void *arg, const char *what, double done, double total, double rate, const char *unit,
+                                const char *note)
+{
+    (void)arg, (void)rate, (void)note;
+    if (strcmp(what, "measure")) return;
+    assert_string_equal(unit, "calls");
+    last_done = done;
+    last_total = total;
+    if (done > 0 && !stop) {
+        stopped_at = rt_seconds();
+        stop = 1;
+    }
+}
+
+/* The samples asked for take minutes. */
+static void ends_when_asked(void **state)
+{
+    (void)state;
+    cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
+    rt_progress progress = {.update = stop_when_measuring, .stop = &stop};
+    override(c, "eval={\"latency_samples\": 10000000, \"seconds\": 3600, \"rounds\": 2}");
+    rt_pool *pool = rt_pool_new(1);
+    check_fails(rt_evaluate(c, at("stopped"), 0, pool, &progress, &e), RT_INTERRUPTED, "interrupted");
+    double took = rt_seconds() - stopped_at;
+    assert_null(e);
+    assert_true(last_total == 2e7 && last_done > 0 && last_done < last_total);
+    if (took > 5) fail_msg("%.1f s until it ended", took);
+    assert_true(fopen(at("stopped/evaluation.json"), "r") == NULL);
+    rt_pool_free(pool);
+    cJSON_Delete(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(percentiles), cmocka_unit_test(ten_million),
+                                       cmocka_unit_test(disturbed), cmocka_unit_test(measured),
+                                       cmocka_unit_test(ends_when_asked)};
+    return cmocka_run_group_tests(tests, make_models, remove_test_folder);
+}
