@@ -70,7 +70,8 @@ static rt_status set_epoch(rt_order_reader *c, uint32_t epoch)
     c->start[0] = 0;
     for (uint64_t k = 0; k < windows_of(o); k++) {
         c->start[k + 1] = c->start[k];
-        for (uint64_t u = k * o->window; u < (k + 1) * o->window && u < o->units; u++) c->start[k + 1] += unit_at(c, u, &first);
+        for (uint64_t u = k * o->window; u < (k + 1) * o->window && u < o->units; u++)
+            c->start[k + 1] += unit_at(c, u, &first);
     }
     c->window = UINT64_MAX;
     return RT_OK;
@@ -132,7 +133,8 @@ rt_status rt_order_batch(rt_order_reader *c, uint64_t g, uint64_t *row, int *n)
         uint64_t at = place_of(c, step, (uint64_t)i);
         if (c->window == UINT64_MAX || at < c->start[c->window] || at >= c->start[c->window + 1])
             RT_TRY(set_window(c, last_not_above(c->start, windows_of(o), at)));
-        uint64_t j = rt_permutation_at(&c->inside, at - c->start[c->window]), u = last_not_above(c->before, o->window, j);
+        uint64_t j = rt_permutation_at(&c->inside, at - c->start[c->window]);
+        uint64_t u = last_not_above(c->before, o->window, j);
         row[i] = c->member[u] + (j - c->before[u]);
     }
     rt_rows_pick(o->rows, row, *n);

@@ -1,10 +1,11 @@
 /* data/order.h - which rows each batch of a stream has: rising, or a new order each epoch by seed.
  *
- * Batch g (counted over all epochs) is a pure function of the order and g. Where any row is read as fast as any other, the
- * rows of an epoch are permuted as a whole. Where rows are decoded in blocks, the blocks are permuted, and then the rows
- * within windows of so many blocks, so that each block is decoded about once an epoch, whichever of its rows are members.
- * Batches are full unless the tail is kept. Rows that are left over are then others in each epoch, each row with the same
- * probability: the last ones of a whole permutation, and with windows places spread evenly over the epoch from a random one on. */
+ * Batch g (counted over all epochs) is a pure function of the order and g. Where any row is read as fast as any other,
+ * the rows of an epoch are permuted as a whole. Where rows are decoded in blocks, the blocks are permuted, and then the
+ * rows within windows of so many blocks, so that each block is decoded about once an epoch, whichever of its rows are
+ * members. Batches are full unless the tail is kept. Rows that are left over are then others in each epoch, each row
+ * with the same probability: the last ones of a whole permutation, and with windows places spread evenly over the epoch
+ * from a random one on. */
 #ifndef RT_DATA_ORDER_H
 #define RT_DATA_ORDER_H
 
@@ -18,7 +19,7 @@ typedef struct {
     uint64_t block;                /* rows of the source that are decoded together */
     uint64_t window;               /* blocks mixed with each other; UINT64_MAX: all */
 
-    uint64_t first, units;         /* block numbers from first / block on, in units of several where they are very many */
+    uint64_t first, units;         /* number of the first block, how many; of several each where they are very many */
     uint64_t steps;                /* batches an epoch, at least 1 */
 } rt_order;
 

@@ -14,7 +14,9 @@ int rt_rows_suspect(const void *rows, rt_dtype type, size_t n)
     case RT_F16: for (size_t i = 0; i < n; i++) found |= (h[i] & 0x7c00u) == 0x7c00u; break;
     case RT_BF16: for (size_t i = 0; i < n; i++) found |= (h[i] & 0x7f80u) == 0x7f80u; break;
     case RT_F32: for (size_t i = 0; i < n; i++) found |= (w[i] & 0x7f800000u) == 0x7f800000u; break;
-    case RT_F64: for (size_t i = 0; i < n; i++) found |= (int32_t)(w[2 * i + 1] & 0x7fffffffu) >= 0x47e00000; break;      /* from 2^127 on */
+    case RT_F64:                                      /* from 2^127 on */
+        for (size_t i = 0; i < n; i++) found |= (int32_t)(w[2 * i + 1] & 0x7fffffffu) >= 0x47e00000;
+        break;
     case RT_U32: for (size_t i = 0; i < n; i++) found |= w[i] & ~0xffffffu; break;
     case RT_I32: for (size_t i = 0; i < n; i++) found |= (w[i] + 0x1000000u) & ~0x1ffffffu; break;
     case RT_U64: for (size_t i = 0; i < n; i++) bits |= d[i] & ~(uint64_t)0xffffff; break;
@@ -55,6 +57,7 @@ const char *rt_row_fault(const void *row, rt_dtype type, size_t n)
     case RT_I64: for (size_t i = 0; i < n && exact; i++) exact = float_has(((const int64_t *)row)[i]); break;
     default: return "NaN or infinity; clean the data first";
     }
-    return exact ? NULL : "an integer that float32 would round (up to 16777216 all are exact); scale or shift the numbers, "
-                          "or store them as float32 if rounding is meant";
+    return exact ? NULL
+                 : "an integer that float32 would round (up to 16777216 all are exact); scale or shift the numbers, "
+                   "or store them as float32 if rounding is meant";
 }

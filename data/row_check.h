@@ -6,11 +6,11 @@
 
 #include "data/dtype.h"
 
-/* Models compute in float32. What is wrong with a row of n elements for that, as the end of a sentence "row 5 holds ...", or
- * NULL: NaN, infinity, a float64 beyond the range of float32, or an integer that float32 would round (one above 2^24 that
- * has more than 24 significant bits). A float64 within the range is rounded as is usual. */
+/* Models compute in float32. What is wrong with a row of n elements for that, as the end of "row 5 contains ...", or
+ * NULL: NaN, infinity, a float64 beyond the range of float32, or an integer that float32 would round (one above 2^24
+ * that has more than 24 significant bits). A float64 within the range is rounded as is usual. */
 const char *rt_row_fault(const void *row, rt_dtype, size_t n);
 
-/* 0: none of n elements, of any number of rows, has such a fault. One pass without a branch; not 0 may be a false alarm. */
+/* 0: none of n elements, of any number of rows, has such a fault; else one may. One pass without a branch. */
 int rt_rows_suspect(const void *rows, rt_dtype, size_t n);
 #endif

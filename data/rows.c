@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 8, HINT = 512, PICK = 64 };       /* words a rank (a cache line), members a hint, members looked up at once */
+enum { BLOCK = 8, HINT = 512, PICK = 64 }; /* words a rank (a cache line), members a hint, members looked up at once */
 
 /* ---- words ---- */
 
@@ -31,15 +31,15 @@ static uint64_t ones_in(uint64_t w)
     return ((w + (w >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56;
 }
 
-/* Place of set bit k, k < ones_in(w): by its byte, then within the byte, eight counts at once and without a branch (Vigna,
- * Broadword implementation of rank/select queries, 2008). */
+/* Place of set bit k, k < ones_in(w): by its byte, then within the byte, eight counts at once and without a branch
+ * (Vigna, Broadword implementation of rank/select queries, 2008). */
 static uint64_t place_of(uint64_t w, uint64_t k)
 {
     const uint64_t low = 0x0101010101010101u, high = 0x8080808080808080u;
     uint64_t s = w - (w >> 1 & 0x5555555555555555u);
     s = (s & 0x3333333333333333u) + (s >> 2 & 0x3333333333333333u);
     s = ((s + (s >> 4)) & 0x0f0f0f0f0f0f0f0fu) * low;                       /* byte b: set bits of bytes 0 to b */
-    uint64_t byte = ((((k * low | high) - s) & high) >> 7) * low >> 56;      /* bytes with no more than k up to their end */
+    uint64_t byte = ((((k * low | high) - s) & high) >> 7) * low >> 56; /* bytes with no more than k up to their end */
     uint64_t rest = k - (s << 8 >> byte * 8 & 255);
     uint64_t bits = (w >> byte * 8 & 255) * low & 0x8040201008040201u;      /* byte b: bit b of the byte */
     uint64_t sums = (((bits | ((bits | high) - low)) & high) >> 7) * low;   /* byte b: set bits 0 to b */
@@ -51,7 +51,8 @@ static rt_status make_mask(rt_rows *a, uint64_t first, uint64_t end)
 {
     *a = (rt_rows){.first = first, .end = end};
     a->word = calloc((words_of(a) / BLOCK + 1) * BLOCK, sizeof *a->word);      /* whole blocks */
-    return a->word ? RT_OK : rt_fail(RT_RUN, "out of memory for the mask of %llu rows", (unsigned long long)(end - first));
+    if (a->word) return RT_OK;
+    return rt_fail(RT_RUN, "out of memory for the mask of %llu rows", (unsigned long long)(end - first));
 }
 
 /* Counts the members and makes the index; a mask without gaps becomes a range. */
@@ -78,7 +79,8 @@ static rt_status index_mask(rt_rows *a)
     free(a->hint);
     a->rank = malloc((blocks + 1) * sizeof *a->rank);
     a->hint = malloc((hints + 1) * sizeof *a->hint);
-    if (!a->rank || !a->hint || blocks >= UINT32_MAX) return rt_fail(RT_RUN, "out of memory for the index of %llu rows", (unsigned long long)count);
+    if (!a->rank || !a->hint || blocks >= UINT32_MAX)
+        return rt_fail(RT_RUN, "out of memory for the index of %llu rows", (unsigned long long)count);
     a->count = count;
     for (uint64_t b = 0, h = 0; b < blocks; b++) {
         a->rank[b] = n;
@@ -135,7 +137,8 @@ rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint
         if (colon != range) *first = number(range);
         if (colon[1]) *end = number(colon + 1);
         if (*first <= *end && *end <= rows) return RT_OK;
-        return rt_fail(RT_USAGE, "rows '%s' reach outside the %llu rows of the source", range, (unsigned long long)rows);
+        return rt_fail(RT_USAGE, "rows '%s' reach outside the %llu rows of the source", range,
+                       (unsigned long long)rows);
     }
     return rt_fail(RT_USAGE, "rows '%s' are not of the form first:end, such as 0:10000", range);
 }
@@ -160,7 +163,8 @@ rt_status rt_rows_from_blocks(rt_rows *out, uint64_t first, uint64_t rows, uint6
     for (uint64_t at = 0, b = 0; at < rows; at += block, b++) {
         if (!in[b]) continue;
         rt_rows part = rt_rows_between(first + at, first + at + minimum(block, rows - at));
-        for (uint64_t w = part.first / 64; w <= (part.end - 1) / 64; w++) out->word[w - first / 64] |= word_at(&part, w);
+        for (uint64_t w = part.first / 64; w <= (part.end - 1) / 64; w++)
+            out->word[w - first / 64] |= word_at(&part, w);
     }
     return index_or_free(out);
 }
@@ -187,8 +191,8 @@ static uint64_t find_block(const rt_rows *a, uint64_t i)
     return low;
 }
 
-/* The word of the block that holds member i, and how many members of that word stand before it: sums over all words of the
- * block instead of a search, so that no branch depends on the data. */
+/* The word of the block that holds member i, and how many members of that word stand before it: sums over all words of
+ * the block instead of a search, so that no branch depends on the data. */
 static uint64_t find_word(const rt_rows *a, uint64_t block, uint64_t i, uint64_t *before)
 {
     uint64_t k = i - a->rank[block], sum = 0, skipped = 0, w = 0;
@@ -270,11 +274,14 @@ static rt_status members_at(const rt_rows *from, rt_rows *mask)
     return st ? st : index_or_free(mask);
 }
 
-rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn)
+rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what,
+                       rt_rows *drawn)
 {
     uint64_t n = from->count, take = part < 1 ? (uint64_t)((double)n * part) : (uint64_t)part;
     *drawn = (rt_rows){0};
-    if (take >= n && n) return rt_fail(RT_USAGE, "%s takes %llu of %llu rows, which leaves none to train on", what, (unsigned long long)take, (unsigned long long)n);
+    if (take >= n && n)
+        return rt_fail(RT_USAGE, "%s takes %llu of %llu rows, which leaves none to train on", what,
+                       (unsigned long long)take, (unsigned long long)n);
     if (!take || !n) return RT_OK;
     /* The permutation backwards, from the smaller of the two sides. */
     uint64_t low = take <= n / 2 ? 0 : take, high = take <= n / 2 ? take : n;
@@ -301,9 +308,11 @@ rt_status rt_rows_add(rt_rows *to, const rt_rows *these)
 {
     if (rt_rows_common(to, these) == these->count) return RT_OK;
     rt_rows all;
-    uint64_t first = !to->count || these->first < to->first ? these->first : to->first, end = these->end > to->end ? these->end : to->end;
+    uint64_t first = !to->count || these->first < to->first ? these->first : to->first;
+    uint64_t end = these->end > to->end ? these->end : to->end;
     RT_TRY(make_mask(&all, first, end));
-    for (uint64_t w = 0; w < words_of(&all); w++) all.word[w] = word_at(to, first / 64 + w) | word_at(these, first / 64 + w);
+    for (uint64_t w = 0; w < words_of(&all); w++)
+        all.word[w] = word_at(to, first / 64 + w) | word_at(these, first / 64 + w);
     RT_TRY(index_or_free(&all));
     rt_rows_free(to);
     *to = all;
@@ -315,7 +324,8 @@ rt_status rt_rows_remove(rt_rows *from, const rt_rows *these)
     if (!rt_rows_common(from, these)) return RT_OK;
     rt_rows rest;
     RT_TRY(make_mask(&rest, from->first, from->end));
-    for (uint64_t w = 0; w < words_of(from); w++) rest.word[w] = word_at(from, from->first / 64 + w) & ~word_at(these, from->first / 64 + w);
+    for (uint64_t w = 0; w < words_of(from); w++)
+        rest.word[w] = word_at(from, from->first / 64 + w) & ~word_at(these, from->first / 64 + w);
     RT_TRY(index_or_free(&rest));
     rt_rows_free(from);
     *from = rest;

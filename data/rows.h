@@ -1,7 +1,7 @@
 /* data/rows.h - which rows of a source a job is about: a range, parts drawn from it by seed.
  *
- * A set of rows is a range, which takes no memory, or a mask of one bit a row with an index for rank and select. Sets are
- * read by any number of threads at once while nobody changes them. */
+ * A set of rows is a range, which takes no memory, or a mask of one bit a row with an index for rank and select. Sets
+ * are read by any number of threads at once while nobody changes them. */
 #ifndef RT_DATA_ROWS_H
 #define RT_DATA_ROWS_H
 
@@ -11,14 +11,14 @@
 typedef struct {
     uint64_t count;                /* members; they lie in [first, end) */
     uint64_t first, end;
-    uint64_t *word;                /* bit r % 64 of word[r / 64 - first / 64]: row r is a member; NULL: all of [first, end) are */
+    uint64_t *word;                /* bit r % 64 of word[r / 64 - first / 64]: row r; NULL: all of [first, end) */
     uint64_t *rank;                /* members before each block of words */
     uint32_t *hint;                /* block of every so many members */
 } rt_rows;
 
-/* What `data` says of rows, in a training run and in an evaluation alike, so that the same three keys leave out of the one
- * what the other is about: the range, and the test rows drawn from it (a count, or a share below 1) by a seed of their own,
- * which stays when the seed of the run changes. The string belongs to the configuration. */
+/* What `data` says of rows, in a training run and in an evaluation alike, so that the same three keys leave out of the
+ * one what the other is about: the range, and the test rows drawn from it (a count, or a share below 1) by a seed of
+ * their own, which stays when the seed of the run changes. The string belongs to the configuration. */
 typedef struct {
     const char *range;
     double test;
@@ -35,7 +35,7 @@ rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint
 rt_status rt_rows_range(rt_rows *out, const char *range, uint64_t source_rows);
 /* All of [first, end), without memory: needs no rt_rows_free. */
 rt_rows rt_rows_between(uint64_t first, uint64_t end);
-/* Of rows [first, first + rows) in blocks of `block` rows (the last may be short), those of the blocks b with in[b] != 0. */
+/* Of rows [first, first + rows) in blocks of `block` rows (the last may be short), those of blocks b with in[b] set. */
 rt_status rt_rows_from_blocks(rt_rows *out, uint64_t first, uint64_t rows, uint64_t block, const unsigned char *in);
 /* Frees what the set holds; it is empty then. */
 void rt_rows_free(rt_rows *);
@@ -50,10 +50,11 @@ int rt_rows_has(const rt_rows *, uint64_t row);
 /* Members below a row. */
 uint64_t rt_rows_below(const rt_rows *, uint64_t row);
 
-/* Moves `part` of the rows (a count, or a share below 1), drawn by (seed, purpose), to *drawn: member i of `from` is drawn
- * when rt_permute(i, from->count, seed, purpose, 0, 0) is below the count. At least one must stay; `what` names the part in
- * the error. */
-rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what, rt_rows *drawn);
+/* Moves `part` of the rows (a count, or a share below 1), drawn by (seed, purpose), to *drawn: member i of `from` is
+ * drawn when rt_permute(i, from->count, seed, purpose, 0, 0) is below the count. At least one must stay; `what` names
+ * the part in the error. */
+rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what,
+                       rt_rows *drawn);
 rt_status rt_rows_add(rt_rows *to, const rt_rows *these);
 rt_status rt_rows_remove(rt_rows *from, const rt_rows *these);
 /* How many are in both. */

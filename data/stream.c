@@ -8,7 +8,8 @@
 #include "data/order.h"
 #include "data/row_check.h"
 
-enum { WINDOW_BLOCKS = 16, WINDOW_ROWS = 16384 };     /* a window mixes so many at least, where the source's cache holds them */
+/* A window mixes so many at least, where the source's cache holds them. */
+enum { WINDOW_BLOCKS = 16, WINDOW_ROWS = 16384 };
 
 typedef struct { rt_batch b; int ready; rt_status status; char message[2048]; } slot;
 
@@ -36,16 +37,20 @@ struct rt_stream {
 static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
 {
     const rt_rows *rows = s->rows;
-    *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail, .seed = s->seed, .block = rt_source_block(s->x), .window = UINT64_MAX};
+    *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail,
+                    .seed = s->seed, .block = rt_source_block(s->x), .window = UINT64_MAX};
     if (s->shuffle && o->block > 1) {
-        uint64_t most = (uint64_t)rt_source_window_blocks(s->x), blocks = (rows->end - 1) / o->block - rows->first / o->block + 1;
+        uint64_t most = (uint64_t)rt_source_window_blocks(s->x);
+        uint64_t blocks = (rows->end - 1) / o->block - rows->first / o->block + 1;
         uint64_t wanted = WINDOW_ROWS / (rows->count / blocks + 1) + 1;       /* blocks with so many of the rows */
         if (wanted < WINDOW_BLOCKS) wanted = WINDOW_BLOCKS;
         o->window = s->window ? (uint64_t)s->window : most >= blocks || wanted > most ? most : wanted;
         if (o->window > most)
-            return rt_fail(RT_USAGE, "train.shuffle_window: %d blocks are asked for, but no more than %llu blocks of %s are held in memory at once", s->window, (unsigned long long)most, rt_source_path(s->x));
+            return rt_fail(RT_USAGE, "train.shuffle_window: %d blocks are asked for, but no more than %llu blocks of "
+                           "%s are held in memory at once", s->window, (unsigned long long)most, rt_source_path(s->x));
     } else if (s->shuffle && s->window)
-        return rt_fail(RT_USAGE, "train.shuffle_window: '%s' of %s is not read in blocks, so that all rows are mixed; leave the window out", rt_source_info(s->x)->name, rt_source_path(s->x));
+        return rt_fail(RT_USAGE, "train.shuffle_window: '%s' of %s is not read in blocks, so that all rows are mixed; "
+                       "leave the window out", rt_source_info(s->x)->name, rt_source_path(s->x));
     rt_order_plan(o);
     return RT_OK;
 }
@@ -56,7 +61,9 @@ rt_status rt_stream_order_text(const rt_stream_spec *s, char *text, size_t size)
     RT_TRY(plan_order(s, &o));
     if (!s->shuffle) snprintf(text, size, "rising");
     else if (!o.window) snprintf(text, size, "all rows mixed");
-    else snprintf(text, size, "blocks of %llu rows mixed within windows of %llu blocks", (unsigned long long)o.block, (unsigned long long)o.window);
+    else
+        snprintf(text, size, "blocks of %llu rows mixed within windows of %llu blocks", (unsigned long long)o.block,
+                 (unsigned long long)o.window);
     return RT_OK;
 }
 
@@ -70,7 +77,9 @@ static rt_status check_rows(const rt_stream_spec *s, rt_batch *b, size_t row_byt
     if (!rt_rows_suspect(b->x, type, (size_t)b->rows * n)) return RT_OK;
     for (int r = 0; r < b->rows; r++) {
         const char *fault = rt_row_fault(b->x + (size_t)r * row_bytes, type, n);
-        if (fault && !b->bad) return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(s->x), (unsigned long long)b->row[r], rt_source_info(s->x)->name, fault);
+        if (fault && !b->bad)
+            return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(s->x),
+                           (unsigned long long)b->row[r], rt_source_info(s->x)->name, fault);
         if (fault) b->bad[r] = 1;
     }
     return RT_OK;
@@ -184,7 +193,9 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
             return st;
         }
     }
-    while (spec->prefetch > 0 && t->threads < readers && !pthread_create(&t->reader[t->threads].thread, NULL, fill_slots, &t->reader[t->threads])) t->threads++;
+    while (spec->prefetch > 0 && t->threads < readers &&
+           !pthread_create(&t->reader[t->threads].thread, NULL, fill_slots, &t->reader[t->threads]))
+        t->threads++;
     *out = t;
     return RT_OK;
 }

@@ -19,7 +19,7 @@ typedef struct {
     int batch;
     int shuffle;                   /* a new order each epoch, by seed; else as given */
     int keep_tail;                 /* the last, smaller batch of an epoch is kept */
-    int window;                    /* blocks of rows that a shuffle mixes (train.shuffle_window); 0: see rt_stream_order_text */
+    int window;                    /* train.shuffle_window: blocks mixed with each other; 0: rt_stream_order_text */
     int mark_bad;                  /* rows that rt_row_fault names are marked in the batch; else they are an error */
     uint64_t seed;
     int prefetch, threads;         /* batches ahead (0: read when asked), reader threads */
@@ -38,10 +38,11 @@ typedef struct {
 
 typedef struct rt_stream rt_stream;
 
-/* How a stream orders its rows, in words for a result: "rising", "all rows mixed", or "blocks of 100 rows mixed within windows
- * of 164 blocks". The last is for data that is decoded in blocks: a batch has rows of no more blocks than a window has. By
- * default a window has all blocks where the source's cache holds them, or else blocks of 16,384 rows, at least 16 of them, as
- * far as the cache holds those. RT_USAGE for a window that the cache does not hold, or that would do nothing. */
+/* How a stream orders its rows, in words for a result: "rising", "all rows mixed", or "blocks of 100 rows mixed within
+ * windows of 164 blocks". The last is for data that is decoded in blocks: a batch has rows of no more blocks than a
+ * window has. By default a window has all blocks where the source's cache holds them, or else blocks of 16,384 rows, at
+ * least 16 of them, as far as the cache holds those. RT_USAGE for a window that the cache does not hold, or that would
+ * do nothing. */
 rt_status rt_stream_order_text(const rt_stream_spec *, char *text, size_t size);
 
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);

@@ -51,7 +51,8 @@ static int half_of(uint64_t n)
     return half;
 }
 
-static uint32_t round_word(uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream, uint32_t half, uint32_t round)
+static uint32_t round_word(uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream, uint32_t half,
+                           uint32_t round)
 {
     uint32_t w[4];
     rt_random4(w, seed, purpose, epoch, stream, half, round);
@@ -75,7 +76,8 @@ uint64_t rt_permute(uint64_t i, uint64_t n, uint64_t seed, rt_rng_purpose purpos
     return i;
 }
 
-rt_status rt_permutation_set(rt_permutation *p, uint64_t n, uint64_t seed, rt_rng_purpose purpose, uint32_t epoch, uint32_t stream)
+rt_status rt_permutation_set(rt_permutation *p, uint64_t n, uint64_t seed, rt_rng_purpose purpose, uint32_t epoch,
+                             uint32_t stream)
 {
     p->n = n;
     p->seed = seed;
@@ -96,7 +98,8 @@ rt_status rt_permutation_set(rt_permutation *p, uint64_t n, uint64_t seed, rt_rn
         p->room = size;
     }
     for (uint32_t round = 0; round < 4; round++)
-        for (uint32_t r = 0; r < size; r++) p->table[round * size + r] = (uint16_t)(round_word(seed, purpose, epoch, stream, r, round) & p->mask);
+        for (uint32_t r = 0; r < size; r++)
+            p->table[round * size + r] = (uint16_t)(round_word(seed, purpose, epoch, stream, r, round) & p->mask);
     return RT_OK;
 }
 

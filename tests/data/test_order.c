@@ -11,16 +11,29 @@ static rt_rows subset(const char *range, double test, uint64_t rows)
     return kept;
 }
 
-/* FNV-1a (64 bits) of the row numbers of three epochs, of rows that are mixed as a whole, at commit a3c9fee: 1,003 rows. */
+/* FNV-1a (64 bits) of the row numbers of three epochs, of rows that are mixed as a whole, at commit a3c9fee: 1,003
+ * rows. */
 static void recorded(void **state)
 {
     (void)state;
-    static const struct { const char *range; double test; int batch, keep_tail; uint64_t seed, steps, sum; } record[] = {
-        {"", 0, 32, 1, 5, 32, 0xf3c9b2856a1f271b}, {"", 0, 64, 0, 6, 15, 0x7165583bcb9b9679}, {"100:900", 0.1, 48, 0, 7, 15, 0xd7e3eeabc55c0f45},
-        {"3:", 500, 1, 0, 8, 500, 0xb0da540c8da63436}, {"0:31", 0, 64, 0, 9, 1, 0x99ad0abe604d8cda}, {"", 0.5, 100, 1, 123456789012345, 6, 0xf38f4b3b7d36868b}};
+    static const struct {
+        const char *range;
+        double test;
+        int batch, keep_tail;
+        uint64_t seed, steps, sum;
+    } record[] = {
+        {"", 0, 32, 1, 5, 32, 0xf3c9b2856a1f271b},          {"", 0, 64, 0, 6, 15, 0x7165583bcb9b9679},
+        {"100:900", 0.1, 48, 0, 7, 15, 0xd7e3eeabc55c0f45}, {"3:", 500, 1, 0, 8, 500, 0xb0da540c8da63436},
+        {"0:31", 0, 64, 0, 9, 1, 0x99ad0abe604d8cda},       {"", 0.5, 100, 1, 123456789012345, 6, 0xf38f4b3b7d36868b}};
     for (size_t i = 0; i < sizeof record / sizeof *record; i++) {
         rt_rows rows = subset(record[i].range, record[i].test, 1003);
-        rt_order o = {.rows = &rows, .batch = record[i].batch, .shuffle = 1, .keep_tail = record[i].keep_tail, .seed = record[i].seed, .block = 1, .window = UINT64_MAX};
+        rt_order o = {.rows = &rows,
+                      .batch = record[i].batch,
+                      .shuffle = 1,
+                      .keep_tail = record[i].keep_tail,
+                      .seed = record[i].seed,
+                      .block = 1,
+                      .window = UINT64_MAX};
         rt_order_reader c;
         rt_order_plan(&o);
         check_ok(rt_order_reader_open(&c, &o));
@@ -31,7 +44,8 @@ static void recorded(void **state)
             for (int r = 0; r < n; r++)
                 for (int b = 0; b < 64; b += 8) sum = (sum ^ (row[r] >> b & 255)) * 1099511628211u;
         }
-        if (o.steps != record[i].steps || sum != record[i].sum) fail_msg("order %zu: %llu steps, sum %llx", i, (unsigned long long)o.steps, (unsigned long long)sum);
+        if (o.steps != record[i].steps || sum != record[i].sum)
+            fail_msg("order %zu: %llu steps, sum %llx", i, (unsigned long long)o.steps, (unsigned long long)sum);
         rt_order_reader_close(&c);
         rt_rows_free(&rows);
     }
@@ -82,14 +96,16 @@ static void run(const shape *s, const rt_rows *rows, rt_order *o, int epochs, in
                 visit(&held, row[r] / s->block);
                 this_epoch[count++] = row[r];
             }
-            uint64_t elsewhere = (g * 7919 + 3) % ((uint64_t)epochs * o->steps);      /* another reader, in another order of batches */
+            uint64_t elsewhere =
+                (g * 7919 + 3) % ((uint64_t)epochs * o->steps); /* another reader, in another order of batches */
             check_ok(rt_order_batch(&other, elsewhere, again, &m));
             check_ok(rt_order_batch(&other, g, again, &m));
             assert_int_equal(n, m);
             assert_memory_equal(row, again, (size_t)n * sizeof *row);
         }
         assert_int_equal(count, s->keep_tail ? rows->count : o->steps * (uint64_t)o->batch);
-        if (o->window && held.loads > blocks + 4) fail_msg("%llu loads of %llu blocks", (unsigned long long)held.loads, (unsigned long long)blocks);
+        if (o->window && held.loads > blocks + 4)
+            fail_msg("%llu loads of %llu blocks", (unsigned long long)held.loads, (unsigned long long)blocks);
         if (e) moved += memcmp(last_epoch, this_epoch, count * sizeof *row) != 0;
         memcpy(last_epoch, this_epoch, sizeof last_epoch);
     }
@@ -98,30 +114,41 @@ static void run(const shape *s, const rt_rows *rows, rt_order *o, int epochs, in
     rt_order_reader_close(&other);
 }
 
-/* A row is left out of an epoch with probability 1 - steps batch / n, apart from what other epochs do: its count is binomial, and
- * nowhere further than six deviations from the mean. That is also checked of the sum over the rows of each block, whose deviation
- * is not that of independent rows but no larger than as if they were left out together. */
+/* A row is left out of an epoch with probability 1 - steps batch / n, apart from what other epochs do: its count is
+ * binomial, and nowhere further than six deviations from the mean. That is also checked of the sum over the rows of
+ * each block, whose deviation is not that of independent rows but no larger than as if they were left out together. */
 static void every_row_has_its_turn(void **state)
 {
     (void)state;
     static const shape shapes[] = {
-        {1010, "", 0, 100, 16, 64, 0}, {1010, "", 0, 100, 16, 32, 0}, {1010, "", 0, 100, 3, 64, 0}, {1010, "", 0, 100, 1, 64, 0}, {1710, "", 0, 100, 16, 190, 0},
-        {1710, "", 0, 100, 16, 64, 1}, {1010, "3:997", 0, 100, 4, 64, 0}, {1010, "", 0.3, 100, 4, 64, 0}, {1010, "55:1000", 0.9, 100, 2, 48, 0}, {2000, "", 0.5, 7, 16, 100, 0},
-        {999, "", 0, 2, 16, 500, 0}, {999, "", 0, 2, 9, 10, 1}, {50, "", 0, 100, 16, 32, 0}, {50, "", 0, 7, 2, 32, 0}, {13, "", 0, 4, 1, 5, 0}, {10, "", 0, 3, 2, 64, 0},
-        {1003, "", 0, 1, 1, 64, 0}, {1003, "", 0.25, 1, 1, 500, 0}, {640, "", 0, 64, 4, 64, 0}, {641, "", 0, 64, 4, 64, 0}, {4000, "5:3900", 0.1, 33, 5, 1000, 0}};
+        {1010, "", 0, 100, 16, 64, 0},     {1010, "", 0, 100, 16, 32, 0},  {1010, "", 0, 100, 3, 64, 0},
+        {1010, "", 0, 100, 1, 64, 0},      {1710, "", 0, 100, 16, 190, 0}, {1710, "", 0, 100, 16, 64, 1},
+        {1010, "3:997", 0, 100, 4, 64, 0}, {1010, "", 0.3, 100, 4, 64, 0}, {1010, "55:1000", 0.9, 100, 2, 48, 0},
+        {2000, "", 0.5, 7, 16, 100, 0},    {999, "", 0, 2, 16, 500, 0},    {999, "", 0, 2, 9, 10, 1},
+        {50, "", 0, 100, 16, 32, 0},       {50, "", 0, 7, 2, 32, 0},       {13, "", 0, 4, 1, 5, 0},
+        {10, "", 0, 3, 2, 64, 0},          {1003, "", 0, 1, 1, 64, 0},     {1003, "", 0.25, 1, 1, 500, 0},
+        {640, "", 0, 64, 4, 64, 0},        {641, "", 0, 64, 4, 64, 0},     {4000, "5:3900", 0.1, 33, 5, 1000, 0}};
     enum { EPOCHS = 400 };
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         const shape *s = &shapes[k];
         static int times[MANY];
         memset(times, 0, sizeof times);
         rt_rows rows = subset(s->range, s->test, s->rows);
-        rt_order o = {.rows = &rows, .batch = s->batch, .shuffle = 1, .keep_tail = s->keep_tail, .seed = 40 + k, .block = s->block, .window = s->window};
+        rt_order o = {.rows = &rows,
+                      .batch = s->batch,
+                      .shuffle = 1,
+                      .keep_tail = s->keep_tail,
+                      .seed = 40 + k,
+                      .block = s->block,
+                      .window = s->window};
         rt_order_plan(&o);
         run(s, &rows, &o, EPOCHS, times);
-        double share = s->keep_tail ? 1 : (double)o.steps * o.batch / (double)rows.count, mean = EPOCHS * share, deviation = sqrt(EPOCHS * share * (1 - share));
+        double share = s->keep_tail ? 1 : (double)o.steps * o.batch / (double)rows.count, mean = EPOCHS * share,
+               deviation = sqrt(EPOCHS * share * (1 - share));
         for (uint64_t i = 0; i < rows.count; i++) {
             uint64_t r = rt_rows_at(&rows, i);
-            if (!(fabs(times[r] - mean) <= 6 * deviation)) fail_msg("shape %zu: row %llu came %d times, not %.1f", k, (unsigned long long)r, times[r], mean);
+            if (!(fabs(times[r] - mean) <= 6 * deviation))
+                fail_msg("shape %zu: row %llu came %d times, not %.1f", k, (unsigned long long)r, times[r], mean);
         }
         for (uint64_t b = 0; b <= (rows.end - 1) / s->block; b++) {
             double sum = 0, members = 0;
@@ -129,13 +156,16 @@ static void every_row_has_its_turn(void **state)
                 sum += times[r];
                 members += rt_rows_has(&rows, r);
             }
-            if (members > 0 && !(fabs(sum / members - mean) <= 4.5 * deviation)) fail_msg("shape %zu: rows of block %llu came %.1f times, not %.1f", k, (unsigned long long)b, sum / members, mean);
+            if (members > 0 && !(fabs(sum / members - mean) <= 4.5 * deviation))
+                fail_msg("shape %zu: rows of block %llu came %.1f times, not %.1f", k, (unsigned long long)b,
+                         sum / members, mean);
         }
         rt_rows_free(&rows);
     }
 }
 
-/* What a window mixes: a batch has rows of no more blocks, and a window as large as the data mixes as data without blocks. */
+/* What a window mixes: a batch has rows of no more blocks, and a window as large as the data mixes as data without
+ * blocks. */
 static void windows(void **state)
 {
     (void)state;
@@ -159,7 +189,7 @@ static void windows(void **state)
             check_ok(rt_order_batch(&d, g, whole, &n));
             for (int r = 0; r < n; r++) in[row[r] / 100] = 1;
             for (int b = 0; b < 30; b++) blocks += (uint64_t)in[b];
-            if (window < 30) assert_true(blocks <= window);            /* 100 divides into batches: none crosses windows */
+            if (window < 30) assert_true(blocks <= window); /* 100 divides into batches: none crosses windows */
             else assert_memory_equal(row, whole, sizeof *row * (size_t)n);
             if (blocks > most) most = blocks;
         }
@@ -190,6 +220,7 @@ static void large(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(recorded), cmocka_unit_test(every_row_has_its_turn), cmocka_unit_test(windows), cmocka_unit_test(large)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recorded), cmocka_unit_test(every_row_has_its_turn),
+                                       cmocka_unit_test(windows), cmocka_unit_test(large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,8 +4,9 @@
 #include "data/rows.h"
 #include "tests/support.h"
 
-/* Numbers and FNV-1a (64 bits, over the row numbers as 8 little-endian bytes) of the sets that `data.rows`, `data.test`,
- * `data.validation` and `data.hard_rows` gave at commit a3c9fee, where a set was an array of row numbers. */
+/* Numbers and FNV-1a (64 bits, over the row numbers as 8 little-endian bytes) of the sets that `data.rows`,
+ * `data.test`, `data.validation` and `data.hard_rows` gave at commit a3c9fee, where a set was an array of row numbers.
+ */
 typedef struct {
     const char *range;
     double test;
@@ -13,7 +14,8 @@ typedef struct {
     double validation;
     uint64_t seed;
     const char *hard;
-    uint64_t train, train_sum, tests, test_sum, held, held_sum, common;    /* common: with the test rows of share 0.3, seed 4 */
+    uint64_t train, train_sum, tests, test_sum, held, held_sum;
+    uint64_t common;               /* of train with the test rows of share 0.3, seed 4 */
 } recorded;
 static const recorded record[] = {
     {"", 0, 1, 1003, 0.1, 1, "",
@@ -63,8 +65,10 @@ static void same_draws(void **state)
         if (train.count != r->train || fnv(&train) != r->train_sum) fail_msg("case %zu: other rows to train on", i);
         if (test.count != r->tests || fnv(&test) != r->test_sum) fail_msg("case %zu: other test rows", i);
         if (held.count != r->held || fnv(&held) != r->held_sum) fail_msg("case %zu: other validation rows", i);
-        if (rt_rows_common(&train, &third) != r->common) fail_msg("case %zu: %llu rows in common", i, (unsigned long long)rt_rows_common(&train, &third));
-        assert_int_equal(rt_rows_common(&train, &test) + rt_rows_common(&train, &held) + rt_rows_common(&test, &held), 0);
+        if (rt_rows_common(&train, &third) != r->common)
+            fail_msg("case %zu: %llu rows in common", i, (unsigned long long)rt_rows_common(&train, &third));
+        assert_int_equal(rt_rows_common(&train, &test) + rt_rows_common(&train, &held) + rt_rows_common(&test, &held),
+                         0);
         rt_rows *all[] = {&train, &test, &held, &rest, &third};
         for (int k = 0; k < 5; k++) rt_rows_free(all[k]);
     }
@@ -99,7 +103,8 @@ static void against_lists(void **state)
 {
     (void)state;
     enum { N = 9000 };
-    static const uint64_t edge[][2] = {{0, 1}, {0, 64}, {1, 64}, {63, 65}, {64, 128}, {5, 700}, {127, 4608}, {100, 8999}};
+    static const uint64_t edge[][2] = {{0, 1},    {0, 64},  {1, 64},     {63, 65},
+                                       {64, 128}, {5, 700}, {127, 4608}, {100, 8999}};
     static char in[N], out[N];
     for (size_t e = 0; e < sizeof edge / sizeof *edge; e++) {
         uint64_t first = edge[e][0], end = edge[e][1], n = end - first;
@@ -156,12 +161,27 @@ static void against_lists(void **state)
 static void ranges(void **state)
 {
     (void)state;
-    static const struct { const char *text; uint64_t first, end; } good[] = {
-        {"", 0, 1000}, {":", 0, 1000}, {"5:", 5, 1000}, {":7", 0, 7}, {"1000:", 1000, 1000}, {"0:1000", 0, 1000}, {"007:0008", 7, 8}, {"3:3", 3, 3}};
-    static const struct { const char *text, *part; } bad[] = {
-        {"100:90", "outside"}, {"0:1001", "outside"}, {"18446744073709551616:", "outside"}, {"18446744073709551616:18446744073709551617", "outside"},
-        {":18446744073709551626", "outside"}, {"0:99999999999999999999999999999999999", "outside"}, {"184467440737095516160:5", "outside"}, {"x", "first:end"},
-        {"5", "first:end"}, {"1:2:3", "first:end"}, {"-1:5", "first:end"}, {"1e2:5", "first:end"}, {" 1:5", "first:end"}, {"+1:5", "first:end"}};
+    static const struct {
+        const char *text;
+        uint64_t first, end;
+    } good[] = {{"", 0, 1000},         {":", 0, 1000},      {"5:", 5, 1000},    {":7", 0, 7},
+                {"1000:", 1000, 1000}, {"0:1000", 0, 1000}, {"007:0008", 7, 8}, {"3:3", 3, 3}};
+    static const struct {
+        const char *text, *part;
+    } bad[] = {{"100:90", "outside"},
+               {"0:1001", "outside"},
+               {"18446744073709551616:", "outside"},
+               {"18446744073709551616:18446744073709551617", "outside"},
+               {":18446744073709551626", "outside"},
+               {"0:99999999999999999999999999999999999", "outside"},
+               {"184467440737095516160:5", "outside"},
+               {"x", "first:end"},
+               {"5", "first:end"},
+               {"1:2:3", "first:end"},
+               {"-1:5", "first:end"},
+               {"1e2:5", "first:end"},
+               {" 1:5", "first:end"},
+               {"+1:5", "first:end"}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t first, end;
         rt_rows a;
@@ -177,12 +197,14 @@ static void ranges(void **state)
         check_fails(rt_rows_range(&a, bad[i].text, 1000), RT_USAGE, bad[i].part);
     }
     rt_rows a = rt_rows_between(UINT64_MAX - 10, UINT64_MAX);
-    assert_true(a.count == 10 && rt_rows_at(&a, 9) == UINT64_MAX - 1 && rt_rows_has(&a, UINT64_MAX - 1) && !rt_rows_has(&a, UINT64_MAX));
+    assert_true(a.count == 10 && rt_rows_at(&a, 9) == UINT64_MAX - 1 && rt_rows_has(&a, UINT64_MAX - 1) &&
+                !rt_rows_has(&a, UINT64_MAX));
     rt_rows b = rt_rows_between(9, 3);
     assert_true(b.count == 0 && !rt_rows_common(&a, &b));
 }
 
-/* The sets of a training run over 100 million rows, and what labelling and evaluation add: bytes that malloc has given out. */
+/* The sets of a training run over 100 million rows, and what labelling and evaluation add: bytes that malloc has given
+ * out. */
 static void memory(void **state)
 {
     (void)state;
@@ -204,7 +226,8 @@ static void memory(void **state)
     uint64_t last = 0;
     for (uint64_t i = 0; i < train.count; i += 999983) {
         uint64_t row = rt_rows_at(&train, i);
-        assert_true(row >= last && rt_rows_has(&train, row) && !rt_rows_has(&test, row) && rt_rows_below(&train, row) == i);
+        assert_true(row >= last && rt_rows_has(&train, row) && !rt_rows_has(&test, row) &&
+                    rt_rows_below(&train, row) == i);
         last = row;
     }
     rt_rows *all[] = {&train, &test, &held, &todo};
@@ -214,6 +237,7 @@ static void memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws), cmocka_unit_test(against_lists), cmocka_unit_test(ranges), cmocka_unit_test(memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws), cmocka_unit_test(against_lists),
+                                       cmocka_unit_test(ranges), cmocka_unit_test(memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include <hdf5.h>
 #include <unistd.h>
 
+#include "data/row_check.h"
 #include "data/rows.h"
 #include "data/stream.h"
 #include "tests/support.h"
@@ -18,12 +19,14 @@ static void write_file(const char *path, int chunk, int bad_row, int bad_label)
     for (int i = 0; i < N; i++) y[i] = i % 7;
     if (bad_row >= 0) x[bad_row][2] = NAN;
     if (bad_label >= 0) y[bad_label] = 7;
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(2, dim, NULL), s1 = H5Screate_simple(1, dim, NULL);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE),
+          s = H5Screate_simple(2, dim, NULL), s1 = H5Screate_simple(1, dim, NULL);
     if (chunk) {
         H5Pset_chunk(p, 2, chunks);
         H5Pset_deflate(p, 1);
     }
-    hid_t d = H5Dcreate2(f, "x", H5T_IEEE_F32LE, s, H5P_DEFAULT, p, H5P_DEFAULT), e = H5Dcreate2(f, "y", H5T_STD_I32LE, s1, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t d = H5Dcreate2(f, "x", H5T_IEEE_F32LE, s, H5P_DEFAULT, p, H5P_DEFAULT),
+          e = H5Dcreate2(f, "y", H5T_STD_I32LE, s1, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x);
     H5Dwrite(e, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, y);
     H5Dclose(d); H5Dclose(e); H5Sclose(s); H5Sclose(s1); H5Pclose(p); H5Fclose(f);
@@ -56,7 +59,16 @@ static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t f
     const rt_rows all = rt_rows_between(0, N);
     check_ok(rt_source_open(&x, path, "x"));
     check_ok(rt_targets_open(&y, x, "y", &seven, RT_MATCH_NAMES));
-    rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .shuffle = 1, .keep_tail = 1, .seed = 5, .prefetch = prefetch, .threads = threads};
+    rt_stream_spec spec = {.x = x,
+                           .y = y,
+                           .rows = &all,
+                           .classes = 7,
+                           .batch = 32,
+                           .shuffle = 1,
+                           .keep_tail = 1,
+                           .seed = 5,
+                           .prefetch = prefetch,
+                           .threads = threads};
     check_ok(rt_stream_open(&s, &spec, from));
     assert_int_equal(rt_stream_steps(s), 32);
     uint64_t *out = malloc((to - from) * 32 * sizeof *out), n = 0;
@@ -92,7 +104,8 @@ static void order(void **state)
         assert_true(memcmp(base, base + 1024, 1024 * sizeof *base) != 0);
         static const int prefetch[] = {1, 2, 8, 40}, threads[] = {1, 2, 3, 1};
         for (int i = 0; i < 4; i++) {
-            uint64_t *again = rows_of(files[f], prefetch[i], threads[i], 0, 64), *late = rows_of(files[f], prefetch[i], threads[i], 29, 64);
+            uint64_t *again = rows_of(files[f], prefetch[i], threads[i], 0, 64),
+                     *late = rows_of(files[f], prefetch[i], threads[i], 29, 64);
             assert_memory_equal(base, again, 64 * 32 * sizeof *base);
             assert_memory_equal(base + 29 * 32, late, 35 * 32 * sizeof *base);
             free(again);
@@ -106,7 +119,8 @@ static void order(void **state)
 static void write_set(const char *path, hid_t type, int n, int chunk, const void *x)
 {
     hsize_t dim[2] = {(hsize_t)n, D}, chunks[2] = {(hsize_t)chunk, D};
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(2, dim, NULL);
+    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), p = H5Pcreate(H5P_DATASET_CREATE),
+          s = H5Screate_simple(2, dim, NULL);
     if (chunk) {
         H5Pset_chunk(p, 2, chunks);
         H5Pset_deflate(p, 1);
@@ -116,8 +130,8 @@ static void write_set(const char *path, hid_t type, int n, int chunk, const void
     H5Dclose(d); H5Sclose(s); H5Pclose(p); H5Fclose(f);
 }
 
-/* The reproduced case: 1,010 rows in blocks of 100, and batches that leave a tail; rows from the last, odd block on came never.
- * And rows that are not all of the source's: the blocks are those of the source. */
+/* The reproduced case: 1,010 rows in blocks of 100, and batches that leave a tail; rows from the last, odd block on
+ * came never. And rows that are not all of the source's: the blocks are those of the source. */
 static void turns(void **state)
 {
     (void)state;
@@ -137,7 +151,14 @@ static void turns(void **state)
             const rt_batch *b;
             int times[ROWS] = {0};
             check_ok(rt_rows_select(&c, ROWS, &rows, &test));
-            rt_stream_spec spec = {.x = source, .rows = &rows, .batch = 64, .shuffle = 1, .window = window, .seed = 5, .prefetch = 4, .threads = 2};
+            rt_stream_spec spec = {.x = source,
+                                   .rows = &rows,
+                                   .batch = 64,
+                                   .shuffle = 1,
+                                   .window = window,
+                                   .seed = 5,
+                                   .prefetch = 4,
+                                   .threads = 2};
             check_ok(rt_stream_order_text(&spec, text, sizeof text));
             if (window) snprintf(path, sizeof path, "blocks of 100 rows mixed within windows of %d blocks", window);
             assert_string_equal(text, window ? path : "all rows mixed");
@@ -151,7 +172,8 @@ static void turns(void **state)
                 }
             }
             for (uint64_t r = 0; r < ROWS; r++)
-                if (rt_rows_has(&rows, r) ? times[r] < EPOCHS * 3 / 4 || times[r] > EPOCHS : times[r]) fail_msg("window %d, part %d: row %d came %d times", window, part, (int)r, times[r]);
+                if (rt_rows_has(&rows, r) ? times[r] < EPOCHS * 3 / 4 || times[r] > EPOCHS : times[r])
+                    fail_msg("window %d, part %d: row %d came %d times", window, part, (int)r, times[r]);
             rt_stream_close(s);
             rt_rows_free(&rows);
             rt_rows_free(&test);
@@ -191,22 +213,50 @@ static void numbers(void **state)
 {
     (void)state;
     enum { ROWS = 40 };
-    static const struct { double value; const char *part; int f16, f32, f64, i32, u32, i64, u64; } cases[] = {     /* 1: refused, 0: read, -1: not of the type */
-        {NAN, "NaN", 1, 1, 1, -1, -1, -1, -1}, {INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1}, {-INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1},
-        {65504, NULL, 0, 0, 0, 0, 0, 0, 0}, {16777216, NULL, -1, 0, 0, 0, 0, 0, 0}, {-16777216, NULL, -1, 0, 0, 0, -1, 0, -1}, {16777218, NULL, -1, 0, 0, 0, 0, 0, 0},
-        {16777217, "float32 would round", -1, -1, 0, 1, 1, 1, 1}, {-16777217, "float32 would round", -1, -1, 0, 1, -1, 1, -1}, {2147483647, "float32 would round", -1, -1, 0, 1, 1, 1, 1},
-        {-2147483648.0, NULL, -1, 0, 0, 0, -1, 0, -1}, {4294967295.0, "float32 would round", -1, -1, 0, -1, 1, 1, 1}, {0x1p53 - 1, "float32 would round", -1, -1, 0, -1, -1, 1, 1},
-        {0x1p62, NULL, -1, 0, 0, -1, -1, 0, 0}, {-0x1p63, NULL, -1, 0, 0, -1, -1, 0, -1}, {0x1p63, NULL, -1, 0, 0, -1, -1, -1, 0},
-        {3.4028234663852886e38, NULL, -1, 0, 0, -1, -1, -1, -1}, {3.5e38, "beyond the range", -1, -1, 1, -1, -1, -1, -1}, {-1e300, "beyond the range", -1, -1, 1, -1, -1, -1, -1},
-        {0.1, NULL, -1, -1, 0, -1, -1, -1, -1}, {5e-324, NULL, -1, -1, 0, -1, -1, -1, -1}};
+    static const struct {
+        double value;
+        const char *part;
+        int f16, f32, f64, i32, u32, i64, u64;
+    } cases[] = {/* 1: refused, 0: read, -1: not of the type */
+                 {NAN, "NaN", 1, 1, 1, -1, -1, -1, -1},
+                 {INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1},
+                 {-INFINITY, "infinity", 1, 1, 1, -1, -1, -1, -1},
+                 {65504, NULL, 0, 0, 0, 0, 0, 0, 0},
+                 {16777216, NULL, -1, 0, 0, 0, 0, 0, 0},
+                 {-16777216, NULL, -1, 0, 0, 0, -1, 0, -1},
+                 {16777218, NULL, -1, 0, 0, 0, 0, 0, 0},
+                 {16777217, "float32 would round", -1, -1, 0, 1, 1, 1, 1},
+                 {-16777217, "float32 would round", -1, -1, 0, 1, -1, 1, -1},
+                 {2147483647, "float32 would round", -1, -1, 0, 1, 1, 1, 1},
+                 {-2147483648.0, NULL, -1, 0, 0, 0, -1, 0, -1},
+                 {4294967295.0, "float32 would round", -1, -1, 0, -1, 1, 1, 1},
+                 {0x1p53 - 1, "float32 would round", -1, -1, 0, -1, -1, 1, 1},
+                 {0x1p62, NULL, -1, 0, 0, -1, -1, 0, 0},
+                 {-0x1p63, NULL, -1, 0, 0, -1, -1, 0, -1},
+                 {0x1p63, NULL, -1, 0, 0, -1, -1, -1, 0},
+                 {3.4028234663852886e38, NULL, -1, 0, 0, -1, -1, -1, -1},
+                 {3.5e38, "beyond the range", -1, -1, 1, -1, -1, -1, -1},
+                 {-1e300, "beyond the range", -1, -1, 1, -1, -1, -1, -1},
+                 {0.1, NULL, -1, -1, 0, -1, -1, -1, -1},
+                 {5e-324, NULL, -1, -1, 0, -1, -1, -1, -1}};
     char path[64], row[64];
     snprintf(path, sizeof path, "%s/numbers.h5", test_folder);
     const rt_rows all = rt_rows_between(0, ROWS);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
         for (int type = 0; type < 7; type++) {
-            int want = (const int[]){cases[k].f16, cases[k].f32, cases[k].f64, cases[k].i32, cases[k].u32, cases[k].i64, cases[k].u64}[type], bad = 7 + (int)k;
+            int want = (const int[]){cases[k].f16, cases[k].f32, cases[k].f64, cases[k].i32,
+                                     cases[k].u32, cases[k].i64, cases[k].u64}[type],
+                bad = 7 + (int)k;
             if (want < 0) continue;
-            static union { uint16_t f16[ROWS][D]; float f32[ROWS][D]; double f64[ROWS][D]; int32_t i32[ROWS][D]; uint32_t u32[ROWS][D]; int64_t i64[ROWS][D]; uint64_t u64[ROWS][D]; } x;
+            static union {
+                uint16_t f16[ROWS][D];
+                float f32[ROWS][D];
+                double f64[ROWS][D];
+                int32_t i32[ROWS][D];
+                uint32_t u32[ROWS][D];
+                int64_t i64[ROWS][D];
+                uint64_t u64[ROWS][D];
+            } x;
             memset(&x, 0, sizeof x);
             double v = cases[k].value;
             hid_t half = H5Tcopy(H5T_IEEE_F32LE);
@@ -223,7 +273,8 @@ static void numbers(void **state)
             case 5: x.i64[bad][at] = (int64_t)v; break;
             default: x.u64[bad][at] = (uint64_t)v; break;
             }
-            const hid_t types[] = {half, H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE, H5T_STD_U32LE, H5T_STD_I64LE, H5T_STD_U64LE};
+            const hid_t types[] = {half,          H5T_IEEE_F32LE, H5T_IEEE_F64LE, H5T_STD_I32LE,
+                                   H5T_STD_U32LE, H5T_STD_I64LE,  H5T_STD_U64LE};
             write_set(path, types[type], ROWS, 0, &x);
             H5Tclose(half);
             rt_source *source;
@@ -248,6 +299,26 @@ static void numbers(void **state)
         }
 }
 
+/* bfloat16, which not every HDF5 library writes, and 8 and 16 bits. */
+static void narrow_numbers(void **state)
+{
+    (void)state;
+    static const uint16_t bf16[] = {0x7f80, 0xff80, 0x7f81, 0xffff, 0x7fc0},
+                          fine[] = {0x7f7f, 0xff7f, 0, 0x8000, 0x7c00};
+    for (int i = 0; i < 5; i++) {
+        uint16_t row[9] = {0};
+        row[i + 4] = bf16[i];
+        assert_non_null(rt_row_fault(row, RT_BF16, 9));
+        assert_null(rt_row_fault(row, RT_BF16, (size_t)i + 4));
+        row[i + 4] = fine[i];
+        assert_null(rt_row_fault(row, RT_BF16, 9));
+        row[i + 4] = 0xffff;
+        assert_null(rt_row_fault(row, RT_U16, 9));
+        assert_null(rt_row_fault(row, RT_I16, 9));
+        assert_null(rt_row_fault(row, RT_U8, 18));
+    }
+}
+
 static void bad_data(void **state)
 {
     (void)state;
@@ -266,7 +337,8 @@ static void bad_data(void **state)
         rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .prefetch = 3};
         check_ok(rt_stream_open(&s, &spec, 0));
         check_ok(rt_stream_next(s, &b));
-        check_fails(rt_stream_next(s, &b), RT_INPUT, kind ? "row 41 has the label 7, but there are 7 classes" : "row 40 of 'x' contains NaN");
+        check_fails(rt_stream_next(s, &b), RT_INPUT,
+                    kind ? "row 41 has the label 7, but there are 7 classes" : "row 40 of 'x' contains NaN");
         rt_stream_close(s);
         spec.rows = &none;
         check_fails(rt_stream_open(&s, &spec, 0), RT_NOTHING, "no rows");
@@ -329,6 +401,9 @@ static void splits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order), cmocka_unit_test(bad_data), cmocka_unit_test(turns), cmocka_unit_test(wrong_windows), cmocka_unit_test(numbers), cmocka_unit_test(splits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order),   cmocka_unit_test(bad_data),
+                                       cmocka_unit_test(turns),   cmocka_unit_test(wrong_windows),
+                                       cmocka_unit_test(numbers), cmocka_unit_test(narrow_numbers),
+                                       cmocka_unit_test(splits)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
