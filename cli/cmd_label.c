@@ -5,10 +5,16 @@
 static const char help[] =
     "usage: retort label [CONFIG.json] --teacher MODEL.h5 [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows a:b] [key=value ...] [--force]\n\n"
     "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble. What is\n"
-    "reported as done is on disk; the same command goes on after an interruption, to the same bytes.\n\n"
-    "  --rows a:b            rows of the source (default all)\n"
+    "reported as done is on disk; the same command goes on after an interruption, to the same bytes. Data that changed\n"
+    "since it was labelled is refused.\n\n"
+    "  --rows a:b            rows of the source (default all); the same as data.rows\n"
+    "  --check full          hash the whole source and compare with DATA.h5.retort-id (default known: what is in that file\n"
+    "                        is believed while size, times and inode are the same); the same as data.check\n"
+    "  data.x=NAME           the data set (default x); data.names=position: see 'retort train --help'\n"
     "  labels.type=f16       half the size (default f32)\n"
     "  labels.topk=5         only the 5 best classes and the tail (default: all logits)\n"
+    "  label.bad_rows=mark   rows with NaN or infinity, or without a finite answer, get no label, and training leaves them\n"
+    "                        out (default refuse: the first one ends the command; what was labelled stays)\n"
     "  label.batch, label.prefetch, label.readers   speed only\n"
     "  --force               replace a store made by another teacher or of other data\n\n"
     "example:\n"
@@ -23,11 +29,34 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_list(a, config, "teacher", "teacher");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
+    if (!st) st = cli_set_option(a, config, "check", "data.check");
     if (!st) st = rt_label(config, out, cli_flag(a, "force"), a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
 
-static const cli_option options[] = {{"teacher", CLI_LIST}, {"data", 1}, {"rows", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
-const cli_command cli_label = {"label", "let a teacher label a data set", help, options, run, NULL,
-                               CLI_KEYS | CLI_THREADS, 1};
+/* As a tree, with the largest classes alone where there are many. */
+static void show(const cJSON *result)
+{
+    enum { MOST = 20 };
+    cJSON *copy = cJSON_Duplicate(result, 1), *all = cJSON_GetObjectItemCaseSensitive(copy, "class_counts");
+    int classes = cJSON_GetArraySize(all);
+    if (classes > MOST) {
+        char name[64];
+        cJSON *largest = cJSON_CreateObject();
+        for (int i = 0; i < MOST; i++) {
+            cJSON *best = all->child;
+            for (cJSON *c = best; c; c = c->next) if (c->valuedouble > best->valuedouble) best = c;
+            cJSON_AddNumberToObject(largest, best->string, best->valuedouble);
+            cJSON_Delete(cJSON_DetachItemViaPointer(all, best));
+        }
+        snprintf(name, sizeof name, "class_counts, largest %d of %d", MOST, classes);
+        cJSON_AddItemToObject(copy, name, largest);
+        cJSON_DeleteItemFromObjectCaseSensitive(copy, "class_counts");
+    }
+    cli_print_tree(copy, 0);
+    cJSON_Delete(copy);
+}
+
+static const cli_option options[] = {{"teacher", CLI_LIST}, {"data", 1}, {"rows", 1}, {"check", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
+const cli_command cli_label = {"label", "let a teacher label a data set", help, options, run, show, CLI_KEYS | CLI_THREADS, 1};

@@ -115,6 +115,7 @@ void rt_identity_close(rt_identity *id)
     free(id);
 }
 
+const rt_h5_dataset *rt_identity_set(const rt_identity *id) { return rt_source_info(id->source); }
 uint64_t rt_identity_span_rows(const rt_identity *id) { return id->span_rows; }
 uint64_t rt_identity_spans(const rt_identity *id) { return id->spans; }
 int rt_identity_known(const rt_identity *id, uint64_t span) { return id->state[span] & KNOWN; }

@@ -34,6 +34,7 @@ void rt_identity_close(rt_identity *);
 /* Keeps what was hashed so far, when it is much: long work calls this now and then. */
 void rt_identity_keep(rt_identity *);
 
+const rt_h5_dataset *rt_identity_set(const rt_identity *);
 uint64_t rt_identity_span_rows(const rt_identity *);
 uint64_t rt_identity_spans(const rt_identity *);
 int rt_identity_known(const rt_identity *, uint64_t span);

@@ -5,18 +5,33 @@
  *   labels/topk_id i32 (N, k), labels/topk_logit f32|f16 (N, k), labels/tail f32 (N)
  *                                             top-k: every other class has the logit `tail`, which keeps the total
  *                                             probability of the tail: tail = logsumexp(others) - log(K - k)
- *   labels/status u8 (N)                      0 not yet, 1 labelled
+ *   labels/status u8 (N)                      rt_label_status; where it is not RT_LABEL_DONE there is no label
  *   labels/block_crc32c u32 (blocks)          CRC32C of each block's bytes, set by set
+ *   labels/status_count u64 (8), labels/class_count u64 (K), labels/confidence_mean f64 (1)
+ *                                             of all rows, once they are there: rows by status, labelled rows by their
+ *                                             best class (the lower of equal ones), mean probability of that class
+ *   source/leaves u8 (spans, 16)              what the rows were: leaves (data/identity.h) of the spans that they lie in
+ *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and block_crc32c
  *   labels/complete u8 (1), manifest text     who, from what, how
- * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: bytes by pwrite,
- * fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on disk. */
+ * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and bytes by
+ * pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on disk. */
 #ifndef RT_DATA_LABELS_H
 #define RT_DATA_LABELS_H
 
+#include "data/identity.h"
 #include "data/names.h"
-#include "data/source.h"
+#include "data/rows.h"
 
-enum { RT_LABEL_BLOCK = 1024 };
+enum { RT_LABEL_BLOCK = 1024, RT_LABEL_TOPK = 512 };
+
+/* As it is stored. */
+typedef enum {
+    RT_LABEL_NOT_YET = 0,
+    RT_LABEL_DONE = 1,
+    RT_LABEL_BAD_INPUT = 3,           /* the row holds NaN or infinity */
+    RT_LABEL_BAD_ANSWER = 5,          /* the row is finite, the teacher's answer is not */
+    RT_LABEL_STATUSES = 8             /* room for counts; 2 and 4 are kept for answers withheld and given by hand */
+} rt_label_status;
 
 typedef struct {
     uint64_t first, rows;
@@ -24,34 +39,72 @@ typedef struct {
     rt_dtype type;                    /* RT_F32 or RT_F16 */
 } rt_labels_spec;
 
+/* Of rows that are there. */
+typedef struct {
+    uint64_t status[RT_LABEL_STATUSES];
+    const uint64_t *class_count;      /* (classes), belongs to the store */
+    double confidence;                /* mean over labelled rows, 0 when there are none */
+} rt_labels_summary;
+
+/* How a store is written, beside what it is. */
+typedef struct {
+    rt_identity *source;              /* of the data set whose rows are labelled; borrowed */
+    int force;                        /* replace what is at the path */
+    int mark_bad;                     /* rows without a finite answer get a status; else they are errors */
+    rt_pool *pool;                    /* codes rows in its threads; NULL: alone */
+    const rt_progress *progress;      /* of hashing; may be NULL */
+} rt_labels_job;
+
+/* {"class": rows, ...} in the order of the classes, for the caller to delete. */
+cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_names *classes);
+
 typedef struct rt_labels_writer rt_labels_writer;
 
-/* Creates the store, or resumes it when path exists with an equal manifest. RT_USAGE when it exists with another one
- * (force != 0 replaces it). manifest names the teacher, the source and the coding; spec is added to it. */
-rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *, cJSON *manifest, int force);
+/* Creates the store, or resumes it when path exists with an equal manifest and its rows are what they were. RT_USAGE when
+ * it holds other labels, or another process writes to it. manifest names the teacher and its classes and columns; what the
+ * rows are and how they are coded is added to it. */
+rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *, cJSON *manifest, const rt_labels_job *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);
-/* logits (rows of the block, K). Thread: one. RT_INPUT when a logit is not finite or does not fit the type. */
-rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *logits);
-/* Makes all blocks put so far durable; called by put about once a second and 64 MiB. */
+/* logits (rows of the block, K); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that the
+ * rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not finite. */
+rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *logits, const unsigned char *status);
+/* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
+ * meanwhile. After an error nothing is synced or written any more. */
 rt_status rt_labels_commit(rt_labels_writer *);
+/* Of all blocks that are there, those of earlier runs included; valid until the end. */
+rt_labels_summary rt_labels_written(const rt_labels_writer *);
 /* Commits and, when every block is there, marks the store complete and removes the journal. Frees the writer. */
 rt_status rt_labels_end(rt_labels_writer *);
 
 typedef struct rt_labels rt_labels;
-/* RT_INPUT when the store is incomplete (unless partial) or damaged. */
+/* RT_INPUT when the store is incomplete (unless partial), damaged or of an older format. */
 rt_status rt_labels_open(rt_labels **out, const char *path, int partial);
 void rt_labels_close(rt_labels *);
 const rt_labels_spec *rt_labels_info(const rt_labels *);
 const cJSON *rt_labels_manifest(const rt_labels *);
-uint64_t rt_labels_count_done(rt_labels *);
+int rt_labels_complete(const rt_labels *);
+/* Identity of the content: manifest (without the paths and the tool), leaves and every block's CRC. RT_INPUT while it is
+ * incomplete. */
+rt_status rt_labels_digest(const rt_labels *, rt_digest *);
+/* Counts of a complete store as it keeps them; of an incomplete one, statuses of the rows that were committed, and NULL for
+ * class_count. */
+rt_status rt_labels_summarize(rt_labels *, rt_labels_summary *);
 /* The teacher's classes, "classes" of the manifest; numbers when it names none. */
 const rt_names *rt_labels_classes(const rt_labels *);
 /* From now on logits are read in the order of these classes (copied). RT_INPUT with both lists when they are not the store's.
  * Not while others read. */
 rt_status rt_labels_set_classes(rt_labels *, const rt_names *);
-/* Full logits (n, K) of source rows row[0..n). Thread-safe. RT_INPUT for a row outside the store or not labelled. */
+/* Whether the data is what was labelled: spans that the labels' rows lie in are hashed where they are not known. RT_INPUT
+ * with the rows that are not. Both pool and progress may be NULL. */
+rt_status rt_labels_check_source(const rt_labels *, rt_identity *, rt_pool *, const rt_progress *);
+/* Statuses of source rows row[0..n). Thread-safe. RT_INPUT for a row outside the store or damage. */
+rt_status rt_labels_status(rt_labels *, const uint64_t *row, int n, unsigned char *status);
+/* Takes rows that the store covers and has no label for out of the set; *removed says how many there were. */
+rt_status rt_labels_remove_bad(rt_labels *, rt_rows *, uint64_t *removed);
+/* Full logits (n, K) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first read.
+ * RT_INPUT for a row outside the store, without a label, or damaged. */
 rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *logits);
-/* Checks every block's CRC. */
+/* Checks every committed block's CRC. */
 rt_status rt_labels_verify(rt_labels *);
 #endif

@@ -76,17 +76,28 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
 static rt_status inspect_labels(const char *path, cJSON *j)
 {
     rt_labels *l;
+    rt_labels_summary s;
     RT_TRY(rt_labels_open(&l, path, 1));
-    uint64_t done = rt_labels_count_done(l), rows = rt_labels_info(l)->rows;
-    cJSON_AddStringToObject(j, "what", "label store");
-    cJSON_AddNumberToObject(j, "rows_labelled", (double)done);
-    cJSON_AddNumberToObject(j, "rows", (double)rows);
-    rt_status st = RT_OK;
-    if (done == rows) {
-        st = rt_labels_verify(l);
-        if (!st) cJSON_AddStringToObject(j, "checksums", "all blocks match");
+    uint64_t rows = rt_labels_info(l)->rows;
+    rt_status st = rt_labels_verify(l);
+    if (!st) st = rt_labels_summarize(l, &s);
+    if (!st) {
+        cJSON_AddStringToObject(j, "what", "label store");
+        cJSON_AddNumberToObject(j, "rows", (double)rows);
+        cJSON_AddNumberToObject(j, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+        if (s.status[RT_LABEL_BAD_INPUT]) cJSON_AddNumberToObject(j, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
+        if (s.status[RT_LABEL_BAD_ANSWER]) cJSON_AddNumberToObject(j, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
+        cJSON_AddBoolToObject(j, "complete", rt_labels_complete(l));
+        if (!rt_labels_complete(l)) {
+            cJSON_AddNumberToObject(j, "not_yet", (double)s.status[RT_LABEL_NOT_YET]);
+            cJSON_AddStringToObject(j, "to_finish", "run the same 'retort label' command again");
+        } else {
+            cJSON_AddNumberToObject(j, "confidence_mean", s.confidence);
+            cJSON_AddItemToObject(j, "class_counts", rt_labels_class_counts(&s, rt_labels_classes(l)));
+        }
+        cJSON_AddStringToObject(j, "checksums", rt_labels_complete(l) ? "all blocks match" : "all blocks that are there match");
+        cJSON_AddItemToObject(j, "manifest", cJSON_Duplicate(rt_labels_manifest(l), 1));
     }
-    cJSON_AddItemToObject(j, "manifest", cJSON_Duplicate(rt_labels_manifest(l), 1));
     rt_labels_close(l);
     return st;
 }

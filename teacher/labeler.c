@@ -6,6 +6,8 @@
 
 #include "data/identity.h"
 #include "data/labels.h"
+#include "data/provenance.h"
+#include "data/row_check.h"
 #include "data/rows.h"
 #include "data/stream.h"
 #include "engine/clock.h"
@@ -16,7 +18,7 @@ enum { MAX_TEACHERS = 16 };
 
 typedef struct {
     const char *teacher[MAX_TEACHERS], *source, *x, *rows;
-    int teachers, topk, batch, prefetch, readers;
+    int teachers, topk, mark_bad, batch, prefetch, readers;
     rt_check check;
     rt_match match;
     rt_dtype type;
@@ -24,7 +26,7 @@ typedef struct {
 
 static rt_status read_settings(cJSON *config, settings *s)
 {
-    static const char *const types[] = {"f32", "f16", NULL};
+    static const char *const types[] = {"f32", "f16", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
     s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, MAX_TEACHERS);
@@ -38,9 +40,10 @@ static rt_status read_settings(cJSON *config, settings *s)
     rt_cfg_join(&c, &d);
     rt_cfg l = rt_cfg_object(&c, "labels");
     s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
-    s->topk = rt_cfg_int(&l, "topk", 0, 0, 512);
+    s->topk = rt_cfg_int(&l, "topk", 0, 0, RT_LABEL_TOPK);
     rt_cfg_join(&c, &l);
     rt_cfg o = rt_cfg_object(&c, "label");
+    s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
     s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
     s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
@@ -54,127 +57,254 @@ rt_status rt_label_check(cJSON *config)
     return read_settings(config, &s);
 }
 
-static rt_status label_blocks(const settings *s, rt_labels_writer *w, rt_predictor *p, rt_source *x, const rt_labels_spec *spec,
-                              const rt_progress *progress, double *compute, uint64_t *labelled)
+/* ---- set-up ---- */
+
+typedef struct {
+    settings set;
+    const char *out;
+    rt_pool *pool;
+    const rt_progress *progress;
+    rt_model **teacher;
+    rt_source *x;
+    rt_identity *identity;             /* of x */
+    rt_predictor *predictor;
+    rt_labels_writer *writer;
+    rt_labels_spec spec;
+    rt_digest digest;                  /* of the teacher */
+    cJSON *notes;
+    uint64_t labelled;                 /* rows of this run */
+    double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
+} labeler;
+
+static rt_status open_all(labeler *l)
 {
-    uint64_t blocks = rt_labels_blocks(w), filled = 0;
-    unsigned char *todo = malloc(blocks + 1);
-    rt_rows rows = {0};
-    float *logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)spec->classes);
-    char *raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(x) + 64);
-    rt_stream *stream = NULL;
-    rt_status st = todo && logits && raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t b = 0; b < blocks && !st; b++) todo[b] = !rt_labels_done(w, b);
-    if (!st) st = rt_rows_from_blocks(&rows, spec->first, spec->rows, RT_LABEL_BLOCK, todo);
-    if (!st && rows.count) {
-        rt_stream_spec q = {.x = x, .rows = &rows, .classes = spec->classes, .batch = s->batch, .keep_tail = 1, .prefetch = s->prefetch, .threads = s->readers};
-        st = rt_stream_open(&stream, &q, 0);
-    }
-    double start = rt_seconds(), mark = 0;
-    size_t row_bytes = rt_source_row_bytes(x);
-    for (uint64_t g = 0; stream && g < rt_stream_steps(stream) && !st; g++) {
-        const rt_batch *b;
-        st = rt_stream_next(stream, &b);
-        for (int r = 0; r < b->rows && !st;) {          /* batches of any size are regrouped into the store's blocks */
-            uint64_t block = (b->row[r] - spec->first) / RT_LABEL_BLOCK, size = spec->rows - block * RT_LABEL_BLOCK;
-            if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
-            uint64_t take = size - filled < (uint64_t)(b->rows - r) ? size - filled : (uint64_t)(b->rows - r);
-            memcpy(raw + filled * row_bytes, b->x + (size_t)r * row_bytes, take * row_bytes);
-            filled += take;
-            r += (int)take;
-            if (filled < size) continue;
-            double t = rt_seconds();
-            rt_predict_raw(p, raw, rt_source_type(x), (int)size, logits);
-            *compute += rt_seconds() - t;
-            st = rt_labels_put(w, block, logits);
-            *labelled += size;
-            filled = 0;
+    const settings *s = &l->set;
+    uint64_t end;
+    RT_TRY(rt_models_load(&l->teacher, s->teacher, s->teachers));
+    RT_TRY(rt_source_open(&l->x, s->source, s->x));
+    RT_TRY(rt_models_bind(l->teacher, s->teachers, l->x, s->match, l->notes));
+    RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
+    l->spec.rows = end - l->spec.first;
+    l->spec.classes = l->teacher[0]->classes;
+    l->spec.topk = s->topk;
+    l->spec.type = s->type;
+    if (s->topk >= l->spec.classes)
+        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, l->spec.classes);
+    if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
+    RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
+    if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
+    l->digest = rt_models_digest(l->teacher, s->teachers);
+    return rt_predictor_new(&l->predictor, l->teacher, s->teachers, l->pool, 0, NULL, 0);
+}
+
+/* Who says it; the store adds of what and how. */
+static cJSON *describe(const labeler *l)
+{
+    const settings *s = &l->set;
+    cJSON *m = cJSON_CreateObject();
+    cJSON_AddStringToObject(m, "tool", rt_tool());
+    cJSON *t = cJSON_AddObjectToObject(m, "teacher");
+    cJSON_AddStringToObject(t, "digest", l->digest.hex);
+    cJSON_AddNumberToObject(t, "models", s->teachers);
+    cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    if (l->teacher[0]->class_names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->class_names));
+    if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
+    cJSON *seen = cJSON_AddArrayToObject(m, "seen");
+    for (int i = 0; i < s->teachers; i++)
+        rt_seen_join(seen, l->teacher[i]->provenance, "teacher", rt_model_digest(l->teacher[i]).hex);
+    cJSON *where = cJSON_AddObjectToObject(m, "paths");
+    cJSON_AddStringToObject(where, "source", s->source);
+    cJSON *models = cJSON_AddArrayToObject(where, "teacher");
+    for (int i = 0; i < s->teachers; i++) cJSON_AddItemToArray(models, cJSON_CreateString(s->teacher[i]));
+    return m;
+}
+
+static rt_status begin(labeler *l, int force)
+{
+    rt_labels_job job = {.source = l->identity, .force = force, .mark_bad = l->set.mark_bad, .pool = l->pool, .progress = l->progress};
+    cJSON *m = describe(l);
+    rt_status st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
+    cJSON_Delete(m);
+    return st;
+}
+
+/* ---- rows ---- */
+
+/* A block of the store while its rows arrive. */
+typedef struct {
+    char *raw;
+    float *logits;
+    unsigned char *status;
+    uint64_t filled;
+} block_rows;
+
+static rt_status put_block(labeler *l, block_rows *b, uint64_t block, uint64_t size)
+{
+    double t = rt_seconds();
+    const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
+    rt_predict_raw(l->predictor, b->raw, rt_source_type(l->x), (int)size, b->logits);
+    l->compute += rt_seconds() - t;
+    b->filled = 0;
+    RT_TRY(rt_labels_put(l->writer, block, b->logits, status));
+    l->labelled += size;
+    return RT_OK;
+}
+
+static rt_status refuse_row(const labeler *l, const rt_batch *batch, int r)
+{
+    size_t row_bytes = rt_source_row_bytes(l->x);
+    rt_dtype type = rt_source_type(l->x);
+    const char *fault = rt_row_fault(batch->x + (size_t)r * row_bytes, type, row_bytes / rt_dtype_size(type));
+    return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label and go on from here",
+                   l->set.source, (unsigned long long)batch->row[r], l->set.x, fault);
+}
+
+/* Batches of any size are regrouped into the store's blocks. */
+static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
+{
+    size_t row_bytes = rt_source_row_bytes(l->x);
+    for (int r = 0; r < batch->rows;) {
+        uint64_t block = (batch->row[r] - l->spec.first) / RT_LABEL_BLOCK, size = l->spec.rows - block * RT_LABEL_BLOCK;
+        if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
+        uint64_t take = size - b->filled < (uint64_t)(batch->rows - r) ? size - b->filled : (uint64_t)(batch->rows - r);
+        memcpy(b->raw + b->filled * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
+        for (uint64_t i = 0; i < take; i++) {
+            int bad = batch->bad[r + (int)i];
+            if (bad && !l->set.mark_bad)
+                return refuse_row(l, batch, r + (int)i);
+            b->status[b->filled + i] = bad ? RT_LABEL_BAD_INPUT : RT_LABEL_DONE;
         }
+        b->filled += take;
+        r += (int)take;
+        if (b->filled == size) RT_TRY(put_block(l, b, block, size));
+    }
+    return RT_OK;
+}
+
+static rt_status take_all(labeler *l, block_rows *b, rt_stream *stream, uint64_t rows)
+{
+    double start = rt_seconds(), mark = 0;
+    for (uint64_t g = 0; g < rt_stream_steps(stream); g++) {
+        const rt_batch *batch;
+        RT_TRY(rt_stream_next(stream, &batch));
+        if (!g) l->first = rt_seconds() - l->start;
+        RT_TRY(take_batch(l, b, batch));
         double now = rt_seconds();
         if (now - mark > 0.2) {
-            rt_progress_update(progress, "label", (double)(spec->rows - rows.count + *labelled), (double)spec->rows, (double)*labelled / (now - start + 1e-9), "rows", "");
+            rt_progress_update(l->progress, "label", (double)(l->spec.rows - rows + l->labelled), (double)l->spec.rows,
+                               (double)l->labelled / (now - start + 1e-9), "rows", "");
             mark = now;
         }
-        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        if (rt_progress_stopped(l->progress)) return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+    }
+    return RT_OK;
+}
+
+static rt_status label_rows(labeler *l)
+{
+    uint64_t blocks = rt_labels_blocks(l->writer);
+    unsigned char *todo = malloc(blocks + 1);
+    block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64), .status = malloc(RT_LABEL_BLOCK),
+                    .logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->spec.classes)};
+    rt_rows rows = {0};
+    rt_stream *stream = NULL;
+    rt_status st = todo && b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < blocks && !st; i++) todo[i] = !rt_labels_done(l->writer, i);
+    if (!st && !memchr(todo, 0, blocks)) rows = rt_rows_between(l->spec.first, l->spec.first + l->spec.rows);
+    else if (!st) st = rt_rows_from_blocks(&rows, l->spec.first, l->spec.rows, RT_LABEL_BLOCK, todo);
+    if (!st && rows.count) {
+        rt_stream_spec q = {.x = l->x, .rows = &rows, .classes = l->spec.classes, .batch = l->set.batch, .keep_tail = 1, .mark_bad = 1,
+                            .prefetch = l->set.prefetch, .threads = l->set.readers};
+        st = rt_stream_open(&stream, &q, 0);
+        if (!st) st = take_all(l, &b, stream, rows.count);
     }
     rt_stream_close(stream);
     rt_rows_free(&rows);
     free(todo);
-    free(logits);
-    free(raw);
+    free(b.raw);
+    free(b.status);
+    free(b.logits);
     return st;
+}
+
+/* ---- result ---- */
+
+/* What is right by the rules and most likely wrong all the same. */
+static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
+{
+    char text[512], number[16];
+    uint64_t labelled = s->status[RT_LABEL_DONE];
+    int best = 0, k = l->spec.classes;
+    for (int c = 1; c < k; c++) if (s->class_count[c] > s->class_count[best]) best = c;
+    const char *name = rt_names_at(&l->teacher[0]->class_names, best, number);
+    text[0] = 0;
+    if (!labelled) snprintf(text, sizeof text, "no row has a label");
+    else if (k > 1 && labelled > 1 && s->class_count[best] == labelled)
+        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for all %llu rows; is the data what the teacher was trained on?", name, (unsigned long long)labelled);
+    else if (k > 1 && (double)s->class_count[best] > 0.99 * (double)labelled)
+        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for %.2f %% of the rows", name, 100 * (double)s->class_count[best] / (double)labelled);
+    if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    if (labelled && k > 1 && s->confidence < 1.2 / k) {
+        snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence, 1.0 / k);
+        cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    }
+}
+
+/* class_count of the summary belongs to the writer, which must still be there. */
+static cJSON *result_of(const labeler *l)
+{
+    rt_labels_summary s = rt_labels_written(l->writer);
+    cJSON *r = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
+    double seconds = rt_seconds() - l->start;
+    cJSON_AddStringToObject(r, "labels", l->out);
+    cJSON_AddNumberToObject(r, "rows", (double)l->spec.rows);
+    cJSON_AddNumberToObject(r, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+    cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
+    cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
+    cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
+    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, &l->teacher[0]->class_names));
+    cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
+    cJSON_AddNumberToObject(r, "seconds", seconds);
+    cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
+    cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
+    cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)l->labelled / seconds : 0);
+    cJSON_AddStringToObject(r, "teacher_digest", l->digest.hex);
+    if (l->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(l->notes, 1));
+    warn(l, &s, warnings);
+    if (warnings->child) cJSON_AddItemToObject(r, "warnings", warnings);
+    else cJSON_Delete(warnings);
+    return r;
+}
+
+/* Keeps what was labelled, also after an error, whose message stays. */
+static rt_status end(labeler *l, rt_status st)
+{
+    char message[1024];
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    rt_status ended = rt_labels_end(l->writer);
+    return st ? rt_fail(st, "%s", message) : ended;
 }
 
 rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
-    settings s;
-    rt_model **teacher = NULL;
-    rt_source *x = NULL;
-    rt_predictor *p = NULL;
-    rt_labels_writer *w = NULL;
-    rt_labels_spec spec = {0};
-    rt_digest data, model = {""};
-    uint64_t end, labelled = 0;
-    double start = rt_seconds(), compute = 0;
+    labeler l = {.out = out, .pool = pool, .progress = progress, .start = rt_seconds()};
+    cJSON *r = NULL;
     *result = NULL;
-    RT_TRY(read_settings(config, &s));
-    cJSON *m = cJSON_CreateObject(), *notes = cJSON_CreateArray();
-    rt_status st = rt_models_load(&teacher, s.teacher, s.teachers);
-    if (!st) st = rt_source_open(&x, s.source, s.x);
-    if (!st) st = rt_models_bind(teacher, s.teachers, x, s.match, notes);
-    if (!st) st = rt_parse_range(s.rows, rt_source_rows(x), &spec.first, &end);
-    if (!st) st = rt_identity_of(&data, x, s.check, pool, progress);
+    RT_TRY(read_settings(config, &l.set));
+    l.notes = cJSON_CreateArray();
+    rt_status st = open_all(&l);
+    if (!st) st = begin(&l, force);
     if (!st) {
-        spec.rows = end - spec.first;
-        spec.classes = teacher[0]->classes;
-        spec.topk = s.topk;
-        spec.type = s.type;
-        if (s.topk >= spec.classes) st = rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s.topk, spec.classes);
+        st = label_rows(&l);
+        if (!st) r = result_of(&l);
+        st = end(&l, st);
     }
-    if (!st) {
-        model = rt_models_digest(teacher, s.teachers);
-        cJSON_AddStringToObject(m, "tool", rt_tool());
-        cJSON *t = cJSON_AddObjectToObject(m, "teacher");
-        cJSON_AddStringToObject(t, "digest", model.hex);
-        cJSON_AddNumberToObject(t, "models", s.teachers);
-        cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
-        cJSON *q = cJSON_AddObjectToObject(m, "source");
-        cJSON_AddStringToObject(q, "digest", data.hex);
-        cJSON_AddStringToObject(q, "dataset", s.x);
-        if (teacher[0]->class_names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&teacher[0]->class_names));
-        if (teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&teacher[0]->columns));
-        cJSON *where = cJSON_AddObjectToObject(m, "paths");
-        cJSON_AddStringToObject(where, "source", s.source);
-        cJSON *models = cJSON_AddArrayToObject(where, "teacher");
-        for (int i = 0; i < s.teachers; i++) cJSON_AddItemToArray(models, cJSON_CreateString(s.teacher[i]));
-        st = rt_labels_begin(&w, out, &spec, m, force);
-    }
-    if (!st) st = rt_predictor_new(&p, teacher, s.teachers, pool, 0, NULL, 0);
-    if (!st) st = label_blocks(&s, w, p, x, &spec, progress, &compute, &labelled);
-    if (w) {
-        char message[512];
-        snprintf(message, sizeof message, "%s", rt_error_message());
-        rt_status ended = rt_labels_end(w);
-        if (!st) st = ended;
-        else rt_fail(st, "%s", message);
-    }
-    if (!st) {
-        double seconds = rt_seconds() - start;
-        cJSON *r = *result = cJSON_CreateObject();
-        cJSON_AddStringToObject(r, "labels", out);
-        cJSON_AddNumberToObject(r, "rows", (double)spec.rows);
-        cJSON_AddNumberToObject(r, "labelled_now", (double)labelled);
-        cJSON_AddNumberToObject(r, "seconds", seconds);
-        cJSON_AddNumberToObject(r, "compute_seconds", compute);
-        cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)labelled / seconds : 0);
-        cJSON_AddStringToObject(r, "teacher_digest", model.hex);
-        cJSON_AddStringToObject(r, "source_digest", data.hex);
-        if (notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(notes, 1));
-    }
-    cJSON_Delete(m);
-    cJSON_Delete(notes);
-    rt_predictor_free(p);
-    rt_source_close(x);
-    rt_models_free(teacher, s.teachers);
+    if (st) cJSON_Delete(r);
+    else *result = r;
+    cJSON_Delete(l.notes);
+    rt_predictor_free(l.predictor);
+    rt_identity_close(l.identity);
+    rt_source_close(l.x);
+    rt_models_free(l.teacher, l.set.teachers);
     return st;
 }

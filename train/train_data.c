@@ -1,5 +1,6 @@
 #include "train/trainer_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,12 +16,7 @@ rt_status rt_train_open_data(rt_trainer *t)
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
     if (!*s->labels) return RT_OK;
     RT_TRY(rt_labels_open(&t->labels, s->labels, 0));
-    /* Labels of other data are worse than none. */
-    const cJSON *src = cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(t->labels), "source");
-    const char *hash = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(src, "digest"));
-    if (!hash || strcmp(hash, t->data_digest.hex))
-        return rt_fail(RT_INPUT, "%s: its labels are of other data than %s:%s; label this data again", s->labels,
-                       s->source, s->x);
+    RT_TRY(rt_labels_check_source(t->labels, t->identity, t->opt->pool, t->opt->progress));
     const rt_labels_spec *l = rt_labels_info(t->labels);
     rt_soft_kind kind = s->loss.kind;
     if (l->topk && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
@@ -157,12 +153,27 @@ static rt_status need_labels(const rt_trainer *t)
     return RT_OK;
 }
 
+/* Rows that the teacher gave no answer for, most often because they hold NaN, take no part. */
+static rt_status leave_out_bad(rt_trainer *t)
+{
+    uint64_t train, held;
+    char text[160];
+    RT_TRY(rt_labels_remove_bad(t->labels, &t->train, &train));
+    RT_TRY(rt_labels_remove_bad(t->labels, &t->held, &held));
+    if (!train && !held) return RT_OK;
+    snprintf(text, sizeof text, "%llu rows of training and %llu of validation have no teacher's label and are left out",
+             (unsigned long long)train, (unsigned long long)held);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    return RT_OK;
+}
+
 rt_status rt_train_select(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     int soft = s->loss.kind != RT_SOFT_NONE && s->loss.soft > 0;
     RT_TRY(open_targets(t));
     RT_TRY(draw_validation(t));
+    if (t->labels) RT_TRY(leave_out_bad(t));
     RT_TRY(count_labels(t, &t->train, NULL, &t->labelled));
     if (!t->labelled) RT_TRY(need_labels(t));
     if (!soft && !s->hints && t->labelled < t->train.count) {

@@ -12,35 +12,6 @@ static const char *const format = "retort-run-1";
 
 /* ---- content ---- */
 
-/* What a label store says, without where it lies and what program wrote it: its manifest and the CRC of every block. */
-static rt_status labels_digest(const rt_trainer *t, rt_digest *out)
-{
-    enum { AT_ONCE = 4096 };
-    rt_source *crc;
-    RT_TRY(rt_source_open(&crc, t->set.labels, "labels/block_crc32c"));
-    cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(t->labels), 1);
-    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "tool");
-    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "paths");
-    rt_json_sort(manifest);
-    char *text = cJSON_PrintUnformatted(manifest);
-    rt_hasher *h = rt_hasher_new();
-    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) rt_hasher_add(h, text, strlen(text));
-    for (uint64_t i = 0; i < rt_source_rows(crc) && !st; i += AT_ONCE) {
-        uint64_t row[AT_ONCE], left = rt_source_rows(crc) - i;
-        uint32_t value[AT_ONCE];
-        int n = left < AT_ONCE ? (int)left : AT_ONCE;
-        for (int k = 0; k < n; k++) row[k] = i + (uint64_t)k;
-        st = rt_source_read(crc, row, n, value);
-        if (!st) rt_hasher_add(h, value, (size_t)n * sizeof *value);
-    }
-    *out = rt_hasher_end(h);
-    cJSON_free(text);
-    cJSON_Delete(manifest);
-    rt_source_close(crc);
-    return st;
-}
-
 rt_status rt_train_content(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
@@ -56,7 +27,7 @@ rt_status rt_train_content(rt_trainer *t)
         cJSON_AddStringToObject(t->content, "y", d.hex);
     }
     if (t->labels) {
-        RT_TRY(labels_digest(t, &d));
+        RT_TRY(rt_labels_digest(t->labels, &d));
         cJSON_AddStringToObject(t->content, "labels", d.hex);
     }
     if (t->teacher) cJSON_AddStringToObject(t->content, "teacher", rt_models_digest(t->teacher, s->teachers).hex);

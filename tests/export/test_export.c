@@ -41,13 +41,25 @@ static rt_labels *store(const char *path, const char *classes, int topk)
 {
     static const float logits[2][3] = {{0, 0, 0.69314718f}, {2, 1, 0}};
     rt_labels_spec spec = {.first = 40, .rows = 2, .classes = 3, .topk = topk, .type = RT_F32};
+    static const float rows[42];
     rt_labels_writer *w;
     rt_labels *l;
+    rt_source *x;
+    rt_identity *id;
+    char data[128];
     cJSON *m = cJSON_CreateObject(), *names = cJSON_Parse(classes);
     if (names) cJSON_AddItemToObject(m, "classes", names);
-    check_ok(rt_labels_begin(&w, path, &spec, m, 1));
-    check_ok(rt_labels_put(w, 0, logits[0]));
+    snprintf(data, sizeof data, "%s/labelled.h5", test_folder);
+    rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 1, .dim = {42}, .data = rows};
+    check_ok(rt_h5_save(data, "retort-data-1", &it, 1));
+    check_ok(rt_source_open(&x, data, "x"));
+    check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
+    rt_labels_job job = {.source = id, .force = 1};
+    check_ok(rt_labels_begin(&w, path, &spec, m, &job));
+    check_ok(rt_labels_put(w, 0, logits[0], NULL));
     check_ok(rt_labels_end(w));
+    rt_identity_close(id);
+    rt_source_close(x);
     cJSON_Delete(m);
     check_ok(rt_labels_open(&l, path, 0));
     return l;

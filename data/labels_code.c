@@ -1,0 +1,389 @@
+/* data/labels_code.c - the coding of label stores: columns, top-k, counts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/labels_format.h"
+#include "engine/kernels.h"
+#include "engine/memory.h"
+
+enum { POOL_PAYS = 1 << 16 };          /* logits of a block from which on threads share it */
+
+int rt_label_columns(const rt_labels_spec *s, rt_label_column c[RT_LABEL_COLUMNS])
+{
+    int n = 0;
+    if (s->topk) {
+        c[n++] = (rt_label_column){"labels/topk_id", RT_I32, (uint64_t)s->topk};
+        c[n++] = (rt_label_column){"labels/topk_logit", s->type, (uint64_t)s->topk};
+        c[n++] = (rt_label_column){"labels/tail", RT_F32, 1};
+    } else c[n++] = (rt_label_column){"labels/logits", s->type, (uint64_t)s->classes};
+    c[n++] = (rt_label_column){"labels/status", RT_U8, 1};
+    return n;
+}
+
+size_t rt_label_column_bytes(const rt_label_column *c) { return rt_dtype_size(c->type) * c->width; }
+
+size_t rt_label_row_bytes(const rt_labels_spec *s)
+{
+    rt_label_column c[RT_LABEL_COLUMNS];
+    size_t bytes = 0;
+    for (int i = 0, n = rt_label_columns(s, c); i < n; i++) bytes += rt_label_column_bytes(&c[i]);
+    return bytes;
+}
+
+uint64_t rt_label_blocks(const rt_labels_spec *s) { return s->rows / RT_LABEL_BLOCK + (s->rows % RT_LABEL_BLOCK != 0); }
+
+uint64_t rt_label_block_rows(const rt_labels_spec *s, uint64_t block)
+{
+    uint64_t left = s->rows - block * RT_LABEL_BLOCK;
+    return left < RT_LABEL_BLOCK ? left : RT_LABEL_BLOCK;
+}
+
+rt_status rt_label_journal_path(char *out, size_t room, const char *path)
+{
+    int n = snprintf(out, room, "%s.journal", path);
+    return n < 0 || (size_t)n >= room ? rt_fail(RT_USAGE, "%.60s...: the path is too long", path) : RT_OK;
+}
+
+rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named)
+{
+    FILE *f = fopen(journal, "r");
+    char line[128];
+    if (!f) return RT_OK;
+    while (fgets(line, sizeof line, f)) {
+        unsigned long long b;
+        unsigned is, own;
+        int n = 0;
+        if (sscanf(line, "%llu %8x %n%8x", &b, &is, &n, &own) != 3 || n <= 0 || b >= blocks) continue;
+        if (rt_crc32c(0, line, (size_t)n) != own || !strchr(line, '\n')) continue;
+        crc[b] = is;
+        named[b] = 1;
+    }
+    int bad = ferror(f);
+    fclose(f);
+    return bad ? rt_fail(RT_INPUT, "%s: cannot be read", journal) : RT_OK;
+}
+
+/* ---- top-k ---- */
+
+/* What one thread needs for a row: keys and room to sort them, terms of the tail, maxima of groups. */
+typedef struct {
+    uint64_t *key, *room;
+    double *term;
+    float *most, *lanes, *confidence;
+} workspace;
+
+struct rt_label_coder {
+    rt_labels_spec spec;
+    rt_pool *pool;
+    int threads;
+    workspace *work;
+    int32_t *class_of;                 /* (block) best class of each row */
+    float *confidence;                 /* (block) */
+    /* of the job at hand */
+    const float *logits;
+    const unsigned char *status;
+    char *block;
+    uint64_t rows;
+};
+
+/* Rises with z, and for equal z falls with the class, so that equal logits go to the lower class. z is finite. */
+static uint64_t key_of(float z, int c)
+{
+    uint32_t bits;
+    z += 0.0f;                                        /* -0 is 0 */
+    memcpy(&bits, &z, sizeof bits);
+    bits = bits >> 31 ? ~bits : bits | 0x80000000u;
+    return (uint64_t)bits << 32 | ~(uint32_t)c;
+}
+
+static int class_of(uint64_t key) { return (int)~(uint32_t)key; }
+
+/* Merges from runs of one up, without branches on the keys; the sorted keys, largest first, are in the array returned. */
+static uint64_t *sort_falling(uint64_t *a, uint64_t *b, int n)
+{
+    for (int run = 1; run < n; run *= 2) {
+        for (int at = 0; at < n; at += 2 * run) {
+            int i = at, middle = at + run < n ? at + run : n, end = middle + run < n ? middle + run : n, j = middle, to = at;
+            while (i < middle && j < end) {
+                uint64_t x = a[i], y = a[j];
+                int first = x > y;
+                b[to++] = first ? x : y;
+                i += first;
+                j += !first;
+            }
+            while (i < middle) b[to++] = a[i++];
+            while (j < end) b[to++] = a[j++];
+        }
+        uint64_t *t = a;
+        a = b;
+        b = t;
+    }
+    return a;
+}
+
+/* The k best of z's keys, in the array returned. Each of at least 2 k groups has its largest logit; the k-th largest of those
+ * is no larger than the k-th largest of all, so what is below it need not be sorted. */
+static const uint64_t *best_keys(const workspace *w, const float *z, int classes, int k)
+{
+    int depth = classes / (2 * k) < 32 ? classes / (2 * k) : 32, n = 0;
+    if (depth < 2) {
+        for (int c = 0; c < classes; c++) w->key[c] = key_of(z[c], c);
+        return sort_falling(w->key, w->room, classes);
+    }
+    int groups = classes / depth;                     /* class c is in group c % groups */
+    float *most = w->most;
+    memcpy(most, z, (size_t)groups * sizeof *most);
+    for (int at = groups; at < classes; at += groups) {
+        int some = classes - at < groups ? classes - at : groups;
+        for (int g = 0; g < some; g++) most[g] = z[at + g] > most[g] ? z[at + g] : most[g];
+    }
+    for (int g = 0; g < groups; g++) w->key[g] = key_of(most[g], g);
+    float least = most[class_of(sort_falling(w->key, w->room, groups)[k - 1])];
+    for (int c = 0; c < classes; c++) {
+        w->key[n] = key_of(z[c], c);
+        n += z[c] >= least;
+    }
+    return sort_falling(w->key, w->room, n);
+}
+
+/* e[i] = exp(z[i] - max) for -700 <= z - max <= 0 within EXP_ERROR: Cody and Waite's reduction, then Taylor's series to r^9.
+ * Plain operations, the same bits on every CPU; the compiler puts several side by side. */
+#define EXP_ERROR 1e-11
+static inline __attribute__((always_inline)) void exp_body(double *e, const float *z, double max, int n)
+{
+    const double round = 0x1.8p52, log2e = 1.4426950408889634, high = 0x1.62e42fee00000p-1, low = 0x1.a39ef35793c76p-33;
+    for (int i = 0; i < n; i++) {
+        double x = z[i] - max, t = x * log2e + round, k = t - round, r = (x - k * high) - k * low, p = 1.0 / 362880;
+        uint64_t bits, power;
+        p = p * r + 1.0 / 40320;
+        p = p * r + 1.0 / 5040;
+        p = p * r + 1.0 / 720;
+        p = p * r + 1.0 / 120;
+        p = p * r + 1.0 / 24;
+        p = p * r + 1.0 / 6;
+        p = p * r + 0.5;
+        p = p * r + 1.0;
+        p = p * r + 1.0;
+        memcpy(&power, &t, sizeof power);             /* the low bits of t are k */
+        memcpy(&bits, &p, sizeof bits);
+        bits += power << 52;
+        memcpy(&e[i], &bits, sizeof bits);
+    }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void exp_avx2(double *e, const float *z, double max, int n) { exp_body(e, z, max, n); }
+__attribute__((target("avx512f"))) static void exp_avx512(double *e, const float *z, double max, int n) { exp_body(e, z, max, n); }
+#endif
+
+static void exp_terms(double *e, const float *z, double max, int n)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f")) exp_avx512(e, z, max, n);
+    else if (__builtin_cpu_supports("avx2")) exp_avx2(e, z, max, n);
+    else
+#endif
+    exp_body(e, z, max, n);
+}
+
+static double tail_from(double *term, int classes, int k, const int32_t *id, double max)
+{
+    double sum = 0;
+    for (int i = 0; i < k; i++) term[id[i]] = 0;
+    for (int c = 0; c < classes; c++) sum += term[c];
+    return sum > 0 ? max + log(sum / (classes - k)) : -1e30;
+}
+
+/* The tail as libm's exp gives it; where the quick one can be off by no more than rounding to float hides, without libm. */
+static float tail_of(const workspace *w, const float *z, int classes, int k, const int32_t *id)
+{
+    double max = z[id[k - 1]];
+    float least = z[0];
+    if (k == classes) return 0.0f;
+    for (int c = 1; c < classes; c++) least = z[c] < least ? z[c] : least;
+    if (least - max >= -700) {
+        exp_terms(w->term, z, max, classes);
+        double tail = tail_from(w->term, classes, k, id, max), error = EXP_ERROR + 1e-15 * (fabs(max) + classes);
+        if ((float)(tail - error) == (float)(tail + error)) return (float)tail;
+    }
+    for (int c = 0; c < classes; c++) w->term[c] = exp(z[c] - max);
+    return (float)tail_from(w->term, classes, k, id, max);
+}
+
+/* ---- blocks ---- */
+
+rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, rt_pool *pool)
+{
+    rt_label_coder *c = *out = calloc(1, sizeof *c);
+    size_t k = (size_t)spec->classes;
+    if (!c) return rt_fail(RT_RUN, "out of memory");
+    c->spec = *spec;
+    c->pool = pool;
+    c->threads = pool ? rt_pool_threads(pool) : 1;
+    c->work = calloc((size_t)c->threads, sizeof *c->work);
+    c->class_of = malloc(RT_LABEL_BLOCK * sizeof *c->class_of);
+    c->confidence = malloc(RT_LABEL_BLOCK * sizeof *c->confidence);
+    int ok = c->work && c->class_of && c->confidence;
+    for (int i = 0; i < c->threads && ok; i++) {
+        workspace *w = &c->work[i];
+        w->key = malloc((k + 1) * sizeof *w->key);
+        w->room = malloc((k + 1) * sizeof *w->room);
+        w->term = malloc(k * sizeof *w->term);
+        w->most = malloc(k * sizeof *w->most);
+        w->lanes = rt_floats_new(3 * RT_LANES * k);
+        ok = w->key && w->room && w->term && w->most && w->lanes;
+    }
+    if (ok) return RT_OK;
+    rt_label_coder_free(c);
+    *out = NULL;
+    return rt_fail(RT_RUN, "out of memory for labels of %d classes", spec->classes);
+}
+
+void rt_label_coder_free(rt_label_coder *c)
+{
+    if (!c) return;
+    for (int i = 0; i < c->threads && c->work; i++) {
+        free(c->work[i].key);
+        free(c->work[i].room);
+        free(c->work[i].term);
+        free(c->work[i].most);
+        free(c->work[i].lanes);
+    }
+    free(c->work);
+    free(c->class_of);
+    free(c->confidence);
+    free(c);
+}
+
+/* Where column i of a block of so many rows starts. */
+static char *column_at(const rt_labels_spec *s, char *block, uint64_t rows, int i)
+{
+    rt_label_column col[RT_LABEL_COLUMNS];
+    size_t at = 0;
+    rt_label_columns(s, col);
+    while (i--) at += rt_label_column_bytes(&col[i]) * rows;
+    return block + at;
+}
+
+static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
+{
+    if (type == RT_F16) rt_kernels_get()->to_f16(to, z, n);
+    else memcpy(to, z, n * sizeof *z);
+}
+
+static void encode_row(const rt_label_coder *c, const workspace *w, uint64_t r)
+{
+    const rt_labels_spec *s = &c->spec;
+    const float *z = c->logits + r * (size_t)s->classes;
+    size_t top = (size_t)s->topk, size = rt_dtype_size(s->type);
+    if (!s->topk) {
+        put_floats(column_at(s, c->block, c->rows, 0) + r * (size_t)s->classes * size, z, s->type, (size_t)s->classes);
+        return;
+    }
+    int32_t id[RT_LABEL_TOPK] = {0};
+    float value[RT_LABEL_TOPK], tail;
+    const uint64_t *key = best_keys(w, z, s->classes, s->topk);
+    for (int i = 0; i < s->topk; i++) {
+        id[i] = class_of(key[i]);
+        value[i] = z[id[i]];
+    }
+    tail = tail_of(w, z, s->classes, s->topk, id);
+    memcpy(column_at(s, c->block, c->rows, 0) + r * top * sizeof *id, id, top * sizeof *id);
+    put_floats(column_at(s, c->block, c->rows, 1) + r * top * size, value, s->type, top);
+    memcpy(column_at(s, c->block, c->rows, 2) + r * sizeof tail, &tail, sizeof tail);
+}
+
+/* Best class and confidence of full logits of up to RT_LANES rows, side by side. */
+static void judge_full(const rt_label_coder *c, const workspace *w, uint64_t r, int n)
+{
+    const rt_labels_spec *s = &c->spec;
+    const rt_kernels *kernels = rt_kernels_get();
+    size_t k = (size_t)s->classes;
+    const char *stored = column_at(s, c->block, c->rows, 0) + r * k * rt_dtype_size(s->type);
+    float *z = w->lanes, *p = z + RT_LANES * k, *rows = p + RT_LANES * k, most[RT_LANES];
+    int32_t best[RT_LANES] = {0};
+    rt_to_float(rows, stored, s->type, (size_t)n * k);
+    kernels->block_in(z, rows, n, s->classes);
+    memcpy(most, z, sizeof most);
+    for (int i = 1; i < s->classes; i++)
+        for (int lane = 0; lane < RT_LANES; lane++) {
+            float v = z[(size_t)i * RT_LANES + (size_t)lane];
+            best[lane] = v > most[lane] ? i : best[lane];
+            most[lane] = v > most[lane] ? v : most[lane];
+        }
+    kernels->block_softmax(p, NULL, z, 1, s->classes);
+    for (int lane = 0; lane < n; lane++) {
+        c->class_of[r + (uint64_t)lane] = best[lane];
+        c->confidence[r + (uint64_t)lane] = p[(size_t)best[lane] * RT_LANES + (size_t)lane];
+    }
+}
+
+static void judge_topk(const rt_label_coder *c, uint64_t r)
+{
+    const rt_labels_spec *s = &c->spec;
+    size_t top = (size_t)s->topk;
+    float value[RT_LABEL_TOPK], tail;
+    rt_to_float(value, column_at(s, c->block, c->rows, 1) + r * top * rt_dtype_size(s->type), s->type, top);
+    memcpy(&tail, column_at(s, c->block, c->rows, 2) + r * sizeof tail, sizeof tail);
+    memcpy(&c->class_of[r], column_at(s, c->block, c->rows, 0) + r * top * sizeof(int32_t), sizeof(int32_t));
+    double sum = (s->classes - s->topk) * exp((double)tail - value[0]);
+    for (size_t i = 0; i < top; i++) sum += exp((double)value[i] - value[0]);
+    c->confidence[r] = (float)(1 / sum);
+}
+
+static void code_tile(void *arg, int tile, int thread)
+{
+    const rt_label_coder *c = arg;
+    const workspace *w = &c->work[thread];
+    uint64_t first = (uint64_t)tile * RT_LABEL_TILE, end = c->rows - first < RT_LABEL_TILE ? c->rows : first + RT_LABEL_TILE;
+    for (uint64_t r = first; r < end && c->logits; r++)
+        if (!c->status || c->status[r] == RT_LABEL_DONE) encode_row(c, w, r);
+    for (uint64_t r = first; r < end; r += c->spec.topk ? 1 : RT_LANES) {
+        if (c->spec.topk) judge_topk(c, r);
+        else judge_full(c, w, r, end - r < RT_LANES ? (int)(end - r) : RT_LANES);
+    }
+}
+
+/* Runs the tiles, then counts: sums go in the order of rows. */
+static double code(rt_label_coder *c, uint64_t rows, uint64_t *class_count, uint64_t *status_count)
+{
+    int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE), columns;
+    rt_label_column col[RT_LABEL_COLUMNS];
+    double sum = 0;
+    c->rows = rows;
+    if (c->pool && rows * (uint64_t)c->spec.classes >= POOL_PAYS) rt_pool_run(c->pool, tiles, code_tile, c);
+    else for (int i = 0; i < tiles; i++) code_tile(c, i, 0);
+    columns = rt_label_columns(&c->spec, col);
+    const unsigned char *status = (const unsigned char *)column_at(&c->spec, c->block, rows, columns - 1);
+    for (uint64_t r = 0; r < rows; r++) {
+        status_count[status[r] < RT_LABEL_STATUSES ? status[r] : RT_LABEL_NOT_YET]++;
+        if (status[r] != RT_LABEL_DONE || c->class_of[r] < 0 || c->class_of[r] >= c->spec.classes) continue;
+        class_count[c->class_of[r]]++;
+        sum += c->confidence[r];
+    }
+    return sum;
+}
+
+double rt_label_encode(rt_label_coder *c, char *block, const float *logits, const unsigned char *status, uint64_t rows,
+                       uint64_t *class_count, uint64_t *status_count)
+{
+    size_t marks = (rt_label_row_bytes(&c->spec) - 1) * rows;
+    c->block = block;
+    c->logits = logits;
+    c->status = status;
+    if (status) {
+        memset(block, 0, marks);
+        memcpy(block + marks, status, rows);
+    } else memset(block + marks, RT_LABEL_DONE, rows);
+    return code(c, rows, class_count, status_count);
+}
+
+double rt_label_count(rt_label_coder *c, char *block, uint64_t rows, uint64_t *class_count, uint64_t *status_count)
+{
+    c->block = block;
+    c->logits = NULL;
+    c->status = NULL;
+    return code(c, rows, class_count, status_count);
+}

@@ -1,0 +1,34 @@
+/* data/labels_format.h - what the writer and the reader of label stores share; nothing else includes it. */
+#ifndef RT_DATA_LABELS_FORMAT_H
+#define RT_DATA_LABELS_FORMAT_H
+
+#include "data/labels.h"
+
+enum { RT_LABEL_COLUMNS = 4, RT_LABEL_TILE = 64 };
+#define RT_LABEL_FORMAT "retort-labels-2"
+
+/* What a row has: up to three arrays, then the status byte. */
+typedef struct { const char *name; rt_dtype type; uint64_t width; } rt_label_column;
+
+int rt_label_columns(const rt_labels_spec *, rt_label_column c[RT_LABEL_COLUMNS]);
+size_t rt_label_column_bytes(const rt_label_column *);
+size_t rt_label_row_bytes(const rt_labels_spec *);
+uint64_t rt_label_blocks(const rt_labels_spec *);
+uint64_t rt_label_block_rows(const rt_labels_spec *, uint64_t block);
+
+/* PATH.journal; RT_USAGE when it is too long. */
+rt_status rt_label_journal_path(char *out, size_t room, const char *path);
+/* The blocks that the journal's whole lines name: crc[b] and named[b] = 1. A journal that is not there names none. */
+rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named);
+
+/* A coder turns logits into the bytes of a block and back. A block in memory is its columns, one behind the other. */
+typedef struct rt_label_coder rt_label_coder;
+rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *, rt_pool *);
+void rt_label_coder_free(rt_label_coder *);
+/* Codes rows into the block, those whose status is not DONE as zeros (status NULL: all are), adds them to the counts by
+ * class and by status, and returns the sum of their confidences. */
+double rt_label_encode(rt_label_coder *, char *block, const float *logits, const unsigned char *status, uint64_t rows,
+                       uint64_t *class_count, uint64_t *status_count);
+/* Counts a block that is coded: the same numbers. */
+double rt_label_count(rt_label_coder *, char *block, uint64_t rows, uint64_t *class_count, uint64_t *status_count);
+#endif

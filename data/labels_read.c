@@ -1,0 +1,430 @@
+/* data/labels_read.c - a label store that is there. */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/labels_format.h"
+
+enum { PIECE_BYTES = 1 << 18, SCAN_ROWS = 1 << 16 };
+
+struct rt_labels {
+    rt_labels_spec spec;
+    rt_label_column col[RT_LABEL_COLUMNS];
+    int cols, complete;
+    rt_source *src[RT_LABEL_COLUMNS];
+    cJSON *manifest;
+    rt_names classes;
+    int *order;                        /* place of each class in the order that is read; NULL: the store's */
+    char path[1024];
+    uint64_t blocks;
+    uint32_t *crc;                     /* (blocks) */
+    unsigned char *committed;          /* (blocks) */
+    atomic_uchar *checked;             /* (blocks) its bytes have its CRC */
+    uint64_t *class_count, *status_count;
+    double confidence;
+    uint32_t head;                     /* CRC32C of what stands in head_crc32c's place in the description */
+    char *dataset, *type;              /* of the source */
+    uint64_t shape[RT_H5_RANK], span_rows, first_span, spans;
+    int rank;
+    rt_leaf *leaf;                     /* (spans) */
+};
+
+/* ---- opening ---- */
+
+static rt_status damaged(const rt_labels *l, const char *name)
+{
+    return rt_fail(RT_INPUT, "%s: '%s' is not what the store's manifest tells; the file is damaged, label again", l->path, name);
+}
+
+static rt_status read_spec(rt_labels *l)
+{
+    static const char *const coding[] = {"full", "topk", NULL}, *const types[] = {"f32", "f16", NULL};
+    cJSON *copy = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(l->manifest, "labels"), 1);
+    rt_cfg c = rt_cfg_begin(copy, "manifest.labels");
+    l->spec.first = rt_cfg_u64(&c, "first_row", 0);
+    l->spec.rows = rt_cfg_u64(&c, "rows", 0);
+    l->spec.classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
+    if (rt_cfg_choice(&c, "coding", coding, 0)) {
+        int most = l->spec.classes < RT_LABEL_TOPK ? l->spec.classes : RT_LABEL_TOPK;
+        l->spec.topk = rt_cfg_int(&c, "topk", 0, 1, most > 0 ? most : 1);
+    }
+    l->spec.type = rt_cfg_choice(&c, "type", types, 0) ? RT_F16 : RT_F32;
+    rt_status st = c.status ? rt_fail_in(RT_INPUT, "%s", l->path) : RT_OK;
+    cJSON_Delete(copy);
+    if (!st && (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2)) return damaged(l, "manifest.labels.rows");
+    l->blocks = rt_label_blocks(&l->spec);
+    return st;
+}
+
+static rt_status read_source(rt_labels *l)
+{
+    cJSON *copy = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(l->manifest, "source"), 1);
+    rt_cfg c = rt_cfg_begin(copy, "manifest.source");
+    const char *dataset = rt_cfg_string(&c, "dataset", NULL), *type = rt_cfg_string(&c, "type", NULL);
+    l->span_rows = rt_cfg_u64(&c, "span_rows", 0);
+    l->first_span = rt_cfg_u64(&c, "first_span", 0);
+    const cJSON *shape = rt_cfg_array(&c, "shape");
+    rt_status st = c.status ? rt_fail_in(RT_INPUT, "%s", l->path) : RT_OK;
+    l->rank = cJSON_GetArraySize(shape);
+    if (!st && (l->rank < 1 || l->rank > RT_H5_RANK || !l->span_rows || l->first_span != l->spec.first / l->span_rows)) st = damaged(l, "manifest.source");
+    for (int i = 0; i < l->rank && !st; i++) {
+        double d = cJSON_GetNumberValue(cJSON_GetArrayItem(shape, i));
+        if (!(d >= 0 && d <= 0x1p53)) st = damaged(l, "manifest.source.shape");
+        else l->shape[i] = (uint64_t)d;
+    }
+    if (!st && (l->spec.first > l->shape[0] || l->spec.rows > l->shape[0] - l->spec.first)) st = damaged(l, "manifest.source.shape");
+    if (!st) {
+        l->dataset = strdup(dataset);
+        l->type = strdup(type);
+        if (!l->dataset || !l->type) st = rt_fail(RT_RUN, "out of memory");
+        l->spans = (l->spec.first + l->spec.rows - 1) / l->span_rows + 1 - l->first_span;
+    }
+    cJSON_Delete(copy);
+    return st;
+}
+
+/* A small set of exactly so many bytes, for the caller to free. */
+static rt_status read_set(rt_labels *l, rt_h5_file *f, const char *name, uint64_t bytes, void *out)
+{
+    const rt_h5_dataset *d = rt_h5_find(f, name);
+    uint64_t is = d ? d->element : 0;
+    for (int i = 0; d && i < d->rank; i++) is = d->dim[i] && is > UINT64_MAX / d->dim[i] ? UINT64_MAX : is * d->dim[i];
+    if (is != bytes) return damaged(l, name);
+    return rt_h5_read_all(out, f, name, bytes);
+}
+
+/* What belongs to the whole store, and, when it is complete, the CRC of all that. */
+static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
+{
+    double *confidence = NULL;
+    uint32_t *head = NULL;
+    RT_TRY(read_set(l, f, "source/leaves", RT_LEAF_BYTES * l->spans, &l->leaf));
+    RT_TRY(read_set(l, f, "labels/status_count", 8 * RT_LABEL_STATUSES, &l->status_count));
+    RT_TRY(read_set(l, f, "labels/class_count", 8 * (uint64_t)l->spec.classes, &l->class_count));
+    RT_TRY(read_set(l, f, "labels/block_crc32c", 4 * l->blocks, &l->crc));
+    rt_status st = read_set(l, f, "labels/confidence_mean", 8, &confidence);
+    if (!st) st = read_set(l, f, "labels/head_crc32c", 4, &head);
+    if (!st) {
+        uint32_t crc = rt_crc32c(0, manifest, strlen(manifest));
+        crc = rt_crc32c(crc, l->leaf, RT_LEAF_BYTES * l->spans);
+        crc = rt_crc32c(crc, l->status_count, 8 * RT_LABEL_STATUSES);
+        crc = rt_crc32c(crc, l->class_count, 8 * (size_t)l->spec.classes);
+        crc = rt_crc32c(crc, confidence, 8);
+        l->head = rt_crc32c(crc, l->crc, 4 * l->blocks);
+        l->confidence = *confidence;
+        if (l->complete && l->head != *head)
+            st = rt_fail(RT_INPUT, "%s: its manifest, counts or checksums are damaged: their CRC32C is %08x, %08x is stored; label again", l->path, l->head, *head);
+    }
+    free(confidence);
+    free(head);
+    return st;
+}
+
+static rt_status read_columns(rt_labels *l, rt_h5_file *f)
+{
+    l->cols = rt_label_columns(&l->spec, l->col);
+    for (int i = 0; i < l->cols; i++) {
+        RT_TRY(rt_source_open_in(&l->src[i], f, l->col[i].name));
+        if (rt_source_rows(l->src[i]) != l->spec.rows || rt_source_row_bytes(l->src[i]) != rt_label_column_bytes(&l->col[i]) ||
+            rt_source_type(l->src[i]) != l->col[i].type) return damaged(l, l->col[i].name);
+    }
+    /* The rows are there, so that many blocks are no lie. */
+    l->committed = calloc(l->blocks, 1);
+    l->checked = calloc(l->blocks, sizeof *l->checked);
+    return l->committed && l->checked ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+static rt_status read_committed(rt_labels *l)
+{
+    char journal[1100];
+    if (l->complete) {
+        memset(l->committed, 1, l->blocks);
+        return RT_OK;
+    }
+    RT_TRY(rt_label_journal_path(journal, sizeof journal, l->path));
+    return rt_label_read_journal(journal, l->blocks, l->crc, l->committed);
+}
+
+static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
+{
+    char *text = NULL;
+    unsigned char *complete = NULL;
+    if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
+        return rt_fail(RT_INPUT, "%s: is no label store; make one with 'retort label'", l->path);
+    if (!rt_h5_find(f, "source/leaves"))
+        return rt_fail(RT_INPUT, "%s: is a label store of an older format, which does not say what rows it is of; make it again with 'retort label ... --out %s --force'", l->path, l->path);
+    rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st) st = read_set(l, f, "labels/complete", 1, &complete);
+    l->complete = !st && *complete;
+    free(complete);
+    if (!st && !l->complete && !partial) st = rt_fail(RT_INPUT, "%s: labelling is not finished; run the same 'retort label' command again to go on", l->path);
+    if (!st) st = rt_json_parse(&l->manifest, text, strlen(text), l->path);
+    if (!st) st = read_spec(l);
+    if (!st) st = read_source(l);
+    if (!st) st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path, "classes");
+    if (!st && !l->classes.name) l->classes.count = l->spec.classes;
+    if (!st && l->classes.count != l->spec.classes)
+        st = rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", l->path, l->classes.count, l->spec.classes);
+    if (!st) st = read_columns(l, f);
+    if (!st) st = read_head(l, f, text);
+    if (!st) st = read_committed(l);
+    free(text);
+    return st;
+}
+
+rt_status rt_labels_open(rt_labels **out, const char *path, int partial)
+{
+    rt_h5_file *f = NULL;
+    *out = NULL;
+    rt_labels *l = calloc(1, sizeof *l);
+    if (!l) return rt_fail(RT_RUN, "out of memory");
+    snprintf(l->path, sizeof l->path, "%s", path);
+    rt_status st = rt_h5_scan(&f, path);
+    if (!st) {
+        st = read_all(l, f, partial);
+        rt_h5_close(f);
+    }
+    if (st) rt_labels_close(l);
+    else *out = l;
+    return st;
+}
+
+void rt_labels_close(rt_labels *l)
+{
+    if (!l) return;
+    for (int i = 0; i < RT_LABEL_COLUMNS; i++) rt_source_close(l->src[i]);
+    cJSON_Delete(l->manifest);
+    rt_names_free(&l->classes);
+    void *owned[] = {l->order, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type, l->leaf, l};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+const rt_labels_spec *rt_labels_info(const rt_labels *l) { return &l->spec; }
+const cJSON *rt_labels_manifest(const rt_labels *l) { return l->manifest; }
+const rt_names *rt_labels_classes(const rt_labels *l) { return &l->classes; }
+int rt_labels_complete(const rt_labels *l) { return l->complete; }
+
+rt_status rt_labels_set_classes(rt_labels *l, const rt_names *classes)
+{
+    free(l->order);
+    l->order = NULL;
+    return rt_names_permute(&l->order, &l->classes, classes, "class");
+}
+
+rt_status rt_labels_digest(const rt_labels *l, rt_digest *digest)
+{
+    if (!l->complete) return rt_fail(RT_INPUT, "%s: labelling is not finished", l->path);
+    cJSON *manifest = cJSON_Duplicate(l->manifest, 1);
+    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "tool");
+    cJSON_DeleteItemFromObjectCaseSensitive(manifest, "paths");
+    rt_json_sort(manifest);
+    char *text = cJSON_PrintUnformatted(manifest);
+    cJSON_Delete(manifest);
+    if (!text) return rt_fail(RT_RUN, "out of memory");
+    rt_hasher *h = rt_hasher_new();
+    rt_hasher_add(h, text, strlen(text));
+    rt_hasher_add(h, l->leaf, RT_LEAF_BYTES * l->spans);
+    rt_hasher_add(h, l->crc, 4 * l->blocks);
+    *digest = rt_hasher_end(h);
+    cJSON_free(text);
+    return RT_OK;
+}
+
+/* ---- what it is of ---- */
+
+rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *pool, const rt_progress *progress)
+{
+    const rt_h5_dataset *d = rt_identity_set(id);
+    int same = d->rank == l->rank && !strcmp(rt_dtype_name(d->type), l->type) && rt_identity_span_rows(id) == l->span_rows;
+    for (int i = 0; i < l->rank && same; i++) same = d->dim[i] == l->shape[i];
+    if (!same)
+        return rt_fail(RT_INPUT, "%s: its labels are of other data: of '%s', %s with %" PRIu64 " rows, not of '%s', %s with %" PRIu64 " rows; label this data again",
+                       l->path, l->dataset, l->type, l->shape[0], d->name, rt_dtype_name(d->type), d->rank ? d->dim[0] : 0);
+    RT_TRY(rt_identity_know(id, l->spec.first, l->spec.first + l->spec.rows, pool, progress));
+    for (uint64_t s = 0; s < l->spans; s++) {
+        rt_leaf now = rt_identity_leaf(id, l->first_span + s);
+        uint64_t first = (l->first_span + s) * l->span_rows, end = first + l->span_rows;
+        if (!memcmp(&now, &l->leaf[s], sizeof now)) continue;
+        if (first < l->spec.first) first = l->spec.first;
+        if (end > l->spec.first + l->spec.rows) end = l->spec.first + l->spec.rows;
+        return rt_fail(RT_INPUT, "%s: its labels are of other data: rows %" PRIu64 " to %" PRIu64 " are not what was labelled; label this data again", l->path, first, end - 1);
+    }
+    return RT_OK;
+}
+
+/* ---- rows ---- */
+
+/* The block's bytes against its CRC, once. Two threads may do the same work. */
+static rt_status check_block(rt_labels *l, uint64_t b)
+{
+    if (atomic_load_explicit(&l->checked[b], memory_order_relaxed)) return RT_OK;
+    if (!l->committed[b]) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " is not labelled yet", l->path, l->spec.first + b * RT_LABEL_BLOCK);
+    uint32_t crc = 0;
+    uint64_t first = b * RT_LABEL_BLOCK, rows = rt_label_block_rows(&l->spec, b);
+    size_t widest = rt_label_row_bytes(&l->spec), piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
+    char *raw = malloc(piece * widest);
+    rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < l->cols && !st; i++)
+        for (uint64_t at = 0; at < rows && !st; at += piece) {
+            uint64_t n = rows - at < piece ? rows - at : piece;
+            st = rt_source_read_stored(l->src[i], first + at, n, raw);
+            crc = rt_crc32c(crc, raw, n * rt_label_column_bytes(&l->col[i]));
+        }
+    free(raw);
+    if (!st && crc != l->crc[b])
+        st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " (rows from %" PRIu64 ") is damaged: its CRC32C is %08x, %08x is stored; label again", l->path, b, l->spec.first + first, crc, l->crc[b]);
+    if (!st) atomic_store_explicit(&l->checked[b], 1, memory_order_relaxed);
+    return st;
+}
+
+/* at[i]: the store's row of source row row[i], in a block that holds. */
+static rt_status find_rows(rt_labels *l, const uint64_t *row, int n, uint64_t *at)
+{
+    for (int i = 0; i < n; i++) {
+        at[i] = row[i] - l->spec.first;
+        if (row[i] < l->spec.first || at[i] >= l->spec.rows)
+            return rt_fail(RT_INPUT, "%s: has no label for row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64, l->path, row[i], l->spec.first, l->spec.first + l->spec.rows - 1);
+        RT_TRY(check_block(l, at[i] / RT_LABEL_BLOCK));
+    }
+    return RT_OK;
+}
+
+rt_status rt_labels_status(rt_labels *l, const uint64_t *row, int n, unsigned char *status)
+{
+    uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
+    rt_status st = at ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    free(at);
+    return st;
+}
+
+static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char status)
+{
+    if (status == RT_LABEL_DONE) return RT_OK;
+    const char *why = status == RT_LABEL_BAD_INPUT ? "it contains NaN or infinity" : status == RT_LABEL_BAD_ANSWER ? "the teacher's answer was not finite" : NULL;
+    if (!why) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: its status is %d", l->path, row, status);
+    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: %s", l->path, row, why);
+}
+
+/* raw holds columns 0 to 2 of row i among n rows. */
+static rt_status expand(const rt_labels *l, const char *raw, int i, int n, uint64_t row, float *z)
+{
+    int top = l->spec.topk;
+    size_t k = (size_t)l->spec.classes, size = rt_dtype_size(l->spec.type);
+    int32_t id[RT_LABEL_TOPK];
+    float value[RT_LABEL_TOPK], tail;
+    const char *values = raw + (size_t)n * (size_t)top * sizeof *id, *tails = values + (size_t)n * (size_t)top * size;
+    memcpy(id, raw + (size_t)i * (size_t)top * sizeof *id, (size_t)top * sizeof *id);
+    rt_to_float(value, values + (size_t)i * (size_t)top * size, l->spec.type, (size_t)top);
+    memcpy(&tail, tails + (size_t)i * sizeof tail, sizeof tail);
+    for (size_t c = 0; c < k; c++) z[c] = tail;
+    for (int j = 0; j < top; j++) {
+        if (id[j] < 0 || id[j] >= l->spec.classes)
+            return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row, id[j], l->spec.classes);
+        z[id[j]] = value[j];
+    }
+    return RT_OK;
+}
+
+static void turn(const int *order, float *logits, float *z, int n, size_t k)
+{
+    for (int i = 0; i < n; i++, logits += k) {
+        memcpy(z, logits, k * sizeof *z);
+        for (size_t c = 0; c < k; c++) logits[order[c]] = z[c];
+    }
+}
+
+rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits)
+{
+    size_t k = (size_t)l->spec.classes, count = (size_t)n, bytes = rt_label_row_bytes(&l->spec);
+    uint64_t *at = malloc((count + 1) * sizeof *at);
+    char *raw = malloc(count * bytes + k * sizeof(float) + 1);
+    rt_status st = at && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, raw);
+    for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], (unsigned char)raw[i]);
+    if (!l->spec.topk && l->spec.type == RT_F32) {
+        if (!st) st = rt_source_read(l->src[0], at, n, logits);
+    } else {
+        char *to = raw;
+        for (int i = 0; i < l->cols - 1 && !st; i++) {
+            st = rt_source_read(l->src[i], at, n, to);
+            to += count * rt_label_column_bytes(&l->col[i]);
+        }
+        if (!st && !l->spec.topk) rt_to_float(logits, raw, RT_F16, count * k);
+        for (int i = 0; i < n && !st && l->spec.topk; i++) st = expand(l, raw, i, n, row[i], logits + (size_t)i * k);
+    }
+    if (!st && l->order) turn(l->order, logits, (float *)raw, n, k);
+    free(at);
+    free(raw);
+    return st;
+}
+
+rt_status rt_labels_verify(rt_labels *l)
+{
+    for (uint64_t b = 0; b < l->blocks; b++)
+        if (l->committed[b]) RT_TRY(check_block(l, b));
+    return RT_OK;
+}
+
+/* ---- counts ---- */
+
+rt_status rt_labels_summarize(rt_labels *l, rt_labels_summary *s)
+{
+    *s = (rt_labels_summary){0};
+    if (l->complete) {
+        memcpy(s->status, l->status_count, sizeof s->status);
+        s->class_count = l->class_count;
+        s->confidence = l->confidence;
+        return RT_OK;
+    }
+    for (uint64_t b = 0; b < l->blocks; b++) {
+        unsigned char status[RT_LABEL_BLOCK];
+        uint64_t rows = rt_label_block_rows(&l->spec, b);
+        if (!l->committed[b]) {
+            s->status[RT_LABEL_NOT_YET] += rows;
+            continue;
+        }
+        RT_TRY(rt_source_read_stored(l->src[l->cols - 1], b * RT_LABEL_BLOCK, rows, status));
+        for (uint64_t i = 0; i < rows; i++) s->status[status[i] < RT_LABEL_STATUSES ? status[i] : RT_LABEL_NOT_YET]++;
+    }
+    return RT_OK;
+}
+
+cJSON *rt_labels_class_counts(const rt_labels_summary *s, const rt_names *classes)
+{
+    cJSON *counts = cJSON_CreateObject();
+    for (int c = 0; c < classes->count; c++) {
+        char number[16];
+        cJSON_AddNumberToObject(counts, rt_names_at(classes, c, number), (double)s->class_count[c]);
+    }
+    return counts;
+}
+
+rt_status rt_labels_remove_bad(rt_labels *l, rt_rows *rows, uint64_t *removed)
+{
+    uint64_t before = rows->count;
+    unsigned char *status = malloc(SCAN_ROWS);
+    rt_status st = status ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    *removed = 0;
+    if (l->complete && l->status_count[RT_LABEL_DONE] == l->spec.rows) {
+        free(status);
+        return st;
+    }
+    for (uint64_t at = 0; at < l->spec.rows && !st; at += SCAN_ROWS) {
+        uint64_t n = l->spec.rows - at < SCAN_ROWS ? l->spec.rows - at : SCAN_ROWS;
+        int bad = 0;
+        for (uint64_t i = 0; i < n && !st; i += RT_LABEL_BLOCK) st = check_block(l, (at + i) / RT_LABEL_BLOCK);
+        if (!st) st = rt_source_read_stored(l->src[l->cols - 1], at, n, status);
+        for (uint64_t i = 0; i < n && !st; i++) bad |= status[i] = status[i] != RT_LABEL_DONE;
+        if (st || !bad) continue;
+        rt_rows these;
+        st = rt_rows_from_blocks(&these, l->spec.first + at, n, 1, status);
+        if (!st) st = rt_rows_remove(rows, &these);
+        rt_rows_free(&these);
+    }
+    *removed = before - rows->count;
+    free(status);
+    return st;
+}

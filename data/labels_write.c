@@ -1,0 +1,557 @@
+/* data/labels_write.c - a label store while it is made. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/labels_format.h"
+
+enum { COMMIT_BYTES = 64 << 20, PATH_ROOM = 1100 };
+
+/* Data sets behind the columns, in the order of the file. */
+enum { CRC, STATUS_COUNT, CLASS_COUNT, CONFIDENCE, LEAVES, HEAD_CRC, COMPLETE, MANIFEST, FIXED };
+static const char *const fixed_name[FIXED] = {
+    "labels/block_crc32c", "labels/status_count", "labels/class_count", "labels/confidence_mean", "source/leaves",
+    "labels/head_crc32c", "labels/complete", "manifest"};
+
+struct rt_labels_writer {
+    rt_labels_spec spec;
+    rt_labels_job job;
+    rt_label_column col[RT_LABEL_COLUMNS];
+    int cols;
+    uint64_t at[RT_LABEL_COLUMNS], fixed[FIXED];       /* offsets in the file */
+    char path[PATH_ROOM], journal_path[PATH_ROOM];
+    int fd, journal, new_journal;
+    int broken;                        /* a write or a sync failed: what is on disk is not known, so nothing more is done */
+    uint64_t blocks, first_span, spans;
+    unsigned char *done, *span_done;
+    uint32_t *crc;
+    double *confidence;                /* sum of each block */
+    uint64_t *class_count, status_count[RT_LABEL_STATUSES];
+    uint64_t *pending, pendings, pending_bytes;
+    struct timespec last_commit;
+    rt_label_coder *coder;
+    unsigned char *status;             /* (block) */
+    char *buffer;                      /* (block) as it is stored */
+};
+
+/* ---- what the store is ---- */
+
+static void describe_spec(const rt_labels_spec *s, cJSON *m)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(m, "labels");
+    cJSON *l = cJSON_AddObjectToObject(m, "labels");
+    cJSON_AddNumberToObject(l, "first_row", (double)s->first);
+    cJSON_AddNumberToObject(l, "rows", (double)s->rows);
+    cJSON_AddNumberToObject(l, "classes", s->classes);
+    cJSON_AddStringToObject(l, "coding", s->topk ? "topk" : "full");
+    if (s->topk) cJSON_AddNumberToObject(l, "topk", s->topk);
+    cJSON_AddStringToObject(l, "type", rt_dtype_name(s->type));
+    cJSON_AddStringToObject(l, "values", s->topk ? "logits of the k best classes; 'tail' is the logit of each other class that "
+                                                   "keeps their total probability" : "logits");
+    cJSON_AddStringToObject(l, "status", "0 not yet, 1 labelled, 3 bad input (NaN or infinity), 5 bad answer");
+    cJSON_AddNumberToObject(l, "block", RT_LABEL_BLOCK);
+}
+
+/* The same whether or not anything is known of the source yet: equal labels are equal files. */
+static void describe_source(const rt_labels_writer *w, cJSON *m)
+{
+    const rt_h5_dataset *d = rt_identity_set(w->job.source);
+    cJSON_DeleteItemFromObjectCaseSensitive(m, "source");
+    cJSON *s = cJSON_AddObjectToObject(m, "source");
+    cJSON_AddStringToObject(s, "dataset", d->name);
+    cJSON_AddStringToObject(s, "type", rt_dtype_name(d->type));
+    cJSON *shape = cJSON_AddArrayToObject(s, "shape");
+    for (int i = 0; i < d->rank; i++) cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)d->dim[i]));
+    cJSON_AddNumberToObject(s, "span_rows", (double)rt_identity_span_rows(w->job.source));
+    cJSON_AddNumberToObject(s, "first_span", (double)w->first_span);
+    cJSON_AddStringToObject(s, "leaves", "XXH3-128 of the rows of each span, from first_span on");
+}
+
+static rt_status create(const rt_labels_writer *w, const char *manifest)
+{
+    char temp[PATH_ROOM + 32];
+    uint64_t offsets[RT_LABEL_COLUMNS + FIXED];
+    rt_h5_item it[RT_LABEL_COLUMNS + FIXED] = {{0}};
+    int n = 0;
+    for (int i = 0; i < w->cols; i++) {
+        int one = w->col[i].type == RT_U8 || !strcmp(w->col[i].name, "labels/tail");
+        it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2, .dim = {w->spec.rows, w->col[i].width}};
+    }
+    for (int i = 0; i < FIXED; i++) it[n + i] = (rt_h5_item){.name = fixed_name[i], .rank = 1, .dim = {1}};
+    it[n + CRC].type = it[n + HEAD_CRC].type = RT_U32;
+    it[n + CRC].dim[0] = w->blocks;
+    it[n + STATUS_COUNT].type = it[n + CLASS_COUNT].type = RT_U64;
+    it[n + STATUS_COUNT].dim[0] = RT_LABEL_STATUSES;
+    it[n + CLASS_COUNT].dim[0] = (uint64_t)w->spec.classes;
+    it[n + CONFIDENCE].type = RT_F64;
+    it[n + LEAVES].type = it[n + COMPLETE].type = RT_U8;
+    it[n + LEAVES].rank = 2;
+    it[n + LEAVES].dim[0] = w->spans;
+    it[n + LEAVES].dim[1] = RT_LEAF_BYTES;
+    it[n + MANIFEST] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest)};
+    RT_TRY(rt_temp_name(temp, sizeof temp, w->path));
+    unlink(temp);
+    RT_TRY(rt_h5_create(temp, RT_LABEL_FORMAT, it, n + FIXED, offsets));
+    int fd = open(temp, O_RDWR | O_CLOEXEC);
+    rt_status st = fd < 0 ? rt_fail(RT_RUN, "%s: %s", temp, strerror(errno))
+                          : rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + MANIFEST], w->path);
+    if (fd >= 0) close(fd);
+    if (st) {
+        unlink(temp);
+        return st;
+    }
+    return rt_commit_file(temp, w->path);
+}
+
+/* ---- what is there already ---- */
+
+static rt_status damaged(const rt_labels_writer *w, const char *name)
+{
+    return rt_fail(RT_INPUT, "%s: data set '%s' is missing or damaged; remove the file to label again", w->path, name);
+}
+
+static uint64_t fixed_bytes(const rt_labels_writer *w, int which)
+{
+    switch (which) {
+    case CRC: return 4 * w->blocks;
+    case STATUS_COUNT: return 8 * RT_LABEL_STATUSES;
+    case CLASS_COUNT: return 8 * (uint64_t)w->spec.classes;
+    case CONFIDENCE: return 8;
+    case LEAVES: return RT_LEAF_BYTES * w->spans;
+    case HEAD_CRC: return 4;
+    default: return 1;
+    }
+}
+
+static rt_status locate(rt_labels_writer *w, rt_h5_file *f)
+{
+    for (int i = 0; i < w->cols + FIXED; i++) {
+        const char *name = i < w->cols ? w->col[i].name : fixed_name[i - w->cols];
+        const rt_h5_dataset *d = rt_h5_find(f, name);
+        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * w->spec.rows : fixed_bytes(w, i - w->cols), is = d ? d->element : 0;
+        for (int k = 0; d && k < d->rank; k++) is *= d->dim[k];
+        if (!d || d->refused[0] || d->chunked || d->offset == UINT64_MAX || (is != bytes && i != w->cols + MANIFEST)) return damaged(w, name);
+        if (i < w->cols) w->at[i] = d->offset;
+        else w->fixed[i - w->cols] = d->offset;
+    }
+    return RT_OK;
+}
+
+static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const cJSON *manifest)
+{
+    static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
+    static const char *const what[] = {"by another teacher", "by a teacher with other classes", "by a teacher with other columns",
+                                       "of other data", "of other rows or in another coding"};
+    char *text;
+    cJSON *old;
+    if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
+        return rt_fail(RT_USAGE, "%s: is there and is no label store; give another --out", w->path);
+    if (!rt_h5_find(f, fixed_name[LEAVES]))
+        return rt_fail(RT_USAGE, "%s: is a label store of an older format, which cannot go on; give another --out, or --force to replace it", w->path);
+    RT_TRY(rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES));
+    rt_status st = rt_json_parse(&old, text, strlen(text), w->path);
+    free(text);
+    if (st) return st;
+    for (int i = 0; i < 5 && !st; i++) {
+        const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]), *b = cJSON_GetObjectItemCaseSensitive(manifest, part[i]);
+        if ((a || b) && !cJSON_Compare(a, b, 1))
+            st = rt_fail(RT_USAGE, "%s: holds labels %s; give another --out, or --force to replace it", w->path, what[i]);
+    }
+    cJSON_Delete(old);
+    return st;
+}
+
+static rt_status read_block(const rt_labels_writer *w, uint64_t b)
+{
+    char *to = w->buffer;
+    for (int i = 0; i < w->cols; i++) {
+        size_t row = rt_label_column_bytes(&w->col[i]), n = row * rt_label_block_rows(&w->spec, b);
+        RT_TRY(rt_pread_all(w->fd, to, n, w->at[i] + b * RT_LABEL_BLOCK * row, w->path));
+        to += n;
+    }
+    return RT_OK;
+}
+
+/* A block counts when its bytes have the CRC that the journal's line tells. */
+static rt_status read_done(rt_labels_writer *w)
+{
+    unsigned char *named = calloc(w->blocks, 1);
+    uint32_t *crc = calloc(w->blocks, sizeof *crc);
+    rt_status st = named && crc ? rt_label_read_journal(w->journal_path, w->blocks, crc, named) : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t b = 0; b < w->blocks && !st; b++) {
+        uint64_t rows = rt_label_block_rows(&w->spec, b);
+        if (!named[b]) continue;
+        if (!(b & 63) && rt_progress_stopped(w->job.progress)) st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        if (!st) st = read_block(w, b);
+        if (st || rt_crc32c(0, w->buffer, rows * rt_label_row_bytes(&w->spec)) != crc[b]) continue;
+        w->done[b] = 1;
+        w->crc[b] = crc[b];
+        w->confidence[b] = rt_label_count(w->coder, w->buffer, rows, w->class_count, w->status_count);
+    }
+    free(named);
+    free(crc);
+    return st;
+}
+
+static rt_status read_summary(rt_labels_writer *w)
+{
+    double mean;
+    memset(w->done, 1, w->blocks);
+    RT_TRY(rt_pread_all(w->fd, w->status_count, fixed_bytes(w, STATUS_COUNT), w->fixed[STATUS_COUNT], w->path));
+    RT_TRY(rt_pread_all(w->fd, w->class_count, fixed_bytes(w, CLASS_COUNT), w->fixed[CLASS_COUNT], w->path));
+    RT_TRY(rt_pread_all(w->fd, &mean, sizeof mean, w->fixed[CONFIDENCE], w->path));
+    w->confidence[0] = mean * (double)w->status_count[RT_LABEL_DONE];
+    return RT_OK;
+}
+
+/* The spans that block b's rows lie in, counted from first_span. */
+static void spans_of(const rt_labels_writer *w, uint64_t b, uint64_t *from, uint64_t *to)
+{
+    uint64_t first = w->spec.first + b * RT_LABEL_BLOCK, size = rt_identity_span_rows(w->job.source);
+    *from = first / size - w->first_span;
+    *to = (first + rt_label_block_rows(&w->spec, b) - 1) / size + 1 - w->first_span;
+}
+
+/* What was labelled must be what the source holds now. */
+static rt_status same_rows(rt_labels_writer *w)
+{
+    uint64_t from, to, size = rt_identity_span_rows(w->job.source);
+    for (uint64_t b = 0; b < w->blocks; b++) {
+        if (!w->done[b]) continue;
+        spans_of(w, b, &from, &to);
+        memset(w->span_done + from, 1, to - from);
+    }
+    for (from = 0; from < w->spans; from = to) {      /* runs of spans, which are hashed side by side */
+        for (to = from; to < w->spans && w->span_done[to] == w->span_done[from]; to++) {}
+        if (w->span_done[from])
+            RT_TRY(rt_identity_know(w->job.source, (w->first_span + from) * size, (w->first_span + to) * size, w->job.pool, w->job.progress));
+    }
+    for (uint64_t s = 0; s < w->spans; s++) {
+        rt_leaf stored, now;
+        if (!w->span_done[s]) continue;
+        now = rt_identity_leaf(w->job.source, w->first_span + s);
+        RT_TRY(rt_pread_all(w->fd, &stored, sizeof stored, w->fixed[LEAVES] + s * sizeof stored, w->path));
+        if (!memcmp(&stored, &now, sizeof now)) continue;
+        uint64_t first = (w->first_span + s) * size, end = first + size;
+        if (first < w->spec.first) first = w->spec.first;
+        if (end > w->spec.first + w->spec.rows) end = w->spec.first + w->spec.rows;
+        return rt_fail(RT_USAGE, "%s: holds labels of other data: rows %" PRIu64 " to %" PRIu64 " of the source have changed since; "
+                       "give another --out, or --force to replace it", w->path, first, end - 1);
+    }
+    return RT_OK;
+}
+
+/* ---- beginning ---- */
+
+/* The journal is the lock, too, and is taken before anything is made or removed. Who finishes a store removes it, so the one
+ * that is locked must still be the one that others would open. */
+static rt_status lock(rt_labels_writer *w)
+{
+    struct stat mine, there;
+    for (;;) {
+        w->journal = open(w->journal_path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+        w->new_journal = w->journal >= 0;
+        if (w->journal < 0 && errno == EEXIST) {
+            w->journal = open(w->journal_path, O_RDWR | O_APPEND | O_CLOEXEC);
+            if (w->journal < 0 && errno == ENOENT) continue;
+        }
+        if (w->journal < 0) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
+        if (flock(w->journal, LOCK_EX | LOCK_NB)) {
+            w->new_journal = 0;
+            return rt_fail(RT_RUN, "%s: another process is labelling into it", w->path);
+        }
+        if (!fstat(w->journal, &mine) && !stat(w->journal_path, &there) && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return RT_OK;
+        close(w->journal);
+    }
+}
+
+/* The store's file, made anew where there is none. */
+static rt_status open_store(rt_labels_writer *w, cJSON *manifest)
+{
+    struct stat s;
+    if (w->job.force && !lstat(w->path, &s)) {
+        if (!S_ISREG(s.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file; give another --out", w->path);
+        if (unlink(w->path)) return rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
+    }
+    rt_h5_file *f;
+    int fresh = !rt_file_exists(w->path);
+    if (fresh) {
+        if (ftruncate(w->journal, 0)) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
+        char *text = cJSON_Print(manifest);
+        rt_status st = text ? create(w, text) : rt_fail(RT_RUN, "out of memory");
+        cJSON_free(text);
+        RT_TRY(st);
+    }
+    RT_TRY(rt_h5_scan(&f, w->path));
+    rt_status st = fresh ? RT_OK : same_manifest(w, f, manifest);
+    if (!st) st = locate(w, f);
+    rt_h5_close(f);
+    if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0) st = rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
+    return st;
+}
+
+static rt_status resume(rt_labels_writer *w)
+{
+    unsigned char complete = 0;
+    RT_TRY(rt_pread_all(w->fd, &complete, 1, w->fixed[COMPLETE], w->path));
+    if (complete) {
+        RT_TRY(read_summary(w));
+        return same_rows(w);
+    }
+    RT_TRY(rt_sync_folder_of(w->path));
+    RT_TRY(read_done(w));
+    RT_TRY(same_rows(w));
+    /* A torn last line would swallow the next one. */
+    if (write(w->journal, "\n", 1) != 1) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
+    return RT_OK;
+}
+
+static rt_status allocate(rt_labels_writer *w)
+{
+    w->done = calloc(w->blocks, 1);
+    w->span_done = calloc(w->spans, 1);
+    w->crc = calloc(w->blocks, sizeof *w->crc);
+    w->confidence = calloc(w->blocks, sizeof *w->confidence);
+    w->pending = calloc(w->blocks, sizeof *w->pending);
+    w->class_count = calloc((size_t)w->spec.classes, sizeof *w->class_count);
+    w->status = malloc(RT_LABEL_BLOCK);
+    w->buffer = malloc(rt_label_row_bytes(&w->spec) * RT_LABEL_BLOCK);
+    if (!w->done || !w->span_done || !w->crc || !w->confidence || !w->pending || !w->class_count || !w->status || !w->buffer)
+        return rt_fail(RT_RUN, "out of memory");
+    return rt_label_coder_new(&w->coder, &w->spec, w->job.pool);
+}
+
+static void free_writer(rt_labels_writer *w)
+{
+    if (w->journal >= 0) close(w->journal);
+    if (w->fd >= 0) close(w->fd);
+    rt_label_coder_free(w->coder);
+    void *owned[] = {w->done, w->span_done, w->crc, w->confidence, w->pending, w->class_count, w->status, w->buffer, w};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *spec, cJSON *manifest, const rt_labels_job *job)
+{
+    *out = NULL;
+    if (!spec->rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", path);
+    if (strlen(path) >= PATH_ROOM - 16) return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
+    rt_labels_writer *w = calloc(1, sizeof *w);
+    if (!w) return rt_fail(RT_RUN, "out of memory");
+    uint64_t span = rt_identity_span_rows(job->source);
+    w->spec = *spec;
+    w->job = *job;
+    w->cols = rt_label_columns(spec, w->col);
+    w->fd = w->journal = -1;
+    w->blocks = rt_label_blocks(spec);
+    w->first_span = spec->first / span;
+    w->spans = (spec->first + spec->rows - 1) / span + 1 - w->first_span;
+    snprintf(w->path, sizeof w->path, "%s", path);
+    rt_status st = rt_label_journal_path(w->journal_path, sizeof w->journal_path, path);
+    if (!st) st = allocate(w);
+    describe_spec(spec, manifest);
+    describe_source(w, manifest);
+    if (!st) st = lock(w);
+    if (!st) st = open_store(w, manifest);
+    if (!st) st = resume(w);
+    clock_gettime(CLOCK_MONOTONIC, &w->last_commit);
+    if (!st) {
+        *out = w;
+        return RT_OK;
+    }
+    if (w->new_journal) unlink(w->journal_path);
+    free_writer(w);
+    return st;
+}
+
+/* ---- writing ---- */
+
+uint64_t rt_labels_blocks(const rt_labels_writer *w) { return w->blocks; }
+int rt_labels_done(const rt_labels_writer *w, uint64_t b) { return w->done[b]; }
+
+rt_labels_summary rt_labels_written(const rt_labels_writer *w)
+{
+    rt_labels_summary s = {.class_count = w->class_count};
+    uint64_t labelled = w->status_count[RT_LABEL_DONE];
+    memcpy(s.status, w->status_count, sizeof s.status);
+    for (uint64_t b = 0; b < w->blocks; b++) s.confidence += w->confidence[b];
+    s.confidence = labelled ? s.confidence / (double)labelled : 0;
+    return s;
+}
+
+/* Statuses of a block's rows by their logits: w->status when not all are good, else NULL. */
+static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status, const unsigned char **out)
+{
+    size_t k = (size_t)w->spec.classes;
+    float limit = w->spec.type == RT_F16 ? 65504.0f : 3e38f;
+    *out = NULL;
+    memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
+    for (uint64_t r = 0, rows = rt_label_block_rows(&w->spec, b); r < rows; r++) {
+        const float *z = logits + r * k;
+        size_t c = 0;
+        int bad = 0, infinite = 0;
+        if (status && status[r] != RT_LABEL_DONE) {
+            w->status[r] = status[r];
+            *out = w->status;
+            continue;
+        }
+        for (size_t i = 0; i < k; i++) bad |= !(z[i] >= -limit && z[i] <= limit);
+        if (!bad) continue;
+        for (size_t i = 0; i < k; i++) infinite |= !isfinite(z[i]);
+        while (infinite ? isfinite(z[c]) : z[c] >= -limit && z[c] <= limit) c++;
+        if (!infinite || !w->job.mark_bad)
+            return rt_fail(RT_INPUT, "%s: the teacher's logit of row %" PRIu64 ", class %zu is %g, which %s cannot hold; %s", w->path,
+                           w->spec.first + b * RT_LABEL_BLOCK + r, c, (double)z[c], rt_dtype_name(w->spec.type),
+                           infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
+        w->status[r] = RT_LABEL_BAD_ANSWER;
+        *out = w->status;
+    }
+    return RT_OK;
+}
+
+/* After an error it is not known what is on disk: the kernel may have dropped pages that it could not write, and a second
+ * sync would succeed without them. */
+static rt_status broke(rt_labels_writer *w, rt_status st)
+{
+    w->broken = 1;
+    return st;
+}
+
+static rt_status put_leaves(rt_labels_writer *w, uint64_t b)
+{
+    uint64_t from, to, size = rt_identity_span_rows(w->job.source), first = w->spec.first + b * RT_LABEL_BLOCK, left = w->spec.rows - b * RT_LABEL_BLOCK;
+    int ahead = 1;
+    spans_of(w, b, &from, &to);
+    for (uint64_t s = from; s < to; s++)              /* what is not known is hashed a span a thread ahead of the labels */
+        if (!rt_identity_known(w->job.source, w->first_span + s) && w->job.pool) ahead = rt_pool_threads(w->job.pool);
+    uint64_t rows = left / (uint64_t)ahead < size ? left : (uint64_t)ahead * size, least = rt_label_block_rows(&w->spec, b);
+    if (ahead == 1 || rows < least) rows = least;
+    RT_TRY(rt_identity_know(w->job.source, first, first + rows, w->job.pool, w->job.progress));
+    for (uint64_t s = from; s < to; s++) {
+        if (w->span_done[s]) continue;
+        rt_leaf leaf = rt_identity_leaf(w->job.source, w->first_span + s);
+        rt_status st = rt_pwrite_all(w->fd, &leaf, sizeof leaf, w->fixed[LEAVES] + s * sizeof leaf, w->path);
+        if (st) return broke(w, st);
+        w->span_done[s] = 1;
+    }
+    return RT_OK;
+}
+
+rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status)
+{
+    uint64_t rows = rt_label_block_rows(&w->spec, b);
+    const char *from = w->buffer;
+    if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", w->path);
+    RT_TRY(judge(w, b, logits, status, &status));
+    RT_TRY(put_leaves(w, b));
+    w->confidence[b] = rt_label_encode(w->coder, w->buffer, logits, status, rows, w->class_count, w->status_count);
+    w->crc[b] = rt_crc32c(0, w->buffer, rows * rt_label_row_bytes(&w->spec));
+    for (int i = 0; i < w->cols; i++) {
+        size_t row = rt_label_column_bytes(&w->col[i]);
+        rt_status st = rt_pwrite_all(w->fd, from, row * rows, w->at[i] + b * RT_LABEL_BLOCK * row, w->path);
+        if (st) return broke(w, st);
+        from += row * rows;
+    }
+    w->pending_bytes += (uint64_t)(from - w->buffer);
+    w->pending[w->pendings++] = b;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    double age = (double)(now.tv_sec - w->last_commit.tv_sec) + 1e-9 * (double)(now.tv_nsec - w->last_commit.tv_nsec);
+    return w->pending_bytes >= COMMIT_BYTES || age >= 1.0 ? rt_labels_commit(w) : RT_OK;
+}
+
+/* The one place where the store's bytes are made durable. */
+static rt_status sync_store(rt_labels_writer *w)
+{
+    if (!fdatasync(w->fd)) return RT_OK;
+    return broke(w, rt_fail(RT_RUN, "%s: could not be synced: %s; run the command again to go on from the last good block", w->path, strerror(errno)));
+}
+
+rt_status rt_labels_commit(rt_labels_writer *w)
+{
+    if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", w->path);
+    clock_gettime(CLOCK_MONOTONIC, &w->last_commit);
+    if (!w->pendings) return RT_OK;
+    rt_status st = rt_identity_unchanged(w->job.source);          /* else these blocks may be of rows that are gone */
+    if (st) return broke(w, st);
+    RT_TRY(sync_store(w));
+    char *text = malloc(w->pendings * 64 + 1);
+    size_t n = 0;
+    if (!text) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < w->pendings; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof line, "%" PRIu64 " %08x ", w->pending[i], w->crc[w->pending[i]]);
+        n += (size_t)sprintf(text + n, "%s%08x\n", line, rt_crc32c(0, line, (size_t)len));
+    }
+    ssize_t put = write(w->journal, text, n);
+    free(text);
+    if (put != (ssize_t)n || fdatasync(w->journal)) return broke(w, rt_fail(RT_RUN, "%s: %s", w->journal_path, put < 0 || put == (ssize_t)n ? strerror(errno) : "the disk is full"));
+    for (uint64_t i = 0; i < w->pendings; i++) w->done[w->pending[i]] = 1;
+    w->pendings = w->pending_bytes = 0;
+    rt_identity_keep(w->job.source);
+    return RT_OK;
+}
+
+/* ---- the end ---- */
+
+static rt_status put_fixed(rt_labels_writer *w, int which, const void *data, uint32_t *head)
+{
+    *head = rt_crc32c(*head, data, fixed_bytes(w, which));
+    return rt_pwrite_all(w->fd, data, fixed_bytes(w, which), w->fixed[which], w->path);
+}
+
+/* head: CRC32C so far. */
+static rt_status put_head(rt_labels_writer *w)
+{
+    rt_h5_file *f;
+    char *text;
+    RT_TRY(rt_h5_scan(&f, w->path));
+    rt_status st = rt_h5_read_all((void **)&text, f, fixed_name[MANIFEST], RT_JSON_MAX_BYTES);
+    rt_h5_close(f);
+    if (st) return st;
+    uint32_t head = rt_crc32c(0, text, strlen(text));
+    free(text);
+    rt_leaf *leaf = malloc(fixed_bytes(w, LEAVES));
+    double mean = rt_labels_written(w).confidence;
+    st = leaf ? rt_pread_all(w->fd, leaf, fixed_bytes(w, LEAVES), w->fixed[LEAVES], w->path) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = put_fixed(w, LEAVES, leaf, &head);
+    if (!st) st = put_fixed(w, STATUS_COUNT, w->status_count, &head);
+    if (!st) st = put_fixed(w, CLASS_COUNT, w->class_count, &head);
+    if (!st) st = put_fixed(w, CONFIDENCE, &mean, &head);
+    if (!st) st = put_fixed(w, CRC, w->crc, &head);
+    free(leaf);
+    return st ? st : rt_pwrite_all(w->fd, &head, sizeof head, w->fixed[HEAD_CRC], w->path);
+}
+
+static rt_status complete(rt_labels_writer *w)
+{
+    static const unsigned char one = 1;
+    rt_status st = put_head(w);
+    if (st) return broke(w, st);
+    RT_TRY(sync_store(w));
+    st = rt_pwrite_all(w->fd, &one, 1, w->fixed[COMPLETE], w->path);
+    if (st) return broke(w, st);
+    return sync_store(w);
+}
+
+rt_status rt_labels_end(rt_labels_writer *w)
+{
+    rt_status st = w->broken ? rt_fail(RT_RUN, "%s: writing has failed", w->path) : RT_OK;
+    unsigned char is_complete = 0;
+    int all = 1;
+    if (!st) st = rt_labels_commit(w);
+    for (uint64_t b = 0; b < w->blocks && all; b++) all = w->done[b];
+    if (!st && all) st = rt_pread_all(w->fd, &is_complete, 1, w->fixed[COMPLETE], w->path);
+    if (!st && all && !is_complete) st = complete(w);
+    if (!st && all) unlink(w->journal_path);
+    free_writer(w);
+    return st;
+}
