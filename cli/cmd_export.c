@@ -8,8 +8,9 @@ static const char help[] =
     "usage: retort export MODEL.h5 --to safetensors|npz --out FILE\n"
     "       retort export MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows a:b] --to csv|npy --out FILE\n"
     "       retort export LABELS.h5 --to csv|npy --out FILE\n\n"
-    "Weights, predictions or labels for other tools. csv: row, answer, a probability per class; npy: logits (rows, classes).\n"
-    "Without --to the ending of --out decides.\n\n"
+    "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, a probability\n"
+    "for each class; npy: logits (rows, classes). Without --to the ending of --out decides. Columns of the data are matched\n"
+    "with the model's by name (names=position: by number).\n\n"
     "example:\n"
     "  retort export runs/small/model.h5 --out small.safetensors\n"
     "  retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n";

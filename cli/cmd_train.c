@@ -15,6 +15,7 @@ static const char help[] =
     "  teacher   model file or list (an ensemble) that labels each augmented view\n"
     "  data      source, x [\"x\"], y [\"y\"], rows [all], hard_rows [all], labels [none], normalize [\"auto\"],\n"
     "            validation [0.1] (share or count, drawn by seed; checkpoints are chosen on it),\n"
+    "            names [match] (classes and columns of data, model, teacher and labels are matched by name; position: by number),\n"
     "            test [0] (share or count, drawn by test_seed [1]; never touched: 'retort eval' with the same data.test takes it)\n"
     "  loss      kind [ce; kd with a teacher] (ce kd dkd dist zscore mse), hard [0.1], soft [0.9], temperature [4],\n"
     "            label_smoothing [0], alpha, beta, gamma, warmup, hints [{\"student\", \"teacher\", \"weight\"}]\n"

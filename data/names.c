@@ -164,6 +164,13 @@ rt_status rt_source_columns(const rt_source *s, rt_names *columns)
                    rt_source_path(s), count);
 }
 
+void rt_names_hash(rt_hasher *h, const rt_names *n)
+{
+    char count[24];
+    rt_hasher_add(h, count, (size_t)snprintf(count, sizeof count, "%d;", n->name ? n->count : 0));
+    for (int i = 0; i < n->count && n->name; i++) rt_hasher_add(h, n->name[i], strlen(n->name[i]) + 1);
+}
+
 /* ---- finding ---- */
 
 int rt_names_find(const rt_names *n, const char *name)

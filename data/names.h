@@ -10,6 +10,7 @@
 
 #include "data/json.h"
 #include "data/source.h"
+#include "engine/digest.h"
 
 enum { RT_NAMES_TEXT = 320 };
 
@@ -40,6 +41,9 @@ rt_status rt_names_read(const rt_h5_file *, rt_names *classes, rt_names *columns
 /* Names of the elements of a row: "columns" of the manifest, when the set's rows are flat and as many; for the
  * caller to free. RT_INPUT when the manifest names another number of columns than x has. */
 rt_status rt_source_columns(const rt_source *, rt_names *columns);
+
+/* Adds the list to a hash. */
+void rt_names_hash(rt_hasher *, const rt_names *);
 
 /* Position of a name, -1 when it is unknown. */
 int rt_names_find(const rt_names *, const char *name);

@@ -12,12 +12,35 @@ static const char *const format = "retort-run-1";
 
 /* ---- content ---- */
 
+/* What labels and columns mean: the names that data, model and teachers have for them. */
+static rt_status names_digest(const rt_trainer *t, rt_digest *out)
+{
+    rt_names classes, columns = {0};
+    rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
+    if (!st) st = rt_source_columns(t->x, &columns);
+    rt_hasher *h = rt_hasher_new();
+    rt_names_hash(h, &classes);
+    rt_names_hash(h, &columns);
+    rt_names_hash(h, &t->model->class_names);
+    rt_names_hash(h, &t->model->columns);
+    for (int i = 0; i < t->set.teachers && t->teacher; i++) {
+        rt_names_hash(h, &t->teacher[i]->class_names);
+        rt_names_hash(h, &t->teacher[i]->columns);
+    }
+    *out = rt_hasher_end(h);
+    rt_names_free(&classes);
+    rt_names_free(&columns);
+    return st;
+}
+
 rt_status rt_train_content(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     rt_digest d;
     t->content = cJSON_CreateObject();
     cJSON_AddStringToObject(t->content, "x", t->data_digest.hex);
+    RT_TRY(names_digest(t, &d));
+    cJSON_AddStringToObject(t->content, "names", d.hex);
     if (t->y) {
         rt_source *y;
         RT_TRY(rt_source_open(&y, s->source, s->y));
@@ -38,7 +61,8 @@ rt_status rt_train_content(rt_trainer *t)
 rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const char *where)
 {
     static const struct { const char *key, *name; } part[] = {
-        {"x", "other data (data.x)"}, {"y", "other class labels (data.y)"}, {"labels", "another label store (data.labels)"},
+        {"x", "other data (data.x)"}, {"y", "other class labels (data.y)"},
+        {"names", "other names of classes or columns"}, {"labels", "another label store (data.labels)"},
         {"teacher", "another teacher"}, {"init", "another model to start from (init)"},
     };
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {

@@ -71,6 +71,14 @@ expect 3 "its class 'd' is not among those of T/model.h5" "$retort" train i.json
 expect 3 "its column 'w' is not among those of narrow.h5" "$retort" train i.json --out I2 data.source=narrow.h5
 expect 3 "names 3 classes, but there are 5 classes in the model; set model.classes" "$retort" train t.json --out I2 model.classes=5
 
+# Names are content: a folder's run is of the names that its data had.
+sed '1s/u,v,w/w,v,u/' abc.csv > again.csv; bring again
+cp again.h5 kept.h5
+cp abc.h5 again.h5
+expect 0 "" "$retort" train t.json --out N data.source=again.h5 train.epochs=1
+cp kept.h5 again.h5
+expect 2 "other names of classes or columns" "$retort" train t.json --out N data.source=again.h5 train.epochs=1
+
 # A label store: the teacher reads columns by name, the student reads logits by name.
 for d in abc cba turned wide; do
     expect 0 "" "$retort" label --teacher $T --data $d.h5 --out L_$d.h5
