@@ -1,5 +1,6 @@
 #include "experiments/export_job.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -67,13 +68,22 @@ static rt_status weights(const settings *s)
     return st;
 }
 
-static rt_status labels(const settings *s)
+static rt_status labels(const settings *s, cJSON *notes)
 {
     rt_labels *l;
+    rt_labels_summary sum;
     if (s->of_data)
         return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
     RT_TRY(rt_labels_open(&l, s->path[0], 0));
     rt_status st = rt_export_labels(l, s->out, s->to == CSV);
+    if (!st) st = rt_labels_summarize(l, &sum);
+    uint64_t without = st ? 0 : rt_labels_info(l)->rows - sum.status[RT_LABEL_DONE];
+    if (without) {
+        char text[96];
+        snprintf(text, sizeof text, "%llu rows have no label and are %s", (unsigned long long)without,
+                 s->to == CSV ? "left out" : "NaN");
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
     rt_labels_close(l);
     return st;
 }
@@ -104,7 +114,7 @@ rt_status rt_export(cJSON *config, const char *out, rt_pool *pool, const rt_prog
     cJSON *notes = cJSON_CreateArray();
     rt_status st;
     if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
-    else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s);
+    else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s, notes);
     else st = predictions(&s, pool, progress, notes);
     if (!st) {
         *result = cJSON_CreateObject();

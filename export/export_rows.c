@@ -125,6 +125,25 @@ static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
     else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r]);
 }
 
+/* Logits of rows [at, at + n) of the store. Those without a label are NaN in an array, where the place is the row, and left out
+ * of a text, where each row has its number. */
+static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z)
+{
+    uint64_t row[BLOCK];
+    unsigned char status[BLOCK];
+    size_t k = (size_t)t->classes;
+    for (int i = 0; i < n; i++) row[i] = rt_labels_info(l)->first + at + (uint64_t)i;
+    RT_TRY(rt_labels_status(l, row, n, status));
+    for (int i = 0, end; i < n; i = end) {
+        int there = status[i] == RT_LABEL_DONE;
+        for (end = i; end < n && (status[end] == RT_LABEL_DONE) == there; end++) {}
+        if (there) RT_TRY(rt_labels_read(l, row + i, end - i, z + (size_t)i * k));
+        else for (size_t j = (size_t)i * k; j < (size_t)end * k; j++) z[j] = NAN;
+        if (there || !t->csv) put_rows(t, z + (size_t)i * k, row + i, end - i);
+    }
+    return t->f.status;
+}
+
 rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
 {
     const rt_labels_spec *s = rt_labels_info(l);
@@ -132,12 +151,8 @@ rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
     float *z = rt_floats_new((size_t)BLOCK * (size_t)s->classes);
     rt_status st = z ? open_table(&t, path, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
-        uint64_t row[BLOCK];
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
-        for (int i = 0; i < n; i++) row[i] = s->first + at + (uint64_t)i;
-        st = rt_labels_read(l, row, n, z);
-        if (!st) put_rows(&t, z, row, n);
-        if (!st) st = t.f.status;
+        st = put_labels(&t, l, at, n, z);
     }
     free(z);
     return close_table(&t, st);
