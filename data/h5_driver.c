@@ -100,7 +100,7 @@ static herr_t write_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, si
 static const H5FD_class_t driver = {
 #if H5_VERSION_GE(1, 14, 0)
     .version = H5FD_CLASS_VERSION,
-    .value = H5_VFD_RESERVED + 77,                   /* any that no driver of the library has */
+    .value = (H5FD_class_value_t)512,                /* the first of those that are for private use */
 #endif
     .name = "noting", .maxaddr = (haddr_t)INT64_MAX, .fc_degree = H5F_CLOSE_STRONG, .open = open_once,
     .close = close_file, .query = query, .get_eoa = get_eoa, .set_eoa = set_eoa, .get_eof = get_eof, .read = read_bytes,

@@ -85,8 +85,8 @@ int rt_h5_lock_down(void)
 {
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU, SIGXFSZ};
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};   /* the parent answers these */
-    static const char *const unset[] = {"HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_DRIVER", "HDF5_EXT_PREFIX",
-                                        "HDF5_EXTFILE_PREFIX", "HDF5_VDS_PREFIX", "HDF5_USE_FILE_LOCKING"};
+    static const char *const unset[] = {"HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD", "HDF5_VOL_CONNECTOR", "HDF5_DRIVER",
+                                        "HDF5_DRIVER_CONFIG", "HDF5_EXT_PREFIX", "HDF5_EXTFILE_PREFIX", "HDF5_VDS_PREFIX"};
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++) signal(fatal[i], SIG_DFL);
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) signal(ignored[i], SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -288,6 +288,41 @@ static void many_chunks(void **state)
     }
 }
 
+/* A chunk index whose node has lost its signature is damage, not a set full of holes; other sets are read. */
+static void damaged_index(void **state)
+{
+    (void)state;
+    static const struct { int newest; char signature[6]; size_t bytes; } k[] = {{0, "TREE\1", 5}, {1, "FADB", 4}};
+    for (int i = 0; i < 2; i++) {
+        char path[128], *data = malloc(1 << 16), *at;
+        rt_h5_file *f;
+        hsize_t dim[1] = {40}, chunk[1] = {4};
+        int32_t fill = 3, x[40] = {1, 2, 3};
+        path_of(path, "index.h5");
+        hid_t access = H5Pcreate(H5P_FILE_ACCESS), p = H5Pcreate(H5P_DATASET_CREATE);
+        hid_t s = H5Screate_simple(1, dim, NULL);
+        if (k[i].newest) H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
+        hid_t h = H5Fcreate(path, H5F_ACC_TRUNC, 0, access);
+        create(h, "plain", 1, dim, 0);
+        H5Pset_chunk(p, 1, chunk);
+        H5Pset_fill_value(p, H5T_NATIVE_INT32, &fill);
+        hid_t d = H5Dcreate2(h, "x", H5T_STD_I32LE, s, 0, p, 0);
+        H5Dwrite(d, H5T_NATIVE_INT32, 0, 0, 0, x);
+        H5Dclose(d);
+        H5Fclose(h);
+        int fd = open(path, O_RDWR);
+        ssize_t n = read(fd, data, 1 << 16);
+        assert_non_null(at = memmem(data, (size_t)n, k[i].signature, k[i].bytes));
+        assert_int_equal(pwrite(fd, "?", 1, at - data), 1);
+        close(fd);
+        free(data);
+        check_ok(rt_h5_scan(&f, path));
+        h5_refused(f, "x", "its chunk index cannot be read (");
+        assert_string_equal(rt_h5_find(f, "plain")->refused, "");
+        rt_h5_close(f);
+    }
+}
+
 /* One chunk in a grid of millions: a small file must not buy minutes. */
 static void sparse_grid(void **state)
 {
@@ -374,7 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(disk_errors), cmocka_unit_test(no_memory), cmocka_unit_test(many_threads),
         cmocka_unit_test(odd_sets), cmocka_unit_test(group_graphs), cmocka_unit_test(many_chunks),
-        cmocka_unit_test(sparse_grid), cmocka_unit_test(changed_bytes),
+        cmocka_unit_test(damaged_index), cmocka_unit_test(sparse_grid), cmocka_unit_test(changed_bytes),
         cmocka_unit_test(known_attacks), cmocka_unit_test(no_hdf5)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
