@@ -7,30 +7,39 @@
 
 static const char help[] =
     "usage: retort import INPUT [LABELS] --out DATA.h5 [options]\n\n"
-    "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with class names,\n"
-    "column names and where it came from. What was assumed and left out is printed; what cannot be told is asked for.\n\n"
-    "INPUT is known by its content; --format idx|csv|npy|npz|images tells it. LABELS is a second file, IDX, NPY or CSV, with one\n"
+    "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with class "
+    "names,\n"
+    "column names and where it came from. What was assumed and left out is printed; what cannot be told is asked "
+    "for.\n\n"
+    "INPUT is known by its content; --format idx|csv|npy|npz|images tells it. LABELS is a second file, IDX, NPY or "
+    "CSV, with one\n"
     "label a row.\n\n"
     "labels\n"
-    "  --classes A,B,C        all classes, in order; other labels are refused. Without it: numbers in their order and keeping\n"
+    "  --classes A,B,C        all classes, in order; other labels are refused. Without it: numbers in their order and "
+    "keeping\n"
     "                         their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their bytes\n"
-    "  --like FILE.h5         classes, columns and their order as in this data file or model; size of pictures, label column, too\n"
+    "  --like FILE.h5         classes, columns and their order as in this data file or model; size of pictures, label "
+    "column, too\n"
     "  --missing-labels HOW   empty and NaN labels: no-label (the default: y is -1) or refuse\n"
     "  --no-label LABEL       this label means 'no label', too\n"
     "  --max-classes N        more are refused (1000; above 100 each must have 3 rows or more)\n"
     "CSV (plain or gzip)\n"
     "  --label COLUMN         a name, or a number from 0 (-1 is the last); other columns must be numbers\n"
-    "  --header WHAT          line 1 is a header: yes, no, or auto (the default: decided from the first 100 lines, and said)\n"
+    "  --header WHAT          line 1 is a header: yes, no, or auto (the default: decided from the first 100 lines, "
+    "and said)\n"
     "  --separator C          one character, tab, or blanks (runs of them); found in the file if not given\n"
     "  --decimal C            '.' (the default) or ','\n"
-    "  --encoding NAME        utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, windows-1252, ...\n"
+    "  --encoding NAME        utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, "
+    "windows-1252, ...\n"
     "  --drop A,B             columns to leave out\n"
     "  --keep-index           keep a first column without a name, which is else left out as an index\n"
     "  --missing HOW          empty, NA and NaN cells: refuse (the default) or drop (the row)\n"
     "images (INPUT has one folder of PNG or JPEG files a class)\n"
-    "  --size HxW             bring all to this size (mean of the area that a pixel covers); else all must have one size\n"
+    "  --size HxW             bring all to this size (mean of the area that a pixel covers); else all must have one "
+    "size\n"
     "  --channels N           3 (the default) or 1: grey is (19595 R + 38470 G + 7471 B + 32768) >> 16\n"
-    "  --alpha HOW            transparent pixels: drop (the default: the colour stored there), white or black (the ground)\n"
+    "  --alpha HOW            transparent pixels: drop (the default: the colour stored there), white or black (the "
+    "ground)\n"
     "  --skip-bad             leave out pictures that cannot be read, and count them\n"
     "NPY and NPZ\n"
     "  --x NAME, --y NAME     arrays of an NPZ (x and y, or the only one, if not given)\n"
@@ -46,8 +55,10 @@ static const char help[] =
 
 static rt_status read_arguments(cli_args *a, cJSON *config)
 {
-    static const char *const same[] = {"format", "label", "separator", "decimal", "header", "encoding", "missing", "classes", "like", "drop", "alpha", "x", "y", "channels"};
-    static const struct { const char *option, *key; } dashed[] = {{"missing-labels", "missing_labels"}, {"no-label", "no_label"}};
+    static const char *const same[] = {"format", "label", "separator", "decimal", "header", "encoding", "missing",
+                                       "classes", "like", "drop", "alpha", "x", "y", "channels"};
+    static const struct { const char *option, *key; } dashed[] = {{"missing-labels", "missing_labels"},
+                                                                  {"no-label", "no_label"}};
     int h, w, most, end = 0;
     const char *size = cli_value(a, "size");
     RT_TRY(cli_set(config, "input", a->positional[0]));
@@ -59,7 +70,8 @@ static rt_status read_arguments(cli_args *a, cJSON *config)
     RT_TRY(cli_int(a, "max-classes", 0, 1, 1 << 17, &most));
     if (most) cJSON_AddNumberToObject(config, "max_classes", most);
     if (size) {
-        if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end]) return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
+        if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end])
+            return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
         cJSON_AddItemToObject(config, "size", cJSON_CreateIntArray((int[]){h, w}, 2));
     }
     for (int i = 0; i < a->overrides; i++) RT_TRY(rt_json_override(config, a->override[i]));
@@ -69,7 +81,8 @@ static rt_status read_arguments(cli_args *a, cJSON *config)
 static rt_status run(cli_args *a, cJSON **result)
 {
     const char *out = cli_value(a, "out");
-    if (!out || a->count < 1) return rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
+    if (!out || a->count < 1)
+        return rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
     cJSON *config = cJSON_CreateObject();
     rt_status st = read_arguments(a, config);
     if (!st) st = rt_import(config, out, cli_flag(a, "force"), &a->progress, result);
@@ -111,39 +124,51 @@ static void show(const cJSON *r)
 {
     char text[400];
     size_t at = (size_t)snprintf(text, sizeof text, "%.0f of (", get(r, "rows")->valuedouble);
-    for (const cJSON *d = get(r, "row_shape")->child; d && at < 300; d = d->next) at += (size_t)snprintf(text + at, sizeof text - at, "%.0f%s", d->valuedouble, d->next ? ", " : "");
+    for (const cJSON *d = get(r, "row_shape")->child; d && at < 300; d = d->next)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%.0f%s", d->valuedouble, d->next ? ", " : "");
     snprintf(text + at, sizeof text - at, "), %s", get(r, "type")->valuestring);
     line("data", get(r, "data")->valuestring);
     line("rows", text);
-    static const char *const said[][2] = {{"separator", "separator"}, {"decimal", "decimal sign"}, {"encoding", "encoding"}, {"x_array", "x"}, {"y_array", "y"}};
+    static const char *const said[][2] = {{"separator", "separator"}, {"decimal", "decimal sign"},
+                                          {"encoding", "encoding"}, {"x_array", "x"}, {"y_array", "y"}};
     const cJSON *header = get(r, "header"), *label = get(r, "label_column");
     if (header) {
-        snprintf(text, sizeof text, "%s: %s", cJSON_IsTrue(get(header, "present")) ? "yes" : "no", get(header, "why")->valuestring);
+        snprintf(text, sizeof text, "%s: %s", cJSON_IsTrue(get(header, "present")) ? "yes" : "no",
+                 get(header, "why")->valuestring);
         line("header", text);
     }
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++) if (get(r, said[i][0])) line(said[i][1], get(r, said[i][0])->valuestring);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) if (get(r, said[i][0]))
+        line(said[i][1], get(r, said[i][0])->valuestring);
     names("columns", get(r, "columns"), NULL);
     if (get(r, "columns_with_fractions")) {
-        snprintf(text, sizeof text, "%.0f of whole numbers, %.0f with fractions", get(r, "columns_of_whole_numbers")->valuedouble, get(r, "columns_with_fractions")->valuedouble);
+        snprintf(text, sizeof text, "%.0f of whole numbers, %.0f with fractions",
+                 get(r, "columns_of_whole_numbers")->valuedouble, get(r, "columns_with_fractions")->valuedouble);
         line("columns hold", text);
     }
-    if (label) line("label column", label->valuestring);
+    if (label && cJSON_IsNumber(label)) printf("%-16s %.0f (from 0)\n", "label column", label->valuedouble);
+    else if (label) line("label column", label->valuestring);
     if (!cJSON_IsTrue(get(r, "labels"))) line("labels", "none");
     names("classes", get(r, "class_names"), get(r, "class_rows"));
-    if (get(r, "rows_without_label") && get(r, "rows_without_label")->valuedouble > 0) printf("%-16s %.0f rows\n", "without label", get(r, "rows_without_label")->valuedouble);
+    if (get(r, "rows_without_label") && get(r, "rows_without_label")->valuedouble > 0)
+        printf("%-16s %.0f rows\n", "without label", get(r, "rows_without_label")->valuedouble);
     for (const cJSON *c = get(r, "left_out") ? get(r, "left_out")->child : NULL; c; c = c->next) {
         snprintf(text, sizeof text, "column '%.100s' %s", get(c, "column")->valuestring, get(c, "why")->valuestring);
         line("left out", text);
     }
     for (const cJSON *c = get(r, "skipped")->child; c; c = c->next) {
-        snprintf(text, sizeof text, "%.0f %.60s: %.300s", get(c, "count")->valuedouble, get(c, "what")->valuestring, get(c, "why")->valuestring);
+        snprintf(text, sizeof text, "%.0f %.60s: %.300s", get(c, "count")->valuedouble, get(c, "what")->valuestring,
+                 get(c, "why")->valuestring);
         line("skipped", text);
     }
     for (const cJSON *c = get(r, "notes")->child; c; c = c->next) line("note", c->valuestring);
 }
 
 static const cli_option options[] = {
-    {"out", CLI_VALUE}, {"format", CLI_VALUE}, {"label", CLI_VALUE}, {"separator", CLI_VALUE}, {"decimal", CLI_VALUE}, {"header", CLI_VALUE}, {"encoding", CLI_VALUE}, {"missing", CLI_VALUE},
-    {"drop", CLI_VALUE}, {"keep-index", CLI_FLAG}, {"classes", CLI_VALUE}, {"like", CLI_VALUE}, {"missing-labels", CLI_VALUE}, {"no-label", CLI_VALUE}, {"max-classes", CLI_VALUE},
-    {"size", CLI_VALUE}, {"channels", CLI_VALUE}, {"alpha", CLI_VALUE}, {"skip-bad", CLI_FLAG}, {"x", CLI_VALUE}, {"y", CLI_VALUE}, {"force", CLI_FLAG}, {NULL, 0}};
-const cli_command cli_import = {"import", "bring IDX, CSV, NPY, NPZ or image files into HDF5", help, options, run, show, CLI_KEYS, 2};
+    {"out", CLI_VALUE}, {"format", CLI_VALUE}, {"label", CLI_VALUE}, {"separator", CLI_VALUE},
+        {"decimal", CLI_VALUE}, {"header", CLI_VALUE}, {"encoding", CLI_VALUE}, {"missing", CLI_VALUE},
+    {"drop", CLI_VALUE}, {"keep-index", CLI_FLAG}, {"classes", CLI_VALUE}, {"like", CLI_VALUE}, {"missing-labels",
+        CLI_VALUE}, {"no-label", CLI_VALUE}, {"max-classes", CLI_VALUE},
+    {"size", CLI_VALUE}, {"channels", CLI_VALUE}, {"alpha", CLI_VALUE}, {"skip-bad", CLI_FLAG}, {"x", CLI_VALUE},
+        {"y", CLI_VALUE}, {"force", CLI_FLAG}, {NULL, 0}};
+const cli_command cli_import = {"import", "bring IDX, CSV, NPY, NPZ or image files into HDF5", help, options, run,
+                                show, CLI_KEYS, 2};

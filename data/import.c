@@ -36,7 +36,8 @@ void rt_import_skipped(rt_import_job *job, const char *what, uint64_t count, con
 
 rt_status rt_import_stopped(const rt_import_job *job)
 {
-    return rt_progress_stopped(job->spec->progress) ? rt_fail(RT_INTERRUPTED, "interrupted; %s is not made", job->out) : RT_OK;
+    if (!rt_progress_stopped(job->spec->progress)) return RT_OK;
+    return rt_fail(RT_INTERRUPTED, "interrupted; %s is not made", job->out);
 }
 
 /* ---- format ---- */
@@ -49,19 +50,24 @@ static int ends(const char *path, const char *end)
 
 static int text_name(const char *path)
 {
-    static const char *const known[] = {".csv", ".tsv", ".txt", ".data", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz", ".data.gz", NULL};
+    static const char *const known[] = {".csv", ".tsv", ".txt", ".data", ".tab", ".csv.gz", ".tsv.gz", ".txt.gz",
+                                        ".data.gz", NULL};
     for (int i = 0; known[i]; i++) if (ends(path, known[i])) return 1;
     return 0;
 }
 
 rt_status rt_import_format(rt_format *format, const char *path)
 {
+    static const char picture[] = "one picture; give the folder that has a folder of pictures a class";
+    static const char pickle[] = "a pickle; save arrays with np.save";
     static const struct { const char *magic; size_t n; const char *what; } others[] = {
-        {"\211HDF", 4, "an HDF5 file already, which train, label and eval read as it is"}, {"PAR1", 4, "a Parquet file; write it as CSV or NPY"},
-        {"\211PNG", 4, "one picture; give the folder that has a folder of pictures a class"}, {"\377\330\377", 3, "one picture; give the folder that has a folder of pictures a class"},
-        {"MATLAB 5.0", 10, "a MATLAB file; save its arrays as NPY, or with -v7.3"}, {"\320\317\021\340", 4, "an old Excel workbook; save it as CSV"},
-        {"SQLite format 3", 15, "an SQLite database; write the table as CSV"}, {"\200\003", 2, "a pickle; save arrays with np.save"}, {"\200\004", 2, "a pickle; save arrays with np.save"},
-        {"\200\005", 2, "a pickle; save arrays with np.save"}};
+        {"\211HDF", 4, "an HDF5 file already, which train, label and eval read as it is"},
+        {"PAR1", 4, "a Parquet file; write it as CSV or NPY"},
+        {"\211PNG", 4, picture}, {"\377\330\377", 3, picture},
+        {"MATLAB 5.0", 10, "a MATLAB file; save its arrays as NPY, or with -v7.3"},
+        {"\320\317\021\340", 4, "an old Excel workbook; save it as CSV"},
+        {"SQLite format 3", 15, "an SQLite database; write the table as CSV"},
+        {"\200\003", 2, pickle}, {"\200\004", 2, pickle}, {"\200\005", 2, pickle}};
     struct stat s;
     rt_bytes *b;
     unsigned char m[16] = {0};
@@ -73,13 +79,19 @@ rt_status rt_import_format(rt_format *format, const char *path)
     rt_bytes_close(b);
     RT_TRY(st);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if (n >= others[i].n && memcmp(m, others[i].magic, others[i].n) == 0) return rt_fail(RT_USAGE, "%s: is %s", path, others[i].what);
-    *format = memcmp(m, "\223NUMPY", 6) == 0 ? RT_FORMAT_NPY : memcmp(m, "PK\3\4", 4) == 0 || memcmp(m, "PK\5\6", 4) == 0 ? RT_FORMAT_NPZ
-            : n >= 8 && !m[0] && !m[1] && m[2] >= 8 && m[2] <= 14 && m[3] >= 1 && m[3] <= 8 ? RT_FORMAT_IDX : text_name(path) ? RT_FORMAT_CSV : RT_FORMAT_AUTO;
+        if (n >= others[i].n && memcmp(m, others[i].magic, others[i].n) == 0)
+            return rt_fail(RT_USAGE, "%s: is %s", path, others[i].what);
+    *format = text_name(path) ? RT_FORMAT_CSV : RT_FORMAT_AUTO;
+    if (memcmp(m, "\223NUMPY", 6) == 0) *format = RT_FORMAT_NPY;
+    else if (memcmp(m, "PK\3\4", 4) == 0 || memcmp(m, "PK\5\6", 4) == 0) *format = RT_FORMAT_NPZ;
+    else if (n >= 8 && !m[0] && !m[1] && m[2] >= 8 && m[2] <= 14 && m[3] >= 1 && m[3] <= 8) *format = RT_FORMAT_IDX;
     if (*format == RT_FORMAT_AUTO && ends(path, ".npy")) *format = RT_FORMAT_NPY;        /* truncated ones say so */
     if (*format == RT_FORMAT_AUTO && ends(path, ".npz")) *format = RT_FORMAT_NPZ;
     if (*format == RT_FORMAT_AUTO && strstr(path, "idx")) *format = RT_FORMAT_IDX;
-    if (*format == RT_FORMAT_AUTO) return rt_fail(RT_USAGE, "%s: its format cannot be told from its name and first bytes; give --format idx, csv, npy, npz or images", path);
+    if (*format == RT_FORMAT_AUTO)
+        return rt_fail(RT_USAGE,
+                       "%s: its format cannot be told from its name and first bytes; give --format idx, csv, npy, npz "
+                       "or images", path);
     return RT_OK;
 }
 
@@ -87,28 +99,44 @@ rt_status rt_import_format(rt_format *format, const char *path)
 
 static rt_status check_applies(const rt_import_spec *s)
 {
-    enum { CSV = 1 << RT_FORMAT_CSV, NPY = 1 << RT_FORMAT_NPY, NPZ = 1 << RT_FORMAT_NPZ, IMAGES = 1 << RT_FORMAT_IMAGES, IDX = 1 << RT_FORMAT_IDX };
+    enum { CSV = 1 << RT_FORMAT_CSV, NPY = 1 << RT_FORMAT_NPY, NPZ = 1 << RT_FORMAT_NPZ,
+          IMAGES = 1 << RT_FORMAT_IMAGES, IDX = 1 << RT_FORMAT_IDX };
+    const unsigned csv = s->labels ? CSV | NPY | NPZ | IDX : CSV;        /* the second file may be CSV */
     const struct { int given; const char *name; unsigned of; const char *where; } all[] = {
-        {s->label != NULL, "label", s->labels ? CSV | NPY | NPZ | IDX : CSV, "a CSV file"}, {s->separator != 0, "separator", CSV, "CSV"}, {s->decimal != 0, "decimal", CSV, "CSV"},
-        {s->header != RT_HEADER_AUTO, "header", CSV, "CSV"}, {s->encoding != NULL, "encoding", s->labels ? CSV | NPY | NPZ | IDX : CSV, "CSV"},
-        {s->drop_missing, "missing", CSV, "CSV"}, {s->drops != 0, "drop", CSV, "CSV"}, {s->keep_index, "keep-index", CSV, "CSV"},
-        {s->height != 0, "size", IMAGES, "images"}, {s->channels != 0, "channels 1 or 3", IMAGES, "images"}, {s->alpha != RT_ALPHA_UNSAID, "alpha", IMAGES, "images"},
-        {s->skip_bad, "skip-bad", IMAGES, "images"}, {s->x != NULL, "x", NPZ, "NPZ"}, {s->y != NULL, "y", NPZ, "NPZ"},
+        {s->label != NULL, "label", csv, "a CSV file"},
+        {s->encoding != NULL, "encoding", csv, "CSV"},
+        {s->separator != 0, "separator", CSV, "CSV"},
+        {s->decimal != 0, "decimal", CSV, "CSV"},
+        {s->header != RT_HEADER_AUTO, "header", CSV, "CSV"},
+        {s->drop_missing, "missing", CSV, "CSV"},
+        {s->drops != 0, "drop", CSV, "CSV"},
+        {s->keep_index, "keep-index", CSV, "CSV"},
+        {s->height != 0, "size", IMAGES, "images"},
+        {s->channels != 0, "channels 1 or 3", IMAGES, "images"},
+        {s->alpha != RT_ALPHA_UNSAID, "alpha", IMAGES, "images"},
+        {s->skip_bad, "skip-bad", IMAGES, "images"},
+        {s->x != NULL, "x", NPZ, "NPZ"},
+        {s->y != NULL, "y", NPZ, "NPZ"},
         {s->place != RT_CHANNELS_UNSAID, "channels first or last", NPY | NPZ, "NPY and NPZ"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].given && !(all[i].of >> s->format & 1)) return rt_fail(RT_USAGE, "--%s does not apply to %s: it is for %s", all[i].name, format_names[s->format], all[i].where);
+        if (all[i].given && !(all[i].of >> s->format & 1))
+            return rt_fail(RT_USAGE, "--%s does not apply to %s: it is for %s", all[i].name, format_names[s->format],
+                           all[i].where);
     if (s->labels && s->format == RT_FORMAT_IMAGES)
-        return rt_fail(RT_USAGE, "%s: labels of pictures are the names of their folders; a second file is not read", s->labels);
+        return rt_fail(RT_USAGE, "%s: labels of pictures are the names of their folders; a second file is not read",
+                       s->labels);
     if (s->labels && s->y) return rt_fail(RT_USAGE, "--y %s and %s: give one of them", s->y, s->labels);
     if (s->labels && s->label && s->format == RT_FORMAT_CSV) {
         rt_format f;
         RT_TRY(rt_import_format(&f, s->labels));
-        if (f != RT_FORMAT_CSV) return rt_fail(RT_USAGE, "--label %s and %s: labels are a column, or a second file", s->label, s->labels);
+        if (f != RT_FORMAT_CSV) return rt_fail(RT_USAGE, "--label %s and %s: labels are a column, or a second file",
+                                               s->label, s->labels);
     }
     int labelled = s->label || s->labels || s->format >= RT_FORMAT_NPZ || s->like;
-    if (!labelled && (s->missing_labels_refused || s->no_label || s->max_classes || s->class_count))
-        return rt_fail(RT_USAGE, "--%s: there are no labels; name them by --label or a second file",
-                       s->missing_labels_refused ? "missing-labels" : s->no_label ? "no-label" : s->max_classes ? "max-classes" : "classes");
+    const char *idle = s->missing_labels_refused ? "missing-labels" : s->no_label ? "no-label" : NULL;
+    if (!idle) idle = s->max_classes ? "max-classes" : s->class_count ? "classes" : NULL;
+    if (!labelled && idle)
+        return rt_fail(RT_USAGE, "--%s: there are no labels; name them by --label or a second file", idle);
     return RT_OK;
 }
 
@@ -122,22 +150,21 @@ static rt_status read_like(rt_import_job *job)
     void *text = NULL;
     rt_names classes = {0};
     RT_TRY(rt_h5_scan(&f, path));
-    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all(&text, f, "manifest", RT_JSON_MAX_BYTES) : rt_fail(RT_INPUT, "%s: has no manifest, and so no names to go by; --like takes a file that retort made", path);
-    if (!st) st = rt_json_parse(&m, text, strlen(text), path);
-    if (!st) {
-        const cJSON *c = cJSON_GetObjectItemCaseSensitive(m, "class_names");       /* a model's */
-        st = rt_names_from_json(&classes, c ? c : cJSON_GetObjectItemCaseSensitive(m, "classes"), path, c ? "class_names" : "classes");
-    }
-    if (!st) st = rt_names_from_json(&job->columns_like, cJSON_GetObjectItemCaseSensitive(m, "columns"), path, "columns");
-    if (!st && !classes.name && !job->columns_like.name) st = rt_fail(RT_INPUT, "%s: names neither classes nor columns: there is nothing to be like", path);
+    rt_status st = rt_names_read(f, &classes, &job->columns_like);
+    if (!st && rt_h5_find(f, "manifest")) st = rt_h5_read_all(&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st && text) st = rt_json_parse(&m, text, strlen(text), path);
+    if (!st && !classes.name && !job->columns_like.name)
+        st = rt_fail(RT_INPUT, "%s: names neither classes nor columns: there is nothing to be like", path);
     if (!st && !job->known.name) {
         job->known = classes;
         classes = (rt_names){0};
     }
-    const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m, "imported"), "label_column"));
+    const cJSON *imported = cJSON_GetObjectItemCaseSensitive(m, "imported");
+    const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(imported, "label_column"));
     const rt_h5_dataset *x = rt_h5_find(f, "x");
     if (!st && label && !(job->label_like = strdup(label))) st = rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; x && x->rank == 4 && i < 3; i++) job->size_like[i] = x->dim[i + 1] <= 16384 ? (int)x->dim[i + 1] : 0;
+    for (int i = 0; x && x->rank == 4 && i < 3; i++)
+        if (x->dim[i + 1] <= 16384) job->size_like[i] = (int)x->dim[i + 1];
     rt_names_free(&classes);
     cJSON_Delete(m);
     free(text);
@@ -166,7 +193,8 @@ static rt_status check_out(const rt_import_spec *s, const char *out)
     if (stat(out, &o)) return RT_OK;
     if (!S_ISREG(o.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file, and is not replaced", out);
     for (int k = 0; k < 3; k++)
-        if (inputs[k] && stat(inputs[k], &i) == 0 && i.st_dev == o.st_dev && i.st_ino == o.st_ino) return rt_fail(RT_USAGE, "%s: is an input, and is not replaced", out);
+        if (inputs[k] && stat(inputs[k], &i) == 0 && i.st_dev == o.st_dev && i.st_ino == o.st_ino)
+            return rt_fail(RT_USAGE, "%s: is an input, and is not replaced", out);
     return RT_OK;
 }
 

@@ -1,9 +1,9 @@
 /* data/import.h - other formats to the HDF5 layout that everything else reads:
- *   x (N, ...) numbers as they were, y (N) i32 classes, -1 for a row without a label (when there are labels), manifest text
- *   (JSON: class names "classes", column names "columns", and "imported": what was read and what was decided about it).
- * Written under a temporary name and renamed when complete. What is assumed is said in the report; what cannot be told is
- * refused with the option that tells it. Memory: a row, a label a row and the decoder's buffers, whatever the size of the data
- * (arrays in Fortran order: the array; pictures: the largest one). */
+ *   x (N, ...) numbers as they were, y (N) i32 classes, -1 for a row without a label (when there are labels), manifest
+ *   text (JSON: class names "classes", column names "columns", and "imported": what was read and decided about it).
+ * Written under a temporary name and renamed when complete. What is assumed is said in the report; what cannot be told
+ * is refused with the option that tells it. Memory: a row, a label a row and the decoder's buffers, whatever the size
+ * of the data (arrays in Fortran order: the array; pictures: the largest one, of at most 2^27 pixels). */
 #ifndef RT_DATA_IMPORT_H
 #define RT_DATA_IMPORT_H
 
@@ -34,7 +34,7 @@ typedef struct {
     char separator;                        /* 0: found; ' ': runs of blanks */
     char decimal;                          /* 0: '.' */
     rt_header header;
-    const char *encoding;                  /* NULL: UTF-8, or what a byte order mark says; else a name that iconv knows */
+    const char *encoding;                  /* NULL: UTF-8, or by the byte order mark; else a name that iconv knows */
     int drop_missing;                      /* rows with a gap are left out, instead of refused */
     const char *drop[RT_IMPORT_LIST];      /* columns left out */
     int drops, keep_index;
@@ -49,9 +49,9 @@ typedef struct {
 } rt_import_spec;
 
 /* Makes out, which must not exist or is replaced, and the report for the caller to delete (NULL after an error): rows,
- * row_shape, type, labels, classes (how many), class_names, class_rows, rows_without_label, notes, skipped, and what the format
- * has to say. RT_USAGE for a setting that does not apply to the format or that is missing; RT_INPUT with file and place for bad
- * data; RT_NOTHING when there are no rows. */
+ * row_shape, type, labels, classes (how many), class_names, class_rows, rows_without_label, notes, skipped, and what
+ * the format has to say. RT_USAGE for a setting that does not apply to the format or that is missing; RT_INPUT with
+ * file and place for bad data; RT_NOTHING when there are no rows. */
 rt_status rt_import_run(const rt_import_spec *, const char *out, cJSON **report);
 
 /* By content, then by name; RT_USAGE when it cannot be told. */

@@ -1,4 +1,5 @@
-/* data/import_arrays.c - IDX and NPY files and NPZ archives: headers, and data in C order, little-endian, channels last. */
+/* data/import_arrays.c - IDX and NPY files and NPZ archives: headers, and data in C order, little-endian, channels
+ * last. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ static rt_status read_exactly(rt_array *a, void *to, size_t n)
 {
     size_t got;
     RT_TRY(rt_bytes_read(a->in, to, n, &got));
-    return got == n ? RT_OK : rt_fail(RT_INPUT, "%s%s%s: the header is truncated", a->path, *a->member ? ": " : "", a->member);
+    return got == n ? RT_OK : rt_fail(RT_INPUT, "%s%s%s: the header is truncated", a->path, *a->member ? ": " : "",
+                                      a->member);
 }
 
 /* The bytes that the header tells, which the file must be able to hold. */
@@ -28,11 +30,14 @@ static rt_status count_bytes(rt_array *a)
     a->bytes = element;
     for (int i = 0; i < a->rank; i++) {
         none |= !a->dim[i];
-        if (!none && __builtin_mul_overflow(a->bytes, a->dim[i], &a->bytes)) return rt_fail(RT_INPUT, "%s: impossible dimensions", a->path);
+        if (!none && __builtin_mul_overflow(a->bytes, a->dim[i], &a->bytes))
+            return rt_fail(RT_INPUT, "%s: impossible dimensions", a->path);
     }
     if (none) a->bytes = 0;
     if (a->bytes > rt_bytes_most(a->in))
-        return rt_fail(RT_INPUT, "%s%s%s: its header tells %llu bytes of data, it has fewer; the file is truncated or damaged", a->path, *a->member ? ": " : "", a->member, (unsigned long long)a->bytes);
+        return rt_fail(RT_INPUT,
+                       "%s%s%s: its header tells %llu bytes of data, it has fewer; the file is truncated or damaged",
+                           a->path, *a->member ? ": " : "", a->member, (unsigned long long)a->bytes);
     return RT_OK;
 }
 
@@ -40,7 +45,8 @@ static rt_status count_bytes(rt_array *a)
 
 static rt_status idx_header(rt_array *a, const unsigned char *magic)
 {
-    static const struct { int code; rt_dtype type; } types[] = {{8, RT_U8}, {9, RT_I8}, {11, RT_I16}, {12, RT_I32}, {13, RT_F32}, {14, RT_F64}};
+    static const struct { int code; rt_dtype type; } types[] = {{8, RT_U8}, {9, RT_I8}, {11, RT_I16}, {12, RT_I32},
+                                                                {13, RT_F32}, {14, RT_F64}};
     unsigned char p[4];
     int known = -1;
     for (int i = 0; i < 6 && !magic[0] && !magic[1]; i++) if (types[i].code == magic[2]) known = i;
@@ -65,7 +71,9 @@ static rt_status npy_type(rt_array *a, const char *descr)
     const char *end = *descr == '\'' ? strchr(descr + 1, '\'') : NULL, *what = NULL;
     char kind[24];
     if (*descr == '[')
-        return rt_fail(RT_INPUT, "%s: is a structured array, %.*s; save its fields as columns: np.stack([a[n] for n in a.dtype.names], 1)", a->path, (int)strcspn(descr, "]") + 1, descr);
+        return rt_fail(RT_INPUT,
+                       "%s: is a structured array, %.*s; save its fields as columns: np.stack([a[n] for n in "
+                       "a.dtype.names], 1)", a->path, (int)strcspn(descr, "]") + 1, descr);
     if (!end || end - descr < 3 || end - descr > 20) return rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
     snprintf(kind, sizeof kind, "%.*s", (int)(end - descr - 2), descr + 2);
     a->swap = descr[1] == '>';
@@ -78,14 +86,17 @@ static rt_status npy_type(rt_array *a, const char *descr)
     if (*kind == 'U' || *kind == 'S') {
         char *stop;
         long n = strtol(kind + 1, &stop, 10);
-        if (*stop || n < 1 || n > 1 << 20) return rt_fail(RT_INPUT, "%s: texts of a length that is not supported (%s)", a->path, kind);
+        if (*stop || n < 1 || n > 1 << 20)
+            return rt_fail(RT_INPUT, "%s: texts of a length that is not supported (%s)", a->path, kind);
         a->wide = *kind == 'U';
         a->text = (int)n * (a->wide ? 4 : 1);
         a->type = RT_TEXT;
         return RT_OK;
     }
-    what = *kind == 'O' ? "Python objects, which are pickled code" : *kind == 'c' ? "complex numbers" : *kind == 'M' || *kind == 'm' ? "dates or times" : "elements of a type that is not supported";
-    return rt_fail(RT_INPUT, "%s: holds %s (%.20s); save numbers, such as x.astype('float32')", a->path, what, descr[1] == '|' ? kind : descr + 1);
+    what = *kind == 'O' ? "Python objects, which are pickled code" : *kind == 'c' ? "complex numbers" : *kind == 'M'
+        || *kind == 'm' ? "dates or times" : "elements of a type that is not supported";
+    return rt_fail(RT_INPUT, "%s: holds %s (%.20s); save numbers, such as x.astype('float32')", a->path, what,
+                   descr[1] == '|' ? kind : descr + 1);
 }
 
 static rt_status npy_header(rt_array *a)
@@ -93,14 +104,16 @@ static rt_status npy_header(rt_array *a)
     unsigned char p[8];
     RT_TRY(read_exactly(a, p, 4));                        /* "PY", version */
     int wide = p[2] > 1;
-    if (memcmp(p, "PY", 2) || p[2] < 1 || p[2] > 3) return rt_fail(RT_INPUT, "%s: is no NPY file of version 1 to 3", a->path);
+    if (memcmp(p, "PY", 2) || p[2] < 1 || p[2] > 3) return rt_fail(RT_INPUT, "%s: is no NPY file of version 1 to 3",
+                                                                   a->path);
     RT_TRY(read_exactly(a, p, wide ? 4 : 2));
     size_t n = p[0] | (size_t)p[1] << 8 | (wide ? (size_t)p[2] << 16 | (size_t)p[3] << 24 : 0);
     if (n > 65536) return rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
     char *text = calloc(n + 1, 1);
     if (!text) return rt_fail(RT_RUN, "out of memory");
     rt_status st = read_exactly(a, text, n);
-    const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"), *shape = strstr(text, "'shape':");
+    const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"), *shape = strstr(text,
+        "'shape':");
     if (!st && (!descr || !order || !shape)) st = rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
     if (!st) {
         descr += 8 + strspn(descr + 8, " ");
@@ -108,7 +121,8 @@ static rt_status npy_header(rt_array *a)
         shape += 8 + strspn(shape + 8, " ");
         st = npy_type(a, descr);
         a->fortran = strncmp(order, "True", 4) == 0;
-        if (!st && ((!a->fortran && strncmp(order, "False", 5)) || *shape != '(')) st = rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
+        if (!st && ((!a->fortran && strncmp(order, "False", 5)) || *shape != '('))
+            st = rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
     }
     if (!st) {
         for (const char *q = shape + 1; !st;) {
@@ -116,7 +130,9 @@ static rt_status npy_header(rt_array *a)
             if (*q == ')') break;
             char *stop;
             unsigned long long v = strtoull(q, &stop, 10);
-            if (stop == q || *q == '-' || a->rank == RT_H5_RANK - 1) st = rt_fail(RT_INPUT, "%s: its shape cannot be read or has more than %d dimensions", a->path, RT_H5_RANK - 1);
+            if (stop == q || *q == '-' || a->rank == RT_H5_RANK - 1)
+                st = rt_fail(RT_INPUT, "%s: its shape cannot be read or has more than %d dimensions", a->path,
+                             RT_H5_RANK - 1);
             else a->dim[a->rank++] = v;
             q = stop;
         }
@@ -165,12 +181,15 @@ static rt_status at_end(rt_array *a)
     char more;
     size_t got;
     RT_TRY(rt_bytes_read(a->in, &more, 1, &got));
-    return got ? rt_fail(RT_INPUT, "%s%s%s: holds more data than its header tells (several arrays in one file?)", a->path, *a->member ? ": " : "", a->member) : RT_OK;
+    return got ? rt_fail(RT_INPUT, "%s%s%s: holds more data than its header tells (several arrays in one file?)",
+                         a->path, *a->member ? ": " : "", a->member) : RT_OK;
 }
 
 static rt_status truncated(const rt_array *a)
 {
-    return rt_fail(RT_INPUT, "%s%s%s: its header tells %llu bytes of data, it has fewer; the file is truncated or damaged", a->path, *a->member ? ": " : "", a->member, (unsigned long long)a->bytes);
+    return rt_fail(RT_INPUT,
+                   "%s%s%s: its header tells %llu bytes of data, it has fewer; the file is truncated or damaged",
+                       a->path, *a->member ? ": " : "", a->member, (unsigned long long)a->bytes);
 }
 
 static rt_status put_in_order(rt_import_job *job, rt_array *a)
@@ -190,13 +209,15 @@ static rt_status put_in_order(rt_import_job *job, rt_array *a)
 }
 
 /* One row (dim[1], ...) in C order from elements that are stride[1], ... bytes apart. */
-static void gather(unsigned char *to, const unsigned char *from, size_t e, int rank, const uint64_t *dim, const uint64_t *stride)
+static void gather(unsigned char *to, const unsigned char *from, size_t e, int rank, const uint64_t *dim,
+                   const uint64_t *stride)
 {
     if (rank == 0) memcpy(to, from, e);
     else {
         uint64_t inner = e;
         for (int i = 1; i < rank; i++) inner *= dim[i];
-        for (uint64_t i = 0; i < dim[0]; i++) gather(to + i * inner, from + i * stride[0], e, rank - 1, dim + 1, stride + 1);
+        for (uint64_t i = 0; i < dim[0]; i++) gather(to + i * inner, from + i * stride[0], e, rank - 1, dim + 1,
+                                                     stride + 1);
     }
 }
 
@@ -215,7 +236,8 @@ static rt_status put_turned(rt_import_job *job, rt_array *a, int channels_first)
     }
     uint64_t hold = a->fortran ? a->bytes : row;
     unsigned char *all = malloc(hold + 1), *out = malloc(row + 1);
-    rt_status st = all && out ? RT_OK : rt_fail(RT_RUN, "%s: %llu bytes of memory are needed and not to be had", a->path, (unsigned long long)(hold + row));
+    rt_status st = all && out ? RT_OK : rt_fail(RT_RUN, "%s: %llu bytes of memory are needed and not to be had",
+                                                a->path, (unsigned long long)(hold + row));
     for (uint64_t i = 0; i < a->dim[0] && !st; i++) {
         size_t got = hold;
         if (i == 0 || !a->fortran) st = rt_bytes_read(a->in, all, hold, &got);
@@ -240,8 +262,11 @@ rt_status rt_array_data(rt_import_job *job, rt_array *a)
     if (a->text) return rt_fail(RT_INPUT, "%s: x holds texts, not numbers", a->path);
     if (place && rank < 3) return rt_fail(RT_USAGE, "--channels: x has %d dimensions, and so no channels", rank);
     if (rank == 4 && !place && few(d[1]) && !few(d[3]) && d[2] > 4)
-        return rt_fail(RT_INPUT, "%s: x of shape (%llu, %llu, %llu, %llu) looks as if channels came first; give --channels first to bring them last, as retort has them, or --channels last if they are",
-                       a->path, (unsigned long long)d[0], (unsigned long long)d[1], (unsigned long long)d[2], (unsigned long long)d[3]);
+        return rt_fail(RT_INPUT,
+                       "%s: x of shape (%llu, %llu, %llu, %llu) looks as if channels came first; give --channels "
+                       "first to bring them last, as retort has them, or --channels last if they are",
+                       a->path, (unsigned long long)d[0], (unsigned long long)d[1], (unsigned long long)d[2],
+                           (unsigned long long)d[3]);
     memcpy(dim, d, sizeof dim);
     if (first) {
         memmove(dim + 1, d + 2, (size_t)(rank - 2) * sizeof *dim);
@@ -253,7 +278,8 @@ rt_status rt_array_data(rt_import_job *job, rt_array *a)
     } else if (rank == 3 && !place) {
         dim[rank++] = 1;
         if (a->in && *a->path && job->spec->format != RT_FORMAT_IDX)
-            rt_import_note(job, "x of shape (N, %llu, %llu) is taken as (N, %llu, %llu, 1), grey pictures; --channels last keeps it as it is", (unsigned long long)d[1], (unsigned long long)d[2],
+            rt_import_note(job, "x of shape (N, %llu, %llu) is taken as (N, %llu, %llu, 1), grey pictures; --channels "
+                                "last keeps it as it is", (unsigned long long)d[1], (unsigned long long)d[2],
                            (unsigned long long)d[1], (unsigned long long)d[2]);
     }
     if (a->boolean) rt_import_note(job, "x is False and True: kept as 0 and 1");
@@ -303,11 +329,14 @@ static rt_status choose_members(rt_import_job *job, const rt_zip *z, int *x, int
     free(names);
     *x = s->x ? member_of(z, s->x) : member_of(z, "x") >= 0 ? member_of(z, "x") : arrays == 1 ? only : -1;
     *y = s->y ? member_of(z, s->y) : !s->x && !s->labels ? member_of(z, "y") : -1;
-    if (!arrays) return rt_fail(RT_INPUT, "%s: is a ZIP archive without NPY arrays (a workbook? save it as CSV)", z->path);
+    if (!arrays) return rt_fail(RT_INPUT, "%s: is a ZIP archive without NPY arrays (a workbook? save it as CSV)",
+                                z->path);
     if (s->x && *x < 0) return rt_fail(RT_USAGE, "%s: has no array '%s'; it has %s", z->path, s->x, list);
     if (s->y && *y < 0) return rt_fail(RT_USAGE, "%s: has no array '%s'; it has %s", z->path, s->y, list);
-    if (*x < 0) return rt_fail(RT_USAGE, "%s: which array is x? It has %s; give --x NAME, and --y NAME for labels", z->path, list);
-    if (!s->x && arrays > 1 + (*y >= 0)) rt_import_note(job, "of the arrays %s, 'x'%s imported", list, *y >= 0 ? " and 'y' are" : " is");
+    if (*x < 0) return rt_fail(RT_USAGE, "%s: which array is x? It has %s; give --x NAME, and --y NAME for labels",
+                               z->path, list);
+    if (!s->x && arrays > 1 + (*y >= 0)) rt_import_note(job, "of the arrays %s, 'x'%s imported", list, *y >= 0
+                                                        ? " and 'y' are" : " is");
     return RT_OK;
 }
 

@@ -36,7 +36,8 @@ static rt_status open_regular(const char *path, int *fd, uint64_t *size)
     }
     close(*fd);
     *fd = -1;
-    return rt_fail(RT_INPUT, "%s: is %s, no regular file", path, S_ISDIR(s.st_mode) ? "a folder" : "a device or a pipe");
+    return rt_fail(RT_INPUT, "%s: is %s, no regular file", path, S_ISDIR(s.st_mode) ? "a folder"
+                   : "a device or a pipe");
 }
 
 rt_status rt_bytes_open(rt_bytes **out, const char *path)
@@ -78,8 +79,10 @@ static rt_status read_gz(rt_bytes *b, char *to, size_t n, size_t *got)
         size_t want = n - *got < 1 << 30 ? n - *got : 1 << 30;
         int k = gzread(b->gz, to + *got, (unsigned)want), code = Z_OK;
         const char *why = k <= 0 ? gzerror(b->gz, &code) : "";
-        if (k < 0) return rt_fail(RT_INPUT, "%s: damaged gzip data: %s", b->path, code == Z_ERRNO ? strerror(errno) : why);
-        if (k == 0 && code == Z_BUF_ERROR) return rt_fail(RT_INPUT, "%s: the gzip data ends too early; the file is truncated", b->path);
+        if (k < 0) return rt_fail(RT_INPUT, "%s: damaged gzip data: %s", b->path, code == Z_ERRNO ? strerror(errno)
+                                  : why);
+        if (k == 0 && code == Z_BUF_ERROR)
+            return rt_fail(RT_INPUT, "%s: the gzip data ends too early; the file is truncated", b->path);
         if (k == 0) break;
         *got += (size_t)k;
     }
@@ -111,7 +114,8 @@ static rt_status read_member(rt_bytes *b, char *to, size_t n, size_t *got)
             b->z.avail_out = (unsigned)k;
             int code = inflate(&b->z, Z_NO_FLUSH);
             k -= b->z.avail_out;
-            if (code != Z_OK && !(code == Z_STREAM_END && k)) return rt_fail(RT_INPUT, "%s: damaged data in the archive", b->path);
+            if (code != Z_OK && !(code == Z_STREAM_END && k))
+                return rt_fail(RT_INPUT, "%s: damaged data in the archive", b->path);
         } else {
             RT_TRY(rt_pread_all(b->fd, to + *got, k, b->at, b->path));
             b->at += k;
@@ -119,7 +123,8 @@ static rt_status read_member(rt_bytes *b, char *to, size_t n, size_t *got)
         b->crc = (uint32_t)crc32(b->crc, (unsigned char *)to + *got, (unsigned)k);
         *got += k;
         b->size_left -= k;
-        if (!b->size_left && b->crc != b->crc_want) return rt_fail(RT_INPUT, "%s: a checksum in the archive does not match; the file is damaged", b->path);
+        if (!b->size_left && b->crc != b->crc_want)
+            return rt_fail(RT_INPUT, "%s: a checksum in the archive does not match; the file is damaged", b->path);
     }
     return RT_OK;
 }
@@ -140,7 +145,8 @@ static uint64_t little(const unsigned char *p, int n)
 }
 
 /* Where the central directory is, from the end record or its 64-bit form. */
-static rt_status find_directory(const char *path, int fd, uint64_t size, uint64_t *at, uint64_t *bytes, uint64_t *members)
+static rt_status find_directory(const char *path, int fd, uint64_t size, uint64_t *at, uint64_t *bytes,
+                                uint64_t *members)
 {
     enum { END = 22, COMMENT = 65535, LOCATOR = 20, END64 = 56 };
     static const char bad[] = "%s: is no ZIP archive, or a truncated one";
@@ -158,7 +164,8 @@ static rt_status find_directory(const char *path, int fd, uint64_t size, uint64_
         if (p - tail >= LOCATOR && !memcmp(p - LOCATOR, "PK\6\7", 4)) {
             unsigned char e[END64];
             uint64_t where = little(p - LOCATOR + 8, 8);
-            st = where > size || size - where < END64 ? rt_fail(RT_INPUT, bad, path) : rt_pread_all(fd, e, END64, where, path);
+            st = where > size || size - where < END64 ? rt_fail(RT_INPUT, bad, path)
+                : rt_pread_all(fd, e, END64, where, path);
             if (!st && memcmp(e, "PK\6\6", 4)) st = rt_fail(RT_INPUT, bad, path);
             if (!st) {
                 *members = little(e + 32, 8);
@@ -168,19 +175,23 @@ static rt_status find_directory(const char *path, int fd, uint64_t size, uint64_
         }
     }
     free(tail);
-    if (!st && (*at > size || *bytes > size - *at || *bytes > 1 << 26 || *members > *bytes / 46)) st = rt_fail(RT_INPUT, bad, path);
+    if (!st && (*at > size || *bytes > size - *at || *bytes > 1 << 26 || *members > *bytes / 46))
+        st = rt_fail(RT_INPUT, bad, path);
     return st;
 }
 
 /* One entry of the directory at p; *used tells its length. */
-static rt_status read_entry(const char *path, const unsigned char *p, size_t left, uint64_t file_size, rt_zip_member *m, size_t *used)
+static rt_status read_entry(const char *path, const unsigned char *p, size_t left, uint64_t file_size,
+                            rt_zip_member *m, size_t *used)
 {
     if (left < 46 || memcmp(p, "PK\1\2", 4)) return rt_fail(RT_INPUT, "%s: damaged directory of the archive", path);
     size_t name = little(p + 28, 2), extra = little(p + 30, 2), comment = little(p + 32, 2);
     *used = 46 + name + extra + comment;
     if (*used > left) return rt_fail(RT_INPUT, "%s: damaged directory of the archive", path);
-    *m = (rt_zip_member){.method = (int)little(p + 10, 2), .crc = (uint32_t)little(p + 16, 4), .packed = little(p + 20, 4),
-                         .size = little(p + 24, 4), .header = little(p + 42, 4)};
+    *m = (rt_zip_member){.method = (int)little(p + 10, 2), .crc = (uint32_t)little(p + 16, 4)};
+    m->packed = little(p + 20, 4);
+    m->size = little(p + 24, 4);
+    m->header = little(p + 42, 4);
     uint64_t *const wide[] = {&m->size, &m->packed, &m->header};
     for (const unsigned char *q = p + 46 + name, *end = q + extra; end - q >= 4;) {
         size_t id = little(q, 2), n = little(q + 2, 2), k = 4;
@@ -195,7 +206,8 @@ static rt_status read_entry(const char *path, const unsigned char *p, size_t lef
     m->name = strndup((const char *)p + 46, name);
     if (!m->name) return rt_fail(RT_RUN, "out of memory");
     if (little(p + 8, 2) & 1) return rt_fail(RT_INPUT, "%s: '%.100s' is encrypted", path, m->name);
-    if (m->header > file_size || m->packed > file_size || (m->method == 0 && m->size != m->packed) || m->size / MOST_PACKING > m->packed)
+    if (m->header > file_size || m->packed > file_size || (m->method == 0 && m->size != m->packed)
+        || m->size / MOST_PACKING > m->packed)
         return rt_fail(RT_INPUT, "%s: impossible sizes in the directory of the archive", path);
     return RT_OK;
 }
@@ -236,17 +248,24 @@ rt_status rt_bytes_open_member(rt_bytes **out, const rt_zip *z, int member)
     unsigned char head[30];
     uint64_t size = 0;
     *out = NULL;
-    if (m->method != 0 && m->method != 8) return rt_fail(RT_INPUT, "%s: '%.100s' is packed by method %d; np.save, np.savez and np.savez_compressed store or deflate", z->path, m->name, m->method);
+    if (m->method != 0 && m->method != 8)
+        return rt_fail(RT_INPUT,
+                       "%s: '%.100s' is packed by method %d; np.save, np.savez and np.savez_compressed store or "
+                       "deflate", z->path, m->name, m->method);
     rt_bytes *b = calloc(1, sizeof *b);
     if (!b) return rt_fail(RT_RUN, "out of memory");
-    *b = (rt_bytes){.path = malloc(strlen(z->path) + strlen(m->name) + 4), .fd = -1, .zip = 1, .most = m->size, .packed_left = m->packed,
-                    .size_left = m->size, .crc_want = m->crc, .input = malloc(INPUT)};
+    *b = (rt_bytes){.fd = -1, .zip = 1, .most = m->size, .packed_left = m->packed, .size_left = m->size};
+    b->crc_want = m->crc;
+    b->path = malloc(strlen(z->path) + strlen(m->name) + 4);
+    b->input = malloc(INPUT);
     rt_status st = b->path && b->input ? open_regular(z->path, &b->fd, &size) : rt_fail(RT_RUN, "out of memory");
     if (b->path) sprintf(b->path, "%s: %s", z->path, m->name);
-    if (!st) st = size < 30 || m->header > size - 30 ? rt_fail(RT_INPUT, "%s: is outside of the archive", b->path) : rt_pread_all(b->fd, head, 30, m->header, z->path);
+    if (!st) st = size < 30 || m->header > size - 30 ? rt_fail(RT_INPUT, "%s: is outside of the archive", b->path)
+        : rt_pread_all(b->fd, head, 30, m->header, z->path);
     if (!st) {
         b->at = m->header + 30 + little(head + 26, 2) + little(head + 28, 2);
-        if (memcmp(head, "PK\3\4", 4) || b->at > size || m->packed > size - b->at) st = rt_fail(RT_INPUT, "%s: damaged or truncated in the archive", b->path);
+        if (memcmp(head, "PK\3\4", 4) || b->at > size || m->packed > size - b->at)
+            st = rt_fail(RT_INPUT, "%s: damaged or truncated in the archive", b->path);
     }
     if (!st && m->method == 8) {
         if (inflateInit2(&b->z, -15) == Z_OK) b->inflating = 1;

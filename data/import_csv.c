@@ -51,9 +51,11 @@ static const char *called(const table *t, int i)
 static const char *better_separator(const table *t)
 {
     static char text[100];
-    char c = t->job->spec->separator && t->columns == 1 ? rt_csv_better_separator(t->path, t->job->spec->encoding, t->form.separator) : 0;
+    char c = t->job->spec->separator && t->columns == 1 ? rt_csv_better_separator(t->path, t->job->spec->encoding,
+        t->form.separator) : 0;
     *text = 0;
-    if (c) snprintf(text, sizeof text, "; it looks separated by '%s': use --separator '%s'", rt_separator_name(c), rt_separator_name(c));
+    if (c) snprintf(text, sizeof text, "; it looks separated by '%s': use --separator '%s'", rt_separator_name(c),
+                    rt_separator_name(c));
     return text;
 }
 
@@ -66,7 +68,8 @@ static int find_column(const table *t, const char *which, const char *option)
     if (*which && !*stop && v < t->columns && v >= -t->columns) return (int)(v < 0 ? v + t->columns : v);
     if (t->name) rt_list_text(list, sizeof list, (const char *const *)t->name, t->columns);
     else snprintf(list, sizeof list, "no names, as it has no header; numbers go from 0 to %d", t->columns - 1);
-    rt_fail(RT_USAGE, "%s: there is no column '%s' for --%s; the file has %s%s", t->path, which, option, list, better_separator(t));
+    rt_fail(RT_USAGE, "%s: there is no column '%s' for --%s; the file has %s%s", t->path, which, option, list,
+            better_separator(t));
     return -1;
 }
 
@@ -89,7 +92,9 @@ static rt_status name_columns(table *t, const rt_record *r)
     for (int i = 0; i < t->columns && st; i++)
         for (int k = 0; k < i; k++)
             if (strcmp(t->name[i], t->name[k]) == 0)
-                return rt_fail(RT_INPUT, "%s: the column name '%.100s' stands twice, in columns %d and %d; rename one, or say --header no if line 1 is data", t->path, t->name[i], k, i);
+                return rt_fail(RT_INPUT,
+                               "%s: the column name '%.100s' stands twice, in columns %d and %d; rename one, or say "
+                               "--header no if line 1 is data", t->path, t->name[i], k, i);
     return st;
 }
 
@@ -113,9 +118,8 @@ static rt_status find_label(table *t)
     if (label && t->label < 0) return RT_USAGE;
     if (t->label >= 0) {
         t->col[t->label].use = LABEL;
-        char number[16];
-        snprintf(number, sizeof number, "%d", t->label);
-        cJSON_AddStringToObject(job->report, "label_column", t->name ? t->name[t->label] : number);
+        if (t->name) cJSON_AddStringToObject(job->report, "label_column", t->name[t->label]);
+        else cJSON_AddNumberToObject(job->report, "label_column", t->label);
     }
     return RT_OK;
 }
@@ -129,7 +133,8 @@ static rt_status order_like(table *t)
     if (!like->name) return RT_OK;
     if (!t->name) {
         if (t->features != like->count)
-            return rt_fail(RT_INPUT, "%s: has %d columns without names, and %s has %d with; they cannot be matched", t->path, t->features, like->of, like->count);
+            return rt_fail(RT_INPUT, "%s: has %d columns without names, and %s has %d with; they cannot be matched",
+                           t->path, t->features, like->of, like->count);
         rt_import_note(t->job, "the file names no columns: they are taken as those of %s, in its order", like->of);
         return RT_OK;
     }
@@ -150,7 +155,8 @@ static rt_status order_like(table *t)
         rt_list_text(theirs, sizeof theirs, (const char *const *)like->name, like->count);
         free(names);
         free(feature);
-        return rt_fail(RT_INPUT, "%s: has no column '%.100s' of %s; it has %s; needed are %s", t->path, like->name[k], like->of, mine, theirs);
+        return rt_fail(RT_INPUT, "%s: has no column '%.100s' of %s; it has %s; needed are %s", t->path,
+                       like->name[k], like->of, mine, theirs);
     }
     if (mapped) rt_import_note(t->job, "columns are put in the order of %s", like->of);
     free(t->feature);
@@ -171,14 +177,16 @@ static rt_status choose_columns(table *t)
         leave_out(t, k, "as told by --drop");
     }
     int index = t->name && !*t->name[0];
-    if (spec->keep_index && !index) return rt_fail(RT_USAGE, "%s: --keep-index: the first column has a name, and is no index", t->path);
+    if (spec->keep_index && !index)
+        return rt_fail(RT_USAGE, "%s: --keep-index: the first column has a name, and is no index", t->path);
     if (spec->keep_index) {
         free(t->name[0]);
         if (!(t->name[0] = strdup("Unnamed: 0"))) return no_memory();
     } else if (index) leave_out(t, 0, "has no name: an index, as pandas and R write it (--keep-index keeps it)");
     if (t->form.trailing) leave_out(t, t->columns - 1, "has neither name nor content: each line ends in a separator");
     RT_TRY(find_label(t));
-    if (t->label >= 0 && t->col[t->label].why) return rt_fail(RT_USAGE, "%s: %s is the label and is left out", t->path, called(t, t->label));
+    if (t->label >= 0 && t->col[t->label].why) return rt_fail(RT_USAGE, "%s: %s is the label and is left out",
+                                                              t->path, called(t, t->label));
     for (int i = 0; i < t->columns; i++) if (t->col[i].use == FEATURE) t->feature[t->features++] = i;
     return RT_OK;
 }
@@ -220,7 +228,8 @@ static void weigh(table *t, column *c, const char *text, uint64_t line)
 static int has_gap(const table *t, const rt_record *r)
 {
     rt_number v;
-    for (int i = 0; i < t->features; i++) if (rt_cell_read(rt_cell(r, t->feature[i]), t->form.decimal, &v) == RT_CELL_MISSING) return 1;
+    for (int i = 0; i < t->features; i++)
+        if (rt_cell_read(rt_cell(r, t->feature[i]), t->form.decimal, &v) == RT_CELL_MISSING) return 1;
     return 0;
 }
 
@@ -250,7 +259,8 @@ static rt_status take_label(table *t, const char *text)
         if (!y) return no_memory();
         t->job->y = y;
     }
-    if (t->form.decimal == ',' && strlen(text) < sizeof copy && strchr(text, ',') && rt_cell_read(text, ',', &v) == RT_CELL_NUMBER) {
+    if (t->form.decimal == ',' && strlen(text) < sizeof copy && strchr(text, ',') && rt_cell_read(text, ',',
+        &v) == RT_CELL_NUMBER) {
         strcpy(copy, text);
         *strchr(copy, ',') = '.';
         text = copy;
@@ -263,15 +273,19 @@ static rt_status take_label(table *t, const char *text)
 
 static rt_status uneven(const table *t, const rt_record *r)
 {
-    return rt_fail(RT_INPUT, "%s: line %llu has %d columns, line %d has %d%s", t->path, (unsigned long long)r->line, r->cells, t->form.skip + 1, t->columns,
-                   t->columns == 1 ? better_separator(t) : "; a cell that holds the separator or a line's end is put in quotes");
+    return rt_fail(RT_INPUT, "%s: line %llu has %d columns, line %d has %d%s", t->path, (unsigned long long)r->line,
+                   r->cells, t->form.skip + 1, t->columns,
+                   t->columns == 1 ? better_separator(t)
+                       : "; a cell that holds the separator or a line's end is put in quotes");
 }
 
 static rt_status weigh_row(table *t, const rt_record *r)
 {
     if (r->cells != t->columns) return uneven(t, r);
     if (t->form.trailing && *rt_cell(r, t->columns - 1))
-        return rt_fail(RT_INPUT, "%s: line %llu has '%.40s' in the last column, which has no name and is empty on the first lines", t->path, (unsigned long long)r->line,
+        return rt_fail(RT_INPUT,
+                       "%s: line %llu has '%.40s' in the last column, which has no name and is empty on the first "
+                       "lines", t->path, (unsigned long long)r->line,
                        rt_cell(r, t->columns - 1));
     if (t->job->spec->drop_missing && has_gap(t, r)) RT_TRY(mark_dropped(t));
     else {
@@ -311,7 +325,8 @@ static rt_status first_reading(table *t)
     if (!st && !r.cells) st = rt_fail(RT_NOTHING, "%s: has a header and no rows", t->path);
     if (!st) st = order_like(t);
     if (!st && !t->features) {
-        st = rt_fail(RT_INPUT, "%s: has no column beside the label and what is left out%s", t->path, better_separator(t));
+        st = rt_fail(RT_INPUT, "%s: has no column beside the label and what is left out%s", t->path,
+                     better_separator(t));
     }
     while (!st && r.cells) {
         st = weigh_row(t, &r);
@@ -345,14 +360,21 @@ static rt_status refuse_text(const table *t)
     const column *c = &t->col[first];
     const char *text = c->text;
     const char *better = better_separator(t);
-    if (*better) return rt_fail(RT_INPUT, "%s: line %llu: '%s' is no number%s", t->path, (unsigned long long)c->text_line, text, better);
-    if (rt_cell_other_decimal(text, t->form.decimal))
-        return rt_fail(RT_INPUT, "%s: line %llu, %s: '%s' is no number with the decimal sign '%c'; if '%c' is the decimal sign, use --decimal '%c'", t->path, (unsigned long long)c->text_line,
-                       called(t, first), text, t->form.decimal, t->form.decimal == '.' ? ',' : '.', t->form.decimal == '.' ? ',' : '.');
+    if (*better) return rt_fail(RT_INPUT, "%s: line %llu: '%s' is no number%s", t->path,
+                                (unsigned long long)c->text_line, text, better);
+    if (t->form.separator != ',' && rt_cell_other_decimal(text, t->form.decimal))
+        return rt_fail(RT_INPUT,
+                       "%s: line %llu, %s: '%s' is no number with the decimal sign '%c'; if '%c' is the decimal sign, "
+                       "use --decimal '%c'", t->path, (unsigned long long)c->text_line,
+                       called(t, first), text, t->form.decimal, t->form.decimal == '.' ? ',' : '.',
+                           t->form.decimal == '.' ? ',' : '.');
     rt_list_text(list, sizeof list, names, texts < MAX_NAMED ? texts : MAX_NAMED);
     for (char *p = list; *p; p++) if (p[0] == ',' && p[1] == ' ') memmove(p + 1, p + 2, strlen(p + 1));
-    return rt_fail(RT_INPUT, "%s: line %llu, %s: '%s' is no finite number (%llu of %llu rows); encode it as numbers, name it by --label, or leave it out: --drop '%s'%s", t->path,
-                   (unsigned long long)c->text_line, called(t, first), text, (unsigned long long)c->texts, (unsigned long long)t->rows, list, texts > MAX_NAMED ? " and more" : "");
+    return rt_fail(RT_INPUT,
+                   "%s: line %llu, %s: '%s' is no finite number (%llu of %llu rows); encode it as numbers, name it by "
+                   "--label, or leave it out: --drop '%s'%s", t->path,
+                   (unsigned long long)c->text_line, called(t, first), text, (unsigned long long)c->texts,
+                       (unsigned long long)t->rows, list, texts > MAX_NAMED ? " and more" : "");
 }
 
 static rt_status refuse_gaps(const table *t)
@@ -366,8 +388,11 @@ static rt_status refuse_gaps(const table *t)
         if (t->col[i].gaps && (first < 0 || t->col[i].gap_line < t->col[first].gap_line)) first = i;
     }
     if (first < 0) return RT_OK;
-    if (!t->col[first].numbers) return rt_fail(RT_INPUT, "%s: %s holds nothing; leave it out: --drop %s", t->path, called(t, first), t->name ? t->name[first] : "NUMBER");
-    return rt_fail(RT_INPUT, "%s: line %llu, %s: there is no value, and %llu gaps in %d columns in all; fill them, leave columns out (--drop), or leave such rows out: --missing drop", t->path,
+    if (!t->col[first].numbers) return rt_fail(RT_INPUT, "%s: %s holds nothing; leave it out: --drop %s", t->path,
+                                               called(t, first), t->name ? t->name[first] : "NUMBER");
+    return rt_fail(RT_INPUT,
+                   "%s: line %llu, %s: there is no value, and %llu gaps in %d columns in all; fill them, leave "
+                   "columns out (--drop), or leave such rows out: --missing drop", t->path,
                    (unsigned long long)t->col[first].gap_line, called(t, first), (unsigned long long)gaps, columns);
 }
 
@@ -383,10 +408,14 @@ static rt_status choose_type(table *t, rt_dtype *type)
     }
     const column *c = &t->col[first];
     if (!t->all_whole && !t->all_f64)
-        return rt_fail(RT_INPUT, "%s: line %llu, %s: '%s' and the fractions of other columns fit no common type exactly; if it is an identifier, leave it out: --drop", t->path,
+        return rt_fail(RT_INPUT,
+                       "%s: line %llu, %s: '%s' and the fractions of other columns fit no common type exactly; if it "
+                       "is an identifier, leave it out: --drop", t->path,
                        (unsigned long long)c->narrow_line, called(t, first), c->narrow);
     *type = t->all_i32 ? RT_I32 : t->all_whole ? RT_I64 : RT_F64;
-    rt_import_note(t->job, "x is stored as %s: f32 would round '%s' (line %llu, %s); models compute in f32, so leave identifiers out (--drop)", rt_dtype_name(*type), c->narrow,
+    rt_import_note(t->job,
+                   "x is stored as %s: f32 would round '%s' (line %llu, %s); models compute in f32, so leave "
+                   "identifiers out (--drop)", rt_dtype_name(*type), c->narrow,
                    (unsigned long long)c->narrow_line, called(t, first));
     return RT_OK;
 }
@@ -408,8 +437,10 @@ static void report_columns(table *t)
         const column *c = &t->col[t->feature[k]];
         whole += !c->fractions;
         if (c->counts && t->rows > 2)
-            rt_import_note(job, "%s counts the rows: if it is an index, leave it out: --drop '%s'", called(t, t->feature[k]),
-                           t->name ? t->name[t->feature[k]] : (snprintf(number, sizeof number, "%d", t->feature[k]), number));
+            rt_import_note(job, "%s counts the rows: if it is an index, leave it out: --drop '%s'",
+                           called(t, t->feature[k]),
+                           t->name ? t->name[t->feature[k]] : (snprintf(number, sizeof number, "%d", t->feature[k]),
+                                                               number));
     }
     cJSON_AddNumberToObject(job->report, "columns_of_whole_numbers", whole);
     cJSON_AddNumberToObject(job->report, "columns_with_fractions", t->features - whole);
@@ -423,7 +454,8 @@ static void report_columns(table *t)
     }
     if (t->name) {
         job->columns = cJSON_CreateArray();
-        for (int k = 0; k < t->features; k++) cJSON_AddItemToArray(job->columns, cJSON_CreateString(t->name[t->feature[k]]));
+        for (int k = 0; k < t->features; k++)
+            cJSON_AddItemToArray(job->columns, cJSON_CreateString(t->name[t->feature[k]]));
     } else if (job->columns_like.name) job->columns = rt_names_to_json(&job->columns_like);
     rt_import_skipped(job, "rows", t->dropped, "a cell is empty (--missing drop)");
     rt_import_skipped(job, "blank lines", t->blank_lines, "hold no record");
@@ -479,7 +511,8 @@ static void free_table(table *t)
 
 rt_status rt_import_csv(rt_import_job *job)
 {
-    table t = {.job = job, .path = job->spec->input, .label = -1, .all_f32 = 1, .all_whole = 1, .all_i32 = 1, .all_f64 = 1};
+    table t = {.job = job, .path = job->spec->input, .label = -1, .all_f32 = 1, .all_whole = 1, .all_i32 = 1,
+               .all_f64 = 1};
     rt_dtype type = RT_F32;
     char where[1300];
     rt_status st = rt_csv_find_form(job, t.path, &t.form);
@@ -491,7 +524,7 @@ rt_status rt_import_csv(rt_import_job *job)
     if (!st) report_columns(&t);
     if (!st && t.label >= 0) {
         snprintf(where, sizeof where, "%.1000s, %s", t.path, called(&t, t.label));
-        st = rt_label_resolve(job, &t.labels, where, t.rows, 0, NULL);
+        st = rt_label_resolve(job, &t.labels, where, t.rows, 0);
     } else if (!st && job->spec->labels) st = rt_import_labels(job, t.records);
     if (!st) st = second_reading(&t, type);
     free_table(&t);

@@ -1,5 +1,5 @@
-/* data/import_csv_guess.c - what a CSV file does not say: its separator, and whether its first line is a header. Both are told
- * from the first hundred records, said in the report, and asked for when they cannot be told. */
+/* data/import_csv_guess.c - what a CSV file does not say: its separator, and whether its first line is a header. Both
+ * are told from the first hundred records, said in the report, and asked for when they cannot be told. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,25 +64,28 @@ const char *rt_separator_name(char c)
     return NULL;
 }
 
-/* How well a separator fits: 0 when records have one column or not all the same number; else 1 and what share is numbers. */
+/* How well a separator fits: 0 when records have one column or differ in number; else 1 + the share of numbers. */
 static double fit(const sample *s)
 {
     if (!s->lines || s->line[s->lines - 1].cells < 2) return 0;
     int n = s->line[s->lines - 1].cells, numbers = 0, all = 0;
     for (int i = 0; i < s->lines; i++) {
         if (s->line[i].cells != n && !(i == 0 && s->line[i].cells == n - 1)) return 0;
-        for (int k = 0; k < s->line[i].cells && (i || s->lines == 1); k++, all++) numbers += kind(cell(s, i, k)) != RT_CELL_TEXT;
+        for (int k = 0; k < s->line[i].cells && (i || s->lines == 1); k++, all++) numbers += kind(cell(s, i, k))
+            != RT_CELL_TEXT;
     }
     return 1 + (double)numbers / all;
 }
 
-static rt_status find_separator(const char *path, const char *encoding, int skip, char *found)
+/* never: what it cannot be, or 0. */
+static rt_status find_separator(const char *path, const char *encoding, int skip, char never, char *found)
 {
     double best = 0;
     int most = 1;
     sample s = {.lines = 0};
     *found = 0;
     for (int i = 0; i < CANDIDATES; i++) {
+        if (candidates[i] == never) continue;
         rt_status st = sample_read(&s, path, encoding, candidates[i], skip);
         double f = st ? 0 : fit(&s);
         int columns = s.lines ? s.line[0].cells : 0;
@@ -104,7 +107,7 @@ static rt_status find_separator(const char *path, const char *encoding, int skip
 char rt_csv_better_separator(const char *path, const char *encoding, char than)
 {
     char found;
-    return find_separator(path, encoding, 0, &found) || found == than ? 0 : found;
+    return find_separator(path, encoding, 0, 0, &found) || found == than ? 0 : found;
 }
 
 /* "sep=;" is how Excel is told. */
@@ -116,7 +119,8 @@ static char told_separator(const char *path, const char *encoding)
     uint64_t line;
     char found = 0;
     if (rt_text_open(&t, path, encoding)) return 0;
-    if (!rt_text_next(t, &p, &n, &line) && n >= 5 && n <= 7 && !strncmp(p, "sep=", 4) && (n == 5 || p[5] == '\r' || p[5] == '\n')) found = p[4];
+    if (!rt_text_next(t, &p, &n, &line) && n >= 5 && n <= 7 && !strncmp(p, "sep=", 4) && (n == 5 || p[5] == '\r'
+        || p[5] == '\n')) found = p[4];
     rt_text_close(t);
     return found;
 }
@@ -126,7 +130,8 @@ static char told_separator(const char *path, const char *encoding)
 typedef struct {
     int n, label;                  /* columns; the label's, -1 unknown */
     int text, number, gap;         /* cells of line 1 without the label's */
-    int against;                   /* cells of line 1 that are text where the rows below hold numbers, the label's too */
+    int against;                   /* cells of line 1 that are text where the rows below hold numbers,
+        the label's too */
     int label_text, label_again;   /* the label of line 1 is text; and stands below again */
     int labels_repeat;             /* each label of the rows below stands twice or more */
 } evidence;
@@ -153,7 +158,8 @@ static evidence look(const sample *s, int label)
         e.label_text = first == RT_CELL_TEXT;
         for (int i = 1; i < s->lines; i++) {
             int again = 0;
-            for (int j = 0; j < s->lines; j++) again += k < s->line[i].cells && k < s->line[j].cells && !strcmp(cell(s, i, k), cell(s, j, k));
+            for (int j = 0; j < s->lines; j++) again += k < s->line[i].cells && k < s->line[j].cells
+                && !strcmp(cell(s, i, k), cell(s, j, k));
             if (again < 2) e.labels_repeat = 0;
             if (e.label_text && k < s->line[i].cells && !strcmp(cell(s, i, k), cell(s, 0, k))) e.label_again = 1;
         }
@@ -208,14 +214,17 @@ static rt_status cannot_tell(const char *path, const char *what)
 /* Line 1 holds no text but numbers and gaps, or numbers and a text label. */
 static rt_status judge_numbers(const sample *s, const evidence *e, const char *path, rt_csv_form *f)
 {
-    static const char *const said[] = {"", "counts up by one", "holds years", "holds numbers that only rise or only fall"};
+    static const char *const said[] = {"", "counts up by one", "holds years",
+                                       "holds numbers that only rise or only fall"};
     pattern p = own_pattern(s, e->label);
-    int first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING, numbers = e->number + (e->label >= 0 && !e->label_text && e->n > 1);
+    int first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING, numbers = e->number + (e->label >= 0 && !e->label_text
+        && e->n > 1);
     int label_is_name = e->label_text && !e->label_again && e->labels_repeat;
     int sure = numbers >= 3 || (p == COUNTED && (first_gap || label_is_name));
     if (p == PLAIN || e->label_again || s->lines == 1 || (e->gap && !(first_gap && e->gap == 1))) {
         f->header = RT_HEADER_NO;
-        snprintf(f->why, sizeof f->why, "line 1 holds %s, as the rows below", e->gap ? "numbers and gaps" : e->label_text ? "numbers and a label" : "numbers");
+        snprintf(f->why, sizeof f->why, "line 1 holds %s, as the rows below", e->gap ? "numbers and gaps"
+                 : e->label_text ? "numbers and a label" : "numbers");
         if (s->lines == 1) snprintf(f->why, sizeof f->why, "there is one line, and it holds numbers");
         return RT_OK;
     }
@@ -268,7 +277,7 @@ static const char *named_in(const sample *s, const rt_import_spec *spec, const r
     rt_number v;
     int n = s->line[0].cells;
     for (int i = -1; i < spec->drops; i++) {
-        const char *name = i < 0 ? spec->label : spec->drop[i];
+        const char *name = i >= 0 ? spec->drop[i] : spec->labels ? NULL : spec->label;
         if (!name || rt_cell_read(name, '.', &v) == RT_CELL_NUMBER) continue;
         for (int k = 0; k < n; k++) if (!strcmp(cell(s, 0, k), name)) return name;
     }
@@ -293,17 +302,19 @@ rt_status rt_csv_find_form(rt_import_job *job, const char *path, rt_csv_form *f)
     const rt_import_spec *spec = job->spec;
     sample s = {.lines = 0};
     char told = told_separator(path, spec->encoding), *stop;
-    *f = (rt_csv_form){.separator = spec->separator, .decimal = spec->decimal ? spec->decimal : '.', .header = spec->header, .skip = told != 0};
+    *f = (rt_csv_form){.separator = spec->separator, .decimal = '.', .header = spec->header, .skip = told != 0};
+    if (spec->decimal) f->decimal = spec->decimal;
     if (told && !f->separator) f->separator = told;
     if (told) rt_import_skipped(job, "line 'sep='", 1, "tells the separator");
     if (!f->separator) {
-        RT_TRY(find_separator(path, spec->encoding, f->skip, &f->separator));
-        if (f->separator && f->separator != ',') rt_import_note(job, "the separator is '%s', as found in the file", rt_separator_name(f->separator));
-        if (!f->separator) f->separator = ',';
+        RT_TRY(find_separator(path, spec->encoding, f->skip, f->decimal == ',' ? ',' : 0, &f->separator));
+        if (f->separator && f->separator != ',') rt_import_note(job, "the separator is '%s', as found in the file",
+                                                                rt_separator_name(f->separator));
+        if (!f->separator) f->separator = f->decimal == ',' ? ';' : ',';
     }
     rt_status st = sample_read(&s, path, spec->encoding, f->separator, f->skip);
     int n = st || !s.lines ? 0 : s.line[0].cells, label = -1;
-    if (n && spec->label) {
+    if (n && spec->label && !spec->labels) {
         long v = strtol(spec->label, &stop, 10);
         if (*spec->label && !*stop && v < n && v >= -n) label = (int)(v < 0 ? v + n : v);
     }

@@ -16,7 +16,8 @@ struct rt_csv {
     struct csv_parser p;
     int begun, hash;                            /* hash: line 1 started with "# " */
     int parsing, blanks, skip, ended, done;     /* blanks: runs of them separate; done: a record is complete */
-    int quoted, started, owed;                  /* while runs of blanks are squeezed: inside quotes, a cell has begun, blanks wait */
+    int quoted, started, owed;                  /* while runs of blanks are squeezed: inside quotes,
+        a cell has begun, blanks wait */
     char *text, *squeezed;
     size_t used, room, *at, at_room;
     int cells, new_cells;                       /* new: since the last piece */
@@ -29,7 +30,8 @@ static void each_cell(void *cell, size_t n, void *arg)
     rt_csv *c = arg;
     if (c->status) return;
     if (c->cells == MAX_COLUMNS || c->used + n > MAX_RECORD) {
-        c->status = rt_fail(RT_INPUT, "%s: line %llu: a record of more than %d columns or %d bytes", c->path, (unsigned long long)c->line, MAX_COLUMNS, MAX_RECORD);
+        c->status = rt_fail(RT_INPUT, "%s: line %llu: a record of more than %d columns or %d bytes", c->path,
+                            (unsigned long long)c->line, MAX_COLUMNS, MAX_RECORD);
         return;
     }
     if (c->used + n + 1 > c->room) {
@@ -71,7 +73,8 @@ rt_status rt_csv_open(rt_csv **out, const char *path, const char *encoding, char
     c->blanks = separator == ' ';
     c->skip = skip;
     rt_status st = RT_OK;
-    if (!c->path || (c->blanks && !c->squeezed) || csv_init(&c->p, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL)) st = rt_fail(RT_RUN, "out of memory");
+    if (!c->path || (c->blanks && !c->squeezed) || csv_init(&c->p, CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL))
+        st = rt_fail(RT_RUN, "out of memory");
     else {
         c->parsing = 1;
         csv_set_delim(&c->p, (unsigned char)separator);
@@ -139,12 +142,16 @@ static rt_status feed(rt_csv *c, const char *piece, size_t n, uint64_t line)
     RT_TRY(c->status);
     if (fed != n) {
         if (csv_error(&c->p) != CSV_EPARSE) return rt_fail(RT_RUN, "out of memory");
-        return rt_fail(RT_INPUT, "%s: line %llu, column %d: a quote inside a cell that does not start with one, or text behind a closing quote; a quoted cell writes its own quotes twice",
+        return rt_fail(RT_INPUT,
+                       "%s: line %llu, column %d: a quote inside a cell that does not start with one, or text behind "
+                       "a closing quote; a quoted cell writes its own quotes twice",
                        c->path, (unsigned long long)line, c->cells + 1);
     }
     if (in_quotes(c) && (!before || c->new_cells)) c->quote_line = line;
     if (c->p.entry_pos > MAX_CELL)
-        return rt_fail(RT_INPUT, "%s: the cell that starts on line %llu has more than %d bytes; is its quote never closed?", c->path,
+        return rt_fail(RT_INPUT,
+                       "%s: the cell that starts on line %llu has more than %d bytes; is its quote never closed?",
+                           c->path,
                        (unsigned long long)(in_quotes(c) ? c->quote_line : line), MAX_CELL);
     if (idle && c->p.pstate == 0 && !c->done && n) c->blank_lines++;
     return RT_OK;
@@ -161,11 +168,13 @@ rt_status rt_csv_next(rt_csv *c, rt_record *r)
     while (!c->done && !c->ended) {
         RT_TRY(rt_text_next(c->in, &piece, &n, &line));
         if (n && line <= (uint64_t)c->skip) continue;
-        if (n == 1 && *piece == '\n' && c->p.pstate == 0 && !c->cells && line == c->line) continue;     /* the second half of a line's end */
+        /* the second half of a line's end */
+        if (n == 1 && *piece == '\n' && c->p.pstate == 0 && !c->cells && line == c->line) continue;
         if (n) RT_TRY(feed(c, piece, n, line));
         else {
             c->ended = 1;
-            if (in_quotes(c)) return rt_fail(RT_INPUT, "%s: the quote that is opened on line %llu is never closed", c->path, (unsigned long long)c->quote_line);
+            if (in_quotes(c)) return rt_fail(RT_INPUT, "%s: the quote that is opened on line %llu is never closed",
+                                             c->path, (unsigned long long)c->quote_line);
             csv_fini(&c->p, each_cell, each_record, c);
             RT_TRY(c->status);
         }
@@ -176,7 +185,8 @@ rt_status rt_csv_next(rt_csv *c, rt_record *r)
 
 /* ---- numbers ---- */
 
-static const char *const missing[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "<NA>", "#N/A", "NULL", "null", "None", NULL};
+static const char *const missing[] = {"", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-nan", "-NaN", "<NA>", "#N/A",
+                                      "NULL", "null", "None", "?", "\\N", NULL};
 
 /* [+-]digits[.digits][e[+-]digits]: decimal, nothing that only C or a locale takes for a number. */
 static int shape_of(const char *s, char decimal, int *digits, int *whole, int *exponent)
@@ -244,7 +254,8 @@ rt_cell_kind rt_cell_read(const char *s, char decimal, rt_number *out)
         out->whole = 1;
         for (int64_t d; *p && out->whole; p++) {
             d = *s == '-' ? -(*p - '0') : *p - '0';
-            if (__builtin_mul_overflow(out->i, 10, &out->i) || __builtin_add_overflow(out->i, d, &out->i)) out->whole = 0;
+            if (__builtin_mul_overflow(out->i, 10, &out->i) || __builtin_add_overflow(out->i, d, &out->i))
+                out->whole = 0;
         }
         /* (double)INT64_MAX is 2^63: only below it may the double go back to an integer. */
         out->f64 = out->whole && fabs(v) < 0x1p63 ? (int64_t)v == out->i : 0;
@@ -254,13 +265,15 @@ rt_cell_kind rt_cell_read(const char *s, char decimal, rt_number *out)
         out->f64 = 1;
     }
     float f = (float)v;
-    /* A written-out number beyond 2^24 is meant to the last digit; one with an exponent and few digits is a float to begin with. */
-    out->f32 = out->f64 && isfinite(f) && (v == 0 || f != 0) && (fabs(v) <= 0x1p24 || (double)f == v || (exponent && digits <= 9));
+    /* A written-out number beyond 2^24 is meant to the last digit; one with an exponent and few digits was a float. */
+    out->f32 = out->f64 && isfinite(f) && (v == 0 || f != 0)
+        && (fabs(v) <= 0x1p24 || (double)f == v || (exponent && digits <= 9));
     return RT_CELL_NUMBER;
 }
 
 int rt_cell_other_decimal(const char *s, char decimal)
 {
     rt_number v;
-    return rt_cell_read(s, decimal, &v) == RT_CELL_TEXT && rt_cell_read(s, decimal == '.' ? ',' : '.', &v) == RT_CELL_NUMBER;
+    return rt_cell_read(s, decimal, &v) == RT_CELL_TEXT && rt_cell_read(s, decimal == '.' ? ',' : '.',
+        &v) == RT_CELL_NUMBER;
 }

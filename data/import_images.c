@@ -1,4 +1,4 @@
-/* data/import_images.c - a folder of PNG and JPEG files, one sub-folder a class. Every file is read or counted and said. */
+/* data/import_images.c - a folder of PNG and JPEG files, one sub-folder a class. Every file is read, or counted. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -61,7 +61,8 @@ static int picture_name(const char *name)
     const char *dot = strrchr(name, '.');
     if (!dot) return 0;
     if (!strcasecmp(dot, ".png")) return RT_PICTURE_PNG;
-    return !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".jpe") || !strcasecmp(dot, ".jfif") ? RT_PICTURE_JPEG : 0;
+    return !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".jpe")
+        || !strcasecmp(dot, ".jfif") ? RT_PICTURE_JPEG : 0;
 }
 
 static rt_status add_file(album *a, const char *path, rt_picture_kind kind)
@@ -99,7 +100,8 @@ static rt_status look_at(album *a, const char *path, const char *name)
         a->links += !S_ISDIR(s.st_mode);
     }
     if (S_ISDIR(s.st_mode) || !S_ISREG(s.st_mode)) {
-        count_skipped(a, S_ISDIR(s.st_mode) ? "folders inside class folders" : "devices and pipes", "only files in class folders are read");
+        count_skipped(a, S_ISDIR(s.st_mode) ? "folders inside class folders" : "devices and pipes",
+                      "only files in class folders are read");
         return RT_OK;
     }
     rt_status st = rt_picture_look(path, &kind, &other);
@@ -108,7 +110,9 @@ static rt_status look_at(album *a, const char *path, const char *name)
         a->renamed += picture_name(name) != (int)kind;
         return add_file(a, path, kind);
     }
-    if (picture_name(name)) return bad_picture(a, rt_fail(RT_INPUT, "%s: is no picture but %s, whatever its name says%s", path, other ? other : s.st_size ? "something else" : "empty",
+    if (picture_name(name))
+        return bad_picture(a, rt_fail(RT_INPUT, "%s: is no picture but %s, whatever its name says%s", path, other
+                                      ? other : s.st_size ? "something else" : "empty",
                                                           other ? "; convert it to PNG" : ""));
     snprintf(what, sizeof what, "%s%.20s files", other ? other : dot ? dot : "unnamed", "");
     count_skipped(a, what, other ? "pictures of this kind are not read; convert them to PNG" : "no PNG or JPEG");
@@ -129,11 +133,14 @@ static rt_status add_class(album *a, const char *folder, const char *name)
     rt_status st = a->code < 0 ? RT_INPUT : RT_OK;
     for (int i = 0; i < n && !st; i++) {
         int k = snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
-        st = k >= (int)sizeof path ? rt_fail(RT_INPUT, "%.200s...: the path is too long", path) : look_at(a, path, entry[i]->d_name);
+        st = k >= (int)sizeof path ? rt_fail(RT_INPUT, "%.200s...: the path is too long", path)
+            : look_at(a, path, entry[i]->d_name);
     }
     free_list(entry, n);
     if (!st && a->files == before)
-        st = rt_fail(RT_INPUT, "%s: has no PNG or JPEG file that can be read, so that class '%.100s' would be empty; remove the folder, or fill it%s", folder, name,
+        st = rt_fail(RT_INPUT,
+                     "%s: has no PNG or JPEG file that can be read, so that class '%.100s' would be empty; remove the "
+                     "folder, or fill it%s", folder, name,
                      n ? " (it has other files or folders)" : "");
     return st;
 }
@@ -159,18 +166,24 @@ static rt_status walk(album *a, const char *folder)
     for (int i = 0; i < n && !st; i++) {
         const char *name = entry[i]->d_name;
         snprintf(path, sizeof path, "%s/%s", folder, name);
-        if (*name == '.' || strcmp(name, "__MACOSX") == 0) count_skipped(a, "hidden files and folders", "their names start with '.', or macOS made them");
+        if (*name == '.' || strcmp(name, "__MACOSX") == 0)
+            count_skipped(a, "hidden files and folders", "their names start with '.', or macOS made them");
         else if (stat(path, &s) || !S_ISDIR(s.st_mode)) {
             rt_picture_kind kind = RT_PICTURE_NONE;
             const char *other;
             if (S_ISREG(s.st_mode) && rt_picture_look(path, &kind, &other)) kind = RT_PICTURE_NONE;
-            count_skipped(a, kind ? "pictures beside the class folders" : "files beside the class folders", "no folder names their class");
-        } else if (!valid_name(name)) st = rt_fail(RT_INPUT, "%s: the name of this folder is no valid UTF-8, and so no class name; rename it", path);
+            count_skipped(a, kind ? "pictures beside the class folders" : "files beside the class folders",
+                          "no folder names their class");
+        } else if (!valid_name(name)) st = rt_fail(RT_INPUT,
+                                                   "%s: the name of this folder is no valid UTF-8, and so no class "
+                                                   "name; rename it", path);
         else st = add_class(a, path, name);
         if (!st) st = rt_import_stopped(a->job);
     }
     free_list(entry, n);
-    if (!st && !a->files) st = rt_fail(RT_NOTHING, "%s: no PNG or JPEG files in its sub-folders; one sub-folder a class is expected", folder);
+    if (!st && !a->files)
+        st = rt_fail(RT_NOTHING, "%s: no PNG or JPEG files in its sub-folders; one sub-folder a class is expected",
+                     folder);
     return st;
 }
 
@@ -186,7 +199,9 @@ static rt_status read_one(album *a, const file *f, rt_picture *p)
     }
     if (p->h == a->h && p->w == a->w) return RT_OK;
     if (*a->first) {
-        st = rt_fail(RT_INPUT, "%s is %dx%d (height x width), and %s is %dx%d; give --size HxW to bring all to one size", f->path, p->h, p->w, a->first, a->h, a->w);
+        st = rt_fail(RT_INPUT,
+                     "%s is %dx%d (height x width), and %s is %dx%d; give --size HxW to bring all to one size",
+                         f->path, p->h, p->w, a->first, a->h, a->w);
         free(p->px);
         p->px = NULL;
         return st;
@@ -200,7 +215,7 @@ static rt_status read_one(album *a, const file *f, rt_picture *p)
     return RT_OK;
 }
 
-/* With --skip-bad pictures are read once only to know how many there will be, and one that cannot be read is taken out. */
+/* With --skip-bad pictures are read once only to know how many there will be; one that cannot be read is taken out. */
 static rt_status sort_out(album *a)
 {
     uint64_t kept = 0, *left = calloc((size_t)a->classes.count + 1, sizeof *left);
@@ -218,7 +233,9 @@ static rt_status sort_out(album *a)
         if (!st) st = rt_import_stopped(a->job);
     }
     for (int i = 0; i < a->classes.count && !st; i++)
-        if (!left[i]) st = rt_fail(RT_INPUT, "%s: no picture of class '%.100s' can be read, and it would be empty (%s)", a->job->spec->input, a->classes.text[i], a->first_bad);
+        if (!left[i]) st = rt_fail(RT_INPUT,
+                                   "%s: no picture of class '%.100s' can be read, and it would be empty (%s)",
+                                       a->job->spec->input, a->classes.text[i], a->first_bad);
     for (uint64_t i = kept; i < a->files && !st; i++) free(a->file[i].path);
     if (!st) a->files = kept;
     free(left);
@@ -235,7 +252,7 @@ static rt_status label_all(album *a)
         job->y[i] = a->file[i].code;
         a->classes.rows[a->file[i].code]++;
     }
-    return rt_label_resolve(job, &a->classes, job->spec->input, a->files, RT_LABELS_OF_FOLDERS, NULL);
+    return rt_label_resolve(job, &a->classes, job->spec->input, a->files, RT_LABELS_OF_FOLDERS);
 }
 
 static void say(album *a)
@@ -243,20 +260,29 @@ static void say(album *a)
     rt_import_job *job = a->job;
     for (int i = 0; i < a->skips; i++) rt_import_skipped(job, a->skip[i].what, a->skip[i].count, a->skip[i].why);
     rt_import_skipped(job, "pictures that cannot be read", a->bad, a->first_bad);
-    if (a->links) rt_import_note(job, "links to files or folders that are followed: %llu", (unsigned long long)a->links);
-    if (a->renamed) rt_import_note(job, "pictures of another kind than their names say: %llu; they are read as what they are", (unsigned long long)a->renamed);
+    if (a->links) rt_import_note(job, "links to files or folders that are followed: %llu",
+                                 (unsigned long long)a->links);
+    if (a->renamed) rt_import_note(job,
+                                   "pictures of another kind than their names say: %llu; they are read as what they "
+                                   "are", (unsigned long long)a->renamed);
 }
 
 static void say_pictures(album *a)
 {
     rt_import_job *job = a->job;
     if (a->alpha) rt_import_note(job, "pictures with transparent pixels: %llu; %s", (unsigned long long)a->alpha,
-                                 job->spec->alpha == RT_ALPHA_WHITE ? "they are laid on white" : job->spec->alpha == RT_ALPHA_BLACK ? "they are laid on black"
-                                 : "the colours stored under them are taken (--alpha white or black lays them on a ground)");
-    if (a->rotated) rt_import_note(job, "pictures turned as their EXIF orientation says: %llu", (unsigned long long)a->rotated);
+                                 job->spec->alpha == RT_ALPHA_WHITE ? "they are laid on white" : job->spec->alpha ==
+                                     RT_ALPHA_BLACK ? "they are laid on black"
+                                 : "the colours stored under them are taken (--alpha white or black lays them on a "
+                                   "ground)");
+    if (a->rotated) rt_import_note(job, "pictures turned as their EXIF orientation says: %llu",
+                                   (unsigned long long)a->rotated);
     if (a->deep) rt_import_note(job, "pictures of 16 bits: %llu; the high byte is kept", (unsigned long long)a->deep);
-    if (a->cmyk) rt_import_note(job, "CMYK pictures: %llu; they are brought to RGB without their colour profile", (unsigned long long)a->cmyk);
-    if (a->resized) rt_import_note(job, "pictures brought to another size: %llu; each pixel of %dx%d is the mean of the area that it covers", (unsigned long long)a->resized, a->h, a->w);
+    if (a->cmyk) rt_import_note(job, "CMYK pictures: %llu; they are brought to RGB without their colour profile",
+                                (unsigned long long)a->cmyk);
+    if (a->resized) rt_import_note(job,
+                                   "pictures brought to another size: %llu; each pixel of %dx%d is the mean of the "
+                                   "area that it covers", (unsigned long long)a->resized, a->h, a->w);
 }
 
 static rt_status write_all(album *a)
@@ -266,7 +292,8 @@ static rt_status write_all(album *a)
     for (uint64_t i = 0; i < a->files && !st; i++) {
         rt_picture p = {.px = NULL};
         st = read_one(a, &a->file[i], &p);
-        if (!st && i == 0) st = rt_import_begin(job, RT_U8, 4, (uint64_t[]){a->files, (uint64_t)a->h, (uint64_t)a->w, (uint64_t)a->c});
+        if (!st && i == 0) st = rt_import_begin(job, RT_U8, 4, (uint64_t[]){a->files, (uint64_t)a->h, (uint64_t)a->w,
+            (uint64_t)a->c});
         if (!st) st = rt_import_put(job, p.px, (size_t)a->h * (size_t)a->w * (size_t)a->c);
         if (!st && i % 64 == 0) st = rt_import_stopped(job);
         a->alpha += (uint64_t)p.alpha;

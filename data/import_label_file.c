@@ -14,7 +14,7 @@ static rt_status finish(rt_import_job *job, rt_label_set *set, int32_t *codes, u
         else codes[kept++] = codes[i];
     }
     job->y = codes;
-    return rt_label_resolve(job, set, where, kept, 0, NULL);
+    return rt_label_resolve(job, set, where, kept, 0);
 }
 
 /* ---- arrays ---- */
@@ -29,7 +29,8 @@ static int code_of_text(rt_label_set *set, const rt_array *a, const unsigned cha
         uint32_t c = a->swap ? (uint32_t)p[i] << 24 | (uint32_t)p[i + 1] << 16 | (uint32_t)p[i + 2] << 8 | p[i + 3]
                              : (uint32_t)p[i + 3] << 24 | (uint32_t)p[i + 2] << 16 | (uint32_t)p[i + 1] << 8 | p[i];
         if (!c) break;
-        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return rt_fail(RT_INPUT, "%s: a label is no valid text", a->path), -1;
+        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return rt_fail(RT_INPUT, "%s: a label is no valid text",
+            a->path), -1;
         if (c < 0x80) text[n++] = (char)c;
         else {
             int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
@@ -46,7 +47,8 @@ static int code_of_number(rt_label_set *set, const rt_array *a, const void *p)
     char text[40];
     double d;
     switch (a->type) {
-    case RT_U8: return a->boolean ? rt_label_add(set, *(const uint8_t *)p ? "True" : "False") : rt_label_add_whole(set, *(const uint8_t *)p);
+    case RT_U8: return a->boolean ? rt_label_add(set, *(const uint8_t *)p ? "True" : "False")
+        : rt_label_add_whole(set, *(const uint8_t *)p);
     case RT_I8: return rt_label_add_whole(set, *(const int8_t *)p);
     case RT_I16: { int16_t v; memcpy(&v, p, 2); return rt_label_add_whole(set, v); }
     case RT_U16: { uint16_t v; memcpy(&v, p, 2); return rt_label_add_whole(set, v); }
@@ -61,7 +63,8 @@ static int code_of_number(rt_label_set *set, const rt_array *a, const void *p)
     }
     case RT_F32: { float v; memcpy(&v, p, 4); d = v; break; }
     case RT_F64: memcpy(&d, p, 8); break;
-    default: return rt_fail(RT_INPUT, "%s: labels of type %s are not supported; save whole numbers or texts", a->path, rt_dtype_name(a->type)), -1;
+    default: return rt_fail(RT_INPUT, "%s: labels of type %s are not supported; save whole numbers or texts",
+                            a->path, rt_dtype_name(a->type)), -1;
     }
     if (d == (double)(int64_t)(d > -1e15 && d < 1e15 ? d : 0)) return rt_label_add_whole(set, (int64_t)d);
     snprintf(text, sizeof text, d != d ? "nan" : a->type == RT_F32 ? "%.9g" : "%.17g", d);
@@ -74,10 +77,15 @@ rt_status rt_array_labels(rt_import_job *job, rt_array *a, uint64_t rows)
     char where[1300];
     snprintf(where, sizeof where, "%.1000s%s%s", a->path, *a->member ? ": " : "", a->member);
     size_t e = a->text ? (size_t)a->text : rt_dtype_size(a->type);
-    if (a->rank == 2 && a->dim[1] == 1) rt_import_note(job, "labels of shape (%llu, 1) are taken as (%llu)", (unsigned long long)a->dim[0], (unsigned long long)a->dim[0]);
-    else if (a->rank == 2) return rt_fail(RT_INPUT, "%s: labels of shape (%llu, %llu) are not one a row; one-hot labels y are saved as y.argmax(1)", where, (unsigned long long)a->dim[0], (unsigned long long)a->dim[1]);
+    if (a->rank == 2 && a->dim[1] == 1) rt_import_note(job, "labels of shape (%llu, 1) are taken as (%llu)",
+                                                       (unsigned long long)a->dim[0], (unsigned long long)a->dim[0]);
+    else if (a->rank == 2)
+        return rt_fail(RT_INPUT,
+                       "%s: labels of shape (%llu, %llu) are not one a row; one-hot labels y are saved as "
+                       "y.argmax(1)", where, (unsigned long long)a->dim[0], (unsigned long long)a->dim[1]);
     else if (a->rank != 1) return rt_fail(RT_INPUT, "%s: labels must have one dimension, not %d", where, a->rank);
-    if (a->dim[0] != rows) return rt_fail(RT_INPUT, "%s: has %llu labels for %llu rows", where, (unsigned long long)a->dim[0], (unsigned long long)rows);
+    if (a->dim[0] != rows) return rt_fail(RT_INPUT, "%s: has %llu labels for %llu rows", where,
+                                          (unsigned long long)a->dim[0], (unsigned long long)rows);
     if (a->text > (a->wide ? 4 * 256 : 1024)) return rt_fail(RT_INPUT, "%s: labels of more than 256 letters", where);
     rt_label_set set = {0};
     int32_t *codes = malloc((rows + 1) * sizeof *codes);
@@ -128,7 +136,8 @@ static rt_status choose_column(rt_import_job *job, label_file *f, const rt_recor
         for (int i = 0; i < r->cells; i++) if (!strcmp(rt_cell(r, i), label)) f->column = i;
         f->header = f->column >= 0;
         long v = strtol(label, &stop, 10);
-        if (f->column < 0 && *label && !*stop && v < f->cells && v >= -f->cells) f->column = (int)(v < 0 ? v + f->cells : v);
+        if (f->column < 0 && *label && !*stop && v < f->cells && v >= -f->cells)
+            f->column = (int)(v < 0 ? v + f->cells : v);
     } else if (f->cells == 1) f->column = 0;
     else if (f->cells == 2 && (r->cells == 1 || !*rt_cell(r, 0))) {
         f->column = 1;
@@ -141,13 +150,16 @@ static rt_status choose_column(rt_import_job *job, label_file *f, const rt_recor
     rt_list_text(list, sizeof list, names, names ? r->cells : 0);
     free(names);
     if (label) return rt_fail(RT_USAGE, "%s: there is no column '%s'; line 1 has %s", f->path, label, list);
-    return rt_fail(RT_USAGE, "%s: one label a row is expected, but it has %d columns (%s); name that of the labels by --label", f->path, f->cells, list);
+    return rt_fail(RT_USAGE,
+                   "%s: one label a row is expected, but it has %d columns (%s); name that of the labels by --label",
+                       f->path, f->cells, list);
 }
 
 static rt_status take(label_file *f, const rt_record *r)
 {
     if (r->cells != f->cells && !(f->records == 0 && f->header && r->cells == f->cells - 1))
-        return rt_fail(RT_INPUT, "%s: line %llu has %d columns, line 1 has %d", f->path, (unsigned long long)r->line, r->cells, f->cells);
+        return rt_fail(RT_INPUT, "%s: line %llu has %d columns, line 1 has %d", f->path, (unsigned long long)r->line,
+                       r->cells, f->cells);
     if (f->records + 1 >= f->room) {
         f->room = f->room ? 2 * f->room : 1024;
         int32_t *q = realloc(f->codes, f->room * sizeof *q);
@@ -157,7 +169,8 @@ static rt_status take(label_file *f, const rt_record *r)
     const char *text = rt_cell(r, r->cells < f->cells ? f->column - 1 : f->column);
     if (f->records == 0) f->first = strdup(text);
     else f->codes[f->records] = rt_label_add(&f->set, text);
-    if (f->records ? f->codes[f->records] < 0 : !f->first) return f->records ? RT_INPUT : rt_fail(RT_RUN, "out of memory");
+    if (f->records ? f->codes[f->records] < 0 : !f->first)
+        return f->records ? RT_INPUT : rt_fail(RT_RUN, "out of memory");
     f->records++;
     return RT_OK;
 }
@@ -194,13 +207,15 @@ static rt_status csv_labels(rt_import_job *job, uint64_t rows)
     int header = f.header || f.records == rows + 1;
     uint64_t labels = f.records - (header && f.records);
     if (!st && labels != rows)
-        st = rt_fail(RT_INPUT, "%s: has %llu labels%s for %llu rows%s", f.path, (unsigned long long)labels, header ? " below its header" : "", (unsigned long long)rows,
+        st = rt_fail(RT_INPUT, "%s: has %llu labels%s for %llu rows%s", f.path, (unsigned long long)labels, header
+                     ? " below its header" : "", (unsigned long long)rows,
                      blank ? "; blank lines are no labels: write NA for a row that has none" : "");
     snprintf(where, sizeof where, "%.1000s, column %d", f.path, f.column);
     if (!st && header) {
         memmove(f.codes, f.codes + 1, rows * sizeof *f.codes);
         cJSON_AddStringToObject(job->report, "label_column", f.first);
-        rt_import_note(job, "%.1000s: line 1 ('%.100s') is a header%s", f.path, f.first, f.header ? "" : ": there is one line more than rows");
+        rt_import_note(job, "%.1000s: line 1 ('%.100s') is a header%s", f.path, f.first, f.header ? ""
+                       : ": there is one line more than rows");
     } else if (!st) {
         f.codes[0] = rt_label_add(&f.set, f.first);
         if (f.codes[0] < 0) st = RT_RUN;
@@ -221,8 +236,11 @@ rt_status rt_import_labels(rt_import_job *job, uint64_t rows)
     rt_array a;
     RT_TRY(rt_import_format(&format, job->spec->labels));
     if (format == RT_FORMAT_CSV) return csv_labels(job, rows);
-    if (format != RT_FORMAT_IDX && format != RT_FORMAT_NPY) return rt_fail(RT_USAGE, "%s: labels are an IDX, NPY or CSV file; those of an NPZ are named by --y", job->spec->labels);
-    if (job->spec->label) return rt_fail(RT_USAGE, "--label: names a column of a CSV file, and %s is none", job->spec->labels);
+    if (format != RT_FORMAT_IDX && format != RT_FORMAT_NPY)
+        return rt_fail(RT_USAGE, "%s: labels are an IDX, NPY or CSV file; those of an NPZ are named by --y",
+                       job->spec->labels);
+    if (job->spec->label) return rt_fail(RT_USAGE, "--label: names a column of a CSV file, and %s is none",
+                                         job->spec->labels);
     rt_status st = rt_array_open(&a, job->spec->labels);
     if (!st) st = rt_array_labels(job, &a, rows);
     rt_array_close(&a);

@@ -7,7 +7,8 @@
 #include "data/import_parts.h"
 #include "engine/digest.h"
 
-enum { MOST_LABELS = 1 << 17, SMALL_LOW = -128, SMALL = 1 << 16, MOST_CLASSES = 1000, FEW_CLASSES = 100, ROWS_A_CLASS = 3, MOST_FILLED = 1000 };
+enum { MOST_LABELS = 1 << 17, SMALL_LOW = -128, SMALL = 1 << 16, MOST_CLASSES = 1000, FEW_CLASSES = 100,
+      ROWS_A_CLASS = 3, MOST_FILLED = 1000 };
 
 /* ---- the set of different labels ---- */
 
@@ -55,7 +56,9 @@ int rt_label_add(rt_label_set *s, const char *text)
     for (; s->slot[h] >= 0; h = (h + 1) % (uint32_t)s->slots)
         if (strcmp(s->text[s->slot[h]], text) == 0) return s->rows[s->slot[h]]++, s->slot[h];
     if (s->count == MOST_LABELS)
-        return rt_fail(RT_INPUT, "the labels have more than %d different values: that is no set of classes; is it the right column?", MOST_LABELS), -1;
+        return rt_fail(RT_INPUT,
+                       "the labels have more than %d different values: that is no set of classes; is it the right "
+                       "column?", MOST_LABELS), -1;
     if (!(s->text[s->count] = strdup(text))) return rt_fail(RT_RUN, "out of memory"), -1;
     s->rows[s->count] = 1;
     s->slot[h] = s->count;
@@ -102,7 +105,8 @@ void rt_list_text(char *out, size_t room, const char *const *names, int count)
     *out = 0;
     for (int i = 0; i < count; i++) {
         int far = at + 60 > room || i == 40;
-        int n = far ? snprintf(out + at, room - at, "%s... (%d)", i ? ", " : "", count) : snprintf(out + at, room - at, "%s%.40s", i ? ", " : "", names[i]);
+        int n = far ? snprintf(out + at, room - at, "%s... (%d)", i ? ", " : "", count)
+            : snprintf(out + at, room - at, "%s%.40s", i ? ", " : "", names[i]);
         if (n < 0 || (size_t)n >= room - at || far) return;
         at += (size_t)n;
     }
@@ -112,7 +116,8 @@ static int same_label(const char *a, const char *b)
 {
     rt_number x, y;
     if (strcmp(a, b) == 0) return 1;
-    return rt_cell_read(a, '.', &x) == RT_CELL_NUMBER && rt_cell_read(b, '.', &y) == RT_CELL_NUMBER && x.v == y.v && (!x.whole || !y.whole || x.i == y.i);
+    return rt_cell_read(a, '.', &x) == RT_CELL_NUMBER && rt_cell_read(b, '.', &y) == RT_CELL_NUMBER && x.v == y.v
+        && (!x.whole || !y.whole || x.i == y.i);
 }
 
 /* Position among the given classes, -1. */
@@ -123,7 +128,11 @@ static int known_at(const rt_names *known, const char *text)
     return at;
 }
 
-static int by_text(const void *a, const void *b) { return strcmp((*(label *const *)a)->text, (*(label *const *)b)->text); }
+static int by_text(const void *a, const void *b)
+{
+    const label *x = *(label *const *)a, *y = *(label *const *)b;
+    return strcmp(x->text, y->text);
+}
 static int by_value(const void *a, const void *b)
 {
     const label *x = *(label *const *)a, *y = *(label *const *)b;
@@ -197,7 +206,9 @@ static rt_status judge_minus_one(resolver *r)
     int contiguous = n >= 4;
     for (int i = 1; i < n && contiguous; i++) contiguous = r->left[i]->value.i == i - 1;
     if (!contiguous)
-        return rt_fail(RT_INPUT, "%s: is label -1 a class, or 'no label'? Give --no-label -1, or all classes as --classes -1,0,1,...", r->where);
+        return rt_fail(RT_INPUT,
+                       "%s: is label -1 a class, or 'no label'? Give --no-label -1, or all classes as --classes "
+                       "-1,0,1,...", r->where);
     r->left[0]->missing = 1;
     rt_import_note(r->job, "label -1 is taken as 'no label': the others are the classes 0 to %d", n - 2);
     memmove(r->left, r->left + 1, (size_t)(n - 1) * sizeof *r->left);
@@ -212,7 +223,9 @@ static rt_status to_numbers(resolver *r, int flags)
     if (r->whole != r->count) {
         for (int i = 0; i < r->count; i++)
             if (!r->left[i]->value.whole)
-                return rt_fail(RT_INPUT, "%s: label '%.60s' is no whole number: that looks like the target of a regression, which is no class; leave the column out (--drop), or list all classes (--classes)",
+                return rt_fail(RT_INPUT,
+                               "%s: label '%.60s' is no whole number: that looks like the target of a regression, "
+                               "which is no class; leave the column out (--drop), or list all classes (--classes)",
                                r->where, r->left[i]->text);
     }
     qsort(r->left, (size_t)r->count, sizeof *r->left, by_value);
@@ -223,11 +236,14 @@ static rt_status to_numbers(resolver *r, int flags)
     if ((flags & RT_LABELS_OF_FOLDERS) && different != r->count) {
         for (int i = 1; i < r->count; i++)
             if (r->left[i]->value.i == r->left[i - 1]->value.i)
-                return rt_fail(RT_INPUT, "%s: the folders '%.60s' and '%.60s' are one class, %lld; put them together", r->where, r->left[i - 1]->text, r->left[i]->text, (long long)low + i - 1);
+                return rt_fail(RT_INPUT,
+                               "%s: the folders '%.60s' and '%.60s' are one class, %lld; put them together",
+                                   r->where, r->left[i - 1]->text, r->left[i]->text, (long long)low + i - 1);
     }
     fill = low == 0 && high < MOST_FILLED && high + 1 > different;
     RT_TRY(room_for(job, fill ? (int)high + 1 : different));
-    if (fill) rt_import_note(job, "labels keep their numbers: %d of the classes 0 to %lld have no row here", (int)high + 1 - different, (long long)high);
+    if (fill) rt_import_note(job, "labels keep their numbers: %d of the classes 0 to %lld have no row here",
+                             (int)high + 1 - different, (long long)high);
     for (int i = 0; i < r->count; i++) {
         int64_t v = r->left[i]->value.i;
         if (i == 0 || v != r->left[i - 1]->value.i) {
@@ -239,7 +255,8 @@ static rt_status to_numbers(resolver *r, int flags)
         r->to[r->left[i]->code] = job->classes - 1;
     }
     if (job->classes && strcmp(job->class_name[job->classes - 1], "") && !fill && (low != 0 || high + 1 != different))
-        rt_import_note(job, "classes are named by their numbers, %lld to %lld, in this order: class %lld is 0 in y", (long long)low, (long long)high, (long long)low);
+        rt_import_note(job, "classes are named by their numbers, %lld to %lld, in this order: class %lld is 0 in y",
+                       (long long)low, (long long)high, (long long)low);
     return RT_OK;
 }
 
@@ -253,7 +270,9 @@ static rt_status to_texts(resolver *r)
     }
     int some = 0;
     for (int i = 0; i < r->count; i++) some += r->left[i]->kind == RT_CELL_NUMBER;
-    if (some) rt_import_note(r->job, "%d of the %d classes are numbers and the others are not: all are taken as texts", some, r->count);
+    if (some) rt_import_note(r->job,
+                             "%d of the %d classes are numbers and the others are not: all are taken as texts", some,
+                                 r->count);
     return RT_OK;
 }
 
@@ -262,7 +281,9 @@ static rt_status check_count(const resolver *r, uint64_t rows)
 {
     int most = r->job->spec->max_classes, n = r->job->classes;
     if (most ? n > most : n > MOST_CLASSES || (n > FEW_CLASSES && rows / (uint64_t)n < ROWS_A_CLASS))
-        return rt_fail(RT_INPUT, "%s: has %d different labels in %llu rows: that looks like the target of a regression or like names, not like classes; if they are classes, give --max-classes %d",
+        return rt_fail(RT_INPUT,
+                       "%s: has %d different labels in %llu rows: that looks like the target of a regression or like "
+                       "names, not like classes; if they are classes, give --max-classes %d",
                        r->where, n, (unsigned long long)rows, n);
     return RT_OK;
 }
@@ -278,12 +299,14 @@ static void find_missing(resolver *r, int flags)
         *l = (label){.text = r->set->text[i], .code = i};
         l->kind = rt_cell_read(l->text, '.', &l->value);
         int known = r->job->known.name && known_at(&r->job->known, l->text) >= 0;
-        if (!known && !(flags & RT_LABELS_OF_FOLDERS)) l->missing = l->kind == RT_CELL_MISSING || (no_label && same_label(no_label, l->text));
+        if (!known && !(flags & RT_LABELS_OF_FOLDERS))
+            l->missing = l->kind == RT_CELL_MISSING || (no_label && same_label(no_label, l->text));
         texts += !l->missing && l->kind == RT_CELL_TEXT;
     }
     for (int i = 0; i < r->set->count; i++) {
         label *l = &r->all[i];
-        if (l->missing && texts && strcmp(l->text, "None") == 0 && !(no_label && same_label(no_label, "None"))) l->missing = 0;
+        if (l->missing && texts && strcmp(l->text, "None") == 0 && !(no_label && same_label(no_label, "None")))
+            l->missing = 0;
         if (!l->missing) r->left[r->count++] = l;
     }
     r->numbers = 1;
@@ -301,11 +324,13 @@ static rt_status say_missing(const resolver *r)
     for (int i = 0; i < r->set->count; i++) {
         if (!r->all[i].missing) continue;
         rows += r->set->rows[i];
-        int n = snprintf(list + at, sizeof list - at, "%s'%.30s' %llu", at ? ", " : "", r->all[i].text, (unsigned long long)r->set->rows[i]);
+        int n = snprintf(list + at, sizeof list - at, "%s'%.30s' %llu", at ? ", " : "", r->all[i].text,
+                         (unsigned long long)r->set->rows[i]);
         if (n > 0 && (size_t)n < sizeof list - at) at += (size_t)n;
     }
     if (rows && r->job->spec->missing_labels_refused)
-        return rt_fail(RT_INPUT, "%s: rows without a label: %llu (%s), which --missing-labels refuses", r->where, (unsigned long long)rows, list);
+        return rt_fail(RT_INPUT, "%s: rows without a label: %llu (%s), which --missing-labels refuses", r->where,
+                       (unsigned long long)rows, list);
     cJSON_AddNumberToObject(r->job->report, "rows_without_label", (double)rows);
     if (rows) rt_import_note(r->job, "rows without a label: %llu (%s); y is -1", (unsigned long long)rows, list);
     if (!r->count) return rt_fail(RT_INPUT, "%s: no row has a label; leave the labels out", r->where);
@@ -314,7 +339,8 @@ static rt_status say_missing(const resolver *r)
 
 static void report_classes(rt_import_job *job, const resolver *r)
 {
-    cJSON *names = cJSON_AddArrayToObject(job->report, "class_names"), *rows = cJSON_AddArrayToObject(job->report, "class_rows");
+    cJSON *names = cJSON_AddArrayToObject(job->report, "class_names");
+    cJSON *rows = cJSON_AddArrayToObject(job->report, "class_rows");
     uint64_t *n = calloc((size_t)job->classes + 1, sizeof *n);
     for (int i = 0; i < r->set->count && n; i++) if (r->to[i] >= 0) n[r->to[i]] += r->set->rows[i];
     cJSON_AddNumberToObject(job->report, "classes", job->classes);
@@ -325,10 +351,13 @@ static void report_classes(rt_import_job *job, const resolver *r)
     free(n);
 }
 
-rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const char *where, uint64_t rows, int flags, int **to)
+rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const char *where, uint64_t rows, int flags)
 {
     size_t n = (size_t)set->count + 1;
-    resolver r = {.job = job, .set = set, .where = where, .all = calloc(n, sizeof *r.all), .left = calloc(n, sizeof *r.left), .to = malloc(n * sizeof *r.to)};
+    resolver r = {.job = job, .set = set, .where = where};
+    r.all = calloc(n, sizeof *r.all);
+    r.left = calloc(n, sizeof *r.left);
+    r.to = malloc(n * sizeof *r.to);
     rt_status st = r.all && r.left && r.to ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
         for (int i = 0; i < set->count; i++) r.to[i] = -1;
@@ -339,8 +368,7 @@ rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const ch
     if (!st) st = say_missing(&r);
     if (!st) report_classes(job, &r);
     for (uint64_t i = 0; i < rows && job->y && !st; i++) job->y[i] = r.to[job->y[i]];
-    if (to && !st) *to = r.to;
-    else free(r.to);
+    free(r.to);
     free(r.all);
     free(r.left);
     return st;

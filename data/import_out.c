@@ -43,7 +43,8 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
     if (!st && strlen(*text) > RT_JSON_MAX_BYTES) {
         cJSON_free(*text);
         *text = NULL;
-        st = rt_fail(RT_INPUT, "%s: the names of its columns and classes take more than %d bytes; shorten them", job->spec->input, RT_JSON_MAX_BYTES);
+        st = rt_fail(RT_INPUT, "%s: the names of its columns and classes take more than %d bytes; shorten them",
+                     job->spec->input, RT_JSON_MAX_BYTES);
     }
     return st;
 }
@@ -53,7 +54,8 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     uint64_t bytes = rt_dtype_size(type), offset[3];
     char *text = NULL;
     for (int i = 0; i < rank; i++)
-        if (__builtin_mul_overflow(bytes, dim[i], &bytes)) return rt_fail(RT_INPUT, "%s: impossible shape", job->spec->input);
+        if (__builtin_mul_overflow(bytes, dim[i], &bytes))
+            return rt_fail(RT_INPUT, "%s: impossible shape", job->spec->input);
     if (!bytes) return rt_fail(RT_NOTHING, "%s: there are no rows to import", job->spec->input);
     job->type = type;
     job->rank = rank;
@@ -61,7 +63,8 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     job->buffer = malloc(BUFFER);
     if (!job->buffer) return rt_fail(RT_RUN, "out of memory");
     RT_TRY(manifest_of(job, &text));
-    rt_h5_item it[3] = {{.name = "x", .type = type, .rank = rank}, {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text)}};
+    rt_h5_item it[3] = {{.name = "x", .type = type, .rank = rank}, {.name = "manifest", .type = RT_TEXT,
+                                                                    .element = (uint32_t)strlen(text)}};
     memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
     if (job->y) it[2] = (rt_h5_item){.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}};
     rt_status st = rt_temp_name(job->temp, sizeof job->temp, job->out);
@@ -75,7 +78,8 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     if (!st) st = rt_pwrite_all(job->fd, text, strlen(text), offset[1], job->out);
     if (!st && job->y) st = rt_pwrite_all(job->fd, job->y, dim[0] * sizeof *job->y, offset[2], job->out);
     cJSON_free(text);
-    job->at = offset[0];
+    job->at = job->start = offset[0];
+    job->since = rt_seconds();
     job->end = job->at + bytes;
     job->next_say = job->at + SAY_EVERY;
     return st;
@@ -88,8 +92,9 @@ static rt_status flush(rt_import_job *job)
     job->held = 0;
     if (job->at >= job->next_say) {
         static const double mib = 1 << 20;
-        double total = (double)(job->end - (job->next_say % SAY_EVERY)) / mib, done = total - (double)(job->end - job->at) / mib;
-        rt_progress_update(job->spec->progress, "import", done, total, 0, "MiB", "");
+        double done = (double)(job->at - job->start) / mib, spent = rt_seconds() - job->since;
+        rt_progress_update(job->spec->progress, "import", done, (double)(job->end - job->start) / mib,
+                           spent > 0 ? done / spent : 0, "MiB", "");
         job->next_say += SAY_EVERY;
     }
     return rt_import_stopped(job);
@@ -99,7 +104,8 @@ rt_status rt_import_put(rt_import_job *job, const void *data, size_t bytes)
 {
     for (const char *p = data; bytes;) {
         size_t n = BUFFER - job->held < bytes ? BUFFER - job->held : bytes;
-        if (n > job->end - job->at - job->held) return rt_fail(RT_INPUT, "%s: has more data than before; was it changed meanwhile?", job->spec->input);
+        if (n > job->end - job->at - job->held)
+            return rt_fail(RT_INPUT, "%s: has more data than before; was it changed meanwhile?", job->spec->input);
         memcpy(job->buffer + job->held, p, n);
         job->held += n;
         p += n;
@@ -112,7 +118,8 @@ rt_status rt_import_put(rt_import_job *job, const void *data, size_t bytes)
 rt_status rt_import_end(rt_import_job *job)
 {
     RT_TRY(flush(job));
-    if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?", job->spec->input);
+    if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?",
+                                            job->spec->input);
     close(job->fd);
     job->fd = -1;
     rt_status st = rt_commit_file(job->temp, job->out);

@@ -1,5 +1,5 @@
-/* data/import_parts.h - what the importers share: byte streams, text, labels, the file being written. Only data/import_*.c
- * and their tests include it. */
+/* data/import_parts.h - what the importers share: byte streams, text, labels, the file being written. Only
+ * data/import_*.c and their tests include it. */
 #ifndef RT_DATA_IMPORT_PARTS_H
 #define RT_DATA_IMPORT_PARTS_H
 
@@ -27,7 +27,8 @@ typedef struct rt_import_job {
     /* the file that is being written */
     rt_dtype type;
     int rank, fd;
-    uint64_t dim[RT_H5_RANK], at, end, next_say;
+    uint64_t dim[RT_H5_RANK], start, at, end, next_say;
+    double since;
     char temp[4200];
     char *buffer;
     size_t held;
@@ -63,7 +64,7 @@ void rt_zip_close(rt_zip *);
 /* ---- text: valid UTF-8 without NUL, whatever the file's encoding, in pieces of lines ---- */
 typedef struct rt_text rt_text;
 rt_status rt_text_open(rt_text **, const char *path, const char *encoding);
-/* The next piece: at most one line with its end, of at most 64 KiB; n 0 at the end of the file. Valid until the next call. */
+/* The next piece: at most one line with its end, of at most 64 KiB; n 0 at the end. Valid until the next call. */
 rt_status rt_text_next(rt_text *, const char **piece, size_t *n, uint64_t *line);
 const char *rt_text_encoding(const rt_text *);
 void rt_text_close(rt_text *);
@@ -78,7 +79,13 @@ typedef struct {
 } rt_record;
 static inline const char *rt_cell(const rt_record *r, int i) { return r->text + r->at[i]; }
 
-typedef struct { char separator, decimal; int skip; rt_header header; int short_header, trailing; char why[200]; } rt_csv_form;
+typedef struct {
+    char separator, decimal;
+    int skip;                              /* lines before the first record */
+    rt_header header;                      /* yes or no */
+    int short_header, trailing;            /* the header lacks the index's name; the last column is nothing */
+    char why[200];                         /* about the header */
+} rt_csv_form;
 
 rt_status rt_csv_open(rt_csv **, const char *path, const char *encoding, char separator, int skip);
 /* cells 0 at the end of the file. The record is valid until the next call. */
@@ -120,9 +127,8 @@ enum { RT_LABELS_OF_FOLDERS = 1 };
 int rt_label_add(rt_label_set *, const char *text);
 int rt_label_add_whole(rt_label_set *, int64_t);
 void rt_label_set_free(rt_label_set *);
-/* Sets job's classes, and replaces the codes in job->y (rows of them, when there are any) by classes. where: file and column.
- * (*to)[code] is the class for the caller to free; to may be NULL. */
-rt_status rt_label_resolve(rt_import_job *, const rt_label_set *, const char *where, uint64_t rows, int flags, int **to);
+/* Sets job's classes, and replaces the codes in job->y (of rows rows) by classes. where: file and column. */
+rt_status rt_label_resolve(rt_import_job *, const rt_label_set *, const char *where, uint64_t rows, int flags);
 /* job->y from spec->labels for this many rows of the input. */
 rt_status rt_import_labels(rt_import_job *, uint64_t rows);
 /* "a, b, c, ... (120)" */
@@ -149,7 +155,7 @@ rt_status rt_array_data(rt_import_job *, rt_array *);                  /* begins
 typedef struct {
     unsigned char *px;                     /* (h, w, c), malloced */
     int h, w, c;
-    int alpha, rotated, cmyk, deep;        /* what was done: transparency met, turned by EXIF, converted, 16 bits to 8 */
+    int alpha, rotated, cmyk, deep;        /* transparency was met, EXIF turned it, CMYK and 16 bits were converted */
 } rt_picture;
 typedef enum { RT_PICTURE_NONE, RT_PICTURE_PNG, RT_PICTURE_JPEG } rt_picture_kind;
 

@@ -1,8 +1,8 @@
 /* data/import_picture.c - one PNG or JPEG file to 8-bit grey or RGB.
  *
- * Stored numbers are taken as they are: no gamma, no colour profile. 16 bits become 8 by the high byte; grey from colour is
- * (19595 R + 38470 G + 7471 B + 32768) >> 16 (luma of Rec. 601), colour from grey is three times grey; CMYK of inks c, k in
- * 0..255 is ((255 - c) (255 - k) + 127) / 255; transparency is left out or laid on white or black. */
+ * Stored numbers are taken as they are: no gamma, no colour profile. 16 bits become 8 by the high byte; grey from
+ * colour is (19595 R + 38470 G + 7471 B + 32768) >> 16 (luma of Rec. 601), colour from grey is three times grey; CMYK
+ * of inks c, k in 0..255 is ((255 - c) (255 - k) + 127) / 255; transparency is left out or laid on white or black. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -20,15 +20,18 @@ static rt_status check_size(const char *path, uint64_t h, uint64_t w)
 {
     if (!h || !w) return rt_fail(RT_INPUT, "%s: has no pixels", path);
     if (h > MAX_SIDE || w > MAX_SIDE || h * w > MAX_PIXELS)
-        return rt_fail(RT_INPUT, "%s: %llux%llu is larger than %d pixels a side or %d in all", path, (unsigned long long)h, (unsigned long long)w, MAX_SIDE, MAX_PIXELS);
+        return rt_fail(RT_INPUT, "%s: %llux%llu is larger than %d pixels a side or %d in all", path,
+                       (unsigned long long)h, (unsigned long long)w, MAX_SIDE, MAX_PIXELS);
     return RT_OK;
 }
 
 rt_status rt_picture_look(const char *path, rt_picture_kind *kind, const char **other)
 {
     static const struct { const char *magic; size_t at, n; const char *name; } others[] = {
-        {"GIF8", 0, 4, "GIF"}, {"BM", 0, 2, "BMP"}, {"WEBP", 8, 4, "WebP"}, {"II*\0", 0, 4, "TIFF"}, {"MM\0*", 0, 4, "TIFF"}, {"ftyp", 4, 4, "HEIC, AVIF or a film"},
-        {"\0\0\0\fjP  ", 0, 8, "JPEG 2000"}, {"\xff\x0a", 0, 2, "JPEG XL"}, {"P5", 0, 2, "PNM"}, {"P6", 0, 2, "PNM"}, {"DICM", 128, 4, "DICOM"}};
+        {"GIF8", 0, 4, "GIF"}, {"BM", 0, 2, "BMP"}, {"WEBP", 8, 4, "WebP"}, {"II*\0", 0, 4, "TIFF"}, {"MM\0*", 0, 4,
+            "TIFF"}, {"ftyp", 4, 4, "HEIC, AVIF or a film"},
+        {"\0\0\0\fjP  ", 0, 8, "JPEG 2000"}, {"\xff\x0a", 0, 2, "JPEG XL"}, {"P5", 0, 2, "PNM"}, {"P6", 0, 2, "PNM"},
+            {"DICM", 128, 4, "DICOM"}};
     unsigned char m[132] = {0};
     FILE *f = fopen(path, "rb");
     *kind = RT_PICTURE_NONE;
@@ -39,13 +42,15 @@ rt_status rt_picture_look(const char *path, rt_picture_kind *kind, const char **
     if (n >= 8 && !memcmp(m, "\211PNG\r\n\032\n", 8)) *kind = RT_PICTURE_PNG;
     else if (n >= 3 && !memcmp(m, "\377\330\377", 3)) *kind = RT_PICTURE_JPEG;
     for (size_t i = 0; i < sizeof others / sizeof *others && !*kind && !*other; i++)
-        if (n >= others[i].at + others[i].n && !memcmp(m + others[i].at, others[i].magic, others[i].n)) *other = others[i].name;
+        if (n >= others[i].at + others[i].n && !memcmp(m + others[i].at, others[i].magic, others[i].n))
+            *other = others[i].name;
     return RT_OK;
 }
 
 /* ---- EXIF (2.32, 4.6.2): a TIFF header, then the first directory's entries ---- */
 
-static unsigned of_two(const unsigned char *p, int big) { return big ? (unsigned)p[0] << 8 | p[1] : (unsigned)p[1] << 8 | p[0]; }
+static unsigned of_two(const unsigned char *p, int big) { return big ? (unsigned)p[0] << 8 | p[1]
+                                                         : (unsigned)p[1] << 8 | p[0]; }
 static uint32_t of_four(const unsigned char *p, int big)
 {
     return big ? (uint32_t)of_two(p, 1) << 16 | of_two(p + 2, 1) : (uint32_t)of_two(p + 2, 0) << 16 | of_two(p, 0);
@@ -87,7 +92,8 @@ void rt_picture_turn(rt_picture *p, int orientation)
             case 7: v = w - 1 - x, u = h - 1 - y; break;
             default: v = x, u = h - 1 - y; break;
             }
-            memcpy(out + ((size_t)y * (size_t)w + (size_t)x) * (size_t)p->c, p->px + ((size_t)v * (size_t)p->w + (size_t)u) * (size_t)p->c, (size_t)p->c);
+            memcpy(out + ((size_t)y * (size_t)w + (size_t)x) * (size_t)p->c,
+                   p->px + ((size_t)v * (size_t)p->w + (size_t)u) * (size_t)p->c, (size_t)p->c);
         }
     free(p->px);
     p->px = out;
@@ -110,7 +116,8 @@ static void convert(rt_picture *p, unsigned char *to, const unsigned char *px, s
             if (alpha == RT_ALPHA_WHITE || alpha == RT_ALPHA_BLACK)
                 for (int c = 0; c < 3; c++) v[c] = over(v[c], px[from - 1], alpha == RT_ALPHA_WHITE ? 255 : 0);
         }
-        if (p->c == 1) to[0] = from < 3 ? (unsigned char)v[0] : (unsigned char)((19595 * v[0] + 38470 * v[1] + 7471 * v[2] + 32768) >> 16);
+        if (p->c == 1) to[0] = from < 3 ? (unsigned char)v[0]
+            : (unsigned char)((19595 * v[0] + 38470 * v[1] + 7471 * v[2] + 32768) >> 16);
         else for (int c = 0; c < 3; c++) to[c] = (unsigned char)v[c];
     }
 }
@@ -127,7 +134,7 @@ static void png_fail(png_structp png, png_const_charp message)
 }
 static void png_quiet(png_structp png, png_const_charp message) { (void)png; (void)message; }
 
-typedef struct { png_structp png; png_infop info; FILE *file; unsigned char *wide, **row; png_trap trap; } png_reader;
+typedef struct { png_structp png; png_infop info; FILE *file; unsigned char *wide; png_trap trap; } png_reader;
 
 /* Everything that may jump back is here, between no locals that live on. */
 static rt_status png_pixels(png_reader *r, rt_picture *p, const char *path, rt_alpha alpha, int *orientation)
@@ -141,21 +148,24 @@ static rt_status png_pixels(png_reader *r, rt_picture *p, const char *path, rt_a
     p->deep = png_get_bit_depth(r->png, r->info) == 16;
     png_set_expand(r->png);                              /* palette to RGB, fewer bits to 8, tRNS to alpha */
     png_set_strip_16(r->png);
-    png_set_interlace_handling(r->png);
+    int passes = png_set_interlace_handling(r->png);
     png_read_update_info(r->png, r->info);
     size_t from = png_get_channels(r->png, r->info), stride = png_get_rowbytes(r->png, r->info);
-    if (from < 1 || from > 4 || stride != from * w) return rt_fail(RT_INPUT, "%s: a kind of PNG that is not known", path);
-    size_t most = from > (size_t)p->c ? from : (size_t)p->c;
-    r->wide = malloc(stride * h);
-    r->row = malloc(h * sizeof *r->row);
-    p->px = malloc((size_t)w * h * (size_t)p->c);
-    if (!r->wide || !r->row || !p->px) return rt_fail(RT_RUN, "%s: out of memory for %llu bytes of pixels", path, (unsigned long long)(w * h * most));
-    for (png_uint_32 y = 0; y < h; y++) r->row[y] = r->wide + y * stride;
-    png_read_image(r->png, r->row);
+    if (from < 1 || from > 4 || stride != from * w) return rt_fail(RT_INPUT, "%s: an unknown kind of PNG", path);
+    /* Interlaced rows come in passes, and all are held until the last; others one by one. */
+    size_t held = passes > 1 ? h : 1, row = (size_t)w * (size_t)p->c;
+    r->wide = calloc(held, stride);
+    p->px = malloc(row * h);
+    if (!r->wide || !p->px) return rt_fail(RT_RUN, "%s: no memory for %ux%u pixels", path, (unsigned)h, (unsigned)w);
+    for (int pass = 0; pass < passes; pass++)
+        for (png_uint_32 y = 0; y < h; y++) {
+            unsigned char *px = r->wide + (y % held) * stride;
+            png_read_row(r->png, px, NULL);
+            if (pass == passes - 1) convert(p, p->px + y * row, px, w, (int)from, alpha);
+        }
     png_read_end(r->png, r->info);
     p->h = (int)h;
     p->w = (int)w;
-    convert(p, p->px, r->wide, (size_t)w * h, (int)from, alpha);
 #ifdef PNG_eXIf_SUPPORTED
     png_bytep exif;
     png_uint_32 n;
@@ -178,7 +188,6 @@ static rt_status read_png(rt_picture *p, const char *path, rt_alpha alpha, int *
     png_destroy_read_struct(r->png ? &r->png : NULL, r->info ? &r->info : NULL, NULL);
     if (r->file) fclose(r->file);
     free(r->wide);
-    free(r->row);
     free(r);
     return st;
 }
@@ -269,12 +278,15 @@ void rt_picture_resize(unsigned char *out, int oh, int ow, const rt_picture *p)
     for (int y = 0; y < oh; y++)
         for (int x = 0; x < ow; x++)
             for (int c = 0; c < p->c; c++) {
-                double y0 = (double)y * p->h / oh, y1 = (double)(y + 1) * p->h / oh, x0 = (double)x * p->w / ow, x1 = (double)(x + 1) * p->w / ow, s = 0;
+                double y0 = (double)y * p->h / oh, y1 = (double)(y + 1) * p->h / oh, x0 = (double)x * p->w / ow,
+                    x1 = (double)(x + 1) * p->w / ow, s = 0;
                 for (int v = (int)y0; v < p->h && v < y1; v++)
                     for (int u = (int)x0; u < p->w && u < x1; u++) {
-                        double ay = (v + 1 < y1 ? v + 1 : y1) - (v > y0 ? v : y0), ax = (u + 1 < x1 ? u + 1 : x1) - (u > x0 ? u : x0);
+                        double ay = (v + 1 < y1 ? v + 1 : y1) - (v > y0 ? v : y0), ax = (u + 1 < x1 ? u + 1
+                            : x1) - (u > x0 ? u : x0);
                         s += ay * ax * p->px[((size_t)v * (size_t)p->w + (size_t)u) * (size_t)p->c + (size_t)c];
                     }
-                out[((size_t)y * (size_t)ow + (size_t)x) * (size_t)p->c + (size_t)c] = (unsigned char)(s / ((y1 - y0) * (x1 - x0)) + 0.5);
+                out[((size_t)y * (size_t)ow + (size_t)x) * (size_t)p->c + (size_t)c] =
+                    (unsigned char)(s / ((y1 - y0) * (x1 - x0)) + 0.5);
             }
 }

@@ -22,8 +22,10 @@ struct rt_text {
 };
 
 static const struct { const char *name, *iconv; } aliases[] = {
-    {"utf-8", NULL}, {"utf8", NULL}, {"utf-8-sig", NULL}, {"utf-16", "UTF-16LE"}, {"utf16", "UTF-16LE"}, {"utf-16le", "UTF-16LE"}, {"utf-16be", "UTF-16BE"},
-    {"latin1", "ISO-8859-1"}, {"latin-1", "ISO-8859-1"}, {"iso-8859-1", "ISO-8859-1"}, {"windows-1252", "CP1252"}, {"cp1252", "CP1252"}};
+    {"utf-8", NULL}, {"utf8", NULL}, {"utf-8-sig", NULL}, {"utf-16", "UTF-16LE"}, {"utf16", "UTF-16LE"},
+        {"utf-16le", "UTF-16LE"}, {"utf-16be", "UTF-16BE"},
+    {"latin1", "ISO-8859-1"}, {"latin-1", "ISO-8859-1"}, {"iso-8859-1", "ISO-8859-1"}, {"windows-1252", "CP1252"},
+        {"cp1252", "CP1252"}};
 
 static rt_status fill_raw(rt_text *t)
 {
@@ -44,26 +46,35 @@ static void drop_raw(rt_text *t, size_t n)
 static rt_status choose(rt_text *t, const char *encoding)
 {
     static const struct { const char *mark; size_t n; const char *name, *iconv; } marks[] = {
-        {"\xff\xfe\0\0", 4, "utf-32le", "UTF-32LE"}, {"\0\0\xfe\xff", 4, "utf-32be", "UTF-32BE"}, {"\xef\xbb\xbf", 3, "utf-8", NULL},
+        {"\xff\xfe\0\0", 4, "utf-32le", "UTF-32LE"}, {"\0\0\xfe\xff", 4, "utf-32be", "UTF-32BE"}, {"\xef\xbb\xbf", 3,
+            "utf-8", NULL},
         {"\xff\xfe", 2, "utf-16le", "UTF-16LE"}, {"\xfe\xff", 2, "utf-16be", "UTF-16BE"}};
     const char *name = encoding ? encoding : "utf-8", *convert = encoding;
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
         if (strcasecmp(name, aliases[i].name) == 0) convert = aliases[i].iconv;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         if (t->raw_n < marks[i].n || memcmp(t->raw, marks[i].mark, marks[i].n)) continue;
-        /* Latin-1 and the like have no mark: these bytes would be letters of theirs, but never at the start of a real file. */
-        if (encoding && !(marks[i].iconv && convert && !strncasecmp(marks[i].iconv, convert, 6)) && !(!marks[i].iconv && !convert))
-            return rt_fail(RT_USAGE, "%s: starts with the byte order mark of %s; it is not %s", t->path, marks[i].name, encoding);
+        /* Latin-1 and the like have no mark: these bytes would be letters of theirs, but no file starts with them. */
+        if (encoding && !(marks[i].iconv && convert && !strncasecmp(marks[i].iconv, convert, 6)) && !(!marks[i].iconv
+            && !convert))
+            return rt_fail(RT_USAGE, "%s: starts with the byte order mark of %s; it is not %s", t->path,
+                           marks[i].name, encoding);
         name = marks[i].name;
         convert = marks[i].iconv;
         drop_raw(t, marks[i].n);
         break;
     }
+    if (encoding && convert && strcasecmp(encoding, "utf-16") == 0 && strcmp(name, encoding) == 0 && t->raw_n > 1
+        && !t->raw[0] && t->raw[1])
+        convert = "UTF-16BE";              /* no mark, and the first letter is below 256 */
     t->name = strdup(name);
     if (!t->name) return rt_fail(RT_RUN, "out of memory");
     if (!convert) return RT_OK;
     t->convert = iconv_open("UTF-8", convert);
-    if (t->convert == (iconv_t)-1) return rt_fail(RT_USAGE, "--encoding %s: is not known; try utf-8, utf-16, latin1, windows-1252, or a name that 'iconv -l' lists", encoding);
+    if (t->convert == (iconv_t)-1)
+        return rt_fail(RT_USAGE,
+                       "--encoding %s: is not known; try utf-8, utf-16, latin1, windows-1252, or a name that 'iconv "
+                       "-l' lists", encoding);
     return RT_OK;
 }
 
@@ -104,7 +115,8 @@ static rt_status fill(rt_text *t)
 {
     t->at = t->n = 0;
     if (t->broken)
-        return rt_fail(RT_INPUT, "%s: line %llu is no valid %s; give the file's --encoding", t->path, (unsigned long long)(t->line + (t->after_end != 0)), t->name);
+        return rt_fail(RT_INPUT, "%s: line %llu is no valid %s; give the file's --encoding", t->path,
+                       (unsigned long long)(t->line + (t->after_end != 0)), t->name);
     while (t->n == 0) {
         if (!t->ended && t->raw_n < RAW) RT_TRY(fill_raw(t));
         if (t->raw_n == 0) return RT_OK;
@@ -144,10 +156,13 @@ static rt_status check(rt_text *t, const char *piece, size_t n)
             t->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
             t->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
         } else if (!c) {
-            return rt_fail(RT_INPUT, "%s: line %llu holds a NUL byte; if the file is UTF-16, give --encoding utf-16", t->path, (unsigned long long)t->line);
+            return rt_fail(RT_INPUT, "%s: line %llu holds a NUL byte; if the file is UTF-16, give --encoding utf-16",
+                           t->path, (unsigned long long)t->line);
         }
         if (t->more < 0)
-            return rt_fail(RT_INPUT, "%s: line %llu is no valid UTF-8 (byte 0x%02x); give the file's encoding, such as --encoding windows-1252 or latin1", t->path,
+            return rt_fail(RT_INPUT,
+                           "%s: line %llu is no valid UTF-8 (byte 0x%02x); give the file's encoding, such as "
+                           "--encoding windows-1252 or latin1", t->path,
                            (unsigned long long)t->line, t->lead);
     }
     return RT_OK;
@@ -159,7 +174,9 @@ rt_status rt_text_next(rt_text *t, const char **piece, size_t *n, uint64_t *line
     *piece = t->out + t->at;
     *n = t->n - t->at < PIECE ? t->n - t->at : PIECE;
     *line = t->line;
-    if (*n == 0) return t->more > 0 ? rt_fail(RT_INPUT, "%s: the last line ends inside a character; the file is truncated", t->path) : RT_OK;
+    if (*n == 0) return t->more > 0 ? rt_fail(RT_INPUT,
+                                              "%s: the last line ends inside a character; the file is truncated",
+                                                  t->path) : RT_OK;
     if (t->after_cr && **piece == '\n') *n = 1;              /* the other half of a line's end */
     else {
         if (t->after_end) t->line++;

@@ -8,7 +8,7 @@
 
 typedef struct { char *classes, *drop; rt_import_spec spec; } reading;
 
-/* Texts of a list, or of one text with commas between; a text with commas is cut into `hold`, for the caller to free. */
+/* Texts of a list, or of one text with commas between, which is cut into `hold` for the caller to free. */
 static int texts(rt_cfg *c, const char *key, const char **out, char **hold)
 {
     cJSON *j = cJSON_GetObjectItemCaseSensitive(c->object, key);
@@ -19,7 +19,9 @@ static int texts(rt_cfg *c, const char *key, const char **out, char **hold)
     for (char *p = *hold; *p || n;) {
         char *comma = strchr(p, ',');
         if (n == RT_IMPORT_LIST || p == comma || !*p) {
-            rt_cfg_fail(c, key, n == RT_IMPORT_LIST ? "too many names" : "a name between the commas is empty; a name that holds a comma needs a list: key=[\"a,b\",\"c\"]");
+            rt_cfg_fail(c, key, n == RT_IMPORT_LIST ? "too many names"
+                        : "a name between the commas is empty; a name that holds a comma needs a list: "
+                          "key=[\"a,b\",\"c\"]");
             return 0;
         }
         out[n++] = p;
@@ -35,14 +37,16 @@ static char one_character(rt_cfg *c, const char *key, const char *const *names, 
     const char *text = rt_cfg_string(c, key, "");
     for (int i = 0; names[i]; i++) if (strcmp(text, names[i]) == 0) return stand_for[i];
     if (!*text) return 0;
-    if (strlen(text) != 1 || *text == '"' || *text == '\n' || *text == '\r') rt_cfg_fail(c, key, "one character is expected, or 'tab' or 'blanks' for a separator");
+    if (strlen(text) != 1 || *text == '"' || *text == '\n' || *text == '\r')
+        rt_cfg_fail(c, key, "one character is expected, or 'tab' or 'blanks' for a separator");
     return *text;
 }
 
 static void read_csv(rt_cfg *c, reading *r)
 {
     static const char *const headers[] = {"auto", "yes", "no", NULL}, *const gaps[] = {"refuse", "drop", NULL};
-    static const char *const separators[] = {"tab", "\\t", "blanks", "space", "semicolon", "comma", NULL}, *const none[] = {NULL};
+    static const char *const separators[] = {"tab", "\\t", "blanks", "space", "semicolon", "comma", NULL},
+        *const none[] = {NULL};
     rt_import_spec *s = &r->spec;
     s->label = rt_cfg_string(c, "label", "");
     s->separator = one_character(c, "separator", separators, "\t\t  ;,");
@@ -60,7 +64,8 @@ static void read_csv(rt_cfg *c, reading *r)
 
 static void read_pictures(rt_cfg *c, rt_import_spec *s)
 {
-    static const char *const grounds[] = {"", "drop", "white", "black", NULL}, *const places[] = {"", "first", "last", NULL};
+    static const char *const grounds[] = {"", "drop", "white", "black", NULL}, *const places[] = {"", "first",
+        "last", NULL};
     int size[2] = {0, 0}, n = rt_cfg_ints(c, "size", size, 2, 1, 16384);
     const cJSON *channels = cJSON_GetObjectItemCaseSensitive(c->object, "channels");
     s->height = size[0];
@@ -84,7 +89,8 @@ static const char *optional(rt_cfg *c, const char *key)
 /* r must be freed also after an error. */
 static rt_status read_config(cJSON *config, reading *r)
 {
-    static const char *const formats[] = {"auto", "idx", "csv", "npy", "npz", "images", NULL}, *const missing[] = {"no-label", "refuse", NULL};
+    static const char *const formats[] = {"auto", "idx", "csv", "npy", "npz", "images", NULL},
+        *const missing[] = {"no-label", "refuse", NULL};
     rt_import_spec *s = &r->spec;
     rt_cfg c = rt_cfg_begin(config, "");
     s->format = (rt_format)rt_cfg_choice(&c, "format", formats, 0);
@@ -125,7 +131,8 @@ rt_status rt_import(cJSON *config, const char *out, int force, const rt_progress
     if (!r) rt_out_of_memory();
     rt_status st = read_config(config, r);
     r->spec.progress = progress;
-    if (!st && !force && rt_file_exists(out)) st = rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it", out);
+    if (!st && !force && rt_file_exists(out))
+        st = rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it", out);
     if (!st) st = rt_import_run(&r->spec, out, result);
     free_reading(r);
     return st;

@@ -1,9 +1,11 @@
 /* experiments/importer.h - one import from a configuration: the way in for 'retort import' and for experiments.
  *
  * {"input": path, "labels": path, "format": "auto"|"idx"|"csv"|"npy"|"npz"|"images",
- *  "missing_labels": "no-label"|"refuse", "no_label": label, "classes": [name, ...] or "a,b,c", "like": path, "max_classes": n,
- *  CSV: "label": column, "separator": one character, "tab" or "blanks", "decimal": "." or ",", "header": "auto"|"yes"|"no",
- *       "encoding": name, "missing": "refuse"|"drop", "drop": [column, ...] or "a,b,c", "keep_index": bool,
+ *  "missing_labels": "no-label"|"refuse", "no_label": label, "classes": [name, ...] or "a,b,c", "like": path,
+ *  "max_classes": n,
+ *  CSV: "label": column, "separator": one character, "tab" or "blanks", "decimal": "." or ",",
+ *       "header": "auto"|"yes"|"no", "encoding": name, "missing": "refuse"|"drop", "drop": [column, ...] or "a,b,c",
+ *       "keep_index": bool,
  *  images: "size": [H, W], "channels": 1 or 3, "alpha": "drop"|"white"|"black", "skip_bad": bool,
  *  NPY, NPZ: "x": array, "y": array, "channels": "first"|"last"} */
 #ifndef RT_EXPERIMENTS_IMPORTER_H
