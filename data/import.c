@@ -151,7 +151,7 @@ static rt_status read_like(rt_import_job *job)
     rt_names classes = {0};
     RT_TRY(rt_h5_scan(&f, path));
     rt_status st = rt_names_read(f, &classes, &job->columns_like);
-    if (!st && rt_h5_find(f, "manifest")) st = rt_h5_read_all(&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st && (classes.name || job->columns_like.name)) st = rt_h5_read_all(&text, f, "manifest", RT_JSON_MAX_BYTES);
     if (!st && text) st = rt_json_parse(&m, text, strlen(text), path);
     if (!st && !classes.name && !job->columns_like.name)
         st = rt_fail(RT_INPUT, "%s: names neither classes nor columns: there is nothing to be like", path);

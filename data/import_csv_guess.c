@@ -169,41 +169,51 @@ static evidence look(const sample *s, int label)
 
 typedef enum { PLAIN, COUNTED, YEARS, RISING } pattern;
 
-/* The numbers of a line that look like names: 0 1 2 ..., years, or a long row that only rises or only falls. */
-static pattern pattern_of(const sample *s, int line, int label)
+/* How the numbers of a line, the label's left out below line 1, follow each other. */
+typedef struct { pattern is; int n, from_zero, from_one, binary; } run_of;
+
+/* Numbers that look like names: 0 1 2 ..., years, or a long row that only rises or only falls. */
+static run_of follow(const sample *s, int line, int label)
 {
-    double before = 0, first = 0, step = 0;
-    int n = 0, one = 1, years = 1, same_way = 1;
+    double before = 0, step = 0;
+    int one = 1, years = 1, same_way = 1;
+    run_of r = {.is = PLAIN, .binary = 1};
     for (int k = 0; k < s->line[line].cells; k++) {
         rt_number v;
-        if (kind(cell(s, line, k)) != RT_CELL_NUMBER) {
-            if (line && k != label) return PLAIN;
+        if (line && k == label) continue;
+        if (rt_cell_read(cell(s, line, k), '.', &v) != RT_CELL_NUMBER) {
+            if (line) return r;
             continue;
         }
-        if (k == label && line) continue;
-        if (rt_cell_read(cell(s, line, k), '.', &v) != RT_CELL_NUMBER) return PLAIN;
+        if (r.n == 0) {
+            r.from_zero = v.v == 0;
+            r.from_one = v.v == 1;
+        }
+        if (r.n == 1) step = v.v - before;
+        if (r.n) same_way &= step > 0 ? v.v > before : v.v < before;
         years &= v.whole && v.i >= 1800 && v.i <= 2200;
-        one &= v.whole && (n == 0 || v.v == before + 1);
-        if (n == 1) step = v.v - before;
-        if (n) same_way &= step > 0 ? v.v > before : v.v < before;
-        if (!n) first = v.v;
+        one &= v.whole && (r.n == 0 || v.v == before + 1);
+        r.binary &= v.v == 0 || v.v == 1;
         before = v.v;
-        n++;
+        r.n++;
     }
-    if (one && (n >= 3 || (n && (first == 0 || first == 1)))) return COUNTED;
-    if (years && n >= 2 && same_way) return YEARS;
-    return same_way && n >= 8 ? RISING : PLAIN;
+    if (one && (line ? r.n >= 2 : r.from_zero || r.from_one)) r.is = COUNTED;
+    else if (years && r.n >= 2 && same_way) r.is = YEARS;
+    else if (same_way && r.n >= 8) r.is = RISING;
+    return r;
 }
 
-/* Line 1 has a pattern that no row below has. */
-static pattern own_pattern(const sample *s, int label)
+/* A pattern of line 1 that no row below has; *binary: all below are 0 and 1. */
+static run_of own_pattern(const sample *s, int label, int *binary)
 {
-    pattern p = pattern_of(s, 0, label);
-    for (int i = 1; i < s->lines && p != PLAIN; i++) {
-        pattern q = pattern_of(s, i, label);
-        if (q == p || (p != COUNTED && q == COUNTED) || (p == RISING && q != PLAIN)) p = PLAIN;
+    run_of r = follow(s, 0, label);
+    *binary = 1;
+    for (int i = 1; i < s->lines; i++) {
+        run_of q = follow(s, i, label);
+        *binary &= q.binary;
+        if (q.is == r.is || (r.is == RISING && q.is != PLAIN)) r.is = PLAIN;
     }
-    return p;
+    return r;
 }
 
 static rt_status cannot_tell(const char *path, const char *what)
@@ -216,22 +226,22 @@ static rt_status judge_numbers(const sample *s, const evidence *e, const char *p
 {
     static const char *const said[] = {"", "counts up by one", "holds years",
                                        "holds numbers that only rise or only fall"};
-    pattern p = own_pattern(s, e->label);
-    int first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING, numbers = e->number + (e->label >= 0 && !e->label_text
-        && e->n > 1);
+    int binary, first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING;
+    run_of r = own_pattern(s, e->label, &binary);
     int label_is_name = e->label_text && !e->label_again && e->labels_repeat;
-    int sure = numbers >= 3 || (p == COUNTED && (first_gap || label_is_name));
-    if (p == PLAIN || e->label_again || s->lines == 1 || (e->gap && !(first_gap && e->gap == 1))) {
+    int sure = r.n >= 8 || (r.is == YEARS && r.n >= 3) || (r.from_zero && r.n >= 3)
+        || (r.is == COUNTED && (first_gap || label_is_name));
+    int data = r.is == PLAIN || e->label_again || s->lines == 1 || (e->gap && !(first_gap && e->gap == 1));
+    if (data || (!sure && (binary || (r.from_one && r.n == 2)))) {
         f->header = RT_HEADER_NO;
-        snprintf(f->why, sizeof f->why, "line 1 holds %s, as the rows below", e->gap ? "numbers and gaps"
-                 : e->label_text ? "numbers and a label" : "numbers");
-        if (s->lines == 1) snprintf(f->why, sizeof f->why, "there is one line, and it holds numbers");
+        const char *what = e->gap ? "numbers and gaps" : e->label_text ? "numbers and a label" : "numbers";
+        snprintf(f->why, sizeof f->why, s->lines == 1 ? "there is one line, and it holds %s"
+                 : "line 1 holds %s, as the rows below", what);
         return RT_OK;
     }
-    if (!sure && p == YEARS) sure = numbers >= 3;
     if (!sure) return cannot_tell(path, "it holds numbers that may be names");
     f->header = RT_HEADER_YES;
-    snprintf(f->why, sizeof f->why, "line 1 %s, and no row below does", said[p]);
+    snprintf(f->why, sizeof f->why, "line 1 %s, and no row below does", said[r.is]);
     return RT_OK;
 }
 
@@ -251,8 +261,9 @@ static rt_status judge(const sample *s, int label, const char *path, rt_csv_form
         return RT_OK;
     }
     if (e.against && !e.label_again) {                    /* names and numbers side by side */
-        pattern p = own_pattern(s, label);
-        if (p == PLAIN) return cannot_tell(path, "it holds text where the rows below hold numbers, and numbers");
+        int binary;
+        if (own_pattern(s, label, &binary).is == PLAIN)
+            return cannot_tell(path, "it holds text where the rows below hold numbers, and numbers");
         snprintf(f->why, sizeof f->why, "line 1 holds names and numbers that are names, and no row below does");
         return RT_OK;
     }

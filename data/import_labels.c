@@ -197,22 +197,26 @@ static rt_status to_known(resolver *r)
 /* -1 among whole labels: one of two classes (-1 and 1), or no label, or not to be told. */
 static rt_status judge_minus_one(resolver *r)
 {
-    int n = r->count;
-    if (n < 2 || r->left[0]->value.i != -1) return RT_OK;               /* sorted: the least comes first */
-    if (n == 2 && r->left[1]->value.i == 1) {
-        rt_import_note(r->job, "labels -1 and 1 are taken as two classes; --no-label -1 makes -1 'no label'");
+    int minus = 0, others = 0, contiguous = 1;            /* of different values; they are sorted */
+    int64_t last = -1;
+    while (minus < r->count && r->left[minus]->value.i == -1) minus++;
+    if (!minus) return RT_OK;                             /* none, or lower ones, too: then all are classes */
+    for (int i = minus; i < r->count; last = r->left[i++]->value.i) {
+        if (r->left[i]->value.i == last) continue;
+        contiguous &= r->left[i]->value.i == others;
+        others++;
+    }
+    if (others == 0 || (others == 1 && last == 1)) {
+        rt_import_note(r->job, "label -1 is taken as a class; --no-label -1 makes it 'no label'");
         return RT_OK;
     }
-    int contiguous = n >= 4;
-    for (int i = 1; i < n && contiguous; i++) contiguous = r->left[i]->value.i == i - 1;
-    if (!contiguous)
-        return rt_fail(RT_INPUT,
-                       "%s: is label -1 a class, or 'no label'? Give --no-label -1, or all classes as --classes "
-                       "-1,0,1,...", r->where);
-    r->left[0]->missing = 1;
-    rt_import_note(r->job, "label -1 is taken as 'no label': the others are the classes 0 to %d", n - 2);
-    memmove(r->left, r->left + 1, (size_t)(n - 1) * sizeof *r->left);
-    r->count--;
+    if (!contiguous || others < 3)
+        return rt_fail(RT_INPUT, "%s: is label -1 a class, or 'no label'? Give --no-label -1, or all classes as "
+                                 "--classes -1,0,1,...", r->where);
+    for (int i = 0; i < minus; i++) r->left[i]->missing = 1;
+    rt_import_note(r->job, "label -1 is taken as 'no label': the others are the classes 0 to %d", others - 1);
+    r->count -= minus;
+    memmove(r->left, r->left + minus, (size_t)r->count * sizeof *r->left);
     return RT_OK;
 }
 
