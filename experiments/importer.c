@@ -64,18 +64,18 @@ static void read_csv(rt_cfg *c, reading *r)
 
 static void read_pictures(rt_cfg *c, rt_import_spec *s)
 {
-    static const char *const grounds[] = {"", "drop", "white", "black", NULL}, *const places[] = {"", "first",
-        "last", NULL};
+    static const char *const grounds[] = {"", "drop", "white", "black", NULL};
     int size[2] = {0, 0}, n = rt_cfg_ints(c, "size", size, 2, 1, 16384);
-    const cJSON *channels = cJSON_GetObjectItemCaseSensitive(c->object, "channels");
     s->height = size[0];
     s->width = n == 1 ? size[0] : size[1];
-    if (cJSON_IsString(channels) && (!strcmp(channels->valuestring, "1") || !strcmp(channels->valuestring, "3"))) {
-        s->channels = *channels->valuestring - '0';
-        rt_cfg_string(c, "channels", "");
-    } else if (cJSON_IsString(channels)) s->place = (rt_channel_place)rt_cfg_choice(c, "channels", places, 0);
-    else s->channels = channels ? rt_cfg_int(c, "channels", 3, 1, 3) : 0;
-    if (s->channels == 2) rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) is expected");
+    const cJSON *channels = rt_cfg_any(c, "channels");
+    const char *text = cJSON_IsString(channels) ? channels->valuestring : "";
+    double number = cJSON_IsNumber(channels) ? channels->valuedouble : 0;
+    if (number == 1 || !strcmp(text, "1")) s->channels = 1;
+    else if (number == 3 || !strcmp(text, "3")) s->channels = 3;
+    else if (!strcmp(text, "first")) s->place = RT_CHANNELS_FIRST;
+    else if (!strcmp(text, "last")) s->place = RT_CHANNELS_LAST;
+    else if (channels) rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) of images, first or last of NPY, is expected");
     s->alpha = (rt_alpha)rt_cfg_choice(c, "alpha", grounds, 0);
     s->skip_bad = rt_cfg_bool(c, "skip_bad", 0);
 }
@@ -97,7 +97,7 @@ static rt_status read_config(cJSON *config, reading *r)
     s->input = rt_cfg_string(&c, "input", NULL);
     s->labels = optional(&c, "labels");
     s->missing_labels_refused = rt_cfg_choice(&c, "missing_labels", missing, 0);
-    s->no_label = rt_cfg_has(&c, "no_label") ? rt_cfg_string(&c, "no_label", "") : NULL;
+    if (rt_cfg_any(&c, "no_label")) s->no_label = rt_cfg_string(&c, "no_label", "");
     s->class_count = texts(&c, "classes", s->classes, &r->classes);
     s->like = optional(&c, "like");
     s->max_classes = rt_cfg_int(&c, "max_classes", 0, 0, 1 << 17);
