@@ -64,6 +64,7 @@ static void limit(int what, rlim_t now, rlim_t most)
     setrlimit(what, &r);
 }
 
+#ifndef RETORT_SANITIZE
 /* Private writable memory that the process has at birth: what it inherited, the stacks of other threads included. */
 static int inherited_bytes(rlim_t *bytes)
 {
@@ -75,6 +76,7 @@ static int inherited_bytes(rlim_t *bytes)
     *bytes = read == 1 ? (rlim_t)data * (rlim_t)sysconf(_SC_PAGESIZE) : 0;
     return read == 1 ? 0 : EIO;
 }
+#endif
 
 void rt_h5_limit_cpu(double seconds)
 {
