@@ -108,7 +108,8 @@ static rt_status refuse(const rt_targets *t, uint64_t row, const char *label, in
         return rt_fail(RT_INPUT, "%s, but the file names %d classes (from 0): %s", what, t->data.count,
                        rt_names_text(&t->data, a));
     if (!t->model.name || t->match == RT_MATCH_POSITION)
-        return rt_fail(RT_INPUT, "%s, but there are %d classes (0 to %d)", what, t->model.count, t->model.count - 1);
+        return rt_fail(RT_INPUT, "%s, but there are %d classes (0 to %d)%s", what, t->model.count, t->model.count - 1,
+                       v == t->model.count ? "; if they are numbered from 1, subtract 1" : "");
     return rt_fail(RT_INPUT, "%s, which is not among the classes of %s; classes of %s: %s; of the model: %s; name the "
                    "file's classes (\"classes\" of its manifest), or take them by number with data.names=position",
                    what, t->model.of ? t->model.of : "the model", path, rt_names_text(&t->data, a),
