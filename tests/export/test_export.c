@@ -37,11 +37,12 @@ static char *text_of(const char *path, size_t *size)
     return text;
 }
 
-static rt_labels *store(const char *path, const char *classes, int topk)
+/* Two rows from 40 on, or as many as status tells. */
+static rt_labels *store(const char *path, const char *classes, int topk, const unsigned char *status, int n)
 {
-    static const float logits[2][3] = {{0, 0, 0.69314718f}, {2, 1, 0}};
-    rt_labels_spec spec = {.first = 40, .rows = 2, .classes = 3, .topk = topk, .type = RT_F32};
-    static const float rows[42];
+    static const float logits[6][3] = {{0, 0, 0.69314718f}, {2, 1, 0}, {1, 2, 3}, {4, 5, 6}, {7, 8, 9}, {1, 0, 0}};
+    rt_labels_spec spec = {.first = 40, .rows = status ? (uint64_t)n : 2, .classes = 3, .topk = topk, .type = RT_F32};
+    static const float rows[46];
     rt_labels_writer *w;
     rt_labels *l;
     rt_source *x;
@@ -50,13 +51,13 @@ static rt_labels *store(const char *path, const char *classes, int topk)
     cJSON *m = cJSON_CreateObject(), *names = cJSON_Parse(classes);
     if (names) cJSON_AddItemToObject(m, "classes", names);
     snprintf(data, sizeof data, "%s/labelled.h5", test_folder);
-    rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 1, .dim = {42}, .data = rows};
+    rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 1, .dim = {46}, .data = rows};
     check_ok(rt_h5_save(data, "retort-data-1", &it, 1));
     check_ok(rt_source_open(&x, data, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
-    rt_labels_job job = {.source = id, .force = 1};
+    rt_labels_job job = {.source = id, .force = 1, .mark_bad = 1};
     check_ok(rt_labels_begin(&w, path, &spec, m, &job));
-    check_ok(rt_labels_put(w, 0, logits[0], NULL));
+    check_ok(rt_labels_put(w, 0, logits[0], status));
     check_ok(rt_labels_end(w));
     rt_identity_close(id);
     rt_source_close(x);
@@ -73,21 +74,46 @@ static void labels(void **state)
     size_t n;
     snprintf(path, sizeof path, "%s/l.h5", test_folder);
     snprintf(csv, sizeof csv, "%s/l.csv", test_folder);
-    rt_labels *l = store(path, "[\"=a\",\"b,c\",\"d\"]", 0);
+    rt_labels *l = store(path, "[\"=a\",\"b,c\",\"d\"]", 0, NULL, 0);
     check_ok(rt_export_labels(l, csv, 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:=a,\"p:b,c\",p:d\n40,2,d,0.25,0.25,0.5\n"
                         "41,0,\"'=a\",0.665241,0.2447285,0.09003057\n");
     rt_labels_close(l);
-    l = store(path, "", 0);
+    l = store(path, "", 0, NULL, 0);
     check_ok(rt_export_labels(l, csv, 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,p0,p1,p2\n40,2,0.25,0.25,0.5\n41,0,0.665241,0.2447285,0.09003057\n");
     rt_labels_close(l);
-    l = store(path, "[\"x\",\"y\",\"z\"]", 1);
+    l = store(path, "[\"x\",\"y\",\"z\"]", 1, NULL, 0);
     check_ok(rt_export_labels(l, csv, 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:x,p:y,p:z\n40,2,z,0.25,0.25,0.5\n41,0,x,0.665241,0.1673795,0.1673795\n");
+    rt_labels_close(l);
+}
+
+/* Rows that have no label are left out of CSV and NaN in an array. */
+static void rows_without_label(void **state)
+{
+    (void)state;
+    static const unsigned char status[6] = {3, 1, 3, 3, 1, 1};
+    static const float want[6][3] = {{NAN, NAN, NAN}, {2, 1, 0}, {NAN, NAN, NAN}, {NAN, NAN, NAN}, {7, 8, 9},
+                                     {1, 0, 0}};
+    char path[128], out[128];
+    size_t n;
+    snprintf(path, sizeof path, "%s/bad.h5", test_folder);
+    snprintf(out, sizeof out, "%s/bad.out", test_folder);
+    rt_labels *l = store(path, "", 0, status, 6);
+    check_ok(rt_export_labels(l, out, 1));
+    assert_string_equal(text_of(out, &n), "row,prediction,p0,p1,p2\n41,0,0.665241,0.2447285,0.09003057\n"
+                        "44,2,0.09003057,0.2447285,0.665241\n45,0,0.5761169,0.2119416,0.2119416\n");
+    check_ok(rt_export_labels(l, out, 0));
+    const char *npy = text_of(out, &n);
+    float got[6][3];
+    assert_int_equal(n, 10 + npy[8] + sizeof got);
+    memcpy(got, npy + 10 + npy[8], sizeof got);
+    for (int i = 0; i < 6; i++)
+        for (int c = 0; c < 3; c++) assert_true(isnan(want[i][c]) ? isnan(got[i][c]) : got[i][c] == want[i][c]);
     rt_labels_close(l);
 }
 
@@ -156,6 +182,7 @@ static void weights(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cells), cmocka_unit_test(labels), cmocka_unit_test(weights)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(cells), cmocka_unit_test(labels),
+                                       cmocka_unit_test(rows_without_label), cmocka_unit_test(weights)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
