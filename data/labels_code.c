@@ -8,7 +8,8 @@
 #include "engine/kernels.h"
 #include "engine/memory.h"
 
-enum { POOL_PAYS = 1 << 16 };          /* logits of a block from which on threads share it */
+/* Logits of a block from which on threads share it; classes that are looked at together. */
+enum { POOL_PAYS = 1 << 16, STEP = 16 };
 
 int rt_label_columns(const rt_labels_spec *s, rt_label_column c[RT_LABEL_COLUMNS])
 {
@@ -141,22 +142,28 @@ static const uint64_t *best_keys(const workspace *w, const float *z, int classes
     }
     for (int g = 0; g < groups; g++) w->key[g] = key_of(most[g], g);
     float least = most[class_of(sort_falling(w->key, w->room, groups)[k - 1])];
-    for (int c = 0; c < classes; c++) {
-        w->key[n] = key_of(z[c], c);
-        n += z[c] >= least;
+    for (int c = 0; c < classes; c += STEP) {         /* most steps hold none */
+        int end = classes - c < STEP ? classes : c + STEP, any = 0;
+        for (int i = c; i < end; i++) any |= z[i] >= least;
+        for (int i = c; i < end && any; i++) {
+            w->key[n] = key_of(z[i], i);
+            n += z[i] >= least;
+        }
     }
     return sort_falling(w->key, w->room, n);
 }
 
-/* e[i] = exp(z[i] - max) for -700 <= z - max <= 0 within EXP_ERROR: Cody and Waite's reduction, then Taylor's series to r^9.
+/* e[i] = exp(z[i] - max) for -700 <= z - max <= 0 within EXP_ERROR: Cody and Waite's reduction, then Taylor's series to r^11.
  * Plain operations, the same bits on every CPU; the compiler puts several side by side. */
-#define EXP_ERROR 1e-11
+#define EXP_ERROR 1e-14
 static inline __attribute__((always_inline)) void exp_body(double *e, const float *z, double max, int n)
 {
     const double round = 0x1.8p52, log2e = 1.4426950408889634, high = 0x1.62e42fee00000p-1, low = 0x1.a39ef35793c76p-33;
     for (int i = 0; i < n; i++) {
-        double x = z[i] - max, t = x * log2e + round, k = t - round, r = (x - k * high) - k * low, p = 1.0 / 362880;
+        double x = z[i] - max, t = x * log2e + round, k = t - round, r = (x - k * high) - k * low, p = 1.0 / 39916800;
         uint64_t bits, power;
+        p = p * r + 1.0 / 3628800;
+        p = p * r + 1.0 / 362880;
         p = p * r + 1.0 / 40320;
         p = p * r + 1.0 / 5040;
         p = p * r + 1.0 / 720;
@@ -188,28 +195,46 @@ static void exp_terms(double *e, const float *z, double max, int n)
     exp_body(e, z, max, n);
 }
 
-static double tail_from(double *term, int classes, int k, const int32_t *id, double max)
+/* Of n values, in STEP lanes that the compiler keeps side by side. */
+static float least_of(const float *z, int n)
 {
-    double sum = 0;
-    for (int i = 0; i < k; i++) term[id[i]] = 0;
-    for (int c = 0; c < classes; c++) sum += term[c];
-    return sum > 0 ? max + log(sum / (classes - k)) : -1e30;
+    float lane[STEP];
+    int i = STEP;
+    for (int k = 0; k < STEP; k++) lane[k] = z[k < n ? k : 0];
+    for (; i + STEP <= n; i += STEP)
+        for (int k = 0; k < STEP; k++) lane[k] = z[i + k] < lane[k] ? z[i + k] : lane[k];
+    for (; i < n; i++) lane[0] = z[i] < lane[0] ? z[i] : lane[0];
+    for (int k = 1; k < STEP; k++) lane[0] = lane[k] < lane[0] ? lane[k] : lane[0];
+    return lane[0];
 }
 
-/* The tail as libm's exp gives it; where the quick one can be off by no more than rounding to float hides, without libm. */
+static double sum_of(const double *e, int n)
+{
+    double lane[STEP] = {0};
+    int i = 0;
+    for (; i + STEP <= n; i += STEP)
+        for (int k = 0; k < STEP; k++) lane[k] += e[i + k];
+    for (; i < n; i++) lane[0] += e[i];
+    for (int k = 1; k < STEP; k++) lane[0] += lane[k];
+    return lane[0];
+}
+
+/* The tail as libm's exp and a sum in the order of the classes give it; where the quick way can be off by no more than
+ * rounding to float hides, by the quick way. */
 static float tail_of(const workspace *w, const float *z, int classes, int k, const int32_t *id)
 {
-    double max = z[id[k - 1]];
-    float least = z[0];
+    double max = z[id[k - 1]], sum = 0;
     if (k == classes) return 0.0f;
-    for (int c = 1; c < classes; c++) least = z[c] < least ? z[c] : least;
-    if (least - max >= -700) {
+    if (least_of(z, classes) - max >= -700) {
         exp_terms(w->term, z, max, classes);
-        double tail = tail_from(w->term, classes, k, id, max), error = EXP_ERROR + 1e-15 * (fabs(max) + classes);
+        for (int i = 0; i < k; i++) w->term[id[i]] = 0;
+        double tail = max + log(sum_of(w->term, classes) / (classes - k)), error = EXP_ERROR + 2.5e-16 * classes + 5e-16 * fabs(max);
         if ((float)(tail - error) == (float)(tail + error)) return (float)tail;
     }
     for (int c = 0; c < classes; c++) w->term[c] = exp(z[c] - max);
-    return (float)tail_from(w->term, classes, k, id, max);
+    for (int i = 0; i < k; i++) w->term[id[i]] = 0;
+    for (int c = 0; c < classes; c++) sum += w->term[c];
+    return sum > 0 ? (float)(max + log(sum / (classes - k))) : -1e30f;
 }
 
 /* ---- blocks ---- */
