@@ -12,8 +12,8 @@
 enum { PIECE_BYTES = 1 << 20, KEEP_SPANS = 64, GROUP = 4, MAX_SPANS = 1 << 24 };
 #define RACY_NS INT64_C(2000000000)
 
-/* What is known of a span. */
-enum { KNOWN = 1, USED = 2, FRESH = 4 };              /* has a leaf; was asked for; its leaf may be kept and is not yet */
+/* What is known of a span: it has a leaf; it was asked for; its leaf may be kept and is not yet. */
+enum { KNOWN = 1, USED = 2, FRESH = 4 };
 
 struct rt_identity {
     rt_source *source;
@@ -57,7 +57,8 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
     if (id->spans > MAX_SPANS) {
         free(id);
         *out = NULL;
-        return rt_fail(RT_INPUT, "%s: data set '%s': %" PRIu64 " rows are more than %d spans of %d bytes; keep it in several files",
+        return rt_fail(RT_INPUT, "%s: data set '%s': %" PRIu64 " rows are more than %d spans of %d bytes; keep them in "
+                       "several files",
                        rt_source_path(source), rt_source_info(source)->name, rows, MAX_SPANS, RT_SPAN_BYTES);
     }
     id->leaf = calloc(id->spans + 1, sizeof *id->leaf);
@@ -144,7 +145,8 @@ static rt_leaf leaf_of(const rt_digest *d)
 static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progress *progress, rt_leaf *leaf)
 {
     uint64_t at, end;
-    size_t row_bytes = rt_source_stored_bytes(id->source), piece = row_bytes && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
+    size_t row_bytes = rt_source_stored_bytes(id->source);
+    size_t piece = row_bytes && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
     span_range(id, span, &at, &end);
     char *raw = malloc(piece * row_bytes + 64);
     rt_hasher *h = rt_hasher_new();
@@ -154,7 +156,8 @@ static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progre
         st = rt_source_read_stored(id->source, at, n, raw);
         if (!st) rt_hasher_add(h, raw, n * row_bytes);
         at += n;
-        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted while %s was hashed", path_of(id));
+        if (!st && rt_progress_stopped(progress))
+            st = rt_fail(RT_INTERRUPTED, "interrupted while %s was hashed", path_of(id));
     }
     rt_digest d = rt_hasher_end(h);
     if (!st) *leaf = leaf_of(&d);
@@ -168,7 +171,7 @@ typedef struct {
     const uint64_t *span;
     pthread_mutex_t lock;
     rt_status status;
-    uint64_t failed;                                  /* the lowest span that failed, so that the message does not depend on chance */
+    uint64_t failed;                                  /* the lowest span that failed: no message depends on chance */
     char message[512];
 } hash_job;
 
@@ -199,7 +202,8 @@ static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
 {
     uint64_t first, end;
     span_range(id, span, &first, &end);
-    return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id), rt_source_info(id->source)->name, first, end - 1, how);
+    return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id),
+                   rt_source_info(id->source)->name, first, end - 1, how);
 }
 
 /* Hashes n spans; the caller makes them known. */
@@ -215,7 +219,8 @@ static rt_status hash_group(rt_identity *id, const uint64_t *span, int n, rt_poo
     for (int i = 0; i < n; i++) {
         uint64_t s = span[i];
         if (!is_zero(&id->kept[s]) && memcmp(&id->kept[s], &id->leaf[s], sizeof(rt_leaf)))
-            return changed(id, s, "are not what they were, though the file's size and times are; if that is right, remove the file's .retort-id and try again");
+            return changed(id, s, "are not what they were, though the file's size and times are; if that is right, "
+                           "remove the file's .retort-id and try again");
         id->state[s] |= KNOWN;
         if (start - last < RACY_NS) continue;
         id->state[s] |= FRESH;
@@ -228,7 +233,8 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
 {
     int threads = pool ? rt_pool_threads(pool) : 1, n = 0;
     if (first >= end) return RT_OK;
-    uint64_t *group = malloc((size_t)threads * GROUP * sizeof *group), from = first / id->span_rows, to = (end - 1) / id->span_rows + 1;
+    uint64_t *group = malloc((size_t)threads * GROUP * sizeof *group);
+    uint64_t from = first / id->span_rows, to = (end - 1) / id->span_rows + 1;
     rt_status st = group ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (to > id->spans) to = id->spans;
     for (uint64_t s = from; s < to && !st; s++) {
@@ -238,7 +244,8 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
         if (!n) continue;
         st = hash_group(id, group, n, pool, progress);
         n = 0;
-        if (to - from > 1) rt_progress_update(progress, "hash", (double)(s + 1 - from), (double)(to - from), 0, "spans", "");
+        if (to - from > 1)
+            rt_progress_update(progress, "hash", (double)(s + 1 - from), (double)(to - from), 0, "spans", "");
     }
     free(group);
     return st;
@@ -257,7 +264,8 @@ rt_status rt_identity_unchanged(rt_identity *id)
             continue;
         }
         RT_TRY(hash_span(id, s, NULL, &leaf));
-        if (memcmp(&leaf, &id->leaf[s], sizeof leaf)) return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
+        if (memcmp(&leaf, &id->leaf[s], sizeof leaf))
+            return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
         id->state[s] &= (unsigned char)~FRESH;
     }
     id->stamp = now;

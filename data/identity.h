@@ -1,15 +1,15 @@
 /* data/identity.h - what a data set is: its content, not its path.
  *
- * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows as
- * rt_source_read_stored gives them, whatever columns are picked and whatever the file's layout, filters and byte order.
- * The root is the XXH3-128 of a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the
- * data in another file has the same root.
+ * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows
+ * as rt_source_read_stored gives them, whatever columns are picked and whatever the file's layout, filters and byte
+ * order. The root is the XXH3-128 of a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy
+ * of the data in another file has the same root.
  *
- * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache folder
- * ($XDG_CACHE_HOME/retort or ~/.cache/retort) where that folder cannot be written, and count as long as size, times, inode and
- * device of the file are what they were. A file that changed in the two seconds before a span was hashed may change again
- * without its times telling, so that leaf is not kept. A kept file that is damaged, foreign or out of date is passed over and
- * made anew; that it cannot be written is no error, as it only saves time. */
+ * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache
+ * folder ($XDG_CACHE_HOME/retort or ~/.cache/retort) where that folder cannot be written, and count as long as size,
+ * times, inode and device of the file are what they were. A file that changed in the two seconds before a span was
+ * hashed may change again without its times telling, so that leaf is not kept. A kept file that is damaged, foreign or
+ * out of date is passed over and made anew; that it cannot be written is no error, as it only saves time. */
 #ifndef RT_DATA_IDENTITY_H
 #define RT_DATA_IDENTITY_H
 
@@ -20,7 +20,8 @@
 
 enum { RT_SPAN_BYTES = 16 << 20, RT_LEAF_BYTES = 16 };
 
-/* data.check: "known" (the default) believes what is kept, "full" hashes everything and compares it with what is kept. */
+/* data.check: "known" (the default) believes what is kept, "full" hashes everything and compares it with what is
+ * kept. */
 typedef enum { RT_CHECK_KNOWN, RT_CHECK_FULL } rt_check;
 rt_check rt_check_read(rt_cfg *data);
 
@@ -39,13 +40,13 @@ uint64_t rt_identity_span_rows(const rt_identity *);
 uint64_t rt_identity_spans(const rt_identity *);
 int rt_identity_known(const rt_identity *, uint64_t span);
 /* Hashes those spans of rows [first, end) that are not known, side by side in the pool when there is one. Both pool and
- * progress may be NULL. RT_INTERRUPTED when progress says stop; RT_INPUT for rows that cannot be read, and with RT_CHECK_FULL
- * for rows that are not what they were though size and times of the file are. */
+ * progress may be NULL. RT_INTERRUPTED when progress says stop; RT_INPUT for rows that cannot be read, and with
+ * RT_CHECK_FULL for rows that are not what they were though size and times of the file are. */
 rt_status rt_identity_know(rt_identity *, uint64_t first, uint64_t end, rt_pool *, const rt_progress *);
 /* The leaf of a span that is known. */
 rt_leaf rt_identity_leaf(const rt_identity *, uint64_t span);
-/* Whether the rows that rt_identity_know was asked for are still what they were: as long as size and times of the file are
- * the same, else by hashing them again. RT_INPUT names the file and the first rows that changed. */
+/* Whether the rows that rt_identity_know was asked for are still what they were: as long as size and times of the file
+ * are the same, else by hashing them again. RT_INPUT names the file and the first rows that changed. */
 rt_status rt_identity_unchanged(rt_identity *);
 /* Hashes what is not known and gives the root. */
 rt_status rt_identity_root(rt_digest *, rt_identity *, rt_pool *, const rt_progress *);

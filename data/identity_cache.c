@@ -25,7 +25,8 @@ rt_status rt_stamp_of(rt_stamp *stamp, int fd, const char *path)
 
 int rt_stamps_equal(const rt_stamp *a, const rt_stamp *b)
 {
-    return a->size == b->size && a->inode == b->inode && a->device == b->device && a->mtime == b->mtime && a->ctime == b->ctime;
+    return a->size == b->size && a->inode == b->inode && a->device == b->device && a->mtime == b->mtime &&
+           a->ctime == b->ctime;
 }
 
 char *rt_leaf_line(const rt_h5_dataset *d, uint64_t span_rows)
@@ -53,7 +54,8 @@ static int place(int which, const char *path, char out[PATH_ROOM])
     if (!whole) return 0;
     rt_digest d = rt_digest_of(whole, strlen(whole));
     free(whole);
-    return snprintf(out, PATH_ROOM, "%s%s/retort/%s.retort-id", in_home ? home : cache, in_home ? "/.cache" : "", d.hex) < PATH_ROOM;
+    return snprintf(out, PATH_ROOM, "%s%s/retort/%s.retort-id", in_home ? home : cache, in_home ? "/.cache" : "",
+                    d.hex) < PATH_ROOM;
 }
 
 /* ---- reading ---- */
@@ -65,7 +67,8 @@ static char *read_text(const char *path, size_t *bytes)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     char *text = NULL;
     if (fd < 0) return NULL;
-    if (!fstat(fd, &s) && S_ISREG(s.st_mode) && s.st_size > 0 && s.st_size <= MAX_BYTES && (text = malloc((size_t)s.st_size + 1))) {
+    if (!fstat(fd, &s) && S_ISREG(s.st_mode) && s.st_size > 0 && s.st_size <= MAX_BYTES &&
+        (text = malloc((size_t)s.st_size + 1))) {
         *bytes = (size_t)s.st_size;
         text[*bytes] = 0;
         if (rt_pread_all(fd, text, *bytes, 0, path) || memchr(text, 0, *bytes)) {
@@ -79,7 +82,8 @@ static char *read_text(const char *path, size_t *bytes)
 
 static void stamp_line(char line[160], const rt_stamp *s)
 {
-    snprintf(line, 160, "retort-id 1\nfile %" PRIu64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 "\n", s->size, s->mtime, s->ctime, s->inode, s->device);
+    snprintf(line, 160, "retort-id 1\nfile %" PRIu64 " %" PRId64 " %" PRId64 " %" PRIu64 " %" PRIu64 "\n", s->size,
+             s->mtime, s->ctime, s->inode, s->device);
 }
 
 /* The sets of a text whose checksum holds and that is about the file as it is now, ended by a zero; else NULL. */
@@ -150,7 +154,8 @@ void rt_leaves_load(const rt_leaf_key *k, rt_leaf *leaf)
     char path[PATH_ROOM];
     for (int i = 0; i < PLACES; i++) {
         size_t bytes;
-        char *text = place(i, k->path, path) ? read_text(path, &bytes) : NULL, *sets = text ? valid_sets(text, bytes, &k->stamp) : NULL;
+        char *text = place(i, k->path, path) ? read_text(path, &bytes) : NULL;
+        char *sets = text ? valid_sets(text, bytes, &k->stamp) : NULL;
         if (sets) take_leaves(k, sets, leaf);
         free(text);
     }

@@ -10,7 +10,7 @@
  *   labels/status_count u64 (8), labels/class_count u64 (K), labels/confidence_mean f64 (1)
  *                                             of all rows, once they are there: rows by status, labelled rows by their
  *                                             best class (the lower of equal ones), mean probability of that class
- *   source/leaves u8 (spans, 16)              what the rows were: leaves (data/identity.h) of the spans that they lie in
+ *   source/leaves u8 (spans, 16)              what the rows were: the leaves (data/identity.h) of their spans
  *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and block_crc32c
  *   labels/complete u8 (1), manifest text     who, from what, how
  * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and bytes by
@@ -60,14 +60,16 @@ cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_names *classes
 
 typedef struct rt_labels_writer rt_labels_writer;
 
-/* Creates the store, or resumes it when path exists with an equal manifest and its rows are what they were. RT_USAGE when
- * it holds other labels, or another process writes to it. manifest names the teacher and its classes and columns; what the
- * rows are and how they are coded is added to it. */
-rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *, cJSON *manifest, const rt_labels_job *);
+/* Creates the store, or resumes it when path exists with an equal manifest and its rows are what they were. RT_USAGE
+ * when it holds other labels, or another process writes to it. manifest names the teacher and its classes and columns;
+ * what the rows are and how they are coded is added to it. */
+rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *, cJSON *manifest,
+                          const rt_labels_job *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);
-/* logits (rows of the block, K); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that the
- * rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not finite. */
+/* logits (rows of the block, K); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that
+ * the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not
+ * finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *logits, const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
  * meanwhile. After an error nothing is synced or written any more. */
@@ -84,26 +86,26 @@ void rt_labels_close(rt_labels *);
 const rt_labels_spec *rt_labels_info(const rt_labels *);
 const cJSON *rt_labels_manifest(const rt_labels *);
 int rt_labels_complete(const rt_labels *);
-/* Identity of the content: manifest (without the paths and the tool), leaves and every block's CRC. RT_INPUT while it is
- * incomplete. */
+/* Identity of the content: manifest (without the paths and the tool), leaves and every block's CRC. RT_INPUT while it
+ * is incomplete. */
 rt_status rt_labels_digest(const rt_labels *, rt_digest *);
-/* Counts of a complete store as it keeps them; of an incomplete one, statuses of the rows that were committed, and NULL for
- * class_count. */
+/* Counts of a complete store as it keeps them; of an incomplete one, statuses of the rows that were committed, and NULL
+ * for class_count. */
 rt_status rt_labels_summarize(rt_labels *, rt_labels_summary *);
 /* The teacher's classes, "classes" of the manifest; numbers when it names none. */
 const rt_names *rt_labels_classes(const rt_labels *);
-/* From now on logits are read in the order of these classes (copied). RT_INPUT with both lists when they are not the store's.
- * Not while others read. */
+/* From now on logits are read in the order of these classes (copied). RT_INPUT with both lists when they are not the
+ * store's. Not while others read. */
 rt_status rt_labels_set_classes(rt_labels *, const rt_names *);
-/* Whether the data is what was labelled: spans that the labels' rows lie in are hashed where they are not known. RT_INPUT
- * with the rows that are not. Both pool and progress may be NULL. */
+/* Whether the data is what was labelled: spans that the labels' rows lie in are hashed where they are not known.
+ * RT_INPUT with the rows that are not. Both pool and progress may be NULL. */
 rt_status rt_labels_check_source(const rt_labels *, rt_identity *, rt_pool *, const rt_progress *);
 /* Statuses of source rows row[0..n). Thread-safe. RT_INPUT for a row outside the store or damage. */
 rt_status rt_labels_status(rt_labels *, const uint64_t *row, int n, unsigned char *status);
 /* Takes rows that the store covers and has no label for out of the set; *removed says how many there were. */
 rt_status rt_labels_remove_bad(rt_labels *, rt_rows *, uint64_t *removed);
-/* Full logits (n, K) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first read.
- * RT_INPUT for a row outside the store, without a label, or damaged. */
+/* Full logits (n, K) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first
+ * read. RT_INPUT for a row outside the store, without a label, or damaged. */
 rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *logits);
 /* Checks every committed block's CRC. */
 rt_status rt_labels_verify(rt_labels *);

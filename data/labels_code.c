@@ -101,12 +101,14 @@ static uint64_t key_of(float z, int c)
 
 static int class_of(uint64_t key) { return (int)~(uint32_t)key; }
 
-/* Merges from runs of one up, without branches on the keys; the sorted keys, largest first, are in the array returned. */
+/* Merges from runs of one up, without branches on the keys; the sorted keys, largest first, are in the array
+ * returned. */
 static uint64_t *sort_falling(uint64_t *a, uint64_t *b, int n)
 {
     for (int run = 1; run < n; run *= 2) {
         for (int at = 0; at < n; at += 2 * run) {
-            int i = at, middle = at + run < n ? at + run : n, end = middle + run < n ? middle + run : n, j = middle, to = at;
+            int middle = at + run < n ? at + run : n, end = middle + run < n ? middle + run : n;
+            int i = at, j = middle, to = at;
             while (i < middle && j < end) {
                 uint64_t x = a[i], y = a[j];
                 int first = x > y;
@@ -124,8 +126,8 @@ static uint64_t *sort_falling(uint64_t *a, uint64_t *b, int n)
     return a;
 }
 
-/* The k best of z's keys, in the array returned. Each of at least 2 k groups has its largest logit; the k-th largest of those
- * is no larger than the k-th largest of all, so what is below it need not be sorted. */
+/* The k best of z's keys, in the array returned. Each of at least 2 k groups has its largest logit; the k-th largest of
+ * those is no larger than the k-th largest of all, so what is below it need not be sorted. */
 static const uint64_t *best_keys(const workspace *w, const float *z, int classes, int k)
 {
     int depth = classes / (2 * k) < 32 ? classes / (2 * k) : 32, n = 0;
@@ -153,8 +155,8 @@ static const uint64_t *best_keys(const workspace *w, const float *z, int classes
     return sort_falling(w->key, w->room, n);
 }
 
-/* e[i] = exp(z[i] - max) for -700 <= z - max <= 0 within EXP_ERROR: Cody and Waite's reduction, then Taylor's series to r^11.
- * Plain operations, the same bits on every CPU; the compiler puts several side by side. */
+/* e[i] = exp(z[i] - max) for -700 <= z - max <= 0 within EXP_ERROR: Cody and Waite's reduction, then Taylor's series to
+ * r^11. Plain operations, the same bits on every CPU; the compiler puts several side by side. */
 #define EXP_ERROR 1e-14
 static inline __attribute__((always_inline)) void exp_body(double *e, const float *z, double max, int n)
 {
@@ -181,8 +183,15 @@ static inline __attribute__((always_inline)) void exp_body(double *e, const floa
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) static void exp_avx2(double *e, const float *z, double max, int n) { exp_body(e, z, max, n); }
-__attribute__((target("avx512f"))) static void exp_avx512(double *e, const float *z, double max, int n) { exp_body(e, z, max, n); }
+__attribute__((target("avx2"))) static void exp_avx2(double *e, const float *z, double max, int n)
+{
+    exp_body(e, z, max, n);
+}
+
+__attribute__((target("avx512f"))) static void exp_avx512(double *e, const float *z, double max, int n)
+{
+    exp_body(e, z, max, n);
+}
 #endif
 
 static void exp_terms(double *e, const float *z, double max, int n)
@@ -228,7 +237,8 @@ static float tail_of(const workspace *w, const float *z, int classes, int k, con
     if (least_of(z, classes) - max >= -700) {
         exp_terms(w->term, z, max, classes);
         for (int i = 0; i < k; i++) w->term[id[i]] = 0;
-        double tail = max + log(sum_of(w->term, classes) / (classes - k)), error = EXP_ERROR + 2.5e-16 * classes + 5e-16 * fabs(max);
+        double tail = max + log(sum_of(w->term, classes) / (classes - k));
+        double error = EXP_ERROR + 2.5e-16 * classes + 5e-16 * fabs(max);
         if ((float)(tail - error) == (float)(tail + error)) return (float)tail;
     }
     for (int c = 0; c < classes; c++) w->term[c] = exp(z[c] - max);
@@ -257,7 +267,7 @@ rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, r
         w->room = malloc((k + 1) * sizeof *w->room);
         w->term = malloc(k * sizeof *w->term);
         w->most = malloc(k * sizeof *w->most);
-        w->lanes = rt_floats_new(3 * RT_LANES * k);
+        w->lanes = rt_floats_new(2 * RT_LANES * k);
         ok = w->key && w->room && w->term && w->most && w->lanes;
     }
     if (ok) return RT_OK;
@@ -298,15 +308,11 @@ static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
     else memcpy(to, z, n * sizeof *z);
 }
 
-static void encode_row(const rt_label_coder *c, const workspace *w, uint64_t r)
+static void encode_topk(const rt_label_coder *c, const workspace *w, uint64_t r)
 {
     const rt_labels_spec *s = &c->spec;
     const float *z = c->logits + r * (size_t)s->classes;
-    size_t top = (size_t)s->topk, size = rt_dtype_size(s->type);
-    if (!s->topk) {
-        put_floats(column_at(s, c->block, c->rows, 0) + r * (size_t)s->classes * size, z, s->type, (size_t)s->classes);
-        return;
-    }
+    size_t top = (size_t)s->topk;
     int32_t id[RT_LABEL_TOPK] = {0};
     float value[RT_LABEL_TOPK], tail;
     const uint64_t *key = best_keys(w, z, s->classes, s->topk);
@@ -316,32 +322,47 @@ static void encode_row(const rt_label_coder *c, const workspace *w, uint64_t r)
     }
     tail = tail_of(w, z, s->classes, s->topk, id);
     memcpy(column_at(s, c->block, c->rows, 0) + r * top * sizeof *id, id, top * sizeof *id);
-    put_floats(column_at(s, c->block, c->rows, 1) + r * top * size, value, s->type, top);
+    put_floats(column_at(s, c->block, c->rows, 1) + r * top * rt_dtype_size(s->type), value, s->type, top);
     memcpy(column_at(s, c->block, c->rows, 2) + r * sizeof tail, &tail, sizeof tail);
+}
+
+/* Rows [first, end) of the block, without those that have no label. */
+static void encode_rows(const rt_label_coder *c, const workspace *w, uint64_t first, uint64_t end)
+{
+    size_t k = (size_t)c->spec.classes, size = rt_dtype_size(c->spec.type);
+    for (uint64_t r = first, next; r < end; r = next + 1) {
+        next = r;
+        while (next < end && (!c->status || c->status[next] == RT_LABEL_DONE)) next++;
+        if (!c->spec.topk) put_floats(c->block + r * k * size, c->logits + r * k, c->spec.type, (next - r) * k);
+        else for (; r < next; r++) encode_topk(c, w, r);
+    }
 }
 
 /* Best class and confidence of full logits of up to RT_LANES rows, side by side. */
 static void judge_full(const rt_label_coder *c, const workspace *w, uint64_t r, int n)
 {
-    const rt_labels_spec *s = &c->spec;
     const rt_kernels *kernels = rt_kernels_get();
-    size_t k = (size_t)s->classes;
-    const char *stored = column_at(s, c->block, c->rows, 0) + r * k * rt_dtype_size(s->type);
-    float *z = w->lanes, *p = z + RT_LANES * k, *rows = p + RT_LANES * k, most[RT_LANES];
+    size_t k = (size_t)c->spec.classes;
+    const char *stored = c->block + r * k * rt_dtype_size(c->spec.type);
+    float *z = w->lanes, *wide = z + RT_LANES * k, most[RT_LANES], sum[RT_LANES] = {0};
     int32_t best[RT_LANES] = {0};
-    rt_to_float(rows, stored, s->type, (size_t)n * k);
-    kernels->block_in(z, rows, n, s->classes);
+    if (c->spec.type != RT_F32) rt_to_float(wide, stored, c->spec.type, (size_t)n * k);
+    kernels->block_in(z, c->spec.type == RT_F32 ? (const float *)stored : wide, n, c->spec.classes);
     memcpy(most, z, sizeof most);
-    for (int i = 1; i < s->classes; i++)
+    for (int i = 1; i < c->spec.classes; i++)
         for (int lane = 0; lane < RT_LANES; lane++) {
             float v = z[(size_t)i * RT_LANES + (size_t)lane];
             best[lane] = v > most[lane] ? i : best[lane];
             most[lane] = v > most[lane] ? v : most[lane];
         }
-    kernels->block_softmax(p, NULL, z, 1, s->classes);
+    for (size_t i = 0; i < k; i++)
+        for (size_t lane = 0; lane < RT_LANES; lane++) z[i * RT_LANES + lane] -= most[lane];
+    kernels->exp_n(z, z, k * RT_LANES);
+    for (size_t i = 0; i < k; i++)
+        for (size_t lane = 0; lane < RT_LANES; lane++) sum[lane] += z[i * RT_LANES + lane];
     for (int lane = 0; lane < n; lane++) {
         c->class_of[r + (uint64_t)lane] = best[lane];
-        c->confidence[r + (uint64_t)lane] = p[(size_t)best[lane] * RT_LANES + (size_t)lane];
+        c->confidence[r + (uint64_t)lane] = 1 / sum[lane];
     }
 }
 
@@ -362,9 +383,9 @@ static void code_tile(void *arg, int tile, int thread)
 {
     const rt_label_coder *c = arg;
     const workspace *w = &c->work[thread];
-    uint64_t first = (uint64_t)tile * RT_LABEL_TILE, end = c->rows - first < RT_LABEL_TILE ? c->rows : first + RT_LABEL_TILE;
-    for (uint64_t r = first; r < end && c->logits; r++)
-        if (!c->status || c->status[r] == RT_LABEL_DONE) encode_row(c, w, r);
+    uint64_t first = (uint64_t)tile * RT_LABEL_TILE;
+    uint64_t end = c->rows - first < RT_LABEL_TILE ? c->rows : first + RT_LABEL_TILE;
+    if (c->logits) encode_rows(c, w, first, end);
     for (uint64_t r = first; r < end; r += c->spec.topk ? 1 : RT_LANES) {
         if (c->spec.topk) judge_topk(c, r);
         else judge_full(c, w, r, end - r < RT_LANES ? (int)(end - r) : RT_LANES);

@@ -35,7 +35,8 @@ struct rt_labels {
 
 static rt_status damaged(const rt_labels *l, const char *name)
 {
-    return rt_fail(RT_INPUT, "%s: '%s' is not what the store's manifest tells; the file is damaged, label again", l->path, name);
+    return rt_fail(RT_INPUT, "%s: '%s' is not what the store's manifest tells; the file is damaged, label again",
+                   l->path, name);
 }
 
 static rt_status read_spec(rt_labels *l)
@@ -53,7 +54,8 @@ static rt_status read_spec(rt_labels *l)
     l->spec.type = rt_cfg_choice(&c, "type", types, 0) ? RT_F16 : RT_F32;
     rt_status st = c.status ? rt_fail_in(RT_INPUT, "%s", l->path) : RT_OK;
     cJSON_Delete(copy);
-    if (!st && (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2)) return damaged(l, "manifest.labels.rows");
+    if (!st && (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2))
+        return damaged(l, "manifest.labels.rows");
     l->blocks = rt_label_blocks(&l->spec);
     return st;
 }
@@ -68,13 +70,15 @@ static rt_status read_source(rt_labels *l)
     const cJSON *shape = rt_cfg_array(&c, "shape");
     rt_status st = c.status ? rt_fail_in(RT_INPUT, "%s", l->path) : RT_OK;
     l->rank = cJSON_GetArraySize(shape);
-    if (!st && (l->rank < 1 || l->rank > RT_H5_RANK || !l->span_rows || l->first_span != l->spec.first / l->span_rows)) st = damaged(l, "manifest.source");
+    if (!st && (l->rank < 1 || l->rank > RT_H5_RANK || !l->span_rows || l->first_span != l->spec.first / l->span_rows))
+        st = damaged(l, "manifest.source");
     for (int i = 0; i < l->rank && !st; i++) {
         double d = cJSON_GetNumberValue(cJSON_GetArrayItem(shape, i));
         if (!(d >= 0 && d <= 0x1p53)) st = damaged(l, "manifest.source.shape");
         else l->shape[i] = (uint64_t)d;
     }
-    if (!st && (l->spec.first > l->shape[0] || l->spec.rows > l->shape[0] - l->spec.first)) st = damaged(l, "manifest.source.shape");
+    if (!st && (l->spec.first > l->shape[0] || l->spec.rows > l->shape[0] - l->spec.first))
+        st = damaged(l, "manifest.source.shape");
     if (!st) {
         l->dataset = strdup(dataset);
         l->type = strdup(type);
@@ -115,7 +119,8 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
         l->head = rt_crc32c(crc, l->crc, 4 * l->blocks);
         l->confidence = *confidence;
         if (l->complete && l->head != *head)
-            st = rt_fail(RT_INPUT, "%s: its manifest, counts or checksums are damaged: their CRC32C is %08x, %08x is stored; label again", l->path, l->head, *head);
+            st = rt_fail(RT_INPUT, "%s: its manifest, counts or checksums are damaged: their CRC32C is %08x, %08x is "
+                         "stored; label again", l->path, l->head, *head);
     }
     free(confidence);
     free(head);
@@ -127,7 +132,8 @@ static rt_status read_columns(rt_labels *l, rt_h5_file *f)
     l->cols = rt_label_columns(&l->spec, l->col);
     for (int i = 0; i < l->cols; i++) {
         RT_TRY(rt_source_open_in(&l->src[i], f, l->col[i].name));
-        if (rt_source_rows(l->src[i]) != l->spec.rows || rt_source_row_bytes(l->src[i]) != rt_label_column_bytes(&l->col[i]) ||
+        if (rt_source_rows(l->src[i]) != l->spec.rows ||
+            rt_source_row_bytes(l->src[i]) != rt_label_column_bytes(&l->col[i]) ||
             rt_source_type(l->src[i]) != l->col[i].type) return damaged(l, l->col[i].name);
     }
     /* The rows are there, so that many blocks are no lie. */
@@ -154,19 +160,25 @@ static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
     if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
         return rt_fail(RT_INPUT, "%s: is no label store; make one with 'retort label'", l->path);
     if (!rt_h5_find(f, "source/leaves"))
-        return rt_fail(RT_INPUT, "%s: is a label store of an older format, which does not say what rows it is of; make it again with 'retort label ... --out %s --force'", l->path, l->path);
+        return rt_fail(RT_INPUT, "%s: is a label store of an older format, which does not say what rows it is of; "
+                       "make it again with 'retort label ... --out %s --force'", l->path, l->path);
     rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
     if (!st) st = read_set(l, f, "labels/complete", 1, &complete);
     l->complete = !st && *complete;
     free(complete);
-    if (!st && !l->complete && !partial) st = rt_fail(RT_INPUT, "%s: labelling is not finished; run the same 'retort label' command again to go on", l->path);
+    if (!st && !l->complete && !partial)
+        st = rt_fail(RT_INPUT, "%s: labelling is not finished; run the same 'retort label' command again to go on",
+                     l->path);
     if (!st) st = rt_json_parse(&l->manifest, text, strlen(text), l->path);
     if (!st) st = read_spec(l);
     if (!st) st = read_source(l);
-    if (!st) st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path, "classes");
+    if (!st)
+        st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path,
+                                "classes");
     if (!st && !l->classes.name) l->classes.count = l->spec.classes;
     if (!st && l->classes.count != l->spec.classes)
-        st = rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", l->path, l->classes.count, l->spec.classes);
+        st = rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", l->path,
+                     l->classes.count, l->spec.classes);
     if (!st) st = read_columns(l, f);
     if (!st) st = read_head(l, f, text);
     if (!st) st = read_committed(l);
@@ -197,7 +209,8 @@ void rt_labels_close(rt_labels *l)
     for (int i = 0; i < RT_LABEL_COLUMNS; i++) rt_source_close(l->src[i]);
     cJSON_Delete(l->manifest);
     rt_names_free(&l->classes);
-    void *owned[] = {l->order, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type, l->leaf, l};
+    void *owned[] = {l->order, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type,
+                     l->leaf, l};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -237,11 +250,14 @@ rt_status rt_labels_digest(const rt_labels *l, rt_digest *digest)
 rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *pool, const rt_progress *progress)
 {
     const rt_h5_dataset *d = rt_identity_set(id);
-    int same = d->rank == l->rank && !strcmp(rt_dtype_name(d->type), l->type) && rt_identity_span_rows(id) == l->span_rows;
+    int same = d->rank == l->rank && !strcmp(rt_dtype_name(d->type), l->type) &&
+               rt_identity_span_rows(id) == l->span_rows;
     for (int i = 0; i < l->rank && same; i++) same = d->dim[i] == l->shape[i];
     if (!same)
-        return rt_fail(RT_INPUT, "%s: its labels are of other data: of '%s', %s with %" PRIu64 " rows, not of '%s', %s with %" PRIu64 " rows; label this data again",
-                       l->path, l->dataset, l->type, l->shape[0], d->name, rt_dtype_name(d->type), d->rank ? d->dim[0] : 0);
+        return rt_fail(RT_INPUT, "%s: its labels are of other data: of '%s', %s with %" PRIu64 " rows, not of '%s', "
+                       "%s with %" PRIu64 " rows; label this data again",
+                       l->path, l->dataset, l->type, l->shape[0], d->name, rt_dtype_name(d->type),
+                       d->rank ? d->dim[0] : 0);
     RT_TRY(rt_identity_know(id, l->spec.first, l->spec.first + l->spec.rows, pool, progress));
     for (uint64_t s = 0; s < l->spans; s++) {
         rt_leaf now = rt_identity_leaf(id, l->first_span + s);
@@ -249,7 +265,8 @@ rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *p
         if (!memcmp(&now, &l->leaf[s], sizeof now)) continue;
         if (first < l->spec.first) first = l->spec.first;
         if (end > l->spec.first + l->spec.rows) end = l->spec.first + l->spec.rows;
-        return rt_fail(RT_INPUT, "%s: its labels are of other data: rows %" PRIu64 " to %" PRIu64 " are not what was labelled; label this data again", l->path, first, end - 1);
+        return rt_fail(RT_INPUT, "%s: its labels are of other data: rows %" PRIu64 " to %" PRIu64 " are not what was "
+                       "labelled; label this data again", l->path, first, end - 1);
     }
     return RT_OK;
 }
@@ -260,7 +277,9 @@ rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *p
 static rt_status check_block(rt_labels *l, uint64_t b)
 {
     if (atomic_load_explicit(&l->checked[b], memory_order_relaxed)) return RT_OK;
-    if (!l->committed[b]) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " is not labelled yet", l->path, l->spec.first + b * RT_LABEL_BLOCK);
+    if (!l->committed[b])
+        return rt_fail(RT_INPUT, "%s: row %" PRIu64 " is not labelled yet", l->path,
+                       l->spec.first + b * RT_LABEL_BLOCK);
     uint32_t crc = 0;
     uint64_t first = b * RT_LABEL_BLOCK, rows = rt_label_block_rows(&l->spec, b);
     size_t widest = rt_label_row_bytes(&l->spec), piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
@@ -274,7 +293,8 @@ static rt_status check_block(rt_labels *l, uint64_t b)
         }
     free(raw);
     if (!st && crc != l->crc[b])
-        st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " (rows from %" PRIu64 ") is damaged: its CRC32C is %08x, %08x is stored; label again", l->path, b, l->spec.first + first, crc, l->crc[b]);
+        st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " (rows from %" PRIu64 ") is damaged: its CRC32C is %08x, %08x is "
+                     "stored; label again", l->path, b, l->spec.first + first, crc, l->crc[b]);
     if (!st) atomic_store_explicit(&l->checked[b], 1, memory_order_relaxed);
     return st;
 }
@@ -285,7 +305,8 @@ static rt_status find_rows(rt_labels *l, const uint64_t *row, int n, uint64_t *a
     for (int i = 0; i < n; i++) {
         at[i] = row[i] - l->spec.first;
         if (row[i] < l->spec.first || at[i] >= l->spec.rows)
-            return rt_fail(RT_INPUT, "%s: has no label for row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64, l->path, row[i], l->spec.first, l->spec.first + l->spec.rows - 1);
+            return rt_fail(RT_INPUT, "%s: has no label for row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64,
+                           l->path, row[i], l->spec.first, l->spec.first + l->spec.rows - 1);
         RT_TRY(check_block(l, at[i] / RT_LABEL_BLOCK));
     }
     return RT_OK;
@@ -303,7 +324,9 @@ rt_status rt_labels_status(rt_labels *l, const uint64_t *row, int n, unsigned ch
 static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char status)
 {
     if (status == RT_LABEL_DONE) return RT_OK;
-    const char *why = status == RT_LABEL_BAD_INPUT ? "it contains NaN or infinity" : status == RT_LABEL_BAD_ANSWER ? "the teacher's answer was not finite" : NULL;
+    const char *why = NULL;
+    if (status == RT_LABEL_BAD_INPUT) why = "it contains NaN or infinity";
+    if (status == RT_LABEL_BAD_ANSWER) why = "the teacher's answer was not finite";
     if (!why) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: its status is %d", l->path, row, status);
     return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: %s", l->path, row, why);
 }
@@ -322,7 +345,8 @@ static rt_status expand(const rt_labels *l, const char *raw, int i, int n, uint6
     for (size_t c = 0; c < k; c++) z[c] = tail;
     for (int j = 0; j < top; j++) {
         if (id[j] < 0 || id[j] >= l->spec.classes)
-            return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row, id[j], l->spec.classes);
+            return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row,
+                           id[j], l->spec.classes);
         z[id[j]] = value[j];
     }
     return RT_OK;

@@ -30,7 +30,7 @@ struct rt_labels_writer {
     uint64_t at[RT_LABEL_COLUMNS], fixed[FIXED];       /* offsets in the file */
     char path[PATH_ROOM], journal_path[PATH_ROOM];
     int fd, journal, new_journal;
-    int broken;                        /* a write or a sync failed: what is on disk is not known, so nothing more is done */
+    int broken;                        /* a write or a sync failed: nothing more is done */
     uint64_t blocks, first_span, spans;
     unsigned char *done, *span_done;
     uint32_t *crc;
@@ -55,8 +55,9 @@ static void describe_spec(const rt_labels_spec *s, cJSON *m)
     cJSON_AddStringToObject(l, "coding", s->topk ? "topk" : "full");
     if (s->topk) cJSON_AddNumberToObject(l, "topk", s->topk);
     cJSON_AddStringToObject(l, "type", rt_dtype_name(s->type));
-    cJSON_AddStringToObject(l, "values", s->topk ? "logits of the k best classes; 'tail' is the logit of each other class that "
-                                                   "keeps their total probability" : "logits");
+    cJSON_AddStringToObject(l, "values", !s->topk ? "logits" :
+                            "logits of the k best classes; 'tail' is the logit of each other class that keeps their "
+                            "total probability");
     cJSON_AddStringToObject(l, "status", "0 not yet, 1 labelled, 3 bad input (NaN or infinity), 5 bad answer");
     cJSON_AddNumberToObject(l, "block", RT_LABEL_BLOCK);
 }
@@ -84,7 +85,8 @@ static rt_status create(const rt_labels_writer *w, const char *manifest)
     int n = 0;
     for (int i = 0; i < w->cols; i++) {
         int one = w->col[i].type == RT_U8 || !strcmp(w->col[i].name, "labels/tail");
-        it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2, .dim = {w->spec.rows, w->col[i].width}};
+        it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2,
+                               .dim = {w->spec.rows, w->col[i].width}};
     }
     for (int i = 0; i < FIXED; i++) it[n + i] = (rt_h5_item){.name = fixed_name[i], .rank = 1, .dim = {1}};
     it[n + CRC].type = it[n + HEAD_CRC].type = RT_U32;
@@ -137,9 +139,11 @@ static rt_status locate(rt_labels_writer *w, rt_h5_file *f)
     for (int i = 0; i < w->cols + FIXED; i++) {
         const char *name = i < w->cols ? w->col[i].name : fixed_name[i - w->cols];
         const rt_h5_dataset *d = rt_h5_find(f, name);
-        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * w->spec.rows : fixed_bytes(w, i - w->cols), is = d ? d->element : 0;
+        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * w->spec.rows : fixed_bytes(w, i - w->cols);
+        uint64_t is = d ? d->element : 0;
         for (int k = 0; d && k < d->rank; k++) is *= d->dim[k];
-        if (!d || d->refused[0] || d->chunked || d->offset == UINT64_MAX || (is != bytes && i != w->cols + MANIFEST)) return damaged(w, name);
+        if (!d || d->refused[0] || d->chunked || d->offset == UINT64_MAX || (is != bytes && i != w->cols + MANIFEST))
+            return damaged(w, name);
         if (i < w->cols) w->at[i] = d->offset;
         else w->fixed[i - w->cols] = d->offset;
     }
@@ -149,22 +153,26 @@ static rt_status locate(rt_labels_writer *w, rt_h5_file *f)
 static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const cJSON *manifest)
 {
     static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
-    static const char *const what[] = {"by another teacher", "by a teacher with other classes", "by a teacher with other columns",
+    static const char *const what[] = {"by another teacher", "by a teacher with other classes",
+                                       "by a teacher with other columns",
                                        "of other data", "of other rows or in another coding"};
     char *text;
     cJSON *old;
     if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
         return rt_fail(RT_USAGE, "%s: is there and is no label store; give another --out", w->path);
     if (!rt_h5_find(f, fixed_name[LEAVES]))
-        return rt_fail(RT_USAGE, "%s: is a label store of an older format, which cannot go on; give another --out, or --force to replace it", w->path);
+        return rt_fail(RT_USAGE, "%s: is a label store of an older format, which cannot go on; give another --out, or "
+                       "--force to replace it", w->path);
     RT_TRY(rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES));
     rt_status st = rt_json_parse(&old, text, strlen(text), w->path);
     free(text);
     if (st) return st;
     for (int i = 0; i < 5 && !st; i++) {
-        const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]), *b = cJSON_GetObjectItemCaseSensitive(manifest, part[i]);
+        const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]);
+        const cJSON *b = cJSON_GetObjectItemCaseSensitive(manifest, part[i]);
         if ((a || b) && !cJSON_Compare(a, b, 1))
-            st = rt_fail(RT_USAGE, "%s: holds labels %s; give another --out, or --force to replace it", w->path, what[i]);
+            st = rt_fail(RT_USAGE, "%s: holds labels %s; give another --out, or --force to replace it", w->path,
+                         what[i]);
     }
     cJSON_Delete(old);
     return st;
@@ -186,11 +194,13 @@ static rt_status read_done(rt_labels_writer *w)
 {
     unsigned char *named = calloc(w->blocks, 1);
     uint32_t *crc = calloc(w->blocks, sizeof *crc);
-    rt_status st = named && crc ? rt_label_read_journal(w->journal_path, w->blocks, crc, named) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = named && crc ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_label_read_journal(w->journal_path, w->blocks, crc, named);
     for (uint64_t b = 0; b < w->blocks && !st; b++) {
         uint64_t rows = rt_label_block_rows(&w->spec, b);
         if (!named[b]) continue;
-        if (!(b & 63) && rt_progress_stopped(w->job.progress)) st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        if (!(b & 63) && rt_progress_stopped(w->job.progress))
+            st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
         if (!st) st = read_block(w, b);
         if (st || rt_crc32c(0, w->buffer, rows * rt_label_row_bytes(&w->spec)) != crc[b]) continue;
         w->done[b] = 1;
@@ -233,7 +243,8 @@ static rt_status same_rows(rt_labels_writer *w)
     for (from = 0; from < w->spans; from = to) {      /* runs of spans, which are hashed side by side */
         for (to = from; to < w->spans && w->span_done[to] == w->span_done[from]; to++) {}
         if (w->span_done[from])
-            RT_TRY(rt_identity_know(w->job.source, (w->first_span + from) * size, (w->first_span + to) * size, w->job.pool, w->job.progress));
+            RT_TRY(rt_identity_know(w->job.source, (w->first_span + from) * size, (w->first_span + to) * size,
+                                    w->job.pool, w->job.progress));
     }
     for (uint64_t s = 0; s < w->spans; s++) {
         rt_leaf stored, now;
@@ -244,16 +255,16 @@ static rt_status same_rows(rt_labels_writer *w)
         uint64_t first = (w->first_span + s) * size, end = first + size;
         if (first < w->spec.first) first = w->spec.first;
         if (end > w->spec.first + w->spec.rows) end = w->spec.first + w->spec.rows;
-        return rt_fail(RT_USAGE, "%s: holds labels of other data: rows %" PRIu64 " to %" PRIu64 " of the source have changed since; "
-                       "give another --out, or --force to replace it", w->path, first, end - 1);
+        return rt_fail(RT_USAGE, "%s: holds labels of other data: rows %" PRIu64 " to %" PRIu64 " of the source have "
+                       "changed since; give another --out, or --force to replace it", w->path, first, end - 1);
     }
     return RT_OK;
 }
 
 /* ---- beginning ---- */
 
-/* The journal is the lock, too, and is taken before anything is made or removed. Who finishes a store removes it, so the one
- * that is locked must still be the one that others would open. */
+/* The journal is the lock, too, and is taken before anything is made or removed. Who finishes a store removes it, so
+ * the one that is locked must still be the one that others would open. */
 static rt_status lock(rt_labels_writer *w)
 {
     struct stat mine, there;
@@ -269,7 +280,9 @@ static rt_status lock(rt_labels_writer *w)
             w->new_journal = 0;
             return rt_fail(RT_RUN, "%s: another process is labelling into it", w->path);
         }
-        if (!fstat(w->journal, &mine) && !stat(w->journal_path, &there) && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return RT_OK;
+        if (!fstat(w->journal, &mine) && !stat(w->journal_path, &there) && mine.st_ino == there.st_ino &&
+            mine.st_dev == there.st_dev)
+            return RT_OK;
         close(w->journal);
     }
 }
@@ -295,7 +308,8 @@ static rt_status open_store(rt_labels_writer *w, cJSON *manifest)
     rt_status st = fresh ? RT_OK : same_manifest(w, f, manifest);
     if (!st) st = locate(w, f);
     rt_h5_close(f);
-    if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0) st = rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
+    if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0)
+        st = rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
     return st;
 }
 
@@ -325,7 +339,8 @@ static rt_status allocate(rt_labels_writer *w)
     w->class_count = calloc((size_t)w->spec.classes, sizeof *w->class_count);
     w->status = malloc(RT_LABEL_BLOCK);
     w->buffer = malloc(rt_label_row_bytes(&w->spec) * RT_LABEL_BLOCK);
-    if (!w->done || !w->span_done || !w->crc || !w->confidence || !w->pending || !w->class_count || !w->status || !w->buffer)
+    if (!w->done || !w->span_done || !w->crc || !w->confidence || !w->pending || !w->class_count || !w->status ||
+        !w->buffer)
         return rt_fail(RT_RUN, "out of memory");
     return rt_label_coder_new(&w->coder, &w->spec, w->job.pool);
 }
@@ -339,7 +354,8 @@ static void free_writer(rt_labels_writer *w)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
-rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *spec, cJSON *manifest, const rt_labels_job *job)
+rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *spec, cJSON *manifest,
+                          const rt_labels_job *job)
 {
     *out = NULL;
     if (!spec->rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", path);
@@ -388,13 +404,18 @@ rt_labels_summary rt_labels_written(const rt_labels_writer *w)
 }
 
 /* Statuses of a block's rows by their logits: w->status when not all are good, else NULL. */
-static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status, const unsigned char **out)
+static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status,
+                       const unsigned char **out)
 {
     size_t k = (size_t)w->spec.classes;
     float limit = w->spec.type == RT_F16 ? 65504.0f : 3e38f;
+    uint64_t rows = rt_label_block_rows(&w->spec, b);
+    int any = status != NULL;
     *out = NULL;
+    for (size_t i = 0; i < rows * k; i++) any |= !(fabsf(logits[i]) <= limit);
+    if (!any) return RT_OK;
     memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
-    for (uint64_t r = 0, rows = rt_label_block_rows(&w->spec, b); r < rows; r++) {
+    for (uint64_t r = 0; r < rows; r++) {
         const float *z = logits + r * k;
         size_t c = 0;
         int bad = 0, infinite = 0;
@@ -403,12 +424,13 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
             *out = w->status;
             continue;
         }
-        for (size_t i = 0; i < k; i++) bad |= !(z[i] >= -limit && z[i] <= limit);
+        for (size_t i = 0; i < k; i++) bad |= !(fabsf(z[i]) <= limit);
         if (!bad) continue;
         for (size_t i = 0; i < k; i++) infinite |= !isfinite(z[i]);
-        while (infinite ? isfinite(z[c]) : z[c] >= -limit && z[c] <= limit) c++;
+        while (infinite ? isfinite(z[c]) : fabsf(z[c]) <= limit) c++;
         if (!infinite || !w->job.mark_bad)
-            return rt_fail(RT_INPUT, "%s: the teacher's logit of row %" PRIu64 ", class %zu is %g, which %s cannot hold; %s", w->path,
+            return rt_fail(RT_INPUT, "%s: the teacher's logit of row %" PRIu64 ", class %zu is %g, which %s cannot "
+                           "hold; %s", w->path,
                            w->spec.first + b * RT_LABEL_BLOCK + r, c, (double)z[c], rt_dtype_name(w->spec.type),
                            infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
         w->status[r] = RT_LABEL_BAD_ANSWER;
@@ -417,8 +439,8 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
     return RT_OK;
 }
 
-/* After an error it is not known what is on disk: the kernel may have dropped pages that it could not write, and a second
- * sync would succeed without them. */
+/* After an error it is not known what is on disk: the kernel may have dropped pages that it could not write, and a
+ * second sync would succeed without them. */
 static rt_status broke(rt_labels_writer *w, rt_status st)
 {
     w->broken = 1;
@@ -427,12 +449,15 @@ static rt_status broke(rt_labels_writer *w, rt_status st)
 
 static rt_status put_leaves(rt_labels_writer *w, uint64_t b)
 {
-    uint64_t from, to, size = rt_identity_span_rows(w->job.source), first = w->spec.first + b * RT_LABEL_BLOCK, left = w->spec.rows - b * RT_LABEL_BLOCK;
+    uint64_t size = rt_identity_span_rows(w->job.source), from, to;
+    uint64_t first = w->spec.first + b * RT_LABEL_BLOCK, left = w->spec.rows - b * RT_LABEL_BLOCK;
     int ahead = 1;
     spans_of(w, b, &from, &to);
-    for (uint64_t s = from; s < to; s++)              /* what is not known is hashed a span a thread ahead of the labels */
+    /* what is not known is hashed a span a thread ahead of the labels */
+    for (uint64_t s = from; s < to; s++)
         if (!rt_identity_known(w->job.source, w->first_span + s) && w->job.pool) ahead = rt_pool_threads(w->job.pool);
-    uint64_t rows = left / (uint64_t)ahead < size ? left : (uint64_t)ahead * size, least = rt_label_block_rows(&w->spec, b);
+    uint64_t rows = left / (uint64_t)ahead < size ? left : (uint64_t)ahead * size;
+    uint64_t least = rt_label_block_rows(&w->spec, b);
     if (ahead == 1 || rows < least) rows = least;
     RT_TRY(rt_identity_know(w->job.source, first, first + rows, w->job.pool, w->job.progress));
     for (uint64_t s = from; s < to; s++) {
@@ -472,7 +497,8 @@ rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, co
 static rt_status sync_store(rt_labels_writer *w)
 {
     if (!fdatasync(w->fd)) return RT_OK;
-    return broke(w, rt_fail(RT_RUN, "%s: could not be synced: %s; run the command again to go on from the last good block", w->path, strerror(errno)));
+    return broke(w, rt_fail(RT_RUN, "%s: could not be synced: %s; run the command again to go on from the last good "
+                            "block", w->path, strerror(errno)));
 }
 
 rt_status rt_labels_commit(rt_labels_writer *w)
@@ -493,7 +519,8 @@ rt_status rt_labels_commit(rt_labels_writer *w)
     }
     ssize_t put = write(w->journal, text, n);
     free(text);
-    if (put != (ssize_t)n || fdatasync(w->journal)) return broke(w, rt_fail(RT_RUN, "%s: %s", w->journal_path, put < 0 || put == (ssize_t)n ? strerror(errno) : "the disk is full"));
+    if (put >= 0 && put < (ssize_t)n) return broke(w, rt_fail(RT_RUN, "%s: the disk is full", w->journal_path));
+    if (put < 0 || fdatasync(w->journal)) return broke(w, rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno)));
     for (uint64_t i = 0; i < w->pendings; i++) w->done[w->pending[i]] = 1;
     w->pendings = w->pending_bytes = 0;
     rt_identity_keep(w->job.source);
@@ -521,7 +548,8 @@ static rt_status put_head(rt_labels_writer *w)
     free(text);
     rt_leaf *leaf = malloc(fixed_bytes(w, LEAVES));
     double mean = rt_labels_written(w).confidence;
-    st = leaf ? rt_pread_all(w->fd, leaf, fixed_bytes(w, LEAVES), w->fixed[LEAVES], w->path) : rt_fail(RT_RUN, "out of memory");
+    st = leaf ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_pread_all(w->fd, leaf, fixed_bytes(w, LEAVES), w->fixed[LEAVES], w->path);
     if (!st) st = put_fixed(w, LEAVES, leaf, &head);
     if (!st) st = put_fixed(w, STATUS_COUNT, w->status_count, &head);
     if (!st) st = put_fixed(w, CLASS_COUNT, w->class_count, &head);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Labelling at scale: 100 million rows of 40 bytes in a sparse 4 GB file. How long a labelling of 1,000 of them takes to begin when
-# nothing is known of the file, and when it is; what all of them take in time and in anonymous memory. Needs 8 GB of disk (labels).
+# Labelling at scale: 100 million rows of 40 bytes, a file of 4 GB. How long a labelling of 1,000 of them takes when
+# nothing is known of the file, and when it is; what all of them take in time and in anonymous memory. Needs 12 GB of disk.
 #   sh experiments/label_scale.sh [FOLDER]      ROWS=100000000
 set -e
 cd "$(dirname "$0")/.."
@@ -15,7 +15,10 @@ cd "$tmp"
 awk 'BEGIN { srand(1); for (i = 0; i < 2000; i++) { c = i % 10; line = ""
     for (k = 0; k < 10; k++) line = line sprintf("%.3f,", rand() + (k == c)); print line "c" c } }' > small.csv
 "$retort" import small.csv --label -1 --header no --out small.h5 --quiet > log
-echo '{"model": {"input": [10], "classes": 10, "family": "mlp", "width": 8, "depth": 1}, "data": {"source": "small.h5"}, "train": {"epochs": 2}}' > t.json
+cat > t.json <<'X'
+{"model": {"input": [10], "classes": 10, "family": "mlp", "width": 8, "depth": 1}, "data": {"source": "small.h5"},
+ "train": {"epochs": 2}}
+X
 "$retort" train t.json --out T --quiet > log
 printf '\223NUMPY\001\000v\000' > big.npy
 printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': ($rows, 10), }" >> big.npy
@@ -34,7 +37,8 @@ for known in unknown spans all; do
     rm -f l.h5*
     s=$(date +%s.%N)
     label --rows 0:1000 --out l.h5 > log
-    date +%s.%N | awk -v s="$s" -v w="$what" '{ printf "label --rows 0:1000 of %d rows, %s: %.3f s", ENVIRON["rows"], w, $1 - s }'
+    date +%s.%N | awk -v s="$s" -v w="$what" '{
+        printf "label --rows 0:1000 of %d rows, %s: %.3f s", ENVIRON["rows"], w, $1 - s }'
     echo ", to the first row $(number start_seconds < log) s"
 done
 rm -f big.h5.retort-id
@@ -46,7 +50,8 @@ while kill -0 $pid 2> /dev/null; do
     sleep 0.2
 done
 wait $pid
-echo "all $rows rows, nothing known: $(number seconds < log) s, $(number rows_per_second < log) rows/s, anonymous memory $((most / 1024)) MiB"
+echo "all $rows rows, nothing known: $(number seconds < log) s, $(number rows_per_second < log) rows/s," \
+     "anonymous memory $((most / 1024)) MiB"
 s=$(date +%s.%N)
 label --out all.h5 > log
 date +%s.%N | awk -v s="$s" '{ printf "the same again, finished: %.3f s\n", $1 - s }'

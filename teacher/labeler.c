@@ -89,7 +89,8 @@ static rt_status open_all(labeler *l)
     l->spec.topk = s->topk;
     l->spec.type = s->type;
     if (s->topk >= l->spec.classes)
-        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, l->spec.classes);
+        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk,
+                       l->spec.classes);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
     if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
@@ -107,7 +108,8 @@ static cJSON *describe(const labeler *l)
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
     cJSON_AddNumberToObject(t, "models", s->teachers);
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
-    if (l->teacher[0]->class_names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->class_names));
+    if (l->teacher[0]->class_names.name)
+        cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->class_names));
     if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
     cJSON *seen = cJSON_AddArrayToObject(m, "seen");
     for (int i = 0; i < s->teachers; i++)
@@ -121,7 +123,8 @@ static cJSON *describe(const labeler *l)
 
 static rt_status begin(labeler *l, int force)
 {
-    rt_labels_job job = {.source = l->identity, .force = force, .mark_bad = l->set.mark_bad, .pool = l->pool, .progress = l->progress};
+    rt_labels_job job = {.source = l->identity, .force = force, .mark_bad = l->set.mark_bad, .pool = l->pool,
+                         .progress = l->progress};
     cJSON *m = describe(l);
     rt_status st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
@@ -138,11 +141,11 @@ typedef struct {
     uint64_t filled;
 } block_rows;
 
-static rt_status put_block(labeler *l, block_rows *b, uint64_t block, uint64_t size)
+static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    rt_predict_raw(l->predictor, b->raw, rt_source_type(l->x), (int)size, b->logits);
+    rt_predict_raw(l->predictor, raw, rt_source_type(l->x), (int)size, b->logits);
     l->compute += rt_seconds() - t;
     b->filled = 0;
     RT_TRY(rt_labels_put(l->writer, block, b->logits, status));
@@ -155,7 +158,8 @@ static rt_status refuse_row(const labeler *l, const rt_batch *batch, int r)
     size_t row_bytes = rt_source_row_bytes(l->x);
     rt_dtype type = rt_source_type(l->x);
     const char *fault = rt_row_fault(batch->x + (size_t)r * row_bytes, type, row_bytes / rt_dtype_size(type));
-    return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label and go on from here",
+    return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label "
+                   "and go on from here",
                    l->set.source, (unsigned long long)batch->row[r], l->set.x, fault);
 }
 
@@ -167,7 +171,9 @@ static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
         uint64_t block = (batch->row[r] - l->spec.first) / RT_LABEL_BLOCK, size = l->spec.rows - block * RT_LABEL_BLOCK;
         if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
         uint64_t take = size - b->filled < (uint64_t)(batch->rows - r) ? size - b->filled : (uint64_t)(batch->rows - r);
-        memcpy(b->raw + b->filled * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
+        /* A whole block need not be moved. */
+        const char *raw = take == size ? batch->x + (size_t)r * row_bytes : b->raw;
+        if (raw == b->raw) memcpy(b->raw + b->filled * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
         for (uint64_t i = 0; i < take; i++) {
             int bad = batch->bad[r + (int)i];
             if (bad && !l->set.mark_bad)
@@ -176,7 +182,7 @@ static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
         }
         b->filled += take;
         r += (int)take;
-        if (b->filled == size) RT_TRY(put_block(l, b, block, size));
+        if (b->filled == size) RT_TRY(put_block(l, b, raw, block, size));
     }
     return RT_OK;
 }
@@ -195,7 +201,8 @@ static rt_status take_all(labeler *l, block_rows *b, rt_stream *stream, uint64_t
                                (double)l->labelled / (now - start + 1e-9), "rows", "");
             mark = now;
         }
-        if (rt_progress_stopped(l->progress)) return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        if (rt_progress_stopped(l->progress))
+            return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
     return RT_OK;
 }
@@ -204,7 +211,8 @@ static rt_status label_rows(labeler *l)
 {
     uint64_t blocks = rt_labels_blocks(l->writer);
     unsigned char *todo = malloc(blocks + 1);
-    block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64), .status = malloc(RT_LABEL_BLOCK),
+    block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64),
+                    .status = malloc(RT_LABEL_BLOCK),
                     .logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->spec.classes)};
     rt_rows rows = {0};
     rt_stream *stream = NULL;
@@ -213,7 +221,8 @@ static rt_status label_rows(labeler *l)
     if (!st && !memchr(todo, 0, blocks)) rows = rt_rows_between(l->spec.first, l->spec.first + l->spec.rows);
     else if (!st) st = rt_rows_from_blocks(&rows, l->spec.first, l->spec.rows, RT_LABEL_BLOCK, todo);
     if (!st && rows.count) {
-        rt_stream_spec q = {.x = l->x, .rows = &rows, .classes = l->spec.classes, .batch = l->set.batch, .keep_tail = 1, .mark_bad = 1,
+        rt_stream_spec q = {.x = l->x, .rows = &rows, .classes = l->spec.classes, .batch = l->set.batch,
+                            .keep_tail = 1, .mark_bad = 1,
                             .prefetch = l->set.prefetch, .threads = l->set.readers};
         st = rt_stream_open(&stream, &q, 0);
         if (!st) st = take_all(l, &b, stream, rows.count);
@@ -240,12 +249,15 @@ static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
     text[0] = 0;
     if (!labelled) snprintf(text, sizeof text, "no row has a label");
     else if (k > 1 && labelled > 1 && s->class_count[best] == labelled)
-        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for all %llu rows; is the data what the teacher was trained on?", name, (unsigned long long)labelled);
+        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for all %llu rows; is the data what "
+                 "the teacher was trained on?", name, (unsigned long long)labelled);
     else if (k > 1 && (double)s->class_count[best] > 0.99 * (double)labelled)
-        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for %.2f %% of the rows", name, 100 * (double)s->class_count[best] / (double)labelled);
+        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for %.2f %% of the rows", name,
+                 100 * (double)s->class_count[best] / (double)labelled);
     if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
     if (labelled && k > 1 && s->confidence < 1.2 / k) {
-        snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence, 1.0 / k);
+        snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence,
+                 1.0 / k);
         cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
     }
 }
@@ -285,7 +297,8 @@ static rt_status end(labeler *l, rt_status st)
     return st ? rt_fail(st, "%s", message) : ended;
 }
 
-rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress,
+                   cJSON **result)
 {
     labeler l = {.out = out, .pool = pool, .progress = progress, .start = rt_seconds()};
     cJSON *r = NULL;

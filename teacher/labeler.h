@@ -9,8 +9,8 @@
 /* Configuration: {"teacher": "model.h5" or a list (an ensemble), "data": {"source", "x", "rows", "check", "names"},
  *  "labels": {"type": "f32"|"f16", "topk": 0},
  *  "label": {"bad_rows": "refuse"|"mark", "batch": rows read at once, "prefetch", "readers"}}
- * The store resumes by itself. Bits do not depend on threads, prefetch, batch or what is known of the source. Classes and
- * columns are matched by name, also among the models of an ensemble. *result: rows, rows by status and class, mean
+ * The store resumes by itself. Bits do not depend on threads, prefetch, batch or what is known of the source. Classes
+ * and columns are matched by name, also among the models of an ensemble. *result: rows, rows by status and class, mean
  * confidence, rate, digests; "notes" and "warnings" where there are any. RT_NOTHING when there are no rows. */
 rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *, const rt_progress *, cJSON **result);
 rt_status rt_label_check(cJSON *config);

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Labels as a user meets them: rows with NaN, changed data, damage, top-k, one-sided answers, names, what a store says of itself.
+# Labels as a user meets them: rows with NaN, changed data, damage, top-k, one-sided answers, names, what a store says.
 . "$2/tests/cli/lib.sh"
 export XDG_CACHE_HOME="$tmp/cache"
 number() { sed -n "s/.*\"$1\":[[:space:]]*\([-0-9.e+]*\).*/\1/p" "$2" | head -1; }
-place() { LC_ALL=C grep -obUaP "$2" "$1" | LC_ALL=C cut -d: -f1 | head -1; }         # file pattern: offset of the first such bytes
+place() { LC_ALL=C grep -obUaP "$2" "$1" | LC_ALL=C cut -d: -f1 | head -1; }  # file pattern: offset
 put() { printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2> /dev/null; }         # file offset bytes
 
 # f32 rows of four columns around one of three centres. 77.125 and 55.5 mark places in the files: their bytes are unique.

@@ -1,5 +1,6 @@
-/* What was reported as done is on disk: the order of writes, syncs and renames, and what follows when one of them fails. The
- * linker puts the functions below in the place of the system's calls (--wrap); calls of the HDF5 library are not seen. */
+/* What was reported as done is on disk: the order of writes, syncs and renames, and what follows when one of them
+ * fails. The linker puts the functions below in the place of the system's calls (--wrap); calls of the HDF5 library are
+ * not seen. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -193,8 +194,8 @@ static rt_digest digest_of_store(void)
     return d;
 }
 
-/* Nothing is named before it is synced: rows before their journal line, lines before the next thing is said to be done, all
- * before "complete", that before the journal goes. */
+/* Nothing is named before it is synced: rows before their journal line, lines before the next thing is said to be done,
+ * all before "complete", that before the journal goes. */
 static void check_order(void)
 {
     int dirty[FOLDER + 1] = {0}, lines = 0, renamed = 0, folder_after = 0, completed = 0, removed = 0;
@@ -253,7 +254,8 @@ static void check_silence(void)
 {
     int failed = 0;
     for (int i = 0; i < events; i++) {
-        if (failed && log_of[i].call != UNLINK) fail_msg("call %d of kind %d on object %d follows a failure", i, log_of[i].call, log_of[i].object);
+        if (failed && log_of[i].call != UNLINK)
+            fail_msg("call %d of kind %d on object %d follows a failure", i, log_of[i].call, log_of[i].object);
         failed |= log_of[i].failed;
     }
     assert_true(failed);
@@ -291,7 +293,8 @@ static void failures(void **state)
     rt_digest whole = digest_of_store();
     for (int kind = 0; kind < 2; kind++) {
         int number = 0;
-        for (;;) {                                     /* the first sync or write fails, the second, ... until there is none */
+        /* the first sync or write fails, the second, ... until there is none */
+        for (;;) {
             remove_store();
             number++;
             start_log(kind ? 0 : number, kind ? number : 0);
@@ -352,6 +355,7 @@ static void order_of_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(order_of_labelling), cmocka_unit_test(failures), cmocka_unit_test(order_of_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(order_of_labelling), cmocka_unit_test(failures),
+                                       cmocka_unit_test(order_of_files)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

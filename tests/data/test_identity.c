@@ -6,7 +6,8 @@
 #include "data/identity.h"
 #include "tests/support.h"
 
-enum { ROWS = 17, WIDTH = 3 << 18, SPAN_ROWS = 5, SPANS = 4 };     /* rows of 3 MiB: five in a span of 16 MiB, the last span short */
+/* rows of 3 MiB: five in a span of 16 MiB, the last span short */
+enum { ROWS = 17, WIDTH = 3 << 18, SPAN_ROWS = 5, SPANS = 4 };
 #define ROW_BYTES ((size_t)WIDTH * 4)
 static char data[96], cache[128];
 static float *content;
@@ -127,7 +128,8 @@ static void rule(void **state)
     rt_hasher_add(h, head, (size_t)sprintf(head, "retort-identity-1 f32 %d %d\n", ROWS, WIDTH));
     for (int s = 0; s < SPANS; s++) {
         size_t rows = s == SPANS - 1 ? ROWS - s * SPAN_ROWS : SPAN_ROWS;
-        rt_digest d = rt_digest_of((char *)content + (size_t)s * SPAN_ROWS * ROW_BYTES, rows * ROW_BYTES), got = leaf_hex(id, (uint64_t)s);
+        rt_digest d = rt_digest_of((char *)content + (size_t)s * SPAN_ROWS * ROW_BYTES, rows * ROW_BYTES),
+                got = leaf_hex(id, (uint64_t)s);
         rt_leaf l = rt_identity_leaf(id, (uint64_t)s);
         assert_string_equal(got.hex, d.hex);
         rt_hasher_add(h, l.byte, sizeof l.byte);
@@ -158,7 +160,8 @@ static void kept(void **state)
     unlink(cache);
     rt_source *x = open_x(), *y;
     check_ok(rt_source_open(&y, data, "a set/y %"));
-    rt_identity *one = open_id(x, RT_CHECK_KNOWN), *two = open_id(x, RT_CHECK_KNOWN), *three = open_id(y, RT_CHECK_KNOWN);
+    rt_identity *one = open_id(x, RT_CHECK_KNOWN), *two = open_id(x, RT_CHECK_KNOWN);
+    rt_identity *three = open_id(y, RT_CHECK_KNOWN);
     check_ok(rt_identity_know(one, 0, 1, NULL, NULL));
     check_ok(rt_identity_know(two, 16, 17, NULL, NULL));
     check_ok(rt_identity_know(three, 0, ROWS, NULL, NULL));
@@ -200,7 +203,8 @@ static void damaged(void **state)
     unlink(cache);
     check_ok(root_now(&a, RT_CHECK_KNOWN));
     size_t n = read_cache(text, sizeof text);
-    for (size_t i = 0; i < n; i++) {                  /* a flipped bit, and the end lost, anywhere: as if it were not there */
+    /* a flipped bit, and the end lost, anywhere: as if it were not there */
+    for (size_t i = 0; i < n; i++) {
         flip(cache, (long)i);
         assert_int_equal(known_now(), 0);
         flip(cache, (long)i);
@@ -221,7 +225,8 @@ static void damaged(void **state)
     /* Lines that a checksum covers and that make no sense. */
     memcpy(was, text, sizeof was);
     char *end = strstr(text, "crc32c "), *set = strstr(text, "set x");
-    strcpy(end, "99999999999999999999 00112233445566778899aabbccddeeff\n7 00\n4 00112233445566778899aabbccddeeff\n-1 00\nset\n\nset  \n0 ff\n");
+    strcpy(end, "99999999999999999999 00112233445566778899aabbccddeeff\n7 00\n4 00112233445566778899aabbccddeeff\n-1 "
+           "00\nset\n\nset  \n0 ff\n");
     write_cache(text, strlen(text));
     assert_int_equal(known_now(), SPANS);
     memcpy(text, was, sizeof was);

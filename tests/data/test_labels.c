@@ -1,4 +1,5 @@
-/* The label store: resume to the same bytes, codings against plain references, refusals, damage found where it is read. */
+/* The label store: resume to the same bytes, codings against plain references, refusals, damage found where it is
+ * read. */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -77,7 +78,8 @@ static rt_status write_labels(writing *q)
         const float *z = q->logits ? q->logits : logits;
         for (int b = 0; b < q->upto && !st; b++) {
             size_t at = (size_t)b * RT_LABEL_BLOCK;
-            if (!rt_labels_done(w, (uint64_t)b)) st = rt_labels_put(w, (uint64_t)b, z + at * (size_t)q->spec.classes, q->status ? q->status + at : NULL);
+            if (!rt_labels_done(w, (uint64_t)b))
+                st = rt_labels_put(w, (uint64_t)b, z + at * (size_t)q->spec.classes, q->status ? q->status + at : NULL);
         }
         if (!st) {
             q->summary = rt_labels_written(w);
@@ -299,7 +301,8 @@ static void other_data(void **state)
     q.source = NULL;
     check_ok(write_labels(&q));
     uint64_t at = offset_of(copy, "x");
-    flip(copy, at + (uint64_t)(FIRST + 2 * RT_LABEL_BLOCK + 1) * WIDTH * 4);   /* in no span of the block that is done */
+    /* in no span of the block that is done */
+    flip(copy, at + (uint64_t)(FIRST + 2 * RT_LABEL_BLOCK + 1) * WIDTH * 4);
     q.source = copy;
     check_ok(write_labels(&q));
     flip(copy, at + (uint64_t)(FIRST + 3) * WIDTH * 4);
@@ -392,7 +395,8 @@ static void codings(void **state)
         }
 }
 
-/* Top-k by the definition: k times the best class that is left, the lower of equal ones; the tail in double with libm. */
+/* Top-k by the definition: k times the best class that is left, the lower of equal ones; the tail in double with
+ * libm. */
 static void plain_topk(const float *z, int classes, int k, int32_t *id, float *value, float *tail)
 {
     double sum = 0;
@@ -417,7 +421,8 @@ static void plain_topk(const float *z, int classes, int k, int32_t *id, float *v
 static void topk_bytes(void **state)
 {
     (void)state;
-    static const int shape[][2] = {{2, 1}, {3, 2}, {7, 3}, {16, 15}, {40, 4}, {63, 8}, {100, 9}, {257, 64}, {1000, 5}, {1030, 250}, {1100, 512}};
+    static const int shape[][2] = {{2, 1}, {3, 2}, {7, 3}, {16, 15}, {40, 4}, {63, 8}, {100, 9}, {257, 64}, {1000, 5},
+                                   {1030, 250}, {1100, 512}};
     enum { N = 40 };
     char path[128];
     for (size_t q = 0; q < sizeof shape / sizeof shape[0]; q++) {
@@ -436,7 +441,8 @@ static void topk_bytes(void **state)
             z[7 * classes + c] *= 200;
             z[8 * classes + c] = (float)((int)(z[8 * classes + c] * 4)) / 4;
         }
-        writing w = {.path = in_folder(path, "topk.h5"), .spec = {.rows = N, .classes = classes, .topk = k, .type = RT_F32}, .logits = z, .upto = 1, .force = 1};
+        writing w = {.path = in_folder(path, "topk.h5"), .logits = z, .upto = 1, .force = 1,
+                     .spec = {.rows = N, .classes = classes, .topk = k, .type = RT_F32}};
         check_ok(write_labels(&w));
         rt_h5_file *f;
         check_ok(rt_h5_scan(&f, path));
@@ -448,7 +454,9 @@ static void topk_bytes(void **state)
             plain_topk(z + (size_t)r * (size_t)classes, classes, k, id, value, &tail);
             assert_memory_equal(got_id + r * k, id, (size_t)k * 4);
             assert_memory_equal(got_value + r * k, value, (size_t)k * 4);
-            if (memcmp(&got_tail[r], &tail, 4)) fail_msg("tail of row %d, top %d of %d: %.9g, want %.9g", r, k, classes, (double)got_tail[r], (double)tail);
+            if (memcmp(&got_tail[r], &tail, 4))
+                fail_msg("tail of row %d, top %d of %d: %.9g, want %.9g", r, k, classes, (double)got_tail[r],
+                         (double)tail);
         }
         rt_labels *l;
         check_ok(rt_labels_open(&l, path, 0));
@@ -513,11 +521,13 @@ static void counts(void **state)
 static void class_order(void **state)
 {
     (void)state;
-    static const int to[K] = {3, 0, 5, 1, 2, 4};       /* place of the store's class c in the student's order: no involution */
+    /* place of the store's class c in the student's order: no involution */
+    static const int to[K] = {3, 0, 5, 1, 2, 4};
     static const char *const name[K] = {"a", "b", "c", "d", "e", "f"};
     const char *turned[K];
     for (int c = 0; c < K; c++) turned[to[c]] = name[c];
-    cJSON *classes = cJSON_CreateStringArray(name, K), *order = cJSON_CreateStringArray(turned, K), *other = cJSON_Duplicate(order, 1);
+    cJSON *classes = cJSON_CreateStringArray(name, K), *order = cJSON_CreateStringArray(turned, K);
+    cJSON *other = cJSON_Duplicate(order, 1);
     cJSON_ReplaceItemInArray(other, 2, cJSON_CreateString("g"));
     rt_names student, stranger;
     check_ok(rt_names_from_json(&student, order, "s.h5", "classes"));
@@ -606,12 +616,14 @@ static void bad_rows(void **state)
 
 /* ---- damage ---- */
 
-/* A flipped bit anywhere is found when it is read: in rows when they are, in what belongs to all when the store is opened. */
+/* A flipped bit anywhere is found when it is read: in rows when they are, in what belongs to all when the store is
+ * opened. */
 static void damage(void **state)
 {
     (void)state;
     char path[128], a[128], command[320];
-    static const char *const head[] = {"labels/block_crc32c", "labels/status_count", "labels/class_count", "labels/confidence_mean", "source/leaves", "labels/head_crc32c", "manifest"};
+    static const char *const head[] = {"labels/block_crc32c", "labels/status_count", "labels/class_count",
+                                       "labels/confidence_mean", "source/leaves", "labels/head_crc32c", "manifest"};
     rt_labels *l;
     uint64_t row[2] = {FIRST + 1023, FIRST + 1024};
     float z[2 * K];
@@ -671,7 +683,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(resume), cmocka_unit_test(torn_journal), cmocka_unit_test(stale), cmocka_unit_test(locked),
-        cmocka_unit_test(other_data), cmocka_unit_test(changing), cmocka_unit_test(class_order), cmocka_unit_test(codings), cmocka_unit_test(topk_bytes),
+        cmocka_unit_test(other_data), cmocka_unit_test(changing), cmocka_unit_test(class_order),
+        cmocka_unit_test(codings), cmocka_unit_test(topk_bytes),
         cmocka_unit_test(counts), cmocka_unit_test(bad_rows), cmocka_unit_test(damage), cmocka_unit_test(digest)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
