@@ -140,6 +140,31 @@ static void no_labels(void **state)
                 "has the label 4294967296, but there are 3");
 }
 
+/* Rows outside a range have no label, whatever is stored there. */
+static void limits(void **state)
+{
+    (void)state;
+    static int32_t y[ROWS];
+    static uint64_t row[ROWS];
+    static double value[ROWS];
+    rt_source *x;
+    rt_targets *t;
+    rt_names model = named("");
+    for (int i = 0; i < ROWS; i++) {
+        value[i] = i >= 500 && i < 600 ? i % 3 : i % 2 ? 0.5 : 99;
+        row[i] = (uint64_t)i;
+    }
+    check_ok(rt_source_open(&x, write_y(RT_F32, value, ROWS, 1, ""), "x"));
+    check_ok(rt_targets_open(&t, x, "y", &model, RT_MATCH_NAMES));
+    check_fails(rt_targets_read(t, row, ROWS, y), RT_INPUT, "row 0 has the label 99");
+    rt_targets_limit(t, 500, 600);
+    check_ok(rt_targets_read(t, row, ROWS, y));
+    for (int i = 0; i < ROWS; i++) assert_int_equal(y[i], i >= 500 && i < 600 ? i % 3 : RT_NO_LABEL);
+    rt_targets_close(t);
+    rt_source_close(x);
+    rt_names_free(&model);
+}
+
 static void shapes(void **state)
 {
     (void)state;
@@ -170,6 +195,6 @@ static void shapes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number),
-                                       cmocka_unit_test(no_labels), cmocka_unit_test(shapes)};
+                                       cmocka_unit_test(no_labels), cmocka_unit_test(limits), cmocka_unit_test(shapes)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
