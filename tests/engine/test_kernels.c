@@ -347,7 +347,12 @@ static void half(void **state)
         for (uint32_t h = 0; h < 65536; h++) {
             uint16_t in = (uint16_t)h, back;
             float f;
+            uint16_t many[11];                        /* as one, in a vector and behind it */
+            float all[11];
+            for (int i = 0; i < 11; i++) many[i] = in;
             (*k)->from_f16(&f, &in, 1);
+            (*k)->from_f16(all, many, 11);
+            for (int i = 0; i < 11; i++) assert_memory_equal(&all[i], &f, sizeof f);
             int e = (int)(h >> 10 & 31), m = (int)(h & 1023);
             if (e == 31 && m) {
                 assert_true(isnan(f));
