@@ -95,7 +95,7 @@ int main(int argc, char **argv)
     b.batch = (uint64_t)atoi(argv[4]);
     size_t bytes = (size_t)b.batch * rt_source_row_bytes(b.source);
     b.row = malloc(b.batch * sizeof *b.row);
-    b.raw = malloc(bytes);
+    b.raw = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
     if (!strcmp(argv[5], "float")) b.as_float = malloc(bytes / rt_dtype_size(rt_source_type(b.source)) * sizeof(float));
     while (fgets(line, sizeof line, stdin)) {
         double seconds = atof(line), gone = 0;
