@@ -61,7 +61,7 @@ static void lzf(void **state)
 static void lzf_hostile(void **state)
 {
     (void)state;
-    /* No byte before the first; distance 1 repeated; length or distance behind the end; the length 264 = 7 + 255 + 2. */
+    /* No byte before the first; distance 1 repeated; length or distance behind the end; the longest, 7 + 255 + 2. */
     assert_int_equal(decode_exactly(NULL, 100, (unsigned char[]){0x20, 0}, 2), 0);
     assert_int_equal(decode_exactly(NULL, 100, (unsigned char[]){0, 9, 0x20, 1}, 4), 0);
     unsigned char got[300];
