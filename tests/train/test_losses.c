@@ -120,6 +120,53 @@ static void mixtures(void **state)
         }
 }
 
+/* A mixed row is judged against the mixture of the teacher's answers: T^2 KL(lambda q_i + (1 - lambda) q_partner || p),
+ * computed here in double. */
+static void the_teacher_of_a_mixture_is_mixed(void **state)
+{
+    (void)state;
+    int partner[3] = {1, 2, 0};
+    double lambda = 0.7, temperature = 2, want = 0;
+    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .soft = 1, .temperature = 2}, .teacher = reference_t,
+                       .partner = partner, .lambda = 0.7f, .soft_scale = 1};
+    float g[12];
+    for (int r = 0; r < 3; r++) {
+        double q[3][4], sum[3] = {0};
+        const float *z[3] = {reference_z + r * 4, reference_t + r * 4, reference_t + partner[r] * 4};
+        for (int i = 0; i < 3; i++) {
+            for (int k = 0; k < 4; k++) sum[i] += q[i][k] = exp(z[i][k] / temperature);
+            for (int k = 0; k < 4; k++) q[i][k] /= sum[i];
+        }
+        for (int k = 0; k < 4; k++) {
+            double mixed = lambda * q[1][k] + (1 - lambda) * q[2][k];
+            want += temperature * temperature * mixed * log(mixed / q[0][k]) / 3;
+        }
+    }
+    check_close("mixture", run(&b, reference_z, 3, 4, g), want, 1e-6, 1e-5);
+}
+
+/* mean over elements of (value - target)^2 times weight, mean over the batch of `total` rows: rows 1 and 2 of 5 here. */
+static void hints(void **state)
+{
+    (void)state;
+    enum { N = 6 };
+    float *v = random_floats(2 * N, 3), *t = random_floats(5 * N, 4), grad[2 * N], loss[2];
+    rt_hint_batch h = {.target = t, .weight = 0.8f};
+    rt_loss_io io = {.value = v, .grad = grad, .loss = loss, .row0 = 1, .rows = 2, .total = 5, .n = N};
+    rt_loss_fn_hint(&h, &io);
+    for (int r = 0; r < 2; r++) {
+        double want = 0;
+        for (int i = 0; i < N; i++) {
+            double d = (double)v[r * N + i] - t[(r + 1) * N + i];
+            want += 0.8 * d * d / N;
+            check_close("gradient", grad[r * N + i], 2 * 0.8 * d / (N * 5.0), 1e-7, 1e-5);
+        }
+        check_close("loss", loss[r], want, 1e-7, 1e-5);
+    }
+    free(v);
+    free(t);
+}
+
 /* A row's loss and gradient are the same bits wherever it stands among the rows (dist apart, which correlates rows). */
 static void any_place(void **state)
 {
@@ -161,6 +208,7 @@ static void extremes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch), cmocka_unit_test(by_hand), cmocka_unit_test(mean_over_batch), cmocka_unit_test(unlabelled),
-                                       cmocka_unit_test(mixtures), cmocka_unit_test(any_place), cmocka_unit_test(extremes)};
+                                       cmocka_unit_test(mixtures), cmocka_unit_test(any_place), cmocka_unit_test(extremes),
+                                       cmocka_unit_test(the_teacher_of_a_mixture_is_mixed), cmocka_unit_test(hints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
