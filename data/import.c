@@ -21,16 +21,25 @@ void rt_import_note(rt_import_job *job, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
+    rt_one_line(text);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(job->report, "notes"), cJSON_CreateString(text));
+}
+
+static void add_line(cJSON *object, const char *key, const char *value)
+{
+    char text[700];
+    snprintf(text, sizeof text, "%s", value);
+    rt_one_line(text);
+    cJSON_AddStringToObject(object, key, text);
 }
 
 void rt_import_skipped(rt_import_job *job, const char *what, uint64_t count, const char *why)
 {
     if (!count) return;
     cJSON *s = cJSON_CreateObject();
-    cJSON_AddStringToObject(s, "what", what);
+    add_line(s, "what", what);
     cJSON_AddNumberToObject(s, "count", (double)count);
-    cJSON_AddStringToObject(s, "why", why);
+    add_line(s, "why", why);
     cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(job->report, "skipped"), s);
 }
 

@@ -427,6 +427,7 @@ static void report_columns(table *t)
     int whole = 0;
     char number[16];
     cJSON_AddBoolToObject(h, "present", t->form.header == RT_HEADER_YES);
+    rt_one_line(t->form.why);
     cJSON_AddStringToObject(h, "why", t->form.why);
     const char *separator = rt_separator_name(t->form.separator);
     char own[2] = {t->form.separator, 0};

@@ -237,6 +237,19 @@ static void separators(void **state)
     refuse(s, RT_INPUT, "use --separator ';'");
 }
 
+/* Messages and notes are one line of valid UTF-8, whatever the cells hold and wherever they are cut. */
+static void one_line(void **state)
+{
+    (void)state;
+    refuse(csv(TEXT("nl.csv", "a,b\n1,\"x\n\033[2J\302\233y\177\"\n2,3\n")), RT_INPUT,
+           "'x??[2J??y?' is no finite number");
+    refuse(csv(TEXT("cut.csv", "a,b\n1,äääääääääääääääääääxäää\n2,3\n")), RT_INPUT,
+           "'äääääääääääääääääääx?' is no finite number");
+    char text[] = "a\300\257b\355\240\200c\364\220\200\200d\360\237\230\200e\303";
+    rt_one_line(text);
+    assert_string_equal(text, "a??b???c????d\360\237\230\200e?");
+}
+
 static void encodings(void **state)
 {
     (void)state;
@@ -533,7 +546,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain), cmocka_unit_test(header), cmocka_unit_test(index_column), cmocka_unit_test(columns),
             cmocka_unit_test(damaged),
-        cmocka_unit_test(separators), cmocka_unit_test(encodings), cmocka_unit_test(wide_numbers),
+        cmocka_unit_test(separators), cmocka_unit_test(one_line), cmocka_unit_test(encodings),
+        cmocka_unit_test(wide_numbers),
             cmocka_unit_test(labels), cmocka_unit_test(minus_one),
         cmocka_unit_test(regression), cmocka_unit_test(like), cmocka_unit_test(second_file),
             cmocka_unit_test(applies), cmocka_unit_test(interrupted)};
