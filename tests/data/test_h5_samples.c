@@ -157,7 +157,7 @@ static void links(void **state)
     for (int i = 0; i < 4; i++) check_set(f, same[i], RT_F32, 16);
     check_set(f, "/soft", RT_F32, 16);
     h5_refused(f, "dangling", "soft link to '/nowhere/x', which leads to nothing");
-    h5_refused(f, "outside", "link to '/x' in the file 'other.h5', which is never followed");
+    h5_refused(f, "outside", "link to '/data/x' in the file 'other.h5', which is never followed");
     h5_refused(f, "through", "soft link to '/outside', which leads to nothing");
     h5_refused(f, "data/up", "back to a group that holds it");
     h5_refused(f, "folder/up", "back to a group that holds it");

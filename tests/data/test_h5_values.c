@@ -21,7 +21,7 @@ static void write_grid(const char *path, const grid_case *k, int32_t got[N])
 {
     static int32_t x[N];
     int32_t fill = -3;
-    hsize_t dim[3] = {A, B, C}, most[3] = {A, B, C}, chunk[3] = {4, 3, 2}, at[3] = {2, 1, 0}, n[3] = {7, 5, 5};
+    hsize_t dim[3] = {A, B, C}, most[3] = {A, B, C}, chunk[3] = {4, 3, 2}, at[3] = {2, 1, 0}, n[3] = {11, 5, 7};
     for (int i = 0; i < N; i++) x[i] = i * 37 % 1001 + 1;
     for (int i = 0; i < 3; i++) if (k->unlimited >> i & 1) most[i] = H5S_UNLIMITED;
     hid_t access = H5Pcreate(H5P_FILE_ACCESS), p = H5Pcreate(H5P_DATASET_CREATE), s = H5Screate_simple(3, dim, most);

@@ -90,7 +90,7 @@ with create("links.h5") as f:
     f["soft"] = h5py.SoftLink("/data/x")
     f["folder"] = h5py.SoftLink("/data")
     f["dangling"] = h5py.SoftLink("/nowhere/x")
-    f["outside"] = h5py.ExternalLink("other.h5", "/x")
+    f["outside"] = h5py.ExternalLink("other.h5", "/data/x")   # a path that this file has, too
     f["through"] = h5py.SoftLink("/outside")
     f["data/up"] = f["/"]
     f["type"] = np.dtype("f4")
