@@ -243,6 +243,15 @@ static void stale(void **state)
     assert_int_equal(mkdir(in_folder(b, "folder"), 0777), 0);
     check_fails(write_blocks(b, plain, "t2", 3, 1), RT_USAGE, "no regular file");
     check_fails(write_blocks(in_folder(b, "none/x.h5"), plain, "t", 3, 0), RT_RUN, "No such file");
+    static const unsigned char status[4] = {1, 1, 1, 1};
+    rt_labels *l;
+    rt_h5_item it[] = {{.name = "labels/status", .type = RT_U8, .rank = 1, .dim = {4}, .data = status},
+                       {.name = "manifest", .type = RT_TEXT, .element = 2, .data = "{}"}};
+    check_ok(rt_h5_save(in_folder(b, "old.h5"), "retort-labels-1", it, 2));
+    check_fails(rt_labels_open(&l, b, 1), RT_INPUT, "of an older format, which does not say what rows it is of; make it");
+    check_fails(write_blocks(b, plain, "t", 3, 0), RT_USAGE, "of an older format");
+    check_ok(write_blocks(b, plain, "t", 3, 1));
+    assert_int_equal(labelled_rows(b), ROWS);
     other.rows = 0;
     check_fails(write_blocks(in_folder(b, "zero.h5"), other, "t", 1, 1), RT_NOTHING, "no rows");
     assert_int_equal(access(b, F_OK), -1);
@@ -259,9 +268,9 @@ static void locked(void **state)
     assert_int_equal(pipe(told) | pipe(go), 0);
     pid_t child = fork();
     if (!child) {
-        rt_source *x;
-        rt_identity *id;
-        rt_labels_writer *w;
+        rt_source *x = NULL;
+        rt_identity *id = NULL;
+        rt_labels_writer *w = NULL;
         cJSON *m = manifest("t");
         int bad = rt_source_open(&x, data, "x") || rt_identity_open(&id, x, RT_CHECK_KNOWN);
         rt_labels_job job = {.source = id};
