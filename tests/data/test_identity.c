@@ -229,6 +229,9 @@ static void damaged(void **state)
            "00\nset\n\nset  \n0 ff\n");
     write_cache(text, strlen(text));
     assert_int_equal(known_now(), SPANS);
+    *(strstr(text, "\n0 ") + 1) = '8';                /* a span that there is not */
+    write_cache(text, strlen(text));
+    assert_int_equal(known_now(), SPANS - 1);
     memcpy(text, was, sizeof was);
     size_t body = (size_t)(strstr(text, "crc32c ") - text);
     for (size_t i = 0; i < 2 * body; i++) {           /* any byte changed under a right checksum: believed or not, no more */
