@@ -49,7 +49,7 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
     rt_identity *id = *out = calloc(1, sizeof *id);
     if (!id) return rt_fail(RT_RUN, "out of memory");
     uint64_t rows = rt_source_rows(source);
-    size_t row_bytes = rt_source_stored_bytes(source);
+    size_t row_bytes = rt_source_row_bytes(source);
     id->source = source;
     id->check = check;
     id->span_rows = !row_bytes ? (rows ? rows : 1) : row_bytes < RT_SPAN_BYTES ? RT_SPAN_BYTES / row_bytes : 1;
@@ -145,7 +145,7 @@ static rt_leaf leaf_of(const rt_digest *d)
 static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progress *progress, rt_leaf *leaf)
 {
     uint64_t at, end;
-    size_t row_bytes = rt_source_stored_bytes(id->source);
+    size_t row_bytes = rt_source_row_bytes(id->source);
     size_t piece = row_bytes && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
     span_range(id, span, &at, &end);
     char *raw = malloc(piece * row_bytes + 64);

@@ -25,9 +25,8 @@ typedef struct worker { rt_decoder *decoder; char *group; struct worker *next; }
 struct rt_source {
     rt_h5_file *file;
     const rt_h5_dataset *set;
-    size_t row_bytes, stored_bytes;
+    size_t row_bytes;
     uint64_t rows;
-    int *column, columns;          /* rt_source_pick's; NULL: all */
     void *map;
     size_t map_bytes;
     _Atomic long checked;          /* when the file's size was last compared, in ticks of the coarse clock */
@@ -86,7 +85,7 @@ static uint64_t rows_of_block(const rt_source *s, uint64_t block)
 /* Rows that are put together at a time, so that what is written stays in the cache of the CPU. */
 static uint64_t tile_rows(const rt_source *s)
 {
-    uint64_t n = TILE_BYTES / s->stored_bytes;
+    uint64_t n = TILE_BYTES / s->row_bytes;
     return n ? n : 1;
 }
 
@@ -106,7 +105,7 @@ static rt_status load_cut(rt_source *s, worker *w, uint64_t block, char *data)
         }
         for (uint64_t r = 0; r < rows; r += tile) {
             uint64_t n = rows - r < tile ? rows - r : tile;
-            rt_grid_gather(g, data + r * s->stored_bytes, r, n, chunk, from, to, s->set->fill);
+            rt_grid_gather(g, data + r * s->row_bytes, r, n, chunk, from, to, s->set->fill);
         }
     }
     return RT_OK;
@@ -140,7 +139,7 @@ static rt_status find_set(rt_source *s, const char *dataset)
         return rt_fail(RT_INPUT, "%s: data set '%s': a row takes %llu bytes, at most %d are read; is axis 0 the rows?",
                        path, dataset, (unsigned long long)bytes, RT_SOURCE_ROW_BYTES);
     s->rows = s->set->dim[0];
-    s->row_bytes = s->stored_bytes = (size_t)bytes;
+    s->row_bytes = (size_t)bytes;
     return RT_OK;
 }
 
@@ -158,14 +157,14 @@ static rt_status map_file(rt_source *s, uint64_t offset, uint64_t bytes, const c
 static rt_status open_chunks(rt_source *s)
 {
     rt_grid_init(&s->grid, s->set);
-    if (!s->rows || !s->stored_bytes) return RT_OK;
+    if (!s->rows || !s->row_bytes) return RT_OK;
     if (!s->set->filters) return map_file(s, 0, s->file->size, &s->chunks);
     uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
-    uint64_t bytes = s->grid.whole ? s->grid.chunk_bytes : rows * s->stored_bytes;
-    if (rows > BLOCK_BYTES / s->stored_bytes || bytes > BLOCK_BYTES)
+    uint64_t bytes = s->grid.whole ? s->grid.chunk_bytes : rows * s->row_bytes;
+    if (rows > BLOCK_BYTES / s->row_bytes || bytes > BLOCK_BYTES)
         return rt_fail(RT_INPUT, "%s: data set '%s': %llu rows of %zu bytes lie in chunks that must be decoded"
                        " together, more than %d MiB; rewrite it with fewer rows in a chunk", s->file->path,
-                       s->set->name, (unsigned long long)rows, s->stored_bytes, BLOCK_BYTES >> 20);
+                       s->set->name, (unsigned long long)rows, s->row_bytes, BLOCK_BYTES >> 20);
     return rt_cache_new(&s->cache, s->grid.blocks, bytes + RT_DECODE_SLACK, CACHE_BYTES, load_block, s);
 }
 
@@ -180,8 +179,8 @@ rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *datas
     rt_status st = find_set(s, dataset);
     if (!st && s->set->chunked) st = open_chunks(s);
     else if (!st && s->set->compact) s->base = (const char *)s->set->compact;
-    else if (!st && s->set->offset != UINT64_MAX && s->rows && s->stored_bytes)
-        st = map_file(s, s->set->offset, s->rows * s->stored_bytes, &s->base);
+    else if (!st && s->set->offset != UINT64_MAX && s->rows && s->row_bytes)
+        st = map_file(s, s->set->offset, s->rows * s->row_bytes, &s->base);
     if (st) rt_source_close(s); else *out = s;
     return st;
 }
@@ -206,38 +205,15 @@ void rt_source_close(rt_source *s)
         s->idle = w->next;
         free_worker(w);
     }
-    free(s->column);
     rt_h5_close(s->file);
     pthread_mutex_destroy(&s->lock);
     free(s);
-}
-
-rt_status rt_source_pick(rt_source *s, const int *column, int n)
-{
-    if (s->set->rank != 2)
-        return rt_fail(RT_INPUT, "%s: data set '%s' has rows of %d dimensions; columns are picked from rows of one",
-                       s->file->path, s->set->name, s->set->rank - 1);
-    for (int i = 0; i < n; i++)
-        if (column[i] < 0 || (uint64_t)column[i] >= s->set->dim[1])
-            return rt_fail(RT_INPUT, "%s: data set '%s' has no column %d; it has %llu", s->file->path, s->set->name,
-                           column[i], (unsigned long long)s->set->dim[1]);
-    if (n < 1 || (size_t)n > RT_SOURCE_ROW_BYTES / s->set->element)
-        return rt_fail(RT_INPUT, "%s: data set '%s': %d columns cannot be picked", s->file->path, s->set->name, n);
-    int *copy = malloc((size_t)n * sizeof *copy);
-    if (!copy) return rt_fail(RT_RUN, "out of memory");
-    memcpy(copy, column, (size_t)n * sizeof *copy);
-    free(s->column);
-    s->column = copy;
-    s->columns = n;
-    s->row_bytes = (size_t)n * s->set->element;
-    return RT_OK;
 }
 
 /* ---- what it is ---- */
 
 uint64_t rt_source_rows(const rt_source *s) { return s->rows; }
 size_t rt_source_row_bytes(const rt_source *s) { return s->row_bytes; }
-size_t rt_source_stored_bytes(const rt_source *s) { return s->stored_bytes; }
 rt_dtype rt_source_type(const rt_source *s) { return s->set->type; }
 const rt_h5_dataset *rt_source_info(const rt_source *s) { return s->set; }
 const char *rt_source_path(const rt_source *s) { return s->file->path; }
@@ -270,7 +246,6 @@ rt_status rt_source_shape(const rt_source *s, rt_shape *shape)
             return rt_fail(RT_INPUT, "%s: data set '%s' has rows too large for a tensor", s->file->path, s->set->name);
         shape->dim[i - 1] = (int)s->set->dim[i];
     }
-    if (s->column) shape->dim[0] = s->columns;
     return RT_OK;
 }
 
@@ -308,7 +283,7 @@ static rt_status copy_mapped(rt_source *s, uint64_t block, uint64_t first, uint6
     for (uint64_t i = 0; i < g->per; i++)
         if (table[i].bytes && table[i].bytes != g->chunk_bytes) return damaged(s, &table[i]);
     if (g->whole && table->bytes) {
-        memcpy(dst, s->chunks + table->offset + first * s->stored_bytes, rows * s->stored_bytes);
+        memcpy(dst, s->chunks + table->offset + first * s->row_bytes, rows * s->row_bytes);
         return RT_OK;
     }
     for (uint64_t r = 0; r < rows; r += tile)
@@ -317,7 +292,7 @@ static rt_status copy_mapped(rt_source *s, uint64_t block, uint64_t first, uint6
             uint64_t to = from + GROUP_CHUNKS < g->per ? from + GROUP_CHUNKS : g->per;
             for (uint64_t i = from; i < to; i++) chunk[i - from] = table[i].bytes ? s->chunks + table[i].offset : NULL;
             uint64_t n = rows - r < tile ? rows - r : tile;
-            rt_grid_gather(g, dst + r * s->stored_bytes, first + r, n, chunk, from, to, s->set->fill);
+            rt_grid_gather(g, dst + r * s->row_bytes, first + r, n, chunk, from, to, s->set->fill);
         }
     return RT_OK;
 }
@@ -330,58 +305,31 @@ static rt_status copy_decoded(rt_source *s, uint64_t block, uint64_t first, uint
     uint64_t unwritten = 0;
     while (unwritten < s->grid.per && !table[unwritten].bytes) unwritten++;
     if (unwritten == s->grid.per) {                   /* no memory is taken for what a file only claims to hold */
-        rt_fill(dst, rows * s->stored_bytes, s->set->fill, s->set->element);
+        rt_fill(dst, rows * s->row_bytes, s->set->fill, s->set->element);
         return RT_OK;
     }
     RT_TRY(rt_cache_pin(s->cache, block, &data, &slot));
-    memcpy(dst, data + first * s->stored_bytes, rows * s->stored_bytes);
+    memcpy(dst, data + first * s->row_bytes, rows * s->row_bytes);
     rt_cache_release(s->cache, slot);
     return RT_OK;
 }
 
-/* Rows [first, first + n), which exist, all columns. */
+/* Rows [first, first + n), which exist. */
 static rt_status read_run(rt_source *s, uint64_t first, uint64_t n, char *dst)
 {
-    if (!s->stored_bytes) return RT_OK;
+    if (!s->row_bytes) return RT_OK;
     if (!s->set->chunked) {
-        if (s->base) memcpy(dst, s->base + first * s->stored_bytes, n * s->stored_bytes);
-        else rt_fill(dst, n * s->stored_bytes, s->set->fill, s->set->element);
+        if (s->base) memcpy(dst, s->base + first * s->row_bytes, n * s->row_bytes);
+        else rt_fill(dst, n * s->row_bytes, s->set->fill, s->set->element);
     }
     for (uint64_t done = 0; s->set->chunked && done < n;) {
         uint64_t block = (first + done) / s->grid.block_rows, in = (first + done) % s->grid.block_rows;
         uint64_t rows = s->grid.block_rows - in < n - done ? s->grid.block_rows - in : n - done;
-        RT_TRY((s->cache ? copy_decoded : copy_mapped)(s, block, in, rows, dst + done * s->stored_bytes));
+        RT_TRY((s->cache ? copy_decoded : copy_mapped)(s, block, in, rows, dst + done * s->row_bytes));
         done += rows;
     }
-    if (s->set->swap) rt_swap_bytes(dst, n * s->stored_bytes / s->set->element, s->set->element);
+    if (s->set->swap) rt_swap_bytes(dst, n * s->row_bytes / s->set->element, s->set->element);
     return RT_OK;
-}
-
-static void pick(const rt_source *s, char *dst, const char *row)
-{
-    size_t size = s->set->element;
-#define PICK(bytes) \
-    for (int i = 0; i < s->columns; i++) \
-        memcpy(dst + (size_t)i * (bytes), row + (size_t)s->column[i] * (bytes), bytes)
-    if (size == 1) PICK(1);
-    else if (size == 2) PICK(2);
-    else if (size == 4) PICK(4);
-    else if (size == 8) PICK(8);
-    else PICK(size);
-#undef PICK
-}
-
-static rt_status read_picked(rt_source *s, const uint64_t *row, int n, char *dst)
-{
-    char *whole = malloc(s->stored_bytes);
-    if (!whole) return rt_fail(RT_RUN, "out of memory for a row");
-    rt_status st = RT_OK;
-    for (int i = 0; i < n && !st; i++) {
-        st = read_run(s, row[i], 1, whole);
-        if (!st) pick(s, dst + (size_t)i * s->row_bytes, whole);
-    }
-    free(whole);
-    return st;
 }
 
 static rt_status no_row(const rt_source *s, uint64_t row)
@@ -395,11 +343,10 @@ rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
     for (int i = 0; i < n; i++)
         if (row[i] >= s->rows) return no_row(s, row[i]);
     RT_TRY(check_size(s));
-    if (s->column) return read_picked(s, row, n, dst);
     for (int i = 0; i < n;) {                         /* runs of neighbours in one copy */
         int j = i + 1;
         while (j < n && row[j] == row[j - 1] + 1) j++;
-        RT_TRY(read_run(s, row[i], (uint64_t)(j - i), (char *)dst + (size_t)i * s->stored_bytes));
+        RT_TRY(read_run(s, row[i], (uint64_t)(j - i), (char *)dst + (size_t)i * s->row_bytes));
         i = j;
     }
     return RT_OK;

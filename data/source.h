@@ -22,14 +22,8 @@ rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
 rt_status rt_source_open_in(rt_source **out, rt_h5_file *, const char *dataset);
 void rt_source_close(rt_source *);
 
-/* Keeps columns column[0..n) of a set of rank 2, in this order: row_bytes, shape and rt_source_read are of these from
- * now on; rt_source_info and rt_source_read_stored stay those of the file. Before threads read. RT_INPUT when the set
- * is not of rank 2 or lacks a column. */
-rt_status rt_source_pick(rt_source *, const int *column, int n);
-
 uint64_t rt_source_rows(const rt_source *);
-size_t rt_source_row_bytes(const rt_source *);        /* of the picked columns */
-size_t rt_source_stored_bytes(const rt_source *);     /* of a row of the file */
+size_t rt_source_row_bytes(const rt_source *);
 rt_dtype rt_source_type(const rt_source *);
 const rt_h5_dataset *rt_source_info(const rt_source *);
 const char *rt_source_path(const rt_source *);
@@ -47,6 +41,6 @@ rt_status rt_source_shape(const rt_source *, rt_shape *);
 /* Copies rows row[0..n) into dst, in that order. Thread-safe. RT_INPUT when a row is out of range or damaged, or the
  * file was cut short since it was opened. */
 rt_status rt_source_read(rt_source *, const uint64_t *row, int n, void *dst);
-/* Copies rows [first, first + n) as the file has them, all columns, into dst. Thread-safe. */
+/* Copies rows [first, first + n) into dst. Thread-safe. */
 rt_status rt_source_read_stored(rt_source *, uint64_t first, uint64_t n, void *dst);
 #endif

@@ -42,6 +42,7 @@ static void lists(void **state)
     rt_names_free(&n);
     assert_null(none.name);
     assert_null(rt_names_to_json(&none));
+    rt_names_free(&none);
     refused("[\"a\",\"b\",\"a\"]", "d.h5: 'classes' of its manifest has the name 'a' twice");
     refused("[\"a\",1]", "entry 1 is no string");
     refused("{\"a\":1}", "no list of names");

@@ -538,53 +538,6 @@ static void blocks_and_windows(void **state)
     rt_source_close(s);
 }
 
-static void picked_columns(void **state)
-{
-    (void)state;
-    enum { N = 37, D = 11, K = 13 };
-    static const int column[K] = {10, 0, 3, 3, 4, 5, 9, 8, 7, 1, 2, 0, 6};
-    hid_t type[] = {H5T_STD_U8LE, H5T_STD_U16BE, H5T_STD_U32LE, H5T_STD_U64BE};
-    hid_t memory[] = {H5T_NATIVE_UINT8, H5T_NATIVE_UINT16, H5T_NATIVE_UINT32, H5T_NATIVE_UINT64};
-    for (int how = 0; how < 12; how++) {
-        size_t size = (size_t)1 << how % 4;
-        unsigned char *data = pattern(N * D * size), *want = malloc(N * K * size), *got = malloc(N * K * size);
-        made m = {type[how % 4], memory[how % 4], 2, {N, D}, .data = data};
-        if (how >= 4) m.chunk[0] = 8, m.chunk[1] = how >= 8 ? 4 : D;
-        if (how % 2) m.filters = how >= 4 ? GZIP | SHUFFLE : 0;
-        write_set(&m);
-        rt_source *s = opened();
-        check_ok(rt_source_pick(s, (int[]){5}, 1));   /* replaced by the next */
-        check_ok(rt_source_pick(s, column, K));
-        assert_int_equal(rt_source_row_bytes(s), K * size);
-        assert_int_equal(rt_source_stored_bytes(s), D * size);
-        rt_shape shape;
-        check_ok(rt_source_shape(s, &shape));
-        assert_true(shape.rank == 1 && shape.dim[0] == K);
-        uint64_t row[N];
-        for (int i = 0; i < N; i++) {
-            row[i] = (uint64_t)(i * 10 % N);
-            for (int k = 0; k < K; k++)
-                memcpy(want + (size_t)(i * K + k) * size, data + (row[i] * D + (size_t)column[k]) * size, size);
-        }
-        check_ok(rt_source_read(s, row, N, got));
-        assert_memory_equal(got, want, N * K * size);
-        check_ok(rt_source_read_stored(s, 3, 2, got));
-        assert_memory_equal(got, data + 3 * D * size, 2 * D * size);
-        check_fails(rt_source_pick(s, (int[]){0, D}, 2), RT_INPUT, "has no column 11; it has 11");
-        check_fails(rt_source_pick(s, (int[]){-1}, 1), RT_INPUT, "has no column -1");
-        check_fails(rt_source_pick(s, column, 0), RT_INPUT, "0 columns cannot be picked");
-        rt_source_close(s);
-        free(data);
-        free(want);
-        free(got);
-    }
-    made cube = {H5T_STD_U8LE, H5T_NATIVE_UINT8, 3, {2, 3, 4}, .data = NULL};
-    write_set(&cube);
-    rt_source *s = opened();
-    check_fails(rt_source_pick(s, column, 1), RT_INPUT, "rows of 2 dimensions; columns are picked from rows of one");
-    rt_source_close(s);
-}
-
 /* ---- threads ---- */
 
 enum { T_ROWS = 4000, T_WIDTH = 70, T_THREADS = 6 };
@@ -642,7 +595,6 @@ int main(void)
         cmocka_unit_test(types), cmocka_unit_test(to_float), cmocka_unit_test(chunk_shapes),
         cmocka_unit_test(fill_values), cmocka_unit_test(empty), cmocka_unit_test(masked_filters),
         cmocka_unit_test(flipped_bits), cmocka_unit_test(cut_short), cmocka_unit_test(claims),
-        cmocka_unit_test(blocks_and_windows), cmocka_unit_test(picked_columns),
-        cmocka_unit_test(many_threads)};
+        cmocka_unit_test(blocks_and_windows), cmocka_unit_test(many_threads)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }

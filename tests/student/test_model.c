@@ -380,7 +380,8 @@ static void class_order(void **state)
     const rt_graph *g = m[0]->graph;
     for (int c = 0; c < 3; c++) {
         for (int k = 0; k < 3; k++)
-            m[1]->params[g->param[0].offset + (size_t)(3 * k + c)] = m[0]->params[g->param[0].offset + (size_t)(3 * k + from[c])];
+            m[1]->params[g->param[0].offset + (size_t)(3 * k + c)] =
+                m[0]->params[g->param[0].offset + (size_t)(3 * k + from[c])];
         m[1]->params[g->param[1].offset + (size_t)c] = m[0]->params[g->param[1].offset + (size_t)from[c]];
     }
     static float x[40][3], one[120], two[120], both[120], want[3];
