@@ -10,7 +10,8 @@
 #     + new text
 #
 # MUTANT_SECONDS (default 3600) bounds a run; verdicts are kept in build-mutants/verdicts, by the text of mutant, file and
-# tests, so the next run goes on where this one stopped and looks again only at what has changed. MUTANTS=pattern: only these.
+# tests, so the next run goes on where this one stopped and looks again only at what has changed. MUTANTS=pattern: only these;
+# MUTANT_LISTS="trainer rows": only these lists.
 set -e
 root=$1
 here=$root/tests/mutants
@@ -36,6 +37,7 @@ cmake -S "$copy" -B "$copy/build" -DRETORT_TESTS=ON -DCMAKE_BUILD_TYPE=Release >
 cmake --build "$copy/build" -j "$(nproc)" > "$work/build.log" 2>&1 || { tail -n 20 "$work/build.log"; exit 4; }
 
 lists=$(ls "$here"/*.txt)
+[ -z "$MUTANT_LISTS" ] || lists=$(for l in $MUTANT_LISTS; do echo "$here/$l.txt"; done)
 cat $lists > "$work/all.txt"
 grep '^== ' "$work/all.txt" | sed 's/^== //' > "$work/names"
 [ -z "$(sort "$work/names" | uniq -d)" ] || { echo "mutants: a name stands twice: $(sort "$work/names" | uniq -d)" >&2; exit 2; }
