@@ -8,9 +8,9 @@ static const char help[] =
     "usage: retort export MODEL.h5 --to safetensors|npz --out FILE\n"
     "       retort export MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows a:b] --to csv|npy --out FILE\n"
     "       retort export LABELS.h5 --to csv|npy --out FILE\n\n"
-    "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, a probability\n"
-    "for each class; npy: logits (rows, classes). Without --to the ending of --out decides. Columns of the data are matched\n"
-    "with the model's by name (names=position: by number).\n\n"
+    "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then a\n"
+    "probability for each class; npy: logits (rows, classes). Without --to the ending of --out decides. Columns of\n"
+    "the data are matched with the model's by name (names=position: by number).\n\n"
     "example:\n"
     "  retort export runs/small/model.h5 --out small.safetensors\n"
     "  retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n";
@@ -18,7 +18,9 @@ static const char help[] =
 static rt_status run(cli_args *a, cJSON **result)
 {
     const char *out = cli_value(a, "out"), *to = cli_value(a, "to");
-    if (!out || a->count < 1) return rt_fail(RT_USAGE, "export: a model or label store and --out FILE are required; see 'retort export --help'");
+    if (!out || a->count < 1)
+        return rt_fail(RT_USAGE,
+                       "export: a model or label store and --out FILE are required; see 'retort export --help'");
     if (!to) to = strrchr(out, '.') ? strrchr(out, '.') + 1 : "";
     cJSON *config = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(config, "input");
     for (int i = 0; i < a->count; i++) cJSON_AddItemToArray(list, cJSON_CreateString(a->positional[i]));
@@ -34,5 +36,5 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
-const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run, NULL,
-                                CLI_KEYS | CLI_THREADS, 32};
+const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run,
+                                NULL, CLI_KEYS | CLI_THREADS, 32};

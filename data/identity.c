@@ -156,7 +156,7 @@ static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progre
         st = rt_source_read_stored(id->source, at, n, raw);
         if (!st) rt_hasher_add(h, raw, n * row_bytes);
         at += n;
-        if (!st && rt_progress_stopped(progress))
+        if (!st && at < end && rt_progress_stopped(progress))      /* what is read to its end is kept */
             st = rt_fail(RT_INTERRUPTED, "interrupted while %s was hashed", path_of(id));
     }
     rt_digest d = rt_hasher_end(h);

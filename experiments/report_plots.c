@@ -110,10 +110,11 @@ typedef struct {
     int n, on[MAX_POINTS];                         /* on: on the Pareto front */
 } points;
 
-/* Where the name of point i goes: the first of some places around it that meets no point and no name set before. */
+/* Where the name of point i goes: the first of some places around it that meets no point and no name set before. Below
+ * it and to its right is free of the front, which rises that way. */
 static box label_place(const points *p, int i, const box *taken)
 {
-    static const int at[][2] = {{1, -7}, {1, 14}, {-1, -7}, {-1, 14}, {1, -22}, {1, 29}, {-1, -22}, {-1, 29}, {1, -37},
+    static const int at[][2] = {{1, 14}, {1, -7}, {-1, -7}, {-1, 14}, {1, -22}, {1, 29}, {-1, -22}, {-1, 29}, {1, -37},
                                 {1, 44}, {-1, -37}, {-1, 44}, {1, -52}, {1, 59}, {-1, -52}, {-1, 59}};
     enum { PLACES = sizeof at / sizeof at[0] };
     size_t letters = strlen(p->name[i]);

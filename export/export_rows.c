@@ -125,8 +125,8 @@ static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
     else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r]);
 }
 
-/* Logits of rows [at, at + n) of the store. Those without a label are NaN in an array, where the place is the row, and left out
- * of a text, where each row has its number. */
+/* Logits of rows [at, at + n) of the store. Those without a label are NaN in an array, where the place is the row,
+ * and left out of a text, where each row has its number. */
 static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z)
 {
     uint64_t row[BLOCK];

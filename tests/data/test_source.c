@@ -420,11 +420,11 @@ static void flipped_bits(void **state)
         rt_h5_file *f;
         check_ok(rt_h5_scan(&f, path));
         rt_h5_chunk c = rt_h5_find(f, "x")->chunk[1];
-        rt_h5_close(f);
         for (uint32_t i = 0; i < c.bytes; i++) {
             uint16_t got[4][D];
+            rt_source *s;
             flip(c.offset + i, (int)i % 8);
-            rt_source *s = opened();
+            check_ok(rt_source_open_in(&s, f, "x"));
             for (int again = 0; again < 2; again++)
                 check_fails(rt_source_read_stored(s, 4, 4, got), RT_INPUT, "is damaged");
             check_ok(rt_source_read_stored(s, 8, 4, got));
@@ -432,6 +432,7 @@ static void flipped_bits(void **state)
             rt_source_close(s);
             flip(c.offset + i, (int)i % 8);
         }
+        rt_h5_close(f);
     }
     free(data);
 }
