@@ -5,6 +5,8 @@
 #   clang  a build with clang, warnings as errors, and the tests
 #   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
 #   crash  50 kills of train and of label for each kernel family
+#   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
+#   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
@@ -26,12 +28,18 @@ case $target in
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
     crash) build=build; export KILLS=50 ;;
+    kills|inject) build=build ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, coverage, valgrind, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, kills, inject, coverage, valgrind, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
+if [ "$target" = kills ] || [ "$target" = inject ]; then
+    [ "$target" = kills ] && FAULTS_SECONDS=${KILLS_SECONDS:-600} || FAULTS_SECONDS=${INJECT_SECONDS:-600}
+    export FAULTS_SECONDS FAULTS_STATE="$PWD/$build/$target.count"
+    exec $build/tests/faults "$target" "$PWD/$build/retort" "$PWD/tests/faults/setup.sh" "$PWD/$build/tests/libfaults_preload.so"
+fi
 cd $build
 if [ "$target" = crash ]; then exec ctest --no-tests=error --output-on-failure -V -R '^crash$' --timeout 3600; fi
 if [ "$target" = coverage ]; then exec sh ../tests/coverage.sh "$PWD" "$(cd .. && pwd)"; fi

@@ -1,0 +1,449 @@
+/* tests/faults/faults.c - kills and faults at every system call of every command.
+ *
+ *   faults kills|inject RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]
+ *
+ * kills: the command is killed on entry to a state-changing call, once or twice, and then run to its end: it goes on, ends
+ * in the same files as a run that was left alone, and nothing else lies about.
+ * inject: one call fails, once or from there on, moves half of its bytes, or an allocation fails, or a signal comes: the
+ * command ends in the same files and output, or with exit code 4 (130 after a signal) and one line that says why and
+ * speaks of no damage; and the next run ends in the same files.
+ *
+ * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60) bounds a call;
+ * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another RETORT.
+ * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "folders.h"
+#include "preload.h"
+#include "scenes.h"
+#include "tracer.h"
+
+enum { ROOM = 1024, FAMILIES = 4, MOST_FAILURES = 20, DEADLINE = 60, HURRY = 300, ALLOCATIONS_APART = 10 };
+static const char *const families[FAMILIES] = {"scalar", "avx2", "avx512", "amx"};
+
+/* One thing that is done to a command. */
+typedef struct { plan plan; long again; preload_plan memory; } item;
+
+/* A scene in a kernel family, with its items' number and how far it is. */
+typedef struct {
+    const scene *scene;
+    const char *family;
+    outcome whole;                   /* of a run that is left alone */
+    long allocations;
+    long items, next, hits, points, failures;
+} course;
+
+static struct {
+    const char *retort, *setup, *preload, *state;
+    int kills, verbose;
+    double end;
+    char folder[ROOM], base[ROOM], good[ROOM], work[ROOM], out[ROOM], err[ROOM], good_out[ROOM], plan_file[ROOM];
+    uint64_t identity;               /* of the program */
+    preload_plan *shared;
+    course course[SCENES * FAMILIES];
+    int courses;
+} it;
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- running ---- */
+
+static int run(const course *c, const char *folder, const char *out, const plan *p, const preload_plan *memory, outcome *o)
+{
+    char text[ROOM], *argv[64];
+    int n = 0;
+    snprintf(text, sizeof text, "%s %s --quiet%s%s", it.retort, c->scene->command, c->family ? " --threads 2 --kernels " : "",
+             c->family ? c->family : "");
+    for (char *word = strtok(text, " "); word && n < 63; word = strtok(NULL, " ")) argv[n++] = word;
+    argv[n] = NULL;
+    *it.shared = memory ? *memory : (preload_plan){0};
+    it.shared->hurry = HURRY;
+    program q = {folder, argv, out, it.err, it.preload, it.plan_file, DEADLINE};
+    return tracer_run(&q, p, o);
+}
+
+static int fresh(const course *c, const char *folder)
+{
+    char needs[ROOM];
+    snprintf(needs, sizeof needs, "%s", c->scene->needs);
+    if (folders_remove(folder) || mkdir(folder, 0777)) return -1;
+    for (char *word = strtok(needs, " "); word; word = strtok(NULL, " "))
+        if (folders_copy(it.base, folder, word)) return -1;
+    return 0;
+}
+
+static void error_text(char *text, size_t room)
+{
+    int fd = open(it.err, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+}
+
+/* One line of ours that names no damage. */
+static int clear_message(char *why, size_t room)
+{
+    static const char *const wrong[] = {"damaged", "hostile", "truncated", "corrupt", "changed", "is no HDF5"};
+    char text[4096];
+    error_text(text, sizeof text);
+    char *end = strchr(text, '\n');
+    int bad = strncmp(text, "retort: ", 8) != 0 || !end || end[1] || end < text + 12;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) bad |= strstr(text, wrong[i]) != NULL;
+    if (bad) snprintf(why, room, "its message is '%.300s'", text);
+    return !bad;
+}
+
+/* ---- one item ---- */
+
+/* The run that goes on, without faults. */
+static int goes_on(const course *c, char *why, size_t room)
+{
+    const plan none = {PLAN_NONE, 0, 0, 0, 0};
+    outcome o;
+    if (run(c, it.work, it.out, &none, NULL, &o) || o.code || o.hung) {
+        char text[512];
+        error_text(text, sizeof text);
+        snprintf(why, room, "the run that goes on: exit %d, signal %d%s: %.300s", o.code, o.signal, o.hung ? ", hung" : "", text);
+        return 0;
+    }
+    return folders_equal(it.good, it.work, why, room);
+}
+
+static int killed(course *c, const item *x, char *why, size_t room)
+{
+    outcome o;
+    plan p = x->plan;
+    if (run(c, it.work, it.out, &p, NULL, &o)) return -1;
+    c->points += o.fired;
+    if (o.hung || o.orphans) {
+        snprintf(why, room, "%s", o.hung ? "hung" : "processes stayed behind");
+        return 0;
+    }
+    if (x->again) {
+        p.nth = x->again;
+        if (run(c, it.work, it.out, &p, NULL, &o)) return -1;
+        c->points += o.fired;
+    }
+    return goes_on(c, why, room);
+}
+
+static int failed(course *c, const item *x, char *why, size_t room)
+{
+    outcome o;
+    if (run(c, it.work, it.out, &x->plan, &x->memory, &o)) return -1;
+    int hit = x->memory.fail_at ? it.shared->failed > 0 : o.fired > 0, stop = x->plan.kind == PLAN_SIGNAL;
+    c->points += hit;
+    if (o.hung) snprintf(why, room, "hung");
+    else if (o.signal) snprintf(why, room, "signal %d", o.signal);
+    else if (o.orphans) snprintf(why, room, "processes stayed behind");
+    else if (o.code == 0) {
+        if (folders_equal(it.good, it.work, why, room) && folders_same_text(it.good_out, it.out, why, room)) return 1;
+        char text[ROOM];
+        snprintf(text, sizeof text, "exit 0 with another result: %.600s", why);
+        snprintf(why, room, "%s", text);
+    } else if (o.code != (stop ? 130 : 4)) {
+        char text[512];
+        error_text(text, sizeof text);
+        snprintf(why, room, "exit %d: %.300s", o.code, text);
+    } else if (stop && o.seconds > 5) snprintf(why, room, "%.1f seconds until it ended", o.seconds);
+    else if (clear_message(why, room)) return c->scene->reads ? folders_equal(it.good, it.work, why, room) : goes_on(c, why, room);
+    return 0;
+}
+
+/* ---- items by number ---- */
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+/* The i-th kill: first each call once, then pairs without end. */
+static int kill_item(const course *c, long i, item *x)
+{
+    long n = c->whole.changes;
+    if (n == 0 || i >= c->items) return 0;
+    *x = (item){.plan = {PLAN_KILL, 0, 0, 0, 1}};
+    if (i < n) {
+        long step = n * 61 / 100 | 1;                        /* the golden section: every beginning of the list is spread */
+        while (n > 1 && step > 1) {
+            long a = n, b = step;
+            while (b) { long r = a % b; a = b; b = r; }
+            if (a == 1) break;
+            step += 2;
+        }
+        x->plan.nth = i * step % n + 1;
+    } else {
+        uint64_t r = mix((uint64_t)i + 0x9e3779b97f4a7c15u);
+        x->plan.nth = (long)(r % (uint64_t)n) + 1;
+        x->again = (long)((r >> 32) % (uint64_t)n) + 1;
+    }
+    return 1;
+}
+
+static const struct { int may, error; } errors[] = {
+    {MAY_ENOSPC, ENOSPC}, {MAY_EIO, EIO}, {MAY_EINTR, EINTR}, {MAY_ENOMEM, ENOMEM}, {MAY_SHORT, FAULT_SHORT}, {MAY_EMFILE, EMFILE},
+    {MAY_EAGAIN, EAGAIN}, {MAY_ENOLCK, ENOLCK}, {MAY_EPERM, EPERM}};
+enum { ERRORS = sizeof errors / sizeof errors[0], FOR_EVER = 1 << 30, BURST = 20 };
+
+static long allocation_items(const course *c) { return 2 * (c->allocations / ALLOCATIONS_APART + 1); }
+
+/* All faults are numbered: calls by errors by once and on by places; then allocations; then signals. x NULL: counts. */
+static long fault_item(const course *c, long i, item *x)
+{
+    static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
+    long at = 0;
+    const traced_call *call;
+    for (int k = 0; (call = tracer_call(k)); k++)
+        for (int e = 0; e < ERRORS; e++) {
+            if (!(call->faults & errors[e].may)) continue;
+            long n = 2 * c->whole.count[k];
+            if (x && i < at + n) {
+                int on = errors[e].error == EINTR || errors[e].error == EAGAIN ? BURST : FOR_EVER;
+                *x = (item){.plan = {PLAN_FAIL, k, errors[e].error, (i - at) / 2 + 1, (i - at) % 2 ? on : 1}};
+                return 1;
+            }
+            at += n;
+        }
+    long n = allocation_items(c);
+    if (x && i < at + n) {
+        *x = (item){.memory = {.fail_at = (i - at) / 2 * ALLOCATIONS_APART + 1, .from_there_on = (i - at) % 2}};
+        return 1;
+    }
+    at += n;
+    n = c->whole.all;
+    if (x && i < at + n) *x = (item){.plan = {PLAN_SIGNAL, 0, stops[(i - at) % 3], i - at + 1, 1}};
+    return x ? i < at + n : at + n;
+}
+
+static int item_of(const course *c, long i, item *x)
+{
+    if (it.kills) return kill_item(c, i, x);
+    /* Places near each other fail alike: the order jumps. A prime larger than any list makes every number come once. */
+    return i < c->items && (int)fault_item(c, (long)((uint64_t)i * 1000003u % (uint64_t)c->items), x);
+}
+
+static void describe(const course *c, const item *x, long number, char *text, size_t room)
+{
+    const plan *p = &x->plan;
+    int n = snprintf(text, room, "%s %s item %ld: ", c->scene->name, c->family ? c->family : "-", number);
+    text += n, room -= (size_t)n;
+    if (p->kind == PLAN_KILL && x->again) snprintf(text, room, "kills at calls %ld and %ld", p->nth, x->again);
+    else if (p->kind == PLAN_KILL) snprintf(text, room, "kill at call %ld", p->nth);
+    else if (p->kind == PLAN_SIGNAL) snprintf(text, room, "signal %d at call %ld", p->error, p->nth);
+    else if (p->kind == PLAN_FAIL)
+        snprintf(text, room, "%s %s at %s %ld%s", tracer_call(p->call)->name, "fails", p->error == FAULT_SHORT ? "(half)" :
+                 strerrorname_np(p->error), p->nth, p->burst > 1 ? " and on" : "");
+    else snprintf(text, room, "no memory at allocation %ld%s", x->memory.fail_at, x->memory.from_there_on ? " and on" : "");
+}
+
+/* ---- courses ---- */
+
+/* A run that is left alone gives the counts and what all others are compared with. -1: it does not run here. */
+static int prepare(course *c)
+{
+    const plan count = {PLAN_COUNT, 0, 0, 0, 0};
+    if (fresh(c, it.good) || run(c, it.good, it.good_out, &count, NULL, &c->whole) || c->whole.code || c->whole.hung) {
+        char text[512];
+        error_text(text, sizeof text);
+        fprintf(stderr, "faults: %s does not run: exit %d: %s\n", c->scene->name, c->whole.code, text);
+        return -1;
+    }
+    c->allocations = it.shared->count;
+    c->items = it.kills ? (c->whole.changes ? 1L << 40 : 0) : fault_item(c, 0, NULL);
+    return 0;
+}
+
+static int has_family(const char *family)
+{
+    course c = {.scene = &scenes[SCENES - 1], .family = family};
+    const plan none = {PLAN_NONE, 0, 0, 0, 0};
+    outcome o;
+    return !fresh(&c, it.work) && !run(&c, it.work, it.out, &none, NULL, &o) && o.code == 0;
+}
+
+static int try_item(course *c, long number)
+{
+    item x;
+    char why[ROOM] = "";
+    if (!item_of(c, number, &x)) return -1;
+    if (fresh(c, it.work)) return -1;
+    long before = c->points;
+    int ok = (it.kills ? killed : failed)(c, &x, why, sizeof why);
+    if (ok < 0) return -1;
+    c->hits += c->points > before;
+    if (!ok || it.verbose) {
+        char text[ROOM];
+        describe(c, &x, number, text, sizeof text);
+        printf("%s%s%s%s\n", ok ? "" : "FAILED: ", text, ok ? "" : ": ", why);
+        fflush(stdout);
+    }
+    c->failures += !ok;
+    return 0;
+}
+
+/* ---- what is kept ---- */
+
+static void load_state(void)
+{
+    FILE *f = it.state ? fopen(it.state, "r") : NULL;
+    char mode[32], name[64], family[32];
+    unsigned long long identity;
+    long next, points, failures;
+    while (f && fscanf(f, "%31s %llx %63s %31s %ld %ld %ld", mode, &identity, name, family, &next, &points, &failures) == 7)
+        for (int i = 0; i < it.courses; i++) {
+            course *c = &it.course[i];
+            if (identity != it.identity || strcmp(mode, it.kills ? "kills" : "inject") || strcmp(name, c->scene->name) ||
+                strcmp(family, c->family ? c->family : "-")) continue;
+            c->next = next;
+            c->points = points;
+            c->failures = failures;
+        }
+    if (f) fclose(f);
+}
+
+static void save_state(void)
+{
+    char temp[ROOM];
+    if (!it.state) return;
+    snprintf(temp, sizeof temp, "%s.new", it.state);
+    FILE *f = fopen(temp, "w");
+    for (int i = 0; f && i < it.courses; i++) {
+        const course *c = &it.course[i];
+        fprintf(f, "%s %llx %s %s %ld %ld %ld\n", it.kills ? "kills" : "inject", (unsigned long long)it.identity, c->scene->name,
+                c->family ? c->family : "-", c->next, c->points, c->failures);
+    }
+    if (f && !fclose(f)) rename(temp, it.state);
+}
+
+static uint64_t identity_of(const char *path)
+{
+    uint64_t h = 14695981039346656037u;
+    FILE *f = fopen(path, "r");
+    for (int c; f && (c = getc(f)) != EOF;) h = (h ^ (uint64_t)c) * 1099511628211u;
+    if (f) fclose(f);
+    return h;
+}
+
+/* ---- all ---- */
+
+static int make_folders(void)
+{
+    const char *where = getenv("FAULTS_FOLDER");
+    char command[3 * ROOM];
+    if (!where) where = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
+    snprintf(it.folder, sizeof it.folder, "%.900s/retort-faults-XXXXXX", where);
+    if (!mkdtemp(it.folder)) return -1;
+    struct { char *to; const char *name; } const part[] = {{it.base, "base"}, {it.good, "good"}, {it.work, "work"}, {it.out, "stdout"},
+        {it.err, "stderr"}, {it.good_out, "good-stdout"}, {it.plan_file, "plan"}};
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) snprintf(part[i].to, ROOM, "%.990s/%s", it.folder, part[i].name);
+    int fd = open(it.plan_file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0 || ftruncate(fd, sizeof *it.shared) || mkdir(it.base, 0777)) return -1;
+    it.shared = mmap(NULL, sizeof *it.shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (it.shared == MAP_FAILED) return -1;
+    snprintf(command, sizeof command, "sh '%s' '%s' '%s'", it.setup, it.retort, it.base);
+    return system(command) ? -1 : 0;
+}
+
+static void add_courses(const char *scene_name, const char *family)
+{
+    for (int f = 0; f < FAMILIES; f++) {
+        int here = has_family(families[f]);
+        for (int s = 0; s < SCENES && here; s++) {
+            const scene *x = &scenes[s];
+            if ((scene_name && strcmp(x->name, scene_name)) || (!x->families && f) || (it.kills && x->reads)) continue;
+            if (x->families && family && strcmp(family, families[f])) continue;
+            it.course[it.courses++] = (course){.scene = x, .family = x->families ? families[f] : NULL};
+        }
+    }
+}
+
+/* Courses in turn, some items each, until time is up or all is done. */
+static int sweep(void)
+{
+    enum { IN_TURN = 25 };
+    int share = getenv("FAULTS_IN_TURN") ? atoi(getenv("FAULTS_IN_TURN")) : IN_TURN, left = 1;
+    while (left && seconds_now() < it.end) {
+        left = 0;
+        for (int i = 0; i < it.courses && seconds_now() < it.end; i++) {
+            course *c = &it.course[i];
+            if ((c->items && c->next >= c->items) || c->failures >= MOST_FAILURES) continue;
+            if (prepare(c)) return 1;
+            if (!c->items) { c->next = 1, c->items = 1; continue; }
+            for (int k = 0; k < share && c->next < c->items && seconds_now() < it.end; k++) {
+                if (try_item(c, c->next)) return 1;
+                c->next++;
+                if (c->failures >= MOST_FAILURES) break;
+            }
+            left |= c->next < c->items;
+            save_state();
+        }
+    }
+    return 0;
+}
+
+static int report(int broken)
+{
+    long points = 0, failures = 0;
+    for (int i = 0; i < it.courses; i++) {
+        const course *c = &it.course[i];
+        printf("%-20s %-7s %7ld %s, %ld failures%s\n", c->scene->name, c->family ? c->family : "-", c->points,
+               it.kills ? "kills" : "faults", c->failures, !it.kills && c->items && c->next >= c->items ? ", all" : "");
+        points += c->points;
+        failures += c->failures;
+    }
+    printf("%s: %ld %s, %ld failures\n", it.kills ? "kills" : "inject", points, it.kills ? "kills" : "faults", failures);
+    return broken || failures || !points;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5 || argc > 8 || (strcmp(argv[1], "kills") && strcmp(argv[1], "inject"))) {
+        fprintf(stderr, "usage: faults kills|inject RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]\n");
+        return 2;
+    }
+#if !defined(__x86_64__)
+    fprintf(stderr, "faults: skipped: the tracer knows x86-64 alone\n");
+    return 77;
+#endif
+    it.kills = !strcmp(argv[1], "kills");
+    it.retort = argv[2];
+    it.setup = argv[3];
+    it.preload = argv[4];
+    it.state = argc > 5 ? NULL : getenv("FAULTS_STATE");
+    it.end = seconds_now() + (getenv("FAULTS_SECONDS") ? atof(getenv("FAULTS_SECONDS")) : 60);
+    it.identity = identity_of(it.retort);
+    int broken = make_folders();
+    if (broken) fprintf(stderr, "faults: the inputs could not be made in %s\n", it.folder);
+    if (!broken) add_courses(argc > 5 ? argv[5] : NULL, argc > 6 && strcmp(argv[6], "-") ? argv[6] : NULL);
+    if (!broken && !it.courses) broken = 1;
+    load_state();
+    if (!broken && argc == 8) {
+        it.verbose = 1;
+        it.shared->hurry = 0;
+        for (int i = 0; i < it.courses; i++) broken |= prepare(&it.course[i]) || try_item(&it.course[i], atol(argv[7]));
+        printf("what is left is in %s\n", it.folder);
+        return broken || it.course[0].failures;
+    }
+    if (!broken) broken = sweep();
+    int status = report(broken);
+    folders_remove(it.folder);
+    return status;
+}

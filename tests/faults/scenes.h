@@ -1,0 +1,43 @@
+/* tests/faults/scenes.h - the commands that are run into faults. What they make is "out" or begins with it. */
+#ifndef RT_TESTS_FAULTS_SCENES_H
+#define RT_TESTS_FAULTS_SCENES_H
+
+typedef struct {
+    const char *name;
+    const char *needs;           /* inputs, of those that setup.sh makes */
+    const char *command;         /* without --quiet, --threads, --kernels */
+    int families;                /* takes --kernels */
+    int reads;                   /* changes no file: there is nothing to kill */
+} scene;
+
+static const scene scenes[] = {
+    {"import-csv", "data.csv", "import data.csv --label -1 --out out.h5 --force", 0, 0},
+    {"import-npy", "array.npy", "import array.npy --out out.h5 --force", 0, 0},
+    {"import-pictures", "pictures", "import pictures --out out.h5 --force", 0, 0},
+    {"label-full", "data.h5 teacher1.h5", "label --teacher teacher1.h5 --data data.h5 --out out.h5", 1, 0},
+    {"label-topk", "data.h5 teacher1.h5", "label --teacher teacher1.h5 --data data.h5 --out out.h5 labels.topk=2", 1, 0},
+    {"label-f16", "data.h5 teacher1.h5", "label --teacher teacher1.h5 --data data.h5 --out out.h5 labels.type=f16", 1, 0},
+    {"label-two", "data.h5 teacher1.h5 teacher2.h5",
+     "label --teacher teacher1.h5 --teacher teacher2.h5 --data data.h5 --out out.h5 label.bad_rows=mark", 1, 0},
+    {"train-ce", "data.h5 train.json", "train train.json --out out", 1, 0},
+    {"train-kd", "data.h5 labels.h5 train.json",
+     "train train.json --out out data.labels=labels.h5 train.optimizer=adamw train.ema=0.9 train.accumulate=2", 1, 0},
+    {"train-loop", "data.h5 teacher1.h5 train.json",
+     "train train.json --out out teacher=teacher1.h5 augment.mixup=0.2 train.accumulate=3 train.drop_last=false", 1, 0},
+    {"train-hints", "data.h5 teacher1.h5 train.json",
+     "train train.json --out out teacher=teacher1.h5 loss.hints=[{\"student\":\"relu3\",\"teacher\":\"relu3\"}]", 1, 0},
+    {"train-init", "data.h5 teacher1.h5",
+     "train --out out init=teacher1.h5 data.source=data.h5 train.epochs=2 train.batch=1000 loss.kind=ce", 1, 0},
+    {"run", "data.csv test.csv run.json", "run run.json", 1, 0},
+    {"export-npz", "teacher1.h5", "export teacher1.h5 --out out.npz", 0, 0},
+    {"export-safetensors", "teacher1.h5", "export teacher1.h5 --out out.safetensors", 0, 0},
+    {"export-predictions", "teacher1.h5 data.h5", "export teacher1.h5 --data data.h5 --rows 0:1100 --out out.csv", 1, 0},
+    {"export-labels", "labels.h5", "export labels.h5 --out out.npy", 0, 0},
+    {"eval", "teacher1.h5 teacher2.h5 data.h5",
+     "eval --teacher teacher1.h5 --student teacher2.h5 --data data.h5 --out out eval.speed=false", 1, 0},
+    {"info-data", "data.h5", "info data.h5", 0, 1},
+    {"info-labels", "labels.h5", "info labels.h5", 0, 1},
+    {"info-model", "teacher1.h5", "info teacher1.h5 --plan 8 --training", 1, 1},
+};
+enum { SCENES = sizeof scenes / sizeof scenes[0] };
+#endif

@@ -1,0 +1,41 @@
+#!/bin/sh
+# tests/faults/setup.sh RETORT FOLDER - small inputs for every command: data, teachers, a label store, students, an experiment.
+set -e
+retort=$1
+cd "$2"
+awk 'BEGIN { srand(3); for (i = 0; i < 2600; i++) { c = i % 3
+    printf "%.3f,%.3f,%.3f,k%d\n", rand() + (c == 0), rand() + (c == 1), rand() + (c == 2), c } }' > data.csv
+head -n 1300 data.csv > test.csv
+cat > train.json <<'J'
+{"model": {"input": [3], "classes": 3, "layers": [{"op": "dense", "out": 6}, {"op": "batch_norm"}, {"op": "relu"}, {"op": "dense", "out": 3}]},
+ "data": {"source": "data.h5", "validation": 100}, "train": {"epochs": 3, "batch": 500, "checkpoint_seconds": 2}}
+J
+cat > run.json <<'J'
+{"name": "chain", "out": "out", "steps": [
+ {"name": "data", "do": "import", "with": {"input": "data.csv", "label": "-1"}},
+ {"name": "test", "do": "import", "with": {"input": "test.csv", "label": "-1"}},
+ {"name": "teacher", "do": "train", "with": {"model": {"input": [3], "classes": 3, "family": "mlp", "width": 4, "depth": 1},
+   "data": {"source": "${data}"}, "train": {"epochs": 1, "batch": 500}}},
+ {"name": "labels", "do": "label", "with": {"teacher": "${teacher}", "data": {"source": "${data}"}}},
+ {"name": "student", "do": "train", "with": {"model": {"input": [3], "classes": 3, "family": "mlp", "width": 4, "depth": 1},
+   "data": {"source": "${data}", "labels": "${labels}"}, "train": {"epochs": 1, "batch": 500}}},
+ {"name": "weights", "do": "export", "with": {"input": "${student}", "to": "npz"}},
+ {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${student}"], "data": {"source": "${test}"}, "eval": {"speed": false}}}]}
+J
+{
+    "$retort" import data.csv --label -1 --out data.h5 --quiet
+    touch -d '2020-01-01' data.h5
+    for seed in 1 2; do
+        "$retort" train train.json --out t$seed --seed $seed --quiet --kernels scalar
+        cp t$seed/model.h5 teacher$seed.h5
+        rm -r t$seed
+    done
+    "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
+    "$retort" export labels.h5 --out array.npy --quiet
+} > setup.txt
+rm -f ./*.retort-id setup.txt
+mkdir -p pictures/a pictures/b
+# Two pictures of one pixel: PNG, red and blue.
+png() { printf '\211PNG\r\n\032\n\000\000\000\rIHDR\000\000\000\001\000\000\000\001\010\002\000\000\000\220wS\336\000\000\000\014IDAT\170\332'"$1"'\000\000\000\000IEND\256B`\202'; }
+png '\143\370\317\300\000\000\003\001\001\000\367\003\101\103' > pictures/a/1.png
+png '\143\140\140\370\017\000\001\003\001\000\066\164\021\100' > pictures/b/2.png
