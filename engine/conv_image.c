@@ -1,6 +1,10 @@
 #include "engine/conv_image.h"
 
-enum { PANEL = 6144, CHANNELS = 64, BESIDE = 6144 };       /* floats of weights, 24 KiB; floats of x and y that are used with them */
+enum {
+    PANEL = 6144,
+    CHANNELS = 64,
+    BESIDE = 6144
+}; /* floats of weights, 24 KiB; floats of x and y that are used with them */
 
 static void panels(const rt_kernels *k, const rt_conv_line *whole)
 {
@@ -33,7 +37,8 @@ void rt_conv_image(const rt_kernels *k, const rt_conv_line *whole)
         a.n = whole->n - n0 < CHANNELS ? whole->n - n0 : CHANNELS;
         a.w += n0;
         a.bias = a.bias ? a.bias + n0 : NULL;
-        int most = BESIDE / (a.px * (a.n + (a.x_px < PANEL / a.n ? (int)a.x_px : PANEL / a.n))), left = whole->lines ? whole->lines : 1;
+        int most = BESIDE / (a.px * (a.n + (a.x_px < PANEL / a.n ? (int)a.x_px : PANEL / a.n))),
+            left = whole->lines ? whole->lines : 1;
         if (most < 1) most = 1;
         for (int l = 0; left > 0; l += a.lines, left -= a.lines) {
             a.lines = left < most ? left : most;

@@ -4,7 +4,7 @@
 
 #include "engine/kernels.h"
 
-/* The weights are cut, first by output channels and then along the kernel, into panels that stay in L1 while all lines pass;
- * the cuts depend on the shape of the weights alone, and so does the order of each sum. */
+/* The weights are cut, first by output channels and then along the kernel, into panels that stay in L1 while all lines
+ * pass; the cuts depend on the shape of the weights alone, and so does the order of each sum. */
 void rt_conv_image(const rt_kernels *, const rt_conv_line *whole);
 #endif

@@ -40,7 +40,8 @@ int rt_shape_equal(const rt_shape *a, const rt_shape *b)
 char *rt_shape_text(const rt_shape *s, char text[64])
 {
     int n = snprintf(text, 64, "(");
-    for (int i = 0; i < s->rank && n < 50; i++) n += snprintf(text + n, 64 - (size_t)n, "%s%d", i ? ", " : "", s->dim[i]);
+    for (int i = 0; i < s->rank && n < 50; i++)
+        n += snprintf(text + n, 64 - (size_t)n, "%s%d", i ? ", " : "", s->dim[i]);
     snprintf(text + n, 64 - (size_t)n, ")");
     return text;
 }
@@ -73,22 +74,28 @@ static rt_status check_shape(const rt_shape *s)
         if (s->dim[i] <= 0) return rt_fail(RT_USAGE, "shape %s has a dimension below 1", rt_shape_text(s, text));
         n *= s->dim[i];
     }
-    if (s->rank < 1 || s->rank > RT_MAX_RANK || n > 1e9) return rt_fail(RT_USAGE, "shape %s is too large", rt_shape_text(s, text));
+    if (s->rank < 1 || s->rank > RT_MAX_RANK || n > 1e9)
+        return rt_fail(RT_USAGE, "shape %s is too large", rt_shape_text(s, text));
     return RT_OK;
 }
 
-rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const rt_attr *attr, int *out)
+rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const rt_attr *attr,
+                       int *out)
 {
     const rt_op *op = rt_ops[id];
     if (g->nodes >= RT_MAX_NODES) return rt_fail(RT_USAGE, "more than %d layers", RT_MAX_NODES);
     if (inputs < op->min_inputs || inputs > op->max_inputs)
-        return rt_fail(RT_USAGE, "layer '%s' (%s): %d inputs given, %d to %d expected", name, op->name, inputs, op->min_inputs, op->max_inputs);
+        return rt_fail(RT_USAGE, "layer '%s' (%s): %d inputs given, %d to %d expected", name, op->name, inputs,
+                       op->min_inputs, op->max_inputs);
     for (int i = 0; i < inputs; i++)
-        if (in[i] < 0 || in[i] >= g->tensors) return rt_fail(RT_USAGE, "layer '%s': input %d is no tensor of this graph", name, i);
-    if ((id == RT_OP_INPUT) != (g->nodes == 0)) return rt_fail(RT_USAGE, "layer '%s': a graph starts with its one input", name);
+        if (in[i] < 0 || in[i] >= g->tensors)
+            return rt_fail(RT_USAGE, "layer '%s': input %d is no tensor of this graph", name, i);
+    if ((id == RT_OP_INPUT) != (g->nodes == 0))
+        return rt_fail(RT_USAGE, "layer '%s': a graph starts with its one input", name);
     for (int i = 0; i < g->nodes; i++)
         if (strcmp(g->node[i].name, name) == 0) return rt_fail(RT_USAGE, "two layers are named '%s'", name);
-    if (strlen(name) >= RT_NAME_MAX) return rt_fail(RT_USAGE, "layer name '%.20s...' is longer than %d", name, RT_NAME_MAX - 1);
+    if (strlen(name) >= RT_NAME_MAX)
+        return rt_fail(RT_USAGE, "layer name '%.20s...' is longer than %d", name, RT_NAME_MAX - 1);
 
     void *nodes = grow(g->node, g->nodes, sizeof *g->node);
     if (nodes) g->node = nodes;
@@ -116,7 +123,8 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     return RT_OK;
 }
 
-static rt_status add_field(rt_field **list, int *count, size_t *floats, const rt_node *n, const char *suffix, rt_shape shape)
+static rt_status add_field(rt_field **list, int *count, size_t *floats, const rt_node *n, const char *suffix,
+                           rt_shape shape)
 {
     void *p = grow(*list, *count, sizeof **list);
     if (!p) return rt_fail(RT_RUN, "out of memory for the graph");
@@ -155,7 +163,8 @@ static void init_field(const rt_field *f, uint64_t seed, uint32_t index, float *
 {
     float *p = x + f->offset;
     if (f->init == RT_INIT_HE || f->init == RT_INIT_XAVIER) {
-        double scale = f->init == RT_INIT_HE ? sqrt(2.0 / (double)f->fan_in) : sqrt(2.0 / (double)(f->fan_in + f->fan_out));
+        double scale = f->init == RT_INIT_HE ? sqrt(2.0 / (double)f->fan_in)
+                                             : sqrt(2.0 / (double)(f->fan_in + f->fan_out));
         rt_normal(p, f->count, seed, RT_RNG_INIT, index);
         for (size_t i = 0; i < f->count; i++) p[i] = (float)(p[i] * scale);
     } else {

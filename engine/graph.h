@@ -47,7 +47,7 @@ typedef struct {
     rt_shape shape;
     size_t offset, count;            /* in floats, into the flat buffer; offsets are multiples of 16 */
     rt_init init;
-    int64_t fan_in, fan_out;         /* of the sums that the weights enter; beyond an int in shapes that are then refused */
+    int64_t fan_in, fan_out; /* of the sums that the weights enter; beyond an int in shapes that are then refused */
     int decay;                       /* weight decay applies (weights, not biases or norms) */
 } rt_field;
 
@@ -86,7 +86,8 @@ typedef struct {
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
-    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn. */
+    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
+     */
     void (*backward_early)(struct rt_plan *, const rt_node *);
 } rt_op;
 
@@ -104,7 +105,8 @@ rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt
                          int decay);
 rt_status rt_graph_state(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init);
 
-/* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in + fan_out))), by Philox keyed by seed. */
+/* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in +
+ * fan_out))), by Philox keyed by seed. */
 void rt_graph_init(const rt_graph *, uint64_t seed, float *params, float *states);
 
 void rt_graph_set_output(rt_graph *, int tensor);

@@ -4,9 +4,9 @@
  * argument lists, then inputs, then sizes; strides are in floats. A kernel works on memory it is given, allocates
  * nothing, takes no lock, and may run in any number of threads on disjoint outputs.
  *
- * Each family (scalar, avx2, avx512, amx) fills one table. Within a family every output is a fixed sequence of operations
- * that depends on shapes alone, so the same bits come out whatever the tiling or the threads. The scalar family is the
- * plain-C twin that the others are tested against; families may differ from each other in the last bits.
+ * Each family (scalar, avx2, avx512, amx) fills one table. Within a family every output is a fixed sequence of
+ * operations that depends on shapes alone, so the same bits come out whatever the tiling or the threads. The scalar
+ * family is the plain-C twin that the others are tested against; families may differ from each other in the last bits.
  */
 #ifndef RT_ENGINE_KERNELS_H
 #define RT_ENGINE_KERNELS_H
@@ -28,12 +28,12 @@ typedef enum {
     RT_ACT_COUNT
 } rt_act;
 
-/* Lines of a convolution, or a block of a dense product: of each line, at x and y, and x_line and y_line further for the next,
- *   y[p][n] (+)= bias[n] + sum_r sum_k x[p * x_px + r * x_row + k] * w[(r * klen + k) * w_ld + n]
- * with p < px output pixels, r < kh kernel rows, k < klen: in NHWC the taps of one kernel row are klen = kw * C
- * contiguous floats, and kw is given (else 1) where that is so. Terms are added by fused multiply-add in an order that
- * depends on kh, klen, kw, n and x_px alone, never on px: r, then k; or, where taps overlap (x_px = klen / kw), r, then
- * channel, then tap, if the family finds that faster. */
+/* Lines of a convolution, or a block of a dense product: of each line, at x and y, and x_line and y_line further for
+ * the next, y[p][n] (+)= bias[n] + sum_r sum_k x[p * x_px + r * x_row + k] * w[(r * klen + k) * w_ld + n] with p < px
+ * output pixels, r < kh kernel rows, k < klen: in NHWC the taps of one kernel row are klen = kw * C contiguous floats,
+ * and kw is given (else 1) where that is so. Terms are added by fused multiply-add in an order that depends on kh,
+ * klen, kw, n and x_px alone, never on px: r, then k; or, where taps overlap (x_px = klen / kw), r, then channel, then
+ * tap, if the family finds that faster. */
 typedef struct {
     float *y;            ptrdiff_t y_px, y_line;
     const float *x;      ptrdiff_t x_px, x_row, x_line;
@@ -47,8 +47,8 @@ typedef struct {
 } rt_conv_line;
 
 /* Weight gradient of a block of lines:
- *   dw[(r * klen + k) * dw_ld + n] += sum_l sum_p x[l * x_line + p * x_px + r * x_row + k] * dy[l * dy_line + p * dy_px + n]
- * Terms are added in the order l, p. */
+ *   dw[(r * klen + k) * dw_ld + n] += sum_l sum_p x[l * x_line + p * x_px + r * x_row + k] * dy[l * dy_line + p * dy_px
+ * + n] Terms are added in the order l, p. */
 typedef struct {
     float *dw;           ptrdiff_t dw_ld;
     const float *x;      ptrdiff_t x_px, x_row, x_line;
@@ -57,7 +57,8 @@ typedef struct {
     int overwrite;       /* start from zero instead of dw */
 } rt_conv_dw;
 
-/* One line of a depthwise convolution: y[p][c] (+)= bias[c] + sum_{r,s} x[p * x_px + r * x_row + s * x_tap + c] * w[(r * kw + s) * C + c] */
+/* One line of a depthwise convolution: y[p][c] (+)= bias[c] + sum_{r,s} x[p * x_px + r * x_row + s * x_tap + c] * w[(r
+ * * kw + s) * C + c] */
 typedef struct {
     float *y;            ptrdiff_t y_px;
     const float *x;      ptrdiff_t x_px, x_row, x_tap;
@@ -75,12 +76,11 @@ typedef struct {
     int lines, px, kh, kw, c;
 } rt_dwconv_dw;
 
-/* One line of tiles of Winograd's F(4x4, 3x3), Lavin & Gray 2016, section 4.3. image is (h, w, c); element (i, j) of tile
- * t and channel k lies at planes[(6 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read as
- * zero and are not written.
- *   in:   planes = B^T d B of the 6x6 pixels whose first is (y0, x0 + 4 t)
- *   out:  the 4x4 pixels whose first is (y0, 4 t) = act(A^T m A + (accumulate ? what is there : bias))
- *   grad: planes = A g A^T of the 4x4 pixels whose first is (y0, 4 t): the transpose of out, for weight gradients */
+/* One line of tiles of Winograd's F(4x4, 3x3), Lavin & Gray 2016, section 4.3. image is (h, w, c); element (i, j) of
+ * tile t and channel k lies at planes[(6 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read
+ * as zero and are not written. in:   planes = B^T d B of the 6x6 pixels whose first is (y0, x0 + 4 t) out:  the 4x4
+ * pixels whose first is (y0, 4 t) = act(A^T m A + (accumulate ? what is there : bias)) grad: planes = A g A^T of the
+ * 4x4 pixels whose first is (y0, 4 t): the transpose of out, for weight gradients */
 typedef struct {
     float *image;        int h, w, c, y0, x0;
     float *planes;       ptrdiff_t plane;
@@ -108,9 +108,10 @@ typedef struct rt_kernels {
 
     void (*conv_line)(const rt_conv_line *);
     void (*conv_dw)(const rt_conv_dw *);
-    /* On matrix units, which pay from some 16 rows and 32 columns on; NULL in families without. product is conv_line, and
-     * product_dw conv_dw, both of one line with kh = 1. product_dw takes dy from product_bytes(px, n) bytes that product_pack
-     * filled: it packs rows row0 .. row1 of dy (rows, n), any ranges in parallel if they share no RT_PACK_ROWS rows. */
+    /* On matrix units, which pay from some 16 rows and 32 columns on; NULL in families without. product is conv_line,
+     * and product_dw conv_dw, both of one line with kh = 1. product_dw takes dy from product_bytes(px, n) bytes that
+     * product_pack filled: it packs rows row0 .. row1 of dy (rows, n), any ranges in parallel if they share no
+     * RT_PACK_ROWS rows. */
     void (*product)(const rt_conv_line *);
     size_t (*product_bytes)(int rows, int n);
     void (*product_pack)(void *packed, const float *dy, ptrdiff_t ld, int row0, int row1, int rows, int n);
@@ -125,7 +126,8 @@ typedef struct rt_kernels {
     void (*wino_unwind)(float *dw, ptrdiff_t tap, const float *u, ptrdiff_t count);
 
     /* y = act(x scale[c] + shift[c]) over (px, C); scale NULL means 1, shift NULL means 0. */
-    void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act, float slope);
+    void (*affine_act)(float *y, const float *x, const float *scale, const float *shift, size_t px, int c, rt_act,
+                       float slope);
     /* y = act(a + b) over n. */
     void (*add_act)(float *y, const float *a, const float *b, size_t n, rt_act, float slope);
     void (*mul)(float *y, const float *a, const float *b, size_t n);
@@ -142,10 +144,11 @@ typedef struct rt_kernels {
     void (*bn_back_sums)(float *s1, float *s2, float *da, const float *x, const float *mean, const float *scale,
                          const float *shift, size_t px, int c, rt_act);
     /* y = act(a x1 + b x2 + d) per channel over (px, C), act NONE, RELU or RELU6; y may be x1 or x2. */
-    void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d, size_t px, int c, rt_act);
+    void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d,
+                    size_t px, int c, rt_act);
 
-    /* Max pooling of one output pixel: y[c] = max over taps (r, s) in [r0, r1) x [s0, s1) of x[r * x_row + s * x_tap + c];
-     * index[c] = r * kw + s of the first tap that has it. NaN wins. The bounds keep padding out. */
+    /* Max pooling of one output pixel: y[c] = max over taps (r, s) in [r0, r1) x [s0, s1) of x[r * x_row + s * x_tap +
+     * c]; index[c] = r * kw + s of the first tap that has it. NaN wins. The bounds keep padding out. */
     void (*max_pool_px)(float *y, uint8_t *index, const float *x, ptrdiff_t x_row, ptrdiff_t x_tap, int r0, int r1,
                         int s0, int s1, int kw, int c);
     /* dx (+)= dy at the tap that won, 0 at the others. */
@@ -156,15 +159,17 @@ typedef struct rt_kernels {
     void (*exp_n)(float *y, const float *x, size_t n);
     void (*log_n)(float *y, const float *x, size_t n);
 
-    /* Blocks of RT_LANES rows of K side by side: element k of row r lies at [k * RT_LANES + r]. block_in reads n of them,
-     * the others become zeros; block_out writes n; block_softmax is p = softmax(scale z), log_sum[r] = log sum_k
+    /* Blocks of RT_LANES rows of K side by side: element k of row r lies at [k * RT_LANES + r]. block_in reads n of
+     * them, the others become zeros; block_out writes n; block_softmax is p = softmax(scale z), log_sum[r] = log sum_k
      * exp(scale z), log_sum may be NULL, p may be z, scale > 0; a NaN makes its row NaN. */
     void (*block_in)(float *block, const float *rows, int n, int k);
     void (*block_out)(float *rows, const float *block, int n, int k);
     void (*block_softmax)(float *p, float *log_sum, const float *z, float scale, int k);
-    /* kl[r] = sum_k q (log q - log p) with p = softmax(scale z), q = softmax(scale t); g += weight (p - q). p and q are work
-     * space of K x RT_LANES. No logarithm per class: log q - log p = scale (t - z) + log sum exp(scale z) - log sum exp(scale t). */
-    void (*block_kl)(float *g, float *kl, float *p, float *q, const float *z, const float *t, float scale, float weight, int k);
+    /* kl[r] = sum_k q (log q - log p) with p = softmax(scale z), q = softmax(scale t); g += weight (p - q). p and q are
+     * work space of K x RT_LANES. No logarithm per class: log q - log p = scale (t - z) + log sum exp(scale z) - log
+     * sum exp(scale t). */
+    void (*block_kl)(float *g, float *kl, float *p, float *q, const float *z, const float *t, float scale, float weight,
+                     int k);
 
     /* Layer norm of rows of D: y = (x - mean) rstd gamma + beta; mean and rstd are kept. */
     void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *gamma, const float *beta,
@@ -187,11 +192,12 @@ typedef struct rt_kernels {
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
 } rt_kernels;
 
-/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512, amx) or a family was set with
- * rt_kernels_select. Never NULL after a successful select. Thread-safe. */
+/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512, amx) or a family was set
+ * with rt_kernels_select. Never NULL after a successful select. Thread-safe. */
 const rt_kernels *rt_kernels_get(void);
 
-/* Sets the family for the process; NULL or "auto" means the best. RT_USAGE when unknown, RT_RUN when this CPU lacks it. */
+/* Sets the family for the process; NULL or "auto" means the best. RT_USAGE when unknown, RT_RUN when this CPU lacks it.
+ */
 rt_status rt_kernels_select(const char *name);
 
 /* The families this build has, best first, ended by NULL; *runnable (if asked for) tells which run here. */

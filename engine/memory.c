@@ -17,7 +17,8 @@ float *rt_floats_new(size_t n)
         return NULL;
     }
 #ifdef MADV_HUGEPAGE
-    /* A step walks through the arenas many times: pages of 4 KiB would miss the TLB. A kernel may refuse; it is advice. */
+    /* A step walks through the arenas many times: pages of 4 KiB would miss the TLB. A kernel may refuse; it is advice.
+     */
     if (align == HUGE_PAGE) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
     memset(p, 0, bytes);

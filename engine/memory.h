@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
-/* n floats, zero, aligned to 64 bytes, with room behind for a vector; free() frees. NULL and a message when out of memory. */
+/* n floats, zero, aligned to 64 bytes, with room behind for a vector; free() frees. NULL and a message when out of
+ * memory. */
 float *rt_floats_new(size_t n);
 #endif

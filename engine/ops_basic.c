@@ -50,7 +50,8 @@ static rt_status infer_activation(rt_graph *g, rt_node *n, rt_shape *out)
 static void run_activation(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
-    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1, c->node->attr.act, c->node->attr.slope);
+    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1,
+                           c->node->attr.act, c->node->attr.slope);
 }
 
 static void forward_activation(rt_plan *p, const rt_node *n)
@@ -68,10 +69,12 @@ static void run_activation_back(const rt_call *c, rt_ctx *x, int row0, int rows)
                          c->node->attr.act, c->node->attr.slope, c->flag);
 }
 
-/* dx (+)= dy act'(ref) where ref is the input x, from which RELU and RELU6 have the same derivative as from the output. */
+/* dx (+)= dy act'(ref) where ref is the input x, from which RELU and RELU6 have the same derivative as from the output.
+ */
 static void backward_activation(rt_plan *p, const rt_node *n)
 {
-    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
+                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
     c->value[0] = in;
     c->value[1] = dy;
@@ -79,7 +82,8 @@ static void backward_activation(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_activation = {"activation", 1, 1, infer_activation, forward_activation, backward_activation, NULL, 1, NULL};
+const rt_op rt_op_activation = {"activation", 1, 1,   infer_activation, forward_activation, backward_activation,
+                                NULL,         1, NULL};
 
 int rt_act_back_in_place(rt_plan *p, const rt_node *n)
 {
@@ -99,7 +103,8 @@ static rt_status infer_pair(rt_graph *g, rt_node *n, rt_shape *out)
     char a[64], b[64];
     *out = g->tensor[n->in[0]].shape;
     if (!rt_shape_equal(out, &g->tensor[n->in[1]].shape))
-        return rt_fail(RT_USAGE, "inputs have shapes %s and %s, which must be equal", rt_shape_text(out, a), rt_shape_text(&g->tensor[n->in[1]].shape, b));
+        return rt_fail(RT_USAGE, "inputs have shapes %s and %s, which must be equal", rt_shape_text(out, a),
+                       rt_shape_text(&g->tensor[n->in[1]].shape, b));
     return RT_OK;
 }
 
@@ -132,8 +137,9 @@ static void run_add_norms(const rt_call *c, rt_ctx *x, int row0, int rows)
         shift[i] = first[ch + i] + (second ? second[ch + i] : 0.0f);
         one[i] = 1.0f;
     }
-    x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first, second ? second : one,
-                        shift, per_row(x->plan, c->node->out) / (size_t)ch * (size_t)rows, ch, c->node->attr.act);
+    x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first,
+                        second ? second : one, shift, per_row(x->plan, c->node->out) / (size_t)ch * (size_t)rows, ch,
+                        c->node->attr.act);
 }
 
 static void forward_add(rt_plan *p, const rt_node *n)
@@ -217,7 +223,8 @@ static rt_status infer_concat(rt_graph *g, rt_node *n, rt_shape *out)
         rt_shape s = g->tensor[n->in[i]].shape;
         int c = s.dim[s.rank - 1];
         s.dim[s.rank - 1] = out->dim[last];
-        if (!rt_shape_equal(&s, out)) return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its last dimension", i);
+        if (!rt_shape_equal(&s, out))
+            return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its last dimension", i);
         out->dim[last] += c;
         if (i + 1 < n->inputs) continue;
     }
@@ -252,7 +259,8 @@ static void forward_concat(rt_plan *p, const rt_node *n)
 static void run_concat_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out), *f = rt_shape_of(x->plan, c->node->in[c->at[0]]);
-    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows, to = (size_t)f->dim[f->rank - 1];
+    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows,
+           to = (size_t)f->dim[f->rank - 1];
     const float *dy = (const float *)rt_at(x, c->value[0], row0) + c->at[1];
     float *dx = rt_at(x, c->value[1], row0);
     for (size_t p = 0; p < px; p++, dx += to, dy += total) {
@@ -295,7 +303,8 @@ static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
     char a[64], b[64];
     *out = n->attr.shape;
     if (rt_shape_count(out) != rt_shape_count(&g->tensor[n->in[0]].shape))
-        return rt_fail(RT_USAGE, "cannot reshape %s to %s", rt_shape_text(&g->tensor[n->in[0]].shape, a), rt_shape_text(out, b));
+        return rt_fail(RT_USAGE, "cannot reshape %s to %s", rt_shape_text(&g->tensor[n->in[0]].shape, a),
+                       rt_shape_text(out, b));
     return RT_OK;
 }
 
@@ -319,7 +328,8 @@ static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
     for (int r = 0; r < rows; r++)
         for (size_t i = 0; i < n; i += 4) {
             uint32_t w[4];
-            rt_random4(w, x->run->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, x->run->epoch, x->run->step, (uint32_t)(row0 + r), (uint32_t)i);
+            rt_random4(w, x->run->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, x->run->epoch, x->run->step,
+                       (uint32_t)(row0 + r), (uint32_t)i);
             for (size_t k = 0; k < 4 && i + k < n; k++) {
                 size_t at = (size_t)r * n + i + k;
                 float v = w[k] < limit ? 0.0f : in[at] * keep;
@@ -398,7 +408,8 @@ static void run_softmax_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void backward_softmax(rt_plan *p, const rt_node *n)
 {
-    int accumulate, y = rt_plan_read(p, n->out), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int accumulate, y = rt_plan_read(p, n->out), dy = rt_plan_grad_read(p, n->out),
+                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     rt_call *c = rt_plan_rows(p, "softmax back", n, run_softmax_back);
     c->value[0] = y;
     c->value[1] = dy;

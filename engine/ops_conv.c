@@ -4,9 +4,9 @@
  * w is (KH, KW, C / groups, N). Depthwise (groups = C = N) has w as (KH, KW, 1, C).
  *
  * Direct, no im2col: rows of an image are copied with their border of zeros to scratch, as many as stay in L1, and in
- * NHWC the taps of a kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed weights; with strides,
- * the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. 3x3 kernels of stride 1 with
- * channels enough go by winograd.h instead. */
+ * NHWC the taps of a kernel row are then contiguous. dX is the same line kernel over dY with flipped, transposed
+ * weights; with strides, the input pixels fall into sy x sx classes, each of which sees its own subset of the taps. 3x3
+ * kernels of stride 1 with channels enough go by winograd.h instead. */
 #include <string.h>
 
 #include "engine/conv_image.h"
@@ -37,7 +37,8 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
     g.cg = g.depthwise ? g.c : g.c / g.groups;
     g.ng = g.depthwise ? g.n : g.n / g.groups;
     if (g.depthwise) g.groups = 1;
-    g.point = !g.depthwise && g.kh == 1 && g.kw == 1 && g.sh == 1 && g.sw == 1 && g.groups == 1 && g.oh == g.h && g.ow == g.w;
+    g.point = !g.depthwise && g.kh == 1 && g.kw == 1 && g.sh == 1 && g.sw == 1 && g.groups == 1 && g.oh == g.h &&
+              g.ow == g.w;
     g.hp = (g.oh - 1) * g.sh + g.kh;
     g.wp = (g.ow - 1) * g.sw + g.kw;
     if (g.hp < g.h + g.pt) g.hp = g.h + g.pt;
@@ -65,18 +66,23 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     int rank = n->op == RT_OP_CONV1D ? 2 : 3, h, w, c;
     char text[64];
     if (in->rank != rank)
-        return rt_fail(RT_USAGE, "input %s has %d dimensions, %d expected: %s", rt_shape_text(in, text), in->rank, rank, rank == 3 ? "(H, W, C)" : "(T, C)");
+        return rt_fail(RT_USAGE, "input %s has %d dimensions, %d expected: %s", rt_shape_text(in, text), in->rank, rank,
+                       rank == 3 ? "(H, W, C)" : "(T, C)");
     rt_shape_hwc(in, &h, &w, &c);
     if (a->out < 1 || a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1 || a->groups < 1)
         return rt_fail(RT_USAGE, "'out', 'kernel', 'stride' and 'groups' must be at least 1");
-    if (c % a->groups || a->out % a->groups) return rt_fail(RT_USAGE, "%d groups do not divide %d input and %d output channels", a->groups, c, a->out);
-    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1, ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
+    if (c % a->groups || a->out % a->groups)
+        return rt_fail(RT_USAGE, "%d groups do not divide %d input and %d output channels", a->groups, c, a->out);
+    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1,
+        ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
     if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
-        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", a->kernel[0], a->kernel[1], rt_shape_text(in, text));
+        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", a->kernel[0], a->kernel[1],
+                       rt_shape_text(in, text));
     *out = rank == 3 ? (rt_shape){3, {oh, ow, a->out}} : (rt_shape){2, {ow, a->out}};
     int cg = c / a->groups;
     int64_t taps = (int64_t)a->kernel[0] * a->kernel[1], fan_in = taps * cg, fan_out = taps * a->out / a->groups;
-    rt_shape ws = rank == 3 ? (rt_shape){4, {a->kernel[0], a->kernel[1], cg, a->out}} : (rt_shape){3, {a->kernel[1], cg, a->out}};
+    rt_shape ws = rank == 3 ? (rt_shape){4, {a->kernel[0], a->kernel[1], cg, a->out}}
+                            : (rt_shape){3, {a->kernel[1], cg, a->out}};
     RT_TRY(rt_graph_param(g, n, "weight", ws, RT_INIT_HE, fan_in, fan_out, 1));
     if (a->bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {a->out}}, RT_INIT_ZERO, fan_in, a->out, 0));
     return RT_OK;
@@ -100,8 +106,11 @@ static void pad_rows(float *dst, const plane *s, int row0, int rows)
         const float *src = s->px + (size_t)y * (size_t)s->w * (size_t)s->c;
         if (s->pl) memset(dst, 0, (size_t)(s->pl * s->cg) * sizeof *dst);
         if (s->cg == s->c) memcpy(dst + s->pl * s->cg, src, (size_t)m * (size_t)s->c * sizeof *dst);
-        else for (int i = 0; i < m; i++) memcpy(dst + (s->pl + i) * s->cg, src + i * s->c + s->c0, (size_t)s->cg * sizeof *dst);
-        if (s->pl + m < s->wp) memset(dst + (s->pl + m) * s->cg, 0, (size_t)((s->wp - s->pl - m) * s->cg) * sizeof *dst);
+        else
+            for (int i = 0; i < m; i++)
+                memcpy(dst + (s->pl + i) * s->cg, src + i * s->c + s->c0, (size_t)s->cg * sizeof *dst);
+        if (s->pl + m < s->wp)
+            memset(dst + (s->pl + m) * s->cg, 0, (size_t)((s->wp - s->pl - m) * s->cg) * sizeof *dst);
     }
 }
 
@@ -113,7 +122,8 @@ static int rows_at_a_time(int line, int beside, int stride, int kernel, int rows
     return n < 2 ? (rows < 2 ? rows : 2) : n < rows ? n : rows;
 }
 
-static int reads_in_place(const geometry *g) { return g->groups == 1 && g->pt == 0 && g->pl == 0 && g->hp <= g->h && g->wp <= g->w; }
+static int reads_in_place(const geometry *g)
+{ return g->groups == 1 && g->pt == 0 && g->pl == 0 && g->hp <= g->h && g->wp <= g->w; }
 
 static plane input_plane(const geometry *g, const float *x, int group)
 {
@@ -140,8 +150,18 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
         return;
     }
     if (g.point) {
-        rt_conv_line a = {.y = y, .y_px = g.n, .x = x, .x_px = g.c, .w = w, .w_ld = g.n, .bias = bias, .px = rows * g.h * g.w,
-                          .kh = 1, .klen = g.c, .n = g.n, .act = act};
+        rt_conv_line a = {.y = y,
+                          .y_px = g.n,
+                          .x = x,
+                          .x_px = g.c,
+                          .w = w,
+                          .w_ld = g.n,
+                          .bias = bias,
+                          .px = rows * g.h * g.w,
+                          .kh = 1,
+                          .klen = g.c,
+                          .n = g.n,
+                          .act = act};
         k->conv_line(&a);
         return;
     }
@@ -159,13 +179,39 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
                     in = ctx->scratch;
                 }
                 if (g.depthwise) {
-                    rt_dwconv_line a = {.y = out, .y_px = g.n, .x = in, .x_px = g.sw * g.c, .x_row = x_row, .x_tap = g.c, .w = w,
-                                        .bias = bias, .px = g.ow, .kh = g.kh, .kw = g.kw, .c = g.c, .act = act};
+                    rt_dwconv_line a = {.y = out,
+                                        .y_px = g.n,
+                                        .x = in,
+                                        .x_px = g.sw * g.c,
+                                        .x_row = x_row,
+                                        .x_tap = g.c,
+                                        .w = w,
+                                        .bias = bias,
+                                        .px = g.ow,
+                                        .kh = g.kh,
+                                        .kw = g.kw,
+                                        .c = g.c,
+                                        .act = act};
                     for (int i = 0; i < lines; i++, a.y += y_row, a.x += g.sh * x_row) k->dwconv_line(&a);
                     continue;
                 }
-                rt_conv_line a = {.y = out, .y_px = g.n, .y_line = y_row, .x = in, .x_px = g.sw * g.cg, .x_row = x_row, .x_line = g.sh * x_row, .lines = lines, .w = w + q * g.ng, .w_ld = g.n,
-                                  .bias = bias ? bias + q * g.ng : NULL, .px = g.ow, .kh = g.kh, .klen = g.kw * g.cg, .kw = g.kw, .n = g.ng, .act = act};
+                rt_conv_line a = {.y = out,
+                                  .y_px = g.n,
+                                  .y_line = y_row,
+                                  .x = in,
+                                  .x_px = g.sw * g.cg,
+                                  .x_row = x_row,
+                                  .x_line = g.sh * x_row,
+                                  .lines = lines,
+                                  .w = w + q * g.ng,
+                                  .w_ld = g.n,
+                                  .bias = bias ? bias + q * g.ng : NULL,
+                                  .px = g.ow,
+                                  .kh = g.kh,
+                                  .klen = g.kw * g.cg,
+                                  .kw = g.kw,
+                                  .n = g.ng,
+                                  .act = act};
                 rt_conv_image(k, &a);
             }
 }
@@ -174,7 +220,8 @@ static void pack_winograd(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     geometry g = geometry_of(x->plan, c->node);
     if (c->arg) rt_run_fold(c, x, tile, unused);
-    rt_wino_weights(x->plan->k, x->plan->buffer + c->at[2], c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
+    rt_wino_weights(x->plan->k, x->plan->buffer + c->at[2],
+                    c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -231,9 +278,11 @@ static void pack_flipped(const rt_call *c, rt_ctx *x, int tile, int unused)
 
 /* dX of one image and group. With stride 1 dy passes in blocks of padded rows that stay in L1; with strides it is
  * padded whole, once for all classes of pixels. */
-static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const float *dy, float *scratch, const float *w, int group, int accumulate)
+static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const float *dy, float *scratch, const float *w,
+                     int group, int accumulate)
 {
-    ptrdiff_t row = (ptrdiff_t)g->wd * g->ng, out_line = (ptrdiff_t)g->sh * g->w * g->c, out_px = (ptrdiff_t)g->sw * g->c;
+    ptrdiff_t row = (ptrdiff_t)g->wd * g->ng, out_line = (ptrdiff_t)g->sh * g->w * g->c,
+              out_px = (ptrdiff_t)g->sw * g->c;
     plane s = {dy, g->oh, g->ow, g->n, group * g->ng, g->ng, g->dpy, g->dpx, g->wd};
     int blocked = g->sh == 1, step = blocked ? rows_at_a_time((int)row, 0, 1, g->kh, g->h) : g->h;
     if (!blocked) pad_rows(scratch, &s, 0, g->hd);
@@ -241,11 +290,13 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
         for (int rx = 0; rx < g->sw; rx++) {
             int ny = taps(g->kh, g->sh, ry), nx = taps(g->kw, g->sw, rx);
             int iy0 = ((ry - g->pt) % g->sh + g->sh) % g->sh, ix0 = ((rx - g->pl) % g->sw + g->sw) % g->sw;
-            int px = ix0 < g->w ? (g->w - ix0 + g->sw - 1) / g->sw : 0, lines = iy0 < g->h && px ? (g->h - iy0 + g->sh - 1) / g->sh : 0;
+            int px = ix0 < g->w ? (g->w - ix0 + g->sw - 1) / g->sw : 0,
+                lines = iy0 < g->h && px ? (g->h - iy0 + g->sh - 1) / g->sh : 0;
             float *out = dx + ((ptrdiff_t)iy0 * g->w + ix0) * g->c + group * g->cg;
             if (!ny || !nx) {
                 for (int l = 0; l < lines && !accumulate; l++)
-                    for (int i = 0; i < px; i++) memset(out + l * out_line + i * out_px, 0, (size_t)g->cg * sizeof *out);
+                    for (int i = 0; i < px; i++)
+                        memset(out + l * out_line + i * out_px, 0, (size_t)g->cg * sizeof *out);
                 continue;
             }
             int top = (iy0 + g->pt) / g->sh - ny + 1 + g->dpy, left = (ix0 + g->pl) / g->sw - nx + 1 + g->dpx;
@@ -254,12 +305,36 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
                 const float *in = scratch + (blocked ? 0 : top + l0) * row + (ptrdiff_t)left * g->ng;
                 if (blocked) pad_rows(scratch, &s, top + l0, n + ny - 1);
                 if (g->depthwise) {
-                    rt_dwconv_line a = {.y = out, .y_px = out_px, .x = in, .x_px = g->c, .x_row = row, .x_tap = g->c, .w = w,
-                                        .px = px, .kh = ny, .kw = nx, .c = g->c, .accumulate = accumulate};
+                    rt_dwconv_line a = {.y = out,
+                                        .y_px = out_px,
+                                        .x = in,
+                                        .x_px = g->c,
+                                        .x_row = row,
+                                        .x_tap = g->c,
+                                        .w = w,
+                                        .px = px,
+                                        .kh = ny,
+                                        .kw = nx,
+                                        .c = g->c,
+                                        .accumulate = accumulate};
                     for (int l = 0; l < n; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
                 } else {
-                    rt_conv_line a = {.y = out, .y_px = out_px, .y_line = out_line, .x = in, .x_px = g->ng, .x_row = row, .x_line = row, .w = w, .w_ld = g->cg,
-                                      .lines = n, .px = px, .kh = ny, .klen = nx * g->ng, .kw = nx, .n = g->cg, .accumulate = accumulate};
+                    rt_conv_line a = {.y = out,
+                                      .y_px = out_px,
+                                      .y_line = out_line,
+                                      .x = in,
+                                      .x_px = g->ng,
+                                      .x_row = row,
+                                      .x_line = row,
+                                      .w = w,
+                                      .w_ld = g->cg,
+                                      .lines = n,
+                                      .px = px,
+                                      .kh = ny,
+                                      .klen = nx * g->ng,
+                                      .kw = nx,
+                                      .n = g->cg,
+                                      .accumulate = accumulate};
                     rt_conv_image(k, &a);
                 }
             }
@@ -275,13 +350,23 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
     if (g->point) {
         int px = rows * g->h * g->w;
         for (int p0 = 0; p0 < px; p0 += 128) {
-            rt_conv_dw a = {.dw = dw, .dw_ld = g->n, .x = x + (ptrdiff_t)p0 * g->c, .x_px = g->c, .dy = dy + (ptrdiff_t)p0 * g->n, .dy_px = g->n,
-                            .lines = 1, .px = px - p0 < 128 ? px - p0 : 128, .kh = 1, .klen = g->c, .n = g->n};
+            rt_conv_dw a = {.dw = dw,
+                            .dw_ld = g->n,
+                            .x = x + (ptrdiff_t)p0 * g->c,
+                            .x_px = g->c,
+                            .dy = dy + (ptrdiff_t)p0 * g->n,
+                            .dy_px = g->n,
+                            .lines = 1,
+                            .px = px - p0 < 128 ? px - p0 : 128,
+                            .kh = 1,
+                            .klen = g->c,
+                            .n = g->n};
             k->conv_dw(&a);
         }
         return;
     }
-    int in_place = reads_in_place(g), step = rows_at_a_time((in_place ? g->w : g->wp) * g->cg, g->ow * g->n, g->sh, g->kh, g->oh);
+    int in_place = reads_in_place(g),
+        step = rows_at_a_time((in_place ? g->w : g->wp) * g->cg, g->ow * g->n, g->sh, g->kh, g->oh);
     ptrdiff_t x_row = (ptrdiff_t)(in_place ? g->w : g->wp) * g->cg, dy_row = (ptrdiff_t)g->ow * g->n;
     for (int r = 0; r < rows; r++, x += g->h * g->w * g->c, dy += g->oh * g->ow * g->n)
         for (int q = 0; q < g->groups; q++)
@@ -294,20 +379,44 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
                     in = ctx->scratch;
                 }
                 if (g->depthwise) {
-                    rt_dwconv_dw a = {.dw = dw, .x = in, .x_px = g->sw * g->c, .x_row = x_row, .x_line = g->sh * x_row, .x_tap = g->c, .dy = d,
-                                      .dy_px = g->n, .dy_line = dy_row, .lines = lines, .px = g->ow, .kh = g->kh, .kw = g->kw, .c = g->c};
+                    rt_dwconv_dw a = {.dw = dw,
+                                      .x = in,
+                                      .x_px = g->sw * g->c,
+                                      .x_row = x_row,
+                                      .x_line = g->sh * x_row,
+                                      .x_tap = g->c,
+                                      .dy = d,
+                                      .dy_px = g->n,
+                                      .dy_line = dy_row,
+                                      .lines = lines,
+                                      .px = g->ow,
+                                      .kh = g->kh,
+                                      .kw = g->kw,
+                                      .c = g->c};
                     k->dwconv_dw(&a);
                 } else {
-                    rt_conv_dw a = {.dw = dw + q * g->ng, .dw_ld = g->n, .x = in, .x_px = g->sw * g->cg, .x_row = x_row, .x_line = g->sh * x_row,
-                                    .dy = d + q * g->ng, .dy_px = g->n, .dy_line = dy_row, .lines = lines, .px = g->ow,
-                                    .kh = g->kh, .klen = g->kw * g->cg, .n = g->ng};
+                    rt_conv_dw a = {.dw = dw + q * g->ng,
+                                    .dw_ld = g->n,
+                                    .x = in,
+                                    .x_px = g->sw * g->cg,
+                                    .x_row = x_row,
+                                    .x_line = g->sh * x_row,
+                                    .dy = d + q * g->ng,
+                                    .dy_px = g->n,
+                                    .dy_line = dy_row,
+                                    .lines = lines,
+                                    .px = g->ow,
+                                    .kh = g->kh,
+                                    .klen = g->kw * g->cg,
+                                    .n = g->ng};
                     k->conv_dw(&a);
                 }
             }
 }
 
 /* dX of some images. */
-static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, const float *flipped, int rows, int accumulate)
+static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, const float *flipped, int rows,
+                   int accumulate)
 {
     const rt_kernels *k = ctx->plan->k;
     if (g->winograd_dx) {
@@ -315,24 +424,38 @@ static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, c
         return;
     }
     if (g->point) {
-        rt_conv_line a = {.y = dx, .y_px = g->c, .x = dy, .x_px = g->n, .w = flipped, .w_ld = g->c, .px = rows * g->h * g->w, .kh = 1,
-                          .klen = g->n, .n = g->c, .accumulate = accumulate};
+        rt_conv_line a = {.y = dx,
+                          .y_px = g->c,
+                          .x = dy,
+                          .x_px = g->n,
+                          .w = flipped,
+                          .w_ld = g->c,
+                          .px = rows * g->h * g->w,
+                          .kh = 1,
+                          .klen = g->n,
+                          .n = g->c,
+                          .accumulate = accumulate};
         k->conv_line(&a);
         return;
     }
     ptrdiff_t per_group = (ptrdiff_t)g->kh * g->kw * g->ng * (g->depthwise ? 1 : g->cg);
     for (int r = 0; r < rows; r++, dy += g->oh * g->ow * g->n, dx += g->h * g->w * g->c)
-        for (int q = 0; q < g->groups; q++) dx_image(k, g, dx, dy, ctx->scratch, flipped + q * per_group, q, accumulate);
+        for (int q = 0; q < g->groups; q++)
+            dx_image(k, g, dx, dy, ctx->scratch, flipped + q * per_group, q, accumulate);
 }
 
 static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    if (c->node->params > 1) ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    if (g.winograd_dw) rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows, ctx->scratch);
+    if (c->node->params > 1)
+        ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
+    if (g.winograd_dw)
+        rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows,
+                     ctx->scratch);
     else run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows);
-    if (c->value[2] >= 0) run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
+    if (c->value[2] >= 0)
+        run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
 }
 
 /* Merges the slots' sums of some input channels and turns them into weight gradients. */
@@ -344,7 +467,8 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     geometry g = geometry_of(x->plan, c->node);
     int c0 = tile * winograd_rows(&g), rows = g.c - c0 < winograd_rows(&g) ? g.c - c0 : winograd_rows(&g);
     size_t count = (size_t)rows * (size_t)g.n;
-    for (size_t i = 0; i < RT_WINO_PLANES; i++) rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
+    for (size_t i = 0; i < RT_WINO_PLANES; i++)
+        rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
     rt_wino_grad_weights(x->plan->k, rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
 }
 
@@ -358,14 +482,19 @@ static void backward(rt_plan *p, const rt_node *n)
     if (g.winograd_dw) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
-        at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n : p->graph->param[n->param[0]].count);
+        at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n
+                                                        : p->graph->param[n->param[0]].count);
         dx = rt_plan_grad_write(p, n->in[0], &accumulate);
         if (g.winograd_dx) {
             rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
             rt_plan_need_scratch(p, p->graph->param[n->param[0]].count);
         }
     }
-    rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise back" : g.winograd_dw ? "winograd back" : "conv back", n, run_backward);
+    rt_call *c = rt_plan_rows(p,
+                              g.depthwise     ? "depthwise back"
+                              : g.winograd_dw ? "winograd back"
+                                              : "conv back",
+                              n, run_backward);
     c->value[0] = in;
     c->value[1] = dy;
     c->value[2] = dx;
@@ -383,7 +512,8 @@ static double macs(const rt_graph *g, const rt_node *n)
 {
     const rt_shape *in = &g->tensor[n->in[0]].shape;
     int c = in->dim[in->rank - 1];
-    return (double)rt_shape_count(&g->tensor[n->out].shape) * n->attr.kernel[0] * n->attr.kernel[1] * c / n->attr.groups;
+    return (double)rt_shape_count(&g->tensor[n->out].shape) * n->attr.kernel[0] * n->attr.kernel[1] * c /
+           n->attr.groups;
 }
 
 const rt_op rt_op_conv2d = {"conv2d", 1, 1, infer, forward, backward, macs, 0, NULL};

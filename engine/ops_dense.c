@@ -33,32 +33,56 @@ static void sizes(const rt_plan *p, const rt_node *n, int *m, int *k, int *o)
     *o = n->attr.out;
 }
 
-/* Training's products go by the family's matrix units, where it has some. Inference does not: a row alone would leave them
- * idle, and its result may not depend on the batch it comes in. */
+/* Training's products go by the family's matrix units, where it has some. Inference does not: a row alone would leave
+ * them idle, and its result may not depend on the batch it comes in. */
 static int on_units(const rt_plan *p, int m, int k, int o)
 {
-    return p->spec.train && p->k->product && p->slot_rows * m % RT_PACK_ROWS == 0 && k >= UNIT_LEAST && o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
+    return p->spec.train && p->k->product && p->slot_rows * m % RT_PACK_ROWS == 0 && k >= UNIT_LEAST &&
+           o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
 }
 
 /* y (rows, o) (+)= x (rows, k) w (k, o) + bias */
-static void product(const rt_kernels *kn, int units, float *y, const float *x, const float *w, const float *bias, int rows, int k,
-                    int o, int accumulate, rt_act act)
+static void product(const rt_kernels *kn, int units, float *y, const float *x, const float *w, const float *bias,
+                    int rows, int k, int o, int accumulate, rt_act act)
 {
     if (units) {
-        kn->product(&(rt_conv_line){.y = y, .y_px = o, .x = x, .x_px = k, .w = w, .w_ld = o, .bias = bias, .px = rows, .kh = 1, .klen = k, .n = o,
-                                    .accumulate = accumulate, .act = act});
+        kn->product(&(rt_conv_line){.y = y,
+                                    .y_px = o,
+                                    .x = x,
+                                    .x_px = k,
+                                    .w = w,
+                                    .w_ld = o,
+                                    .bias = bias,
+                                    .px = rows,
+                                    .kh = 1,
+                                    .klen = k,
+                                    .n = o,
+                                    .accumulate = accumulate,
+                                    .act = act});
         return;
     }
     if ((size_t)k * (size_t)o >= BLAS_FROM && rows > 1) {
         if (bias) for (int r = 0; r < rows; r++) memcpy(y + (size_t)r * (size_t)o, bias, (size_t)o * sizeof *y);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, o, k, 1.0f, x, k, w, o, bias || accumulate ? 1.0f : 0.0f, y, o);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, o, k, 1.0f, x, k, w, o,
+                    bias || accumulate ? 1.0f : 0.0f, y, o);
         if (act) kn->affine_act(y, y, NULL, NULL, (size_t)rows, o, act, 0);
         return;
     }
     for (int k0 = 0; k0 < k; k0 += K_BLOCK) {
         int last = k0 + K_BLOCK >= k;
-        rt_conv_line a = {.y = y, .y_px = o, .x = x + k0, .x_px = k, .w = w + (size_t)k0 * (size_t)o, .w_ld = o, .bias = bias, .px = rows,
-                          .kh = 1, .klen = last ? k - k0 : K_BLOCK, .n = o, .accumulate = accumulate || k0, .act = last ? act : RT_ACT_NONE};
+        rt_conv_line a = {.y = y,
+                          .y_px = o,
+                          .x = x + k0,
+                          .x_px = k,
+                          .w = w + (size_t)k0 * (size_t)o,
+                          .w_ld = o,
+                          .bias = bias,
+                          .px = rows,
+                          .kh = 1,
+                          .klen = last ? k - k0 : K_BLOCK,
+                          .n = o,
+                          .accumulate = accumulate || k0,
+                          .act = last ? act : RT_ACT_NONE};
         kn->conv_line(&a);
     }
 }
@@ -70,7 +94,8 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *w = rt_param(x, c->node, 0), *b = rt_param(x, c->node, 1);
     if (c->at[0] >= 0) w = x->plan->buffer + c->at[0];
     if (c->at[1] >= 0) b = x->plan->buffer + c->at[1];
-    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b, rows * m, k, o, 0, c->node->attr.act);
+    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
+            rows * m, k, o, 0, c->node->attr.act);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -93,15 +118,16 @@ static void pack_transposed(const rt_call *c, rt_ctx *x, int tile, int unused)
     float *t = x->plan->buffer + c->at[0];
     int last = (tile + 1) * DW_BLOCK < k ? (tile + 1) * DW_BLOCK : k;
     for (int j = 0; j < o; j++)
-        for (int i = tile * DW_BLOCK; i < last; i++) t[(size_t)j * (size_t)k + (size_t)i] = w[(size_t)i * (size_t)o + (size_t)j];
+        for (int i = tile * DW_BLOCK; i < last; i++)
+            t[(size_t)j * (size_t)k + (size_t)i] = w[(size_t)i * (size_t)o + (size_t)j];
 }
 
 static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), x->plan->buffer + c->at[0], NULL,
-            rows * m, o, k, c->flag, RT_ACT_NONE);
+    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
+            x->plan->buffer + c->at[0], NULL, rows * m, o, k, c->flag, RT_ACT_NONE);
 }
 
 static int dw_block(int units) { return units ? UNIT_BLOCK : DW_BLOCK; }
@@ -111,11 +137,12 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     (void)unused;
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    int units = on_units(x->plan, m, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block, kb = k - k0 < block ? k - k0 : block;
+    int units = on_units(x->plan, m, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block,
+        kb = k - k0 < block ? k - k0 : block;
     const float *in = rt_at(x, c->value[0], 0), *dy = rt_at(x, c->value[1], 0);
     float *dw = rt_grad(x, c->node, 0) + (size_t)k0 * (size_t)o;
     rt_conv_dw a = {.dw = dw, .dw_ld = o, .x_px = k, .dy_px = o, .lines = 1, .kh = 1, .klen = kb, .n = o};
-    for (int r = 0; r < rows; r += a.px) {                        /* rows pass in blocks that stay in L1 for all of the tile */
+    for (int r = 0; r < rows; r += a.px) { /* rows pass in blocks that stay in L1 for all of the tile */
         a.x = in + (size_t)r * (size_t)k + k0;
         a.dy = dy + (size_t)r * (size_t)o;
         a.px = rows - r < 128 || units ? rows - r : 128;
@@ -134,7 +161,8 @@ static void run_pack_dy(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    x->plan->k->product_pack(rt_at(x, c->value[1], 0), rt_at(x, c->value[0], 0), o, row0 * m, (row0 + rows) * m, x->run->rows * m, o);
+    x->plan->k->product_pack(rt_at(x, c->value[1], 0), rt_at(x, c->value[0], 0), o, row0 * m, (row0 + rows) * m,
+                             x->run->rows * m, o);
 }
 
 static int packed_dy(rt_plan *p, const rt_node *n, int dy, int m, int o)
@@ -168,6 +196,7 @@ static void backward(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-static double macs(const rt_graph *g, const rt_node *n) { return (double)rt_shape_count(&g->tensor[n->in[0]].shape) * n->attr.out; }
+static double macs(const rt_graph *g, const rt_node *n)
+{ return (double)rt_shape_count(&g->tensor[n->in[0]].shape) * n->attr.out; }
 
 const rt_op rt_op_dense = {"dense", 1, 1, infer, forward, backward, macs, 0, NULL};

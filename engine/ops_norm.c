@@ -106,7 +106,8 @@ static void run_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
     x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, SCALE, ch),
-                           coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act, c->node->attr.slope);
+                           coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act,
+                           c->node->attr.slope);
 }
 
 static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -115,7 +116,8 @@ static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, in
     (void)unused;
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
-    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1), *mean = rt_state(x, c->node, 0), *var = rt_state(x, c->node, 1);
+    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1), *mean = rt_state(x, c->node, 0),
+                *var = rt_state(x, c->node, 1);
     for (int i = 0; i < ch; i++) {
         double scale = gamma[i] / sqrt((double)var[i] + c->node->attr.eps);
         coefficient(c, x, SCALE, ch)[i] = (float)scale;
@@ -129,7 +131,8 @@ static ptrdiff_t bn_buffer(rt_plan *p, const rt_node *n)
     int px, c;
     pixels(p, n, &px, &c);
     int i = (int)(n - p->node);
-    if (p->memo[i] < 0) p->memo[i] = (int)rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
+    if (p->memo[i] < 0)
+        p->memo[i] = (int)rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
     return p->memo[i];
 }
 
@@ -194,8 +197,9 @@ static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
         memset(s1, 0, (size_t)ch * sizeof *s1);
         memset(s2, 0, (size_t)ch * sizeof *s2);
     }
-    x->plan->k->bn_back_sums(s1, s2, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, MEAN, ch),
-                             coefficient(c, x, SCALE, ch), coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act);
+    x->plan->k->bn_back_sums(s1, s2, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
+                             coefficient(c, x, MEAN, ch), coefficient(c, x, SCALE, ch), coefficient(c, x, SHIFT, ch),
+                             (size_t)(rows * px), ch, c->node->attr.act);
 }
 
 static void run_back_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -249,7 +253,8 @@ static void backward_bn(rt_plan *p, const rt_node *n)
     backward_bn_early(p, n);
     merge_all(p, BN_SUMS, "bn back merge", run_back_merge);
     if (!rt_plan_needs_grad(p, n->in[0])) return;
-    int accumulate, in = rt_plan_read(p, n->in[0]), da = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int accumulate, in = rt_plan_read(p, n->in[0]), da = rt_plan_grad_read(p, n->out),
+                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     int temp = accumulate ? rt_plan_temp(p, p->value[dx].row_bytes) : -1;
     rt_call *c = rt_plan_rows(p, "bn back", n, run_back_apply);
     c->value[0] = in;
@@ -268,7 +273,8 @@ void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
     (void)unused;
     const rt_node *bn = c->arg;
     const float *w = rt_param(x, c->node, 0), *bias = rt_param(x, c->node, 1);
-    const float *gamma = rt_param(x, bn, 0), *beta = rt_param(x, bn, 1), *mean = rt_state(x, bn, 0), *var = rt_state(x, bn, 1);
+    const float *gamma = rt_param(x, bn, 0), *beta = rt_param(x, bn, 1), *mean = rt_state(x, bn, 0),
+                *var = rt_state(x, bn, 1);
     float *fw = x->plan->buffer + c->at[0], *fb = x->plan->buffer + c->at[1];
     int out = c->node->attr.out;
     for (int i = 0; i < out; i++) {
@@ -313,7 +319,8 @@ static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
     for (int r = 0; r < rows; r++, in += px * d, out += px * d, stats += 2 * px)
-        x->plan->k->layer_norm(out, stats, stats + px, in, rt_param(x, c->node, 0), rt_param(x, c->node, 1), (size_t)px, d, c->node->attr.eps);
+        x->plan->k->layer_norm(out, stats, stats + px, in, rt_param(x, c->node, 0), rt_param(x, c->node, 1), (size_t)px,
+                               d, c->node->attr.eps);
 }
 
 static void forward_ln(rt_plan *p, const rt_node *n)
@@ -331,16 +338,19 @@ static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, d;
     pixels(x->plan, c->node, &px, &d);
-    const float *stats = rt_at(x, c->value[2], row0), *in = rt_at(x, c->value[0], row0), *dy = rt_at(x, c->value[1], row0);
+    const float *stats = rt_at(x, c->value[2], row0), *in = rt_at(x, c->value[0], row0),
+                *dy = rt_at(x, c->value[1], row0);
     float *dx = rt_at(x, c->value[3], row0);
     float *dg = rt_slot_grad(x, c->node, 0, row0), *db = rt_slot_grad(x, c->node, 1, row0);
     for (int r = 0; r < rows; r++, in += px * d, dy += px * d, dx += px * d, stats += 2 * px)
-        x->plan->k->layer_norm_back(dx, dg, db, dy, in, stats, stats + px, rt_param(x, c->node, 0), (size_t)px, d, c->flag);
+        x->plan->k->layer_norm_back(dx, dg, db, dy, in, stats, stats + px, rt_param(x, c->node, 0), (size_t)px, d,
+                                    c->flag);
 }
 
 static void backward_ln(rt_plan *p, const rt_node *n)
 {
-    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
+                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     rt_plan_slot_grad(p, n->param[0]);
     rt_plan_slot_grad(p, n->param[1]);
     rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);

@@ -11,7 +11,12 @@ typedef struct { int h, w, c, oh, ow, kh, kw, sh, sw, pt, pl; } geometry;
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
 {
     const rt_attr *a = &n->attr;
-    geometry g = {.kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1], .pt = a->pad[0], .pl = a->pad[2]};
+    geometry g = {.kh = a->kernel[0],
+                  .kw = a->kernel[1],
+                  .sh = a->stride[0],
+                  .sw = a->stride[1],
+                  .pt = a->pad[0],
+                  .pl = a->pad[2]};
     int c;
     rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
     rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &c);
@@ -29,13 +34,17 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
         a->kernel[0] = a->stride[0] = 1;
         a->pad[0] = a->pad[1] = 0;
     }
-    if (a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1) return rt_fail(RT_USAGE, "'kernel' and 'stride' must be at least 1");
-    if (a->kernel[0] * a->kernel[1] > 256) return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool");
-    if (a->pad[0] >= a->kernel[0] || a->pad[1] >= a->kernel[0] || a->pad[2] >= a->kernel[1] || a->pad[3] >= a->kernel[1])
+    if (a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1)
+        return rt_fail(RT_USAGE, "'kernel' and 'stride' must be at least 1");
+    if (a->kernel[0] * a->kernel[1] > 256)
+        return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool");
+    if (a->pad[0] >= a->kernel[0] || a->pad[1] >= a->kernel[0] || a->pad[2] >= a->kernel[1] ||
+        a->pad[3] >= a->kernel[1])
         return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
     if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
         return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input", a->kernel[0], a->kernel[1]);
-    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1, ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
+    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1,
+        ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
     *out = in->rank == 3 ? (rt_shape){3, {oh, ow, c}} : (rt_shape){2, {ow, c}};
     return RT_OK;
 }
@@ -45,8 +54,8 @@ typedef struct { int r0, r1, s0, s1; ptrdiff_t at; } window;   /* taps inside th
 static window window_of(const geometry *g, int oy, int ox)
 {
     int iy = oy * g->sh - g->pt, ix = ox * g->sw - g->pl;
-    return (window){iy < 0 ? -iy : 0, iy + g->kh > g->h ? g->h - iy : g->kh, ix < 0 ? -ix : 0, ix + g->kw > g->w ? g->w - ix : g->kw,
-                    ((ptrdiff_t)iy * g->w + ix) * g->c};
+    return (window){iy < 0 ? -iy : 0, iy + g->kh > g->h ? g->h - iy : g->kh, ix < 0 ? -ix : 0,
+                    ix + g->kw > g->w ? g->w - ix : g->kw, ((ptrdiff_t)iy * g->w + ix) * g->c};
 }
 
 static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -59,7 +68,8 @@ static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
         for (int oy = 0; oy < g.oh; oy++)
             for (int ox = 0; ox < g.ow; ox++, out += g.c, index += g.c) {
                 window w = window_of(&g, oy, ox);
-                x->plan->k->max_pool_px(out, index, in + w.at, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw, g.c);
+                x->plan->k->max_pool_px(out, index, in + w.at, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw,
+                                        g.c);
             }
 }
 
@@ -88,7 +98,8 @@ static void run_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
         for (int oy = 0; oy < g.oh; oy++)
             for (int ox = 0; ox < g.ow; ox++, dy += g.c, index += g.c) {
                 window w = window_of(&g, oy, ox);
-                x->plan->k->max_pool_back_px(dx + w.at, dy, index, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw, g.c, c->flag || !tiling);
+                x->plan->k->max_pool_back_px(dx + w.at, dy, index, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1,
+                                             g.kw, g.c, c->flag || !tiling);
             }
 }
 
@@ -116,7 +127,8 @@ static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
                 float scale = 1.0f / (float)((w.r1 - w.r0) * (w.s1 - w.s0));
                 memset(out, 0, (size_t)g.c * sizeof *out);
                 for (int ky = w.r0; ky < w.r1; ky++)
-                    x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.w + w.s0) * g.c, (size_t)(w.s1 - w.s0), g.c);
+                    x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.w + w.s0) * g.c, (size_t)(w.s1 - w.s0),
+                                            g.c);
                 for (int i = 0; i < g.c; i++) out[i] *= scale;
             }
 }
@@ -211,4 +223,5 @@ static void backward_global(rt_plan *p, const rt_node *n)
     emit(p, n, "global pool back", dy, dx, accumulate, run_global_back);
 }
 
-const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1, 1, infer_global, forward_global, backward_global, NULL, 0, NULL};
+const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1,    1, infer_global, forward_global,
+                                     backward_global,   NULL, 0, NULL};

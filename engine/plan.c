@@ -38,7 +38,8 @@ static void *more(rt_plan *p, void *array, int count, int *room, size_t size)
     return q;
 }
 
-static int value_room(int values) { return values < 64 ? (values ? 64 : 0) : 1 << (32 - __builtin_clz((unsigned)values - 1)); }
+static int value_room(int values)
+{ return values < 64 ? (values ? 64 : 0) : 1 << (32 - __builtin_clz((unsigned)values - 1)); }
 
 int rt_plan_temp(rt_plan *p, size_t row_bytes)
 {
@@ -92,18 +93,21 @@ rt_call *rt_plan_rows(rt_plan *p, const char *what, const rt_node *n, void (*fn)
     return append(p, what, n, current->phase, 0, fn);
 }
 
-rt_call *rt_plan_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int))
+rt_call *rt_plan_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles,
+                       void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
     open_phase(1);
     return append(p, what, n, current->phase, tiles, fn);
 }
 
-rt_call *rt_plan_pack(rt_plan *p, const char *what, const rt_node *n, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int))
+rt_call *rt_plan_pack(rt_plan *p, const char *what, const rt_node *n, int tiles,
+                      void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
     return append(p, what, n, PACK, tiles, fn);
 }
 
-rt_call *rt_plan_late_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int))
+rt_call *rt_plan_late_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles,
+                            void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
     return append(p, what, n, LATE, tiles, fn);
 }
@@ -145,7 +149,8 @@ int rt_plan_grad_read(rt_plan *p, int t)
 
 static void copy_value(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    memcpy(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), (size_t)rows * x->plan->value[c->value[0]].row_bytes);
+    memcpy(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
+           (size_t)rows * x->plan->value[c->value[0]].row_bytes);
 }
 
 int rt_plan_grad_share(rt_plan *p, int from, int to)
@@ -165,7 +170,8 @@ int rt_plan_grad_own(rt_plan *p, int t)
     for (int u = 0; u < p->graph->tensors; u++)
         shared |= u != t && p->root[u] == u && p->grad_of[u] == v && p->graph->tensor[u].producer < p->turn;
     for (int i = 0; i < current->count; i++)
-        for (int k = 0; k < RT_CALL_VALUES; k++) shared |= current->item[i].phase == LATE && current->item[i].call.value[k] == v;
+        for (int k = 0; k < RT_CALL_VALUES; k++)
+            shared |= current->item[i].phase == LATE && current->item[i].call.value[k] == v;
     if (!shared) return v;
     int own = rt_plan_temp(p, p->value[v].row_bytes);
     rt_call *c = rt_plan_rows(p, "copy", NULL, copy_value);
@@ -210,7 +216,8 @@ ptrdiff_t rt_plan_slot_room(rt_plan *p, size_t floats)
     return (ptrdiff_t)at;
 }
 
-/* ---- fusing: batch norm + activation, add + activation, dense or convolution + activation or (inference) + batch norm ---- */
+/* ---- fusing: batch norm + activation, add + activation, dense or convolution + activation or (inference) + batch norm
+ * ---- */
 
 static int only_consumer(const rt_plan *p, int t)
 {
@@ -246,7 +253,8 @@ static void fuse(rt_plan *p)
             if (c < 0) continue;
         }
         rt_act act = p->node[c].op == RT_OP_ACTIVATION ? p->node[c].attr.act : RT_ACT_NONE;
-        int ok = (producer && read_off_output(act)) || (n->op == RT_OP_BATCH_NORM && (read_off_output(act) || (act && !p->spec.train))) ||
+        int ok = (producer && read_off_output(act)) ||
+                 (n->op == RT_OP_BATCH_NORM && (read_off_output(act) || (act && !p->spec.train))) ||
                  (n->op == RT_OP_ADD && (read_off_output(act) || (act && !p->spec.train)));
         if (!act || !ok) continue;
         n->attr.act = act;
@@ -256,7 +264,8 @@ static void fuse(rt_plan *p)
     }
     for (int i = 0; i < p->graph->nodes; i++) {
         rt_node *n = &p->node[i];
-        if (n->op == RT_OP_FLATTEN || n->op == RT_OP_RESHAPE || (n->op == RT_OP_DROPOUT && (!p->spec.train || n->attr.rate <= 0))) {
+        if (n->op == RT_OP_FLATTEN || n->op == RT_OP_RESHAPE ||
+            (n->op == RT_OP_DROPOUT && (!p->spec.train || n->attr.rate <= 0))) {
             p->skip[i] = 1;
             alias(p, n->out, n->in[0]);
         }
@@ -269,7 +278,11 @@ static void loss_rows(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_loss_spec *l = c->arg;
     rt_plan *p = (rt_plan *)x->plan;
-    rt_loss_io io = {.value = rt_at(x, c->value[0], row0), .row0 = row0, .rows = rows, .total = x->run->rows, .n = c->flag,
+    rt_loss_io io = {.value = rt_at(x, c->value[0], row0),
+                     .row0 = row0,
+                     .rows = rows,
+                     .total = x->run->rows,
+                     .n = c->flag,
                      .loss = p->loss_rows + (l - p->spec.loss) * p->spec.batch + row0};
     io.planes = c->value[3] >= 0 ? rt_at(x, c->value[3], row0) : NULL;
     io.scratch = x->scratch;
@@ -332,7 +345,8 @@ static size_t place(span *s, int n)
         for (int moved = 1; moved;) {
             moved = 0;
             for (int k = 0; k < i; k++)
-                if (s[k].first <= s[i].last && s[i].first <= s[k].last && at < *s[k].at + s[k].size && *s[k].at < at + s[i].size) {
+                if (s[k].first <= s[i].last && s[i].first <= s[k].last && at < *s[k].at + s[k].size &&
+                    *s[k].at < at + s[i].size) {
                     at = *s[k].at + s[k].size;
                     moved = 1;
                 }
@@ -352,7 +366,8 @@ static rt_status plan_memory(rt_plan *p, int phases)
     int n = 0;
     for (int v = 0; v < p->values; v++) {
         rt_value *x = &p->value[v];
-        x->local = !x->external && x->first == x->last && x->first >= 0 && x->first < LATE && p->phase[x->first].tiles == 0;
+        x->local = !x->external && x->first == x->last && x->first >= 0 && x->first < LATE &&
+                   p->phase[x->first].tiles == 0;
         for (int i = 0; i < p->spec.outputs; i++) if (p->output_value[i] == v) x->local = 0;
         if (x->local || x->external || x->last < 0) continue;
         int last = x->last >= LATE ? phases : x->last;
@@ -377,7 +392,8 @@ static rt_status plan_memory(rt_plan *p, int phases)
         n = 0;
         for (int v = 0; v < p->values; v++) {
             rt_value *x = &p->value[v];
-            if (x->local && x->first == ph) s[n++] = (span){aligned(x->row_bytes * (size_t)f->chunk), x->first_call, x->last_call, &x->offset};
+            if (x->local && x->first == ph)
+                s[n++] = (span){aligned(x->row_bytes * (size_t)f->chunk), x->first_call, x->last_call, &x->offset};
         }
         f->arena = place(s, n);
         if (f->arena > p->local_bytes) p->local_bytes = f->arena;
@@ -477,7 +493,9 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     p->grad_of = malloc(tensors * sizeof *p->grad_of);
     p->keep = calloc(tensors, 1);
     p->slot_at = malloc(((size_t)g->params + 1) * sizeof *p->slot_at);
-    if (!p->node || !p->skip || !p->memo || !p->stage || !p->root || !p->value_of || !p->grad_of || !p->keep || !p->slot_at) goto memory;
+    if (!p->node || !p->skip || !p->memo || !p->stage || !p->root || !p->value_of || !p->grad_of || !p->keep ||
+        !p->slot_at)
+        goto memory;
     memcpy(p->node, g->node, nodes * sizeof *p->node);
     for (size_t i = 0; i < nodes; i++) p->memo[i] = -1;
     for (int i = 0; i < g->params; i++) p->slot_at[i] = -1;
@@ -539,15 +557,17 @@ fail:
 void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
-    void *owned[] = {p->node, p->skip, p->memo, p->stage, p->root, p->value_of, p->grad_of, p->keep, p->slot_at, p->call, p->phase,
-                     p->value, p->arena, p->local, p->scratch, p->buffer, p->slot_grads, p->loss_rows};
+    void *owned[] = {p->node,    p->skip,  p->memo,    p->stage,  p->root,       p->value_of,
+                     p->grad_of, p->keep,  p->slot_at, p->call,   p->phase,      p->value,
+                     p->arena,   p->local, p->scratch, p->buffer, p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }
 
 /* ---- running ---- */
 
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at) { return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at)
+{ return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
 
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
 {
@@ -643,7 +663,9 @@ void rt_plan_describe(const rt_plan *p, void (*line)(void *, const char *), void
         const rt_phase *f = &p->phase[i];
         if (!f->count) continue;
         if (f->tiles) snprintf(text, sizeof text, "phase %d: %d tiles", i, f->tiles);
-        else snprintf(text, sizeof text, "phase %d: rows in %d slots of %d, chunks of %d, %zu KiB a thread", i, p->slots, p->slot_rows, f->chunk, f->arena >> 10);
+        else
+            snprintf(text, sizeof text, "phase %d: rows in %d slots of %d, chunks of %d, %zu KiB a thread", i, p->slots,
+                     p->slot_rows, f->chunk, f->arena >> 10);
         line(arg, text);
         for (int c = f->first; c < f->first + f->count; c++) {
             const rt_call *q = &p->call[c];

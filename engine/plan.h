@@ -58,7 +58,8 @@ typedef struct {
     double loss[RT_MAX_LOSSES];       /* out: mean over rows */
 } rt_run;
 
-/* NULL and a message on failure. The plan keeps a pointer to the graph and the pool; it is used by one thread at a time. */
+/* NULL and a message on failure. The plan keeps a pointer to the graph and the pool; it is used by one thread at a
+ * time. */
 rt_plan *rt_plan_new(const rt_plan_spec *, rt_pool *);
 void rt_plan_free(rt_plan *);
 

@@ -47,7 +47,8 @@ struct rt_plan {
     int *root;                       /* tensor -> tensor that holds its memory */
     int *value_of, *grad_of;         /* tensor -> value, -1 when none */
     char *keep;                      /* tensors that must exist as they are */
-    int *memo;                       /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
+    int *
+        memo; /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
     char *stage;                     /* node -> what its operator has emitted so far, as it likes; 0 */
     int turn;                        /* the backward of nodes from this on has been emitted */
     rt_pool *pool;
@@ -79,8 +80,8 @@ int rt_plan_write(rt_plan *, int tensor);
 /* The gradient of t: for reading; for writing, *accumulate says whether a part of it is already there. */
 int rt_plan_grad_read(rt_plan *, int tensor);
 int rt_plan_grad_write(rt_plan *, int tensor, int *accumulate);
-/* The gradient of `from`, a node's output, is that of `to`, its input, unchanged: they share it, if no part of the latter is
- * there yet and true is returned. Who changes a gradient in place asks for its own first. */
+/* The gradient of `from`, a node's output, is that of `to`, its input, unchanged: they share it, if no part of the
+ * latter is there yet and true is returned. Who changes a gradient in place asks for its own first. */
 int rt_plan_grad_share(rt_plan *, int from, int to);
 int rt_plan_grad_own(rt_plan *, int tensor);
 /* True when anything before t has parameters or t is asked for, so that its gradient is needed. */
@@ -92,8 +93,10 @@ int rt_plan_temp(rt_plan *, size_t row_bytes);
  * that packs weights before the forward pass. The caller lists every value the call uses in call->value: life spans
  * are read off there. A call pointer is valid until the next call is appended. */
 rt_call *rt_plan_rows(rt_plan *, const char *what, const rt_node *, void (*fn)(const rt_call *, rt_ctx *, int, int));
-rt_call *rt_plan_tiles(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
-rt_call *rt_plan_pack(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
+rt_call *rt_plan_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
+                       void (*fn)(const rt_call *, rt_ctx *, int, int));
+rt_call *rt_plan_pack(rt_plan *, const char *what, const rt_node *, int tiles,
+                      void (*fn)(const rt_call *, rt_ctx *, int, int));
 /* The next call starts a new phase. */
 void rt_plan_barrier(rt_plan *);
 
@@ -105,7 +108,8 @@ void rt_plan_slot_grad(rt_plan *, int field);
 ptrdiff_t rt_plan_slot_room(rt_plan *, size_t floats);
 
 /* Weight gradients that need the whole batch at once: emitted after the backward pass, all in one phase. */
-rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int tiles, void (*fn)(const rt_call *, rt_ctx *, int, int));
+rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
+                            void (*fn)(const rt_call *, rt_ctx *, int, int));
 
 /* In calls: */
 static inline void *rt_at(const rt_ctx *c, int v, int row)

@@ -17,8 +17,8 @@ typedef struct {
     _Atomic int tiles, done;
 } job;
 
-/* Each thread has a share of a job's tiles, the same every time, so that what it wrote last time is in its own cache; when
- * it has done them it helps others. */
+/* Each thread has a share of a job's tiles, the same every time, so that what it wrote last time is in its own cache;
+ * when it has done them it helps others. */
 typedef struct { _Alignas(64) _Atomic uint64_t next; } share;   /* job number << 32 | next tile */
 
 struct rt_pool {
@@ -44,8 +44,8 @@ static inline void pause_cpu(void)
 
 static int share_start(int tiles, int share, int threads) { return (int)((int64_t)tiles * share / threads); }
 
-/* Runs one tile of the current job from a share; 0 when none is left. A claim that succeeds pins the job: it cannot end, nor
- * its ring slot be used again, before this tile is counted as done. */
+/* Runs one tile of the current job from a share; 0 when none is left. A claim that succeeds pins the job: it cannot
+ * end, nor its ring slot be used again, before this tile is counted as done. */
 static int claim(rt_pool *p, int from, int thread)
 {
     _Atomic uint64_t *next = &p->shares[from].next;
@@ -150,7 +150,8 @@ rt_pool *rt_pool_new(int threads)
             return NULL;
         }
     }
-    /* A process that forks next, to read a file, shall find no thread half started, with locks of its run-time library taken. */
+    /* A process that forks next, to read a file, shall find no thread half started, with locks of its run-time library
+     * taken. */
     while (atomic_load(&p->running) < threads - 1) sched_yield();
     return p;
 }
@@ -175,7 +176,8 @@ void rt_pool_run(rt_pool *p, int tiles, void (*fn)(void *, int, int), void *arg)
     atomic_store_explicit(&j->done, 0, memory_order_relaxed);
     atomic_store_explicit(&j->tiles, tiles, memory_order_relaxed);
     for (int i = 0; i < p->threads; i++)
-        atomic_store_explicit(&p->shares[i].next, (uint64_t)number << 32 | (uint32_t)share_start(tiles, i, p->threads), memory_order_release);
+        atomic_store_explicit(&p->shares[i].next, (uint64_t)number << 32 | (uint32_t)share_start(tiles, i, p->threads),
+                              memory_order_release);
     atomic_store(&p->number, number);
     if (atomic_load(&p->sleepers)) {
         pthread_mutex_lock(&p->lock);

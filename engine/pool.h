@@ -9,7 +9,8 @@
 
 typedef struct rt_pool rt_pool;
 
-/* threads >= 1 counts the caller; 0 means one for each CPU this process may use. NULL and a message when out of memory. */
+/* threads >= 1 counts the caller; 0 means one for each CPU this process may use. NULL and a message when out of memory.
+ */
 rt_pool *rt_pool_new(int threads);
 void rt_pool_free(rt_pool *);
 int rt_pool_threads(const rt_pool *);

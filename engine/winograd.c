@@ -31,7 +31,8 @@ size_t rt_wino_scratch(const rt_wino_shape *s)
     return PLANES * (size_t)(plane_floats(tiles, s->c) + plane_floats(tiles, s->n));
 }
 
-void rt_wino_weights(const rt_kernels *k, float *u, const float *w, int c, int n) { k->wino_weights(u, w, (ptrdiff_t)c * n); }
+void rt_wino_weights(const rt_kernels *k, float *u, const float *w, int c, int n)
+{ k->wino_weights(u, w, (ptrdiff_t)c * n); }
 
 void rt_wino_weights_flipped(const rt_kernels *k, float *u, const float *w, int c, int n, float *scratch)
 {
@@ -79,35 +80,73 @@ static void transform(void (*fn)(const rt_wino_line *), const rt_wino_shape *s, 
     }
 }
 
-void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, const float *x, const float *u, const float *bias,
-                     rt_act act, int accumulate, int images, float *scratch)
+void rt_wino_forward(const rt_kernels *k, const rt_wino_shape *s, float *y, const float *x, const float *u,
+                     const float *bias, rt_act act, int accumulate, int images, float *scratch)
 {
     block b;
     for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
         ptrdiff_t in = plane_floats(b.tiles, s->c), out = plane_floats(b.tiles, s->n);
         float *product = scratch + PLANES * in;
-        transform(k->wino_in, s, &b, (rt_wino_line){.image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in}, s->pt);
+        transform(
+            k->wino_in, s, &b,
+            (rt_wino_line){
+                .image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in},
+            s->pt);
         for (int p = 0; p < PLANES; p++) {
-            rt_conv_line a = {.y = product + p * out, .y_px = s->n, .x = scratch + p * in, .x_px = s->c, .w = u + (ptrdiff_t)p * s->c * s->n,
-                              .w_ld = s->n, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n};
+            rt_conv_line a = {.y = product + p * out,
+                              .y_px = s->n,
+                              .x = scratch + p * in,
+                              .x_px = s->c,
+                              .w = u + (ptrdiff_t)p * s->c * s->n,
+                              .w_ld = s->n,
+                              .px = b.tiles,
+                              .kh = 1,
+                              .klen = s->c,
+                              .n = s->n};
             rt_conv_image(k, &a);
         }
-        transform(k->wino_out, s, &b, (rt_wino_line){.image = y, .h = s->oh, .w = s->ow, .c = s->n, .planes = product, .plane = out,
-                                                     .accumulate = accumulate, .bias = bias, .act = act}, 0);
+        transform(k->wino_out, s, &b,
+                  (rt_wino_line){.image = y,
+                                 .h = s->oh,
+                                 .w = s->ow,
+                                 .c = s->n,
+                                 .planes = product,
+                                 .plane = out,
+                                 .accumulate = accumulate,
+                                 .bias = bias,
+                                 .act = act},
+                  0);
     }
 }
 
-void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const float *x, const float *dy, int accumulate, int images, float *scratch)
+void rt_wino_grad(const rt_kernels *k, const rt_wino_shape *s, float *m, const float *x, const float *dy,
+                  int accumulate, int images, float *scratch)
 {
     block b;
     for (int first = 0; next_block(s, images, first, &b); first += b.lines) {
         ptrdiff_t in = plane_floats(b.tiles, s->c), out = plane_floats(b.tiles, s->n);
         float *grad = scratch + PLANES * in;
-        transform(k->wino_in, s, &b, (rt_wino_line){.image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in}, s->pt);
-        transform(k->wino_grad, s, &b, (rt_wino_line){.image = (float *)dy, .h = s->oh, .w = s->ow, .c = s->n, .planes = grad, .plane = out}, 0);
+        transform(
+            k->wino_in, s, &b,
+            (rt_wino_line){
+                .image = (float *)x, .h = s->h, .w = s->w, .c = s->c, .x0 = -s->pl, .planes = scratch, .plane = in},
+            s->pt);
+        transform(k->wino_grad, s, &b,
+                  (rt_wino_line){.image = (float *)dy, .h = s->oh, .w = s->ow, .c = s->n, .planes = grad, .plane = out},
+                  0);
         for (int p = 0; p < PLANES; p++) {
-            rt_conv_dw a = {.dw = m + (ptrdiff_t)p * s->c * s->n, .dw_ld = s->n, .x = scratch + p * in, .x_px = s->c, .dy = grad + p * out,
-                            .dy_px = s->n, .lines = 1, .px = b.tiles, .kh = 1, .klen = s->c, .n = s->n, .overwrite = !accumulate && !first};
+            rt_conv_dw a = {.dw = m + (ptrdiff_t)p * s->c * s->n,
+                            .dw_ld = s->n,
+                            .x = scratch + p * in,
+                            .x_px = s->c,
+                            .dy = grad + p * out,
+                            .dy_px = s->n,
+                            .lines = 1,
+                            .px = b.tiles,
+                            .kh = 1,
+                            .klen = s->c,
+                            .n = s->n,
+                            .overwrite = !accumulate && !first};
             k->conv_dw(&a);
         }
     }

@@ -3,9 +3,9 @@
  * Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", section 4.3:
  *   y = A^T [(G w G^T) . (B^T x B)] A   summed over input channels before A^T, per tile of 4x4 outputs and 6x6 inputs;
  *   dw = G^T [(A dy A^T) . (B^T x B)] G summed over tiles before G^T. dx is y of dy with flipped, transposed weights.
- * The products over channels are 36 matrix products per block of tiles, which stays in the cache. Rounding errors are six
- * to eleven times those of the direct sum: 3e-6 of the largest output at 16 channels, 1e-5 at 256. What is computed depends on shapes alone, and each
- * output's sums have one order, however tiles are blocked. */
+ * The products over channels are 36 matrix products per block of tiles, which stays in the cache. Rounding errors are
+ * six to eleven times those of the direct sum: 3e-6 of the largest output at 16 channels, 1e-5 at 256. What is computed
+ * depends on shapes alone, and each output's sums have one order, however tiles are blocked. */
 #ifndef RT_ENGINE_WINOGRAD_H
 #define RT_ENGINE_WINOGRAD_H
 
@@ -29,10 +29,11 @@ void rt_wino_weights(const rt_kernels *, float *u, const float *w, int c, int n)
 /* The same of the flipped, transposed weights that make dx: u (36, N, C); scratch of 9 C N floats. */
 void rt_wino_weights_flipped(const rt_kernels *, float *u, const float *w, int c, int n, float *scratch);
 /* y (images, OH, OW, N) = act(bias + x (images, H, W, C) * u); with accumulate, on top of what is there. */
-void rt_wino_forward(const rt_kernels *, const rt_wino_shape *, float *y, const float *x, const float *u, const float *bias,
-                     rt_act, int accumulate, int images, float *scratch);
+void rt_wino_forward(const rt_kernels *, const rt_wino_shape *, float *y, const float *x, const float *u,
+                     const float *bias, rt_act, int accumulate, int images, float *scratch);
 /* m (36, C, N) (+)= (A dy A^T) . (B^T x B) over the tiles of some images. */
-void rt_wino_grad(const rt_kernels *, const rt_wino_shape *, float *m, const float *x, const float *dy, int accumulate, int images, float *scratch);
+void rt_wino_grad(const rt_kernels *, const rt_wino_shape *, float *m, const float *x, const float *dy, int accumulate,
+                  int images, float *scratch);
 /* Rows [c0, c0 + rows) of dw (3, 3, C, N) = G^T m G, of which m (36, rows, N) holds those rows. */
 void rt_wino_grad_weights(const rt_kernels *, float *dw, const float *m, int c, int n, int c0, int rows);
 #endif

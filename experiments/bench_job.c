@@ -33,8 +33,19 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     rt_model *m = NULL;
     rt_optimizer *o = NULL;
     rt_plan *p = NULL;
-    rt_loss_batch loss = {.config = {.hard = s->kd ? 0.1f : 1, .soft = s->kd ? 0.9f : 0, .kind = s->kd ? RT_SOFT_KD : RT_SOFT_NONE, .temperature = 4}, .lambda = 1, .soft_scale = 1};
-    rt_optimizer_config c = {.kind = s->adamw ? RT_ADAMW : RT_SGD, .lr = 0.01, .momentum = 0.9, .weight_decay = 5e-4, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    rt_loss_batch loss = {.config = {.hard = s->kd ? 0.1f : 1,
+                                     .soft = s->kd ? 0.9f : 0,
+                                     .kind = s->kd ? RT_SOFT_KD : RT_SOFT_NONE,
+                                     .temperature = 4},
+                          .lambda = 1,
+                          .soft_scale = 1};
+    rt_optimizer_config c = {.kind = s->adamw ? RT_ADAMW : RT_SGD,
+                             .lr = 0.01,
+                             .momentum = 0.9,
+                             .weight_decay = 5e-4,
+                             .beta1 = 0.9,
+                             .beta2 = 0.999,
+                             .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
     size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)m->classes * (size_t)s->batch;
     float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->param_floats), *teacher = rt_floats_new(k);
@@ -87,8 +98,8 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     return st;
 }
 
-/* What is timed of a 3x3 convolution: the direct kernels (dX is the forward kernel over dY, adding to what is there), and
- * the same sums by Winograd, as plans run them, over some images at once. */
+/* What is timed of a 3x3 convolution: the direct kernels (dX is the forward kernel over dY, adding to what is there),
+ * and the same sums by Winograd, as plans run them, over some images at once. */
 enum { FORWARD, DX, DW, WINO_FORWARD, WINO_DW, CONV_KINDS, WINO_IMAGES = 4, PAIRS = 4096 };
 
 typedef struct {
@@ -104,12 +115,41 @@ static void run_conv(const conv_case *b, int kind)
     int c = b->c, w = b->w, wp = w + 2;
     switch (kind) {
     case FORWARD: case DX: {
-        rt_conv_line a = {.y = b->y, .y_px = c, .x = b->x, .x_px = c, .x_row = wp * c, .w = b->wt, .w_ld = c, .px = w, .lines = w, .y_line = w * c, .x_line = wp * c, .kh = 3, .klen = 3 * c, .kw = 3, .n = c, .accumulate = kind == DX};
+        rt_conv_line a = {.y = b->y,
+                          .y_px = c,
+                          .x = b->x,
+                          .x_px = c,
+                          .x_row = wp * c,
+                          .w = b->wt,
+                          .w_ld = c,
+                          .px = w,
+                          .lines = w,
+                          .y_line = w * c,
+                          .x_line = wp * c,
+                          .kh = 3,
+                          .klen = 3 * c,
+                          .kw = 3,
+                          .n = c,
+                          .accumulate = kind == DX};
         rt_conv_image(b->k, &a);
         break;
     }
     case DW: {
-        rt_conv_dw a = {.dw = b->dw, .dw_ld = c, .x = b->x, .x_px = c, .x_row = wp * c, .x_line = wp * c, .dy = b->y, .dy_px = c, .dy_line = w * c, .lines = w, .px = w, .kh = 3, .klen = 3 * c, .n = c, .overwrite = 1};
+        rt_conv_dw a = {.dw = b->dw,
+                        .dw_ld = c,
+                        .x = b->x,
+                        .x_px = c,
+                        .x_row = wp * c,
+                        .x_line = wp * c,
+                        .dy = b->y,
+                        .dy_px = c,
+                        .dy_line = w * c,
+                        .lines = w,
+                        .px = w,
+                        .kh = 3,
+                        .klen = 3 * c,
+                        .n = c,
+                        .overwrite = 1};
         b->k->conv_dw(&a);
         break;
     }
@@ -123,12 +163,15 @@ static void run_conv(const conv_case *b, int kind)
 
 typedef struct { double share, peak; } pair;
 
-static int by_share(const void *a, const void *b) { return by_value(&((const pair *)a)->share, &((const pair *)b)->share); }
-static int by_peak(const void *a, const void *b) { return by_value(&((const pair *)a)->peak, &((const pair *)b)->peak); }
+static int by_share(const void *a, const void *b)
+{ return by_value(&((const pair *)a)->share, &((const pair *)b)->share); }
+static int by_peak(const void *a, const void *b)
+{ return by_value(&((const pair *)a)->peak, &((const pair *)b)->peak); }
 
-/* Multiply-adds per second, as the direct sum counts them, over those of a loop in registers that runs right after, each for
- * 0.1 ms, as a shared machine changes its clock and what it leaves of a core from one millisecond to the next. Of all such
- * pairs the quarter counts in which the loop was fastest, and of their shares the median. *rate gets the loop's. */
+/* Multiply-adds per second, as the direct sum counts them, over those of a loop in registers that runs right after,
+ * each for 0.1 ms, as a shared machine changes its clock and what it leaves of a core from one millisecond to the next.
+ * Of all such pairs the quarter counts in which the loop was fastest, and of their shares the median. *rate gets the
+ * loop's. */
 static double share_of_peak(conv_case *b, int kind, double flop, const settings *s, double *rate)
 {
     pair p[PAIRS];
@@ -148,7 +191,7 @@ static double share_of_peak(conv_case *b, int kind, double flop, const settings 
         p[n].peak = per_round * (double)loop / (rt_seconds() - middle);
         p[n].share = flop * times / gone / p[n].peak;
         n++;
-        if (kind == DX && i % 16 == 0) memset(b->y, 0, (size_t)(b->w * b->w * b->c) * sizeof *b->y);     /* it adds up */
+        if (kind == DX && i % 16 == 0) memset(b->y, 0, (size_t)(b->w * b->w * b->c) * sizeof *b->y); /* it adds up */
     }
     qsort(p, (size_t)n, sizeof p[0], by_peak);
     int fast = n / 4;
@@ -164,9 +207,20 @@ typedef struct { int c, w; double figure[FIGURES][ROUNDS]; } conv_result;
 static rt_status bench_conv(const rt_kernels *k, conv_result *r, int round, const settings *s)
 {
     int c = r->c, w = r->w;
-    size_t nx = (size_t)((w + 2) * (w + 2) * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c), nm = (size_t)(RT_WINO_PLANES * c * c);
-    conv_case b = {.k = k, .c = c, .w = w, .x = rt_floats_new(nx), .y = rt_floats_new(ny), .wt = rt_floats_new(nw), .dw = rt_floats_new(nw), .shape = {w, w, c, w, w, c, 1, 1},
-                   .images = rt_floats_new(WINO_IMAGES * ny), .out = rt_floats_new(WINO_IMAGES * ny), .planes = rt_floats_new(nm), .sums = rt_floats_new(nm)};
+    size_t nx = (size_t)((w + 2) * (w + 2) * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c),
+           nm = (size_t)(RT_WINO_PLANES * c * c);
+    conv_case b = {.k = k,
+                   .c = c,
+                   .w = w,
+                   .x = rt_floats_new(nx),
+                   .y = rt_floats_new(ny),
+                   .wt = rt_floats_new(nw),
+                   .dw = rt_floats_new(nw),
+                   .shape = {w, w, c, w, w, c, 1, 1},
+                   .images = rt_floats_new(WINO_IMAGES * ny),
+                   .out = rt_floats_new(WINO_IMAGES * ny),
+                   .planes = rt_floats_new(nm),
+                   .sums = rt_floats_new(nm)};
     b.scratch = rt_floats_new(rt_wino_scratch(&b.shape));
     double flop = 2.0 * w * w * 9 * c * c;
     int ok = b.x && b.y && b.wt && b.dw && b.images && b.out && b.planes && b.sums && b.scratch;
@@ -177,7 +231,8 @@ static rt_status bench_conv(const rt_kernels *k, conv_result *r, int round, cons
         rt_wino_weights(k, b.planes, b.wt, c, c);
         for (int kind = 0; kind < CONV_KINDS; kind++) {
             run_conv(&b, kind);
-            r->figure[kind][round] = share_of_peak(&b, kind, flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES), s, &r->figure[PEAK][round]);
+            r->figure[kind][round] = share_of_peak(&b, kind, flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES), s,
+                                                   &r->figure[PEAK][round]);
         }
     }
     float *owned[] = {b.x, b.y, b.wt, b.dw, b.images, b.out, b.planes, b.sums, b.scratch};
@@ -185,11 +240,14 @@ static rt_status bench_conv(const rt_kernels *k, conv_result *r, int round, cons
     return ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
-/* Rounds over all shapes, so that what disturbs a second spoils few figures of each; the median over the rounds counts. */
+/* Rounds over all shapes, so that what disturbs a second spoils few figures of each; the median over the rounds counts.
+ */
 static rt_status bench_kernels(const settings *s, cJSON *list)
 {
-    static const char *const names[] = {"forward_of_peak", "dx_of_peak", "dw_of_peak", "winograd_forward_of_peak", "winograd_dw_of_peak", "peak_gflops"};
-    conv_result r[] = {{16, 32, {{0}}}, {16, 28, {{0}}}, {32, 16, {{0}}}, {32, 14, {{0}}}, {64, 8, {{0}}}, {64, 7, {{0}}}, {128, 8, {{0}}}};
+    static const char *const names[] = {"forward_of_peak",          "dx_of_peak",          "dw_of_peak",
+                                        "winograd_forward_of_peak", "winograd_dw_of_peak", "peak_gflops"};
+    conv_result r[] = {{16, 32, {{0}}}, {16, 28, {{0}}}, {32, 16, {{0}}}, {32, 14, {{0}}},
+                       {64, 8, {{0}}},  {64, 7, {{0}}},  {128, 8, {{0}}}};
     int shapes = (int)(sizeof r / sizeof r[0]);
     for (int round = 0; round < s->rounds; round++)
         for (int i = 0; i < shapes; i++) RT_TRY(bench_conv(rt_kernels_get(), &r[i], round, s));
@@ -208,7 +266,8 @@ static rt_status bench_kernels(const settings *s, cJSON *list)
 
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
-    static const char *const whats[] = {"train", "infer", "kernels", NULL}, *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL};
+    static const char *const whats[] = {"train", "infer", "kernels", NULL},
+                             *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL};
     settings s = {0};
     (void)progress;
     *result = NULL;

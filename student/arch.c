@@ -64,7 +64,8 @@ static void write_mlp(cJSON *list, int width, int depth, int classes, double dro
 }
 
 /* depth blocks of `convs` 3x3 convolutions; channels double and the image halves from block to block. */
-static void write_cnn(cJSON *list, const char *op, int kernel, int width, int depth, int convs, int classes, double dropout, const char *act)
+static void write_cnn(cJSON *list, const char *op, int kernel, int width, int depth, int convs, int classes,
+                      double dropout, const char *act)
 {
     for (int b = 0; b < depth; b++) {
         if (b) cJSON_AddNumberToObject(layer(list, "max_pool"), "kernel", 2);
@@ -110,7 +111,8 @@ static void write_resnet(cJSON *list, int width, int depth, int classes, double 
     head(list, classes, dropout);
 }
 
-/* Howard et al. 2017 at the size of Zhang et al. 2017 (DS-CNN): a strided stem, then depth pairs of 3x3 depthwise and 1x1. */
+/* Howard et al. 2017 at the size of Zhang et al. 2017 (DS-CNN): a strided stem, then depth pairs of 3x3 depthwise and
+ * 1x1. */
 static void write_dscnn(cJSON *list, int width, int depth, int classes, double dropout, const char *act)
 {
     conv_bn_act(list, "conv2d", width, 3, 2, 1, act);
@@ -123,7 +125,8 @@ static void write_dscnn(cJSON *list, int width, int depth, int classes, double d
 
 static void write_family(rt_cfg *c, int family, int classes)
 {
-    static const char *const acts[] = {"relu", "relu6", "leaky_relu", "gelu", "silu", "hard_swish", "sigmoid", "tanh", NULL};
+    static const char *const acts[] = {"relu",       "relu6",   "leaky_relu", "gelu", "silu",
+                                       "hard_swish", "sigmoid", "tanh",       NULL};
     static const int widths[] = {64, 16, 16, 64, 32}, depths[] = {2, 3, 1, 4, 3};
     int width = rt_cfg_int(c, "width", widths[family], 1, 4096);
     int depth = rt_cfg_int(c, "depth", depths[family], 1, family == RESNET || family == DSCNN ? 64 : 8);
@@ -158,7 +161,8 @@ static void read_padding(rt_cfg *c, rt_attr *a, int rank2, int h, int w)
         }
         int size[2] = {h, w};
         for (int i = 0; i < 2; i++) {
-            int out = (size[i] + a->stride[i] - 1) / a->stride[i], need = (out - 1) * a->stride[i] + a->kernel[i] - size[i];
+            int out = (size[i] + a->stride[i] - 1) / a->stride[i],
+                need = (out - 1) * a->stride[i] + a->kernel[i] - size[i];
             if (need < 0) need = 0;
             a->pad[2 * i] = need / 2;
             a->pad[2 * i + 1] = need - need / 2;
@@ -234,7 +238,9 @@ static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int *in)
         int t = cJSON_IsString(e) ? rt_arch_find(g, e->valuestring) : -1;
         if (t < 0 || n == RT_MAX_INPUTS) {
             char text[160];
-            snprintf(text, sizeof text, t < 0 ? "no layer before this one is named '%.64s'" : "more inputs than the %s allows", cJSON_IsString(e) ? e->valuestring : "?");
+            snprintf(text, sizeof text,
+                     t < 0 ? "no layer before this one is named '%.64s'" : "more inputs than the %s allows",
+                     cJSON_IsString(e) ? e->valuestring : "?");
             rt_cfg_fail(c, "from", text);
             return 0;
         }
@@ -290,7 +296,8 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(fallback, sizeof fallback, "%s%d", a.act ? rt_act_name(a.act) : rt_ops[op]->name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
     RT_TRY(rt_cfg_end(&c));
-    if (strpbrk(name, "/.") || !*name) return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/' or '.'", at, name);
+    if (strpbrk(name, "/.") || !*name)
+        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/' or '.'", at, name);
     rt_status st = rt_graph_add(g, op, name, in, inputs, &a, &out);
     return st ? rt_fail_in(st, "%s", at) : RT_OK;
 }
@@ -314,7 +321,8 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     for (cJSON *l = layers->child; l && !st; l = l->next) st = add_layer(g, l, path, i++);
     char text[64];
     if (!st && (g->tensor[g->output].shape.rank != 1 || g->tensor[g->output].shape.dim[0] != classes))
-        st = rt_fail(RT_USAGE, "%s: the last layer gives %s, but there are %d classes", path, rt_shape_text(&g->tensor[g->output].shape, text), classes);
+        st = rt_fail(RT_USAGE, "%s: the last layer gives %s, but there are %d classes", path,
+                     rt_shape_text(&g->tensor[g->output].shape, text), classes);
     if (st) {
         rt_graph_free(g);
         return st;

@@ -19,8 +19,8 @@ rt_status rt_augment_check(const rt_augment *a, const rt_model *m)
     const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
     const char *key = a->flip ? "flip" : a->shift ? "shift" : a->erase > 0 ? "erase" : NULL;
     if (key && s->rank != 3)
-        return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out", key,
-                       s->rank, s->rank == 1 ? "" : "s");
+        return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out",
+                       key, s->rank, s->rank == 1 ? "" : "s");
     return RT_OK;
 }
 
@@ -50,7 +50,8 @@ static double gamma_draw(double a, uint64_t seed, const rt_batch *b, uint32_t wh
     }
 }
 
-/* Beta(a, a) is x / (x + y) of two gammas. Where a is tiny both may be too small for a double, but not their quotient. */
+/* Beta(a, a) is x / (x + y) of two gammas. Where a is tiny both may be too small for a double, but not their quotient.
+ */
 float rt_mixup_draw(const rt_augment *a, uint64_t seed, const rt_batch *b, int *partner)
 {
     double log_u[2], whole[2], x = gamma_draw(a->mixup, seed, b, 0, &log_u[0], &whole[0]);

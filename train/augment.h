@@ -3,8 +3,8 @@
  *   flip   mirror left-right with probability 1/2
  *   shift  move by up to this many pixels each way; what comes in from outside is 0 in raw units
  *   erase  with this probability, a rectangle of 2 % to 33 % of the area becomes the mean (Zhong et al. 2020)
- *   mixup  lambda ~ Beta(mixup, mixup) once a batch; each row is mixed with another one of its batch (Zhang et al. 2018)
- * Each view needs nothing but these numbers, so the teacher can be shown the very same one. */
+ *   mixup  lambda ~ Beta(mixup, mixup) once a batch; each row is mixed with another one of its batch (Zhang et al.
+ * 2018) Each view needs nothing but these numbers, so the teacher can be shown the very same one. */
 #ifndef RT_TRAIN_AUGMENT_H
 #define RT_TRAIN_AUGMENT_H
 

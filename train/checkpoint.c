@@ -52,7 +52,9 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     if (!text) return rt_fail(RT_RUN, "out of memory");
     int n = 0;
     for (int i = 0; i < buffers; i++)
-        if (b[i].data && b[i].count) it[n++] = (rt_h5_item){.name = b[i].name, .type = RT_F32, .rank = 1, .dim = {b[i].count}, .data = b[i].data};
+        if (b[i].data && b[i].count)
+            it[n++] = (rt_h5_item){
+                .name = b[i].name, .type = RT_F32, .rank = 1, .dim = {b[i].count}, .data = b[i].data};
     it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
     rt_status st = rt_h5_save(path, "retort-checkpoint-1", it, n);
     cJSON_free(text);
@@ -60,7 +62,8 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     RT_TRY(rt_digest_file(&digest, path));
     if (stat(path, &s)) return rt_fail(RT_RUN, "%s: vanished while it was written", path);
 
-    cJSON *old, *list = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(list, "checkpoints"), *c = cJSON_CreateObject();
+    cJSON *old, *list = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(list, "checkpoints"),
+                *c = cJSON_CreateObject();
     st = list_read(folder, &old);
     cJSON_AddStringToObject(c, "file", file);
     cJSON_AddNumberToObject(c, "size", (double)s.st_size);
@@ -123,5 +126,7 @@ rt_status rt_checkpoint_load(const char *folder, cJSON **state, const rt_buffer 
     for (const cJSON *c = all ? all->child : NULL; c; c = c->next)
         if ((st = load_one(folder, c, state, b, buffers)) == RT_OK) break;
     cJSON_Delete(list);
-    return st ? rt_fail_in(st, "%s: no checkpoint can be loaded; remove the folder or use --force to start again", folder) : RT_OK;
+    return st ? rt_fail_in(st, "%s: no checkpoint can be loaded; remove the folder or use --force to start again",
+                           folder)
+              : RT_OK;
 }

@@ -1,7 +1,8 @@
 /* train/checkpoint.h - the whole state of a training run, durably.
  *
  * FOLDER/checkpoint-NNNNNNNN.h5 (named by batches done) holds every buffer and a JSON text; FOLDER/checkpoints.json,
- * written last, lists the two newest with their sizes and hashes. A checkpoint exists only if it is listed and matches. */
+ * written last, lists the two newest with their sizes and hashes. A checkpoint exists only if it is listed and matches.
+ */
 #ifndef RT_TRAIN_CHECKPOINT_H
 #define RT_TRAIN_CHECKPOINT_H
 
@@ -10,7 +11,7 @@
 typedef struct { const char *name; float *data; size_t count; } rt_buffer;
 
 rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *state, const rt_buffer *, int buffers);
-/* Loads the newest valid checkpoint into the buffers. *state is NULL when there is none. RT_INPUT when listed ones exist but
- * none is valid. */
+/* Loads the newest valid checkpoint into the buffers. *state is NULL when there is none. RT_INPUT when listed ones
+ * exist but none is valid. */
 rt_status rt_checkpoint_load(const char *folder, cJSON **state, const rt_buffer *, int buffers);
 #endif

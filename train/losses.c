@@ -5,9 +5,10 @@
 #include <string.h>
 
 /* The weights and temperature that each method's authors train with; kd and mse: the usual 0.1 and 0.9. */
-static const struct { const char *name; double hard, soft, temperature; } recipe[] = {
-    [RT_SOFT_NONE] = {"ce", 1, 0, 0},     [RT_SOFT_KD] = {"kd", 0.1, 0.9, 4},       [RT_SOFT_DKD] = {"dkd", 1, 1, 4},
-    [RT_SOFT_DIST] = {"dist", 1, 1, 1},   [RT_SOFT_ZSCORE] = {"zscore", 0.1, 9, 2}, [RT_SOFT_MSE] = {"mse", 0.1, 0.9, 0},
+static const struct { const char *name; double hard, soft, temperature;
+} recipe[] = {
+    [RT_SOFT_NONE] = {"ce", 1, 0, 0},   [RT_SOFT_KD] = {"kd", 0.1, 0.9, 4},       [RT_SOFT_DKD] = {"dkd", 1, 1, 4},
+    [RT_SOFT_DIST] = {"dist", 1, 1, 1}, [RT_SOFT_ZSCORE] = {"zscore", 0.1, 9, 2}, [RT_SOFT_MSE] = {"mse", 0.1, 0.9, 0},
 };
 
 const char *rt_soft_name(rt_soft_kind kind) { return recipe[kind].name; }
@@ -68,7 +69,8 @@ typedef struct {
     float loss[L];
 } block;
 
-static void softmax(float *p, float *log_sum, const float *z, float scale, int k) { rt_kernels_get()->block_softmax(p, log_sum, z, scale, k); }
+static void softmax(float *p, float *log_sum, const float *z, float scale, int k)
+{ rt_kernels_get()->block_softmax(p, log_sum, z, scale, k); }
 
 /* Rows whose teacher's logits this row's are to be mixed with. */
 static const int *soft_partner(const rt_loss_batch *b) { return b->teacher_mixed ? NULL : b->partner; }
@@ -81,7 +83,8 @@ static void load_teacher(block *a)
     int row0 = a->io->row0 + a->r0;
     rt_kernels_get()->block_in(a->t, a->b->teacher + (size_t)row0 * k, a->rows, a->k);
     if (!partner) return;
-    for (int r = 0; r < a->rows; r++) memcpy(a->q + (size_t)r * k, a->b->teacher + (size_t)partner[row0 + r] * k, k * sizeof(float));
+    for (int r = 0; r < a->rows; r++)
+        memcpy(a->q + (size_t)r * k, a->b->teacher + (size_t)partner[row0 + r] * k, k * sizeof(float));
     rt_kernels_get()->block_in(a->other, a->q, a->rows, a->k);
 }
 
@@ -129,10 +132,11 @@ static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (lo
 static void kd_block(block *a)
 {
     int k = a->k;
-    float t = a->b->config.temperature, inverse = 1.0f / t, weight = a->b->config.soft, scale = weight * t / (float)a->io->total;
+    float t = a->b->config.temperature, inverse = 1.0f / t, weight = a->b->config.soft,
+          scale = weight * t / (float)a->io->total;
     float s[L] = {0}, log_sum[L];
     if (!soft_partner(a->b)) rt_kernels_get()->block_kl(a->g, s, a->p, a->q, a->z, a->t, inverse, scale, k);
-    else {                                            /* a mixture of the teacher's answers: its logarithms are not linear */
+    else { /* a mixture of the teacher's answers: its logarithms are not linear */
         softmax(a->p, log_sum, a->z, inverse, k);
         softmax(a->q, NULL, a->t, inverse, k);
         softmax(a->other, NULL, a->other, inverse, k);
@@ -149,9 +153,11 @@ static void kd_block(block *a)
 }
 
 /* One row of a block: its elements are L apart. */
-static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const float *q, float *g, float *loss, float weight, float total)
+static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const float *q, float *g, float *loss,
+                    float weight, float total)
 {
-    float t = c->temperature, ps = fmaxf(p[y * L], 1e-12f), pt = q[y * L], rs = fmaxf(1.0f - p[y * L], 1e-12f), rt = fmaxf(1.0f - q[y * L], 0.0f);
+    float t = c->temperature, ps = fmaxf(p[y * L], 1e-12f), pt = q[y * L], rs = fmaxf(1.0f - p[y * L], 1e-12f),
+          rt = fmaxf(1.0f - q[y * L], 0.0f);
     float w = weight * t * t, scale = w / (t * total);
     float tckd = kl_term(pt, logf(fmaxf(pt, 1e-30f)), logf(ps)) + kl_term(rt, logf(fmaxf(rt, 1e-30f)), logf(rs));
     float d = (-pt / ps + rt / rs) * ps;              /* dTCKD/dp_y p_y */
@@ -205,7 +211,8 @@ static void standardize(float *out, const float *z, int k, float *inverse)
 static void zscore_block(block *a)
 {
     int k = a->k;
-    float inverse[L], unused[L], t = a->b->config.temperature, w = a->b->config.soft, scale = w * t / (float)a->io->total;
+    float inverse[L], unused[L], t = a->b->config.temperature, w = a->b->config.soft,
+                                 scale = w * t / (float)a->io->total;
     standardize(a->q, a->t, k, unused);
     if (soft_partner(a->b)) {                         /* a mixture of the teacher's standardised logits */
         standardize(a->other, a->other, k, unused);
@@ -224,7 +231,8 @@ static void zscore_block(block *a)
             kl += kl_term(q[j], logf(fmaxf(q[j], 1e-30f)), logf(fmaxf(p[j], 1e-30f)));
         }
         mean /= (float)k;
-        for (int j = 0; j < k * L; j += L) a->g[j + r] += scale * inverse[r] * (p[j] - q[j] - mean - z[j] * dot / (float)(k > 1 ? k - 1 : 1));
+        for (int j = 0; j < k * L; j += L)
+            a->g[j + r] += scale * inverse[r] * (p[j] - q[j] - mean - z[j] * dot / (float)(k > 1 ? k - 1 : 1));
         a->loss[r] += w * t * t * kl;
     }
 }
@@ -296,7 +304,8 @@ static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, const float
         size_t at = (size_t)r * (size_t)k;
         double inter = pearson(p + at, q + at, dp + at, k, 1, w * c->beta / rows), dot = 0;
         for (int i = 0; i < k; i++) dot += (double)dp[at + (size_t)i] * p[at + (size_t)i];
-        for (int i = 0; i < k; i++) io->grad[at + (size_t)i] += (float)(p[at + (size_t)i] * (dp[at + (size_t)i] - dot) / c->temperature);
+        for (int i = 0; i < k; i++)
+            io->grad[at + (size_t)i] += (float)(p[at + (size_t)i] * (dp[at + (size_t)i] - dot) / c->temperature);
         io->loss[r] += (float)(w * (c->beta * inter + c->gamma * intra / k));
     }
 }
@@ -310,8 +319,17 @@ static void logits_loss(void *arg, const rt_loss_io *io)
     size_t plane = (size_t)k * L, whole = (size_t)io->rows * (size_t)k;
     float *s = io->scratch;
     for (int r0 = 0; r0 < io->rows; r0 += L) {
-        block a = {.b = b, .io = io, .r0 = r0, .rows = io->rows - r0 < L ? io->rows - r0 : L, .k = k,
-                   .z = s, .t = s + plane, .g = s + 2 * plane, .p = s + 3 * plane, .q = s + 4 * plane, .other = s + 5 * plane};
+        block a = {.b = b,
+                   .io = io,
+                   .r0 = r0,
+                   .rows = io->rows - r0 < L ? io->rows - r0 : L,
+                   .k = k,
+                   .z = s,
+                   .t = s + plane,
+                   .g = s + 2 * plane,
+                   .p = s + 3 * plane,
+                   .q = s + 4 * plane,
+                   .other = s + 5 * plane};
         size_t at = (size_t)r0 * (size_t)k;
         kn->block_in(a.z, io->value + at, a.rows, k);
         if (c->hard > 0 && b->y) hard_block(&a);
@@ -335,8 +353,13 @@ static void logits_loss(void *arg, const rt_loss_io *io)
 
 rt_loss_spec rt_loss_spec_logits(rt_loss_batch *b, int tensor, int k)
 {
-    int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0;      /* correlates over the batch: all rows at once */
-    return (rt_loss_spec){.tensor = tensor, .fn = logits_loss, .arg = b, .whole = dist, .planes = dist ? 3 : 0, .scratch = (size_t)k * L * PLANES};
+    int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0; /* correlates over the batch: all rows at once */
+    return (rt_loss_spec){.tensor = tensor,
+                          .fn = logits_loss,
+                          .arg = b,
+                          .whole = dist,
+                          .planes = dist ? 3 : 0,
+                          .scratch = (size_t)k * L * PLANES};
 }
 
 void rt_loss_fn_hint(void *arg, const rt_loss_io *io)

@@ -1,14 +1,15 @@
 /* train/losses.h - losses on logits, hard and soft. Letters: B batch, K classes, T temperature; z student's logits, t
- * teacher's; p(z) = softmax(z). Every loss sums over classes and is the mean over the batch: a row without a label counts
- * in the denominator of the hard loss too, unless hard_mean is "labelled" (then as CrossEntropyLoss(ignore_index=-1)).
+ * teacher's; p(z) = softmax(z). Every loss sums over classes and is the mean over the batch: a row without a label
+ * counts in the denominator of the hard loss too, unless hard_mean is "labelled" (then as
+ * CrossEntropyLoss(ignore_index=-1)).
  *
  *   hard: weight `hard` x cross-entropy with label smoothing e: -sum_k q_k log p(z)_k, q = (1 - e) onehot + e / K.
  *         Rows without a label (y < 0) contribute 0 to it.
  *   soft: weight `soft` x one of
  *     kd      T^2 KL(p(t/T) || p(z/T))                                          Hinton et al. 2015
  *     dkd     T^2 (alpha TCKD + beta NCKD), weight rising over `warmup` epochs     Zhao et al. 2022, eq. 7
- *             the target class is the row's label; the teacher's answer for rows without one, or for all (target "teacher")
- *     dist    T^2 (beta inter + gamma intra), 1 - Pearson over classes / batch   Huang et al. 2022, eq. 6-9
+ *             the target class is the row's label; the teacher's answer for rows without one, or for all (target
+ * "teacher") dist    T^2 (beta inter + gamma intra), 1 - Pearson over classes / batch   Huang et al. 2022, eq. 6-9
  *     zscore  kd on logits standardised per row (mean 0, unbiased deviation 1)   Sun et al. 2024, alg. 1
  *     mse     sum_k (z_k - t_k)^2
  * A row may be a mixture: lambda of itself, 1 - lambda of row `partner` (mixup, Zhang et al. 2018). */
@@ -45,7 +46,8 @@ typedef struct {
     float hard_scale;              /* rows of the batch / labelled ones for the labelled mean; 0: 1 */
 } rt_loss_batch;
 
-/* The loss on a tensor of logits for K classes, for a plan. config must be set; the batch is borrowed and read at each run. */
+/* The loss on a tensor of logits for K classes, for a plan. config must be set; the batch is borrowed and read at each
+ * run. */
 rt_loss_spec rt_loss_spec_logits(rt_loss_batch *, int tensor, int k);
 
 /* Feature hint: mean over the elements of (value - target)^2, times weight (FitNets, Romero et al. 2015, eq. 3). */

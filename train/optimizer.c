@@ -17,12 +17,14 @@ static void read_kind(rt_cfg *c, rt_optimizer_config *o)
         o->momentum = rt_cfg_number(c, "momentum", 0.9, 0, 0.9999);
         o->nesterov = rt_cfg_bool(c, "nesterov", 0);
         if (o->nesterov && o->momentum == 0) rt_cfg_fail(c, "nesterov", "needs momentum above 0");
-        for (int i = 0; i < 3; i++) rt_cfg_refuse(c, of_adamw[i], "belongs to train.optimizer adamw, not to sgd; leave it out");
+        for (int i = 0; i < 3; i++)
+            rt_cfg_refuse(c, of_adamw[i], "belongs to train.optimizer adamw, not to sgd; leave it out");
     } else {
         o->beta1 = rt_cfg_number(c, "beta1", 0.9, 0, 0.9999);
         o->beta2 = rt_cfg_number(c, "beta2", 0.999, 0, 0.999999);
         o->eps = rt_cfg_number(c, "eps", 1e-8, 1e-16, 1);
-        for (int i = 0; i < 2; i++) rt_cfg_refuse(c, of_sgd[i], "belongs to train.optimizer sgd, not to adamw; leave it out");
+        for (int i = 0; i < 2; i++)
+            rt_cfg_refuse(c, of_sgd[i], "belongs to train.optimizer sgd, not to adamw; leave it out");
     }
 }
 
@@ -77,7 +79,8 @@ double rt_learning_rate(const rt_optimizer_config *o, uint64_t s, uint64_t total
     }
 }
 
-rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, const rt_graph *g, rt_pool *pool, const float *params)
+rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, const rt_graph *g, rt_pool *pool,
+                           const float *params)
 {
     *out = NULL;
     rt_optimizer *o = calloc(1, sizeof *o);
@@ -144,7 +147,8 @@ static void update_block(void *arg, int tile, int thread)
     (void)thread;
     if (!b->decay) u.weight_decay = 0;
     float *ema = o->ema ? o->ema + b->first : NULL;
-    if (o->config.kind == RT_SGD) rt_kernels_get()->sgd(o->w + b->first, o->m + b->first, ema, o->g + b->first, b->count, &u);
+    if (o->config.kind == RT_SGD)
+        rt_kernels_get()->sgd(o->w + b->first, o->m + b->first, ema, o->g + b->first, b->count, &u);
     else rt_kernels_get()->adamw(o->w + b->first, o->m + b->first, o->v + b->first, ema, o->g + b->first, b->count, &u);
 }
 
@@ -164,8 +168,16 @@ void rt_optimizer_step(rt_optimizer *o, float *params, const float *grads, doubl
     double t = (double)o->updates;
     /* The average follows closely at first: decay min(ema, (1 + t) / (10 + t)). */
     double ema = c->ema < (1 + t) / (10 + t) ? c->ema : (1 + t) / (10 + t);
-    o->update = (rt_update){.lr = (float)lr, .momentum = (float)c->momentum, .weight_decay = (float)c->weight_decay, .beta1 = (float)c->beta1,
-                            .beta2 = (float)c->beta2, .eps = (float)c->eps, .bias1 = (float)(1 - pow(c->beta1, t)), .bias2 = (float)(1 - pow(c->beta2, t)),
-                            .ema = (float)ema, .grad_scale = (float)grad_scale, .nesterov = c->nesterov};
+    o->update = (rt_update){.lr = (float)lr,
+                            .momentum = (float)c->momentum,
+                            .weight_decay = (float)c->weight_decay,
+                            .beta1 = (float)c->beta1,
+                            .beta2 = (float)c->beta2,
+                            .eps = (float)c->eps,
+                            .bias1 = (float)(1 - pow(c->beta1, t)),
+                            .bias2 = (float)(1 - pow(c->beta2, t)),
+                            .ema = (float)ema,
+                            .grad_scale = (float)grad_scale,
+                            .nesterov = c->nesterov};
     rt_pool_run(o->pool, o->blocks, update_block, o);
 }

@@ -39,7 +39,8 @@ typedef struct {
     rt_update update;
 } rt_optimizer;
 
-rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *, const rt_graph *, rt_pool *, const float *params);
+rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *, const rt_graph *, rt_pool *,
+                           const float *params);
 void rt_optimizer_free(rt_optimizer *);
 /* One update of params from grads; grads are scaled by grad_scale first. */
 void rt_optimizer_step(rt_optimizer *, float *params, const float *grads, double lr, double grad_scale);

@@ -73,7 +73,8 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     read_data(&c, s);
     s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, RT_MAX_TEACHERS);
     if (*s->labels && s->teachers)
-        rt_cfg_fail(&c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
+        rt_cfg_fail(&c, "teacher",
+                    "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg l = rt_cfg_object(&c, "loss");
     rt_loss_read(&l, &s->loss, *s->labels || s->teachers);
     read_hints(&l, s);
@@ -127,7 +128,8 @@ void rt_train_config_digest(rt_trainer *t)
     drop(cJSON_GetObjectItemCaseSensitive(c, "train"), speed);
     rt_json_sort(c);
     char *text = cJSON_PrintUnformatted(c);
-    snprintf(t->config_digest, sizeof t->config_digest, "%s", rt_digest_of(text ? text : "", text ? strlen(text) : 0).hex);
+    snprintf(t->config_digest, sizeof t->config_digest, "%s",
+             rt_digest_of(text ? text : "", text ? strlen(text) : 0).hex);
     cJSON_free(text);
     cJSON_Delete(c);
 }

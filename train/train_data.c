@@ -20,8 +20,10 @@ rt_status rt_train_open_data(rt_trainer *t)
     const rt_labels_spec *l = rt_labels_info(t->labels);
     rt_soft_kind kind = s->loss.kind;
     if (l->topk && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
-        return rt_fail(RT_USAGE, "loss.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
-                       "without labels.topk", rt_soft_name(kind), s->labels, l->topk, l->classes);
+        return rt_fail(RT_USAGE,
+                       "loss.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
+                       "without labels.topk",
+                       rt_soft_name(kind), s->labels, l->topk, l->classes);
     return RT_OK;
 }
 
@@ -109,8 +111,8 @@ static rt_status keep_labelled(const rt_trainer *t, rt_rows *rows)
     return RT_OK;
 }
 
-/* Validation rows are drawn where labels may be seen, among the rows that have one; where none has, they are compared with
- * the teacher. */
+/* Validation rows are drawn where labels may be seen, among the rows that have one; where none has, they are compared
+ * with the teacher. */
 static rt_status draw_validation(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
@@ -142,14 +144,18 @@ static rt_status need_labels(const rt_trainer *t)
     int soft = s->loss.kind != RT_SOFT_NONE && s->loss.soft > 0;
     const char *lack = t->y ? "no row to train on has a label" : "there are no class labels";
     if (dkd_by_label(s))
-        return rt_fail(RT_INPUT, "%s: loss.kind dkd needs the class of rows, but %s in '%s'; choose loss.target=teacher, "
-                       "which takes the teacher's answer for it", s->source, lack, *s->y ? s->y : "y");
+        return rt_fail(RT_INPUT,
+                       "%s: loss.kind dkd needs the class of rows, but %s in '%s'; choose loss.target=teacher, "
+                       "which takes the teacher's answer for it",
+                       s->source, lack, *s->y ? s->y : "y");
     if (s->loss.hard == 0) return RT_OK;
     if (!t->y)
-        return rt_fail(RT_INPUT, "%s: has no labels '%s'; %s", s->source, *s->y ? s->y : "y", soft || s->hints ?
-                       "train on a teacher's answers alone with loss.hard=0" : "name them by data.y, or give a teacher");
+        return rt_fail(RT_INPUT, "%s: has no labels '%s'; %s", s->source, *s->y ? s->y : "y",
+                       soft || s->hints ? "train on a teacher's answers alone with loss.hard=0"
+                                        : "name them by data.y, or give a teacher");
     if (!soft && !s->hints)
-        return rt_fail(RT_NOTHING, "%s: %s in '%s', and there is no teacher: nothing to learn from", s->source, lack, s->y);
+        return rt_fail(RT_NOTHING, "%s: %s in '%s', and there is no teacher: nothing to learn from", s->source, lack,
+                       s->y);
     return RT_OK;
 }
 
@@ -188,8 +194,10 @@ rt_status rt_train_select(rt_trainer *t)
         if (!used[i]->count) continue;
         uint64_t low = rt_rows_at(used[i], 0), high = rt_rows_at(used[i], used[i]->count - 1);
         if (low < l->first || high >= l->first + l->rows)
-            return rt_fail(RT_INPUT, "%s: has labels of rows %llu:%llu, but the run takes rows from %llu:%llu; give data.rows, "
-                           "or label them", s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
+            return rt_fail(RT_INPUT,
+                           "%s: has labels of rows %llu:%llu, but the run takes rows from %llu:%llu; give data.rows, "
+                           "or label them",
+                           s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
                            (unsigned long long)low, (unsigned long long)high + 1);
     }
     return RT_OK;

@@ -70,8 +70,10 @@ rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const ch
         const char *then = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(kept, part[i].key));
         if (!now && !then) continue;
         if (!now || !then || strcmp(now, then))
-            return rt_fail(RT_USAGE, "%s: was trained with %s: %.32s then, %.32s now; give another --out, or --force to "
-                           "replace it", where, part[i].name, then ? then : "none", now ? now : "none");
+            return rt_fail(RT_USAGE,
+                           "%s: was trained with %s: %.32s then, %.32s now; give another --out, or --force to "
+                           "replace it",
+                           where, part[i].name, then ? then : "none", now ? now : "none");
     }
     return RT_OK;
 }
@@ -94,10 +96,13 @@ static rt_status check_run(const rt_trainer *t, const char *path)
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "config_digest"));
     rt_status st = RT_OK;
     if (!is || strcmp(is, format))
-        st = rt_fail(RT_USAGE, "%s: holds a run of another version of retort, which does not tell what data it was trained "
-                     "on; give another --out, or --force to replace it", t->opt->out);
+        st = rt_fail(RT_USAGE,
+                     "%s: holds a run of another version of retort, which does not tell what data it was trained "
+                     "on; give another --out, or --force to replace it",
+                     t->opt->out);
     else if (!digest || strcmp(digest, t->config_digest))
-        st = rt_fail(RT_USAGE, "%s: holds a run with another configuration; give another --out, or --force to replace it",
+        st = rt_fail(RT_USAGE,
+                     "%s: holds a run with another configuration; give another --out, or --force to replace it",
                      t->opt->out);
     else st = rt_train_same_content(t, cJSON_GetObjectItemCaseSensitive(run, "content"), t->opt->out);
     cJSON_Delete(run);
@@ -115,7 +120,8 @@ static void read_result(rt_trainer *t, cJSON **result)
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*result, "digest"));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
     if (!st) st = rt_model_load(&m, path);
-    if (!st && (!digest || strcmp(digest, rt_model_digest(m).hex))) st = rt_fail(RT_INPUT, "%s: is another model", path);
+    if (!st && (!digest || strcmp(digest, rt_model_digest(m).hex)))
+        st = rt_fail(RT_INPUT, "%s: is another model", path);
     rt_model_free(m);
     if (!st) return;
     char text[700];
@@ -160,7 +166,8 @@ static rt_status check_foreign(const rt_trainer *t)
     for (int i = 0; i < OUTPUTS; i++) {
         snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
         if (rt_file_exists(path))
-            return rt_fail(RT_USAGE, "%s: is there, but %s holds no run of retort; give another --out, or --force to replace it",
+            return rt_fail(RT_USAGE,
+                           "%s: is there, but %s holds no run of retort; give another --out, or --force to replace it",
                            path, t->opt->out);
     }
     return RT_OK;

@@ -37,13 +37,20 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     for (int i = 0; i < s->hints; i++) {
         const rt_graph *tg = t->teacher[0]->graph;
         int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
-        if (from < 0) return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i, s->hint[i].student);
-        if (to < 0) return rt_fail(RT_USAGE, "loss.hints[%d].teacher: the teacher has no layer named '%s'", i, s->hint[i].teacher);
+        if (from < 0)
+            return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i,
+                           s->hint[i].student);
+        if (to < 0)
+            return rt_fail(RT_USAGE, "loss.hints[%d].teacher: the teacher has no layer named '%s'", i,
+                           s->hint[i].teacher);
         const rt_shape *a = &t->graph->tensor[from].shape, *b = &tg->tensor[to].shape;
         char ta[64], tb[64], name[32];
         int same = a->rank == b->rank;
         for (int k = 0; same && k + 1 < a->rank; k++) same = a->dim[k] == b->dim[k];
-        if (!same) return rt_fail(RT_USAGE, "loss.hints[%d]: the student's %s and the teacher's %s may differ only in the last dimension", i, rt_shape_text(a, ta), rt_shape_text(b, tb));
+        if (!same)
+            return rt_fail(
+                RT_USAGE, "loss.hints[%d]: the student's %s and the teacher's %s may differ only in the last dimension",
+                i, rt_shape_text(a, ta), rt_shape_text(b, tb));
         rt_attr attr = {.out = b->dim[b->rank - 1], .bias = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}};
         snprintf(name, sizeof name, "hint%d", i);
         RT_TRY(rt_graph_add(t->graph, a->rank == 3 ? RT_OP_CONV2D : RT_OP_DENSE, name, &from, 1, &attr, &out));
@@ -53,7 +60,8 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     }
     rt_graph_set_output(t->graph, output);
     if (!s->teachers) return RT_OK;
-    RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch, s->hints ? features : NULL, s->hints));
+    RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch,
+                            s->hints ? features : NULL, s->hints));
     return s->match == RT_MATCH_NAMES ? rt_predictor_set_classes(t->teacher_predictor, &t->model->class_names) : RT_OK;
 }
 
@@ -83,7 +91,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     t->partner = calloc(b, sizeof *t->partner);
     t->teacher_logits = rt_floats_new(b * k);
     float *scratch = rt_floats_new(t->graph->state_floats);
-    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) || (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->teacher_logits || !scratch) {
+    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) ||
+        (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->teacher_logits || !scratch) {
         free(scratch);
         return rt_fail(RT_RUN, "out of memory");
     }
@@ -95,7 +104,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     if (!t->plan) return RT_RUN;
     RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
     if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
-    t->view = (rt_view){.augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
+    t->view = (rt_view){
+        .augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
     return RT_OK;
 }
 
@@ -112,7 +122,8 @@ void rt_train_tear_down(rt_trainer *t)
     rt_identity_close(t->identity);
     rt_source_close(t->x);
     rt_targets_close(t->y);
-    void *owned[] = {t->params, t->grads, t->sum, t->best_params, t->best_states, t->ema_states, t->partner, t->teacher_logits};
+    void *owned[] = {t->params,      t->grads,      t->sum,     t->best_params,
+                     t->best_states, t->ema_states, t->partner, t->teacher_logits};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);

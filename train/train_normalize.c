@@ -10,7 +10,8 @@ static rt_status given(rt_model *m, const cJSON *norm)
 {
     const cJSON *a = cJSON_GetObjectItemCaseSensitive(norm, "mean"), *b = cJSON_GetObjectItemCaseSensitive(norm, "std");
     int count = cJSON_GetArraySize(a);
-    if (!cJSON_IsArray(a) || !cJSON_IsArray(b) || count != cJSON_GetArraySize(b) || count < 1 || count > RT_MAX_CHANNELS)
+    if (!cJSON_IsArray(a) || !cJSON_IsArray(b) || count != cJSON_GetArraySize(b) || count < 1 ||
+        count > RT_MAX_CHANNELS)
         return rt_fail(RT_USAGE, "data.normalize: {\"mean\": [...], \"std\": [...]} of one length is expected");
     double *v = malloc(2 * (size_t)count * sizeof *v);
     if (!v) return rt_fail(RT_RUN, "out of memory");
@@ -100,7 +101,8 @@ rt_status rt_train_normalize(rt_trainer *t)
     }
     while (norm && mode < 4 && !(cJSON_IsString(norm) && strcmp(norm->valuestring, modes[mode]) == 0)) mode++;
     if (mode == 4)
-        return rt_fail(RT_USAGE, "data.normalize: \"auto\", \"channel\", \"all\", \"none\" or {\"mean\": [...], \"std\": "
+        return rt_fail(RT_USAGE,
+                       "data.normalize: \"auto\", \"channel\", \"all\", \"none\" or {\"mean\": [...], \"std\": "
                        "[...]} is expected");
     if (mode == 1 && last > RT_MAX_CHANNELS)
         return rt_fail(RT_USAGE, "data.normalize: %d channels are more than %d; use \"all\"", last, RT_MAX_CHANNELS);

@@ -54,8 +54,8 @@ void rt_train_say(const rt_trainer *t)
     else if (!t->normalized_rows) say(t, "input: normalisation %s", t->normalization);
     else
         say(t, "input: normalised by %s: %d %s over %llu rows%s", t->normalization, t->model->channels,
-            t->model->channels == 1 ? "mean and deviation" : "means and deviations", (unsigned long long)t->normalized_rows,
-            t->normalization_why ? t->normalization_why : "");
+            t->model->channels == 1 ? "mean and deviation" : "means and deviations",
+            (unsigned long long)t->normalized_rows, t->normalization_why ? t->normalization_why : "");
     if (t->constant_channels) say(t, "note: %d channels of the input are constant", t->constant_channels);
     for (const cJSON *n = t->notes->child; n; n = n->next) say(t, "note: %s", cJSON_GetStringValue(n));
 }
@@ -72,7 +72,8 @@ rt_status rt_train_write_metrics(rt_trainer *t)
         for (const cJSON *e = t->history->child; e; e = e->next) {
             const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
             double accuracy = rt_train_number(e, "validation_accuracy"), loss = rt_train_number(e, "validation_loss");
-            n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)rt_train_number(e, "epoch"), rt_train_number(e, "loss"));
+            n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)rt_train_number(e, "epoch"),
+                                  rt_train_number(e, "loss"));
             if (t->held.count) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", accuracy, loss);
             else n += (size_t)snprintf(csv + n, room - n, ",");
             n += (size_t)snprintf(csv + n, room - n, ",%.9g,%s\n", rt_train_number(e, "lr"), digest ? digest : "");
@@ -106,7 +107,8 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
 static rt_status list_seen(const rt_trainer *t, cJSON *seen)
 {
     const rt_train_settings *s = &t->set;
-    rt_seen_run run = {.data = t->data_digest.hex, .source_rows = rt_source_rows(t->x), .rows = s->rows, .seed = s->seed};
+    rt_seen_run run = {
+        .data = t->data_digest.hex, .source_rows = rt_source_rows(t->x), .rows = s->rows, .seed = s->seed};
     if (t->held.count) run.validation_range = s->hard_rows;
     if (!t->held_of_labelled) run.validation = s->validation;
     RT_TRY(rt_seen_add(seen, &run));

@@ -66,10 +66,13 @@ rt_status rt_train_load(rt_trainer *t, int *found)
     const char *config = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "config"));
     rt_status st = rt_train_same_content(t, cJSON_GetObjectItemCaseSensitive(j, "content"), t->folder);
     if (!st && (!config || strcmp(config, t->config_digest)))
-        st = rt_fail(RT_USAGE, "%s: belongs to a run with another configuration; use --force to start again", t->folder);
+        st = rt_fail(RT_USAGE, "%s: belongs to a run with another configuration; use --force to start again",
+                     t->folder);
     if (!st && kernels && strcmp(kernels, rt_kernels_get()->name) && !t->opt->allow_numeric_change)
-        st = rt_fail(RT_USAGE, "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; "
-                     "use --kernels %s, or --allow-numeric-change", t->opt->out, kernels, rt_kernels_get()->name, kernels);
+        st = rt_fail(RT_USAGE,
+                     "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; "
+                     "use --kernels %s, or --allow-numeric-change",
+                     t->opt->out, kernels, rt_kernels_get()->name, kernels);
     if (!st) {
         t->done = (uint64_t)rt_train_number(j, "batches");
         t->optimizer->updates = (uint64_t)rt_train_number(j, "updates");

@@ -42,8 +42,8 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
     snprintf(text, room, "in the forward pass, while all weights are finite");
 }
 
-/* Rows of the batch by labelled ones, halves of mixtures counted by their share: turns the mean over the batch into the mean
- * over labelled rows. */
+/* Rows of the batch by labelled ones, halves of mixtures counted by their share: turns the mean over the batch into the
+ * mean over labelled rows. */
 static float labelled_scale(const rt_loss_batch *l, int rows)
 {
     double labelled = 0;
@@ -93,7 +93,8 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     if (!isfinite(loss)) {
         char where[160];
         first_bad_layer(t, where, sizeof where);
-        return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip",
+        return rt_fail(RT_RUN,
+                       "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip",
                        loss, b->epoch + 1, b->step + 1, where);
     }
     t->epoch_loss += loss;
@@ -127,8 +128,13 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     double sum = 0;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
-    rt_stream_spec s = {.x = t->x, .y = t->judged ? t->y : NULL, .labels = t->judged ? NULL : t->labels, .rows = &t->held,
-                        .classes = k, .batch = AT_ONCE, .keep_tail = 1};
+    rt_stream_spec s = {.x = t->x,
+                        .y = t->judged ? t->y : NULL,
+                        .labels = t->judged ? NULL : t->labels,
+                        .rows = &t->held,
+                        .classes = k,
+                        .batch = AT_ONCE,
+                        .keep_tail = 1};
     RT_TRY(rt_stream_open(&stream, &s, 0));
     float *z = rt_floats_new((size_t)AT_ONCE * (size_t)k), *q = rt_floats_new((size_t)AT_ONCE * (size_t)k);
     rt_status st = z && q ? RT_OK : RT_RUN;
@@ -138,7 +144,8 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
         if (st) break;
         const float *soft = b->soft;
         if (!t->judged && !soft) {
-            rt_view plain = {.augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
+            rt_view plain = {
+                .augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
             rt_predict(t->teacher_predictor, rt_view_fill, &plain, b->rows, q);
             soft = q;
         }
@@ -198,7 +205,8 @@ static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
     double batch = t->set.batch, rate = (double)(t->done - first) * batch / seconds;
     snprintf(note, sizeof note, "epoch %d/%d loss %.4f", (int)((t->done - 1) / t->steps) + 1, t->set.epochs,
              t->epoch_loss / (double)((t->done - 1) % t->steps + 1));
-    rt_progress_update(t->opt->progress, "train", (double)t->done * batch, (double)t->total * batch, rate, "samples", note);
+    rt_progress_update(t->opt->progress, "train", (double)t->done * batch, (double)t->total * batch, rate, "samples",
+                       note);
 }
 
 static rt_status run_epochs(rt_trainer *t)
@@ -252,7 +260,7 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
     rt_status st = rt_train_settings_read(config, &t.set);
     if (!st) {
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
-        st = rt_train_set_up(&t);                          /* before the folder is touched: bad data leaves nothing behind */
+        st = rt_train_set_up(&t); /* before the folder is touched: bad data leaves nothing behind */
     }
     if (!st) st = rt_train_content(&t);
     if (!st) {

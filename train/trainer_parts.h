@@ -97,11 +97,11 @@ void rt_train_config_digest(rt_trainer *);
 
 /* The source, row sets and the label store. */
 rt_status rt_train_open_data(rt_trainer *);
-/* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the data, or
- * from whoever labels it. */
+/* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the
+ * data, or from whoever labels it. */
 rt_status rt_train_match_names(rt_trainer *);
-/* Class labels, and with them the rows to learn from and those for validation. RT_INPUT or RT_NOTHING when the loss needs
- * labels that are not there. */
+/* Class labels, and with them the rows to learn from and those for validation. RT_INPUT or RT_NOTHING when the loss
+ * needs labels that are not there. */
 rt_status rt_train_select(rt_trainer *);
 
 /* ---- train_normalize.c ---- */

@@ -1,16 +1,16 @@
 /* engine/cpu/amx.c - fp32 products on the bf16 matrix units of AMX; compiled with -mamx-tile -mamx-bf16 and
  * the flags of avx512.c.
  *
- * A float is the sum of three bf16: x = x0 + x1 + x2, where x0 = bf16(x), x1 = bf16(x - x0), x2 = x - x0 - x1, exactly, as
- * 3 x 8 bits hold the 24 of fp32 (Henry, Tang & Heinecke 2019, "Leveraging the bfloat16 artificial intelligence datatype
- * for higher-precision computations"). Of the nine partial products of x w the six greatest are added up,
- * x0 w0 + x0 w1 + x0 w2 + x1 w0 + x1 w1 + x2 w0; the rest is below 2^-24 |x w|. Products of bf16 are exact in fp32, and the
- * instruction adds up 32 k before it adds to the sum, so that sums of 64 terms and more have smaller errors than a chain of
- * fused multiply-adds, and a single product one below 2^-23 |x w| (tests/engine/test_products.c). Exceptions: |x| above
- * 3.39e38 becomes infinite, an infinity NaN, and what x1 and x2 have below 2^-126 is lost.
+ * A float is the sum of three bf16: x = x0 + x1 + x2, where x0 = bf16(x), x1 = bf16(x - x0), x2 = x - x0 - x1, exactly,
+ * as 3 x 8 bits hold the 24 of fp32 (Henry, Tang & Heinecke 2019, "Leveraging the bfloat16 artificial intelligence
+ * datatype for higher-precision computations"). Of the nine partial products of x w the six greatest are added up, x0
+ * w0 + x0 w1 + x0 w2 + x1 w0 + x1 w1 + x2 w0; the rest is below 2^-24 |x w|. Products of bf16 are exact in fp32, and
+ * the instruction adds up 32 k before it adds to the sum, so that sums of 64 terms and more have smaller errors than a
+ * chain of fused multiply-adds, and a single product one below 2^-23 |x w| (tests/engine/test_products.c). Exceptions:
+ * |x| above 3.39e38 becomes infinite, an infinity NaN, and what x1 and x2 have below 2^-126 is lost.
  *
- * A tile is 16 rows of 64 bytes: of the left side 16 rows x 32 k, of the right side 16 pairs of k x 16 columns, the two of
- * a pair side by side. Tiles of the three parts lie one after the other, 1 KiB each. */
+ * A tile is 16 rows of 64 bytes: of the left side 16 rows x 32 k, of the right side 16 pairs of k x 16 columns, the two
+ * of a pair side by side. Tiles of the three parts lie one after the other, 1 KiB each. */
 #include <immintrin.h>
 
 #include "engine/cpu/family.h"
@@ -40,7 +40,8 @@ static inline int at_least(int n, int least) { return n > least ? n : least; }
 /* bf16(x) in the upper halves; halfway cases away from zero. */
 RT_INLINE __m512i upper(__m512 x)
 {
-    return _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)), _mm512_set1_epi32((int)0xffff0000));
+    return _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000)),
+                            _mm512_set1_epi32((int)0xffff0000));
 }
 
 RT_INLINE void split(__m512 x, __m512i part[PARTS])
@@ -54,8 +55,8 @@ RT_INLINE void split(__m512 x, __m512i part[PARTS])
 /* A tile's row of the left side from floats k..k+31 of a row: lo has the first 16. */
 RT_INLINE void store_left(char *to, __m512 lo, __m512 hi)
 {
-    const __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17,
-                                         15, 13, 11, 9, 7, 5, 3, 1);
+    const __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25,
+                                         23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     __m512i a[PARTS], b[PARTS];
     split(lo, a);
     split(hi, b);
@@ -68,7 +69,8 @@ RT_INLINE void store_pairs(char *to, __m512 even, __m512 odd)
     __m512i a[PARTS], b[PARTS];
     split(even, a);
     split(odd, b);
-    for (int p = 0; p < PARTS; p++) _mm512_storeu_si512(to + p * TILE, _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a[p], 16), b[p]));
+    for (int p = 0; p < PARTS; p++)
+        _mm512_storeu_si512(to + p * TILE, _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a[p], 16), b[p]));
 }
 
 static void transpose(__m512 r[16])
@@ -80,8 +82,10 @@ static void transpose(__m512 r[16])
     }
     for (int i = 0; i < 16; i += 4)
         for (int j = 0; j < 2; j++) {
-            r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
-            r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
+            r[i + 2 * j] = _mm512_castpd_ps(
+                _mm512_unpacklo_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(
+                _mm512_unpackhi_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
         }
     for (int i = 0; i < 16; i += 8)
         for (int j = 0; j < 4; j++) {
@@ -102,14 +106,16 @@ static right_side columns_from(const float *w, ptrdiff_t ld, int n0, int k, int 
     return (right_side){w + n0, ld, n0 < n ? k : 0, {lanes(n - n0), lanes(n - n0 - 16)}};
 }
 
-/* Pieces i .. end of its 32: half i % 2 of the pair of rows i / 2. All of its rows and columns are there if it is whole. */
+/* Pieces i .. end of its 32: half i % 2 of the pair of rows i / 2. All of its rows and columns are there if it is
+ * whole. */
 RT_INLINE void split_pairs(char *to, const right_side *a, const int i, const int end, const int whole)
 {
     for (int q = i; q < end; q++) {
         int j = q / 2, v = q % 2;
         const float *w = a->w + 2 * j * a->ld + 16 * v;
         __m512 even = whole ? _mm512_loadu_ps(w) : _mm512_maskz_loadu_ps(2 * j < a->rows ? a->m[v] : 0, w);
-        __m512 odd = whole ? _mm512_loadu_ps(w + a->ld) : _mm512_maskz_loadu_ps(2 * j + 1 < a->rows ? a->m[v] : 0, w + a->ld);
+        __m512 odd = whole ? _mm512_loadu_ps(w + a->ld)
+                           : _mm512_maskz_loadu_ps(2 * j + 1 < a->rows ? a->m[v] : 0, w + a->ld);
         store_pairs(to + v * PARTS * TILE + j * 64, even, odd);
     }
 }
@@ -125,11 +131,17 @@ static void split_first(char *to, const right_side *a) { split_pairs(to, a, 0, P
 typedef struct { char *to; const right_side *from; } meanwhile;
 enum { NOTHING, MASKED, WHOLE };
 
-/* Group g of a step: products of the left parts in tiles 4 and 5 with one part of the right side. A product keeps the matrix unit busy for 16
- * cycles and the rest of the core idle; a few pieces are split after each, so few that they fit in the window of a core that is shared. */
-RT_INLINE void part_products(const char *right, const int g, const meanwhile *m, const int kind, const int two_rows, const int two_cols)
+/* Group g of a step: products of the left parts in tiles 4 and 5 with one part of the right side. A product keeps the
+ * matrix unit busy for 16 cycles and the rest of the core idle; a few pieces are split after each, so few that they fit
+ * in the window of a core that is shared. */
+RT_INLINE void part_products(const char *right, const int g, const meanwhile *m, const int kind, const int two_rows,
+                             const int two_cols)
 {
-#define PIECE(t) do { if (kind) split_pairs(m->to, m->from, PIECES * (4 * g + (t)) / 24, PIECES * (4 * g + (t) + 1) / 24, kind == WHOLE); } while (0)
+#define PIECE(t) \
+    do { \
+        if (kind) \
+            split_pairs(m->to, m->from, PIECES * (4 * g + (t)) / 24, PIECES * (4 * g + (t) + 1) / 24, kind == WHOLE); \
+    } while (0)
     LOAD(6, right);
     MULTIPLY(0, 4, 6);
     PIECE(0);
@@ -149,7 +161,8 @@ RT_INLINE void load_left(const char *left, const int two_rows)
 }
 
 /* A step: tiles 0 .. 3 += left right, the small parts first. */
-RT_INLINE void step(const char *left, const char *right, const meanwhile *m, const int kind, const int two_rows, const int two_cols)
+RT_INLINE void step(const char *left, const char *right, const meanwhile *m, const int kind, const int two_rows,
+                    const int two_cols)
 {
     load_left(left + 2 * TILE, two_rows);
     part_products(right, 0, m, kind, two_rows, two_cols);
@@ -178,10 +191,10 @@ RT_INLINE void store_tiles(float *c, const int two_rows, const int two_cols)
     if (two_rows && two_cols) _tile_stored(3, c + 16 * COLS + 16, COLS * sizeof *c);
 }
 
-/* c (32 x 32) = left w. buffer holds the right side of two steps, that of the first in half *at. After the last step that of
- * `after`, the columns that follow, is in half *at. */
-RT_INLINE void block_split(float *c, const char *left, right_side w, int k, const right_side *after, char *buffer, int *at,
-                           const int two_rows, const int two_cols)
+/* c (32 x 32) = left w. buffer holds the right side of two steps, that of the first in half *at. After the last step
+ * that of `after`, the columns that follow, is in half *at. */
+RT_INLINE void block_split(float *c, const char *left, right_side w, int k, const right_side *after, char *buffer,
+                           int *at, const int two_rows, const int two_cols)
 {
     zero_tiles();
     for (; k > 0; k -= STEP, left += LEFT) {
@@ -198,7 +211,8 @@ RT_INLINE void block_split(float *c, const char *left, right_side w, int k, cons
 }
 
 /* The same with the right side split before. */
-RT_INLINE void block_packed(float *c, const char *left, const char *right, size_t right_step, int k, const int two_rows, const int two_cols)
+RT_INLINE void block_packed(float *c, const char *left, const char *right, size_t right_step, int k, const int two_rows,
+                            const int two_cols)
 {
     zero_tiles();
     for (; k > 0; k -= STEP, left += LEFT, right += right_step) step(left, right, NULL, NOTHING, two_rows, two_cols);
@@ -215,7 +229,8 @@ RT_INLINE void finish(const result *a, const float *c)
         float *y = a->y + v;
         __m512 start = a->bias ? _mm512_maskz_loadu_ps(m, a->bias + v) : _mm512_setzero_ps();
         for (int r = 0; r < a->rows; r++, y += a->ld) {
-            __m512 q = _mm512_add_ps(_mm512_load_ps(c + r * COLS + v), a->accumulate ? _mm512_maskz_loadu_ps(m, y) : start);
+            __m512 q = _mm512_add_ps(_mm512_load_ps(c + r * COLS + v),
+                                     a->accumulate ? _mm512_maskz_loadu_ps(m, y) : start);
             if (a->act) q = _mm512_max_ps(_mm512_setzero_ps(), q);
             if (a->act == RT_ACT_RELU6) q = _mm512_min_ps(_mm512_set1_ps(6.0f), q);
             _mm512_mask_storeu_ps(y, m, q);
@@ -229,7 +244,8 @@ static void split_rows(char *left, const float *x, ptrdiff_t ld, int rows, int k
     for (int s = 0; s < k; s += STEP, left += LEFT)
         for (int r = 0; r < (rows + 15) / 16 * 16; r++) {
             const float *row = x + (r < rows ? r : 0) * ld + s;
-            store_left(left + r / 16 * PARTS * TILE + r % 16 * 64, _mm512_maskz_loadu_ps(r < rows ? lanes(k - s) : 0, row),
+            store_left(left + r / 16 * PARTS * TILE + r % 16 * 64,
+                       _mm512_maskz_loadu_ps(r < rows ? lanes(k - s) : 0, row),
                        _mm512_maskz_loadu_ps(r < rows ? lanes(k - s - 16) : 0, row + 16));
         }
 }
@@ -241,8 +257,10 @@ static void split_columns(char *left, const float *x, ptrdiff_t ld, int rows, in
         for (int i0 = 0; i0 < k; i0 += 16) {
             __m512 lo[16], hi[16];
             for (int i = 0; i < 16; i++) {
-                lo[i] = s + i < rows ? _mm512_maskz_loadu_ps(lanes(k - i0), x + (s + i) * ld + i0) : _mm512_setzero_ps();
-                hi[i] = s + i + 16 < rows ? _mm512_maskz_loadu_ps(lanes(k - i0), x + (s + i + 16) * ld + i0) : _mm512_setzero_ps();
+                lo[i] = s + i < rows ? _mm512_maskz_loadu_ps(lanes(k - i0), x + (s + i) * ld + i0)
+                                     : _mm512_setzero_ps();
+                hi[i] = s + i + 16 < rows ? _mm512_maskz_loadu_ps(lanes(k - i0), x + (s + i + 16) * ld + i0)
+                                          : _mm512_setzero_ps();
             }
             transpose(lo);
             transpose(hi);
@@ -263,7 +281,12 @@ void rt_amx_product(const rt_conv_line *a)
             right_side now = columns_from(w, a->w_ld, 0, k, a->n);
             split_first(buffer, &now);
             for (int n0 = 0; n0 < a->n; n0 += COLS) {
-                result y = {a->y + r0 * a->y_px + n0, a->y_px, a->bias ? a->bias + n0 : NULL, rows, at_most(a->n - n0, COLS), a->accumulate || k0,
+                result y = {a->y + r0 * a->y_px + n0,
+                            a->y_px,
+                            a->bias ? a->bias + n0 : NULL,
+                            rows,
+                            at_most(a->n - n0, COLS),
+                            a->accumulate || k0,
                             k0 + k == a->klen ? a->act : RT_ACT_NONE};
                 right_side after = columns_from(w, a->w_ld, n0 + COLS, k, a->n);
                 if (rows > 16 && y.n > 16) block_split(c, left, now, k, &after, buffer, &at, 1, 1);
@@ -293,10 +316,13 @@ void rt_amx_product_pack(void *packed, const float *dy, ptrdiff_t ld, int row0, 
                 char *to = tile + j % 16 * 64;
                 __m512i old[PARTS];
                 for (int p = 0; p < PARTS; p++) old[p] = _mm512_loadu_si512(to + p * TILE);
-                store_pairs(to, _mm512_maskz_loadu_ps(even && 2 * j < rows ? m : 0, row), _mm512_maskz_loadu_ps(odd && 2 * j + 1 < rows ? m : 0, row + ld));
+                store_pairs(to, _mm512_maskz_loadu_ps(even && 2 * j < rows ? m : 0, row),
+                            _mm512_maskz_loadu_ps(odd && 2 * j + 1 < rows ? m : 0, row + ld));
                 if (even && odd) continue;
                 for (int p = 0; p < PARTS; p++)                          /* the pair's other half stays */
-                    _mm512_storeu_si512(to + p * TILE, _mm512_mask_blend_epi16(even ? 0xaaaaaaaau : 0x55555555u, _mm512_loadu_si512(to + p * TILE), old[p]));
+                    _mm512_storeu_si512(to + p * TILE,
+                                        _mm512_mask_blend_epi16(even ? 0xaaaaaaaau : 0x55555555u,
+                                                                _mm512_loadu_si512(to + p * TILE), old[p]));
             }
         }
 }
@@ -312,8 +338,10 @@ void rt_amx_product_dw(const rt_conv_dw *a, const void *packed)
             int px = at_most(a->px - p0, STEPS_MOST * STEP), rows = at_most(a->klen - k0, ROWS);
             split_columns(left, a->x + p0 * a->x_px + k0, a->x_px, px, rows);
             for (int n0 = 0; n0 < a->n; n0 += COLS) {
-                const char *right = (const char *)packed + (size_t)(p0 / STEP) * right_step + (size_t)(n0 / 16) * PARTS * TILE;
-                result dw = {a->dw + k0 * a->dw_ld + n0, a->dw_ld, NULL, rows, at_most(a->n - n0, COLS), p0 || !a->overwrite, RT_ACT_NONE};
+                const char *right = (const char *)packed + (size_t)(p0 / STEP) * right_step +
+                                    (size_t)(n0 / 16) * PARTS * TILE;
+                result dw = {a->dw + k0 * a->dw_ld + n0, a->dw_ld,   NULL, rows, at_most(a->n - n0, COLS),
+                             p0 || !a->overwrite,        RT_ACT_NONE};
                 if (rows > 16 && dw.n > 16) block_packed(c, left, right, right_step, px, 1, 1);
                 else if (rows > 16) block_packed(c, left, right, right_step, px, 1, 0);
                 else if (dw.n > 16) block_packed(c, left, right, right_step, px, 0, 1);

@@ -12,6 +12,10 @@
 
 #if defined(RT_AMX)
 /* The same with products on matrix units. */
-const rt_kernels rt_family_amx = {.name = "amx", .vector = RT_FAMILY_VECTOR, RT_FAMILY_KERNELS .product = rt_amx_product,
-                                  .product_bytes = rt_amx_product_bytes, .product_pack = rt_amx_product_pack, .product_dw = rt_amx_product_dw};
+const rt_kernels rt_family_amx = {.name = "amx",
+                                  .vector = RT_FAMILY_VECTOR,
+                                  RT_FAMILY_KERNELS.product = rt_amx_product,
+                                  .product_bytes = rt_amx_product_bytes,
+                                  .product_pack = rt_amx_product_pack,
+                                  .product_dw = rt_amx_product_dw};
 #endif

@@ -31,13 +31,14 @@ const rt_kernels *const *rt_kernels_all(void) { return families; }
 #if defined(__x86_64__)
 static int has_avx512(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
 }
 #endif
 
 #if defined(RT_AMX)
-/* The CPU has AMX (CPUID 7, EDX bits 22 bf16 and 24 tiles), and Linux (from 5.16) lets this process use its registers. */
+/* The CPU has AMX (CPUID 7, EDX bits 22 bf16 and 24 tiles), and Linux (from 5.16) lets this process use its registers.
+ */
 static int has_amx(void)
 {
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
@@ -72,7 +73,10 @@ rt_status rt_kernels_select(const char *name)
     for (const rt_kernels *const *k = families; *k; k++)
         if (strcmp((*k)->name, name) == 0) {
             if (!rt_kernels_runnable(*k))
-                return rt_fail(RT_RUN, "kernel family '%s' needs instructions that this machine lacks; leave out --kernels to take the best it has", name);
+                return rt_fail(RT_RUN,
+                               "kernel family '%s' needs instructions that this machine lacks; leave out --kernels to "
+                               "take the best it has",
+                               name);
             atomic_store(&chosen, *k);
             return RT_OK;
         }

@@ -11,7 +11,8 @@ static void conv_line(const rt_conv_line *a)
             float *y = a->y + l * a->y_line + p * a->y_px + n;
             float s = a->accumulate ? *y : a->bias ? a->bias[n] : 0.0f;
             for (int r = 0; r < a->kh; r++)
-                for (int k = 0; k < a->klen; k++) s += x[r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
+                for (int k = 0; k < a->klen; k++)
+                    s += x[r * a->x_row + k] * a->w[(ptrdiff_t)(r * a->klen + k) * a->w_ld + n];
             *y = act_v(s, a->act);
         }
     }
@@ -26,7 +27,8 @@ static void conv_dw(const rt_conv_dw *a)
                 float s = a->overwrite ? 0.0f : *dw;
                 for (int l = 0; l < a->lines; l++)
                     for (int p = 0; p < a->px; p++)
-                        s += a->x[l * a->x_line + p * a->x_px + r * a->x_row + k] * a->dy[l * a->dy_line + p * a->dy_px + n];
+                        s += a->x[l * a->x_line + p * a->x_px + r * a->x_row + k] *
+                             a->dy[l * a->dy_line + p * a->dy_px + n];
                 *dw = s;
             }
 }

@@ -1,5 +1,5 @@
-/* engine/cpu/simd.h - the few vector operations that the convolution templates need, per instruction set; without one, a
- * vector is one float. avx2.c and avx512.c are compiled with the flags of their set. */
+/* engine/cpu/simd.h - the few vector operations that the convolution templates need, per instruction set; without one,
+ * a vector is one float. avx2.c and avx512.c are compiled with the flags of their set. */
 #ifndef RT_ENGINE_CPU_SIMD_H
 #define RT_ENGINE_CPU_SIMD_H
 
@@ -26,9 +26,15 @@ static inline V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 static inline V v_max(V a, V b) { return _mm512_max_ps(a, b); }
 static inline V v_min(V a, V b) { return _mm512_min_ps(a, b); }
 /* Lane i at p[i * stride], i * stride below 2^31. */
-static inline __m512i v_strided(int stride) { return _mm512_mullo_epi32(_mm512_set1_epi32(stride), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)); }
-static inline V v_gatherm(const float *p, int stride, VM m) { return _mm512_mask_i32gather_ps(v_zero(), m, v_strided(stride), p, 4); }
-static inline void v_scatterm(float *p, int stride, V a, VM m) { _mm512_mask_i32scatter_ps(p, m, v_strided(stride), a, 4); }
+static inline __m512i v_strided(int stride)
+{
+    return _mm512_mullo_epi32(_mm512_set1_epi32(stride),
+                              _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+}
+static inline V v_gatherm(const float *p, int stride, VM m)
+{ return _mm512_mask_i32gather_ps(v_zero(), m, v_strided(stride), p, 4); }
+static inline void v_scatterm(float *p, int stride, V a, VM m)
+{ _mm512_mask_i32scatter_ps(p, m, v_strided(stride), a, 4); }
 /* Max pooling: b where q is greater or NaN, with the index that goes with it; indices are bytes in memory. */
 typedef __m512i VI;
 static inline VI vi_set1(int i) { return _mm512_set1_epi32(i); }
@@ -81,7 +87,8 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
     *best = _mm256_blendv_ps(*best, q, m);
     *at = _mm256_blendv_epi8(*at, id, _mm256_castps_si256(m));
 }
-static inline V v_where_equal(VI a, VI b, V x) { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
+static inline V v_where_equal(VI a, VI b, V x)
+{ return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
 #else
 typedef float V;
 typedef int VM;

@@ -130,7 +130,10 @@ static int set_up(void **state)
     setenv("XDG_CACHE_HOME", test_folder, 1);
     snprintf(store, sizeof store, "%s/l.h5", test_folder);
     snprintf(journal, sizeof journal, "%s.journal", store);
-    snprintf(data, sizeof data, "%s/d.h5", test_folder);
+    /* in a folder of its own, where what is known of its content may be kept at any time */
+    snprintf(data, sizeof data, "%s/data", test_folder);
+    check_ok(rt_make_folder(data));
+    strcat(data, "/d.h5");
     logits = random_floats((size_t)ROWS * K, 1);
     content = random_floats((size_t)ROWS * WIDTH, 2);
     rt_h5_item it = {.name = "x", .type = RT_F32, .rank = 2, .dim = {ROWS, WIDTH}, .data = content};

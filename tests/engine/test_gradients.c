@@ -28,7 +28,8 @@ typedef struct { const rt_graph *g; const double *params; double **t; uint64_t s
 
 static double *out_of(forward_d *f, const rt_node *n) { return f->t[n->out]; }
 static const double *in_of(forward_d *f, const rt_node *n, int i) { return f->t[n->in[i]]; }
-static const double *param_of(forward_d *f, const rt_node *n, int i) { return i < n->params ? f->params + f->g->param[n->param[i]].offset : NULL; }
+static const double *param_of(forward_d *f, const rt_node *n, int i)
+{ return i < n->params ? f->params + f->g->param[n->param[i]].offset : NULL; }
 
 static void conv_node(forward_d *f, const rt_node *n)
 {
@@ -49,7 +50,8 @@ static void conv_node(forward_d *f, const rt_node *n)
                             for (int i = 0; i < cg; i++) {
                                 int iy = oy * a->stride[0] + ky - a->pad[0], ix = ox * a->stride[1] + kx - a->pad[2];
                                 if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;
-                                s += x[((r * h + iy) * w + ix) * c + k / og * cg + i] * wt[((ky * a->kernel[1] + kx) * cg + i) * o + k];
+                                s += x[((r * h + iy) * w + ix) * c + k / og * cg + i] *
+                                     wt[((ky * a->kernel[1] + kx) * cg + i) * o + k];
                             }
                     y[((r * oh + oy) * ow + ox) * o + k] = s;
                 }
@@ -102,8 +104,11 @@ static void dropout_node(forward_d *f, const rt_node *n, size_t per_row)
     uint32_t limit = (uint32_t)(n->attr.rate * 4294967296.0), node = (uint32_t)(n - f->g->node), w[4];
     for (size_t r = 0; r < ROWS; r++)
         for (size_t i = 0; i < per_row; i++) {
-            rt_random4(w, f->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, f->epoch, f->step, (uint32_t)r, (uint32_t)(i & ~(size_t)3));
-            out_of(f, n)[r * per_row + i] = w[i & 3] < limit ? 0 : in_of(f, n, 0)[r * per_row + i] / (1 - (double)n->attr.rate);
+            rt_random4(w, f->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, f->epoch, f->step, (uint32_t)r,
+                       (uint32_t)(i & ~(size_t)3));
+            out_of(f, n)[r * per_row + i] = w[i & 3] < limit
+                                                ? 0
+                                                : in_of(f, n, 0)[r * per_row + i] / (1 - (double)n->attr.rate);
         }
 }
 
@@ -196,9 +201,11 @@ static void check_arch(const char *json)
     rt_graph *g;
     check_ok(rt_json_parse(&j, json, strlen(json), "test"));
     check_ok(rt_arch_build(&g, j, "test"));
-    size_t nx = rt_shape_count(&g->tensor[g->input].shape) * ROWS, no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
+    size_t nx = rt_shape_count(&g->tensor[g->input].shape) * ROWS,
+           no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
     float *x = random_floats(nx, 11), *w = random_floats(no, 12);
-    float *params = random_floats(g->param_floats, 1), *states = random_floats(g->state_floats + 1, 2), *grads = random_floats(g->param_floats, 3);
+    float *params = random_floats(g->param_floats, 1), *states = random_floats(g->state_floats + 1, 2),
+          *grads = random_floats(g->param_floats, 3);
     rt_graph_init(g, 5, params, states);
     for (int i = 0; i < g->params; i++) {              /* biases and norms away from their first values */
         rt_field *f = &g->param[i];
@@ -209,7 +216,8 @@ static void check_arch(const char *json)
     double *weight = malloc(no * sizeof *weight), *pd = malloc(g->param_floats * sizeof *pd);
     for (size_t i = 0; i < no; i++) weight[i] = w[i];
     for (size_t i = 0; i < g->param_floats; i++) pd[i] = params[i];
-    forward_d f = {.g = g, .params = pd, .t = calloc((size_t)g->tensors, sizeof *f.t), .seed = 77, .epoch = 3, .step = 9};
+    forward_d f = {
+        .g = g, .params = pd, .t = calloc((size_t)g->tensors, sizeof *f.t), .seed = 77, .epoch = 3, .step = 9};
     for (int t = 0; t < g->tensors; t++) f.t[t] = calloc(rt_shape_count(&g->tensor[t].shape) * ROWS, sizeof **f.t);
     for (size_t i = 0; i < nx; i++) f.t[g->input][i] = x[i];
 
@@ -218,7 +226,8 @@ static void check_arch(const char *json)
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = loss_fn, .arg = weight};
     rt_plan *p = rt_plan_new(&spec, pool);
     if (!p) fail_msg("%s: %s", json, rt_error_message());
-    rt_run run = {.rows = ROWS, .x = x, .params = params, .states = states, .grads = grads, .seed = 77, .epoch = 3, .step = 9};
+    rt_run run = {
+        .rows = ROWS, .x = x, .params = params, .states = states, .grads = grads, .seed = 77, .epoch = 3, .step = 9};
     rt_plan_run(p, &run);
     double loss = loss_d(&f, weight), largest = 0;
     check_close(json, run.loss[0], loss, 2e-4, 2e-4);
@@ -266,10 +275,15 @@ static void each_family(const char *const *arch)
 static void dense(void **state)
 {
     (void)state;
-    static const char *const a[] = {NET("[7]", "3", "{\"op\":\"dense\",\"out\":19},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3,\"bias\":false}"),
-                                    NET("[150]", "1", "{\"op\":\"dense\",\"out\":70},{\"op\":\"relu6\"},{\"op\":\"dense\",\"out\":1}"),
-                                    NET("[40]", "3", "{\"op\":\"dense\",\"out\":64},{\"op\":\"gelu\"},{\"op\":\"dense\",\"out\":70},{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":3}"),
-                                    NET("[6,5]", "4", "{\"op\":\"dense\",\"out\":8},{\"op\":\"gelu\"},{\"op\":\"dense\",\"out\":3},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":4}"), NULL};
+    static const char *const a[] = {NET("[7]", "3", "{\"op\":\"dense\",\"out\":19},{\"op\":\"relu\"},"
+        "{\"op\":\"dense\",\"out\":3,\"bias\":false}"),
+                                    NET("[150]", "1", "{\"op\":\"dense\",\"out\":70},{\"op\":\"relu6\"},"
+                                        "{\"op\":\"dense\",\"out\":1}"),
+                                    NET("[40]", "3", "{\"op\":\"dense\",\"out\":64},{\"op\":\"gelu\"},"
+                                        "{\"op\":\"dense\",\"out\":70},{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":3}"),
+                                    NET("[6,5]", "4", "{\"op\":\"dense\",\"out\":8},{\"op\":\"gelu\"},"
+                                        "{\"op\":\"dense\",\"out\":3},{\"op\":\"flatten\"},"
+                                        "{\"op\":\"dense\",\"out\":4}"), NULL};
     each_family(a);
 }
 
@@ -279,30 +293,47 @@ static void convolution(void **state)
     static const char *const a[] = {
         NET("[7,6,2]", "3", STEM "{\"op\":\"conv2d\",\"out\":17,\"kernel\":3,\"padding\":1}" HEAD),
         NET("[8,9,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
-        NET("[8,9,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":[2,5],\"stride\":[3,2],\"padding\":[1,0,2,1]}" HEAD),
+        NET("[8,9,3]", "3", STEM
+            "{\"op\":\"conv2d\",\"out\":6,\"kernel\":[2,5],\"stride\":[3,2],\"padding\":[1,0,2,1]}" HEAD),
         NET("[9,8,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1,\"stride\":2}" HEAD),
-        NET("[9,8,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":4,\"kernel\":4,\"stride\":3,\"padding\":\"same\"},{\"op\":\"relu\"}" HEAD),
+        NET("[9,8,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":4,\"kernel\":4,\"stride\":3,\"padding\":\"same\"},"
+            "{\"op\":\"relu\"}" HEAD),
         NET("[5,5,3]", "3", STEM "{\"op\":\"conv2d\",\"out\":4,\"kernel\":5,\"padding\":2,\"bias\":false}" HEAD),
-        NET("[10,7,1]", "3", "{\"op\":\"conv2d\",\"out\":66,\"kernel\":[10,4],\"stride\":2,\"padding\":[4,1]},{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":70,\"kernel\":3,\"padding\":1}" HEAD),
-        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1},{\"op\":\"conv2d\",\"out\":9,\"kernel\":3,\"groups\":3,\"padding\":1}" HEAD),
-        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":8,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"groups\":2}" HEAD),
-        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":19,\"kernel\":1},{\"op\":\"conv2d\",\"out\":19,\"kernel\":3,\"groups\":19,\"padding\":1}" HEAD),
-        NET("[8,7,2]", "3", "{\"op\":\"conv2d\",\"out\":7,\"kernel\":1},{\"op\":\"conv2d\",\"out\":7,\"kernel\":5,\"stride\":2,\"groups\":7,\"padding\":2},{\"op\":\"relu6\"}" HEAD),
-        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":9,\"kernel\":5,\"padding\":2,\"stride\":2},{\"op\":\"relu\"}" HEAD),
-        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},{\"op\":\"conv1d\",\"out\":6,\"kernel\":3,\"padding\":1,\"groups\":6}" HEAD), NULL};
+        NET("[10,7,1]", "3", "{\"op\":\"conv2d\",\"out\":66,\"kernel\":[10,4],\"stride\":2,\"padding\":[4,1]},"
+            "{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":70,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":9,\"kernel\":3,\"groups\":3,\"padding\":1}" HEAD),
+        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":8,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"groups\":2}" HEAD),
+        NET("[6,7,2]", "3", "{\"op\":\"conv2d\",\"out\":19,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":19,\"kernel\":3,\"groups\":19,\"padding\":1}" HEAD),
+        NET("[8,7,2]", "3", "{\"op\":\"conv2d\",\"out\":7,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":7,\"kernel\":5,\"stride\":2,\"groups\":7,\"padding\":2},"
+            "{\"op\":\"relu6\"}" HEAD),
+        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},"
+            "{\"op\":\"conv1d\",\"out\":9,\"kernel\":5,\"padding\":2,\"stride\":2},{\"op\":\"relu\"}" HEAD),
+        NET("[11,3]", "3", "{\"op\":\"conv1d\",\"out\":6,\"kernel\":1},"
+            "{\"op\":\"conv1d\",\"out\":6,\"kernel\":3,\"padding\":1,\"groups\":6}" HEAD), NULL};
     each_family(a);
 }
 
-/* 3x3 kernels of stride 1 with channels enough for Winograd: padded, not padded, over a branch, grouped (which goes directly). */
+/* 3x3 kernels of stride 1 with channels enough for Winograd: padded, not padded, over a branch, grouped (which goes
+ * directly). */
 static void winograd(void **state)
 {
     (void)state;
     static const char *const a[] = {
-        NET("[9,6,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":17,\"kernel\":3,\"padding\":1},{\"op\":\"relu\"}" HEAD),
-        NET("[10,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"bias\":false},{\"op\":\"batch_norm\"},{\"op\":\"relu\"}" HEAD),
-        NET("[8,8,2]", "3", NAMED("conv2d", "a", ",\"out\":16,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":16,\"kernel\":3,\"padding\":1") ","
-            NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":[2,1,0,1]}" HEAD),
-        NET("[8,8,2]", "3", "{\"op\":\"conv2d\",\"out\":32,\"kernel\":1},{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":1,\"groups\":2}" HEAD), NULL};
+        NET("[9,6,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":17,\"kernel\":3,\"padding\":1},{\"op\":\"relu\"}" HEAD),
+        NET("[10,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"bias\":false},{\"op\":\"batch_norm\"},"
+            "{\"op\":\"relu\"}" HEAD),
+        NET("[8,8,2]", "3", NAMED("conv2d", "a", ",\"out\":16,\"kernel\":1") ","
+            NAMED("conv2d", "b", ",\"out\":16,\"kernel\":3,\"padding\":1") ","
+            NAMED("add", "c", ",\"from\":[\"b\",\"a\"]")
+            ",{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":[2,1,0,1]}" HEAD),
+        NET("[8,8,2]", "3", "{\"op\":\"conv2d\",\"out\":32,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":32,\"kernel\":3,\"padding\":1,\"groups\":2}" HEAD), NULL};
     each_family(a);
 }
 
@@ -311,10 +342,14 @@ static void large_images(void **state)
 {
     (void)state;
     static const char *const a[] = {
-        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1}" HEAD),
-        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":16,\"kernel\":5,\"padding\":2,\"groups\":16}" HEAD),
-        NET("[41,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
-        NET("[37,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD), NULL};
+        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":16,\"kernel\":5,\"padding\":2,\"groups\":16}" HEAD),
+        NET("[41,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[37,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD), NULL};
     each_family(a);
 }
 
@@ -323,11 +358,16 @@ static void norms(void **state)
     (void)state;
     static const char *const a[] = {
         NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
-        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":18,\"kernel\":3},{\"op\":\"batch_norm\"},{\"op\":\"relu6\"}" HEAD),
-        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":40,\"kernel\":1},{\"op\":\"batch_norm\"},{\"op\":\"silu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
-        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3}"),
-        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"layer_norm\"},{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":3}"),
-        NET("[4,6]", "3", "{\"op\":\"dense\",\"out\":7},{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"), NULL};
+        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},"
+            "{\"op\":\"conv2d\",\"out\":18,\"kernel\":3},{\"op\":\"batch_norm\"},{\"op\":\"relu6\"}" HEAD),
+        NET("[6,6,2]", "3", "{\"op\":\"conv2d\",\"out\":40,\"kernel\":1},{\"op\":\"batch_norm\"},"
+            "{\"op\":\"silu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"batch_norm\"},{\"op\":\"relu\"},"
+            "{\"op\":\"dense\",\"out\":3}"),
+        NET("[9]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"layer_norm\"},{\"op\":\"tanh\"},"
+            "{\"op\":\"dense\",\"out\":3}"),
+        NET("[4,6]", "3", "{\"op\":\"dense\",\"out\":7},{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},"
+            "{\"op\":\"dense\",\"out\":3}"), NULL};
     each_family(a);
 }
 
@@ -338,7 +378,8 @@ static void activations(void **state)
     char text[8][256];
     const char *a[9] = {0};
     for (int i = 0; i < 8; i++) {
-        snprintf(text[i], 256, NET("[9]", "3", "{\"op\":\"dense\",\"out\":20},{\"op\":\"layer_norm\"},{\"op\":\"%s\"},{\"op\":\"dense\",\"out\":3}"), names[i]);
+        snprintf(text[i], 256, NET("[9]", "3", "{\"op\":\"dense\",\"out\":20},{\"op\":\"layer_norm\"},"
+            "{\"op\":\"%s\"},{\"op\":\"dense\",\"out\":3}"), names[i]);
         a[i] = text[i];
     }
     each_family(a);
@@ -349,7 +390,8 @@ static void pools(void **state)
     (void)state;
     static const char *const a[] = {
         NET("[6,8,2]", "3", STEM "{\"op\":\"max_pool\",\"kernel\":2}" HEAD),
-        NET("[7,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},{\"op\":\"max_pool\",\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
+        NET("[7,9,2]", "3", "{\"op\":\"conv2d\",\"out\":18,\"kernel\":1},"
+            "{\"op\":\"max_pool\",\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
         NET("[7,9,2]", "3", STEM "{\"op\":\"max_pool\",\"kernel\":2}" HEAD),
         NET("[7,9,2]", "3", STEM "{\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
         NET("[6,8,2]", "3", STEM "{\"op\":\"avg_pool\",\"kernel\":2}" HEAD),
@@ -362,35 +404,61 @@ static void branches(void **state)
     (void)state;
     static const char *const a[] = {
         /* residual, its input used twice; the sum has an activation */
-        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "n0", "") "," NAMED("relu", "a", "") "," NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") "," NAMED("batch_norm", "c", "") ","
-            NAMED("add", "d", ",\"from\":[\"c\",\"a\"]") ",{\"op\":\"relu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "n0", "") "," NAMED("relu", "a", "") ","
+            NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") "," NAMED("batch_norm", "c", "") ","
+            NAMED("add", "d", ",\"from\":[\"c\",\"a\"]") ",{\"op\":\"relu\"},"
+                "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
         /* the skip comes first, and the branch is one layer */
-        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") ","
+        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") ","
+            NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") ","
             NAMED("add", "d", ",\"from\":[\"a\",\"b\"]") "," NAMED("gelu", "e", "") HEAD),
-        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") "," NAMED("sigmoid", "s", "") "," NAMED("multiply", "m", ",\"from\":[\"a\",\"s\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("multiply", "m", ",\"from\":[\"a\",\"a\"]") "," NAMED("add", "n", ",\"from\":[\"m\",\"m\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NET("[5,5,2]", "3", NAMED("conv2d", "a", ",\"out\":3,\"kernel\":1") "," NAMED("conv2d", "b", ",\"out\":4,\"kernel\":3,\"padding\":1") "," NAMED("concat", "c", ",\"from\":[\"a\",\"b\",\"a\"]") ",{\"op\":\"relu\"}" HEAD),
-        NET("[12]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"reshape\",\"shape\":[2,2,3]},{\"op\":\"conv2d\",\"out\":4,\"kernel\":2},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
-        NET("[12]", "3", "{\"op\":\"dense\",\"out\":15},{\"op\":\"dropout\",\"rate\":0.4},{\"op\":\"dense\",\"out\":3}"),
-        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"dropout\",\"rate\":0.3},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
-        NET("[9]", "4", "{\"op\":\"dense\",\"out\":11},{\"op\":\"softmax\"},{\"op\":\"dense\",\"out\":4},{\"op\":\"softmax\"}"),
+        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") ","
+            NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") "," NAMED("sigmoid", "s", "") ","
+            NAMED("multiply", "m", ",\"from\":[\"a\",\"s\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[8]", "3", NAMED("dense", "a", ",\"out\":6") ","
+            NAMED("multiply", "m", ",\"from\":[\"a\",\"a\"]") ","
+            NAMED("add", "n", ",\"from\":[\"m\",\"m\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[5,5,2]", "3", NAMED("conv2d", "a", ",\"out\":3,\"kernel\":1") ","
+            NAMED("conv2d", "b", ",\"out\":4,\"kernel\":3,\"padding\":1") ","
+            NAMED("concat", "c", ",\"from\":[\"a\",\"b\",\"a\"]") ",{\"op\":\"relu\"}" HEAD),
+        NET("[12]", "3", "{\"op\":\"dense\",\"out\":12},{\"op\":\"reshape\",\"shape\":[2,2,3]},"
+            "{\"op\":\"conv2d\",\"out\":4,\"kernel\":2},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[12]", "3", "{\"op\":\"dense\",\"out\":15},{\"op\":\"dropout\",\"rate\":0.4},"
+            "{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,6,2]", "3", STEM "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"dropout\",\"rate\":0.3},"
+            "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[9]", "4", "{\"op\":\"dense\",\"out\":11},{\"op\":\"softmax\"},{\"op\":\"dense\",\"out\":4},"
+            "{\"op\":\"softmax\"}"),
         "{\"input\":[8,8,3],\"classes\":4,\"family\":\"resnet\",\"width\":4,\"depth\":2}",
         "{\"input\":[12,9,1],\"classes\":4,\"family\":\"dscnn\",\"width\":10,\"depth\":2}",
-        /* gradients that branches share, with late readers, an own copy, twice the same input, batch norms side by side */
-        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") "," NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("add", "b", ",\"from\":[\"a\",\"a\"]") ",{\"op\":\"relu\"}," NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") "," NAMED("add", "c", ",\"from\":[\"a\",\"b\"]") "," NAMED("relu", "d", "") ","
-            NAMED("add", "e", ",\"from\":[\"d\",\"a\"]") "," NAMED("add", "f", ",\"from\":[\"e\",\"d\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") "," NAMED("batch_norm", "b", ",\"from\":\"a\"") "," NAMED("conv2d", "c", ",\"from\":\"a\",\"out\":5,\"kernel\":3,\"padding\":1") ","
-            NAMED("batch_norm", "d", "") ",{\"op\":\"relu\",\"name\":\"r\"}," NAMED("batch_norm", "e", ",\"from\":\"a\"") "," NAMED("add", "f", ",\"from\":[\"b\",\"e\"]") "," NAMED("add", "g", ",\"from\":[\"f\",\"r\"]") HEAD),
-        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "b", "") "," NAMED("relu", "r", "") "," NAMED("add", "f", ",\"from\":[\"r\",\"r\"]") "," NAMED("batch_norm", "h", "") "," NAMED("add", "g", ",\"from\":[\"h\",\"r\"]") HEAD),
+        /* gradients that branches share, late readers, an own copy, the same input twice, batch norms side by side */
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") ","
+            NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") ","
+            NAMED("add", "b", ",\"from\":[\"a\",\"a\"]") ",{\"op\":\"relu\"},"
+            NAMED("add", "c", ",\"from\":[\"b\",\"a\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":8") "," NAMED("dense", "b", ",\"out\":8") ","
+            NAMED("add", "c", ",\"from\":[\"a\",\"b\"]") "," NAMED("relu", "d", "") ","
+            NAMED("add", "e", ",\"from\":[\"d\",\"a\"]") ","
+            NAMED("add", "f", ",\"from\":[\"e\",\"d\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,6,2]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":1") ","
+            NAMED("batch_norm", "b", ",\"from\":\"a\"") ","
+            NAMED("conv2d", "c", ",\"from\":\"a\",\"out\":5,\"kernel\":3,\"padding\":1") ","
+            NAMED("batch_norm", "d", "") ",{\"op\":\"relu\",\"name\":\"r\"},"
+            NAMED("batch_norm", "e", ",\"from\":\"a\"") "," NAMED("add", "f", ",\"from\":[\"b\",\"e\"]") ","
+            NAMED("add", "g", ",\"from\":[\"f\",\"r\"]") HEAD),
+        NET("[6,6,2]", "3", STEM NAMED("batch_norm", "b", "") "," NAMED("relu", "r", "") ","
+            NAMED("add", "f", ",\"from\":[\"r\",\"r\"]") "," NAMED("batch_norm", "h", "") ","
+            NAMED("add", "g", ",\"from\":[\"h\",\"r\"]") HEAD),
         "{\"input\":[8,8,1],\"classes\":4,\"family\":\"cnn\",\"width\":4,\"depth\":2,\"convs\":2}", NULL};
     each_family(a);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(convolution), cmocka_unit_test(winograd), cmocka_unit_test(large_images), cmocka_unit_test(norms), cmocka_unit_test(activations),
-                                       cmocka_unit_test(pools), cmocka_unit_test(branches)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense),    cmocka_unit_test(convolution),
+                                       cmocka_unit_test(winograd), cmocka_unit_test(large_images),
+                                       cmocka_unit_test(norms),    cmocka_unit_test(activations),
+                                       cmocka_unit_test(pools),    cmocka_unit_test(branches)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,8 @@ static rt_status build(rt_graph **g, const char *text)
     return st;
 }
 
-/* Mean 0 and deviation sqrt(2 / fan_in) (He et al. 2015, eq. 10), fan_in counted over a kernel's taps and a group's channels. */
+/* Mean 0 and deviation sqrt(2 / fan_in) (He et al. 2015, eq. 10), fan_in counted over a kernel's taps and a group's
+ * channels. */
 static void first_values_have_he_deviation(void **state)
 {
     (void)state;

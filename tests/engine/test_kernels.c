@@ -25,18 +25,37 @@ static void compare(const char *what, const char *family, const float *a, const 
 
 static void conv_line(void **state)
 {
-    static const int channels[] = {1, 3, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 80, 130}, pixels[] = {1, 2, 3, 5, 7, 12, 14, 25, 28, 33};
+    static const int channels[] = {1, 3, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 80, 130},
+                     pixels[] = {1, 2, 3, 5, 7, 12, 14, 25, 28, 33};
     (void)state;
     for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
         for (size_t pi = 0; pi < sizeof pixels / sizeof pixels[0]; pi++) {
-            int n = channels[ci], px = pixels[pi], kh = 1 + (int)(pi % 3), klen = 1 + (int)((ci * 5 + pi * 3) % 37), step = 1 + (int)(ci % 3) * klen;
+            int n = channels[ci], px = pixels[pi], kh = 1 + (int)(pi % 3), klen = 1 + (int)((ci * 5 + pi * 3) % 37),
+                step = 1 + (int)(ci % 3) * klen;
             int lines = (int)((ci + pi) % 4), line = px * (n + 3) + 5, count = lines ? lines : 1;
             size_t nx = (size_t)(px * step + (kh + count) * 500 + klen), ny = (size_t)(count * line);
-            float *x = random_floats(nx, 1), *w = random_floats((size_t)(kh * klen * (n + 2)), 2), *bias = random_floats((size_t)n, 3);
+            float *x = random_floats(nx, 1), *w = random_floats((size_t)(kh * klen * (n + 2)), 2),
+                  *bias = random_floats((size_t)n, 3);
             float *want = random_floats(ny, 4), *got = random_floats(ny, 4);
             for (int mode = 0; mode < 4; mode++) {
-                rt_conv_line a = {.y_px = n + 3, .y_line = line, .x = x, .x_px = step, .x_row = 500, .x_line = 500, .lines = lines, .w = w, .w_ld = n + 2, .bias = mode & 1 ? bias : NULL, .px = px, .kh = kh,
-                                  .klen = klen, .n = n, .accumulate = mode == 2, .act = mode == 1 ? RT_ACT_RELU : mode == 3 ? RT_ACT_RELU6 : RT_ACT_NONE};
+                rt_conv_line a = {.y_px = n + 3,
+                                  .y_line = line,
+                                  .x = x,
+                                  .x_px = step,
+                                  .x_row = 500,
+                                  .x_line = 500,
+                                  .lines = lines,
+                                  .w = w,
+                                  .w_ld = n + 2,
+                                  .bias = mode & 1 ? bias : NULL,
+                                  .px = px,
+                                  .kh = kh,
+                                  .klen = klen,
+                                  .n = n,
+                                  .accumulate = mode == 2,
+                                  .act = mode == 1   ? RT_ACT_RELU
+                                         : mode == 3 ? RT_ACT_RELU6
+                                                     : RT_ACT_NONE};
                 EACH_FAMILY(k) {
                     rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
                     rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
@@ -60,10 +79,24 @@ static void conv_overlap(void **state)
             for (int kw = 1; kw <= 5; kw++)
                 for (int px = 1; px < 48; px += 7) {
                     size_t nx = (size_t)((px + kw) * c * 4), ny = (size_t)(px * n);
-                    float *x = random_floats(nx, 1), *w = random_floats((size_t)(3 * kw * c * n), 2), *bias = random_floats((size_t)n, 3), *want = random_floats(ny, 4), *got = random_floats(ny, 4);
+                    float *x = random_floats(nx, 1), *w = random_floats((size_t)(3 * kw * c * n), 2),
+                          *bias = random_floats((size_t)n, 3), *want = random_floats(ny, 4),
+                          *got = random_floats(ny, 4);
                     for (int mode = 0; mode < 2; mode++) {
-                        rt_conv_line a = {.y_px = n, .x = x, .x_px = c, .x_row = (px + kw) * c, .w = w, .w_ld = n, .bias = bias, .px = px, .kh = 3, .klen = kw * c, .kw = kw, .n = n,
-                                          .accumulate = mode, .act = mode ? RT_ACT_NONE : RT_ACT_RELU};
+                        rt_conv_line a = {.y_px = n,
+                                          .x = x,
+                                          .x_px = c,
+                                          .x_row = (px + kw) * c,
+                                          .w = w,
+                                          .w_ld = n,
+                                          .bias = bias,
+                                          .px = px,
+                                          .kh = 3,
+                                          .klen = kw * c,
+                                          .kw = kw,
+                                          .n = n,
+                                          .accumulate = mode,
+                                          .act = mode ? RT_ACT_NONE : RT_ACT_RELU};
                         EACH_FAMILY(k) {
                             rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
                             rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
@@ -85,11 +118,26 @@ static void conv_dw(void **state)
     for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
         for (size_t li = 0; li < sizeof lens / sizeof lens[0]; li++)
             for (int overwrite = 0; overwrite < 2; overwrite++) {
-                int n = channels[ci], klen = lens[li], kh = 1 + (int)(li % 3), px = 1 + (int)((ci * 3 + li) % 11), lines = 1 + (int)(li % 4);
-                size_t nx = (size_t)(lines * 300 + kh * 300 + px * 4 + klen), ny = (size_t)(lines * px * n + 8), nw = (size_t)(kh * klen * n);
-                float *x = random_floats(nx, 5), *dy = random_floats(ny, 6), *want = random_floats(nw, 7), *got = random_floats(nw, 7);
-                rt_conv_dw a = {.dw_ld = n, .x = x, .x_px = 4, .x_row = 300, .x_line = 300, .dy = dy, .dy_px = n, .dy_line = px * n, .lines = lines, .px = px,
-                                .kh = kh, .klen = klen, .n = n, .overwrite = overwrite};
+                int n = channels[ci], klen = lens[li], kh = 1 + (int)(li % 3), px = 1 + (int)((ci * 3 + li) % 11),
+                    lines = 1 + (int)(li % 4);
+                size_t nx = (size_t)(lines * 300 + kh * 300 + px * 4 + klen), ny = (size_t)(lines * px * n + 8),
+                       nw = (size_t)(kh * klen * n);
+                float *x = random_floats(nx, 5), *dy = random_floats(ny, 6), *want = random_floats(nw, 7),
+                      *got = random_floats(nw, 7);
+                rt_conv_dw a = {.dw_ld = n,
+                                .x = x,
+                                .x_px = 4,
+                                .x_row = 300,
+                                .x_line = 300,
+                                .dy = dy,
+                                .dy_px = n,
+                                .dy_line = px * n,
+                                .lines = lines,
+                                .px = px,
+                                .kh = kh,
+                                .klen = klen,
+                                .n = n,
+                                .overwrite = overwrite};
                 EACH_FAMILY(k) {
                     rt_normal(want, nw, 2024, RT_RNG_TEST, 7);
                     rt_normal(got, nw, 2024, RT_RNG_TEST, 7);
@@ -111,13 +159,27 @@ static void depthwise(void **state)
         for (int kw = 1; kw <= 7; kw++)
             for (int px = 1; px < 20; px += 3) {
                 int c = channels[ci], kh = 1 + kw % 3, lines = 2;
-                size_t nx = (size_t)((px + kw + 2) * c * (kh + 2)), nw = (size_t)(kh * kw * c), ny = (size_t)(lines * px * c);
-                float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *bias = random_floats((size_t)c, 3), *want = random_floats(ny, 4), *got = random_floats(ny, 4);
+                size_t nx = (size_t)((px + kw + 2) * c * (kh + 2)), nw = (size_t)(kh * kw * c),
+                       ny = (size_t)(lines * px * c);
+                float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *bias = random_floats((size_t)c, 3),
+                      *want = random_floats(ny, 4), *got = random_floats(ny, 4);
                 float *dwant = random_floats(nw, 8), *dgot = random_floats(nw, 8);
                 ptrdiff_t row = (ptrdiff_t)(px + kw + 1) * c;
                 EACH_FAMILY(k) {
                     for (int mode = 0; mode < 2; mode++) {
-                        rt_dwconv_line a = {.y_px = c, .x = x, .x_px = c, .x_row = row, .x_tap = c, .w = w, .bias = mode ? bias : NULL, .px = px, .kh = kh, .kw = kw, .c = c, .accumulate = !mode, .act = mode ? RT_ACT_RELU : RT_ACT_NONE};
+                        rt_dwconv_line a = {.y_px = c,
+                                            .x = x,
+                                            .x_px = c,
+                                            .x_row = row,
+                                            .x_tap = c,
+                                            .w = w,
+                                            .bias = mode ? bias : NULL,
+                                            .px = px,
+                                            .kh = kh,
+                                            .kw = kw,
+                                            .c = c,
+                                            .accumulate = !mode,
+                                            .act = mode ? RT_ACT_RELU : RT_ACT_NONE};
                         rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
                         rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
                         a.y = want;
@@ -126,7 +188,19 @@ static void depthwise(void **state)
                         (*k)->dwconv_line(&a);
                         compare("dwconv_line", (*k)->name, got, want, ny, kh * kw);
                     }
-                    rt_dwconv_dw b = {.x = x, .x_px = c, .x_row = row, .x_line = row, .x_tap = c, .dy = want, .dy_px = c, .dy_line = px * c, .lines = lines, .px = px, .kh = kh, .kw = kw, .c = c};
+                    rt_dwconv_dw b = {.x = x,
+                                      .x_px = c,
+                                      .x_row = row,
+                                      .x_line = row,
+                                      .x_tap = c,
+                                      .dy = want,
+                                      .dy_px = c,
+                                      .dy_line = px * c,
+                                      .lines = lines,
+                                      .px = px,
+                                      .kh = kh,
+                                      .kw = kw,
+                                      .c = c};
                     rt_normal(dwant, nw, 2024, RT_RNG_TEST, 8);
                     rt_normal(dgot, nw, 2024, RT_RNG_TEST, 8);
                     b.dw = dwant;
@@ -139,9 +213,11 @@ static void depthwise(void **state)
             }
 }
 
-static int by_exp(int act) { return act == RT_ACT_GELU || act == RT_ACT_SILU || act == RT_ACT_SIGMOID || act == RT_ACT_TANH; }
+static int by_exp(int act)
+{ return act == RT_ACT_GELU || act == RT_ACT_SILU || act == RT_ACT_SIGMOID || act == RT_ACT_TANH; }
 
-/* The very same bits, or, where an exponential is in it, which the SIMD families fuse, values within a few roundings. */
+/* The very same bits, or, where an exponential is in it, which the SIMD families fuse, values within a few roundings.
+ */
 static void check_same(const float *want, const float *got, size_t n, int close)
 {
     if (!close) assert_memory_equal(want, got, n * 4);
@@ -154,7 +230,8 @@ static void fused_bits(void **state)
     (void)state;
     enum { N = 37 * 50 };
     const rt_kernels *first = NULL;
-    float *a = random_floats(N, 1), *b = random_floats(N, 2), *s = random_floats(50, 3), *t = random_floats(50, 4), *want = random_floats(N, 5), *got = random_floats(N, 5);
+    float *a = random_floats(N, 1), *b = random_floats(N, 2), *s = random_floats(50, 3), *t = random_floats(50, 4),
+          *want = random_floats(N, 5), *got = random_floats(N, 5);
     EACH_FAMILY(k) {
         if ((*k)->vector == 1) continue;
         if (!first) first = *k;
@@ -188,7 +265,8 @@ static void elementwise_bits(void **state)
     for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++) {
         int c = channels[ci];
         size_t px = 37, n = px * (size_t)c;
-        float *a = random_floats(n, 1), *b = random_floats(n, 2), *s = random_floats((size_t)c, 3), *t = random_floats((size_t)c, 4), *want = random_floats(n, 5), *got = random_floats(n, 5);
+        float *a = random_floats(n, 1), *b = random_floats(n, 2), *s = random_floats((size_t)c, 3),
+              *t = random_floats((size_t)c, 4), *want = random_floats(n, 5), *got = random_floats(n, 5);
         EACH_FAMILY(k) {
             for (int act = RT_ACT_NONE; act < RT_ACT_COUNT; act++) {
                 twin->affine_act(want, a, s, t, px, c, act, 0.1f);
@@ -231,8 +309,19 @@ static void elementwise_bits(void **state)
             twin->max_pool_back_px(want, a, i1, 4 * c, c, 0, 3, 0, 3, 3, c, 1);
             (*k)->max_pool_back_px(got, a, i1, 4 * c, c, 0, 3, 0, 3, 3, c, 1);
             assert_memory_equal(want, got, n * 4);
-            rt_update u = {.lr = 0.1f, .momentum = 0.9f, .weight_decay = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f, .bias1 = 0.1f, .bias2 = 0.01f, .ema = 0.9f, .grad_scale = 0.5f, .nesterov = 1};
-            float *v1 = random_floats(n, 6), *v2 = random_floats(n, 6), *e1 = random_floats(n, 7), *e2 = random_floats(n, 7);
+            rt_update u = {.lr = 0.1f,
+                           .momentum = 0.9f,
+                           .weight_decay = 0.01f,
+                           .beta1 = 0.9f,
+                           .beta2 = 0.99f,
+                           .eps = 1e-8f,
+                           .bias1 = 0.1f,
+                           .bias2 = 0.01f,
+                           .ema = 0.9f,
+                           .grad_scale = 0.5f,
+                           .nesterov = 1};
+            float *v1 = random_floats(n, 6), *v2 = random_floats(n, 6), *e1 = random_floats(n, 7),
+                  *e2 = random_floats(n, 7);
             memcpy(want, b, n * 4);
             memcpy(got, b, n * 4);
             twin->sgd(want, v1, e1, a, n, &u);
@@ -264,20 +353,24 @@ static void exp_log(void **state)
         for (int block = 0; block < 200; block++) {
             for (int i = 0; i < 1000; i++) x[i] = expf(-80.0f + 160.0f * (float)(block * 1000 + i) / 200000.0f);
             (*k)->log_n(y, x, 1000);
-            for (int i = 0; i < 1000; i++) worst = fmax(worst, fabs(y[i] - log((double)x[i])) / fmax(1, fabs(log((double)x[i]))));
+            for (int i = 0; i < 1000; i++)
+                worst = fmax(worst, fabs(y[i] - log((double)x[i])) / fmax(1, fabs(log((double)x[i]))));
         }
         assert_true(worst < 3e-7);
         float odd[] = {NAN, INFINITY, -INFINITY, 200, -200, 0, -0.0f};
         (*k)->exp_n(y, odd, 7);
-        assert_true(isnan(y[0]) && y[1] == FLT_MAX && y[2] == 0 && y[3] == FLT_MAX && y[4] == 0 && y[5] == 1 && y[6] == 1);
+        assert_true(isnan(y[0]) && y[1] == FLT_MAX && y[2] == 0 && y[3] == FLT_MAX && y[4] == 0 && y[5] == 1 &&
+                    y[6] == 1);
     }
 }
 
-/* KL(softmax(0.5 t) || softmax(0.5 z)) of n rows and its gradient against double; t is near z in its even classes and elsewhere in the odd ones. */
+/* KL(softmax(0.5 t) || softmax(0.5 z)) of n rows and its gradient against double; t is near z in its even classes and
+ * elsewhere in the odd ones. */
 static void check_kl(const rt_kernels *k, const float *z, float *t, int n, int c, int spoilt)
 {
     size_t all = (size_t)c * RT_LANES;
-    float *zb = random_floats(all, 1), *tb = random_floats(all, 2), *p = random_floats(all, 3), *q = random_floats(all, 4), *g = random_floats(all, 5), *before = random_floats(all, 5), kl[RT_LANES];
+    float *zb = random_floats(all, 1), *tb = random_floats(all, 2), *p = random_floats(all, 3),
+          *q = random_floats(all, 4), *g = random_floats(all, 5), *before = random_floats(all, 5), kl[RT_LANES];
     for (int i = 0; i < n * c; i++) t[i] = i % 2 ? -20.0f * before[i] : z[i] + before[i];
     k->block_in(zb, z, n, c);
     k->block_in(tb, t, n, c);
@@ -289,7 +382,8 @@ static void check_kl(const rt_kernels *k, const float *z, float *t, int n, int c
             ts += exp(0.5 * t[r * c + j]);
         }
         for (int j = 0; j < c; j++) {
-            double pj = exp(0.5 * z[r * c + j]) / zs, qj = exp(0.5 * t[r * c + j]) / ts, log_ratio = 0.5 * (t[r * c + j] - z[r * c + j]) + log(zs) - log(ts);
+            double pj = exp(0.5 * z[r * c + j]) / zs, qj = exp(0.5 * t[r * c + j]) / ts,
+                   log_ratio = 0.5 * (t[r * c + j] - z[r * c + j]) + log(zs) - log(ts);
             want += qj * log_ratio;
             if (r == spoilt) assert_true(isnan(g[j * RT_LANES + r]));
             else check_close("kl gradient", g[j * RT_LANES + r], before[j * RT_LANES + r] + 3 * (pj - qj), 1e-6, 1e-5);
@@ -310,7 +404,8 @@ static void blocks(void **state)
             for (int n = 1; n <= RT_LANES; n += 5) {
                 int c = classes[at];
                 size_t all = (size_t)c * RT_LANES;
-                float *z = random_floats(all, 8), *block = random_floats(all, 9), *p = random_floats(all, 10), *out = random_floats(all + 1, 11), log_sum[RT_LANES], after = out[n * c];
+                float *z = random_floats(all, 8), *block = random_floats(all, 9), *p = random_floats(all, 10),
+                      *out = random_floats(all + 1, 11), log_sum[RT_LANES], after = out[n * c];
                 for (size_t i = 0; i < all; i++) z[i] *= 30;
                 int spoilt = n > 1 ? n / 2 : -1;
                 if (spoilt > 0) z[spoilt * c + c - 1] = NAN;
@@ -394,14 +489,17 @@ static void layer_norm(void **state)
     (void)state;
     for (int d = 1; d < 40; d += 6) {
         size_t n = (size_t)d * 5;
-        float *x = random_floats(n, 1), *g = random_floats((size_t)d, 2), *b = random_floats((size_t)d, 3), *y = random_floats(n, 4), mean[5], rstd[5];
+        float *x = random_floats(n, 1), *g = random_floats((size_t)d, 2), *b = random_floats((size_t)d, 3),
+              *y = random_floats(n, 4), mean[5], rstd[5];
         EACH_FAMILY(k) {
             (*k)->layer_norm(y, mean, rstd, x, g, b, 5, d, 1e-5f);
             for (int r = 0; r < 5; r++) {
                 double m = 0, v = 0;
                 for (int i = 0; i < d; i++) m += x[r * d + i] / (double)d;
                 for (int i = 0; i < d; i++) v += (x[r * d + i] - m) * (x[r * d + i] - m) / d;
-                for (int i = 0; i < d; i++) check_close("layer_norm", y[r * d + i], (x[r * d + i] - m) / sqrt(v + 1e-5) * g[i] + b[i], 1e-5, 1e-5);
+                for (int i = 0; i < d; i++)
+                    check_close("layer_norm", y[r * d + i], (x[r * d + i] - m) / sqrt(v + 1e-5) * g[i] + b[i], 1e-5,
+                                1e-5);
             }
         }
         free(x); free(g); free(b); free(y);
@@ -413,7 +511,8 @@ static void nan_passes_relu(void **state)
 {
     (void)state;
     enum { C = 16, PX = 7 };
-    float *x = random_floats(C * PX * 4, 1), *w = random_floats(C * C * 9, 2), *ones = random_floats(C, 3), *y = random_floats(C * PX * 4, 4);
+    float *x = random_floats(C * PX * 4, 1), *w = random_floats(C * C * 9, 2), *ones = random_floats(C, 3),
+          *y = random_floats(C * PX * 4, 4);
     EACH_FAMILY(k)
         for (rt_act act = RT_ACT_RELU; act <= RT_ACT_RELU6; act++) {
             for (int c = 5; c <= C; c += C - 5) {
@@ -424,7 +523,18 @@ static void nan_passes_relu(void **state)
                 (*k)->add_act(y, x, x, (size_t)c, act, 0);
                 assert_true(isnan(y[0]));
                 for (int kh = 1; kh <= 3; kh += 2) {
-                    rt_conv_line a = {.y = y, .y_px = c, .x = x, .x_px = c, .x_row = c * PX, .w = w, .w_ld = c, .px = PX, .kh = kh, .klen = c, .n = c, .act = act};
+                    rt_conv_line a = {.y = y,
+                                      .y_px = c,
+                                      .x = x,
+                                      .x_px = c,
+                                      .x_row = c * PX,
+                                      .w = w,
+                                      .w_ld = c,
+                                      .px = PX,
+                                      .kh = kh,
+                                      .klen = c,
+                                      .n = c,
+                                      .act = act};
                     (*k)->conv_line(&a);
                     assert_true(isnan(y[0]) && isnan(y[c - 1]));
                     assert_false(isnan(y[c]));
@@ -445,7 +555,10 @@ int main(void)
     const rt_kernels *const *k = rt_kernels_all();
     while (k[1]) k++;
     twin = *k;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conv_line), cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap), cmocka_unit_test(conv_dw), cmocka_unit_test(depthwise), cmocka_unit_test(elementwise_bits), cmocka_unit_test(fused_bits),
-                                       cmocka_unit_test(exp_log), cmocka_unit_test(blocks), cmocka_unit_test(half), cmocka_unit_test(slots), cmocka_unit_test(layer_norm)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conv_line),  cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap),
+        cmocka_unit_test(conv_dw),    cmocka_unit_test(depthwise),       cmocka_unit_test(elementwise_bits),
+        cmocka_unit_test(fused_bits), cmocka_unit_test(exp_log),         cmocka_unit_test(blocks),
+        cmocka_unit_test(half),       cmocka_unit_test(slots),           cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

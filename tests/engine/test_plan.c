@@ -1,4 +1,5 @@
-/* Plans: the same bits for any number of threads and any rows beside a row; inference against training statistics; folding. */
+/* Plans: the same bits for any number of threads and any rows beside a row; inference against training statistics;
+ * folding. */
 #include "data/json.h"
 #include "engine/plan.h"
 #include "student/arch.h"
@@ -34,14 +35,16 @@ static void square_loss(void *arg, const rt_loss_io *io)
 static float *train(const rt_graph *g, int threads, int batch, const float *x)
 {
     rt_pool *pool = rt_pool_new(threads);
-    float *w = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats + 1, 2), *grad = random_floats(g->param_floats, 3);
+    float *w = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats + 1, 2),
+          *grad = random_floats(g->param_floats, 3);
     rt_graph_init(g, 3, w, s);
     rt_plan_spec spec = {.graph = g, .batch = batch, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = square_loss};
     rt_plan *p = rt_plan_new(&spec, pool);
     assert_non_null(p);
     for (uint32_t i = 0; i < 10; i++) {
-        rt_run run = {.rows = batch - (int)(i % 3), .x = x, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
+        rt_run run = {
+            .rows = batch - (int)(i % 3), .x = x, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
         rt_plan_run(p, &run);
         assert_true(isfinite(run.loss[0]));
         for (size_t k = 0; k < g->param_floats; k++) w[k] -= 0.01f * grad[k];
@@ -101,7 +104,8 @@ static void batch_does_not_matter(void **state)
     const char *const nets[] = {resnet, mlp};
     for (int n = 0; n < 2; n++) {
         rt_graph *g = build(nets[n]);
-        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8), *w = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats + 1, 2), a[250], b[250];
+        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8), *w = random_floats(g->param_floats, 1),
+              *s = random_floats(g->state_floats + 1, 2), a[250], b[250];
         rt_graph_init(g, 3, w, s);
         infer(g, 50, 50, x, w, s, a);
         static const int batches[] = {1, 2, 3, 7, 16, 49};
@@ -120,7 +124,8 @@ static void *seen;
 static void keep_values(void *arg, const rt_loss_io *io)
 {
     (void)arg;
-    memcpy((float *)seen + (size_t)io->row0 * (size_t)io->n, io->value, (size_t)io->rows * (size_t)io->n * sizeof(float));
+    memcpy((float *)seen + (size_t)io->row0 * (size_t)io->n, io->value,
+           (size_t)io->rows * (size_t)io->n * sizeof(float));
     memset(io->grad, 0, (size_t)io->rows * (size_t)io->n * sizeof(float));
     memset(io->loss, 0, (size_t)io->rows * sizeof(float));
 }
@@ -128,14 +133,17 @@ static void keep_values(void *arg, const rt_loss_io *io)
 static void folding(void **state)
 {
     (void)state;
-    const char *const nets[] = {
-        "{\"input\":[16,16,3],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":20,\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"relu\"},"
-        "{\"op\":\"conv2d\",\"out\":20,\"kernel\":3,\"groups\":20,\"padding\":1,\"bias\":false},{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"gelu\"},"
-        "{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":5},{\"op\":\"batch_norm\",\"momentum\":1}]}"};
+    const char *const nets[] = {"{\"input\":[16,16,3],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":20,"
+                                "\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"relu\"},"
+                                "{\"op\":\"conv2d\",\"out\":20,\"kernel\":3,\"groups\":20,\"padding\":1,\"bias\":false}"
+                                ",{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"gelu\"},"
+                                "{\"op\":\"batch_norm\",\"momentum\":1},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\","
+                                "\"out\":5},{\"op\":\"batch_norm\",\"momentum\":1}]}"};
     enum { ROWS = 64 };
     rt_graph *g = build(nets[0]);
     rt_pool *pool = rt_pool_new(2);
-    float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * ROWS, 8), *w = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats, 2), *grad = random_floats(g->param_floats, 3);
+    float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * ROWS, 8), *w = random_floats(g->param_floats, 1),
+          *s = random_floats(g->state_floats, 2), *grad = random_floats(g->param_floats, 3);
     float got[ROWS * 5], want[ROWS * 5];
     seen = want;
     rt_graph_init(g, 3, w, s);
@@ -161,8 +169,10 @@ static void folding(void **state)
 static void large_dense(void **state)
 {
     (void)state;
-    rt_graph *g = build("{\"input\":[1100],\"classes\":1000,\"layers\":[{\"op\":\"dense\",\"out\":1000},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":1000}]}");
-    float *x = random_floats(1100 * 20, 8), *w = random_floats(g->param_floats, 1), *s = random_floats(1, 2), *a = random_floats(20000, 3);
+    rt_graph *g = build("{\"input\":[1100],\"classes\":1000,\"layers\":[{\"op\":\"dense\",\"out\":1000},{\"op\":"
+                        "\"relu\"},{\"op\":\"dense\",\"out\":1000}]}");
+    float *x = random_floats(1100 * 20, 8), *w = random_floats(g->param_floats, 1), *s = random_floats(1, 2),
+          *a = random_floats(20000, 3);
     rt_graph_init(g, 3, w, s);
     infer(g, 20, 20, x, w, s, a);
     for (int r = 0; r < 20; r += 7) {
@@ -186,17 +196,24 @@ static void large_dense(void **state)
 static void bad_graphs(void **state)
 {
     (void)state;
-    static const struct { const char *text, *part; } bad[] = {
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dens\",\"out\":3}]}", "did you mean 'dense'"},
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":4}]}", "3 classes"},
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3,\"bais\":true}]}", "did you mean 'bias'"},
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"conv2d\",\"out\":3,\"kernel\":3}]}", "3 expected: (H, W, C)"},
-        {"{\"input\":[2,2,1],\"classes\":3,\"layers\":[{\"op\":\"conv2d\",\"out\":3,\"kernel\":3}]}", "larger than the padded input"},
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3,\"name\":\"a\"},{\"op\":\"add\",\"from\":[\"a\",\"b\"]}]}", "no layer before this one is named 'b'"},
-        {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":4,\"name\":\"a\"},{\"op\":\"dense\",\"out\":3,\"name\":\"b\"},{\"op\":\"add\",\"from\":[\"a\",\"b\"]}]}", "must be equal"},
-        {"{\"input\":[8],\"classes\":3,\"family\":\"cn\"}", "did you mean 'cnn'"},
-        {"{\"input\":[0],\"classes\":3,\"layers\":[]}", "input"},
-        {"{\"classes\":3,\"layers\":[]}", "input's shape is required"}};
+    static const struct { const char *text, *part;
+    } bad[] = {{"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dens\",\"out\":3}]}", "did you mean 'dense'"},
+               {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":4}]}", "3 classes"},
+               {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3,\"bais\":true}]}",
+                "did you mean 'bias'"},
+               {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"conv2d\",\"out\":3,\"kernel\":3}]}",
+                "3 expected: (H, W, C)"},
+               {"{\"input\":[2,2,1],\"classes\":3,\"layers\":[{\"op\":\"conv2d\",\"out\":3,\"kernel\":3}]}",
+                "larger than the padded input"},
+               {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":3,\"name\":\"a\"},{\"op\":\"add\","
+                "\"from\":[\"a\",\"b\"]}]}",
+                "no layer before this one is named 'b'"},
+               {"{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":4,\"name\":\"a\"},{\"op\":"
+                "\"dense\",\"out\":3,\"name\":\"b\"},{\"op\":\"add\",\"from\":[\"a\",\"b\"]}]}",
+                "must be equal"},
+               {"{\"input\":[8],\"classes\":3,\"family\":\"cn\"}", "did you mean 'cnn'"},
+               {"{\"input\":[0],\"classes\":3,\"layers\":[]}", "input"},
+               {"{\"classes\":3,\"layers\":[]}", "input's shape is required"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cJSON *j;
         rt_graph *g = NULL;
@@ -209,7 +226,8 @@ static void bad_graphs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(batch_does_not_matter), cmocka_unit_test(folding),
-                                       cmocka_unit_test(large_dense), cmocka_unit_test(bad_graphs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(batch_does_not_matter),
+                                       cmocka_unit_test(folding), cmocka_unit_test(large_dense),
+                                       cmocka_unit_test(bad_graphs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,10 +4,14 @@
 static void known_answers(void **state)
 {
     (void)state;
-    static const struct { uint32_t counter[4], key[2], want[4]; } kat[] = {
-        {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
+    static const struct { uint32_t counter[4], key[2], want[4];
+    } kat[] = {{{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
+               {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+                {0xffffffff, 0xffffffff},
+                {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+               {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+                {0xa4093822, 0x299f31d0},
+                {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
     for (int i = 0; i < 3; i++) {
         uint32_t got[4];
         rt_philox(got, kat[i].counter, kat[i].key);
@@ -38,7 +42,8 @@ static void bijection(void **state)
 static void permutation(void **state)
 {
     (void)state;
-    static const uint64_t sizes[] = {0, 1, 2, 3, 4, 5, 17, 64, 65, 1000, 60001, 16777216, 100000000, 4294967296, 4294967297, 1000000000000};
+    static const uint64_t sizes[] = {0,  1,    2,     3,        4,         5,          17,         64,
+                                     65, 1000, 60001, 16777216, 100000000, 4294967296, 4294967297, 1000000000000};
     rt_permutation p = {0};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (uint32_t epoch = 0; epoch < 2; epoch++) {
@@ -46,7 +51,8 @@ static void permutation(void **state)
             check_ok(rt_permutation_set(&p, n, 7 + s, epoch ? RT_RNG_HELD : RT_RNG_SHUFFLE, epoch, 3));
             for (uint64_t i = 0; i < n; i += step) {
                 uint64_t j = rt_permutation_at(&p, i);
-                if (j != rt_permute(i, n, 7 + s, epoch ? RT_RNG_HELD : RT_RNG_SHUFFLE, epoch, 3)) fail_msg("%llu of %llu", (unsigned long long)i, (unsigned long long)n);
+                if (j != rt_permute(i, n, 7 + s, epoch ? RT_RNG_HELD : RT_RNG_SHUFFLE, epoch, 3))
+                    fail_msg("%llu of %llu", (unsigned long long)i, (unsigned long long)n);
                 assert_true(rt_permutation_from(&p, j) == i);
             }
         }
@@ -84,6 +90,8 @@ static void normal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(bijection), cmocka_unit_test(permutation), cmocka_unit_test(spreads), cmocka_unit_test(normal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(known_answers), cmocka_unit_test(bijection),
+                                       cmocka_unit_test(permutation), cmocka_unit_test(spreads),
+                                       cmocka_unit_test(normal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

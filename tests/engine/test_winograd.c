@@ -1,4 +1,5 @@
-/* Winograd convolutions against direct sums in double, at odd shapes, and the transforms of each family against their twin. */
+/* Winograd convolutions against direct sums in double, at odd shapes, and the transforms of each family against their
+ * twin. */
 #include "engine/kernels.h"
 #include "engine/winograd.h"
 #include "tests/support.h"
@@ -6,8 +7,9 @@
 typedef struct { rt_wino_shape s; int images; } sample;
 
 static const sample samples[] = {
-    {{32, 32, 16, 32, 32, 16, 1, 1}, 2}, {{7, 7, 33, 7, 7, 64, 1, 1}, 5}, {{9, 5, 16, 7, 3, 17, 0, 0}, 3}, {{5, 13, 20, 8, 14, 40, 3, 2}, 2},
-    {{3, 3, 31, 3, 3, 16, 1, 1}, 9}, {{4, 40, 80, 4, 40, 16, 1, 1}, 1}, {{6, 6, 16, 5, 5, 130, 0, 1}, 40}, {{1, 17, 16, 2, 16, 16, 2, 0}, 1},
+    {{32, 32, 16, 32, 32, 16, 1, 1}, 2}, {{7, 7, 33, 7, 7, 64, 1, 1}, 5},   {{9, 5, 16, 7, 3, 17, 0, 0}, 3},
+    {{5, 13, 20, 8, 14, 40, 3, 2}, 2},   {{3, 3, 31, 3, 3, 16, 1, 1}, 9},   {{4, 40, 80, 4, 40, 16, 1, 1}, 1},
+    {{6, 6, 16, 5, 5, 130, 0, 1}, 40},   {{1, 17, 16, 2, 16, 16, 2, 0}, 1},
 };
 enum { SAMPLES = sizeof samples / sizeof samples[0] };
 
@@ -37,9 +39,12 @@ static void forward(void **state)
     (void)state;
     for (int i = 0; i < SAMPLES; i++) {
         const rt_wino_shape *s = &samples[i].s;
-        size_t ny = (size_t)samples[i].images * (size_t)(s->oh * s->ow * s->n), nx = (size_t)samples[i].images * (size_t)(s->h * s->w * s->c);
-        float *x = random_floats(nx, 1), *w = random_floats((size_t)(9 * s->c * s->n), 2), *bias = random_floats((size_t)s->n, 3), *old = random_floats(ny, 4);
-        float *y = random_floats(ny, 4), *u = random_floats((size_t)RT_WINO_PLANES * (size_t)(s->c * s->n), 5), *scratch = random_floats(rt_wino_scratch(s), 6);
+        size_t ny = (size_t)samples[i].images * (size_t)(s->oh * s->ow * s->n),
+               nx = (size_t)samples[i].images * (size_t)(s->h * s->w * s->c);
+        float *x = random_floats(nx, 1), *w = random_floats((size_t)(9 * s->c * s->n), 2),
+              *bias = random_floats((size_t)s->n, 3), *old = random_floats(ny, 4);
+        float *y = random_floats(ny, 4), *u = random_floats((size_t)RT_WINO_PLANES * (size_t)(s->c * s->n), 5),
+              *scratch = random_floats(rt_wino_scratch(s), 6);
         double *plain = calloc(ny, sizeof *plain), *want = calloc(ny, sizeof *want);
         assert_non_null(plain);
         assert_non_null(want);
@@ -50,7 +55,8 @@ static void forward(void **state)
                     for (int n = 0; n < s->n; n++, at++)
                         for (int t = 0; t < 9; t++)
                             for (int c = 0; c < s->c; c++)
-                                plain[at] += pixel(x, s, b, oy + t / 3 - s->pt, ox + t % 3 - s->pl, c) * w[((ptrdiff_t)t * s->c + c) * s->n + n];
+                                plain[at] += pixel(x, s, b, oy + t / 3 - s->pt, ox + t % 3 - s->pl, c) *
+                                             w[((ptrdiff_t)t * s->c + c) * s->n + n];
         EACH_FAMILY(k)
             for (int mode = 0; mode < 4; mode++) {
                 rt_wino_weights(*k, u, w, s->c, s->n);
@@ -75,10 +81,13 @@ static void gradients(void **state)
     for (int i = 0; i < SAMPLES; i++) {
         const rt_wino_shape *s = &samples[i].s;
         rt_wino_shape back = {s->oh, s->ow, s->n, s->h, s->w, s->c, 2 - s->pt, 2 - s->pl};
-        size_t ny = (size_t)samples[i].images * (size_t)(s->oh * s->ow * s->n), nx = (size_t)samples[i].images * (size_t)(s->h * s->w * s->c);
+        size_t ny = (size_t)samples[i].images * (size_t)(s->oh * s->ow * s->n),
+               nx = (size_t)samples[i].images * (size_t)(s->h * s->w * s->c);
         size_t nw = (size_t)(9 * s->c * s->n), nm = (size_t)RT_WINO_PLANES * (size_t)(s->c * s->n);
-        float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *dy = random_floats(ny, 3), *dx = random_floats(nx, 4), *dw = random_floats(nw, 5);
-        float *u = random_floats(nm, 6), *m = random_floats(nm, 7), *part = random_floats(nm, 8), *flipped = random_floats(nw, 10);
+        float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *dy = random_floats(ny, 3),
+              *dx = random_floats(nx, 4), *dw = random_floats(nw, 5);
+        float *u = random_floats(nm, 6), *m = random_floats(nm, 7), *part = random_floats(nm, 8),
+              *flipped = random_floats(nw, 10);
         float *scratch = random_floats(rt_wino_scratch(s) + rt_wino_scratch(&back), 9);
         double *want_dx = calloc(nx, sizeof *want_dx), *want_dw = calloc(nw, sizeof *want_dw);
         assert_non_null(want_dx);
@@ -92,7 +101,8 @@ static void gradients(void **state)
                             int y = oy + t / 3 - s->pt, xx = ox + t % 3 - s->pl;
                             if (y < 0 || y >= s->h || xx < 0 || xx >= s->w) continue;
                             for (int c = 0; c < s->c; c++) {
-                                size_t px = (size_t)((((ptrdiff_t)b * s->h + y) * s->w + xx) * s->c + c), wt = (size_t)(((ptrdiff_t)t * s->c + c) * s->n + n);
+                                size_t px = (size_t)((((ptrdiff_t)b * s->h + y) * s->w + xx) * s->c + c),
+                                       wt = (size_t)(((ptrdiff_t)t * s->c + c) * s->n + n);
                                 want_dx[px] += (double)dy[at] * w[wt];
                                 want_dw[wt] += (double)dy[at] * x[px];
                             }
@@ -103,17 +113,30 @@ static void gradients(void **state)
             check_all("winograd dX", dx, want_dx, nx, largest(want_dx, nx));
             int first = samples[i].images / 2;                  /* in two calls, as a slot does */
             rt_wino_grad(*k, s, m, x, dy, 0, first, scratch);
-            rt_wino_grad(*k, s, m, x + (size_t)first * (nx / (size_t)samples[i].images), dy + (size_t)first * (ny / (size_t)samples[i].images),
-                         first > 0, samples[i].images - first, scratch);
+            rt_wino_grad(*k, s, m, x + (size_t)first * (nx / (size_t)samples[i].images),
+                         dy + (size_t)first * (ny / (size_t)samples[i].images), first > 0, samples[i].images - first,
+                         scratch);
             for (int c0 = 0; c0 < s->c; c0 += 7) {              /* in parts, as the merge of slots does */
                 int rows = s->c - c0 < 7 ? s->c - c0 : 7;
                 for (int p = 0; p < RT_WINO_PLANES; p++)
-                    memcpy(part + (ptrdiff_t)p * rows * s->n, m + ((ptrdiff_t)p * s->c + c0) * s->n, (size_t)(rows * s->n) * sizeof *part);
+                    memcpy(part + (ptrdiff_t)p * rows * s->n, m + ((ptrdiff_t)p * s->c + c0) * s->n,
+                           (size_t)(rows * s->n) * sizeof *part);
                 rt_wino_grad_weights(*k, dw, part, s->c, s->n, c0, rows);
             }
             check_all("winograd dW", dw, want_dw, nw, largest(want_dw, nw));
         }
-        free(x); free(w); free(dy); free(dx); free(dw); free(u); free(m); free(part); free(flipped); free(scratch); free(want_dx); free(want_dw);
+        free(x);
+        free(w);
+        free(dy);
+        free(dx);
+        free(dw);
+        free(u);
+        free(m);
+        free(part);
+        free(flipped);
+        free(scratch);
+        free(want_dx);
+        free(want_dw);
     }
 }
 
@@ -123,8 +146,10 @@ static void bits_do_not_depend_on_blocks(void **state)
     (void)state;
     const rt_wino_shape s = {14, 14, 24, 14, 14, 24, 1, 1};
     enum { IMAGES = 11, PIXELS = 14 * 14 * 24 };
-    float *x = random_floats(IMAGES * PIXELS, 1), *w = random_floats(9 * 24 * 24, 2), *u = random_floats(RT_WINO_PLANES * 24 * 24, 3);
-    float *one = random_floats(IMAGES * PIXELS, 4), *all = random_floats(IMAGES * PIXELS, 5), *scratch = random_floats(rt_wino_scratch(&s), 6);
+    float *x = random_floats(IMAGES * PIXELS, 1), *w = random_floats(9 * 24 * 24, 2),
+          *u = random_floats(RT_WINO_PLANES * 24 * 24, 3);
+    float *one = random_floats(IMAGES * PIXELS, 4), *all = random_floats(IMAGES * PIXELS, 5),
+          *scratch = random_floats(rt_wino_scratch(&s), 6);
     float *m1 = random_floats(RT_WINO_PLANES * 24 * 24, 7), *m2 = random_floats(RT_WINO_PLANES * 24 * 24, 8);
     EACH_FAMILY(k) {
         rt_wino_weights(*k, u, w, 24, 24);
@@ -152,6 +177,7 @@ static void choice(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(gradients), cmocka_unit_test(bits_do_not_depend_on_blocks), cmocka_unit_test(choice)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forward), cmocka_unit_test(gradients),
+                                       cmocka_unit_test(bits_do_not_depend_on_blocks), cmocka_unit_test(choice)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

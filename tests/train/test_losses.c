@@ -1,13 +1,22 @@
-/* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures. */
+/* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures.
+ */
 #include "train/losses.h"
 #include "engine/memory.h"
 #include "tests/support.h"
 #include "tests/train/loss_reference.h"
 
-static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad, float *loss)
+static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad,
+                     float *loss)
 {
     rt_loss_spec spec = rt_loss_spec_logits((rt_loss_batch *)b, 0, k);
-    rt_loss_io io = {.value = z, .grad = grad, .loss = loss, .scratch = rt_floats_new(spec.scratch), .row0 = row0, .rows = rows, .total = total, .n = k};
+    rt_loss_io io = {.value = z,
+                     .grad = grad,
+                     .loss = loss,
+                     .scratch = rt_floats_new(spec.scratch),
+                     .row0 = row0,
+                     .rows = rows,
+                     .total = total,
+                     .n = k};
     if (spec.planes) io.planes = rt_floats_new((size_t)spec.planes * (size_t)rows * (size_t)k);
     spec.fn(spec.arg, &io);
     free(io.scratch);
@@ -50,7 +59,11 @@ static void against_pytorch(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof reference / sizeof reference[0]; i++) {
         float grad[12];
-        rt_loss_batch b = {.config = config_of(reference[i].name), .y = reference_y, .teacher = reference_t, .lambda = 1, .soft_scale = 1};
+        rt_loss_batch b = {.config = config_of(reference[i].name),
+                           .y = reference_y,
+                           .teacher = reference_t,
+                           .lambda = 1,
+                           .soft_scale = 1};
         check_close(reference[i].name, run(&b, reference_z, 3, 4, grad), reference[i].loss, 1e-6, 2e-6);
         for (int k = 0; k < 12; k++) check_close(reference[i].name, grad[k], reference[i].grad[k], 5e-7, 2e-5);
     }
@@ -62,7 +75,8 @@ static void by_hand(void **state)
 {
     (void)state;
     float z[2] = {0, 0}, t[2] = {2 * logf(3), 0}, grad[2];
-    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .soft = 1, .temperature = 2}, .teacher = t, .lambda = 1, .soft_scale = 1};
+    rt_loss_batch b = {
+        .config = {.kind = RT_SOFT_KD, .soft = 1, .temperature = 2}, .teacher = t, .lambda = 1, .soft_scale = 1};
     check_close("kd", run(&b, z, 1, 2, grad), 4 * (0.75 * log(1.5) + 0.25 * log(0.5)), 1e-6, 0);
     check_close("grad", grad[0], -0.5, 1e-6, 0);
     check_close("grad", grad[1], 0.5, 1e-6, 0);
@@ -79,7 +93,12 @@ static void mean_over_batch(void **state)
     for (int i = 0; i < 24; i++) z[i] = reference_z[i % 12], t[i] = reference_t[i % 12];
     for (int i = 0; i < 6; i++) y[i] = reference_y[i % 3];
     for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++) {
-        rt_loss_batch b = {.config = {.kind = kind, .hard = 0.3f, .soft = 0.7f, .temperature = 3, .alpha = 1, .beta = 2, .gamma = 1}, .y = y, .teacher = t, .lambda = 1, .soft_scale = 1};
+        rt_loss_batch b = {
+            .config = {.kind = kind, .hard = 0.3f, .soft = 0.7f, .temperature = 3, .alpha = 1, .beta = 2, .gamma = 1},
+            .y = y,
+            .teacher = t,
+            .lambda = 1,
+            .soft_scale = 1};
         double one = run(&b, z, 3, 4, g1), two = run(&b, z, 6, 4, g2);
         check_close("loss", two, one, 1e-6, 1e-6);
         for (int i = 0; i < 24; i++) check_close("grad", g2[i], g1[i % 12] / 2, 1e-6, 1e-4);
@@ -92,7 +111,11 @@ static void unlabelled(void **state)
     (void)state;
     float g[12];
     int32_t y[3] = {-1, -1, -1};
-    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .hard = 1, .soft = 1, .temperature = 4}, .y = y, .teacher = reference_t, .lambda = 1, .soft_scale = 1};
+    rt_loss_batch b = {.config = {.kind = RT_SOFT_KD, .hard = 1, .soft = 1, .temperature = 4},
+                       .y = y,
+                       .teacher = reference_t,
+                       .lambda = 1,
+                       .soft_scale = 1};
     check_close("kd alone", run(&b, reference_z, 3, 4, g), reference[2].loss, 1e-6, 1e-6);
     for (int i = 0; i < 12; i++) check_close("grad", g[i], reference[2].grad[i], 5e-7, 2e-5);
 }
@@ -103,8 +126,20 @@ static void mixtures(void **state)
     int partner[3] = {1, 2, 0};
     for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++)
         for (int mixed = 0; mixed < 2; mixed++) {
-            rt_loss_batch b = {.config = {.kind = kind, .hard = 0.4f, .soft = 0.6f, .temperature = 2, .smoothing = 0.1f, .alpha = 1, .beta = 2, .gamma = 1}, .y = reference_y,
-                               .teacher = reference_t, .partner = partner, .lambda = 0.7f, .teacher_mixed = mixed, .soft_scale = 1};
+            rt_loss_batch b = {.config = {.kind = kind,
+                                          .hard = 0.4f,
+                                          .soft = 0.6f,
+                                          .temperature = 2,
+                                          .smoothing = 0.1f,
+                                          .alpha = 1,
+                                          .beta = 2,
+                                          .gamma = 1},
+                               .y = reference_y,
+                               .teacher = reference_t,
+                               .partner = partner,
+                               .lambda = 0.7f,
+                               .teacher_mixed = mixed,
+                               .soft_scale = 1};
             float z[12], g[12], unused[12];
             memcpy(z, reference_z, sizeof z);
             run(&b, z, 3, 4, g);
@@ -145,7 +180,8 @@ static void the_teacher_of_a_mixture_is_mixed(void **state)
     check_close("mixture", run(&b, reference_z, 3, 4, g), want, 1e-6, 1e-5);
 }
 
-/* mean over elements of (value - target)^2 times weight, mean over the batch of `total` rows: rows 1 and 2 of 5 here. */
+/* mean over elements of (value - target)^2 times weight, mean over the batch of `total` rows: rows 1 and 2 of 5 here.
+ */
 static void hints(void **state)
 {
     (void)state;
@@ -179,8 +215,19 @@ static void any_place(void **state)
     for (int mixed = 0; mixed < 2; mixed++)
         for (int kind = RT_SOFT_NONE; kind <= RT_SOFT_MSE; kind++) {
             if (kind == RT_SOFT_DIST) continue;
-            rt_loss_batch b = {.config = {.kind = kind, .hard = 0.3f, .soft = kind ? 0.7f : 0, .temperature = 3, .smoothing = 0.1f, .alpha = 1, .beta = 2, .gamma = 1}, .y = y, .teacher = kind ? t : NULL,
-                               .partner = mixed ? partner : NULL, .lambda = mixed ? 0.6f : 1, .soft_scale = 1};
+            rt_loss_batch b = {.config = {.kind = kind,
+                                          .hard = 0.3f,
+                                          .soft = kind ? 0.7f : 0,
+                                          .temperature = 3,
+                                          .smoothing = 0.1f,
+                                          .alpha = 1,
+                                          .beta = 2,
+                                          .gamma = 1},
+                               .y = y,
+                               .teacher = kind ? t : NULL,
+                               .partner = mixed ? partner : NULL,
+                               .lambda = mixed ? 0.6f : 1,
+                               .soft_scale = 1};
             run_rows(&b, z, 0, ROWS, ROWS, K, g, loss);
             for (int r = 0; r < ROWS; r++) {
                 run_rows(&b, z + r * K, r, 1, ROWS, K, one, &alone);
@@ -198,7 +245,13 @@ static void extremes(void **state)
     float z[4] = {500, -500, 0, 100}, t[4] = {-400, 400, 0, 0}, g[4];
     int32_t y[1] = {1};
     for (int kind = RT_SOFT_NONE; kind <= RT_SOFT_MSE; kind++) {
-        rt_loss_batch b = {.config = {.kind = kind, .hard = 1, .soft = kind ? 1 : 0, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1}, .y = y, .teacher = t, .lambda = 1, .soft_scale = 1};
+        rt_loss_batch b = {
+            .config =
+                {.kind = kind, .hard = 1, .soft = kind ? 1 : 0, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1},
+            .y = y,
+            .teacher = t,
+            .lambda = 1,
+            .soft_scale = 1};
         double loss = run(&b, z, 1, 4, g);
         assert_true(isfinite(loss) && loss >= 999);
         for (int i = 0; i < 4; i++) assert_true(isfinite(g[i]));
@@ -207,8 +260,14 @@ static void extremes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch), cmocka_unit_test(by_hand), cmocka_unit_test(mean_over_batch), cmocka_unit_test(unlabelled),
-                                       cmocka_unit_test(mixtures), cmocka_unit_test(any_place), cmocka_unit_test(extremes),
-                                       cmocka_unit_test(the_teacher_of_a_mixture_is_mixed), cmocka_unit_test(hints)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch),
+                                       cmocka_unit_test(by_hand),
+                                       cmocka_unit_test(mean_over_batch),
+                                       cmocka_unit_test(unlabelled),
+                                       cmocka_unit_test(mixtures),
+                                       cmocka_unit_test(any_place),
+                                       cmocka_unit_test(extremes),
+                                       cmocka_unit_test(the_teacher_of_a_mixture_is_mixed),
+                                       cmocka_unit_test(hints)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,8 @@ static void follow(rt_optimizer_config c)
             } else {
                 m[i] = c.beta1 * m[i] + (1 - c.beta1) * d;
                 v[i] = c.beta2 * v[i] + (1 - c.beta2) * d * d;
-                wd[i] = wd[i] * (1 - 0.01 * c.weight_decay) - 0.01 * (m[i] / (1 - pow(c.beta1, s))) / (sqrt(v[i] / (1 - pow(c.beta2, s))) + c.eps);
+                wd[i] = wd[i] * (1 - 0.01 * c.weight_decay) -
+                        0.01 * (m[i] / (1 - pow(c.beta1, s))) / (sqrt(v[i] / (1 - pow(c.beta2, s))) + c.eps);
             }
             ema[i] += (1 - decay) * (wd[i] - ema[i]);
             check_close("weight", w[i], wd[i], 2e-5, 2e-5);
@@ -63,7 +64,8 @@ static void formulas(void **state)
     follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01});
     follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .nesterov = 1, .ema = 0.99});
     follow((rt_optimizer_config){.kind = RT_SGD, .clip = 0.7});
-    follow((rt_optimizer_config){.kind = RT_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .ema = 0.9, .clip = 2});
+    follow((rt_optimizer_config){
+        .kind = RT_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .ema = 0.9, .clip = 2});
 }
 
 /* Biases are not decayed unless asked: with a zero gradient they stay. */
@@ -110,6 +112,7 @@ static void schedules(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(formulas), cmocka_unit_test(decay_rule), cmocka_unit_test(schedules)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(formulas), cmocka_unit_test(decay_rule),
+                                       cmocka_unit_test(schedules)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

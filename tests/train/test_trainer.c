@@ -70,7 +70,8 @@ static void make_band(void)
     for (int i = 0; i < BAND; i++) other[i] = i < 48 ? band_y[i] : -1;
     write_data("gaps.h5", band_x, 2, dim, other);
     r = train("{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 16, 'depth': 1}, "
-              "'data': {'source': '@band.h5', 'rows': ':900'}, 'train': {'epochs': 10, 'batch': 32}}", "band-teacher-run");
+              "'data': {'source': '@band.h5', 'rows': ':900'}, 'train': {'epochs': 10, 'batch': 32}}",
+              "band-teacher-run");
     cJSON_Delete(r);
     if (link(in_folder("band-teacher-run/model.h5"), in_folder("band-teacher.h5"))) fail_msg("no teacher");
 }
@@ -103,11 +104,12 @@ static void reference_run(const ref_run *r)
     int ce = strcmp(r->kind, "ce") == 0, dkd = strcmp(r->kind, "dkd") == 0, sgd = strcmp(r->optimizer, "sgd") == 0;
     snprintf(config, sizeof config,
              "{'init': '@student.h5', 'seed': %d, 'data': {'source': '@%s', 'validation': 0}, %s'loss': {'kind': '%s', "
-             "'hard_mean': '%s'%s}, 'train': {'epochs': %d, 'batch': %d, 'drop_last': false, 'lr': 0.1, 'weight_decay': 0.02, "
+             "'hard_mean': '%s'%s}, 'train': {'epochs': %d, 'batch': %d, 'drop_last': false, 'lr': 0.1, "
+             "'weight_decay': 0.02, "
              "'warmup': 1, 'optimizer': '%s', %s 'accumulate': %d, 'ema': %g, 'clip': %g}}",
              REF_SEED, ce ? "ref.h5" : "few.h5", ce ? "" : "'teacher': '@teacher.h5', ", r->kind, r->mean,
-             dkd ? ", 'warmup': 2" : "", REF_EPOCHS, REF_BATCH, r->optimizer, sgd ? "'nesterov': true," : "", r->accumulate,
-             r->ema, r->clip);
+             dkd ? ", 'warmup': 2" : "", REF_EPOCHS, REF_BATCH, r->optimizer, sgd ? "'nesterov': true," : "",
+             r->accumulate, r->ema, r->clip);
     cJSON *result = train(config, "reference"), *history = cJSON_GetObjectItem(result, "history");
     print_message("%s %s, accumulate %d, ema %g, clip %g, mean over %s\n", r->kind, r->optimizer, r->accumulate, r->ema,
                   r->clip, r->mean);
@@ -233,10 +235,11 @@ static void normalisation_is_mean_and_deviation_of_the_training_rows(void **s)
 static void goes_on_after_every_batch(void **s)
 {
     (void)s;
-    static const char config[] =
-        "{'model': {'input': [8], 'classes': 3, 'layers': [{'op': 'dense', 'out': 6}, {'op': 'batch_norm'}, {'op': 'relu'}, "
-        "{'op': 'dense', 'out': 3}]}, 'data': {'source': '@band.h5', 'rows': ':96', 'validation': 16}, 'train': {'epochs': 2, "
-        "'batch': 10, 'accumulate': 3, 'ema': 0.9, 'optimizer': 'adamw', 'drop_last': false}}";
+    static const char config[] = "{'model': {'input': [8], 'classes': 3, 'layers': [{'op': 'dense', 'out': 6}, {'op': "
+                                 "'batch_norm'}, {'op': 'relu'}, "
+                                 "{'op': 'dense', 'out': 3}]}, 'data': {'source': '@band.h5', 'rows': ':96', "
+                                 "'validation': 16}, 'train': {'epochs': 2, "
+                                 "'batch': 10, 'accumulate': 3, 'ema': 0.9, 'optimizer': 'adamw', 'drop_last': false}}";
     char whole[33];
     digest_of_run(config, "whole", whole);
     volatile sig_atomic_t stop = 1;
@@ -316,7 +319,8 @@ static void a_student_learns_from_its_teacher(void **s)
 {
     (void)s;
     static const char student[] =
-        "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 16, 'depth': 1}, 'data': {'source': '@gaps.h5', "
+        "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 16, 'depth': 1}, 'data': {'source': "
+        "'@gaps.h5', "
         "'rows': ':900', 'validation': 0, 'hard_rows': ':12'}, %s'train': {'epochs': 20, 'batch': 16}, 'seed': %d}";
     double alone = 0, taught = 0;
     assert_true(accuracy_of("band-teacher-run", 900, BAND) >= 0.95);

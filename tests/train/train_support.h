@@ -1,4 +1,5 @@
-/* tests/train/train_support.h - what tests of whole training runs share: small data files, runs, weights of a model file. */
+/* tests/train/train_support.h - what tests of whole training runs share: small data files, runs, weights of a model
+ * file. */
 #ifndef RT_TESTS_TRAIN_SUPPORT_H
 #define RT_TESTS_TRAIN_SUPPORT_H
 
@@ -48,7 +49,8 @@ static inline cJSON *parse_config(const char *text)
     return c;
 }
 
-static inline rt_status train_with(const char *config, const char *out, int force, const rt_progress *progress, cJSON **result)
+static inline rt_status train_with(const char *config, const char *out, int force, const rt_progress *progress,
+                                   cJSON **result)
 {
     cJSON *c = parse_config(config);
     rt_train_options o = {.out = in_folder(out), .force = force, .pool = test_pool, .progress = progress};
