@@ -62,7 +62,7 @@ rt_status cli_set_option(const cli_args *, cJSON *config, const char *option, co
 /* The same for a CLI_LIST: config.path = all its values. path has no dot. */
 rt_status cli_set_list(const cli_args *, cJSON *config, const char *option, const char *path);
 
-/* Text of others holds control characters, which a terminal would obey: they are shown as '?'. */
+/* Text of others on standard output, as rt_put_plain puts it. */
 void cli_print_text(const char *);
 void cli_print_tree(const cJSON *, int indent);
 /* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds. */

@@ -57,7 +57,9 @@ static void show(const cJSON *result)
 {
     char *table = rt_report_table(result);
     const char *page = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "report"));
-    printf("%s\nreport: %s\n", table ? table : "", page ? page : "-");
+    printf("%s\nreport: ", table ? table : "");
+    cli_print_text(page ? page : "-");
+    putchar('\n');
     free(table);
 }
 

@@ -36,13 +36,16 @@ static void show(const cJSON *r)
     const cJSON *e = cJSON_GetObjectItemCaseSensitive(r, "evaluation");
     for (const cJSON *s = steps->child; s; s = s->next) {
         const cJSON *t = cJSON_GetObjectItemCaseSensitive(s, "seconds");
-        printf("%-12s %-20s %s", text_of(s, "state"), text_of(s, "name"), text_of(s, "output"));
+        printf("%-12s %-20s ", text_of(s, "state"), text_of(s, "name"));       /* both are words of ours */
+        cli_print_text(text_of(s, "output"));
         if (t) printf("  (%.1f s)", t->valuedouble);
         putchar('\n');
     }
     if (!e) return;
     char *table = rt_report_table(e);
-    printf("\n%s\nreport: %s\n", table ? table : "", text_of(r, "report"));
+    printf("\n%s\nreport: ", table ? table : "");
+    cli_print_text(text_of(r, "report"));
+    putchar('\n');
     free(table);
 }
 

@@ -100,9 +100,9 @@ static rt_status run(cli_args *a, const cli_command *c, int argc, char **argv, c
 static void print_result(const cli_command *c, const cli_args *a, const cJSON *result)
 {
     if (a->json) {
-        char *text = cJSON_Print(result);
+        char *text = rt_json_text(result, 1);
         puts(text ? text : "{}");
-        cJSON_free(text);
+        free(text);
     } else if (c->show) c->show(result);
     else cli_print_tree(result, 0);
 }

@@ -1,17 +1,24 @@
 /* cli/print.c - results, errors and progress for people and for programs. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "engine/text.h"
 
 static int bar_width;
 
-void cli_print_text(const char *s)
+static void print_to(FILE *f, const char *text)
 {
-    for (; *s; s++) putchar((unsigned char)*s < 32 || *s == 127 ? '?' : *s);
+    rt_string t = {0};
+    rt_put_plain(&t, text);
+    if (t.p) fputs(t.p, f);
+    free(t.p);
 }
+
+void cli_print_text(const char *s) { print_to(stdout, s); }
 
 /* Counts in full, measured values to six digits. */
 static void print_number(double v)
@@ -75,9 +82,9 @@ void cli_print_error(rt_status st, cJSON *result)
     cJSON_AddNumberToObject(e, "code", st);
     cJSON_AddStringToObject(e, "kind", kind_of(st));
     cJSON_AddStringToObject(e, "message", rt_error_message());
-    char *text = cJSON_Print(j);
+    char *text = rt_json_text(j, 1);
     puts(text ? text : "{}");
-    cJSON_free(text);
+    free(text);
     if (!result) cJSON_Delete(j);
 }
 
@@ -97,7 +104,9 @@ static void show_plain(const char *what, double share, double rate, const char *
     if (share < shown + 0.1 && share < 1) return;
     if (share >= 1 && shown >= 1) return;
     shown = share;
-    fprintf(stderr, "%s %3.0f %%  %.0f %s/s  %s\n", what, 100 * share, rate, unit, note);
+    fprintf(stderr, "%s %3.0f %%  %.0f %s/s  ", what, 100 * share, rate, unit);
+    print_to(stderr, note);
+    fputs("\n", stderr);
 }
 
 static void show_progress(void *arg, const char *what, double done, double total, double rate, const char *unit,
@@ -114,6 +123,7 @@ static void show_progress(void *arg, const char *what, double done, double total
     bar[20] = 0;
     int n = snprintf(text, sizeof text, "%-8s [%s] %3.0f %%  %.0f %s/s  %d:%02d left  %s", what, bar, 100 * share, rate,
                      unit, (int)left / 60, (int)left % 60, note);
+    rt_one_line(text);
     fprintf(stderr, "\r%-*s", bar_width, text);
     bar_width = n < (int)sizeof text ? n : (int)sizeof text - 1;
     fflush(stderr);
@@ -123,7 +133,8 @@ static void show_line(void *arg, const char *text)
 {
     (void)arg;
     cli_progress_clear();
-    fprintf(stderr, "%s\n", text);
+    print_to(stderr, text);
+    fputs("\n", stderr);
 }
 
 void cli_progress_on(rt_progress *p)

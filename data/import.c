@@ -11,6 +11,7 @@
 
 #include "data/h5.h"
 #include "data/import_parts.h"
+#include "engine/text.h"
 
 static const char *const format_names[] = {"auto", "idx", "csv", "npy", "npz", "images"};
 

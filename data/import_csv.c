@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/import_parts.h"
+#include "engine/text.h"
 
 enum { MAX_NAMED = 12, STOP_EVERY = 4096 };
 

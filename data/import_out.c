@@ -38,10 +38,10 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
         for (int i = 0; i < job->classes; i++) cJSON_AddItemToArray(names, cJSON_CreateString(job->class_name[i]));
     }
     if (job->columns) cJSON_AddItemToObject(m, "columns", cJSON_Duplicate(job->columns, 1));
-    *text = st ? NULL : cJSON_Print(m);
+    *text = st ? NULL : rt_json_text(m, 1);
     cJSON_Delete(m);
     if (!st && strlen(*text) > RT_JSON_MAX_BYTES) {
-        cJSON_free(*text);
+        free(*text);
         *text = NULL;
         st = rt_fail(RT_INPUT, "%s: the names of its columns and classes take more than %d bytes; shorten them",
                      job->spec->input, RT_JSON_MAX_BYTES);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/text.h"
+
 static int by_key(const void *a, const void *b)
 {
     return strcmp((*(cJSON *const *)a)->string, (*(cJSON *const *)b)->string);
@@ -152,6 +154,18 @@ void rt_json_sort(cJSON *j)
     for (cJSON *c = j->child; c; c = c->next) rt_json_sort(c);
 }
 
+char *rt_json_text(const cJSON *j, int indented)
+{
+    rt_string t = {0};
+    char *text = indented ? cJSON_Print(j) : cJSON_PrintUnformatted(j);
+    if (!text) return NULL;
+    rt_put_json(&t, text);
+    cJSON_free(text);
+    if (!t.failed) return t.p;
+    free(t.p);
+    return NULL;
+}
+
 rt_status rt_json_merge(cJSON *into, const cJSON *from)
 {
     for (const cJSON *c = from->child; c; c = c->next) {
@@ -282,9 +296,9 @@ rt_status rt_cfg_end(rt_cfg *c)
 static void wrong(rt_cfg *c, const char *key, const cJSON *got, const char *expected)
 {
     char text[256];
-    char *shown = cJSON_PrintUnformatted(got);
+    char *shown = rt_json_text(got, 0);
     snprintf(text, sizeof text, "%s is expected, not %.80s", expected, shown ? shown : "?");
-    cJSON_free(shown);
+    free(shown);
     rt_cfg_fail(c, key, text);
 }
 

@@ -22,6 +22,9 @@ rt_status rt_json_file(cJSON **out, const char *path);
 rt_status rt_json_override(cJSON *root, const char *assignment);
 /* Puts the keys of every object in order, so that equal configurations print as equal text. */
 void rt_json_sort(cJSON *);
+/* As text for a file or a terminal, of ASCII controls and other bytes only what JSON has outside of strings
+ * (rt_put_json); the caller frees with free(). NULL when out of memory. */
+char *rt_json_text(const cJSON *, int indented);
 /* Copies every key of `from` over `into`, object by object. */
 rt_status rt_json_merge(cJSON *into, const cJSON *from);
 

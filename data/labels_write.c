@@ -299,9 +299,9 @@ static rt_status open_store(rt_labels_writer *w, cJSON *manifest)
     int fresh = !rt_file_exists(w->path);
     if (fresh) {
         if (ftruncate(w->journal, 0)) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
-        char *text = cJSON_Print(manifest);
+        char *text = rt_json_text(manifest, 1);
         rt_status st = text ? create(w, text) : rt_fail(RT_RUN, "out of memory");
-        cJSON_free(text);
+        free(text);
         RT_TRY(st);
     }
     RT_TRY(rt_h5_scan(&f, w->path));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/text.h"
+
 rt_match rt_match_read(rt_cfg *data)
 {
     static const char *const names[] = {"match", "position", NULL};
@@ -57,21 +59,6 @@ rt_status rt_names_numbered(rt_names *out, int count, const char *of)
     return set_origin(out, of);
 }
 
-/* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static int is_utf8(const char *text)
-{
-    const unsigned char *p = (const unsigned char *)text;
-    while (*p) {
-        int more = *p < 0x80 ? 0 : *p < 0xc2 ? -1 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : *p < 0xf5 ? 3 : -1;
-        if (more < 0) return 0;
-        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-            (*p == 0xf4 && p[1] > 0x8f))
-            return 0;
-        for (p++; more; more--, p++) if ((*p & 0xc0) != 0x80) return 0;
-    }
-    return 1;
-}
-
 rt_status rt_names_from_json(rt_names *out, const cJSON *list, const char *of, const char *key)
 {
     const char *where = of ? of : "the model";
@@ -89,7 +76,7 @@ rt_status rt_names_from_json(rt_names *out, const cJSON *list, const char *of, c
         if (!cJSON_IsString(c))
             st = rt_fail(RT_INPUT, "%s: '%s' of its manifest is no list of names: entry %d is no string", where, key,
                          n.count);
-        else if (!is_utf8(c->valuestring))
+        else if (!rt_is_utf8(c->valuestring))
             st = rt_fail(RT_INPUT, "%s: '%s' of its manifest: name %d is not valid UTF-8; import the data again",
                          where, key, n.count);
         else if (!(n.name[n.count] = strdup(c->valuestring))) st = rt_fail(RT_RUN, "out of memory");

@@ -5,27 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/text.h"
+
 static _Thread_local char message[2048];
-
-/* Bytes of the character at p that a terminal may be shown, 0 when it is none. */
-static int shown(const unsigned char *p)
-{
-    int more = *p < 0x80 ? 0 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : 3;
-    if ((*p >= 0x80 && *p < 0xc2) || *p > 0xf4 || *p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) return 0;
-    if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f)) return 0;      /* too long a form; a surrogate */
-    if ((*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)) return 0;
-    for (int i = 1; i <= more; i++) if ((p[i] & 0xc0) != 0x80) return 0;
-    return more + 1;
-}
-
-void rt_one_line(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p;) {
-        int n = shown(p);
-        if (!n) *p = '?';
-        p += n ? n : 1;
-    }
-}
 
 rt_status rt_fail(rt_status code, const char *fmt, ...)
 {

@@ -13,15 +13,12 @@ typedef enum {
     RT_INTERRUPTED = 130
 } rt_status;
 
-/* Sets this thread's message (printf style, no newline) and returns code. */
+/* Sets this thread's message (printf style, no newline) and returns code. Messages are one line that a terminal may be
+ * shown, whatever the arguments hold (rt_one_line). */
 rt_status rt_fail(rt_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts text before this thread's message, as "text: message", and returns code. */
 rt_status rt_fail_in(rt_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* Makes text, of which some may come from a file, one line of valid UTF-8 (RFC 3629): control characters, and bytes
- * that are part of no character, become '?'. Messages have been through it. */
-void rt_one_line(char *text);
 
 /* This thread's last message; valid until its next failure. Never NULL. */
 const char *rt_error_message(void);

@@ -127,7 +127,7 @@ void rt_report_close(rt_report *r)
 
 /* The old files go first, and new hashes come before new files: whenever this ends early, what is there is a run's
  * own. */
-static rt_status put_files(const rt_report *r, const rt_text file[FILES], const char *sums)
+static rt_status put_files(const rt_report *r, const rt_string file[FILES], const char *sums)
 {
     char path[1100];
     for (int i = 0; i < FILES; i++) {
@@ -143,19 +143,19 @@ static rt_status put_files(const rt_report *r, const rt_text file[FILES], const 
     return RT_OK;
 }
 
-static void json(rt_text *t, const cJSON *e)
+static void json(rt_string *t, const cJSON *e)
 {
-    char *text = cJSON_Print(e);
+    char *text = rt_json_text(e, 1);
     if (text) rt_put(t, "%s\n", text);
     else t->failed = 1;
-    cJSON_free(text);
+    free(text);
 }
 
 rt_status rt_report_write(rt_report *r, cJSON *e)
 {
-    static void (*const form[FILES])(rt_text *, const cJSON *) = {json, rt_report_markdown, rt_report_csv,
+    static void (*const form[FILES])(rt_string *, const cJSON *) = {json, rt_report_markdown, rt_report_csv,
                                                                   rt_report_html};
-    rt_text file[FILES] = {{0}}, sums = {0};
+    rt_string file[FILES] = {{0}}, sums = {0};
     char path[1100];
     int failed = 0;
     for (int i = 0; i < FILES; i++) {

@@ -41,7 +41,7 @@ static const char speed_definitions[] =
     "highest round</dd>";
 
 /* What stands in small type below a value. */
-static void put_detail(rt_text *t, const rt_column *c, const cJSON *m)
+static void put_detail(rt_string *t, const rt_column *c, const cJSON *m)
 {
     const cJSON *range = rt_member(m, "accuracy_95"), *flips = rt_member(m, "mcnemar_vs_reference");
     const cJSON *rate = rt_member(m, "throughput");
@@ -69,7 +69,7 @@ static void put_detail(rt_text *t, const rt_column *c, const cJSON *m)
     }
 }
 
-static void table(rt_text *t, const cJSON *e, int which)
+static void table(rt_string *t, const cJSON *e, int which)
 {
     rt_put(t, "<div class=\"w\"><table><tr><th>model</th>");
     for (int c = 0; c < RT_COLUMNS; c++)
@@ -92,7 +92,7 @@ static void table(rt_text *t, const cJSON *e, int which)
     rt_put(t, "</table></div>\n");
 }
 
-static void class_heading(rt_text *t, const cJSON *names, int i)
+static void class_heading(rt_string *t, const cJSON *names, int i)
 {
     rt_put(t, "<th>");
     if (names) rt_put_html(t, cJSON_GetStringValue(cJSON_GetArrayItem(names, i)));
@@ -100,7 +100,7 @@ static void class_heading(rt_text *t, const cJSON *names, int i)
     rt_put(t, "</th>");
 }
 
-static void confusion(rt_text *t, const cJSON *e, const cJSON *m)
+static void confusion(rt_string *t, const cJSON *e, const cJSON *m)
 {
     const cJSON *names = rt_member(rt_member(e, "data"), "class_names"), *line = rt_member(m, "confusion")->child;
     int k = cJSON_GetArraySize(rt_member(m, "confusion"));
@@ -125,7 +125,7 @@ static void confusion(rt_text *t, const cJSON *e, const cJSON *m)
     rt_put(t, "</table></figure>");
 }
 
-static void confusions(rt_text *t, const cJSON *e)
+static void confusions(rt_string *t, const cJSON *e)
 {
     double k = rt_number(rt_member(e, "data"), "classes");
     if (!rt_member(rt_first_model(e), "confusion")) return;
@@ -139,7 +139,7 @@ static void confusions(rt_text *t, const cJSON *e)
     for (const cJSON *m = rt_first_model(e); m; m = m->next) confusion(t, e, m);
 }
 
-static void put_made_by(rt_text *t, const cJSON *e, int speed)
+static void put_made_by(rt_string *t, const cJSON *e, int speed)
 {
     const cJSON *machine = rt_member(e, "machine");
     rt_put(t, "</dl><p>CPU ");
@@ -157,11 +157,11 @@ static void put_made_by(rt_text *t, const cJSON *e, int speed)
     rt_put(t, "; the numbers are in evaluation.json.</p></body></html>\n");
 }
 
-static void put_opening(rt_text *t, const cJSON *e)
+static void put_opening(rt_string *t, const cJSON *e)
 {
     const cJSON *data = rt_member(e, "data"), *notes = rt_member(e, "notes");
     double rows = rt_number(data, "rows"), labelled = rt_number(data, "labelled_rows");
-    rt_text line = {0};
+    rt_string line = {0};
     rt_put(t, "%s", head);
     rt_put_html(t, cJSON_GetStringValue(rt_member(data, "source")));
     rt_put(t, "</b>, %.0f rows", rows);
@@ -178,7 +178,7 @@ static void put_opening(rt_text *t, const cJSON *e)
     }
 }
 
-void rt_report_html(rt_text *t, const cJSON *e)
+void rt_report_html(rt_string *t, const cJSON *e)
 {
     int speed = rt_member(rt_first_model(e), "throughput") != NULL, i = 0;
     int labelled = rt_number(rt_member(e, "data"), "labelled_rows") > 0;

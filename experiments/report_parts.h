@@ -1,18 +1,14 @@
-/* experiments/report_parts.h - what the forms of a report share: growing text, user text made harmless, the table. */
+/* experiments/report_parts.h - what the forms of a report share: the table, and the figures of a page. */
 #ifndef RT_EXPERIMENTS_REPORT_PARTS_H
 #define RT_EXPERIMENTS_REPORT_PARTS_H
 
 #include <stddef.h>
 
 #include "data/json.h"
+#include "engine/text.h"
 
-typedef struct { char *p; size_t n, room; int failed; } rt_text;      /* p is for the caller to free */
-
-void rt_put(rt_text *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The one way user text gets into HTML. */
-void rt_put_html(rt_text *, const char *);
 /* Four digits with K, M, G; "-" for what is no number. */
-void rt_put_si(rt_text *, double);
+void rt_put_si(rt_string *, double);
 
 const cJSON *rt_member(const cJSON *, const char *key);
 double rt_number(const cJSON *, const char *key);      /* NAN where there is no number */
@@ -38,22 +34,22 @@ enum { RT_COLUMNS = 17 };
 extern const rt_column rt_columns[RT_COLUMNS];
 /* Whether any model has a value there. */
 int rt_column_used(const rt_column *, const cJSON *evaluation);
-void rt_put_value(rt_text *, const rt_column *, const cJSON *model);
+void rt_put_value(rt_string *, const rt_column *, const cJSON *model);
 double rt_report_accuracy(const cJSON *model), rt_report_parameters(const cJSON *model),
     rt_report_p50(const cJSON *model);
 
 /* Whom the others are compared with, as a sentence in plain text. */
-void rt_put_reference(rt_text *, const cJSON *evaluation);
+void rt_put_reference(rt_string *, const cJSON *evaluation);
 
-void rt_report_markdown(rt_text *, const cJSON *evaluation);
-void rt_report_csv(rt_text *, const cJSON *evaluation);
-void rt_report_html(rt_text *, const cJSON *evaluation);
+void rt_report_markdown(rt_string *, const cJSON *evaluation);
+void rt_report_csv(rt_string *, const cJSON *evaluation);
+void rt_report_html(rt_string *, const cJSON *evaluation);
 
 /* SVG figures for the page. x_of: the model's place on the logarithmic axis. */
-void rt_plot_scatter(rt_text *, const cJSON *evaluation, const char *title, const char *x_title,
+void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *));
 /* One measure of the history of each model by epoch; nothing where no model has it. falls: the legend goes to the
  * top. */
-void rt_plot_curves(rt_text *, const cJSON *evaluation, const char *key, const char *title, int falls);
-void rt_plot_reliability(rt_text *, const cJSON *model, int index);
+void rt_plot_curves(rt_string *, const cJSON *evaluation, const char *key, const char *title, int falls);
+void rt_plot_reliability(rt_string *, const cJSON *model, int index);
 #endif

@@ -40,20 +40,20 @@ static double place_y(const axis *a, double v)
     return PLOT_H - BOTTOM - (v - a->lo) / (a->hi - a->lo) * (PLOT_H - TOP - BOTTOM);
 }
 
-static void tick_x(rt_text *t, double x, const char *label)
+static void tick_x(rt_string *t, double x, const char *label)
 {
     rt_put(t, "<line class=\"g\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>", x, TOP, x, PLOT_H - BOTTOM);
     rt_put(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", x, PLOT_H - BOTTOM + 15, label);
 }
 
-static void tick_y(rt_text *t, double y, const char *label)
+static void tick_y(rt_string *t, double y, const char *label)
 {
     rt_put(t, "<line class=\"g\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, y, PLOT_W - RIGHT, y);
     rt_put(t, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT - 6, y + 4, label);
 }
 
 /* 1, 2, 5 of each power of ten, or the powers alone over more than two of them. */
-static void log_ticks(rt_text *t, const axis *a)
+static void log_ticks(rt_string *t, const axis *a)
 {
     static const int digit[] = {1, 2, 5};
     int digits = a->hi - a->lo > 2 ? 1 : 3;
@@ -61,21 +61,21 @@ static void log_ticks(rt_text *t, const axis *a)
         for (int k = 0; k < digits; k++) {
             double v = digit[k] * pow(10, e);
             if (log10(v) < a->lo || log10(v) > a->hi) continue;
-            rt_text label = {0};
+            rt_string label = {0};
             rt_put_si(&label, v);
             tick_x(t, place_x(a, v), label.p ? label.p : "");
             free(label.p);
         }
 }
 
-static void ticks(rt_text *t, const axis *a, int vertical)
+static void ticks(rt_string *t, const axis *a, int vertical)
 {
     double span = a->hi - a->lo, step = pow(10, floor(log10(span / 4)));
     if (span / step > 8) step *= span / step > 16 ? 5 : 2;
     int decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
     for (double i = ceil(a->lo / step); i * step <= a->hi + 1e-12; i++) {
         double v = i * step + 0.0;                 /* no -0 */
-        rt_text label = {0};
+        rt_string label = {0};
         rt_put(&label, "%.*f", decimals, v);
         if (vertical) tick_y(t, place_y(a, v), label.p ? label.p : "");
         else tick_x(t, place_x(a, v), label.p ? label.p : "");
@@ -83,7 +83,7 @@ static void ticks(rt_text *t, const axis *a, int vertical)
     }
 }
 
-static void open_plot(rt_text *t, const char *x_title, const char *y_title)
+static void open_plot(rt_string *t, const char *x_title, const char *y_title)
 {
     rt_put(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s by %s\">", PLOT_W,
            PLOT_H, PLOT_W, PLOT_H, y_title, x_title);
@@ -135,7 +135,7 @@ static box label_place(const points *p, int i, const box *taken)
     return first;
 }
 
-static void put_points(rt_text *t, const points *p)
+static void put_points(rt_string *t, const points *p)
 {
     box taken[MAX_POINTS];
     for (int i = 0; i < p->n; i++) {
@@ -164,7 +164,7 @@ static int by_x(const void *a, const void *b)
     return x[0] < y[0] ? -1 : x[0] > y[0];
 }
 
-void rt_plot_scatter(rt_text *t, const cJSON *e, const char *title, const char *x_title, double (*x_of)(const cJSON *))
+void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char *x_title, double (*x_of)(const cJSON *))
 {
     double x[MAX_POINTS], y[MAX_POINTS], front[MAX_POINTS][2];
     points p = {0};
@@ -222,7 +222,7 @@ static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
     return any;
 }
 
-void rt_plot_curves(rt_text *t, const cJSON *e, const char *key, const char *title, int falls)
+void rt_plot_curves(rt_string *t, const cJSON *e, const char *key, const char *title, int falls)
 {
     double xs[2], ys[2];
     int i = 0, shown = 0, models = 0;
@@ -250,7 +250,7 @@ void rt_plot_curves(rt_text *t, const cJSON *e, const char *key, const char *tit
     rt_put(t, "</svg></figure>");
 }
 
-void rt_plot_reliability(rt_text *t, const cJSON *m, int index)
+void rt_plot_reliability(rt_string *t, const cJSON *m, int index)
 {
     axis a = {0, 1, 0};
     const cJSON *bins = rt_member(m, "reliability");

@@ -1,5 +1,4 @@
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,59 +6,7 @@
 #include "experiments/report.h"
 #include "experiments/report_parts.h"
 
-void rt_put(rt_text *t, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    int need = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    if (need < 0 || t->failed) return;
-    if (t->n + (size_t)need + 1 > t->room) {
-        size_t room = 2 * (t->n + (size_t)need + 1024);
-        char *q = realloc(t->p, room);
-        if (!q) {
-            t->failed = 1;
-            return;
-        }
-        t->p = q;
-        t->room = room;
-    }
-    va_start(ap, fmt);
-    t->n += (size_t)vsnprintf(t->p + t->n, t->room - t->n, fmt, ap);
-    va_end(ap);
-}
-
-void rt_put_html(rt_text *t, const char *s)
-{
-    for (; s && *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c == '&') rt_put(t, "&amp;");
-        else if (c == '<') rt_put(t, "&lt;");
-        else if (c == '>') rt_put(t, "&gt;");
-        else if (c == '"') rt_put(t, "&quot;");
-        else if (c == '\'') rt_put(t, "&#39;");
-        else if (c < 32 || c == 127) rt_put(t, "?");
-        else rt_put(t, "%c", c);
-    }
-}
-
-/* Names in CSV: quoted, and harmless to spreadsheets that take = + - @ for formulas. */
-static void put_csv(rt_text *t, const char *s)
-{
-    rt_put(t, "\"%s", s && strchr("=+-@\t\r\n", *s) && *s ? "'" : "");
-    for (; s && *s; s++) rt_put(t, "%s%c", *s == '"' ? "\"" : "", (unsigned char)*s < 32 ? ' ' : *s);
-    rt_put(t, "\"");
-}
-
-/* User text for a terminal, or, with its signs escaped, for Markdown. */
-static void put_plain(rt_text *t, const char *s, int markdown)
-{
-    for (; s && *s; s++)
-        rt_put(t, "%s%c", markdown && strchr("|`*_<>[]\\", *s) ? "\\" : "",
-               (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
-}
-
-void rt_put_si(rt_text *t, double v)
+void rt_put_si(rt_string *t, double v)
 {
     if (!isfinite(v)) rt_put(t, "-");
     else if (v >= 1e9) rt_put(t, "%.2f G", v / 1e9);
@@ -137,7 +84,7 @@ int rt_column_used(const rt_column *c, const cJSON *e)
     return 0;
 }
 
-void rt_put_value(rt_text *t, const rt_column *c, const cJSON *m)
+void rt_put_value(rt_string *t, const rt_column *c, const cJSON *m)
 {
     double v = c->value(m);
     if (!isfinite(v)) rt_put(t, "-");
@@ -149,7 +96,7 @@ void rt_put_value(rt_text *t, const rt_column *c, const cJSON *m)
     else rt_put(t, "%.3g", v);
 }
 
-void rt_put_reference(rt_text *t, const cJSON *e)
+void rt_put_reference(rt_string *t, const cJSON *e)
 {
     const cJSON *r = rt_member(e, "reference");
     if (!r) return;
@@ -160,20 +107,9 @@ void rt_put_reference(rt_text *t, const cJSON *e)
 
 /* ---- the forms ---- */
 
-/* A text that ends in a character of several bytes is not cut inside it. */
-static void put_padded(rt_text *t, const char *s, int width)
-{
-    int shown = 0;
-    for (; *s && (shown < width || ((unsigned char)*s & 0xc0) == 0x80); s++) {
-        shown += ((unsigned char)*s & 0xc0) != 0x80;
-        rt_put(t, "%c", (unsigned char)*s < 32 || *s == 127 ? '?' : *s);
-    }
-    rt_put(t, "%*s", width - shown, "");
-}
-
 char *rt_report_table(const cJSON *e)
 {
-    rt_text t = {0}, line = {0};
+    rt_string t = {0}, line = {0};
     rt_put(&t, "%-20s", "model");
     for (int c = 0; c < RT_COLUMNS; c++) {
         const rt_column *q = &rt_columns[c];
@@ -182,11 +118,11 @@ char *rt_report_table(const cJSON *e)
     }
     rt_put(&t, "\n");
     for (const cJSON *m = rt_first_model(e); m; m = m->next) {
-        put_padded(&t, rt_model_name(m), 20);
+        rt_put_padded(&t, rt_model_name(m), 20);
         for (int c = 0; c < RT_COLUMNS; c++) {
             const rt_column *q = &rt_columns[c];
             int width = strlen(q->title) > 10 ? (int)strlen(q->title) : 10;
-            rt_text v = {0};
+            rt_string v = {0};
             if (!q->terminal || !rt_column_used(q, e)) continue;
             rt_put_value(&v, q, m);
             rt_put(&t, " %*s", width, v.p ? v.p : "");
@@ -196,30 +132,29 @@ char *rt_report_table(const cJSON *e)
     }
     rt_put_reference(&line, e);
     if (line.p) {
-        put_plain(&t, line.p, 0);
+        rt_put_plain(&t, line.p);
         rt_put(&t, "\n");
     }
     free(line.p);
     for (const cJSON *n = first(e, "notes"); n; n = n->next) {
         rt_put(&t, "note: ");
-        put_plain(&t, cJSON_GetStringValue(n), 0);
+        rt_put_plain(&t, cJSON_GetStringValue(n));
         rt_put(&t, "\n");
     }
     if (t.failed) free(t.p);
     return t.failed ? NULL : t.p;
 }
 
-void rt_report_markdown(rt_text *t, const cJSON *e)
+void rt_report_markdown(rt_string *t, const cJSON *e)
 {
     const cJSON *data = rt_member(e, "data");
-    rt_text line = {0};
-    rt_put(t, "# Evaluation\n\nData `");
-    for (const char *s = cJSON_GetStringValue(rt_member(data, "source")); s && *s; s++)
-        rt_put(t, "%c", *s == '`' || (unsigned char)*s < 32 ? '?' : *s);
-    rt_put(t, "`, %.0f rows (%.0f with a label), %.0f classes. ", rt_number(data, "rows"),
+    rt_string line = {0};
+    rt_put(t, "# Evaluation\n\nData ");
+    rt_put_code(t, cJSON_GetStringValue(rt_member(data, "source")));
+    rt_put(t, ", %.0f rows (%.0f with a label), %.0f classes. ", rt_number(data, "rows"),
            rt_number(data, "labelled_rows"), rt_number(data, "classes"));
     rt_put_reference(&line, e);
-    put_plain(t, line.p, 1);
+    rt_put_markdown(t, line.p);
     free(line.p);
     if (rt_member(rt_first_model(e), "throughput"))
         rt_put(t,
@@ -233,7 +168,7 @@ void rt_report_markdown(rt_text *t, const cJSON *e)
     rt_put(t, "\n");
     for (const cJSON *m = rt_first_model(e); m; m = m->next) {
         rt_put(t, "| ");
-        put_plain(t, rt_model_name(m), 1);
+        rt_put_markdown(t, rt_model_name(m));
         rt_put(t, " |");
         for (int c = 0; c < RT_COLUMNS; c++) {
             if (!rt_column_used(&rt_columns[c], e)) continue;
@@ -245,18 +180,18 @@ void rt_report_markdown(rt_text *t, const cJSON *e)
     }
     for (const cJSON *n = first(e, "notes"); n; n = n->next) {
         rt_put(t, "\n");
-        put_plain(t, cJSON_GetStringValue(n), 1);
+        rt_put_markdown(t, cJSON_GetStringValue(n));
         rt_put(t, "\n");
     }
 }
 
-void rt_report_csv(rt_text *t, const cJSON *e)
+void rt_report_csv(rt_string *t, const cJSON *e)
 {
     rt_put(t, "model");
     for (int c = 0; c < RT_COLUMNS; c++) rt_put(t, ",%s", rt_columns[c].title);
     rt_put(t, "\n");
     for (const cJSON *m = rt_first_model(e); m; m = m->next) {
-        put_csv(t, rt_model_name(m));
+        rt_put_csv(t, rt_model_name(m));
         for (int c = 0; c < RT_COLUMNS; c++) {
             double v = rt_columns[c].value(m);
             char digits[40] = "";

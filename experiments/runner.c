@@ -244,9 +244,9 @@ static rt_status keep_state(const char *path, const step *s, const rt_digest *ha
     cJSON_AddStringToObject(state, "output_xxh128", made.hex);
     cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
     cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
-    char *text = cJSON_Print(state);
+    char *text = rt_json_text(state, 1);
     rt_status st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(state);
     return st;
 }

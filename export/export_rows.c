@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/stream.h"
+#include "engine/text.h"
 #include "export/exporter.h"
 #include "export/out_file.h"
 #include "student/predictor.h"
@@ -38,44 +39,35 @@ static int make_room(table *t, size_t more)
     return 1;
 }
 
-static void put_text(table *t, const char *text)
-{
-    size_t n = strlen(text);
-    if (!make_room(t, n)) return;
-    memcpy(t->text + t->n, text, n);
-    t->n += n;
-}
-
 static rt_status make_cells(table *t)
 {
     if (!t->names->name) return RT_OK;
     t->cell = calloc((size_t)t->classes, sizeof *t->cell);
     for (int c = 0; c < t->classes && t->cell; c++) {
-        const char *name = t->names->name[c];
-        if (!(t->cell[c] = malloc(rt_csv_room(name) + 1))) return rt_fail(RT_RUN, "out of memory");
-        t->cell[c][rt_csv_cell(t->cell[c], name)] = 0;
+        rt_string cell = {0};
+        rt_put_csv(&cell, t->names->name[c]);
+        t->cell[c] = cell.p;
+        if (cell.failed) return rt_fail(RT_RUN, "out of memory");
     }
     return t->cell ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
 static void put_csv_head(table *t)
 {
-    put_text(t, t->cell ? "row,prediction,name" : "row,prediction");
+    rt_string head = {0}, label = {0};
+    rt_put(&head, t->cell ? "row,prediction,name" : "row,prediction");
     for (int c = 0; c < t->classes; c++) {
-        const char *name = t->cell ? t->names->name[c] : "";
-        char number[24], *cell = malloc(2 * rt_csv_room(name) + 8), *label = cell ? cell + rt_csv_room(name) + 4 : NULL;
-        if (!cell) {
-            t->f.status = rt_fail(RT_RUN, "out of memory");
-            return;
-        }
-        snprintf(number, sizeof number, "p%d", c);
-        if (t->cell) sprintf(label, "p:%s", name);
-        cell[rt_csv_cell(cell, t->cell ? label : number)] = 0;
-        put_text(t, ",");
-        put_text(t, cell);
-        free(cell);
+        label.n = 0;
+        if (t->cell) rt_put(&label, "p:%s", t->names->name[c]);
+        else rt_put(&label, "p%d", c);
+        rt_put(&head, ",");
+        rt_put_csv(&head, label.p);
     }
-    put_text(t, "\n");
+    rt_put(&head, "\n");
+    if (head.failed || label.failed) t->f.status = rt_fail(RT_RUN, "out of memory");
+    else rt_out_put(&t->f, head.p, head.n);
+    free(head.p);
+    free(label.p);
 }
 
 static rt_status open_table(table *t, const char *path, uint64_t rows, const rt_names *names, int csv)

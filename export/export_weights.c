@@ -24,9 +24,9 @@ static int items_of(const rt_model *m, item **out)
 
 static void add_text(cJSON *meta, const char *key, const cJSON *value)
 {
-    char *t = cJSON_PrintUnformatted(value);
+    char *t = rt_json_text(value, 0);
     if (t) cJSON_AddStringToObject(meta, key, t);
-    cJSON_free(t);
+    free(t);
 }
 
 rt_status rt_export_safetensors(const rt_model *m, const char *path)
@@ -61,7 +61,7 @@ rt_status rt_export_safetensors(const rt_model *m, const char *path)
         cJSON_AddItemToObject(t, "data_offsets", cJSON_CreateDoubleArray(span, 2));
         at += it[i].f->count * 4;
     }
-    char *text = cJSON_PrintUnformatted(h);
+    char *text = rt_json_text(h, 0);
     cJSON_Delete(h);
     rt_out_file f = rt_out_open(path);
     if (text) {
@@ -72,7 +72,7 @@ rt_status rt_export_safetensors(const rt_model *m, const char *path)
         for (int i = 0; i < n; i++) rt_out_put(&f, it[i].data, it[i].f->count * 4);
     }
     rt_status st = rt_out_close(&f, text ? RT_OK : rt_fail(RT_RUN, "out of memory"));
-    cJSON_free(text);
+    free(text);
     free(it);
     return st;
 }

@@ -1,4 +1,4 @@
-/* export/out_file.h - files that are written piece by piece and then committed, and cells of CSV files. */
+/* export/out_file.h - files that are written piece by piece and then committed. */
 #ifndef RT_EXPORT_OUT_FILE_H
 #define RT_EXPORT_OUT_FILE_H
 
@@ -24,10 +24,4 @@ rt_status rt_out_close(rt_out_file *, rt_status st);
 
 /* Header of an NPY 1.0 array in C order, padded to 64 bytes; returns its length. */
 size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank);
-
-/* A cell of a CSV file (RFC 4180) into out, which has room for rt_csv_room bytes; returns its length. Quoted where
- * needed. Text that a spreadsheet would run as a formula, that is one whose first character other than space is = +
- * - @ and which is no number, gets an apostrophe before it. */
-size_t rt_csv_cell(char *out, const char *text);
-size_t rt_csv_room(const char *text);
 #endif

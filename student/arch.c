@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/text.h"
+
 const char *const rt_arch_families[] = {"mlp", "cnn", "resnet", "dscnn", "conv1d", NULL};
 enum { MLP, CNN, RESNET, DSCNN, CONV1D };
 
@@ -296,8 +298,9 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(fallback, sizeof fallback, "%s%d", a.act ? rt_act_name(a.act) : rt_ops[op]->name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
     RT_TRY(rt_cfg_end(&c));
-    if (strpbrk(name, "/.") || !*name)
-        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/' or '.'", at, name);
+    if (strpbrk(name, "/.") || !*name || !rt_is_utf8(name))
+        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/', '.' or what is no valid UTF-8", at,
+                       name);
     rt_status st = rt_graph_add(g, op, name, in, inputs, &a, &out);
     return st ? rt_fail_in(st, "%s", at) : RT_OK;
 }

@@ -140,7 +140,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     if (m->class_names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->class_names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
-    char *text = cJSON_Print(j), *at = text ? digest_in(text) : NULL;
+    char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
     if (at) memcpy(at, rt_digest_of(text, strlen(text)).hex, sizeof no_digest - 1);
     for (int i = 0; i < g->params; i++, n++) it[n] = field_item(&g->param[i], "params", m->params, &name[n]);
@@ -149,7 +149,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     if (text)
         it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
     if (!st) st = rt_h5_save(path, format, it, n);
-    cJSON_free(text);
+    free(text);
     free(it);
     free(name);
     return st;

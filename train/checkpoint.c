@@ -48,7 +48,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     RT_TRY(rt_make_folder(folder));
     snprintf(file, sizeof file, "checkpoint-%08llu.h5", (unsigned long long)batches);
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    char *text = cJSON_Print(state);
+    char *text = rt_json_text(state, 1);
     if (!text) return rt_fail(RT_RUN, "out of memory");
     int n = 0;
     for (int i = 0; i < buffers; i++)
@@ -57,7 +57,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
                 .name = b[i].name, .type = RT_F32, .rank = 1, .dim = {b[i].count}, .data = b[i].data};
     it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
     rt_status st = rt_h5_save(path, "retort-checkpoint-1", it, n);
-    cJSON_free(text);
+    free(text);
     RT_TRY(st);
     RT_TRY(rt_digest_file(&digest, path));
     if (stat(path, &s)) return rt_fail(RT_RUN, "%s: vanished while it was written", path);
@@ -75,11 +75,11 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
         if (name && strcmp(name, file)) cJSON_AddItemToArray(all, cJSON_Duplicate(o, 1));
     }
     cJSON_Delete(old);
-    text = cJSON_Print(list);
+    text = rt_json_text(list, 1);
     snprintf(path, sizeof path, "%s/checkpoints.json", folder);
     if (!st) st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
     if (!st) sweep(folder, list);
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(list);
     return st;
 }
@@ -101,7 +101,10 @@ static rt_status load_one(const char *folder, const cJSON *c, cJSON **state, con
     for (int i = 0; i < buffers && !st; i++) {
         float *data;
         if (!b[i].data || !b[i].count) continue;
-        st = rt_h5_read_all((void **)&data, f, b[i].name, b[i].count * sizeof *data);
+        const rt_h5_dataset *d = rt_h5_find(f, b[i].name);
+        if (d && (d->type != RT_F32 || d->rank != 1 || d->dim[0] != b[i].count))
+            st = rt_fail(RT_INPUT, "%s: '%s' is not what this run keeps", path, b[i].name);
+        if (!st) st = rt_h5_read_all((void **)&data, f, b[i].name, b[i].count * sizeof *data);
         if (st) break;
         memcpy(b[i].data, data, b[i].count * sizeof *data);
         free(data);

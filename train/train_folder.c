@@ -195,16 +195,16 @@ rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
         snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
         unlink(path);
     }
-    char *text = cJSON_Print(t->config);
+    char *text = rt_json_text(t->config, 1);
     rt_status st = text ? rt_train_write_text(t, "config.json", text) : rt_fail(RT_RUN, "out of memory");
-    cJSON_free(text);
+    free(text);
     cJSON *run = cJSON_CreateObject();
     cJSON_AddStringToObject(run, "format", format);
     cJSON_AddStringToObject(run, "config_digest", t->config_digest);
     cJSON_AddItemReferenceToObject(run, "content", t->content);
-    text = cJSON_Print(run);
+    text = rt_json_text(run, 1);
     if (!st) st = text ? rt_train_write_text(t, "run.json", text) : rt_fail(RT_RUN, "out of memory");
-    cJSON_free(text);
+    free(text);
     cJSON_Delete(run);
     return st;
 }

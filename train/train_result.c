@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/provenance.h"
+#include "engine/text.h"
 #include "engine/version.h"
 
 /* ---- what is said at the start ---- */
@@ -64,29 +65,28 @@ void rt_train_say(const rt_trainer *t)
 
 rt_status rt_train_write_metrics(rt_trainer *t)
 {
-    size_t room = 256 * ((size_t)cJSON_GetArraySize(t->history) + 2), n, m = 0;
-    char *csv = malloc(room), *lines = malloc(2 * room);
-    rt_status st = csv && lines ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) {
-        n = (size_t)snprintf(csv, room, "epoch,loss,validation_accuracy,validation_loss,lr,digest\n");
-        for (const cJSON *e = t->history->child; e; e = e->next) {
-            const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
-            double accuracy = rt_train_number(e, "validation_accuracy"), loss = rt_train_number(e, "validation_loss");
-            n += (size_t)snprintf(csv + n, room - n, "%d,%.9g,", (int)rt_train_number(e, "epoch"),
-                                  rt_train_number(e, "loss"));
-            if (t->held.count) n += (size_t)snprintf(csv + n, room - n, "%.9g,%.9g", accuracy, loss);
-            else n += (size_t)snprintf(csv + n, room - n, ",");
-            n += (size_t)snprintf(csv + n, room - n, ",%.9g,%s\n", rt_train_number(e, "lr"), digest ? digest : "");
-            char *one = cJSON_PrintUnformatted(e);
-            if (one) m += (size_t)snprintf(lines + m, 2 * room - m, "%s\n", one);
-            cJSON_free(one);
-        }
-        lines[m] = 0;
-        st = rt_train_write_text(t, "metrics.csv", csv);
-        if (!st) st = rt_train_write_text(t, "metrics.jsonl", lines);
+    rt_string csv = {0}, lines = {0};
+    rt_put(&csv, "epoch,loss,validation_accuracy,validation_loss,lr,digest\n");
+    rt_put(&lines, "%s", "");
+    for (const cJSON *e = t->history->child; e; e = e->next) {
+        const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
+        double accuracy = rt_train_number(e, "validation_accuracy"), loss = rt_train_number(e, "validation_loss");
+        rt_put(&csv, "%.0f,%.9g,", rt_train_number(e, "epoch"), rt_train_number(e, "loss"));
+        if (t->held.count) rt_put(&csv, "%.9g,%.9g", accuracy, loss);
+        else rt_put(&csv, ",");
+        rt_put(&csv, ",%.9g,", rt_train_number(e, "lr"));
+        if (digest) rt_put_csv(&csv, digest);
+        rt_put(&csv, "\n");
+        char *one = rt_json_text(e, 0);
+        if (one) rt_put(&lines, "%s\n", one);
+        else lines.failed = 1;
+        free(one);
     }
-    free(csv);
-    free(lines);
+    rt_status st = csv.failed || lines.failed ? rt_fail(RT_RUN, "out of memory")
+                                              : rt_train_write_text(t, "metrics.csv", csv.p);
+    if (!st) st = rt_train_write_text(t, "metrics.jsonl", lines.p);
+    free(csv.p);
+    free(lines.p);
     return st;
 }
 
@@ -196,9 +196,9 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);
     cJSON_AddItemToObject(r, "content", cJSON_Duplicate(t->content, 1));
     cJSON_AddItemToObject(r, "history", cJSON_Duplicate(t->history, 1));
-    char *text = cJSON_Print(r);
+    char *text = rt_json_text(r, 1);
     rt_status st = text ? rt_train_write_text(t, "result.json", text) : rt_fail(RT_RUN, "out of memory");
-    cJSON_free(text);
+    free(text);
     if (st) cJSON_Delete(r); else *result = r;
     return st;
 }

@@ -1,5 +1,6 @@
 #include "train/trainer_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,22 @@ double rt_train_number(const cJSON *j, const char *key)
     return cJSON_IsString(v) ? strtod(v->valuestring, NULL) : cJSON_IsNumber(v) ? v->valuedouble : 0;
 }
 
+/* The numbers of a file are used as counts only where they are ones. */
+static rt_status check_state(const rt_trainer *t, const cJSON *j)
+{
+    static const struct { const char *key; double most; } counts[] = {{"batches", 0x1p53}, {"updates", 0x1p53},
+                                                                      {"best_epoch", 0x1p30}};
+    const cJSON *history = cJSON_GetObjectItemCaseSensitive(j, "history");
+    int good = cJSON_IsArray(history);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        double v = rt_train_number(j, counts[i].key);
+        good &= v >= 0 && v <= counts[i].most && v == floor(v);
+    }
+    for (const cJSON *e = good ? history->child : NULL; e; e = e->next) good &= cJSON_IsObject(e);
+    return good ? RT_OK : rt_fail(RT_INPUT, "%s: the state of a checkpoint is damaged; remove the folder or use --force "
+                                  "to start again", t->folder);
+}
+
 rt_status rt_train_load(rt_trainer *t, int *found)
 {
     rt_buffer b[MAX_BUFFERS];
@@ -73,6 +90,7 @@ rt_status rt_train_load(rt_trainer *t, int *found)
                      "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; "
                      "use --kernels %s, or --allow-numeric-change",
                      t->opt->out, kernels, rt_kernels_get()->name, kernels);
+    if (!st) st = check_state(t, j);
     if (!st) {
         t->done = (uint64_t)rt_train_number(j, "batches");
         t->optimizer->updates = (uint64_t)rt_train_number(j, "updates");
@@ -82,7 +100,6 @@ rt_status rt_train_load(rt_trainer *t, int *found)
         t->seconds = rt_train_number(j, "seconds");
         cJSON_Delete(t->history);
         t->history = cJSON_DetachItemFromObjectCaseSensitive(j, "history");
-        if (!t->history) t->history = cJSON_CreateArray();
         *found = 1;
     }
     cJSON_Delete(j);

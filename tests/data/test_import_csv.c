@@ -242,12 +242,9 @@ static void one_line(void **state)
 {
     (void)state;
     refuse(csv(TEXT("nl.csv", "a,b\n1,\"x\n\033[2J\302\233y\177\"\n2,3\n")), RT_INPUT,
-           "'x??[2J??y?' is no finite number");
+           "'x??[2J?y?' is no finite number");
     refuse(csv(TEXT("cut.csv", "a,b\n1,äääääääääääääääääääxäää\n2,3\n")), RT_INPUT,
            "'äääääääääääääääääääx?' is no finite number");
-    char text[] = "a\300\257b\355\240\200c\364\220\200\200d\360\237\230\200e\303";
-    rt_one_line(text);
-    assert_string_equal(text, "a??b???c????d\360\237\230\200e?");
 }
 
 static void encodings(void **state)

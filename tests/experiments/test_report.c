@@ -86,7 +86,7 @@ static void check_csv(const cJSON *e, const char *text)
     for (int i = 0; i < MODELS; i++) {
         line = strchr(line, '\n') + 1;
         const char *p = strchr(line, ',') + 1;
-        assert_int_equal(line[1], "abc"[i]);
+        assert_int_equal(line[0], "abc"[i]);
         for (int c = 0; c < columns; c++, p += strcspn(p, ",\n") + 1) {
             char cell[40];
             snprintf(cell, sizeof cell, "%.*s", (int)strcspn(p, ",\n"), p);

@@ -1,30 +1,7 @@
-/* What other programs get: cells of CSV files, labels by name, names in NPZ and safetensors. */
+/* What other programs get: labels by name, names in NPZ and safetensors. */
 #include "export/exporter.h"
 #include "export/out_file.h"
 #include "tests/support.h"
-
-static void cells(void **state)
-{
-    (void)state;
-    static const char *const cases[][2] = {
-        {"cat", "cat"}, {"a,b", "\"a,b\""}, {"a \"b\"", "\"a \"\"b\"\"\""}, {"two\nlines", "\"two\nlines\""},
-            {"", "\"\""}, {" a", "\" a\""},
-        {"=1+1", "\"'=1+1\""}, {"+cmd", "\"'+cmd\""}, {"@SUM(A1)", "\"'@SUM(A1)\""}, {"-x", "\"'-x\""},
-            {" =1", "\"' =1\""}, {"\t=1", "\"'\t=1\""},
-        {"\u00a0=1", "\"'\u00a0=1\""}, {"\u3000=1", "\"'\u3000=1\""}, {"\ufeff=1", "\"'\ufeff=1\""},
-            {"\uff1d1", "\"'\uff1d1\""},
-        {"-1", "-1"}, {"+2.5e3", "+2.5e3"}, {"-", "\"'-\""}, {"-1-1", "\"'-1-1\""}, {"-0x1", "\"'-0x1\""},
-            {"-inf", "\"'-inf\""},
-        {"\u00e4\u20ac\U0001f600", "\u00e4\u20ac\U0001f600"}, {"a=1", "a=1"}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        char out[64];
-        assert_true(rt_csv_room(cases[i][0]) < sizeof out);
-        size_t n = rt_csv_cell(out, cases[i][0]);
-        assert_true(n <= rt_csv_room(cases[i][0]));
-        out[n] = 0;
-        assert_string_equal(out, cases[i][1]);
-    }
-}
 
 static char *text_of(const char *path, size_t *size)
 {
@@ -182,7 +159,7 @@ static void weights(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(cells), cmocka_unit_test(labels),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(labels),
                                        cmocka_unit_test(rows_without_label), cmocka_unit_test(weights)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
