@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-#include "data/dtype.h"
+#include "engine/types.h"
 #include "engine/error.h"
 
 enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 24 };

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "data/dtype.h"
+#include "engine/types.h"
 #include "data/import.h"
 #include "data/names.h"
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "data/dtype.h"
+#include "engine/types.h"
 
 /* Models compute in float32. What is wrong with a row of n elements for that, as the end of "row 5 contains ...", or
  * NULL: NaN, infinity, a float64 beyond the range of float32, or an integer that float32 would round (one above 2^24

@@ -6,10 +6,10 @@
 #ifndef RT_DATA_SOURCE_H
 #define RT_DATA_SOURCE_H
 
-#include "data/convert.h"
+#include "engine/convert.h"
 #include "data/h5.h"
 #include "engine/digest.h"
-#include "engine/graph.h"
+#include "engine/types.h"
 
 typedef struct rt_source rt_source;
 

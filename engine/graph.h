@@ -11,10 +11,9 @@
 
 #include "engine/error.h"
 #include "engine/kernels.h"
+#include "engine/types.h"
 
-enum { RT_MAX_RANK = 4, RT_MAX_INPUTS = 8, RT_NAME_MAX = 64, RT_MAX_NODES = 4096 };
-
-typedef struct { int rank, dim[RT_MAX_RANK]; } rt_shape;
+enum { RT_MAX_INPUTS = 8, RT_NAME_MAX = 64, RT_MAX_NODES = 4096 };
 
 /* One list of operators: the enum, the registry and the names in model files all come from it. */
 #define RT_OPS(X) \
@@ -113,11 +112,5 @@ void rt_graph_set_output(rt_graph *, int tensor);
 double rt_graph_macs(const rt_graph *);
 size_t rt_graph_param_count(const rt_graph *);
 
-size_t rt_shape_count(const rt_shape *);
-int rt_shape_equal(const rt_shape *, const rt_shape *);
-/* "(28, 28, 1)" into text, which it returns. */
-char *rt_shape_text(const rt_shape *, char text[64]);
-/* Any shape as H, W, C: (T, C) is H = 1; (D) is H = W = 1. */
-void rt_shape_hwc(const rt_shape *, int *h, int *w, int *c);
 int rt_op_by_name(const char *name);   /* -1 when unknown */
 #endif

@@ -165,7 +165,7 @@ static rt_status add_statistics(rt_source *s, cJSON *j)
     uint64_t *row = malloc(at_once * sizeof *row);
     statistics *q = calloc(1, sizeof *q);
     rt_status st = raw && v && row && q ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) q->whole = n == 1 && type < RT_F16;
+    if (!st) q->whole = n == 1 && rt_dtype_is_integer(type);
     for (uint64_t r = 0; r < limit && !st; r += at_once) {
         uint64_t take = limit - r < at_once ? limit - r : at_once;
         for (uint64_t i = 0; i < take; i++) row[i] = r + i;

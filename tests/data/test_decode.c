@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 
 #include "data/cache.h"
-#include "data/convert.h"
+#include "engine/convert.h"
 #include "data/decode.h"
 #include "tests/support.h"
 

@@ -1,4 +1,4 @@
-#include "data/convert.h"
+#include "engine/convert.h"
 
 #include <stdint.h>
 #include <string.h>

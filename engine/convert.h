@@ -1,8 +1,8 @@
-/* data/convert.h - elements in memory: byte order, and any type as float. */
-#ifndef RT_DATA_CONVERT_H
-#define RT_DATA_CONVERT_H
+/* engine/convert.h - elements in memory: byte order, and any type as float. */
+#ifndef RT_ENGINE_CONVERT_H
+#define RT_ENGINE_CONVERT_H
 
-#include "data/dtype.h"
+#include "engine/types.h"
 
 /* Reverses the bytes of each of n elements of this size (2, 4 or 8; others stay as they are). */
 void rt_swap_bytes(void *p, size_t n, size_t size);

@@ -1,0 +1,34 @@
+/* engine/types.h - element types and shapes: what data sets, tensors and kernels have in common. */
+#ifndef RT_ENGINE_TYPES_H
+#define RT_ENGINE_TYPES_H
+
+#include <stddef.h>
+
+/* All little-endian. BF16 is the upper half of a float; TEXT stays last. */
+#define RT_DTYPES(X) \
+    X(U8, "u8", 1) X(I8, "i8", 1) X(U16, "u16", 2) X(I16, "i16", 2) X(U32, "u32", 4) X(I32, "i32", 4) \
+    X(U64, "u64", 8) X(I64, "i64", 8) X(F16, "f16", 2) X(BF16, "bf16", 2) X(F32, "f32", 4) X(F64, "f64", 8) \
+    X(TEXT, "text", 1)
+typedef enum {
+#define X(E, n, s) RT_##E,
+    RT_DTYPES(X)
+#undef X
+    RT_DTYPE_COUNT
+} rt_dtype;
+
+size_t rt_dtype_size(rt_dtype);        /* bytes; 0 for what is no type */
+const char *rt_dtype_name(rt_dtype);   /* "?" for what is no type */
+int rt_dtype_is_integer(rt_dtype);
+
+enum { RT_MAX_RANK = 6 };
+
+/* Of one row: (H, W, C) for images, (T, C) for sequences, (D) for features. The batch is implicit and leads. */
+typedef struct { int rank, dim[RT_MAX_RANK]; } rt_shape;
+
+size_t rt_shape_count(const rt_shape *);   /* elements */
+int rt_shape_equal(const rt_shape *, const rt_shape *);
+/* "(28, 28, 1)" into text, which it returns. */
+char *rt_shape_text(const rt_shape *, char text[64]);
+/* Any shape as H, W, C: (T, C) is H = 1; (D) is H = W = 1. */
+void rt_shape_hwc(const rt_shape *, int *h, int *w, int *c);
+#endif
