@@ -13,12 +13,10 @@ static const cli_command *const commands[] = {&cli_import, &cli_info,   &cli_tra
                                               &cli_eval,   &cli_export, &cli_run,   &cli_bench};
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
-static volatile sig_atomic_t stop;
-
 static void on_signal(int sig)
 {
-    if (stop) _exit(128 + sig);       /* a second one ends at once; files stay as the last sync left them */
-    stop = 1;
+    if (rt_stopped()) _exit(128 + sig);       /* a second one ends at once; files stay as the last sync left them */
+    rt_ask_to_stop(1);
 }
 
 static void usage(FILE *f)
@@ -81,9 +79,10 @@ static void hold_standard_files(void)
 
 static void set_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)     /* what nohup ignores stays ignored */
+        if (!sigaction(stops[i], NULL, &before) && before.sa_handler != SIG_IGN) sigaction(stops[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);         /* a file-size limit is then an error of write, with its message */
 }
@@ -92,7 +91,6 @@ static rt_status run(cli_args *a, const cli_command *c, int argc, char **argv, c
 {
     RT_TRY(cli_parse(a, c, argc, argv));
     if (!a->quiet) cli_progress_on(&a->progress);
-    a->progress.stop = &stop;
     a->pool = rt_pool_new(a->threads);
     return a->pool ? c->run(a, result) : RT_RUN;
 }

@@ -142,7 +142,7 @@ static rt_leaf leaf_of(const rt_digest *d)
     return l;
 }
 
-static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progress *progress, rt_leaf *leaf)
+static rt_status hash_span(const rt_identity *id, uint64_t span, int stoppable, rt_leaf *leaf)
 {
     uint64_t at, end;
     size_t row_bytes = rt_source_row_bytes(id->source);
@@ -156,7 +156,7 @@ static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progre
         st = rt_source_read_stored(id->source, at, n, raw);
         if (!st) rt_hasher_add(h, raw, n * row_bytes);
         at += n;
-        if (!st && at < end && rt_progress_stopped(progress))      /* what is read to its end is kept */
+        if (!st && at < end && stoppable && rt_stopped())      /* what is read to its end is kept */
             st = rt_fail(RT_INTERRUPTED, "interrupted while %s was hashed", path_of(id));
     }
     rt_digest d = rt_hasher_end(h);
@@ -167,7 +167,6 @@ static rt_status hash_span(const rt_identity *id, uint64_t span, const rt_progre
 
 typedef struct {
     rt_identity *id;
-    const rt_progress *progress;
     const uint64_t *span;
     pthread_mutex_t lock;
     rt_status status;
@@ -180,7 +179,7 @@ static void hash_tile(void *arg, int tile, int thread)
     (void)thread;
     hash_job *j = arg;
     uint64_t span = j->span[tile];
-    rt_status st = hash_span(j->id, span, j->progress, &j->id->leaf[span]);
+    rt_status st = hash_span(j->id, span, 1, &j->id->leaf[span]);
     if (!st) return;
     pthread_mutex_lock(&j->lock);
     if (!j->status || span < j->failed) {
@@ -207,9 +206,9 @@ static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
 }
 
 /* Hashes n spans; the caller makes them known. */
-static rt_status hash_group(rt_identity *id, const uint64_t *span, int n, rt_pool *pool, const rt_progress *progress)
+static rt_status hash_group(rt_identity *id, const uint64_t *span, int n, rt_pool *pool)
 {
-    hash_job j = {.id = id, .progress = progress, .span = span};
+    hash_job j = {.id = id, .span = span};
     int64_t start = now_ns(), last = id->stamp.mtime > id->stamp.ctime ? id->stamp.mtime : id->stamp.ctime;
     pthread_mutex_init(&j.lock, NULL);
     if (pool) rt_pool_run(pool, n, hash_tile, &j);
@@ -242,7 +241,7 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
         if (!(id->state[s] & KNOWN)) group[n++] = s;
         if (n < threads * GROUP && s + 1 < to) continue;
         if (!n) continue;
-        st = hash_group(id, group, n, pool, progress);
+        st = hash_group(id, group, n, pool);
         n = 0;
         if (to - from > 1)
             rt_progress_update(progress, "hash", (double)(s + 1 - from), (double)(to - from), 0, "spans", "");
@@ -263,7 +262,7 @@ rt_status rt_identity_unchanged(rt_identity *id)
             id->state[s] = 0;
             continue;
         }
-        RT_TRY(hash_span(id, s, NULL, &leaf));
+        RT_TRY(hash_span(id, s, 0, &leaf));
         if (memcmp(&leaf, &id->leaf[s], sizeof leaf))
             return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
         id->state[s] &= (unsigned char)~FRESH;

@@ -40,7 +40,7 @@ uint64_t rt_identity_span_rows(const rt_identity *);
 uint64_t rt_identity_spans(const rt_identity *);
 int rt_identity_known(const rt_identity *, uint64_t span);
 /* Hashes those spans of rows [first, end) that are not known, side by side in the pool when there is one. Both pool and
- * progress may be NULL. RT_INTERRUPTED when progress says stop; RT_INPUT for rows that cannot be read, and with
+ * progress may be NULL. RT_INTERRUPTED when asked to stop; RT_INPUT for rows that cannot be read, and with
  * RT_CHECK_FULL for rows that are not what they were though size and times of the file are. */
 rt_status rt_identity_know(rt_identity *, uint64_t first, uint64_t end, rt_pool *, const rt_progress *);
 /* The leaf of a span that is known. */

@@ -46,7 +46,7 @@ void rt_import_skipped(rt_import_job *job, const char *what, uint64_t count, con
 
 rt_status rt_import_stopped(const rt_import_job *job)
 {
-    if (!rt_progress_stopped(job->spec->progress)) return RT_OK;
+    if (!rt_stopped()) return RT_OK;
     return rt_fail(RT_INTERRUPTED, "interrupted; %s is not made", job->out);
 }
 

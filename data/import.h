@@ -45,7 +45,7 @@ typedef struct {
     /* NPY, NPZ */
     const char *x, *y;                     /* arrays of an NPZ */
     rt_channel_place place;
-    const rt_progress *progress;           /* may be NULL; a stop ends with RT_INTERRUPTED and leaves nothing */
+    const rt_progress *progress;           /* may be NULL; rt_ask_to_stop ends with RT_INTERRUPTED and leaves nothing */
 } rt_import_spec;
 
 /* Makes out, which must not exist or is replaced, and the report for the caller to delete (NULL after an error): rows,

@@ -30,7 +30,7 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
         cJSON_AddItemToArray(files, f);
         cJSON_AddStringToObject(f, "path", paths[i]);
         if (i == 0 && job->spec->format == RT_FORMAT_IMAGES) continue;      /* a folder has no bytes of its own */
-        st = rt_digest_file(&d, paths[i]);
+        st = rt_digest_file(&d, paths[i], 1);
         if (!st) cJSON_AddStringToObject(f, "xxh128", d.hex);
     }
     if (job->class_name) {

@@ -387,8 +387,10 @@ rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits
 
 rt_status rt_labels_verify(rt_labels *l)
 {
-    for (uint64_t b = 0; b < l->blocks; b++)
+    for (uint64_t b = 0; b < l->blocks; b++) {
+        RT_TRY(rt_check_stop());
         if (l->committed[b]) RT_TRY(check_block(l, b));
+    }
     return RT_OK;
 }
 
@@ -406,6 +408,7 @@ rt_status rt_labels_summarize(rt_labels *l, rt_labels_summary *s)
     for (uint64_t b = 0; b < l->blocks; b++) {
         unsigned char status[RT_LABEL_BLOCK];
         uint64_t rows = rt_label_block_rows(&l->spec, b);
+        RT_TRY(rt_check_stop());
         if (!l->committed[b]) {
             s->status[RT_LABEL_NOT_YET] += rows;
             continue;
@@ -439,6 +442,7 @@ rt_status rt_labels_remove_bad(rt_labels *l, rt_rows *rows, uint64_t *removed)
     for (uint64_t at = 0; at < l->spec.rows && !st; at += SCAN_ROWS) {
         uint64_t n = l->spec.rows - at < SCAN_ROWS ? l->spec.rows - at : SCAN_ROWS;
         int bad = 0;
+        st = rt_check_stop();
         for (uint64_t i = 0; i < n && !st; i += RT_LABEL_BLOCK) st = check_block(l, (at + i) / RT_LABEL_BLOCK);
         if (!st) st = rt_source_read_stored(l->src[l->cols - 1], at, n, status);
         for (uint64_t i = 0; i < n && !st; i++) bad |= status[i] = status[i] != RT_LABEL_DONE;

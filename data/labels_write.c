@@ -199,7 +199,7 @@ static rt_status read_done(rt_labels_writer *w)
     for (uint64_t b = 0; b < w->blocks && !st; b++) {
         uint64_t rows = rt_label_block_rows(&w->spec, b);
         if (!named[b]) continue;
-        if (!(b & 63) && rt_progress_stopped(w->job.progress))
+        if (!(b & 63) && rt_stopped())
             st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
         if (!st) st = read_block(w, b);
         if (st || rt_crc32c(0, w->buffer, rows * rt_label_row_bytes(&w->spec)) != crc[b]) continue;

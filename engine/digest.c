@@ -1,5 +1,7 @@
 #include "engine/digest.h"
 
+#include "engine/progress.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -40,7 +42,7 @@ rt_digest rt_hasher_end(rt_hasher *h)
 
 rt_digest rt_digest_of(const void *p, size_t n) { return to_hex(XXH3_128bits(p, n)); }
 
-rt_status rt_digest_file(rt_digest *d, const char *path)
+rt_status rt_digest_file(rt_digest *d, const char *path, int stoppable)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
@@ -51,6 +53,7 @@ rt_status rt_digest_file(rt_digest *d, const char *path)
     while (!st) {
         ssize_t n = read(fd, buffer, BLOCK);
         if (n == 0) break;
+        if (stoppable && (st = rt_check_stop())) break;
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
         else rt_hasher_add(h, buffer, (size_t)n);

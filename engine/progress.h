@@ -2,7 +2,7 @@
 #ifndef RT_ENGINE_PROGRESS_H
 #define RT_ENGINE_PROGRESS_H
 
-#include <signal.h>
+#include "engine/error.h"
 
 typedef struct rt_progress {
     /* done of total units, so far at rate units/s; note is a short text such as "loss 0.41", or "". Any may be shown.
@@ -12,7 +12,6 @@ typedef struct rt_progress {
     /* A line that stays, such as the result of an epoch. */
     void (*line)(void *arg, const char *text);
     void *arg;
-    const volatile sig_atomic_t *stop;     /* nonzero: save and return RT_INTERRUPTED */
 } rt_progress;
 
 static inline void rt_progress_update(const rt_progress *p, const char *what, double done, double total, double rate,
@@ -24,5 +23,12 @@ static inline void rt_progress_line(const rt_progress *p, const char *text)
 {
     if (p && p->line) p->line(p->arg, text);
 }
-static inline int rt_progress_stopped(const rt_progress *p) { return p && p->stop && *p->stop; }
+
+/* Asks all work of the process to end soon (or, with 0, no longer). May be called in a signal handler. */
+void rt_ask_to_stop(int yes);
+/* Whether that was asked. Any thread; work that can last looks at it several times a second, keeps what is worth keeping
+ * and returns RT_INTERRUPTED. What is needed to keep things does not look. */
+int rt_stopped(void);
+/* RT_INTERRUPTED, "interrupted", when it was asked. */
+rt_status rt_check_stop(void);
 #endif

@@ -28,6 +28,26 @@ typedef struct {
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
+/* Steps a second in each round; one before them warms up. */
+static rt_status take_rounds(const settings *s, rt_model *m, rt_plan *p, rt_optimizer *o, rt_run *run, double *rate)
+{
+    for (int round = -1; round < s->rounds; round++) {
+        double start = rt_seconds(), gone;
+        uint64_t steps = 0;
+        if (round == 0) rt_plan_profile(p, s->profile);
+        do {
+            RT_TRY(rt_check_stop());
+            for (int i = 0; i < 4; i++, steps++) {
+                rt_plan_run(p, run);
+                if (s->what == TRAIN) rt_optimizer_step(o, m->params, run->grads, 0.01, 1);
+                run->step++;
+            }
+        } while ((gone = rt_seconds() - start) < s->seconds);
+        if (round >= 0) rate[round] = (double)steps * s->batch / gone;
+    }
+    return RT_OK;
+}
+
 static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool, cJSON *r)
 {
     rt_model *m = NULL;
@@ -55,8 +75,8 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     rt_status st = x && grads && teacher && y ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_optimizer_new(&o, &c, m->graph, pool, m->params);
     if (!st && !(p = rt_plan_new(&spec, pool))) st = RT_RUN;
+    double rate[ROUNDS];
     if (!st) {
-        double rate[ROUNDS];
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % m->classes;
@@ -64,19 +84,9 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         loss.teacher = s->kd ? teacher : NULL;
         rt_run run = {.rows = s->batch, .x = x, .params = m->params, .states = m->states, .grads = grads, .seed = 1};
         rt_plan_prepare(p, &run);
-        for (int round = -1; round < s->rounds; round++) {      /* the first one warms up */
-            double start = rt_seconds(), gone;
-            uint64_t steps = 0;
-            if (round == 0) rt_plan_profile(p, s->profile);
-            do {
-                for (int i = 0; i < 4; i++, steps++) {
-                    rt_plan_run(p, &run);
-                    if (spec.train) rt_optimizer_step(o, m->params, grads, 0.01, 1);
-                    run.step++;
-                }
-            } while ((gone = rt_seconds() - start) < s->seconds);
-            if (round >= 0) rate[round] = (double)steps * s->batch / gone;
-        }
+        st = take_rounds(s, m, p, o, &run, rate);
+    }
+    if (!st) {
         qsort(rate, (size_t)s->rounds, sizeof rate[0], by_value);
         double median = rate[s->rounds / 2], peak = rt_kernels_peak(rt_kernels_get());
         cJSON_AddNumberToObject(r, "samples_per_second", median);
@@ -179,7 +189,7 @@ static double share_of_peak(conv_case *b, int kind, double flop, const settings 
     double per_round = rt_kernels_fma(b->k, 1000) / 1000;
     long loop = (long)(1e-4 / (rt_seconds() - probe) * 1000) + 1;
     int n = 0;
-    for (int i = 0; i < PAIRS && (i < 16 || rt_seconds() < end); i++) {
+    for (int i = 0; i < PAIRS && (i < 16 || (rt_seconds() < end && !rt_stopped())); i++) {
         int times = 0;
         double start = rt_seconds(), gone;
         do {
@@ -250,7 +260,10 @@ static rt_status bench_kernels(const settings *s, cJSON *list)
                        {64, 8, {{0}}},  {64, 7, {{0}}},  {128, 8, {{0}}}};
     int shapes = (int)(sizeof r / sizeof r[0]);
     for (int round = 0; round < s->rounds; round++)
-        for (int i = 0; i < shapes; i++) RT_TRY(bench_conv(rt_kernels_get(), &r[i], round, s));
+        for (int i = 0; i < shapes; i++) {
+            RT_TRY(bench_conv(rt_kernels_get(), &r[i], round, s));
+            RT_TRY(rt_check_stop());
+        }
     for (int i = 0; i < shapes; i++) {
         cJSON *q = cJSON_CreateObject();
         cJSON_AddItemToArray(list, q);

@@ -105,7 +105,7 @@ static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const ch
         int n = rows - at < micro ? rows - at : micro;
         rt_predict_raw(e->predictor, raw + (size_t)at * row, rt_source_type(v->x), n,
                        z + (size_t)at * (size_t)v->classes);
-        if (rt_progress_stopped(v->progress)) return rt_fail(RT_INTERRUPTED, "interrupted");
+        RT_TRY(rt_check_stop());
     }
     return RT_OK;
 }

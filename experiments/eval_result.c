@@ -271,7 +271,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
         RT_TRY(add_throughput(j, v, &e->speed));
     }
     add_history(j, e);
-    return rt_progress_stopped(v->progress) ? rt_fail(RT_INTERRUPTED, "interrupted") : RT_OK;
+    return rt_check_stop();
 }
 
 /* ---- the whole ---- */

@@ -29,7 +29,7 @@ typedef struct {
 
 static rt_status go_on(const rt_evaluation *v, course *c, const rt_eval_model *e)
 {
-    if (rt_progress_stopped(v->progress)) return rt_fail(RT_INTERRUPTED, "interrupted");
+    RT_TRY(rt_check_stop());
     double now = rt_seconds();
     if (now - c->shown < report_every) return RT_OK;
     c->shown = now;

@@ -8,6 +8,7 @@
 #include "data/labels.h"
 #include "data/source.h"
 #include "engine/plan.h"
+#include "engine/progress.h"
 #include "student/model.h"
 
 enum { STATISTICS_BYTES = 256 << 20, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
@@ -169,7 +170,8 @@ static rt_status add_statistics(rt_source *s, cJSON *j)
     for (uint64_t r = 0; r < limit && !st; r += at_once) {
         uint64_t take = limit - r < at_once ? limit - r : at_once;
         for (uint64_t i = 0; i < take; i++) row[i] = r + i;
-        st = rt_source_read(s, row, (int)take, raw);
+        st = rt_check_stop();
+        if (!st) st = rt_source_read(s, row, (int)take, raw);
         if (st) break;
         for (size_t i = 0; i < take * n; i += PIECE) {
             size_t m = take * n - i < PIECE ? take * n - i : PIECE;

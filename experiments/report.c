@@ -73,7 +73,7 @@ static rt_status look(const rt_report *r, int force)
         if (force) continue;
         rt_digest d;
         if (!ours) return foreign(path);
-        if (i < FILES) RT_TRY(rt_digest_file(&d, path));
+        if (i < FILES) RT_TRY(rt_digest_file(&d, path, 0));
         if (i < FILES && strcmp(d.hex, hash[i])) return foreign(path);
     }
     return RT_OK;

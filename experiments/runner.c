@@ -154,7 +154,7 @@ static rt_status hash_folder(const char *path, int depth, rt_hasher *h)
             else if (stat(at, &s)) st = rt_fail(RT_INPUT, "%s: %s", at, strerror(errno));
             rt_hasher_add(h, name, strlen(name) + 1);
             if (!st && S_ISDIR(s.st_mode)) st = hash_folder(at, depth + 1, h);
-            else if (!st && S_ISREG(s.st_mode) && !(st = rt_digest_file(&d, at))) rt_hasher_add(h, d.hex, 32);
+            else if (!st && S_ISREG(s.st_mode) && !(st = rt_digest_file(&d, at, 1))) rt_hasher_add(h, d.hex, 32);
         }
         free(list[i]);
     }
@@ -172,7 +172,7 @@ static rt_status hash_files(const cJSON *j, int folders, rt_hasher *h)
         if (!cJSON_IsString(c) || stat(c->valuestring, &s)) continue;
         if (S_ISDIR(s.st_mode) && folders && strcmp(c->string, "input") == 0) RT_TRY(hash_folder(c->valuestring, 0, h));
         if (!S_ISREG(s.st_mode)) continue;
-        RT_TRY(rt_digest_file(&d, c->valuestring));
+        RT_TRY(rt_digest_file(&d, c->valuestring, 1));
         rt_hasher_add(h, d.hex, 32);
     }
     return RT_OK;
@@ -207,7 +207,7 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
     const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "hash"));
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "output_xxh128"));
     if (!was || !made || strcmp(was, hash->hex) || !rt_file_exists(s->product)) return 0;
-    return !rt_digest_file(&d, s->product) && strcmp(d.hex, made) == 0;
+    return !rt_digest_file(&d, s->product, 1) && strcmp(d.hex, made) == 0;
 }
 
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
@@ -238,7 +238,7 @@ static int was_begun(const char *path, const rt_digest *hash)
 static rt_status keep_state(const char *path, const step *s, const rt_digest *hash, const cJSON *result)
 {
     rt_digest made;
-    RT_TRY(rt_digest_file(&made, s->product));
+    RT_TRY(rt_digest_file(&made, s->product, 1));
     cJSON *state = cJSON_CreateObject();
     cJSON_AddStringToObject(state, "hash", hash->hex);
     cJSON_AddStringToObject(state, "output_xxh128", made.hex);
@@ -331,7 +331,7 @@ rt_status rt_experiment_run(cJSON *config, const char *out, rt_pool *pool, const
         double start = rt_seconds();
         for (int i = 0; i < x->steps && !st; i++) {
             st = run_step(x, i, list, r);
-            if (!st && rt_progress_stopped(progress))
+            if (!st && rt_stopped())
                 st = rt_fail(RT_INTERRUPTED, "interrupted after step '%s'; the same command goes on from here",
                              x->step[i].name);
         }

@@ -144,7 +144,8 @@ rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
     rt_status st = z ? open_table(&t, path, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
-        st = put_labels(&t, l, at, n, z);
+        st = rt_check_stop();
+        if (!st) st = put_labels(&t, l, at, n, z);
     }
     free(z);
     return close_table(&t, st);
@@ -172,7 +173,7 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
         st = t->f.status;
         done += (uint64_t)b->rows;
         rt_progress_update(progress, "export", (double)done, (double)rows->count, 0, "rows", "");
-        if (!st && rt_progress_stopped(progress)) st = rt_fail(RT_INTERRUPTED, "interrupted");
+        if (!st) st = rt_check_stop();
     }
     free(z);
     rt_stream_close(stream);

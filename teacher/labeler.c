@@ -201,7 +201,7 @@ static rt_status take_all(labeler *l, block_rows *b, rt_stream *stream, uint64_t
                                (double)l->labelled / (now - start + 1e-9), "rows", "");
             mark = now;
         }
-        if (rt_progress_stopped(l->progress))
+        if (rt_stopped())
             return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
     return RT_OK;

@@ -59,7 +59,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     rt_status st = rt_h5_save(path, "retort-checkpoint-1", it, n);
     free(text);
     RT_TRY(st);
-    RT_TRY(rt_digest_file(&digest, path));
+    RT_TRY(rt_digest_file(&digest, path, 0));
     if (stat(path, &s)) return rt_fail(RT_RUN, "%s: vanished while it was written", path);
 
     cJSON *old, *list = cJSON_CreateObject(), *all = cJSON_AddArrayToObject(list, "checkpoints"),
@@ -93,7 +93,7 @@ static rt_status load_one(const char *folder, const cJSON *c, cJSON **state, con
     rt_h5_file *f;
     if (!file || !hash || strchr(file, '/')) return rt_fail(RT_INPUT, "%s/checkpoints.json: damaged", folder);
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    RT_TRY(rt_digest_file(&digest, path));
+    RT_TRY(rt_digest_file(&digest, path, 0));
     if (strcmp(digest.hex, hash)) return rt_fail(RT_INPUT, "%s: does not match its hash; the file is damaged", path);
     RT_TRY(rt_h5_scan(&f, path));
     rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);

@@ -85,6 +85,7 @@ static rt_status count_labels(const rt_trainer *t, const rt_rows *rows, unsigned
     *labelled = 0;
     for (uint64_t i = 0; t->y && i < rows->count; i += AT_ONCE) {
         int n = rows->count - i < AT_ONCE ? (int)(rows->count - i) : AT_ONCE;
+        RT_TRY(rt_check_stop());
         rt_rows_list(rows, i, (uint64_t)n, row);
         RT_TRY(rt_targets_read(t->y, row, n, y));
         for (int k = 0; k < n; k++) {

@@ -34,6 +34,7 @@ static rt_status read_row(const rt_trainer *t, uint64_t at, char *raw, float *al
 {
     const rt_model *m = t->model;
     size_t n = rt_model_input_size(m);
+    RT_TRY(rt_check_stop());
     RT_TRY(rt_source_read(t->x, &at, 1, raw));
     rt_to_float(all, raw, rt_source_type(t->x), m->raw_size);
     for (size_t k = 0; k < n; k++) {

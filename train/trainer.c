@@ -140,7 +140,8 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     rt_status st = z && q ? RT_OK : RT_RUN;
     for (uint64_t i = 0; i < rt_stream_steps(stream) && !st; i++) {
         const rt_batch *b;
-        st = rt_stream_next(stream, &b);
+        st = rt_check_stop();
+        if (!st) st = rt_stream_next(stream, &b);
         if (st) break;
         const float *soft = b->soft;
         if (!t->judged && !soft) {
@@ -167,6 +168,7 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
     return st;
 }
 
+/* Nothing has changed where this is interrupted: the next run begins with it. */
 static rt_status end_epoch(rt_trainer *t, int epoch)
 {
     double accuracy = 0, loss = 0, train = t->epoch_loss / (double)t->steps;
@@ -209,6 +211,17 @@ static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
                        note);
 }
 
+static rt_status take_batch(rt_trainer *t, rt_stream *stream)
+{
+    const rt_batch *b;
+    double wait = rt_seconds();
+    rt_status st = rt_stream_next(stream, &b);
+    t->data_seconds += rt_seconds() - wait;
+    if (!st) st = train_batch(t, b);
+    if (!st) t->done++;
+    return st;
+}
+
 static rt_status run_epochs(rt_trainer *t)
 {
     rt_stream_spec spec = stream_spec(t);
@@ -220,23 +233,24 @@ static rt_status run_epochs(rt_trainer *t)
     double start = rt_seconds(), saved = start, mark = start, before = t->seconds;
     uint64_t first = t->done;
     rt_status st = RT_OK;
-    while (t->done < t->total && !st) {
-        const rt_batch *b;
-        double wait = rt_seconds();
-        st = rt_stream_next(stream, &b);
-        t->data_seconds += rt_seconds() - wait;
-        if (!st) st = train_batch(t, b);
-        if (st) break;
-        t->done++;
+    /* All of an epoch's steps are done, but it was interrupted while it was validated. */
+    int open_epoch = t->done && t->done % t->steps == 0 && (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
+    while ((open_epoch || t->done < t->total) && !st) {
+        if (!open_epoch && (st = take_batch(t, stream))) break;
+        open_epoch = 0;
         double now = rt_seconds();
         t->seconds = before + now - start;
         int epoch = (int)(t->done / t->steps), ended = t->done % t->steps == 0;
-        int stop = rt_progress_stopped(t->opt->progress);
+        int stop = rt_stopped();
         if (now - mark > 0.2 || ended) {
             show_progress(t, first, now - start);
             mark = now;
         }
         if (ended) st = end_epoch(t, epoch);
+        if (st == RT_INTERRUPTED) {
+            open_epoch = stop = 1;
+            st = RT_OK;
+        }
         int due = ended && (epoch % t->set.checkpoint_every == 0 || t->done == t->total);
         if (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds) due = 1;
         if (!st && (due || stop)) {
@@ -244,7 +258,7 @@ static rt_status run_epochs(rt_trainer *t)
             if (!st && ended) st = rt_train_write_metrics(t);
             saved = rt_seconds();
         }
-        if (!st && stop && t->done < t->total)
+        if (!st && stop && (open_epoch || t->done < t->total))
             st = rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
                          (unsigned long long)t->done, (unsigned long long)t->total);
     }

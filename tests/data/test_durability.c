@@ -193,7 +193,7 @@ static uint64_t offset_of(const char *set)
 static rt_digest digest_of_store(void)
 {
     rt_digest d;
-    check_ok(rt_digest_file(&d, store));
+    check_ok(rt_digest_file(&d, store, 0));
     return d;
 }
 

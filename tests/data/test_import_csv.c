@@ -531,11 +531,10 @@ static void applies(void **state)
 static void interrupted(void **state)
 {
     (void)state;
-    volatile sig_atomic_t stop = 1;
-    rt_progress progress = {.stop = &stop};
     rt_import_spec s = csv(TEXT("a.csv", "a,b\n1,2\n"));
-    s.progress = &progress;
+    rt_ask_to_stop(1);
     refuse(s, RT_INTERRUPTED, "interrupted");
+    rt_ask_to_stop(0);
 }
 
 int main(void)

@@ -129,7 +129,6 @@ static void measured(void **state)
     cJSON_Delete(e);
 }
 
-static volatile sig_atomic_t stop;
 static double stopped_at, last_done, last_total;
 
 static void stop_when_measuring(void *arg, const char *what, double done, double total, double rate, const char *unit,
@@ -140,9 +139,9 @@ static void stop_when_measuring(void *arg, const char *what, double done, double
     assert_string_equal(unit, "calls");
     last_done = done;
     last_total = total;
-    if (done > 0 && !stop) {
+    if (done > 0 && !rt_stopped()) {
         stopped_at = rt_seconds();
-        stop = 1;
+        rt_ask_to_stop(1);
     }
 }
 
@@ -151,11 +150,12 @@ static void ends_when_asked(void **state)
 {
     (void)state;
     cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
-    rt_progress progress = {.update = stop_when_measuring, .stop = &stop};
+    rt_progress progress = {.update = stop_when_measuring};
     override(c, "eval={\"latency_samples\": 10000000, \"seconds\": 3600, \"rounds\": 2}");
     rt_pool *pool = rt_pool_new(1);
     check_fails(rt_evaluate(c, at("stopped"), 0, pool, &progress, &e), RT_INTERRUPTED, "interrupted");
     double took = rt_seconds() - stopped_at;
+    rt_ask_to_stop(0);
     assert_null(e);
     assert_true(last_total == 2e7 && last_done > 0 && last_done < last_total);
     if (took > 5) fail_msg("%.1f s until it ended", took);

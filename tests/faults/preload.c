@@ -13,10 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-void *__libc_malloc(size_t);
-void *__libc_calloc(size_t, size_t);
-void *__libc_realloc(void *, size_t);
-void *__libc_memalign(size_t, size_t);
 void *dlsym(void *, const char *);
 
 static preload_plan *plan;
@@ -31,28 +27,30 @@ static int fails(void)
     return 1;
 }
 
-void *malloc(size_t n) { return fails() ? NULL : __libc_malloc(n); }
-void *calloc(size_t n, size_t size) { return fails() ? NULL : __libc_calloc(n, size); }
-void *realloc(void *p, size_t n) { return n && fails() ? NULL : __libc_realloc(p, n); }
-void *memalign(size_t align, size_t n) { return fails() ? NULL : __libc_memalign(align, n); }
-void *aligned_alloc(size_t align, size_t n) { return memalign(align, n); }
+/* The program has its own malloc, which stands before any library's, so its way to the C library is interposed. */
+#define NEXT(name) do if (!next_##name) *(void **)&next_##name = dlsym((void *)-1L, #name); while (0)      /* RTLD_NEXT */
+static void *(*next___libc_malloc)(size_t), *(*next___libc_calloc)(size_t, size_t), *(*next___libc_realloc)(void *, size_t),
+    *(*next___libc_memalign)(size_t, size_t);
 
-void *reallocarray(void *p, size_t n, size_t size)
+void *__libc_malloc(size_t n) 
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(n, size, &bytes)) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return realloc(p, bytes);
+    NEXT(__libc_malloc);
+    return fails() ? NULL : next___libc_malloc(n);
 }
-
-int posix_memalign(void **p, size_t align, size_t n)
+void *__libc_calloc(size_t n, size_t size) 
 {
-    void *got = memalign(align, n);
-    if (!got) return ENOMEM;
-    *p = got;
-    return 0;
+    NEXT(__libc_calloc);
+    return fails() ? NULL : next___libc_calloc(n, size);
+}
+void *__libc_realloc(void *p, size_t n) 
+{
+    NEXT(__libc_realloc);
+    return n && fails() ? NULL : next___libc_realloc(p, n);
+}
+void *__libc_memalign(size_t align, size_t n) 
+{
+    NEXT(__libc_memalign);
+    return fails() ? NULL : next___libc_memalign(align, n);
 }
 
 int clock_gettime(clockid_t clock, struct timespec *t)
