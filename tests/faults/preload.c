@@ -32,22 +32,22 @@ static int fails(void)
 static void *(*next___libc_malloc)(size_t), *(*next___libc_calloc)(size_t, size_t), *(*next___libc_realloc)(void *, size_t),
     *(*next___libc_memalign)(size_t, size_t);
 
-void *__libc_malloc(size_t n) 
+void *__libc_malloc(size_t n)
 {
     NEXT(__libc_malloc);
     return fails() ? NULL : next___libc_malloc(n);
 }
-void *__libc_calloc(size_t n, size_t size) 
+void *__libc_calloc(size_t n, size_t size)
 {
     NEXT(__libc_calloc);
     return fails() ? NULL : next___libc_calloc(n, size);
 }
-void *__libc_realloc(void *p, size_t n) 
+void *__libc_realloc(void *p, size_t n)
 {
     NEXT(__libc_realloc);
     return n && fails() ? NULL : next___libc_realloc(p, n);
 }
-void *__libc_memalign(size_t align, size_t n) 
+void *__libc_memalign(size_t align, size_t n)
 {
     NEXT(__libc_memalign);
     return fails() ? NULL : next___libc_memalign(align, n);
