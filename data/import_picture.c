@@ -8,20 +8,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <jpeglib.h>
 #include <png.h>
 
 #include "data/import_parts.h"
 
-enum { MAX_SIDE = 32768, MAX_PIXELS = 1 << 27 };
+/* Deflate packs at most 1032:1. A block of 64 coefficients takes at least two bits in JPEG, or one and a share of a
+ * longer run in a progressive scan; chroma at quarter size adds half as much again; arithmetic coding has
+ * no such least. Each scan goes over all blocks. */
+enum { MAX_SIDE = 32768, MAX_PIXELS = 1 << 27, PNG_PACKING = 1100, JPEG_PIXELS = 1024,
+       ARITHMETIC_PIXELS = 1 << 16, SLACK = 1 << 16, MAX_SCANS = 500 };
 
-static rt_status check_size(const char *path, uint64_t h, uint64_t w)
+/* Before memory is taken: what the header tells is within bounds, and the file is long enough to hold it. most: of what
+ * `claimed` counts, in one byte of the file. */
+static rt_status check_size(const char *path, FILE *f, uint64_t h, uint64_t w, uint64_t claimed, uint64_t most)
 {
+    struct stat s;
+    if (fstat(fileno(f), &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     if (!h || !w) return rt_fail(RT_INPUT, "%s: has no pixels", path);
     if (h > MAX_SIDE || w > MAX_SIDE || h * w > MAX_PIXELS)
         return rt_fail(RT_INPUT, "%s: %llux%llu is larger than %d pixels a side or %d in all", path,
                        (unsigned long long)h, (unsigned long long)w, MAX_SIDE, MAX_PIXELS);
+    if (claimed > (uint64_t)s.st_size * most + SLACK)
+        return rt_fail(RT_INPUT, "%s: its header tells %llux%llu pixels, more than its %llu bytes can hold; it is damaged "
+                       "or truncated", path, (unsigned long long)h, (unsigned long long)w, (unsigned long long)s.st_size);
     return RT_OK;
 }
 
@@ -144,7 +156,7 @@ static rt_status png_pixels(png_reader *r, rt_picture *p, const char *path, rt_a
     png_init_io(r->png, r->file);
     png_read_info(r->png, r->info);
     png_uint_32 w = png_get_image_width(r->png, r->info), h = png_get_image_height(r->png, r->info);
-    RT_TRY(check_size(path, h, w));
+    RT_TRY(check_size(path, r->file, h, w, h * (uint64_t)png_get_rowbytes(r->png, r->info), PNG_PACKING));
     p->deep = png_get_bit_depth(r->png, r->info) == 16;
     png_set_expand(r->png);                              /* palette to RGB, fewer bits to 8, tRNS to alpha */
     png_set_strip_16(r->png);
@@ -195,7 +207,13 @@ static rt_status read_png(rt_picture *p, const char *path, rt_alpha alpha, int *
 /* ---- JPEG ---- */
 
 typedef struct { struct jpeg_error_mgr base; jmp_buf back; char message[JMSG_LENGTH_MAX]; } jpeg_trap;
-typedef struct { struct jpeg_decompress_struct j; jpeg_trap trap; FILE *file; unsigned char *line; } jpeg_reader;
+typedef struct {
+    struct jpeg_decompress_struct j;
+    jpeg_trap trap;
+    struct jpeg_progress_mgr watch;
+    FILE *file;
+    unsigned char *line;
+} jpeg_reader;
 
 static void jpeg_fail(j_common_ptr j)
 {
@@ -205,6 +223,15 @@ static void jpeg_fail(j_common_ptr j)
 }
 static void jpeg_quiet(j_common_ptr j) { (void)j; }
 
+/* A scan of a few bytes costs a walk over the whole picture. */
+static void jpeg_watch(j_common_ptr j)
+{
+    jpeg_trap *t = (jpeg_trap *)j->err;
+    if (((j_decompress_ptr)j)->input_scan_number <= MAX_SCANS) return;
+    snprintf(t->message, sizeof t->message, "has more than %d scans", MAX_SCANS);
+    longjmp(t->back, 1);
+}
+
 static rt_status jpeg_pixels(jpeg_reader *r, rt_picture *p, const char *path, int *orientation)
 {
     struct jpeg_decompress_struct *j = &r->j;
@@ -213,7 +240,10 @@ static rt_status jpeg_pixels(jpeg_reader *r, rt_picture *p, const char *path, in
     jpeg_save_markers(j, JPEG_APP0 + 1, 65535);
     jpeg_stdio_src(j, r->file);
     jpeg_read_header(j, TRUE);
-    RT_TRY(check_size(path, j->image_height, j->image_width));
+    RT_TRY(check_size(path, r->file, j->image_height, j->image_width, (uint64_t)j->image_height * j->image_width,
+                      j->arith_code ? ARITHMETIC_PIXELS : JPEG_PIXELS));
+    r->watch.progress_monitor = jpeg_watch;
+    j->progress = &r->watch;
     for (jpeg_saved_marker_ptr m = j->marker_list; m; m = m->next)
         if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && !memcmp(m->data, "Exif\0", 6)) {
             *orientation = rt_exif_orientation(m->data + 6, m->data_length - 6);

@@ -39,7 +39,7 @@ static rt_status damaged(const rt_labels *l, const char *name)
                    l->path, name);
 }
 
-static rt_status read_spec(rt_labels *l)
+static rt_status read_spec(rt_labels *l, uint64_t file_bytes)
 {
     static const char *const coding[] = {"full", "topk", NULL}, *const types[] = {"f32", "f16", NULL};
     cJSON *copy = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(l->manifest, "labels"), 1);
@@ -56,6 +56,10 @@ static rt_status read_spec(rt_labels *l)
     cJSON_Delete(copy);
     if (!st && (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2))
         return damaged(l, "manifest.labels.rows");
+    /* All rows lie in the file, labelled or not, so that no later number is beyond its size. */
+    if (!st && l->spec.rows > file_bytes / rt_label_row_bytes(&l->spec))
+        return rt_fail(RT_INPUT, "%s: its manifest tells %" PRIu64 " rows, more than its %" PRIu64 " bytes can hold; the "
+                       "file is damaged, label again", l->path, l->spec.rows, file_bytes);
     l->blocks = rt_label_blocks(&l->spec);
     return st;
 }
@@ -170,7 +174,7 @@ static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
         st = rt_fail(RT_INPUT, "%s: labelling is not finished; run the same 'retort label' command again to go on",
                      l->path);
     if (!st) st = rt_json_parse(&l->manifest, text, strlen(text), l->path);
-    if (!st) st = read_spec(l);
+    if (!st) st = read_spec(l, f->size);
     if (!st) st = read_source(l);
     if (!st)
         st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path,

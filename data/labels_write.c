@@ -157,7 +157,7 @@ static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const c
                                        "by a teacher with other columns",
                                        "of other data", "of other rows or in another coding"};
     char *text;
-    cJSON *old;
+    cJSON *old, *mine = NULL;
     if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
         return rt_fail(RT_USAGE, "%s: is there and is no label store; give another --out", w->path);
     if (!rt_h5_find(f, fixed_name[LEAVES]))
@@ -167,14 +167,18 @@ static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const c
     rt_status st = rt_json_parse(&old, text, strlen(text), w->path);
     free(text);
     if (st) return st;
+    text = rt_json_text(manifest, 0);                   /* as it would be read back */
+    st = text ? rt_json_parse(&mine, text, strlen(text), w->path) : rt_fail(RT_RUN, "out of memory");
+    free(text);
     for (int i = 0; i < 5 && !st; i++) {
         const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]);
-        const cJSON *b = cJSON_GetObjectItemCaseSensitive(manifest, part[i]);
+        const cJSON *b = cJSON_GetObjectItemCaseSensitive(mine, part[i]);
         if ((a || b) && !cJSON_Compare(a, b, 1))
             st = rt_fail(RT_USAGE, "%s: holds labels %s; give another --out, or --force to replace it", w->path,
                          what[i]);
     }
     cJSON_Delete(old);
+    cJSON_Delete(mine);
     return st;
 }
 

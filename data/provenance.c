@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_ENTRIES = 1024 };           /* each costs a draw: what a file may ask of its reader */
+/* Each entry costs a draw, and a comparison with each other: what a file may ask of its reader. */
+enum { MAX_ENTRIES = 1024, MAX_KEYS = 16 };
 
 static rt_status add_range(cJSON *to, const char *range, uint64_t source_rows)
 {
@@ -75,10 +76,35 @@ static void append(cJSON *seen, cJSON *e)
     cJSON_AddItemToArray(seen, e);
 }
 
-void rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model)
+/* What is compared with the others of a list: a file may hold so many of them, and of their keys, that comparing takes
+ * minutes. */
+static rt_status check_list(const cJSON *list)
+{
+    if (cJSON_GetArraySize(list) > MAX_ENTRIES)
+        return rt_fail(RT_INPUT, "its list of rows seen in training has more than %d entries", MAX_ENTRIES);
+    for (const cJSON *s = list ? list->child : NULL; s; s = s->next) {
+        const cJSON *rows = cJSON_GetObjectItemCaseSensitive(s, "rows");
+        const cJSON *held = cJSON_GetObjectItemCaseSensitive(rows, "validation");
+        if (!cJSON_IsObject(s) || cJSON_GetArraySize(s) > MAX_KEYS || cJSON_GetArraySize(rows) > MAX_KEYS ||
+            cJSON_GetArraySize(held) > MAX_KEYS)
+            return rt_fail(RT_INPUT, "its list of rows seen in training is damaged");
+    }
+    return RT_OK;
+}
+
+rt_status rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(holder, "seen");
-    for (const cJSON *s = list ? list->child : NULL; s; s = s->next) {
+    if (!cJSON_IsArray(list)) {
+        cJSON *e = cJSON_CreateObject();
+        cJSON_AddStringToObject(e, "by", by);
+        cJSON_AddStringToObject(e, "model", model);
+        cJSON_AddTrueToObject(e, "unknown");
+        append(seen, e);
+        return RT_OK;
+    }
+    RT_TRY(check_list(list));
+    for (const cJSON *s = list->child; s; s = s->next) {
         cJSON *e = cJSON_Duplicate(s, 1);
         const cJSON *of = cJSON_GetObjectItemCaseSensitive(e, "model");
         cJSON_DeleteItemFromObjectCaseSensitive(e, "by");
@@ -86,12 +112,7 @@ void rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *
         if (!of) cJSON_AddStringToObject(e, "model", model);
         append(seen, e);
     }
-    if (cJSON_IsArray(list)) return;
-    cJSON *e = cJSON_CreateObject();
-    cJSON_AddStringToObject(e, "by", by);
-    cJSON_AddStringToObject(e, "model", model);
-    cJSON_AddTrueToObject(e, "unknown");
-    append(seen, e);
+    return RT_OK;
 }
 
 /* The rows of one entry: *all without the test, and *held of a validation range (empty where there is none). */
@@ -136,19 +157,15 @@ static int concerns(const cJSON *e, const char *data, const char *by)
 rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
                         const char *name, uint64_t *count)
 {
-    int entries = 0;
     rt_rows all = {0};
-    rt_status st = RT_OK;
+    rt_status st = check_list(seen);
     *count = 0;
+    if (st) return rt_fail_in(st, "%s", name);
     for (const cJSON *e = seen ? seen->child : NULL; e && !st; e = e->next) {
         if (!concerns(e, data, by)) continue;
-        if (++entries > MAX_ENTRIES) {
-            st = rt_fail(RT_INPUT, "%s: its list of rows seen in training has more than %d entries", name, MAX_ENTRIES);
-            break;
-        }
         rt_rows part = {0}, held = {0};
         st = rows_of(e, source_rows, &part, &held);
-        if (st) st = rt_fail_in(RT_INPUT, "%s: its list of rows seen in training is damaged", name);
+        if (st) st = rt_fail_in(st == RT_RUN ? st : RT_INPUT, "%s: its list of rows seen in training is damaged", name);
         if (!st) st = rt_rows_add(&all, &part);
         if (!st) st = rt_rows_add(&all, &held);
         rt_rows_free(&part);

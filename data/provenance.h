@@ -30,8 +30,9 @@ typedef struct {
 /* Appends this run's rows to the list as "self". RT_USAGE when a range is none. */
 rt_status rt_seen_add(cJSON *seen, const rt_seen_run *);
 /* Appends what an ancestor has seen: holder is the provenance of a model or the manifest of a label store, model its
- * digest. An ancestor without a list is noted as unknown. */
-void rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model);
+ * digest. An ancestor without a list is noted as unknown. RT_INPUT when its list is longer than any of ours, or an
+ * entry of it is no such thing: the list is then part of what was joined. */
+rt_status rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model);
 
 /* How many of `rows` of the source (identity data) stand in the list; by: only entries of this kind, NULL: any. Draws
  * are made anew, so this takes time in proportion to the rows that entries describe. RT_INPUT when an entry cannot be

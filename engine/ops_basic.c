@@ -225,8 +225,8 @@ static rt_status infer_concat(rt_graph *g, rt_node *n, rt_shape *out)
         s.dim[s.rank - 1] = out->dim[last];
         if (!rt_shape_equal(&s, out))
             return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its last dimension", i);
-        out->dim[last] += c;
-        if (i + 1 < n->inputs) continue;
+        if (__builtin_add_overflow(out->dim[last], c, &out->dim[last]))
+            return rt_fail(RT_USAGE, "the inputs together are too large");
     }
     return RT_OK;
 }

@@ -1,5 +1,6 @@
 #include "student/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@ static int last_dim(const rt_model *m)
     return s->dim[s->rank - 1];
 }
 
-rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
+/* The architecture alone, without memory for its fields: a file may claim any. */
+static rt_status build(rt_model **out, const cJSON *arch)
 {
     *out = NULL;
     rt_model *m = calloc(1, sizeof *m);
@@ -24,24 +26,36 @@ rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
     m->provenance = cJSON_CreateObject();
     rt_status st = m->arch && m->provenance ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_arch_build(&m->graph, m->arch, "model");
-    if (!st) {
-        const rt_graph *g = m->graph;
-        m->classes = g->tensor[g->output].shape.dim[0];
-        m->raw_size = rt_model_input_size(m);
-        m->channels = 1;
-        m->params = rt_floats_new(g->param_floats);
-        m->states = rt_floats_new(g->state_floats);
-        m->mul = rt_floats_new((size_t)last_dim(m));
-        m->add = rt_floats_new((size_t)last_dim(m));
-        if (!m->params || !m->states || !m->mul || !m->add) st = RT_RUN;
-        else st = rt_names_numbered(&m->class_names, m->classes, NULL);
-        if (!st) {
-            rt_graph_init(g, seed, m->params, m->states);
-            m->mul[0] = 1;
-        }
-    }
     if (st) rt_model_free(m);
     else *out = m;
+    return st;
+}
+
+/* Memory for all fields, as zeros, and no names. */
+static rt_status take_memory(rt_model *m)
+{
+    const rt_graph *g = m->graph;
+    m->classes = g->tensor[g->output].shape.dim[0];
+    m->raw_size = rt_model_input_size(m);
+    m->channels = 1;
+    m->params = rt_floats_new(g->param_floats);
+    m->states = rt_floats_new(g->state_floats);
+    m->mul = rt_floats_new((size_t)last_dim(m));
+    m->add = rt_floats_new((size_t)last_dim(m));
+    if (!m->params || !m->states || !m->mul || !m->add) return RT_RUN;
+    m->mul[0] = 1;
+    return rt_names_numbered(&m->class_names, m->classes, NULL);
+}
+
+rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
+{
+    RT_TRY(build(out, arch));
+    rt_status st = take_memory(*out);
+    if (!st) rt_graph_init((*out)->graph, seed, (*out)->params, (*out)->states);
+    if (st) {
+        rt_model_free(*out);
+        *out = NULL;
+    }
     return st;
 }
 
@@ -155,21 +169,31 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     return st;
 }
 
+/* The file has each field, in its shape: only then is memory taken for them. */
+static rt_status check_fields(const rt_h5_file *f, const char *group, const rt_field *field, int count)
+{
+    for (int i = 0; i < count; i++) {
+        char name[RT_H5_NAME];
+        snprintf(name, sizeof name, "%s/%s", group, field[i].name);
+        const rt_h5_dataset *d = rt_h5_find(f, name);
+        if (!d) return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", f->path, name);
+        int same = d->type == RT_F32 && d->rank == field[i].shape.rank;
+        for (int k = 0; k < d->rank && same; k++) same = d->dim[k] == (uint64_t)field[i].shape.dim[k];
+        if (!same)
+            return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path,
+                           name);
+    }
+    return RT_OK;
+}
+
 static rt_status load_fields(const rt_h5_file *f, const char *group, const rt_field *field, int count, float *base)
 {
     for (int i = 0; i < count; i++) {
         char name[RT_H5_NAME];
         float *data;
         snprintf(name, sizeof name, "%s/%s", group, field[i].name);
-        const rt_h5_dataset *d = rt_h5_find(f, name);
-        uint64_t n = 1;
-        if (!d) return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", f->path, name);
-        for (int k = 0; k < d->rank; k++) n *= d->dim[k];
-        if (d->type != RT_F32 || n != field[i].count)
-            return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path,
-                           name);
-        RT_TRY(rt_h5_read_all((void **)&data, f, name, n * sizeof *data));
-        memcpy(base + field[i].offset, data, n * sizeof *data);
+        RT_TRY(rt_h5_read_all((void **)&data, f, name, field[i].count * sizeof *data));
+        memcpy(base + field[i].offset, data, field[i].count * sizeof *data);
         free(data);
     }
     return RT_OK;
@@ -185,9 +209,12 @@ static rt_status read_normalization(rt_model *m, const cJSON *j, const char *pat
         n > RT_MAX_CHANNELS)
         return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
     m->channels = n;
-    for (int i = 0; i < n; i++) {
-        m->mul[i] = (float)cJSON_GetNumberValue(cJSON_GetArrayItem(mul, i));
-        m->add[i] = (float)cJSON_GetNumberValue(cJSON_GetArrayItem(add, i));
+    const cJSON *u = mul->child, *v = add->child;
+    for (int i = 0; i < n; i++, u = u->next, v = v->next) {
+        m->mul[i] = (float)cJSON_GetNumberValue(u);
+        m->add[i] = (float)cJSON_GetNumberValue(v);
+        if (!isfinite(m->mul[i]) || !isfinite(m->add[i]))
+            return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path, i);
     }
     return RT_OK;
 }
@@ -242,10 +269,16 @@ rt_status rt_model_load(rt_model **out, const char *path)
     if (!st && (!kind || (!old && strcmp(kind, format)) || !digest))
         st = rt_fail(RT_INPUT, "%s: is no retort model of format %s or %s", path, format, older);
     if (!st && !old) st = check_manifest(text, path);
+    const cJSON *arch = cJSON_GetObjectItemCaseSensitive(j, "arch");
+    if (!st && !cJSON_IsObject(arch))
+        st = rt_fail(RT_INPUT, "%s: its manifest has no architecture: 'arch' is missing or no object", path);
     if (!st) {
-        st = rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0);
-        if (st) st = rt_fail_in(RT_INPUT, "%s", path);
+        st = build(&m, arch);
+        if (st) st = rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s", path);
     }
+    if (!st) st = check_fields(f, "params", m->graph->param, m->graph->params);
+    if (!st) st = check_fields(f, "state", m->graph->state, m->graph->states);
+    if (!st) st = take_memory(m);
     if (!st) st = read_normalization(m, j, path);
     if (!st) st = load_fields(f, "params", m->graph->param, m->graph->params, m->params);
     if (!st) st = load_fields(f, "state", m->graph->state, m->graph->states, m->states);

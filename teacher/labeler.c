@@ -99,10 +99,10 @@ static rt_status open_all(labeler *l)
 }
 
 /* Who says it; the store adds of what and how. */
-static cJSON *describe(const labeler *l)
+static rt_status describe(const labeler *l, cJSON **out)
 {
     const settings *s = &l->set;
-    cJSON *m = cJSON_CreateObject();
+    cJSON *m = *out = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "tool", rt_tool());
     cJSON *t = cJSON_AddObjectToObject(m, "teacher");
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
@@ -112,21 +112,24 @@ static cJSON *describe(const labeler *l)
         cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->class_names));
     if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
     cJSON *seen = cJSON_AddArrayToObject(m, "seen");
-    for (int i = 0; i < s->teachers; i++)
-        rt_seen_join(seen, l->teacher[i]->provenance, "teacher", rt_model_digest(l->teacher[i]).hex);
+    for (int i = 0; i < s->teachers; i++) {
+        rt_status st = rt_seen_join(seen, l->teacher[i]->provenance, "teacher", rt_model_digest(l->teacher[i]).hex);
+        if (st) return rt_fail_in(st, "%s", s->teacher[i]);
+    }
     cJSON *where = cJSON_AddObjectToObject(m, "paths");
     cJSON_AddStringToObject(where, "source", s->source);
     cJSON *models = cJSON_AddArrayToObject(where, "teacher");
     for (int i = 0; i < s->teachers; i++) cJSON_AddItemToArray(models, cJSON_CreateString(s->teacher[i]));
-    return m;
+    return RT_OK;
 }
 
 static rt_status begin(labeler *l, int force)
 {
     rt_labels_job job = {.source = l->identity, .force = force, .mark_bad = l->set.mark_bad, .pool = l->pool,
                          .progress = l->progress};
-    cJSON *m = describe(l);
-    rt_status st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
+    cJSON *m;
+    rt_status st = describe(l, &m);
+    if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
     return st;
 }

@@ -112,14 +112,17 @@ static rt_status list_seen(const rt_trainer *t, cJSON *seen)
     if (t->held.count) run.validation_range = s->hard_rows;
     if (!t->held_of_labelled) run.validation = s->validation;
     RT_TRY(rt_seen_add(seen, &run));
-    if (*s->init) rt_seen_join(seen, t->model->provenance, "init", t->init_digest.hex);
-    for (int i = 0; t->teacher && i < s->teachers; i++)
-        rt_seen_join(seen, t->teacher[i]->provenance, "teacher", rt_model_digest(t->teacher[i]).hex);
+    rt_status st = *s->init ? rt_seen_join(seen, t->model->provenance, "init", t->init_digest.hex) : RT_OK;
+    if (st) return rt_fail_in(st, "%s", s->init);
+    for (int i = 0; t->teacher && i < s->teachers; i++) {
+        st = rt_seen_join(seen, t->teacher[i]->provenance, "teacher", rt_model_digest(t->teacher[i]).hex);
+        if (st) return rt_fail_in(st, "%s", s->teacher[i]);
+    }
     if (!t->labels) return RT_OK;
     const cJSON *manifest = rt_labels_manifest(t->labels), *who = cJSON_GetObjectItemCaseSensitive(manifest, "teacher");
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(who, "digest"));
-    rt_seen_join(seen, manifest, "labels", digest ? digest : "");
-    return RT_OK;
+    st = rt_seen_join(seen, manifest, "labels", digest ? digest : "");
+    return st ? rt_fail_in(st, "%s", s->labels) : RT_OK;
 }
 
 static rt_status set_provenance(rt_trainer *t)

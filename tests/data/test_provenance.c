@@ -78,11 +78,11 @@ static void test_chain(void **s)
     rt_seen_run rc = run_of("600:700", 0, 1);
     check_ok(rt_seen_add(sa, &ra));
     check_ok(rt_seen_add(sb, &rb));
-    rt_seen_join(sb, a, "init", "digest-of-a");
-    rt_seen_join(sl, b, "teacher", "digest-of-b");
+    check_ok(rt_seen_join(sb, a, "init", "digest-of-a"));
+    check_ok(rt_seen_join(sl, b, "teacher", "digest-of-b"));
     check_ok(rt_seen_add(sc, &rc));
-    rt_seen_join(sc, store, "labels", "digest-of-b");
-    rt_seen_join(sc, a, "init", "digest-of-a");            /* known already: stands once */
+    check_ok(rt_seen_join(sc, store, "labels", "digest-of-b"));
+    check_ok(rt_seen_join(sc, a, "init", "digest-of-a"));            /* known already: stands once */
     rt_rows all = rt_rows_between(0, ROWS), early = rt_rows_between(0, 300);
     assert_int_equal(cJSON_GetArraySize(sc), 3);
     assert_int_equal(count(sc, DATA, &all, NULL), 600);
@@ -93,8 +93,8 @@ static void test_chain(void **s)
     const cJSON *last = cJSON_GetArrayItem(sc, 2);
     assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(last, "model")), "digest-of-a");
     cJSON *stranger = cJSON_CreateObject();
-    rt_seen_join(sc, stranger, "teacher", "digest-of-x");
-    rt_seen_join(sc, stranger, "teacher", "digest-of-x");
+    check_ok(rt_seen_join(sc, stranger, "teacher", "digest-of-x"));
+    check_ok(rt_seen_join(sc, stranger, "teacher", "digest-of-x"));
     assert_int_equal(rt_seen_unknown(sc), 1);
     assert_int_equal(count(sc, DATA, &all, NULL), 600);
     cJSON *all_five[] = {a, b, store, c, stranger};
@@ -121,6 +121,35 @@ static void test_damaged(void **s)
     }
 }
 
+/* What would take minutes to compare is refused at once. */
+static void test_long_lists(void **s)
+{
+    (void)s;
+    cJSON *holder = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(holder, "seen"), *out = cJSON_CreateArray();
+    for (int i = 0; i < 1024; i++) {
+        cJSON *e = cJSON_CreateObject();
+        cJSON_AddNumberToObject(cJSON_AddObjectToObject(e, "rows"), "k", i);
+        cJSON_AddItemToArray(list, e);
+    }
+    uint64_t n;
+    rt_rows all = rt_rows_between(0, ROWS);
+    check_ok(rt_seen_join(out, holder, "init", "m"));
+    check_ok(rt_seen_count(list, DATA, ROWS, &all, NULL, "m.h5", &n));
+    cJSON_AddItemToArray(list, cJSON_CreateObject());
+    check_fails(rt_seen_join(out, holder, "init", "m"), RT_INPUT, "more than 1024 entries");
+    check_fails(rt_seen_count(list, DATA, ROWS, &all, NULL, "m.h5", &n), RT_INPUT, "m.h5: its list");
+    cJSON_DeleteItemFromArray(list, 0);
+    cJSON *rows = cJSON_GetObjectItem(list->child, "rows");
+    for (int i = 0; i < 16; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        cJSON_AddNumberToObject(rows, key, 1);
+    }
+    check_fails(rt_seen_join(out, holder, "init", "m"), RT_INPUT, "damaged");
+    cJSON_Delete(holder);
+    cJSON_Delete(out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_validation_range),
         cmocka_unit_test(test_chain),
         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_long_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

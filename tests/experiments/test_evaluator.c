@@ -169,7 +169,7 @@ static cJSON *seen_list(const char *data, const char *by, const char *range)
     }
     cJSON_AddItemToObject(holder, "seen", list);
     cJSON *out = cJSON_CreateArray();
-    rt_seen_join(out, holder, by, "0123");
+    check_ok(rt_seen_join(out, holder, by, "0123"));
     cJSON_Delete(holder);
     return out;
 }
