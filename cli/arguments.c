@@ -1,4 +1,6 @@
 /* cli/arguments.c - from argv to options, overrides and a configuration. */
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,8 +92,8 @@ rt_status cli_config(const cli_args *a, cJSON **config)
     const char *twice = override_of(a, "seed", 4);
     if (twice) return rt_fail(RT_USAGE, "--seed and %s say the same thing; give one of them", twice);
     char text[64];
-    int exact = strtod(a->seed, NULL) <= 9007199254740992.0;     /* beyond 2^53 JSON holds it as text */
-    snprintf(text, sizeof text, exact ? "seed=%.40s" : "seed=\"%.40s\"", a->seed);
+    unsigned long long seed = strtoull(a->seed, NULL, 10);       /* beyond 2^53 JSON holds it as text */
+    snprintf(text, sizeof text, seed <= 1ull << 53 ? "seed=%llu" : "seed=\"%llu\"", seed);
     return rt_json_override(*config, text);
 }
 
@@ -186,8 +188,10 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
     a->json = cli_flag(a, "json");
     a->quiet = cli_flag(a, "quiet");
     a->seed = cli_value(a, "seed");
-    if (a->seed && (!*a->seed || strspn(a->seed, "0123456789") != strlen(a->seed)))
-        return rt_fail(RT_USAGE, "--seed %s: a whole number from 0 is expected", a->seed);
+    errno = 0;
+    if (a->seed && (!*a->seed || strspn(a->seed, "0123456789") != strlen(a->seed) ||
+                    (strtoull(a->seed, NULL, 10) == ULLONG_MAX && errno)))
+        return rt_fail(RT_USAGE, "--seed %s: a whole number from 0 to %llu is expected", a->seed, ULLONG_MAX);
     RT_TRY(cli_int(a, "threads", 0, 1, 1024, &a->threads));
     return take_kernels(a, c);
 }

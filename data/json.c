@@ -341,11 +341,11 @@ uint64_t rt_cfg_u64(rt_cfg *c, const char *key, uint64_t fallback)
     if (cJSON_IsString(v)) {
         char *end;
         errno = 0;
-        unsigned long long u = strtoull(v->valuestring, &end, 0);
-        if (*v->valuestring && !*end && !errno && v->valuestring[0] != '-') return u;
+        unsigned long long u = strtoull(v->valuestring, &end, 10);
+        if (*v->valuestring >= '0' && *v->valuestring <= '9' && !*end && !errno) return u;
     } else if (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0 && v->valuedouble == floor(v->valuedouble))
         return (uint64_t)v->valuedouble;
-    wrong(c, key, v, "a whole number from 0 (above 2^53 as a string)");
+    wrong(c, key, v, "a whole number from 0 to 18446744073709551615 (above 2^53 in quotes)");
     return fallback;
 }
 

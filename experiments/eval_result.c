@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,20 +229,29 @@ static double file_bytes(const rt_eval_model *e)
     return n;
 }
 
-/* The curve of the run that made the model, when it lies beside it and is of this model. */
-static void add_history(cJSON *j, const rt_eval_model *e)
+/* The curve of the run that made the model, when it lies beside it and is of this model. What is there and no such
+ * thing is said; what the machine cannot read is an error, as a part of the report would be missing without a word. */
+static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
 {
     char path[1200];
     cJSON *r;
+    struct stat s;
     const char *slash = strrchr(e->path[0], '/');
     int folder = slash ? (int)(slash - e->path[0]) + 1 : 0;
-    if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path) return;
-    if (!rt_file_exists(path) || rt_json_file(&r, path)) return;
+    if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path)
+        return RT_OK;
+    if (stat(path, &s)) return errno == ENOENT ? RT_OK : rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    rt_status st = rt_json_file(&r, path);
+    if (st == RT_INPUT) rt_eval_note(v, "no training curve of %s: %s", e->name, rt_error_message());
+    if (st) return st == RT_INPUT ? RT_OK : st;
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));
     cJSON *h = cJSON_DetachItemFromObjectCaseSensitive(r, "history");
-    if (h && made && strcmp(made, e->digest.hex) == 0) cJSON_AddItemToObject(j, "history", h);
+    int good = cJSON_IsArray(h) && made && strcmp(made, e->digest.hex) == 0;
+    for (const cJSON *p = good ? h->child : NULL; p; p = p->next) good &= cJSON_IsObject(p);
+    if (good) cJSON_AddItemToObject(j, "history", h);
     else cJSON_Delete(h);
     cJSON_Delete(r);
+    return RT_OK;
 }
 
 static rt_status describe(cJSON *models, rt_evaluation *v, int i)
@@ -270,7 +280,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
         RT_TRY(add_latency(j, v, &e->speed));
         RT_TRY(add_throughput(j, v, &e->speed));
     }
-    add_history(j, e);
+    RT_TRY(add_history(j, v, e));
     return rt_check_stop();
 }
 

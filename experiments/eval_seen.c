@@ -36,7 +36,7 @@ static rt_status join_members(cJSON *list, const rt_evaluation *v, const rt_eval
         const cJSON *seen = get(e->model[p]->provenance, "seen");
         if (!cJSON_IsArray(seen)) {
             rt_status st = add_old_file(list, v, e->model[p]);
-            if (st) return rt_fail_in(st, "%s", e->path[p]);
+            if (st) return rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s: its provenance is damaged", e->path[p]);
         }
         for (const cJSON *s = cJSON_IsArray(seen) ? seen->child : NULL; s; s = s->next)
             cJSON_AddItemToArray(list, cJSON_Duplicate(s, 1));

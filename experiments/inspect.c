@@ -229,7 +229,15 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
     return st;
 }
 
-/* Of a file that has one. What is no JSON text is said, as such a file may be anybody's. */
+/* Sets that only files of ours have: one of them with a manifest that cannot be read is damaged. */
+static int is_ours(const rt_h5_file *f)
+{
+    int ours = rt_h5_find(f, "labels/status") || rt_h5_find(f, "params");
+    for (int i = 0; i < f->sets; i++) ours |= strncmp(f->set[i].name, "params/", 7) == 0;
+    return ours;
+}
+
+/* Of a file that has one. What is no JSON text is said, where the file may be anybody's. */
 static rt_status read_manifest(rt_h5_file *f, cJSON **manifest, cJSON *j)
 {
     const rt_h5_dataset *d = rt_h5_find(f, "manifest");
@@ -239,7 +247,7 @@ static rt_status read_manifest(rt_h5_file *f, cJSON **manifest, cJSON *j)
     rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
     if (!st) st = rt_json_parse(manifest, text, strlen(text), f->path);
     free(text);
-    if (st != RT_INPUT) return st;
+    if (st != RT_INPUT || is_ours(f)) return st;
     cJSON_AddStringToObject(j, "manifest_cannot_be_read", rt_error_message());
     return RT_OK;
 }

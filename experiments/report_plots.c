@@ -5,7 +5,8 @@
 #include "experiments/report_parts.h"
 #include "experiments/statistics.h"
 
-enum { MAX_POINTS = 32, PLOT_W = 460, PLOT_H = 300, LEFT = 62, RIGHT = 20, TOP = 16, BOTTOM = 44 };
+enum { MAX_POINTS = 32, PLOT_W = 460, PLOT_H = 300, LEFT = 62, RIGHT = 20, TOP = 16, BOTTOM = 44,
+       MOST_TICKS = 20 };
 
 static const char *const palette[] = {"#1f6feb", "#d1242f", "#1a7f37", "#9a6700",
                                       "#8250df", "#bf3989", "#0a7ea4", "#57606a"};
@@ -73,8 +74,9 @@ static void ticks(rt_string *t, const axis *a, int vertical)
     double span = a->hi - a->lo, step = pow(10, floor(log10(span / 4)));
     if (span / step > 8) step *= span / step > 16 ? 5 : 2;
     int decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    for (double i = ceil(a->lo / step); i * step <= a->hi + 1e-12; i++) {
-        double v = i * step + 0.0;                 /* no -0 */
+    double first = ceil(a->lo / step);
+    for (int i = 0; i < MOST_TICKS && (first + i) * step <= a->hi + 1e-12; i++) {
+        double v = (first + i) * step + 0.0;       /* no -0 */
         rt_string label = {0};
         rt_put(&label, "%.*f", decimals, v);
         if (vertical) tick_y(t, place_y(a, v), label.p ? label.p : "");
@@ -205,6 +207,9 @@ static const cJSON *history(const cJSON *m)
     return h ? h->child : NULL;
 }
 
+/* Curves come from a file that anybody may have written: what has no place on an axis is left out. */
+static int has_place(double x, double y) { return fabs(x) <= 1e15 && fabs(y) <= 1e15; }
+
 /* The corners of all curves; 0 where there are none. */
 static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
 {
@@ -212,7 +217,7 @@ static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
     for (const cJSON *m = rt_first_model(e); m; m = m->next)
         for (const cJSON *h = history(m); h; h = h->next) {
             double x = rt_number(h, "epoch"), y = rt_number(h, key);
-            if (!isfinite(x) || !isfinite(y)) continue;
+            if (!has_place(x, y)) continue;
             xs[0] = any ? fmin(xs[0], x) : x;
             xs[1] = any ? fmax(xs[1], x) : x;
             ys[0] = any ? fmin(ys[0], y) : y;
@@ -237,8 +242,8 @@ void rt_plot_curves(rt_string *t, const cJSON *e, const char *key, const char *t
         if (!history(m)) continue;
         rt_put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
         for (const cJSON *h = history(m); h; h = h->next) {
-            double y = rt_number(h, key);
-            if (isfinite(y)) rt_put(t, "%.1f,%.1f ", place_x(&ax, rt_number(h, "epoch")), place_y(&ay, y));
+            double x = rt_number(h, "epoch"), y = rt_number(h, key);
+            if (has_place(x, y)) rt_put(t, "%.1f,%.1f ", place_x(&ax, x), place_y(&ay, y));
         }
         int at = falls ? TOP + 16 + 15 * shown : PLOT_H - BOTTOM - 8 - 15 * (models - 1 - shown);
         shown++;
