@@ -5,12 +5,14 @@
 #include "experiments/export_job.h"
 
 static const char help[] =
-    "usage: retort export MODEL.h5 --to safetensors|npz --out FILE\n"
+    "usage: retort export MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
     "       retort export MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows a:b] --to csv|npy --out FILE\n"
     "       retort export LABELS.h5 --to csv|npy --out FILE\n\n"
     "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then a\n"
     "probability for each class; npy: logits (rows, classes). Without --to the ending of --out decides. Columns of\n"
     "the data are matched with the model's by name (names=position: by number).\n\n"
+    "  --force   replace an earlier export. It is known by a mark that the file system keeps beside it (the extended\n"
+    "            attribute user.retort.xxh128): a file without one, or that was changed since, is never replaced\n\n"
     "example:\n"
     "  retort export runs/small/model.h5 --out small.safetensors\n"
     "  retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n";
@@ -30,11 +32,11 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "to", "to");
     if (!st) st = cli_set_option(a, config, "data", "data");
     if (!st) st = cli_set_option(a, config, "rows", "rows");
-    if (!st) st = rt_export(config, out, a->pool, &a->progress, result);
+    if (!st) st = rt_export(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
 
-static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {NULL, 0}};
+static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
 const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run,
                                 NULL, CLI_KEYS | CLI_THREADS, 32};

@@ -85,7 +85,7 @@ static rt_status run(cli_args *a, cJSON **result)
         return rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
     cJSON *config = cJSON_CreateObject();
     rt_status st = read_arguments(a, config);
-    if (!st) st = rt_import(config, out, cli_flag(a, "force"), &a->progress, result);
+    if (!st) st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

@@ -32,7 +32,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     if (!st) st = cli_set_option(a, config, "check", "data.check");
-    if (!st) st = rt_label(config, out, cli_flag(a, "force"), a->pool, &a->progress, result);
+    rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
+    if (!st) st = rt_label(config, &target, a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

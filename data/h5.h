@@ -86,10 +86,12 @@ typedef struct {
     const void *data;                   /* rt_h5_save only; NULL: left zero */
 } rt_h5_item;
 
-/* Creates path (which must not exist) with the items allocated, zero, contiguous; offsets[i] tells where item i's
- * bytes belong. The disk's blocks are reserved: a full disk fails here. kind goes into the root attribute "format". */
-rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *, int items, uint64_t *offsets);
+/* Fills the empty file fd (path is for messages) with the items allocated, zero, contiguous; offsets[i] tells where item
+ * i's bytes belong. The disk's blocks are reserved: a full disk fails here. kind goes into the root attribute
+ * "format". */
+rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_item *, int items, uint64_t *offsets);
 
-/* Writes a whole file with its data: temporary name, fsync, rename, fsync of the folder. */
+/* Writes a whole file with its data, durably, in the place of what has its name; for files that a lock guards
+ * already. */
 rt_status rt_h5_save(const char *path, const char *kind, const rt_h5_item *, int items);
 #endif

@@ -52,6 +52,12 @@ int rt_h5_driver_error(void);
  * -1 with the library's error stack set. */
 int rt_h5_driver_chunk(int64_t dataset, const uint64_t *at, rt_h5_chunk *);
 
+/* h5_write_driver.c: sets the driver that writes to fd in the file access list; path is for messages. 0, or -1. Under
+ * rt_h5_library, as is what follows until the file is closed. */
+int rt_h5_write_driver(int64_t access, int fd, const char *path);
+/* The first failure of a read or a write, whose message is at hand; RT_OK when there was none. */
+rt_status rt_h5_write_status(void);
+
 /* h5_describe.c: everything about an open data set but its chunk table; bytes go to *compact, which the caller frees.
  * 0, or -1 when there is no memory. */
 int rt_h5_describe(int64_t dataset, rt_h5_record *, unsigned char **compact);

@@ -102,31 +102,21 @@ static int add_set(hid_t file, hid_t groups, const rt_h5_item *it)
     return bad;
 }
 
-static rt_status reserve(const char *path)
+static rt_status reserve(int fd, const char *path)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
     struct stat s;
-    if (fd < 0 || fstat(fd, &s)) {
-        rt_status st = rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
-        if (fd >= 0) close(fd);
-        return st;
-    }
-    int e = s.st_size ? posix_fallocate(fd, 0, s.st_size) : 0;
-    close(fd);
+    int e;
+    if (fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    do e = s.st_size ? posix_fallocate(fd, 0, s.st_size) : 0;
+    while (e == EINTR);
     if (!e || e == EOPNOTSUPP || e == EINVAL) return RT_OK;
     return rt_fail(RT_RUN, "%s: %lld bytes are needed on the disk: %s", path, (long long)s.st_size, strerror(e));
 }
 
-static rt_status enough_space(const char *path, uint64_t bytes)
+static rt_status enough_space(int fd, const char *path, uint64_t bytes)
 {
-    char folder[4096];
     struct statvfs v;
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == folder) slash[1] = 0;
-    else if (slash) *slash = 0;
-    else strcpy(folder, ".");
-    if (statvfs(folder, &v)) return rt_fail(RT_RUN, "%s: %s", folder, strerror(errno));
+    if (fstatvfs(fd, &v)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     uint64_t have = (uint64_t)v.f_bavail * v.f_frsize;
     if (have < bytes)
         return rt_fail(RT_RUN, "%s: the disk is full: %llu bytes are needed, %llu are free", path,
@@ -134,14 +124,11 @@ static rt_status enough_space(const char *path, uint64_t bytes)
     return RT_OK;
 }
 
-rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *items, int n, uint64_t *offsets)
+rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_item *items, int n, uint64_t *offsets)
 {
     uint64_t total = 1 << 16;
     for (int i = 0; i < n; i++) total += item_bytes(&items[i]);
-    RT_TRY(enough_space(path, total));
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);     /* clearer than HDF5's "error" */
-    if (fd < 0) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
-    close(fd);
+    RT_TRY(enough_space(fd, path, total));
     pthread_mutex_lock(&rt_h5_library);
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
@@ -154,15 +141,16 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pset_obj_track_times(fcpl, 0);
     H5Pset_obj_track_times(gcpl, 0);
     H5Pset_alignment(fapl, 4096, 64);
-    hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, fcpl, fapl);
-    int bad = f < 0;
+    int bad = rt_h5_write_driver(fapl, fd, path);
+    hid_t f = bad ? -1 : H5Fcreate("/file", H5F_ACC_TRUNC, fcpl, fapl);
+    bad |= f < 0;
     if (!bad)
         bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_version()) ||
               add_text(f, "commit", rt_commit()) || add_text(f, "format", kind);
     for (int i = 0; i < n && !bad; i++) bad = add_set(f, gcpl, &items[i]);
     if (f >= 0) bad |= H5Fclose(f) < 0;
     /* Offsets are asked of the closed and reopened file: no metadata is in flight then. */
-    f = bad ? -1 : H5Fopen(path, H5F_ACC_RDONLY, fapl);
+    f = bad ? -1 : H5Fopen("/file", H5F_ACC_RDONLY, fapl);
     for (int i = 0; i < n && !bad; i++) {
         hid_t d = f < 0 ? -1 : H5Dopen2(f, items[i].name, H5P_DEFAULT);
         haddr_t at = d < 0 ? HADDR_UNDEF : H5Dget_offset(d);
@@ -174,30 +162,28 @@ rt_status rt_h5_create(const char *path, const char *kind, const rt_h5_item *ite
     H5Pclose(fapl);
     H5Pclose(fcpl);
     H5Pclose(gcpl);
+    rt_status st = bad ? rt_h5_write_status() : RT_OK;
     pthread_mutex_unlock(&rt_h5_library);
-    rt_status st = bad ? rt_fail(RT_RUN, "%s: the HDF5 library could not create the file (is the disk full?)", path)
-                       : reserve(path);
-    if (st) unlink(path);
-    return st;
+    if (st) return st;
+    return bad ? rt_fail(RT_RUN, "%s: the HDF5 library could not create the file (is the disk full?)", path)
+               : reserve(fd, path);
 }
 
 rt_status rt_h5_save(const char *path, const char *kind, const rt_h5_item *items, int n)
 {
-    char temp[4200];
+    char name[256];
+    int dir;
+    rt_temp t = {.fd = -1};
     uint64_t *offsets = calloc((size_t)n + 1, sizeof *offsets);
     if (!offsets) return rt_fail(RT_RUN, "out of memory");
-    rt_status st = rt_temp_name(temp, sizeof temp, path);
-    if (!st) {
-        unlink(temp);
-        st = rt_h5_create(temp, kind, items, n, offsets);
-        int fd = st ? -1 : open(temp, O_RDWR | O_CLOEXEC);
-        if (!st && fd < 0) st = rt_fail(RT_RUN, "%s: %s", temp, strerror(errno));
-        for (int i = 0; i < n && !st; i++)
-            if (items[i].data) st = rt_pwrite_all(fd, items[i].data, item_bytes(&items[i]), offsets[i], path);
-        if (fd >= 0) close(fd);
-        if (st) unlink(temp);
-        else st = rt_commit_file(temp, path);
-    }
+    rt_status st = rt_open_folder_of(&dir, name, path);
+    if (!st) st = rt_temp_open(&t, dir, name, path);
+    if (!st) st = rt_h5_create(t.fd, path, kind, items, n, offsets);
+    for (int i = 0; i < n && !st; i++)
+        if (items[i].data) st = rt_pwrite_all(t.fd, items[i].data, item_bytes(&items[i]), offsets[i], path);
+    if (!st) st = rt_temp_commit(&t, 1);
+    rt_temp_drop(&t);
+    if (dir >= 0) close(dir);
     free(offsets);
     return st;
 }

@@ -196,18 +196,6 @@ static rt_status read_known(rt_import_job *job)
 
 /* ---- all of it ---- */
 
-static rt_status check_out(const rt_import_spec *s, const char *out)
-{
-    struct stat o, i;
-    const char *const inputs[] = {s->input, s->labels, s->like};
-    if (stat(out, &o)) return RT_OK;
-    if (!S_ISREG(o.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file, and is not replaced", out);
-    for (int k = 0; k < 3; k++)
-        if (inputs[k] && stat(inputs[k], &i) == 0 && i.st_dev == o.st_dev && i.st_ino == o.st_ino)
-            return rt_fail(RT_USAGE, "%s: is an input, and is not replaced", out);
-    return RT_OK;
-}
-
 static void finish_report(rt_import_job *job)
 {
     cJSON *r = job->report, *shape = cJSON_CreateArray(), *notes = cJSON_DetachItemFromObjectCaseSensitive(r, "notes"),
@@ -224,8 +212,7 @@ static void finish_report(rt_import_job *job)
 
 static void free_job(rt_import_job *job)
 {
-    if (job->fd >= 0) close(job->fd);
-    if (job->temp[0]) unlink(job->temp);
+    rt_output_end(job->output);
     for (int i = 0; i < job->classes && job->class_name; i++) free(job->class_name[i]);
     free(job->class_name);
     free(job->label_like);
@@ -238,15 +225,19 @@ static void free_job(rt_import_job *job)
     rt_names_free(&job->columns_like);
 }
 
-rt_status rt_import_run(const rt_import_spec *given, const char *out, cJSON **report)
+static const char *or_none(const char *path) { return path ? path : ""; }
+
+rt_status rt_import_run(const rt_import_spec *given, const rt_target *out, cJSON **report)
 {
     rt_import_spec spec = *given;
-    rt_import_job job = {.spec = &spec, .out = out, .fd = -1, .report = cJSON_CreateObject()};
+    rt_import_job job = {.spec = &spec, .out = out->path, .fd = -1, .report = cJSON_CreateObject()};
+    const char *const inputs[] = {spec.input, or_none(spec.labels), or_none(spec.like), NULL};
     *report = NULL;
-    rt_status st = spec.format == RT_FORMAT_AUTO ? rt_import_format(&spec.format, spec.input) : RT_OK;
+    rt_status st = rt_output_take(&job.output, out, inputs);
+    if (!st) st = rt_output_may_replace(job.output, RT_OUTPUT_DATA);
+    if (!st && spec.format == RT_FORMAT_AUTO) st = rt_import_format(&spec.format, spec.input);
     if (!st) st = check_applies(&spec);
-    if (!st) st = check_out(&spec, out);
-    cJSON_AddStringToObject(job.report, "data", out);
+    cJSON_AddStringToObject(job.report, "data", job.out);
     cJSON_AddStringToObject(job.report, "format", format_names[spec.format]);
     cJSON_AddArrayToObject(job.report, "skipped");
     cJSON_AddArrayToObject(job.report, "notes");

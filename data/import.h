@@ -1,13 +1,14 @@
 /* data/import.h - other formats to the HDF5 layout that everything else reads:
  *   x (N, ...) numbers as they were, y (N) i32 classes, -1 for a row without a label (when there are labels), manifest
  *   text (JSON: class names "classes", column names "columns", and "imported": what was read and decided about it).
- * Written under a temporary name and renamed when complete. What is assumed is said in the report; what cannot be told
+ * It appears when it is complete (data/output.h). What is assumed is said in the report; what cannot be told
  * is refused with the option that tells it. Memory: a row, a label a row and the decoder's buffers, whatever the size
  * of the data (arrays in Fortran order: the array; pictures: the largest one, of at most 2^27 pixels). */
 #ifndef RT_DATA_IMPORT_H
 #define RT_DATA_IMPORT_H
 
 #include "data/json.h"
+#include "data/output.h"
 #include "engine/progress.h"
 
 typedef enum { RT_FORMAT_AUTO, RT_FORMAT_IDX, RT_FORMAT_CSV, RT_FORMAT_NPY, RT_FORMAT_NPZ, RT_FORMAT_IMAGES } rt_format;
@@ -48,11 +49,11 @@ typedef struct {
     const rt_progress *progress;           /* may be NULL; rt_ask_to_stop ends with RT_INTERRUPTED and leaves nothing */
 } rt_import_spec;
 
-/* Makes out, which must not exist or is replaced, and the report for the caller to delete (NULL after an error): rows,
+/* Makes the file, under its lock from the start, and the report for the caller to delete (NULL after an error): rows,
  * row_shape, type, labels, classes (how many), class_names, class_rows, rows_without_label, notes, skipped, and what
  * the format has to say. RT_USAGE for a setting that does not apply to the format or that is missing; RT_INPUT with
  * file and place for bad data; RT_NOTHING when there are no rows. */
-rt_status rt_import_run(const rt_import_spec *, const char *out, cJSON **report);
+rt_status rt_import_run(const rt_import_spec *, const rt_target *out, cJSON **report);
 
 /* By content, then by name; RT_USAGE when it cannot be told. */
 rt_status rt_import_format(rt_format *, const char *path);

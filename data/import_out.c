@@ -1,10 +1,7 @@
-/* data/import_out.c - the file that an import writes: x as its rows come, under a temporary name until all is there. */
-#include <errno.h>
-#include <fcntl.h>
+/* data/import_out.c - the file that an import writes: x as its rows come, without a name until all is there. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "data/files.h"
 #include "data/import_parts.h"
@@ -67,14 +64,8 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
                                                                     .element = (uint32_t)strlen(text)}};
     memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
     if (job->y) it[2] = (rt_h5_item){.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}};
-    rt_status st = rt_temp_name(job->temp, sizeof job->temp, job->out);
-    if (!st) unlink(job->temp);
-    if (!st) st = rt_h5_create(job->temp, "retort-data-1", it, job->y ? 3 : 2, offset);
-    if (st) job->temp[0] = 0;
-    else {
-        job->fd = open(job->temp, O_RDWR | O_CLOEXEC);
-        if (job->fd < 0) st = rt_fail(RT_RUN, "%s: %s", job->temp, strerror(errno));
-    }
+    rt_status st = rt_output_create(job->output, &job->fd);
+    if (!st) st = rt_h5_create(job->fd, job->out, "retort-data-1", it, job->y ? 3 : 2, offset);
     if (!st) st = rt_pwrite_all(job->fd, text, strlen(text), offset[1], job->out);
     if (!st && job->y) st = rt_pwrite_all(job->fd, job->y, dim[0] * sizeof *job->y, offset[2], job->out);
     cJSON_free(text);
@@ -120,9 +111,5 @@ rt_status rt_import_end(rt_import_job *job)
     RT_TRY(flush(job));
     if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?",
                                             job->spec->input);
-    close(job->fd);
-    job->fd = -1;
-    rt_status st = rt_commit_file(job->temp, job->out);
-    job->temp[0] = 0;
-    return st;
+    return rt_output_commit(job->output);
 }

@@ -12,7 +12,8 @@
 
 typedef struct rt_import_job {
     const rt_import_spec *spec;
-    const char *out;
+    const char *out;                       /* its path */
+    rt_output *output;
     cJSON *report;
     rt_names known;                        /* classes that are given: of --classes or --like */
     rt_names columns_like;                 /* columns of --like */
@@ -29,7 +30,6 @@ typedef struct rt_import_job {
     int rank, fd;
     uint64_t dim[RT_H5_RANK], start, at, end, next_say;
     double since;
-    char temp[4200];
     char *buffer;
     size_t held;
 } rt_import_job;

@@ -20,6 +20,7 @@
 
 #include "data/identity.h"
 #include "data/names.h"
+#include "data/output.h"
 #include "data/rows.h"
 
 enum { RT_LABEL_BLOCK = 1024, RT_LABEL_TOPK = 512 };
@@ -49,7 +50,7 @@ typedef struct {
 /* How a store is written, beside what it is. */
 typedef struct {
     rt_identity *source;              /* of the data set whose rows are labelled; borrowed */
-    int force;                        /* replace what is at the path */
+    const char *const *inputs;        /* files that it is made from, ended by NULL; may be NULL */
     int mark_bad;                     /* rows without a finite answer get a status; else they are errors */
     rt_pool *pool;                    /* codes rows in its threads; NULL: alone */
     const rt_progress *progress;      /* of hashing; may be NULL */
@@ -63,7 +64,7 @@ typedef struct rt_labels_writer rt_labels_writer;
 /* Creates the store, or resumes it when path exists with an equal manifest and its rows are what they were. RT_USAGE
  * when it holds other labels, or another process writes to it. manifest names the teacher and its classes and columns;
  * what the rows are and how they are coded is added to it. */
-rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *, cJSON *manifest,
+rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *, const rt_labels_spec *, cJSON *manifest,
                           const rt_labels_job *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +28,8 @@ struct rt_labels_writer {
     int cols;
     uint64_t at[RT_LABEL_COLUMNS], fixed[FIXED];       /* offsets in the file */
     char path[PATH_ROOM], journal_path[PATH_ROOM];
-    int fd, journal, new_journal;
+    rt_output *output;                 /* the store's lock */
+    int fd, journal;
     int broken;                        /* a write or a sync failed: nothing more is done */
     uint64_t blocks, first_span, spans;
     unsigned char *done, *span_done;
@@ -77,12 +77,11 @@ static void describe_source(const rt_labels_writer *w, cJSON *m)
     cJSON_AddStringToObject(s, "leaves", "XXH3-128 of the rows of each span, from first_span on");
 }
 
-static rt_status create(const rt_labels_writer *w, const char *manifest)
+static rt_status create(rt_labels_writer *w, const char *manifest)
 {
-    char temp[PATH_ROOM + 32];
     uint64_t offsets[RT_LABEL_COLUMNS + FIXED];
     rt_h5_item it[RT_LABEL_COLUMNS + FIXED] = {{0}};
-    int n = 0;
+    int n = 0, fd;
     for (int i = 0; i < w->cols; i++) {
         int one = w->col[i].type == RT_U8 || !strcmp(w->col[i].name, "labels/tail");
         it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2,
@@ -100,18 +99,10 @@ static rt_status create(const rt_labels_writer *w, const char *manifest)
     it[n + LEAVES].dim[0] = w->spans;
     it[n + LEAVES].dim[1] = RT_LEAF_BYTES;
     it[n + MANIFEST] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest)};
-    RT_TRY(rt_temp_name(temp, sizeof temp, w->path));
-    unlink(temp);
-    RT_TRY(rt_h5_create(temp, RT_LABEL_FORMAT, it, n + FIXED, offsets));
-    int fd = open(temp, O_RDWR | O_CLOEXEC);
-    rt_status st = fd < 0 ? rt_fail(RT_RUN, "%s: %s", temp, strerror(errno))
-                          : rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + MANIFEST], w->path);
-    if (fd >= 0) close(fd);
-    if (st) {
-        unlink(temp);
-        return st;
-    }
-    return rt_commit_file(temp, w->path);
+    RT_TRY(rt_output_create(w->output, &fd));
+    RT_TRY(rt_h5_create(fd, w->path, RT_LABEL_FORMAT, it, n + FIXED, offsets));
+    RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + MANIFEST], w->path));
+    return rt_output_commit(w->output);
 }
 
 /* ---- what is there already ---- */
@@ -267,54 +258,39 @@ static rt_status same_rows(rt_labels_writer *w)
 
 /* ---- beginning ---- */
 
-/* The journal is the lock, too, and is taken before anything is made or removed. Who finishes a store removes it, so
- * the one that is locked must still be the one that others would open. */
-static rt_status lock(rt_labels_writer *w)
+static rt_status open_journal(rt_labels_writer *w)
 {
-    struct stat mine, there;
-    for (;;) {
-        w->journal = open(w->journal_path, O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-        w->new_journal = w->journal >= 0;
-        if (w->journal < 0 && errno == EEXIST) {
-            w->journal = open(w->journal_path, O_RDWR | O_APPEND | O_CLOEXEC);
-            if (w->journal < 0 && errno == ENOENT) continue;
-        }
-        if (w->journal < 0) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
-        if (flock(w->journal, LOCK_EX | LOCK_NB)) {
-            w->new_journal = 0;
-            return rt_fail(RT_RUN, "%s: another process is labelling into it", w->path);
-        }
-        if (!fstat(w->journal, &mine) && !stat(w->journal_path, &there) && mine.st_ino == there.st_ino &&
-            mine.st_dev == there.st_dev)
-            return RT_OK;
-        close(w->journal);
-    }
+    do w->journal = open(w->journal_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    while (w->journal < 0 && errno == EINTR);
+    return w->journal < 0 ? rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno)) : RT_OK;
+}
+
+/* A new store has its name only after the old journal is gone, which would speak of other rows. */
+static rt_status make_store(rt_labels_writer *w, cJSON *manifest)
+{
+    RT_TRY(rt_output_may_replace(w->output, RT_OUTPUT_LABELS));
+    if (unlink(w->journal_path) && errno != ENOENT)
+        return rt_fail(RT_RUN, "%s: cannot be removed: %s", w->journal_path, strerror(errno));
+    char *text = rt_json_text(manifest, 1);
+    rt_status st = text ? create(w, text) : rt_fail(RT_RUN, "out of memory");
+    free(text);
+    return st;
 }
 
 /* The store's file, made anew where there is none. */
-static rt_status open_store(rt_labels_writer *w, cJSON *manifest)
+static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force)
 {
-    struct stat s;
-    if (w->job.force && !lstat(w->path, &s)) {
-        if (!S_ISREG(s.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file; give another --out", w->path);
-        if (unlink(w->path)) return rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
-    }
     rt_h5_file *f;
-    int fresh = !rt_file_exists(w->path);
-    if (fresh) {
-        if (ftruncate(w->journal, 0)) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
-        char *text = rt_json_text(manifest, 1);
-        rt_status st = text ? create(w, text) : rt_fail(RT_RUN, "out of memory");
-        free(text);
-        RT_TRY(st);
-    }
+    int fresh = !rt_output_exists(w->output) || force;
+    RT_TRY(rt_refuse_inputs(w->journal_path, w->job.inputs));
+    if (fresh) RT_TRY(make_store(w, manifest));
     RT_TRY(rt_h5_scan(&f, w->path));
     rt_status st = fresh ? RT_OK : same_manifest(w, f, manifest);
     if (!st) st = locate(w, f);
     rt_h5_close(f);
     if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0)
         st = rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
-    return st;
+    return st ? st : open_journal(w);
 }
 
 static rt_status resume(rt_labels_writer *w)
@@ -325,7 +301,7 @@ static rt_status resume(rt_labels_writer *w)
         RT_TRY(read_summary(w));
         return same_rows(w);
     }
-    RT_TRY(rt_sync_folder_of(w->path));
+    RT_TRY(rt_output_sync_folder(w->output));
     RT_TRY(read_done(w));
     RT_TRY(same_rows(w));
     /* A torn last line would swallow the next one. */
@@ -353,14 +329,16 @@ static void free_writer(rt_labels_writer *w)
 {
     if (w->journal >= 0) close(w->journal);
     if (w->fd >= 0) close(w->fd);
+    rt_output_end(w->output);
     rt_label_coder_free(w->coder);
     void *owned[] = {w->done, w->span_done, w->crc, w->confidence, w->pending, w->class_count, w->status, w->buffer, w};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
-rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_labels_spec *spec, cJSON *manifest,
+rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const rt_labels_spec *spec, cJSON *manifest,
                           const rt_labels_job *job)
 {
+    const char *path = target->path;
     *out = NULL;
     if (!spec->rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", path);
     if (strlen(path) >= PATH_ROOM - 16) return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
@@ -379,15 +357,14 @@ rt_status rt_labels_begin(rt_labels_writer **out, const char *path, const rt_lab
     if (!st) st = allocate(w);
     describe_spec(spec, manifest);
     describe_source(w, manifest);
-    if (!st) st = lock(w);
-    if (!st) st = open_store(w, manifest);
+    if (!st) st = rt_output_take(&w->output, target, job->inputs);
+    if (!st) st = open_store(w, manifest, target->force);
     if (!st) st = resume(w);
     clock_gettime(CLOCK_MONOTONIC, &w->last_commit);
     if (!st) {
         *out = w;
         return RT_OK;
     }
-    if (w->new_journal) unlink(w->journal_path);
     free_writer(w);
     return st;
 }

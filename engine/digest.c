@@ -1,14 +1,9 @@
 #include "engine/digest.h"
 
-#include "engine/progress.h"
-
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 static rt_digest to_hex(XXH128_hash_t h)
@@ -41,29 +36,6 @@ rt_digest rt_hasher_end(rt_hasher *h)
 }
 
 rt_digest rt_digest_of(const void *p, size_t n) { return to_hex(XXH3_128bits(p, n)); }
-
-rt_status rt_digest_file(rt_digest *d, const char *path, int stoppable)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    enum { BLOCK = 1 << 20 };
-    unsigned char *buffer = malloc(BLOCK);
-    rt_hasher *h = rt_hasher_new();
-    rt_status st = buffer ? RT_OK : rt_fail(RT_RUN, "out of memory while reading %s", path);
-    while (!st) {
-        ssize_t n = read(fd, buffer, BLOCK);
-        if (n == 0) break;
-        if (stoppable && (st = rt_check_stop())) break;
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-        else rt_hasher_add(h, buffer, (size_t)n);
-    }
-    rt_digest out = rt_hasher_end(h);
-    if (!st) *d = out;
-    free(buffer);
-    close(fd);
-    return st;
-}
 
 static uint32_t table[256];
 static pthread_once_t table_once = PTHREAD_ONCE_INIT;

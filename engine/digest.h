@@ -16,8 +16,6 @@ void rt_hasher_add(rt_hasher *, const void *, size_t);
 rt_digest rt_hasher_end(rt_hasher *);                 /* frees it */
 
 rt_digest rt_digest_of(const void *, size_t);
-/* The hash of a file's bytes. RT_INPUT when it cannot be read; RT_INTERRUPTED when stoppable and asked to stop. */
-rt_status rt_digest_file(rt_digest *, const char *path, int stoppable);
 
 uint32_t rt_crc32c(uint32_t crc, const void *, size_t);   /* start with 0 */
 #endif

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "data/rows.h"
 #include "data/stream.h"
@@ -13,8 +12,9 @@ enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY };
 static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
 
 typedef struct {
-    const char *path[MAX_MODELS], *data, *x, *rows, *out;
+    const char *path[MAX_MODELS], *data, *x, *rows;
     int models, to;
+    rt_output *out;
     rt_match match;
     const char *of_data;               /* a key that was given and only predictions have, or NULL */
 } settings;
@@ -23,6 +23,7 @@ static rt_status read_settings(cJSON *config, settings *s)
 {
     static const char *const of_data[] = {"data", "x", "rows", "names"};
     rt_cfg c = rt_cfg_begin(config, "");
+    memset(s, 0, sizeof *s);
     s->models = rt_cfg_strings(&c, "input", s->path, MAX_MODELS);
     if (!s->models) rt_cfg_fail(&c, "input", "a model or a label store is required");
     s->to = rt_cfg_choice(&c, "to", forms, -1);
@@ -32,20 +33,6 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->rows = rt_cfg_string(&c, "rows", "");
     s->match = rt_match_read(&c);
     return rt_cfg_end(&c);
-}
-
-/* An output never takes the place of what it is made from, nor of anything but a file. */
-static rt_status check_out(const settings *s)
-{
-    struct stat out, in;
-    if (stat(s->out, &out)) return RT_OK;
-    if (!S_ISREG(out.st_mode)) return rt_fail(RT_USAGE, "%s: is no regular file; give another --out", s->out);
-    for (int i = 0; i <= s->models; i++) {
-        const char *path = i < s->models ? s->path[i] : s->data;
-        if (*path && stat(path, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return rt_fail(RT_USAGE, "%s: is what is to be exported; give another --out", s->out);
-    }
-    return RT_OK;
 }
 
 static int is_label_store(const char *path)
@@ -105,23 +92,30 @@ static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress
     return st;
 }
 
-rt_status rt_export(cJSON *config, const char *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
-    settings s = {.out = out};
+    settings s;
+    const char *inputs[MAX_MODELS + 2];
     *result = NULL;
     RT_TRY(read_settings(config, &s));
-    RT_TRY(check_out(&s));
+    memcpy(inputs, s.path, (size_t)s.models * sizeof *inputs);
+    inputs[s.models] = s.data;
+    inputs[s.models + 1] = NULL;
+    RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
-    rt_status st;
-    if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
-    else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s, notes);
-    else st = predictions(&s, pool, progress, notes);
+    rt_status st = rt_output_may_replace(s.out, RT_OUTPUT_EXPORT);
+    if (!st) {
+        if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
+        else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s, notes);
+        else st = predictions(&s, pool, progress, notes);
+    }
     if (!st) {
         *result = cJSON_CreateObject();
-        cJSON_AddStringToObject(*result, "file", out);
+        cJSON_AddStringToObject(*result, "file", out->path);
         cJSON_AddStringToObject(*result, "format", forms[s.to]);
         if (notes->child) cJSON_AddItemToObject(*result, "notes", cJSON_Duplicate(notes, 1));
     }
+    rt_output_end(s.out);
     cJSON_Delete(notes);
     return st;
 }

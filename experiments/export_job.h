@@ -3,14 +3,15 @@
  * {"input": model or label store, or a list of models (an ensemble), "to": "safetensors"|"npz"|"csv"|"npy",
  *  "data": source for predictions, "x", "rows", "names": "match"|"position"}
  *
- * What is neither an input nor applies is refused; an output that exists is replaced, unless it is an input or no
- * file. */
+ * What is neither an input nor applies is refused. An output that exists is replaced by force alone, and only when it
+ * is an export that nobody changed since (data/output.h). */
 #ifndef RT_EXPERIMENTS_EXPORT_JOB_H
 #define RT_EXPERIMENTS_EXPORT_JOB_H
 
 #include "data/json.h"
+#include "data/output.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
 
-rt_status rt_export(cJSON *config, const char *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
 #endif

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/files.h"
 #include "data/import.h"
 
 typedef struct { char *classes, *drop; rt_import_spec spec; } reading;
@@ -124,15 +123,13 @@ rt_status rt_import_check(cJSON *config)
     return st;
 }
 
-rt_status rt_import(cJSON *config, const char *out, int force, const rt_progress *progress, cJSON **result)
+rt_status rt_import(cJSON *config, const rt_target *out, const rt_progress *progress, cJSON **result)
 {
     reading *r = calloc(1, sizeof *r);
     *result = NULL;
     if (!r) rt_out_of_memory();
     rt_status st = read_config(config, r);
     r->spec.progress = progress;
-    if (!st && !force && rt_file_exists(out))
-        st = rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it", out);
     if (!st) st = rt_import_run(&r->spec, out, result);
     free_reading(r);
     return st;

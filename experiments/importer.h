@@ -12,10 +12,11 @@
 #define RT_EXPERIMENTS_IMPORTER_H
 
 #include "data/json.h"
+#include "data/output.h"
 #include "engine/progress.h"
 
 /* RT_USAGE when the configuration has an error that needs no look at the data. Adds defaults. */
 rt_status rt_import_check(cJSON *config);
 /* Makes out; *result is for the caller to delete (data/import.h). RT_USAGE when out exists and force is 0. */
-rt_status rt_import(cJSON *config, const char *out, int force, const rt_progress *, cJSON **result);
+rt_status rt_import(cJSON *config, const rt_target *out, const rt_progress *, cJSON **result);
 #endif

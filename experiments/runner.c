@@ -213,11 +213,12 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
     rt_train_options o = {.out = s->place, .force = stale, .pool = x->pool, .progress = x->progress};
+    rt_target out = {.path = s->place, .force = stale};
     switch (s->action) {
-    case IMPORT: return rt_import(s->with, s->place, 1, x->progress, result);
+    case IMPORT: return rt_import(s->with, &out, x->progress, result);
     case TRAIN: return rt_train(s->with, &o, result);
-    case LABEL: return rt_label(s->with, s->place, stale, x->pool, x->progress, result);
-    case EXPORT: return rt_export(s->with, s->place, x->pool, x->progress, result);
+    case LABEL: return rt_label(s->with, &out, x->pool, x->progress, result);
+    case EXPORT: return rt_export(s->with, &out, x->pool, x->progress, result);
     default: return rt_evaluate(s->with, s->place, 0, x->pool, x->progress, result);
     }
 }

@@ -70,11 +70,11 @@ static void put_csv_head(table *t)
     free(label.p);
 }
 
-static rt_status open_table(table *t, const char *path, uint64_t rows, const rt_names *names, int csv)
+static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_names *names, int csv)
 {
     char head[256];
     uint64_t dim[2] = {rows, (uint64_t)names->count};
-    *t = (table){.csv = csv, .classes = names->count, .names = names, .f = rt_out_open(path)};
+    *t = (table){.csv = csv, .classes = names->count, .names = names, .f = rt_out_open(out)};
     RT_TRY(t->f.status);
     if (!csv) {
         rt_out_put(&t->f, head, rt_npy_header(head, "<f4", dim, 2));
@@ -121,7 +121,7 @@ static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
  * and left out of a text, where each row has its number. */
 static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z)
 {
-    uint64_t row[BLOCK];
+    uint64_t row[BLOCK] = {0};
     unsigned char status[BLOCK];
     size_t k = (size_t)t->classes;
     for (int i = 0; i < n; i++) row[i] = rt_labels_info(l)->first + at + (uint64_t)i;
@@ -136,12 +136,12 @@ static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z
     return t->f.status;
 }
 
-rt_status rt_export_labels(rt_labels *l, const char *path, int csv)
+rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
 {
     const rt_labels_spec *s = rt_labels_info(l);
-    table t = {.f = {.fd = -1}};
+    table t = {0};
     float *z = rt_floats_new((size_t)BLOCK * (size_t)s->classes);
-    rt_status st = z ? open_table(&t, path, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = z ? open_table(&t, out, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
         st = rt_check_stop();
@@ -181,15 +181,14 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
 }
 
 rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, uint64_t first, uint64_t end,
-                                const char *path,
-                                int csv, rt_pool *pool, const rt_progress *progress)
+                                rt_output *out, int csv, rt_pool *pool, const rt_progress *progress)
 {
     rt_predictor *p;
-    table t = {.f = {.fd = -1}};
+    table t = {0};
     const rt_rows rows = rt_rows_between(first, end);
-    if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", path);
+    if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
     RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
-    rt_status st = open_table(&t, path, end - first, &m[0]->class_names, csv);
+    rt_status st = open_table(&t, out, end - first, &m[0]->class_names, csv);
     if (!st) st = predict_rows(&t, p, x, &rows, progress);
     rt_predictor_free(p);
     return close_table(&t, st);

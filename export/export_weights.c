@@ -29,7 +29,7 @@ static void add_text(cJSON *meta, const char *key, const cJSON *value)
     free(t);
 }
 
-rt_status rt_export_safetensors(const rt_model *m, const char *path)
+rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
 {
     item *it;
     int n = items_of(m, &it);
@@ -63,7 +63,7 @@ rt_status rt_export_safetensors(const rt_model *m, const char *path)
     }
     char *text = rt_json_text(h, 0);
     cJSON_Delete(h);
-    rt_out_file f = rt_out_open(path);
+    rt_out_file f = rt_out_open(out);
     if (text) {
         uint64_t size = (strlen(text) + 7) & ~(uint64_t)7;
         rt_out_put(&f, &size, 8);
@@ -183,15 +183,15 @@ static void put_entry(rt_out_file *f, entry *e, int pass)
 }
 
 /* ZIP (APPNOTE 6.3). Dates are fixed: equal models, equal bytes. */
-rt_status rt_export_npz(const rt_model *m, const char *path)
+rt_status rt_export_npz(const rt_model *m, rt_output *out)
 {
     entry *e;
     int n;
     rt_status st = entries_of(m, &e, &n);
-    rt_out_file f = {.fd = -1};
+    rt_out_file f = {0};
     if (!st) {
         unsigned char end[22] = {0};
-        f = rt_out_open(path);
+        f = rt_out_open(out);
         for (int i = 0; i < n; i++) put_entry(&f, &e[i], 0);
         uint64_t directory = f.at;
         for (int i = 0; i < n; i++) put_entry(&f, &e[i], 1);
@@ -201,7 +201,7 @@ rt_status rt_export_npz(const rt_model *m, const char *path)
         little(end + 12, f.at - directory, 4);
         little(end + 16, directory, 4);
         rt_out_put(&f, end, sizeof end);
-    } else st = rt_fail_in(st, "%s", path);
+    } else st = rt_fail_in(st, "%s", rt_output_path(out));
     for (int i = 0; i < n; i++) free(e[i].owned);
     free(e);
     return rt_out_close(&f, st);

@@ -1,8 +1,10 @@
-/* export/exporter.h - to formats of others: safetensors and NPZ for weights, CSV and NPY for labels and predictions. */
+/* export/exporter.h - to formats of others: safetensors and NPZ for weights, CSV and NPY for labels and predictions.
+ * Each fills and commits an output (data/output.h) that may be replaced. */
 #ifndef RT_EXPORT_EXPORTER_H
 #define RT_EXPORT_EXPORTER_H
 
 #include "data/labels.h"
+#include "data/output.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
 #include "student/model.h"
@@ -10,17 +12,17 @@
 /* safetensors (huggingface/safetensors, format): names as in the model file; conv weights stay (KH, KW, C, N), dense
  * (K, N); metadata holds the architecture, the normalisation, the names of classes and columns (JSON) and the
  * digest. */
-rt_status rt_export_safetensors(const rt_model *, const char *path);
+rt_status rt_export_safetensors(const rt_model *, rt_output *);
 /* An uncompressed ZIP of NPY files, as numpy.savez writes; the arrays of strings class_names and columns, where
  * there are names. */
-rt_status rt_export_npz(const rt_model *, const char *path);
+rt_status rt_export_npz(const rt_model *, rt_output *);
 
 /* npy: f32 (rows, K) logits. csv: row, prediction (the number of the best class), name (its name, where classes have
  * names), then a column of probability for each class, named p:CLASS, or p0, p1, ... Names that a spreadsheet would
  * run as a formula get an apostrophe before them. Rows that a store has no label for are NaN in npy, left out of
  * csv. */
-rt_status rt_export_labels(rt_labels *, const char *path, int csv);
+rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
 /* Models are bound to x (rt_models_bind); classes are the first model's. */
 rt_status rt_export_predictions(rt_model *const *, int models, rt_source *x, uint64_t first, uint64_t end,
-                                const char *path, int csv, rt_pool *, const rt_progress *);
+                                rt_output *, int csv, rt_pool *, const rt_progress *);
 #endif

@@ -1,39 +1,31 @@
 #include "export/out_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "data/files.h"
-
-rt_out_file rt_out_open(const char *path)
+rt_out_file rt_out_open(rt_output *out)
 {
-    rt_out_file f = {.fd = -1, .path = path};
-    f.status = rt_temp_name(f.temp, sizeof f.temp, path);
-    if (f.status) return f;
-    unlink(f.temp);
-    f.fd = open(f.temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (f.fd < 0) f.status = rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    rt_out_file f = {.out = out, .hash = rt_hasher_new()};
+    f.status = rt_output_create(out, &f.fd);
     return f;
 }
 
 void rt_out_put(rt_out_file *f, const void *data, size_t n)
 {
-    if (!f->status) f->status = rt_pwrite_all(f->fd, data, n, f->at, f->path);
+    if (!f->status) f->status = rt_pwrite_all(f->fd, data, n, f->at, rt_output_path(f->out));
+    if (!f->status) rt_hasher_add(f->hash, data, n);
     f->at += n;
 }
 
 rt_status rt_out_close(rt_out_file *f, rt_status st)
 {
+    if (!f->hash) return st;                          /* never opened */
+    rt_digest d = rt_hasher_end(f->hash);
     if (!st) st = f->status;
-    if (f->fd < 0) return st;
-    if (close(f->fd) && !st) st = rt_fail(RT_RUN, "%s: %s", f->path, strerror(errno));
-    if (!st) return rt_commit_file(f->temp, f->path);
-    unlink(f->temp);
-    return st;
+    if (st) return st;
+    rt_output_mark(f->out, &d);
+    return rt_output_commit(f->out);
 }
 
 size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank)

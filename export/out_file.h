@@ -5,21 +5,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/error.h"
+#include "data/output.h"
 
 typedef struct {
+    rt_output *out;               /* borrowed */
     int fd;
     uint64_t at;                  /* bytes put so far */
-    char temp[1100];
-    const char *path;             /* borrowed */
+    rt_hasher *hash;              /* of them */
     rt_status status;             /* of the first failure; later calls do nothing */
 } rt_out_file;
 
-/* A temporary file beside path. */
-rt_out_file rt_out_open(const char *path);
+/* A file that has no name yet. */
+rt_out_file rt_out_open(rt_output *);
 void rt_out_put(rt_out_file *, const void *data, size_t n);
-/* Puts the file in path's place when st and the file's own status are RT_OK, or removes it; returns the first
- * failure. */
+/* Gives the file its mark and its name when st and the file's own status are RT_OK; returns the first failure. */
 rt_status rt_out_close(rt_out_file *, rt_status st);
 
 /* Header of an NPY 1.0 array in C order, padded to 64 bytes; returns its length. */

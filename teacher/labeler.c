@@ -61,7 +61,7 @@ rt_status rt_label_check(cJSON *config)
 
 typedef struct {
     settings set;
-    const char *out;
+    const rt_target *out;
     rt_pool *pool;
     const rt_progress *progress;
     rt_model **teacher;
@@ -123,11 +123,15 @@ static rt_status describe(const labeler *l, cJSON **out)
     return RT_OK;
 }
 
-static rt_status begin(labeler *l, int force)
+static rt_status begin(labeler *l)
 {
-    rt_labels_job job = {.source = l->identity, .force = force, .mark_bad = l->set.mark_bad, .pool = l->pool,
+    const char *inputs[MAX_TEACHERS + 2];
+    rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
                          .progress = l->progress};
     cJSON *m;
+    memcpy(inputs, l->set.teacher, (size_t)l->set.teachers * sizeof *inputs);
+    inputs[l->set.teachers] = l->set.source;
+    inputs[l->set.teachers + 1] = NULL;
     rt_status st = describe(l, &m);
     if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
@@ -271,7 +275,7 @@ static cJSON *result_of(const labeler *l)
     rt_labels_summary s = rt_labels_written(l->writer);
     cJSON *r = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
     double seconds = rt_seconds() - l->start;
-    cJSON_AddStringToObject(r, "labels", l->out);
+    cJSON_AddStringToObject(r, "labels", l->out->path);
     cJSON_AddNumberToObject(r, "rows", (double)l->spec.rows);
     cJSON_AddNumberToObject(r, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
     cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
@@ -300,8 +304,7 @@ static rt_status end(labeler *l, rt_status st)
     return st ? rt_fail(st, "%s", message) : ended;
 }
 
-rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress,
-                   cJSON **result)
+rt_status rt_label(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     labeler l = {.out = out, .pool = pool, .progress = progress, .start = rt_seconds()};
     cJSON *r = NULL;
@@ -309,7 +312,7 @@ rt_status rt_label(cJSON *config, const char *out, int force, rt_pool *pool, con
     RT_TRY(read_settings(config, &l.set));
     l.notes = cJSON_CreateArray();
     rt_status st = open_all(&l);
-    if (!st) st = begin(&l, force);
+    if (!st) st = begin(&l);
     if (!st) {
         st = label_rows(&l);
         if (!st) r = result_of(&l);

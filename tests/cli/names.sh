@@ -127,8 +127,8 @@ for d in abc turned wide; do
     expect 0 "" "$retort" export $T --data $d.h5 --out p_$d.csv
     sed 1d p_$d.csv | cut -d, -f3 | cmp -s - truth.txt || fail "predictions of $d.h5 are other classes"
 done
-expect 2 "is what is to be exported" "$retort" export $T --to npz --out $T
-expect 2 "is what is to be exported" "$retort" export $T --data abc.h5 --to npy --out abc.h5
+expect 2 "is an input of this command" "$retort" export $T --to npz --out $T
+expect 2 "is an input of this command" "$retort" export $T --data abc.h5 --to npy --out abc.h5
 expect 2 "is no regular file" "$retort" export $T --to npz --out /dev/null
 expect 2 "rows: belongs to predictions" "$retort" export $T --to npz --rows 0:3 --out m.npz
 expect 2 "data: belongs to predictions" "$retort" export L.h5 --data abc.h5 --to csv --out l.csv

@@ -67,7 +67,7 @@ static inline imported read_back(const char *path)
 static inline imported import(rt_import_spec s)
 {
     cJSON *report;
-    check_ok(rt_import_run(&s, out_path(), &report));
+    check_ok(rt_import_run(&s, &(rt_target){.path = out_path(), .force = 1}, &report));
     imported r = read_back(out_path());
     r.report = report;
     unlink(out_path());
@@ -86,7 +86,7 @@ static inline void done(imported *r)
 static inline void refuse(rt_import_spec s, rt_status want, const char *part)
 {
     cJSON *report;
-    check_fails(rt_import_run(&s, out_path(), &report), want, part);
+    check_fails(rt_import_run(&s, &(rt_target){.path = out_path(), .force = 1}, &report), want, part);
     assert_null(report);
     assert_int_not_equal(access(out_path(), F_OK), 0);
     char command[160];

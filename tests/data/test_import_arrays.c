@@ -144,7 +144,7 @@ static void npz(void **state)
     for (size_t i = 0; i < n; i += 17) {
         rt_import_spec s = {.format = RT_FORMAT_NPZ, .input = put("cut.npz", b, i), .x = "x_train"};
         cJSON *report;
-        assert_int_equal(rt_import_run(&s, out_path(), &report), RT_INPUT);
+        assert_int_equal(rt_import_run(&s, &(rt_target){.path = out_path(), .force = 1}, &report), RT_INPUT);
     }
     for (size_t i = 0; i < n; i += 3) {
         rt_import_spec s = {.format = RT_FORMAT_NPZ, .x = "x_train"};
@@ -152,7 +152,7 @@ static void npz(void **state)
         b[i] ^= 0x55;
         s.input = put("bad.npz", b, n);
         b[i] ^= 0x55;
-        if (rt_import_run(&s, out_path(), &report)) {
+        if (rt_import_run(&s, &(rt_target){.path = out_path(), .force = 1}, &report)) {
             assert_true(*rt_error_message() != 0);
             continue;
         }

@@ -417,7 +417,7 @@ static void like(void **state)
     snprintf(like_path, sizeof like_path, "%s/like.h5", test_folder);
     cJSON *report;
     rt_import_spec first = labelled(TEXT("t.csv", "a,b,k\n1,2,u\n3,4,v\n5,6,w\n"), "k");
-    check_ok(rt_import_run(&first, like_path, &report));
+    check_ok(rt_import_run(&first, &(rt_target){.path = like_path}, &report));
     cJSON_Delete(report);
     rt_import_spec s = labelled(TEXT("n.csv", "b,z,a,k\n2,9,1,w\n4,9,3,u\n"), "k");
     s.like = like_path;
@@ -519,8 +519,8 @@ static void applies(void **state)
     cJSON *report;
     const char *in = TEXT("same.csv", "a,b\n1,2\n");
     s = csv(in);
-    check_fails(rt_import_run(&s, in, &report), RT_USAGE, "is an input");
-    check_fails(rt_import_run(&s, "/dev/null", &report), RT_USAGE, "is no regular file");
+    check_fails(rt_import_run(&s, &(rt_target){.path = in, .force = 1}, &report), RT_USAGE, "is an input");
+    check_fails(rt_import_run(&s, &(rt_target){.path = "/dev/null", .force = 1}, &report), RT_USAGE, "no regular file");
     rt_format f;
     check_fails(rt_import_format(&f, TEXT("x.bin", "hello")), RT_USAGE, "give --format");
     check_fails(rt_import_format(&f, TEXT("x.parquet", "PAR1....")), RT_USAGE, "Parquet");

@@ -69,10 +69,10 @@ static rt_status write_labels(writing *q)
     rt_pool *pool = rt_pool_new(2);
     check_ok(rt_source_open(&x, q->source ? q->source : data, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
-    rt_labels_job job = {.source = id, .force = q->force, .mark_bad = q->mark_bad, .pool = pool};
+    rt_labels_job job = {.source = id, .mark_bad = q->mark_bad, .pool = pool};
     cJSON *m = manifest(q->teacher ? q->teacher : "t");
     if (q->classes) cJSON_AddItemToObject(m, "classes", cJSON_Duplicate(q->classes, 1));
-    rt_status st = rt_labels_begin(&w, q->path, &q->spec, m, &job);
+    rt_status st = rt_labels_begin(&w, &(rt_target){.path = q->path, .force = q->force}, &q->spec, m, &job);
     cJSON_Delete(m);
     if (!st) {
         const float *z = q->logits ? q->logits : logits;
@@ -274,7 +274,7 @@ static void locked(void **state)
         cJSON *m = manifest("t");
         int bad = rt_source_open(&x, data, "x") || rt_identity_open(&id, x, RT_CHECK_KNOWN);
         rt_labels_job job = {.source = id};
-        bad = bad || rt_labels_begin(&w, path, &plain, m, &job) || rt_labels_put(w, 0, logits, NULL);
+        bad = bad || rt_labels_begin(&w, &(rt_target){.path = path}, &plain, m, &job) || rt_labels_put(w, 0, logits, NULL);
         if (write(told[1], "x", 1) != 1 || read(go[0], &c, 1) != 1) bad = 1;
         for (uint64_t b = 1; b < 3 && !bad; b++) bad = rt_labels_put(w, b, logits + b * RT_LABEL_BLOCK * K, NULL);
         _exit(bad || rt_labels_end(w));
@@ -357,7 +357,7 @@ static void changing(void **state)
     check_ok(rt_source_open(&x, copy, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
     rt_labels_job job = {.source = id};
-    check_ok(rt_labels_begin(&w, path, &plain, m, &job));
+    check_ok(rt_labels_begin(&w, &(rt_target){.path = path}, &plain, m, &job));
     check_ok(rt_labels_put(w, 0, logits, NULL));
     check_ok(rt_labels_commit(w));
     check_ok(rt_labels_put(w, 1, logits + RT_LABEL_BLOCK * K, NULL));

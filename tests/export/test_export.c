@@ -32,8 +32,8 @@ static rt_labels *store(const char *path, const char *classes, int topk, const u
     check_ok(rt_h5_save(data, "retort-data-1", &it, 1));
     check_ok(rt_source_open(&x, data, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
-    rt_labels_job job = {.source = id, .force = 1, .mark_bad = 1};
-    check_ok(rt_labels_begin(&w, path, &spec, m, &job));
+    rt_labels_job job = {.source = id, .mark_bad = 1};
+    check_ok(rt_labels_begin(&w, &(rt_target){.path = path, .force = 1}, &spec, m, &job));
     check_ok(rt_labels_put(w, 0, logits[0], status));
     check_ok(rt_labels_end(w));
     rt_identity_close(id);
@@ -41,6 +41,18 @@ static rt_labels *store(const char *path, const char *classes, int topk, const u
     cJSON_Delete(m);
     check_ok(rt_labels_open(&l, path, 0));
     return l;
+}
+
+/* The output at path, which ends when the next one is taken. */
+static rt_output *taken(const char *path)
+{
+    static rt_output *last;
+    rt_output_end(last);
+    last = NULL;
+    if (!path) return NULL;
+    check_ok(rt_output_take(&last, &(rt_target){.path = path, .force = 1}, NULL));
+    check_ok(rt_output_may_replace(last, RT_OUTPUT_EXPORT));
+    return last;
 }
 
 /* softmax(0, 0, ln 2) is (1/4, 1/4, 1/2). */
@@ -52,18 +64,18 @@ static void labels(void **state)
     snprintf(path, sizeof path, "%s/l.h5", test_folder);
     snprintf(csv, sizeof csv, "%s/l.csv", test_folder);
     rt_labels *l = store(path, "[\"=a\",\"b,c\",\"d\"]", 0, NULL, 0);
-    check_ok(rt_export_labels(l, csv, 1));
+    check_ok(rt_export_labels(l, taken(csv), 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:=a,\"p:b,c\",p:d\n40,2,d,0.25,0.25,0.5\n"
                         "41,0,\"'=a\",0.665241,0.2447285,0.09003057\n");
     rt_labels_close(l);
     l = store(path, "", 0, NULL, 0);
-    check_ok(rt_export_labels(l, csv, 1));
+    check_ok(rt_export_labels(l, taken(csv), 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,p0,p1,p2\n40,2,0.25,0.25,0.5\n41,0,0.665241,0.2447285,0.09003057\n");
     rt_labels_close(l);
     l = store(path, "[\"x\",\"y\",\"z\"]", 1, NULL, 0);
-    check_ok(rt_export_labels(l, csv, 1));
+    check_ok(rt_export_labels(l, taken(csv), 1));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:x,p:y,p:z\n40,2,z,0.25,0.25,0.5\n41,0,x,0.665241,0.1673795,0.1673795\n");
     rt_labels_close(l);
@@ -81,10 +93,10 @@ static void rows_without_label(void **state)
     snprintf(path, sizeof path, "%s/bad.h5", test_folder);
     snprintf(out, sizeof out, "%s/bad.out", test_folder);
     rt_labels *l = store(path, "", 0, status, 6);
-    check_ok(rt_export_labels(l, out, 1));
+    check_ok(rt_export_labels(l, taken(out), 1));
     assert_string_equal(text_of(out, &n), "row,prediction,p0,p1,p2\n41,0,0.665241,0.2447285,0.09003057\n"
                         "44,2,0.09003057,0.2447285,0.665241\n45,0,0.5761169,0.2119416,0.2119416\n");
-    check_ok(rt_export_labels(l, out, 0));
+    check_ok(rt_export_labels(l, taken(out), 0));
     const char *npy = text_of(out, &n);
     float got[6][3];
     assert_int_equal(n, 10 + npy[8] + sizeof got);
@@ -136,7 +148,7 @@ static void weights(void **state)
     rt_model *m = make();
     static const uint32_t classes[9] = {'a', 0, 0, 0xe4, 0x20ac, 0x1f600, '"', 0, 0}, columns[2] = {'u', 'v'};
     snprintf(path, sizeof path, "%s/m.npz", test_folder);
-    check_ok(rt_export_npz(m, path));
+    check_ok(rt_export_npz(m, taken(path)));
     const char *zip = text_of(path, &n);
     assert_memory_equal(array_in(zip, n, "class_names.npy", "'descr': '<U3', 'fortran_order': False, 'shape': (3,)"),
                         classes, sizeof classes);
@@ -145,7 +157,7 @@ static void weights(void **state)
     assert_memory_equal(array_in(zip, n, "d.weight.npy", "'descr': '<f4', 'fortran_order': False, 'shape': (2, 3"),
                         m->params + m->graph->param[0].offset, 24);
     snprintf(path, sizeof path, "%s/m.safetensors", test_folder);
-    check_ok(rt_export_safetensors(m, path));
+    check_ok(rt_export_safetensors(m, taken(path)));
     const char *text = text_of(path, &n);
     uint64_t size;
     memcpy(&size, text, 8);
@@ -161,5 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(labels),
                                        cmocka_unit_test(rows_without_label), cmocka_unit_test(weights)};
-    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+    int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+    taken(NULL);
+    return failed;
 }

@@ -51,7 +51,7 @@ static __attribute__((unused)) void import(rt_import_spec spec)
     cJSON *report = NULL;
     rt_h5_file *f = NULL;
     int32_t *y = NULL;
-    rt_status st = rt_import_run(&spec, out, &report);
+    rt_status st = rt_import_run(&spec, &(rt_target){.path = out, .force = 1}, &report);
     if (st && (!*rt_error_message() || report || !access(out, F_OK))) abort();
     if (!st) {
         if (rt_h5_scan(&f, out)) abort();

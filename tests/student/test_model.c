@@ -2,6 +2,7 @@
  * sources bound by the names of their columns and by shape; classes in the order that is asked for. */
 #include <unistd.h>
 
+#include "data/files.h"
 #include "student/model.h"
 #include "student/predictor.h"
 #include "tests/support.h"

@@ -1,0 +1,27 @@
+/* data/lock.h - one writer at a time.
+ *
+ * A lock is a small file in the folder of what it guards, held by flock: it dies with the process, wherever that was
+ * killed, and the file that is left then is taken over by the next who comes. Its text says who holds it. Whoever ends
+ * in order removes it. */
+#ifndef RT_DATA_LOCK_H
+#define RT_DATA_LOCK_H
+
+#include "engine/error.h"
+
+enum { RT_LOCK_NAME = 256 };
+
+/* Not taken: fd is -1. */
+typedef struct {
+    int fd, dir;                       /* dir is borrowed: the folder of the lock's file */
+    char name[RT_LOCK_NAME];
+} rt_lock;
+
+#define RT_LOCK_FREE {.fd = -1, .dir = -1}
+
+/* Takes the lock `name` in the open folder dir without waiting for who holds it (but for the last moments of a process
+ * that was killed). path is what it guards, for messages. RT_RUN names the holder (process, host, since when, command)
+ * when there is one, and says so when the file system has no locks; RT_USAGE when something else has that name. */
+rt_status rt_lock_take(rt_lock *, int dir, const char *name, const char *path);
+/* Removes the file and lets go; nothing happens to a lock that is not taken. The message of an error at hand stays. */
+void rt_lock_release(rt_lock *);
+#endif
