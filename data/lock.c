@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
+#include "engine/text.h"
 
 enum { TEXT_MAX = 1024, COMMAND_MAX = 160, TRIES = 1000, GONE_WAITS = 100, SAY_WAITS = 5, WAIT_NS = 20000000 };
 static const char first_line[] = "retort-lock 1\n";

@@ -30,7 +30,9 @@ static object object_of(const char *path)
     if (!strcmp(path, store)) return STORE;
     if (!strcmp(path, journal)) return JOURNAL;
     if (!strcmp(path, test_folder)) return FOLDER;
-    return strstr(path, "/.l.h5.tmp-") || strstr(path, " (deleted)") ? TEMPORARY : OTHER;
+    size_t n = strlen(test_folder);                    /* FOLDER/#123: a file that has no name yet */
+    if (strncmp(path, test_folder, n)) return OTHER;
+    return !strncmp(path + n, "/#", 2) || !strncmp(path + n, "/.l.h5.tmp-", 11) ? TEMPORARY : OTHER;
 }
 
 static object object_at(int fd)
