@@ -15,6 +15,7 @@
 #include "data/cache.h"
 #include "data/decode.h"
 #include "data/grid.h"
+#include "data/mapped.h"
 
 enum { CACHE_BYTES = 256 << 20, BLOCK_BYTES = 1 << 30 };
 enum { GROUP_CHUNKS = 64, GROUP_BYTES = 4 << 20, TILE_BYTES = 128 << 10 };
@@ -148,6 +149,7 @@ static rt_status map_file(rt_source *s, uint64_t offset, uint64_t bytes, const c
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start = offset & ~(page - 1);
     void *map = mmap(NULL, bytes + (offset - start), PROT_READ, MAP_SHARED, s->file->fd, (off_t)start);
     if (map == MAP_FAILED) return rt_fail(RT_RUN, "%s: cannot be mapped: %s", s->file->path, strerror(errno));
+    rt_mapped_init();
     s->map = map;
     s->map_bytes = bytes + (offset - start);
     *at = (const char *)map + (offset - start);
@@ -251,19 +253,22 @@ rt_status rt_source_shape(const rt_source *s, rt_shape *shape)
 
 /* ---- reading ---- */
 
-/* A map of a file that lost its end kills who touches it, so the size is looked at when the coarse clock moves on. */
+static rt_status was_cut(const rt_source *s, const struct stat *file)
+{
+    return rt_fail(RT_INPUT, "%s: was cut from %llu to %llu bytes while it was read", s->file->path,
+                   (unsigned long long)s->file->size, (unsigned long long)file->st_size);
+}
+
+/* The end of a file's last page reads as zeros, so the size is looked at when the coarse clock moves on. */
 static rt_status check_size(rt_source *s)
 {
     struct timespec now;
     struct stat file;
-    if (!s->map) return RT_OK;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     long ticks = now.tv_sec * 1000 + now.tv_nsec / 1000000;
     if (atomic_load_explicit(&s->checked, memory_order_relaxed) == ticks) return RT_OK;
     if (fstat(s->file->fd, &file)) return rt_fail(RT_RUN, "%s: %s", s->file->path, strerror(errno));
-    if ((uint64_t)file.st_size < s->file->size)
-        return rt_fail(RT_INPUT, "%s: was cut from %llu to %llu bytes while it was read", s->file->path,
-                       (unsigned long long)s->file->size, (unsigned long long)file.st_size);
+    if ((uint64_t)file.st_size < s->file->size) return was_cut(s, &file);
     atomic_store_explicit(&s->checked, ticks, memory_order_relaxed);
     return RT_OK;
 }
@@ -338,11 +343,8 @@ static rt_status no_row(const rt_source *s, uint64_t row)
                    (unsigned long long)row, s->set->name, (unsigned long long)s->rows);
 }
 
-rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
+static rt_status read_rows(rt_source *s, const uint64_t *row, int n, void *dst)
 {
-    for (int i = 0; i < n; i++)
-        if (row[i] >= s->rows) return no_row(s, row[i]);
-    RT_TRY(check_size(s));
     for (int i = 0; i < n;) {                         /* runs of neighbours in one copy */
         int j = i + 1;
         while (j < n && row[j] == row[j - 1] + 1) j++;
@@ -352,9 +354,35 @@ rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
     return RT_OK;
 }
 
+/* Why a page of the file could not be had. */
+static rt_status fault(const rt_source *s)
+{
+    struct stat file;
+    if (!fstat(s->file->fd, &file) && (uint64_t)file.st_size < s->file->size) return was_cut(s, &file);
+    return rt_fail(RT_RUN, "%s: reading failed: %s", s->file->path, strerror(EIO));
+}
+
+/* n rows: those that row lists, or those from first on where it is NULL. */
+static rt_status read_mapped(rt_source *s, const uint64_t *row, uint64_t first, uint64_t n, void *dst)
+{
+    rt_mapped m;
+    RT_TRY(check_size(s));
+    if (RT_MAPPED_FAULT(&m)) return fault(s);
+    rt_mapped_begin(&m, s->map, s->map_bytes);
+    rt_status st = row ? read_rows(s, row, (int)n, dst) : read_run(s, first, n, dst);
+    rt_mapped_end();
+    return st;
+}
+
+rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
+{
+    for (int i = 0; i < n; i++)
+        if (row[i] >= s->rows) return no_row(s, row[i]);
+    return s->map ? read_mapped(s, row, 0, (uint64_t)n, dst) : read_rows(s, row, n, dst);
+}
+
 rt_status rt_source_read_stored(rt_source *s, uint64_t first, uint64_t n, void *dst)
 {
     if (n > s->rows || first > s->rows - n) return no_row(s, first > s->rows ? first : s->rows);
-    RT_TRY(check_size(s));
-    return read_run(s, first, n, dst);
+    return s->map ? read_mapped(s, NULL, first, n, dst) : read_run(s, first, n, dst);
 }

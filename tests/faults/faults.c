@@ -10,6 +10,7 @@
  *
  * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60) bounds a call;
  * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another RETORT.
+ * FAULTS_ONLY leaves out items in whose description this text is not ("memory", "signal", "is cut", "pread64 fails").
  * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +33,7 @@ enum { ROOM = 1024, FAMILIES = 4, MOST_FAILURES = 20, DEADLINE = 60, HURRY = 300
 static const char *const families[FAMILIES] = {"scalar", "avx2", "avx512", "amx"};
 
 /* One thing that is done to a command. */
-typedef struct { plan plan; long again; preload_plan memory; } item;
+typedef struct { plan plan; long again; preload_plan memory; int input; } item;
 
 /* A scene in a kernel family, with its items' number and how far it is. */
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
 } course;
 
 static struct {
-    const char *retort, *setup, *preload, *state;
+    const char *retort, *setup, *preload, *state, *only;
     int kills, verbose;
     double end;
     char folder[ROOM], base[ROOM], good[ROOM], work[ROOM], out[ROOM], err[ROOM], good_out[ROOM], plan_file[ROOM];
@@ -95,15 +96,26 @@ static void error_text(char *text, size_t room)
     text[n > 0 ? n : 0] = 0;
 }
 
-/* One line of ours that names no damage. */
-static int clear_message(char *why, size_t room)
+/* The name of the f-th HDF5 file among a scene's inputs, or NULL. */
+static const char *input_of(const course *c, int f, char *name)
+{
+    static char text[ROOM];
+    snprintf(text, sizeof text, "%s", c->scene->needs);
+    for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
+        if (strstr(word, ".h5") && f-- == 0) return name ? strcpy(name, word) : word;
+    return NULL;
+}
+
+/* One line of ours, that names no damage, or else this file. */
+static int clear_message(const char *file, char *why, size_t room)
 {
     static const char *const wrong[] = {"damaged", "hostile", "truncated", "corrupt", "changed", "is no HDF5"};
     char text[4096];
     error_text(text, sizeof text);
     char *end = strchr(text, '\n');
     int bad = strncmp(text, "retort: ", 8) != 0 || !end || end[1] || end < text + 12;
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) bad |= strstr(text, wrong[i]) != NULL;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) bad |= !file && strstr(text, wrong[i]);
+    bad |= file && !strstr(text, file);
     if (bad) snprintf(why, room, "its message is '%.300s'", text);
     return !bad;
 }
@@ -113,7 +125,7 @@ static int clear_message(char *why, size_t room)
 /* The run that goes on, without faults. */
 static int goes_on(const course *c, char *why, size_t room)
 {
-    const plan none = {PLAN_NONE, 0, 0, 0, 0};
+    const plan none = {.kind = PLAN_NONE};
     outcome o;
     if (run(c, it.work, it.out, &none, NULL, &o) || o.code || o.hung) {
         char text[512];
@@ -142,11 +154,29 @@ static int killed(course *c, const item *x, char *why, size_t room)
     return goes_on(c, why, room);
 }
 
+/* The right exit code, and a message. */
+static int says_so(const course *c, const item *x, const outcome *o, char *why, size_t room)
+{
+    int code = x->plan.kind == PLAN_SIGNAL ? 130 : x->plan.kind == PLAN_CUT ? 3 : 4;
+    char name[ROOM], text[512];
+    if (o->code == code) return clear_message(code == 3 ? input_of(c, x->input, name) : NULL, why, room);
+    error_text(text, sizeof text);
+    snprintf(why, room, "exit %d: %.300s", o->code, text);
+    return 0;
+}
+
 static int failed(course *c, const item *x, char *why, size_t room)
 {
     outcome o;
-    if (run(c, it.work, it.out, &x->plan, &x->memory, &o)) return -1;
-    int hit = x->memory.fail_at ? it.shared->failed > 0 : o.fired > 0, stop = x->plan.kind == PLAN_SIGNAL;
+    plan p = x->plan;
+    char name[ROOM], file[2 * ROOM];
+    if (p.kind == PLAN_CUT) {
+        snprintf(file, sizeof file, "%s/%s", it.work, input_of(c, x->input, name));
+        p.file = file;
+    }
+    if (run(c, it.work, it.out, &p, &x->memory, &o)) return -1;
+    if (p.kind == PLAN_CUT && folders_copy(it.base, it.work, name)) return -1;
+    int hit = x->memory.fail_at ? it.shared->failed > 0 : o.fired > 0;
     c->points += hit;
     if (o.hung) snprintf(why, room, "hung");
     else if (o.signal) snprintf(why, room, "signal %d", o.signal);
@@ -156,12 +186,7 @@ static int failed(course *c, const item *x, char *why, size_t room)
         char text[ROOM];
         snprintf(text, sizeof text, "exit 0 with another result: %.600s", why);
         snprintf(why, room, "%s", text);
-    } else if (o.code != (stop ? 130 : 4)) {
-        char text[512];
-        error_text(text, sizeof text);
-        snprintf(why, room, "exit %d: %.300s", o.code, text);
-    } else if (stop && o.seconds > 5) snprintf(why, room, "%.1f seconds until it ended", o.seconds);
-    else if (clear_message(why, room)) return c->scene->reads ? folders_equal(it.good, it.work, why, room) : goes_on(c, why, room);
+    } else if (says_so(c, x, &o, why, room)) return c->scene->reads ? folders_equal(it.good, it.work, why, room) : goes_on(c, why, room);
     return 0;
 }
 
@@ -179,7 +204,7 @@ static int kill_item(const course *c, long i, item *x)
 {
     long n = c->whole.changes;
     if (n == 0 || i >= c->items) return 0;
-    *x = (item){.plan = {PLAN_KILL, 0, 0, 0, 1}};
+    *x = (item){.plan = {.kind = PLAN_KILL}};
     if (i < n) {
         long step = n * 61 / 100 | 1;                        /* the golden section: every beginning of the list is spread */
         while (n > 1 && step > 1) {
@@ -204,7 +229,8 @@ enum { ERRORS = sizeof errors / sizeof errors[0], FOR_EVER = 1 << 30, BURST = 20
 
 static long allocation_items(const course *c) { return 2 * (c->allocations / ALLOCATIONS_APART + 1); }
 
-/* All faults are numbered: calls by errors by once and on by places; then allocations; then signals. x NULL: counts. */
+/* All faults are numbered: calls by errors by once and on by places; then allocations; then signals; then inputs that are
+ * cut. x NULL: counts. */
 static long fault_item(const course *c, long i, item *x)
 {
     static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
@@ -216,7 +242,7 @@ static long fault_item(const course *c, long i, item *x)
             long n = 2 * c->whole.count[k];
             if (x && i < at + n) {
                 int on = errors[e].error == EINTR || errors[e].error == EAGAIN ? BURST : FOR_EVER;
-                *x = (item){.plan = {PLAN_FAIL, k, errors[e].error, (i - at) / 2 + 1, (i - at) % 2 ? on : 1}};
+                *x = (item){.plan = {PLAN_FAIL, k, errors[e].error, (i - at) / 2 + 1, (i - at) % 2 ? on : 1, NULL}};
                 return 1;
             }
             at += n;
@@ -228,8 +254,17 @@ static long fault_item(const course *c, long i, item *x)
     }
     at += n;
     n = c->whole.all;
-    if (x && i < at + n) *x = (item){.plan = {PLAN_SIGNAL, 0, stops[(i - at) % 3], i - at + 1, 1}};
-    return x ? i < at + n : at + n;
+    if (x && i < at + n) {
+        *x = (item){.plan = {.kind = PLAN_SIGNAL, .error = stops[(i - at) % 3], .nth = i - at + 1}};
+        return 1;
+    }
+    at += n;
+    for (int f = 0; input_of(c, f, NULL); f++, at += n)
+        if (x && i < at + n) {
+            *x = (item){.plan = {.kind = PLAN_CUT, .nth = i - at + 1}, .input = f};
+            return 1;
+        }
+    return at;
 }
 
 static int item_of(const course *c, long i, item *x)
@@ -247,6 +282,7 @@ static void describe(const course *c, const item *x, long number, char *text, si
     if (p->kind == PLAN_KILL && x->again) snprintf(text, room, "kills at calls %ld and %ld", p->nth, x->again);
     else if (p->kind == PLAN_KILL) snprintf(text, room, "kill at call %ld", p->nth);
     else if (p->kind == PLAN_SIGNAL) snprintf(text, room, "signal %d at call %ld", p->error, p->nth);
+    else if (p->kind == PLAN_CUT) snprintf(text, room, "%s is cut at call %ld", input_of(c, x->input, NULL), p->nth);
     else if (p->kind == PLAN_FAIL)
         snprintf(text, room, "%s %s at %s %ld%s", tracer_call(p->call)->name, "fails", p->error == FAULT_SHORT ? "(half)" :
                  strerrorname_np(p->error), p->nth, p->burst > 1 ? " and on" : "");
@@ -258,7 +294,7 @@ static void describe(const course *c, const item *x, long number, char *text, si
 /* A run that is left alone gives the counts and what all others are compared with. -1: it does not run here. */
 static int prepare(course *c)
 {
-    const plan count = {PLAN_COUNT, 0, 0, 0, 0};
+    const plan count = {.kind = PLAN_COUNT};
     if (fresh(c, it.good) || run(c, it.good, it.good_out, &count, NULL, &c->whole) || c->whole.code || c->whole.hung) {
         char text[512];
         error_text(text, sizeof text);
@@ -273,7 +309,7 @@ static int prepare(course *c)
 static int has_family(const char *family)
 {
     course c = {.scene = &scenes[SCENES - 1], .family = family};
-    const plan none = {PLAN_NONE, 0, 0, 0, 0};
+    const plan none = {.kind = PLAN_NONE};
     outcome o;
     return !fresh(&c, it.work) && !run(&c, it.work, it.out, &none, NULL, &o) && o.code == 0;
 }
@@ -282,15 +318,16 @@ static int try_item(course *c, long number)
 {
     item x;
     char why[ROOM] = "";
+    char text[ROOM];
     if (!item_of(c, number, &x)) return -1;
+    describe(c, &x, number, text, sizeof text);
+    if (it.only && !strstr(text, it.only)) return 0;
     if (fresh(c, it.work)) return -1;
     long before = c->points;
     int ok = (it.kills ? killed : failed)(c, &x, why, sizeof why);
     if (ok < 0) return -1;
     c->hits += c->points > before;
     if (!ok || it.verbose) {
-        char text[ROOM];
-        describe(c, &x, number, text, sizeof text);
         printf("%s%s%s%s\n", ok ? "" : "FAILED: ", text, ok ? "" : ": ", why);
         fflush(stdout);
     }
@@ -428,6 +465,7 @@ int main(int argc, char **argv)
     it.setup = argv[3];
     it.preload = argv[4];
     it.state = argc > 5 ? NULL : getenv("FAULTS_STATE");
+    it.only = getenv("FAULTS_ONLY");
     it.end = seconds_now() + (getenv("FAULTS_SECONDS") ? atof(getenv("FAULTS_SECONDS")) : 60);
     it.identity = identity_of(it.retort);
     int broken = make_folders();

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -258,6 +259,9 @@ static void at_call(trace *t, const tracee *p)
     } else if (q->kind == PLAN_SIGNAL && o->all == q->nth) {
         fire(t, (int)i);
         kill(t->root, q->error);
+    } else if (q->kind == PLAN_CUT && o->all == q->nth) {
+        struct stat s;
+        if (!stat(q->file, &s) && !truncate(q->file, s.st_size / 2)) fire(t, (int)i);
     } else if (q->kind == PLAN_FAIL && (int)i == q->call && o->count[i] >= q->nth && o->count[i] - q->nth < q->burst)
         fail(t, p, (int)i, &r);
 }

@@ -13,6 +13,7 @@ typedef enum {
     PLAN_COUNT,          /* nothing is done: calls are counted */
     PLAN_KILL,           /* SIGKILL on entry to the nth state-changing call of the first process */
     PLAN_SIGNAL,         /* signal `error` to the first process on entry to the nth call of the table */
+    PLAN_CUT,            /* the file `file` loses its second half on entry to the nth call of the table */
     PLAN_FAIL,           /* the nth call of number `call` fails with errno `error`, or moves half of its bytes (FAULT_SHORT) */
 } plan_kind;
 
@@ -22,6 +23,7 @@ typedef struct {
     int error;
     long nth;            /* from 1 */
     int burst;           /* this many calls of that number from the nth on; a large number is for ever */
+    const char *file;    /* of PLAN_CUT */
 } plan;
 
 typedef struct {
