@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "data/files.h"
@@ -224,8 +223,7 @@ static rt_status add_throughput(cJSON *j, const rt_evaluation *v, rt_eval_speed 
 static double file_bytes(const rt_eval_model *e)
 {
     double n = 0;
-    struct stat s;
-    for (int i = 0; i < e->paths; i++) if (stat(e->path[i], &s) == 0) n += (double)s.st_size;
+    for (int i = 0; i < e->paths; i++) n += (double)e->model[i]->file_bytes;
     return n;
 }
 

@@ -243,7 +243,7 @@ static rt_status read_manifest(rt_h5_file *f, cJSON **manifest, cJSON *j)
     const rt_h5_dataset *d = rt_h5_find(f, "manifest");
     char *text = NULL;
     *manifest = NULL;
-    if (!d || d->refused[0]) return RT_OK;
+    if (!d) return RT_OK;
     rt_status st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
     if (!st) st = rt_json_parse(manifest, text, strlen(text), f->path);
     free(text);
@@ -262,6 +262,8 @@ rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int 
     cJSON_AddNumberToObject(j, "bytes", (double)f->size);
     rt_status st = read_manifest(f, &manifest, j);
     const char *format = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "format"));
+    const char *unread = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "manifest_cannot_be_read"));
+    if (!st && plan_batch && unread) st = rt_fail(RT_INPUT, "%s: its manifest cannot be read: %s", path, unread);
     int model = format && strncmp(format, "retort-model-", 13) == 0;
     if (!st && plan_batch && (!model || *dataset))
         st = rt_fail(RT_USAGE, "%s: --plan is for models, and this is %s", path, model ? "a data set of one" : "none");

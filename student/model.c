@@ -291,6 +291,7 @@ rt_status rt_model_load(rt_model **out, const char *path)
             cJSON_Delete(m->provenance);
             m->provenance = p;
         }
+        m->file_bytes = f->size;
         *out = m;
     } else rt_model_free(m);
     cJSON_Delete(j);

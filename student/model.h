@@ -26,6 +26,7 @@ typedef struct {
     size_t raw_size;                 /* elements of a raw row: the input's size, or of the source that it is bound to */
     int *pick;                       /* (input) element of a raw row for each input; NULL: as they come */
     cJSON *provenance;               /* object */
+    uint64_t file_bytes;             /* of the file that it was loaded from, or 0 */
 } rt_model;
 
 /* A new model with first values by seed; arch is copied. Normalisation is the identity. */
