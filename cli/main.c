@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "data/h5.h"
 #include "engine/version.h"
 
 static const cli_command *const commands[] = {&cli_import, &cli_info,   &cli_train, &cli_label,
@@ -118,6 +119,7 @@ int main(int argc, char **argv)
     const cli_command *c = NULL;
     rt_status st = RT_OK;
     hold_standard_files();
+    rt_h5_reader_start();             /* before anything is in memory */
     cJSON_InitHooks(&(cJSON_Hooks){json_memory, free});
     if (argc < 2) {
         usage(stderr);
@@ -145,5 +147,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "retort: writing to standard output failed\n");
         st = RT_RUN;
     }
+    rt_h5_reader_stop();
     return st;
 }

@@ -1,10 +1,9 @@
 /* data/h5.h - HDF5 without trust: files are scanned in a locked-down child, and raw bytes are read and written here.
  *
- * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan forks a
- * child that gives up privileges (no new privileges, resource limits, seccomp, no plugins, no file but this one), lets
- * the library read the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is
- * checked against the file's size and treated as hostile, too. Data is then read by rt_source
- * (data/source.h) with plain reads.
+ * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan has a child
+ * made that holds nothing but the open file, gives up its identity and all system calls but a few, lets the library read
+ * the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked against the
+ * file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
  * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to write. */
 #ifndef RT_DATA_H5_H
 #define RT_DATA_H5_H
@@ -49,6 +48,10 @@ typedef struct {
     char refused[256];                  /* why it cannot be read, "" when it can */
 } rt_h5_dataset;
 
+/* Of the child: only system calls of a list (seccomp), no path at all (Landlock), no privilege. A kernel or a container
+ * may lack each; memory, CPU time and descriptors are always limited. */
+enum { RT_H5_GUARD_CALLS = 1, RT_H5_GUARD_FILES = 2, RT_H5_GUARD_USER = 4 };
+
 typedef struct {
     int fd;                             /* the file, open for reading */
     uint64_t size;
@@ -56,8 +59,15 @@ typedef struct {
     int sets;
     char path[1024];
     int cut;                            /* 1: it holds more data sets or links than are looked at; set[] is not all */
+    int guard;                          /* what held the child that read the metadata */
     int users;                          /* sources opened from it keep it; rt_h5_close gives one use back */
 } rt_h5_file;
+
+/* The process that children are forked from. It holds what is in memory when it is started, so main does that first;
+ * where nobody did, the first scan does. What goes wrong is said by the scan. stop waits for its end, so that its use of
+ * the CPU is accounted for; without, it ends with this process. Thread-safe, but no scan may be under way at stop. */
+void rt_h5_reader_start(void);
+void rt_h5_reader_stop(void);
 
 /* "deflate", "lzf", ... of a filter that is undone; "?" of another. */
 const char *rt_h5_filter_name(int filter);

@@ -17,34 +17,34 @@
 enum { DEPTH = 32, MAX_LINKS = 1 << 17, MAX_PATH = 4096, BLOCK = 4096 };
 
 typedef struct {
-    int out, second;
-    uint64_t size;
+    const rt_h5_request *asked;
     char path[MAX_PATH];                /* of the link that is looked at */
     size_t length;
     haddr_t group[DEPTH];               /* the groups from the root to here */
     int depth;
-    uint64_t sets, links, compact, chunks;
+    uint64_t sets, links;
+    uint64_t payload;                   /* bytes of chunk tables and compact sets */
     int cut;
 } walk;
 
-static void send_bytes(int out, const void *data, size_t n)
+static void send_bytes(const void *data, size_t n)
 {
     for (const char *p = data; n;) {
-        ssize_t k = write(out, p, n);
+        ssize_t k = write(RT_H5_PLAN_FD, p, n);
         if (k < 0 && errno == EINTR) continue;
-        if (k <= 0) _exit(1);
+        if (k <= 0) _exit(k ? errno : EIO);
         p += k;
         n -= (size_t)k;
     }
 }
 
-_Noreturn static void finish(int out, rt_h5_outcome outcome, int error, int cut, const char *text)
+_Noreturn static void finish(rt_h5_outcome outcome, int error, int cut, const char *text)
 {
     int32_t kind = RT_H5_END;
     rt_h5_end end = {.outcome = (int32_t)outcome, .error = error, .cut = cut};
     snprintf(end.text, sizeof end.text, "%s", text);
-    send_bytes(out, &kind, sizeof kind);
-    send_bytes(out, &end, sizeof end);
+    send_bytes(&kind, sizeof kind);
+    send_bytes(&end, sizeof end);
     _exit(0);
 }
 
@@ -60,35 +60,35 @@ static herr_t each_error(unsigned n, const H5E_error2_t *e, void *arg)
     return 0;
 }
 
-static int memory_for(size_t n)
+static int private_memory_for(size_t n)
 {
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p != MAP_FAILED && munmap(p, n) == 0;
 }
 
+/* No memory was given. Whose fault that is is asked the second time: the machine's while it has none for anybody, the
+ * file's when this process has used up its own. Else the file wants an absurd amount at once, and only that fails. */
+static void out_of_memory(const walk *w)
+{
+    enum { SOME = 32 << 20 };
+    if (!w->asked->second || !rt_h5_memory_for(SOME)) finish(RT_H5_MEMORY, 0, 0, "");
+    if (!private_memory_for(SOME)) finish(RT_H5_GREEDY, 0, 0, "");
+}
+
 /* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it
- * ends the scan, for every other set would be in doubt, too. A file that asks for absurd amounts fails the second time
- * while memory is to be had: then it is the file's fault. */
-static const char *why(walk *w)
+ * ends the scan, for every other set would be in doubt, too. */
+static const char *why(const walk *w)
 {
     static char text[100];
     reason r = {text, sizeof text, 0};
     snprintf(text, sizeof text, "no reason given");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &r);
-    if (rt_h5_driver_error()) finish(w->out, RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    if (r.memory && (!w->second || !memory_for((size_t)64 << 20))) finish(w->out, RT_H5_MEMORY, 0, 0, "");
+    if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
+    if (r.memory) out_of_memory(w);
     return text;
 }
 
 /* ---- records ---- */
-
-/* The time that honest metadata of this many sets and chunks may take; a small file cannot claim many of them. */
-static void allow_time(const walk *w)
-{
-    uint64_t sets = w->sets < w->size / 64 ? w->sets : w->size / 64;
-    uint64_t chunks = w->chunks < w->size / 16 ? w->chunks : w->size / 16;
-    rt_h5_limit_cpu(RT_H5_CPU_SECONDS + 1e-4 * (double)sets + 1e-5 * (double)chunks);
-}
 
 static void send_record(walk *w, rt_h5_record *r)
 {
@@ -99,9 +99,8 @@ static void send_record(walk *w, rt_h5_record *r)
         r->set.chunks = r->compact = 0;
     }
     w->sets++;
-    allow_time(w);
-    send_bytes(w->out, &kind, sizeof kind);
-    send_bytes(w->out, r, sizeof *r);
+    send_bytes(&kind, sizeof kind);
+    send_bytes(r, sizeof *r);
 }
 
 /* Something that is no readable data set, by name. */
@@ -118,6 +117,16 @@ static void name_only(walk *w, const char *fmt, ...)
 
 /* ---- data sets ---- */
 
+/* The parent keeps chunk tables and compact bytes for so long as the file is open. */
+static void claim(walk *w, rt_h5_dataset *d, uint64_t bytes)
+{
+    uint64_t most = rt_h5_payload_budget(w->asked->stored);
+    if (bytes > most - w->payload)
+        rt_h5_refuse(d, "where the parts of this file's sets lie takes more than %llu MiB to note; keep it in a file of "
+                     "its own, with larger chunks", (unsigned long long)(most >> 20));
+    else w->payload += bytes;
+}
+
 /* How many chunks are stored decides what the table is: all holes is "never allocated", few in a huge grid is refused
  * (each hole costs a look-up, and a file of a kilobyte could ask for millions). */
 static void count_chunks(walk *w, hid_t id, rt_h5_record *r, unsigned *options)
@@ -133,11 +142,8 @@ static void count_chunks(walk *w, hid_t id, rt_h5_record *r, unsigned *options)
     } else if (d->chunks > ((uint64_t)1 << 20) + 16 * stored)
         rt_h5_refuse(d, "only %llu of its %llu chunks were ever written: copy what is there into a set with "
                      "larger chunks", (unsigned long long)stored, (unsigned long long)d->chunks);
-    else if (w->chunks + d->chunks > RT_H5_ALL_CHUNKS)
-        rt_h5_refuse(d, "the sets of this file have more than %d chunks together; keep it in a file of its own",
-                     RT_H5_ALL_CHUNKS);
+    else claim(w, d, d->chunks * sizeof(rt_h5_chunk));
     if (d->refused[0]) d->chunks = 0;
-    w->chunks += d->chunks;
     H5Pclose(p);
     H5Sclose(space);
 }
@@ -164,9 +170,9 @@ static void send_chunks(walk *w, hid_t id, const rt_h5_dataset *d, unsigned opti
                 at[k] = 0;
             }
         }
-        send_bytes(w->out, block, n * sizeof *block);
+        send_bytes(block, n * sizeof *block);
     }
-    send_bytes(w->out, &tail, sizeof tail);
+    send_bytes(&tail, sizeof tail);
 }
 
 static void list_set(walk *w, hid_t group, const char *name)
@@ -181,17 +187,13 @@ static void list_set(walk *w, hid_t group, const char *name)
         return;
     }
     snprintf(r.set.name, sizeof r.set.name, "%.*s", (int)sizeof r.set.name - 1, w->path);    /* for recipes */
-    if (rt_h5_describe(id, &r, &compact)) finish(w->out, RT_H5_MEMORY, 0, 0, "");
+    if (rt_h5_describe(id, &r, &compact)) finish(RT_H5_MEMORY, 0, 0, "");
     if (r.set.refused[0]) why(w);
     if (r.set.chunks) count_chunks(w, id, &r, &options);
-    if (w->compact + r.compact > RT_H5_ALL_COMPACT) {
-        r.compact = 0;
-        rt_h5_refuse(&r.set, "the sets of compact layout in this file take more than %d bytes together",
-                     RT_H5_ALL_COMPACT);
-    }
-    w->compact += r.compact;
+    if (r.compact) claim(w, &r.set, r.compact);
+    if (r.set.refused[0]) r.compact = 0;
     send_record(w, &r);
-    if (r.compact) send_bytes(w->out, compact, r.compact);
+    if (r.compact) send_bytes(compact, r.compact);
     if (r.set.chunks) send_chunks(w, id, &r.set, options);
     free(compact);
     H5Dclose(id);
@@ -282,24 +284,29 @@ static herr_t each_link(hid_t group, const char *name, const H5L_info_t *info, v
     return w->cut;
 }
 
-_Noreturn void rt_h5_child(int fd, uint64_t size, int out, int second)
+void rt_h5_warm_up(void)
 {
-    static walk w;
-    H5O_info_t root;
-    w.out = out;
-    w.second = second;
-    w.size = size;
-    int error = rt_h5_lock_down();
-    if (error) finish(out, RT_H5_FAULT, error, 0, "");
-    if (!memory_for((size_t)16 << 20)) finish(out, RT_H5_MEMORY, 0, 0, "");      /* the library's own needs */
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     H5PLset_loading_state(0);
-    hid_t file = rt_h5_driver_open(fd, size);
-    if (file < 0 || H5Oget_info2(file, &root, H5O_INFO_BASIC) < 0) finish(out, RT_H5_UNREADABLE, 0, 0, why(&w));
+}
+
+_Noreturn void rt_h5_child(const rt_h5_request *asked, int guard)
+{
+    static walk w;
+    H5O_info_t root;
+    int32_t kind = RT_H5_GUARD, enforced;
+    w.asked = asked;
+    if (rt_h5_filter_calls()) guard |= RT_H5_GUARD_CALLS;
+    enforced = guard;
+    send_bytes(&kind, sizeof kind);
+    send_bytes(&enforced, sizeof enforced);
+    if (!rt_h5_memory_for((size_t)16 << 20)) finish(RT_H5_MEMORY, 0, 0, "");      /* the library's own needs */
+    hid_t file = rt_h5_driver_open(asked->size);
+    if (file < 0 || H5Oget_info2(file, &root, H5O_INFO_BASIC) < 0) finish(RT_H5_UNREADABLE, 0, 0, why(&w));
     w.group[w.depth++] = root.addr;
     if (H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, each_link, &w) < 0)
-        finish(out, RT_H5_UNREADABLE, 0, 0, why(&w));
-    if (rt_h5_driver_error()) finish(out, RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    finish(out, RT_H5_DONE, 0, w.cut, "");
+        finish(RT_H5_UNREADABLE, 0, 0, why(&w));
+    if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
+    finish(RT_H5_DONE, 0, w.cut, "");
 }

@@ -17,7 +17,7 @@
 typedef struct { H5FD_t base; haddr_t eoa; } driver_file;
 
 static struct {
-    int fd, opened, error;
+    int opened, error;
     haddr_t size;
     int noting;                         /* raw reads are noted, not made */
     haddr_t at;
@@ -74,7 +74,7 @@ static herr_t read_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, siz
         return 0;
     }
     for (char *p = out; n;) {
-        ssize_t k = at >= io.size ? 0 : pread(io.fd, p, n, (off_t)at);
+        ssize_t k = at >= io.size ? 0 : pread(RT_H5_FILE_FD, p, n, (off_t)at);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) {
             if (!io.error) io.error = errno;
@@ -108,9 +108,8 @@ static const H5FD_class_t driver = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-int64_t rt_h5_driver_open(int fd, uint64_t size)
+int64_t rt_h5_driver_open(uint64_t size)
 {
-    io.fd = fd;
     io.size = size;
     hid_t id = H5FDregister(&driver), access = H5Pcreate(H5P_FILE_ACCESS);
     if (id < 0 || access < 0 || H5Pset_driver(access, id, NULL) < 0) return -1;

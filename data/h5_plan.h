@@ -1,6 +1,7 @@
 /* data/h5_plan.h - what passes from the locked-down child to rt_h5_scan, and the parts of that child. Only for h5_*.c.
  *
- * The child writes records to a pipe: an int32_t kind, then its struct. A set's record is followed by its compact
+ * The child writes records to a pipe: an int32_t kind, then its struct. The first, sent before the file is touched, is
+ * an int32_t of what the kernel enforces (rt_h5_file.guard). A set's record is followed by its compact
  * bytes, or by its chunk table (16 bytes a chunk, in blocks) and a rt_h5_tail. The last record is the end; without it
  * the plan is worth nothing. The parent believes no number of it. hid_t is written int64_t here, as it is since HDF5
  * 1.10. */
@@ -8,12 +9,14 @@
 #define RT_DATA_H5_PLAN_H
 
 #include <pthread.h>
+#include <time.h>
 
 #include "data/h5.h"
 
-enum { RT_H5_MAX_SETS = 1 << 16, RT_H5_MAX_COMPACT = 64 << 10, RT_H5_ALL_COMPACT = 64 << 20,
-       RT_H5_ALL_CHUNKS = 2 * RT_H5_MAX_CHUNKS, RT_H5_CPU_SECONDS = 5 };
-enum { RT_H5_SET = 1, RT_H5_END = 2 };
+/* Budgets. A child may take RT_H5_CHILD_BYTES of memory beyond what it was born with, a plan RT_H5_MAX_SETS records,
+ * and its tables and compact bytes together rt_h5_payload_budget. */
+enum { RT_H5_MAX_SETS = 1 << 16, RT_H5_MAX_COMPACT = 64 << 10, RT_H5_CHILD_BYTES = 256 << 20 };
+enum { RT_H5_GUARD = 1, RT_H5_SET = 2, RT_H5_END = 3 };
 
 typedef struct {
     rt_h5_dataset set;                  /* its pointers are NULL */
@@ -27,25 +30,67 @@ typedef enum {
     RT_H5_DONE,
     RT_H5_UNREADABLE,                   /* the library refuses the file; text says why */
     RT_H5_FAULT,                        /* reading failed: error is the errno */
-    RT_H5_MEMORY                        /* no memory */
+    RT_H5_MEMORY,                       /* the machine has no memory */
+    RT_H5_GREEDY                        /* the file asks for more than RT_H5_CHILD_BYTES */
 } rt_h5_outcome;
 
 typedef struct { int32_t outcome, error, cut; char text[160]; } rt_h5_end;
 
-/* Held while the library is used in this process, and while it forks: the child gets a library at rest. */
+/* What a child is asked, together with its descriptors: the file, the pipe for the plan, the pipe for rt_h5_exit. */
+typedef struct {
+    uint64_t size;
+    uint64_t stored;                    /* bytes on disk, less than size when it has holes */
+    int32_t second;                     /* a failed allocation is the machine's fault only if there is really no memory;
+                                         * the first time it always is */
+} rt_h5_request;
+enum { RT_H5_FDS = 3 };
+
+/* How the child ended. error: it could not be started. */
+typedef struct { int32_t error, status, memory_short; double cpu; } rt_h5_exit;
+
+/* Chunk tables and compact bytes of a file, kept by the parent: in proportion to what the file takes on disk. */
+static inline uint64_t rt_h5_payload_budget(uint64_t stored) { return ((uint64_t)64 << 20) + stored; }
+/* CPU seconds of a child: honest metadata of that many bytes, with ten times to spare. */
+static inline double rt_h5_cpu_budget(uint64_t stored) { return 4 + 1e-6 * (double)stored; }
+
+/* Held while the library is used in this process, and while it forks: the reader gets a library at rest. */
 extern pthread_mutex_t rt_h5_library;
 
-/* h5_child.c: scans the file behind fd and writes the plan to out. second: a failed allocation is the machine's fault
- * only if there is really no memory; the first time it always is. */
-_Noreturn void rt_h5_child(int fd, uint64_t size, int out, int second);
+/* h5_plan.c: reads a plan from a pipe into f, whose sets are checked against its size. RT_NOTHING when the pipe ends
+ * before the plan does. */
+typedef struct {
+    int pipe;
+    uint64_t stored;
+    struct timespec start;
+    uint64_t payload;
+    rt_h5_end end;
+} rt_h5_plan;
+rt_status rt_h5_take_plan(rt_h5_file *f, rt_h5_plan *);
+void rt_h5_free_bytes(rt_h5_dataset *);
+/* Exactly n bytes of a pipe, within the wall time of a plan that was begun at start. */
+rt_status rt_h5_take(int pipe, const struct timespec *start, const char *path, void *out, size_t n);
 
-/* h5_sandbox.c: gives up what a reader of one open file does not need. An errno, or 0. */
-int rt_h5_lock_down(void);
-/* The CPU seconds that the child may use from its start on; more only up to what the parent's limits leave. */
-void rt_h5_limit_cpu(double seconds);
+/* h5_reader.c: has a child made for these descriptors, which stay the caller's. An errno, or 0. */
+int rt_h5_ask(const rt_h5_request *, const int fd[RT_H5_FDS]);
 
-/* h5_driver.c: opens the file behind fd with a file driver that opens nothing; a hid_t. Once a process. */
-int64_t rt_h5_driver_open(int fd, uint64_t size);
+/* h5_child.c: scans the file behind RT_H5_FILE_FD and writes the plan to RT_H5_PLAN_FD. */
+_Noreturn void rt_h5_child(const rt_h5_request *, int guard);
+/* What the library takes to start, done once, before there is a file. */
+void rt_h5_warm_up(void);
+
+/* h5_sandbox.c: what a reader of one open file gives up, in this order. rt_h5_isolate: descriptors (the file and the
+ * plan become the two numbers below), files, resources, identity; returns an errno, or 0 with what is enforced.
+ * rt_h5_filter_calls: all system calls but those of a list; 1 when the kernel enforces it. */
+enum { RT_H5_FILE_FD = 0, RT_H5_PLAN_FD = 1 };
+int rt_h5_isolate(int file, int plan, uint64_t stored, int *guard);
+int rt_h5_filter_calls(void);
+/* Closes every descriptor from this one on. */
+void rt_h5_close_from(int first);
+/* 1 when this much memory is to be had from the machine, whatever this process is limited to. */
+int rt_h5_memory_for(size_t bytes);
+
+/* h5_driver.c: opens RT_H5_FILE_FD with a file driver that opens nothing; a hid_t. Once a process. */
+int64_t rt_h5_driver_open(uint64_t size);
 /* The errno of the first read that failed, or 0. */
 int rt_h5_driver_error(void);
 /* Where the chunk at these coordinates lies, from the index that the library itself reads by: 1 found, 0 never written,

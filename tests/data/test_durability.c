@@ -38,6 +38,7 @@ static object object_of(const char *path)
 static object object_at(int fd)
 {
     char link[64], path[256];
+    if (fd <= 2) return OTHER;                        /* and of the reader of metadata, which may not ask */
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     path[n < 0 ? 0 : n] = 0;

@@ -1,0 +1,190 @@
+/* data/h5_reader.c - the process whose forks read metadata.
+ *
+ * A child forked for each file from the process that scans would hold its memory (models, labels, keys), cost a copy of
+ * its page tables, and count its gigabytes as the child's own. A program of its own started for each file costs the
+ * loading of 40 libraries, several times what a scan takes, and must be found: the test programs are not retort, /proc
+ * may be missing, the program may have been replaced on disk. So one small process is forked before anything is in
+ * memory; it waits for files on a socket, holds nothing else, and forks a child for each. The library is started in it
+ * once, before any file is there, which a scan then no longer pays for.
+ *
+ * A request is one message with its descriptors, and the answer comes through those, so threads and forks of this
+ * process may all ask. Files are read one after the other. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "data/h5_plan.h"
+
+static struct { pid_t pid; int socket; int started; } reader;
+
+/* ---- in the reader ---- */
+
+extern char **environ;
+
+/* Values of the environment may be secrets, and some of them direct the library: none is kept. The time zone is given,
+ * so that nobody looks for a file of it: the library converts times that it shows to nobody. */
+static void forget_environment(void)
+{
+    static char zone[] = "TZ=UTC0", *none[] = {zone, NULL};
+    for (char **e = environ; e && *e; e++) explicit_bzero(*e, strlen(*e));
+    environ = none;
+    tzset();
+}
+
+/* The next request; 0 at the end. Descriptors that are missing are -1. */
+static int receive(int from, rt_h5_request *r, int fd[RT_H5_FDS])
+{
+    union { struct cmsghdr align; char bytes[CMSG_SPACE(RT_H5_FDS * sizeof(int))]; } control;
+    struct iovec data = {r, sizeof *r};
+    struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    for (int i = 0; i < RT_H5_FDS; i++) fd[i] = -1;
+    ssize_t n;
+    do n = recvmsg(from, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    struct cmsghdr *c = n == sizeof *r ? CMSG_FIRSTHDR(&m) : NULL;
+    if (c && c->cmsg_type == SCM_RIGHTS) memcpy(fd, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+    return n == sizeof *r;
+}
+
+static void ignore(int sig) { (void)sig; }
+
+/* Waits for the child to end, or for the one that asked to close the pipe of the plan: nobody wants it then. */
+static void await(pid_t pid, int plan, rt_h5_exit *e)
+{
+    struct pollfd gone = {.fd = plan};
+    struct rusage used;
+    sigset_t none;
+    int status = 0;
+    sigemptyset(&none);
+    while (wait4(pid, &status, WNOHANG, &used) == 0)
+        if (ppoll(&gone, 1, NULL, &none) > 0) {           /* the end of a child interrupts this */
+            if (kill(pid, SIGKILL)) return;               /* another user's, without the capability: it has limits */
+            while (wait4(pid, &status, 0, &used) < 0 && errno == EINTR) ;
+            break;
+        }
+    e->status = status;
+    e->cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+             1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+    e->memory_short = !rt_h5_memory_for(RT_H5_CHILD_BYTES);
+}
+
+static void read_one(const rt_h5_request *r, const int fd[RT_H5_FDS])
+{
+    rt_h5_exit e = {0};
+    pid_t pid = fork();
+    if (pid == 0) {
+        int guard = 0;
+        e.error = rt_h5_isolate(fd[0], fd[1], r->stored, &guard);
+        if (!e.error) rt_h5_child(r, guard);
+        _exit(e.error < 128 ? e.error : EPERM);
+    }
+    e.error = pid < 0 ? errno : 0;
+    if (pid > 0) await(pid, fd[1], &e);
+    ssize_t n;
+    do n = write(fd[2], &e, sizeof e);
+    while (n < 0 && errno == EINTR);
+}
+
+_Noreturn static void serve(int from)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};   /* whoever asks answers these */
+    struct sigaction ends = {.sa_handler = ignore};
+    sigset_t chld;
+    rt_h5_request r;
+    int fd[RT_H5_FDS], warm = 0;
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) signal(ignored[i], SIG_IGN);
+    sigaction(SIGCHLD, &ends, NULL);
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &chld, NULL);
+    prctl(PR_SET_NAME, "retort-reader");
+    forget_environment();
+    if (from != 0 && dup2(from, 0) < 0) _exit(1);
+#ifdef RETORT_SANITIZE
+    rt_h5_close_from(3);                                  /* reports go to standard error */
+#else
+    rt_h5_close_from(1);
+#endif
+    while (receive(0, &r, fd)) {
+        if (!warm) rt_h5_warm_up();
+        warm = 1;
+        if (fd[RT_H5_FDS - 1] >= 0) read_one(&r, fd);
+        for (int i = 0; i < RT_H5_FDS; i++) if (fd[i] >= 0) close(fd[i]);
+    }
+    _exit(0);
+}
+
+/* ---- in the process that scans ---- */
+
+static int start(void)
+{
+    int pair[2];
+    if (reader.started) return 0;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) return errno;
+    reader.pid = fork();
+    if (reader.pid == 0) {
+        close(pair[0]);
+        serve(pair[1]);
+    }
+    int error = reader.pid < 0 ? errno : 0;
+    close(pair[1]);
+    if (error) close(pair[0]);
+    reader.socket = pair[0];
+    reader.started = !error;
+    return error;
+}
+
+static void stop(void)
+{
+    if (!reader.started) return;
+    close(reader.socket);
+    while (waitpid(reader.pid, NULL, 0) < 0 && errno == EINTR) ;     /* not ours after a fork: fails at once */
+    reader.started = 0;
+}
+
+void rt_h5_reader_start(void)
+{
+    pthread_mutex_lock(&rt_h5_library);
+    start();
+    pthread_mutex_unlock(&rt_h5_library);
+}
+
+void rt_h5_reader_stop(void)
+{
+    pthread_mutex_lock(&rt_h5_library);
+    stop();
+    pthread_mutex_unlock(&rt_h5_library);
+}
+
+static int send_request(const rt_h5_request *r, const int fd[RT_H5_FDS])
+{
+    union { struct cmsghdr align; char bytes[CMSG_SPACE(RT_H5_FDS * sizeof(int))]; } control = {0};
+    struct iovec data = {(void *)(uintptr_t)r, sizeof *r};
+    struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                          .cmsg_len = CMSG_LEN(RT_H5_FDS * sizeof(int))};
+    memcpy(CMSG_DATA(c), fd, RT_H5_FDS * sizeof(int));
+    ssize_t n;
+    do n = sendmsg(reader.socket, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? errno : 0;
+}
+
+int rt_h5_ask(const rt_h5_request *r, const int fd[RT_H5_FDS])
+{
+    pthread_mutex_lock(&rt_h5_library);
+    int error = start();
+    if (!error && (error = send_request(r, fd)) == EPIPE) stop();    /* it was killed; the next scan has another */
+    pthread_mutex_unlock(&rt_h5_library);
+    return error;
+}
