@@ -15,7 +15,7 @@ static const char help[] =
     "  --student      once for each model; \"names\" in the configuration names them, the teacher first\n"
     "  --rows a:b     or data.test=0.1 data.test_seed=1: the rows that training with the same data.test left out\n"
     "  --out FOLDER   tried before the work; an earlier report there is replaced when it is as its run left it\n"
-    "  --force        replaces files of the same names also when they were changed or are someone else's\n"
+    "  --force        replaces an earlier report also when it was changed since; what no run wrote is never replaced\n"
     "  data.y=y       the labels; \"\" for none. Agreement and KL are over all rows, the rest over the labelled ones\n"
     "  data.names     match (default): classes and columns by name; position: by position, whatever their names\n"
     "  eval.latency_samples=2000 eval.seconds=0.5 eval.rounds=5, or eval.speed=false to leave timing out\n\n"
@@ -48,7 +48,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_list(a, config, "student", "students");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
-    if (!st) st = rt_evaluate(config, out, cli_flag(a, "force"), a->pool, &a->progress, result);
+    rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
+    if (!st) st = rt_evaluate(config, &target, a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

@@ -8,7 +8,7 @@ static const char help[] =
     "(teacher). Run the same command again after an interruption: it resumes, bit-identical. A folder belongs to the content of\n"
     "data, labels, teacher and init: where they lie may change, what they hold may not.\n\n"
     "  --out FOLDER            model.h5, metrics.csv, metrics.jsonl, config.json, result.json, checkpoints/\n"
-    "  --force                 replace a folder that holds another run, or other files by these names\n"
+    "  --force                 replace a folder that holds another run; files that no run wrote are never replaced\n"
     "  --allow-numeric-change  resume on another kernel family (last bits will differ)\n\n"
     "configuration, every key with its default in brackets; a key that does not apply to what others chose is refused:\n"
     "  model     {\"input\": [28,28,1], \"classes\": 10, \"family\": \"cnn\", \"width\": 16, \"depth\": 3} or {..., \"layers\": [...]}\n"
@@ -51,7 +51,12 @@ static const char help[] =
 static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config;
-    rt_train_options o = {.out = cli_value(a, "out"), .force = cli_flag(a, "force"), .allow_numeric_change = cli_flag(a, "allow-numeric-change"), .pool = a->pool, .progress = &a->progress};
+    rt_train_options o = {.out = cli_value(a, "out"),
+                          .force = cli_flag(a, "force"),
+                          .config = a->count ? a->positional[0] : NULL,
+                          .allow_numeric_change = cli_flag(a, "allow-numeric-change"),
+                          .pool = a->pool,
+                          .progress = &a->progress};
     if (!o.out) return rt_fail(RT_USAGE, "train: --out FOLDER is required; see 'retort train --help'");
     rt_status st = cli_config(a, &config);
     if (!st) st = rt_train(config, &o, result);

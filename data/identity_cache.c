@@ -163,6 +163,29 @@ void rt_leaves_load(const rt_leaf_key *k, rt_leaf *leaf)
 
 /* ---- writing ---- */
 
+/* What may be replaced: leaves, damaged ones too as far as they can be told, and what a full disk made of them. */
+static int is_kept(const char *text, const struct stat *s)
+{
+    return !s->st_size || (text && (!strncmp(text, "retort-id ", 10) || strstr(text, "\ncrc32c ")));
+}
+
+/* Without a lock, as what is lost only costs time, and without a second name for a moment, which a kill would leave. */
+static rt_status replace(const char *path, const char *text, size_t n)
+{
+    char name[256];
+    int dir;
+    rt_temp t = {.fd = -1};
+    RT_TRY(rt_open_folder_of(&dir, name, path));
+    rt_temp_sweep(dir, name);
+    rt_status st = rt_temp_open(&t, dir, name, path);
+    if (!st) st = rt_pwrite_all(t.fd, text, n, 0, path);
+    if (!st && unlinkat(dir, name, 0) && errno != ENOENT) st = rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    if (!st) st = rt_temp_commit(&t, 0);
+    rt_temp_drop(&t);
+    close(dir);
+    return st;
+}
+
 static rt_status write_at(const char *path, const rt_leaf_key *k, const rt_leaf *leaf, int which)
 {
     char head[160], *others = NULL, *old = NULL;
@@ -171,6 +194,10 @@ static rt_status write_at(const char *path, const rt_leaf_key *k, const rt_leaf 
     int there = !lstat(path, &s);
     if (there && !S_ISREG(s.st_mode)) return rt_fail(RT_RUN, "%s: is no regular file", path);
     if (there) old = read_text(path, &bytes);
+    if (there && !is_kept(old, &s)) {
+        free(old);
+        return rt_fail(RT_RUN, "%s: is somebody else's file", path);
+    }
     rt_leaf *all = malloc((size_t)k->spans * sizeof *all + 1);
     if (all) memcpy(all, leaf, (size_t)k->spans * sizeof *all);
     if (all && old && (others = valid_sets(old, bytes, &k->stamp))) take_leaves(k, others, all);
@@ -194,7 +221,7 @@ static rt_status write_at(const char *path, const rt_leaf_key *k, const rt_leaf 
             *strrchr(folder, '/') = 0;
             st = rt_make_folder(folder);
         }
-        if (!st) st = rt_write_file(path, text, n);
+        if (!st) st = replace(path, text, n);
     }
     free(text);
     free(all);

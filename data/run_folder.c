@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +91,39 @@ rt_status rt_run_folder_write(rt_run_folder *f, const char *name, const void *da
 
 rt_status rt_run_folder_remove(rt_run_folder *f, const char *name)
 {
-    if (!unlinkat(f->dir, name, 0) || errno == ENOENT) return RT_OK;
+    if (!unlinkat(f->dir, name, 0) || errno == ENOENT) return RT_OK;     /* nor its folder */
     return rt_fail(RT_RUN, "%s/%s: cannot be removed: %s", f->path, name, strerror(errno));
+}
+
+/* -1 with RT_OK when there is none. A link would lead into a folder of somebody else. */
+static rt_status open_inner(const rt_run_folder *f, const char *name, int *dir)
+{
+    do *dir = openat(f->dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    while (*dir < 0 && errno == EINTR);
+    if (*dir >= 0 || errno == ENOENT) return RT_OK;
+    if (errno == ELOOP || errno == ENOTDIR)
+        return rt_fail(RT_USAGE, "%s/%s: is no folder; give another --out", f->path, name);
+    return rt_fail(RT_RUN, "%s/%s: %s", f->path, name, strerror(errno));
+}
+
+rt_status rt_run_folder_sweep(rt_run_folder *f, const char *name)
+{
+    int dir;
+    RT_TRY(open_inner(f, name, &dir));
+    if (dir < 0) return RT_OK;
+    rt_temp_sweep(dir, "");
+    close(dir);
+    return RT_OK;
+}
+
+rt_status rt_run_folder_sync(rt_run_folder *f, const char *name)
+{
+    char path[RT_FOLDER_PATH];
+    int dir;
+    RT_TRY(open_inner(f, name, &dir));
+    if (dir < 0) return RT_OK;
+    rt_run_folder_path(f, path, name);
+    rt_status st = rt_sync_folder(dir, path);
+    close(dir);
+    return st;
 }

@@ -174,7 +174,16 @@ rt_status rt_evaluate_check(cJSON *config)
     return st;
 }
 
-rt_status rt_evaluate(cJSON *config, const char *out, int force, rt_pool *pool, const rt_progress *progress,
+static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
+{
+    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + 2] = {v->set.source};
+    int n = 1;
+    for (int i = 0; i < v->count; i++)
+        for (int k = 0; k < v->model[i].paths; k++) inputs[n++] = v->model[i].path[k];
+    return rt_report_open(report, out, inputs);
+}
+
+rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
                       cJSON **result)
 {
     rt_report *report = NULL;
@@ -184,7 +193,7 @@ rt_status rt_evaluate(cJSON *config, const char *out, int force, rt_pool *pool, 
     v->pool = pool;
     v->progress = progress;
     rt_status st = rt_eval_read(config, v);
-    if (!st && out) st = rt_report_open(&report, out, force);
+    if (!st && out) st = open_report(&report, v, out);
     if (!st) st = set_up(v, config);
     if (!st) st = rt_eval_score(v);
     if (!st) st = rt_identity_unchanged(v->identity);

@@ -8,13 +8,14 @@
 #define RT_EXPERIMENTS_REPORT_H
 
 #include "data/json.h"
+#include "data/run_folder.h"
 
 typedef struct rt_report rt_report;
 
-/* Makes the folder, tries that files can be written there, and looks at what would be replaced. RT_USAGE for a file
- * that no run wrote, or that was changed since, unless force; for what is no regular file, always; RT_RUN when the
- * folder cannot be made or written, or another run is writing into it. */
-rt_status rt_report_open(rt_report **out, const char *folder, int force);
+/* Makes the folder, takes its lock, and looks at what would be replaced. RT_USAGE for a file that is an input (ended by
+ * NULL), is no regular file or that no run wrote, and, unless forced, that was changed since a run wrote it; RT_RUN when
+ * the folder cannot be made or written, or another process is writing into it. */
+rt_status rt_report_open(rt_report **out, const rt_target *folder, const char *const *inputs);
 /* Writes the files, and adds the page's path to the evaluation, as "report". */
 rt_status rt_report_write(rt_report *, cJSON *evaluation);
 /* Frees it; a folder that rt_report_open made and nothing was written into is removed. NULL is fine. */

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "data/files.h"
+#include "data/run_folder.h"
 #include "engine/clock.h"
 #include "engine/digest.h"
 #include "engine/kernels.h"
@@ -19,7 +19,7 @@
 #include "teacher/labeler.h"
 #include "train/trainer.h"
 
-enum { MAX_STEPS = 256 };
+enum { MAX_STEPS = 256, STATE_NAME = 96 };
 enum { IMPORT, TRAIN, LABEL, EVAL, EXPORT };
 static const char *const actions[] = {"import", "train", "label", "eval", "export", NULL};
 
@@ -33,7 +33,8 @@ typedef struct {
 } step;
 
 typedef struct {
-    const char *name, *out;
+    const char *name, *out, *config;     /* config: the experiment's file */
+    rt_run_folder *folder;
     uint64_t seed;
     step step[MAX_STEPS];
     int steps;
@@ -199,6 +200,44 @@ static rt_status hash_step(const step *s, rt_digest *out)
     return st;
 }
 
+/* What a step leaves beside its output. */
+static void state_name(char out[STATE_NAME], const step *s, const char *kind)
+{
+    snprintf(out, STATE_NAME, "%s.%s.json", s->name, kind);
+}
+
+static int is_ours(const char *path)
+{
+    cJSON *j = NULL;
+    int ours = !rt_json_file(&j, path) && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(j, "hash"));
+    cJSON_Delete(j);
+    return ours;
+}
+
+/* The folder with its lock; what it holds under the names of states is ours. */
+static rt_status take_folder(experiment *x)
+{
+    enum { KINDS = 2 };
+    static const char *const kind[KINDS] = {"step", "begun"};
+    char (*name)[STATE_NAME] = calloc((size_t)x->steps * KINDS, sizeof *name);
+    const char **list = calloc((size_t)x->steps * KINDS + 1, sizeof *list);
+    rt_status st = name && list ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < x->steps * KINDS && !st; i++) {
+        state_name(name[i], &x->step[i / KINDS], kind[i % KINDS]);
+        list[i] = name[i];
+    }
+    if (!st) st = rt_run_folder_open(&x->folder, &(rt_target){.path = x->out, .config = x->config}, NULL, list);
+    for (int i = 0; i < x->steps * KINDS && !st; i++) {
+        char path[RT_FOLDER_PATH];
+        rt_run_folder_path(x->folder, path, list[i]);
+        if (rt_run_folder_has(x->folder, list[i]) && !is_ours(path))
+            st = rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out", path);
+    }
+    free(list);
+    free(name);
+    return st;
+}
+
 static int unchanged(const char *state_path, const rt_digest *hash, const step *s, cJSON **old)
 {
     rt_digest d;
@@ -210,16 +249,32 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
     return !rt_digest_file(&d, s->product, 1) && strcmp(d.hex, made) == 0;
 }
 
+/* An export of the last success goes before it is made anew: it is known by its digest also where the file system keeps
+ * no marks by which the export itself could tell. */
+static rt_status remove_own_export(const step *s, const cJSON *state)
+{
+    rt_digest d;
+    const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "output_xxh128"));
+    if (s->action != EXPORT || !made || !rt_file_exists(s->product)) return RT_OK;
+    RT_TRY(rt_digest_file(&d, s->product, 1));
+    if (strcmp(d.hex, made) || !unlink(s->product)) return RT_OK;
+    return rt_fail(RT_RUN, "%s: cannot be removed: %s", s->product, strerror(errno));
+}
+
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
-    rt_train_options o = {.out = s->place, .force = stale, .pool = x->pool, .progress = x->progress};
-    rt_target out = {.path = s->place, .force = stale};
+    rt_train_options o = {.out = s->place, .force = stale, .config = x->config, .pool = x->pool, .progress = x->progress};
+    rt_target out = {.path = s->place, .force = 1, .config = x->config};
     switch (s->action) {
     case IMPORT: return rt_import(s->with, &out, x->progress, result);
     case TRAIN: return rt_train(s->with, &o, result);
-    case LABEL: return rt_label(s->with, &out, x->pool, x->progress, result);
+    case LABEL:
+        out.force = stale;
+        return rt_label(s->with, &out, x->pool, x->progress, result);
     case EXPORT: return rt_export(s->with, &out, x->pool, x->progress, result);
-    default: return rt_evaluate(s->with, s->place, 0, x->pool, x->progress, result);
+    default:
+        out.force = 0;
+        return rt_evaluate(s->with, &out, x->pool, x->progress, result);
     }
 }
 
@@ -236,9 +291,11 @@ static int was_begun(const char *path, const rt_digest *hash)
     return same;
 }
 
-static rt_status keep_state(const char *path, const step *s, const rt_digest *hash, const cJSON *result)
+static rt_status keep_state(const experiment *x, const step *s, const rt_digest *hash, const cJSON *result)
 {
     rt_digest made;
+    char name[STATE_NAME];
+    state_name(name, s, "step");
     RT_TRY(rt_digest_file(&made, s->product, 1));
     cJSON *state = cJSON_CreateObject();
     cJSON_AddStringToObject(state, "hash", hash->hex);
@@ -246,21 +303,23 @@ static rt_status keep_state(const char *path, const step *s, const rt_digest *ha
     cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
     cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
     char *text = rt_json_text(state, 1);
-    rt_status st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = text ? rt_run_folder_write(x->folder, name, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
     free(text);
     cJSON_Delete(state);
     return st;
 }
 
-static rt_status do_step(const experiment *x, int i, const rt_digest *hash, const char *state_path, cJSON *entry,
+static rt_status do_step(const experiment *x, int i, const rt_digest *hash, const cJSON *old, cJSON *entry,
                          cJSON **result)
 {
     step *s = (step *)&x->step[i];
-    char begun[1200], line[256];
-    snprintf(begun, sizeof begun, "%s/%s.begun.json", x->out, s->name);
-    int resume = was_begun(begun, hash);
+    char begun[STATE_NAME], path[RT_FOLDER_PATH], line[256];
+    state_name(begun, s, "begun");
+    rt_run_folder_path(x->folder, path, begun);
+    int resume = was_begun(path, hash);
     snprintf(line, sizeof line, "{\"hash\": \"%s\"}\n", hash->hex);
-    RT_TRY(rt_write_file(begun, line, strlen(line)));
+    RT_TRY(remove_own_export(s, old));
+    RT_TRY(rt_run_folder_write(x->folder, begun, line, strlen(line)));
     snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
     rt_progress_line(x->progress, line);
     double start = rt_seconds();
@@ -273,15 +332,13 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
     }
     cJSON_AddStringToObject(entry, "state", "done");
     cJSON_AddNumberToObject(entry, "seconds", rt_seconds() - start);
-    RT_TRY(keep_state(state_path, s, hash, *result));
-    unlink(begun);
-    return RT_OK;
+    return keep_state(x, s, hash, *result);
 }
 
 static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summary)
 {
     const step *s = &x->step[i];
-    char path[1200], line[256];
+    char path[RT_FOLDER_PATH], name[STATE_NAME], line[256];
     rt_digest hash;
     cJSON *old, *result = NULL, *entry = cJSON_CreateObject();
     rt_status st = RT_OK;
@@ -289,15 +346,18 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     cJSON_AddStringToObject(entry, "name", s->name);
     cJSON_AddStringToObject(entry, "do", actions[s->action]);
     cJSON_AddStringToObject(entry, "output", s->output);
-    snprintf(path, sizeof path, "%s/%s.step.json", x->out, s->name);
+    state_name(name, s, "step");
+    rt_run_folder_path(x->folder, path, name);
     RT_TRY(hash_step(s, &hash));
     if (unchanged(path, &hash, s, &old)) {
         snprintf(line, sizeof line, "[%d/%d] %s: unchanged, skipped", i + 1, x->steps, s->name);
         rt_progress_line(x->progress, line);
         cJSON_AddStringToObject(entry, "state", "unchanged");
         result = cJSON_DetachItemFromObjectCaseSensitive(old, "result");
-    } else st = do_step(x, i, &hash, path, entry, &result);
+    } else st = do_step(x, i, &hash, old, entry, &result);
     cJSON_Delete(old);
+    state_name(name, s, "begun");
+    if (!st) st = rt_run_folder_remove(x->folder, name);
     if (st) {
         cJSON_Delete(result);
         return st;
@@ -315,15 +375,16 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     return RT_OK;
 }
 
-rt_status rt_experiment_run(cJSON *config, const char *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     experiment *x = calloc(1, sizeof *x);
     *result = NULL;
     if (!x) return rt_fail(RT_RUN, "out of memory");
     x->pool = pool;
     x->progress = progress;
-    rt_status st = read_experiment(config, out, x);
-    if (!st) st = rt_make_folder(x->out);
+    x->config = out->config;
+    rt_status st = read_experiment(config, out->path, x);
+    if (!st) st = take_folder(x);
     if (!st) {
         cJSON *r = *result = cJSON_CreateObject();
         cJSON_AddStringToObject(r, "name", x->name);
@@ -338,6 +399,7 @@ rt_status rt_experiment_run(cJSON *config, const char *out, rt_pool *pool, const
         }
         cJSON_AddNumberToObject(r, "seconds", rt_seconds() - start);
     }
+    rt_run_folder_close(x->folder);
     free(x);
     return st;
 }

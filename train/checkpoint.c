@@ -22,15 +22,26 @@ static rt_status list_read(const char *folder, cJSON **list)
     return rt_json_file(list, path);
 }
 
-/* Removes what an interrupted save left behind and what is no longer listed. */
+/* checkpoint-12345678.h5 */
+static int is_checkpoint(const char *name)
+{
+    static const char start[] = "checkpoint-";
+    if (strncmp(name, start, sizeof start - 1)) return 0;
+    name += sizeof start - 1;
+    size_t digits = strspn(name, "0123456789");
+    return digits >= 8 && !strcmp(name + digits, ".h5");
+}
+
+/* Removes checkpoints that are not, or no longer, listed. */
 static void sweep(const char *folder, const cJSON *list)
 {
     DIR *d = opendir(folder);
     struct dirent *e;
     while (d && (e = readdir(d))) {
         int listed = 0;
-        if (strncmp(e->d_name, "checkpoint-", 11)) continue;
-        for (const cJSON *c = cJSON_GetObjectItemCaseSensitive(list, "checkpoints")->child; c; c = c->next) {
+        const cJSON *all = cJSON_GetObjectItemCaseSensitive(list, "checkpoints");
+        if (!is_checkpoint(e->d_name)) continue;
+        for (const cJSON *c = all ? all->child : NULL; c; c = c->next) {
             const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "file"));
             listed |= file && strcmp(file, e->d_name) == 0;
         }
@@ -123,6 +134,7 @@ rt_status rt_checkpoint_load(const char *folder, cJSON **state, const rt_buffer 
     cJSON *list;
     *state = NULL;
     RT_TRY(list_read(folder, &list));
+    sweep(folder, list);
     if (!list) return RT_OK;
     rt_status st = RT_OK;
     const cJSON *all = cJSON_GetObjectItemCaseSensitive(list, "checkpoints");

@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "data/files.h"
 
@@ -82,9 +80,7 @@ rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const ch
 
 rt_status rt_train_write_text(rt_trainer *t, const char *name, const char *text)
 {
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s", t->opt->out, name);
-    return rt_write_file(path, text, strlen(text));
+    return rt_run_folder_write(t->run, name, text, strlen(text));
 }
 
 /* Whether the folder holds the run that is asked for; else an error that says in what they differ. */
@@ -109,6 +105,19 @@ static rt_status check_run(const rt_trainer *t, const char *path)
     return st;
 }
 
+/* run.json of any version, or no run of ours. */
+static rt_status check_ours(const rt_trainer *t, const char *path)
+{
+    cJSON *run = NULL;
+    rt_status st = rt_json_file(&run, path);
+    const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "format"));
+    int ours = is && !strncmp(is, "retort-run-", 11);
+    cJSON_Delete(run);
+    if (st == RT_RUN || st == RT_INTERRUPTED || ours) return ours ? RT_OK : st;
+    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it, so --force does not replace %s; move it away, or "
+                   "give another --out", path, t->opt->out);
+}
+
 /* A result counts when the model that it names is there and is the one that it tells. */
 static void read_result(rt_trainer *t, cJSON **result)
 {
@@ -131,80 +140,77 @@ static void read_result(rt_trainer *t, cJSON **result)
     *result = NULL;
 }
 
+/* run.json says that the folder is a run's, and which: it is the first file to be written and the last to be replaced. */
 static const char *const outputs[] = {"result.json", "model.h5", "metrics.csv", "metrics.jsonl", "config.json",
-                                      "checkpoints/checkpoints.json", "run.json"};
-enum { OUTPUTS = sizeof outputs / sizeof outputs[0] };
+                                      "checkpoints/checkpoints.json", "run.json", NULL};
+enum { OUTPUTS = sizeof outputs / sizeof outputs[0] - 2 };           /* without run.json */
 
-/* No output may be the file that it is made from. */
-static rt_status check_input(const rt_trainer *t, const char *key, const char *input)
-{
-    struct stat a, b;
-    char path[1200];
-    if (stat(input, &a)) return RT_OK;
-    for (int i = 0; i < OUTPUTS; i++) {
-        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
-        if (!stat(path, &b) && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
-            return rt_fail(RT_USAGE, "%s: %s is a file that this run would replace; give another --out", key, input);
-    }
-    return RT_OK;
-}
-
-static rt_status check_inputs(const rt_trainer *t)
+rt_status rt_train_take_folder(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    RT_TRY(check_input(t, "data.source", s->source));
-    if (*s->labels) RT_TRY(check_input(t, "data.labels", s->labels));
-    if (*s->init) RT_TRY(check_input(t, "init", s->init));
-    for (int i = 0; i < s->teachers; i++) RT_TRY(check_input(t, "teacher", s->teacher[i]));
-    return RT_OK;
+    const rt_target target = {.path = t->opt->out, .force = t->opt->force, .config = t->opt->config};
+    const char *inputs[RT_MAX_TEACHERS + 4] = {s->source, s->labels, s->init};
+    memcpy(inputs + 3, s->teacher, (size_t)s->teachers * sizeof *inputs);
+    RT_TRY(rt_run_folder_open(&t->run, &target, inputs, outputs));
+    return rt_run_folder_sweep(t->run, "checkpoints");
 }
 
-/* A folder without run.json is ours to fill only as far as it does not hold what we would replace. */
+/* What no run wrote stays: a folder without run.json is ours to fill only as far as it does not hold what we would
+ * replace. */
 static rt_status check_foreign(const rt_trainer *t)
 {
-    char path[1200];
-    for (int i = 0; i < OUTPUTS; i++) {
-        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
-        if (rt_file_exists(path))
-            return rt_fail(RT_USAGE,
-                           "%s: is there, but %s holds no run of retort; give another --out, or --force to replace it",
-                           path, t->opt->out);
-    }
+    for (int i = 0; i < OUTPUTS; i++)
+        if (rt_run_folder_has(t->run, outputs[i]))
+            return rt_fail(RT_USAGE, "%s/%s: is there, but the folder holds no run of retort; move it away, or give "
+                           "another --out", t->opt->out, outputs[i]);
     return RT_OK;
 }
 
-rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
+static rt_status write_config(rt_trainer *t)
 {
-    char path[1200];
-    *done = 0;
-    RT_TRY(check_inputs(t));
-    RT_TRY(rt_make_folder(t->opt->out));
-    snprintf(path, sizeof path, "%s/run.json", t->opt->out);
-    if (!rt_file_exists(path) && !t->opt->force) RT_TRY(check_foreign(t));
-    if (rt_file_exists(path) && !t->opt->force) {
-        RT_TRY(check_run(t, path));
-        read_result(t, result);
-        if (*result) {                             /* the folder may have been moved */
-            snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
-            cJSON_ReplaceItemInObjectCaseSensitive(*result, "model", cJSON_CreateString(path));
-        }
-        *done = *result != NULL;
-        return RT_OK;
-    }
-    for (int i = 0; i < OUTPUTS; i++) {
-        snprintf(path, sizeof path, "%s/%s", t->opt->out, outputs[i]);
-        unlink(path);
-    }
     char *text = rt_json_text(t->config, 1);
     rt_status st = text ? rt_train_write_text(t, "config.json", text) : rt_fail(RT_RUN, "out of memory");
     free(text);
+    return st;
+}
+
+/* A run from its beginning. Old results are gone, and known to be gone, before run.json speaks of the new one. */
+static rt_status start_folder(rt_trainer *t)
+{
+    for (int i = 0; i < OUTPUTS; i++) RT_TRY(rt_run_folder_remove(t->run, outputs[i]));
+    RT_TRY(rt_run_folder_sync(t->run, "checkpoints"));
+    RT_TRY(rt_run_folder_sync(t->run, "."));
     cJSON *run = cJSON_CreateObject();
     cJSON_AddStringToObject(run, "format", format);
     cJSON_AddStringToObject(run, "config_digest", t->config_digest);
     cJSON_AddItemReferenceToObject(run, "content", t->content);
-    text = rt_json_text(run, 1);
-    if (!st) st = text ? rt_train_write_text(t, "run.json", text) : rt_fail(RT_RUN, "out of memory");
+    char *text = rt_json_text(run, 1);
+    rt_status st = text ? rt_train_write_text(t, "run.json", text) : rt_fail(RT_RUN, "out of memory");
     free(text);
     cJSON_Delete(run);
-    return st;
+    return st ? st : write_config(t);
+}
+
+rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
+{
+    char path[RT_FOLDER_PATH];
+    *done = 0;
+    rt_run_folder_path(t->run, path, "run.json");
+    if (!rt_run_folder_has(t->run, "run.json")) {
+        RT_TRY(check_foreign(t));
+        return start_folder(t);
+    }
+    if (t->opt->force) {
+        RT_TRY(check_ours(t, path));
+        return start_folder(t);
+    }
+    RT_TRY(check_run(t, path));
+    if (!rt_run_folder_has(t->run, "config.json")) RT_TRY(write_config(t));       /* killed between the two */
+    read_result(t, result);
+    if (*result) {                                 /* the folder may have been moved */
+        rt_run_folder_path(t->run, path, "model.h5");
+        cJSON_ReplaceItemInObjectCaseSensitive(*result, "model", cJSON_CreateString(path));
+    }
+    *done = *result != NULL;
+    return RT_OK;
 }

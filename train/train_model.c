@@ -111,6 +111,7 @@ rt_status rt_train_set_up(rt_trainer *t)
 
 void rt_train_tear_down(rt_trainer *t)
 {
+    rt_run_folder_close(t->run);
     rt_plan_free(t->plan);
     rt_optimizer_free(t->optimizer);
     rt_predictor_free(t->validator);

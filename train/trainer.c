@@ -274,8 +274,9 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
     rt_status st = rt_train_settings_read(config, &t.set);
     if (!st) {
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
-        st = rt_train_set_up(&t); /* before the folder is touched: bad data leaves nothing behind */
+        st = rt_train_take_folder(&t);
     }
+    if (!st) st = rt_train_set_up(&t);                     /* nothing is written before: bad data leaves nothing behind */
     if (!st) st = rt_train_content(&t);
     if (!st) {
         rt_train_config_digest(&t);

@@ -14,6 +14,7 @@
 typedef struct {
     const char *out;               /* folder */
     int force;                     /* replace another run's folder */
+    const char *config;            /* the file that the configuration came from, or NULL */
     int allow_numeric_change;      /* resume on another kernel family */
     rt_pool *pool;
     const rt_progress *progress;

@@ -9,6 +9,7 @@
 
 #include "data/identity.h"
 #include "data/rows.h"
+#include "data/run_folder.h"
 #include "data/stream.h"
 #include "student/model.h"
 #include "student/predictor.h"
@@ -83,6 +84,7 @@ typedef struct {
     cJSON *history;
     cJSON *notes;                  /* what was assumed or left out, for the result */
     char folder[1100];
+    rt_run_folder *run;            /* the folder, with its lock */
     char order[160];               /* of the training rows, in words */
 } rt_trainer;
 
@@ -129,8 +131,11 @@ rt_status rt_train_content(rt_trainer *);
 /* RT_USAGE, naming the part that differs, when `kept` (as rt_train_content made it then) is not what there is now. */
 rt_status rt_train_same_content(const rt_trainer *, const cJSON *kept, const char *where);
 
+/* Makes the folder and takes its lock, before anything else is looked at. RT_USAGE when an output would take the place of
+ * an input; RT_RUN when another process has the lock. */
+rt_status rt_train_take_folder(rt_trainer *);
 /* *done 0: go on (fresh, or to resume); 1: a finished run of the same configuration and content, whose result is read.
- * RT_USAGE when the folder holds another run, or files that no run wrote, or an input of this one. */
+ * RT_USAGE when the folder holds another run, or files that no run wrote. */
 rt_status rt_train_folder(rt_trainer *, int *done, cJSON **result);
 rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 

@@ -114,7 +114,7 @@ static inline void override(cJSON *config, const char *assignment) { check_ok(rt
 static inline rt_status evaluate(cJSON *config, const char *out, int force, cJSON **result)
 {
     rt_pool *pool = rt_pool_new(2);
-    rt_status st = rt_evaluate(config, out, force, pool, NULL, result);
+    rt_status st = rt_evaluate(config, out ? &(rt_target){.path = out, .force = force} : NULL, pool, NULL, result);
     rt_pool_free(pool);
     cJSON_Delete(config);
     return st;
