@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "engine/error.h"
+#include "engine/schema.h"
 
 enum { RT_JSON_MAX_BYTES = 4 << 20, RT_CFG_KEYS = 48 };
 
@@ -58,6 +59,8 @@ int rt_cfg_ints(rt_cfg *, const char *key, int *out, int max, int low, int high)
 int rt_cfg_strings(rt_cfg *, const char *key, const char **out, int max);
 cJSON *rt_cfg_array(rt_cfg *, const char *key);         /* NULL when absent */
 cJSON *rt_cfg_any(rt_cfg *, const char *key);           /* whatever it is; NULL when absent */
+/* Every attribute of the schema, in its order; what is absent has its default. */
+void rt_cfg_read(rt_cfg *, const rt_schema *, void *attributes);
 void rt_cfg_fail(rt_cfg *, const char *key, const char *what);
 /* A key that does not apply to what other keys chose: fails with "what" when it is given. */
 void rt_cfg_refuse(rt_cfg *, const char *key, const char *what);

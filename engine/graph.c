@@ -25,12 +25,29 @@ void rt_graph_free(rt_graph *g)
     free(g);
 }
 
-int rt_op_by_name(const char *name)
+/* ---- kinds of layers ---- */
+
+static const char *const act_help[RT_ACT_COUNT] = {
+    NULL, "max(x, 0)", "min(max(x, 0), 6)", "x, or slope x below 0", "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))",
+    "x sigmoid(x)", "x min(max(x + 3, 0), 6) / 6", "1 / (1 + exp(-x))", "tanh(x)"};
+
+rt_layer_kind rt_layer_kind_at(int i)
 {
-    for (int i = 0; i < RT_OP_COUNT; i++)
-        if (strcmp(rt_ops[i]->name, name) == 0) return i;
-    return -1;
+    int op = RT_OP_INPUT + 1 + i;
+    op += op >= RT_OP_ACTIVATION;
+    if (op < RT_OP_COUNT) return (rt_layer_kind){rt_ops[op]->name, rt_ops[op]->help, (rt_op_id)op, RT_ACT_NONE,
+                                                 rt_ops[op]->schema};
+    rt_act act = (rt_act)(op - RT_OP_COUNT + RT_ACT_NONE + 1);
+    return (rt_layer_kind){rt_act_name(act), act_help[act], RT_OP_ACTIVATION, act,
+                           act == RT_ACT_LEAKY ? rt_ops[RT_OP_ACTIVATION]->schema : NULL};
 }
+
+const char *rt_layer_name(const rt_node *n)
+{
+    return n->op == RT_OP_ACTIVATION ? rt_act_name(RT_ATTR(n, rt_activation_attr)->end.act) : rt_ops[n->op]->name;
+}
+
+/* ---- building ---- */
 
 static void *grow(void *array, int count, size_t size)
 {
@@ -51,7 +68,19 @@ static rt_status check_shape(const rt_shape *s)
     return RT_OK;
 }
 
-rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const rt_attr *attr,
+/* The node's attributes, checked and settled. */
+static rt_status set_attributes(const rt_graph *g, rt_node *n, const void *attributes)
+{
+    const rt_op *op = rt_ops[n->op];
+    if (op->schema) {
+        rt_schema_defaults(op->schema, n->attr);
+        if (attributes) memcpy(n->attr, attributes, op->schema->size);
+        RT_TRY(rt_schema_check(op->schema, n->attr));
+    }
+    return op->settle ? op->settle(g, n) : RT_OK;
+}
+
+rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const void *attributes,
                        int *out)
 {
     const rt_op *op = rt_ops[id];
@@ -76,11 +105,12 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     if (!nodes || !tensors) return rt_fail(RT_RUN, "out of memory for the graph");
 
     rt_node *n = &g->node[g->nodes];
-    *n = (rt_node){.op = id, .inputs = inputs, .out = g->tensors, .attr = *attr};
+    *n = (rt_node){.op = id, .inputs = inputs, .out = g->tensors};
     snprintf(n->name, sizeof n->name, "%s", name);
     if (inputs) memcpy(n->in, in, (size_t)inputs * sizeof in[0]);
     rt_shape shape = {0};
-    rt_status st = op->infer(g, n, &shape);
+    rt_status st = set_attributes(g, n, attributes);
+    if (!st) st = op->infer(g, n, &shape);
     if (!st) st = check_shape(&shape);
     if (st) return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
     g->tensor[g->tensors] = (rt_tensor){.shape = shape, .producer = g->nodes};

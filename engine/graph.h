@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/attr.h"
 #include "engine/error.h"
-#include "engine/kernels.h"
 #include "engine/types.h"
 
 enum { RT_MAX_INPUTS = 8, RT_NAME_MAX = 64, RT_MAX_NODES = 4096 };
@@ -28,17 +28,6 @@ typedef enum {
     RT_OP_COUNT
 } rt_op_id;
 
-typedef struct {
-    int out;                         /* output channels or features */
-    int kernel[2], stride[2];        /* h, w */
-    int pad[4];                      /* top, bottom, left, right */
-    int groups;
-    int bias;
-    rt_act act;                      /* ACTIVATION, and what the planner fuses into a producer */
-    float slope, eps, momentum, rate;
-    rt_shape shape;                  /* RESHAPE; INPUT */
-} rt_attr;
-
 typedef enum { RT_INIT_ZERO, RT_INIT_ONE, RT_INIT_HE, RT_INIT_XAVIER } rt_init;
 
 typedef struct {
@@ -55,7 +44,7 @@ typedef struct {
     char name[RT_NAME_MAX];
     int in[RT_MAX_INPUTS], inputs;   /* tensors */
     int out;                         /* tensor */
-    rt_attr attr;
+    _Alignas(8) unsigned char attr[RT_ATTR_BYTES];   /* RT_ATTR(node, type of the operator) */
     int param[2], params;            /* fields: weight, bias, or gamma, beta */
     int state[2], states;            /* fields: running mean, variance */
 } rt_node;
@@ -76,17 +65,19 @@ typedef struct {
 
 struct rt_plan;
 
-/* What an operator is: a shape rule that also declares its parameters, and what it adds to a plan. */
+/* What an operator is: what it can be told, a shape rule that also declares its parameters, and what it adds to a plan. */
 typedef struct {
-    const char *name;
+    const char *name, *help;
     int min_inputs, max_inputs;
+    const rt_schema *schema;         /* NULL: nothing */
+    /* Optional: gives attributes that depend on the input their numbers, before infer. */
+    rt_status (*settle)(const rt_graph *, rt_node *);
     rt_status (*infer)(rt_graph *, rt_node *, rt_shape *out);
     void (*forward)(struct rt_plan *, const rt_node *);
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
-    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
-     */
+    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn. */
     void (*backward_early)(struct rt_plan *, const rt_node *);
 } rt_op;
 
@@ -95,9 +86,12 @@ extern const rt_op *const rt_ops[RT_OP_COUNT];
 rt_graph *rt_graph_new(void);
 void rt_graph_free(rt_graph *);
 
-/* Adds a node; *out is its output tensor. The first node must be INPUT. RT_USAGE with the node's name and the reason
- * when shapes do not fit. The last tensor added is the graph's output until rt_graph_set_output. */
-rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const rt_attr *, int *out);
+/* Adds a node; *out is its output tensor. attributes: those of the operator's schema, set by rt_schema_defaults and on
+ * from there; NULL: the defaults. The first node must be INPUT. RT_USAGE with the node's name and the reason when
+ * attributes are out of range or shapes do not fit. The last tensor added is the graph's output until
+ * rt_graph_set_output. */
+rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const void *attributes,
+                       int *out);
 
 /* For shape rules: declares a field of the node. */
 rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int64_t fan_in, int64_t fan_out,
@@ -112,5 +106,16 @@ void rt_graph_set_output(rt_graph *, int tensor);
 double rt_graph_macs(const rt_graph *);
 size_t rt_graph_param_count(const rt_graph *);
 
-int rt_op_by_name(const char *name);   /* -1 when unknown */
+
+/* What a layer list can name: an operator, or one of the activations. */
+typedef struct {
+    const char *name, *help;
+    rt_op_id op;
+    rt_act act;                      /* of the operator ACTIVATION; else RT_ACT_NONE */
+    const rt_schema *schema;         /* what the layer can be told; NULL: nothing */
+} rt_layer_kind;
+enum { RT_LAYER_KINDS = RT_OP_COUNT - 2 + RT_ACT_COUNT - 1 };   /* without INPUT, ACTIVATION, RT_ACT_NONE */
+rt_layer_kind rt_layer_kind_at(int i);
+/* The kind's name, for a node. */
+const char *rt_layer_name(const rt_node *);
 #endif

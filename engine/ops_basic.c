@@ -18,7 +18,7 @@ static size_t per_row(const rt_plan *p, int tensor) { return rt_shape_count(rt_s
 static rt_status infer_input(rt_graph *g, rt_node *n, rt_shape *out)
 {
     (void)g;
-    *out = n->attr.shape;
+    *out = RT_ATTR(n, rt_shape_attr)->shape;
     return RT_OK;
 }
 
@@ -37,21 +37,28 @@ static void forward_input(rt_plan *p, const rt_node *n)
     rt_plan_rows(p, "input", n, run_input)->value[0] = v;
 }
 
-const rt_op rt_op_input = {"input", 0, 0, infer_input, forward_input, NULL, NULL, 0, NULL};
+static const rt_attr_spec shape_spec[] = {
+    {"shape", RT_A_SHAPE, offsetof(rt_shape_attr, shape), 1, 1 << 24, 0, 1, "a list of dimensions, without the batch"}};
+static const rt_schema shape_schema = {shape_spec, 1, sizeof(rt_shape_attr)};
+
+const rt_op rt_op_input = {
+    .name = "input", .help = "the rows", .schema = &shape_schema, .infer = infer_input, .forward = forward_input};
 
 /* ---- activation: y = act(x) ---- */
 
 static rt_status infer_activation(rt_graph *g, rt_node *n, rt_shape *out)
 {
-    if (n->attr.act <= RT_ACT_NONE || n->attr.act >= RT_ACT_COUNT) return rt_fail(RT_USAGE, "unknown activation");
+    rt_act act = RT_ATTR(n, rt_activation_attr)->end.act;
+    if (act <= RT_ACT_NONE || act >= RT_ACT_COUNT) return rt_fail(RT_USAGE, "unknown activation");
     return infer_same(g, n, out);
 }
 
 static void run_activation(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
-    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1,
-                           c->node->attr.act, c->node->attr.slope);
+    const rt_epilogue *end = RT_ATTR(c->node, rt_epilogue);
+    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1, end->act,
+                           end->slope);
 }
 
 static void forward_activation(rt_plan *p, const rt_node *n)
@@ -66,7 +73,7 @@ static void run_activation_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
     x->plan->k->act_back(rt_at(x, c->value[2], row0), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), n,
-                         c->node->attr.act, c->node->attr.slope, c->flag);
+                         RT_ATTR(c->node, rt_epilogue)->act, RT_ATTR(c->node, rt_epilogue)->slope, c->flag);
 }
 
 /* dx (+)= dy act'(ref) where ref is the input x, from which RELU and RELU6 have the same derivative as from the output.
@@ -82,12 +89,17 @@ static void backward_activation(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_activation = {"activation", 1, 1,   infer_activation, forward_activation, backward_activation,
-                                NULL,         1, NULL};
+static const rt_attr_spec slope_spec[] = {
+    {"slope", RT_A_NUMBER, offsetof(rt_activation_attr, end.slope), 0, 1, 0.01, 0, "what x below 0 is multiplied by"}};
+static const rt_schema slope_schema = {slope_spec, 1, sizeof(rt_activation_attr)};
+
+const rt_op rt_op_activation = {.name = "activation", .help = "act(x)", .min_inputs = 1, .max_inputs = 1,
+                                .schema = &slope_schema, .infer = infer_activation,
+                                .forward = forward_activation, .backward = backward_activation, .recompute = 1};
 
 int rt_act_back_in_place(rt_plan *p, const rt_node *n)
 {
-    if (!n->attr.act) return rt_plan_grad_read(p, n->out);
+    if (!RT_ATTR(n, rt_epilogue)->act) return rt_plan_grad_read(p, n->out);
     int y = rt_plan_read(p, n->out), dy = rt_plan_grad_own(p, n->out);
     rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
     c->value[0] = y;
@@ -114,7 +126,7 @@ static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
     float *y = rt_at(x, c->value[2], row0);
     const float *a = rt_at(x, c->value[0], row0), *b = rt_at(x, c->value[1], row0);
     if (c->node->op == RT_OP_MUL) x->plan->k->mul(y, a, b, n);
-    else x->plan->k->add_act(y, a, b, n, c->node->attr.act, c->node->attr.slope);
+    else x->plan->k->add_act(y, a, b, n, RT_ATTR(c->node, rt_epilogue)->act, RT_ATTR(c->node, rt_epilogue)->slope);
 }
 
 static void forward_pair(rt_plan *p, const rt_node *n)
@@ -139,7 +151,7 @@ static void run_add_norms(const rt_call *c, rt_ctx *x, int row0, int rows)
     }
     x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first,
                         second ? second : one, shift, per_row(x->plan, c->node->out) / (size_t)ch * (size_t)rows, ch,
-                        c->node->attr.act);
+                        RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 static void forward_add(rt_plan *p, const rt_node *n)
@@ -210,8 +222,11 @@ static void backward_mul(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_add = {"add", 2, 2, infer_pair, forward_add, backward_add, NULL, 0, NULL};
-const rt_op rt_op_multiply = {"multiply", 2, 2, infer_pair, forward_pair, backward_mul, NULL, 0, NULL};
+const rt_op rt_op_add = {.name = "add", .help = "the sum of two inputs of one shape", .min_inputs = 2, .max_inputs = 2,
+                         .infer = infer_pair, .forward = forward_add, .backward = backward_add};
+const rt_op rt_op_multiply = {.name = "multiply", .help = "the product, element by element, of two inputs of one shape",
+                              .min_inputs = 2, .max_inputs = 2,
+                              .infer = infer_pair, .forward = forward_pair, .backward = backward_mul};
 
 /* ---- concat along the last dimension ---- */
 
@@ -288,7 +303,9 @@ static void backward_concat(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_concat = {"concat", 2, RT_MAX_INPUTS, infer_concat, forward_concat, backward_concat, NULL, 0, NULL};
+const rt_op rt_op_concat = {.name = "concat", .help = "inputs side by side along the last dimension",
+                            .min_inputs = 2, .max_inputs = RT_MAX_INPUTS,
+                            .infer = infer_concat, .forward = forward_concat, .backward = backward_concat};
 
 /* ---- flatten and reshape: the planner gives input and output the same memory ---- */
 
@@ -301,30 +318,27 @@ static rt_status infer_flatten(rt_graph *g, rt_node *n, rt_shape *out)
 static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
 {
     char a[64], b[64];
-    *out = n->attr.shape;
+    *out = RT_ATTR(n, rt_shape_attr)->shape;
     if (rt_shape_count(out) != rt_shape_count(&g->tensor[n->in[0]].shape))
         return rt_fail(RT_USAGE, "cannot reshape %s to %s", rt_shape_text(&g->tensor[n->in[0]].shape, a),
                        rt_shape_text(out, b));
     return RT_OK;
 }
 
-const rt_op rt_op_flatten = {"flatten", 1, 1, infer_flatten, NULL, NULL, NULL, 0, NULL};
-const rt_op rt_op_reshape = {"reshape", 1, 1, infer_reshape, NULL, NULL, NULL, 0, NULL};
+const rt_op rt_op_flatten = {.name = "flatten", .help = "all of a row in one dimension",
+                             .min_inputs = 1, .max_inputs = 1, .infer = infer_flatten};
+const rt_op rt_op_reshape = {.name = "reshape", .help = "the same values in other dimensions",
+                             .min_inputs = 1, .max_inputs = 1, .schema = &shape_schema, .infer = infer_reshape};
 
 /* ---- dropout: y = x mask / (1 - rate), the mask a function of (seed, epoch, step, row, element) ---- */
-
-static rt_status infer_dropout(rt_graph *g, rt_node *n, rt_shape *out)
-{
-    if (!(n->attr.rate >= 0 && n->attr.rate < 1)) return rt_fail(RT_USAGE, "'rate' must be in [0, 1)");
-    return infer_same(g, n, out);
-}
 
 static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = per_row(x->plan, c->node->out);
     const float *in = rt_at(x, c->value[0], row0);
-    float *out = rt_at(x, c->value[1], row0), keep = 1.0f / (1.0f - c->node->attr.rate);
-    uint32_t limit = (uint32_t)(c->node->attr.rate * 4294967296.0), node = (uint32_t)(c->node - x->plan->node);
+    float rate = RT_ATTR(c->node, rt_dropout_attr)->rate;
+    float *out = rt_at(x, c->value[1], row0), keep = 1.0f / (1.0f - rate);
+    uint32_t limit = (uint32_t)(rate * 4294967296.0), node = (uint32_t)(c->node - x->plan->node);
     for (int r = 0; r < rows; r++)
         for (size_t i = 0; i < n; i += 4) {
             uint32_t w[4];
@@ -358,7 +372,13 @@ static void backward_dropout(rt_plan *p, const rt_node *n)
     emit_dropout(p, n, "dropout back", dy, dx, accumulate);
 }
 
-const rt_op rt_op_dropout = {"dropout", 1, 1, infer_dropout, forward_dropout, backward_dropout, NULL, 1, NULL};
+static const rt_attr_spec dropout_spec[] = {{"rate", RT_A_NUMBER, offsetof(rt_dropout_attr, rate), 0, 0.999, 0.5, 0,
+                                             "share of the values that training sets to 0"}};
+static const rt_schema dropout_schema = {dropout_spec, 1, sizeof(rt_dropout_attr)};
+
+const rt_op rt_op_dropout = {.name = "dropout", .help = "in training x mask / (1 - rate), else x",
+                             .min_inputs = 1, .max_inputs = 1, .schema = &dropout_schema, .infer = infer_same,
+                             .forward = forward_dropout, .backward = backward_dropout, .recompute = 1};
 
 /* ---- softmax over the last dimension: y = exp(x - max) / sum ---- */
 
@@ -417,4 +437,6 @@ static void backward_softmax(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_softmax = {"softmax", 1, 1, infer_same, forward_softmax, backward_softmax, NULL, 0, NULL};
+const rt_op rt_op_softmax = {.name = "softmax", .help = "exp(x) / sum exp(x) over the last dimension",
+                             .min_inputs = 1, .max_inputs = 1,
+                             .infer = infer_same, .forward = forward_softmax, .backward = backward_softmax};

@@ -11,6 +11,7 @@
 
 #include "engine/conv_image.h"
 #include "engine/ops.h"
+#include "engine/window.h"
 #include "engine/winograd.h"
 
 enum { WINOGRAD_DW_MOST = 1 << 16 };     /* C N up to which every slot may hold 36 planes of sums: 9 MiB */
@@ -28,9 +29,10 @@ typedef struct {
 
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
 {
-    const rt_attr *a = &n->attr;
-    geometry g = {.kh = a->kernel[0], .kw = a->kernel[1], .sh = a->stride[0], .sw = a->stride[1], .pt = a->pad[0],
-                  .pl = a->pad[2], .groups = a->groups};
+    const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
+    const rt_window *w = &a->window;
+    geometry g = {.kh = w->kernel[0], .kw = w->kernel[1], .sh = w->stride[0], .sw = w->stride[1],
+                  .pt = w->pad.side[0], .pl = w->pad.side[2], .groups = a->groups};
     rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
     rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &g.n);
     g.depthwise = g.groups > 1 && g.groups == g.c && g.c == g.n;
@@ -59,30 +61,30 @@ static geometry geometry_of(const rt_plan *p, const rt_node *n)
     return g;
 }
 
+static rt_status settle(const rt_graph *g, rt_node *n)
+{
+    return rt_window_settle(&RT_ATTR_SET(n, rt_conv_attr)->window, &g->tensor[n->in[0]].shape);
+}
+
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
     const rt_shape *in = &g->tensor[n->in[0]].shape;
-    rt_attr *a = &n->attr;
-    int rank = n->op == RT_OP_CONV1D ? 2 : 3, h, w, c;
+    const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
+    const int *kernel = a->window.kernel;
+    int rank = n->op == RT_OP_CONV1D ? 2 : 3, h, w, c, oh, ow;
     char text[64];
     if (in->rank != rank)
         return rt_fail(RT_USAGE, "input %s has %d dimensions, %d expected: %s", rt_shape_text(in, text), in->rank, rank,
                        rank == 3 ? "(H, W, C)" : "(T, C)");
     rt_shape_hwc(in, &h, &w, &c);
-    if (a->out < 1 || a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1 || a->groups < 1)
-        return rt_fail(RT_USAGE, "'out', 'kernel', 'stride' and 'groups' must be at least 1");
     if (c % a->groups || a->out % a->groups)
         return rt_fail(RT_USAGE, "%d groups do not divide %d input and %d output channels", a->groups, c, a->out);
-    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1,
-        ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
-    if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
-        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", a->kernel[0], a->kernel[1],
-                       rt_shape_text(in, text));
+    RT_TRY(rt_window_out(&a->window, in, &oh, &ow));
     *out = rank == 3 ? (rt_shape){3, {oh, ow, a->out}} : (rt_shape){2, {ow, a->out}};
     int cg = c / a->groups;
-    int64_t taps = (int64_t)a->kernel[0] * a->kernel[1], fan_in = taps * cg, fan_out = taps * a->out / a->groups;
-    rt_shape ws = rank == 3 ? (rt_shape){4, {a->kernel[0], a->kernel[1], cg, a->out}}
-                            : (rt_shape){3, {a->kernel[1], cg, a->out}};
+    int64_t taps = (int64_t)kernel[0] * kernel[1], fan_in = taps * cg, fan_out = taps * a->out / a->groups;
+    rt_shape ws = rank == 3 ? (rt_shape){4, {kernel[0], kernel[1], cg, a->out}}
+                            : (rt_shape){3, {kernel[1], cg, a->out}};
     RT_TRY(rt_graph_param(g, n, "weight", ws, RT_INIT_HE, fan_in, fan_out, 1));
     if (a->bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {a->out}}, RT_INIT_ZERO, fan_in, a->out, 0));
     return RT_OK;
@@ -144,7 +146,7 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     float *y = rt_at(ctx, c->value[1], row0);
     if (c->at[0] >= 0) w = ctx->plan->buffer + c->at[0];
     if (c->at[1] >= 0) bias = ctx->plan->buffer + c->at[1];
-    rt_act act = c->node->attr.act;
+    rt_act act = RT_ATTR(c->node, rt_epilogue)->act;
     if (g.winograd) {
         rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[2], bias, act, 0, rows, ctx->scratch);
         return;
@@ -511,10 +513,20 @@ static void backward(rt_plan *p, const rt_node *n)
 static double macs(const rt_graph *g, const rt_node *n)
 {
     const rt_shape *in = &g->tensor[n->in[0]].shape;
+    const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
     int c = in->dim[in->rank - 1];
-    return (double)rt_shape_count(&g->tensor[n->out].shape) * n->attr.kernel[0] * n->attr.kernel[1] * c /
-           n->attr.groups;
+    return (double)rt_shape_count(&g->tensor[n->out].shape) * a->window.kernel[0] * a->window.kernel[1] * c / a->groups;
 }
 
-const rt_op rt_op_conv2d = {"conv2d", 1, 1, infer, forward, backward, macs, 0, NULL};
-const rt_op rt_op_conv1d = {"conv1d", 1, 1, infer, forward, backward, macs, 0, NULL};
+static const rt_attr_spec conv_spec[] = {
+    {"out", RT_A_INT, offsetof(rt_conv_attr, out), 1, 1 << 16, 0, 1, "output channels"},
+    RT_WINDOW_SPEC(rt_conv_attr, 1, ""),
+    {"groups", RT_A_INT, offsetof(rt_conv_attr, groups), 1, 1 << 16, 1, 0, "equal groups of channels"},
+    {"bias", RT_A_BOOL, offsetof(rt_conv_attr, bias), 0, 1, 1, 0, "add a bias"}};
+static const rt_schema conv_schema = {conv_spec, 6, sizeof(rt_conv_attr)};
+_Static_assert(sizeof(rt_conv_attr) <= RT_ATTR_BYTES, "the largest attributes");
+
+#define CONV(NAME, HELP) {.name = NAME, .help = HELP, .min_inputs = 1, .max_inputs = 1, .schema = &conv_schema, \
+                          .settle = settle, .infer = infer, .forward = forward, .backward = backward, .macs = macs}
+const rt_op rt_op_conv2d = CONV("conv2d", "convolution of (H, W, C)");
+const rt_op rt_op_conv1d = CONV("conv1d", "convolution of (T, C)");

@@ -15,12 +15,12 @@ enum {
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
     const rt_shape *in = &g->tensor[n->in[0]].shape;
-    int k = in->dim[in->rank - 1], o = n->attr.out;
-    if (o < 1) return rt_fail(RT_USAGE, "'out' must be at least 1");
+    const rt_dense_attr *a = RT_ATTR(n, rt_dense_attr);
+    int k = in->dim[in->rank - 1], o = a->out;
     *out = *in;
     out->dim[out->rank - 1] = o;
     RT_TRY(rt_graph_param(g, n, "weight", (rt_shape){2, {k, o}}, RT_INIT_HE, k, o, 1));
-    if (n->attr.bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {o}}, RT_INIT_ZERO, k, o, 0));
+    if (a->bias) RT_TRY(rt_graph_param(g, n, "bias", (rt_shape){1, {o}}, RT_INIT_ZERO, k, o, 0));
     return RT_OK;
 }
 
@@ -30,7 +30,7 @@ static void sizes(const rt_plan *p, const rt_node *n, int *m, int *k, int *o)
     const rt_shape *in = rt_shape_of(p, n->in[0]);
     *k = in->dim[in->rank - 1];
     *m = (int)(rt_shape_count(in) / (size_t)*k);
-    *o = n->attr.out;
+    *o = RT_ATTR(n, rt_dense_attr)->out;
 }
 
 /* Training's products go by the family's matrix units, where it has some. Inference does not: a row alone would leave
@@ -95,7 +95,7 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     if (c->at[0] >= 0) w = x->plan->buffer + c->at[0];
     if (c->at[1] >= 0) b = x->plan->buffer + c->at[1];
     product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
-            rows * m, k, o, 0, c->node->attr.act);
+            rows * m, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -197,6 +197,13 @@ static void backward(rt_plan *p, const rt_node *n)
 }
 
 static double macs(const rt_graph *g, const rt_node *n)
-{ return (double)rt_shape_count(&g->tensor[n->in[0]].shape) * n->attr.out; }
+{ return (double)rt_shape_count(&g->tensor[n->in[0]].shape) * RT_ATTR(n, rt_dense_attr)->out; }
 
-const rt_op rt_op_dense = {"dense", 1, 1, infer, forward, backward, macs, 0, NULL};
+static const rt_attr_spec dense_spec[] = {
+    {"out", RT_A_INT, offsetof(rt_dense_attr, out), 1, 1 << 20, 0, 1, "output features"},
+    {"bias", RT_A_BOOL, offsetof(rt_dense_attr, bias), 0, 1, 1, 0, "add a bias"}};
+static const rt_schema dense_schema = {dense_spec, 2, sizeof(rt_dense_attr)};
+
+const rt_op rt_op_dense = {.name = "dense", .help = "x w + bias over the last dimension", .min_inputs = 1, .max_inputs = 1,
+                           .schema = &dense_schema, .infer = infer, .forward = forward, .backward = backward,
+                           .macs = macs};

@@ -82,7 +82,7 @@ static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
     double count = (double)px * x->run->rows;
     const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1);
     float *running = rt_state(x, c->node, 0), *running_var = rt_state(x, c->node, 1);
-    float m = c->node->attr.momentum;
+    float m = RT_ATTR(c->node, rt_batch_norm_attr)->momentum;
     for (int i = 0; i < ch; i++) {
         double s = 0, q = 0;
         for (int k = 0; k < slots; k++) {
@@ -91,7 +91,7 @@ static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
         }
         double d = s / count, var = q / count - d * d, mean = running[i] + d;
         if (var < 0) var = 0;                       /* rounding only; NaN stays NaN */
-        double rstd = 1.0 / sqrt(var + c->node->attr.eps);
+        double rstd = 1.0 / sqrt(var + RT_ATTR(c->node, rt_batch_norm_attr)->eps);
         coefficient(c, x, MEAN, ch)[i] = (float)mean;
         coefficient(c, x, RSTD, ch)[i] = (float)rstd;
         coefficient(c, x, SCALE, ch)[i] = (float)(gamma[i] * rstd);
@@ -106,8 +106,8 @@ static void run_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
     x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), coefficient(c, x, SCALE, ch),
-                           coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, c->node->attr.act,
-                           c->node->attr.slope);
+                           coefficient(c, x, SHIFT, ch), (size_t)(rows * px), ch, RT_ATTR(c->node, rt_epilogue)->act,
+                           RT_ATTR(c->node, rt_epilogue)->slope);
 }
 
 static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -119,7 +119,7 @@ static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, in
     const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1), *mean = rt_state(x, c->node, 0),
                 *var = rt_state(x, c->node, 1);
     for (int i = 0; i < ch; i++) {
-        double scale = gamma[i] / sqrt((double)var[i] + c->node->attr.eps);
+        double scale = gamma[i] / sqrt((double)var[i] + RT_ATTR(c->node, rt_batch_norm_attr)->eps);
         coefficient(c, x, SCALE, ch)[i] = (float)scale;
         coefficient(c, x, SHIFT, ch)[i] = (float)(beta[i] - mean[i] * scale);
     }
@@ -182,7 +182,7 @@ static void forward_bn(rt_plan *p, const rt_node *n)
 int rt_bn_raw(rt_plan *p, int tensor, ptrdiff_t *scale)
 {
     const rt_node *n = &p->node[p->graph->tensor[p->root[tensor]].producer];
-    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || n->attr.act || p->keep[p->root[tensor]]) return -1;
+    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[p->root[tensor]]) return -1;
     merge_all(p, BN_MOMENTS, "bn merge", run_merge);
     *scale = bn_buffer(p, n) + SCALE;
     return rt_plan_read(p, n->in[0]);
@@ -199,7 +199,7 @@ static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
     }
     x->plan->k->bn_back_sums(s1, s2, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
                              coefficient(c, x, MEAN, ch), coefficient(c, x, SCALE, ch), coefficient(c, x, SHIFT, ch),
-                             (size_t)(rows * px), ch, c->node->attr.act);
+                             (size_t)(rows * px), ch, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 static void run_back_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -240,7 +240,7 @@ static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
 static void backward_bn_early(rt_plan *p, const rt_node *n)
 {
     if (p->stage[n - p->node] >= BN_SUMS) return;
-    int in = rt_plan_read(p, n->in[0]), da = n->attr.act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
+    int in = rt_plan_read(p, n->in[0]), da = RT_ATTR(n, rt_epilogue)->act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
     rt_call *c = rt_plan_rows(p, "bn back sums", n, run_back_sums);
     c->value[0] = in;
     c->value[1] = da;
@@ -267,6 +267,12 @@ static void backward_bn(rt_plan *p, const rt_node *n)
 
 /* ---- folding into the weights of the producer (inference) ---- */
 
+static int channels_out(const rt_plan *p, const rt_node *n)
+{
+    const rt_shape *s = rt_shape_of(p, n->out);
+    return s->dim[s->rank - 1];
+}
+
 void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)tile;
@@ -276,9 +282,9 @@ void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
     const float *gamma = rt_param(x, bn, 0), *beta = rt_param(x, bn, 1), *mean = rt_state(x, bn, 0),
                 *var = rt_state(x, bn, 1);
     float *fw = x->plan->buffer + c->at[0], *fb = x->plan->buffer + c->at[1];
-    int out = c->node->attr.out;
+    int out = channels_out(x->plan, c->node);
     for (int i = 0; i < out; i++) {
-        double scale = gamma[i] / sqrt((double)var[i] + bn->attr.eps);
+        double scale = gamma[i] / sqrt((double)var[i] + RT_ATTR(bn, rt_batch_norm_attr)->eps);
         for (int r = 0; r < c->flag; r++) fw[(ptrdiff_t)r * out + i] = (float)(w[(ptrdiff_t)r * out + i] * scale);
         fb[i] = (float)(beta[i] + ((bias ? bias[i] : 0.0) - mean[i]) * scale);
     }
@@ -288,7 +294,8 @@ rt_call *rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t 
 {
     int bn = p->memo[n - p->node];
     if (bn < 0) return NULL;
-    ptrdiff_t w = rt_plan_buffer(p, rows * (size_t)n->attr.out), b = rt_plan_buffer(p, (size_t)n->attr.out);
+    size_t out = (size_t)channels_out(p, n);
+    ptrdiff_t w = rt_plan_buffer(p, rows * out), b = rt_plan_buffer(p, out);
     call->at[0] = w;
     call->at[1] = b;
     rt_call *c = rt_plan_pack(p, "bn fold", n, 1, rt_run_fold);
@@ -299,7 +306,15 @@ rt_call *rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t 
     return c;
 }
 
-const rt_op rt_op_batch_norm = {"batch_norm", 1, 1, infer_bn, forward_bn, backward_bn, NULL, 1, backward_bn_early};
+static const rt_attr_spec batch_norm_spec[] = {
+    {"momentum", RT_A_NUMBER, offsetof(rt_batch_norm_attr, momentum), 0, 1, 0.1, 0, "of the running statistics"},
+    {"eps", RT_A_NUMBER, offsetof(rt_batch_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
+static const rt_schema batch_norm_schema = {batch_norm_spec, 2, sizeof(rt_batch_norm_attr)};
+
+const rt_op rt_op_batch_norm = {.name = "batch_norm", .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a channel",
+                                .min_inputs = 1, .max_inputs = 1, .schema = &batch_norm_schema, .infer = infer_bn,
+                                .forward = forward_bn, .backward = backward_bn, .recompute = 1,
+                                .backward_early = backward_bn_early};
 
 /* ---- layer norm, over the last dimension ---- */
 
@@ -320,7 +335,7 @@ static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
     float *out = rt_at(x, c->value[1], row0);
     for (int r = 0; r < rows; r++, in += px * d, out += px * d, stats += 2 * px)
         x->plan->k->layer_norm(out, stats, stats + px, in, rt_param(x, c->node, 0), rt_param(x, c->node, 1), (size_t)px,
-                               d, c->node->attr.eps);
+                               d, RT_ATTR(c->node, rt_layer_norm_attr)->eps);
 }
 
 static void forward_ln(rt_plan *p, const rt_node *n)
@@ -361,4 +376,10 @@ static void backward_ln(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_layer_norm = {"layer_norm", 1, 1, infer_ln, forward_ln, backward_ln, NULL, 0, NULL};
+static const rt_attr_spec layer_norm_spec[] = {
+    {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
+static const rt_schema layer_norm_schema = {layer_norm_spec, 1, sizeof(rt_layer_norm_attr)};
+
+const rt_op rt_op_layer_norm = {.name = "layer_norm", .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a position",
+                                .min_inputs = 1, .max_inputs = 1, .schema = &layer_norm_schema, .infer = infer_ln,
+                                .forward = forward_ln, .backward = backward_ln};

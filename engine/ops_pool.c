@@ -5,46 +5,37 @@
 #include <string.h>
 
 #include "engine/ops.h"
+#include "engine/window.h"
 
 typedef struct { int h, w, c, oh, ow, kh, kw, sh, sw, pt, pl; } geometry;
 
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
 {
-    const rt_attr *a = &n->attr;
-    geometry g = {.kh = a->kernel[0],
-                  .kw = a->kernel[1],
-                  .sh = a->stride[0],
-                  .sw = a->stride[1],
-                  .pt = a->pad[0],
-                  .pl = a->pad[2]};
+    const rt_window *w = &RT_ATTR(n, rt_pool_attr)->window;
+    geometry g = {.kh = w->kernel[0], .kw = w->kernel[1], .sh = w->stride[0], .sw = w->stride[1],
+                  .pt = w->pad.side[0], .pl = w->pad.side[2]};
     int c;
     rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
     rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &c);
     return g;
 }
 
+static rt_status settle(const rt_graph *g, rt_node *n)
+{
+    return rt_window_settle(&RT_ATTR_SET(n, rt_pool_attr)->window, &g->tensor[n->in[0]].shape);
+}
+
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
-    rt_attr *a = &n->attr;
+    const rt_window *w = &RT_ATTR(n, rt_pool_attr)->window;
     const rt_shape *in = &g->tensor[n->in[0]].shape;
-    int h, w, c;
+    int oh, ow, c = in->dim[in->rank - 1];
     if (in->rank != 2 && in->rank != 3) return rt_fail(RT_USAGE, "pooling needs an input of shape (H, W, C) or (T, C)");
-    rt_shape_hwc(in, &h, &w, &c);
-    if (in->rank == 2) {
-        a->kernel[0] = a->stride[0] = 1;
-        a->pad[0] = a->pad[1] = 0;
-    }
-    if (a->kernel[0] < 1 || a->kernel[1] < 1 || a->stride[0] < 1 || a->stride[1] < 1)
-        return rt_fail(RT_USAGE, "'kernel' and 'stride' must be at least 1");
-    if (a->kernel[0] * a->kernel[1] > 256)
+    if (w->kernel[0] * w->kernel[1] > 256)
         return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool");
-    if (a->pad[0] >= a->kernel[0] || a->pad[1] >= a->kernel[0] || a->pad[2] >= a->kernel[1] ||
-        a->pad[3] >= a->kernel[1])
-        return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
-    if (h + a->pad[0] + a->pad[1] < a->kernel[0] || w + a->pad[2] + a->pad[3] < a->kernel[1])
-        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input", a->kernel[0], a->kernel[1]);
-    int oh = (h + a->pad[0] + a->pad[1] - a->kernel[0]) / a->stride[0] + 1,
-        ow = (w + a->pad[2] + a->pad[3] - a->kernel[1]) / a->stride[1] + 1;
+    for (int i = 0; i < 4; i++)
+        if (w->pad.side[i] >= w->kernel[i / 2]) return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
+    RT_TRY(rt_window_out(w, in, &oh, &ow));
     *out = in->rank == 3 ? (rt_shape){3, {oh, ow, c}} : (rt_shape){2, {ow, c}};
     return RT_OK;
 }
@@ -113,7 +104,12 @@ static void backward_max(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_max_pool = {"max_pool", 1, 1, infer, forward_max, backward_max, NULL, 0, NULL};
+static const rt_attr_spec pool_spec[] = {RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given")};
+static const rt_schema pool_schema = {pool_spec, 3, sizeof(rt_pool_attr)};
+
+const rt_op rt_op_max_pool = {.name = "max_pool", .help = "the greatest value under the kernel; padding does not count",
+                              .min_inputs = 1, .max_inputs = 1, .schema = &pool_schema, .settle = settle, .infer = infer,
+                              .forward = forward_max, .backward = backward_max};
 
 static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
@@ -173,7 +169,9 @@ static void backward_avg(rt_plan *p, const rt_node *n)
     emit(p, n, "avg pool back", dy, dx, accumulate, run_avg_back);
 }
 
-const rt_op rt_op_avg_pool = {"avg_pool", 1, 1, infer, forward_avg, backward_avg, NULL, 0, NULL};
+const rt_op rt_op_avg_pool = {.name = "avg_pool", .help = "the mean under the kernel; padding does not count",
+                              .min_inputs = 1, .max_inputs = 1, .schema = &pool_schema, .settle = settle, .infer = infer,
+                              .forward = forward_avg, .backward = backward_avg};
 
 /* ---- global average: (H, W, C) or (T, C) to (C) ---- */
 
@@ -223,5 +221,6 @@ static void backward_global(rt_plan *p, const rt_node *n)
     emit(p, n, "global pool back", dy, dx, accumulate, run_global_back);
 }
 
-const rt_op rt_op_global_avg_pool = {"global_avg_pool", 1,    1, infer_global, forward_global,
-                                     backward_global,   NULL, 0, NULL};
+const rt_op rt_op_global_avg_pool = {.name = "global_avg_pool", .help = "the mean of each channel",
+                                     .min_inputs = 1, .max_inputs = 1, .infer = infer_global,
+                                     .forward = forward_global, .backward = backward_global};

@@ -252,20 +252,20 @@ static void fuse(rt_plan *p)
             c = only_consumer(p, p->node[c].out);
             if (c < 0) continue;
         }
-        rt_act act = p->node[c].op == RT_OP_ACTIVATION ? p->node[c].attr.act : RT_ACT_NONE;
+        const rt_epilogue *end = RT_ATTR(&p->node[c], rt_epilogue);
+        rt_act act = p->node[c].op == RT_OP_ACTIVATION ? end->act : RT_ACT_NONE;
         int ok = (producer && read_off_output(act)) ||
                  (n->op == RT_OP_BATCH_NORM && (read_off_output(act) || (act && !p->spec.train))) ||
                  (n->op == RT_OP_ADD && (read_off_output(act) || (act && !p->spec.train)));
         if (!act || !ok) continue;
-        n->attr.act = act;
-        n->attr.slope = p->node[c].attr.slope;
+        *RT_ATTR_SET(n, rt_epilogue) = *end;
         p->skip[c] = 1;
         alias(p, p->node[c].out, n->out);
     }
     for (int i = 0; i < p->graph->nodes; i++) {
         rt_node *n = &p->node[i];
         if (n->op == RT_OP_FLATTEN || n->op == RT_OP_RESHAPE ||
-            (n->op == RT_OP_DROPOUT && (!p->spec.train || n->attr.rate <= 0))) {
+            (n->op == RT_OP_DROPOUT && (!p->spec.train || RT_ATTR(n, rt_dropout_attr)->rate <= 0))) {
             p->skip[i] = 1;
             alias(p, n->out, n->in[0]);
         }

@@ -56,7 +56,7 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
         double params = 0;
         for (int k = 0; k < n->params; k++) params += (double)g->param[n->param[k]].count;
         cJSON_AddStringToObject(l, "name", n->name);
-        cJSON_AddStringToObject(l, "op", n->op == RT_OP_ACTIVATION ? rt_act_name(n->attr.act) : rt_ops[n->op]->name);
+        cJSON_AddStringToObject(l, "op", rt_layer_name(n));
         cJSON_AddStringToObject(l, "output", rt_shape_text(&g->tensor[n->out].shape, text));
         cJSON_AddNumberToObject(l, "parameters", params);
         cJSON_AddNumberToObject(l, "macs", rt_ops[n->op]->macs ? rt_ops[n->op]->macs(g, n) : 0);

@@ -150,82 +150,26 @@ static void write_family(rt_cfg *c, int family, int classes)
 
 /* ---- layers ---- */
 
-/* "padding": a number, [h, w], [top, bottom, left, right], "same" (ONNX SAME_UPPER) or "valid". */
-static void read_padding(rt_cfg *c, rt_attr *a, int rank2, int h, int w)
+static rt_status read_kind(rt_cfg *c, rt_layer_kind *kind)
 {
-    cJSON *p = rt_cfg_any(c, "padding");
-    if (!p) return;
-    if (cJSON_IsString(p)) {
-        if (strcmp(p->valuestring, "valid") == 0) return;
-        if (strcmp(p->valuestring, "same")) {
-            rt_cfg_fail(c, "padding", "a number, a list of 2 or 4 numbers, \"same\" or \"valid\" is expected");
-            return;
-        }
-        int size[2] = {h, w};
-        for (int i = 0; i < 2; i++) {
-            int out = (size[i] + a->stride[i] - 1) / a->stride[i],
-                need = (out - 1) * a->stride[i] + a->kernel[i] - size[i];
-            if (need < 0) need = 0;
-            a->pad[2 * i] = need / 2;
-            a->pad[2 * i + 1] = need - need / 2;
-        }
-        return;
+    const char *names[RT_LAYER_KINDS], *op = rt_cfg_string(c, "op", NULL);
+    if (c->status) return c->status;
+    for (int i = 0; i < RT_LAYER_KINDS; i++) {
+        *kind = rt_layer_kind_at(i);
+        if (strcmp(kind->name, op) == 0) return RT_OK;
+        names[i] = kind->name;
     }
-    int v[4], n = rt_cfg_ints(c, "padding", v, 4, 0, 1024);
-    if (n == 1 && !rank2) v[1] = v[0];
-    if (n == 1 && rank2) { a->pad[2] = a->pad[3] = v[0]; return; }
-    if (n == 1 || (n == 2 && !rank2)) { a->pad[0] = a->pad[1] = v[0]; a->pad[2] = a->pad[3] = v[1]; }
-    else if (n == 2) { a->pad[2] = v[0]; a->pad[3] = v[1]; }
-    else if (n == 4) memcpy(a->pad, v, sizeof v);
-    else if (n) rt_cfg_fail(c, "padding", "1, 2 or 4 numbers are expected");
-}
-
-static void read_window(rt_cfg *c, rt_attr *a, const rt_shape *in, int kernel_required)
-{
-    int h, w, ch, rank2 = in->rank == 2;
-    rt_shape_hwc(in, &h, &w, &ch);
-    int n = rt_cfg_ints(c, "kernel", a->kernel, 2, 1, 1024);
-    if (!n && kernel_required) rt_cfg_fail(c, "kernel", "a kernel size is required here");
-    if (n == 1) a->kernel[1] = a->kernel[0];
-    if (rank2) a->kernel[0] = 1;
-    a->stride[0] = a->stride[1] = 1;
-    n = rt_cfg_ints(c, "stride", a->stride, 2, 1, 1024);
-    if (n == 1) a->stride[1] = a->stride[0];
-    if (rank2) a->stride[0] = 1;
-    read_padding(c, a, rank2, h, w);
-}
-
-static int activation_by_name(const char *name)
-{
-    for (int i = RT_ACT_RELU; i < RT_ACT_COUNT; i++)
-        if (strcmp(rt_act_name((rt_act)i), name) == 0) return i;
-    return 0;
-}
-
-static rt_op_id read_op(rt_cfg *c, rt_attr *a)
-{
-    const char *op = rt_cfg_string(c, "op", NULL);
-    if (c->status) return RT_OP_FLATTEN;
-    int act = activation_by_name(op), id = rt_op_by_name(op);
-    if (act) {
-        a->act = (rt_act)act;
-        return RT_OP_ACTIVATION;
-    }
-    if (id > RT_OP_INPUT && id != RT_OP_ACTIVATION) return (rt_op_id)id;
-    const char *names[RT_OP_COUNT + RT_ACT_COUNT];
-    int n = 0;
-    for (int i = 1; i < RT_OP_COUNT; i++) if (i != RT_OP_ACTIVATION) names[n++] = rt_ops[i]->name;
-    for (int i = 1; i < RT_ACT_COUNT; i++) names[n++] = rt_act_name((rt_act)i);
     char text[600];
-    const char *near = rt_nearest(op, names, n);
+    const char *near = rt_nearest(op, names, RT_LAYER_KINDS);
     int k = snprintf(text, sizeof text, "unknown layer '%.40s'", op);
     if (near) snprintf(text + k, sizeof text - (size_t)k, "; did you mean '%s'?", near);
     else {
         k += snprintf(text + k, sizeof text - (size_t)k, "; known:");
-        for (int i = 0; i < n && k < 560; i++) k += snprintf(text + k, sizeof text - (size_t)k, " %s", names[i]);
+        for (int i = 0; i < RT_LAYER_KINDS && k < 560; i++)
+            k += snprintf(text + k, sizeof text - (size_t)k, " %s", names[i]);
     }
     rt_cfg_fail(c, "op", text);
-    return RT_OP_FLATTEN;
+    return c->status;
 }
 
 static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int *in)
@@ -254,61 +198,28 @@ static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int *in)
 static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int index)
 {
     char at[200], fallback[48];
+    _Alignas(8) unsigned char attributes[RT_ATTR_BYTES] = {0};
+    rt_layer_kind kind;
     snprintf(at, sizeof at, "%s.layers[%d]", path, index);
     rt_cfg c = rt_cfg_begin(object, at);
-    rt_attr a = {.groups = 1, .bias = 1, .slope = 0.01f, .eps = 1e-5f, .momentum = 0.1f};
-    rt_op_id op = read_op(&c, &a);
+    RT_TRY(read_kind(&c, &kind));
     int in[RT_MAX_INPUTS], inputs = read_inputs(&c, g, g->output, in), out;
     if (c.status) return c.status;
-    const rt_shape *shape = &g->tensor[in[0]].shape;
-    switch (op) {
-    case RT_OP_DENSE:
-        a.out = rt_cfg_int(&c, "out", 0, 1, 1 << 20);
-        a.bias = rt_cfg_bool(&c, "bias", 1);
-        break;
-    case RT_OP_CONV2D:
-    case RT_OP_CONV1D:
-        a.out = rt_cfg_int(&c, "out", 0, 1, 1 << 16);
-        read_window(&c, &a, shape, 1);
-        a.groups = rt_cfg_int(&c, "groups", 1, 1, 1 << 16);
-        a.bias = rt_cfg_bool(&c, "bias", 1);
-        break;
-    case RT_OP_MAX_POOL:
-    case RT_OP_AVG_POOL: {
-        read_window(&c, &a, shape, 1);
-        if (!rt_cfg_has(&c, "stride")) {
-            a.stride[0] = a.kernel[0];
-            a.stride[1] = a.kernel[1];
-        }
-        break;
-    }
-    case RT_OP_BATCH_NORM:
-        a.momentum = (float)rt_cfg_number(&c, "momentum", 0.1, 0, 1);
-        a.eps = (float)rt_cfg_number(&c, "eps", 1e-5, 1e-12, 1);
-        break;
-    case RT_OP_LAYER_NORM: a.eps = (float)rt_cfg_number(&c, "eps", 1e-5, 1e-12, 1); break;
-    case RT_OP_ACTIVATION: if (a.act == RT_ACT_LEAKY) a.slope = (float)rt_cfg_number(&c, "slope", 0.01, 0, 1); break;
-    case RT_OP_DROPOUT: a.rate = (float)rt_cfg_number(&c, "rate", 0.5, 0, 0.999); break;
-    case RT_OP_RESHAPE:
-        a.shape.rank = rt_cfg_ints(&c, "shape", a.shape.dim, RT_MAX_RANK, 1, 1 << 24);
-        if (!a.shape.rank) rt_cfg_fail(&c, "shape", "a list of dimensions is required here");
-        break;
-    default: break;
-    }
-    snprintf(fallback, sizeof fallback, "%s%d", a.act ? rt_act_name(a.act) : rt_ops[op]->name, index + 1);
+    if (kind.schema) rt_cfg_read(&c, kind.schema, attributes);
+    if (kind.act) ((rt_activation_attr *)(void *)attributes)->end.act = kind.act;
+    snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
     RT_TRY(rt_cfg_end(&c));
-    if (strpbrk(name, "/.") || !*name || !rt_is_utf8(name))
-        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/', '.' or what is no valid UTF-8", at,
-                       name);
-    rt_status st = rt_graph_add(g, op, name, in, inputs, &a, &out);
+    if (strpbrk(name, "/.") || !*name)
+        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/' or '.'", at, name);
+    rt_status st = rt_graph_add(g, kind.op, name, in, inputs, attributes, &out);
     return st ? rt_fail_in(st, "%s", at) : RT_OK;
 }
 
 rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
 {
     rt_cfg c = rt_cfg_begin(arch, path);
-    rt_attr a = {.act = RT_ACT_NONE};
+    rt_shape_attr a = {{0}};
     *result = NULL;
     a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
     if (!a.shape.rank) rt_cfg_fail(&c, "input", "the input's shape is required here, such as [28, 28, 1]");

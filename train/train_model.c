@@ -22,6 +22,15 @@ static rt_status make_model(rt_trainer *t)
     return *s->init ? RT_OK : rt_train_normalize(t);
 }
 
+/* A learned projection to this width, point by point. */
+static rt_status add_projection(rt_graph *g, const char *name, int from, int width, int *out)
+{
+    rt_dense_attr dense = {.out = width, .bias = 1};
+    rt_conv_attr conv = {.out = width, .groups = 1, .bias = 1, .window = {.kernel = {1, 1}, .stride = {1, 1}}};
+    if (g->tensor[from].shape.rank == 3) return rt_graph_add(g, RT_OP_CONV2D, name, &from, 1, &conv, out);
+    return rt_graph_add(g, RT_OP_DENSE, name, &from, 1, &dense, out);
+}
+
 /* The training graph: the model's own, then a projection for each hint. Parameters of the model keep their places. */
 static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
 {
@@ -51,9 +60,8 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
             return rt_fail(
                 RT_USAGE, "loss.hints[%d]: the student's %s and the teacher's %s may differ only in the last dimension",
                 i, rt_shape_text(a, ta), rt_shape_text(b, tb));
-        rt_attr attr = {.out = b->dim[b->rank - 1], .bias = 1, .groups = 1, .kernel = {1, 1}, .stride = {1, 1}};
         snprintf(name, sizeof name, "hint%d", i);
-        RT_TRY(rt_graph_add(t->graph, a->rank == 3 ? RT_OP_CONV2D : RT_OP_DENSE, name, &from, 1, &attr, &out));
+        RT_TRY(add_projection(t->graph, name, from, b->dim[b->rank - 1], &out));
         t->hint[i].weight = s->hint[i].weight;
         spec->loss[spec->losses++] = (rt_loss_spec){.tensor = out, .fn = rt_loss_fn_hint, .arg = &t->hint[i]};
         features[i] = to;

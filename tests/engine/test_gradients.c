@@ -36,7 +36,8 @@ static void conv_node(forward_d *f, const rt_node *n)
     int h, w, c, oh, ow, o;
     rt_shape_hwc(&f->g->tensor[n->in[0]].shape, &h, &w, &c);
     rt_shape_hwc(&f->g->tensor[n->out].shape, &oh, &ow, &o);
-    const rt_attr *a = &n->attr;
+    const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
+    const rt_window *win = &a->window;
     int cg = c / a->groups, og = o / a->groups;
     const double *x = in_of(f, n, 0), *wt = param_of(f, n, 0), *b = param_of(f, n, 1);
     double *y = out_of(f, n);
@@ -45,13 +46,14 @@ static void conv_node(forward_d *f, const rt_node *n)
             for (int ox = 0; ox < ow; ox++)
                 for (int k = 0; k < o; k++) {
                     double s = b ? b[k] : 0;
-                    for (int ky = 0; ky < a->kernel[0]; ky++)
-                        for (int kx = 0; kx < a->kernel[1]; kx++)
+                    for (int ky = 0; ky < win->kernel[0]; ky++)
+                        for (int kx = 0; kx < win->kernel[1]; kx++)
                             for (int i = 0; i < cg; i++) {
-                                int iy = oy * a->stride[0] + ky - a->pad[0], ix = ox * a->stride[1] + kx - a->pad[2];
+                                int iy = oy * win->stride[0] + ky - win->pad.side[0];
+                                int ix = ox * win->stride[1] + kx - win->pad.side[2];
                                 if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;
                                 s += x[((r * h + iy) * w + ix) * c + k / og * cg + i] *
-                                     wt[((ky * a->kernel[1] + kx) * cg + i) * o + k];
+                                     wt[((ky * win->kernel[1] + kx) * cg + i) * o + k];
                             }
                     y[((r * oh + oy) * ow + ox) * o + k] = s;
                 }
@@ -62,16 +64,17 @@ static void pool_node(forward_d *f, const rt_node *n)
     int h, w, c, oh, ow, o;
     rt_shape_hwc(&f->g->tensor[n->in[0]].shape, &h, &w, &c);
     rt_shape_hwc(&f->g->tensor[n->out].shape, &oh, &ow, &o);
-    const rt_attr *a = &n->attr;
+    const rt_window *win = &RT_ATTR(n, rt_pool_attr)->window;
     for (int r = 0; r < ROWS; r++)
         for (int oy = 0; oy < oh; oy++)
             for (int ox = 0; ox < ow; ox++)
                 for (int k = 0; k < c; k++) {
                     double best = -INFINITY, sum = 0;
                     int count = 0;
-                    for (int ky = 0; ky < a->kernel[0]; ky++)
-                        for (int kx = 0; kx < a->kernel[1]; kx++) {
-                            int iy = oy * a->stride[0] + ky - a->pad[0], ix = ox * a->stride[1] + kx - a->pad[2];
+                    for (int ky = 0; ky < win->kernel[0]; ky++)
+                        for (int kx = 0; kx < win->kernel[1]; kx++) {
+                            int iy = oy * win->stride[0] + ky - win->pad.side[0];
+                            int ix = ox * win->stride[1] + kx - win->pad.side[2];
                             if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;
                             double v = in_of(f, n, 0)[((r * h + iy) * w + ix) * c + k];
                             best = fmax(best, v);
@@ -88,27 +91,28 @@ static void norm_node(forward_d *f, const rt_node *n)
     size_t c = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / c * ROWS;
     const double *x = in_of(f, n, 0), *gamma = param_of(f, n, 0), *beta = param_of(f, n, 1);
     int batch = n->op == RT_OP_BATCH_NORM;
+    float eps = batch ? RT_ATTR(n, rt_batch_norm_attr)->eps : RT_ATTR(n, rt_layer_norm_attr)->eps;
     for (size_t i = 0; i < (batch ? c : px); i++) {
         double m = 0, v = 0, count = (double)(batch ? px : c);
         for (size_t k = 0; k < (batch ? px : c); k++) m += x[batch ? k * c + i : i * c + k] / count;
         for (size_t k = 0; k < (batch ? px : c); k++) v += pow(x[batch ? k * c + i : i * c + k] - m, 2) / count;
         for (size_t k = 0; k < (batch ? px : c); k++) {
             size_t at = batch ? k * c + i : i * c + k, ch = batch ? i : k;
-            out_of(f, n)[at] = (x[at] - m) / sqrt(v + n->attr.eps) * gamma[ch] + beta[ch];
+            out_of(f, n)[at] = (x[at] - m) / sqrt(v + eps) * gamma[ch] + beta[ch];
         }
     }
 }
 
 static void dropout_node(forward_d *f, const rt_node *n, size_t per_row)
 {
-    uint32_t limit = (uint32_t)(n->attr.rate * 4294967296.0), node = (uint32_t)(n - f->g->node), w[4];
+    float rate = RT_ATTR(n, rt_dropout_attr)->rate;
+    uint32_t limit = (uint32_t)(rate * 4294967296.0), node = (uint32_t)(n - f->g->node), w[4];
     for (size_t r = 0; r < ROWS; r++)
         for (size_t i = 0; i < per_row; i++) {
             rt_random4(w, f->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, f->epoch, f->step, (uint32_t)r,
                        (uint32_t)(i & ~(size_t)3));
-            out_of(f, n)[r * per_row + i] = w[i & 3] < limit
-                                                ? 0
-                                                : in_of(f, n, 0)[r * per_row + i] / (1 - (double)n->attr.rate);
+            double x = in_of(f, n, 0)[r * per_row + i];
+            out_of(f, n)[r * per_row + i] = w[i & 3] < limit ? 0 : x / (1 - (double)rate);
         }
 }
 
@@ -116,6 +120,7 @@ static void run_node(forward_d *f, const rt_node *n)
 {
     const rt_shape *s = &f->g->tensor[n->out].shape;
     size_t row = rt_shape_count(s), all = row * ROWS, c = (size_t)s->dim[s->rank - 1];
+    const rt_epilogue *end = RT_ATTR(n, rt_epilogue);
     double *y = out_of(f, n);
     const double *x = n->inputs ? in_of(f, n, 0) : NULL, *x2 = n->inputs > 1 ? in_of(f, n, 1) : NULL;
     switch (n->op) {
@@ -143,7 +148,7 @@ static void run_node(forward_d *f, const rt_node *n)
             }
         break;
     }
-    case RT_OP_ACTIVATION: for (size_t i = 0; i < all; i++) y[i] = act_d(n->attr.act, x[i], n->attr.slope); break;
+    case RT_OP_ACTIVATION: for (size_t i = 0; i < all; i++) y[i] = act_d(end->act, x[i], end->slope); break;
     case RT_OP_ADD: for (size_t i = 0; i < all; i++) y[i] = x[i] + x2[i]; break;
     case RT_OP_MUL: for (size_t i = 0; i < all; i++) y[i] = x[i] * x2[i]; break;
     case RT_OP_CONCAT: {

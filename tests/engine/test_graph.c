@@ -65,14 +65,14 @@ static void gradients_are_asked_for_once(void **state)
     rt_graph *g = rt_graph_new();
     int t = -1, first;
     char name[16];
-    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_attr){.shape = {1, {4}}}, &t));
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){.shape = {1, {4}}}, &t));
     first = t;
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof name, "add%d", i);
-        check_ok(rt_graph_add(g, RT_OP_ADD, name, (int[]){t, t}, 2, &(rt_attr){0}, &t));
+        check_ok(rt_graph_add(g, RT_OP_ADD, name, (int[]){t, t}, 2, NULL, &t));
     }
     assert_false(g->tensor[t].needs_grad);
-    check_ok(rt_graph_add(g, RT_OP_DENSE, "dense", &t, 1, &(rt_attr){.out = 3, .bias = 1}, &t));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "dense", &t, 1, &(rt_dense_attr){.out = 3, .bias = 1}, &t));
     assert_true(g->tensor[t].needs_grad);
     assert_false(g->tensor[first].needs_grad);
     rt_graph_set_output(g, t);

@@ -7,7 +7,8 @@ enum { N = 37, STEPS = 50 };
 static rt_graph *net(void)
 {
     rt_graph *g = rt_graph_new();
-    rt_attr in = {.shape = {1, {N}}}, dense = {.out = 1, .bias = 1};
+    rt_shape_attr in = {.shape = {1, {N}}};
+    rt_dense_attr dense = {.out = 1, .bias = 1};
     int t;
     check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, &t));
     check_ok(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &dense, &t));

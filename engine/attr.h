@@ -1,0 +1,27 @@
+/* engine/attr.h - the attributes of operators that have some. Their tables (rt_schema) stand beside each operator. */
+#ifndef RT_ENGINE_ATTR_H
+#define RT_ENGINE_ATTR_H
+
+#include "engine/kernels.h"
+#include "engine/schema.h"
+
+/* What follows an operator's sum. Attributes of operators that can take up an activation begin with it. */
+typedef struct { rt_act act; float slope; } rt_epilogue;
+
+/* Kernel, stride and padding; (T, C) has the height 1. */
+typedef struct { int kernel[2], stride[2]; rt_padding pad; } rt_window;
+
+typedef struct { rt_shape shape; } rt_shape_attr;                            /* input, reshape */
+typedef struct { rt_epilogue end; int out, bias; } rt_dense_attr;
+typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_conv_attr;
+typedef struct { rt_window window; } rt_pool_attr;                           /* max_pool, avg_pool */
+typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
+typedef struct { float eps; } rt_layer_norm_attr;
+typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add */
+typedef struct { float rate; } rt_dropout_attr;
+
+enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */
+/* The attributes of a node, as the type that its operator has. */
+#define RT_ATTR(node, type) ((const type *)(const void *)(node)->attr)
+#define RT_ATTR_SET(node, type) ((type *)(void *)(node)->attr)
+#endif

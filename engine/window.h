@@ -1,0 +1,21 @@
+/* engine/window.h - kernel, stride and padding of convolutions and pools: the rules that they share. */
+#ifndef RT_ENGINE_WINDOW_H
+#define RT_ENGINE_WINDOW_H
+
+#include <stddef.h>
+
+#include "engine/attr.h"
+
+/* Rows of a schema for a window at this offset of the attributes. stride: its default, 0 for that of the kernel. */
+#define RT_WINDOW_SPEC(type, stride_default, stride_help) \
+    {"kernel", RT_A_PAIR, offsetof(type, window.kernel), 1, 1024, 0, 1, "size, or [h, w]"}, \
+    {"stride", RT_A_PAIR, offsetof(type, window.stride), 1, 1024, stride_default, 0, "step, or [h, w]" stride_help}, \
+    {"padding", RT_A_PADDING, offsetof(type, window.pad), 0, 1024, 0, 0, \
+     "a number, [h, w], [top, bottom, left, right], \"same\" or \"valid\""}
+
+/* Gives the window its numbers, which depend on the input: 4 sides of padding, the stride of the kernel, height 1 for
+ * (T, C). RT_USAGE for padding above or below a sequence. */
+rt_status rt_window_settle(rt_window *, const rt_shape *in);
+/* The output's pixels; RT_USAGE when the kernel is larger than the padded input. */
+rt_status rt_window_out(const rt_window *, const rt_shape *in, int *oh, int *ow);
+#endif
