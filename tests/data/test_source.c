@@ -1,6 +1,7 @@
 /* rt_source: every type, byte order, layout, filter, chunk shape and hole is read to the values that were written; what
  * is damaged, cut short or too large is refused by name. The HDF5 library writes the files, values are recomputed. */
 #include <hdf5.h>
+#include <libdeflate.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -437,6 +438,32 @@ static void flipped_bits(void **state)
     free(data);
 }
 
+/* A chunk whose stream is sound and holds other than a chunk's bytes: too few, or more. */
+static void chunks_of_another_length(void **state)
+{
+    (void)state;
+    enum { N = 8, D = 300 };
+    unsigned char *data = pattern(N * D), stream[2 * N * D];
+    struct libdeflate_compressor *z = libdeflate_alloc_compressor(6);
+    for (int more = -1; more <= 1; more++) {
+        made m = {H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, {N, D}, {4, D}, GZIP, .data = data};
+        uint8_t got[4][D];
+        write_set(&m);
+        size_t n = libdeflate_zlib_compress(z, data, (size_t)(4 * D + more), stream, sizeof stream);
+        hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), d = H5Dopen2(f, "x", H5P_DEFAULT);
+        assert_true(n && H5Dwrite_chunk(d, H5P_DEFAULT, 0, (hsize_t[]){4, 0}, n, stream) >= 0);
+        H5Dclose(d);
+        H5Fclose(f);
+        rt_source *s = opened();
+        check_ok(rt_source_read_stored(s, 0, 4, got));
+        if (more) check_fails(rt_source_read_stored(s, 4, 4, got), RT_INPUT, "does not decode to its 1200 bytes");
+        else check_ok(rt_source_read_stored(s, 4, 4, got));
+        rt_source_close(s);
+    }
+    libdeflate_free_compressor(z);
+    free(data);
+}
+
 static void cut_short(void **state)
 {
     (void)state;
@@ -595,7 +622,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(types), cmocka_unit_test(to_float), cmocka_unit_test(chunk_shapes),
         cmocka_unit_test(fill_values), cmocka_unit_test(empty), cmocka_unit_test(masked_filters),
-        cmocka_unit_test(flipped_bits), cmocka_unit_test(cut_short), cmocka_unit_test(claims),
+        cmocka_unit_test(flipped_bits), cmocka_unit_test(chunks_of_another_length), cmocka_unit_test(cut_short),
+        cmocka_unit_test(claims),
         cmocka_unit_test(blocks_and_windows), cmocka_unit_test(many_threads)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }
