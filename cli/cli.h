@@ -68,6 +68,9 @@ void cli_print_tree(const cJSON *, int indent);
 /* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds. */
 void cli_print_error(rt_status, cJSON *result);
 
+/* "retort help layers": every layer with its keys, from the operators' tables. */
+void cli_help_layers(void);
+
 /* Progress on standard error: a bar on a terminal, plain lines elsewhere. */
 void cli_progress_on(rt_progress *);
 void cli_progress_clear(void);

@@ -25,7 +25,8 @@ static void usage(FILE *f)
     fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\n"
                "usage: retort COMMAND [arguments]\n\n", rt_version());
     for (int i = 0; i < COMMANDS; i++) fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what this is.\n"
+    fprintf(f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort help layers' lists\n"
+               "what models are made of. 'retort --version' says what this is.\n"
                "Options of every command:\n"
                "  --json         print the result, or the error, as JSON on standard output\n"
                "  --quiet        no progress on standard error\n"
@@ -56,6 +57,10 @@ static int is_version(const char *s) { return strcmp(s, "--version") == 0 || str
 
 static rt_status help(const char *name)
 {
+    if (strcmp(name, "layers") == 0) {
+        cli_help_layers();
+        return RT_OK;
+    }
     const cli_command *c = find_command(name);
     if (!c) return RT_USAGE;
     printf("retort %s - %s\n\n%s", c->name, c->summary, c->help);

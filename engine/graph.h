@@ -65,7 +65,8 @@ typedef struct {
 
 struct rt_plan;
 
-/* What an operator is: what it can be told, a shape rule that also declares its parameters, and what it adds to a plan. */
+/* What an operator is: what it can be told, a shape rule that also declares its parameters, and what it adds to a plan.
+ */
 typedef struct {
     const char *name, *help;
     int min_inputs, max_inputs;
@@ -77,7 +78,8 @@ typedef struct {
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
-    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn. */
+    /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
+     */
     void (*backward_early)(struct rt_plan *, const rt_node *);
 } rt_op;
 

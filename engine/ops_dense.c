@@ -204,6 +204,12 @@ static const rt_attr_spec dense_spec[] = {
     {"bias", RT_A_BOOL, offsetof(rt_dense_attr, bias), 0, 1, 1, 0, "add a bias"}};
 static const rt_schema dense_schema = {dense_spec, 2, sizeof(rt_dense_attr)};
 
-const rt_op rt_op_dense = {.name = "dense", .help = "x w + bias over the last dimension", .min_inputs = 1, .max_inputs = 1,
-                           .schema = &dense_schema, .infer = infer, .forward = forward, .backward = backward,
+const rt_op rt_op_dense = {.name = "dense",
+                           .help = "x w + bias over the last dimension",
+                           .min_inputs = 1,
+                           .max_inputs = 1,
+                           .schema = &dense_schema,
+                           .infer = infer,
+                           .forward = forward,
+                           .backward = backward,
                            .macs = macs};

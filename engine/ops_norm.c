@@ -182,7 +182,8 @@ static void forward_bn(rt_plan *p, const rt_node *n)
 int rt_bn_raw(rt_plan *p, int tensor, ptrdiff_t *scale)
 {
     const rt_node *n = &p->node[p->graph->tensor[p->root[tensor]].producer];
-    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[p->root[tensor]]) return -1;
+    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[p->root[tensor]])
+        return -1;
     merge_all(p, BN_MOMENTS, "bn merge", run_merge);
     *scale = bn_buffer(p, n) + SCALE;
     return rt_plan_read(p, n->in[0]);
@@ -240,7 +241,8 @@ static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
 static void backward_bn_early(rt_plan *p, const rt_node *n)
 {
     if (p->stage[n - p->node] >= BN_SUMS) return;
-    int in = rt_plan_read(p, n->in[0]), da = RT_ATTR(n, rt_epilogue)->act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
+    int in = rt_plan_read(p, n->in[0]),
+        da = RT_ATTR(n, rt_epilogue)->act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
     rt_call *c = rt_plan_rows(p, "bn back sums", n, run_back_sums);
     c->value[0] = in;
     c->value[1] = da;
@@ -311,9 +313,15 @@ static const rt_attr_spec batch_norm_spec[] = {
     {"eps", RT_A_NUMBER, offsetof(rt_batch_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
 static const rt_schema batch_norm_schema = {batch_norm_spec, 2, sizeof(rt_batch_norm_attr)};
 
-const rt_op rt_op_batch_norm = {.name = "batch_norm", .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a channel",
-                                .min_inputs = 1, .max_inputs = 1, .schema = &batch_norm_schema, .infer = infer_bn,
-                                .forward = forward_bn, .backward = backward_bn, .recompute = 1,
+const rt_op rt_op_batch_norm = {.name = "batch_norm",
+                                .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a channel",
+                                .min_inputs = 1,
+                                .max_inputs = 1,
+                                .schema = &batch_norm_schema,
+                                .infer = infer_bn,
+                                .forward = forward_bn,
+                                .backward = backward_bn,
+                                .recompute = 1,
                                 .backward_early = backward_bn_early};
 
 /* ---- layer norm, over the last dimension ---- */
@@ -380,6 +388,11 @@ static const rt_attr_spec layer_norm_spec[] = {
     {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
 static const rt_schema layer_norm_schema = {layer_norm_spec, 1, sizeof(rt_layer_norm_attr)};
 
-const rt_op rt_op_layer_norm = {.name = "layer_norm", .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a position",
-                                .min_inputs = 1, .max_inputs = 1, .schema = &layer_norm_schema, .infer = infer_ln,
-                                .forward = forward_ln, .backward = backward_ln};
+const rt_op rt_op_layer_norm = {.name = "layer_norm",
+                                .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a position",
+                                .min_inputs = 1,
+                                .max_inputs = 1,
+                                .schema = &layer_norm_schema,
+                                .infer = infer_ln,
+                                .forward = forward_ln,
+                                .backward = backward_ln};

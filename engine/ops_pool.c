@@ -107,9 +107,15 @@ static void backward_max(rt_plan *p, const rt_node *n)
 static const rt_attr_spec pool_spec[] = {RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given")};
 static const rt_schema pool_schema = {pool_spec, 3, sizeof(rt_pool_attr)};
 
-const rt_op rt_op_max_pool = {.name = "max_pool", .help = "the greatest value under the kernel; padding does not count",
-                              .min_inputs = 1, .max_inputs = 1, .schema = &pool_schema, .settle = settle, .infer = infer,
-                              .forward = forward_max, .backward = backward_max};
+const rt_op rt_op_max_pool = {.name = "max_pool",
+                              .help = "the greatest value under the kernel; padding does not count",
+                              .min_inputs = 1,
+                              .max_inputs = 1,
+                              .schema = &pool_schema,
+                              .settle = settle,
+                              .infer = infer,
+                              .forward = forward_max,
+                              .backward = backward_max};
 
 static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
@@ -169,9 +175,15 @@ static void backward_avg(rt_plan *p, const rt_node *n)
     emit(p, n, "avg pool back", dy, dx, accumulate, run_avg_back);
 }
 
-const rt_op rt_op_avg_pool = {.name = "avg_pool", .help = "the mean under the kernel; padding does not count",
-                              .min_inputs = 1, .max_inputs = 1, .schema = &pool_schema, .settle = settle, .infer = infer,
-                              .forward = forward_avg, .backward = backward_avg};
+const rt_op rt_op_avg_pool = {.name = "avg_pool",
+                              .help = "the mean under the kernel; padding does not count",
+                              .min_inputs = 1,
+                              .max_inputs = 1,
+                              .schema = &pool_schema,
+                              .settle = settle,
+                              .infer = infer,
+                              .forward = forward_avg,
+                              .backward = backward_avg};
 
 /* ---- global average: (H, W, C) or (T, C) to (C) ---- */
 

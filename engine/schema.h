@@ -1,5 +1,5 @@
-/* engine/schema.h - what an operator can be told, as a table: its attributes' names, kinds, ranges and defaults. JSON is
- * read by it, messages, `retort help layers` and `retort info` are printed from it, and tests walk it. */
+/* engine/schema.h - what an operator can be told, as a table: its attributes' names, kinds, ranges and defaults. JSON
+ * is read by it, messages, `retort help layers` and `retort info` are printed from it, and tests walk it. */
 #ifndef RT_ENGINE_SCHEMA_H
 #define RT_ENGINE_SCHEMA_H
 

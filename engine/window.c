@@ -40,8 +40,8 @@ rt_status rt_window_settle(rt_window *w, const rt_shape *in)
     default: break;
     }
     if (sequence && (side[0] || side[1]))
-        return rt_fail(RT_USAGE, "padding of a sequence is [0, 0, before, behind], not [%d, %d, %d, %d]", side[0], side[1],
-                       side[2], side[3]);
+        return rt_fail(RT_USAGE, "padding of a sequence is [0, 0, before, behind], not [%d, %d, %d, %d]", side[0],
+                       side[1], side[2], side[3]);
     return RT_OK;
 }
 

@@ -57,6 +57,11 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
         for (int k = 0; k < n->params; k++) params += (double)g->param[n->param[k]].count;
         cJSON_AddStringToObject(l, "name", n->name);
         cJSON_AddStringToObject(l, "op", rt_layer_name(n));
+        if (rt_ops[n->op]->schema && n->op != RT_OP_INPUT) {
+            char attributes[256];
+            rt_schema_text(rt_ops[n->op]->schema, n->attr, attributes, sizeof attributes);
+            if (*attributes) cJSON_AddStringToObject(l, "attributes", attributes);
+        }
         cJSON_AddStringToObject(l, "output", rt_shape_text(&g->tensor[n->out].shape, text));
         cJSON_AddNumberToObject(l, "parameters", params);
         cJSON_AddNumberToObject(l, "macs", rt_ops[n->op]->macs ? rt_ops[n->op]->macs(g, n) : 0);
