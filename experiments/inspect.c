@@ -11,7 +11,7 @@
 #include "engine/progress.h"
 #include "student/model.h"
 
-enum { STATISTICS_BYTES = 256 << 20, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
+enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
         CLASSES = 1024, MOST_COUNTS = 256 };
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
@@ -155,14 +155,20 @@ static void print_statistics(const statistics *q, double rows, cJSON *j)
     for (int i = 0; i <= (int)q->high; i++) cJSON_AddItemToArray(c, cJSON_CreateNumber(q->count[i + 1]));
 }
 
-/* Over the first STATISTICS_BYTES, said so when the data is larger. */
-static rt_status add_statistics(rt_source *s, cJSON *j)
+/* Over the first STATISTICS_BYTES, said so when the data is larger. A file may name one set a thousand times, so all
+ * sets together have STATISTICS_SETS times as many. */
+static rt_status add_statistics(rt_source *s, uint64_t *left, cJSON *j)
 {
     uint64_t rows = rt_source_rows(s), row_bytes = rt_source_row_bytes(s);
     rt_dtype type = rt_source_type(s);
     if (!rows || !row_bytes) return RT_OK;
     uint64_t limit = STATISTICS_BYTES / row_bytes + 1, at_once = READ_BYTES / row_bytes + 1;
     if (limit > rows) limit = rows;
+    if (limit > *left / row_bytes) {
+        cJSON_AddStringToObject(j, "statistics", "not taken: those of the sets before took all the time; name this set");
+        return RT_OK;
+    }
+    *left -= limit * row_bytes;
     if (at_once > limit) at_once = limit;
     if (at_once > READ_ROWS) at_once = READ_ROWS;
     size_t n = row_bytes / rt_dtype_size(type);
@@ -197,6 +203,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
     cJSON *sets = cJSON_AddArrayToObject(j, "datasets");
     rt_status st = RT_OK;
     int found = 0;
+    uint64_t left = (uint64_t)STATISTICS_SETS * STATISTICS_BYTES;
     for (int i = 0; i < f->sets && !st; i++) {
         const rt_h5_dataset *d = &f->set[i];
         if (*only && strcmp(only, d->name)) continue;
@@ -226,7 +233,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
             st = RT_OK;
             continue;
         }
-        if (!st) st = add_statistics(s, q);
+        if (!st) st = add_statistics(s, &left, q);
         rt_source_close(s);
     }
     rt_source *none = NULL;
@@ -257,6 +264,18 @@ static rt_status read_manifest(rt_h5_file *f, cJSON **manifest, cJSON *j)
     return RT_OK;
 }
 
+/* What held the process that read the metadata; what this kernel or container lacks is said. */
+static void describe_guard(int guard, cJSON *j)
+{
+    cJSON *q = cJSON_AddObjectToObject(j, "metadata_read_by");
+    cJSON_AddStringToObject(q, "system_calls", guard & RT_H5_GUARD_CALLS ? "a short list" :
+                            "any, for there is no seccomp here");
+    cJSON_AddStringToObject(q, "paths", guard & RT_H5_GUARD_FILES ? "none" :
+                            guard & RT_H5_GUARD_CALLS ? "none, by the list alone: there is no Landlock here" :
+                            "all of its user, for there is no Landlock here");
+    cJSON_AddStringToObject(q, "privileges", guard & RT_H5_GUARD_USER ? "none" : "some could not be dropped here");
+}
+
 rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int train, rt_pool *pool, cJSON **result)
 {
     rt_h5_file *f;
@@ -265,6 +284,7 @@ rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int 
     cJSON *j = cJSON_CreateObject(), *manifest;
     cJSON_AddStringToObject(j, "file", path);
     cJSON_AddNumberToObject(j, "bytes", (double)f->size);
+    describe_guard(f->guard, j);
     rt_status st = read_manifest(f, &manifest, j);
     const char *format = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "format"));
     const char *unread = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "manifest_cannot_be_read"));
