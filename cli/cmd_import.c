@@ -18,7 +18,7 @@ static const char help[] =
     "  --classes A,B,C        all classes, in order; other labels are refused. Without it: numbers in their order and "
     "keeping\n"
     "                         their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their bytes\n"
-    "  --like FILE.h5         classes, columns and their order as in this data file or model; size of pictures, label "
+    "  --like FILE.h5         classes, columns and their order as in this data file or model; shape of rows, label "
     "column, too\n"
     "  --missing-labels HOW   empty and NaN labels: no-label (the default: y is -1) or refuse\n"
     "  --no-label LABEL       this label means 'no label', too\n"

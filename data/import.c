@@ -112,8 +112,10 @@ static rt_status check_applies(const rt_import_spec *s)
     enum { CSV = 1 << RT_FORMAT_CSV, NPY = 1 << RT_FORMAT_NPY, NPZ = 1 << RT_FORMAT_NPZ,
           IMAGES = 1 << RT_FORMAT_IMAGES, IDX = 1 << RT_FORMAT_IDX };
     const unsigned csv = s->labels ? CSV | NPY | NPZ | IDX : CSV;        /* the second file may be CSV */
+    const unsigned files = CSV | NPY | NPZ | IDX;
     const struct { int given; const char *name; unsigned of; const char *where; } all[] = {
         {s->label != NULL, "label", csv, "a CSV file"},
+        {s->missing_labels_refused, "missing-labels", files, "labels that are no folders"},
         {s->encoding != NULL, "encoding", csv, "CSV"},
         {s->separator != 0, "separator", CSV, "CSV"},
         {s->decimal != 0, "decimal", CSV, "CSV"},
@@ -172,6 +174,11 @@ static rt_status read_like(rt_import_job *job)
     const cJSON *imported = cJSON_GetObjectItemCaseSensitive(m, "imported");
     const char *label = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(imported, "label_column"));
     const rt_h5_dataset *x = rt_h5_find(f, "x");
+    const cJSON *arch = cJSON_GetObjectItemCaseSensitive(m, "arch");
+    const cJSON *input = arch ? cJSON_GetObjectItemCaseSensitive(arch, "input") : NULL;
+    for (const cJSON *d = input ? input->child : NULL; d && job->rank_like < RT_H5_RANK; d = d->next)
+        job->dim_like[job->rank_like++] = d->valuedouble >= 1 ? (uint64_t)d->valuedouble : 0;
+    for (int i = 1; x && i < x->rank; i++) job->dim_like[job->rank_like++] = x->dim[i];
     if (!st && label && !(job->label_like = strdup(label))) st = rt_fail(RT_RUN, "out of memory");
     for (int i = 0; x && x->rank == 4 && i < 3; i++)
         if (x->dim[i + 1] <= 16384) job->size_like[i] = (int)x->dim[i + 1];
@@ -185,6 +192,10 @@ static rt_status read_like(rt_import_job *job)
 static rt_status read_known(rt_import_job *job)
 {
     const rt_import_spec *s = job->spec;
+    for (int i = 0; i < s->class_count; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(s->classes[i], s->classes[k]) == 0)
+                return rt_fail(RT_USAGE, "--classes: '%.60s' stands twice", s->classes[i]);
     if (s->class_count) {
         cJSON *list = cJSON_CreateStringArray(s->classes, s->class_count);
         rt_status st = rt_names_from_json(&job->known, list, "--classes", "classes");

@@ -95,8 +95,7 @@ static rt_status npy_type(rt_array *a, const char *descr)
     }
     what = *kind == 'O' ? "Python objects, which are pickled code" : *kind == 'c' ? "complex numbers" : *kind == 'M'
         || *kind == 'm' ? "dates or times" : "elements of a type that is not supported";
-    return rt_fail(RT_INPUT, "%s: holds %s (%.20s); save numbers, such as x.astype('float32')", a->path, what,
-                   descr[1] == '|' ? kind : descr + 1);
+    return rt_fail(RT_INPUT, "%s: holds %s (%s); save numbers, such as x.astype('float32')", a->path, what, kind);
 }
 
 static rt_status npy_header(rt_array *a)
@@ -335,8 +334,9 @@ static rt_status choose_members(rt_import_job *job, const rt_zip *z, int *x, int
     if (s->y && *y < 0) return rt_fail(RT_USAGE, "%s: has no array '%s'; it has %s", z->path, s->y, list);
     if (*x < 0) return rt_fail(RT_USAGE, "%s: which array is x? It has %s; give --x NAME, and --y NAME for labels",
                                z->path, list);
-    if (!s->x && arrays > 1 + (*y >= 0)) rt_import_note(job, "of the arrays %s, 'x'%s imported", list, *y >= 0
-                                                        ? " and 'y' are" : " is");
+    if (arrays > 1 + (*y >= 0))
+        rt_import_note(job, "of the arrays %s, '%s'%s%s%s imported", list, z->member[*x].name, *y >= 0 ? " and '" : "",
+                       *y >= 0 ? z->member[*y].name : "", *y >= 0 ? "' are" : " is");
     return RT_OK;
 }
 

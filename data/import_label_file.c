@@ -17,6 +17,11 @@ static rt_status finish(rt_import_job *job, rt_label_set *set, int32_t *codes, u
     return rt_label_resolve(job, set, where, kept, 0);
 }
 
+static rt_status no_rows(const rt_import_job *job)
+{
+    return rt_fail(RT_NOTHING, "%s: there are no rows to import", job->spec->input);
+}
+
 /* ---- arrays ---- */
 
 static int code_of_text(rt_label_set *set, const rt_array *a, const unsigned char *p)
@@ -77,6 +82,7 @@ rt_status rt_array_labels(rt_import_job *job, rt_array *a, uint64_t rows)
     char where[1300];
     snprintf(where, sizeof where, "%.1000s%s%s", a->path, *a->member ? ": " : "", a->member);
     size_t e = a->text ? (size_t)a->text : rt_dtype_size(a->type);
+    if (!rows) return no_rows(job);
     if (a->rank == 2 && a->dim[1] == 1) rt_import_note(job, "labels of shape (%llu, 1) are taken as (%llu)",
                                                        (unsigned long long)a->dim[0], (unsigned long long)a->dim[0]);
     else if (a->rank == 2)
@@ -121,7 +127,7 @@ typedef struct {
     rt_label_set set;
     int32_t *codes;                /* of the records behind the first, from codes[1] */
     char *first;                   /* the first record's label, which may be a header */
-    uint64_t records, room;
+    uint64_t records, room, inner_blanks;
     int column, cells, header;     /* header: 1 sure */
 } label_file;
 
@@ -191,11 +197,37 @@ static rt_status read_all(rt_import_job *job, label_file *f, char separator, uin
     if (!st && r.cells) st = choose_column(job, f, &r, next_cells);
     while (!st && r.cells) {
         st = take(f, &r);
+        f->inner_blanks = rt_csv_blank_lines(c);
         if (!st) st = rt_csv_next(c, &r);
     }
     *blank = rt_csv_blank_lines(c);
     rt_csv_close(c);
     return st;
+}
+
+/* A label of line 1 that stands below, too, or a text above nothing but numbers: header or label? */
+static rt_status tell_header(const label_file *f, uint64_t rows, int header)
+{
+    rt_number v;
+    int again = 0, numbers = f->set.count > 0;
+    for (int i = 0; i < f->set.count; i++) {
+        again |= strcmp(f->set.text[i], f->first) == 0;
+        numbers &= rt_cell_read(f->set.text[i], '.', &v) == RT_CELL_NUMBER;
+    }
+    if (f->inner_blanks && f->cells == 1)
+        return rt_fail(RT_INPUT,
+                       "%s: there are blank lines between labels: %llu; write NA for a row that has no label, or take "
+                       "them out", f->path, (unsigned long long)f->inner_blanks);
+    if (header && !f->header && again)
+        return rt_fail(RT_USAGE,
+                       "%s: there is one line more than rows, but line 1 ('%.60s') may be a label, as it stands below, "
+                       "too; if it is the column's name, say --label '%.60s'", f->path, f->first, f->first);
+    if (!header && numbers && rt_cell_read(f->first, '.', &v) == RT_CELL_TEXT)
+        return rt_fail(RT_INPUT,
+                       "%s: line 1 ('%.60s') looks like a header above numbers, which leaves %llu labels for %llu "
+                       "rows; write NA for a row that has no label", f->path, f->first,
+                       (unsigned long long)rows - 1, (unsigned long long)rows);
+    return RT_OK;
 }
 
 static rt_status csv_labels(rt_import_job *job, uint64_t rows)
@@ -210,6 +242,7 @@ static rt_status csv_labels(rt_import_job *job, uint64_t rows)
         st = rt_fail(RT_INPUT, "%s: has %llu labels%s for %llu rows%s", f.path, (unsigned long long)labels, header
                      ? " below its header" : "", (unsigned long long)rows,
                      blank ? "; blank lines are no labels: write NA for a row that has none" : "");
+    if (!st) st = tell_header(&f, rows, header);
     snprintf(where, sizeof where, "%.1000s, column %d", f.path, f.column);
     if (!st && header) {
         memmove(f.codes, f.codes + 1, rows * sizeof *f.codes);
@@ -234,6 +267,7 @@ rt_status rt_import_labels(rt_import_job *job, uint64_t rows)
 {
     rt_format format;
     rt_array a;
+    if (!rows) return no_rows(job);
     RT_TRY(rt_import_format(&format, job->spec->labels));
     if (format == RT_FORMAT_CSV) return csv_labels(job, rows);
     if (format != RT_FORMAT_IDX && format != RT_FORMAT_NPY)

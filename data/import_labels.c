@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "data/import_parts.h"
 #include "engine/digest.h"
+#include "engine/text.h"
 
 enum { MOST_LABELS = 1 << 17, SMALL_LOW = -128, SMALL = 1 << 16, MOST_CLASSES = 1000, FEW_CLASSES = 100,
       ROWS_A_CLASS = 3, MOST_FILLED = 1000 };
@@ -229,7 +231,7 @@ static rt_status to_numbers(resolver *r, int flags)
             if (!r->left[i]->value.whole)
                 return rt_fail(RT_INPUT,
                                "%s: label '%.60s' is no whole number: that looks like the target of a regression, "
-                               "which is no class; leave the column out (--drop), or list all classes (--classes)",
+                               "which is no class; leave the labels out, or list all classes (--classes)",
                                r->where, r->left[i]->text);
     }
     qsort(r->left, (size_t)r->count, sizeof *r->left, by_value);
@@ -264,6 +266,12 @@ static rt_status to_numbers(resolver *r, int flags)
     return RT_OK;
 }
 
+static int is_infinite(const char *text)
+{
+    text += *text == '+' || *text == '-';
+    return strcasecmp(text, "inf") == 0 || strcasecmp(text, "infinity") == 0;
+}
+
 static rt_status to_texts(resolver *r)
 {
     RT_TRY(room_for(r->job, r->count));
@@ -274,6 +282,10 @@ static rt_status to_texts(resolver *r)
     }
     int some = 0;
     for (int i = 0; i < r->count; i++) some += r->left[i]->kind == RT_CELL_NUMBER;
+    for (int i = 0; i < r->count && some; i++)
+        if (is_infinite(r->left[i]->text))
+            return rt_fail(RT_INPUT, "%s: label '%.30s' among numbers is no class; mend it, or let --no-label '%.30s' "
+                                     "make it 'no label'", r->where, r->left[i]->text, r->left[i]->text);
     if (some) rt_import_note(r->job,
                              "%d of the %d classes are numbers and the others are not: all are taken as texts", some,
                                  r->count);
@@ -283,13 +295,23 @@ static rt_status to_texts(resolver *r)
 /* More values than classes have. */
 static rt_status check_count(const resolver *r, uint64_t rows)
 {
-    int most = r->job->spec->max_classes, n = r->job->classes;
-    if (most ? n > most : n > MOST_CLASSES || (n > FEW_CLASSES && rows / (uint64_t)n < ROWS_A_CLASS))
+    int most = r->job->spec->max_classes, n = r->job->classes, there = 0;
+    unsigned long long all = (unsigned long long)rows;
+    if (most ? n <= most : n <= MOST_CLASSES && (n <= FEW_CLASSES || rows / (uint64_t)n >= ROWS_A_CLASS)) return RT_OK;
+    for (int i = 0, before = -1; i < r->count; i++) {                  /* in the order of classes */
+        int to = r->to[r->left[i]->code];
+        there += to != before;
+        before = to;
+    }
+    if (there < n)
         return rt_fail(RT_INPUT,
-                       "%s: has %d different labels in %llu rows: that looks like the target of a regression or like "
-                       "names, not like classes; if they are classes, give --max-classes %d",
-                       r->where, n, (unsigned long long)rows, n);
-    return RT_OK;
+                       "%s: has %d different labels in %llu rows, which, keeping their numbers, would be classes 0 to "
+                       "%d; list those that are classes (--classes), or give --max-classes %d",
+                       r->where, there, all, n - 1, n);
+    return rt_fail(RT_INPUT,
+                   "%s: has %d different labels in %llu rows: that looks like the target of a regression or like "
+                   "names, not like classes; if they are classes, give --max-classes %d",
+                   r->where, n, all, n);
 }
 
 /* What stands for "no label". None is a gap among numbers (as pandas writes it), and may be a class among texts. */
@@ -303,8 +325,8 @@ static void find_missing(resolver *r, int flags)
         *l = (label){.text = r->set->text[i], .code = i};
         l->kind = rt_cell_read(l->text, '.', &l->value);
         int known = r->job->known.name && known_at(&r->job->known, l->text) >= 0;
-        if (!known && !(flags & RT_LABELS_OF_FOLDERS))
-            l->missing = l->kind == RT_CELL_MISSING || (no_label && same_label(no_label, l->text));
+        if (!known && !(flags & RT_LABELS_OF_FOLDERS)) l->missing = l->kind == RT_CELL_MISSING;
+        if (no_label && same_label(no_label, l->text)) l->missing = 1;
         texts += !l->missing && l->kind == RT_CELL_TEXT;
     }
     for (int i = 0; i < r->set->count; i++) {
@@ -337,7 +359,9 @@ static rt_status say_missing(const resolver *r)
                        (unsigned long long)rows, list);
     cJSON_AddNumberToObject(r->job->report, "rows_without_label", (double)rows);
     if (rows) rt_import_note(r->job, "rows without a label: %llu (%s); y is -1", (unsigned long long)rows, list);
-    if (!r->count) return rt_fail(RT_INPUT, "%s: no row has a label; leave the labels out", r->where);
+    if (!r->count)
+        return rt_fail(RT_INPUT, "%s: no row has a label; leave the labels out%s", r->where,
+                       r->job->spec->format == RT_FORMAT_CSV && !r->job->spec->labels ? " (--drop)" : "");
     return RT_OK;
 }
 
@@ -355,6 +379,25 @@ static void report_classes(rt_import_job *job, const resolver *r)
     free(n);
 }
 
+/* What is asked for labels must be possible and do something. */
+static rt_status check_asked(const resolver *r)
+{
+    const rt_import_spec *s = r->job->spec;
+    if (s->max_classes && r->job->known.name)
+        return rt_fail(RT_USAGE, "--max-classes does nothing: the classes are those %s", like_of(r));
+    if (s->no_label && r->job->known.name && known_at(&r->job->known, s->no_label) >= 0)
+        return rt_fail(RT_USAGE, "--no-label '%.60s' is one of the classes %s", s->no_label, like_of(r));
+    int there = !s->no_label;
+    for (int i = 0; i < r->set->count; i++) {
+        there |= !there && same_label(s->no_label, r->set->text[i]);
+        if (!rt_is_utf8(r->set->text[i]))
+            return rt_fail(RT_INPUT, "%s: label '%.60s' is no valid UTF-8; rename it, or save NumPy's labels as text: "
+                                     "np.char.decode(y, 'latin1')", r->where, r->set->text[i]);
+    }
+    if (!there) rt_import_note(r->job, "no row has the label '%.60s' of --no-label", s->no_label);
+    return RT_OK;
+}
+
 rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const char *where, uint64_t rows, int flags)
 {
     size_t n = (size_t)set->count + 1;
@@ -366,9 +409,13 @@ rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const ch
     if (!st) {
         for (int i = 0; i < set->count; i++) r.to[i] = -1;
         find_missing(&r, flags);
+        st = check_asked(&r);
+    }
+    if (!st) {
         st = job->known.name ? to_known(&r) : r.numbers ? to_numbers(&r, flags) : to_texts(&r);
     }
-    if (!st && !job->known.name && !(flags & RT_LABELS_OF_FOLDERS)) st = check_count(&r, rows);
+    int count = job->spec->max_classes || !(flags & RT_LABELS_OF_FOLDERS);
+    if (!st && !job->known.name && count) st = check_count(&r, rows);
     if (!st) st = say_missing(&r);
     if (!st) report_classes(job, &r);
     for (uint64_t i = 0; i < rows && job->y && !st; i++) job->y[i] = r.to[job->y[i]];

@@ -46,6 +46,29 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
     return st;
 }
 
+/* Rows must be as those of --like; columns without names take its names. */
+static rt_status check_like(rt_import_job *job, int rank, const uint64_t *dim)
+{
+    const rt_names *columns = &job->columns_like;
+    const char *like = job->spec->like;
+    rt_shape mine = {.rank = rank - 1}, theirs = {.rank = job->rank_like};
+    char a[64], b[64];
+    if (!job->rank_like || rank - 1 > RT_MAX_RANK || job->rank_like > RT_MAX_RANK) return RT_OK;
+    int same = rank - 1 == job->rank_like;
+    for (int i = 0; i < rank - 1; i++) mine.dim[i] = (int)dim[i + 1];
+    for (int i = 0; i < job->rank_like; i++) theirs.dim[i] = (int)job->dim_like[i];
+    for (int i = 0; same && i < rank - 1; i++) same = dim[i + 1] == job->dim_like[i];
+    int only_order = rank == 2 && columns->name && job->columns;         /* matched by name already */
+    if (!same && !only_order)
+        return rt_fail(RT_INPUT, "%s: its rows have the shape %s, and those of %s %s", job->spec->input,
+                       rt_shape_text(&mine, a), like, rt_shape_text(&theirs, b));
+    if (columns->name && !job->columns && rank == 2 && dim[1] == (uint64_t)columns->count) {
+        job->columns = rt_names_to_json(columns);
+        rt_import_note(job, "the file names no columns: they are taken as those of %s, in its order", like);
+    }
+    return RT_OK;
+}
+
 rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uint64_t *dim)
 {
     uint64_t bytes = rt_dtype_size(type), offset[3];
@@ -53,7 +76,9 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     for (int i = 0; i < rank; i++)
         if (__builtin_mul_overflow(bytes, dim[i], &bytes))
             return rt_fail(RT_INPUT, "%s: impossible shape", job->spec->input);
+    if (!bytes && dim[0]) return rt_fail(RT_NOTHING, "%s: its rows are empty", job->spec->input);
     if (!bytes) return rt_fail(RT_NOTHING, "%s: there are no rows to import", job->spec->input);
+    RT_TRY(check_like(job, rank, dim));
     job->type = type;
     job->rank = rank;
     memcpy(job->dim, dim, (size_t)rank * sizeof *dim);

@@ -19,6 +19,8 @@ typedef struct rt_import_job {
     rt_names columns_like;                 /* columns of --like */
     char *label_like;                      /* its label column, or NULL */
     int size_like[3];                      /* height, width, channels of its pictures, or 0 */
+    uint64_t dim_like[2 * RT_H5_RANK];     /* of its rows */
+    int rank_like;                         /* 0: it does not say */
     /* what an importer finds */
     char **class_name;                     /* NULL: no labels */
     int classes;

@@ -7,7 +7,8 @@
 
 typedef struct { char *classes, *drop; rt_import_spec spec; } reading;
 
-/* Texts of a list, or of one text with commas between, which is cut into `hold` for the caller to free. */
+/* Texts of a list, or of one text with commas between, blanks around them left out; that is cut into `hold` for the
+ * caller to free. */
 static int texts(rt_cfg *c, const char *key, const char **out, char **hold)
 {
     cJSON *j = cJSON_GetObjectItemCaseSensitive(c->object, key);
@@ -23,9 +24,17 @@ static int texts(rt_cfg *c, const char *key, const char **out, char **hold)
                           "key=[\"a,b\",\"c\"]");
             return 0;
         }
+        p += strspn(p, " ");
+        char *end = comma ? comma : p + strlen(p);
+        while (end > p && end[-1] == ' ') end--;
+        if (comma) *comma = 0;
+        *end = 0;
+        if (!*p) {
+            rt_cfg_fail(c, key, "a name between the commas is blank; a name of blanks needs a list: key=[\" \"]");
+            return 0;
+        }
         out[n++] = p;
         if (!comma) break;
-        *comma = 0;
         p = comma + 1;
     }
     return n;
@@ -63,7 +72,7 @@ static void read_csv(rt_cfg *c, reading *r)
 
 static void read_pictures(rt_cfg *c, rt_import_spec *s)
 {
-    static const char *const grounds[] = {"", "drop", "white", "black", NULL};
+    static const char *const grounds[] = {"drop", "white", "black", NULL};
     int size[2] = {0, 0}, n = rt_cfg_ints(c, "size", size, 2, 1, 16384);
     s->height = size[0];
     s->width = n == 1 ? size[0] : size[1];
@@ -75,7 +84,7 @@ static void read_pictures(rt_cfg *c, rt_import_spec *s)
     else if (!strcmp(text, "first")) s->place = RT_CHANNELS_FIRST;
     else if (!strcmp(text, "last")) s->place = RT_CHANNELS_LAST;
     else if (channels) rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) of images, first or last of NPY, is expected");
-    s->alpha = (rt_alpha)rt_cfg_choice(c, "alpha", grounds, 0);
+    if (rt_cfg_any(c, "alpha")) s->alpha = RT_ALPHA_DROP + rt_cfg_choice(c, "alpha", grounds, 0);
     s->skip_bad = rt_cfg_bool(c, "skip_bad", 0);
 }
 
@@ -93,7 +102,7 @@ static rt_status read_config(cJSON *config, reading *r)
     rt_import_spec *s = &r->spec;
     rt_cfg c = rt_cfg_begin(config, "");
     s->format = (rt_format)rt_cfg_choice(&c, "format", formats, 0);
-    s->input = rt_cfg_string(&c, "input", NULL);
+    s->input = rt_cfg_file(&c, "input", NULL);
     s->labels = optional(&c, "labels");
     s->missing_labels_refused = rt_cfg_choice(&c, "missing_labels", missing, 0);
     if (rt_cfg_any(&c, "no_label")) s->no_label = rt_cfg_string(&c, "no_label", "");

@@ -1,4 +1,5 @@
 /* IDX, NPY and NPZ against the bytes that numpy gives (tests/data/samples/make_import_samples.py). */
+#include <math.h>
 #include <zlib.h>
 
 #include "data/import_parts.h"
@@ -197,10 +198,62 @@ static void idx(void **state)
     refuse((rt_import_spec){.input = path}, RT_INPUT, "x.gz");
 }
 
+/* A little NPY file of version 1. */
+static const char *npy(const char *name, const char *header, const void *data, size_t n)
+{
+    char text[400] = "\223NUMPY\1";
+    size_t k = strlen(header);
+    text[8] = (char)k;
+    memcpy(text + 10, header, k);
+    memcpy(text + 10 + k, data, n);
+    return put(name, text, 10 + k + n);
+}
+
+/* Arrays have no names: --like gives them those of its columns, where there are as many. */
+static void like(void **state)
+{
+    (void)state;
+    char like[128];
+    static const float x[6] = {1, 2, 3, 4, 5, 6};
+    const char *three = npy("x3.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", x, sizeof x);
+    const char *two = npy("x2.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", x, sizeof x);
+    imported r;
+    check_ok(rt_import_run(&(rt_import_spec){.input = TEXT("n.csv", "a,b,c\n1,2,3\n4,5,6\n")}, out_path(), &r.report));
+    cJSON_Delete(r.report);
+    snprintf(like, sizeof like, "%s/like.h5", test_folder);
+    assert_int_equal(rename(out_path(), like), 0);
+    r = import((rt_import_spec){.input = three, .like = like});
+    assert_string_equal(names_of(r.manifest, "columns"), "a|b|c");
+    assert_true(noted(&r, "names no columns: they are taken as those of"));
+    done(&r);
+    refuse((rt_import_spec){.input = two, .like = like}, RT_INPUT, "its rows have the shape (2), and those of");
+}
+
+/* Labels and data that are none. */
+static void odd_labels(void **state)
+{
+    (void)state;
+    static const float x[4] = {1, 2, 3, 4};
+    static const double inf[2] = {0, INFINITY};
+    const char *two = npy("x.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 2), }\n", x, sizeof x);
+    const char *latin = npy("y.npy", "{'descr': '|S2', 'fortran_order': False, 'shape': (2,), }\n", "\xe9\0b\0", 4);
+    const char *big = npy("i.npy", "{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }\n", inf, sizeof inf);
+    const char *none = npy("n.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 2), }\n", x, 0);
+    const char *flat = npy("f.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 0), }\n", x, 0);
+    const char *nolabel = npy("m.npy", "{'descr': '<i4', 'fortran_order': False, 'shape': (0,), }\n", x, 0);
+    refuse((rt_import_spec){.input = two, .labels = latin}, RT_INPUT, "label '?' is no valid UTF-8");
+    refuse((rt_import_spec){.input = two, .labels = big}, RT_INPUT, "label 'inf' among numbers is no class");
+    refuse((rt_import_spec){.input = none, .labels = nolabel}, RT_NOTHING, "there are no rows to import");
+    refuse((rt_import_spec){.input = flat}, RT_NOTHING, "its rows are empty");
+    refuse((rt_import_spec){.input = npy("c.npy", "{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }\n", x, 8)},
+           RT_INPUT, "holds complex numbers (c8); save numbers");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(npy_types), cmocka_unit_test(npy_refused),
                                        cmocka_unit_test(npy_labels), cmocka_unit_test(npz),
-                                       cmocka_unit_test(idx)};
+                                       cmocka_unit_test(idx), cmocka_unit_test(like),
+                                       cmocka_unit_test(odd_labels)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

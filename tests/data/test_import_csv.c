@@ -458,7 +458,54 @@ static void like(void **state)
     assert_string_equal(names_of(r.manifest, "classes"), "shirt|boot");
     done(&r);
     s.classes[1] = "shirt";
-    refuse(s, RT_USAGE, "twice");
+    refuse(s, RT_USAGE, "--classes: 'shirt' stands twice");
+}
+
+/* What is asked about labels and would do nothing, or contradicts what is asked, too. */
+static void labels_asked(void **state)
+{
+    (void)state;
+    rt_import_spec s = csv(TEXT("a.csv", "a,l\n1,x\n2,bad\n3,y\n"));
+    s.label = "l";
+    s.no_label = "nope";
+    imported r = import(s);
+    assert_true(noted(&r, "no row has the label 'nope' of --no-label"));
+    done(&r);
+    s.classes[0] = "x", s.classes[1] = "bad", s.classes[2] = "y";
+    s.class_count = 3;
+    s.no_label = "bad";
+    refuse(s, RT_USAGE, "--no-label 'bad' is one of the classes of --classes");
+    s.no_label = NULL;
+    s.max_classes = 5;
+    refuse(s, RT_USAGE, "--max-classes does nothing: the classes are those of --classes");
+    s = csv(TEXT("i.csv", "a,l\n1,0\n2,inf\n3,1\n"));
+    s.label = "l";
+    refuse(s, RT_INPUT, "label 'inf' among numbers is no class");
+    s.no_label = "inf";
+    r = import(s);
+    CHECK_Y(r, 0, -1, 1);
+    done(&r);
+    s = csv(TEXT("g.csv", "a,l\n1,0\n2,255\n3,255\n"));
+    s.label = "l";
+    refuse(s, RT_INPUT, "has 2 different labels in 3 rows, which, keeping their numbers, would be classes 0 to 255");
+}
+
+/* A file without column names has as many as the one that it shall be like. */
+static void like_width(void **state)
+{
+    (void)state;
+    rt_import_spec s = csv(TEXT("n.csv", "1,2,x\n3,4,y\n"));
+    s.label = "2";
+    char like[128];
+    cJSON *report;
+    check_ok(rt_import_run(&s, out_path(), &report));
+    cJSON_Delete(report);
+    snprintf(like, sizeof like, "%s/like.h5", test_folder);
+    assert_int_equal(rename(out_path(), like), 0);
+    s = csv(TEXT("w.csv", "1,2,3,x\n3,4,5,y\n"));
+    s.label = "3";
+    s.like = like;
+    refuse(s, RT_INPUT, "its rows have the shape (3), and those of");
 }
 
 static void second_file(void **state)
@@ -478,8 +525,22 @@ static void second_file(void **state)
     }
     rt_import_spec s = csv(x);
     s.labels = TEXT("y0.csv", "0\n1\n0\n1\n");              /* Series(y).to_csv(index=False): its header is 0 */
+    refuse(s, RT_USAGE,
+           "line 1 ('0') may be a label, as it stands below, too; if it is the column's name, say --label '0'");
+    s.label = "0";
     imported r = import(s);
     CHECK_Y(r, 1, 0, 1);
+    done(&r);
+    s.label = NULL;
+    s.labels = TEXT("y1.csv", "u\nu\nv\nu\n");
+    refuse(s, RT_USAGE, "line 1 ('u') may be a label");
+    s.labels = TEXT("y3.csv", "k\n1\n0\n\n");                  /* pandas writes \"\" for a gap, others nothing */
+    refuse(s, RT_INPUT, "line 1 ('k') looks like a header above numbers, which leaves 2 labels for 3 rows");
+    s.labels = TEXT("y4.csv", "u\n\nv\nu\n");
+    refuse(s, RT_INPUT, "blank lines between labels: 1; write NA");
+    s.labels = TEXT("y6.csv", "u\nv\nu\n\n\n");
+    r = import(s);
+    CHECK_Y(r, 0, 1, 0);
     done(&r);
     s.labels = TEXT("y2.csv", "u\nv\n");
     refuse(s, RT_INPUT, "has 2 labels for 3 rows");
@@ -545,7 +606,8 @@ int main(void)
         cmocka_unit_test(separators), cmocka_unit_test(one_line), cmocka_unit_test(encodings),
         cmocka_unit_test(wide_numbers),
             cmocka_unit_test(labels), cmocka_unit_test(minus_one),
-        cmocka_unit_test(regression), cmocka_unit_test(like), cmocka_unit_test(second_file),
+        cmocka_unit_test(regression), cmocka_unit_test(like), cmocka_unit_test(labels_asked),
+        cmocka_unit_test(like_width), cmocka_unit_test(second_file),
             cmocka_unit_test(applies), cmocka_unit_test(interrupted)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

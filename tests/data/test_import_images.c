@@ -125,6 +125,23 @@ static void other_files(void **state)
     refuse((rt_import_spec){.input = root}, RT_INPUT, "class 'elk' would be empty");
 }
 
+/* What is asked about labels holds for folders, too, or is refused. */
+static void labels_of_folders(void **state)
+{
+    (void)state;
+    fresh();
+    imported r = import((rt_import_spec){.input = root, .no_label = "dog"});
+    CHECK_Y(r, 0, 0, -1);
+    assert_string_equal(names_of(r.manifest, "classes"), "cat");
+    assert_true(noted(&r, "rows without a label: 1 ('dog' 1)"));
+    done(&r);
+    refuse((rt_import_spec){.input = root, .max_classes = 1}, RT_INPUT, "has 2 different labels");
+    refuse((rt_import_spec){.input = root, .missing_labels_refused = 1}, RT_USAGE,
+           "--missing-labels does not apply to images");
+    copy("png/gamma.png", "\xe9lan/1.png");
+    refuse((rt_import_spec){.input = root}, RT_INPUT, "is no valid UTF-8");
+}
+
 static void bad_pictures(void **state)
 {
     (void)state;
@@ -256,7 +273,8 @@ static void exif(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(pixels), cmocka_unit_test(other_files),
-                                       cmocka_unit_test(bad_pictures), cmocka_unit_test(sizes),
+                                       cmocka_unit_test(labels_of_folders), cmocka_unit_test(bad_pictures),
+                                       cmocka_unit_test(sizes),
                                        cmocka_unit_test(numbers), cmocka_unit_test(exif)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
