@@ -140,7 +140,10 @@ static rt_status take_option(cli_args *a, const cli_command *c, const char *s, i
     if (o->takes != CLI_FLAG && !value) {
         if (*i + 1 >= argc) return rt_fail(RT_USAGE, "--%s needs a value", o->name);
         value = argv[++*i];
+        if (strncmp(value, "--", 2) == 0 && option_of(c, value + 2))
+            return rt_fail(RT_USAGE, "--%s needs a value, but %s follows, which is an option", o->name, value);
     }
+    if (o->takes != CLI_FLAG && !*value) return rt_fail(RT_USAGE, "--%s: its value is empty; leave it out", o->name);
     if (o->takes == CLI_FLAG && eq) return rt_fail(RT_USAGE, "--%s takes no value", o->name);
     a->name[a->options] = o->name;
     a->value[a->options++] = value ? value : "";
@@ -179,6 +182,7 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
         else if (s[0] == '-' && s[1])
             return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s, c->name,
                            s);
+        else if (!*s) return rt_fail(RT_USAGE, "%s: argument %d is empty; leave it out", c->name, i + 1);
         else if (is_override(s)) RT_TRY(take_override(a, c, s));
         else if (a->count == c->files) {
             return rt_fail(RT_USAGE, "%s: at most %d file%s taken, so '%s' would do nothing; see 'retort %s --help'",

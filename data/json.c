@@ -260,7 +260,7 @@ static int distance(const char *a, const char *b)
 const char *rt_nearest(const char *word, const char *const *names, int count)
 {
     const char *best = NULL;
-    int least = (int)strlen(word) / 2 + 1;
+    int least = (int)(strlen(word) + 1) / 3;            /* a letter in three: more is another word */
     for (int i = 0; i < count; i++) {
         int d = distance(word, names[i]);
         if (d <= least && (!best || d < least)) {
@@ -378,6 +378,13 @@ const char *rt_cfg_string(rt_cfg *c, const char *key, const char *fallback)
     return v->valuestring;
 }
 
+const char *rt_cfg_file(rt_cfg *c, const char *key, const char *fallback)
+{
+    const char *s = rt_cfg_string(c, key, fallback);
+    if (!*s && rt_cfg_has(c, key)) rt_cfg_fail(c, key, "a file name is expected, not an empty text");
+    return s;
+}
+
 int rt_cfg_choice(rt_cfg *c, const char *key, const char *const *names, int fallback)
 {
     const char *s = rt_cfg_string(c, key, fallback < 0 ? NULL : names[fallback]);
@@ -419,7 +426,7 @@ int rt_cfg_strings(rt_cfg *c, const char *key, const char **out, int max)
     int n = 0, ok = cJSON_IsString(v) || (cJSON_IsArray(v) && v->child);
     if (!v) return 0;
     for (const cJSON *e = cJSON_IsArray(v) ? v->child : v; ok && e; e = cJSON_IsArray(v) ? e->next : NULL) {
-        ok = n < max && cJSON_IsString(e);
+        ok = n < max && cJSON_IsString(e) && *e->valuestring;
         if (ok) out[n++] = e->valuestring;
     }
     if (ok) return n;

@@ -51,11 +51,13 @@ double rt_cfg_number(rt_cfg *, const char *key, double fallback, double min, dou
 int rt_cfg_bool(rt_cfg *, const char *key, int fallback);
 /* NULL fallback: required; "" : optional, absent reads as "". The text belongs to the object. */
 const char *rt_cfg_string(rt_cfg *, const char *key, const char *fallback);
+/* A file's name: as rt_cfg_string, but an empty text is refused. */
+const char *rt_cfg_file(rt_cfg *, const char *key, const char *fallback);
 /* Index of one of names (ended by NULL). */
 int rt_cfg_choice(rt_cfg *, const char *key, const char *const *names, int fallback);
 /* 1 to max ints from a number (repeated once) or a list; returns how many, 0 when absent. */
 int rt_cfg_ints(rt_cfg *, const char *key, int *out, int max, int low, int high);
-/* A string or a list of 1 to max of them; returns how many, 0 when absent. The texts belong to the object. */
+/* A text that is not empty or a list of 1 to max of them; returns how many, 0 when absent. The texts belong to the object. */
 int rt_cfg_strings(rt_cfg *, const char *key, const char **out, int max);
 cJSON *rt_cfg_array(rt_cfg *, const char *key);         /* NULL when absent */
 cJSON *rt_cfg_any(rt_cfg *, const char *key);           /* whatever it is; NULL when absent */

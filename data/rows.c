@@ -1,5 +1,6 @@
 #include "data/rows.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,8 +105,16 @@ static rt_status index_or_free(rt_rows *a)
 void rt_rows_read(rt_cfg *data, rt_rows_config *c)
 {
     c->range = rt_cfg_string(data, "rows", "");
-    c->test = rt_cfg_number(data, "test", 0, 0, 1e15);
+    c->test = rt_rows_part(data, "test", 0);
     c->test_seed = rt_cfg_u64(data, "test_seed", 1);
+    if (c->test == 0 && c->test_seed != 1) rt_cfg_fail(data, "test_seed", "does nothing without data.test");
+}
+
+double rt_rows_part(rt_cfg *c, const char *key, double fallback)
+{
+    double part = rt_cfg_number(c, key, fallback, 0, 1e15);
+    if (part > 1 && part != floor(part)) rt_cfg_fail(c, key, "a share below 1 or a whole number of rows is expected");
+    return part;
 }
 
 rt_status rt_rows_select(const rt_rows_config *c, uint64_t source_rows, rt_rows *others, rt_rows *test)
@@ -137,6 +146,8 @@ rt_status rt_parse_range(const char *range, uint64_t rows, uint64_t *first, uint
         if (colon != range) *first = number(range);
         if (colon[1]) *end = number(colon + 1);
         if (*first <= *end && *end <= rows) return RT_OK;
+        if (*first > *end && *first <= rows)
+            return rt_fail(RT_USAGE, "rows '%s' end before they begin", range);
         return rt_fail(RT_USAGE, "rows '%s' reach outside the %llu rows of the source", range,
                        (unsigned long long)rows);
     }

@@ -25,8 +25,10 @@ typedef struct {
     uint64_t test_seed;
 } rt_rows_config;
 
-/* Keys rows [all], test [0], test_seed [1]. */
+/* Keys rows [all], test [0], test_seed [1]; another one is refused without a test. */
 void rt_rows_read(rt_cfg *data, rt_rows_config *);
+/* A part of rows: a share below 1, or a whole number of them; else the configuration fails. */
+double rt_rows_part(rt_cfg *, const char *key, double fallback);
 /* The range's test rows and the others; both are for the caller to free, also after an error. */
 rt_status rt_rows_select(const rt_rows_config *, uint64_t source_rows, rt_rows *others, rt_rows *test);
 

@@ -131,7 +131,7 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     if (!v->count) rt_cfg_fail(&c, "students", "at least one model (\"teacher\" or \"students\") is required");
     if (!c.status) name_models(&c, names, v);
     rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_string(&d, "source", NULL);
+    s->source = rt_cfg_file(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y = rt_cfg_has(&d, "y") ? rt_cfg_string(&d, "y", "") : NULL;
     rt_rows_read(&d, &s->rows);

@@ -32,7 +32,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, MAX_TEACHERS);
     if (!s->teachers) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
     rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_string(&d, "source", NULL);
+    s->source = rt_cfg_file(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->rows = rt_cfg_string(&d, "rows", "");
     s->check = rt_check_read(&d);

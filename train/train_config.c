@@ -28,7 +28,7 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
 static void read_data(rt_cfg *c, rt_train_settings *s)
 {
     rt_cfg d = rt_cfg_object(c, "data");
-    s->source = rt_cfg_string(&d, "source", NULL);
+    s->source = rt_cfg_file(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y_given = rt_cfg_has(&d, "y");
     s->y = rt_cfg_string(&d, "y", "");
@@ -37,8 +37,8 @@ static void read_data(rt_cfg *c, rt_train_settings *s)
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
-    s->validation = rt_cfg_number(&d, "validation", 0.1, 0, 1e12);
-    s->labels = rt_cfg_string(&d, "labels", "");
+    s->validation = rt_rows_part(&d, "validation", 0.1);
+    s->labels = rt_cfg_file(&d, "labels", "");
     s->normalize = rt_cfg_any(&d, "normalize");
     if (s->normalize && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
     rt_cfg_join(c, &d);
@@ -66,7 +66,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     rt_cfg c = rt_cfg_begin(config, "");
     if (!rt_cfg_any(&c, "model") && !rt_cfg_has(&c, "init"))
         rt_cfg_fail(&c, "model", "an architecture (or \"init\": a model file to start from) is required");
-    s->init = rt_cfg_string(&c, "init", "");
+    s->init = rt_cfg_file(&c, "init", "");
     if (*s->init && rt_cfg_has(&c, "model"))
         rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
     s->seed = rt_cfg_u64(&c, "seed", 1);

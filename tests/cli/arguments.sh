@@ -23,6 +23,20 @@ expect 2 "--teacher and teacher=u.h5 say the same thing" "$retort" label --teach
 echo '{"model": {"input": [4], "classes": 2, "family": "mlp"}, "data": {"source": "none.h5"}}' > x.json
 expect 2 "--seed and seed=3 say the same thing" "$retort" train x.json --out a --seed 2 seed=3
 
+# Nothing where something is said: an empty value is often a variable that is not set.
+expect 2 "--label: its value is empty" "$retort" import x.csv --label "" --out y.h5
+expect 2 "--like: its value is empty" "$retort" import x.csv --like= --out y.h5
+expect 2 "--kernels: its value is empty" "$retort" train x.json --out a --kernels ""
+expect 2 "argument 2 is empty" "$retort" import x.csv "" --out y.h5
+expect 2 "--out needs a value, but --force follows" "$retort" train x.json --out --force
+for key in data.source data.labels init; do
+    expect 2 "$key: a file name is expected, not an empty text" "$retort" train x.json --out a $key=
+done
+expect 2 'a list of up to 16 of them is expected, not ""' "$retort" train x.json --out a teacher=
+expect 2 "data.test_seed: does nothing without data.test" "$retort" train x.json --out a data.test_seed=4
+expect 2 "data.validation: a share below 1 or a whole number" "$retort" train x.json --out a data.validation=1.5
+expect 2 "unknown option --data; see" "$retort" train x.json --out a --data y.h5
+
 # What a command has no use for.
 for c in info import label eval export bench; do
     expect 2 "--seed does nothing in '$c'" "$retort" $c x --seed 2
@@ -60,6 +74,9 @@ X
 "$retort" train t.json --out T <&- >&- 2>&- || fail "training with closed standard files"
 "$retort" label --teacher T/model.h5 --data band.h5 --out closed.h5 <&- >&- 2>&- || fail "labelling with closed standard files"
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out open.h5
+expect 2 "is a label store, which is exported to csv or npy" "$retort" export open.h5 --out open.npz
+expect 2 "is a label store, which is exported alone" "$retort" export open.h5 T/model.h5 --data band.h5 --out open.csv
+expect 3 "none.h5: No such file" "$retort" export none.h5 --out none.csv
 cmp -s closed.h5 open.h5 || fail "closed standard files change a label store"
 
 exit $failed

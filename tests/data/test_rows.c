@@ -158,6 +158,27 @@ static void against_lists(void **state)
     }
 }
 
+/* What configurations say of rows: parts are shares or whole numbers, and a seed of nothing is refused. */
+static void parts(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *part; } all[] = {
+        {"{\"test\": 0.25}", NULL}, {"{\"test\": 1}", NULL}, {"{\"test\": 250, \"test_seed\": 9}", NULL},
+        {"{\"test_seed\": 1}", NULL}, {"{\"test\": 1.5}", "test: a share below 1 or a whole number"},
+        {"{\"test\": 2.5}", "test: a share below 1 or a whole number"},
+        {"{\"test_seed\": 2}", "test_seed: does nothing without data.test"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        cJSON *j;
+        rt_rows_config rows;
+        check_ok(rt_json_parse(&j, all[i].text, strlen(all[i].text), "text"));
+        rt_cfg c = rt_cfg_begin(j, "data");
+        rt_rows_read(&c, &rows);
+        if (all[i].part) check_fails(rt_cfg_end(&c), RT_USAGE, all[i].part);
+        else check_ok(rt_cfg_end(&c));
+        cJSON_Delete(j);
+    }
+}
+
 static void ranges(void **state)
 {
     (void)state;
@@ -168,7 +189,7 @@ static void ranges(void **state)
                 {"1000:", 1000, 1000}, {"0:1000", 0, 1000}, {"007:0008", 7, 8}, {"3:3", 3, 3}};
     static const struct {
         const char *text, *part;
-    } bad[] = {{"100:90", "outside"},
+    } bad[] = {{"100:90", "end before they begin"},
                {"0:1001", "outside"},
                {"18446744073709551616:", "outside"},
                {"18446744073709551616:18446744073709551617", "outside"},
@@ -238,6 +259,7 @@ static void memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws), cmocka_unit_test(against_lists),
-                                       cmocka_unit_test(ranges), cmocka_unit_test(memory)};
+                                       cmocka_unit_test(ranges), cmocka_unit_test(parts),
+                                       cmocka_unit_test(memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
