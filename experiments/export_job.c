@@ -28,20 +28,20 @@ static rt_status read_settings(cJSON *config, settings *s)
     if (!s->models) rt_cfg_fail(&c, "input", "a model or a label store is required");
     s->to = rt_cfg_choice(&c, "to", forms, -1);
     for (int i = 3; i >= 0; i--) if (rt_cfg_has(&c, of_data[i])) s->of_data = of_data[i];
-    s->data = rt_cfg_string(&c, "data", "");
+    s->data = rt_cfg_file(&c, "data", "");
     s->x = rt_cfg_string(&c, "x", "x");
     s->rows = rt_cfg_string(&c, "rows", "");
     s->match = rt_match_read(&c);
     return rt_cfg_end(&c);
 }
 
-static int is_label_store(const char *path)
+static rt_status look_for_labels(const char *path, int *is_store)
 {
     rt_h5_file *f;
-    if (rt_h5_scan(&f, path)) return 0;
-    int yes = rt_h5_find(f, "labels/status") != NULL;
+    RT_TRY(rt_h5_scan(&f, path));
+    *is_store = rt_h5_find(f, "labels/status") != NULL;
     rt_h5_close(f);
-    return yes;
+    return RT_OK;
 }
 
 static rt_status weights(const settings *s)
@@ -104,11 +104,18 @@ rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt
     RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
     rt_status st = rt_output_may_replace(s.out, RT_OUTPUT_EXPORT);
-    if (!st) {
-        if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
-        else if (s.models == 1 && is_label_store(s.path[0])) st = labels(&s, notes);
-        else st = predictions(&s, pool, progress, notes);
+    int store = 0, is_weights = s.to == SAFETENSORS || s.to == NPZ;
+    for (int i = 0; i < s.models && !st && !store; i++) {
+        st = look_for_labels(s.path[i], &store);
+        if (!st && store && is_weights)
+            st = rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s.path[i]);
+        if (!st && store && s.models > 1)
+            st = rt_fail(RT_USAGE, "%s: is a label store, which is exported alone", s.path[i]);
     }
+    if (st) ;
+    else if (is_weights) st = weights(&s);
+    else if (store) st = labels(&s, notes);
+    else st = predictions(&s, pool, progress, notes);
     if (!st) {
         *result = cJSON_CreateObject();
         cJSON_AddStringToObject(*result, "file", out->path);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/stream.h"
+#include "engine/clock.h"
 #include "engine/text.h"
 #include "export/exporter.h"
 #include "export/out_file.h"
@@ -159,6 +160,7 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
     float *z = rt_floats_new((size_t)BLOCK * (size_t)t->classes);
     rt_status st = z ? RT_OK : rt_fail(RT_RUN, "out of memory");
     uint64_t done = 0;
+    double since = rt_seconds();
     for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
@@ -172,7 +174,9 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
         put_rows(t, z, b->row, b->rows);
         st = t->f.status;
         done += (uint64_t)b->rows;
-        rt_progress_update(progress, "export", (double)done, (double)rows->count, 0, "rows", "");
+        double spent = rt_seconds() - since;
+        rt_progress_update(progress, "export", (double)done, (double)rows->count, spent > 0 ? (double)done / spent : 0,
+                           "rows", "");
         if (!st) st = rt_check_stop();
     }
     free(z);

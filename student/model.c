@@ -307,7 +307,7 @@ static rt_status take_names(rt_names *into, const rt_names *from, int count, con
     rt_names copy;
     if (!from || !from->name) return RT_OK;
     if (from->count != count)
-        return rt_fail(RT_INPUT, "%s: names %d %s, but there are %d %s in the model; set model.%s to fit the data",
+        return rt_fail(RT_INPUT, "%s: names %d %s, but there are %d %s in the model; set model.%s to fit",
                        from->of ? from->of : "its manifest", from->count, what, count, what, key);
     RT_TRY(rt_names_copy(&copy, from));
     free(copy.of);

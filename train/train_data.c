@@ -29,6 +29,24 @@ rt_status rt_train_open_data(rt_trainer *t)
 
 /* ---- names ---- */
 
+/* Whether the data lacks classes of whoever labels it, who has all that it names. */
+static int has_more(const rt_names *labeller, const rt_names *data, rt_match match)
+{
+    if (!labeller->name || match != RT_MATCH_NAMES || data->count >= labeller->count) return 0;
+    for (int i = 0; i < data->count; i++) if (rt_names_find(labeller, data->name[i]) < 0) return 0;
+    return 1;
+}
+
+/* RT_INPUT, with both lists, for a class that the one who labels does not know. */
+static rt_status all_known(const rt_names *model, const rt_names *labeller)
+{
+    int *map;
+    if (!model->name || !labeller->name) return RT_OK;
+    RT_TRY(rt_names_map(&map, model, labeller, "class"));
+    free(map);
+    return RT_OK;
+}
+
 rt_status rt_train_match_names(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
@@ -36,9 +54,9 @@ rt_status rt_train_match_names(rt_trainer *t)
         rt_names classes, columns = {0};
         rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
         if (!st) st = rt_source_columns(t->x, &columns);
-        const rt_names *from = &classes;
-        if (!classes.name && t->labels) from = rt_labels_classes(t->labels);
-        else if (!classes.name && t->teacher) from = &t->teacher[0]->class_names;
+        const rt_names *from = &classes, *labeller = t->labels ? rt_labels_classes(t->labels)
+            : t->teacher ? &t->teacher[0]->class_names : NULL;
+        if (labeller && (!classes.name || has_more(labeller, &classes, s->match))) from = labeller;
         if (!st) st = rt_model_set_names(t->model, from, &columns);
         rt_names_free(&classes);
         rt_names_free(&columns);
@@ -46,6 +64,8 @@ rt_status rt_train_match_names(rt_trainer *t)
     }
     RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
     if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
+    if (t->teacher && s->match == RT_MATCH_NAMES) RT_TRY(all_known(&t->model->class_names, &t->teacher[0]->class_names));
+    if (t->labels && s->match == RT_MATCH_NAMES) RT_TRY(all_known(&t->model->class_names, rt_labels_classes(t->labels)));
     if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
         return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels,
                        rt_labels_info(t->labels)->classes, t->model->classes);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_check.h"
+
 enum { STATISTICS_ROWS = 65536 };
 
 static rt_status given(rt_model *m, const cJSON *norm)
@@ -39,9 +41,11 @@ static rt_status read_row(const rt_trainer *t, uint64_t at, char *raw, float *al
     rt_to_float(all, raw, rt_source_type(t->x), m->raw_size);
     for (size_t k = 0; k < n; k++) {
         row[k] = all[m->pick ? (size_t)m->pick[k] : k];
-        if (!isfinite(row[k]))
-            return rt_fail(RT_INPUT, "%s: row %llu contains NaN or infinity; clean the data first", t->set.source,
-                           (unsigned long long)at);
+        if (!isfinite(row[k])) {
+            const char *fault = rt_row_fault(raw, rt_source_type(t->x), m->raw_size);
+            return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", t->set.source, (unsigned long long)at,
+                           t->set.x, fault ? fault : "NaN or infinity; clean the data first");
+        }
     }
     return RT_OK;
 }

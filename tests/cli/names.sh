@@ -104,6 +104,15 @@ expect 0 "" "$retort" import free.csv --out free.h5
 expect 0 "" "$retort" train t.json --out F data.source=free.h5 teacher=$T loss.kind=kd loss.hard=0
 accuracy 1 F/model.h5 -- cba.h5
 
+# Data that lacks a class of its teacher: the student has all of the teacher's.
+expect 0 "" "$retort" train t.json --out F2 data.source=ac.h5 teacher=$T loss.kind=kd
+accuracy 1 F2/model.h5 -- ac.h5
+expect 0 "" "$retort" label --teacher $T --data ac.h5 --out Lac.h5
+expect 0 "" "$retort" train t.json --out F3 data.source=ac.h5 data.labels=Lac.h5 loss.kind=kd
+accuracy 1 F3/model.h5 -- ac.h5
+expect 3 "names 3 classes, but there are 2 classes in the model; set model.classes" \
+    "$retort" train t.json --out F4 data.source=ac.h5 teacher=$T loss.kind=kd model.classes=2
+
 # A teacher in the loop, and ensembles of models that have classes and columns in different orders.
 expect 0 "" "$retort" train t.json --out P data.source=cba.h5 teacher=$U loss.kind=kd loss.hard=0
 accuracy 1 P/model.h5 -- abc.h5
