@@ -218,7 +218,8 @@ static void like(void **state)
     const char *three = npy("x3.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n", x, sizeof x);
     const char *two = npy("x2.npy", "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }\n", x, sizeof x);
     imported r;
-    check_ok(rt_import_run(&(rt_import_spec){.input = TEXT("n.csv", "a,b,c\n1,2,3\n4,5,6\n")}, out_path(), &r.report));
+    rt_import_spec named = {.input = TEXT("n.csv", "a,b,c\n1,2,3\n4,5,6\n")};
+    check_ok(rt_import_run(&named, &(rt_target){.path = out_path(), .force = 1}, &r.report));
     cJSON_Delete(r.report);
     snprintf(like, sizeof like, "%s/like.h5", test_folder);
     assert_int_equal(rename(out_path(), like), 0);

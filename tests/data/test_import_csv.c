@@ -498,7 +498,7 @@ static void like_width(void **state)
     s.label = "2";
     char like[128];
     cJSON *report;
-    check_ok(rt_import_run(&s, out_path(), &report));
+    check_ok(rt_import_run(&s, &(rt_target){.path = out_path(), .force = 1}, &report));
     cJSON_Delete(report);
     snprintf(like, sizeof like, "%s/like.h5", test_folder);
     assert_int_equal(rename(out_path(), like), 0);
