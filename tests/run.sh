@@ -4,6 +4,7 @@
 #   tsan   everything under ThreadSanitizer
 #   clang  a build with clang, warnings as errors, and the tests
 #   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
+#   malformed  changed and hostile files, forged manifests, MALFORMED_SECONDS (600); goes on. MALFORMED_FOLDER: yours, too
 #   crash  50 kills of train and of label for each kernel family
 #   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
 #   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on
@@ -11,6 +12,7 @@
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
 set -e
+folder_from=$PWD
 cd "$(dirname "$0")/.."
 target=${1:-default}
 wants=test
@@ -28,9 +30,9 @@ case $target in
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
     crash) build=build; export KILLS=50 ;;
-    kills|inject) build=build ;;
+    kills|inject|malformed) build=build ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, crash, kills, inject, coverage, valgrind, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, crash, kills, inject, coverage, valgrind, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
@@ -39,6 +41,10 @@ if [ "$target" = kills ] || [ "$target" = inject ]; then
     [ "$target" = kills ] && FAULTS_SECONDS=${KILLS_SECONDS:-600} || FAULTS_SECONDS=${INJECT_SECONDS:-600}
     export FAULTS_SECONDS FAULTS_STATE="$PWD/$build/$target.count"
     exec $build/tests/faults "$target" "$PWD/$build/retort" "$PWD/tests/faults/setup.sh" "$PWD/$build/tests/libfaults_preload.so"
+fi
+if [ "$target" = malformed ]; then
+    [ -z "$MALFORMED_FOLDER" ] || MALFORMED_FOLDER=$(cd "$folder_from" && cd "$MALFORMED_FOLDER" && pwd)
+    exec sh tests/malformed/malformed.sh "$PWD/$build/tests/malformed" "$PWD/$build/retort" "$PWD" "$PWD/$build/malformed.count" "$MALFORMED_FOLDER"
 fi
 cd $build
 if [ "$target" = crash ]; then exec ctest --no-tests=error --output-on-failure -V -R '^crash$' --timeout 3600; fi

@@ -8,7 +8,7 @@ seconds=${FUZZ_SECONDS:-60}
 seeds=$programs/seeds
 mkdir -p "$programs/found"
 rm -rf "$seeds"
-for t in json idx npy npz csv image exif h5; do mkdir -p "$seeds/$t"; done
+for t in json idx npy npz csv image exif h5 plan; do mkdir -p "$seeds/$t"; done
 cp "$root"/experiments/*.json "$root"/experiments/peers/models/*.json "$seeds/json"
 printf '\0\0\010\003\0\0\0\002\0\0\0\002\0\0\0\003abcdefghijkl' > "$seeds/idx/images"
 printf '\0\0\010\001\0\0\0\002\005\001' > "$seeds/idx/labels"
@@ -32,8 +32,9 @@ X
 "$retort" export h5/labels --out npy/logits.npy --quiet > /dev/null || exit 1
 "$retort" export model/model.h5 --out npz/weights.npz --quiet > /dev/null || exit 1
 cd "$programs" || exit 1
+for f in "$seeds"/h5/* "$root"/tests/data/samples/*.h5; do ./fuzz_plan record "$f" "$seeds/plan/$(basename "$f")" || exit 1; done
 failed=0
-for t in json idx npy npz csv image exif h5; do
+for t in json idx npy npz csv image exif h5 plan; do
     echo "fuzz $t: $seconds s on $(nproc) cores, $(ls "$seeds/$t" | wc -l) seeds"
     # Memory bounds of the readers are part of what is tested.
     ./fuzz_$t -max_total_time="$seconds" -fork="$(nproc)" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=30 -max_len=65536 \

@@ -1,11 +1,14 @@
 /* Hostile bytes into everything that reads a file: libFuzzer programs, one per FUZZ_ target; see fuzz.sh. A reader may refuse
  * an input with a message, or accept it and then have all of its result readable; nothing else. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/h5_plan.h"
 #include "data/import.h"
 #include "data/import_parts.h"
 #include "data/labels.h"
@@ -25,8 +28,17 @@ static void clean(void)
     rmdir(folder);
 }
 
+#if defined(FUZZ_PLAN)
+static void open_bytes(void);
+static int record(const char *file, const char *to);
+#endif
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+#if defined(FUZZ_PLAN)
+    if (*argc == 4 && strcmp((*argv)[1], "record") == 0) _exit(record((*argv)[2], (*argv)[3]));
+    open_bytes();
+#endif
     (void)argc;
     (void)argv;
     snprintf(folder, sizeof folder, "%s/retort-fuzz-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
@@ -65,6 +77,47 @@ static __attribute__((unused)) void import(rt_import_spec spec)
     }
     cJSON_Delete(report);
 }
+
+/* What a file is said to hold is read at both ends, or refused. */
+static __attribute__((unused)) void read_sets(rt_h5_file *f)
+{
+    for (int i = 0; i < f->sets; i++) {
+        rt_source *s = NULL;
+        if (rt_source_open_in(&s, f, f->set[i].name)) continue;
+        uint64_t rows = rt_source_rows(s), row[2] = {0, rows ? rows - 1 : 0};
+        size_t bytes = rt_source_row_bytes(s);
+        void *to = bytes < 1 << 24 ? malloc(2 * bytes + 1) : NULL;
+        if (to) rt_source_read(s, row, 2, to);
+        free(to);
+        rt_source_close(s);
+    }
+}
+
+#if defined(FUZZ_PLAN)
+static int bytes_of_file;                              /* what the forged plans are plans of */
+
+static void open_bytes(void)
+{
+    char block[1 << 16];
+    bytes_of_file = memfd_create("file", MFD_CLOEXEC);
+    for (size_t i = 0; i < sizeof block; i++) block[i] = (char)(i * 40503 >> 8);
+    if (write(bytes_of_file, block, sizeof block) != sizeof block) abort();
+}
+
+/* The plan that the child makes of a file, as a seed. */
+static int record(const char *file, const char *to)
+{
+    int plan[2], end[2], fd = open(file, O_RDONLY | O_CLOEXEC), out_fd = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    struct stat st;
+    char block[4096];
+    if (fd < 0 || out_fd < 0 || fstat(fd, &st) || pipe(plan) || pipe(end)) return 1;
+    rt_h5_request r = {.size = (uint64_t)st.st_size, .stored = (uint64_t)st.st_size};
+    if (rt_h5_ask(&r, (int[RT_H5_FDS]){fd, plan[1], end[1]})) return 1;
+    close(plan[1]);
+    for (ssize_t n; (n = read(plan[0], block, sizeof block)) > 0;) if (write(out_fd, block, (size_t)n) != n) return 1;
+    return 0;
+}
+#endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -108,16 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     put(path, data, size);
     rt_h5_file *f = NULL;
     if (rt_h5_scan(&f, path)) return 0;
-    for (int i = 0; i < f->sets; i++) {
-        rt_source *s = NULL;
-        if (rt_source_open_in(&s, f, f->set[i].name)) continue;
-        uint64_t rows = rt_source_rows(s), row[2] = {0, rows ? rows - 1 : 0};
-        size_t bytes = rt_source_row_bytes(s);
-        void *to = bytes < 1 << 24 ? malloc(2 * bytes + 1) : NULL;
-        if (to) rt_source_read(s, row, 2, to);
-        free(to);
-        rt_source_close(s);
-    }
+    read_sets(f);
     rt_h5_close(f);
     rt_model *m = NULL;
     if (!rt_model_load(&m, path)) rt_model_free(m);
@@ -131,6 +175,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         rt_labels_verify(l);
         rt_labels_close(l);
     }
+#elif defined(FUZZ_PLAN)
+    rt_h5_file *f = calloc(1, sizeof *f);
+    int sent = memfd_create("plan", MFD_CLOEXEC);
+    *f = (rt_h5_file){.fd = dup(bytes_of_file), .size = 1 << 16, .users = 1};
+    snprintf(f->path, sizeof f->path, "file");
+    if (write(sent, data, size) != (ssize_t)size || lseek(sent, 0, SEEK_SET)) abort();
+    rt_h5_plan p = {.pipe = sent, .stored = f->size};
+    clock_gettime(CLOCK_MONOTONIC, &p.start);
+    if (!rt_h5_take_plan(f, &p)) read_sets(f);
+    close(sent);
+    rt_h5_close(f);
 #else
 #error "name a target"
 #endif
