@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "data/checks.h"
 #include "data/files.h"
 #include "data/h5_plan.h"
 
@@ -210,6 +211,7 @@ rt_status rt_h5_read_all(void **out, const rt_h5_file *f, const char *name, uint
     if (d->compact) memcpy(p, d->compact, bytes);
     else if (bytes) st = rt_pread_all(f->fd, p, bytes, d->offset, f->path);
     p[bytes] = 0;
+    if (!st) st = rt_checks_whole(f, d, p, bytes);
     if (st) free(p); else *out = p;
     return st;
 }

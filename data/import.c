@@ -228,6 +228,7 @@ static void free_job(rt_import_job *job)
     free(job->class_name);
     free(job->label_like);
     free(job->buffer);
+    rt_check_free(&job->check);
     free(job->dropped);
     free(job->y);
     cJSON_Delete(job->columns);

@@ -69,9 +69,28 @@ static rt_status check_like(rt_import_job *job, int rank, const uint64_t *dim)
     return RT_OK;
 }
 
+static rt_h5_item checks_item(const char *name, uint64_t rows, uint64_t row_bytes)
+{
+    return (rt_h5_item){.name = name, .type = RT_U32, .rank = 1, .dim = {rt_check_blocks(rows, row_bytes)}};
+}
+
+/* Writes a set that is at hand, and its checksums. */
+static rt_status put_checked(const rt_import_job *job, const void *data, uint64_t rows, uint64_t row_bytes, uint64_t at,
+                             uint64_t check_at)
+{
+    rt_check_sum sum;
+    RT_TRY(rt_check_begin(&sum, rows, row_bytes));
+    rt_check_add(&sum, data, rows * row_bytes);
+    rt_status st = rt_pwrite_all(job->fd, data, rows * row_bytes, at, job->out);
+    uint64_t bytes = rt_check_blocks(rows, row_bytes) * sizeof *sum.crc;
+    if (!st) st = rt_pwrite_all(job->fd, sum.crc, bytes, check_at, job->out);
+    rt_check_free(&sum);
+    return st;
+}
+
 rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uint64_t *dim)
 {
-    uint64_t bytes = rt_dtype_size(type), offset[3];
+    uint64_t bytes = rt_dtype_size(type), offset[6];
     char *text = NULL;
     for (int i = 0; i < rank; i++)
         if (__builtin_mul_overflow(bytes, dim[i], &bytes))
@@ -85,14 +104,19 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     job->buffer = malloc(BUFFER);
     if (!job->buffer) return rt_fail(RT_RUN, "out of memory");
     RT_TRY(manifest_of(job, &text));
-    rt_h5_item it[3] = {{.name = "x", .type = type, .rank = rank}, {.name = "manifest", .type = RT_TEXT,
-                                                                    .element = (uint32_t)strlen(text)}};
+    uint64_t row_bytes = bytes / dim[0], label = sizeof *job->y;
+    rt_h5_item it[6] = {{.name = "x", .type = type, .rank = rank},
+                        {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text)},
+                        checks_item(RT_CHECKS_GROUP "x", dim[0], row_bytes), checks_item(RT_CHECKS_GROUP "manifest", 1, 1),
+                        {.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}},
+                        checks_item(RT_CHECKS_GROUP "y", dim[0], label)};
     memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
-    if (job->y) it[2] = (rt_h5_item){.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}};
-    rt_status st = rt_output_create(job->output, &job->fd);
-    if (!st) st = rt_h5_create(job->fd, job->out, "retort-data-1", it, job->y ? 3 : 2, offset);
-    if (!st) st = rt_pwrite_all(job->fd, text, strlen(text), offset[1], job->out);
-    if (!st && job->y) st = rt_pwrite_all(job->fd, job->y, dim[0] * sizeof *job->y, offset[2], job->out);
+    rt_status st = rt_check_begin(&job->check, dim[0], row_bytes);
+    if (!st) st = rt_output_create(job->output, &job->fd);
+    if (!st) st = rt_h5_create(job->fd, job->out, "retort-data-1", it, job->y ? 6 : 4, offset);
+    if (!st) st = put_checked(job, text, 1, strlen(text), offset[1], offset[3]);
+    if (!st && job->y) st = put_checked(job, job->y, dim[0], label, offset[4], offset[5]);
+    job->check_at = offset[2];
     cJSON_free(text);
     job->at = job->start = offset[0];
     job->since = rt_seconds();
@@ -104,6 +128,7 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
 static rt_status flush(rt_import_job *job)
 {
     RT_TRY(rt_pwrite_all(job->fd, job->buffer, job->held, job->at, job->out));
+    rt_check_add(&job->check, job->buffer, job->held);
     job->at += job->held;
     job->held = 0;
     if (job->at >= job->next_say) {
@@ -136,5 +161,7 @@ rt_status rt_import_end(rt_import_job *job)
     RT_TRY(flush(job));
     if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?",
                                             job->spec->input);
+    uint64_t blocks = rt_check_blocks(job->dim[0], (job->end - job->start) / job->dim[0]);
+    RT_TRY(rt_pwrite_all(job->fd, job->check.crc, blocks * sizeof *job->check.crc, job->check_at, job->out));
     return rt_output_commit(job->output);
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/types.h"
+#include "data/checks.h"
 #include "data/import.h"
 #include "data/names.h"
 
@@ -34,6 +35,8 @@ typedef struct rt_import_job {
     double since;
     char *buffer;
     size_t held;
+    rt_check_sum check;                    /* of x */
+    uint64_t check_at;                     /* where its checksums go */
 } rt_import_job;
 
 /* A sentence about what was assumed or left out, for the user. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "data/cache.h"
+#include "data/checks.h"
 #include "data/decode.h"
 #include "data/grid.h"
 #include "data/mapped.h"
@@ -31,6 +32,7 @@ struct rt_source {
     void *map;
     size_t map_bytes;
     _Atomic long checked;          /* when the file's size was last compared, in ticks of the coarse clock */
+    rt_checks *checks;             /* of data that lies in one piece; NULL: there are none */
     const char *base;              /* row 0 of data that lies in one piece */
     const char *chunks;            /* byte 0 of the file, of chunks without filters */
     rt_cache *cache;               /* of other chunks' blocks */
@@ -183,6 +185,7 @@ rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *datas
     else if (!st && s->set->compact) s->base = (const char *)s->set->compact;
     else if (!st && s->set->offset != UINT64_MAX && s->rows && s->row_bytes)
         st = map_file(s, s->set->offset, s->rows * s->row_bytes, &s->base);
+    if (!st) st = rt_checks_open(&s->checks, file, s->set);
     if (st) rt_source_close(s); else *out = s;
     return st;
 }
@@ -202,6 +205,7 @@ void rt_source_close(rt_source *s)
     if (!s) return;
     if (s->map) munmap(s->map, s->map_bytes);
     rt_cache_free(s->cache);
+    rt_checks_close(s->checks);
     while (s->idle) {
         worker *w = s->idle;
         s->idle = w->next;
@@ -324,6 +328,7 @@ static rt_status read_run(rt_source *s, uint64_t first, uint64_t n, char *dst)
 {
     if (!s->row_bytes) return RT_OK;
     if (!s->set->chunked) {
+        if (s->checks) RT_TRY(rt_checks_rows(s->checks, s->base, first, n));
         if (s->base) memcpy(dst, s->base + first * s->row_bytes, n * s->row_bytes);
         else rt_fill(dst, n * s->row_bytes, s->set->fill, s->set->element);
     }

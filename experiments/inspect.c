@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/checks.h"
 #include "data/labels.h"
 #include "data/source.h"
 #include "engine/plan.h"
@@ -206,7 +207,8 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
     uint64_t left = (uint64_t)STATISTICS_SETS * STATISTICS_BYTES;
     for (int i = 0; i < f->sets && !st; i++) {
         const rt_h5_dataset *d = &f->set[i];
-        if (*only && strcmp(only, d->name)) continue;
+        if (*only ? strcmp(only, d->name) != 0 : strncmp(d->name, RT_CHECKS_GROUP, sizeof RT_CHECKS_GROUP - 1) == 0)
+            continue;
         found = 1;
         cJSON *q = cJSON_CreateObject(), *shape = cJSON_AddArrayToObject(q, "shape");
         cJSON_AddItemToArray(sets, q);
@@ -244,7 +246,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
 /* Sets that only files of ours have: one of them with a manifest that cannot be read is damaged. */
 static int is_ours(const rt_h5_file *f)
 {
-    int ours = rt_h5_find(f, "labels/status") || rt_h5_find(f, "params");
+    int ours = rt_h5_find(f, "labels/status") || rt_h5_find(f, "params") || rt_h5_find(f, RT_CHECKS_GROUP "manifest");
     for (int i = 0; i < f->sets; i++) ours |= strncmp(f->set[i].name, "params/", 7) == 0;
     return ours;
 }
