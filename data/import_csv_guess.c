@@ -170,7 +170,7 @@ static evidence look(const sample *s, int label)
 typedef enum { PLAIN, COUNTED, YEARS, RISING } pattern;
 
 /* How the numbers of a line, the label's left out below line 1, follow each other. */
-typedef struct { pattern is; int n, from_zero, from_one, binary; } run_of;
+typedef struct { pattern is; int n, from_zero, from_one, binary, years; } run_of;
 
 /* Numbers that look like names: 0 1 2 ..., years, or a long row that only rises or only falls. */
 static run_of follow(const sample *s, int line, int label)
@@ -200,20 +200,31 @@ static run_of follow(const sample *s, int line, int label)
     if (one && (line ? r.n >= 2 : r.from_zero || r.from_one)) r.is = COUNTED;
     else if (years && r.n >= 2 && same_way) r.is = YEARS;
     else if (same_way && r.n >= 8) r.is = RISING;
+    r.years = years && r.n;
     return r;
 }
 
-/* A pattern of line 1 that no row below has; *binary: all below are 0 and 1. */
-static run_of own_pattern(const sample *s, int label, int *binary)
+/* The pattern of line 1; of the rows below, *shared have it, too (years in any order); *binary: all lines are 0 and 1. */
+static run_of pattern_of(const sample *s, int label, int *shared, int *binary)
 {
     run_of r = follow(s, 0, label);
-    *binary = 1;
+    *shared = 0;
+    *binary = r.binary;
     for (int i = 1; i < s->lines; i++) {
         run_of q = follow(s, i, label);
         *binary &= q.binary;
-        if (q.is == r.is || (r.is == RISING && q.is != PLAIN)) r.is = PLAIN;
+        *shared += q.is == r.is || (r.is == RISING && q.is != PLAIN) || (r.is == YEARS && q.years);
     }
     return r;
+}
+
+/* Whether the rows that share the pattern of line 1 may do so by chance: a few of them, or of two numbers each. */
+static int by_chance(const sample *s, const evidence *e, const run_of *r, int shared, int binary)
+{
+    int few = 4 * shared < s->lines - 1, half = 2 * shared < s->lines - 1;
+    if (r->is == PLAIN || !shared) return 0;
+    if (r->is != COUNTED || !r->from_zero) return r->n >= 3 && few;
+    return r->n >= 3 ? half || (e->label >= 0 && r->n == 3) : half && !binary;
 }
 
 static rt_status cannot_tell(const char *path, const char *what)
@@ -221,13 +232,28 @@ static rt_status cannot_tell(const char *path, const char *what)
     return rt_fail(RT_USAGE, "%s: cannot tell whether line 1 is a header: %s; give --header yes or no", path, what);
 }
 
+/* One column, whose first number could be a year, as no other could. */
+static int lone_year(const sample *s)
+{
+    rt_number v;
+    for (int i = 0; i < s->lines; i++) {
+        int year = rt_cell_read(cell(s, i, 0), '.', &v) == RT_CELL_NUMBER && v.whole && v.i >= 1800 && v.i <= 2200;
+        if (year != (i == 0)) return 0;
+    }
+    return s->lines > 1;
+}
+
 /* Line 1 holds no text but numbers and gaps, or numbers and a text label. */
 static rt_status judge_numbers(const sample *s, const evidence *e, const char *path, rt_csv_form *f)
 {
     static const char *const said[] = {"", "counts up by one", "holds years",
                                        "holds numbers that only rise or only fall"};
-    int binary, first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING;
-    run_of r = own_pattern(s, e->label, &binary);
+    int shared, binary, first_gap = kind(cell(s, 0, 0)) == RT_CELL_MISSING;
+    run_of r = pattern_of(s, e->label, &shared, &binary);
+    if (!e->label_again && !(e->gap && !(first_gap && e->gap == 1)) && by_chance(s, e, &r, shared, binary))
+        return cannot_tell(path, "it holds numbers that may be names, and rows below hold such, too");
+    if (shared) r.is = PLAIN;
+    if (e->n == 1 && lone_year(s)) return cannot_tell(path, "it holds a year, and no row below does");
     int label_is_name = e->label_text && !e->label_again && e->labels_repeat;
     int sure = r.n >= 8 || (r.is == YEARS && r.n >= 3) || (r.from_zero && r.n >= 3)
         || (r.is == COUNTED && (first_gap || label_is_name));
@@ -261,8 +287,9 @@ static rt_status judge(const sample *s, int label, const char *path, rt_csv_form
         return RT_OK;
     }
     if (e.against && !e.label_again) {                    /* names and numbers side by side */
-        int binary;
-        if (own_pattern(s, label, &binary).is == PLAIN)
+        int shared, binary;
+        run_of r = pattern_of(s, label, &shared, &binary);
+        if (r.is == PLAIN || shared || (r.n < 3 && e.label_text && !e.text))
             return cannot_tell(path, "it holds text where the rows below hold numbers, and numbers");
         snprintf(f->why, sizeof f->why, "line 1 holds names and numbers that are names, and no row below does");
         return RT_OK;

@@ -82,6 +82,16 @@ static void header(void **state)
     refuse(csv(TEXT("m.csv", "7,oops,9\n1,2,3\n4,5,6\n")), RT_USAGE, "cannot tell whether line 1 is a header");
     refuse(csv(TEXT("m1.csv", "1,2,3\n5,7,1\n2,9,4\n")), RT_USAGE, "give --header yes or no");
     refuse(csv(TEXT("m2.csv", "0,1\n5,7\n2,9\n")), RT_USAGE, "give --header yes or no");
+    /* The rows below may have the pattern of line 1 by chance: a header, or not? */
+    refuse(labelled(TEXT("m3.csv", "0,1,2\n3,4,1\n5,6,0\n"), "2"), RT_USAGE, "and rows below hold such, too");
+    refuse(csv(TEXT("m4.csv", "0,1\n5,7\n2,9\n3,4\n")), RT_USAGE, "and rows below hold such, too");
+    refuse(csv(TEXT("m5.csv", "2001,2002,2003\n5,7,1\n2,9,1\n2004,2005,2006\n1,1,1\n2,1,2\n3,1,3\n")), RT_USAGE,
+           "and rows below hold such, too");
+    refuse(labelled(TEXT("m6.csv", "0,1,k\n7,9,1\n9,3,0\n"), "2"), RT_USAGE, "it holds text where the rows below");
+    refuse(csv(TEXT("m7.csv", "2001\n7.5\n-3\n")), RT_USAGE, "it holds a year, and no row below does");
+    check_header("2001\n2003\n1999\n", NULL, 0, 3, 1);
+    check_header("2026,2010,2003\n1993,2021,2011\n1990,1990,2010\n", NULL, 0, 3, 3);     /* years in every row */
+    refuse(csv(TEXT("m8.csv", "2001,2002\n1,0\n1,1\n")), RT_USAGE, "it holds numbers that may be names");
     rt_import_spec s = csv(TEXT("f.csv", "1,2\n3,4\n"));
     s.header = RT_HEADER_YES;
     imported r = import(s);
