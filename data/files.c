@@ -18,10 +18,12 @@ static const char temp_mark[] = ".tmp-";
 
 /* ---- reading ---- */
 
-static int machine_fault(int error)
+rt_status rt_errno_status(int error)
 {
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == ENOSPC || error == EDQUOT ||
-           error == ENOBUFS || error == EAGAIN || error == EROFS || error == ESTALE || error == ETIMEDOUT;
+    int machine = error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == ENOSPC ||
+                  error == EDQUOT || error == ENOBUFS || error == EAGAIN || error == EROFS || error == ESTALE ||
+                  error == ETIMEDOUT || error == EINTR;
+    return machine ? RT_RUN : RT_INPUT;
 }
 
 rt_status rt_open_input(int *fd, const char *path)
@@ -29,11 +31,11 @@ rt_status rt_open_input(int *fd, const char *path)
     struct stat s;
     do *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     while (*fd < 0 && errno == EINTR);
-    if (*fd < 0) return rt_fail(machine_fault(errno) ? RT_RUN : RT_INPUT, "%s: %s", path, strerror(errno));
+    if (*fd < 0) return rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
     rt_status st = RT_OK;
     if (fstat(*fd, &s)) st = rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     else if (S_ISDIR(s.st_mode)) st = rt_fail(RT_INPUT, "%s: is a folder", path);
-    else if (!S_ISREG(s.st_mode)) st = rt_fail(RT_INPUT, "%s: is no regular file", path);
+    else if (!S_ISREG(s.st_mode)) st = rt_fail(RT_INPUT, "%s: is no regular file: it is a device or a pipe", path);
     if (!st) return RT_OK;
     close(*fd);
     *fd = -1;

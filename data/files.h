@@ -13,6 +13,9 @@
 
 /* ---- reading ---- */
 
+/* What an errno of a look at a path or a folder says: RT_RUN for a fault of the machine, RT_INPUT for what is not there,
+ * not allowed or not of its kind. */
+rt_status rt_errno_status(int error);
 /* Opens a regular file, through links, for reading; what is none (a folder, a FIFO, a device, a socket) is refused
  * without waiting for it. */
 rt_status rt_open_input(int *fd, const char *path);

@@ -1,6 +1,5 @@
 /* data/import_bytes.c - bytes of a file, a gzip file or a member of a ZIP archive, in order. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,60 +10,61 @@
 #include "data/files.h"
 #include "data/import_parts.h"
 
-enum { INPUT = 1 << 16, MOST_PACKING = 1100 };   /* deflate packs at most 1032:1 */
+enum { INPUT = 1 << 16, GZIP = 16, MOST_PACKING = 1100 };   /* deflate packs at most 1032:1 */
 
 struct rt_bytes {
     char *path;
     int fd;
-    gzFile gz;                      /* plain and gzip files */
     uint64_t most;
-    int zip, inflating;             /* a member of an archive */
+    int zip, inflating;             /* a member of an archive; it is packed, or this is a gzip file */
+    int between, ended;             /* members of a gzip file; its bytes are all read */
     uint64_t at, packed_left, size_left;
     uint32_t crc, crc_want;
     z_stream z;
     unsigned char *input;
 };
 
-static rt_status open_regular(const char *path, int *fd, uint64_t *size)
+static rt_status open_sized(const char *path, int *fd, uint64_t *size)
 {
     struct stat s;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);     /* a FIFO must not block before it is refused */
-    if (*fd < 0) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    if (fstat(*fd, &s) == 0 && S_ISREG(s.st_mode)) {
+    RT_TRY(rt_open_input(fd, path));
+    if (fstat(*fd, &s) == 0) {
         *size = (uint64_t)s.st_size;
         return RT_OK;
     }
+    rt_status st = rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     close(*fd);
     *fd = -1;
-    return rt_fail(RT_INPUT, "%s: is %s, no regular file", path, S_ISDIR(s.st_mode) ? "a folder"
-                   : "a device or a pipe");
+    return st;
 }
 
 rt_status rt_bytes_open(rt_bytes **out, const char *path)
 {
     uint64_t size = 0;
-    int fd;
+    unsigned char magic[2];
+    size_t n;
     *out = NULL;
-    RT_TRY(open_regular(path, &fd, &size));
     rt_bytes *b = calloc(1, sizeof *b);
-    if (b) b->path = strdup(path);
-    if (b) b->gz = gzdopen(fd, "rb");                   /* reads plain files as they are */
-    if (!b || !b->path || !b->gz) {
-        if (!b || !b->gz) close(fd);
-        rt_bytes_close(b);
-        return rt_fail(RT_RUN, "out of memory");
-    }
+    if (!b) return rt_fail(RT_RUN, "out of memory");
     b->fd = -1;
-    b->most = gzdirect(b->gz) ? size : size < UINT64_MAX / MOST_PACKING ? size * MOST_PACKING : UINT64_MAX;
-    *out = b;
-    return RT_OK;
+    b->path = strdup(path);
+    b->input = malloc(INPUT);
+    rt_status st = b->path && b->input ? open_sized(path, &b->fd, &size) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_pread_some(b->fd, magic, sizeof magic, 0, path, &n);
+    if (!st && n == sizeof magic && magic[0] == 0x1f && magic[1] == 0x8b) {
+        b->inflating = inflateInit2(&b->z, 15 + GZIP) == Z_OK;
+        if (!b->inflating) st = rt_fail(RT_RUN, "out of memory");
+    }
+    b->most = !b->inflating ? size : size < UINT64_MAX / MOST_PACKING ? size * MOST_PACKING : UINT64_MAX;
+    if (st) rt_bytes_close(b);
+    else *out = b;
+    return st;
 }
 
 void rt_bytes_close(rt_bytes *b)
 {
     if (!b) return;
-    if (b->gz) gzclose(b->gz);
-    if (b->zip && b->fd >= 0) close(b->fd);
+    if (b->fd >= 0) close(b->fd);
     if (b->inflating) inflateEnd(&b->z);
     free(b->input);
     free(b->path);
@@ -73,18 +73,40 @@ void rt_bytes_close(rt_bytes *b)
 
 uint64_t rt_bytes_most(const rt_bytes *b) { return b->most; }
 
+/* At least two more bytes of a gzip file, where it has them. */
+static rt_status refill_gz(rt_bytes *b)
+{
+    size_t n;
+    if (b->ended || b->z.avail_in >= 2) return RT_OK;
+    memmove(b->input, b->z.next_in ? b->z.next_in : b->input, b->z.avail_in);
+    RT_TRY(rt_read_some(b->fd, b->input + b->z.avail_in, INPUT - b->z.avail_in, b->path, &n));
+    b->ended = n < INPUT - b->z.avail_in;
+    b->z.next_in = b->input;
+    b->z.avail_in += (unsigned)n;
+    return RT_OK;
+}
+
+/* Members one behind the other, as gzip reads them; what follows and is none is left. */
 static rt_status read_gz(rt_bytes *b, char *to, size_t n, size_t *got)
 {
     while (*got < n) {
+        RT_TRY(refill_gz(b));
+        if (b->between) {
+            if (b->z.avail_in < 2 || b->z.next_in[0] != 0x1f || b->z.next_in[1] != 0x8b) return RT_OK;
+            inflateReset(&b->z);
+            b->between = 0;
+        }
         size_t want = n - *got < 1 << 30 ? n - *got : 1 << 30;
-        int k = gzread(b->gz, to + *got, (unsigned)want), code = Z_OK;
-        const char *why = k <= 0 ? gzerror(b->gz, &code) : "";
-        if (k < 0) return rt_fail(RT_INPUT, "%s: damaged gzip data: %s", b->path, code == Z_ERRNO ? strerror(errno)
-                                  : why);
-        if (k == 0 && code == Z_BUF_ERROR)
+        b->z.next_out = (unsigned char *)to + *got;
+        b->z.avail_out = (unsigned)want;
+        int code = inflate(&b->z, Z_NO_FLUSH);
+        *got += want - b->z.avail_out;
+        b->between = code == Z_STREAM_END;
+        if (code == Z_MEM_ERROR) return rt_fail(RT_RUN, "out of memory");
+        if (code == Z_BUF_ERROR && b->ended && !b->z.avail_in)
             return rt_fail(RT_INPUT, "%s: the gzip data ends too early; the file is truncated", b->path);
-        if (k == 0) break;
-        *got += (size_t)k;
+        if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+            return rt_fail(RT_INPUT, "%s: damaged gzip data: %s", b->path, b->z.msg ? b->z.msg : "unknown packing");
     }
     return RT_OK;
 }
@@ -132,7 +154,8 @@ static rt_status read_member(rt_bytes *b, char *to, size_t n, size_t *got)
 rt_status rt_bytes_read(rt_bytes *b, void *to, size_t n, size_t *got)
 {
     *got = 0;
-    return b->zip ? read_member(b, to, n, got) : read_gz(b, to, n, got);
+    if (b->zip) return read_member(b, to, n, got);
+    return b->inflating ? read_gz(b, to, n, got) : rt_read_some(b->fd, to, n, b->path, got);
 }
 
 /* ---- ZIP (APPNOTE 6.3.10): the central directory is at the end; sizes and offsets may be of 64 bits ---- */
@@ -219,7 +242,7 @@ rt_status rt_zip_open(rt_zip *z, const char *path)
     int fd;
     *z = (rt_zip){.path = strdup(path)};
     if (!z->path) return rt_fail(RT_RUN, "out of memory");
-    RT_TRY(open_regular(path, &fd, &size));
+    RT_TRY(open_sized(path, &fd, &size));
     rt_status st = find_directory(path, fd, size, &at, &bytes, &members);
     if (!st) {
         directory = malloc(bytes + 1);
@@ -258,7 +281,7 @@ rt_status rt_bytes_open_member(rt_bytes **out, const rt_zip *z, int member)
     b->crc_want = m->crc;
     b->path = malloc(strlen(z->path) + strlen(m->name) + 4);
     b->input = malloc(INPUT);
-    rt_status st = b->path && b->input ? open_regular(z->path, &b->fd, &size) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = b->path && b->input ? open_sized(z->path, &b->fd, &size) : rt_fail(RT_RUN, "out of memory");
     if (b->path) sprintf(b->path, "%s: %s", z->path, m->name);
     if (!st) st = size < 30 || m->header > size - 30 ? rt_fail(RT_INPUT, "%s: is outside of the archive", b->path)
         : rt_pread_all(b->fd, head, 30, m->header, z->path);

@@ -7,6 +7,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+#include "data/files.h"
 #include "data/import_parts.h"
 
 enum { MOST_KINDS = 40, PATH = 4096 };
@@ -32,7 +33,7 @@ static int not_dots(const struct dirent *d) { return strcmp(d->d_name, ".") && s
 static rt_status list(const char *folder, struct dirent ***entry, int *n)
 {
     *n = scandir(folder, entry, not_dots, by_bytes);
-    return *n < 0 ? rt_fail(RT_INPUT, "%s: %s", folder, strerror(errno)) : RT_OK;
+    return *n < 0 ? rt_fail(rt_errno_status(errno), "%s: %s", folder, strerror(errno)) : RT_OK;
 }
 
 static void free_list(struct dirent **entry, int n)
@@ -95,8 +96,11 @@ static rt_status look_at(album *a, const char *path, const char *name)
         count_skipped(a, "hidden files", "their names start with '.'");
         return RT_OK;
     }
-    if (lstat(path, &s) == 0 && S_ISLNK(s.st_mode)) {
-        if (stat(path, &s)) return bad_picture(a, rt_fail(RT_INPUT, "%s: is a link to nothing", path));
+    if (lstat(path, &s)) return rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
+    if (S_ISLNK(s.st_mode)) {
+        if (stat(path, &s))
+            return bad_picture(a, rt_fail(rt_errno_status(errno), "%s: is a link to nothing that can be read: %s", path,
+                                          strerror(errno)));
         a->links += !S_ISDIR(s.st_mode);
     }
     if (S_ISDIR(s.st_mode) || !S_ISREG(s.st_mode)) {
@@ -166,12 +170,14 @@ static rt_status walk(album *a, const char *folder)
     for (int i = 0; i < n && !st; i++) {
         const char *name = entry[i]->d_name;
         snprintf(path, sizeof path, "%s/%s", folder, name);
+        int there = !stat(path, &s), error = errno;
         if (*name == '.' || strcmp(name, "__MACOSX") == 0)
             count_skipped(a, "hidden files and folders", "their names start with '.', or macOS made them");
-        else if (stat(path, &s) || !S_ISDIR(s.st_mode)) {
+        else if (!there && rt_errno_status(error) == RT_RUN) st = rt_fail(RT_RUN, "%s: %s", path, strerror(error));
+        else if (!there || !S_ISDIR(s.st_mode)) {
             rt_picture_kind kind = RT_PICTURE_NONE;
             const char *other;
-            if (S_ISREG(s.st_mode) && rt_picture_look(path, &kind, &other)) kind = RT_PICTURE_NONE;
+            if (there && S_ISREG(s.st_mode) && (st = rt_picture_look(path, &kind, &other)) == RT_INPUT) st = RT_OK;
             count_skipped(a, kind ? "pictures beside the class folders" : "files beside the class folders",
                           "no folder names their class");
         } else if (!valid_name(name)) st = rt_fail(RT_INPUT,

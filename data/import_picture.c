@@ -3,37 +3,38 @@
  * Stored numbers are taken as they are: no gamma, no colour profile. 16 bits become 8 by the high byte; grey from
  * colour is (19595 R + 38470 G + 7471 B + 32768) >> 16 (luma of Rec. 601), colour from grey is three times grey; CMYK
  * of inks c, k in 0..255 is ((255 - c) (255 - k) + 127) / 255; transparency is left out or laid on white or black. */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include <jpeglib.h>
 #include <png.h>
 
+#include "data/files.h"
 #include "data/import_parts.h"
 
 /* Deflate packs at most 1032:1. A block of 64 coefficients takes at least two bits in JPEG, or one and a share of a
  * longer run in a progressive scan; chroma at quarter size adds half as much again; arithmetic coding has
  * no such least. Each scan goes over all blocks. */
 enum { MAX_SIDE = 32768, MAX_PIXELS = 1 << 27, PNG_PACKING = 1100, JPEG_PIXELS = 1024,
-       ARITHMETIC_PIXELS = 1 << 16, SLACK = 1 << 16, MAX_SCANS = 500 };
+       ARITHMETIC_PIXELS = 1 << 16, SLACK = 1 << 16, MAX_SCANS = 500, MAX_FILE = 1 << 30 };
+
+/* A picture's file. */
+typedef struct { char *data; size_t n; } packed;
 
 /* Before memory is taken: what the header tells is within bounds, and the file is long enough to hold it. most: of what
  * `claimed` counts, in one byte of the file. */
-static rt_status check_size(const char *path, FILE *f, uint64_t h, uint64_t w, uint64_t claimed, uint64_t most)
+static rt_status check_size(const char *path, uint64_t bytes, uint64_t h, uint64_t w, uint64_t claimed, uint64_t most)
 {
-    struct stat s;
-    if (fstat(fileno(f), &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     if (!h || !w) return rt_fail(RT_INPUT, "%s: has no pixels", path);
     if (h > MAX_SIDE || w > MAX_SIDE || h * w > MAX_PIXELS)
         return rt_fail(RT_INPUT, "%s: %llux%llu is larger than %d pixels a side or %d in all", path,
                        (unsigned long long)h, (unsigned long long)w, MAX_SIDE, MAX_PIXELS);
-    if (claimed > (uint64_t)s.st_size * most + SLACK)
+    if (claimed > bytes * most + SLACK)
         return rt_fail(RT_INPUT, "%s: its header tells %llux%llu pixels, more than its %llu bytes can hold; it is damaged "
-                       "or truncated", path, (unsigned long long)h, (unsigned long long)w, (unsigned long long)s.st_size);
+                       "or truncated", path, (unsigned long long)h, (unsigned long long)w, (unsigned long long)bytes);
     return RT_OK;
 }
 
@@ -45,12 +46,14 @@ rt_status rt_picture_look(const char *path, rt_picture_kind *kind, const char **
         {"\0\0\0\fjP  ", 0, 8, "JPEG 2000"}, {"\xff\x0a", 0, 2, "JPEG XL"}, {"P5", 0, 2, "PNM"}, {"P6", 0, 2, "PNM"},
             {"DICM", 128, 4, "DICOM"}};
     unsigned char m[132] = {0};
-    FILE *f = fopen(path, "rb");
+    size_t n;
+    int fd;
     *kind = RT_PICTURE_NONE;
     *other = NULL;
-    if (!f) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    size_t n = fread(m, 1, sizeof m, f);
-    fclose(f);
+    RT_TRY(rt_open_input(&fd, path));
+    rt_status st = rt_read_some(fd, m, sizeof m, path, &n);
+    close(fd);
+    RT_TRY(st);
     if (n >= 8 && !memcmp(m, "\211PNG\r\n\032\n", 8)) *kind = RT_PICTURE_PNG;
     else if (n >= 3 && !memcmp(m, "\377\330\377", 3)) *kind = RT_PICTURE_JPEG;
     for (size_t i = 0; i < sizeof others / sizeof *others && !*kind && !*other; i++)
@@ -146,17 +149,25 @@ static void png_fail(png_structp png, png_const_charp message)
 }
 static void png_quiet(png_structp png, png_const_charp message) { (void)png; (void)message; }
 
-typedef struct { png_structp png; png_infop info; FILE *file; unsigned char *wide; png_trap trap; } png_reader;
+typedef struct { png_structp png; png_infop info; const packed *file; size_t at; unsigned char *wide; png_trap trap; } png_reader;
+
+static void png_take(png_structp png, png_bytep to, size_t n)
+{
+    png_reader *r = png_get_io_ptr(png);
+    if (n > r->file->n - r->at) png_error(png, "the file ends too early");
+    memcpy(to, r->file->data + r->at, n);
+    r->at += n;
+}
 
 /* Everything that may jump back is here, between no locals that live on. */
 static rt_status png_pixels(png_reader *r, rt_picture *p, const char *path, rt_alpha alpha, int *orientation)
 {
     if (setjmp(r->trap.back)) return rt_fail(RT_INPUT, "%s: damaged or truncated PNG data (%s)", path, r->trap.message);
     png_set_user_limits(r->png, MAX_SIDE, MAX_SIDE);
-    png_init_io(r->png, r->file);
+    png_set_read_fn(r->png, r, png_take);
     png_read_info(r->png, r->info);
     png_uint_32 w = png_get_image_width(r->png, r->info), h = png_get_image_height(r->png, r->info);
-    RT_TRY(check_size(path, r->file, h, w, h * (uint64_t)png_get_rowbytes(r->png, r->info), PNG_PACKING));
+    RT_TRY(check_size(path, r->file->n, h, w, h * (uint64_t)png_get_rowbytes(r->png, r->info), PNG_PACKING));
     p->deep = png_get_bit_depth(r->png, r->info) == 16;
     png_set_expand(r->png);                              /* palette to RGB, fewer bits to 8, tRNS to alpha */
     png_set_strip_16(r->png);
@@ -186,19 +197,17 @@ static rt_status png_pixels(png_reader *r, rt_picture *p, const char *path, rt_a
     return RT_OK;
 }
 
-static rt_status read_png(rt_picture *p, const char *path, rt_alpha alpha, int *orientation)
+static rt_status read_png(rt_picture *p, const packed *file, const char *path, rt_alpha alpha, int *orientation)
 {
     png_reader *r = calloc(1, sizeof *r);
     if (!r) return rt_fail(RT_RUN, "out of memory");
     rt_status st = RT_OK;
-    r->file = fopen(path, "rb");
+    r->file = file;
     r->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r->trap, png_fail, png_quiet);
     r->info = r->png ? png_create_info_struct(r->png) : NULL;
-    if (!r->file) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    else if (!r->info) st = rt_fail(RT_RUN, "out of memory");
+    if (!r->info) st = rt_fail(RT_RUN, "out of memory");
     else st = png_pixels(r, p, path, alpha, orientation);
     png_destroy_read_struct(r->png ? &r->png : NULL, r->info ? &r->info : NULL, NULL);
-    if (r->file) fclose(r->file);
     free(r->wide);
     free(r);
     return st;
@@ -211,7 +220,7 @@ typedef struct {
     struct jpeg_decompress_struct j;
     jpeg_trap trap;
     struct jpeg_progress_mgr watch;
-    FILE *file;
+    const packed *file;
     unsigned char *line;
 } jpeg_reader;
 
@@ -238,9 +247,9 @@ static rt_status jpeg_pixels(jpeg_reader *r, rt_picture *p, const char *path, in
     if (setjmp(r->trap.back)) return rt_fail(RT_INPUT, "%s: %s", path, r->trap.message);
     jpeg_create_decompress(j);
     jpeg_save_markers(j, JPEG_APP0 + 1, 65535);
-    jpeg_stdio_src(j, r->file);
+    jpeg_mem_src(j, (unsigned char *)r->file->data, r->file->n);
     jpeg_read_header(j, TRUE);
-    RT_TRY(check_size(path, r->file, j->image_height, j->image_width, (uint64_t)j->image_height * j->image_width,
+    RT_TRY(check_size(path, r->file->n, j->image_height, j->image_width, (uint64_t)j->image_height * j->image_width,
                       j->arith_code ? ARITHMETIC_PIXELS : JPEG_PIXELS));
     r->watch.progress_monitor = jpeg_watch;
     j->progress = &r->watch;
@@ -274,17 +283,16 @@ static rt_status jpeg_pixels(jpeg_reader *r, rt_picture *p, const char *path, in
     return RT_OK;
 }
 
-static rt_status read_jpeg(rt_picture *p, const char *path, int *orientation)
+static rt_status read_jpeg(rt_picture *p, const packed *file, const char *path, int *orientation)
 {
     jpeg_reader *r = calloc(1, sizeof *r);
     if (!r) return rt_fail(RT_RUN, "out of memory");
     r->j.err = jpeg_std_error(&r->trap.base);
     r->trap.base.error_exit = jpeg_fail;
     r->trap.base.output_message = jpeg_quiet;
-    r->file = fopen(path, "rb");
-    rt_status st = r->file ? jpeg_pixels(r, p, path, orientation) : rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
+    r->file = file;
+    rt_status st = jpeg_pixels(r, p, path, orientation);
     jpeg_destroy_decompress(&r->j);
-    if (r->file) fclose(r->file);
     free(r->line);
     free(r);
     return st;
@@ -294,7 +302,11 @@ rt_status rt_picture_read(rt_picture *p, const char *path, rt_picture_kind kind,
 {
     int orientation = 1;
     *p = (rt_picture){.c = channels};
-    rt_status st = kind == RT_PICTURE_PNG ? read_png(p, path, alpha, &orientation) : read_jpeg(p, path, &orientation);
+    packed file;
+    RT_TRY(rt_read_file(&file.data, &file.n, path, MAX_FILE));
+    rt_status st = kind == RT_PICTURE_PNG ? read_png(p, &file, path, alpha, &orientation)
+                                          : read_jpeg(p, &file, path, &orientation);
+    free(file.data);
     if (!st) rt_picture_turn(p, orientation);
     else {
         free(p->px);

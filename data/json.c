@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/files.h"
 #include "engine/text.h"
 
 static int by_key(const void *a, const void *b)
@@ -96,17 +97,10 @@ rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char
 rt_status rt_json_file(cJSON **out, const char *path)
 {
     *out = NULL;
-    FILE *f = fopen(path, "rb");
-    if (!f) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    char *text = malloc(RT_JSON_MAX_BYTES + 2);
-    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    size_t n = 0;
-    if (!st) {
-        n = fread(text, 1, RT_JSON_MAX_BYTES + 1, f);
-        if (ferror(f)) st = rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
-    }
-    fclose(f);
-    if (!st) st = rt_json_parse(out, text, n, path);
+    char *text;
+    size_t n;
+    RT_TRY(rt_read_file(&text, &n, path, RT_JSON_MAX_BYTES));
+    rt_status st = rt_json_parse(out, text, n, path);
     free(text);
     return st;
 }

@@ -143,7 +143,7 @@ static rt_status hash_folder(const char *path, int depth, rt_hasher *h)
     rt_status st = RT_OK;
     if (depth == MAX_DEPTH) return rt_fail(RT_INPUT, "%s: folders are nested more than %d deep", path, MAX_DEPTH);
     int n = scandir(path, &list, NULL, by_name);
-    if (n < 0) return rt_fail(RT_INPUT, "%s: %s", path, strerror(errno));
+    if (n < 0) return rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
     for (int i = 0; i < n; i++) {
         const char *name = list[i]->d_name;
         char at[4096];
@@ -152,7 +152,7 @@ static rt_status hash_folder(const char *path, int depth, rt_hasher *h)
         if (!st && strcmp(name, ".") && strcmp(name, "..")) {
             if (snprintf(at, sizeof at, "%s/%s", path, name) >= (int)sizeof at)
                 st = rt_fail(RT_INPUT, "%s: the path of '%.40s' is too long", path, name);
-            else if (stat(at, &s)) st = rt_fail(RT_INPUT, "%s: %s", at, strerror(errno));
+            else if (stat(at, &s)) st = rt_fail(rt_errno_status(errno), "%s: %s", at, strerror(errno));
             rt_hasher_add(h, name, strlen(name) + 1);
             if (!st && S_ISDIR(s.st_mode)) st = hash_folder(at, depth + 1, h);
             else if (!st && S_ISREG(s.st_mode) && !(st = rt_digest_file(&d, at, 1))) rt_hasher_add(h, d.hex, 32);
