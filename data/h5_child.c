@@ -45,7 +45,7 @@ _Noreturn static void finish(rt_h5_outcome outcome, int error, int cut, const ch
     snprintf(end.text, sizeof end.text, "%s", text);
     send_bytes(&kind, sizeof kind);
     send_bytes(&end, sizeof end);
-    _exit(0);
+    _exit(outcome == RT_H5_FAULT ? error : outcome == RT_H5_MEMORY ? ENOMEM : 0);    /* where this is no place for a record */
 }
 
 /* ---- the library's failures ---- */
@@ -73,6 +73,15 @@ static void out_of_memory(const walk *w)
     enum { SOME = 32 << 20 };
     if (!w->asked->second || !rt_h5_memory_for(SOME)) finish(RT_H5_MEMORY, 0, 0, "");
     if (!private_memory_for(SOME)) finish(RT_H5_GREEDY, 0, 0, "");
+}
+
+/* A small allocation failed: the library might not survive that. */
+static const walk *walked;
+
+static void no_memory(void)
+{
+    out_of_memory(walked);
+    finish(RT_H5_MEMORY, 0, 0, "");
 }
 
 /* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it
@@ -297,6 +306,8 @@ _Noreturn void rt_h5_child(const rt_h5_request *asked, int guard)
     H5O_info_t root;
     int32_t kind = RT_H5_GUARD, enforced;
     w.asked = asked;
+    walked = &w;
+    rt_on_out_of_memory(no_memory);
     if (rt_h5_filter_calls()) guard |= RT_H5_GUARD_CALLS;
     enforced = guard;
     send_bytes(&kind, sizeof kind);

@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 #include "data/h5_plan.h"
+#include "engine/progress.h"
 
-enum { WALL_SECONDS = 600, MAX_CHUNK_BYTES = 256 << 20 };
+enum { WALL_SECONDS = 600, LOOK_AT_STOP = 200, MAX_CHUNK_BYTES = 256 << 20 };      /* seconds, ms, bytes */
 
 const char *rt_h5_filter_name(int filter)
 {
@@ -29,7 +30,9 @@ rt_status rt_h5_take(int pipe, const struct timespec *start, const char *path, v
         clock_gettime(CLOCK_MONOTONIC, &now);
         struct pollfd f = {.fd = pipe, .events = POLLIN};
         long left = (WALL_SECONDS - (now.tv_sec - start->tv_sec)) * 1000L;
-        int ready = left > 0 ? poll(&f, 1, (int)left) : 0;
+        RT_TRY(rt_check_stop());
+        int ready = left > 0 ? poll(&f, 1, LOOK_AT_STOP) : 0;
+        if (ready == 0 && left > LOOK_AT_STOP) continue;
         if (ready == 0)
             return rt_fail(RT_RUN, "%s: its metadata was not read within %d s; does its disk answer?", path,
                            WALL_SECONDS);

@@ -62,6 +62,7 @@ static rt_status verdict(const rt_h5_file *f, const rt_h5_end *end)
 /* Worth a second look: memory may be there the next time, and a library that met a failed allocation may die of it. */
 static int unlucky(rt_status st, const rt_h5_plan *p, const rt_h5_exit *e)
 {
+    if (st == RT_NOTHING && WIFEXITED(e->status)) return WEXITSTATUS(e->status) == ENOMEM;
     if (st == RT_NOTHING)
         return WIFSIGNALED(e->status) && WTERMSIG(e->status) != SIGKILL && WTERMSIG(e->status) != SIGXCPU && e->cpu < 0.5;
     return !st && p->end.outcome == RT_H5_MEMORY;
@@ -108,20 +109,13 @@ static void forget_sets(rt_h5_file *f)
 
 /* ---- the file ---- */
 
-static int machine_fault(int error)
-{
-    return error == EIO || error == ENOMEM || error == EMFILE || error == ENFILE || error == ESTALE;
-}
-
 /* The signature is at byte 0, or behind a user block at 512, 1024, 2048, ... */
 static rt_status find_signature(const rt_h5_file *f, const char *path)
 {
     for (uint64_t at = 0; at + 8 <= f->size; at = at ? 2 * at : 512) {
         char magic[8];
-        ssize_t k;
-        do k = pread(f->fd, magic, sizeof magic, (off_t)at);
-        while (k < 0 && errno == EINTR);
-        if (k < 0) return rt_fail(RT_RUN, "%s: reading it failed: %s", path, strerror(errno));
+        size_t k;
+        RT_TRY(rt_pread_some(f->fd, magic, sizeof magic, at, path, &k));
         if (k == sizeof magic && memcmp(magic, "\211HDF\r\n\032\n", sizeof magic) == 0) return RT_OK;
     }
     return rt_fail(RT_INPUT, "%s: is no HDF5 file; bring other formats in with 'retort import'", path);
@@ -130,10 +124,8 @@ static rt_status find_signature(const rt_h5_file *f, const char *path)
 static rt_status open_file(rt_h5_file *f, const char *path, uint64_t *stored)
 {
     struct stat s;
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);      /* a FIFO must not block before it is recognized */
-    if (f->fd < 0 || fstat(f->fd, &s))
-        return rt_fail(machine_fault(errno) ? RT_RUN : RT_INPUT, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(s.st_mode)) return rt_fail(RT_INPUT, "%s: is not a file", path);
+    RT_TRY(rt_open_input(&f->fd, path));
+    if (fstat(f->fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     f->size = (uint64_t)s.st_size;
     *stored = (uint64_t)s.st_blocks * 512 < f->size ? (uint64_t)s.st_blocks * 512 : f->size;
     return find_signature(f, path);

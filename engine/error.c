@@ -44,8 +44,13 @@ rt_status rt_fail_in(rt_status code, const char *fmt, ...)
 
 const char *rt_error_message(void) { return message; }
 
+static void (*out_of_memory_first)(void);
+
+void rt_on_out_of_memory(void (*first)(void)) { out_of_memory_first = first; }
+
 void rt_out_of_memory(void)
 {
+    if (out_of_memory_first) out_of_memory_first();
     static const char text[] = "retort: out of memory\n";
     ssize_t unused = write(2, text, sizeof text - 1);
     (void)unused;

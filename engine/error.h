@@ -26,6 +26,8 @@ const char *rt_error_message(void);
 /* For small things without which nothing can go on: says so on standard error and ends the process with RT_RUN. What is
  * on disk is then as after a kill. */
 _Noreturn void rt_out_of_memory(void);
+/* What rt_out_of_memory calls first, in a process that has nobody to tell on standard error. */
+void rt_on_out_of_memory(void (*first)(void));
 
 #define RT_TRY(call) do { rt_status rt_try_ = (call); if (rt_try_) return rt_try_; } while (0)
 #endif

@@ -107,7 +107,7 @@ static void refused_by_name(void **state)
     check_fails(rt_source_open(&s, path, "link"), RT_INPUT, "a link to 'x' in the file 'other.h5'");
     check_fails(rt_source_open(&s, path, "none"), RT_INPUT, "has no data set 'none'");
     check_fails(rt_source_open(&s, "/nonexistent.h5", "x"), RT_INPUT, "No such file");
-    check_fails(rt_source_open(&s, "/tmp", "x"), RT_INPUT, "is not a file");
+    check_fails(rt_source_open(&s, "/tmp", "x"), RT_INPUT, "is a folder");
 }
 
 /* Every file below a folder is scanned, and every set that can be read is read; nothing dies. */

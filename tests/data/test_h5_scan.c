@@ -407,7 +407,7 @@ static void no_hdf5(void **state)
     rt_h5_file *f;
     path_of(path, "pipe");
     assert_int_equal(mkfifo(path, 0600), 0);
-    check_fails(rt_h5_scan(&f, path), RT_INPUT, "is not a file");
+    check_fails(rt_h5_scan(&f, path), RT_INPUT, "is no regular file");
     path_of(path, "text");
     FILE *t = fopen(path, "w");
     for (int i = 0; i < 1000; i++) fprintf(t, "a line\n");

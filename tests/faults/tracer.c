@@ -93,7 +93,7 @@ const traced_call *tracer_call(int i) { return i < CALLS ? &table[i].is : NULL; 
 
 #if defined(__x86_64__)
 
-typedef struct { pid_t tid; int first, started; unsigned long entry; long code; } tracee;
+typedef struct { pid_t tid; int first, started, leaving; unsigned long entry; long code; } tracee;
 
 typedef struct {
     tracee at[PROCESSES];
@@ -226,13 +226,14 @@ static void fire(trace *t, int i)
     if (!t->o->fired++) t->o->fired_call = i;
 }
 
-static void fail(trace *t, const tracee *p, int i, struct user_regs_struct *r)
+static void fail(trace *t, tracee *p, int i, struct user_regs_struct *r)
 {
     const plan *q = t->plan;
     if (q->error == FAULT_SHORT) {
         if (r->rdx < 2) return;
         r->rdx = (r->rdx + 1) / 2;
-    } else {
+    } else if (table[i].nr == SYS_close) p->leaving = q->error;       /* a file is closed, whatever close says */
+    else {
         r->orig_rax = (unsigned long)-1;
         r->rax = (unsigned long)-q->error;
     }
@@ -240,7 +241,7 @@ static void fail(trace *t, const tracee *p, int i, struct user_regs_struct *r)
     ptrace(PTRACE_SETREGS, p->tid, NULL, r);
 }
 
-static void at_call(trace *t, const tracee *p)
+static void at_call(trace *t, tracee *p)
 {
     unsigned long i;
     struct user_regs_struct r;
@@ -266,6 +267,17 @@ static void at_call(trace *t, const tracee *p)
         fail(t, p, (int)i, &r);
 }
 
+/* On the way back from a call that was let through: its result becomes an error. */
+static void at_return(tracee *p)
+{
+    struct user_regs_struct r;
+    if (!ptrace(PTRACE_GETREGS, p->tid, NULL, &r)) {
+        r.rax = (unsigned long)-p->leaving;
+        ptrace(PTRACE_SETREGS, p->tid, NULL, &r);
+    }
+    p->leaving = 0;
+}
+
 static void stopped(trace *t, pid_t tid, int status)
 {
     int event = status >> 16, deliver = 0;
@@ -285,8 +297,12 @@ static void stopped(trace *t, pid_t tid, int status)
     } else if (!event) {
         deliver = WSTOPSIG(status);
         if (deliver == SIGTRAP && at_entry(p)) deliver = 0;
+        if (deliver == (SIGTRAP | 0x80)) {
+            at_return(p);
+            deliver = 0;
+        }
     }
-    ptrace(PTRACE_CONT, tid, NULL, deliver);
+    ptrace(p && p->leaving ? PTRACE_SYSCALL : PTRACE_CONT, tid, NULL, deliver);
 }
 
 static void end_all(trace *t)
@@ -335,7 +351,7 @@ int tracer_run(const program *run, const plan *p, outcome *o)
     t.root = fork();
     if (t.root == 0) become(go[0], run, p);
     close(go[0]);
-    long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
+    long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
                    PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
     if (t.root < 0 || ptrace(PTRACE_SEIZE, t.root, NULL, options)) {
         close(go[1]);
