@@ -57,6 +57,9 @@ static int receive(int from, rt_h5_request *r, int fd[RT_H5_FDS])
 
 static void ignore(int sig) { (void)sig; }
 
+/* Standard error is one of the descriptors of a request here. */
+static void end_silently(void) { _exit(ENOMEM); }
+
 /* Waits for the child to end, or for the one that asked to close the pipe of the plan: nobody wants it then. */
 static void await(pid_t pid, int plan, rt_h5_exit *e)
 {
@@ -106,6 +109,7 @@ _Noreturn static void serve(int from)
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     sigprocmask(SIG_SETMASK, &chld, NULL);
+    rt_on_out_of_memory(end_silently);
     prctl(PR_SET_NAME, "retort-reader");
     forget_environment();
     if (from != 0 && dup2(from, 0) < 0) _exit(1);

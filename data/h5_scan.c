@@ -94,7 +94,8 @@ static rt_status scan_once(rt_h5_file *f, uint64_t stored, int second, int *agai
     if (error || (!last && e.error))
         return rt_fail(RT_RUN, "%s: could not start a reader process: %s", f->path, strerror(error ? error : e.error));
     if (last == RT_NOTHING)
-        return rt_fail(RT_RUN, "%s: the process that starts readers of metadata was killed", f->path);
+        return rt_fail(RT_RUN, "%s: the process that starts readers of metadata was killed; is there enough memory?",
+                       f->path);
     if (last) return last;
     return st == RT_NOTHING ? ended(f, &e, stored) : verdict(f, &p.end);
 }
