@@ -204,7 +204,7 @@ static run_of follow(const sample *s, int line, int label)
     return r;
 }
 
-/* The pattern of line 1; of the rows below, *shared have it, too (years in any order); *binary: all lines are 0 and 1. */
+/* The pattern of line 1; *shared rows below have it, too (years in any order); *binary: all lines are 0 and 1. */
 static run_of pattern_of(const sample *s, int label, int *shared, int *binary)
 {
     run_of r = follow(s, 0, label);

@@ -73,7 +73,7 @@ static rt_status count(const job *j, rt_eval_model *e, const uint64_t *row, int 
     for (int r = 0; r < j->rows; r++) {
         const row_score *s = &j->score[r];
         if (s->answer < 0)
-            return rt_fail(RT_RUN, "%s: gives a logit that is not finite for row %llu", e->path[0],
+            return rt_fail(RT_INPUT, "%s: gives a logit that is not finite for row %llu", e->path[0],
                            (unsigned long long)row[r]);
         int y = j->y[r], answer = s->answer, right = answer == y;
         if (!j->reference) first[r] = answer;

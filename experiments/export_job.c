@@ -71,6 +71,13 @@ static rt_status labels(const settings *s, cJSON *notes)
                  s->to == CSV ? "left out" : "NaN");
         cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     }
+    const rt_labels_spec *kept = rt_labels_info(l);
+    if (!st && kept->topk) {
+        char text[160];
+        snprintf(text, sizeof text, "the store keeps %d of %d classes a row: the others stand with equal parts of what "
+                 "is left, not with the teacher's answers", kept->topk, kept->classes);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
     rt_labels_close(l);
     return st;
 }

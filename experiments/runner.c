@@ -97,7 +97,9 @@ static rt_status read_experiment(cJSON *config, const char *out_override, experi
 {
     rt_cfg c = rt_cfg_begin(config, "");
     x->name = rt_cfg_string(&c, "name", "experiment");
-    x->out = rt_cfg_string(&c, "out", out_override ? out_override : NULL);
+    if (!out_override && !rt_cfg_has(&c, "out"))
+        rt_cfg_fail(&c, "out", "no folder is told: give --out FOLDER, or \"out\" in the experiment");
+    x->out = rt_cfg_file(&c, "out", out_override);
     if (out_override) x->out = out_override;
     int seeded = rt_cfg_has(&c, "seed");
     x->seed = rt_cfg_u64(&c, "seed", 1);

@@ -216,10 +216,10 @@ rt_status rt_train_select(rt_trainer *t)
         uint64_t low = rt_rows_at(used[i], 0), high = rt_rows_at(used[i], used[i]->count - 1);
         if (low < l->first || high >= l->first + l->rows)
             return rt_fail(RT_INPUT,
-                           "%s: has labels of rows %llu:%llu, but the run takes rows from %llu:%llu; give data.rows, "
-                           "or label them",
+                           "%s: has labels of rows %llu:%llu, but the run takes row %llu, too; give data.rows, or "
+                           "label them",
                            s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
-                           (unsigned long long)low, (unsigned long long)high + 1);
+                           (unsigned long long)(low < l->first ? low : high));
     }
     return RT_OK;
 }

@@ -66,6 +66,7 @@ for f in report.md report.html; do grep -q 'on 720 of these 900 rows' E5/$f || f
 for f in m.safetensors m.npz; do expect 0 "" "$retort" export T/model.h5 --out $f; done
 for f in p.csv p.npy; do expect 0 "" "$retort" export T/model.h5 --data band.h5 --out $f; done
 for f in l.csv l.npy; do expect 0 "" "$retort" export L.h5 --out $f; done
+expect 0 "the store keeps 1 of 3 classes a row" "$retort" export K.h5 --out k.csv
 [ "$(wc -l < p.csv)" -eq 901 ] || fail "p.csv does not have a line a row"
 cmp -s p.npy l.npy || fail "labels and predictions of the same model differ"
 cat > x.json <<'X'
@@ -88,4 +89,8 @@ expect 0 "" "$retort" run x.json --out X
 expect 2 "names no step before" "$retort" run x.json --out X2 'steps=[{"name":"a","do":"label","with":{"teacher":"${b}","data":{"source":"x"}}}]'
 expect 2 "step 'a'" "$retort" run x.json --out X2 'steps=[{"name":"a","do":"train","with":{"model":{"input":[4],"classes":2,"family":"mlp"},"data":{"source":"x"},"train":{"epoch":2}}}]'
 [ -e X2 ] && fail "an experiment with an error left a folder"
+expect 2 "out: no folder is told: give --out FOLDER" "$retort" run x.json
+expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --rows 0:300 --out part.h5
+expect 3 "has labels of rows 0:300, but the run takes row " \
+    "$retort" train t.json --out S_part data.labels=part.h5 data.rows=0:600 loss.kind=kd
 exit $failed
