@@ -14,7 +14,7 @@
 
 #define NEWER "if a newer one wrote it, write it anew, with h5py by libver='v110'"
 
-enum { DEPTH = 32, MAX_LINKS = 1 << 17, MAX_PATH = 4096, BLOCK = 4096 };
+enum { DEPTH = 32, MAX_LINKS = 1 << 17, MAX_PATH = 4096, BLOCK = 4096, LITTLE = 1 << 20 };
 
 typedef struct {
     const rt_h5_request *asked;
@@ -70,9 +70,8 @@ static int private_memory_for(size_t n)
  * file's when this process has used up its own. Else the file wants an absurd amount at once, and only that fails. */
 static void out_of_memory(const walk *w)
 {
-    enum { SOME = 32 << 20 };
-    if (!w->asked->second || !rt_h5_memory_for(SOME)) finish(RT_H5_MEMORY, 0, 0, "");
-    if (!private_memory_for(SOME)) finish(RT_H5_GREEDY, 0, 0, "");
+    if (!w->asked->second || !rt_h5_memory_for(32 << 20)) finish(RT_H5_MEMORY, 0, 0, "");
+    if (!private_memory_for(LITTLE)) finish(RT_H5_GREEDY, 0, 0, "");
 }
 
 /* A small allocation failed: the library might not survive that. */
@@ -93,7 +92,7 @@ static const char *why(const walk *w)
     snprintf(text, sizeof text, "no reason given");
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &r);
     if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    if (r.memory) out_of_memory(w);
+    if (r.memory || !private_memory_for(LITTLE)) out_of_memory(w);      /* the library does not always tell */
     return text;
 }
 
@@ -319,5 +318,6 @@ _Noreturn void rt_h5_child(const rt_h5_request *asked, int guard)
     if (H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, each_link, &w) < 0)
         finish(RT_H5_UNREADABLE, 0, 0, why(&w));
     if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
+    if (!private_memory_for(LITTLE)) out_of_memory(&w);
     finish(RT_H5_DONE, 0, w.cut, "");
 }

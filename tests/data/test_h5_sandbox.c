@@ -38,20 +38,22 @@ typedef struct {
 } shared;
 static shared *share;
 
-/* What the hook in pread does in a real child, once. */
-static enum { NOTHING, CALL_GETPPID, LEAVE, LEAVE_WITH_ERROR, LOOK_AT, LOOK_AT_TEXT, STAY } *task;
+/* What the hook in pread does in a real child: once, but EAT. */
+static enum { NOTHING, CALL_GETPPID, LEAVE, LEAVE_WITH_ERROR, LOOK_AT, LOOK_AT_TEXT, STAY, EAT } *task;
 static const char *volatile *place;
 
 ssize_t pread(int fd, void *out, size_t n, off_t at)
 {
     if (task && fd == RT_H5_FILE_FD) {
         int what = *task;
-        *task = NOTHING;
+        if (what != EAT) *task = NOTHING;
         if (what == CALL_GETPPID) syscall(SYS_getppid);
         if (what == LEAVE) _exit(0);
         if (what == LEAVE_WITH_ERROR) _exit(ENOSPC);
         if (what == LOOK_AT) share->seen = syscall(SYS_pread64, RT_H5_FILE_FD, *place, 1, 0) < 0 ? -errno : 1;
         if (what == LOOK_AT_TEXT) share->seen = **place;
+        for (size_t piece = (size_t)64 << 20; what == EAT && piece >= 64; piece /= 2)
+            while (malloc(piece)) ;
         if (what == STAY) {
             share->in_child = 1;
             while (!share->go_on) ;
@@ -350,6 +352,18 @@ static void large_caller(void **state)
     munmap(p, n);
 }
 
+/* A file that needs more than a reader may have is at fault, while the machine has memory. */
+static void greedy_file(void **state)
+{
+    (void)state;
+    if (SANITIZED) skip();
+    *task = EAT;
+    rt_status st = scan();
+    *task = NOTHING;
+    check_fails(st, RT_INPUT, "takes over 256 MiB of memory");
+    check_ok(scan());
+}
+
 static void *scan_in_thread(void *arg)
 {
     *(rt_status *)arg = scan();
@@ -574,7 +588,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call), cmocka_unit_test(arguments), cmocka_unit_test(isolation),
-        cmocka_unit_test(real_child), cmocka_unit_test(memory_of_the_caller), cmocka_unit_test(large_caller),
+        cmocka_unit_test(real_child), cmocka_unit_test(memory_of_the_caller), cmocka_unit_test(large_caller), cmocka_unit_test(greedy_file),
         cmocka_unit_test(killed_from_outside), cmocka_unit_test(no_descriptors), cmocka_unit_test(forged_plans),
         cmocka_unit_test(forged_lengths)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
