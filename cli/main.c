@@ -123,6 +123,7 @@ int main(int argc, char **argv)
     cJSON *result = NULL;
     const cli_command *c = NULL;
     rt_status st = RT_OK;
+    set_signals();
     hold_standard_files();
     rt_h5_reader_start();             /* before anything is in memory */
     cJSON_InitHooks(&(cJSON_Hooks){json_memory, free});
@@ -139,7 +140,6 @@ int main(int argc, char **argv)
     else {
         int wants_help = 0;
         for (int i = 2; i < argc; i++) wants_help |= is_help(argv[i]);
-        set_signals();
         st = wants_help ? help(c->name) : run(&a, c, argc - 2, argv + 2, &result);
     }
     cli_progress_clear();

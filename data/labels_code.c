@@ -1,9 +1,12 @@
 /* data/labels_code.c - the coding of label stores: columns, top-k, counts. */
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "data/files.h"
 #include "data/labels_format.h"
 #include "engine/kernels.h"
 #include "engine/memory.h"
@@ -49,21 +52,26 @@ rt_status rt_label_journal_path(char *out, size_t room, const char *path)
 
 rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named)
 {
-    FILE *f = fopen(journal, "r");
-    char line[128];
-    if (!f) return RT_OK;
-    while (fgets(line, sizeof line, f)) {
+    enum { MOST = 1 << 30 };
+    struct stat s;
+    char *text;
+    size_t all;
+    if (stat(journal, &s))
+        return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", journal, strerror(errno));
+    RT_TRY(rt_read_file(&text, &all, journal, MOST));
+    for (const char *at = text, *end; (end = memchr(at, '\n', all - (size_t)(at - text))); at = end + 1) {
+        char line[128];
         unsigned long long b;
         unsigned is, own;
         int n = 0;
+        snprintf(line, sizeof line, "%.*s", end - at < (ptrdiff_t)sizeof line ? (int)(end - at) : 0, at);
         if (sscanf(line, "%llu %8x %n%8x", &b, &is, &n, &own) != 3 || n <= 0 || b >= blocks) continue;
-        if (rt_crc32c(0, line, (size_t)n) != own || !strchr(line, '\n')) continue;
+        if (rt_crc32c(0, line, (size_t)n) != own) continue;
         crc[b] = is;
         named[b] = 1;
     }
-    int bad = ferror(f);
-    fclose(f);
-    return bad ? rt_fail(RT_INPUT, "%s: cannot be read", journal) : RT_OK;
+    free(text);
+    return RT_OK;
 }
 
 /* ---- top-k ---- */

@@ -5,9 +5,9 @@
 #   clang  a build with clang, warnings as errors, and the tests
 #   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
 #   malformed  changed and hostile files, forged manifests, MALFORMED_SECONDS (600); goes on. MALFORMED_FOLDER: yours, too
-#   crash  50 kills of train and of label for each kernel family
 #   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
 #   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on
+#   signals  20 signals at random times into each command, and how long it takes to end
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
@@ -47,7 +47,7 @@ if [ "$target" = malformed ]; then
     exec sh tests/malformed/malformed.sh "$PWD/$build/tests/malformed" "$PWD/$build/retort" "$PWD" "$PWD/$build/malformed.count" "$MALFORMED_FOLDER"
 fi
 cd $build
-if [ "$target" = crash ]; then exec ctest --no-tests=error --output-on-failure -V -R '^crash$' --timeout 3600; fi
+if [ "$target" = signals ]; then SIGNALS=20 exec ctest --no-tests=error --output-on-failure -V -R '^signals$' --timeout 3600; fi
 if [ "$target" = coverage ]; then exec sh ../tests/coverage.sh "$PWD" "$(cd .. && pwd)"; fi
 if [ "$target" = valgrind ]; then exec sh ../tests/valgrind.sh "$PWD" "$(cd .. && pwd)"; fi
 # Tests that measure nothing may share the machine.
