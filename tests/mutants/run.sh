@@ -36,6 +36,8 @@ sort "$work/files" | comm -13 - "$work/there" | while IFS= read -r f; do rm -f "
 cmake -S "$copy" -B "$copy/build" -DRETORT_TESTS=ON -DCMAKE_BUILD_TYPE=Release > /dev/null
 cmake --build "$copy/build" -j "$(nproc)" > "$work/build.log" 2>&1 || { tail -n 20 "$work/build.log"; exit 4; }
 
+(cd "$copy/build" && ctest -N) | sed -n 's/^ *Test *#[0-9]*: //p' > "$work/tests"
+
 lists=$(ls "$here"/*.txt)
 [ -z "$MUTANT_LISTS" ] || lists=$(for l in $MUTANT_LISTS; do echo "$here/$l.txt"; done)
 cat $lists > "$work/all.txt"
@@ -58,6 +60,10 @@ while IFS= read -r name; do
     file=$(field "$name" file) tests=$(field "$name" tests)
     if [ -z "$file" ] || [ -z "$tests" ] || [ ! -f "$root/$file" ]; then
         echo "mutants: '$name' has no file or no tests" >&2; bad=$((bad + 1)); continue
+    fi
+    unknown=$(for t in $tests; do grep -qxF "$t" "$work/tests" || echo "$t"; done)
+    if [ -n "$unknown" ]; then
+        echo "mutants: '$name' names no test by '$unknown'" >&2; bad=$((bad + 1)); continue
     fi
     key=$(key_of "$name")
     if grep -qxF "killed $key $name" "$verdicts"; then killed=$((killed + 1)); known=$((known + 1)); continue; fi
