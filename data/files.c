@@ -165,7 +165,11 @@ static rt_status sync_by(int (*sync_call)(int), int fd, const char *path)
     int r;
     do r = sync_call(fd);
     while (r && errno == EINTR);
-    return r ? rt_fail(RT_RUN, "%s: could not be synced: %s", path, strerror(errno)) : RT_OK;
+    if (!r) return RT_OK;
+    int error = errno;
+    rt_fail(RT_RUN, "%s: could not be synced: %s", path, strerror(error));
+    errno = error;
+    return RT_RUN;
 }
 
 rt_status rt_sync_file(int fd, const char *path) { return sync_by(fsync, fd, path); }

@@ -36,7 +36,7 @@ int rt_file_exists(const char *path);
 
 rt_status rt_write_all(int fd, const void *data, size_t n, const char *path);
 rt_status rt_pwrite_all(int fd, const void *data, size_t n, uint64_t at, const char *path);
-/* What was written is on disk. Once this has failed the system may have forgotten what is not: never try again. */
+/* What was written is on disk; errno after a failure is its reason. Once this has failed the system may have forgotten what is not: never try again. */
 rt_status rt_sync_file(int fd, const char *path);
 rt_status rt_sync_data(int fd, const char *path);           /* without times; the size is included */
 /* A folder's entries; dir is open. */

@@ -54,6 +54,7 @@ typedef struct {
     int mark_bad;                     /* rows without a finite answer get a status; else they are errors */
     rt_pool *pool;                    /* codes rows in its threads; NULL: alone */
     const rt_progress *progress;      /* of hashing; may be NULL */
+    cJSON *notes;                     /* a list that gets what the user must know; may be NULL */
 } rt_labels_job;
 
 /* {"class": rows, ...} in the order of the classes, for the caller to delete. */

@@ -18,8 +18,13 @@ uint64_t rt_label_block_rows(const rt_labels_spec *, uint64_t block);
 
 /* PATH.journal; RT_USAGE when it is too long. */
 rt_status rt_label_journal_path(char *out, size_t room, const char *path);
-/* The blocks that the journal's whole lines name: crc[b] and named[b] = 1. A journal that is not there names none. */
-rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named);
+/* A line of the journal that is no block's: an error of a sync. */
+#define RT_LABEL_SYNC_MARK "sync failed: "
+enum { RT_LABEL_FAILED = 128 };
+/* The blocks that the journal's whole lines name: crc[b] and named[b] = 1. A journal that is not there names none.
+ * failed (may be NULL): the error of a sync that failed, "" when none did. */
+rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named,
+                                char failed[RT_LABEL_FAILED]);
 
 /* A coder turns logits into the bytes of a block and back. A block in memory is its columns, one behind the other. */
 typedef struct rt_label_coder rt_label_coder;

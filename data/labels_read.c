@@ -154,7 +154,7 @@ static rt_status read_committed(rt_labels *l)
         return RT_OK;
     }
     RT_TRY(rt_label_journal_path(journal, sizeof journal, l->path));
-    return rt_label_read_journal(journal, l->blocks, l->crc, l->committed);
+    return rt_label_read_journal(journal, l->blocks, l->crc, l->committed, NULL);
 }
 
 static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)

@@ -31,6 +31,7 @@ struct rt_labels_writer {
     rt_output *output;                 /* the store's lock */
     int fd, journal;
     int broken;                        /* a write or a sync failed: nothing more is done */
+    int suspect;                       /* a sync of an earlier run failed: what memory holds of the file proves nothing */
     uint64_t blocks, first_span, spans;
     unsigned char *done, *span_done;
     uint32_t *crc;
@@ -190,7 +191,7 @@ static rt_status read_done(rt_labels_writer *w)
     unsigned char *named = calloc(w->blocks, 1);
     uint32_t *crc = calloc(w->blocks, sizeof *crc);
     rt_status st = named && crc ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_label_read_journal(w->journal_path, w->blocks, crc, named);
+    if (!st) st = rt_label_read_journal(w->journal_path, w->blocks, crc, named, NULL);
     for (uint64_t b = 0; b < w->blocks && !st; b++) {
         uint64_t rows = rt_label_block_rows(&w->spec, b);
         if (!named[b]) continue;
@@ -293,11 +294,28 @@ static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force)
     return st ? st : open_journal(w);
 }
 
+/* After a failed sync the system calls clean what never reached the disk: it must be read from there. */
+static rt_status look_for_failure(rt_labels_writer *w)
+{
+    char failed[RT_LABEL_FAILED], text[2 * RT_LABEL_FAILED];
+    RT_TRY(rt_label_read_journal(w->journal_path, 0, NULL, NULL, failed));
+    if (!failed[0]) return RT_OK;
+    w->suspect = 1;
+    posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(w->journal, 0, 0, POSIX_FADV_DONTNEED);
+    snprintf(text, sizeof text, "a sync of an earlier run failed (%s); what it labelled is read from the disk again and "
+             "made anew where it is not there", failed);
+    rt_progress_line(w->job.progress, text);
+    if (w->job.notes) cJSON_AddItemToArray(w->job.notes, cJSON_CreateString(text));
+    return RT_OK;
+}
+
 static rt_status resume(rt_labels_writer *w)
 {
     unsigned char complete = 0;
+    RT_TRY(look_for_failure(w));
     RT_TRY(rt_pread_all(w->fd, &complete, 1, w->fixed[COMPLETE], w->path));
-    if (complete) {
+    if (complete && !w->suspect) {
         RT_TRY(read_summary(w));
         return same_rows(w);
     }
@@ -305,8 +323,7 @@ static rt_status resume(rt_labels_writer *w)
     RT_TRY(read_done(w));
     RT_TRY(same_rows(w));
     /* A torn last line would swallow the next one. */
-    if (write(w->journal, "\n", 1) != 1) return rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno));
-    return RT_OK;
+    return rt_write_all(w->journal, "\n", 1, w->journal_path);
 }
 
 static rt_status allocate(rt_labels_writer *w)
@@ -474,13 +491,20 @@ rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, co
     return w->pending_bytes >= COMMIT_BYTES || age >= 1.0 ? rt_labels_commit(w) : RT_OK;
 }
 
-/* The one place where the store's bytes are made durable. */
-static rt_status sync_store(rt_labels_writer *w)
+/* The one place where bytes are made durable. A failure is final, and the journal says so to the next run, as far as it
+ * still can be written. */
+static rt_status sync_file(rt_labels_writer *w, int fd, const char *path)
 {
-    if (!fdatasync(w->fd)) return RT_OK;
-    return broke(w, rt_fail(RT_RUN, "%s: could not be synced: %s; run the command again to go on from the last good "
-                            "block", w->path, strerror(errno)));
+    char line[RT_LABEL_FAILED + 32], message[1024];
+    rt_status st = rt_sync_data(fd, path);
+    if (!st) return RT_OK;
+    snprintf(line, sizeof line, "\n" RT_LABEL_SYNC_MARK "%s\n", strerror(errno));
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    (void)rt_write_all(w->journal, line, strlen(line), w->journal_path);
+    return broke(w, rt_fail(st, "%s; run the command again to go on from the last good block", message));
 }
+
+static rt_status sync_store(rt_labels_writer *w) { return sync_file(w, w->fd, w->path); }
 
 rt_status rt_labels_commit(rt_labels_writer *w)
 {
@@ -498,10 +522,10 @@ rt_status rt_labels_commit(rt_labels_writer *w)
         int len = snprintf(line, sizeof line, "%" PRIu64 " %08x ", w->pending[i], w->crc[w->pending[i]]);
         n += (size_t)sprintf(text + n, "%s%08x\n", line, rt_crc32c(0, line, (size_t)len));
     }
-    ssize_t put = write(w->journal, text, n);
+    st = rt_write_all(w->journal, text, n, w->journal_path);
     free(text);
-    if (put >= 0 && put < (ssize_t)n) return broke(w, rt_fail(RT_RUN, "%s: the disk is full", w->journal_path));
-    if (put < 0 || fdatasync(w->journal)) return broke(w, rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno)));
+    if (st) return broke(w, st);
+    RT_TRY(sync_file(w, w->journal, w->journal_path));
     for (uint64_t i = 0; i < w->pendings; i++) w->done[w->pending[i]] = 1;
     w->pendings = w->pending_bytes = 0;
     rt_identity_keep(w->job.source);
@@ -559,7 +583,7 @@ rt_status rt_labels_end(rt_labels_writer *w)
     if (!st) st = rt_labels_commit(w);
     for (uint64_t b = 0; b < w->blocks && all; b++) all = w->done[b];
     if (!st && all) st = rt_pread_all(w->fd, &is_complete, 1, w->fixed[COMPLETE], w->path);
-    if (!st && all && !is_complete) st = complete(w);
+    if (!st && all && (!is_complete || w->suspect)) st = complete(w);
     if (!st && all) unlink(w->journal_path);
     free_writer(w);
     return st;

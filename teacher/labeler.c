@@ -127,7 +127,7 @@ static rt_status begin(labeler *l)
 {
     const char *inputs[MAX_TEACHERS + 2];
     rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
-                         .progress = l->progress};
+                         .progress = l->progress, .notes = l->notes};
     cJSON *m;
     memcpy(inputs, l->set.teacher, (size_t)l->set.teachers * sizeof *inputs);
     inputs[l->set.teachers] = l->set.source;
