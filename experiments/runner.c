@@ -251,18 +251,6 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
     return !rt_digest_file(&d, s->product, 1) && strcmp(d.hex, made) == 0;
 }
 
-/* An export of the last success goes before it is made anew: it is known by its digest also where the file system keeps
- * no marks by which the export itself could tell. */
-static rt_status remove_own_export(const step *s, const cJSON *state)
-{
-    rt_digest d;
-    const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "output_xxh128"));
-    if (s->action != EXPORT || !made || !rt_file_exists(s->product)) return RT_OK;
-    RT_TRY(rt_digest_file(&d, s->product, 1));
-    if (strcmp(d.hex, made) || !unlink(s->product)) return RT_OK;
-    return rt_fail(RT_RUN, "%s: cannot be removed: %s", s->product, strerror(errno));
-}
-
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
     rt_train_options o = {.out = s->place, .force = stale, .config = x->config, .pool = x->pool, .progress = x->progress};
@@ -280,17 +268,37 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
     }
 }
 
-/* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. */
-static int was_begun(const char *path, const rt_digest *hash)
+/* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. before: the digest of
+ * what had the output's place when it began, "" of nothing. */
+static int was_begun(const char *path, const rt_digest *hash, char before[33])
 {
     cJSON *b = NULL;
     int same = 0;
+    before[0] = 0;
     if (rt_file_exists(path) && !rt_json_file(&b, path)) {
         const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash"));
-        same = text && strcmp(text, hash->hex) == 0;
+        const char *old = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "before"));
+        same = text && old && strcmp(text, hash->hex) == 0;
+        if (same) snprintf(before, 33, "%s", old);
     }
     cJSON_Delete(b);
     return same;
+}
+
+/* An export goes before it is made anew when the last success made it, or the attempt that goes on: both are known by
+ * digests, also where the file system keeps no marks by which the export itself could tell. */
+static rt_status remove_own_export(const step *s, const cJSON *state, int resume, char before[33])
+{
+    rt_digest d = {""};
+    const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "output_xxh128"));
+    if (s->action != EXPORT) return RT_OK;
+    if (rt_file_exists(s->product)) RT_TRY(rt_digest_file(&d, s->product, 1));
+    int ours = (made && !strcmp(d.hex, made)) || (resume && strcmp(d.hex, before));
+    if (!resume) snprintf(before, 33, "%s", d.hex);
+    if (!d.hex[0] || !ours) return RT_OK;
+    if (unlink(s->product)) return rt_fail(RT_RUN, "%s: cannot be removed: %s", s->product, strerror(errno));
+    before[0] = 0;
+    return RT_OK;
 }
 
 static rt_status keep_state(const experiment *x, const step *s, const rt_digest *hash, const cJSON *result)
@@ -315,12 +323,12 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
                          cJSON **result)
 {
     step *s = (step *)&x->step[i];
-    char begun[STATE_NAME], path[RT_FOLDER_PATH], line[256];
+    char begun[STATE_NAME], path[RT_FOLDER_PATH], line[256], before[33];
     state_name(begun, s, "begun");
     rt_run_folder_path(x->folder, path, begun);
-    int resume = was_begun(path, hash);
-    snprintf(line, sizeof line, "{\"hash\": \"%s\"}\n", hash->hex);
-    RT_TRY(remove_own_export(s, old));
+    int resume = was_begun(path, hash, before);
+    RT_TRY(remove_own_export(s, old, resume, before));
+    snprintf(line, sizeof line, "{\"hash\": \"%s\", \"before\": \"%s\"}\n", hash->hex, before);
     RT_TRY(rt_run_folder_write(x->folder, begun, line, strlen(line)));
     snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
     rt_progress_line(x->progress, line);
