@@ -285,8 +285,9 @@ static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force)
     int fresh = !rt_output_exists(w->output) || force;
     RT_TRY(rt_refuse_inputs(w->journal_path, w->job.inputs));
     if (fresh) RT_TRY(make_store(w, manifest));
-    RT_TRY(rt_h5_scan(&f, w->path));
-    rt_status st = fresh ? RT_OK : same_manifest(w, f, manifest);
+    rt_status st = rt_h5_scan(&f, w->path);
+    if (st) return st == RT_INPUT ? rt_fail_in(st, "give another --out, for this one cannot be gone on with") : st;
+    st = fresh ? RT_OK : same_manifest(w, f, manifest);
     if (!st) st = locate(w, f);
     rt_h5_close(f);
     if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0)

@@ -8,6 +8,9 @@
 #   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
 #   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on
 #   signals  20 signals at random times into each command, and how long it takes to end
+#   races  two to four processes with one output, RACES_SECONDS (600); goes on
+#   powercut  the power fails in every command, on ext4 that is shut down where a loop image can be mounted (root), else in a
+#          model of what POSIX promises, POWERCUT_SECONDS (600); goes on
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
@@ -29,13 +32,19 @@ case $target in
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
-    kills|inject|signals|malformed) build=build ;;
+    kills|inject|signals|malformed|races|powercut) build=build ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, signals, coverage, valgrind, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, signals, races, powercut, coverage, valgrind, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
+if [ "$target" = races ]; then
+    exec sh tests/races/races.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libraces_preload.so" "${RACES_SECONDS:-600}" "$PWD/$build/races.count"
+fi
+if [ "$target" = powercut ]; then
+    exec sh tests/power/power.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libpower_preload.so" "${POWERCUT_SECONDS:-600}" "$PWD/$build/powercut.count"
+fi
 if [ "$target" = kills ] || [ "$target" = inject ]; then
     [ "$target" = kills ] && FAULTS_SECONDS=${KILLS_SECONDS:-600} || FAULTS_SECONDS=${INJECT_SECONDS:-600}
     export FAULTS_SECONDS FAULTS_STATE="$PWD/$build/$target.count"

@@ -5,7 +5,7 @@
 #
 # On a loop image with ext4 that is shut down without its log being written, where this machine lets us mount one (root);
 # else, and in the short run without SECONDS, in a model in which nothing survives but what was synced. Both have a
-# control in which syncs are ignored: at least 80 % of its cuts must be seen. CUTS (24) of each kind in the short run.
+# control in which syncs are ignored: at least 80 % of its cuts must be seen. CUTS (10) in the short run.
 . "$2/tests/cli/lib.sh"
 power=$3 seconds=$4 count_file=$5
 make_data 5000 a.h5
@@ -116,7 +116,7 @@ start=$(date +%s)
 while :; do
     for s in $scenes; do
         if [ -n "$seconds" ]; then [ $(($(date +%s) - start)) -lt "$seconds" ] || break 2
-        elif [ $n -ge "${CUTS:-24}" ]; then break 2; fi
+        elif [ $n -ge "${CUTS:-10}" ]; then break 2; fi
         calls=$(cat "calls.$s")
         at=$(awk -v s=$((known + n)) -v m="$calls" 'BEGIN { srand(s * 31 + 7); rand(); print 1 + int(rand() * m) }')
         n=$((n + 1))
