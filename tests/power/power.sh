@@ -35,9 +35,9 @@ command_of() { # scene folder
         run) echo run "$tmp/in/x.json" --out "$2/out" ;;
     esac
 }
-# A lock's file that was removed may be back, as its removal is not synced: nobody holds it, and the next to come takes it.
+# What is known of data (retort-id) is kept when the data is two seconds old. A lock's file that was removed may be back, as its removal is not synced: nobody holds it, and the next to come takes it.
 state_of() { # folder: its names, and what holds no time or path
-    (cd "$1" || exit; find . ! -name '*.retort-lock' ! -name .retort-lock | LC_ALL=C sort
+    (cd "$1" || exit; find . ! -name '*.retort-lock' ! -name .retort-lock ! -name '*.retort-id' | LC_ALL=C sort
      for f in $(find . -name '*.h5' ! -name 'model.h5' ! -path '*/checkpoints/*') $(find . -name '*.csv'); do cksum < "$f"; done
      for f in $(find . -name result.json); do grep '"digest"' "$f"; done)
 }

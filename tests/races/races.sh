@@ -43,7 +43,7 @@ command_of() { # scene which out
 # What is left, without times: a file by its bytes, a folder by its names and by the files that hold no time.
 state_of() { # path
     if [ -f "$1" ]; then cksum < "$1"; return; fi
-    (cd "$1" && find . | LC_ALL=C sort
+    (cd "$1" && find . ! -name '*.retort-id' | LC_ALL=C sort
      for f in config.json metrics.csv evaluation.json data.h5 labels.h5 rows.csv report.md; do
         [ ! -f "$f" ] || sed -e 's/"seconds":.*//; s/"commit":.*//' "$f" | cksum
      done
