@@ -69,8 +69,9 @@ static int find_column(const table *t, const char *which, const char *option)
     if (*which && !*stop && v < t->columns && v >= -t->columns) return (int)(v < 0 ? v + t->columns : v);
     if (t->name) rt_list_text(list, sizeof list, (const char *const *)t->name, t->columns);
     else snprintf(list, sizeof list, "no names, as it has no header; numbers go from 0 to %d", t->columns - 1);
-    rt_fail(RT_USAGE, "%s: there is no column '%s' for --%s; the file has %s%s", t->path, which, option, list,
-            better_separator(t));
+    const char *hint = better_separator(t);
+    if (!*hint && t->columns == 1) hint = "; lines above the header, such as a title or a comment, must be taken out";
+    rt_fail(RT_USAGE, "%s: there is no column '%s' for --%s; the file has %s%s", t->path, which, option, list, hint);
     return -1;
 }
 
@@ -410,8 +411,8 @@ static rt_status choose_type(table *t, rt_dtype *type)
     const column *c = &t->col[first];
     if (!t->all_whole && !t->all_f64)
         return rt_fail(RT_INPUT,
-                       "%s: line %llu, %s: '%s' and the fractions of other columns fit no common type exactly; if it "
-                       "is an identifier, leave it out: --drop", t->path,
+                       "%s: line %llu, %s: '%s' fits no type exactly that holds all other numbers, too; if it is an "
+                       "identifier, leave it out: --drop", t->path,
                        (unsigned long long)c->narrow_line, called(t, first), c->narrow);
     *type = t->all_i32 ? RT_I32 : t->all_whole ? RT_I64 : RT_F64;
     rt_import_note(t->job,

@@ -272,6 +272,32 @@ static int is_infinite(const char *text)
     return strcasecmp(text, "inf") == 0 || strcasecmp(text, "infinity") == 0;
 }
 
+/* Letters without case and blanks, which is all that ASCII tells of names that people take for one. */
+static int alike(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        while (*a == ' ' || *a == '\t') a++;
+        while (*b == ' ' || *b == '\t') b++;
+        int x = *a >= 'A' && *a <= 'Z' ? *a + 32 : *a, y = *b >= 'A' && *b <= 'Z' ? *b + 32 : *b;
+        if (x != y) return 0;
+        if (!x) return 1;
+    }
+}
+
+static void note_alike(const resolver *r)
+{
+    const char *a = NULL, *b = NULL;
+    int pairs = 0;
+    if (r->count > MOST_CLASSES) return;
+    for (int i = 0; i < r->count; i++)
+        for (int k = i + 1; k < r->count; k++) {
+            if (!alike(r->left[i]->text, r->left[k]->text)) continue;
+            if (!pairs++) a = r->left[i]->text, b = r->left[k]->text;
+        }
+    if (pairs) rt_import_note(r->job, "classes that differ only in case or blanks: '%.40s' and '%.40s'%s; if they are "
+                                      "one, make them one in the file", a, b, pairs > 1 ? ", and others" : "");
+}
+
 static rt_status to_texts(resolver *r)
 {
     RT_TRY(room_for(r->job, r->count));
@@ -281,6 +307,7 @@ static rt_status to_texts(resolver *r)
         r->to[r->left[i]->code] = i;
     }
     int some = 0;
+    note_alike(r);
     for (int i = 0; i < r->count; i++) some += r->left[i]->kind == RT_CELL_NUMBER;
     for (int i = 0; i < r->count && some; i++)
         if (is_infinite(r->left[i]->text))

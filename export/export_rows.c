@@ -168,9 +168,9 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
         rt_predict_raw(p, b->x, rt_source_type(x), b->rows, z);
         for (size_t i = 0; i < (size_t)b->rows * (size_t)t->classes && !st; i++)
             if (!isfinite(z[i]))
-                st = rt_fail(RT_INPUT, "%s: row %llu gets a logit that is not finite; its numbers are too large for the "
-                                       "model, or it is damaged", rt_source_path(x),
-                             (unsigned long long)b->row[i / (size_t)t->classes]);
+                st = rt_fail(RT_INPUT,
+                             "%s: row %llu gets a logit that is not finite; its numbers are too large for the model",
+                             rt_source_path(x), (unsigned long long)b->row[i / (size_t)t->classes]);
         if (st) break;
         put_rows(t, z, b->row, b->rows);
         st = t->f.status;

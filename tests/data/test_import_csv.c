@@ -322,7 +322,7 @@ static void wide_numbers(void **state)
     CHECK_X(r, float, 1.2345679e+20f, 2.5f, 0.1f, 3);
     done(&r);
     refuse(csv(TEXT("no.csv", "a,b\n9007199254740993,0.5\n3,2\n")), RT_INPUT,
-           "'9007199254740993' and the fractions of other columns");
+           "'9007199254740993' fits no type exactly that holds all other numbers");
     refuse(csv(TEXT("no2.csv", "a,b\n123456789012345678901,5\n3,2\n")), RT_INPUT,
            "line 2, column 'a' (0): '123456789012345678901'");
 }
@@ -488,6 +488,15 @@ static void labels_asked(void **state)
     s.no_label = NULL;
     s.max_classes = 5;
     refuse(s, RT_USAGE, "--max-classes does nothing: the classes are those of --classes");
+    s = csv(TEXT("c.csv", "a,l\n1,No\n2,no\n3,\"no \"\n4,yes\n"));
+    s.label = "l";
+    r = import(s);
+    CHECK_Y(r, 0, 1, 2, 3);
+    assert_true(noted(&r, "differ only in case or blanks: 'No' and 'no', and others"));
+    done(&r);
+    s = csv(TEXT("t.csv", "# made by hand, once\na,l\n1,x\n"));
+    s.label = "k";
+    refuse(s, RT_USAGE, "there is no column 'k' for --label");
     s = csv(TEXT("i.csv", "a,l\n1,0\n2,inf\n3,1\n"));
     s.label = "l";
     refuse(s, RT_INPUT, "label 'inf' among numbers is no class");
