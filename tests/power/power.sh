@@ -53,6 +53,16 @@ rebuild() {
     done < "$tmp/store/d-$2"
 }
 
+# The file system after the power is back. A reader of the process that is gone may still end.
+again() {
+    i=0
+    until umount disk 2> /dev/null; do
+        i=$((i + 1)); [ $i -lt 300 ] || { echo "power: the image cannot be unmounted"; return 1; }
+        sleep 0.1
+    done
+    mount -o loop image disk || { echo "power: the image cannot be mounted again"; return 1; }
+}
+
 # One cut of scene $1 at call $2; into $verdict what shows it, when something acknowledged was lost or the end differs.
 cut() { # scene call ignore
     verdict=""
@@ -67,7 +77,7 @@ cut() { # scene call ignore
     ended=$?
     [ $ended -eq 99 ] || [ $ended -eq 0 ] || { fail "$1 at call $2: exit $ended: $(cat cut.err)"; return; }
     if [ -n "$device" ]; then
-        if [ $ended -eq 0 ]; then sync -f disk; else umount disk; mount -o loop image disk || { fail "mount"; return; }; fi
+        if [ $ended -eq 0 ]; then sync -f disk; else again || exit 4; fi
         mkdir -p disk/w
     else rm -rf disk; rebuild disk/w "$inode"; fi
     [ $ended -ne 0 ] || [ "$(state_of disk/w)" = "$(cat "S.$1")" ] || verdict="after its end another state"
