@@ -32,9 +32,6 @@ static rt_status ended(const rt_h5_file *f, const rt_h5_exit *e, uint64_t stored
     if (killed && e->memory_short)
         return rt_fail(RT_RUN, "%s: the process that reads its metadata died (signal %d), with less than %d MiB of memory "
                        "to be had", f->path, killed, RT_H5_CHILD_BYTES >> 20);
-    if (killed == SIGSYS)
-        return rt_fail(RT_INPUT, "%s: its metadata made the HDF5 library give up, or call what a reader may not (signal "
-                       "%d); the file is damaged or hostile", f->path, killed);
     if (killed)
         return rt_fail(RT_INPUT, "%s: the HDF5 library died reading its metadata (signal %d); the file is damaged or "
                        "hostile", f->path, killed);
