@@ -1,9 +1,9 @@
 /* cli/allocate.c - the program's allocator: the C library's, but that no small allocation fails.
  *
  * HDF5, OpenBLAS and parts of the C library read or write through NULL, end the process in silence, or call a good file
- * damaged when they get no memory for a few bytes; and when there is none for so few, there is none to go on with. So the
- * process ends here, with its message, as after a kill. Larger blocks are asked for by our own code and by the libraries'
- * checked paths, whose size a file or a configuration decides: these get NULL and tell what it was for.
+ * damaged when they get no memory for a few bytes; and when there is none for so few, there is none to go on with. So
+ * the process ends here, with its message, as after a kill. Larger blocks are asked for by our own code and by checked
+ * paths of the libraries, whose size a file or a configuration decides: these get NULL and tell what it was for.
  * The GNU C library lets a program take the place of these functions. Sanitizers do so themselves. */
 #include <errno.h>
 #include <stddef.h>

@@ -79,7 +79,8 @@ static void cut_in_use(void)
         assert_int_equal(truncate(path, 8192), 0);
         for (int i = 0; i < THREADS; i++) {
             pthread_join(thread[i], NULL);
-            if (!strstr(message[i], path) || !strstr(message[i], "was cut from")) fail_msg("thread %d: %s", i, message[i]);
+            if (!strstr(message[i], path) || !strstr(message[i], "was cut from"))
+                fail_msg("thread %d: %s", i, message[i]);
         }
         rt_source_close(source);
     }

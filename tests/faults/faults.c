@@ -2,14 +2,16 @@
  *
  *   faults kills|inject RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]
  *
- * kills: the command is killed on entry to a state-changing call, once or twice, and then run to its end: it goes on, ends
- * in the same files as a run that was left alone, and nothing else lies about.
- * inject: one call fails, once or from there on, moves half of its bytes, or an allocation fails, or a signal comes: the
- * command ends in the same files and output, or with exit code 4 (130 after a signal) and one line that says why and
- * speaks of no damage; and the next run ends in the same files.
+ * kills: the command is killed on entry to a state-changing call, once or twice, and then run to its end: it goes on,
+ * ends in the same files as a run that was left alone, and nothing else lies about.
+ * inject: one call fails, once or from there on, moves half of its bytes, or an allocation fails, or a signal comes, or
+ * an input loses its second half: the command ends in the same files and output, or with exit code 4 (130 after a
+ * signal, 3 where an input was cut) and one line that says why and speaks of no damage; and the next run ends in the
+ * same files.
  *
  * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60) bounds a call;
- * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another RETORT.
+ * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another
+ * RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
  * FAULTS_ONLY leaves out items in whose description this text is not ("memory", "signal", "is cut", "pread64 fails").
  * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
 #include <errno.h>
@@ -29,7 +31,8 @@
 #include "scenes.h"
 #include "tracer.h"
 
-enum { ROOM = 1024, FAMILIES = 4, MOST_FAILURES = 20, DEADLINE = 60, HURRY = 300, ALLOCATIONS_APART = 10 };
+enum { ROOM = 1024, FAMILIES = 4, MOST_FAILURES = 20, DEADLINE = 60, HURRY = 300, ALLOCATIONS_APART = 10,
+       PRELOAD_CALLS = 3 };               /* that the preloaded library makes before main */
 static const char *const families[FAMILIES] = {"scalar", "avx2", "avx512", "amx"};
 
 /* One thing that is done to a command. */
@@ -64,12 +67,13 @@ static double seconds_now(void)
 
 /* ---- running ---- */
 
-static int run(const course *c, const char *folder, const char *out, const plan *p, const preload_plan *memory, outcome *o)
+static int run(const course *c, const char *folder, const char *out, const plan *p, const preload_plan *memory,
+               outcome *o)
 {
     char text[ROOM], *argv[64];
     int n = 0;
-    snprintf(text, sizeof text, "%s %s --quiet%s%s", it.retort, c->scene->command, c->family ? " --threads 2 --kernels " : "",
-             c->family ? c->family : "");
+    snprintf(text, sizeof text, "%s %s --quiet%s%s", it.retort, c->scene->command,
+             c->family ? " --threads 2 --kernels " : "", c->family ? c->family : "");
     for (char *word = strtok(text, " "); word && n < 63; word = strtok(NULL, " ")) argv[n++] = word;
     argv[n] = NULL;
     *it.shared = memory ? *memory : (preload_plan){0};
@@ -130,7 +134,8 @@ static int goes_on(const course *c, char *why, size_t room)
     if (run(c, it.work, it.out, &none, NULL, &o) || o.code || o.hung) {
         char text[512];
         error_text(text, sizeof text);
-        snprintf(why, room, "the run that goes on: exit %d, signal %d%s: %.300s", o.code, o.signal, o.hung ? ", hung" : "", text);
+        snprintf(why, room, "the run that goes on: exit %d, signal %d%s: %.300s", o.code, o.signal,
+                 o.hung ? ", hung" : "", text);
         return 0;
     }
     return folders_equal(it.good, it.work, why, room);
@@ -191,7 +196,8 @@ static int failed(course *c, const item *x, char *why, size_t room)
         char text[ROOM];
         snprintf(text, sizeof text, "exit 0 with another result: %.600s", why);
         snprintf(why, room, "%s", text);
-    } else if (says_so(c, x, &o, why, room)) return c->scene->reads ? folders_equal(it.good, it.work, why, room) : goes_on(c, why, room);
+    } else if (says_so(c, x, &o, why, room))
+        return c->scene->reads ? folders_equal(it.good, it.work, why, room) : goes_on(c, why, room);
     return 0;
 }
 
@@ -211,7 +217,7 @@ static int kill_item(const course *c, long i, item *x)
     if (n == 0 || i >= c->items) return 0;
     *x = (item){.plan = {.kind = PLAN_KILL}};
     if (i < n) {
-        long step = n * 61 / 100 | 1;                        /* the golden section: every beginning of the list is spread */
+        long step = n * 61 / 100 | 1; /* golden section: any beginning of the list is spread */
         while (n > 1 && step > 1) {
             long a = n, b = step;
             while (b) { long r = a % b; a = b; b = r; }
@@ -227,15 +233,16 @@ static int kill_item(const course *c, long i, item *x)
     return 1;
 }
 
-static const struct { int may, error; } errors[] = {
-    {MAY_ENOSPC, ENOSPC}, {MAY_EIO, EIO}, {MAY_EINTR, EINTR}, {MAY_ENOMEM, ENOMEM}, {MAY_SHORT, FAULT_SHORT}, {MAY_EMFILE, EMFILE},
-    {MAY_EAGAIN, EAGAIN}, {MAY_ENOLCK, ENOLCK}, {MAY_EPERM, EPERM}};
+static const struct { int may, error;
+} errors[] = {{MAY_ENOSPC, ENOSPC}, {MAY_EIO, EIO},           {MAY_EINTR, EINTR},
+              {MAY_ENOMEM, ENOMEM}, {MAY_SHORT, FAULT_SHORT}, {MAY_EMFILE, EMFILE},
+              {MAY_EAGAIN, EAGAIN}, {MAY_ENOLCK, ENOLCK},     {MAY_EPERM, EPERM}};
 enum { ERRORS = sizeof errors / sizeof errors[0], FOR_EVER = 1 << 30, BURST = 20 };
 
 static long allocation_items(const course *c) { return 2 * (c->allocations / ALLOCATIONS_APART + 1); }
 
-/* All faults are numbered: calls by errors by once and on by places; then allocations; then signals; then inputs that are
- * cut. x NULL: counts. */
+/* All faults are numbered: calls by errors by once and on by places; then allocations; then signals; then inputs that
+ * are cut. x NULL: counts. */
 static long fault_item(const course *c, long i, item *x)
 {
     static const int stops[] = {SIGTERM, SIGINT, SIGHUP};
@@ -258,9 +265,9 @@ static long fault_item(const course *c, long i, item *x)
         return 1;
     }
     at += n;
-    n = c->whole.all;
+    n = c->whole.all - PRELOAD_CALLS;
     if (x && i < at + n) {
-        *x = (item){.plan = {.kind = PLAN_SIGNAL, .error = stops[(i - at) % 3], .nth = i - at + 1}};
+        *x = (item){.plan = {.kind = PLAN_SIGNAL, .error = stops[(i - at) % 3], .nth = i - at + 1 + PRELOAD_CALLS}};
         return 1;
     }
     at += n;
@@ -289,9 +296,11 @@ static void describe(const course *c, const item *x, long number, char *text, si
     else if (p->kind == PLAN_SIGNAL) snprintf(text, room, "signal %d at call %ld", p->error, p->nth);
     else if (p->kind == PLAN_CUT) snprintf(text, room, "%s is cut at call %ld", input_of(c, x->input, NULL), p->nth);
     else if (p->kind == PLAN_FAIL)
-        snprintf(text, room, "%s %s at %s %ld%s", tracer_call(p->call)->name, "fails", p->error == FAULT_SHORT ? "(half)" :
-                 strerrorname_np(p->error), p->nth, p->burst > 1 ? " and on" : "");
-    else snprintf(text, room, "no memory at allocation %ld%s", x->memory.fail_at, x->memory.from_there_on ? " and on" : "");
+        snprintf(text, room, "%s %s at %s %ld%s", tracer_call(p->call)->name, "fails",
+                 p->error == FAULT_SHORT ? "(half)" : strerrorname_np(p->error), p->nth, p->burst > 1 ? " and on" : "");
+    else
+        snprintf(text, room, "no memory at allocation %ld%s", x->memory.fail_at,
+                 x->memory.from_there_on ? " and on" : "");
 }
 
 /* ---- courses ---- */
@@ -348,11 +357,13 @@ static void load_state(void)
     char mode[32], name[64], family[32];
     unsigned long long identity;
     long next, points, failures;
-    while (f && fscanf(f, "%31s %llx %63s %31s %ld %ld %ld", mode, &identity, name, family, &next, &points, &failures) == 7)
+    while (f &&
+           fscanf(f, "%31s %llx %63s %31s %ld %ld %ld", mode, &identity, name, family, &next, &points, &failures) == 7)
         for (int i = 0; i < it.courses; i++) {
             course *c = &it.course[i];
-            if (identity != it.identity || strcmp(mode, it.kills ? "kills" : "inject") || strcmp(name, c->scene->name) ||
-                strcmp(family, c->family ? c->family : "-")) continue;
+            if (identity != it.identity || strcmp(mode, it.kills ? "kills" : "inject") ||
+                strcmp(name, c->scene->name) || strcmp(family, c->family ? c->family : "-"))
+                continue;
             c->next = next;
             c->points = points;
             c->failures = failures;
@@ -368,8 +379,8 @@ static void save_state(void)
     FILE *f = fopen(temp, "w");
     for (int i = 0; f && i < it.courses; i++) {
         const course *c = &it.course[i];
-        fprintf(f, "%s %llx %s %s %ld %ld %ld\n", it.kills ? "kills" : "inject", (unsigned long long)it.identity, c->scene->name,
-                c->family ? c->family : "-", c->next, c->points, c->failures);
+        fprintf(f, "%s %llx %s %s %ld %ld %ld\n", it.kills ? "kills" : "inject", (unsigned long long)it.identity,
+                c->scene->name, c->family ? c->family : "-", c->next, c->points, c->failures);
     }
     if (f && !fclose(f)) rename(temp, it.state);
 }
@@ -392,9 +403,14 @@ static int make_folders(void)
     if (!where) where = access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm";
     snprintf(it.folder, sizeof it.folder, "%.900s/retort-faults-XXXXXX", where);
     if (!mkdtemp(it.folder)) return -1;
-    struct { char *to; const char *name; } const part[] = {{it.base, "base"}, {it.good, "good"}, {it.work, "work"}, {it.out, "stdout"},
-        {it.err, "stderr"}, {it.good_out, "good-stdout"}, {it.plan_file, "plan"}};
-    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) snprintf(part[i].to, ROOM, "%.990s/%s", it.folder, part[i].name);
+    struct {
+        char *to;
+        const char *name;
+    } const part[] = {{it.base, "base"},     {it.good, "good"},  {it.work, "work"},
+                      {it.out, "stdout"},    {it.err, "stderr"}, {it.good_out, "good-stdout"},
+                      {it.plan_file, "plan"}};
+    for (size_t i = 0; i < sizeof part / sizeof part[0]; i++)
+        snprintf(part[i].to, ROOM, "%.990s/%s", it.folder, part[i].name);
     int fd = open(it.plan_file, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0 || ftruncate(fd, sizeof *it.shared) || mkdir(it.base, 0777)) return -1;
     it.shared = mmap(NULL, sizeof *it.shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -451,7 +467,8 @@ static int report(int broken)
         points += c->points;
         failures += c->failures;
     }
-    printf("%s: %ld %s, %ld failures\n", it.kills ? "kills" : "inject", points, it.kills ? "kills" : "faults", failures);
+    printf("%s: %ld %s, %ld failures\n", it.kills ? "kills" : "inject", points, it.kills ? "kills" : "faults",
+           failures);
     return broken || failures || !points;
 }
 

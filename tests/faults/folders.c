@@ -60,12 +60,16 @@ static int remove_one(const char *path, const struct stat *s, int kind, struct F
     return remove(path);
 }
 
-int folders_remove(const char *path) { return access(path, F_OK) ? 0 : nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+int folders_remove(const char *path)
+{
+    return access(path, F_OK) ? 0 : nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 /* ---- comparing ---- */
 
-/* Lines about times, and about what this run had left to do, are left out. */
-static const char *const passing[] = {"seconds", "per_second", "labelled_now"};
+/* Lines about times, about the machine, of which not all can be found out everywhere, and about what this run had left
+ * to do, are left out. */
+static const char *const passing[] = {"seconds", "per_second", "labelled_now", "\"cpu\":", "\"governor\":"};
 
 static size_t without_times(char *text, size_t n)
 {
@@ -96,7 +100,8 @@ int folders_same_text(const char *a, const char *b, char *why, size_t room)
     if (!same) {
         size_t i = 0;
         while (x && y && i < n && i < m && x[i] == y[i]) i++;
-        snprintf(why, room, "%s: %zu bytes instead of %zu, from byte %zu on (%s)", b, m, n, i, !x || !y ? "missing" : "differs");
+        snprintf(why, room, "%s: %zu bytes instead of %zu, from byte %zu on (%s)", b, m, n, i,
+                 !x || !y ? "missing" : "differs");
     }
     free(x);
     free(y);

@@ -28,9 +28,9 @@ static int fails(void)
 }
 
 /* The program has its own malloc, which stands before any library's, so its way to the C library is interposed. */
-#define NEXT(name) do if (!next_##name) *(void **)&next_##name = dlsym((void *)-1L, #name); while (0)      /* RTLD_NEXT */
-static void *(*next___libc_malloc)(size_t), *(*next___libc_calloc)(size_t, size_t), *(*next___libc_realloc)(void *, size_t),
-    *(*next___libc_memalign)(size_t, size_t);
+#define NEXT(name) do if (!next_##name) *(void **)&next_##name = dlsym((void *)-1L, #name); while (0) /* RTLD_NEXT */
+static void *(*next___libc_malloc)(size_t), *(*next___libc_calloc)(size_t, size_t),
+    *(*next___libc_realloc)(void *, size_t), *(*next___libc_memalign)(size_t, size_t);
 
 void *__libc_malloc(size_t n)
 {

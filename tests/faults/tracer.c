@@ -351,8 +351,8 @@ int tracer_run(const program *run, const plan *p, outcome *o)
     t.root = fork();
     if (t.root == 0) become(go[0], run, p);
     close(go[0]);
-    long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
-                   PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
+    long options = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEEXEC |
+                   PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
     if (t.root < 0 || ptrace(PTRACE_SEIZE, t.root, NULL, options)) {
         close(go[1]);
         if (t.root > 0) waitpid(t.root, NULL, 0);

@@ -9,12 +9,12 @@
 enum { FAULT_CALLS = 64, FAULT_SHORT = -1 };
 
 typedef enum {
-    PLAN_NONE,           /* it just runs */
-    PLAN_COUNT,          /* nothing is done: calls are counted */
-    PLAN_KILL,           /* SIGKILL on entry to the nth state-changing call of the first process */
-    PLAN_SIGNAL,         /* signal `error` to the first process on entry to the nth call of the table */
-    PLAN_CUT,            /* the file `file` loses its second half on entry to the nth call of the table */
-    PLAN_FAIL,           /* the nth call of number `call` fails with errno `error`, or moves half of its bytes (FAULT_SHORT) */
+    PLAN_NONE,   /* it just runs */
+    PLAN_COUNT,  /* nothing is done: calls are counted */
+    PLAN_KILL,   /* SIGKILL on entry to the nth state-changing call of the first process */
+    PLAN_SIGNAL, /* signal `error` to the first process on entry to the nth call of the table */
+    PLAN_CUT,    /* the file `file` loses its second half on entry to the nth call of the table */
+    PLAN_FAIL,   /* the nth call of number `call` fails with errno `error`, or moves half of its bytes */
 } plan_kind;
 
 typedef struct {
