@@ -154,6 +154,9 @@ static void only_what_is_read(void **state)
         if (r / block == far / block)
             check_fails(rt_source_read(s, &r, 1, row), RT_INPUT, "'x': among the rows from 1092 to 1637");
         else check_ok(rt_source_read(s, &r, 1, row));
+    float *all = malloc(sizeof want);                 /* a read that goes over more than one block */
+    check_fails(rt_source_read_stored(s, block + 3, ROWS - block - 3, all), RT_INPUT, "from 1092 to 1637");
+    free(all);
     rt_source_close(s);
     flip(rt_h5_find(f, "x")->offset + far * WIDTH * 4, 3);
     rt_h5_close(f);
