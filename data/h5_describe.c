@@ -243,8 +243,11 @@ static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compa
         rt_h5_refuse(d, "its bytes are in an external file, which is never followed; copy it into one file");
     else switch (H5Pget_layout(p)) {
     case H5D_CONTIGUOUS: {
+        H5D_space_status_t status;
         haddr_t at = H5Dget_offset(id);
-        if (at != HADDR_UNDEF) d->offset = at;
+        /* HDF5 1.10 adds a user block's length to "nowhere", too */
+        bad = H5Dget_space_status(id, &status) < 0;
+        if (!bad && status != H5D_SPACE_STATUS_NOT_ALLOCATED && at != HADDR_UNDEF) d->offset = at;
         break;
     }
     case H5D_CHUNKED:

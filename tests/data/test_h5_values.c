@@ -251,6 +251,14 @@ static void user_blocks(void **state)
         H5Pset_userblock(c, size[i]);
         hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, c, 0);
         put(f, "x", H5T_IEEE_F32LE, p, 6, rows, H5T_NATIVE_DOUBLE);
+        put(f, "nothing", H5T_STD_U16LE, p, 0, NULL, 0);
+        double fill = 7;
+        hid_t q = H5Pcopy(p);
+        H5Pset_fill_value(q, H5T_NATIVE_DOUBLE, &fill);
+        put(f, "filled", H5T_IEEE_F32BE, q, 0, NULL, 0);
+        H5Pset_chunk(q, 2, chunk);
+        put(f, "part", H5T_STD_I32LE, q, 2, rows, H5T_NATIVE_DOUBLE);
+        H5Pclose(q);
         H5Pset_chunk(p, 2, chunk);
         put(f, "chunks", H5T_IEEE_F32LE, p, 6, rows, H5T_NATIVE_DOUBLE);
         H5Pset_deflate(p, 2);
@@ -258,6 +266,9 @@ static void user_blocks(void **state)
         H5Fclose(f);
         rt_h5_file *file = scan(path);
         check_filled(file, "x", RT_F32, 12, 0);
+        check_filled(file, "nothing", RT_U16, 0, 0);
+        check_filled(file, "filled", RT_F32, 0, 7);
+        check_filled(file, "part", RT_I32, 4, 7);
         check_filled(file, "chunks", RT_F32, 12, 0);
         check_filled(file, "packed", RT_F32, 12, 0);
         rt_h5_close(file);
