@@ -59,7 +59,7 @@ done
 left=$(find . -name '*tmp-*')
 [ -z "$left" ] || fail "temporary files stay behind: $left"
 # nohup means it.
-nohup "$retort" train t.json --out N --quiet > out.txt 2>&1 < /dev/null &
+nohup "$retort" train t.json --out N --quiet train.epochs=10 > out.txt 2>&1 < /dev/null &
 pid=$!
 sleep 0.1
 kill -HUP $pid
