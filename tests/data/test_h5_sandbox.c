@@ -396,6 +396,7 @@ static void killed_from_outside(void **state)
 {
     (void)state;
     static const char *const message[2] = {"was killed; is there enough memory?", "starts readers of metadata was killed"};
+    check_ok(scan());                                         /* the reader is started while there is one thread */
     for (int which = 0; which < 2; which++) {
         pthread_t thread;
         rt_status st;
@@ -439,11 +440,11 @@ static void no_descriptors(void **state)
 
 /* ---- plans ---- */
 
-typedef struct { unsigned char *bytes; size_t n; } message;
+typedef struct { unsigned char *bytes; size_t n, room; } message;
 
 static void put(message *m, const void *p, size_t n)
 {
-    m->bytes = realloc(m->bytes, m->n + n);
+    if (m->n + n > m->room) m->bytes = realloc(m->bytes, m->room = 2 * (m->n + n));
     memcpy(m->bytes + m->n, p, n);
     m->n += n;
 }
