@@ -65,7 +65,7 @@ typedef struct {
 
 /* The process that children are forked from. It holds what is in memory when it is started, so main does that first;
  * where nobody did, the first scan does. What goes wrong is said by the scan. stop waits for its end, so that its use of
- * the CPU is accounted for; without, it ends with this process. Thread-safe, but no scan may be under way at stop. */
+ * the CPU is accounted for; without, it ends with this process. Thread-safe; stop waits for scans that are under way. */
 void rt_h5_reader_start(void);
 void rt_h5_reader_stop(void);
 

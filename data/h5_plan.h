@@ -71,7 +71,8 @@ void rt_h5_free_bytes(rt_h5_dataset *);
 /* Exactly n bytes of a pipe, within the wall time of a plan that was begun at start. */
 rt_status rt_h5_take(int pipe, const struct timespec *start, const char *path, void *out, size_t n);
 
-/* h5_reader.c: has a child made for these descriptors, which stay the caller's. An errno, or 0. */
+/* h5_reader.c: has a child made for these descriptors, which stay the caller's. An errno, or 0; EPIPE:
+ * the process that makes them was killed. */
 int rt_h5_ask(const rt_h5_request *, const int fd[RT_H5_FDS]);
 
 /* h5_child.c: scans the file behind RT_H5_FILE_FD and writes the plan to RT_H5_PLAN_FD. */

@@ -188,7 +188,9 @@ int rt_h5_ask(const rt_h5_request *r, const int fd[RT_H5_FDS])
 {
     pthread_mutex_lock(&rt_h5_library);
     int error = start();
-    if (!error && (error = send_request(r, fd)) == EPIPE) stop();    /* it was killed; the next scan has another */
+    if (!error) error = send_request(r, fd);
+    if (error == ECONNRESET) error = EPIPE;           /* it left a request unread */
+    if (error == EPIPE) stop();                       /* the next scan has another */
     pthread_mutex_unlock(&rt_h5_library);
     return error;
 }

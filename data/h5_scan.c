@@ -88,11 +88,12 @@ static rt_status scan_once(rt_h5_file *f, uint64_t stored, int second, int *agai
     rt_status last = error || (st && st != RT_NOTHING) ? st : rt_h5_take(end[0], &p.start, f->path, &e, sizeof e);
     close(end[0]);
     *again = !second && !last && unlucky(st, &p, &e);
-    if (error || (!last && e.error))
-        return rt_fail(RT_RUN, "%s: could not start a reader process: %s", f->path, strerror(error ? error : e.error));
-    if (last == RT_NOTHING)
+    if (last == RT_NOTHING) rt_h5_reader_stop();      /* it is gone: the next scan has another */
+    if (error == EPIPE || last == RT_NOTHING)
         return rt_fail(RT_RUN, "%s: the process that starts readers of metadata was killed; is there enough memory?",
                        f->path);
+    if (error || (!last && e.error))
+        return rt_fail(RT_RUN, "%s: could not start a reader process: %s", f->path, strerror(error ? error : e.error));
     if (last) return last;
     return st == RT_NOTHING ? ended(f, &e, stored) : verdict(f, &p.end);
 }

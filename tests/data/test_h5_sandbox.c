@@ -413,9 +413,34 @@ static void killed_from_outside(void **state)
         pthread_join(thread, (void **)&text);
         if (st != RT_RUN || !strstr(text, message[which])) fail_msg("killed %d: status %d: %s", which, st, text);
         free(text);
-        scan();                                               /* finds out that the reader is gone */
         check_ok(scan());
     }
+}
+
+/* The reader killed with a request that it had not read, or while nothing was asked: said, and the next has another. */
+static void killed_unseen(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    rt_status st;
+    char *text;
+    check_ok(scan());
+    pid_t reader = child_of(getpid());
+    assert_true(reader > 0);
+    kill(reader, SIGSTOP);
+    assert_int_equal(pthread_create(&thread, NULL, scan_in_thread, &st), 0);
+    usleep(100000);                                           /* for the request to be sent */
+    kill(reader, SIGKILL);
+    pthread_join(thread, (void **)&text);
+    if (st != RT_RUN || !strstr(text, "was killed")) fail_msg("status %d: %s", st, text);
+    free(text);
+    check_ok(scan());
+    reader = child_of(getpid());
+    assert_true(reader > 0 && kill(reader, SIGKILL) == 0);
+    siginfo_t dead;
+    assert_int_equal(waitid(P_PID, (id_t)reader, &dead, WEXITED | WNOWAIT), 0);
+    check_fails(scan(), RT_RUN, "was killed");                /* between two scans */
+    check_ok(scan());
 }
 
 /* No descriptor left: said, and no file is called damaged. */
@@ -590,7 +615,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call), cmocka_unit_test(arguments), cmocka_unit_test(isolation),
         cmocka_unit_test(real_child), cmocka_unit_test(memory_of_the_caller), cmocka_unit_test(large_caller), cmocka_unit_test(greedy_file),
-        cmocka_unit_test(killed_from_outside), cmocka_unit_test(no_descriptors), cmocka_unit_test(forged_plans),
+        cmocka_unit_test(killed_from_outside), cmocka_unit_test(killed_unseen), cmocka_unit_test(no_descriptors), cmocka_unit_test(forged_plans),
         cmocka_unit_test(forged_lengths)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }
