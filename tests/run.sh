@@ -3,7 +3,7 @@
 #   asan   everything under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan   everything under ThreadSanitizer
 #   clang  a build with clang, warnings as errors, and the tests
-#   fuzz   hostile files into every reader, with libFuzzer, FUZZ_SECONDS (60) each
+#   fuzz   hostile bytes into every reader, with libFuzzer, FUZZ_SECONDS (60) each, two at a time; goes on
 #   malformed  changed and hostile files, forged manifests, MALFORMED_SECONDS (600); goes on. MALFORMED_FOLDER: yours, too
 #   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
 #   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on

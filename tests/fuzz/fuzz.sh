@@ -1,44 +1,54 @@
 #!/bin/sh
-# Hostile input by libFuzzer: sh fuzz.sh FOLDER_OF_PROGRAMS RETORT SOURCE. FUZZ_SECONDS (60) a target, on all cores.
-# Seeds are made here with the program itself; what breaks a reader is left in build-fuzz/found.
+# Hostile input by libFuzzer: sh fuzz.sh FOLDER_OF_PROGRAMS RETORT SOURCE. FUZZ_SECONDS (60) for each target, two at a time;
+# FUZZ="csv model": only these. Inputs that reach new code are kept in corpus/TARGET beside the programs, and the seconds
+# that each target has had in fuzz.count, so that a run that was ended goes on where it stopped; when every target has had
+# its seconds, the count begins anew. What breaks a reader is left in found/, and fails this run and the next.
 programs=$1
 retort=$2
-root=$3
+. "$3/tests/fuzz/seeds.sh"
 seconds=${FUZZ_SECONDS:-60}
-seeds=$programs/seeds
-mkdir -p "$programs/found"
-rm -rf "$seeds"
-for t in json idx npy npz csv image exif h5 plan; do mkdir -p "$seeds/$t"; done
-cp "$root"/experiments/*.json "$root"/experiments/peers/models/*.json "$seeds/json"
-printf '\0\0\010\003\0\0\0\002\0\0\0\002\0\0\0\003abcdefghijkl' > "$seeds/idx/images"
-printf '\0\0\010\001\0\0\0\002\005\001' > "$seeds/idx/labels"
-gzip -c "$seeds/idx/images" > "$seeds/idx/images.gz"
-awk 'BEGIN { srand(1); for (i = 0; i < 300; i++) { for (k = 0; k < 6; k++) printf "%d,", rand() * 200; print "c" i % 3 } }' > "$seeds/csv/plain"
-printf 'a,b,"the ""class"""\n1.5,-2e3,x\n3,4,y\n' > "$seeds/csv/header"
-printf 'II*\0\010\0\0\0\001\0\022\001\003\0\001\0\0\0\006\0\0\0\0\0\0\0' > "$seeds/exif/turned"
-cp "$root"/tests/data/samples/*.npz "$seeds/npz" 2> /dev/null
-cp "$root"/tests/data/samples/*.npy "$seeds/npy" 2> /dev/null
-# A JPEG and a PNG of 4 x 4 pixels.
-echo /9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71////m8H////6/+b9//j/wAALCAAEAAQBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABwQAAICAgMAAAAAAAAAAAAAAAERAgMAQQQxUf/aAAgBAQAAPwAOQqr5ViIUQAOxp6Xuf//Z | base64 -d > "$seeds/image/jpeg"
-echo iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAAXNSR0IArs4c6QAAADRJREFUCJljYFD1yp+y8x6HblD5HKaDB48dO3bs2MGDx44dY4LSx44dPHaMCUofO3bs4EEA60ggUBP1JHcAAAAASUVORK5CYII= | base64 -d > "$seeds/image/png"
-cd "$seeds" || exit 1
-"$retort" import csv/plain --label -1 --out h5/data --format csv --quiet > /dev/null || exit 1
-cat > model.json <<'X'
-{"model": {"input": [6], "classes": 3, "family": "mlp", "width": 4}, "data": {"source": "h5/data", "validation": 0}, "train": {"epochs": 1, "batch": 64}}
-X
-"$retort" train model.json --out model --quiet > /dev/null && cp model/model.h5 h5/model || exit 1
-"$retort" label --teacher model/model.h5 --data h5/data --out h5/labels --quiet > /dev/null || exit 1
-"$retort" label --teacher model/model.h5 --data h5/data --out h5/top --quiet labels.topk=2 > /dev/null || exit 1
-"$retort" export h5/labels --out npy/logits.npy --quiet > /dev/null || exit 1
-"$retort" export model/model.h5 --out npz/weights.npz --quiet > /dev/null || exit 1
+slice=60
 cd "$programs" || exit 1
-for f in "$seeds"/h5/* "$root"/tests/data/samples/*.h5; do ./fuzz_plan record "$f" "$seeds/plan/$(basename "$f")" || exit 1; done
+mkdir -p found corpus
+rm -rf seeds
+make_seeds "$programs/seeds" "$retort" "$3" || { echo "fuzz: the seeds cannot be made" >&2; exit 4; }
+touch fuzz.count
+targets=${FUZZ:-$(./fuzz_inputs)}
+
+had() { awk -v T="$1" '$1 == T { s += $2 } END { print s + 0 }' fuzz.count; }
+
+# One target for some seconds. Memory and time of the readers are part of what is tested.
+one() {
+    t=$1; n=$2
+    mkdir -p "corpus/$t"
+    RETORT_FUZZ_TARGET=$t nice -n 15 ./fuzz_inputs -max_total_time="$n" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=30 \
+        -max_len=65536 -print_final_stats=1 -artifact_prefix=found/"$t"- "corpus/$t" "seeds/$t" > "$t.log" 2>&1
+    code=$?
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$t.log")
+    [ $code -eq 0 ] || { echo "fuzz $t: FAILED ($code)"; tail -n 40 "$t.log"; return 1; }
+    echo "$t $n ${runs:-0}" >> fuzz.count
+}
+
 failed=0
-for t in json idx npy npz csv image exif h5 plan; do
-    echo "fuzz $t: $seconds s on $(nproc) cores, $(ls "$seeds/$t" | wc -l) seeds"
-    # Memory bounds of the readers are part of what is tested.
-    ./fuzz_$t -max_total_time="$seconds" -fork="$(nproc)" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=30 -max_len=65536 \
-        -artifact_prefix=found/"$t"- "$seeds/$t" > "$t.log" 2>&1 || { echo "fuzz $t: FAILED"; tail -n 40 "$t.log"; failed=1; }
-    grep -E '^#[0-9]+:' "$t.log" | tail -n 1
+while :; do
+    pair="" n=0
+    for t in $targets; do
+        [ "$(had "$t")" -ge "$seconds" ] && continue
+        [ -e "failed.$t" ] && continue
+        pair="$pair $t"; n=$((n + 1))
+        [ $n -eq 2 ] && break
+    done
+    [ -n "$pair" ] || break
+    for t in $pair; do
+        left=$((seconds - $(had "$t")))
+        [ $left -lt $slice ] || left=$slice
+        { one "$t" $left || : > "failed.$t"; } &
+    done
+    wait
 done
+for t in $targets; do
+    if [ -e "failed.$t" ]; then failed=1; rm -f "failed.$t"; continue; fi
+    awk -v T="$t" '$1 == T { s += $2; r += $3 } END { printf "fuzz %-10s %5d s %10d inputs\n", T, s, r }' fuzz.count
+done
+[ $failed -eq 0 ] && [ -z "$FUZZ" ] && mv fuzz.count fuzz.done
 exit $failed

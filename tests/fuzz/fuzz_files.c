@@ -1,0 +1,114 @@
+/* Files that others wrote: what import reads, and any HDF5 file. */
+#include <sys/stat.h>
+
+#include "data/import.h"
+#include "data/import_parts.h"
+#include "data/labels.h"
+#include "student/model.h"
+#include "tests/fuzz/fuzz.h"
+
+/* Refused with a message, or made whole: labels are classes, or -1. */
+static void import(rt_import_spec spec)
+{
+    cJSON *report = NULL;
+    rt_h5_file *f = NULL;
+    int32_t *y = NULL;
+    rt_status st = rt_import_run(&spec, &(rt_target){.path = fuzz_out, .force = 1}, &report);
+    if (fuzz_refused(st)) {
+        if (report || !access(fuzz_out, F_OK)) abort();
+        return;
+    }
+    if (rt_h5_scan(&f, fuzz_out)) abort();
+    const rt_h5_dataset *set = rt_h5_find(f, "y");
+    if (set && rt_h5_read_all((void **)&y, f, "y", 1 << 28)) abort();
+    int classes = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(report, "classes"));
+    for (uint64_t i = 0; set && i < set->dim[0]; i++) if (y[i] < -1 || y[i] >= classes) abort();
+    free(y);
+    rt_h5_close(f);
+    unlink(fuzz_out);
+    cJSON_Delete(report);
+}
+
+static void idx(const uint8_t *data, size_t size)
+{
+    fuzz_put(fuzz_in, data, size);
+    import((rt_import_spec){.format = RT_FORMAT_IDX, .input = fuzz_in});
+    import((rt_import_spec){.format = RT_FORMAT_IDX, .input = fuzz_in, .labels = fuzz_in});
+}
+
+static void npy(const uint8_t *data, size_t size)
+{
+    fuzz_put(fuzz_in, data, size);
+    import((rt_import_spec){.format = RT_FORMAT_NPY, .input = fuzz_in});
+    import((rt_import_spec){.format = RT_FORMAT_NPY, .input = fuzz_in, .place = RT_CHANNELS_FIRST});
+    import((rt_import_spec){.format = RT_FORMAT_NPY, .input = fuzz_in, .labels = fuzz_in});
+}
+
+static void npz(const uint8_t *data, size_t size)
+{
+    fuzz_put(fuzz_in, data, size);
+    import((rt_import_spec){.format = RT_FORMAT_NPZ, .input = fuzz_in});
+    import((rt_import_spec){.format = RT_FORMAT_NPZ, .input = fuzz_in, .x = "y", .y = "x"});
+}
+
+static void csv(const uint8_t *data, size_t size)
+{
+    fuzz_put(fuzz_in, data, size);
+    import((rt_import_spec){.format = RT_FORMAT_CSV, .input = fuzz_in, .label = "-1"});
+    import((rt_import_spec){.format = RT_FORMAT_CSV, .input = fuzz_in, .separator = ',', .drop_missing = 1});
+    import((rt_import_spec){.format = RT_FORMAT_CSV, .input = fuzz_in, .labels = fuzz_in, .separator = ';',
+                            .decimal = ',', .encoding = "utf-16"});
+}
+
+static void image(const uint8_t *data, size_t size)
+{
+    char folder[128], name[160];
+    snprintf(folder, sizeof folder, "%s/pictures/a", fuzz_folder);
+    snprintf(name, sizeof name, "%s/pictures", fuzz_folder);
+    mkdir(name, 0700);
+    mkdir(folder, 0700);
+    folder[strlen(folder) - 2] = 0;
+    snprintf(name, sizeof name, "%s/a/i.png", folder);
+    fuzz_put(name, data, size);
+    import((rt_import_spec){.format = RT_FORMAT_IMAGES, .input = folder});
+    import((rt_import_spec){.format = RT_FORMAT_IMAGES, .input = folder, .height = 5, .width = 7, .channels = 1,
+                            .alpha = RT_ALPHA_WHITE, .skip_bad = 1});
+}
+
+static void exif(const uint8_t *data, size_t size)
+{
+    int o = rt_exif_orientation(data, size);
+    if (o < 1 || o > 8) abort();
+}
+
+static void h5(const uint8_t *data, size_t size)
+{
+    rt_h5_file *f = NULL;
+    rt_model *m = NULL;
+    rt_labels *l = NULL;
+    fuzz_put(fuzz_in, data, size);
+    if (fuzz_refused(rt_h5_scan(&f, fuzz_in))) return;
+    for (int i = 0; i < f->sets; i++) {
+        rt_source *s = NULL;
+        if (fuzz_refused(rt_source_open_in(&s, f, f->set[i].name))) continue;
+        uint64_t rows = rt_source_rows(s), row[2] = {0, rows ? rows - 1 : 0};
+        size_t bytes = rt_source_row_bytes(s);
+        void *to = bytes < 1 << 24 ? malloc(2 * bytes + 1) : NULL;
+        if (to && rows) fuzz_refused(rt_source_read(s, row, 2, to));
+        free(to);
+        rt_source_close(s);
+    }
+    rt_h5_close(f);
+    if (!fuzz_refused(rt_model_load(&m, fuzz_in))) rt_model_free(m);
+    if (fuzz_refused(rt_labels_open(&l, fuzz_in, 1))) return;
+    const rt_labels_spec *spec = rt_labels_info(l);
+    float *logits = spec->classes < 1 << 20 ? malloc((size_t)spec->classes * sizeof *logits) : NULL;
+    uint64_t row = spec->first;
+    if (logits) fuzz_refused(rt_labels_read(l, &row, 1, logits));
+    free(logits);
+    fuzz_refused(rt_labels_verify(l));
+    rt_labels_close(l);
+}
+
+const fuzz_target fuzz_of_files[] = {{"idx", idx}, {"npy", npy}, {"npz", npz}, {"csv", csv}, {"image", image},
+                                     {"exif", exif}, {"h5", h5}, {NULL, NULL}};

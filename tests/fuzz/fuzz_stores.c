@@ -1,0 +1,279 @@
+/* Files of our own format, forged: whatever their texts say, with arrays and checksums that hold as far as they can. An
+ * input is a JSON text, up to a zero byte, and then bytes for the arrays and for what they should be like. */
+#include "data/h5.h"
+#include "data/identity_cache.h"
+#include "data/labels_format.h"
+#include "data/names.h"
+#include "student/predictor.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/checkpoint.h"
+
+enum { MOST_FLOATS = 1 << 14, MOST_SETS = 128 };
+
+typedef struct { char *text; const uint8_t *rest; size_t bytes; } parts;
+
+static parts split(const uint8_t *data, size_t size)
+{
+    const uint8_t *zero = memchr(data, 0, size);
+    size_t n = zero ? (size_t)(zero - data) : size;
+    parts p = {malloc(n + 1), zero ? zero + 1 : NULL, zero ? size - n - 1 : 0};
+    if (!p.text) abort();
+    memcpy(p.text, data, n);
+    p.text[n] = 0;
+    return p;
+}
+
+/* The next byte of the rest, zeros behind it. */
+static unsigned next(parts *p)
+{
+    if (!p->bytes) return 0;
+    p->bytes--;
+    return *p->rest++;
+}
+
+static void fill(parts *p, void *to, size_t n)
+{
+    size_t k = n < p->bytes ? n : p->bytes;
+    memset(to, 0, n);
+    if (k) memcpy(to, p->rest, k);
+    p->rest += k;
+    p->bytes -= k;
+}
+
+static void save(const char *path, const char *kind, const rt_h5_item *it, int n)
+{
+    unlink(path);
+    if (rt_h5_save(path, kind, it, n)) {
+        if (!strstr(rt_error_message(), path)) abort();
+        unlink(path);
+    }
+}
+
+static rt_h5_item text_item(const char *text)
+{
+    return (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
+}
+
+/* ---- model ---- */
+
+/* Sets of an architecture, one of them left out or of another shape when the rest says so. */
+static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H5_NAME], float *base)
+{
+    int n = 0, odd = (int)next(p), all = g->params + g->states;
+    for (int i = 0; i < all && n + 1 < MOST_SETS; i++) {
+        const rt_field *f = i < g->params ? &g->param[i] : &g->state[i - g->params];
+        if (odd == i + 1) continue;
+        snprintf(name[n], RT_H5_NAME, "%s/%s", i < g->params ? "params" : "state", f->name);
+        it[n] = (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank, .data = base};
+        for (int k = 0; k < f->shape.rank; k++) it[n].dim[k] = (uint64_t)f->shape.dim[k];
+        if (odd == 128 + i) it[n].dim[0]++;
+        n++;
+    }
+    return n;
+}
+
+static void use_model(const rt_model *m)
+{
+    rt_predictor *p = NULL;
+    rt_model *models[] = {(rt_model *)m};
+    size_t in = rt_model_input_size(m);
+    if (in > MOST_FLOATS || rt_graph_macs(m->graph) > 1e7) return;
+    rt_pool *pool = rt_pool_new(1);
+    float *x = calloc(in, sizeof *x), *z = calloc((size_t)m->classes, sizeof *z);
+    if (pool && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, pool, 1, NULL, 0)))
+        rt_predict_raw(p, x, RT_F32, 1, z);
+    rt_predictor_free(p);
+    rt_pool_free(pool);
+    free(x);
+    free(z);
+}
+
+static void model(const uint8_t *data, size_t size)
+{
+    static char name[MOST_SETS][RT_H5_NAME];
+    static float base[4 * MOST_FLOATS];
+    rt_h5_item it[MOST_SETS + 1];
+    parts p = split(data, size);
+    cJSON *j = cJSON_Parse(p.text);
+    rt_model *m = NULL, *loaded = NULL;
+    char *text = strdup(p.text), zeros[] = "00000000000000000000000000000000";
+    int n = 0;
+    if (cJSON_IsObject(j) && !rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0) &&
+        m->graph->param_floats + m->graph->state_floats < MOST_FLOATS) {
+        n = fields(&p, m->graph, it, name, base);
+        memset(m->params, 0, m->graph->param_floats * sizeof *m->params);
+        if (m->graph->state_floats) memset(m->states, 0, m->graph->state_floats * sizeof *m->states);
+        cJSON *whole = cJSON_CreateObject();
+        cJSON_AddStringToObject(whole, "format", "retort-model-2");
+        cJSON_AddStringToObject(whole, "manifest_digest", zeros);
+        cJSON_AddStringToObject(whole, "digest", rt_model_digest(m).hex);
+        for (const cJSON *c = j->child; c; c = c->next)
+            if (!cJSON_GetObjectItemCaseSensitive(whole, c->string))
+                cJSON_AddItemToObject(whole, c->string, cJSON_Duplicate(c, 1));
+        free(text);
+        text = cJSON_Print(whole);
+        char *at = strstr(text, zeros);
+        memcpy(at, rt_digest_of(text, strlen(text)).hex, 32);
+        cJSON_Delete(whole);
+    }
+    it[n] = text_item(text);
+    save(fuzz_in, "retort-model-2", it, n + 1);
+    if (!fuzz_refused(rt_model_load(&loaded, fuzz_in))) {
+        use_model(loaded);
+        rt_model_free(loaded);
+    }
+    rt_model_free(m);
+    cJSON_Delete(j);
+    free(text);
+    free(p.text);
+}
+
+/* ---- label store ---- */
+
+static void use_labels(rt_labels *l)
+{
+    rt_digest d;
+    rt_labels_summary s;
+    rt_rows rows = rt_rows_between(rt_labels_info(l)->first, rt_labels_info(l)->first + rt_labels_info(l)->rows);
+    uint64_t row = rt_labels_info(l)->first, removed;
+    unsigned char status;
+    float *z = calloc((size_t)rt_labels_info(l)->classes, sizeof *z);
+    if (!z) abort();
+    fuzz_refused(rt_labels_read(l, &row, 1, z));
+    fuzz_refused(rt_labels_status(l, &row, 1, &status));
+    fuzz_refused(rt_labels_verify(l));
+    if (!fuzz_refused(rt_labels_summarize(l, &s)) && rt_labels_complete(l))
+        cJSON_Delete(rt_labels_class_counts(&s, rt_labels_classes(l)));
+    fuzz_refused(rt_labels_digest(l, &d));
+    fuzz_refused(rt_labels_remove_bad(l, &rows, &removed));
+    rt_rows_free(&rows);
+    free(z);
+}
+
+/* Of few rows and classes, in the coding and size that the rest tells; its CRCs hold. */
+static void labels(const uint8_t *data, size_t size)
+{
+    parts p = split(data, size);
+    uint64_t rows = 1 + next(&p) % 4, classes = 1 + next(&p) % 4, topk = next(&p) % 3, status_count[RT_LABEL_STATUSES];
+    uint64_t class_count[8], spans = 1 + next(&p) % 2;
+    rt_labels_spec spec = {.rows = rows, .classes = (int)classes, .topk = (int)topk, .type = next(&p) & 1 ? RT_F16 : RT_F32};
+    rt_label_column col[RT_LABEL_COLUMNS];
+    rt_h5_item it[RT_LABEL_COLUMNS + 8];
+    static unsigned char bytes[RT_LABEL_COLUMNS][256], leaves[2 * 16];
+    unsigned char complete = (unsigned char)(next(&p) & 1);
+    double confidence = 0.5;
+    uint32_t crc = 0, head;
+    int n = rt_label_columns(&spec, col);
+    fill(&p, leaves, sizeof leaves);
+    fill(&p, status_count, sizeof status_count);
+    fill(&p, class_count, sizeof class_count);
+    for (int i = 0; i < n; i++) {
+        int one = col[i].type == RT_U8 || !strcmp(col[i].name, "labels/tail");
+        size_t all = rows * rt_label_column_bytes(&col[i]);
+        fill(&p, bytes[i], all);
+        crc = rt_crc32c(crc, bytes[i], all);
+        it[i] = (rt_h5_item){.name = col[i].name, .type = col[i].type, .rank = one ? 1 : 2, .dim = {rows, col[i].width},
+                             .data = bytes[i]};
+    }
+    head = rt_crc32c(0, p.text, strlen(p.text));
+    head = rt_crc32c(head, leaves, 16 * spans);
+    head = rt_crc32c(head, status_count, sizeof status_count);
+    head = rt_crc32c(head, class_count, 8 * classes);
+    head = rt_crc32c(head, &confidence, 8);
+    head = rt_crc32c(head, &crc, 4);
+    it[n++] = (rt_h5_item){.name = "source/leaves", .type = RT_U8, .rank = 2, .dim = {spans, 16}, .data = leaves};
+    it[n++] = (rt_h5_item){.name = "labels/status_count", .type = RT_U64, .rank = 1, .dim = {8}, .data = status_count};
+    it[n++] = (rt_h5_item){.name = "labels/class_count", .type = RT_U64, .rank = 1, .dim = {classes}, .data = class_count};
+    it[n++] = (rt_h5_item){.name = "labels/block_crc32c", .type = RT_U32, .rank = 1, .dim = {1}, .data = &crc};
+    it[n++] = (rt_h5_item){.name = "labels/confidence_mean", .type = RT_F64, .rank = 1, .dim = {1}, .data = &confidence};
+    it[n++] = (rt_h5_item){.name = "labels/head_crc32c", .type = RT_U32, .rank = 1, .dim = {1}, .data = &head};
+    it[n++] = (rt_h5_item){.name = "labels/complete", .type = RT_U8, .rank = 1, .dim = {1}, .data = &complete};
+    it[n++] = text_item(p.text);
+    save(fuzz_in, RT_LABEL_FORMAT, it, n);
+    rt_labels *l = NULL;
+    if (!fuzz_refused(rt_labels_open(&l, fuzz_in, 1))) {
+        use_labels(l);
+        rt_labels_close(l);
+    }
+    free(p.text);
+}
+
+static void journal(const uint8_t *data, size_t size)
+{
+    enum { BLOCKS = 100 };
+    uint32_t crc[BLOCKS];
+    unsigned char named[BLOCKS] = {0};
+    fuzz_put(fuzz_in, data, size);
+    if (fuzz_refused(rt_label_read_journal(fuzz_in, BLOCKS, crc, named))) return;
+    for (int i = 0; i < BLOCKS; i++) if (named[i] > 1) abort();
+}
+
+/* ---- checkpoint ---- */
+
+/* The text is the checkpoint's state; or, with an odd first byte behind it, the list of checkpoints. */
+static void checkpoint(const uint8_t *data, size_t size)
+{
+    parts p = split(data, size);
+    char path[128], text[300];
+    float kept[4], m[4], v[4];
+    cJSON *state = NULL;
+    static char file[1 << 18];
+    rt_digest d;
+    int of_list = (int)(next(&p) & 1);
+    rt_h5_item it[] = {{.name = "params", .type = next(&p) % 5 ? RT_F32 : RT_F64, .rank = 1, .dim = {4}, .data = kept},
+                       {.name = "m", .type = RT_F32, .rank = 1, .dim = {4}, .data = m}, {.name = ""}};
+    if (!(next(&p) % 5)) it[1].dim[0] = 1 + next(&p) % 8 % 4;
+    fill(&p, kept, sizeof kept);
+    fill(&p, m, sizeof m);
+    it[2] = text_item(p.text);
+    snprintf(path, sizeof path, "%s/checkpoint-00000001.h5", fuzz_folder);
+    save(path, "retort-checkpoint-1", it, 3);
+    FILE *f = fopen(path, "rb");
+    d = rt_digest_of(file, f ? fread(file, 1, sizeof file, f) : 0);
+    if (f) fclose(f);
+    snprintf(text, sizeof text, "{\"checkpoints\": [{\"file\": \"checkpoint-00000001.h5\", \"size\": 1, \"xxh128\": \"%s\"}]}",
+             d.hex);
+    snprintf(path, sizeof path, "%s/checkpoints.json", fuzz_folder);
+    if (of_list) fuzz_put(path, p.text, strlen(p.text));
+    else fuzz_put(path, text, strlen(text));
+    rt_buffer b[] = {{"params", kept, 4}, {"m", m, 4}, {"v", v, 4}};
+    fuzz_refused(rt_checkpoint_load(fuzz_folder, &state, b, p.bytes ? 3 : 2));
+    cJSON_Delete(state);
+    free(p.text);
+}
+
+/* ---- identity cache ---- */
+
+static void identity(const uint8_t *data, size_t size)
+{
+    enum { SPANS = 8 };
+    char path[128], end[32], head[200], key[] = "set x f32 100x4 16";
+    rt_leaf leaf[SPANS];
+    rt_leaf_key k = {.path = fuzz_in, .key = key, .stamp = {size, 1, 2, 3, 4}, .spans = SPANS};
+    snprintf(path, sizeof path, "%s.retort-id", fuzz_in);
+    int n = snprintf(head, sizeof head, "retort-id 1\nfile %zu 3 4 1 2\n", size);
+    char *text = malloc((size_t)n + size + 1);
+    if (!text) abort();
+    memcpy(text, head, (size_t)n);
+    memcpy(text + n, data, size);
+    text[(size_t)n + size] = '\n';
+    snprintf(end, sizeof end, "crc32c %08x\n", rt_crc32c(0, text, (size_t)n + size + 1));
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(text, 1, (size_t)n + size + 1, f) != (size_t)n + size + 1 || fputs(end, f) < 0 || fclose(f)) abort();
+    fuzz_put(fuzz_in, "", 0);
+    memset(leaf, 0, sizeof leaf);
+    rt_leaves_load(&k, leaf);
+    leaf[1].byte[0] = 1;
+    rt_leaves_save(&k, leaf);
+    rt_leaf again[SPANS] = {{{0}}};
+    rt_leaves_load(&k, again);
+    if (memcmp(leaf, again, sizeof leaf)) abort();
+    unlink(path);
+    fuzz_put(path, data, size);
+    rt_leaves_load(&k, leaf);
+    unlink(path);
+    free(text);
+}
+
+const fuzz_target fuzz_of_stores[] = {{"model", model}, {"labels", labels}, {"journal", journal},
+                                      {"checkpoint", checkpoint}, {"identity", identity}, {NULL, NULL}};

@@ -1,0 +1,47 @@
+# tests/fuzz/seeds.sh - sourced: make_seeds FOLDER RETORT ROOT makes small inputs for each target, with the program itself.
+make_seeds() {
+    seeds=$1; program=$2; tree=$3
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 model labels journal checkpoint identity; do
+        mkdir -p "$seeds/$t"
+    done
+    cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
+    cp "$tree"/experiments/peers/models/*.json "$seeds/arch"
+    printf '%s' '{"input": [8, 8, 2], "classes": 3, "family": "resnet", "width": 2}' > "$seeds/arch/family"
+    printf '%s' '{"input": [6], "classes": 2, "layers": [{"op": "dense", "out": 4, "name": "a"}, {"op": "relu"}, {"op": "concat", "from": ["a", "relu2"]}, {"op": "dense", "out": 2}]}' > "$seeds/arch/list"
+    printf '%s' '{"input": [9, 2], "classes": 2, "layers": [{"op": "conv1d", "out": 4, "kernel": 3, "stride": 2, "padding": "same", "groups": 2}, {"op": "batch_norm", "eps": 0.001}, {"op": "max_pool", "kernel": 2}, {"op": "flatten"}, {"op": "reshape", "shape": [2, 4]}, {"op": "global_avg_pool"}, {"op": "dense", "out": 2}]}' > "$seeds/arch/conv"
+    printf '%s\n%s' '{"model": {"input": [6], "classes": 3, "family": "mlp"}, "data": {"source": "a.h5", "hard_rows": "0:9", "test": 0.1}, "loss": {"kind": "kd", "temperature": 4}, "teacher": "t.h5", "augment": {"mixup": 0.2}, "train": {"lr": 0.1, "schedule": {"kind": "cosine"}}, "seed": "18446744073709551615"}' 'train.epochs=3' > "$seeds/config/train"
+    printf '%s\n%s' '{"teacher": ["a.h5", "b.h5"], "data": {"source": "x.h5", "rows": "5:"}, "labels": {"topk": 5, "type": "f16"}}' 'label.bad_rows=mark' > "$seeds/config/label"
+    printf '%s' '{"input": "a.csv", "label": "k", "separator": "tab", "classes": "a,b", "drop": ["x", "y"], "size": [5, 7], "channels": 1}' > "$seeds/config/import"
+    printf '%s' '{"teacher": "t.h5", "students": ["a.h5", ["b.h5", "c.h5"]], "data": {"source": "x.h5"}, "names": ["a", "b", "c"], "eval": {"latency_samples": 700}}' > "$seeds/config/eval"
+    printf '%s' '{"a": ["cat", "dog", "\u00e4"], "b": ["dog", "\u00e4", "cat"]}' > "$seeds/names/three"
+    printf '%s' '{"a": [], "b": null}' > "$seeds/names/none"
+    printf '%s' '{"rows": "10:900", "test": 0.25, "test_seed": 7}' > "$seeds/rows/part"
+    printf '%s' '{"seen": [{"by": "self", "data": "data", "source_rows": 1000, "rows": {"range": "0:600", "test": 0.2, "test_seed": 3, "validation": {"range": "0:500", "part": 60, "seed": 5}}}, {"by": "init", "model": "x", "unknown": true}]}' > "$seeds/seen/two"
+    printf '=1+1 <b>"\140x\140" |a| [l](http://x) \033[2J\302\233\342\200\256 \377\303\244 -1.5' > "$seeds/sinks/all"
+    printf '%s' '[{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1e17}, {"epoch": 1e17, "loss": null}]' > "$seeds/report/curve"
+    printf '\0\0\010\003\0\0\0\002\0\0\0\002\0\0\0\003abcdefghijkl' > "$seeds/idx/images"
+    printf '\0\0\010\001\0\0\0\002\005\001' > "$seeds/idx/labels"
+    gzip -c "$seeds/idx/images" > "$seeds/idx/images.gz"
+    awk 'BEGIN { srand(1); for (i = 0; i < 40; i++) { for (k = 0; k < 6; k++) printf "%d,", rand() * 200; print "c" i % 3 } }' > "$seeds/csv/plain"
+    printf 'a,b,"the ""class"""\n1.5,-2e3,x\n3,4,y\n' > "$seeds/csv/header"
+    printf 'II*\0\010\0\0\0\001\0\022\001\003\0\001\0\0\0\006\0\0\0\0\0\0\0' > "$seeds/exif/turned"
+    find "$tree/tests/data/samples/arrays" -name '*.npz' -size -8k -exec cp {} "$seeds/npz" \;
+    find "$tree/tests/data/samples/arrays" -name '*.npy' -size -8k -exec cp {} "$seeds/npy" \;
+    find "$tree/tests/data/samples/pictures" '(' -name '*.png' -o -iname '*.jp*g' ')' -size -8k -exec cp {} "$seeds/image" \;
+    find "$tree/tests/data/samples" -name '*.h5' -size -24k -exec cp {} "$seeds/h5" \;
+    printf '0 1234abcd 00000000\n1 deadbeef 00000000\n' > "$seeds/journal/two"
+    printf 'set x f32 100x4 16\n0 00112233445566778899aabbccddeeff\n7 ffeeddccbbaa99887766554433221100\nset y u8 3 1\n0 00112233445566778899aabbccddeeff\n' > "$seeds/identity/two"
+    printf '%s\0\0\1\1\1\1\1\1\1\1\1' '{"batches": 3, "history": []}' > "$seeds/checkpoint/state"
+    printf '%s\0\1' '{"checkpoints": [{"file": "checkpoint-00000001.h5", "size": 3, "xxh128": "00112233445566778899aabbccddeeff"}]}' > "$seeds/checkpoint/list"
+    printf '%s\0' '{"arch": {"input": [6], "classes": 2, "layers": [{"op": "dense", "out": 2, "name": "a"}]}, "normalization": {"mul": [1], "add": [0]}, "classes": ["u", "v"], "columns": ["a", "b", "c", "d", "e", "f"], "provenance": {"seen": []}}' > "$seeds/model/small"
+    printf '%s\0' '{"arch": {"input": [6, 6, 2], "classes": 2, "layers": [{"op": "conv2d", "out": 4, "kernel": 3, "padding": 1}, {"op": "batch_norm"}, {"op": "relu"}, {"op": "global_avg_pool"}, {"op": "dense", "out": 2}]}, "normalization": {"mul": [1], "add": [0]}}' > "$seeds/model/conv"
+    printf '%s\0\1\1\0\0\0\1' '{"classes": ["a", "b"], "labels": {"first_row": 0, "rows": 2, "classes": 2, "coding": "full", "type": "f32"}, "source": {"dataset": "x", "type": "f32", "shape": [2, 3], "span_rows": 16, "first_span": 0}}' > "$seeds/labels/full"
+    printf '%s\0\1\1\1\0\1\1' '{"labels": {"first_row": 4, "rows": 2, "classes": 2, "coding": "topk", "topk": 1, "type": "f16"}, "source": {"dataset": "x", "type": "f32", "shape": [9, 3], "span_rows": 16, "first_span": 0}}' > "$seeds/labels/top"
+    (cd "$seeds" && "$program" import csv/plain --label -1 --out h5/data --format csv --quiet > /dev/null &&
+        echo '{"model": {"input": [6], "classes": 3, "family": "mlp", "width": 4, "depth": 1}, "data": {"source": "h5/data", "validation": 0}, "train": {"epochs": 1, "batch": 8}}' > model.json &&
+        "$program" train model.json --out run --quiet > /dev/null && cp run/model.h5 h5/model &&
+        "$program" label --teacher run/model.h5 --data h5/data --out h5/labels --quiet > /dev/null &&
+        "$program" label --teacher run/model.h5 --data h5/data --out h5/top --quiet labels.topk=2 > /dev/null &&
+        "$program" export h5/labels --out npy/logits.npy --quiet > /dev/null &&
+        "$program" export run/model.h5 --out npz/weights.npz --quiet > /dev/null && rm -rf run model.json)
+}
