@@ -152,6 +152,13 @@ static rt_status check_applies(const rt_import_spec *s)
     return RT_OK;
 }
 
+rt_status rt_import_applies(const rt_import_spec *given)
+{
+    rt_import_spec spec = *given;
+    if (spec.format == RT_FORMAT_AUTO) RT_TRY(rt_import_format(&spec.format, spec.input));
+    return check_applies(&spec);
+}
+
 /* ---- --classes and --like ---- */
 
 static rt_status read_like(rt_import_job *job)

@@ -57,4 +57,6 @@ rt_status rt_import_run(const rt_import_spec *, const rt_target *out, cJSON **re
 
 /* By content, then by name; RT_USAGE when it cannot be told. */
 rt_status rt_import_format(rt_format *, const char *path);
+/* RT_USAGE when something is asked for that does not apply to the input's format; no data is read. */
+rt_status rt_import_applies(const rt_import_spec *);
 #endif

@@ -18,6 +18,7 @@ enum { RT_JSON_MAX_BYTES = 4 << 20, RT_CFG_KEYS = 48 };
 /* Parses text (comments allowed). name is used in messages. RT_INPUT on syntax errors (with line and column), duplicate
  * keys, numbers beyond a double. The caller frees *out with cJSON_Delete. */
 rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char *name);
+/* The same of a regular file; RT_RUN where the machine cannot read it. */
 rt_status rt_json_file(cJSON **out, const char *path);
 /* "a.b.c=value" into root; the value is JSON, or else a string. RT_USAGE when malformed. */
 rt_status rt_json_override(cJSON *root, const char *assignment);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/files.h"
 #include "data/rows.h"
 #include "data/stream.h"
 #include "export/exporter.h"
@@ -35,20 +36,56 @@ static rt_status read_settings(cJSON *config, settings *s)
     return rt_cfg_end(&c);
 }
 
-static rt_status look_for_labels(const char *path, int *is_store)
+/* Whether the file is a label store: one that will be, or that is there. */
+static rt_status look(const char *path, const char *const *stores, int *is_store)
 {
     rt_h5_file *f;
+    *is_store = 0;
+    for (int i = 0; stores && stores[i]; i++) *is_store |= !strcmp(stores[i], path);
+    if (*is_store || (stores && !rt_file_exists(path))) return RT_OK;
     RT_TRY(rt_h5_scan(&f, path));
     *is_store = rt_h5_find(f, "labels/status") != NULL;
     rt_h5_close(f);
     return RT_OK;
 }
 
+/* What was given must apply to what is to be written. stores: as of rt_export_check, NULL when the export runs now.
+ * *store: the one input is a label store. */
+static rt_status check_applies(const settings *s, const char *const *stores, int *store)
+{
+    int is_weights = s->to == SAFETENSORS || s->to == NPZ;
+    uint64_t first, end;
+    *store = 0;
+    for (int i = 0; i < s->models && !*store; i++) {
+        RT_TRY(look(s->path[i], stores, store));
+        if (*store && is_weights)
+            return rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s->path[i]);
+        if (*store && s->models > 1)
+            return rt_fail(RT_USAGE, "%s: is a label store, which is exported alone", s->path[i]);
+    }
+    if (is_weights) {
+        if (s->models != 1) return rt_fail(RT_USAGE, "to: weights of one model are exported at a time");
+        if (s->of_data)
+            return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy), not to weights", s->of_data);
+    } else if (*store) {
+        if (s->of_data)
+            return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
+    } else if (!*s->data)
+        return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
+    return rt_parse_range(s->rows, UINT64_MAX, &first, &end);
+}
+
+rt_status rt_export_check(cJSON *config, const char *const *stores)
+{
+    settings s;
+    int store;
+    RT_TRY(read_settings(config, &s));
+    return check_applies(&s, stores, &store);
+}
+
 static rt_status weights(const settings *s)
 {
     rt_model *m;
-    if (s->models != 1) return rt_fail(RT_USAGE, "to: weights of one model are exported at a time");
-    if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy), not to weights", s->of_data);
     RT_TRY(rt_model_load(&m, s->path[0]));
     rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
     rt_model_free(m);
@@ -59,8 +96,6 @@ static rt_status labels(const settings *s, cJSON *notes)
 {
     rt_labels *l;
     rt_labels_summary sum;
-    if (s->of_data)
-        return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
     RT_TRY(rt_labels_open(&l, s->path[0], 0));
     rt_status st = rt_export_labels(l, s->out, s->to == CSV);
     if (!st) st = rt_labels_summarize(l, &sum);
@@ -87,8 +122,6 @@ static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress
     rt_model **m = NULL;
     rt_source *x = NULL;
     uint64_t first, end;
-    if (!*s->data)
-        return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
     rt_status st = rt_models_load(&m, s->path, s->models);
     if (!st) st = rt_source_open(&x, s->data, s->x);
     if (!st) st = rt_models_bind(m, s->models, x, s->match, notes);
@@ -110,17 +143,11 @@ rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt
     inputs[s.models + 1] = NULL;
     RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
+    int store = 0;
     rt_status st = rt_output_may_replace(s.out, RT_OUTPUT_EXPORT);
-    int store = 0, is_weights = s.to == SAFETENSORS || s.to == NPZ;
-    for (int i = 0; i < s.models && !st && !store; i++) {
-        st = look_for_labels(s.path[i], &store);
-        if (!st && store && is_weights)
-            st = rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s.path[i]);
-        if (!st && store && s.models > 1)
-            st = rt_fail(RT_USAGE, "%s: is a label store, which is exported alone", s.path[i]);
-    }
+    if (!st) st = check_applies(&s, NULL, &store);
     if (st) ;
-    else if (is_weights) st = weights(&s);
+    else if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
     else if (store) st = labels(&s, notes);
     else st = predictions(&s, pool, progress, notes);
     if (!st) {

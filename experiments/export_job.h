@@ -13,5 +13,9 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 
+/* RT_USAGE when the configuration has an error that needs no look inside of a model or of data. stores: paths that will
+ * be label stores when the export runs, ended by NULL; other inputs are looked at where they are there, and are models
+ * where not. Adds defaults. */
+rt_status rt_export_check(cJSON *config, const char *const *stores);
 rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
 #endif

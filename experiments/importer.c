@@ -128,6 +128,7 @@ rt_status rt_import_check(cJSON *config)
     reading *r = calloc(1, sizeof *r);
     if (!r) rt_out_of_memory();
     rt_status st = read_config(config, r);
+    if (!st && (r->spec.format != RT_FORMAT_AUTO || rt_file_exists(r->spec.input))) st = rt_import_applies(&r->spec);
     free_reading(r);
     return st;
 }

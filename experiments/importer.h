@@ -15,7 +15,7 @@
 #include "data/output.h"
 #include "engine/progress.h"
 
-/* RT_USAGE when the configuration has an error that needs no look at the data. Adds defaults. */
+/* RT_USAGE when the configuration has an error that needs no more of the data than its format. Adds defaults. */
 rt_status rt_import_check(cJSON *config);
 /* Makes out; *result is for the caller to delete (data/import.h). RT_USAGE when out exists and force is 0. */
 rt_status rt_import(cJSON *config, const rt_target *out, const rt_progress *, cJSON **result);

@@ -80,7 +80,66 @@ static rt_status resolve(const experiment *x, int steps, cJSON *j, const char *s
     return RT_OK;
 }
 
-static rt_status check_step(const step *s)
+/* The path from the root, without "." and "..", as it is written: it may not be there yet. */
+static void whole_path(const char *path, char out[4096])
+{
+    char text[8192], *save = NULL;
+    size_t n = 0;
+    if (*path == '/' || !getcwd(out, 4096)) *out = 0;
+    snprintf(text, sizeof text, "%s/%s", out, path);
+    *out = 0;
+    for (const char *part = strtok_r(text, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+        if (!strcmp(part, ".")) continue;
+        if (!strcmp(part, "..")) while (n && out[--n] != '/') {}
+        else n += (size_t)snprintf(out + n, 4096 - n, "/%s", part);
+        if (n > 4000) break;
+        out[n] = 0;
+    }
+}
+
+/* Whether a step before makes what this names: its output, or a file in its folder. */
+static int made_before(const experiment *x, const char *path)
+{
+    char want[4096], place[4096];
+    whole_path(path, want);
+    for (int i = 0; i < x->steps; i++) {
+        whole_path(x->step[i].place, place);
+        size_t n = strlen(place);
+        if (!strncmp(want, place, n) && (!want[n] || want[n] == '/')) return 1;
+    }
+    return 0;
+}
+
+static rt_status check_paths(const experiment *x, const char *key, const cJSON *v)
+{
+    struct stat s;
+    for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
+    if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s) || made_before(x, v->valuestring)) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: '%s': %s, and no step before this one makes it", key, v->valuestring, strerror(errno));
+}
+
+/* Every file that the step names is there, or will be. */
+static rt_status check_files(const experiment *x, const step *s)
+{
+    static const char *const key[] = {"input", "labels", "like", "init", "teacher", "students", "data"};
+    static const char *const of_data[] = {"source", "labels"};
+    const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+        RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
+    for (int i = 0; i < 2; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
+    return RT_OK;
+}
+
+static rt_status check_export(const experiment *x, cJSON *with)
+{
+    const char *stores[MAX_STEPS + 1];
+    int n = 0;
+    for (int i = 0; i < x->steps; i++) if (x->step[i].action == LABEL) stores[n++] = x->step[i].output;
+    stores[n] = NULL;
+    return rt_export_check(with, stores);
+}
+
+static rt_status check_step(const experiment *x, const step *s)
 {
     cJSON *copy = cJSON_Duplicate(s->with, 1);
     if (!copy) return rt_fail(RT_RUN, "out of memory");
@@ -89,6 +148,8 @@ static rt_status check_step(const step *s)
     if (s->action == IMPORT) st = rt_import_check(copy);
     if (s->action == LABEL) st = rt_label_check(copy);
     if (s->action == EVAL) st = rt_evaluate_check(copy);
+    if (s->action == EXPORT) st = check_export(x, copy);
+    if (!st) st = check_files(x, s);
     cJSON_Delete(copy);
     return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
 }
@@ -128,7 +189,7 @@ static rt_status read_experiment(cJSON *config, const char *out_override, experi
             cJSON_AddItemToObject(s->with, "seed", cJSON_Duplicate(rt_cfg_any(&c, "seed"), 1));
         output_of(x, s);
         RT_TRY(resolve(x, x->steps, s->with, s->name));
-        RT_TRY(check_step(s));
+        RT_TRY(check_step(x, s));
         x->steps++;
     }
     return x->steps ? RT_OK : rt_fail(RT_NOTHING, "steps: the list is empty");

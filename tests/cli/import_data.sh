@@ -35,7 +35,7 @@ expect 2 "header" "$retort" import birds.csv --header maybe --out x.h5
 expect 2 "seperator: unknown key; did you mean 'separator'?" "$retort" import birds.csv seperator=, --out x.h5
 expect 2 "is an HDF5 file already" "$retort" import birds.h5 --out x.h5
 mkfifo pipe
-expect 3 "is a device or a pipe" timeout 5 "$retort" import pipe --out x.h5
+expect 3 "is no regular file" timeout 5 "$retort" import pipe --out x.h5
 expect 2 "is an input" "$retort" import birds.csv --label kind --like birds.h5 --out birds.h5 --force
 [ -e x.h5 ] && fail "what was refused left a file"
 

@@ -204,7 +204,7 @@ static void damaged(void **state)
     refuse(csv(put("huge.csv", huge, n)), RT_INPUT, "the cell that starts on line 3 has more than 1048576 bytes");
     free(huge);
     refuse(csv(test_folder), RT_INPUT, "is a folder");
-    refuse((rt_import_spec){.format = RT_FORMAT_CSV, .input = "/dev/null"}, RT_INPUT, "is a device");
+    refuse((rt_import_spec){.format = RT_FORMAT_CSV, .input = "/dev/null"}, RT_INPUT, "is no regular file");
     refuse((rt_import_spec){.format = RT_FORMAT_CSV, .input = "none.csv"}, RT_INPUT, "No such file");
 }
 

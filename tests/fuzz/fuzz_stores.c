@@ -35,7 +35,8 @@ static void fill(parts *p, void *to, size_t n)
 {
     size_t k = n < p->bytes ? n : p->bytes;
     memset(to, 0, n);
-    if (k) memcpy(to, p->rest, k);
+    if (!k) return;
+    memcpy(to, p->rest, k);
     p->rest += k;
     p->bytes -= k;
 }
