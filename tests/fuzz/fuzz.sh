@@ -11,7 +11,7 @@ slice=60
 cd "$programs" || exit 1
 mkdir -p found corpus
 rm -rf seeds
-make_seeds "$programs/seeds" "$retort" "$3" || { echo "fuzz: the seeds cannot be made" >&2; exit 4; }
+make_seeds "$programs/seeds" "$retort" "$3" "$programs/fuzz_inputs" || { echo "fuzz: the seeds cannot be made" >&2; exit 4; }
 touch fuzz.count
 targets=${FUZZ:-$(./fuzz_inputs)}
 

@@ -6,7 +6,7 @@ runs=${RUNS:-200}
 scratch=$(mktemp -d /tmp/retort-fuzz-seeds-XXXXXX) || exit 1
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' INT TERM
-make_seeds "$scratch" "$2" "$3" || { echo "FAILED: seeds"; exit 1; }
+make_seeds "$scratch" "$2" "$3" "$1" || { echo "FAILED: seeds"; exit 1; }
 failed=0
 "$1" > "$scratch/targets" || exit 1
 while IFS= read -r t; do

@@ -1,7 +1,8 @@
-# tests/fuzz/seeds.sh - sourced: make_seeds FOLDER RETORT ROOT makes small inputs for each target, with the program itself.
+# tests/fuzz/seeds.sh - sourced: make_seeds FOLDER RETORT ROOT FUZZ_INPUTS makes small inputs for each target, with the
+# programs themselves.
 make_seeds() {
-    seeds=$1; program=$2; tree=$3
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 model labels journal checkpoint identity; do
+    seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -43,5 +44,6 @@ make_seeds() {
         "$program" label --teacher run/model.h5 --data h5/data --out h5/labels --quiet > /dev/null &&
         "$program" label --teacher run/model.h5 --data h5/data --out h5/top --quiet labels.topk=2 > /dev/null &&
         "$program" export h5/labels --out npy/logits.npy --quiet > /dev/null &&
-        "$program" export run/model.h5 --out npz/weights.npz --quiet > /dev/null && rm -rf run model.json)
+        "$program" export run/model.h5 --out npz/weights.npz --quiet > /dev/null && rm -rf run model.json) || return 1
+    for f in "$seeds"/h5/*; do "$fuzz_inputs" record "$f" "$seeds/plan/$(basename "$f")" || return 1; done
 }
