@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <jpeglib.h>
+#include <jerror.h>
 #include <png.h>
 
 #include "data/files.h"
@@ -207,6 +208,7 @@ static rt_status read_png(rt_picture *p, const packed *file, const char *path, r
     r->info = r->png ? png_create_info_struct(r->png) : NULL;
     if (!r->info) st = rt_fail(RT_RUN, "out of memory");
     else st = png_pixels(r, p, path, alpha, orientation);
+    if (st && strcasestr(r->trap.message, "memory")) st = rt_fail(RT_RUN, "%s: %s", path, r->trap.message);
     png_destroy_read_struct(r->png ? &r->png : NULL, r->info ? &r->info : NULL, NULL);
     free(r->wide);
     free(r);
@@ -292,6 +294,7 @@ static rt_status read_jpeg(rt_picture *p, const packed *file, const char *path, 
     r->trap.base.output_message = jpeg_quiet;
     r->file = file;
     rt_status st = jpeg_pixels(r, p, path, orientation);
+    if (st && r->trap.base.msg_code == JERR_OUT_OF_MEMORY) st = rt_fail(RT_RUN, "%s: %s", path, r->trap.message);
     jpeg_destroy_decompress(&r->j);
     free(r->line);
     free(r);

@@ -204,8 +204,10 @@ static void journal(const uint8_t *data, size_t size)
     enum { BLOCKS = 100 };
     uint32_t crc[BLOCKS];
     unsigned char named[BLOCKS] = {0};
+    char failed[RT_LABEL_FAILED];
     fuzz_put(fuzz_in, data, size);
-    if (fuzz_refused(rt_label_read_journal(fuzz_in, BLOCKS, crc, named))) return;
+    if (fuzz_refused(rt_label_read_journal(fuzz_in, BLOCKS, crc, named, failed))) return;
+    if (strlen(failed) >= sizeof failed) abort();
     for (int i = 0; i < BLOCKS; i++) if (named[i] > 1) abort();
 }
 

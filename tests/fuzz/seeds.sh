@@ -30,7 +30,7 @@ make_seeds() {
     find "$tree/tests/data/samples/arrays" -name '*.npy' -size -8k -exec cp {} "$seeds/npy" \;
     find "$tree/tests/data/samples/pictures" '(' -name '*.png' -o -iname '*.jp*g' ')' -size -8k -exec cp {} "$seeds/image" \;
     find "$tree/tests/data/samples" -name '*.h5' -size -24k -exec cp {} "$seeds/h5" \;
-    printf '0 1234abcd 00000000\n1 deadbeef 00000000\n' > "$seeds/journal/two"
+    printf '0 1234abcd 00000000\n1 deadbeef 00000000\nsync failed: Input/output error\n' > "$seeds/journal/two"
     printf 'set x f32 100x4 16\n0 00112233445566778899aabbccddeeff\n7 ffeeddccbbaa99887766554433221100\nset y u8 3 1\n0 00112233445566778899aabbccddeeff\n' > "$seeds/identity/two"
     printf '%s\0\0\1\1\1\1\1\1\1\1\1' '{"batches": 3, "history": []}' > "$seeds/checkpoint/state"
     printf '%s\0\1' '{"checkpoints": [{"file": "checkpoint-00000001.h5", "size": 3, "xxh128": "00112233445566778899aabbccddeeff"}]}' > "$seeds/checkpoint/list"
