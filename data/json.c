@@ -232,23 +232,25 @@ void rt_cfg_join(rt_cfg *c, rt_cfg *child)
     if (!c->status) c->status = st;
 }
 
+/* Letters to add, to leave out, to change, or to swap with their neighbour, to make one word the other. */
 static int distance(const char *a, const char *b)
 {
-    int la = (int)strlen(a), lb = (int)strlen(b), row[64];
+    int la = (int)strlen(a), lb = (int)strlen(b), row[3][64];
     if (la > 60 || lb > 60) return 99;
-    for (int j = 0; j <= lb; j++) row[j] = j;
+    for (int j = 0; j <= lb; j++) row[0][j] = j;
     for (int i = 1; i <= la; i++) {
-        int diagonal = row[0];
-        row[0] = i;
+        int *now = row[i % 3], *above = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+        now[0] = i;
         for (int j = 1; j <= lb; j++) {
-            int up = row[j], d = diagonal + (a[i - 1] != b[j - 1]);
-            if (up + 1 < d) d = up + 1;
-            if (row[j - 1] + 1 < d) d = row[j - 1] + 1;
-            diagonal = up;
-            row[j] = d;
+            int d = above[j - 1] + (a[i - 1] != b[j - 1]);
+            if (above[j] + 1 < d) d = above[j] + 1;
+            if (now[j - 1] + 1 < d) d = now[j - 1] + 1;
+            int swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            if (swapped && before[j - 2] + 1 < d) d = before[j - 2] + 1;
+            now[j] = d;
         }
     }
-    return row[lb];
+    return row[la % 3][lb];
 }
 
 const char *rt_nearest(const char *word, const char *const *names, int count)

@@ -39,9 +39,13 @@ expect 2 "label.bad_rows" "$retort" label --teacher T/model.h5 --data good.h5 --
 expect 2 "data.check" "$retort" label --teacher T/model.h5 --data good.h5 --out N.h5 --check some
 expect 0 "" "$retort" label --teacher T/model.h5 --data good.h5 --out N.h5 --check full
 
-# Rows with NaN: the byte pattern of a float is put where row 1500 and 2047 lie.
-cp good.h5 bad.h5
-for i in 1 2; do put bad.h5 "$(place bad.h5 '\x00\x40\x9a\x42')" '\000\000\300\177'; done
+# Rows with NaN: the values of x, with NaN where 77.125 was in rows 1500 and 2047, imported as an array.
+x=$(($(place good.h5 '\x00\x40\x9a\x42') - (1500 * 4 + 3) * 4))
+{ printf '\223NUMPY\001\000v\000'
+  printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (3000, 4), }"
+  tail -c +$((x + 1)) good.h5 | head -c 48000; } > bad.npy
+for i in 1 2; do put bad.npy "$(place bad.npy '\x00\x40\x9a\x42')" '\000\000\300\177'; done
+expect 0 "" "$retort" import bad.npy --like good.h5 --out bad.h5
 expect 3 "row 1500 of 'x' contains NaN or infinity; clean the data first, or let label.bad_rows=mark" "$retort" label --teacher T/model.h5 --data bad.h5 --out B.h5
 expect 3 "labelling is not finished" "$retort" train t.json --out S data.source=bad.h5 data.labels=B.h5
 expect 0 '"complete":' "$retort" info B.h5 --json
@@ -61,8 +65,8 @@ grep -q '^1501,' B.csv || fail "a row with a label is not exported"
 expect 0 "2 rows have no label and are NaN" "$retort" export B.h5 --out B.npy
 
 # Changed data, changed labels.
-cp good.h5 changed.h5
-put changed.h5 "$(place changed.h5 '\x00\x00\x5e\x42')" '\001'
+sed 's/,55.5,/,55.6,/' good.csv > changed.csv
+expect 0 "" "$retort" import changed.csv --label kind --like good.h5 --out changed.h5
 expect 2 "holds labels of other data: rows 0 to 2999" "$retort" label --teacher T/model.h5 --data changed.h5 --out L.h5
 expect 3 "are not what was labelled" "$retort" train t.json --out S2 data.source=changed.h5 data.labels=L.h5
 cp good.h5 copy.h5
