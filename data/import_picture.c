@@ -34,8 +34,10 @@ static rt_status check_size(const char *path, uint64_t bytes, uint64_t h, uint64
         return rt_fail(RT_INPUT, "%s: %llux%llu is larger than %d pixels a side or %d in all", path,
                        (unsigned long long)h, (unsigned long long)w, MAX_SIDE, MAX_PIXELS);
     if (claimed > bytes * most + SLACK)
-        return rt_fail(RT_INPUT, "%s: its header tells %llux%llu pixels, more than its %llu bytes can hold; it is damaged "
-                       "or truncated", path, (unsigned long long)h, (unsigned long long)w, (unsigned long long)bytes);
+        return rt_fail(RT_INPUT,
+                       "%s: its header tells %llux%llu pixels, more than its %llu bytes can hold; it is damaged "
+                       "or truncated",
+                       path, (unsigned long long)h, (unsigned long long)w, (unsigned long long)bytes);
     return RT_OK;
 }
 
@@ -150,7 +152,14 @@ static void png_fail(png_structp png, png_const_charp message)
 }
 static void png_quiet(png_structp png, png_const_charp message) { (void)png; (void)message; }
 
-typedef struct { png_structp png; png_infop info; const packed *file; size_t at; unsigned char *wide; png_trap trap; } png_reader;
+typedef struct {
+    png_structp png;
+    png_infop info;
+    const packed *file;
+    size_t at;
+    unsigned char *wide;
+    png_trap trap;
+} png_reader;
 
 static void png_take(png_structp png, png_bytep to, size_t n)
 {

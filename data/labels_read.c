@@ -58,8 +58,10 @@ static rt_status read_spec(rt_labels *l, uint64_t file_bytes)
         return damaged(l, "manifest.labels.rows");
     /* All rows lie in the file, labelled or not, so that no later number is beyond its size. */
     if (!st && l->spec.rows > file_bytes / rt_label_row_bytes(&l->spec))
-        return rt_fail(RT_INPUT, "%s: its manifest tells %" PRIu64 " rows, more than its %" PRIu64 " bytes can hold; the "
-                       "file is damaged, label again", l->path, l->spec.rows, file_bytes);
+        return rt_fail(RT_INPUT,
+                       "%s: its manifest tells %" PRIu64 " rows, more than its %" PRIu64 " bytes can hold; the "
+                       "file is damaged, label again",
+                       l->path, l->spec.rows, file_bytes);
     l->blocks = rt_label_blocks(&l->spec);
     return st;
 }

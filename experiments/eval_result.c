@@ -239,7 +239,7 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     int folder = slash ? (int)(slash - e->path[0]) + 1 : 0;
     if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path)
         return RT_OK;
-    if (stat(path, &s)) return errno == ENOENT ? RT_OK : rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    if (stat(path, &s)) return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
     rt_status st = rt_json_file(&r, path);
     if (st == RT_INPUT) rt_eval_note(v, "no training curve of %s: %s", e->name, rt_error_message());
     if (st) return st == RT_INPUT ? RT_OK : st;
@@ -346,10 +346,11 @@ rt_status rt_eval_result(rt_evaluation *v, const cJSON *config, cJSON **result)
         cJSON_AddStringToObject(reference, "name", v->model[0].name);
         cJSON_AddStringToObject(reference, "role", v->set.teacher ? "teacher" : "the first model given");
     }
-    cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(v->notes, 1));
-    cJSON *models = cJSON_AddArrayToObject(r, "models");
+    cJSON *models = cJSON_CreateArray();
     rt_status st = RT_OK;
     for (int i = 0; i < v->count && !st; i++) st = describe(models, v, i);
+    cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(v->notes, 1));       /* describing may have added some */
+    cJSON_AddItemToObject(r, "models", models);
     cJSON_AddItemToObject(r, "config", cJSON_Duplicate(config, 1));
     if (st) cJSON_Delete(r);
     else *result = r;

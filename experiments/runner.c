@@ -114,8 +114,10 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
 {
     struct stat s;
     for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
-    if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s) || made_before(x, v->valuestring)) return RT_OK;
-    return rt_fail(RT_INPUT, "%s: '%s': %s, and no step before this one makes it", key, v->valuestring, strerror(errno));
+    if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s)) return RT_OK;
+    const char *why = strerror(errno);
+    if (made_before(x, v->valuestring)) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: '%s': %s, and no step before this one makes it", key, v->valuestring, why);
 }
 
 /* Every file that the step names is there, or will be. */
@@ -294,7 +296,8 @@ static rt_status take_folder(experiment *x)
         char path[RT_FOLDER_PATH];
         rt_run_folder_path(x->folder, path, list[i]);
         if (rt_run_folder_has(x->folder, list[i]) && !is_ours(path))
-            st = rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out", path);
+            st = rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out",
+                         path);
     }
     free(list);
     free(name);
@@ -314,7 +317,8 @@ static int unchanged(const char *state_path, const rt_digest *hash, const step *
 
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
-    rt_train_options o = {.out = s->place, .force = stale, .config = x->config, .pool = x->pool, .progress = x->progress};
+    rt_train_options o = {
+        .out = s->place, .force = stale, .config = x->config, .pool = x->pool, .progress = x->progress};
     rt_target out = {.path = s->place, .force = 1, .config = x->config};
     switch (s->action) {
     case IMPORT: return rt_import(s->with, &out, x->progress, result);
@@ -446,7 +450,8 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     return RT_OK;
 }
 
-rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
+                            cJSON **result)
 {
     experiment *x = calloc(1, sizeof *x);
     *result = NULL;

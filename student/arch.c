@@ -210,8 +210,9 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
     RT_TRY(rt_cfg_end(&c));
-    if (strpbrk(name, "/.") || !*name)
-        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/' or '.'", at, name);
+    if (strpbrk(name, "/.") || !*name || !rt_is_utf8(name))
+        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/', '.' or what is no valid UTF-8", at,
+                       name);
     rt_status st = rt_graph_add(g, kind.op, name, in, inputs, attributes, &out);
     return st ? rt_fail_in(st, "%s", at) : RT_OK;
 }

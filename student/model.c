@@ -214,7 +214,8 @@ static rt_status read_normalization(rt_model *m, const cJSON *j, const char *pat
         m->mul[i] = (float)cJSON_GetNumberValue(u);
         m->add[i] = (float)cJSON_GetNumberValue(v);
         if (!isfinite(m->mul[i]) || !isfinite(m->add[i]))
-            return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path, i);
+            return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path,
+                           i);
     }
     return RT_OK;
 }

@@ -270,11 +270,55 @@ static void exif(void **state)
     assert_int_equal(rt_exif_orientation(odd, 26), 6);
 }
 
+static uint32_t crc_of(const unsigned char *p, size_t n)
+{
+    uint32_t c = ~0u;
+    for (size_t i = 0; i < n; i++) {
+        c ^= p[i];
+        for (int k = 0; k < 8; k++) c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
+    }
+    return ~c;
+}
+
+static void big(unsigned char *p, uint32_t v) { for (int i = 0; i < 4; i++) p[i] = (unsigned char)(v >> (24 - 8 * i)); }
+
+/* A short file whose header tells of a large picture is refused before memory is taken for it. */
+static void claims(void **state)
+{
+    (void)state;
+    unsigned char px[2000];
+    char path[300];
+    FILE *f;
+    fresh();
+    snprintf(path, sizeof path, PICTURES "/png/gamma.png");
+    assert_non_null(f = fopen(path, "rb"));
+    size_t n = fread(px, 1, sizeof px, f);
+    fclose(f);
+    big(px + 16, 30000);                                 /* width, height, and the CRC of IHDR's type and 13 bytes */
+    big(px + 20, 4000);
+    big(px + 29, crc_of(px + 12, 17));
+    touch("cat/1.png", (char *)px, n);
+    refuse((rt_import_spec){.input = root}, RT_INPUT, "cat/1.png: its header tells 4000x30000 pixels, more than its");
+    fresh();
+    snprintf(path, sizeof path, PICTURES "/jpeg/exif1.jpg");
+    assert_non_null(f = fopen(path, "rb"));
+    n = fread(px, 1, sizeof px, f);
+    fclose(f);
+    for (size_t i = 0; i + 9 < n; i++)
+        if (px[i] == 0xff && px[i + 1] == 0xc0) {        /* SOF0: length, bits, height, width */
+            px[i + 5] = 0x1f;
+            px[i + 7] = 0x3f;
+            break;
+        }
+    touch("dog/1.jpg", (char *)px, n);
+    refuse((rt_import_spec){.input = root}, RT_INPUT, "dog/1.jpg: its header tells");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(pixels), cmocka_unit_test(other_files),
                                        cmocka_unit_test(labels_of_folders), cmocka_unit_test(bad_pictures),
                                        cmocka_unit_test(sizes),
-                                       cmocka_unit_test(numbers), cmocka_unit_test(exif)};
+                                       cmocka_unit_test(numbers), cmocka_unit_test(exif), cmocka_unit_test(claims)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -38,7 +38,8 @@ static void characters(void **state)
             for (size_t k = 0; k < 100; k++) {
                 char text[5] = {(char)a, (char)b, (char)border[k / 10], (char)border[k % 10], 0};
                 int want = character_bytes(text), valid = rt_character(text, &n) != RT_NO_CHARACTER;
-                if (valid != (want > 0) || n != (want ? want : 1)) fail_msg("%02x %02x: %d bytes, want %d", a, b, n, want);
+                if (valid != (want > 0) || n != (want ? want : 1))
+                    fail_msg("%02x %02x: %d bytes, want %d", a, b, n, want);
             }
 }
 
@@ -67,9 +68,9 @@ static void lines(void **state)
 static void padded(void **state)
 {
     (void)state;
-    static const struct { const char *text; int width; const char *want; } is[] = {
-        {"ab", 4, "ab  "}, {"abcde", 4, "abcd"}, {"\303\244\303\244\303\244", 2, "\303\244\303\244"}, {"\033[", 3, "?[ "},
-        {NULL, 2, "  "}, {"\342\200\256x", 3, "?x "}};
+    static const struct { const char *text; int width; const char *want;
+    } is[] = {{"ab", 4, "ab  "},   {"abcde", 4, "abcd"}, {"\303\244\303\244\303\244", 2, "\303\244\303\244"},
+              {"\033[", 3, "?[ "}, {NULL, 2, "  "},      {"\342\200\256x", 3, "?x "}};
     for (size_t i = 0; i < sizeof is / sizeof is[0]; i++) {
         rt_string t = {0};
         rt_put_padded(&t, is[i].text, is[i].width);
@@ -165,18 +166,47 @@ static void code(void **state)
 static void csv(void **state)
 {
     (void)state;
-    static const char *const cases[][2] = {
-        {"cat", "cat"}, {"a,b", "\"a,b\""}, {"a \"b\"", "\"a \"\"b\"\"\""}, {"two\nlines", "\"two lines\""},
-        {"a\r\tb", "\"a  b\""}, {"", "\"\""}, {" a", "\" a\""}, {"a;b", "\"a;b\""}, {"a|b", "\"a|b\""}, {"a'b", "\"a'b\""},
-        {"=1+1", "\"'=1+1\""}, {"+cmd", "\"'+cmd\""}, {"@SUM(A1)", "\"'@SUM(A1)\""}, {"-x", "\"'-x\""},
-        {" =1", "\"' =1\""}, {"\t=1", "\"' =1\""}, {"\u00a0=1", "\"'\u00a0=1\""}, {"\u3000=1", "\"'\u3000=1\""},
-        {"\ufeff=1", "\"'\ufeff=1\""}, {"\uff1d1", "\"'\uff1d1\""}, {"\u200b\u2060 \u00ad-x", "\"'\u200b\u2060 \u00ad-x\""},
-        {"\033=1", "\"'?=1\""}, {"-1", "-1"}, {"-1.5", "-1.5"}, {"+2.5e3", "+2.5e3"}, {"-.5", "-.5"}, {"-5.", "-5."},
-        {"-1e-3", "-1e-3"}, {"-", "\"'-\""}, {"-1-1", "\"'-1-1\""}, {"-0x1", "\"'-0x1\""}, {"-inf", "\"'-inf\""},
-        {"-1e", "\"'-1e\""}, {"-.", "\"'-.\""}, {"-1.5 ", "\"'-1.5 \""}, {"--1", "\"'--1\""},
-        {"\u00e4\u20ac\U0001f600", "\u00e4\u20ac\U0001f600"}, {"a=1", "a=1"}};
+    static const char *const cases[][2] = {{"cat", "cat"},
+                                           {"a,b", "\"a,b\""},
+                                           {"a \"b\"", "\"a \"\"b\"\"\""},
+                                           {"two\nlines", "\"two lines\""},
+                                           {"a\r\tb", "\"a  b\""},
+                                           {"", "\"\""},
+                                           {" a", "\" a\""},
+                                           {"a;b", "\"a;b\""},
+                                           {"a|b", "\"a|b\""},
+                                           {"a'b", "\"a'b\""},
+                                           {"=1+1", "\"'=1+1\""},
+                                           {"+cmd", "\"'+cmd\""},
+                                           {"@SUM(A1)", "\"'@SUM(A1)\""},
+                                           {"-x", "\"'-x\""},
+                                           {" =1", "\"' =1\""},
+                                           {"\t=1", "\"' =1\""},
+                                           {"\u00a0=1", "\"'\u00a0=1\""},
+                                           {"\u3000=1", "\"'\u3000=1\""},
+                                           {"\ufeff=1", "\"'\ufeff=1\""},
+                                           {"\uff1d1", "\"'\uff1d1\""},
+                                           {"\u200b\u2060 \u00ad-x", "\"'\u200b\u2060 \u00ad-x\""},
+                                           {"\033=1", "\"'?=1\""},
+                                           {"-1", "-1"},
+                                           {"-1.5", "-1.5"},
+                                           {"+2.5e3", "+2.5e3"},
+                                           {"-.5", "-.5"},
+                                           {"-5.", "-5."},
+                                           {"-1e-3", "-1e-3"},
+                                           {"-", "\"'-\""},
+                                           {"-1-1", "\"'-1-1\""},
+                                           {"-0x1", "\"'-0x1\""},
+                                           {"-inf", "\"'-inf\""},
+                                           {"-1e", "\"'-1e\""},
+                                           {"-.", "\"'-.\""},
+                                           {"-1.5 ", "\"'-1.5 \""},
+                                           {"--1", "\"'--1\""},
+                                           {"\u00e4\u20ac\U0001f600", "\u00e4\u20ac\U0001f600"},
+                                           {"a=1", "a=1"}};
     char room[128];
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) equals("CSV", put(rt_put_csv, cases[i][0]), cases[i][1]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        equals("CSV", put(rt_put_csv, cases[i][0]), cases[i][1]);
     equals("CSV", put(rt_put_csv, NULL), "\"\"");
     for (int i = 0; i < HOSTILE; i++) {
         const char *s = hostile_string(i, room);

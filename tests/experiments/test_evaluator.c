@@ -284,8 +284,48 @@ static void history(void **state)
         assert_null(get(model_of(e, 1), "history"));
         cJSON_Delete(e);
     }
+    static const char *const odd[] = {"", "{\"digest\": \"%s\", \"history\": 3}",
+                                      "{\"digest\": \"%s\", \"history\": [1]}"};
+    for (int i = 0; i < 3; i++) {                     /* no curve; what is no JSON is said */
+        FILE *f = fopen(at("result.json"), "w");
+        fprintf(f, i ? odd[i] : "%.0s{oops", rt_model_digest(m).hex);
+        fclose(f);
+        check_ok(evaluate(config_of("", "a.h5", "data.h5"), NULL, 0, &e));
+        assert_null(get(model_of(e, 0), "history"));
+        assert_true(noted(e, "no training curve of a: ") == (i == 0));
+        cJSON_Delete(e);
+    }
     remove(at("result.json"));
     rt_model_free(m);
+}
+
+/* Provenance is of a file: what is wrong with it is bad input, and the file is named. */
+static void damaged_provenance(void **state)
+{
+    (void)state;
+    rt_source *x;
+    rt_digest data;
+    rt_model *m;
+    cJSON *e;
+    check_ok(rt_source_open(&x, at("data.h5"), "x"));
+    check_ok(rt_identity_of(&data, x, RT_CHECK_KNOWN, NULL, NULL));
+    rt_source_close(x);
+    check_ok(rt_model_load(&m, at("a.h5")));
+    cJSON_DeleteItemFromObject(m->provenance, "seen");
+    cJSON_DeleteItemFromObject(m->provenance, "data_digest");
+    cJSON_DeleteItemFromObject(m->provenance, "config");
+    cJSON_AddStringToObject(m->provenance, "data_digest", data.hex);
+    cJSON *config = cJSON_AddObjectToObject(m->provenance, "config"), *d = cJSON_AddObjectToObject(config, "data");
+    cJSON_AddStringToObject(d, "rows", "a:b");
+    check_ok(rt_model_save(m, at("damaged.h5")));
+    rt_model_free(m);
+    check_fails(evaluate(config_of("", "damaged.h5 b.h5", "data.h5"), NULL, 0, &e), RT_INPUT,
+                "damaged.h5: its provenance");
+    assert_non_null(strstr(rt_error_message(), "rows 'a:b'"));
+    cJSON *list = cJSON_Parse("[{\"data\": \"\", \"rows\": {\"range\": \"a:b\"}}]");
+    cJSON_ReplaceItemInObject(list->child, "data", cJSON_CreateString(data.hex));
+    write_model("damaged2.h5", 0, list);
+    check_fails(evaluate(config_of("", "damaged2.h5 b.h5", "data.h5"), NULL, 0, &e), RT_INPUT, "damaged2.h5: its list");
 }
 
 int main(void)
@@ -294,6 +334,6 @@ int main(void)
         cmocka_unit_test(every_number), cmocka_unit_test(parts),       cmocka_unit_test(reference),
         cmocka_unit_test(without_labels), cmocka_unit_test(configuration_is_whole), cmocka_unit_test(few_classes),
         cmocka_unit_test(seen),         cmocka_unit_test(settings),    cmocka_unit_test(names_are_distinct),
-        cmocka_unit_test(history)};
+        cmocka_unit_test(history), cmocka_unit_test(damaged_provenance)};
     return cmocka_run_group_tests(tests, make_models, remove_test_folder);
 }

@@ -10,7 +10,7 @@ seconds=${FUZZ_SECONDS:-60}
 slice=60
 cd "$programs" || exit 1
 mkdir -p found corpus
-rm -rf seeds
+rm -rf seeds stopped
 make_seeds "$programs/seeds" "$retort" "$3" "$programs/fuzz_inputs" || { echo "fuzz: the seeds cannot be made" >&2; exit 4; }
 touch fuzz.count
 targets=${FUZZ:-$(./fuzz_inputs)}
@@ -24,6 +24,7 @@ one() {
     RETORT_FUZZ_TARGET=$t nice -n 15 ./fuzz_inputs -max_total_time="$n" -rss_limit_mb=3000 -malloc_limit_mb=2000 -timeout=30 \
         -max_len=65536 -print_final_stats=1 -artifact_prefix=found/"$t"- "corpus/$t" "seeds/$t" > "$t.log" 2>&1
     code=$?
+    [ $code -ne 72 ] || { : > stopped; return 0; }               # a signal ended it: nothing is counted, nothing failed
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$t.log")
     [ $code -eq 0 ] || { echo "fuzz $t: FAILED ($code)"; tail -n 40 "$t.log"; return 1; }
     echo "$t $n ${runs:-0}" >> fuzz.count
@@ -45,6 +46,7 @@ while :; do
         { one "$t" $left || : > "failed.$t"; } &
     done
     wait
+    [ ! -e stopped ] || { rm -f stopped; echo "fuzz: interrupted; the same command goes on"; exit 130; }
 done
 for t in $targets; do
     if [ -e "failed.$t" ]; then failed=1; rm -f "failed.$t"; continue; fi

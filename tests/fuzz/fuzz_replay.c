@@ -1,5 +1,5 @@
-/* Where there is no libFuzzer: fuzz_inputs [-runs=N] FILE|FOLDER... runs the target on each file as it is, then N times on
- * one of them with some bytes changed, by a fixed seed. */
+/* Where there is no libFuzzer: fuzz_inputs [-runs=N] FILE|FOLDER... runs the target on each file as it is, then N times
+ * on one of them with some bytes changed, by a fixed seed. */
 #include <dirent.h>
 #include <sys/stat.h>
 

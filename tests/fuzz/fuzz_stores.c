@@ -65,7 +65,8 @@ static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H
         const rt_field *f = i < g->params ? &g->param[i] : &g->state[i - g->params];
         if (odd == i + 1) continue;
         snprintf(name[n], RT_H5_NAME, "%s/%s", i < g->params ? "params" : "state", f->name);
-        it[n] = (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank, .data = base};
+        it[n] =
+            (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank, .data = base};
         for (int k = 0; k < f->shape.rank; k++) it[n].dim[k] = (uint64_t)f->shape.dim[k];
         if (odd == 128 + i) it[n].dim[0]++;
         n++;
@@ -157,7 +158,8 @@ static void labels(const uint8_t *data, size_t size)
     parts p = split(data, size);
     uint64_t rows = 1 + next(&p) % 4, classes = 1 + next(&p) % 4, topk = next(&p) % 3, status_count[RT_LABEL_STATUSES];
     uint64_t class_count[8], spans = 1 + next(&p) % 2;
-    rt_labels_spec spec = {.rows = rows, .classes = (int)classes, .topk = (int)topk, .type = next(&p) & 1 ? RT_F16 : RT_F32};
+    rt_labels_spec spec = {
+        .rows = rows, .classes = (int)classes, .topk = (int)topk, .type = next(&p) & 1 ? RT_F16 : RT_F32};
     rt_label_column col[RT_LABEL_COLUMNS];
     rt_h5_item it[RT_LABEL_COLUMNS + 8];
     static unsigned char bytes[RT_LABEL_COLUMNS][256], leaves[2 * 16];
@@ -184,9 +186,11 @@ static void labels(const uint8_t *data, size_t size)
     head = rt_crc32c(head, &crc, 4);
     it[n++] = (rt_h5_item){.name = "source/leaves", .type = RT_U8, .rank = 2, .dim = {spans, 16}, .data = leaves};
     it[n++] = (rt_h5_item){.name = "labels/status_count", .type = RT_U64, .rank = 1, .dim = {8}, .data = status_count};
-    it[n++] = (rt_h5_item){.name = "labels/class_count", .type = RT_U64, .rank = 1, .dim = {classes}, .data = class_count};
+    it[n++] =
+        (rt_h5_item){.name = "labels/class_count", .type = RT_U64, .rank = 1, .dim = {classes}, .data = class_count};
     it[n++] = (rt_h5_item){.name = "labels/block_crc32c", .type = RT_U32, .rank = 1, .dim = {1}, .data = &crc};
-    it[n++] = (rt_h5_item){.name = "labels/confidence_mean", .type = RT_F64, .rank = 1, .dim = {1}, .data = &confidence};
+    it[n++] =
+        (rt_h5_item){.name = "labels/confidence_mean", .type = RT_F64, .rank = 1, .dim = {1}, .data = &confidence};
     it[n++] = (rt_h5_item){.name = "labels/head_crc32c", .type = RT_U32, .rank = 1, .dim = {1}, .data = &head};
     it[n++] = (rt_h5_item){.name = "labels/complete", .type = RT_U8, .rank = 1, .dim = {1}, .data = &complete};
     it[n++] = text_item(p.text);
@@ -234,8 +238,8 @@ static void checkpoint(const uint8_t *data, size_t size)
     FILE *f = fopen(path, "rb");
     d = rt_digest_of(file, f ? fread(file, 1, sizeof file, f) : 0);
     if (f) fclose(f);
-    snprintf(text, sizeof text, "{\"checkpoints\": [{\"file\": \"checkpoint-00000001.h5\", \"size\": 1, \"xxh128\": \"%s\"}]}",
-             d.hex);
+    snprintf(text, sizeof text,
+             "{\"checkpoints\": [{\"file\": \"checkpoint-00000001.h5\", \"size\": 1, \"xxh128\": \"%s\"}]}", d.hex);
     snprintf(path, sizeof path, "%s/checkpoints.json", fuzz_folder);
     if (of_list) fuzz_put(path, p.text, strlen(p.text));
     else fuzz_put(path, text, strlen(text));
@@ -262,7 +266,8 @@ static void identity(const uint8_t *data, size_t size)
     text[(size_t)n + size] = '\n';
     snprintf(end, sizeof end, "crc32c %08x\n", rt_crc32c(0, text, (size_t)n + size + 1));
     FILE *f = fopen(path, "wb");
-    if (!f || fwrite(text, 1, (size_t)n + size + 1, f) != (size_t)n + size + 1 || fputs(end, f) < 0 || fclose(f)) abort();
+    if (!f || fwrite(text, 1, (size_t)n + size + 1, f) != (size_t)n + size + 1 || fputs(end, f) < 0 || fclose(f))
+        abort();
     fuzz_put(fuzz_in, "", 0);
     memset(leaf, 0, sizeof leaf);
     rt_leaves_load(&k, leaf);

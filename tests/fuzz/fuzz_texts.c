@@ -180,5 +180,6 @@ static void report(const uint8_t *data, size_t size)
     cJSON_Delete(e);
 }
 
-const fuzz_target fuzz_of_texts[] = {{"json", json}, {"config", config}, {"arch", arch}, {"names", names}, {"rows", rows},
-                                     {"seen", seen}, {"sinks", sinks}, {"report", report}, {NULL, NULL}};
+const fuzz_target fuzz_of_texts[] = {{"json", json},   {"config", config}, {"arch", arch},
+                                     {"names", names}, {"rows", rows},     {"seen", seen},
+                                     {"sinks", sinks}, {"report", report}, {NULL, NULL}};

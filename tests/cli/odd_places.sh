@@ -1,0 +1,88 @@
+#!/bin/sh
+# Odd environments: many threads, large stacks, few descriptors, little memory, no HOME, other locales, folders that cannot be
+# written, full disks, and inputs that are no files. Each gives the right result, or ends soon with one clear line.
+. "$2/tests/cli/lib.sh"
+awk 'BEGIN { srand(7); for (i = 0; i < 300; i++) {
+    c = int(rand() * 3); for (k = 0; k < 6; k++) printf "%.2f,", rand() * 50 + c * 40; print "k" c } }' > d.csv
+cat > t.json <<'Y'
+{"model": {"input": [6], "classes": 3, "family": "mlp", "width": 8}, "data": {"source": "d.h5", "validation": 30}, "train": {"epochs": 2, "batch": 32}}
+Y
+"$retort" import d.csv --label -1 --out d.h5 --quiet > /dev/null || fail "import"
+"$retort" train t.json --out T --quiet > /dev/null || fail "train"
+"$retort" label --teacher T/model.h5 --data d.h5 --out L.h5 --quiet > /dev/null || fail "label"
+"$retort" export L.h5 --out L.csv --quiet > /dev/null || fail "export"
+digest() { grep -o '"digest":[^,]*' "$1/result.json" | tail -n 1; }
+want=$(digest T)
+
+# Everything, in an environment that is set up by $1: the same result as before, or one line.
+everything() { # what set-up
+    what=$1; setup=$2; n=$(echo "$what" | tr -c 'a-z0-9\n' _)
+    for step in "import d.csv --label -1 --out $n.h5" "train t.json --out $n" "label --teacher T/model.h5 --data d.h5 --out $n.l.h5" \
+        "export L.h5 --out $n.csv" "info d.h5" "eval --student T/model.h5 --data d.h5 --out $n.e eval.speed=false"; do
+        (eval "$setup"; exec timeout -k 5 60 "$retort" $step) > out.txt 2> err.txt < /dev/null
+        code=$?
+        case $code in
+            0) ;;
+            2|3|4) [ "$(grep -c '^retort: ' err.txt)" -eq 1 ] || fail "$what: $step: not one line: $(cat err.txt)"
+               grep -qiE 'damaged|hostile' err.txt && fail "$what: $step: a fault of the machine is called damage: $(cat err.txt)" ;;
+            *) fail "$what: $step: exit $code: $(cat err.txt)" ;;
+        esac
+        [ "$3" = must ] && [ $code -ne 0 ] && fail "$what: $step: exit $code: $(cat err.txt)"
+    done
+    [ ! -e "$n/result.json" ] || [ "$(digest "$n")" = "$want" ] || fail "$what: another model"
+    [ ! -e "$n.csv" ] || cmp -s "$n.csv" L.csv || fail "$what: another export"
+}
+
+everything "unlimited stack" "ulimit -s unlimited" must
+everything "16 descriptors" "ulimit -n 16"
+for kb in 400000 200000; do                               # not with a sanitizer, nor where the loader itself needs more
+    (ulimit -v $kb; exec "$retort" --version) > /dev/null 2>&1 && everything "$kb kb of memory" "ulimit -v $kb"
+done
+everything "no home" "unset HOME XDG_CACHE_HOME" must
+everything "a home that is none" "HOME=relative XDG_CACHE_HOME=/dev/null/x; export HOME XDG_CACHE_HOME" must
+everything "no environment" "for v in \$(env | sed -n 's/^\\([A-Za-z_][A-Za-z_0-9]*\\)=.*/\\1/p'); do [ \$v = PATH ] || unset \$v; done" must
+everything "turkish" "LC_ALL=tr_TR.UTF-8 LANG=tr_TR.UTF-8; export LC_ALL LANG" must
+if command -v localedef > /dev/null 2>&1 && mkdir loc && localedef -i de_DE -f UTF-8 loc/de_DE.UTF-8 > /dev/null 2>&1; then
+    everything "german" "LOCPATH=$tmp/loc LC_ALL=de_DE.UTF-8; export LOCPATH LC_ALL" must
+fi
+everything "closed descriptors" "exec 0<&-" must
+
+# A thousand threads: the same bits.
+"$retort" train t.json --out threads --threads 1024 --quiet > /dev/null 2> err.txt < /dev/null
+code=$?
+if [ $code -eq 0 ]; then [ "$(digest threads)" = "$want" ] || fail "1024 threads: another model"
+elif [ $code -ne 4 ] || [ "$(grep -c '^retort: ' err.txt)" -ne 1 ]; then fail "1024 threads: exit $code: $(cat err.txt)"; fi
+expect 0 "" "$retort" info d.h5 --threads 1024
+expect 2 "--threads" "$retort" info d.h5 --threads 1025
+
+# Inputs that are no files: refused at once, by every reader.
+mkfifo pipe
+mkdir folder
+for odd in pipe folder /dev/zero; do
+    for step in "info $odd" "train t.json --out O data.source=$odd" "train $odd --out O" "train t.json --out O data.labels=$odd loss.kind=kd" \
+        "label --teacher $odd --data d.h5 --out O.h5" "label --teacher T/model.h5 --data $odd --out O.h5" "run $odd" \
+        "export $odd --out O.csv" "export T/model.h5 --data $odd --out O.csv" "import d.csv --labels $odd --out O.h5" \
+        "import d.csv --label -1 --like $odd --out O.h5" "eval --student T/model.h5 --data $odd --out O"; do
+        timeout -k 5 10 "$retort" $step > out.txt 2> err.txt < /dev/null
+        code=$?
+        { [ $code -eq 2 ] || [ $code -eq 3 ]; } && [ "$(grep -c '^retort: ' err.txt)" -eq 1 ] ||
+            fail "$odd: $step: exit $code: $(cat err.txt)"
+    done
+done
+for odd in pipe /dev/zero; do
+    timeout -k 5 10 "$retort" import $odd --format csv --out O.h5 > out.txt 2> err.txt < /dev/null
+    [ $? -eq 3 ] || fail "import $odd: $(cat err.txt)"
+done
+[ -e O.h5 ] || [ -e O ] && fail "an odd input left something"
+
+# Full disks: standard output, and outputs.
+"$retort" info d.h5 > /dev/full 2> err.txt
+[ $? -eq 4 ] && grep -q 'standard output' err.txt || fail "full standard output: $(cat err.txt)"
+if [ "$(id -u)" -eq 0 ] && mkdir disk && mount -t tmpfs -o size=16k tmpfs disk 2> /dev/null; then
+    for step in "import d.csv --label -1 --out disk/x.h5" "train t.json --out disk/T" "label --teacher T/model.h5 --data d.h5 --out disk/l.h5" \
+        "export L.h5 --out disk/l.csv" "eval --student T/model.h5 --data d.h5 --out disk/E eval.speed=false"; do
+        expect 4 "disk/" "$retort" $step
+    done
+    umount disk
+fi
+exit $failed
