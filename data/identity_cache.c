@@ -63,21 +63,11 @@ static int place(int which, const char *path, char out[PATH_ROOM])
 /* The whole text with a zero behind, or NULL. Never waits: what is no regular file is not opened for long. */
 static char *read_text(const char *path, size_t *bytes)
 {
-    struct stat s;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    char *text = NULL;
-    if (fd < 0) return NULL;
-    if (!fstat(fd, &s) && S_ISREG(s.st_mode) && s.st_size > 0 && s.st_size <= MAX_BYTES &&
-        (text = malloc((size_t)s.st_size + 1))) {
-        *bytes = (size_t)s.st_size;
-        text[*bytes] = 0;
-        if (rt_pread_all(fd, text, *bytes, 0, path) || memchr(text, 0, *bytes)) {
-            free(text);
-            text = NULL;
-        }
-    }
-    close(fd);
-    return text;
+    char *text;
+    if (rt_read_file(&text, bytes, path, MAX_BYTES)) return NULL;
+    if (*bytes && !memchr(text, 0, *bytes)) return text;
+    free(text);
+    return NULL;
 }
 
 static void stamp_line(char line[160], const rt_stamp *s)

@@ -7,6 +7,7 @@
 #include "data/import_parts.h"
 
 enum { BLOCK = 1 << 18 };
+static const uint64_t HELD = UINT64_C(4) << 30;           /* of memory, for another order of elements */
 
 void rt_array_close(rt_array *a)
 {
@@ -220,6 +221,9 @@ static void gather(unsigned char *to, const unsigned char *from, size_t e, int r
     }
 }
 
+/* In memory at once, where the order of elements changes. */
+static uint64_t bytes_held(const rt_array *a) { return a->fortran || !a->dim[0] ? a->bytes : a->bytes / a->dim[0]; }
+
 /* Another order of elements: whole rows when they lie together, the whole array when it is in Fortran order. */
 static rt_status put_turned(rt_import_job *job, rt_array *a, int channels_first)
 {
@@ -233,7 +237,7 @@ static rt_status put_turned(rt_import_job *job, rt_array *a, int channels_first)
         memmove(stride + 1, stride + 2, (size_t)(a->rank - 2) * sizeof *stride);
         stride[a->rank - 1] = s;
     }
-    uint64_t hold = a->fortran ? a->bytes : row;
+    uint64_t hold = bytes_held(a);
     unsigned char *all = malloc(hold + 1), *out = malloc(row + 1);
     rt_status st = all && out ? RT_OK : rt_fail(RT_RUN, "%s: %llu bytes of memory are needed and not to be had",
                                                 a->path, (unsigned long long)(hold + row));
@@ -283,8 +287,12 @@ rt_status rt_array_data(rt_import_job *job, rt_array *a)
     }
     if (a->boolean) rt_import_note(job, "x is False and True: kept as 0 and 1");
     if (a->fortran && a->rank > 1) rt_import_note(job, "x was in Fortran order");
-    RT_TRY(rt_import_begin(job, a->type, rank, dim));
     int turned = first || (a->fortran && a->rank > 1);
+    if (turned && bytes_held(a) > HELD)
+        return rt_fail(RT_INPUT, "%s: %s has %llu bytes and would be held whole; at most %llu are: save it in C order, "
+                       "channels last", a->path, a->fortran ? "its array in Fortran order" : "a row",
+                       (unsigned long long)bytes_held(a), (unsigned long long)HELD);
+    RT_TRY(rt_import_begin(job, a->type, rank, dim));
     RT_TRY(turned ? put_turned(job, a, first) : put_in_order(job, a));
     return rt_import_end(job);
 }

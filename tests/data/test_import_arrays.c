@@ -1,5 +1,6 @@
 /* IDX, NPY and NPZ against the bytes that numpy gives (tests/data/samples/make_import_samples.py). */
 #include <math.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "data/import_parts.h"
@@ -250,10 +251,25 @@ static void odd_labels(void **state)
            RT_INPUT, "holds complex numbers (c8); save numbers");
 }
 
+/* What would be held whole has a limit, told before memory or disk is taken. */
+static void held(void **state)
+{
+    (void)state;
+    const char *turned = npy("turned.npy",
+                             "{'descr': '<f4', 'fortran_order': True, 'shape': (1100000000, 1), }\n", "", 0);
+    const char *rows = npy("rows.npy",
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 50000, 8000), }\n", "", 0);
+    if (truncate(turned, 5000000000) || truncate(rows, 5000000000)) skip();           /* no bytes of these are there */
+    refuse((rt_import_spec){.input = turned}, RT_INPUT, "its array in Fortran order has 4400000000 bytes");
+    refuse((rt_import_spec){.input = rows, .place = RT_CHANNELS_FIRST}, RT_INPUT, "a row has 4800000000 bytes");
+    unlink(turned);
+    unlink(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(npy_types), cmocka_unit_test(npy_refused),
-                                       cmocka_unit_test(npy_labels), cmocka_unit_test(npz),
+                                       cmocka_unit_test(held), cmocka_unit_test(npy_labels), cmocka_unit_test(npz),
                                        cmocka_unit_test(idx), cmocka_unit_test(like),
                                        cmocka_unit_test(odd_labels)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);

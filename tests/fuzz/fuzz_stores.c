@@ -222,7 +222,7 @@ static void checkpoint(const uint8_t *data, size_t size)
 {
     parts p = split(data, size);
     char path[128], text[300];
-    float kept[4], m[4], v[4];
+    float kept[8], m[4], v[4];                       /* kept: of doubles, too */
     cJSON *state = NULL;
     static char file[1 << 18];
     rt_digest d;
