@@ -134,6 +134,43 @@ int rt_file_exists(const char *path)
     return stat(path, &s) == 0;
 }
 
+static rt_stamp stamp_of(const struct stat *s)
+{
+    return (rt_stamp){.size = (uint64_t)s->st_size, .inode = s->st_ino, .device = s->st_dev,
+                      .mtime = s->st_mtim.tv_sec * INT64_C(1000000000) + s->st_mtim.tv_nsec,
+                      .ctime = s->st_ctim.tv_sec * INT64_C(1000000000) + s->st_ctim.tv_nsec};
+}
+
+rt_status rt_stamp_of(rt_stamp *stamp, int fd, const char *path)
+{
+    struct stat s;
+    if (fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    *stamp = stamp_of(&s);
+    return RT_OK;
+}
+
+rt_status rt_stamp_at(rt_stamp *stamp, const char *path)
+{
+    struct stat s;
+    if (stat(path, &s)) return rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
+    *stamp = stamp_of(&s);
+    return RT_OK;
+}
+
+int rt_stamps_equal(const rt_stamp *a, const rt_stamp *b)
+{
+    return a->size == b->size && a->inode == b->inode && a->device == b->device && a->mtime == b->mtime &&
+           a->ctime == b->ctime;
+}
+
+rt_status rt_stamp_unchanged(const rt_stamp *then, const char *path)
+{
+    rt_stamp now = {0};
+    RT_TRY(rt_stamp_at(&now, path));
+    if (rt_stamps_equal(then, &now)) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: was changed while it was read; start again when nothing writes to it", path);
+}
+
 /* ---- writing ---- */
 
 static rt_status write_until(int fd, const void *data, size_t n, int64_t at, const char *path)

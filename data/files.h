@@ -32,6 +32,14 @@ rt_status rt_digest_file(rt_digest *, const char *path, int stoppable);
 rt_status rt_digest_rest(rt_digest *, int fd, const char *path, int stoppable);
 int rt_file_exists(const char *path);
 
+/* What a file is as long as nobody changes it; times in ns. */
+typedef struct { uint64_t size, inode, device; int64_t mtime, ctime; } rt_stamp;
+rt_status rt_stamp_of(rt_stamp *, int fd, const char *path);
+rt_status rt_stamp_at(rt_stamp *, const char *path);
+int rt_stamps_equal(const rt_stamp *, const rt_stamp *);
+/* For those that read a file whose content is not hashed: RT_INPUT when it is not what it was at the stamp. */
+rt_status rt_stamp_unchanged(const rt_stamp *, const char *path);
+
 /* ---- writing ---- */
 
 rt_status rt_write_all(int fd, const void *data, size_t n, const char *path);

@@ -13,22 +13,6 @@
 
 enum { MAX_BYTES = 64 << 20, LEAF_LINE = 56, PATH_ROOM = 4200, PLACES = 2 };
 
-rt_status rt_stamp_of(rt_stamp *stamp, int fd, const char *path)
-{
-    struct stat s;
-    if (fstat(fd, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
-    *stamp = (rt_stamp){.size = (uint64_t)s.st_size, .inode = s.st_ino, .device = s.st_dev,
-                        .mtime = s.st_mtim.tv_sec * INT64_C(1000000000) + s.st_mtim.tv_nsec,
-                        .ctime = s.st_ctim.tv_sec * INT64_C(1000000000) + s.st_ctim.tv_nsec};
-    return RT_OK;
-}
-
-int rt_stamps_equal(const rt_stamp *a, const rt_stamp *b)
-{
-    return a->size == b->size && a->inode == b->inode && a->device == b->device && a->mtime == b->mtime &&
-           a->ctime == b->ctime;
-}
-
 char *rt_leaf_line(const rt_h5_dataset *d, uint64_t span_rows)
 {
     size_t room = 3 * strlen(d->name) + 24 * (RT_H5_RANK + 1) + 32, n = 0;

@@ -8,18 +8,13 @@
 #ifndef RT_DATA_IDENTITY_CACHE_H
 #define RT_DATA_IDENTITY_CACHE_H
 
+#include "data/files.h"
 #include "data/identity.h"
-
-/* What a file must still be for its leaves to count. */
-typedef struct { uint64_t size, inode, device; int64_t mtime, ctime; } rt_stamp;         /* times in ns */
-
-rt_status rt_stamp_of(rt_stamp *, int fd, const char *path);
-int rt_stamps_equal(const rt_stamp *, const rt_stamp *);
 
 /* One set's leaves; `key` is its line without the newline. */
 typedef struct {
     const char *path, *key;        /* path of the data file */
-    rt_stamp stamp;
+    rt_stamp stamp;                /* what the file must still be for its leaves to count */
     uint64_t spans;
 } rt_leaf_key;
 

@@ -163,5 +163,7 @@ rt_status rt_import_end(rt_import_job *job)
                                             job->spec->input);
     uint64_t blocks = rt_check_blocks(job->dim[0], (job->end - job->start) / job->dim[0]);
     RT_TRY(rt_pwrite_all(job->fd, job->check.crc, blocks * sizeof *job->check.crc, job->check_at, job->out));
+    RT_TRY(rt_stamp_unchanged(&job->input, job->spec->input));
+    if (job->spec->labels) RT_TRY(rt_stamp_unchanged(&job->labels, job->spec->labels));
     return rt_output_commit(job->output);
 }

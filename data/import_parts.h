@@ -15,6 +15,7 @@ typedef struct rt_import_job {
     const rt_import_spec *spec;
     const char *out;                       /* its path */
     rt_output *output;
+    rt_stamp input, labels;                /* of the inputs, when the import began */
     cJSON *report;
     rt_names known;                        /* classes that are given: of --classes or --like */
     rt_names columns_like;                 /* columns of --like */

@@ -91,6 +91,20 @@ expect 0 "" "$retort" label --teacher $M --data d.h5 --out l.h5 --force
 expect 0 "" "$retort" train t.json --out N
 expect 2 "another configuration" "$retort" train t.json --out N train.epochs=2
 expect 0 "" "$retort" train t.json --out N train.epochs=2 --force
+# data that changes while it is read is found at the end, and nothing has the output's name
+awk 'BEGIN { for (i = 0; i < 15000; i++) { for (k = 0; k < 64; k++) printf "%d.5,", (i * k) % 97; print i % 3 } }' > big.csv
+"$retort" import big.csv --label -1 --out big.h5 --quiet > /dev/null || fail "import"
+changed() { # file command...
+    f=$1; shift
+    "$@" > /dev/null 2> err.txt &
+    pid=$!
+    while kill -0 $pid 2> /dev/null; do touch "$f"; done
+    wait $pid
+    [ $? -eq 3 ] && grep -q "changed while it was read" err.txt || fail "not found: $*: $(cat err.txt)"
+}
+changed big.csv "$retort" import big.csv --label -1 --out late.h5 --quiet
+changed big.h5 "$retort" export $M --data big.h5 --to npy --out late.npy names=position --quiet
+[ ! -e late.h5 ] && [ ! -e late.npy ] || fail "data that changed was written"
 # standard files are closed: nothing that is said goes into an output
 "$retort" label --teacher $M --data d.h5 --out closed.h5 <&- 2>&- > /dev/null || fail "closed descriptors"
 "$retort" label --teacher $M --data d.h5 --out open.h5 > /dev/null 2>&1
