@@ -254,10 +254,10 @@ rt_status rt_import_run(const rt_import_spec *given, const rt_target *out, cJSON
     *report = NULL;
     rt_status st = rt_output_take(&job.output, out, inputs);
     if (!st) st = rt_output_may_replace(job.output, RT_OUTPUT_DATA);
-    if (!st) st = rt_stamp_at(&job.input, spec.input);
-    if (!st && spec.labels) st = rt_stamp_at(&job.labels, spec.labels);
     if (!st && spec.format == RT_FORMAT_AUTO) st = rt_import_format(&spec.format, spec.input);
     if (!st) st = check_applies(&spec);
+    if (!st) st = rt_stamp_at(&job.input, spec.input);
+    if (!st && spec.labels) st = rt_stamp_at(&job.labels, spec.labels);
     cJSON_AddStringToObject(job.report, "data", job.out);
     cJSON_AddStringToObject(job.report, "format", format_names[spec.format]);
     cJSON_AddArrayToObject(job.report, "skipped");
