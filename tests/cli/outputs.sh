@@ -94,6 +94,8 @@ expect 0 "" "$retort" train t.json --out N train.epochs=2 --force
 # data that changes while it is read is found at the end, and nothing has the output's name
 awk 'BEGIN { for (i = 0; i < 15000; i++) { for (k = 0; k < 64; k++) printf "%d.5,", (i * k) % 97; print i % 3 } }' > big.csv
 "$retort" import big.csv --label -1 --out big.h5 --quiet > /dev/null || fail "import"
+sed 's/"width": 4/"width": 256/' t.json > wide.json
+"$retort" train wide.json --out W --quiet > /dev/null || fail "train"
 changed() { # file command...
     f=$1; shift
     "$@" > /dev/null 2> err.txt &
@@ -103,7 +105,9 @@ changed() { # file command...
     [ $? -eq 3 ] && grep -q "changed while it was read" err.txt || fail "not found: $*: $(cat err.txt)"
 }
 changed big.csv "$retort" import big.csv --label -1 --out late.h5 --quiet
-changed big.h5 "$retort" export $M --data big.h5 --to npy --out late.npy names=position --quiet
+# shellcheck disable=SC2046
+changed big.h5 "$retort" export $(for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do echo W/model.h5; done) --data big.h5 --to npy \
+    --out late.npy names=position --threads 1 --quiet
 [ ! -e late.h5 ] && [ ! -e late.npy ] || fail "data that changed was written"
 # standard files are closed: nothing that is said goes into an output
 "$retort" label --teacher $M --data d.h5 --out closed.h5 <&- 2>&- > /dev/null || fail "closed descriptors"
