@@ -43,7 +43,8 @@ everything "a home that is none" "HOME=relative XDG_CACHE_HOME=/dev/null/x; expo
 everything "no environment" "for v in \$(env | sed -n 's/^\\([A-Za-z_][A-Za-z_0-9]*\\)=.*/\\1/p'); do [ \$v = PATH ] || unset \$v; done" must
 everything "turkish" "LC_ALL=tr_TR.UTF-8 LANG=tr_TR.UTF-8; export LC_ALL LANG" must
 if command -v localedef > /dev/null 2>&1 && mkdir loc && localedef -i de_DE -f UTF-8 loc/de_DE.UTF-8 > /dev/null 2>&1; then
-    everything "german" "LOCPATH=$tmp/loc LC_ALL=de_DE.UTF-8; export LOCPATH LC_ALL" must
+    # glibc keeps a copy of LOCPATH, which a sanitizer calls a leak
+    everything "german" "LOCPATH=$tmp/loc LC_ALL=de_DE.UTF-8 ASAN_OPTIONS=detect_leaks=0; export LOCPATH LC_ALL ASAN_OPTIONS" must
 fi
 everything "closed descriptors" "exec 0<&-" must
 

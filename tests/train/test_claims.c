@@ -64,6 +64,14 @@ static void models(void **state)
     assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2);
     forge_model(small, norm, wrong, 2);
     refuse_model("does not have the shape");
+    wrong[0].dim[0] = 4;                                 /* (4, 2) in the place of (3, 2), and (3, 1) */
+    wrong[0].dim[1] = 2;
+    forge_model(small, norm, wrong, 2);
+    refuse_model("does not have the shape");
+    wrong[0].dim[0] = 3;
+    wrong[0].dim[1] = 1;
+    forge_model(small, norm, wrong, 2);
+    refuse_model("does not have the shape");
     forge_model(small, norm, flat, 2);
     refuse_model("does not have the shape");
     forge_model(small, norm, good, 2);
