@@ -180,8 +180,8 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
             return rt_fail(RT_USAGE, "more than %d arguments of one kind", CLI_MAX - 1);
         if (strncmp(s, "--", 2) == 0 && s[2]) RT_TRY(take_option(a, c, s, argc, argv, &i));
         else if (s[0] == '-' && s[1])
-            return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s, c->name,
-                           s);
+            return rt_fail(RT_USAGE, "unknown option %s; see 'retort %s --help' (a file of that name: ./%s)", s,
+                           c->name, s);
         else if (!*s) return rt_fail(RT_USAGE, "%s: argument %d is empty; leave it out", c->name, i + 1);
         else if (is_override(s)) RT_TRY(take_override(a, c, s));
         else if (a->count == c->files) {

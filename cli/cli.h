@@ -65,7 +65,8 @@ rt_status cli_set_list(const cli_args *, cJSON *config, const char *option, cons
 /* Text of others on standard output, as rt_put_plain puts it. */
 void cli_print_text(const char *);
 void cli_print_tree(const cJSON *, int indent);
-/* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds. */
+/* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds.
+ */
 void cli_print_error(rt_status, cJSON *result);
 
 /* "retort help layers": every layer with its keys, from the operators' tables. */

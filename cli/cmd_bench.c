@@ -17,7 +17,9 @@ static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config = cJSON_CreateObject(), *arch;
     rt_status st = a->count && cli_flag(a, "kernels-only")
-                       ? rt_fail(RT_USAGE, "bench: --kernels-only takes no model, so '%s' would do nothing", a->positional[0]) : RT_OK;
+                       ? rt_fail(RT_USAGE, "bench: --kernels-only takes no model, so '%s' would do nothing",
+                                 a->positional[0])
+                       : RT_OK;
     if (!st && a->count) {
         st = rt_json_file(&arch, a->positional[0]);
         if (!st) cJSON_AddItemToObject(config, "model", arch);
@@ -33,5 +35,6 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {{"infer", 0}, {"kernels-only", 0}, {NULL, 0}};
-const cli_command cli_bench = {"bench", "measure the speed of training, inference and kernels", help, options, run, NULL,
-                               CLI_KEYS | CLI_THREADS, 1};
+const cli_command cli_bench = {
+    "bench", "measure the speed of training, inference and kernels", help, options, run, NULL, CLI_KEYS | CLI_THREADS,
+    1};

@@ -32,7 +32,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "to", "to");
     if (!st) st = cli_set_option(a, config, "data", "data");
     if (!st) st = cli_set_option(a, config, "rows", "rows");
-    if (!st) st = rt_export(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, a->pool, &a->progress, result);
+    if (!st)
+        st = rt_export(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, a->pool, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

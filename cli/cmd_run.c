@@ -20,7 +20,9 @@ static rt_status run(cli_args *a, cJSON **result)
     cJSON *config;
     if (a->count != 1) return rt_fail(RT_USAGE, "run: one EXPERIMENT.json is required; see 'retort run --help'");
     rt_status st = cli_config(a, &config);
-    if (!st) st = rt_experiment_run(config, &(rt_target){.path = cli_value(a, "out"), .config = a->positional[0]}, a->pool, &a->progress, result);
+    if (!st)
+        st = rt_experiment_run(config, &(rt_target){.path = cli_value(a, "out"), .config = a->positional[0]}, a->pool,
+                               &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

@@ -25,18 +25,19 @@ static void usage(FILE *f)
     fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\n"
                "usage: retort COMMAND [arguments]\n\n", rt_version());
     for (int i = 0; i < COMMANDS; i++) fprintf(f, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort help layers' lists\n"
-               "what models are made of. 'retort --version' says what this is.\n"
-               "Options of every command:\n"
-               "  --json         print the result, or the error, as JSON on standard output\n"
-               "  --quiet        no progress on standard error\n"
-               "and where they have an effect (elsewhere they are refused):\n"
-               "  --threads N    threads (default: all CPUs); results do not depend on it\n"
-               "  --kernels F    kernel family: auto, amx, avx512, avx2, scalar (also RETORT_KERNELS)\n"
-               "  --seed N       seed of everything random (default 1, stored with results)\n"
-               "  key.path=value override of the configuration, such as train.epochs=20\n\n"
-               "Exit codes: 0 done, 1 gate failed, 2 usage, 3 bad input, 4 could not run, 5 nothing to do it on,\n"
-               "130 interrupted.\n");
+    fprintf(f,
+            "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort help layers' lists\n"
+            "what models are made of. 'retort --version' says what this is.\n"
+            "Options of every command:\n"
+            "  --json         print the result, or the error, as JSON on standard output\n"
+            "  --quiet        no progress on standard error\n"
+            "and where they have an effect (elsewhere they are refused):\n"
+            "  --threads N    threads (default: all CPUs); results do not depend on it\n"
+            "  --kernels F    kernel family: auto, amx, avx512, avx2, scalar (also RETORT_KERNELS)\n"
+            "  --seed N       seed of everything random (default 1, stored with results)\n"
+            "  key.path=value override of the configuration, such as train.epochs=20\n\n"
+            "Exit codes: 0 done, 1 gate failed, 2 usage, 3 bad input, 4 could not run, 5 nothing to do it on,\n"
+            "130 interrupted.\n");
 }
 
 static const cli_command *find_command(const char *name)

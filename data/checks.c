@@ -18,7 +18,8 @@ struct rt_checks {
     _Atomic unsigned char *seen;        /* a byte a block: threads may set neighbours */
 };
 
-uint64_t rt_check_rows(uint64_t row_bytes) { return row_bytes && row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1; }
+uint64_t rt_check_rows(uint64_t row_bytes)
+{ return row_bytes && row_bytes < BLOCK_BYTES ? BLOCK_BYTES / row_bytes : 1; }
 
 uint64_t rt_check_blocks(uint64_t rows, uint64_t row_bytes)
 {
@@ -67,8 +68,10 @@ static rt_status load(uint32_t **out, const rt_h5_file *f, const rt_h5_dataset *
     const rt_h5_dataset *c = rt_h5_find(f, name);
     if (!c) return RT_OK;
     if (c->type != RT_U32 || c->rank != 1 || c->dim[0] != expected)
-        return rt_fail(RT_INPUT, "%s: the checksums '%s' do not fit '%s'; the file is damaged or was changed by another "
-                       "program: import it anew, or delete them", f->path, name, d->name);
+        return rt_fail(RT_INPUT,
+                       "%s: the checksums '%s' do not fit '%s'; the file is damaged or was changed by another "
+                       "program: import it anew, or delete them",
+                       f->path, name, d->name);
     return rt_h5_read_all((void **)out, f, name, expected * sizeof **out);
 }
 
@@ -103,9 +106,10 @@ rt_status rt_checks_rows(rt_checks *c, const char *base, uint64_t first, uint64_
         if (atomic_load_explicit(&c->seen[b], memory_order_relaxed)) continue;
         uint64_t row = b * c->block_rows, rows = c->rows - row < c->block_rows ? c->rows - row : c->block_rows;
         if (rt_crc32c(0, base + row * c->row_bytes, rows * c->row_bytes) != c->crc[b])
-            return rt_fail(RT_INPUT, "%s: data set '%s': among the rows from %" PRIu64 " to %" PRIu64 " some are not as "
-                           "they were written: their checksum differs; import the data anew", c->file->path,
-                           c->set->name, row, row + rows - 1);
+            return rt_fail(RT_INPUT,
+                           "%s: data set '%s': among the rows from %" PRIu64 " to %" PRIu64 " some are not as "
+                           "they were written: their checksum differs; import the data anew",
+                           c->file->path, c->set->name, row, row + rows - 1);
         atomic_store_explicit(&c->seen[b], 1, memory_order_relaxed);
     }
     return RT_OK;
@@ -126,6 +130,7 @@ rt_status rt_checks_whole(const rt_h5_file *f, const rt_h5_dataset *d, const voi
     RT_TRY(load(&crc, f, d, 1));
     int same = !crc || *crc == rt_crc32c(0, data, n);
     free(crc);
-    return same ? RT_OK : rt_fail(RT_INPUT, "%s: '%s' is not as it was written: its checksum differs; make the file anew",
-                                  f->path, d->name);
+    return same ? RT_OK
+                : rt_fail(RT_INPUT, "%s: '%s' is not as it was written: its checksum differs; make the file anew",
+                          f->path, d->name);
 }

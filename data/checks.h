@@ -1,8 +1,8 @@
 /* data/checks.h - checksums that stand in a file beside its data: CRC32C of each 64 KiB or so.
  *
- * The data set NAME of a file that we wrote whole has "retort_crc32c/NAME" beside it: u32 (blocks), the checksum of each
- * block of rt_check_rows(bytes of a row) rows, the last one shorter; a set that is no rows, as a manifest, is one block.
- * The blocks of what is read are compared when they are first touched. */
+ * The data set NAME of a file that we wrote whole has "retort_crc32c/NAME" beside it: u32 (blocks), the checksum of
+ * each block of rt_check_rows(bytes of a row) rows, the last one shorter; a set that is no rows, as a manifest, is one
+ * block. The blocks of what is read are compared when they are first touched. */
 #ifndef RT_DATA_CHECKS_H
 #define RT_DATA_CHECKS_H
 

@@ -13,8 +13,8 @@
 
 /* ---- reading ---- */
 
-/* What an errno of a look at a path or a folder says: RT_RUN for a fault of the machine, RT_INPUT for what is not there,
- * not allowed or not of its kind. */
+/* What an errno of a look at a path or a folder says: RT_RUN for a fault of the machine, RT_INPUT for what is not
+ * there, not allowed or not of its kind. */
 rt_status rt_errno_status(int error);
 /* Opens a regular file, through links, for reading; what is none (a folder, a FIFO, a device, a socket) is refused
  * without waiting for it. */
@@ -44,7 +44,8 @@ rt_status rt_stamp_unchanged(const rt_stamp *, const char *path);
 
 rt_status rt_write_all(int fd, const void *data, size_t n, const char *path);
 rt_status rt_pwrite_all(int fd, const void *data, size_t n, uint64_t at, const char *path);
-/* What was written is on disk; errno after a failure is its reason. Once this has failed the system may have forgotten what is not: never try again. */
+/* What was written is on disk; errno after a failure is its reason. Once this has failed the system may have forgotten
+ * what is not: never try again. */
 rt_status rt_sync_file(int fd, const char *path);
 rt_status rt_sync_data(int fd, const char *path);           /* without times; the size is included */
 /* A folder's entries; dir is open. */

@@ -1,9 +1,9 @@
 /* data/h5.h - HDF5 without trust: files are scanned in a locked-down child, and raw bytes are read and written here.
  *
  * Reading: HDF5's own reader of metadata is not made for hostile files and holds a global lock. rt_h5_scan has a child
- * made that holds nothing but the open file, gives up its identity and all system calls but a few, lets the library read
- * the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked against the
- * file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
+ * made that holds nothing but the open file, gives up its identity and all system calls but a few, lets the library
+ * read the metadata, and hands back a plan: names, types, shapes, layout, filters, offsets. The plan is checked against
+ * the file's size and treated as hostile, too. Data is then read by rt_source (data/source.h) with plain reads.
  * Writing: the library creates the metadata with every data set allocated contiguously; the bytes are ours to write. */
 #ifndef RT_DATA_H5_H
 #define RT_DATA_H5_H
@@ -64,8 +64,9 @@ typedef struct {
 } rt_h5_file;
 
 /* The process that children are forked from. It holds what is in memory when it is started, so main does that first;
- * where nobody did, the first scan does. What goes wrong is said by the scan. stop waits for its end, so that its use of
- * the CPU is accounted for; without, it ends with this process. Thread-safe; stop waits for scans that are under way. */
+ * where nobody did, the first scan does. What goes wrong is said by the scan. stop waits for its end, so that its use
+ * of the CPU is accounted for; without, it ends with this process. Thread-safe; stop waits for scans that are under
+ * way. */
 void rt_h5_reader_start(void);
 void rt_h5_reader_stop(void);
 
@@ -96,8 +97,8 @@ typedef struct {
     const void *data;                   /* rt_h5_save only; NULL: left zero */
 } rt_h5_item;
 
-/* Fills the empty file fd (path is for messages) with the items allocated, zero, contiguous; offsets[i] tells where item
- * i's bytes belong. The disk's blocks are reserved: a full disk fails here. kind goes into the root attribute
+/* Fills the empty file fd (path is for messages) with the items allocated, zero, contiguous; offsets[i] tells where
+ * item i's bytes belong. The disk's blocks are reserved: a full disk fails here. kind goes into the root attribute
  * "format". */
 rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_item *, int items, uint64_t *offsets);
 

@@ -45,7 +45,9 @@ _Noreturn static void finish(rt_h5_outcome outcome, int error, int cut, const ch
     snprintf(end.text, sizeof end.text, "%s", text);
     send_bytes(&kind, sizeof kind);
     send_bytes(&end, sizeof end);
-    _exit(outcome == RT_H5_FAULT ? error : outcome == RT_H5_MEMORY ? ENOMEM : 0);    /* where this is no place for a record */
+    _exit(outcome == RT_H5_FAULT    ? error
+          : outcome == RT_H5_MEMORY ? ENOMEM
+                                    : 0); /* where this is no place for a record */
 }
 
 /* ---- the library's failures ---- */
@@ -130,8 +132,10 @@ static void claim(walk *w, rt_h5_dataset *d, uint64_t bytes)
 {
     uint64_t most = rt_h5_payload_budget(w->asked->stored);
     if (bytes > most - w->payload)
-        rt_h5_refuse(d, "where the parts of this file's sets lie takes more than %llu MiB to note; keep it in a file of "
-                     "its own, with larger chunks", (unsigned long long)(most >> 20));
+        rt_h5_refuse(d,
+                     "where the parts of this file's sets lie takes more than %llu MiB to note; keep it in a file of "
+                     "its own, with larger chunks",
+                     (unsigned long long)(most >> 20));
     else w->payload += bytes;
 }
 

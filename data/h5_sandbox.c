@@ -50,8 +50,8 @@ enum { NOBODY = 65534, STACK_BYTES = 16 << 20 };
 
 /* Whoever changes this list changes that in tests/data/test_h5_sandbox.c and in README.md. No call opens anything,
  * reaches another process, or signals. What is not in it fails and does nothing; it does not end the process, for C
- * libraries make calls by the way that differ with their version (of the time zone; of the machine's memory, to sort) and
- * go on without. A call of another machine's numbers can only be an attack. */
+ * libraries make calls by the way that differ with their version (of the time zone; of the machine's memory, to sort)
+ * and go on without. A call of another machine's numbers can only be an attack. */
 int rt_h5_filter_calls(void)
 {
 #if defined(RT_AUDIT_ARCH)

@@ -25,13 +25,16 @@ static rt_status ended(const rt_h5_file *f, const rt_h5_exit *e, uint64_t stored
 {
     int killed = WIFSIGNALED(e->status) ? WTERMSIG(e->status) : 0;
     if (killed == SIGXCPU)
-        return rt_fail(RT_INPUT, "%s: reading its metadata takes over %.0f s of CPU time; the file is damaged or hostile",
+        return rt_fail(RT_INPUT,
+                       "%s: reading its metadata takes over %.0f s of CPU time; the file is damaged or hostile",
                        f->path, ceil(rt_h5_cpu_budget(stored)));
     if (killed == SIGKILL)
         return rt_fail(RT_RUN, "%s: the process that reads its metadata was killed; is there enough memory?", f->path);
     if (killed && e->memory_short)
-        return rt_fail(RT_RUN, "%s: the process that reads its metadata died (signal %d), with less than %d MiB of memory "
-                       "to be had", f->path, killed, RT_H5_CHILD_BYTES >> 20);
+        return rt_fail(RT_RUN,
+                       "%s: the process that reads its metadata died (signal %d), with less than %d MiB of memory "
+                       "to be had",
+                       f->path, killed, RT_H5_CHILD_BYTES >> 20);
     if (killed)
         return rt_fail(RT_INPUT, "%s: the HDF5 library died reading its metadata (signal %d); the file is damaged or "
                        "hostile", f->path, killed);
@@ -45,8 +48,8 @@ static rt_status verdict(const rt_h5_file *f, const rt_h5_end *end)
     switch (end->outcome) {
     case RT_H5_DONE: return RT_OK;
     case RT_H5_UNREADABLE:
-        return rt_fail(RT_INPUT, "%s: is no readable HDF5 file (%s); it is damaged, truncated or was not closed", f->path,
-                       end->text);
+        return rt_fail(RT_INPUT, "%s: is no readable HDF5 file (%s); it is damaged, truncated or was not closed",
+                       f->path, end->text);
     case RT_H5_FAULT: return rt_fail(RT_RUN, "%s: reading it failed: %s", f->path, strerror(end->error));
     case RT_H5_MEMORY: return rt_fail(RT_RUN, "%s: no memory to read its metadata", f->path);
     case RT_H5_GREEDY:
@@ -61,7 +64,8 @@ static int unlucky(rt_status st, const rt_h5_plan *p, const rt_h5_exit *e)
 {
     if (st == RT_NOTHING && WIFEXITED(e->status)) return WEXITSTATUS(e->status) == ENOMEM;
     if (st == RT_NOTHING)
-        return WIFSIGNALED(e->status) && WTERMSIG(e->status) != SIGKILL && WTERMSIG(e->status) != SIGXCPU && e->cpu < 0.5;
+        return WIFSIGNALED(e->status) && WTERMSIG(e->status) != SIGKILL && WTERMSIG(e->status) != SIGXCPU &&
+               e->cpu < 0.5;
     return !st && p->end.outcome == RT_H5_MEMORY;
 }
 

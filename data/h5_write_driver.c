@@ -1,5 +1,5 @@
-/* data/h5_write_driver.c - an HDF5 file driver that writes to an open descriptor. The library's own opens files by name,
- * and a file that has no name yet, or whose name may be somebody else's by now, cannot be opened so. */
+/* data/h5_write_driver.c - an HDF5 file driver that writes to an open descriptor. The library's own opens files by
+ * name, and a file that has no name yet, or whose name may be somebody else's by now, cannot be opened so. */
 #include <errno.h>
 #include <hdf5.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* data/identity.h - what a data set is: its content, not its path.
  *
  * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows
- * as rt_source_read_stored gives them, whatever the file's layout, filters and byte order. The root is the XXH3-128 of a
- * line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the data in another file has the
+ * as rt_source_read_stored gives them, whatever the file's layout, filters and byte order. The root is the XXH3-128 of
+ * a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the data in another file has the
  * same root.
  *
  * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache

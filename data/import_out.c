@@ -107,7 +107,8 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     uint64_t row_bytes = bytes / dim[0], label = sizeof *job->y;
     rt_h5_item it[6] = {{.name = "x", .type = type, .rank = rank},
                         {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text)},
-                        checks_item(RT_CHECKS_GROUP "x", dim[0], row_bytes), checks_item(RT_CHECKS_GROUP "manifest", 1, 1),
+                        checks_item(RT_CHECKS_GROUP "x", dim[0], row_bytes),
+                        checks_item(RT_CHECKS_GROUP "manifest", 1, 1),
                         {.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}},
                         checks_item(RT_CHECKS_GROUP "y", dim[0], label)};
     memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);

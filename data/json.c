@@ -71,7 +71,8 @@ static void blank_comments(char *s)
 rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char *name)
 {
     *out = NULL;
-    if (length > RT_JSON_MAX_BYTES) return rt_fail(RT_INPUT, "%s: %zu bytes of JSON; at most %d are read", name, length, RT_JSON_MAX_BYTES);
+    if (length > RT_JSON_MAX_BYTES)
+        return rt_fail(RT_INPUT, "%s: %zu bytes of JSON; at most %d are read", name, length, RT_JSON_MAX_BYTES);
     if (memchr(text, 0, length)) return rt_fail(RT_INPUT, "%s: contains a zero byte, so it is no JSON text", name);
     char *copy = malloc(length + 1);
     if (!copy) return rt_fail(RT_RUN, "out of memory");
@@ -111,11 +112,13 @@ rt_status rt_json_override(cJSON *root, const char *assignment)
     char key[128];
     cJSON *at = root;
     const char *p = assignment;
-    if (!eq || eq == assignment) return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
+    if (!eq || eq == assignment)
+        return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
     for (;;) {
         const char *dot = memchr(p, '.', (size_t)(eq - p)), *stop = dot ? dot : eq;
         size_t n = (size_t)(stop - p);
-        if (n == 0 || n >= sizeof key) return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
+        if (n == 0 || n >= sizeof key)
+            return rt_fail(RT_USAGE, "override '%s' is not of the form path.to.key=value", assignment);
         memcpy(key, p, n);
         key[n] = 0;
         if (!dot) break;
@@ -213,7 +216,8 @@ static cJSON *look(rt_cfg *c, const char *key)
     return c->status || !c->object ? NULL : cJSON_GetObjectItemCaseSensitive(c->object, key);
 }
 
-int rt_cfg_has(const rt_cfg *c, const char *key) { return c->object && cJSON_GetObjectItemCaseSensitive(c->object, key) != NULL; }
+int rt_cfg_has(const rt_cfg *c, const char *key)
+{ return c->object && cJSON_GetObjectItemCaseSensitive(c->object, key) != NULL; }
 
 rt_cfg rt_cfg_object(rt_cfg *c, const char *key)
 {
@@ -319,7 +323,8 @@ int rt_cfg_int(rt_cfg *c, const char *key, int fallback, int min, int max)
     cJSON *v = c->status || !c->object ? NULL : cJSON_GetObjectItemCaseSensitive(c->object, key);
     char text[96];
     snprintf(text, sizeof text, "a whole number from %d to %d", min, max);
-    if (v && (!cJSON_IsNumber(v) || v->valuedouble != floor(v->valuedouble) || v->valuedouble < min || v->valuedouble > max)) {
+    if (v && (!cJSON_IsNumber(v) || v->valuedouble != floor(v->valuedouble) || v->valuedouble < min ||
+              v->valuedouble > max)) {
         look(c, key);
         wrong(c, key, v, text);
         return fallback;
@@ -339,7 +344,8 @@ uint64_t rt_cfg_u64(rt_cfg *c, const char *key, uint64_t fallback)
         errno = 0;
         unsigned long long u = strtoull(v->valuestring, &end, 10);
         if (*v->valuestring >= '0' && *v->valuestring <= '9' && !*end && !errno) return u;
-    } else if (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0 && v->valuedouble == floor(v->valuedouble))
+    } else if (cJSON_IsNumber(v) && v->valuedouble >= 0 && v->valuedouble <= 9007199254740992.0 &&
+               v->valuedouble == floor(v->valuedouble))
         return (uint64_t)v->valuedouble;
     wrong(c, key, v, "a whole number from 0 to 18446744073709551615 (above 2^53 in quotes)");
     return fallback;
@@ -391,7 +397,8 @@ int rt_cfg_choice(rt_cfg *c, const char *key, const char *const *names, int fall
     char text[512];
     const char *near = rt_nearest(s, names, count);
     int n = snprintf(text, sizeof text, "'%.60s' is not one of", s);
-    for (int i = 0; i < count && n < 420; i++) n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", i ? "," : "", names[i]);
+    for (int i = 0; i < count && n < 420; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s %s", i ? "," : "", names[i]);
     if (near) snprintf(text + n, sizeof text - (size_t)n, "; did you mean '%s'?", near);
     rt_cfg_fail(c, key, text);
     return fallback < 0 ? 0 : fallback;
@@ -405,7 +412,8 @@ int rt_cfg_ints(rt_cfg *c, const char *key, int *out, int max, int low, int high
     snprintf(text, sizeof text, "a whole number from %d to %d or a list of up to %d of them", low, high, max);
     int n = 0, ok = cJSON_IsNumber(v) || (cJSON_IsArray(v) && v->child);
     for (const cJSON *e = cJSON_IsArray(v) ? v->child : v; ok && e; e = cJSON_IsArray(v) ? e->next : NULL) {
-        ok = n < max && cJSON_IsNumber(e) && e->valuedouble == floor(e->valuedouble) && e->valuedouble >= low && e->valuedouble <= high;
+        ok = n < max && cJSON_IsNumber(e) && e->valuedouble == floor(e->valuedouble) && e->valuedouble >= low &&
+             e->valuedouble <= high;
         if (ok) out[n++] = (int)e->valuedouble;
     }
     if (!ok) {

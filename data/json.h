@@ -58,7 +58,8 @@ const char *rt_cfg_file(rt_cfg *, const char *key, const char *fallback);
 int rt_cfg_choice(rt_cfg *, const char *key, const char *const *names, int fallback);
 /* 1 to max ints from a number (repeated once) or a list; returns how many, 0 when absent. */
 int rt_cfg_ints(rt_cfg *, const char *key, int *out, int max, int low, int high);
-/* A text that is not empty or a list of 1 to max of them; returns how many, 0 when absent. The texts belong to the object. */
+/* A text that is not empty or a list of 1 to max of them; returns how many, 0 when absent. The texts belong to the
+ * object. */
 int rt_cfg_strings(rt_cfg *, const char *key, const char **out, int max);
 cJSON *rt_cfg_array(rt_cfg *, const char *key);         /* NULL when absent */
 cJSON *rt_cfg_any(rt_cfg *, const char *key);           /* whatever it is; NULL when absent */

@@ -31,7 +31,7 @@ struct rt_labels_writer {
     rt_output *output;                 /* the store's lock */
     int fd, journal;
     int broken;                        /* a write or a sync failed: nothing more is done */
-    int suspect;                       /* a sync of an earlier run failed: what memory holds of the file proves nothing */
+    int suspect; /* a sync of an earlier run failed: what memory holds of the file proves nothing */
     uint64_t blocks, first_span, spans;
     unsigned char *done, *span_done;
     uint32_t *crc;
@@ -304,8 +304,10 @@ static rt_status look_for_failure(rt_labels_writer *w)
     w->suspect = 1;
     posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
     posix_fadvise(w->journal, 0, 0, POSIX_FADV_DONTNEED);
-    snprintf(text, sizeof text, "a sync of an earlier run failed (%s); what it labelled is read from the disk again and "
-             "made anew where it is not there", failed);
+    snprintf(text, sizeof text,
+             "a sync of an earlier run failed (%s); what it labelled is read from the disk again and "
+             "made anew where it is not there",
+             failed);
     rt_progress_line(w->job.progress, text);
     if (w->job.notes) cJSON_AddItemToArray(w->job.notes, cJSON_CreateString(text));
     return RT_OK;

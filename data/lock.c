@@ -95,8 +95,10 @@ static int is_gone(const holder *h)
 static rt_status held(const holder *h, const char *path)
 {
     if (!h->there) return rt_fail(RT_RUN, "%s: another process is writing to it; try again when it has ended", path);
-    return rt_fail(RT_RUN, "%s: another process is writing to it: %ld on %s since %s (%s); try again when it has ended, "
-                   "or give another --out", path, h->pid, h->host, h->since, h->command);
+    return rt_fail(RT_RUN,
+                   "%s: another process is writing to it: %ld on %s since %s (%s); try again when it has ended, "
+                   "or give another --out",
+                   path, h->pid, h->host, h->since, h->command);
 }
 
 static rt_status no_lock(const char *path, int error)

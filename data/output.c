@@ -118,8 +118,10 @@ rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
     else ours = has_manifest(o->path, kind);
     if (ours > 0) return RT_OK;
     if (ours < 0)
-        return rt_fail(RT_USAGE, "%s: its file system keeps no mark (extended attribute) that would tell who wrote it, so "
-                       "--force does not replace it; remove it, or give another --out", o->path);
+        return rt_fail(RT_USAGE,
+                       "%s: its file system keeps no mark (extended attribute) that would tell who wrote it, so "
+                       "--force does not replace it; remove it, or give another --out",
+                       o->path);
     return rt_fail(RT_USAGE, "%s: is not %s, so --force does not replace it; remove it, or give another --out", o->path,
                    what[kind]);
 }

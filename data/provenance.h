@@ -7,10 +7,9 @@
  *    "rows": {"range": "a:b", "test": t, "test_seed": s,
  *              "validation": {"range": "a:b", "part": p, "seed": s}}}
  * The rows are those of the range without the test rows drawn from it (rt_rows_select), and, where "validation" is
- * there, the rows drawn for validation from a range of its own (all of its rows where no part is named: the draw was among
- * some that only their labels tell). An ancestor whose file does not say what it was trained
- * on stands as {"by", "model", "unknown": true}. Equal rows of equal data stand once, as their nearest ancestor brought
- * them. */
+ * there, the rows drawn for validation from a range of its own (all of its rows where no part is named: the draw was
+ * among some that only their labels tell). An ancestor whose file does not say what it was trained on stands as {"by",
+ * "model", "unknown": true}. Equal rows of equal data stand once, as their nearest ancestor brought them. */
 #ifndef RT_DATA_PROVENANCE_H
 #define RT_DATA_PROVENANCE_H
 

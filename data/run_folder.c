@@ -41,7 +41,8 @@ static rt_status take(rt_run_folder *f)
     return rt_fail(RT_RUN, "%s: is made and removed by others again and again", f->path);
 }
 
-rt_status rt_run_folder_open(rt_run_folder **out, const rt_target *t, const char *const *inputs, const char *const *names)
+rt_status rt_run_folder_open(rt_run_folder **out, const rt_target *t, const char *const *inputs,
+                             const char *const *names)
 {
     const char *const config[] = {t->config ? t->config : "", NULL};
     rt_run_folder *f = calloc(1, sizeof *f);

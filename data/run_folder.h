@@ -21,8 +21,8 @@ int rt_run_folder_has(const rt_run_folder *, const char *name);
 rt_status rt_run_folder_write(rt_run_folder *, const char *name, const void *data, size_t n);
 /* Fine when it is not there. */
 rt_status rt_run_folder_remove(rt_run_folder *, const char *name);
-/* Removes what killed runs left in the folder `name` of it, of which all files are ours; fine when there is none. RT_USAGE
- * when it is something else. */
+/* Removes what killed runs left in the folder `name` of it, of which all files are ours; fine when there is none.
+ * RT_USAGE when it is something else. */
 rt_status rt_run_folder_sweep(rt_run_folder *, const char *name);
 /* What its folder `name`, or "." for itself, lists is on disk; fine when there is none. */
 rt_status rt_run_folder_sync(rt_run_folder *, const char *name);

@@ -26,8 +26,8 @@ static inline void rt_progress_line(const rt_progress *p, const char *text)
 
 /* Asks all work of the process to end soon (or, with 0, no longer). May be called in a signal handler. */
 void rt_ask_to_stop(int yes);
-/* Whether that was asked. Any thread; work that can last looks at it several times a second, keeps what is worth keeping
- * and returns RT_INTERRUPTED. What is needed to keep things does not look. */
+/* Whether that was asked. Any thread; work that can last looks at it several times a second, keeps what is worth
+ * keeping and returns RT_INTERRUPTED. What is needed to keep things does not look. */
 int rt_stopped(void);
 /* RT_INTERRUPTED, "interrupted", when it was asked. */
 rt_status rt_check_stop(void);

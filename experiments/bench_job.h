@@ -1,4 +1,4 @@
-/* experiments/bench_job.h - the speed of training, labelling and the kernels on this machine, for comparison scripts. */
+/* experiments/bench_job.h - the speed of training, labelling and the kernels here, for comparison scripts. */
 #ifndef RT_EXPERIMENTS_BENCH_JOB_H
 #define RT_EXPERIMENTS_BENCH_JOB_H
 
@@ -6,7 +6,8 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 
-/* {"what": "train"|"infer"|"kernels", "model": architecture, "batch": 128, "seconds": 1, "rounds": 3, "optimizer": "sgd"|"adamw", "loss": "ce"|"kd"}
+/* {"what": "train"|"infer"|"kernels", "model": architecture, "batch": 128, "seconds": 1, "rounds": 3,
+ *  "optimizer": "sgd"|"adamw", "loss": "ce"|"kd"}
  * train: steps on random data already in memory: forward, loss, backward, update. rate: the median round. */
 rt_status rt_bench(cJSON *config, rt_pool *, const rt_progress *, cJSON **result);
 #endif

@@ -239,7 +239,8 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     int folder = slash ? (int)(slash - e->path[0]) + 1 : 0;
     if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path)
         return RT_OK;
-    if (stat(path, &s)) return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
+    if (stat(path, &s))
+        return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
     rt_status st = rt_json_file(&r, path);
     if (st == RT_INPUT) rt_eval_note(v, "no training curve of %s: %s", e->name, rt_error_message());
     if (st) return st == RT_INPUT ? RT_OK : st;

@@ -83,7 +83,8 @@ static void read_pictures(rt_cfg *c, rt_import_spec *s)
     else if (number == 3 || !strcmp(text, "3")) s->channels = 3;
     else if (!strcmp(text, "first")) s->place = RT_CHANNELS_FIRST;
     else if (!strcmp(text, "last")) s->place = RT_CHANNELS_LAST;
-    else if (channels) rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) of images, first or last of NPY, is expected");
+    else if (channels)
+        rt_cfg_fail(c, "channels", "1 (grey) or 3 (colour) of images, first or last of NPY, is expected");
     if (rt_cfg_any(c, "alpha")) s->alpha = RT_ALPHA_DROP + rt_cfg_choice(c, "alpha", grounds, 0);
     s->skip_bad = rt_cfg_bool(c, "skip_bad", 0);
 }

@@ -93,7 +93,8 @@ static rt_status inspect_labels(const char *path, cJSON *j)
         cJSON_AddNumberToObject(j, "rows", (double)rows);
         cJSON_AddNumberToObject(j, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
         if (s.status[RT_LABEL_BAD_INPUT]) cJSON_AddNumberToObject(j, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
-        if (s.status[RT_LABEL_BAD_ANSWER]) cJSON_AddNumberToObject(j, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
+        if (s.status[RT_LABEL_BAD_ANSWER])
+            cJSON_AddNumberToObject(j, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
         cJSON_AddBoolToObject(j, "complete", rt_labels_complete(l));
         if (!rt_labels_complete(l)) {
             cJSON_AddNumberToObject(j, "not_yet", (double)s.status[RT_LABEL_NOT_YET]);
@@ -102,7 +103,8 @@ static rt_status inspect_labels(const char *path, cJSON *j)
             cJSON_AddNumberToObject(j, "confidence_mean", s.confidence);
             cJSON_AddItemToObject(j, "class_counts", rt_labels_class_counts(&s, rt_labels_classes(l)));
         }
-        cJSON_AddStringToObject(j, "checksums", rt_labels_complete(l) ? "all blocks match" : "all blocks that are there match");
+        cJSON_AddStringToObject(j, "checksums",
+                                rt_labels_complete(l) ? "all blocks match" : "all blocks that are there match");
         cJSON_AddItemToObject(j, "manifest", cJSON_Duplicate(rt_labels_manifest(l), 1));
     }
     rt_labels_close(l);
@@ -166,7 +168,8 @@ static rt_status add_statistics(rt_source *s, uint64_t *left, cJSON *j)
     uint64_t limit = STATISTICS_BYTES / row_bytes + 1, at_once = READ_BYTES / row_bytes + 1;
     if (limit > rows) limit = rows;
     if (limit > *left / row_bytes) {
-        cJSON_AddStringToObject(j, "statistics", "not taken: those of the sets before took all the time; name this set");
+        cJSON_AddStringToObject(j, "statistics",
+                                "not taken: those of the sets before took all the time; name this set");
         return RT_OK;
     }
     *left -= limit * row_bytes;
@@ -219,7 +222,11 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
             continue;
         }
         cJSON_AddStringToObject(q, "type", rt_dtype_name(d->type));
-        cJSON_AddStringToObject(q, "layout", d->chunked ? "chunked" : d->compact ? "compact" : d->offset == UINT64_MAX ? "never written" : "contiguous");
+        cJSON_AddStringToObject(q, "layout",
+                                d->chunked                ? "chunked"
+                                : d->compact              ? "compact"
+                                : d->offset == UINT64_MAX ? "never written"
+                                                          : "contiguous");
         if (d->chunked) {
             cJSON *c = cJSON_AddArrayToObject(q, "chunk"), *n = cJSON_AddArrayToObject(q, "filters");
             for (int k = 0; k < d->rank; k++) cJSON_AddItemToArray(c, cJSON_CreateNumber((double)d->chunk_dim[k]));

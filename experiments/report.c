@@ -48,8 +48,10 @@ static rt_status look(const rt_report *r, int force)
         if (!rt_run_folder_has(r->folder, file_name[i])) continue;
         rt_run_folder_path(r->folder, path, file_name[i]);
         if (!ours)
-            return rt_fail(RT_USAGE, "%s was not written by an evaluation, and is not replaced; give another folder, or "
-                           "move it away", path);
+            return rt_fail(RT_USAGE,
+                           "%s was not written by an evaluation, and is not replaced; give another folder, or "
+                           "move it away",
+                           path);
         if (force || i == FILES) continue;
         RT_TRY(rt_digest_file(&d, path, 0));
         if (strcmp(d.hex, hash[i]))
@@ -64,7 +66,7 @@ rt_status rt_report_open(rt_report **out, const rt_target *target, const char *c
     rt_report *r = calloc(1, sizeof *r);
     *out = NULL;
     if (!r) return rt_fail(RT_RUN, "out of memory");
-    rt_status st = rt_run_folder_open(&r->folder, target, inputs, file_name);      /* its lock shows it can be written */
+    rt_status st = rt_run_folder_open(&r->folder, target, inputs, file_name); /* its lock shows it can be written */
     if (!st) st = look(r, target->force);
     if (st) rt_report_close(r);
     else *out = r;

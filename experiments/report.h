@@ -13,8 +13,8 @@
 typedef struct rt_report rt_report;
 
 /* Makes the folder, takes its lock, and looks at what would be replaced. RT_USAGE for a file that is an input (ended by
- * NULL), is no regular file or that no run wrote, and, unless forced, that was changed since a run wrote it; RT_RUN when
- * the folder cannot be made or written, or another process is writing into it. */
+ * NULL), is no regular file or that no run wrote, and, unless forced, that was changed since a run wrote it; RT_RUN
+ * when the folder cannot be made or written, or another process is writing into it. */
 rt_status rt_report_open(rt_report **out, const rt_target *folder, const char *const *inputs);
 /* Writes the files, and adds the page's path to the evaluation, as "report". */
 rt_status rt_report_write(rt_report *, cJSON *evaluation);

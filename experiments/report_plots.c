@@ -166,7 +166,8 @@ static int by_x(const void *a, const void *b)
     return x[0] < y[0] ? -1 : x[0] > y[0];
 }
 
-void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char *x_title, double (*x_of)(const cJSON *))
+void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char *x_title,
+                     double (*x_of)(const cJSON *))
 {
     double x[MAX_POINTS], y[MAX_POINTS], front[MAX_POINTS][2];
     points p = {0};

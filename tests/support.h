@@ -50,6 +50,18 @@ static inline int remove_test_folder(void **state)
     return system(command);
 }
 
+/* Turns a bit of a file over. */
+static inline void flip_bit(const char *path, uint64_t at, int bit)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    fseek(f, (long)at, SEEK_SET);
+    int c = fgetc(f);
+    fseek(f, (long)at, SEEK_SET);
+    fputc(c ^ 1 << bit, f);
+    fclose(f);
+}
+
 /* n values of a normal distribution by (seed, stream); the same everywhere. */
 static inline float *random_floats(size_t n, uint32_t stream)
 {

@@ -64,8 +64,10 @@ rt_status rt_train_match_names(rt_trainer *t)
     }
     RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
     if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
-    if (t->teacher && s->match == RT_MATCH_NAMES) RT_TRY(all_known(&t->model->class_names, &t->teacher[0]->class_names));
-    if (t->labels && s->match == RT_MATCH_NAMES) RT_TRY(all_known(&t->model->class_names, rt_labels_classes(t->labels)));
+    if (t->teacher && s->match == RT_MATCH_NAMES)
+        RT_TRY(all_known(&t->model->class_names, &t->teacher[0]->class_names));
+    if (t->labels && s->match == RT_MATCH_NAMES)
+        RT_TRY(all_known(&t->model->class_names, rt_labels_classes(t->labels)));
     if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
         return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels,
                        rt_labels_info(t->labels)->classes, t->model->classes);

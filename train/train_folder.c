@@ -114,8 +114,10 @@ static rt_status check_ours(const rt_trainer *t, const char *path)
     int ours = is && !strncmp(is, "retort-run-", 11);
     cJSON_Delete(run);
     if (st == RT_RUN || st == RT_INTERRUPTED || ours) return ours ? RT_OK : st;
-    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it, so --force does not replace %s; move it away, or "
-                   "give another --out", path, t->opt->out);
+    return rt_fail(RT_USAGE,
+                   "%s: is there and no run of retort wrote it, so --force does not replace %s; move it away, or "
+                   "give another --out",
+                   path, t->opt->out);
 }
 
 /* A result counts when the model that it names is there and is the one that it tells. */
@@ -140,7 +142,8 @@ static void read_result(rt_trainer *t, cJSON **result)
     *result = NULL;
 }
 
-/* run.json says that the folder is a run's, and which: it is the first file to be written and the last to be replaced. */
+/* run.json says that the folder is a run's, and which: it is the first file to be written and the last to be replaced.
+ */
 static const char *const outputs[] = {"result.json", "model.h5", "metrics.csv", "metrics.jsonl", "config.json",
                                       "checkpoints/checkpoints.json", "run.json", NULL};
 enum { OUTPUTS = sizeof outputs / sizeof outputs[0] - 2 };           /* without run.json */

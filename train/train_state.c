@@ -67,8 +67,11 @@ static rt_status check_state(const rt_trainer *t, const cJSON *j)
         good &= v >= 0 && v <= counts[i].most && v == floor(v);
     }
     for (const cJSON *e = good ? history->child : NULL; e; e = e->next) good &= cJSON_IsObject(e);
-    return good ? RT_OK : rt_fail(RT_INPUT, "%s: the state of a checkpoint is damaged; remove the folder or use --force "
-                                  "to start again", t->folder);
+    return good ? RT_OK
+                : rt_fail(RT_INPUT,
+                          "%s: the state of a checkpoint is damaged; remove the folder or use --force "
+                          "to start again",
+                          t->folder);
 }
 
 rt_status rt_train_load(rt_trainer *t, int *found)

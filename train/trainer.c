@@ -234,7 +234,8 @@ static rt_status run_epochs(rt_trainer *t)
     uint64_t first = t->done;
     rt_status st = RT_OK;
     /* All of an epoch's steps are done, but it was interrupted while it was validated. */
-    int open_epoch = t->done && t->done % t->steps == 0 && (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
+    int open_epoch = t->done && t->done % t->steps == 0 &&
+                     (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
     while ((open_epoch || t->done < t->total) && !st) {
         if (!open_epoch && (st = take_batch(t, stream))) break;
         open_epoch = 0;
@@ -276,7 +277,7 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
         snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
         st = rt_train_take_folder(&t);
     }
-    if (!st) st = rt_train_set_up(&t);                     /* nothing is written before: bad data leaves nothing behind */
+    if (!st) st = rt_train_set_up(&t); /* nothing is written before: bad data leaves nothing behind */
     if (!st) st = rt_train_content(&t);
     if (!st) {
         rt_train_config_digest(&t);

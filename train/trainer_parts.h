@@ -131,8 +131,8 @@ rt_status rt_train_content(rt_trainer *);
 /* RT_USAGE, naming the part that differs, when `kept` (as rt_train_content made it then) is not what there is now. */
 rt_status rt_train_same_content(const rt_trainer *, const cJSON *kept, const char *where);
 
-/* Makes the folder and takes its lock, before anything else is looked at. RT_USAGE when an output would take the place of
- * an input; RT_RUN when another process has the lock. */
+/* Makes the folder and takes its lock, before anything else is looked at. RT_USAGE when an output would take the place
+ * of an input; RT_RUN when another process has the lock. */
 rt_status rt_train_take_folder(rt_trainer *);
 /* *done 0: go on (fresh, or to resume); 1: a finished run of the same configuration and content, whose result is read.
  * RT_USAGE when the folder holds another run, or files that no run wrote. */

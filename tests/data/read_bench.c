@@ -4,8 +4,8 @@
  *   read_bench FILE SET open                         each line is answered by the CPU seconds of one opening
  *
  * seq: batches of neighbours, over and over; rows: batches of single rows in a scattered order (a bijection). Each pass
- * over the data opens it anew, so that no block is found decoded and no page mapped; that is not counted for seq and rows.
- * CPU time is the process's, with that of the children that read metadata. */
+ * over the data opens it anew, so that no block is found decoded and no page mapped; that is not counted for seq and
+ * rows. CPU time is the process's, with that of the children that read metadata. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,8 @@ static double cpu_seconds(void)
     for (int who = 0; who < 2; who++) {
         struct rusage u;
         getrusage(who ? RUSAGE_CHILDREN : RUSAGE_SELF, &u);
-        sum += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + 1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+        sum += (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+               1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
     }
     return sum;
 }

@@ -1,4 +1,5 @@
-/* Checksums beside imported data: as many and as large as documented, and no flipped bit of what is read goes unseen. */
+/* Checksums beside imported data: as many and as large as documented, and no flipped bit of what is read goes unseen.
+ */
 #include "data/checks.h"
 #include "data/import.h"
 #include "data/names.h"
@@ -33,15 +34,7 @@ static int set_up(void **state)
     return 0;
 }
 
-static void flip(uint64_t at, int bit)
-{
-    FILE *f = fopen(path, "r+b");
-    fseek(f, (long)at, SEEK_SET);
-    int c = fgetc(f);
-    fseek(f, (long)at, SEEK_SET);
-    fputc(c ^ 1 << bit, f);
-    fclose(f);
-}
+static void flip(uint64_t at, int bit) { flip_bit(path, at, bit); }
 
 /* Reads all of a set, in pieces. */
 static rt_status read_all(const char *set, void *to)

@@ -24,7 +24,8 @@ static void layouts(void **state)
         if (kind == 3 || kind == 4 || kind == 5) H5Pset_shuffle(p);
         if (kind >= 2 && kind != 3) H5Pset_deflate(p, 4);
         if (kind >= 4) H5Pset_fletcher32(p);
-        hid_t s = H5Screate_simple(3, dim, NULL), d = H5Dcreate2(f, "x", H5T_IEEE_F32LE, s, H5P_DEFAULT, p, H5P_DEFAULT);
+        hid_t s = H5Screate_simple(3, dim, NULL),
+              d = H5Dcreate2(f, "x", H5T_IEEE_F32LE, s, H5P_DEFAULT, p, H5P_DEFAULT);
         assert_true(H5Dwrite(d, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) >= 0);
         H5Dclose(d);
         H5Sclose(s);
@@ -58,12 +59,7 @@ static void flipped_bit(void **state)
     check_ok(rt_h5_scan(&f, path));
     uint64_t at = rt_h5_find(f, "x")->chunk[0].offset + 9;
     rt_h5_close(f);
-    FILE *out = fopen(path, "r+b");
-    fseek(out, (long)at, SEEK_SET);
-    int c = fgetc(out);
-    fseek(out, (long)at, SEEK_SET);
-    fputc(c ^ 4, out);
-    fclose(out);
+    flip_bit(path, at, 2);
     check_ok(rt_source_open(&s, path, "x"));
     check_fails(rt_source_read(s, &row, 1, got), RT_INPUT, "is damaged");
     rt_source_close(s);
@@ -160,14 +156,16 @@ static void hostile_files(void **state)
 static void valid_files(void **state)
 {
     (void)state;
-    int scanned = 0, files = each_file(RETORT_TEST_MATERIAL "/hdf5-valid/pyfive", &scanned) + each_file(RETORT_TEST_MATERIAL "/hdf5-valid/jhdf", &scanned);
+    int scanned = 0, files = each_file(RETORT_TEST_MATERIAL "/hdf5-valid/pyfive", &scanned) +
+                             each_file(RETORT_TEST_MATERIAL "/hdf5-valid/jhdf", &scanned);
     if (!files) skip();
     assert_true(scanned > 60);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(layouts), cmocka_unit_test(flipped_bit), cmocka_unit_test(truncated), cmocka_unit_test(refused_by_name),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(layouts),       cmocka_unit_test(flipped_bit),
+                                       cmocka_unit_test(truncated),     cmocka_unit_test(refused_by_name),
                                        cmocka_unit_test(hostile_files), cmocka_unit_test(valid_files)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

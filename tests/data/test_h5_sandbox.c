@@ -395,7 +395,8 @@ static pid_t child_of(pid_t parent)
 static void killed_from_outside(void **state)
 {
     (void)state;
-    static const char *const message[2] = {"was killed; is there enough memory?", "starts readers of metadata was killed"};
+    static const char *const message[2] = {"was killed; is there enough memory?",
+                                           "starts readers of metadata was killed"};
     check_ok(scan());                                         /* the reader is started while there is one thread */
     for (int which = 0; which < 2; which++) {
         pthread_t thread;
@@ -586,7 +587,8 @@ static void forged_lengths(void **state)
     put_kind(&m, RT_H5_SET);
     put(&m, &r, sizeof r - 1);
     assert_int_equal(believe(&m, 180, &f), RT_NOTHING);
-    /* 4.2 million chunks of 16 bytes are the 64 MiB that any file may have; one more is believed of a larger file only. */
+    /* 4.2 million chunks of 16 bytes are the 64 MiB that any file may have; one more is believed of a larger file only.
+     */
     r.set.chunked = 1;
     r.set.rank = 1;
     r.set.chunk_dim[0] = 1;
@@ -612,10 +614,17 @@ static void forged_lengths(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_call), cmocka_unit_test(arguments), cmocka_unit_test(isolation),
-        cmocka_unit_test(real_child), cmocka_unit_test(memory_of_the_caller), cmocka_unit_test(large_caller), cmocka_unit_test(greedy_file),
-        cmocka_unit_test(killed_from_outside), cmocka_unit_test(killed_unseen), cmocka_unit_test(no_descriptors), cmocka_unit_test(forged_plans),
-        cmocka_unit_test(forged_lengths)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_call),
+                                       cmocka_unit_test(arguments),
+                                       cmocka_unit_test(isolation),
+                                       cmocka_unit_test(real_child),
+                                       cmocka_unit_test(memory_of_the_caller),
+                                       cmocka_unit_test(large_caller),
+                                       cmocka_unit_test(greedy_file),
+                                       cmocka_unit_test(killed_from_outside),
+                                       cmocka_unit_test(killed_unseen),
+                                       cmocka_unit_test(no_descriptors),
+                                       cmocka_unit_test(forged_plans),
+                                       cmocka_unit_test(forged_lengths)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }

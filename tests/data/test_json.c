@@ -16,9 +16,24 @@ static cJSON *parse(const char *text)
 /* y_ must parse; n_ must be refused. What cJSON knowingly takes though it should not is listed. */
 static void suite(void **state)
 {
-    static const char *const known[] = {"n_number_", "n_structure_null-byte", "n_structure_whitespace_formfeed", "n_string_unescaped", "n_string_1_surrogate", "n_array_newlines_unclosed",
-                                        "n_object_trailing_comment_slash_open_incomplete.json", "n_object_trailing_comment", "n_structure_object_with_comment", "n_string_invalid",
-                                        "n_array_invalid_utf8", "n_string_incomplete", "n_string_escaped_ctrl", "n_structure_100000", "n_single_space", "n_array_star", "n_string_with_trailing", "n_structure_no_data"};
+    static const char *const known[] = {"n_number_",
+                                        "n_structure_null-byte",
+                                        "n_structure_whitespace_formfeed",
+                                        "n_string_unescaped",
+                                        "n_string_1_surrogate",
+                                        "n_array_newlines_unclosed",
+                                        "n_object_trailing_comment_slash_open_incomplete.json",
+                                        "n_object_trailing_comment",
+                                        "n_structure_object_with_comment",
+                                        "n_string_invalid",
+                                        "n_array_invalid_utf8",
+                                        "n_string_incomplete",
+                                        "n_string_escaped_ctrl",
+                                        "n_structure_100000",
+                                        "n_single_space",
+                                        "n_array_star",
+                                        "n_string_with_trailing",
+                                        "n_structure_no_data"};
     const char *folder = RETORT_TEST_MATERIAL "/json/JSONTestSuite/test_parsing";
     DIR *d = opendir(folder);
     struct dirent *e;
@@ -31,11 +46,14 @@ static void suite(void **state)
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
         if (e->d_name[0] != 'y' && e->d_name[0] != 'n' && e->d_name[0] != 'i') continue;
         rt_status st = rt_json_file(&j, path);
-        if (e->d_name[0] == 'y' && st && !strstr(rt_error_message(), "twice") && !strstr(rt_error_message(), "zero byte")) fail_msg("%s: %s", e->d_name, rt_error_message());
+        if (e->d_name[0] == 'y' && st && !strstr(rt_error_message(), "twice") &&
+            !strstr(rt_error_message(), "zero byte"))
+            fail_msg("%s: %s", e->d_name, rt_error_message());
         yes += e->d_name[0] == 'y';
         if (e->d_name[0] == 'n') {
             int listed = 0;
-            for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) listed |= strncmp(e->d_name, known[i], strlen(known[i])) == 0;
+            for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+                listed |= strncmp(e->d_name, known[i], strlen(known[i])) == 0;
             if (!st && !listed) fail_msg("%s was accepted", e->d_name);
             no++;
             taken += !st;
@@ -118,7 +136,8 @@ static void validation(void **state)
     check_ok(read_one("{\"train\": {\"epochs\": 7, \"flag\": true}}"));
     check_fails(read_one("{\"train\": {\"epoch\": 7}}"), RT_USAGE, "train.epoch: unknown key; did you mean 'epochs'?");
     check_fails(read_one("{\"tarin\": {}}"), RT_USAGE, "did you mean 'train'?");
-    check_fails(read_one("{\"train\": {\"epochs\": 7.5}}"), RT_USAGE, "train.epochs: a whole number from 1 to 100 is expected, not 7.5");
+    check_fails(read_one("{\"train\": {\"epochs\": 7.5}}"), RT_USAGE,
+                "train.epochs: a whole number from 1 to 100 is expected, not 7.5");
     check_fails(read_one("{\"train\": {\"epochs\": \"7\"}}"), RT_USAGE, "train.epochs");
     check_fails(read_one("{\"train\": {\"epochs\": 0}}"), RT_USAGE, "from 1 to 100");
     check_fails(read_one("{\"train\": {\"rate\": 2}}"), RT_USAGE, "a number from 0 to 1");
@@ -131,7 +150,8 @@ static void validation(void **state)
 static void sorted(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"{\"b\":[{\"d\":1,\"C\":[3,2]}],\"a\":{}}", "{\"a\":{},\"b\":[{\"C\":[3,2],\"d\":1}]}"};
+    static const char *const texts[] = {"{\"b\":[{\"d\":1,\"C\":[3,2]}],\"a\":{}}",
+                                        "{\"a\":{},\"b\":[{\"C\":[3,2],\"d\":1}]}"};
     char *printed[2];
     for (int i = 0; i < 2; i++) {
         cJSON *j;
@@ -175,8 +195,9 @@ static void many_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(suite),      cmocka_unit_test(refusals), cmocka_unit_test(comments), cmocka_unit_test(overrides),
-        cmocka_unit_test(validation), cmocka_unit_test(sorted),   cmocka_unit_test(many_keys),
+        cmocka_unit_test(suite),     cmocka_unit_test(refusals),   cmocka_unit_test(comments),
+        cmocka_unit_test(overrides), cmocka_unit_test(validation), cmocka_unit_test(sorted),
+        cmocka_unit_test(many_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -121,17 +121,6 @@ static uint64_t labelled_rows(const char *path)
     return s.status[RT_LABEL_DONE];
 }
 
-static void flip(const char *path, uint64_t at)
-{
-    FILE *f = fopen(path, "r+b");
-    assert_non_null(f);
-    fseek(f, (long)at, SEEK_SET);
-    int c = fgetc(f);
-    fseek(f, (long)at, SEEK_SET);
-    fputc(c ^ 1, f);
-    fclose(f);
-}
-
 static uint64_t offset_of(const char *path, const char *set)
 {
     rt_h5_file *f;
@@ -215,12 +204,12 @@ static void torn_journal(void **state)
         fwrite(text, 1, n, f);
         fclose(f);
         if (text[i] == '\n' || text[i] == ' ') continue;
-        flip(journal, i);
+        flip_bit(journal, i, 0);
         assert_int_equal(labelled_rows(path), 0);
-        flip(journal, i);
+        flip_bit(journal, i, 0);
     }
     /* The line holds, the block does not: it is labelled again. */
-    flip(path, offset_of(path, "labels/logits") + 5);
+    flip_bit(path, offset_of(path, "labels/logits") + 5, 0);
     check_ok(write_blocks(path, plain, "t", 3, 0));
     char a[128];
     files_equal(path, in_folder(a, "a.h5"));
@@ -248,7 +237,8 @@ static void stale(void **state)
     rt_h5_item it[] = {{.name = "labels/status", .type = RT_U8, .rank = 1, .dim = {4}, .data = status},
                        {.name = "manifest", .type = RT_TEXT, .element = 2, .data = "{}"}};
     check_ok(rt_h5_save(in_folder(b, "old.h5"), "retort-labels-1", it, 2));
-    check_fails(rt_labels_open(&l, b, 1), RT_INPUT, "of an older format, which does not say what rows it is of; make it");
+    check_fails(rt_labels_open(&l, b, 1), RT_INPUT,
+                "of an older format, which does not say what rows it is of; make it");
     check_fails(write_blocks(b, plain, "t", 3, 0), RT_USAGE, "of an older format");
     check_ok(write_blocks(b, plain, "t", 3, 1));
     assert_int_equal(labelled_rows(b), ROWS);
@@ -274,7 +264,8 @@ static void locked(void **state)
         cJSON *m = manifest("t");
         int bad = rt_source_open(&x, data, "x") || rt_identity_open(&id, x, RT_CHECK_KNOWN);
         rt_labels_job job = {.source = id};
-        bad = bad || rt_labels_begin(&w, &(rt_target){.path = path}, &plain, m, &job) || rt_labels_put(w, 0, logits, NULL);
+        bad = bad || rt_labels_begin(&w, &(rt_target){.path = path}, &plain, m, &job) ||
+              rt_labels_put(w, 0, logits, NULL);
         if (write(told[1], "x", 1) != 1 || read(go[0], &c, 1) != 1) bad = 1;
         for (uint64_t b = 1; b < 3 && !bad; b++) bad = rt_labels_put(w, b, logits + b * RT_LABEL_BLOCK * K, NULL);
         _exit(bad || rt_labels_end(w));
@@ -311,12 +302,12 @@ static void other_data(void **state)
     check_ok(write_labels(&q));
     uint64_t at = offset_of(copy, "x");
     /* in no span of the block that is done */
-    flip(copy, at + (uint64_t)(FIRST + 2 * RT_LABEL_BLOCK + 1) * WIDTH * 4);
+    flip_bit(copy, at + (uint64_t)(FIRST + 2 * RT_LABEL_BLOCK + 1) * WIDTH * 4, 0);
     q.source = copy;
     check_ok(write_labels(&q));
-    flip(copy, at + (uint64_t)(FIRST + 3) * WIDTH * 4);
+    flip_bit(copy, at + (uint64_t)(FIRST + 3) * WIDTH * 4, 0);
     check_fails(write_labels(&q), RT_USAGE, "holds labels of other data: rows 100 to 1023 of the source have changed");
-    flip(copy, at + (uint64_t)(FIRST + 3) * WIDTH * 4);
+    flip_bit(copy, at + (uint64_t)(FIRST + 3) * WIDTH * 4, 0);
     q.upto = 3;
     check_ok(write_labels(&q));
 
@@ -362,7 +353,7 @@ static void changing(void **state)
     check_ok(rt_labels_commit(w));
     check_ok(rt_labels_put(w, 1, logits + RT_LABEL_BLOCK * K, NULL));
     usleep(20000);
-    flip(copy, offset_of(copy, "x") + (uint64_t)(FIRST + 1300) * WIDTH * 4);
+    flip_bit(copy, offset_of(copy, "x") + (uint64_t)(FIRST + 1300) * WIDTH * 4, 0);
     check_fails(rt_labels_commit(w), RT_INPUT, "rows 1024 to 2047 were changed while they were read");
     assert_int_not_equal(rt_labels_end(w), RT_OK);
     rt_identity_close(id);
@@ -643,7 +634,7 @@ static void damage(void **state)
     for (int column = 0; column < 2; column++) {
         uint64_t at = offset_of(path, column ? "labels/status" : "labels/logits"), size = column ? 1 : K * 4;
         for (uint64_t byte = 0; byte < size * RT_LABEL_BLOCK; byte += 1000) {
-            flip(path, at + byte);                     /* in block 0: block 1 is read, block 0 is not */
+            flip_bit(path, at + byte, 0);                     /* in block 0: block 1 is read, block 0 is not */
             check_ok(rt_labels_open(&l, path, 0));
             check_ok(rt_labels_read(l, row + 1, 1, z));
             check_fails(rt_labels_read(l, row, 2, z), RT_INPUT, "block 0 (rows from 100) is damaged");
@@ -651,14 +642,14 @@ static void damage(void **state)
             check_fails(rt_labels_status(l, row, 1, &status), RT_INPUT, "block 0");
             check_fails(rt_labels_verify(l), RT_INPUT, "block 0");
             rt_labels_close(l);
-            flip(path, at + byte);
+            flip_bit(path, at + byte, 0);
         }
     }
     for (size_t i = 0; i < sizeof head / sizeof head[0]; i++) {
         uint64_t at = offset_of(path, head[i]);
-        flip(path, at + 3);
+        flip_bit(path, at + 3, 0);
         if (!rt_labels_open(&l, path, 0)) fail_msg("%s is damaged and read", head[i]);
-        flip(path, at + 3);
+        flip_bit(path, at + 3, 0);
     }
     check_ok(rt_labels_open(&l, path, 0));
     check_ok(rt_labels_verify(l));

@@ -1,5 +1,6 @@
-/* Files that appear whole, locks, and the folders of runs, also on file systems that lack nameless files, locks or renames that do not
- * replace, and under signals: the linker puts the functions below in the place of the system's calls (--wrap). */
+/* Files that appear whole, locks, and the folders of runs, also on file systems that lack nameless files, locks or
+ * renames that do not replace, and under signals: the linker puts the functions below in the place of the system's
+ * calls (--wrap). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -396,15 +396,7 @@ static void masked_filters(void **state)
 
 /* ---- damage ---- */
 
-static void flip(uint64_t at, int bit)
-{
-    FILE *f = fopen(path, "r+b");
-    fseek(f, (long)at, SEEK_SET);
-    int c = fgetc(f);
-    fseek(f, (long)at, SEEK_SET);
-    fputc(c ^ 1 << bit, f);
-    fclose(f);
-}
+static void flip(uint64_t at, int bit) { flip_bit(path, at, bit); }
 
 /* Every byte of a chunk with a checksum, and of the checksum: a flipped bit is found, under every set of filters;
  * without fletcher32 deflate's own checksum finds it. The other chunks stay readable. */

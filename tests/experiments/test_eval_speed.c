@@ -153,7 +153,8 @@ static void ends_when_asked(void **state)
     rt_progress progress = {.update = stop_when_measuring};
     override(c, "eval={\"latency_samples\": 10000000, \"seconds\": 3600, \"rounds\": 2}");
     rt_pool *pool = rt_pool_new(1);
-    check_fails(rt_evaluate(c, &(rt_target){.path = at("stopped")}, pool, &progress, &e), RT_INTERRUPTED, "interrupted");
+    check_fails(rt_evaluate(c, &(rt_target){.path = at("stopped")}, pool, &progress, &e), RT_INTERRUPTED,
+                "interrupted");
     double took = rt_seconds() - stopped_at;
     rt_ask_to_stop(0);
     assert_null(e);

@@ -15,7 +15,7 @@
 
 typedef struct { const char *name; void (*run)(const uint8_t *data, size_t size); } fuzz_target;
 
-extern const fuzz_target fuzz_of_files[], fuzz_of_texts[], fuzz_of_stores[], fuzz_of_plans[];      /* a NULL name last */
+extern const fuzz_target fuzz_of_files[], fuzz_of_texts[], fuzz_of_stores[], fuzz_of_plans[]; /* a NULL name last */
 
 /* A scratch folder, in memory where the system has such a place; "in" and "out" within it. */
 extern char fuzz_folder[64], fuzz_in[96], fuzz_out[96];

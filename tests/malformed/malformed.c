@@ -1,10 +1,10 @@
 /* malformed RETORT BASES COUNT [FOLDER] - files that are not what they claim to be, shown to the program.
  *
- * Cases are numbered: first the files of FOLDER (or of each folder in it), then MUTATIONS changes of the files in BASES,
- * by the number alone. Each is shown by 'info', and to the commands that would use it. The program must end by itself,
- * within CPU_SECONDS of its own and its child's together, and neither may take more than MEMORY_MIB and the file's size.
- * COUNT keeps the counts and the next number, so that a run goes on where the last one stopped; MALFORMED_SECONDS bounds
- * a run, MALFORMED_CASES takes so many cases, evenly spread. */
+ * Cases are numbered: first the files of FOLDER (or of each folder in it), then MUTATIONS changes of the files in
+ * BASES, by the number alone. Each is shown by 'info', and to the commands that would use it. The program must end by
+ * itself, within CPU_SECONDS of its own and its child's together, and neither may take more than MEMORY_MIB and the
+ * file's size. COUNT keeps the counts and the next number, so that a run goes on where the last one stopped;
+ * MALFORMED_SECONDS bounds a run, MALFORMED_CASES takes so many cases, evenly spread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -91,8 +91,20 @@ static void make_good(void)
 
 static void write_value(size_t at)
 {
-    static const uint64_t values[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0xffff, 0x7fffffff, 0x80000000u, 0xffffffffu, INT64_MAX,
-                                      (uint64_t)1 << 60, (uint64_t)1 << 63, UINT64_MAX};
+    static const uint64_t values[] = {0,
+                                      1,
+                                      2,
+                                      0x7f,
+                                      0x80,
+                                      0xff,
+                                      0xffff,
+                                      0x7fffffff,
+                                      0x80000000u,
+                                      0xffffffffu,
+                                      INT64_MAX,
+                                      (uint64_t)1 << 60,
+                                      (uint64_t)1 << 63,
+                                      UINT64_MAX};
     uint64_t v = values[chance(sizeof values / sizeof values[0])];
     if (chance(3) == 0) v = chance(2) ? size : chance(size);
     size_t n = (size_t)1 << chance(4);
@@ -102,8 +114,8 @@ static void write_value(size_t at)
 /* A field of a structure of the format: superblock, object header, heap, B-tree, index of chunks. */
 static void change_structure(void)
 {
-    static const char *const signatures[] = {"\211HDF", "TREE", "HEAP", "SNOD", "OHDR", "OCHK", "FRHP", "FHDB", "FHIB", "GCOL",
-                                             "BTHD", "BTLF", "BTIN", "FAHD", "FADB", "EAHD", "EAIB", "EADB"};
+    static const char *const signatures[] = {"\211HDF", "TREE", "HEAP", "SNOD", "OHDR", "OCHK", "FRHP", "FHDB", "FHIB",
+                                             "GCOL",    "BTHD", "BTLF", "BTIN", "FAHD", "FADB", "EAHD", "EAIB", "EADB"};
     size_t found[256], n = 0;
     for (size_t i = 0; i + 4 <= size && n < 256; i++)
         for (size_t k = 0; k < sizeof signatures / sizeof signatures[0]; k++)
@@ -124,7 +136,8 @@ static void change_manifest(void)
         return;
     }
     size_t at = from + chance(to - from - 8);
-    static const char *const texts[] = {"99999999", "-1", "1e999", "[[[[[[[[", "null", "\"\033[2J\"", "{\"a\":{\"", "0.5"};
+    static const char *const texts[] = {"99999999", "-1",          "1e999",      "[[[[[[[[",
+                                        "null",     "\"\033[2J\"", "{\"a\":{\"", "0.5"};
     int digits = chance(2) == 0;
     for (size_t i = at; digits && i < to; i++)
         if (bytes[i] >= '0' && bytes[i] <= '9') {
@@ -292,9 +305,14 @@ int main(int argc, char **argv)
         if (!few && save(&c, argv[3])) return 4;
     }
     if (!few && save(&c, argv[3])) return 4;
-    printf("malformed: %ld of %ld cases (%d given, %d changes), %ld runs: %ld deaths, %ld over %d s of CPU, %ld over %d MiB, "
-           "%ld called a machine's fault; most %.2f s, %ld MiB; exit codes", few ? shown : c.next < all ? c.next : all, all, n_given,
-           MUTATIONS, c.runs, c.deaths, c.slow, CPU_SECONDS, c.large, MEMORY_MIB, c.odd, c.most_cpu, c.most_kib >> 10);
+    printf(
+        "malformed: %ld of %ld cases (%d given, %d changes), %ld runs: %ld deaths, %ld over %d s of CPU, %ld over %d MiB, "
+        "%ld called a machine's fault; most %.2f s, %ld MiB; exit codes",
+        few            ? shown
+        : c.next < all ? c.next
+                       : all,
+        all, n_given, MUTATIONS, c.runs, c.deaths, c.slow, CPU_SECONDS, c.large, MEMORY_MIB, c.odd, c.most_cpu,
+        c.most_kib >> 10);
     for (int i = 0; i < CODES; i++) if (c.code[i]) printf(" %d: %ld", i, c.code[i]);
     printf("\n");
     return c.deaths || c.slow || c.large || c.odd;

@@ -1,12 +1,12 @@
-/* tests/power/power.c - preloaded: the power fails on entry to the POWER_CUT-th call that changes something in the folder
- * POWER_ROOT.
+/* tests/power/power.c - preloaded: the power fails on entry to the POWER_CUT-th call that changes something in the
+ * folder POWER_ROOT.
  *
- * Without POWER_DEVICE, what is on disk is kept in POWER_STORE, by the strictest reading of POSIX: the bytes of a file as
- * its last sync left them (f-INODE), the names in a folder as the folder's last sync left them (d-INODE); nothing else
- * survives. With it, POWER_ROOT lies on a real file system, which is shut down (ext4's and xfs's ioctl) without its log
- * being written. POWER_IGNORE: syncs do nothing, and say they did. POWER_ACK: a file outside, that gets a line for what
- * is known to be on disk after a sync: "journal LINES" of a label store, "checkpoint BATCHES" of a training run, "step NAME" of
- * an experiment, "file NAME" of out.h5 and out.csv. */
+ * Without POWER_DEVICE, what is on disk is kept in POWER_STORE, by the strictest reading of POSIX: the bytes of a file
+ * as its last sync left them (f-INODE), the names in a folder as the folder's last sync left them (d-INODE); nothing
+ * else survives. With it, POWER_ROOT lies on a real file system, which is shut down (ext4's and xfs's ioctl) without
+ * its log being written. POWER_IGNORE: syncs do nothing, and say they did. POWER_ACK: a file outside, that gets a line
+ * for what is known to be on disk after a sync: "journal LINES" of a label store, "checkpoint BATCHES" of a training
+ * run, "step NAME" of an experiment, "file NAME" of out.h5 and out.csv. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -44,7 +44,8 @@ __attribute__((constructor)) static void begin(void)
 __attribute__((destructor)) static void end(void)
 {
     char line[32];
-    int fd = root && getpid() == self && getenv("POWER_CALLS") ? (open)(getenv("POWER_CALLS"), O_WRONLY | O_CREAT, 0666) : -1;
+    int fd = root && getpid() == self && getenv("POWER_CALLS") ? (open)(getenv("POWER_CALLS"), O_WRONLY | O_CREAT, 0666)
+                                                               : -1;
     if (fd >= 0) dprintf(fd, "%s", (snprintf(line, sizeof line, "%ld\n", calls), line));
 }
 
@@ -117,14 +118,16 @@ static void list(int dir, ino_t inode, char newest[64])
     newest[0] = 0;
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat s;
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || fstatat(dir, e->d_name, &s, AT_SYMLINK_NOFOLLOW)) continue;
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || fstatat(dir, e->d_name, &s, AT_SYMLINK_NOFOLLOW))
+            continue;
         if (f) fprintf(f, "%c %llu %s\n", S_ISDIR(s.st_mode) ? 'd' : 'f', (unsigned long long)s.st_ino, e->d_name);
         size_t n = strlen(e->d_name);
         if (told >= 0 && n > 10 && !strcmp(e->d_name + n - 10, ".step.json"))
             dprintf(told, "step %.*s\n", (int)n - 10, e->d_name);
         if (told >= 0 && (!strcmp(e->d_name, "out.h5") || !strcmp(e->d_name, "out.csv")))
             dprintf(told, "file %s\n", e->d_name);
-        if (!strncmp(e->d_name, "checkpoint-", 11) && strcmp(e->d_name, newest) > 0) snprintf(newest, 64, "%.63s", e->d_name);
+        if (!strncmp(e->d_name, "checkpoint-", 11) && strcmp(e->d_name, newest) > 0)
+            snprintf(newest, 64, "%.63s", e->d_name);
     }
     if (d) closedir(d);
     if (told >= 0) close(told);

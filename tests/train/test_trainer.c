@@ -285,9 +285,10 @@ static void goes_on_after_every_batch(void **s)
     }
     stop_at_batches = 0;
     check_ok(st);
-    assert_int_equal(turns, 17);                          /* 8 batches an epoch, each in a run of its own, and the last end */
+    assert_int_equal(turns, 17); /* 8 batches an epoch, each in a run of its own, and the last end */
     assert_string_equal(text_of(r, "last_weights_digest"), whole);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(r, "history")), 2);   /* both epochs have an end */
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(r, "history")),
+                     2); /* both epochs have an end */
     cJSON_Delete(r);
 }
 
