@@ -8,9 +8,16 @@
 #include "cli/cli.h"
 #include "engine/kernels.h"
 
-static const cli_option common[] = {{"json", CLI_FLAG}, {"quiet", CLI_FLAG}, {NULL, 0}};
-static const cli_option speed[] = {{"threads", CLI_VALUE}, {"kernels", CLI_VALUE}, {NULL, 0}};
-static const cli_option seeds[] = {{"seed", CLI_VALUE}, {NULL, 0}};
+const cli_option cli_common[] = {
+    {"json", CLI_FLAG, NULL, "print the result, or the error, as JSON on standard output", NULL},
+    {"quiet", CLI_FLAG, NULL, "no progress on standard error", NULL},
+    {0}};
+const cli_option cli_speed[] = {
+    {"threads", CLI_VALUE, "N", "threads (default: all CPUs); results do not depend on it", NULL},
+    {"kernels", CLI_VALUE, "F", "kernel family: auto, amx, avx512, avx2, scalar (also RETORT_KERNELS)", NULL},
+    {0}};
+const cli_option cli_seeds[] = {
+    {"seed", CLI_VALUE, "N", "seed of everything random (default 1, stored with results)", NULL}, {0}};
 
 const char *cli_value_at(const cli_args *a, const char *name, int i)
 {
@@ -105,20 +112,20 @@ static const cli_option *find(const cli_option *list, const char *name)
 
 static const cli_option *option_of(const cli_command *c, const char *name)
 {
-    const cli_option *o = find(common, name);
-    if (!o && c->takes & CLI_THREADS) o = find(speed, name);
-    if (!o && c->takes & CLI_SEED) o = find(seeds, name);
+    const cli_option *o = find(cli_common, name);
+    if (!o && c->takes & CLI_THREADS) o = find(cli_speed, name);
+    if (!o && c->takes & CLI_SEED) o = find(cli_seeds, name);
     return o ? o : find(c->options, name);
 }
 
 static rt_status unknown_option(const cli_command *c, const char *name)
 {
-    const cli_option *const lists[] = {common, c->options, c->takes & CLI_THREADS ? speed : NULL,
-                                       c->takes & CLI_SEED ? seeds : NULL};
+    const cli_option *const lists[] = {cli_common, c->options, c->takes & CLI_THREADS ? cli_speed : NULL,
+                                       c->takes & CLI_SEED ? cli_seeds : NULL};
     const char *names[64];
     int n = 0;
-    if (find(seeds, name)) return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
-    if (find(speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
+    if (find(cli_seeds, name)) return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
+    if (find(cli_speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const cli_option *q = lists[i]; q && q->name && n < 64; q++) names[n++] = q->name;
     const char *near = rt_nearest(name, names, n);

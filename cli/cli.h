@@ -13,7 +13,15 @@ enum { CLI_MAX = 64 };
 
 /* What follows an option: nothing, one value, or one value each time, as the option may be given again. */
 enum { CLI_FLAG, CLI_VALUE, CLI_LIST };
-typedef struct { const char *name; int takes; } cli_option;         /* list ended by NULL */
+/* value: what stands for the value in help, "FILE" for a path; group: a heading before this option, or NULL. A list is
+ * ended by name NULL. */
+typedef struct { const char *name; int takes; const char *value, *help, *group; } cli_option;
+
+/* A key of the configuration: its default as text ("" where there is none), what it is. Ended by path NULL. */
+typedef struct { const char *path, *fallback, *help; } cli_key;
+
+/* A word that results use, and what it means. Ended by word NULL. */
+typedef struct { const char *word, *help; } cli_term;
 
 /* What else a command takes; anything that it does not take is refused, as it would do nothing. */
 enum { CLI_SEED = 1, CLI_KEYS = 2, CLI_THREADS = 4 };               /* --seed; key=value; --threads and --kernels */
@@ -31,15 +39,31 @@ typedef struct {
     rt_progress progress;
 } cli_args;
 
+/* A command. Arguments are parsed, help, manual pages and completions are written from this alone. */
 typedef struct {
-    const char *name, *summary, *help;
+    const char *name, *summary;
+    const char *usage;                  /* lines behind "retort NAME " */
+    const char *about;                  /* paragraphs, with an empty line between */
     const cli_option *options;
+    const cli_key *keys;                /* NULL: none of its own */
+    const char *keys_about;             /* a paragraph before them; NULL */
+    const cli_term *terms;              /* NULL */
+    const char *examples;               /* lines */
     rt_status (*run)(cli_args *, cJSON **result);
     void (*show)(const cJSON *result);  /* NULL: as a tree */
     int takes;                          /* CLI_SEED ... */
     int files;                          /* most positional arguments */
 } cli_command;
 
+/* What every command takes; what those with CLI_THREADS and CLI_SEED take. */
+extern const cli_option cli_common[], cli_speed[], cli_seeds[];
+
+/* cli/keys.c */
+extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
+    cli_bench_keys[];
+
+enum { CLI_COMMANDS = 8 };
+extern const cli_command *const cli_commands[CLI_COMMANDS];
 extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
@@ -69,8 +93,23 @@ void cli_print_tree(const cJSON *, int indent);
  */
 void cli_print_error(rt_status, cJSON *result);
 
+/* "retort --help" */
+void cli_help(FILE *);
+/* "retort help WORD ...": a command or a topic, and what the topic takes. RT_USAGE for what is neither. */
+rt_status cli_help_on(int count, char **word);
+/* Text in lines of at most `width` columns; those after the first begin at column `indent`, where the caller stands. */
+void cli_wrap(const char *text, int indent, int width);
+/* The command of this name, or NULL with RT_USAGE and the nearest one. */
+const cli_command *cli_find(const char *name);
+
 /* "retort help layers": every layer with its keys, from the operators' tables. */
 void cli_help_layers(void);
+/* "retort help reference": every key of the configuration as Markdown. */
+void cli_help_reference(void);
+/* A manual page in roff: of a command, or of the program where it is NULL. */
+void cli_manual(const cli_command *);
+/* Completion for "bash", "zsh" or "fish". RT_USAGE for another shell. */
+rt_status cli_completion(const char *shell);
 
 /* Progress on standard error: a bar on a terminal, plain lines elsewhere. */
 void cli_progress_on(rt_progress *);

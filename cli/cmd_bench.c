@@ -2,17 +2,6 @@
 #include "cli/cli.h"
 #include "experiments/bench_job.h"
 
-static const char help[] =
-    "usage: retort bench MODEL.json [--infer] [key=value ...]\n"
-    "       retort bench --kernels-only\n\n"
-    "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an architecture;\n"
-    "or the share of this machine's measured multiply-add peak that the convolution kernels reach.\n\n"
-    "  batch=128 seconds=1 rounds=3 optimizer=sgd loss=ce|kd profile=true\n"
-    "  Kernels take a quarter of seconds each, in every round; on a shared machine many short rounds tell most:\n"
-    "  retort bench --kernels-only --threads 1 rounds=15 seconds=0.2\n\n"
-    "example:\n"
-    "  retort bench experiments/peers/models/cnn.json --threads 1 --json\n";
-
 static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config = cJSON_CreateObject(), *arch;
@@ -34,7 +23,24 @@ static rt_status run(cli_args *a, cJSON **result)
     return st;
 }
 
-static const cli_option options[] = {{"infer", 0}, {"kernels-only", 0}, {NULL, 0}};
+static const cli_option options[] = {
+    {"infer", CLI_FLAG, NULL, "inference, in place of training", NULL},
+    {"kernels-only", CLI_FLAG, NULL, "the share of this machine's measured multiply-add peak that the convolution kernels "
+                                     "reach", NULL},
+    {0}};
+
+
 const cli_command cli_bench = {
-    "bench", "measure the speed of training, inference and kernels", help, options, run, NULL, CLI_KEYS | CLI_THREADS,
-    1};
+    .name = "bench",
+    .summary = "measure the speed of training, inference and kernels",
+    .usage = "MODEL.json [--infer] [key=value ...]\n"
+             "--kernels-only [key=value ...]",
+    .about = "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an "
+             "architecture; or the speed of the kernels.",
+    .options = options,
+    .keys = cli_bench_keys,
+    .examples = "retort bench experiments/peers/models/cnn.json --threads 1 --json\n"
+                "retort bench --kernels-only --threads 1 rounds=15 seconds=0.2\n",
+    .run = run,
+    .takes = CLI_KEYS | CLI_THREADS,
+    .files = 1};

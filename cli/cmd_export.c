@@ -4,19 +4,6 @@
 #include "cli/cli.h"
 #include "experiments/export_job.h"
 
-static const char help[] =
-    "usage: retort export MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
-    "       retort export MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows a:b] --to csv|npy --out FILE\n"
-    "       retort export LABELS.h5 --to csv|npy --out FILE\n\n"
-    "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then a\n"
-    "probability for each class; npy: logits (rows, classes). Without --to the ending of --out decides. Columns of\n"
-    "the data are matched with the model's by name (names=position: by number).\n\n"
-    "  --force   replace an earlier export. It is known by a mark that the file system keeps beside it (the extended\n"
-    "            attribute user.retort.xxh128): a file without one, or that was changed since, is never replaced\n\n"
-    "example:\n"
-    "  retort export runs/small/model.h5 --out small.safetensors\n"
-    "  retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n";
-
 static rt_status run(cli_args *a, cJSON **result)
 {
     const char *out = cli_value(a, "out"), *to = cli_value(a, "to");
@@ -38,6 +25,30 @@ static rt_status run(cli_args *a, cJSON **result)
     return st;
 }
 
-static const cli_option options[] = {{"to", 1}, {"data", 1}, {"rows", 1}, {"out", 1}, {"force", 0}, {NULL, 0}};
-const cli_command cli_export = {"export", "write weights, predictions or labels for other tools", help, options, run,
-                                NULL, CLI_KEYS | CLI_THREADS, 32};
+static const cli_option options[] = {
+    {"to", CLI_VALUE, "FORM", "safetensors, npz, csv or npy; without it the ending of --out decides", NULL},
+    {"data", CLI_VALUE, "DATA.h5", "predictions for these rows", NULL},
+    {"rows", CLI_VALUE, "A:B", "some of them", NULL},
+    {"out", CLI_VALUE, "FILE", "what is written", NULL},
+    {"force", CLI_FLAG, NULL, "replace an earlier export. It is known by a mark that the file system keeps beside it (the "
+                              "extended attribute user.retort.xxh128): a file without one, or that was changed since, is "
+                              "never replaced", NULL},
+    {0}};
+
+
+const cli_command cli_export = {
+    .name = "export",
+    .summary = "write weights, predictions or labels for other tools",
+    .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
+             "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows A:B] --to csv|npy --out FILE\n"
+             "LABELS.h5 --to csv|npy --out FILE",
+    .about = "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then "
+             "a probability for each class; npy: logits (rows, classes). Columns of the data are matched with the "
+             "model's by name.",
+    .options = options,
+    .keys = cli_export_keys,
+    .examples = "retort export runs/small/model.h5 --out small.safetensors\n"
+                "retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n",
+    .run = run,
+    .takes = CLI_KEYS | CLI_THREADS,
+    .files = 32};

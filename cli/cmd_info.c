@@ -2,15 +2,6 @@
 #include "cli/cli.h"
 #include "experiments/inspect.h"
 
-static const char help[] =
-    "usage: retort info FILE [DATASET] [--plan BATCH [--training]]\n\n"
-    "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters,\n"
-    "multiply-adds, memory, provenance; --plan shows the kernel calls that a batch size compiles to. A label store: how far\n"
-    "it is, who made it, and whether its checksums hold. A checkpoint: its buffers and state.\n\n"
-    "example:\n"
-    "  retort info train.h5 x\n"
-    "  retort info runs/teacher/model.h5 --plan 64\n";
-
 static rt_status run(cli_args *a, cJSON **result)
 {
     int batch;
@@ -21,6 +12,22 @@ static rt_status run(cli_args *a, cJSON **result)
     return rt_inspect(a->positional[0], set, batch, cli_flag(a, "training"), a->pool, result);
 }
 
-static const cli_option options[] = {{"plan", 1}, {"training", 0}, {NULL, 0}};
-const cli_command cli_info = {"info", "tell what a data set, model, label store or checkpoint is", help, options, run,
-                              NULL, CLI_THREADS, 2};
+static const cli_option options[] = {
+    {"plan", CLI_VALUE, "BATCH", "the kernel calls that a model compiles to for this batch size", NULL},
+    {"training", CLI_FLAG, NULL, "with --plan: of a training step", NULL},
+    {0}};
+
+
+const cli_command cli_info = {
+    .name = "info",
+    .summary = "tell what a data set, model, label store or checkpoint is",
+    .usage = "FILE [DATASET] [--plan BATCH [--training]]",
+    .about = "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters, "
+             "multiply-adds, memory, provenance. A label store: how far it is, who made it, and whether its checksums "
+             "hold. A checkpoint: its buffers and state.",
+    .options = options,
+    .examples = "retort info train.h5 x\n"
+                "retort info runs/teacher/model.h5 --plan 64\n",
+    .run = run,
+    .takes = CLI_THREADS,
+    .files = 2};

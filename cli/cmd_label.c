@@ -2,26 +2,6 @@
 #include "cli/cli.h"
 #include "teacher/labeler.h"
 
-static const char help[] =
-    "usage: retort label [CONFIG.json] --teacher MODEL.h5 [--teacher ...] --data DATA.h5 --out LABELS.h5\n"
-    "                    [--rows a:b] [--check known|full] [key=value ...] [--force]\n\n"
-    "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble. What\n"
-    "is reported as done is on disk; the same command goes on after an interruption, to the same bytes. Data that\n"
-    "changed since it was labelled is refused.\n\n"
-    "  --rows a:b            rows of the source (default all); the same as data.rows\n"
-    "  --check full          hash the whole source and compare it with DATA.h5.retort-id (default known: what that\n"
-    "                        file says is believed while size, times and inode are the same); as data.check\n"
-    "  data.x=NAME           the data set (default x)\n"
-    "  data.names=position   class and column i are those of the teacher, whatever their names (default match)\n"
-    "  labels.type=f16       half the size (default f32)\n"
-    "  labels.topk=5         only the 5 best classes and the tail (default: all logits)\n"
-    "  label.bad_rows=mark   rows with NaN or infinity, or without a finite answer, get no label, and training\n"
-    "                        leaves them out (default refuse: the first ends the command; what was labelled stays)\n"
-    "  label.batch, label.prefetch, label.readers   speed only\n"
-    "  --force               replace a store made by another teacher or of other data\n\n"
-    "example:\n"
-    "  retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n";
-
 static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config;
@@ -61,7 +41,28 @@ static void show(const cJSON *result)
     cJSON_Delete(copy);
 }
 
-static const cli_option options[] = {{"teacher", CLI_LIST}, {"data", 1}, {"rows", 1}, {"check", 1}, {"out", 1},
-                                     {"force", 0}, {NULL, 0}};
-const cli_command cli_label = {"label", "let a teacher label a data set", help, options, run, show,
-                               CLI_KEYS | CLI_THREADS, 1};
+static const cli_option options[] = {
+    {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble", NULL},
+    {"data", CLI_VALUE, "DATA.h5", "the same as data.source", NULL},
+    {"rows", CLI_VALUE, "A:B", "rows of the source (default: all); the same as data.rows", NULL},
+    {"check", CLI_VALUE, "HOW", "known or full; the same as data.check", NULL},
+    {"out", CLI_VALUE, "LABELS.h5", "the label store", NULL},
+    {"force", CLI_FLAG, NULL, "replace a store made by another teacher or of other data", NULL},
+    {0}};
+
+
+const cli_command cli_label = {
+    .name = "label",
+    .summary = "let a teacher label a data set",
+    .usage = "[CONFIG.json] --teacher MODEL.h5 [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows A:B] "
+             "[--check HOW] [key=value ...] [--force]",
+    .about = "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble.\n\n"
+             "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
+             "Data that changed since it was labelled is refused.",
+    .options = options,
+    .keys = cli_label_keys,
+    .examples = "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n",
+    .run = run,
+    .show = show,
+    .takes = CLI_KEYS | CLI_THREADS,
+    .files = 1};

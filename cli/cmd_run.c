@@ -6,15 +6,6 @@
 #include "experiments/report.h"
 #include "experiments/runner.h"
 
-static const char help[] =
-    "usage: retort run EXPERIMENT.json [--out FOLDER] [key=value ...]\n\n"
-    "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step stands\n"
-    "for what that step made. A step whose configuration and input files (for images: all files of the folder) have not\n"
-    "changed is skipped; an interrupted one goes on. Every step's configuration is checked before the first one runs.\n\n"
-    "example:\n"
-    "  retort run experiments/fashion.json --out runs/fashion\n"
-    "  retort run experiments/fashion.json --out runs/seed2 --seed 2\n";
-
 static rt_status run(cli_args *a, cJSON **result)
 {
     cJSON *config;
@@ -51,6 +42,23 @@ static void show(const cJSON *r)
     free(table);
 }
 
-static const cli_option options[] = {{"out", 1}, {NULL, 0}};
-const cli_command cli_run = {"run", "run a whole experiment from one JSON file", help, options, run, show,
-                             CLI_SEED | CLI_KEYS | CLI_THREADS, 1};
+static const cli_option options[] = {
+    {"out", CLI_VALUE, "FOLDER", "the folder of all steps, in place of the experiment's \"out\"", NULL}, {0}};
+
+
+const cli_command cli_run = {
+    .name = "run",
+    .summary = "run a whole experiment from one JSON file",
+    .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
+    .about = "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step "
+             "stands for what that step made. A step whose configuration and input files (for images: all files of the "
+             "folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
+             "before the first one runs.",
+    .options = options,
+    .keys = cli_run_keys,
+    .examples = "retort run experiments/fashion.json --out runs/fashion\n"
+                "retort run experiments/fashion.json --out runs/seed2 --seed 2\n",
+    .run = run,
+    .show = show,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS,
+    .files = 1};

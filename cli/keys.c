@@ -1,0 +1,137 @@
+/* cli/keys.c - the configuration's keys: help, manual pages, completions and README's reference are written from these
+ * tables, and a test holds them against what the readers take. Defaults that depend on another key name it. */
+#include "cli/cli.h"
+
+#define DATA_SOURCE {"data.source", "", "the data file; required"}
+#define DATA_X {"data.x", "x", "the data set in it"}
+#define DATA_NAMES \
+    {"data.names", "match", "match: classes and columns are matched by name; position: number i is number i, whatever " \
+                            "the names"}
+#define DATA_CHECK \
+    {"data.check", "known", "known: what DATA.retort-id says of the content is believed while size, times and inode " \
+                            "are the same; full: all is hashed again"}
+#define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
+#define DATA_TEST \
+    {"data.test", "0", "share or count of rows drawn for a test: training never touches them, evaluation is about them " \
+                       "alone"}, \
+    {"data.test_seed", "1", "seed of that draw"}
+
+const cli_key cli_train_keys[] = {
+    {"model", "", "{\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 16, \"depth\": 3}, or with "
+                  "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
+                  "dscnn, conv1d"},
+    {"model.input", "", "shape of a row; required"},
+    {"model.classes", "", "outputs of the last layer; required"},
+    {"model.family", "none", "writes the list of layers: mlp, cnn, resnet, dscnn or conv1d"},
+    {"model.width", "by family", "channels of the first stage, or units"},
+    {"model.depth", "by family", "stages or layers"},
+    {"model.convs", "1", "cnn, conv1d: convolutions a stage"},
+    {"model.dropout", "0", "family: rate before the last layer"},
+    {"model.activation", "relu", "family: relu, gelu, silu, ..."},
+    {"model.layers", "", "the list of layers, in place of a family"},
+    {"init", "none", "a model file to start from, in place of model"},
+    {"teacher", "none", "a model file, or a list (an ensemble), that labels each augmented view"},
+    {"seed", "1", "of everything random"},
+    DATA_SOURCE, DATA_X,
+    {"data.y", "y", "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
+                    "there is one"},
+    {"data.labels", "none", "a label store, in place of a teacher"},
+    DATA_ROWS,
+    {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
+    {"data.validation", "0.1", "share or count, drawn by seed among labelled rows; the best epoch on it is kept, the "
+                               "earliest of equal ones. Where no row has a label, the teacher's answers take their "
+                               "place"},
+    DATA_TEST, DATA_NAMES, DATA_CHECK,
+    {"data.normalize", "auto", "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
+                               "for flat rows of bytes"},
+    {"loss.kind", "ce; kd with a teacher", "ce, kd, dkd, dist, zscore or mse"},
+    {"loss.hard", "ce, dkd, dist 1; kd, zscore, mse 0.1", "weight of the cross-entropy with labels"},
+    {"loss.soft", "kd, mse 0.9; dkd, dist 1; zscore 9", "weight of the teacher's part"},
+    {"loss.temperature", "kd, dkd 4; zscore 2; dist 1", "both logits are divided by it"},
+    {"loss.label_smoothing", "0", "share of the label that is spread over all classes"},
+    {"loss.hard_mean", "batch", "what the cross-entropy is divided by: batch (all its rows) or labelled (those with a "
+                                "label)"},
+    {"loss.alpha", "1", "dkd: weight of the target class's part"},
+    {"loss.beta", "dkd 8; dist 1", "dkd: weight of the other classes' part; dist: of the relation between classes"},
+    {"loss.gamma", "1", "dist: weight of the relation within a class"},
+    {"loss.warmup", "20", "dkd: epochs over which its weight rises"},
+    {"loss.target", "label", "dkd: label or teacher. A row without a label has the teacher's answer in its place"},
+    {"loss.hints", "none", "[{\"student\": layer, \"teacher\": layer, \"weight\": 1}]: feature hints"},
+    {"augment.flip", "false", "images: mirrored left to right, half of them"},
+    {"augment.shift", "0", "images: moved by up to so many pixels"},
+    {"augment.erase", "0", "images: probability that a rectangle becomes the mean"},
+    {"augment.mixup", "0", "Beta(a, a) mixtures of two rows; 0: none"},
+    {"train.epochs", "20", "passes over the training rows"},
+    {"train.batch", "128", "rows a step"},
+    {"train.drop_last", "true", "an epoch's last batch is left out when it is not full"},
+    {"train.accumulate", "1", "batches whose gradients make one update"},
+    {"train.optimizer", "sgd", "sgd or adamw"},
+    {"train.lr", "sgd 0.05; adamw 0.001", "peak of the learning rate"},
+    {"train.weight_decay", "sgd 5e-4; adamw 0.01", "of weights"},
+    {"train.decay_all", "false", "biases and norms decay, too"},
+    {"train.momentum", "0.9", "sgd"},
+    {"train.nesterov", "false", "sgd"},
+    {"train.beta1", "0.9", "adamw"},
+    {"train.beta2", "0.999", "adamw"},
+    {"train.eps", "1e-8", "adamw"},
+    {"train.schedule", "cosine", "constant, cosine, step or one_cycle"},
+    {"train.warmup", "0", "epochs in which the learning rate rises"},
+    {"train.final_lr", "0", "cosine, one_cycle: where it ends"},
+    {"train.milestones", "", "step: the epochs at which it falls; required there"},
+    {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
+    {"train.clip", "0", "largest norm of the gradient; 0: none"},
+    {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
+    {"train.shuffle_window", "by the data", "compressed data: how many blocks of rows are mixed with each other; the "
+                                            "result's \"order\" says what was mixed"},
+    {"train.checkpoint_every", "1", "epochs"},
+    {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},
+    {"train.prefetch", "4", "batches read ahead; speed only"},
+    {"train.readers", "1", "threads that read; speed only"},
+    {NULL, NULL, NULL}};
+
+const cli_key cli_label_keys[] = {
+    {"teacher", "", "a model file, or a list (an ensemble); as --teacher"},
+    DATA_SOURCE, DATA_X, DATA_ROWS, DATA_NAMES, DATA_CHECK,
+    {"labels.type", "f32", "f16 takes half the room"},
+    {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"},
+    {"label.bad_rows", "refuse", "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
+                                 "first (what was labelled stays); mark gives them no label, and training leaves them "
+                                 "out"},
+    {"label.batch", "1024", "rows read at once; speed only"},
+    {"label.prefetch", "4", "batches read ahead; speed only"},
+    {"label.readers", "1", "threads that read; speed only"},
+    {NULL, NULL, NULL}};
+
+const cli_key cli_eval_keys[] = {
+    {"teacher", "none", "a model file, or a list (an ensemble); as --teacher"},
+    {"students", "none", "a list of model files, or of lists; as --student"},
+    {"names", "from the paths", "a list of names for the models, the teacher's first"},
+    DATA_SOURCE, DATA_X,
+    {"data.y", "y", "the labels; \"\" for none. Agreement and KL are over all rows, the rest over the labelled ones. "
+                    "The default only where there is one"},
+    DATA_ROWS, DATA_TEST, DATA_NAMES, DATA_CHECK,
+    {"eval.speed", "true", "false leaves timing out"},
+    {"eval.latency_samples", "2000", "timed calls of one row a model"},
+    {"eval.seconds", "0.5", "of throughput, for each model, batch size and round"},
+    {"eval.rounds", "5", "of throughput"},
+    {NULL, NULL, NULL}};
+
+const cli_key cli_export_keys[] = {{"x", "x", "with --data: the data set"},
+                                   {"names", "match", "with --data: as data.names of 'retort label'"},
+                                   {NULL, NULL, NULL}};
+
+const cli_key cli_run_keys[] = {
+    {"name", "experiment", "for messages"},
+    {"out", "", "the folder of all steps; as --out"},
+    {"seed", "1", "of every step that has none of its own"},
+    {"steps", "", "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"eval\"|\"export\", \"with\": the configuration "
+                  "of that command}]"},
+    {NULL, NULL, NULL}};
+
+const cli_key cli_bench_keys[] = {{"batch", "128", "rows a step"},
+                                  {"seconds", "1", "of each round; kernels take a quarter each"},
+                                  {"rounds", "3", "on a shared machine many short ones tell most"},
+                                  {"optimizer", "sgd", "training: sgd or adamw"},
+                                  {"loss", "ce", "training: ce or kd"},
+                                  {"profile", "false", "seconds of each call of the plan"},
+                                  {NULL, NULL, NULL}};
