@@ -128,10 +128,12 @@ rt_status rt_digest_file(rt_digest *d, const char *path, int stoppable)
     return st;
 }
 
-int rt_file_exists(const char *path)
+rt_status rt_file_there(const char *path, int *there)
 {
     struct stat s;
-    return stat(path, &s) == 0;
+    *there = !stat(path, &s);
+    if (!*there && rt_errno_status(errno) == RT_RUN) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    return RT_OK;
 }
 
 static rt_stamp stamp_of(const struct stat *s)
@@ -236,7 +238,9 @@ rt_status rt_open_folder_of(int *dir, char name[256], const char *path)
     *dir = -1;
     if (strlen(path) >= sizeof folder) return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
     strcpy(folder, path);
-    if (!lstat(path, &s) && S_ISLNK(s.st_mode) && !realpath(path, folder))
+    int there = !lstat(path, &s);
+    if (!there && rt_errno_status(errno) == RT_RUN) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    if (there && S_ISLNK(s.st_mode) && !realpath(path, folder))
         return rt_fail(RT_USAGE, "%s: is a link to nothing that can be found: %s", path, strerror(errno));
     char *slash = strrchr(folder, '/'), *last = slash ? slash + 1 : folder;
     if (!*last || !strcmp(last, ".") || !strcmp(last, ".."))

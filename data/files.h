@@ -30,7 +30,9 @@ rt_status rt_read_file(char **out, size_t *n, const char *path, size_t most);
 rt_status rt_digest_file(rt_digest *, const char *path, int stoppable);
 /* From where fd stands to the end. */
 rt_status rt_digest_rest(rt_digest *, int fd, const char *path, int stoppable);
-int rt_file_exists(const char *path);
+/* Whether something has this name, through links. RT_RUN when the machine cannot tell: "not there" is an answer that
+ * work is begun anew on. */
+rt_status rt_file_there(const char *path, int *there);
 
 /* What a file is as long as nobody changes it; times in ns. */
 typedef struct { uint64_t size, inode, device; int64_t mtime, ctime; } rt_stamp;

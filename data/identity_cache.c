@@ -166,6 +166,7 @@ static rt_status write_at(const char *path, const rt_leaf_key *k, const rt_leaf 
     size_t bytes = 0, count = 0;
     struct stat s;
     int there = !lstat(path, &s);
+    if (!there && errno != ENOENT) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     if (there && !S_ISREG(s.st_mode)) return rt_fail(RT_RUN, "%s: is no regular file", path);
     if (there) old = read_text(path, &bytes);
     if (there && !is_kept(old, &s)) {

@@ -2,6 +2,7 @@
 #include "data/import.h"
 
 #include <stdarg.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,8 @@ rt_status rt_import_format(rt_format *format, const char *path)
     unsigned char m[16] = {0};
     size_t n;
     *format = RT_FORMAT_IMAGES;
-    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return RT_OK;
+    if (stat(path, &s)) return rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
+    if (S_ISDIR(s.st_mode)) return RT_OK;
     RT_TRY(rt_bytes_open(&b, path));
     rt_status st = rt_bytes_read(b, m, sizeof m, &n);
     rt_bytes_close(b);

@@ -24,7 +24,9 @@ static rt_status take(rt_run_folder *f)
 {
     for (int i = 0; i < TRIES; i++) {
         struct stat mine, there;
-        f->made = stat(f->path, &there) != 0;
+        int was_there;
+        RT_TRY(rt_file_there(f->path, &was_there));
+        f->made = !was_there;
         RT_TRY(rt_make_folder(f->path));
         do f->dir = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         while (f->dir < 0 && errno == EINTR);
@@ -81,7 +83,12 @@ void rt_run_folder_path(const rt_run_folder *f, char out[RT_FOLDER_PATH], const 
     snprintf(out, RT_FOLDER_PATH, "%s/%s", f->path, name);
 }
 
-int rt_run_folder_has(const rt_run_folder *f, const char *name) { return !faccessat(f->dir, name, F_OK, 0); }
+rt_status rt_run_folder_has(const rt_run_folder *f, const char *name, int *has)
+{
+    char path[RT_FOLDER_PATH];
+    rt_run_folder_path(f, path, name);
+    return rt_file_there(path, has);
+}
 
 rt_status rt_run_folder_write(rt_run_folder *f, const char *name, const void *data, size_t n)
 {

@@ -16,7 +16,8 @@ rt_status rt_run_folder_open(rt_run_folder **, const rt_target *, const char *co
 /* Lets the lock go; a folder that was made here and is empty is removed. NULL is fine; the message of an error at hand
  * stays. */
 void rt_run_folder_close(rt_run_folder *);
-int rt_run_folder_has(const rt_run_folder *, const char *name);
+/* Whether it holds this file; as rt_file_there. */
+rt_status rt_run_folder_has(const rt_run_folder *, const char *name, int *has);
 /* A whole file, durably, in the place of the old one. */
 rt_status rt_run_folder_write(rt_run_folder *, const char *name, const void *data, size_t n);
 /* Fine when it is not there. */

@@ -42,7 +42,9 @@ static rt_status look(const char *path, const char *const *stores, int *is_store
     rt_h5_file *f;
     *is_store = 0;
     for (int i = 0; stores && stores[i]; i++) *is_store |= !strcmp(stores[i], path);
-    if (*is_store || (stores && !rt_file_exists(path))) return RT_OK;
+    int there = 1;
+    if (stores && !*is_store) RT_TRY(rt_file_there(path, &there));
+    if (*is_store || !there) return RT_OK;
     RT_TRY(rt_h5_scan(&f, path));
     *is_store = rt_h5_find(f, "labels/status") != NULL;
     rt_h5_close(f);

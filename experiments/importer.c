@@ -128,8 +128,10 @@ rt_status rt_import_check(cJSON *config)
 {
     reading *r = calloc(1, sizeof *r);
     if (!r) rt_out_of_memory();
+    int known = 1;
     rt_status st = read_config(config, r);
-    if (!st && (r->spec.format != RT_FORMAT_AUTO || rt_file_exists(r->spec.input))) st = rt_import_applies(&r->spec);
+    if (!st && r->spec.format == RT_FORMAT_AUTO) st = rt_file_there(r->spec.input, &known);
+    if (!st && known) st = rt_import_applies(&r->spec);
     free_reading(r);
     return st;
 }

@@ -15,14 +15,16 @@ struct rt_report {
     rt_run_folder *folder;
 };
 
-/* The hashes that a run left, by file. 0: there are none, or the file that should hold them is not ours. */
-static int read_sums(const rt_report *r, char hash[FILES][33])
+/* The hashes that a run left, by file. *of_ours 0: there are none, or the file that should hold them is not ours. */
+static rt_status read_sums(const rt_report *r, char hash[FILES][33], int *of_ours)
 {
     char path[RT_FOLDER_PATH], *text;
     size_t n;
     memset(hash, 0, FILES * sizeof hash[0]);
     rt_run_folder_path(r->folder, path, SUMS);
-    if (rt_read_file(&text, &n, path, SUMS_MAX)) return 0;
+    *of_ours = 0;
+    rt_status st = rt_read_file(&text, &n, path, SUMS_MAX);
+    if (st) return st == RT_INPUT ? RT_OK : st;
     const char *at = text;
     int ours = 1;
     for (int i = 0; i < FILES && ours; i++) {
@@ -33,19 +35,22 @@ static int read_sums(const rt_report *r, char hash[FILES][33])
         memcpy(hash[i], at, 32);
         at += 35 + name;
     }
-    ours = ours && !*at;
+    *of_ours = ours && !*at;
     free(text);
-    return ours;
+    return RT_OK;
 }
 
 /* Every file that would be replaced is one that a run wrote: as it left it, or with force also changed since. */
 static rt_status look(const rt_report *r, int force)
 {
     char hash[FILES][33], path[RT_FOLDER_PATH];
-    int ours = read_sums(r, hash);
+    int ours;
+    RT_TRY(read_sums(r, hash, &ours));
     for (int i = 0; i <= FILES; i++) {
         rt_digest d;
-        if (!rt_run_folder_has(r->folder, file_name[i])) continue;
+        int has;
+        RT_TRY(rt_run_folder_has(r->folder, file_name[i], &has));
+        if (!has) continue;
         rt_run_folder_path(r->folder, path, file_name[i]);
         if (!ours)
             return rt_fail(RT_USAGE,

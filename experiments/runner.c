@@ -81,11 +81,12 @@ static rt_status resolve(const experiment *x, int steps, cJSON *j, const char *s
 }
 
 /* The path from the root, without "." and "..", as it is written: it may not be there yet. */
-static void whole_path(const char *path, char out[4096])
+static rt_status whole_path(const char *path, char out[4096])
 {
     char text[8192], *save = NULL;
     size_t n = 0;
-    if (*path == '/' || !getcwd(out, 4096)) *out = 0;
+    *out = 0;
+    if (*path != '/' && !getcwd(out, 4096)) return rt_fail(RT_RUN, "the current folder: %s", strerror(errno));
     snprintf(text, sizeof text, "%s/%s", out, path);
     *out = 0;
     for (const char *part = strtok_r(text, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
@@ -95,19 +96,21 @@ static void whole_path(const char *path, char out[4096])
         if (n > 4000) break;
         out[n] = 0;
     }
+    return RT_OK;
 }
 
 /* Whether a step before makes what this names: its output, or a file in its folder. */
-static int made_before(const experiment *x, const char *path)
+static rt_status made_before(const experiment *x, const char *path, int *made)
 {
     char want[4096], place[4096];
-    whole_path(path, want);
-    for (int i = 0; i < x->steps; i++) {
-        whole_path(x->step[i].place, place);
+    *made = 0;
+    RT_TRY(whole_path(path, want));
+    for (int i = 0; i < x->steps && !*made; i++) {
+        RT_TRY(whole_path(x->step[i].place, place));
         size_t n = strlen(place);
-        if (!strncmp(want, place, n) && (!want[n] || want[n] == '/')) return 1;
+        *made = !strncmp(want, place, n) && (!want[n] || want[n] == '/');
     }
-    return 0;
+    return RT_OK;
 }
 
 static rt_status check_paths(const experiment *x, const char *key, const cJSON *v)
@@ -115,9 +118,12 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
     struct stat s;
     for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
     if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s)) return RT_OK;
-    const char *why = strerror(errno);
-    if (made_before(x, v->valuestring)) return RT_OK;
-    return rt_fail(RT_INPUT, "%s: '%s': %s, and no step before this one makes it", key, v->valuestring, why);
+    int error = errno, made = 0;
+    if (rt_errno_status(error) == RT_INPUT) RT_TRY(made_before(x, v->valuestring, &made));
+    if (made) return RT_OK;
+    if (rt_errno_status(error) == RT_RUN) return rt_fail(RT_RUN, "%s: '%s': %s", key, v->valuestring, strerror(error));
+    return rt_fail(RT_INPUT, "%s: '%s': %s, and no step before this one makes it", key, v->valuestring,
+                   strerror(error));
 }
 
 /* Every file that the step names is there, or will be. */
@@ -235,7 +241,11 @@ static rt_status hash_files(const cJSON *j, int folders, rt_hasher *h)
         struct stat s;
         rt_digest d;
         if (c->child) RT_TRY(hash_files(c, 0, h));
-        if (!cJSON_IsString(c) || stat(c->valuestring, &s)) continue;
+        if (!cJSON_IsString(c)) continue;
+        if (stat(c->valuestring, &s)) {                    /* most texts name no file */
+            if (rt_errno_status(errno) == RT_INPUT) continue;
+            return rt_fail(RT_RUN, "%s: %s", c->valuestring, strerror(errno));
+        }
         if (S_ISDIR(s.st_mode) && folders && strcmp(c->string, "input") == 0) RT_TRY(hash_folder(c->valuestring, 0, h));
         if (!S_ISREG(s.st_mode)) continue;
         RT_TRY(rt_digest_file(&d, c->valuestring, 1));
@@ -271,12 +281,19 @@ static void state_name(char out[STATE_NAME], const step *s, const char *kind)
     snprintf(out, STATE_NAME, "%s.%s.json", s->name, kind);
 }
 
-static int is_ours(const char *path)
+static rt_status check_ours(const rt_run_folder *f, const char *name)
 {
+    char path[RT_FOLDER_PATH];
     cJSON *j = NULL;
-    int ours = !rt_json_file(&j, path) && cJSON_IsString(cJSON_GetObjectItemCaseSensitive(j, "hash"));
+    int has;
+    RT_TRY(rt_run_folder_has(f, name, &has));
+    if (!has) return RT_OK;
+    rt_run_folder_path(f, path, name);
+    rt_status st = rt_json_file(&j, path);
+    int ours = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(j, "hash"));
     cJSON_Delete(j);
-    return ours;
+    if (ours || st == RT_RUN) return st;
+    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out", path);
 }
 
 /* The folder with its lock; what it holds under the names of states is ours. */
@@ -292,27 +309,35 @@ static rt_status take_folder(experiment *x)
         list[i] = name[i];
     }
     if (!st) st = rt_run_folder_open(&x->folder, &(rt_target){.path = x->out, .config = x->config}, NULL, list);
-    for (int i = 0; i < x->steps * KINDS && !st; i++) {
-        char path[RT_FOLDER_PATH];
-        rt_run_folder_path(x->folder, path, list[i]);
-        if (rt_run_folder_has(x->folder, list[i]) && !is_ours(path))
-            st = rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out",
-                         path);
-    }
+    for (int i = 0; i < x->steps * KINDS && !st; i++) st = check_ours(x->folder, list[i]);
     free(list);
     free(name);
     return st;
 }
 
-static int unchanged(const char *state_path, const rt_digest *hash, const step *s, cJSON **old)
+/* A state that is there, or NULL: one that is damaged counts as none, one that the machine does not give is an error. */
+static rt_status read_state(const char *path, cJSON **state)
+{
+    int there;
+    *state = NULL;
+    RT_TRY(rt_file_there(path, &there));
+    rt_status st = there ? rt_json_file(state, path) : RT_OK;
+    return st == RT_INPUT ? RT_OK : st;
+}
+
+/* *same: the step's last state, and its result, are those of this hash. */
+static rt_status unchanged(const char *state_path, const rt_digest *hash, const step *s, cJSON **old, int *same)
 {
     rt_digest d;
-    *old = NULL;
-    if (!rt_file_exists(state_path) || rt_json_file(old, state_path)) return 0;
+    *same = 0;
+    RT_TRY(read_state(state_path, old));
     const char *was = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "hash"));
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*old, "output_xxh128"));
-    if (!was || !made || strcmp(was, hash->hex) || !rt_file_exists(s->product)) return 0;
-    return !rt_digest_file(&d, s->product, 1) && strcmp(d.hex, made) == 0;
+    if (!was || !made || strcmp(was, hash->hex)) return RT_OK;
+    RT_TRY(rt_file_there(s->product, same));
+    if (*same) RT_TRY(rt_digest_file(&d, s->product, 1));
+    *same = *same && strcmp(d.hex, made) == 0;
+    return RT_OK;
 }
 
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
@@ -335,19 +360,17 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
 
 /* A first attempt that was interrupted has left its hash: it goes on; anything else starts again. before: the digest of
  * what had the output's place when it began, "" of nothing. */
-static int was_begun(const char *path, const rt_digest *hash, char before[33])
+static rt_status was_begun(const char *path, const rt_digest *hash, char before[33], int *same)
 {
-    cJSON *b = NULL;
-    int same = 0;
+    cJSON *b;
     before[0] = 0;
-    if (rt_file_exists(path) && !rt_json_file(&b, path)) {
-        const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash"));
-        const char *old = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "before"));
-        same = text && old && strcmp(text, hash->hex) == 0;
-        if (same) snprintf(before, 33, "%s", old);
-    }
+    RT_TRY(read_state(path, &b));
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "hash"));
+    const char *old = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(b, "before"));
+    *same = text && old && strcmp(text, hash->hex) == 0;
+    if (*same) snprintf(before, 33, "%s", old);
     cJSON_Delete(b);
-    return same;
+    return RT_OK;
 }
 
 /* An export goes before it is made anew when the last success made it, or the attempt that goes on: both are known by
@@ -355,9 +378,11 @@ static int was_begun(const char *path, const rt_digest *hash, char before[33])
 static rt_status remove_own_export(const step *s, const cJSON *state, int resume, char before[33])
 {
     rt_digest d = {""};
+    int there;
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "output_xxh128"));
     if (s->action != EXPORT) return RT_OK;
-    if (rt_file_exists(s->product)) RT_TRY(rt_digest_file(&d, s->product, 1));
+    RT_TRY(rt_file_there(s->product, &there));
+    if (there) RT_TRY(rt_digest_file(&d, s->product, 1));
     int ours = (made && !strcmp(d.hex, made)) || (resume && strcmp(d.hex, before));
     if (!resume) snprintf(before, 33, "%s", d.hex);
     if (!d.hex[0] || !ours) return RT_OK;
@@ -391,7 +416,8 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
     char begun[STATE_NAME], path[RT_FOLDER_PATH], line[256], before[33];
     state_name(begun, s, "begun");
     rt_run_folder_path(x->folder, path, begun);
-    int resume = was_begun(path, hash, before);
+    int resume;
+    RT_TRY(was_begun(path, hash, before, &resume));
     RT_TRY(remove_own_export(s, old, resume, before));
     snprintf(line, sizeof line, "{\"hash\": \"%s\", \"before\": \"%s\"}\n", hash->hex, before);
     RT_TRY(rt_run_folder_write(x->folder, begun, line, strlen(line)));
@@ -424,7 +450,9 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     state_name(name, s, "step");
     rt_run_folder_path(x->folder, path, name);
     RT_TRY(hash_step(s, &hash));
-    if (unchanged(path, &hash, s, &old)) {
+    int same;
+    RT_TRY(unchanged(path, &hash, s, &old, &same));
+    if (same) {
         snprintf(line, sizeof line, "[%d/%d] %s: unchanged, skipped", i + 1, x->steps, s->name);
         rt_progress_line(x->progress, line);
         cJSON_AddStringToObject(entry, "state", "unchanged");

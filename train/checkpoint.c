@@ -18,8 +18,9 @@ static rt_status list_read(const char *folder, cJSON **list)
     char path[1200];
     snprintf(path, sizeof path, "%s/checkpoints.json", folder);
     *list = NULL;
-    if (!rt_file_exists(path)) return RT_OK;
-    return rt_json_file(list, path);
+    int there;
+    RT_TRY(rt_file_there(path, &there));
+    return there ? rt_json_file(list, path) : RT_OK;
 }
 
 /* checkpoint-12345678.h5 */

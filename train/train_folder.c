@@ -121,12 +121,14 @@ static rt_status check_ours(const rt_trainer *t, const char *path)
 }
 
 /* A result counts when the model that it names is there and is the one that it tells. */
-static void read_result(rt_trainer *t, cJSON **result)
+static rt_status read_result(rt_trainer *t, cJSON **result)
 {
     char path[1200];
+    int there;
     rt_model *m = NULL;
     snprintf(path, sizeof path, "%s/result.json", t->opt->out);
-    if (!rt_file_exists(path)) return;
+    RT_TRY(rt_file_there(path, &there));
+    if (!there) return RT_OK;
     rt_status st = rt_json_file(result, path);
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*result, "digest"));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
@@ -134,12 +136,13 @@ static void read_result(rt_trainer *t, cJSON **result)
     if (!st && (!digest || strcmp(digest, rt_model_digest(m).hex)))
         st = rt_fail(RT_INPUT, "%s: is another model", path);
     rt_model_free(m);
-    if (!st) return;
+    if (!st || st == RT_RUN) return st;
     char text[700];
     snprintf(text, sizeof text, "finished before, but %s; made again", rt_error_message());
     rt_progress_line(t->opt->progress, text);
     cJSON_Delete(*result);
     *result = NULL;
+    return RT_OK;
 }
 
 /* run.json says that the folder is a run's, and which: it is the first file to be written and the last to be replaced.
@@ -162,10 +165,12 @@ rt_status rt_train_take_folder(rt_trainer *t)
  * replace. */
 static rt_status check_foreign(const rt_trainer *t)
 {
-    for (int i = 0; i < OUTPUTS; i++)
-        if (rt_run_folder_has(t->run, outputs[i]))
+    for (int i = 0, has; i < OUTPUTS; i++) {
+        RT_TRY(rt_run_folder_has(t->run, outputs[i], &has));
+        if (has)
             return rt_fail(RT_USAGE, "%s/%s: is there, but the folder holds no run of retort; move it away, or give "
                            "another --out", t->opt->out, outputs[i]);
+    }
     return RT_OK;
 }
 
@@ -197,9 +202,11 @@ static rt_status start_folder(rt_trainer *t)
 rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
 {
     char path[RT_FOLDER_PATH];
+    int has;
     *done = 0;
     rt_run_folder_path(t->run, path, "run.json");
-    if (!rt_run_folder_has(t->run, "run.json")) {
+    RT_TRY(rt_run_folder_has(t->run, "run.json", &has));
+    if (!has) {
         RT_TRY(check_foreign(t));
         return start_folder(t);
     }
@@ -208,8 +215,9 @@ rt_status rt_train_folder(rt_trainer *t, int *done, cJSON **result)
         return start_folder(t);
     }
     RT_TRY(check_run(t, path));
-    if (!rt_run_folder_has(t->run, "config.json")) RT_TRY(write_config(t));       /* killed between the two */
-    read_result(t, result);
+    RT_TRY(rt_run_folder_has(t->run, "config.json", &has));
+    if (!has) RT_TRY(write_config(t));                                          /* killed between the two */
+    RT_TRY(read_result(t, result));
     if (*result) {                                 /* the folder may have been moved */
         rt_run_folder_path(t->run, path, "model.h5");
         cJSON_ReplaceItemInObjectCaseSensitive(*result, "model", cJSON_CreateString(path));

@@ -304,7 +304,7 @@ static uint64_t rows_named(void)
 {
     rt_labels *l;
     rt_labels_summary s;
-    if (!rt_file_exists(store)) return 0;
+    if (access(store, F_OK)) return 0;
     check_ok(rt_labels_open(&l, store, 1));
     check_ok(rt_labels_summarize(l, &s));
     rt_labels_close(l);
@@ -314,7 +314,7 @@ static uint64_t rows_named(void)
 /* Rows that may be named: those before the last sync of the store that succeeded. */
 static uint64_t rows_synced(void)
 {
-    uint64_t rows = 0, synced = 0, at = rt_file_exists(store) ? offset_of("labels/logits") : 0;
+    uint64_t rows = 0, synced = 0, at = !access(store, F_OK) ? offset_of("labels/logits") : 0;
     for (int i = 0; i < events; i++) {
         const event *e = &log_of[i];
         if (e->object != STORE || e->failed) continue;
@@ -359,7 +359,7 @@ static void failures(void **state)
             cJSON_Delete(notes);
             notes = NULL;
             assert_string_equal(digest_of_store().hex, whole.hex);
-            assert_false(rt_file_exists(journal));
+            assert_true(access(journal, F_OK));
         }
         assert_true(number > 8);
     }
@@ -386,7 +386,7 @@ static void order_of_files(void **state)
             check_ok(st);
             assert_int_equal(events, 4);
         } else check_fails(st, RT_RUN, "could not be synced");
-        assert_int_equal(rt_file_exists(store), fail != 1);
+        assert_int_equal(!access(store, F_OK), fail != 1);
         for (int i = 2; i < events && fail == 1; i++) assert_int_equal(log_of[i].call, UNLINK);
     }
     __real_unlink(store);

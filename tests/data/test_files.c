@@ -30,6 +30,15 @@ WRAPPED(ssize_t, pread, (int fd, void *p, size_t n, off_t at), __real_pread(fd, 
 WRAPPED(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), __real_pwrite(fd, p, 1, at),
         __real_pwrite(fd, p, n, at))
 
+int __real_stat(const char *at, struct stat *s);
+int __wrap_stat(const char *at, struct stat *s);
+int __wrap_stat(const char *at, struct stat *s)
+{
+    if (!error) return __real_stat(at, s);
+    errno = error;
+    return -1;
+}
+
 static void goes_on(void **state)
 {
     (void)state;
@@ -88,10 +97,37 @@ static void machine_faults(void **state)
     close(fd);
 }
 
+/* That the machine cannot tell is not "no". */
+static void there_or_not(void **state)
+{
+    (void)state;
+    int there = 0;
+    check_ok(rt_file_there(path, &there));
+    assert_true(there);
+    check_ok(rt_file_there("/tmp/retort-no-such-file", &there));
+    assert_false(there);
+    static const int machine[] = {ENOMEM, EIO, ESTALE}, no[] = {ENOENT, ENOTDIR, ENAMETOOLONG, ELOOP, EACCES};
+    for (size_t i = 0; i < sizeof machine / sizeof *machine; i++) {
+        error = machine[i];
+        rt_status st = rt_file_there(path, &there);
+        error = 0;
+        check_fails(st, RT_RUN, strerror(machine[i]));
+    }
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++) {
+        there = 1;
+        error = no[i];
+        rt_status st = rt_file_there(path, &there);
+        error = 0;
+        check_ok(st);
+        assert_false(there);
+    }
+}
+
 int main(void)
 {
     close(mkstemp(path));
-    const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on), cmocka_unit_test(machine_faults)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(goes_on), cmocka_unit_test(machine_faults),
+                                       cmocka_unit_test(there_or_not)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(path);
     return failed;

@@ -245,7 +245,7 @@ static void folders(void **state)
     check_ok(rt_run_folder_open(&f, &t, NULL, names));
     check_fails(rt_run_folder_open(&g, &t, NULL, names), RT_RUN, "another process");
     rt_run_folder_close(f);
-    assert_false(rt_file_exists(path));                /* made for nothing */
+    assert_true(access(path, F_OK));                     /* made for nothing */
     check_ok(rt_run_folder_open(&f, &t, NULL, names));
     check_ok(rt_run_folder_write(f, "a", "text", 4));
     check_ok(rt_run_folder_sweep(f, "in"));

@@ -69,7 +69,8 @@ int folders_remove(const char *path)
 
 /* Lines about times, about the machine, of which not all can be found out everywhere, and about what this run had left
  * to do, are left out. */
-static const char *const passing[] = {"seconds", "per_second", "labelled_now", "\"cpu\":", "\"governor\":"};
+static const char *const passing[] = {"seconds",          "per_second", "labelled_now", "\"cpu\":", "\"governor\":",
+                                      "a sync of an earlier run failed"};
 
 static size_t without_times(char *text, size_t n)
 {
@@ -84,6 +85,7 @@ static size_t without_times(char *text, size_t n)
         if (!drop) {
             memmove(text + kept, text + at, length);
             kept += length;
+            if (kept > 1 && !memcmp(text + kept - 2, ",\n", 2)) text[--kept - 1] = '\n';    /* was what follows left out? */
         }
         at += length;
     }
