@@ -23,8 +23,8 @@ const cli_key cli_train_keys[] = {
     {"model.input", "", "shape of a row; required"},
     {"model.classes", "", "outputs of the last layer; required"},
     {"model.family", "none", "writes the list of layers: mlp, cnn, resnet, dscnn or conv1d"},
-    {"model.width", "by family", "channels of the first stage, or units"},
-    {"model.depth", "by family", "stages or layers"},
+    {"model.width", "mlp, dscnn 64; cnn, resnet 16; conv1d 32", "channels of the first stage, or units"},
+    {"model.depth", "mlp 2; cnn, conv1d 3; resnet 1; dscnn 4", "stages or layers"},
     {"model.convs", "1", "cnn, conv1d: convolutions a stage"},
     {"model.dropout", "0", "family: rate before the last layer"},
     {"model.activation", "relu", "family: relu, gelu, silu, ..."},
@@ -81,7 +81,7 @@ const cli_key cli_train_keys[] = {
     {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
     {"train.clip", "0", "largest norm of the gradient; 0: none"},
     {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
-    {"train.shuffle_window", "by the data", "compressed data: how many blocks of rows are mixed with each other; the "
+    {"train.shuffle_window", "0", "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "
                                             "result's \"order\" says what was mixed"},
     {"train.checkpoint_every", "1", "epochs"},
     {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},

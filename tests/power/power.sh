@@ -83,6 +83,7 @@ cut() { # scene call ignore
     [ $ended -ne 0 ] || [ "$(state_of disk/w)" = "$(cat "S.$1")" ] || verdict="after its end another state"
     for f in $(sed -n 's/^file //p' ack | sort -u); do [ -e disk/w/"$f" ] || verdict="$f is gone"; done
     lines=$(sed -n 's/^journal //p' ack | tail -1) batches=$(sed -n 's/^checkpoint //p' ack | tail -1)
+    finished=$(find disk/w -name result.json)
     # shellcheck disable=SC2046
     if ! "$retort" $(command_of "$1" "$work") --json > go.json 2> go.err; then
         # an import or an export that was complete is not made twice
@@ -93,9 +94,9 @@ cut() { # scene call ignore
         [ $left -ge 0 ] || left=0
         [ "${now:-5000}" -le $left ] || verdict="labels $now rows again"
     fi
-    if [ -n "$batches" ] && [ "$1" = train ] && [ ! -f done ]; then
+    if [ -n "$batches" ] && [ "$1" = train ]; then
         from=$(sed -n 's/.*resumed at step \([0-9]*\).*/\1/p' go.err)
-        grep -q "resumed at step" go.err || [ $ended -eq 0 ] || [ -n "$from" ] || verdict="starts again"
+        [ -n "$from" ] || { [ -n "$finished" ] && ! grep -q "made again" go.err; } || verdict="starts again"
         [ -z "$from" ] || [ "$from" -ge "$batches" ] || verdict="goes on from $from"
     fi
     for f in $(sed -n 's/^step //p' ack | sort -u); do grep -q "$f: unchanged" go.err || verdict="does step $f again"; done
