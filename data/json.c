@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "data/files.h"
+#include "engine/digest.h"
 #include "engine/text.h"
 
 static int by_key(const void *a, const void *b)
@@ -102,6 +103,47 @@ rt_status rt_json_file(cJSON **out, const char *path)
     size_t n;
     RT_TRY(rt_read_file(&text, &n, path, RT_JSON_MAX_BYTES));
     rt_status st = rt_json_parse(out, text, n, path);
+    free(text);
+    return st;
+}
+
+static const char seal_key[] = "seal", no_seal[] = "00000000000000000000000000000000";
+
+/* Where the digest stands in the text, or NULL. */
+static char *seal_in(char *text)
+{
+    char *at = NULL;
+    for (char *p = text; (p = strstr(p, "\"seal\":")); p++) at = p + sizeof seal_key + 2;
+    if (!at) return NULL;
+    at += strspn(at, " \t");
+    return *at == '"' && strlen(at) > sizeof no_seal && at[sizeof no_seal] == '"' ? at + 1 : NULL;
+}
+
+char *rt_json_sealed(cJSON *object)
+{
+    if (!cJSON_AddStringToObject(object, seal_key, no_seal)) return NULL;
+    char *text = rt_json_text(object, 1), *at = text ? seal_in(text) : NULL;
+    cJSON_DeleteItemFromObjectCaseSensitive(object, seal_key);
+    if (at) memcpy(at, rt_digest_of(text, strlen(text)).hex, sizeof no_seal - 1);
+    return text;
+}
+
+rt_status rt_json_sealed_file(cJSON **out, const char *path)
+{
+    char *text, told[sizeof no_seal] = "";
+    size_t n;
+    *out = NULL;
+    RT_TRY(rt_read_file(&text, &n, path, RT_JSON_MAX_BYTES));
+    rt_status st = RT_OK;
+    char *at = seal_in(text);
+    if (at) {
+        memcpy(told, at, sizeof no_seal - 1);
+        memcpy(at, no_seal, sizeof no_seal - 1);
+        if (strcmp(told, rt_digest_of(text, n).hex))
+            st = rt_fail(RT_INPUT, "%s: does not match its digest; the file is damaged, or was changed by hand", path);
+    }
+    if (!st) st = rt_json_parse(out, text, n, path);
+    if (!st) cJSON_DeleteItemFromObjectCaseSensitive(*out, seal_key);
     free(text);
     return st;
 }

@@ -20,6 +20,12 @@ enum { RT_JSON_MAX_BYTES = 4 << 20, RT_CFG_KEYS = 48 };
 rt_status rt_json_parse(cJSON **out, const char *text, size_t length, const char *name);
 /* The same of a regular file; RT_RUN where the machine cannot read it. */
 rt_status rt_json_file(cJSON **out, const char *path);
+/* The text of an object that is read back by rt_json_sealed_file: its last member, "seal", is the XXH128 digest of the
+ * text with zeros in the place of that digest. The caller frees with free(). NULL when out of memory. */
+char *rt_json_sealed(cJSON *object);
+/* rt_json_file of such a text, without the seal. RT_INPUT when the text is not the one that was sealed. Text without a
+ * seal, of an older version or by hand, is taken as it is. */
+rt_status rt_json_sealed_file(cJSON **out, const char *path);
 /* "a.b.c=value" into root; the value is JSON, or else a string. RT_USAGE when malformed. */
 rt_status rt_json_override(cJSON *root, const char *assignment);
 /* Puts the keys of every object in order, so that equal configurations print as equal text. */

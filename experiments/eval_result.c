@@ -241,7 +241,7 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
         return RT_OK;
     if (stat(path, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
-    rt_status st = rt_json_file(&r, path);
+    rt_status st = rt_json_sealed_file(&r, path);
     if (st == RT_INPUT) rt_eval_note(v, "no training curve of %s: %s", e->name, rt_error_message());
     if (st) return st == RT_INPUT ? RT_OK : st;
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));

@@ -54,14 +54,14 @@ static rt_status look(const rt_report *r, int force)
         rt_run_folder_path(r->folder, path, file_name[i]);
         if (!ours)
             return rt_fail(RT_USAGE,
-                           "%s was not written by an evaluation, and is not replaced; give another folder, or "
-                           "move it away",
-                           path);
+                           "%s was not written by an evaluation, as far as %s tells, and is not replaced; give another "
+                           "folder, or move it away",
+                           path, SUMS);
         if (force || i == FILES) continue;
         RT_TRY(rt_digest_file(&d, path, 0));
         if (strcmp(d.hex, hash[i]))
-            return rt_fail(RT_USAGE, "%s was changed since an evaluation wrote it; give another folder, or --force to "
-                           "replace it", path);
+            return rt_fail(RT_USAGE, "%s was changed since an evaluation wrote it (%s has another digest); give another "
+                           "folder, or --force to replace it", path, SUMS);
     }
     return RT_OK;
 }

@@ -289,11 +289,12 @@ static rt_status check_ours(const rt_run_folder *f, const char *name)
     RT_TRY(rt_run_folder_has(f, name, &has));
     if (!has) return RT_OK;
     rt_run_folder_path(f, path, name);
-    rt_status st = rt_json_file(&j, path);
+    rt_status st = rt_json_sealed_file(&j, path);
     int ours = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(j, "hash"));
     cJSON_Delete(j);
     if (ours || st == RT_RUN) return st;
-    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it; move it away, or give another --out", path);
+    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it, or it is damaged; move it away, or give another "
+                   "--out", path);
 }
 
 /* The folder with its lock; what it holds under the names of states is ours. */
@@ -321,7 +322,7 @@ static rt_status read_state(const char *path, cJSON **state)
     int there;
     *state = NULL;
     RT_TRY(rt_file_there(path, &there));
-    rt_status st = there ? rt_json_file(state, path) : RT_OK;
+    rt_status st = there ? rt_json_sealed_file(state, path) : RT_OK;
     return st == RT_INPUT ? RT_OK : st;
 }
 
@@ -402,10 +403,22 @@ static rt_status keep_state(const experiment *x, const step *s, const rt_digest 
     cJSON_AddStringToObject(state, "output_xxh128", made.hex);
     cJSON_AddItemToObject(state, "with", cJSON_Duplicate(s->with, 1));
     cJSON_AddItemToObject(state, "result", cJSON_Duplicate(result, 1));
-    char *text = rt_json_text(state, 1);
+    char *text = rt_json_sealed(state);
     rt_status st = text ? rt_run_folder_write(x->folder, name, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
     free(text);
     cJSON_Delete(state);
+    return st;
+}
+
+static rt_status keep_begun(const experiment *x, const char *name, const rt_digest *hash, const char *before)
+{
+    cJSON *begun = cJSON_CreateObject();
+    cJSON_AddStringToObject(begun, "hash", hash->hex);
+    cJSON_AddStringToObject(begun, "before", before);
+    char *text = rt_json_sealed(begun);
+    rt_status st = text ? rt_run_folder_write(x->folder, name, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
+    free(text);
+    cJSON_Delete(begun);
     return st;
 }
 
@@ -419,8 +432,7 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
     int resume;
     RT_TRY(was_begun(path, hash, before, &resume));
     RT_TRY(remove_own_export(s, old, resume, before));
-    snprintf(line, sizeof line, "{\"hash\": \"%s\", \"before\": \"%s\"}\n", hash->hex, before);
-    RT_TRY(rt_run_folder_write(x->folder, begun, line, strlen(line)));
+    RT_TRY(keep_begun(x, begun, hash, before));
     snprintf(line, sizeof line, "[%d/%d] %s: %s", i + 1, x->steps, s->name, actions[s->action]);
     rt_progress_line(x->progress, line);
     double start = rt_seconds();

@@ -7,6 +7,7 @@
 #   malformed  changed and hostile files, forged manifests, MALFORMED_SECONDS (600); goes on. MALFORMED_FOLDER: yours, too
 #   kills  kill -9 on entry to every state-changing system call of every command, once and twice, KILLS_SECONDS (600); goes on
 #   inject  failing calls, failing allocations and signals in every command, INJECT_SECONDS (600); goes on
+#   flips  one bit turned over in a file that retort wrote, before each command that reads it, FLIPS_SECONDS (600); goes on
 #   signals  20 signals at random times into each command, and how long it takes to end
 #   races  two to four processes with one output, RACES_SECONDS (600); goes on
 #   powercut  the power fails in every command, on ext4 that is shut down where a loop image can be mounted (root), else in a
@@ -32,9 +33,9 @@ case $target in
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
-    kills|inject|signals|malformed|races|powercut) build=build ;;
+    kills|inject|flips|signals|malformed|races|powercut) build=build ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, signals, races, powercut, coverage, valgrind, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, mutants" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
@@ -45,8 +46,12 @@ fi
 if [ "$target" = powercut ]; then
     exec sh tests/power/power.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libpower_preload.so" "${POWERCUT_SECONDS:-600}" "$PWD/$build/powercut.count"
 fi
-if [ "$target" = kills ] || [ "$target" = inject ]; then
-    [ "$target" = kills ] && FAULTS_SECONDS=${KILLS_SECONDS:-600} || FAULTS_SECONDS=${INJECT_SECONDS:-600}
+if [ "$target" = kills ] || [ "$target" = inject ] || [ "$target" = flips ]; then
+    case $target in
+        kills) FAULTS_SECONDS=${KILLS_SECONDS:-600} ;;
+        inject) FAULTS_SECONDS=${INJECT_SECONDS:-600} ;;
+        flips) FAULTS_SECONDS=${FLIPS_SECONDS:-600} ;;
+    esac
     export FAULTS_SECONDS FAULTS_STATE="$PWD/$build/$target.count"
     exec $build/tests/faults "$target" "$PWD/$build/retort" "$PWD/tests/faults/setup.sh" "$PWD/$build/tests/libfaults_preload.so"
 fi

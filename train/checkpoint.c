@@ -20,7 +20,7 @@ static rt_status list_read(const char *folder, cJSON **list)
     *list = NULL;
     int there;
     RT_TRY(rt_file_there(path, &there));
-    return there ? rt_json_file(list, path) : RT_OK;
+    return there ? rt_json_sealed_file(list, path) : RT_OK;
 }
 
 /* checkpoint-12345678.h5 */
@@ -87,7 +87,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
         if (name && strcmp(name, file)) cJSON_AddItemToArray(all, cJSON_Duplicate(o, 1));
     }
     cJSON_Delete(old);
-    text = rt_json_text(list, 1);
+    text = rt_json_sealed(list);
     snprintf(path, sizeof path, "%s/checkpoints.json", folder);
     if (!st) st = text ? rt_write_file(path, text, strlen(text)) : rt_fail(RT_RUN, "out of memory");
     if (!st) sweep(folder, list);

@@ -87,10 +87,11 @@ rt_status rt_train_write_text(rt_trainer *t, const char *name, const char *text)
 static rt_status check_run(const rt_trainer *t, const char *path)
 {
     cJSON *run;
-    RT_TRY(rt_json_file(&run, path));
+    rt_status st = rt_json_sealed_file(&run, path);
+    if (st)
+        return rt_fail_in(st, "%s: the run cannot be gone on with; give another --out, or --force to replace it", t->opt->out);
     const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "format"));
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "config_digest"));
-    rt_status st = RT_OK;
     if (!is || strcmp(is, format))
         st = rt_fail(RT_USAGE,
                      "%s: holds a run of another version of retort, which does not tell what data it was trained "
@@ -129,7 +130,7 @@ static rt_status read_result(rt_trainer *t, cJSON **result)
     snprintf(path, sizeof path, "%s/result.json", t->opt->out);
     RT_TRY(rt_file_there(path, &there));
     if (!there) return RT_OK;
-    rt_status st = rt_json_file(result, path);
+    rt_status st = rt_json_sealed_file(result, path);
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(*result, "digest"));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);
     if (!st) st = rt_model_load(&m, path);
@@ -192,7 +193,7 @@ static rt_status start_folder(rt_trainer *t)
     cJSON_AddStringToObject(run, "format", format);
     cJSON_AddStringToObject(run, "config_digest", t->config_digest);
     cJSON_AddItemReferenceToObject(run, "content", t->content);
-    char *text = rt_json_text(run, 1);
+    char *text = rt_json_sealed(run);
     rt_status st = text ? rt_train_write_text(t, "run.json", text) : rt_fail(RT_RUN, "out of memory");
     free(text);
     cJSON_Delete(run);

@@ -199,7 +199,7 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);
     cJSON_AddItemToObject(r, "content", cJSON_Duplicate(t->content, 1));
     cJSON_AddItemToObject(r, "history", cJSON_Duplicate(t->history, 1));
-    char *text = rt_json_text(r, 1);
+    char *text = rt_json_sealed(r);
     rt_status st = text ? rt_train_write_text(t, "result.json", text) : rt_fail(RT_RUN, "out of memory");
     free(text);
     if (st) cJSON_Delete(r); else *result = r;

@@ -192,12 +192,49 @@ static void many_keys(void **state)
     free(text);
 }
 
+/* Every bit of a sealed text: a flip is refused, or leaves every value as it was. */
+static void sealed(void **state)
+{
+    (void)state;
+    char path[64];
+    cJSON *j, *got;
+    size_t n;
+    snprintf(path, sizeof path, "%s/sealed.json", test_folder);
+    static const char source[] = "{\"a\": [1.5, \"x\"], \"seal A\": true}";
+    check_ok(rt_json_parse(&j, source, sizeof source - 1, "text"));
+    char *text = rt_json_sealed(j), *want = rt_json_text(j, 0);
+    n = strlen(text);
+    assert_null(strstr(text, "00000000000000000000000000000000"));
+    for (size_t bit = 0; bit <= n * 8; bit++) {
+        if (bit < n * 8) text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+        FILE *f = fopen(path, "wb");
+        fwrite(text, 1, n, f);
+        fclose(f);
+        rt_status st = rt_json_sealed_file(&got, path);
+        if (bit < n * 8) text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+        if (st) {
+            assert_int_equal(st, RT_INPUT);
+            assert_non_null(strstr(rt_error_message(), "sealed.json"));
+            continue;
+        }
+        char *is = rt_json_text(got, 0);
+        size_t same = strlen(want) - 1;                 /* all but the brace that ends it: a seal may have another name */
+        if (strncmp(is, want, same)) fail_msg("bit %zu: %s", bit, is);
+        if (bit == n * 8) assert_string_equal(is, want);
+        free(is);
+        cJSON_Delete(got);
+    }
+    free(text);
+    free(want);
+    cJSON_Delete(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suite),     cmocka_unit_test(refusals),   cmocka_unit_test(comments),
         cmocka_unit_test(overrides), cmocka_unit_test(validation), cmocka_unit_test(sorted),
-        cmocka_unit_test(many_keys),
+        cmocka_unit_test(many_keys), cmocka_unit_test(sealed),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -1,6 +1,6 @@
 /* tests/faults/faults.c - kills and faults at every system call of every command.
  *
- *   faults kills|inject RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]
+ *   faults kills|inject|flips RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]
  *
  * kills: the command is killed on entry to a state-changing call, once or twice, and then run to its end: it goes on,
  * ends in the same files as a run that was left alone, and nothing else lies about.
@@ -9,11 +9,16 @@
  * signal, 3 where an input was cut) and one line that says why and speaks of no damage; and the next run ends in the
  * same files.
  *
+ * flips: one bit of a file that retort wrote is turned over: of an input, of what a killed run left, or of what a
+ * finished one made. The command then ends in the same files and output, or with exit code 2 or 3 and one line that
+ * names the file. What shows files may show that it is damaged.
+ *
  * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60) bounds a call;
  * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another
  * RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
  * FAULTS_ONLY leaves out items in whose description this text is not ("memory", "signal", "is cut", "pread64 fails").
  * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -35,8 +40,11 @@ enum { ROOM = 1024, FAMILIES = 4, MOST_FAILURES = 20, DEADLINE = 60, HURRY = 300
        PRELOAD_CALLS = 3 };               /* that the preloaded library makes before main */
 static const char *const families[FAMILIES] = {"scalar", "avx2", "avx512", "amx"};
 
+enum { MODES = 3 };
+static const char *const modes[MODES] = {"kills", "inject", "flips"}, *const things[MODES] = {"kills", "faults", "flips"};
+
 /* One thing that is done to a command. */
-typedef struct { plan plan; long again; preload_plan memory; int input; } item;
+typedef struct { plan plan; long again; preload_plan memory; int input; uint64_t draw; } item;
 
 /* A scene in a kernel family, with its items' number and how far it is. */
 typedef struct {
@@ -49,7 +57,8 @@ typedef struct {
 
 static struct {
     const char *retort, *setup, *preload, *state, *only;
-    int kills, verbose;
+    enum { KILLS, INJECT, FLIPS } mode;
+    int verbose;
     double end;
     char folder[ROOM], base[ROOM], good[ROOM], work[ROOM], out[ROOM], err[ROOM], good_out[ROOM], plan_file[ROOM];
     uint64_t identity;               /* of the program */
@@ -211,7 +220,7 @@ static int failed(course *c, const item *x, char *why, size_t room)
     return 0;
 }
 
-/* ---- items by number ---- */
+/* ---- a bit ---- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -219,6 +228,108 @@ static uint64_t mix(uint64_t x)
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return x ^ (x >> 31);
 }
+
+/* Text that people wrote has no checksum, nor have the files of other tools: of those that setup.sh makes, what retort
+ * wrote to read it again is HDF5. */
+static int is_foreign(const char *name)
+{
+    return !strstr(name, ".h5") && strcmp(name, "out") && strncmp(name, "out.", 4);
+}
+
+static int flippable(const scene *x)
+{
+    return strstr(x->needs, ".h5") || !x->reads;
+}
+
+/* The files of a folder, by name, as far as the list has room. */
+static int list_files(const char *folder, int top, char (*path)[ROOM], int n, int room)
+{
+    struct dirent **e;
+    int entries = scandir(folder, &e, NULL, alphasort);
+    for (int i = 0; i < entries; i++) {
+        struct stat s;
+        char at[ROOM];
+        int skip = !strcmp(e[i]->d_name, ".") || !strcmp(e[i]->d_name, "..") || (top && is_foreign(e[i]->d_name));
+        snprintf(at, sizeof at, "%.700s/%.250s", folder, e[i]->d_name);
+        if (!skip && !lstat(at, &s) && S_ISDIR(s.st_mode)) n = list_files(at, 0, path, n, room);
+        else if (!skip && n < room && S_ISREG(s.st_mode) && s.st_size) strcpy(path[n++], at);
+        free(e[i]);
+    }
+    if (entries >= 0) free(e);
+    return n;
+}
+
+/* Turns a bit over; the file keeps its times, as one would whose disk forgets. */
+static int flip(const char *path, uint64_t bit)
+{
+    struct stat s;
+    unsigned char c = 0;
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int bad = fd < 0 || fstat(fd, &s) || pread(fd, &c, 1, (off_t)(bit / 8)) != 1;
+    c = (unsigned char)(c ^ (1u << bit % 8));
+    bad = bad || pwrite(fd, &c, 1, (off_t)(bit / 8)) != 1 || futimens(fd, (struct timespec[]){s.st_atim, s.st_mtim});
+    if (fd >= 0) close(fd);
+    return bad;
+}
+
+static const char *base_name(const char *path) { return strrchr(path, '/') + 1; }
+
+/* What shows files shows what is wrong with them; a report says why it lacks a curve. */
+static int shows_damage(const char *path)
+{
+    static const char *const said[] = {"damaged", "cannot_be_read", "do not match", "checksum", "not read", "refused"};
+    char text[1 << 16];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) close(fd);
+    text[n > 0 ? n : 0] = 0;
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) if (strstr(text, said[i])) return 1;
+    return 0;
+}
+
+static int flipped(course *c, const item *x, char *why, size_t room)
+{
+    enum { MOST = 64 };
+    static char path[MOST][ROOM];
+    const plan none = {.kind = PLAN_NONE};
+    char before[2 * ROOM], text[512];
+    struct stat s;
+    outcome o;
+    int left = x->plan.kind == PLAN_KILL;
+    if (left && run(c, it.work, it.out, &x->plan, NULL, &o)) return -1;
+    int n = list_files(it.work, 1, path, 0, MOST);
+    if (!n) return 1;
+    const char *victim = path[(x->draw >> 8) % (uint64_t)n];
+    if (stat(victim, &s)) return -1;
+    uint64_t bit = mix(x->draw) % ((uint64_t)s.st_size * 8);
+    snprintf(before, sizeof before, "%s/flipped", it.folder);
+    if (flip(victim, bit)) return -1;
+    folders_remove(before);
+    if (mkdir(before, 0777) || folders_copy_file(victim, before, "file")) return -1;
+    c->points++;
+    if (run(c, it.work, it.out, &none, NULL, &o)) return -1;
+    error_text(text, sizeof text);
+    char stays[3 * ROOM];
+    snprintf(stays, sizeof stays, "%s/file", before);
+    int same = folders_same_bytes(stays, victim);
+    if (same && flip(victim, bit)) return -1;
+    int good = o.code == 0 && folders_equal(it.good, it.work, why, room) &&
+               (left || folders_same_text(it.good_out, it.out, why, room));
+    if (o.hung || o.signal || o.orphans) snprintf(why, room, o.hung ? "hung" : o.signal ? "a signal" : "orphans");
+    else if (good || (o.code == 0 && c->scene->reads && shows_damage(it.out))) return 1;
+    else if (o.code == 0 && strstr(why, "/evaluation.json: ") && strstr(victim, "/result.json")) {
+        *strstr(strchr(why, '/'), ": ") = 0;
+        if (shows_damage(strchr(why, '/'))) return 1;
+    }
+    else if ((o.code == 2 || o.code == 3) && clear_message(base_name(victim), why, room)) return 1;
+    char reason[ROOM];
+    snprintf(reason, sizeof reason, "bit %llu of %.300s%s: exit %d: %.300s", (unsigned long long)bit,
+             victim + strlen(it.work) + 1, same ? "" : " (written anew)", o.code, *why && !o.code ? why : text);
+    snprintf(why, room, "%s", reason);
+    return 0;
+}
+
+/* ---- items by number ---- */
 
 /* The i-th kill: first each call once, then pairs without end. */
 static int kill_item(const course *c, long i, item *x)
@@ -289,9 +400,20 @@ static long fault_item(const course *c, long i, item *x)
     return at;
 }
 
+/* Half of the flips of a command that writes are in what it left behind: killed at a call, or at its end. */
+static int flip_item(const course *c, long i, item *x)
+{
+    uint64_t r = mix((uint64_t)i * 2654435761u + 12345);
+    long n = c->whole.changes + c->whole.changes / 4;
+    *x = (item){.plan = {.kind = PLAN_NONE}, .draw = r};
+    if (n && i % 2) x->plan = (plan){.kind = PLAN_KILL, .nth = (long)((r >> 20) % (uint64_t)n) + 1};
+    return 1;
+}
+
 static int item_of(const course *c, long i, item *x)
 {
-    if (it.kills) return kill_item(c, i, x);
+    if (it.mode == KILLS) return kill_item(c, i, x);
+    if (it.mode == FLIPS) return flip_item(c, i, x);
     /* Places near each other fail alike: the order jumps. A prime larger than any list makes every number come once. */
     return i < c->items && (int)fault_item(c, (long)((uint64_t)i * 1000003u % (uint64_t)c->items), x);
 }
@@ -301,7 +423,8 @@ static void describe(const course *c, const item *x, long number, char *text, si
     const plan *p = &x->plan;
     int n = snprintf(text, room, "%s %s item %ld: ", c->scene->name, c->family ? c->family : "-", number);
     text += n, room -= (size_t)n;
-    if (p->kind == PLAN_KILL && x->again) snprintf(text, room, "kills at calls %ld and %ld", p->nth, x->again);
+    if (it.mode == FLIPS) snprintf(text, room, "a bit of %s", p->kind == PLAN_KILL ? "what a run left" : "an input");
+    else if (p->kind == PLAN_KILL && x->again) snprintf(text, room, "kills at calls %ld and %ld", p->nth, x->again);
     else if (p->kind == PLAN_KILL) snprintf(text, room, "kill at call %ld", p->nth);
     else if (p->kind == PLAN_SIGNAL) snprintf(text, room, "signal %d at call %ld", p->error, p->nth);
     else if (p->kind == PLAN_CUT) snprintf(text, room, "%s is cut at call %ld", input_of(c, x->input, NULL), p->nth);
@@ -326,7 +449,7 @@ static int prepare(course *c)
         return -1;
     }
     c->allocations = it.shared->count;
-    c->items = it.kills ? (c->whole.changes ? 1L << 40 : 0) : fault_item(c, 0, NULL);
+    c->items = it.mode == INJECT ? fault_item(c, 0, NULL) : it.mode == FLIPS || c->whole.changes ? 1L << 40 : 0;
     return 0;
 }
 
@@ -348,7 +471,7 @@ static int try_item(course *c, long number)
     if (it.only && !strstr(text, it.only)) return 0;
     if (fresh(c, it.work)) return -1;
     long before = c->points;
-    int ok = (it.kills ? killed : failed)(c, &x, why, sizeof why);
+    int ok = (it.mode == KILLS ? killed : it.mode == FLIPS ? flipped : failed)(c, &x, why, sizeof why);
     if (ok < 0) return -1;
     c->hits += c->points > before;
     if (!ok || it.verbose) {
@@ -371,7 +494,7 @@ static void load_state(void)
            fscanf(f, "%31s %llx %63s %31s %ld %ld %ld", mode, &identity, name, family, &next, &points, &failures) == 7)
         for (int i = 0; i < it.courses; i++) {
             course *c = &it.course[i];
-            if (identity != it.identity || strcmp(mode, it.kills ? "kills" : "inject") ||
+            if (identity != it.identity || strcmp(mode, modes[it.mode]) ||
                 strcmp(name, c->scene->name) || strcmp(family, c->family ? c->family : "-"))
                 continue;
             c->next = next;
@@ -389,7 +512,7 @@ static void save_state(void)
     FILE *f = fopen(temp, "w");
     for (int i = 0; f && i < it.courses; i++) {
         const course *c = &it.course[i];
-        fprintf(f, "%s %llx %s %s %ld %ld %ld\n", it.kills ? "kills" : "inject", (unsigned long long)it.identity,
+        fprintf(f, "%s %llx %s %s %ld %ld %ld\n", modes[it.mode], (unsigned long long)it.identity,
                 c->scene->name, c->family ? c->family : "-", c->next, c->points, c->failures);
     }
     if (f && !fclose(f)) rename(temp, it.state);
@@ -436,7 +559,8 @@ static void add_courses(const char *scene_name, const char *family)
         int here = has_family(families[f]);
         for (int s = 0; s < SCENES && here; s++) {
             const scene *x = &scenes[s];
-            if ((scene_name && strcmp(x->name, scene_name)) || (!x->families && f) || (it.kills && x->reads)) continue;
+            if ((scene_name && strcmp(x->name, scene_name)) || (!x->families && f) || (it.mode == KILLS && x->reads)) continue;
+            if (it.mode == FLIPS && !flippable(x)) continue;
             if (x->families && family && strcmp(family, families[f])) continue;
             it.course[it.courses++] = (course){.scene = x, .family = x->families ? families[f] : NULL};
         }
@@ -473,26 +597,27 @@ static int report(int broken)
     for (int i = 0; i < it.courses; i++) {
         const course *c = &it.course[i];
         printf("%-20s %-7s %7ld %s, %ld failures%s\n", c->scene->name, c->family ? c->family : "-", c->points,
-               it.kills ? "kills" : "faults", c->failures, !it.kills && c->items && c->next >= c->items ? ", all" : "");
+               things[it.mode], c->failures, it.mode == INJECT && c->items && c->next >= c->items ? ", all" : "");
         points += c->points;
         failures += c->failures;
     }
-    printf("%s: %ld %s, %ld failures\n", it.kills ? "kills" : "inject", points, it.kills ? "kills" : "faults",
-           failures);
+    printf("%s: %ld %s, %ld failures\n", modes[it.mode], points, things[it.mode], failures);
     return broken || failures || !points;
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 5 || argc > 8 || (strcmp(argv[1], "kills") && strcmp(argv[1], "inject"))) {
-        fprintf(stderr, "usage: faults kills|inject RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]\n");
+    int mode = 0;
+    while (argc >= 5 && mode < MODES && strcmp(argv[1], modes[mode])) mode++;
+    if (argc < 5 || argc > 8 || mode == MODES) {
+        fprintf(stderr, "usage: faults kills|inject|flips RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]\n");
         return 2;
     }
 #if !defined(__x86_64__)
     fprintf(stderr, "faults: skipped: the tracer knows x86-64 alone\n");
     return 77;
 #endif
-    it.kills = !strcmp(argv[1], "kills");
+    it.mode = mode;
     it.retort = argv[2];
     it.setup = argv[3];
     it.preload = argv[4];
