@@ -13,7 +13,7 @@
 #include "engine/types.h"
 #include "engine/error.h"
 
-enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 256, RT_H5_MAX_CHUNKS = 1 << 24 };
+enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 1024, RT_H5_MAX_CHUNKS = 1 << 24 };
 enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000 };   /* filters that are undone */
 
 /* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied; all ones: none

@@ -5,6 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef RT_CHECKS
+#include <stdlib.h>
+#endif
+
 #include "engine/text.h"
 
 static _Thread_local char message[2048];
@@ -43,6 +47,14 @@ rt_status rt_fail_in(rt_status code, const char *fmt, ...)
 }
 
 const char *rt_error_message(void) { return message; }
+
+#ifdef RT_CHECKS
+void rt_assert_failed(const char *file, int line, const char *condition)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
+    abort();
+}
+#endif
 
 static void (*out_of_memory_first)(void);
 

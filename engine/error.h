@@ -29,5 +29,13 @@ _Noreturn void rt_out_of_memory(void);
 /* What rt_out_of_memory calls first, in a process that has nobody to tell on standard error. */
 void rt_on_out_of_memory(void (*first)(void));
 
+/* What must hold whatever the input is: in builds for tests (RT_CHECKS) the place is told and the process aborts. */
+#ifdef RT_CHECKS
+_Noreturn void rt_assert_failed(const char *file, int line, const char *condition);
+#define RT_ASSERT(cond) ((cond) ? (void)0 : rt_assert_failed(__FILE__, __LINE__, #cond))
+#else
+#define RT_ASSERT(cond) ((void)sizeof(cond))
+#endif
+
 #define RT_TRY(call) do { rt_status rt_try_ = (call); if (rt_try_) return rt_try_; } while (0)
 #endif

@@ -1,11 +1,16 @@
 #include "engine/graph.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/rng.h"
+
+/* Memory for names and lists, which live as long as the graph. */
+enum { BLOCK_BYTES = 4096 };
+struct rt_graph_block { rt_graph_block *next; size_t used, room; _Alignas(8) char bytes[]; };
 
 rt_graph *rt_graph_new(void)
 {
@@ -20,10 +25,39 @@ void rt_graph_free(rt_graph *g)
     if (!g) return;
     free(g->node);
     free(g->tensor);
-    free(g->param);
-    free(g->state);
+    free(g->field);
+    while (g->block) {
+        rt_graph_block *next = g->block->next;
+        free(g->block);
+        g->block = next;
+    }
     free(g);
 }
+
+/* ---- names and lists ---- */
+
+static void *take(rt_graph *g, const void *from, size_t bytes)
+{
+    rt_graph_block *b = g->block;
+    size_t at = b ? (b->used + 7) & ~(size_t)7 : 0;
+    if (!b || at + bytes > b->room) {
+        size_t room = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+        b = malloc(sizeof *b + room);
+        if (!b) {
+            rt_fail(RT_RUN, "out of memory for the graph");
+            return NULL;
+        }
+        *b = (rt_graph_block){.next = g->block, .room = room};
+        g->block = b;
+        at = 0;
+    }
+    b->used = at + bytes;
+    if (from && bytes) memcpy(b->bytes + at, from, bytes);
+    return b->bytes + at;
+}
+
+int *rt_graph_list(rt_graph *g, const int *from, int n) { return take(g, from, (size_t)n * sizeof *from); }
+const char *rt_graph_text(rt_graph *g, const char *text) { return take(g, text, strlen(text) + 1); }
 
 /* ---- kinds of layers ---- */
 
@@ -80,10 +114,12 @@ static rt_status set_attributes(const rt_graph *g, rt_node *n, const void *attri
     return op->settle ? op->settle(g, n) : RT_OK;
 }
 
-rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const void *attributes,
-                       int *out)
+/* May the node be added at all? *share becomes the node whose fields it is to use, or -1. */
+static rt_status check_node(const rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs,
+                            const char *shared, int *share)
 {
     const rt_op *op = rt_ops[id];
+    *share = -1;
     if (g->nodes >= RT_MAX_NODES) return rt_fail(RT_USAGE, "more than %d layers", RT_MAX_NODES);
     if (inputs < op->min_inputs || inputs > op->max_inputs)
         return rt_fail(RT_USAGE, "layer '%s' (%s): %d inputs given, %d to %d expected", name, op->name, inputs,
@@ -93,11 +129,29 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
             return rt_fail(RT_USAGE, "layer '%s': input %d is no tensor of this graph", name, i);
     if ((id == RT_OP_INPUT) != (g->nodes == 0))
         return rt_fail(RT_USAGE, "layer '%s': a graph starts with its one input", name);
-    for (int i = 0; i < g->nodes; i++)
+    if (strlen(name) > RT_NAME_MAX)
+        return rt_fail(RT_USAGE, "layer name '%.20s...' is longer than %d bytes", name, RT_NAME_MAX);
+    for (int i = 0; i < g->nodes; i++) {
         if (strcmp(g->node[i].name, name) == 0) return rt_fail(RT_USAGE, "two layers are named '%s'", name);
-    if (strlen(name) >= RT_NAME_MAX)
-        return rt_fail(RT_USAGE, "layer name '%.20s...' is longer than %d", name, RT_NAME_MAX - 1);
+        if (shared && strcmp(g->node[i].name, shared) == 0) *share = i;
+    }
+    if (!shared) return RT_OK;
+    if (*share < 0)
+        return rt_fail(RT_USAGE, "layer '%s': no layer before it is named '%s', whose weights it is to share", name,
+                       shared);
+    const rt_node *s = &g->node[*share];
+    if (s->op != id || !s->fields)
+        return rt_fail(RT_USAGE, "layer '%s' (%s) cannot share the weights of '%s' (%s): %s", name, op->name, shared,
+                       rt_ops[s->op]->name, s->op != id ? "it is another kind of layer" : "there are none");
+    return RT_OK;
+}
 
+rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in, int inputs, const void *attributes,
+                       const char *shared, int *out)
+{
+    const rt_op *op = rt_ops[id];
+    int share;
+    RT_TRY(check_node(g, id, name, in, inputs, shared, &share));
     void *nodes = grow(g->node, g->nodes, sizeof *g->node);
     if (nodes) g->node = nodes;
     void *tensors = grow(g->tensor, g->tensors, sizeof *g->tensor);
@@ -105,69 +159,172 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     if (!nodes || !tensors) return rt_fail(RT_RUN, "out of memory for the graph");
 
     rt_node *n = &g->node[g->nodes];
-    *n = (rt_node){.op = id, .inputs = inputs, .out = g->tensors};
-    snprintf(n->name, sizeof n->name, "%s", name);
-    if (inputs) memcpy(n->in, in, (size_t)inputs * sizeof in[0]);
+    *n = (rt_node){.op = id, .key = (uint32_t)g->nodes, .inputs = inputs, .out = g->tensors, .share = share};
+    n->name = rt_graph_text(g, name);
+    n->in = rt_graph_list(g, in, inputs);
+    if (!n->name || !n->in) return RT_RUN;
     rt_shape shape = {0};
     rt_status st = set_attributes(g, n, attributes);
     if (!st) st = op->infer(g, n, &shape);
     if (!st) st = check_shape(&shape);
     if (st) return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
     g->tensor[g->tensors] = (rt_tensor){.shape = shape, .producer = g->nodes};
-    g->tensor[g->tensors].needs_grad = n->params > 0;
-    for (int i = 0; i < inputs; i++) {
-        g->tensor[in[i]].consumers++;
-        g->tensor[g->tensors].needs_grad |= g->tensor[in[i]].needs_grad;
-    }
     g->nodes++;
+    g->sealed = 0;
     *out = g->output = g->tensors++;
     if (id == RT_OP_INPUT) g->input = *out;
     return RT_OK;
 }
 
-static rt_status add_field(rt_field **list, int *count, size_t *floats, const rt_node *n, const char *suffix,
-                           rt_shape shape)
+/* Gives the node one more field. */
+static rt_status name_field(rt_graph *g, rt_node *n, int field)
 {
-    void *p = grow(*list, *count, sizeof **list);
-    if (!p) return rt_fail(RT_RUN, "out of memory for the graph");
-    *list = p;
-    rt_field *f = &(*list)[*count];
-    *f = (rt_field){.shape = shape, .offset = *floats, .count = rt_shape_count(&shape)};
-    snprintf(f->name, sizeof f->name, "%s.%s", n->name, suffix);
-    RT_TRY(check_shape(&shape));
-    *floats += (f->count + 15) & ~(size_t)15;
-    (*count)++;
+    int *list = take(g, NULL, ((size_t)n->fields + 1) * sizeof *list);
+    if (!list) return RT_RUN;
+    if (n->fields) memcpy(list, n->field, (size_t)n->fields * sizeof *list);
+    list[n->fields++] = field;
+    n->field = list;
     return RT_OK;
+}
+
+/* The field of the same place in the node that n shares with. */
+static rt_status share_field(rt_graph *g, rt_node *n, const char *suffix, const rt_shape *shape)
+{
+    const rt_node *from = &g->node[n->share];
+    char a[64], b[64];
+    if (n->fields >= from->fields)
+        return rt_fail(RT_USAGE, "layer '%s', whose weights it is to share, has no %s", from->name, suffix);
+    const rt_field *f = &g->field[from->field[n->fields]];
+    if (!rt_shape_equal(&f->shape, shape))
+        return rt_fail(RT_USAGE, "its %s has the shape %s, that of layer '%s', which it is to share, %s", suffix,
+                       rt_shape_text(shape, a), from->name, rt_shape_text(&f->shape, b));
+    return name_field(g, n, from->field[n->fields]);
+}
+
+static rt_status add_field(rt_graph *g, rt_node *n, const char *suffix, const rt_field *like)
+{
+    char name[RT_NAME_MAX + 32];
+    RT_TRY(check_shape(&like->shape));
+    void *p = grow(g->field, g->fields, sizeof *g->field);
+    if (!p) return rt_fail(RT_RUN, "out of memory for the graph");
+    g->field = p;
+    rt_field *f = &g->field[g->fields];
+    *f = *like;
+    f->offset = g->floats[f->home];
+    f->count = rt_shape_count(&f->shape);
+    f->grad_at = RT_NOWHERE;
+    for (int i = 0; i < g->fields; i++) f->key += g->field[i].home == f->home;
+    snprintf(name, sizeof name, "%s.%s", n->name, suffix);
+    f->name = rt_graph_text(g, name);
+    if (!f->name) return RT_RUN;
+    g->floats[f->home] += (f->count + 15) & ~(size_t)15;
+    return name_field(g, n, g->fields++);
 }
 
 rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init, int64_t fan_in,
                          int64_t fan_out, int decay)
 {
-    RT_TRY(add_field(&g->param, &g->params, &g->param_floats, n, suffix, shape));
-    rt_field *f = &g->param[g->params - 1];
-    f->init = init;
-    f->fan_in = fan_in;
-    f->fan_out = fan_out;
-    f->decay = decay;
-    n->param[n->params++] = g->params - 1;
-    return RT_OK;
+    if (n->share >= 0) return share_field(g, n, suffix, &shape);
+    return add_field(g, n, suffix, &(rt_field){.home = RT_PARAM, .shape = shape, .init = init, .fan_in = fan_in,
+                                               .fan_out = fan_out, .flags = decay ? RT_F_DECAY : 0});
 }
 
 rt_status rt_graph_state(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init)
 {
-    RT_TRY(add_field(&g->state, &g->states, &g->state_floats, n, suffix, shape));
-    g->state[g->states - 1].init = init;
-    n->state[n->states++] = g->states - 1;
+    if (n->share >= 0)
+        return rt_fail(RT_USAGE, "its %s is of its own input and cannot be shared with layer '%s'", suffix,
+                       g->node[n->share].name);
+    return add_field(g, n, suffix, &(rt_field){.home = RT_STATE, .shape = shape, .init = init});
+}
+
+/* ---- sealing ---- */
+
+int rt_graph_next_field(const rt_graph *g, rt_home home, int after)
+{
+    for (int i = after + 1; i < g->fields; i++) if (g->field[i].home == home) return i;
+    return -1;
+}
+
+static int trained(const rt_field *f) { return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN); }
+
+static void check_sealed(const rt_graph *g)
+{
+    size_t end[RT_HOMES] = {0};
+    for (int i = 0; i < g->fields; i++) {
+        const rt_field *f = &g->field[i];
+        RT_ASSERT(f->offset == end[f->home] && f->offset % 16 == 0);       /* disjoint, in order */
+        end[f->home] += (f->count + 15) & ~(size_t)15;
+        RT_ASSERT(end[f->home] <= g->floats[f->home]);
+        RT_ASSERT((f->grad_at != RT_NOWHERE) == trained(f));
+    }
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        size_t used = rt_ops[n->op]->schema ? rt_ops[n->op]->schema->size : 0;
+        RT_ASSERT(g->tensor[n->out].producer == i && (i == 0 || n->key > g->node[i - 1].key));
+        for (int k = 0; k < n->inputs; k++) RT_ASSERT(g->tensor[n->in[k]].producer < i);
+        for (size_t k = used; k < RT_ATTR_BYTES; k++) RT_ASSERT(!n->attr[k]);
+        for (int k = 0; k < i; k++) RT_ASSERT(strcmp(g->node[k].name, n->name) != 0);
+        const rt_tensor *t = &g->tensor[n->out], *m = &g->tensor[t->memory];
+        RT_ASSERT(m->memory == t->memory && rt_shape_count(&m->shape) == rt_shape_count(&t->shape));
+    }
+}
+
+void rt_graph_seal(rt_graph *g)
+{
+    g->grad_floats = 0;
+    for (int i = 0; i < g->fields; i++) {
+        rt_field *f = &g->field[i];
+        f->users = 0;
+        f->grad_at = trained(f) ? g->grad_floats : RT_NOWHERE;
+        if (trained(f)) g->grad_floats += (f->count + 15) & ~(size_t)15;
+    }
+    for (int t = 0; t < g->tensors; t++) g->tensor[t].consumers = g->tensor[t].needs_grad = 0;
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        rt_tensor *out = &g->tensor[n->out];
+        out->memory = rt_ops[n->op]->view ? g->tensor[n->in[0]].memory : n->out;
+        for (int k = 0; k < n->fields; k++) {
+            g->field[n->field[k]].users++;
+            out->needs_grad |= trained(&g->field[n->field[k]]);
+        }
+        for (int k = 0; k < n->inputs; k++) {
+            g->tensor[n->in[k]].consumers++;
+            out->needs_grad |= g->tensor[n->in[k]].needs_grad;
+        }
+    }
+    g->sealed = 1;
+    check_sealed(g);
+}
+
+rt_status rt_graph_freeze(rt_graph *g, const char *const *patterns, int n)
+{
+    for (int p = 0; p < n; p++) {
+        int matched = 0;
+        for (int i = 0; i < g->nodes; i++) {
+            if (fnmatch(patterns[p], g->node[i].name, 0)) continue;
+            for (int k = 0; k < g->node[i].fields; k++) {
+                g->field[g->node[i].field[k]].flags |= RT_F_FROZEN;
+                matched++;
+            }
+        }
+        if (matched) continue;
+        char text[400];
+        int at = 0;
+        for (int i = 0; i < g->nodes && at < 320; i++)
+            if (g->node[i].fields) at += snprintf(text + at, sizeof text - (size_t)at, " %.60s", g->node[i].name);
+        return rt_fail(RT_USAGE, "no layer that has weights matches '%.60s'; there are:%s%s", patterns[p],
+                       at ? text : " none", at >= 320 ? " ..." : "");
+    }
+    rt_graph_seal(g);
     return RT_OK;
 }
 
-static void init_field(const rt_field *f, uint64_t seed, uint32_t index, float *x)
+static void init_field(const rt_field *f, uint64_t seed, float *p)
 {
-    float *p = x + f->offset;
     if (f->init == RT_INIT_HE || f->init == RT_INIT_XAVIER) {
         double scale = f->init == RT_INIT_HE ? sqrt(2.0 / (double)f->fan_in)
                                              : sqrt(2.0 / (double)(f->fan_in + f->fan_out));
-        rt_normal(p, f->count, seed, RT_RNG_INIT, index);
+        rt_normal(p, f->count, seed, RT_RNG_INIT, f->key);
         for (size_t i = 0; i < f->count; i++) p[i] = (float)(p[i] * scale);
     } else {
         for (size_t i = 0; i < f->count; i++) p[i] = f->init == RT_INIT_ONE ? 1.0f : 0.0f;
@@ -176,10 +333,10 @@ static void init_field(const rt_field *f, uint64_t seed, uint32_t index, float *
 
 void rt_graph_init(const rt_graph *g, uint64_t seed, float *params, float *states)
 {
-    memset(params, 0, g->param_floats * sizeof *params);
-    if (g->state_floats) memset(states, 0, g->state_floats * sizeof *states);
-    for (int i = 0; i < g->params; i++) init_field(&g->param[i], seed, (uint32_t)i, params);
-    for (int i = 0; i < g->states; i++) init_field(&g->state[i], seed, (uint32_t)i, states);
+    memset(params, 0, g->floats[RT_PARAM] * sizeof *params);
+    if (g->floats[RT_STATE]) memset(states, 0, g->floats[RT_STATE] * sizeof *states);
+    for (int i = 0; i < g->fields; i++)
+        init_field(&g->field[i], seed, (g->field[i].home == RT_PARAM ? params : states) + g->field[i].offset);
 }
 
 void rt_graph_set_output(rt_graph *g, int tensor) { g->output = tensor; }
@@ -195,6 +352,6 @@ double rt_graph_macs(const rt_graph *g)
 size_t rt_graph_param_count(const rt_graph *g)
 {
     size_t n = 0;
-    for (int i = 0; i < g->params; i++) n += g->param[i].count;
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) n += g->field[i].count;
     return n;
 }

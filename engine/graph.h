@@ -1,8 +1,9 @@
 /* engine/graph.h - a static graph of operators over tensors with a leading batch dimension.
  *
  * A shape leaves the batch out: (H, W, C) for images, (T, C) for sequences, (D) for features. A node has one output
- * tensor. Parameters (trained) and states (running statistics) live in two flat buffers that the graph lays out: a
- * field has a name, a shape, an offset and a rule for its first value, and that one list gives the order in files. */
+ * tensor. What a node computes with beside its inputs are fields: parameters (trained), states (running statistics),
+ * derived ones (made of others by a recipe, see pass.h). A field lies in the buffer of its home, which the graph lays
+ * out, and may have several nodes as users (tied weights); the one list of them gives the order in files. */
 #ifndef RT_ENGINE_GRAPH_H
 #define RT_ENGINE_GRAPH_H
 
@@ -13,7 +14,7 @@
 #include "engine/error.h"
 #include "engine/types.h"
 
-enum { RT_MAX_INPUTS = 8, RT_NAME_MAX = 64, RT_MAX_NODES = 4096 };
+enum { RT_NAME_MAX = 255, RT_MAX_NODES = 4096 };   /* bytes of a layer's name */
 
 /* One list of operators: the enum, the registry and the names in model files all come from it. */
 #define RT_OPS(X) \
@@ -30,37 +31,53 @@ typedef enum {
 
 typedef enum { RT_INIT_ZERO, RT_INIT_ONE, RT_INIT_HE, RT_INIT_XAVIER } rt_init;
 
+typedef enum { RT_PARAM, RT_STATE, RT_DERIVED, RT_HOMES } rt_home;       /* which buffer a field lies in */
+enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */ };
+#define RT_NOWHERE ((size_t)-1)
+
 typedef struct {
-    char name[RT_NAME_MAX + 16];
+    const char *name;                /* of the first layer that has it, a dot, and what it is there; the graph's */
+    rt_home home;
     rt_shape shape;
-    size_t offset, count;            /* in floats, into the flat buffer; offsets are multiples of 16 */
+    size_t offset, count;            /* in floats, into the home's buffer; offsets are multiples of 16 */
+    size_t grad_at;                  /* floats into gradients and moments; RT_NOWHERE: has none */
+    uint32_t key;                    /* how many of its home came before: what its first values depend on */
+    int users;                       /* nodes that name it */
+    unsigned flags;
     rt_init init;
     int64_t fan_in, fan_out; /* of the sums that the weights enter; beyond an int in shapes that are then refused */
-    int decay;                       /* weight decay applies (weights, not biases or norms) */
 } rt_field;
 
 typedef struct {
     rt_op_id op;
-    char name[RT_NAME_MAX];
-    int in[RT_MAX_INPUTS], inputs;   /* tensors */
+    uint32_t key;                    /* its place in the graph that it was declared in: dropout's mask depends on it */
+    const char *name;                /* the graph's, as the lists are */
+    const int *in, *field;           /* tensors; fields in the order in which the operator declares them */
+    int inputs, fields;
     int out;                         /* tensor */
+    int share;                       /* node whose fields it uses, -1: has its own */
     _Alignas(8) unsigned char attr[RT_ATTR_BYTES];   /* RT_ATTR(node, type of the operator) */
-    int param[2], params;            /* fields: weight, bias, or gamma, beta */
-    int state[2], states;            /* fields: running mean, variance */
 } rt_node;
 
+/* All but shape and producer is filled by rt_graph_seal. */
 typedef struct {
     rt_shape shape;
     int producer, consumers;
-    int needs_grad;                  /* a parameter lies on the way to it */
+    int memory;                      /* the tensor whose bytes it is: itself, unless it is a view of another */
+    int needs_grad;                  /* a parameter that is trained lies on the way to it */
 } rt_tensor;
+
+typedef struct rt_graph_block rt_graph_block;
 
 typedef struct {
     rt_node *node;      int nodes;
     rt_tensor *tensor;  int tensors;
-    rt_field *param;    int params;   size_t param_floats;
-    rt_field *state;    int states;   size_t state_floats;
+    rt_field *field;    int fields;
+    size_t floats[RT_HOMES];         /* of each home's buffer */
+    size_t grad_floats;
     int input, output;               /* tensors */
+    int sealed;
+    rt_graph_block *block;           /* names and lists */
 } rt_graph;
 
 struct rt_plan;
@@ -77,6 +94,7 @@ typedef struct {
     void (*forward)(struct rt_plan *, const rt_node *);
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
+    int view;                        /* the output is the input's bytes */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
     /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
      */
@@ -89,11 +107,22 @@ rt_graph *rt_graph_new(void);
 void rt_graph_free(rt_graph *);
 
 /* Adds a node; *out is its output tensor. attributes: those of the operator's schema, set by rt_schema_defaults and on
- * from there; NULL: the defaults. The first node must be INPUT. RT_USAGE with the node's name and the reason when
+ * from there; NULL: the defaults. share: the name of a layer of the same operator whose fields the node is to use, in
+ * place of its own; NULL: none. The first node must be INPUT. RT_USAGE with the node's name and the reason when
  * attributes are out of range or shapes do not fit. The last tensor added is the graph's output until
  * rt_graph_set_output. */
 rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const void *attributes,
-                       int *out);
+                       const char *share, int *out);
+/* After the last node, and again after a change: lays out gradients, finds users, consumers, views and needs_grad. */
+void rt_graph_seal(rt_graph *);
+/* Fields of layers whose name matches one of n patterns (fnmatch(3)) are not trained. Seals the graph. RT_USAGE with the
+ * layers when a pattern matches none, or none that has a parameter. */
+rt_status rt_graph_freeze(rt_graph *, const char *const *patterns, int n);
+/* Fields of one home in the order of its buffer: the next after field `after` (-1: the first), -1 behind the last. */
+int rt_graph_next_field(const rt_graph *, rt_home, int after);
+/* n ints or bytes that live as long as the graph; NULL with a message when memory is out. */
+int *rt_graph_list(rt_graph *, const int *from, int n);
+const char *rt_graph_text(rt_graph *, const char *);
 
 /* For shape rules: declares a field of the node. */
 rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int64_t fan_in, int64_t fan_out,

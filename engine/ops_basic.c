@@ -246,14 +246,16 @@ static rt_status infer_concat(rt_graph *g, rt_node *n, rt_shape *out)
     return RT_OK;
 }
 
-/* Copies (px, from) blocks into or out of (px, total) at channel `at`. */
+enum { AT_ONCE = RT_CALL_VALUES - 1 };        /* inputs that a call copies; the last value is the output */
+
+/* Copies flag (px, from) blocks, from input at[0] on, into (px, total) at channel at[1]. */
 static void run_concat(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out);
     size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows;
-    float *y = rt_at(x, c->value[RT_MAX_INPUTS], row0);
-    for (int i = 0; i < c->node->inputs; i++) {
-        const rt_shape *f = rt_shape_of(x->plan, c->node->in[i]);
+    float *y = (float *)rt_at(x, c->value[AT_ONCE], row0) + c->at[1];
+    for (int i = 0; i < c->flag; i++) {
+        const rt_shape *f = rt_shape_of(x->plan, c->node->in[c->at[0] + i]);
         size_t from = (size_t)f->dim[f->rank - 1];
         const float *a = rt_at(x, c->value[i], row0);
         for (size_t p = 0; p < px; p++) memcpy(y + p * total, a + p * from, from * sizeof *y);
@@ -263,12 +265,23 @@ static void run_concat(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void forward_concat(rt_plan *p, const rt_node *n)
 {
-    int v[RT_MAX_INPUTS];
-    for (int i = 0; i < n->inputs; i++) v[i] = rt_plan_read(p, n->in[i]);
-    int out = rt_plan_write(p, n->out);
-    rt_call *c = rt_plan_rows(p, "concat", n, run_concat);
-    memcpy(c->value, v, (size_t)n->inputs * sizeof v[0]);
-    c->value[RT_MAX_INPUTS] = out;
+    int v[AT_ONCE], out = -1;
+    ptrdiff_t at = 0, next = 0;
+    for (int first = 0; first < n->inputs; first += AT_ONCE, at = next) {
+        int count = n->inputs - first < AT_ONCE ? n->inputs - first : AT_ONCE;
+        for (int i = 0; i < count; i++) {
+            const rt_shape *f = rt_shape_of(p, n->in[first + i]);
+            next += f->dim[f->rank - 1];
+            v[i] = rt_plan_read(p, n->in[first + i]);
+        }
+        if (first == 0) out = rt_plan_write(p, n->out);
+        rt_call *c = rt_plan_rows(p, "concat", n, run_concat);
+        memcpy(c->value, v, (size_t)count * sizeof v[0]);
+        c->value[AT_ONCE] = out;
+        c->at[0] = first;
+        c->at[1] = at;
+        c->flag = count;
+    }
 }
 
 static void run_concat_back(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -304,7 +317,7 @@ static void backward_concat(rt_plan *p, const rt_node *n)
 }
 
 const rt_op rt_op_concat = {.name = "concat", .help = "inputs side by side along the last dimension",
-                            .min_inputs = 2, .max_inputs = RT_MAX_INPUTS,
+                            .min_inputs = 2, .max_inputs = RT_MAX_NODES,
                             .infer = infer_concat, .forward = forward_concat, .backward = backward_concat};
 
 /* ---- flatten and reshape: the planner gives input and output the same memory ---- */
@@ -326,9 +339,9 @@ static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
 }
 
 const rt_op rt_op_flatten = {.name = "flatten", .help = "all of a row in one dimension",
-                             .min_inputs = 1, .max_inputs = 1, .infer = infer_flatten};
+                             .min_inputs = 1, .max_inputs = 1, .infer = infer_flatten, .view = 1};
 const rt_op rt_op_reshape = {.name = "reshape", .help = "the same values in other dimensions",
-                             .min_inputs = 1, .max_inputs = 1, .schema = &shape_schema, .infer = infer_reshape};
+                             .min_inputs = 1, .max_inputs = 1, .schema = &shape_schema, .infer = infer_reshape, .view = 1};
 
 /* ---- dropout: y = x mask / (1 - rate), the mask a function of (seed, epoch, step, row, element) ---- */
 
@@ -338,7 +351,7 @@ static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *in = rt_at(x, c->value[0], row0);
     float rate = RT_ATTR(c->node, rt_dropout_attr)->rate;
     float *out = rt_at(x, c->value[1], row0), keep = 1.0f / (1.0f - rate);
-    uint32_t limit = (uint32_t)(rate * 4294967296.0), node = (uint32_t)(c->node - x->plan->node);
+    uint32_t limit = (uint32_t)(rate * 4294967296.0), node = c->node->key;
     for (int r = 0; r < rows; r++)
         for (size_t i = 0; i < n; i += 4) {
             uint32_t w[4];

@@ -450,7 +450,7 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    if (c->node->params > 1)
+    if (c->node->fields > 1)
         ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
     if (g.winograd_dw)
         rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows,
@@ -479,17 +479,17 @@ static void backward(rt_plan *p, const rt_node *n)
     geometry g = geometry_of(p, n);
     int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
     ptrdiff_t at = -1, sums = g.winograd_dw ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
-    for (int i = g.winograd_dw; i < n->params; i++) rt_plan_slot_grad(p, n->param[i]);
+    for (int i = g.winograd_dw; i < n->fields; i++) rt_plan_slot_grad(p, n, i);
     if (!g.winograd_dw || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
     if (g.winograd_dw) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n
-                                                        : p->graph->param[n->param[0]].count);
+                                                        : p->graph->field[n->field[0]].count);
         dx = rt_plan_grad_write(p, n->in[0], &accumulate);
         if (g.winograd_dx) {
             rt_plan_need_scratch(p, rt_wino_scratch(&g.shape_dx));
-            rt_plan_need_scratch(p, p->graph->param[n->param[0]].count);
+            rt_plan_need_scratch(p, p->graph->field[n->field[0]].count);
         }
     }
     rt_call *c = rt_plan_rows(p,

@@ -150,7 +150,7 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
         if (units) x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
         else x->plan->k->conv_dw(&a);
     }
-    if (tile == 0 && c->node->params > 1) {
+    if (tile == 0 && c->node->fields > 1) {
         float *db = rt_grad(x, c->node, 1);
         memset(db, 0, (size_t)o * sizeof *db);
         x->plan->k->channel_sum(db, dy, (size_t)rows, o);

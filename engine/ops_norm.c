@@ -10,6 +10,8 @@
 
 #include "engine/ops.h"
 
+enum { GAMMA, BETA, RUNNING_MEAN, RUNNING_VARIANCE };   /* fields */
+
 static rt_status infer_bn(rt_graph *g, rt_node *n, rt_shape *out)
 {
     *out = g->tensor[n->in[0]].shape;
@@ -46,7 +48,7 @@ static void run_moments(const rt_call *c, rt_ctx *x, int row0, int rows)
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
     float *sum = slot_array(c, x, x->slot, SLOT_SUM, ch), *square = slot_array(c, x, x->slot, SLOT_SQUARE, ch);
-    const float *shift = rt_state(x, c->node, 0), *in = rt_at(x, c->value[0], row0);
+    const float *shift = rt_state(x, c->node, RUNNING_MEAN), *in = rt_at(x, c->value[0], row0);
     float s[64], q[64];
     if (row0 == x->slot_row0) {
         x->plan->k->channel_moments(sum, square, in, shift, (size_t)(rows * px), ch);
@@ -80,8 +82,8 @@ static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
     int px, ch, slots = used_slots(x);
     pixels(x->plan, c->node, &px, &ch);
     double count = (double)px * x->run->rows;
-    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1);
-    float *running = rt_state(x, c->node, 0), *running_var = rt_state(x, c->node, 1);
+    const float *gamma = rt_param(x, c->node, GAMMA), *beta = rt_param(x, c->node, BETA);
+    float *running = rt_state(x, c->node, RUNNING_MEAN), *running_var = rt_state(x, c->node, RUNNING_VARIANCE);
     float m = RT_ATTR(c->node, rt_batch_norm_attr)->momentum;
     for (int i = 0; i < ch; i++) {
         double s = 0, q = 0;
@@ -116,8 +118,8 @@ static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, in
     (void)unused;
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
-    const float *gamma = rt_param(x, c->node, 0), *beta = rt_param(x, c->node, 1), *mean = rt_state(x, c->node, 0),
-                *var = rt_state(x, c->node, 1);
+    const float *gamma = rt_param(x, c->node, GAMMA), *beta = rt_param(x, c->node, BETA), *mean = rt_state(x, c->node, RUNNING_MEAN),
+                *var = rt_state(x, c->node, RUNNING_VARIANCE);
     for (int i = 0; i < ch; i++) {
         double scale = gamma[i] / sqrt((double)var[i] + RT_ATTR(c->node, rt_batch_norm_attr)->eps);
         coefficient(c, x, SCALE, ch)[i] = (float)scale;
@@ -281,8 +283,8 @@ void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
     (void)unused;
     const rt_node *bn = c->arg;
     const float *w = rt_param(x, c->node, 0), *bias = rt_param(x, c->node, 1);
-    const float *gamma = rt_param(x, bn, 0), *beta = rt_param(x, bn, 1), *mean = rt_state(x, bn, 0),
-                *var = rt_state(x, bn, 1);
+    const float *gamma = rt_param(x, bn, GAMMA), *beta = rt_param(x, bn, BETA), *mean = rt_state(x, bn, RUNNING_MEAN),
+                *var = rt_state(x, bn, RUNNING_VARIANCE);
     float *fw = x->plan->buffer + c->at[0], *fb = x->plan->buffer + c->at[1];
     int out = channels_out(x->plan, c->node);
     for (int i = 0; i < out; i++) {
@@ -374,8 +376,8 @@ static void backward_ln(rt_plan *p, const rt_node *n)
 {
     int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
                     dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-    rt_plan_slot_grad(p, n->param[0]);
-    rt_plan_slot_grad(p, n->param[1]);
+    rt_plan_slot_grad(p, n, 0);
+    rt_plan_slot_grad(p, n, 1);
     rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);
     c->value[0] = in;
     c->value[1] = dy;

@@ -13,7 +13,8 @@ enum {
     CONV_SLOTS = 16,               /* slots of a batch when gradients are summed per slot */
     DENSE_SLOT_ROWS = 32,
     INFER_CONV_ROWS = 4, INFER_DENSE_ROWS = 16,
-    LATE = 1 << 28, PACK = -1      /* phase numbers while building */
+    REDUCE = 4096,                 /* floats of a gradient that a tile merges */
+    LATE = 1 << 28, SUM = LATE + 1, PACK = -1      /* phase numbers while building */
 };
 
 /* ---- building ---- */
@@ -204,9 +205,10 @@ void rt_plan_need_scratch(rt_plan *p, size_t floats)
     if (floats > p->scratch_floats) p->scratch_floats = floats;
 }
 
-void rt_plan_slot_grad(rt_plan *p, int field)
+void rt_plan_slot_grad(rt_plan *p, const rt_node *n, int i)
 {
-    if (p->slot_at[field] < 0) p->slot_at[field] = rt_plan_slot_room(p, p->graph->param[field].count);
+    ptrdiff_t *at = &p->slot_at[p->use[n - p->node] + i];
+    if (*at < 0) *at = rt_plan_slot_room(p, p->graph->field[n->field[i]].count);
 }
 
 ptrdiff_t rt_plan_slot_room(rt_plan *p, size_t floats)
@@ -320,9 +322,60 @@ static void emit_loss(rt_plan *p, const rt_loss_spec *l)
 static void reduce_grads(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)unused;
-    const rt_field *f = &x->plan->graph->param[c->flag];
-    size_t first = (size_t)tile * 4096, n = f->count - first < 4096 ? f->count - first : 4096;
-    rt_merge_slots(x, x->run->grads + f->offset + first, x->plan->slot_at[c->flag], first, n);
+    const rt_field *f = &x->plan->graph->field[c->node->field[c->flag]];
+    size_t first = (size_t)tile * REDUCE, n = f->count - first < REDUCE ? f->count - first : REDUCE;
+    rt_merge_slots(x, rt_grad(x, c->node, c->flag) + first,
+                   x->plan->slot_at[x->plan->use[c->node - x->plan->node] + c->flag], first, n);
+}
+
+/* The gradient of a field is the sum of what its users found. */
+static void sum_parts(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    const rt_field *f = &x->plan->graph->field[c->flag];
+    size_t first = (size_t)tile * REDUCE, n = f->count - first < REDUCE ? f->count - first : REDUCE;
+    x->plan->k->reduce_slots(x->plan->grad[c->flag] + first, x->plan->buffer + c->at[0] + first, (size_t)c->at[1],
+                             (int)c->at[2], n);
+}
+
+static int reduce_tiles(const rt_field *f) { return (int)((f->count + REDUCE - 1) / REDUCE); }
+
+/* How many uses of field f have a gradient in this plan; their parts get room from `at` on, unless that is -1. */
+static int place_parts(rt_plan *p, int f, ptrdiff_t at, size_t stride)
+{
+    int parts = 0;
+    for (int i = 0; i < p->graph->nodes; i++)
+        for (int k = 0; k < p->node[i].fields; k++) {
+            if (p->node[i].field[k] != f || !p->has_back[i]) continue;
+            if (at >= 0) p->part_at[p->use[i] + k] = at + (ptrdiff_t)stride * parts;
+            parts++;
+        }
+    return parts;
+}
+
+/* Gradients that slots hold are merged; then those of fields that several nodes use, which each have their own part
+ * until here, are summed in the order of the nodes. */
+static void emit_reduce(rt_plan *p)
+{
+    const rt_graph *g = p->graph;
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < p->node[i].fields; k++)
+            if (p->slot_at[p->use[i] + k] >= 0)
+                rt_plan_late_tiles(p, "reduce", &p->node[i], reduce_tiles(&g->field[p->node[i].field[k]]),
+                                   reduce_grads)->flag = k;
+    for (int f = 0; f < g->fields; f++) {
+        const rt_field *q = &g->field[f];
+        size_t stride = (q->count + 15) & ~(size_t)15;
+        int parts = q->users > 1 ? place_parts(p, f, -1, stride) : 0;
+        if (parts < 2) continue;
+        ptrdiff_t at = rt_plan_buffer(p, stride * (size_t)parts);
+        place_parts(p, f, at, stride);
+        rt_call *c = append(p, "sum parts", NULL, SUM, reduce_tiles(q), sum_parts);
+        c->flag = f;
+        c->at[0] = at;
+        c->at[1] = (ptrdiff_t)stride;
+        c->at[2] = parts;
+    }
 }
 
 /* ---- memory: first fit over life spans ---- */
@@ -436,6 +489,7 @@ static void emit(rt_plan *p)
         const rt_node *n = &p->node[i];
         if (p->skip[i] || p->grad_of[p->root[n->out]] < 0 || !rt_ops[n->op]->backward) continue;
         p->turn = i + 1;
+        p->has_back[i] = 1;
         rt_ops[n->op]->backward(p, n);
         p->turn = i;
         for (int k = 0; k < n->inputs; k++) {
@@ -444,11 +498,7 @@ static void emit(rt_plan *p)
             if (op->backward_early && grad_complete(p, p->node[from].out)) op->backward_early(p, &p->node[from]);
         }
     }
-    for (int f = 0; f < g->params; f++)
-        if (p->slot_at[f] >= 0) {
-            rt_call *c = rt_plan_late_tiles(p, "reduce", NULL, (int)((g->param[f].count + 4095) / 4096), reduce_grads);
-            c->flag = f;
-        }
+    emit_reduce(p);
 }
 
 static int has_conv(const rt_graph *g)
@@ -465,6 +515,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
         rt_fail(RT_USAGE, "batch size %d is out of range: give 1 to %d", spec->batch, 1 << 20);
         return NULL;
     }
+    RT_ASSERT(g->sealed);
     rt_plan *p = calloc(1, sizeof *p);
     builder b = {.tiles = -1};
     if (!p) goto memory;
@@ -492,13 +543,21 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     p->value_of = malloc(tensors * sizeof *p->value_of);
     p->grad_of = malloc(tensors * sizeof *p->grad_of);
     p->keep = calloc(tensors, 1);
-    p->slot_at = malloc(((size_t)g->params + 1) * sizeof *p->slot_at);
+    p->use = malloc(nodes * sizeof *p->use);
+    p->has_back = calloc(nodes, 1);
+    size_t uses = 0;
+    for (int i = 0; i < g->nodes; i++) uses += (size_t)g->node[i].fields;
+    p->slot_at = malloc((uses + 1) * sizeof *p->slot_at);
+    p->part_at = malloc((uses + 1) * sizeof *p->part_at);
+    p->field = calloc((size_t)g->fields + 1, sizeof *p->field);
+    p->grad = calloc((size_t)g->fields + 1, sizeof *p->grad);
     if (!p->node || !p->skip || !p->memo || !p->stage || !p->root || !p->value_of || !p->grad_of || !p->keep ||
-        !p->slot_at)
+        !p->use || !p->has_back || !p->slot_at || !p->part_at || !p->field || !p->grad)
         goto memory;
     memcpy(p->node, g->node, nodes * sizeof *p->node);
     for (size_t i = 0; i < nodes; i++) p->memo[i] = -1;
-    for (int i = 0; i < g->params; i++) p->slot_at[i] = -1;
+    for (size_t i = 0; i < uses; i++) p->slot_at[i] = p->part_at[i] = -1;
+    for (int i = 0, first = 0; i < g->nodes; first += g->node[i++].fields) p->use[i] = first;
     for (size_t t = 0; t < tensors; t++) {
         p->root[t] = (int)t;
         p->value_of[t] = p->grad_of[t] = -1;
@@ -514,7 +573,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     find_spans(p, &b);
 
     int body = b.phase + 1;
-    p->phase = calloc((size_t)body + 2, sizeof *p->phase);
+    p->phase = calloc((size_t)body + 3, sizeof *p->phase);
     p->call = calloc((size_t)b.count + 1, sizeof *p->call);
     if (!p->phase || !p->call) goto memory;
     /* Phase numbers of values are those of the body; packing comes in front, late work behind. */
@@ -525,6 +584,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     collect(p, &b, PACK, 1);
     for (int i = 0; i < body; i++) collect(p, &b, i, is_tiles[i]);
     collect(p, &b, LATE, 1);
+    collect(p, &b, SUM, 1);
     free(is_tiles);
     for (int v = 0; v < p->values; v++) {
         p->value[v].first += p->value[v].first < LATE;
@@ -559,6 +619,7 @@ void rt_plan_free(rt_plan *p)
     if (!p) return;
     void *owned[] = {p->node,    p->skip,  p->memo,    p->stage,  p->root,       p->value_of,
                      p->grad_of, p->keep,  p->slot_at, p->call,   p->phase,      p->value,
+                     p->use, p->has_back, p->part_at, p->field, p->grad,
                      p->arena,   p->local, p->scratch, p->buffer, p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
@@ -571,9 +632,8 @@ float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at)
 
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
 {
-    int f = n->param[i];
-    float *g = rt_slot_sums(c, c->plan->slot_at[f]);
-    if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->param[f].count * sizeof *g);
+    float *g = rt_slot_sums(c, c->plan->slot_at[c->plan->use[n - c->plan->node] + i]);
+    if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->field[n->field[i]].count * sizeof *g);
     return g;
 }
 
@@ -617,9 +677,20 @@ static void run_tile(void *arg, int tile, int thread)
     }
 }
 
+static void find_fields(rt_plan *p, const rt_run *run)
+{
+    for (int i = 0; i < p->graph->fields; i++) {
+        const rt_field *f = &p->graph->field[i];
+        float *const home[RT_HOMES] = {run->params, run->states, NULL};
+        p->field[i] = home[f->home] ? home[f->home] + f->offset : NULL;
+        p->grad[i] = run->grads && f->grad_at != RT_NOWHERE ? run->grads + f->grad_at : NULL;
+    }
+}
+
 static void run_phases(rt_plan *p, const rt_run *run, int from, int to)
 {
     p->run = (rt_run *)run;
+    find_fields(p, run);
     int used = (run->rows + p->slot_rows - 1) / p->slot_rows;
     for (int i = from; i < to; i++) {
         if (!p->phase[i].count) continue;

@@ -4,7 +4,7 @@
 
 #include "engine/plan.h"
 
-enum { RT_CALL_VALUES = RT_MAX_INPUTS + 4, RT_CALL_OFFSETS = 6 };
+enum { RT_CALL_VALUES = 12, RT_CALL_OFFSETS = 6 };
 
 /* A value: one version of a tensor (or of scratch that follows rows) in the plan. */
 typedef struct {
@@ -49,6 +49,7 @@ struct rt_plan {
     char *keep;                      /* tensors that must exist as they are */
     int *
         memo; /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
+    char *has_back;                  /* nodes whose backward has been emitted */
     char *stage;                     /* node -> what its operator has emitted so far, as it likes; 0 */
     int turn;                        /* the backward of nodes from this on has been emitted */
     rt_pool *pool;
@@ -60,7 +61,10 @@ struct rt_plan {
     int in_prepare;
     int slots, slot_rows;
     size_t slot_floats;              /* gradient floats kept per slot */
-    ptrdiff_t *slot_at;              /* param field -> offset in a slot, -1 when its gradient is written whole */
+    float **field, **grad;           /* of the run: where each field of the graph lies, and its gradient */
+    int *use;                        /* node -> its first use of a field; the others follow */
+    ptrdiff_t *slot_at;              /* use -> offset in a slot, -1 when its gradient is written whole */
+    ptrdiff_t *part_at;              /* use -> where in the buffer its part of a shared field's gradient lies, or -1 */
     size_t buffer_floats;            /* packed weights, statistics and coefficients */
     size_t scratch_floats;
     size_t arena_bytes, local_bytes;
@@ -102,8 +106,8 @@ void rt_plan_barrier(rt_plan *);
 
 ptrdiff_t rt_plan_buffer(rt_plan *, size_t floats);          /* offset into the plan's own buffer */
 void rt_plan_need_scratch(rt_plan *, size_t floats);
-/* The gradient of field f is summed per slot (rows phases) instead of written whole (tiles phases). */
-void rt_plan_slot_grad(rt_plan *, int field);
+/* The gradient of field i of n is summed per slot (rows phases) instead of written whole (tiles phases). */
+void rt_plan_slot_grad(rt_plan *, const rt_node *n, int i);
 /* Room in every slot for sums that the operator merges itself in late tiles; see rt_slot_sums. */
 ptrdiff_t rt_plan_slot_room(rt_plan *, size_t floats);
 
@@ -119,17 +123,17 @@ static inline void *rt_at(const rt_ctx *c, int v, int row)
     if (x->external) return (char *)c->run->x + (size_t)row * x->row_bytes;
     return c->plan->arena + x->offset + (size_t)row * x->row_bytes;
 }
+/* Field i of a node; NULL when it has none. */
 static inline const float *rt_param(const rt_ctx *c, const rt_node *n, int i)
 {
-    return i < n->params ? c->run->params + c->plan->graph->param[n->param[i]].offset : NULL;
+    return i < n->fields ? c->plan->field[n->field[i]] : NULL;
 }
-static inline float *rt_state(const rt_ctx *c, const rt_node *n, int i)
-{
-    return c->run->states + c->plan->graph->state[n->state[i]].offset;
-}
+static inline float *rt_state(const rt_ctx *c, const rt_node *n, int i) { return c->plan->field[n->field[i]]; }
+/* Where the gradient of field i of a node goes: its part of it, when other nodes use the field, too. */
 static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
 {
-    return c->run->grads + c->plan->graph->param[n->param[i]].offset;
+    ptrdiff_t part = c->plan->part_at[c->plan->use[n - c->plan->node] + i];
+    return part >= 0 ? c->plan->buffer + part : c->plan->grad[n->field[i]];
 }
 /* This slot's gradient of field i of n, zeroed when the slot starts. */
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0);

@@ -68,7 +68,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
                              .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
     size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)m->classes * (size_t)s->batch;
-    float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->param_floats), *teacher = rt_floats_new(k);
+    float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     rt_plan_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN};
     if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_logits(&loss, m->graph->output, m->classes);

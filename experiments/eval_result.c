@@ -266,7 +266,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
         cJSON_AddItemToArray(files, cJSON_CreateString(e->path[p]));
         params += (double)rt_graph_param_count(g);
         macs += rt_graph_macs(g);
-        memory += (double)(g->param_floats + g->state_floats) * 4;
+        memory += (double)(g->floats[RT_PARAM] + g->floats[RT_STATE]) * 4;
     }
     cJSON_AddStringToObject(j, "digest", e->digest.hex);
     add_seen(j, &e->seen);

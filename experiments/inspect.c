@@ -49,13 +49,14 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
     cJSON_AddNumberToObject(j, "classes", m->classes);
     cJSON_AddNumberToObject(j, "parameters", (double)rt_graph_param_count(g));
     cJSON_AddNumberToObject(j, "macs", rt_graph_macs(g));
-    cJSON_AddNumberToObject(j, "weights_bytes", (double)(g->param_floats + g->state_floats) * 4);
+    cJSON_AddNumberToObject(j, "weights_bytes", (double)(g->floats[RT_PARAM] + g->floats[RT_STATE]) * 4);
     cJSON *layers = cJSON_AddArrayToObject(j, "layers");
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
         cJSON *l = cJSON_CreateObject();
         double params = 0;
-        for (int k = 0; k < n->params; k++) params += (double)g->param[n->param[k]].count;
+        for (int k = 0; k < n->fields && n->share < 0; k++)
+            if (g->field[n->field[k]].home == RT_PARAM) params += (double)g->field[n->field[k]].count;
         cJSON_AddStringToObject(l, "name", n->name);
         cJSON_AddStringToObject(l, "op", rt_layer_name(n));
         if (rt_ops[n->op]->schema && n->op != RT_OP_INPUT) {

@@ -14,11 +14,12 @@ static int items_of(const rt_model *m, item **out)
 {
     const rt_graph *g = m->graph;
     int n = 0;
-    item *it = calloc((size_t)(g->params + g->states + 1), sizeof *it);
+    item *it = calloc((size_t)(g->fields + 1), sizeof *it);
     *out = it;
     if (!it) return -1;
-    for (int i = 0; i < g->params; i++) it[n++] = (item){&g->param[i], m->params + g->param[i].offset};
-    for (int i = 0; i < g->states; i++) it[n++] = (item){&g->state[i], m->states + g->state[i].offset};
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
+            it[n++] = (item){&g->field[i], rt_model_field(m, i)};
     return n;
 }
 

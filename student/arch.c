@@ -1,6 +1,7 @@
 #include "student/arch.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/text.h"
@@ -172,25 +173,27 @@ static rt_status read_kind(rt_cfg *c, rt_layer_kind *kind)
     return c->status;
 }
 
-static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int *in)
+/* *in: a list of them, which the caller frees. */
+static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int **in)
 {
     cJSON *from = rt_cfg_any(c, "from");
+    int most = cJSON_IsArray(from) ? cJSON_GetArraySize(from) : 1, n = 0;
+    *in = malloc(((size_t)most + 1) * sizeof **in);
+    if (!*in) rt_out_of_memory();
     if (!from) {
-        in[0] = previous;
+        **in = previous;
         return 1;
     }
-    int n = 0;
     for (const cJSON *e = cJSON_IsArray(from) ? from->child : from; e; e = cJSON_IsArray(from) ? e->next : NULL) {
         int t = cJSON_IsString(e) ? rt_arch_find(g, e->valuestring) : -1;
-        if (t < 0 || n == RT_MAX_INPUTS) {
+        if (t < 0) {
             char text[160];
-            snprintf(text, sizeof text,
-                     t < 0 ? "no layer before this one is named '%.64s'" : "more inputs than the %s allows",
+            snprintf(text, sizeof text, "no layer before this one is named '%.100s'",
                      cJSON_IsString(e) ? e->valuestring : "?");
             rt_cfg_fail(c, "from", text);
             return 0;
         }
-        in[n++] = t;
+        (*in)[n++] = t;
     }
     return n;
 }
@@ -203,18 +206,21 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(at, sizeof at, "%s.layers[%d]", path, index);
     rt_cfg c = rt_cfg_begin(object, at);
     RT_TRY(read_kind(&c, &kind));
-    int in[RT_MAX_INPUTS], inputs = read_inputs(&c, g, g->output, in), out;
-    if (c.status) return c.status;
-    if (kind.schema) rt_cfg_read(&c, kind.schema, attributes);
+    int *in, inputs = read_inputs(&c, g, g->output, &in), out;
+    if (kind.schema && !c.status) rt_cfg_read(&c, kind.schema, attributes);
     if (kind.act) ((rt_activation_attr *)(void *)attributes)->end.act = kind.act;
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
-    RT_TRY(rt_cfg_end(&c));
-    if (strpbrk(name, "/.") || !*name || !rt_is_utf8(name))
-        return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain '/', '.' or what is no valid UTF-8", at,
-                       name);
-    rt_status st = rt_graph_add(g, kind.op, name, in, inputs, attributes, &out);
-    return st ? rt_fail_in(st, "%s", at) : RT_OK;
+    const char *share = rt_cfg_has(&c, "share") ? rt_cfg_string(&c, "share", NULL) : NULL;
+    rt_status st = rt_cfg_end(&c);
+    if (!st && (!*name || !rt_is_utf8(name)))
+        st = rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain what is no valid UTF-8", at, name);
+    if (!st) {
+        st = rt_graph_add(g, kind.op, name, in, inputs, attributes, share, &out);
+        if (st) st = rt_fail_in(st, "%s", at);
+    }
+    free(in);
+    return st;
 }
 
 rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
@@ -232,7 +238,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     rt_graph *g = rt_graph_new();
     if (!g) return RT_RUN;
     int out, i = 0;
-    rt_status st = rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &a, &out);
+    rt_status st = rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &a, NULL, &out);
     for (cJSON *l = layers->child; l && !st; l = l->next) st = add_layer(g, l, path, i++);
     char text[64];
     if (!st && (g->tensor[g->output].shape.rank != 1 || g->tensor[g->output].shape.dim[0] != classes))
@@ -242,6 +248,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
         rt_graph_free(g);
         return st;
     }
+    rt_graph_seal(g);
     *result = g;
     return RT_OK;
 }

@@ -38,8 +38,8 @@ static rt_status take_memory(rt_model *m)
     m->classes = g->tensor[g->output].shape.dim[0];
     m->raw_size = rt_model_input_size(m);
     m->channels = 1;
-    m->params = rt_floats_new(g->param_floats);
-    m->states = rt_floats_new(g->state_floats);
+    m->params = rt_floats_new(g->floats[RT_PARAM]);
+    m->states = rt_floats_new(g->floats[RT_STATE]);
     m->mul = rt_floats_new((size_t)last_dim(m));
     m->add = rt_floats_new((size_t)last_dim(m));
     if (!m->params || !m->states || !m->mul || !m->add) return RT_RUN;
@@ -100,19 +100,44 @@ rt_digest rt_model_digest(const rt_model *m)
     cJSON_free(arch);
     rt_hasher_add(h, m->mul, (size_t)m->channels * sizeof *m->mul);
     rt_hasher_add(h, m->add, (size_t)m->channels * sizeof *m->add);
-    for (int i = 0; i < g->params; i++)
-        rt_hasher_add(h, m->params + g->param[i].offset, g->param[i].count * sizeof(float));
-    for (int i = 0; i < g->states; i++)
-        rt_hasher_add(h, m->states + g->state[i].offset, g->state[i].count * sizeof(float));
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
+            rt_hasher_add(h, rt_model_field(m, i), g->field[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
 
-static rt_h5_item field_item(const rt_field *f, const char *group, float *base, char (*name)[RT_H5_NAME])
+float *rt_model_field(const rt_model *m, int i)
+{ return (m->graph->field[i].home == RT_PARAM ? m->params : m->states) + m->graph->field[i].offset; }
+
+/* A field's place in the file: '/' would be a folder there, so it is written as %2F, as are % and control characters.
+ * coded 0: as files before had it, whose names had no '/'. */
+static void field_path(const rt_field *f, int coded, char path[RT_H5_NAME])
 {
-    rt_h5_item it = {.type = RT_F32, .rank = f->shape.rank, .data = base + f->offset};
-    snprintf(*name, sizeof *name, "%s/%s", group, f->name);
+    int n = snprintf(path, RT_H5_NAME, "%s/", f->home == RT_PARAM ? "params" : "state");
+    for (const char *c = f->name; *c && n + 4 < RT_H5_NAME; c++)
+        if (coded && (*c == '/' || *c == '%' || (unsigned char)*c < 0x20 || *c == 0x7f))
+            n += snprintf(path + n, 4, "%%%02X", (unsigned)*c);
+        else path[n++] = *c;
+    path[n] = 0;
+}
+
+static const rt_h5_dataset *find_field(const rt_h5_file *file, const rt_field *f, char path[RT_H5_NAME])
+{
+    const rt_h5_dataset *d = NULL;
+    for (int coded = 1; coded >= 0 && !d; coded--) {
+        field_path(f, coded, path);
+        d = rt_h5_find(file, path);
+    }
+    return d;
+}
+
+static rt_h5_item field_item(const rt_model *m, int i, char (*name)[RT_H5_NAME])
+{
+    const rt_field *f = &m->graph->field[i];
+    rt_h5_item it = {.type = RT_F32, .rank = f->shape.rank, .data = rt_model_field(m, i)};
+    field_path(f, 1, *name);
     it.name = *name;
-    for (int i = 0; i < f->shape.rank; i++) it.dim[i] = (uint64_t)f->shape.dim[i];
+    for (int k = 0; k < f->shape.rank; k++) it.dim[k] = (uint64_t)f->shape.dim[k];
     return it;
 }
 
@@ -130,7 +155,7 @@ static char *digest_in(char *text)
 rt_status rt_model_save(const rt_model *m, const char *path)
 {
     const rt_graph *g = m->graph;
-    int n = 0, total = g->params + g->states + 1;
+    int n = 0, total = g->fields + 1;
     rt_h5_item *it = calloc((size_t)total, sizeof *it);
     char (*name)[RT_H5_NAME] = calloc((size_t)total, sizeof *name);
     cJSON *j = cJSON_CreateObject();
@@ -157,8 +182,8 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
     if (at) memcpy(at, rt_digest_of(text, strlen(text)).hex, sizeof no_digest - 1);
-    for (int i = 0; i < g->params; i++, n++) it[n] = field_item(&g->param[i], "params", m->params, &name[n]);
-    for (int i = 0; i < g->states; i++, n++) it[n] = field_item(&g->state[i], "state", m->states, &name[n]);
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0; n++) it[n] = field_item(m, i, &name[n]);
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (text)
         it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
@@ -170,32 +195,36 @@ rt_status rt_model_save(const rt_model *m, const char *path)
 }
 
 /* The file has each field, in its shape: only then is memory taken for them. */
-static rt_status check_fields(const rt_h5_file *f, const char *group, const rt_field *field, int count)
+static rt_status check_fields(const rt_h5_file *file, const rt_graph *g)
 {
-    for (int i = 0; i < count; i++) {
-        char name[RT_H5_NAME];
-        snprintf(name, sizeof name, "%s/%s", group, field[i].name);
-        const rt_h5_dataset *d = rt_h5_find(f, name);
-        if (!d) return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", f->path, name);
-        int same = d->type == RT_F32 && d->rank == field[i].shape.rank;
-        for (int k = 0; k < d->rank && same; k++) same = d->dim[k] == (uint64_t)field[i].shape.dim[k];
-        if (!same)
-            return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells", f->path,
-                           name);
-    }
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;) {
+            const rt_field *f = &g->field[i];
+            char path[RT_H5_NAME];
+            const rt_h5_dataset *d = find_field(file, f, path);
+            if (!d)
+                return rt_fail(RT_INPUT, "%s: has no data set '%s', which its architecture needs", file->path, path);
+            int same = d->type == RT_F32 && d->rank == f->shape.rank;
+            for (int k = 0; k < d->rank && same; k++) same = d->dim[k] == (uint64_t)f->shape.dim[k];
+            if (!same)
+                return rt_fail(RT_INPUT, "%s: data set '%s' does not have the shape that its architecture tells",
+                               file->path, path);
+        }
     return RT_OK;
 }
 
-static rt_status load_fields(const rt_h5_file *f, const char *group, const rt_field *field, int count, float *base)
+static rt_status load_fields(const rt_h5_file *file, rt_model *m)
 {
-    for (int i = 0; i < count; i++) {
-        char name[RT_H5_NAME];
-        float *data;
-        snprintf(name, sizeof name, "%s/%s", group, field[i].name);
-        RT_TRY(rt_h5_read_all((void **)&data, f, name, field[i].count * sizeof *data));
-        memcpy(base + field[i].offset, data, field[i].count * sizeof *data);
-        free(data);
-    }
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(m->graph, home, i)) >= 0;) {
+            const rt_field *f = &m->graph->field[i];
+            char path[RT_H5_NAME];
+            float *data;
+            find_field(file, f, path);
+            RT_TRY(rt_h5_read_all((void **)&data, file, path, f->count * sizeof *data));
+            memcpy(rt_model_field(m, i), data, f->count * sizeof *data);
+            free(data);
+        }
     return RT_OK;
 }
 
@@ -277,12 +306,10 @@ rt_status rt_model_load(rt_model **out, const char *path)
         st = build(&m, arch);
         if (st) st = rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s", path);
     }
-    if (!st) st = check_fields(f, "params", m->graph->param, m->graph->params);
-    if (!st) st = check_fields(f, "state", m->graph->state, m->graph->states);
+    if (!st) st = check_fields(f, m->graph);
     if (!st) st = take_memory(m);
     if (!st) st = read_normalization(m, j, path);
-    if (!st) st = load_fields(f, "params", m->graph->param, m->graph->params, m->params);
-    if (!st) st = load_fields(f, "state", m->graph->state, m->graph->states, m->states);
+    if (!st) st = load_fields(f, m);
     if (!st && strcmp(rt_model_digest(m).hex, digest))
         st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
     if (!st) st = read_names(m, j, path);

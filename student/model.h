@@ -1,6 +1,6 @@
 /* student/model.h - a native model: architecture, parameters, how its input is normalised; and its file.
  *
- * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, manifest (text, JSON): architecture, input
+ * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, '/', '%' and control characters percent-coded (%2F), manifest (text, JSON): architecture, input
  * normalisation, names of classes and columns, provenance (tool, commit, config, seed, hashes of data and teacher),
  * digest of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
@@ -36,6 +36,8 @@ void rt_model_free(rt_model *);
 rt_status rt_model_set_normalization(rt_model *, const double *mean, const double *std, int count);
 /* Hash of architecture, normalisation, parameters and states. */
 rt_digest rt_model_digest(const rt_model *);
+/* The values of field i of the model's graph. */
+float *rt_model_field(const rt_model *, int i);
 rt_status rt_model_save(const rt_model *, const char *path);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);

@@ -8,7 +8,7 @@
 
 enum { BLOCK = 8192 };
 
-struct rt_block { size_t first, count; int decay; };
+struct rt_block { size_t first, grad, count; int decay; };     /* first: of the parameters; grad: of gradients and moments */
 
 static void read_kind(rt_cfg *c, rt_optimizer_config *o)
 {
@@ -88,33 +88,34 @@ rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, con
     o->config = *c;
     o->graph = g;
     o->pool = pool;
-    o->m = rt_floats_new(g->param_floats);
-    if (c->kind == RT_ADAMW) o->v = rt_floats_new(g->param_floats);
+    o->m = rt_floats_new(g->grad_floats);
+    if (c->kind == RT_ADAMW) o->v = rt_floats_new(g->grad_floats);
     if (c->ema > 0) {
-        o->ema = rt_floats_new(g->param_floats);
-        if (o->ema) memcpy(o->ema, params, g->param_floats * sizeof *params);
+        o->ema = rt_floats_new(g->floats[RT_PARAM]);
+        if (o->ema) memcpy(o->ema, params, g->floats[RT_PARAM] * sizeof *params);
     }
     /* Neighbouring fields of one decay rule share blocks: few calls for nets of many small fields. */
-    size_t most = (size_t)g->params + g->param_floats / BLOCK + 1;
+    size_t most = (size_t)g->fields + g->grad_floats / BLOCK + 1;
     o->block = calloc(most, sizeof *o->block);
     o->partial = calloc(most, sizeof *o->partial);
     if (!o->m || (c->kind == RT_ADAMW && !o->v) || (c->ema > 0 && !o->ema) || !o->block || !o->partial) {
         rt_optimizer_free(o);
         return rt_fail(RT_RUN, "out of memory for the optimizer");
     }
-    for (int i = 0; i < g->params; i++) {
-        const rt_field *f = &g->param[i];
-        size_t end = i + 1 < g->params ? g->param[i + 1].offset : g->param_floats;
-        int decay = f->decay || c->decay_all;
-        for (size_t at = f->offset; at < end;) {
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+        const rt_field *f = &g->field[i];
+        size_t room = (f->count + 15) & ~(size_t)15;
+        int decay = (f->flags & RT_F_DECAY) || c->decay_all;
+        if (f->grad_at == RT_NOWHERE) continue;
+        for (size_t done = 0; done < room;) {
             struct rt_block *last = o->blocks ? &o->block[o->blocks - 1] : NULL;
-            if (!last || last->decay != decay || last->count == BLOCK) {
+            if (!last || last->decay != decay || last->count == BLOCK || last->first + last->count != f->offset + done) {
                 last = &o->block[o->blocks++];
-                *last = (struct rt_block){at, 0, decay};
+                *last = (struct rt_block){f->offset + done, f->grad_at + done, 0, decay};
             }
-            size_t n = end - at < BLOCK - last->count ? end - at : BLOCK - last->count;
+            size_t n = room - done < BLOCK - last->count ? room - done : BLOCK - last->count;
             last->count += n;
-            at += n;
+            done += n;
         }
     }
     *out = o;
@@ -136,7 +137,7 @@ static void square_block(void *arg, int tile, int thread)
 {
     rt_optimizer *o = arg;
     (void)thread;
-    o->partial[tile] = rt_kernels_get()->sum_squares(o->g + o->block[tile].first, o->block[tile].count);
+    o->partial[tile] = rt_kernels_get()->sum_squares(o->g + o->block[tile].grad, o->block[tile].count);
 }
 
 static void update_block(void *arg, int tile, int thread)
@@ -148,8 +149,8 @@ static void update_block(void *arg, int tile, int thread)
     if (!b->decay) u.weight_decay = 0;
     float *ema = o->ema ? o->ema + b->first : NULL;
     if (o->config.kind == RT_SGD)
-        rt_kernels_get()->sgd(o->w + b->first, o->m + b->first, ema, o->g + b->first, b->count, &u);
-    else rt_kernels_get()->adamw(o->w + b->first, o->m + b->first, o->v + b->first, ema, o->g + b->first, b->count, &u);
+        rt_kernels_get()->sgd(o->w + b->first, o->m + b->grad, ema, o->g + b->grad, b->count, &u);
+    else rt_kernels_get()->adamw(o->w + b->first, o->m + b->grad, o->v + b->grad, ema, o->g + b->grad, b->count, &u);
 }
 
 void rt_optimizer_step(rt_optimizer *o, float *params, const float *grads, double lr, double grad_scale)

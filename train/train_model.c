@@ -27,8 +27,8 @@ static rt_status add_projection(rt_graph *g, const char *name, int from, int wid
 {
     rt_dense_attr dense = {.out = width, .bias = 1};
     rt_conv_attr conv = {.out = width, .groups = 1, .bias = 1, .window = {.kernel = {1, 1}, .stride = {1, 1}}};
-    if (g->tensor[from].shape.rank == 3) return rt_graph_add(g, RT_OP_CONV2D, name, &from, 1, &conv, out);
-    return rt_graph_add(g, RT_OP_DENSE, name, &from, 1, &dense, out);
+    if (g->tensor[from].shape.rank == 3) return rt_graph_add(g, RT_OP_CONV2D, name, &from, 1, &conv, NULL, out);
+    return rt_graph_add(g, RT_OP_DENSE, name, &from, 1, &dense, NULL, out);
 }
 
 /* The training graph: the model's own, then a projection for each hint. Parameters of the model keep their places. */
@@ -67,6 +67,7 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
         features[i] = to;
     }
     rt_graph_set_output(t->graph, output);
+    rt_graph_seal(t->graph);
     if (!s->teachers) return RT_OK;
     RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch,
                             s->hints ? features : NULL, s->hints));
@@ -89,16 +90,16 @@ rt_status rt_train_set_up(rt_trainer *t)
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
-    size_t n = t->graph->param_floats, k = (size_t)t->model->classes, b = (size_t)s->batch;
+    size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats, k = (size_t)t->model->classes, b = (size_t)s->batch;
     t->params = rt_floats_new(n);
-    t->grads = rt_floats_new(n);
+    t->grads = rt_floats_new(d);
     t->best_params = rt_floats_new(n);
-    t->best_states = rt_floats_new(t->graph->state_floats);
-    if (s->accumulate > 1) t->sum = rt_floats_new(n);
-    if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->state_floats);
+    t->best_states = rt_floats_new(t->graph->floats[RT_STATE]);
+    if (s->accumulate > 1) t->sum = rt_floats_new(d);
+    if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->floats[RT_STATE]);
     t->partner = calloc(b, sizeof *t->partner);
     t->teacher_logits = rt_floats_new(b * k);
-    float *scratch = rt_floats_new(t->graph->state_floats);
+    float *scratch = rt_floats_new(t->graph->floats[RT_STATE]);
     if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) ||
         (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->teacher_logits || !scratch) {
         free(scratch);
@@ -106,8 +107,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     }
     rt_graph_init(t->graph, s->seed, t->params, scratch);   /* projections; the model's own follow */
     free(scratch);
-    memcpy(t->params, t->model->params, t->model->graph->param_floats * sizeof *t->params);
-    if (t->ema_states) memcpy(t->ema_states, t->model->states, t->graph->state_floats * sizeof(float));
+    memcpy(t->params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *t->params);
+    if (t->ema_states) memcpy(t->ema_states, t->model->states, t->graph->floats[RT_STATE] * sizeof(float));
     t->plan = rt_plan_new(&spec, t->opt->pool);
     if (!t->plan) return RT_RUN;
     RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));

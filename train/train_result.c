@@ -94,10 +94,10 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
 {
     const rt_graph *g = t->model->graph;
     rt_hasher *h = rt_hasher_new();
-    for (int i = 0; i < g->params; i++)
-        rt_hasher_add(h, t->params + g->param[i].offset, g->param[i].count * sizeof(float));
-    for (int i = 0; i < g->states; i++)
-        rt_hasher_add(h, t->model->states + g->state[i].offset, g->state[i].count * sizeof(float));
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
+            rt_hasher_add(h, (home == RT_PARAM ? t->params : t->model->states) + g->field[i].offset,
+                          g->field[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
 
@@ -178,8 +178,8 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     char path[1200];
     rt_model *m = t->model;
     rt_digest last = rt_train_weights_digest(t);
-    memcpy(m->params, t->best_params, m->graph->param_floats * sizeof(float));
-    memcpy(m->states, t->best_states, m->graph->state_floats * sizeof(float));
+    memcpy(m->params, t->best_params, m->graph->floats[RT_PARAM] * sizeof(float));
+    memcpy(m->states, t->best_states, m->graph->floats[RT_STATE] * sizeof(float));
     RT_TRY(rt_identity_unchanged(t->identity));
     RT_TRY(set_provenance(t));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);

@@ -12,11 +12,11 @@ enum { MAX_BUFFERS = 9 };
 
 static int buffers_of(rt_trainer *t, rt_buffer b[MAX_BUFFERS])
 {
-    size_t n = t->graph->param_floats, q = t->graph->state_floats;
-    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, n},
-                       {"v", t->optimizer->v, n}, {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n},
+    size_t n = t->graph->floats[RT_PARAM], q = t->graph->floats[RT_STATE], d = t->graph->grad_floats;
+    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, d},
+                       {"v", t->optimizer->v, d}, {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n},
                        {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q},
-                       {"gradient_sum", t->sum, n}};       /* of a step whose batches are not all done */
+                       {"gradient_sum", t->sum, d}};       /* of a step whose batches are not all done */
     memcpy(b, all, sizeof all);
     return (int)(sizeof all / sizeof all[0]);
 }

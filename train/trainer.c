@@ -23,7 +23,7 @@ static const float *eval_states(const rt_trainer *t) { return t->ema_states ? t-
 static void average_states(rt_trainer *t)
 {
     float decay = t->optimizer->update.ema;
-    for (size_t i = 0; t->ema_states && i < t->graph->state_floats; i++)
+    for (size_t i = 0; t->ema_states && i < t->graph->floats[RT_STATE]; i++)
         t->ema_states[i] += (1.0f - decay) * (t->model->states[i] - t->ema_states[i]);
 }
 
@@ -31,11 +31,13 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
 {
     const rt_graph *g = t->graph;
     for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < g->params; i++) {
-            const float *p = (pass ? t->grads : t->params) + g->param[i].offset;
-            for (size_t k = 0; k < g->param[i].count; k++)
+        for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+            const rt_field *f = &g->field[i];
+            if (pass && f->grad_at == RT_NOWHERE) continue;
+            const float *p = pass ? t->grads + f->grad_at : t->params + f->offset;
+            for (size_t k = 0; k < f->count; k++)
                 if (!isfinite(p[k])) {
-                    snprintf(text, room, "first in the %s of %s", pass ? "gradient" : "weights", g->param[i].name);
+                    snprintf(text, room, "first in the %s of %s", pass ? "gradient" : "weights", f->name);
                     return;
                 }
         }
@@ -102,8 +104,8 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     int k = s->accumulate, at = (int)(b->step % (uint32_t)k), last = at == k - 1 || b->step + 1 == t->steps;
     const float *g = t->grads;
     if (k > 1) {
-        if (at == 0) memcpy(t->sum, t->grads, t->graph->param_floats * sizeof *t->sum);
-        else rt_kernels_get()->accumulate(t->sum, t->grads, t->graph->param_floats);
+        if (at == 0) memcpy(t->sum, t->grads, t->graph->grad_floats * sizeof *t->sum);
+        else rt_kernels_get()->accumulate(t->sum, t->grads, t->graph->grad_floats);
         g = t->sum;
     }
     if (last) {
@@ -177,8 +179,8 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     if (!t->held.count || epoch == 1 || accuracy > t->best) {
         t->best = accuracy;
         t->best_epoch = epoch;
-        memcpy(t->best_params, eval_params(t), t->graph->param_floats * sizeof(float));
-        memcpy(t->best_states, eval_states(t), t->graph->state_floats * sizeof(float));
+        memcpy(t->best_params, eval_params(t), t->graph->floats[RT_PARAM] * sizeof(float));
+        memcpy(t->best_states, eval_states(t), t->graph->floats[RT_STATE] * sizeof(float));
     }
     rt_digest digest = rt_train_weights_digest(t);
     cJSON *e = cJSON_CreateObject();

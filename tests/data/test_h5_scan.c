@@ -170,7 +170,7 @@ static void create(hid_t f, const char *name, int rank, const hsize_t *dim, hid_
 static void odd_sets(void **state)
 {
     (void)state;
-    char path[128], name[400];
+    char path[128], name[RT_H5_NAME + 400];
     rt_h5_file *f;
     size_t n;
     hsize_t small[1] = {5}, huge[3] = {(hsize_t)1 << 32, (hsize_t)1 << 32, 8}, nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 2};
@@ -190,7 +190,7 @@ static void odd_sets(void **state)
     H5Pset_alloc_time(q, H5D_ALLOC_TIME_INCR);
     create(h, "wide", 2, wide, q);
     memset(name, 'n', sizeof name);
-    name[300] = 0;
+    name[RT_H5_NAME + 44] = 0;
     create(h, name, 1, small, 0);
     create(h, "line\nbreak", 1, small, 0);
     H5Fclose(h);
@@ -202,7 +202,7 @@ static void odd_sets(void **state)
     h5_refused(f, "many", "67108864 chunks; at most 16777216");
     free(h5_read(f, "line?break", RT_U8, &n));
     name[RT_H5_NAME - 1] = 0;
-    h5_refused(f, name, "its name has 300 bytes");
+    h5_refused(f, name, "its name has 1068 bytes");
     const rt_h5_dataset *d;
     check_ok(rt_h5_need(&d, f, "all_holes"));
     assert_int_equal(d->chunked, 0);

@@ -29,7 +29,7 @@ typedef struct { const rt_graph *g; const double *params; double **t; uint64_t s
 static double *out_of(forward_d *f, const rt_node *n) { return f->t[n->out]; }
 static const double *in_of(forward_d *f, const rt_node *n, int i) { return f->t[n->in[i]]; }
 static const double *param_of(forward_d *f, const rt_node *n, int i)
-{ return i < n->params ? f->params + f->g->param[n->param[i]].offset : NULL; }
+{ return i < n->fields ? f->params + f->g->field[n->field[i]].offset : NULL; }
 
 static void conv_node(forward_d *f, const rt_node *n)
 {
@@ -127,7 +127,7 @@ static void run_node(forward_d *f, const rt_node *n)
     case RT_OP_INPUT: break;
     case RT_OP_DENSE: {
         const double *w = param_of(f, n, 0), *b = param_of(f, n, 1);
-        size_t k = f->g->param[n->param[0]].count / c;
+        size_t k = f->g->field[n->field[0]].count / c;
         for (size_t p = 0; p < all / c; p++)
             for (size_t o = 0; o < c; o++) {
                 double v = b ? b[o] : 0;
@@ -209,18 +209,18 @@ static void check_arch(const char *json)
     size_t nx = rt_shape_count(&g->tensor[g->input].shape) * ROWS,
            no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
     float *x = random_floats(nx, 11), *w = random_floats(no, 12);
-    float *params = random_floats(g->param_floats, 1), *states = random_floats(g->state_floats + 1, 2),
-          *grads = random_floats(g->param_floats, 3);
+    float *params = random_floats(g->floats[RT_PARAM], 1), *states = random_floats(g->floats[RT_STATE] + 1, 2),
+          *grads = random_floats(g->floats[RT_PARAM], 3);
     rt_graph_init(g, 5, params, states);
-    for (int i = 0; i < g->params; i++) {              /* biases and norms away from their first values */
-        rt_field *f = &g->param[i];
-        float *extra = random_floats(f->count, 100 + (uint32_t)i);
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {     /* biases and norms not at first values */
+        rt_field *f = &g->field[i];
+        float *extra = random_floats(f->count, 100 + f->key);
         for (size_t k = 0; k < f->count; k++) params[f->offset + k] += 0.2f * extra[k];
         free(extra);
     }
-    double *weight = malloc(no * sizeof *weight), *pd = malloc(g->param_floats * sizeof *pd);
+    double *weight = malloc(no * sizeof *weight), *pd = malloc(g->floats[RT_PARAM] * sizeof *pd);
     for (size_t i = 0; i < no; i++) weight[i] = w[i];
-    for (size_t i = 0; i < g->param_floats; i++) pd[i] = params[i];
+    for (size_t i = 0; i < g->floats[RT_PARAM]; i++) pd[i] = params[i];
     forward_d f = {
         .g = g, .params = pd, .t = calloc((size_t)g->tensors, sizeof *f.t), .seed = 77, .epoch = 3, .step = 9};
     for (int t = 0; t < g->tensors; t++) f.t[t] = calloc(rt_shape_count(&g->tensor[t].shape) * ROWS, sizeof **f.t);
@@ -236,8 +236,8 @@ static void check_arch(const char *json)
     rt_plan_run(p, &run);
     double loss = loss_d(&f, weight), largest = 0;
     check_close(json, run.loss[0], loss, 2e-4, 2e-4);
-    for (int i = 0; i < g->params; i++) {
-        const rt_field *q = &g->param[i];
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+        const rt_field *q = &g->field[i];
         double scale = 0;
         for (size_t k = 0; k < q->count; k++) scale = fmax(scale, fabs(grads[q->offset + k]));
         for (size_t k = 0; k < q->count; k += q->count / PER_FIELD + 1) {
@@ -289,6 +289,25 @@ static void dense(void **state)
                                     NET("[6,5]", "4", "{\"op\":\"dense\",\"out\":8},{\"op\":\"gelu\"},"
                                         "{\"op\":\"dense\",\"out\":3},{\"op\":\"flatten\"},"
                                         "{\"op\":\"dense\",\"out\":4}"), NULL};
+    each_family(a);
+}
+
+/* Weights of several layers: products over rows, sums in slots, Winograd's planes; used in one phase and in several; and
+ * a use whose gradient nothing asks for. */
+static void shared(void **state)
+{
+    (void)state;
+#define SHARE(op, of, rest) "{\"op\":\"" op "\",\"share\":\"" of "\"" rest "}"
+    static const char *const a[] = {
+        NET("[7]", "7", NAMED("dense", "a", ",\"out\":7") ",{\"op\":\"tanh\"}," SHARE("dense", "a", ",\"out\":7")
+            ",{\"op\":\"sigmoid\"}," SHARE("dense", "a", ",\"out\":7,\"bias\":false")),
+        NET("[70]", "3", NAMED("dense", "a", ",\"out\":70") "," NAMED("layer_norm", "n", "") ",{\"op\":\"relu\"},"
+            SHARE("dense", "a", ",\"out\":70") "," SHARE("layer_norm", "n", "") ",{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,7,5]", "3", NAMED("conv2d", "a", ",\"out\":5,\"kernel\":3,\"padding\":1") ",{\"op\":\"batch_norm\"},"
+            "{\"op\":\"relu\"}," SHARE("conv2d", "a", ",\"out\":5,\"kernel\":3,\"padding\":1") HEAD),
+        NET("[8,8,2]", "3", NAMED("conv2d", "s", ",\"out\":32,\"kernel\":1") ","
+            NAMED("conv2d", "a", ",\"out\":32,\"kernel\":3,\"padding\":1") ","
+            SHARE("conv2d", "a", ",\"out\":32,\"kernel\":3,\"padding\":1") HEAD), NULL};
     each_family(a);
 }
 
@@ -461,7 +480,7 @@ static void branches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense),    cmocka_unit_test(convolution),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense),    cmocka_unit_test(shared), cmocka_unit_test(convolution),
                                        cmocka_unit_test(winograd), cmocka_unit_test(large_images),
                                        cmocka_unit_test(norms),    cmocka_unit_test(activations),
                                        cmocka_unit_test(pools),    cmocka_unit_test(branches)};

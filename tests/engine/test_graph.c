@@ -34,9 +34,9 @@ static void first_values_have_he_deviation(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_graph *g;
         check_ok(build(&g, cases[i].text));
-        float *p = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats + 1, 2);
+        float *p = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2);
         rt_graph_init(g, 5, p, s);
-        const rt_field *f = &g->param[0];
+        const rt_field *f = &g->field[0];
         double sum = 0, square = 0, n = (double)f->count;
         for (size_t k = 0; k < f->count; k++) {
             sum += p[f->offset + k];
@@ -65,14 +65,16 @@ static void gradients_are_asked_for_once(void **state)
     rt_graph *g = rt_graph_new();
     int t = -1, first;
     char name[16];
-    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){.shape = {1, {4}}}, &t));
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){.shape = {1, {4}}}, NULL, &t));
     first = t;
     for (int i = 0; i < 60; i++) {
         snprintf(name, sizeof name, "add%d", i);
-        check_ok(rt_graph_add(g, RT_OP_ADD, name, (int[]){t, t}, 2, NULL, &t));
+        check_ok(rt_graph_add(g, RT_OP_ADD, name, (int[]){t, t}, 2, NULL, NULL, &t));
     }
+    rt_graph_seal(g);
     assert_false(g->tensor[t].needs_grad);
-    check_ok(rt_graph_add(g, RT_OP_DENSE, "dense", &t, 1, &(rt_dense_attr){.out = 3, .bias = 1}, &t));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "dense", &t, 1, &(rt_dense_attr){.out = 3, .bias = 1}, NULL, &t));
+    rt_graph_seal(g);
     assert_true(g->tensor[t].needs_grad);
     assert_false(g->tensor[first].needs_grad);
     rt_graph_set_output(g, t);

@@ -35,8 +35,8 @@ static void square_loss(void *arg, const rt_loss_io *io)
 static float *train(const rt_graph *g, int threads, int batch, const float *x)
 {
     rt_pool *pool = rt_pool_new(threads);
-    float *w = random_floats(g->param_floats, 1), *s = random_floats(g->state_floats + 1, 2),
-          *grad = random_floats(g->param_floats, 3);
+    float *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2),
+          *grad = random_floats(g->floats[RT_PARAM], 3);
     rt_graph_init(g, 3, w, s);
     rt_plan_spec spec = {.graph = g, .batch = batch, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = square_loss};
@@ -47,7 +47,7 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
             .rows = batch - (int)(i % 3), .x = x, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
         rt_plan_run(p, &run);
         assert_true(isfinite(run.loss[0]));
-        for (size_t k = 0; k < g->param_floats; k++) w[k] -= 0.01f * grad[k];
+        for (size_t k = 0; k < g->floats[RT_PARAM]; k++) w[k] -= 0.01f * grad[k];
     }
     rt_plan_free(p);
     rt_pool_free(pool);
@@ -68,7 +68,7 @@ static void threads_do_not_matter(void **state)
             float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 37, 8), *one = train(g, 1, 37, x);
             for (int t = 2; t <= 5; t++) {
                 float *many = train(g, t, 37, x);
-                assert_memory_equal(one, many, g->param_floats * sizeof *one);
+                assert_memory_equal(one, many, g->floats[RT_PARAM] * sizeof *one);
                 free(many);
             }
             free(one);
@@ -104,8 +104,8 @@ static void batch_does_not_matter(void **state)
     const char *const nets[] = {resnet, mlp};
     for (int n = 0; n < 2; n++) {
         rt_graph *g = build(nets[n]);
-        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8), *w = random_floats(g->param_floats, 1),
-              *s = random_floats(g->state_floats + 1, 2), a[250], b[250];
+        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8), *w = random_floats(g->floats[RT_PARAM], 1),
+              *s = random_floats(g->floats[RT_STATE] + 1, 2), a[250], b[250];
         rt_graph_init(g, 3, w, s);
         infer(g, 50, 50, x, w, s, a);
         static const int batches[] = {1, 2, 3, 7, 16, 49};
@@ -142,8 +142,8 @@ static void folding(void **state)
     enum { ROWS = 64 };
     rt_graph *g = build(nets[0]);
     rt_pool *pool = rt_pool_new(2);
-    float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * ROWS, 8), *w = random_floats(g->param_floats, 1),
-          *s = random_floats(g->state_floats, 2), *grad = random_floats(g->param_floats, 3);
+    float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * ROWS, 8), *w = random_floats(g->floats[RT_PARAM], 1),
+          *s = random_floats(g->floats[RT_STATE], 2), *grad = random_floats(g->floats[RT_PARAM], 3);
     float got[ROWS * 5], want[ROWS * 5];
     seen = want;
     rt_graph_init(g, 3, w, s);
@@ -152,9 +152,10 @@ static void folding(void **state)
     rt_plan *p = rt_plan_new(&spec, pool);
     rt_run run = {.rows = ROWS, .x = x, .params = w, .states = s, .grads = grad};
     rt_plan_run(p, &run);
-    for (int i = 1; i < g->states; i += 2) {        /* unbiased to biased variance */
-        const rt_field *f = &g->state[i];
-        double n = i == g->states - 1 ? ROWS : ROWS * 256.0;
+    for (int i = -1; (i = rt_graph_next_field(g, RT_STATE, i)) >= 0;) {        /* unbiased to biased variance */
+        const rt_field *f = &g->field[i];
+        if (!strstr(f->name, ".variance")) continue;
+        double n = rt_graph_next_field(g, RT_STATE, i) < 0 ? ROWS : ROWS * 256.0;
         for (size_t k = 0; k < f->count; k++) s[f->offset + k] = (float)(s[f->offset + k] * (n - 1) / n);
     }
     infer(g, 16, ROWS, x, w, s, got);
@@ -171,7 +172,7 @@ static void large_dense(void **state)
     (void)state;
     rt_graph *g = build("{\"input\":[1100],\"classes\":1000,\"layers\":[{\"op\":\"dense\",\"out\":1000},{\"op\":"
                         "\"relu\"},{\"op\":\"dense\",\"out\":1000}]}");
-    float *x = random_floats(1100 * 20, 8), *w = random_floats(g->param_floats, 1), *s = random_floats(1, 2),
+    float *x = random_floats(1100 * 20, 8), *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(1, 2),
           *a = random_floats(20000, 3);
     rt_graph_init(g, 3, w, s);
     infer(g, 20, 20, x, w, s, a);
@@ -182,7 +183,7 @@ static void large_dense(void **state)
             for (int i = 0; i < 1100; i++) h[o] += (double)x[r * 1100 + i] * w[i * 1000 + o];
             if (h[o] < 0) h[o] = 0;
         }
-        const float *w2 = w + g->param[2].offset;
+        const float *w2 = w + g->field[2].offset;
         for (int o = 0; o < 1000; o += 37) {
             double y = 0;
             for (int i = 0; i < 1000; i++) y += h[i] * w2[i * 1000 + o];

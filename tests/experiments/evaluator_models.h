@@ -62,7 +62,7 @@ static inline void write_model(const char *name, int i, cJSON *seen)
     check_ok(rt_names_from_json(&class_names, classes, name, "classes"));
     check_ok(rt_names_from_json(&column_names, columns, name, "columns"));
     check_ok(rt_model_set_names(m, &class_names, &column_names));
-    float *w = m->params + m->graph->param[0].offset, *b = m->params + m->graph->param[1].offset;
+    float *w = m->params + m->graph->field[0].offset, *b = m->params + m->graph->field[1].offset;
     memset(w, 0, K * K * sizeof *w);
     for (int c = 0; c < K; c++) {
         int in = i == 1 ? K - 1 - c : c, out = i == 2 ? K - 1 - c : c;

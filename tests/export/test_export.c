@@ -155,7 +155,7 @@ static void weights(void **state)
     assert_memory_equal(array_in(zip, n, "columns.npy", "'descr': '<U1', 'fortran_order': False, 'shape': (2,)"),
                         columns, sizeof columns);
     assert_memory_equal(array_in(zip, n, "d.weight.npy", "'descr': '<f4', 'fortran_order': False, 'shape': (2, 3"),
-                        m->params + m->graph->param[0].offset, 24);
+                        m->params + m->graph->field[0].offset, 24);
     snprintf(path, sizeof path, "%s/m.safetensors", test_folder);
     check_ok(rt_export_safetensors(m, taken(path)));
     const char *text = text_of(path, &n);

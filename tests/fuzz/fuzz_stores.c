@@ -60,11 +60,11 @@ static rt_h5_item text_item(const char *text)
 /* Sets of an architecture, one of them left out or of another shape when the rest says so. */
 static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H5_NAME], float *base)
 {
-    int n = 0, odd = (int)next(p), all = g->params + g->states;
+    int n = 0, odd = (int)next(p), all = g->fields;
     for (int i = 0; i < all && n + 1 < MOST_SETS; i++) {
-        const rt_field *f = i < g->params ? &g->param[i] : &g->state[i - g->params];
+        const rt_field *f = &g->field[i];
         if (odd == i + 1) continue;
-        snprintf(name[n], RT_H5_NAME, "%s/%s", i < g->params ? "params" : "state", f->name);
+        snprintf(name[n], RT_H5_NAME, "%s/%s", f->home == RT_PARAM ? "params" : "state", f->name);
         it[n] =
             (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank, .data = base};
         for (int k = 0; k < f->shape.rank; k++) it[n].dim[k] = (uint64_t)f->shape.dim[k];
@@ -101,10 +101,10 @@ static void model(const uint8_t *data, size_t size)
     char *text = strdup(p.text), zeros[] = "00000000000000000000000000000000";
     int n = 0;
     if (cJSON_IsObject(j) && !rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0) &&
-        m->graph->param_floats + m->graph->state_floats < MOST_FLOATS) {
+        m->graph->floats[RT_PARAM] + m->graph->floats[RT_STATE] < MOST_FLOATS) {
         n = fields(&p, m->graph, it, name, base);
-        memset(m->params, 0, m->graph->param_floats * sizeof *m->params);
-        if (m->graph->state_floats) memset(m->states, 0, m->graph->state_floats * sizeof *m->states);
+        memset(m->params, 0, m->graph->floats[RT_PARAM] * sizeof *m->params);
+        if (m->graph->floats[RT_STATE]) memset(m->states, 0, m->graph->floats[RT_STATE] * sizeof *m->states);
         cJSON *whole = cJSON_CreateObject();
         cJSON_AddStringToObject(whole, "format", "retort-model-2");
         cJSON_AddStringToObject(whole, "manifest_digest", zeros);

@@ -32,13 +32,113 @@ static void round_trip(void **state)
     check_ok(rt_model_save(m, path));
     check_ok(rt_model_load(&n, path));
     assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
-    assert_memory_equal(m->params, n->params, m->graph->param_floats * 4);
+    assert_memory_equal(m->params, n->params, m->graph->floats[RT_PARAM] * 4);
     check_ok(rt_model_save(n, again));
     check_ok(rt_digest_file(&a, path, 0));
     check_ok(rt_digest_file(&b, again, 0));
     assert_string_equal(a.hex, b.hex);
     rt_model_free(m);
     rt_model_free(n);
+}
+
+/* A copy of a model file, with a set of another name. */
+static void rename_set(const char *from, const char *to, const char *was, const char *is)
+{
+    rt_h5_file *f;
+    void *data[16] = {0};
+    rt_h5_item it[16] = {{0}};
+    check_ok(rt_h5_scan(&f, from));
+    for (int i = 0; i < f->sets; i++) {
+        const rt_h5_dataset *d = &f->set[i];
+        check_ok(rt_h5_read_all(&data[i], f, d->name, 1 << 20));
+        it[i] = (rt_h5_item){.name = strcmp(d->name, was) ? d->name : is, .type = d->type, .rank = d->rank,
+                             .data = data[i], .element = d->type == RT_TEXT ? (uint32_t)strlen(data[i]) : 0};
+        memcpy(it[i].dim, d->dim, sizeof it[i].dim);
+    }
+    check_ok(rt_h5_save(to, "retort-model-2", it, f->sets));
+    for (int i = 0; i < f->sets; i++) free(data[i]);
+    rt_h5_close(f);
+}
+
+/* Layers may be named as other tools name them, to 255 bytes; files of before, whose names had no '/', had '%' as it
+ * is. */
+static void layer_names(void **state)
+{
+    (void)state;
+    char path[128], older[128], longest[256], text[1024];
+    rt_model *m, *n;
+    rt_h5_file *f;
+    cJSON *j;
+    snprintf(path, sizeof path, "%s/named.h5", test_folder);
+    snprintf(older, sizeof older, "%s/older.h5", test_folder);
+    memset(longest, '/', 255);
+    longest[255] = 0;
+    for (int i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "{\"input\":[3],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"out\":2,\"name\":"
+                 "\"block.1/conv%%\"},{\"op\":\"dense\",\"out\":2,\"name\":\"%s%s\"}]}", longest, i ? "x" : "");
+        check_ok(rt_json_parse(&j, text, strlen(text), "test"));
+        if (i) check_fails(rt_model_new(&m, j, 1), RT_USAGE, "longer than 255 bytes");
+        else check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        if (i) break;
+        check_ok(rt_model_save(m, path));
+        check_ok(rt_h5_scan(&f, path));
+        assert_non_null(rt_h5_find(f, "params/block.1%2Fconv%25.weight"));
+        rt_h5_close(f);
+        check_ok(rt_model_load(&n, path));
+        assert_string_equal(n->graph->field[0].name, "block.1/conv%.weight");
+        assert_memory_equal(m->params, n->params, m->graph->floats[RT_PARAM] * sizeof(float));
+        rt_model_free(m);
+        rt_model_free(n);
+    }
+    const char *plain = "{\"input\":[3],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"out\":2,\"name\":\"50%\"}]}";
+    check_ok(rt_json_parse(&j, plain, strlen(plain), "test"));
+    check_ok(rt_model_new(&m, j, 1));
+    cJSON_Delete(j);
+    check_ok(rt_model_save(m, path));
+    rename_set(path, older, "params/50%25.weight", "params/50%.weight");
+    check_ok(rt_model_load(&n, older));
+    assert_memory_equal(m->params, n->params, m->graph->floats[RT_PARAM] * sizeof(float));
+    rt_model_free(m);
+    rt_model_free(n);
+}
+
+/* Weights that two layers share are there once: in memory, in the file, in the count. */
+static void shared_weights(void **state)
+{
+    (void)state;
+    char path[128];
+    rt_model *m, *n;
+    rt_h5_file *f;
+    cJSON *j;
+    static const char *const head = "{\"input\":[4],\"classes\":4,\"layers\":[{\"op\":\"dense\",\"name\":\"a\",\"out\":4},"
+                                    "{\"op\":\"batch_norm\",\"name\":\"n\"},";
+    static const char *const tail[][2] = {
+        {"{\"op\":\"dense\",\"out\":4,\"share\":\"a\"}]}", NULL},
+        {"{\"op\":\"dense\",\"out\":4,\"share\":\"b\"}]}", "no layer before it is named 'b'"},
+        {"{\"op\":\"layer_norm\",\"share\":\"a\"}]}", "another kind of layer"},
+        {"{\"op\":\"dense\",\"out\":5,\"share\":\"a\"}]}", "weight has the shape (4, 5)"},
+        {"{\"op\":\"batch_norm\",\"share\":\"n\"}]}", "mean is of its own input"},
+        {"{\"op\":\"relu\",\"name\":\"r\"},{\"op\":\"relu\",\"share\":\"r\"}]}", "there are none"}};
+    snprintf(path, sizeof path, "%s/shared.h5", test_folder);
+    for (size_t i = 0; i < sizeof tail / sizeof tail[0]; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "%s%s", head, tail[i][0]);
+        check_ok(rt_json_parse(&j, text, strlen(text), "test"));
+        if (tail[i][1]) check_fails(rt_model_new(&m, j, 1), RT_USAGE, tail[i][1]);
+        else check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        if (tail[i][1]) continue;
+        assert_int_equal(rt_graph_param_count(m->graph), 4 * 4 + 4 + 2 * 4);
+        check_ok(rt_model_save(m, path));
+        check_ok(rt_h5_scan(&f, path));
+        assert_int_equal(f->sets, 6 + 1);
+        rt_h5_close(f);
+        check_ok(rt_model_load(&n, path));
+        assert_memory_equal(m->params, n->params, m->graph->floats[RT_PARAM] * sizeof(float));
+        rt_model_free(m);
+        rt_model_free(n);
+    }
 }
 
 /* One bit in any field is found. */
@@ -128,9 +228,9 @@ static rt_model *make_linear(const char *classes, const char *columns)
     check_ok(rt_model_new(&m, j, 1));
     check_ok(rt_model_set_names(m, &k, &c));
     const rt_graph *g = m->graph;
-    assert_int_equal(g->params, 2);
-    for (int i = 0; i < 9; i++) m->params[g->param[0].offset + (size_t)i] = (float)(10 * (i / 3) + i % 3 + 1);
-    for (int i = 0; i < 3; i++) m->params[g->param[1].offset + (size_t)i] = (float)i;
+    assert_int_equal(g->fields, 2);
+    for (int i = 0; i < 9; i++) m->params[g->field[0].offset + (size_t)i] = (float)(10 * (i / 3) + i % 3 + 1);
+    for (int i = 0; i < 3; i++) m->params[g->field[1].offset + (size_t)i] = (float)i;
     rt_names_free(&k);
     rt_names_free(&c);
     cJSON_Delete(j);
@@ -363,9 +463,9 @@ static void class_order(void **state)
     const rt_graph *g = m[0]->graph;
     for (int c = 0; c < 3; c++) {
         for (int k = 0; k < 3; k++)
-            m[1]->params[g->param[0].offset + (size_t)(3 * k + c)] =
-                m[0]->params[g->param[0].offset + (size_t)(3 * k + from[c])];
-        m[1]->params[g->param[1].offset + (size_t)c] = m[0]->params[g->param[1].offset + (size_t)from[c]];
+            m[1]->params[g->field[0].offset + (size_t)(3 * k + c)] =
+                m[0]->params[g->field[0].offset + (size_t)(3 * k + from[c])];
+        m[1]->params[g->field[1].offset + (size_t)c] = m[0]->params[g->field[1].offset + (size_t)from[c]];
     }
     static float x[40][3], one[120], two[120], both[120], want[3];
     for (int i = 0; i < 120; i++) (&x[0][0])[i] = (float)(i * 37 % 11) / 64;
@@ -410,7 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals),
-        cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
+        cmocka_unit_test(layer_names), cmocka_unit_test(shared_weights), cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
         cmocka_unit_test(refused_columns), cmocka_unit_test(shapes), cmocka_unit_test(class_order)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

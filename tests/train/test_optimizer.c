@@ -10,8 +10,9 @@ static rt_graph *net(void)
     rt_shape_attr in = {.shape = {1, {N}}};
     rt_dense_attr dense = {.out = 1, .bias = 1};
     int t;
-    check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, &t));
-    check_ok(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &dense, &t));
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, NULL, &t));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &dense, NULL, &t));
+    rt_graph_seal(g);
     return g;
 }
 
@@ -19,7 +20,7 @@ static void follow(rt_optimizer_config c)
 {
     rt_graph *g = net();
     rt_pool *pool = rt_pool_new(2);
-    float *w = calloc(g->param_floats, 4), *grad = calloc(g->param_floats, 4);
+    float *w = calloc(g->floats[RT_PARAM], 4), *grad = calloc(g->floats[RT_PARAM], 4);
     double wd[N], m[N] = {0}, v[N] = {0}, ema[N];
     for (int i = 0; i < N; i++) ema[i] = wd[i] = w[i] = (float)sin(i);
     rt_optimizer *o;
@@ -30,7 +31,7 @@ static void follow(rt_optimizer_config c)
             grad[i] = (float)(cos(i * s) + wd[i]);
             norm += (double)grad[i] * grad[i];
         }
-        grad[g->param[1].offset] = 2;
+        grad[g->field[1].offset] = 2;
         norm = sqrt(norm + 4) * scale;
         rt_optimizer_step(o, w, grad, 0.01, 0.5);
         if (c.clip > 0 && norm > c.clip) scale *= c.clip / norm;
@@ -78,12 +79,12 @@ static void decay_rule(void **state)
         rt_pool *pool = rt_pool_new(1);
         rt_optimizer_config c = {.kind = RT_SGD, .weight_decay = 0.1, .decay_all = all};
         rt_optimizer *o;
-        float *w = calloc(g->param_floats, 4), *grad = calloc(g->param_floats, 4);
-        w[0] = w[g->param[1].offset] = 1;
+        float *w = calloc(g->floats[RT_PARAM], 4), *grad = calloc(g->floats[RT_PARAM], 4);
+        w[0] = w[g->field[1].offset] = 1;
         check_ok(rt_optimizer_new(&o, &c, g, pool, w));
         rt_optimizer_step(o, w, grad, 1, 1);
         check_close("weight", w[0], 0.9, 1e-6, 0);
-        check_close("bias", w[g->param[1].offset], all ? 0.9 : 1, 1e-6, 0);
+        check_close("bias", w[g->field[1].offset], all ? 0.9 : 1, 1e-6, 0);
         rt_optimizer_free(o);
         rt_pool_free(pool);
         rt_graph_free(g);

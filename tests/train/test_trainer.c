@@ -14,13 +14,14 @@
 static void each_weight(rt_model *m, void (*visit)(float *, double, const char *), const double *value)
 {
     const rt_graph *g = m->graph;
-    for (int i = 0; i < g->params + g->states; i++) {
-        const rt_field *f = i < g->params ? &g->param[i] : &g->state[i - g->params];
-        float *w = (i < g->params ? m->params : m->states) + f->offset;
-        int in = f->shape.rank == 2 ? f->shape.dim[0] : 1, out = f->shape.rank == 2 ? f->shape.dim[1] : (int)f->count;
-        for (int o = 0; o < out; o++)
-            for (int k = 0; k < in; k++) visit(&w[k * out + o], *value++, f->name);
-    }
+    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+        for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;) {
+            const rt_field *f = &g->field[i];
+            float *w = rt_model_field(m, i);
+            int in = f->shape.rank == 2 ? f->shape.dim[0] : 1, out = f->shape.rank == 2 ? f->shape.dim[1] : (int)f->count;
+            for (int o = 0; o < out; o++)
+                for (int k = 0; k < in; k++) visit(&w[k * out + o], *value++, f->name);
+        }
 }
 
 static void put_weight(float *w, double value, const char *name)
@@ -184,7 +185,7 @@ static void best_epoch_is_the_earliest_of_the_best(void **s)
     assert_string_equal(text_of(r, "last_weights_digest"), digest);
     rt_model *kept = load_model("best"), *until = load_model("until");
     if ((int)number(r, "best_epoch") == at)
-        assert_memory_equal(kept->params, until->params, kept->graph->param_floats * sizeof(float));
+        assert_memory_equal(kept->params, until->params, kept->graph->floats[RT_PARAM] * sizeof(float));
     rt_model_free(kept);
     rt_model_free(until);
     cJSON_Delete(r);
@@ -203,7 +204,7 @@ static void averaged_weights_are_what_is_judged_and_kept(void **s)
     r = train(config, "plain");
     rt_model *plain = load_model("plain");
     double distance = 0;
-    for (size_t i = 0; i < m->graph->param_floats; i++) distance += fabs((double)m->params[i] - plain->params[i]);
+    for (size_t i = 0; i < m->graph->floats[RT_PARAM]; i++) distance += fabs((double)m->params[i] - plain->params[i]);
     assert_true(distance > 1e-3);
     rt_model_free(m);
     rt_model_free(plain);
