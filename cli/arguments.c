@@ -124,7 +124,8 @@ static rt_status unknown_option(const cli_command *c, const char *name)
                                        c->takes & CLI_SEED ? cli_seeds : NULL};
     const char *names[64];
     int n = 0;
-    if (find(cli_seeds, name)) return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
+    if (find(cli_seeds, name))
+        return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
     if (find(cli_speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
         for (const cli_option *q = lists[i]; q && q->name && n < 64; q++) names[n++] = q->name;

@@ -25,10 +25,11 @@ static rt_status run(cli_args *a, cJSON **result)
 
 static const cli_option options[] = {
     {"infer", CLI_FLAG, NULL, "inference, in place of training", NULL},
-    {"kernels-only", CLI_FLAG, NULL, "the share of this machine's measured multiply-add peak that the convolution kernels "
-                                     "reach", NULL},
+    {"kernels-only", CLI_FLAG, NULL,
+     "the share of this machine's measured multiply-add peak that the convolution kernels "
+     "reach",
+     NULL},
     {0}};
-
 
 const cli_command cli_bench = {
     .name = "bench",

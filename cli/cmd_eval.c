@@ -36,18 +36,24 @@ static const cli_option options[] = {
     {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble", NULL},
     {"student", CLI_LIST, "MODEL.h5", "once for each model", NULL},
     {"data", CLI_VALUE, "TEST.h5", "the same as data.source", NULL},
-    {"rows", CLI_VALUE, "A:B", "rows of the source; or data.test=0.1: the rows that training with the same data.test "
-                               "left out", NULL},
-    {"out", CLI_VALUE, "FOLDER", "tried before the work; an earlier report there is replaced when it is as its run left "
-                                 "it", NULL},
-    {"force", CLI_FLAG, NULL, "replace an earlier report also when it was changed since; what no run wrote is never "
-                              "replaced", NULL},
+    {"rows", CLI_VALUE, "A:B",
+     "rows of the source; or data.test=0.1: the rows that training with the same data.test "
+     "left out",
+     NULL},
+    {"out", CLI_VALUE, "FOLDER",
+     "tried before the work; an earlier report there is replaced when it is as its run left "
+     "it",
+     NULL},
+    {"force", CLI_FLAG, NULL,
+     "replace an earlier report also when it was changed since; what no run wrote is never "
+     "replaced",
+     NULL},
     {0}};
 
-
 static const cli_term terms[] = {
-    {"accuracy", "share of labelled rows whose largest logit (of equal ones the first) is the label, with Wilson's 95 % "
-                 "interval. top5: the label is among the five largest; above five classes"},
+    {"accuracy",
+     "share of labelled rows whose largest logit (of equal ones the first) is the label, with Wilson's 95 % "
+     "interval. top5: the label is among the five largest; above five classes"},
     {"macro_f1", "mean F1 over classes that are in the truth or among the answers (scikit-learn's default)"},
     {"nll, ece", "mean -ln p(label), in nats; expected calibration error, 15 bins of equal width"},
     {"per_class", "rows, answered, right, precision, recall, F1. confusion: [truth][answer], up to 256 classes"},
@@ -56,10 +62,11 @@ static const cli_term terms[] = {
     {"mcnemar_vs_reference", "rows that one of the two alone has right; exact two-sided p"},
     {"rows_seen_in_training", "rows that the model, or one that it comes from, was trained or chosen on; found by the "
                               "identity of the data: equal rows in another file are not found"},
-    {"latency", "one row, one thread, models in turn, less the cost of the clock. p50: median; p90 (from 64 samples), p99 "
-                "(662), p99.9 (6,636): MLPerf's early-stopping estimates at 99 %. A call that took longer than 1.1 times "
-                "its CPU time and 10 us is disturbed: it lost the CPU. Percentiles are over all calls, and without the "
-                "disturbed ones"},
+    {"latency",
+     "one row, one thread, models in turn, less the cost of the clock. p50: median; p90 (from 64 samples), p99 "
+     "(662), p99.9 (6,636): MLPerf's early-stopping estimates at 99 %. A call that took longer than 1.1 times "
+     "its CPU time and 10 us is disturbed: it lost the CPU. Percentiles are over all calls, and without the "
+     "disturbed ones"},
     {"throughput", "rows a second on all threads at batches of 1, 16, 64, 256: median, lowest, highest round"},
     {0}};
 
@@ -68,13 +75,15 @@ const cli_command cli_eval = {
     .summary = "compare students with their teacher: quality, size, speed",
     .usage = "[CONFIG.json] [--teacher MODEL.h5] [--student MODEL.h5 ...] --data TEST.h5 --out FOLDER [--rows A:B] "
              "[--force] [key=value ...]",
-    .about = "Runs models over rows and writes evaluation.json, report.md, report.csv, report.html, and report.xxh128 with "
-             "their hashes. Models are compared with the teacher, or with the first student where no teacher is given. "
-             "A number that is not defined is null, with the reason beside it.",
+    .about =
+        "Runs models over rows and writes evaluation.json, report.md, report.csv, report.html, and report.xxh128 with "
+        "their hashes. Models are compared with the teacher, or with the first student where no teacher is given. "
+        "A number that is not defined is null, with the reason beside it.",
     .options = options,
     .keys = cli_eval_keys,
     .terms = terms,
-    .examples = "retort eval --teacher runs/teacher/model.h5 --student runs/small/model.h5 --data test.h5 --out runs/eval\n",
+    .examples =
+        "retort eval --teacher runs/teacher/model.h5 --student runs/small/model.h5 --data test.h5 --out runs/eval\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS | CLI_THREADS,

@@ -30,11 +30,12 @@ static const cli_option options[] = {
     {"data", CLI_VALUE, "DATA.h5", "predictions for these rows", NULL},
     {"rows", CLI_VALUE, "A:B", "some of them", NULL},
     {"out", CLI_VALUE, "FILE", "what is written", NULL},
-    {"force", CLI_FLAG, NULL, "replace an earlier export. It is known by a mark that the file system keeps beside it (the "
-                              "extended attribute user.retort.xxh128): a file without one, or that was changed since, is "
-                              "never replaced", NULL},
+    {"force", CLI_FLAG, NULL,
+     "replace an earlier export. It is known by a mark that the file system keeps beside it (the "
+     "extended attribute user.retort.xxh128): a file without one, or that was changed since, is "
+     "never replaced",
+     NULL},
     {0}};
-
 
 const cli_command cli_export = {
     .name = "export",
@@ -42,9 +43,10 @@ const cli_command cli_export = {
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
              "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows A:B] --to csv|npy --out FILE\n"
              "LABELS.h5 --to csv|npy --out FILE",
-    .about = "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then "
-             "a probability for each class; npy: logits (rows, classes). Columns of the data are matched with the "
-             "model's by name.",
+    .about =
+        "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then "
+        "a probability for each class; npy: logits (rows, classes). Columns of the data are matched with the "
+        "model's by name.",
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"

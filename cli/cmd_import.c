@@ -119,45 +119,58 @@ static const cli_option options[] = {
     {"out", CLI_VALUE, "DATA.h5", "the data file", NULL},
     {"format", CLI_VALUE, "FORM", "idx, csv, npy, npz or images, in place of what the content says", NULL},
     {"force", CLI_FLAG, NULL, "replace an existing file", NULL},
-    {"classes", CLI_VALUE, "A,B,C", "all classes, in order; other labels are refused. Without it: numbers in their order and "
-                                    "keeping their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their "
-                                    "bytes", "labels"},
-    {"like", CLI_VALUE, "FILE.h5", "classes, columns and their order as in this data file or model; shape of rows, label "
-                                   "column, too", NULL},
+    {"classes", CLI_VALUE, "A,B,C",
+     "all classes, in order; other labels are refused. Without it: numbers in their order and "
+     "keeping their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their "
+     "bytes",
+     "labels"},
+    {"like", CLI_VALUE, "FILE.h5",
+     "classes, columns and their order as in this data file or model; shape of rows, label "
+     "column, too",
+     NULL},
     {"missing-labels", CLI_VALUE, "HOW", "empty and NaN labels: no-label (the default: y is -1) or refuse", NULL},
     {"no-label", CLI_VALUE, "LABEL", "this label means 'no label', too", NULL},
     {"max-classes", CLI_VALUE, "N", "more are refused (1000; above 100 each must have 3 rows or more)", NULL},
     {"label", CLI_VALUE, "COLUMN", "a name, or a number from 0 (-1 is the last); other columns must be numbers",
      "CSV (plain or gzip)"},
-    {"header", CLI_VALUE, "WHAT", "line 1 is a header: yes, no, or auto (the default: decided from the first 100 lines, and "
-                                  "said)", NULL},
+    {"header", CLI_VALUE, "WHAT",
+     "line 1 is a header: yes, no, or auto (the default: decided from the first 100 lines, and "
+     "said)",
+     NULL},
     {"separator", CLI_VALUE, "C", "one character, tab, or blanks (runs of them); found in the file if not given", NULL},
     {"decimal", CLI_VALUE, "C", "'.' (the default) or ','", NULL},
-    {"encoding", CLI_VALUE, "NAME", "utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, "
-                                    "windows-1252, ...", NULL},
+    {"encoding", CLI_VALUE, "NAME",
+     "utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, "
+     "windows-1252, ...",
+     NULL},
     {"drop", CLI_VALUE, "A,B", "columns to leave out", NULL},
     {"keep-index", CLI_FLAG, NULL, "keep a first column without a name, which is else left out as an index", NULL},
     {"missing", CLI_VALUE, "HOW", "empty, NA and NaN cells: refuse (the default) or drop (the row)", NULL},
-    {"size", CLI_VALUE, "HxW", "bring all to this size (mean of the area that a pixel covers); else all must have one size",
+    {"size", CLI_VALUE, "HxW",
+     "bring all to this size (mean of the area that a pixel covers); else all must have one size",
      "images (INPUT has one folder of PNG or JPEG files a class)"},
-    {"channels", CLI_VALUE, "N", "images: 3 (the default) or 1: grey is (19595 R + 38470 G + 7471 B + 32768) >> 16. NPY and "
-                                 "NPZ: first ((N, C, H, W) becomes (N, H, W, C)) or last (they are last already)", NULL},
-    {"alpha", CLI_VALUE, "HOW", "transparent pixels: drop (the default: the colour stored there), white or black (the "
-                                "ground)", NULL},
+    {"channels", CLI_VALUE, "N",
+     "images: 3 (the default) or 1: grey is (19595 R + 38470 G + 7471 B + 32768) >> 16. NPY and "
+     "NPZ: first ((N, C, H, W) becomes (N, H, W, C)) or last (they are last already)",
+     NULL},
+    {"alpha", CLI_VALUE, "HOW",
+     "transparent pixels: drop (the default: the colour stored there), white or black (the "
+     "ground)",
+     NULL},
     {"skip-bad", CLI_FLAG, NULL, "leave out pictures that cannot be read, and count them", NULL},
     {"x", CLI_VALUE, "NAME", "array of an NPZ (x, or the only one, if not given)", "NPY and NPZ"},
     {"y", CLI_VALUE, "NAME", "array with the labels (y, if not given)", NULL},
     {0}};
 
-
 const cli_command cli_import = {
     .name = "import",
     .summary = "bring IDX, CSV, NPY, NPZ or image files into HDF5",
     .usage = "INPUT [LABELS] --out DATA.h5 [options]",
-    .about = "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with "
-             "class names, column names and where it came from. What was assumed and left out is printed; what cannot be "
-             "told is asked for.\n\n"
-             "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.",
+    .about =
+        "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with "
+        "class names, column names and where it came from. What was assumed and left out is printed; what cannot be "
+        "told is asked for.\n\n"
+        "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.",
     .options = options,
     .examples =
         "retort import flowers.csv --label species --out flowers.h5\n"

@@ -17,14 +17,14 @@ static const cli_option options[] = {
     {"training", CLI_FLAG, NULL, "with --plan: of a training step", NULL},
     {0}};
 
-
 const cli_command cli_info = {
     .name = "info",
     .summary = "tell what a data set, model, label store or checkpoint is",
     .usage = "FILE [DATASET] [--plan BATCH [--training]]",
-    .about = "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters, "
-             "multiply-adds, memory, provenance. A label store: how far it is, who made it, and whether its checksums "
-             "hold. A checkpoint: its buffers and state.",
+    .about =
+        "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters, "
+        "multiply-adds, memory, provenance. A label store: how far it is, who made it, and whether its checksums "
+        "hold. A checkpoint: its buffers and state.",
     .options = options,
     .examples = "retort info train.h5 x\n"
                 "retort info runs/teacher/model.h5 --plan 64\n",

@@ -50,15 +50,15 @@ static const cli_option options[] = {
     {"force", CLI_FLAG, NULL, "replace a store made by another teacher or of other data", NULL},
     {0}};
 
-
 const cli_command cli_label = {
     .name = "label",
     .summary = "let a teacher label a data set",
     .usage = "[CONFIG.json] --teacher MODEL.h5 [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows A:B] "
              "[--check HOW] [key=value ...] [--force]",
-    .about = "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble.\n\n"
-             "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
-             "Data that changed since it was labelled is refused.",
+    .about =
+        "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble.\n\n"
+        "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
+        "Data that changed since it was labelled is refused.",
     .options = options,
     .keys = cli_label_keys,
     .examples = "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n",

@@ -45,15 +45,15 @@ static void show(const cJSON *r)
 static const cli_option options[] = {
     {"out", CLI_VALUE, "FOLDER", "the folder of all steps, in place of the experiment's \"out\"", NULL}, {0}};
 
-
 const cli_command cli_run = {
     .name = "run",
     .summary = "run a whole experiment from one JSON file",
     .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
-    .about = "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step "
-             "stands for what that step made. A step whose configuration and input files (for images: all files of the "
-             "folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
-             "before the first one runs.",
+    .about =
+        "Runs the steps of an experiment (import, train, label, eval, export) in order. \"${step}\" in a later step "
+        "stands for what that step made. A step whose configuration and input files (for images: all files of the "
+        "folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
+        "before the first one runs.",
     .options = options,
     .keys = cli_run_keys,
     .examples = "retort run experiments/fashion.json --out runs/fashion\n"

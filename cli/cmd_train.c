@@ -20,11 +20,12 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"out", CLI_VALUE, "FOLDER", "gets model.h5, metrics.csv, metrics.jsonl, config.json, result.json, checkpoints/", NULL},
-    {"force", CLI_FLAG, NULL, "replace a folder that holds another run; files that no run wrote are never replaced", NULL},
+    {"out", CLI_VALUE, "FOLDER", "gets model.h5, metrics.csv, metrics.jsonl, config.json, result.json, checkpoints/",
+     NULL},
+    {"force", CLI_FLAG, NULL, "replace a folder that holds another run; files that no run wrote are never replaced",
+     NULL},
     {"allow-numeric-change", CLI_FLAG, NULL, "resume on another kernel family (last bits will differ)", NULL},
     {0}};
-
 
 const cli_command cli_train = {
     .name = "train",

@@ -112,11 +112,12 @@ void cli_help(FILE *f)
     fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\n"
                "usage: retort COMMAND [arguments]\n\n", rt_version());
     for (int i = 0; i < CLI_COMMANDS; i++) fprintf(f, "  %-8s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
-    fprintf(f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what\n"
-               "this is. Also: 'retort help layers', what models are made of; 'retort help reference', all keys of the\n"
-               "configuration as Markdown; 'retort help man [COMMAND]', a manual page; 'retort help completion SHELL',\n"
-               "for bash, zsh or fish.\n"
-               "Options of every command:\n");
+    fprintf(
+        f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what\n"
+           "this is. Also: 'retort help layers', what models are made of; 'retort help reference', all keys of the\n"
+           "configuration as Markdown; 'retort help man [COMMAND]', a manual page; 'retort help completion SHELL',\n"
+           "for bash, zsh or fish.\n"
+           "Options of every command:\n");
     for (const cli_option *o = cli_common; o->name; o++) fprintf(f, "  --%-12s %s\n", o->name, o->help);
     fprintf(f, "and where they have an effect (elsewhere they are refused):\n");
     for (int i = 0; i < 2; i++)

@@ -5,21 +5,24 @@
 #define DATA_SOURCE {"data.source", "", "the data file; required"}
 #define DATA_X {"data.x", "x", "the data set in it"}
 #define DATA_NAMES \
-    {"data.names", "match", "match: classes and columns are matched by name; position: number i is number i, whatever " \
-                            "the names"}
+    {"data.names", "match", \
+     "match: classes and columns are matched by name; position: number i is number i, whatever " \
+     "the names"}
 #define DATA_CHECK \
     {"data.check", "known", "known: what DATA.retort-id says of the content is believed while size, times and inode " \
                             "are the same; full: all is hashed again"}
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
-    {"data.test", "0", "share or count of rows drawn for a test: training never touches them, evaluation is about them " \
-                       "alone"}, \
-    {"data.test_seed", "1", "seed of that draw"}
+    {"data.test", "0", \
+     "share or count of rows drawn for a test: training never touches them, evaluation is about them " \
+     "alone"}, \
+        {"data.test_seed", "1", "seed of that draw"}
 
 const cli_key cli_train_keys[] = {
-    {"model", "", "{\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 16, \"depth\": 3}, or with "
-                  "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
-                  "dscnn, conv1d"},
+    {"model", "",
+     "{\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 16, \"depth\": 3}, or with "
+     "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
+     "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
     {"model.classes", "", "outputs of the last layer; required"},
     {"model.family", "none", "writes the list of layers: mlp, cnn, resnet, dscnn or conv1d"},
@@ -32,25 +35,32 @@ const cli_key cli_train_keys[] = {
     {"init", "none", "a model file to start from, in place of model"},
     {"teacher", "none", "a model file, or a list (an ensemble), that labels each augmented view"},
     {"seed", "1", "of everything random"},
-    DATA_SOURCE, DATA_X,
-    {"data.y", "y", "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
-                    "there is one"},
+    DATA_SOURCE,
+    DATA_X,
+    {"data.y", "y",
+     "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
+     "there is one"},
     {"data.labels", "none", "a label store, in place of a teacher"},
     DATA_ROWS,
     {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
-    {"data.validation", "0.1", "share or count, drawn by seed among labelled rows; the best epoch on it is kept, the "
-                               "earliest of equal ones. Where no row has a label, the teacher's answers take their "
-                               "place"},
-    DATA_TEST, DATA_NAMES, DATA_CHECK,
-    {"data.normalize", "auto", "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
-                               "for flat rows of bytes"},
+    {"data.validation", "0.1",
+     "share or count, drawn by seed among labelled rows; the best epoch on it is kept, the "
+     "earliest of equal ones. Where no row has a label, the teacher's answers take their "
+     "place"},
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
+    {"data.normalize", "auto",
+     "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
+     "for flat rows of bytes"},
     {"loss.kind", "ce; kd with a teacher", "ce, kd, dkd, dist, zscore or mse"},
     {"loss.hard", "ce, dkd, dist 1; kd, zscore, mse 0.1", "weight of the cross-entropy with labels"},
     {"loss.soft", "kd, mse 0.9; dkd, dist 1; zscore 9", "weight of the teacher's part"},
     {"loss.temperature", "kd, dkd 4; zscore 2; dist 1", "both logits are divided by it"},
     {"loss.label_smoothing", "0", "share of the label that is spread over all classes"},
-    {"loss.hard_mean", "batch", "what the cross-entropy is divided by: batch (all its rows) or labelled (those with a "
-                                "label)"},
+    {"loss.hard_mean", "batch",
+     "what the cross-entropy is divided by: batch (all its rows) or labelled (those with a "
+     "label)"},
     {"loss.alpha", "1", "dkd: weight of the target class's part"},
     {"loss.beta", "dkd 8; dist 1", "dkd: weight of the other classes' part; dist: of the relation between classes"},
     {"loss.gamma", "1", "dist: weight of the relation within a class"},
@@ -81,8 +91,9 @@ const cli_key cli_train_keys[] = {
     {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
     {"train.clip", "0", "largest norm of the gradient; 0: none"},
     {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
-    {"train.shuffle_window", "0", "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "
-                                            "result's \"order\" says what was mixed"},
+    {"train.shuffle_window", "0",
+     "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "
+     "result's \"order\" says what was mixed"},
     {"train.checkpoint_every", "1", "epochs"},
     {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},
     {"train.prefetch", "4", "batches read ahead; speed only"},
@@ -91,12 +102,17 @@ const cli_key cli_train_keys[] = {
 
 const cli_key cli_label_keys[] = {
     {"teacher", "", "a model file, or a list (an ensemble); as --teacher"},
-    DATA_SOURCE, DATA_X, DATA_ROWS, DATA_NAMES, DATA_CHECK,
+    DATA_SOURCE,
+    DATA_X,
+    DATA_ROWS,
+    DATA_NAMES,
+    DATA_CHECK,
     {"labels.type", "f32", "f16 takes half the room"},
     {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"},
-    {"label.bad_rows", "refuse", "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
-                                 "first (what was labelled stays); mark gives them no label, and training leaves them "
-                                 "out"},
+    {"label.bad_rows", "refuse",
+     "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
+     "first (what was labelled stays); mark gives them no label, and training leaves them "
+     "out"},
     {"label.batch", "1024", "rows read at once; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},
@@ -124,8 +140,9 @@ const cli_key cli_run_keys[] = {
     {"name", "experiment", "for messages"},
     {"out", "", "the folder of all steps; as --out"},
     {"seed", "1", "of every step that has none of its own"},
-    {"steps", "", "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"eval\"|\"export\", \"with\": the configuration "
-                  "of that command}]"},
+    {"steps", "",
+     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"eval\"|\"export\", \"with\": the configuration "
+     "of that command}]"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_bench_keys[] = {{"batch", "128", "rows a step"},

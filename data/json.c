@@ -476,7 +476,7 @@ int rt_cfg_strings(rt_cfg *c, const char *key, const char **out, int max)
         if (ok) out[n++] = e->valuestring;
     }
     if (ok) return n;
-    snprintf(text, sizeof text, "a file name or a list of up to %d of them", max);
+    snprintf(text, sizeof text, "a text or a list of up to %d of them", max);
     wrong(c, key, v, text);
     return 0;
 }

@@ -11,10 +11,11 @@
  *                                             of all rows, once they are there: rows by status, labelled rows by their
  *                                             best class (the lower of equal ones), mean probability of that class
  *   source/leaves u8 (spans, 16)              what the rows were: the leaves (data/identity.h) of their spans
- *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and block_crc32c
- *   labels/complete u8 (1), manifest text     who, from what, how
- * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and bytes by
- * pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on disk. */
+ *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and
+ * block_crc32c; of the manifest alone as long as rows are missing labels/complete u8 (1), manifest text     who, from
+ * what, how Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and
+ * bytes by pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on
+ * disk. */
 #ifndef RT_DATA_LABELS_H
 #define RT_DATA_LABELS_H
 

@@ -100,9 +100,11 @@ static rt_status create(rt_labels_writer *w, const char *manifest)
     it[n + LEAVES].dim[0] = w->spans;
     it[n + LEAVES].dim[1] = RT_LEAF_BYTES;
     it[n + MANIFEST] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest)};
+    uint32_t head = rt_crc32c(0, manifest, strlen(manifest));        /* until it is that of all: see check_head */
     RT_TRY(rt_output_create(w->output, &fd));
     RT_TRY(rt_h5_create(fd, w->path, RT_LABEL_FORMAT, it, n + FIXED, offsets));
     RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + MANIFEST], w->path));
+    RT_TRY(rt_pwrite_all(fd, &head, sizeof head, offsets[n + HEAD_CRC], w->path));
     return rt_output_commit(w->output);
 }
 
@@ -313,6 +315,50 @@ static rt_status look_for_failure(rt_labels_writer *w)
     return RT_OK;
 }
 
+static rt_status manifest_crc(const rt_labels_writer *w, uint32_t *crc)
+{
+    rt_h5_file *f;
+    char *text;
+    RT_TRY(rt_h5_scan(&f, w->path));
+    rt_status st = rt_h5_read_all((void **)&text, f, fixed_name[MANIFEST], RT_JSON_MAX_BYTES);
+    rt_h5_close(f);
+    if (st) return st;
+    *crc = rt_crc32c(0, text, strlen(text));
+    free(text);
+    return RT_OK;
+}
+
+/* From the manifest's CRC32C that of the whole head, once every block is there. */
+static rt_status head_crc(const rt_labels_writer *w, uint32_t *head)
+{
+    rt_leaf *leaf = malloc(fixed_bytes(w, LEAVES));
+    double mean = rt_labels_written(w).confidence;
+    rt_status st = leaf ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_pread_all(w->fd, leaf, fixed_bytes(w, LEAVES), w->fixed[LEAVES], w->path);
+    if (!st) *head = rt_crc32c(*head, leaf, fixed_bytes(w, LEAVES));
+    free(leaf);
+    *head = rt_crc32c(*head, w->status_count, fixed_bytes(w, STATUS_COUNT));
+    *head = rt_crc32c(*head, w->class_count, fixed_bytes(w, CLASS_COUNT));
+    *head = rt_crc32c(*head, &mean, fixed_bytes(w, CONFIDENCE));
+    *head = rt_crc32c(*head, w->crc, fixed_bytes(w, CRC));
+    return st;
+}
+
+/* Of a store that is not complete the checksum is the manifest's alone, or, killed at the very end, that of the whole
+ * head; 0 where an older version began it. */
+static rt_status check_head(const rt_labels_writer *w)
+{
+    uint32_t told, crc;
+    RT_TRY(rt_pread_all(w->fd, &told, sizeof told, w->fixed[HEAD_CRC], w->path));
+    RT_TRY(manifest_crc(w, &crc));
+    if (!told || told == crc) return RT_OK;
+    RT_TRY(head_crc(w, &crc));
+    if (told == crc && !memchr(w->done, 0, w->blocks)) return RT_OK;
+    return rt_fail(RT_INPUT,
+                   "%s: its manifest does not match its checksum: the store is damaged; remove it to label again",
+                   w->path);
+}
+
 static rt_status resume(rt_labels_writer *w)
 {
     unsigned char complete = 0;
@@ -324,6 +370,7 @@ static rt_status resume(rt_labels_writer *w)
     }
     RT_TRY(rt_output_sync_folder(w->output));
     RT_TRY(read_done(w));
+    if (!complete) RT_TRY(check_head(w));
     RT_TRY(same_rows(w));
     /* A torn last line would swallow the next one. */
     return rt_write_all(w->journal, "\n", 1, w->journal_path);
@@ -537,34 +584,17 @@ rt_status rt_labels_commit(rt_labels_writer *w)
 
 /* ---- the end ---- */
 
-static rt_status put_fixed(rt_labels_writer *w, int which, const void *data, uint32_t *head)
-{
-    *head = rt_crc32c(*head, data, fixed_bytes(w, which));
-    return rt_pwrite_all(w->fd, data, fixed_bytes(w, which), w->fixed[which], w->path);
-}
-
-/* head: CRC32C so far. */
 static rt_status put_head(rt_labels_writer *w)
 {
-    rt_h5_file *f;
-    char *text;
-    RT_TRY(rt_h5_scan(&f, w->path));
-    rt_status st = rt_h5_read_all((void **)&text, f, fixed_name[MANIFEST], RT_JSON_MAX_BYTES);
-    rt_h5_close(f);
-    if (st) return st;
-    uint32_t head = rt_crc32c(0, text, strlen(text));
-    free(text);
-    rt_leaf *leaf = malloc(fixed_bytes(w, LEAVES));
     double mean = rt_labels_written(w).confidence;
-    st = leaf ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_pread_all(w->fd, leaf, fixed_bytes(w, LEAVES), w->fixed[LEAVES], w->path);
-    if (!st) st = put_fixed(w, LEAVES, leaf, &head);
-    if (!st) st = put_fixed(w, STATUS_COUNT, w->status_count, &head);
-    if (!st) st = put_fixed(w, CLASS_COUNT, w->class_count, &head);
-    if (!st) st = put_fixed(w, CONFIDENCE, &mean, &head);
-    if (!st) st = put_fixed(w, CRC, w->crc, &head);
-    free(leaf);
-    return st ? st : rt_pwrite_all(w->fd, &head, sizeof head, w->fixed[HEAD_CRC], w->path);
+    const struct { int which; const void *data; } part[] = {
+        {STATUS_COUNT, w->status_count}, {CLASS_COUNT, w->class_count}, {CONFIDENCE, &mean}, {CRC, w->crc}};
+    uint32_t head;
+    RT_TRY(manifest_crc(w, &head));
+    RT_TRY(head_crc(w, &head));
+    for (int i = 0; i < 4; i++)
+        RT_TRY(rt_pwrite_all(w->fd, part[i].data, fixed_bytes(w, part[i].which), w->fixed[part[i].which], w->path));
+    return rt_pwrite_all(w->fd, &head, sizeof head, w->fixed[HEAD_CRC], w->path);
 }
 
 static rt_status complete(rt_labels_writer *w)

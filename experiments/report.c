@@ -60,8 +60,10 @@ static rt_status look(const rt_report *r, int force)
         if (force || i == FILES) continue;
         RT_TRY(rt_digest_file(&d, path, 0));
         if (strcmp(d.hex, hash[i]))
-            return rt_fail(RT_USAGE, "%s was changed since an evaluation wrote it (%s has another digest); give another "
-                           "folder, or --force to replace it", path, SUMS);
+            return rt_fail(RT_USAGE,
+                           "%s was changed since an evaluation wrote it (%s has another digest); give another "
+                           "folder, or --force to replace it",
+                           path, SUMS);
     }
     return RT_OK;
 }

@@ -293,8 +293,10 @@ static rt_status check_ours(const rt_run_folder *f, const char *name)
     int ours = cJSON_IsString(cJSON_GetObjectItemCaseSensitive(j, "hash"));
     cJSON_Delete(j);
     if (ours || st == RT_RUN) return st;
-    return rt_fail(RT_USAGE, "%s: is there and no run of retort wrote it, or it is damaged; move it away, or give another "
-                   "--out", path);
+    return rt_fail(RT_USAGE,
+                   "%s: is there and no run of retort wrote it, or it is damaged; move it away, or give another "
+                   "--out",
+                   path);
 }
 
 /* The folder with its lock; what it holds under the names of states is ours. */
@@ -316,7 +318,8 @@ static rt_status take_folder(experiment *x)
     return st;
 }
 
-/* A state that is there, or NULL: one that is damaged counts as none, one that the machine does not give is an error. */
+/* A state that is there, or NULL: one that is damaged counts as none, one that the machine does not give is an error.
+ */
 static rt_status read_state(const char *path, cJSON **state)
 {
     int there;

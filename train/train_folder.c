@@ -89,7 +89,8 @@ static rt_status check_run(const rt_trainer *t, const char *path)
     cJSON *run;
     rt_status st = rt_json_sealed_file(&run, path);
     if (st)
-        return rt_fail_in(st, "%s: the run cannot be gone on with; give another --out, or --force to replace it", t->opt->out);
+        return rt_fail_in(st, "%s: the run cannot be gone on with; give another --out, or --force to replace it",
+                          t->opt->out);
     const char *is = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "format"));
     const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(run, "config_digest"));
     if (!is || strcmp(is, format))

@@ -87,7 +87,8 @@ static void check_config(const cli_key *keys, check_fn *check, const char *text)
     cJSON_Delete(effective);
 }
 
-/* Keys that no configuration above had are known, too: a value that no key takes is refused for what it is, if at all. */
+/* Keys that no configuration above had are known, too: a value that no key takes is refused for what it is, if at all.
+ */
 static void check_rest(const cli_key *keys, check_fn *check, const char *text)
 {
     for (int i = 0; keys[i].path; i++) {

@@ -287,7 +287,7 @@ static void changed(void **state)
     unlink(cache);
     check_ok(root_now(&a, RT_CHECK_KNOWN));
     assert_int_equal(stat(data, &s), 0);
-    flip_bit(data, offset_of_row(11) + 77, 0);               /* contents change, size and mtime do not; inode's ctime tells */
+    flip_bit(data, offset_of_row(11) + 77, 0); /* contents change, size and mtime do not; inode's ctime tells */
     struct timespec times[2] = {s.st_atim, s.st_mtim};
     assert_int_equal(utimensat(AT_FDCWD, data, times, 0), 0);
     assert_int_equal(known_now(), 0);

@@ -218,7 +218,7 @@ static void sealed(void **state)
             continue;
         }
         char *is = rt_json_text(got, 0);
-        size_t same = strlen(want) - 1;                 /* all but the brace that ends it: a seal may have another name */
+        size_t same = strlen(want) - 1; /* all but the brace that ends it: a seal may have another name */
         if (strncmp(is, want, same)) fail_msg("bit %zu: %s", bit, is);
         if (bit == n * 8) assert_string_equal(is, want);
         free(is);

@@ -656,6 +656,35 @@ static void damage(void **state)
     rt_labels_close(l);
 }
 
+/* The manifest of a store that is not complete is not gone on with when it is damaged: what is written last would cover
+ * the damage. Neither half-written nor whole heads are taken for damage. */
+static void damage_before_the_end(void **state)
+{
+    (void)state;
+    char path[128];
+    static const unsigned char zero = 0;
+    check_ok(write_blocks(in_folder(path, "half.h5"), plain, "t", 1, 0));
+    uint64_t at = offset_of(path, "manifest"), head = offset_of(path, "labels/head_crc32c");
+    for (uint64_t byte = 0; byte < 440; byte += 7) {
+        flip_bit(path, at + byte, (int)(byte % 8));
+        rt_status st = write_blocks(path, plain, "t", 3, 0);
+        if (st != RT_INPUT && st != RT_USAGE)
+            fail_msg("byte %d of the manifest is damaged, and gone on with", (int)byte);
+        if (!strstr(rt_error_message(), "half.h5")) fail_msg("%s", rt_error_message());
+        flip_bit(path, at + byte, (int)(byte % 8));
+    }
+    flip_bit(path, head, 5);
+    check_fails(write_blocks(path, plain, "t", 3, 0), RT_INPUT, "does not match its checksum");
+    flip_bit(path, head, 5);
+    check_ok(write_blocks(path, plain, "t", 3, 0));
+    files_equal(path, in_folder((char[128]){0}, "a.h5"));
+    /* Killed before the last byte: all blocks named, the head whole. */
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, &zero, 1, (off_t)offset_of(path, "labels/complete")), 1);
+    close(fd);
+    check_fails(write_blocks(path, plain, "t", 3, 0), RT_INPUT, "does not match its checksum"); /* no block is named */
+}
+
 /* The digest is of what is said, and nothing else. */
 static void digest(void **state)
 {
@@ -681,10 +710,19 @@ static void digest(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resume), cmocka_unit_test(torn_journal), cmocka_unit_test(stale), cmocka_unit_test(locked),
-        cmocka_unit_test(other_data), cmocka_unit_test(changing), cmocka_unit_test(class_order),
-        cmocka_unit_test(codings), cmocka_unit_test(topk_bytes),
-        cmocka_unit_test(counts), cmocka_unit_test(bad_rows), cmocka_unit_test(damage), cmocka_unit_test(digest)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resume),
+                                       cmocka_unit_test(torn_journal),
+                                       cmocka_unit_test(stale),
+                                       cmocka_unit_test(locked),
+                                       cmocka_unit_test(other_data),
+                                       cmocka_unit_test(changing),
+                                       cmocka_unit_test(class_order),
+                                       cmocka_unit_test(codings),
+                                       cmocka_unit_test(topk_bytes),
+                                       cmocka_unit_test(counts),
+                                       cmocka_unit_test(bad_rows),
+                                       cmocka_unit_test(damage),
+                                       cmocka_unit_test(damage_before_the_end),
+                                       cmocka_unit_test(digest)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -102,7 +102,8 @@ static size_t without_times(char *text, size_t n)
         if (!drop) {
             memmove(text + kept, text + at, length);
             kept += length;
-            if (kept > 1 && !memcmp(text + kept - 2, ",\n", 2)) text[--kept - 1] = '\n';    /* was what follows left out? */
+            if (kept > 1 && !memcmp(text + kept - 2, ",\n", 2))
+                text[--kept - 1] = '\n'; /* was what follows left out? */
         }
         at += length;
     }
