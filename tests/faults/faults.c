@@ -187,7 +187,7 @@ static int next_run(const course *c, const item *x, char *why, size_t room)
     if (c->scene->reads) return folders_equal(it.good, it.work, why, room);
     if (goes_on(c, why, room)) return 1;
     int stuck = x->plan.kind == PLAN_FAIL && strstr(tracer_call(x->plan.call)->name, "unlink");
-    return stuck && strstr(why, "left over: .retort-lock");
+    return stuck && strstr(why, "left over: .") && strstr(why, "retort-lock");
 }
 
 static int failed(course *c, const item *x, char *why, size_t room)
