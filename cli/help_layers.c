@@ -25,8 +25,10 @@ void cli_help_layers(void)
         "retort help layers - what \"layers\" in a model's configuration can name\n\n"
         "  {\"input\": [28, 28, 1], \"classes\": 10, \"layers\": [{\"op\": \"conv2d\", \"out\": 16, \"kernel\": 3},\n"
         "   {\"op\": \"relu\", \"name\": \"a\"}, ..., {\"op\": \"dense\", \"out\": 10}]}\n\n"
-        "Every layer: op; name [op and number]; from [the layer before]: a layer's name, \"input\", or a list of them;\n"
-        "share [none]: a layer of the same op before this one, whose weights it uses in place of own ones (tied weights).\n"
+        "Every layer: op; name [op and number]; from [the layer before]: a layer's name, \"input\", or a list of "
+        "them;\n"
+        "share [none]: a layer of the same op before this one, whose weights it uses in place of own ones (tied\n"
+        "weights).\n"
         "Behind a key: its default in brackets, its range in parentheses.\n\n");
     for (int i = 0; i < RT_LAYER_KINDS; i++) {
         rt_layer_kind k = rt_layer_kind_at(i);

@@ -90,6 +90,9 @@ const cli_key cli_train_keys[] = {
     {"train.milestones", "", "step: the epochs at which it falls; required there"},
     {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
     {"train.clip", "0", "largest norm of the gradient; 0: none"},
+    {"train.freeze", "none",
+     "layers whose weights stay: names, or patterns such as \"conv1*\"; a batch norm that is frozen uses its running "
+     "statistics"},
     {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
     {"train.shuffle_window", "0",
      "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "

@@ -17,7 +17,7 @@ typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_
 typedef struct { rt_window window; } rt_pool_attr;                           /* max_pool, avg_pool */
 typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; } rt_layer_norm_attr;
-typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add */
+typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
 typedef struct { float rate; } rt_dropout_attr;
 
 enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */

@@ -69,9 +69,9 @@ rt_layer_kind rt_layer_kind_at(int i)
 {
     int op = RT_OP_INPUT + 1 + i;
     op += op >= RT_OP_ACTIVATION;
-    if (op < RT_OP_COUNT) return (rt_layer_kind){rt_ops[op]->name, rt_ops[op]->help, (rt_op_id)op, RT_ACT_NONE,
+    if (op < RT_OP_AFFINE) return (rt_layer_kind){rt_ops[op]->name, rt_ops[op]->help, (rt_op_id)op, RT_ACT_NONE,
                                                  rt_ops[op]->schema};
-    rt_act act = (rt_act)(op - RT_OP_COUNT + RT_ACT_NONE + 1);
+    rt_act act = (rt_act)(op - RT_OP_AFFINE + RT_ACT_NONE + 1);
     return (rt_layer_kind){rt_act_name(act), act_help[act], RT_OP_ACTIVATION, act,
                            act == RT_ACT_LEAKY ? rt_ops[RT_OP_ACTIVATION]->schema : NULL};
 }
@@ -79,6 +79,15 @@ rt_layer_kind rt_layer_kind_at(int i)
 const char *rt_layer_name(const rt_node *n)
 {
     return n->op == RT_OP_ACTIVATION ? rt_act_name(RT_ATTR(n, rt_activation_attr)->end.act) : rt_ops[n->op]->name;
+}
+
+rt_act rt_node_act(const rt_node *n)
+{
+    switch (n->op) {
+    case RT_OP_DENSE: case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_ACTIVATION:
+    case RT_OP_ADD: case RT_OP_AFFINE: return RT_ATTR(n, rt_epilogue)->act;
+    default: return RT_ACT_NONE;
+    }
 }
 
 /* ---- building ---- */
@@ -120,6 +129,7 @@ static rt_status check_node(const rt_graph *g, rt_op_id id, const char *name, co
 {
     const rt_op *op = rt_ops[id];
     *share = -1;
+    RT_ASSERT(op->infer);
     if (g->nodes >= RT_MAX_NODES) return rt_fail(RT_USAGE, "more than %d layers", RT_MAX_NODES);
     if (inputs < op->min_inputs || inputs > op->max_inputs)
         return rt_fail(RT_USAGE, "layer '%s' (%s): %d inputs given, %d to %d expected", name, op->name, inputs,
@@ -164,10 +174,17 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     n->in = rt_graph_list(g, in, inputs);
     if (!n->name || !n->in) return RT_RUN;
     rt_shape shape = {0};
+    int fields = g->fields;
     rt_status st = set_attributes(g, n, attributes);
     if (!st) st = op->infer(g, n, &shape);
     if (!st) st = check_shape(&shape);
-    if (st) return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
+    if (st) {
+        while (g->fields > fields) {                 /* as if it had not been tried */
+            const rt_field *f = &g->field[--g->fields];
+            g->floats[f->home] = f->offset;
+        }
+        return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
+    }
     g->tensor[g->tensors] = (rt_tensor){.shape = shape, .producer = g->nodes};
     g->nodes++;
     g->sealed = 0;
@@ -245,7 +262,8 @@ int rt_graph_next_field(const rt_graph *g, rt_home home, int after)
     return -1;
 }
 
-static int trained(const rt_field *f) { return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN); }
+static int trained(const rt_field *f)
+{ return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN); }
 
 static void check_sealed(const rt_graph *g)
 {
@@ -296,25 +314,29 @@ void rt_graph_seal(rt_graph *g)
     check_sealed(g);
 }
 
+/* Flags the fields of layers that match; how many there are. */
+static int flag_layers(rt_graph *g, const char *pattern, unsigned flags)
+{
+    int matched = 0;
+    for (int i = 0; i < g->nodes; i++) {
+        if (fnmatch(pattern, g->node[i].name, 0)) continue;
+        for (int k = 0; k < g->node[i].fields; k++, matched++) g->field[g->node[i].field[k]].flags |= flags;
+    }
+    return matched;
+}
+
 rt_status rt_graph_freeze(rt_graph *g, const char *const *patterns, int n)
 {
+    char text[400];
+    int at = 0;
     for (int p = 0; p < n; p++) {
-        int matched = 0;
-        for (int i = 0; i < g->nodes; i++) {
-            if (fnmatch(patterns[p], g->node[i].name, 0)) continue;
-            for (int k = 0; k < g->node[i].fields; k++) {
-                g->field[g->node[i].field[k]].flags |= RT_F_FROZEN;
-                matched++;
-            }
-        }
-        if (matched) continue;
-        char text[400];
-        int at = 0;
+        if (flag_layers(g, patterns[p], 0)) continue;
         for (int i = 0; i < g->nodes && at < 320; i++)
             if (g->node[i].fields) at += snprintf(text + at, sizeof text - (size_t)at, " %.60s", g->node[i].name);
         return rt_fail(RT_USAGE, "no layer that has weights matches '%.60s'; there are:%s%s", patterns[p],
                        at ? text : " none", at >= 320 ? " ..." : "");
     }
+    for (int p = 0; p < n; p++) flag_layers(g, patterns[p], RT_F_FROZEN);
     rt_graph_seal(g);
     return RT_OK;
 }

@@ -16,12 +16,13 @@
 
 enum { RT_NAME_MAX = 255, RT_MAX_NODES = 4096 };   /* bytes of a layer's name */
 
-/* One list of operators: the enum, the registry and the names in model files all come from it. */
+/* One list of operators: the enum, the registry and the names in model files all come from it. AFFINE, the last, is
+ * made by passes alone. */
 #define RT_OPS(X) \
     X(INPUT, input) X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) \
     X(LAYER_NORM, layer_norm) X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) \
     X(GLOBAL_AVG_POOL, global_avg_pool) X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) \
-    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax)
+    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax) X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
     RT_OPS(X)
@@ -90,7 +91,7 @@ typedef struct {
     const rt_schema *schema;         /* NULL: nothing */
     /* Optional: gives attributes that depend on the input their numbers, before infer. */
     rt_status (*settle)(const rt_graph *, rt_node *);
-    rt_status (*infer)(rt_graph *, rt_node *, rt_shape *out);
+    rt_status (*infer)(rt_graph *, rt_node *, rt_shape *out);    /* NULL: passes alone make it */
     void (*forward)(struct rt_plan *, const rt_node *);
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
@@ -115,8 +116,8 @@ rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, in
                        const char *share, int *out);
 /* After the last node, and again after a change: lays out gradients, finds users, consumers, views and needs_grad. */
 void rt_graph_seal(rt_graph *);
-/* Fields of layers whose name matches one of n patterns (fnmatch(3)) are not trained. Seals the graph. RT_USAGE with the
- * layers when a pattern matches none, or none that has a parameter. */
+/* Fields of layers whose name matches one of n patterns (fnmatch(3)) are not trained. Seals the graph. RT_USAGE with
+ * the layers when a pattern matches none that has a field. */
 rt_status rt_graph_freeze(rt_graph *, const char *const *patterns, int n);
 /* Fields of one home in the order of its buffer: the next after field `after` (-1: the first), -1 behind the last. */
 int rt_graph_next_field(const rt_graph *, rt_home, int after);
@@ -145,8 +146,10 @@ typedef struct {
     rt_act act;                      /* of the operator ACTIVATION; else RT_ACT_NONE */
     const rt_schema *schema;         /* what the layer can be told; NULL: nothing */
 } rt_layer_kind;
-enum { RT_LAYER_KINDS = RT_OP_COUNT - 2 + RT_ACT_COUNT - 1 };   /* without INPUT, ACTIVATION, RT_ACT_NONE */
+enum { RT_LAYER_KINDS = RT_OP_AFFINE - 2 + RT_ACT_COUNT - 1 };   /* not INPUT, ACTIVATION, AFFINE, RT_ACT_NONE */
 rt_layer_kind rt_layer_kind_at(int i);
 /* The kind's name, for a node. */
 const char *rt_layer_name(const rt_node *);
+/* The activation that the node ends with; RT_ACT_NONE: none. */
+rt_act rt_node_act(const rt_node *);
 #endif

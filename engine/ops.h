@@ -8,13 +8,10 @@
 RT_OPS(X)
 #undef X
 
-/* Helpers that operators share. */
+/* Nothing to be told, but an activation that passes may give it. */
+extern const rt_schema rt_end_schema;
 
-/* Inference: if a batch norm was folded into n, packs w' = w scale[c] and b' = (bias - mean) scale + beta into the
- * plan's buffer, points call->at[0] (weights of rows x out floats) and call->at[1] (bias) there, and returns the call
- * that packs, which runs rt_run_fold; else NULL. */
-rt_call *rt_fold_batch_norm(rt_plan *, const rt_node *n, rt_call *call, size_t rows);
-void rt_run_fold(const rt_call *, rt_ctx *, int tile, int unused);
+/* Helpers that operators share. */
 
 /* Training: if t is x scale[c] + shift[c] by a batch norm, the value of x, so that a reader computes t on its way;
  * scale lies in the plan's buffer at *scale, shift C floats behind. Else -1. To be asked before other values are read:

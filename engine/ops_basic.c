@@ -185,7 +185,7 @@ static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void backward_add(rt_plan *p, const rt_node *n)
 {
-    int dy = rt_act_back_in_place(p, n), twice = p->root[n->in[0]] == p->root[n->in[1]];
+    int dy = rt_act_back_in_place(p, n), twice = rt_memory_of(p, n->in[0]) == rt_memory_of(p, n->in[1]);
     for (int i = 0; i < 2; i++) {
         int accumulate;
         if (!rt_plan_needs_grad(p, n->in[i]) || (!twice && rt_plan_grad_share(p, n->out, n->in[i]))) continue;
@@ -222,7 +222,10 @@ static void backward_mul(rt_plan *p, const rt_node *n)
     }
 }
 
+const rt_schema rt_end_schema = {NULL, 0, sizeof(rt_activation_attr)};
+
 const rt_op rt_op_add = {.name = "add", .help = "the sum of two inputs of one shape", .min_inputs = 2, .max_inputs = 2,
+                         .schema = &rt_end_schema,
                          .infer = infer_pair, .forward = forward_add, .backward = backward_add};
 const rt_op rt_op_multiply = {.name = "multiply", .help = "the product, element by element, of two inputs of one shape",
                               .min_inputs = 2, .max_inputs = 2,
@@ -341,7 +344,8 @@ static rt_status infer_reshape(rt_graph *g, rt_node *n, rt_shape *out)
 const rt_op rt_op_flatten = {.name = "flatten", .help = "all of a row in one dimension",
                              .min_inputs = 1, .max_inputs = 1, .infer = infer_flatten, .view = 1};
 const rt_op rt_op_reshape = {.name = "reshape", .help = "the same values in other dimensions",
-                             .min_inputs = 1, .max_inputs = 1, .schema = &shape_schema, .infer = infer_reshape, .view = 1};
+                             .min_inputs = 1, .max_inputs = 1, .schema = &shape_schema,
+                             .infer = infer_reshape, .view = 1};
 
 /* ---- dropout: y = x mask / (1 - rate), the mask a function of (seed, epoch, step, row, element) ---- */
 

@@ -144,11 +144,9 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     const rt_kernels *k = ctx->plan->k;
     const float *x = rt_at(ctx, c->value[0], row0), *w = rt_param(ctx, c->node, 0), *bias = rt_param(ctx, c->node, 1);
     float *y = rt_at(ctx, c->value[1], row0);
-    if (c->at[0] >= 0) w = ctx->plan->buffer + c->at[0];
-    if (c->at[1] >= 0) bias = ctx->plan->buffer + c->at[1];
     rt_act act = RT_ATTR(c->node, rt_epilogue)->act;
     if (g.winograd) {
-        rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[2], bias, act, 0, rows, ctx->scratch);
+        rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[0], bias, act, 0, rows, ctx->scratch);
         return;
     }
     if (g.point) {
@@ -220,10 +218,10 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 
 static void pack_winograd(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
+    (void)tile;
+    (void)unused;
     geometry g = geometry_of(x->plan, c->node);
-    if (c->arg) rt_run_fold(c, x, tile, unused);
-    rt_wino_weights(x->plan->k, x->plan->buffer + c->at[2],
-                    c->arg ? x->plan->buffer + c->at[0] : rt_param(x, c->node, 0), g.c, g.n);
+    rt_wino_weights(x->plan->k, x->plan->buffer + c->at[0], rt_param(x, c->node, 0), g.c, g.n);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -235,13 +233,8 @@ static void forward(rt_plan *p, const rt_node *n)
     rt_call *c = rt_plan_rows(p, g.depthwise ? "depthwise" : g.winograd ? "conv winograd" : "conv", n, run_forward);
     c->value[0] = in;
     c->value[1] = out;
-    c->at[0] = c->at[1] = -1;
-    c->at[2] = packed;
-    rt_call *pack = rt_fold_batch_norm(p, n, c, (size_t)(g.kh * g.kw * (g.depthwise ? 1 : g.cg)));
-    if (!g.winograd) return;
-    if (pack) pack->fn = pack_winograd;
-    else pack = rt_plan_pack(p, "pack", n, 1, pack_winograd);
-    pack->at[2] = packed;
+    c->at[0] = packed;
+    if (g.winograd) rt_plan_pack(p, "pack", n, 1, pack_winograd)->at[0] = packed;
 }
 
 /* Taps of class r along one axis: ky = r + s j for j < count. */
@@ -450,9 +443,10 @@ static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
-    if (c->node->fields > 1)
+    if (rt_plan_trains(ctx->plan, c->node, 1))
         ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    if (g.winograd_dw)
+    if (!rt_plan_trains(ctx->plan, c->node, 0)) ;
+    else if (g.winograd_dw)
         rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows,
                      ctx->scratch);
     else run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows);
@@ -477,11 +471,12 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
 static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
-    int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
-    ptrdiff_t at = -1, sums = g.winograd_dw ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
-    for (int i = g.winograd_dw; i < n->fields; i++) rt_plan_slot_grad(p, n, i);
-    if (!g.winograd_dw || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
-    if (g.winograd_dw) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
+    int weight = rt_plan_trains(p, n, 0), planes = weight && g.winograd_dw;
+    int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = weight ? rt_plan_read(p, n->in[0]) : dy;
+    ptrdiff_t at = -1, sums = planes ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
+    for (int i = planes; i < n->fields; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
+    if (!planes || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
+    if (planes) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n
@@ -494,7 +489,7 @@ static void backward(rt_plan *p, const rt_node *n)
     }
     rt_call *c = rt_plan_rows(p,
                               g.depthwise     ? "depthwise back"
-                              : g.winograd_dw ? "winograd back"
+                              : planes        ? "winograd back"
                                               : "conv back",
                               n, run_backward);
     c->value[0] = in;
@@ -503,7 +498,7 @@ static void backward(rt_plan *p, const rt_node *n)
     c->at[0] = at;
     c->at[1] = sums;
     c->flag = accumulate;
-    if (!g.winograd_dw) return;
+    if (!planes) return;
     int rows = winograd_rows(&g);
     rt_plan_need_scratch(p, RT_WINO_PLANES * (size_t)rows * (size_t)g.n);
     c = rt_plan_late_tiles(p, "winograd dW", n, (g.c + rows - 1) / rows, run_winograd_dw);

@@ -92,21 +92,16 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
     const float *w = rt_param(x, c->node, 0), *b = rt_param(x, c->node, 1);
-    if (c->at[0] >= 0) w = x->plan->buffer + c->at[0];
-    if (c->at[1] >= 0) b = x->plan->buffer + c->at[1];
     product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
             rows * m, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
 {
-    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), m, k, o;
-    sizes(p, n, &m, &k, &o);
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     rt_call *c = rt_plan_rows(p, "dense", n, run_forward);
     c->value[0] = in;
     c->value[1] = out;
-    c->at[0] = c->at[1] = -1;
-    rt_fold_batch_norm(p, n, c, (size_t)k);
 }
 
 static void pack_transposed(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -140,9 +135,10 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     int units = on_units(x->plan, m, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block,
         kb = k - k0 < block ? k - k0 : block;
     const float *in = rt_at(x, c->value[0], 0), *dy = rt_at(x, c->value[1], 0);
-    float *dw = rt_grad(x, c->node, 0) + (size_t)k0 * (size_t)o;
-    rt_conv_dw a = {.dw = dw, .dw_ld = o, .x_px = k, .dy_px = o, .lines = 1, .kh = 1, .klen = kb, .n = o};
-    for (int r = 0; r < rows; r += a.px) { /* rows pass in blocks that stay in L1 for all of the tile */
+    float *dw = rt_grad(x, c->node, 0);
+    rt_conv_dw a = {.dw = dw ? dw + (size_t)k0 * (size_t)o : NULL, .dw_ld = o, .x_px = k, .dy_px = o, .lines = 1,
+                    .kh = 1, .klen = kb, .n = o};
+    for (int r = 0; dw && r < rows; r += a.px) { /* rows pass in blocks that stay in L1 for all of the tile */
         a.x = in + (size_t)r * (size_t)k + k0;
         a.dy = dy + (size_t)r * (size_t)o;
         a.px = rows - r < 128 || units ? rows - r : 128;
@@ -150,7 +146,7 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
         if (units) x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
         else x->plan->k->conv_dw(&a);
     }
-    if (tile == 0 && c->node->fields > 1) {
+    if (tile == 0 && rt_plan_trains(x->plan, c->node, 1)) {
         float *db = rt_grad(x, c->node, 1);
         memset(db, 0, (size_t)o * sizeof *db);
         x->plan->k->channel_sum(db, dy, (size_t)rows, o);
@@ -179,12 +175,15 @@ static void backward(rt_plan *p, const rt_node *n)
 {
     int m, k, o, accumulate;
     sizes(p, n, &m, &k, &o);
-    int dy = rt_act_back_in_place(p, n), in = rt_plan_read(p, n->in[0]);
-    int units = on_units(p, m, k, o), block = dw_block(units), packed = units ? packed_dy(p, n, dy, m, o) : -1;
-    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, (k + block - 1) / block, run_dw);
-    late->value[0] = in;
-    late->value[1] = dy;
-    late->value[2] = packed;
+    int weight = rt_plan_trains(p, n, 0), dy = rt_act_back_in_place(p, n), in = weight ? rt_plan_read(p, n->in[0]) : dy;
+    int units = on_units(p, m, k, o), block = dw_block(units);
+    if (weight || rt_plan_trains(p, n, 1)) {
+        int packed = units && weight ? packed_dy(p, n, dy, m, o) : -1;
+        rt_call *late = rt_plan_late_tiles(p, "dense dW", n, weight ? (k + block - 1) / block : 1, run_dw);
+        late->value[0] = in;
+        late->value[1] = dy;
+        late->value[2] = packed;
+    }
     if (!rt_plan_needs_grad(p, n->in[0])) return;
     rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
     ptrdiff_t at = t->at[0] = rt_plan_buffer(p, (size_t)k * (size_t)o);

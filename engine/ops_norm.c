@@ -112,30 +112,14 @@ static void run_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
                            RT_ATTR(c->node, rt_epilogue)->slope);
 }
 
-static void run_inference_coefficients(const rt_call *c, rt_ctx *x, int tile, int unused)
-{
-    (void)tile;
-    (void)unused;
-    int px, ch;
-    pixels(x->plan, c->node, &px, &ch);
-    const float *gamma = rt_param(x, c->node, GAMMA), *beta = rt_param(x, c->node, BETA), *mean = rt_state(x, c->node, RUNNING_MEAN),
-                *var = rt_state(x, c->node, RUNNING_VARIANCE);
-    for (int i = 0; i < ch; i++) {
-        double scale = gamma[i] / sqrt((double)var[i] + RT_ATTR(c->node, rt_batch_norm_attr)->eps);
-        coefficient(c, x, SCALE, ch)[i] = (float)scale;
-        coefficient(c, x, SHIFT, ch)[i] = (float)(beta[i] - mean[i] * scale);
-    }
-}
-
-/* The plan's memory of where a batch norm keeps its buffers is its first call. */
 static ptrdiff_t bn_buffer(rt_plan *p, const rt_node *n)
 {
     int px, c;
     pixels(p, n, &px, &c);
-    int i = (int)(n - p->node);
-    if (p->memo[i] < 0)
-        p->memo[i] = (int)rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
-    return p->memo[i];
+    rt_note *note = rt_plan_note(p, n);
+    if (note->buffer < 0)
+        note->buffer = rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
+    return note->buffer;
 }
 
 /* What a batch norm has in the plan while training. Merges wait until something reads a result, so that those of batch
@@ -145,10 +129,10 @@ enum { BN_NOTHING, BN_MOMENTS, BN_FORWARD, BN_SUMS, BN_BACKWARD };
 static void merge_all(rt_plan *p, char waiting, const char *what, void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
     for (int i = 0; i < p->graph->nodes; i++)
-        if (p->node[i].op == RT_OP_BATCH_NORM && p->stage[i] == waiting) {
+        if (p->node[i].op == RT_OP_BATCH_NORM && p->note[i].stage == waiting) {
             rt_call *c = rt_plan_tiles(p, what, &p->node[i], 1, fn);
             c->at[0] = bn_buffer(p, &p->node[i]);
-            p->stage[i]++;
+            p->note[i].stage++;
         }
 }
 
@@ -164,11 +148,9 @@ static void apply_bn(rt_plan *p, const rt_node *n)
 /* Training: the first call emits the moments alone; the next, when the output is read, the rest. */
 static void forward_bn(rt_plan *p, const rt_node *n)
 {
-    char *stage = &p->stage[n - p->node];
-    if (!p->spec.train) {
-        rt_call *c = rt_plan_pack(p, "bn fold", n, 1, run_inference_coefficients);
-        c->at[0] = bn_buffer(p, n);
-    } else if (*stage == BN_NOTHING) {
+    char *stage = &rt_plan_note(p, n)->stage;
+    RT_ASSERT(p->spec.train);
+    if (*stage == BN_NOTHING) {
         int in = rt_plan_read(p, n->in[0]);
         rt_call *c = rt_plan_rows(p, "bn moments", n, run_moments);
         c->value[0] = in;
@@ -183,9 +165,9 @@ static void forward_bn(rt_plan *p, const rt_node *n)
 
 int rt_bn_raw(rt_plan *p, int tensor, ptrdiff_t *scale)
 {
-    const rt_node *n = &p->node[p->graph->tensor[p->root[tensor]].producer];
-    if (!p->spec.train || n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[p->root[tensor]])
-        return -1;
+    int t = rt_memory_of(p, tensor);
+    const rt_node *n = &p->node[p->graph->tensor[t].producer];
+    if (n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[t]) return -1;
     merge_all(p, BN_MOMENTS, "bn merge", run_merge);
     *scale = bn_buffer(p, n) + SCALE;
     return rt_plan_read(p, n->in[0]);
@@ -219,8 +201,8 @@ static void run_back_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
             s1 += slot_array(c, x, k, SLOT_S1, ch)[i];
             s2 += slot_array(c, x, k, SLOT_S2, ch)[i];
         }
-        dgamma[i] = (float)(s2 * rstd);
-        dbeta[i] = (float)s1;
+        if (dgamma) dgamma[i] = (float)(s2 * rstd);
+        if (dbeta) dbeta[i] = (float)s1;
         double a = coefficient(c, x, SCALE, ch)[i], b = -a * rstd * rstd * s2 / count;
         coefficient(c, x, BACK_A, ch)[i] = (float)a;
         coefficient(c, x, BACK_B, ch)[i] = (float)b;
@@ -242,14 +224,14 @@ static void run_back_apply(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void backward_bn_early(rt_plan *p, const rt_node *n)
 {
-    if (p->stage[n - p->node] >= BN_SUMS) return;
+    if (rt_plan_note(p, n)->stage >= BN_SUMS) return;
     int in = rt_plan_read(p, n->in[0]),
         da = RT_ATTR(n, rt_epilogue)->act ? rt_plan_grad_own(p, n->out) : rt_plan_grad_read(p, n->out);
     rt_call *c = rt_plan_rows(p, "bn back sums", n, run_back_sums);
     c->value[0] = in;
     c->value[1] = da;
     c->at[0] = bn_buffer(p, n);
-    p->stage[n - p->node] = BN_SUMS;
+    rt_plan_note(p, n)->stage = BN_SUMS;
 }
 
 static void backward_bn(rt_plan *p, const rt_node *n)
@@ -269,47 +251,6 @@ static void backward_bn(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-/* ---- folding into the weights of the producer (inference) ---- */
-
-static int channels_out(const rt_plan *p, const rt_node *n)
-{
-    const rt_shape *s = rt_shape_of(p, n->out);
-    return s->dim[s->rank - 1];
-}
-
-void rt_run_fold(const rt_call *c, rt_ctx *x, int tile, int unused)
-{
-    (void)tile;
-    (void)unused;
-    const rt_node *bn = c->arg;
-    const float *w = rt_param(x, c->node, 0), *bias = rt_param(x, c->node, 1);
-    const float *gamma = rt_param(x, bn, GAMMA), *beta = rt_param(x, bn, BETA), *mean = rt_state(x, bn, RUNNING_MEAN),
-                *var = rt_state(x, bn, RUNNING_VARIANCE);
-    float *fw = x->plan->buffer + c->at[0], *fb = x->plan->buffer + c->at[1];
-    int out = channels_out(x->plan, c->node);
-    for (int i = 0; i < out; i++) {
-        double scale = gamma[i] / sqrt((double)var[i] + RT_ATTR(bn, rt_batch_norm_attr)->eps);
-        for (int r = 0; r < c->flag; r++) fw[(ptrdiff_t)r * out + i] = (float)(w[(ptrdiff_t)r * out + i] * scale);
-        fb[i] = (float)(beta[i] + ((bias ? bias[i] : 0.0) - mean[i]) * scale);
-    }
-}
-
-rt_call *rt_fold_batch_norm(rt_plan *p, const rt_node *n, rt_call *call, size_t rows)
-{
-    int bn = p->memo[n - p->node];
-    if (bn < 0) return NULL;
-    size_t out = (size_t)channels_out(p, n);
-    ptrdiff_t w = rt_plan_buffer(p, rows * out), b = rt_plan_buffer(p, out);
-    call->at[0] = w;
-    call->at[1] = b;
-    rt_call *c = rt_plan_pack(p, "bn fold", n, 1, rt_run_fold);
-    c->at[0] = w;
-    c->at[1] = b;
-    c->arg = &p->node[bn];
-    c->flag = (int)rows;
-    return c;
-}
-
 static const rt_attr_spec batch_norm_spec[] = {
     {"momentum", RT_A_NUMBER, offsetof(rt_batch_norm_attr, momentum), 0, 1, 0.1, 0, "of the running statistics"},
     {"eps", RT_A_NUMBER, offsetof(rt_batch_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
@@ -325,6 +266,57 @@ const rt_op rt_op_batch_norm = {.name = "batch_norm",
                                 .backward = backward_bn,
                                 .recompute = 1,
                                 .backward_early = backward_bn_early};
+
+/* ---- affine: y = act(x scale + shift), a batch norm over known statistics ---- */
+
+static void run_affine(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), rt_param(x, c->node, 0),
+                           rt_param(x, c->node, 1), (size_t)(rows * px), ch, RT_ATTR(c->node, rt_epilogue)->act,
+                           RT_ATTR(c->node, rt_epilogue)->slope);
+}
+
+static void forward_affine(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    rt_call *c = rt_plan_rows(p, "affine", n, run_affine);
+    c->value[0] = in;
+    c->value[1] = out;
+}
+
+/* dx = scale dy, or on top of what is there. */
+static void run_affine_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    int px, ch;
+    pixels(x->plan, c->node, &px, &ch);
+    float *dx = rt_at(x, c->value[1], row0), *zero = x->scratch, *one = zero + ch;
+    for (int i = 0; i < ch; i++) {
+        zero[i] = 0;
+        one[i] = 1;
+    }
+    const float *dy = rt_at(x, c->value[0], row0), *scale = rt_param(x, c->node, 0);
+    size_t count = (size_t)(rows * px);
+    if (c->flag) x->plan->k->affine2(dx, dy, dx, scale, one, zero, count, ch, RT_ACT_NONE);
+    else x->plan->k->affine_act(dx, dy, scale, zero, count, ch, RT_ACT_NONE, 0);
+}
+
+static void backward_affine(rt_plan *p, const rt_node *n)
+{
+    int px, ch, accumulate, dy = rt_act_back_in_place(p, n);
+    pixels(p, n, &px, &ch);
+    rt_plan_need_scratch(p, 2 * (size_t)ch);
+    int dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    rt_call *c = rt_plan_rows(p, "affine back", n, run_affine_back);
+    c->value[0] = dy;
+    c->value[1] = dx;
+    c->flag = accumulate;
+}
+
+const rt_op rt_op_affine = {.name = "affine", .help = "x scale + shift, a channel", .min_inputs = 1, .max_inputs = 1,
+                            .schema = &rt_end_schema,
+                            .forward = forward_affine, .backward = backward_affine, .recompute = 1};
 
 /* ---- layer norm, over the last dimension ---- */
 
@@ -350,13 +342,13 @@ static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void forward_ln(rt_plan *p, const rt_node *n)
 {
-    int px, d, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), i = (int)(n - p->node);
+    int px, d, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     pixels(p, n, &px, &d);
-    p->memo[i] = rt_plan_temp(p, 2 * (size_t)px * sizeof(float));
+    int stats = rt_plan_note(p, n)->value = rt_plan_temp(p, 2 * (size_t)px * sizeof(float));
     rt_call *c = rt_plan_rows(p, "layer norm", n, run_ln);
     c->value[0] = in;
     c->value[1] = out;
-    c->value[2] = p->memo[i];
+    c->value[2] = stats;
 }
 
 static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -366,7 +358,8 @@ static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *stats = rt_at(x, c->value[2], row0), *in = rt_at(x, c->value[0], row0),
                 *dy = rt_at(x, c->value[1], row0);
     float *dx = rt_at(x, c->value[3], row0);
-    float *dg = rt_slot_grad(x, c->node, 0, row0), *db = rt_slot_grad(x, c->node, 1, row0);
+    float *dg = rt_plan_trains(x->plan, c->node, 0) ? rt_slot_grad(x, c->node, 0, row0) : x->scratch,
+          *db = rt_plan_trains(x->plan, c->node, 1) ? rt_slot_grad(x, c->node, 1, row0) : x->scratch;
     for (int r = 0; r < rows; r++, in += px * d, dy += px * d, dx += px * d, stats += 2 * px)
         x->plan->k->layer_norm_back(dx, dg, db, dy, in, stats, stats + px, rt_param(x, c->node, 0), (size_t)px, d,
                                     c->flag);
@@ -374,14 +367,15 @@ static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void backward_ln(rt_plan *p, const rt_node *n)
 {
-    int accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
-                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-    rt_plan_slot_grad(p, n, 0);
-    rt_plan_slot_grad(p, n, 1);
+    int px, d, accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
+                           dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    pixels(p, n, &px, &d);
+    rt_plan_need_scratch(p, (size_t)d);              /* for the gradient of what is not trained */
+    for (int i = 0; i < 2; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
     rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);
     c->value[0] = in;
     c->value[1] = dy;
-    c->value[2] = p->memo[n - p->node];
+    c->value[2] = rt_plan_note(p, n)->value;
     c->value[3] = dx;
     c->flag = accumulate;
 }

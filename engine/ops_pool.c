@@ -66,9 +66,9 @@ static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 static void forward_max(rt_plan *p, const rt_node *n)
 {
-    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), i = (int)(n - p->node);
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     size_t count = rt_shape_count(rt_shape_of(p, n->out));
-    int index = p->memo[i] = rt_plan_temp(p, count);
+    int index = rt_plan_note(p, n)->value = rt_plan_temp(p, count);
     p->value[index].row_bytes = count;              /* rows follow each other without gaps */
     rt_call *c = rt_plan_rows(p, "max pool", n, run_max);
     c->value[0] = in;
@@ -100,7 +100,7 @@ static void backward_max(rt_plan *p, const rt_node *n)
     rt_call *c = rt_plan_rows(p, "max pool back", n, run_max_back);
     c->value[0] = dy;
     c->value[1] = dx;
-    c->value[2] = p->memo[n - p->node];
+    c->value[2] = rt_plan_note(p, n)->value;
     c->flag = accumulate;
 }
 

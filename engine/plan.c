@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/clock.h"
 #include "engine/memory.h"
 #include "engine/plan_build.h"
 
@@ -14,7 +13,8 @@ enum {
     DENSE_SLOT_ROWS = 32,
     INFER_CONV_ROWS = 4, INFER_DENSE_ROWS = 16,
     REDUCE = 4096,                 /* floats of a gradient that a tile merges */
-    LATE = 1 << 28, SUM = LATE + 1, PACK = -1      /* phase numbers while building */
+    LATE = 1 << 28, SUM = LATE + 1, PACK = -1, DERIVE = -2, NEVER = -3,     /* phase numbers while building */
+    AHEAD = 2                      /* phases before the first that has a number */
 };
 
 /* ---- building ---- */
@@ -47,7 +47,7 @@ int rt_plan_temp(rt_plan *p, size_t row_bytes)
     int room = value_room(p->values);
     p->value = more(p, p->value, p->values, &room, sizeof *p->value);
     if (p->failed) return 0;
-    p->value[p->values] = (rt_value){.row_bytes = (row_bytes + 15) & ~(size_t)15, .first = LATE + 1, .last = PACK - 1};
+    p->value[p->values] = (rt_value){.row_bytes = (row_bytes + 15) & ~(size_t)15, .first = LATE + 1, .last = NEVER};
     if (row_bytes % 4 == 0) p->value[p->values].row_bytes = row_bytes;
     return p->values++;
 }
@@ -61,7 +61,7 @@ static void find_spans(rt_plan *p, const builder *b)
             if (v < 0) continue;
             rt_value *x = &p->value[v];
             int phase = b->item[i].phase;
-            if (x->last == PACK - 1) x->first_call = i;
+            if (x->last == NEVER) x->first_call = i;
             x->last_call = i;
             if (phase < x->first) x->first = phase;
             if (phase > x->last) x->last = phase;
@@ -122,7 +122,7 @@ void rt_plan_barrier(rt_plan *p)
 
 int rt_plan_read(rt_plan *p, int t)
 {
-    t = p->root[t];
+    t = rt_memory_of(p, t);
     open_phase(0);
     const rt_node *n = &p->node[p->graph->tensor[t].producer];
     int v = p->value_of[t];
@@ -135,7 +135,7 @@ int rt_plan_read(rt_plan *p, int t)
 
 int rt_plan_write(rt_plan *p, int t)
 {
-    t = p->root[t];
+    t = rt_memory_of(p, t);
     open_phase(0);
     p->value_of[t] = rt_plan_temp(p, rt_shape_count(rt_shape_of(p, t)) * sizeof(float));
     p->value[p->value_of[t]].made = current->phase;
@@ -145,7 +145,7 @@ int rt_plan_write(rt_plan *p, int t)
 int rt_plan_grad_read(rt_plan *p, int t)
 {
     open_phase(0);
-    return p->grad_of[p->root[t]];
+    return p->grad_of[rt_memory_of(p, t)];
 }
 
 static void copy_value(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -156,8 +156,8 @@ static void copy_value(const rt_call *c, rt_ctx *x, int row0, int rows)
 
 int rt_plan_grad_share(rt_plan *p, int from, int to)
 {
-    from = p->root[from];
-    to = p->root[to];
+    from = rt_memory_of(p, from);
+    to = rt_memory_of(p, to);
     if (p->grad_of[to] >= 0) return 0;
     p->grad_of[to] = p->grad_of[from];
     return 1;
@@ -165,11 +165,11 @@ int rt_plan_grad_share(rt_plan *p, int from, int to)
 
 int rt_plan_grad_own(rt_plan *p, int t)
 {
-    t = p->root[t];
+    t = rt_memory_of(p, t);
     open_phase(0);
     int v = p->grad_of[t], shared = 0;
     for (int u = 0; u < p->graph->tensors; u++)
-        shared |= u != t && p->root[u] == u && p->grad_of[u] == v && p->graph->tensor[u].producer < p->turn;
+        shared |= u != t && rt_memory_of(p, u) == u && p->grad_of[u] == v && p->graph->tensor[u].producer < p->turn;
     for (int i = 0; i < current->count; i++)
         for (int k = 0; k < RT_CALL_VALUES; k++)
             shared |= current->item[i].phase == LATE && current->item[i].call.value[k] == v;
@@ -183,7 +183,7 @@ int rt_plan_grad_own(rt_plan *p, int t)
 
 int rt_plan_grad_write(rt_plan *p, int t, int *accumulate)
 {
-    t = p->root[t];
+    t = rt_memory_of(p, t);
     open_phase(0);
     *accumulate = p->grad_of[t] >= 0;
     if (*accumulate) rt_plan_grad_own(p, t);
@@ -216,62 +216,6 @@ ptrdiff_t rt_plan_slot_room(rt_plan *p, size_t floats)
     size_t at = p->slot_floats;
     p->slot_floats += (floats + 15) & ~(size_t)15;
     return (ptrdiff_t)at;
-}
-
-/* ---- fusing: batch norm + activation, add + activation, dense or convolution + activation or (inference) + batch norm
- * ---- */
-
-static int only_consumer(const rt_plan *p, int t)
-{
-    if (p->graph->tensor[t].consumers != 1 || p->keep[t]) return -1;
-    for (int i = 0; i < p->graph->nodes; i++)
-        for (int k = 0; k < p->node[i].inputs; k++)
-            if (p->node[i].in[k] == t) return p->skip[i] ? -1 : i;
-    return -1;
-}
-
-static int read_off_output(rt_act a) { return a == RT_ACT_RELU || a == RT_ACT_RELU6; }
-
-static void alias(rt_plan *p, int tensor, int to)
-{
-    int root = p->root[to], old = p->root[tensor];
-    for (int t = 0; t < p->graph->tensors; t++)
-        if (p->root[t] == old) p->root[t] = root;
-}
-
-static void fuse(rt_plan *p)
-{
-    for (int i = 0; i < p->graph->nodes; i++) {
-        rt_node *n = &p->node[i];
-        if (p->skip[i]) continue;
-        int producer = n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D;
-        int c = only_consumer(p, n->out);
-        if (c < 0) continue;
-        if (producer && !p->spec.train && p->node[c].op == RT_OP_BATCH_NORM) {
-            p->memo[i] = c;
-            p->skip[c] = 1;
-            alias(p, p->node[c].out, n->out);
-            c = only_consumer(p, p->node[c].out);
-            if (c < 0) continue;
-        }
-        const rt_epilogue *end = RT_ATTR(&p->node[c], rt_epilogue);
-        rt_act act = p->node[c].op == RT_OP_ACTIVATION ? end->act : RT_ACT_NONE;
-        int ok = (producer && read_off_output(act)) ||
-                 (n->op == RT_OP_BATCH_NORM && (read_off_output(act) || (act && !p->spec.train))) ||
-                 (n->op == RT_OP_ADD && (read_off_output(act) || (act && !p->spec.train)));
-        if (!act || !ok) continue;
-        *RT_ATTR_SET(n, rt_epilogue) = *end;
-        p->skip[c] = 1;
-        alias(p, p->node[c].out, n->out);
-    }
-    for (int i = 0; i < p->graph->nodes; i++) {
-        rt_node *n = &p->node[i];
-        if (n->op == RT_OP_FLATTEN || n->op == RT_OP_RESHAPE ||
-            (n->op == RT_OP_DROPOUT && (!p->spec.train || RT_ATTR(n, rt_dropout_attr)->rate <= 0))) {
-            p->skip[i] = 1;
-            alias(p, n->out, n->in[0]);
-        }
-    }
 }
 
 /* ---- losses ---- */
@@ -366,7 +310,7 @@ static void emit_reduce(rt_plan *p)
     for (int f = 0; f < g->fields; f++) {
         const rt_field *q = &g->field[f];
         size_t stride = (q->count + 15) & ~(size_t)15;
-        int parts = q->users > 1 ? place_parts(p, f, -1, stride) : 0;
+        int parts = q->users > 1 && q->grad_at != RT_NOWHERE ? place_parts(p, f, -1, stride) : 0;
         if (parts < 2) continue;
         ptrdiff_t at = rt_plan_buffer(p, stride * (size_t)parts);
         place_parts(p, f, at, stride);
@@ -472,32 +416,59 @@ static void collect(rt_plan *p, const builder *b, int phase, int tiles)
 static int grad_complete(const rt_plan *p, int t)
 {
     for (int i = 0; i < p->turn; i++)
-        for (int k = 0; k < p->node[i].inputs && !p->skip[i]; k++)
-            if (p->root[p->node[i].in[k]] == p->root[t]) return 0;
-    return p->grad_of[p->root[t]] >= 0;
+        for (int k = 0; k < p->node[i].inputs && !rt_ops[p->node[i].op]->view; k++)
+            if (rt_memory_of(p, p->node[i].in[k]) == rt_memory_of(p, t)) return 0;
+    return p->grad_of[rt_memory_of(p, t)] >= 0;
+}
+
+static void derive(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)tile;
+    (void)unused;
+    rt_recipe_run(x->plan->graph, c->arg, x->plan->field);
+}
+
+static void emit_derived(rt_plan *p, const rt_node *n)
+{
+    for (int i = 0; i < p->low.recipes; i++)
+        for (int k = 0; k < n->fields; k++)
+            if (n->field[k] == p->low.recipe[i].field)
+                append(p, "derive", n, DERIVE, 1, derive)->arg = &p->low.recipe[i];
+}
+
+static void emit_backward(rt_plan *p)
+{
+    const rt_graph *g = p->graph;
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const rt_node *n = &p->node[i];
+        if (p->grad_of[rt_memory_of(p, n->out)] < 0 || !rt_ops[n->op]->backward) continue;
+        p->turn = i + 1;
+        if (g->tensor[n->out].needs_grad) {
+            p->has_back[i] = 1;
+            rt_ops[n->op]->backward(p, n);
+        }
+        p->turn = i;
+        for (int k = 0; k < n->inputs; k++) {
+            int from = g->tensor[rt_memory_of(p, n->in[k])].producer;
+            const rt_op *op = rt_ops[p->node[from].op];
+            if (op->backward_early && g->tensor[p->node[from].out].needs_grad && grad_complete(p, p->node[from].out))
+                op->backward_early(p, &p->node[from]);
+        }
+    }
 }
 
 static void emit(rt_plan *p)
 {
     const rt_graph *g = p->graph;
-    for (int i = 0; i < g->nodes; i++)
-        if (!p->skip[i]) rt_ops[p->node[i].op]->forward(p, &p->node[i]);
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_op *op = rt_ops[p->node[i].op];
+        emit_derived(p, &p->node[i]);
+        if (!op->view) op->forward(p, &p->node[i]);
+    }
     for (int i = 0; i < p->spec.outputs; i++) p->output_value[i] = rt_plan_read(p, p->spec.output[i]);
     if (!p->spec.train) return;
     for (int i = 0; i < p->spec.losses; i++) emit_loss(p, &p->spec.loss[i]);
-    for (int i = g->nodes - 1; i >= 0; i--) {
-        const rt_node *n = &p->node[i];
-        if (p->skip[i] || p->grad_of[p->root[n->out]] < 0 || !rt_ops[n->op]->backward) continue;
-        p->turn = i + 1;
-        p->has_back[i] = 1;
-        rt_ops[n->op]->backward(p, n);
-        p->turn = i;
-        for (int k = 0; k < n->inputs; k++) {
-            int from = g->tensor[p->root[n->in[k]]].producer;
-            const rt_op *op = rt_ops[p->node[from].op];
-            if (op->backward_early && grad_complete(p, p->node[from].out)) op->backward_early(p, &p->node[from]);
-        }
-    }
+    emit_backward(p);
     emit_reduce(p);
 }
 
@@ -508,6 +479,101 @@ static int has_conv(const rt_graph *g)
     return 0;
 }
 
+/* The graph that the plan runs, and what is known of its tensors. */
+static rt_status lower(rt_plan *p, const rt_graph *g)
+{
+    rt_plan_spec *s = &p->spec;
+    int keep[RT_MAX_LOSSES + RT_MAX_OUTPUTS], keeps = 0;
+    for (int i = 0; i < s->losses; i++) keep[keeps++] = s->loss[i].tensor;
+    for (int i = 0; i < s->outputs; i++) keep[keeps++] = s->output[i];
+    rt_lower_spec how = {s->train ? RT_TRAIN : RT_INFER, keep, keeps, s->plain};
+    RT_TRY(rt_graph_lower(g, &how, &p->low, NULL, NULL));
+    p->graph = p->low.graph;
+    p->node = p->graph->node;
+    p->keep = calloc((size_t)p->graph->tensors + 1, 1);
+    if (!p->keep) return rt_fail(RT_RUN, "out of memory for a plan");
+    /* A tensor is kept for its own sake: not for that of an activation that its layer took up, which is cheap to
+     * compute again. */
+    for (int i = 0; i < keeps; i++) {
+        int t = p->low.tensor_of[keep[i]], first = 1;
+        for (int k = 0; k < keep[i]; k++) first &= p->low.tensor_of[k] != t;
+        p->keep[t] |= (char)first;
+    }
+    for (int i = 0; i < s->losses; i++) s->loss[i].tensor = p->low.tensor_of[s->loss[i].tensor];
+    for (int i = 0; i < s->outputs; i++) s->output[i] = p->low.tensor_of[s->output[i]];
+    return RT_OK;
+}
+
+/* Tables by node, tensor, field and use. */
+static rt_status take_tables(rt_plan *p)
+{
+    const rt_graph *g = p->graph;
+    size_t nodes = (size_t)g->nodes, tensors = (size_t)g->tensors, uses = 0;
+    for (int i = 0; i < g->nodes; i++) uses += (size_t)g->node[i].fields;
+    p->note = malloc(nodes * sizeof *p->note);
+    p->use = malloc(nodes * sizeof *p->use);
+    p->has_back = calloc(nodes, 1);
+    p->value_of = malloc(tensors * sizeof *p->value_of);
+    p->grad_of = malloc(tensors * sizeof *p->grad_of);
+    p->slot_at = malloc((uses + 1) * sizeof *p->slot_at);
+    p->part_at = malloc((uses + 1) * sizeof *p->part_at);
+    p->field = calloc((size_t)g->fields + 1, sizeof *p->field);
+    p->grad = calloc((size_t)g->fields + 1, sizeof *p->grad);
+    if (!p->note || !p->use || !p->has_back || !p->value_of || !p->grad_of || !p->slot_at || !p->part_at || !p->field ||
+        !p->grad)
+        return RT_RUN;
+    for (size_t i = 0; i < nodes; i++) p->note[i] = (rt_note){.value = -1, .buffer = -1};
+    for (size_t i = 0; i < tensors; i++) p->value_of[i] = p->grad_of[i] = -1;
+    for (size_t i = 0; i < uses; i++) p->slot_at[i] = p->part_at[i] = -1;
+    for (int i = 0, first = 0; i < g->nodes; first += g->node[i++].fields) p->use[i] = first;
+    p->turn = g->nodes;
+    return RT_OK;
+}
+
+/* Calls sorted into phases. Phase numbers of values are those of the body; what is derived and packed comes in front,
+ * late work behind. */
+static rt_status make_phases(rt_plan *p, const builder *b)
+{
+    int body = b->phase + 1;
+    p->phase = calloc((size_t)body + AHEAD + 2, sizeof *p->phase);
+    p->call = calloc((size_t)b->count + 1, sizeof *p->call);
+    int *is_tiles = calloc((size_t)body, sizeof *is_tiles);
+    if (!p->phase || !p->call || !is_tiles) {
+        free(is_tiles);
+        return RT_RUN;
+    }
+    for (int i = 0; i < b->count; i++)
+        if (b->item[i].phase >= 0 && b->item[i].phase < body) is_tiles[b->item[i].phase] = b->item[i].call.tiles > 0;
+    collect(p, b, DERIVE, 1);
+    collect(p, b, PACK, 1);
+    for (int i = 0; i < body; i++) collect(p, b, i, is_tiles[i]);
+    collect(p, b, LATE, 1);
+    collect(p, b, SUM, 1);
+    free(is_tiles);
+    for (int v = 0; v < p->values; v++) {
+        p->value[v].first += p->value[v].first < LATE ? AHEAD : 0;
+        p->value[v].last += p->value[v].last < LATE ? AHEAD : 0;
+    }
+    p->prepare_phases = AHEAD;
+    return plan_memory(p, p->phases);
+}
+
+static rt_status take_arenas(rt_plan *p)
+{
+    size_t threads = (size_t)rt_pool_threads(p->pool);
+    p->local_bytes = aligned(p->local_bytes) + 64;
+    p->scratch_floats = (p->scratch_floats + 31) & ~(size_t)15;
+    p->arena = (char *)rt_floats_new(p->arena_bytes / sizeof(float));
+    p->local = (char *)rt_floats_new(p->local_bytes * threads / sizeof(float));
+    p->scratch = rt_floats_new(p->scratch_floats * threads);
+    p->buffer = rt_floats_new(p->buffer_floats);
+    p->derived = rt_floats_new(p->graph->floats[RT_DERIVED]);
+    p->slot_grads = rt_floats_new(p->slot_floats * (size_t)p->slots);
+    p->loss_rows = rt_floats_new((size_t)p->spec.batch * (size_t)(p->spec.losses + 1));
+    int ok = p->arena && p->local && p->scratch && p->buffer && p->derived && p->slot_grads && p->loss_rows;
+    return ok ? RT_OK : RT_RUN;
+}
+
 rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
 {
     const rt_graph *g = spec->graph;
@@ -515,101 +581,39 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
         rt_fail(RT_USAGE, "batch size %d is out of range: give 1 to %d", spec->batch, 1 << 20);
         return NULL;
     }
-    RT_ASSERT(g->sealed);
     rt_plan *p = calloc(1, sizeof *p);
     builder b = {.tiles = -1};
-    if (!p) goto memory;
-    p->spec = *spec;
-    p->graph = g;
-    p->pool = pool;
-    p->k = rt_kernels_get();
-    if (!spec->train && !spec->outputs) {
-        p->spec.output[0] = g->output;
-        p->spec.outputs = 1;
+    rt_status st = p ? RT_OK : RT_RUN;
+    if (!st) {
+        p->spec = *spec;
+        p->pool = pool;
+        p->k = rt_kernels_get();
+        if (!spec->train && !spec->outputs) {
+            p->spec.output[0] = g->output;
+            p->spec.outputs = 1;
+        }
+        int conv = has_conv(g), batch = spec->batch;
+        if (!spec->train) p->slot_rows = conv ? INFER_CONV_ROWS : INFER_DENSE_ROWS;
+        else if (conv) p->slot_rows = (batch + CONV_SLOTS - 1) / CONV_SLOTS;
+        else p->slot_rows = DENSE_SLOT_ROWS;
+        p->slots = (batch + p->slot_rows - 1) / p->slot_rows;
+        st = lower(p, g);
     }
-    int conv = has_conv(g), batch = spec->batch;
-    if (!spec->train) p->slot_rows = conv ? INFER_CONV_ROWS : INFER_DENSE_ROWS;
-    else if (conv) p->slot_rows = (batch + CONV_SLOTS - 1) / CONV_SLOTS;
-    else p->slot_rows = DENSE_SLOT_ROWS;
-    p->slots = (batch + p->slot_rows - 1) / p->slot_rows;
-
-    size_t nodes = (size_t)g->nodes, tensors = (size_t)g->tensors;
-    p->node = malloc(nodes * sizeof *p->node);
-    p->skip = calloc(nodes, 1);
-    p->memo = malloc(nodes * sizeof *p->memo);
-    p->stage = calloc(nodes, 1);
-    p->turn = g->nodes;
-    p->root = malloc(tensors * sizeof *p->root);
-    p->value_of = malloc(tensors * sizeof *p->value_of);
-    p->grad_of = malloc(tensors * sizeof *p->grad_of);
-    p->keep = calloc(tensors, 1);
-    p->use = malloc(nodes * sizeof *p->use);
-    p->has_back = calloc(nodes, 1);
-    size_t uses = 0;
-    for (int i = 0; i < g->nodes; i++) uses += (size_t)g->node[i].fields;
-    p->slot_at = malloc((uses + 1) * sizeof *p->slot_at);
-    p->part_at = malloc((uses + 1) * sizeof *p->part_at);
-    p->field = calloc((size_t)g->fields + 1, sizeof *p->field);
-    p->grad = calloc((size_t)g->fields + 1, sizeof *p->grad);
-    if (!p->node || !p->skip || !p->memo || !p->stage || !p->root || !p->value_of || !p->grad_of || !p->keep ||
-        !p->use || !p->has_back || !p->slot_at || !p->part_at || !p->field || !p->grad)
-        goto memory;
-    memcpy(p->node, g->node, nodes * sizeof *p->node);
-    for (size_t i = 0; i < nodes; i++) p->memo[i] = -1;
-    for (size_t i = 0; i < uses; i++) p->slot_at[i] = p->part_at[i] = -1;
-    for (int i = 0, first = 0; i < g->nodes; first += g->node[i++].fields) p->use[i] = first;
-    for (size_t t = 0; t < tensors; t++) {
-        p->root[t] = (int)t;
-        p->value_of[t] = p->grad_of[t] = -1;
+    if (!st) st = take_tables(p);
+    if (!st) {
+        current = &b;
+        emit(p);
+        current = NULL;
+        if (p->failed) st = RT_RUN;
     }
-    for (int i = 0; i < p->spec.losses; i++) p->keep[p->spec.loss[i].tensor] = 1;
-    for (int i = 0; i < p->spec.outputs; i++) p->keep[p->spec.output[i]] = 1;
-    fuse(p);
-
-    current = &b;
-    emit(p);
-    current = NULL;
-    if (p->failed) goto memory;
-    find_spans(p, &b);
-
-    int body = b.phase + 1;
-    p->phase = calloc((size_t)body + 3, sizeof *p->phase);
-    p->call = calloc((size_t)b.count + 1, sizeof *p->call);
-    if (!p->phase || !p->call) goto memory;
-    /* Phase numbers of values are those of the body; packing comes in front, late work behind. */
-    int *is_tiles = calloc((size_t)body, sizeof *is_tiles);
-    if (!is_tiles) goto memory;
-    for (int i = 0; i < b.count; i++)
-        if (b.item[i].phase >= 0 && b.item[i].phase < body) is_tiles[b.item[i].phase] = b.item[i].call.tiles > 0;
-    collect(p, &b, PACK, 1);
-    for (int i = 0; i < body; i++) collect(p, &b, i, is_tiles[i]);
-    collect(p, &b, LATE, 1);
-    collect(p, &b, SUM, 1);
-    free(is_tiles);
-    for (int v = 0; v < p->values; v++) {
-        p->value[v].first += p->value[v].first < LATE;
-        p->value[v].last += p->value[v].last < LATE;
+    if (!st) {
+        find_spans(p, &b);
+        st = make_phases(p, &b);
     }
-    p->prepare_phases = 1;
-    if (plan_memory(p, p->phases)) goto fail;
-
-    size_t threads = (size_t)rt_pool_threads(pool);
-    p->local_bytes = aligned(p->local_bytes) + 64;
-    p->scratch_floats = (p->scratch_floats + 31) & ~(size_t)15;
-    p->arena = (char *)rt_floats_new(p->arena_bytes / sizeof(float));
-    p->local = (char *)rt_floats_new(p->local_bytes * threads / sizeof(float));
-    p->scratch = rt_floats_new(p->scratch_floats * threads);
-    p->buffer = rt_floats_new(p->buffer_floats);
-    p->slot_grads = rt_floats_new(p->slot_floats * (size_t)p->slots);
-    p->loss_rows = rt_floats_new((size_t)batch * (size_t)(p->spec.losses + 1));
-    if (!p->arena || !p->local || !p->scratch || !p->buffer || !p->slot_grads || !p->loss_rows) goto memory;
+    if (!st) st = take_arenas(p);
     free(b.item);
-    return p;
-memory:
+    if (!st) return p;
     rt_fail(RT_RUN, "out of memory for a plan of %d rows; use a smaller batch", spec->batch);
-fail:
-    current = NULL;
-    free(b.item);
     rt_plan_free(p);
     return NULL;
 }
@@ -617,132 +621,10 @@ fail:
 void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
-    void *owned[] = {p->node,    p->skip,  p->memo,    p->stage,  p->root,       p->value_of,
-                     p->grad_of, p->keep,  p->slot_at, p->call,   p->phase,      p->value,
-                     p->use, p->has_back, p->part_at, p->field, p->grad,
-                     p->arena,   p->local, p->scratch, p->buffer, p->slot_grads, p->loss_rows};
+    rt_lowered_free(&p->low);
+    void *owned[] = {p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_at,
+                     p->part_at, p->field, p->grad,     p->call,     p->phase,   p->value,  p->arena,
+                     p->local,   p->scratch, p->buffer, p->derived,  p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
-}
-
-/* ---- running ---- */
-
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at)
-{ return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
-
-float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
-{
-    float *g = rt_slot_sums(c, c->plan->slot_at[c->plan->use[n - c->plan->node] + i]);
-    if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->field[n->field[i]].count * sizeof *g);
-    return g;
-}
-
-void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n)
-{
-    const rt_plan *p = c->plan;
-    int used = (c->run->rows + p->slot_rows - 1) / p->slot_rows;
-    p->k->reduce_slots(sum, p->slot_grads + at + (ptrdiff_t)first, p->slot_floats, used, n);
-}
-
-static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)
-{
-    if (!p->profile) {
-        c->fn(c, x, a, b);
-        return;
-    }
-    double t = rt_seconds();
-    c->fn(c, x, a, b);
-    c->seconds += rt_seconds() - t;
-}
-
-static void run_tile(void *arg, int tile, int thread)
-{
-    rt_plan *p = arg;
-    const rt_phase *f = p->running;
-    rt_ctx x = {.plan = p, .run = p->run, .arena = p->local + p->local_bytes * (size_t)thread,
-                .scratch = p->scratch + p->scratch_floats * (size_t)thread};
-    if (f->tiles) {
-        int c = f->first;
-        while (tile >= p->call[c].tiles) tile -= p->call[c++].tiles;
-        call_fn(p, &p->call[c], &x, tile, 0);
-        return;
-    }
-    x.slot = tile;
-    x.slot_row0 = tile * p->slot_rows;
-    int end = x.slot_row0 + p->slot_rows;
-    if (end > p->run->rows) end = p->run->rows;
-    for (x.chunk0 = x.slot_row0; x.chunk0 < end; x.chunk0 += f->chunk) {
-        int rows = end - x.chunk0 < f->chunk ? end - x.chunk0 : f->chunk;
-        for (int c = f->first; c < f->first + f->count; c++) call_fn(p, &p->call[c], &x, x.chunk0, rows);
-    }
-}
-
-static void find_fields(rt_plan *p, const rt_run *run)
-{
-    for (int i = 0; i < p->graph->fields; i++) {
-        const rt_field *f = &p->graph->field[i];
-        float *const home[RT_HOMES] = {run->params, run->states, NULL};
-        p->field[i] = home[f->home] ? home[f->home] + f->offset : NULL;
-        p->grad[i] = run->grads && f->grad_at != RT_NOWHERE ? run->grads + f->grad_at : NULL;
-    }
-}
-
-static void run_phases(rt_plan *p, const rt_run *run, int from, int to)
-{
-    p->run = (rt_run *)run;
-    find_fields(p, run);
-    int used = (run->rows + p->slot_rows - 1) / p->slot_rows;
-    for (int i = from; i < to; i++) {
-        if (!p->phase[i].count) continue;
-        p->running = &p->phase[i];
-        rt_pool_run(p->pool, p->phase[i].tiles ? p->phase[i].tiles : used, run_tile, p);
-    }
-}
-
-void rt_plan_prepare(rt_plan *p, const rt_run *run) { run_phases(p, run, 0, p->prepare_phases); }
-
-void rt_plan_run(rt_plan *p, rt_run *run)
-{
-    run_phases(p, run, p->spec.train ? 0 : p->prepare_phases, p->phases);
-    for (int l = 0; l < p->spec.losses; l++) {
-        double s = 0;
-        for (int i = 0; i < run->rows; i++) s += p->loss_rows[l * p->spec.batch + i];
-        run->loss[l] = s / run->rows;
-    }
-}
-
-const float *rt_plan_output(const rt_plan *p, int i)
-{
-    const rt_value *v = &p->value[p->output_value[i]];
-    return v->external ? p->run->x : (const float *)(p->arena + v->offset);
-}
-
-size_t rt_plan_bytes(const rt_plan *p)
-{
-    size_t threads = (size_t)rt_pool_threads(p->pool);
-    return p->arena_bytes + p->local_bytes * threads +
-           (p->scratch_floats * threads + p->buffer_floats + p->slot_floats * (size_t)p->slots) * sizeof(float);
-}
-
-int rt_plan_batch(const rt_plan *p) { return p->spec.batch; }
-void rt_plan_profile(rt_plan *p, int on) { p->profile = on; }
-
-void rt_plan_describe(const rt_plan *p, void (*line)(void *, const char *), void *arg)
-{
-    char text[256];
-    for (int i = 0; i < p->phases; i++) {
-        const rt_phase *f = &p->phase[i];
-        if (!f->count) continue;
-        if (f->tiles) snprintf(text, sizeof text, "phase %d: %d tiles", i, f->tiles);
-        else
-            snprintf(text, sizeof text, "phase %d: rows in %d slots of %d, chunks of %d, %zu KiB a thread", i, p->slots,
-                     p->slot_rows, f->chunk, f->arena >> 10);
-        line(arg, text);
-        for (int c = f->first; c < f->first + f->count; c++) {
-            const rt_call *q = &p->call[c];
-            int n = snprintf(text, sizeof text, "  %-14s %-24s", q->what, q->node ? q->node->name : "");
-            if (p->profile) snprintf(text + n, sizeof text - (size_t)n, " %.3f s", q->seconds);
-            line(arg, text);
-        }
-    }
 }

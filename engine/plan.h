@@ -43,6 +43,7 @@ typedef struct {
     int losses;
     int output[RT_MAX_OUTPUTS];       /* inference: tensors to keep, in front of none the graph's output */
     int outputs;
+    int plain;                        /* as the graph is written, nothing fused or left out: for tests */
     rt_input_fn *input;               /* NULL: rt_run.x is read in place */
     void *input_arg;
 } rt_plan_spec;
@@ -63,7 +64,7 @@ typedef struct {
 rt_plan *rt_plan_new(const rt_plan_spec *, rt_pool *);
 void rt_plan_free(rt_plan *);
 
-/* Inference plans: call after parameters or states changed, before rt_plan_run (folds batch norm into weights). */
+/* Inference plans: call after parameters or states changed, before rt_plan_run; makes derived fields, packs weights. */
 void rt_plan_prepare(rt_plan *, const rt_run *);
 void rt_plan_run(rt_plan *, rt_run *);
 

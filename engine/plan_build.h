@@ -2,6 +2,7 @@
 #ifndef RT_ENGINE_PLAN_BUILD_H
 #define RT_ENGINE_PLAN_BUILD_H
 
+#include "engine/pass.h"
 #include "engine/plan.h"
 
 enum { RT_CALL_VALUES = 12, RT_CALL_OFFSETS = 6 };
@@ -39,18 +40,22 @@ typedef struct rt_call {
 
 typedef struct { int tiles, first, count, chunk; size_t arena; } rt_phase;
 
+/* What an operator remembers of a node while it builds. */
+typedef struct {
+    int value;                       /* -1: none */
+    ptrdiff_t buffer;                /* -1: none */
+    char stage;                      /* what it has emitted so far, as it likes; 0 */
+} rt_note;
+
 struct rt_plan {
-    rt_plan_spec spec;
-    const rt_graph *graph;
-    rt_node *node;                   /* the graph's nodes with what was fused into them */
-    char *skip;                      /* nodes fused away */
-    int *root;                       /* tensor -> tensor that holds its memory */
+    rt_plan_spec spec;               /* with tensors of the lowered graph */
+    rt_lowered low;
+    const rt_graph *graph;           /* the lowered one */
+    const rt_node *node;             /* its nodes */
     int *value_of, *grad_of;         /* tensor -> value, -1 when none */
-    char *keep;                      /* tensors that must exist as they are */
-    int *
-        memo; /* node -> what its operator remembers while building (a value, a buffer, the batch norm folded in), -1 */
+    char *keep;                      /* tensors that are kept rather than computed again */
     char *has_back;                  /* nodes whose backward has been emitted */
-    char *stage;                     /* node -> what its operator has emitted so far, as it likes; 0 */
+    rt_note *note;                   /* of each node */
     int turn;                        /* the backward of nodes from this on has been emitted */
     rt_pool *pool;
     const rt_kernels *k;
@@ -58,7 +63,6 @@ struct rt_plan {
     rt_phase *phase;     int phases;
     rt_value *value;     int values;
     int prepare_phases;              /* leading phases that rt_plan_prepare runs on inference plans */
-    int in_prepare;
     int slots, slot_rows;
     size_t slot_floats;              /* gradient floats kept per slot */
     float **field, **grad;           /* of the run: where each field of the graph lies, and its gradient */
@@ -69,7 +73,7 @@ struct rt_plan {
     size_t scratch_floats;
     size_t arena_bytes, local_bytes;
     char *arena, *local;
-    float *slot_grads, *buffer, *scratch, *loss_rows;
+    float *slot_grads, *buffer, *scratch, *loss_rows, *derived;
     int output_value[RT_MAX_OUTPUTS];
     int profile, failed;
     rt_run *run;
@@ -129,7 +133,11 @@ static inline const float *rt_param(const rt_ctx *c, const rt_node *n, int i)
     return i < n->fields ? c->plan->field[n->field[i]] : NULL;
 }
 static inline float *rt_state(const rt_ctx *c, const rt_node *n, int i) { return c->plan->field[n->field[i]]; }
-/* Where the gradient of field i of a node goes: its part of it, when other nodes use the field, too. */
+/* Field i of the node is trained: it has a gradient. */
+static inline int rt_plan_trains(const rt_plan *p, const rt_node *n, int i)
+{ return i < n->fields && p->graph->field[n->field[i]].grad_at != RT_NOWHERE; }
+/* Where the gradient of field i of a node goes: its part of it, when other nodes use the field, too. NULL
+ * when it is not trained. */
 static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
 {
     ptrdiff_t part = c->plan->part_at[c->plan->use[n - c->plan->node] + i];
@@ -142,5 +150,8 @@ float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at);
 /* Floats [first, first + n) of that room, summed over the slots in use in a fixed tree. */
 void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n);
 
+static inline rt_note *rt_plan_note(rt_plan *p, const rt_node *n) { return &p->note[n - p->node]; }
+/* The tensor that holds the memory of t. */
+static inline int rt_memory_of(const rt_plan *p, int t) { return p->graph->tensor[t].memory; }
 static inline const rt_shape *rt_shape_of(const rt_plan *p, int tensor) { return &p->graph->tensor[tensor].shape; }
 #endif

@@ -8,6 +8,7 @@
 #include "data/checks.h"
 #include "data/labels.h"
 #include "data/source.h"
+#include "engine/pass.h"
 #include "engine/plan.h"
 #include "engine/progress.h"
 #include "student/model.h"
@@ -37,7 +38,52 @@ static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool 
     return RT_OK;
 }
 
-static rt_status inspect_model(const char *path, int batch, int train, rt_pool *pool, cJSON *j)
+/* "conv1: conv2d out 16 kernel 3x3 then relu, (28, 28, 16); folded_weight derived, folded_bias derived" */
+static void describe_node(const rt_graph *g, const rt_node *n, cJSON *layers)
+{
+    static const char *const homes[RT_HOMES] = {"", "state", "derived"};
+    char shape[64], text[1200], attributes[256] = "";
+    const rt_schema *schema = n->op == RT_OP_INPUT ? NULL : rt_ops[n->op]->schema;
+    if (schema) rt_schema_text(schema, n->attr, attributes, sizeof attributes);
+    int k = snprintf(text, sizeof text, "%.255s: %s%s%s", n->name, rt_layer_name(n), *attributes ? " " : "",
+                     attributes);
+    rt_act act = rt_node_act(n);
+    if (act && n->op != RT_OP_ACTIVATION)
+        k += snprintf(text + k, sizeof text - (size_t)k, " then %s", rt_act_name(act));
+    const rt_tensor *t = &g->tensor[n->out];
+    k += snprintf(text + k, sizeof text - (size_t)k, ", %s%s%s", rt_shape_text(&t->shape, shape),
+                  t->memory != n->out ? " a view" : "", t->needs_grad ? " with gradient" : "");
+    for (int i = 0; i < n->fields && k < 1000; i++) {
+        const rt_field *f = &g->field[n->field[i]];
+        k += snprintf(text + k, sizeof text - (size_t)k, "%s%s%s%s%s", i ? ", " : "; ", strrchr(f->name, '.') + 1,
+                      *homes[f->home] ? " " : "", homes[f->home], f->flags & RT_F_FROZEN ? " frozen" : "");
+        if (f->users > 1) k += snprintf(text + k, sizeof text - (size_t)k, " shared by %d", f->users);
+    }
+    cJSON_AddItemToArray(layers, cJSON_CreateString(text));
+}
+
+static void add_stage(void *list, const char *name, const char *what, const rt_graph *g, const rt_lowered *low)
+{
+    cJSON *s = cJSON_CreateObject();
+    (void)low;
+    cJSON_AddItemToArray(list, s);
+    cJSON_AddStringToObject(s, "pass", name ? name : "none");
+    cJSON_AddStringToObject(s, "what", what ? what : "the layers as they are in the model");
+    cJSON *layers = cJSON_AddArrayToObject(s, "layers");
+    for (int i = 0; i < g->nodes; i++) describe_node(g, &g->node[i], layers);
+}
+
+static rt_status describe_stages(const rt_model *m, int train, cJSON *j)
+{
+    rt_lowered low;
+    rt_lower_spec spec = {.mode = train ? RT_TRAIN : RT_INFER, .keep = &m->graph->output, .keeps = 1};
+    RT_TRY(rt_graph_lower(m->graph, &spec, &low, add_stage,
+                          cJSON_AddArrayToObject(j, train ? "training_stages" : "inference_stages")));
+    rt_lowered_free(&low);
+    return RT_OK;
+}
+
+static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
 {
     rt_model *m;
     char text[64];
@@ -70,9 +116,9 @@ static rt_status inspect_model(const char *path, int batch, int train, rt_pool *
         cJSON_AddItemToArray(layers, l);
     }
     rt_status st = RT_OK;
-    if (batch > 0) {
-        st = describe_plan(m, batch, 0, pool, j);
-        if (!st && train) st = describe_plan(m, batch, 1, pool, j);
+    for (int train = 0; train <= (o->train != 0) && !st; train++) {
+        if (o->plan > 0) st = describe_plan(m, o->plan, train, pool, j);
+        if (o->stages && !st) st = describe_stages(m, train, j);
     }
     if (m->class_names.name) cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->class_names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
@@ -286,8 +332,9 @@ static void describe_guard(int guard, cJSON *j)
     cJSON_AddStringToObject(q, "privileges", guard & RT_H5_GUARD_USER ? "none" : "some could not be dropped here");
 }
 
-rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int train, rt_pool *pool, cJSON **result)
+rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON **result)
 {
+    const char *dataset = o->dataset;
     rt_h5_file *f;
     *result = NULL;
     RT_TRY(rt_h5_scan(&f, path));
@@ -298,13 +345,15 @@ rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int 
     rt_status st = read_manifest(f, &manifest, j);
     const char *format = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(manifest, "format"));
     const char *unread = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "manifest_cannot_be_read"));
-    if (!st && plan_batch && unread) st = rt_fail(RT_INPUT, "%s: its manifest cannot be read: %s", path, unread);
+    if (!st && (o->plan || o->stages) && unread)
+        st = rt_fail(RT_INPUT, "%s: its manifest cannot be read: %s", path, unread);
     int model = format && strncmp(format, "retort-model-", 13) == 0;
-    if (!st && plan_batch && (!model || *dataset))
-        st = rt_fail(RT_USAGE, "%s: --plan is for models, and this is %s", path, model ? "a data set of one" : "none");
+    if (!st && (o->plan || o->stages) && (!model || *dataset))
+        st = rt_fail(RT_USAGE, "%s: %s is for models, and this is %s", path, o->plan ? "--plan" : "--stages",
+                     model ? "a data set of one" : "none");
     if (st) ;
     else if (*dataset) st = inspect_sets(f, dataset, j);
-    else if (model) st = inspect_model(path, plan_batch, train, pool, j);
+    else if (model) st = inspect_model(path, o, pool, j);
     else if (rt_h5_find(f, "labels/status")) st = inspect_labels(path, j);
     else {
         cJSON_AddStringToObject(j, "what", rt_h5_find(f, "m") && manifest ? "checkpoint" : "data");

@@ -5,6 +5,12 @@
 #include "data/json.h"
 #include "engine/pool.h"
 
-/* dataset: only this one ("" for all). plan: for models, also the plan of this batch size (0: none). */
-rt_status rt_inspect(const char *path, const char *dataset, int plan_batch, int train, rt_pool *, cJSON **result);
+typedef struct {
+    const char *dataset;               /* only this one; "": all */
+    int plan;                          /* for models, also the plan of this batch size; 0: none */
+    int stages;                        /* for models, also what passes make of its layers */
+    int train;                         /* plan and stages of training, too */
+} rt_inspect_options;
+
+rt_status rt_inspect(const char *path, const rt_inspect_options *, rt_pool *, cJSON **result);
 #endif

@@ -8,7 +8,8 @@
 
 enum { BLOCK = 8192 };
 
-struct rt_block { size_t first, grad, count; int decay; };     /* first: of the parameters; grad: of gradients and moments */
+/* Floats of the parameters from `first` on, of gradients and moments from `grad` on. */
+struct rt_block { size_t first, grad, count; int decay; };
 
 static void read_kind(rt_cfg *c, rt_optimizer_config *o)
 {
@@ -109,7 +110,8 @@ rt_status rt_optimizer_new(rt_optimizer **out, const rt_optimizer_config *c, con
         if (f->grad_at == RT_NOWHERE) continue;
         for (size_t done = 0; done < room;) {
             struct rt_block *last = o->blocks ? &o->block[o->blocks - 1] : NULL;
-            if (!last || last->decay != decay || last->count == BLOCK || last->first + last->count != f->offset + done) {
+            if (!last || last->decay != decay || last->count == BLOCK ||
+                last->first + last->count != f->offset + done) {
                 last = &o->block[o->blocks++];
                 *last = (struct rt_block){f->offset + done, f->grad_at + done, 0, decay};
             }

@@ -60,6 +60,13 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
         rt_cfg_fail(c, "data.y", "is not used: loss.hard and data.validation are 0; leave it out");
 }
 
+rt_status rt_train_freeze(rt_graph *g, const rt_train_settings *s)
+{
+    rt_status st = rt_graph_freeze(g, s->freeze, s->frozen);
+    if (!st && !g->grad_floats) st = rt_fail(RT_USAGE, "nothing is left to train");
+    return st ? rt_fail_in(st, "train.freeze") : RT_OK;
+}
+
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
 {
     memset(s, 0, sizeof *s);
@@ -88,6 +95,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->drop_last = rt_cfg_bool(&t, "drop_last", 1);
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
+    s->frozen = rt_cfg_strings(&t, "freeze", s->freeze, RT_MAX_FREEZE);
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
     s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
     s->shuffle_window = rt_cfg_int(&t, "shuffle_window", 0, 0, 1 << 20);
@@ -101,8 +109,9 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     if (!arch) return RT_OK;
     rt_graph *g;
     RT_TRY(rt_arch_build(&g, arch, "model"));
+    rt_status st = rt_train_freeze(g, s);
     rt_graph_free(g);
-    return RT_OK;
+    return st;
 }
 
 rt_status rt_train_check(cJSON *config)

@@ -40,6 +40,7 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     rt_status st = arch ? rt_arch_build(&t->graph, arch, "model") : rt_fail(RT_RUN, "out of memory");
     cJSON_Delete(arch);
     RT_TRY(st);
+    RT_TRY(rt_train_freeze(t->graph, s));
     int output = t->graph->output;
     t->loss.config = s->loss;
     spec->loss[spec->losses++] = rt_loss_spec_logits(&t->loss, output, t->model->classes);
@@ -90,7 +91,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
-    size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats, k = (size_t)t->model->classes, b = (size_t)s->batch;
+    size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats;
+    size_t k = (size_t)t->model->classes, b = (size_t)s->batch;
     t->params = rt_floats_new(n);
     t->grads = rt_floats_new(d);
     t->best_params = rt_floats_new(n);

@@ -20,6 +20,8 @@
 
 enum { RT_MAX_HINTS = RT_MAX_LOSSES - 1, RT_MAX_TEACHERS = 16 };
 
+enum { RT_MAX_FREEZE = 64 };
+
 typedef struct { const char *student, *teacher; float weight; } rt_hint;
 
 typedef struct {
@@ -35,6 +37,8 @@ typedef struct {
     rt_loss_config loss;
     rt_hint hint[RT_MAX_HINTS];
     int hints;
+    const char *freeze[RT_MAX_FREEZE];   /* patterns of layers that are not trained */
+    int frozen;
     rt_augment augment;
     rt_optimizer_config optimizer;
     int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
@@ -91,6 +95,7 @@ typedef struct {
 /* ---- train_config.c ---- */
 
 /* The settings, checked as far as that goes without data; config becomes the effective configuration. */
+rt_status rt_train_freeze(rt_graph *, const rt_train_settings *);
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
 /* Digest of what the configuration decides, without paths and without what only decides speed. */
 void rt_train_config_digest(rt_trainer *);

@@ -292,8 +292,8 @@ static void dense(void **state)
     each_family(a);
 }
 
-/* Weights of several layers: products over rows, sums in slots, Winograd's planes; used in one phase and in several; and
- * a use whose gradient nothing asks for. */
+/* Weights of several layers: products over rows, sums in slots, Winograd's planes; used in one phase and in several;
+ * and a use whose gradient nothing asks for. */
 static void shared(void **state)
 {
     (void)state;
@@ -480,7 +480,7 @@ static void branches(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense),    cmocka_unit_test(shared), cmocka_unit_test(convolution),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(shared), cmocka_unit_test(convolution),
                                        cmocka_unit_test(winograd), cmocka_unit_test(large_images),
                                        cmocka_unit_test(norms),    cmocka_unit_test(activations),
                                        cmocka_unit_test(pools),    cmocka_unit_test(branches)};

@@ -111,7 +111,8 @@ static void shared_weights(void **state)
     rt_model *m, *n;
     rt_h5_file *f;
     cJSON *j;
-    static const char *const head = "{\"input\":[4],\"classes\":4,\"layers\":[{\"op\":\"dense\",\"name\":\"a\",\"out\":4},"
+    static const char *const head = "{\"input\":[4],\"classes\":4,\"layers\":["
+                                    "{\"op\":\"dense\",\"name\":\"a\",\"out\":4},"
                                     "{\"op\":\"batch_norm\",\"name\":\"n\"},";
     static const char *const tail[][2] = {
         {"{\"op\":\"dense\",\"out\":4,\"share\":\"a\"}]}", NULL},
@@ -510,7 +511,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals),
-        cmocka_unit_test(layer_names), cmocka_unit_test(shared_weights), cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
+        cmocka_unit_test(layer_names), cmocka_unit_test(shared_weights),
+        cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
         cmocka_unit_test(refused_columns), cmocka_unit_test(shapes), cmocka_unit_test(class_order)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

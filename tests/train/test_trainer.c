@@ -2,6 +2,7 @@
  * goes on after any batch; what a run's folder accepts; that a student learns. */
 #include "data/provenance.h"
 #include "data/stream.h"
+#include "student/arch.h"
 #include "tests/train/train_support.h"
 #include "tests/train/trainer_reference.h"
 
@@ -18,7 +19,8 @@ static void each_weight(rt_model *m, void (*visit)(float *, double, const char *
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;) {
             const rt_field *f = &g->field[i];
             float *w = rt_model_field(m, i);
-            int in = f->shape.rank == 2 ? f->shape.dim[0] : 1, out = f->shape.rank == 2 ? f->shape.dim[1] : (int)f->count;
+            int in = f->shape.rank == 2 ? f->shape.dim[0] : 1;
+            int out = f->shape.rank == 2 ? f->shape.dim[1] : (int)f->count;
             for (int o = 0; o < out; o++)
                 for (int k = 0; k < in; k++) visit(&w[k * out + o], *value++, f->name);
         }
@@ -211,6 +213,62 @@ static void averaged_weights_are_what_is_judged_and_kept(void **s)
     cJSON_Delete(r);
 }
 
+/* ---- freezing ---- */
+
+/* A frozen layer's weights, and its statistics, are those of the first model to the bit; all others move; gradients and
+ * moments have no room for it. */
+static void frozen_layers_stay(void **s)
+{
+    (void)s;
+    static const char *const layers = "'model': {'input': [8], 'classes': 3, 'layers': ["
+        "{'op': 'dense', 'name': 'a/1', 'out': 40}, {'op': 'batch_norm', 'name': 'a/n'}, {'op': 'relu'}, "
+        "{'op': 'dense', 'name': 'b', 'out': 30}, "
+        "{'op': 'batch_norm', 'name': 'bn'}, {'op': 'tanh'}, {'op': 'dense', 'name': 'c', 'out': 3}]}, ";
+    static const char *const freeze[] = {"", ", 'freeze': ['a*', 'c']", ", 'freeze': 'b*'"};
+    static const char *const stays[] = {"", "a/1 a/n c", "b bn"};
+    for (int i = 0; i < 3; i++)
+        for (int optimizer = 0; optimizer < 2; optimizer++) {
+            char config[1024], folder[32], layer[64];
+            snprintf(folder, sizeof folder, "freeze-%d-%d", i, optimizer);
+            snprintf(config, sizeof config,
+                     "{%s'data': {'source': '@band.h5', 'rows': ':96', 'validation': 0}, 'seed': 3, "
+                     "'train': {'epochs': 2, 'batch': 16, 'lr': 0.01, 'clip': 1, 'ema': 0.9, 'accumulate': 2, "
+                     "'optimizer': '%s'%s}}", layers, optimizer ? "adamw" : "sgd", freeze[i]);
+            cJSON *r = train(config, folder), *arch;
+            char text[600];
+            snprintf(text, sizeof text, "{%s'x': 0}", layers);
+            for (char *c = text; *c; c++) if (*c == '\'') *c = '"';
+            check_ok(rt_json_parse(&arch, text, strlen(text), "arch"));
+            rt_model *m = load_model(folder), *first;
+            check_ok(rt_model_new(&first, cJSON_GetObjectItem(arch, "model"), 3));
+            for (int f = 0; f < m->graph->fields; f++) {
+                const rt_field *q = &m->graph->field[f];
+                snprintf(layer, sizeof layer, "%.*s", (int)(strrchr(q->name, '.') - q->name), q->name);
+                int same = memcmp(rt_model_field(m, f), rt_model_field(first, f), q->count * sizeof(float)) == 0;
+                int want = 0;
+                for (const char *w = stays[i]; *w; w += strcspn(w, " "), w += *w == ' ')
+                    want |= strlen(layer) == strcspn(w, " ") && strncmp(w, layer, strlen(layer)) == 0;
+                if (same != want) fail_msg("%s of %s: %s", q->name, folder, same ? "did not move" : "moved");
+            }
+            rt_model_free(m);
+            rt_model_free(first);
+            cJSON_Delete(arch);
+            cJSON_Delete(r);
+        }
+    rt_graph *g;
+    cJSON *arch;
+    static const char plain[] = "{\"input\":[8],\"classes\":3,\"family\":\"mlp\",\"width\":16,\"depth\":1}";
+    check_ok(rt_json_parse(&arch, plain, strlen(plain), "arch"));
+    check_ok(rt_arch_build(&g, arch, "arch"));
+    size_t all = g->grad_floats;
+    check_ok(rt_graph_freeze(g, (const char *[]){"dense2"}, 1));
+    assert_int_equal(g->grad_floats, all - 8 * 16 - 16);
+    check_fails(rt_graph_freeze(g, (const char *[]){"dense*", "conv*"}, 2), RT_USAGE,
+                "no layer that has weights matches 'conv*'; there are: dense2 dense4");
+    rt_graph_free(g);
+    cJSON_Delete(arch);
+}
+
 /* ---- which labels count ---- */
 
 #define HARD(data, more) "{" NET "'teacher': '@band-teacher.h5', 'data': {'source': '@" data "', 'rows': ':96', " \
@@ -384,6 +442,7 @@ int main(void)
         cmocka_unit_test(runs_of_pytorch),
         cmocka_unit_test(best_epoch_is_the_earliest_of_the_best),
         cmocka_unit_test(averaged_weights_are_what_is_judged_and_kept),
+        cmocka_unit_test(frozen_layers_stay),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
         cmocka_unit_test(goes_on_after_every_batch),

@@ -1,0 +1,127 @@
+/* engine/plan_run.c - the running half of plans: phases, tiles, slots. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/clock.h"
+#include "engine/plan_build.h"
+
+float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at)
+{ return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
+
+float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
+{
+    float *g = rt_slot_sums(c, c->plan->slot_at[c->plan->use[n - c->plan->node] + i]);
+    if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->field[n->field[i]].count * sizeof *g);
+    return g;
+}
+
+void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n)
+{
+    const rt_plan *p = c->plan;
+    int used = (c->run->rows + p->slot_rows - 1) / p->slot_rows;
+    p->k->reduce_slots(sum, p->slot_grads + at + (ptrdiff_t)first, p->slot_floats, used, n);
+}
+
+static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)
+{
+    if (!p->profile) {
+        c->fn(c, x, a, b);
+        return;
+    }
+    double t = rt_seconds();
+    c->fn(c, x, a, b);
+    c->seconds += rt_seconds() - t;
+}
+
+static void run_tile(void *arg, int tile, int thread)
+{
+    rt_plan *p = arg;
+    const rt_phase *f = p->running;
+    rt_ctx x = {.plan = p, .run = p->run, .arena = p->local + p->local_bytes * (size_t)thread,
+                .scratch = p->scratch + p->scratch_floats * (size_t)thread};
+    if (f->tiles) {
+        int c = f->first;
+        while (tile >= p->call[c].tiles) tile -= p->call[c++].tiles;
+        call_fn(p, &p->call[c], &x, tile, 0);
+        return;
+    }
+    x.slot = tile;
+    x.slot_row0 = tile * p->slot_rows;
+    int end = x.slot_row0 + p->slot_rows;
+    if (end > p->run->rows) end = p->run->rows;
+    for (x.chunk0 = x.slot_row0; x.chunk0 < end; x.chunk0 += f->chunk) {
+        int rows = end - x.chunk0 < f->chunk ? end - x.chunk0 : f->chunk;
+        for (int c = f->first; c < f->first + f->count; c++) call_fn(p, &p->call[c], &x, x.chunk0, rows);
+    }
+}
+
+static void find_fields(rt_plan *p, const rt_run *run)
+{
+    for (int i = 0; i < p->graph->fields; i++) {
+        const rt_field *f = &p->graph->field[i];
+        float *const home[RT_HOMES] = {run->params, run->states, p->derived};
+        p->field[i] = home[f->home] ? home[f->home] + f->offset : NULL;
+        p->grad[i] = run->grads && f->grad_at != RT_NOWHERE ? run->grads + f->grad_at : NULL;
+    }
+}
+
+static void run_phases(rt_plan *p, const rt_run *run, int from, int to)
+{
+    p->run = (rt_run *)run;
+    find_fields(p, run);
+    int used = (run->rows + p->slot_rows - 1) / p->slot_rows;
+    for (int i = from; i < to; i++) {
+        if (!p->phase[i].count) continue;
+        p->running = &p->phase[i];
+        rt_pool_run(p->pool, p->phase[i].tiles ? p->phase[i].tiles : used, run_tile, p);
+    }
+}
+
+void rt_plan_prepare(rt_plan *p, const rt_run *run) { run_phases(p, run, 0, p->prepare_phases); }
+
+void rt_plan_run(rt_plan *p, rt_run *run)
+{
+    run_phases(p, run, p->spec.train ? 0 : p->prepare_phases, p->phases);
+    for (int l = 0; l < p->spec.losses; l++) {
+        double s = 0;
+        for (int i = 0; i < run->rows; i++) s += p->loss_rows[l * p->spec.batch + i];
+        run->loss[l] = s / run->rows;
+    }
+}
+
+const float *rt_plan_output(const rt_plan *p, int i)
+{
+    const rt_value *v = &p->value[p->output_value[i]];
+    return v->external ? p->run->x : (const float *)(p->arena + v->offset);
+}
+
+size_t rt_plan_bytes(const rt_plan *p)
+{
+    size_t threads = (size_t)rt_pool_threads(p->pool);
+    size_t floats = p->scratch_floats * threads + p->buffer_floats + p->graph->floats[RT_DERIVED] +
+                    p->slot_floats * (size_t)p->slots;
+    return p->arena_bytes + p->local_bytes * threads + floats * sizeof(float);
+}
+
+int rt_plan_batch(const rt_plan *p) { return p->spec.batch; }
+void rt_plan_profile(rt_plan *p, int on) { p->profile = on; }
+
+void rt_plan_describe(const rt_plan *p, void (*line)(void *, const char *), void *arg)
+{
+    char text[256];
+    for (int i = 0; i < p->phases; i++) {
+        const rt_phase *f = &p->phase[i];
+        if (!f->count) continue;
+        if (f->tiles) snprintf(text, sizeof text, "phase %d: %d tiles", i, f->tiles);
+        else
+            snprintf(text, sizeof text, "phase %d: rows in %d slots of %d, chunks of %d, %zu KiB a thread", i, p->slots,
+                     p->slot_rows, f->chunk, f->arena >> 10);
+        line(arg, text);
+        for (int c = f->first; c < f->first + f->count; c++) {
+            const rt_call *q = &p->call[c];
+            int n = snprintf(text, sizeof text, "  %-14s %-24s", q->what, q->node ? q->node->name : "");
+            if (p->profile) snprintf(text + n, sizeof text - (size_t)n, " %.3f s", q->seconds);
+            line(arg, text);
+        }
+    }
+}
