@@ -104,6 +104,8 @@ const cli_command *cli_find(const char *name);
 
 /* "retort help layers": every layer with its keys, from the operators' tables. */
 void cli_help_layers(void);
+/* "retort help metrics": the table of metrics. */
+void cli_help_metrics(void);
 /* "retort help reference": every key of the configuration as Markdown. */
 void cli_help_reference(void);
 /* A manual page in roff: of a command, or of the program where it is NULL. */

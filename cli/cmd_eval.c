@@ -54,8 +54,8 @@ static const cli_term terms[] = {
     {"accuracy",
      "share of labelled rows whose largest logit (of equal ones the first) is the label, with Wilson's 95 % "
      "interval. top5: the label is among the five largest; above five classes"},
-    {"macro_f1", "mean F1 over classes that are in the truth or among the answers (scikit-learn's default)"},
-    {"nll, ece", "mean -ln p(label), in nats; expected calibration error, 15 bins of equal width"},
+    {"macro_f1, nll, auc, ...",
+     "'retort help metrics' defines them, with the function of scikit-learn that gives the same"},
     {"per_class", "rows, answered, right, precision, recall, F1. confusion: [truth][answer], up to 256 classes"},
     {"agreement", "share of rows with the reference's answer"},
     {"kl_from_teacher, kl_from_reference", "mean of sum q ln(q/p), q the reference's softmax, in nats"},

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "engine/version.h"
+#include "student/metrics.h"
 
 enum { WIDTH = 110, TEXT_AT = 26 };
 
@@ -113,11 +114,12 @@ void cli_help(FILE *f)
                "usage: retort COMMAND [arguments]\n\n", rt_version());
     for (int i = 0; i < CLI_COMMANDS; i++) fprintf(f, "  %-8s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(
-        f, "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what\n"
-           "this is. Also: 'retort help layers', what models are made of; 'retort help reference', all keys of the\n"
-           "configuration as Markdown; 'retort help man [COMMAND]', a manual page; 'retort help completion SHELL',\n"
-           "for bash, zsh or fish.\n"
-           "Options of every command:\n");
+        f,
+        "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what\n"
+        "this is. Also: 'retort help layers', what models are made of; 'retort help metrics', how they are\n"
+        "measured; 'retort help reference', all keys of the configuration as Markdown; 'retort help man [COMMAND]',\n"
+        "a manual page; 'retort help completion SHELL', for bash, zsh or fish.\n"
+        "Options of every command:\n");
     for (const cli_option *o = cli_common; o->name; o++) fprintf(f, "  --%-12s %s\n", o->name, o->help);
     fprintf(f, "and where they have an effect (elsewhere they are refused):\n");
     for (int i = 0; i < 2; i++)
@@ -139,6 +141,21 @@ const cli_command *cli_find(const char *name)
     rt_fail(RT_USAGE, "unknown command '%s'%s%s%s; see 'retort --help'", name, near ? "; did you mean '" : "",
             near ? near : "", near ? "'?" : "");
     return NULL;
+}
+
+void cli_help_metrics(void)
+{
+    printf(
+        "retort help metrics - what a model's answers to labelled rows are worth\n\n"
+        "In evaluation.json under these names, and for train.monitor. K classes; p: softmax of the logits; the answer: the\n"
+        "largest logit, of equal ones the first. A value that is not defined is null, with the reason.\n\n");
+    for (int i = 0; i < RT_METRICS; i++) {
+        const rt_metric *m = &rt_metrics[i];
+        char text[400];
+        snprintf(text, sizeof text, "%s. %s is better. scikit-learn: %s", m->help, m->higher ? "Higher" : "Lower",
+                 m->equals);
+        print_item(m->name, text);
+    }
 }
 
 /* A word of Markdown's tables. */
@@ -178,6 +195,7 @@ rt_status cli_help_on(int count, char **word)
         if (of && !c) return RT_USAGE;
         cli_manual(c);
     } else if (!strcmp(topic, "layers")) cli_help_layers();
+    else if (!strcmp(topic, "metrics")) cli_help_metrics();
     else if (!strcmp(topic, "reference")) cli_help_reference();
     else {
         const cli_command *c = cli_find(topic);

@@ -61,6 +61,10 @@ const cli_key cli_train_keys[] = {
     {"loss.hard_mean", "batch",
      "what the cross-entropy is divided by: batch (all its rows) or labelled (those with a "
      "label)"},
+    {"loss.class_weight", "none",
+     "of the cross-entropy: a list with a number for each class, or balanced (labelled rows / "
+     "(classes x rows of the class), as scikit-learn). With hard_mean labelled it is divided by "
+     "the rows' weights, as PyTorch's weight; else by the rows, as Keras' class_weight"},
     {"loss.alpha", "1", "dkd: weight of the target class's part"},
     {"loss.beta", "dkd 8; dist 1", "dkd: weight of the other classes' part; dist: of the relation between classes"},
     {"loss.gamma", "1", "dist: weight of the relation within a class"},
@@ -89,6 +93,10 @@ const cli_key cli_train_keys[] = {
     {"train.final_lr", "0", "cosine, one_cycle: where it ends"},
     {"train.milestones", "", "step: the epochs at which it falls; required there"},
     {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
+    {"train.monitor", "accuracy",
+     "the metric on the validation rows by which the best epoch is chosen; 'retort help "
+     "metrics' lists them"},
+    {"train.patience", "0", "epochs without a better one after which training stops; 0: never"},
     {"train.clip", "0", "largest norm of the gradient; 0: none"},
     {"train.freeze", "none",
      "layers whose weights stay: names, or patterns such as \"conv1*\"; a batch norm that is frozen uses its running "

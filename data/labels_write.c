@@ -354,9 +354,8 @@ static rt_status check_head(const rt_labels_writer *w)
     if (!told || told == crc) return RT_OK;
     RT_TRY(head_crc(w, &crc));
     if (told == crc && !memchr(w->done, 0, w->blocks)) return RT_OK;
-    return rt_fail(RT_INPUT,
-                   "%s: its manifest does not match its checksum: the store is damaged; remove it to label again",
-                   w->path);
+    return rt_fail(RT_INPUT, "%s: its manifest (or %s) does not match its checksum: the store is damaged; remove it to "
+                   "label again", w->path, w->journal_path);
 }
 
 static rt_status resume(rt_labels_writer *w)

@@ -6,10 +6,7 @@
 
 enum { ROWS_PER_TILE = 8 };
 
-typedef struct {
-    int answer, above;                 /* -1: a logit is not finite; classes before the true one */
-    double confidence, nll, kl;
-} row_score;
+typedef struct { rt_row_score row; double kl; } row_score;
 
 /* One model's logits of a batch, and what each row's score is made of. */
 typedef struct {
@@ -36,26 +33,12 @@ static double divergence(const job *j, int r, const float *z, double log_sum)
 
 static void score_row(const job *j, int r)
 {
-    int k = j->v->classes, best = 0, finite = 1;
-    const float *z = j->z + (size_t)r * (size_t)k;
+    const float *z = j->z + (size_t)r * (size_t)j->v->classes;
     row_score *s = &j->score[r];
-    double sum = 0;
-    for (int c = 0; c < k; c++) {
-        finite &= isfinite(z[c]) != 0;
-        if (z[c] > z[best]) best = c;
-    }
-    *s = (row_score){.answer = finite ? best : -1};
-    if (!finite) return;
-    for (int c = 0; c < k; c++) sum += exp((double)z[c] - z[best]);
-    double log_sum = log(sum) + z[best];
-    s->confidence = 1 / sum;
-    if (j->y[r] != RT_NO_LABEL) {
-        int y = j->y[r];
-        for (int c = 0; c < k; c++) s->above += z[c] > z[y] || (z[c] == z[y] && c < y);
-        s->nll = log_sum - z[y];
-    }
-    if (j->reference) s->kl = divergence(j, r, z, log_sum);
-    else j->log_sum[r] = log_sum;
+    *s = (row_score){.row = rt_score_row(z, j->v->classes, j->y[r] == RT_NO_LABEL ? -1 : j->y[r])};
+    if (s->row.answer < 0) return;
+    if (j->reference) s->kl = divergence(j, r, z, s->row.log_sum);
+    else j->log_sum[r] = s->row.log_sum;
 }
 
 static void score_tile(void *arg, int tile, int thread)
@@ -72,26 +55,18 @@ static rt_status count(const job *j, rt_eval_model *e, const uint64_t *row, int 
     size_t k = (size_t)j->v->classes;
     for (int r = 0; r < j->rows; r++) {
         const row_score *s = &j->score[r];
-        if (s->answer < 0)
+        if (s->row.answer < 0)
             return rt_fail(RT_INPUT, "%s: gives a logit that is not finite for row %llu", e->path[0],
                            (unsigned long long)row[r]);
-        int y = j->y[r], answer = s->answer, right = answer == y;
+        int y = j->y[r], answer = s->row.answer, right = answer == y;
         if (!j->reference) first[r] = answer;
         q->agree += answer == first[r];
         q->kl += s->kl;
         if (y == RT_NO_LABEL) continue;
-        q->right += right;
-        q->right5 += s->above < 5;
         q->reference_only += first[r] == y && !right;
         q->this_only += first[r] != y && right;
-        q->nll += s->nll;
-        q->answered[answer]++;
-        q->hit[answer] += right;
         if (q->confusion) q->confusion[(size_t)y * k + (size_t)answer]++;
-        rt_ece_bin *b = &q->bin[rt_ece_bin_of(s->confidence)];
-        b->count++;
-        b->confidence += s->confidence;
-        b->right += right;
+        rt_scores_add(&q->scores, &s->row, j->z + (size_t)r * k, y);
     }
     return RT_OK;
 }
@@ -116,9 +91,7 @@ static rt_status score_batch(rt_evaluation *v, const rt_batch *b, job *j, float 
     if (v->y) RT_TRY(rt_targets_read(v->y, b->row, b->rows, y));
     for (int r = 0; r < b->rows; r++) {
         if (!v->y) y[r] = RT_NO_LABEL;
-        if (y[r] == RT_NO_LABEL) continue;
-        v->labelled++;
-        v->truth[y[r]]++;
+        v->labelled += y[r] != RT_NO_LABEL;
     }
     j->rows = b->rows;
     for (int i = 0; i < v->count; i++) {
@@ -137,6 +110,8 @@ rt_status rt_eval_score(rt_evaluation *v)
     rt_stream *stream;
     rt_stream_spec spec = {.x = v->x, .rows = &v->rows, .classes = v->classes, .batch = RT_EVAL_BATCH, .keep_tail = 1,
                            .prefetch = 2};
+    for (int i = 0; i < v->count; i++)
+        RT_TRY(rt_scores_begin(&v->model[i].quality.scores, v->classes, v->y != NULL, v->rows.count));
     RT_TRY(rt_stream_open(&stream, &spec, 0));
     size_t logits = (size_t)RT_EVAL_BATCH * (size_t)v->classes;
     float *z = rt_floats_new(logits), *reference = rt_floats_new(logits);

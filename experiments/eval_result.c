@@ -44,35 +44,22 @@ static void add_item(cJSON *list, double value)
 
 static const char no_labels[] = "no row has a label";
 
-static double macro_f1(const rt_evaluation *v, const rt_eval_quality *q)
-{
-    double sum = 0;
-    uint64_t classes = 0;
-    for (int c = 0; c < v->classes; c++) {
-        double f1 = rt_f1(q->hit[c], v->truth[c], q->answered[c]);
-        if (isnan(f1)) continue;
-        sum += f1;
-        classes++;
-    }
-    return ratio(sum, classes);
-}
-
-static void add_classes(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+static void add_classes(cJSON *j, const rt_scores *q)
 {
     cJSON *p = cJSON_AddObjectToObject(j, "per_class");
-    cJSON_AddItemToObject(p, "rows", counts(v->truth, v->classes));
-    cJSON_AddItemToObject(p, "answered", counts(q->answered, v->classes));
-    cJSON_AddItemToObject(p, "right", counts(q->hit, v->classes));
+    cJSON_AddItemToObject(p, "rows", counts(q->truth, q->classes));
+    cJSON_AddItemToObject(p, "answered", counts(q->answered, q->classes));
+    cJSON_AddItemToObject(p, "right", counts(q->hit, q->classes));
     cJSON *precision = cJSON_AddArrayToObject(p, "precision"), *recall = cJSON_AddArrayToObject(p, "recall");
     cJSON *f1 = cJSON_AddArrayToObject(p, "f1");
-    for (int c = 0; c < v->classes; c++) {
+    for (int c = 0; c < q->classes; c++) {
         add_item(precision, ratio((double)q->hit[c], q->answered[c]));
-        add_item(recall, ratio((double)q->hit[c], v->truth[c]));
-        add_item(f1, rt_f1(q->hit[c], v->truth[c], q->answered[c]));
+        add_item(recall, ratio((double)q->hit[c], q->truth[c]));
+        add_item(f1, rt_f1(q->hit[c], q->truth[c], q->answered[c]));
     }
 }
 
-static void add_reliability(cJSON *j, const rt_eval_quality *q)
+static void add_reliability(cJSON *j, const rt_scores *q)
 {
     cJSON *bins = cJSON_AddArrayToObject(j, "reliability");
     for (int b = 0; b < RT_ECE_BINS; b++) {
@@ -102,21 +89,18 @@ static void add_confusion(cJSON *j, const rt_evaluation *v, const rt_eval_qualit
 
 static void add_labelled(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
 {
-    uint64_t n = v->labelled;
-    add(j, "accuracy", ratio((double)q->right, n), no_labels);
-    if (n) {
+    const rt_scores *s = &q->scores;
+    for (int i = 0; i < RT_METRICS; i++) {
+        const rt_metric *m = &rt_metrics[i];
+        add(j, m->name, m->of(s), rt_metric_undefined(m, s));
+        if (i || !s->rows) continue;
         double range[2];
-        rt_wilson(q->right, n, &range[0], &range[1]);
+        rt_wilson(s->right, s->rows, &range[0], &range[1]);
         cJSON_AddItemToObject(j, "accuracy_95", cJSON_CreateDoubleArray(range, 2));
     }
-    add(j, "top5", v->classes > 5 ? ratio((double)q->right5, n) : NAN,
-        v->classes > 5 ? no_labels : "of five classes or fewer it is 1 for any model");
-    add(j, "macro_f1", macro_f1(v, q), no_labels);
-    add(j, "nll", ratio(q->nll, n), no_labels);
-    add(j, "ece", n ? rt_ece(q->bin, n) : NAN, no_labels);
-    if (!n) return;
-    add_classes(j, v, q);
-    add_reliability(j, q);
+    if (!s->rows) return;
+    add_classes(j, s);
+    add_reliability(j, s);
     add_confusion(j, v, q);
 }
 

@@ -34,10 +34,8 @@ static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
     if (e == &v->model[0]) v->classes = e->model[0]->classes;
     RT_TRY(match_classes(v, e));
     size_t k = (size_t)v->classes;
-    q->answered = calloc(2 * k, sizeof *q->answered);
-    q->hit = q->answered ? q->answered + k : NULL;
     if (k <= RT_EVAL_CONFUSION) q->confusion = calloc(k * k, sizeof *q->confusion);
-    return q->answered && (q->confusion || k > RT_EVAL_CONFUSION) ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    return q->confusion || k > RT_EVAL_CONFUSION ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
 /* A model compared with itself shows nothing. */
@@ -76,8 +74,6 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
         cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
         s->y = cJSON_GetStringValue(cJSON_AddStringToObject(data, "y", there ? "y" : ""));
     }
-    v->truth = calloc((size_t)v->classes, sizeof *v->truth);
-    if (!v->truth) return rt_fail(RT_RUN, "out of memory");
     if (*s->y) RT_TRY(rt_targets_open(&v->y, v->x, s->y, &v->model[0].model[0]->class_names, s->match));
     if (!v->y && v->count == 1 && !s->speed)
         return rt_fail(RT_NOTHING,
@@ -139,7 +135,7 @@ static void close_model(rt_eval_model *e)
         free(e->speed.rate[b]);
     }
     rt_models_free(e->model, e->paths);
-    free(e->quality.answered);
+    rt_scores_free(&e->quality.scores);
     free(e->quality.confusion);
     free(e->speed.raw);
     free(e->speed.sample);
@@ -154,7 +150,6 @@ static void clean_up(rt_evaluation *v)
     rt_rows_free(&v->rows);
     rt_pool_free(v->single);
     cJSON_Delete(v->notes);
-    free(v->truth);
     free(v);
 }
 

@@ -8,11 +8,8 @@
  * Numbers of the result ("retort-evaluation-2"), which is the master of every report. n: rows with a label.
  *   accuracy        share of the n rows whose answer (largest logit, of equal ones the first) is the label;
  *                   accuracy_95: Wilson's interval
- *   top5            share whose label is among the five largest logits; above five classes
- *   macro_f1        mean F1 over the classes that are in the truth or among the answers (scikit-learn's default)
- *   nll             mean of -log p(label), natural logarithm (nats)
- *   ece             expected calibration error, 15 bins of equal width (statistics.h); reliability: the bins
- *   per_class       rows, answered, right; precision, recall, F1, null where there is nothing to divide by
+ *   top5, balanced_accuracy, macro_f1, ..., average_precision: the metrics of student/metrics.h. reliability: the bins
+ * of ece per_class       rows, answered, right; precision, recall, F1, null where there is nothing to divide by
  *   confusion       [truth][answer], up to 256 classes
  *   agreement       share of all rows, labelled or not, with the reference's answer
  *   kl_from_teacher, kl_from_reference: mean over all rows of sum q (log q - log p), nats; q the reference's softmax

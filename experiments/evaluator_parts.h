@@ -11,6 +11,7 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 #include "experiments/statistics.h"
+#include "student/metrics.h"
 #include "student/predictor.h"
 
 enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
@@ -18,15 +19,13 @@ enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CON
 enum { RT_EVAL_BATCH = 256, RT_EVAL_SIZES = 4, RT_EVAL_GROUP = 16 };
 extern const int rt_eval_size[RT_EVAL_SIZES];
 
-/* What is counted of one model's answers. Nothing here grows with the rows. */
+/* What is counted of one model's answers. Only the probabilities that metrics of order need grow with the rows. */
 typedef struct {
-    uint64_t right, right5;            /* among labelled rows: top-1, top-5 */
-    uint64_t *answered, *hit;          /* (K) labelled rows by answer, by class when right */
+    rt_scores scores;                  /* of labelled rows */
     uint64_t *confusion;               /* (K truth, K answer); NULL above RT_EVAL_CONFUSION classes */
     uint64_t agree;                    /* rows with the reference's answer */
     uint64_t reference_only, this_only;/* labelled rows that just one of the two has right */
-    double nll, kl;                    /* sums, in nats */
-    rt_ece_bin bin[RT_ECE_BINS];
+    double kl;                         /* sum, in nats */
 } rt_eval_quality;
 
 /* Timings of one model. sample holds seconds of single calls: undisturbed ones from its start, disturbed ones from its
@@ -76,7 +75,7 @@ typedef struct {
     rt_source *x;
     rt_targets *y; /* in the order of model 0's classes, which is the evaluation's; NULL: no labels */
     rt_rows rows;
-    uint64_t labelled, *truth;         /* rows with a label; (K) of each class */
+    uint64_t labelled;                 /* rows with a label */
     rt_identity *identity;             /* of the data, and its root */
     rt_digest digest;
     double clock_cost;                 /* seconds that reading the clock adds to a timed call; taken off */

@@ -47,8 +47,10 @@ static rt_status look(const char *path, const char *const *stores, int *is_store
     if (*is_store || !there) return RT_OK;
     RT_TRY(rt_h5_scan(&f, path));
     *is_store = rt_h5_find(f, "labels/status") != NULL;
+    int known = *is_store || f->sets < 2;             /* a model without fields has its manifest alone */
+    for (int i = 0; i < f->sets; i++) known |= !strncmp(f->set[i].name, "params/", 7);
     rt_h5_close(f);
-    return RT_OK;
+    return known ? RT_OK : rt_fail(RT_INPUT, "%s: is neither a model nor a label store, or is damaged", path);
 }
 
 /* What was given must apply to what is to be written. stores: as of rt_export_check, NULL when the export runs now.

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "experiments/report_parts.h"
+#include "student/metrics.h"
 
 enum { MOST_CLASSES = 40 };            /* a larger confusion matrix is not shown */
 
@@ -21,11 +22,25 @@ static const char head[] =
     ".note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}dt{font-weight:600}dd{margin:0 0 .4em 1.2em}"
     "</style></head><body><h1>Evaluation</h1><p>Data <b>";
 
+/* Of the table of metrics: over labelled rows. */
+static void put_metrics(rt_string *t)
+{
+    rt_put(
+        t,
+        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits; the answer: the largest. Below "
+        "the accuracy stands Wilson's 95 %% interval.</p><dl>");
+    for (int i = 0; i < RT_METRICS; i++) {
+        rt_put(t, "<dt>");
+        for (const char *c = rt_metrics[i].name; *c; c++) rt_put(t, "%c", *c == '_' ? ' ' : *c);
+        rt_put(t, "</dt><dd>");
+        rt_put_html(t, rt_metrics[i].help);
+        rt_put(t, ". scikit-learn: ");
+        rt_put_html(t, rt_metrics[i].equals);
+        rt_put(t, "</dd>");
+    }
+}
+
 static const char definitions[] =
-    "<h2>What the numbers are</h2><dl>"
-    "<dt>accuracy</dt><dd>share of the labelled rows whose answer is the label; below it Wilson's 95 % interval</dd>"
-    "<dt>macro-F1</dt><dd>mean F1 over the classes that are in the truth or among the answers</dd>"
-    "<dt>NLL, ECE</dt><dd>mean of &minus;ln p(label), in nats; expected calibration error, 15 bins of equal width</dd>"
     "<dt>agreement</dt><dd>share of all rows with the reference's answer</dd>"
     "<dt>KL</dt><dd>mean over all rows of &Sigma; q ln(q/p), q the reference's distribution, in nats</dd>"
     "<dt>McNemar p</dt><dd>exact, two-sided; below it rows that the reference alone has right : this model alone</dd>"
@@ -199,6 +214,7 @@ void rt_report_html(rt_string *t, const cJSON *e)
     if (labelled) rt_put(t, "<h2>Calibration</h2>");
     for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
     confusions(t, e);
+    put_metrics(t);
     rt_put(t, "%s%s", definitions, speed ? speed_definitions : "");
     put_made_by(t, e, speed);
 }

@@ -30,7 +30,7 @@ typedef struct {
         RT_RANGE
     } detail; /* what a page shows below the value */
 } rt_column;
-enum { RT_COLUMNS = 17 };
+enum { RT_COLUMNS = 23 };
 extern const rt_column rt_columns[RT_COLUMNS];
 /* Whether any model has a value there. */
 int rt_column_used(const rt_column *, const cJSON *evaluation);

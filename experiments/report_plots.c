@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "experiments/report_parts.h"
+#include "student/metrics.h"
 #include "experiments/statistics.h"
 
 enum { MAX_POINTS = 32, PLOT_W = 460, PLOT_H = 300, LEFT = 62, RIGHT = 20, TOP = 16, BOTTOM = 44,

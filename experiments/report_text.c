@@ -39,6 +39,12 @@ static const cJSON *latency(const cJSON *m) { return rt_member(m, "latency_batch
 
 static double top5(const cJSON *m) { return rt_number(m, "top5"); }
 static double macro_f1(const cJSON *m) { return rt_number(m, "macro_f1"); }
+static double balanced(const cJSON *m) { return rt_number(m, "balanced_accuracy"); }
+static double weighted_f1(const cJSON *m) { return rt_number(m, "weighted_f1"); }
+static double mcc(const cJSON *m) { return rt_number(m, "mcc"); }
+static double brier(const cJSON *m) { return rt_number(m, "brier"); }
+static double auc(const cJSON *m) { return rt_number(m, "auc"); }
+static double average_precision(const cJSON *m) { return rt_number(m, "average_precision"); }
 static double nll(const cJSON *m) { return rt_number(m, "nll"); }
 static double ece(const cJSON *m) { return rt_number(m, "ece"); }
 static double agreement(const cJSON *m) { return rt_number(m, "agreement"); }
@@ -62,6 +68,12 @@ const rt_column rt_columns[RT_COLUMNS] = {
     {"accuracy", RT_QUALITY, RT_SHARE, rt_report_accuracy, 1, RT_INTERVAL},
     {"top-5", RT_QUALITY, RT_SHARE, top5, 0, RT_NO_DETAIL},
     {"macro-F1", RT_QUALITY, RT_SHARE, macro_f1, 1, RT_NO_DETAIL},
+    {"balanced accuracy", RT_QUALITY, RT_SHARE, balanced, 0, RT_NO_DETAIL},
+    {"weighted F1", RT_QUALITY, RT_SHARE, weighted_f1, 0, RT_NO_DETAIL},
+    {"MCC", RT_QUALITY, RT_SHARE, mcc, 0, RT_NO_DETAIL},
+    {"AUC", RT_QUALITY, RT_SHARE, auc, 0, RT_NO_DETAIL},
+    {"average precision", RT_QUALITY, RT_SHARE, average_precision, 0, RT_NO_DETAIL},
+    {"Brier", RT_QUALITY, RT_SHARE, brier, 0, RT_NO_DETAIL},
     {"NLL", RT_QUALITY, RT_SHARE, nll, 0, RT_NO_DETAIL},
     {"ECE", RT_QUALITY, RT_SHARE, ece, 1, RT_NO_DETAIL},
     {"agreement", RT_QUALITY, RT_SHARE, agreement, 1, RT_NO_DETAIL},

@@ -122,25 +122,6 @@ void rt_wilson(uint64_t k, uint64_t n, double *low, double *high)
     *high = fmin(1, (c + w) / d);
 }
 
-int rt_ece_bin_of(double confidence)
-{
-    int b = (int)(confidence * RT_ECE_BINS);
-    return b < RT_ECE_BINS ? b : RT_ECE_BINS - 1;
-}
-
-double rt_ece(const rt_ece_bin bin[RT_ECE_BINS], uint64_t n)
-{
-    double e = 0;
-    for (int i = 0; i < RT_ECE_BINS; i++)
-        if (bin[i].count) e += fabs(bin[i].right - bin[i].confidence) / (double)n;
-    return e;
-}
-
-double rt_f1(uint64_t hit, uint64_t truth, uint64_t answered)
-{
-    return truth + answered ? 2.0 * (double)hit / (double)(truth + answered) : NAN;
-}
-
 void rt_pareto(const double *first, const double *second, int n, int *on_front)
 {
     for (int i = 0; i < n; i++) {

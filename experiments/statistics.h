@@ -28,17 +28,6 @@ double rt_median(const float *sorted, uint64_t n);
 /* Wilson score interval of k successes in n >= 1 at 95 %. */
 void rt_wilson(uint64_t k, uint64_t n, double *low, double *high);
 
-enum { RT_ECE_BINS = 15 };
-/* Expected calibration error (Guo et al. 2017, eq. 3) of n >= 1 rows: bins of equal width of the top-1 confidence,
- * bin b from b / 15 to below (b + 1) / 15, the last one with 1. */
-typedef struct { uint64_t count; double confidence, right; } rt_ece_bin;
-int rt_ece_bin_of(double confidence);
-double rt_ece(const rt_ece_bin bin[RT_ECE_BINS], uint64_t n);
-
-/* F1 of one class, 2 hit / (truth + answered); NAN for a class that is neither in the truth nor among the answers.
- * Their mean over the other classes is the macro-F1 (scikit-learn's f1_score without `labels`). */
-double rt_f1(uint64_t hit, uint64_t truth, uint64_t answered);
-
 /* Which of n points (higher first[i] is better, lower second[i] is better) no other point beats. */
 void rt_pareto(const double *first, const double *second, int n, int *on_front);
 #endif

@@ -20,6 +20,21 @@ static void refuse(rt_cfg *c, rt_soft_kind kind, const char *key, const char *of
     rt_cfg_refuse(c, key, text);
 }
 
+/* Where it is not given, nothing is written into the configuration: older runs are of the same. */
+static void read_class_weight(rt_cfg *c, rt_loss_config *l)
+{
+    static const char what[] = "\"balanced\", or a list with a number from 0 to 1e6 for each class, is expected";
+    const cJSON *w = rt_cfg_any(c, "class_weight");
+    if (!w) return;
+    l->balanced = cJSON_IsString(w) && !strcmp(w->valuestring, "balanced");
+    if (l->balanced) return;
+    l->class_weight = w;
+    int good = cJSON_IsArray(w) && w->child;
+    for (const cJSON *e = good ? w->child : NULL; e; e = e->next)
+        good &= cJSON_IsNumber(e) && e->valuedouble >= 0 && e->valuedouble <= 1e6;
+    if (!good) rt_cfg_fail(c, "class_weight", what);
+}
+
 void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
     static const char *const kinds[] = {"ce", "kd", "dkd", "dist", "zscore", "mse", NULL};
@@ -52,7 +67,9 @@ void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
     if (l->hard > 0) {
         l->smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
         l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
+        read_class_weight(c, l);
     } else {
+        rt_cfg_refuse(c, "class_weight", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
         rt_cfg_refuse(c, "label_smoothing", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
         rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
     }
@@ -121,6 +138,33 @@ static void hard_block(block *a)
             if (y[s] < 0) continue;
             a->g[y[s] * L + r] -= part[s] * (1.0f - e) * scale;
             loss += part[s] * (1.0f - e) * (log_sum[r] - a->z[y[s] * L + r]);
+        }
+        a->loss[r] = weight * loss;
+    }
+}
+
+/* The same with weights of classes: g = weight sum over the row's labels of part (W p - w q'), W = sum_k w_k q'_k. */
+static void weighted_hard_block(block *a)
+{
+    const rt_loss_batch *b = a->b;
+    const float *w = b->class_weight;
+    int k = a->k;
+    float log_sum[L], e = b->config.smoothing, even = e / (float)k, all = 0;
+    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1.0f), scale = weight / (float)a->io->total;
+    float lambda = b->partner ? b->lambda : 1.0f;
+    softmax(a->p, log_sum, a->z, 1.0f, k);
+    memset(a->g, 0, (size_t)k * L * sizeof *a->g);
+    for (int j = 0; j < k; j++) all += w[j];
+    for (int r = 0; r < a->rows; r++) {
+        int at = a->io->row0 + a->r0 + r, y[2] = {b->y[at], b->partner ? b->y[b->partner[at]] : -1};
+        float part[2] = {lambda, 1.0f - lambda}, loss = 0, smooth = 0;
+        for (int j = 0; j < k && e > 0; j++) smooth += w[j] * (log_sum[r] - a->z[j * L + r]);
+        for (int s = 0; s < 2; s++) {
+            if (y[s] < 0) continue;
+            float own = (1.0f - e) * w[y[s]], total = own + even * all;
+            loss += part[s] * (own * (log_sum[r] - a->z[y[s] * L + r]) + even * smooth);
+            for (int j = 0; j < k; j++) a->g[j * L + r] += part[s] * scale * (total * a->p[j * L + r] - even * w[j]);
+            a->g[y[s] * L + r] -= part[s] * scale * own;
         }
         a->loss[r] = weight * loss;
     }
@@ -332,7 +376,8 @@ static void logits_loss(void *arg, const rt_loss_io *io)
                    .other = s + 5 * plane};
         size_t at = (size_t)r0 * (size_t)k;
         kn->block_in(a.z, io->value + at, a.rows, k);
-        if (c->hard > 0 && b->y) hard_block(&a);
+        if (c->hard > 0 && b->y && b->class_weight) weighted_hard_block(&a);
+        else if (c->hard > 0 && b->y) hard_block(&a);
         else memset(a.g, 0, plane * sizeof(float));
         if (soft) {
             load_teacher(&a);

@@ -4,7 +4,8 @@
  * CrossEntropyLoss(ignore_index=-1)).
  *
  *   hard: weight `hard` x cross-entropy with label smoothing e: -sum_k q_k log p(z)_k, q = (1 - e) onehot + e / K.
- *         Rows without a label (y < 0) contribute 0 to it.
+ *         Rows without a label (y < 0) contribute 0 to it. With weights w of classes: -sum_k w_k q_k log p(z)_k, and
+ * the "labelled" mean divides by the sum of the rows' w_y (then as CrossEntropyLoss(weight=w, label_smoothing=e)).
  *   soft: weight `soft` x one of
  *     kd      T^2 KL(p(t/T) || p(z/T))                                          Hinton et al. 2015
  *     dkd     T^2 (alpha TCKD + beta NCKD), weight rising over `warmup` epochs     Zhao et al. 2022, eq. 7
@@ -26,11 +27,13 @@ typedef struct {
     float hard, soft, temperature, smoothing;
     float alpha, beta, gamma;
     int warmup, teacher_target, labelled_mean;
+    int balanced;                  /* class_weight "balanced": rows / (K x rows of the class) */
+    const cJSON *class_weight;     /* a list of K numbers; NULL: none given */
 } rt_loss_config;
 
-/* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "alpha", "beta", "gamma", "warmup",
- * "target"}; defaults go by kind, and a key that the kind has no use for is refused. soft_given: a teacher's logits are
- * there, so that kd is the default; else only cross-entropy is possible. */
+/* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "class_weight", "alpha", "beta",
+ * "gamma", "warmup", "target"}; defaults go by kind, and a key that the kind has no use for is refused. soft_given: a
+ * teacher's logits are there, so that kd is the default; else only cross-entropy is possible. */
 void rt_loss_read(rt_cfg *, rt_loss_config *, int soft_given);
 const char *rt_soft_name(rt_soft_kind);
 
@@ -41,9 +44,10 @@ typedef struct {
     const float *teacher;          /* (B, K) logits or NULL */
     const int *partner;            /* (B) or NULL: no mixture */
     float lambda;
+    const float *class_weight;     /* (K) or NULL: all 1 */
     int teacher_mixed;             /* the teacher saw the mixture: its logits are not to be mixed again */
     float soft_scale;              /* warm-up of dkd: 0 to 1 */
-    float hard_scale;              /* rows of the batch / labelled ones for the labelled mean; 0: 1 */
+    float hard_scale; /* rows of the batch / labelled ones (or their weights) for the labelled mean; 0: 1 */
 } rt_loss_batch;
 
 /* The loss on a tensor of logits for K classes, for a plan. config must be set; the batch is borrowed and read at each

@@ -96,6 +96,12 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->frozen = rt_cfg_strings(&t, "freeze", s->freeze, RT_MAX_FREEZE);
+    s->monitor = rt_cfg_has(&t, "monitor") ? rt_metric_find(rt_cfg_string(&t, "monitor", ""))
+                                           : &rt_metrics[RT_ACCURACY];
+    if (!s->monitor) rt_cfg_fail(&t, "monitor", rt_error_message());
+    s->patience = rt_cfg_has(&t, "patience") ? rt_cfg_int(&t, "patience", 0, 0, 1000000) : 0;
+    if (s->validation == 0 && rt_cfg_has(&t, "monitor")) rt_cfg_refuse(&t, "monitor", "needs data.validation above 0");
+    if (s->validation == 0 && s->patience) rt_cfg_fail(&t, "patience", "needs data.validation above 0");
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
     s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
     s->shuffle_window = rt_cfg_int(&t, "shuffle_window", 0, 0, 1 << 20);

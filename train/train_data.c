@@ -119,6 +119,34 @@ static rt_status count_labels(const rt_trainer *t, const rt_rows *rows, unsigned
     return RT_OK;
 }
 
+/* "balanced" as scikit-learn's compute_class_weight: rows / (K x rows of the class); 0 of a class without rows. */
+rt_status rt_train_weigh_classes(rt_trainer *t)
+{
+    enum { AT_ONCE = 4096 };
+    const rt_loss_config *l = &t->set.loss;
+    int k = t->model->classes, given = cJSON_GetArraySize(l->class_weight), y[AT_ONCE];
+    uint64_t row[AT_ONCE], *count = calloc((size_t)k, sizeof *count);
+    rt_status st = RT_OK;
+    if (l->class_weight && given != k) {
+        free(count);
+        return rt_fail(RT_USAGE, "loss.class_weight: has %d numbers, the model has %d classes", given, k);
+    }
+    t->class_weight = l->class_weight || l->balanced ? calloc((size_t)k, sizeof *t->class_weight) : NULL;
+    if (!count || (!t->class_weight && (l->class_weight || l->balanced))) st = rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; l->balanced && t->y && i < t->train.count && !st; i += AT_ONCE) {
+        int n = t->train.count - i < AT_ONCE ? (int)(t->train.count - i) : AT_ONCE;
+        rt_rows_list(&t->train, i, (uint64_t)n, row);
+        st = rt_targets_read(t->y, row, n, y);
+        for (int r = 0; r < n && !st; r++) if (y[r] != RT_NO_LABEL) count[y[r]]++;
+    }
+    const cJSON *w = l->class_weight ? l->class_weight->child : NULL;
+    for (int c = 0; c < k && t->class_weight && !st; c++, w = w ? w->next : NULL)
+        t->class_weight[c] = w ? (float)w->valuedouble
+                               : count[c] ? (float)((double)t->labelled / ((double)k * (double)count[c])) : 0.0f;
+    free(count);
+    return st;
+}
+
 /* Leaves only rows with a label in the set. */
 static rt_status keep_labelled(const rt_trainer *t, rt_rows *rows)
 {

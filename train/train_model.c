@@ -19,6 +19,8 @@ static rt_status make_model(rt_trainer *t)
     RT_TRY(rt_train_match_names(t));
     RT_TRY(rt_augment_check(&s->augment, t->model));
     RT_TRY(rt_train_select(t));
+    RT_TRY(rt_train_weigh_classes(t));
+    t->loss.class_weight = t->class_weight;
     return *s->init ? RT_OK : rt_train_normalize(t);
 }
 
@@ -135,7 +137,7 @@ void rt_train_tear_down(rt_trainer *t)
     rt_source_close(t->x);
     rt_targets_close(t->y);
     void *owned[] = {t->params,      t->grads,      t->sum,     t->best_params,
-                     t->best_states, t->ema_states, t->partner, t->teacher_logits};
+                     t->best_states, t->ema_states, t->partner, t->teacher_logits, t->class_weight};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);

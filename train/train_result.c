@@ -34,6 +34,10 @@ static void say_loss(const rt_trainer *t)
     if (t->set.hints) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
     say(t, "loss: %g x cross-entropy with labels (mean over %s)%s%s", (double)l->hard,
         l->labelled_mean ? "labelled rows" : "the batch", soft, hints);
+    if (t->class_weight)
+        say(t, "class weights: %s; divided by %s", l->balanced ? "balanced" : "as given",
+            l->labelled_mean ? "the sum of the rows' weights (PyTorch's weight)"
+                             : "the rows of the batch (Keras' class_weight)");
 }
 
 void rt_train_say(const rt_trainer *t)
@@ -63,10 +67,18 @@ void rt_train_say(const rt_trainer *t)
 
 /* ---- metrics ---- */
 
+int rt_train_monitors_more(const rt_trainer *t)
+{
+    const rt_metric *m = t->set.monitor;
+    return t->held.count && m != &rt_metrics[RT_ACCURACY] && m != &rt_metrics[RT_NLL];
+}
+
 rt_status rt_train_write_metrics(rt_trainer *t)
 {
     rt_string csv = {0}, lines = {0};
-    rt_put(&csv, "epoch,loss,validation_accuracy,validation_loss,lr,digest\n");
+    char more[64] = "";
+    if (rt_train_monitors_more(t)) snprintf(more, sizeof more, "validation_%s", t->set.monitor->name);
+    rt_put(&csv, "epoch,loss,validation_accuracy,validation_loss,lr,digest%s%s\n", *more ? "," : "", more);
     rt_put(&lines, "%s", "");
     for (const cJSON *e = t->history->child; e; e = e->next) {
         const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
@@ -76,6 +88,7 @@ rt_status rt_train_write_metrics(rt_trainer *t)
         else rt_put(&csv, ",");
         rt_put(&csv, ",%.9g,", rt_train_number(e, "lr"));
         if (digest) rt_put_csv(&csv, digest);
+        if (*more) rt_put(&csv, ",%.9g", rt_train_number(e, more));
         rt_put(&csv, "\n");
         char *one = rt_json_text(e, 0);
         if (one) rt_put(&lines, "%s\n", one);
@@ -159,12 +172,23 @@ static rt_status set_provenance(rt_trainer *t)
 static void add_rows(const rt_trainer *t, cJSON *r)
 {
     if (t->held.count) {
-        cJSON_AddNumberToObject(r, "validation_accuracy", t->best);
+        const cJSON *best = cJSON_GetArrayItem(t->history, t->best_epoch - 1);
+        cJSON_AddNumberToObject(r, "validation_accuracy", rt_train_number(best, "validation_accuracy"));
+        if (t->set.monitor != &rt_metrics[RT_ACCURACY]) {
+            cJSON_AddStringToObject(r, "monitor", t->set.monitor->name);
+            cJSON_AddNumberToObject(r, "monitor_value", t->best);
+        }
         cJSON_AddStringToObject(r, "validation_against", against(t));
         cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
     }
-    cJSON_AddStringToObject(r, "chosen_by", t->held.count ? "validation accuracy, the earliest of equal epochs" :
-                            "no validation: the last epoch");
+    char chosen[120];
+    snprintf(chosen, sizeof chosen, "validation %s, the earliest of equal epochs", t->set.monitor->name);
+    cJSON_AddStringToObject(r, "chosen_by", t->held.count ? chosen : "no validation: the last epoch");
+    if (t->done < t->total) cJSON_AddNumberToObject(r, "stopped_after_epoch", cJSON_GetArraySize(t->history));
+    if (t->class_weight) {
+        cJSON *w = cJSON_AddArrayToObject(r, "class_weight");
+        for (int c = 0; c < t->model->classes; c++) cJSON_AddItemToArray(w, cJSON_CreateNumber(t->class_weight[c]));
+    }
     cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
     cJSON_AddNumberToObject(r, "labelled_rows", (double)t->labelled);
     if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);

@@ -44,15 +44,16 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
     snprintf(text, room, "in the forward pass, while all weights are finite");
 }
 
-/* Rows of the batch by labelled ones, halves of mixtures counted by their share: turns the mean over the batch into the
- * mean over labelled rows. */
+/* Rows of the batch by labelled ones, each by its class's weight, halves of mixtures counted by their share: turns the
+ * mean over the batch into the mean over labelled rows. */
 static float labelled_scale(const rt_loss_batch *l, int rows)
 {
     double labelled = 0;
     for (int i = 0; i < rows; i++) {
         double own = l->partner ? l->lambda : 1;
-        if (l->y[i] >= 0) labelled += own;
-        if (l->partner && l->y[l->partner[i]] >= 0) labelled += 1 - own;
+        int y = l->y[i], other = l->partner ? l->y[l->partner[i]] : -1;
+        if (y >= 0) labelled += own * (l->class_weight ? l->class_weight[y] : 1);
+        if (other >= 0) labelled += (1 - own) * (l->class_weight ? l->class_weight[other] : 1);
     }
     return labelled > 0 ? (float)(rows / labelled) : 1.0f;
 }
@@ -122,12 +123,11 @@ static int best_of(const float *z, int k)
     return best;
 }
 
-/* Accuracy and cross-entropy on the validation rows: against labels, or the teacher's answers where there are none. */
-static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
+/* Scores of the validation rows: against labels, or the teacher's answers where there are none. */
+static rt_status validate(rt_trainer *t, rt_scores *scores)
 {
     enum { AT_ONCE = 256 };
-    int k = t->model->classes, right = 0;
-    double sum = 0;
+    int k = t->model->classes;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
     rt_stream_spec s = {.x = t->x,
@@ -153,31 +153,59 @@ static rt_status validate(rt_trainer *t, double *accuracy, double *loss)
             soft = q;
         }
         rt_predict_raw(t->validator, b->x, t->view.type, b->rows, z);
-        for (int r = 0; r < b->rows; r++) {
+        for (int r = 0; r < b->rows && !st; r++) {
             const float *a = z + (size_t)r * (size_t)k;
-            int best = best_of(a, k), y = t->judged ? b->y[r] : best_of(soft + (size_t)r * (size_t)k, k);
-            double e = 0;
-            for (int c = 0; c < k; c++) e += exp((double)a[c] - a[best]);
-            right += best == y;
-            sum += log(e) + a[best] - a[y];
+            int y = t->judged ? b->y[r] : best_of(soft + (size_t)r * (size_t)k, k);
+            rt_row_score row = rt_score_row(a, k, y);
+            if (row.answer >= 0) rt_scores_add(scores, &row, a, y);
+            else
+                st = rt_fail(RT_RUN,
+                             "the model gives a logit that is not finite for validation row %llu; lower train.lr",
+                             (unsigned long long)b->row[r]);
         }
     }
     free(z);
     free(q);
     rt_stream_close(stream);
-    *accuracy = (double)right / (double)t->held.count;
-    *loss = sum / (double)t->held.count;
     return st;
+}
+
+static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
+
+/* The monitored value of the scores; RT_INPUT where there is none, for then no epoch could be chosen. */
+static rt_status judge(const rt_trainer *t, const rt_scores *scores, double *value)
+{
+    *value = monitor(t)->of(scores);
+    if (!isnan(*value)) return RT_OK;
+    return rt_fail(RT_INPUT, "train.monitor: %s is not defined on the validation rows: %s; choose another metric",
+                   monitor(t)->name, rt_metric_undefined(monitor(t), scores));
+}
+
+/* No epoch of the last train.patience was better than the best. */
+static int out_of_patience(const rt_trainer *t)
+{
+    int epochs = cJSON_GetArraySize(t->history);
+    return t->set.patience && epochs - t->best_epoch >= t->set.patience;
 }
 
 /* Nothing has changed where this is interrupted: the next run begins with it. */
 static rt_status end_epoch(rt_trainer *t, int epoch)
 {
-    double accuracy = 0, loss = 0, train = t->epoch_loss / (double)t->steps;
+    double value = 0, train = t->epoch_loss / (double)t->steps;
+    const rt_metric *m = monitor(t);
     char text[256];
-    if (t->held.count) RT_TRY(validate(t, &accuracy, &loss));
-    if (!t->held.count || epoch == 1 || accuracy > t->best) {
-        t->best = accuracy;
+    rt_scores scores = {0};
+    rt_status st = RT_OK;
+    if (t->held.count) {
+        st = rt_scores_begin(&scores, t->model->classes, m->ranks, t->held.count);
+        if (!st) st = validate(t, &scores);
+        if (!st) st = judge(t, &scores, &value);
+    }
+    double accuracy = rt_metrics[RT_ACCURACY].of(&scores), loss = rt_metrics[RT_NLL].of(&scores);
+    rt_scores_free(&scores);
+    if (st) return st;
+    if (!t->held.count || epoch == 1 || (m->higher ? value > t->best : value < t->best)) {
+        t->best = value;
         t->best_epoch = epoch;
         memcpy(t->best_params, eval_params(t), t->graph->floats[RT_PARAM] * sizeof(float));
         memcpy(t->best_states, eval_states(t), t->graph->floats[RT_STATE] * sizeof(float));
@@ -189,16 +217,27 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     if (t->held.count) {
         cJSON_AddNumberToObject(e, "validation_accuracy", accuracy);
         cJSON_AddNumberToObject(e, "validation_loss", loss);
+        if (rt_train_monitors_more(t)) {
+            snprintf(text, sizeof text, "validation_%s", m->name);
+            cJSON_AddNumberToObject(e, text, value);
+        }
     }
     cJSON_AddNumberToObject(e, "lr", rt_learning_rate(&t->set.optimizer, t->done - 1, t->total, t->steps));
     cJSON_AddStringToObject(e, "digest", digest.hex);
     cJSON_AddItemToArray(t->history, e);
     int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, train);
-    if (t->held.count)
-        n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f%s", accuracy,
-                      t->best_epoch == epoch ? " *" : "  ");
+    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", accuracy);
+    if (t->held.count && m != &rt_metrics[RT_ACCURACY])
+        n += snprintf(text + n, sizeof text - (size_t)n, "  %s %.4f", m->name, value);
+    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, t->best_epoch == epoch ? " *" : "  ");
     snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest.hex);
     rt_progress_line(t->opt->progress, text);
+    if (out_of_patience(t)) {
+        snprintf(text, sizeof text,
+                 "%s was best in epoch %d: stopped after %d epochs without a better one (train.patience)", m->name,
+                 t->best_epoch, t->set.patience);
+        rt_progress_line(t->opt->progress, text);
+    }
     t->epoch_loss = 0;
     return RT_OK;
 }
@@ -238,7 +277,7 @@ static rt_status run_epochs(rt_trainer *t)
     /* All of an epoch's steps are done, but it was interrupted while it was validated. */
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
-    while ((open_epoch || t->done < t->total) && !st) {
+    while ((open_epoch || (t->done < t->total && !out_of_patience(t))) && !st) {
         if (!open_epoch && (st = take_batch(t, stream))) break;
         open_epoch = 0;
         double now = rt_seconds();
@@ -254,14 +293,15 @@ static rt_status run_epochs(rt_trainer *t)
             open_epoch = stop = 1;
             st = RT_OK;
         }
-        int due = ended && (epoch % t->set.checkpoint_every == 0 || t->done == t->total);
+        int last = t->done == t->total || out_of_patience(t),
+            due = ended && (epoch % t->set.checkpoint_every == 0 || last);
         if (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds) due = 1;
         if (!st && (due || stop)) {
             st = rt_train_save(t);
             if (!st && ended) st = rt_train_write_metrics(t);
             saved = rt_seconds();
         }
-        if (!st && stop && (open_epoch || t->done < t->total))
+        if (!st && stop && (open_epoch || !last))
             st = rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
                          (unsigned long long)t->done, (unsigned long long)t->total);
     }

@@ -11,6 +11,7 @@
 #include "data/rows.h"
 #include "data/run_folder.h"
 #include "data/stream.h"
+#include "student/metrics.h"
 #include "student/model.h"
 #include "student/predictor.h"
 #include "train/augment.h"
@@ -41,6 +42,8 @@ typedef struct {
     int frozen;
     rt_augment augment;
     rt_optimizer_config optimizer;
+    const rt_metric *monitor;      /* what the best epoch is chosen by */
+    int patience;                  /* epochs without a better one after which the run ends; 0: none */
     int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
     uint64_t seed;
 } rt_train_settings;
@@ -79,8 +82,8 @@ typedef struct {
     rt_loss_batch loss;
     rt_hint_batch hint[RT_MAX_HINTS];
     int *partner;
-    float *teacher_logits, *val_logits;
-    int32_t *val_class;
+    float *teacher_logits;
+    float *class_weight;           /* (K) of the hard loss, or NULL */
     double best, epoch_loss;
     uint64_t done, steps, total;   /* batches */
     int best_epoch;
@@ -107,6 +110,8 @@ rt_status rt_train_open_data(rt_trainer *);
 /* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the
  * data, or from whoever labels it. */
 rt_status rt_train_match_names(rt_trainer *);
+/* loss.class_weight as numbers, of the labelled rows to learn from where it is "balanced". */
+rt_status rt_train_weigh_classes(rt_trainer *);
 /* Class labels, and with them the rows to learn from and those for validation. RT_INPUT or RT_NOTHING when the loss
  * needs labels that are not there. */
 rt_status rt_train_select(rt_trainer *);
@@ -148,6 +153,8 @@ rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
 /* Lines about rows, loss and input, so that nothing is assumed in silence. */
 void rt_train_say(const rt_trainer *);
+/* The history has the monitored metric beside accuracy and loss. */
+int rt_train_monitors_more(const rt_trainer *);
 /* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
 rt_status rt_train_write_metrics(rt_trainer *);
 rt_digest rt_train_weights_digest(const rt_trainer *);

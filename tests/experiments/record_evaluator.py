@@ -65,6 +65,7 @@ answer = [v.argmax(1) for v in z]
 probability = [softmax(v, axis=1) for v in z]
 lines.append("""typedef struct {
     double accuracy, low, high, top5, macro_f1, nll, ece, agreement, kl, reference_only, this_only, p;
+    double balanced, f1_all, weighted, mcc, brier, auc, precision_mean;
     double rows[K], answered[K], right[K], precision[K], recall[K], f1[K], confusion[K][K];
     double bin_count[15], bin_confidence[15], bin_accuracy[15];
 } reference_values;
@@ -99,12 +100,21 @@ for m in range(3):
     first = answer[0][labelled] == truth
     b, c = int((first & ~right).sum()), int((~first & right).sum())
     p_value = binomtest(min(b, c), b + c).pvalue if b + c else 1.0
+    onehot = numpy.eye(K)[truth]
+    there = onehot.sum(0) > 0
+    more = [metrics.balanced_accuracy_score(truth, a),
+            metrics.f1_score(truth, a, average="macro", labels=range(K), zero_division=0),
+            metrics.f1_score(truth, a, average="weighted"), metrics.matthews_corrcoef(truth, a),
+            metrics.brier_score_loss(truth, p, labels=range(K), scale_by_half=False),
+            metrics.roc_auc_score(onehot[:, there], p[:, there], average="macro"),
+            metrics.average_precision_score(onehot[:, there], p[:, there], average="macro")]
     f1_there = numpy.where(confusion.sum(0) + confusion.sum(1) > 0, f1, numpy.nan)
     assert top4 < top5 < top6 and (m == 0 or (b != c and p_value < 1)), (top4, top5, top6, b, c, p_value)
     assert abs(nll + numpy.mean(log_softmax(z[m][labelled], axis=1)[numpy.arange(len(truth)), truth])) < 1e-12
     assert abs(numpy.nanmean(f1_there) - macro) < 1e-12
     single = [hits / len(truth), interval.low, interval.high, top5, macro, nll, ece, agreement, kl, b, c, p_value]
     lines.append("    {" + ",\n     ".join(", ".join(text(v) for v in single[i:i + 4]) for i in (0, 4, 8)) + ",")
+    lines.append("     " + ",\n     ".join(", ".join(text(v) for v in more[i:i + 4]) for i in (0, 4)) + ",")
     groups = [confusion.sum(1), confusion.sum(0), numpy.diag(confusion), precision, recall, f1_there, confusion, count,
               mean_confidence, mean_right]
     nested = [array(g, 5) if g is not confusion else "{" + ",\n      ".join(array(r) for r in g) + "}" for g in groups]

@@ -15,6 +15,13 @@ static void check_model(const cJSON *m, int i)
     check_numbers(get(m, "accuracy_95"), "accuracy_95", interval, 2);
     check_number(m, "top5", w->top5);
     check_number(m, "macro_f1", w->macro_f1);
+    check_number(m, "macro_f1_all", w->f1_all);
+    check_number(m, "weighted_f1", w->weighted);
+    check_number(m, "balanced_accuracy", w->balanced);
+    check_number(m, "mcc", w->mcc);
+    check_number(m, "brier", w->brier);
+    check_number(m, "auc", w->auc);
+    check_number(m, "average_precision", w->precision_mean);
     check_number(m, "nll", w->nll);
     check_number(m, "ece", w->ece);
     check_number(m, "agreement", i ? w->agreement : NAN);
@@ -95,7 +102,7 @@ static void reference(void **state)
 static void without_labels(void **state)
 {
     (void)state;
-    static const char *const none[] = {"accuracy", "top5", "macro_f1", "nll", "ece"};
+    static const char *const none[] = {"accuracy", "top5", "macro_f1", "nll", "auc"};
     cJSON *e, *c;
     for (int way = 0; way < 2; way++) {
         c = config_of("a.h5", "b.h5", way ? "data.h5" : "unlabelled.h5");

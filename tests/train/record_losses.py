@@ -42,8 +42,11 @@ def mse(z):
     return ((z - T) ** 2).sum(1).mean()
 
 
-def ce(z, smoothing=0.0):
-    return F.cross_entropy(z, Y, label_smoothing=smoothing)
+def ce(z, smoothing=0.0, weight=None):
+    return F.cross_entropy(z, Y, label_smoothing=smoothing, weight=weight)
+
+
+W = torch.tensor([0.5, 2.0, 0.25, 3.0])
 
 
 print("/* Made by record_losses.py with PyTorch %s; do not edit. */" % torch.__version__)
@@ -51,8 +54,10 @@ rows = lambda a: ", ".join("%.17g" % v for v in a.flatten().tolist())
 print("static const float reference_z[12] = {%s};" % rows(Z))
 print("static const float reference_t[12] = {%s};" % rows(T))
 print("static const int32_t reference_y[3] = {3, 0, 1};")
+print("static const float reference_w[4] = {%s};" % rows(W))
 print("static const struct { const char *name; double loss, grad[12]; } reference[] = {")
-for name, fn in [("ce", ce), ("ce_smooth", lambda z: ce(z, 0.1)), ("kd", kd), ("dkd", dkd), ("dist", dist), ("zscore", zscore), ("mse", mse)]:
+for name, fn in [("ce", ce), ("ce_smooth", lambda z: ce(z, 0.1)), ("kd", kd), ("dkd", dkd), ("dist", dist), ("zscore", zscore), ("mse", mse),
+                 ("wce", lambda z: ce(z, weight=W)), ("wce_smooth", lambda z: ce(z, 0.1, W))]:
     z = Z.clone().requires_grad_()
     loss = fn(z)
     loss.backward()

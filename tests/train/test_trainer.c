@@ -351,6 +351,121 @@ static void goes_on_after_every_batch(void **s)
     cJSON_Delete(r);
 }
 
+/* ---- monitor, patience, class weights ---- */
+
+#define WATCHED "{" NET "'data': {'source': '@band.h5', 'rows': ':400', 'validation': 100}, " \
+                "'train': {'epochs': 8, 'batch': 16, 'lr': 0.3, 'schedule': 'constant', 'monitor': '%s'}}"
+
+/* The best epoch is the one with the best value of the metric, lowest where lower is better; what is kept is its
+ * weights. */
+static void the_monitored_metric_chooses(void **s)
+{
+    (void)s;
+    static const struct { const char *name, *key; int higher; } watched[] = {
+        {"accuracy", "validation_accuracy", 1}, {"nll", "validation_loss", 0}, {"auc", "validation_auc", 1},
+        {"brier", "validation_brier", 0}, {"macro_f1", "validation_macro_f1", 1}};
+    char config[600], first[33] = "";
+    for (size_t i = 0; i < sizeof watched / sizeof *watched; i++) {
+        snprintf(config, sizeof config, WATCHED, watched[i].name);
+        cJSON *r = train(config, "watched"), *h = cJSON_GetObjectItem(r, "history");
+        int best = 0, want = (int)number(r, "best_epoch") - 1;
+        for (int e = 1; e < 8; e++) {
+            double now = number(cJSON_GetArrayItem(h, e), watched[i].key);
+            double then = number(cJSON_GetArrayItem(h, best), watched[i].key);
+            if (watched[i].higher ? now > then : now < then) best = e;
+        }
+        assert_int_equal(best, want);
+        check_close("accuracy", number(r, "validation_accuracy"),
+                    number(cJSON_GetArrayItem(h, best), "validation_accuracy"), 0, 0);
+        if (i)
+            check_close(watched[i].name, number(r, "monitor_value"),
+                        number(cJSON_GetArrayItem(h, best), watched[i].key), 0, 0);
+        if (!i) snprintf(first, sizeof first, "%s", text_of(r, "last_weights_digest"));
+        assert_string_equal(first, text_of(r, "last_weights_digest"));      /* what is watched changes no weight */
+        cJSON_Delete(r);
+    }
+    cJSON *r;
+    snprintf(config, sizeof config, WATCHED, "acuracy");
+    check_fails(train_with(config, "watched", 1, NULL, &r), RT_USAGE, "did you mean 'accuracy'");
+    snprintf(config, sizeof config, WATCHED, "top5");
+    check_fails(train_with(config, "watched", 1, NULL, &r), RT_INPUT, "top5 is not defined on the validation rows");
+}
+
+#define PATIENT "{" NET "'data': {'source': '@band.h5', 'rows': ':96', 'validation': 32}, " \
+                "'train': {'epochs': 20, 'batch': 16, 'lr': 1e-12, 'schedule': 'constant', 'patience': 3}}"
+
+/* Weights that hardly move are never better than in epoch 1: three epochs later all ends, also in pieces. */
+static void patience_ends_a_run(void **s)
+{
+    (void)s;
+    char whole[33];
+    cJSON *r = train(PATIENT, "patient");
+    assert_int_equal((int)number(r, "stopped_after_epoch"), 4);
+    assert_int_equal((int)number(r, "best_epoch"), 1);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(r, "history")), 4);
+    assert_int_equal((int)number(r, "steps"), 16);
+    snprintf(whole, sizeof whole, "%s", text_of(r, "last_weights_digest"));
+    cJSON_Delete(r);
+    check_ok(train_with(PATIENT, "patient", 0, NULL, &r));                 /* it is finished */
+    assert_int_equal((int)number(r, "stopped_after_epoch"), 4);
+    cJSON_Delete(r);
+    rt_status st = RT_INTERRUPTED;
+    int turns = 0;
+    r = NULL;
+    for (stop_at_batches = 1; st == RT_INTERRUPTED && turns < 100; turns++) {
+        cJSON_Delete(r);
+        st = train_with(PATIENT, "patient-pieces", turns == 0, NULL, &r);
+        rt_ask_to_stop(0);
+    }
+    stop_at_batches = 0;
+    check_ok(st);
+    assert_int_equal((int)number(r, "stopped_after_epoch"), 4);
+    assert_string_equal(text_of(r, "last_weights_digest"), whole);
+    cJSON_Delete(r);
+}
+
+#define WEIGHED \
+    "{" NET "'data': {'source': '@gaps.h5', 'validation': 0}, 'loss': {'hard_mean': '%s', 'class_weight': %s}, " \
+    "'train': {'epochs': 2, 'batch': 16}}"
+
+/* Balanced weights are rows / (K x rows of the class), over the rows that have a label; of a class of twice the weight
+ * a row counts as two. */
+static void classes_are_weighed(void **s)
+{
+    (void)s;
+    char config[700], list[200], balanced[33];
+    int count[3] = {0};
+    for (int i = 0; i < 48; i++) count[band_y[i]]++;
+    snprintf(config, sizeof config, WEIGHED, "labelled", "'balanced'");
+    cJSON *r = train(config, "weighed"), *w = cJSON_GetObjectItem(r, "class_weight");
+    for (int c = 0; c < 3; c++)
+        check_close("weight", cJSON_GetArrayItem(w, c)->valuedouble, 48.0 / (3.0 * count[c]), 0, 1e-6);
+    snprintf(balanced, sizeof balanced, "%s", text_of(r, "last_weights_digest"));
+    cJSON_Delete(r);
+    snprintf(list, sizeof list, "[%.17g, %.17g, %.17g]", 48.0 / (3.0 * count[0]), 48.0 / (3.0 * count[1]),
+             48.0 / (3.0 * count[2]));
+    snprintf(config, sizeof config, WEIGHED, "labelled", list);
+    r = train(config, "weighed");
+    assert_string_equal(text_of(r, "last_weights_digest"), balanced);
+    cJSON_Delete(r);
+    /* The labelled mean does not depend on the scale of the weights, the batch's does. */
+    double loss[4];
+    static const char *const mean[] = {"labelled", "labelled", "batch", "batch"}, *const weights[] = {"[1,1,1]",
+                                                                                                      "[4,4,4]"};
+    for (int i = 0; i < 4; i++) {
+        snprintf(config, sizeof config, WEIGHED, mean[i], weights[i % 2]);
+        r = train(config, "weighed");
+        loss[i] = number(cJSON_GetArrayItem(cJSON_GetObjectItem(r, "history"), 0), "loss");
+        cJSON_Delete(r);
+    }
+    check_close("labelled", loss[1], loss[0], 0, 1e-6);
+    assert_true(loss[3] > 2 * loss[2]);
+    snprintf(config, sizeof config, WEIGHED, "batch", "[1, 2]");
+    check_fails(train_with(config, "weighed", 1, NULL, &r), RT_USAGE, "has 2 numbers, the model has 3 classes");
+    snprintf(config, sizeof config, WEIGHED, "batch", "[1, 2, -1]");
+    check_fails(train_with(config, "weighed", 1, NULL, &r), RT_USAGE, "loss.class_weight");
+}
+
 /* ---- what a folder knows ---- */
 
 #define FOLDER(source, epochs) "{" NET "'data': {'source': '@" source "', 'validation': 16}, " \
@@ -446,6 +561,9 @@ int main(void)
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
         cmocka_unit_test(goes_on_after_every_batch),
+        cmocka_unit_test(the_monitored_metric_chooses),
+        cmocka_unit_test(patience_ends_a_run),
+        cmocka_unit_test(classes_are_weighed),
         cmocka_unit_test(changed_content_is_refused),
         cmocka_unit_test(a_student_learns_from_its_teacher),
     };
