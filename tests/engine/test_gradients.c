@@ -24,7 +24,14 @@ static double act_d(rt_act a, double x, double slope)
     }
 }
 
-typedef struct { const rt_graph *g; const double *params; double **t; uint64_t seed; uint32_t epoch, step; } forward_d;
+typedef struct {
+    const rt_graph *g;
+    const double *params;
+    const float *states;
+    double **t;
+    uint64_t seed;
+    uint32_t epoch, step;
+} forward_d;
 
 static double *out_of(forward_d *f, const rt_node *n) { return f->t[n->out]; }
 static const double *in_of(forward_d *f, const rt_node *n, int i) { return f->t[n->in[i]]; }
@@ -96,6 +103,10 @@ static void norm_node(forward_d *f, const rt_node *n)
         double m = 0, v = 0, count = (double)(batch ? px : c);
         for (size_t k = 0; k < (batch ? px : c); k++) m += x[batch ? k * c + i : i * c + k] / count;
         for (size_t k = 0; k < (batch ? px : c); k++) v += pow(x[batch ? k * c + i : i * c + k] - m, 2) / count;
+        if (batch && f->g->field[n->field[0]].flags & RT_F_FROZEN) {
+            m = f->states[f->g->field[n->field[2]].offset + i];
+            v = f->states[f->g->field[n->field[3]].offset + i];
+        }
         for (size_t k = 0; k < (batch ? px : c); k++) {
             size_t at = batch ? k * c + i : i * c + k, ch = batch ? i : k;
             out_of(f, n)[at] = (x[at] - m) / sqrt(v + eps) * gamma[ch] + beta[ch];
@@ -218,11 +229,21 @@ static void check_arch(const char *json)
         for (size_t k = 0; k < f->count; k++) params[f->offset + k] += 0.2f * extra[k];
         free(extra);
     }
+    static const char *const named[] = {"frozen*"};
+    float *running = random_floats(g->floats[RT_STATE] + 1, 4);
+    for (size_t i = 0; i < g->floats[RT_STATE]; i++) states[i] += fabsf(running[i]);
+    memcpy(running, states, g->floats[RT_STATE] * sizeof *running);
+    if (strstr(json, "\"frozen")) check_ok(rt_graph_freeze(g, named, 1));
     double *weight = malloc(no * sizeof *weight), *pd = malloc(g->floats[RT_PARAM] * sizeof *pd);
     for (size_t i = 0; i < no; i++) weight[i] = w[i];
     for (size_t i = 0; i < g->floats[RT_PARAM]; i++) pd[i] = params[i];
-    forward_d f = {
-        .g = g, .params = pd, .t = calloc((size_t)g->tensors, sizeof *f.t), .seed = 77, .epoch = 3, .step = 9};
+    forward_d f = {.g = g,
+                   .params = pd,
+                   .states = running,
+                   .t = calloc((size_t)g->tensors, sizeof *f.t),
+                   .seed = 77,
+                   .epoch = 3,
+                   .step = 9};
     for (int t = 0; t < g->tensors; t++) f.t[t] = calloc(rt_shape_count(&g->tensor[t].shape) * ROWS, sizeof **f.t);
     for (size_t i = 0; i < nx; i++) f.t[g->input][i] = x[i];
 
@@ -239,13 +260,14 @@ static void check_arch(const char *json)
     for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
         const rt_field *q = &g->field[i];
         double scale = 0;
-        for (size_t k = 0; k < q->count; k++) scale = fmax(scale, fabs(grads[q->offset + k]));
+        if (q->grad_at == RT_NOWHERE) continue;
+        for (size_t k = 0; k < q->count; k++) scale = fmax(scale, fabs(grads[q->grad_at + k]));
         for (size_t k = 0; k < q->count; k += q->count / PER_FIELD + 1) {
             double *v = &pd[q->offset + k], keep = *v, step = 1e-5;
             *v = keep + step;
             double up = loss_d(&f, weight);
             *v = keep - step;
-            double down = loss_d(&f, weight), want = (up - down) / (2 * step), got = grads[q->offset + k];
+            double down = loss_d(&f, weight), want = (up - down) / (2 * step), got = grads[q->grad_at + k];
             *v = keep;
             char text[512];
             snprintf(text, sizeof text, "%s: d/d %s[%zu] (%s)", json, q->name, k, rt_kernels_get()->name);
@@ -255,10 +277,16 @@ static void check_arch(const char *json)
         }
     }
     assert_true(largest > 1e-3);
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 2; k < g->node[i].fields && g->node[i].op == RT_OP_BATCH_NORM; k++) {
+            const rt_field *q = &g->field[g->node[i].field[k]];
+            int still = !memcmp(states + q->offset, running + q->offset, q->count * sizeof *states);
+            assert_int_equal(still, !strncmp(g->node[i].name, "frozen", 6));
+        }
     rt_plan_free(p);
     rt_pool_free(pool);
     for (int t = 0; t < g->tensors; t++) free(f.t[t]);
-    free(f.t); free(x); free(w); free(params); free(states); free(grads); free(weight); free(pd);
+    free(f.t); free(x); free(w); free(params); free(states); free(running); free(grads); free(weight); free(pd);
     rt_graph_free(g);
     cJSON_Delete(j);
 }
@@ -272,6 +300,7 @@ static void each_family(const char *const *arch)
     }
 }
 
+#define FROZEN(op, number, rest) NAMED(op, "frozen" number, rest)
 #define NET(input, classes, layers) "{\"input\":" input ",\"classes\":" classes ",\"layers\":[" layers "]}"
 #define NAMED(op, name, rest) "{\"op\":\"" op "\",\"name\":\"" name "\"" rest "}"
 #define STEM "{\"op\":\"conv2d\",\"out\":5,\"kernel\":1},"
@@ -478,11 +507,65 @@ static void branches(void **state)
     each_family(a);
 }
 
+/* Layers named frozen...: no gradient, those before and behind them as ever, running statistics in place of the
+ * batch's. */
+static void frozen(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[7]", "3", FROZEN("dense", "1", ",\"out\":19") ",{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[7]", "3",
+            "{\"op\":\"dense\",\"out\":19},{\"op\":\"gelu\"}," FROZEN(
+                "dense", "1", ",\"out\":40") ",{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[9]", "3",
+            "{\"op\":\"dense\",\"out\":12}," FROZEN("batch_norm", "1", "") ",{\"op\":\"relu\"},"
+            "{\"op\":\"dense\",\"out\":3}"),
+        NET("[6,6,2]", "3",
+            STEM FROZEN("conv2d", "1", ",\"out\":6,\"kernel\":3,\"padding\":1") "," FROZEN(
+                "batch_norm", "2", "") ",{\"op\":\"gelu\"},{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD),
+        NET("[8,8,16]", "3",
+            "{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"padding\":1}," /* Winograd */
+            FROZEN(
+                "conv2d", "1",
+                ",\"out\":16,\"kernel\":3,\"padding\":1") ","
+            "{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"padding\":1}" HEAD),
+        NET("[6,6,2]", "3", STEM FROZEN("conv2d", "1", ",\"out\":10,\"groups\":5,\"kernel\":3,\"padding\":1") HEAD),
+        NET("[6,5]", "4",
+            "{\"op\":\"dense\",\"out\":8}," FROZEN("layer_norm", "1",
+                                                   "") ",{\"op\":\"dense\",\"out\":3},"
+            "{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":4}"),
+        /* Two norms into an addition, one of them frozen, then both; a frozen branch beside a trained one. */
+        NET("[6,6,2]", "3",
+            STEM NAMED("relu", "s", "") "," NAMED("conv2d", "a", ",\"out\":5,\"kernel\":3,\"padding\":1") "," FROZEN(
+                "batch_norm", "1",
+                "") "," NAMED("conv2d", "b",
+                              ",\"out\":5,\"kernel\":1,\"from\":\"s\"") "," NAMED("batch_norm", "n",
+                                                                                  "") "," NAMED("add", "sum",
+            ",\"from\":[\"frozen1\",\"n\"]") ",{\"op\":\"relu\"}" HEAD),
+        NET("[6,6,2]", "3",
+            STEM NAMED("relu", "s", "") "," NAMED("conv2d", "a", ",\"out\":5,\"kernel\":3,\"padding\":1") "," FROZEN(
+                "batch_norm", "1",
+                "") "," FROZEN("conv2d", "2",
+                               ",\"out\":5,\"kernel\":1,\"from\":\"s\"") "," FROZEN("batch_norm", "3",
+                                                                                    "") "," NAMED("add", "sum",
+            ",\"from\":[\"frozen1\",\"frozen3\"]")
+                HEAD),
+        NET("[6,6,2]", "3",
+            FROZEN("conv2d", "0", ",\"out\":5,\"kernel\":1") "," NAMED("relu", "s", "") "," FROZEN(
+                "conv2d", "1",
+                ",\"out\":5,\"kernel\":3,\"padding\":1") "," NAMED("batch_norm", "n",
+                                                                   "") "," NAMED("multiply", "m",
+            ",\"from\":[\"s\",\"n\"]") HEAD),
+        NULL};
+    each_family(a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(dense), cmocka_unit_test(shared), cmocka_unit_test(convolution),
-                                       cmocka_unit_test(winograd), cmocka_unit_test(large_images),
-                                       cmocka_unit_test(norms),    cmocka_unit_test(activations),
-                                       cmocka_unit_test(pools),    cmocka_unit_test(branches)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(dense),        cmocka_unit_test(shared),
+                                       cmocka_unit_test(convolution),  cmocka_unit_test(winograd),
+                                       cmocka_unit_test(large_images), cmocka_unit_test(norms),
+                                       cmocka_unit_test(activations),  cmocka_unit_test(pools),
+                                       cmocka_unit_test(branches),     cmocka_unit_test(frozen)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

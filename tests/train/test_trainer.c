@@ -351,6 +351,89 @@ static void goes_on_after_every_batch(void **s)
     cJSON_Delete(r);
 }
 
+#define DEEP \
+    "'layers': [{'op': 'dense', 'out': 6, 'name': 'a1'}, {'op': 'batch_norm', 'name': 'a2'}, {'op': 'relu'}, " \
+    "{'op': 'dense', 'out': 5, 'name': 'b'}, {'op': 'tanh', 'name': 'f'}, {'op': 'dense', 'out': 3, 'name': 'c'}]"
+#define LAST "'train': {%s'epochs': 3, 'batch': 10, 'accumulate': 2, 'lr': 0.1, 'weight_decay': 0.01, 'clip': 1, " \
+             "'optimizer': '%s', 'drop_last': false}}"
+
+static const float *field_of(const rt_model *m, const char *name, size_t *count)
+{
+    for (int i = 0; i < m->graph->fields; i++)
+        if (!strcmp(m->graph->field[i].name, name)) {
+            *count = m->graph->field[i].count;
+            return rt_model_field(m, i);
+        }
+    fail_msg("no field %s", name);
+    return NULL;
+}
+
+/* Training the last layer alone is training a model of one layer on what the layers before it give: here that model is
+ * trained on those values, which were written to a file. */
+static void frozen_layers_are_features(void **s)
+{
+    (void)s;
+    static const char *const optimizer[] = {"sgd", "adamw"};
+    char config[1024];
+    cJSON *r = train("{'model': {'input': [8], 'classes': 3, " DEEP
+                     "}, 'data': {'source': '@band.h5', 'rows': ':200'}, "
+                     "'train': {'epochs': 2, 'batch': 20}}",
+                     "deep");
+    cJSON_Delete(r);
+    if (rename(in_folder("deep/model.h5"), in_folder("deep.h5"))) fail_msg("no model");
+    rt_model *m;
+    rt_predictor *p;
+    check_ok(rt_model_load(&m, in_folder("deep.h5")));
+    int feature = rt_arch_find(m->graph, "f");
+    float z[BAND * 3], *f = calloc(BAND * 5, sizeof *f);
+    check_ok(rt_predictor_new(&p, &m, 1, test_pool, BAND, &feature, 1));
+    rt_predict_raw(p, band_x, RT_F32, BAND, z);
+    memcpy(f, rt_predictor_feature(p, 0), BAND * 5 * sizeof *f);
+    write_data("features.h5", f, 2, (uint64_t[]){BAND, 5}, band_y);
+    rt_predictor_free(p);
+    /* A model of the last layer, with its weights. */
+    cJSON *one = parse_config("{'input': [5], 'classes': 3, 'layers': [{'op': 'dense', 'out': 3, 'name': 'c'}]}");
+    rt_model *last;
+    size_t n = 0;
+    check_ok(rt_model_new(&last, one, 1));
+    memcpy((float *)field_of(last, "c.weight", &n), field_of(m, "c.weight", &n), 15 * sizeof(float));
+    memcpy((float *)field_of(last, "c.bias", &n), field_of(m, "c.bias", &n), 3 * sizeof(float));
+    check_ok(rt_model_save(last, in_folder("last.h5")));
+    rt_model_free(last);
+    cJSON_Delete(one);
+    for (int o = 0; o < 2; o++) {
+        snprintf(config, sizeof config,
+                 "{'init': '@last.h5', 'data': {'source': '@features.h5', 'validation': 0}, " LAST, "", optimizer[o]);
+        cJSON_Delete(train(config, "of-features"));
+        snprintf(config, sizeof config, "{'init': '@deep.h5', 'data': {'source': '@band.h5', 'validation': 0}, " LAST,
+                 "'freeze': ['a*', '[b]'], ", optimizer[o]);
+        r = train(config, "frozen");
+        cJSON_Delete(r);
+        rt_model *whole = load_model("frozen"), *alone = load_model("of-features");
+        static const char *const kept[] = {"a1.weight", "a1.bias", "a2.gamma", "a2.beta", "b.weight", "b.bias"};
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {
+            const float *before = field_of(m, kept[i], &n), *now = field_of(whole, kept[i], &n);
+            assert_memory_equal(before, now, n * sizeof *now);
+        }
+        assert_memory_equal(m->states, whole->states, m->graph->floats[RT_STATE] * sizeof(float));
+        static const char *const moved[] = {"c.weight", "c.bias"};
+        double way = 0;
+        for (int i = 0; i < 2; i++) {
+            const float *a = field_of(whole, moved[i], &n), *b = field_of(alone, moved[i], &n),
+                        *old = field_of(m, moved[i], &n);
+            for (size_t k = 0; k < n; k++) {
+                check_close(moved[i], a[k], b[k], o ? 2e-4 : 2e-5, 1e-4);
+                way = fmax(way, fabs(a[k] - old[k]));
+            }
+        }
+        assert_true(way > 0.01);
+        rt_model_free(whole);
+        rt_model_free(alone);
+    }
+    rt_model_free(m);
+    free(f);
+}
+
 /* ---- monitor, patience, class weights ---- */
 
 #define WATCHED "{" NET "'data': {'source': '@band.h5', 'rows': ':400', 'validation': 100}, " \
@@ -558,6 +641,7 @@ int main(void)
         cmocka_unit_test(best_epoch_is_the_earliest_of_the_best),
         cmocka_unit_test(averaged_weights_are_what_is_judged_and_kept),
         cmocka_unit_test(frozen_layers_stay),
+        cmocka_unit_test(frozen_layers_are_features),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
         cmocka_unit_test(goes_on_after_every_batch),
