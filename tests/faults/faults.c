@@ -186,7 +186,8 @@ static int next_run(const course *c, const item *x, char *why, size_t room)
 {
     if (c->scene->reads) return folders_equal(it.good, it.work, why, room);
     if (goes_on(c, why, room)) return 1;
-    int stuck = x->plan.kind == PLAN_FAIL && strstr(tracer_call(x->plan.call)->name, "unlink");
+    const char *call = x->plan.kind == PLAN_FAIL ? tracer_call(x->plan.call)->name : "";
+    int stuck = strstr(call, "unlink") || strstr(call, "stat");        /* that it is ours is looked at before */
     return stuck && strstr(why, "left over: .") && strstr(why, "retort-lock");
 }
 
