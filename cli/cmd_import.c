@@ -178,7 +178,8 @@ const cli_command cli_import = {
         "retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
         "retort import photos/train --size 64x64 --out train.h5\n"
         "retort import mnist.npz --x x_train --y y_train --out train.h5\n"
-        "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 --out messung.h5\n",
+        "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 "
+        "--out messung.h5\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS,

@@ -1,4 +1,11 @@
-/* engine/plan_build.h - what operators use to add themselves to a plan. Only engine/ includes this. */
+/* engine/plan_build.h - what operators use to add themselves to a plan. Only engine/ includes this.
+ *
+ * Words: a *slot* is a run of the batch's rows that one thread walks in a rows phase, and that has gradient sums of its
+ * own; slots are cut by the batch's size alone, so that bits do not depend on threads. A *chunk* is as many of a slot's
+ * rows as the cache holds: all calls of a phase run on a chunk before the next one. A *phase* is a list of calls with a
+ * barrier behind it, over rows or over tiles. A *tile* is a piece of work that is not cut by rows: columns of a weight
+ * matrix, channels of a norm. *Late* tiles come after the whole backward pass, in one phase; *pack* tiles before the
+ * forward pass. A *value* is one version of a tensor in memory; one that lives within a phase is *local* to a chunk. */
 #ifndef RT_ENGINE_PLAN_BUILD_H
 #define RT_ENGINE_PLAN_BUILD_H
 

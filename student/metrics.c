@@ -250,7 +250,8 @@ const rt_metric rt_metrics[RT_METRICS] = {
      "mean over rows of the sum over classes of (p - 1 or 0)^2: 0 to 2 (Brier 1950)", 0, 0, brier},
     {"ece", "none: Guo et al. 2017, eq. 3", "expected calibration error, 15 bins of equal width", 0, 0, ece},
     {"auc", "roc_auc_score(multi_class='ovr')",
-     "area under the ROC curve, a class against the rest, mean over classes that have rows; of two classes the second's",
+     "area under the ROC curve, a class against the rest, mean over classes that have rows; of two classes the "
+     "second's",
      1, 1, auc},
     {"average_precision", "average_precision_score(average='macro')",
      "mean over classes that have rows of the average precision; of two classes the second's", 1, 1,

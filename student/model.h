@@ -2,8 +2,8 @@
  *
  * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, with '/', '%' and control characters of a
  * layer's name percent-coded (%2F); manifest (text, JSON): architecture, input normalisation, names of classes and
- * columns, provenance (tool, commit, config, seed, hashes of data and teacher), digest of weights, and the manifest's own
- * digest: of its text with 32 zeros in the place of that digest. */
+ * columns, provenance (tool, commit, config, seed, hashes of data and teacher), digest of weights, and the manifest's
+ * own digest: of its text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the tests need, builds, and runs them all. `sh tests/run.sh TARGET` runs a deeper one:
+# Installs what the tests need, builds, and runs them all: sh tests/run.sh. `sh tests/run.sh TARGET` runs a deeper one:
 #   asan   everything under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan   everything under ThreadSanitizer
 #   clang  a build with clang, warnings as errors, and the tests
@@ -14,13 +14,18 @@
 #          model of what POSIX promises, POWERCUT_SECONDS (600); goes on
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
+#   bench  training and inference speed of the networks in experiments/peers/models, and the kernels' share of the peak
+#   format  lines of C beyond 120 columns are brought within them
+#   help   this list
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
 set -e
+if [ "$1" = help ]; then sed -n '2,/^set -e/{/^#/s/^# \{0,1\}//p}' "$0"; exit; fi
 folder_from=$PWD
 cd "$(dirname "$0")/.."
 target=${1:-default}
 wants=test
 [ "$target" != clang ] && [ "$target" != fuzz ] || wants="test clang"
+[ "$target" != format ] || wants=format
 [ "$target" != coverage ] && [ "$target" != valgrind ] || wants="test $target"
 sh experiments/packages.sh $wants
 jobs=$(nproc)
@@ -33,13 +38,23 @@ case $target in
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
-    kills|inject|flips|signals|malformed|races|powercut) build=build ;;
+    kills|inject|flips|signals|malformed|races|powercut|bench) build=build ;;
+    format) exec sh tests/format.sh ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, mutants" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, bench, format, mutants, help" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
+if [ "$target" = bench ]; then
+    for m in experiments/peers/models/*.json; do
+        for how in "" --infer; do
+            echo "$m $how"
+            $build/retort bench "$m" $how --threads 1 rounds=5 seconds=0.5 --quiet
+        done
+    done
+    exec $build/retort bench --kernels-only --threads 1 rounds=15 seconds=0.2 --quiet
+fi
 if [ "$target" = races ]; then
     exec sh tests/races/races.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libraces_preload.so" "${RACES_SECONDS:-600}" "$PWD/$build/races.count"
 fi

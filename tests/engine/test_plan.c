@@ -104,8 +104,9 @@ static void batch_does_not_matter(void **state)
     const char *const nets[] = {resnet, mlp};
     for (int n = 0; n < 2; n++) {
         rt_graph *g = build(nets[n]);
-        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8), *w = random_floats(g->floats[RT_PARAM], 1),
-              *s = random_floats(g->floats[RT_STATE] + 1, 2), a[250], b[250];
+        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8),
+              *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2), a[250],
+              b[250];
         rt_graph_init(g, 3, w, s);
         infer(g, 50, 50, x, w, s, a);
         static const int batches[] = {1, 2, 3, 7, 16, 49};

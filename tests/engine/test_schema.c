@@ -159,7 +159,8 @@ static void graphs_check(void **state)
     check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){{1, {4}}}, NULL, &t));
     check_fails(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &(rt_dense_attr){.out = 0}, NULL, &t), RT_USAGE, "'out' is 0");
     check_fails(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, NULL, NULL, &t), RT_USAGE, "layer 'd' (dense): 'out' is 0");
-    check_fails(rt_graph_add(g, RT_OP_DROPOUT, "p", &t, 1, &(rt_dropout_attr){1.5f}, NULL, &t), RT_USAGE, "'rate' is 1.5");
+    check_fails(rt_graph_add(g, RT_OP_DROPOUT, "p", &t, 1, &(rt_dropout_attr){1.5f}, NULL, &t), RT_USAGE,
+                "'rate' is 1.5");
     check_ok(rt_graph_add(g, RT_OP_DROPOUT, "p", &t, 1, NULL, NULL, &t));
     check_close("rate", RT_ATTR(&g->node[1], rt_dropout_attr)->rate, 0.5, 0, 0);
     rt_graph_free(g);

@@ -306,8 +306,8 @@ int main(int argc, char **argv)
     }
     if (!few && save(&c, argv[3])) return 4;
     printf(
-        "malformed: %ld of %ld cases (%d given, %d changes), %ld runs: %ld deaths, %ld over %d s of CPU, %ld over %d MiB, "
-        "%ld called a machine's fault; most %.2f s, %ld MiB; exit codes",
+        "malformed: %ld of %ld cases (%d given, %d changes), %ld runs: %ld deaths, %ld over %d s of CPU, "
+        "%ld over %d MiB, %ld called a machine's fault; most %.2f s, %ld MiB; exit codes",
         few            ? shown
         : c.next < all ? c.next
                        : all,
