@@ -47,6 +47,8 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
     *at = _mm512_mask_mov_epi32(*at, m, id);
 }
 static inline V v_where_equal(VI a, VI b, V x) { return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), x); }
+static inline V v_where_greater(V a, V b, V x)
+{ return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x); }
 #elif defined(RT_SIMD_AVX2)
 #include <immintrin.h>
 typedef __m256 V;
@@ -89,6 +91,7 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
 }
 static inline V v_where_equal(VI a, VI b, V x)
 { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
+static inline V v_where_greater(V a, V b, V x) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), x); }
 #else
 typedef float V;
 typedef int VM;
