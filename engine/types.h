@@ -20,6 +20,9 @@ size_t rt_dtype_size(rt_dtype);        /* bytes; 0 for what is no type */
 const char *rt_dtype_name(rt_dtype);   /* "?" for what is no type */
 int rt_dtype_is_integer(rt_dtype);
 
+/* What a model's output answers: one class of K (logits), each of K labels or not (a logit a label), D numbers. */
+typedef enum { RT_TASK_CLASSES, RT_TASK_MULTILABEL, RT_TASK_REAL, RT_TASK_COUNT } rt_task;
+
 enum { RT_MAX_RANK = 6 };
 
 /* Of one row: (H, W, C) for images, (T, C) for sequences, (D) for features. The batch is implicit and leads. */
