@@ -270,12 +270,13 @@ rt_status rt_make_folder(const char *path)
             close(dir);
             RT_TRY(st);
         } else if (errno != EEXIST)
-            return rt_fail(RT_RUN, "%s: cannot make the folder: %s", part, strerror(errno));
+            return rt_fail(errno == ENOTDIR ? RT_USAGE : RT_RUN, "%s: cannot make the folder: %s", part,
+                           strerror(errno));
         part[i] = c;
     }
     struct stat s;
-    if (stat(path, &s) || !S_ISDIR(s.st_mode)) return rt_fail(RT_RUN, "%s: is not a folder", path);
-    return RT_OK;
+    if (stat(path, &s)) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    return S_ISDIR(s.st_mode) ? RT_OK : rt_fail(RT_USAGE, "%s: is not a folder; give another one", path);
 }
 
 /* ---- a file that appears whole ---- */

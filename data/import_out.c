@@ -1,4 +1,5 @@
 /* data/import_out.c - the file that an import writes: x as its rows come, without a name until all is there. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "data/files.h"
 #include "data/import_parts.h"
 #include "engine/clock.h"
+#include "engine/convert.h"
 #include "engine/digest.h"
 
 enum { BUFFER = 1 << 20, SAY_EVERY = 1 << 24 };
@@ -126,8 +128,27 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     return st;
 }
 
+/* Values that are there and are no finite numbers: kept as they are, and said. Pieces end between values. */
+static void count_odd(rt_import_job *job)
+{
+    enum { AT_ONCE = 1024 };
+    float v[AT_ONCE];
+    size_t size = rt_dtype_size(job->type), n = job->held / size;
+    if (rt_dtype_is_integer(job->type)) return;
+    for (size_t i = 0; i < n; i += AT_ONCE) {
+        size_t some = n - i < AT_ONCE ? n - i : AT_ONCE;
+        if (job->type == RT_F64)
+            for (size_t k = 0; k < some; k++) job->odd += !isfinite(((const double *)job->buffer)[i + k]);
+        else {
+            rt_to_float(v, job->buffer + i * size, job->type, some);
+            for (size_t k = 0; k < some; k++) job->odd += !isfinite(v[k]);
+        }
+    }
+}
+
 static rt_status flush(rt_import_job *job)
 {
+    count_odd(job);
     RT_TRY(rt_pwrite_all(job->fd, job->buffer, job->held, job->at, job->out));
     rt_check_add(&job->check, job->buffer, job->held);
     job->at += job->held;
@@ -163,6 +184,11 @@ rt_status rt_import_end(rt_import_job *job)
     if (job->at != job->end) return rt_fail(RT_INPUT, "%s: has less data than before; was it changed meanwhile?",
                                             job->spec->input);
     uint64_t blocks = rt_check_blocks(job->dim[0], (job->end - job->start) / job->dim[0]);
+    if (job->odd)
+        rt_import_note(job,
+                       "%llu values are NaN or infinite, and are kept: training and evaluation refuse their rows by "
+                       "name, 'retort label' with label.bad_rows=mark leaves them out",
+                       (unsigned long long)job->odd);
     RT_TRY(rt_pwrite_all(job->fd, job->check.crc, blocks * sizeof *job->check.crc, job->check_at, job->out));
     RT_TRY(rt_stamp_unchanged(&job->input, job->spec->input));
     if (job->spec->labels) RT_TRY(rt_stamp_unchanged(&job->labels, job->spec->labels));

@@ -38,6 +38,7 @@ typedef struct rt_import_job {
     size_t held;
     rt_check_sum check;                    /* of x */
     uint64_t check_at;                     /* where its checksums go */
+    uint64_t odd;                          /* values that are no finite numbers */
 } rt_import_job;
 
 /* A sentence about what was assumed or left out, for the user. */

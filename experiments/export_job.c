@@ -136,12 +136,25 @@ static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress
     return st;
 }
 
+/* A file is not called what it is not. */
+static rt_status check_ending(const settings *s, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    for (int i = 0; dot && forms[i]; i++)
+        if (i != s->to && !strcmp(dot + 1, forms[i]))
+            return rt_fail(RT_USAGE,
+                           "%s: its name ends in .%s, but %s is asked for; give --out another ending, or --to %s", path,
+                           forms[i], forms[s->to], forms[i]);
+    return RT_OK;
+}
+
 rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     settings s;
     const char *inputs[MAX_MODELS + 2];
     *result = NULL;
     RT_TRY(read_settings(config, &s));
+    RT_TRY(check_ending(&s, out->path));
     memcpy(inputs, s.path, (size_t)s.models * sizeof *inputs);
     inputs[s.models] = s.data;
     inputs[s.models + 1] = NULL;

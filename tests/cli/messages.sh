@@ -61,4 +61,12 @@ experiment '{"name": "b", "do": "label", "with": {"teacher": "T/model.h5", "data
     {"name": "e", "do": "export", "with": {"input": "runs/d/model.h5", "to": "csv", "data": "${a}"}}'
 expect 0 "" "$retort" run x.json --quiet
 [ -s runs/c.csv ] && [ -s runs/e.csv ] || fail "exports of an experiment: $(cat err.txt)"
+
+# Names that say something else than what is asked for.
+touch a-file
+expect 2 "a-file: is not a folder" "$retort" eval --student T/model.h5 --data runs/a.h5 --out a-file --quiet
+expect 2 "a-file/x: cannot make the folder" "$retort" eval --student T/model.h5 --data runs/a.h5 --out a-file/x --quiet
+expect 2 "ends in .safetensors, but npz is asked for" "$retort" export T/model.h5 --to npz --out w.safetensors
+expect 2 "ends in .csv, but npy is asked for" "$retort" export T/model.h5 --data runs/a.h5 --to npy --out p.csv
+[ ! -e w.safetensors ] && [ ! -e p.csv ] || fail "a refused export left a file"
 exit $failed

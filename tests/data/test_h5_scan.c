@@ -150,7 +150,7 @@ static void many_threads(void **state)
     pthread_attr_setstacksize(&a, 16 << 20);             /* 6.4 GB of address space, none of it touched */
     int started = 0;
 #ifdef RETORT_SANITIZE
-    rt_h5_reader_start();              /* a sanitizer's allocator may stay locked in the fork of a process with threads */
+    rt_h5_reader_start(); /* a sanitizer's allocator may stay locked in the fork of a process with threads */
 #endif
     while (started < THREADS && pthread_create(&thread[started], &a, wait_for_it, NULL) == 0) started++;
     rt_status st = rt_h5_scan(&f, path);

@@ -74,6 +74,16 @@ static void npy_refused(void **state)
     FILE *f = fopen(SAMPLES "arrays/big_f4.npy", "rb");
     size_t n = fread(b, 1, sizeof b, f);
     fclose(f);
+    r = import((rt_import_spec){.input = SAMPLES "arrays/big_f4.npy"});
+    assert_false(noted(&r, "NaN"));
+    done(&r);
+    char odd[600];
+    memcpy(odd, b, n);
+    memcpy(odd + n - 4, "\x7f\xc0\0\0", 4);             /* NaN, and minus infinity; big-endian */
+    memcpy(odd + n - 16, "\xff\x80\0\0", 4);
+    r = import((rt_import_spec){.input = put("odd.npy", odd, n)});
+    assert_true(noted(&r, "2 values are NaN or infinite"));
+    done(&r);
     refuse((rt_import_spec){.input = put("cut.npy", b, n - 1)}, RT_INPUT, "truncated");
     refuse((rt_import_spec){.input = put("cut2.npy", b, 40)}, RT_INPUT, "truncated");
     b[n] = 0;

@@ -268,8 +268,8 @@ static void places(void **state)
     double start = rt_seconds();
     cJSON *e, *c = config_of("", "a.h5", "data.h5");
     override(c, "eval={\"latency_samples\": 1000000, \"seconds\": 60}");
-    check_fails(evaluate(c, at("elsewhere.md/x"), 0, &e), RT_RUN, "elsewhere.md");
-    check_fails(run_into(at("elsewhere.md"), 0), RT_RUN, "not a folder");
+    check_fails(evaluate(c, at("elsewhere.md/x"), 0, &e), RT_USAGE, "elsewhere.md");
+    check_fails(run_into(at("elsewhere.md"), 0), RT_USAGE, "not a folder");
     assert_true(rt_seconds() - start < 5);
     c = config_of("", "none.h5", "data.h5");
     check_fails(evaluate(c, at("early"), 0, &e), RT_INPUT, "none.h5");
