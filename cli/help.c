@@ -147,8 +147,9 @@ void cli_help_metrics(void)
 {
     printf(
         "retort help metrics - what a model's answers to labelled rows are worth\n\n"
-        "In evaluation.json under these names, and for train.monitor. K classes; p: softmax of the logits; the answer:\n"
-        "the largest logit, of equal ones the first. A value that is not defined is null, with the reason.\n\n");
+        "In evaluation.json under these names, and for train.monitor. K classes; p: softmax of the logits; the\n"
+        "answer: the largest logit, of equal ones the first. A value that is not defined is null, with the\n"
+        "reason.\n\n");
     for (int i = 0; i < RT_METRICS; i++) {
         const rt_metric *m = &rt_metrics[i];
         char text[400];
