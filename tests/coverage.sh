@@ -1,15 +1,11 @@
 #!/bin/sh
-# tests/coverage.sh BUILD ROOT - runs the tests in a build that counts, then failing calls and allocations in every command
-# (whose ends are not judged here), and prints lines and branches by folder and file, and whether the bars hold: data/ 95 %
-# of lines and 85 % of branches, the other folders 90 % of lines. Not counted: kernels of instruction sets that this machine
-# lacks; data/h5_sandbox.c, what the sandbox gives up, for a process that is held by it cannot write its counts.
+# tests/coverage.sh BUILD ROOT - runs the tests in a build that counts, and prints lines and branches by folder and file, and
+# whether the bars hold: data/ 95 % of lines and 85 % of branches, the other folders 90 % of lines. Not counted: kernels of
+# instruction sets that this machine lacks; data/h5_sandbox.c, for a process that is held by the sandbox cannot write its
+# counts. Nor are kills and faults, which would break the files of the counts.
 build=$1 root=$2
 find "$build" -name '*.gcda' -delete
 (cd "$build" && ctest --no-tests=error -j "$(nproc)" -E '^signals$') || exit 1
-if [ -x "$build/tests/faults" ]; then
-    FAULTS_SECONDS=${COVERAGE_FAULT_SECONDS:-150} FAULTS_IN_TURN=8 "$build/tests/faults" inject "$build/retort" "$root/tests/faults/setup.sh" \
-        "$build/tests/libfaults_preload.so" > "$build/coverage-faults.txt" 2>&1
-fi
 cd "$root" || exit 4
 # The templates of kernels are compiled once a family under the same names, which gcovr takes for one file: see below.
 gcovr --root . --object-directory "$build" --exclude-throw-branches --exclude-unreachable-branches --exclude 'engine/cpu/' \
