@@ -71,7 +71,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     rt_plan_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN};
-    if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_logits(&loss, m->graph->output, m->classes);
+    if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss, m->graph->output, m->classes);
     rt_status st = x && grads && teacher && y ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_optimizer_new(&o, &c, m->graph, pool, m->params);
     if (!st && !(p = rt_plan_new(&spec, pool))) st = RT_RUN;

@@ -1,6 +1,5 @@
 #include "train/losses.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@ static const struct { const char *name; double hard, soft, temperature;
 } recipe[] = {
     [RT_SOFT_NONE] = {"ce", 1, 0, 0},   [RT_SOFT_KD] = {"kd", 0.1, 0.9, 4},       [RT_SOFT_DKD] = {"dkd", 1, 1, 4},
     [RT_SOFT_DIST] = {"dist", 1, 1, 1}, [RT_SOFT_ZSCORE] = {"zscore", 0.1, 9, 2}, [RT_SOFT_MSE] = {"mse", 0.1, 0.9, 0},
+    [RT_SOFT_BKD] = {"bkd", 0.1, 0.9, 1}, [RT_SOFT_VALUES] = {"the teacher's values", 0.1, 0.9, 0},
 };
 
 const char *rt_soft_name(rt_soft_kind kind) { return recipe[kind].name; }
@@ -35,22 +35,28 @@ static void read_class_weight(rt_cfg *c, rt_loss_config *l)
     if (!good) rt_cfg_fail(c, "class_weight", what);
 }
 
-void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
+static const char no_teacher[] = "needs a teacher: give data.labels (a label store) or teacher (a model)";
+
+static void read_hard_mean(rt_cfg *c, rt_loss_config *l)
+{
+    static const char *const means[] = {"batch", "labelled", NULL};
+    if (l->hard > 0) l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
+    else rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
+}
+
+static void read_classes(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
     static const char *const kinds[] = {"ce", "kd", "dkd", "dist", "zscore", "mse", NULL};
-    static const char *const means[] = {"batch", "labelled", NULL}, *const targets[] = {"label", "teacher", NULL};
-    memset(l, 0, sizeof *l);
+    static const char *const targets[] = {"label", "teacher", NULL};
     rt_soft_kind kind = l->kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds, soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
     if (kind != RT_SOFT_NONE && !soft_given)
-        rt_cfg_fail(c, "kind", "needs a teacher: give data.labels (a label store) or teacher (a model)");
+        rt_cfg_fail(c, "kind", no_teacher);
     int hot = recipe[kind].temperature > 0, dkd = kind == RT_SOFT_DKD, dist = kind == RT_SOFT_DIST;
     l->hard = (float)rt_cfg_number(c, "hard", recipe[kind].hard, 0, 1000);
     if (kind != RT_SOFT_NONE) l->soft = (float)rt_cfg_number(c, "soft", recipe[kind].soft, 0, 1000);
     else refuse(c, kind, "soft", "kd, dkd, dist, zscore and mse");
-    l->temperature = 1;
     if (hot) l->temperature = (float)rt_cfg_number(c, "temperature", recipe[kind].temperature, 0.01, 1000);
     else refuse(c, kind, "temperature", "kd, dkd, dist and zscore");
-    l->alpha = l->beta = l->gamma = 1;
     if (dkd) l->alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
     else refuse(c, kind, "alpha", "dkd");
     if (dkd || dist) l->beta = (float)rt_cfg_number(c, "beta", dkd ? 8 : 1, 0, 1000);
@@ -66,345 +72,105 @@ void rt_loss_read(rt_cfg *c, rt_loss_config *l, int soft_given)
     }
     if (l->hard > 0) {
         l->smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
-        l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
+        read_hard_mean(c, l);
         read_class_weight(c, l);
     } else {
         rt_cfg_refuse(c, "class_weight", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
         rt_cfg_refuse(c, "label_smoothing", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
-        rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
+        read_hard_mean(c, l);
     }
 }
 
-enum { L = RT_LANES, PLANES = 6 };
-
-/* Sixteen rows of the batch side by side: element (class j, row r) of a plane lies at [j * L + r]. */
-typedef struct {
-    const rt_loss_batch *b;
-    const rt_loss_io *io;
-    int r0, rows, k;                      /* rows are [r0, r0 + rows) of io; lanes from rows on hold zeros */
-    float *z, *t, *g, *p, *q, *other;     /* student's and teacher's logits, gradient, and work space */
-    float loss[L];
-} block;
-
-static void softmax(float *p, float *log_sum, const float *z, float scale, int k)
-{ rt_kernels_get()->block_softmax(p, log_sum, z, scale, k); }
-
-/* Rows whose teacher's logits this row's are to be mixed with. */
-static const int *soft_partner(const rt_loss_batch *b) { return b->teacher_mixed ? NULL : b->partner; }
-
-/* The teacher's logits of the block's rows into t; those of their partners, where there are any, into other. */
-static void load_teacher(block *a)
+/* Keys that only classes have a use for. */
+static void refuse_of_classes(rt_cfg *c, const char *task)
 {
-    const int *partner = soft_partner(a->b);
-    size_t k = (size_t)a->k;
-    int row0 = a->io->row0 + a->r0;
-    rt_kernels_get()->block_in(a->t, a->b->teacher + (size_t)row0 * k, a->rows, a->k);
-    if (!partner) return;
-    for (int r = 0; r < a->rows; r++)
-        memcpy(a->q + (size_t)r * k, a->b->teacher + (size_t)partner[row0 + r] * k, k * sizeof(float));
-    rt_kernels_get()->block_in(a->other, a->q, a->rows, a->k);
+    static const char *const keys[] = {"label_smoothing", "class_weight", "alpha", "beta", "gamma", "warmup", "target"};
+    char text[80];
+    snprintf(text, sizeof text, "belongs to heads of classes, this is one of %s; leave it out", task);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) rt_cfg_refuse(c, keys[i], text);
 }
 
-/* q = lambda q + (1 - lambda) other */
-static void mix(const block *a)
+static void read_multilabel(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
-    float lambda = a->b->lambda;
-    for (int i = 0; i < a->k * L; i++) a->q[i] = lambda * a->q[i] + (1.0f - lambda) * a->other[i];
-}
-
-/* g = weight (p - q) / total; loss = weight CE */
-static void hard_block(block *a)
-{
-    const rt_loss_batch *b = a->b;
-    int k = a->k;
-    float log_sum[L], share[L] = {0}, mean[L] = {0}, e = b->config.smoothing;
-    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1.0f), scale = weight / (float)a->io->total;
-    float lambda = b->partner ? b->lambda : 1.0f;
-    softmax(a->p, log_sum, a->z, 1.0f, k);
-    for (int r = 0; r < a->rows; r++) {
-        int at = a->io->row0 + a->r0 + r;
-        if (b->y[at] >= 0) share[r] += lambda;
-        if (b->partner && b->y[b->partner[at]] >= 0) share[r] += 1.0f - lambda;
+    static const char *const kinds[] = {"bce", "bkd", NULL};
+    int soft = rt_cfg_choice(c, "kind", kinds, soft_given);
+    if (soft && !soft_given) rt_cfg_fail(c, "kind", no_teacher);
+    l->kind = soft ? RT_SOFT_BKD : RT_SOFT_NONE;
+    l->hard_kind = RT_HARD_BCE;
+    l->hard = (float)rt_cfg_number(c, "hard", recipe[l->kind].hard, 0, 1000);
+    if (soft) {
+        l->soft = (float)rt_cfg_number(c, "soft", recipe[l->kind].soft, 0, 1000);
+        l->temperature = (float)rt_cfg_number(c, "temperature", recipe[l->kind].temperature, 0.01, 1000);
+    } else {
+        rt_cfg_refuse(c, "soft", "belongs to loss.kind bkd, not to bce; leave it out");
+        rt_cfg_refuse(c, "temperature", "belongs to loss.kind bkd, not to bce; leave it out");
     }
-    for (int j = 0; j < k; j++)
-        for (int r = 0; r < L; r++) {
-            a->g[j * L + r] = share[r] * scale * (a->p[j * L + r] - e / (float)k);
-            mean[r] += log_sum[r] - a->z[j * L + r];
-        }
-    for (int r = 0; r < a->rows; r++) {
-        int at = a->io->row0 + a->r0 + r, y[2] = {b->y[at], b->partner ? b->y[b->partner[at]] : -1};
-        float part[2] = {lambda, 1.0f - lambda}, loss = share[r] * e * mean[r] / (float)k;
-        for (int s = 0; s < 2; s++) {
-            if (y[s] < 0) continue;
-            a->g[y[s] * L + r] -= part[s] * (1.0f - e) * scale;
-            loss += part[s] * (1.0f - e) * (log_sum[r] - a->z[y[s] * L + r]);
-        }
-        a->loss[r] = weight * loss;
+    read_hard_mean(c, l);
+    rt_cfg_refuse(c, "delta", "belongs to loss.kind huber; leave it out");
+    rt_cfg_refuse(c, "level", "belongs to loss.kind quantile; leave it out");
+    refuse_of_classes(c, "labels");
+}
+
+static void read_real(rt_cfg *c, rt_loss_config *l, int soft_given)
+{
+    static const char *const kinds[] = {"mse", "huber", "quantile", NULL};
+    l->hard_kind = (rt_hard_kind)(RT_HARD_MSE + rt_cfg_choice(c, "kind", kinds, 0));
+    l->kind = soft_given ? RT_SOFT_VALUES : RT_SOFT_NONE;
+    l->hard = (float)rt_cfg_number(c, "hard", recipe[l->kind].hard, 0, 1000);
+    if (soft_given) l->soft = (float)rt_cfg_number(c, "soft", recipe[l->kind].soft, 0, 1000);
+    else rt_cfg_refuse(c, "soft", no_teacher);
+    if (l->hard_kind == RT_HARD_HUBER) l->delta = (float)rt_cfg_number(c, "delta", 1, 1e-6, 1e6);
+    else rt_cfg_refuse(c, "delta", "belongs to loss.kind huber; leave it out");
+    if (l->hard_kind == RT_HARD_QUANTILE) l->level = (float)rt_cfg_number(c, "level", 0.5, 0.001, 0.999);
+    else rt_cfg_refuse(c, "level", "belongs to loss.kind quantile; leave it out");
+    read_hard_mean(c, l);
+    rt_cfg_refuse(c, "temperature", "softens logits, this is a head of values; leave it out");
+    refuse_of_classes(c, "values");
+}
+
+void rt_loss_read(rt_cfg *c, rt_loss_config *l, rt_task task, int soft_given)
+{
+    *l = (rt_loss_config){.task = task, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1};
+    switch (task) {
+    case RT_TASK_CLASSES: read_classes(c, l, soft_given); break;
+    case RT_TASK_MULTILABEL: read_multilabel(c, l, soft_given); break;
+    case RT_TASK_REAL: read_real(c, l, soft_given); break;
+    case RT_TASK_COUNT: break;
     }
 }
 
-/* The same with weights of classes: g = weight sum over the row's labels of part (W p - w q'), W = sum_k w_k q'_k. */
-static void weighted_hard_block(block *a)
+rt_loss_spec rt_loss_spec_of(rt_loss_batch *b, int tensor, int n)
 {
-    const rt_loss_batch *b = a->b;
-    const float *w = b->class_weight;
-    int k = a->k;
-    float log_sum[L], e = b->config.smoothing, even = e / (float)k, all = 0;
-    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1.0f), scale = weight / (float)a->io->total;
-    float lambda = b->partner ? b->lambda : 1.0f;
-    softmax(a->p, log_sum, a->z, 1.0f, k);
-    memset(a->g, 0, (size_t)k * L * sizeof *a->g);
-    for (int j = 0; j < k; j++) all += w[j];
-    for (int r = 0; r < a->rows; r++) {
-        int at = a->io->row0 + a->r0 + r, y[2] = {b->y[at], b->partner ? b->y[b->partner[at]] : -1};
-        float part[2] = {lambda, 1.0f - lambda}, loss = 0, smooth = 0;
-        for (int j = 0; j < k && e > 0; j++) smooth += w[j] * (log_sum[r] - a->z[j * L + r]);
-        for (int s = 0; s < 2; s++) {
-            if (y[s] < 0) continue;
-            float own = (1.0f - e) * w[y[s]], total = own + even * all;
-            loss += part[s] * (own * (log_sum[r] - a->z[y[s] * L + r]) + even * smooth);
-            for (int j = 0; j < k; j++) a->g[j * L + r] += part[s] * scale * (total * a->p[j * L + r] - even * w[j]);
-            a->g[y[s] * L + r] -= part[s] * scale * own;
-        }
-        a->loss[r] = weight * loss;
-    }
-}
-
-static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (log_q - log_p) : 0.0f; }
-
-/* T^2 KL(q || p): adds to loss, and T (p - q) to g. */
-static void kd_block(block *a)
-{
-    int k = a->k;
-    float t = a->b->config.temperature, inverse = 1.0f / t, weight = a->b->config.soft,
-          scale = weight * t / (float)a->io->total;
-    float s[L] = {0}, log_sum[L];
-    if (!soft_partner(a->b)) rt_kernels_get()->block_kl(a->g, s, a->p, a->q, a->z, a->t, inverse, scale, k);
-    else { /* a mixture of the teacher's answers: its logarithms are not linear */
-        softmax(a->p, log_sum, a->z, inverse, k);
-        softmax(a->q, NULL, a->t, inverse, k);
-        softmax(a->other, NULL, a->other, inverse, k);
-        mix(a);
-        for (int i = 0; i < k * L; i++) a->other[i] = fmaxf(a->q[i], 1e-30f);
-        rt_kernels_get()->log_n(a->other, a->other, (size_t)k * L);
-        for (int j = 0; j < k * L; j += L)
-            for (int r = 0; r < L; r++) {
-                s[r] += kl_term(a->q[j + r], a->other[j + r], a->z[j + r] * inverse - log_sum[r]);
-                a->g[j + r] += scale * (a->p[j + r] - a->q[j + r]);
-            }
-    }
-    for (int r = 0; r < L; r++) a->loss[r] += weight * t * t * s[r];
-}
-
-/* One row of a block: its elements are L apart. */
-static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const float *q, float *g, float *loss,
-                    float weight, float total)
-{
-    float t = c->temperature, ps = fmaxf(p[y * L], 1e-12f), pt = q[y * L], rs = fmaxf(1.0f - p[y * L], 1e-12f),
-          rt = fmaxf(1.0f - q[y * L], 0.0f);
-    float w = weight * t * t, scale = w / (t * total);
-    float tckd = kl_term(pt, logf(fmaxf(pt, 1e-30f)), logf(ps)) + kl_term(rt, logf(fmaxf(rt, 1e-30f)), logf(rs));
-    float d = (-pt / ps + rt / rs) * ps;              /* dTCKD/dp_y p_y */
-    float nckd = 0;
-    for (int j = 0; j < k; j++) {
-        float s = 0, u = 0;
-        if (j != y) {
-            s = p[j * L] / rs;
-            u = rt > 1e-12f ? q[j * L] / rt : 1.0f / (float)(k - 1);
-            nckd += kl_term(u, logf(fmaxf(u, 1e-30f)), logf(fmaxf(s, 1e-30f)));
-        }
-        g[j * L] += scale * (c->alpha * d * ((j == y ? 1.0f : 0.0f) - p[j * L]) + (j == y ? 0.0f : c->beta * (s - u)));
-    }
-    *loss += w * (c->alpha * tckd + c->beta * nckd);
-}
-
-static void dkd_block(block *a)
-{
-    const rt_loss_config *c = &a->b->config;
-    float inverse = 1.0f / c->temperature;
-    softmax(a->p, NULL, a->z, inverse, a->k);
-    softmax(a->q, NULL, a->t, inverse, a->k);
-    if (soft_partner(a->b)) {
-        softmax(a->other, NULL, a->other, inverse, a->k);
-        mix(a);
-    }
-    for (int r = 0; r < a->rows; r++) {
-        int y = a->b->y && !c->teacher_target ? a->b->y[a->io->row0 + a->r0 + r] : -1;
-        if (y < 0) {                                  /* no label: the teacher's answer is the target class */
-            y = 0;
-            for (int j = 1; j < a->k; j++) if (a->q[j * L + r] > a->q[y * L + r]) y = j;
-        }
-        dkd_row(c, a->k, y, a->p + r, a->q + r, a->g + r, &a->loss[r], c->soft * a->b->soft_scale, (float)a->io->total);
-    }
-}
-
-/* (x - mean) / deviation of each row; 1 / deviation is kept. */
-static void standardize(float *out, const float *z, int k, float *inverse)
-{
-    for (int r = 0; r < L; r++) {
-        double s = 0, q = 0;
-        for (int j = 0; j < k; j++) s += z[j * L + r];
-        double mean = s / k;
-        for (int j = 0; j < k; j++) q += (z[j * L + r] - mean) * (z[j * L + r] - mean);
-        double inv = 1.0 / (sqrt(q / (k > 1 ? k - 1 : 1)) + 1e-7);
-        for (int j = 0; j < k; j++) out[j * L + r] = (float)((z[j * L + r] - mean) * inv);
-        inverse[r] = (float)inv;
-    }
-}
-
-static void zscore_block(block *a)
-{
-    int k = a->k;
-    float inverse[L], unused[L], t = a->b->config.temperature, w = a->b->config.soft,
-                                 scale = w * t / (float)a->io->total;
-    standardize(a->q, a->t, k, unused);
-    if (soft_partner(a->b)) {                         /* a mixture of the teacher's standardised logits */
-        standardize(a->other, a->other, k, unused);
-        mix(a);
-    }
-    softmax(a->q, NULL, a->q, 1.0f / t, k);
-    float *s = a->other;
-    standardize(s, a->z, k, inverse);
-    softmax(a->p, NULL, s, 1.0f / t, k);
-    for (int r = 0; r < a->rows; r++) {
-        const float *p = a->p + r, *q = a->q + r, *z = s + r;
-        float mean = 0, dot = 0, kl = 0;
-        for (int j = 0; j < k * L; j += L) {
-            mean += p[j] - q[j];
-            dot += (p[j] - q[j]) * z[j];
-            kl += kl_term(q[j], logf(fmaxf(q[j], 1e-30f)), logf(fmaxf(p[j], 1e-30f)));
-        }
-        mean /= (float)k;
-        for (int j = 0; j < k * L; j += L)
-            a->g[j + r] += scale * inverse[r] * (p[j] - q[j] - mean - z[j] * dot / (float)(k > 1 ? k - 1 : 1));
-        a->loss[r] += w * t * t * kl;
-    }
-}
-
-static void mse_block(block *a)
-{
-    float w = a->b->config.soft, scale = 2.0f * w / (float)a->io->total, s[L] = {0};
-    size_t n = (size_t)a->k * L;
-    memcpy(a->q, a->t, n * sizeof(float));
-    if (soft_partner(a->b)) mix(a);
-    for (int j = 0; j < a->k * L; j += L)
-        for (int r = 0; r < L; r++) {
-            float d = a->z[j + r] - a->q[j + r];
-            a->g[j + r] += scale * d;
-            s[r] += d * d;
-        }
-    for (int r = 0; r < L; r++) a->loss[r] += w * s[r];
-}
-
-/* 1 - Pearson(a, b) over n elements with a stride; adds weight d/da to da. */
-static double pearson(const float *a, const float *b, float *da, int n, size_t stride, double weight)
-{
-    double ma = 0, mb = 0, aa = 0, bb = 0, ab = 0;
-    for (int i = 0; i < n; i++) {
-        ma += a[(size_t)i * stride];
-        mb += b[(size_t)i * stride];
-    }
-    ma /= n;
-    mb /= n;
-    for (int i = 0; i < n; i++) {
-        double x = a[(size_t)i * stride] - ma, y = b[(size_t)i * stride] - mb;
-        aa += x * x;
-        bb += y * y;
-        ab += x * y;
-    }
-    double na = sqrt(aa) + 1e-8, nb = sqrt(bb) + 1e-8, r = ab / (na * nb);
-    for (int i = 0; i < n; i++) {
-        double x = (a[(size_t)i * stride] - ma) / na, y = (b[(size_t)i * stride] - mb) / nb;
-        da[(size_t)i * stride] -= (float)(weight * (y - r * x) / na);
-    }
-    return 1.0 - r;
-}
-
-/* First half of dist: the rows of its planes p and q. */
-static void dist_block(block *a, float *p, float *q)
-{
-    const rt_kernels *kn = rt_kernels_get();
-    float inverse = 1.0f / a->b->config.temperature;
-    size_t at = (size_t)a->r0 * (size_t)a->k;
-    softmax(a->p, NULL, a->z, inverse, a->k);
-    softmax(a->q, NULL, a->t, inverse, a->k);
-    if (soft_partner(a->b)) {
-        softmax(a->other, NULL, a->other, inverse, a->k);
-        mix(a);
-    }
-    kn->block_out(p + at, a->p, a->rows, a->k);
-    kn->block_out(q + at, a->q, a->rows, a->k);
-}
-
-/* Second half, all rows at once: dp collects the gradient by p, then goes through the softmax. */
-static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, const float *p, const float *q, float *dp)
-{
-    int k = io->n, rows = io->rows;
-    const rt_loss_config *c = &b->config;
-    double t2 = (double)c->temperature * c->temperature, w = c->soft * t2, intra = 0;
-    memset(dp, 0, (size_t)rows * (size_t)k * sizeof *dp);
-    for (int j = 0; j < k; j++) intra += pearson(p + j, q + j, dp + j, rows, (size_t)k, w * c->gamma / k);
-    for (int r = 0; r < rows; r++) {
-        size_t at = (size_t)r * (size_t)k;
-        double inter = pearson(p + at, q + at, dp + at, k, 1, w * c->beta / rows), dot = 0;
-        for (int i = 0; i < k; i++) dot += (double)dp[at + (size_t)i] * p[at + (size_t)i];
-        for (int i = 0; i < k; i++)
-            io->grad[at + (size_t)i] += (float)(p[at + (size_t)i] * (dp[at + (size_t)i] - dot) / c->temperature);
-        io->loss[r] += (float)(w * (c->beta * inter + c->gamma * intra / k));
-    }
-}
-
-static void logits_loss(void *arg, const rt_loss_io *io)
-{
-    const rt_loss_batch *b = arg;
-    const rt_loss_config *c = &b->config;
-    const rt_kernels *kn = rt_kernels_get();
-    int k = io->n, soft = b->teacher && c->soft > 0;
-    size_t plane = (size_t)k * L, whole = (size_t)io->rows * (size_t)k;
-    float *s = io->scratch;
-    for (int r0 = 0; r0 < io->rows; r0 += L) {
-        block a = {.b = b,
-                   .io = io,
-                   .r0 = r0,
-                   .rows = io->rows - r0 < L ? io->rows - r0 : L,
-                   .k = k,
-                   .z = s,
-                   .t = s + plane,
-                   .g = s + 2 * plane,
-                   .p = s + 3 * plane,
-                   .q = s + 4 * plane,
-                   .other = s + 5 * plane};
-        size_t at = (size_t)r0 * (size_t)k;
-        kn->block_in(a.z, io->value + at, a.rows, k);
-        if (c->hard > 0 && b->y && b->class_weight) weighted_hard_block(&a);
-        else if (c->hard > 0 && b->y) hard_block(&a);
-        else memset(a.g, 0, plane * sizeof(float));
-        if (soft) {
-            load_teacher(&a);
-            switch (c->kind) {
-            case RT_SOFT_NONE: break;
-            case RT_SOFT_KD: kd_block(&a); break;
-            case RT_SOFT_DKD: dkd_block(&a); break;
-            case RT_SOFT_DIST: dist_block(&a, io->planes, io->planes + whole); break;
-            case RT_SOFT_ZSCORE: zscore_block(&a); break;
-            case RT_SOFT_MSE: mse_block(&a); break;
-            }
-        }
-        kn->block_out(io->grad + at, a.g, a.rows, k);
-        memcpy(io->loss + r0, a.loss, (size_t)a.rows * sizeof(float));
-    }
-    if (soft && c->kind == RT_SOFT_DIST) dist_whole(b, io, io->planes, io->planes + whole, io->planes + 2 * whole);
-}
-
-rt_loss_spec rt_loss_spec_logits(rt_loss_batch *b, int tensor, int k)
-{
+    enum { PLANES = 6 };                                             /* of sixteen rows, which losses_classes.c takes */
+    static rt_loss_fn *const fn[RT_TASK_COUNT] = {rt_loss_fn_classes, rt_loss_fn_multilabel, rt_loss_fn_real};
     int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0; /* correlates over the batch: all rows at once */
     return (rt_loss_spec){.tensor = tensor,
-                          .fn = logits_loss,
+                          .fn = fn[b->config.task],
                           .arg = b,
                           .whole = dist,
                           .planes = dist ? 3 : 0,
-                          .scratch = (size_t)k * L * PLANES};
+                          .scratch = b->config.task == RT_TASK_CLASSES ? (size_t)n * RT_LANES * PLANES : 0};
+}
+
+/* How much of row r has a target. */
+static double labelled_part(const rt_loss_batch *l, int r, int n)
+{
+    if (l->config.task == RT_TASK_CLASSES)
+        return l->y[r] < 0 ? 0 : l->class_weight ? l->class_weight[l->y[r]] : 1;
+    int there = 0;
+    for (int j = 0; j < n; j++) there += !l->mask || l->mask[(size_t)r * (size_t)n + (size_t)j];
+    return (double)there / n;
+}
+
+float rt_loss_labelled_scale(const rt_loss_batch *l, int rows, int n)
+{
+    double labelled = 0;
+    for (int i = 0; i < rows; i++) {
+        double own = l->partner ? l->lambda : 1;
+        labelled += own * labelled_part(l, i, n);
+        if (l->partner) labelled += (1 - own) * labelled_part(l, l->partner[i], n);
+    }
+    return labelled > 0 ? (float)(rows / labelled) : 1.0f;
 }
 
 void rt_loss_fn_hint(void *arg, const rt_loss_io *io)

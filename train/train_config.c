@@ -83,7 +83,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
         rt_cfg_fail(&c, "teacher",
                     "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg l = rt_cfg_object(&c, "loss");
-    rt_loss_read(&l, &s->loss, *s->labels || s->teachers);
+    rt_loss_read(&l, &s->loss, RT_TASK_CLASSES, *s->labels || s->teachers);
     read_hints(&l, s);
     rt_cfg_join(&c, &l);
     rt_cfg a = rt_cfg_object(&c, "augment");

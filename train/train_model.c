@@ -45,7 +45,7 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     RT_TRY(rt_train_freeze(t->graph, s));
     int output = t->graph->output;
     t->loss.config = s->loss;
-    spec->loss[spec->losses++] = rt_loss_spec_logits(&t->loss, output, t->model->classes);
+    spec->loss[spec->losses++] = rt_loss_spec_of(&t->loss, output, t->model->classes);
     for (int i = 0; i < s->hints; i++) {
         const rt_graph *tg = t->teacher[0]->graph;
         int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;

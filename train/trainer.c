@@ -44,20 +44,6 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
     snprintf(text, room, "in the forward pass, while all weights are finite");
 }
 
-/* Rows of the batch by labelled ones, each by its class's weight, halves of mixtures counted by their share: turns the
- * mean over the batch into the mean over labelled rows. */
-static float labelled_scale(const rt_loss_batch *l, int rows)
-{
-    double labelled = 0;
-    for (int i = 0; i < rows; i++) {
-        double own = l->partner ? l->lambda : 1;
-        int y = l->y[i], other = l->partner ? l->y[l->partner[i]] : -1;
-        if (y >= 0) labelled += own * (l->class_weight ? l->class_weight[y] : 1);
-        if (other >= 0) labelled += (1 - own) * (l->class_weight ? l->class_weight[other] : 1);
-    }
-    return labelled > 0 ? (float)(rows / labelled) : 1.0f;
-}
-
 /* Views, labels and teacher's answers of the batch, for input and losses. */
 static void set_batch(rt_trainer *t, const rt_batch *b)
 {
@@ -73,7 +59,8 @@ static void set_batch(rt_trainer *t, const rt_batch *b)
     t->loss.lambda = t->view.lambda;
     t->loss.y = b->y;
     t->loss.teacher = b->soft;
-    t->loss.hard_scale = b->y && s->loss.labelled_mean ? labelled_scale(&t->loss, b->rows) : 1.0f;
+    t->loss.hard_scale = b->y && s->loss.labelled_mean ? rt_loss_labelled_scale(&t->loss, b->rows, t->model->classes)
+                                                      : 1.0f;
     int warm = s->loss.kind == RT_SOFT_DKD && s->loss.warmup;
     t->loss.soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)s->loss.warmup) : 1.0f;
     if (!t->teacher_predictor) return;

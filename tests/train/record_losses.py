@@ -49,6 +49,46 @@ def ce(z, smoothing=0.0, weight=None):
 W = torch.tensor([0.5, 2.0, 0.25, 3.0])
 
 
+LABELS = torch.tensor([[1.0, 0, 0, 1], [0, 0, 1, 0], [1, 1, 1, 0]])
+VALUES = torch.tensor([[0.5, -0.75, 2.0, 0.25], [3.0, 0.2, -1.0, 0.5], [-2.5, 1.0, 0.6, 4.0]])
+MASK = torch.tensor([[1.0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]])
+
+
+def bce(z, y=LABELS, mask=None):
+    return F.binary_cross_entropy_with_logits(z, y, weight=mask, reduction="sum") / 3
+
+
+def bkd(z, temp=2.0):
+    q, p = torch.distributions.Bernoulli(logits=T / temp), torch.distributions.Bernoulli(logits=z / temp)
+    return temp ** 2 * torch.distributions.kl_divergence(q, p).sum(1).mean()
+
+
+def pinball(d, level):
+    return torch.maximum(-level * d, (1 - level) * d)
+
+
+real = {"mse": lambda z, y: (z - y) ** 2, "huber": lambda z, y: F.huber_loss(z, y, reduction="none", delta=0.75),
+        "quantile": lambda z, y: pinball(z - y, 0.9)}
+masked = lambda f: lambda z: (f(z, VALUES) * MASK).sum() / 3
+elements = [("bce", lambda z: bce(z)), ("bce_masked", lambda z: bce(z, mask=MASK)), ("bkd", bkd)]
+for name, fn in real.items():
+    elements += [(name, lambda z, fn=fn: fn(z, VALUES).sum() / 3), (name + "_masked", masked(fn)),
+                 (name + "_soft", lambda z, fn=fn: fn(z, T).sum() / 3)]
+    if name == "quantile":
+        from sklearn.metrics import mean_pinball_loss
+        want = 4 * mean_pinball_loss(VALUES.numpy(), Z.numpy(), alpha=0.9)
+        assert abs(fn(Z, VALUES).sum().item() / 3 - want) < 1e-12
+
+
+def record(cases):
+    for name, fn in cases:
+        z = Z.clone().requires_grad_()
+        loss = fn(z)
+        loss.backward()
+        print('    {"%s", %.17g, {%s}},' % (name, loss.item(), rows(z.grad)))
+    print("};")
+
+
 print("/* Made by record_losses.py with PyTorch %s; do not edit. */" % torch.__version__)
 rows = lambda a: ", ".join("%.17g" % v for v in a.flatten().tolist())
 print("static const float reference_z[12] = {%s};" % rows(Z))
@@ -56,10 +96,10 @@ print("static const float reference_t[12] = {%s};" % rows(T))
 print("static const int32_t reference_y[3] = {3, 0, 1};")
 print("static const float reference_w[4] = {%s};" % rows(W))
 print("static const struct { const char *name; double loss, grad[12]; } reference[] = {")
-for name, fn in [("ce", ce), ("ce_smooth", lambda z: ce(z, 0.1)), ("kd", kd), ("dkd", dkd), ("dist", dist), ("zscore", zscore), ("mse", mse),
-                 ("wce", lambda z: ce(z, weight=W)), ("wce_smooth", lambda z: ce(z, 0.1, W))]:
-    z = Z.clone().requires_grad_()
-    loss = fn(z)
-    loss.backward()
-    print('    {"%s", %.17g, {%s}},' % (name, loss.item(), rows(z.grad)))
-print("};")
+record([("ce", ce), ("ce_smooth", lambda z: ce(z, 0.1)), ("kd", kd), ("dkd", dkd), ("dist", dist), ("zscore", zscore),
+        ("mse", mse), ("wce", lambda z: ce(z, weight=W)), ("wce_smooth", lambda z: ce(z, 0.1, W))])
+print("static const uint8_t reference_labels[12] = {%s};" % ", ".join("%d" % v for v in LABELS.flatten().tolist()))
+print("static const float reference_values[12] = {%s};" % rows(VALUES))
+print("static const uint8_t reference_mask[12] = {%s};" % ", ".join("%d" % v for v in MASK.flatten().tolist()))
+print("static const struct { const char *name; double loss, grad[12]; } elements[] = {")
+record(elements)

@@ -8,7 +8,7 @@
 static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad,
                      float *loss)
 {
-    rt_loss_spec spec = rt_loss_spec_logits((rt_loss_batch *)b, 0, k);
+    rt_loss_spec spec = rt_loss_spec_of((rt_loss_batch *)b, 0, k);
     rt_loss_io io = {.value = z,
                      .grad = grad,
                      .loss = loss,
@@ -71,6 +71,180 @@ static void against_pytorch(void **state)
         check_close(reference[i].name, run(&b, reference_z, 3, 4, grad), reference[i].loss, 1e-6, 2e-6);
         for (int k = 0; k < 12; k++) check_close(reference[i].name, grad[k], reference[i].grad[k], 5e-7, 2e-5);
     }
+}
+
+static rt_loss_batch batch_of(const char *name)
+{
+    int bits = name[0] == 'b', soft = strstr(name, "soft") || strcmp(name, "bkd") == 0;
+    rt_loss_batch b = {.config = {.task = bits ? RT_TASK_MULTILABEL : RT_TASK_REAL, .temperature = 2, .delta = 0.75f,
+                                  .level = 0.9f, .hard = !soft, .soft = (float)soft},
+                       .labels = bits ? reference_labels : NULL, .values = bits ? NULL : reference_values,
+                       .mask = strstr(name, "masked") ? reference_mask : NULL, .teacher = soft ? reference_t : NULL,
+                       .lambda = 1, .soft_scale = 1};
+    b.config.hard_kind = bits ? RT_HARD_BCE : name[0] == 'h' ? RT_HARD_HUBER
+                       : name[0] == 'q' ? RT_HARD_QUANTILE : RT_HARD_MSE;
+    b.config.kind = !soft ? RT_SOFT_NONE : bits ? RT_SOFT_BKD : RT_SOFT_VALUES;
+    return b;
+}
+
+static void elements_against_pytorch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++) {
+        float grad[12], wide[3 * 7];
+        rt_loss_batch b = batch_of(elements[i].name);
+        for (int way = 0; way < 2; way++) {
+            check_close(elements[i].name, run(&b, reference_z, 3, 4, grad), elements[i].loss, 1e-6, 2e-6);
+            for (int k = 0; k < 12; k++) check_close(elements[i].name, grad[k], elements[i].grad[k], 5e-7, 2e-5);
+            for (int r = 0; r < 3; r++) memcpy(wide + r * 7 + 2, reference_t + r * 4, 4 * sizeof(float));
+            if (b.teacher) b.teacher = wide + 2;     /* the same as columns 2 to 5 of seven */
+            b.stride = 7;
+        }
+    }
+}
+
+/* A head's answers among those of other heads: the same bits as alone. */
+static void a_part_of_the_teachers_row(void **state)
+{
+    (void)state;
+    float wide[3 * 9], one[12], two[12];
+    int partner[3] = {1, 2, 0};
+    for (int r = 0; r < 3; r++) memcpy(wide + r * 9 + 5, reference_t + r * 4, 4 * sizeof(float));
+    for (int mixed = 0; mixed < 2; mixed++)
+        for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++) {
+            rt_loss_batch b = {.config = {.kind = kind, .hard = 0.3f, .soft = 0.7f, .temperature = 3, .alpha = 1,
+                                          .beta = 2, .gamma = 1},
+                               .y = reference_y, .teacher = reference_t, .partner = mixed ? partner : NULL,
+                               .lambda = mixed ? 0.6f : 1, .soft_scale = 1};
+            double alone = run(&b, reference_z, 3, 4, one);
+            b.teacher = wide + 5;
+            b.stride = 9;
+            assert_true(run(&b, reference_z, 3, 4, two) == alone);
+            assert_memory_equal(one, two, sizeof one);
+        }
+}
+
+/* Both terms, mixtures and masks: the gradient against central differences. */
+static void elements_of_mixtures(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"bce", "mse", "huber", "quantile"};
+    int partner[3] = {1, 2, 0};
+    for (int n = 0; n < 4; n++)
+        for (int way = 0; way < 4; way++) {
+            rt_loss_batch b = batch_of(names[n]);
+            b.config.hard = 0.4f;
+            b.config.soft = 0.6f;
+            b.config.kind = n ? RT_SOFT_VALUES : RT_SOFT_BKD;
+            b.teacher = reference_t;
+            b.partner = partner;
+            b.lambda = 0.7f;
+            b.teacher_mixed = way & 1;
+            b.mask = way & 2 ? reference_mask : NULL;
+            float z[12], g[12], unused[12];
+            for (int i = 0; i < 12; i++) z[i] = reference_z[i] + 0.013f * (float)(i + 1);    /* off every corner */
+            run(&b, z, 3, 4, g);
+            double most = 0;
+            for (int i = 0; i < 12; i++) {
+                float keep = z[i], h = 0.004f;
+                z[i] = keep + h;
+                double up = run(&b, z, 3, 4, unused);
+                z[i] = keep - h;
+                double down = run(&b, z, 3, 4, unused);
+                z[i] = keep;
+                check_close(names[n], g[i], (up - down) / (2 * h), 1e-3, 2e-3);
+                most = fmax(most, fabs(g[i]));
+            }
+            assert_true(most > 0.05);
+        }
+}
+
+/* A mixture with itself is the row; one of a row without targets has the other's loss, by its share. */
+static void elements_mixed_with_themselves(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"bce", "bkd", "mse", "huber_soft", "quantile"};
+    int self[3] = {0, 1, 2}, other[3] = {2, 2, 2};
+    for (int n = 0; n < 5; n++) {
+        rt_loss_batch b = batch_of(names[n]);
+        float g[12], want[12];
+        double loss = run(&b, reference_z, 3, 4, want);
+        b.partner = self;
+        b.lambda = 0.3f;
+        check_close(names[n], run(&b, reference_z, 3, 4, g), loss, 1e-6, 1e-6);
+        for (int i = 0; i < 12; i++) check_close(names[n], g[i], want[i], 1e-6, 1e-5);
+        if (strstr(names[n], "soft") || n == 1) continue;
+        b.partner = NULL;
+        b.mask = reference_mask;
+        loss = run(&b, reference_z, 3, 4, want);
+        b.partner = other;                                       /* row 2 has no target at all */
+        check_close(names[n], run(&b, reference_z, 3, 4, g), 0.3 * loss, 1e-6, 1e-5);
+    }
+}
+
+/* The labelled mean counts a row by the part of it that has targets: 3/4 + 1 of 3 rows here. */
+static void labelled_elements(void **state)
+{
+    (void)state;
+    rt_loss_batch b = batch_of("bce");
+    assert_true(rt_loss_labelled_scale(&b, 3, 4) == 1.0f);
+    b.mask = reference_mask;
+    check_close("scale", rt_loss_labelled_scale(&b, 3, 4), 3 / 1.75, 1e-6, 0);
+    int other[3] = {2, 2, 2};
+    b.partner = other;
+    b.lambda = 0.25f;
+    check_close("mixed", rt_loss_labelled_scale(&b, 3, 4), 3 / (0.25 * 1.75), 1e-5, 0);
+    static const uint8_t none[12];
+    b.mask = none;
+    assert_true(rt_loss_labelled_scale(&b, 3, 4) == 1.0f);
+    float g[12];
+    assert_true(run(&b, reference_z, 3, 4, g) == 0);
+    for (int i = 0; i < 12; i++) assert_true(g[i] == 0);
+    b = batch_of("bce");
+    float z[2] = {1000, -1000};
+    double far = run(&b, z, 1, 2, g);                            /* labels 1, 0: finite and nothing; then reversed */
+    assert_true(far == 0 && g[0] == 0 && g[1] == 0);
+    z[0] = -1000;
+    check_close("far", run(&b, z, 1, 2, g), 1000, 1e-3, 0);
+    b = batch_of("bkd");
+    assert_true(isfinite(run(&b, z, 1, 2, g)));
+}
+
+static cJSON *read_loss(rt_task task, const char *text, int soft, rt_loss_config *l, rt_status want, const char *word)
+{
+    cJSON *j = cJSON_Parse(text);
+    rt_cfg c = rt_cfg_begin(j, "loss");
+    rt_loss_read(&c, l, task, soft);
+    rt_status st = rt_cfg_end(&c);
+    if (want) check_fails(st, want, word);
+    else check_ok(st);
+    return j;
+}
+
+static void read_by_task(void **state)
+{
+    (void)state;
+    static const struct { rt_task task; const char *text; int soft; const char *word; } bad[] = {
+        {RT_TASK_MULTILABEL, "{\"kind\": \"bkd\"}", 0, "needs a teacher"},
+        {RT_TASK_MULTILABEL, "{\"kind\": \"ce\"}", 0, "loss.kind"},
+        {RT_TASK_MULTILABEL, "{\"class_weight\": \"balanced\"}", 0, "heads of classes"},
+        {RT_TASK_MULTILABEL, "{\"temperature\": 2}", 0, "loss.kind bkd"},
+        {RT_TASK_REAL, "{\"soft\": 1}", 0, "needs a teacher"},
+        {RT_TASK_REAL, "{\"delta\": 1}", 0, "loss.kind huber"},
+        {RT_TASK_REAL, "{\"kind\": \"huber\", \"level\": 0.5}", 1, "loss.kind quantile"},
+        {RT_TASK_REAL, "{\"temperature\": 4}", 1, "softens logits"},
+        {RT_TASK_REAL, "{\"hard\": 0, \"hard_mean\": \"labelled\"}", 1, "loss.hard is 0"},
+        {RT_TASK_CLASSES, "{\"kind\": \"huber\"}", 1, "loss.kind"},
+        {RT_TASK_CLASSES, "{\"delta\": 1}", 1, "delta"}};
+    rt_loss_config l;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cJSON_Delete(read_loss(bad[i].task, bad[i].text, bad[i].soft, &l, RT_USAGE, bad[i].word));
+    cJSON_Delete(read_loss(RT_TASK_MULTILABEL, "{}", 1, &l, RT_OK, NULL));
+    assert_true(l.kind == RT_SOFT_BKD && l.hard == 0.1f && l.soft == 0.9f && l.temperature == 1);
+    cJSON_Delete(read_loss(RT_TASK_REAL, "{\"kind\": \"quantile\", \"level\": 0.9}", 0, &l, RT_OK, NULL));
+    assert_true(l.hard_kind == RT_HARD_QUANTILE && l.kind == RT_SOFT_NONE && l.level == 0.9f && l.hard == 1);
+    cJSON_Delete(read_loss(RT_TASK_REAL, "{\"kind\": \"huber\", \"hard_mean\": \"labelled\"}", 1, &l, RT_OK, NULL));
+    assert_true(l.hard_kind == RT_HARD_HUBER && l.kind == RT_SOFT_VALUES && l.delta == 1 && l.labelled_mean);
 }
 
 /* By hand: two classes, T = 2, z = (0, 0), t = (2 ln 3, 0): q = (3/4, 1/4), p = (1/2, 1/2);
@@ -267,6 +441,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch),
                                        cmocka_unit_test(by_hand),
+                                       cmocka_unit_test(elements_against_pytorch),
+                                       cmocka_unit_test(a_part_of_the_teachers_row),
+                                       cmocka_unit_test(elements_of_mixtures),
+                                       cmocka_unit_test(elements_mixed_with_themselves),
+                                       cmocka_unit_test(labelled_elements),
+                                       cmocka_unit_test(read_by_task),
                                        cmocka_unit_test(mean_over_batch),
                                        cmocka_unit_test(unlabelled),
                                        cmocka_unit_test(mixtures),
