@@ -150,8 +150,8 @@ void cli_help_metrics(void)
         "In evaluation.json under these names, and for train.monitor. K classes; p: softmax of the logits; the\n"
         "answer: the largest logit, of equal ones the first. A value that is not defined is null, with the\n"
         "reason.\n\n");
-    for (int i = 0; i < RT_METRICS; i++) {
-        const rt_metric *m = &rt_metrics[i];
+    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
+        const rt_metric *m = &rt_classes_metrics[i];
         char text[400];
         snprintf(text, sizeof text, "%s. %s is better. scikit-learn: %s", m->help, m->higher ? "Higher" : "Lower",
                  m->equals);

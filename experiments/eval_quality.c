@@ -111,7 +111,7 @@ rt_status rt_eval_score(rt_evaluation *v)
     rt_stream_spec spec = {.x = v->x, .rows = &v->rows, .classes = v->classes, .batch = RT_EVAL_BATCH, .keep_tail = 1,
                            .prefetch = 2};
     for (int i = 0; i < v->count; i++)
-        RT_TRY(rt_scores_begin(&v->model[i].quality.scores, v->classes, v->y != NULL, v->rows.count));
+        RT_TRY(rt_scores_begin(&v->model[i].quality.scores, RT_TASK_CLASSES, v->classes, v->y != NULL, v->rows.count));
     RT_TRY(rt_stream_open(&stream, &spec, 0));
     size_t logits = (size_t)RT_EVAL_BATCH * (size_t)v->classes;
     float *z = rt_floats_new(logits), *reference = rt_floats_new(logits);

@@ -47,12 +47,12 @@ static const char no_labels[] = "no row has a label";
 static void add_classes(cJSON *j, const rt_scores *q)
 {
     cJSON *p = cJSON_AddObjectToObject(j, "per_class");
-    cJSON_AddItemToObject(p, "rows", counts(q->truth, q->classes));
-    cJSON_AddItemToObject(p, "answered", counts(q->answered, q->classes));
-    cJSON_AddItemToObject(p, "right", counts(q->hit, q->classes));
+    cJSON_AddItemToObject(p, "rows", counts(q->truth, q->size));
+    cJSON_AddItemToObject(p, "answered", counts(q->answered, q->size));
+    cJSON_AddItemToObject(p, "right", counts(q->hit, q->size));
     cJSON *precision = cJSON_AddArrayToObject(p, "precision"), *recall = cJSON_AddArrayToObject(p, "recall");
     cJSON *f1 = cJSON_AddArrayToObject(p, "f1");
-    for (int c = 0; c < q->classes; c++) {
+    for (int c = 0; c < q->size; c++) {
         add_item(precision, ratio((double)q->hit[c], q->answered[c]));
         add_item(recall, ratio((double)q->hit[c], q->truth[c]));
         add_item(f1, rt_f1(q->hit[c], q->truth[c], q->answered[c]));
@@ -90,8 +90,8 @@ static void add_confusion(cJSON *j, const rt_evaluation *v, const rt_eval_qualit
 static void add_labelled(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
 {
     const rt_scores *s = &q->scores;
-    for (int i = 0; i < RT_METRICS; i++) {
-        const rt_metric *m = &rt_metrics[i];
+    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
+        const rt_metric *m = &rt_classes_metrics[i];
         add(j, m->name, m->of(s), rt_metric_undefined(m, s));
         if (i || !s->rows) continue;
         double range[2];

@@ -29,13 +29,13 @@ static void put_metrics(rt_string *t)
         t,
         "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits; the answer: the largest. Below "
         "the accuracy stands Wilson's 95 %% interval.</p><dl>");
-    for (int i = 0; i < RT_METRICS; i++) {
+    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
         rt_put(t, "<dt>");
-        for (const char *c = rt_metrics[i].name; *c; c++) rt_put(t, "%c", *c == '_' ? ' ' : *c);
+        for (const char *c = rt_classes_metrics[i].name; *c; c++) rt_put(t, "%c", *c == '_' ? ' ' : *c);
         rt_put(t, "</dt><dd>");
-        rt_put_html(t, rt_metrics[i].help);
+        rt_put_html(t, rt_classes_metrics[i].help);
         rt_put(t, ". scikit-learn: ");
-        rt_put_html(t, rt_metrics[i].equals);
+        rt_put_html(t, rt_classes_metrics[i].equals);
         rt_put(t, "</dd>");
     }
 }

@@ -96,8 +96,8 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->frozen = rt_cfg_strings(&t, "freeze", s->freeze, RT_MAX_FREEZE);
-    s->monitor = rt_cfg_has(&t, "monitor") ? rt_metric_find(rt_cfg_string(&t, "monitor", ""))
-                                           : &rt_metrics[RT_ACCURACY];
+    s->monitor = rt_cfg_has(&t, "monitor") ? rt_metric_find(RT_TASK_CLASSES, rt_cfg_string(&t, "monitor", ""))
+                                           : &rt_classes_metrics[RT_ACCURACY];
     if (!s->monitor) rt_cfg_fail(&t, "monitor", rt_error_message());
     s->patience = rt_cfg_has(&t, "patience") ? rt_cfg_int(&t, "patience", 0, 0, 1000000) : 0;
     if (s->validation == 0 && rt_cfg_has(&t, "monitor")) rt_cfg_refuse(&t, "monitor", "needs data.validation above 0");

@@ -70,7 +70,7 @@ void rt_train_say(const rt_trainer *t)
 int rt_train_monitors_more(const rt_trainer *t)
 {
     const rt_metric *m = t->set.monitor;
-    return t->held.count && m != &rt_metrics[RT_ACCURACY] && m != &rt_metrics[RT_NLL];
+    return t->held.count && m != &rt_classes_metrics[RT_ACCURACY] && m != &rt_classes_metrics[RT_NLL];
 }
 
 rt_status rt_train_write_metrics(rt_trainer *t)
@@ -174,7 +174,7 @@ static void add_rows(const rt_trainer *t, cJSON *r)
     if (t->held.count) {
         const cJSON *best = cJSON_GetArrayItem(t->history, t->best_epoch - 1);
         cJSON_AddNumberToObject(r, "validation_accuracy", rt_train_number(best, "validation_accuracy"));
-        if (t->set.monitor != &rt_metrics[RT_ACCURACY]) {
+        if (t->set.monitor != &rt_classes_metrics[RT_ACCURACY]) {
             cJSON_AddStringToObject(r, "monitor", t->set.monitor->name);
             cJSON_AddNumberToObject(r, "monitor_value", t->best);
         }

@@ -184,11 +184,11 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     rt_scores scores = {0};
     rt_status st = RT_OK;
     if (t->held.count) {
-        st = rt_scores_begin(&scores, t->model->classes, m->ranks, t->held.count);
+        st = rt_scores_begin(&scores, RT_TASK_CLASSES, t->model->classes, m->ranks, t->held.count);
         if (!st) st = validate(t, &scores);
         if (!st) st = judge(t, &scores, &value);
     }
-    double accuracy = rt_metrics[RT_ACCURACY].of(&scores), loss = rt_metrics[RT_NLL].of(&scores);
+    double accuracy = rt_classes_metrics[RT_ACCURACY].of(&scores), loss = rt_classes_metrics[RT_NLL].of(&scores);
     rt_scores_free(&scores);
     if (st) return st;
     if (!t->held.count || epoch == 1 || (m->higher ? value > t->best : value < t->best)) {
@@ -214,7 +214,7 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     cJSON_AddItemToArray(t->history, e);
     int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, train);
     if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", accuracy);
-    if (t->held.count && m != &rt_metrics[RT_ACCURACY])
+    if (t->held.count && m != &rt_classes_metrics[RT_ACCURACY])
         n += snprintf(text + n, sizeof text - (size_t)n, "  %s %.4f", m->name, value);
     if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, t->best_epoch == epoch ? " *" : "  ");
     snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest.hex);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes metrics_reference.h beside itself: logits and labels of several cases, and what scikit-learn says of them.
+"""Writes metrics_reference.h and elements_reference.h beside itself: answers and truth of several cases, and what
+scikit-learn says of them.
 
 Logits are multiples of 1/8, so that ties are common: in probabilities, in answers and among the five largest.
 
@@ -14,6 +15,9 @@ from scipy.special import log_softmax, softmax
 from sklearn import metrics
 
 rng = numpy.random.default_rng(20261125)
+LABELS = ["subset_accuracy", "hamming", "micro_f1", "macro_f1", "macro_f1_all", "weighted_f1", "jaccard", "bce", "brier",
+          "auc", "average_precision"]
+VALUES = ["mae", "rmse", "r2", "max_error", "worst_decile", "within_tenth"]
 NAMES = ["accuracy", "top5", "balanced_accuracy", "macro_f1", "macro_f1_all", "weighted_f1", "mcc", "nll", "brier", "ece",
          "auc", "average_precision"]
 
@@ -93,3 +97,92 @@ for z, y in cases:
                                                                        for i in (0, 4, 8)) + "}},")
 lines.append("};")
 pathlib.Path(__file__).with_name("metrics_reference.h").write_text("\n".join(lines) + "\n")
+
+
+# ---- labels and values: elements with a mask ----
+
+def of_labels(z, y, m):
+    a, p, k = (z > 0).astype(int), 1 / (1 + numpy.exp(-z.astype(numpy.float64))), z.shape[1]
+    full, columns, there = m.all(1), [m[:, j] for j in range(k)], m.any(1)
+    if not m.any():
+        return [numpy.nan] * len(LABELS)
+    flat = lambda v: v[m]
+    f1 = numpy.array([metrics.f1_score(y[c, j], a[c, j], zero_division=numpy.nan) if c.any() else numpy.nan
+                      for j, c in enumerate(columns)])
+    weight = numpy.array([y[c, j].sum() for j, c in enumerate(columns)])
+    both = [(y[c, j], z[c, j]) for j, c in enumerate(columns)]
+    auc = [metrics.roc_auc_score(t, v) for t, v in both if 0 < t.sum() < len(t)]
+    ap = [metrics.average_precision_score(t, v) for t, v in both if t.sum()]
+    weighted = numpy.nansum(f1 * weight) / weight.sum() if weight.sum() else 0
+    seen = numpy.nanmean(f1) if not numpy.isnan(f1).all() else numpy.nan
+    if m.all() and k > 1:
+        score = lambda average, zero: metrics.f1_score(y, a, average=average, zero_division=zero)
+        assert abs(score("macro", 0) - numpy.nan_to_num(f1).mean()) < 1e-12
+        assert numpy.isclose(score("macro", numpy.nan), seen, equal_nan=True, atol=1e-12)
+        assert abs(score("weighted", 0) - weighted) < 1e-12
+        assert abs(score("micro", 0) - metrics.f1_score(y.ravel(), a.ravel(), zero_division=0)) < 1e-12
+        assert abs(metrics.jaccard_score(y, a, average="micro", zero_division=0)
+                   - metrics.jaccard_score(y.ravel(), a.ravel(), zero_division=0)) < 1e-12
+        assert abs(metrics.hamming_loss(y, a) - (y != a).mean()) < 1e-12
+        if len(auc) == k:
+            assert abs(metrics.roc_auc_score(y, z, average="macro") - numpy.mean(auc)) < 1e-12
+            assert abs(metrics.average_precision_score(y, z, average="macro") - numpy.mean(ap)) < 1e-12
+    return [metrics.accuracy_score(y[full], a[full]) if full.any() else numpy.nan,
+            metrics.zero_one_loss(flat(y), flat(a)), metrics.f1_score(flat(y), flat(a), zero_division=0), seen,
+            numpy.nan_to_num(f1).mean(), weighted, metrics.jaccard_score(flat(y), flat(a), zero_division=0),
+            metrics.log_loss(flat(y), flat(p), labels=[0, 1]), metrics.brier_score_loss(flat(y), flat(p), labels=[0, 1]),
+            numpy.mean(auc) if auc else numpy.nan, numpy.mean(ap) if ap else numpy.nan]
+
+
+def of_values(z, y, m):
+    z, y = z.astype(numpy.float64), y.astype(numpy.float64)
+    if not m.any():
+        return [numpy.nan] * len(VALUES)
+    d = numpy.sort(abs(z - y)[m])
+    c = [(y[m[:, j], j], z[m[:, j], j]) for j in range(z.shape[1]) if m[:, j].any()]
+    mean = lambda f, least=1: numpy.mean([f(t, v) for t, v in c if len(t) >= least] or [numpy.nan])
+    if m.all() and len(z) > 1:
+        for f in (metrics.mean_absolute_error, metrics.root_mean_squared_error, metrics.r2_score):
+            assert abs(f(y, z) - mean(f)) < 1e-12
+    return [mean(metrics.mean_absolute_error), mean(metrics.root_mean_squared_error), mean(metrics.r2_score, 2),
+            metrics.max_error(y[m], z[m]), d[-((len(d) + 9) // 10):].mean(),
+            mean(lambda t, v: numpy.isclose(v, t, rtol=0.1, atol=0).mean())]
+
+
+def elements(task, k, rows, missing, label=None):
+    z = rng.integers(-12, 13, (rows, k)) / 8
+    y = rng.integers(0, 2, (rows, k)) if task == "MULTILABEL" else z + rng.integers(-4, 5, (rows, k)) / 16
+    if label is not None:
+        y[:, label[0]] = label[1]
+    m = rng.random((rows, k)) >= missing
+    return task, z.astype(numpy.float32), y.astype(numpy.float32), m
+
+
+cases = [elements("MULTILABEL", 4, 50, 0), elements("MULTILABEL", 4, 50, 0.3), elements("MULTILABEL", 1, 20, 0),
+         elements("MULTILABEL", 3, 1, 0), elements("MULTILABEL", 3, 25, 0, (1, 0)), elements("MULTILABEL", 3, 25, 0, (2, 1)),
+         elements("MULTILABEL", 3, 4, 1), elements("MULTILABEL", 5, 40, 0.9), elements("REAL", 1, 60, 0),
+         elements("REAL", 3, 45, 0), elements("REAL", 3, 45, 0.4), elements("REAL", 2, 1, 0), elements("REAL", 2, 20, 0, (1, 3)),
+         elements("REAL", 2, 5, 1)]
+task, z, y, m = elements("MULTILABEL", 3, 12, 0)
+cases.append((task, -abs(z), 0 * y, m))                                          # nothing is there, nothing answered
+task, z, y, m = elements("REAL", 1, 7, 0)
+cases.append((task, 0 * z + 2, 0 * y + 2, m))                                    # a constant, met
+lines = [f"/* Recorded by record_metrics.py with scikit-learn {sklearn.__version__}, NumPy {numpy.__version__}. */",
+         "#include <math.h>", '#include "engine/types.h"', f"enum {{ ELEMENT_CASES = {len(cases)}, ELEMENTS = 200 }};",
+         "typedef struct { rt_task task; int size, rows; float z[ELEMENTS], y[ELEMENTS]; unsigned char mask[ELEMENTS];",
+         "                 double want[11]; } element_case;"]
+for name, names in (("label", LABELS), ("value", VALUES)):
+    lines.append(f"static const char *const {name}_metric[{len(names)}] = {{" + ",\n    ".join(
+        ", ".join(f'"{n}"' for n in names[i:i + 6]) for i in range(0, len(names), 6)) + "};")
+lines.append("static const element_case element_reference[ELEMENT_CASES] = {")
+wrap = lambda v: ",\n      ".join(", ".join(v[i:i + 15]) for i in range(0, len(v), 15))
+for task, z, y, m in cases:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        want = of_labels(z, y.astype(int), m) if task == "MULTILABEL" else of_values(z, y, m)
+    want = [text(v) for v in want]
+    lines.append(f"    {{RT_TASK_{task}, {z.shape[1]}, {z.shape[0]},\n     {{{wrap([text(v) for v in z.ravel()])}}},"
+                 f"\n     {{{wrap([text(v) for v in y.ravel()])}}},\n     {{{wrap([str(int(v)) for v in m.ravel()])}}},"
+                 "\n     {" + ",\n      ".join(", ".join(want[i:i + 4]) for i in range(0, len(want), 4)) + "}},")
+lines.append("};")
+pathlib.Path(__file__).with_name("elements_reference.h").write_text("\n".join(lines) + "\n")
