@@ -326,6 +326,12 @@ static void dense(void **state)
 static void shared(void **state)
 {
     (void)state;
+    /* not shared, but a norm whose channels a view hides from the sum that would take them up */
+    static const char *const hidden[] = {
+        NET("[5,3]", "3", NAMED("dense", "d", ",\"out\":3") ",{\"op\":\"batch_norm\"}," NAMED("flatten", "f", "") ","
+            NAMED("flatten", "g", ",\"from\":\"d\"") ",{\"op\":\"add\",\"from\":[\"f\",\"g\"]},"
+            "{\"op\":\"dense\",\"out\":3}"), NULL};
+    each_family(hidden);
 #define SHARE(op, of, rest) "{\"op\":\"" op "\",\"share\":\"" of "\"" rest "}"
     static const char *const a[] = {
         NET("[7]", "7", NAMED("dense", "a", ",\"out\":7") ",{\"op\":\"tanh\"}," SHARE("dense", "a", ",\"out\":7")
