@@ -3,11 +3,13 @@
  * Cases are numbered: first the files of FOLDER (or of each folder in it), then MUTATIONS changes of the files in
  * BASES, by the number alone. Each is shown by 'info', and to the commands that would use it. The program must end by
  * itself, within CPU_SECONDS of its own and its child's together, and neither may take more than MEMORY_MIB and the
- * file's size. COUNT keeps the counts and the next number, so that a run goes on where the last one stopped;
- * MALFORMED_SECONDS bounds a run, MALFORMED_CASES takes so many cases, evenly spread. */
+ * file's size. COUNT keeps the counts and the next number, so that a run goes on where the last one stopped; the
+ * count begins anew with another RETORT or other files. MALFORMED_SECONDS bounds a run, MALFORMED_CASES takes so many
+ * cases, evenly spread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +25,7 @@ enum { MUTATIONS = 2400, MAX_FILES = 2048, MAX_BYTES = 4 << 20, CPU_SECONDS = 5,
        MEMORY_MIB = 256 + 64 + 64, CODES = 8 };
 
 typedef struct {
+    uint64_t of;                                                /* the program and the files that were counted */
     long next, runs, deaths, slow, large, odd, code[CODES];
     double most_cpu;
     long most_kib;
@@ -251,23 +254,35 @@ static void list(char *folder, char **to, int *n)
     *n = n_files;
 }
 
-static void load(counts *c, const char *path)
+/* FNV-1a over a file's name and bytes. */
+static uint64_t hash_file(uint64_t h, const char *path)
+{
+    FILE *f = fopen(path, "rb");
+    for (const char *p = path; *p; p++) h = (h ^ (unsigned char)*p) * 1099511628211u;
+    for (int b; f && (b = getc(f)) != EOF;) h = (h ^ (unsigned)b) * 1099511628211u;
+    if (f) fclose(f);
+    return h;
+}
+
+static void load(counts *c, const char *path, uint64_t of)
 {
     FILE *f = fopen(path, "r");
-    *c = (counts){0};
-    if (!f) return;
-    if (fscanf(f, "%ld %ld %ld %ld %ld %ld %lf %ld", &c->next, &c->runs, &c->deaths, &c->slow, &c->large, &c->odd,
-               &c->most_cpu, &c->most_kib) != 8) *c = (counts){0};
-    for (int i = 0; i < CODES; i++) if (fscanf(f, "%ld", &c->code[i]) != 1) c->code[i] = 0;
-    fclose(f);
+    int n = 0;
+    if (f) {
+        n = fscanf(f, "%" SCNx64 "%ld %ld %ld %ld %ld %ld %lf %ld", &c->of, &c->next, &c->runs, &c->deaths, &c->slow,
+                   &c->large, &c->odd, &c->most_cpu, &c->most_kib);
+        for (int i = 0; i < CODES; i++) n += fscanf(f, "%ld", &c->code[i]) == 1;
+        fclose(f);
+    }
+    if (n != 9 + CODES || c->of != of) *c = (counts){.of = of};
 }
 
 static int save(const counts *c, const char *path)
 {
     FILE *f = fopen(path, "w");
     if (!f) return 1;
-    fprintf(f, "%ld %ld %ld %ld %ld %ld %.3f %ld", c->next, c->runs, c->deaths, c->slow, c->large, c->odd, c->most_cpu,
-            c->most_kib);
+    fprintf(f, "%" PRIx64 " %ld %ld %ld %ld %ld %ld %.3f %ld", c->of, c->next, c->runs, c->deaths, c->slow, c->large,
+            c->odd, c->most_cpu, c->most_kib);
     for (int i = 0; i < CODES; i++) fprintf(f, " %ld", c->code[i]);
     fprintf(f, "\n");
     return fclose(f) != 0;
@@ -288,7 +303,9 @@ int main(int argc, char **argv)
     list(argv[2], bases, &n_bases);
     if (argc > 4 && *argv[4]) list(argv[4], given, &n_given);
     if (!n_bases) return 2;
-    load(&c, argv[3]);
+    uint64_t of = hash_file(14695981039346656037u, argv[1]);
+    for (int i = 0; i < n_given; i++) of = hash_file(of, given[i]);
+    load(&c, argv[3], of);
     long all = n_given + MUTATIONS, few = number_of("MALFORMED_CASES", 0), step = few ? all / few : 1;
     time_t end = time(NULL) + number_of("MALFORMED_SECONDS", 600);
     long shown = 0;
