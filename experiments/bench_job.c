@@ -67,11 +67,11 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
                              .beta2 = 0.999,
                              .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
-    size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)m->classes * (size_t)s->batch;
+    size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)m->head[0].size * (size_t)s->batch;
     float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     rt_plan_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN};
-    if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss, m->graph->output, m->classes);
+    if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss, m->graph->output, m->head[0].size);
     rt_status st = x && grads && teacher && y ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_optimizer_new(&o, &c, m->graph, pool, m->params);
     if (!st && !(p = rt_plan_new(&spec, pool))) st = RT_RUN;
@@ -79,7 +79,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     if (!st) {
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
-        for (int i = 0; i < s->batch; i++) y[i] = i % m->classes;
+        for (int i = 0; i < s->batch; i++) y[i] = i % m->head[0].size;
         loss.y = y;
         loss.teacher = s->kd ? teacher : NULL;
         rt_run run = {.rows = s->batch, .x = x, .params = m->params, .states = m->states, .grads = grads, .seed = 1};

@@ -315,7 +315,7 @@ static void add_data(cJSON *r, const rt_evaluation *v)
     cJSON_AddNumberToObject(data, "classes", v->classes);
     if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
     cJSON_AddStringToObject(data, "digest", v->digest.hex);
-    cJSON *names = rt_names_to_json(&v->model[0].model[0]->class_names);
+    cJSON *names = rt_names_to_json(&v->model[0].model[0]->head[0].names);
     if (names) cJSON_AddItemToObject(data, "class_names", names);
 }
 

@@ -12,12 +12,12 @@ static rt_status match_classes(rt_evaluation *v, rt_eval_model *e)
 {
     const rt_eval_model *first = &v->model[0];
     int *map = NULL;
-    if (e->model[0]->classes != v->classes)
-        return rt_fail(RT_INPUT, "%s: has %d classes, %s has %d", e->path[0], e->model[0]->classes, first->path[0],
+    if (e->model[0]->head[0].size != v->classes)
+        return rt_fail(RT_INPUT, "%s: has %d classes, %s has %d", e->path[0], e->model[0]->head[0].size, first->path[0],
                        v->classes);
     if (v->set.match == RT_MATCH_POSITION) return RT_OK;
-    RT_TRY(rt_predictor_set_classes(e->predictor, &first->model[0]->class_names));
-    RT_TRY(rt_names_permute(&map, &e->model[0]->class_names, &first->model[0]->class_names, "class"));
+    RT_TRY(rt_predictor_set_classes(e->predictor, &first->model[0]->head[0].names));
+    RT_TRY(rt_names_permute(&map, &e->model[0]->head[0].names, &first->model[0]->head[0].names, "class"));
     if (map)
         rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
     free(map);
@@ -31,7 +31,7 @@ static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
     e->digest = rt_models_digest(e->model, e->paths);
     RT_TRY(rt_models_bind(e->model, e->paths, v->x, v->set.match, v->notes));
     RT_TRY(rt_predictor_new(&e->predictor, e->model, e->paths, v->pool, 0, NULL, 0));
-    if (e == &v->model[0]) v->classes = e->model[0]->classes;
+    if (e == &v->model[0]) v->classes = e->model[0]->head[0].size;
     RT_TRY(match_classes(v, e));
     size_t k = (size_t)v->classes;
     if (k <= RT_EVAL_CONFUSION) q->confusion = calloc(k * k, sizeof *q->confusion);
@@ -74,7 +74,7 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
         cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
         s->y = cJSON_GetStringValue(cJSON_AddStringToObject(data, "y", there ? "y" : ""));
     }
-    if (*s->y) RT_TRY(rt_targets_open(&v->y, v->x, s->y, &v->model[0].model[0]->class_names, s->match));
+    if (*s->y) RT_TRY(rt_targets_open(&v->y, v->x, s->y, &v->model[0].model[0]->head[0].names, s->match));
     if (!v->y && v->count == 1 && !s->speed)
         return rt_fail(RT_NOTHING,
                        "%s: has no labels, and there is one model and no timing: nothing to evaluate; data.y names "

@@ -11,6 +11,7 @@
 #include "engine/pass.h"
 #include "engine/plan.h"
 #include "engine/progress.h"
+#include "student/metrics.h"
 #include "student/model.h"
 
 enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
@@ -83,6 +84,19 @@ static rt_status describe_stages(const rt_model *m, int train, cJSON *j)
     return RT_OK;
 }
 
+static void add_heads(const rt_model *m, cJSON *j)
+{
+    cJSON *list = cJSON_AddArrayToObject(j, "heads");
+    for (int i = 0; i < m->heads; i++) {
+        cJSON *h = cJSON_CreateObject();
+        cJSON_AddStringToObject(h, "name", m->head[i].name);
+        cJSON_AddStringToObject(h, "layer", m->head[i].layer);
+        cJSON_AddStringToObject(h, "task", rt_metrics[m->head[i].task].task);
+        cJSON_AddNumberToObject(h, "size", m->head[i].size);
+        cJSON_AddItemToArray(list, h);
+    }
+}
+
 static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
 {
     rt_model *m;
@@ -92,7 +106,8 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
     cJSON_AddStringToObject(j, "what", "model");
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddStringToObject(j, "input", rt_shape_text(&g->tensor[g->input].shape, text));
-    cJSON_AddNumberToObject(j, "classes", m->classes);
+    cJSON_AddNumberToObject(j, "classes", m->head[0].size);
+    add_heads(m, j);
     cJSON_AddNumberToObject(j, "parameters", (double)rt_graph_param_count(g));
     cJSON_AddNumberToObject(j, "macs", rt_graph_macs(g));
     cJSON_AddNumberToObject(j, "weights_bytes", (double)(g->floats[RT_PARAM] + g->floats[RT_STATE]) * 4);
@@ -120,7 +135,7 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
         if (o->plan > 0) st = describe_plan(m, o->plan, train, pool, j);
         if (o->stages && !st) st = describe_stages(m, train, j);
     }
-    if (m->class_names.name) cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->class_names));
+    if (m->head[0].names.name) cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->head[0].names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     rt_model_free(m);

@@ -195,7 +195,7 @@ rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, ui
     if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
     RT_TRY(rt_stamp_at(&stamp, rt_source_path(x)));
     RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
-    rt_status st = open_table(&t, out, end - first, &m[0]->class_names, csv);
+    rt_status st = open_table(&t, out, end - first, &m[0]->head[0].names, csv);
     if (!st) st = predict_rows(&t, p, x, &rows, progress);
     if (!st) st = rt_stamp_unchanged(&stamp, rt_source_path(x));
     rt_predictor_free(p);

@@ -47,7 +47,7 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
     }
     add_text(meta, "normalization", norm);
     cJSON_Delete(norm);
-    cJSON *classes = rt_names_to_json(&m->class_names), *columns = rt_names_to_json(&m->columns);
+    cJSON *classes = rt_names_to_json(&m->head[0].names), *columns = rt_names_to_json(&m->columns);
     if (classes) add_text(meta, "class_names", classes);
     if (columns) add_text(meta, "columns", columns);
     cJSON_Delete(classes);
@@ -146,7 +146,7 @@ static rt_status entries_of(const rt_model *m, entry **out, int *count)
     free(it);
     *out = e;
     *count = st ? 0 : n;
-    if (!st && m->class_names.name) st = names_entry(&e[(*count)++], &m->class_names, "class_names");
+    if (!st && m->head[0].names.name) st = names_entry(&e[(*count)++], &m->head[0].names, "class_names");
     if (!st && m->columns.name) st = names_entry(&e[(*count)++], &m->columns, "columns");
     uint64_t total = 0;
     for (int i = 0; i < *count; i++) total += e[i].bytes + 512;

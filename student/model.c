@@ -35,7 +35,6 @@ static rt_status build(rt_model **out, const cJSON *arch)
 static rt_status take_memory(rt_model *m)
 {
     const rt_graph *g = m->graph;
-    m->classes = g->tensor[g->output].shape.dim[0];
     m->raw_size = rt_model_input_size(m);
     m->channels = 1;
     m->params = rt_floats_new(g->floats[RT_PARAM]);
@@ -44,7 +43,7 @@ static rt_status take_memory(rt_model *m)
     m->add = rt_floats_new((size_t)last_dim(m));
     if (!m->params || !m->states || !m->mul || !m->add) return RT_RUN;
     m->mul[0] = 1;
-    return rt_names_numbered(&m->class_names, m->classes, NULL);
+    return rt_heads_add(m->head, &m->heads, g, "y", RT_TASK_CLASSES, g->output);
 }
 
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
@@ -63,7 +62,7 @@ void rt_model_free(rt_model *m)
 {
     if (!m) return;
     cJSON_Delete(m->arch);
-    rt_names_free(&m->class_names);
+    rt_heads_free(m->head, m->heads);
     rt_names_free(&m->columns);
     free(m->pick);
     cJSON_Delete(m->provenance);
@@ -176,7 +175,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
         cJSON_AddItemToArray(add, cJSON_CreateNumber(m->add[i]));
     }
-    if (m->class_names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->class_names));
+    if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
@@ -270,7 +269,7 @@ static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
     if (!st) st = rt_names_from_json(&columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), path, "columns");
     if (!st) st = rt_model_set_names(m, &classes, &columns);
     if (!st) {
-        rt_names *list[] = {&m->class_names, &m->columns};
+        rt_names *list[] = {&m->head[0].names, &m->columns};
         for (int i = 0; i < 2; i++) {
             free(list[i]->of);
             list[i]->of = strdup(path);
@@ -347,7 +346,7 @@ static rt_status take_names(rt_names *into, const rt_names *from, int count, con
 
 rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_names *columns)
 {
-    RT_TRY(take_names(&m->class_names, classes, m->classes, "classes", "classes"));
+    RT_TRY(take_names(&m->head[0].names, classes, m->head[0].size, "classes", "classes"));
     return take_names(&m->columns, columns, (int)rt_model_input_size(m), "columns", "input");
 }
 
@@ -424,7 +423,7 @@ rt_status rt_model_bind(rt_model *m, const rt_source *s, rt_match match, cJSON *
     if (named) {                                        /* a list without names is one of numbers */
         if (!data.name) data.count = (int)rt_shape_count(&row);
         mine = m->columns;
-        if (!mine.name) mine = (rt_names){.count = (int)rt_model_input_size(m), .of = m->class_names.of};
+        if (!mine.name) mine = (rt_names){.count = (int)rt_model_input_size(m), .of = m->head[0].names.of};
         st = rt_names_map(&pick, &mine, &data, "column");
     } else st = check_shape(m, s, &row);
     if (!st) {

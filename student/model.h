@@ -7,11 +7,11 @@
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
-#include "data/names.h"
 #include "data/source.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 #include "engine/memory.h"
+#include "student/heads.h"
 
 enum { RT_MAX_CHANNELS = 65536 };      /* the manifest holds their normalisation as text */
 
@@ -19,10 +19,10 @@ typedef struct {
     cJSON *arch;                     /* with "layers" */
     rt_graph *graph;
     float *params, *states;          /* flat, 64-byte aligned, as the graph lays them out */
-    int classes;
+    rt_head head[RT_MAX_HEADS];
+    int heads;
     int channels;                    /* of the normalisation: 1 or the input's last dimension */
     float *mul, *add;                /* x' = (x + add[c]) mul[c] */
-    rt_names class_names;            /* count is `classes`, with or without names */
     rt_names columns;                /* of the input; count is its size, or 0 when they have no names */
     size_t raw_size;                 /* elements of a raw row: the input's size, or of the source that it is bound to */
     int *pick;                       /* (input) element of a raw row for each input; NULL: as they come */

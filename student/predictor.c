@@ -36,7 +36,7 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     if (!p) return rt_fail(RT_RUN, "out of memory");
     p->model = models;
     p->count = count;
-    p->classes = models[0]->classes;
+    p->classes = models[0]->head[0].size;
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
     p->plan = calloc((size_t)count, sizeof *p->plan);
     p->order = calloc((size_t)count, sizeof *p->order);
@@ -47,7 +47,7 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->stale = 1;
     int ok = p->plan && p->order && p->params && p->states && p->sum && p->turned;
     rt_status st = ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_predictor_set_classes(p, &models[0]->class_names);
+    if (!st) st = rt_predictor_set_classes(p, &models[0]->head[0].names);
     for (int i = 0; i < count && !st; i++) {
         rt_plan_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p};
         spec.output[spec.outputs++] = models[i]->graph->output;
@@ -88,7 +88,7 @@ rt_status rt_predictor_set_classes(rt_predictor *p, const rt_names *classes)
     for (int i = 0; i < p->count; i++) {
         free(p->order[i]);
         p->order[i] = NULL;
-        RT_TRY(rt_names_permute(&p->order[i], &p->model[i]->class_names, classes, "class"));
+        RT_TRY(rt_names_permute(&p->order[i], &p->model[i]->head[0].names, classes, "class"));
     }
     return RT_OK;
 }
@@ -174,9 +174,9 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
-        if (!st && m[i]->classes != m[0]->classes)
-            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i], m[i]->classes,
-                         paths[0], m[0]->classes);
+        if (!st && m[i]->head[0].size != m[0]->head[0].size)
+            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i],
+                         m[i]->head[0].size, paths[0], m[0]->head[0].size);
     }
     if (st) rt_models_free(m, count);
     else *out = m;

@@ -85,7 +85,7 @@ static rt_status open_all(labeler *l)
     RT_TRY(rt_models_bind(l->teacher, s->teachers, l->x, s->match, l->notes));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
-    l->spec.classes = l->teacher[0]->classes;
+    l->spec.classes = l->teacher[0]->head[0].size;
     l->spec.topk = s->topk;
     l->spec.type = s->type;
     if (s->topk >= l->spec.classes)
@@ -108,8 +108,8 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
     cJSON_AddNumberToObject(t, "models", s->teachers);
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
-    if (l->teacher[0]->class_names.name)
-        cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->class_names));
+    if (l->teacher[0]->head[0].names.name)
+        cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->head[0].names));
     if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
     cJSON *seen = cJSON_AddArrayToObject(m, "seen");
     for (int i = 0; i < s->teachers; i++) {
@@ -252,7 +252,7 @@ static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
     uint64_t labelled = s->status[RT_LABEL_DONE];
     int best = 0, k = l->spec.classes;
     for (int c = 1; c < k; c++) if (s->class_count[c] > s->class_count[best]) best = c;
-    const char *name = rt_names_at(&l->teacher[0]->class_names, best, number);
+    const char *name = rt_names_at(&l->teacher[0]->head[0].names, best, number);
     text[0] = 0;
     if (!labelled) snprintf(text, sizeof text, "no row has a label");
     else if (k > 1 && labelled > 1 && s->class_count[best] == labelled)
@@ -281,7 +281,7 @@ static cJSON *result_of(const labeler *l)
     cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
     cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
     cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
-    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, &l->teacher[0]->class_names));
+    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, &l->teacher[0]->head[0].names));
     cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);

@@ -55,7 +55,7 @@ rt_status rt_train_match_names(rt_trainer *t)
         rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
         if (!st) st = rt_source_columns(t->x, &columns);
         const rt_names *from = &classes, *labeller = t->labels ? rt_labels_classes(t->labels)
-            : t->teacher ? &t->teacher[0]->class_names : NULL;
+            : t->teacher ? &t->teacher[0]->head[0].names : NULL;
         if (labeller && (!classes.name || has_more(labeller, &classes, s->match))) from = labeller;
         if (!st) st = rt_model_set_names(t->model, from, &columns);
         rt_names_free(&classes);
@@ -65,16 +65,16 @@ rt_status rt_train_match_names(rt_trainer *t)
     RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
     if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
     if (t->teacher && s->match == RT_MATCH_NAMES)
-        RT_TRY(all_known(&t->model->class_names, &t->teacher[0]->class_names));
+        RT_TRY(all_known(&t->model->head[0].names, &t->teacher[0]->head[0].names));
     if (t->labels && s->match == RT_MATCH_NAMES)
-        RT_TRY(all_known(&t->model->class_names, rt_labels_classes(t->labels)));
-    if (t->labels && rt_labels_info(t->labels)->classes != t->model->classes)
+        RT_TRY(all_known(&t->model->head[0].names, rt_labels_classes(t->labels)));
+    if (t->labels && rt_labels_info(t->labels)->classes != t->model->head[0].size)
         return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels,
-                       rt_labels_info(t->labels)->classes, t->model->classes);
-    if (t->teacher && t->teacher[0]->classes != t->model->classes)
+                       rt_labels_info(t->labels)->classes, t->model->head[0].size);
+    if (t->teacher && t->teacher[0]->head[0].size != t->model->head[0].size)
         return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher[0],
-                       t->teacher[0]->classes, t->model->classes);
-    return t->labels && s->match == RT_MATCH_NAMES ? rt_labels_set_classes(t->labels, &t->model->class_names) : RT_OK;
+                       t->teacher[0]->head[0].size, t->model->head[0].size);
+    return t->labels && s->match == RT_MATCH_NAMES ? rt_labels_set_classes(t->labels, &t->model->head[0].names) : RT_OK;
 }
 
 /* ---- class labels ---- */
@@ -88,7 +88,7 @@ static rt_status open_targets(rt_trainer *t)
     cJSON *data = cJSON_GetObjectItemCaseSensitive(t->config, "data");
     if (!*s->y || (s->loss.hard == 0 && s->validation == 0 && !dkd_by_label(s))) return RT_OK;
     if (rt_h5_find(rt_source_file(t->x), s->y)) {
-        RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->class_names, s->match));
+        RT_TRY(rt_targets_open(&t->y, t->x, s->y, &t->model->head[0].names, s->match));
         rt_targets_limit(t->y, t->hard_first, t->hard_end);
         if (!s->y_given) cJSON_AddStringToObject(data, "y", s->y);
         return RT_OK;
@@ -124,7 +124,7 @@ rt_status rt_train_weigh_classes(rt_trainer *t)
 {
     enum { AT_ONCE = 4096 };
     const rt_loss_config *l = &t->set.loss;
-    int k = t->model->classes, given = cJSON_GetArraySize(l->class_weight), y[AT_ONCE];
+    int k = t->model->head[0].size, given = cJSON_GetArraySize(l->class_weight), y[AT_ONCE];
     uint64_t row[AT_ONCE], *count = calloc((size_t)k, sizeof *count);
     rt_status st = RT_OK;
     if (l->class_weight && given != k) {

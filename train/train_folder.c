@@ -19,10 +19,10 @@ static rt_status names_digest(const rt_trainer *t, rt_digest *out)
     rt_hasher *h = rt_hasher_new();
     rt_names_hash(h, &classes);
     rt_names_hash(h, &columns);
-    rt_names_hash(h, &t->model->class_names);
+    rt_names_hash(h, &t->model->head[0].names);
     rt_names_hash(h, &t->model->columns);
     for (int i = 0; i < t->set.teachers && t->teacher; i++) {
-        rt_names_hash(h, &t->teacher[i]->class_names);
+        rt_names_hash(h, &t->teacher[i]->head[0].names);
         rt_names_hash(h, &t->teacher[i]->columns);
     }
     *out = rt_hasher_end(h);

@@ -45,7 +45,7 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     RT_TRY(rt_train_freeze(t->graph, s));
     int output = t->graph->output;
     t->loss.config = s->loss;
-    spec->loss[spec->losses++] = rt_loss_spec_of(&t->loss, output, t->model->classes);
+    spec->loss[spec->losses++] = rt_loss_spec_of(&t->loss, output, t->model->head[0].size);
     for (int i = 0; i < s->hints; i++) {
         const rt_graph *tg = t->teacher[0]->graph;
         int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
@@ -74,7 +74,8 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     if (!s->teachers) return RT_OK;
     RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch,
                             s->hints ? features : NULL, s->hints));
-    return s->match == RT_MATCH_NAMES ? rt_predictor_set_classes(t->teacher_predictor, &t->model->class_names) : RT_OK;
+    if (s->match != RT_MATCH_NAMES) return RT_OK;
+    return rt_predictor_set_classes(t->teacher_predictor, &t->model->head[0].names);
 }
 
 static void fill_input(void *arg, float *x, int row0, int rows)
@@ -94,7 +95,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
     size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats;
-    size_t k = (size_t)t->model->classes, b = (size_t)s->batch;
+    size_t k = (size_t)t->model->head[0].size, b = (size_t)s->batch;
     t->params = rt_floats_new(n);
     t->grads = rt_floats_new(d);
     t->best_params = rt_floats_new(n);

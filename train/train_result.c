@@ -187,7 +187,8 @@ static void add_rows(const rt_trainer *t, cJSON *r)
     if (t->done < t->total) cJSON_AddNumberToObject(r, "stopped_after_epoch", cJSON_GetArraySize(t->history));
     if (t->class_weight) {
         cJSON *w = cJSON_AddArrayToObject(r, "class_weight");
-        for (int c = 0; c < t->model->classes; c++) cJSON_AddItemToArray(w, cJSON_CreateNumber(t->class_weight[c]));
+        for (int c = 0; c < t->model->head[0].size; c++)
+            cJSON_AddItemToArray(w, cJSON_CreateNumber(t->class_weight[c]));
     }
     cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
     cJSON_AddNumberToObject(r, "labelled_rows", (double)t->labelled);

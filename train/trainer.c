@@ -12,7 +12,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     const rt_train_settings *s = &t->set;
     int y = s->loss.hard > 0 || (s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target);
     return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL,
-                            .rows = &t->train, .classes = t->model->classes, .batch = s->batch,
+                            .rows = &t->train, .classes = t->model->head[0].size, .batch = s->batch,
                             .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
                             .prefetch = s->prefetch, .threads = s->workers};
 }
@@ -59,8 +59,8 @@ static void set_batch(rt_trainer *t, const rt_batch *b)
     t->loss.lambda = t->view.lambda;
     t->loss.y = b->y;
     t->loss.teacher = b->soft;
-    t->loss.hard_scale = b->y && s->loss.labelled_mean ? rt_loss_labelled_scale(&t->loss, b->rows, t->model->classes)
-                                                      : 1.0f;
+    int k = t->model->head[0].size;
+    t->loss.hard_scale = b->y && s->loss.labelled_mean ? rt_loss_labelled_scale(&t->loss, b->rows, k) : 1.0f;
     int warm = s->loss.kind == RT_SOFT_DKD && s->loss.warmup;
     t->loss.soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)s->loss.warmup) : 1.0f;
     if (!t->teacher_predictor) return;
@@ -114,7 +114,7 @@ static int best_of(const float *z, int k)
 static rt_status validate(rt_trainer *t, rt_scores *scores)
 {
     enum { AT_ONCE = 256 };
-    int k = t->model->classes;
+    int k = t->model->head[0].size;
     rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
     rt_stream *stream;
     rt_stream_spec s = {.x = t->x,
@@ -184,7 +184,7 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     rt_scores scores = {0};
     rt_status st = RT_OK;
     if (t->held.count) {
-        st = rt_scores_begin(&scores, RT_TASK_CLASSES, t->model->classes, m->ranks, t->held.count);
+        st = rt_scores_begin(&scores, t->model->head[0].task, t->model->head[0].size, m->ranks, t->held.count);
         if (!st) st = validate(t, &scores);
         if (!st) st = judge(t, &scores, &value);
     }

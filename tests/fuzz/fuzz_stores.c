@@ -81,7 +81,7 @@ static void use_model(const rt_model *m)
     size_t in = rt_model_input_size(m);
     if (in > MOST_FLOATS || rt_graph_macs(m->graph) > 1e7) return;
     rt_pool *pool = rt_pool_new(1);
-    float *x = calloc(in, sizeof *x), *z = calloc((size_t)m->classes, sizeof *z);
+    float *x = calloc(in, sizeof *x), *z = calloc((size_t)m->head[0].size, sizeof *z);
     if (pool && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, pool, 1, NULL, 0)))
         rt_predict_raw(p, x, RT_F32, 1, z);
     rt_predictor_free(p);

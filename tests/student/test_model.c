@@ -266,14 +266,14 @@ static void names_are_kept(void **state)
     rt_h5_file *f;
     snprintf(path, sizeof path, "%s/named.h5", test_folder);
     assert_string_equal(rt_model_digest(m).hex, rt_model_digest(plain).hex);
-    assert_int_equal(plain->class_names.count, 3);
-    assert_null(plain->class_names.name);
+    assert_int_equal(plain->head[0].names.count, 3);
+    assert_null(plain->head[0].names.name);
     check_ok(rt_model_save(m, path));
     check_ok(rt_model_load(&n, path));
-    assert_string_equal(n->class_names.name[1], "b ");
-    assert_string_equal(n->class_names.name[2], "\u00e4");
+    assert_string_equal(n->head[0].names.name[1], "b ");
+    assert_string_equal(n->head[0].names.name[2], "\u00e4");
     assert_string_equal(n->columns.name[2], "w");
-    assert_string_equal(n->class_names.of, path);
+    assert_string_equal(n->head[0].names.of, path);
     rt_model_free(n);
     check_ok(rt_h5_scan(&f, path));
     const rt_h5_dataset *d = rt_h5_find(f, "manifest");
@@ -322,7 +322,7 @@ static void older_format(void **state)
     snprintf(again, sizeof again, "%s/old1.h5", test_folder);
     check_ok(rt_h5_save(again, "retort-model-1", it, items));
     check_ok(rt_model_load(&n, again));
-    assert_string_equal(n->class_names.name[2], "c");
+    assert_string_equal(n->head[0].names.name[2], "c");
     assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
     for (int i = 0; i < items; i++) free(data[i]);
     cJSON_free(text);
@@ -484,10 +484,10 @@ static void class_order(void **state)
             assert_true(two[3 * i + c] == one[3 * i + from[c]]);
         }
     }
-    check_ok(rt_predictor_set_classes(p, &m[0]->class_names));
+    check_ok(rt_predictor_set_classes(p, &m[0]->head[0].names));
     rt_predict_raw(p, x, RT_F32, 40, two);
     assert_memory_equal(one, two, sizeof one);
-    check_fails(rt_predictor_set_classes(p, &odd->class_names), RT_INPUT,
+    check_fails(rt_predictor_set_classes(p, &odd->head[0].names), RT_INPUT,
                 "its class 'd' is not among those of the model");
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
