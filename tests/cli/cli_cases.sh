@@ -93,4 +93,25 @@ expect 2 "out: no folder is told: give --out FOLDER" "$retort" run x.json
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --rows 0:300 --out part.h5
 expect 3 "has labels of rows 0:300, but the run takes row " \
     "$retort" train t.json --out S_part data.labels=part.h5 data.rows=0:600 loss.kind=kd
+
+# Every layer that a model can have is in the list, with its keys.
+"$retort" help layers > layers.txt
+for op in $(sed -n '/^#define RT_OPS/,/^typedef/s/X([A-Z0-9_]*, \([a-z0-9_]*\))/\n\1\n/gp' "$root/engine/graph.h" | grep '^[a-z]'); do
+    case $op in input|activation|affine) continue ;; esac          # no layers of their own; affine is made by passes
+    grep -q "^$op  *[a-z(]" layers.txt || fail "help layers: no $op"
+done
+grep -q '^  kernel \[required\] (1 to' layers.txt || fail "help layers: no kernel"
+grep -q '^gelu ' layers.txt && grep -q '^  rate \[0.5\]' layers.txt || fail "help layers: no gelu, no rate"
+"$retort" help metrics > metrics.txt
+for m in accuracy macro_f1 auc ece; do grep -q "^  $m " metrics.txt || fail "help metrics: no $m"; done
+
+# Speeds are numbers above 0.
+echo '{"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}' > b.json
+for how in "" "loss=kd optimizer=adamw profile=true" --infer; do
+    # shellcheck disable=SC2086
+    expect 0 "" "$retort" bench b.json $how seconds=0.02 rounds=2 batch=8 --json
+    grep -E '"samples_per_second(_median)?":' out.txt | grep -qE ':[[:space:]]*[1-9]' || fail "bench $how: no speed: $(cat out.txt)"
+done
+expect 0 "" "$retort" bench --kernels-only seconds=0.01 rounds=1 --threads 1 --json
+grep -q '"share' out.txt || grep -q 'peak' out.txt || fail "bench --kernels-only: $(head -c 300 out.txt)"
 exit $failed

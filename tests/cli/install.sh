@@ -8,6 +8,8 @@ there=$tmp/there
 
 for page in "" -import -info -train -label -eval -export -run -bench; do
     f=$there/share/man/man1/retort$page.1
+    # shellcheck disable=SC2086
+    "$retort" help man ${page#-} > page.txt && cmp -s page.txt "$f" || fail "$f is not what 'help man ${page#-}' prints"
     [ "$(head -c 4 "$f")" = ".TH " ] || fail "$f is no manual page"
     ! grep -q "^'" "$f" || fail "$f: a line begins with an apostrophe"
     if command -v groff > warnings.txt 2>&1; then
@@ -28,6 +30,7 @@ if command -v bash > /dev/null 2>&1; then
     [ "$(completed retort info --see)" = "" ] || fail "bash: info takes no --seed"
     [ "$(completed retort label labels.to)" = labels.topk= ] || fail "bash: label labels.to"
 fi
+"$retort" help completion bash | cmp -s - "$there/share/bash-completion/completions/retort" || fail "bash: another completion"
 for shell in zsh fish; do "$retort" help completion $shell > out.txt; grep -q allow-numeric-change out.txt || fail "$shell"; done
 expect 2 "bash, zsh or fish" "$retort" help completion tcsh
 expect 2 "did you mean 'train'" "$retort" help man trian
