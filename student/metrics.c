@@ -40,18 +40,16 @@ void rt_scores_free(rt_scores *s)
 
 /* ---- metrics of order ---- */
 
-rt_ranked *rt_ranked_new(const rt_scores *s)
-{
-    return s->ranks && s->rows && s->rows <= s->room ? malloc(s->rows * sizeof(rt_ranked)) : NULL;
-}
-
 static int falling(const void *a, const void *b)
 {
     double x = ((const rt_ranked *)a)->p, y = ((const rt_ranked *)b)->p;
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
-void rt_order_of(rt_ranked *r, uint64_t n, double *auc, double *precision)
+/* Area under the ROC curve: the share of pairs of a positive row and another row that p ranks rightly, equal ones
+ * counting half. Average precision: the mean over positive rows, of falling p, of the precision there; rows of equal p
+ * come together. NAN where there is no such row. */
+static void order_of(rt_ranked *r, uint64_t n, double *auc, double *precision)
 {
     double positives = 0, above = 0, hits = 0, pairs = 0, sum = 0;
     for (uint64_t i = 0; i < n; i++) positives += r[i].positive;
@@ -68,6 +66,37 @@ void rt_order_of(rt_ranked *r, uint64_t n, double *auc, double *precision)
     }
     *auc = positives > 0 && negatives > 0 ? pairs / (positives * negatives) : NAN;
     *precision = positives > 0 ? sum / positives : NAN;
+}
+
+/* which 0: area, 1: precision. */
+static double mean_order(const rt_scores *s, int first, rt_rank_fn *list, int which)
+{
+    double value[2], sum = 0;
+    uint64_t count = 0;
+    rt_ranked *r = s->ranks && s->rows && s->rows <= s->room ? malloc(s->rows * sizeof *r) : NULL;
+    for (int j = first; j < s->size && r; j++) {
+        order_of(r, list(s, j, r), &value[0], &value[1]);
+        if (isnan(value[which])) continue;
+        sum += value[which];
+        count++;
+    }
+    free(r);
+    return rt_ratio(sum, count);
+}
+
+double rt_mean_auc(const rt_scores *s, int first, rt_rank_fn *list) { return mean_order(s, first, list, 0); }
+double rt_mean_precision(const rt_scores *s, int first, rt_rank_fn *list) { return mean_order(s, first, list, 1); }
+
+double rt_mean_f1(const rt_scores *s, int all)
+{
+    double sum = 0;
+    uint64_t n = 0;
+    for (int j = 0; j < s->size; j++) {
+        double f1 = rt_f1(s->hit[j], s->truth[j], s->answered[j]);
+        if (!isnan(f1)) sum += f1;
+        n += all || !isnan(f1);
+    }
+    return s->rows ? rt_ratio(sum, n) : NAN;
 }
 
 /* ---- the table ---- */

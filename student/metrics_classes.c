@@ -1,5 +1,4 @@
 #include <math.h>
-#include <stdlib.h>
 
 #include "student/metrics.h"
 #include "student/metrics_parts.h"
@@ -91,28 +90,8 @@ static double balanced_accuracy(const rt_scores *s)
     return rt_ratio(sum, n);
 }
 
-static double macro_f1(const rt_scores *s)
-{
-    double sum = 0;
-    uint64_t n = 0;
-    for (int c = 0; c < s->size; c++) {
-        double f1 = rt_f1(s->hit[c], s->truth[c], s->answered[c]);
-        if (isnan(f1)) continue;
-        sum += f1;
-        n++;
-    }
-    return rt_ratio(sum, n);
-}
-
-static double macro_f1_all(const rt_scores *s)
-{
-    double sum = 0;
-    for (int c = 0; c < s->size; c++) {
-        double f1 = rt_f1(s->hit[c], s->truth[c], s->answered[c]);
-        if (!isnan(f1)) sum += f1;
-    }
-    return s->rows ? sum / s->size : NAN;
-}
+static double macro_f1(const rt_scores *s) { return rt_mean_f1(s, 0); }
+static double macro_f1_all(const rt_scores *s) { return rt_mean_f1(s, 1); }
 
 static double weighted_f1(const rt_scores *s)
 {
@@ -138,40 +117,16 @@ static double matthews(const rt_scores *s)
 
 /* ---- metrics of order ---- */
 
-/* Mean over the classes; of two classes the second one's alone. */
-static void order(const rt_scores *s, double *auc, double *precision)
+static uint64_t rows_of_class(const rt_scores *s, int c, rt_ranked *r)
 {
-    double value[2], sum[2] = {0, 0};
-    int count[2] = {0, 0};
-    rt_ranked *r = rt_ranked_new(s);
-    for (int c = s->size == 2; c < s->size && r; c++) {
-        for (uint64_t i = 0; i < s->rows; i++)
-            r[i] = (rt_ranked){s->p[i * (uint64_t)s->size + (uint64_t)c], s->y[i] == c};
-        rt_order_of(r, s->rows, &value[0], &value[1]);
-        for (int i = 0; i < 2; i++)
-            if (!isnan(value[i])) {
-                sum[i] += value[i];
-                count[i]++;
-            }
-    }
-    free(r);
-    *auc = count[0] ? sum[0] / count[0] : NAN;
-    *precision = count[1] ? sum[1] / count[1] : NAN;
+    for (uint64_t i = 0; i < s->rows; i++)
+        r[i] = (rt_ranked){s->p[i * (uint64_t)s->size + (uint64_t)c], s->y[i] == c};
+    return s->rows;
 }
 
-static double auc(const rt_scores *s)
-{
-    double a, b;
-    order(s, &a, &b);
-    return a;
-}
-
-static double average_precision(const rt_scores *s)
-{
-    double a, b;
-    order(s, &a, &b);
-    return b;
-}
+/* Of two classes the second one's alone. */
+static double auc(const rt_scores *s) { return rt_mean_auc(s, s->size == 2, rows_of_class); }
+static double average_precision(const rt_scores *s) { return rt_mean_precision(s, s->size == 2, rows_of_class); }
 
 /* ---- the table ---- */
 
@@ -186,7 +141,8 @@ const rt_metric rt_classes_metrics[RT_CLASSES_METRICS] = {
     {"macro_f1", "f1_score(average='macro')", "mean F1 of the classes that are in the truth or among the answers", 1, 0,
      macro_f1, NULL},
     {"macro_f1_all", "f1_score(average='macro', labels=range(K), zero_division=0)",
-     "mean F1 of all classes: one that is neither in the truth nor among the answers counts 0", 1, 0, macro_f1_all, NULL},
+     "mean F1 of all classes: one that is neither in the truth nor among the answers counts 0", 1, 0, macro_f1_all,
+     NULL},
     {"weighted_f1", "f1_score(average='weighted')", "mean F1, each class by its rows", 1, 0, weighted_f1, NULL},
     {"mcc", "matthews_corrcoef", "Matthews' correlation of labels and answers (Gorodkin 2004)", 1, 0, matthews, NULL},
     {"nll", "log_loss, which clips p at 2.2e-16", "mean -ln p(label), in nats", 0, 0, nll, NULL},

@@ -1,5 +1,4 @@
 #include <math.h>
-#include <stdlib.h>
 
 #include "student/metrics.h"
 #include "student/metrics_parts.h"
@@ -67,20 +66,8 @@ static double micro_f1(const rt_scores *s)
     return !s->rows ? NAN : isnan(f1) ? 0 : f1;
 }
 
-static double mean_f1(const rt_scores *s, int all)
-{
-    double sum = 0;
-    uint64_t n = 0;
-    for (int j = 0; j < s->size; j++) {
-        double f1 = rt_f1(s->hit[j], s->truth[j], s->answered[j]);
-        if (!isnan(f1)) sum += f1;
-        n += all || !isnan(f1);
-    }
-    return s->rows ? rt_ratio(sum, n) : NAN;
-}
-
-static double macro_f1(const rt_scores *s) { return mean_f1(s, 0); }
-static double macro_f1_all(const rt_scores *s) { return mean_f1(s, 1); }
+static double macro_f1(const rt_scores *s) { return rt_mean_f1(s, 0); }
+static double macro_f1_all(const rt_scores *s) { return rt_mean_f1(s, 1); }
 
 static double weighted_f1(const rt_scores *s)
 {
@@ -101,41 +88,17 @@ static double jaccard(const rt_scores *s)
     return !s->rows ? NAN : either ? (double)a.hit / (double)either : 0;
 }
 
-/* Means over labels, each over the rows where it is known. */
-static void order(const rt_scores *s, double *auc, double *precision)
+/* Those where the label is known. */
+static uint64_t rows_of_label(const rt_scores *s, int label, rt_ranked *r)
 {
-    double value[2], sum[2] = {0, 0};
-    uint64_t count[2] = {0, 0};
-    rt_ranked *r = rt_ranked_new(s);
-    for (uint64_t j = 0, k = (uint64_t)s->size; j < k && r; j++) {
-        uint64_t n = 0;
-        for (uint64_t i = 0; i < s->rows; i++)
-            if (s->label[i * k + j] < 2) r[n++] = (rt_ranked){s->z[i * k + j], s->label[i * k + j]};
-        rt_order_of(r, n, &value[0], &value[1]);
-        for (int i = 0; i < 2; i++)
-            if (!isnan(value[i])) {
-                sum[i] += value[i];
-                count[i]++;
-            }
-    }
-    free(r);
-    *auc = rt_ratio(sum[0], count[0]);
-    *precision = rt_ratio(sum[1], count[1]);
+    uint64_t n = 0, k = (uint64_t)s->size, j = (uint64_t)label;
+    for (uint64_t i = 0; i < s->rows; i++)
+        if (s->label[i * k + j] < 2) r[n++] = (rt_ranked){s->z[i * k + j], s->label[i * k + j]};
+    return n;
 }
 
-static double auc(const rt_scores *s)
-{
-    double a, b;
-    order(s, &a, &b);
-    return a;
-}
-
-static double average_precision(const rt_scores *s)
-{
-    double a, b;
-    order(s, &a, &b);
-    return b;
-}
+static double auc(const rt_scores *s) { return rt_mean_auc(s, 0, rows_of_label); }
+static double average_precision(const rt_scores *s) { return rt_mean_precision(s, 0, rows_of_label); }
 
 const rt_metric rt_multilabel_metrics[RT_MULTILABEL_METRICS] = {
     {"subset_accuracy", "accuracy_score", "share of rows, of those whose every label is known, with all labels right",

@@ -10,10 +10,13 @@ static inline double rt_ratio(double sum, uint64_t n) { return n ? sum / (double
 
 typedef struct { double p; int positive; } rt_ranked;
 
-/* Room for all rows of the scores; NULL where they are not all kept. The caller frees it. */
-rt_ranked *rt_ranked_new(const rt_scores *);
-/* Area under the ROC curve: the share of pairs of a positive row and another row that p ranks rightly, equal ones
- * counting half. Average precision: the mean over positive rows, of falling p, of the precision there; rows of equal p
- * come together. NAN where there is no such row. */
-void rt_order_of(rt_ranked *, uint64_t n, double *auc, double *precision);
+/* Lists the rows of column j that count; returns how many. */
+typedef uint64_t rt_rank_fn(const rt_scores *, int j, rt_ranked *);
+
+/* Means over columns, from `first` on, of the area under the ROC curve and of the average precision: of those where it
+ * is defined; NAN where that is none, or where the rows are not all kept. */
+double rt_mean_auc(const rt_scores *, int first, rt_rank_fn *);
+double rt_mean_precision(const rt_scores *, int first, rt_rank_fn *);
+/* Mean over columns of F1; all: a column that is neither in the truth nor among the answers counts 0, else not. */
+double rt_mean_f1(const rt_scores *, int all);
 #endif

@@ -1,4 +1,4 @@
-#include "train/losses.h"
+#include "train/losses_parts.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -136,6 +136,28 @@ void rt_loss_read(rt_cfg *c, rt_loss_config *l, rt_task task, int soft_given)
     case RT_TASK_MULTILABEL: read_multilabel(c, l, soft_given); break;
     case RT_TASK_REAL: read_real(c, l, soft_given); break;
     case RT_TASK_COUNT: break;
+    }
+}
+
+void rt_loss_elements(const rt_loss_batch *b, const rt_loss_io *io, rt_hard_element *hard, rt_soft_element *soft)
+{
+    size_t k = (size_t)io->n;
+    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1), total = (float)io->total;
+    if (!b->teacher || b->config.soft <= 0) soft = NULL;
+    for (int r = 0; r < io->rows; r++) {
+        int row = io->row0 + r, partner = b->partner ? b->partner[row] : -1;
+        const float *z = io->value + (size_t)r * k, *t = soft ? rt_loss_teacher(b, row, io->n) : NULL,
+                    *other = soft && partner >= 0 && !b->teacher_mixed ? rt_loss_teacher(b, partner, io->n) : NULL;
+        float *g = io->grad + (size_t)r * k, loss = 0, own = partner >= 0 ? b->lambda : 1;
+        for (size_t j = 0; j < k; j++) {
+            g[j] = 0;
+            if (hard && weight > 0) {
+                hard(b, (size_t)row * k + j, z[j], own * weight, total, &g[j], &loss);
+                if (partner >= 0) hard(b, (size_t)partner * k + j, z[j], (1 - own) * weight, total, &g[j], &loss);
+            }
+            if (soft) soft(b, z[j], t, other, (int)j, total, &g[j], &loss);
+        }
+        io->loss[r] = loss;
     }
 }
 

@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "train/losses.h"
+#include "train/losses_parts.h"
 
 /* ln(1 + e^x), without overflow. */
 static float softplus(float x) { return fmaxf(x, 0) + log1pf(expf(-fabsf(x))); }
@@ -33,23 +33,5 @@ static void soft_element(const rt_loss_batch *b, float z, const float *t, const 
 void rt_loss_fn_multilabel(void *arg, const rt_loss_io *io)
 {
     const rt_loss_batch *b = arg;
-    size_t k = (size_t)io->n;
-    float hard = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1), total = (float)io->total;
-    int soft = b->teacher && b->config.kind == RT_SOFT_BKD && b->config.soft > 0;
-    for (int r = 0; r < io->rows; r++) {
-        int row = io->row0 + r, partner = b->partner ? b->partner[row] : -1;
-        const float *z = io->value + (size_t)r * k, *t = soft ? rt_loss_teacher(b, row, io->n) : NULL,
-                    *other = soft && partner >= 0 && !b->teacher_mixed ? rt_loss_teacher(b, partner, io->n) : NULL;
-        float *g = io->grad + (size_t)r * k, loss = 0, own = partner >= 0 ? b->lambda : 1;
-        for (size_t j = 0; j < k; j++) {
-            g[j] = 0;
-            if (hard > 0 && b->labels) {
-                hard_element(b, (size_t)row * k + j, z[j], own * hard, total, &g[j], &loss);
-                if (partner >= 0)
-                    hard_element(b, (size_t)partner * k + j, z[j], (1 - own) * hard, total, &g[j], &loss);
-            }
-            if (soft) soft_element(b, z[j], t, other, (int)j, total, &g[j], &loss);
-        }
-        io->loss[r] = loss;
-    }
+    rt_loss_elements(b, io, b->labels ? hard_element : NULL, b->config.kind == RT_SOFT_BKD ? soft_element : NULL);
 }

@@ -30,8 +30,12 @@ if command -v bash > /dev/null 2>&1; then
     [ "$(completed retort info --see)" = "" ] || fail "bash: info takes no --seed"
     [ "$(completed retort label labels.to)" = labels.topk= ] || fail "bash: label labels.to"
 fi
-"$retort" help completion bash | cmp -s - "$there/share/bash-completion/completions/retort" || fail "bash: another completion"
-for shell in zsh fish; do "$retort" help completion $shell > out.txt; grep -q allow-numeric-change out.txt || fail "$shell"; done
+"$retort" help completion bash | cmp -s - "$there/share/bash-completion/completions/retort" ||
+    fail "bash: another completion"
+for shell in zsh fish; do
+    "$retort" help completion $shell > out.txt
+    grep -q allow-numeric-change out.txt || fail "$shell"
+done
 expect 2 "bash, zsh or fish" "$retort" help completion tcsh
 expect 2 "did you mean 'train'" "$retort" help man trian
 

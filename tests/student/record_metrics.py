@@ -130,7 +130,8 @@ def of_labels(z, y, m):
     return [metrics.accuracy_score(y[full], a[full]) if full.any() else numpy.nan,
             metrics.zero_one_loss(flat(y), flat(a)), metrics.f1_score(flat(y), flat(a), zero_division=0), seen,
             numpy.nan_to_num(f1).mean(), weighted, metrics.jaccard_score(flat(y), flat(a), zero_division=0),
-            metrics.log_loss(flat(y), flat(p), labels=[0, 1]), metrics.brier_score_loss(flat(y), flat(p), labels=[0, 1]),
+            metrics.log_loss(flat(y), flat(p), labels=[0, 1]),
+            metrics.brier_score_loss(flat(y), flat(p), labels=[0, 1]),
             numpy.mean(auc) if auc else numpy.nan, numpy.mean(ap) if ap else numpy.nan]
 
 
@@ -159,10 +160,10 @@ def elements(task, k, rows, missing, label=None):
 
 
 cases = [elements("MULTILABEL", 4, 50, 0), elements("MULTILABEL", 4, 50, 0.3), elements("MULTILABEL", 1, 20, 0),
-         elements("MULTILABEL", 3, 1, 0), elements("MULTILABEL", 3, 25, 0, (1, 0)), elements("MULTILABEL", 3, 25, 0, (2, 1)),
-         elements("MULTILABEL", 3, 4, 1), elements("MULTILABEL", 5, 40, 0.9), elements("REAL", 1, 60, 0),
-         elements("REAL", 3, 45, 0), elements("REAL", 3, 45, 0.4), elements("REAL", 2, 1, 0), elements("REAL", 2, 20, 0, (1, 3)),
-         elements("REAL", 2, 5, 1)]
+         elements("MULTILABEL", 3, 1, 0), elements("MULTILABEL", 3, 25, 0, (1, 0)),
+         elements("MULTILABEL", 3, 25, 0, (2, 1)), elements("MULTILABEL", 3, 4, 1), elements("MULTILABEL", 5, 40, 0.9), elements("REAL", 1, 60, 0),
+         elements("REAL", 3, 45, 0), elements("REAL", 3, 45, 0.4), elements("REAL", 2, 1, 0),
+         elements("REAL", 2, 20, 0, (1, 3)), elements("REAL", 2, 5, 1)]
 task, z, y, m = elements("MULTILABEL", 3, 12, 0)
 cases.append((task, -abs(z), 0 * y, m))                                          # nothing is there, nothing answered
 task, z, y, m = elements("REAL", 1, 7, 0)
