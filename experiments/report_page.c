@@ -15,6 +15,7 @@ static const char head[] =
     "td,th{padding:.25em .6em;text-align:right;white-space:nowrap;vertical-align:top;border-bottom:1px solid #d0d7de}"
     "th:first-child,td:first-child{text-align:left}"
     "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top}figcaption{font-weight:600}"
+    "figure svg{max-width:100%;height:auto}"
     "svg text{font-size:11px;fill:#57606a}svg .t{font-size:12px;fill:#1f2328}svg .n{font-size:12px;fill:#1f2328}"
     "svg "
     ".s{font-size:8px}.g{stroke:#eaeef2}.f{fill:#fff;stroke:#d0d7de}.p{fill:none;stroke:#57606a;stroke-dasharray:5 4}"
