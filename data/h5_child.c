@@ -252,6 +252,7 @@ static void look_at(walk *w, hid_t group, const char *name, const char *soft)
 static char *link_value(walk *w, hid_t group, const char *name, size_t size)
 {
     char *value = size < MAX_PATH * 2 ? calloc(1, size + 1) : NULL;
+    if (!value && size < MAX_PATH * 2) no_memory();
     if (value && H5Lget_val(group, name, value, size, H5P_DEFAULT) < 0) {
         why(w);
         value[0] = 0;

@@ -123,16 +123,17 @@ static void find_type(hid_t t, rt_h5_dataset *d)
 
 /* What the library reads where nothing is stored: with a fill time of "never", or an undefined fill value, it is
  * whatever the memory held before (h5py shows zeros). Such holes are refused, never zero. */
-static void find_fill(hid_t p, hid_t t, rt_h5_record *r)
+static int find_fill(hid_t p, hid_t t, rt_h5_record *r)
 {
     H5D_fill_value_t defined = H5D_FILL_VALUE_ERROR;
     H5D_fill_time_t when = H5D_FILL_TIME_ERROR;
     rt_h5_dataset *d = &r->set;
     snprintf(r->unfilled, sizeof r->unfilled, "the file defines no fill value for it");
-    if (H5Pfill_value_defined(p, &defined) < 0 || H5Pget_fill_time(p, &when) < 0) return;
-    if (defined == H5D_FILL_VALUE_UNDEFINED || when == H5D_FILL_TIME_NEVER) return;
+    if (H5Pfill_value_defined(p, &defined) < 0 || H5Pget_fill_time(p, &when) < 0) return 0;
+    if (defined == H5D_FILL_VALUE_UNDEFINED || when == H5D_FILL_TIME_NEVER) return 0;
     size_t room = d->type == RT_TEXT ? d->element : sizeof d->fill;
     unsigned char *value = calloc(1, room);
+    if (!value && room <= RT_H5_MAX_COMPACT) return -1;         /* a larger one is the file's fault */
     if (value && (defined == H5D_FILL_VALUE_DEFAULT || H5Pget_fill_value(p, t, value) >= 0)) {
         size_t used = 0;
         while (used < room && (d->type != RT_TEXT || !value[used])) used++;
@@ -141,6 +142,7 @@ static void find_fill(hid_t p, hid_t t, rt_h5_record *r)
         if (d->type != RT_TEXT) memcpy(d->fill, value, sizeof d->fill);
     }
     free(value);
+    return 0;
 }
 
 /* A copy recipe that loses nothing: h5repack drops what it has no filter for. */
@@ -238,8 +240,8 @@ static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compa
         rt_h5_refuse(d, "its properties cannot be read");
         return 0;
     }
-    find_fill(p, t, r);
-    if (H5Pget_external_count(p) > 0)
+    if (find_fill(p, t, r)) bad = -1;
+    else if (H5Pget_external_count(p) > 0)
         rt_h5_refuse(d, "its bytes are in an external file, which is never followed; copy it into one file");
     else switch (H5Pget_layout(p)) {
     case H5D_CONTIGUOUS: {

@@ -30,6 +30,7 @@ static H5FD_t *open_once(const char *name, unsigned flags, hid_t fapl, haddr_t m
     (void)name, (void)flags, (void)fapl, (void)most;
     driver_file *f = io.opened ? NULL : calloc(1, sizeof *f);
     if (f) io.opened = 1;
+    else if (!io.opened) io.error = ENOMEM;
     return (H5FD_t *)f;
 }
 

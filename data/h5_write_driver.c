@@ -17,12 +17,19 @@ typedef struct { H5FD_t base; haddr_t eoa, eof; } driver_file;
 
 static struct { int fd; const char *path; rt_status status; } io;      /* used under rt_h5_library */
 
+static herr_t failed(rt_status st)
+{
+    if (!io.status) io.status = st;
+    return -1;
+}
+
 static H5FD_t *open_it(const char *name, unsigned flags, hid_t fapl, haddr_t most)
 {
     struct stat s;
     (void)name, (void)fapl, (void)most;
     driver_file *f = calloc(1, sizeof *f);
     if (!f || fstat(io.fd, &s) || (flags & H5F_ACC_TRUNC && ftruncate(io.fd, 0))) {
+        failed(rt_fail(RT_RUN, "%s: %s", io.path, strerror(errno)));
         free(f);
         return NULL;
     }
@@ -63,12 +70,6 @@ static haddr_t get_eof(const H5FD_t *f, H5FD_mem_t type)
 {
     (void)type;
     return ((const driver_file *)f)->eof;
-}
-
-static herr_t failed(rt_status st)
-{
-    if (!io.status) io.status = st;
-    return -1;
 }
 
 static herr_t read_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, size_t n, void *out)

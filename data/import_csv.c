@@ -268,7 +268,7 @@ static rt_status take_label(table *t, const char *text)
         text = copy;
     }
     int code = rt_label_add(&t->labels, text);
-    if (code < 0) return rt_fail_in(RT_INPUT, "%s: %s", t->path, called(t, t->label));
+    if (code < 0) return rt_fail_in((rt_status)-code, "%s: %s", t->path, called(t, t->label));
     t->job->y[t->rows] = code;
     return RT_OK;
 }

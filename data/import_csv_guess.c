@@ -20,7 +20,7 @@ static void sample_free(sample *s)
     s->lines = 0;
 }
 
-/* The first records; what follows an error is not looked at: the reader will say it. */
+/* The first records; what follows an error of the file is not looked at: the reader will say it. */
 static rt_status sample_read(sample *s, const char *path, const char *encoding, char separator, int skip)
 {
     rt_csv *c;
@@ -28,7 +28,10 @@ static rt_status sample_read(sample *s, const char *path, const char *encoding, 
     s->lines = 0;
     RT_TRY(rt_csv_open(&c, path, encoding, separator, skip));
     rt_status st = RT_OK;
-    while (s->lines < SAMPLE && !rt_csv_next(c, &r) && r.cells) {
+    while (s->lines < SAMPLE) {
+        rt_status next = rt_csv_next(c, &r);
+        if (next == RT_RUN) st = next;
+        if (next || !r.cells) break;
         size_t bytes = r.at[r.cells - 1] + strlen(rt_cell(&r, r.cells - 1)) + 1;
         line_of *l = &s->line[s->lines++];
         *l = (line_of){malloc(bytes), malloc((size_t)r.cells * sizeof *l->at), r.cells};

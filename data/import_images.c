@@ -9,6 +9,7 @@
 
 #include "data/files.h"
 #include "data/import_parts.h"
+#include "engine/text.h"
 
 enum { MOST_KINDS = 40, PATH = 4096 };
 
@@ -134,7 +135,7 @@ static rt_status add_class(album *a, const char *folder, const char *name)
     linked = lstat(folder, &s) == 0 && S_ISLNK(s.st_mode);
     a->links += (uint64_t)linked;
     a->code = rt_label_add(&a->classes, name);
-    rt_status st = a->code < 0 ? RT_INPUT : RT_OK;
+    rt_status st = a->code < 0 ? (rt_status)-a->code : RT_OK;
     for (int i = 0; i < n && !st; i++) {
         int k = snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
         st = k >= (int)sizeof path ? rt_fail(RT_INPUT, "%.200s...: the path is too long", path)
@@ -147,16 +148,6 @@ static rt_status add_class(album *a, const char *folder, const char *name)
                      "folder, or fill it%s", folder, name,
                      n ? " (it has other files or folders)" : "");
     return st;
-}
-
-static int valid_name(const char *name)
-{
-    cJSON *list = cJSON_CreateStringArray(&name, 1);
-    rt_names n;
-    rt_status st = rt_names_from_json(&n, list, NULL, "classes");
-    if (!st) rt_names_free(&n);
-    cJSON_Delete(list);
-    return !st;
 }
 
 static rt_status walk(album *a, const char *folder)
@@ -180,7 +171,7 @@ static rt_status walk(album *a, const char *folder)
             if (there && S_ISREG(s.st_mode) && (st = rt_picture_look(path, &kind, &other)) == RT_INPUT) st = RT_OK;
             count_skipped(a, kind ? "pictures beside the class folders" : "files beside the class folders",
                           "no folder names their class");
-        } else if (!valid_name(name)) st = rt_fail(RT_INPUT,
+        } else if (!rt_is_utf8(name)) st = rt_fail(RT_INPUT,
                                                    "%s: the name of this folder is no valid UTF-8, and so no class "
                                                    "name; rename it", path);
         else st = add_class(a, path, name);

@@ -34,8 +34,8 @@ static int code_of_text(rt_label_set *set, const rt_array *a, const unsigned cha
         uint32_t c = a->swap ? (uint32_t)p[i] << 24 | (uint32_t)p[i + 1] << 16 | (uint32_t)p[i + 2] << 8 | p[i + 3]
                              : (uint32_t)p[i + 3] << 24 | (uint32_t)p[i + 2] << 16 | (uint32_t)p[i + 1] << 8 | p[i];
         if (!c) break;
-        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return rt_fail(RT_INPUT, "%s: a label is no valid text",
-            a->path), -1;
+        if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) return -(int)rt_fail(RT_INPUT, "%s: a label is no valid text",
+            a->path);
         if (c < 0x80) text[n++] = (char)c;
         else {
             int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
@@ -64,12 +64,12 @@ static int code_of_number(rt_label_set *set, const rt_array *a, const void *p)
         uint64_t v;
         memcpy(&v, p, 8);
         if (v <= INT64_MAX) return rt_label_add_whole(set, (int64_t)v);
-        return rt_fail(RT_INPUT, "%s: label %llu is too large", a->path, (unsigned long long)v), -1;
+        return -(int)rt_fail(RT_INPUT, "%s: label %llu is too large", a->path, (unsigned long long)v);
     }
     case RT_F32: { float v; memcpy(&v, p, 4); d = v; break; }
     case RT_F64: memcpy(&d, p, 8); break;
-    default: return rt_fail(RT_INPUT, "%s: labels of type %s are not supported; save whole numbers or texts",
-                            a->path, rt_dtype_name(a->type)), -1;
+    default: return -(int)rt_fail(RT_INPUT, "%s: labels of type %s are not supported; save whole numbers or texts",
+                                  a->path, rt_dtype_name(a->type));
     }
     if (d == (double)(int64_t)(d > -1e15 && d < 1e15 ? d : 0)) return rt_label_add_whole(set, (int64_t)d);
     snprintf(text, sizeof text, d != d ? "nan" : a->type == RT_F32 ? "%.9g" : "%.17g", d);
@@ -109,7 +109,7 @@ rt_status rt_array_labels(rt_import_job *job, rt_array *a, uint64_t rows)
                 p[e - 1 - b] = c;
             }
             codes[i + k] = a->text ? code_of_text(&set, a, p) : code_of_number(&set, a, p);
-            if (codes[i + k] < 0) st = RT_INPUT;
+            if (codes[i + k] < 0) st = (rt_status)-codes[i + k];
         }
         i += n;
     }
@@ -176,7 +176,7 @@ static rt_status take(label_file *f, const rt_record *r)
     if (f->records == 0) f->first = strdup(text);
     else f->codes[f->records] = rt_label_add(&f->set, text);
     if (f->records ? f->codes[f->records] < 0 : !f->first)
-        return f->records ? RT_INPUT : rt_fail(RT_RUN, "out of memory");
+        return f->records ? (rt_status)-f->codes[f->records] : rt_fail(RT_RUN, "out of memory");
     f->records++;
     return RT_OK;
 }
@@ -251,7 +251,7 @@ static rt_status csv_labels(rt_import_job *job, uint64_t rows)
                        : ": there is one line more than rows");
     } else if (!st) {
         f.codes[0] = rt_label_add(&f.set, f.first);
-        if (f.codes[0] < 0) st = RT_RUN;
+        if (f.codes[0] < 0) st = (rt_status)-f.codes[0];
     }
     if (!st) {
         st = finish(job, &f.set, f.codes, rows, where);

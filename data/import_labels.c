@@ -53,15 +53,15 @@ static int grow(rt_label_set *s)
 
 int rt_label_add(rt_label_set *s, const char *text)
 {
-    if (s->count == s->room && grow(s)) return rt_fail(RT_RUN, "out of memory"), -1;
+    if (s->count == s->room && grow(s)) return -(int)rt_fail(RT_RUN, "out of memory");
     uint32_t h = hash_of(text) % (uint32_t)s->slots;
     for (; s->slot[h] >= 0; h = (h + 1) % (uint32_t)s->slots)
         if (strcmp(s->text[s->slot[h]], text) == 0) return s->rows[s->slot[h]]++, s->slot[h];
     if (s->count == MOST_LABELS)
-        return rt_fail(RT_INPUT,
-                       "the labels have more than %d different values: that is no set of classes; is it the right "
-                       "column?", MOST_LABELS), -1;
-    if (!(s->text[s->count] = strdup(text))) return rt_fail(RT_RUN, "out of memory"), -1;
+        return -(int)rt_fail(RT_INPUT,
+                             "the labels have more than %d different values: that is no set of classes; is it the "
+                             "right column?", MOST_LABELS);
+    if (!(s->text[s->count] = strdup(text))) return -(int)rt_fail(RT_RUN, "out of memory");
     s->rows[s->count] = 1;
     s->slot[h] = s->count;
     return s->count++;
@@ -72,7 +72,7 @@ int rt_label_add_whole(rt_label_set *s, int64_t v)
     char text[32];
     if (!s->small) {
         s->small = malloc(SMALL * sizeof *s->small);
-        if (!s->small) return rt_fail(RT_RUN, "out of memory"), -1;
+        if (!s->small) return -(int)rt_fail(RT_RUN, "out of memory");
         for (int i = 0; i < SMALL; i++) s->small[i] = -1;
     }
     int near = v >= SMALL_LOW && v < SMALL + SMALL_LOW, *code = near ? &s->small[v - SMALL_LOW] : NULL;
@@ -392,18 +392,20 @@ static rt_status say_missing(const resolver *r)
     return RT_OK;
 }
 
-static void report_classes(rt_import_job *job, const resolver *r)
+static rt_status report_classes(rt_import_job *job, const resolver *r)
 {
     cJSON *names = cJSON_AddArrayToObject(job->report, "class_names");
     cJSON *rows = cJSON_AddArrayToObject(job->report, "class_rows");
     uint64_t *n = calloc((size_t)job->classes + 1, sizeof *n);
-    for (int i = 0; i < r->set->count && n; i++) if (r->to[i] >= 0) n[r->to[i]] += r->set->rows[i];
+    if (!n) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < r->set->count; i++) if (r->to[i] >= 0) n[r->to[i]] += r->set->rows[i];
     cJSON_AddNumberToObject(job->report, "classes", job->classes);
     for (int i = 0; i < job->classes; i++) {
         cJSON_AddItemToArray(names, cJSON_CreateString(job->class_name[i]));
-        cJSON_AddItemToArray(rows, cJSON_CreateNumber(n ? (double)n[i] : 0));
+        cJSON_AddItemToArray(rows, cJSON_CreateNumber((double)n[i]));
     }
     free(n);
+    return RT_OK;
 }
 
 /* What is asked for labels must be possible and do something. */
@@ -444,7 +446,7 @@ rt_status rt_label_resolve(rt_import_job *job, const rt_label_set *set, const ch
     int count = job->spec->max_classes || !(flags & RT_LABELS_OF_FOLDERS);
     if (!st && !job->known.name && count) st = check_count(&r, rows);
     if (!st) st = say_missing(&r);
-    if (!st) report_classes(job, &r);
+    if (!st) st = report_classes(job, &r);
     for (uint64_t i = 0; i < rows && job->y && !st; i++) job->y[i] = r.to[job->y[i]];
     free(r.to);
     free(r.all);

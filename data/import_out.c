@@ -39,6 +39,7 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
     if (job->columns) cJSON_AddItemToObject(m, "columns", cJSON_Duplicate(job->columns, 1));
     *text = st ? NULL : rt_json_text(m, 1);
     cJSON_Delete(m);
+    if (!st && !*text) return rt_fail(RT_RUN, "out of memory");
     if (!st && strlen(*text) > RT_JSON_MAX_BYTES) {
         free(*text);
         *text = NULL;

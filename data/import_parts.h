@@ -130,7 +130,8 @@ typedef struct {
 
 enum { RT_LABELS_OF_FOLDERS = 1 };
 
-/* The code of a label, which is counted; below 0 with a message when there are too many different ones. */
+/* The code of a label, which is counted; below 0, minus a status with its message, when there is no memory for it or
+ * when there are too many different ones. */
 int rt_label_add(rt_label_set *, const char *text);
 int rt_label_add_whole(rt_label_set *, int64_t);
 void rt_label_set_free(rt_label_set *);

@@ -128,8 +128,8 @@ rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *column
         if (st) return st;
         st = rt_json_parse(&j, text, strlen(text), f->path);
         free(text);
-        if (st)
-            st = rt_fail_in(RT_INPUT, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
+        if (st == RT_INPUT)
+            st = rt_fail_in(st, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
     }
     if (!st && classes)
         st = rt_names_from_json(classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), f->path, "classes");
