@@ -145,17 +145,23 @@ const cli_command *cli_find(const char *name)
 
 void cli_help_metrics(void)
 {
+    static const char *const about[RT_TASK_COUNT] = {
+        "Heads of classes: K classes; p: softmax of the logits; the answer: the largest logit, of equal ones the first.",
+        "Heads of labels (multilabel): K labels; p = 1 / (1 + e^-z) of each; the answer is yes where z > 0.",
+        "Heads of values (real): D columns."};
     printf(
         "retort help metrics - what a model's answers to labelled rows are worth\n\n"
-        "In evaluation.json under these names, and for train.monitor. K classes; p: softmax of the logits; the\n"
-        "answer: the largest logit, of equal ones the first. A value that is not defined is null, with the\n"
-        "reason.\n\n");
-    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
-        const rt_metric *m = &rt_classes_metrics[i];
-        char text[400];
-        snprintf(text, sizeof text, "%s. %s is better. scikit-learn: %s", m->help, m->higher ? "Higher" : "Lower",
-                 m->equals);
-        print_item(m->name, text);
+        "In evaluation.json under these names, and for train.monitor (of several heads: HEAD.METRIC). A value that\n"
+        "is not defined is null, with the reason.\n");
+    for (int t = 0; t < RT_TASK_COUNT; t++) {
+        printf("\n%s\n\n", about[t]);
+        for (int i = 0; i < rt_metrics[t].count; i++) {
+            const rt_metric *m = &rt_metrics[t].metric[i];
+            char text[400];
+            snprintf(text, sizeof text, "%s. %s is better. scikit-learn: %s", m->help, m->higher ? "Higher" : "Lower",
+                     m->equals);
+            print_item(m->name, text);
+        }
     }
 }
 

@@ -11,6 +11,10 @@
 #define DATA_CHECK \
     {"data.check", "known", "known: what DATA.retort-id says of the content is believed while size, times and inode " \
                             "are the same; full: all is hashed again"}
+#define DATA_TARGETS \
+    {"data.targets", "each head's name", \
+     "{\"HEAD\": \"SET\"}, or {\"HEAD\": {\"source\", \"set\", \"column\"}}: where a head's targets lie. Labels are 0, 1 or " \
+     "-1 (not known), values are numbers, NaN where there is none"}
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
     {"data.test", "0", \
@@ -24,7 +28,10 @@ const cli_key cli_train_keys[] = {
      "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
      "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
-    {"model.classes", "", "outputs of the last layer; required"},
+    {"model.classes", "", "outputs of the last layer: short for one head of classes, named y; required without heads"},
+    {"model.heads", "none",
+     "what the model answers: [{\"name\", \"task\": \"classes\"|\"multilabel\"|\"real\", \"size\", \"layer\", \"names\"}]. "
+     "The layer is that of the head's name, or of a single head the last; a family ends with a dense layer for each"},
     {"model.family", "none", "writes the list of layers: mlp, cnn, resnet, dscnn or conv1d"},
     {"model.width", "mlp, dscnn 64; cnn, resnet 16; conv1d 32", "channels of the first stage, or units"},
     {"model.depth", "mlp 2; cnn, conv1d 3; resnet 1; dscnn 4", "stages or layers"},
@@ -40,6 +47,7 @@ const cli_key cli_train_keys[] = {
     {"data.y", "y",
      "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
      "there is one"},
+    DATA_TARGETS,
     {"data.labels", "none", "a label store, in place of a teacher"},
     DATA_ROWS,
     {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
@@ -53,13 +61,18 @@ const cli_key cli_train_keys[] = {
     {"data.normalize", "auto",
      "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
      "for flat rows of bytes"},
-    {"loss.kind", "ce; kd with a teacher", "ce, kd, dkd, dist, zscore or mse"},
-    {"loss.hard", "ce, dkd, dist 1; kd, zscore, mse 0.1", "weight of the cross-entropy with labels"},
-    {"loss.soft", "kd, mse 0.9; dkd, dist 1; zscore 9", "weight of the teacher's part"},
-    {"loss.temperature", "kd, dkd 4; zscore 2; dist 1", "both logits are divided by it"},
+    {"loss.kind", "ce, kd with a teacher; multilabel bce, bkd with a teacher; real mse",
+     "classes: ce, kd, dkd, dist, zscore or mse; multilabel: bce or bkd; real: mse, huber or quantile. Of several heads "
+     "each has its own \"loss\": {\"HEAD\": {\"kind\", ...}}"},
+    {"loss.hard", "ce, dkd, dist, bce 1; kd, zscore, mse, bkd 0.1; real 1, with a teacher 0.1",
+     "weight of the loss with labels or targets"},
+    {"loss.soft", "kd, mse, bkd 0.9; dkd, dist 1; zscore 9; real 0.9", "weight of the teacher's part"},
+    {"loss.temperature", "kd, dkd 4; zscore 2; dist, bkd 1", "both logits are divided by it"},
+    {"loss.delta", "1", "huber: the error at which the loss becomes linear"},
+    {"loss.level", "0.5", "quantile: the share of targets that should lie below the answer"},
     {"loss.label_smoothing", "0", "share of the label that is spread over all classes"},
     {"loss.hard_mean", "batch",
-     "what the cross-entropy is divided by: batch (all its rows) or labelled (those with a "
+     "what the loss with labels is divided by: batch (all its rows) or labelled (those with a "
      "label)"},
     {"loss.class_weight", "none",
      "of the cross-entropy: a list with a number for each class, or balanced (labelled rows / "
@@ -93,9 +106,9 @@ const cli_key cli_train_keys[] = {
     {"train.final_lr", "0", "cosine, one_cycle: where it ends"},
     {"train.milestones", "", "step: the epochs at which it falls; required there"},
     {"train.step_gamma", "0.1", "step: by what it is multiplied there"},
-    {"train.monitor", "accuracy",
-     "the metric on the validation rows by which the best epoch is chosen; 'retort help "
-     "metrics' lists them"},
+    {"train.monitor", "accuracy; multilabel micro_f1; real rmse",
+     "the metric on the validation rows by which the best epoch is chosen, of several heads HEAD.METRIC (the first "
+     "head's by default); 'retort help metrics' lists them"},
     {"train.patience", "0", "epochs without a better one after which training stops; 0: never"},
     {"train.clip", "0", "largest norm of the gradient; 0: none"},
     {"train.freeze", "none",
@@ -136,7 +149,7 @@ const cli_key cli_eval_keys[] = {
     DATA_SOURCE, DATA_X,
     {"data.y", "y", "the labels; \"\" for none. Agreement and KL are over all rows, the rest over the labelled ones. "
                     "The default only where there is one"},
-    DATA_ROWS, DATA_TEST, DATA_NAMES, DATA_CHECK,
+    DATA_TARGETS, DATA_ROWS, DATA_TEST, DATA_NAMES, DATA_CHECK,
     {"eval.speed", "true", "false leaves timing out"},
     {"eval.latency_samples", "2000", "timed calls of one row a model"},
     {"eval.seconds", "0.5", "of throughput, for each model, batch size and round"},

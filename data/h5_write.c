@@ -82,15 +82,13 @@ static int add_set(hid_t file, hid_t groups, const rt_h5_item *it)
     H5Pset_obj_track_times(c, 0);
     char group[RT_H5_NAME];
     snprintf(group, sizeof group, "%s", it->name);
-    char *slash = strchr(group, '/');
     int bad = 0;
-    if (slash) {
+    for (char *slash = group; !bad && (slash = strchr(slash, '/')); *slash++ = '/') {      /* "a", then "a/b" */
         *slash = 0;
-        if (H5Lexists(file, group, H5P_DEFAULT) <= 0) {
-            hid_t g = H5Gcreate2(file, group, H5P_DEFAULT, groups, H5P_DEFAULT);
-            bad = g < 0;
-            if (!bad) H5Gclose(g);
-        }
+        if (H5Lexists(file, group, H5P_DEFAULT) > 0) continue;
+        hid_t g = H5Gcreate2(file, group, H5P_DEFAULT, groups, H5P_DEFAULT);
+        bad = g < 0;
+        if (!bad) H5Gclose(g);
     }
     hid_t d = bad ? -1 : H5Dcreate2(file, it->name, t, s, links, c, H5P_DEFAULT);
     bad |= d < 0;

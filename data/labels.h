@@ -1,24 +1,30 @@
 /* data/labels.h - the label store: what a teacher said about rows of a source, beside a reference to them.
  *
  * An HDF5 file whose data sets are allocated at birth:
+ * Of one head of classes named "y" (format retort-labels-2):
  *   labels/logits f32|f16 (N, K)              full coding, or
  *   labels/topk_id i32 (N, k), labels/topk_logit f32|f16 (N, k), labels/tail f32 (N)
  *                                             top-k: every other class has the logit `tail`, which keeps the total
  *                                             probability of the tail: tail = logsumexp(others) - log(K - k)
+ * of other heads (retort-labels-3) the same for each head of classes or labels as labels/HEAD/..., top-k for classes
+ * alone, and of values labels/HEAD/values f32 (N, D); always:
  *   labels/status u8 (N)                      rt_label_status; where it is not RT_LABEL_DONE there is no label
  *   labels/block_crc32c u32 (blocks)          CRC32C of each block's bytes, set by set
- *   labels/status_count u64 (8), labels/class_count u64 (K), labels/confidence_mean f64 (1)
+ *   labels/status_count u64 (8), labels/class_count u64 (W), labels/confidence_mean f64 (1)
  *                                             of all rows, once they are there: rows by status, labelled rows by their
- *                                             best class (the lower of equal ones), mean probability of that class
+ *                                             best class (the lower of equal ones), or with a label (logit above 0);
+ *                                             mean probability of the best class, of the first head of classes
  *   source/leaves u8 (spans, 16)              what the rows were: the leaves (data/identity.h) of their spans
  *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and
- * block_crc32c; of the manifest alone as long as rows are missing labels/complete u8 (1), manifest text     who, from
- * what, how Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and
+ *                                             block_crc32c; of the manifest alone as long as rows are missing
+ *   labels/complete u8 (1), manifest text     who, from what, how
+ * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and
  * bytes by pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on
  * disk. */
 #ifndef RT_DATA_LABELS_H
 #define RT_DATA_LABELS_H
 
+#include "data/heads.h"
 #include "data/identity.h"
 #include "data/names.h"
 #include "data/output.h"
@@ -37,8 +43,10 @@ typedef enum {
 
 typedef struct {
     uint64_t first, rows;
-    int classes, topk;                /* topk 0: full */
-    rt_dtype type;                    /* RT_F32 or RT_F16 */
+    int classes, topk;                /* W, floats of an answer: the classes of a single head; topk 0: full */
+    rt_dtype type;                    /* of logits: RT_F32 or RT_F16 */
+    const rt_head *head;              /* what the answer is made of; borrowed */
+    int heads;                        /* 0: one head of classes, "y" */
 } rt_labels_spec;
 
 /* Of rows that are there. */
@@ -58,8 +66,9 @@ typedef struct {
     cJSON *notes;                     /* a list that gets what the user must know; may be NULL */
 } rt_labels_job;
 
-/* {"class": rows, ...} in the order of the classes, for the caller to delete. */
-cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_names *classes);
+/* {"class": rows, ...} in the order of the classes; by head, {"head": {...}, ...}, when they are not one head of classes;
+ * for the caller to delete. */
+cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_head *, int heads);
 
 typedef struct rt_labels_writer rt_labels_writer;
 
@@ -70,10 +79,10 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *, const rt_la
                           const rt_labels_job *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);
-/* logits (rows of the block, K); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that
+/* answers (rows of the block, W); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that
  * the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not
  * finite. */
-rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *logits, const unsigned char *status);
+rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
  * meanwhile. After an error nothing is synced or written any more. */
 rt_status rt_labels_commit(rt_labels_writer *);
@@ -95,11 +104,11 @@ rt_status rt_labels_digest(const rt_labels *, rt_digest *);
 /* Counts of a complete store as it keeps them; of an incomplete one, statuses of the rows that were committed, and NULL
  * for class_count. */
 rt_status rt_labels_summarize(rt_labels *, rt_labels_summary *);
-/* The teacher's classes, "classes" of the manifest; numbers when it names none. */
-const rt_names *rt_labels_classes(const rt_labels *);
-/* From now on logits are read in the order of these classes (copied). RT_INPUT with both lists when they are not the
- * store's. Not while others read. */
-rt_status rt_labels_set_classes(rt_labels *, const rt_names *);
+/* What the teacher answers: its heads, with the names of its classes. */
+const rt_head *rt_labels_heads(const rt_labels *, int *count);
+/* From now on answers are read as of these heads, their classes matched by name or by position (data/heads.h); elements
+ * of a head that the store lacks are 0. RT_INPUT with both lists when they do not match. Not while others read. */
+rt_status rt_labels_set_heads(rt_labels *, const rt_head *, int count, const char *of, rt_match);
 /* Whether the data is what was labelled: spans that the labels' rows lie in are hashed where they are not known.
  * RT_INPUT with the rows that are not. Both pool and progress may be NULL. */
 rt_status rt_labels_check_source(const rt_labels *, rt_identity *, rt_pool *, const rt_progress *);
@@ -107,9 +116,9 @@ rt_status rt_labels_check_source(const rt_labels *, rt_identity *, rt_pool *, co
 rt_status rt_labels_status(rt_labels *, const uint64_t *row, int n, unsigned char *status);
 /* Takes rows that the store covers and has no label for out of the set; *removed says how many there were. */
 rt_status rt_labels_remove_bad(rt_labels *, rt_rows *, uint64_t *removed);
-/* Full logits (n, K) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first
+/* Answers (n, W) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first
  * read. RT_INPUT for a row outside the store, without a label, or damaged. */
-rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *logits);
+rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *answers);
 /* Checks every committed block's CRC. */
 rt_status rt_labels_verify(rt_labels *);
 #endif

@@ -14,15 +14,41 @@
 /* Logits of a block from which on threads share it; classes that are looked at together. */
 enum { POOL_PAYS = 1 << 16, STEP = 16 };
 
+int rt_label_heads(const rt_labels_spec *s, rt_label_head h[RT_MAX_HEADS])
+{
+    int column = 0;
+    if (!s->heads) h[0] = (rt_label_head){.size = s->classes, .topk = s->topk};
+    for (int i = 0; i < s->heads; i++) {
+        const rt_head *from = &s->head[i];
+        int few = from->task == RT_TASK_CLASSES && s->topk < from->size;
+        h[i] = (rt_label_head){.task = from->task, .at = from->at, .size = from->size, .topk = few ? s->topk : 0,
+                               .column = column};
+        column += h[i].topk ? 3 : 1;
+    }
+    return s->heads ? s->heads : 1;
+}
+
+static void put_column(rt_label_column *c, const char *head, const char *what, rt_dtype type, int width)
+{
+    snprintf(c->name, sizeof c->name, "labels/%s%s%s", head, *head ? "/" : "", what);
+    c->type = type;
+    c->width = (uint64_t)width;
+}
+
 int rt_label_columns(const rt_labels_spec *s, rt_label_column c[RT_LABEL_COLUMNS])
 {
-    int n = 0;
-    if (s->topk) {
-        c[n++] = (rt_label_column){"labels/topk_id", RT_I32, (uint64_t)s->topk};
-        c[n++] = (rt_label_column){"labels/topk_logit", s->type, (uint64_t)s->topk};
-        c[n++] = (rt_label_column){"labels/tail", RT_F32, 1};
-    } else c[n++] = (rt_label_column){"labels/logits", s->type, (uint64_t)s->classes};
-    c[n++] = (rt_label_column){"labels/status", RT_U8, 1};
+    rt_label_head h[RT_MAX_HEADS];
+    int heads = rt_label_heads(s, h), n = 0;
+    for (int i = 0; i < heads; i++) {
+        const char *name = s->heads ? s->head[i].name : "";
+        if (h[i].topk) {
+            put_column(&c[n++], name, "topk_id", RT_I32, h[i].topk);
+            put_column(&c[n++], name, "topk_logit", s->type, h[i].topk);
+            put_column(&c[n++], name, "tail", RT_F32, 1);
+        } else if (h[i].task == RT_TASK_REAL) put_column(&c[n++], name, "values", RT_F32, h[i].size);
+        else put_column(&c[n++], name, "logits", s->type, h[i].size);
+    }
+    put_column(&c[n++], "", "status", RT_U8, 1);
     return n;
 }
 
@@ -92,8 +118,10 @@ struct rt_label_coder {
     rt_pool *pool;
     int threads;
     workspace *work;
-    int32_t *class_of;                 /* (block) best class of each row */
-    float *confidence;                 /* (block) */
+    rt_label_head head[RT_MAX_HEADS];
+    int heads;
+    int32_t *class_of;                 /* (heads, block) best class of each row, of heads of classes */
+    float *confidence;                 /* (heads, block) of that class */
     /* of the job at hand */
     const float *logits;
     const unsigned char *status;
@@ -270,8 +298,9 @@ rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, r
     c->pool = pool;
     c->threads = pool ? rt_pool_threads(pool) : 1;
     c->work = calloc((size_t)c->threads, sizeof *c->work);
-    c->class_of = malloc(RT_LABEL_BLOCK * sizeof *c->class_of);
-    c->confidence = malloc(RT_LABEL_BLOCK * sizeof *c->confidence);
+    c->heads = rt_label_heads(spec, c->head);
+    c->class_of = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->class_of);
+    c->confidence = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->confidence);
     int ok = c->work && c->class_of && c->confidence;
     for (int i = 0; i < c->threads && ok; i++) {
         workspace *w = &c->work[i];
@@ -320,48 +349,69 @@ static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
     else memcpy(to, z, n * sizeof *z);
 }
 
-static void encode_topk(const rt_label_coder *c, const workspace *w, uint64_t r)
+static void encode_topk(const rt_label_coder *c, const workspace *w, const rt_label_head *h, uint64_t r)
 {
     const rt_labels_spec *s = &c->spec;
-    const float *z = c->logits + r * (size_t)s->classes;
-    size_t top = (size_t)s->topk;
+    const float *z = c->logits + r * (size_t)s->classes + h->at;
+    size_t top = (size_t)h->topk;
     int32_t id[RT_LABEL_TOPK] = {0};
     float value[RT_LABEL_TOPK], tail;
-    const uint64_t *key = best_keys(w, z, s->classes, s->topk);
-    for (int i = 0; i < s->topk; i++) {
+    const uint64_t *key = best_keys(w, z, h->size, h->topk);
+    for (int i = 0; i < h->topk; i++) {
         id[i] = class_of(key[i]);
         value[i] = z[id[i]];
     }
-    tail = tail_of(w, z, s->classes, s->topk, id);
-    memcpy(column_at(s, c->block, c->rows, 0) + r * top * sizeof *id, id, top * sizeof *id);
-    put_floats(column_at(s, c->block, c->rows, 1) + r * top * rt_dtype_size(s->type), value, s->type, top);
-    memcpy(column_at(s, c->block, c->rows, 2) + r * sizeof tail, &tail, sizeof tail);
+    tail = tail_of(w, z, h->size, h->topk, id);
+    memcpy(column_at(s, c->block, c->rows, h->column) + r * top * sizeof *id, id, top * sizeof *id);
+    put_floats(column_at(s, c->block, c->rows, h->column + 1) + r * top * rt_dtype_size(s->type), value, s->type, top);
+    memcpy(column_at(s, c->block, c->rows, h->column + 2) + r * sizeof tail, &tail, sizeof tail);
+}
+
+static rt_dtype type_of(const rt_label_coder *c, const rt_label_head *h)
+{ return h->task == RT_TASK_REAL ? RT_F32 : c->spec.type; }
+
+/* A head's outputs of rows [first, end), all of them. */
+static void encode_full(const rt_label_coder *c, const rt_label_head *h, uint64_t first, uint64_t end)
+{
+    size_t k = (size_t)h->size, width = (size_t)c->spec.classes;
+    rt_dtype type = type_of(c, h);
+    char *to = column_at(&c->spec, c->block, c->rows, h->column);
+    const float *z = c->logits + h->at;
+    if (k == width) put_floats(to + first * k * rt_dtype_size(type), z + first * k, type, (end - first) * k);
+    else
+        for (uint64_t r = first; r < end; r++)
+            put_floats(to + r * k * rt_dtype_size(type), z + r * width, type, k);
 }
 
 /* Rows [first, end) of the block, without those that have no label. */
 static void encode_rows(const rt_label_coder *c, const workspace *w, uint64_t first, uint64_t end)
 {
-    size_t k = (size_t)c->spec.classes, size = rt_dtype_size(c->spec.type);
     for (uint64_t r = first, next; r < end; r = next + 1) {
         next = r;
         while (next < end && (!c->status || c->status[next] == RT_LABEL_DONE)) next++;
-        if (!c->spec.topk) put_floats(c->block + r * k * size, c->logits + r * k, c->spec.type, (next - r) * k);
-        else for (; r < next; r++) encode_topk(c, w, r);
+        for (int i = 0; i < c->heads; i++) {
+            if (!c->head[i].topk) encode_full(c, &c->head[i], r, next);
+            else for (uint64_t row = r; row < next; row++) encode_topk(c, w, &c->head[i], row);
+        }
     }
 }
 
+/* Where a head's best classes or confidences of the block are. */
+static size_t judged_at(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
+{ return (size_t)(h - c->head) * RT_LABEL_BLOCK + r; }
+
 /* Best class and confidence of full logits of up to RT_LANES rows, side by side. */
-static void judge_full(const rt_label_coder *c, const workspace *w, uint64_t r, int n)
+static void judge_full(const rt_label_coder *c, const workspace *w, const rt_label_head *h, uint64_t r, int n)
 {
     const rt_kernels *kernels = rt_kernels_get();
-    size_t k = (size_t)c->spec.classes;
-    const char *stored = c->block + r * k * rt_dtype_size(c->spec.type);
+    size_t k = (size_t)h->size, to = judged_at(c, h, r);
+    const char *stored = column_at(&c->spec, c->block, c->rows, h->column) + r * k * rt_dtype_size(c->spec.type);
     float *z = w->lanes, *wide = z + RT_LANES * k, most[RT_LANES], sum[RT_LANES] = {0};
     int32_t best[RT_LANES] = {0};
     if (c->spec.type != RT_F32) rt_to_float(wide, stored, c->spec.type, (size_t)n * k);
-    kernels->block_in(z, c->spec.type == RT_F32 ? (const float *)stored : wide, n, c->spec.classes);
+    kernels->block_in(z, c->spec.type == RT_F32 ? (const float *)stored : wide, n, h->size);
     memcpy(most, z, sizeof most);
-    for (int i = 1; i < c->spec.classes; i++)
+    for (int i = 1; i < h->size; i++)
         for (int lane = 0; lane < RT_LANES; lane++) {
             float v = z[(size_t)i * RT_LANES + (size_t)lane];
             best[lane] = v > most[lane] ? i : best[lane];
@@ -373,22 +423,22 @@ static void judge_full(const rt_label_coder *c, const workspace *w, uint64_t r, 
     for (size_t i = 0; i < k; i++)
         for (size_t lane = 0; lane < RT_LANES; lane++) sum[lane] += z[i * RT_LANES + lane];
     for (int lane = 0; lane < n; lane++) {
-        c->class_of[r + (uint64_t)lane] = best[lane];
-        c->confidence[r + (uint64_t)lane] = 1 / sum[lane];
+        c->class_of[to + (size_t)lane] = best[lane];
+        c->confidence[to + (size_t)lane] = 1 / sum[lane];
     }
 }
 
-static void judge_topk(const rt_label_coder *c, uint64_t r)
+static void judge_topk(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
 {
     const rt_labels_spec *s = &c->spec;
-    size_t top = (size_t)s->topk;
+    size_t top = (size_t)h->topk, to = judged_at(c, h, r);
     float value[RT_LABEL_TOPK], tail;
-    rt_to_float(value, column_at(s, c->block, c->rows, 1) + r * top * rt_dtype_size(s->type), s->type, top);
-    memcpy(&tail, column_at(s, c->block, c->rows, 2) + r * sizeof tail, sizeof tail);
-    memcpy(&c->class_of[r], column_at(s, c->block, c->rows, 0) + r * top * sizeof(int32_t), sizeof(int32_t));
-    double sum = (s->classes - s->topk) * exp((double)tail - value[0]);
+    rt_to_float(value, column_at(s, c->block, c->rows, h->column + 1) + r * top * rt_dtype_size(s->type), s->type, top);
+    memcpy(&tail, column_at(s, c->block, c->rows, h->column + 2) + r * sizeof tail, sizeof tail);
+    memcpy(&c->class_of[to], column_at(s, c->block, c->rows, h->column) + r * top * sizeof(int32_t), sizeof(int32_t));
+    double sum = (h->size - h->topk) * exp((double)tail - value[0]);
     for (size_t i = 0; i < top; i++) sum += exp((double)value[i] - value[0]);
-    c->confidence[r] = (float)(1 / sum);
+    c->confidence[to] = (float)(1 / sum);
 }
 
 static void code_tile(void *arg, int tile, int thread)
@@ -398,10 +448,29 @@ static void code_tile(void *arg, int tile, int thread)
     uint64_t first = (uint64_t)tile * RT_LABEL_TILE;
     uint64_t end = c->rows - first < RT_LABEL_TILE ? c->rows : first + RT_LABEL_TILE;
     if (c->logits) encode_rows(c, w, first, end);
-    for (uint64_t r = first; r < end; r += c->spec.topk ? 1 : RT_LANES) {
-        if (c->spec.topk) judge_topk(c, r);
-        else judge_full(c, w, r, end - r < RT_LANES ? (int)(end - r) : RT_LANES);
+    for (const rt_label_head *h = c->head; h < c->head + c->heads; h++)
+        for (uint64_t r = first; r < end && h->task == RT_TASK_CLASSES; r += h->topk ? 1 : RT_LANES) {
+            if (h->topk) judge_topk(c, h, r);
+            else judge_full(c, w, h, r, end - r < RT_LANES ? (int)(end - r) : RT_LANES);
+        }
+}
+
+/* What a labelled row adds to a head's counts; its confidence. */
+static double count_head(const rt_label_coder *c, const rt_label_head *h, uint64_t r, uint64_t *count)
+{
+    size_t at = judged_at(c, h, r), k = (size_t)h->size, size = rt_dtype_size(c->spec.type);
+    float z;
+    if (h->task == RT_TASK_CLASSES) {
+        if (c->class_of[at] < 0 || c->class_of[at] >= h->size) return 0;
+        count[h->at + c->class_of[at]]++;
+        return c->confidence[at];
     }
+    const char *stored = column_at(&c->spec, c->block, c->rows, h->column) + r * k * size;
+    for (size_t i = 0; i < k && h->task == RT_TASK_MULTILABEL; i++) {
+        rt_to_float(&z, stored + i * size, c->spec.type, 1);
+        count[(size_t)h->at + i] += z > 0;
+    }
+    return 0;
 }
 
 /* Runs the tiles, then counts: sums go in the order of rows. */
@@ -410,6 +479,8 @@ static double code(rt_label_coder *c, uint64_t rows, uint64_t *class_count, uint
     int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE), columns;
     rt_label_column col[RT_LABEL_COLUMNS];
     double sum = 0;
+    int first_of_classes = 0;
+    while (first_of_classes < c->heads && c->head[first_of_classes].task != RT_TASK_CLASSES) first_of_classes++;
     c->rows = rows;
     if (c->pool && rows * (uint64_t)c->spec.classes >= POOL_PAYS) rt_pool_run(c->pool, tiles, code_tile, c);
     else for (int i = 0; i < tiles; i++) code_tile(c, i, 0);
@@ -417,9 +488,11 @@ static double code(rt_label_coder *c, uint64_t rows, uint64_t *class_count, uint
     const unsigned char *status = (const unsigned char *)column_at(&c->spec, c->block, rows, columns - 1);
     for (uint64_t r = 0; r < rows; r++) {
         status_count[status[r] < RT_LABEL_STATUSES ? status[r] : RT_LABEL_NOT_YET]++;
-        if (status[r] != RT_LABEL_DONE || c->class_of[r] < 0 || c->class_of[r] >= c->spec.classes) continue;
-        class_count[c->class_of[r]]++;
-        sum += c->confidence[r];
+        if (status[r] != RT_LABEL_DONE) continue;
+        for (int i = 0; i < c->heads; i++) {
+            double confidence = count_head(c, &c->head[i], r, class_count);
+            sum += i == first_of_classes ? confidence : 0;
+        }
     }
     return sum;
 }

@@ -4,11 +4,16 @@
 
 #include "data/labels.h"
 
-enum { RT_LABEL_COLUMNS = 4, RT_LABEL_TILE = 64 };
-#define RT_LABEL_FORMAT "retort-labels-2"
+enum { RT_LABEL_COLUMNS = 3 * RT_MAX_HEADS + 1, RT_LABEL_TILE = 64, RT_LABEL_NAME = RT_HEAD_NAME + 24 };
+#define RT_LABEL_FORMAT "retort-labels-2"             /* of one head of classes named "y" */
+#define RT_LABEL_FORMAT_HEADS "retort-labels-3"
 
-/* What a row has: up to three arrays, then the status byte. */
-typedef struct { const char *name; rt_dtype type; uint64_t width; } rt_label_column;
+/* What a row has: up to three arrays a head, then the status byte. */
+typedef struct { char name[RT_LABEL_NAME]; rt_dtype type; uint64_t width; } rt_label_column;
+
+/* A head in the store: its place in an answer, its first column; topk 0: full. */
+typedef struct { rt_task task; int at, size, topk, column; } rt_label_head;
+int rt_label_heads(const rt_labels_spec *, rt_label_head h[RT_MAX_HEADS]);
 
 int rt_label_columns(const rt_labels_spec *, rt_label_column c[RT_LABEL_COLUMNS]);
 size_t rt_label_column_bytes(const rt_label_column *);
@@ -26,7 +31,7 @@ enum { RT_LABEL_FAILED = 128 };
 rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named,
                                 char failed[RT_LABEL_FAILED]);
 
-/* A coder turns logits into the bytes of a block and back. A block in memory is its columns, one behind the other. */
+/* A coder turns answers into the bytes of a block and back. A block in memory is its columns, one behind the other. */
 typedef struct rt_label_coder rt_label_coder;
 rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *, rt_pool *);
 void rt_label_coder_free(rt_label_coder *);

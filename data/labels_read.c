@@ -15,8 +15,11 @@ struct rt_labels {
     int cols, complete;
     rt_source *src[RT_LABEL_COLUMNS];
     cJSON *manifest;
-    rt_names classes;
-    int *order;                        /* place of each class in the order that is read; NULL: the store's */
+    rt_head head[RT_MAX_HEADS];
+    int heads;
+    rt_label_head kept[RT_MAX_HEADS];
+    int *place;                        /* of each element in the answers that are read; NULL: the store's own */
+    int width;                         /* of those */
     char path[1024];
     uint64_t blocks;
     uint32_t *crc;                     /* (blocks) */
@@ -24,7 +27,7 @@ struct rt_labels {
     atomic_uchar *checked;             /* (blocks) its bytes have its CRC */
     uint64_t *class_count, *status_count;
     double confidence;
-    uint32_t head;                     /* CRC32C of what stands in head_crc32c's place in the description */
+    uint32_t head_crc;                 /* CRC32C of what stands in head_crc32c's place in the description */
     char *dataset, *type;              /* of the source */
     uint64_t shape[RT_H5_RANK], span_rows, first_span, spans;
     int rank;
@@ -46,7 +49,15 @@ static rt_status read_spec(rt_labels *l, uint64_t file_bytes)
     rt_cfg c = rt_cfg_begin(copy, "manifest.labels");
     l->spec.first = rt_cfg_u64(&c, "first_row", 0);
     l->spec.rows = rt_cfg_u64(&c, "rows", 0);
-    l->spec.classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
+    rt_status good = rt_cfg_has(&c, "heads") ? rt_heads_from_json(l->head, &l->heads, rt_cfg_any(&c, "heads"), l->path,
+                                                                  "manifest.labels.heads") : RT_OK;
+    if (good) {
+        cJSON_Delete(copy);
+        return good;
+    }
+    l->spec.heads = l->heads;
+    l->spec.head = l->heads ? l->head : NULL;
+    l->spec.classes = l->heads ? rt_heads_width(l->head, l->heads) : rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
     if (rt_cfg_choice(&c, "coding", coding, 0)) {
         int most = l->spec.classes < RT_LABEL_TOPK ? l->spec.classes : RT_LABEL_TOPK;
         l->spec.topk = rt_cfg_int(&c, "topk", 0, 1, most > 0 ? most : 1);
@@ -122,11 +133,11 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
         crc = rt_crc32c(crc, l->status_count, 8 * RT_LABEL_STATUSES);
         crc = rt_crc32c(crc, l->class_count, 8 * (size_t)l->spec.classes);
         crc = rt_crc32c(crc, confidence, 8);
-        l->head = rt_crc32c(crc, l->crc, 4 * l->blocks);
+        l->head_crc = rt_crc32c(crc, l->crc, 4 * l->blocks);
         l->confidence = *confidence;
-        if (l->complete && l->head != *head)
+        if (l->complete && l->head_crc != *head)
             st = rt_fail(RT_INPUT, "%s: its manifest, counts or checksums are damaged: their CRC32C is %08x, %08x is "
-                         "stored; label again", l->path, l->head, *head);
+                         "stored; label again", l->path, l->head_crc, *head);
     }
     free(confidence);
     free(head);
@@ -136,6 +147,7 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
 static rt_status read_columns(rt_labels *l, rt_h5_file *f)
 {
     l->cols = rt_label_columns(&l->spec, l->col);
+    rt_label_heads(&l->spec, l->kept);
     for (int i = 0; i < l->cols; i++) {
         RT_TRY(rt_source_open_in(&l->src[i], f, l->col[i].name));
         if (rt_source_rows(l->src[i]) != l->spec.rows ||
@@ -159,6 +171,28 @@ static rt_status read_committed(rt_labels *l)
     return rt_label_read_journal(journal, l->blocks, l->crc, l->committed, NULL);
 }
 
+/* The one head of a store that tells of no heads. */
+static rt_status read_classes(rt_labels *l)
+{
+    rt_names names;
+    RT_TRY(rt_names_from_json(&names, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path, "classes"));
+    if (names.name && names.count != l->spec.classes) {
+        int count = names.count;
+        rt_names_free(&names);
+        return rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", l->path, count,
+                       l->spec.classes);
+    }
+    rt_status st = rt_heads_add(l->head, &l->heads, "y", RT_TASK_CLASSES, l->spec.classes);
+    if (!st && names.name) {
+        rt_names_free(&l->head[0].names);
+        l->head[0].names = names;
+        return RT_OK;
+    }
+    if (!st && !l->head[0].names.of) l->head[0].names.of = strdup(l->path);
+    rt_names_free(&names);
+    return st;
+}
+
 static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
 {
     char *text = NULL;
@@ -178,13 +212,8 @@ static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
     if (!st) st = rt_json_parse(&l->manifest, text, strlen(text), l->path);
     if (!st) st = read_spec(l, f->size);
     if (!st) st = read_source(l);
-    if (!st)
-        st = rt_names_from_json(&l->classes, cJSON_GetObjectItemCaseSensitive(l->manifest, "classes"), l->path,
-                                "classes");
-    if (!st && !l->classes.name) l->classes.count = l->spec.classes;
-    if (!st && l->classes.count != l->spec.classes)
-        st = rt_fail(RT_INPUT, "%s: its manifest names %d classes, but its logits are of %d", l->path,
-                     l->classes.count, l->spec.classes);
+    if (!st && !l->heads) st = read_classes(l);
+    l->width = l->spec.classes;
     if (!st) st = read_columns(l, f);
     if (!st) st = read_head(l, f, text);
     if (!st) st = read_committed(l);
@@ -214,22 +243,30 @@ void rt_labels_close(rt_labels *l)
     if (!l) return;
     for (int i = 0; i < RT_LABEL_COLUMNS; i++) rt_source_close(l->src[i]);
     cJSON_Delete(l->manifest);
-    rt_names_free(&l->classes);
-    void *owned[] = {l->order, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type,
+    rt_heads_free(l->head, l->heads);
+    void *owned[] = {l->place, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type,
                      l->leaf, l};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 const rt_labels_spec *rt_labels_info(const rt_labels *l) { return &l->spec; }
 const cJSON *rt_labels_manifest(const rt_labels *l) { return l->manifest; }
-const rt_names *rt_labels_classes(const rt_labels *l) { return &l->classes; }
+
+const rt_head *rt_labels_heads(const rt_labels *l, int *count)
+{
+    *count = l->heads;
+    return l->head;
+}
+
 int rt_labels_complete(const rt_labels *l) { return l->complete; }
 
-rt_status rt_labels_set_classes(rt_labels *l, const rt_names *classes)
+rt_status rt_labels_set_heads(rt_labels *l, const rt_head *head, int count, const char *of, rt_match match)
 {
-    free(l->order);
-    l->order = NULL;
-    return rt_names_permute(&l->order, &l->classes, classes, "class");
+    free(l->place);
+    l->place = NULL;
+    RT_TRY(rt_heads_place(&l->place, l->head, l->heads, l->path, head, count, of ? of : "the model", match));
+    l->width = rt_heads_width(head, count);
+    return RT_OK;
 }
 
 rt_status rt_labels_digest(const rt_labels *l, rt_digest *digest)
@@ -337,55 +374,68 @@ static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char stat
     return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: %s", l->path, row, why);
 }
 
-/* raw holds columns 0 to 2 of row i among n rows. */
-static rt_status expand(const rt_labels *l, const char *raw, int i, int n, uint64_t row, float *z)
+/* The logits of top-k row i of n: its columns are at id, value and tail. */
+static rt_status expand(const rt_labels *l, const rt_label_head *h, char *const column[3], int i, uint64_t row, float *z)
 {
-    int top = l->spec.topk;
-    size_t k = (size_t)l->spec.classes, size = rt_dtype_size(l->spec.type);
+    size_t top = (size_t)h->topk, size = rt_dtype_size(l->spec.type);
     int32_t id[RT_LABEL_TOPK];
     float value[RT_LABEL_TOPK], tail;
-    const char *values = raw + (size_t)n * (size_t)top * sizeof *id, *tails = values + (size_t)n * (size_t)top * size;
-    memcpy(id, raw + (size_t)i * (size_t)top * sizeof *id, (size_t)top * sizeof *id);
-    rt_to_float(value, values + (size_t)i * (size_t)top * size, l->spec.type, (size_t)top);
-    memcpy(&tail, tails + (size_t)i * sizeof tail, sizeof tail);
-    for (size_t c = 0; c < k; c++) z[c] = tail;
-    for (int j = 0; j < top; j++) {
-        if (id[j] < 0 || id[j] >= l->spec.classes)
+    memcpy(id, column[0] + (size_t)i * top * sizeof *id, top * sizeof *id);
+    rt_to_float(value, column[1] + (size_t)i * top * size, l->spec.type, top);
+    memcpy(&tail, column[2] + (size_t)i * sizeof tail, sizeof tail);
+    for (int c = 0; c < h->size; c++) z[c] = tail;
+    for (size_t j = 0; j < top; j++) {
+        if (id[j] < 0 || id[j] >= h->size)
             return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row,
-                           id[j], l->spec.classes);
+                           id[j], h->size);
         z[id[j]] = value[j];
     }
     return RT_OK;
 }
 
-static void turn(const int *order, float *logits, float *z, int n, size_t k)
+/* answers (n, width wanted) of z (n, W), each element in its place. */
+static void turn(const rt_labels *l, const float *z, float *answers, int n)
 {
-    for (int i = 0; i < n; i++, logits += k) {
-        memcpy(z, logits, k * sizeof *z);
-        for (size_t c = 0; c < k; c++) logits[order[c]] = z[c];
-    }
+    size_t own = (size_t)l->spec.classes, width = (size_t)l->width;
+    memset(answers, 0, (size_t)n * width * sizeof *answers);
+    for (size_t i = 0; i < (size_t)n; i++)
+        for (size_t c = 0; c < own; c++)
+            if (l->place[c] >= 0) answers[i * width + (size_t)l->place[c]] = z[i * own + c];
 }
 
-rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *logits)
+/* A head's outputs of rows at[0..n) into z (n, W). raw: room for its columns. */
+static rt_status read_answers(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at, int n,
+                           char *raw, float *z)
+{
+    char *column[3] = {raw};
+    size_t width = (size_t)l->spec.classes, k = (size_t)h->size;
+    for (int i = 0; i < (h->topk ? 3 : 1); i++) {
+        const rt_label_column *c = &l->col[h->column + i];
+        if (i) column[i] = column[i - 1] + (size_t)n * rt_label_column_bytes(&l->col[h->column + i - 1]);
+        RT_TRY(rt_source_read(l->src[h->column + i], at, n, column[i]));
+        if (!h->topk)
+            for (size_t r = 0; r < (size_t)n; r++)
+                rt_to_float(z + r * width + h->at, raw + r * rt_label_column_bytes(c), c->type, k);
+    }
+    for (int i = 0; i < n && h->topk; i++)
+        RT_TRY(expand(l, h, column, i, row[i], z + (size_t)i * width + h->at));
+    return RT_OK;
+}
+
+rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *answers)
 {
     size_t k = (size_t)l->spec.classes, count = (size_t)n, bytes = rt_label_row_bytes(&l->spec);
     uint64_t *at = malloc((count + 1) * sizeof *at);
-    char *raw = malloc(count * bytes + k * sizeof(float) + 1);
-    rt_status st = at && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    char *raw = malloc(count * bytes + 1);
+    float *z = l->place ? malloc((count * k + 1) * sizeof *z) : answers;
+    int direct = l->heads == 1 && !l->kept[0].topk && l->col[0].type == RT_F32;
+    rt_status st = at && raw && z ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, raw);
     for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], (unsigned char)raw[i]);
-    if (!l->spec.topk && l->spec.type == RT_F32) {
-        if (!st) st = rt_source_read(l->src[0], at, n, logits);
-    } else {
-        char *to = raw;
-        for (int i = 0; i < l->cols - 1 && !st; i++) {
-            st = rt_source_read(l->src[i], at, n, to);
-            to += count * rt_label_column_bytes(&l->col[i]);
-        }
-        if (!st && !l->spec.topk) rt_to_float(logits, raw, RT_F16, count * k);
-        for (int i = 0; i < n && !st && l->spec.topk; i++) st = expand(l, raw, i, n, row[i], logits + (size_t)i * k);
-    }
-    if (!st && l->order) turn(l->order, logits, (float *)raw, n, k);
+    if (!st && direct) st = rt_source_read(l->src[0], at, n, z);
+    for (int h = 0; h < l->heads && !st && !direct; h++) st = read_answers(l, &l->kept[h], row, at, n, raw, z);
+    if (!st && l->place) turn(l, z, answers, n);
+    if (l->place) free(z);
     free(at);
     free(raw);
     return st;
@@ -425,14 +475,24 @@ rt_status rt_labels_summarize(rt_labels *l, rt_labels_summary *s)
     return RT_OK;
 }
 
-cJSON *rt_labels_class_counts(const rt_labels_summary *s, const rt_names *classes)
+static cJSON *counts_of(const uint64_t *count, const rt_names *names)
 {
     cJSON *counts = cJSON_CreateObject();
-    for (int c = 0; c < classes->count; c++) {
+    for (int c = 0; c < names->count; c++) {
         char number[16];
-        cJSON_AddNumberToObject(counts, rt_names_at(classes, c, number), (double)s->class_count[c]);
+        cJSON_AddNumberToObject(counts, rt_names_at(names, c, number), (double)count[c]);
     }
     return counts;
+}
+
+cJSON *rt_labels_class_counts(const rt_labels_summary *s, const rt_head *head, int heads)
+{
+    if (rt_heads_plain(head, heads)) return counts_of(s->class_count, &head[0].names);
+    cJSON *all = cJSON_CreateObject();
+    for (int h = 0; h < heads; h++)
+        if (head[h].task != RT_TASK_REAL)
+            cJSON_AddItemToObject(all, head[h].name, counts_of(s->class_count + head[h].at, &head[h].names));
+    return all;
 }
 
 rt_status rt_labels_remove_bad(rt_labels *l, rt_rows *rows, uint64_t *removed)

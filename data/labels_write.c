@@ -41,6 +41,7 @@ struct rt_labels_writer {
     struct timespec last_commit;
     rt_label_coder *coder;
     unsigned char *status;             /* (block) */
+    float *limit;                      /* (W) largest that the file can hold */
     char *buffer;                      /* (block) as it is stored */
 };
 
@@ -52,7 +53,8 @@ static void describe_spec(const rt_labels_spec *s, cJSON *m)
     cJSON *l = cJSON_AddObjectToObject(m, "labels");
     cJSON_AddNumberToObject(l, "first_row", (double)s->first);
     cJSON_AddNumberToObject(l, "rows", (double)s->rows);
-    cJSON_AddNumberToObject(l, "classes", s->classes);
+    if (s->heads) cJSON_AddItemToObject(l, "heads", rt_heads_to_json(s->head, s->heads));
+    else cJSON_AddNumberToObject(l, "classes", s->classes);
     cJSON_AddStringToObject(l, "coding", s->topk ? "topk" : "full");
     if (s->topk) cJSON_AddNumberToObject(l, "topk", s->topk);
     cJSON_AddStringToObject(l, "type", rt_dtype_name(s->type));
@@ -84,7 +86,8 @@ static rt_status create(rt_labels_writer *w, const char *manifest)
     rt_h5_item it[RT_LABEL_COLUMNS + FIXED] = {{0}};
     int n = 0, fd;
     for (int i = 0; i < w->cols; i++) {
-        int one = w->col[i].type == RT_U8 || !strcmp(w->col[i].name, "labels/tail");
+        const char *last = strrchr(w->col[i].name, '/');
+        int one = w->col[i].type == RT_U8 || !strcmp(last, "/tail");
         it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2,
                                .dim = {w->spec.rows, w->col[i].width}};
     }
@@ -102,7 +105,7 @@ static rt_status create(rt_labels_writer *w, const char *manifest)
     it[n + MANIFEST] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(manifest)};
     uint32_t head = rt_crc32c(0, manifest, strlen(manifest));        /* until it is that of all: see check_head */
     RT_TRY(rt_output_create(w->output, &fd));
-    RT_TRY(rt_h5_create(fd, w->path, RT_LABEL_FORMAT, it, n + FIXED, offsets));
+    RT_TRY(rt_h5_create(fd, w->path, w->spec.heads ? RT_LABEL_FORMAT_HEADS : RT_LABEL_FORMAT, it, n + FIXED, offsets));
     RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + MANIFEST], w->path));
     RT_TRY(rt_pwrite_all(fd, &head, sizeof head, offsets[n + HEAD_CRC], w->path));
     return rt_output_commit(w->output);
@@ -384,10 +387,15 @@ static rt_status allocate(rt_labels_writer *w)
     w->pending = calloc(w->blocks, sizeof *w->pending);
     w->class_count = calloc((size_t)w->spec.classes, sizeof *w->class_count);
     w->status = malloc(RT_LABEL_BLOCK);
+    w->limit = malloc((size_t)w->spec.classes * sizeof *w->limit);
     w->buffer = malloc(rt_label_row_bytes(&w->spec) * RT_LABEL_BLOCK);
     if (!w->done || !w->span_done || !w->crc || !w->confidence || !w->pending || !w->class_count || !w->status ||
-        !w->buffer)
+        !w->limit || !w->buffer)
         return rt_fail(RT_RUN, "out of memory");
+    rt_label_head head[RT_MAX_HEADS];
+    for (int h = 0, heads = rt_label_heads(&w->spec, head); h < heads; h++)
+        for (int i = 0; i < head[h].size; i++)
+            w->limit[head[h].at + i] = head[h].task != RT_TASK_REAL && w->spec.type == RT_F16 ? 65504.0f : 3e38f;
     return rt_label_coder_new(&w->coder, &w->spec, w->job.pool);
 }
 
@@ -397,7 +405,8 @@ static void free_writer(rt_labels_writer *w)
     if (w->fd >= 0) close(w->fd);
     rt_output_end(w->output);
     rt_label_coder_free(w->coder);
-    void *owned[] = {w->done, w->span_done, w->crc, w->confidence, w->pending, w->class_count, w->status, w->buffer, w};
+    void *owned[] = {w->done, w->span_done, w->crc, w->confidence, w->pending, w->class_count, w->status, w->limit,
+                     w->buffer, w};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -455,11 +464,11 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
                        const unsigned char **out)
 {
     size_t k = (size_t)w->spec.classes;
-    float limit = w->spec.type == RT_F16 ? 65504.0f : 3e38f;
     uint64_t rows = rt_label_block_rows(&w->spec, b);
     int any = status != NULL;
     *out = NULL;
-    for (size_t i = 0; i < rows * k; i++) any |= !(fabsf(logits[i]) <= limit);
+    for (uint64_t r = 0; r < rows; r++)
+        for (size_t i = 0; i < k; i++) any |= !(fabsf(logits[r * k + i]) <= w->limit[i]);
     if (!any) return RT_OK;
     memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
     for (uint64_t r = 0; r < rows; r++) {
@@ -471,14 +480,16 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
             *out = w->status;
             continue;
         }
-        for (size_t i = 0; i < k; i++) bad |= !(fabsf(z[i]) <= limit);
+        for (size_t i = 0; i < k; i++) bad |= !(fabsf(z[i]) <= w->limit[i]);
         if (!bad) continue;
         for (size_t i = 0; i < k; i++) infinite |= !isfinite(z[i]);
-        while (infinite ? isfinite(z[c]) : fabsf(z[c]) <= limit) c++;
+        while (infinite ? isfinite(z[c]) : fabsf(z[c]) <= w->limit[c]) c++;
         if (!infinite || !w->job.mark_bad)
-            return rt_fail(RT_INPUT, "%s: the teacher's logit of row %" PRIu64 ", class %zu is %g, which %s cannot "
+            return rt_fail(RT_INPUT, "%s: the teacher's %s of row %" PRIu64 ", %s %zu is %g, which %s cannot "
                            "hold; %s", w->path,
-                           w->spec.first + b * RT_LABEL_BLOCK + r, c, (double)z[c], rt_dtype_name(w->spec.type),
+                           w->spec.heads ? "answer" : "logit", w->spec.first + b * RT_LABEL_BLOCK + r,
+                           w->spec.heads ? "element" : "class", c, (double)z[c],
+                           rt_dtype_name(w->limit[c] > 1e5f ? RT_F32 : w->spec.type),
                            infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
         w->status[r] = RT_LABEL_BAD_ANSWER;
         *out = w->status;

@@ -96,7 +96,8 @@ static rt_status fill(reader *c, slot *q, uint64_t number)
     RT_TRY(rt_order_batch(&c->order, number, b->row, &b->rows));
     RT_TRY(rt_source_read(s->x, b->row, b->rows, b->x));
     RT_TRY(check_rows(s, b, t->row_bytes));
-    if (s->y) RT_TRY(rt_targets_read(s->y, b->row, b->rows, b->y));
+    for (int h = 0; h < s->heads; h++)
+        if (s->target[h]) RT_TRY(rt_targets_read_rows(s->target[h], b->row, b->rows, &b->target[h]));
     return s->labels ? rt_labels_read(s->labels, b->row, b->rows, b->soft) : RT_OK;
 }
 
@@ -176,10 +177,14 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
         rt_batch *b = &t->ring[i].b;
         b->row = malloc(room * sizeof *b->row);
         b->x = aligned_alloc(64, (room * t->row_bytes + 127) & ~(size_t)63);
-        if (spec->y) b->y = malloc(room * sizeof *b->y);
-        if (spec->labels) b->soft = malloc(room * (size_t)spec->classes * sizeof *b->soft);
+        int good = 1;
+        for (int h = 0; h < spec->heads; h++) {
+            const rt_targets *y = spec->target[h];
+            if (y) good &= !rt_target_rows_new(&b->target[h], rt_targets_task(y), rt_targets_classes(y), order.batch);
+        }
+        if (spec->labels) b->soft = malloc(room * (size_t)spec->width * sizeof *b->soft);
         if (spec->mark_bad) b->bad = malloc(room);
-        ok = b->row && b->x && (!spec->y || b->y) && (!spec->labels || b->soft) && (!spec->mark_bad || b->bad);
+        ok = b->row && b->x && good && (!spec->labels || b->soft) && (!spec->mark_bad || b->bad);
     }
     if (!ok) {
         rt_stream_close(t);
@@ -212,7 +217,7 @@ void rt_stream_close(rt_stream *t)
     for (int i = 0; i < t->depth && t->ring; i++) {
         free(t->ring[i].b.row);
         free(t->ring[i].b.x);
-        free(t->ring[i].b.y);
+        for (int h = 0; h < t->spec.heads; h++) rt_target_rows_free(&t->ring[i].b.target[h]);
         free(t->ring[i].b.soft);
         free(t->ring[i].b.bad);
     }

@@ -12,10 +12,11 @@
 
 typedef struct {
     rt_source *x;
-    const rt_targets *y;           /* class of each row; NULL: none */
-    rt_labels *labels;             /* teacher's logits; NULL: none */
+    const rt_targets *target[RT_MAX_HEADS];   /* by head; NULL: none */
+    int heads;
+    rt_labels *labels;             /* teacher's answers; NULL: none */
     const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
-    int classes;
+    int width;                     /* of the teacher's answers */
     int batch;
     int shuffle;                   /* a new order each epoch, by seed; else as given */
     int keep_tail;                 /* the last, smaller batch of an epoch is kept */
@@ -31,8 +32,8 @@ typedef struct {
     int rows;
     uint64_t *row;                 /* (rows) in the source */
     char *x;                       /* (rows, row_bytes) raw */
-    int32_t *y;                    /* (rows) classes or RT_NO_LABEL; or NULL */
-    float *soft;                   /* (rows, K) logits or NULL */
+    rt_target_rows target[RT_MAX_HEADS];      /* of the specification's targets */
+    float *soft;                   /* (rows, W) the teacher's answers, or NULL */
     unsigned char *bad;            /* (rows) 1: contains what a model cannot compute with; NULL unless mark_bad */
 } rt_batch;
 

@@ -6,41 +6,142 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AT_ONCE = 512 };
-
 struct rt_targets {
     rt_source *y;
+    rt_task task;
+    int size;                          /* elements that the head wants */
+    size_t at, row_bytes;              /* bytes: of the first of them in a row; of a row of the set */
     rt_names data, model;
     rt_match match;
     uint64_t first, end;               /* rows that have labels */
     int *map;                          /* the file's class to the model's; NULL: the file names none */
+    int *pick;                         /* column of each of the head's labels or values; NULL: as they stand */
 };
 
-rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name, const rt_names *model, rt_match match)
+/* Labels and values by name, where the file names the set's columns and the head its own. */
+static rt_status match_columns(rt_targets *t, const rt_target_where *w, int columns)
+{
+    rt_names names;
+    if (t->match != RT_MATCH_NAMES || !t->model.name) return RT_OK;
+    RT_TRY(rt_names_read_targets(rt_source_file(t->y), w->set, &names));
+    rt_status st = RT_OK;
+    if (names.name && names.count != columns)
+        st = rt_fail(RT_INPUT, "%s: its manifest names %d columns of '%s', which has %d", rt_source_path(t->y),
+                     names.count, w->set, columns);
+    else if (names.name) st = rt_names_map(&t->pick, &t->model, &names, t->task == RT_TASK_REAL ? "output" : "label");
+    rt_names_free(&names);
+    return st;
+}
+
+/* Whether a row of the set, or the column of it, is what the head wants. */
+static rt_status check_shape(rt_targets *t, const rt_target_where *w)
+{
+    const char *path = rt_source_path(t->y), *name = rt_source_info(t->y)->name;
+    rt_dtype type = rt_source_type(t->y);
+    size_t size = rt_dtype_size(type), is = size ? t->row_bytes / size : 0;
+    if (type == RT_TEXT)
+        return rt_fail(RT_INPUT, "%s: data set '%s' is text; labels are whole numbers, and \"classes\" of the manifest "
+                       "names them", path, name);
+    if (w->column >= 0 && (size_t)w->column >= is)
+        return rt_fail(RT_INPUT, "%s: data set '%s' has %zu columns, so there is no column %d (from 0)", path, name, is,
+                       w->column);
+    if (w->column >= 0) {
+        t->at = (size_t)w->column * size;
+        is = 1;
+    }
+    if (t->task == RT_TASK_CLASSES && is != 1)
+        return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep "
+                       "np.argmax(y, axis=1)", path, name, is);
+    if (t->task != RT_TASK_CLASSES && w->column < 0) RT_TRY(match_columns(t, w, (int)is));
+    if (t->task != RT_TASK_CLASSES && !t->pick && is != (size_t)t->size)
+        return rt_fail(RT_INPUT, "%s: data set '%s' holds %zu values a row, the head has %d outputs", path, name, is,
+                       t->size);
+    return RT_OK;
+}
+
+rt_status rt_targets_open_head(rt_targets **out, const rt_source *x, const rt_target_where *w, const rt_head *head,
+                               rt_match match)
 {
     *out = NULL;
-    const char *path = rt_source_path(x);
     rt_targets *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->match = match;
     t->end = UINT64_MAX;
-    rt_status st = rt_source_open_in(&t->y, rt_source_file(x), name);
+    t->task = head->task;
+    t->size = head->size;
+    rt_status st = w->source ? rt_source_open(&t->y, w->source, w->set)
+                             : rt_source_open_in(&t->y, rt_source_file(x), w->set);
     if (!st && rt_source_rows(t->y) != rt_source_rows(x))
-        st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, '%s' has %" PRIu64, path, name, rt_source_rows(t->y),
-                     rt_source_info(x)->name, rt_source_rows(x));
-    if (!st && rt_source_type(t->y) == RT_TEXT)
-        st = rt_fail(RT_INPUT, "%s: data set '%s' is text; labels are whole numbers, and \"classes\" of the manifest "
-                     "names them", path, name);
-    if (!st && rt_source_row_bytes(t->y) != rt_dtype_size(rt_source_type(t->y)))
-        st = rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep "
-                     "np.argmax(y, axis=1)", path, name,
-                     rt_source_row_bytes(t->y) / rt_dtype_size(rt_source_type(t->y)));
-    if (!st) st = rt_names_copy(&t->model, model);
-    if (!st) st = rt_names_read(rt_source_file(x), &t->data, NULL);
+        st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, '%s' has %" PRIu64, rt_source_path(t->y), w->set,
+                     rt_source_rows(t->y), rt_source_info(x)->name, rt_source_rows(x));
+    if (!st) t->row_bytes = rt_source_row_bytes(t->y);
+    if (!st) st = rt_names_copy(&t->model, &head->names);
+    if (!st) st = check_shape(t, w);
+    if (!st && w->named && head->task == RT_TASK_CLASSES) st = rt_names_read(rt_source_file(t->y), &t->data, NULL);
     if (!st && match == RT_MATCH_NAMES && t->data.name) st = rt_names_map(&t->map, &t->data, &t->model, "class");
     if (st) rt_targets_close(t);
     else *out = t;
     return st;
+}
+
+rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name, const rt_names *model, rt_match match)
+{
+    rt_target_where w = {.set = name, .column = -1, .named = 1};
+    rt_head head = {.task = RT_TASK_CLASSES, .size = model->count, .names = *model};
+    return rt_targets_open_head(out, x, &w, &head, match);
+}
+
+/* ---- where they lie ---- */
+
+static void read_where(rt_cfg *c, cJSON *item, const char *head, rt_target_where *w)
+{
+    char path[RT_HEAD_NAME + 24];
+    snprintf(path, sizeof path, "data.targets.%s", head);
+    if (cJSON_IsString(item) && *item->valuestring) {
+        w->set = item->valuestring;
+        return;
+    }
+    if (!cJSON_IsObject(item)) {
+        rt_cfg_fail(c, "targets", "{\"HEAD\": \"data set\"} is expected, or {\"HEAD\": {\"source\", \"set\", "
+                    "\"column\"}}");
+        return;
+    }
+    rt_cfg one = rt_cfg_begin(item, path);
+    if (rt_cfg_has(&one, "source")) w->source = rt_cfg_file(&one, "source", NULL);
+    w->set = rt_cfg_file(&one, "set", head);
+    w->column = rt_cfg_has(&one, "column") ? rt_cfg_int(&one, "column", 0, 0, 1 << 24) : -1;
+    rt_cfg_join(c, &one);
+}
+
+void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const char *y, rt_target_where where[RT_MAX_HEADS],
+                          int given[RT_MAX_HEADS])
+{
+    int of_classes = 0;
+    for (int h = 0; h < heads; h++) of_classes += head[h].task == RT_TASK_CLASSES;
+    for (int h = 0; h < heads; h++) {
+        int single = heads == 1 && y;
+        where[h] = (rt_target_where){.set = single ? y : head[h].name, .column = -1, .named = of_classes == 1};
+        given[h] = single;
+    }
+    if (heads > 1 && y)
+        rt_cfg_fail(data, "y", "the model has several heads; data.targets names the data set of each");
+    cJSON *targets = rt_cfg_has(data, "targets") ? rt_cfg_any(data, "targets") : NULL;
+    if (targets && y) rt_cfg_fail(data, "targets", "give either data.y or data.targets, not both");
+    if (targets && !cJSON_IsObject(targets))
+        rt_cfg_fail(data, "targets", "{\"HEAD\": \"data set\"} is expected, or {\"HEAD\": {\"source\", \"set\", "
+                    "\"column\"}}");
+    for (cJSON *t = cJSON_IsObject(targets) ? targets->child : NULL; t && !data->status && heads; t = t->next) {
+        char text[RT_NAMES_TEXT], what[RT_NAMES_TEXT + 120];
+        int h = 0;
+        while (h < heads && strcmp(head[h].name, t->string)) h++;
+        snprintf(what, sizeof what, "the model has no head '%.60s'; its heads: %s", t->string,
+                 rt_heads_text(head, heads, text));
+        if (h == heads) rt_cfg_fail(data, "targets", what);
+        else {
+            read_where(data, t, head[h].name, &where[h]);
+            given[h] = 1;
+        }
+    }
 }
 
 void rt_targets_limit(rt_targets *t, uint64_t first, uint64_t end)
@@ -56,9 +157,11 @@ void rt_targets_close(rt_targets *t)
     rt_names_free(&t->data);
     rt_names_free(&t->model);
     free(t->map);
+    free(t->pick);
     free(t);
 }
 
+rt_task rt_targets_task(const rt_targets *t) { return t->task; }
 int rt_targets_classes(const rt_targets *t) { return t->model.count; }
 const char *rt_targets_path(const rt_targets *t) { return rt_source_path(t->y); }
 
@@ -116,34 +219,121 @@ static rt_status refuse(const rt_targets *t, uint64_t row, const char *label, in
                    rt_names_text(&t->model, b));
 }
 
-rt_status rt_targets_read(const rt_targets *t, const uint64_t *row, int n, int32_t *y)
+static double number(const void *p, rt_dtype type)
 {
+    double d;
+    float f;
+    if (type == RT_F64) memcpy(&d, p, sizeof d);
+    else {
+        rt_to_float(&f, p, type, 1);
+        d = f;
+    }
+    return d;
+}
+
+static rt_status take_class(const rt_targets *t, const void *p, rt_dtype type, uint64_t row, int32_t *y)
+{
+    int64_t v = 0;
+    char label[40];
+    int is_whole = whole(p, type, &v);
+    *y = is_whole && v != RT_NO_LABEL ? meaning(t, v) : -1;
+    if (*y >= 0) return RT_OK;
+    if (is_whole && v == RT_NO_LABEL) {
+        *y = RT_NO_LABEL;
+        return RT_OK;
+    }
+    snprintf(label, sizeof label, "%.9g", number(p, type));
+    return refuse(t, row, label, v, is_whole);
+}
+
+/* Element i of a row of labels or values. */
+static rt_status take_element(const rt_targets *t, const void *p, rt_dtype type, uint64_t row, size_t i, size_t at,
+                              rt_target_rows *out)
+{
+    int64_t v = 0;
+    double d = number(p, type);
+    float f = (float)d;
+    if (t->task == RT_TASK_REAL) {
+        out->mask[at] = !isnan(d);
+        out->values[at] = isnan(d) ? 0 : f;
+        if (isnan(d) || isfinite(f)) return RT_OK;
+    } else {
+        int good = whole(p, type, &v) && v >= -1 && v <= 1;
+        out->mask[at] = good && v != RT_NO_LABEL;
+        out->labels[at] = good && v == 1;
+        if (good) return RT_OK;
+    }
+    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " of '%s', column %zu, is %.9g; %s", rt_source_path(t->y), row,
+                   rt_source_info(t->y)->name, i, d,
+                   t->task == RT_TASK_REAL ? "a finite number is expected, or NaN where there is no target"
+                                           : "labels are 0 or 1, or -1 where it is not known");
+}
+
+rt_status rt_targets_read_rows(const rt_targets *t, const uint64_t *row, int n, rt_target_rows *out)
+{
+    enum { BYTES = 1 << 16 };
     rt_dtype type = rt_source_type(t->y);
-    size_t size = rt_dtype_size(type);
-    char raw[AT_ONCE * 8];
-    for (int at = 0; at < n; at += AT_ONCE) {
-        int count = n - at < AT_ONCE ? n - at : AT_ONCE;
-        RT_TRY(rt_source_read(t->y, row + at, count, raw));
-        for (int i = 0; i < count; i++) {
-            int64_t v = 0;
-            int is_whole = whole(raw + (size_t)i * size, type, &v);
-            if ((is_whole && v == RT_NO_LABEL) || row[at + i] < t->first || row[at + i] >= t->end) {
-                y[at + i] = RT_NO_LABEL;
+    size_t size = rt_dtype_size(type), k = t->task == RT_TASK_CLASSES ? 1 : (size_t)t->size;
+    int at_once = t->row_bytes < BYTES ? (int)(BYTES / t->row_bytes) : 1;
+    char *raw = malloc((size_t)at_once * t->row_bytes);
+    rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int at = 0; at < n && !st; at += at_once) {
+        int count = n - at < at_once ? n - at : at_once;
+        st = rt_source_read(t->y, row + at, count, raw);
+        for (int r = 0; r < count && !st; r++) {
+            const char *p = raw + (size_t)r * t->row_bytes + t->at;
+            size_t first = (size_t)(at + r) * k;
+            if (row[at + r] < t->first || row[at + r] >= t->end) {
+                if (t->task == RT_TASK_CLASSES) out->y[at + r] = RT_NO_LABEL;
+                else memset(out->mask + first, 0, k);
+                if (out->labels) memset(out->labels + first, 0, k);
+                if (out->values) memset(out->values + first, 0, k * sizeof *out->values);
                 continue;
             }
-            y[at + i] = is_whole ? meaning(t, v) : -1;
-            if (y[at + i] >= 0) continue;
-            char label[40];
-            double d;
-            if (type == RT_F64) memcpy(&d, raw + (size_t)i * size, sizeof d);
-            else {
-                float f;
-                rt_to_float(&f, raw + (size_t)i * size, type, 1);
-                d = f;
-            }
-            snprintf(label, sizeof label, "%.9g", d);
-            return refuse(t, row[at + i], label, v, is_whole);
+            if (t->task == RT_TASK_CLASSES) st = take_class(t, p, type, row[at + r], &out->y[at + r]);
+            for (size_t i = 0; i < k && !st && t->task != RT_TASK_CLASSES; i++)
+                st = take_element(t, p + (t->pick ? (size_t)t->pick[i] : i) * size, type, row[at + r], i, first + i, out);
         }
     }
-    return RT_OK;
+    free(raw);
+    return st;
+}
+
+rt_status rt_targets_read(const rt_targets *t, const uint64_t *row, int n, int32_t *y)
+{
+    rt_target_rows out = {.y = y};
+    return rt_targets_read_rows(t, row, n, &out);
+}
+
+/* ---- rows of them ---- */
+
+rt_status rt_target_rows_new(rt_target_rows *t, rt_task task, int size, int rows)
+{
+    size_t n = (size_t)rows * (size_t)size + 1;
+    *t = (rt_target_rows){0};
+    switch (task) {
+    case RT_TASK_CLASSES: t->y = malloc(((size_t)rows + 1) * sizeof *t->y); break;
+    case RT_TASK_MULTILABEL: t->labels = malloc(n); break;
+    case RT_TASK_REAL: t->values = malloc(n * sizeof *t->values); break;
+    case RT_TASK_COUNT: break;
+    }
+    if (task != RT_TASK_CLASSES) t->mask = malloc(n);
+    if (t->y || (t->mask && (t->labels || t->values))) return RT_OK;
+    rt_target_rows_free(t);
+    return rt_fail(RT_RUN, "out of memory");
+}
+
+void rt_target_rows_free(rt_target_rows *t)
+{
+    free(t->y);
+    free(t->labels);
+    free(t->values);
+    free(t->mask);
+    *t = (rt_target_rows){0};
+}
+
+int rt_target_has(const rt_target_rows *t, rt_task task, int size, int r)
+{
+    if (task == RT_TASK_CLASSES) return t->y[r] != RT_NO_LABEL;
+    return memchr(t->mask + (size_t)r * (size_t)size, 1, (size_t)size) != NULL;
 }

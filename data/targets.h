@@ -1,23 +1,55 @@
-/* data/targets.h - the class labels of a data set's rows, in the order of a model's classes.
+/* data/targets.h - what a data set says of rows, as a model's head wants it, by the head's task.
  *
- * A label is a whole number: the position of its class among the data file's class names, or the class itself where
- * the file names none. It is mapped by name to the model's classes (data/names.h), so that a file that lacks a
+ * Classes: a label is a whole number: the position of its class among the data file's class names, or the class itself
+ * where the file names none. It is mapped by name to the model's classes (data/names.h), so that a file that lacks a
  * class, or has them in another order, means the same. Sets of shape (N) or (N, 1), of integers or truth values, or
- * of floats that hold whole numbers. No label: -1, or NaN in a set of floats. */
+ * of floats that hold whole numbers. No label: -1, or NaN in a set of floats.
+ * Multilabel: (N, K) of 0 and 1, integers, truth values or floats. Element without a label: -1 or NaN.
+ * Real: (N, D), or (N) for D = 1, of any type. Element without a target: NaN.
+ * With a column, only that element of a row is taken, for heads of size 1 and for classes. */
 #ifndef RT_DATA_TARGETS_H
 #define RT_DATA_TARGETS_H
 
-#include "data/names.h"
+#include "data/heads.h"
 #include "data/source.h"
 
 enum { RT_NO_LABEL = -1 };
 
 typedef struct rt_targets rt_targets;
 
+/* Where a head's targets lie. */
+typedef struct {
+    const char *source;                /* the file; NULL: that of x */
+    const char *set;
+    int column;                        /* -1: a whole row of the set */
+    int named;                         /* "classes" of the file's manifest are this set's */
+} rt_target_where;
+
+/* "targets" of a configuration's "data", {"HEAD": "SET"} or {"HEAD": {"source", "set", "column"}}, or for a single head y, its
+ * set (NULL: not given). Where a head is not named, its set has its name; given[h] says which are. Texts belong to the
+ * configuration. heads 0: not known yet, anything goes. */
+void rt_target_where_read(rt_cfg *data, const rt_head *, int heads, const char *y, rt_target_where where[RT_MAX_HEADS],
+                          int given[RT_MAX_HEADS]);
+
+/* Targets of rows; what the task has no use for is NULL. */
+typedef struct {
+    int32_t *y;                        /* classes: (rows), RT_NO_LABEL where there is none */
+    uint8_t *labels;                   /* multilabel: (rows, K) of 0 and 1 */
+    float *values;                     /* real: (rows, D) */
+    uint8_t *mask;                     /* of labels and values: 0 where there is no target */
+} rt_target_rows;
+rt_status rt_target_rows_new(rt_target_rows *, rt_task, int size, int rows);
+void rt_target_rows_free(rt_target_rows *);
+/* Whether row r of these has any target. */
+int rt_target_has(const rt_target_rows *, rt_task, int size, int r);
+
 /* The set `name` of the file that x is of; model: the classes that labels are mapped to, copied. RT_INPUT when the
  * set is missing, does not hold one number a row of x, or when the file names a class that the model does not know. */
 rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name, const rt_names *model,
                           rt_match match);
+/* The same for a head of any task. RT_INPUT also when a row holds another number of values than the head has. */
+rt_status rt_targets_open_head(rt_targets **out, const rt_source *x, const rt_target_where *, const rt_head *,
+                               rt_match);
 void rt_targets_close(rt_targets *);
 
 /* Only rows [first, end) have labels: those of others are not looked at. Not while others read. */
@@ -27,6 +59,10 @@ void rt_targets_limit(rt_targets *, uint64_t first, uint64_t end);
  * label that is no class of the model, below -1 or no whole number. */
 rt_status rt_targets_read(const rt_targets *, const uint64_t *row, int n, int32_t *y);
 
-int rt_targets_classes(const rt_targets *);             /* of the model */
+/* Targets of any task. RT_INPUT with file, row and column for what is no label or no finite number. */
+rt_status rt_targets_read_rows(const rt_targets *, const uint64_t *row, int n, rt_target_rows *);
+
+rt_task rt_targets_task(const rt_targets *);
+int rt_targets_classes(const rt_targets *);             /* of the model; the head's size */
 const char *rt_targets_path(const rt_targets *);
 #endif

@@ -33,7 +33,7 @@ typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole, planes; size_
 /* Fills rows [row0, row0 + rows) of the input; called from the pool's threads, also twice for a row. */
 typedef void rt_input_fn(void *arg, float *x, int row0, int rows);
 
-enum { RT_MAX_LOSSES = 8, RT_MAX_OUTPUTS = 8 };
+enum { RT_MAX_LOSSES = 15, RT_MAX_OUTPUTS = 15 };
 
 typedef struct {
     const rt_graph *graph;

@@ -48,17 +48,23 @@ static rt_status take_rounds(const settings *s, rt_model *m, rt_plan *p, rt_opti
     return RT_OK;
 }
 
+/* What a head learns from: its targets, and with kd from a teacher, too. */
+static rt_loss_batch loss_of(const settings *s, rt_task task)
+{
+    static const rt_soft_kind soft[RT_TASK_COUNT] = {RT_SOFT_KD, RT_SOFT_BKD, RT_SOFT_VALUES};
+    static const rt_hard_kind hard[RT_TASK_COUNT] = {RT_HARD_CE, RT_HARD_BCE, RT_HARD_MSE};
+    return (rt_loss_batch){.config = {.task = task, .hard_kind = hard[task], .hard = s->kd ? 0.1f : 1,
+                                      .soft = s->kd ? 0.9f : 0, .kind = s->kd ? soft[task] : RT_SOFT_NONE,
+                                      .temperature = 4},
+                           .lambda = 1, .soft_scale = 1};
+}
+
 static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool, cJSON *r)
 {
     rt_model *m = NULL;
     rt_optimizer *o = NULL;
     rt_plan *p = NULL;
-    rt_loss_batch loss = {.config = {.hard = s->kd ? 0.1f : 1,
-                                     .soft = s->kd ? 0.9f : 0,
-                                     .kind = s->kd ? RT_SOFT_KD : RT_SOFT_NONE,
-                                     .temperature = 4},
-                          .lambda = 1,
-                          .soft_scale = 1};
+    rt_loss_batch loss[RT_MAX_HEADS];
     rt_optimizer_config c = {.kind = s->adamw ? RT_ADAMW : RT_SGD,
                              .lr = 0.01,
                              .momentum = 0.9,
@@ -67,21 +73,32 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
                              .beta2 = 0.999,
                              .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
-    size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)m->head[0].size * (size_t)s->batch;
+    size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)rt_model_width(m) * (size_t)s->batch;
     float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
+    uint8_t *labels = calloc(k, 1);
+    int classes = INT32_MAX;
     rt_plan_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN};
-    if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss, m->graph->output, m->head[0].size);
-    rt_status st = x && grads && teacher && y ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!spec.train) spec.outputs = m->heads;
+    rt_model_outputs(m, spec.output);
+    for (int h = 0; h < m->heads; h++) {
+        loss[h] = loss_of(s, m->head[h].task);
+        loss[h].y = y;
+        loss[h].labels = labels;
+        loss[h].values = teacher;
+        if (m->head[h].task == RT_TASK_CLASSES && m->head[h].size < classes) classes = m->head[h].size;
+        loss[h].stride = (size_t)rt_model_width(m);
+        if (s->kd) loss[h].teacher = teacher + m->head[h].at;
+        if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss[h], m->head[h].tensor, m->head[h].size);
+    }
+    rt_status st = x && grads && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_optimizer_new(&o, &c, m->graph, pool, m->params);
     if (!st && !(p = rt_plan_new(&spec, pool))) st = RT_RUN;
     double rate[ROUNDS];
     if (!st) {
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
-        for (int i = 0; i < s->batch; i++) y[i] = i % m->head[0].size;
-        loss.y = y;
-        loss.teacher = s->kd ? teacher : NULL;
+        for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_run run = {.rows = s->batch, .x = x, .params = m->params, .states = m->states, .grads = grads, .seed = 1};
         rt_plan_prepare(p, &run);
         st = take_rounds(s, m, p, o, &run, rate);
@@ -105,6 +122,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     free(grads);
     free(teacher);
     free(y);
+    free(labels);
     return st;
 }
 

@@ -134,6 +134,7 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     s->source = rt_cfg_file(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y = rt_cfg_has(&d, "y") ? rt_cfg_string(&d, "y", "") : NULL;
+    rt_target_where_read(&d, NULL, 0, NULL, s->where, NULL);       /* once the heads are known */
     rt_rows_read(&d, &s->rows);
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);

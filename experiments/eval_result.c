@@ -74,53 +74,123 @@ static void add_reliability(cJSON *j, const rt_scores *q)
     }
 }
 
-static void add_confusion(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+static void add_confusion(cJSON *j, const rt_head *head, const rt_eval_quality *q)
 {
     char reason[80];
-    snprintf(reason, sizeof reason, "%d classes; the matrix is kept up to %d", v->classes, RT_EVAL_CONFUSION);
+    snprintf(reason, sizeof reason, "%d classes; the matrix is kept up to %d", head->size, RT_EVAL_CONFUSION);
     if (!q->confusion) {
         add(j, "confusion", NAN, reason);
         return;
     }
     cJSON *m = cJSON_AddArrayToObject(j, "confusion");
-    size_t k = (size_t)v->classes;
+    size_t k = (size_t)head->size;
     for (size_t y = 0; y < k; y++) cJSON_AddItemToArray(m, counts(q->confusion + y * k, (int)k));
 }
 
-static void add_labelled(cJSON *j, const rt_evaluation *v, const rt_eval_quality *q)
+/* Of each column of values. */
+static void add_columns(cJSON *j, const rt_scores *s)
+{
+    cJSON *p = cJSON_AddObjectToObject(j, "per_column"), *rows = cJSON_AddArrayToObject(p, "rows");
+    cJSON *mae = cJSON_AddArrayToObject(p, "mae"), *rmse = cJSON_AddArrayToObject(p, "rmse");
+    cJSON *most = cJSON_AddArrayToObject(p, "max_error");
+    for (int c = 0; c < s->size; c++) {
+        const rt_column_score *of = &s->column[c];
+        cJSON_AddItemToArray(rows, cJSON_CreateNumber((double)of->rows));
+        add_item(mae, ratio(of->abs, of->rows));
+        add_item(rmse, sqrt(ratio(of->square, of->rows)));
+        add_item(most, of->rows ? of->most : NAN);
+    }
+}
+
+static void add_labelled(cJSON *j, const rt_head *head, const rt_eval_quality *q)
 {
     const rt_scores *s = &q->scores;
-    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
-        const rt_metric *m = &rt_classes_metrics[i];
+    const rt_metric_table *table = &rt_metrics[head->task];
+    for (int i = 0; i < table->count; i++) {
+        const rt_metric *m = &table->metric[i];
         add(j, m->name, m->of(s), rt_metric_undefined(m, s));
-        if (i || !s->rows) continue;
+        if (m != &rt_classes_metrics[RT_ACCURACY] || !s->rows) continue;
         double range[2];
         rt_wilson(s->right, s->rows, &range[0], &range[1]);
         cJSON_AddItemToObject(j, "accuracy_95", cJSON_CreateDoubleArray(range, 2));
     }
     if (!s->rows) return;
-    add_classes(j, s);
+    if (head->task == RT_TASK_REAL) add_columns(j, s);
+    else add_classes(j, s);
+    if (head->task != RT_TASK_CLASSES) return;
     add_reliability(j, s);
-    add_confusion(j, v, q);
+    add_confusion(j, head, q);
 }
 
 static const char *kl_key(const rt_evaluation *v) { return v->set.teacher ? "kl_from_teacher" : "kl_from_reference"; }
 
-/* Model 0 is what the others are compared with; there is nothing to compare it with. */
-static void add_comparison(cJSON *j, const rt_evaluation *v, int i)
+/* This model's error less the reference's, row by row: below 0 it is the better one. */
+static rt_status add_difference(cJSON *j, const rt_evaluation *v, int i, int h)
 {
-    const rt_eval_quality *q = &v->model[i].quality;
-    if (i == 0) return;
-    add(j, "agreement", ratio((double)q->agree, v->rows.count), "");
-    add(j, kl_key(v), ratio(q->kl, v->rows.count), "");
-    if (!v->labelled) {
+    const rt_eval_quality *q = &v->model[i].quality[h], *first = &v->model[0].quality[h];
+    uint64_t n = q->scores.rows;
+    double range[2], mean;
+    const char *method;
+    if (!n) {
+        add(j, "difference_vs_reference", NAN, no_labels);
+        return RT_OK;
+    }
+    float *d = malloc(n * sizeof *d);
+    if (!d) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t r = 0; r < n; r++) d[r] = q->error[r] - first->error[r];
+    rt_paired_interval(d, n, &mean, range, &method);
+    free(d);
+    cJSON *o = cJSON_AddObjectToObject(j, "difference_vs_reference");
+    cJSON_AddStringToObject(o, "of", v->head[h].task == RT_TASK_REAL ? "mean absolute error of a row"
+                                                                     : "share of a row's labels that is wrong");
+    cJSON_AddNumberToObject(o, "mean", mean);
+    cJSON_AddItemToObject(o, "interval_95", cJSON_CreateDoubleArray(range, 2));
+    cJSON_AddStringToObject(o, "method", method);
+    return RT_OK;
+}
+
+/* Model 0 is what the others are compared with; there is nothing to compare it with. */
+static rt_status add_comparison(cJSON *j, const rt_evaluation *v, int i, int h)
+{
+    const rt_eval_quality *q = &v->model[i].quality[h];
+    rt_task task = v->head[h].task;
+    if (i == 0) return RT_OK;
+    add(j, "agreement", ratio((double)q->agree, q->compared), "");
+    if (task == RT_TASK_REAL) add(j, "distance_from_reference", ratio(q->away, q->compared), "");
+    else add(j, kl_key(v), ratio(q->kl, q->compared), "");
+    if (task != RT_TASK_CLASSES) RT_TRY(add_difference(j, v, i, h));
+    if (task == RT_TASK_REAL) return RT_OK;
+    if (!v->labelled[h]) {
         add(j, "mcnemar_vs_reference", NAN, no_labels);
-        return;
+        return RT_OK;
     }
     cJSON *m = cJSON_AddObjectToObject(j, "mcnemar_vs_reference");
     cJSON_AddNumberToObject(m, "reference_right_only", (double)q->reference_only);
     cJSON_AddNumberToObject(m, "this_right_only", (double)q->this_only);
     cJSON_AddNumberToObject(m, "p", rt_mcnemar(q->reference_only, q->this_only));
+    return RT_OK;
+}
+
+/* Of a single head among the model's members, of several by head. */
+static rt_status add_quality(cJSON *j, const rt_evaluation *v, int i)
+{
+    cJSON *all = v->heads > 1 ? cJSON_AddArrayToObject(j, "heads") : NULL;
+    for (int h = 0; h < v->heads; h++) {
+        const rt_eval_quality *q = &v->model[i].quality[h];
+        cJSON *one = all ? cJSON_CreateObject() : j;
+        if (all) {
+            cJSON_AddItemToArray(all, one);
+            cJSON_AddStringToObject(one, "name", v->head[h].name);
+            cJSON_AddStringToObject(one, "task", rt_task_name(v->head[h].task));
+        }
+        if (!q->there) {
+            cJSON_AddBoolToObject(one, "missing", 1);
+            continue;
+        }
+        add_labelled(one, &v->head[h], q);
+        RT_TRY(add_comparison(one, v, i, h));
+    }
+    return RT_OK;
 }
 
 static void add_seen(cJSON *j, const rt_eval_seen *s)
@@ -254,8 +324,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
     }
     cJSON_AddStringToObject(j, "digest", e->digest.hex);
     add_seen(j, &e->seen);
-    add_labelled(j, v, &e->quality);
-    add_comparison(j, v, i);
+    RT_TRY(add_quality(j, v, i));
     cJSON_AddNumberToObject(j, "parameters", params);
     cJSON_AddNumberToObject(j, "macs", macs);
     cJSON_AddNumberToObject(j, "file_bytes", file_bytes(e));
@@ -311,11 +380,18 @@ static void add_data(cJSON *r, const rt_evaluation *v)
     cJSON *data = cJSON_AddObjectToObject(r, "data");
     cJSON_AddStringToObject(data, "source", v->set.source);
     cJSON_AddNumberToObject(data, "rows", (double)v->rows.count);
-    cJSON_AddNumberToObject(data, "labelled_rows", (double)v->labelled);
-    cJSON_AddNumberToObject(data, "classes", v->classes);
+    int plain = rt_heads_plain(v->head, v->heads);
+    cJSON_AddNumberToObject(data, "labelled_rows", (double)v->labelled_rows);
+    if (plain) cJSON_AddNumberToObject(data, "classes", v->head[0].size);
+    else {
+        cJSON *heads = rt_heads_to_json(v->head, v->heads), *one = heads->child;
+        cJSON_AddItemToObject(data, "heads", heads);
+        for (int h = 0; h < v->heads; h++, one = one->next)
+            cJSON_AddNumberToObject(one, "labelled_rows", (double)v->labelled[h]);
+    }
     if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
     cJSON_AddStringToObject(data, "digest", v->digest.hex);
-    cJSON *names = rt_names_to_json(&v->model[0].model[0]->head[0].names);
+    cJSON *names = plain ? rt_names_to_json(&v->head[0].names) : NULL;
     if (names) cJSON_AddItemToObject(data, "class_names", names);
 }
 

@@ -185,7 +185,7 @@ static rt_status take_rounds(rt_evaluation *v, float *z, course *c)
 
 rt_status rt_eval_measure(rt_evaluation *v)
 {
-    float *z = rt_floats_new((size_t)RAW_ROWS * (size_t)v->classes);
+    float *z = rt_floats_new((size_t)RAW_ROWS * (size_t)v->width);
     if (!z) return RT_RUN;
     v->clock_cost = clock_cost();
     course c = {.start = rt_seconds(), .total = (uint64_t)v->set.samples * (uint64_t)v->count};

@@ -7,35 +7,49 @@
 #include "experiments/evaluator_parts.h"
 #include "experiments/report.h"
 
-/* Logits come in the order of model 0's classes, by name or as they are. */
-static rt_status match_classes(rt_evaluation *v, rt_eval_model *e)
+/* Answers come as model 0's heads and classes are, by name or as they are. */
+static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
 {
     const rt_eval_model *first = &v->model[0];
-    int *map = NULL;
-    if (e->model[0]->head[0].size != v->classes)
-        return rt_fail(RT_INPUT, "%s: has %d classes, %s has %d", e->path[0], e->model[0]->head[0].size, first->path[0],
-                       v->classes);
-    if (v->set.match == RT_MATCH_POSITION) return RT_OK;
-    RT_TRY(rt_predictor_set_classes(e->predictor, &first->model[0]->head[0].names));
-    RT_TRY(rt_names_permute(&map, &e->model[0]->head[0].names, &first->model[0]->head[0].names, "class"));
-    if (map)
-        rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
-    free(map);
+    const rt_model *m = e->model[0];
+    int *map;
+    RT_TRY(rt_predictor_set_heads(e->predictor, v->head, v->heads, first->path[0], v->set.match));
+    for (int h = 0; h < v->heads; h++) {
+        int k = rt_heads_find(m->head, m->heads, &v->head[h], v->heads);
+        e->quality[h].there = k >= 0;
+        if (k < 0)
+            rt_eval_note(v, "%s has no head '%s' of %s: there is nothing to tell of it.", e->name, v->head[h].name,
+                         first->name);
+        if (k < 0 || v->set.match == RT_MATCH_POSITION) continue;
+        RT_TRY(rt_names_permute(&map, &m->head[k].names, &v->head[h].names, "class"));
+        if (map)
+            rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
+        free(map);
+    }
     return RT_OK;
 }
 
 static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
-    rt_eval_quality *q = &e->quality;
     RT_TRY(rt_models_load(&e->model, e->path, e->paths));
     e->digest = rt_models_digest(e->model, e->paths);
     RT_TRY(rt_models_bind(e->model, e->paths, v->x, v->set.match, v->notes));
     RT_TRY(rt_predictor_new(&e->predictor, e->model, e->paths, v->pool, 0, NULL, 0));
-    if (e == &v->model[0]) v->classes = e->model[0]->head[0].size;
-    RT_TRY(match_classes(v, e));
-    size_t k = (size_t)v->classes;
-    if (k <= RT_EVAL_CONFUSION) q->confusion = calloc(k * k, sizeof *q->confusion);
-    return q->confusion || k > RT_EVAL_CONFUSION ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (e == &v->model[0]) {
+        v->head = e->model[0]->head;
+        v->heads = e->model[0]->heads;
+        v->width = rt_model_width(e->model[0]);
+    }
+    RT_TRY(match_heads(v, e));
+    for (int h = 0; h < v->heads; h++) {
+        rt_eval_quality *q = &e->quality[h];
+        size_t k = (size_t)v->head[h].size;
+        if (v->head[h].task != RT_TASK_CLASSES) q->error = malloc(v->rows.count * sizeof *q->error);
+        else if (k <= RT_EVAL_CONFUSION) q->confusion = calloc(k * k, sizeof *q->confusion);
+        if (!q->error && !q->confusion && (v->head[h].task != RT_TASK_CLASSES || k <= RT_EVAL_CONFUSION))
+            return rt_fail(RT_RUN, "out of memory");
+    }
+    return RT_OK;
 }
 
 /* A model compared with itself shows nothing. */
@@ -65,17 +79,28 @@ static rt_status select_rows(rt_evaluation *v)
     return st;
 }
 
-/* Labels where the file has them, or where they are asked for by name. The configuration keeps what was found. */
+/* Targets where the file has them, or where they are asked for by name. The configuration keeps what was found. */
 static rt_status open_labels(rt_evaluation *v, cJSON *config)
 {
     rt_eval_settings *s = &v->set;
-    if (!s->y) {
-        int there = rt_h5_find(rt_source_file(v->x), "y") != NULL;
-        cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
-        s->y = cJSON_GetStringValue(cJSON_AddStringToObject(data, "y", there ? "y" : ""));
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data"), *targets;
+    const rt_h5_file *file = rt_source_file(v->x);
+    int given[RT_MAX_HEADS], any = 0;
+    rt_cfg c = rt_cfg_begin(data, "data");
+    rt_target_where_read(&c, v->head, v->heads, s->y, s->where, given);
+    RT_TRY(c.status);
+    for (int h = 0; h < v->heads; h++) {
+        rt_target_where *w = &s->where[h];
+        if (!given[h] && !w->source && !rt_h5_find(file, w->set))
+            w->set = v->heads == 1 && rt_h5_find(file, "y") ? "y" : "";
+        targets = cJSON_GetObjectItemCaseSensitive(data, "targets");
+        if (v->heads == 1 && !given[h]) cJSON_AddStringToObject(data, "y", w->set);
+        else if (!given[h] && *w->set)
+            cJSON_AddStringToObject(targets ? targets : cJSON_AddObjectToObject(data, "targets"), v->head[h].name, w->set);
+        if (*w->set) RT_TRY(rt_targets_open_head(&v->y[h], v->x, w, &v->head[h], s->match));
+        any |= v->y[h] != NULL;
     }
-    if (*s->y) RT_TRY(rt_targets_open(&v->y, v->x, s->y, &v->model[0].model[0]->head[0].names, s->match));
-    if (!v->y && v->count == 1 && !s->speed)
+    if (!any && v->count == 1 && !s->speed)
         return rt_fail(RT_NOTHING,
                        "%s: has no labels, and there is one model and no timing: nothing to evaluate; data.y names "
                        "the labels",
@@ -99,16 +124,23 @@ static rt_status set_up(rt_evaluation *v, cJSON *config)
 
 static void say_labelled(rt_evaluation *v)
 {
-    unsigned long long rows = v->rows.count, labelled = v->labelled;
-    if (!labelled)
+    unsigned long long rows = v->rows.count;
+    if (!v->labelled_rows) {
         rt_eval_note(v, "none of the %llu rows has a label: no accuracy, only what needs none%s.", rows,
                      v->count > 1 ? " (agreement, KL)" : "");
-    else if (labelled < rows)
-        rt_eval_note(
-            v,
-            "%llu of the %llu rows have no label: accuracy, top-5, macro-F1, NLL, ECE and McNemar are over the "
-            "%llu that have one; agreement and KL over all.",
-            rows - labelled, rows, labelled);
+        return;
+    }
+    for (int h = 0; h < v->heads; h++) {
+        unsigned long long labelled = v->labelled[h];
+        if (labelled == rows) continue;
+        if (rt_heads_plain(v->head, v->heads))
+            rt_eval_note(v, "%llu of the %llu rows have no label: accuracy, top-5, macro-F1, NLL, ECE and McNemar are "
+                         "over the %llu that have one; agreement and KL over all.", rows - labelled, rows, labelled);
+        else
+            rt_eval_note(v, "head '%s': %llu of the %llu rows have no target: what needs one is over the %llu that have "
+                         "one, the comparison with the reference over all.", v->head[h].name, rows - labelled, rows,
+                         labelled);
+    }
 }
 
 static void say_disturbed(rt_evaluation *v)
@@ -135,8 +167,11 @@ static void close_model(rt_eval_model *e)
         free(e->speed.rate[b]);
     }
     rt_models_free(e->model, e->paths);
-    rt_scores_free(&e->quality.scores);
-    free(e->quality.confusion);
+    for (int h = 0; h < RT_MAX_HEADS; h++) {
+        rt_scores_free(&e->quality[h].scores);
+        free(e->quality[h].confusion);
+        free(e->quality[h].error);
+    }
     free(e->speed.raw);
     free(e->speed.sample);
 }
@@ -144,7 +179,7 @@ static void close_model(rt_eval_model *e)
 static void clean_up(rt_evaluation *v)
 {
     for (int i = 0; i < v->count; i++) close_model(&v->model[i]);
-    rt_targets_close(v->y);
+    for (int h = 0; h < RT_MAX_HEADS; h++) rt_targets_close(v->y[h]);
     rt_identity_close(v->identity);
     rt_source_close(v->x);
     rt_rows_free(&v->rows);

@@ -19,13 +19,18 @@ enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CON
 enum { RT_EVAL_BATCH = 256, RT_EVAL_SIZES = 4, RT_EVAL_GROUP = 16 };
 extern const int rt_eval_size[RT_EVAL_SIZES];
 
-/* What is counted of one model's answers. Only the probabilities that metrics of order need grow with the rows. */
+/* What is counted of one head's answers. What metrics of order need, and the errors of rows that are compared in pairs,
+ * grow with the rows; nothing else does. */
 typedef struct {
+    int there;                         /* the model has the head */
     rt_scores scores;                  /* of labelled rows */
     uint64_t *confusion;               /* (K truth, K answer); NULL above RT_EVAL_CONFUSION classes */
-    uint64_t agree;                    /* rows with the reference's answer */
-    uint64_t reference_only, this_only;/* labelled rows that just one of the two has right */
-    double kl;                         /* sum, in nats */
+    uint64_t agree;                    /* rows with the reference's class; elements with its label, or near its value */
+    uint64_t compared;                 /* rows, or elements */
+    uint64_t reference_only, this_only;/* labelled rows (all of a row's labels) that just one of the two has right */
+    double kl;                         /* sum over what is compared, in nats */
+    double away;                       /* of values: sum of |z - the reference's| */
+    float *error;                      /* (labelled rows) of labels: share that is wrong; of values: mean |d| */
 } rt_eval_quality;
 
 /* Timings of one model. sample holds seconds of single calls: undisturbed ones from its start, disturbed ones from its
@@ -54,13 +59,14 @@ typedef struct {
     rt_model **model;
     rt_digest digest;
     rt_predictor *predictor;
-    rt_eval_quality quality;
+    rt_eval_quality quality[RT_MAX_HEADS];
     rt_eval_speed speed;
     rt_eval_seen seen;
 } rt_eval_model;
 
 typedef struct {
     const char *source, *x, *y;        /* y NULL: not given; "": none */
+    rt_target_where where[RT_MAX_HEADS];
     rt_rows_config rows;
     rt_check check;
     rt_match match;
@@ -71,11 +77,14 @@ typedef struct {
 typedef struct {
     rt_eval_settings set;
     rt_eval_model model[RT_EVAL_MODELS];
-    int count, classes;
+    int count;
+    const rt_head *head;               /* model 0's, in whose order of classes all is */
+    int heads, width;
     rt_source *x;
-    rt_targets *y; /* in the order of model 0's classes, which is the evaluation's; NULL: no labels */
+    rt_targets *y[RT_MAX_HEADS];       /* NULL: no labels */
     rt_rows rows;
-    uint64_t labelled;                 /* rows with a label */
+    uint64_t labelled[RT_MAX_HEADS];   /* rows with a label */
+    uint64_t labelled_rows;            /* of any head */
     rt_identity *identity;             /* of the data, and its root */
     rt_digest digest;
     double clock_cost;                 /* seconds that reading the clock adds to a timed call; taken off */

@@ -113,8 +113,12 @@ static rt_status labels(const settings *s, cJSON *notes)
     const rt_labels_spec *kept = rt_labels_info(l);
     if (!st && kept->topk) {
         char text[160];
+        int heads, most = 0;
+        const rt_head *head = rt_labels_heads(l, &heads);
+        for (int h = 0; h < heads; h++)
+            if (head[h].task == RT_TASK_CLASSES && head[h].size > most) most = head[h].size;
         snprintf(text, sizeof text, "the store keeps %d of %d classes a row: the others stand with equal parts of what "
-                 "is left, not with the teacher's answers", kept->topk, kept->classes);
+                 "is left, not with the teacher's answers", kept->topk, most);
         cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     }
     rt_labels_close(l);

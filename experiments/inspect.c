@@ -11,7 +11,7 @@
 #include "engine/pass.h"
 #include "engine/plan.h"
 #include "engine/progress.h"
-#include "student/metrics.h"
+#include "student/arch.h"
 #include "student/model.h"
 
 enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
@@ -28,7 +28,10 @@ static void no_loss(void *arg, const rt_loss_io *io)
 static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool *pool, cJSON *j)
 {
     rt_plan_spec spec = {.graph = m->graph, .batch = batch, .train = train};
-    if (train) spec.loss[spec.losses++] = (rt_loss_spec){.tensor = m->graph->output, .fn = no_loss};
+    if (!train) spec.outputs = m->heads;
+    rt_model_outputs(m, spec.output);
+    for (; train && spec.losses < m->heads; spec.losses++)
+        spec.loss[spec.losses] = (rt_loss_spec){.tensor = m->head[spec.losses].tensor, .fn = no_loss};
     rt_plan *p = rt_plan_new(&spec, pool);
     if (!p) return RT_RUN;
     cJSON *plan = cJSON_AddObjectToObject(j, train ? "training_plan" : "inference_plan");
@@ -77,7 +80,9 @@ static void add_stage(void *list, const char *name, const char *what, const rt_g
 static rt_status describe_stages(const rt_model *m, int train, cJSON *j)
 {
     rt_lowered low;
-    rt_lower_spec spec = {.mode = train ? RT_TRAIN : RT_INFER, .keep = &m->graph->output, .keeps = 1};
+    int tensor[RT_MAX_HEADS];
+    rt_lower_spec spec = {.mode = train ? RT_TRAIN : RT_INFER, .keep = tensor, .keeps = m->heads};
+    rt_model_outputs(m, tensor);
     RT_TRY(rt_graph_lower(m->graph, &spec, &low, add_stage,
                           cJSON_AddArrayToObject(j, train ? "training_stages" : "inference_stages")));
     rt_lowered_free(&low);
@@ -86,15 +91,10 @@ static rt_status describe_stages(const rt_model *m, int train, cJSON *j)
 
 static void add_heads(const rt_model *m, cJSON *j)
 {
-    cJSON *list = cJSON_AddArrayToObject(j, "heads");
-    for (int i = 0; i < m->heads; i++) {
-        cJSON *h = cJSON_CreateObject();
-        cJSON_AddStringToObject(h, "name", m->head[i].name);
-        cJSON_AddStringToObject(h, "layer", m->head[i].layer);
-        cJSON_AddStringToObject(h, "task", rt_metrics[m->head[i].task].task);
-        cJSON_AddNumberToObject(h, "size", m->head[i].size);
-        cJSON_AddItemToArray(list, h);
-    }
+    cJSON *list = rt_heads_to_json(m->head, m->heads), *h = list->child;
+    cJSON_AddItemToObject(j, "heads", list);
+    for (int i = 0; i < m->heads; i++, h = h->next)
+        cJSON_AddStringToObject(h, "layer", rt_arch_layer(m->graph, m->head[i].tensor));
 }
 
 static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
@@ -106,7 +106,7 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
     cJSON_AddStringToObject(j, "what", "model");
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddStringToObject(j, "input", rt_shape_text(&g->tensor[g->input].shape, text));
-    cJSON_AddNumberToObject(j, "classes", m->head[0].size);
+    if (rt_heads_plain(m->head, m->heads)) cJSON_AddNumberToObject(j, "classes", m->head[0].size);
     add_heads(m, j);
     cJSON_AddNumberToObject(j, "parameters", (double)rt_graph_param_count(g));
     cJSON_AddNumberToObject(j, "macs", rt_graph_macs(g));
@@ -135,7 +135,8 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
         if (o->plan > 0) st = describe_plan(m, o->plan, train, pool, j);
         if (o->stages && !st) st = describe_stages(m, train, j);
     }
-    if (m->head[0].names.name) cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->head[0].names));
+    if (rt_heads_plain(m->head, m->heads) && m->head[0].names.name)
+        cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->head[0].names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     rt_model_free(m);
@@ -162,8 +163,10 @@ static rt_status inspect_labels(const char *path, cJSON *j)
             cJSON_AddNumberToObject(j, "not_yet", (double)s.status[RT_LABEL_NOT_YET]);
             cJSON_AddStringToObject(j, "to_finish", "run the same 'retort label' command again");
         } else {
+            int heads;
+            const rt_head *head = rt_labels_heads(l, &heads);
             cJSON_AddNumberToObject(j, "confidence_mean", s.confidence);
-            cJSON_AddItemToObject(j, "class_counts", rt_labels_class_counts(&s, rt_labels_classes(l)));
+            cJSON_AddItemToObject(j, "class_counts", rt_labels_class_counts(&s, head, heads));
         }
         cJSON_AddStringToObject(j, "checksums",
                                 rt_labels_complete(l) ? "all blocks match" : "all blocks that are there match");

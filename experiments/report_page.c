@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "experiments/report_parts.h"
@@ -23,22 +24,33 @@ static const char head[] =
     ".note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}dt{font-weight:600}dd{margin:0 0 .4em 1.2em}"
     "</style></head><body><h1>Evaluation</h1><p>Data <b>";
 
-/* Of the table of metrics: over labelled rows. */
-static void put_metrics(rt_string *t)
+/* Of the tables of metrics: over labelled rows. */
+static void put_metrics(rt_string *t, const rt_report_view *view, int views)
 {
+    unsigned done = 0;
     rt_put(
         t,
-        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits; the answer: the largest. Below "
-        "the accuracy stands Wilson's 95 %% interval.</p><dl>");
-    for (int i = 0; i < RT_CLASSES_METRICS; i++) {
-        rt_put(t, "<dt>");
-        for (const char *c = rt_classes_metrics[i].name; *c; c++) rt_put(t, "%c", *c == '_' ? ' ' : *c);
-        rt_put(t, "</dt><dd>");
-        rt_put_html(t, rt_classes_metrics[i].help);
-        rt_put(t, ". scikit-learn: ");
-        rt_put_html(t, rt_classes_metrics[i].equals);
-        rt_put(t, "</dd>");
+        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits, of labels the logistic function; the "
+        "answer: the largest, of labels those above one half. Below the accuracy stands Wilson's 95 %% interval.</p><dl>");
+    for (int v = 0; v < views; v++) {
+        const rt_metric_table *of = &rt_metrics[view[v].task];
+        if (done & 1u << view[v].task) continue;
+        done |= 1u << view[v].task;
+        for (int i = 0; i < of->count; i++) {
+            rt_put(t, "<dt>");
+            for (const char *c = of->metric[i].name; *c; c++) rt_put(t, "%c", *c == '_' ? ' ' : *c);
+            rt_put(t, "</dt><dd>");
+            rt_put_html(t, of->metric[i].help);
+            rt_put(t, ". scikit-learn: ");
+            rt_put_html(t, of->metric[i].equals);
+            rt_put(t, "</dd>");
+        }
     }
+    if (done == 1u << RT_TASK_CLASSES) return;
+    rt_put(t, "<dt>distance</dt><dd>mean over all elements of |value - the reference's|; agreement of values: the share "
+              "of elements within a tenth of the reference's</dd><dt>error difference</dt><dd>mean over rows of this "
+              "model's error less the reference's (of labels the share that is wrong, of values the mean absolute "
+              "error): below 0 this model is the better one; below it the 95 %% interval</dd>");
 }
 
 static const char definitions[] =
@@ -70,6 +82,11 @@ static void put_detail(rt_string *t, const rt_column *c, const cJSON *m)
         rt_put(t, "<br><small>%.0f : %.0f</small>", rt_number(flips, "reference_right_only"),
                rt_number(flips, "this_right_only"));
         break;
+    case RT_SPAN:
+        range = rt_member(rt_member(m, "difference_vs_reference"), "interval_95");
+        rt_put(t, "<br><small>%.4g to %.4g</small>", cJSON_GetNumberValue(cJSON_GetArrayItem(range, 0)),
+               cJSON_GetNumberValue(cJSON_GetArrayItem(range, 1)));
+        break;
     case RT_OF_CALLS:
         rt_put(t, "<br><small>of %.0f</small>", rt_number(rt_member(m, "latency_batch1_1thread"), "samples"));
         break;
@@ -85,11 +102,13 @@ static void put_detail(rt_string *t, const rt_column *c, const cJSON *m)
     }
 }
 
-static void table(rt_string *t, const cJSON *e, int which)
+static void table(rt_string *t, const rt_report_view *view, int which)
 {
+    const cJSON *e = view->e;
+    unsigned task = 1u << view->task;
     rt_put(t, "<div class=\"w\"><table><tr><th>model</th>");
     for (int c = 0; c < RT_COLUMNS; c++)
-        if ((int)rt_columns[c].table == which && rt_column_used(&rt_columns[c], e))
+        if ((int)rt_columns[c].table == which && rt_columns[c].tasks & task && rt_column_used(&rt_columns[c], e))
             rt_put(t, "<th>%s</th>", rt_columns[c].title);
     rt_put(t, "</tr>");
     for (const cJSON *m = rt_first_model(e); m; m = m->next) {
@@ -97,7 +116,8 @@ static void table(rt_string *t, const cJSON *e, int which)
         rt_put_html(t, rt_model_name(m));
         rt_put(t, "</td>");
         for (int c = 0; c < RT_COLUMNS; c++) {
-            if ((int)rt_columns[c].table != which || !rt_column_used(&rt_columns[c], e)) continue;
+            if ((int)rt_columns[c].table != which || !(rt_columns[c].tasks & task) ||
+                !rt_column_used(&rt_columns[c], e)) continue;
             rt_put(t, "<td>");
             rt_put_value(t, &rt_columns[c], m);
             if (isfinite(rt_columns[c].value(m))) put_detail(t, &rt_columns[c], m);
@@ -182,7 +202,8 @@ static void put_opening(rt_string *t, const cJSON *e)
     rt_put_html(t, cJSON_GetStringValue(rt_member(data, "source")));
     rt_put(t, "</b>, %.0f rows", rows);
     if (labelled < rows) rt_put(t, ", %.0f of them with a label", labelled);
-    rt_put(t, ", %.0f classes. ", rt_number(data, "classes"));
+    if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
+    rt_put(t, ". ");
     rt_put_reference(&line, e);
     rt_put_html(t, line.p);
     free(line.p);
@@ -194,28 +215,75 @@ static void put_opening(rt_string *t, const cJSON *e)
     }
 }
 
+static void heading(rt_string *t, const char *text, const rt_report_view *view)
+{
+    rt_put(t, "<h2>%s", text);
+    if (view->name) {
+        rt_put(t, ": ");
+        rt_put_html(t, view->name);
+        rt_put(t, " (%s)", rt_metrics[view->task].task);
+    }
+    rt_put(t, "</h2>");
+}
+
+/* What stands beside cost: of each task a metric whose larger values are better. */
+static void put_plots(rt_string *t, const rt_report_view *view)
+{
+    static const char *const best[RT_TASK_COUNT] = {"accuracy", "micro_f1", "r2"};
+    static const char *const title[RT_TASK_COUNT] = {"Accuracy against cost", "Micro-F1 against cost",
+                                                     "R2 against cost"};
+    heading(t, title[view->task], view);
+    rt_put(t, "<p><small>The dashed line joins the Pareto front.</small></p>");
+    rt_plot_scatter(t, view->e, best[view->task], view->task ? "Quality and latency" : "Accuracy and latency",
+                    "batch-1 latency p50, us (log)", rt_report_p50);
+    rt_plot_scatter(t, view->e, best[view->task], view->task ? "Quality and size" : "Accuracy and size",
+                    "parameters (log)", rt_report_parameters);
+}
+
+/* Training curves of a head's two metrics; of one head of classes of the accuracy alone. */
+static void put_curves(rt_string *t, const cJSON *e, const rt_report_view *view)
+{
+    const rt_metric_table *of = &rt_metrics[view->task];
+    const rt_metric *metric[2] = {&of->metric[of->first], &of->metric[of->second]};
+    for (int i = 0; i < (view->name || view->task != RT_TASK_CLASSES ? 2 : 1); i++) {
+        char key[160], title[160];
+        snprintf(key, sizeof key, "validation_%s%s%s", view->name ? view->name : "", view->name ? "." : "",
+                 metric[i]->name);
+        snprintf(title, sizeof title, "validation %s", metric[i]->name);
+        rt_plot_curves(t, e, key, title, !metric[i]->higher);
+    }
+}
+
+static void put_view(rt_string *t, const cJSON *e, const rt_report_view *view)
+{
+    int i = 0;
+    int labelled = rt_number(rt_member(view->e, "data"), "labelled_rows") > 0;
+    if (labelled) put_plots(t, view);
+    if (!view->name) rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
+    put_curves(t, e, view);
+    if (labelled && view->task == RT_TASK_CLASSES) heading(t, "Calibration", view);
+    for (const cJSON *m = rt_first_model(view->e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
+    confusions(t, view->e);
+}
+
 void rt_report_html(rt_string *t, const cJSON *e)
 {
-    int speed = rt_member(rt_first_model(e), "throughput") != NULL, i = 0;
-    int labelled = rt_number(rt_member(e, "data"), "labelled_rows") > 0;
+    int speed = rt_member(rt_first_model(e), "throughput") != NULL;
+    rt_report_view view[RT_VIEWS], whole = {.e = e};
+    int views = rt_report_views(e, view);
     put_opening(t, e);
-    if (labelled || rt_member(e, "reference")) {
-        rt_put(t, "<h2>Quality</h2>");
-        table(t, e, RT_QUALITY);
+    for (int i = 0; i < views; i++) {
+        int labelled = rt_number(rt_member(view[i].e, "data"), "labelled_rows") > 0;
+        if (!labelled && !rt_member(e, "reference")) continue;
+        heading(t, "Quality", &view[i]);
+        table(t, &view[i], RT_QUALITY);
     }
     rt_put(t, "<h2>Cost</h2>");
-    table(t, e, RT_COST);
-    if (labelled) {
-        rt_put(t, "<h2>Accuracy against cost</h2><p><small>The dashed line joins the Pareto front.</small></p>");
-        rt_plot_scatter(t, e, "Accuracy and latency", "batch-1 latency p50, us (log)", rt_report_p50);
-        rt_plot_scatter(t, e, "Accuracy and size", "parameters (log)", rt_report_parameters);
-    }
-    rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
-    rt_plot_curves(t, e, "validation_accuracy", "validation accuracy", 0);
-    if (labelled) rt_put(t, "<h2>Calibration</h2>");
-    for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
-    confusions(t, e);
-    put_metrics(t);
+    table(t, &whole, RT_COST);
+    if (views > 1) rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
+    for (int i = 0; i < views; i++) put_view(t, e, &view[i]);
+    put_metrics(t, view, views);
     rt_put(t, "%s%s", definitions, speed ? speed_definitions : "");
     put_made_by(t, e, speed);
+    rt_report_views_free(view, views);
 }

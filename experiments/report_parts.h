@@ -6,6 +6,7 @@
 
 #include "data/json.h"
 #include "engine/text.h"
+#include "student/metrics.h"
 
 /* Four digits with K, M, G; "-" for what is no number. */
 void rt_put_si(rt_string *, double);
@@ -19,23 +20,31 @@ const cJSON *rt_first_model(const cJSON *evaluation);
 typedef struct {
     const char *title;                 /* at most 20 characters */
     enum { RT_QUALITY, RT_COST } table;
-    enum { RT_SHARE, RT_SI, RT_MICROSECONDS, RT_PROBABILITY, RT_COUNT } kind;
+    enum { RT_SHARE, RT_DIGITS, RT_SI, RT_MICROSECONDS, RT_PROBABILITY, RT_COUNT } kind;
     double (*value)(const cJSON *model);
+    unsigned tasks;                    /* bit of each rt_task whose heads have it */
     int terminal;                      /* shown there, too */
     enum {
         RT_NO_DETAIL,
         RT_INTERVAL,
         RT_FLIPS,
+        RT_SPAN,
         RT_OF_CALLS,
         RT_RANGE
     } detail; /* what a page shows below the value */
 } rt_column;
-enum { RT_COLUMNS = 23 };
+enum { RT_COLUMNS = 36 };
 extern const rt_column rt_columns[RT_COLUMNS];
+/* A head of an evaluation, as an evaluation of that head alone. name NULL: the only one, when e is the evaluation
+ * itself. */
+enum { RT_VIEWS = 8 };
+typedef struct { const cJSON *e; cJSON *owned; const char *name; rt_task task; } rt_report_view;
+int rt_report_views(const cJSON *evaluation, rt_report_view view[RT_VIEWS]);
+void rt_report_views_free(rt_report_view *, int count);
 /* Whether any model has a value there. */
 int rt_column_used(const rt_column *, const cJSON *evaluation);
 void rt_put_value(rt_string *, const rt_column *, const cJSON *model);
-double rt_report_accuracy(const cJSON *model), rt_report_parameters(const cJSON *model),
+double rt_report_parameters(const cJSON *model),
     rt_report_p50(const cJSON *model);
 
 /* Whom the others are compared with, as a sentence in plain text. */
@@ -45,8 +54,9 @@ void rt_report_markdown(rt_string *, const cJSON *evaluation);
 void rt_report_csv(rt_string *, const cJSON *evaluation);
 void rt_report_html(rt_string *, const cJSON *evaluation);
 
-/* SVG figures for the page. x_of: the model's place on the logarithmic axis. */
-void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *title, const char *x_title,
+/* SVG figures for the page. y_key: a metric whose larger values are better; x_of: the model's place on the logarithmic
+ * axis. */
+void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *y_key, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *));
 /* One measure of the history of each model by epoch; nothing where no model has it. falls: the legend goes to the
  * top. */

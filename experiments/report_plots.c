@@ -167,7 +167,7 @@ static int by_x(const void *a, const void *b)
     return x[0] < y[0] ? -1 : x[0] > y[0];
 }
 
-void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char *x_title,
+void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *))
 {
     double x[MAX_POINTS], y[MAX_POINTS], front[MAX_POINTS][2];
@@ -175,7 +175,7 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char
     int k = 0;
     for (const cJSON *m = rt_first_model(e); m && p.n < MAX_POINTS; m = m->next) {
         x[p.n] = x_of(m);
-        y[p.n] = rt_report_accuracy(m);
+        y[p.n] = rt_number(m, y_key);
         p.name[p.n] = rt_model_name(m);
         if (isfinite(x[p.n]) && x[p.n] > 0 && isfinite(y[p.n])) p.n++;
     }
@@ -183,7 +183,7 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *title, const char
     axis ax = axis_of(x, p.n, 1), ay = axis_of(y, p.n, 0);
     rt_pareto(y, x, p.n, p.on);
     rt_put(t, "<figure><figcaption>%s</figcaption>", title);
-    open_plot(t, x_title, "accuracy");
+    open_plot(t, x_title, y_key);
     log_ticks(t, &ax);
     ticks(t, &ay, 1);
     for (int i = 0; i < p.n; i++) {

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/rng.h"
+
 static const double two_pi = 6.283185307179586;
 
 /* log(n!) - log(sqrt(2 pi n) (n / e)^n) */
@@ -120,6 +122,46 @@ void rt_wilson(uint64_t k, uint64_t n, double *low, double *high)
     double w = z * sqrt(p * (1 - p) / (double)n + z * z / (4 * (double)n * (double)n));
     *low = fmax(0, (c - w) / d);
     *high = fmin(1, (c + w) / d);
+}
+
+static double mean_of(const float *d, uint64_t n, int resample)
+{
+    double sum = 0;
+    uint32_t w[4];
+    for (uint64_t i = 0; i < n; i++) {
+        if (resample >= 0 && i % 2 == 0)
+            rt_random4(w, 1, RT_RNG_BOOTSTRAP, (uint32_t)resample, (uint32_t)(i >> 33), (uint32_t)(i >> 1), 0);
+        uint64_t bits = i % 2 ? (uint64_t)w[2] << 32 | w[3] : (uint64_t)w[0] << 32 | w[1];
+        sum += d[resample < 0 ? i : (uint64_t)((unsigned __int128)bits * n >> 64)];
+    }
+    return sum / (double)n;
+}
+
+void rt_paired_interval(const float *d, uint64_t n, double *mean, double range[2], const char **method)
+{
+    enum { RESAMPLES = 2000, PAIRS = 20000 };
+    *mean = mean_of(d, n, -1);
+    if (n <= PAIRS) {
+        float sample[RESAMPLES], *sorted = sample, low = 0;
+        /* rt_sort_floats takes numbers from 0 up */
+        for (int i = 0; i < RESAMPLES; i++) {
+            sample[i] = (float)(mean_of(d, n, i) - *mean);
+            low = fminf(low, sample[i]);
+        }
+        float room[RESAMPLES];
+        for (int i = 0; i < RESAMPLES; i++) sample[i] -= low;
+        rt_sort_floats(sorted, room, RESAMPLES);
+        range[0] = *mean + low + sorted[RESAMPLES / 40];
+        range[1] = *mean + low + sorted[RESAMPLES - 1 - RESAMPLES / 40];
+        *method = "bootstrap of pairs, 2000 resamples";
+        return;
+    }
+    double square = 0;
+    for (uint64_t i = 0; i < n; i++) square += (d[i] - *mean) * (d[i] - *mean);
+    double error = 1.959963984540054 * sqrt(square / (double)(n - 1) / (double)n);
+    range[0] = *mean - error;
+    range[1] = *mean + error;
+    *method = "normal approximation of the mean of pairs";
 }
 
 void rt_pareto(const double *first, const double *second, int n, int *on_front)

@@ -1,4 +1,4 @@
-/* export/export_rows.c - logits of rows: a model's predictions, or what a label store holds. */
+/* export/export_rows.c - answers to rows: a model's predictions, or what a label store holds. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +15,9 @@ enum { BLOCK = 1024, FLUSH = 1 << 18 };
 
 typedef struct {
     rt_out_file f;
-    int csv, classes;
-    const rt_names *names;
-    char **cell;                       /* (classes) names as cells; NULL: there are none */
+    int csv, width, heads;
+    const rt_head *head;
+    char **cell[RT_MAX_HEADS];         /* (size) names of a head's classes as cells; NULL: there are none */
     char *text;                        /* what waits to be written */
     size_t n, room;
 } table;
@@ -40,48 +40,73 @@ static int make_room(table *t, size_t more)
     return 1;
 }
 
-static rt_status make_cells(table *t)
+static rt_status make_cells(table *t, int h)
 {
-    if (!t->names->name) return RT_OK;
-    t->cell = calloc((size_t)t->classes, sizeof *t->cell);
-    for (int c = 0; c < t->classes && t->cell; c++) {
+    const rt_head *head = &t->head[h];
+    if (head->task != RT_TASK_CLASSES || !head->names.name) return RT_OK;
+    t->cell[h] = calloc((size_t)head->size, sizeof *t->cell[h]);
+    for (int c = 0; c < head->size && t->cell[h]; c++) {
         rt_string cell = {0};
-        rt_put_csv(&cell, t->names->name[c]);
-        t->cell[c] = cell.p;
+        rt_put_csv(&cell, head->names.name[c]);
+        t->cell[h][c] = cell.p;
         if (cell.failed) return rt_fail(RT_RUN, "out of memory");
     }
-    return t->cell ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    return t->cell[h] ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* A column's title: of a single head of classes without the head's name. */
+static void put_title(rt_string *line, const char *prefix, const char *what)
+{
+    rt_string label = {0};
+    rt_put(&label, "%s%s%s", prefix, *prefix && *what ? ":" : "", what);
+    rt_put(line, ",");
+    if (label.failed) line->failed = 1;
+    else rt_put_csv(line, label.p);
+    free(label.p);
+}
+
+static void put_head_titles(const table *t, int h, rt_string *line)
+{
+    const rt_head *head = &t->head[h];
+    const char *prefix = t->heads == 1 && head->task == RT_TASK_CLASSES ? "" : head->name;
+    rt_string label = {0};
+    if (head->task == RT_TASK_CLASSES) put_title(line, prefix, "prediction");
+    if (t->cell[h]) put_title(line, prefix, "name");
+    for (int c = 0; c < head->size; c++) {
+        const char *p = head->task == RT_TASK_REAL ? "" : "p";
+        label.n = 0;
+        if (head->names.name) rt_put(&label, "%s%s%s", p, *p ? ":" : "", head->names.name[c]);
+        else if (head->task == RT_TASK_REAL && head->size == 1) rt_put(&label, "%s", "");
+        else rt_put(&label, "%s%d", p, c);
+        put_title(line, prefix, label.p ? label.p : "");
+        line->failed |= label.failed;
+    }
+    free(label.p);
 }
 
 static void put_csv_head(table *t)
 {
-    rt_string head = {0}, label = {0};
-    rt_put(&head, t->cell ? "row,prediction,name" : "row,prediction");
-    for (int c = 0; c < t->classes; c++) {
-        label.n = 0;
-        if (t->cell) rt_put(&label, "p:%s", t->names->name[c]);
-        else rt_put(&label, "p%d", c);
-        rt_put(&head, ",");
-        rt_put_csv(&head, label.p);
-    }
-    rt_put(&head, "\n");
-    if (head.failed || label.failed) t->f.status = rt_fail(RT_RUN, "out of memory");
-    else rt_out_put(&t->f, head.p, head.n);
-    free(head.p);
-    free(label.p);
+    rt_string line = {0};
+    rt_put(&line, "row");
+    for (int h = 0; h < t->heads; h++) put_head_titles(t, h, &line);
+    rt_put(&line, "\n");
+    if (line.failed) t->f.status = rt_fail(RT_RUN, "out of memory");
+    else rt_out_put(&t->f, line.p, line.n);
+    free(line.p);
 }
 
-static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_names *names, int csv)
+static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_head *head, int heads, int csv)
 {
-    char head[256];
-    uint64_t dim[2] = {rows, (uint64_t)names->count};
-    *t = (table){.csv = csv, .classes = names->count, .names = names, .f = rt_out_open(out)};
+    char opening[256];
+    int width = rt_heads_width(head, heads);
+    uint64_t dim[2] = {rows, (uint64_t)width};
+    *t = (table){.csv = csv, .width = width, .head = head, .heads = heads, .f = rt_out_open(out)};
     RT_TRY(t->f.status);
     if (!csv) {
-        rt_out_put(&t->f, head, rt_npy_header(head, "<f4", dim, 2));
+        rt_out_put(&t->f, opening, rt_npy_header(opening, "<f4", dim, 2));
         return t->f.status;
     }
-    RT_TRY(make_cells(t));
+    for (int h = 0; h < heads; h++) RT_TRY(make_cells(t, h));
     put_csv_head(t);
     return t->f.status;
 }
@@ -89,31 +114,54 @@ static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_na
 static rt_status close_table(table *t, rt_status st)
 {
     if (t->n) rt_out_put(&t->f, t->text, t->n);
-    for (int c = 0; c < t->classes && t->cell; c++) free(t->cell[c]);
-    free(t->cell);
+    for (int h = 0; h < t->heads; h++) {
+        for (int c = 0; c < t->head[h].size && t->cell[h]; c++) free(t->cell[h][c]);
+        free(t->cell[h]);
+    }
     free(t->text);
     return rt_out_close(&t->f, st);
 }
 
-static void put_csv_row(table *t, const float *z, uint64_t row)
+static void put_classes(table *t, int h, const float *z)
 {
-    int k = t->classes, best = 0;
+    int k = t->head[h].size, best = 0;
     double sum = 0;
     for (int c = 1; c < k; c++) if (z[c] > z[best]) best = c;
     for (int c = 0; c < k; c++) sum += exp((double)z[c] - z[best]);
-    const char *name = t->cell ? t->cell[best] : "";
+    const char *name = t->cell[h] ? t->cell[h][best] : "";
     if (!make_room(t, (size_t)k * 16 + 48 + strlen(name))) return;
     char *p = t->text + t->n;
-    p += sprintf(p, "%llu,%d", (unsigned long long)row, best);
-    if (t->cell) p += sprintf(p, ",%s", name);
+    p += sprintf(p, ",%d", best);
+    if (t->cell[h]) p += sprintf(p, ",%s", name);
     for (int c = 0; c < k; c++) p += sprintf(p, ",%.7g", exp((double)z[c] - z[best]) / sum);
-    *p++ = '\n';
     t->n = (size_t)(p - t->text);
+}
+
+/* Probabilities of labels, or values. */
+static void put_numbers(table *t, int h, const float *z)
+{
+    int k = t->head[h].size, real = t->head[h].task == RT_TASK_REAL;
+    if (!make_room(t, (size_t)k * 24 + 8)) return;
+    char *p = t->text + t->n;
+    for (int c = 0; c < k; c++)
+        p += real ? sprintf(p, ",%.9g", (double)z[c]) : sprintf(p, ",%.7g", 1 / (1 + exp(-(double)z[c])));
+    t->n = (size_t)(p - t->text);
+}
+
+static void put_csv_row(table *t, const float *z, uint64_t row)
+{
+    if (!make_room(t, 32)) return;
+    t->n += (size_t)sprintf(t->text + t->n, "%llu", (unsigned long long)row);
+    for (int h = 0; h < t->heads; h++) {
+        if (t->head[h].task == RT_TASK_CLASSES) put_classes(t, h, z + t->head[h].at);
+        else put_numbers(t, h, z + t->head[h].at);
+    }
+    if (make_room(t, 1)) t->text[t->n++] = '\n';
 }
 
 static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
 {
-    size_t k = (size_t)t->classes;
+    size_t k = (size_t)t->width;
     if (!t->csv) rt_out_put(&t->f, z, (size_t)rows * k * sizeof *z);
     else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r]);
 }
@@ -124,7 +172,7 @@ static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z
 {
     uint64_t row[BLOCK] = {0};
     unsigned char status[BLOCK];
-    size_t k = (size_t)t->classes;
+    size_t k = (size_t)t->width;
     for (int i = 0; i < n; i++) row[i] = rt_labels_info(l)->first + at + (uint64_t)i;
     RT_TRY(rt_labels_status(l, row, n, status));
     for (int i = 0, end; i < n; i = end) {
@@ -142,7 +190,9 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
     const rt_labels_spec *s = rt_labels_info(l);
     table t = {0};
     float *z = rt_floats_new((size_t)BLOCK * (size_t)s->classes);
-    rt_status st = z ? open_table(&t, out, s->rows, rt_labels_classes(l), csv) : rt_fail(RT_RUN, "out of memory");
+    int heads;
+    const rt_head *head = rt_labels_heads(l, &heads);
+    rt_status st = z ? open_table(&t, out, s->rows, head, heads, csv) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
         st = rt_check_stop();
@@ -155,9 +205,9 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
 static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_rows *rows, const rt_progress *progress)
 {
     rt_stream *stream;
-    rt_stream_spec spec = {.x = x, .rows = rows, .classes = t->classes, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
+    rt_stream_spec spec = {.x = x, .rows = rows, .width = t->width, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
     RT_TRY(rt_stream_open(&stream, &spec, 0));
-    float *z = rt_floats_new((size_t)BLOCK * (size_t)t->classes);
+    float *z = rt_floats_new((size_t)BLOCK * (size_t)t->width);
     rt_status st = z ? RT_OK : rt_fail(RT_RUN, "out of memory");
     uint64_t done = 0;
     double since = rt_seconds();
@@ -166,11 +216,11 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
         st = rt_stream_next(stream, &b);
         if (st) break;
         rt_predict_raw(p, b->x, rt_source_type(x), b->rows, z);
-        for (size_t i = 0; i < (size_t)b->rows * (size_t)t->classes && !st; i++)
+        for (size_t i = 0; i < (size_t)b->rows * (size_t)t->width && !st; i++)
             if (!isfinite(z[i]))
                 st = rt_fail(RT_INPUT,
                              "%s: row %llu gets a logit that is not finite; its numbers are too large for the model",
-                             rt_source_path(x), (unsigned long long)b->row[i / (size_t)t->classes]);
+                             rt_source_path(x), (unsigned long long)b->row[i / (size_t)t->width]);
         if (st) break;
         put_rows(t, z, b->row, b->rows);
         st = t->f.status;
@@ -195,7 +245,7 @@ rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, ui
     if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
     RT_TRY(rt_stamp_at(&stamp, rt_source_path(x)));
     RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
-    rt_status st = open_table(&t, out, end - first, &m[0]->head[0].names, csv);
+    rt_status st = open_table(&t, out, end - first, m[0]->head, m[0]->heads, csv);
     if (!st) st = predict_rows(&t, p, x, &rows, progress);
     if (!st) st = rt_stamp_unchanged(&stamp, rt_source_path(x));
     rt_predictor_free(p);

@@ -47,7 +47,11 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
     }
     add_text(meta, "normalization", norm);
     cJSON_Delete(norm);
-    cJSON *classes = rt_names_to_json(&m->head[0].names), *columns = rt_names_to_json(&m->columns);
+    int plain = rt_heads_plain(m->head, m->heads);
+    cJSON *classes = plain ? rt_names_to_json(&m->head[0].names) : NULL, *columns = rt_names_to_json(&m->columns);
+    cJSON *heads = plain ? NULL : rt_heads_to_json(m->head, m->heads);
+    if (heads) add_text(meta, "heads", heads);
+    cJSON_Delete(heads);
     if (classes) add_text(meta, "class_names", classes);
     if (columns) add_text(meta, "columns", columns);
     cJSON_Delete(classes);
@@ -135,7 +139,7 @@ static rt_status entries_of(const rt_model *m, entry **out, int *count)
 {
     item *it;
     int n = items_of(m, &it);
-    entry *e = n < 0 ? NULL : calloc((size_t)n + 2, sizeof *e);
+    entry *e = n < 0 ? NULL : calloc((size_t)n + RT_MAX_HEADS + 1, sizeof *e);
     rt_status st = e ? RT_OK : rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < n && !st; i++) {
         const rt_shape *shape = &it[i].f->shape;
@@ -146,7 +150,11 @@ static rt_status entries_of(const rt_model *m, entry **out, int *count)
     free(it);
     *out = e;
     *count = st ? 0 : n;
-    if (!st && m->head[0].names.name) st = names_entry(&e[(*count)++], &m->head[0].names, "class_names");
+    for (int h = 0; h < m->heads && !st; h++) {
+        char name[RT_HEAD_NAME + 8] = "class_names";
+        if (!rt_heads_plain(m->head, m->heads)) snprintf(name, sizeof name, "%s.names", m->head[h].name);
+        if (m->head[h].names.name) st = names_entry(&e[(*count)++], &m->head[h].names, name);
+    }
     if (!st && m->columns.name) st = names_entry(&e[(*count)++], &m->columns, "columns");
     uint64_t total = 0;
     for (int i = 0; i < *count; i++) total += e[i].bytes + 512;

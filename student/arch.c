@@ -16,6 +16,13 @@ int rt_arch_find(const rt_graph *g, const char *layer)
     return -1;
 }
 
+const char *rt_arch_layer(const rt_graph *g, int tensor)
+{
+    for (int i = 0; i < g->nodes; i++)
+        if (g->node[i].out == tensor) return g->node[i].name;
+    return "input";
+}
+
 /* ---- families: writers of layer lists ---- */
 
 static cJSON *layer(cJSON *list, const char *op)
@@ -47,15 +54,31 @@ static void conv_bn_act(cJSON *list, const char *op, int out, int kernel, int st
     layer(list, act);
 }
 
-static void head(cJSON *list, int classes, double dropout)
+/* What a family ends with: a dense layer for each head, of the head's name, on a layer "trunk"; or, where there are
+ * only classes, one without a name. */
+typedef struct { const rt_head *head; int heads, classes; } outputs;
+
+static void answer(cJSON *list, const outputs *o)
+{
+    if (o->heads > 1) named(cJSON_GetArrayItem(list, cJSON_GetArraySize(list) - 1), "trunk");
+    for (int i = 0; i < o->heads; i++) {
+        cJSON *l = layer(list, "dense");
+        cJSON_AddNumberToObject(l, "out", o->head[i].size);
+        named(l, o->head[i].name);
+        if (i) cJSON_AddStringToObject(l, "from", "trunk");
+    }
+    if (!o->heads) cJSON_AddNumberToObject(layer(list, "dense"), "out", o->classes);
+}
+
+static void head(cJSON *list, const outputs *o, double dropout)
 {
     layer(list, "global_avg_pool");
     if (dropout > 0) cJSON_AddNumberToObject(layer(list, "dropout"), "rate", dropout);
-    cJSON_AddNumberToObject(layer(list, "dense"), "out", classes);
+    answer(list, o);
 }
 
 /* width: of the last hidden layer; each one before is twice as wide. */
-static void write_mlp(cJSON *list, int width, int depth, int classes, double dropout, const char *act)
+static void write_mlp(cJSON *list, int width, int depth, const outputs *o, double dropout, const char *act)
 {
     layer(list, "flatten");
     for (int i = 0; i < depth; i++) {
@@ -63,22 +86,22 @@ static void write_mlp(cJSON *list, int width, int depth, int classes, double dro
         layer(list, act);
         if (dropout > 0) cJSON_AddNumberToObject(layer(list, "dropout"), "rate", dropout);
     }
-    cJSON_AddNumberToObject(layer(list, "dense"), "out", classes);
+    answer(list, o);
 }
 
 /* depth blocks of `convs` 3x3 convolutions; channels double and the image halves from block to block. */
-static void write_cnn(cJSON *list, const char *op, int kernel, int width, int depth, int convs, int classes,
-                      double dropout, const char *act)
+static void write_cnn(cJSON *list, const char *op, int kernel, int width, int depth, int convs,
+                      const outputs *o, double dropout, const char *act)
 {
     for (int b = 0; b < depth; b++) {
         if (b) cJSON_AddNumberToObject(layer(list, "max_pool"), "kernel", 2);
         for (int i = 0; i < convs; i++) conv_bn_act(list, op, width << b, kernel, 1, 1, act);
     }
-    head(list, classes, dropout);
+    head(list, o, dropout);
 }
 
 /* He et al. 2016 for small images: a 3x3 stem, then three stages of depth blocks at width, 2 width, 4 width. */
-static void write_resnet(cJSON *list, int width, int depth, int classes, double dropout, const char *act)
+static void write_resnet(cJSON *list, int width, int depth, const outputs *o, double dropout, const char *act)
 {
     char name[32], body[48], from[32] = "stem";
     conv(list, "conv2d", width, 3, 1, 1);
@@ -111,22 +134,22 @@ static void write_resnet(cJSON *list, int width, int depth, int classes, double 
             named(layer(list, act), name);
             snprintf(from, sizeof from, "%s", name);
         }
-    head(list, classes, dropout);
+    head(list, o, dropout);
 }
 
 /* Howard et al. 2017 at the size of Zhang et al. 2017 (DS-CNN): a strided stem, then depth pairs of 3x3 depthwise and
  * 1x1. */
-static void write_dscnn(cJSON *list, int width, int depth, int classes, double dropout, const char *act)
+static void write_dscnn(cJSON *list, int width, int depth, const outputs *o, double dropout, const char *act)
 {
     conv_bn_act(list, "conv2d", width, 3, 2, 1, act);
     for (int i = 0; i < depth; i++) {
         conv_bn_act(list, "conv2d", width, 3, 1, width, act);
         conv_bn_act(list, "conv2d", width, 1, 1, 1, act);
     }
-    head(list, classes, dropout);
+    head(list, o, dropout);
 }
 
-static void write_family(rt_cfg *c, int family, int classes)
+static void write_family(rt_cfg *c, int family, const outputs *o)
 {
     static const char *const acts[] = {"relu",       "relu6",   "leaky_relu", "gelu", "silu",
                                        "hard_swish", "sigmoid", "tanh",       NULL};
@@ -139,11 +162,11 @@ static void write_family(rt_cfg *c, int family, int classes)
     if (c->status) return;
     cJSON *list = cJSON_CreateArray();
     switch (family) {
-    case MLP: write_mlp(list, width, depth, classes, dropout, act); break;
-    case CNN: write_cnn(list, "conv2d", 3, width, depth, convs, classes, dropout, act); break;
-    case RESNET: write_resnet(list, width, depth, classes, dropout, act); break;
-    case DSCNN: write_dscnn(list, width, depth, classes, dropout, act); break;
-    default: write_cnn(list, "conv1d", 5, width, depth, convs, classes, dropout, act); break;
+    case MLP: write_mlp(list, width, depth, o, dropout, act); break;
+    case CNN: write_cnn(list, "conv2d", 3, width, depth, convs, o, dropout, act); break;
+    case RESNET: write_resnet(list, width, depth, o, dropout, act); break;
+    case DSCNN: write_dscnn(list, width, depth, o, dropout, act); break;
+    default: write_cnn(list, "conv1d", 5, width, depth, convs, o, dropout, act); break;
     }
     cJSON_DeleteItemFromObjectCaseSensitive(c->object, "layers");
     cJSON_AddItemToObject(c->object, "layers", list);
@@ -223,15 +246,110 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     return st;
 }
 
+/* ---- heads ---- */
+
+static rt_status read_head(rt_head *head, int *count, cJSON *object, const char *path, int index, const rt_graph *g)
+{
+    static const char *const tasks[] = {"classes", "multilabel", "real", NULL};
+    char at[200], text[64];
+    snprintf(at, sizeof at, "%s.heads[%d]", path, index);
+    rt_cfg c = rt_cfg_begin(object, at);
+    const char *name = rt_cfg_string(&c, "name", NULL);
+    rt_task task = (rt_task)rt_cfg_choice(&c, "task", tasks, 0);
+    const char *layer = rt_cfg_has(&c, "layer") ? rt_cfg_string(&c, "layer", NULL) : name;
+    int size = rt_cfg_has(&c, "size") ? rt_cfg_int(&c, "size", 0, 1, RT_HEADS_WIDTH) : 0;
+    const cJSON *list = rt_cfg_any(&c, "names");
+    RT_TRY(rt_cfg_end(&c));
+    if (list && !size) size = cJSON_GetArraySize(list);
+    int tensor = !g ? -1 : rt_arch_find(g, layer);
+    if (g && tensor < 0 && layer == name && !index && !object->next) tensor = g->output;   /* a single head */
+    if (g && tensor < 0 && layer == name)
+        return rt_fail(RT_USAGE, "%s: no layer is named '%.60s'; name the head's layer by \"layer\"", at, name);
+    if (g && tensor < 0) return rt_fail(RT_USAGE, "%s.layer: the model has no layer named '%.60s'", at, layer);
+    if (g) {
+        const rt_shape *shape = &g->tensor[tensor].shape;
+        if (shape->rank != 1)
+            return rt_fail(RT_USAGE, "%s: its layer gives %s a row; a head needs one row of numbers, such as a dense "
+                           "layer's", at, rt_shape_text(shape, text));
+        if (size && size != shape->dim[0])
+            return rt_fail(RT_USAGE, "%s: its layer gives %s, but the head has %d outputs", at,
+                           rt_shape_text(shape, text), size);
+        size = shape->dim[0];
+    } else if (!size)
+        return rt_fail(RT_USAGE, "%s.size: how many outputs the head has is required with a \"family\"", at);
+    rt_status st = rt_heads_add(head, count, name, task, size);
+    if (st) return rt_fail_in(st, "%s", at);
+    head[*count - 1].tensor = tensor;
+    rt_names names = {0};
+    st = rt_names_from_json(&names, list, NULL, "names");
+    if (!st && names.name && names.count != size)
+        st = rt_fail(RT_USAGE, "%d names for %d outputs", names.count, size);
+    if (st || !names.name) rt_names_free(&names);
+    else {
+        rt_names_free(&head[*count - 1].names);
+        head[*count - 1].names = names;
+    }
+    return st ? rt_fail_in(RT_USAGE, "%s.names", at) : RT_OK;
+}
+
+/* g NULL: before there are layers, when each head must tell its size. */
+static rt_status read_heads(rt_head head[RT_MAX_HEADS], int *count, cJSON *list, const char *path, const rt_graph *g)
+{
+    int i = 0;
+    rt_status st = list->child ? RT_OK : rt_fail(RT_USAGE, "%s.heads: the list is empty", path);
+    *count = 0;
+    for (cJSON *j = list->child; j && !st; j = j->next) st = read_head(head, count, j, path, i++, g);
+    if (!st) return RT_OK;
+    rt_heads_free(head, *count);
+    *count = 0;
+    return st;
+}
+
+rt_status rt_arch_heads(rt_head out[RT_MAX_HEADS], int *count, const rt_graph *g, cJSON *arch, const char *path)
+{
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(arch, "heads");
+    if (list) return read_heads(out, count, list, path, g);
+    *count = 0;
+    RT_TRY(rt_heads_add(out, count, "y", RT_TASK_CLASSES, g->tensor[g->output].shape.dim[0]));
+    out[0].tensor = g->output;
+    return RT_OK;
+}
+
+/* ---- the whole ---- */
+
+/* The last layer answers, or the heads' layers do. */
+static rt_status check_answer(const rt_graph *g, cJSON *arch, int classes, const char *path)
+{
+    char text[64];
+    rt_head head[RT_MAX_HEADS];
+    int count;
+    const rt_shape *shape = &g->tensor[g->output].shape;
+    if (classes && (shape->rank != 1 || shape->dim[0] != classes))
+        return rt_fail(RT_USAGE, "%s: the last layer gives %s, but there are %d classes", path,
+                       rt_shape_text(shape, text), classes);
+    RT_TRY(rt_arch_heads(head, &count, g, arch, path));
+    rt_heads_free(head, count);
+    return RT_OK;
+}
+
 rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
 {
     rt_cfg c = rt_cfg_begin(arch, path);
     rt_shape_attr a = {{0}};
+    rt_head head[RT_MAX_HEADS];
+    outputs o = {.head = head};
     *result = NULL;
     a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
     if (!a.shape.rank) rt_cfg_fail(&c, "input", "the input's shape is required here, such as [28, 28, 1]");
-    int classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
-    if (rt_cfg_has(&c, "family")) write_family(&c, rt_cfg_choice(&c, "family", rt_arch_families, -1), classes);
+    cJSON *heads = rt_cfg_has(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
+    if (heads) rt_cfg_refuse(&c, "classes", "is short for one head of classes, and \"heads\" are given; leave it out");
+    else o.classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
+    if (rt_cfg_has(&c, "family") && !c.status) {
+        int family = rt_cfg_choice(&c, "family", rt_arch_families, -1);
+        if (heads && !c.status) RT_TRY(read_heads(head, &o.heads, heads, path, NULL));
+        write_family(&c, family, &o);
+        rt_heads_free(head, o.heads);
+    }
     cJSON *layers = rt_cfg_array(&c, "layers");
     if (!layers) rt_cfg_fail(&c, "layers", "a list of layers, or a \"family\", is required here");
     RT_TRY(rt_cfg_end(&c));
@@ -240,10 +358,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     int out, i = 0;
     rt_status st = rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &a, NULL, &out);
     for (cJSON *l = layers->child; l && !st; l = l->next) st = add_layer(g, l, path, i++);
-    char text[64];
-    if (!st && (g->tensor[g->output].shape.rank != 1 || g->tensor[g->output].shape.dim[0] != classes))
-        st = rt_fail(RT_USAGE, "%s: the last layer gives %s, but there are %d classes", path,
-                     rt_shape_text(&g->tensor[g->output].shape, text), classes);
+    if (!st) st = check_answer(g, arch, o.classes, path);
     if (st) {
         rt_graph_free(g);
         return st;

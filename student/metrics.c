@@ -102,10 +102,12 @@ double rt_mean_f1(const rt_scores *s, int all)
 /* ---- the table ---- */
 
 const rt_metric_table rt_metrics[RT_TASK_COUNT] = {
-    [RT_TASK_CLASSES] = {"classes", rt_classes_metrics, RT_CLASSES_METRICS},
-    [RT_TASK_MULTILABEL] = {"multilabel", rt_multilabel_metrics, RT_MULTILABEL_METRICS},
-    [RT_TASK_REAL] = {"real", rt_real_metrics, RT_REAL_METRICS},
+    [RT_TASK_CLASSES] = {"classes", rt_classes_metrics, RT_CLASSES_METRICS, RT_ACCURACY, RT_NLL},
+    [RT_TASK_MULTILABEL] = {"multilabel", rt_multilabel_metrics, RT_MULTILABEL_METRICS, 2, 7},
+    [RT_TASK_REAL] = {"real", rt_real_metrics, RT_REAL_METRICS, 1, 0},
 };
+
+const rt_metric *rt_metric_first(rt_task task) { return &rt_metrics[task].metric[rt_metrics[task].first]; }
 
 const rt_metric *rt_metric_find(rt_task task, const char *name)
 {

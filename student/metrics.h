@@ -83,9 +83,11 @@ enum { RT_ACCURACY = 0, RT_NLL = 7 };                     /* places among the cl
 extern const rt_metric rt_classes_metrics[RT_CLASSES_METRICS], rt_multilabel_metrics[RT_MULTILABEL_METRICS],
     rt_real_metrics[RT_REAL_METRICS];
 
-typedef struct { const char *task; const rt_metric *metric; int count; } rt_metric_table;
+/* first, second: places of the two that an epoch of training shows. */
+typedef struct { const char *task; const rt_metric *metric; int count, first, second; } rt_metric_table;
 extern const rt_metric_table rt_metrics[RT_TASK_COUNT];
 
+const rt_metric *rt_metric_first(rt_task);             /* accuracy, micro_f1, rmse */
 /* The task's metric of this name, or NULL, with RT_USAGE and the nearest one. */
 const rt_metric *rt_metric_find(rt_task, const char *name);
 /* Why it is NAN of these rows. */

@@ -7,7 +7,8 @@
 
 #include "student/arch.h"
 
-static const char format[] = "retort-model-2", older[] = "retort-model-1";   /* which had no digest of its manifest */
+/* A model of other heads than one of classes is of format 3; in format 1 a manifest had no digest. */
+static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", older[] = "retort-model-1";
 static const char no_digest[] = "00000000000000000000000000000000";
 
 static int last_dim(const rt_model *m)
@@ -43,7 +44,7 @@ static rt_status take_memory(rt_model *m)
     m->add = rt_floats_new((size_t)last_dim(m));
     if (!m->params || !m->states || !m->mul || !m->add) return RT_RUN;
     m->mul[0] = 1;
-    return rt_heads_add(m->head, &m->heads, g, "y", RT_TASK_CLASSES, g->output);
+    return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");
 }
 
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
@@ -72,6 +73,13 @@ void rt_model_free(rt_model *m)
     free(m->mul);
     free(m->add);
     free(m);
+}
+
+int rt_model_width(const rt_model *m) { return rt_heads_width(m->head, m->heads); }
+
+void rt_model_outputs(const rt_model *m, int tensor[RT_MAX_HEADS])
+{
+    for (int h = 0; h < m->heads; h++) tensor[h] = m->head[h].tensor;
 }
 
 size_t rt_model_input_size(const rt_model *m) { return rt_shape_count(&m->graph->tensor[m->graph->input].shape); }
@@ -164,7 +172,8 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         cJSON_Delete(j);
         return rt_fail(RT_RUN, "out of memory");
     }
-    cJSON_AddStringToObject(j, "format", format);
+    const char *kind = rt_heads_plain(m->head, m->heads) ? format : with_heads;
+    cJSON_AddStringToObject(j, "format", kind);
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
@@ -175,7 +184,8 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
         cJSON_AddItemToArray(add, cJSON_CreateNumber(m->add[i]));
     }
-    if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
+    if (kind == with_heads) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
+    else if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
     if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
@@ -186,7 +196,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (text)
         it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
-    if (!st) st = rt_h5_save(path, format, it, n);
+    if (!st) st = rt_h5_save(path, kind, it, n);
     free(text);
     free(it);
     free(name);
@@ -261,12 +271,34 @@ static rt_status check_manifest(char *text, const char *path)
     return RT_OK;
 }
 
+/* Names that the heads got after the architecture was written. */
+static rt_status read_head_names(rt_model *m, const cJSON *list, const char *path)
+{
+    rt_head head[RT_MAX_HEADS];
+    int count = 0, same;
+    RT_TRY(rt_heads_from_json(head, &count, list, path, "heads"));
+    same = count == m->heads;
+    for (int i = 0; i < count && same; i++) {
+        same = !strcmp(head[i].name, m->head[i].name) && head[i].task == m->head[i].task &&
+               head[i].size == m->head[i].size;
+        rt_names swap = m->head[i].names;
+        m->head[i].names = head[i].names;
+        head[i].names = swap;
+        free(m->head[i].names.of);
+        m->head[i].names.of = strdup(path);
+    }
+    rt_heads_free(head, count);
+    return same ? RT_OK : rt_fail(RT_INPUT, "%s: the heads of its manifest are not those of its architecture", path);
+}
+
 /* Lists without names stay as rt_model_new made them. */
 static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
 {
     rt_names classes = {0}, columns = {0};
     rt_status st = rt_names_from_json(&classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), path, "classes");
     if (!st) st = rt_names_from_json(&columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), path, "columns");
+    const cJSON *heads = cJSON_GetObjectItemCaseSensitive(j, "heads");
+    if (!st && heads) st = read_head_names(m, heads, path);
     if (!st) st = rt_model_set_names(m, &classes, &columns);
     if (!st) {
         rt_names *list[] = {&m->head[0].names, &m->columns};
@@ -295,8 +327,8 @@ rt_status rt_model_load(rt_model **out, const char *path)
     const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
     int old = kind && strcmp(kind, older) == 0;
-    if (!st && (!kind || (!old && strcmp(kind, format)) || !digest))
-        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s or %s", path, format, older);
+    if (!st && (!kind || (!old && strcmp(kind, format) && strcmp(kind, with_heads)) || !digest))
+        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s or %s", path, with_heads, format, older);
     if (!st && !old) st = check_manifest(text, path);
     const cJSON *arch = cJSON_GetObjectItemCaseSensitive(j, "arch");
     if (!st && !cJSON_IsObject(arch))
@@ -346,7 +378,13 @@ static rt_status take_names(rt_names *into, const rt_names *from, int count, con
 
 rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_names *columns)
 {
-    RT_TRY(take_names(&m->head[0].names, classes, m->head[0].size, "classes", "classes"));
+    int only = -1, of_classes = 0;
+    for (int h = 0; h < m->heads; h++)
+        if (m->head[h].task == RT_TASK_CLASSES) {
+            of_classes++;
+            only = h;
+        }
+    if (of_classes == 1) RT_TRY(take_names(&m->head[only].names, classes, m->head[only].size, "classes", "classes"));
     return take_names(&m->columns, columns, (int)rt_model_input_size(m), "columns", "input");
 }
 

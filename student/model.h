@@ -7,11 +7,11 @@
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
+#include "data/heads.h"
 #include "data/source.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 #include "engine/memory.h"
-#include "student/heads.h"
 
 enum { RT_MAX_CHANNELS = 65536 };      /* the manifest holds their normalisation as text */
 
@@ -42,8 +42,8 @@ float *rt_model_field(const rt_model *, int i);
 rt_status rt_model_save(const rt_model *, const char *path);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
-/* Gives a model the names of its classes and columns (copied; NULL or without names: as before). RT_INPUT when their
- * number is not the model's. */
+/* Gives a model the names of its classes, where one head alone is of classes, and of its columns (copied; NULL or
+ * without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
 /* Makes raw rows of this source the model's input, until it is bound to another. Columns that have names are matched
  * by name: in another order they are mapped, those that the model does not know are left out; `notes` (a list, or
@@ -53,4 +53,8 @@ rt_status rt_model_bind(rt_model *, const rt_source *, rt_match, cJSON *notes);
 /* dst (rows, input) from raw rows (rows, raw_size) of a source. */
 void rt_model_normalize(const rt_model *, float *dst, const void *raw, rt_dtype, int rows);
 size_t rt_model_input_size(const rt_model *);
+/* W: floats of an answer. */
+int rt_model_width(const rt_model *);
+/* The heads' tensors, in their order. */
+void rt_model_outputs(const rt_model *, int tensor[RT_MAX_HEADS]);
 #endif

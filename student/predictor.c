@@ -6,12 +6,16 @@
 
 struct rt_predictor {
     rt_model *const *model;
-    int count, micro, classes, stale;
+    int count, micro, stale;
     rt_plan **plan;
     const float **params, **states;
-    float *sum;                        /* (micro, K) of an ensemble */
-    float *turned;                     /* (micro, K) logits of a model in the order that is given */
-    int **order;                       /* of a model: the place in that order of each of its classes; NULL: its own */
+    rt_head head[RT_MAX_HEADS];        /* that answers are given for */
+    int heads, width;
+    int **place;                       /* of a model: where in the answer each element of its own stands; NULL: there */
+    int own;                           /* elements of a model's own answer */
+    float *z;                          /* (micro, own) of the model in hand */
+    float *turned;                     /* (micro, width) the same in its place */
+    float *sum, *rest;                 /* (micro, width) of an ensemble: p or values; 1 - p of labels */
     rt_view_fn *view;
     void *view_arg;
     int first, rows, at;               /* of the micro-batch in hand; model in hand */
@@ -36,21 +40,21 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     if (!p) return rt_fail(RT_RUN, "out of memory");
     p->model = models;
     p->count = count;
-    p->classes = models[0]->head[0].size;
+    p->own = rt_model_width(models[0]);
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
     p->plan = calloc((size_t)count, sizeof *p->plan);
-    p->order = calloc((size_t)count, sizeof *p->order);
+    p->place = calloc((size_t)count, sizeof *p->place);
     p->params = calloc((size_t)count, sizeof *p->params);
     p->states = calloc((size_t)count, sizeof *p->states);
-    p->sum = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->sum);
-    p->turned = malloc((size_t)p->micro * (size_t)p->classes * sizeof *p->turned);
+    p->z = malloc((size_t)p->micro * (size_t)p->own * sizeof *p->z);
     p->stale = 1;
-    int ok = p->plan && p->order && p->params && p->states && p->sum && p->turned;
+    int ok = p->plan && p->place && p->params && p->states && p->z;
     rt_status st = ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_predictor_set_classes(p, &models[0]->head[0].names);
+    if (!st) st = rt_predictor_set_heads(p, models[0]->head, models[0]->heads, NULL, RT_MATCH_NAMES);
     for (int i = 0; i < count && !st; i++) {
         rt_plan_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p};
-        spec.output[spec.outputs++] = models[i]->graph->output;
+        rt_model_outputs(models[i], spec.output);
+        spec.outputs = models[i]->heads;
         for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
         p->plan[i] = rt_plan_new(&spec, pool);
         if (!p->plan[i]) st = RT_RUN;
@@ -66,14 +70,10 @@ void rt_predictor_free(rt_predictor *p)
 {
     if (!p) return;
     for (int i = 0; i < p->count && p->plan; i++) rt_plan_free(p->plan[i]);
-    for (int i = 0; i < p->count && p->order; i++) free(p->order[i]);
-    free(p->plan);
-    free(p->order);
-    free(p->turned);
-    free(p->params);
-    free(p->states);
-    free(p->sum);
-    free(p);
+    for (int i = 0; i < p->count && p->place; i++) free(p->place[i]);
+    rt_heads_free(p->head, p->heads);
+    void *owned[] = {p->plan, p->place, p->z, p->turned, p->params, p->states, p->sum, p->rest, p};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const float *states)
@@ -83,60 +83,159 @@ void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const
     p->stale = 1;
 }
 
-rt_status rt_predictor_set_classes(rt_predictor *p, const rt_names *classes)
+/* Room for answers of this width. */
+static rt_status take_room(rt_predictor *p, int width)
 {
-    for (int i = 0; i < p->count; i++) {
-        free(p->order[i]);
-        p->order[i] = NULL;
-        RT_TRY(rt_names_permute(&p->order[i], &p->model[i]->head[0].names, classes, "class"));
+    size_t n = (size_t)p->micro * (size_t)width * sizeof(float);
+    float **room[] = {&p->turned, &p->sum, &p->rest};
+    for (int i = 0; i < 3; i++) {
+        float *more = realloc(*room[i], n);
+        if (!more) return rt_fail(RT_RUN, "out of memory");
+        *room[i] = more;
     }
+    p->width = width;
     return RT_OK;
 }
 
-static const float *turn(rt_predictor *p, const float *z, int rows)
+static const char *name_of(const rt_model *m) { return m->head[0].names.of ? m->head[0].names.of : "the model"; }
+
+/* Members of an ensemble agree by name, whatever their first one's answer is matched by: first, or NULL, is where that
+ * one's elements stand. */
+static rt_status place_member(rt_predictor *p, int i, const int *first)
 {
-    const int *order = p->order[p->at];
-    int k = p->classes;
-    if (!order) return z;
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < k; c++)
-            p->turned[(size_t)r * (size_t)k + (size_t)order[c]] = z[(size_t)r * (size_t)k + (size_t)c];
+    const rt_model *m = p->model[i], *one = p->model[0];
+    int *place;
+    RT_TRY(rt_heads_place(&place, m->head, m->heads, name_of(m), one->head, one->heads, name_of(one), RT_MATCH_NAMES));
+    if (first) {
+        int *both = malloc((size_t)p->own * sizeof *both);
+        for (int e = 0; e < p->own && both; e++) both[e] = first[place ? place[e] : e];
+        free(place);
+        place = both;
+        if (!place) return rt_fail(RT_RUN, "out of memory");
+    }
+    p->place[i] = place;
+    return RT_OK;
+}
+
+rt_status rt_predictor_set_heads(rt_predictor *p, const rt_head *head, int count, const char *of, rt_match match)
+{
+    rt_head copy[RT_MAX_HEADS];
+    RT_TRY(rt_heads_copy(copy, head, count));
+    rt_heads_free(p->head, p->heads);
+    memcpy(p->head, copy, sizeof copy[0] * (size_t)count);
+    p->heads = count;
+    RT_TRY(take_room(p, rt_heads_width(head, count)));
+    int *first;
+    RT_TRY(rt_heads_place(&first, p->model[0]->head, p->model[0]->heads, name_of(p->model[0]), head, count,
+                          of ? of : "the model", match));
+    rt_status st = RT_OK;
+    for (int i = p->count - 1; i >= 0 && !st; i--) {
+        free(p->place[i]);
+        p->place[i] = NULL;
+        if (i) st = place_member(p, i, first);
+        else p->place[0] = first;
+    }
+    if (st) free(first);
+    return st;
+}
+
+/* The answer of the model in hand: its heads' outputs side by side, each element in its place. */
+static const float *gather(rt_predictor *p, int rows)
+{
+    const rt_model *m = p->model[p->at];
+    const int *place = p->place[p->at];
+    const float *z = rt_plan_output(p->plan[p->at], 0);
+    size_t own = (size_t)p->own, width = (size_t)p->width;
+    if (m->heads > 1) {
+        for (int h = 0; h < m->heads; h++) {
+            const float *from = rt_plan_output(p->plan[p->at], h);
+            size_t n = (size_t)m->head[h].size;
+            for (size_t r = 0; r < (size_t)rows; r++)
+                memcpy(p->z + r * own + m->head[h].at, from + r * n, n * sizeof *from);
+        }
+        z = p->z;
+    }
+    if (!place) return z;
+    memset(p->turned, 0, (size_t)rows * width * sizeof *p->turned);
+    for (size_t r = 0; r < (size_t)rows; r++)
+        for (size_t c = 0; c < own; c++)
+            if (place[c] >= 0) p->turned[r * width + (size_t)place[c]] = z[r * own + c];
     return p->turned;
 }
 
-static void add_softmax(float *sum, const float *z, int rows, int k, int first)
+static void add_softmax(float *sum, const float *z, int k, int first)
 {
-    for (int r = 0; r < rows; r++, z += k, sum += k) {
-        float m = z[0];
-        for (int i = 1; i < k; i++) m = z[i] > m ? z[i] : m;
-        double s = 0;
-        for (int i = 0; i < k; i++) s += exp((double)(z[i] - m));
-        for (int i = 0; i < k; i++) {
-            float q = (float)(exp((double)(z[i] - m)) / s);
-            sum[i] = first ? q : sum[i] + q;
-        }
+    float m = z[0];
+    for (int i = 1; i < k; i++) m = z[i] > m ? z[i] : m;
+    double s = 0;
+    for (int i = 0; i < k; i++) s += exp((double)(z[i] - m));
+    for (int i = 0; i < k; i++) {
+        float q = (float)(exp((double)(z[i] - m)) / s);
+        sum[i] = first ? q : sum[i] + q;
     }
 }
 
-void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *logits)
+/* sum and rest: of p and of 1 - p, each as exact where it is small. */
+static void add_sigmoid(float *sum, float *rest, const float *z, int k, int first)
 {
-    size_t k = (size_t)p->classes;
+    for (int i = 0; i < k; i++) {
+        double e = exp(-fabs((double)z[i]));
+        float large = (float)(1 / (1 + e)), small = (float)(e / (1 + e)), p = z[i] < 0 ? small : large;
+        sum[i] = first ? p : sum[i] + p;
+        rest[i] = (z[i] < 0 ? large : small) + (first ? 0 : rest[i]);
+    }
+}
+
+/* Adds the answers of the model in hand to the ensemble's. */
+static void add_answers(rt_predictor *p, const float *z, int rows)
+{
+    int first = p->at == 0;
+    for (int r = 0; r < rows; r++)
+        for (int h = 0; h < p->heads; h++) {
+            size_t at = (size_t)r * (size_t)p->width + (size_t)p->head[h].at;
+            int k = p->head[h].size;
+            switch (p->head[h].task) {
+            case RT_TASK_CLASSES: add_softmax(p->sum + at, z + at, k, first); break;
+            case RT_TASK_MULTILABEL: add_sigmoid(p->sum + at, p->rest + at, z + at, k, first); break;
+            case RT_TASK_REAL:
+                for (int i = 0; i < k; i++) p->sum[at + (size_t)i] = z[at + (size_t)i] + (first ? 0 : p->sum[at + (size_t)i]);
+                break;
+            case RT_TASK_COUNT: break;
+            }
+        }
+}
+
+static float ensemble_answer(const rt_predictor *p, rt_task task, size_t i)
+{
+    if (task == RT_TASK_REAL) return (float)((double)p->sum[i] / p->count);
+    if (task == RT_TASK_MULTILABEL)
+        return (float)(log((double)p->sum[i] + 1e-30) - log((double)p->rest[i] + 1e-30));
+    return (float)log((double)p->sum[i] / p->count + 1e-30);
+}
+
+void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *answer)
+{
+    size_t width = (size_t)p->width;
     p->view = view;
     p->view_arg = arg;
     for (p->first = 0; p->first < rows; p->first += p->micro) {
         p->rows = rows - p->first < p->micro ? rows - p->first : p->micro;
-        float *out = logits + (size_t)p->first * k;
+        float *out = answer + (size_t)p->first * width;
         for (p->at = 0; p->at < p->count; p->at++) {
             rt_run run = {.rows = p->micro, .params = (float *)p->params[p->at], .states = (float *)p->states[p->at]};
             if (p->stale) rt_plan_prepare(p->plan[p->at], &run);
             rt_plan_run(p->plan[p->at], &run);
-            const float *z = turn(p, rt_plan_output(p->plan[p->at], 0), p->rows);
-            if (p->count == 1) memcpy(out, z, (size_t)p->rows * k * sizeof *out);
-            else add_softmax(p->sum, z, p->rows, (int)k, p->at == 0);
+            const float *z = gather(p, p->rows);
+            if (p->count == 1) memcpy(out, z, (size_t)p->rows * width * sizeof *out);
+            else add_answers(p, z, p->rows);
         }
         p->stale = 0;
-        if (p->count > 1)
-            for (size_t i = 0; i < (size_t)p->rows * k; i++) out[i] = (float)log((double)p->sum[i] / p->count + 1e-30);
+        for (int h = 0; h < p->heads && p->count > 1; h++)
+            for (size_t r = 0; r < (size_t)p->rows; r++)
+                for (size_t i = 0; i < (size_t)p->head[h].size; i++) {
+                    size_t at = r * width + (size_t)p->head[h].at + i;
+                    out[at] = ensemble_answer(p, p->head[h].task, at);
+                }
     }
 }
 
@@ -148,21 +247,37 @@ static void view_raw(void *arg, const rt_model *m, float *dst, int row0, int row
     rt_model_normalize(m, dst, r->raw + (size_t)row0 * m->raw_size * rt_dtype_size(r->type), r->type, rows);
 }
 
-void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, float *logits)
+void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, float *answer)
 {
     raw_rows r = {raw, type};
-    rt_predict(p, view_raw, &r, rows, logits);
+    rt_predict(p, view_raw, &r, rows, answer);
 }
 
-const float *rt_predictor_feature(const rt_predictor *p, int i) { return rt_plan_output(p->plan[0], i + 1); }
+const float *rt_predictor_feature(const rt_predictor *p, int i) { return rt_plan_output(p->plan[0], i + p->model[0]->heads); }
 int rt_predictor_micro(const rt_predictor *p) { return p->micro; }
-int rt_predictor_classes(const rt_predictor *p) { return p->classes; }
+int rt_predictor_width(const rt_predictor *p) { return p->width; }
 
 size_t rt_predictor_bytes(const rt_predictor *p)
 {
     size_t n = 0;
     for (int i = 0; i < p->count; i++) n += rt_plan_bytes(p->plan[i]);
     return n;
+}
+
+static rt_status same_heads(const rt_model *a, const rt_model *b, const char *a_path, const char *b_path)
+{
+    char x[RT_NAMES_TEXT], y[RT_NAMES_TEXT];
+    int same = a->heads == b->heads;
+    if (a->heads == 1 && b->heads == 1 && a->head[0].task == RT_TASK_CLASSES && b->head[0].task == RT_TASK_CLASSES &&
+        a->head[0].size != b->head[0].size)
+        return rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", b_path, b->head[0].size,
+                       a_path, a->head[0].size);
+    for (int h = 0; h < b->heads && same; h++) {
+        int k = rt_heads_find(a->head, a->heads, &b->head[h], b->heads);
+        same = k >= 0 && a->head[k].task == b->head[h].task && a->head[k].size == b->head[h].size;
+    }
+    return same ? RT_OK : rt_fail(RT_USAGE, "%s: has the heads %s, %s has %s, so they make no ensemble", b_path,
+                                  rt_heads_text(b->head, b->heads, x), a_path, rt_heads_text(a->head, a->heads, y));
 }
 
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
@@ -174,9 +289,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
-        if (!st && m[i]->head[0].size != m[0]->head[0].size)
-            st = rt_fail(RT_USAGE, "%s: has %d classes, %s has %d, so they make no ensemble", paths[i],
-                         m[i]->head[0].size, paths[0], m[0]->head[0].size);
+        if (!st) st = same_heads(m[0], m[i], paths[0], paths[i]);
     }
     if (st) rt_models_free(m, count);
     else *out = m;

@@ -1,7 +1,8 @@
-/* student/predictor.h - native models, one or an ensemble, as a function from rows to logits.
+/* student/predictor.h - native models, one or an ensemble, as a function from rows to answers.
  *
- * Rows go through plans of a fixed micro-batch, the last one padded, so that a row's logits depend on the row alone and
- * not on how a caller groups rows. An ensemble's logits are log(mean_i softmax(z_i)). */
+ * Rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on the row alone and
+ * not on how a caller groups rows. An answer is (W) floats, head by head (data/heads.h). An ensemble answers by
+ * head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i), values mean_i z_i. */
 #ifndef RT_STUDENT_PREDICTOR_H
 #define RT_STUDENT_PREDICTOR_H
 
@@ -13,28 +14,29 @@ typedef struct rt_predictor rt_predictor;
 /* Fills normalised input rows [row0, row0 + rows) for this model; called from the pool's threads. */
 typedef void rt_view_fn(void *arg, const rt_model *, float *dst, int row0, int rows);
 
-/* Models and pool are borrowed. An ensemble's models may have their classes in different orders: logits are given in
- * the first one's; RT_INPUT with both lists when one has other classes. micro 0: chosen by the architecture.
- * features: tensors of model 0 to keep besides the logits (only for a single model). */
+/* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
+ * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the architecture.
+ * features: tensors of model 0 to keep besides the answer (only for a single model). */
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro,
                            const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);
-/* The order in which logits are given: that of these classes (copied), in place of the first model's. RT_INPUT with
- * both lists when they are not the models' classes. */
-rt_status rt_predictor_set_classes(rt_predictor *, const rt_names *);
+/* From now on answers are given for these heads (copied), in place of the first model's, their classes matched by name
+ * or by position; `of` names who has them. Elements of a head that the models lack are 0, what else they answer is left
+ * out. RT_INPUT with both lists when heads of one name differ, or none is common. */
+rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, const char *of, rt_match);
 /* Other weights than the model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
-void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *logits);
+void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *answer);
 /* Raw rows of the source that the models are bound to. */
-void rt_predict_raw(rt_predictor *, const void *raw, rt_dtype, int rows, float *logits);
+void rt_predict_raw(rt_predictor *, const void *raw, rt_dtype, int rows, float *answer);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
 int rt_predictor_micro(const rt_predictor *);
-int rt_predictor_classes(const rt_predictor *);
+int rt_predictor_width(const rt_predictor *);
 size_t rt_predictor_bytes(const rt_predictor *);
 
-/* Loads an ensemble: every model must have as many classes. The caller frees each and the array. */
+/* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
 /* rt_model_bind for each. */
 rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);

@@ -85,12 +85,19 @@ static rt_status open_all(labeler *l)
     RT_TRY(rt_models_bind(l->teacher, s->teachers, l->x, s->match, l->notes));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
-    l->spec.classes = l->teacher[0]->head[0].size;
+    const rt_model *m = l->teacher[0];
+    int most = 0;
+    for (int h = 0; h < m->heads; h++)
+        if (m->head[h].task == RT_TASK_CLASSES && m->head[h].size > most) most = m->head[h].size;
+    l->spec.classes = rt_model_width(m);
+    l->spec.head = rt_heads_plain(m->head, m->heads) ? NULL : m->head;
+    l->spec.heads = l->spec.head ? m->heads : 0;
     l->spec.topk = s->topk;
     l->spec.type = s->type;
-    if (s->topk >= l->spec.classes)
-        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk,
-                       l->spec.classes);
+    if (s->topk && !most)
+        return rt_fail(RT_USAGE, "labels.topk: is for heads of classes, and the teacher has none; leave it out");
+    if (s->topk && s->topk >= most)
+        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
     if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
@@ -108,7 +115,7 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
     cJSON_AddNumberToObject(t, "models", s->teachers);
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
-    if (l->teacher[0]->head[0].names.name)
+    if (!l->spec.heads && l->teacher[0]->head[0].names.name)
         cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->head[0].names));
     if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
     cJSON *seen = cJSON_AddArrayToObject(m, "seen");
@@ -228,7 +235,7 @@ static rt_status label_rows(labeler *l)
     if (!st && !memchr(todo, 0, blocks)) rows = rt_rows_between(l->spec.first, l->spec.first + l->spec.rows);
     else if (!st) st = rt_rows_from_blocks(&rows, l->spec.first, l->spec.rows, RT_LABEL_BLOCK, todo);
     if (!st && rows.count) {
-        rt_stream_spec q = {.x = l->x, .rows = &rows, .classes = l->spec.classes, .batch = l->set.batch,
+        rt_stream_spec q = {.x = l->x, .rows = &rows, .width = l->spec.classes, .batch = l->set.batch,
                             .keep_tail = 1, .mark_bad = 1,
                             .prefetch = l->set.prefetch, .threads = l->set.readers};
         st = rt_stream_open(&stream, &q, 0);
@@ -246,22 +253,51 @@ static rt_status label_rows(labeler *l)
 /* ---- result ---- */
 
 /* What is right by the rules and most likely wrong all the same. */
-static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
+static void warn_head(const labeler *l, const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
+{
+    char text[512], number[16], of[RT_HEAD_NAME + 16] = "";
+    const uint64_t *count = s->class_count + head->at;
+    uint64_t labelled = s->status[RT_LABEL_DONE];
+    int best = 0, k = head->size;
+    if (l->spec.heads > 1) snprintf(of, sizeof of, " in head '%s'", head->name);
+    for (int c = 1; c < k; c++) if (count[c] > count[best]) best = c;
+    const char *name = rt_names_at(&head->names, best, number);
+    text[0] = 0;
+    if (k > 1 && labelled > 1 && count[best] == labelled)
+        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for all %llu rows; is the data what "
+                 "the teacher was trained on?", of, name, (unsigned long long)labelled);
+    else if (k > 1 && (double)count[best] > 0.99 * (double)labelled)
+        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for %.2f %% of the rows", of, name,
+                 100 * (double)count[best] / (double)labelled);
+    if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+}
+
+/* A label that all rows have, or none. */
+static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
 {
     char text[512], number[16];
+    for (int k = 0; k < head->size; k++) {
+        uint64_t n = s->class_count[head->at + k], all = s->status[RT_LABEL_DONE];
+        if (all < 2 || (n && n < all)) continue;
+        snprintf(text, sizeof text, "the teacher gives %s of %llu rows the label '%.100s' of head '%s'",
+                 n ? "all" : "none", (unsigned long long)all, rt_names_at(&head->names, k, number), head->name);
+        cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    }
+}
+
+static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
+{
+    const rt_model *m = l->teacher[0];
     uint64_t labelled = s->status[RT_LABEL_DONE];
-    int best = 0, k = l->spec.classes;
-    for (int c = 1; c < k; c++) if (s->class_count[c] > s->class_count[best]) best = c;
-    const char *name = rt_names_at(&l->teacher[0]->head[0].names, best, number);
-    text[0] = 0;
-    if (!labelled) snprintf(text, sizeof text, "no row has a label");
-    else if (k > 1 && labelled > 1 && s->class_count[best] == labelled)
-        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for all %llu rows; is the data what "
-                 "the teacher was trained on?", name, (unsigned long long)labelled);
-    else if (k > 1 && (double)s->class_count[best] > 0.99 * (double)labelled)
-        snprintf(text, sizeof text, "the teacher's answer is the class '%.100s' for %.2f %% of the rows", name,
-                 100 * (double)s->class_count[best] / (double)labelled);
-    if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    int first = -1;
+    char text[120];
+    if (!labelled) cJSON_AddItemToArray(warnings, cJSON_CreateString("no row has a label"));
+    for (int h = 0; h < m->heads && labelled; h++) {
+        if (m->head[h].task == RT_TASK_CLASSES) warn_head(l, s, &m->head[h], warnings);
+        if (m->head[h].task == RT_TASK_MULTILABEL) warn_labels(s, &m->head[h], warnings);
+        if (m->head[h].task == RT_TASK_CLASSES && first < 0) first = h;
+    }
+    int k = first < 0 ? 1 : m->head[first].size;
     if (labelled && k > 1 && s->confidence < 1.2 / k) {
         snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence,
                  1.0 / k);
@@ -281,8 +317,10 @@ static cJSON *result_of(const labeler *l)
     cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
     cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
     cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
-    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, &l->teacher[0]->head[0].names));
-    cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
+    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, l->teacher[0]->head, l->teacher[0]->heads));
+    int of_classes = 0;
+    for (int h = 0; h < l->teacher[0]->heads; h++) of_classes |= l->teacher[0]->head[h].task == RT_TASK_CLASSES;
+    if (of_classes) cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);

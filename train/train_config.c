@@ -25,14 +25,13 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
         rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
 }
 
-static void read_data(rt_cfg *c, rt_train_settings *s)
+static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
 {
     rt_cfg d = rt_cfg_object(c, "data");
     s->source = rt_cfg_file(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->y_given = rt_cfg_has(&d, "y");
     s->y = rt_cfg_string(&d, "y", "");
-    if (!s->y_given) s->y = "y";
     rt_rows_read(&d, &s->rows);
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
@@ -41,22 +40,30 @@ static void read_data(rt_cfg *c, rt_train_settings *s)
     s->labels = rt_cfg_file(&d, "labels", "");
     s->normalize = rt_cfg_any(&d, "normalize");
     if (s->normalize && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
-    rt_cfg_join(c, &d);
+    return d;
 }
 
 /* What is given must be used. */
 static void check_use(rt_cfg *c, const rt_train_settings *s)
 {
-    const rt_loss_config *l = &s->loss;
-    int soft = l->kind != RT_SOFT_NONE && l->soft > 0;
+    int soft = rt_train_soft(s), labels = rt_train_labels(s), hard = 0;
+    char path[RT_LOSS_PATH], key[RT_LOSS_PATH + 8];
+    for (int h = 0; h < s->heads; h++) hard |= s->of[h].loss.hard > 0;
     if (*s->labels && !soft)
         rt_cfg_fail(c, "data.labels", "are not used: loss.kind is ce, or loss.soft 0; leave them out, or choose kd");
     if (s->teachers && !soft && !s->hints)
         rt_cfg_fail(c, "teacher", "is not used: loss.kind is ce, or loss.soft 0, and there are no hints; leave it out");
-    if (!soft && l->hard == 0 && !s->hints) rt_cfg_fail(c, "loss.hard", "is 0, and nothing else is left to learn from");
-    if (*s->hard_rows && l->hard == 0 && s->validation == 0)
+    for (int h = 0; h < s->heads; h++) {
+        const rt_loss_config *l = &s->of[h].loss;
+        snprintf(key, sizeof key, "%s.hard", rt_loss_path(s, h, path));
+        if (!rt_learns_soft(l) && l->hard == 0 && (!s->hints || s->heads > 1))
+            rt_cfg_fail(c, key, "is 0, and nothing else is left to learn from");
+        if (s->of[h].given && s->heads > 1 && !rt_learns_labels(l) && s->validation == 0)
+            rt_cfg_fail(c, "data.targets", "has one that is not used: its head's loss.hard and data.validation are 0");
+    }
+    if (*s->hard_rows && !hard && s->validation == 0)
         rt_cfg_fail(c, "data.hard_rows", "are not used: loss.hard and data.validation are 0; leave them out");
-    if (s->y_given && *s->y && l->hard == 0 && s->validation == 0 && (l->kind != RT_SOFT_DKD || l->teacher_target))
+    if (s->y_given && *s->y && !labels && s->validation == 0)
         rt_cfg_fail(c, "data.y", "is not used: loss.hard and data.validation are 0; leave it out");
 }
 
@@ -77,30 +84,29 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     if (*s->init && rt_cfg_has(&c, "model"))
         rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
     s->seed = rt_cfg_u64(&c, "seed", 1);
-    read_data(&c, s);
+    rt_cfg d = read_data(&c, s);
     s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, RT_MAX_TEACHERS);
     if (*s->labels && s->teachers)
         rt_cfg_fail(&c, "teacher",
                     "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg l = rt_cfg_object(&c, "loss");
-    rt_loss_read(&l, &s->loss, RT_TASK_CLASSES, *s->labels || s->teachers);
+    rt_cfg t = rt_cfg_object(&c, "train");
+    RT_TRY(c.status);
+    rt_status st = rt_train_heads(config, s, &d, &l, &t);
+    if (st) return st;
+    rt_cfg_join(&c, &d);
     read_hints(&l, s);
     rt_cfg_join(&c, &l);
     rt_cfg a = rt_cfg_object(&c, "augment");
     rt_augment_read(&a, &s->augment);
     rt_cfg_join(&c, &a);
-    rt_cfg t = rt_cfg_object(&c, "train");
     s->epochs = rt_cfg_int(&t, "epochs", 20, 1, 1000000);
     s->batch = rt_cfg_int(&t, "batch", 128, 1, 65536);
     s->drop_last = rt_cfg_bool(&t, "drop_last", 1);
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->frozen = rt_cfg_strings(&t, "freeze", s->freeze, RT_MAX_FREEZE);
-    s->monitor = rt_cfg_has(&t, "monitor") ? rt_metric_find(RT_TASK_CLASSES, rt_cfg_string(&t, "monitor", ""))
-                                           : &rt_classes_metrics[RT_ACCURACY];
-    if (!s->monitor) rt_cfg_fail(&t, "monitor", rt_error_message());
     s->patience = rt_cfg_has(&t, "patience") ? rt_cfg_int(&t, "patience", 0, 0, 1000000) : 0;
-    if (s->validation == 0 && rt_cfg_has(&t, "monitor")) rt_cfg_refuse(&t, "monitor", "needs data.validation above 0");
     if (s->validation == 0 && s->patience) rt_cfg_fail(&t, "patience", "needs data.validation above 0");
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
     s->checkpoint_seconds = rt_cfg_int(&t, "checkpoint_seconds", 60, 0, 1000000);
@@ -109,21 +115,29 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->workers = rt_cfg_int(&t, "readers", 1, 1, 64);
     if (s->workers > 1 && !s->prefetch) rt_cfg_fail(&t, "readers", "need train.prefetch above 0");
     rt_cfg_join(&c, &t);
-    check_use(&c, s);
+    if (s->heads) check_use(&c, s);
     RT_TRY(rt_cfg_end(&c));
     cJSON *arch = cJSON_GetObjectItemCaseSensitive(config, "model");
     if (!arch) return RT_OK;
     rt_graph *g;
     RT_TRY(rt_arch_build(&g, arch, "model"));
-    rt_status st = rt_train_freeze(g, s);
+    st = rt_train_freeze(g, s);
     rt_graph_free(g);
     return st;
+}
+
+void rt_train_settings_free(rt_train_settings *s)
+{
+    rt_heads_free(s->head, s->heads);
+    s->heads = 0;
 }
 
 rt_status rt_train_check(cJSON *config)
 {
     rt_train_settings s;
-    return rt_train_settings_read(config, &s);
+    rt_status st = rt_train_settings_read(config, &s);
+    rt_train_settings_free(&s);
+    return st;
 }
 
 static void drop(cJSON *from, const char *const *key)
@@ -135,7 +149,7 @@ static void drop(cJSON *from, const char *const *key)
 void rt_train_config_digest(rt_trainer *t)
 {
     static const char *const places[] = {"init", "teacher", NULL};
-    static const char *const data[] = {"source", "x", "y", "labels", "check", NULL};
+    static const char *const data[] = {"source", "x", "y", "targets", "labels", "check", NULL};
     static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds", NULL};
     cJSON *c = cJSON_Duplicate(t->config, 1);
     drop(c, places);

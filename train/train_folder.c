@@ -19,15 +19,41 @@ static rt_status names_digest(const rt_trainer *t, rt_digest *out)
     rt_hasher *h = rt_hasher_new();
     rt_names_hash(h, &classes);
     rt_names_hash(h, &columns);
-    rt_names_hash(h, &t->model->head[0].names);
+    rt_heads_hash(h, t->model->head, t->model->heads);
     rt_names_hash(h, &t->model->columns);
     for (int i = 0; i < t->set.teachers && t->teacher; i++) {
-        rt_names_hash(h, &t->teacher[i]->head[0].names);
+        rt_heads_hash(h, t->teacher[i]->head, t->teacher[i]->heads);
         rt_names_hash(h, &t->teacher[i]->columns);
     }
     *out = rt_hasher_end(h);
     rt_names_free(&classes);
     rt_names_free(&columns);
+    return st;
+}
+
+/* What the sets of targets hold: of one head of classes "y" as such, of others the digest of all. */
+static rt_status add_targets(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    int plain = rt_heads_plain(s->head, s->heads), any = 0;
+    rt_digest d = {0};
+    rt_hasher *all = rt_hasher_new();
+    rt_status st = RT_OK;
+    for (int h = 0; h < s->heads && !st; h++) {
+        const rt_target_where *w = &s->of[h].where;
+        char text[RT_HEAD_NAME + 64];
+        rt_source *y;
+        if (!t->learn[h].y) continue;
+        st = rt_source_open(&y, w->source ? w->source : s->source, w->set);
+        if (!st) st = rt_identity_of(&d, y, s->check, t->opt->pool, t->opt->progress);
+        rt_source_close(y);
+        if (st) break;
+        int n = snprintf(text, sizeof text, "%s:%d:%s;", s->head[h].name, w->column, d.hex);
+        rt_hasher_add(all, text, (size_t)n);
+        any = 1;
+    }
+    rt_digest of_all = rt_hasher_end(all);
+    if (!st && any) cJSON_AddStringToObject(t->content, plain ? "y" : "targets", plain ? d.hex : of_all.hex);
     return st;
 }
 
@@ -39,14 +65,7 @@ rt_status rt_train_content(rt_trainer *t)
     cJSON_AddStringToObject(t->content, "x", t->data_digest.hex);
     RT_TRY(names_digest(t, &d));
     cJSON_AddStringToObject(t->content, "names", d.hex);
-    if (t->y) {
-        rt_source *y;
-        RT_TRY(rt_source_open(&y, s->source, s->y));
-        rt_status st = rt_identity_of(&d, y, s->check, t->opt->pool, t->opt->progress);
-        rt_source_close(y);
-        RT_TRY(st);
-        cJSON_AddStringToObject(t->content, "y", d.hex);
-    }
+    RT_TRY(add_targets(t));
     if (t->labels) {
         RT_TRY(rt_labels_digest(t->labels, &d));
         cJSON_AddStringToObject(t->content, "labels", d.hex);
@@ -60,6 +79,7 @@ rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const ch
 {
     static const struct { const char *key, *name; } part[] = {
         {"x", "other data (data.x)"}, {"y", "other class labels (data.y)"},
+        {"targets", "other targets (data.targets)"},
         {"names", "other names of classes or columns"}, {"labels", "another label store (data.labels)"},
         {"teacher", "another teacher"}, {"init", "another model to start from (init)"},
     };

@@ -12,6 +12,7 @@ static rt_status make_model(rt_trainer *t)
     if (*s->init) {
         RT_TRY(rt_model_load(&t->model, s->init));
         t->init_digest = rt_model_digest(t->model);
+        if (s->heads != t->model->heads) return rt_fail(RT_RUN, "%s: changed meanwhile; run again", s->init);
     } else {
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
@@ -20,7 +21,6 @@ static rt_status make_model(rt_trainer *t)
     RT_TRY(rt_augment_check(&s->augment, t->model));
     RT_TRY(rt_train_select(t));
     RT_TRY(rt_train_weigh_classes(t));
-    t->loss.class_weight = t->class_weight;
     return *s->init ? RT_OK : rt_train_normalize(t);
 }
 
@@ -44,8 +44,14 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     RT_TRY(st);
     RT_TRY(rt_train_freeze(t->graph, s));
     int output = t->graph->output;
-    t->loss.config = s->loss;
-    spec->loss[spec->losses++] = rt_loss_spec_of(&t->loss, output, t->model->head[0].size);
+    for (int h = 0; h < s->heads; h++) {
+        const rt_head *head = &t->model->head[h];
+        rt_loss_batch *b = &t->learn[h].loss;
+        b->config = s->of[h].loss;
+        b->class_weight = t->learn[h].class_weight;
+        b->stride = (size_t)rt_model_width(t->model);
+        spec->loss[spec->losses++] = rt_loss_spec_of(b, head->tensor, head->size);
+    }
     for (int i = 0; i < s->hints; i++) {
         const rt_graph *tg = t->teacher[0]->graph;
         int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
@@ -74,8 +80,7 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
     if (!s->teachers) return RT_OK;
     RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch,
                             s->hints ? features : NULL, s->hints));
-    if (s->match != RT_MATCH_NAMES) return RT_OK;
-    return rt_predictor_set_classes(t->teacher_predictor, &t->model->head[0].names);
+    return rt_predictor_set_heads(t->teacher_predictor, t->model->head, t->model->heads, NULL, s->match);
 }
 
 static void fill_input(void *arg, float *x, int row0, int rows)
@@ -95,7 +100,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
     size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats;
-    size_t k = (size_t)t->model->head[0].size, b = (size_t)s->batch;
+    size_t k = (size_t)rt_model_width(t->model), b = (size_t)s->batch;
     t->params = rt_floats_new(n);
     t->grads = rt_floats_new(d);
     t->best_params = rt_floats_new(n);
@@ -103,10 +108,10 @@ rt_status rt_train_set_up(rt_trainer *t)
     if (s->accumulate > 1) t->sum = rt_floats_new(d);
     if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->floats[RT_STATE]);
     t->partner = calloc(b, sizeof *t->partner);
-    t->teacher_logits = rt_floats_new(b * k);
+    t->answers = rt_floats_new(b * k);
     float *scratch = rt_floats_new(t->graph->floats[RT_STATE]);
     if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) ||
-        (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->teacher_logits || !scratch) {
+        (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->answers || !scratch) {
         free(scratch);
         return rt_fail(RT_RUN, "out of memory");
     }
@@ -136,9 +141,12 @@ void rt_train_tear_down(rt_trainer *t)
     rt_labels_close(t->labels);
     rt_identity_close(t->identity);
     rt_source_close(t->x);
-    rt_targets_close(t->y);
+    for (int h = 0; h < RT_MAX_HEADS; h++) {
+        rt_targets_close(t->learn[h].y);
+        free(t->learn[h].class_weight);
+    }
     void *owned[] = {t->params,      t->grads,      t->sum,     t->best_params,
-                     t->best_states, t->ema_states, t->partner, t->teacher_logits, t->class_weight};
+                     t->best_states, t->ema_states, t->partner, t->answers};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);
@@ -146,4 +154,5 @@ void rt_train_tear_down(rt_trainer *t)
     cJSON_Delete(t->history);
     cJSON_Delete(t->notes);
     cJSON_Delete(t->content);
+    rt_train_settings_free(&t->set);
 }

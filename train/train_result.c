@@ -22,19 +22,27 @@ static void say(const rt_trainer *t, const char *fmt, ...)
     rt_progress_line(t->opt->progress, text);
 }
 
-static const char *against(const rt_trainer *t) { return t->judged ? "labels" : "teacher"; }
-
-static void say_loss(const rt_trainer *t)
+static const char *against(const rt_trainer *t)
 {
-    const rt_loss_config *l = &t->set.loss;
-    char soft[80] = "", hints[40] = "";
+    int labels = 0;
+    for (int h = 0; h < t->set.heads; h++) labels += t->learn[h].judged;
+    return labels == t->set.heads ? "labels" : labels ? "labels, or the teacher where a head has none" : "teacher";
+}
+
+static void say_loss(const rt_trainer *t, int h)
+{
+    static const char *const hard[] = {"cross-entropy", "binary cross-entropy", "squared error", "Huber loss",
+                                       "quantile loss"};
+    const rt_loss_config *l = &t->set.of[h].loss;
+    char soft[80] = "", hints[40] = "", of[RT_HEAD_NAME + 8] = "";
     if (l->kind != RT_SOFT_NONE) snprintf(soft, sizeof soft, " + %g x %s", (double)l->soft, rt_soft_name(l->kind));
-    if (l->kind != RT_SOFT_NONE && l->kind != RT_SOFT_MSE)
+    if (l->kind != RT_SOFT_NONE && l->kind != RT_SOFT_MSE && l->kind != RT_SOFT_VALUES)
         snprintf(soft + strlen(soft), sizeof soft - strlen(soft), " (temperature %g)", (double)l->temperature);
-    if (t->set.hints) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
-    say(t, "loss: %g x cross-entropy with labels (mean over %s)%s%s", (double)l->hard,
-        l->labelled_mean ? "labelled rows" : "the batch", soft, hints);
-    if (t->class_weight)
+    if (t->set.hints && h == 0) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
+    if (t->set.heads > 1) snprintf(of, sizeof of, " of %s", t->set.head[h].name);
+    say(t, "loss%s: %g x %s with %s (mean over %s)%s%s", of, (double)l->hard, hard[l->hard_kind],
+        l->task == RT_TASK_REAL ? "targets" : "labels", l->labelled_mean ? "labelled rows" : "the batch", soft, hints);
+    if (t->learn[h].class_weight)
         say(t, "class weights: %s; divided by %s", l->balanced ? "balanced" : "as given",
             l->labelled_mean ? "the sum of the rows' weights (PyTorch's weight)"
                              : "the rows of the batch (Keras' class_weight)");
@@ -42,19 +50,26 @@ static void say_loss(const rt_trainer *t)
 
 void rt_train_say(const rt_trainer *t)
 {
-    char held[80] = "no row for validation: the last epoch is kept", test[48] = "";
+    char held[120] = "no row for validation: the last epoch is kept", test[48] = "";
     unsigned long long rows = t->train.count, labelled = t->labelled;
     if (t->held.count)
         snprintf(held, sizeof held, "%llu for validation, against %s", (unsigned long long)t->held.count,
-                 t->judged ? "their labels" : "the teacher's answers");
+                 !strcmp(against(t), "labels") ? "their labels" : !strcmp(against(t), "teacher") ? "the teacher's answers"
+                                                                                                  : against(t));
     if (t->test.count) snprintf(test, sizeof test, "; %llu test rows left out", (unsigned long long)t->test.count);
     say(t, "rows: %llu to learn from, %llu with a label; %s%s", rows, labelled, held, test);
     if (t->unlabelled_out)
         say(t, "note: %llu rows have no label and there is no teacher: they are left out",
             (unsigned long long)t->unlabelled_out);
-    if (t->set.loss.kind == RT_SOFT_DKD && !t->set.loss.teacher_target && labelled < rows)
-        say(t, "note: %llu rows have no label: dkd takes the teacher's answer for their class", rows - labelled);
-    say_loss(t);
+    for (int h = 0; h < t->set.heads; h++) {
+        const rt_loss_config *l = &t->set.of[h].loss;
+        if (l->kind == RT_SOFT_DKD && !l->teacher_target && t->learn[h].labelled < rows)
+            say(t, "note: %llu rows have no label: dkd takes the teacher's answer for their class",
+                rows - (unsigned long long)t->learn[h].labelled);
+        if (t->set.heads > 1)
+            say(t, "head %s: %llu rows have a target", t->set.head[h].name, (unsigned long long)t->learn[h].labelled);
+        say_loss(t, h);
+    }
     if (!t->normalization) say(t, "input: normalised as the model of init is");
     else if (!t->normalized_rows) say(t, "input: normalisation %s", t->normalization);
     else
@@ -67,28 +82,34 @@ void rt_train_say(const rt_trainer *t)
 
 /* ---- metrics ---- */
 
-int rt_train_monitors_more(const rt_trainer *t)
+static void put_metric(rt_string *csv, const cJSON *epoch, const char *key)
 {
-    const rt_metric *m = t->set.monitor;
-    return t->held.count && m != &rt_classes_metrics[RT_ACCURACY] && m != &rt_classes_metrics[RT_NLL];
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(epoch, key);
+    if (cJSON_IsNumber(v)) rt_put(csv, ",%.9g", v->valuedouble);
+    else rt_put(csv, ",");
 }
 
+/* Of one head of classes the columns are as they always were: without validation rows two empty ones. */
 rt_status rt_train_write_metrics(rt_trainer *t)
 {
     rt_string csv = {0}, lines = {0};
-    char more[64] = "";
-    if (rt_train_monitors_more(t)) snprintf(more, sizeof more, "validation_%s", t->set.monitor->name);
-    rt_put(&csv, "epoch,loss,validation_accuracy,validation_loss,lr,digest%s%s\n", *more ? "," : "", more);
+    rt_train_column list[RT_TRAIN_COLUMNS];
+    int n = rt_train_columns(t, list), first = rt_heads_plain(t->set.head, t->set.heads) ? 2 : n;
+    rt_put(&csv, "epoch,loss");
+    if (!n) rt_put(&csv, first ? ",validation_accuracy,validation_loss" : "");
+    for (int i = 0; i < n && i < first; i++) rt_put(&csv, ",%s", list[i].key);
+    rt_put(&csv, ",lr,digest");
+    for (int i = first; i < n; i++) rt_put(&csv, ",%s", list[i].key);
+    rt_put(&csv, "\n");
     rt_put(&lines, "%s", "");
     for (const cJSON *e = t->history->child; e; e = e->next) {
         const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "digest"));
-        double accuracy = rt_train_number(e, "validation_accuracy"), loss = rt_train_number(e, "validation_loss");
-        rt_put(&csv, "%.0f,%.9g,", rt_train_number(e, "epoch"), rt_train_number(e, "loss"));
-        if (t->held.count) rt_put(&csv, "%.9g,%.9g", accuracy, loss);
-        else rt_put(&csv, ",");
+        rt_put(&csv, "%.0f,%.9g", rt_train_number(e, "epoch"), rt_train_number(e, "loss"));
+        if (!n) rt_put(&csv, first ? ",," : "");
+        for (int i = 0; i < n && i < first; i++) put_metric(&csv, e, list[i].key);
         rt_put(&csv, ",%.9g,", rt_train_number(e, "lr"));
         if (digest) rt_put_csv(&csv, digest);
-        if (*more) rt_put(&csv, ",%.9g", rt_train_number(e, more));
+        for (int i = first; i < n; i++) put_metric(&csv, e, list[i].key);
         rt_put(&csv, "\n");
         char *one = rt_json_text(e, 0);
         if (one) rt_put(&lines, "%s\n", one);
@@ -169,29 +190,49 @@ static rt_status set_provenance(rt_trainer *t)
 
 /* ---- result ---- */
 
+static void add_class_weights(const rt_trainer *t, cJSON *r)
+{
+    cJSON *all = t->set.heads > 1 ? cJSON_CreateObject() : NULL;
+    for (int h = 0; h < t->set.heads; h++) {
+        if (!t->learn[h].class_weight) continue;
+        cJSON *w = cJSON_AddArrayToObject(all ? all : r, all ? t->set.head[h].name : "class_weight");
+        for (int c = 0; c < t->set.head[h].size; c++)
+            cJSON_AddItemToArray(w, cJSON_CreateNumber(t->learn[h].class_weight[c]));
+    }
+    if (all && all->child) cJSON_AddItemToObject(r, "class_weight", all);
+    else cJSON_Delete(all);
+}
+
 static void add_rows(const rt_trainer *t, cJSON *r)
 {
+    char monitored[RT_HEAD_NAME + 40];
+    snprintf(monitored, sizeof monitored, "%s%s%s", t->set.heads > 1 ? t->set.head[t->set.monitor_head].name : "",
+             t->set.heads > 1 ? "." : "", t->set.monitor->name);
     if (t->held.count) {
         const cJSON *best = cJSON_GetArrayItem(t->history, t->best_epoch - 1);
-        cJSON_AddNumberToObject(r, "validation_accuracy", rt_train_number(best, "validation_accuracy"));
+        rt_train_column list[RT_TRAIN_COLUMNS];
+        int n = rt_train_columns(t, list), plain = rt_heads_plain(t->set.head, t->set.heads);
+        for (int i = 0; i < (plain ? 1 : n); i++) {
+            const cJSON *v = cJSON_GetObjectItemCaseSensitive(best, list[i].key);
+            cJSON_AddItemToObject(r, list[i].key, cJSON_Duplicate(v, 0));
+        }
         if (t->set.monitor != &rt_classes_metrics[RT_ACCURACY]) {
-            cJSON_AddStringToObject(r, "monitor", t->set.monitor->name);
+            cJSON_AddStringToObject(r, "monitor", monitored);
             cJSON_AddNumberToObject(r, "monitor_value", t->best);
         }
         cJSON_AddStringToObject(r, "validation_against", against(t));
         cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
     }
-    char chosen[120];
-    snprintf(chosen, sizeof chosen, "validation %s, the earliest of equal epochs", t->set.monitor->name);
+    char chosen[200];
+    snprintf(chosen, sizeof chosen, "validation %s, the earliest of equal epochs", monitored);
     cJSON_AddStringToObject(r, "chosen_by", t->held.count ? chosen : "no validation: the last epoch");
     if (t->done < t->total) cJSON_AddNumberToObject(r, "stopped_after_epoch", cJSON_GetArraySize(t->history));
-    if (t->class_weight) {
-        cJSON *w = cJSON_AddArrayToObject(r, "class_weight");
-        for (int c = 0; c < t->model->head[0].size; c++)
-            cJSON_AddItemToArray(w, cJSON_CreateNumber(t->class_weight[c]));
-    }
+    add_class_weights(t, r);
     cJSON_AddNumberToObject(r, "training_rows", (double)t->train.count);
     cJSON_AddNumberToObject(r, "labelled_rows", (double)t->labelled);
+    cJSON *by = t->set.heads > 1 ? cJSON_AddObjectToObject(r, "labelled_rows_by_head") : NULL;
+    for (int h = 0; h < t->set.heads && by; h++)
+        cJSON_AddNumberToObject(by, t->set.head[h].name, (double)t->learn[h].labelled);
     if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);
     if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
     cJSON_AddStringToObject(r, "normalization", t->normalization ? t->normalization : "of init");

@@ -10,15 +10,17 @@
 static rt_stream_spec stream_spec(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    int y = s->loss.hard > 0 || (s->loss.kind == RT_SOFT_DKD && !s->loss.teacher_target);
-    return (rt_stream_spec){.x = t->x, .y = y ? t->y : NULL, .labels = s->loss.soft > 0 ? t->labels : NULL,
-                            .rows = &t->train, .classes = t->model->head[0].size, .batch = s->batch,
-                            .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
-                            .prefetch = s->prefetch, .threads = s->workers};
+    rt_stream_spec spec = {.x = t->x, .heads = s->heads, .labels = rt_train_soft(s) ? t->labels : NULL,
+                           .rows = &t->train, .width = rt_model_width(t->model), .batch = s->batch,
+                           .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
+                           .prefetch = s->prefetch, .threads = s->workers};
+    for (int h = 0; h < s->heads; h++)
+        if (rt_learns_labels(&s->of[h].loss)) spec.target[h] = t->learn[h].y;
+    return spec;
 }
 
-static const float *eval_params(const rt_trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }
-static const float *eval_states(const rt_trainer *t) { return t->ema_states ? t->ema_states : t->model->states; }
+const float *rt_train_best_params(const rt_trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }
+const float *rt_train_best_states(const rt_trainer *t) { return t->ema_states ? t->ema_states : t->model->states; }
 
 static void average_states(rt_trainer *t)
 {
@@ -44,6 +46,25 @@ static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
     snprintf(text, room, "in the forward pass, while all weights are finite");
 }
 
+static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answers)
+{
+    const rt_loss_config *c = &t->set.of[h].loss;
+    const rt_target_rows *y = &b->target[h];
+    const rt_head *head = &t->model->head[h];
+    rt_loss_batch *l = &t->learn[h].loss;
+    int there = y->y || y->labels || y->values, warm = c->kind == RT_SOFT_DKD && c->warmup;
+    l->partner = t->view.partner;
+    l->lambda = t->view.lambda;
+    l->y = y->y;
+    l->labels = y->labels;
+    l->values = y->values;
+    l->mask = y->mask;
+    l->teacher = answers && rt_learns_soft(c) ? answers + head->at : NULL;
+    l->teacher_mixed = t->teacher_predictor != NULL;
+    l->hard_scale = there && c->labelled_mean ? rt_loss_labelled_scale(l, b->rows, head->size) : 1.0f;
+    l->soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)c->warmup) : 1.0f;
+}
+
 /* Views, labels and teacher's answers of the batch, for input and losses. */
 static void set_batch(rt_trainer *t, const rt_batch *b)
 {
@@ -55,20 +76,10 @@ static void set_batch(rt_trainer *t, const rt_batch *b)
         t->view.lambda = rt_mixup_draw(&s->augment, s->seed, b, t->partner);
         t->view.partner = t->partner;
     }
-    t->loss.partner = t->view.partner;
-    t->loss.lambda = t->view.lambda;
-    t->loss.y = b->y;
-    t->loss.teacher = b->soft;
-    int k = t->model->head[0].size;
-    t->loss.hard_scale = b->y && s->loss.labelled_mean ? rt_loss_labelled_scale(&t->loss, b->rows, k) : 1.0f;
-    int warm = s->loss.kind == RT_SOFT_DKD && s->loss.warmup;
-    t->loss.soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)s->loss.warmup) : 1.0f;
-    if (!t->teacher_predictor) return;
-    /* The teacher sees the mixture itself, so its logits need no mixing. */
-    rt_predict(t->teacher_predictor, rt_view_fill, &t->view, b->rows, t->teacher_logits);
-    t->loss.teacher = t->teacher_logits;
+    /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
+    if (t->teacher_predictor) rt_predict(t->teacher_predictor, rt_view_fill, &t->view, b->rows, t->answers);
     for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_predictor_feature(t->teacher_predictor, i);
-    t->loss.teacher_mixed = 1;
+    for (int h = 0; h < s->heads; h++) set_loss(t, h, b, t->teacher_predictor ? t->answers : b->soft);
 }
 
 static rt_status train_batch(rt_trainer *t, const rt_batch *b)
@@ -79,7 +90,7 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     set_batch(t, b);
     rt_plan_run(t->plan, &run);
     double loss = 0;
-    for (int i = 0; i <= s->hints; i++) loss += run.loss[i];
+    for (int i = 0; i < s->heads + s->hints; i++) loss += run.loss[i];
     if (!isfinite(loss)) {
         char where[160];
         first_bad_layer(t, where, sizeof where);
@@ -103,70 +114,7 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     return RT_OK;
 }
 
-static int best_of(const float *z, int k)
-{
-    int best = 0;
-    for (int c = 1; c < k; c++) if (z[c] > z[best]) best = c;
-    return best;
-}
-
-/* Scores of the validation rows: against labels, or the teacher's answers where there are none. */
-static rt_status validate(rt_trainer *t, rt_scores *scores)
-{
-    enum { AT_ONCE = 256 };
-    int k = t->model->head[0].size;
-    rt_predictor_set_weights(t->validator, 0, eval_params(t), eval_states(t));
-    rt_stream *stream;
-    rt_stream_spec s = {.x = t->x,
-                        .y = t->judged ? t->y : NULL,
-                        .labels = t->judged ? NULL : t->labels,
-                        .rows = &t->held,
-                        .classes = k,
-                        .batch = AT_ONCE,
-                        .keep_tail = 1};
-    RT_TRY(rt_stream_open(&stream, &s, 0));
-    float *z = rt_floats_new((size_t)AT_ONCE * (size_t)k), *q = rt_floats_new((size_t)AT_ONCE * (size_t)k);
-    rt_status st = z && q ? RT_OK : RT_RUN;
-    for (uint64_t i = 0; i < rt_stream_steps(stream) && !st; i++) {
-        const rt_batch *b;
-        st = rt_check_stop();
-        if (!st) st = rt_stream_next(stream, &b);
-        if (st) break;
-        const float *soft = b->soft;
-        if (!t->judged && !soft) {
-            rt_view plain = {
-                .augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
-            rt_predict(t->teacher_predictor, rt_view_fill, &plain, b->rows, q);
-            soft = q;
-        }
-        rt_predict_raw(t->validator, b->x, t->view.type, b->rows, z);
-        for (int r = 0; r < b->rows && !st; r++) {
-            const float *a = z + (size_t)r * (size_t)k;
-            int y = t->judged ? b->y[r] : best_of(soft + (size_t)r * (size_t)k, k);
-            rt_row_score row = rt_score_row(a, k, y);
-            if (row.answer >= 0) rt_scores_add(scores, &row, a, y);
-            else
-                st = rt_fail(RT_RUN,
-                             "the model gives a logit that is not finite for validation row %llu; lower train.lr",
-                             (unsigned long long)b->row[r]);
-        }
-    }
-    free(z);
-    free(q);
-    rt_stream_close(stream);
-    return st;
-}
-
 static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
-
-/* The monitored value of the scores; RT_INPUT where there is none, for then no epoch could be chosen. */
-static rt_status judge(const rt_trainer *t, const rt_scores *scores, double *value)
-{
-    *value = monitor(t)->of(scores);
-    if (!isnan(*value)) return RT_OK;
-    return rt_fail(RT_INPUT, "train.monitor: %s is not defined on the validation rows: %s; choose another metric",
-                   monitor(t)->name, rt_metric_undefined(monitor(t), scores));
-}
 
 /* No epoch of the last train.patience was better than the best. */
 static int out_of_patience(const rt_trainer *t)
@@ -175,56 +123,56 @@ static int out_of_patience(const rt_trainer *t)
     return t->set.patience && epochs - t->best_epoch >= t->set.patience;
 }
 
+/* One line about the epoch: the first head's first metric, and the monitored one when it is another. */
+static void say_epoch(const rt_trainer *t, const cJSON *e, int epoch, double value, const char *digest)
+{
+    char text[400];
+    rt_train_column list[RT_TRAIN_COLUMNS];
+    int columns = rt_train_columns(t, list), plain = rt_heads_plain(t->set.head, t->set.heads);
+    int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, rt_train_number(e, "loss"));
+    if (columns && plain)
+        n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", rt_train_number(e, list[0].key));
+    for (int i = 0; i < columns && !plain && n < 300; i++)
+        if (list[i].metric == rt_metric_first(t->set.head[list[i].head].task) ||
+            (list[i].metric == monitor(t) && list[i].head == t->set.monitor_head))
+            n += snprintf(text + n, sizeof text - (size_t)n, "  %s %.4f", list[i].key + strlen("validation_"),
+                          rt_train_number(e, list[i].key));
+    if (columns && plain && monitor(t) != &rt_classes_metrics[RT_ACCURACY])
+        n += snprintf(text + n, sizeof text - (size_t)n, "  %s %.4f", monitor(t)->name, value);
+    if (columns) n += snprintf(text + n, sizeof text - (size_t)n, t->best_epoch == epoch ? " *" : "  ");
+    snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest);
+    rt_progress_line(t->opt->progress, text);
+    if (out_of_patience(t)) {
+        snprintf(text, sizeof text,
+                 "%s was best in epoch %d: stopped after %d epochs without a better one (train.patience)",
+                 monitor(t)->name, t->best_epoch, t->set.patience);
+        rt_progress_line(t->opt->progress, text);
+    }
+}
+
 /* Nothing has changed where this is interrupted: the next run begins with it. */
 static rt_status end_epoch(rt_trainer *t, int epoch)
 {
     double value = 0, train = t->epoch_loss / (double)t->steps;
-    const rt_metric *m = monitor(t);
-    char text[256];
-    rt_scores scores = {0};
-    rt_status st = RT_OK;
-    if (t->held.count) {
-        st = rt_scores_begin(&scores, t->model->head[0].task, t->model->head[0].size, m->ranks, t->held.count);
-        if (!st) st = validate(t, &scores);
-        if (!st) st = judge(t, &scores, &value);
-    }
-    double accuracy = rt_classes_metrics[RT_ACCURACY].of(&scores), loss = rt_classes_metrics[RT_NLL].of(&scores);
-    rt_scores_free(&scores);
-    if (st) return st;
-    if (!t->held.count || epoch == 1 || (m->higher ? value > t->best : value < t->best)) {
-        t->best = value;
-        t->best_epoch = epoch;
-        memcpy(t->best_params, eval_params(t), t->graph->floats[RT_PARAM] * sizeof(float));
-        memcpy(t->best_states, eval_states(t), t->graph->floats[RT_STATE] * sizeof(float));
-    }
-    rt_digest digest = rt_train_weights_digest(t);
     cJSON *e = cJSON_CreateObject();
     cJSON_AddNumberToObject(e, "epoch", epoch);
     cJSON_AddNumberToObject(e, "loss", train);
-    if (t->held.count) {
-        cJSON_AddNumberToObject(e, "validation_accuracy", accuracy);
-        cJSON_AddNumberToObject(e, "validation_loss", loss);
-        if (rt_train_monitors_more(t)) {
-            snprintf(text, sizeof text, "validation_%s", m->name);
-            cJSON_AddNumberToObject(e, text, value);
-        }
+    rt_status st = t->held.count ? rt_train_validate(t, e, &value) : RT_OK;
+    if (st) {
+        cJSON_Delete(e);
+        return st;
     }
+    if (!t->held.count || epoch == 1 || (monitor(t)->higher ? value > t->best : value < t->best)) {
+        t->best = value;
+        t->best_epoch = epoch;
+        memcpy(t->best_params, rt_train_best_params(t), t->graph->floats[RT_PARAM] * sizeof(float));
+        memcpy(t->best_states, rt_train_best_states(t), t->graph->floats[RT_STATE] * sizeof(float));
+    }
+    rt_digest digest = rt_train_weights_digest(t);
     cJSON_AddNumberToObject(e, "lr", rt_learning_rate(&t->set.optimizer, t->done - 1, t->total, t->steps));
     cJSON_AddStringToObject(e, "digest", digest.hex);
     cJSON_AddItemToArray(t->history, e);
-    int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, train);
-    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", accuracy);
-    if (t->held.count && m != &rt_classes_metrics[RT_ACCURACY])
-        n += snprintf(text + n, sizeof text - (size_t)n, "  %s %.4f", m->name, value);
-    if (t->held.count) n += snprintf(text + n, sizeof text - (size_t)n, t->best_epoch == epoch ? " *" : "  ");
-    snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest.hex);
-    rt_progress_line(t->opt->progress, text);
-    if (out_of_patience(t)) {
-        snprintf(text, sizeof text,
-                 "%s was best in epoch %d: stopped after %d epochs without a better one (train.patience)", m->name,
-                 t->best_epoch, t->set.patience);
-        rt_progress_line(t->opt->progress, text);
-    }
+    say_epoch(t, e, epoch, value, digest.hex);
     t->epoch_loss = 0;
     return RT_OK;
 }

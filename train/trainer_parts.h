@@ -1,6 +1,7 @@
 /* train/trainer_parts.h - what the files of the trainer share; nothing outside train/ includes it.
  *
- *   train_config.c   the settings          train_data.c    sources, names, labels, rows
+ *   train_config.c   the settings          train_heads.c   those of each head
+ *   train_data.c     sources, names, rows  train_targets.c labels, and the rows that they choose
  *   train_model.c    model, graph, plan    train_normalize.c
  *   train_folder.c   the run's folder      train_state.c   checkpoints
  *   trainer.c        batches, epochs       train_result.c  metrics, provenance, model file, result */
@@ -19,11 +20,27 @@
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
-enum { RT_MAX_HINTS = RT_MAX_LOSSES - 1, RT_MAX_TEACHERS = 16 };
+enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS, RT_MAX_TEACHERS = 16 };
 
 enum { RT_MAX_FREEZE = 64 };
 
 typedef struct { const char *student, *teacher; float weight; } rt_hint;
+
+/* What a head learns from, as the configuration tells. */
+typedef struct {
+    rt_loss_config loss;
+    rt_target_where where;
+    int given;                     /* the configuration names the targets itself */
+} rt_head_settings;
+
+/* A head while it learns. */
+typedef struct {
+    rt_targets *y;                 /* NULL: it has none, or needs none */
+    uint64_t labelled;             /* rows to learn from that have a target */
+    int judged;                    /* validation rows have targets; else the teacher is what they are compared with */
+    float *class_weight;           /* (K) of the hard loss, or NULL */
+    rt_loss_batch loss;
+} rt_learner;
 
 typedef struct {
     const char *source, *x, *y, *labels, *hard_rows, *init;
@@ -35,14 +52,17 @@ typedef struct {
     double validation;
     const char *teacher[RT_MAX_TEACHERS];
     int teachers;
-    rt_loss_config loss;
+    rt_head head[RT_MAX_HEADS];    /* none when init names a file that is not there yet */
+    rt_head_settings of[RT_MAX_HEADS];
+    int heads;
     rt_hint hint[RT_MAX_HINTS];
     int hints;
     const char *freeze[RT_MAX_FREEZE];   /* patterns of layers that are not trained */
     int frozen;
     rt_augment augment;
     rt_optimizer_config optimizer;
-    const rt_metric *monitor;      /* what the best epoch is chosen by */
+    const rt_metric *monitor;      /* what the best epoch is chosen by, of monitor_head */
+    int monitor_head;
     int patience;                  /* epochs without a better one after which the run ends; 0: none */
     int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
     uint64_t seed;
@@ -58,13 +78,12 @@ typedef struct {
     rt_source *x;
     rt_identity *identity;         /* of x */
     rt_digest data_digest;         /* its root */
-    rt_targets *y;
+    rt_learner learn[RT_MAX_HEADS];
     rt_labels *labels;
     uint64_t hard_first, hard_end;
     rt_rows train, held, test;     /* rows to learn from, for validation, and left for a test */
-    uint64_t labelled;             /* of train */
+    uint64_t labelled;             /* of train: rows with a target of any head */
     uint64_t unlabelled_out;       /* rows left out because they have no label and there is no teacher */
-    int judged;                    /* validation rows have labels; else the teacher is what they are compared with */
     int held_of_labelled;          /* validation rows were drawn among the labelled ones of hard_rows */
     const char *normalization, *normalization_why;
     int constant_channels;
@@ -79,11 +98,9 @@ typedef struct {
     rt_predictor *validator, *teacher_predictor;
     rt_stream *stream;
     rt_view view;
-    rt_loss_batch loss;
     rt_hint_batch hint[RT_MAX_HINTS];
     int *partner;
-    float *teacher_logits;
-    float *class_weight;           /* (K) of the hard loss, or NULL */
+    float *answers;                /* (B, W) of the teacher in the loop */
     double best, epoch_loss;
     uint64_t done, steps, total;   /* batches */
     int best_epoch;
@@ -95,11 +112,23 @@ typedef struct {
     char order[160];               /* of the training rows, in words */
 } rt_trainer;
 
+/* ---- train_heads.c ---- */
+
+enum { RT_LOSS_PATH = RT_HEAD_NAME + 8 };
+/* "loss", or "loss.HEAD" of several heads. */
+const char *rt_loss_path(const rt_train_settings *, int head, char text[RT_LOSS_PATH]);
+int rt_learns_soft(const rt_loss_config *);            /* from a teacher's answers */
+int rt_learns_labels(const rt_loss_config *);          /* from targets of the data */
+int rt_train_soft(const rt_train_settings *), rt_train_labels(const rt_train_settings *);    /* any head does */
+/* The heads, and of each what "data", "loss" and "train" tell. */
+rt_status rt_train_heads(cJSON *config, rt_train_settings *, rt_cfg *data, rt_cfg *loss, rt_cfg *train);
+
 /* ---- train_config.c ---- */
 
 /* The settings, checked as far as that goes without data; config becomes the effective configuration. */
 rt_status rt_train_freeze(rt_graph *, const rt_train_settings *);
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
+void rt_train_settings_free(rt_train_settings *);
 /* Digest of what the configuration decides, without paths and without what only decides speed. */
 void rt_train_config_digest(rt_trainer *);
 
@@ -110,6 +139,9 @@ rt_status rt_train_open_data(rt_trainer *);
 /* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the
  * data, or from whoever labels it. */
 rt_status rt_train_match_names(rt_trainer *);
+
+/* ---- train_targets.c ---- */
+
 /* loss.class_weight as numbers, of the labelled rows to learn from where it is "balanced". */
 rt_status rt_train_weigh_classes(rt_trainer *);
 /* Class labels, and with them the rows to learn from and those for validation. RT_INPUT or RT_NOTHING when the loss
@@ -149,12 +181,24 @@ rt_status rt_train_take_folder(rt_trainer *);
 rt_status rt_train_folder(rt_trainer *, int *done, cJSON **result);
 rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
+/* ---- trainer.c ---- */
+
+/* What is validated and kept: the averages, where there are some, or the weights as they are. */
+const float *rt_train_best_params(const rt_trainer *), *rt_train_best_states(const rt_trainer *);
+
+/* ---- train_validate.c ---- */
+
+/* What an epoch's line tells of the validation rows: two metrics of each head, and the monitored one. */
+enum { RT_TRAIN_COLUMNS = 2 * RT_MAX_HEADS + 1 };
+typedef struct { char key[RT_HEAD_NAME + 48]; int head; const rt_metric *metric; } rt_train_column;
+int rt_train_columns(const rt_trainer *, rt_train_column list[RT_TRAIN_COLUMNS]);    /* none without such rows */
+/* Adds them to the epoch's entry; *value: the monitored one. */
+rt_status rt_train_validate(rt_trainer *, cJSON *epoch, double *value);
+
 /* ---- train_result.c ---- */
 
 /* Lines about rows, loss and input, so that nothing is assumed in silence. */
 void rt_train_say(const rt_trainer *);
-/* The history has the monitored metric beside accuracy and loss. */
-int rt_train_monitors_more(const rt_trainer *);
 /* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
 rt_status rt_train_write_metrics(rt_trainer *);
 rt_digest rt_train_weights_digest(const rt_trainer *);

@@ -96,7 +96,7 @@ for top in "" labels.topk=1; do
         accuracy 1 S/model.h5 -- abc.h5
         expect 0 "" "$retort" info S/model.h5 --json
         tr -d ' \t\n' < out.txt | grep -q '"class_names":\["c","b","a"\]' || fail "the student's classes are not in its data's order"
-        tr -d ' \t\n' < out.txt | grep -q '"heads":\[{"name":"y","layer":"[a-z0-9_]*","task":"classes","size":3}\]' ||
+        tr -d ' \t\n' < out.txt | grep -q '"heads":\[{"name":"y","task":"classes","size":3,"names":\["c","b","a"\],"layer":"[a-z0-9_]*"}\]' ||
             fail "the student's head is not told"
     done
 done

@@ -62,9 +62,10 @@ static void check_tree(const cli_key *keys, const char *before, const cJSON *eff
         snprintf(path, sizeof path, "%s%s%s", before, *before ? "." : "", v->string);
         const cJSON *asked = given ? cJSON_GetObjectItemCaseSensitive(given, v->string) : NULL;
         const cli_key *k = find(keys, path);
-        if (cJSON_IsObject(v) && strcmp(path, "data.normalize")) check_tree(keys, path, v, asked);
+        if (cJSON_IsObject(v) && !strcmp(before, "loss")) check_tree(keys, before, v, asked);     /* a head's own */
+        else if (cJSON_IsObject(v) && strcmp(path, "data.normalize")) check_tree(keys, path, v, asked);
         else if (!k) fail_msg("%s is no key of the table", path);
-        else if (!asked && strcmp(path, "model.layers")) check_default(k, v);
+        else if (!asked && strcmp(path, "model.layers") && strcmp(path, "model.heads")) check_default(k, v);
     }
 }
 
@@ -124,6 +125,16 @@ static void train_keys(void **state)
     check_config(cli_train_keys, rt_train_check, "{" MODEL ", " DATA ", \"train\": {\"schedule\": \"one_cycle\"}}");
     check_config(cli_train_keys, rt_train_check,
                  "{\"model\": {\"input\": [8, 8, 1], \"classes\": 3, \"family\": \"cnn\"}, " DATA "}");
+    static const char *const single[] = {
+        "\"task\": \"multilabel\"}]}, ", "\"task\": \"multilabel\"}]}, \"teacher\": \"t.h5\", ", "\"task\": \"real\"}]}, ",
+        "\"task\": \"real\"}]}, \"loss\": {\"kind\": \"huber\"}, \"teacher\": \"t.h5\", ",
+        "\"task\": \"real\"}]}, \"loss\": {\"kind\": \"quantile\"}, ",
+        "\"task\": \"real\"}, {\"name\": \"b\", \"size\": 2}]}, \"teacher\": \"t.h5\", "};
+    for (size_t i = 0; i < sizeof single / sizeof *single; i++) {
+        snprintf(text, sizeof text, "{\"model\": {\"input\": [4], \"family\": \"mlp\", \"heads\": [{\"name\": \"a\", \"size\": 3, "
+                 "%s" DATA "}", single[i]);
+        check_config(cli_train_keys, rt_train_check, text);
+    }
     check_rest(cli_train_keys, rt_train_check, "{" MODEL ", " DATA "}");
 }
 

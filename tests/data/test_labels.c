@@ -510,7 +510,9 @@ static void counts(void **state)
         assert_memory_equal(s.class_count, want, sizeof want);
         check_close("stored confidence", s.confidence, confidence, 0, 1e-6);
         assert_int_equal(s.status[RT_LABEL_DONE], ROWS);
-        cJSON *json = rt_labels_class_counts(&s, rt_labels_classes(l));
+        int heads;
+        const rt_head *head = rt_labels_heads(l, &heads);
+        cJSON *json = rt_labels_class_counts(&s, head, heads);
         assert_int_equal(cJSON_GetObjectItem(json, "4")->valuedouble, want[4]);
         cJSON_Delete(json);
         rt_labels_close(l);
@@ -529,9 +531,9 @@ static void class_order(void **state)
     cJSON *classes = cJSON_CreateStringArray(name, K), *order = cJSON_CreateStringArray(turned, K);
     cJSON *other = cJSON_Duplicate(order, 1);
     cJSON_ReplaceItemInArray(other, 2, cJSON_CreateString("g"));
-    rt_names student, stranger;
-    check_ok(rt_names_from_json(&student, order, "s.h5", "classes"));
-    check_ok(rt_names_from_json(&stranger, other, "s.h5", "classes"));
+    rt_head student = {.name = (char *)"y", .size = K}, stranger = student;
+    check_ok(rt_names_from_json(&student.names, order, "s.h5", "classes"));
+    check_ok(rt_names_from_json(&stranger.names, other, "s.h5", "classes"));
     for (int topk = 0; topk <= 3; topk += 3) {
         char path[128];
         rt_labels *l;
@@ -541,12 +543,13 @@ static void class_order(void **state)
         q.classes = order;
         check_fails(write_labels(&q), RT_USAGE, "by a teacher with other classes");
         check_ok(rt_labels_open(&l, path, 0));
-        assert_string_equal(rt_labels_classes(l)->name[5], "f");
+        int heads;
+        assert_string_equal(rt_labels_heads(l, &heads)[0].names.name[5], "f");
         uint64_t row[2] = {7, 900};
         float own[2 * K], got[2 * K];
         check_ok(rt_labels_read(l, row, 2, own));
-        check_fails(rt_labels_set_classes(l, &stranger), RT_INPUT, "s.h5: its class 'g' is not among those of ");
-        check_ok(rt_labels_set_classes(l, &student));
+        check_fails(rt_labels_set_heads(l, &stranger, 1, "s.h5", RT_MATCH_NAMES), RT_INPUT, "s.h5: its class 'g' is not among those of ");
+        check_ok(rt_labels_set_heads(l, &student, 1, "s.h5", RT_MATCH_NAMES));
         check_ok(rt_labels_read(l, row, 2, got));
         for (int i = 0; i < 2; i++)
             for (int c = 0; c < K; c++) {
@@ -558,8 +561,8 @@ static void class_order(void **state)
     cJSON_Delete(classes);
     cJSON_Delete(order);
     cJSON_Delete(other);
-    rt_names_free(&student);
-    rt_names_free(&stranger);
+    rt_names_free(&student.names);
+    rt_names_free(&stranger.names);
 }
 
 /* ---- rows without a label ---- */

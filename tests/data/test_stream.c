@@ -60,9 +60,9 @@ static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t f
     check_ok(rt_source_open(&x, path, "x"));
     check_ok(rt_targets_open(&y, x, "y", &seven, RT_MATCH_NAMES));
     rt_stream_spec spec = {.x = x,
-                           .y = y,
+                           .target = {y},
+                           .heads = 1,
                            .rows = &all,
-                           .classes = 7,
                            .batch = 32,
                            .shuffle = 1,
                            .keep_tail = 1,
@@ -79,7 +79,7 @@ static uint64_t *rows_of(const char *path, int prefetch, int threads, uint64_t f
         for (int i = 0; i < b->rows; i++) {
             const float *v = (const float *)(b->x + (size_t)i * D * 4);
             for (int k = 0; k < D; k++) assert_true(v[k] == (float)(b->row[i] * D + (uint64_t)k));
-            assert_int_equal(b->y[i], b->row[i] % 7);
+            assert_int_equal(b->target[0].y[i], b->row[i] % 7);
             out[n++] = b->row[i];
         }
         for (; n < (g - from + 1) * 32; n++) out[n] = UINT64_MAX;
@@ -334,7 +334,7 @@ static void bad_data(void **state)
         write_file(path, 0, kind ? -1 : 40, kind ? 41 : -1);
         check_ok(rt_source_open(&x, path, "x"));
         check_ok(rt_targets_open(&y, x, "y", &seven, RT_MATCH_NAMES));
-        rt_stream_spec spec = {.x = x, .y = y, .rows = &all, .classes = 7, .batch = 32, .prefetch = 3};
+        rt_stream_spec spec = {.x = x, .target = {y}, .heads = 1, .rows = &all, .batch = 32, .prefetch = 3};
         check_ok(rt_stream_open(&s, &spec, 0));
         check_ok(rt_stream_next(s, &b));
         check_fails(rt_stream_next(s, &b), RT_INPUT,

@@ -192,9 +192,68 @@ static void shapes(void **state)
     rt_names_free(&model);
 }
 
+/* Labels and values: every type, elements without a target, a column alone, rows outside the limit, what is refused. */
+static rt_status read_rows(rt_task task, int size, int column, uint64_t end, rt_target_rows *y)
+{
+    static uint64_t row[6] = {0, 1, 2, 3, 4, 5};
+    char path[128];
+    rt_source *x;
+    rt_targets *t;
+    rt_head head = {.name = (char *)"y", .task = task, .size = size};
+    rt_target_where w = {.set = "y", .column = column};
+    snprintf(path, sizeof path, "%s/y.h5", test_folder);
+    check_ok(rt_source_open(&x, path, "x"));
+    rt_status st = rt_targets_open_head(&t, x, &w, &head, RT_MATCH_NAMES);
+    if (!st) rt_targets_limit(t, 0, end);
+    if (!st) st = rt_targets_read_rows(t, row, 6, y);
+    rt_targets_close(t);
+    rt_source_close(x);
+    return st;
+}
+
+static void labels_and_values(void **state)
+{
+    (void)state;
+    static const rt_dtype type[] = {RT_I8, RT_I32, RT_I64, RT_F32, RT_F64};
+    static const double label[] = {0, 1, -1, 1, 0}, value[] = {0.5, -3, NAN, 1e20, 7}, two[] = {0, 1, 2}, odd[] = {0, 0.5};
+    static const double wide[] = {1, INFINITY};
+    rt_target_rows y, v;
+    check_ok(rt_target_rows_new(&y, RT_TASK_MULTILABEL, 2, 6));
+    check_ok(rt_target_rows_new(&v, RT_TASK_REAL, 2, 6));
+    for (size_t i = 0; i < sizeof type / sizeof *type; i++) {
+        write_y(type[i], label, 5, 2, "");
+        check_ok(read_rows(RT_TASK_MULTILABEL, 2, -1, 5, &y));
+        for (int e = 0; e < 12; e++) {
+            assert_int_equal(y.mask[e], label[e % 5] >= 0 && e < 10);        /* row 5 is beyond the limit */
+            assert_int_equal(y.labels[e], label[e % 5] == 1 && e < 10);
+        }
+        assert_true(rt_target_has(&y, RT_TASK_MULTILABEL, 2, 0) && !rt_target_has(&y, RT_TASK_MULTILABEL, 2, 5));
+        check_ok(read_rows(RT_TASK_MULTILABEL, 1, 1, 6, &y));
+        for (int r = 0; r < 6; r++) assert_int_equal(y.labels[r], label[(2 * r + 1) % 5] == 1);
+    }
+    for (size_t i = 3; i < sizeof type / sizeof *type; i++) {
+        write_y(type[i], value, 5, 2, "");
+        check_ok(read_rows(RT_TASK_REAL, 2, -1, 6, &v));
+        for (int e = 0; e < 12; e++) {
+            assert_int_equal(v.mask[e], !isnan(value[e % 5]));
+            assert_true(v.values[e] == (isnan(value[e % 5]) ? 0 : (float)value[e % 5]));
+        }
+    }
+    write_y(RT_I8, two, 3, 2, "");
+    check_fails(read_rows(RT_TASK_MULTILABEL, 2, -1, 6, &y), RT_INPUT, "row 1 of 'y', column 0, is 2; labels are 0 or 1");
+    check_fails(read_rows(RT_TASK_MULTILABEL, 3, -1, 6, &y), RT_INPUT, "holds 2 values a row, the head has 3");
+    check_fails(read_rows(RT_TASK_REAL, 1, 2, 6, &v), RT_INPUT, "so there is no column 2");
+    write_y(RT_F32, odd, 2, 2, "");
+    check_fails(read_rows(RT_TASK_MULTILABEL, 2, -1, 6, &y), RT_INPUT, "column 1, is 0.5");
+    write_y(RT_F64, wide, 2, 2, "");
+    check_fails(read_rows(RT_TASK_REAL, 2, -1, 6, &v), RT_INPUT, "a finite number is expected");
+    rt_target_rows_free(&y);
+    rt_target_rows_free(&v);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(labels_and_values), cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number),
                                        cmocka_unit_test(no_labels), cmocka_unit_test(limits), cmocka_unit_test(shapes)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

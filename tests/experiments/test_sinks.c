@@ -85,7 +85,8 @@ static int lines_of(const char *text)
 
 static void check_csv_cells(const char *text)
 {
-    int rows = 0;
+    int rows = 0, columns = 0;
+    for (int c = 0; c < RT_COLUMNS; c++) columns += rt_columns[c].tasks & 1u << RT_TASK_CLASSES ? 1 : 0;
     for (const char *p = text; *p; p++, rows++) {
         int cells = 0;
         for (;; p++) {
@@ -96,7 +97,7 @@ static void check_csv_cells(const char *text)
             if (*p == '\n') break;
             assert_int_equal(*p, ',');
         }
-        assert_int_equal(cells, RT_COLUMNS + 1);
+        assert_int_equal(cells, columns + 1);
     }
     assert_int_equal(rows, 3);
 }

@@ -81,7 +81,7 @@ static void use_model(const rt_model *m)
     size_t in = rt_model_input_size(m);
     if (in > MOST_FLOATS || rt_graph_macs(m->graph) > 1e7) return;
     rt_pool *pool = rt_pool_new(1);
-    float *x = calloc(in, sizeof *x), *z = calloc((size_t)m->head[0].size, sizeof *z);
+    float *x = calloc(in, sizeof *x), *z = calloc((size_t)rt_model_width(m), sizeof *z);
     if (pool && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, pool, 1, NULL, 0)))
         rt_predict_raw(p, x, RT_F32, 1, z);
     rt_predictor_free(p);
@@ -144,8 +144,10 @@ static void use_labels(rt_labels *l)
     fuzz_refused(rt_labels_read(l, &row, 1, z));
     fuzz_refused(rt_labels_status(l, &row, 1, &status));
     fuzz_refused(rt_labels_verify(l));
+    int heads;
+    const rt_head *head = rt_labels_heads(l, &heads);
     if (!fuzz_refused(rt_labels_summarize(l, &s)) && rt_labels_complete(l))
-        cJSON_Delete(rt_labels_class_counts(&s, rt_labels_classes(l)));
+        cJSON_Delete(rt_labels_class_counts(&s, head, heads));
     fuzz_refused(rt_labels_digest(l, &d));
     fuzz_refused(rt_labels_remove_bad(l, &rows, &removed));
     rt_rows_free(&rows);
@@ -158,8 +160,20 @@ static void labels(const uint8_t *data, size_t size)
     parts p = split(data, size);
     uint64_t rows = 1 + next(&p) % 4, classes = 1 + next(&p) % 4, topk = next(&p) % 3, status_count[RT_LABEL_STATUSES];
     uint64_t class_count[8], spans = 1 + next(&p) % 2;
+    unsigned form = next(&p);
     rt_labels_spec spec = {
-        .rows = rows, .classes = (int)classes, .topk = (int)topk, .type = next(&p) & 1 ? RT_F16 : RT_F32};
+        .rows = rows, .classes = (int)classes, .topk = (int)topk, .type = form & 1 ? RT_F16 : RT_F32};
+    rt_head heads[RT_MAX_HEADS];
+    int count = 0;
+    if (form & 2) {
+        if (rt_heads_add(heads, &count, "k", RT_TASK_CLASSES, (int)classes) ||
+            rt_heads_add(heads, &count, "t", RT_TASK_MULTILABEL, 2) || rt_heads_add(heads, &count, "p", RT_TASK_REAL, 1))
+            abort();
+        spec.head = heads;
+        spec.heads = count;
+        spec.classes = rt_heads_width(heads, count);
+        classes = (uint64_t)spec.classes;
+    }
     rt_label_column col[RT_LABEL_COLUMNS];
     rt_h5_item it[RT_LABEL_COLUMNS + 8];
     static unsigned char bytes[RT_LABEL_COLUMNS][256], leaves[2 * 16];
@@ -171,7 +185,7 @@ static void labels(const uint8_t *data, size_t size)
     fill(&p, status_count, sizeof status_count);
     fill(&p, class_count, sizeof class_count);
     for (int i = 0; i < n; i++) {
-        int one = col[i].type == RT_U8 || !strcmp(col[i].name, "labels/tail");
+        int one = col[i].type == RT_U8 || !strcmp(strrchr(col[i].name, '/'), "/tail");
         size_t all = rows * rt_label_column_bytes(&col[i]);
         fill(&p, bytes[i], all);
         crc = rt_crc32c(crc, bytes[i], all);
@@ -195,6 +209,7 @@ static void labels(const uint8_t *data, size_t size)
     it[n++] = (rt_h5_item){.name = "labels/complete", .type = RT_U8, .rank = 1, .dim = {1}, .data = &complete};
     it[n++] = text_item(p.text);
     save(fuzz_in, RT_LABEL_FORMAT, it, n);
+    rt_heads_free(heads, count);
     rt_labels *l = NULL;
     if (!fuzz_refused(rt_labels_open(&l, fuzz_in, 1))) {
         use_labels(l);

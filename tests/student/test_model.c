@@ -484,10 +484,10 @@ static void class_order(void **state)
             assert_true(two[3 * i + c] == one[3 * i + from[c]]);
         }
     }
-    check_ok(rt_predictor_set_classes(p, &m[0]->head[0].names));
+    check_ok(rt_predictor_set_heads(p, m[0]->head, 1, NULL, RT_MATCH_NAMES));
     rt_predict_raw(p, x, RT_F32, 40, two);
     assert_memory_equal(one, two, sizeof one);
-    check_fails(rt_predictor_set_classes(p, &odd->head[0].names), RT_INPUT,
+    check_fails(rt_predictor_set_heads(p, odd->head, 1, NULL, RT_MATCH_NAMES), RT_INPUT,
                 "its class 'd' is not among those of the model");
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));

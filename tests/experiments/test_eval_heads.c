@@ -1,0 +1,244 @@
+/* Evaluation of heads of labels and values against scikit-learn's numbers (tests/student/elements_reference.h): of single heads,
+ * of two together with rows that lack a target; the comparison with the reference by definition; what a model that lacks a
+ * head is told; every form of the report. */
+#include <unistd.h>
+
+#include "data/h5.h"
+#include "engine/pool.h"
+#include "experiments/evaluator.h"
+#include "experiments/report.h"
+#include "student/metrics.h"
+#include "student/model.h"
+#include "tests/student/elements_reference.h"
+#include "tests/support.h"
+
+enum { MOST = 64 };
+
+static rt_pool *pool;
+
+static char *at(const char *name)
+{
+    static char path[8][160];
+    static int turn;
+    char *p = path[turn++ % 8];
+    snprintf(p, sizeof path[0], "%s/%s", test_folder, name);
+    return p;
+}
+
+static int set_up(void **state)
+{
+    pool = rt_pool_new(2);
+    return make_test_folder(state);
+}
+
+static int tear_down(void **state)
+{
+    rt_pool_free(pool);
+    return remove_test_folder(state);
+}
+
+typedef struct { const char *name; const element_case *c; } part;
+
+/* x: the heads' outputs side by side; each head's targets, -1 or NaN where there is none. */
+static void write_parts(const char *name, const part *p, int parts)
+{
+    static float x[MOST * 16], y[2][MOST * 8];
+    int rows = 0, width = 0, k = 0;
+    rt_h5_item it[3];
+    for (int i = 0; i < parts; i++) {
+        rows = p[i].c->rows > rows ? p[i].c->rows : rows;
+        width += p[i].c->size;
+    }
+    memset(x, 0, sizeof x);
+    for (int i = 0; i < parts; k += p[i++].c->size) {
+        const element_case *c = p[i].c;
+        for (int r = 0; r < rows; r++)
+            for (int j = 0; j < c->size; j++) {
+                int e = r * c->size + j, there = r < c->rows && c->mask[e];
+                if (r < c->rows) x[r * width + k + j] = c->z[e];
+                y[i][e] = there ? c->y[e] : c->task == RT_TASK_REAL ? NAN : -1;
+            }
+        it[i] = (rt_h5_item){.name = p[i].name, .type = RT_F32, .rank = 2, .dim = {(uint64_t)rows, (uint64_t)c->size},
+                             .data = y[i]};
+    }
+    it[parts] = (rt_h5_item){.name = "x", .type = RT_F32, .rank = 2, .dim = {(uint64_t)rows, (uint64_t)width}, .data = x};
+    check_ok(rt_h5_save(at(name), "retort-data-1", it, parts + 1));
+}
+
+/* Each head's outputs are its inputs times `scale` plus `shift`. */
+static void write_identity(const char *name, const part *p, int parts, float scale, float shift)
+{
+    int width = 0, k = 0;
+    for (int i = 0; i < parts; i++) width += p[i].c->size;
+    cJSON *arch = cJSON_CreateObject(), *input = cJSON_AddArrayToObject(arch, "input");
+    cJSON *heads = cJSON_AddArrayToObject(arch, "heads"), *layers = cJSON_AddArrayToObject(arch, "layers");
+    cJSON_AddItemToArray(input, cJSON_CreateNumber(width));
+    for (int i = 0; i < parts; i++) {
+        cJSON *h = cJSON_CreateObject(), *l = cJSON_CreateObject();
+        cJSON_AddStringToObject(h, "name", p[i].name);
+        cJSON_AddStringToObject(h, "task", p[i].c->task == RT_TASK_REAL ? "real" : "multilabel");
+        cJSON_AddItemToArray(heads, h);
+        cJSON_AddStringToObject(l, "op", "dense");
+        cJSON_AddNumberToObject(l, "out", p[i].c->size);
+        cJSON_AddStringToObject(l, "name", p[i].name);
+        cJSON_AddStringToObject(l, "from", "input");
+        cJSON_AddItemToArray(layers, l);
+    }
+    rt_model *m;
+    check_ok(rt_model_new(&m, arch, 1));
+    int f = -1;
+    for (int i = 0; i < parts; k += p[i++].c->size) {
+        int size = p[i].c->size;
+        float *w = rt_model_field(m, f = rt_graph_next_field(m->graph, RT_PARAM, f));
+        memset(w, 0, (size_t)(width * size) * sizeof *w);
+        for (int j = 0; j < size; j++) w[(k + j) * size + j] = scale;
+        float *b = rt_model_field(m, f = rt_graph_next_field(m->graph, RT_PARAM, f));
+        for (int j = 0; j < size; j++) b[j] = shift;
+    }
+    cJSON_AddItemToObject(m->provenance, "seen", cJSON_CreateArray());
+    check_ok(rt_model_save(m, at(name)));
+    rt_model_free(m);
+    cJSON_Delete(arch);
+}
+
+static cJSON *evaluate_two(const char *first, const char *second, const char *data, const char *more)
+{
+    char text[900];
+    cJSON *config, *e;
+    snprintf(text, sizeof text, "{\"students\": [\"%s\"%s%s%s], \"data\": {\"source\": \"%s\"%s}, \"eval\": "
+             "{\"speed\": false}}", at(first), second ? ", \"" : "", second ? at(second) : "", second ? "\"" : "",
+             at(data), more);
+    check_ok(rt_json_parse(&config, text, strlen(text), "test"));
+    check_ok(rt_evaluate(config, NULL, pool, &(rt_progress){0}, &e));
+    cJSON_Delete(config);
+    return e;
+}
+
+static const cJSON *model_of(const cJSON *e, int i) { return cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i); }
+
+static void check_case(const cJSON *m, const element_case *c, int n)
+{
+    const char *const *name = c->task == RT_TASK_REAL ? value_metric : label_metric;
+    for (int i = 0; i < rt_metrics[c->task].count; i++) {
+        char text[80];
+        const cJSON *v = cJSON_GetObjectItem(m, name[i]);
+        snprintf(text, sizeof text, "case %d, %s", n, name[i]);
+        if (!v) fail_msg("%s is missing", text);
+        if (isnan(c->want[i]) != cJSON_IsNull(v)) fail_msg("%s: %g is wanted", text, c->want[i]);
+        if (cJSON_IsNumber(v)) check_close(text, v->valuedouble, c->want[i], 1e-6, 1e-6);
+    }
+}
+
+static void single_heads(void **state)
+{
+    (void)state;
+    for (int i = 0; i < ELEMENT_CASES; i++) {
+        part p = {"h", &element_reference[i]};
+        write_parts("data.h5", &p, 1);
+        write_identity("one.h5", &p, 1, 1, 0);
+        cJSON *e = evaluate_two("one.h5", NULL, "data.h5", "");
+        check_case(model_of(e, 0), p.c, i);
+        cJSON_Delete(e);
+        unlink(at("data.h5"));
+        unlink(at("one.h5"));
+    }
+}
+
+/* Of all elements of the rows. */
+static void check_comparison(const cJSON *m, const part *p, int rows, float scale, float shift)
+{
+    const element_case *c = p->c;
+    double agree = 0, kl = 0, away = 0;
+    int n = rows * c->size;
+    for (int e = 0; e < n; e++) {
+        float a = e < c->rows * c->size ? c->z[e] : 0, z = scale * a + shift;
+        double q = 1 / (1 + exp(-(double)a)), r = 1 / (1 + exp(-(double)z));
+        agree += c->task == RT_TASK_REAL ? fabs((double)z - a) <= 0.1 * fabs((double)a) : (a > 0) == (z > 0);
+        kl += q * log(q / r) + (1 - q) * log((1 - q) / (1 - r));
+        away += fabs((double)z - a);
+    }
+    check_close("agreement", cJSON_GetObjectItem(m, "agreement")->valuedouble, agree / n, 1e-12, 0);
+    if (c->task == RT_TASK_REAL)
+        check_close("distance", cJSON_GetObjectItem(m, "distance_from_reference")->valuedouble, away / n, 1e-6, 1e-6);
+    else check_close("kl", cJSON_GetObjectItem(m, "kl_from_reference")->valuedouble, kl / n, 1e-6, 1e-6);
+    double mean = 0;
+    int labelled = 0;
+    for (int r = 0; r < c->rows; r++) {
+        double first = 0, this = 0, known = 0;
+        for (int j = 0; j < c->size; j++) {
+            int e = r * c->size + j;
+            float a = c->z[e], z = scale * a + shift;
+            if (!c->mask[e]) continue;
+            known++;
+            first += c->task == RT_TASK_REAL ? fabs((double)a - c->y[e]) : (a > 0) != (c->y[e] != 0);
+            this += c->task == RT_TASK_REAL ? fabs((double)z - c->y[e]) : (z > 0) != (c->y[e] != 0);
+        }
+        if (known > 0) mean += (this - first) / known;
+        labelled += known > 0;
+    }
+    const cJSON *d = cJSON_GetObjectItem(m, "difference_vs_reference"), *range = cJSON_GetObjectItem(d, "interval_95");
+    double low = cJSON_GetArrayItem(range, 0)->valuedouble, high = cJSON_GetArrayItem(range, 1)->valuedouble;
+    check_close("difference", cJSON_GetObjectItem(d, "mean")->valuedouble, mean / labelled, 1e-6, 1e-5);
+    assert_true(low <= mean / labelled + 1e-6 && mean / labelled <= high + 1e-6 && low < high);
+}
+
+static void two_heads(void **state)
+{
+    (void)state;
+    part p[2] = {{"tags", &element_reference[7]}, {"size", &element_reference[9]}};
+    static const float scale = 0.71f, shift = 0.317f;
+    write_parts("two.h5", p, 2);
+    write_identity("a.h5", p, 2, 1, 0);
+    write_identity("b.h5", p, 2, scale, shift);
+    cJSON *e = evaluate_two("a.h5", "b.h5", "two.h5", "");
+    const cJSON *heads = cJSON_GetObjectItem(model_of(e, 0), "heads"), *data = cJSON_GetObjectItem(e, "data");
+    for (int h = 0; h < 2; h++) {
+        const cJSON *one = cJSON_GetArrayItem(cJSON_GetObjectItem(data, "heads"), h);
+        int labelled = 0;
+        for (int r = 0; r < p[h].c->rows; r++)
+            labelled += memchr(p[h].c->mask + r * p[h].c->size, 1, (size_t)p[h].c->size) != NULL;
+        assert_string_equal(cJSON_GetObjectItem(one, "name")->valuestring, p[h].name);
+        check_close("labelled", cJSON_GetObjectItem(one, "labelled_rows")->valuedouble, labelled, 0, 0);
+        check_case(cJSON_GetArrayItem(heads, h), p[h].c, h ? 9 : 7);
+        check_comparison(cJSON_GetArrayItem(cJSON_GetObjectItem(model_of(e, 1), "heads"), h), &p[h], 45, scale, shift);
+    }
+    char *table = rt_report_table(e);
+    const char *const said[] = {"head tags (multilabel)", "head size (real)", "micro-F1", "RMSE", "error difference",
+                                "have no target"};
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++) if (!strstr(table, said[i])) fail_msg("'%s' is not said", said[i]);
+    assert_null(strstr(table, "McNemar p    "));
+    free(table);
+    cJSON_Delete(e);
+}
+
+static void lacks_a_head(void **state)
+{
+    (void)state;
+    part p[2] = {{"tags", &element_reference[7]}, {"size", &element_reference[9]}};
+    write_parts("lack.h5", p, 2);
+    write_identity("whole.h5", p, 2, 1, 0);
+    cJSON *arch = cJSON_Parse("{\"input\": [8], \"heads\": [{\"name\": \"size\", \"task\": \"real\", \"size\": 3}, {\"name\": "
+                              "\"more\", \"size\": 2}], \"family\": \"mlp\", \"width\": 4, \"depth\": 1}");
+    rt_model *m;
+    check_ok(rt_model_new(&m, arch, 1));
+    check_ok(rt_model_save(m, at("lacks.h5")));
+    rt_model_free(m);
+    cJSON_Delete(arch);
+    cJSON *e = evaluate_two("whole.h5", "lacks.h5", "lack.h5", ""), *heads = cJSON_GetObjectItem(model_of(e, 1), "heads");
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 0), "missing")));
+    assert_null(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 0), "micro_f1"));
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 1), "rmse")));
+    char *notes = cJSON_PrintUnformatted(cJSON_GetObjectItem(e, "notes")), *table = rt_report_table(e);
+    assert_non_null(strstr(notes, "lacks has no head 'tags' of whole"));
+    assert_non_null(table);
+    free(table);
+    cJSON_free(notes);
+    cJSON_Delete(e);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(single_heads), cmocka_unit_test(two_heads),
+                                       cmocka_unit_test(lacks_a_head)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

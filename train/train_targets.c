@@ -1,0 +1,261 @@
+/* train/train_targets.c - labels and values of the rows, and the rows to learn from and to judge by. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/trainer_parts.h"
+
+enum { AT_ONCE = 4096, ROOM = 1 << 20 };   /* rows, and elements of targets, that are looked at together */
+
+/* Whether dkd takes its target class from the labels. */
+static int dkd_by_label(const rt_loss_config *l) { return l->kind == RT_SOFT_DKD && !l->teacher_target; }
+
+/* The file that holds a head's targets. */
+static const char *file_of(const rt_trainer *t, int h)
+{ return t->set.of[h].where.source ? t->set.of[h].where.source : t->set.source; }
+
+static rt_status open_head(rt_trainer *t, int h)
+{
+    rt_train_settings *s = &t->set;
+    rt_target_where *w = &s->of[h].where;
+    int single = s->heads == 1;
+    if (!*w->set || (s->validation == 0 && !rt_learns_labels(&s->of[h].loss))) return RT_OK;
+    if (!w->source && !rt_h5_find(rt_source_file(t->x), w->set)) {
+        /* A single head of another name takes "y", too, which importers write. */
+        if (!s->of[h].given && single && rt_h5_find(rt_source_file(t->x), "y")) w->set = "y";
+        else if (!s->of[h].given) return RT_OK;
+        else if (single) return rt_fail(RT_INPUT, "data.y: %s has no data set '%s'", s->source, w->set);
+        else return rt_fail(RT_INPUT, "data.targets.%s: %s has no data set '%s'", s->head[h].name, s->source, w->set);
+    }
+    rt_status st = rt_targets_open_head(&t->learn[h].y, t->x, w, &t->model->head[h], s->match);
+    if (st) return single ? st : rt_fail_in(st, "head '%s'", s->head[h].name);
+    rt_targets_limit(t->learn[h].y, t->hard_first, t->hard_end);
+    if (s->of[h].given) return RT_OK;
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(t->config, "data");
+    if (single) {
+        cJSON_AddStringToObject(data, "y", w->set);
+        return RT_OK;
+    }
+    cJSON *targets = cJSON_GetObjectItemCaseSensitive(data, "targets");
+    if (!targets) targets = cJSON_AddObjectToObject(data, "targets");
+    cJSON_AddStringToObject(targets, s->head[h].name, w->set);
+    return RT_OK;
+}
+
+static rt_status open_targets(rt_trainer *t)
+{
+    for (int h = 0; h < t->set.heads; h++) RT_TRY(open_head(t, h));
+    return RT_OK;
+}
+
+/* Calls fn for the targets of a head, some rows at a time, in the order of the rows. */
+typedef void target_fn(void *arg, const rt_target_rows *, const uint64_t *row, int rows);
+
+static rt_status each_target(const rt_trainer *t, int h, const rt_rows *rows, target_fn *fn, void *arg)
+{
+    const rt_head *head = &t->set.head[h];
+    int most = head->task == RT_TASK_CLASSES || head->size <= ROOM / AT_ONCE ? AT_ONCE : ROOM / head->size;
+    uint64_t row[AT_ONCE];
+    rt_target_rows y;
+    if (!t->learn[h].y) return RT_OK;
+    RT_TRY(rt_target_rows_new(&y, head->task, head->size, most));
+    rt_status st = RT_OK;
+    for (uint64_t i = 0; i < rows->count && !st; i += (uint64_t)most) {
+        int n = rows->count - i < (uint64_t)most ? (int)(rows->count - i) : most;
+        st = rt_check_stop();
+        rt_rows_list(rows, i, (uint64_t)n, row);
+        if (!st) st = rt_targets_read_rows(t->learn[h].y, row, n, &y);
+        if (!st) fn(arg, &y, row, n);
+    }
+    rt_target_rows_free(&y);
+    return st;
+}
+
+/* in[row - first]: it has a target of some head. */
+typedef struct { const rt_head *head; unsigned char *in; uint64_t first, count; } marks;
+
+static void mark(void *arg, const rt_target_rows *y, const uint64_t *row, int rows)
+{
+    marks *m = arg;
+    for (int r = 0; r < rows; r++)
+        if (rt_target_has(y, m->head->task, m->head->size, r)) {
+            if (m->in) m->in[row[r] - m->first] = 1;
+            m->count++;
+        }
+}
+
+/* How many of the rows have a target of any head, and of each (NULL: not asked); where `marked` is not NULL, it is for the
+ * caller to free and says which. Targets are small: all are looked at before anything is written. */
+static rt_status count_labels(const rt_trainer *t, const rt_rows *rows, unsigned char **marked, uint64_t *labelled,
+                              uint64_t by[RT_MAX_HEADS])
+{
+    uint64_t span = rows->count ? rows->end - rows->first : 0;
+    int one = t->set.heads == 1 && !marked;                       /* whose count is all that is asked */
+    unsigned char *in = one ? NULL : calloc(span + 1, 1);
+    rt_status st = in || one ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    *labelled = 0;
+    for (int h = 0; h < t->set.heads && !st; h++) {
+        marks m = {.head = &t->set.head[h], .in = in, .first = rows->first};
+        st = each_target(t, h, rows, mark, &m);
+        if (by) by[h] = m.count;
+        if (one) *labelled = m.count;
+    }
+    for (uint64_t i = 0; i < span && in && !st; i++) *labelled += in[i];
+    if (marked && !st) *marked = in;
+    else free(in);
+    return st;
+}
+
+static void count_classes(void *arg, const rt_target_rows *y, const uint64_t *row, int rows)
+{
+    uint64_t *count = arg;
+    (void)row;
+    for (int r = 0; r < rows; r++) if (y->y[r] != RT_NO_LABEL) count[y->y[r]]++;
+}
+
+/* "balanced" as scikit-learn's compute_class_weight: rows / (K x rows of the class); 0 of a class without rows. */
+static rt_status weigh_head(rt_trainer *t, int h)
+{
+    const rt_loss_config *l = &t->set.of[h].loss;
+    int k = t->set.head[h].size, given = cJSON_GetArraySize(l->class_weight);
+    char path[RT_LOSS_PATH];
+    if (!l->class_weight && !l->balanced) return RT_OK;
+    if (l->class_weight && given != k)
+        return rt_fail(RT_USAGE, "%s.class_weight: has %d numbers, the model has %d classes",
+                       rt_loss_path(&t->set, h, path), given, k);
+    uint64_t *count = calloc((size_t)k, sizeof *count);
+    float *weight = t->learn[h].class_weight = calloc((size_t)k, sizeof *weight);
+    rt_status st = count && weight ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st && l->balanced) st = each_target(t, h, &t->train, count_classes, count);
+    const cJSON *w = l->class_weight ? l->class_weight->child : NULL;
+    for (int c = 0; c < k && !st; c++, w = w ? w->next : NULL)
+        weight[c] = w ? (float)w->valuedouble
+                      : count[c] ? (float)((double)t->learn[h].labelled / ((double)k * (double)count[c])) : 0.0f;
+    free(count);
+    return st;
+}
+
+rt_status rt_train_weigh_classes(rt_trainer *t)
+{
+    for (int h = 0; h < t->set.heads; h++) RT_TRY(weigh_head(t, h));
+    return RT_OK;
+}
+
+/* Leaves only rows with a label in the set. */
+static rt_status keep_labelled(const rt_trainer *t, rt_rows *rows)
+{
+    uint64_t labelled, span = rows->end - rows->first;
+    rt_rows kept;
+    unsigned char *in = NULL;
+    rt_status st = count_labels(t, rows, &in, &labelled, NULL);
+    if (!st) st = rt_rows_from_blocks(&kept, rows->first, span, 1, in);
+    free(in);
+    RT_TRY(st);
+    rt_rows_free(rows);
+    *rows = kept;
+    return RT_OK;
+}
+
+/* Validation rows are drawn where labels may be seen, among the rows that have one; where none has, they are compared
+ * with the teacher. */
+static rt_status draw_validation(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    rt_rows pool = {0};
+    uint64_t labelled, by[RT_MAX_HEADS];
+    if (s->validation == 0) return RT_OK;
+    if (!*s->hard_rows) {
+        RT_TRY(count_labels(t, &t->train, NULL, &labelled, by));
+        for (int h = 0; h < s->heads; h++) t->learn[h].judged = by[h] > 0;
+        if (!labelled || labelled == t->train.count)
+            return rt_rows_draw(&t->train, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
+    }
+    RT_TRY(rt_rows_range(&pool, *s->hard_rows ? s->hard_rows : s->rows.range, rt_source_rows(t->x)));
+    rt_status st = rt_rows_remove(&pool, &t->test);
+    if (!st) st = count_labels(t, &pool, NULL, &labelled, by);
+    for (int h = 0; h < s->heads && !st; h++) t->learn[h].judged = by[h] > 0;
+    if (!st && labelled && labelled < pool.count) {
+        t->held_of_labelled = 1;
+        st = keep_labelled(t, &pool);
+    }
+    if (!st) st = rt_rows_draw(&pool, s->validation, s->seed, RT_RNG_SPLIT, "data.validation", &t->held);
+    rt_rows_free(&pool);
+    return st ? st : rt_rows_remove(&t->train, &t->held);
+}
+
+static rt_status need_labels(const rt_trainer *t, int h)
+{
+    const rt_train_settings *s = &t->set;
+    const rt_loss_config *l = &s->of[h].loss;
+    const rt_target_where *w = &s->of[h].where;
+    int soft = rt_learns_soft(l), single = s->heads == 1, classes = s->head[h].task == RT_TASK_CLASSES;
+    const char *set = *w->set ? w->set : "y", *file = file_of(t, h);
+    const char *lack = !t->learn[h].y ? classes ? "there are no class labels" : "there are no targets"
+                                      : "no row to train on has a label";
+    char path[RT_LOSS_PATH], how[RT_LOSS_PATH + 80];
+    rt_loss_path(s, h, path);
+    if (dkd_by_label(l))
+        return rt_fail(RT_INPUT,
+                       "%s: %s.kind dkd needs the class of rows, but %s in '%s'; choose %s.target=teacher, "
+                       "which takes the teacher's answer for it",
+                       file, path, lack, set, path);
+    if (l->hard == 0) return RT_OK;
+    snprintf(how, sizeof how, "train on a teacher's answers alone with %s.hard=0", path);
+    if (!t->learn[h].y)
+        return rt_fail(RT_INPUT, "%s: has no labels '%s'; %s", file, set,
+                       soft || s->hints ? how : single ? "name them by data.y, or give a teacher"
+                                                       : "name them by data.targets, or give a teacher");
+    if (!soft && !s->hints)
+        return rt_fail(RT_NOTHING, "%s: %s in '%s', and there is no teacher: nothing to learn from", file, lack, set);
+    return RT_OK;
+}
+
+/* Rows that the teacher gave no answer for, most often because they hold NaN, take no part. */
+static rt_status leave_out_bad(rt_trainer *t)
+{
+    uint64_t train, held;
+    char text[160];
+    RT_TRY(rt_labels_remove_bad(t->labels, &t->train, &train));
+    RT_TRY(rt_labels_remove_bad(t->labels, &t->held, &held));
+    if (!train && !held) return RT_OK;
+    snprintf(text, sizeof text, "%llu rows of training and %llu of validation have no teacher's label and are left out",
+             (unsigned long long)train, (unsigned long long)held);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    return RT_OK;
+}
+
+rt_status rt_train_select(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    int soft = rt_train_soft(s);
+    uint64_t by[RT_MAX_HEADS] = {0};
+    RT_TRY(open_targets(t));
+    RT_TRY(draw_validation(t));
+    if (t->labels) RT_TRY(leave_out_bad(t));
+    RT_TRY(count_labels(t, &t->train, NULL, &t->labelled, by));
+    for (int h = 0; h < s->heads; h++) {
+        t->learn[h].labelled = by[h];
+        if (!by[h]) RT_TRY(need_labels(t, h));
+    }
+    if (!soft && !s->hints && t->labelled < t->train.count) {
+        t->unlabelled_out = t->train.count - t->labelled;
+        RT_TRY(keep_labelled(t, &t->train));
+    }
+    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
+    if (!t->labels) return RT_OK;
+    const rt_labels_spec *l = rt_labels_info(t->labels);
+    const rt_rows *used[] = {&t->train, &t->held};
+    int judged = 1;
+    for (int h = 0; h < s->heads; h++) judged &= t->learn[h].judged;
+    for (int i = 0; i < (judged ? 1 : 2); i++) {
+        if (!used[i]->count) continue;
+        uint64_t low = rt_rows_at(used[i], 0), high = rt_rows_at(used[i], used[i]->count - 1);
+        if (low < l->first || high >= l->first + l->rows)
+            return rt_fail(RT_INPUT,
+                           "%s: has labels of rows %llu:%llu, but the run takes row %llu, too; give data.rows, or "
+                           "label them",
+                           s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
+                           (unsigned long long)(low < l->first ? low : high));
+    }
+    return RT_OK;
+}

@@ -1,0 +1,150 @@
+/* train/train_validate.c - what the model is worth on the validation rows, head by head, and what an epoch is chosen by. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/trainer_parts.h"
+
+enum { AT_ONCE = 256 };
+
+/* ---- what is shown of an epoch ---- */
+
+static int add_column(const rt_trainer *t, rt_train_column *list, int n, int head, const rt_metric *m)
+{
+    const rt_train_settings *s = &t->set;
+    const char *name = m->name;
+    for (int i = 0; i < n; i++) if (list[i].head == head && list[i].metric == m) return n;
+    if (rt_heads_plain(s->head, s->heads) && m == &rt_classes_metrics[RT_NLL]) name = "loss";
+    snprintf(list[n].key, sizeof list[n].key, "validation_%s%s%s", s->heads > 1 ? s->head[head].name : "",
+             s->heads > 1 ? "." : "", name);
+    list[n].head = head;
+    list[n].metric = m;
+    return n + 1;
+}
+
+int rt_train_columns(const rt_trainer *t, rt_train_column list[RT_TRAIN_COLUMNS])
+{
+    int n = 0;
+    if (!t->held.count) return 0;
+    for (int h = 0; h < t->set.heads; h++) {
+        const rt_metric_table *of = &rt_metrics[t->set.head[h].task];
+        n = add_column(t, list, n, h, &of->metric[of->first]);
+        n = add_column(t, list, n, h, &of->metric[of->second]);
+    }
+    return add_column(t, list, n, t->set.monitor_head, t->set.monitor);
+}
+
+/* ---- scores ---- */
+
+static int best_of(const float *z, int k)
+{
+    int best = 0;
+    for (int c = 1; c < k; c++) if (z[c] > z[best]) best = c;
+    return best;
+}
+
+/* Row r of a batch: answer a against the targets, or against the teacher's answer q where that is what judges. 0 when an
+ * output is not finite. */
+static int score(const rt_head *head, rt_scores *s, const rt_target_rows *y, int r, const float *a, const float *q,
+                 uint8_t *labels)
+{
+    size_t k = (size_t)head->size, at = (size_t)r * k;
+    if (head->task == RT_TASK_CLASSES) {
+        int label = q ? best_of(q, head->size) : y->y[r];
+        rt_row_score row = rt_score_row(a, head->size, label);
+        if (row.answer < 0) return 0;
+        if (label >= 0) rt_scores_add(s, &row, a, label);
+        return 1;
+    }
+    if (head->task == RT_TASK_REAL)
+        return q ? rt_scores_add_values(s, a, q, NULL) : rt_scores_add_values(s, a, y->values + at, y->mask + at);
+    for (size_t j = 0; j < k && q; j++) labels[j] = q[j] > 0;
+    return q ? rt_scores_add_labels(s, a, labels, NULL) : rt_scores_add_labels(s, a, y->labels + at, y->mask + at);
+}
+
+typedef struct { float *answer, *teacher; uint8_t *labels; } buffers;
+
+static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int ask, rt_scores *scores)
+{
+    size_t width = (size_t)rt_model_width(t->model);
+    const float *soft = b->soft;
+    if (ask && !soft) {
+        rt_view plain = {.augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
+        rt_predict(t->teacher_predictor, rt_view_fill, &plain, b->rows, x->teacher);
+        soft = x->teacher;
+    }
+    rt_predict_raw(t->validator, b->x, t->view.type, b->rows, x->answer);
+    for (int r = 0; r < b->rows; r++)
+        for (int h = 0; h < t->set.heads; h++) {
+            const rt_head *head = &t->model->head[h];
+            size_t at = (size_t)r * width + (size_t)head->at;
+            if (!t->learn[h].judged && (!soft || !rt_learns_soft(&t->set.of[h].loss))) continue;
+            if (!score(head, &scores[h], &b->target[h], r, x->answer + at, t->learn[h].judged ? NULL : soft + at, x->labels))
+                return rt_fail(RT_RUN, "the model gives %s that is not finite for validation row %llu; lower train.lr",
+                               head->task == RT_TASK_REAL ? "a value" : "a logit", (unsigned long long)b->row[r]);
+        }
+    return RT_OK;
+}
+
+/* Scores of the validation rows: against targets, or the teacher's answers where a head has none. */
+static rt_status score_rows(rt_trainer *t, rt_scores *scores)
+{
+    int width = rt_model_width(t->model), ask = 0;
+    size_t n = (size_t)AT_ONCE * (size_t)width;
+    rt_stream *stream;
+    rt_stream_spec s = {.x = t->x, .heads = t->set.heads, .rows = &t->held, .width = width, .batch = AT_ONCE,
+                        .keep_tail = 1};
+    for (int h = 0; h < s.heads; h++) {
+        s.target[h] = t->learn[h].judged ? t->learn[h].y : NULL;
+        ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);
+    }
+    s.labels = ask ? t->labels : NULL;
+    rt_predictor_set_weights(t->validator, 0, rt_train_best_params(t), rt_train_best_states(t));
+    RT_TRY(rt_stream_open(&stream, &s, 0));
+    buffers x = {rt_floats_new(n), rt_floats_new(n), malloc((size_t)width)};
+    rt_status st = x.answer && x.teacher && x.labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < rt_stream_steps(stream) && !st; i++) {
+        const rt_batch *b;
+        st = rt_check_stop();
+        if (!st) st = rt_stream_next(stream, &b);
+        if (!st) st = score_batch(t, b, &x, ask && t->teacher_predictor, scores);
+    }
+    free(x.answer);
+    free(x.teacher);
+    free(x.labels);
+    rt_stream_close(stream);
+    return st;
+}
+
+/* The monitored value of the scores; RT_INPUT where there is none, for then no epoch could be chosen. */
+static rt_status judge(const rt_trainer *t, const rt_scores *scores, double *value)
+{
+    const rt_metric *m = t->set.monitor;
+    const rt_scores *s = &scores[t->set.monitor_head];
+    *value = m->of(s);
+    if (!isnan(*value)) return RT_OK;
+    return rt_fail(RT_INPUT, "train.monitor: %s is not defined on the validation rows: %s; choose another metric",
+                   m->name, rt_metric_undefined(m, s));
+}
+
+rt_status rt_train_validate(rt_trainer *t, cJSON *epoch, double *value)
+{
+    const rt_train_settings *set = &t->set;
+    rt_scores scores[RT_MAX_HEADS] = {{0}};
+    rt_train_column list[RT_TRAIN_COLUMNS];
+    int n = rt_train_columns(t, list);
+    rt_status st = RT_OK;
+    for (int h = 0; h < set->heads && !st; h++) {
+        int ranks = h == set->monitor_head && set->monitor->ranks;
+        st = rt_scores_begin(&scores[h], set->head[h].task, set->head[h].size, ranks, t->held.count);
+    }
+    if (!st) st = score_rows(t, scores);
+    if (!st) st = judge(t, scores, value);
+    for (int i = 0; i < n && !st; i++) {
+        double v = list[i].metric->of(&scores[list[i].head]);
+        cJSON_AddItemToObject(epoch, list[i].key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());
+    }
+    for (int h = 0; h < set->heads; h++) rt_scores_free(&scores[h]);
+    return st;
+}
