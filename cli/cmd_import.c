@@ -5,6 +5,22 @@
 #include "cli/cli.h"
 #include "experiments/importer.h"
 
+/* --target NAME=COLUMN,COLUMN, or --target COLUMN, whose name is the data set's, too. */
+static rt_status add_targets(cli_args *a, cJSON *config)
+{
+    cJSON *all = cli_value_at(a, "target", 0) ? cJSON_AddObjectToObject(config, "targets") : NULL;
+    const char *text;
+    for (int i = 0; (text = cli_value_at(a, "target", i)); i++) {
+        char name[128];
+        const char *equals = strchr(text, '=');
+        snprintf(name, sizeof name, "%.*s", equals ? (int)(equals - text) : 127, text);
+        if (cJSON_GetObjectItemCaseSensitive(all, name))
+            return rt_fail(RT_USAGE, "--target: '%.60s' stands twice", name);
+        cJSON_AddStringToObject(all, name, equals ? equals + 1 : text);
+    }
+    return RT_OK;
+}
+
 static rt_status read_arguments(cli_args *a, cJSON *config)
 {
     static const char *const same[] = {"format", "label", "separator", "decimal", "header", "encoding", "missing",
@@ -21,6 +37,7 @@ static rt_status read_arguments(cli_args *a, cJSON *config)
     if (cli_flag(a, "skip-bad")) cJSON_AddTrueToObject(config, "skip_bad");
     RT_TRY(cli_int(a, "max-classes", 0, 1, 1 << 17, &most));
     if (most) cJSON_AddNumberToObject(config, "max_classes", most);
+    RT_TRY(add_targets(a, config));
     if (size) {
         if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end])
             return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
@@ -101,6 +118,10 @@ static void show(const cJSON *r)
     else if (label) line("label column", label->valuestring);
     if (!cJSON_IsTrue(get(r, "labels"))) line("labels", "none");
     names("classes", get(r, "class_names"), get(r, "class_rows"));
+    for (const cJSON *t = get(r, "targets") ? get(r, "targets")->child : NULL; t; t = t->next) {
+        snprintf(text, sizeof text, "target %.80s", t->string);
+        names(text, t, NULL);
+    }
     if (get(r, "rows_without_label") && get(r, "rows_without_label")->valuedouble > 0)
         printf("%-16s %.0f rows\n", "without label", get(r, "rows_without_label")->valuedouble);
     for (const cJSON *c = get(r, "left_out") ? get(r, "left_out")->child : NULL; c; c = c->next) {
@@ -143,6 +164,10 @@ static const cli_option options[] = {
      "utf-8 (the default, unless a byte order mark says utf-16), utf-16, latin1, "
      "windows-1252, ...",
      NULL},
+    {"target", CLI_LIST, "NAME=A,B",
+     "columns of numbers that become the data set NAME, (rows, columns), for a head of that name; an empty cell is no "
+     "target. May be given more than once",
+     NULL},
     {"drop", CLI_VALUE, "A,B", "columns to leave out", NULL},
     {"keep-index", CLI_FLAG, NULL, "keep a first column without a name, which is else left out as an index", NULL},
     {"missing", CLI_VALUE, "HOW", "empty, NA and NaN cells: refuse (the default) or drop (the row)", NULL},
@@ -176,6 +201,7 @@ const cli_command cli_import = {
         "retort import flowers.csv --label species --out flowers.h5\n"
         "retort import new-flowers.csv --label species --like flowers.h5 --out new.h5\n"
         "retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
+        "retort import cars.csv --target price --target extras=radio,roof --out cars.h5\n"
         "retort import photos/train --size 64x64 --out train.h5\n"
         "retort import mnist.npz --x x_train --y y_train --out train.h5\n"
         "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 "

@@ -124,6 +124,7 @@ static rt_status check_applies(const rt_import_spec *s)
         {s->header != RT_HEADER_AUTO, "header", CSV, "CSV"},
         {s->drop_missing, "missing", CSV, "CSV"},
         {s->drops != 0, "drop", CSV, "CSV"},
+        {s->targets != 0, "target", CSV, "CSV; of other formats h5py adds a data set of the head's name"},
         {s->keep_index, "keep-index", CSV, "CSV"},
         {s->height != 0, "size", IMAGES, "images"},
         {s->channels != 0, "channels 1 or 3", IMAGES, "images"},
@@ -240,6 +241,7 @@ static void free_job(rt_import_job *job)
     rt_check_free(&job->check);
     free(job->dropped);
     free(job->y);
+    for (int i = 0; i < RT_IMPORT_TARGETS; i++) free(job->target[i].value);
     cJSON_Delete(job->columns);
     cJSON_Delete(job->report);
     rt_names_free(&job->known);

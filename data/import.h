@@ -1,6 +1,7 @@
 /* data/import.h - other formats to the HDF5 layout that everything else reads:
  *   x (N, ...) numbers as they were, y (N) i32 classes, -1 for a row without a label (when there are labels), manifest
- *   text (JSON: class names "classes", column names "columns", and "imported": what was read and decided about it).
+ *   text (JSON: class names "classes", column names "columns", those of other sets "targets", and "imported": what was
+ *   read and decided about it).
  * It appears when it is complete (data/output.h). What is assumed is said in the report; what cannot be told
  * is refused with the option that tells it. Memory: a row, a label a row and the decoder's buffers, whatever the size
  * of the data (arrays in Fortran order: the array; pictures: the largest one, of at most 2^27 pixels). */
@@ -16,7 +17,10 @@ typedef enum { RT_HEADER_AUTO, RT_HEADER_YES, RT_HEADER_NO } rt_header;
 typedef enum { RT_ALPHA_UNSAID, RT_ALPHA_DROP, RT_ALPHA_WHITE, RT_ALPHA_BLACK } rt_alpha;
 typedef enum { RT_CHANNELS_UNSAID, RT_CHANNELS_FIRST, RT_CHANNELS_LAST } rt_channel_place;
 
-enum { RT_IMPORT_LIST = 1024 };
+enum { RT_IMPORT_LIST = 1024, RT_IMPORT_TARGETS = 8 };
+
+/* Columns that become a data set of their own, (N, columns) f32, NaN where a cell is empty: a head's targets. */
+typedef struct { const char *name, *column[RT_IMPORT_LIST]; int columns; } rt_import_target;
 
 /* Zero or NULL everywhere is the default. All texts are borrowed. */
 typedef struct {
@@ -39,6 +43,8 @@ typedef struct {
     int drop_missing;                      /* rows with a gap are left out, instead of refused */
     const char *drop[RT_IMPORT_LIST];      /* columns left out */
     int drops, keep_index;
+    rt_import_target *target;              /* (targets) */
+    int targets;
     /* images */
     int height, width, channels;           /* 0: that of the pictures, which must agree; channels 0: 3 */
     rt_alpha alpha;

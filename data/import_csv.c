@@ -1,4 +1,5 @@
 /* data/import_csv.c - a CSV file: read once to decide (types, classes, gaps, columns), and once more to write. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 enum { MAX_NAMED = 12, STOP_EVERY = 4096 };
 
-typedef enum { FEATURE, LABEL, LEFT_OUT } use;
+typedef enum { FEATURE, LABEL, TARGET, LEFT_OUT } use;
 
 typedef struct {
     use use;
@@ -28,6 +29,7 @@ typedef struct {
     column *col;
     int columns, label;            /* label -1: none */
     int *feature, features;        /* columns of x, in order */
+    int *target[RT_IMPORT_TARGETS];/* columns of each target */
     uint64_t records, rows, dropped, dropped_room, y_room, blank_lines;
     int all_f32, all_whole, all_i32, all_f64;
     rt_label_set labels;
@@ -167,6 +169,31 @@ static rt_status order_like(table *t)
     return RT_OK;
 }
 
+/* The columns of --target, each of which is that and nothing else. */
+static rt_status choose_targets(table *t)
+{
+    const rt_import_spec *spec = t->job->spec;
+    cJSON *all = spec->targets ? cJSON_AddObjectToObject(t->job->report, "targets") : NULL;
+    for (int i = 0; i < spec->targets; i++) {
+        const rt_import_target *q = &spec->target[i];
+        cJSON *names = cJSON_AddArrayToObject(all, q->name);
+        t->target[i] = malloc((size_t)q->columns * sizeof *t->target[i]);
+        if (!t->target[i]) return no_memory();
+        for (int k = 0; k < q->columns; k++) {
+            char number[16];
+            int c = t->target[i][k] = find_column(t, q->column[k], "target");
+            if (c < 0) return RT_USAGE;
+            if (t->col[c].use != FEATURE)
+                return rt_fail(RT_USAGE, "%s: %s is a target, and the label, left out or a target, too", t->path,
+                               called(t, c));
+            t->col[c].use = TARGET;
+            snprintf(number, sizeof number, "%d", c);
+            cJSON_AddItemToArray(names, cJSON_CreateString(t->name ? t->name[c] : number));
+        }
+    }
+    return RT_OK;
+}
+
 /* What each column is for. */
 static rt_status choose_columns(table *t)
 {
@@ -189,6 +216,7 @@ static rt_status choose_columns(table *t)
     RT_TRY(find_label(t));
     if (t->label >= 0 && t->col[t->label].why) return rt_fail(RT_USAGE, "%s: %s is the label and is left out",
                                                               t->path, called(t, t->label));
+    RT_TRY(choose_targets(t));
     for (int i = 0; i < t->columns; i++) if (t->col[i].use == FEATURE) t->feature[t->features++] = i;
     return RT_OK;
 }
@@ -481,11 +509,40 @@ static rt_status put_row(table *t, const rt_record *r, rt_dtype type, void *row)
     return rt_import_put(t->job, row, (size_t)t->features * rt_dtype_size(type));
 }
 
+static rt_status put_targets(table *t, const rt_record *r, uint64_t row)
+{
+    const rt_import_spec *spec = t->job->spec;
+    for (int i = 0; i < spec->targets; i++)
+        for (int k = 0, n = spec->target[i].columns; k < n; k++) {
+            rt_number v;
+            const char *text = rt_cell(r, t->target[i][k]);
+            rt_cell_kind kind = rt_cell_read(text, t->form.decimal, &v);
+            if (kind == RT_CELL_TEXT)
+                return rt_fail(RT_INPUT, "%s: line %llu, %s: the target '%.40s' is no finite number; leave the cell "
+                               "empty where there is none", t->path, (unsigned long long)r->line,
+                               called(t, t->target[i][k]), text);
+            t->job->target[i].value[row * (uint64_t)n + (uint64_t)k] = kind == RT_CELL_MISSING ? NAN : (float)v.v;
+        }
+    return RT_OK;
+}
+
+/* Room for them, and what is written where nothing is read. */
+static rt_status take_targets(table *t)
+{
+    const rt_import_spec *spec = t->job->spec;
+    for (int i = 0; i < spec->targets; i++) {
+        t->job->target[i].value = calloc(t->rows * (uint64_t)spec->target[i].columns, sizeof(float));
+        if (!t->job->target[i].value) return no_memory();
+    }
+    return RT_OK;
+}
+
 static rt_status second_reading(table *t, rt_dtype type)
 {
     rt_csv *c;
     rt_record r;
-    uint64_t at = 0;
+    uint64_t at = 0, row_at = 0;
+    RT_TRY(take_targets(t));
     RT_TRY(rt_import_begin(t->job, type, 2, (uint64_t[]){t->rows, (uint64_t)t->features}));
     RT_TRY(open_again(t, &c, &r));
     void *row = malloc((size_t)t->features * 8);
@@ -495,6 +552,7 @@ static rt_status second_reading(table *t, rt_dtype type)
         int dropped = t->dropped && at < t->dropped_room * 64 && t->job->dropped[at / 64] >> (at % 64) & 1;
         if (r.cells != t->columns) st = uneven(t, &r);
         if (!st && !dropped) st = put_row(t, &r, type, row);
+        if (!st && !dropped) st = put_targets(t, &r, row_at++);
         if (!st) st = rt_csv_next(c, &r);
         at++;
     }
@@ -509,6 +567,7 @@ static void free_table(table *t)
     free(t->name);
     free(t->col);
     free(t->feature);
+    for (int i = 0; i < RT_IMPORT_TARGETS; i++) free(t->target[i]);
     rt_label_set_free(&t->labels);
 }
 

@@ -14,7 +14,7 @@ enum { BUFFER = 1 << 20, SAY_EVERY = 1 << 24 };
 
 static rt_status manifest_of(const rt_import_job *job, char **text)
 {
-    static const char *const left_out[] = {"data", "class_names", "columns", NULL};
+    static const char *const left_out[] = {"data", "class_names", "columns", "targets", NULL};
     const char *const paths[] = {job->spec->input, job->spec->labels};
     cJSON *m = cJSON_CreateObject(), *from = cJSON_Duplicate(job->report, 1), *files = cJSON_CreateArray();
     rt_status st = RT_OK;
@@ -36,6 +36,8 @@ static rt_status manifest_of(const rt_import_job *job, char **text)
         cJSON *names = cJSON_AddArrayToObject(m, "classes");
         for (int i = 0; i < job->classes; i++) cJSON_AddItemToArray(names, cJSON_CreateString(job->class_name[i]));
     }
+    const cJSON *targets = cJSON_GetObjectItemCaseSensitive(job->report, "targets");
+    if (targets) cJSON_AddItemToObject(m, "targets", cJSON_Duplicate(targets, 1));
     if (job->columns) cJSON_AddItemToObject(m, "columns", cJSON_Duplicate(job->columns, 1));
     *text = st ? NULL : rt_json_text(m, 1);
     cJSON_Delete(m);
@@ -93,7 +95,8 @@ static rt_status put_checked(const rt_import_job *job, const void *data, uint64_
 
 rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uint64_t *dim)
 {
-    uint64_t bytes = rt_dtype_size(type), offset[6];
+    enum { SETS = 6 + 2 * RT_IMPORT_TARGETS };
+    uint64_t bytes = rt_dtype_size(type), offset[SETS];
     char *text = NULL;
     for (int i = 0; i < rank; i++)
         if (__builtin_mul_overflow(bytes, dim[i], &bytes))
@@ -108,19 +111,32 @@ rt_status rt_import_begin(rt_import_job *job, rt_dtype type, int rank, const uin
     if (!job->buffer) return rt_fail(RT_RUN, "out of memory");
     RT_TRY(manifest_of(job, &text));
     uint64_t row_bytes = bytes / dim[0], label = sizeof *job->y;
-    rt_h5_item it[6] = {{.name = "x", .type = type, .rank = rank},
+    rt_h5_item it[SETS] = {{.name = "x", .type = type, .rank = rank},
                         {.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text)},
                         checks_item(RT_CHECKS_GROUP "x", dim[0], row_bytes),
                         checks_item(RT_CHECKS_GROUP "manifest", 1, 1),
                         {.name = "y", .type = RT_I32, .rank = 1, .dim = {dim[0]}},
                         checks_item(RT_CHECKS_GROUP "y", dim[0], label)};
     memcpy(it[0].dim, dim, (size_t)rank * sizeof *dim);
+    char checks[RT_IMPORT_TARGETS][RT_H5_NAME];
+    int n = job->y ? 6 : 4, first = n;
+    for (int i = 0; i < job->spec->targets; i++) {
+        const rt_import_target *t = &job->spec->target[i];
+        uint64_t columns = (uint64_t)t->columns;
+        snprintf(checks[i], sizeof checks[i], "%s%s", RT_CHECKS_GROUP, t->name);
+        it[n++] = (rt_h5_item){.name = t->name, .type = RT_F32, .rank = 2, .dim = {dim[0], columns}};
+        it[n++] = checks_item(checks[i], dim[0], columns * sizeof(float));
+    }
     rt_status st = rt_check_begin(&job->check, dim[0], row_bytes);
     if (!st) st = rt_output_create(job->output, &job->fd);
-    if (!st) st = rt_h5_create(job->fd, job->out, "retort-data-1", it, job->y ? 6 : 4, offset);
+    if (!st) st = rt_h5_create(job->fd, job->out, "retort-data-1", it, n, offset);
     if (!st) st = put_checked(job, text, 1, strlen(text), offset[1], offset[3]);
     if (!st && job->y) st = put_checked(job, job->y, dim[0], label, offset[4], offset[5]);
     job->check_at = offset[2];
+    for (int i = 0; i < job->spec->targets; i++) {
+        job->target[i].at = offset[first + 2 * i];
+        job->target[i].check_at = offset[first + 2 * i + 1];
+    }
     cJSON_free(text);
     job->at = job->start = offset[0];
     job->since = rt_seconds();
@@ -190,6 +206,10 @@ rt_status rt_import_end(rt_import_job *job)
                        "%llu values are NaN or infinite, and are kept: training and evaluation refuse their rows by "
                        "name, 'retort label' with label.bad_rows=mark leaves them out",
                        (unsigned long long)job->odd);
+    for (int i = 0; i < job->spec->targets; i++)
+        RT_TRY(put_checked(job, job->target[i].value, job->dim[0],
+                           (uint64_t)job->spec->target[i].columns * sizeof(float), job->target[i].at,
+                           job->target[i].check_at));
     RT_TRY(rt_pwrite_all(job->fd, job->check.crc, blocks * sizeof *job->check.crc, job->check_at, job->out));
     RT_TRY(rt_stamp_unchanged(&job->input, job->spec->input));
     if (job->spec->labels) RT_TRY(rt_stamp_unchanged(&job->labels, job->spec->labels));

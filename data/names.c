@@ -115,22 +115,37 @@ cJSON *rt_names_to_json(const rt_names *n)
     return n->name ? cJSON_CreateStringArray((const char *const *)n->name, n->count) : NULL;
 }
 
-rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *columns)
+/* *j NULL: there is none. */
+static rt_status read_manifest(const rt_h5_file *f, cJSON **j)
 {
     char *text;
+    *j = NULL;
+    const rt_h5_dataset *d = rt_h5_find(f, "manifest");
+    if (!d || (!d->refused[0] && d->type != RT_TEXT)) return RT_OK;      /* a set of numbers of this name is none of ours */
+    RT_TRY(rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES));
+    rt_status st = rt_json_parse(j, text, strlen(text), f->path);
+    free(text);
+    if (st != RT_INPUT) return st;
+    return rt_fail_in(st, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
+}
+
+rt_status rt_names_read_targets(const rt_h5_file *f, const char *set, rt_names *columns)
+{
+    cJSON *j;
+    *columns = (rt_names){0};
+    RT_TRY(read_manifest(f, &j));
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(j, "targets");
+    rt_status st = rt_names_from_json(columns, cJSON_GetObjectItemCaseSensitive(all, set), f->path, set);
+    cJSON_Delete(j);
+    return st;
+}
+
+rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *columns)
+{
     cJSON *j = NULL;
-    rt_status st = RT_OK;
     if (classes) *classes = (rt_names){0};
     if (columns) *columns = (rt_names){0};
-    const rt_h5_dataset *d = rt_h5_find(f, "manifest");
-    if (d && (d->refused[0] || d->type == RT_TEXT)) {   /* a set of numbers with this name is none of ours */
-        st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
-        if (st) return st;
-        st = rt_json_parse(&j, text, strlen(text), f->path);
-        free(text);
-        if (st == RT_INPUT)
-            st = rt_fail_in(st, "%s: its data set 'manifest' is not the JSON text that it should be", f->path);
-    }
+    rt_status st = read_manifest(f, &j);
     if (!st && classes)
         st = rt_names_from_json(classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), f->path, "classes");
     if (!st && columns)
@@ -216,7 +231,9 @@ static const char *owner(const rt_names *n) { return n->of ? n->of : "the model"
 static rt_status unmatched(const char *name, const rt_names *from, const rt_names *to, const char *what)
 {
     char a[RT_NAMES_TEXT], b[RT_NAMES_TEXT];
-    const char *plural = strcmp(what, "class") ? "columns" : "classes", *remedy = "";
+    const char *remedy = "";
+    char plural[16];
+    snprintf(plural, sizeof plural, "%s%s", what, strcmp(what, "class") ? "s" : "es");
     if (!from->name || !to->name)
         remedy = "; names cannot be matched with numbers: name them on both sides, or take them by number with "
                  "data.names=position";

@@ -38,6 +38,8 @@ cJSON *rt_names_to_json(const rt_names *);
 /* "classes" and "columns" of a data file's manifest; each may be NULL. Both are for the caller to free, also after
  * an error. RT_INPUT when there is a manifest that cannot be read. */
 rt_status rt_names_read(const rt_h5_file *, rt_names *classes, rt_names *columns);
+/* Names of the columns of another set than x, "targets" of the manifest; as rt_names_read. */
+rt_status rt_names_read_targets(const rt_h5_file *, const char *set, rt_names *columns);
 /* Names of the elements of a row: "columns" of the manifest, when the set's rows are flat and as many; for the
  * caller to free. RT_INPUT when the manifest names another number of columns than x has. */
 rt_status rt_source_columns(const rt_source *, rt_names *columns);

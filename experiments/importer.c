@@ -5,7 +5,7 @@
 
 #include "data/import.h"
 
-typedef struct { char *classes, *drop; rt_import_spec spec; } reading;
+typedef struct { char *classes, *drop, *columns[RT_IMPORT_TARGETS]; rt_import_target *target; rt_import_spec spec; } reading;
 
 /* Texts of a list, or of one text with commas between, blanks around them left out; that is cut into `hold` for the
  * caller to free. */
@@ -70,6 +70,36 @@ static void read_csv(rt_cfg *c, reading *r)
     if (s->decimal == ',' && s->separator == ',') rt_cfg_fail(c, "decimal", "',' cannot be the separator, too");
 }
 
+/* {"NAME": "column" or a list of them}. */
+static void read_targets(rt_cfg *c, reading *r)
+{
+    static const char *const taken[] = {"x", "y", "manifest"};
+    cJSON *all = rt_cfg_any(c, "targets");
+    if (!all) return;
+    if (!cJSON_IsObject(all)) {
+        rt_cfg_fail(c, "targets", "{\"NAME\": [\"column\", ...]} is expected");
+        return;
+    }
+    r->target = calloc(RT_IMPORT_TARGETS, sizeof *r->target);
+    if (!r->target) rt_out_of_memory();
+    rt_cfg one = rt_cfg_begin(all, "targets");
+    for (cJSON *t = all->child; t && !one.status; t = t->next) {
+        rt_import_target *q = &r->target[r->spec.targets];
+        int bad = !*t->string || strlen(t->string) > 64 || strpbrk(t->string, "/.\n\r\t");
+        for (int i = 0; i < 3; i++) bad |= !strcmp(t->string, taken[i]);
+        if (r->spec.targets == RT_IMPORT_TARGETS) rt_cfg_fail(&one, t->string, "there are at most 8");
+        else if (bad)
+            rt_cfg_fail(&one, t->string, "a data set cannot have this name: 1 to 64 bytes without '/' and '.', and not x, "
+                        "y or manifest, are expected");
+        else {
+            q->name = t->string;
+            q->columns = texts(&one, t->string, q->column, &r->columns[r->spec.targets++]);
+        }
+    }
+    r->spec.target = r->target;
+    rt_cfg_join(c, &one);
+}
+
 static void read_pictures(rt_cfg *c, rt_import_spec *s)
 {
     static const char *const grounds[] = {"drop", "white", "black", NULL};
@@ -113,6 +143,7 @@ static rt_status read_config(cJSON *config, reading *r)
     s->x = optional(&c, "x");
     s->y = optional(&c, "y");
     read_csv(&c, r);
+    read_targets(&c, r);
     read_pictures(&c, s);
     return rt_cfg_end(&c);
 }
@@ -121,6 +152,8 @@ static void free_reading(reading *r)
 {
     free(r->classes);
     free(r->drop);
+    free(r->target);
+    for (int i = 0; i < RT_IMPORT_TARGETS; i++) free(r->columns[i]);
     free(r);
 }
 

@@ -185,7 +185,7 @@ static rt_status label(rt_hasher *h)
 static rt_status batches(rt_hasher *h, rt_source *x, const rt_targets *y, const rt_rows *rows, int threads)
 {
     rt_stream *s;
-    rt_stream_spec spec = {.x = x, .y = y, .rows = rows, .classes = SCENE_CLASSES, .batch = 300, .shuffle = 1,
+    rt_stream_spec spec = {.x = x, .target = {y}, .heads = 1, .rows = rows, .batch = 300, .shuffle = 1,
                            .keep_tail = 1, .seed = 3, .mark_bad = 1, .prefetch = 2 * threads, .threads = threads};
     RT_TRY(rt_stream_open(&s, &spec, 0));
     rt_status st = RT_OK;
@@ -193,7 +193,7 @@ static rt_status batches(rt_hasher *h, rt_source *x, const rt_targets *y, const 
         const rt_batch *b;
         st = rt_stream_next(s, &b);
         if (!st) rt_hasher_add(h, b->x, (size_t)b->rows * rt_source_row_bytes(x));
-        if (!st) rt_hasher_add(h, b->y, (size_t)b->rows * sizeof *b->y);
+        if (!st) rt_hasher_add(h, b->target[0].y, (size_t)b->rows * sizeof(int32_t));
     }
     rt_stream_close(s);
     return st;
