@@ -1,4 +1,5 @@
 /* train/train_targets.c - labels and values of the rows, and the rows to learn from and to judge by. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,48 @@ rt_status rt_train_weigh_classes(rt_trainer *t)
     return RT_OK;
 }
 
+/* ---- numbers far from 0 and 1 ---- */
+
+typedef struct { int size; double *n, *mean, *square; } moments;
+
+static void add_moments(void *arg, const rt_target_rows *y, const uint64_t *row, int rows)
+{
+    const moments *m = arg;
+    (void)row;
+    for (int e = 0; e < rows * m->size; e++) {
+        int c = e % m->size;
+        if (!y->mask[e]) continue;
+        double step = y->values[e] - m->mean[c];
+        m->mean[c] += step / ++m->n[c];
+        m->square[c] += step * (y->values[e] - m->mean[c]);
+    }
+}
+
+/* Numbers are learnt as they are, from weights made for numbers near 0 and 1: where they are not, that is said. */
+static rt_status note_scale(rt_trainer *t, int h)
+{
+    static const double far = 10;
+    const rt_head *head = &t->set.head[h];
+    char text[300];
+    if (head->task != RT_TASK_REAL || !t->learn[h].y) return RT_OK;
+    double *v = calloc(3 * (size_t)head->size, sizeof *v);
+    if (!v) return rt_fail(RT_RUN, "out of memory");
+    moments m = {head->size, v, v + head->size, v + 2 * head->size};
+    rt_status st = each_target(t, h, &t->train, add_moments, &m);
+    for (int c = 0; c < head->size && !st; c++) {
+        double deviation = m.n[c] > 1 ? sqrt(m.square[c] / m.n[c]) : 0;
+        if (m.n[c] < 2 || deviation == 0 || (deviation < far && deviation > 1 / far && fabs(m.mean[c]) < far)) continue;
+        snprintf(text, sizeof text, "head '%s', column %d: targets of mean %.5g and deviation %.5g are learnt as they are; "
+                 "training is easiest near 0 and 1", head->name, c, m.mean[c], deviation);
+        cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+        break;                                                       /* one column tells enough */
+    }
+    free(v);
+    return st;
+}
+
+/* ---- which rows ---- */
+
 /* Leaves only rows with a label in the set. */
 static rt_status keep_labelled(const rt_trainer *t, rt_rows *rows)
 {
@@ -242,6 +285,7 @@ rt_status rt_train_select(rt_trainer *t)
         RT_TRY(keep_labelled(t, &t->train));
     }
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
+    for (int h = 0; h < s->heads; h++) RT_TRY(note_scale(t, h));
     if (!t->labels) return RT_OK;
     const rt_labels_spec *l = rt_labels_info(t->labels);
     const rt_rows *used[] = {&t->train, &t->held};

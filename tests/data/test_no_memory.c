@@ -1,7 +1,7 @@
 /* Memory that is not to be had: whichever allocation of a piece of work fails, alone or with all that follow, the work
  * ends with RT_RUN and says so, or does what it would have done; what it was to make is there whole or not at all, and
  * the next run succeeds. The linker puts the functions below in the place of the C library's (--wrap). */
-#include "tests/data/scenes.h"
+#include "tests/data/data_scenes.h"
 
 #define WRAP(name, parameters, arguments)                                                                              \
     void *__real_##name parameters;                                                                                    \

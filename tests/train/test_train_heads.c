@@ -232,10 +232,32 @@ static void monitored(void **state)
     cJSON_Delete(r);
 }
 
+/* Targets far from 0 and 1 are learnt as they are, which is said. */
+static void far_targets(void **state)
+{
+    (void)state;
+    float far[HEAD_ROWS];
+    for (int i = 0; i < HEAD_ROWS; i++) far[i] = (float)(500 + 30 * (i % 2));
+    rt_h5_item item[2] = {{.name = "price", .type = RT_F32, .rank = 1, .dim = {HEAD_ROWS}, .data = far},
+                          {.name = "x", .type = RT_F32, .rank = 2, .dim = {HEAD_ROWS, 5}, .data = head_x}};
+    check_ok(rt_h5_save(in_folder("far.h5"), "retort-data-1", item, 2));
+    for (int i = 0; i < 2; i++) {
+        cJSON *r = train(i ? "{'model': {'input': [5], 'heads': [{'name': 'size', 'task': 'real', 'size': 2}], 'family': 'mlp'}, "
+                             "'data': {'source': '@all.h5'}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-3}}"
+                           : "{'model': {'input': [5], 'heads': [{'name': 'price', 'task': 'real', 'size': 1}], 'family': 'mlp'}, "
+                             "'data': {'source': '@far.h5', 'validation': 0}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-6}}", "far");
+        const cJSON *notes = cJSON_GetObjectItem(r, "notes");
+        if (i) assert_null(notes);
+        else assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "of mean 515 and deviation 15 are learnt"));
+        cJSON_Delete(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store),
                                        cmocka_unit_test(elsewhere), cmocka_unit_test(one_thing),
-                                       cmocka_unit_test(refused), cmocka_unit_test(monitored)};
+                                       cmocka_unit_test(refused), cmocka_unit_test(monitored),
+                                       cmocka_unit_test(far_targets)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
