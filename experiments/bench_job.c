@@ -73,7 +73,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
                              .beta2 = 0.999,
                              .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
-    size_t n = rt_model_input_size(m) * (size_t)s->batch, k = (size_t)rt_model_width(m) * (size_t)s->batch;
+    size_t n = m->input.size * (size_t)s->batch, k = (size_t)rt_model_width(m) * (size_t)s->batch;
     float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     uint8_t *labels = calloc(k, 1);

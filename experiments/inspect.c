@@ -137,7 +137,7 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
     }
     if (rt_heads_plain(m->head, m->heads) && m->head[0].names.name)
         cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->head[0].names));
-    if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
+    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     rt_model_free(m);
     return st;

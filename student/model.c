@@ -11,12 +11,6 @@
 static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", older[] = "retort-model-1";
 static const char no_digest[] = "00000000000000000000000000000000";
 
-static int last_dim(const rt_model *m)
-{
-    const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
-    return s->dim[s->rank - 1];
-}
-
 /* The architecture alone, without memory for its fields: a file may claim any. */
 static rt_status build(rt_model **out, const cJSON *arch)
 {
@@ -36,14 +30,10 @@ static rt_status build(rt_model **out, const cJSON *arch)
 static rt_status take_memory(rt_model *m)
 {
     const rt_graph *g = m->graph;
-    m->raw_size = rt_model_input_size(m);
-    m->channels = 1;
     m->params = rt_floats_new(g->floats[RT_PARAM]);
     m->states = rt_floats_new(g->floats[RT_STATE]);
-    m->mul = rt_floats_new((size_t)last_dim(m));
-    m->add = rt_floats_new((size_t)last_dim(m));
-    if (!m->params || !m->states || !m->mul || !m->add) return RT_RUN;
-    m->mul[0] = 1;
+    if (!m->params || !m->states) return RT_RUN;
+    RT_TRY(rt_input_begin(&m->input, &g->tensor[g->input].shape));
     return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");
 }
 
@@ -64,14 +54,11 @@ void rt_model_free(rt_model *m)
     if (!m) return;
     cJSON_Delete(m->arch);
     rt_heads_free(m->head, m->heads);
-    rt_names_free(&m->columns);
-    free(m->pick);
+    rt_input_free(&m->input);
     cJSON_Delete(m->provenance);
     rt_graph_free(m->graph);
     free(m->params);
     free(m->states);
-    free(m->mul);
-    free(m->add);
     free(m);
 }
 
@@ -82,22 +69,6 @@ void rt_model_outputs(const rt_model *m, int tensor[RT_MAX_HEADS])
     for (int h = 0; h < m->heads; h++) tensor[h] = m->head[h].tensor;
 }
 
-size_t rt_model_input_size(const rt_model *m) { return rt_shape_count(&m->graph->tensor[m->graph->input].shape); }
-
-rt_status rt_model_set_normalization(rt_model *m, const double *mean, const double *std, int count)
-{
-    if (count != 1 && (count != last_dim(m) || count > RT_MAX_CHANNELS))
-        return rt_fail(RT_USAGE, "normalisation has %d channels, the model's input has %d", count, last_dim(m));
-    m->channels = count;
-    for (int i = 0; i < count; i++) {
-        if (!(std[i] > 0))
-            return rt_fail(RT_USAGE, "the standard deviation of channel %d is %g; it must be above 0", i, std[i]);
-        m->add[i] = (float)-mean[i];
-        m->mul[i] = (float)(1.0 / std[i]);
-    }
-    return RT_OK;
-}
-
 rt_digest rt_model_digest(const rt_model *m)
 {
     rt_hasher *h = rt_hasher_new();
@@ -105,8 +76,8 @@ rt_digest rt_model_digest(const rt_model *m)
     const rt_graph *g = m->graph;
     if (arch) rt_hasher_add(h, arch, strlen(arch));
     cJSON_free(arch);
-    rt_hasher_add(h, m->mul, (size_t)m->channels * sizeof *m->mul);
-    rt_hasher_add(h, m->add, (size_t)m->channels * sizeof *m->add);
+    rt_hasher_add(h, m->input.mul, (size_t)m->input.channels * sizeof *m->input.mul);
+    rt_hasher_add(h, m->input.add, (size_t)m->input.channels * sizeof *m->input.add);
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
             rt_hasher_add(h, rt_model_field(m, i), g->field[i].count * sizeof(float));
@@ -180,13 +151,13 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     cJSON *norm = cJSON_AddObjectToObject(j, "normalization");
     cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
     cJSON_AddStringToObject(norm, "formula", "x' = (x + add[c]) * mul[c]");
-    for (int i = 0; i < m->channels; i++) {
-        cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->mul[i]));
-        cJSON_AddItemToArray(add, cJSON_CreateNumber(m->add[i]));
+    for (int i = 0; i < m->input.channels; i++) {
+        cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->input.mul[i]));
+        cJSON_AddItemToArray(add, cJSON_CreateNumber(m->input.add[i]));
     }
     if (kind == with_heads) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
     else if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
-    if (m->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->columns));
+    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
@@ -243,15 +214,15 @@ static rt_status read_normalization(rt_model *m, const cJSON *j, const char *pat
     const cJSON *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul");
     const cJSON *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
     int n = cJSON_GetArraySize(mul);
-    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != last_dim(m)) ||
+    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != rt_input_last(&m->input)) ||
         n > RT_MAX_CHANNELS)
         return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
-    m->channels = n;
+    m->input.channels = n;
     const cJSON *u = mul->child, *v = add->child;
     for (int i = 0; i < n; i++, u = u->next, v = v->next) {
-        m->mul[i] = (float)cJSON_GetNumberValue(u);
-        m->add[i] = (float)cJSON_GetNumberValue(v);
-        if (!isfinite(m->mul[i]) || !isfinite(m->add[i]))
+        m->input.mul[i] = (float)cJSON_GetNumberValue(u);
+        m->input.add[i] = (float)cJSON_GetNumberValue(v);
+        if (!isfinite(m->input.mul[i]) || !isfinite(m->input.add[i]))
             return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path,
                            i);
     }
@@ -301,11 +272,12 @@ static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
     if (!st && heads) st = read_head_names(m, heads, path);
     if (!st) st = rt_model_set_names(m, &classes, &columns);
     if (!st) {
-        rt_names *list[] = {&m->head[0].names, &m->columns};
+        rt_names *list[] = {&m->head[0].names, &m->input.columns};
         for (int i = 0; i < 2; i++) {
             free(list[i]->of);
             list[i]->of = strdup(path);
         }
+        m->input.of = strdup(path);
     } else st = rt_fail_in(RT_INPUT, "%s", path);
     rt_names_free(&classes);
     rt_names_free(&columns);
@@ -385,125 +357,5 @@ rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_name
             only = h;
         }
     if (of_classes == 1) RT_TRY(take_names(&m->head[only].names, classes, m->head[only].size, "classes", "classes"));
-    return take_names(&m->columns, columns, (int)rt_model_input_size(m), "columns", "input");
-}
-
-/* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other
- * shape. */
-static int same_order(const rt_shape *a, const rt_shape *b)
-{
-    int i = 0, k = 0;
-    if (rt_shape_count(a) != rt_shape_count(b)) return 0;
-    if (a->rank == 1 || b->rank == 1) return 1;
-    for (;; i++, k++) {
-        while (i < a->rank && a->dim[i] == 1) i++;
-        while (k < b->rank && b->dim[k] == 1) k++;
-        if (i == a->rank || k == b->rank) return i == a->rank && k == b->rank;
-        if (a->dim[i] != b->dim[k]) return 0;
-    }
-}
-
-/* (C, H, W) against (H, W, C), or (C, T) against (T, C). */
-static int channels_first(const rt_shape *row, const rt_shape *in)
-{
-    int n = in->rank;
-    if (row->rank != n || n < 2 || row->dim[0] != in->dim[n - 1]) return 0;
-    for (int i = 0; i + 1 < n; i++) if (row->dim[i + 1] != in->dim[i]) return 0;
-    return 1;
-}
-
-static rt_status check_shape(const rt_model *m, const rt_source *s, const rt_shape *row)
-{
-    char a[64], b[64];
-    const rt_shape *in = &m->graph->tensor[m->graph->input].shape;
-    if (same_order(row, in)) return RT_OK;
-    if (channels_first(row, in))
-        return rt_fail(RT_INPUT,
-                       "%s: rows have the shape %s, channels first, but the model's input is %s, channels last; store "
-                       "np.transpose(x, %s)", rt_source_path(s), rt_shape_text(row, a), rt_shape_text(in, b),
-                       in->rank == 3 ? "(0, 2, 3, 1)" : "(0, 2, 1)");
-    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s),
-                   rt_shape_text(row, a), rt_shape_text(in, b));
-}
-
-static void note_columns(const rt_model *m, const rt_names *data, cJSON *notes)
-{
-    char text[2 * RT_NAMES_TEXT + 64];
-    int left = data->count - m->columns.count, turned = 0, n = 0;
-    for (int i = 1; i < m->columns.count; i++) turned |= m->pick[i] < m->pick[i - 1];
-    if (turned) {
-        snprintf(text, sizeof text,
-                 "%s: its columns stand in another order than the model's; they are matched by name", data->of);
-        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
-    }
-    if (!left) return;
-    n = snprintf(text, sizeof text, "%s: %d column%s that the model does not know left out:", data->of, left,
-                 left > 1 ? "s" : "");
-    for (int i = 0, shown = 0; i < data->count && n < RT_NAMES_TEXT; i++) {
-        if (rt_names_find(&m->columns, data->name[i]) >= 0) continue;
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s %.100s", shown++ ? "," : "", data->name[i]);
-        if (shown < left && n >= RT_NAMES_TEXT) snprintf(text + n, sizeof text - (size_t)n, ", ...");
-    }
-    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
-}
-
-rt_status rt_model_bind(rt_model *m, const rt_source *s, rt_match match, cJSON *notes)
-{
-    rt_shape row;
-    rt_names data, mine;
-    int *pick = NULL;
-    RT_TRY(rt_source_shape(s, &row));
-    if (rt_source_type(s) == RT_TEXT)
-        return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
-    RT_TRY(rt_source_columns(s, &data));
-    int named = match == RT_MATCH_NAMES && (data.name || m->columns.name);
-    rt_status st = RT_OK;
-    if (named) {                                        /* a list without names is one of numbers */
-        if (!data.name) data.count = (int)rt_shape_count(&row);
-        mine = m->columns;
-        if (!mine.name) mine = (rt_names){.count = (int)rt_model_input_size(m), .of = m->head[0].names.of};
-        st = rt_names_map(&pick, &mine, &data, "column");
-    } else st = check_shape(m, s, &row);
-    if (!st) {
-        int same = data.count == (int)rt_model_input_size(m);
-        for (int i = 0; pick && same && i < data.count; i++) same = pick[i] == i;
-        free(m->pick);
-        m->pick = NULL;
-        if (same) free(pick);
-        else m->pick = pick;
-        m->raw_size = rt_shape_count(&row);
-        if (m->pick && notes && data.name && m->columns.name) note_columns(m, &data, notes);
-    }
-    rt_names_free(&data);
-    return st;
-}
-
-/* Rows whose elements are picked, a few at a time. */
-static void picked_to_float(const rt_model *m, float *dst, const char *raw, rt_dtype type)
-{
-    enum { FEW = 256 };
-    char few[FEW * 8];
-    size_t n = rt_model_input_size(m), size = rt_dtype_size(type);
-    for (size_t at = 0; at < n; at += FEW) {
-        size_t count = n - at < FEW ? n - at : FEW;
-        for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)m->pick[at + i] * size, size);
-        rt_to_float(dst + at, few, type, count);
-    }
-}
-
-void rt_model_normalize(const rt_model *m, float *dst, const void *raw, rt_dtype type, int rows)
-{
-    size_t width = rt_model_input_size(m), n = width * (size_t)rows, c = (size_t)m->channels;
-    const rt_kernels *k = rt_kernels_get();
-    if (type == RT_U8 && !m->pick) {
-        k->from_u8(dst, raw, m->mul, m->add, n / c, m->channels);
-        return;
-    }
-    if (!m->pick) rt_to_float(dst, raw, type, n);
-    else
-        for (int r = 0; r < rows; r++)
-            picked_to_float(m, dst + (size_t)r * width,
-                            (const char *)raw + (size_t)r * m->raw_size * rt_dtype_size(type), type);
-    for (size_t i = 0; i < n; i += c)
-        for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + m->add[j]) * m->mul[j];
+    return take_names(&m->input.columns, columns, (int)m->input.size, "columns", "input");
 }

@@ -8,12 +8,10 @@
 #define RT_STUDENT_MODEL_H
 
 #include "data/heads.h"
-#include "data/source.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 #include "engine/memory.h"
-
-enum { RT_MAX_CHANNELS = 65536 };      /* the manifest holds their normalisation as text */
+#include "student/input.h"
 
 typedef struct {
     cJSON *arch;                     /* with "layers" */
@@ -21,11 +19,7 @@ typedef struct {
     float *params, *states;          /* flat, 64-byte aligned, as the graph lays them out */
     rt_head head[RT_MAX_HEADS];
     int heads;
-    int channels;                    /* of the normalisation: 1 or the input's last dimension */
-    float *mul, *add;                /* x' = (x + add[c]) mul[c] */
-    rt_names columns;                /* of the input; count is its size, or 0 when they have no names */
-    size_t raw_size;                 /* elements of a raw row: the input's size, or of the source that it is bound to */
-    int *pick;                       /* (input) element of a raw row for each input; NULL: as they come */
+    rt_input input;
     cJSON *provenance;               /* object */
     uint64_t file_bytes;             /* of the file that it was loaded from, or 0 */
 } rt_model;
@@ -33,8 +27,6 @@ typedef struct {
 /* A new model with first values by seed; arch is copied. Normalisation is the identity. */
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed);
 void rt_model_free(rt_model *);
-/* mean and standard deviation per channel; count 1 or the channels of the input. */
-rt_status rt_model_set_normalization(rt_model *, const double *mean, const double *std, int count);
 /* Hash of architecture, normalisation, parameters and states. */
 rt_digest rt_model_digest(const rt_model *);
 /* The values of field i of the model's graph. */
@@ -45,14 +37,6 @@ rt_status rt_model_load(rt_model **out, const char *path);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns (copied; NULL or
  * without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
-/* Makes raw rows of this source the model's input, until it is bound to another. Columns that have names are matched
- * by name: in another order they are mapped, those that the model does not know are left out; `notes` (a list, or
- * NULL) gets a line about either. RT_INPUT with both lists when columns are missing, with both shapes when rows
- * cannot be the input. */
-rt_status rt_model_bind(rt_model *, const rt_source *, rt_match, cJSON *notes);
-/* dst (rows, input) from raw rows (rows, raw_size) of a source. */
-void rt_model_normalize(const rt_model *, float *dst, const void *raw, rt_dtype, int rows);
-size_t rt_model_input_size(const rt_model *);
 /* W: floats of an answer. */
 int rt_model_width(const rt_model *);
 /* The heads' tensors, in their order. */

@@ -25,10 +25,10 @@ static void fill(void *arg, float *x, int row0, int rows)
 {
     rt_predictor *p = arg;
     const rt_model *m = p->model[p->at];
-    size_t n = rt_model_input_size(m);
+    size_t n = m->input.size;
     int real = p->rows - row0 < rows ? p->rows - row0 : rows;
     if (real < 0) real = 0;
-    if (real) p->view(p->view_arg, m, x, p->first + row0, real);
+    if (real) p->view(p->view_arg, &m->input, x, p->first + row0, real);
     if (real < rows) memset(x + (size_t)real * n, 0, (size_t)(rows - real) * n * sizeof *x);
 }
 
@@ -241,10 +241,10 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *a
 
 typedef struct { const char *raw; rt_dtype type; } raw_rows;
 
-static void view_raw(void *arg, const rt_model *m, float *dst, int row0, int rows)
+static void view_raw(void *arg, const rt_input *in, float *dst, int row0, int rows)
 {
     const raw_rows *r = arg;
-    rt_model_normalize(m, dst, r->raw + (size_t)row0 * m->raw_size * rt_dtype_size(r->type), r->type, rows);
+    rt_input_normalize(in, dst, r->raw + (size_t)row0 * in->raw_size * rt_dtype_size(r->type), r->type, rows);
 }
 
 void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, float *answer)
@@ -298,7 +298,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
 
 rt_status rt_models_bind(rt_model *const *m, int count, const rt_source *s, rt_match match, cJSON *notes)
 {
-    for (int i = 0; i < count; i++) RT_TRY(rt_model_bind(m[i], s, match, notes));
+    for (int i = 0; i < count; i++) RT_TRY(rt_input_bind(&m[i]->input, s, match, notes));
     return RT_OK;
 }
 

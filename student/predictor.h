@@ -11,8 +11,8 @@
 
 typedef struct rt_predictor rt_predictor;
 
-/* Fills normalised input rows [row0, row0 + rows) for this model; called from the pool's threads. */
-typedef void rt_view_fn(void *arg, const rt_model *, float *dst, int row0, int rows);
+/* Fills normalised rows [row0, row0 + rows) of this input; called from the pool's threads. */
+typedef void rt_view_fn(void *arg, const rt_input *, float *dst, int row0, int rows);
 
 /* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
  * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the architecture.

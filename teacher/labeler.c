@@ -117,7 +117,7 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
     if (!l->spec.heads && l->teacher[0]->head[0].names.name)
         cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->head[0].names));
-    if (l->teacher[0]->columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->columns));
+    if (l->teacher[0]->input.columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->input.columns));
     cJSON *seen = cJSON_AddArrayToObject(m, "seen");
     for (int i = 0; i < s->teachers; i++) {
         rt_status st = rt_seen_join(seen, l->teacher[i]->provenance, "teacher", rt_model_digest(l->teacher[i]).hex);

@@ -14,9 +14,9 @@ void rt_augment_read(rt_cfg *c, rt_augment *a)
     a->mixup = rt_cfg_number(c, "mixup", 0, 0, 100);
 }
 
-rt_status rt_augment_check(const rt_augment *a, const rt_model *m)
+rt_status rt_augment_check(const rt_augment *a, const rt_input *in)
 {
-    const rt_shape *s = &m->graph->tensor[m->graph->input].shape;
+    const rt_shape *s = &in->shape;
     const char *key = a->flip ? "flip" : a->shift ? "shift" : a->erase > 0 ? "erase" : NULL;
     if (key && s->rank != 3)
         return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out",
@@ -88,12 +88,12 @@ static draw draw_view(const rt_augment *a, uint64_t seed, uint32_t epoch, uint64
 }
 
 /* dst (+)= weight x view of one image */
-static void view_image(const rt_view *v, const rt_model *m, float *dst, int i, float weight, int add)
+static void view_image(const rt_view *v, const rt_input *in, float *dst, int i, float weight, int add)
 {
     int h, w, c;
-    rt_shape_hwc(&m->graph->tensor[m->graph->input].shape, &h, &w, &c);
+    rt_shape_hwc(&in->shape, &h, &w, &c);
     const char *raw = v->batch->x + (size_t)i * v->row_bytes;
-    const int *pick = m->pick;
+    const int *pick = in->pick;
     draw d = draw_view(v->augment, v->seed, v->batch->epoch, v->batch->row[i], h, w);
     size_t size = rt_dtype_size(v->type);
     for (int y = 0; y < h; y++)
@@ -103,46 +103,46 @@ static void view_image(const rt_view *v, const rt_model *m, float *dst, int i, f
             int erased = y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew;
             size_t px = ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c;
             for (int k = 0; k < c; k++, dst++) {
-                int ch = m->channels == 1 ? 0 : k;
+                int ch = in->channels == 1 ? 0 : k;
                 float value = 0;
                 if (inside && !erased) {
                     const char *at = raw + (pick ? (size_t)pick[px + (size_t)k] : px + (size_t)k) * size;
                     if (v->type == RT_U8) value = (float)*(const uint8_t *)at;
                     else rt_to_float(&value, at, v->type, 1);
                 }
-                value = erased ? 0.0f : (value + m->add[ch]) * m->mul[ch];
+                value = erased ? 0.0f : (value + in->add[ch]) * in->mul[ch];
                 *dst = add ? *dst + weight * value : weight * value;
             }
         }
 }
 
-static void view_flat(const rt_view *v, const rt_model *m, float *dst, int i, float weight, int add)
+static void view_flat(const rt_view *v, const rt_input *in, float *dst, int i, float weight, int add)
 {
-    size_t n = rt_model_input_size(m), size = rt_dtype_size(v->type);
+    size_t n = in->size, size = rt_dtype_size(v->type);
     const char *raw = v->batch->x + (size_t)i * v->row_bytes;
-    const int *pick = m->pick;
+    const int *pick = in->pick;
     for (size_t k = 0; k < n; k++) {
         float value;
-        size_t ch = m->channels == 1 ? 0 : k % (size_t)m->channels;
+        size_t ch = in->channels == 1 ? 0 : k % (size_t)in->channels;
         rt_to_float(&value, raw + (pick ? (size_t)pick[k] : k) * size, v->type, 1);
-        value = (value + m->add[ch]) * m->mul[ch];
+        value = (value + in->add[ch]) * in->mul[ch];
         dst[k] = add ? dst[k] + weight * value : weight * value;
     }
 }
 
-void rt_view_fill(void *arg, const rt_model *m, float *dst, int row0, int rows)
+void rt_view_fill(void *arg, const rt_input *in, float *dst, int row0, int rows)
 {
     const rt_view *v = arg;
     const rt_augment *a = v->augment;
     int moves = a->flip || a->shift || a->erase > 0;
-    size_t n = rt_model_input_size(m);
+    size_t n = in->size;
     if (!moves && !v->partner) {
-        rt_model_normalize(m, dst, v->batch->x + (size_t)row0 * v->row_bytes, v->type, rows);
+        rt_input_normalize(in, dst, v->batch->x + (size_t)row0 * v->row_bytes, v->type, rows);
         return;
     }
-    void (*one)(const rt_view *, const rt_model *, float *, int, float, int) = moves ? view_image : view_flat;
+    void (*one)(const rt_view *, const rt_input *, float *, int, float, int) = moves ? view_image : view_flat;
     for (int r = row0; r < row0 + rows; r++, dst += n) {
-        one(v, m, dst, r, v->partner ? v->lambda : 1.0f, 0);
-        if (v->partner) one(v, m, dst, v->partner[r], 1.0f - v->lambda, 1);
+        one(v, in, dst, r, v->partner ? v->lambda : 1.0f, 0);
+        if (v->partner) one(v, in, dst, v->partner[r], 1.0f - v->lambda, 1);
     }
 }

@@ -9,13 +9,13 @@
 #define RT_TRAIN_AUGMENT_H
 
 #include "data/stream.h"
-#include "student/model.h"
+#include "student/input.h"
 
 typedef struct { int flip, shift; double erase, mixup; } rt_augment;
 
 void rt_augment_read(rt_cfg *, rt_augment *);
 /* RT_USAGE when the model's input is no image and a view needs one. */
-rt_status rt_augment_check(const rt_augment *, const rt_model *);
+rt_status rt_augment_check(const rt_augment *, const rt_input *);
 
 typedef struct {
     const rt_augment *augment;
@@ -30,5 +30,5 @@ typedef struct {
 /* lambda and partners of a batch; partner has room for batch->rows. */
 float rt_mixup_draw(const rt_augment *, uint64_t seed, const rt_batch *, int *partner);
 /* An rt_view_fn; arg is an rt_view. */
-void rt_view_fill(void *arg, const rt_model *, float *dst, int row0, int rows);
+void rt_view_fill(void *arg, const rt_input *, float *dst, int row0, int rows);
 #endif

@@ -138,7 +138,7 @@ rt_status rt_train_match_names(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     if (!*s->init) RT_TRY(name_heads(t));
-    RT_TRY(rt_model_bind(t->model, t->x, s->match, t->notes));
+    RT_TRY(rt_input_bind(&t->model->input, t->x, s->match, t->notes));
     if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
     return match_labeller(t);
 }

@@ -20,10 +20,10 @@ static rt_status names_digest(const rt_trainer *t, rt_digest *out)
     rt_names_hash(h, &classes);
     rt_names_hash(h, &columns);
     rt_heads_hash(h, t->model->head, t->model->heads);
-    rt_names_hash(h, &t->model->columns);
+    rt_names_hash(h, &t->model->input.columns);
     for (int i = 0; i < t->set.teachers && t->teacher; i++) {
         rt_heads_hash(h, t->teacher[i]->head, t->teacher[i]->heads);
-        rt_names_hash(h, &t->teacher[i]->columns);
+        rt_names_hash(h, &t->teacher[i]->input.columns);
     }
     *out = rt_hasher_end(h);
     rt_names_free(&classes);

@@ -78,7 +78,7 @@ static void use_model(const rt_model *m)
 {
     rt_predictor *p = NULL;
     rt_model *models[] = {(rt_model *)m};
-    size_t in = rt_model_input_size(m);
+    size_t in = m->input.size;
     if (in > MOST_FLOATS || rt_graph_macs(m->graph) > 1e7) return;
     rt_pool *pool = rt_pool_new(1);
     float *x = calloc(in, sizeof *x), *z = calloc((size_t)rt_model_width(m), sizeof *z);

@@ -296,14 +296,14 @@ static void normalisation_is_mean_and_deviation_of_the_training_rows(void **s)
     cJSON *r = train("{" NET "'data': {'source': '@band.h5', 'rows': '10:70', 'validation': 0}, "
                      "'train': {'epochs': 1, 'batch': 16}}", "normal");
     rt_model *m = load_model("normal");
-    assert_int_equal(m->channels, 8);
+    assert_int_equal(m->input.channels, 8);
     for (int c = 0; c < 8; c++) {
         double mean = 0, var = 0;
         for (int i = 10; i < 70; i++) mean += band_x[i * 8 + c];
         mean /= 60;
         for (int i = 10; i < 70; i++) var += (band_x[i * 8 + c] - mean) * (band_x[i * 8 + c] - mean);
-        check_close("add", m->add[c], -mean, 1e-6, 1e-5);
-        check_close("mul", m->mul[c], 1 / sqrt(var / 60), 1e-6, 1e-5);
+        check_close("add", m->input.add[c], -mean, 1e-6, 1e-5);
+        check_close("mul", m->input.mul[c], 1 / sqrt(var / 60), 1e-6, 1e-5);
     }
     rt_model_free(m);
     cJSON_Delete(r);

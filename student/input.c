@@ -1,0 +1,166 @@
+#include "student/input.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/convert.h"
+#include "engine/kernels.h"
+#include "engine/memory.h"
+
+int rt_input_last(const rt_input *in) { return in->shape.dim[in->shape.rank - 1]; }
+
+rt_status rt_input_begin(rt_input *in, const rt_shape *shape)
+{
+    in->shape = *shape;
+    in->size = in->raw_size = rt_shape_count(shape);
+    in->channels = 1;
+    in->mul = rt_floats_new((size_t)rt_input_last(in));
+    in->add = rt_floats_new((size_t)rt_input_last(in));
+    if (!in->mul || !in->add) return RT_RUN;
+    in->mul[0] = 1;
+    return RT_OK;
+}
+
+void rt_input_free(rt_input *in)
+{
+    rt_names_free(&in->columns);
+    free(in->of);
+    free(in->pick);
+    free(in->mul);
+    free(in->add);
+}
+
+rt_status rt_input_set_normalization(rt_input *in, const double *mean, const double *std, int count)
+{
+    if (count != 1 && (count != rt_input_last(in) || count > RT_MAX_CHANNELS))
+        return rt_fail(RT_USAGE, "normalisation has %d channels, the model's input has %d", count, rt_input_last(in));
+    in->channels = count;
+    for (int i = 0; i < count; i++) {
+        if (!(std[i] > 0))
+            return rt_fail(RT_USAGE, "the standard deviation of channel %d is %g; it must be above 0", i, std[i]);
+        in->add[i] = (float)-mean[i];
+        in->mul[i] = (float)(1.0 / std[i]);
+    }
+    return RT_OK;
+}
+
+/* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other
+ * shape. */
+static int same_order(const rt_shape *a, const rt_shape *b)
+{
+    int i = 0, k = 0;
+    if (rt_shape_count(a) != rt_shape_count(b)) return 0;
+    if (a->rank == 1 || b->rank == 1) return 1;
+    for (;; i++, k++) {
+        while (i < a->rank && a->dim[i] == 1) i++;
+        while (k < b->rank && b->dim[k] == 1) k++;
+        if (i == a->rank || k == b->rank) return i == a->rank && k == b->rank;
+        if (a->dim[i] != b->dim[k]) return 0;
+    }
+}
+
+/* (C, H, W) against (H, W, C), or (C, T) against (T, C). */
+static int channels_first(const rt_shape *row, const rt_shape *in)
+{
+    int n = in->rank;
+    if (row->rank != n || n < 2 || row->dim[0] != in->dim[n - 1]) return 0;
+    for (int i = 0; i + 1 < n; i++) if (row->dim[i + 1] != in->dim[i]) return 0;
+    return 1;
+}
+
+static rt_status check_shape(const rt_input *in, const rt_source *s, const rt_shape *row)
+{
+    char a[64], b[64];
+    const rt_shape *own = &in->shape;
+    if (same_order(row, own)) return RT_OK;
+    if (channels_first(row, own))
+        return rt_fail(RT_INPUT,
+                       "%s: rows have the shape %s, channels first, but the model's input is %s, channels last; store "
+                       "np.transpose(x, %s)", rt_source_path(s), rt_shape_text(row, a), rt_shape_text(own, b),
+                       own->rank == 3 ? "(0, 2, 3, 1)" : "(0, 2, 1)");
+    return rt_fail(RT_INPUT, "%s: rows have the shape %s, but the model's input is %s", rt_source_path(s),
+                   rt_shape_text(row, a), rt_shape_text(own, b));
+}
+
+static void note_columns(const rt_input *in, const rt_names *data, cJSON *notes)
+{
+    char text[2 * RT_NAMES_TEXT + 64];
+    int left = data->count - in->columns.count, turned = 0, n = 0;
+    for (int i = 1; i < in->columns.count; i++) turned |= in->pick[i] < in->pick[i - 1];
+    if (turned) {
+        snprintf(text, sizeof text,
+                 "%s: its columns stand in another order than the model's; they are matched by name", data->of);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
+    if (!left) return;
+    n = snprintf(text, sizeof text, "%s: %d column%s that the model does not know left out:", data->of, left,
+                 left > 1 ? "s" : "");
+    for (int i = 0, shown = 0; i < data->count && n < RT_NAMES_TEXT; i++) {
+        if (rt_names_find(&in->columns, data->name[i]) >= 0) continue;
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s %.100s", shown++ ? "," : "", data->name[i]);
+        if (shown < left && n >= RT_NAMES_TEXT) snprintf(text + n, sizeof text - (size_t)n, ", ...");
+    }
+    cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+}
+
+rt_status rt_input_bind(rt_input *in, const rt_source *s, rt_match match, cJSON *notes)
+{
+    rt_shape row;
+    rt_names data, mine;
+    int *pick = NULL;
+    RT_TRY(rt_source_shape(s, &row));
+    if (rt_source_type(s) == RT_TEXT)
+        return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
+    RT_TRY(rt_source_columns(s, &data));
+    int named = match == RT_MATCH_NAMES && (data.name || in->columns.name);
+    rt_status st = RT_OK;
+    if (named) {                                        /* a list without names is one of numbers */
+        if (!data.name) data.count = (int)rt_shape_count(&row);
+        mine = in->columns;
+        if (!mine.name) mine = (rt_names){.count = (int)in->size, .of = in->of};
+        st = rt_names_map(&pick, &mine, &data, "column");
+    } else st = check_shape(in, s, &row);
+    if (!st) {
+        int same = data.count == (int)in->size;
+        for (int i = 0; pick && same && i < data.count; i++) same = pick[i] == i;
+        free(in->pick);
+        in->pick = NULL;
+        if (same) free(pick);
+        else in->pick = pick;
+        in->raw_size = rt_shape_count(&row);
+        if (in->pick && notes && data.name && in->columns.name) note_columns(in, &data, notes);
+    }
+    rt_names_free(&data);
+    return st;
+}
+
+/* Rows whose elements are picked, a few at a time. */
+static void picked_to_float(const rt_input *in, float *dst, const char *raw, rt_dtype type)
+{
+    enum { FEW = 256 };
+    char few[FEW * 8];
+    size_t n = in->size, size = rt_dtype_size(type);
+    for (size_t at = 0; at < n; at += FEW) {
+        size_t count = n - at < FEW ? n - at : FEW;
+        for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)in->pick[at + i] * size, size);
+        rt_to_float(dst + at, few, type, count);
+    }
+}
+
+void rt_input_normalize(const rt_input *in, float *dst, const void *raw, rt_dtype type, int rows)
+{
+    size_t width = in->size, n = width * (size_t)rows, c = (size_t)in->channels;
+    const rt_kernels *k = rt_kernels_get();
+    if (type == RT_U8 && !in->pick) {
+        k->from_u8(dst, raw, in->mul, in->add, n / c, in->channels);
+        return;
+    }
+    if (!in->pick) rt_to_float(dst, raw, type, n);
+    else
+        for (int r = 0; r < rows; r++)
+            picked_to_float(in, dst + (size_t)r * width,
+                            (const char *)raw + (size_t)r * in->raw_size * rt_dtype_size(type), type);
+    for (size_t i = 0; i < n; i += c)
+        for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + in->add[j]) * in->mul[j];
+}
