@@ -9,6 +9,8 @@
 #ifndef RT_ENGINE_PLAN_BUILD_H
 #define RT_ENGINE_PLAN_BUILD_H
 
+#include <stdatomic.h>
+
 #include "engine/pass.h"
 #include "engine/plan.h"
 
@@ -42,7 +44,7 @@ typedef struct rt_call {
     ptrdiff_t at[RT_CALL_OFFSETS];   /* offsets into params, states or the plan's buffer, as the operator likes */
     int flag, tiles;
     const void *arg;
-    double seconds;
+    atomic_ullong nanoseconds;       /* of the profile, summed over threads */
 } rt_call;
 
 typedef struct { int tiles, first, count, chunk; size_t arena; } rt_phase;

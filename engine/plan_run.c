@@ -30,7 +30,7 @@ static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)
     }
     double t = rt_seconds();
     c->fn(c, x, a, b);
-    c->seconds += rt_seconds() - t;
+    atomic_fetch_add_explicit(&c->nanoseconds, (unsigned long long)(1e9 * (rt_seconds() - t)), memory_order_relaxed);
 }
 
 static void run_tile(void *arg, int tile, int thread)
@@ -120,7 +120,7 @@ void rt_plan_describe(const rt_plan *p, void (*line)(void *, const char *), void
         for (int c = f->first; c < f->first + f->count; c++) {
             const rt_call *q = &p->call[c];
             int n = snprintf(text, sizeof text, "  %-14s %-24s", q->what, q->node ? q->node->name : "");
-            if (p->profile) snprintf(text + n, sizeof text - (size_t)n, " %.3f s", q->seconds);
+            if (p->profile) snprintf(text + n, sizeof text - (size_t)n, " %.3f s", 1e-9 * (double)q->nanoseconds);
             line(arg, text);
         }
     }

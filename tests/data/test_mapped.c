@@ -186,6 +186,9 @@ static void faults_of_others_stay(void **state)
 static void in_use(void **state)
 {
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip();                            /* its runtime keeps a signal blocked whose handler is left by a jump */
+#endif
     cut_in_use();
     cut_just_now();
     a_disk_that_fails();
