@@ -98,7 +98,7 @@ static rt_status fill(reader *c, slot *q, uint64_t number)
     RT_TRY(check_rows(s, b, t->row_bytes));
     for (int h = 0; h < s->heads; h++)
         if (s->target[h]) RT_TRY(rt_targets_read_rows(s->target[h], b->row, b->rows, &b->target[h]));
-    return s->labels ? rt_labels_read(s->labels, b->row, b->rows, b->soft) : RT_OK;
+    return s->answers ? s->answers(s->teacher, b->row, b->rows, b->soft) : RT_OK;
 }
 
 static void fill_slot(reader *c, slot *q, uint64_t number)
@@ -182,9 +182,9 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
             const rt_targets *y = spec->target[h];
             if (y) good &= !rt_target_rows_new(&b->target[h], rt_targets_task(y), rt_targets_classes(y), order.batch);
         }
-        if (spec->labels) b->soft = malloc(room * (size_t)spec->width * sizeof *b->soft);
+        if (spec->answers) b->soft = malloc(room * (size_t)spec->width * sizeof *b->soft);
         if (spec->mark_bad) b->bad = malloc(room);
-        ok = b->row && b->x && good && (!spec->labels || b->soft) && (!spec->mark_bad || b->bad);
+        ok = b->row && b->x && good && (!spec->answers || b->soft) && (!spec->mark_bad || b->bad);
     }
     if (!ok) {
         rt_stream_close(t);

@@ -5,16 +5,19 @@
 #ifndef RT_DATA_STREAM_H
 #define RT_DATA_STREAM_H
 
-#include "data/labels.h"
 #include "data/rows.h"
 #include "data/source.h"
 #include "data/targets.h"
+
+/* answers (n, W) of a teacher to source rows row[0..n). */
+typedef rt_status rt_answers_fn(void *teacher, const uint64_t *row, int n, float *answers);
 
 typedef struct {
     rt_source *x;
     const rt_targets *target[RT_MAX_HEADS];   /* by head; NULL: none */
     int heads;
-    rt_labels *labels;             /* teacher's answers; NULL: none */
+    rt_answers_fn *answers;        /* a teacher's, by row; thread-safe; NULL: none */
+    void *teacher;                 /* its first argument */
     const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
     int width;                     /* of the teacher's answers */
     int batch;

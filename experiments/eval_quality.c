@@ -145,14 +145,14 @@ static rt_status count_values(const job *j, rt_eval_model *e, rt_eval_quality *q
 }
 
 /* A micro-batch at a time, so that a large model can be stopped between them. */
-static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const char *raw, int rows, float *z)
+static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const rt_batch *b, float *z)
 {
-    int micro = rt_predictor_micro(e->predictor);
+    int micro = rt_teacher_micro(e->teacher) ? rt_teacher_micro(e->teacher) : b->rows;
     size_t row = rt_source_row_bytes(v->x);
-    for (int at = 0; at < rows; at += micro) {
-        int n = rows - at < micro ? rows - at : micro;
-        rt_predict_raw(e->predictor, raw + (size_t)at * row, rt_source_type(v->x), n,
-                       z + (size_t)at * (size_t)v->width);
+    for (int at = 0; at < b->rows; at += micro) {
+        rt_question q = {.raw = b->x + (size_t)at * row, .type = rt_source_type(v->x), .row = b->row + at,
+                         .rows = b->rows - at < micro ? b->rows - at : micro};
+        RT_TRY(rt_teacher_ask(e->teacher, &q, z + (size_t)at * (size_t)v->width));
         RT_TRY(rt_check_stop());
     }
     return RT_OK;
@@ -201,7 +201,7 @@ static rt_status score_batch(rt_evaluation *v, const rt_batch *b, pass *p)
         v->labelled_rows += (uint64_t)any;
     }
     for (int i = 0; i < v->count; i++) {
-        RT_TRY(answer(v, &v->model[i], b->x, b->rows, i ? p->z : p->reference));
+        RT_TRY(answer(v, &v->model[i], b, i ? p->z : p->reference));
         RT_TRY(score_heads(v, &v->model[i], b, p));
     }
     return RT_OK;

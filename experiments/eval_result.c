@@ -275,13 +275,6 @@ static rt_status add_throughput(cJSON *j, const rt_evaluation *v, rt_eval_speed 
 
 /* ---- models ---- */
 
-static double file_bytes(const rt_eval_model *e)
-{
-    double n = 0;
-    for (int i = 0; i < e->paths; i++) n += (double)e->model[i]->file_bytes;
-    return n;
-}
-
 /* The curve of the run that made the model, when it lies beside it and is of this model. What is there and no such
  * thing is said; what the machine cannot read is an error, as a part of the report would be missing without a word. */
 static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
@@ -311,25 +304,21 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
 static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 {
     rt_eval_model *e = &v->model[i];
-    double params = 0, macs = 0, memory = 0;
+    rt_teacher_cost cost = rt_teacher_costs(v->set.speed && e->speed.one ? e->speed.one : e->teacher);
     cJSON *j = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(j, "files");
     cJSON_AddItemToArray(models, j);
     cJSON_AddStringToObject(j, "name", e->name);
-    for (int p = 0; p < e->paths; p++) {
-        const rt_graph *g = e->model[p]->graph;
-        cJSON_AddItemToArray(files, cJSON_CreateString(e->path[p]));
-        params += (double)rt_graph_param_count(g);
-        macs += rt_graph_macs(g);
-        memory += (double)(g->floats[RT_PARAM] + g->floats[RT_STATE]) * 4;
-    }
+    for (int p = 0; p < e->paths; p++) cJSON_AddItemToArray(files, cJSON_CreateString(e->path[p]));
     cJSON_AddStringToObject(j, "digest", e->digest.hex);
     add_seen(j, &e->seen);
     RT_TRY(add_quality(j, v, i));
-    cJSON_AddNumberToObject(j, "parameters", params);
-    cJSON_AddNumberToObject(j, "macs", macs);
-    cJSON_AddNumberToObject(j, "file_bytes", file_bytes(e));
-    if (v->set.speed) {
-        cJSON_AddNumberToObject(j, "peak_memory_bytes", memory + (double)rt_predictor_bytes(e->speed.one));
+    if (rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES) {
+        cJSON_AddNumberToObject(j, "parameters", cost.parameters);
+        cJSON_AddNumberToObject(j, "macs", cost.macs);
+        cJSON_AddNumberToObject(j, "file_bytes", cost.file_bytes);
+    }
+    if (e->speed.one) {
+        cJSON_AddNumberToObject(j, "peak_memory_bytes", cost.weight_bytes + cost.plan_bytes);
         RT_TRY(add_latency(j, v, &e->speed));
         RT_TRY(add_throughput(j, v, &e->speed));
     }

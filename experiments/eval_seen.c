@@ -10,12 +10,12 @@ static const cJSON *get(const cJSON *j, const char *key) { return cJSON_GetObjec
 
 /* A file of before lists were kept tells its own data and configuration at most: without a configuration all rows
  * count, and of its ancestors nothing is known. */
-static rt_status add_old_file(cJSON *list, const rt_evaluation *v, const rt_model *m)
+static rt_status add_old_file(cJSON *list, const rt_evaluation *v, const cJSON *provenance)
 {
-    rt_seen_run run = {.data = cJSON_GetStringValue(get(m->provenance, "data_digest"))};
+    rt_seen_run run = {.data = cJSON_GetStringValue(get(provenance, "data_digest"))};
     rt_status st = RT_OK;
     if (run.data && strcmp(run.data, v->digest.hex) == 0) {
-        const cJSON *kept = get(get(m->provenance, "config"), "data");
+        const cJSON *kept = get(get(provenance, "config"), "data");
         cJSON *data = cJSON_IsObject(kept) ? cJSON_Duplicate(kept, 1) : cJSON_CreateObject();
         rt_cfg d = rt_cfg_begin(data, "data");
         rt_rows_read(&d, &run.rows);
@@ -32,10 +32,11 @@ static rt_status add_old_file(cJSON *list, const rt_evaluation *v, const rt_mode
 /* What the members of a model have seen, one list after the other. */
 static rt_status join_members(cJSON *list, const rt_evaluation *v, const rt_eval_model *e)
 {
-    for (int p = 0; p < e->paths; p++) {
-        const cJSON *seen = get(e->model[p]->provenance, "seen");
+    const cJSON *own;
+    for (int p = 0; (own = rt_teacher_provenance(e->teacher, p)); p++) {
+        const cJSON *seen = get(own, "seen");
         if (!cJSON_IsArray(seen)) {
-            rt_status st = add_old_file(list, v, e->model[p]);
+            rt_status st = add_old_file(list, v, own);
             if (st) return rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s: its provenance is damaged", e->path[p]);
         }
         for (const cJSON *s = cJSON_IsArray(seen) ? seen->child : NULL; s; s = s->next)

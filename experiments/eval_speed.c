@@ -59,7 +59,14 @@ static rt_status prepare(rt_evaluation *v, rt_eval_model *e)
     if (!s->raw || !s->sample) return rt_fail(RT_RUN, "out of memory for %d timings", v->set.samples);
     for (int i = 0; i < RAW_ROWS; i++) rows[i] = rt_rows_at(&v->rows, (uint64_t)i % v->rows.count);
     RT_TRY(rt_source_read(v->x, rows, RAW_ROWS, s->raw));
-    return rt_predictor_new(&s->one, e->model, e->paths, v->single, 1, NULL, 0);
+    RT_TRY(rt_teacher_twin(&s->one, e->teacher));
+    return rt_teacher_ready(s->one, v->single, 1, NULL, 0);
+}
+
+static rt_status ask(rt_teacher *t, const char *raw, rt_dtype type, int rows, float *z)
+{
+    rt_question q = {.raw = raw, .type = type, .rows = rows};
+    return rt_teacher_ask(t, &q, z);
 }
 
 static const char *raw_row(const rt_evaluation *v, const rt_eval_model *e, uint64_t k)
@@ -74,7 +81,7 @@ static rt_status warm_up(rt_evaluation *v, rt_eval_model *e, float *z, course *c
     rt_eval_speed *s = &e->speed;
     rt_dtype type = rt_source_type(v->x);
     double start = rt_seconds(), last = 0;
-    rt_predict_raw(s->one, s->raw, type, 1, z);
+    RT_TRY(ask(s->one, s->raw, type, 1, z));
     s->cold = fmax(0, rt_seconds() - start - v->clock_cost);
     s->call = s->cold;
     for (int warm = 0; !warm;) {
@@ -82,7 +89,7 @@ static rt_status warm_up(rt_evaluation *v, rt_eval_model *e, float *z, course *c
         int calls = 0;
         while (calls < WINDOW && now - start < warm_seconds) {
             RT_TRY(go_on(v, c, e));
-            rt_predict_raw(s->one, raw_row(v, e, (uint64_t)calls++), type, 1, z);
+            RT_TRY(ask(s->one, raw_row(v, e, (uint64_t)calls++), type, 1, z));
             now = rt_seconds();
         }
         if (calls) s->call = (now - begun) / calls;
@@ -103,7 +110,8 @@ static rt_status plan_batches(rt_evaluation *v, rt_eval_model *e)
                          e->name, rt_eval_size[b], about);
             return RT_OK;
         }
-        RT_TRY(rt_predictor_new(&s->many[b], e->model, e->paths, v->pool, rt_eval_size[b], NULL, 0));
+        RT_TRY(rt_teacher_twin(&s->many[b], e->teacher));
+        RT_TRY(rt_teacher_ready(s->many[b], v->pool, rt_eval_size[b], NULL, 0));
         s->rate[b] = calloc((size_t)v->set.rounds, sizeof *s->rate[b]);
         if (!s->rate[b]) return rt_fail(RT_RUN, "out of memory");
     }
@@ -131,7 +139,7 @@ static rt_status take_latency(rt_evaluation *v, rt_eval_model *e, uint64_t n, fl
         double cpu = rt_thread_seconds();
         stamp[0] = rt_seconds();
         for (int k = 0; k < calls; k++) {
-            rt_predict_raw(s->one, raw_row(v, e, s->undisturbed + s->disturbed + (uint64_t)k), type, 1, z);
+            RT_TRY(ask(s->one, raw_row(v, e, s->undisturbed + s->disturbed + (uint64_t)k), type, 1, z));
             stamp[k + 1] = rt_seconds();
         }
         rt_eval_disturbed(stamp, calls, rt_thread_seconds() - cpu, lost);
@@ -154,22 +162,26 @@ static rt_status take_rate(rt_evaluation *v, rt_eval_model *e, int b, int round,
     rt_dtype type = rt_source_type(v->x);
     double window = v->set.seconds / v->set.rounds / RT_EVAL_SIZES * 2, gone;
     uint64_t rows = 0;
-    rt_predict_raw(s->many[b], s->raw, type, rt_eval_size[b], z);
+    RT_TRY(ask(s->many[b], s->raw, type, rt_eval_size[b], z));
     int group = group_of(s->call * rt_eval_size[b] / rt_pool_threads(v->pool));
     double start = rt_seconds();
     do {
         RT_TRY(go_on(v, c, e));
-        for (int k = 0; k < group; k++) rt_predict_raw(s->many[b], s->raw, type, rt_eval_size[b], z);
+        for (int k = 0; k < group; k++) RT_TRY(ask(s->many[b], s->raw, type, rt_eval_size[b], z));
         rows += (uint64_t)group * (uint64_t)rt_eval_size[b];
     } while ((gone = rt_seconds() - start) < window);
     s->rate[b][round] = (float)((double)rows / gone);
     return RT_OK;
 }
 
+/* A store has no speed. */
+static int computes(const rt_eval_model *e) { return (rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES) != 0; }
+
 static rt_status take_rounds(rt_evaluation *v, float *z, course *c)
 {
     uint64_t samples = (uint64_t)v->set.samples, rounds = (uint64_t)v->set.rounds;
     for (int i = 0; i < v->count; i++) {
+        if (!computes(&v->model[i])) continue;
         RT_TRY(prepare(v, &v->model[i]));
         RT_TRY(warm_up(v, &v->model[i], z, c));
         RT_TRY(plan_batches(v, &v->model[i]));
@@ -177,6 +189,7 @@ static rt_status take_rounds(rt_evaluation *v, float *z, course *c)
     for (uint64_t round = 0; round < rounds; round++)
         for (int i = 0; i < v->count; i++) {
             rt_eval_model *e = &v->model[i];
+            if (!computes(e)) continue;
             RT_TRY(take_latency(v, e, samples * (round + 1) / rounds - samples * round / rounds, z, c));
             for (int b = 0; b < RT_EVAL_SIZES && e->speed.many[b]; b++) RT_TRY(take_rate(v, e, b, (int)round, z, c));
         }
@@ -185,7 +198,12 @@ static rt_status take_rounds(rt_evaluation *v, float *z, course *c)
 
 rt_status rt_eval_measure(rt_evaluation *v)
 {
-    float *z = rt_floats_new((size_t)RAW_ROWS * (size_t)v->width);
+    int widest = 0, count;
+    for (int i = 0; i < v->count; i++) {
+        const rt_head *head = rt_teacher_heads(v->model[i].teacher, &count);
+        if (rt_heads_width(head, count) > widest) widest = rt_heads_width(head, count);
+    }
+    float *z = rt_floats_new((size_t)RAW_ROWS * (size_t)widest);
     if (!z) return RT_RUN;
     v->clock_cost = clock_cost();
     course c = {.start = rt_seconds(), .total = (uint64_t)v->set.samples * (uint64_t)v->count};

@@ -11,17 +11,17 @@
 static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
 {
     const rt_eval_model *first = &v->model[0];
-    const rt_model *m = e->model[0];
-    int *map;
-    RT_TRY(rt_predictor_set_heads(e->predictor, v->head, v->heads, first->path[0], v->set.match));
+    int *map, count;
+    const rt_head *own = rt_teacher_heads(e->teacher, &count);
+    RT_TRY(rt_teacher_answer_as(e->teacher, v->head, v->heads, first->path[0], v->set.match));
     for (int h = 0; h < v->heads; h++) {
-        int k = rt_heads_find(m->head, m->heads, &v->head[h], v->heads);
+        int k = rt_heads_find(own, count, &v->head[h], v->heads);
         e->quality[h].there = k >= 0;
         if (k < 0)
             rt_eval_note(v, "%s has no head '%s' of %s: there is nothing to tell of it.", e->name, v->head[h].name,
                          first->name);
         if (k < 0 || v->set.match == RT_MATCH_POSITION) continue;
-        RT_TRY(rt_names_permute(&map, &m->head[k].names, &v->head[h].names, "class"));
+        RT_TRY(rt_names_permute(&map, &own[k].names, &v->head[h].names, "class"));
         if (map)
             rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
         free(map);
@@ -31,14 +31,15 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
 
 static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
-    RT_TRY(rt_models_load(&e->model, e->path, e->paths));
-    e->digest = rt_models_digest(e->model, e->paths);
-    RT_TRY(rt_models_bind(e->model, e->paths, v->x, v->set.match, v->notes));
-    RT_TRY(rt_predictor_new(&e->predictor, e->model, e->paths, v->pool, 0, NULL, 0));
+    rt_teacher_binding to = {.source = v->x, .id = v->identity, .match = v->set.match, .pool = v->pool,
+                             .progress = v->progress, .notes = v->notes};
+    RT_TRY(rt_teacher_open(&e->teacher, e->path, e->paths));
+    RT_TRY(rt_teacher_digest(e->teacher, &e->digest));
+    RT_TRY(rt_teacher_bind(e->teacher, &to));
+    RT_TRY(rt_teacher_ready(e->teacher, v->pool, 0, NULL, 0));
     if (e == &v->model[0]) {
-        v->head = e->model[0]->head;
-        v->heads = e->model[0]->heads;
-        v->width = rt_model_width(e->model[0]);
+        v->head = rt_teacher_heads(e->teacher, &v->heads);
+        v->width = rt_heads_width(v->head, v->heads);
     }
     RT_TRY(match_heads(v, e));
     for (int h = 0; h < v->heads; h++) {
@@ -160,13 +161,12 @@ static void say_disturbed(rt_evaluation *v)
 
 static void close_model(rt_eval_model *e)
 {
-    rt_predictor_free(e->predictor);
-    rt_predictor_free(e->speed.one);
+    rt_teacher_close(e->speed.one);
     for (int b = 0; b < RT_EVAL_SIZES; b++) {
-        rt_predictor_free(e->speed.many[b]);
+        rt_teacher_close(e->speed.many[b]);
         free(e->speed.rate[b]);
     }
-    rt_models_free(e->model, e->paths);
+    rt_teacher_close(e->teacher);
     for (int h = 0; h < RT_MAX_HEADS; h++) {
         rt_scores_free(&e->quality[h].scores);
         free(e->quality[h].confusion);

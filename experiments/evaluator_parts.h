@@ -12,7 +12,7 @@
 #include "engine/progress.h"
 #include "experiments/statistics.h"
 #include "student/metrics.h"
-#include "student/predictor.h"
+#include "teacher/teacher.h"
 
 enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
 /* Rows of a batch in the pass over the data; batch sizes that throughput is measured at. */
@@ -36,7 +36,7 @@ typedef struct {
 /* Timings of one model. sample holds seconds of single calls: undisturbed ones from its start, disturbed ones from its
  * end backwards. */
 typedef struct {
-    rt_predictor *one, *many[RT_EVAL_SIZES];
+    rt_teacher *one, *many[RT_EVAL_SIZES];
     char *raw;                         /* rows to answer, as the source stores them */
     float *sample;
     uint64_t undisturbed, disturbed;
@@ -56,9 +56,8 @@ typedef struct {
     char name[RT_EVAL_NAME];
     const char *path[RT_EVAL_MEMBERS];
     int paths;
-    rt_model **model;
+    rt_teacher *teacher;
     rt_digest digest;
-    rt_predictor *predictor;
     rt_eval_quality quality[RT_MAX_HEADS];
     rt_eval_speed speed;
     rt_eval_seen seen;

@@ -7,7 +7,7 @@
 #include "data/rows.h"
 #include "data/stream.h"
 #include "export/exporter.h"
-#include "student/predictor.h"
+#include "teacher/teacher.h"
 
 enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY };
 static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
@@ -127,16 +127,17 @@ static rt_status labels(const settings *s, cJSON *notes)
 
 static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress *progress, cJSON *notes)
 {
-    rt_model **m = NULL;
+    rt_teacher *t = NULL;
     rt_source *x = NULL;
     uint64_t first, end;
-    rt_status st = rt_models_load(&m, s->path, s->models);
+    rt_status st = rt_teacher_open(&t, s->path, s->models);
     if (!st) st = rt_source_open(&x, s->data, s->x);
-    if (!st) st = rt_models_bind(m, s->models, x, s->match, notes);
+    rt_teacher_binding to = {.source = x, .match = s->match, .notes = notes};
+    if (!st) st = rt_teacher_bind(t, &to);
     if (!st) st = rt_parse_range(s->rows, rt_source_rows(x), &first, &end);
-    if (!st) st = rt_export_predictions(m, s->models, x, first, end, s->out, s->to == CSV, pool, progress);
+    if (!st) st = rt_export_predictions(t, x, first, end, s->out, s->to == CSV, pool, progress);
     rt_source_close(x);
-    rt_models_free(m, s->models);
+    rt_teacher_close(t);
     return st;
 }
 

@@ -268,7 +268,7 @@ static void put_view(rt_string *t, const cJSON *e, const rt_report_view *view)
 
 void rt_report_html(rt_string *t, const cJSON *e)
 {
-    int speed = rt_member(rt_first_model(e), "throughput") != NULL;
+    int speed = rt_report_has(e, "throughput");
     rt_report_view view[RT_VIEWS], whole = {.e = e};
     int views = rt_report_views(e, view);
     put_opening(t, e);

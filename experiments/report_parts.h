@@ -15,6 +15,7 @@ const cJSON *rt_member(const cJSON *, const char *key);
 double rt_number(const cJSON *, const char *key);      /* NAN where there is no number */
 const char *rt_model_name(const cJSON *model);
 const cJSON *rt_first_model(const cJSON *evaluation);
+int rt_report_has(const cJSON *evaluation, const char *key);     /* a model has it */
 
 /* The columns of the table; every form shows the same values. */
 typedef struct {

@@ -33,6 +33,12 @@ static const cJSON *first(const cJSON *e, const char *list)
 
 const cJSON *rt_first_model(const cJSON *e) { return first(e, "models"); }
 
+int rt_report_has(const cJSON *e, const char *key)
+{
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) if (rt_member(m, key)) return 1;
+    return 0;
+}
+
 /* ---- the table ---- */
 
 static const cJSON *latency(const cJSON *m) { return rt_member(m, "latency_batch1_1thread"); }
@@ -284,7 +290,7 @@ void rt_report_markdown(rt_string *t, const cJSON *e)
     rt_put_reference(&line, e);
     rt_put_markdown(t, line.p);
     free(line.p);
-    if (rt_member(rt_first_model(e), "throughput"))
+    if (rt_report_has(e, "throughput"))
         rt_put(t,
                " p50 and p99: batch 1, one thread; rows/s: the median of the rounds at the fastest batch size, %.0f "
                "threads.",

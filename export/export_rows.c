@@ -9,7 +9,6 @@
 #include "engine/text.h"
 #include "export/exporter.h"
 #include "export/out_file.h"
-#include "student/predictor.h"
 
 enum { BLOCK = 1024, FLUSH = 1 << 18 };
 
@@ -202,7 +201,7 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
     return close_table(&t, st);
 }
 
-static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_rows *rows, const rt_progress *progress)
+static rt_status predict_rows(table *t, rt_teacher *p, rt_source *x, const rt_rows *rows, const rt_progress *progress)
 {
     rt_stream *stream;
     rt_stream_spec spec = {.x = x, .rows = rows, .width = t->width, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
@@ -215,7 +214,8 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
         if (st) break;
-        rt_predict_raw(p, b->x, rt_source_type(x), b->rows, z);
+        rt_question q = {.raw = b->x, .type = rt_source_type(x), .row = b->row, .rows = b->rows};
+        st = rt_teacher_ask(p, &q, z);
         for (size_t i = 0; i < (size_t)b->rows * (size_t)t->width && !st; i++)
             if (!isfinite(z[i]))
                 st = rt_fail(RT_INPUT,
@@ -235,19 +235,19 @@ static rt_status predict_rows(table *t, rt_predictor *p, rt_source *x, const rt_
     return st;
 }
 
-rt_status rt_export_predictions(rt_model *const *m, int models, rt_source *x, uint64_t first, uint64_t end,
+rt_status rt_export_predictions(rt_teacher *p, rt_source *x, uint64_t first, uint64_t end,
                                 rt_output *out, int csv, rt_pool *pool, const rt_progress *progress)
 {
-    rt_predictor *p;
+    int heads;
+    const rt_head *head = rt_teacher_heads(p, &heads);
     table t = {0};
     rt_stamp stamp;
     const rt_rows rows = rt_rows_between(first, end);
     if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
     RT_TRY(rt_stamp_at(&stamp, rt_source_path(x)));
-    RT_TRY(rt_predictor_new(&p, m, models, pool, 0, NULL, 0));
-    rt_status st = open_table(&t, out, end - first, m[0]->head, m[0]->heads, csv);
+    RT_TRY(rt_teacher_ready(p, pool, 0, NULL, 0));
+    rt_status st = open_table(&t, out, end - first, head, heads, csv);
     if (!st) st = predict_rows(&t, p, x, &rows, progress);
     if (!st) st = rt_stamp_unchanged(&stamp, rt_source_path(x));
-    rt_predictor_free(p);
     return close_table(&t, st);
 }

@@ -4,6 +4,7 @@
 #define RT_EXPORT_EXPORTER_H
 
 #include "data/labels.h"
+#include "teacher/teacher.h"
 #include "data/output.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
@@ -23,7 +24,7 @@ rt_status rt_export_npz(const rt_model *, rt_output *);
  * run as a formula get an apostrophe before them. Rows that a store has no label for are NaN in npy, left out of
  * csv. */
 rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
-/* Models are bound to x (rt_models_bind); heads and classes are the first model's. */
-rt_status rt_export_predictions(rt_model *const *, int models, rt_source *x, uint64_t first, uint64_t end,
+/* The teacher, which computes, is bound to x; heads and classes are its own. */
+rt_status rt_export_predictions(rt_teacher *, rt_source *x, uint64_t first, uint64_t end,
                                 rt_output *, int csv, rt_pool *, const rt_progress *);
 #endif

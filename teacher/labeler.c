@@ -12,9 +12,9 @@
 #include "data/stream.h"
 #include "engine/clock.h"
 #include "engine/version.h"
-#include "student/predictor.h"
+#include "teacher/teacher.h"
 
-enum { MAX_TEACHERS = 16 };
+enum { MAX_TEACHERS = RT_TEACHER_MODELS };
 
 typedef struct {
     const char *teacher[MAX_TEACHERS], *source, *x, *rows;
@@ -64,10 +64,11 @@ typedef struct {
     const rt_target *out;
     rt_pool *pool;
     const rt_progress *progress;
-    rt_model **teacher;
+    rt_teacher *teacher;
+    const rt_head *head;               /* its heads */
+    int heads;
     rt_source *x;
     rt_identity *identity;             /* of x */
-    rt_predictor *predictor;
     rt_labels_writer *writer;
     rt_labels_spec spec;
     rt_digest digest;                  /* of the teacher */
@@ -80,18 +81,22 @@ static rt_status open_all(labeler *l)
 {
     const settings *s = &l->set;
     uint64_t end;
-    RT_TRY(rt_models_load(&l->teacher, s->teacher, s->teachers));
+    RT_TRY(rt_teacher_open(&l->teacher, s->teacher, s->teachers));
+    if (!(rt_teacher_abilities(l->teacher) & RT_TEACHER_COMPUTES))
+        return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
+                       s->teacher[0]);
     RT_TRY(rt_source_open(&l->x, s->source, s->x));
-    RT_TRY(rt_models_bind(l->teacher, s->teachers, l->x, s->match, l->notes));
+    rt_teacher_binding to = {.source = l->x, .match = s->match, .notes = l->notes};
+    RT_TRY(rt_teacher_bind(l->teacher, &to));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
-    const rt_model *m = l->teacher[0];
     int most = 0;
-    for (int h = 0; h < m->heads; h++)
-        if (m->head[h].task == RT_TASK_CLASSES && m->head[h].size > most) most = m->head[h].size;
-    l->spec.classes = rt_model_width(m);
-    l->spec.head = rt_heads_plain(m->head, m->heads) ? NULL : m->head;
-    l->spec.heads = l->spec.head ? m->heads : 0;
+    l->head = rt_teacher_heads(l->teacher, &l->heads);
+    for (int h = 0; h < l->heads; h++)
+        if (l->head[h].task == RT_TASK_CLASSES && l->head[h].size > most) most = l->head[h].size;
+    l->spec.classes = rt_heads_width(l->head, l->heads);
+    l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
+    l->spec.heads = l->spec.head ? l->heads : 0;
     l->spec.topk = s->topk;
     l->spec.type = s->type;
     if (s->topk && !most)
@@ -101,8 +106,8 @@ static rt_status open_all(labeler *l)
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
     if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
-    l->digest = rt_models_digest(l->teacher, s->teachers);
-    return rt_predictor_new(&l->predictor, l->teacher, s->teachers, l->pool, 0, NULL, 0);
+    RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
+    return rt_teacher_ready(l->teacher, l->pool, 0, NULL, 0);
 }
 
 /* Who says it; the store adds of what and how. */
@@ -115,14 +120,10 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
     cJSON_AddNumberToObject(t, "models", s->teachers);
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
-    if (!l->spec.heads && l->teacher[0]->head[0].names.name)
-        cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->teacher[0]->head[0].names));
-    if (l->teacher[0]->input.columns.name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(&l->teacher[0]->input.columns));
-    cJSON *seen = cJSON_AddArrayToObject(m, "seen");
-    for (int i = 0; i < s->teachers; i++) {
-        rt_status st = rt_seen_join(seen, l->teacher[i]->provenance, "teacher", rt_model_digest(l->teacher[i]).hex);
-        if (st) return rt_fail_in(st, "%s", s->teacher[i]);
-    }
+    const rt_names *columns = rt_teacher_columns(l->teacher);
+    if (!l->spec.heads && l->head[0].names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->head[0].names));
+    if (columns->name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(columns));
+    RT_TRY(rt_teacher_seen(l->teacher, cJSON_AddArrayToObject(m, "seen")));
     cJSON *where = cJSON_AddObjectToObject(m, "paths");
     cJSON_AddStringToObject(where, "source", s->source);
     cJSON *models = cJSON_AddArrayToObject(where, "teacher");
@@ -159,7 +160,8 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    rt_predict_raw(l->predictor, raw, rt_source_type(l->x), (int)size, b->logits);
+    rt_question q = {.raw = raw, .type = rt_source_type(l->x), .rows = (int)size};
+    RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits));
     l->compute += rt_seconds() - t;
     b->filled = 0;
     RT_TRY(rt_labels_put(l->writer, block, b->logits, status));
@@ -287,17 +289,16 @@ static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *
 
 static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
 {
-    const rt_model *m = l->teacher[0];
     uint64_t labelled = s->status[RT_LABEL_DONE];
     int first = -1;
     char text[120];
     if (!labelled) cJSON_AddItemToArray(warnings, cJSON_CreateString("no row has a label"));
-    for (int h = 0; h < m->heads && labelled; h++) {
-        if (m->head[h].task == RT_TASK_CLASSES) warn_head(l, s, &m->head[h], warnings);
-        if (m->head[h].task == RT_TASK_MULTILABEL) warn_labels(s, &m->head[h], warnings);
-        if (m->head[h].task == RT_TASK_CLASSES && first < 0) first = h;
+    for (int h = 0; h < l->heads && labelled; h++) {
+        if (l->head[h].task == RT_TASK_CLASSES) warn_head(l, s, &l->head[h], warnings);
+        if (l->head[h].task == RT_TASK_MULTILABEL) warn_labels(s, &l->head[h], warnings);
+        if (l->head[h].task == RT_TASK_CLASSES && first < 0) first = h;
     }
-    int k = first < 0 ? 1 : m->head[first].size;
+    int k = first < 0 ? 1 : l->head[first].size;
     if (labelled && k > 1 && s->confidence < 1.2 / k) {
         snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence,
                  1.0 / k);
@@ -317,9 +318,9 @@ static cJSON *result_of(const labeler *l)
     cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
     cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
     cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
-    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, l->teacher[0]->head, l->teacher[0]->heads));
+    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, l->head, l->heads));
     int of_classes = 0;
-    for (int h = 0; h < l->teacher[0]->heads; h++) of_classes |= l->teacher[0]->head[h].task == RT_TASK_CLASSES;
+    for (int h = 0; h < l->heads; h++) of_classes |= l->head[h].task == RT_TASK_CLASSES;
     if (of_classes) cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
@@ -359,9 +360,8 @@ rt_status rt_label(cJSON *config, const rt_target *out, rt_pool *pool, const rt_
     if (st) cJSON_Delete(r);
     else *result = r;
     cJSON_Delete(l.notes);
-    rt_predictor_free(l.predictor);
     rt_identity_close(l.identity);
     rt_source_close(l.x);
-    rt_models_free(l.teacher, l.set.teachers);
+    rt_teacher_close(l.teacher);
     return st;
 }

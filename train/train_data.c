@@ -4,6 +4,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The label store or the models that teach, which must be the one that the configuration calls them. */
+static rt_status open_teacher(rt_trainer *t)
+{
+    rt_train_settings *s = &t->set;
+    if (!*s->labels && !s->teachers) return RT_OK;
+    RT_TRY(*s->labels ? rt_teacher_open(&t->teacher, &s->labels, 1) : rt_teacher_open(&t->teacher, s->teacher, s->teachers));
+    int keeps = (rt_teacher_abilities(t->teacher) & RT_TEACHER_KEEPS) != 0;
+    if (keeps && !*s->labels)
+        return rt_fail(RT_USAGE, "teacher: %s is a label store; give it as data.labels", s->teacher[0]);
+    if (!keeps && *s->labels)
+        return rt_fail(RT_INPUT, "%s: is no label store; make one with 'retort label', or give the model as teacher",
+                       s->labels);
+    if (!keeps) return RT_OK;
+    char path[RT_LOSS_PATH];
+    int count;
+    const rt_head *head = rt_teacher_heads(t->teacher, &count);
+    for (int h = 0; h < s->heads; h++) {
+        int at = rt_heads_find(head, count, &s->head[h], s->heads);
+        rt_soft_kind kind = s->of[h].loss.kind;
+        if (at < 0) continue;
+        int k = rt_teacher_top(t->teacher, at), size = head[at].size;
+        if (k < size && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
+            return rt_fail(RT_USAGE,
+                           "%s.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
+                           "without labels.topk",
+                           rt_loss_path(s, h, path), rt_soft_name(kind), s->labels, k, size);
+    }
+    return RT_OK;
+}
+
 rt_status rt_train_open_data(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
@@ -14,21 +44,7 @@ rt_status rt_train_open_data(rt_trainer *t)
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
-    if (!*s->labels) return RT_OK;
-    RT_TRY(rt_labels_open(&t->labels, s->labels, 0));
-    RT_TRY(rt_labels_check_source(t->labels, t->identity, t->opt->pool, t->opt->progress));
-    const rt_labels_spec *l = rt_labels_info(t->labels);
-    char path[RT_LOSS_PATH];
-    for (int h = 0; h < s->heads; h++) {
-        rt_soft_kind kind = s->of[h].loss.kind;
-        int size = s->head[h].size;
-        if (l->topk && l->topk < size && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
-            return rt_fail(RT_USAGE,
-                           "%s.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
-                           "without labels.topk",
-                           rt_loss_path(s, h, path), rt_soft_name(kind), s->labels, l->topk, size);
-    }
-    return RT_OK;
+    return open_teacher(t);
 }
 
 /* ---- names ---- */
@@ -51,16 +67,6 @@ static rt_status all_known(const rt_names *model, const rt_names *labeller)
     return RT_OK;
 }
 
-/* Who gives soft labels: the label store's teacher, or the model in the loop; NULL: nobody. */
-static const rt_head *labeller_heads(const rt_trainer *t, int *count)
-{
-    if (t->labels) return rt_labels_heads(t->labels, count);
-    *count = t->teacher ? t->teacher[0]->heads : 0;
-    return t->teacher ? t->teacher[0]->head : NULL;
-}
-
-static const char *labeller_path(const rt_trainer *t) { return t->labels ? t->set.labels : t->set.teacher[0]; }
-
 /* Labels and values have the names of their columns, where the data names those. */
 static rt_status name_by_targets(rt_trainer *t, int h)
 {
@@ -81,8 +87,8 @@ static rt_status name_heads(rt_trainer *t)
 {
     rt_model *m = t->model;
     rt_names classes, columns = {0};
-    int count;
-    const rt_head *labeller = labeller_heads(t, &count);
+    int count = 0;
+    const rt_head *labeller = t->teacher ? rt_teacher_heads(t->teacher, &count) : NULL;
     rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
     if (!st) st = rt_source_columns(t->x, &columns);
     const rt_names *from = &classes;
@@ -110,20 +116,20 @@ static rt_status match_labeller(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     const rt_model *m = t->model;
-    int count;
-    const rt_head *labeller = labeller_heads(t, &count);
+    int count = 0;
+    const rt_head *labeller = t->teacher ? rt_teacher_heads(t->teacher, &count) : NULL;
     char path[RT_LOSS_PATH], text[RT_NAMES_TEXT];
     if (!labeller) return RT_OK;
     for (int h = 0; h < m->heads; h++) {
         int k = rt_heads_find(labeller, count, &m->head[h], m->heads);
         if (k < 0 && rt_learns_soft(&s->of[h].loss))
             return rt_fail(RT_INPUT, "%s: has no head '%s', which %s learns from it; its heads: %s; give %s.soft=0",
-                           labeller_path(t), m->head[h].name, rt_loss_path(s, h, path),
+                           rt_teacher_path(t->teacher), m->head[h].name, rt_loss_path(s, h, path),
                            rt_heads_text(labeller, count, text), path);
         if (k < 0) continue;
         if (labeller[k].task == RT_TASK_CLASSES && m->head[h].task == RT_TASK_CLASSES) {
             if (s->match == RT_MATCH_NAMES) RT_TRY(all_known(&m->head[h].names, &labeller[k].names));
-            if (labeller[k].size != m->head[h].size && t->labels)
+            if (labeller[k].size != m->head[h].size && *s->labels)
                 return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, labeller[k].size,
                                m->head[h].size);
             if (labeller[k].size != m->head[h].size)
@@ -131,7 +137,7 @@ static rt_status match_labeller(rt_trainer *t)
                                labeller[k].size, m->head[h].size);
         }
     }
-    return t->labels ? rt_labels_set_heads(t->labels, m->head, m->heads, NULL, s->match) : RT_OK;
+    return *s->labels ? rt_teacher_answer_as(t->teacher, m->head, m->heads, NULL, s->match) : RT_OK;
 }
 
 rt_status rt_train_match_names(rt_trainer *t)
@@ -139,6 +145,8 @@ rt_status rt_train_match_names(rt_trainer *t)
     const rt_train_settings *s = &t->set;
     if (!*s->init) RT_TRY(name_heads(t));
     RT_TRY(rt_input_bind(&t->model->input, t->x, s->match, t->notes));
-    if (t->teacher) RT_TRY(rt_models_bind(t->teacher, s->teachers, t->x, s->match, t->notes));
+    rt_teacher_binding to = {.source = t->x, .id = t->identity, .match = s->match, .pool = t->opt->pool,
+                             .progress = t->opt->progress, .notes = t->notes};
+    if (t->teacher) RT_TRY(rt_teacher_bind(t->teacher, &to));
     return match_labeller(t);
 }

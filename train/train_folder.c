@@ -21,10 +21,7 @@ static rt_status names_digest(const rt_trainer *t, rt_digest *out)
     rt_names_hash(h, &columns);
     rt_heads_hash(h, t->model->head, t->model->heads);
     rt_names_hash(h, &t->model->input.columns);
-    for (int i = 0; i < t->set.teachers && t->teacher; i++) {
-        rt_heads_hash(h, t->teacher[i]->head, t->teacher[i]->heads);
-        rt_names_hash(h, &t->teacher[i]->input.columns);
-    }
+    if (t->teacher) rt_teacher_hash_names(t->teacher, h);
     *out = rt_hasher_end(h);
     rt_names_free(&classes);
     rt_names_free(&columns);
@@ -66,11 +63,10 @@ rt_status rt_train_content(rt_trainer *t)
     RT_TRY(names_digest(t, &d));
     cJSON_AddStringToObject(t->content, "names", d.hex);
     RT_TRY(add_targets(t));
-    if (t->labels) {
-        RT_TRY(rt_labels_digest(t->labels, &d));
-        cJSON_AddStringToObject(t->content, "labels", d.hex);
+    if (t->teacher) {
+        RT_TRY(rt_teacher_digest(t->teacher, &d));
+        cJSON_AddStringToObject(t->content, *s->labels ? "labels" : "teacher", d.hex);
     }
-    if (t->teacher) cJSON_AddStringToObject(t->content, "teacher", rt_models_digest(t->teacher, s->teachers).hex);
     if (*s->init) cJSON_AddStringToObject(t->content, "init", t->init_digest.hex);
     return RT_OK;
 }

@@ -37,7 +37,7 @@ static rt_status add_projection(rt_graph *g, const char *name, int from, int wid
 static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
 {
     rt_train_settings *s = &t->set;
-    int features[RT_MAX_HINTS];
+    const char *feature[RT_MAX_HINTS];
     cJSON *arch = cJSON_Duplicate(t->model->arch, 1);
     rt_status st = arch ? rt_arch_build(&t->graph, arch, "model") : rt_fail(RT_RUN, "out of memory");
     cJSON_Delete(arch);
@@ -53,15 +53,14 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
         spec->loss[spec->losses++] = rt_loss_spec_of(b, head->tensor, head->size);
     }
     for (int i = 0; i < s->hints; i++) {
-        const rt_graph *tg = t->teacher[0]->graph;
-        int from = rt_arch_find(t->graph, s->hint[i].student), to = rt_arch_find(tg, s->hint[i].teacher), out;
+        int from = rt_arch_find(t->graph, s->hint[i].student), out;
         if (from < 0)
             return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i,
                            s->hint[i].student);
-        if (to < 0)
-            return rt_fail(RT_USAGE, "loss.hints[%d].teacher: the teacher has no layer named '%s'", i,
-                           s->hint[i].teacher);
-        const rt_shape *a = &t->graph->tensor[from].shape, *b = &tg->tensor[to].shape;
+        rt_shape of_teacher;
+        rt_status has = rt_teacher_feature_shape(t->teacher, s->hint[i].teacher, &of_teacher);
+        if (has) return rt_fail_in(has, "loss.hints[%d].teacher", i);
+        const rt_shape *a = &t->graph->tensor[from].shape, *b = &of_teacher;
         char ta[64], tb[64], name[32];
         int same = a->rank == b->rank;
         for (int k = 0; same && k + 1 < a->rank; k++) same = a->dim[k] == b->dim[k];
@@ -73,14 +72,13 @@ static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
         RT_TRY(add_projection(t->graph, name, from, b->dim[b->rank - 1], &out));
         t->hint[i].weight = s->hint[i].weight;
         spec->loss[spec->losses++] = (rt_loss_spec){.tensor = out, .fn = rt_loss_fn_hint, .arg = &t->hint[i]};
-        features[i] = to;
+        feature[i] = s->hint[i].teacher;
     }
     rt_graph_set_output(t->graph, output);
     rt_graph_seal(t->graph);
     if (!s->teachers) return RT_OK;
-    RT_TRY(rt_predictor_new(&t->teacher_predictor, t->teacher, s->teachers, t->opt->pool, s->batch,
-                            s->hints ? features : NULL, s->hints));
-    return rt_predictor_set_heads(t->teacher_predictor, t->model->head, t->model->heads, NULL, s->match);
+    RT_TRY(rt_teacher_ready(t->teacher, t->opt->pool, s->batch, feature, s->hints));
+    return rt_teacher_answer_as(t->teacher, t->model->head, t->model->heads, NULL, s->match);
 }
 
 static void fill_input(void *arg, float *x, int row0, int rows)
@@ -94,7 +92,6 @@ rt_status rt_train_set_up(rt_trainer *t)
     rt_train_settings *s = &t->set;
     rt_plan_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t};
     RT_TRY(rt_train_open_data(t));
-    if (s->teachers) RT_TRY(rt_models_load(&t->teacher, s->teacher, s->teachers));
     RT_TRY(make_model(t));
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
@@ -134,11 +131,9 @@ void rt_train_tear_down(rt_trainer *t)
     rt_plan_free(t->plan);
     rt_optimizer_free(t->optimizer);
     rt_predictor_free(t->validator);
-    rt_predictor_free(t->teacher_predictor);
-    rt_models_free(t->teacher, t->set.teachers);
+    rt_teacher_close(t->teacher);
     rt_graph_free(t->graph);
     rt_model_free(t->model);
-    rt_labels_close(t->labels);
     rt_identity_close(t->identity);
     rt_source_close(t->x);
     for (int h = 0; h < RT_MAX_HEADS; h++) {

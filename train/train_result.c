@@ -148,15 +148,7 @@ static rt_status list_seen(const rt_trainer *t, cJSON *seen)
     RT_TRY(rt_seen_add(seen, &run));
     rt_status st = *s->init ? rt_seen_join(seen, t->model->provenance, "init", t->init_digest.hex) : RT_OK;
     if (st) return rt_fail_in(st, "%s", s->init);
-    for (int i = 0; t->teacher && i < s->teachers; i++) {
-        st = rt_seen_join(seen, t->teacher[i]->provenance, "teacher", rt_model_digest(t->teacher[i]).hex);
-        if (st) return rt_fail_in(st, "%s", s->teacher[i]);
-    }
-    if (!t->labels) return RT_OK;
-    const cJSON *manifest = rt_labels_manifest(t->labels), *who = cJSON_GetObjectItemCaseSensitive(manifest, "teacher");
-    const char *digest = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(who, "digest"));
-    st = rt_seen_join(seen, manifest, "labels", digest ? digest : "");
-    return st ? rt_fail_in(st, "%s", s->labels) : RT_OK;
+    return t->teacher ? rt_teacher_seen(t->teacher, seen) : RT_OK;
 }
 
 static rt_status set_provenance(rt_trainer *t)
@@ -176,12 +168,10 @@ static rt_status set_provenance(rt_trainer *t)
     cJSON_AddStringToObject(p, "data", t->set.source);
     cJSON_AddStringToObject(p, "data_digest", t->data_digest.hex);
     cJSON_AddItemToObject(p, "content", cJSON_Duplicate(t->content, 1));
-    if (t->labels) {
-        cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(t->labels), 1);
-        cJSON_DeleteItemFromObjectCaseSensitive(manifest, "seen");
-        cJSON_AddItemToObject(p, "labels", manifest);
+    if (t->teacher && (st = rt_teacher_describe(t->teacher, p))) {
+        cJSON_Delete(seen);
+        return st;
     }
-    if (t->teacher) cJSON_AddStringToObject(p, "teacher_digest", rt_models_digest(t->teacher, t->set.teachers).hex);
     cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
     cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
     cJSON_AddItemToObject(p, "seen", seen);

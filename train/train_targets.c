@@ -258,8 +258,8 @@ static rt_status leave_out_bad(rt_trainer *t)
 {
     uint64_t train, held;
     char text[160];
-    RT_TRY(rt_labels_remove_bad(t->labels, &t->train, &train));
-    RT_TRY(rt_labels_remove_bad(t->labels, &t->held, &held));
+    RT_TRY(rt_teacher_remove_unanswered(t->teacher, &t->train, &train));
+    RT_TRY(rt_teacher_remove_unanswered(t->teacher, &t->held, &held));
     if (!train && !held) return RT_OK;
     snprintf(text, sizeof text, "%llu rows of training and %llu of validation have no teacher's label and are left out",
              (unsigned long long)train, (unsigned long long)held);
@@ -274,7 +274,7 @@ rt_status rt_train_select(rt_trainer *t)
     uint64_t by[RT_MAX_HEADS] = {0};
     RT_TRY(open_targets(t));
     RT_TRY(draw_validation(t));
-    if (t->labels) RT_TRY(leave_out_bad(t));
+    if (t->teacher) RT_TRY(leave_out_bad(t));
     RT_TRY(count_labels(t, &t->train, NULL, &t->labelled, by));
     for (int h = 0; h < s->heads; h++) {
         t->learn[h].labelled = by[h];
@@ -286,20 +286,21 @@ rt_status rt_train_select(rt_trainer *t)
     }
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
     for (int h = 0; h < s->heads; h++) RT_TRY(note_scale(t, h));
-    if (!t->labels) return RT_OK;
-    const rt_labels_spec *l = rt_labels_info(t->labels);
+    if (!t->teacher) return RT_OK;
+    uint64_t first, end;
+    rt_teacher_covers(t->teacher, &first, &end);
     const rt_rows *used[] = {&t->train, &t->held};
     int judged = 1;
     for (int h = 0; h < s->heads; h++) judged &= t->learn[h].judged;
     for (int i = 0; i < (judged ? 1 : 2); i++) {
         if (!used[i]->count) continue;
         uint64_t low = rt_rows_at(used[i], 0), high = rt_rows_at(used[i], used[i]->count - 1);
-        if (low < l->first || high >= l->first + l->rows)
+        if (low < first || high >= end)
             return rt_fail(RT_INPUT,
                            "%s: has labels of rows %llu:%llu, but the run takes row %llu, too; give data.rows, or "
                            "label them",
-                           s->labels, (unsigned long long)l->first, (unsigned long long)(l->first + l->rows),
-                           (unsigned long long)(low < l->first ? low : high));
+                           rt_teacher_path(t->teacher), (unsigned long long)first, (unsigned long long)end,
+                           (unsigned long long)(low < first ? low : high));
     }
     return RT_OK;
 }

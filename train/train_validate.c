@@ -71,7 +71,8 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
     const float *soft = b->soft;
     if (ask && !soft) {
         rt_view plain = {.augment = &(rt_augment){0}, .batch = b, .type = t->view.type, .row_bytes = t->view.row_bytes};
-        rt_predict(t->teacher_predictor, rt_view_fill, &plain, b->rows, x->teacher);
+        rt_question q = {.view = rt_view_fill, .arg = &plain, .rows = b->rows};
+        RT_TRY(rt_teacher_ask(t->teacher, &q, x->teacher));
         soft = x->teacher;
     }
     rt_predict_raw(t->validator, b->x, t->view.type, b->rows, x->answer);
@@ -99,7 +100,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores)
         s.target[h] = t->learn[h].judged ? t->learn[h].y : NULL;
         ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);
     }
-    s.labels = ask ? t->labels : NULL;
+    if (ask && *t->set.labels) rt_train_stream_answers(t, &s);
     rt_predictor_set_weights(t->validator, 0, rt_train_best_params(t), rt_train_best_states(t));
     RT_TRY(rt_stream_open(&stream, &s, 0));
     buffers x = {rt_floats_new(n), rt_floats_new(n), malloc((size_t)width)};
@@ -108,7 +109,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores)
         const rt_batch *b;
         st = rt_check_stop();
         if (!st) st = rt_stream_next(stream, &b);
-        if (!st) st = score_batch(t, b, &x, ask && t->teacher_predictor, scores);
+        if (!st) st = score_batch(t, b, &x, ask && t->set.teachers, scores);
     }
     free(x.answer);
     free(x.teacher);

@@ -7,13 +7,19 @@
 
 #include "engine/clock.h"
 
+void rt_train_stream_answers(const rt_trainer *t, rt_stream_spec *spec)
+{
+    spec->answers = rt_teacher_kept;
+    spec->teacher = t->teacher;
+}
+
 static rt_stream_spec stream_spec(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    rt_stream_spec spec = {.x = t->x, .heads = s->heads, .labels = rt_train_soft(s) ? t->labels : NULL,
-                           .rows = &t->train, .width = rt_model_width(t->model), .batch = s->batch,
+    rt_stream_spec spec = {.x = t->x, .heads = s->heads, .rows = &t->train, .width = rt_model_width(t->model), .batch = s->batch,
                            .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
                            .prefetch = s->prefetch, .threads = s->workers};
+    if (rt_train_soft(s) && *s->labels) rt_train_stream_answers(t, &spec);
     for (int h = 0; h < s->heads; h++)
         if (rt_learns_labels(&s->of[h].loss)) spec.target[h] = t->learn[h].y;
     return spec;
@@ -60,13 +66,13 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
     l->values = y->values;
     l->mask = y->mask;
     l->teacher = answers && rt_learns_soft(c) ? answers + head->at : NULL;
-    l->teacher_mixed = t->teacher_predictor != NULL;
+    l->teacher_mixed = t->set.teachers > 0;
     l->hard_scale = there && c->labelled_mean ? rt_loss_labelled_scale(l, b->rows, head->size) : 1.0f;
     l->soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)c->warmup) : 1.0f;
 }
 
 /* Views, labels and teacher's answers of the batch, for input and losses. */
-static void set_batch(rt_trainer *t, const rt_batch *b)
+static rt_status set_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
     t->view.batch = b;
@@ -77,9 +83,11 @@ static void set_batch(rt_trainer *t, const rt_batch *b)
         t->view.partner = t->partner;
     }
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
-    if (t->teacher_predictor) rt_predict(t->teacher_predictor, rt_view_fill, &t->view, b->rows, t->answers);
-    for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_predictor_feature(t->teacher_predictor, i);
-    for (int h = 0; h < s->heads; h++) set_loss(t, h, b, t->teacher_predictor ? t->answers : b->soft);
+    rt_question q = {.view = rt_view_fill, .arg = &t->view, .rows = b->rows};
+    if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &q, t->answers));
+    for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_teacher_feature(t->teacher, i);
+    for (int h = 0; h < s->heads; h++) set_loss(t, h, b, s->teachers ? t->answers : b->soft);
+    return RT_OK;
 }
 
 static rt_status train_batch(rt_trainer *t, const rt_batch *b)
@@ -87,7 +95,7 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
     rt_train_settings *s = &t->set;
     rt_run run = {.rows = b->rows, .params = t->params, .states = t->model->states, .grads = t->grads, .seed = s->seed,
                   .epoch = b->epoch, .step = b->step};
-    set_batch(t, b);
+    RT_TRY(set_batch(t, b));
     rt_plan_run(t->plan, &run);
     double loss = 0;
     for (int i = 0; i < s->heads + s->hints; i++) loss += run.loss[i];

@@ -14,13 +14,13 @@
 #include "data/stream.h"
 #include "student/metrics.h"
 #include "student/model.h"
-#include "student/predictor.h"
+#include "teacher/teacher.h"
 #include "train/augment.h"
 #include "train/losses.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
-enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS, RT_MAX_TEACHERS = 16 };
+enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS, RT_MAX_TEACHERS = RT_TEACHER_MODELS };
 
 enum { RT_MAX_FREEZE = 64 };
 
@@ -79,7 +79,6 @@ typedef struct {
     rt_identity *identity;         /* of x */
     rt_digest data_digest;         /* its root */
     rt_learner learn[RT_MAX_HEADS];
-    rt_labels *labels;
     uint64_t hard_first, hard_end;
     rt_rows train, held, test;     /* rows to learn from, for validation, and left for a test */
     uint64_t labelled;             /* of train: rows with a target of any head */
@@ -88,14 +87,15 @@ typedef struct {
     const char *normalization, *normalization_why;
     int constant_channels;
     uint64_t normalized_rows;
-    rt_model *model, **teacher;
+    rt_model *model;
+    rt_teacher *teacher;           /* in the loop, or the label store; NULL: none */
     rt_graph *graph;               /* the model's, with projections of hints behind it */
     float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
     float *best_params, *best_states;
     float *ema_states;             /* running statistics averaged as the weights are, which they must match */
     rt_plan *plan;
     rt_optimizer *optimizer;
-    rt_predictor *validator, *teacher_predictor;
+    rt_predictor *validator;
     rt_stream *stream;
     rt_view view;
     rt_hint_batch hint[RT_MAX_HINTS];
@@ -185,6 +185,9 @@ rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
 /* What is validated and kept: the averages, where there are some, or the weights as they are. */
 const float *rt_train_best_params(const rt_trainer *), *rt_train_best_states(const rt_trainer *);
+
+/* The label store's answers with the batches. */
+void rt_train_stream_answers(const rt_trainer *, rt_stream_spec *);
 
 /* ---- train_validate.c ---- */
 

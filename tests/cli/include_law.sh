@@ -4,7 +4,7 @@ root=$2
 cd "$root" || exit 1
 floor() {
     case $1 in
-        engine) echo 0 ;; data) echo 1 ;; student) echo 2 ;; teacher|train|export) echo 3 ;; experiments) echo 4 ;; cli) echo 5 ;; *) echo 9 ;;
+        engine) echo 0 ;; data) echo 1 ;; student) echo 2 ;; teacher) echo 3 ;; train|export) echo 4 ;; experiments) echo 5 ;; cli) echo 6 ;; *) echo 9 ;;
     esac
 }
 bad=0

@@ -1,0 +1,150 @@
+/* teacher/native.c - native models, one or an ensemble, as a teacher. */
+#include <stdlib.h>
+
+#include "data/provenance.h"
+#include "student/arch.h"
+#include "teacher/teacher_parts.h"
+
+typedef struct {
+    rt_teacher base;
+    rt_model **model;
+    int models, owned;
+    rt_predictor *predictor;
+} native;
+
+static const rt_teacher_kind kind;
+
+static const native *of(const rt_teacher *t) { return (const native *)(const void *)t; }
+static native *own(rt_teacher *t) { return (native *)(void *)t; }
+
+rt_status rt_teacher_open_models(rt_teacher **out, const char *const *path, int count)
+{
+    native *n = calloc(1, sizeof *n);
+    if (!n) return rt_fail(RT_RUN, "out of memory");
+    n->base.kind = &kind;
+    n->models = count;
+    n->owned = 1;
+    rt_status st = rt_models_load(&n->model, path, count);
+    if (st) free(n);
+    else *out = &n->base;
+    return st;
+}
+
+static rt_status twin(rt_teacher **out, const rt_teacher *t)
+{
+    native *n = calloc(1, sizeof *n);
+    if (!n) return rt_fail(RT_RUN, "out of memory");
+    n->base.kind = &kind;
+    n->model = of(t)->model;
+    n->models = of(t)->models;
+    *out = &n->base;
+    return RT_OK;
+}
+
+static void close_models(rt_teacher *t)
+{
+    native *n = own(t);
+    rt_predictor_free(n->predictor);
+    if (n->owned) rt_models_free(n->model, n->models);
+    free(n);
+}
+
+static const rt_head *heads(const rt_teacher *t, int *count)
+{
+    *count = of(t)->model[0]->heads;
+    return of(t)->model[0]->head;
+}
+
+static const rt_names *columns(const rt_teacher *t) { return &of(t)->model[0]->input.columns; }
+
+static rt_status digest(const rt_teacher *t, rt_digest *d)
+{
+    *d = rt_models_digest(of(t)->model, of(t)->models);
+    return RT_OK;
+}
+
+static void hash_names(const rt_teacher *t, rt_hasher *h)
+{
+    for (int i = 0; i < of(t)->models; i++) {
+        const rt_model *m = of(t)->model[i];
+        rt_heads_hash(h, m->head, m->heads);
+        rt_names_hash(h, &m->input.columns);
+    }
+}
+
+static rt_status seen(const rt_teacher *t, cJSON *list)
+{
+    for (int i = 0; i < of(t)->models; i++) {
+        const rt_model *m = of(t)->model[i];
+        rt_status st = rt_seen_join(list, m->provenance, "teacher", rt_model_digest(m).hex);
+        if (st) return rt_fail_in(st, "%s", t->path[i]);
+    }
+    return RT_OK;
+}
+
+static const cJSON *provenance(const rt_teacher *t, int member)
+{ return member < of(t)->models ? of(t)->model[member]->provenance : NULL; }
+
+static rt_status describe(const rt_teacher *t, cJSON *into)
+{
+    cJSON_AddStringToObject(into, "teacher_digest", rt_models_digest(of(t)->model, of(t)->models).hex);
+    return RT_OK;
+}
+
+static rt_teacher_cost costs(const rt_teacher *t)
+{
+    rt_teacher_cost c = {0};
+    for (int i = 0; i < of(t)->models; i++) {
+        const rt_model *m = of(t)->model[i];
+        c.parameters += (double)rt_graph_param_count(m->graph);
+        c.macs += rt_graph_macs(m->graph);
+        c.weight_bytes += (double)(m->graph->floats[RT_PARAM] + m->graph->floats[RT_STATE]) * 4;
+        c.file_bytes += (double)m->file_bytes;
+    }
+    if (of(t)->predictor) c.plan_bytes = (double)rt_predictor_bytes(of(t)->predictor);
+    return c;
+}
+
+static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
+{ return rt_models_bind(of(t)->model, of(t)->models, b->source, b->match, b->notes); }
+
+static rt_status find_layer(const native *n, const char *layer, int *tensor)
+{
+    *tensor = rt_arch_find(n->model[0]->graph, layer);
+    return *tensor >= 0 ? RT_OK : rt_fail(RT_USAGE, "the teacher has no layer named '%s'", layer);
+}
+
+static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+{
+    native *n = own(t);
+    int tensor[RT_MAX_OUTPUTS];
+    for (int i = 0; i < features; i++) RT_TRY(find_layer(n, feature[i], &tensor[i]));
+    return rt_predictor_new(&n->predictor, n->model, n->models, pool, micro, features ? tensor : NULL, features);
+}
+
+static rt_status feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
+{
+    int tensor;
+    RT_TRY(find_layer(of(t), layer, &tensor));
+    *shape = of(t)->model[0]->graph->tensor[tensor].shape;
+    return RT_OK;
+}
+
+static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)
+{ return rt_predictor_set_heads(own(t)->predictor, head, count, asks, match); }
+
+static rt_status ask(rt_teacher *t, const rt_question *q, float *answers)
+{
+    if (q->view) rt_predict(own(t)->predictor, q->view, q->arg, q->rows, answers);
+    else rt_predict_raw(own(t)->predictor, q->raw, q->type, q->rows, answers);
+    return RT_OK;
+}
+
+static int micro_of(const rt_teacher *t) { return rt_predictor_micro(of(t)->predictor); }
+static const float *feature_of(const rt_teacher *t, int i) { return rt_predictor_feature(of(t)->predictor, i); }
+
+static const rt_teacher_kind kind = {
+    .name = "model", .can = RT_TEACHER_COMPUTES, .close = close_models, .twin = twin, .heads = heads, .columns = columns,
+    .digest = digest, .hash_names = hash_names, .seen = seen, .provenance = provenance, .describe = describe, .costs = costs,
+    .bind = bind, .answer_as = answer_as, .ready = ready, .feature_shape = feature_shape, .ask = ask, .micro = micro_of,
+    .feature = feature_of};

@@ -1,0 +1,108 @@
+#include "teacher/teacher_parts.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+/* Whether the file is a label store. What cannot be read at all is for the model's reader to say. */
+static rt_status look(const char *path, int *is_store)
+{
+    rt_h5_file *f;
+    *is_store = 0;
+    rt_status st = rt_h5_scan(&f, path);
+    if (st) return st == RT_INPUT ? RT_OK : st;
+    *is_store = rt_h5_find(f, "labels/status") != NULL;
+    rt_h5_close(f);
+    return RT_OK;
+}
+
+rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count)
+{
+    int is_store = 0;
+    *out = NULL;
+    if (count < 1) return rt_fail(RT_USAGE, "no teacher is given");
+    if (count > RT_TEACHER_MODELS)
+        return rt_fail(RT_USAGE, "an ensemble has at most %d models, %d are given", RT_TEACHER_MODELS, count);
+    for (int i = 0; i < count && !is_store; i++) {
+        RT_TRY(look(path[i], &is_store));
+        if (is_store && count > 1)
+            return rt_fail(RT_USAGE, "%s: is a label store, and answers alone, not in an ensemble", path[i]);
+    }
+    RT_TRY(is_store ? rt_teacher_open_store(out, path[0]) : rt_teacher_open_models(out, path, count));
+    (*out)->files = count;
+    for (int i = 0; i < count; i++) (*out)->path[i] = path[i];
+    return RT_OK;
+}
+
+rt_status rt_teacher_twin(rt_teacher **out, const rt_teacher *t)
+{
+    *out = NULL;
+    RT_TRY(t->kind->twin(out, t));
+    (*out)->files = t->files;
+    for (int i = 0; i < t->files; i++) (*out)->path[i] = t->path[i];
+    return RT_OK;
+}
+
+void rt_teacher_close(rt_teacher *t)
+{
+    if (t) t->kind->close(t);
+}
+
+unsigned rt_teacher_abilities(const rt_teacher *t) { return t->kind->can; }
+const char *rt_teacher_path(const rt_teacher *t) { return t->path[0]; }
+int rt_teacher_files(const rt_teacher *t) { return t->files; }
+const rt_head *rt_teacher_heads(const rt_teacher *t, int *count) { return t->kind->heads(t, count); }
+const rt_names *rt_teacher_columns(const rt_teacher *t) { return t->kind->columns(t); }
+rt_status rt_teacher_digest(const rt_teacher *t, rt_digest *d) { return t->kind->digest(t, d); }
+void rt_teacher_hash_names(const rt_teacher *t, rt_hasher *h) { t->kind->hash_names(t, h); }
+rt_status rt_teacher_seen(const rt_teacher *t, cJSON *seen) { return t->kind->seen(t, seen); }
+const cJSON *rt_teacher_provenance(const rt_teacher *t, int member) { return t->kind->provenance(t, member); }
+rt_status rt_teacher_describe(const rt_teacher *t, cJSON *provenance) { return t->kind->describe(t, provenance); }
+rt_status rt_teacher_bind(rt_teacher *t, const rt_teacher_binding *b) { return t->kind->bind(t, b); }
+rt_status rt_teacher_ask(rt_teacher *t, const rt_question *q, float *answers) { return t->kind->ask(t, q, answers); }
+
+rt_teacher_cost rt_teacher_costs(const rt_teacher *t)
+{ return t->kind->costs ? t->kind->costs(t) : (rt_teacher_cost){0}; }
+
+rt_status rt_teacher_answer_as(rt_teacher *t, const rt_head *head, int count, const char *of, rt_match match)
+{ return t->kind->answer_as(t, head, count, of, match); }
+
+rt_status rt_teacher_ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+{
+    if (t->kind->ready) return t->kind->ready(t, pool, micro, feature, features);
+    return features ? rt_fail(RT_USAGE, "%s: is a %s, and has no layers to learn from", t->path[0], t->kind->name) : RT_OK;
+}
+
+rt_status rt_teacher_feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
+{
+    if (t->kind->feature_shape) return t->kind->feature_shape(t, layer, shape);
+    return rt_fail(RT_USAGE, "%s: is a %s, and has no layers to learn from", t->path[0], t->kind->name);
+}
+
+int rt_teacher_micro(const rt_teacher *t) { return t->kind->micro ? t->kind->micro(t) : 0; }
+const float *rt_teacher_feature(const rt_teacher *t, int i) { return t->kind->feature(t, i); }
+
+rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answers)
+{
+    rt_teacher *t = teacher;
+    return t->kind->kept(t, row, n, answers);
+}
+
+void rt_teacher_covers(const rt_teacher *t, uint64_t *first, uint64_t *end)
+{
+    *first = 0;
+    *end = UINT64_MAX;
+    if (t->kind->covers) t->kind->covers(t, first, end);
+}
+
+rt_status rt_teacher_remove_unanswered(rt_teacher *t, rt_rows *rows, uint64_t *removed)
+{
+    *removed = 0;
+    return t->kind->remove_unanswered ? t->kind->remove_unanswered(t, rows, removed) : RT_OK;
+}
+
+int rt_teacher_top(const rt_teacher *t, int head)
+{
+    int count;
+    const rt_head *h = t->kind->heads(t, &count);
+    return t->kind->top ? t->kind->top(t, head) : h[head].size;
+}

@@ -1,0 +1,94 @@
+/* teacher/teacher.h - whatever answers rows: a model, an ensemble of models, a label store. Who trains, labels, evaluates and
+ * exports knows no other kind; a new one is a table of functions (teacher/teacher_parts.h) and a row in teacher/teacher.c.
+ *
+ * A teacher is opened, bound to a source, made ready, and asked. Answers are (W) floats a row, head by head (data/heads.h),
+ * of the teacher's own heads until rt_teacher_answer_as asks for others. */
+#ifndef RT_TEACHER_TEACHER_H
+#define RT_TEACHER_TEACHER_H
+
+#include "data/heads.h"
+#include "data/identity.h"
+#include "data/rows.h"
+#include "student/predictor.h"
+
+typedef struct rt_teacher rt_teacher;
+
+enum { RT_TEACHER_MODELS = 16 };       /* of an ensemble */
+
+typedef enum {
+    RT_TEACHER_COMPUTES = 1,           /* answers any view of any row: rt_teacher_ask */
+    RT_TEACHER_KEEPS = 2               /* has the answers to some rows, by their number: rt_teacher_kept */
+} rt_teacher_can;
+
+/* One file, or several models as an ensemble; the kind is told by the content. RT_INPUT when a file is neither a model nor a
+ * label store, RT_USAGE when several make no ensemble. */
+rt_status rt_teacher_open(rt_teacher **, const char *const *path, int count);
+/* Another teacher over the same models or store, which must outlive it: with its own plans and order of heads. */
+rt_status rt_teacher_twin(rt_teacher **, const rt_teacher *);
+void rt_teacher_close(rt_teacher *);
+
+unsigned rt_teacher_abilities(const rt_teacher *);
+const char *rt_teacher_path(const rt_teacher *);       /* of its first file, for messages */
+int rt_teacher_files(const rt_teacher *);
+const rt_head *rt_teacher_heads(const rt_teacher *, int *count);
+const rt_names *rt_teacher_columns(const rt_teacher *);        /* of the input; without names where it has none */
+/* Of its content: models in order, or a store's rows and what they are of. */
+rt_status rt_teacher_digest(const rt_teacher *, rt_digest *);
+/* Names of heads, classes and columns, of all members. */
+void rt_teacher_hash_names(const rt_teacher *, rt_hasher *);
+/* Appends what it, and all that it comes from, has seen to a list (data/provenance.h); `by`: "teacher" or "labels". */
+rt_status rt_teacher_seen(const rt_teacher *, cJSON *seen);
+/* The provenance of each member, NULL after the last. */
+const cJSON *rt_teacher_provenance(const rt_teacher *, int member);
+/* How a student's provenance names it: "teacher_digest", or "labels" with the store's manifest. */
+rt_status rt_teacher_describe(const rt_teacher *, cJSON *provenance);
+
+/* What a call needs; of a store all are 0. */
+typedef struct { double parameters, macs, weight_bytes, file_bytes, plan_bytes; } rt_teacher_cost;
+rt_teacher_cost rt_teacher_costs(const rt_teacher *);
+
+/* Rows of this source are what is asked about. Of a store they must be those that it is of (id; rows are hashed where they are
+ * not known). notes: a list that gets what the user must know, or NULL. */
+typedef struct {
+    const rt_source *source;
+    rt_identity *id;                   /* of the source; NULL: models alone can be bound */
+    rt_match match;
+    rt_pool *pool;
+    const rt_progress *progress;
+    cJSON *notes;
+} rt_teacher_binding;
+rt_status rt_teacher_bind(rt_teacher *, const rt_teacher_binding *);
+/* From now on answers are given for these heads; rt_predictor_set_heads. */
+rt_status rt_teacher_answer_as(rt_teacher *, const rt_head *, int count, const char *of, rt_match);
+/* Plans for asking: micro-batches of `micro` rows (0: chosen by the architecture), with features (layers of a single model)
+ * beside the answers. Of a store nothing is to be made ready. RT_USAGE where there are no such features. */
+rt_status rt_teacher_ready(rt_teacher *, rt_pool *, int micro, const char *const *feature, int features);
+/* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
+rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);
+
+/* Rows that are asked about: as a view fills them, or raw (view NULL), with their numbers in the source. */
+typedef struct {
+    rt_view_fn *view;
+    void *arg;
+    const void *raw;                   /* (rows, raw row) of `type` */
+    rt_dtype type;
+    const uint64_t *row;               /* (rows); a store answers by them alone */
+    int rows;
+} rt_question;
+/* answers (rows, W). RT_INPUT for a row that a store does not cover or has no label for. One thread at a time. */
+rt_status rt_teacher_ask(rt_teacher *, const rt_question *, float *answers);
+int rt_teacher_micro(const rt_teacher *);              /* rows of a micro-batch; 0: any */
+/* Feature i of the last rt_teacher_ask, when its rows fitted one micro-batch. */
+const float *rt_teacher_feature(const rt_teacher *, int i);
+
+/* ---- of teachers that keep answers ---- */
+
+/* rt_stream_spec.answers: thread-safe; arg is the teacher. */
+rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answers);
+/* Rows [*first, *end) of the source are covered; all of them by a teacher that computes. */
+void rt_teacher_covers(const rt_teacher *, uint64_t *first, uint64_t *end);
+/* Takes rows without an answer out of the set. */
+rt_status rt_teacher_remove_unanswered(rt_teacher *, rt_rows *, uint64_t *removed);
+/* How many classes of a head it keeps; all: the head's size. */
+int rt_teacher_top(const rt_teacher *, int head);
+#endif

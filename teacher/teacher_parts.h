@@ -1,0 +1,42 @@
+/* teacher/teacher_parts.h - what a kind of teacher is made of; nothing outside teacher/ includes it. */
+#ifndef RT_TEACHER_TEACHER_PARTS_H
+#define RT_TEACHER_TEACHER_PARTS_H
+
+#include "teacher/teacher.h"
+
+/* Functions as teacher.h tells of them; NULL where the kind has no such thing. */
+typedef struct {
+    const char *name;
+    unsigned can;
+    void (*close)(rt_teacher *);
+    rt_status (*twin)(rt_teacher **, const rt_teacher *);
+    const rt_head *(*heads)(const rt_teacher *, int *count);
+    const rt_names *(*columns)(const rt_teacher *);
+    rt_status (*digest)(const rt_teacher *, rt_digest *);
+    void (*hash_names)(const rt_teacher *, rt_hasher *);
+    rt_status (*seen)(const rt_teacher *, cJSON *);
+    const cJSON *(*provenance)(const rt_teacher *, int);
+    rt_status (*describe)(const rt_teacher *, cJSON *);
+    rt_teacher_cost (*costs)(const rt_teacher *);
+    rt_status (*bind)(rt_teacher *, const rt_teacher_binding *);
+    rt_status (*answer_as)(rt_teacher *, const rt_head *, int, const char *, rt_match);
+    rt_status (*ready)(rt_teacher *, rt_pool *, int, const char *const *, int);
+    rt_status (*feature_shape)(const rt_teacher *, const char *, rt_shape *);
+    rt_status (*ask)(rt_teacher *, const rt_question *, float *);
+    int (*micro)(const rt_teacher *);
+    const float *(*feature)(const rt_teacher *, int);
+    rt_status (*kept)(rt_teacher *, const uint64_t *, int, float *);
+    void (*covers)(const rt_teacher *, uint64_t *, uint64_t *);
+    rt_status (*remove_unanswered)(rt_teacher *, rt_rows *, uint64_t *);
+    int (*top)(const rt_teacher *, int);
+} rt_teacher_kind;
+
+struct rt_teacher {
+    const rt_teacher_kind *kind;
+    const char *path[RT_TEACHER_MODELS];               /* borrowed */
+    int files;
+};
+
+rt_status rt_teacher_open_models(rt_teacher **, const char *const *path, int count);
+rt_status rt_teacher_open_store(rt_teacher **, const char *path);
+#endif
