@@ -74,7 +74,11 @@ static rt_status scan_once(rt_h5_file *f, uint64_t stored, int second, int *agai
     int plan[2], end[2];
     rt_h5_exit e = {0};
     rt_h5_plan p = {.stored = stored};
-    rt_h5_request r = {.size = f->size, .stored = stored, .second = second};
+    rt_h5_request r;
+    memset(&r, 0, sizeof r);           /* all of it is sent, what lies between its members, too */
+    r.size = f->size;
+    r.stored = stored;
+    r.second = second;
     if (pipe2(plan, O_CLOEXEC)) return rt_fail(RT_RUN, "%s: no pipe: %s", f->path, strerror(errno));
     if (pipe2(end, O_CLOEXEC)) {
         rt_status st = rt_fail(RT_RUN, "%s: no pipe: %s", f->path, strerror(errno));

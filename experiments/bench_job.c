@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "engine/clock.h"
+#include "engine/session.h"
 #include "engine/conv_image.h"
 #include "engine/rng.h"
 #include "engine/winograd.h"
 #include "student/model.h"
 #include "train/losses.h"
-#include "train/optimizer.h"
 
 enum { TRAIN, INFER, KERNELS, ROUNDS = 101 };
 
@@ -29,18 +29,18 @@ typedef struct {
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
 /* Steps a second in each round; one before them warms up. */
-static rt_status take_rounds(const settings *s, rt_model *m, rt_plan *p, rt_optimizer *o, rt_run *run, double *rate)
+static rt_status take_rounds(const settings *s, rt_session *p, rt_step *step, double *rate)
 {
     for (int round = -1; round < s->rounds; round++) {
         double start = rt_seconds(), gone;
         uint64_t steps = 0;
-        if (round == 0) rt_plan_profile(p, s->profile);
+        if (round == 0) rt_session_profile(p, s->profile);
         do {
             RT_TRY(rt_check_stop());
             for (int i = 0; i < 4; i++, steps++) {
-                rt_plan_run(p, run);
-                if (s->what == TRAIN) rt_optimizer_step(o, m->params, run->grads, 0.01, 1);
-                run->step++;
+                if (s->what == TRAIN) rt_session_step(p, step);
+                else rt_session_infer(p, step);
+                step->step++;
             }
         } while ((gone = rt_seconds() - start) < s->seconds);
         if (round >= 0) rate[round] = (double)steps * s->batch / gone;
@@ -62,23 +62,18 @@ static rt_loss_batch loss_of(const settings *s, rt_task task)
 static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool, cJSON *r)
 {
     rt_model *m = NULL;
-    rt_optimizer *o = NULL;
-    rt_plan *p = NULL;
+    rt_session *p = NULL;
     rt_loss_batch loss[RT_MAX_HEADS];
-    rt_optimizer_config c = {.kind = s->adamw ? RT_ADAMW : RT_SGD,
-                             .lr = 0.01,
-                             .momentum = 0.9,
-                             .weight_decay = 5e-4,
-                             .beta1 = 0.9,
-                             .beta2 = 0.999,
-                             .eps = 1e-8};
+    rt_update_desc update = {.kind = s->adamw ? RT_ADAMW : RT_SGD, .momentum = 0.9, .weight_decay = 5e-4, .beta1 = 0.9,
+                             .beta2 = 0.999, .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
     size_t n = m->input.size * (size_t)s->batch, k = (size_t)rt_model_width(m) * (size_t)s->batch;
-    float *x = rt_floats_new(n), *grads = rt_floats_new(m->graph->grad_floats), *teacher = rt_floats_new(k);
+    float *x = rt_floats_new(n), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     uint8_t *labels = calloc(k, 1);
     int classes = INT32_MAX;
-    rt_plan_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN};
+    rt_session_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN, .params = m->params,
+                            .states = m->states, .update = s->what == TRAIN ? &update : NULL};
     if (!spec.train) spec.outputs = m->heads;
     rt_model_outputs(m, spec.output);
     for (int h = 0; h < m->heads; h++) {
@@ -91,17 +86,15 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         if (s->kd) loss[h].teacher = teacher + m->head[h].at;
         if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss[h], m->head[h].tensor, m->head[h].size);
     }
-    rt_status st = x && grads && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_optimizer_new(&o, &c, m->graph, pool, m->params);
-    if (!st && !(p = rt_plan_new(&spec, pool))) st = RT_RUN;
+    rt_status st = x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_session_new(&p, &spec, pool);
     double rate[ROUNDS];
     if (!st) {
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
-        rt_run run = {.rows = s->batch, .x = x, .params = m->params, .states = m->states, .grads = grads, .seed = 1};
-        rt_plan_prepare(p, &run);
-        st = take_rounds(s, m, p, o, &run, rate);
+        rt_step step = {.rows = s->batch, .x = x, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
+        st = take_rounds(s, p, &step, rate);
     }
     if (!st) {
         qsort(rate, (size_t)s->rounds, sizeof rate[0], by_value);
@@ -113,13 +106,11 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         cJSON_AddNumberToObject(r, "macs", rt_graph_macs(m->graph));
         cJSON_AddNumberToObject(r, "gflops", median * rt_graph_macs(m->graph) * (spec.train ? 6 : 2) * 1e-9);
         cJSON_AddNumberToObject(r, "peak_gflops_1thread", peak);
-        if (s->profile) rt_plan_describe(p, add_line, cJSON_AddArrayToObject(r, "profile"));
+        if (s->profile) rt_session_describe(p, add_line, cJSON_AddArrayToObject(r, "profile"));
     }
-    rt_plan_free(p);
-    rt_optimizer_free(o);
+    rt_session_free(p);
     rt_model_free(m);
     free(x);
-    free(grads);
     free(teacher);
     free(y);
     free(labels);

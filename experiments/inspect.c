@@ -9,8 +9,8 @@
 #include "data/labels.h"
 #include "data/source.h"
 #include "engine/pass.h"
-#include "engine/plan.h"
 #include "engine/progress.h"
+#include "engine/session.h"
 #include "student/arch.h"
 #include "student/model.h"
 
@@ -27,18 +27,18 @@ static void no_loss(void *arg, const rt_loss_io *io)
 
 static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool *pool, cJSON *j)
 {
-    rt_plan_spec spec = {.graph = m->graph, .batch = batch, .train = train};
+    rt_session *s;
+    rt_session_spec spec = {.graph = m->graph, .batch = batch, .train = train};
     if (!train) spec.outputs = m->heads;
     rt_model_outputs(m, spec.output);
     for (; train && spec.losses < m->heads; spec.losses++)
         spec.loss[spec.losses] = (rt_loss_spec){.tensor = m->head[spec.losses].tensor, .fn = no_loss};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    if (!p) return RT_RUN;
+    RT_TRY(rt_session_new(&s, &spec, pool));
     cJSON *plan = cJSON_AddObjectToObject(j, train ? "training_plan" : "inference_plan");
     cJSON_AddNumberToObject(plan, "batch", batch);
-    cJSON_AddNumberToObject(plan, "arena_bytes", (double)rt_plan_bytes(p));
-    rt_plan_describe(p, add_line, cJSON_AddArrayToObject(plan, "calls"));
-    rt_plan_free(p);
+    cJSON_AddNumberToObject(plan, "arena_bytes", (double)rt_session_bytes(s));
+    rt_session_describe(s, add_line, cJSON_AddArrayToObject(plan, "calls"));
+    rt_session_free(s);
     return RT_OK;
 }
 

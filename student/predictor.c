@@ -6,9 +6,8 @@
 
 struct rt_predictor {
     rt_model *const *model;
-    int count, micro, stale;
-    rt_plan **plan;
-    const float **params, **states;
+    int count, micro;
+    rt_session **session;
     rt_head head[RT_MAX_HEADS];        /* that answers are given for */
     int heads, width;
     int **place;                       /* of a model: where in the answer each element of its own stands; NULL: there */
@@ -42,24 +41,19 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->count = count;
     p->own = rt_model_width(models[0]);
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
-    p->plan = calloc((size_t)count, sizeof *p->plan);
+    p->session = calloc((size_t)count, sizeof *p->session);
     p->place = calloc((size_t)count, sizeof *p->place);
-    p->params = calloc((size_t)count, sizeof *p->params);
-    p->states = calloc((size_t)count, sizeof *p->states);
     p->z = malloc((size_t)p->micro * (size_t)p->own * sizeof *p->z);
-    p->stale = 1;
-    int ok = p->plan && p->place && p->params && p->states && p->z;
+    int ok = p->session && p->place && p->z;
     rt_status st = ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_predictor_set_heads(p, models[0]->head, models[0]->heads, NULL, RT_MATCH_NAMES);
     for (int i = 0; i < count && !st; i++) {
-        rt_plan_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p};
+        rt_session_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p,
+                                .params = models[i]->params, .states = models[i]->states};
         rt_model_outputs(models[i], spec.output);
         spec.outputs = models[i]->heads;
         for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
-        p->plan[i] = rt_plan_new(&spec, pool);
-        if (!p->plan[i]) st = RT_RUN;
-        p->params[i] = models[i]->params;
-        p->states[i] = models[i]->states;
+        st = rt_session_new(&p->session[i], &spec, pool);
     }
     if (st) rt_predictor_free(p);
     else *out = p;
@@ -69,18 +63,16 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
 void rt_predictor_free(rt_predictor *p)
 {
     if (!p) return;
-    for (int i = 0; i < p->count && p->plan; i++) rt_plan_free(p->plan[i]);
+    for (int i = 0; i < p->count && p->session; i++) rt_session_free(p->session[i]);
     for (int i = 0; i < p->count && p->place; i++) free(p->place[i]);
     rt_heads_free(p->head, p->heads);
-    void *owned[] = {p->plan, p->place, p->z, p->turned, p->params, p->states, p->sum, p->rest, p};
+    void *owned[] = {p->session, p->place, p->z, p->turned, p->sum, p->rest, p};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const float *states)
 {
-    if (params) p->params[i] = params;
-    if (states) p->states[i] = states;
-    p->stale = 1;
+    rt_session_borrow(p->session[i], params, states);
 }
 
 /* Room for answers of this width. */
@@ -144,11 +136,11 @@ static const float *gather(rt_predictor *p, int rows)
 {
     const rt_model *m = p->model[p->at];
     const int *place = p->place[p->at];
-    const float *z = rt_plan_output(p->plan[p->at], 0);
+    const float *z = rt_session_output(p->session[p->at], 0);
     size_t own = (size_t)p->own, width = (size_t)p->width;
     if (m->heads > 1) {
         for (int h = 0; h < m->heads; h++) {
-            const float *from = rt_plan_output(p->plan[p->at], h);
+            const float *from = rt_session_output(p->session[p->at], h);
             size_t n = (size_t)m->head[h].size;
             for (size_t r = 0; r < (size_t)rows; r++)
                 memcpy(p->z + r * own + m->head[h].at, from + r * n, n * sizeof *from);
@@ -222,14 +214,11 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *a
         p->rows = rows - p->first < p->micro ? rows - p->first : p->micro;
         float *out = answer + (size_t)p->first * width;
         for (p->at = 0; p->at < p->count; p->at++) {
-            rt_run run = {.rows = p->micro, .params = (float *)p->params[p->at], .states = (float *)p->states[p->at]};
-            if (p->stale) rt_plan_prepare(p->plan[p->at], &run);
-            rt_plan_run(p->plan[p->at], &run);
+            rt_session_infer(p->session[p->at], &(rt_step){.rows = p->micro});
             const float *z = gather(p, p->rows);
             if (p->count == 1) memcpy(out, z, (size_t)p->rows * width * sizeof *out);
             else add_answers(p, z, p->rows);
         }
-        p->stale = 0;
         for (int h = 0; h < p->heads && p->count > 1; h++)
             for (size_t r = 0; r < (size_t)p->rows; r++)
                 for (size_t i = 0; i < (size_t)p->head[h].size; i++) {
@@ -253,14 +242,14 @@ void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, f
     rt_predict(p, view_raw, &r, rows, answer);
 }
 
-const float *rt_predictor_feature(const rt_predictor *p, int i) { return rt_plan_output(p->plan[0], i + p->model[0]->heads); }
+const float *rt_predictor_feature(const rt_predictor *p, int i) { return rt_session_output(p->session[0], i + p->model[0]->heads); }
 int rt_predictor_micro(const rt_predictor *p) { return p->micro; }
 int rt_predictor_width(const rt_predictor *p) { return p->width; }
 
 size_t rt_predictor_bytes(const rt_predictor *p)
 {
     size_t n = 0;
-    for (int i = 0; i < p->count; i++) n += rt_plan_bytes(p->plan[i]);
+    for (int i = 0; i < p->count; i++) n += rt_session_bytes(p->session[i]);
     return n;
 }
 

@@ -6,7 +6,7 @@
 #ifndef RT_STUDENT_PREDICTOR_H
 #define RT_STUDENT_PREDICTOR_H
 
-#include "engine/plan.h"
+#include "engine/session.h"
 #include "student/model.h"
 
 typedef struct rt_predictor rt_predictor;

@@ -37,7 +37,7 @@ case $target in
     clang) build=build-clang; flags="$flags -DCMAKE_C_COMPILER=clang -DCMAKE_C_FLAGS=-Werror" ;;
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
-    valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo" ;;
+    valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRETORT_VALGRIND=ON" ;;
     kills|inject|flips|signals|malformed|races|powercut|bench) build=build ;;
     format) exec sh tests/format.sh ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/kernels.h"
+
 /* The weights and temperature that each method's authors train with; kd and mse: the usual 0.1 and 0.9. */
 static const struct { const char *name; double hard, soft, temperature;
 } recipe[] = {

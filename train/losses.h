@@ -27,7 +27,7 @@
 #define RT_TRAIN_LOSSES_H
 
 #include "data/json.h"
-#include "engine/plan.h"
+#include "engine/loss.h"
 
 typedef enum {
     RT_SOFT_NONE, RT_SOFT_KD, RT_SOFT_DKD, RT_SOFT_DIST, RT_SOFT_ZSCORE, RT_SOFT_MSE,      /* of classes */

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "engine/kernels.h"
 #include "train/losses.h"
 
 enum { L = RT_LANES };

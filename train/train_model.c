@@ -34,7 +34,7 @@ static rt_status add_projection(rt_graph *g, const char *name, int from, int wid
 }
 
 /* The training graph: the model's own, then a projection for each hint. Parameters of the model keep their places. */
-static rt_status make_graph(rt_trainer *t, rt_plan_spec *spec)
+static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
 {
     rt_train_settings *s = &t->set;
     const char *feature[RT_MAX_HINTS];
@@ -90,35 +90,27 @@ static void fill_input(void *arg, float *x, int row0, int rows)
 rt_status rt_train_set_up(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
-    rt_plan_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t};
+    rt_session_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t,
+                            .update = &s->optimizer.update, .accumulates = s->accumulate > 1, .keeps = 1};
     RT_TRY(rt_train_open_data(t));
     RT_TRY(make_model(t));
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
-    size_t n = t->graph->floats[RT_PARAM], d = t->graph->grad_floats;
-    size_t k = (size_t)rt_model_width(t->model), b = (size_t)s->batch;
-    t->params = rt_floats_new(n);
-    t->grads = rt_floats_new(d);
-    t->best_params = rt_floats_new(n);
-    t->best_states = rt_floats_new(t->graph->floats[RT_STATE]);
-    if (s->accumulate > 1) t->sum = rt_floats_new(d);
-    if (s->optimizer.ema > 0) t->ema_states = rt_floats_new(t->graph->floats[RT_STATE]);
+    size_t k = (size_t)rt_model_width(t->model), b = (size_t)s->batch, n;
     t->partner = calloc(b, sizeof *t->partner);
     t->answers = rt_floats_new(b * k);
-    float *scratch = rt_floats_new(t->graph->floats[RT_STATE]);
-    if (!t->params || !t->grads || !t->best_params || !t->best_states || (s->accumulate > 1 && !t->sum) ||
-        (s->optimizer.ema > 0 && !t->ema_states) || !t->partner || !t->answers || !scratch) {
-        free(scratch);
-        return rt_fail(RT_RUN, "out of memory");
-    }
-    rt_graph_init(t->graph, s->seed, t->params, scratch);   /* projections; the model's own follow */
-    free(scratch);
-    memcpy(t->params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *t->params);
-    if (t->ema_states) memcpy(t->ema_states, t->model->states, t->graph->floats[RT_STATE] * sizeof(float));
-    t->plan = rt_plan_new(&spec, t->opt->pool);
-    if (!t->plan) return RT_RUN;
-    RT_TRY(rt_optimizer_new(&t->optimizer, &s->optimizer, t->graph, t->opt->pool, t->params));
+    if (!t->partner || !t->answers) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(rt_session_new(&t->session, &spec, t->opt->pool));
+    float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n), *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
+    float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
+    float *ema_states = rt_session_buffer(t->session, RT_B_EMA_STATES, NULL);
+    size_t of_states = t->graph->floats[RT_STATE] * sizeof(float);
+    rt_graph_init(t->graph, s->seed, params, states);       /* projections of hints; the model's own follow */
+    memcpy(params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *params);
+    memcpy(states, t->model->states, of_states);
+    if (ema) memcpy(ema, params, n * sizeof *ema);
+    if (ema_states) memcpy(ema_states, states, of_states);
     if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
     t->view = (rt_view){
         .augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
@@ -128,8 +120,7 @@ rt_status rt_train_set_up(rt_trainer *t)
 void rt_train_tear_down(rt_trainer *t)
 {
     rt_run_folder_close(t->run);
-    rt_plan_free(t->plan);
-    rt_optimizer_free(t->optimizer);
+    rt_session_free(t->session);
     rt_predictor_free(t->validator);
     rt_teacher_close(t->teacher);
     rt_graph_free(t->graph);
@@ -140,9 +131,8 @@ void rt_train_tear_down(rt_trainer *t)
         rt_targets_close(t->learn[h].y);
         free(t->learn[h].class_weight);
     }
-    void *owned[] = {t->params,      t->grads,      t->sum,     t->best_params,
-                     t->best_states, t->ema_states, t->partner, t->answers};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    free(t->partner);
+    free(t->answers);
     rt_rows_free(&t->train);
     rt_rows_free(&t->held);
     rt_rows_free(&t->test);

@@ -130,7 +130,7 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
     rt_hasher *h = rt_hasher_new();
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
-            rt_hasher_add(h, (home == RT_PARAM ? t->params : t->model->states) + g->field[i].offset,
+            rt_hasher_add(h, rt_session_buffer(t->session, home == RT_PARAM ? RT_B_PARAMS : RT_B_STATES, NULL) + g->field[i].offset,
                           g->field[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
@@ -229,13 +229,19 @@ static void add_rows(const rt_trainer *t, cJSON *r)
     if (t->constant_channels) cJSON_AddNumberToObject(r, "constant_channels", t->constant_channels);
 }
 
+void rt_train_take_best(rt_trainer *t)
+{
+    rt_model *m = t->model;
+    memcpy(m->params, rt_session_buffer(t->session, RT_B_BEST, NULL), m->graph->floats[RT_PARAM] * sizeof(float));
+    memcpy(m->states, rt_session_buffer(t->session, RT_B_BEST_STATES, NULL), m->graph->floats[RT_STATE] * sizeof(float));
+}
+
 rt_status rt_train_finish(rt_trainer *t, cJSON **result)
 {
     char path[1200];
     rt_model *m = t->model;
     rt_digest last = rt_train_weights_digest(t);
-    memcpy(m->params, t->best_params, m->graph->floats[RT_PARAM] * sizeof(float));
-    memcpy(m->states, t->best_states, m->graph->floats[RT_STATE] * sizeof(float));
+    rt_train_take_best(t);
     RT_TRY(rt_identity_unchanged(t->identity));
     RT_TRY(set_provenance(t));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);

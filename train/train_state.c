@@ -12,13 +12,15 @@ enum { MAX_BUFFERS = 9 };
 
 static int buffers_of(rt_trainer *t, rt_buffer b[MAX_BUFFERS])
 {
-    size_t n = t->graph->floats[RT_PARAM], q = t->graph->floats[RT_STATE], d = t->graph->grad_floats;
-    rt_buffer all[] = {{"params", t->params, n}, {"states", t->model->states, q}, {"m", t->optimizer->m, d},
-                       {"v", t->optimizer->v, d}, {"ema", t->optimizer->ema, n}, {"best_params", t->best_params, n},
-                       {"best_states", t->best_states, q}, {"ema_states", t->ema_states, q},
-                       {"gradient_sum", t->sum, d}};       /* of a step whose batches are not all done */
-    memcpy(b, all, sizeof all);
-    return (int)(sizeof all / sizeof all[0]);
+    static const struct { const char *name; rt_buffer_id id; } all[MAX_BUFFERS] = {
+        {"params", RT_B_PARAMS}, {"states", RT_B_STATES}, {"m", RT_B_M}, {"v", RT_B_V}, {"ema", RT_B_EMA},
+        {"best_params", RT_B_BEST}, {"best_states", RT_B_BEST_STATES}, {"ema_states", RT_B_EMA_STATES},
+        {"gradient_sum", RT_B_SUM}};                        /* of a step whose batches are not all done */
+    for (int i = 0; i < MAX_BUFFERS; i++) {
+        b[i] = (rt_buffer){.name = all[i].name};
+        b[i].data = rt_session_buffer(t->session, all[i].id, &b[i].count);
+    }
+    return MAX_BUFFERS;
 }
 
 static char *exact(double v, char text[40])
@@ -38,7 +40,7 @@ rt_status rt_train_save(rt_trainer *t)
     cJSON_AddStringToObject(j, "kernels", rt_kernels_get()->name);
     cJSON_AddStringToObject(j, "tool", rt_tool());
     cJSON_AddNumberToObject(j, "batches", (double)t->done);
-    cJSON_AddNumberToObject(j, "updates", (double)t->optimizer->updates);
+    cJSON_AddNumberToObject(j, "updates", (double)rt_session_updates(t->session));
     cJSON_AddNumberToObject(j, "best_epoch", t->best_epoch);
     cJSON_AddStringToObject(j, "best", exact(t->best, text));
     cJSON_AddStringToObject(j, "epoch_loss", exact(t->epoch_loss, text));
@@ -96,7 +98,7 @@ rt_status rt_train_load(rt_trainer *t, int *found)
     if (!st) st = check_state(t, j);
     if (!st) {
         t->done = (uint64_t)rt_train_number(j, "batches");
-        t->optimizer->updates = (uint64_t)rt_train_number(j, "updates");
+        rt_session_set_updates(t->session, (uint64_t)rt_train_number(j, "updates"));
         t->best_epoch = (int)rt_train_number(j, "best_epoch");
         t->best = rt_train_number(j, "best");
         t->epoch_loss = rt_train_number(j, "epoch_loss");

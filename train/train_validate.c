@@ -101,7 +101,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores)
         ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);
     }
     if (ask && *t->set.labels) rt_train_stream_answers(t, &s);
-    rt_predictor_set_weights(t->validator, 0, rt_train_best_params(t), rt_train_best_states(t));
+    rt_predictor_set_weights(t->validator, 0, rt_session_best(t->session, 0), rt_session_best(t->session, 1));
     RT_TRY(rt_stream_open(&stream, &s, 0));
     buffers x = {rt_floats_new(n), rt_floats_new(n), malloc((size_t)width)};
     rt_status st = x.answer && x.teacher && x.labels ? RT_OK : rt_fail(RT_RUN, "out of memory");

@@ -25,33 +25,6 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     return spec;
 }
 
-const float *rt_train_best_params(const rt_trainer *t) { return t->optimizer->ema ? t->optimizer->ema : t->params; }
-const float *rt_train_best_states(const rt_trainer *t) { return t->ema_states ? t->ema_states : t->model->states; }
-
-static void average_states(rt_trainer *t)
-{
-    float decay = t->optimizer->update.ema;
-    for (size_t i = 0; t->ema_states && i < t->graph->floats[RT_STATE]; i++)
-        t->ema_states[i] += (1.0f - decay) * (t->model->states[i] - t->ema_states[i]);
-}
-
-static void first_bad_layer(const rt_trainer *t, char *text, size_t room)
-{
-    const rt_graph *g = t->graph;
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
-            const rt_field *f = &g->field[i];
-            if (pass && f->grad_at == RT_NOWHERE) continue;
-            const float *p = pass ? t->grads + f->grad_at : t->params + f->offset;
-            for (size_t k = 0; k < f->count; k++)
-                if (!isfinite(p[k])) {
-                    snprintf(text, room, "first in the %s of %s", pass ? "gradient" : "weights", f->name);
-                    return;
-                }
-        }
-    snprintf(text, room, "in the forward pass, while all weights are finite");
-}
-
 static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answers)
 {
     const rt_loss_config *c = &t->set.of[h].loss;
@@ -93,32 +66,20 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
 static rt_status train_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
-    rt_run run = {.rows = b->rows, .params = t->params, .states = t->model->states, .grads = t->grads, .seed = s->seed,
-                  .epoch = b->epoch, .step = b->step};
+    int k = s->accumulate, at = (int)(b->step % (uint32_t)k);
+    rt_step step = {.rows = b->rows, .seed = s->seed, .epoch = b->epoch, .step = b->step, .first = at == 0,
+                    .last = at == k - 1 || b->step + 1 == t->steps, .summed = at + 1,
+                    .lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps)};
     RT_TRY(set_batch(t, b));
-    rt_plan_run(t->plan, &run);
-    double loss = 0;
-    for (int i = 0; i < s->heads + s->hints; i++) loss += run.loss[i];
-    if (!isfinite(loss)) {
-        char where[160];
-        first_bad_layer(t, where, sizeof where);
+    rt_session_step(t->session, &step);
+    if (step.bad) {
+        char where[300];
+        rt_session_find_bad(t->session, where, sizeof where);
         return rt_fail(RT_RUN,
                        "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip",
-                       loss, b->epoch + 1, b->step + 1, where);
+                       step.total, b->epoch + 1, b->step + 1, where);
     }
-    t->epoch_loss += loss;
-    double lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps);
-    int k = s->accumulate, at = (int)(b->step % (uint32_t)k), last = at == k - 1 || b->step + 1 == t->steps;
-    const float *g = t->grads;
-    if (k > 1) {
-        if (at == 0) memcpy(t->sum, t->grads, t->graph->grad_floats * sizeof *t->sum);
-        else rt_kernels_get()->accumulate(t->sum, t->grads, t->graph->grad_floats);
-        g = t->sum;
-    }
-    if (last) {
-        rt_optimizer_step(t->optimizer, t->params, g, lr, 1.0 / (at + 1));
-        average_states(t);
-    }
+    t->epoch_loss += step.total;
     return RT_OK;
 }
 
@@ -173,8 +134,7 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     if (!t->held.count || epoch == 1 || (monitor(t)->higher ? value > t->best : value < t->best)) {
         t->best = value;
         t->best_epoch = epoch;
-        memcpy(t->best_params, rt_train_best_params(t), t->graph->floats[RT_PARAM] * sizeof(float));
-        memcpy(t->best_states, rt_train_best_states(t), t->graph->floats[RT_STATE] * sizeof(float));
+        rt_session_keep(t->session);
     }
     rt_digest digest = rt_train_weights_digest(t);
     cJSON_AddNumberToObject(e, "lr", rt_learning_rate(&t->set.optimizer, t->done - 1, t->total, t->steps));
@@ -206,7 +166,10 @@ static rt_status take_batch(rt_trainer *t, rt_stream *stream)
     return st;
 }
 
-static rt_status run_epochs(rt_trainer *t)
+int rt_train_ended(const rt_trainer *t)
+{ return t->total && (t->done == t->total || out_of_patience(t)) && (uint64_t)cJSON_GetArraySize(t->history) * t->steps >= t->done; }
+
+rt_status rt_train_epochs(rt_trainer *t, int most)
 {
     rt_stream_spec spec = stream_spec(t);
     rt_stream *stream;
@@ -214,13 +177,15 @@ static rt_status run_epochs(rt_trainer *t)
     RT_TRY(rt_stream_open(&stream, &spec, t->done));
     t->steps = rt_stream_steps(stream);
     t->total = t->steps * (uint64_t)t->set.epochs;
+    uint64_t until = most ? (t->done / t->steps + (uint64_t)most) * t->steps : t->total;
+    if (until > t->total) until = t->total;
     double start = rt_seconds(), saved = start, mark = start, before = t->seconds;
     uint64_t first = t->done;
     rt_status st = RT_OK;
     /* All of an epoch's steps are done, but it was interrupted while it was validated. */
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
-    while ((open_epoch || (t->done < t->total && !out_of_patience(t))) && !st) {
+    while ((open_epoch || (t->done < until && !out_of_patience(t))) && !st) {
         if (!open_epoch && (st = take_batch(t, stream))) break;
         open_epoch = 0;
         double now = rt_seconds();
@@ -239,7 +204,7 @@ static rt_status run_epochs(rt_trainer *t)
         int last = t->done == t->total || out_of_patience(t),
             due = ended && (epoch % t->set.checkpoint_every == 0 || last);
         if (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds) due = 1;
-        if (!st && (due || stop)) {
+        if (!st && (due || stop) && t->run) {
             st = rt_train_save(t);
             if (!st && ended) st = rt_train_write_metrics(t);
             saved = rt_seconds();
@@ -275,7 +240,7 @@ rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
         snprintf(text, sizeof text, "resumed at step %llu", (unsigned long long)t.done);
         rt_progress_line(opt->progress, text);
     }
-    if (!st && !done) st = run_epochs(&t);
+    if (!st && !done) st = rt_train_epochs(&t, 0);
     if (!st && !done) st = rt_train_write_metrics(&t);
     if (!st && !done) st = rt_train_finish(&t, result);
     rt_train_tear_down(&t);

@@ -4,7 +4,8 @@
  *   train_data.c     sources, names, rows  train_targets.c labels, and the rows that they choose
  *   train_model.c    model, graph, plan    train_normalize.c
  *   train_folder.c   the run's folder      train_state.c   checkpoints
- *   trainer.c        batches, epochs       train_result.c  metrics, provenance, model file, result */
+ *   trainer.c        batches, epochs       train_validate.c   metrics of an epoch
+ *   trial.c          without a folder      train_result.c  metrics, provenance, model file, result */
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
 
@@ -90,11 +91,7 @@ typedef struct {
     rt_model *model;
     rt_teacher *teacher;           /* in the loop, or the label store; NULL: none */
     rt_graph *graph;               /* the model's, with projections of hints behind it */
-    float *params, *grads, *sum;   /* flat, of graph; sum: of accumulated gradients */
-    float *best_params, *best_states;
-    float *ema_states;             /* running statistics averaged as the weights are, which they must match */
-    rt_plan *plan;
-    rt_optimizer *optimizer;
+    rt_session *session;           /* of the graph: weights, gradients, moments, averages, the best epoch's */
     rt_predictor *validator;
     rt_stream *stream;
     rt_view view;
@@ -183,8 +180,10 @@ rt_status rt_train_write_text(rt_trainer *, const char *name, const char *text);
 
 /* ---- trainer.c ---- */
 
-/* What is validated and kept: the averages, where there are some, or the weights as they are. */
-const float *rt_train_best_params(const rt_trainer *), *rt_train_best_states(const rt_trainer *);
+/* At most so many epochs from where the run is (0: all that are left); with checkpoints where there is a folder. */
+rt_status rt_train_epochs(rt_trainer *, int most);
+/* All epochs are done, or patience is over. */
+int rt_train_ended(const rt_trainer *);
 
 /* The label store's answers with the batches. */
 void rt_train_stream_answers(const rt_trainer *, rt_stream_spec *);
@@ -205,6 +204,8 @@ void rt_train_say(const rt_trainer *);
 /* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
 rt_status rt_train_write_metrics(rt_trainer *);
 rt_digest rt_train_weights_digest(const rt_trainer *);
+/* The best epoch's weights into the model. */
+void rt_train_take_best(rt_trainer *);
 /* Writes the best epoch's model and result.json. */
 rt_status rt_train_finish(rt_trainer *, cJSON **result);
 #endif

@@ -23,6 +23,8 @@ for h in $(find engine data student teacher train export experiments cli -name '
     case $h in engine/cpu/simd.h) [ "$(uname -m)" = x86_64 ] || continue; flags="-DRT_SIMD_AVX2 -mavx2 -mfma" ;; esac
     echo "#include \"$h\"" | ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function $flags -I. -fsyntax-only -x c - || { echo "$h does not compile alone"; bad=1; }
 done
+plans=$(grep -lE 'rt_plan_|engine/plan(_build)?\.h' $(find data student teacher train export experiments cli -name '*.[ch]'))
+[ -z "$plans" ] || { echo "plans are known above engine/: $plans"; bad=1; }
 twice=$(find engine data student teacher train export experiments cli tests -type f -name '*.[ch]' | sed 's|.*/||' | sort | uniq -d)
 [ -z "$twice" ] || { echo "file names used twice: $twice"; bad=1; }
 exit $bad

@@ -16,15 +16,18 @@ static rt_graph *net(void)
     return g;
 }
 
-static void follow(rt_optimizer_config c)
+static void follow(rt_update_desc c)
 {
     rt_graph *g = net();
     rt_pool *pool = rt_pool_new(2);
     float *w = calloc(g->floats[RT_PARAM], 4), *grad = calloc(g->floats[RT_PARAM], 4);
     double wd[N], m[N] = {0}, v[N] = {0}, ema[N];
     for (int i = 0; i < N; i++) ema[i] = wd[i] = w[i] = (float)sin(i);
-    rt_optimizer *o;
-    check_ok(rt_optimizer_new(&o, &c, g, pool, w));
+    rt_updates *o;
+    check_ok(rt_updates_new(&o, &c, g, pool));
+    rt_update_buffers b = {w, calloc(g->floats[RT_PARAM], 4), calloc(g->floats[RT_PARAM], 4),
+                           c.ema > 0 ? calloc(g->floats[RT_PARAM], 4) : NULL, grad};
+    if (b.ema) memcpy(b.ema, w, g->floats[RT_PARAM] * 4);
     for (int s = 1; s <= STEPS; s++) {
         double norm = 0, scale = 0.5;
         for (int i = 0; i < N; i++) {
@@ -33,9 +36,10 @@ static void follow(rt_optimizer_config c)
         }
         grad[g->field[1].offset] = 2;
         norm = sqrt(norm + 4) * scale;
-        rt_optimizer_step(o, w, grad, 0.01, 0.5);
+        double told = rt_updates_step(o, &b, (uint64_t)s, 0.01, 0.5);
         if (c.clip > 0 && norm > c.clip) scale *= c.clip / norm;
         double decay = fmin(c.ema, (1.0 + s) / (10.0 + s));
+        check_close("decay", told, decay, 1e-6, 0);
         for (int i = 0; i < N; i++) {
             double d = grad[i] * scale;
             if (c.kind == RT_SGD) {
@@ -50,10 +54,13 @@ static void follow(rt_optimizer_config c)
             }
             ema[i] += (1 - decay) * (wd[i] - ema[i]);
             check_close("weight", w[i], wd[i], 2e-5, 2e-5);
-            if (o->ema) check_close("ema", o->ema[i], ema[i], 2e-5, 2e-5);
+            if (b.ema) check_close("ema", b.ema[i], ema[i], 2e-5, 2e-5);
         }
     }
-    rt_optimizer_free(o);
+    rt_updates_free(o);
+    free(b.m);
+    free(b.v);
+    free(b.ema);
     rt_pool_free(pool);
     rt_graph_free(g);
     free(w);
@@ -63,10 +70,10 @@ static void follow(rt_optimizer_config c)
 static void formulas(void **state)
 {
     (void)state;
-    follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01});
-    follow((rt_optimizer_config){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .nesterov = 1, .ema = 0.99});
-    follow((rt_optimizer_config){.kind = RT_SGD, .clip = 0.7});
-    follow((rt_optimizer_config){
+    follow((rt_update_desc){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01});
+    follow((rt_update_desc){.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .nesterov = 1, .ema = 0.99});
+    follow((rt_update_desc){.kind = RT_SGD, .clip = 0.7});
+    follow((rt_update_desc){
         .kind = RT_ADAMW, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .ema = 0.9, .clip = 2});
 }
 
@@ -77,15 +84,17 @@ static void decay_rule(void **state)
     for (int all = 0; all < 2; all++) {
         rt_graph *g = net();
         rt_pool *pool = rt_pool_new(1);
-        rt_optimizer_config c = {.kind = RT_SGD, .weight_decay = 0.1, .decay_all = all};
-        rt_optimizer *o;
+        rt_update_desc c = {.kind = RT_SGD, .weight_decay = 0.1, .decay_all = all};
+        rt_updates *o;
+        float *m = calloc(g->floats[RT_PARAM], 4);
         float *w = calloc(g->floats[RT_PARAM], 4), *grad = calloc(g->floats[RT_PARAM], 4);
         w[0] = w[g->field[1].offset] = 1;
-        check_ok(rt_optimizer_new(&o, &c, g, pool, w));
-        rt_optimizer_step(o, w, grad, 1, 1);
+        check_ok(rt_updates_new(&o, &c, g, pool));
+        rt_updates_step(o, &(rt_update_buffers){.w = w, .m = m, .g = grad}, 1, 1, 1);
         check_close("weight", w[0], 0.9, 1e-6, 0);
         check_close("bias", w[g->field[1].offset], all ? 0.9 : 1, 1e-6, 0);
-        rt_optimizer_free(o);
+        rt_updates_free(o);
+        free(m);
         rt_pool_free(pool);
         rt_graph_free(g);
         free(w);

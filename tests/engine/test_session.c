@@ -1,0 +1,170 @@
+/* Sessions: a whole step against its formula in double, over accumulations, with momentum and averages; what is kept; a loss that
+ * is not finite changes no weights; inference follows the weights that it is given. */
+#include "engine/session.h"
+#include "tests/support.h"
+
+enum { B = 6, D = 3 };
+
+static rt_pool *pool;
+static const float target[B] = {1, -1, 0.5f, 2, 0, -0.5f};
+
+static int set_up(void **state)
+{
+    (void)state;
+    pool = rt_pool_new(2);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    rt_pool_free(pool);
+    return 0;
+}
+
+static rt_graph *net(int *out)
+{
+    rt_graph *g = rt_graph_new();
+    rt_shape_attr in = {.shape = {1, {D}}};
+    rt_dense_attr dense = {.out = 1};
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, NULL, out));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "d", out, 1, &dense, NULL, out));
+    rt_graph_seal(g);
+    return g;
+}
+
+/* Mean over rows of (z - target)^2 / 2; arg: rows of targets that this step starts at. */
+static void half_square(void *arg, const rt_loss_io *io)
+{
+    for (int r = 0; r < io->rows; r++) {
+        float d = io->value[r] - target[*(const int *)arg + io->row0 + r];
+        io->grad[r] = d / (float)io->total;
+        io->loss[r] = d * d / 2;
+    }
+}
+
+static void data(float x[B * D]) { for (int i = 0; i < B * D; i++) x[i] = (float)((i * 7) % 11) / 5 - 1; }
+
+/* `parts` steps of B / parts rows make an update. */
+static void follow(int parts, double ema)
+{
+    int out, at = 0, rows = B / parts;
+    float x[B * D];
+    rt_graph *g = net(&out);
+    rt_session *s;
+    rt_update_desc u = {.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .ema = ema};
+    rt_session_spec spec = {.graph = g, .batch = B, .train = 1, .losses = 1, .update = &u, .accumulates = parts > 1, .keeps = 1,
+                            .loss = {{.tensor = out, .fn = half_square, .arg = &at}}};
+    double w[D], m[D] = {0}, average[D];
+    data(x);
+    check_ok(rt_session_new(&s, &spec, pool));
+    float *own = rt_session_buffer(s, RT_B_PARAMS, NULL), *mean = rt_session_buffer(s, RT_B_EMA, NULL);
+    assert_true((mean != NULL) == (ema > 0));
+    assert_true((rt_session_buffer(s, RT_B_SUM, NULL) != NULL) == (parts > 1));
+    assert_null(rt_session_buffer(s, RT_B_V, NULL));
+    for (int i = 0; i < D; i++) average[i] = w[i] = own[i] = 0.3f * (float)(i + 1);
+    if (mean) memcpy(mean, own, D * sizeof *own);
+    for (int t = 1; t <= 20; t++) {
+        double grad[D] = {0}, total = 0, told = 0, decay = fmin(ema, (1.0 + t) / (10.0 + t));
+        for (int r = 0; r < B; r++) {
+            double z = 0;
+            for (int i = 0; i < D; i++) z += x[r * D + i] * w[i];
+            for (int i = 0; i < D; i++) grad[i] += (z - target[r]) * x[r * D + i] / B;
+            total += (z - target[r]) * (z - target[r]) / 2 / B;
+        }
+        for (int p = 0; p < parts; p++) {
+            at = p * rows;
+            rt_step step = {.rows = rows, .x = x + at * D, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
+            rt_session_step(s, &step);
+            assert_false(step.bad);
+            told += step.total / parts;
+            if (!step.last) assert_true(rt_session_updates(s) == (uint64_t)t - 1);
+        }
+        check_close("loss", told, total, 1e-6, 1e-5);
+        for (int i = 0; i < D; i++) {
+            m[i] = 0.9 * m[i] + grad[i] + 0.01 * w[i];
+            w[i] -= 0.1 * m[i];
+            average[i] += (1 - decay) * (w[i] - average[i]);
+            check_close("weight", own[i], w[i], 1e-5, 1e-5);
+            if (ema > 0) check_close("average", mean[i], average[i], 1e-5, 1e-5);
+        }
+    }
+    assert_true(rt_session_updates(s) == 20);
+    assert_ptr_equal(rt_session_best(s, 0), ema > 0 ? mean : own);
+    rt_session_keep(s);
+    assert_memory_equal(rt_session_buffer(s, RT_B_BEST, NULL), ema > 0 ? mean : own, D * sizeof *own);
+    rt_session_free(s);
+    rt_graph_free(g);
+}
+
+static void steps(void **state)
+{
+    (void)state;
+    follow(1, 0);
+    follow(3, 0);
+    follow(2, 0.9);
+}
+
+static void not_finite(void **state)
+{
+    (void)state;
+    int out, at = 0;
+    float x[B * D], before[D];
+    char text[100];
+    rt_graph *g = net(&out);
+    rt_session *s;
+    rt_update_desc u = {.kind = RT_SGD, .momentum = 0.9};
+    rt_session_spec spec = {.graph = g, .batch = B, .train = 1, .losses = 1, .update = &u,
+                            .loss = {{.tensor = out, .fn = half_square, .arg = &at}}};
+    data(x);
+    check_ok(rt_session_new(&s, &spec, pool));
+    float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);
+    for (int i = 0; i < D; i++) before[i] = own[i] = 1;
+    x[4] = INFINITY;
+    rt_step step = {.rows = B, .x = x, .first = 1, .last = 1, .summed = 1, .lr = 0.1};
+    rt_session_step(s, &step);
+    assert_true(step.bad && !isfinite(step.total));
+    assert_true(rt_session_updates(s) == 0);
+    assert_memory_equal(own, before, sizeof before);
+    rt_session_find_bad(s, text, sizeof text);
+    assert_string_equal(text, "first in the gradient of d.weight");
+    own[1] = NAN;
+    rt_session_find_bad(s, text, sizeof text);
+    assert_string_equal(text, "first in the weights of d.weight");
+    rt_session_free(s);
+    rt_graph_free(g);
+}
+
+static void inference(void **state)
+{
+    (void)state;
+    int out;
+    float x[B * D], other[D] = {2, 0, -1};
+    rt_graph *g = net(&out);
+    rt_session *s;
+    rt_session_spec spec = {.graph = g, .batch = B, .outputs = 1, .output = {out}};
+    data(x);
+    check_ok(rt_session_new(&s, &spec, pool));
+    float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);
+    assert_null(rt_session_buffer(s, RT_B_GRADS, NULL));
+    for (int turn = 0; turn < 3; turn++) {
+        const float *w = turn == 2 ? other : own;
+        for (int i = 0; i < D; i++) own[i] = (float)(i + turn);
+        if (turn == 2) rt_session_borrow(s, other, NULL);
+        else rt_session_changed(s);
+        rt_session_infer(s, &(rt_step){.rows = B, .x = x});
+        for (int r = 0; r < B; r++) {
+            double z = 0;
+            for (int i = 0; i < D; i++) z += x[r * D + i] * w[i];
+            check_close("output", rt_session_output(s, 0)[r], z, 1e-6, 1e-6);
+        }
+    }
+    rt_session_free(s);
+    rt_graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(steps), cmocka_unit_test(not_finite), cmocka_unit_test(inference)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
