@@ -26,6 +26,9 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
             rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
         free(map);
     }
+    for (int k = 0; k < count; k++)
+        if (rt_heads_find(v->head, v->heads, &own[k], count) < 0)
+            rt_eval_note(v, "%s has a head '%s' that %s has not: it is left out.", e->name, own[k].name, first->name);
     return RT_OK;
 }
 

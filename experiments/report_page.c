@@ -172,7 +172,8 @@ static void confusions(rt_string *t, const cJSON *e)
                cJSON_IsArray(rt_member(rt_first_model(e), "confusion")) ? "" : "s");
         return;
     }
-    for (const cJSON *m = rt_first_model(e); m; m = m->next) confusion(t, e, m);
+    for (const cJSON *m = rt_first_model(e); m; m = m->next)
+        if (rt_member(m, "confusion")) confusion(t, e, m);                /* one may lack the head */
 }
 
 static void put_made_by(rt_string *t, const cJSON *e, int speed)

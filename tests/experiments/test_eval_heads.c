@@ -7,6 +7,7 @@
 #include "engine/pool.h"
 #include "experiments/evaluator.h"
 #include "experiments/report.h"
+#include "experiments/report_parts.h"
 #include "student/metrics.h"
 #include "student/model.h"
 #include "tests/student/elements_reference.h"
@@ -231,14 +232,31 @@ static void lacks_a_head(void **state)
     char *notes = cJSON_PrintUnformatted(cJSON_GetObjectItem(e, "notes")), *table = rt_report_table(e);
     assert_non_null(strstr(notes, "lacks has no head 'tags' of whole"));
     assert_non_null(table);
+    assert_non_null(strstr(notes, "lacks has a head 'more' that whole has not"));
     free(table);
     cJSON_free(notes);
+    cJSON_Delete(e);
+}
+
+/* A page shows the confusion of those models that have the head. */
+static void lacks_a_head_of_classes(void **state)
+{
+    (void)state;
+    cJSON *e = evaluate_two("lacks.h5", "whole.h5", "lack.h5", ", \"targets\": {\"more\": {\"set\": \"tags\", "
+                            "\"column\": 1}}");
+    rt_string page = {0};
+    rt_report_html(&page, e);
+    assert_non_null(page.p);
+    assert_non_null(strstr(page.p, "Confusion: lacks"));
+    assert_null(strstr(page.p, "Confusion: whole"));
+    free(page.p);
     cJSON_Delete(e);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(single_heads), cmocka_unit_test(two_heads),
-                                       cmocka_unit_test(lacks_a_head)};
+                                       cmocka_unit_test(lacks_a_head),
+                                       cmocka_unit_test(lacks_a_head_of_classes)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
