@@ -115,7 +115,10 @@ static rt_status read_head(rt_head *head, int *count, cJSON *object, const char 
         return rt_fail(RT_INPUT, "%s: head '%s' has %d outputs and %d names", key, name, size,
                        cJSON_GetArraySize(list));
     }
-    if (!names.name) return RT_OK;
+    if (!names.name) {
+        rt_names_free(&names);
+        RT_TRY(rt_names_numbered(&names, size, of));
+    }
     rt_names_free(&head[*count - 1].names);
     head[*count - 1].names = names;
     return RT_OK;

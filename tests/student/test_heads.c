@@ -58,6 +58,8 @@ static void places(void **state)
     for (int i = 0; i < 3; i++) {
         assert_string_equal(copy[i].name, head[i].name);
         assert_int_equal(copy[i].task, head[i].task);
+        assert_int_equal(copy[i].names.count, head[i].size);
+        assert_string_equal(copy[i].names.of, "f.h5");
         assert_int_equal(copy[i].size, head[i].size);
         assert_int_equal(copy[i].at, head[i].at);
     }
