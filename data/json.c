@@ -254,7 +254,9 @@ rt_cfg rt_cfg_begin(cJSON *object, const char *path)
 
 static cJSON *look(rt_cfg *c, const char *key)
 {
-    if (c->count < RT_CFG_KEYS) c->known[c->count++] = key;
+    int i = 0;
+    while (i < c->count && strcmp(c->known[i], key)) i++;
+    if (i == c->count && i < RT_CFG_KEYS) c->known[c->count++] = key;
     return c->status || !c->object ? NULL : cJSON_GetObjectItemCaseSensitive(c->object, key);
 }
 

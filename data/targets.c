@@ -107,9 +107,9 @@ static void read_where(rt_cfg *c, cJSON *item, const char *head, rt_target_where
         return;
     }
     rt_cfg one = rt_cfg_begin(item, path);
-    if (rt_cfg_has(&one, "source")) w->source = rt_cfg_file(&one, "source", NULL);
+    if (rt_cfg_any(&one, "source")) w->source = rt_cfg_file(&one, "source", NULL);
     w->set = rt_cfg_file(&one, "set", head);
-    w->column = rt_cfg_has(&one, "column") ? rt_cfg_int(&one, "column", 0, 0, 1 << 24) : -1;
+    w->column = rt_cfg_any(&one, "column") ? rt_cfg_int(&one, "column", 0, 0, 1 << 24) : -1;
     rt_cfg_join(c, &one);
 }
 

@@ -106,9 +106,9 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
     }
     if (!any && v->count == 1 && !s->speed)
         return rt_fail(RT_NOTHING,
-                       "%s: has no labels, and there is one model and no timing: nothing to evaluate; data.y names "
+                       "%s: has no labels, and there is one model and no timing: nothing to evaluate; %s names "
                        "the labels",
-                       s->source);
+                       s->source, v->heads > 1 ? "data.targets" : "data.y");
     return RT_OK;
 }
 

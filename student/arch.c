@@ -234,7 +234,7 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     if (kind.act) ((rt_activation_attr *)(void *)attributes)->end.act = kind.act;
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
-    const char *share = rt_cfg_has(&c, "share") ? rt_cfg_string(&c, "share", NULL) : NULL;
+    const char *share = rt_cfg_any(&c, "share") ? rt_cfg_string(&c, "share", NULL) : NULL;
     rt_status st = rt_cfg_end(&c);
     if (!st && (!*name || !rt_is_utf8(name)))
         st = rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain what is no valid UTF-8", at, name);
@@ -256,8 +256,8 @@ static rt_status read_head(rt_head *head, int *count, cJSON *object, const char 
     rt_cfg c = rt_cfg_begin(object, at);
     const char *name = rt_cfg_string(&c, "name", NULL);
     rt_task task = (rt_task)rt_cfg_choice(&c, "task", tasks, 0);
-    const char *layer = rt_cfg_has(&c, "layer") ? rt_cfg_string(&c, "layer", NULL) : name;
-    int size = rt_cfg_has(&c, "size") ? rt_cfg_int(&c, "size", 0, 1, RT_HEADS_WIDTH) : 0;
+    const char *layer = rt_cfg_any(&c, "layer") ? rt_cfg_string(&c, "layer", NULL) : name;
+    int size = rt_cfg_any(&c, "size") ? rt_cfg_int(&c, "size", 0, 1, RT_HEADS_WIDTH) : 0;
     const cJSON *list = rt_cfg_any(&c, "names");
     RT_TRY(rt_cfg_end(&c));
     if (list && !size) size = cJSON_GetArraySize(list);
@@ -341,7 +341,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     *result = NULL;
     a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
     if (!a.shape.rank) rt_cfg_fail(&c, "input", "the input's shape is required here, such as [28, 28, 1]");
-    cJSON *heads = rt_cfg_has(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
+    cJSON *heads = rt_cfg_any(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
     if (heads) rt_cfg_refuse(&c, "classes", "is short for one head of classes, and \"heads\" are given; leave it out");
     else o.classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
     if (rt_cfg_has(&c, "family") && !c.status) {

@@ -79,6 +79,8 @@ static void refused(void **state)
         {"{" LAYERS ",\"heads\":[]}", "the list is empty"},
         {"{" LAYERS ",\"classes\":3," HEADS "}", "classes"},
         {"{\"input\":[4],\"family\":\"mlp\",\"heads\":[{\"name\":\"a\"}]}", "size: how many outputs"},
+        {"{\"input\":[4],\"family\":\"mlp\",\"head\":[{\"name\":\"a\"}]}", "did you mean 'heads'?"},
+        {"{" LAYERS ",\"heads\":[{\"name\":\"kind\",\"layr\":\"kind\"}]}", "did you mean 'layer'?"},
         {"{\"input\":[4,4,1],\"layers\":[{\"op\":\"conv2d\",\"out\":2,\"kernel\":3,\"name\":\"c\"}],"
          "\"heads\":[{\"name\":\"c\"}]}", "a head needs one row of numbers"}};
     rt_head head[RT_MAX_HEADS];
