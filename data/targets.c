@@ -59,6 +59,9 @@ static rt_status check_shape(rt_targets *t, const rt_target_where *w)
     return RT_OK;
 }
 
+int rt_targets_named(const rt_h5_file *f, const char *set, int only)
+{ return !strcmp(set, "y") || (only && !rt_h5_find(f, "y")); }
+
 rt_status rt_targets_open_head(rt_targets **out, const rt_source *x, const rt_target_where *w, const rt_head *head,
                                rt_match match)
 {
@@ -77,7 +80,8 @@ rt_status rt_targets_open_head(rt_targets **out, const rt_source *x, const rt_ta
     if (!st) t->row_bytes = rt_source_row_bytes(t->y);
     if (!st) st = rt_names_copy(&t->model, &head->names);
     if (!st) st = check_shape(t, w);
-    if (!st && w->named && head->task == RT_TASK_CLASSES) st = rt_names_read(rt_source_file(t->y), &t->data, NULL);
+    if (!st && head->task == RT_TASK_CLASSES && rt_targets_named(rt_source_file(t->y), w->set, w->only))
+        st = rt_names_read(rt_source_file(t->y), &t->data, NULL);
     if (!st && match == RT_MATCH_NAMES && t->data.name) st = rt_names_map(&t->map, &t->data, &t->model, "class");
     if (st) rt_targets_close(t);
     else *out = t;
@@ -86,7 +90,7 @@ rt_status rt_targets_open_head(rt_targets **out, const rt_source *x, const rt_ta
 
 rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name, const rt_names *model, rt_match match)
 {
-    rt_target_where w = {.set = name, .column = -1, .named = 1};
+    rt_target_where w = {.set = name, .column = -1, .only = 1};
     rt_head head = {.task = RT_TASK_CLASSES, .size = model->count, .names = *model};
     return rt_targets_open_head(out, x, &w, &head, match);
 }
@@ -120,7 +124,7 @@ void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const ch
     for (int h = 0; h < heads; h++) of_classes += head[h].task == RT_TASK_CLASSES;
     for (int h = 0; h < heads; h++) {
         int single = heads == 1 && y;
-        where[h] = (rt_target_where){.set = single ? y : head[h].name, .column = -1, .named = of_classes == 1};
+        where[h] = (rt_target_where){.set = single ? y : head[h].name, .column = -1, .only = of_classes == 1};
         given[h] = single;
     }
     if (heads > 1 && y)

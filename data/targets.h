@@ -22,8 +22,12 @@ typedef struct {
     const char *source;                /* the file; NULL: that of x */
     const char *set;
     int column;                        /* -1: a whole row of the set */
-    int named;                         /* "classes" of the file's manifest are this set's */
+    int only;                          /* of the only head of classes */
 } rt_target_where;
+
+/* Whether "classes" of a file's manifest are those of this set: of "y", as importers write it, and in a file without
+ * "y" those of the only head of classes. */
+int rt_targets_named(const rt_h5_file *, const char *set, int only);
 
 /* "targets" of a configuration's "data", {"HEAD": "SET"} or {"HEAD": {"source", "set", "column"}}, or for a single head y, its
  * set (NULL: not given). Where a head is not named, its set has its name; given[h] says which are. Texts belong to the

@@ -348,6 +348,12 @@ static rt_status take_names(rt_names *into, const rt_names *from, int count, con
     return RT_OK;
 }
 
+rt_status rt_model_set_classes(rt_model *m, int h, const rt_names *classes)
+{
+    return take_names(&m->head[h].names, classes, m->head[h].size, "classes",
+                      rt_heads_plain(m->head, m->heads) ? "classes" : "heads");
+}
+
 rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_names *columns)
 {
     int only = -1, of_classes = 0;
@@ -356,6 +362,6 @@ rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_name
             of_classes++;
             only = h;
         }
-    if (of_classes == 1) RT_TRY(take_names(&m->head[only].names, classes, m->head[only].size, "classes", "classes"));
+    if (of_classes == 1) RT_TRY(rt_model_set_classes(m, only, classes));
     return take_names(&m->input.columns, columns, (int)m->input.size, "columns", "input");
 }

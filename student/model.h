@@ -37,6 +37,8 @@ rt_status rt_model_load(rt_model **out, const char *path);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns (copied; NULL or
  * without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
+/* The same for head h alone. */
+rt_status rt_model_set_classes(rt_model *, int h, const rt_names *classes);
 /* W: floats of an answer. */
 int rt_model_width(const rt_model *);
 /* The heads' tensors, in their order. */

@@ -82,31 +82,52 @@ static rt_status name_by_targets(rt_trainer *t, int h)
     return RT_OK;
 }
 
-/* Names of a new model's classes: the data's, or those of whoever labels it, when the data has none or fewer. */
+/* The names that the data has for a head's classes. */
+static rt_status classes_of_data(const rt_trainer *t, int h, rt_names *out)
+{
+    const rt_target_where *w = &t->set.of[h].where;
+    rt_source *y = NULL;
+    *out = (rt_names){0};
+    if (w->source) RT_TRY(rt_source_open(&y, w->source, w->set));
+    const rt_h5_file *f = rt_source_file(y ? y : t->x);
+    int falls = !*w->set || (t->set.heads == 1 && !t->set.of[h].given && !rt_h5_find(f, w->set));    /* to "y" */
+    rt_status st = rt_targets_named(f, falls ? "y" : w->set, w->only) ? rt_names_read(f, out, NULL) : RT_OK;
+    rt_source_close(y);
+    return st;
+}
+
+/* Names of a head's classes, which the model does not name: the data's, or those of whoever labels it (NULL: nobody),
+ * when the data has none or fewer. */
+static rt_status name_classes(rt_trainer *t, int h, const rt_names *theirs)
+{
+    rt_names classes;
+    if (t->model->head[h].names.name) return RT_OK;
+    RT_TRY(classes_of_data(t, h, &classes));
+    int take = theirs && (!classes.name || has_more(theirs, &classes, t->set.match));
+    rt_status st = rt_model_set_classes(t->model, h, take ? theirs : &classes);
+    rt_names_free(&classes);
+    return st;
+}
+
+/* Names of a new model's outputs and columns. */
 static rt_status name_heads(rt_trainer *t)
 {
     rt_model *m = t->model;
-    rt_names classes, columns = {0};
+    rt_names columns;
     int count = 0;
     const rt_head *labeller = t->teacher ? rt_teacher_heads(t->teacher, &count) : NULL;
-    rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
-    if (!st) st = rt_source_columns(t->x, &columns);
-    const rt_names *from = &classes;
-    for (int h = 0; h < m->heads && labeller && !st; h++) {
-        int k = rt_heads_find(labeller, count, &m->head[h], m->heads);
-        if (k < 0 || labeller[k].task != m->head[h].task) continue;
-        const rt_names *theirs = &labeller[k].names;
-        if (m->head[h].task == RT_TASK_CLASSES && (!classes.name || has_more(theirs, &classes, t->set.match)))
-            from = theirs;
-        else if (m->head[h].task != RT_TASK_CLASSES && theirs->name && !m->head[h].names.name &&
-                 theirs->count == m->head[h].size) {
+    for (int h = 0; h < m->heads; h++) {
+        int k = labeller ? rt_heads_find(labeller, count, &m->head[h], m->heads) : -1;
+        const rt_names *theirs = k >= 0 && labeller[k].task == m->head[h].task ? &labeller[k].names : NULL;
+        if (m->head[h].task == RT_TASK_CLASSES) RT_TRY(name_classes(t, h, theirs));
+        else if (theirs && theirs->name && !m->head[h].names.name && theirs->count == m->head[h].size) {
             rt_names_free(&m->head[h].names);
-            st = rt_names_copy(&m->head[h].names, theirs);
+            RT_TRY(rt_names_copy(&m->head[h].names, theirs));
         }
     }
-    for (int h = 0; h < m->heads && !st; h++) st = name_by_targets(t, h);
-    if (!st) st = rt_model_set_names(m, from, &columns);
-    rt_names_free(&classes);
+    for (int h = 0; h < m->heads; h++) RT_TRY(name_by_targets(t, h));
+    RT_TRY(rt_source_columns(t->x, &columns));
+    rt_status st = rt_model_set_names(m, NULL, &columns);
     rt_names_free(&columns);
     return st;
 }

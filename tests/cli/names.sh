@@ -133,6 +133,32 @@ expect 3 "is not among those of" "$retort" eval --student $T --student X/model.h
 expect 3 "is not among those of" "$retort" train t.json --out Y data.source=adc.h5 data.labels=L.h5 loss.kind=kd
 expect 3 "is not among those of" "$retort" train t.json --out Y data.source=adc.h5 teacher=$T loss.kind=kd
 
+# Two heads of classes: the names of "y" are those of the head that learns from it, and of no other set.
+sed -E '1s/$/,rank/; s/,a$/,a,2/; s/,b$/,b,0/; s/,c$/,c,1/' abc.csv > rank.csv; bring rank --target rank
+cp rank.csv knar.csv; bring knar --target rank --classes c,b,a
+cat > two.json <<'J'
+{"model": {"input": [3], "heads": [{"name": "kind", "size": 3}, {"name": "rank", "size": 3}], "family": "mlp", "width": 8,
+           "depth": 1},
+ "data": {"source": "rank.h5", "targets": {"kind": "y"}, "validation": 0}, "train": {"epochs": 20, "batch": 16, "lr": 0.05}}
+J
+expect 0 "" "$retort" train two.json --out H
+expect 0 "" "$retort" train two.json --out H2 data.source=knar.h5 teacher=H/model.h5
+expect 0 "" "$retort" train two.json --out H3 data.source=free.h5 data.targets={} teacher=H/model.h5 loss.kind.hard=0 loss.rank.hard=0
+for m in H H2 H3; do
+    expect 0 "" "$retort" export $m/model.h5 --data abc.h5 --out $m.csv
+    sed 1d $m.csv | cut -d, -f3 | cmp -s - truth.txt || fail "$m names other classes than the rows have"
+    rm -rf E
+    expect 0 "" "$retort" eval --student $m/model.h5 --data knar.h5 --out E data.targets.kind=y eval.speed=false
+    [ "$(grep -c '"accuracy":[[:space:]]*1,' E/evaluation.json)" = 2 ] || fail "$m: an order of classes changes what is right"
+done
+for m in H H3; do
+    head -1 $m.csv | grep -qx 'row,kind:prediction,kind:name,kind:p:a,kind:p:b,kind:p:c,rank:prediction,rank:p0,rank:p1,rank:p2' ||
+        fail "$m names the classes of another set"
+done
+expect 0 "" "$retort" train t.json --out R data.source=rank.h5 data.y=rank
+expect 0 "" "$retort" export R/model.h5 --data abc.h5 --out R.csv
+head -1 R.csv | grep -qx 'row,prediction,p0,p1,p2' || fail "the names of y are given to the classes of another set"
+
 # Predictions: names beside numbers, columns by name; nothing replaces what it is made from.
 for d in abc turned wide; do
     expect 0 "" "$retort" export $T --data $d.h5 --out p_$d.csv
