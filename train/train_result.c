@@ -67,7 +67,8 @@ void rt_train_say(const rt_trainer *t)
             say(t, "note: %llu rows have no label: dkd takes the teacher's answer for their class",
                 rows - (unsigned long long)t->learn[h].labelled);
         if (t->set.heads > 1)
-            say(t, "head %s: %llu rows have a target", t->set.head[h].name, (unsigned long long)t->learn[h].labelled);
+            say(t, "head %s: %llu rows have a target; %llu of the validation rows judge it", t->set.head[h].name,
+                (unsigned long long)t->learn[h].labelled, (unsigned long long)t->learn[h].held);
         say_loss(t, h);
     }
     if (!t->normalization) say(t, "input: normalised as the model of init is");
@@ -212,6 +213,9 @@ static void add_rows(const rt_trainer *t, cJSON *r)
         }
         cJSON_AddStringToObject(r, "validation_against", against(t));
         cJSON_AddNumberToObject(r, "validation_rows", (double)t->held.count);
+        cJSON *held = t->set.heads > 1 ? cJSON_AddObjectToObject(r, "validation_rows_by_head") : NULL;
+        for (int h = 0; h < t->set.heads && held; h++)
+            cJSON_AddNumberToObject(held, t->set.head[h].name, (double)t->learn[h].held);
     }
     char chosen[200];
     snprintf(chosen, sizeof chosen, "validation %s, the earliest of equal epochs", monitored);

@@ -226,6 +226,18 @@ static rt_status draw_validation(rt_trainer *t)
     return st ? st : rt_rows_remove(&t->train, &t->held);
 }
 
+/* Validation rows that judge a head: those with a target, or all where the teacher does. */
+static rt_status count_held(rt_trainer *t)
+{
+    uint64_t any, by[RT_MAX_HEADS] = {0};
+    if (t->set.heads > 1) RT_TRY(count_labels(t, &t->held, NULL, &any, by));
+    for (int h = 0; h < t->set.heads; h++) {
+        rt_learner *l = &t->learn[h];
+        l->held = l->judged ? by[h] : rt_learns_soft(&t->set.of[h].loss) ? t->held.count : 0;
+    }
+    return RT_OK;
+}
+
 static rt_status need_labels(const rt_trainer *t, int h)
 {
     const rt_train_settings *s = &t->set;
@@ -275,6 +287,7 @@ rt_status rt_train_select(rt_trainer *t)
     RT_TRY(open_targets(t));
     RT_TRY(draw_validation(t));
     if (t->teacher) RT_TRY(leave_out_bad(t));
+    RT_TRY(count_held(t));
     RT_TRY(count_labels(t, &t->train, NULL, &t->labelled, by));
     for (int h = 0; h < s->heads; h++) {
         t->learn[h].labelled = by[h];

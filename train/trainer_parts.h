@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     rt_targets *y;                 /* NULL: it has none, or needs none */
     uint64_t labelled;             /* rows to learn from that have a target */
+    uint64_t held;                 /* of several heads: validation rows that judge this one */
     int judged;                    /* validation rows have targets; else the teacher is what they are compared with */
     float *class_weight;           /* (K) of the hard loss, or NULL */
     rt_loss_batch loss;

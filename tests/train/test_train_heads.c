@@ -145,6 +145,30 @@ static void elsewhere(void **state)
     assert_true(rows[0] != rows[1]);                                /* else this says nothing */
 }
 
+/* Each head is judged by those validation rows that have its target, or by all where the teacher does. */
+static void judged_by(void **state)
+{
+    (void)state;
+    static const char *const config =
+        "{'model': {'input': [5], 'family': 'mlp', 'width': 4, 'depth': 1, 'heads': [{'name': 'size', 'task': 'real', "
+        "'size': 2}, {'name': 'kind', 'size': 3}]}, 'data': {'source': '@all.h5', 'validation': 6}, 'train': {'epochs': 1, "
+        "'batch': 4}}";
+    static const char *const by[2] = {"labelled_rows_by_head", "validation_rows_by_head"};
+    double want[2] = {0};
+    for (int i = 0; i < HEAD_ROWS; i++) {
+        want[0] += !isnan(head_size[i * 2]) || !isnan(head_size[i * 2 + 1]);
+        want[1] += head_kind[i] >= 0;
+    }
+    cJSON *r = train(config, "judged");
+    for (int h = 0; h < 2; h++) {
+        double rows[2];
+        for (int k = 0; k < 2; k++) rows[k] = cJSON_GetArrayItem(cJSON_GetObjectItem(r, by[k]), h)->valuedouble;
+        check_close("rows with a target", rows[0] + rows[1], want[h], 0, 0);
+        assert_true(rows[1] > 0 && rows[1] <= 6);
+    }
+    cJSON_Delete(r);
+}
+
 /* "classes" and one head that says the same are one thing; a head beside another learns as it does alone. */
 static void one_thing(void **state)
 {
@@ -256,7 +280,7 @@ static void far_targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store),
-                                       cmocka_unit_test(elsewhere), cmocka_unit_test(one_thing),
+                                       cmocka_unit_test(elsewhere), cmocka_unit_test(judged_by), cmocka_unit_test(one_thing),
                                        cmocka_unit_test(refused), cmocka_unit_test(monitored),
                                        cmocka_unit_test(far_targets)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
