@@ -94,6 +94,7 @@ static void read_targets(rt_cfg *c, reading *r)
         else {
             q->name = t->string;
             q->columns = texts(&one, t->string, q->column, &r->columns[r->spec.targets++]);
+            if (!q->columns) rt_cfg_fail(&one, t->string, "no column is named");
         }
     }
     r->spec.target = r->target;

@@ -161,11 +161,23 @@ static void confusion(rt_string *t, const cJSON *e, const cJSON *m)
     rt_put(t, "</table></figure>");
 }
 
-static void confusions(rt_string *t, const cJSON *e)
+static void heading(rt_string *t, const char *text, const rt_report_view *view)
 {
+    rt_put(t, "<h2>%s", text);
+    if (view->name) {
+        rt_put(t, ": ");
+        rt_put_html(t, view->name);
+        rt_put(t, " (%s)", rt_metrics[view->task].task);
+    }
+    rt_put(t, "</h2>");
+}
+
+static void confusions(rt_string *t, const rt_report_view *view)
+{
+    const cJSON *e = view->e;
     double k = rt_number(rt_member(e, "data"), "classes");
     if (!rt_member(rt_first_model(e), "confusion")) return;
-    rt_put(t, "<h2>Confusion</h2>");
+    heading(t, "Confusion", view);
     if (k > MOST_CLASSES) {
         rt_put(t, "<p>%.0f classes are too many to show; per_class%s in evaluation.json tell%s.</p>", k,
                cJSON_IsArray(rt_member(rt_first_model(e), "confusion")) ? " and confusion" : "",
@@ -216,17 +228,6 @@ static void put_opening(rt_string *t, const cJSON *e)
     }
 }
 
-static void heading(rt_string *t, const char *text, const rt_report_view *view)
-{
-    rt_put(t, "<h2>%s", text);
-    if (view->name) {
-        rt_put(t, ": ");
-        rt_put_html(t, view->name);
-        rt_put(t, " (%s)", rt_metrics[view->task].task);
-    }
-    rt_put(t, "</h2>");
-}
-
 /* What stands beside cost: of each task a metric whose larger values are better. */
 static void put_plots(rt_string *t, const rt_report_view *view)
 {
@@ -264,7 +265,7 @@ static void put_view(rt_string *t, const cJSON *e, const rt_report_view *view)
     put_curves(t, e, view);
     if (labelled && view->task == RT_TASK_CLASSES) heading(t, "Calibration", view);
     for (const cJSON *m = rt_first_model(view->e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
-    confusions(t, view->e);
+    confusions(t, view);
 }
 
 void rt_report_html(rt_string *t, const cJSON *e)

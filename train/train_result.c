@@ -90,6 +90,13 @@ static void put_metric(rt_string *csv, const cJSON *epoch, const char *key)
     else rt_put(csv, ",");
 }
 
+/* A column's title, which has a head's name in it. */
+static void put_title(rt_string *csv, const char *key)
+{
+    rt_put(csv, ",");
+    rt_put_csv(csv, key);
+}
+
 /* Of one head of classes the columns are as they always were: without validation rows two empty ones. */
 rt_status rt_train_write_metrics(rt_trainer *t)
 {
@@ -98,9 +105,9 @@ rt_status rt_train_write_metrics(rt_trainer *t)
     int n = rt_train_columns(t, list), first = rt_heads_plain(t->set.head, t->set.heads) ? 2 : n;
     rt_put(&csv, "epoch,loss");
     if (!n) rt_put(&csv, first ? ",validation_accuracy,validation_loss" : "");
-    for (int i = 0; i < n && i < first; i++) rt_put(&csv, ",%s", list[i].key);
+    for (int i = 0; i < n && i < first; i++) put_title(&csv, list[i].key);
     rt_put(&csv, ",lr,digest");
-    for (int i = first; i < n; i++) rt_put(&csv, ",%s", list[i].key);
+    for (int i = first; i < n; i++) put_title(&csv, list[i].key);
     rt_put(&csv, "\n");
     rt_put(&lines, "%s", "");
     for (const cJSON *e = t->history->child; e; e = e->next) {

@@ -17,6 +17,7 @@ expect 3 "which --missing-labels refuses" "$retort" import birds.csv --label kin
 expect 0 "columns          3: Unnamed: 0, w, h" "$retort" import birds.csv --label kind --keep-index --out k.h5
 expect 2 "--keep-index takes no value" "$retort" import birds.csv --label kind --keep-index=yes --out x.h5
 expect 0 "rows             3 of (1), f32" "$retort" import birds.csv --drop kind,h --out d.h5 header=yes
+expect 2 "targets.p: no column is named" "$retort" import birds.csv --label kind --target p= --out x.h5
 expect 2 "say the same thing" "$retort" import birds.csv --drop kind --out x.h5 drop=h
 
 # What does not apply, and what is not known.

@@ -43,6 +43,10 @@ Y
 said "train" "$retort" train t.json --out T
 [ -e T/model.h5 ] || fail "train: $(cat err.txt)"
 for f in config.json run.json result.json metrics.csv metrics.jsonl; do inert T/$f "train: $f"; done
+said "train of a head" "$retort" train t.json --out H 'model={"input": [4], "family": "mlp", "heads": [{"name": "a,\"b", "size": 5}, {"name": "c", "size": 5}]}' \
+    'data.targets={"a,\"b": "y", "c": "y"}'
+grep -q '^epoch,loss,"validation_a,""b.accuracy","validation_a,""b.nll",validation_c.accuracy,validation_c.nll,lr,digest$' H/metrics.csv ||
+    fail "metrics.csv has another title: $(head -n 1 H/metrics.csv)"
 said "info of a model" "$retort" info T/model.h5 --plan 4
 said "info of a model, JSON" "$retort" info T/model.h5 --json
 said "label" "$retort" label --teacher T/model.h5 --data h.h5 --out L.h5

@@ -247,6 +247,7 @@ static void lacks_a_head_of_classes(void **state)
     rt_string page = {0};
     rt_report_html(&page, e);
     assert_non_null(page.p);
+    assert_non_null(strstr(page.p, "<h2>Confusion: more (classes)</h2>"));
     assert_non_null(strstr(page.p, "Confusion: lacks"));
     assert_null(strstr(page.p, "Confusion: whole"));
     free(page.p);
