@@ -22,8 +22,11 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
                          first->name);
         if (k < 0 || v->set.match == RT_MATCH_POSITION) continue;
         RT_TRY(rt_names_permute(&map, &own[k].names, &v->head[h].names, "class"));
-        if (map)
+        if (map && v->heads == 1)
             rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
+        else if (map)
+            rt_eval_note(v, "%s has the names of head '%s' in another order than %s: matched by name.", e->name,
+                         v->head[h].name, first->name);
         free(map);
     }
     for (int k = 0; k < count; k++)

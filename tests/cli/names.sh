@@ -151,6 +151,9 @@ for m in H H2 H3; do
     expect 0 "" "$retort" eval --student $m/model.h5 --data knar.h5 --out E data.targets.kind=y eval.speed=false
     [ "$(grep -c '"accuracy":[[:space:]]*1,' E/evaluation.json)" = 2 ] || fail "$m: an order of classes changes what is right"
 done
+expect 0 "" "$retort" train two.json --out H4 data.source=knar.h5
+expect 0 "H4 has the names of head 'kind' in another order than H: matched by name" "$retort" eval --student H/model.h5 \
+    --student H4/model.h5 --data rank.h5 --out E4 data.targets.kind=y eval.speed=false
 for m in H H3; do
     head -1 $m.csv | grep -qx 'row,kind:prediction,kind:name,kind:p:a,kind:p:b,kind:p:c,rank:prediction,rank:p0,rank:p1,rank:p2' ||
         fail "$m names the classes of another set"
