@@ -160,8 +160,9 @@ static rt_status add_comparison(cJSON *j, const rt_evaluation *v, int i, int h)
     else add(j, kl_key(v), ratio(q->kl, q->compared), "");
     if (task != RT_TASK_CLASSES) RT_TRY(add_difference(j, v, i, h));
     if (task == RT_TASK_REAL) return RT_OK;
-    if (!v->labelled[h]) {
-        add(j, "mcnemar_vs_reference", NAN, no_labels);
+    int complete = task == RT_TASK_CLASSES || q->scores.complete;          /* what is right is a whole row */
+    if (!v->labelled[h] || !complete) {
+        add(j, "mcnemar_vs_reference", NAN, v->labelled[h] ? "no row has all its labels" : no_labels);
         return RT_OK;
     }
     cJSON *m = cJSON_AddObjectToObject(j, "mcnemar_vs_reference");
