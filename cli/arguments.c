@@ -158,9 +158,11 @@ static rt_status take_option(cli_args *a, const cli_command *c, const char *s, i
     return RT_OK;
 }
 
+/* The first key is a word; those in it may be names of heads, with blanks and whatever else. */
 static int is_override(const char *s)
 {
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    if (n && s[n] == '.') n += strcspn(s + n, "=/");
     return n && s[n] == '=';
 }
 

@@ -46,6 +46,7 @@ expect 2 "key=value" "$retort" info x.h5 nonsense.key=3
 expect 2 "--training belongs to --plan" "$retort" info x.h5 --training
 expect 2 "at most 2 files are taken, so 'c' would do nothing" "$retort" info a b c
 expect 2 "at most 1 file is taken, so 'b.json' would do nothing" "$retort" train a.json b.json --out t
+expect 2 "the model has no head 'tow bar'" "$retort" train x.json --out a 'data.targets.tow bar=price'
 expect 2 "--kernels-only takes no model" "$retort" bench x.json --kernels-only
 expect 2 "either --infer or --kernels-only" "$retort" bench --infer --kernels-only
 expect 2 "batch: unknown key" "$retort" bench --kernels-only batch=3
