@@ -98,8 +98,13 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
     RT_TRY(c.status);
     for (int h = 0; h < v->heads; h++) {
         rt_target_where *w = &s->where[h];
-        if (!given[h] && !w->source && !rt_h5_find(file, w->set))
-            w->set = v->heads == 1 && rt_h5_find(file, "y") ? "y" : "";
+        if (!given[h] && !w->source && !rt_h5_find(file, w->set)) {
+            int falls = v->heads == 1 && rt_h5_find(file, "y");
+            if (falls)
+                rt_eval_note(v, "head '%s' is compared with 'y', as the data has no set '%s'; data.y names another.",
+                             v->head[h].name, w->set);
+            w->set = falls ? "y" : "";
+        }
         targets = cJSON_GetObjectItemCaseSensitive(data, "targets");
         if (v->heads == 1 && !given[h]) cJSON_AddStringToObject(data, "y", w->set);
         else if (!given[h] && *w->set)

@@ -15,6 +15,16 @@ static int dkd_by_label(const rt_loss_config *l) { return l->kind == RT_SOFT_DKD
 static const char *file_of(const rt_trainer *t, int h)
 { return t->set.of[h].where.source ? t->set.of[h].where.source : t->set.source; }
 
+static void take_y(rt_trainer *t, int h)
+{
+    rt_target_where *w = &t->set.of[h].where;
+    char text[3 * RT_HEAD_NAME + 80];
+    snprintf(text, sizeof text, "head '%s' learns from 'y', as the data has no set '%s'; data.y names another",
+             t->set.head[h].name, w->set);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    w->set = "y";
+}
+
 static rt_status open_head(rt_trainer *t, int h)
 {
     rt_train_settings *s = &t->set;
@@ -23,7 +33,7 @@ static rt_status open_head(rt_trainer *t, int h)
     if (!*w->set || (s->validation == 0 && !rt_learns_labels(&s->of[h].loss))) return RT_OK;
     if (!w->source && !rt_h5_find(rt_source_file(t->x), w->set)) {
         /* A single head of another name takes "y", too, which importers write. */
-        if (!s->of[h].given && single && rt_h5_find(rt_source_file(t->x), "y")) w->set = "y";
+        if (!s->of[h].given && single && rt_h5_find(rt_source_file(t->x), "y")) take_y(t, h);
         else if (!s->of[h].given) return RT_OK;
         else if (single) return rt_fail(RT_INPUT, "data.y: %s has no data set '%s'", s->source, w->set);
         else return rt_fail(RT_INPUT, "data.targets.%s: %s has no data set '%s'", s->head[h].name, s->source, w->set);

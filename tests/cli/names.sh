@@ -158,6 +158,11 @@ for m in H H3; do
     head -1 $m.csv | grep -qx 'row,kind:prediction,kind:name,kind:p:a,kind:p:b,kind:p:c,rank:prediction,rank:p0,rank:p1,rank:p2' ||
         fail "$m names the classes of another set"
 done
+# A single head takes y when no set has its name, which is said.
+one='model={"input": [3], "heads": [{"name": "sort", "size": 3}], "family": "mlp", "width": 8, "depth": 1}'
+expect 0 "head 'sort' learns from 'y', as the data has no set 'sort'" "$retort" train t.json --out I "$one"
+expect 0 "head 'sort' is compared with 'y', as the data has no set 'sort'" \
+    "$retort" eval --student I/model.h5 --data cba.h5 --out E5 eval.speed=false
 expect 0 "" "$retort" train t.json --out R data.source=rank.h5 data.y=rank
 expect 0 "" "$retort" export R/model.h5 --data abc.h5 --out R.csv
 head -1 R.csv | grep -qx 'row,prediction,p0,p1,p2' || fail "the names of y are given to the classes of another set"
