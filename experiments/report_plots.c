@@ -229,19 +229,26 @@ static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
     return any;
 }
 
+static int has_curve(const cJSON *m, const char *key)
+{
+    for (const cJSON *h = history(m); h; h = h->next)
+        if (has_place(rt_number(h, "epoch"), rt_number(h, key))) return 1;
+    return 0;
+}
+
 void rt_plot_curves(rt_string *t, const cJSON *e, const char *key, const char *title, int falls)
 {
     double xs[2], ys[2];
     int i = 0, shown = 0, models = 0;
     if (!extent(e, key, xs, ys)) return;
-    for (const cJSON *m = rt_first_model(e); m; m = m->next) models += history(m) != NULL;
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) models += has_curve(m, key);
     axis ax = axis_of(xs, 2, 0), ay = axis_of(ys, 2, 0);
     rt_put(t, "<figure><figcaption>Training curves: %s</figcaption>", title);
     open_plot(t, "epoch", title);
     ticks(t, &ax, 0);
     ticks(t, &ay, 1);
     for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) {
-        if (!history(m)) continue;
+        if (!has_curve(m, key)) continue;
         rt_put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
         for (const cJSON *h = history(m); h; h = h->next) {
             double x = rt_number(h, "epoch"), y = rt_number(h, key);

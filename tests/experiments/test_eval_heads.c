@@ -240,18 +240,27 @@ static void lacks_a_head(void **state)
     cJSON_Delete(e);
 }
 
-/* A page shows the confusion of those models that have the head. */
+/* A page shows the confusion, and names beside curves, of those models that have the head. */
 static void lacks_a_head_of_classes(void **state)
 {
     (void)state;
     cJSON *e = evaluate_two("lacks.h5", "whole.h5", "lack.h5", ", \"targets\": {\"more\": {\"set\": \"tags\", "
                             "\"column\": 1}}");
+    static const char *const curve[2] = {"[{\"epoch\": 1, \"loss\": 2, \"validation_more.nll\": 1}]",
+                                         "[{\"epoch\": 1, \"loss\": 2}]"};
+    for (int i = 0; i < 2; i++)
+        cJSON_AddItemToObject(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i), "history", cJSON_Parse(curve[i]));
     rt_string page = {0};
     rt_report_html(&page, e);
     assert_non_null(page.p);
     assert_non_null(strstr(page.p, "<h2>Confusion: more (classes)</h2>"));
     assert_non_null(strstr(page.p, "Confusion: lacks"));
     assert_null(strstr(page.p, "Confusion: whole"));
+    char *figure = strstr(page.p, "Training curves: validation nll");
+    assert_non_null(figure);
+    *strstr(figure, "</figure>") = 0;
+    assert_non_null(strstr(figure, ">lacks</text>"));
+    assert_null(strstr(figure, ">whole</text>"));
     free(page.p);
     cJSON_Delete(e);
 }
