@@ -146,7 +146,7 @@ const cli_command *cli_find(const char *name)
 void cli_help_metrics(void)
 {
     static const char *const about[RT_TASK_COUNT] = {
-        "Heads of classes: K classes; p: softmax of the logits; the answer: the largest logit, of equal ones the first.",
+        "Heads of classes: K classes; p: softmax of the logits; the answer: the largest logit, the first of equals.",
         "Heads of labels (multilabel): K labels; p = 1 / (1 + e^-z) of each; the answer is yes where z > 0.",
         "Heads of values (real): D columns."};
     printf(

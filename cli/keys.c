@@ -12,9 +12,11 @@
     {"data.check", "known", "known: what DATA.retort-id says of the content is believed while size, times and inode " \
                             "are the same; full: all is hashed again"}
 #define DATA_TARGETS \
-    {"data.targets", "each head's name", \
-     "{\"HEAD\": \"SET\"}, or {\"HEAD\": {\"source\", \"set\", \"column\"}}: where a head's targets lie. Labels are 0, 1 or " \
-     "-1 (not known), values are numbers, NaN where there is none"}
+    { \
+        "data.targets", "each head's name", \
+            "{\"HEAD\": \"SET\"}, or {\"HEAD\": {\"source\", \"set\", \"column\"}}: where a head's targets lie. " \
+            "Labels are 0, 1 or -1 (not known), values numbers, NaN where there is none" \
+    }
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
     {"data.test", "0", \
@@ -28,10 +30,11 @@ const cli_key cli_train_keys[] = {
      "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
      "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
-    {"model.classes", "", "outputs of the last layer: short for one head of classes, named y; required without heads"},
+    {"model.classes", "", "outputs of the last layer: short for one head of classes, y; required without heads"},
     {"model.heads", "none",
-     "what the model answers: [{\"name\", \"task\": \"classes\"|\"multilabel\"|\"real\", \"size\", \"layer\", \"names\"}]. "
-     "The layer is that of the head's name, or of a single head the last; a family ends with a dense layer for each"},
+     "what the model answers: [{\"name\", \"task\": \"classes\"|\"multilabel\"|\"real\", \"size\", \"layer\", "
+     "\"names\"}]. The layer is that of the head's name, or of a single head the last; "
+     "a family ends with a dense layer for each"},
     {"model.family", "none", "writes the list of layers: mlp, cnn, resnet, dscnn or conv1d"},
     {"model.width", "mlp, dscnn 64; cnn, resnet 16; conv1d 32", "channels of the first stage, or units"},
     {"model.depth", "mlp 2; cnn, conv1d 3; resnet 1; dscnn 4", "stages or layers"},
@@ -62,8 +65,8 @@ const cli_key cli_train_keys[] = {
      "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
      "for flat rows of bytes"},
     {"loss.kind", "ce, kd with a teacher; multilabel bce, bkd with a teacher; real mse",
-     "classes: ce, kd, dkd, dist, zscore or mse; multilabel: bce or bkd; real: mse, huber or quantile. Of several heads "
-     "each has its own \"loss\": {\"HEAD\": {\"kind\", ...}}"},
+     "classes: ce, kd, dkd, dist, zscore or mse; multilabel: bce or bkd; real: mse, huber or quantile. Each of "
+     "several heads has its own \"loss\": {\"HEAD\": {\"kind\", ...}}"},
     {"loss.hard", "ce, dkd, dist, bce 1; kd, zscore, mse, bkd 0.1; real 1, with a teacher 0.1",
      "weight of the loss with labels or targets"},
     {"loss.soft", "kd, mse, bkd 0.9; dkd, dist 1; zscore 9; real 0.9", "weight of the teacher's part"},

@@ -28,7 +28,10 @@ typedef struct rt_import_job {
     int classes;
     cJSON *columns;                        /* list of names, or NULL */
     int32_t *y;                            /* a label a row, or NULL */
-    struct { float *value; uint64_t at, check_at; } target[RT_IMPORT_TARGETS];   /* (rows, columns); places in the file */
+    struct {
+        float *value;
+        uint64_t at, check_at;
+    } target[RT_IMPORT_TARGETS]; /* (rows, columns); places in the file */
     uint64_t *dropped;                     /* a bit a row of the input that is left out, or NULL */
     /* the file that is being written */
     rt_dtype type;

@@ -66,8 +66,8 @@ typedef struct {
     cJSON *notes;                     /* a list that gets what the user must know; may be NULL */
 } rt_labels_job;
 
-/* {"class": rows, ...} in the order of the classes; by head, {"head": {...}, ...}, when they are not one head of classes;
- * for the caller to delete. */
+/* {"class": rows, ...} in the order of the classes; by head, {"head": {...}, ...}, when they are not one head of
+ * classes; for the caller to delete. */
 cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_head *, int heads);
 
 typedef struct rt_labels_writer rt_labels_writer;

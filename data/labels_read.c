@@ -375,7 +375,8 @@ static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char stat
 }
 
 /* The logits of top-k row i of n: its columns are at id, value and tail. */
-static rt_status expand(const rt_labels *l, const rt_label_head *h, char *const column[3], int i, uint64_t row, float *z)
+static rt_status expand(const rt_labels *l, const rt_label_head *h, char *const column[3], int i, uint64_t row,
+                        float *z)
 {
     size_t top = (size_t)h->topk, size = rt_dtype_size(l->spec.type);
     int32_t id[RT_LABEL_TOPK];
@@ -404,8 +405,8 @@ static void turn(const rt_labels *l, const float *z, float *answers, int n)
 }
 
 /* A head's outputs of rows at[0..n) into z (n, W). raw: room for its columns. */
-static rt_status read_answers(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at, int n,
-                           char *raw, float *z)
+static rt_status read_answers(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at,
+                              int n, char *raw, float *z)
 {
     char *column[3] = {raw};
     size_t width = (size_t)l->spec.classes, k = (size_t)h->size;

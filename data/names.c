@@ -121,7 +121,7 @@ static rt_status read_manifest(const rt_h5_file *f, cJSON **j)
     char *text;
     *j = NULL;
     const rt_h5_dataset *d = rt_h5_find(f, "manifest");
-    if (!d || (!d->refused[0] && d->type != RT_TEXT)) return RT_OK;      /* a set of numbers of this name is none of ours */
+    if (!d || (!d->refused[0] && d->type != RT_TEXT)) return RT_OK; /* a set of numbers of this name is none of ours */
     RT_TRY(rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES));
     rt_status st = rt_json_parse(j, text, strlen(text), f->path);
     free(text);

@@ -50,8 +50,10 @@ static rt_status check_shape(rt_targets *t, const rt_target_where *w)
         is = 1;
     }
     if (t->task == RT_TASK_CLASSES && is != 1)
-        return rt_fail(RT_INPUT, "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep "
-                       "np.argmax(y, axis=1)", path, name, is);
+        return rt_fail(RT_INPUT,
+                       "%s: data set '%s' does not hold one whole number a row, but %zu; of one-hot rows, keep "
+                       "np.argmax(y, axis=1)",
+                       path, name, is);
     if (t->task != RT_TASK_CLASSES && w->column < 0) RT_TRY(match_columns(t, w, (int)is));
     if (t->task != RT_TASK_CLASSES && !t->pick && is != (size_t)t->size)
         return rt_fail(RT_INPUT, "%s: data set '%s' holds %zu values a row, the head has %d outputs", path, name, is,
@@ -117,8 +119,8 @@ static void read_where(rt_cfg *c, cJSON *item, const char *head, rt_target_where
     rt_cfg_join(c, &one);
 }
 
-void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const char *y, rt_target_where where[RT_MAX_HEADS],
-                          int given[RT_MAX_HEADS])
+void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const char *y,
+                          rt_target_where where[RT_MAX_HEADS], int given[RT_MAX_HEADS])
 {
     int of_classes = 0;
     for (int h = 0; h < heads; h++) of_classes += head[h].task == RT_TASK_CLASSES;
@@ -296,7 +298,8 @@ rt_status rt_targets_read_rows(const rt_targets *t, const uint64_t *row, int n, 
             }
             if (t->task == RT_TASK_CLASSES) st = take_class(t, p, type, row[at + r], &out->y[at + r]);
             for (size_t i = 0; i < k && !st && t->task != RT_TASK_CLASSES; i++)
-                st = take_element(t, p + (t->pick ? (size_t)t->pick[i] : i) * size, type, row[at + r], i, first + i, out);
+                st = take_element(t, p + (t->pick ? (size_t)t->pick[i] : i) * size, type, row[at + r], i, first + i,
+                                  out);
         }
     }
     free(raw);

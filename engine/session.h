@@ -1,9 +1,10 @@
-/* engine/session.h - a graph on a device: it owns parameters, states, gradients, moments, averages and the plan, and takes whole
- * steps: forward, losses, backward, the sum of gradients, clipping, update, averages of weights and states, and whether a
- * number is no longer finite. Above engine/ nobody knows what a plan is. On the CPU a step runs in the pool; its bits do not
- * depend on the threads.
+/* engine/session.h - a graph on a device: it owns parameters, states, gradients, moments, averages and the plan, and
+ * takes whole steps: forward, losses, backward, the sum of gradients, clipping, update, averages of weights and states,
+ * and whether a number is no longer finite. Above engine/ nobody knows what a plan is. On the CPU a step runs in the
+ * pool; its bits do not depend on the threads.
  *
- * One thread uses a session, and its pool, at a time. All memory is taken when it is made: a later step cannot run out. */
+ * One thread uses a session, and its pool, at a time. All memory is taken when it is made: a later step cannot run out.
+ */
 #ifndef RT_ENGINE_SESSION_H
 #define RT_ENGINE_SESSION_H
 
@@ -46,7 +47,7 @@ typedef struct {
     double lr;
     double loss[RT_MAX_LOSSES];        /* out: each loss's mean over rows */
     double total;                      /* out: their sum */
-    int bad;                           /* out: the sum is not finite, and nothing but gradients and states was changed */
+    int bad; /* out: the sum is not finite, and nothing but gradients and states was changed */
 } rt_step;
 
 typedef struct rt_session rt_session;
@@ -55,8 +56,8 @@ typedef struct rt_session rt_session;
 rt_status rt_session_new(rt_session **, const rt_session_spec *, rt_pool *);
 void rt_session_free(rt_session *);
 
-/* The buffer and, in *floats (may be NULL), its size; NULL where the session has none. Belongs to the session. After a change of
- * parameters or states of an inference session rt_session_changed is called. */
+/* The buffer and, in *floats (may be NULL), its size; NULL where the session has none. Belongs to the session. After a
+ * change of parameters or states of an inference session rt_session_changed is called. */
 float *rt_session_buffer(const rt_session *, rt_buffer_id, size_t *floats);
 /* Other weights than the session's own, borrowed (NULL: as before); an inference session's. */
 void rt_session_borrow(rt_session *, const float *params, const float *states);
@@ -70,7 +71,8 @@ void rt_session_set_updates(rt_session *, uint64_t);   /* of a run that goes on 
 const float *rt_session_best(const rt_session *, int states);
 /* Keeps that in RT_B_BEST and RT_B_BEST_STATES. */
 void rt_session_keep(rt_session *);
-/* "first in the gradient of conv1.weight": where a number that is not finite is, or that there is none in the weights. */
+/* "first in the gradient of conv1.weight": where a number that is not finite is, or that there is none in the weights.
+ */
 void rt_session_find_bad(const rt_session *, char *text, size_t room);
 
 /* Inference; derived fields are made anew when weights have changed. */

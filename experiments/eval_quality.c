@@ -87,7 +87,8 @@ static rt_status count_classes(const job *j, rt_eval_model *e, rt_eval_quality *
 /* KL of two Bernoulli distributions with these logits, the reference's first. */
 static double divergence_of_label(double a, double z)
 {
-    double q = 1 / (1 + exp(-a)), log_q = -log1p(exp(-fabs(a))) + fmin(a, 0), log_p = -log1p(exp(-fabs(z))) + fmin(z, 0);
+    double q = 1 / (1 + exp(-a)), log_q = -log1p(exp(-fabs(a))) + fmin(a, 0),
+           log_p = -log1p(exp(-fabs(z))) + fmin(z, 0);
     double kl = q * (log_q - log_p) + (1 - q) * (log_q - a - log_p + z);
     return kl > 0 ? kl : 0;
 }
@@ -97,7 +98,8 @@ static rt_status count_labels(const job *j, rt_eval_model *e, rt_eval_quality *q
     size_t k = (size_t)j->head->size;
     for (int r = 0; r < j->rows; r++) {
         const float *z = part(j, j->z, r), *a = j->reference ? part(j, j->reference, r) : z;
-        const uint8_t *y = j->y->labels ? j->y->labels + (size_t)r * k : NULL, *mask = y ? j->y->mask + (size_t)r * k : NULL;
+        const uint8_t *y = j->y->labels ? j->y->labels + (size_t)r * k : NULL,
+                      *mask = y ? j->y->mask + (size_t)r * k : NULL;
         size_t known = 0, wrong = 0, reference_wrong = 0;
         for (size_t i = 0; i < k; i++) {
             if (!isfinite(z[i])) return not_finite(e, "logit", row[r]);

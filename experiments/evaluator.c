@@ -108,7 +108,8 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
         targets = cJSON_GetObjectItemCaseSensitive(data, "targets");
         if (v->heads == 1 && !given[h]) cJSON_AddStringToObject(data, "y", w->set);
         else if (!given[h] && *w->set)
-            cJSON_AddStringToObject(targets ? targets : cJSON_AddObjectToObject(data, "targets"), v->head[h].name, w->set);
+            cJSON_AddStringToObject(targets ? targets : cJSON_AddObjectToObject(data, "targets"), v->head[h].name,
+                                    w->set);
         if (*w->set) RT_TRY(rt_targets_open_head(&v->y[h], v->x, w, &v->head[h], s->match));
         any |= v->y[h] != NULL;
     }
@@ -149,9 +150,10 @@ static void say_labelled(rt_evaluation *v)
             rt_eval_note(v, "%llu of the %llu rows have no label: accuracy, top-5, macro-F1, NLL, ECE and McNemar are "
                          "over the %llu that have one; agreement and KL over all.", rows - labelled, rows, labelled);
         else
-            rt_eval_note(v, "head '%s': %llu of the %llu rows have no target: what needs one is over the %llu that have "
-                         "one, the comparison with the reference over all.", v->head[h].name, rows - labelled, rows,
-                         labelled);
+            rt_eval_note(v,
+                         "head '%s': %llu of the %llu rows have no target: what needs one is over the %llu that have "
+                         "one, the comparison with the reference over all.",
+                         v->head[h].name, rows - labelled, rows, labelled);
     }
 }
 

@@ -5,7 +5,11 @@
 
 #include "data/import.h"
 
-typedef struct { char *classes, *drop, *columns[RT_IMPORT_TARGETS]; rt_import_target *target; rt_import_spec spec; } reading;
+typedef struct {
+    char *classes, *drop, *columns[RT_IMPORT_TARGETS];
+    rt_import_target *target;
+    rt_import_spec spec;
+} reading;
 
 /* Texts of a list, or of one text with commas between, blanks around them left out; that is cut into `hold` for the
  * caller to free. */
@@ -89,7 +93,8 @@ static void read_targets(rt_cfg *c, reading *r)
         for (int i = 0; i < 3; i++) bad |= !strcmp(t->string, taken[i]);
         if (r->spec.targets == RT_IMPORT_TARGETS) rt_cfg_fail(&one, t->string, "there are at most 8");
         else if (bad)
-            rt_cfg_fail(&one, t->string, "a data set cannot have this name: 1 to 64 bytes without '/' and '.', and not x, "
+            rt_cfg_fail(&one, t->string,
+                        "a data set cannot have this name: 1 to 64 bytes without '/' and '.', and not x, "
                         "y or manifest, are expected");
         else {
             q->name = t->string;

@@ -30,8 +30,9 @@ static void put_metrics(rt_string *t, const rt_report_view *view, int views)
     unsigned done = 0;
     rt_put(
         t,
-        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits, of labels the logistic function; the "
-        "answer: the largest, of labels those above one half. Below the accuracy stands Wilson's 95 %% interval.</p><dl>");
+        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits, of labels the logistic "
+        "function; the answer: the largest, of labels those above one half. Below the accuracy stands Wilson's 95 %% "
+        "interval.</p><dl>");
     for (int v = 0; v < views; v++) {
         const rt_metric_table *of = &rt_metrics[view[v].task];
         if (done & 1u << view[v].task) continue;
@@ -47,10 +48,11 @@ static void put_metrics(rt_string *t, const rt_report_view *view, int views)
         }
     }
     if (done == 1u << RT_TASK_CLASSES) return;
-    rt_put(t, "<dt>distance</dt><dd>mean over all elements of |value - the reference's|; agreement of values: the share "
-              "of elements within a tenth of the reference's</dd><dt>error difference</dt><dd>mean over rows of this "
-              "model's error less the reference's (of labels the share that is wrong, of values the mean absolute "
-              "error): below 0 this model is the better one; below it the 95 %% interval</dd>");
+    rt_put(t,
+           "<dt>distance</dt><dd>mean over all elements of |value - the reference's|; agreement of values: the share "
+           "of elements within a tenth of the reference's</dd><dt>error difference</dt><dd>mean over rows of this "
+           "model's error less the reference's (of labels the share that is wrong, of values the mean absolute "
+           "error): below 0 this model is the better one; below it the 95 %% interval</dd>");
 }
 
 static const char definitions[] =

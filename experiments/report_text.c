@@ -258,7 +258,8 @@ char *rt_report_table(const cJSON *e)
 static void put_markdown_table(rt_string *t, const rt_report_view *view, int which)
 {
     rt_put(t, "\n\n| model |");
-    for (int c = 0; c < RT_COLUMNS; c++) if (shown(&rt_columns[c], view, which)) rt_put(t, " %s |", rt_columns[c].title);
+    for (int c = 0; c < RT_COLUMNS; c++)
+        if (shown(&rt_columns[c], view, which)) rt_put(t, " %s |", rt_columns[c].title);
     rt_put(t, "\n|---|");
     for (int c = 0; c < RT_COLUMNS; c++) if (shown(&rt_columns[c], view, which)) rt_put(t, "---:|");
     rt_put(t, "\n");

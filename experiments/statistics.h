@@ -28,9 +28,9 @@ double rt_median(const float *sorted, uint64_t n);
 /* Wilson score interval of k successes in n >= 1 at 95 %. */
 void rt_wilson(uint64_t k, uint64_t n, double *low, double *high);
 
-/* Mean of n >= 1 differences of pairs and its 95 % interval: up to 20,000 pairs the 2.5th and 97.5th percentile of the means
- * of 2,000 resamples of the pairs (Efron and Tibshirani 1993, ch. 13; the draws are the same each time), of more pairs
- * mean -+ 1.96 standard errors. *method says which, in words. */
+/* Mean of n >= 1 differences of pairs and its 95 % interval: up to 20,000 pairs the 2.5th and 97.5th percentile of the
+ * means of 2,000 resamples of the pairs (Efron and Tibshirani 1993, ch. 13; the draws are the same each time), of more
+ * pairs mean -+ 1.96 standard errors. *method says which, in words. */
 void rt_paired_interval(const float *difference, uint64_t n, double *mean, double range[2], const char **method);
 
 /* Which of n points (higher first[i] is better, lower second[i] is better) no other point beats. */

@@ -18,11 +18,11 @@ rt_status rt_export_safetensors(const rt_model *, rt_output *);
  * there are names. */
 rt_status rt_export_npz(const rt_model *, rt_output *);
 
-/* npy: f32 (rows, W) answers (data/heads.h). csv: row, prediction (the number of the best class), name (its name, where classes have
- * names), then a column of probability for each class, named p:CLASS, or p0, p1, ...; of several heads, or of
- * others, each head's columns with HEAD: before their names: of labels a probability each, of values the values. Names that a spreadsheet would
- * run as a formula get an apostrophe before them. Rows that a store has no label for are NaN in npy, left out of
- * csv. */
+/* npy: f32 (rows, W) answers (data/heads.h). csv: row, prediction (the number of the best class), name (its name, where
+ * classes have names), then a column of probability for each class, named p:CLASS, or p0, p1, ...; of several heads, or
+ * of others, each head's columns with HEAD: before their names: of labels a probability each, of values the values.
+ * Names that a spreadsheet would run as a formula get an apostrophe before them. Rows that a store has no label for are
+ * NaN in npy, left out of csv. */
 rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
 /* The teacher, which computes, is bound to x; heads and classes are its own. */
 rt_status rt_export_predictions(rt_teacher *, rt_source *x, uint64_t first, uint64_t end,

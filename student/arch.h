@@ -2,7 +2,8 @@
  *
  *   {"input": [28, 28, 1], "classes": 10, "layers": [{"op": "conv2d", "out": 16, "kernel": 3}, {"op": "relu"}, ...]}
  *   {"input": [28, 28, 1], "classes": 10, "family": "cnn", "width": 16, "depth": 3}
- *   {"input": [16], "heads": [{"name": "kind", "size": 4}, {"name": "age", "task": "real", "size": 1}], "family": "mlp"}
+ *   {"input": [16], "heads": [{"name": "kind", "size": 4}, {"name": "age", "task": "real", "size": 1}], "family":
+ * "mlp"}
  *
  * A head answers by the layer "layer"; without that key, by the layer of its name, or, when it is the only one, by the
  * last layer. A family ends with a dense layer for each head.

@@ -1,5 +1,5 @@
-/* student/input.h - what a model takes: the shape of a row, how it is normalised, the names of its columns, and how raw rows of a
- * source become one. */
+/* student/input.h - what a model takes: the shape of a row, how it is normalised, the names of its columns, and how raw
+ * rows of a source become one. */
 #ifndef RT_STUDENT_INPUT_H
 #define RT_STUDENT_INPUT_H
 
@@ -23,12 +23,13 @@ typedef struct {
 rt_status rt_input_begin(rt_input *, const rt_shape *);
 void rt_input_free(rt_input *);
 int rt_input_last(const rt_input *);                   /* the last dimension */
-/* mean and standard deviation per channel; count 1 or the last dimension. RT_USAGE for another count, or a deviation that
- * is not above 0. */
+/* mean and standard deviation per channel; count 1 or the last dimension. RT_USAGE for another count, or a deviation
+ * that is not above 0. */
 rt_status rt_input_set_normalization(rt_input *, const double *mean, const double *std, int count);
-/* Makes raw rows of this source the input, until it is bound to another. Columns that have names are matched by name: in
- * another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a line
- * about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input. */
+/* Makes raw rows of this source the input, until it is bound to another. Columns that have names are matched by name:
+ * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a
+ * line about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input.
+ */
 rt_status rt_input_bind(rt_input *, const rt_source *, rt_match, cJSON *notes);
 /* dst (rows, size) from raw rows (rows, raw_size) of a source. Thread-safe. */
 void rt_input_normalize(const rt_input *, float *dst, const void *raw, rt_dtype, int rows);

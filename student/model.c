@@ -214,8 +214,8 @@ static rt_status read_normalization(rt_model *m, const cJSON *j, const char *pat
     const cJSON *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul");
     const cJSON *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
     int n = cJSON_GetArraySize(mul);
-    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) || (n != 1 && n != rt_input_last(&m->input)) ||
-        n > RT_MAX_CHANNELS)
+    if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) ||
+        (n != 1 && n != rt_input_last(&m->input)) || n > RT_MAX_CHANNELS)
         return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
     m->input.channels = n;
     const cJSON *u = mul->child, *v = add->child;

@@ -190,7 +190,8 @@ static void add_answers(rt_predictor *p, const float *z, int rows)
             case RT_TASK_CLASSES: add_softmax(p->sum + at, z + at, k, first); break;
             case RT_TASK_MULTILABEL: add_sigmoid(p->sum + at, p->rest + at, z + at, k, first); break;
             case RT_TASK_REAL:
-                for (int i = 0; i < k; i++) p->sum[at + (size_t)i] = z[at + (size_t)i] + (first ? 0 : p->sum[at + (size_t)i]);
+                for (int i = 0; i < k; i++)
+                    p->sum[at + (size_t)i] = z[at + (size_t)i] + (first ? 0 : p->sum[at + (size_t)i]);
                 break;
             case RT_TASK_COUNT: break;
             }
@@ -242,7 +243,10 @@ void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, f
     rt_predict(p, view_raw, &r, rows, answer);
 }
 
-const float *rt_predictor_feature(const rt_predictor *p, int i) { return rt_session_output(p->session[0], i + p->model[0]->heads); }
+const float *rt_predictor_feature(const rt_predictor *p, int i)
+{
+    return rt_session_output(p->session[0], i + p->model[0]->heads);
+}
 int rt_predictor_micro(const rt_predictor *p) { return p->micro; }
 int rt_predictor_width(const rt_predictor *p) { return p->width; }
 

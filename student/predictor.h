@@ -1,7 +1,7 @@
 /* student/predictor.h - native models, one or an ensemble, as a function from rows to answers.
  *
- * Rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on the row alone and
- * not on how a caller groups rows. An answer is (W) floats, head by head (data/heads.h). An ensemble answers by
+ * Rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on the row alone
+ * and not on how a caller groups rows. An answer is (W) floats, head by head (data/heads.h). An ensemble answers by
  * head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i), values mean_i z_i. */
 #ifndef RT_STUDENT_PREDICTOR_H
 #define RT_STUDENT_PREDICTOR_H
@@ -15,8 +15,8 @@ typedef struct rt_predictor rt_predictor;
 typedef void rt_view_fn(void *arg, const rt_input *, float *dst, int row0, int rows);
 
 /* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
- * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the architecture.
- * features: tensors of model 0 to keep besides the answer (only for a single model). */
+ * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
+ * architecture. features: tensors of model 0 to keep besides the answer (only for a single model). */
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro,
                            const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);

@@ -121,7 +121,8 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddNumberToObject(t, "models", s->teachers);
     cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
     const rt_names *columns = rt_teacher_columns(l->teacher);
-    if (!l->spec.heads && l->head[0].names.name) cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->head[0].names));
+    if (!l->spec.heads && l->head[0].names.name)
+        cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->head[0].names));
     if (columns->name) cJSON_AddItemToObject(m, "columns", rt_names_to_json(columns));
     RT_TRY(rt_teacher_seen(l->teacher, cJSON_AddArrayToObject(m, "seen")));
     cJSON *where = cJSON_AddObjectToObject(m, "paths");

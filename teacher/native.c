@@ -143,8 +143,22 @@ static rt_status ask(rt_teacher *t, const rt_question *q, float *answers)
 static int micro_of(const rt_teacher *t) { return rt_predictor_micro(of(t)->predictor); }
 static const float *feature_of(const rt_teacher *t, int i) { return rt_predictor_feature(of(t)->predictor, i); }
 
-static const rt_teacher_kind kind = {
-    .name = "model", .can = RT_TEACHER_COMPUTES, .close = close_models, .twin = twin, .heads = heads, .columns = columns,
-    .digest = digest, .hash_names = hash_names, .seen = seen, .provenance = provenance, .describe = describe, .costs = costs,
-    .bind = bind, .answer_as = answer_as, .ready = ready, .feature_shape = feature_shape, .ask = ask, .micro = micro_of,
-    .feature = feature_of};
+static const rt_teacher_kind kind = {.name = "model",
+                                     .can = RT_TEACHER_COMPUTES,
+                                     .close = close_models,
+                                     .twin = twin,
+                                     .heads = heads,
+                                     .columns = columns,
+                                     .digest = digest,
+                                     .hash_names = hash_names,
+                                     .seen = seen,
+                                     .provenance = provenance,
+                                     .describe = describe,
+                                     .costs = costs,
+                                     .bind = bind,
+                                     .answer_as = answer_as,
+                                     .ready = ready,
+                                     .feature_shape = feature_shape,
+                                     .ask = ask,
+                                     .micro = micro_of,
+                                     .feature = feature_of};

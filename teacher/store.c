@@ -106,7 +106,21 @@ static int top(const rt_teacher *t, int head)
     return k && h[head].task == RT_TASK_CLASSES && k < h[head].size ? k : h[head].size;
 }
 
-static const rt_teacher_kind kind = {
-    .name = "label store", .can = RT_TEACHER_KEEPS, .close = close_store, .twin = twin, .heads = heads, .columns = columns,
-    .digest = digest, .hash_names = hash_names, .seen = seen, .provenance = provenance, .describe = describe, .bind = bind,
-    .answer_as = answer_as, .ask = ask, .kept = kept, .covers = covers, .remove_unanswered = remove_unanswered, .top = top};
+static const rt_teacher_kind kind = {.name = "label store",
+                                     .can = RT_TEACHER_KEEPS,
+                                     .close = close_store,
+                                     .twin = twin,
+                                     .heads = heads,
+                                     .columns = columns,
+                                     .digest = digest,
+                                     .hash_names = hash_names,
+                                     .seen = seen,
+                                     .provenance = provenance,
+                                     .describe = describe,
+                                     .bind = bind,
+                                     .answer_as = answer_as,
+                                     .ask = ask,
+                                     .kept = kept,
+                                     .covers = covers,
+                                     .remove_unanswered = remove_unanswered,
+                                     .top = top};

@@ -69,7 +69,8 @@ rt_status rt_teacher_answer_as(rt_teacher *t, const rt_head *head, int count, co
 rt_status rt_teacher_ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
 {
     if (t->kind->ready) return t->kind->ready(t, pool, micro, feature, features);
-    return features ? rt_fail(RT_USAGE, "%s: is a %s, and has no layers to learn from", t->path[0], t->kind->name) : RT_OK;
+    return features ? rt_fail(RT_USAGE, "%s: is a %s, and has no layers to learn from", t->path[0], t->kind->name)
+                    : RT_OK;
 }
 
 rt_status rt_teacher_feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)

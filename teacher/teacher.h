@@ -1,8 +1,9 @@
-/* teacher/teacher.h - whatever answers rows: a model, an ensemble of models, a label store. Who trains, labels, evaluates and
- * exports knows no other kind; a new one is a table of functions (teacher/teacher_parts.h) and a row in teacher/teacher.c.
+/* teacher/teacher.h - whatever answers rows: a model, an ensemble of models, a label store. Who trains, labels,
+ * evaluates and exports knows no other kind; a new one is a table of functions (teacher/teacher_parts.h) and a row in
+ * teacher/teacher.c.
  *
- * A teacher is opened, bound to a source, made ready, and asked. Answers are (W) floats a row, head by head (data/heads.h),
- * of the teacher's own heads until rt_teacher_answer_as asks for others. */
+ * A teacher is opened, bound to a source, made ready, and asked. Answers are (W) floats a row, head by head
+ * (data/heads.h), of the teacher's own heads until rt_teacher_answer_as asks for others. */
 #ifndef RT_TEACHER_TEACHER_H
 #define RT_TEACHER_TEACHER_H
 
@@ -20,8 +21,8 @@ typedef enum {
     RT_TEACHER_KEEPS = 2               /* has the answers to some rows, by their number: rt_teacher_kept */
 } rt_teacher_can;
 
-/* One file, or several models as an ensemble; the kind is told by the content. RT_INPUT when a file is neither a model nor a
- * label store, RT_USAGE when several make no ensemble. */
+/* One file, or several models as an ensemble; the kind is told by the content. RT_INPUT when a file is neither a model
+ * nor a label store, RT_USAGE when several make no ensemble. */
 rt_status rt_teacher_open(rt_teacher **, const char *const *path, int count);
 /* Another teacher over the same models or store, which must outlive it: with its own plans and order of heads. */
 rt_status rt_teacher_twin(rt_teacher **, const rt_teacher *);
@@ -47,8 +48,8 @@ rt_status rt_teacher_describe(const rt_teacher *, cJSON *provenance);
 typedef struct { double parameters, macs, weight_bytes, file_bytes, plan_bytes; } rt_teacher_cost;
 rt_teacher_cost rt_teacher_costs(const rt_teacher *);
 
-/* Rows of this source are what is asked about. Of a store they must be those that it is of (id; rows are hashed where they are
- * not known). notes: a list that gets what the user must know, or NULL. */
+/* Rows of this source are what is asked about. Of a store they must be those that it is of (id; rows are hashed where
+ * they are not known). notes: a list that gets what the user must know, or NULL. */
 typedef struct {
     const rt_source *source;
     rt_identity *id;                   /* of the source; NULL: models alone can be bound */
@@ -60,8 +61,8 @@ typedef struct {
 rt_status rt_teacher_bind(rt_teacher *, const rt_teacher_binding *);
 /* From now on answers are given for these heads; rt_predictor_set_heads. */
 rt_status rt_teacher_answer_as(rt_teacher *, const rt_head *, int count, const char *of, rt_match);
-/* Plans for asking: micro-batches of `micro` rows (0: chosen by the architecture), with features (layers of a single model)
- * beside the answers. Of a store nothing is to be made ready. RT_USAGE where there are no such features. */
+/* Plans for asking: micro-batches of `micro` rows (0: chosen by the architecture), with features (layers of a single
+ * model) beside the answers. Of a store nothing is to be made ready. RT_USAGE where there are no such features. */
 rt_status rt_teacher_ready(rt_teacher *, rt_pool *, int micro, const char *const *feature, int features);
 /* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
 rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);

@@ -1,6 +1,6 @@
-/* tests/unheld_wrap.c - for builds that count lines or run under valgrind: the process that reads HDF5's metadata keeps its
- * rights there, else it could not write its counts, and valgrind could not run in it. With RETORT_SANDBOX set it is held as
- * everywhere. */
+/* tests/unheld_wrap.c - for builds that count lines or run under valgrind: the process that reads HDF5's metadata keeps
+ * its rights there, else it could not write its counts, and valgrind could not run in it. With RETORT_SANDBOX set it is
+ * held as everywhere. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -17,22 +17,6 @@ int __wrap_rt_h5_filter_calls(void);
 static int held;
 
 __attribute__((constructor)) static void look(void) { held = getenv("RETORT_SANDBOX") != NULL; }
-
-int __wrap_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard);
-int __real_rt_h5_filter_calls(void);
-int __wrap_rt_h5_filter_calls(void);
-
-static int held;
-
-__attribute__((constructor)) static void look(void) { held = getenv("RETORT_SANDBOX") != NULL; }
-
-void __wrap__exit(int code)
-{
-    int error = errno;
-    __gcov_dump();
-    errno = error;
-    __real__exit(code);
-}
 
 int __wrap_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard)
 {

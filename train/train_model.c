@@ -102,7 +102,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     t->answers = rt_floats_new(b * k);
     if (!t->partner || !t->answers) return rt_fail(RT_RUN, "out of memory");
     RT_TRY(rt_session_new(&t->session, &spec, t->opt->pool));
-    float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n), *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
+    float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n),
+          *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
     float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
     float *ema_states = rt_session_buffer(t->session, RT_B_EMA_STATES, NULL);
     size_t of_states = t->graph->floats[RT_STATE] * sizeof(float);

@@ -54,8 +54,9 @@ void rt_train_say(const rt_trainer *t)
     unsigned long long rows = t->train.count, labelled = t->labelled;
     if (t->held.count)
         snprintf(held, sizeof held, "%llu for validation, against %s", (unsigned long long)t->held.count,
-                 !strcmp(against(t), "labels") ? "their labels" : !strcmp(against(t), "teacher") ? "the teacher's answers"
-                                                                                                  : against(t));
+                 !strcmp(against(t), "labels")    ? "their labels"
+                 : !strcmp(against(t), "teacher") ? "the teacher's answers"
+                                                  : against(t));
     if (t->test.count) snprintf(test, sizeof test, "; %llu test rows left out", (unsigned long long)t->test.count);
     say(t, "rows: %llu to learn from, %llu with a label; %s%s", rows, labelled, held, test);
     if (t->unlabelled_out)
@@ -138,7 +139,9 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
     rt_hasher *h = rt_hasher_new();
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
-            rt_hasher_add(h, rt_session_buffer(t->session, home == RT_PARAM ? RT_B_PARAMS : RT_B_STATES, NULL) + g->field[i].offset,
+            rt_hasher_add(h,
+                          rt_session_buffer(t->session, home == RT_PARAM ? RT_B_PARAMS : RT_B_STATES, NULL) +
+                              g->field[i].offset,
                           g->field[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
@@ -244,7 +247,8 @@ void rt_train_take_best(rt_trainer *t)
 {
     rt_model *m = t->model;
     memcpy(m->params, rt_session_buffer(t->session, RT_B_BEST, NULL), m->graph->floats[RT_PARAM] * sizeof(float));
-    memcpy(m->states, rt_session_buffer(t->session, RT_B_BEST_STATES, NULL), m->graph->floats[RT_STATE] * sizeof(float));
+    memcpy(m->states, rt_session_buffer(t->session, RT_B_BEST_STATES, NULL),
+           m->graph->floats[RT_STATE] * sizeof(float));
 }
 
 rt_status rt_train_finish(rt_trainer *t, cJSON **result)

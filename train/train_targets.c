@@ -95,8 +95,8 @@ static void mark(void *arg, const rt_target_rows *y, const uint64_t *row, int ro
         }
 }
 
-/* How many of the rows have a target of any head, and of each (NULL: not asked); where `marked` is not NULL, it is for the
- * caller to free and says which. Targets are small: all are looked at before anything is written. */
+/* How many of the rows have a target of any head, and of each (NULL: not asked); where `marked` is not NULL, it is for
+ * the caller to free and says which. Targets are small: all are looked at before anything is written. */
 static rt_status count_labels(const rt_trainer *t, const rt_rows *rows, unsigned char **marked, uint64_t *labelled,
                               uint64_t by[RT_MAX_HEADS])
 {
@@ -183,8 +183,10 @@ static rt_status note_scale(rt_trainer *t, int h)
     for (int c = 0; c < head->size && !st; c++) {
         double deviation = m.n[c] > 1 ? sqrt(m.square[c] / m.n[c]) : 0;
         if (m.n[c] < 2 || deviation == 0 || (deviation < far && deviation > 1 / far && fabs(m.mean[c]) < far)) continue;
-        snprintf(text, sizeof text, "head '%s', column %d: targets of mean %.5g and deviation %.5g are learnt as they are; "
-                 "training is easiest near 0 and 1", head->name, c, m.mean[c], deviation);
+        snprintf(text, sizeof text,
+                 "head '%s', column %d: targets of mean %.5g and deviation %.5g are learnt as they are; "
+                 "training is easiest near 0 and 1",
+                 head->name, c, m.mean[c], deviation);
         cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
         break;                                                       /* one column tells enough */
     }

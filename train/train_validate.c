@@ -1,4 +1,5 @@
-/* train/train_validate.c - what the model is worth on the validation rows, head by head, and what an epoch is chosen by. */
+/* train/train_validate.c - what the model is worth on the validation rows, head by head, and what an epoch is chosen
+ * by. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +45,8 @@ static int best_of(const float *z, int k)
     return best;
 }
 
-/* Row r of a batch: answer a against the targets, or against the teacher's answer q where that is what judges. 0 when an
- * output is not finite. */
+/* Row r of a batch: answer a against the targets, or against the teacher's answer q where that is what judges. 0 when
+ * an output is not finite. */
 static int score(const rt_head *head, rt_scores *s, const rt_target_rows *y, int r, const float *a, const float *q,
                  uint8_t *labels)
 {
@@ -81,7 +82,8 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
             const rt_head *head = &t->model->head[h];
             size_t at = (size_t)r * width + (size_t)head->at;
             if (!t->learn[h].judged && (!soft || !rt_learns_soft(&t->set.of[h].loss))) continue;
-            if (!score(head, &scores[h], &b->target[h], r, x->answer + at, t->learn[h].judged ? NULL : soft + at, x->labels))
+            if (!score(head, &scores[h], &b->target[h], r, x->answer + at, t->learn[h].judged ? NULL : soft + at,
+                       x->labels))
                 return rt_fail(RT_RUN, "the model gives %s that is not finite for validation row %llu; lower train.lr",
                                head->task == RT_TASK_REAL ? "a value" : "a logit", (unsigned long long)b->row[r]);
         }

@@ -16,9 +16,17 @@ void rt_train_stream_answers(const rt_trainer *t, rt_stream_spec *spec)
 static rt_stream_spec stream_spec(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    rt_stream_spec spec = {.x = t->x, .heads = s->heads, .rows = &t->train, .width = rt_model_width(t->model), .batch = s->batch,
-                           .keep_tail = !s->drop_last, .shuffle = 1, .window = s->shuffle_window, .seed = s->seed,
-                           .prefetch = s->prefetch, .threads = s->workers};
+    rt_stream_spec spec = {.x = t->x,
+                           .heads = s->heads,
+                           .rows = &t->train,
+                           .width = rt_model_width(t->model),
+                           .batch = s->batch,
+                           .keep_tail = !s->drop_last,
+                           .shuffle = 1,
+                           .window = s->shuffle_window,
+                           .seed = s->seed,
+                           .prefetch = s->prefetch,
+                           .threads = s->workers};
     if (rt_train_soft(s) && *s->labels) rt_train_stream_answers(t, &spec);
     for (int h = 0; h < s->heads; h++)
         if (rt_learns_labels(&s->of[h].loss)) spec.target[h] = t->learn[h].y;
@@ -167,7 +175,10 @@ static rt_status take_batch(rt_trainer *t, rt_stream *stream)
 }
 
 int rt_train_ended(const rt_trainer *t)
-{ return t->total && (t->done == t->total || out_of_patience(t)) && (uint64_t)cJSON_GetArraySize(t->history) * t->steps >= t->done; }
+{
+    return t->total && (t->done == t->total || out_of_patience(t)) &&
+           (uint64_t)cJSON_GetArraySize(t->history) * t->steps >= t->done;
+}
 
 rt_status rt_train_epochs(rt_trainer *t, int most)
 {

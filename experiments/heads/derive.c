@@ -1,12 +1,11 @@
-/* experiments/heads/derive.c - real data for heads of labels and numbers, made of Fashion-MNIST, and the comparison of students
- * over several seeds. A tool of experiments/heads.sh; not installed.
+/* experiments/heads/derive.c - real data for heads of labels and numbers, made of Fashion-MNIST, and the comparison of
+ * students over several seeds. A tool of experiments/heads.sh; not installed.
  *
- *   derive mosaics IMAGES.h5 OUT.h5       rows of four images, 2 x 2: x (N / 4, 56, 56, 1); articles (N / 4, 10): which occur
- *   derive halves IMAGES.h5 OUT.h5        the upper half of each image: x (N, 14, 28, 1); profile (N, 14): the mean brightness
- *                                         of each row of the lower half, / 64 - 1
- *   derive pool DATA.h5 SET A.npy B.npy [A.npy B.npy ...]
- *                                         error of B less error of A, row by row, mean over the pairs: of labels the share
- *                                         that is wrong, of numbers the mean absolute error; with its 95 % interval */
+ *   derive mosaics IMAGES.h5 OUT.h5       rows of four images, 2 x 2: x (N / 4, 56, 56, 1); articles (N / 4, 10): which
+ * occur derive halves IMAGES.h5 OUT.h5        the upper half of each image: x (N, 14, 28, 1); profile (N, 14): the mean
+ * brightness of each row of the lower half, / 64 - 1 derive pool DATA.h5 SET A.npy B.npy [A.npy B.npy ...] error of B
+ * less error of A, row by row, mean over the pairs: of labels the share that is wrong, of numbers the mean absolute
+ * error; with its 95 % interval */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +17,9 @@
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, HALF = SIDE / 2 };
 
-static const char articles[] = "{\"targets\": {\"articles\": [\"t-shirt\", \"trouser\", \"pullover\", \"dress\", \"coat\", "
-                               "\"sandal\", \"shirt\", \"sneaker\", \"bag\", \"boot\"]}}";
+static const char articles[] =
+    "{\"targets\": {\"articles\": [\"t-shirt\", \"trouser\", \"pullover\", \"dress\", \"coat\", "
+    "\"sandal\", \"shirt\", \"sneaker\", \"bag\", \"boot\"]}}";
 
 static void *memory(size_t n)
 {
@@ -134,8 +134,8 @@ static rt_status pool(const char *data, const char *set, char **npy, int pairs)
     }
     if (!st) {
         rt_paired_interval(d, t.rows, &mean, range, &method);
-        printf("%s: error of A %.5f, of B %.5f; B - A %.5f, 95 %% interval %.5f to %.5f (%s; %llu rows, %d seeds)\n", set,
-               error[0], error[1], mean, range[0], range[1], method, (unsigned long long)t.rows, pairs);
+        printf("%s: error of A %.5f, of B %.5f; B - A %.5f, 95 %% interval %.5f to %.5f (%s; %llu rows, %d seeds)\n",
+               set, error[0], error[1], mean, range[0], range[1], method, (unsigned long long)t.rows, pairs);
     }
     free(y);
     free(z);
@@ -155,7 +155,8 @@ int main(int argc, char **argv)
     } else if (argc == 4 && !strcmp(argv[1], "halves")) {
         st = read_all(&x, &rows, argv[2], "x");
         if (!st) st = halves(x, rows, argv[3]);
-    } else if (argc >= 6 && argc % 2 == 0 && !strcmp(argv[1], "pool")) st = pool(argv[2], argv[3], argv + 4, (argc - 4) / 2);
+    } else if (argc >= 6 && argc % 2 == 0 && !strcmp(argv[1], "pool"))
+        st = pool(argv[2], argv[3], argv + 4, (argc - 4) / 2);
     else rt_fail(RT_USAGE, "derive mosaics|halves IMAGES.h5 OUT.h5, or derive pool DATA.h5 SET A.npy B.npy ...");
     free(x);
     free(y);

@@ -126,13 +126,17 @@ static void train_keys(void **state)
     check_config(cli_train_keys, rt_train_check,
                  "{\"model\": {\"input\": [8, 8, 1], \"classes\": 3, \"family\": \"cnn\"}, " DATA "}");
     static const char *const single[] = {
-        "\"task\": \"multilabel\"}]}, ", "\"task\": \"multilabel\"}]}, \"teacher\": \"t.h5\", ", "\"task\": \"real\"}]}, ",
+        "\"task\": \"multilabel\"}]}, ",
+        "\"task\": \"multilabel\"}]}, \"teacher\": \"t.h5\", ",
+        "\"task\": \"real\"}]}, ",
         "\"task\": \"real\"}]}, \"loss\": {\"kind\": \"huber\"}, \"teacher\": \"t.h5\", ",
         "\"task\": \"real\"}]}, \"loss\": {\"kind\": \"quantile\"}, ",
         "\"task\": \"real\"}, {\"name\": \"b\", \"size\": 2}]}, \"teacher\": \"t.h5\", "};
     for (size_t i = 0; i < sizeof single / sizeof *single; i++) {
-        snprintf(text, sizeof text, "{\"model\": {\"input\": [4], \"family\": \"mlp\", \"heads\": [{\"name\": \"a\", \"size\": 3, "
-                 "%s" DATA "}", single[i]);
+        snprintf(text, sizeof text,
+                 "{\"model\": {\"input\": [4], \"family\": \"mlp\", \"heads\": [{\"name\": \"a\", \"size\": 3, "
+                 "%s" DATA "}",
+                 single[i]);
         check_config(cli_train_keys, rt_train_check, text);
     }
     check_rest(cli_train_keys, rt_train_check, "{" MODEL ", " DATA "}");

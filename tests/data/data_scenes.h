@@ -1,5 +1,5 @@
-/* tests/data/data_scenes.h - small pieces of work on files, each in a process of its own, in which the machine fails at a
- * chosen call. A test that includes this decides which calls those are. */
+/* tests/data/data_scenes.h - small pieces of work on files, each in a process of its own, in which the machine fails at
+ * a chosen call. A test that includes this decides which calls those are. */
 #ifndef RT_TESTS_DATA_SCENES_H
 #define RT_TESTS_DATA_SCENES_H
 

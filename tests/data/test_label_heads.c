@@ -1,5 +1,5 @@
-/* A label store of several heads: what is read is what was put, in every coding; the order of heads and classes that is asked
- * for; counts; a store that goes on; heads that differ; what other tools see of the file. */
+/* A label store of several heads: what is read is what was put, in every coding; the order of heads and classes that is
+ * asked for; counts; a store that goes on; heads that differ; what other tools see of the file. */
 #include "data/labels.h"
 #include "data/source.h"
 #include "tests/support.h"
@@ -147,7 +147,8 @@ static void as_asked(void **state)
     for (int i = 0; i < 4; i++) assert_true(z[D + i] == 0);
     for (int c = 0; c < K; c++) assert_true(z[D + 4 + c] == own[(c + 4) % 5]);
     other[0].task = RT_TASK_MULTILABEL;
-    check_fails(rt_labels_set_heads(l, other, n, "m.h5", RT_MATCH_NAMES), RT_INPUT, "its head 'size' is of task real with 2");
+    check_fails(rt_labels_set_heads(l, other, n, "m.h5", RT_MATCH_NAMES), RT_INPUT,
+                "its head 'size' is of task real with 2");
     rt_labels_close(l);
     rt_heads_free(other, n);
 }
@@ -160,7 +161,8 @@ static void goes_on(void **state)
     check_ok(write_store(in_folder("whole.h5"), head, heads, 2, RT_F16, 3, NULL));
     check_ok(write_store(in_folder("parts.h5"), head, heads, 2, RT_F16, 1, NULL));
     check_fails(rt_labels_open(&l, in_folder("parts.h5"), 0), RT_INPUT, "is not finished");
-    check_fails(write_store(in_folder("parts.h5"), head, 2, 2, RT_F16, 3, NULL), RT_USAGE, "of other rows or in another coding");
+    check_fails(write_store(in_folder("parts.h5"), head, 2, 2, RT_F16, 3, NULL), RT_USAGE,
+                "of other rows or in another coding");
     check_ok(write_store(in_folder("parts.h5"), head, heads, 2, RT_F16, 3, NULL));
     check_ok(rt_labels_open(&l, in_folder("whole.h5"), 0));
     check_ok(rt_labels_digest(l, &a));

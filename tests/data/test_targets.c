@@ -215,7 +215,8 @@ static void labels_and_values(void **state)
 {
     (void)state;
     static const rt_dtype type[] = {RT_I8, RT_I32, RT_I64, RT_F32, RT_F64};
-    static const double label[] = {0, 1, -1, 1, 0}, value[] = {0.5, -3, NAN, 1e20, 7}, two[] = {0, 1, 2}, odd[] = {0, 0.5};
+    static const double label[] = {0, 1, -1, 1, 0}, value[] = {0.5, -3, NAN, 1e20, 7}, two[] = {0, 1, 2},
+                        odd[] = {0, 0.5};
     static const double wide[] = {1, INFINITY};
     rt_target_rows y, v;
     check_ok(rt_target_rows_new(&y, RT_TASK_MULTILABEL, 2, 6));
@@ -240,7 +241,8 @@ static void labels_and_values(void **state)
         }
     }
     write_y(RT_I8, two, 3, 2, "");
-    check_fails(read_rows(RT_TASK_MULTILABEL, 2, -1, 6, &y), RT_INPUT, "row 1 of 'y', column 0, is 2; labels are 0 or 1");
+    check_fails(read_rows(RT_TASK_MULTILABEL, 2, -1, 6, &y), RT_INPUT,
+                "row 1 of 'y', column 0, is 2; labels are 0 or 1");
     check_fails(read_rows(RT_TASK_MULTILABEL, 3, -1, 6, &y), RT_INPUT, "holds 2 values a row, the head has 3");
     check_fails(read_rows(RT_TASK_REAL, 1, 2, 6, &v), RT_INPUT, "so there is no column 2");
     write_y(RT_F32, odd, 2, 2, "");
@@ -253,7 +255,12 @@ static void labels_and_values(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(labels_and_values), cmocka_unit_test(types), cmocka_unit_test(by_name), cmocka_unit_test(by_number),
-                                       cmocka_unit_test(no_labels), cmocka_unit_test(limits), cmocka_unit_test(shapes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(labels_and_values),
+                                       cmocka_unit_test(types),
+                                       cmocka_unit_test(by_name),
+                                       cmocka_unit_test(by_number),
+                                       cmocka_unit_test(no_labels),
+                                       cmocka_unit_test(limits),
+                                       cmocka_unit_test(shapes)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -1,5 +1,5 @@
-/* Sessions: a whole step against its formula in double, over accumulations, with momentum and averages; what is kept; a loss that
- * is not finite changes no weights; inference follows the weights that it is given. */
+/* Sessions: a whole step against its formula in double, over accumulations, with momentum and averages; what is kept; a
+ * loss that is not finite changes no weights; inference follows the weights that it is given. */
 #include "engine/session.h"
 #include "tests/support.h"
 
@@ -53,7 +53,13 @@ static void follow(int parts, double ema)
     rt_graph *g = net(&out);
     rt_session *s;
     rt_update_desc u = {.kind = RT_SGD, .momentum = 0.9, .weight_decay = 0.01, .ema = ema};
-    rt_session_spec spec = {.graph = g, .batch = B, .train = 1, .losses = 1, .update = &u, .accumulates = parts > 1, .keeps = 1,
+    rt_session_spec spec = {.graph = g,
+                            .batch = B,
+                            .train = 1,
+                            .losses = 1,
+                            .update = &u,
+                            .accumulates = parts > 1,
+                            .keeps = 1,
                             .loss = {{.tensor = out, .fn = half_square, .arg = &at}}};
     double w[D], m[D] = {0}, average[D];
     data(x);
@@ -74,7 +80,8 @@ static void follow(int parts, double ema)
         }
         for (int p = 0; p < parts; p++) {
             at = p * rows;
-            rt_step step = {.rows = rows, .x = x + at * D, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
+            rt_step step = {
+                .rows = rows, .x = x + at * D, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
             rt_session_step(s, &step);
             assert_false(step.bad);
             told += step.total / parts;
@@ -165,6 +172,7 @@ static void inference(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(steps), cmocka_unit_test(not_finite), cmocka_unit_test(inference)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(steps), cmocka_unit_test(not_finite),
+                                       cmocka_unit_test(inference)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,6 +1,6 @@
-/* Evaluation of heads of labels and values against scikit-learn's numbers (tests/student/elements_reference.h): of single heads,
- * of two together with rows that lack a target; the comparison with the reference by definition; what a model that lacks a
- * head is told; every form of the report. */
+/* Evaluation of heads of labels and values against scikit-learn's numbers (tests/student/elements_reference.h): of
+ * single heads, of two together with rows that lack a target; the comparison with the reference by definition; what a
+ * model that lacks a head is told; every form of the report. */
 #include <unistd.h>
 
 #include "data/h5.h"
@@ -62,7 +62,8 @@ static void write_parts(const char *name, const part *p, int parts)
         it[i] = (rt_h5_item){.name = p[i].name, .type = RT_F32, .rank = 2, .dim = {(uint64_t)rows, (uint64_t)c->size},
                              .data = y[i]};
     }
-    it[parts] = (rt_h5_item){.name = "x", .type = RT_F32, .rank = 2, .dim = {(uint64_t)rows, (uint64_t)width}, .data = x};
+    it[parts] = (rt_h5_item){
+        .name = "x", .type = RT_F32, .rank = 2, .dim = {(uint64_t)rows, (uint64_t)width}, .data = x};
     check_ok(rt_h5_save(at(name), "retort-data-1", it, parts + 1));
 }
 
@@ -208,7 +209,8 @@ static void two_heads(void **state)
     char *table = rt_report_table(e);
     const char *const said[] = {"head tags (multilabel)", "head size (real)", "micro-F1", "RMSE", "error difference",
                                 "have no target"};
-    for (size_t i = 0; i < sizeof said / sizeof *said; i++) if (!strstr(table, said[i])) fail_msg("'%s' is not said", said[i]);
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (!strstr(table, said[i])) fail_msg("'%s' is not said", said[i]);
     assert_null(strstr(table, "McNemar p    "));
     free(table);
     cJSON_Delete(e);
@@ -220,14 +222,16 @@ static void lacks_a_head(void **state)
     part p[2] = {{"tags", &element_reference[7]}, {"size", &element_reference[9]}};
     write_parts("lack.h5", p, 2);
     write_identity("whole.h5", p, 2, 1, 0);
-    cJSON *arch = cJSON_Parse("{\"input\": [8], \"heads\": [{\"name\": \"size\", \"task\": \"real\", \"size\": 3}, {\"name\": "
-                              "\"more\", \"size\": 2}], \"family\": \"mlp\", \"width\": 4, \"depth\": 1}");
+    cJSON *arch = cJSON_Parse(
+        "{\"input\": [8], \"heads\": [{\"name\": \"size\", \"task\": \"real\", \"size\": 3}, {\"name\": "
+        "\"more\", \"size\": 2}], \"family\": \"mlp\", \"width\": 4, \"depth\": 1}");
     rt_model *m;
     check_ok(rt_model_new(&m, arch, 1));
     check_ok(rt_model_save(m, at("lacks.h5")));
     rt_model_free(m);
     cJSON_Delete(arch);
-    cJSON *e = evaluate_two("whole.h5", "lacks.h5", "lack.h5", ""), *heads = cJSON_GetObjectItem(model_of(e, 1), "heads");
+    cJSON *e = evaluate_two("whole.h5", "lacks.h5", "lack.h5", ""),
+          *heads = cJSON_GetObjectItem(model_of(e, 1), "heads");
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 0), "missing")));
     assert_null(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 0), "micro_f1"));
     assert_true(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 1), "rmse")));

@@ -167,7 +167,8 @@ static void labels(const uint8_t *data, size_t size)
     int count = 0;
     if (form & 2) {
         if (rt_heads_add(heads, &count, "k", RT_TASK_CLASSES, (int)classes) ||
-            rt_heads_add(heads, &count, "t", RT_TASK_MULTILABEL, 2) || rt_heads_add(heads, &count, "p", RT_TASK_REAL, 1))
+            rt_heads_add(heads, &count, "t", RT_TASK_MULTILABEL, 2) ||
+            rt_heads_add(heads, &count, "p", RT_TASK_REAL, 1))
             abort();
         spec.head = heads;
         spec.heads = count;

@@ -1,5 +1,6 @@
-/* Heads: their places in the answer, what is refused, lists of them as JSON, how two lists are matched; a model's heads of
- * an architecture, by layers, by a family, and kept in its file; answers of several heads, of one model and of two. */
+/* Heads: their places in the answer, what is refused, lists of them as JSON, how two lists are matched; a model's heads
+ * of an architecture, by layers, by a family, and kept in its file; answers of several heads, of one model and of two.
+ */
 #include <math.h>
 
 #include "student/arch.h"
@@ -16,7 +17,8 @@ static rt_model *make(const char *arch)
     return m;
 }
 
-#define LAYERS "\"input\":[4],\"layers\":[{\"op\":\"dense\",\"out\":5,\"name\":\"trunk\"},{\"op\":\"relu\",\"name\":\"act\"}," \
+#define LAYERS \
+    "\"input\":[4],\"layers\":[{\"op\":\"dense\",\"out\":5,\"name\":\"trunk\"},{\"op\":\"relu\",\"name\":\"act\"}," \
     "{\"op\":\"dense\",\"out\":3,\"name\":\"kind\"},{\"op\":\"dense\",\"out\":2,\"name\":\"tags\",\"from\":\"act\"}," \
     "{\"op\":\"dense\",\"out\":1,\"name\":\"price\",\"from\":\"act\"}]"
 #define HEADS "\"heads\":[{\"name\":\"price\",\"task\":\"real\"},{\"name\":\"kind\",\"names\":[\"a\",\"b\",\"c\"]}," \
@@ -93,7 +95,8 @@ static void refused(void **state)
         cJSON_Delete(j);
     }
     const char *const names[] = {"", "a/b", "a.b", "a\nb"};
-    for (int i = 0; i < 4; i++) check_fails(rt_heads_add(head, &count, names[i], RT_TASK_REAL, 1), RT_USAGE, "a name has");
+    for (int i = 0; i < 4; i++)
+        check_fails(rt_heads_add(head, &count, names[i], RT_TASK_REAL, 1), RT_USAGE, "a name has");
     check_fails(rt_heads_add(head, &count, "none", RT_TASK_REAL, 0), RT_USAGE, "0 outputs");
     for (int i = 0; i < RT_MAX_HEADS; i++) {
         char name[] = {(char)('a' + i), 0};
@@ -139,7 +142,8 @@ static void matching(void **state)
     free(place);
     check_ok(rt_heads_place(&place, a, na, "a.h5", a, na, "a.h5", RT_MATCH_NAMES));
     assert_null(place);
-    int nc = read_list(c, "[{\"name\":\"kind\",\"task\":\"multilabel\",\"size\":2},{\"name\":\"z\",\"size\":9}]", "c.h5");
+    int nc = read_list(c, "[{\"name\":\"kind\",\"task\":\"multilabel\",\"size\":2},{\"name\":\"z\",\"size\":9}]",
+                       "c.h5");
     check_fails(rt_heads_place(&place, a, na, "a.h5", c, nc, "c.h5", RT_MATCH_NAMES), RT_INPUT,
                 "its head 'kind' is of task classes with 2 outputs, that of c.h5 of task multilabel with 2");
     check_fails(rt_heads_place(&place, a + 1, 1, "a.h5", c, nc, "c.h5", RT_MATCH_NAMES), RT_INPUT, "none of its heads");

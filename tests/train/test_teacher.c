@@ -1,5 +1,5 @@
-/* Teachers, whatever their kind: what one says of itself and answers, its rows in any order and number, heads as they are asked
- * for; a label store answers as the model that it is of; what a kind cannot do is refused by name. */
+/* Teachers, whatever their kind: what one says of itself and answers, its rows in any order and number, heads as they
+ * are asked for; a label store answers as the model that it is of; what a kind cannot do is refused by name. */
 #include "data/provenance.h"
 #include "teacher/labeler.h"
 #include "teacher/teacher.h"
@@ -91,7 +91,8 @@ static void ask(rt_teacher *t, int first, int step, int rows, float *z)
     free(raw);
 }
 
-/* The same bits whatever rows are asked about together, by model, ensemble and store, and by store as by who it is of. */
+/* The same bits whatever rows are asked about together, by model, ensemble and store, and by store as by who it is of.
+ */
 static void same_answers(void **state)
 {
     (void)state;
@@ -102,7 +103,8 @@ static void same_answers(void **state)
         for (int kept = 0; kept < 2; kept++) {
             rt_source *source;
             rt_identity *id;
-            rt_teacher *t = kept ? open_teacher(stored[n], NULL, &source, &id) : open_teacher(of[n][0], of[n][1], &source, &id);
+            rt_teacher *t = kept ? open_teacher(stored[n], NULL, &source, &id)
+                                 : open_teacher(of[n][0], of[n][1], &source, &id);
             ask(t, 100, 1, 1300, kept ? z : want);
             if (kept) assert_memory_equal(z, want, sizeof want);
             for (int at = 0; at < 1300; at += 77) {                    /* some at a time, and backwards */
@@ -204,10 +206,16 @@ static void refused(void **state)
     rt_target out = {.path = in_folder("never.h5")};
     check_fails(rt_label(c, &out, test_pool, NULL, &r), RT_USAGE, "has answers already");
     cJSON_Delete(c);
-    check_fails(train_with("{'model': " ARCH ", 'data': {'source': '@x.h5'}, 'teacher': '@one.h5', 'loss': {'kind': {'hard': 0}, "
-                           "'size': {'hard': 0}}}", "never", 1, NULL, &r), RT_USAGE, "give it as data.labels");
-    check_fails(train_with("{'model': " ARCH ", 'data': {'source': '@x.h5', 'labels': '@a.h5'}, 'loss': {'kind': {'hard': 0}, "
-                           "'size': {'hard': 0}}}", "never", 1, NULL, &r), RT_INPUT, "is no label store");
+    check_fails(train_with("{'model': " ARCH
+                           ", 'data': {'source': '@x.h5'}, 'teacher': '@one.h5', 'loss': {'kind': {'hard': 0}, "
+                           "'size': {'hard': 0}}}",
+                           "never", 1, NULL, &r),
+                RT_USAGE, "give it as data.labels");
+    check_fails(train_with("{'model': " ARCH
+                           ", 'data': {'source': '@x.h5', 'labels': '@a.h5'}, 'loss': {'kind': {'hard': 0}, "
+                           "'size': {'hard': 0}}}",
+                           "never", 1, NULL, &r),
+                RT_INPUT, "is no label store");
 }
 
 int main(void)

@@ -1,5 +1,6 @@
-/* Training of several heads: whole runs against PyTorch's (heads_reference.h), with targets that are missing, alone and with a
- * teacher, in the loop or through a label store; one head given as a list; what is refused; targets from other files. */
+/* Training of several heads: whole runs against PyTorch's (heads_reference.h), with targets that are missing, alone and
+ * with a teacher, in the loop or through a label store; one head given as a list; what is refused; targets from other
+ * files. */
 #include "teacher/labeler.h"
 #include "tests/train/heads_reference.h"
 #include "tests/train/train_support.h"
@@ -68,7 +69,9 @@ static cJSON *run(const head_run *r, const char *data, const char *soft_from, co
 {
     char config[2000], soft[3][120] = {"", "", ""};
     const char *mean = r->labelled ? "labelled" : "batch";
-    const char *of_real = !strcmp(r->real, "huber") ? ", 'delta': 0.5" : !strcmp(r->real, "quantile") ? ", 'level': 0.3" : "";
+    const char *of_real = !strcmp(r->real, "huber")      ? ", 'delta': 0.5"
+                          : !strcmp(r->real, "quantile") ? ", 'level': 0.3"
+                                                         : "";
     if (r->soft) {
         snprintf(soft[0], sizeof soft[0], "'kind': 'kd', 'hard': 0.1, 'soft': 0.9, 'temperature': 2, ");
         snprintf(soft[1], sizeof soft[1], "'hard': 0.2, 'soft': 0.7, 'temperature': 1.5, ");
@@ -126,12 +129,16 @@ static void through_a_store(void **state)
 static void elsewhere(void **state)
 {
     (void)state;
-    check_run(&head_runs[0], run(&head_runs[0], "'source': '@x.h5', 'targets': {'kind': 'y', 'tags': {'source': '@targets.h5'}, "
-                                 "'size': {'source': '@targets.h5', 'set': 'size'}}", "", "else"), "else");
+    check_run(&head_runs[0],
+              run(&head_runs[0],
+                  "'source': '@x.h5', 'targets': {'kind': 'y', 'tags': {'source': '@targets.h5'}, "
+                  "'size': {'source': '@targets.h5', 'set': 'size'}}",
+                  "", "else"),
+              "else");
     static const char *const config =
         "{'model': {'input': [5], 'family': 'mlp', 'width': 4, 'depth': 1, 'heads': [{'name': 'size', 'task': 'real', "
-        "'size': 1}]}, 'data': {'source': '@all.h5', 'validation': 0, 'targets': {'size': {'set': 'size', 'column': %d}}}, "
-        "'train': {'epochs': 1, 'batch': 8}}";
+        "'size': 1}]}, 'data': {'source': '@all.h5', 'validation': 0, 'targets': {'size': {'set': 'size', "
+        "'column': %d}}}, 'train': {'epochs': 1, 'batch': 8}}";
     double rows[2] = {0};
     for (int column = 0; column < 2; column++) {
         char text[500];
@@ -175,9 +182,11 @@ static void one_thing(void **state)
     (void)state;
 #define RUN "{'model': {'input': [5], %s}, 'data': {'source': '@all.h5', 'validation': 0%s}, " \
     "'train': {'epochs': 3, 'batch': 8, 'weight_decay': 0}}"
-#define TWO "'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}, {'op': 'dense', 'out': 2, 'name': 'size', 'from': 'input'}]"
-    static const char *const one[2] = {"'classes': 3, 'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}]",
-                                       "'heads': [{'name': 'y'}], 'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}]"};
+#define TWO \
+    "'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}, {'op': 'dense', 'out': 2, 'name': 'size', 'from': 'input'}]"
+    static const char *const one[2] = {
+        "'classes': 3, 'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}]",
+        "'heads': [{'name': 'y'}], 'layers': [{'op': 'dense', 'out': 3, 'name': 'kind'}]"};
     static const char *const beside[2] = {"'heads': [{'name': 'kind'}], " TWO,
                                           "'heads': [{'name': 'size', 'task': 'real'}, {'name': 'kind'}], " TWO};
     char digest[2][33], config[600];
@@ -186,7 +195,7 @@ static void one_thing(void **state)
     for (int i = 0; i < 2; i++) {
         snprintf(config, sizeof config, RUN, one[i], ", 'y': 'kind'");
         digest_of_run(config, "one", digest[i]);
-        snprintf(config, sizeof config, RUN, beside[i], ", 'rows': '1:7'");      /* all with a class: no row is left out */
+        snprintf(config, sizeof config, RUN, beside[i], ", 'rows': '1:7'"); /* all with a class: no row is left out */
         cJSON_Delete(train(config, "two"));
         rt_model *m = load_model("two");
         count = m->graph->field[0].count;
@@ -204,28 +213,35 @@ static void one_thing(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const struct { const char *config, *says; rt_status st; } bad[] = {
-        {"{'model': " NET ", 'data': {'source': '@all.h5', 'y': 'kind'}}", "data.targets names the data set of each", RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kinds': 'kind'}}}", "the model has no head 'kinds'",
+    static const struct { const char *config, *says; rt_status st;
+    } bad[] = {
+        {"{'model': " NET ", 'data': {'source': '@all.h5', 'y': 'kind'}}", "data.targets names the data set of each",
          RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kind': 'none'}}}", "data.targets.kind: ", RT_INPUT},
-        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kind': 'tags'}}}", "does not hold one whole number",
-         RT_INPUT},
-        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'size': 'tags'}}}", "holds 4 values a row, the head has 2",
-         RT_INPUT},
+        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kinds': 'kind'}}}",
+         "the model has no head 'kinds'", RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kind': 'none'}}}",
+         "data.targets.kind: ", RT_INPUT},
+        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'kind': 'tags'}}}",
+         "does not hold one whole number", RT_INPUT},
+        {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'size': 'tags'}}}",
+         "holds 4 values a row, the head has 2", RT_INPUT},
         {"{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'tags': {'set': 'size', 'column': 2}}}}",
          "so there is no column 2", RT_INPUT},
-        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'kind': {'kind': 'mse'}}}", "needs a teacher", RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'tags': {'kind': 'kd'}}}", "loss.tags.kind", RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'size': {'temperature': 2}}}", "softens logits", RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'kind': {'kind': 'mse'}}}", "needs a teacher",
+         RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'tags': {'kind': 'kd'}}}", "loss.tags.kind",
+         RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'size': {'temperature': 2}}}", "softens logits",
+         RT_USAGE},
         {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'loss': {'hard': 1}}", "unknown key", RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'train': {'monitor': 'accuracy'}}", "HEAD.METRIC is expected",
-         RT_USAGE},
-        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'train': {'monitor': 'kind.rmse'}}", "there is no metric 'rmse'",
-         RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'train': {'monitor': 'accuracy'}}",
+         "HEAD.METRIC is expected", RT_USAGE},
+        {"{'model': " NET ", 'data': {'source': '@all.h5'}, 'train': {'monitor': 'kind.rmse'}}",
+         "there is no metric 'rmse'", RT_USAGE},
         {"{'model': " NET ", 'data': {'source': '@x.h5', 'targets': {'kind': 'y'}}}", "has no labels 'tags'", RT_INPUT},
         {"{'model': {'input': [5], 'heads': [{'name': 'a', 'task': 'real', 'size': 2}], 'family': 'mlp'}, "
-         "'data': {'source': '@all.h5', 'y': 'size'}, 'teacher': '@start.h5'}", "has no head 'a'", RT_INPUT}};
+         "'data': {'source': '@all.h5', 'y': 'size'}, 'teacher': '@start.h5'}",
+         "has no head 'a'", RT_INPUT}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cJSON *r;
         check_fails(train_with(bad[i].config, "bad", 1, NULL, &r), bad[i].st, bad[i].says);
@@ -239,8 +255,11 @@ static void monitored(void **state)
     static const char *const keys[] = {"validation_kind.accuracy", "validation_kind.nll", "validation_tags.micro_f1",
                                        "validation_tags.bce", "validation_size.rmse", "validation_size.mae",
                                        "validation_size.r2"};
-    cJSON *r = train("{'model': " NET ", 'data': {'source': '@all.h5', 'validation': 0.4}, 'train': {'epochs': 6, 'batch': 4, "
-                     "'lr': 0.02, 'monitor': 'size.r2'}}", "monitor"), *history = cJSON_GetObjectItem(r, "history");
+    cJSON *r = train("{'model': " NET
+                     ", 'data': {'source': '@all.h5', 'validation': 0.4}, 'train': {'epochs': 6, 'batch': 4, "
+                     "'lr': 0.02, 'monitor': 'size.r2'}}",
+                     "monitor"),
+          *history = cJSON_GetObjectItem(r, "history");
     double best = -INFINITY;
     int at = 0, e = 0;
     for (const cJSON *h = history->child; h; h = h->next) {
@@ -266,13 +285,17 @@ static void far_targets(void **state)
                           {.name = "x", .type = RT_F32, .rank = 2, .dim = {HEAD_ROWS, 5}, .data = head_x}};
     check_ok(rt_h5_save(in_folder("far.h5"), "retort-data-1", item, 2));
     for (int i = 0; i < 2; i++) {
-        cJSON *r = train(i ? "{'model': {'input': [5], 'heads': [{'name': 'size', 'task': 'real', 'size': 2}], 'family': 'mlp'}, "
-                             "'data': {'source': '@all.h5'}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-3}}"
-                           : "{'model': {'input': [5], 'heads': [{'name': 'price', 'task': 'real', 'size': 1}], 'family': 'mlp'}, "
-                             "'data': {'source': '@far.h5', 'validation': 0}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-6}}", "far");
+        cJSON *r = train(
+            i ? "{'model': {'input': [5], 'heads': [{'name': 'size', 'task': 'real', 'size': 2}], 'family': 'mlp'}, "
+                "'data': {'source': '@all.h5'}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-3}}"
+              : "{'model': {'input': [5], 'heads': [{'name': 'price', 'task': 'real', 'size': 1}], 'family': 'mlp'}, "
+                "'data': {'source': '@far.h5', 'validation': 0}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-6}}",
+            "far");
         const cJSON *notes = cJSON_GetObjectItem(r, "notes");
         if (i) assert_null(notes);
-        else assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "of mean 515 and deviation 15 are learnt"));
+        else
+            assert_non_null(
+                strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "of mean 515 and deviation 15 are learnt"));
         cJSON_Delete(r);
     }
 }

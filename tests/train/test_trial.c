@@ -1,5 +1,5 @@
-/* Trials: two that take turns in one process are each what it is alone, and what a run with a folder is, to the bit; they end as
- * runs do; their best model is the one that a run writes; no file is written. */
+/* Trials: two that take turns in one process are each what it is alone, and what a run with a folder is, to the bit;
+ * they end as runs do; their best model is the one that a run writes; no file is written. */
 #include <dirent.h>
 
 #include "tests/train/train_support.h"
@@ -29,7 +29,8 @@ static int tear_down(void **s)
     return remove_test_folder(s);
 }
 
-#define CONFIG(SEED, MORE) "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1, 'dropout': 0.2}, " \
+#define CONFIG(SEED, MORE) \
+    "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1, 'dropout': 0.2}, " \
     "'seed': " SEED ", 'data': {'source': '@t.h5', 'validation': 80}, 'augment': {'mixup': 0.3}, " \
     "'train': {'epochs': 6, 'batch': 16, 'ema': 0.9, 'accumulate': 3" MORE "}}"
 static const char *const config[2] = {CONFIG("3", ""), CONFIG("4", ", 'optimizer': 'adamw'")};
@@ -86,9 +87,10 @@ static void patience(void **state)
     (void)state;
     rt_trial *t;
     int ended;
-    cJSON *c = parse_config("{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
-                            "'data': {'source': '@t.h5', 'validation': 80}, 'train': {'epochs': 50, 'batch': 16, 'lr': 1e-9, "
-                            "'patience': 2}}");
+    cJSON *c = parse_config(
+        "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
+        "'data': {'source': '@t.h5', 'validation': 80}, 'train': {'epochs': 50, 'batch': 16, 'lr': 1e-9, "
+        "'patience': 2}}");
     check_ok(rt_trial_open(&t, c, test_pool, NULL));
     check_ok(rt_trial_run(t, 0, &ended));
     assert_true(ended);
