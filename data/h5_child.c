@@ -38,16 +38,16 @@ static void send_bytes(const void *data, size_t n)
     }
 }
 
+static int inside;                      /* a table whose bytes are not all sent: no place for a record */
+
 _Noreturn static void finish(rt_h5_outcome outcome, int error, int cut, const char *text)
 {
     int32_t kind = RT_H5_END;
     rt_h5_end end = {.outcome = (int32_t)outcome, .error = error, .cut = cut};
     snprintf(end.text, sizeof end.text, "%s", text);
-    send_bytes(&kind, sizeof kind);
-    send_bytes(&end, sizeof end);
-    _exit(outcome == RT_H5_FAULT    ? error
-          : outcome == RT_H5_MEMORY ? ENOMEM
-                                    : 0); /* where this is no place for a record */
+    if (!inside) send_bytes(&kind, sizeof kind);
+    if (!inside) send_bytes(&end, sizeof end);
+    _exit(outcome == RT_H5_FAULT ? error : outcome == RT_H5_MEMORY ? ENOMEM : 0);
 }
 
 /* ---- the library's failures ---- */
@@ -165,6 +165,7 @@ static void send_chunks(walk *w, hid_t id, const rt_h5_dataset *d, unsigned opti
     static rt_h5_chunk block[BLOCK];
     rt_h5_tail tail = {0};
     uint64_t at[RT_H5_RANK] = {0};
+    inside = 1;
     for (uint64_t done = 0; done < d->chunks;) {
         size_t n = 0;
         for (; n < BLOCK && done < d->chunks; n++, done++) {
@@ -185,6 +186,7 @@ static void send_chunks(walk *w, hid_t id, const rt_h5_dataset *d, unsigned opti
         send_bytes(block, n * sizeof *block);
     }
     send_bytes(&tail, sizeof tail);
+    inside = 0;
 }
 
 static void list_set(walk *w, hid_t group, const char *name)

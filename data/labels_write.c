@@ -295,9 +295,10 @@ static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force)
     st = fresh ? RT_OK : same_manifest(w, f, manifest);
     if (!st) st = locate(w, f);
     rt_h5_close(f);
-    if (!st && (w->fd = open(w->path, O_RDWR | O_CLOEXEC)) < 0)
-        st = rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno));
-    return st ? st : open_journal(w);
+    if (st) return st;
+    do w->fd = open(w->path, O_RDWR | O_CLOEXEC);
+    while (w->fd < 0 && errno == EINTR);
+    return w->fd < 0 ? rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno)) : open_journal(w);
 }
 
 /* After a failed sync the system calls clean what never reached the disk: it must be read from there. */

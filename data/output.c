@@ -73,36 +73,40 @@ rt_status rt_refuse_inputs(const char *path, const char *const *inputs)
 
 static int has(const cJSON *manifest, const char *key) { return cJSON_HasObjectItem(manifest, key); }
 
-/* 1 when path is an HDF5 file with the manifest of its kind. */
-static int has_manifest(const char *path, rt_output_kind kind)
+/* *ours is 1 when path is an HDF5 file with the manifest of its kind. */
+static rt_status has_manifest(int *ours, const char *path, rt_output_kind kind)
 {
     rt_h5_file *f;
     char *text = NULL;
     cJSON *m = NULL;
-    int ours = 0;
-    if (rt_h5_scan(&f, path)) return 0;
-    if (rt_h5_find(f, "manifest") && !rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES) &&
-        !rt_json_parse(&m, text, strlen(text), path))
-        ours = kind == RT_OUTPUT_LABELS ? rt_h5_find(f, "labels/status") != NULL
-                                        : has(m, "imported") && rt_h5_find(f, "x");
+    rt_status st = rt_h5_scan(&f, path);
+    if (!st && rt_h5_find(f, "manifest")) st = rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES);
+    if (!st && text) st = rt_json_parse(&m, text, strlen(text), path);
+    if (m) *ours = kind == RT_OUTPUT_LABELS ? rt_h5_find(f, "labels/status") != NULL
+                                            : has(m, "imported") && rt_h5_find(f, "x");
     cJSON_Delete(m);
     free(text);
     rt_h5_close(f);
-    return ours;
+    return st == RT_INPUT ? RT_OK : st;
 }
 
-/* 1: marked, and as it was written; 0: not; -1: its file system keeps no marks. */
-static int has_mark(const rt_output *o)
+/* *ours is 1: marked, and as it was written; 0: not; -1: its file system keeps no marks. */
+static rt_status has_mark(int *ours, const rt_output *o)
 {
     char mark[33] = "";
     rt_digest d;
-    int fd = openat(o->dir, o->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) return 0;
-    int ours = 0;
-    if (fgetxattr(fd, mark_name, mark, sizeof mark - 1) != 32) ours = errno == EOPNOTSUPP ? -1 : 0;
-    else ours = !rt_digest_rest(&d, fd, o->path, 1) && !strcmp(d.hex, mark);
+    int fd;
+    do fd = openat(o->dir, o->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) return rt_errno_status(errno) == RT_RUN ? rt_fail(RT_RUN, "%s: %s", o->path, strerror(errno)) : RT_OK;
+    rt_status st = RT_OK;
+    ssize_t n = fgetxattr(fd, mark_name, mark, sizeof mark - 1);
+    if (n == 32) {
+        st = rt_digest_rest(&d, fd, o->path, 1);
+        *ours = !st && !strcmp(d.hex, mark);
+    } else if (n < 0) *ours = errno == EOPNOTSUPP ? -1 : 0;
     close(fd);
-    return ours;
+    return st == RT_INPUT ? RT_OK : st;
 }
 
 rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
@@ -114,8 +118,7 @@ rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
     if (!o->force)
         return rt_fail(RT_USAGE, "%s: exists; give another --out, or --force to replace it if a run of retort wrote it",
                        o->path);
-    if (kind == RT_OUTPUT_EXPORT) ours = has_mark(o);
-    else ours = has_manifest(o->path, kind);
+    RT_TRY(kind == RT_OUTPUT_EXPORT ? has_mark(&ours, o) : has_manifest(&ours, o->path, kind));
     if (ours > 0) return RT_OK;
     if (ours < 0)
         return rt_fail(RT_USAGE,
