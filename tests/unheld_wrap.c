@@ -23,6 +23,7 @@ int __wrap_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard)
     if (held) return __real_rt_h5_isolate(file, plan, stored, guard);
     plan = fcntl(plan, F_DUPFD, 8);
     if (plan < 0 || dup2(file, RT_H5_FILE_FD) < 0 || dup2(plan, RT_H5_PLAN_FD) < 0) return errno;
+    for (int fd = 2; fd < 8; fd++) close(fd);          /* what the C library says of a crash is no part of the plan */
     *guard = RT_H5_GUARD_FILES | RT_H5_GUARD_USER;
     return 0;
 }

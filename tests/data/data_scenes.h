@@ -407,4 +407,58 @@ static void forget_scene(const scene *s)
     rmdir(in_scene("runs/one"));
     rmdir(in_scene("runs"));
 }
+
+/* What the scene makes is as an undisturbed run makes it, or not there. */
+static void check_whole(const scene *s, rt_digest whole[2])
+{
+    rt_digest now;
+    for (int i = 0; i < 2 && s->made[i]; i++) {
+        if (access(s->made[i], F_OK)) continue;
+        check_ok(rt_digest_file(&now, s->made[i], 0));
+        assert_string_equal(now.hex, whole[i].hex);
+    }
+}
+
+/* The scene as it is when nothing fails. */
+static void undisturbed(const scene *s, const char *result)
+{
+    run_scene(s, WORK, 0, 0, 0);
+    if (fault->status) fail_msg("%s, with no failure: status %d: %s", s->name, fault->status, fault->message);
+    if (result) assert_string_equal(fault->result, result);
+}
+
+enum { DENSE = 80 };                       /* of later calls, which mostly repeat earlier ones, each third */
+
+/* Call 1 of each role fails with this error, then call 2, and so on: the work ends with RT_RUN and a message that
+ * contains `part`, or does what it does undisturbed, which an interrupted call must. */
+static void each_call(const scene *s, int onwards, int error, const char *part)
+{
+    char result[sizeof fault->result];
+    rt_digest whole[2] = {{{0}}};
+    forget_scene(s);
+    undisturbed(s, NULL);
+    strcpy(result, fault->result);
+    for (int i = 0; i < 2 && s->made[i]; i++) check_ok(rt_digest_file(&whole[i], s->made[i], 0));
+    int roles = s->run == scan_links || s->run == import_csv_like ? ROLES : STARTER;    /* all scans are alike */
+    for (int role = WORK, ends = 0, all = 0; role < roles; role++, ends = all = 0) {
+        for (int at = 1;; at += at < DENSE ? 1 : 3) {
+            if (all % 2 == 0) forget_scene(s);
+            run_scene(s, role, at, onwards, error);
+            if (!fault->failed[0]) break;
+            int ended = fault->status != RT_OK;
+            if (ended && (fault->status != RT_RUN || error == EINTR || !strstr(fault->message, part)))
+                fail_msg("%s: %s, call %d of role %d: status %d: %s", s->name, fault->failed, at, role, fault->status,
+                         fault->message);
+            if (!ended && strcmp(fault->result, result))
+                fail_msg("%s: %s, call %d of role %d fails: another result", s->name, fault->failed, at, role);
+            if (s->run == label && ended) undisturbed(s, result);      /* a store goes on from what there is */
+            check_whole(s, whole);
+            all++;
+            ends += ended;
+        }
+        print_message("%s, role %d%s: %d calls, %d end it\n", s->name, role, onwards ? " onwards" : "", all, ends);
+    }
+    undisturbed(s, result);
+    forget_scene(s);
+}
 #endif

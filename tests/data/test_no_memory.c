@@ -31,59 +31,16 @@ char *__wrap_strndup(const char *s, size_t most)
     return p;
 }
 
-/* What the scene makes is as an undisturbed run makes it, or not there. */
-static void check_whole(const scene *s, rt_digest whole[2])
-{
-    rt_digest now;
-    for (int i = 0; i < 2 && s->made[i]; i++) {
-        if (access(s->made[i], F_OK)) continue;
-        check_ok(rt_digest_file(&now, s->made[i], 0));
-        assert_string_equal(now.hex, whole[i].hex);
-    }
-}
-
-static void each_allocation(const scene *s, int onwards)
-{
-    char result[sizeof fault->result];
-    rt_digest whole[2] = {{{0}}};
-    forget_scene(s);
-    run_scene(s, WORK, 0, 0, 0);
-    if (fault->status) fail_msg("%s: status %d: %s", s->name, fault->status, fault->message);
-    strcpy(result, fault->result);
-    for (int i = 0; i < 2 && s->made[i]; i++) check_ok(rt_digest_file(&whole[i], s->made[i], 0));
-    for (int role = WORK, failures = 0, all = 0; role < ROLES; role++, failures = all = 0) {
-        for (int at = 1;; at++) {
-            if (at % 2) forget_scene(s);
-            run_scene(s, role, at, onwards, ENOMEM);
-            if (!fault->failed[0]) break;
-            all++;
-            failures += fault->status != RT_OK;
-            if (fault->status && (fault->status != RT_RUN || !strstr(fault->message, "memory")))
-                fail_msg("%s: %s, call %d of role %d: status %d: %s", s->name, fault->failed, at, role, fault->status,
-                         fault->message);
-            if (!fault->status && strcmp(fault->result, result))
-                fail_msg("%s: %s, call %d of role %d fails: another result", s->name, fault->failed, at, role);
-            if (s->run != label) check_whole(s, whole);
-        }
-        print_message("%s, role %d%s: %d failures, %d end it\n", s->name, role, onwards ? " onwards" : "", all,
-                      failures);
-    }
-    run_scene(s, WORK, 0, 0, 0);
-    if (fault->status) fail_msg("%s, afterwards: status %d: %s", s->name, fault->status, fault->message);
-    assert_string_equal(fault->result, result);
-    forget_scene(s);
-}
-
 static void one_fails(void **state)
 {
     (void)state;
-    for (int i = 0; i < SCENES; i++) each_allocation(&scenes[i], 0);
+    for (int i = 0; i < SCENES; i++) each_call(&scenes[i], 0, ENOMEM, "memory");
 }
 
 static void all_fail(void **state)
 {
     (void)state;
-    for (int i = 0; i < SCENES; i++) each_allocation(&scenes[i], 1);
+    for (int i = 0; i < SCENES; i++) each_call(&scenes[i], 1, ENOMEM, "memory");
 }
 
 int main(void)
