@@ -204,7 +204,8 @@ static void two_heads(void **state)
         check_case(cJSON_GetArrayItem(heads, h), p[h].c, h ? 9 : 7);
         const cJSON *second = cJSON_GetArrayItem(cJSON_GetObjectItem(model_of(e, 1), "heads"), h);
         check_comparison(second, &p[h], 45, scale, shift);
-        assert_true(h || cJSON_IsNull(cJSON_GetObjectItem(second, "mcnemar_vs_reference")));   /* no row has all its labels */
+        assert_true(h ||
+                    cJSON_IsNull(cJSON_GetObjectItem(second, "mcnemar_vs_reference"))); /* no row has all its labels */
     }
     char *table = rt_report_table(e);
     const char *const said[] = {"head tags (multilabel)", "head size (real)", "micro-F1", "RMSE", "error difference",
@@ -253,7 +254,8 @@ static void lacks_a_head_of_classes(void **state)
     static const char *const curve[2] = {"[{\"epoch\": 1, \"loss\": 2, \"validation_more.nll\": 1}]",
                                          "[{\"epoch\": 1, \"loss\": 2}]"};
     for (int i = 0; i < 2; i++)
-        cJSON_AddItemToObject(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i), "history", cJSON_Parse(curve[i]));
+        cJSON_AddItemToObject(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i), "history",
+                              cJSON_Parse(curve[i]));
     rt_string page = {0};
     rt_report_html(&page, e);
     assert_non_null(page.p);

@@ -158,8 +158,8 @@ static void judged_by(void **state)
     (void)state;
     static const char *const config =
         "{'model': {'input': [5], 'family': 'mlp', 'width': 4, 'depth': 1, 'heads': [{'name': 'size', 'task': 'real', "
-        "'size': 2}, {'name': 'kind', 'size': 3}]}, 'data': {'source': '@all.h5', 'validation': 6}, 'train': {'epochs': 1, "
-        "'batch': 4}}";
+        "'size': 2}, {'name': 'kind', 'size': 3}]}, 'data': {'source': '@all.h5', 'validation': 6}, "
+        "'train': {'epochs': 1, 'batch': 4}}";
     static const char *const by[2] = {"labelled_rows_by_head", "validation_rows_by_head"};
     double want[2] = {0};
     for (int i = 0; i < HEAD_ROWS; i++) {
@@ -303,8 +303,8 @@ static void far_targets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store),
-                                       cmocka_unit_test(elsewhere), cmocka_unit_test(judged_by), cmocka_unit_test(one_thing),
-                                       cmocka_unit_test(refused), cmocka_unit_test(monitored),
-                                       cmocka_unit_test(far_targets)};
+                                       cmocka_unit_test(elsewhere),       cmocka_unit_test(judged_by),
+                                       cmocka_unit_test(one_thing),       cmocka_unit_test(refused),
+                                       cmocka_unit_test(monitored),       cmocka_unit_test(far_targets)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
