@@ -44,9 +44,10 @@ const cli_command cli_export = {
              "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows A:B] --to csv|npy --out FILE\n"
              "LABELS.h5 --to csv|npy --out FILE",
     .about =
-        "Weights, predictions or labels for other tools. csv: row, prediction, its name where classes have names, then "
-        "a probability for each class; npy: logits (rows, classes). Columns of the data are matched with the "
-        "model's by name.",
+        "Weights, predictions or labels for other tools. csv: row; of a head of classes the prediction, its name where "
+        "classes have names, and a probability for each; of labels a probability for each; of numbers the numbers; of "
+        "several heads titles begin with HEAD:. npy: what the model answers (rows, outputs of all heads), logits of "
+        "classes and labels. Columns of the data are matched with the model's by name.",
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"

@@ -16,6 +16,7 @@ struct rt_targets {
     uint64_t first, end;               /* rows that have labels */
     int *map;                          /* the file's class to the model's; NULL: the file names none */
     int *pick;                         /* column of each of the head's labels or values; NULL: as they stand */
+    int unnamed; /* they stand as they do for want of names in the file, though the head has some */
 };
 
 /* Labels and values by name, where the file names the set's columns and the head its own. */
@@ -28,7 +29,8 @@ static rt_status match_columns(rt_targets *t, const rt_target_where *w, int colu
     if (names.name && names.count != columns)
         st = rt_fail(RT_INPUT, "%s: its manifest names %d columns of '%s', which has %d", rt_source_path(t->y),
                      names.count, w->set, columns);
-    else if (names.name) st = rt_names_map(&t->pick, &t->model, &names, t->task == RT_TASK_REAL ? "output" : "label");
+    else if (!names.name) t->unnamed = columns > 1;
+    else st = rt_names_map(&t->pick, &t->model, &names, t->task == RT_TASK_REAL ? "output" : "label");
     rt_names_free(&names);
     return st;
 }
@@ -168,6 +170,19 @@ void rt_targets_close(rt_targets *t)
 }
 
 rt_task rt_targets_task(const rt_targets *t) { return t->task; }
+
+int rt_targets_unnamed(const rt_targets *t, const char *head, char text[RT_TARGETS_TEXT])
+{
+    char names[RT_NAMES_TEXT];
+    if (t->unnamed)
+        snprintf(
+            text, RT_TARGETS_TEXT,
+            "head '%s': the data names no columns of '%s', which are taken in the head's order: %s; \"targets\" of "
+            "its manifest would name them",
+            head, rt_source_info(t->y)->name, rt_names_text(&t->model, names));
+    return t->unnamed;
+}
+
 int rt_targets_classes(const rt_targets *t) { return t->model.count; }
 const char *rt_targets_path(const rt_targets *t) { return rt_source_path(t->y); }
 

@@ -93,6 +93,7 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
     cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data"), *targets;
     const rt_h5_file *file = rt_source_file(v->x);
     int given[RT_MAX_HEADS], any = 0;
+    char text[RT_TARGETS_TEXT];
     rt_cfg c = rt_cfg_begin(data, "data");
     rt_target_where_read(&c, v->head, v->heads, s->y, s->where, given);
     RT_TRY(c.status);
@@ -112,6 +113,7 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
                                     w->set);
         if (*w->set) RT_TRY(rt_targets_open_head(&v->y[h], v->x, w, &v->head[h], s->match));
         any |= v->y[h] != NULL;
+        if (v->y[h] && rt_targets_unnamed(v->y[h], v->head[h].name, text)) rt_eval_note(v, "%s.", text);
     }
     if (!any && v->count == 1 && !s->speed)
         return rt_fail(RT_NOTHING,

@@ -30,6 +30,7 @@ static rt_status open_head(rt_trainer *t, int h)
     rt_train_settings *s = &t->set;
     rt_target_where *w = &s->of[h].where;
     int single = s->heads == 1;
+    char text[RT_TARGETS_TEXT];
     if (!*w->set || (s->validation == 0 && !rt_learns_labels(&s->of[h].loss))) return RT_OK;
     if (!w->source && !rt_h5_find(rt_source_file(t->x), w->set)) {
         /* A single head of another name takes "y", too, which importers write. */
@@ -41,6 +42,8 @@ static rt_status open_head(rt_trainer *t, int h)
     rt_status st = rt_targets_open_head(&t->learn[h].y, t->x, w, &t->model->head[h], s->match);
     if (st) return single ? st : rt_fail_in(st, "head '%s'", s->head[h].name);
     rt_targets_limit(t->learn[h].y, t->hard_first, t->hard_end);
+    if (rt_targets_unnamed(t->learn[h].y, s->head[h].name, text))
+        cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
     if (s->of[h].given) return RT_OK;
     cJSON *data = cJSON_GetObjectItemCaseSensitive(t->config, "data");
     if (single) {

@@ -211,6 +211,44 @@ static rt_status read_rows(rt_task task, int size, int column, uint64_t end, rt_
     return st;
 }
 
+/* Columns go by name where the file names them, and whether they do not is known. */
+static void columns_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *manifest;
+        int column, size, unnamed, turned;
+        rt_match match;
+    } c[] = {{"", -1, 2, 1, 0, RT_MATCH_NAMES},
+             {"{}", -1, 2, 1, 0, RT_MATCH_NAMES},
+             {"{\"targets\": {\"y\": [\"v\", \"u\"]}}", -1, 2, 0, 1, RT_MATCH_NAMES},
+             {"{\"targets\": {\"y\": [\"u\", \"v\"]}}", -1, 2, 0, 0, RT_MATCH_NAMES},
+             {"{\"targets\": {\"y\": [\"v\", \"u\"]}}", -1, 2, 0, 0, RT_MATCH_POSITION},
+             {"", -1, 2, 0, 0, RT_MATCH_POSITION},
+             {"", 1, 1, 0, 1, RT_MATCH_NAMES}};
+    static const double value[] = {0, 1};
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        rt_source *x;
+        rt_targets *t;
+        rt_target_rows y;
+        rt_head head = {.name = (char *)"y", .task = RT_TASK_MULTILABEL, .size = c[i].size};
+        head.names = named(c[i].size == 2 ? "[\"u\", \"v\"]" : "[\"v\"]");
+        rt_target_where w = {.set = "y", .column = c[i].column};
+        check_ok(rt_source_open(&x, write_y(RT_I8, value, 2, 2, c[i].manifest), "x"));
+        check_ok(rt_targets_open_head(&t, x, &w, &head, c[i].match));
+        char text[RT_TARGETS_TEXT];
+        assert_int_equal(rt_targets_unnamed(t, "y", text), c[i].unnamed);
+        if (c[i].unnamed) assert_non_null(strstr(text, "in the head's order: u, v;"));
+        check_ok(rt_target_rows_new(&y, RT_TASK_MULTILABEL, c[i].size, 1));
+        check_ok(rt_targets_read_rows(t, (uint64_t[]){3}, 1, &y));
+        assert_int_equal(y.labels[0], c[i].turned);
+        rt_target_rows_free(&y);
+        rt_targets_close(t);
+        rt_source_close(x);
+        rt_names_free(&head.names);
+    }
+}
+
 static void labels_and_values(void **state)
 {
     (void)state;
@@ -256,6 +294,7 @@ static void labels_and_values(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(labels_and_values),
+                                       cmocka_unit_test(columns_by_name),
                                        cmocka_unit_test(types),
                                        cmocka_unit_test(by_name),
                                        cmocka_unit_test(by_number),

@@ -38,7 +38,7 @@ static int tear_down(void **state)
     return remove_test_folder(state);
 }
 
-typedef struct { const char *name; const element_case *c; } part;
+typedef struct { const char *name; const element_case *c; int named; } part;   /* named: n0, n1, ... */
 
 /* x: the heads' outputs side by side; each head's targets, -1 or NaN where there is none. */
 static void write_parts(const char *name, const part *p, int parts)
@@ -79,6 +79,12 @@ static void write_identity(const char *name, const part *p, int parts, float sca
         cJSON *h = cJSON_CreateObject(), *l = cJSON_CreateObject();
         cJSON_AddStringToObject(h, "name", p[i].name);
         cJSON_AddStringToObject(h, "task", p[i].c->task == RT_TASK_REAL ? "real" : "multilabel");
+        cJSON *names = p[i].named ? cJSON_AddArrayToObject(h, "names") : NULL;
+        for (int j = 0; j < p[i].c->size && names; j++) {
+            char n[16];
+            snprintf(n, sizeof n, "n%d", j);
+            cJSON_AddItemToArray(names, cJSON_CreateString(n));
+        }
         cJSON_AddItemToArray(heads, h);
         cJSON_AddStringToObject(l, "op", "dense");
         cJSON_AddNumberToObject(l, "out", p[i].c->size);
@@ -135,7 +141,7 @@ static void single_heads(void **state)
 {
     (void)state;
     for (int i = 0; i < ELEMENT_CASES; i++) {
-        part p = {"h", &element_reference[i]};
+        part p = {"h", &element_reference[i], 0};
         write_parts("data.h5", &p, 1);
         write_identity("one.h5", &p, 1, 1, 0);
         cJSON *e = evaluate_two("one.h5", NULL, "data.h5", "");
@@ -187,7 +193,7 @@ static void check_comparison(const cJSON *m, const part *p, int rows, float scal
 static void two_heads(void **state)
 {
     (void)state;
-    part p[2] = {{"tags", &element_reference[7]}, {"size", &element_reference[9]}};
+    part p[2] = {{"tags", &element_reference[7], 0}, {"size", &element_reference[9], 0}};
     static const float scale = 0.71f, shift = 0.317f;
     write_parts("two.h5", p, 2);
     write_identity("a.h5", p, 2, 1, 0);
@@ -217,10 +223,29 @@ static void two_heads(void **state)
     cJSON_Delete(e);
 }
 
+/* A head with names and data without: what is compared stands in the head's order, which is said. */
+static void unnamed_columns(void **state)
+{
+    (void)state;
+    part p[2] = {{"tags", &element_reference[7], 1}, {"size", &element_reference[9], 0}};
+    write_parts("unnamed.h5", p, 2);
+    write_identity("names.h5", p, 2, 1, 0);
+    static const char *const how[2] = {"", ", \"names\": \"position\""};
+    for (int i = 0; i < 2; i++) {
+        cJSON *e = evaluate_two("names.h5", NULL, "unnamed.h5", how[i]);
+        char *notes = cJSON_PrintUnformatted(cJSON_GetObjectItem(e, "notes"));
+        const char *said = strstr(notes, "head 'tags': the data names no columns of 'tags', which are taken in the");
+        assert_int_equal(said != NULL, !i);
+        assert_null(strstr(notes, "columns of 'size'"));
+        free(notes);
+        cJSON_Delete(e);
+    }
+}
+
 static void lacks_a_head(void **state)
 {
     (void)state;
-    part p[2] = {{"tags", &element_reference[7]}, {"size", &element_reference[9]}};
+    part p[2] = {{"tags", &element_reference[7], 0}, {"size", &element_reference[9], 0}};
     write_parts("lack.h5", p, 2);
     write_identity("whole.h5", p, 2, 1, 0);
     cJSON *arch = cJSON_Parse(
@@ -274,7 +299,7 @@ static void lacks_a_head_of_classes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(single_heads), cmocka_unit_test(two_heads),
-                                       cmocka_unit_test(lacks_a_head),
+                                       cmocka_unit_test(unnamed_columns), cmocka_unit_test(lacks_a_head),
                                        cmocka_unit_test(lacks_a_head_of_classes)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -300,11 +300,34 @@ static void far_targets(void **state)
     }
 }
 
+/* A head with names and data without: columns are taken in the head's order, which is said. */
+static void unnamed_columns(void **state)
+{
+    (void)state;
+    static const char *const config =
+        "{'model': {'input': [5], 'heads': [{'name': 'size', 'task': 'real', 'size': 2%s}], 'family': 'mlp'}, "
+        "'data': {'source': '@all.h5'%s}, 'train': {'epochs': 1, 'batch': 8, 'lr': 1e-3}}";
+    static const char *const how[3][2] = {
+        {", 'names': ['long', 'wide']", ""}, {", 'names': ['long', 'wide']", ", 'names': 'position'"}, {"", ""}};
+    for (int i = 0; i < 3; i++) {
+        char text[500];
+        snprintf(text, sizeof text, config, how[i][0], how[i][1]);
+        cJSON *r = train(text, "unnamed");
+        const cJSON *notes = cJSON_GetObjectItem(r, "notes");
+        if (i) assert_null(notes);
+        else
+            assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring,
+                                   "head 'size': the data names no columns of 'size', which are taken in the head's "
+                                   "order: long, wide"));
+        cJSON_Delete(r);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store),
-                                       cmocka_unit_test(elsewhere),       cmocka_unit_test(judged_by),
-                                       cmocka_unit_test(one_thing),       cmocka_unit_test(refused),
-                                       cmocka_unit_test(monitored),       cmocka_unit_test(far_targets)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store), cmocka_unit_test(elsewhere),
+        cmocka_unit_test(judged_by),       cmocka_unit_test(one_thing),       cmocka_unit_test(refused),
+        cmocka_unit_test(monitored),       cmocka_unit_test(far_targets),     cmocka_unit_test(unnamed_columns)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
