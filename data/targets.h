@@ -69,7 +69,7 @@ rt_status rt_targets_read_rows(const rt_targets *, const uint64_t *row, int n, r
 rt_task rt_targets_task(const rt_targets *);
 /* Whether columns are taken as they stand though the head names its own, as the file names none: nobody can know
  * whether they stand in the same order, so whoever uses them gives the text to the user. */
-enum { RT_TARGETS_TEXT = RT_NAMES_TEXT + 800 };
+enum { RT_TARGETS_TEXT = RT_NAMES_TEXT + 1600 };
 int rt_targets_unnamed(const rt_targets *, const char *head, char text[RT_TARGETS_TEXT]);
 int rt_targets_classes(const rt_targets *);             /* of the model; the head's size */
 const char *rt_targets_path(const rt_targets *);

@@ -17,8 +17,8 @@ check() {
     tail -n 5 "$tmp/out"
     failed=1
 }
-for t in test_json test_names test_targets test_labels test_rows test_source test_identity test_import test_import_csv \
-         test_import_images test_import_npy test_provenance test_optimizer test_losses test_evaluator; do
+for t in test_json test_names test_targets test_labels test_label_damage test_rows test_source test_identity \
+         test_import test_import_csv test_import_images test_import_npy test_provenance test_optimizer test_losses test_evaluator; do
     [ -x "$build/tests/$t" ] && check "$build/tests/$t"
 done
 cd "$tmp" || exit 4
