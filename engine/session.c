@@ -89,8 +89,6 @@ float *rt_session_buffer(const rt_session *s, rt_buffer_id id, size_t *floats)
     return s->buffer[id];
 }
 
-void rt_session_changed(rt_session *s) { s->stale = 1; }
-
 void rt_session_borrow(rt_session *s, const float *params, const float *states)
 {
     if (params) s->params = params;

@@ -57,11 +57,11 @@ rt_status rt_session_new(rt_session **, const rt_session_spec *, rt_pool *);
 void rt_session_free(rt_session *);
 
 /* The buffer and, in *floats (may be NULL), its size; NULL where the session has none. Belongs to the session. After a
- * change of parameters or states of an inference session rt_session_changed is called. */
+ * change of parameters or states an inference session is told by rt_session_borrow. */
 float *rt_session_buffer(const rt_session *, rt_buffer_id, size_t *floats);
-/* Other weights than the session's own, borrowed (NULL: as before); an inference session's. */
+/* Other weights than the session's own, borrowed (NULL: as before, whose values may have changed); an inference
+ * session's. */
 void rt_session_borrow(rt_session *, const float *params, const float *states);
-void rt_session_changed(rt_session *);
 
 /* Training. */
 void rt_session_step(rt_session *, rt_step *);

@@ -157,8 +157,7 @@ static void inference(void **state)
     for (int turn = 0; turn < 3; turn++) {
         const float *w = turn == 2 ? other : own;
         for (int i = 0; i < D; i++) own[i] = (float)(i + turn);
-        if (turn == 2) rt_session_borrow(s, other, NULL);
-        else rt_session_changed(s);
+        rt_session_borrow(s, turn == 2 ? other : NULL, NULL);
         rt_session_infer(s, &(rt_step){.rows = B, .x = x});
         for (int r = 0; r < B; r++) {
             double z = 0;
@@ -170,9 +169,49 @@ static void inference(void **state)
     rt_graph_free(g);
 }
 
+/* A batch norm is folded into the layer before it once, and again when weights or statistics have changed. */
+static void folded(void **state)
+{
+    (void)state;
+    int out;
+    float x[B * D];
+    rt_graph *g = rt_graph_new();
+    rt_shape_attr in = {.shape = {1, {D}}};
+    rt_dense_attr dense = {.out = 1};
+    rt_batch_norm_attr norm = {.momentum = 0.1f, .eps = 1e-3f};
+    rt_session *s;
+    data(x);
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &in, NULL, &out));
+    check_ok(rt_graph_add(g, RT_OP_DENSE, "d", &out, 1, &dense, NULL, &out));
+    check_ok(rt_graph_add(g, RT_OP_BATCH_NORM, "n", &out, 1, &norm, NULL, &out));
+    rt_graph_seal(g);
+    rt_session_spec spec = {.graph = g, .batch = B, .outputs = 1, .output = {out}};
+    check_ok(rt_session_new(&s, &spec, pool));
+    float *own = rt_session_buffer(s, RT_B_PARAMS, NULL), *statistics = rt_session_buffer(s, RT_B_STATES, NULL);
+    for (int turn = 0; turn < 3; turn++) {
+        float value[] = {0.5f + (float)turn, -2.0f, 3.0f, 1.0f - (float)turn};         /* gamma, beta, mean, variance */
+        for (int i = 0; i < D; i++) own[i] = (float)(i + 1);
+        int at = rt_graph_next_field(g, RT_PARAM, -1);
+        for (int i = 0; i < 2; i++) own[g->field[at = rt_graph_next_field(g, RT_PARAM, at)].offset] = value[i];
+        at = -1;
+        if (turn == 2) value[3] = 9;
+        for (int i = 2; i < 4; i++) statistics[g->field[at = rt_graph_next_field(g, RT_STATE, at)].offset] = value[i];
+        if (turn) rt_session_borrow(s, NULL, NULL);
+        rt_session_infer(s, &(rt_step){.rows = B, .x = x});
+        for (int r = 0; r < B; r++) {
+            double z = 0;
+            for (int i = 0; i < D; i++) z += x[r * D + i] * own[i];
+            check_close("output", rt_session_output(s, 0)[r],
+                        value[0] * (z - value[2]) / sqrt(value[3] + 1e-3) + value[1], 1e-5, 1e-5);
+        }
+    }
+    rt_session_free(s);
+    rt_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(steps), cmocka_unit_test(not_finite),
-                                       cmocka_unit_test(inference)};
+                                       cmocka_unit_test(inference), cmocka_unit_test(folded)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

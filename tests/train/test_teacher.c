@@ -154,6 +154,37 @@ static void what_it_is(void **state)
     }
 }
 
+/* All members of an ensemble have a say in what a twin answers, and each its own past. */
+static void ensemble(void **state)
+{
+    (void)state;
+    rt_source *source[2];
+    rt_identity *id[2];
+    rt_teacher *t = open_teacher("a.h5", "b.h5", &source[0], &id[0]),
+               *one = open_teacher("a.h5", NULL, &source[1], &id[1]);
+    rt_teacher *twin;
+    static float want[200 * W], z[200 * W];
+    rt_digest a, b;
+    check_ok(rt_teacher_twin(&twin, t));
+    check_ok(rt_teacher_digest(t, &a));
+    check_ok(rt_teacher_digest(twin, &b));
+    assert_string_equal(a.hex, b.hex);
+    check_ok(rt_teacher_digest(one, &b));
+    assert_string_not_equal(a.hex, b.hex);
+    check_ok(rt_teacher_ready(twin, test_pool, 32, NULL, 0));
+    ask(t, 5, 1, 200, want);
+    ask(twin, 5, 1, 200, z);
+    for (int i = 0; i < 200 * W; i++) check_close("a twin's answer", z[i], want[i], 1e-5, 1e-5);
+    ask(one, 5, 1, 200, z);
+    assert_memory_not_equal(z, want, sizeof want);
+    assert_ptr_not_equal(rt_teacher_provenance(t, 0), rt_teacher_provenance(t, 1));
+    assert_non_null(rt_teacher_provenance(t, 1));
+    assert_null(rt_teacher_provenance(t, 2));
+    rt_teacher_close(twin);
+    close_all(one, source[1], id[1]);
+    close_all(t, source[0], id[0]);
+}
+
 /* One head alone, as the student has it. */
 static void as_asked(void **state)
 {
@@ -221,6 +252,7 @@ static void refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_answers), cmocka_unit_test(what_it_is),
-                                       cmocka_unit_test(as_asked), cmocka_unit_test(refused)};
+                                       cmocka_unit_test(ensemble), cmocka_unit_test(as_asked),
+                                       cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
