@@ -75,11 +75,12 @@ int rt_heads_plain(const rt_head *head, int count)
 
 const char *rt_heads_text(const rt_head *head, int count, char text[RT_NAMES_TEXT])
 {
-    int n = 0;
+    int n = 0, i = 0;
     *text = 0;
-    for (int i = 0; i < count && n + 40 + RT_HEAD_NAME < RT_NAMES_TEXT; i++)
+    for (; i < count && n + 40 + RT_HEAD_NAME < RT_NAMES_TEXT; i++)
         n += snprintf(text + n, RT_NAMES_TEXT - (size_t)n, "%s%s (%s, %d)", i ? ", " : "", head[i].name,
                       tasks[head[i].task], head[i].size);
+    if (i < count) snprintf(text + n, RT_NAMES_TEXT - (size_t)n, ", ...");
     return text;
 }
 

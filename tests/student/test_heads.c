@@ -262,10 +262,35 @@ static void answers(void **state)
     rt_model_free(m[1]);
 }
 
+/* A list of heads for messages says when it names not all. */
+static void heads_in_messages(void **state)
+{
+    (void)state;
+    char text[RT_NAMES_TEXT], name[RT_HEAD_NAME + 1];
+    rt_head head[RT_MAX_HEADS];
+    int n = 0;
+    check_ok(rt_heads_add(head, &n, "kind", RT_TASK_CLASSES, 10));
+    check_ok(rt_heads_add(head, &n, "age", RT_TASK_REAL, 1));
+    assert_string_equal(rt_heads_text(head, n, text), "kind (classes, 10), age (real, 1)");
+    while (n < RT_MAX_HEADS) {
+        memset(name, 'a' + n, RT_HEAD_NAME);
+        name[RT_HEAD_NAME] = 0;
+        check_ok(rt_heads_add(head, &n, name, RT_TASK_MULTILABEL, 100000));
+    }
+    rt_heads_text(head, n, text);
+    assert_true(strlen(text) < RT_NAMES_TEXT);
+    assert_string_equal(text + strlen(text) - 5, ", ...");
+    rt_heads_free(head, n);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_a_head), cmocka_unit_test(places),
-                                       cmocka_unit_test(refused), cmocka_unit_test(matching),
-                                       cmocka_unit_test(of_a_model), cmocka_unit_test(answers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(heads_in_messages),
+                                       cmocka_unit_test(classes_are_a_head),
+                                       cmocka_unit_test(places),
+                                       cmocka_unit_test(refused),
+                                       cmocka_unit_test(matching),
+                                       cmocka_unit_test(of_a_model),
+                                       cmocka_unit_test(answers)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
