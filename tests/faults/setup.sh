@@ -6,6 +6,8 @@ cd "$2"
 awk 'BEGIN { srand(3); for (i = 0; i < 2600; i++) { c = i % 3
     printf "%.3f,%.3f,%.3f,k%d\n", rand() + (c == 0), rand() + (c == 1), rand() + (c == 2), c } }' > data.csv
 head -n 1300 data.csv > test.csv
+awk 'BEGIN { srand(5); print "a,b,c,kind,wet,cold,price"; for (i = 0; i < 1500; i++) { a = rand(); b = rand(); c = rand()
+    printf "%.3f,%.3f,%.3f,k%d,%d,%s,%s\n", a, b, c, i % 3, (a > b), (i % 7 ? (c > a) "" : ""), i % 5 ? a - b : "" } }' > heads.csv
 cat > train.json <<'J'
 {"model": {"input": [3], "classes": 3, "layers": [{"op": "dense", "out": 6}, {"op": "batch_norm"}, {"op": "relu"}, {"op": "dense", "out": 3}]},
  "data": {"source": "data.h5", "validation": 100}, "train": {"epochs": 3, "batch": 500, "checkpoint_seconds": 2}}
@@ -22,6 +24,12 @@ cat > run.json <<'J'
  {"name": "weights", "do": "export", "with": {"input": "${student}", "to": "npz"}},
  {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${student}"], "data": {"source": "${test}"}, "eval": {"speed": false}}}]}
 J
+cat > heads.json <<'J'
+{"model": {"input": [3], "family": "mlp", "width": 4, "depth": 1, "heads": [{"name": "kind", "size": 3},
+   {"name": "weather", "task": "multilabel", "size": 2}, {"name": "price", "task": "real", "size": 1}]},
+ "data": {"source": "heads.h5", "targets": {"kind": "y"}, "validation": 100},
+ "train": {"epochs": 2, "batch": 250, "checkpoint_seconds": 2}}
+J
 {
     "$retort" import data.csv --label -1 --out data.h5 --quiet
     touch -d '2020-01-01' data.h5
@@ -32,6 +40,12 @@ J
     done
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    "$retort" import heads.csv --label kind --target weather=wet,cold --target price --out heads.h5 --quiet
+    touch -d '2020-01-01' heads.h5
+    "$retort" train heads.json --out t --quiet --kernels scalar
+    cp t/model.h5 headed.h5
+    rm -r t
+    "$retort" label --teacher headed.h5 --data heads.h5 --out answers.h5 --quiet --kernels scalar
 } > setup.txt
 rm -f ./*.retort-id setup.txt
 mkdir -p pictures/a pictures/b

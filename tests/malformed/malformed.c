@@ -211,27 +211,30 @@ static int read_file(const char *path)
     return size > 0;
 }
 
-/* Every command that could be given the file. */
+/* Each command that could be given the file, one after the other by the number of the case. */
 static void show(counts *c, char *retort, const char *what, char *path, char *bases_folder, size_t file_bytes)
 {
-    char good[4200], teacher[4200];
+    char good[4200], teacher[4200], labels[4300], source[4300];
     snprintf(good, sizeof good, "%s/data.h5", bases_folder);
     snprintf(teacher, sizeof teacher, "%s/model.h5", bases_folder);
+    snprintf(labels, sizeof labels, "data.labels=%s", path);
+    snprintf(source, sizeof source, "data.source=%s", path);
+    char *const uses[][9] = {
+        {retort, "export", path, "--out", "out.npz", "--quiet"},
+        {retort, "export", path, "--out", "out.npy", "--quiet"},
+        {retort, "export", path, "--out", "out.csv", "--quiet"},
+        {retort, "label", "--teacher", path, "--data", good, "--out", "out", "--quiet"},
+        {retort, "label", "--teacher", teacher, "--data", path, "--out", "out", "--quiet"},
+        {retort, "train", "model.json", "--out", "out", "--quiet", labels},
+        {retort, "train", "heads.json", "--out", "out", "--quiet", labels},
+        {retort, "train", "model.json", "--out", "out", "--quiet", source},
+    };
+    enum { USES = sizeof uses / sizeof uses[0] };
+    char *argv[10] = {NULL};
+    memcpy(argv, uses[((uint32_t)c->next * 2654435761u >> 8) % USES], sizeof uses[0]);
     run(c, what, (char *[]){retort, "info", path, "--quiet", NULL}, file_bytes);
-    switch ((uint32_t)c->next * 2654435761u >> 30) {
-    case 0: run(c, what, (char *[]){retort, "export", path, "--out", "out.npz", "--quiet", NULL}, file_bytes); break;
-    case 1: run(c, what, (char *[]){retort, "export", path, "--out", "out.npy", "--quiet", NULL}, file_bytes); break;
-    case 2:
-        run(c, what, (char *[]){retort, "label", "--teacher", path, "--data", good, "--out", "out", "--quiet", NULL},
-            file_bytes);
-        break;
-    default:
-        run(c, what, (char *[]){retort, "label", "--teacher", teacher, "--data", path, "--out", "out", "--quiet", NULL},
-            file_bytes);
-    }
-    unlink("out");
-    unlink("out.npz");
-    unlink("out.npy");
+    run(c, what, argv, file_bytes);
+    if (system("rm -rf out out.*")) exit(4);
 }
 
 static int add_file(const char *path, const struct stat *s, int kind, struct FTW *w)

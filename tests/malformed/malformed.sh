@@ -18,5 +18,12 @@ cp model/model.h5 bases/model.h5
 for f in model/checkpoint*/*.h5 model/*.ckpt; do [ ! -f "$f" ] || cp "$f" bases/checkpoint.h5; done
 "$retort" label --teacher bases/model.h5 --data bases/data.h5 --out bases/labels.h5 --quiet > /dev/null
 "$retort" label --teacher bases/model.h5 --data bases/data.h5 --out bases/top.h5 --quiet labels.topk=2 > /dev/null
+cat > heads.json <<'X'
+{"model": {"input": [6], "family": "mlp", "width": 4, "heads": [{"name": "y", "size": 3}, {"name": "z", "size": 3}]},
+ "data": {"source": "bases/data.h5", "validation": 0, "targets": {"z": "y"}}, "train": {"epochs": 1, "batch": 16}}
+X
+"$retort" train heads.json --out heads --quiet > /dev/null
+cp heads/model.h5 bases/headed.h5
+"$retort" label --teacher bases/headed.h5 --data bases/data.h5 --out bases/answers.h5 --quiet > /dev/null
 [ "$count" != - ] || export MALFORMED_CASES=40 MALFORMED_SECONDS=60
 "$program" "$retort" bases "$count" "$folder"

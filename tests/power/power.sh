@@ -22,12 +22,20 @@ cat > in/x.json <<X
    "data": {"source": "\${data}"}, "train": {"epochs": 1, "batch": 100}}},
  {"name": "rows", "do": "export", "with": {"input": "\${model}", "data": "\${data}", "to": "csv"}}]}
 X
+cat > in/h.json <<X
+{"model": {"input": [64], "family": "mlp", "width": 4, "depth": 1, "heads": [{"name": "y", "size": 3}, {"name": "z", "size": 3}]},
+ "data": {"source": "$tmp/in/a.h5", "validation": 100, "targets": {"z": "y"}},
+ "train": {"epochs": 2, "batch": 500, "checkpoint_seconds": 0}}
+X
+"$retort" train in/h.json --out in/T3 --quiet > /dev/null || fail "train heads"
 for s in 1 2; do "$retort" train in/t.json --out in/T$s --seed $s --quiet > /dev/null || fail "train"; done
 "$retort" label --teacher in/T1/model.h5 --data in/a.h5 --out in/L.h5 --quiet > /dev/null || fail "label"
 
 command_of() { # scene folder
     case $1 in
         label) echo label --teacher "$tmp/in/T1/model.h5" --data "$tmp/in/a.h5" --out "$2/out.h5" ;;
+        label-heads) echo label --teacher "$tmp/in/T3/model.h5" --data "$tmp/in/a.h5" --out "$2/out.h5" ;;
+        train-heads) echo train "$tmp/in/h.json" "teacher=$tmp/in/T3/model.h5" --out "$2/out" ;;
         train) echo train "$tmp/in/t.json" --out "$2/out" ;;
         import) echo import "$tmp/in/b.csv" --label -1 --out "$2/out.h5" ;;
         export) echo export "$tmp/in/L.h5" --to csv --out "$2/out.csv" ;;
@@ -94,7 +102,7 @@ cut() { # scene call ignore
         [ $left -ge 0 ] || left=0
         [ "${now:-5000}" -le $left ] || verdict="labels $now rows again"
     fi
-    if [ -n "$batches" ] && [ "$1" = train ]; then
+    if [ -n "$batches" ] && [ "${1%-heads}" = train ]; then
         from=$(sed -n 's/.*resumed at step \([0-9]*\).*/\1/p' go.err)
         [ -n "$from" ] || { [ -n "$finished" ] && ! grep -q "made again" go.err; } || verdict="starts again"
         [ -z "$from" ] || [ "$from" -ge "$batches" ] || verdict="goes on from $from"
@@ -112,7 +120,7 @@ if [ -n "$seconds" ]; then
         trap 'cd /; umount "$tmp/disk" 2> /dev/null; rm -rf "$tmp"' EXIT
     else echo "power: no loop image can be mounted here: cuts are made in the model of POSIX"; fi
 fi
-scenes="label train run import export eval"
+scenes="label train run import export eval label-heads train-heads"
 for s in $scenes; do
     cut "$s" 0 > /dev/null 2>&1                       # the whole run, to count its calls
     mkdir -p disk/w; rm -rf disk/w/*

@@ -21,6 +21,12 @@ cat > x.json <<'X'
 X
 for s in 1 2; do "$retort" train t.json --out T$s --seed $s --quiet > /dev/null || fail "train"; done
 "$retort" label --teacher T1/model.h5 --data a.h5 --out L.h5 --quiet > /dev/null || fail "label"
+cat > h.json <<'X'
+{"model": {"input": [64], "family": "mlp", "width": 8, "depth": 1, "heads": [{"name": "y", "size": 3}, {"name": "z", "size": 3}]},
+ "data": {"source": "a.h5", "validation": 100, "targets": {"z": "y"}}, "train": {"epochs": 1, "batch": 300}}
+X
+"$retort" train h.json --out T3 --quiet > /dev/null || fail "train heads"
+"$retort" label --teacher T3/model.h5 --data a.h5 --out H.h5 --quiet > /dev/null || fail "label heads"
 
 # The commands of a scene: $1 is the process, 0 or 1 which of two contents; "same": both make the same.
 command_of() { # scene which out
@@ -30,6 +36,8 @@ command_of() { # scene which out
         label) echo label --teacher T1/model.h5 --data a.h5 --out "$3" ;;
         label-two) echo label --teacher T$(($2 + 1))/model.h5 --data a.h5 --out "$3" ;;
         label-force) echo label --teacher T$(($2 + 1))/model.h5 --data a.h5 --force --out "$3" ;;
+        label-heads) echo label --teacher T3/model.h5 --data a.h5 --out "$3" ;;
+        train-heads) echo train h.json data.labels=H.h5 --out "$3" ;;
         train) echo train t.json --out "$3" ;;
         train-two) echo train t.json --seed $(($2 + 1)) --out "$3" ;;
         train-force) echo train t.json --seed $(($2 + 1)) --force --out "$3" ;;
@@ -81,7 +89,7 @@ race() { # scene number
     [ ! -d R/out ] || [ -z "$(left R/out)" ] || fail "$1 $2: left behind: $(left R/out)"
 }
 
-scenes="label-two train-two import export-two run label eval export-force train-force label-force import-force export train"
+scenes="label-two train-two import export-two run label eval export-force train-force label-force import-force export train label-heads train-heads"
 for s in $scenes; do
     for w in 0 1; do
         rm -rf R; mkdir R
