@@ -12,3 +12,5 @@ static double read_clock(clockid_t clock)
 double rt_seconds(void) { return read_clock(CLOCK_MONOTONIC); }
 
 double rt_thread_seconds(void) { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+double rt_process_seconds(void) { return read_clock(CLOCK_PROCESS_CPUTIME_ID); }

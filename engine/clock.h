@@ -4,4 +4,6 @@
 double rt_seconds(void);
 /* Seconds that the calling thread has had a CPU. A system call: about 0.25 us. */
 double rt_thread_seconds(void);
+/* The same of all threads of the process together. */
+double rt_process_seconds(void);
 #endif

@@ -3,7 +3,7 @@
 # each round in the other order.
 cd "$(dirname "$0")/.."
 retort=${RETORT:-build/retort}
-rate() { "$retort" bench "experiments/peers/models/$1.json" --threads 1 --json --quiet seconds=0.05 rounds=5 loss="$2" | grep samples_per_second | tr -dc '0-9.'; }
+rate() { "$retort" bench "experiments/peers/models/$1.json" --threads 1 --json --quiet seconds=0.05 rounds=5 loss="$2" | grep samples_per_cpu_second | tr -dc '0-9.'; }
 for model in ${MODELS:-jet mlp cnn resnet8}; do
     for round in $(seq "${ROUNDS:-15}"); do
         if [ $((round % 2)) = 0 ]; then ce=$(rate "$model" ce) kd=$(rate "$model" kd); else kd=$(rate "$model" kd) ce=$(rate "$model" ce); fi
