@@ -1,0 +1,87 @@
+/* engine/int/contract.c - the numbers of the contract that layers are given: factors, bounds, tables, biases. */
+#include <math.h>
+
+#include "engine/int/integer.h"
+
+float rt_int_multiplier(float sx, float sw, float sy)
+{
+    float s = sx * sw;
+    return s / sy;
+}
+
+static int to_byte(double v) { return v < 0 ? 0 : v > 255 ? 255 : (int)v; }
+
+rt_int_range rt_int_range_of(rt_quant y, rt_act act)
+{
+    rt_int_range r = {y.zero, 0, 255};
+    if (act == RT_ACT_RELU || act == RT_ACT_RELU6) r.low = y.zero;
+    if (act == RT_ACT_RELU6) r.high = to_byte((double)rintf(6.0f / y.scale) + y.zero);
+    return r;
+}
+
+void rt_int_add_factors(rt_int_pair *p, rt_quant a, rt_quant b, rt_quant c)
+{
+    p->ra = a.scale / c.scale;
+    p->rb = b.scale / c.scale;
+    float zb = p->rb * (float)b.zero;
+    p->fx = (float)c.zero - fmaf(p->ra, (float)a.zero, zb);
+    p->za = a.zero;
+    p->zb = b.zero;
+}
+
+void rt_int_mul_factors(rt_int_pair *p, rt_quant a, rt_quant b, rt_quant c)
+{
+    float s = a.scale * b.scale;
+    p->ra = s / c.scale;
+    p->rb = p->fx = 0;
+    p->za = a.zero;
+    p->zb = b.zero;
+}
+
+static double act_of(double x, rt_act act, double slope)
+{
+    switch (act) {
+    case RT_ACT_RELU: return x > 0 ? x : 0;
+    case RT_ACT_RELU6: return x > 6 ? 6 : x > 0 ? x : 0;
+    case RT_ACT_LEAKY: return x < 0 ? slope * x : x;
+    case RT_ACT_GELU: return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case RT_ACT_SILU: return x / (1 + exp(-x));
+    case RT_ACT_HARDSWISH: return x * (x > 3 ? 6 : x < -3 ? 0 : x + 3) / 6;
+    case RT_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case RT_ACT_TANH: return tanh(x);
+    case RT_ACT_NONE: case RT_ACT_COUNT: break;
+    }
+    return x;
+}
+
+static double steps_of(int q, rt_quant x, rt_quant y, rt_act act, float slope)
+{
+    if (act != RT_ACT_NONE) return act_of((double)x.scale * q, act, (double)slope) / (double)y.scale;
+    float v = x.scale * (float)q;
+    return (double)(v / y.scale);
+}
+
+void rt_int_table(uint8_t table[256], rt_quant x, rt_quant y, rt_act act, float slope)
+{
+    for (int q = 0; q < 256; q++)
+        table[q] = (uint8_t)to_byte(rint(steps_of(q - x.zero, x, y, act, slope)) + y.zero);
+}
+
+rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, rt_quant x, const int8_t *w, int taps, int n)
+{
+    for (int c = 0; c < n; c++) {
+        int64_t sum = 0, most = 0;
+        for (int t = 0; t < taps; t++) {
+            int v = w[(ptrdiff_t)t * n + c];
+            sum += v;
+            most += 255 * (v < 0 ? -v : v);
+        }
+        double own = b ? rint((double)b[c] / ((double)x.scale * (double)sw[c])) : 0;
+        double start = own - (double)(x.zero * sum);
+        if (!(fabs(start) + (double)most <= INT32_MAX))
+            return rt_fail(RT_USAGE, "sums of output channel %d may leave 32 bits (bias %.9g steps, %d weights); take "
+                           "fewer bits, a wider range of the input, or keep the layer in float", c, own, taps);
+        bias[c] = (int32_t)start;
+    }
+    return RT_OK;
+}
