@@ -117,6 +117,12 @@ const cli_key cli_train_keys[] = {
     {"train.freeze", "none",
      "layers whose weights stay: names, or patterns such as \"conv1*\"; a batch norm that is frozen uses its running "
      "statistics"},
+    {"train.fields", "none",
+     "[{\"match\", \"lr_scale\", \"grad_scale\", \"weight_decay\", \"low\"}]: weights that are trained "
+     "otherwise. match is the name of a layer or of its weights (conv1, conv1.weight) or a pattern such as "
+     "\"*.bias\"; lr_scale and grad_scale are factors of train.lr and of the gradient (before train.clip), "
+     "weight_decay stands in place of train.weight_decay, low is the least value that an update leaves. Of several "
+     "that match, the last that gives a key holds"},
     {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
     {"train.shuffle_window", "0",
      "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "

@@ -243,7 +243,8 @@ rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape s
 {
     if (n->share >= 0) return share_field(g, n, suffix, &shape);
     return add_field(g, n, suffix, &(rt_field){.home = RT_PARAM, .shape = shape, .init = init, .fan_in = fan_in,
-                                               .fan_out = fan_out, .flags = decay ? RT_F_DECAY : 0});
+                                               .fan_out = fan_out, .flags = decay ? RT_F_DECAY : 0,
+                                               .tuning = {1, 1, NAN, -INFINITY}});
 }
 
 rt_status rt_graph_state(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init)
@@ -339,6 +340,29 @@ rt_status rt_graph_freeze(rt_graph *g, const char *const *patterns, int n)
     for (int p = 0; p < n; p++) flag_layers(g, patterns[p], RT_F_FROZEN);
     rt_graph_seal(g);
     return RT_OK;
+}
+
+static void retune(float *now, float to) { if (!isnan(to)) *now = to; }
+
+rt_status rt_graph_tune(rt_graph *g, const char *pattern, const rt_tuning *to)
+{
+    char text[400];
+    int at = 0, matched = 0;
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].fields; k++) {
+            rt_field *f = &g->field[g->node[i].field[k]];
+            if (!trained(f)) continue;
+            if (at < 320) at += snprintf(text + at, sizeof text - (size_t)at, " %.60s", f->name);
+            if (fnmatch(pattern, g->node[i].name, 0) && fnmatch(pattern, f->name, 0)) continue;
+            retune(&f->tuning.lr_scale, to->lr_scale);
+            retune(&f->tuning.grad_scale, to->grad_scale);
+            retune(&f->tuning.weight_decay, to->weight_decay);
+            retune(&f->tuning.low, to->low);
+            matched++;
+        }
+    if (matched) return RT_OK;
+    return rt_fail(RT_USAGE, "no weights that are trained match '%.60s'; there are:%s%s", pattern, at ? text : " none",
+                   at >= 320 ? " ..." : "");
 }
 
 static void init_field(const rt_field *f, uint64_t seed, float *p)

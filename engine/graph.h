@@ -36,6 +36,14 @@ typedef enum { RT_PARAM, RT_STATE, RT_DERIVED, RT_HOMES } rt_home;       /* whic
 enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */ };
 #define RT_NOWHERE ((size_t)-1)
 
+/* How a parameter is trained, beside what the optimizer is told for all. */
+typedef struct {
+    float lr_scale;                  /* factor of the learning rate */
+    float grad_scale;                /* factor of the gradient, before it is clipped */
+    float weight_decay;              /* in place of the optimizer's; NAN: that one, where RT_F_DECAY is set */
+    float low;                       /* the least value that an update leaves; -INFINITY: none */
+} rt_tuning;
+
 typedef struct {
     const char *name;                /* of the first layer that has it, a dot, and what it is there; the graph's */
     rt_home home;
@@ -45,6 +53,7 @@ typedef struct {
     uint32_t key;                    /* how many of its home came before: what its first values depend on */
     int users;                       /* nodes that name it */
     unsigned flags;
+    rt_tuning tuning;                /* of a parameter: factors 1, NAN and -INFINITY unless rt_graph_tune was told */
     rt_init init;
     int64_t fan_in, fan_out; /* of the sums that the weights enter; beyond an int in shapes that are then refused */
 } rt_field;
@@ -119,6 +128,9 @@ void rt_graph_seal(rt_graph *);
 /* Fields of layers whose name matches one of n patterns (fnmatch(3)) are not trained. Seals the graph. RT_USAGE with
  * the layers when a pattern matches none that has a field. */
 rt_status rt_graph_freeze(rt_graph *, const char *const *patterns, int n);
+/* Parameters whose layer's or own name ("conv1", "conv1.weight") matches the pattern (fnmatch(3)) are trained so; what
+ * is NAN stays. RT_USAGE with names when it matches none that is trained. */
+rt_status rt_graph_tune(rt_graph *, const char *pattern, const rt_tuning *);
 /* Fields of one home in the order of its buffer: the next after field `after` (-1: the first), -1 behind the last. */
 int rt_graph_next_field(const rt_graph *, rt_home, int after);
 /* n ints or bytes that live as long as the graph; NULL with a message when memory is out. */

@@ -24,8 +24,9 @@ typedef struct rt_updates rt_updates;
 rt_status rt_updates_new(rt_updates **out, const rt_update_desc *, const rt_graph *, rt_pool *);
 void rt_updates_free(rt_updates *);
 /* Update number t (from 1) of w from g, which is scaled by grad_scale first, and by clip / norm where its norm is above
- * clip. SGD: m = momentum m + g + decay w, w -= lr (m, or with nesterov g + decay w + momentum m) (Sutskever et al.
- * 2013); AdamW (Loshchilov and Hutter 2019, alg. 2). ema += (1 - d)(w - ema) with d = min(ema, (1 + t) / (10 + t)),
- * which it returns. */
+ * clip. A field's tuning changes its gradient (before the norm is taken), its learning rate, its decay, and the least
+ * value that it has afterwards. SGD: m = momentum m + g + decay w, w -= lr (m, or with nesterov g + decay w + momentum
+ * m) (Sutskever et al. 2013); AdamW (Loshchilov and Hutter 2019, alg. 2). ema += (1 - d)(w - ema) with d = min(ema, (1
+ * + t) / (10 + t)), which it returns. */
 double rt_updates_step(rt_updates *, const rt_update_buffers *, uint64_t t, double lr, double grad_scale);
 #endif

@@ -1,5 +1,6 @@
 #include "train/trainer_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,11 +68,48 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
         rt_cfg_fail(c, "data.y", "is not used: loss.hard and data.validation are 0; leave it out");
 }
 
-rt_status rt_train_freeze(rt_graph *g, const rt_train_settings *s)
+rt_status rt_train_tune(rt_graph *g, const rt_train_settings *s)
 {
     rt_status st = rt_graph_freeze(g, s->freeze, s->frozen);
     if (!st && !g->grad_floats) st = rt_fail(RT_USAGE, "nothing is left to train");
-    return st ? rt_fail_in(st, "train.freeze") : RT_OK;
+    if (st) return rt_fail_in(st, "train.freeze");
+    for (int i = 0; i < s->tuned && !st; i++) {
+        st = rt_graph_tune(g, s->tune[i].match, &s->tune[i].to);
+        if (st) return rt_fail_in(st, "train.fields[%d].match", i);
+    }
+    return RT_OK;
+}
+
+/* A number that is left alone where it is not given. */
+static float tuned(rt_cfg *c, const char *key, double min, double max, int *given)
+{
+    if (!rt_cfg_has(c, key)) return NAN;
+    ++*given;
+    return (float)rt_cfg_number(c, key, 0, min, max);
+}
+
+static void read_fields(rt_cfg *c, rt_train_settings *s)
+{
+    cJSON *list = rt_cfg_has(c, "fields") ? rt_cfg_array(c, "fields") : NULL;
+    for (cJSON *f = list ? list->child : NULL; f && !c->status; f = f->next) {
+        char path[40];
+        int given = 0;
+        snprintf(path, sizeof path, "train.fields[%d]", s->tuned);
+        if (s->tuned == RT_MAX_TUNED) {
+            rt_cfg_fail(c, "fields", "are too many");
+            return;
+        }
+        rt_cfg one = rt_cfg_begin(f, path);
+        s->tune[s->tuned].match = rt_cfg_string(&one, "match", NULL);
+        s->tune[s->tuned++].to = (rt_tuning){.lr_scale = tuned(&one, "lr_scale", 1e-9, 1e9, &given),
+                                             .grad_scale = tuned(&one, "grad_scale", 1e-9, 1e9, &given),
+                                             .weight_decay = tuned(&one, "weight_decay", 0, 10, &given),
+                                             .low = tuned(&one, "low", -1e30, 1e30, &given)};
+        if (!given && !one.status)
+            rt_cfg_fail(&one, "match", "says for which weights, but nothing about them is given: lr_scale, grad_scale, "
+                        "weight_decay or low; what is not to be trained stands in train.freeze");
+        rt_cfg_join(c, &one);
+    }
 }
 
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
@@ -106,6 +144,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);
     rt_optimizer_read(&t, &s->optimizer, s->epochs);
     s->frozen = rt_cfg_strings(&t, "freeze", s->freeze, RT_MAX_FREEZE);
+    read_fields(&t, s);
     s->patience = rt_cfg_has(&t, "patience") ? rt_cfg_int(&t, "patience", 0, 0, 1000000) : 0;
     if (s->validation == 0 && s->patience) rt_cfg_fail(&t, "patience", "needs data.validation above 0");
     s->checkpoint_every = rt_cfg_int(&t, "checkpoint_every", 1, 1, 1000000);
@@ -121,7 +160,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     if (!arch) return RT_OK;
     rt_graph *g;
     RT_TRY(rt_arch_build(&g, arch, "model"));
-    st = rt_train_freeze(g, s);
+    st = rt_train_tune(g, s);
     rt_graph_free(g);
     return st;
 }

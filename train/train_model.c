@@ -42,7 +42,7 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     rt_status st = arch ? rt_arch_build(&t->graph, arch, "model") : rt_fail(RT_RUN, "out of memory");
     cJSON_Delete(arch);
     RT_TRY(st);
-    RT_TRY(rt_train_freeze(t->graph, s));
+    RT_TRY(rt_train_tune(t->graph, s));
     int output = t->graph->output;
     for (int h = 0; h < s->heads; h++) {
         const rt_head *head = &t->model->head[h];

@@ -23,7 +23,7 @@
 
 enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS, RT_MAX_TEACHERS = RT_TEACHER_MODELS };
 
-enum { RT_MAX_FREEZE = 64 };
+enum { RT_MAX_FREEZE = 64, RT_MAX_TUNED = 64 };
 
 typedef struct { const char *student, *teacher; float weight; } rt_hint;
 
@@ -61,6 +61,11 @@ typedef struct {
     int hints;
     const char *freeze[RT_MAX_FREEZE];   /* patterns of layers that are not trained */
     int frozen;
+    struct {
+        const char *match;
+        rt_tuning to;
+    } tune[RT_MAX_TUNED]; /* patterns of weights that are trained otherwise */
+    int tuned;
     rt_augment augment;
     rt_optimizer_config optimizer;
     const rt_metric *monitor;      /* what the best epoch is chosen by, of monitor_head */
@@ -123,8 +128,9 @@ rt_status rt_train_heads(cJSON *config, rt_train_settings *, rt_cfg *data, rt_cf
 
 /* ---- train_config.c ---- */
 
+/* What train.freeze and train.fields say, into the graph. */
+rt_status rt_train_tune(rt_graph *, const rt_train_settings *);
 /* The settings, checked as far as that goes without data; config becomes the effective configuration. */
-rt_status rt_train_freeze(rt_graph *, const rt_train_settings *);
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *);
 void rt_train_settings_free(rt_train_settings *);
 /* Digest of what the configuration decides, without paths and without what only decides speed. */

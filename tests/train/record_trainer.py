@@ -3,6 +3,8 @@ python3 record_trainer.py > trainer_reference.h
 
 Only the order of rows (engine/rng.h: Philox4x32-10, a Feistel network with cycle walking) and the learning rate's
 schedule are written out here; gradients, optimizers, clipping, batch norm and losses are PyTorch's own."""
+import fnmatch
+import json
 import math
 import torch
 import torch.nn.functional as F
@@ -90,11 +92,31 @@ def hard(z, y, mean):
     return F.cross_entropy(z, y, ignore_index=-1, reduction="sum") / len(y)
 
 
-def run(kind="ce", optimizer="sgd", accumulate=1, ema=0.0, clip=0.0, mean="batch"):
+# Weights that are trained otherwise, as train.fields tells it; here they are PyTorch's parameter groups.
+FIELDS_OTHERWISE = [
+    {"match": "dense4", "lr_scale": 0.1, "weight_decay": 0},
+    {"match": "*.beta", "grad_scale": 0.25, "weight_decay": 0.3},
+    {"match": "batch_norm2.gamma", "lr_scale": 2, "low": 0.1},
+    {"match": "dense4.b*", "weight_decay": 0.1},
+]
+NAMES = ["dense1.weight", "batch_norm2.gamma", "batch_norm2.beta", "dense4.weight", "dense4.bias"]
+
+
+def groups_of(m, fields):
+    groups = []
+    for name, p in zip(NAMES, m.parameters()):
+        g = {"params": [p], "weight_decay": DECAY if p.dim() == 2 else 0.0, "scale": 1, "grad_scale": 1, "low": -math.inf}
+        for f in fields:
+            if fnmatch.fnmatchcase(name, f["match"]) or fnmatch.fnmatchcase(name.split(".")[0], f["match"]):
+                g.update({{"lr_scale": "scale"}.get(k, k): v for k, v in f.items() if k != "match"})
+        groups.append(g)
+    return groups
+
+
+def run(kind="ce", optimizer="sgd", accumulate=1, ema=0.0, clip=0.0, mean="batch", fields=[]):
     m = net(0)
     m.load_state_dict(student.state_dict())
-    decayed, others = [m[0].weight, m[3].weight], [m[1].weight, m[1].bias, m[3].bias]
-    groups = [{"params": decayed, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
+    groups = groups_of(m, fields)
     if optimizer == "sgd":
         opt = torch.optim.SGD(groups, lr=LR, momentum=0.9, nesterov=True)
     else:
@@ -123,11 +145,16 @@ def run(kind="ce", optimizer="sgd", accumulate=1, ema=0.0, clip=0.0, mean="batch
                 continue
             for p in m.parameters():
                 p.grad /= at + 1
+            for g in opt.param_groups:
+                g["params"][0].grad *= g["grad_scale"]
             if clip:
                 torch.nn.utils.clip_grad_norm_(m.parameters(), clip)
             for g in opt.param_groups:
-                g["lr"] = lr_at(epoch * STEPS + step)
+                g["lr"] = lr_at(epoch * STEPS + step) * g["scale"]
             opt.step()
+            with torch.no_grad():
+                for g in opt.param_groups:
+                    g["params"][0].clamp_(min=g["low"])
             opt.zero_grad()
             updates += 1
             d = min(ema, (1 + updates) / (10 + updates))
@@ -161,14 +188,23 @@ print("/* Fields in the order: first layer's weight (out, in), batch norm's gamm
 array("ref_student", flat(student.state_dict()))
 array("ref_teacher", flat(teacher.state_dict()))
 COUNT = len(flat(student.state_dict()))
-print("typedef struct {\n    const char *kind, *optimizer;\n    int accumulate;\n    double ema, clip;\n    const char *mean;\n"
+print("#define REF_FIELDS \\")
+for i, f in enumerate(FIELDS_OTHERWISE):
+    last = i == len(FIELDS_OTHERWISE) - 1
+    print('    "%s%s%s"%s' % ("[" if i == 0 else " ", json.dumps(f).replace('"', "'"), "]" if last else ",",
+                              "" if last else " \\"))
+print("typedef struct {\n    const char *kind, *optimizer;\n    int accumulate;\n    double ema, clip;\n    const char *mean, *fields;\n"
       "    double loss[REF_EPOCHS], weights[%d];\n} ref_run;" % COUNT)
 print("static const ref_run ref_runs[] = {")
 cases = [("ce", o, a, e, c, "batch") for o in ("sgd", "adamw") for a in (1, 3) for e in (0, 0.9) for c in (0, 0.3)]
-cases += [(k, "sgd", a, 0, 0, m) for k in ("kd", "dkd") for a in (1, 3) for m in ("batch", "labelled")]
+cases = [c + ([],) for c in cases]
+cases += [("ce", o, a, e, c, "batch", FIELDS_OTHERWISE)
+          for o, a, e, c in (("sgd", 1, 0, 0), ("sgd", 3, 0.9, 0.3), ("adamw", 1, 0.9, 0.3))]
+cases += [(k, "sgd", a, 0, 0, m, []) for k in ("kd", "dkd") for a in (1, 3) for m in ("batch", "labelled")]
 for case in cases:
     losses, weights = run(*case)
-    print('    {"%s", "%s", %d, %g, %g, "%s", {%s},\n     {' % (case + (numbers(losses),)))
+    print('    {"%s", "%s", %d, %g, %g, "%s", %s,\n     {%s},\n     {'
+          % (case[:-1] + ("REF_FIELDS" if case[-1] else '""', numbers(losses))))
     w = flat(weights).tolist()
     for i in range(0, len(w), 8):
         print("      " + ", ".join("%.9g" % v for v in w[i:i + 8]) + ",")

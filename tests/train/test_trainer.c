@@ -104,19 +104,19 @@ static int tear_down(void **s)
 
 static void reference_run(const ref_run *r)
 {
-    char config[1024];
+    char config[1600];
     int ce = strcmp(r->kind, "ce") == 0, dkd = strcmp(r->kind, "dkd") == 0, sgd = strcmp(r->optimizer, "sgd") == 0;
     snprintf(config, sizeof config,
              "{'init': '@student.h5', 'seed': %d, 'data': {'source': '@%s', 'validation': 0}, %s'loss': {'kind': '%s', "
              "'hard_mean': '%s'%s}, 'train': {'epochs': %d, 'batch': %d, 'drop_last': false, 'lr': 0.1, "
              "'weight_decay': 0.02, "
-             "'warmup': 1, 'optimizer': '%s', %s 'accumulate': %d, 'ema': %g, 'clip': %g}}",
+             "'warmup': 1, 'optimizer': '%s', %s 'accumulate': %d, 'ema': %g, 'clip': %g%s%s}}",
              REF_SEED, ce ? "ref.h5" : "few.h5", ce ? "" : "'teacher': '@teacher.h5', ", r->kind, r->mean,
              dkd ? ", 'warmup': 2" : "", REF_EPOCHS, REF_BATCH, r->optimizer, sgd ? "'nesterov': true," : "",
-             r->accumulate, r->ema, r->clip);
+             r->accumulate, r->ema, r->clip, *r->fields ? ", 'fields': " : "", r->fields);
     cJSON *result = train(config, "reference"), *history = cJSON_GetObjectItem(result, "history");
-    print_message("%s %s, accumulate %d, ema %g, clip %g, mean over %s\n", r->kind, r->optimizer, r->accumulate, r->ema,
-                  r->clip, r->mean);
+    print_message("%s %s, accumulate %d, ema %g, clip %g, mean over %s%s\n", r->kind, r->optimizer, r->accumulate,
+                  r->ema, r->clip, r->mean, *r->fields ? ", fields of their own" : "");
     /* AdamW divides by the gradient's own size, and so makes the rounding of small gradients as large as a step. */
     weight_limit = dkd ? 1e-3 : sgd ? 2e-5 : 3e-4;      /* dkd: steps eight times as large */
     for (int e = 0; e < REF_EPOCHS; e++)
@@ -265,8 +265,31 @@ static void frozen_layers_stay(void **s)
     assert_int_equal(g->grad_floats, all - 8 * 16 - 16);
     check_fails(rt_graph_freeze(g, (const char *[]){"dense*", "conv*"}, 2), RT_USAGE,
                 "no layer that has weights matches 'conv*'; there are: dense2 dense4");
+    check_fails(rt_graph_tune(g, "dense2*", &(rt_tuning){NAN, NAN, NAN, 0}), RT_USAGE,
+                "no weights that are trained match 'dense2*'; there are: dense4.weight dense4.bias");
     rt_graph_free(g);
     cJSON_Delete(arch);
+}
+
+static void fields_that_say_nothing(void **s)
+{
+    (void)s;
+    static const char *const wrong[][2] = {
+        {"[{'match': 'dense2'}]", "train.fields[0].match: says for which weights, but nothing about them is given"},
+        {"[{'match': 'b*', 'low': 0}]", "train.fields[0].match: no weights that are trained match 'b*'; there are: "
+                                        "dense2.weight dense2.bias dense4.weight dense4.bias"},
+        {"[{'lr_scale': 2}]", "train.fields[0].match: "},
+        {"[{'match': '*', 'lr_scale': 0}]", "train.fields[0].lr_scale: a number from 1e-09 to 1e+09 is expected"},
+        {"[{'match': '*', 'lr': 1}]", "train.fields[0]"},
+        {"{'match': '*'}", "train.fields: a list [...] is expected"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
+                 "'data': {'source': '@band.h5'}, 'train': {'fields': %s}}", wrong[i][0]);
+        cJSON *config = parse_config(text);
+        check_fails(rt_train_check(config), RT_USAGE, wrong[i][1]);
+        cJSON_Delete(config);
+    }
 }
 
 /* ---- which labels count ---- */
@@ -641,6 +664,7 @@ int main(void)
         cmocka_unit_test(best_epoch_is_the_earliest_of_the_best),
         cmocka_unit_test(averaged_weights_are_what_is_judged_and_kept),
         cmocka_unit_test(frozen_layers_stay),
+        cmocka_unit_test(fields_that_say_nothing),
         cmocka_unit_test(frozen_layers_are_features),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
