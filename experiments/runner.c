@@ -443,12 +443,12 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
     if (st) {
         cJSON_Delete(*result);
         *result = NULL;
-        cJSON_AddStringToObject(entry, "state", st == RT_INTERRUPTED ? "interrupted" : "failed");
         return rt_fail_in(st, "step '%s'", s->name);
     }
+    RT_TRY(keep_state(x, s, hash, *result));
     cJSON_AddStringToObject(entry, "state", "done");
     cJSON_AddNumberToObject(entry, "seconds", rt_seconds() - start);
-    return keep_state(x, s, hash, *result);
+    return RT_OK;
 }
 
 static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summary)
@@ -512,6 +512,9 @@ rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, 
         double start = rt_seconds();
         for (int i = 0; i < x->steps && !st; i++) {
             st = run_step(x, i, list, r);
+            cJSON *entry = cJSON_GetArrayItem(list, i);
+            if (st && !cJSON_GetObjectItemCaseSensitive(entry, "state"))
+                cJSON_AddStringToObject(entry, "state", st == RT_INTERRUPTED ? "interrupted" : "failed");
             if (!st && rt_stopped())
                 st = rt_fail(RT_INTERRUPTED, "interrupted after step '%s'; the same command goes on from here",
                              x->step[i].name);

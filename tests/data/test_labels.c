@@ -133,6 +133,7 @@ static void locked(void **state)
     assert_int_equal(pipe(told) | pipe(go), 0);
     pid_t child = fork();
     if (!child) {
+        close(go[1]); /* so that it ends with this process */
         rt_source *x = NULL;
         rt_identity *id = NULL;
         rt_labels_writer *w = NULL;

@@ -102,13 +102,15 @@ static int fresh(const course *c, const char *folder)
     return 0;
 }
 
-static void error_text(char *text, size_t room)
+static void text_of(const char *path, char *text, size_t room)
 {
-    int fd = open(it.err, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
     if (fd >= 0) close(fd);
     text[n > 0 ? n : 0] = 0;
 }
+
+static void error_text(char *text, size_t room) { text_of(it.err, text, room); }
 
 /* The name of the f-th HDF5 file among a scene's inputs, or NULL. */
 static const char *input_of(const course *c, int f, char *name)
@@ -130,6 +132,8 @@ static int clear_message(const char *file, char *why, size_t room)
     int bad = strncmp(text, "retort: ", 8) != 0 || !end || end[1] || end < text + 12;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) bad |= !file && strstr(text, wrong[i]);
     bad |= file && !strstr(text, file);
+    if (!bad) text_of(it.out, text, sizeof text);
+    bad |= strstr(text, "(null)") != NULL;
     if (bad) snprintf(why, room, "its message is '%.300s'", text);
     return !bad;
 }
@@ -281,10 +285,7 @@ static int shows_damage(const char *path)
 {
     static const char *const said[] = {"damaged", "cannot_be_read", "do not match", "checksum", "not read", "refused"};
     char text[1 << 16];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    if (fd >= 0) close(fd);
-    text[n > 0 ? n : 0] = 0;
+    text_of(path, text, sizeof text);
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) if (strstr(text, said[i])) return 1;
     return 0;
 }
