@@ -5,13 +5,36 @@
 
 #include "engine/int/int_family.h"
 
-static const rt_int_kernels *const families[] = {&rt_int_family_scalar, NULL};
+static const rt_int_kernels *const families[] = {
+#if defined(__x86_64__)
+    &rt_int_family_avx512vnni,
+#if defined(RT_AVXVNNI)
+    &rt_int_family_avxvnni,
+#endif
+    &rt_int_family_avx2,
+#endif
+    &rt_int_family_scalar, NULL};
 
 static _Atomic(const rt_int_kernels *) chosen;
 
 const rt_int_kernels *const *rt_int_kernels_all(void) { return families; }
 
-int rt_int_kernels_runnable(const rt_int_kernels *k) { return k == &rt_int_family_scalar; }
+int rt_int_kernels_runnable(const rt_int_kernels *k)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (k == &rt_int_family_avx2) return avx2;
+#if defined(RT_AVXVNNI)
+    if (k == &rt_int_family_avxvnni) return avx2 && __builtin_cpu_supports("avxvnni");
+#endif
+    if (k == &rt_int_family_avx512vnni)
+        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+               __builtin_cpu_supports("avx512vnni");
+#endif
+    return k == &rt_int_family_scalar;
+}
 
 rt_status rt_int_kernels_select(const char *name)
 {

@@ -30,4 +30,7 @@ typedef struct { int r0, r1, s0, s1; } rt_int_window;       /* rows and columns 
 rt_int_window rt_int_window_at(const rt_int_pool *, int i, int j);
 
 extern const rt_int_kernels rt_int_family_scalar;
+#if defined(__x86_64__)
+extern const rt_int_kernels rt_int_family_avx2, rt_int_family_avxvnni, rt_int_family_avx512vnni;
+#endif
 #endif

@@ -20,7 +20,7 @@ for f in $(find engine data student teacher train export experiments cli -name '
 done
 for h in $(find engine data student teacher train export experiments cli -name '*.h' | sort); do
     flags=
-    case $h in engine/cpu/simd.h) [ "$(uname -m)" = x86_64 ] || continue; flags="-DRT_SIMD_AVX2 -mavx2 -mfma" ;; esac
+    case $h in engine/cpu/simd.h|engine/int/int_simd.h) [ "$(uname -m)" = x86_64 ] || continue; flags="-DRT_SIMD_AVX2 -mavx2 -mfma" ;; esac
     echo "#include \"$h\"" | ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function $flags -I. -fsyntax-only -x c - || { echo "$h does not compile alone"; bad=1; }
 done
 plans=$(grep -lE 'rt_plan_|engine/plan(_build)?\.h' $(find data student teacher train export experiments cli -name '*.[ch]'))

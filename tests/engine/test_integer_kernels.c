@@ -1,0 +1,221 @@
+/* Every family of integer kernels against plain C, bit by bit: random shapes of 1 to 70 channels, strides, borders,
+ * groups, weights of 2 to 8 bits, bytes and weights at their ends. Nothing beside the output is written. */
+#include "engine/int/integer.h"
+#include "tests/engine/emulated.h"
+#include "tests/support.h"
+
+static const rt_int_kernels *plain;
+
+static uint64_t state_of_dice = 88172645463325252u;
+static int dice(int n)
+{
+    state_of_dice ^= state_of_dice << 13;
+    state_of_dice ^= state_of_dice >> 7;
+    state_of_dice ^= state_of_dice << 17;
+    return (int)((state_of_dice >> 20) % (uint64_t)n);
+}
+
+/* Bytes: all kinds, or only those at the ends. */
+static void fill(uint8_t *p, size_t n, int ends)
+{
+    for (size_t i = 0; i < n; i++) p[i] = (uint8_t)(ends ? dice(2) * 255 : dice(256));
+}
+
+typedef struct { uint8_t *memory; size_t bytes; rt_int_image at; } image;
+
+/* Room for (h, w, c) with `pad` around and `beside` bytes of others behind each pixel's channels. */
+static image image_new(int h, int w, int c, int pad, int beside, int ends)
+{
+    image m;
+    ptrdiff_t px = c + beside, row = (w + 2 * pad) * px;
+    m.bytes = (size_t)(row * (h + 2 * pad)) + RT_INT_SLACK;
+    m.memory = malloc(m.bytes);
+    assert_non_null(m.memory);
+    fill(m.memory, m.bytes, ends);
+    m.at = (rt_int_image){m.memory + pad * row + pad * px, px, row, h, w, c};
+    return m;
+}
+
+/* The same memory for another family to write to. */
+static image image_copy(const image *m)
+{
+    image n = *m;
+    n.memory = malloc(n.bytes);
+    assert_non_null(n.memory);
+    memcpy(n.memory, m->memory, n.bytes);
+    n.at.p = n.memory + (m->at.p - m->memory);
+    return n;
+}
+
+static void *packed_for(const rt_int_kernels *k, const rt_int_conv *a)
+{
+    void *p = NULL;
+    size_t n = k->conv_bytes(a);
+    assert_int_equal(posix_memalign(&p, 64, n + 64), 0);
+    memset(p, 0xa5, n + 64);
+    k->conv_pack(a, p);
+    for (size_t i = n; i < n + 64; i++) assert_int_equal(((uint8_t *)p)[i], 0xa5);
+    return p;
+}
+
+static const rt_int_kernels *families[8];
+
+static int find_families(void **state)
+{
+    int n = 0;
+    (void)state;
+    for (const rt_int_kernels *const *k = rt_int_kernels_all(); *k; k++)
+        if (rt_int_kernels_runnable(*k)) families[n++] = *k;
+    plain = families[n - 1];
+    for (int i = 0; emulated_at(i); i++) families[n++] = emulated_at(i);
+    return strcmp(plain->name, "scalar") != 0;
+}
+#define EACH_FAMILY(k) for (const rt_int_kernels *const *k = families; *k; k++)
+
+typedef struct { int h, w, c, n, kh, kw, sh, sw, groups, bits, ends, kind; } conv_shape;
+
+static void check_conv(const conv_shape *t)
+{
+    int cg = t->c / t->groups, taps = t->kh * t->kw * cg, most = (1 << (t->bits - 1)) - 1, count = t->h * t->w * t->n;
+    image x = image_new((t->h - 1) * t->sh + t->kh, (t->w - 1) * t->sw + t->kw, t->c, 0, dice(4) ? 0 : dice(9), t->ends);
+    image y = image_new(t->h, t->w, t->n, dice(3), dice(3) ? 0 : dice(20), 0);
+    int8_t *w = malloc((size_t)(taps * t->n));
+    int32_t *bias = calloc((size_t)t->n, sizeof *bias);
+    float *m = calloc((size_t)t->n, sizeof *m), *sw = calloc((size_t)t->n, sizeof *sw);
+    for (int i = 0; i < taps * t->n; i++) w[i] = (int8_t)(t->ends ? dice(3) * most - most : dice(2 * most + 1) - most);
+    for (int c = 0; c < t->n; c++) {
+        sw[c] = 0.01f;
+        m[c] = 2.0f / (float)(1 + most) / sqrtf((float)taps) * (0.5f + (float)dice(1000) / 1000.0f);
+    }
+    int zero = dice(256), low = dice(2) ? zero : 0, high = dice(4) ? 255 : low + dice(256 - low);
+    check_ok(rt_int_bias(bias, NULL, sw, (rt_quant){0.02f, dice(256)}, w, taps, t->n));
+    int32_t *sums = calloc((size_t)count, 2 * sizeof *sums);
+    rt_int_conv a = {.x = x.at, .y = y.at, .kh = t->kh, .kw = t->kw, .sh = t->sh, .sw = t->sw, .groups = t->groups,
+                     .n = t->n, .w = w, .bias = bias, .m = m, .range = {zero, low, high}};
+    image want = image_copy(&y);
+    a.y.p = want.at.p;
+    if (t->kind == 1) a.logits = (float *)sums;
+    if (t->kind == 2) a.sums = sums;
+    plain->conv(&a);
+    EACH_FAMILY(k) {
+        image got = image_copy(&y);
+        a.y.p = got.at.p;
+        memset(sums + count, 0x55, (size_t)count * sizeof *sums);
+        if (t->kind == 1) a.logits = (float *)(sums + count);
+        if (t->kind == 2) a.sums = sums + count;
+        void *packed = packed_for(*k, &a);
+        a.packed = packed;
+        (*k)->conv(&a);
+        int same = t->kind ? !memcmp(sums, sums + count, (size_t)count * sizeof *sums) : !memcmp(got.memory, want.memory, got.bytes);
+        if (!same)
+            fail_msg("conv in %s: (%d, %d, %d) to %d channels, kernel %dx%d, stride %d, %d, %d groups, %d bits, ends %d, "
+                     "kind %d", (*k)->name, t->h, t->w, t->c, t->n, t->kh, t->kw, t->sh, t->sw, t->groups, t->bits, t->ends,
+                     t->kind);
+        free(packed);
+        free(got.memory);
+    }
+    free(sums); free(want.memory); free(w); free(bias); free(m); free(sw); free(x.memory); free(y.memory);
+}
+
+static void convolutions(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 900; i++) {
+        conv_shape t = {.h = 1 + dice(5), .w = 1 + dice(i % 9 ? 9 : 35), .c = 1 + dice(70), .n = 1 + dice(i % 5 ? 70 : 150),
+                        .kh = 1 + dice(3), .kw = 1 + dice(5), .sh = 1 + dice(2), .sw = 1 + dice(3), .groups = 1,
+                        .bits = 2 + dice(7), .ends = dice(4) == 0, .kind = dice(4) ? 0 : 1 + dice(2)};
+        switch (i % 6) {
+        case 0: t.kh = t.kw = t.sh = t.sw = 1; break;
+        case 1: t.h = t.kh = t.kw = 1; t.w = 1 + dice(3); t.c = 1 + dice(700); break;      /* dense */
+        case 2: t.groups = t.c; t.n = t.c; t.c = t.n; break;                               /* depthwise */
+        case 3: t.groups = 1 + dice(4); t.c = t.groups * (1 + dice(17)); t.n = t.groups * (1 + dice(17)); break;
+        case 4: t.groups = t.c = 1 + dice(20); t.n = t.c * (1 + dice(3)); break;           /* depth multiplier */
+        default: break;
+        }
+        check_conv(&t);
+    }
+}
+
+static void pairs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        int h = 1 + dice(4), w = 1 + dice(9), c = 1 + dice(70), pad = dice(2);
+        image a = image_new(h, w, c, pad, 0, 0), b = image_new(h, w, c, dice(2), dice(3) ? 0 : 3, 0),
+              y = image_new(h, w, c, pad, dice(3) ? 0 : 5, 0), want = image_copy(&y);
+        rt_quant qa = {0.01f + (float)dice(100) / 1000, dice(256)}, qb = {0.01f + (float)dice(100) / 1000, dice(256)},
+                 qc = {0.001f + (float)dice(100) / 1000, dice(256)};
+        for (int mul = 0; mul < 2; mul++) {
+            rt_int_pair p = {.a = a.at, .b = b.at, .y = want.at, .range = rt_int_range_of(qc, dice(3))};
+            (mul ? rt_int_mul_factors : rt_int_add_factors)(&p, qa, qb, qc);
+            (mul ? plain->mul : plain->add)(&p);
+            EACH_FAMILY(k) {
+                image got = image_copy(&y);
+                p.y = got.at;
+                (mul ? (*k)->mul : (*k)->add)(&p);
+                if (memcmp(got.memory, want.memory, got.bytes)) fail_msg("pair %d of (%d, %d, %d) in %s", mul, h, w, c, (*k)->name);
+                free(got.memory);
+            }
+        }
+        free(a.memory); free(b.memory); free(y.memory); free(want.memory);
+    }
+}
+
+static void pools(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 300; i++) {
+        int kh = 1 + dice(3), kw = 1 + dice(3), top = dice(kh), left = dice(kw), c = 1 + dice(70);
+        rt_int_pool p = {.kh = kh, .kw = kw, .sh = 1 + dice(3), .sw = 1 + dice(3), .top = top, .left = left, .sx = 0.02f,
+                         .sy = 0.001f + (float)dice(40) / 1000, .zx = dice(256)};
+        int h = kh + dice(9), w = kw + dice(9), oh = (h + 2 * top - kh) / p.sh + 1, ow = (w + 2 * left - kw) / p.sw + 1;
+        image x = image_new(h, w, c, dice(2), dice(3) ? 0 : 3, 0), y = image_new(oh, ow, c, dice(2), dice(3) ? 0 : 3, 0);
+        image want = image_copy(&y);
+        p.x = x.at;
+        p.range = rt_int_range_of((rt_quant){p.sy, dice(256)}, RT_ACT_NONE);
+        for (int max = 0; max < 2; max++) {
+            p.y = want.at;
+            (max ? plain->max_pool : plain->avg_pool)(&p);
+            EACH_FAMILY(k) {
+                image got = image_copy(&y);
+                p.y = got.at;
+                (max ? (*k)->max_pool : (*k)->avg_pool)(&p);
+                if (memcmp(got.memory, want.memory, got.bytes))
+                    fail_msg("%s pool %dx%d of (%d, %d, %d) in %s", max ? "max" : "average", kh, kw, h, w, c, (*k)->name);
+                free(got.memory);
+            }
+        }
+        free(x.memory); free(y.memory); free(want.memory);
+    }
+}
+
+static void maps_and_inputs(void **state)
+{
+    (void)state;
+    uint8_t table[256];
+    for (int i = 0; i < 256; i++) table[i] = (uint8_t)dice(256);
+    for (int i = 0; i < 60; i++) {
+        int h = 1 + dice(4), w = 1 + dice(9), c = 1 + dice(70);
+        image x = image_new(h, w, c, dice(2), 0, 0), y = image_new(h, w, c, dice(2), dice(5), 0), want = image_copy(&y);
+        plain->map(&(rt_int_map){x.at, want.at, table});
+        float *f = random_floats((size_t)(h * w * c), 7);
+        uint8_t *q = malloc(2 * (size_t)(h * w * c));
+        plain->quantize(q, f, (size_t)(h * w * c), 0.031f, 100);
+        EACH_FAMILY(k) {
+            image got = image_copy(&y);
+            (*k)->map(&(rt_int_map){x.at, got.at, table});
+            assert_memory_equal(got.memory, want.memory, got.bytes);
+            (*k)->quantize(q + h * w * c, f, (size_t)(h * w * c), 0.031f, 100);
+            assert_memory_equal(q, q + h * w * c, (size_t)(h * w * c));
+            free(got.memory);
+        }
+        free(x.memory); free(y.memory); free(want.memory); free(f); free(q);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions), cmocka_unit_test(pairs), cmocka_unit_test(pools),
+                                       cmocka_unit_test(maps_and_inputs)};
+    return cmocka_run_group_tests(tests, find_families, NULL);
+}
