@@ -57,24 +57,26 @@ typedef struct {
     int overwrite;       /* start from zero instead of dw */
 } rt_conv_dw;
 
-/* One line of a depthwise convolution: y[p][c] (+)= bias[c] + sum_{r,s} x[p * x_px + r * x_row + s * x_tap + c] * w[(r
- * * kw + s) * C + c] */
+/* Lines of a depthwise convolution of an image (h, w, C); taps outside it are left out:
+ *   y[l * y_line + p * y_px + c] (+)= bias[c] + sum_r sum_s x[iy][ix][c] * taps[(r * kw + s) * C + c]
+ * with iy = y0 + l * sy + r, ix = x0 + p * sx + s. Terms are added in the order r, s. */
 typedef struct {
-    float *y;            ptrdiff_t y_px;
-    const float *x;      ptrdiff_t x_px, x_row, x_tap;
-    const float *w, *bias;
-    int px, kh, kw, c;
-    int accumulate;
-    rt_act act;
-} rt_dwconv_line;
+    float *y;            ptrdiff_t y_px, y_line;
+    const float *x;      int h, w, y0, x0, sy, sx;
+    const float *taps, *bias;
+    int lines, px, kh, kw, c;
+    int accumulate;      /* start from y instead of bias */
+    rt_act act;          /* NONE, RELU or RELU6, applied last */
+} rt_depthwise;
 
-/* Its weight gradient: dw[(r * kw + s) * C + c] += sum_l sum_p x[...] * dy[l * dy_line + p * dy_px + c] */
+/* Its weight gradient, added in the order l, p:
+ *   dw[(r * kw + s) * C + c] += sum_l sum_p x[iy][ix][c] * dy[l * dy_line + p * dy_px + c] */
 typedef struct {
     float *dw;
-    const float *x;      ptrdiff_t x_px, x_row, x_line, x_tap;
+    const float *x;      int h, w, y0, x0, sy, sx;
     const float *dy;     ptrdiff_t dy_px, dy_line;
     int lines, px, kh, kw, c;
-} rt_dwconv_dw;
+} rt_depthwise_dw;
 
 /* One line of tiles of Winograd's F(4x4, 3x3), Lavin & Gray 2016, section 4.3. image is (h, w, c); element (i, j) of
  * tile t and channel k lies at planes[(6 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read
@@ -116,8 +118,8 @@ typedef struct rt_kernels {
     size_t (*product_bytes)(int rows, int n);
     void (*product_pack)(void *packed, const float *dy, ptrdiff_t ld, int row0, int row1, int rows, int n);
     void (*product_dw)(const rt_conv_dw *, const void *packed);
-    void (*dwconv_line)(const rt_dwconv_line *);
-    void (*dwconv_dw)(const rt_dwconv_dw *);
+    void (*depthwise)(const rt_depthwise *);
+    void (*depthwise_dw)(const rt_depthwise_dw *);
     void (*wino_in)(const rt_wino_line *);
     void (*wino_out)(const rt_wino_line *);
     void (*wino_grad)(const rt_wino_line *);

@@ -134,8 +134,26 @@ static plane input_plane(const geometry *g, const float *x, int group)
 
 static size_t padded_floats(const geometry *g)
 {
+    if (g->depthwise) return 0;
     size_t image = (size_t)g->hp * (size_t)g->wp * (size_t)g->cg, dy = (size_t)g->hd * (size_t)g->wd * (size_t)g->ng;
     return image > dy ? image : dy;
+}
+
+/* Lines that go through all vectors of channels while they are in L2, of so many floats each. */
+static int depthwise_lines(int line)
+{
+    enum { FLOATS = 16384 };
+    return line < FLOATS ? FLOATS / line : 1;
+}
+
+static void depthwise_image(const rt_kernels *k, const rt_depthwise *whole)
+{
+    rt_depthwise a = *whole;
+    int step = depthwise_lines((a.sy * a.w + a.px) * a.c);
+    for (int left = whole->lines; left > 0; left -= step, a.y += step * a.y_line, a.y0 += step * a.sy) {
+        a.lines = left < step ? left : step;
+        k->depthwise(&a);
+    }
 }
 
 static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
@@ -147,6 +165,28 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
     rt_act act = RT_ATTR(c->node, rt_epilogue)->act;
     if (g.winograd) {
         rt_wino_forward(k, &g.shape, y, x, ctx->plan->buffer + c->at[0], bias, act, 0, rows, ctx->scratch);
+        return;
+    }
+    if (g.depthwise) {
+        rt_depthwise a = {.y = y,
+                          .y_px = g.c,
+                          .y_line = (ptrdiff_t)g.ow * g.c,
+                          .x = x,
+                          .h = g.h,
+                          .w = g.w,
+                          .y0 = -g.pt,
+                          .x0 = -g.pl,
+                          .sy = g.sh,
+                          .sx = g.sw,
+                          .taps = w,
+                          .bias = bias,
+                          .lines = g.oh,
+                          .px = g.ow,
+                          .kh = g.kh,
+                          .kw = g.kw,
+                          .c = g.c,
+                          .act = act};
+        for (int r = 0; r < rows; r++, a.x += g.h * g.w * g.c, a.y += g.oh * a.y_line) depthwise_image(k, &a);
         return;
     }
     if (g.point) {
@@ -177,23 +217,6 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
                     plane s = input_plane(&g, x, q);
                     pad_rows(ctx->scratch, &s, y0 * g.sh, (lines - 1) * g.sh + g.kh);
                     in = ctx->scratch;
-                }
-                if (g.depthwise) {
-                    rt_dwconv_line a = {.y = out,
-                                        .y_px = g.n,
-                                        .x = in,
-                                        .x_px = g.sw * g.c,
-                                        .x_row = x_row,
-                                        .x_tap = g.c,
-                                        .w = w,
-                                        .bias = bias,
-                                        .px = g.ow,
-                                        .kh = g.kh,
-                                        .kw = g.kw,
-                                        .c = g.c,
-                                        .act = act};
-                    for (int i = 0; i < lines; i++, a.y += y_row, a.x += g.sh * x_row) k->dwconv_line(&a);
-                    continue;
                 }
                 rt_conv_line a = {.y = out,
                                   .y_px = g.n,
@@ -280,7 +303,7 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
               out_px = (ptrdiff_t)g->sw * g->c;
     plane s = {dy, g->oh, g->ow, g->n, group * g->ng, g->ng, g->dpy, g->dpx, g->wd};
     int blocked = g->sh == 1, step = blocked ? rows_at_a_time((int)row, 0, 1, g->kh, g->h) : g->h;
-    if (!blocked) pad_rows(scratch, &s, 0, g->hd);
+    if (!blocked && !g->depthwise) pad_rows(scratch, &s, 0, g->hd);
     for (int ry = 0; ry < g->sh; ry++)
         for (int rx = 0; rx < g->sw; rx++) {
             int ny = taps(g->kh, g->sh, ry), nx = taps(g->kw, g->sw, rx);
@@ -294,54 +317,89 @@ static void dx_image(const rt_kernels *k, const geometry *g, float *dx, const fl
                         memset(out + l * out_line + i * out_px, 0, (size_t)g->cg * sizeof *out);
                 continue;
             }
-            int top = (iy0 + g->pt) / g->sh - ny + 1 + g->dpy, left = (ix0 + g->pl) / g->sw - nx + 1 + g->dpx;
+            int y0 = (iy0 + g->pt) / g->sh - ny + 1, x0 = (ix0 + g->pl) / g->sw - nx + 1;
+            if (g->depthwise) {
+                rt_depthwise a = {.y = out,
+                                  .y_px = out_px,
+                                  .y_line = out_line,
+                                  .x = dy,
+                                  .h = g->oh,
+                                  .w = g->ow,
+                                  .y0 = y0,
+                                  .x0 = x0,
+                                  .sy = 1,
+                                  .sx = 1,
+                                  .taps = w,
+                                  .lines = lines,
+                                  .px = px,
+                                  .kh = ny,
+                                  .kw = nx,
+                                  .c = g->c,
+                                  .accumulate = accumulate};
+                depthwise_image(k, &a);
+                w += (ptrdiff_t)ny * nx * g->c;
+                continue;
+            }
+            int top = y0 + g->dpy, left = x0 + g->dpx;
             for (int l0 = 0; l0 < lines; l0 += step, out += step * out_line) {
                 int n = lines - l0 < step ? lines - l0 : step;
                 const float *in = scratch + (blocked ? 0 : top + l0) * row + (ptrdiff_t)left * g->ng;
                 if (blocked) pad_rows(scratch, &s, top + l0, n + ny - 1);
-                if (g->depthwise) {
-                    rt_dwconv_line a = {.y = out,
-                                        .y_px = out_px,
-                                        .x = in,
-                                        .x_px = g->c,
-                                        .x_row = row,
-                                        .x_tap = g->c,
-                                        .w = w,
-                                        .px = px,
-                                        .kh = ny,
-                                        .kw = nx,
-                                        .c = g->c,
-                                        .accumulate = accumulate};
-                    for (int l = 0; l < n; l++, a.y += out_line, a.x += row) k->dwconv_line(&a);
-                } else {
-                    rt_conv_line a = {.y = out,
-                                      .y_px = out_px,
-                                      .y_line = out_line,
-                                      .x = in,
-                                      .x_px = g->ng,
-                                      .x_row = row,
-                                      .x_line = row,
-                                      .w = w,
-                                      .w_ld = g->cg,
-                                      .lines = n,
-                                      .px = px,
-                                      .kh = ny,
-                                      .klen = nx * g->ng,
-                                      .kw = nx,
-                                      .n = g->cg,
-                                      .accumulate = accumulate};
-                    rt_conv_image(k, &a);
-                }
+                rt_conv_line a = {.y = out,
+                                  .y_px = out_px,
+                                  .y_line = out_line,
+                                  .x = in,
+                                  .x_px = g->ng,
+                                  .x_row = row,
+                                  .x_line = row,
+                                  .w = w,
+                                  .w_ld = g->cg,
+                                  .lines = n,
+                                  .px = px,
+                                  .kh = ny,
+                                  .klen = nx * g->ng,
+                                  .kw = nx,
+                                  .n = g->cg,
+                                  .accumulate = accumulate};
+                rt_conv_image(k, &a);
             }
-            w += (ptrdiff_t)ny * nx * g->ng * (g->depthwise ? 1 : g->cg);
+            w += (ptrdiff_t)ny * nx * g->ng * g->cg;
         }
 }
 
-/* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
+static void depthwise_dw(const rt_kernels *k, const geometry *g, float *dw, const float *x, const float *dy, int rows)
+{
+    int step = depthwise_lines((g->sh * g->w + g->ow) * g->c);
+    rt_depthwise_dw a = {.dw = dw,
+                         .x = x,
+                         .h = g->h,
+                         .w = g->w,
+                         .x0 = -g->pl,
+                         .sy = g->sh,
+                         .sx = g->sw,
+                         .dy = dy,
+                         .dy_px = g->c,
+                         .dy_line = (ptrdiff_t)g->ow * g->c,
+                         .px = g->ow,
+                         .kh = g->kh,
+                         .kw = g->kw,
+                         .c = g->c};
+    for (int r = 0; r < rows; r++, a.x += g->h * g->w * g->c)
+        for (int l = 0; l < g->oh; l += step, a.dy += a.lines * a.dy_line) {
+            a.y0 = l * g->sh - g->pt;
+            a.lines = g->oh - l < step ? g->oh - l : step;
+            k->depthwise_dw(&a);
+        }
+}
+
 /* dW of some images on top of the slot's sums. */
 static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, const float *dy, int rows)
 {
     const rt_kernels *k = ctx->plan->k;
+    if (g->depthwise) {
+        depthwise_dw(k, g, dw, x, dy, rows);
+        return;
+    }
     if (g->point) {
         int px = rows * g->h * g->w;
         for (int p0 = 0; p0 < px; p0 += 128) {
@@ -373,39 +431,21 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
                     pad_rows(ctx->scratch, &s, y0 * g->sh, (lines - 1) * g->sh + g->kh);
                     in = ctx->scratch;
                 }
-                if (g->depthwise) {
-                    rt_dwconv_dw a = {.dw = dw,
-                                      .x = in,
-                                      .x_px = g->sw * g->c,
-                                      .x_row = x_row,
-                                      .x_line = g->sh * x_row,
-                                      .x_tap = g->c,
-                                      .dy = d,
-                                      .dy_px = g->n,
-                                      .dy_line = dy_row,
-                                      .lines = lines,
-                                      .px = g->ow,
-                                      .kh = g->kh,
-                                      .kw = g->kw,
-                                      .c = g->c};
-                    k->dwconv_dw(&a);
-                } else {
-                    rt_conv_dw a = {.dw = dw + q * g->ng,
-                                    .dw_ld = g->n,
-                                    .x = in,
-                                    .x_px = g->sw * g->cg,
-                                    .x_row = x_row,
-                                    .x_line = g->sh * x_row,
-                                    .dy = d + q * g->ng,
-                                    .dy_px = g->n,
-                                    .dy_line = dy_row,
-                                    .lines = lines,
-                                    .px = g->ow,
-                                    .kh = g->kh,
-                                    .klen = g->kw * g->cg,
-                                    .n = g->ng};
-                    k->conv_dw(&a);
-                }
+                rt_conv_dw a = {.dw = dw + q * g->ng,
+                                .dw_ld = g->n,
+                                .x = in,
+                                .x_px = g->sw * g->cg,
+                                .x_row = x_row,
+                                .x_line = g->sh * x_row,
+                                .dy = d + q * g->ng,
+                                .dy_px = g->n,
+                                .dy_line = dy_row,
+                                .lines = lines,
+                                .px = g->ow,
+                                .kh = g->kh,
+                                .klen = g->kw * g->cg,
+                                .n = g->ng};
+                k->conv_dw(&a);
             }
 }
 
@@ -439,6 +479,7 @@ static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, c
             dx_image(k, g, dx, dy, ctx->scratch, flipped + q * per_group, q, accumulate);
 }
 
+/* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
 static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);

@@ -33,20 +33,28 @@ static void conv_dw(const rt_conv_dw *a)
             }
 }
 
-static void dwconv_line(const rt_dwconv_line *a)
+/* Element c of the pixel that tap (r, t) of point (l, p) meets; zero outside the image. */
+#define PIXEL(a, l, p, r, t, c) \
+    ((unsigned)((a)->y0 + (l) * (a)->sy + (r)) < (unsigned)(a)->h && \
+             (unsigned)((a)->x0 + (p) * (a)->sx + (t)) < (unsigned)(a)->w \
+         ? (a)->x[((ptrdiff_t)((a)->y0 + (l) * (a)->sy + (r)) * (a)->w + (a)->x0 + (p) * (a)->sx + (t)) * (a)->c + \
+                  (c)] \
+         : 0.0f)
+
+static void depthwise(const rt_depthwise *a)
 {
-    for (int p = 0; p < a->px; p++)
-        for (int c = 0; c < a->c; c++) {
-            float *y = a->y + p * a->y_px + c;
-            float s = a->accumulate ? *y : a->bias ? a->bias[c] : 0.0f;
-            for (int r = 0; r < a->kh; r++)
-                for (int t = 0; t < a->kw; t++)
-                    s += a->x[p * a->x_px + r * a->x_row + t * a->x_tap + c] * a->w[(r * a->kw + t) * a->c + c];
-            *y = act_v(s, a->act);
-        }
+    for (int l = 0; l < a->lines; l++)
+        for (int p = 0; p < a->px; p++)
+            for (int c = 0; c < a->c; c++) {
+                float *y = a->y + l * a->y_line + p * a->y_px + c;
+                float s = a->accumulate ? *y : a->bias ? a->bias[c] : 0.0f;
+                for (int r = 0; r < a->kh; r++)
+                    for (int t = 0; t < a->kw; t++) s += PIXEL(a, l, p, r, t, c) * a->taps[(r * a->kw + t) * a->c + c];
+                *y = act_v(s, a->act);
+            }
 }
 
-static void dwconv_dw(const rt_dwconv_dw *a)
+static void depthwise_dw(const rt_depthwise_dw *a)
 {
     for (int r = 0; r < a->kh; r++)
         for (int t = 0; t < a->kw; t++)
@@ -54,8 +62,7 @@ static void dwconv_dw(const rt_dwconv_dw *a)
                 float *dw = a->dw + (r * a->kw + t) * a->c + c, s = *dw;
                 for (int l = 0; l < a->lines; l++)
                     for (int p = 0; p < a->px; p++)
-                        s += a->x[l * a->x_line + p * a->x_px + r * a->x_row + t * a->x_tap + c] *
-                             a->dy[l * a->dy_line + p * a->dy_px + c];
+                        s += PIXEL(a, l, p, r, t, c) * a->dy[l * a->dy_line + p * a->dy_px + c];
                 *dw = s;
             }
 }

@@ -52,18 +52,37 @@ static inline V v_where_greater(V a, V b, V x)
 #elif defined(RT_SIMD_AVX2)
 #include <immintrin.h>
 typedef __m256 V;
-typedef __m256i VM;
+typedef struct { __m256i lanes; int n; } VM;
 enum { VL = 8, ACC_MAX = 12, NV_MAX = 2 };
 static inline VM v_mask(int n)
 {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return (VM){_mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)), n};
 }
 static inline V v_zero(void) { return _mm256_setzero_ps(); }
 static inline V v_set1(float a) { return _mm256_set1_ps(a); }
 static inline V v_load(const float *p) { return _mm256_loadu_ps(p); }
-static inline V v_loadm(const float *p, VM m) { return _mm256_maskload_ps(p, m); }
+static inline V v_loadm(const float *p, VM m) { return _mm256_maskload_ps(p, m.lanes); }
 static inline void v_store(float *p, V a) { _mm256_storeu_ps(p, a); }
-static inline void v_storem(float *p, V a, VM m) { _mm256_maskstore_ps(p, m, a); }
+/* Not by maskstore: AMD's processors take 12 cycles for one, and loads that follow cannot be served from it. */
+static inline void v_storem(float *p, V a, VM m)
+{
+    __m128 part = _mm256_castps256_ps128(a);
+    if (m.n >= VL) {
+        v_store(p, a);
+        return;
+    }
+    if (m.n & 4) {
+        _mm_storeu_ps(p, part);
+        part = _mm256_extractf128_ps(a, 1);
+        p += 4;
+    }
+    if (m.n & 2) {
+        _mm_storel_pi((__m64 *)p, part);
+        part = _mm_movehl_ps(part, part);
+        p += 2;
+    }
+    if (m.n & 1) _mm_store_ss(p, part);
+}
 static inline V v_fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
 static inline V v_add(V a, V b) { return _mm256_add_ps(a, b); }
 static inline V v_sub(V a, V b) { return _mm256_sub_ps(a, b); }
@@ -73,7 +92,7 @@ static inline V v_min(V a, V b) { return _mm256_min_ps(a, b); }
 static inline V v_gatherm(const float *p, int stride, VM m)
 {
     __m256i at = _mm256_mullo_epi32(_mm256_set1_epi32(stride), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    return _mm256_mask_i32gather_ps(v_zero(), p, at, _mm256_castsi256_ps(m), 4);
+    return _mm256_mask_i32gather_ps(v_zero(), p, at, _mm256_castsi256_ps(m.lanes), 4);
 }
 typedef __m256i VI;
 static inline VI vi_set1(int i) { return _mm256_set1_epi32(i); }

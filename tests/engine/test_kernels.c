@@ -151,68 +151,6 @@ static void conv_dw(void **state)
             }
 }
 
-static void depthwise(void **state)
-{
-    static const int channels[] = {1, 7, 8, 16, 17, 40, 64};
-    (void)state;
-    for (size_t ci = 0; ci < sizeof channels / sizeof channels[0]; ci++)
-        for (int kw = 1; kw <= 7; kw++)
-            for (int px = 1; px < 20; px += 3) {
-                int c = channels[ci], kh = 1 + kw % 3, lines = 2;
-                size_t nx = (size_t)((px + kw + 2) * c * (kh + 2)), nw = (size_t)(kh * kw * c),
-                       ny = (size_t)(lines * px * c);
-                float *x = random_floats(nx, 1), *w = random_floats(nw, 2), *bias = random_floats((size_t)c, 3),
-                      *want = random_floats(ny, 4), *got = random_floats(ny, 4);
-                float *dwant = random_floats(nw, 8), *dgot = random_floats(nw, 8);
-                ptrdiff_t row = (ptrdiff_t)(px + kw + 1) * c;
-                EACH_FAMILY(k) {
-                    for (int mode = 0; mode < 2; mode++) {
-                        rt_dwconv_line a = {.y_px = c,
-                                            .x = x,
-                                            .x_px = c,
-                                            .x_row = row,
-                                            .x_tap = c,
-                                            .w = w,
-                                            .bias = mode ? bias : NULL,
-                                            .px = px,
-                                            .kh = kh,
-                                            .kw = kw,
-                                            .c = c,
-                                            .accumulate = !mode,
-                                            .act = mode ? RT_ACT_RELU : RT_ACT_NONE};
-                        rt_normal(want, ny, 2024, RT_RNG_TEST, 4);
-                        rt_normal(got, ny, 2024, RT_RNG_TEST, 4);
-                        a.y = want;
-                        twin->dwconv_line(&a);
-                        a.y = got;
-                        (*k)->dwconv_line(&a);
-                        compare("dwconv_line", (*k)->name, got, want, ny, kh * kw);
-                    }
-                    rt_dwconv_dw b = {.x = x,
-                                      .x_px = c,
-                                      .x_row = row,
-                                      .x_line = row,
-                                      .x_tap = c,
-                                      .dy = want,
-                                      .dy_px = c,
-                                      .dy_line = px * c,
-                                      .lines = lines,
-                                      .px = px,
-                                      .kh = kh,
-                                      .kw = kw,
-                                      .c = c};
-                    rt_normal(dwant, nw, 2024, RT_RNG_TEST, 8);
-                    rt_normal(dgot, nw, 2024, RT_RNG_TEST, 8);
-                    b.dw = dwant;
-                    twin->dwconv_dw(&b);
-                    b.dw = dgot;
-                    (*k)->dwconv_dw(&b);
-                    compare("dwconv_dw", (*k)->name, dgot, dwant, nw, lines * px);
-                }
-                free(x); free(w); free(bias); free(want); free(got); free(dwant); free(dgot);
-            }
-}
-
 static int by_exp(int act)
 { return act == RT_ACT_GELU || act == RT_ACT_SILU || act == RT_ACT_SIGMOID || act == RT_ACT_TANH; }
 
@@ -559,8 +497,8 @@ int main(void)
     twin = *k;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(conv_line),  cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap),
-        cmocka_unit_test(conv_dw),    cmocka_unit_test(depthwise),       cmocka_unit_test(elementwise_bits),
-        cmocka_unit_test(fused_bits), cmocka_unit_test(exp_log),         cmocka_unit_test(blocks),
-        cmocka_unit_test(half),       cmocka_unit_test(slots),           cmocka_unit_test(layer_norm)};
+        cmocka_unit_test(conv_dw),    cmocka_unit_test(elementwise_bits), cmocka_unit_test(fused_bits),
+        cmocka_unit_test(exp_log),    cmocka_unit_test(blocks),          cmocka_unit_test(half),
+        cmocka_unit_test(slots),      cmocka_unit_test(layer_norm)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
