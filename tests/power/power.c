@@ -6,7 +6,8 @@
  * else survives. With it, POWER_ROOT lies on a real file system, which is shut down (ext4's and xfs's ioctl) without
  * its log being written. POWER_IGNORE: syncs do nothing, and say they did. POWER_ACK: a file outside, that gets a line
  * for what is known to be on disk after a sync: "journal LINES" of a label store, "checkpoint BATCHES" of a training
- * run, "step NAME" of an experiment, "file NAME" of out.h5 and out.csv. */
+ * run, "step NAME" of an experiment, "file NAME" of out.h5 and out.csv. POWER_COST: a file that gets the seconds that
+ * syncs took, those of the whole run, and the CPU seconds of the process. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NEXT(name) __typeof__(name) *next = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
@@ -27,6 +29,14 @@ static const char *root, *store, *ack;
 static long cut, calls;
 static int ignore, device = -1;
 static pid_t self;
+static double waited, born;
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -38,6 +48,7 @@ __attribute__((constructor)) static void begin(void)
     ignore = getenv("POWER_IGNORE") != NULL;
     if (mount) device = (open)(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     self = getpid();
+    born = seconds(CLOCK_MONOTONIC);
     unsetenv("LD_PRELOAD");                          /* helpers change nothing */
 }
 
@@ -46,6 +57,9 @@ __attribute__((destructor)) static void end(void)
     char line[32];
     int fd = root && getpid() == self && getenv("POWER_CALLS") ? (open)(getenv("POWER_CALLS"), O_WRONLY | O_CREAT, 0666)
                                                                : -1;
+    int cost = root && getpid() == self && getenv("POWER_COST") ? (open)(getenv("POWER_COST"), O_WRONLY | O_CREAT, 0666)
+                                                                : -1;
+    if (cost >= 0) dprintf(cost, "%.6f %.6f %.6f\n", waited, seconds(CLOCK_MONOTONIC) - born, seconds(CLOCK_PROCESS_CPUTIME_ID));
     if (fd >= 0) dprintf(fd, "%s", (snprintf(line, sizeof line, "%ld\n", calls), line));
 }
 
@@ -164,7 +178,9 @@ static int sync_by(int (*next)(int), int fd)
     struct stat s;
     if (!path_of(fd, path)) return next(fd);
     enter();
+    double start = seconds(CLOCK_MONOTONIC);
     int folder = !fstat(fd, &s) && S_ISDIR(s.st_mode), r = ignore ? 0 : next(fd);
+    waited += seconds(CLOCK_MONOTONIC) - start;
     if (r) return r;
     if (folder) {
         const char *keep = store;
