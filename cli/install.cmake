@@ -29,6 +29,7 @@ endif()
 
 install(TARGETS retort retort_core)
 install(FILES README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES student/example/run_program.c DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples)
 install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 
 # Headers, but for those that one floor keeps to itself.

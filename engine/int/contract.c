@@ -67,7 +67,19 @@ void rt_int_table(uint8_t table[256], rt_quant x, rt_quant y, rt_act act, float 
         table[q] = (uint8_t)to_byte(rint(steps_of(q - x.zero, x, y, act, slope)) + y.zero);
 }
 
-rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, rt_quant x, const int8_t *w, int taps, int n)
+rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, float sx, int n)
+{
+    for (int c = 0; c < n; c++) {
+        double v = b ? rint((double)b[c] / ((double)sx * (double)sw[c])) : 0;
+        if (!(fabs(v) <= INT32_MAX))
+            return rt_fail(RT_USAGE, "the bias of output channel %d, %.9g, is %.9g steps, which leave 32 bits; take a "
+                           "wider range of the input, or keep the layer in float", c, (double)b[c], v);
+        bias[c] = (int32_t)v;
+    }
+    return RT_OK;
+}
+
+rt_status rt_int_start(int32_t *start, const int32_t *bias, int zx, const int8_t *w, int taps, int n)
 {
     for (int c = 0; c < n; c++) {
         int64_t sum = 0, most = 0;
@@ -76,12 +88,11 @@ rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, rt_quant x
             sum += v;
             most += 255 * (v < 0 ? -v : v);
         }
-        double own = b ? rint((double)b[c] / ((double)x.scale * (double)sw[c])) : 0;
-        double start = own - (double)(x.zero * sum);
-        if (!(fabs(start) + (double)most <= INT32_MAX))
-            return rt_fail(RT_USAGE, "sums of output channel %d may leave 32 bits (bias %.9g steps, %d weights); take "
-                           "fewer bits, a wider range of the input, or keep the layer in float", c, own, taps);
-        bias[c] = (int32_t)start;
+        int64_t first = bias[c] - zx * sum;
+        if ((first < 0 ? -first : first) + most > INT32_MAX)
+            return rt_fail(RT_USAGE, "sums of output channel %d may leave 32 bits (bias %d steps, %d weights); take "
+                           "fewer bits, a wider range of the input, or keep the layer in float", c, (int)bias[c], taps);
+        start[c] = (int32_t)first;
     }
     return RT_OK;
 }

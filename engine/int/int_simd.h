@@ -1,6 +1,6 @@
-/* engine/int/int_simd.h - the vector operations that the templates of integer kernels need, per instruction set. A vector
- * holds VL sums of 32 bits. Tests compile the templates once more with plain-C definitions of the intrinsics in place of
- * the compiler's: RT_INT_EMULATED. */
+/* engine/int/int_simd.h - the vector operations that the templates of integer kernels need, per instruction set. A
+ * vector holds VL sums of 32 bits. Tests compile the templates once more with plain-C definitions of the intrinsics in
+ * place of the compiler's: RT_INT_EMULATED. */
 #ifndef RT_ENGINE_INT_INT_SIMD_H
 #define RT_ENGINE_INT_INT_SIMD_H
 

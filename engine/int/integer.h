@@ -46,7 +46,7 @@ typedef struct {
     rt_int_image x, y;
     int kh, kw, sh, sw, groups, n;
     const int8_t *w;                 /* (kh, kw, C / groups, N) */
-    const int32_t *bias;             /* (N), less zx times the sum of the channel's weights */
+    const int32_t *bias;             /* (N), as rt_int_start gives them */
     const float *m;                  /* (N): M, or the logits' factor */
     rt_int_range range;
     float *logits;                   /* (H, W, N) in place of y; or NULL */
@@ -106,7 +106,9 @@ void rt_int_add_factors(rt_int_pair *, rt_quant a, rt_quant b, rt_quant c);    /
 void rt_int_mul_factors(rt_int_pair *, rt_quant a, rt_quant b, rt_quant c);
 /* For each of 256 bytes; act NONE: that of a concat. */
 void rt_int_table(uint8_t table[256], rt_quant x, rt_quant y, rt_act, float slope);
-/* bias[c] = rne(b[c] / (sx sw[c])) - zx sum of the channel's weights; b NULL: zeros. RT_USAGE with the channel when the
- * sums of that channel could leave int32 for some input, in whatever order they are added. */
-rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, rt_quant x, const int8_t *w, int taps, int n);
+/* bias[c] = rne(b[c] / (sx sw[c])); b NULL: zeros. RT_USAGE with the channel when one leaves 32 bits. */
+rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, float sx, int n);
+/* What sums start from: start[c] = bias[c] - zx sum of the channel's weights (taps, n). RT_USAGE with the channel when
+ * its sums could leave int32 for some input, in whatever order they are added. */
+rt_status rt_int_start(int32_t *start, const int32_t *bias, int zx, const int8_t *w, int taps, int n);
 #endif

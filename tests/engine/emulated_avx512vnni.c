@@ -1,4 +1,5 @@
-/* The template of AVX-512 VNNI with its instructions in plain C, from Intel's description of each (Intrinsics Guide). */
+/* The template of AVX-512 VNNI with its instructions in plain C, from Intel's description of each (Intrinsics Guide).
+ */
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -35,7 +36,10 @@ MOVE(_mm_loadu_si128, __m128i, (const __m128i *p), &r, p)
 static void _mm512_storeu_si512(void *p, __m512i a) { memcpy(p, &a, sizeof a); }
 static void _mm512_storeu_ps(float *p, __m512 a) { memcpy(p, &a, sizeof a); }
 static void _mm_storeu_si128(__m128i *p, __m128i a) { memcpy(p, &a, sizeof a); }
-static void _mm512_mask_storeu_epi8(void *p, uint64_t m, __m512i a) { EACH(64) if (m >> k & 1) ((uint8_t *)p)[k] = a.u[k]; }
+static void _mm512_mask_storeu_epi8(void *p, uint64_t m, __m512i a)
+{
+    EACH(64) if (m >> k & 1)((uint8_t *)p)[k] = a.u[k];
+}
 static __m128i _mm512_cvtepi32_epi8(__m512i a) { __m128i r; EACH(16) r.b[k] = (uint8_t)a.i[k]; return r; }
 static __m128i _mm_max_epu8(__m128i a, __m128i b) { EACH(16) a.b[k] = a.b[k] > b.b[k] ? a.b[k] : b.b[k]; return a; }
 

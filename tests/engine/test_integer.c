@@ -114,7 +114,8 @@ static void against_onnx_runtime(const conv_case *t, const rt_int_kernels *k)
         b[c] = (float)weight_of(t->seed + 2, (size_t)c, 2000) * (t->sx * sw[c]);
         m[c] = t->logits ? t->sx * sw[c] : rt_int_multiplier(t->sx, sw[c], t->sy);
     }
-    check_ok(rt_int_bias(bias, b, sw, (rt_quant){t->sx, t->zx}, w, taps, t->n));
+    check_ok(rt_int_bias(bias, b, sw, t->sx, t->n));
+    check_ok(rt_int_start(bias, bias, t->zx, w, taps, t->n));
     rt_int_conv a = {.x = x.at, .y = y.at, .kh = t->kh, .kw = t->kw, .sh = t->sh, .sw = t->sw, .groups = t->groups,
                      .n = t->n, .w = w, .bias = bias, .m = m, .logits = t->logits ? logits : NULL};
     if (!t->logits) a.range = rt_int_range_of((rt_quant){t->sy, t->zy}, t->act);
@@ -246,8 +247,8 @@ static void extremes(void **state)
             for (int i = 0; i < 2 * K; i++) w[i] = (int8_t)(i % 2 ? -127 * sign : 127 * sign);
             uint8_t y[2];
             int32_t bias[2], sums[2];
-            float m[2] = {1e6f, 1e6f}, sw[2] = {0.01f, 0.01f};
-            check_ok(rt_int_bias(bias, NULL, sw, (rt_quant){0.1f, 0}, w, K, 2));
+            float m[2] = {1e6f, 1e6f};
+            check_ok(rt_int_start(bias, (const int32_t[2]){0, 0}, 0, w, K, 2));
             rt_int_conv a = {.x = {x, K, K, 1, 1, K}, .y = {y, 2, 2, 1, 1, 2}, .kh = 1, .kw = 1, .sh = 1, .sw = 1,
                              .groups = 1, .n = 2, .w = w, .bias = bias, .m = m, .range = {7, 0, 255}};
             void *packed = packed_for(*k, &a);
@@ -268,15 +269,19 @@ static void refusals(void **state)
     (void)state;
     enum { K = 67000 };
     static int8_t w[K];
-    int32_t bias;
+    int32_t bias = 0;
     float sw = 0.01f, b = 1e30f, nan = NAN;
     memset(w, 127, sizeof w);
-    check_fails(rt_int_bias(&bias, NULL, &sw, (rt_quant){0.1f, 0}, w, K, 1), RT_USAGE, "channel 0 may leave 32 bits");
-    check_ok(rt_int_bias(&bias, NULL, &sw, (rt_quant){0.1f, 0}, w, 1000, 1));
-    check_fails(rt_int_bias(&bias, &b, &sw, (rt_quant){0.1f, 0}, w, 1000, 1), RT_USAGE, "may leave 32 bits");
-    check_fails(rt_int_bias(&bias, &nan, &sw, (rt_quant){0.1f, 0}, w, 1000, 1), RT_USAGE, "may leave 32 bits");
-    float half = 0.0015f;                         /* 1.5 steps: to the even one */
-    check_ok(rt_int_bias(&bias, &half, &sw, (rt_quant){0.1f, 3}, w, 10, 1));
+    check_fails(rt_int_start(&bias, &bias, 0, w, K, 1), RT_USAGE, "channel 0 may leave 32 bits");
+    check_ok(rt_int_start(&bias, &bias, 0, w, 66000, 1));
+    check_fails(rt_int_start(&bias, &bias, 255, w, 34000, 1), RT_USAGE, "channel 0 may leave 32 bits");
+    check_fails(rt_int_start(&bias, (const int32_t[1]){INT32_MIN}, 0, w, 1, 1), RT_USAGE, "bias -2147483648 steps");
+    check_fails(rt_int_bias(&bias, &b, &sw, 0.1f, 1), RT_USAGE, "which leave 32 bits");
+    check_fails(rt_int_bias(&bias, &nan, &sw, 0.1f, 1), RT_USAGE, "which leave 32 bits");
+    float half = 0.0025f;                         /* 2.5 steps: to the even one */
+    check_ok(rt_int_bias(&bias, &half, &sw, 0.1f, 1));
+    assert_int_equal(bias, 2);
+    check_ok(rt_int_start(&bias, &bias, 3, w, 10, 1));
     assert_int_equal(bias, 2 - 3 * 1270);
     check_fails(rt_int_kernels_select("mmx"), RT_USAGE, "known: auto, amx_int8, avx512vnni, avxvnni, avx2, scalar");
     check_ok(rt_int_kernels_select("scalar"));

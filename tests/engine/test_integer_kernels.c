@@ -77,18 +77,17 @@ typedef struct { int h, w, c, n, kh, kw, sh, sw, groups, bits, ends, kind; } con
 static void check_conv(const conv_shape *t)
 {
     int cg = t->c / t->groups, taps = t->kh * t->kw * cg, most = (1 << (t->bits - 1)) - 1, count = t->h * t->w * t->n;
-    image x = image_new((t->h - 1) * t->sh + t->kh, (t->w - 1) * t->sw + t->kw, t->c, 0, dice(4) ? 0 : dice(9), t->ends);
+    image x = image_new((t->h - 1) * t->sh + t->kh, (t->w - 1) * t->sw + t->kw, t->c, 0, dice(4) ? 0 : dice(9),
+                        t->ends);
     image y = image_new(t->h, t->w, t->n, dice(3), dice(3) ? 0 : dice(20), 0);
     int8_t *w = malloc((size_t)(taps * t->n));
     int32_t *bias = calloc((size_t)t->n, sizeof *bias);
-    float *m = calloc((size_t)t->n, sizeof *m), *sw = calloc((size_t)t->n, sizeof *sw);
+    float *m = calloc((size_t)t->n, sizeof *m);
     for (int i = 0; i < taps * t->n; i++) w[i] = (int8_t)(t->ends ? dice(3) * most - most : dice(2 * most + 1) - most);
-    for (int c = 0; c < t->n; c++) {
-        sw[c] = 0.01f;
-        m[c] = 2.0f / (float)(1 + most) / sqrtf((float)taps) * (0.5f + (float)dice(1000) / 1000.0f);
-    }
+    for (int c = 0; c < t->n; c++)
+        m[c] = 2.0f / (float)(1 + most) / sqrtf((float)taps) * (0.5f + (float)dice(1000) / 1e3f);
     int zero = dice(256), low = dice(2) ? zero : 0, high = dice(4) ? 255 : low + dice(256 - low);
-    check_ok(rt_int_bias(bias, NULL, sw, (rt_quant){0.02f, dice(256)}, w, taps, t->n));
+    check_ok(rt_int_start(bias, bias, dice(256), w, taps, t->n));
     int32_t *sums = calloc((size_t)count, 2 * sizeof *sums);
     rt_int_conv a = {.x = x.at, .y = y.at, .kh = t->kh, .kw = t->kw, .sh = t->sh, .sw = t->sw, .groups = t->groups,
                      .n = t->n, .w = w, .bias = bias, .m = m, .range = {zero, low, high}};
@@ -106,24 +105,35 @@ static void check_conv(const conv_shape *t)
         void *packed = packed_for(*k, &a);
         a.packed = packed;
         (*k)->conv(&a);
-        int same = t->kind ? !memcmp(sums, sums + count, (size_t)count * sizeof *sums) : !memcmp(got.memory, want.memory, got.bytes);
+        int same = t->kind ? !memcmp(sums, sums + count, (size_t)count * sizeof *sums)
+                           : !memcmp(got.memory, want.memory, got.bytes);
         if (!same)
-            fail_msg("conv in %s: (%d, %d, %d) to %d channels, kernel %dx%d, stride %d, %d, %d groups, %d bits, ends %d, "
-                     "kind %d", (*k)->name, t->h, t->w, t->c, t->n, t->kh, t->kw, t->sh, t->sw, t->groups, t->bits, t->ends,
-                     t->kind);
+            fail_msg(
+                "conv in %s: (%d, %d, %d) to %d channels, kernel %dx%d, stride %d, %d, %d groups, %d bits, ends %d, "
+                "kind %d",
+                (*k)->name, t->h, t->w, t->c, t->n, t->kh, t->kw, t->sh, t->sw, t->groups, t->bits, t->ends, t->kind);
         free(packed);
         free(got.memory);
     }
-    free(sums); free(want.memory); free(w); free(bias); free(m); free(sw); free(x.memory); free(y.memory);
+    free(sums); free(want.memory); free(w); free(bias); free(m); free(x.memory); free(y.memory);
 }
 
 static void convolutions(void **state)
 {
     (void)state;
     for (int i = 0; i < 900; i++) {
-        conv_shape t = {.h = 1 + dice(5), .w = 1 + dice(i % 9 ? 9 : 35), .c = 1 + dice(70), .n = 1 + dice(i % 5 ? 70 : 150),
-                        .kh = 1 + dice(3), .kw = 1 + dice(5), .sh = 1 + dice(2), .sw = 1 + dice(3), .groups = 1,
-                        .bits = 2 + dice(7), .ends = dice(4) == 0, .kind = dice(4) ? 0 : 1 + dice(2)};
+        conv_shape t = {.h = 1 + dice(5),
+                        .w = 1 + dice(i % 9 ? 9 : 35),
+                        .c = 1 + dice(70),
+                        .n = 1 + dice(i % 5 ? 70 : 150),
+                        .kh = 1 + dice(3),
+                        .kw = 1 + dice(5),
+                        .sh = 1 + dice(2),
+                        .sw = 1 + dice(3),
+                        .groups = 1,
+                        .bits = 2 + dice(7),
+                        .ends = dice(4) == 0,
+                        .kind = dice(4) ? 0 : 1 + dice(2)};
         switch (i % 6) {
         case 0: t.kh = t.kw = t.sh = t.sw = 1; break;
         case 1: t.h = t.kh = t.kw = 1; t.w = 1 + dice(3); t.c = 1 + dice(700); break;      /* dense */
@@ -153,7 +163,8 @@ static void pairs(void **state)
                 image got = image_copy(&y);
                 p.y = got.at;
                 (mul ? (*k)->mul : (*k)->add)(&p);
-                if (memcmp(got.memory, want.memory, got.bytes)) fail_msg("pair %d of (%d, %d, %d) in %s", mul, h, w, c, (*k)->name);
+                if (memcmp(got.memory, want.memory, got.bytes))
+                    fail_msg("pair %d of (%d, %d, %d) in %s", mul, h, w, c, (*k)->name);
                 free(got.memory);
             }
         }
@@ -166,10 +177,18 @@ static void pools(void **state)
     (void)state;
     for (int i = 0; i < 300; i++) {
         int kh = 1 + dice(3), kw = 1 + dice(3), top = dice(kh), left = dice(kw), c = 1 + dice(70);
-        rt_int_pool p = {.kh = kh, .kw = kw, .sh = 1 + dice(3), .sw = 1 + dice(3), .top = top, .left = left, .sx = 0.02f,
-                         .sy = 0.001f + (float)dice(40) / 1000, .zx = dice(256)};
+        rt_int_pool p = {.kh = kh,
+                         .kw = kw,
+                         .sh = 1 + dice(3),
+                         .sw = 1 + dice(3),
+                         .top = top,
+                         .left = left,
+                         .sx = 0.02f,
+                         .sy = 0.001f + (float)dice(40) / 1000,
+                         .zx = dice(256)};
         int h = kh + dice(9), w = kw + dice(9), oh = (h + 2 * top - kh) / p.sh + 1, ow = (w + 2 * left - kw) / p.sw + 1;
-        image x = image_new(h, w, c, dice(2), dice(3) ? 0 : 3, 0), y = image_new(oh, ow, c, dice(2), dice(3) ? 0 : 3, 0);
+        image x = image_new(h, w, c, dice(2), dice(3) ? 0 : 3, 0),
+              y = image_new(oh, ow, c, dice(2), dice(3) ? 0 : 3, 0);
         image want = image_copy(&y);
         p.x = x.at;
         p.range = rt_int_range_of((rt_quant){p.sy, dice(256)}, RT_ACT_NONE);
@@ -181,7 +200,8 @@ static void pools(void **state)
                 p.y = got.at;
                 (max ? (*k)->max_pool : (*k)->avg_pool)(&p);
                 if (memcmp(got.memory, want.memory, got.bytes))
-                    fail_msg("%s pool %dx%d of (%d, %d, %d) in %s", max ? "max" : "average", kh, kw, h, w, c, (*k)->name);
+                    fail_msg("%s pool %dx%d of (%d, %d, %d) in %s", max ? "max" : "average", kh, kw, h, w, c,
+                             (*k)->name);
                 free(got.memory);
             }
         }

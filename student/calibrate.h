@@ -1,0 +1,28 @@
+/* student/calibrate.h - quantizers of a trained model, from rows of data: post-training quantization.
+ *
+ * Ranges: of every tensor the least and the greatest value over all rows, 0 included; or, by MSE, what of it keeps the
+ * mean squared error of its values least (a histogram of them). Steps of weights: max |w| / (2^(bits - 1) - 1) of each
+ * output channel; or, by MSE, the part of it that keeps the squared error least. Biases are corrected for the mean error
+ * that rounded weights make with the mean input (Nagel et al. 2019, section 4.2). */
+#ifndef RT_STUDENT_CALIBRATE_H
+#define RT_STUDENT_CALIBRATE_H
+
+#include "engine/pool.h"
+#include "student/program.h"
+
+typedef enum { RT_CALIBRATE_MINMAX, RT_CALIBRATE_MSE } rt_calibrate_method;
+
+typedef struct {
+    rt_calibrate_method method;
+    int bytes;                       /* as of rt_quantizers; rows are normalised floats in any case */
+    const int *bits;                 /* (nodes) of weights; NULL: 8 */
+    int correct;                     /* biases */
+} rt_calibrate_spec;
+
+/* x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a layer answers 0 to every row; a
+ * range has no width then. */
+rt_status rt_calibrate(rt_quantizers **, const rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_pool *);
+
+/* scale and zero point of values in [low, high], which 0 is brought into: 255 steps, 0 a whole number of them. */
+rt_quant rt_quant_of(float low, float high);
+#endif

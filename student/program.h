@@ -1,0 +1,67 @@
+/* student/program.h - the integer program of a model: what is deployed. Built from a model and its quantizers; one packed
+ * file; run on memory of the caller.
+ *
+ *     rt_program *p;
+ *     if (rt_program_load(&p, "net.q")) ...rt_error_message()
+ *     void *context = aligned_alloc(64, rt_program_bytes(p));      // one per thread
+ *     rt_program_start(p, context);
+ *     rt_program_infer(p, context, answer, rows, n);               // (n, rt_program_width(p)) from (n, H, W, C)
+ *
+ * File, little-endian: "retort-q", version u32, contract u32, bytes u64, digest (XXH3, 128 bits, of the whole file with
+ * zeros in its place), length u64 and JSON text: heads with their names, normalisation and columns of the input,
+ * provenance; then the net as rt_program_write has it. Weights of 4 bits and less lie two to a byte. */
+#ifndef RT_STUDENT_PROGRAM_H
+#define RT_STUDENT_PROGRAM_H
+
+#include "engine/int/net.h"
+#include "student/model.h"
+
+/* What calibration or training found, by numbers of the model's graph. */
+typedef struct {
+    int bytes;                       /* rows of input are bytes as they are in the data, not normalised floats */
+    rt_quant *tensor;                /* (tensors); scale 0: has none. Of an input of bytes it is not read */
+    int *bits;                       /* (nodes); of the weights, 2 to 8 */
+    float **step;                    /* (nodes) of (N): of weights as they are trained; NULL: has none */
+    float **shift;                   /* (nodes) of (N): added to sums of weights as trained, a correction; or NULL */
+} rt_quantizers;
+
+rt_status rt_quantizers_new(rt_quantizers **, const rt_graph *);
+void rt_quantizers_free(rt_quantizers *, const rt_graph *);
+
+/* Weights of a node as they enter the program, for who chooses steps: those of the model, or, of layers that read bytes
+ * whose deviation differs by channel, times deviation. (count of the field) for the caller to free; NULL when memory is
+ * out. The scale and zero point of such an input in *input. */
+float *rt_program_weights(const rt_model *, int node, int bytes, rt_quant *input);
+/* Whether the model's input can be bytes: its means lie in [0, 255], and layers with weights alone read it. There is one
+ * zero point, the rounded mean of means, so where such a layer pads, padding differs from 0 by *apart at most, in steps
+ * of the input; the remainder of means that differ enters biases, and is exact elsewhere. */
+int rt_program_takes_bytes(const rt_model *, double *apart);
+
+typedef struct rt_program rt_program;
+
+/* RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was never calibrated, sums
+ * that may overflow. */
+rt_status rt_program_build(rt_program **, const rt_model *, const rt_quantizers *);
+rt_status rt_program_load(rt_program **, const char *path);
+/* The same from memory; `of` names it in messages. RT_INPUT when it was cut or changed anywhere, or is of another
+ * version or contract. */
+rt_status rt_program_read(rt_program **, const void *bytes, size_t n, const char *of);
+/* The bytes of a file, for the caller to free. Equal programs, equal bytes. */
+rt_status rt_program_write(const rt_program *, uint8_t **bytes, size_t *n);
+rt_status rt_program_save(const rt_program *, const char *path);
+void rt_program_free(rt_program *);
+
+/* Threads may share a program; a context belongs to one of them at a time. */
+size_t rt_program_bytes(const rt_program *);               /* of a context, aligned to 64 */
+void rt_program_start(const rt_program *, void *context);
+/* y (n, width): all heads, side by side. rows: (n, H, W, C), bytes or normalised floats. No allocation, lock or system
+ * call. */
+void rt_program_infer(const rt_program *, void *context, float *y, const void *rows, int n);
+int rt_program_takes(const rt_program *);                  /* 1: bytes, 0: floats */
+int rt_program_width(const rt_program *);
+const rt_head *rt_program_heads(const rt_program *, int *count);
+const rt_net *rt_program_net(const rt_program *);
+const rt_linked *rt_program_linked(const rt_program *);
+/* The tensor of the net that has the values of this one of the graph it was built from; -1: none, or it was loaded. */
+int rt_program_tensor(const rt_program *, int tensor);
+#endif

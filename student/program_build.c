@@ -1,0 +1,487 @@
+/* student/program_build.c - from a model and its quantizers to an integer program, by way of the lowered graph. */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/pass.h"
+#include "student/arch.h"
+#include "student/program_parts.h"
+
+typedef struct {
+    const rt_model *m;
+    const rt_quantizers *q;
+    rt_lowered low;
+    float **field;                   /* values of the lowered graph's fields */
+    int *source;                     /* of its tensors: the model's that has the same values */
+    int *net_of;                     /* of its tensors: the net's; -1: none yet */
+    rt_program *p;
+} build;
+
+/* ---- quantizers ---- */
+
+rt_status rt_quantizers_new(rt_quantizers **out, const rt_graph *g)
+{
+    rt_quantizers *q = calloc(1, sizeof *q);
+    *out = NULL;
+    if (!q) return rt_fail(RT_RUN, "out of memory");
+    q->tensor = calloc((size_t)g->tensors, sizeof *q->tensor);
+    q->bits = calloc((size_t)g->nodes, sizeof *q->bits);
+    q->step = calloc((size_t)g->nodes, sizeof *q->step);
+    q->shift = calloc((size_t)g->nodes, sizeof *q->shift);
+    if (!q->tensor || !q->bits || !q->step || !q->shift) {
+        rt_quantizers_free(q, g);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    for (int i = 0; i < g->nodes; i++) q->bits[i] = 8;
+    *out = q;
+    return RT_OK;
+}
+
+void rt_quantizers_free(rt_quantizers *q, const rt_graph *g)
+{
+    if (!q) return;
+    for (int i = 0; i < g->nodes && q->step && q->shift; i++) {
+        free(q->step[i]);
+        free(q->shift[i]);
+    }
+    void *owned[] = {q->tensor, q->bits, q->step, q->shift, q};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+static int has_weights(const rt_node *n) { return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D; }
+
+/* ---- an input of bytes: x' = (u + add[c]) mul[c] = scale (mul[c] / scale) (u - zero) + (zero + add[c]) mul[c] ---- */
+
+static float mul_at(const rt_input *in, int c) { return in->mul[in->channels == 1 ? 0 : c]; }
+static float add_at(const rt_input *in, int c) { return in->add[in->channels == 1 ? 0 : c]; }
+
+static rt_quant input_of_bytes(const rt_input *in)
+{
+    double sum = 0;
+    rt_quant q = {0, 0};
+    for (int c = 0; c < in->channels; c++) {
+        sum -= (double)in->add[c];
+        q.scale = fabsf(in->mul[c]) > q.scale ? fabsf(in->mul[c]) : q.scale;
+    }
+    q.zero = (int)fmin(fmax(rint(sum / in->channels), 0), 255);
+    return q;
+}
+
+static int pads(const rt_node *n)
+{
+    const int *side = n->op == RT_OP_DENSE ? NULL : RT_ATTR(n, rt_conv_attr)->window.pad.side;
+    return side && side[0] + side[1] + side[2] + side[3] > 0;
+}
+
+int rt_program_takes_bytes(const rt_model *m, double *apart)
+{
+    const rt_graph *g = m->graph;
+    const rt_input *in = &m->input;
+    const rt_quant q = input_of_bytes(in);
+    double most = 0;
+    int padded = 0;
+    for (int c = 0; c < in->channels; c++) {
+        if (!(in->add[c] <= 0 && in->add[c] >= -255) || !(in->mul[c] > 0)) return 0;
+        most = fmax(most, fabs((double)q.zero + (double)in->add[c]) * (double)in->mul[c] / (double)q.scale);
+    }
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].inputs; k++) {
+            if (g->node[i].in[k] != g->input) continue;
+            if (!has_weights(&g->node[i])) return 0;
+            padded |= pads(&g->node[i]);
+        }
+    *apart = padded ? most : 0;
+    return 1;
+}
+
+/* Input channels of the weights of a node: of groups, all that there are. */
+static int channel_of(const rt_graph *g, const rt_node *n, size_t row, int out)
+{
+    int h, w, c, groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups;
+    rt_shape_hwc(&g->tensor[n->in[0]].shape, &h, &w, &c);
+    int count = n->op == RT_OP_DENSE ? RT_ATTR(n, rt_dense_attr)->out : RT_ATTR(n, rt_conv_attr)->out, cg = c / groups;
+    return out / (count / groups) * cg + (int)(row % (size_t)cg);
+}
+
+float *rt_program_weights(const rt_model *m, int node, int bytes, rt_quant *input)
+{
+    const rt_node *n = &m->graph->node[node];
+    const rt_field *f = &m->graph->field[n->field[0]];
+    size_t count = f->count, channels = (size_t)f->shape.dim[f->shape.rank - 1];
+    float *w = malloc(count * sizeof *w);
+    if (!w) return NULL;
+    memcpy(w, rt_model_field(m, n->field[0]), count * sizeof *w);
+    if (!bytes || n->in[0] != m->graph->input) return w;
+    *input = input_of_bytes(&m->input);
+    for (size_t i = 0; i < count; i++)
+        w[i] *= mul_at(&m->input, channel_of(m->graph, n, i / channels, (int)(i % channels))) / input->scale;
+    return w;
+}
+
+/* ---- the net ---- */
+
+static rt_net_tensor *add_tensor(build *b, int low, int *number)
+{
+    rt_net *n = &b->p->net;
+    rt_net_tensor *more = realloc(n->tensor, (size_t)(n->tensors + 1) * sizeof *more);
+    if (!more) return rt_fail(RT_RUN, "out of memory"), NULL;
+    n->tensor = more;
+    rt_net_tensor *t = &more[n->tensors];
+    *t = (rt_net_tensor){0};
+    rt_shape_hwc(&b->low.graph->tensor[low].shape, &t->h, &t->w, &t->c);
+    *number = n->tensors++;
+    b->net_of[low] = *number;
+    return t;
+}
+
+static const char *layer_of(const build *b, int low) { return rt_arch_layer(b->m->graph, b->source[low]); }
+
+/* The tensor of the net for an output; like: of whose quantizer, -1: of its own. */
+static rt_status give_tensor(build *b, int low, int like)
+{
+    int number;
+    rt_net_tensor *t = add_tensor(b, low, &number);
+    if (!t) return RT_RUN;
+    t->q = like >= 0 ? b->p->net.tensor[b->net_of[like]].q : b->q->tensor[b->source[low]];
+    if (!(t->q.scale > 0))
+        return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its output has no range; quantize with data that "
+                       "reaches it", layer_of(b, low));
+    return RT_OK;
+}
+
+static rt_net_call *add_call(build *b, rt_net_op op, const rt_node *n)
+{
+    rt_net *net = &b->p->net;
+    rt_net_call *more = realloc(net->call, (size_t)(net->calls + 1) * sizeof *more);
+    if (!more) return rt_fail(RT_RUN, "out of memory"), NULL;
+    net->call = more;
+    rt_net_call *c = &more[net->calls++];
+    *c = (rt_net_call){.op = op, .in = {n->inputs ? b->net_of[n->in[0]] : -1, n->inputs > 1 ? b->net_of[n->in[1]] : 0},
+                       .out = b->net_of[n->out], .head = -1, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .groups = 1};
+    rt_act act = rt_node_act(n);
+    if (op == RT_NET_CONV || op == RT_NET_ADD || op == RT_NET_MUL) c->act = act;
+    return c;
+}
+
+static void set_window(rt_net_call *c, const rt_window *w)
+{
+    c->kh = w->kernel[0];
+    c->kw = w->kernel[1];
+    c->sh = w->stride[0];
+    c->sw = w->stride[1];
+    memcpy(c->pad, w->pad.side, sizeof c->pad);
+}
+
+static int add_table(build *b, rt_quant x, rt_quant y, rt_act act, float slope)
+{
+    rt_net *n = &b->p->net;
+    uint8_t (*more)[256] = realloc(n->table, (size_t)(n->tables + 1) * sizeof *more);
+    if (!more) return rt_fail(RT_RUN, "out of memory"), -1;
+    n->table = more;
+    rt_int_table(n->table[n->tables], x, y, act, slope);
+    return n->tables++;
+}
+
+static rt_status take_room(build *b, rt_net_call *c, size_t weights, int channels)
+{
+    rt_net *n = &b->p->net;
+    int8_t *w = realloc(n->weight, n->weights + weights);
+    if (w) n->weight = w;
+    float *s = realloc(n->step, (n->channels + (size_t)channels) * sizeof *s);
+    if (s) n->step = s;
+    int32_t *i = realloc(n->bias, (n->channels + (size_t)channels) * sizeof *i);
+    if (i) n->bias = i;
+    if (!w || !s || !i) return rt_fail(RT_RUN, "out of memory for %zu weights", n->weights + weights);
+    c->weight = n->weights;
+    c->channel = n->channels;
+    c->n = channels;
+    n->weights += weights;
+    n->channels += (size_t)channels;
+    return RT_OK;
+}
+
+/* gamma / sqrt(variance + eps) of the norm that was folded into a field, for channel c; 1 where there is none. */
+static double norm_of(const build *b, int field, size_t c)
+{
+    int first = b->m->graph->fields;
+    if (field < first) return 1;
+    for (int i = 0; i < b->low.recipes; i++) {
+        const rt_recipe *r = &b->low.recipe[i];
+        if (r->field == field && r->kind == RT_FOLD_WEIGHT)
+            return b->field[r->from[RT_FROM_GAMMA]][c] / sqrt((double)b->field[r->from[RT_FROM_VARIANCE]][c] + (double)r->eps);
+    }
+    return 1;
+}
+
+/* Weights, steps and biases of a layer: integers of the weights as trained, by their own steps; the norm goes into the
+ * steps, its sign into the integers. Where a channel's norm is so small that its bias would leave 32 bits, the step is
+ * larger and the integers smaller. */
+static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int node)
+{
+    const rt_field *f = &b->low.graph->field[n->field[0]];
+    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (c->bits - 1)) - 1;
+    const size_t rows = f->count / (size_t)channels;
+    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = b->q->step[node], *shift = b->q->shift[node];
+    const char *name = layer_of(b, n->out);
+    rt_quant input = {0, 0};
+    if (!step) return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its weights have no steps", name);
+    float *w = rt_program_weights(b->m, node, b->q->bytes, &input);
+    if (!w) return rt_fail(RT_RUN, "out of memory");
+    rt_status st = take_room(b, c, f->count, channels);
+    const float sx = b->p->net.tensor[c->in[0]].q.scale;
+    rt_net *net = &b->p->net;
+    for (int o = 0; o < channels && !st; o++) {
+        double norm = norm_of(b, n->field[0], (size_t)o), own = step[o] * fabs(norm), value = bias ? (double)bias[o] : 0;
+        if (shift) value += (double)shift[o] * norm;
+        double least = fmax(fabs(value) / (double)sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
+        double used = own < least ? least : own, offset = 0;
+        if (!isfinite(used) || !(step[o] > 0)) {
+            st = rt_fail(RT_USAGE, "layer '%s': the weights of output channel %d are no finite numbers", name, o);
+            break;
+        }
+        for (size_t r = 0; r < rows; r++) {
+            size_t i = r * (size_t)channels + (size_t)o;
+            double v = own < least ? rint((double)w[i] * norm / used) : rint((double)w[i] / (double)step[o]) * (norm < 0 ? -1 : 1);
+            int q = (int)fmin(fmax(v, -most), most);
+            net->weight[c->weight + i] = (int8_t)q;
+            if (input.scale > 0) {
+                int ch = channel_of(b->m->graph, &b->m->graph->node[node], r, o);
+                float mul = mul_at(&b->m->input, ch);
+                offset += q * used / ((double)mul / (double)input.scale) * ((double)input.zero + (double)add_at(&b->m->input, ch)) * (double)mul;
+            }
+        }
+        float to = (float)used, with = (float)(value + offset);
+        net->step[c->channel + (size_t)o] = to;
+        st = rt_int_bias(&net->bias[c->channel + (size_t)o], &with, &to, sx, 1);
+        if (st) st = rt_fail_in(st, "layer '%s', channel %d", name, o);
+    }
+    free(w);
+    return st;
+}
+
+/* A layer with weights; its head gets logits, where its tensor is one and ends with the sum. */
+static rt_status put_layer(build *b, const rt_node *n, int head)
+{
+    rt_net_call *c = add_call(b, RT_NET_CONV, n);
+    if (!c) return RT_RUN;
+    int node = (int)n->key;
+    c->bits = b->q->bits[node];
+    if (n->op != RT_OP_DENSE) {
+        const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
+        set_window(c, &a->window);
+        c->groups = a->groups;
+    }
+    if (head >= 0) {
+        c->out = -1;
+        c->head = head;
+    }
+    return set_weights(b, c, n, node);
+}
+
+/* A scale and a shift a channel: a depthwise convolution of one tap, whose weights are 127 or -127. */
+static rt_status put_affine(build *b, const rt_node *n)
+{
+    rt_net_call *c = add_call(b, RT_NET_CONV, n);
+    const float *scale = b->field[n->field[0]], *shift = b->field[n->field[1]];
+    int channels = (int)b->low.graph->field[n->field[0]].count;
+    if (!c) return RT_RUN;
+    c->bits = 8;
+    c->groups = channels;
+    RT_TRY(take_room(b, c, (size_t)channels, channels));
+    rt_net *net = &b->p->net;
+    const float sx = net->tensor[c->in[0]].q.scale;
+    for (int o = 0; o < channels; o++) {
+        double own = fabs((double)scale[o]) / 127;
+        double least = fmax(fabs((double)shift[o]) / (double)sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
+        float to = (float)(own < least ? least : own);
+        net->weight[c->weight + (size_t)o] = (int8_t)fmin(fmax(rint((double)scale[o] / (double)to), -127), 127);
+        net->step[c->channel + (size_t)o] = to;
+        rt_status st = rt_int_bias(&net->bias[c->channel + (size_t)o], &shift[o], &to, sx, 1);
+        if (st) return rt_fail_in(st, "layer '%s', channel %d", layer_of(b, n->out), o);
+    }
+    return RT_OK;
+}
+
+static rt_status put_map(build *b, const rt_node *n, int from, int at, rt_act act, float slope)
+{
+    rt_net_call *c = add_call(b, RT_NET_MAP, n);
+    if (!c) return RT_RUN;
+    rt_net *net = &b->p->net;
+    c->in[0] = b->net_of[from];
+    c->at = at;
+    c->table = add_table(b, net->tensor[c->in[0]].q, net->tensor[c->out].q, act, slope);
+    return c->table < 0 ? RT_RUN : RT_OK;
+}
+
+static rt_status put_concat(build *b, const rt_node *n)
+{
+    for (int i = 0, at = 0, h, w, c; i < n->inputs; i++, at += c) {
+        rt_shape_hwc(&b->low.graph->tensor[n->in[i]].shape, &h, &w, &c);
+        RT_TRY(put_map(b, n, n->in[i], at, RT_ACT_NONE, 0));
+    }
+    return RT_OK;
+}
+
+static rt_status put_pool(build *b, const rt_node *n)
+{
+    rt_net_call *c = add_call(b, n->op == RT_OP_MAX_POOL ? RT_NET_MAX_POOL : RT_NET_AVG_POOL, n);
+    if (!c) return RT_RUN;
+    const rt_net_tensor *in = &b->p->net.tensor[c->in[0]];
+    if (n->op == RT_OP_GLOBAL_AVG_POOL) {
+        c->kh = in->h;
+        c->kw = in->w;
+    } else set_window(c, &RT_ATTR(n, rt_pool_attr)->window);
+    return RT_OK;
+}
+
+/* The calls of a node, whose output tensor is there. */
+static rt_status put_node(build *b, const rt_node *n)
+{
+    switch (n->op) {
+    case RT_OP_DENSE: case RT_OP_CONV2D: case RT_OP_CONV1D: return put_layer(b, n, -1);
+    case RT_OP_AFFINE: return put_affine(b, n);
+    case RT_OP_ACTIVATION:
+        return put_map(b, n, n->in[0], 0, rt_node_act(n), RT_ATTR(n, rt_activation_attr)->end.slope);
+    case RT_OP_MAX_POOL: case RT_OP_AVG_POOL: case RT_OP_GLOBAL_AVG_POOL: return put_pool(b, n);
+    case RT_OP_ADD: return add_call(b, RT_NET_ADD, n) ? RT_OK : RT_RUN;
+    case RT_OP_MUL: return add_call(b, RT_NET_MUL, n) ? RT_OK : RT_RUN;
+    case RT_OP_CONCAT: return put_concat(b, n);
+    case RT_OP_FLATTEN: case RT_OP_RESHAPE: return add_call(b, RT_NET_RESHAPE, n) ? RT_OK : RT_RUN;
+    default: break;
+    }
+    return rt_fail(RT_USAGE, "layer '%s' (%s) has no integer form; leave it out, or keep the model in float",
+                   layer_of(b, n->out), rt_layer_name(n));
+}
+
+static int keeps_scale(const rt_node *n)
+{ return n->op == RT_OP_MAX_POOL || n->op == RT_OP_FLATTEN || n->op == RT_OP_RESHAPE; }
+
+/* Which head a tensor of the lowered graph is from `after` on; -1: none. */
+static int head_of(const build *b, int low, int after)
+{
+    for (int h = after; h < b->m->heads; h++) if (b->low.tensor_of[b->m->head[h].tensor] == low) return h;
+    return -1;
+}
+
+static rt_status put_all(build *b)
+{
+    const rt_graph *g = b->low.graph;
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        int first = head_of(b, n->out, 0), sums = has_weights(n) && rt_node_act(n) == RT_ACT_NONE;
+        if (n->op == RT_OP_INPUT) {
+            int number;
+            rt_net_tensor *t = add_tensor(b, n->out, &number);
+            if (!t) return RT_RUN;
+            t->q = b->q->bytes ? input_of_bytes(&b->m->input) : b->q->tensor[b->source[n->out]];
+            if (!(t->q.scale > 0)) return rt_fail(RT_USAGE, "the input was never calibrated");
+            continue;
+        }
+        if (first < 0 || !sums || g->tensor[n->out].consumers) {
+            RT_TRY(give_tensor(b, n->out, keeps_scale(n) ? n->in[0] : -1));
+            RT_TRY(put_node(b, n));
+        }
+        for (int h = first; h >= 0; h = head_of(b, n->out, h + 1)) {
+            if (sums) {
+                RT_TRY(put_layer(b, n, h));
+                continue;
+            }
+            rt_net_call *c = add_call(b, RT_NET_FLOATS, n);
+            if (!c) return RT_RUN;
+            c->in[0] = b->net_of[n->out];
+            c->out = -1;
+            c->head = h;
+        }
+    }
+    return RT_OK;
+}
+
+/* Heads, and what a table computes from, stay as they are: other activations than ReLU are calls of their own. */
+static rt_status lower(build *b)
+{
+    const rt_graph *g = b->m->graph;
+    int *keep = malloc((size_t)(g->nodes + RT_MAX_HEADS) * sizeof *keep), keeps = b->m->heads;
+    if (!keep) return rt_fail(RT_RUN, "out of memory");
+    rt_model_outputs(b->m, keep);
+    for (int i = 0; i < g->nodes; i++) {
+        rt_act act = g->node[i].op == RT_OP_ACTIVATION ? rt_node_act(&g->node[i]) : RT_ACT_NONE;
+        if (act > RT_ACT_RELU6) keep[keeps++] = g->node[i].in[0];
+    }
+    rt_lower_spec spec = {.mode = RT_INFER, .keep = keep, .keeps = keeps};
+    rt_status st = rt_graph_lower(g, &spec, &b->low, NULL, NULL);
+    free(keep);
+    return st;
+}
+
+static rt_status find_values(build *b)
+{
+    const rt_graph *low = b->low.graph, *g = b->m->graph;
+    b->field = calloc((size_t)low->fields + 1, sizeof *b->field);
+    b->source = malloc(((size_t)low->tensors + 1) * sizeof *b->source);
+    b->net_of = malloc(((size_t)low->tensors + 1) * sizeof *b->net_of);
+    if (!b->field || !b->source || !b->net_of) return rt_fail(RT_RUN, "out of memory");
+    for (int t = 0; t < low->tensors; t++) b->source[t] = b->net_of[t] = -1;
+    for (int t = 0; t < g->tensors; t++) if (b->low.tensor_of[t] >= 0) b->source[b->low.tensor_of[t]] = t;
+    for (int i = 0; i < low->fields; i++) {
+        b->field[i] = i < g->fields ? rt_model_field(b->m, i) : rt_floats_new(low->field[i].count);
+        if (!b->field[i]) return RT_RUN;
+    }
+    for (int i = 0; i < b->low.recipes; i++) rt_recipe_run(low, &b->low.recipe[i], b->field);
+    return RT_OK;
+}
+
+static cJSON *about(const rt_model *m)
+{
+    cJSON *j = cJSON_CreateObject(), *norm = cJSON_AddObjectToObject(j, "normalization");
+    cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
+    for (int i = 0; i < m->input.channels; i++) {
+        cJSON_AddItemToArray(mul, cJSON_CreateNumber((double)m->input.mul[i]));
+        cJSON_AddItemToArray(add, cJSON_CreateNumber((double)m->input.add[i]));
+    }
+    cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
+    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
+    cJSON_AddStringToObject(j, "model", rt_model_digest(m).hex);
+    cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
+    return j;
+}
+
+static rt_status fill(build *b)
+{
+    rt_program *p = b->p;
+    const rt_graph *g = b->m->graph;
+    p->net.floats = !b->q->bytes;
+    p->net.heads = b->m->heads;
+    for (int h = 0; h < b->m->heads; h++) p->net.size[h] = b->m->head[h].size;
+    RT_TRY(rt_heads_copy(p->head, b->m->head, b->m->heads));
+    p->heads = b->m->heads;
+    if (!(p->about = about(b->m))) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(lower(b));
+    RT_TRY(find_values(b));
+    RT_TRY(put_all(b));
+    p->tensors = g->tensors;
+    p->tensor_of = malloc((size_t)g->tensors * sizeof *p->tensor_of);
+    if (!p->tensor_of) return rt_fail(RT_RUN, "out of memory");
+    for (int t = 0; t < g->tensors; t++) p->tensor_of[t] = b->low.tensor_of[t] < 0 ? -1 : b->net_of[b->low.tensor_of[t]];
+    return rt_program_finish(p);
+}
+
+rt_status rt_program_build(rt_program **out, const rt_model *m, const rt_quantizers *q)
+{
+    *out = NULL;
+    build b = {.m = m, .q = q, .p = calloc(1, sizeof *b.p)};
+    if (!b.p) return rt_fail(RT_RUN, "out of memory");
+    double apart;
+    rt_status st = q->bytes && !rt_program_takes_bytes(m, &apart)
+                       ? rt_fail(RT_USAGE, "the input cannot be bytes: a mean is outside of [0, 255], or a layer without "
+                                 "weights reads it; let it be floats")
+                       : fill(&b);
+    for (int i = m->graph->fields; b.field && i < b.low.graph->fields; i++) free(b.field[i]);
+    free(b.field);
+    free(b.source);
+    free(b.net_of);
+    rt_lowered_free(&b.low);
+    if (st) rt_program_free(b.p);
+    else *out = b.p;
+    return st;
+}
