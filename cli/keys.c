@@ -30,6 +30,9 @@ const cli_key cli_train_keys[] = {
      "\"layers\": [...] in place of a family; 'retort help layers' lists them. Families: mlp, cnn, resnet, "
      "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
+    {"model.inputs", "none",
+     "[{\"name\", \"shape\"}] in place of input: layers name the inputs that they take by \"from\". Several are built, "
+     "shown and timed; what reads rows of data takes models of one input"},
     {"model.classes", "", "outputs of the last layer: short for one head of classes, y; required without heads"},
     {"model.heads", "none",
      "what the model answers: [{\"name\", \"task\": \"classes\"|\"multilabel\"|\"real\", \"size\", \"layer\", "

@@ -15,7 +15,7 @@ struct rt_graph_block { rt_graph_block *next; size_t used, room; _Alignas(8) cha
 rt_graph *rt_graph_new(void)
 {
     rt_graph *g = calloc(1, sizeof *g);
-    if (g) g->input = g->output = -1;
+    if (g) g->output = -1;
     else rt_fail(RT_RUN, "out of memory for a graph");
     return g;
 }
@@ -137,8 +137,10 @@ static rt_status check_node(const rt_graph *g, rt_op_id id, const char *name, co
     for (int i = 0; i < inputs; i++)
         if (in[i] < 0 || in[i] >= g->tensors)
             return rt_fail(RT_USAGE, "layer '%s': input %d is no tensor of this graph", name, i);
-    if ((id == RT_OP_INPUT) != (g->nodes == 0))
-        return rt_fail(RT_USAGE, "layer '%s': a graph starts with its one input", name);
+    if (id == RT_OP_INPUT ? g->nodes > g->inputs : !g->inputs)
+        return rt_fail(RT_USAGE, "layer '%s': a graph starts with its inputs", name);
+    if (id == RT_OP_INPUT && g->inputs == RT_MAX_INPUTS)
+        return rt_fail(RT_USAGE, "input '%s': more than %d inputs", name, RT_MAX_INPUTS);
     if (strlen(name) > RT_NAME_MAX)
         return rt_fail(RT_USAGE, "layer name '%.20s...' is longer than %d bytes", name, RT_NAME_MAX);
     for (int i = 0; i < g->nodes; i++) {
@@ -189,7 +191,7 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     g->nodes++;
     g->sealed = 0;
     *out = g->output = g->tensors++;
-    if (id == RT_OP_INPUT) g->input = *out;
+    if (id == RT_OP_INPUT) g->input[g->inputs++] = *out;
     return RT_OK;
 }
 
@@ -260,6 +262,12 @@ rt_status rt_graph_state(rt_graph *g, rt_node *n, const char *suffix, rt_shape s
 int rt_graph_next_field(const rt_graph *g, rt_home home, int after)
 {
     for (int i = after + 1; i < g->fields; i++) if (g->field[i].home == home) return i;
+    return -1;
+}
+
+int rt_graph_input_of(const rt_graph *g, int tensor)
+{
+    for (int i = 0; i < g->inputs; i++) if (g->input[i] == tensor) return i;
     return -1;
 }
 

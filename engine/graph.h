@@ -14,7 +14,7 @@
 #include "engine/error.h"
 #include "engine/types.h"
 
-enum { RT_NAME_MAX = 255, RT_MAX_NODES = 4096 };   /* bytes of a layer's name */
+enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_MAX_INPUTS = 8 };
 
 /* One list of operators: the enum, the registry and the names in model files all come from it. AFFINE, the last, is
  * made by passes alone. */
@@ -85,7 +85,8 @@ typedef struct {
     rt_field *field;    int fields;
     size_t floats[RT_HOMES];         /* of each home's buffer */
     size_t grad_floats;
-    int input, output;               /* tensors */
+    int input[RT_MAX_INPUTS], inputs;   /* tensors of the INPUT nodes, which come first */
+    int output;
     int sealed;
     rt_graph_block *block;           /* names and lists */
 } rt_graph;
@@ -118,7 +119,7 @@ void rt_graph_free(rt_graph *);
 
 /* Adds a node; *out is its output tensor. attributes: those of the operator's schema, set by rt_schema_defaults and on
  * from there; NULL: the defaults. share: the name of a layer of the same operator whose fields the node is to use, in
- * place of its own; NULL: none. The first node must be INPUT. RT_USAGE with the node's name and the reason when
+ * place of its own; NULL: none. INPUT nodes come before all others. RT_USAGE with the node's name and the reason when
  * attributes are out of range or shapes do not fit. The last tensor added is the graph's output until
  * rt_graph_set_output. */
 rt_status rt_graph_add(rt_graph *, rt_op_id, const char *name, const int *in, int inputs, const void *attributes,
@@ -133,6 +134,8 @@ rt_status rt_graph_freeze(rt_graph *, const char *const *patterns, int n);
 rt_status rt_graph_tune(rt_graph *, const char *pattern, const rt_tuning *);
 /* Fields of one home in the order of its buffer: the next after field `after` (-1: the first), -1 behind the last. */
 int rt_graph_next_field(const rt_graph *, rt_home, int after);
+/* Which input the tensor is; -1: none. */
+int rt_graph_input_of(const rt_graph *, int tensor);
 /* n ints or bytes that live as long as the graph; NULL with a message when memory is out. */
 int *rt_graph_list(rt_graph *, const int *from, int n);
 const char *rt_graph_text(rt_graph *, const char *);

@@ -1,4 +1,4 @@
-/* engine/loss.h - what a step calls outside of the graph: the input's rows and the losses. */
+/* engine/loss.h - what a step calls outside of the graph: the inputs' rows and the losses. */
 #ifndef RT_ENGINE_LOSS_H
 #define RT_ENGINE_LOSS_H
 
@@ -18,8 +18,8 @@ typedef void rt_loss_fn(void *arg, const rt_loss_io *);
 
 typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole, planes; size_t scratch; } rt_loss_spec;
 
-/* Fills rows [row0, row0 + rows) of the input; called from the pool's threads, also twice for a row. */
-typedef void rt_input_fn(void *arg, float *x, int row0, int rows);
+/* Fills rows [row0, row0 + rows) of one of the graph's inputs; called from the pool's threads, also twice for a row. */
+typedef void rt_input_fn(void *arg, int input, float *x, int row0, int rows);
 
 enum { RT_MAX_LOSSES = 15, RT_MAX_OUTPUTS = 15 };
 #endif

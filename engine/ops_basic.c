@@ -24,17 +24,19 @@ static rt_status infer_input(rt_graph *g, rt_node *n, rt_shape *out)
 
 static void run_input(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    x->plan->spec.input(x->plan->spec.input_arg, rt_at(x, c->value[0], row0), row0, rows);
+    x->plan->spec.input(x->plan->spec.input_arg, c->flag, rt_at(x, c->value[0], row0), row0, rows);
 }
 
 static void forward_input(rt_plan *p, const rt_node *n)
 {
-    int v = rt_plan_write(p, n->out);
+    int v = rt_plan_write(p, n->out), input = rt_graph_input_of(p->graph, n->out);
     if (!p->spec.input) {
-        p->value[v].external = 1;
+        p->value[v].external = 1 + input;
         return;
     }
-    rt_plan_rows(p, "input", n, run_input)->value[0] = v;
+    rt_call *c = rt_plan_rows(p, "input", n, run_input);
+    c->value[0] = v;
+    c->flag = input;
 }
 
 static const rt_attr_spec shape_spec[] = {

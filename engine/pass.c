@@ -38,7 +38,7 @@ rt_node *rt_rewrite_keep(rt_rewrite *r, int node)
     n->out = g->tensors;
     g->tensor[g->tensors] = (rt_tensor){.shape = r->in->tensor[from->out].shape, .producer = g->nodes++};
     r->out->tensor_of[from->out] = g->tensors;
-    if (r->in->input == from->out) g->input = g->tensors;
+    if (from->op == RT_OP_INPUT) g->input[g->inputs++] = g->tensors;
     g->tensors++;
     return n;
 }
@@ -123,7 +123,7 @@ static void find_live(rt_rewrite *r, const int *keep, int keeps)
     for (int i = 0; i < keeps; i++) if (keep[i] >= 0) r->kept[keep[i]] = r->live[keep[i]] = 1;
     for (int i = g->nodes - 1; i >= 0; i--)
         for (int k = 0; k < g->node[i].inputs; k++) r->live[g->node[i].in[k]] |= r->live[g->node[i].out];
-    r->live[g->input] = 1;
+    for (int i = 0; i < g->inputs; i++) r->live[g->input[i]] = 1;       /* as whoever fills them counts them */
 }
 
 /* One pass: low's graph becomes another, or stays when there is nothing to do. keep: tensors of low's graph. */

@@ -33,7 +33,7 @@ typedef struct {
 /* One execution. Pointers are borrowed for the call. */
 typedef struct {
     int rows;                         /* 1 to batch */
-    const float *x;                   /* (rows, input) when the spec has no input function */
+    const float *x[RT_MAX_INPUTS];    /* (rows, input) of each when the spec has no input function */
     float *params, *states;           /* flat buffers of the graph; states are updated by training */
     float *grads;                     /* train: flat, written */
     uint64_t seed;

@@ -23,7 +23,7 @@ typedef struct {
     int first, last;       /* phases that use it */
     int first_call, last_call;
     int local;             /* in the thread's chunk arena */
-    int external;          /* rt_run.x */
+    int external;          /* rt_run.x[external - 1]; 0: memory of the plan's */
     size_t offset;         /* bytes: into the chunk arena x chunk rows, or into the plan's arena */
 } rt_value;
 
@@ -133,7 +133,7 @@ static inline void *rt_at(const rt_ctx *c, int v, int row)
 {
     const rt_value *x = &c->plan->value[v];
     if (x->local) return c->arena + x->offset + (size_t)(row - c->chunk0) * x->row_bytes;
-    if (x->external) return (char *)c->run->x + (size_t)row * x->row_bytes;
+    if (x->external) return (char *)c->run->x[x->external - 1] + (size_t)row * x->row_bytes;
     return c->plan->arena + x->offset + (size_t)row * x->row_bytes;
 }
 /* Field i of a node; NULL when it has none. */

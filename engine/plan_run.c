@@ -92,7 +92,7 @@ void rt_plan_run(rt_plan *p, rt_run *run)
 const float *rt_plan_output(const rt_plan *p, int i)
 {
     const rt_value *v = &p->value[p->output_value[i]];
-    return v->external ? p->run->x : (const float *)(p->arena + v->offset);
+    return v->external ? p->run->x[v->external - 1] : (const float *)(p->arena + v->offset);
 }
 
 size_t rt_plan_bytes(const rt_plan *p)

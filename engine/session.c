@@ -123,8 +123,9 @@ static int tiles_of(size_t floats) { return (int)((floats + TILE - 1) / TILE); }
 
 static void run(rt_session *s, rt_step *step)
 {
-    rt_run r = {.rows = step->rows, .x = step->x, .params = (float *)s->params, .states = (float *)s->states,
+    rt_run r = {.rows = step->rows, .params = (float *)s->params, .states = (float *)s->states,
                 .grads = s->buffer[RT_B_GRADS], .seed = step->seed, .epoch = step->epoch, .step = step->step};
+    memcpy(r.x, step->x, sizeof r.x);
     if (s->stale && !s->train) rt_plan_prepare(s->plan, &r);
     s->stale = 0;
     rt_plan_run(s->plan, &r);

@@ -29,7 +29,7 @@ typedef struct {
     int losses;
     int output[RT_MAX_OUTPUTS];        /* inference: tensors to keep */
     int outputs;
-    rt_input_fn *input;                /* fills rows of the input; NULL: rt_step.x is read in place */
+    rt_input_fn *input;                /* fills rows of the inputs; NULL: rt_step.x is read in place */
     void *input_arg;
     const rt_update_desc *update;      /* train; NULL: gradients alone, weights stay */
     int accumulates;                   /* steps are summed before an update: there is RT_B_SUM */
@@ -39,7 +39,7 @@ typedef struct {
 
 typedef struct {
     int rows;                          /* 1 to batch */
-    const float *x;                    /* (rows, input), without an input function */
+    const float *x[RT_MAX_INPUTS];     /* (rows, input) of each, without an input function */
     uint64_t seed;                     /* of dropout, with epoch and step */
     uint32_t epoch, step;
     int first, last;                   /* of an accumulation: the sum begins; the update is made */

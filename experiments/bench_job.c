@@ -69,7 +69,9 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     rt_update_desc update = {.kind = s->adamw ? RT_ADAMW : RT_SGD, .momentum = 0.9, .weight_decay = 5e-4, .beta1 = 0.9,
                              .beta2 = 0.999, .eps = 1e-8};
     RT_TRY(rt_model_new(&m, arch, 1));
-    size_t n = m->input.size * (size_t)s->batch, k = (size_t)rt_model_width(m) * (size_t)s->batch;
+    size_t n = 0, k = (size_t)rt_model_width(m) * (size_t)s->batch;
+    for (int i = 0; i < m->inputs; i++) if (m->input[i].size > n) n = m->input[i].size;
+    n *= (size_t)s->batch;                             /* the same numbers for each input */
     float *x = rt_floats_new(n), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     uint8_t *labels = calloc(k, 1);
@@ -95,7 +97,8 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
-        rt_step step = {.rows = s->batch, .x = x, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
+        rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
+        for (int i = 0; i < m->inputs; i++) step.x[i] = x;
         st = take_rounds(s, p, &step, rate, of_cpu);
     }
     if (!st) {

@@ -91,7 +91,8 @@ static rt_status weights(const settings *s)
 {
     rt_model *m;
     RT_TRY(rt_model_load(&m, s->path[0]));
-    rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
+    rt_status st = rt_model_one_input(m->graph, s->path[0]);
+    if (!st) st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
     rt_model_free(m);
     return st;
 }

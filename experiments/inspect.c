@@ -97,6 +97,20 @@ static void add_heads(const rt_model *m, cJSON *j)
         cJSON_AddStringToObject(h, "layer", rt_arch_layer(m->graph, m->head[i].tensor));
 }
 
+static void add_inputs(const rt_model *m, cJSON *j)
+{
+    char text[64];
+    cJSON *list = cJSON_AddArrayToObject(j, "inputs");
+    for (int i = 0; i < m->inputs; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, one);
+        cJSON_AddStringToObject(one, "name", m->input[i].name);
+        cJSON_AddStringToObject(one, "shape", rt_shape_text(&m->input[i].shape, text));
+        if (m->input[i].columns.name)
+            cJSON_AddItemToObject(one, "columns", rt_names_to_json(&m->input[i].columns));
+    }
+}
+
 static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
 {
     rt_model *m;
@@ -105,7 +119,8 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
     const rt_graph *g = m->graph;
     cJSON_AddStringToObject(j, "what", "model");
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
-    cJSON_AddStringToObject(j, "input", rt_shape_text(&g->tensor[g->input].shape, text));
+    if (m->inputs == 1) cJSON_AddStringToObject(j, "input", rt_shape_text(&m->input[0].shape, text));
+    else add_inputs(m, j);
     if (rt_heads_plain(m->head, m->heads)) cJSON_AddNumberToObject(j, "classes", m->head[0].size);
     add_heads(m, j);
     cJSON_AddNumberToObject(j, "parameters", (double)rt_graph_param_count(g));
@@ -137,7 +152,8 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
     }
     if (rt_heads_plain(m->head, m->heads) && m->head[0].names.name)
         cJSON_AddItemToObject(j, "class_names", rt_names_to_json(&m->head[0].names));
-    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
+    if (m->inputs == 1 && m->input[0].columns.name)
+        cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input[0].columns));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     rt_model_free(m);
     return st;

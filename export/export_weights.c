@@ -35,20 +35,17 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
     item *it;
     int n = items_of(m, &it);
     if (n < 0) return rt_fail(RT_RUN, "out of memory");
-    cJSON *h = cJSON_CreateObject(), *meta = cJSON_AddObjectToObject(h, "__metadata__"), *norm = cJSON_CreateObject();
+    cJSON *h = cJSON_CreateObject(), *meta = cJSON_AddObjectToObject(h, "__metadata__");
     uint64_t at = 0;
     cJSON_AddStringToObject(meta, "creator", rt_tool());
     cJSON_AddStringToObject(meta, "digest", rt_model_digest(m).hex);
     add_text(meta, "arch", m->arch);
-    cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
-    for (int i = 0; i < m->input.channels; i++) {
-        cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->input.mul[i]));
-        cJSON_AddItemToArray(add, cJSON_CreateNumber(m->input.add[i]));
-    }
+    cJSON *norm = rt_input_normalization(&m->input[0]);
     add_text(meta, "normalization", norm);
     cJSON_Delete(norm);
     int plain = rt_heads_plain(m->head, m->heads);
-    cJSON *classes = plain ? rt_names_to_json(&m->head[0].names) : NULL, *columns = rt_names_to_json(&m->input.columns);
+    cJSON *classes = plain ? rt_names_to_json(&m->head[0].names) : NULL,
+          *columns = rt_names_to_json(&m->input[0].columns);
     cJSON *heads = plain ? NULL : rt_heads_to_json(m->head, m->heads);
     if (heads) add_text(meta, "heads", heads);
     cJSON_Delete(heads);
@@ -155,7 +152,7 @@ static rt_status entries_of(const rt_model *m, entry **out, int *count)
         if (!rt_heads_plain(m->head, m->heads)) snprintf(name, sizeof name, "%s.names", m->head[h].name);
         if (m->head[h].names.name) st = names_entry(&e[(*count)++], &m->head[h].names, name);
     }
-    if (!st && m->input.columns.name) st = names_entry(&e[(*count)++], &m->input.columns, "columns");
+    if (!st && m->input[0].columns.name) st = names_entry(&e[(*count)++], &m->input[0].columns, "columns");
     uint64_t total = 0;
     for (int i = 0; i < *count; i++) total += e[i].bytes + 512;
     return !st && total > 0xf0000000u ? rt_fail(RT_USAGE, "an NPZ holds less than 4 GiB; export to safetensors") : st;

@@ -197,13 +197,15 @@ static rt_status read_kind(rt_cfg *c, rt_layer_kind *kind)
 }
 
 /* *in: a list of them, which the caller frees. */
-static int read_inputs(rt_cfg *c, const rt_graph *g, int previous, int **in)
+static int read_from(rt_cfg *c, const rt_graph *g, int previous, int **in)
 {
     cJSON *from = rt_cfg_any(c, "from");
     int most = cJSON_IsArray(from) ? cJSON_GetArraySize(from) : 1, n = 0;
     *in = malloc(((size_t)most + 1) * sizeof **in);
     if (!*in) rt_out_of_memory();
     if (!from) {
+        if (g->inputs > 1 && rt_graph_input_of(g, previous) >= 0)
+            rt_cfg_fail(c, "from", "the model has several inputs: name those that this layer takes");
         **in = previous;
         return 1;
     }
@@ -229,7 +231,7 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(at, sizeof at, "%s.layers[%d]", path, index);
     rt_cfg c = rt_cfg_begin(object, at);
     RT_TRY(read_kind(&c, &kind));
-    int *in, inputs = read_inputs(&c, g, g->output, &in), out;
+    int *in, inputs = read_from(&c, g, g->output, &in), out;
     if (kind.schema && !c.status) rt_cfg_read(&c, kind.schema, attributes);
     if (kind.act) ((rt_activation_attr *)(void *)attributes)->end.act = kind.act;
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
@@ -315,6 +317,33 @@ rt_status rt_arch_heads(rt_head out[RT_MAX_HEADS], int *count, const rt_graph *g
     return RT_OK;
 }
 
+/* ---- inputs ---- */
+
+static const char whats_shape[] = "the input's shape is required here, such as [28, 28, 1]";
+
+/* A node for each. */
+static rt_status add_inputs(rt_graph *g, cJSON *list, const rt_shape_attr *single, const char *path)
+{
+    char at[200];
+    int i = 0, out;
+    rt_status st = RT_OK;
+    if (!list) return rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, single, NULL, &out);
+    for (cJSON *j = list->child; j && !st; j = j->next, i++) {
+        rt_shape_attr a = {{0}};
+        snprintf(at, sizeof at, "%s.inputs[%d]", path, i);
+        rt_cfg c = rt_cfg_begin(j, at);
+        const char *name = rt_cfg_string(&c, "name", NULL);
+        a.shape.rank = rt_cfg_ints(&c, "shape", a.shape.dim, 3, 1, 1 << 24);
+        if (!a.shape.rank) rt_cfg_fail(&c, "shape", whats_shape);
+        RT_TRY(rt_cfg_end(&c));
+        if (!*name || !rt_is_utf8(name))
+            return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain what is no valid UTF-8", at, name);
+        st = rt_graph_add(g, RT_OP_INPUT, name, NULL, 0, &a, NULL, &out);
+        if (st) st = rt_fail_in(st, "%s", at);
+    }
+    return st;
+}
+
 /* ---- the whole ---- */
 
 /* The last layer answers, or the heads' layers do. */
@@ -339,13 +368,16 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     rt_head head[RT_MAX_HEADS];
     outputs o = {.head = head};
     *result = NULL;
-    a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
-    if (!a.shape.rank) rt_cfg_fail(&c, "input", "the input's shape is required here, such as [28, 28, 1]");
+    cJSON *inputs = rt_cfg_any(&c, "inputs") ? rt_cfg_array(&c, "inputs") : NULL;
+    if (inputs) rt_cfg_refuse(&c, "input", "is short for one input, and \"inputs\" are given; leave it out");
+    else a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
+    if (inputs ? !inputs->child : !a.shape.rank) rt_cfg_fail(&c, inputs ? "inputs" : "input", whats_shape);
     cJSON *heads = rt_cfg_any(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
     if (heads) rt_cfg_refuse(&c, "classes", "is short for one head of classes, and \"heads\" are given; leave it out");
     else o.classes = rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
     if (rt_cfg_has(&c, "family") && !c.status) {
         int family = rt_cfg_choice(&c, "family", rt_arch_families, -1);
+        if (cJSON_GetArraySize(inputs) > 1) rt_cfg_fail(&c, "family", "has one input; give \"layers\" for several");
         if (heads && !c.status) RT_TRY(read_heads(head, &o.heads, heads, path, NULL));
         write_family(&c, family, &o);
         rt_heads_free(head, o.heads);
@@ -355,8 +387,8 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     RT_TRY(rt_cfg_end(&c));
     rt_graph *g = rt_graph_new();
     if (!g) return RT_RUN;
-    int out, i = 0;
-    rt_status st = rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, &a, NULL, &out);
+    int i = 0;
+    rt_status st = add_inputs(g, inputs, &a, path);
     for (cJSON *l = layers->child; l && !st; l = l->next) st = add_layer(g, l, path, i++);
     if (!st) st = check_answer(g, arch, o.classes, path);
     if (st) {
@@ -364,6 +396,13 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
         return st;
     }
     rt_graph_seal(g);
+    for (i = 0; i < g->inputs && g->inputs > 1; i++) {
+        const rt_tensor *t = &g->tensor[g->input[i]];
+        if (t->consumers) continue;
+        st = rt_fail(RT_USAGE, "%s.inputs[%d]: no layer takes '%.60s'", path, i, g->node[t->producer].name);
+        rt_graph_free(g);
+        return st;
+    }
     *result = g;
     return RT_OK;
 }

@@ -5,10 +5,14 @@
  *   {"input": [16], "heads": [{"name": "kind", "size": 4}, {"name": "age", "task": "real", "size": 1}], "family":
  * "mlp"}
  *
+ *   {"inputs": [{"name": "left", "shape": [8]}, {"name": "right", "shape": [4]}], "classes": 3, "layers": [{"op":
+ * "dense", "name": "l", "out": 6, "from": "left"}, ...]}
+ *
  * A head answers by the layer "layer"; without that key, by the layer of its name, or, when it is the only one, by the
  * last layer. A family ends with a dense layer for each head.
  *
- * A layer takes the one before it as input unless "from" names others ("input" is the graph's). Families only write
+ * A layer takes the one before it as input unless "from" names others ("input" is a single input's
+ * name). Families only write
  * such a list, so what they build can be printed, changed and given back. */
 #ifndef RT_STUDENT_ARCH_H
 #define RT_STUDENT_ARCH_H

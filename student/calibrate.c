@@ -55,7 +55,7 @@ static void see_bins(observed *o, const float *v, size_t n)
 static rt_status each_tensor(calibration *c, void (*see)(observed *, const float *, size_t))
 {
     const rt_graph *g = c->m->graph;
-    const size_t size = rt_shape_count(&g->tensor[g->input].shape);
+    const size_t size = rt_shape_count(&g->tensor[g->input[0]].shape);
     for (int first = 0; first < g->tensors; first += RT_MAX_OUTPUTS) {
         rt_session *s;
         rt_session_spec spec = {.graph = g, .batch = BATCH, .params = c->m->params, .states = c->m->states};
@@ -63,7 +63,7 @@ static rt_status each_tensor(calibration *c, void (*see)(observed *, const float
         RT_TRY(rt_session_new(&s, &spec, c->pool));
         for (int r = 0; r < c->rows; r += BATCH) {
             int rows = c->rows - r < BATCH ? c->rows - r : BATCH;
-            rt_session_infer(s, &(rt_step){.rows = rows, .x = c->x + (size_t)r * size});
+            rt_session_infer(s, &(rt_step){.rows = rows, .x = {c->x + (size_t)r * size}});
             for (int i = 0; i < spec.outputs; i++)
                 see(&c->of[first + i], rt_session_output(s, i), (size_t)rows * rt_shape_count(&g->tensor[first + i].shape));
         }
@@ -77,7 +77,7 @@ static rt_status check_ranges(const calibration *c)
     const rt_graph *g = c->m->graph;
     for (int t = 0; t < g->tensors; t++) {
         const observed *o = &c->of[t];
-        const char *layer = t == g->input ? "input" : rt_arch_layer(g, t);
+        const char *layer = t == g->input[0] ? "input" : rt_arch_layer(g, t);
         if (o->bad)
             return rt_fail(RT_INPUT, "calibration: '%s' gives a value that is not finite; look at the data and the model",
                            layer);
@@ -180,7 +180,7 @@ static rt_status set_weights(calibration *c, int node)
         for (size_t r = 0; r < rows && c->spec->correct; r++) {
             int cg = in / groups, k = o / (channels / groups) * cg + (int)(r % (size_t)cg);
             double v = (double)w[r * (size_t)channels + (size_t)o], mean = mean_of(c, n, k);
-            if (input.scale > 0) mean *= (double)(input.scale / c->m->input.mul[c->m->input.channels == 1 ? 0 : k]);
+            if (input.scale > 0) mean *= (double)(input.scale / c->m->input[0].mul[c->m->input[0].channels == 1 ? 0 : k]);
             sum += (v - rounded(v, (double)step[o], most)) * mean;
         }
         shift[o] = (float)sum;
@@ -221,6 +221,7 @@ rt_status rt_calibrate(rt_quantizers **out, const rt_model *m, const rt_calibrat
                        rt_pool *pool)
 {
     *out = NULL;
+    RT_TRY(rt_model_one_input(m->graph, "the model"));
     if (rows < 1) return rt_fail(RT_INPUT, "calibration needs at least one row");
     const rt_graph *g = m->graph;
     calibration c = {.m = m, .spec = spec, .x = x, .rows = rows, .pool = pool,

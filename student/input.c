@@ -10,8 +10,9 @@
 
 int rt_input_last(const rt_input *in) { return in->shape.dim[in->shape.rank - 1]; }
 
-rt_status rt_input_begin(rt_input *in, const rt_shape *shape)
+rt_status rt_input_begin(rt_input *in, const char *name, const rt_shape *shape)
 {
+    in->name = name;
     in->shape = *shape;
     in->size = in->raw_size = rt_shape_count(shape);
     in->channels = 1;
@@ -43,6 +44,17 @@ rt_status rt_input_set_normalization(rt_input *in, const double *mean, const dou
         in->mul[i] = (float)(1.0 / std[i]);
     }
     return RT_OK;
+}
+
+cJSON *rt_input_normalization(const rt_input *in)
+{
+    cJSON *j = cJSON_CreateObject(), *mul = cJSON_AddArrayToObject(j, "mul"), *add = cJSON_AddArrayToObject(j, "add");
+    cJSON_AddStringToObject(j, "formula", "x' = (x + add[c]) * mul[c]");
+    for (int i = 0; i < in->channels; i++) {
+        cJSON_AddItemToArray(mul, cJSON_CreateNumber(in->mul[i]));
+        cJSON_AddItemToArray(add, cJSON_CreateNumber(in->add[i]));
+    }
+    return j;
 }
 
 /* Whether both hold the same numbers in the same order: dimensions of 1 change nothing, and a flat row has no other

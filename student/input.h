@@ -9,6 +9,7 @@
 enum { RT_MAX_CHANNELS = 65536 };      /* a manifest holds their normalisation as text */
 
 typedef struct {
+    const char *name;                  /* the graph's */
     rt_shape shape;                    /* of a row */
     size_t size;                       /* its elements */
     int channels;                      /* of the normalisation: 1 or the last dimension */
@@ -19,13 +20,16 @@ typedef struct {
     int *pick;                         /* (size) element of a raw row for each; NULL: as they come */
 } rt_input;
 
-/* An input that is not normalised, of rows as they are. It must be zero before, and is freed also after an error. */
-rt_status rt_input_begin(rt_input *, const rt_shape *);
+/* An input that is not normalised, of rows as they are; the name is borrowed. It must be zero before, and is freed also
+ * after an error. */
+rt_status rt_input_begin(rt_input *, const char *name, const rt_shape *);
 void rt_input_free(rt_input *);
 int rt_input_last(const rt_input *);                   /* the last dimension */
 /* mean and standard deviation per channel; count 1 or the last dimension. RT_USAGE for another count, or a deviation
  * that is not above 0. */
 rt_status rt_input_set_normalization(rt_input *, const double *mean, const double *std, int count);
+/* {"mul": [...], "add": [...], "formula"}, as files have it; the caller frees. */
+cJSON *rt_input_normalization(const rt_input *);
 /* Makes raw rows of this source the input, until it is bound to another. Columns that have names are matched by name:
  * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a
  * line about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input.

@@ -7,8 +7,10 @@
 
 #include "student/arch.h"
 
-/* A model of other heads than one of classes is of format 3; in format 1 a manifest had no digest. */
-static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", older[] = "retort-model-1";
+/* A model of other heads than one of classes is of format 3, one of several inputs of format 4; in format 1 a manifest
+ * had no digest. */
+static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", with_inputs[] = "retort-model-4",
+                  older[] = "retort-model-1";
 static const char no_digest[] = "00000000000000000000000000000000";
 
 /* The architecture alone, without memory for its fields: a file may claim any. */
@@ -33,7 +35,10 @@ static rt_status take_memory(rt_model *m)
     m->params = rt_floats_new(g->floats[RT_PARAM]);
     m->states = rt_floats_new(g->floats[RT_STATE]);
     if (!m->params || !m->states) return RT_RUN;
-    RT_TRY(rt_input_begin(&m->input, &g->tensor[g->input].shape));
+    for (; m->inputs < g->inputs; m->inputs++) {
+        const rt_tensor *t = &g->tensor[g->input[m->inputs]];
+        RT_TRY(rt_input_begin(&m->input[m->inputs], g->node[t->producer].name, &t->shape));
+    }
     return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");
 }
 
@@ -54,7 +59,7 @@ void rt_model_free(rt_model *m)
     if (!m) return;
     cJSON_Delete(m->arch);
     rt_heads_free(m->head, m->heads);
-    rt_input_free(&m->input);
+    for (int i = 0; i < RT_MAX_INPUTS; i++) rt_input_free(&m->input[i]);
     cJSON_Delete(m->provenance);
     rt_graph_free(m->graph);
     free(m->params);
@@ -69,6 +74,18 @@ void rt_model_outputs(const rt_model *m, int tensor[RT_MAX_HEADS])
     for (int h = 0; h < m->heads; h++) tensor[h] = m->head[h].tensor;
 }
 
+rt_status rt_model_one_input(const rt_graph *g, const char *of)
+{
+    char text[RT_NAMES_TEXT];
+    int n = 0;
+    if (g->inputs == 1) return RT_OK;
+    for (int i = 0; i < g->inputs && n < RT_NAMES_TEXT - 70; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s%.60s", i ? ", " : "",
+                      g->node[g->tensor[g->input[i]].producer].name);
+    return rt_fail(RT_USAGE, "%s: has %d inputs (%s), but rows of one data set are read here: a model needs one input",
+                   of, g->inputs, text);
+}
+
 rt_digest rt_model_digest(const rt_model *m)
 {
     rt_hasher *h = rt_hasher_new();
@@ -76,8 +93,11 @@ rt_digest rt_model_digest(const rt_model *m)
     const rt_graph *g = m->graph;
     if (arch) rt_hasher_add(h, arch, strlen(arch));
     cJSON_free(arch);
-    rt_hasher_add(h, m->input.mul, (size_t)m->input.channels * sizeof *m->input.mul);
-    rt_hasher_add(h, m->input.add, (size_t)m->input.channels * sizeof *m->input.add);
+    for (int i = 0; i < m->inputs; i++) {
+        const rt_input *in = &m->input[i];
+        rt_hasher_add(h, in->mul, (size_t)in->channels * sizeof *in->mul);
+        rt_hasher_add(h, in->add, (size_t)in->channels * sizeof *in->add);
+    }
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
             rt_hasher_add(h, rt_model_field(m, i), g->field[i].count * sizeof(float));
@@ -130,6 +150,25 @@ static char *digest_in(char *text)
     return *at == '"' && strlen(at + 1) >= sizeof no_digest - 1 ? at + 1 : NULL;
 }
 
+static void add_columns(cJSON *j, const rt_input *in)
+{
+    if (in->columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&in->columns));
+}
+
+/* Of several inputs each has what a single one has in the manifest itself. */
+static cJSON *inputs_to_json(const rt_model *m)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < m->inputs; i++) {
+        cJSON *j = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, j);
+        cJSON_AddStringToObject(j, "name", m->input[i].name);
+        cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[i]));
+        add_columns(j, &m->input[i]);
+    }
+    return list;
+}
+
 rt_status rt_model_save(const rt_model *m, const char *path)
 {
     const rt_graph *g = m->graph;
@@ -143,21 +182,17 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         cJSON_Delete(j);
         return rt_fail(RT_RUN, "out of memory");
     }
-    const char *kind = rt_heads_plain(m->head, m->heads) ? format : with_heads;
+    int plain = rt_heads_plain(m->head, m->heads);
+    const char *kind = m->inputs > 1 ? with_inputs : plain ? format : with_heads;
     cJSON_AddStringToObject(j, "format", kind);
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
-    cJSON *norm = cJSON_AddObjectToObject(j, "normalization");
-    cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
-    cJSON_AddStringToObject(norm, "formula", "x' = (x + add[c]) * mul[c]");
-    for (int i = 0; i < m->input.channels; i++) {
-        cJSON_AddItemToArray(mul, cJSON_CreateNumber(m->input.mul[i]));
-        cJSON_AddItemToArray(add, cJSON_CreateNumber(m->input.add[i]));
-    }
-    if (kind == with_heads) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
+    if (m->inputs > 1) cJSON_AddItemToObject(j, "inputs", inputs_to_json(m));
+    else cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[0]));
+    if (!plain) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
     else if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
-    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
+    if (m->inputs == 1) add_columns(j, &m->input[0]);
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
@@ -208,25 +243,31 @@ static rt_status load_fields(const rt_h5_file *file, rt_model *m)
     return RT_OK;
 }
 
-static rt_status read_normalization(rt_model *m, const cJSON *j, const char *path)
+static rt_status read_normalization(rt_input *in, const cJSON *j, const char *path)
 {
     const cJSON *norm = cJSON_GetObjectItemCaseSensitive(j, "normalization");
     const cJSON *mul = cJSON_GetObjectItemCaseSensitive(norm, "mul");
     const cJSON *add = cJSON_GetObjectItemCaseSensitive(norm, "add");
     int n = cJSON_GetArraySize(mul);
     if (!cJSON_IsArray(mul) || !cJSON_IsArray(add) || n != cJSON_GetArraySize(add) ||
-        (n != 1 && n != rt_input_last(&m->input)) || n > RT_MAX_CHANNELS)
+        (n != 1 && n != rt_input_last(in)) || n > RT_MAX_CHANNELS)
         return rt_fail(RT_INPUT, "%s: its manifest has no valid normalisation", path);
-    m->input.channels = n;
+    in->channels = n;
     const cJSON *u = mul->child, *v = add->child;
     for (int i = 0; i < n; i++, u = u->next, v = v->next) {
-        m->input.mul[i] = (float)cJSON_GetNumberValue(u);
-        m->input.add[i] = (float)cJSON_GetNumberValue(v);
-        if (!isfinite(m->input.mul[i]) || !isfinite(m->input.add[i]))
+        in->mul[i] = (float)cJSON_GetNumberValue(u);
+        in->add[i] = (float)cJSON_GetNumberValue(v);
+        if (!isfinite(in->mul[i]) || !isfinite(in->add[i]))
             return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path,
                            i);
     }
     return RT_OK;
+}
+
+/* What the manifest tells of input i: in itself, or of several inputs in a list. */
+static const cJSON *of_input(const rt_model *m, const cJSON *j, int i)
+{
+    return m->inputs > 1 ? cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(j, "inputs"), i) : j;
 }
 
 static rt_status check_manifest(char *text, const char *path)
@@ -262,25 +303,47 @@ static rt_status read_head_names(rt_model *m, const cJSON *list, const char *pat
     return same ? RT_OK : rt_fail(RT_INPUT, "%s: the heads of its manifest are not those of its architecture", path);
 }
 
+static rt_status take_names(rt_names *into, const rt_names *from, int count, const char *what, const char *key)
+{
+    rt_names copy;
+    if (!from || !from->name) return RT_OK;
+    if (from->count != count)
+        return rt_fail(RT_INPUT, "%s: names %d %s, but there are %d %s in the model; set model.%s to fit",
+                       from->of ? from->of : "its manifest", from->count, what, count, what, key);
+    RT_TRY(rt_names_copy(&copy, from));
+    free(copy.of);
+    copy.of = NULL;
+    rt_names_free(into);
+    *into = copy;
+    return RT_OK;
+}
+
+static rt_status read_columns(rt_input *in, const cJSON *j, const char *path)
+{
+    rt_names columns = {0};
+    rt_status st = rt_names_from_json(&columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), path, "columns");
+    if (!st) st = take_names(&in->columns, &columns, (int)in->size, "columns", "input");
+    rt_names_free(&columns);
+    free(in->columns.of);
+    in->columns.of = strdup(path);
+    in->of = strdup(path);
+    return st;
+}
+
 /* Lists without names stay as rt_model_new made them. */
 static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
 {
-    rt_names classes = {0}, columns = {0};
+    rt_names classes = {0};
     rt_status st = rt_names_from_json(&classes, cJSON_GetObjectItemCaseSensitive(j, "classes"), path, "classes");
-    if (!st) st = rt_names_from_json(&columns, cJSON_GetObjectItemCaseSensitive(j, "columns"), path, "columns");
     const cJSON *heads = cJSON_GetObjectItemCaseSensitive(j, "heads");
     if (!st && heads) st = read_head_names(m, heads, path);
-    if (!st) st = rt_model_set_names(m, &classes, &columns);
+    if (!st) st = rt_model_set_names(m, &classes, NULL);
+    for (int i = 0; i < m->inputs && !st; i++) st = read_columns(&m->input[i], of_input(m, j, i), path);
     if (!st) {
-        rt_names *list[] = {&m->head[0].names, &m->input.columns};
-        for (int i = 0; i < 2; i++) {
-            free(list[i]->of);
-            list[i]->of = strdup(path);
-        }
-        m->input.of = strdup(path);
+        free(m->head[0].names.of);
+        m->head[0].names.of = strdup(path);
     } else st = rt_fail_in(RT_INPUT, "%s", path);
     rt_names_free(&classes);
-    rt_names_free(&columns);
     return st;
 }
 
@@ -299,8 +362,10 @@ rt_status rt_model_load(rt_model **out, const char *path)
     const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
     int old = kind && strcmp(kind, older) == 0;
-    if (!st && (!kind || (!old && strcmp(kind, format) && strcmp(kind, with_heads)) || !digest))
-        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s or %s", path, with_heads, format, older);
+    if (!st && (!kind || (!old && strcmp(kind, format) && strcmp(kind, with_heads) && strcmp(kind, with_inputs)) ||
+                !digest))
+        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s, %s or %s", path, with_inputs, with_heads,
+                     format, older);
     if (!st && !old) st = check_manifest(text, path);
     const cJSON *arch = cJSON_GetObjectItemCaseSensitive(j, "arch");
     if (!st && !cJSON_IsObject(arch))
@@ -311,7 +376,7 @@ rt_status rt_model_load(rt_model **out, const char *path)
     }
     if (!st) st = check_fields(f, m->graph);
     if (!st) st = take_memory(m);
-    if (!st) st = read_normalization(m, j, path);
+    for (int i = 0; !st && i < m->inputs; i++) st = read_normalization(&m->input[i], of_input(m, j, i), path);
     if (!st) st = load_fields(f, m);
     if (!st && strcmp(rt_model_digest(m).hex, digest))
         st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
@@ -333,21 +398,6 @@ rt_status rt_model_load(rt_model **out, const char *path)
 
 /* ---- names, and sources as input ---- */
 
-static rt_status take_names(rt_names *into, const rt_names *from, int count, const char *what, const char *key)
-{
-    rt_names copy;
-    if (!from || !from->name) return RT_OK;
-    if (from->count != count)
-        return rt_fail(RT_INPUT, "%s: names %d %s, but there are %d %s in the model; set model.%s to fit",
-                       from->of ? from->of : "its manifest", from->count, what, count, what, key);
-    RT_TRY(rt_names_copy(&copy, from));
-    free(copy.of);
-    copy.of = NULL;
-    rt_names_free(into);
-    *into = copy;
-    return RT_OK;
-}
-
 rt_status rt_model_set_classes(rt_model *m, int h, const rt_names *classes)
 {
     return take_names(&m->head[h].names, classes, m->head[h].size, "classes",
@@ -363,5 +413,6 @@ rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_name
             only = h;
         }
     if (of_classes == 1) RT_TRY(rt_model_set_classes(m, only, classes));
-    return take_names(&m->input.columns, columns, (int)m->input.size, "columns", "input");
+    return m->inputs == 1 ? take_names(&m->input[0].columns, columns, (int)m->input[0].size, "columns", "input")
+                          : RT_OK;
 }

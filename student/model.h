@@ -2,8 +2,8 @@
  *
  * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, with '/', '%' and control characters of a
  * layer's name percent-coded (%2F); manifest (text, JSON): architecture, input normalisation, names of classes and
- * columns, provenance (tool, commit, config, seed, hashes of data and teacher), digest of weights, and the manifest's
- * own digest: of its text with 32 zeros in the place of that digest. */
+ * columns (those of several inputs in a list "inputs"), provenance (tool, commit, config, seed, hashes of data and
+ * teacher), digest of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
@@ -19,7 +19,8 @@ typedef struct {
     float *params, *states;          /* flat, 64-byte aligned, as the graph lays them out */
     rt_head head[RT_MAX_HEADS];
     int heads;
-    rt_input input;
+    rt_input input[RT_MAX_INPUTS];   /* in the graph's order */
+    int inputs;
     cJSON *provenance;               /* object */
     uint64_t file_bytes;             /* of the file that it was loaded from, or 0 */
 } rt_model;
@@ -34,11 +35,13 @@ float *rt_model_field(const rt_model *, int i);
 rt_status rt_model_save(const rt_model *, const char *path);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
-/* Gives a model the names of its classes, where one head alone is of classes, and of its columns (copied; NULL or
- * without names: as before). RT_INPUT when their number is not the model's. */
+/* Gives a model the names of its classes, where one head alone is of classes, and of its columns, of a single
+ * input (copied; NULL or without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
 /* The same for head h alone. */
 rt_status rt_model_set_classes(rt_model *, int h, const rt_names *classes);
+/* RT_USAGE for a graph of several inputs, which whoever reads rows of one data set refuses; `of` names it. */
+rt_status rt_model_one_input(const rt_graph *, const char *of);
 /* W: floats of an answer. */
 int rt_model_width(const rt_model *);
 /* The heads' tensors, in their order. */

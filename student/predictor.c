@@ -20,14 +20,14 @@ struct rt_predictor {
     int first, rows, at;               /* of the micro-batch in hand; model in hand */
 };
 
-static void fill(void *arg, float *x, int row0, int rows)
+static void fill(void *arg, int input, float *x, int row0, int rows)
 {
     rt_predictor *p = arg;
-    const rt_model *m = p->model[p->at];
-    size_t n = m->input.size;
+    const rt_input *in = &p->model[p->at]->input[input];
+    size_t n = in->size;
     int real = p->rows - row0 < rows ? p->rows - row0 : rows;
     if (real < 0) real = 0;
-    if (real) p->view(p->view_arg, &m->input, x, p->first + row0, real);
+    if (real) p->view(p->view_arg, in, x, p->first + row0, real);
     if (real < rows) memset(x + (size_t)real * n, 0, (size_t)(rows - real) * n * sizeof *x);
 }
 
@@ -282,6 +282,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
+        if (!st) st = rt_model_one_input(m[i]->graph, paths[i]);
         if (!st) st = same_heads(m[0], m[i], paths[0], paths[i]);
     }
     if (st) rt_models_free(m, count);
@@ -291,7 +292,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
 
 rt_status rt_models_bind(rt_model *const *m, int count, const rt_source *s, rt_match match, cJSON *notes)
 {
-    for (int i = 0; i < count; i++) RT_TRY(rt_input_bind(&m[i]->input, s, match, notes));
+    for (int i = 0; i < count; i++) RT_TRY(rt_input_bind(&m[i]->input[0], s, match, notes));
     return RT_OK;
 }
 

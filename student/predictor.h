@@ -11,7 +11,7 @@
 
 typedef struct rt_predictor rt_predictor;
 
-/* Fills normalised rows [row0, row0 + rows) of this input; called from the pool's threads. */
+/* Fills normalised rows [row0, row0 + rows) of this input, one of the model's; called from the pool's threads. */
 typedef void rt_view_fn(void *arg, const rt_input *, float *dst, int row0, int rows);
 
 /* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
@@ -28,7 +28,7 @@ rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, con
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
 void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *answer);
-/* Raw rows of the source that the models are bound to. */
+/* Raw rows of the source that the models, which have one input, are bound to. */
 void rt_predict_raw(rt_predictor *, const void *raw, rt_dtype, int rows, float *answer);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
@@ -36,7 +36,7 @@ int rt_predictor_micro(const rt_predictor *);
 int rt_predictor_width(const rt_predictor *);
 size_t rt_predictor_bytes(const rt_predictor *);
 
-/* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
+/* Loads an ensemble: every model must have one input and the same heads. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
 /* rt_model_bind for each. */
 rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);

@@ -77,7 +77,7 @@ static int pads(const rt_node *n)
 int rt_program_takes_bytes(const rt_model *m, double *apart)
 {
     const rt_graph *g = m->graph;
-    const rt_input *in = &m->input;
+    const rt_input *in = &m->input[0];
     const rt_quant q = input_of_bytes(in);
     double most = 0;
     int padded = 0;
@@ -87,7 +87,7 @@ int rt_program_takes_bytes(const rt_model *m, double *apart)
     }
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < g->node[i].inputs; k++) {
-            if (g->node[i].in[k] != g->input) continue;
+            if (g->node[i].in[k] != g->input[0]) continue;
             if (!has_weights(&g->node[i])) return 0;
             padded |= pads(&g->node[i]);
         }
@@ -112,10 +112,10 @@ float *rt_program_weights(const rt_model *m, int node, int bytes, rt_quant *inpu
     float *w = malloc(count * sizeof *w);
     if (!w) return NULL;
     memcpy(w, rt_model_field(m, n->field[0]), count * sizeof *w);
-    if (!bytes || n->in[0] != m->graph->input) return w;
-    *input = input_of_bytes(&m->input);
+    if (!bytes || n->in[0] != m->graph->input[0]) return w;
+    *input = input_of_bytes(&m->input[0]);
     for (size_t i = 0; i < count; i++)
-        w[i] *= mul_at(&m->input, channel_of(m->graph, n, i / channels, (int)(i % channels))) / input->scale;
+        w[i] *= mul_at(&m->input[0], channel_of(m->graph, n, i / channels, (int)(i % channels))) / input->scale;
     return w;
 }
 
@@ -247,8 +247,8 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
             net->weight[c->weight + i] = (int8_t)q;
             if (input.scale > 0) {
                 int ch = channel_of(b->m->graph, &b->m->graph->node[node], r, o);
-                float mul = mul_at(&b->m->input, ch);
-                offset += q * used / ((double)mul / (double)input.scale) * ((double)input.zero + (double)add_at(&b->m->input, ch)) * (double)mul;
+                float mul = mul_at(&b->m->input[0], ch);
+                offset += q * used / ((double)mul / (double)input.scale) * ((double)input.zero + (double)add_at(&b->m->input[0], ch)) * (double)mul;
             }
         }
         float to = (float)used, with = (float)(value + offset);
@@ -374,7 +374,7 @@ static rt_status put_all(build *b)
             int number;
             rt_net_tensor *t = add_tensor(b, n->out, &number);
             if (!t) return RT_RUN;
-            t->q = b->q->bytes ? input_of_bytes(&b->m->input) : b->q->tensor[b->source[n->out]];
+            t->q = b->q->bytes ? input_of_bytes(&b->m->input[0]) : b->q->tensor[b->source[n->out]];
             if (!(t->q.scale > 0)) return rt_fail(RT_USAGE, "the input was never calibrated");
             continue;
         }
@@ -433,14 +433,10 @@ static rt_status find_values(build *b)
 
 static cJSON *about(const rt_model *m)
 {
-    cJSON *j = cJSON_CreateObject(), *norm = cJSON_AddObjectToObject(j, "normalization");
-    cJSON *mul = cJSON_AddArrayToObject(norm, "mul"), *add = cJSON_AddArrayToObject(norm, "add");
-    for (int i = 0; i < m->input.channels; i++) {
-        cJSON_AddItemToArray(mul, cJSON_CreateNumber((double)m->input.mul[i]));
-        cJSON_AddItemToArray(add, cJSON_CreateNumber((double)m->input.add[i]));
-    }
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[0]));
     cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
-    if (m->input.columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input.columns));
+    if (m->input[0].columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input[0].columns));
     cJSON_AddStringToObject(j, "model", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     return j;
@@ -469,6 +465,7 @@ static rt_status fill(build *b)
 rt_status rt_program_build(rt_program **out, const rt_model *m, const rt_quantizers *q)
 {
     *out = NULL;
+    RT_TRY(rt_model_one_input(m->graph, "the model"));
     build b = {.m = m, .q = q, .p = calloc(1, sizeof *b.p)};
     if (!b.p) return rt_fail(RT_RUN, "out of memory");
     double apart;

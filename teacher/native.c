@@ -55,7 +55,7 @@ static const rt_head *heads(const rt_teacher *t, int *count)
     return of(t)->model[0]->head;
 }
 
-static const rt_names *columns(const rt_teacher *t) { return &of(t)->model[0]->input.columns; }
+static const rt_names *columns(const rt_teacher *t) { return &of(t)->model[0]->input[0].columns; }
 
 static rt_status digest(const rt_teacher *t, rt_digest *d)
 {
@@ -68,7 +68,7 @@ static void hash_names(const rt_teacher *t, rt_hasher *h)
     for (int i = 0; i < of(t)->models; i++) {
         const rt_model *m = of(t)->model[i];
         rt_heads_hash(h, m->head, m->heads);
-        rt_names_hash(h, &m->input.columns);
+        rt_names_hash(h, &m->input[0].columns);
     }
 }
 

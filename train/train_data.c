@@ -166,7 +166,7 @@ rt_status rt_train_match_names(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     if (!*s->init) RT_TRY(name_heads(t));
-    RT_TRY(rt_input_bind(&t->model->input, t->x, s->match, t->notes));
+    RT_TRY(rt_input_bind(&t->model->input[0], t->x, s->match, t->notes));
     rt_teacher_binding to = {.source = t->x, .id = t->identity, .match = s->match, .pool = t->opt->pool,
                              .progress = t->opt->progress, .notes = t->notes};
     if (t->teacher) RT_TRY(rt_teacher_bind(t->teacher, &to));

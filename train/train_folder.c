@@ -20,7 +20,7 @@ static rt_status names_digest(const rt_trainer *t, rt_digest *out)
     rt_names_hash(h, &classes);
     rt_names_hash(h, &columns);
     rt_heads_hash(h, t->model->head, t->model->heads);
-    rt_names_hash(h, &t->model->input.columns);
+    rt_names_hash(h, &t->model->input[0].columns);
     if (t->teacher) rt_teacher_hash_names(t->teacher, h);
     *out = rt_hasher_end(h);
     rt_names_free(&classes);

@@ -41,7 +41,8 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
     if (!*s->init) {
         rt_graph *g;
         RT_TRY(rt_arch_build(&g, arch, "model"));
-        rt_status st = rt_arch_heads(s->head, &s->heads, g, arch, "model");
+        rt_status st = rt_model_one_input(g, "model");
+        if (!st) st = rt_arch_heads(s->head, &s->heads, g, arch, "model");
         rt_graph_free(g);
         return st;
     }
@@ -50,7 +51,8 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
     RT_TRY(rt_file_there(s->init, &there));
     if (!there) return RT_OK;
     RT_TRY(rt_model_load(&m, s->init));
-    rt_status st = rt_heads_copy(s->head, m->head, m->heads);
+    rt_status st = rt_model_one_input(m->graph, s->init);
+    if (!st) st = rt_heads_copy(s->head, m->head, m->heads);
     if (!st) s->heads = m->heads;
     rt_model_free(m);
     return st;

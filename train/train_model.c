@@ -18,7 +18,7 @@ static rt_status make_model(rt_trainer *t)
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
     }
     RT_TRY(rt_train_match_names(t));
-    RT_TRY(rt_augment_check(&s->augment, &t->model->input));
+    RT_TRY(rt_augment_check(&s->augment, &t->model->input[0]));
     RT_TRY(rt_train_select(t));
     RT_TRY(rt_train_weigh_classes(t));
     return *s->init ? RT_OK : rt_train_normalize(t);
@@ -81,10 +81,10 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     return rt_teacher_answer_as(t->teacher, t->model->head, t->model->heads, NULL, s->match);
 }
 
-static void fill_input(void *arg, float *x, int row0, int rows)
+static void fill_input(void *arg, int input, float *x, int row0, int rows)
 {
     rt_trainer *t = arg;
-    rt_view_fill(&t->view, &t->model->input, x, row0, rows);
+    rt_view_fill(&t->view, &t->model->input[input], x, row0, rows);
 }
 
 rt_status rt_train_set_up(rt_trainer *t)

@@ -24,7 +24,7 @@ static rt_status given(rt_model *m, const cJSON *norm)
         if (!isfinite(v[i]) || !(v[count + i] > 0) || !isfinite(v[count + i]))
             st = rt_fail(RT_USAGE, "data.normalize: mean[%d] and std[%d] must be numbers, std above 0", i, i);
     }
-    if (!st) st = rt_input_set_normalization(&m->input, v, v + count, count);
+    if (!st) st = rt_input_set_normalization(&m->input[0], v, v + count, count);
     free(v);
     return st;
 }
@@ -35,14 +35,14 @@ typedef struct { double *mean, *square, *shift; uint64_t rows; } sums;
 static rt_status read_row(const rt_trainer *t, uint64_t at, char *raw, float *all, float *row)
 {
     const rt_model *m = t->model;
-    size_t n = m->input.size;
+    size_t n = m->input[0].size;
     RT_TRY(rt_check_stop());
     RT_TRY(rt_source_read(t->x, &at, 1, raw));
-    rt_to_float(all, raw, rt_source_type(t->x), m->input.raw_size);
+    rt_to_float(all, raw, rt_source_type(t->x), m->input[0].raw_size);
     for (size_t k = 0; k < n; k++) {
-        row[k] = all[m->input.pick ? (size_t)m->input.pick[k] : k];
+        row[k] = all[m->input[0].pick ? (size_t)m->input[0].pick[k] : k];
         if (!isfinite(row[k])) {
-            const char *fault = rt_row_fault(raw, rt_source_type(t->x), m->input.raw_size);
+            const char *fault = rt_row_fault(raw, rt_source_type(t->x), m->input[0].raw_size);
             return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", t->set.source, (unsigned long long)at,
                            t->set.x, fault ? fault : "NaN or infinity; clean the data first");
         }
@@ -53,9 +53,9 @@ static rt_status read_row(const rt_trainer *t, uint64_t at, char *raw, float *al
 /* Sums over the training rows, evenly thinned beyond STATISTICS_ROWS, of differences from the first row. */
 static rt_status add_up(const rt_trainer *t, int channels, sums *s)
 {
-    size_t n = t->model->input.size;
+    size_t n = t->model->input[0].size;
     char *raw = malloc(rt_source_row_bytes(t->x));
-    float *row = malloc(n * sizeof *row), *all = malloc(t->model->input.raw_size * sizeof *all);
+    float *row = malloc(n * sizeof *row), *all = malloc(t->model->input[0].raw_size * sizeof *all);
     rt_status st = raw && row && all ? RT_OK : rt_fail(RT_RUN, "out of memory");
     uint64_t stride = (t->train.count + STATISTICS_ROWS - 1) / STATISTICS_ROWS;
     for (uint64_t i = 0; i < t->train.count && !st; i += stride, s->rows++) {
@@ -81,7 +81,7 @@ static rt_status measured(rt_trainer *t, int channels)
     if (!v) return rt_fail(RT_RUN, "out of memory");
     sums s = {v, v + n, v + 2 * n, 0};
     rt_status st = add_up(t, channels, &s);
-    double count = (double)s.rows * (double)t->model->input.size / channels;
+    double count = (double)s.rows * (double)t->model->input[0].size / channels;
     for (int c = 0; c < channels; c++) {
         double m1 = s.mean[c] / count, var = s.square[c] / count - m1 * m1;
         s.mean[c] = s.shift[c] + m1;
@@ -89,7 +89,7 @@ static rt_status measured(rt_trainer *t, int channels)
         t->constant_channels += !(var > 1e-12);
     }
     t->normalized_rows = s.rows;
-    if (!st) st = rt_input_set_normalization(&t->model->input, s.mean, s.square, channels);
+    if (!st) st = rt_input_set_normalization(&t->model->input[0], s.mean, s.square, channels);
     free(v);
     return st;
 }
@@ -98,7 +98,7 @@ rt_status rt_train_normalize(rt_trainer *t)
 {
     static const char *const modes[] = {"auto", "channel", "all", "none"};
     const cJSON *norm = t->set.normalize;
-    const rt_shape *shape = &t->model->graph->tensor[t->model->graph->input].shape;
+    const rt_shape *shape = &t->model->input[0].shape;
     int last = shape->dim[shape->rank - 1], mode = 0;
     if (cJSON_IsObject(norm)) {
         t->normalization = "as given";

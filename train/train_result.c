@@ -75,8 +75,8 @@ void rt_train_say(const rt_trainer *t)
     if (!t->normalization) say(t, "input: normalised as the model of init is");
     else if (!t->normalized_rows) say(t, "input: normalisation %s", t->normalization);
     else
-        say(t, "input: normalised by %s: %d %s over %llu rows%s", t->normalization, t->model->input.channels,
-            t->model->input.channels == 1 ? "mean and deviation" : "means and deviations",
+        say(t, "input: normalised by %s: %d %s over %llu rows%s", t->normalization, t->model->input[0].channels,
+            t->model->input[0].channels == 1 ? "mean and deviation" : "means and deviations",
             (unsigned long long)t->normalized_rows, t->normalization_why ? t->normalization_why : "");
     if (t->constant_channels) say(t, "note: %d channels of the input are constant", t->constant_channels);
     for (const cJSON *n = t->notes->child; n; n = n->next) say(t, "note: %s", cJSON_GetStringValue(n));

@@ -217,9 +217,8 @@ static void check_arch(const char *json)
     rt_graph *g;
     check_ok(rt_json_parse(&j, json, strlen(json), "test"));
     check_ok(rt_arch_build(&g, j, "test"));
-    size_t nx = rt_shape_count(&g->tensor[g->input].shape) * ROWS,
-           no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
-    float *x = random_floats(nx, 11), *w = random_floats(no, 12);
+    size_t no = rt_shape_count(&g->tensor[g->output].shape) * BATCH;
+    float *x[RT_MAX_INPUTS] = {0}, *w = random_floats(no, 12);
     float *params = random_floats(g->floats[RT_PARAM], 1), *states = random_floats(g->floats[RT_STATE] + 1, 2),
           *grads = random_floats(g->floats[RT_PARAM], 3);
     rt_graph_init(g, 5, params, states);
@@ -245,7 +244,11 @@ static void check_arch(const char *json)
                    .epoch = 3,
                    .step = 9};
     for (int t = 0; t < g->tensors; t++) f.t[t] = calloc(rt_shape_count(&g->tensor[t].shape) * ROWS, sizeof **f.t);
-    for (size_t i = 0; i < nx; i++) f.t[g->input][i] = x[i];
+    for (int k = 0; k < g->inputs; k++) {
+        size_t n = rt_shape_count(&g->tensor[g->input[k]].shape) * ROWS;
+        x[k] = random_floats(n, 11 + 31 * (uint32_t)k);
+        for (size_t i = 0; i < n; i++) f.t[g->input[k]][i] = x[k][i];
+    }
 
     rt_pool *pool = rt_pool_new(2);
     rt_plan_spec spec = {.graph = g, .batch = BATCH, .train = 1, .losses = 1};
@@ -253,7 +256,8 @@ static void check_arch(const char *json)
     rt_plan *p = rt_plan_new(&spec, pool);
     if (!p) fail_msg("%s: %s", json, rt_error_message());
     rt_run run = {
-        .rows = ROWS, .x = x, .params = params, .states = states, .grads = grads, .seed = 77, .epoch = 3, .step = 9};
+        .rows = ROWS, .params = params, .states = states, .grads = grads, .seed = 77, .epoch = 3, .step = 9};
+    memcpy(run.x, x, sizeof x);
     rt_plan_run(p, &run);
     double loss = loss_d(&f, weight), largest = 0;
     check_close(json, run.loss[0], loss, 2e-4, 2e-4);
@@ -286,7 +290,8 @@ static void check_arch(const char *json)
     rt_plan_free(p);
     rt_pool_free(pool);
     for (int t = 0; t < g->tensors; t++) free(f.t[t]);
-    free(f.t); free(x); free(w); free(params); free(states); free(running); free(grads); free(weight); free(pd);
+    for (int k = 0; k < g->inputs; k++) free(x[k]);
+    free(f.t); free(w); free(params); free(states); free(running); free(grads); free(weight); free(pd);
     rt_graph_free(g);
     cJSON_Delete(j);
 }
@@ -462,6 +467,12 @@ static void branches(void **state)
 {
     (void)state;
     static const char *const a[] = {
+        /* two inputs, the second read twice; they meet in a sum, then side by side */
+        "{\"inputs\":[{\"name\":\"p\",\"shape\":[6,6,2]},{\"name\":\"q\",\"shape\":[7]}],\"classes\":3,\"layers\":["
+            NAMED("conv2d", "a", ",\"out\":5,\"kernel\":3,\"from\":\"p\"") "," NAMED("batch_norm", "n", "") ","
+            "{\"op\":\"relu\"}," NAMED("global_avg_pool", "g", "") ","
+            NAMED("dense", "d", ",\"out\":5,\"from\":\"q\"") "," NAMED("add", "s", ",\"from\":[\"g\",\"d\"]") ","
+            NAMED("concat", "c", ",\"from\":[\"q\",\"s\"]") ",{\"op\":\"dense\",\"out\":3}]}",
         /* residual, its input used twice; the sum has an activation */
         NET("[6,6,2]", "3", STEM NAMED("batch_norm", "n0", "") "," NAMED("relu", "a", "") ","
             NAMED("conv2d", "b", ",\"out\":5,\"kernel\":3,\"padding\":1") "," NAMED("batch_norm", "c", "") ","

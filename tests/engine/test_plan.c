@@ -44,7 +44,7 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
     assert_non_null(p);
     for (uint32_t i = 0; i < 10; i++) {
         rt_run run = {
-            .rows = batch - (int)(i % 3), .x = x, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
+            .rows = batch - (int)(i % 3), .x = {x}, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
         rt_plan_run(p, &run);
         assert_true(isfinite(run.loss[0]));
         for (size_t k = 0; k < g->floats[RT_PARAM]; k++) w[k] -= 0.01f * grad[k];
@@ -84,12 +84,12 @@ static void infer(const rt_graph *g, int batch, int rows, const float *x, float 
     rt_plan_spec spec = {.graph = g, .batch = batch};
     rt_plan *p = rt_plan_new(&spec, pool);
     assert_non_null(p);
-    size_t n = rt_shape_count(&g->tensor[g->input].shape), k = rt_shape_count(&g->tensor[g->output].shape);
+    size_t n = rt_shape_count(&g->tensor[g->input[0]].shape), k = rt_shape_count(&g->tensor[g->output].shape);
     rt_run run = {.params = w, .states = s};
     rt_plan_prepare(p, &run);
     for (int at = 0; at < rows; at += batch) {
         run.rows = rows - at < batch ? rows - at : batch;
-        run.x = x + (size_t)at * n;
+        run.x[0] = x + (size_t)at * n;
         rt_plan_run(p, &run);
         memcpy(out + (size_t)at * k, rt_plan_output(p, 0), (size_t)run.rows * k * sizeof *out);
     }
@@ -151,7 +151,7 @@ static void folding(void **state)
     rt_plan_spec spec = {.graph = g, .batch = ROWS, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = keep_values};
     rt_plan *p = rt_plan_new(&spec, pool);
-    rt_run run = {.rows = ROWS, .x = x, .params = w, .states = s, .grads = grad};
+    rt_run run = {.rows = ROWS, .x = {x}, .params = w, .states = s, .grads = grad};
     rt_plan_run(p, &run);
     for (int i = -1; (i = rt_graph_next_field(g, RT_STATE, i)) >= 0;) {        /* unbiased to biased variance */
         const rt_field *f = &g->field[i];

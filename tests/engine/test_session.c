@@ -81,7 +81,7 @@ static void follow(int parts, double ema)
         for (int p = 0; p < parts; p++) {
             at = p * rows;
             rt_step step = {
-                .rows = rows, .x = x + at * D, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
+                .rows = rows, .x = {x + at * D}, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
             rt_session_step(s, &step);
             assert_false(step.bad);
             told += step.total / parts;
@@ -128,7 +128,7 @@ static void not_finite(void **state)
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);
     for (int i = 0; i < D; i++) before[i] = own[i] = 1;
     x[4] = INFINITY;
-    rt_step step = {.rows = B, .x = x, .first = 1, .last = 1, .summed = 1, .lr = 0.1};
+    rt_step step = {.rows = B, .x = {x}, .first = 1, .last = 1, .summed = 1, .lr = 0.1};
     rt_session_step(s, &step);
     assert_true(step.bad && !isfinite(step.total));
     assert_true(rt_session_updates(s) == 0);
@@ -158,7 +158,7 @@ static void inference(void **state)
         const float *w = turn == 2 ? other : own;
         for (int i = 0; i < D; i++) own[i] = (float)(i + turn);
         rt_session_borrow(s, turn == 2 ? other : NULL, NULL);
-        rt_session_infer(s, &(rt_step){.rows = B, .x = x});
+        rt_session_infer(s, &(rt_step){.rows = B, .x = {x}});
         for (int r = 0; r < B; r++) {
             double z = 0;
             for (int i = 0; i < D; i++) z += x[r * D + i] * w[i];
@@ -197,7 +197,7 @@ static void folded(void **state)
         if (turn == 2) value[3] = 9;
         for (int i = 2; i < 4; i++) statistics[g->field[at = rt_graph_next_field(g, RT_STATE, at)].offset] = value[i];
         if (turn) rt_session_borrow(s, NULL, NULL);
-        rt_session_infer(s, &(rt_step){.rows = B, .x = x});
+        rt_session_infer(s, &(rt_step){.rows = B, .x = {x}});
         for (int r = 0; r < B; r++) {
             double z = 0;
             for (int i = 0; i < D; i++) z += x[r * D + i] * own[i];

@@ -16,7 +16,7 @@ static rt_model *make(uint64_t seed)
     double mean[2] = {100, 50}, std[2] = {20, 30};
     check_ok(rt_json_parse(&j, arch, strlen(arch), "test"));
     check_ok(rt_model_new(&m, j, seed));
-    check_ok(rt_input_set_normalization(&m->input, mean, std, 2));
+    check_ok(rt_input_set_normalization(&m->input[0], mean, std, 2));
     cJSON_Delete(j);
     return m;
 }
@@ -272,7 +272,7 @@ static void names_are_kept(void **state)
     check_ok(rt_model_load(&n, path));
     assert_string_equal(n->head[0].names.name[1], "b ");
     assert_string_equal(n->head[0].names.name[2], "\u00e4");
-    assert_string_equal(n->input.columns.name[2], "w");
+    assert_string_equal(n->input[0].columns.name[2], "w");
     assert_string_equal(n->head[0].names.of, path);
     rt_model_free(n);
     check_ok(rt_h5_scan(&f, path));
@@ -341,7 +341,7 @@ static void columns(void **state)
     static const int place[3] = {3, 0, 4};            /* of u, v, w among v, s, t, u, w */
     rt_model *m = make_linear("[]", "[\"u\",\"v\",\"w\"]");
     double mean[3] = {5, 6, 7}, std[3] = {1, 2, 4};
-    check_ok(rt_input_set_normalization(&m->input, mean, std, 3));
+    check_ok(rt_input_set_normalization(&m->input[0], mean, std, 3));
     for (int i = 0; i < ROWS; i++) {
         for (int k = 0; k < 5; k++) wide[i][k] = bytes[i][k] = (unsigned char)(99 + i);
         for (int k = 0; k < 3; k++)
@@ -361,7 +361,7 @@ static void columns(void **state)
         char *raw = malloc(ROWS * rt_source_row_bytes(s));
         uint64_t row[ROWS];
         for (int i = 0; i < ROWS; i++) row[i] = (uint64_t)i;
-        check_ok(rt_input_bind(&m->input, s, RT_MATCH_NAMES, notes));
+        check_ok(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, notes));
         assert_int_equal(cJSON_GetArraySize(notes), cases[c].notes);
         if (cases[c].notes) {
             assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "in another order than the model's"));
@@ -408,9 +408,9 @@ static void refused_columns(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_model *m = make_linear("[]", cases[i].model);
         rt_source *s = write_rows(RT_F32, 2, (uint64_t[]){2, (uint64_t)cases[i].columns}, x, cases[i].data);
-        if (*cases[i].part) check_fails(rt_input_bind(&m->input, s, cases[i].match, NULL), RT_INPUT, cases[i].part);
-        else check_ok(rt_input_bind(&m->input, s, cases[i].match, NULL));
-        assert_null(m->input.pick);
+        if (*cases[i].part) check_fails(rt_input_bind(&m->input[0], s, cases[i].match, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_input_bind(&m->input[0], s, cases[i].match, NULL));
+        assert_null(m->input[0].pick);
         rt_source_close(s);
         rt_model_free(m);
     }
@@ -446,8 +446,8 @@ static void shapes(void **state)
         cJSON *j = cJSON_Parse(text);
         check_ok(rt_model_new(&m, j, 1));
         rt_source *s = write_rows(RT_U8, cases[i].rank, cases[i].dim, x, "");
-        if (*cases[i].part) check_fails(rt_input_bind(&m->input, s, RT_MATCH_NAMES, NULL), RT_INPUT, cases[i].part);
-        else check_ok(rt_input_bind(&m->input, s, RT_MATCH_NAMES, NULL));
+        if (*cases[i].part) check_fails(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, NULL));
         cJSON_Delete(j);
         rt_source_close(s);
         rt_model_free(m);

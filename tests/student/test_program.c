@@ -53,7 +53,7 @@ static rt_model *make(int which, int images)
     }
     if (images) {
         double mean[3] = {90, 90.4, 89.7}, std[3] = {60, 73, 52}, apart;
-        check_ok(rt_input_set_normalization(&m->input, mean, std, rt_input_last(&m->input)));
+        check_ok(rt_input_set_normalization(&m->input[0], mean, std, rt_input_last(&m->input[0])));
         assert_true(rt_program_takes_bytes(m, &apart) && apart <= 0.5);
     }
     return m;
@@ -70,12 +70,12 @@ typedef struct {
 static scene scene_new(int which, int bytes, const rt_calibrate_spec *spec)
 {
     scene s = {.m = make(which, bytes)};
-    size_t n = s.m->input.size * ROWS;
+    size_t n = s.m->input[0].size * ROWS;
     s.raw = malloc(n);
     float *noise = random_floats(n, 3);
     for (size_t i = 0; i < n; i++) s.raw[i] = (uint8_t)fminf(fmaxf(90 + 50 * noise[i], 0), 255);
     s.x = noise;
-    if (bytes) rt_input_normalize(&s.m->input, s.x, s.raw, RT_U8, ROWS);
+    if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, RT_U8, ROWS);
     rt_calibrate_spec own = spec ? *spec : (rt_calibrate_spec){.correct = 1};
     own.bytes = bytes;
     check_ok(rt_calibrate(&s.q, s.m, &own, s.x, ROWS, pool));
@@ -114,7 +114,7 @@ static float *answers(const rt_program *p, const void *rows, size_t row_bytes, i
 
 static const void *rows_of(const scene *s, size_t *row_bytes)
 {
-    *row_bytes = s->m->input.size * (rt_program_takes(s->p) ? 1 : sizeof(float));
+    *row_bytes = s->m->input[0].size * (rt_program_takes(s->p) ? 1 : sizeof(float));
     return rt_program_takes(s->p) ? (const void *)s->raw : s->x;
 }
 
@@ -127,7 +127,7 @@ static float *float_answers(const scene *s)
     rt_session *se;
     rt_model_outputs(s->m, spec.output);
     check_ok(rt_session_new(&se, &spec, pool));
-    rt_session_infer(se, &(rt_step){.rows = ROWS, .x = s->x});
+    rt_session_infer(se, &(rt_step){.rows = ROWS, .x = {s->x}});
     for (int h = 0; h < s->m->heads; h++)
         for (int r = 0; r < ROWS; r++)
             memcpy(y + r * w + s->m->head[h].at, rt_session_output(se, h) + r * s->m->head[h].size, (size_t)s->m->head[h].size * sizeof *y);
@@ -313,7 +313,7 @@ static void hostile(void **state)
             }
             taken++;
             if (rt_program_bytes(p) < 1 << 22 && rt_program_takes(p) == rt_program_takes(s.p) &&
-                (size_t)rt_program_net(p)->tensor[0].h * (size_t)rt_program_net(p)->tensor[0].w * (size_t)rt_program_net(p)->tensor[0].c == s.m->input.size) {
+                (size_t)rt_program_net(p)->tensor[0].h * (size_t)rt_program_net(p)->tensor[0].w * (size_t)rt_program_net(p)->tensor[0].c == s.m->input[0].size) {
                 float *y = answers(p, rows, row, 3);
                 free(y);
             }
@@ -380,7 +380,7 @@ static void refusals(void **state)
     check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, 0, pool), RT_INPUT, "at least one row");
     s.x[7] = NAN;
     check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT, "'input' gives a value that is not finite");
-    memset(s.x, 0, s.m->input.size * ROWS * sizeof *s.x);
+    memset(s.x, 0, s.m->input[0].size * ROWS * sizeof *s.x);
     check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT, "'input' gives 0 for each of 70 rows");
     check_fails(rt_program_load(&p, "/nowhere/net.q"), RT_INPUT, "/nowhere/net.q");
     scene_free(&s);

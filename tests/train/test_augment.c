@@ -14,7 +14,7 @@ static rt_model *images(int h, int w, int c, const double *mean, const double *s
              "{\"op\": \"dense\", \"out\": 2}]}", h, w, c);
     cJSON *arch = cJSON_Parse(text);
     check_ok(rt_model_new(&m, arch, 1));
-    check_ok(rt_input_set_normalization(&m->input, mean, std, channels));
+    check_ok(rt_input_set_normalization(&m->input[0], mean, std, channels));
     cJSON_Delete(arch);
     return m;
 }
@@ -76,8 +76,8 @@ static void check_views(rt_augment a, const int *partner, float lambda)
     float got[ROWS][H][W][C];
     int seen[6] = {0};
     for (b.epoch = 0; b.epoch < 6; b.epoch++) {
-        rt_view_fill(&v, &m->input, (float *)got, 0, 4);
-        rt_view_fill(&v, &m->input, (float *)got[4], 4, ROWS - 4);
+        rt_view_fill(&v, &m->input[0], (float *)got, 0, 4);
+        rt_view_fill(&v, &m->input[0], (float *)got[4], 4, ROWS - 4);
         for (int r = 0; r < ROWS; r++) {
             expected q = rule(&a, b.epoch, row_number[r], H, W), p = {0};
             if (partner) p = rule(&a, b.epoch, row_number[partner[r]], H, W);
@@ -127,11 +127,11 @@ static void other_types(void **s)
     rt_augment views = {.flip = 1, .shift = 1};
     rt_batch batch = {.epoch = 1, .rows = 1, .row = row_number + 3, .x = (char *)raw};
     rt_view v = {.augment = &views, .batch = &batch, .type = RT_F64, .row_bytes = sizeof raw, .seed = SEED};
-    rt_view_fill(&v, &m->input, a, 0, 1);
+    rt_view_fill(&v, &m->input[0], a, 0, 1);
     batch.x = (char *)as_float;
     v.type = RT_F32;
     v.row_bytes = sizeof as_float;
-    rt_view_fill(&v, &m->input, b, 0, 1);
+    rt_view_fill(&v, &m->input[0], b, 0, 1);
     expected q = rule(&views, 1, row_number[3], H, W);
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
@@ -225,13 +225,13 @@ static void images_only(void **s)
     cJSON *arch = cJSON_Parse("{\"input\": [8], \"classes\": 2, \"layers\": [{\"op\": \"dense\", \"out\": 2}]}");
     check_ok(rt_model_new(&m, arch, 1));
     rt_augment a = {.mixup = 0.2};
-    check_ok(rt_augment_check(&a, &m->input));
+    check_ok(rt_augment_check(&a, &m->input[0]));
     a.shift = 1;
-    check_fails(rt_augment_check(&a, &m->input), RT_USAGE, "augment.shift: needs images");
+    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.shift: needs images");
     a = (rt_augment){.erase = 0.1};
-    check_fails(rt_augment_check(&a, &m->input), RT_USAGE, "augment.erase: needs images");
+    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.erase: needs images");
     a = (rt_augment){.flip = 1};
-    check_fails(rt_augment_check(&a, &m->input), RT_USAGE, "augment.flip: needs images");
+    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.flip: needs images");
     rt_model_free(m);
     cJSON_Delete(arch);
 }

@@ -292,6 +292,16 @@ static void fields_that_say_nothing(void **s)
     }
 }
 
+static void several_inputs_are_refused(void **s)
+{
+    (void)s;
+    cJSON *config = parse_config(
+        "{'model': {'inputs': [{'name': 'a', 'shape': [4]}, {'name': 'b', 'shape': [4]}], 'classes': 3, 'layers': ["
+        "{'op': 'concat', 'from': ['a', 'b']}, {'op': 'dense', 'out': 3}]}, 'data': {'source': '@band.h5'}}");
+    check_fails(rt_train_check(config), RT_USAGE, "model: has 2 inputs (a, b), but rows of one data set are read here");
+    cJSON_Delete(config);
+}
+
 /* ---- which labels count ---- */
 
 #define HARD(data, more) "{" NET "'teacher': '@band-teacher.h5', 'data': {'source': '@" data "', 'rows': ':96', " \
@@ -319,14 +329,14 @@ static void normalisation_is_mean_and_deviation_of_the_training_rows(void **s)
     cJSON *r = train("{" NET "'data': {'source': '@band.h5', 'rows': '10:70', 'validation': 0}, "
                      "'train': {'epochs': 1, 'batch': 16}}", "normal");
     rt_model *m = load_model("normal");
-    assert_int_equal(m->input.channels, 8);
+    assert_int_equal(m->input[0].channels, 8);
     for (int c = 0; c < 8; c++) {
         double mean = 0, var = 0;
         for (int i = 10; i < 70; i++) mean += band_x[i * 8 + c];
         mean /= 60;
         for (int i = 10; i < 70; i++) var += (band_x[i * 8 + c] - mean) * (band_x[i * 8 + c] - mean);
-        check_close("add", m->input.add[c], -mean, 1e-6, 1e-5);
-        check_close("mul", m->input.mul[c], 1 / sqrt(var / 60), 1e-6, 1e-5);
+        check_close("add", m->input[0].add[c], -mean, 1e-6, 1e-5);
+        check_close("mul", m->input[0].mul[c], 1 / sqrt(var / 60), 1e-6, 1e-5);
     }
     rt_model_free(m);
     cJSON_Delete(r);
@@ -665,6 +675,7 @@ int main(void)
         cmocka_unit_test(averaged_weights_are_what_is_judged_and_kept),
         cmocka_unit_test(frozen_layers_stay),
         cmocka_unit_test(fields_that_say_nothing),
+        cmocka_unit_test(several_inputs_are_refused),
         cmocka_unit_test(frozen_layers_are_features),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),
