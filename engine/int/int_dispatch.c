@@ -1,4 +1,7 @@
 /* engine/int/int_dispatch.c - picks the family of integer kernels at run time. */
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +29,8 @@ int rt_int_kernels_runnable(const rt_int_kernels *k)
     int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == &rt_int_family_avx2) return avx2;
 #if defined(RT_AVXVNNI)
-    if (k == &rt_int_family_avxvnni) return avx2 && __builtin_cpu_supports("avxvnni");
+    unsigned a, b, c, d;                  /* clang 14's __builtin_cpu_supports does not know "avxvnni" */
+    if (k == &rt_int_family_avxvnni) return avx2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 #endif
     if (k == &rt_int_family_avx512vnni)
         return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
