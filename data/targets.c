@@ -105,7 +105,7 @@ static void read_where(rt_cfg *c, cJSON *item, const char *head, rt_target_where
 {
     char path[RT_HEAD_NAME + 24];
     snprintf(path, sizeof path, "data.targets.%s", head);
-    if (cJSON_IsString(item) && *item->valuestring) {
+    if (cJSON_IsString(item)) {                         /* "": none */
         w->set = item->valuestring;
         return;
     }

@@ -30,8 +30,8 @@ typedef struct {
 int rt_targets_named(const rt_h5_file *, const char *set, int only);
 
 /* "targets" of a configuration's "data", {"HEAD": "SET"} or {"HEAD": {"source", "set", "column"}}, or for a single head
- * y, its set (NULL: not given). Where a head is not named, its set has its name; given[h] says which are. Texts belong
- * to the configuration. heads 0: not known yet, anything goes. */
+ * y, its set (NULL: not given); an empty SET: none. Where a head is not named, its set has its name; given[h] says
+ * which are. Texts belong to the configuration. heads 0: not known yet, anything goes. */
 void rt_target_where_read(rt_cfg *data, const rt_head *, int heads, const char *y, rt_target_where where[RT_MAX_HEADS],
                           int given[RT_MAX_HEADS]);
 

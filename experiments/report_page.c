@@ -24,15 +24,38 @@ static const char head[] =
     ".note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}dt{font-weight:600}dd{margin:0 0 .4em 1.2em}"
     "</style></head><body><h1>Evaluation</h1><p>Data <b>";
 
-/* Of the tables of metrics: over labelled rows. */
+/* What compares with the reference, of the tasks that are there, and what is seen. */
+static void put_comparisons(rt_string *t, unsigned tasks)
+{
+    enum { C = 1 << RT_TASK_CLASSES, L = 1 << RT_TASK_MULTILABEL, R = 1 << RT_TASK_REAL };
+    static const struct { unsigned tasks; const char *text; } line[] = {
+        {C | L, "<dt>agreement</dt><dd>share of all rows with the reference's answer</dd>"},
+        {R, "<dt>agreement of values</dt><dd>the share of elements within a tenth of the reference's</dd>"},
+        {R, "<dt>distance</dt><dd>mean over all elements of |value - the reference's|</dd>"},
+        {C | L, "<dt>KL</dt><dd>mean over all rows of &Sigma; q ln(q/p), q the reference's distribution, in nats</dd>"},
+        {C | L, "<dt>McNemar p</dt><dd>exact, two-sided; below it rows that the reference alone has right : this model "
+                "alone</dd>"},
+        {L | R, "<dt>error difference</dt><dd>mean over rows of this model's error less the reference's (of labels the "
+                "share that is wrong, of values the mean absolute error): below 0 this model is the better one; below "
+                "it the 95 % interval</dd>"},
+        {C | L | R, "<dt>rows seen</dt><dd>rows of this evaluation that the model or an ancestor was trained or chosen "
+                    "on; &ldquo;-&rdquo;: not known. Equal rows in another file are not found.</dd>"}};
+    for (size_t i = 0; i < sizeof line / sizeof line[0]; i++) if (line[i].tasks & tasks) rt_put(t, "%s", line[i].text);
+}
+
+/* Of the tables of metrics. */
 static void put_metrics(rt_string *t, const rt_report_view *view, int views)
 {
     unsigned done = 0;
-    rt_put(
-        t,
-        "<h2>What the numbers are</h2><p>Over labelled rows; p: softmax of the logits, of labels the logistic "
-        "function; the answer: the largest, of labels those above one half. Below the accuracy stands Wilson's 95 %% "
-        "interval.</p><dl>");
+    static const char *const what[RT_TASK_COUNT] = {
+        "p: softmax of the logits; the answer: the largest; below the accuracy stands Wilson's 95 % interval",
+        "p of a label: the logistic function of its logit; the answer: the labels of p above one half", NULL};
+    unsigned all = 0;
+    for (int v = 0; v < views; v++) all |= 1u << view[v].task;
+    rt_put(t, "<h2>What the numbers are</h2><p>Over rows with a label or target.");
+    for (int task = 0; task < RT_TASK_COUNT; task++)
+        if (all >> task & 1 && what[task]) rt_put(t, " %s: %s.", task ? "Labels" : "Classes", what[task]);
+    rt_put(t, "</p><dl>");
     for (int v = 0; v < views; v++) {
         const rt_metric_table *of = &rt_metrics[view[v].task];
         if (done & 1u << view[v].task) continue;
@@ -47,20 +70,8 @@ static void put_metrics(rt_string *t, const rt_report_view *view, int views)
             rt_put(t, "</dd>");
         }
     }
-    if (done == 1u << RT_TASK_CLASSES) return;
-    rt_put(t,
-           "<dt>distance</dt><dd>mean over all elements of |value - the reference's|; agreement of values: the share "
-           "of elements within a tenth of the reference's</dd><dt>error difference</dt><dd>mean over rows of this "
-           "model's error less the reference's (of labels the share that is wrong, of values the mean absolute "
-           "error): below 0 this model is the better one; below it the 95 %% interval</dd>");
+    put_comparisons(t, all);
 }
-
-static const char definitions[] =
-    "<dt>agreement</dt><dd>share of all rows with the reference's answer</dd>"
-    "<dt>KL</dt><dd>mean over all rows of &Sigma; q ln(q/p), q the reference's distribution, in nats</dd>"
-    "<dt>McNemar p</dt><dd>exact, two-sided; below it rows that the reference alone has right : this model alone</dd>"
-    "<dt>rows seen</dt><dd>rows of this evaluation that the model or an ancestor was trained or chosen on; "
-    "&ldquo;-&rdquo;: not known. Equal rows in another file are not found.</dd>";
 
 static const char speed_definitions[] =
     "<dt>p50, p99</dt><dd>one row, one thread, after warm-up, models in turn, the cost of reading the clock taken off; "
@@ -245,16 +256,19 @@ static void put_plots(rt_string *t, const rt_report_view *view)
 }
 
 /* Training curves of a head's two metrics; of one head of classes of the accuracy alone. */
-static void put_curves(rt_string *t, const cJSON *e, const rt_report_view *view)
+static void put_curves(rt_string *t, const rt_report_view *view)
 {
     const rt_metric_table *of = &rt_metrics[view->task];
     const rt_metric *metric[2] = {&of->metric[of->first], &of->metric[of->second]};
     for (int i = 0; i < (view->name || view->task != RT_TASK_CLASSES ? 2 : 1); i++) {
-        char key[160], title[160];
+        char key[160], alone[160], title[160];
         snprintf(key, sizeof key, "validation_%s%s%s", view->name ? view->name : "", view->name ? "." : "",
                  metric[i]->name);
         snprintf(title, sizeof title, "validation %s", metric[i]->name);
-        rt_plot_curves(t, e, key, title, !metric[i]->higher);
+        /* What a model of this head alone calls it. */
+        snprintf(alone, sizeof alone, "validation_%s",
+                 metric[i] == &rt_classes_metrics[RT_NLL] ? "loss" : metric[i]->name);
+        rt_plot_curves(t, view->e, key, alone, title, !metric[i]->higher);
     }
 }
 
@@ -263,8 +277,8 @@ static void put_view(rt_string *t, const cJSON *e, const rt_report_view *view)
     int i = 0;
     int labelled = rt_number(rt_member(view->e, "data"), "labelled_rows") > 0;
     if (labelled) put_plots(t, view);
-    if (!view->name) rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
-    put_curves(t, e, view);
+    if (!view->name) rt_plot_curves(t, e, "loss", NULL, "training loss, each model's own", 1);
+    put_curves(t, view);
     if (labelled && view->task == RT_TASK_CLASSES) heading(t, "Calibration", view);
     for (const cJSON *m = rt_first_model(view->e); m; m = m->next, i++) rt_plot_reliability(t, m, i);
     confusions(t, view);
@@ -284,10 +298,10 @@ void rt_report_html(rt_string *t, const cJSON *e)
     }
     rt_put(t, "<h2>Cost</h2>");
     table(t, &whole, RT_COST);
-    if (views > 1) rt_plot_curves(t, e, "loss", "training loss, each model's own", 1);
+    if (views > 1) rt_plot_curves(t, e, "loss", NULL, "training loss, each model's own", 1);
     for (int i = 0; i < views; i++) put_view(t, e, &view[i]);
     put_metrics(t, view, views);
-    rt_put(t, "%s%s", definitions, speed ? speed_definitions : "");
+    if (speed) rt_put(t, "%s", speed_definitions);
     put_made_by(t, e, speed);
     rt_report_views_free(view, views);
 }

@@ -59,8 +59,9 @@ void rt_report_html(rt_string *, const cJSON *evaluation);
  * axis. */
 void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *y_key, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *));
-/* One measure of the history of each model by epoch; nothing where no model has it. falls: the legend goes to the
- * top. */
-void rt_plot_curves(rt_string *, const cJSON *evaluation, const char *key, const char *title, int falls);
+/* One measure of the history of each model by epoch, where it has none by that key, by `other` (or NULL); nothing where
+ * no model has it. falls: the legend goes to the top. */
+void rt_plot_curves(rt_string *, const cJSON *evaluation, const char *key, const char *other, const char *title,
+                    int falls);
 void rt_plot_reliability(rt_string *, const cJSON *model, int index);
 #endif

@@ -212,11 +212,24 @@ static const cJSON *history(const cJSON *m)
 /* Curves come from a file that anybody may have written: what has no place on an axis is left out. */
 static int has_place(double x, double y) { return fabs(x) <= 1e15 && fabs(y) <= 1e15; }
 
+static int has_curve(const cJSON *m, const char *key)
+{
+    for (const cJSON *h = history(m); h; h = h->next)
+        if (has_place(rt_number(h, "epoch"), rt_number(h, key))) return 1;
+    return 0;
+}
+
+typedef struct { const char *key, *other; } measure;
+
+static const char *key_of(const cJSON *m, const measure *q)
+{ return q->other && !has_curve(m, q->key) ? q->other : q->key; }
+
 /* The corners of all curves; 0 where there are none. */
-static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
+static int extent(const cJSON *e, const measure *q, double xs[2], double ys[2])
 {
     int any = 0;
-    for (const cJSON *m = rt_first_model(e); m; m = m->next)
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) {
+        const char *key = key_of(m, q);
         for (const cJSON *h = history(m); h; h = h->next) {
             double x = rt_number(h, "epoch"), y = rt_number(h, key);
             if (!has_place(x, y)) continue;
@@ -226,28 +239,24 @@ static int extent(const cJSON *e, const char *key, double xs[2], double ys[2])
             ys[1] = any ? fmax(ys[1], y) : y;
             any = 1;
         }
+    }
     return any;
 }
 
-static int has_curve(const cJSON *m, const char *key)
+void rt_plot_curves(rt_string *t, const cJSON *e, const char *name, const char *other, const char *title, int falls)
 {
-    for (const cJSON *h = history(m); h; h = h->next)
-        if (has_place(rt_number(h, "epoch"), rt_number(h, key))) return 1;
-    return 0;
-}
-
-void rt_plot_curves(rt_string *t, const cJSON *e, const char *key, const char *title, int falls)
-{
+    const measure q = {name, other};
     double xs[2], ys[2];
     int i = 0, shown = 0, models = 0;
-    if (!extent(e, key, xs, ys)) return;
-    for (const cJSON *m = rt_first_model(e); m; m = m->next) models += has_curve(m, key);
+    if (!extent(e, &q, xs, ys)) return;
+    for (const cJSON *m = rt_first_model(e); m; m = m->next) models += has_curve(m, key_of(m, &q));
     axis ax = axis_of(xs, 2, 0), ay = axis_of(ys, 2, 0);
     rt_put(t, "<figure><figcaption>Training curves: %s</figcaption>", title);
     open_plot(t, "epoch", title);
     ticks(t, &ax, 0);
     ticks(t, &ay, 1);
     for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) {
+        const char *key = key_of(m, &q);
         if (!has_curve(m, key)) continue;
         rt_put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
         for (const cJSON *h = history(m); h; h = h->next) {

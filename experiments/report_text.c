@@ -138,6 +138,7 @@ static cJSON *only(const cJSON *e, const cJSON *head, int h)
         copy_member(one, m, "name", "name");
         const char *const of_model[] = {"rows_seen_in_training", "parameters", "latency_batch1_1thread"};
         for (int i = 0; i < 3; i++) copy_member(one, m, of_model[i], of_model[i]);
+        if (!cJSON_IsTrue(rt_member(one, "missing"))) copy_member(one, m, "history", "history");
         cJSON_AddItemToArray(models, one);
     }
     return view;

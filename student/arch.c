@@ -317,6 +317,20 @@ rt_status rt_arch_heads(rt_head out[RT_MAX_HEADS], int *count, const rt_graph *g
     return RT_OK;
 }
 
+/* A family's layer of a head's name comes after others, whose names are the family's. */
+static rt_status check_free(const rt_graph *g, const cJSON *layer, const cJSON *heads, const char *path)
+{
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(layer, "name"));
+    int i = 0;
+    for (const cJSON *h = heads ? heads->child : NULL; h && name; h = h->next, i++) {
+        const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(h, "name"));
+        if (own && !strcmp(own, name) && rt_arch_find(g, name) >= 0)
+            return rt_fail(RT_USAGE, "%s.heads[%d].name: the family has a layer '%.60s' of its own; give the head "
+                           "another name", path, i, name);
+    }
+    return RT_OK;
+}
+
 /* ---- inputs ---- */
 
 static const char whats_shape[] = "the input's shape is required here, such as [28, 28, 1]";
@@ -389,7 +403,10 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     if (!g) return RT_RUN;
     int i = 0;
     rt_status st = add_inputs(g, inputs, &a, path);
-    for (cJSON *l = layers->child; l && !st; l = l->next) st = add_layer(g, l, path, i++);
+    for (cJSON *l = layers->child; l && !st; l = l->next) {
+        if (rt_cfg_has(&c, "family")) st = check_free(g, l, heads, path);
+        if (!st) st = add_layer(g, l, path, i++);
+    }
     if (!st) st = check_answer(g, arch, o.classes, path);
     if (st) {
         rt_graph_free(g);

@@ -65,7 +65,8 @@ static rt_status each_tensor(calibration *c, void (*see)(observed *, const float
             int rows = c->rows - r < BATCH ? c->rows - r : BATCH;
             rt_session_infer(s, &(rt_step){.rows = rows, .x = {c->x + (size_t)r * size}});
             for (int i = 0; i < spec.outputs; i++)
-                see(&c->of[first + i], rt_session_output(s, i), (size_t)rows * rt_shape_count(&g->tensor[first + i].shape));
+                see(&c->of[first + i], rt_session_output(s, i),
+                    (size_t)rows * rt_shape_count(&g->tensor[first + i].shape));
         }
         rt_session_free(s);
     }
@@ -79,11 +80,13 @@ static rt_status check_ranges(const calibration *c)
         const observed *o = &c->of[t];
         const char *layer = t == g->input[0] ? "input" : rt_arch_layer(g, t);
         if (o->bad)
-            return rt_fail(RT_INPUT, "calibration: '%s' gives a value that is not finite; look at the data and the model",
-                           layer);
+            return rt_fail(RT_INPUT,
+                           "calibration: '%s' gives a value that is not finite; look at the data and the model", layer);
         if (o->low == 0 && o->high == 0)
-            return rt_fail(RT_INPUT, "calibration: '%s' gives 0 for each of %d rows, so its range has no width; take other "
-                           "or more rows, or leave the layer out", layer, c->rows);
+            return rt_fail(RT_INPUT,
+                           "calibration: '%s' gives 0 for each of %d rows, so its range has no width; take other "
+                           "or more rows, or leave the layer out",
+                           layer, c->rows);
     }
     return RT_OK;
 }
@@ -180,7 +183,8 @@ static rt_status set_weights(calibration *c, int node)
         for (size_t r = 0; r < rows && c->spec->correct; r++) {
             int cg = in / groups, k = o / (channels / groups) * cg + (int)(r % (size_t)cg);
             double v = (double)w[r * (size_t)channels + (size_t)o], mean = mean_of(c, n, k);
-            if (input.scale > 0) mean *= (double)(input.scale / c->m->input[0].mul[c->m->input[0].channels == 1 ? 0 : k]);
+            if (input.scale > 0)
+                mean *= (double)(input.scale / c->m->input[0].mul[c->m->input[0].channels == 1 ? 0 : k]);
             sum += (v - rounded(v, (double)step[o], most)) * mean;
         }
         shift[o] = (float)sum;

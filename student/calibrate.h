@@ -2,8 +2,8 @@
  *
  * Ranges: of every tensor the least and the greatest value over all rows, 0 included; or, by MSE, what of it keeps the
  * mean squared error of its values least (a histogram of them). Steps of weights: max |w| / (2^(bits - 1) - 1) of each
- * output channel; or, by MSE, the part of it that keeps the squared error least. Biases are corrected for the mean error
- * that rounded weights make with the mean input (Nagel et al. 2019, section 4.2). */
+ * output channel; or, by MSE, the part of it that keeps the squared error least. Biases are corrected for the mean
+ * error that rounded weights make with the mean input (Nagel et al. 2019, section 4.2). */
 #ifndef RT_STUDENT_CALIBRATE_H
 #define RT_STUDENT_CALIBRATE_H
 
@@ -21,7 +21,8 @@ typedef struct {
 
 /* x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a layer answers 0 to every row; a
  * range has no width then. */
-rt_status rt_calibrate(rt_quantizers **, const rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_pool *);
+rt_status rt_calibrate(rt_quantizers **, const rt_model *, const rt_calibrate_spec *, const float *x, int rows,
+                       rt_pool *);
 
 /* scale and zero point of values in [low, high], which 0 is brought into: 255 steps, 0 a whole number of them. */
 rt_quant rt_quant_of(float low, float high);

@@ -124,6 +124,8 @@ const rt_metric *rt_metric_find(rt_task task, const char *name)
     return NULL;
 }
 
+int rt_metric_fits(const rt_metric *m, int size) { return m != &rt_classes_metrics[RT_TOP5] || size > 5; }
+
 const char *rt_metric_undefined(const rt_metric *m, const rt_scores *s)
 {
     if (!s->rows) return s->task == RT_TASK_REAL ? "no row has a target" : "no row has a label";

@@ -79,7 +79,7 @@ typedef struct {
 } rt_metric;
 
 enum { RT_CLASSES_METRICS = 12, RT_MULTILABEL_METRICS = 11, RT_REAL_METRICS = 6 };
-enum { RT_ACCURACY = 0, RT_NLL = 7 };                     /* places among the classes' */
+enum { RT_ACCURACY = 0, RT_TOP5 = 1, RT_NLL = 7 };                     /* places among the classes' */
 extern const rt_metric rt_classes_metrics[RT_CLASSES_METRICS], rt_multilabel_metrics[RT_MULTILABEL_METRICS],
     rt_real_metrics[RT_REAL_METRICS];
 
@@ -90,6 +90,8 @@ extern const rt_metric_table rt_metrics[RT_TASK_COUNT];
 const rt_metric *rt_metric_first(rt_task);             /* accuracy, micro_f1, rmse */
 /* The task's metric of this name, or NULL, with RT_USAGE and the nearest one. */
 const rt_metric *rt_metric_find(rt_task, const char *name);
+/* Whether it can be defined of a head of this size at all. */
+int rt_metric_fits(const rt_metric *, int size);
 /* Why it is NAN of these rows. */
 const char *rt_metric_undefined(const rt_metric *, const rt_scores *);
 #endif

@@ -1,5 +1,5 @@
-/* student/program.h - the integer program of a model: what is deployed. Built from a model and its quantizers; one packed
- * file; run on memory of the caller.
+/* student/program.h - the integer program of a model: what is deployed. Built from a model and its quantizers; one
+ * packed file; run on memory of the caller.
  *
  *     rt_program *p;
  *     if (rt_program_load(&p, "net.q")) ...rt_error_message()
@@ -32,9 +32,9 @@ void rt_quantizers_free(rt_quantizers *, const rt_graph *);
  * whose deviation differs by channel, times deviation. (count of the field) for the caller to free; NULL when memory is
  * out. The scale and zero point of such an input in *input. */
 float *rt_program_weights(const rt_model *, int node, int bytes, rt_quant *input);
-/* Whether the model's input can be bytes: its means lie in [0, 255], and layers with weights alone read it. There is one
- * zero point, the rounded mean of means, so where such a layer pads, padding differs from 0 by *apart at most, in steps
- * of the input; the remainder of means that differ enters biases, and is exact elsewhere. */
+/* Whether the model's input can be bytes: its means lie in [0, 255], and layers with weights alone read it. There is
+ * one zero point, the rounded mean of means, so where such a layer pads, padding differs from 0 by *apart at most, in
+ * steps of the input; the remainder of means that differ enters biases, and is exact elsewhere. */
 int rt_program_takes_bytes(const rt_model *, double *apart);
 
 typedef struct rt_program rt_program;

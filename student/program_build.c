@@ -49,7 +49,10 @@ void rt_quantizers_free(rt_quantizers *q, const rt_graph *g)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
-static int has_weights(const rt_node *n) { return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D; }
+static int has_weights(const rt_node *n)
+{
+    return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D;
+}
 
 /* ---- an input of bytes: x' = (u + add[c]) mul[c] = scale (mul[c] / scale) (u - zero) + (zero + add[c]) mul[c] ---- */
 
@@ -209,7 +212,8 @@ static double norm_of(const build *b, int field, size_t c)
     for (int i = 0; i < b->low.recipes; i++) {
         const rt_recipe *r = &b->low.recipe[i];
         if (r->field == field && r->kind == RT_FOLD_WEIGHT)
-            return b->field[r->from[RT_FROM_GAMMA]][c] / sqrt((double)b->field[r->from[RT_FROM_VARIANCE]][c] + (double)r->eps);
+            return b->field[r->from[RT_FROM_GAMMA]][c] /
+                   sqrt((double)b->field[r->from[RT_FROM_VARIANCE]][c] + (double)r->eps);
     }
     return 1;
 }
@@ -222,7 +226,8 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
     const rt_field *f = &b->low.graph->field[n->field[0]];
     const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (c->bits - 1)) - 1;
     const size_t rows = f->count / (size_t)channels;
-    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = b->q->step[node], *shift = b->q->shift[node];
+    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = b->q->step[node],
+                *shift = b->q->shift[node];
     const char *name = layer_of(b, n->out);
     rt_quant input = {0, 0};
     if (!step) return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its weights have no steps", name);
@@ -232,7 +237,8 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
     const float sx = b->p->net.tensor[c->in[0]].q.scale;
     rt_net *net = &b->p->net;
     for (int o = 0; o < channels && !st; o++) {
-        double norm = norm_of(b, n->field[0], (size_t)o), own = step[o] * fabs(norm), value = bias ? (double)bias[o] : 0;
+        double norm = norm_of(b, n->field[0], (size_t)o), own = step[o] * fabs(norm),
+               value = bias ? (double)bias[o] : 0;
         if (shift) value += (double)shift[o] * norm;
         double least = fmax(fabs(value) / (double)sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
         double used = own < least ? least : own, offset = 0;
@@ -242,13 +248,15 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
         }
         for (size_t r = 0; r < rows; r++) {
             size_t i = r * (size_t)channels + (size_t)o;
-            double v = own < least ? rint((double)w[i] * norm / used) : rint((double)w[i] / (double)step[o]) * (norm < 0 ? -1 : 1);
+            double v = own < least ? rint((double)w[i] * norm / used)
+                                   : rint((double)w[i] / (double)step[o]) * (norm < 0 ? -1 : 1);
             int q = (int)fmin(fmax(v, -most), most);
             net->weight[c->weight + i] = (int8_t)q;
             if (input.scale > 0) {
                 int ch = channel_of(b->m->graph, &b->m->graph->node[node], r, o);
                 float mul = mul_at(&b->m->input[0], ch);
-                offset += q * used / ((double)mul / (double)input.scale) * ((double)input.zero + (double)add_at(&b->m->input[0], ch)) * (double)mul;
+                offset += q * used / ((double)mul / (double)input.scale) *
+                          ((double)input.zero + (double)add_at(&b->m->input[0], ch)) * (double)mul;
             }
         }
         float to = (float)used, with = (float)(value + offset);
@@ -293,7 +301,8 @@ static rt_status put_affine(build *b, const rt_node *n)
     const float sx = net->tensor[c->in[0]].q.scale;
     for (int o = 0; o < channels; o++) {
         double own = fabs((double)scale[o]) / 127;
-        double least = fmax(fabs((double)shift[o]) / (double)sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
+        double least = fmax(fabs((double)shift[o]) / (double)sx / (1 << 29),
+                            (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
         float to = (float)(own < least ? least : own);
         net->weight[c->weight + (size_t)o] = (int8_t)fmin(fmax(rint((double)scale[o] / (double)to), -127), 127);
         net->step[c->channel + (size_t)o] = to;
@@ -458,7 +467,8 @@ static rt_status fill(build *b)
     p->tensors = g->tensors;
     p->tensor_of = malloc((size_t)g->tensors * sizeof *p->tensor_of);
     if (!p->tensor_of) return rt_fail(RT_RUN, "out of memory");
-    for (int t = 0; t < g->tensors; t++) p->tensor_of[t] = b->low.tensor_of[t] < 0 ? -1 : b->net_of[b->low.tensor_of[t]];
+    for (int t = 0; t < g->tensors; t++)
+        p->tensor_of[t] = b->low.tensor_of[t] < 0 ? -1 : b->net_of[b->low.tensor_of[t]];
     return rt_program_finish(p);
 }
 
@@ -470,7 +480,8 @@ rt_status rt_program_build(rt_program **out, const rt_model *m, const rt_quantiz
     if (!b.p) return rt_fail(RT_RUN, "out of memory");
     double apart;
     rt_status st = q->bytes && !rt_program_takes_bytes(m, &apart)
-                       ? rt_fail(RT_USAGE, "the input cannot be bytes: a mean is outside of [0, 255], or a layer without "
+                       ? rt_fail(RT_USAGE,
+                                 "the input cannot be bytes: a mean is outside of [0, 255], or a layer without "
                                  "weights reads it; let it be floats")
                        : fill(&b);
     for (int i = m->graph->fields; b.field && i < b.low.graph->fields; i++) free(b.field[i]);

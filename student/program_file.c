@@ -73,9 +73,10 @@ static void put_net(out_bytes *o, const rt_net *n)
         put_f32(o, t->q.scale);
     }
     for (const rt_net_call *c = n->call; c < n->call + n->calls; c++) {
-        const int32_t word[CALL_WORDS] = {(int32_t)c->op, c->in[0], c->in[1], c->out, c->head, c->kh, c->kw, c->sh, c->sw,
-                                          c->pad[0], c->pad[1], c->pad[2], c->pad[3], c->groups, c->n, c->bits,
-                                          (int32_t)c->act, c->at, c->table, 0};
+        const int32_t word[CALL_WORDS] = {(int32_t)c->op, c->in[0],        c->in[1],  c->out,    c->head,
+                                          c->kh,          c->kw,           c->sh,     c->sw,     c->pad[0],
+                                          c->pad[1],      c->pad[2],       c->pad[3], c->groups, c->n,
+                                          c->bits,        (int32_t)c->act, c->at,     c->table,  0};
         for (int i = 0; i < CALL_WORDS; i++) put_i32(o, word[i]);
     }
     put(o, n->table, (size_t)n->tables * 256);
@@ -271,11 +272,15 @@ static rt_status check_header(const uint8_t *bytes, size_t n, const char *of)
     if (!m || memcmp(m, magic, sizeof magic)) return rt_fail(RT_INPUT, "%s: is no integer program of retort", of);
     int version = get_i32(&i), contract = get_i32(&i);
     if (n < HEADER || version != VERSION)
-        return rt_fail(RT_INPUT, "%s: is an integer program of format %d; this version reads %d: write it again from its "
-                       "model", of, version, VERSION);
+        return rt_fail(RT_INPUT,
+                       "%s: is an integer program of format %d; this version reads %d: write it again from its "
+                       "model",
+                       of, version, VERSION);
     if (contract != RT_INT_CONTRACT)
-        return rt_fail(RT_INPUT, "%s: computes by version %d of the integer contract; this version has %d: write it again "
-                       "from its model", of, contract, RT_INT_CONTRACT);
+        return rt_fail(RT_INPUT,
+                       "%s: computes by version %d of the integer contract; this version has %d: write it again "
+                       "from its model",
+                       of, contract, RT_INT_CONTRACT);
     rt_hasher *h = rt_hasher_new();
     const uint8_t zeros[DIGEST] = {0};
     rt_hasher_add(h, bytes, DIGEST_AT);

@@ -59,7 +59,7 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
         snprintf(key, sizeof key, "%s.hard", rt_loss_path(s, h, path));
         if (!rt_learns_soft(l) && l->hard == 0 && (!s->hints || s->heads > 1))
             rt_cfg_fail(c, key, "is 0, and nothing else is left to learn from");
-        if (s->of[h].given && s->heads > 1 && !rt_learns_labels(l) && s->validation == 0)
+        if (s->of[h].given && *s->of[h].where.set && s->heads > 1 && !rt_learns_labels(l) && s->validation == 0)
             rt_cfg_fail(c, "data.targets", "has one that is not used: its head's loss.hard and data.validation are 0");
     }
     if (*s->hard_rows && !hard && s->validation == 0)
@@ -169,6 +169,8 @@ void rt_train_settings_free(rt_train_settings *s)
 {
     rt_heads_free(s->head, s->heads);
     s->heads = 0;
+    rt_model_free(s->init_model);
+    s->init_model = NULL;
 }
 
 rt_status rt_train_check(cJSON *config)

@@ -38,8 +38,10 @@ static rt_status open_teacher(rt_trainer *t)
 rt_status rt_train_open_data(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
-    RT_TRY(rt_source_open(&t->x, s->source, s->x));
-    RT_TRY(rt_identity_open(&t->identity, t->x, s->check));
+    rt_sources *sources = t->opt->sources;
+    if (!sources) sources = t->own_sources = rt_sources_new();
+    if (!sources) return RT_RUN;
+    RT_TRY(rt_sources_get(sources, s->source, s->x, s->check, &t->x, &t->identity));
     RT_TRY(rt_identity_root(&t->data_digest, t->identity, t->opt->pool, t->opt->progress));
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));

@@ -46,16 +46,15 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
         rt_graph_free(g);
         return st;
     }
-    rt_model *m;
     int there;
     RT_TRY(rt_file_there(s->init, &there));
     if (!there) return RT_OK;
-    RT_TRY(rt_model_load(&m, s->init));
-    rt_status st = rt_model_one_input(m->graph, s->init);
-    if (!st) st = rt_heads_copy(s->head, m->head, m->heads);
-    if (!st) s->heads = m->heads;
-    rt_model_free(m);
-    return st;
+    RT_TRY(rt_model_load(&s->init_model, s->init));
+    const rt_model *m = s->init_model;
+    RT_TRY(rt_model_one_input(m->graph, s->init));
+    RT_TRY(rt_heads_copy(s->head, m->head, m->heads));
+    s->heads = m->heads;
+    return RT_OK;
 }
 
 /* ---- losses ---- */
@@ -95,6 +94,12 @@ static void read_monitor(rt_cfg *train, rt_train_settings *s)
     }
     s->monitor = rt_metric_find(s->head[s->monitor_head].task, dot ? dot + 1 : name);
     if (!s->monitor) rt_cfg_fail(train, "monitor", rt_error_message());
+    else if (!rt_metric_fits(s->monitor, s->head[s->monitor_head].size)) {
+        char what[200];
+        snprintf(what, sizeof what, "%s is not defined here: %s; choose another metric", s->monitor->name,
+                 s->monitor->undefined);
+        rt_cfg_fail(train, "monitor", what);
+    }
     if (s->validation == 0) rt_cfg_refuse(train, "monitor", "needs data.validation above 0");
 }
 

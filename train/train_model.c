@@ -10,9 +10,11 @@ static rt_status make_model(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
     if (*s->init) {
-        RT_TRY(rt_model_load(&t->model, s->init));
+        if (!s->init_model) RT_TRY(rt_model_load(&s->init_model, s->init));
+        if (s->heads != s->init_model->heads) return rt_fail(RT_RUN, "%s: changed meanwhile; run again", s->init);
+        t->model = s->init_model;
+        s->init_model = NULL;
         t->init_digest = rt_model_digest(t->model);
-        if (s->heads != t->model->heads) return rt_fail(RT_RUN, "%s: changed meanwhile; run again", s->init);
     } else {
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
@@ -81,6 +83,30 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     return rt_teacher_answer_as(t->teacher, t->model->head, t->model->heads, NULL, s->match);
 }
 
+/* Layers that no loss depends on are left out of the plan, which is said. */
+static rt_status say_unread(rt_trainer *t)
+{
+    const rt_graph *g = t->graph;
+    char *live = calloc((size_t)g->tensors, 1), text[400];
+    int n = 0, most = (int)sizeof text - 80;
+    if (!live) return rt_fail(RT_RUN, "out of memory");
+    for (int h = 0; h < t->set.heads; h++) live[t->model->head[h].tensor] = 1;
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const rt_node *q = &g->node[i];
+        if (q->out >= t->model->graph->tensors) live[q->out] = 1;          /* a hint's projection */
+        for (int k = 0; k < q->inputs; k++) live[q->in[k]] |= live[q->out];
+    }
+    for (int i = 0; i < g->nodes && n < most; i++)
+        if (!live[g->node[i].out]) n += snprintf(text + n, sizeof text - (size_t)n, "%s%.60s", n ? ", " : "",
+                                                 g->node[i].name);
+    free(live);
+    if (!n) return RT_OK;
+    snprintf(text + n, sizeof text - (size_t)n, "%s: no head depends on these layers: they are not trained",
+             n >= most ? " ..." : "");
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    return RT_OK;
+}
+
 static void fill_input(void *arg, int input, float *x, int row0, int rows)
 {
     rt_trainer *t = arg;
@@ -112,10 +138,11 @@ rt_status rt_train_set_up(rt_trainer *t)
     memcpy(states, t->model->states, of_states);
     if (ema) memcpy(ema, params, n * sizeof *ema);
     if (ema_states) memcpy(ema_states, states, of_states);
+    RT_TRY(say_unread(t));
     if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
     t->view = (rt_view){
         .augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
-    return RT_OK;
+    return rt_train_check_monitor(t);
 }
 
 void rt_train_tear_down(rt_trainer *t)
@@ -126,12 +153,11 @@ void rt_train_tear_down(rt_trainer *t)
     rt_teacher_close(t->teacher);
     rt_graph_free(t->graph);
     rt_model_free(t->model);
-    rt_identity_close(t->identity);
-    rt_source_close(t->x);
     for (int h = 0; h < RT_MAX_HEADS; h++) {
         rt_targets_close(t->learn[h].y);
         free(t->learn[h].class_weight);
     }
+    rt_sources_free(t->own_sources);
     free(t->partner);
     free(t->answers);
     rt_rows_free(&t->train);

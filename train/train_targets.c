@@ -259,7 +259,7 @@ static rt_status need_labels(const rt_trainer *t, int h)
     const rt_loss_config *l = &s->of[h].loss;
     const rt_target_where *w = &s->of[h].where;
     int soft = rt_learns_soft(l), single = s->heads == 1, classes = s->head[h].task == RT_TASK_CLASSES;
-    const char *set = *w->set ? w->set : "y", *file = file_of(t, h);
+    const char *set = *w->set ? w->set : single ? "y" : s->head[h].name, *file = file_of(t, h);
     const char *lack = !t->learn[h].y ? classes ? "there are no class labels" : "there are no targets"
                                       : "no row to train on has a label";
     char path[RT_LOSS_PATH], how[RT_LOSS_PATH + 80];

@@ -66,7 +66,8 @@ static int score(const rt_head *head, rt_scores *s, const rt_target_rows *y, int
 
 typedef struct { float *answer, *teacher; uint8_t *labels; } buffers;
 
-static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int ask, rt_scores *scores)
+/* blind: nobody is asked, and the model's answers are zeros. */
+static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int ask, int blind, rt_scores *scores)
 {
     size_t width = (size_t)rt_model_width(t->model);
     const float *soft = b->soft;
@@ -76,7 +77,7 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
         RT_TRY(rt_teacher_ask(t->teacher, &q, x->teacher));
         soft = x->teacher;
     }
-    rt_predict_raw(t->validator, b->x, t->view.type, b->rows, x->answer);
+    if (!blind) rt_predict_raw(t->validator, b->x, t->view.type, b->rows, x->answer);
     for (int r = 0; r < b->rows; r++)
         for (int h = 0; h < t->set.heads; h++) {
             const rt_head *head = &t->model->head[h];
@@ -91,7 +92,7 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
 }
 
 /* Scores of the validation rows: against targets, or the teacher's answers where a head has none. */
-static rt_status score_rows(rt_trainer *t, rt_scores *scores)
+static rt_status score_rows(rt_trainer *t, rt_scores *scores, int blind)
 {
     int width = rt_model_width(t->model), ask = 0;
     size_t n = (size_t)AT_ONCE * (size_t)width;
@@ -103,7 +104,8 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores)
         ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);
     }
     if (ask && *t->set.labels) rt_train_stream_answers(t, &s);
-    rt_predictor_set_weights(t->validator, 0, rt_session_best(t->session, 0), rt_session_best(t->session, 1));
+    if (!blind)
+        rt_predictor_set_weights(t->validator, 0, rt_session_best(t->session, 0), rt_session_best(t->session, 1));
     RT_TRY(rt_stream_open(&stream, &s, 0));
     buffers x = {rt_floats_new(n), rt_floats_new(n), malloc((size_t)width)};
     rt_status st = x.answer && x.teacher && x.labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
@@ -111,7 +113,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores)
         const rt_batch *b;
         st = rt_check_stop();
         if (!st) st = rt_stream_next(stream, &b);
-        if (!st) st = score_batch(t, b, &x, ask && t->set.teachers, scores);
+        if (!st) st = score_batch(t, b, &x, ask && t->set.teachers && !blind, blind, scores);
     }
     free(x.answer);
     free(x.teacher);
@@ -131,19 +133,39 @@ static rt_status judge(const rt_trainer *t, const rt_scores *scores, double *val
                    m->name, rt_metric_undefined(m, s));
 }
 
-rt_status rt_train_validate(rt_trainer *t, cJSON *epoch, double *value)
+static rt_status take_scores(rt_trainer *t, int blind, rt_scores scores[RT_MAX_HEADS], double *value)
 {
     const rt_train_settings *set = &t->set;
-    rt_scores scores[RT_MAX_HEADS] = {{0}};
-    rt_train_column list[RT_TRAIN_COLUMNS];
-    int n = rt_train_columns(t, list);
     rt_status st = RT_OK;
+    memset(scores, 0, RT_MAX_HEADS * sizeof *scores);
     for (int h = 0; h < set->heads && !st; h++) {
         int ranks = h == set->monitor_head && set->monitor->ranks;
         st = rt_scores_begin(&scores[h], set->head[h].task, set->head[h].size, ranks, t->held.count);
     }
-    if (!st) st = score_rows(t, scores);
-    if (!st) st = judge(t, scores, value);
+    if (!st) st = score_rows(t, scores, blind);
+    return st ? st : judge(t, scores, value);
+}
+
+rt_status rt_train_check_monitor(rt_trainer *t)
+{
+    const rt_learner *l = &t->learn[t->set.monitor_head];
+    rt_scores scores[RT_MAX_HEADS];
+    double value;
+    int told_later = !l->judged && t->set.teachers;        /* by a teacher in the loop */
+    int always = !t->set.monitor->undefined && (t->set.heads == 1 || l->held);
+    if (!t->held.count || told_later || always) return RT_OK;
+    rt_status st = take_scores(t, 1, scores, &value);
+    for (int h = 0; h < t->set.heads; h++) rt_scores_free(&scores[h]);
+    return st;
+}
+
+rt_status rt_train_validate(rt_trainer *t, cJSON *epoch, double *value)
+{
+    const rt_train_settings *set = &t->set;
+    rt_scores scores[RT_MAX_HEADS];
+    rt_train_column list[RT_TRAIN_COLUMNS];
+    int n = rt_train_columns(t, list);
+    rt_status st = take_scores(t, 0, scores, value);
     for (int i = 0; i < n && !st; i++) {
         double v = list[i].metric->of(&scores[list[i].head]);
         cJSON_AddItemToObject(epoch, list[i].key, isfinite(v) ? cJSON_CreateNumber(v) : cJSON_CreateNull());

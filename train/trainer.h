@@ -8,6 +8,7 @@
 #define RT_TRAIN_TRAINER_H
 
 #include "data/json.h"
+#include "data/sources.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
 
@@ -17,6 +18,7 @@ typedef struct {
     const char *config;            /* the file that the configuration came from, or NULL */
     int allow_numeric_change;      /* resume on another kernel family */
     rt_pool *pool;
+    rt_sources *sources;           /* shared with other runs of the process; NULL: own */
     const rt_progress *progress;
 } rt_train_options;
 

@@ -46,6 +46,7 @@ typedef struct {
 
 typedef struct {
     const char *source, *x, *y, *labels, *hard_rows, *init;
+    rt_model *init_model;          /* that init names, until the run takes it; NULL: it is not there yet */
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
     rt_rows_config rows;
@@ -82,8 +83,9 @@ typedef struct {
     char config_digest[33];
     cJSON *content;                /* digests of what the run comes from: x, y, labels, teacher, init */
     rt_digest init_digest;
+    rt_sources *own_sources;       /* NULL: they are shared */
     rt_source *x;
-    rt_identity *identity;         /* of x */
+    rt_identity *identity;         /* of x; of the sources, as x is */
     rt_digest data_digest;         /* its root */
     rt_learner learn[RT_MAX_HEADS];
     uint64_t hard_first, hard_end;
@@ -201,6 +203,8 @@ void rt_train_stream_answers(const rt_trainer *, rt_stream_spec *);
 enum { RT_TRAIN_COLUMNS = 2 * RT_MAX_HEADS + 1 };
 typedef struct { char key[RT_HEAD_NAME + 48]; int head; const rt_metric *metric; } rt_train_column;
 int rt_train_columns(const rt_trainer *, rt_train_column list[RT_TRAIN_COLUMNS]);    /* none without such rows */
+/* RT_INPUT when the monitored metric can never be defined on the validation rows, as far as their targets tell. */
+rt_status rt_train_check_monitor(rt_trainer *);
 /* Adds them to the epoch's entry; *value: the monitored one. */
 rt_status rt_train_validate(rt_trainer *, cJSON *epoch, double *value);
 

@@ -1,4 +1,5 @@
-/* engine/int/int_link.c - a net for this machine's kernels: places for its tensors, packed weights, calls that are ready.
+/* engine/int/int_link.c - a net for this machine's kernels: places for its tensors, packed weights, calls that are
+ * ready.
  *
  * A context begins with the calls, whose pointers lead into it; its tensors follow. A tensor that a convolution reads
  * with padding carries its border, which is filled once: so its place is shared only with tensors of the same geometry
@@ -135,8 +136,16 @@ static rt_int_image image_of(const rt_linked *l, int t)
 static rt_int_conv ready_conv(const rt_linked *l, const rt_net_call *c)
 {
     const rt_net *n = l->net;
-    rt_int_conv a = {.x = image_of(l, c->in[0]), .kh = c->kh, .kw = c->kw, .sh = c->sh, .sw = c->sw, .groups = c->groups,
-                     .n = c->n, .w = n->weight + c->weight, .bias = l->start + c->channel, .m = l->m + c->channel};
+    rt_int_conv a = {.x = image_of(l, c->in[0]),
+                     .kh = c->kh,
+                     .kw = c->kw,
+                     .sh = c->sh,
+                     .sw = c->sw,
+                     .groups = c->groups,
+                     .n = c->n,
+                     .w = n->weight + c->weight,
+                     .bias = l->start + c->channel,
+                     .m = l->m + c->channel};
     a.x.p -= c->pad[0] * a.x.row + c->pad[2] * a.x.px;
     if (c->out >= 0) {
         a.y = image_of(l, c->out);
@@ -160,12 +169,21 @@ static ready ready_of(const rt_linked *l, const rt_net_call *c)
     case RT_NET_ADD: case RT_NET_MUL:
         r.u.pair = (rt_int_pair){.a = image_of(l, c->in[0]), .b = image_of(l, c->in[1]), .y = image_of(l, c->out),
                                  .range = rt_int_range_of(t[c->out].q, c->act)};
-        (c->op == RT_NET_ADD ? rt_int_add_factors : rt_int_mul_factors)(&r.u.pair, t[c->in[0]].q, t[c->in[1]].q, t[c->out].q);
+        (c->op == RT_NET_ADD ? rt_int_add_factors : rt_int_mul_factors)(&r.u.pair, t[c->in[0]].q, t[c->in[1]].q,
+                                                                        t[c->out].q);
         break;
     case RT_NET_MAX_POOL: case RT_NET_AVG_POOL:
-        r.u.pool = (rt_int_pool){.x = image_of(l, c->in[0]), .y = image_of(l, c->out), .kh = c->kh, .kw = c->kw, .sh = c->sh,
-                                 .sw = c->sw, .top = c->pad[0], .left = c->pad[2], .sx = t[c->in[0]].q.scale,
-                                 .sy = t[c->out].q.scale, .zx = t[c->in[0]].q.zero,
+        r.u.pool = (rt_int_pool){.x = image_of(l, c->in[0]),
+                                 .y = image_of(l, c->out),
+                                 .kh = c->kh,
+                                 .kw = c->kw,
+                                 .sh = c->sh,
+                                 .sw = c->sw,
+                                 .top = c->pad[0],
+                                 .left = c->pad[2],
+                                 .sx = t[c->in[0]].q.scale,
+                                 .sy = t[c->out].q.scale,
+                                 .zx = t[c->in[0]].q.zero,
                                  .range = rt_int_range_of(t[c->out].q, RT_ACT_NONE)};
         break;
     case RT_NET_MAP:

@@ -90,7 +90,10 @@ static rt_status check_conv(const rt_net *n, const rt_net_call *c, const char **
     return RT_OK;
 }
 
-static int same_shape(const rt_net_tensor *a, const rt_net_tensor *b) { return a->h == b->h && a->w == b->w && a->c == b->c; }
+static int same_shape(const rt_net_tensor *a, const rt_net_tensor *b)
+{
+    return a->h == b->h && a->w == b->w && a->c == b->c;
+}
 
 /* The shape that the call gives, and what its operator asks of its inputs. */
 static rt_status check_op(const rt_net *n, const rt_net_call *c, rt_net_tensor *gives, const char **why)
@@ -155,7 +158,8 @@ static rt_status check_call(const rt_net *n, const rt_net_call *c, int *written,
     }
     const rt_net_tensor *out = &n->tensor[c->out];
     *why = "its output has another shape";
-    if (c->op == RT_NET_RESHAPE ? count != (double)out->h * out->w * out->c : gives.h != out->h || gives.w != out->w) return RT_INPUT;
+    if (c->op == RT_NET_RESHAPE ? count != (double)out->h * out->w * out->c : gives.h != out->h || gives.w != out->w)
+        return RT_INPUT;
     if (c->op == RT_NET_MAP) {
         if (c->at != written[c->out] || gives.c > out->c - c->at) return RT_INPUT;
         written[c->out] += gives.c;
@@ -170,7 +174,8 @@ static rt_status check_call(const rt_net *n, const rt_net_call *c, int *written,
 
 rt_status rt_net_check(const rt_net *n)
 {
-    if (!between(n->tensors, 1, RT_NET_MOST) || !between(n->calls, 1, RT_NET_MOST) || !between(n->heads, 1, RT_NET_HEADS))
+    if (!between(n->tensors, 1, RT_NET_MOST) || !between(n->calls, 1, RT_NET_MOST) ||
+        !between(n->heads, 1, RT_NET_HEADS))
         return rt_fail(RT_INPUT, "%d tensors, %d calls and %d heads are no program", n->tensors, n->calls, n->heads);
     for (int i = 0; i < n->tensors; i++) RT_TRY(check_tensor(&n->tensor[i], i));
     for (int i = 0; i < n->heads; i++)
@@ -181,7 +186,8 @@ rt_status rt_net_check(const rt_net *n)
     const char *why = "";
     rt_status st = RT_OK;
     for (int i = 0; i < n->calls && !st; i++)
-        if (check_call(n, &n->call[i], written, answered, &why)) st = rt_fail(RT_INPUT, "call %d cannot be: %s", i, why);
+        if (check_call(n, &n->call[i], written, answered, &why))
+            st = rt_fail(RT_INPUT, "call %d cannot be: %s", i, why);
     for (int i = 0; i < n->heads && !st; i++)
         if (!answered[i]) st = rt_fail(RT_INPUT, "no call gives head %d", i);
     free(written);

@@ -1,5 +1,5 @@
-/* engine/int/net.h - integer programs: a flat list of calls over tensors of bytes, as data; and the same linked for this
- * machine's kernels, to be run without allocation, lock or system call. */
+/* engine/int/net.h - integer programs: a flat list of calls over tensors of bytes, as data; and the same linked for
+ * this machine's kernels, to be run without allocation, lock or system call. */
 #ifndef RT_ENGINE_INT_NET_H
 #define RT_ENGINE_INT_NET_H
 

@@ -22,7 +22,7 @@ int main(int argc, char **argv)
     const rt_net_tensor *in = &rt_program_net(p)->tensor[0];
     size_t row = (size_t)in->h * (size_t)in->w * (size_t)in->c * (rt_program_takes(p) ? 1 : sizeof(float));
     size_t width = (size_t)rt_program_width(p);
-    void *x = malloc(row), *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);   /* one per thread */
+    void *x = malloc(row), *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63); /* one per thread */
     float *y = malloc(width * sizeof *y);
     if (x && y && context) {
         rt_program_start(p, context);

@@ -15,7 +15,8 @@ static const shape shapes[] = {
 
 static const rt_kernels *twin;
 
-static void compare(const char *what, const shape *s, int c, const float *got, const float *want, size_t n, double terms)
+static void compare(const char *what, const shape *s, int c, const float *got, const float *want, size_t n,
+                    double terms)
 {
     char text[160];
     for (size_t i = 0; i < n; i++) {

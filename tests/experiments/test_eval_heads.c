@@ -296,10 +296,59 @@ static void lacks_a_head_of_classes(void **state)
     cJSON_Delete(e);
 }
 
+/* A model of one head beside one of two has its curve in that head's figure, and only there; what is defined is what
+ * the page has. No set named: no targets. */
+static void single_beside_two(void **state)
+{
+    (void)state;
+    part p[2] = {{"tags", &element_reference[7], 0}, {"size", &element_reference[9], 0}};
+    write_parts("both.h5", p, 2);
+    write_identity("both-model.h5", p, 2, 1, 0);
+    char text[300];
+    int d = p[1].c->size;
+    cJSON *arch;
+    snprintf(text, sizeof text, "{\"input\":[%d],\"heads\":[{\"name\":\"size\",\"task\":\"real\",\"size\":%d}],"
+             "\"layers\":[{\"op\":\"dense\",\"out\":%d}]}", p[0].c->size + d, d, d);
+    check_ok(rt_json_parse(&arch, text, strlen(text), "test"));
+    rt_model *m;
+    check_ok(rt_model_new(&m, arch, 1));
+    check_ok(rt_model_save(m, at("size-model.h5")));
+    rt_model_free(m);
+    cJSON_Delete(arch);
+    cJSON *e = evaluate_two("both-model.h5", "size-model.h5", "both.h5", ", \"targets\": {\"tags\": \"\"}");
+    const cJSON *heads = cJSON_GetObjectItem(model_of(e, 0), "heads");
+    assert_false(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 0), "micro_f1")));
+    assert_true(cJSON_IsNumber(cJSON_GetObjectItem(cJSON_GetArrayItem(heads, 1), "rmse")));
+    static const char *const curve[2] = {
+        "[{\"epoch\": 1, \"loss\": 2, \"validation_size.rmse\": 1, \"validation_tags.micro_f1\": 0.5}]",
+        "[{\"epoch\": 1, \"loss\": 2, \"validation_rmse\": 3, \"validation_micro_f1\": 0.7}]"};
+    for (int i = 0; i < 2; i++)
+        cJSON_AddItemToObject(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i), "history",
+                              cJSON_Parse(curve[i]));
+    rt_string page = {0};
+    rt_report_html(&page, e);
+    assert_non_null(page.p);
+    assert_null(strstr(page.p, "Wilson"));
+    assert_null(strstr(page.p, "softmax"));
+    assert_non_null(strstr(page.p, "Labels: p of a label: the logistic function"));
+    assert_non_null(strstr(page.p, "<dt>McNemar p</dt>"));
+    static const char *const title[2] = {"Training curves: validation micro_f1", "Training curves: validation rmse"};
+    for (int i = 0; i < 2; i++) {
+        char *figure = strstr(page.p, title[i]), *end = figure ? strstr(figure, "</figure>") : NULL;
+        assert_non_null(end);
+        *end = 0;
+        assert_non_null(strstr(figure, ">both-model</text>"));
+        assert_int_equal(strstr(figure, ">size-model</text>") != NULL, i);
+        *end = '<';
+    }
+    free(page.p);
+    cJSON_Delete(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(single_heads), cmocka_unit_test(two_heads),
                                        cmocka_unit_test(unnamed_columns), cmocka_unit_test(lacks_a_head),
-                                       cmocka_unit_test(lacks_a_head_of_classes)};
+                                       cmocka_unit_test(lacks_a_head_of_classes), cmocka_unit_test(single_beside_two)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

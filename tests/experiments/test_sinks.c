@@ -161,7 +161,7 @@ static void curves(void **state)
         cJSON *e = cJSON_Parse("{\"models\": [{\"name\": \"m\"}]}");
         cJSON_AddItemToObject(cJSON_GetObjectItem(e, "models")->child, "history", cJSON_Parse(history[i]));
         rt_string t = {0};
-        rt_plot_curves(&t, e, "loss", "loss", 1);
+        rt_plot_curves(&t, e, "loss", NULL, "loss", 1);
         if (t.p && (strstr(t.p, "nan") || strstr(t.p, "inf") || t.n > 20000)) fail_msg("%s: %s", history[i], t.p);
         free(t.p);
         cJSON_Delete(e);

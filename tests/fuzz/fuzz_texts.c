@@ -174,7 +174,7 @@ static void report(const uint8_t *data, size_t size)
     cJSON_AddItemToObject(m, "history", j);
     rt_string t = {0};
     rt_put(&t, "%s", "");
-    rt_plot_curves(&t, e, "loss", "loss", 1);
+    rt_plot_curves(&t, e, "loss", NULL, "loss", 1);
     if (t.failed || strstr(t.p, "nan") || strstr(t.p, "inf")) abort();
     free(t.p);
     cJSON_Delete(e);

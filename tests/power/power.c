@@ -59,7 +59,8 @@ __attribute__((destructor)) static void end(void)
                                                                : -1;
     int cost = root && getpid() == self && getenv("POWER_COST") ? (open)(getenv("POWER_COST"), O_WRONLY | O_CREAT, 0666)
                                                                 : -1;
-    if (cost >= 0) dprintf(cost, "%.6f %.6f %.6f\n", waited, seconds(CLOCK_MONOTONIC) - born, seconds(CLOCK_PROCESS_CPUTIME_ID));
+    if (cost >= 0)
+        dprintf(cost, "%.6f %.6f %.6f\n", waited, seconds(CLOCK_MONOTONIC) - born, seconds(CLOCK_PROCESS_CPUTIME_ID));
     if (fd >= 0) dprintf(fd, "%s", (snprintf(line, sizeof line, "%ld\n", calls), line));
 }
 

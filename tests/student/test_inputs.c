@@ -175,7 +175,8 @@ static void one_in_a_list(void **state)
     rt_model_free(m[1]);
 }
 
-#define TWO(more) "{\"inputs\": [{\"name\": \"a\", \"shape\": [4]}, {\"name\": \"b\", \"shape\": [4]}], \"classes\": 2, " more "}"
+#define TWO(more) \
+    "{\"inputs\": [{\"name\": \"a\", \"shape\": [4]}, {\"name\": \"b\", \"shape\": [4]}], \"classes\": 2, " more "}"
 
 static void refused(void **state)
 {
@@ -186,6 +187,9 @@ static void refused(void **state)
         {TWO("\"layers\": [{\"op\": \"dense\", \"out\": 2, \"from\": \"b\"}]"), "inputs[0]: no layer takes 'a'"},
         {TWO("\"family\": \"mlp\""), "family: has one input"},
         {TWO("\"input\": [3], \"layers\": []"), "input: is short for one input"},
+        {"{\"input\": [8], \"heads\": [{\"name\": \"a\", \"size\": 2}, {\"name\": \"dense2\", \"size\": 2}], "
+         "\"family\": \"mlp\"}",
+         "heads[1].name: the family has a layer 'dense2' of its own; give the head another name"},
         {"{\"inputs\": [], \"classes\": 2, \"layers\": []}", "inputs: the input's shape is required here"},
         {"{\"inputs\": [{\"name\": \"a\"}], \"classes\": 2, \"layers\": []}", "inputs[0].shape: the input's shape is"},
         {"{\"inputs\": [{\"shape\": [2]}], \"classes\": 2, \"layers\": []}", "inputs[0].name"},

@@ -1,5 +1,5 @@
-/* Integer programs: built from models by calibration, equal in every family and however rows come, near the float model;
- * their files, whole or refused; and that inference takes no memory and calls no system. */
+/* Integer programs: built from models by calibration, equal in every family and however rows come, near the float
+ * model; their files, whole or refused; and that inference takes no memory and calls no system. */
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -107,7 +107,8 @@ static float *answers(const rt_program *p, const void *rows, size_t row_bytes, i
     void *c = context_of(p);
     float *y = calloc((size_t)(ROWS * rt_program_width(p)), sizeof *y);
     for (int r = 0; r < ROWS; r += a_call)
-        rt_program_infer(p, c, y + r * rt_program_width(p), (const char *)rows + (size_t)r * row_bytes, r + a_call < ROWS ? a_call : ROWS - r);
+        rt_program_infer(p, c, y + r * rt_program_width(p), (const char *)rows + (size_t)r * row_bytes,
+                         r + a_call < ROWS ? a_call : ROWS - r);
     free(c);
     return y;
 }
@@ -123,14 +124,16 @@ static float *float_answers(const scene *s)
 {
     int w = rt_model_width(s->m);
     float *y = calloc((size_t)(ROWS * w), sizeof *y);
-    rt_session_spec spec = {.graph = s->m->graph, .batch = ROWS, .params = s->m->params, .states = s->m->states, .outputs = s->m->heads};
+    rt_session_spec spec = {
+        .graph = s->m->graph, .batch = ROWS, .params = s->m->params, .states = s->m->states, .outputs = s->m->heads};
     rt_session *se;
     rt_model_outputs(s->m, spec.output);
     check_ok(rt_session_new(&se, &spec, pool));
     rt_session_infer(se, &(rt_step){.rows = ROWS, .x = {s->x}});
     for (int h = 0; h < s->m->heads; h++)
         for (int r = 0; r < ROWS; r++)
-            memcpy(y + r * w + s->m->head[h].at, rt_session_output(se, h) + r * s->m->head[h].size, (size_t)s->m->head[h].size * sizeof *y);
+            memcpy(y + r * w + s->m->head[h].at, rt_session_output(se, h) + r * s->m->head[h].size,
+                   (size_t)s->m->head[h].size * sizeof *y);
     rt_session_free(se);
     return y;
 }
@@ -173,7 +176,8 @@ static void bits(void **state)
     for (int b = 2; b <= 9; b++) {
         int list[64];
         for (int i = 0; i < 64; i++) list[i] = b < 9 ? b : 4;
-        rt_calibrate_spec spec = {.bits = list, .method = b < 9 ? RT_CALIBRATE_MINMAX : RT_CALIBRATE_MSE, .correct = b == 9};
+        rt_calibrate_spec spec = {
+            .bits = list, .method = b < 9 ? RT_CALIBRATE_MINMAX : RT_CALIBRATE_MSE, .correct = b == 9};
         size_t row;
         scene s = scene_new(0, 1, &spec);
         const void *rows = rows_of(&s, &row);
@@ -183,7 +187,8 @@ static void bits(void **state)
         free(got);
         scene_free(&s);
     }
-    for (int b = 3; b < 8; b++) if (!(db[b + 1] > db[b])) fail_msg("%d bits: %.1f dB, %d bits: %.1f dB", b, db[b], b + 1, db[b + 1]);
+    for (int b = 3; b < 8; b++)
+        if (!(db[b + 1] > db[b])) fail_msg("%d bits: %.1f dB, %d bits: %.1f dB", b, db[b], b + 1, db[b + 1]);
     if (!(mse > db[4])) fail_msg("4 bits by MSE, corrected: %.1f dB; by min-max: %.1f dB", mse, db[4]);
 }
 
@@ -313,7 +318,9 @@ static void hostile(void **state)
             }
             taken++;
             if (rt_program_bytes(p) < 1 << 22 && rt_program_takes(p) == rt_program_takes(s.p) &&
-                (size_t)rt_program_net(p)->tensor[0].h * (size_t)rt_program_net(p)->tensor[0].w * (size_t)rt_program_net(p)->tensor[0].c == s.m->input[0].size) {
+                (size_t)rt_program_net(p)->tensor[0].h * (size_t)rt_program_net(p)->tensor[0].w *
+                        (size_t)rt_program_net(p)->tensor[0].c ==
+                    s.m->input[0].size) {
                 float *y = answers(p, rows, row, 3);
                 free(y);
             }
@@ -323,7 +330,8 @@ static void hostile(void **state)
         bad[12] = 9;
         seal(bad, n);
         rt_program *p;
-        check_fails(rt_program_read(&p, bad, n, "memory"), RT_INPUT, "computes by version 9 of the integer contract; this version has 1");
+        check_fails(rt_program_read(&p, bad, n, "memory"), RT_INPUT,
+                    "computes by version 9 of the integer contract; this version has 1");
         bad[8] = 3;
         seal(bad, n);
         check_fails(rt_program_read(&p, bad, n, "memory"), RT_INPUT, "of format 3; this version reads 1");
@@ -379,12 +387,15 @@ static void refusals(void **state)
     rt_quantizers *q;
     check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, 0, pool), RT_INPUT, "at least one row");
     s.x[7] = NAN;
-    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT, "'input' gives a value that is not finite");
+    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+                "'input' gives a value that is not finite");
     memset(s.x, 0, s.m->input[0].size * ROWS * sizeof *s.x);
-    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT, "'input' gives 0 for each of 70 rows");
+    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+                "'input' gives 0 for each of 70 rows");
     check_fails(rt_program_load(&p, "/nowhere/net.q"), RT_INPUT, "/nowhere/net.q");
     scene_free(&s);
-    static const char soft[] = "{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6},{\"name\":\"ln\",\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":3}]}";
+    static const char soft[] =
+        "{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6},{\"name\":\"ln\",\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":3}]}";
     cJSON *j;
     rt_model *m;
     check_ok(rt_json_parse(&j, soft, strlen(soft), "test"));
@@ -407,8 +418,9 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(near_the_float_model), cmocka_unit_test(bits),
-                                       cmocka_unit_test(families_and_grouping), cmocka_unit_test(files), cmocka_unit_test(the_example),
-                                       cmocka_unit_test(hostile), cmocka_unit_test(no_system_calls), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(near_the_float_model),  cmocka_unit_test(bits),
+                                       cmocka_unit_test(families_and_grouping), cmocka_unit_test(files),
+                                       cmocka_unit_test(the_example),           cmocka_unit_test(hostile),
+                                       cmocka_unit_test(no_system_calls),       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

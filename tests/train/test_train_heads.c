@@ -248,6 +248,20 @@ static void refused(void **state)
     }
 }
 
+/* An empty set: the head has no targets, though the data has some, and learns from the teacher alone. */
+static void no_targets(void **state)
+{
+    (void)state;
+    cJSON *r = train("{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'tags': ''}, 'validation': 0.4}, "
+                     "'teacher': '@teacher.h5', 'loss': {'tags': {'hard': 0, 'soft': 1}}, "
+                     "'train': {'epochs': 1, 'batch': 4}}", "none"), *no;
+    assert_null(strstr(text_of(r, "last_weights_digest"), "nan"));
+    cJSON_Delete(r);
+    check_fails(
+        train_with("{'model': " NET ", 'data': {'source': '@all.h5', 'targets': {'tags': ''}}}", "none", 1, NULL, &no),
+        RT_INPUT, "has no labels 'tags'");
+}
+
 /* Two metrics of each head an epoch, the best by the monitored one; csv and result tell the same. */
 static void monitored(void **state)
 {
@@ -325,9 +339,10 @@ static void unnamed_columns(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store), cmocka_unit_test(elsewhere),
-        cmocka_unit_test(judged_by),       cmocka_unit_test(one_thing),       cmocka_unit_test(refused),
-        cmocka_unit_test(monitored),       cmocka_unit_test(far_targets),     cmocka_unit_test(unnamed_columns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(runs_of_pytorch), cmocka_unit_test(through_a_store),
+                                       cmocka_unit_test(elsewhere),       cmocka_unit_test(judged_by),
+                                       cmocka_unit_test(one_thing),       cmocka_unit_test(refused),
+                                       cmocka_unit_test(no_targets),      cmocka_unit_test(monitored),
+                                       cmocka_unit_test(far_targets),     cmocka_unit_test(unnamed_columns)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

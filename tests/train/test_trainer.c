@@ -292,6 +292,18 @@ static void fields_that_say_nothing(void **s)
     }
 }
 
+static void unread_layers_are_said(void **s)
+{
+    (void)s;
+    cJSON *r = train("{'model': {'input': [8], 'heads': [{'name': 'y', 'size': 3, 'layer': 'out'}], 'layers': ["
+                     "{'op': 'dense', 'out': 3, 'name': 'out'}, {'op': 'relu', 'name': 'a'}, "
+                     "{'op': 'dense', 'out': 2, 'name': 'b'}]}, 'data': {'source': '@band.h5', 'rows': ':96'}, "
+                     "'train': {'epochs': 1, 'batch': 16}}", "unread");
+    assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(r, "notes"), 0)->valuestring,
+                        "a, b: no head depends on these layers: they are not trained");
+    cJSON_Delete(r);
+}
+
 static void several_inputs_are_refused(void **s)
 {
     (void)s;
@@ -504,7 +516,15 @@ static void the_monitored_metric_chooses(void **s)
     snprintf(config, sizeof config, WATCHED, "acuracy");
     check_fails(train_with(config, "watched", 1, NULL, &r), RT_USAGE, "did you mean 'accuracy'");
     snprintf(config, sizeof config, WATCHED, "top5");
-    check_fails(train_with(config, "watched", 1, NULL, &r), RT_INPUT, "top5 is not defined on the validation rows");
+    check_fails(train_with(config, "watched", 1, NULL, &r), RT_USAGE,
+                "train.monitor: top5 is not defined here: of five classes or fewer it is 1 for any model");
+    /* What the validation rows' labels tell is found before there is a folder. */
+    static int32_t one[BAND];
+    uint64_t dim[] = {BAND, 8};
+    write_data("one.h5", band_x, 2, dim, one);
+    check_fails(train_with("{" NET "'data': {'source': '@one.h5'}, 'train': {'monitor': 'auc'}}", "never", 1, NULL, &r),
+                RT_INPUT, "auc is not defined on the validation rows: all labelled rows are of one class");
+    assert_int_equal(access(in_folder("never/run.json"), F_OK), -1);
 }
 
 #define PATIENT "{" NET "'data': {'source': '@band.h5', 'rows': ':96', 'validation': 32}, " \
@@ -676,6 +696,7 @@ int main(void)
         cmocka_unit_test(frozen_layers_stay),
         cmocka_unit_test(fields_that_say_nothing),
         cmocka_unit_test(several_inputs_are_refused),
+        cmocka_unit_test(unread_layers_are_said),
         cmocka_unit_test(frozen_layers_are_features),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
         cmocka_unit_test(normalisation_is_mean_and_deviation_of_the_training_rows),

@@ -54,11 +54,13 @@ static void taking_turns(void **state)
     cJSON *c[2];
     int ended = 0, before = files(), epoch;
     const rt_model *m;
+    rt_sources *shared = rt_sources_new();
     for (int i = 0; i < 2; i++) {
         c[i] = parse_config(config[i]);
-        check_ok(rt_trial_open(&t[i], c[i], test_pool, NULL));
+        check_ok(rt_trial_open(&t[i], c[i], test_pool, shared, NULL));
         assert_true(isnan(rt_trial_best(t[i], &epoch)) && epoch == 0);
         check_fails(rt_trial_model(t[i], &m), RT_USAGE, "before its first epoch");
+        assert_int_equal(rt_sources_opened(shared), 1);                /* both read what the first has opened */
     }
     for (int turn = 0; turn < 6; turn++)
         for (int i = 0; i < 2; i++) {
@@ -79,7 +81,9 @@ static void taking_turns(void **state)
         cJSON_Delete(r);
         rt_trial_close(t[i]);
         cJSON_Delete(c[i]);
+        assert_int_equal(rt_sources_opened(shared), 1);                /* and one that closes leaves it to the other */
     }
+    rt_sources_free(shared);
 }
 
 static void patience(void **state)
@@ -91,7 +95,7 @@ static void patience(void **state)
         "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
         "'data': {'source': '@t.h5', 'validation': 80}, 'train': {'epochs': 50, 'batch': 16, 'lr': 1e-9, "
         "'patience': 2}}");
-    check_ok(rt_trial_open(&t, c, test_pool, NULL));
+    check_ok(rt_trial_open(&t, c, test_pool, NULL, NULL));
     check_ok(rt_trial_run(t, 0, &ended));
     assert_true(ended);
     assert_int_equal(cJSON_GetArraySize(rt_trial_history(t)), 3);
@@ -100,7 +104,7 @@ static void patience(void **state)
     rt_trial_close(t);
     cJSON_Delete(c);
     c = parse_config("{'model': {'input': [9], 'classes': 3, 'family': 'mlp'}, 'data': {'source': '@t.h5'}}");
-    check_fails(rt_trial_open(&t, c, test_pool, NULL), RT_INPUT, "but the model's input is (9)");
+    check_fails(rt_trial_open(&t, c, test_pool, NULL, NULL), RT_INPUT, "but the model's input is (9)");
     assert_null(t);
     cJSON_Delete(c);
 }
