@@ -1,0 +1,87 @@
+"""Inference speed of retort against ONNX Runtime: the same layers in fp32, one thread each, in one alternating run.
+
+  python3 experiments/peers/infer_speed.py [--retort build/retort] [--models dscnn,...] [--batches 1,64] [--rounds 9]
+
+Needs torch, onnx and onnxruntime in the Python that runs it. Rates are rows a second of CPU time, so that other loads
+weigh less; batch norms have statistics that are not the identity, so that both sides have them to fold. What counts is
+the median of the ratios of pairs.
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+
+here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, here)
+
+
+def exported(name, batch, folder):
+    import torch
+    import torch_models
+    build, shape, _ = torch_models.MODELS[name]
+    torch.manual_seed(0)
+    model = build()
+    for m in model.modules():
+        if isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.uniform_(m.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(m.running_var, 0.5, 1.5)
+    path = os.path.join(folder, "%s-%d.onnx" % (name, batch))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model.eval(), torch.randn(batch, *shape), path, input_names=["x"], dynamo=False)
+    return path, (batch, *shape)
+
+
+class Peer:
+    def __init__(self, name, batch, folder):
+        import numpy
+        import onnxruntime
+        path, shape = exported(name, batch, folder)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.x = numpy.random.default_rng(1).standard_normal(shape, dtype="f4")
+        self.rate(0.2)
+
+    def rate(self, seconds):
+        start, cpu, rows = time.perf_counter(), time.process_time(), 0
+        while time.perf_counter() - start < seconds:
+            for _ in range(4):
+                self.session.run(None, {"x": self.x})
+            rows += 4 * len(self.x)
+        return rows / (time.process_time() - cpu)
+
+
+def retort_rate(binary, name, batch, seconds):
+    out = subprocess.run([binary, "bench", os.path.join(here, "models", name + ".json"), "--infer", "--threads", "1", "--json", "--quiet",
+                          "batch=%d" % batch, "seconds=%g" % (seconds / 3), "rounds=3"], check=True, capture_output=True, text=True).stdout
+    return json.loads(out)["samples_per_cpu_second"]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--retort", default="build/retort")
+    p.add_argument("--models", default="jet,mlp,cnn,dscnn,conv1d,resnet8")
+    p.add_argument("--batches", default="1,64")
+    p.add_argument("--rounds", type=int, default=9)
+    p.add_argument("--seconds", type=float, default=0.6)
+    a = p.parse_args()
+    import onnxruntime
+    print("| model | batch | retort rows/CPU-s | ONNX Runtime %s | ratio (min - max) |\n|---|---|---|---|---|" % onnxruntime.__version__)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in a.models.split(","):
+            for batch in map(int, a.batches.split(",")):
+                peer = Peer(name, batch, folder)
+                pairs = [(retort_rate(a.retort, name, batch, a.seconds), peer.rate(a.seconds)) for _ in range(a.rounds)]
+                ratios = [mine / theirs for mine, theirs in pairs]
+                print("| %s | %d | %.0f | %.0f | **%.2f** (%.2f - %.2f) |" % (
+                    name, batch, *(statistics.median(side) for side in zip(*pairs)), statistics.median(ratios), min(ratios), max(ratios)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
