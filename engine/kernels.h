@@ -78,6 +78,10 @@ typedef struct {
     int lines, px, kh, kw, c;
 } rt_depthwise_dw;
 
+/* Neighbouring output pixels of a pooling, (px, C) without gaps, that share their taps: (r, s) in [r0, r1) x [s0, s1),
+ * of a kernel kw wide. The bounds keep padding out. */
+typedef struct { ptrdiff_t x_px, x_row, x_tap; int px, c, r0, r1, s0, s1, kw; } rt_pooling;
+
 /* One line of tiles of Winograd's F(4x4, 3x3), Lavin & Gray 2016, section 4.3. image is (h, w, c); element (i, j) of
  * tile t and channel k lies at planes[(6 i + j) * plane + t * c + k], tiles side by side. Pixels outside the image read
  * as zero and are not written. in:   planes = B^T d B of the 6x6 pixels whose first is (y0, x0 + 4 t) out:  the 4x4
@@ -149,13 +153,11 @@ typedef struct rt_kernels {
     void (*affine2)(float *y, const float *x1, const float *x2, const float *a, const float *b, const float *d,
                     size_t px, int c, rt_act);
 
-    /* Max pooling of one output pixel: y[c] = max over taps (r, s) in [r0, r1) x [s0, s1) of x[r * x_row + s * x_tap +
-     * c]; index[c] = r * kw + s of the first tap that has it. NaN wins. The bounds keep padding out. */
-    void (*max_pool_px)(float *y, uint8_t *index, const float *x, ptrdiff_t x_row, ptrdiff_t x_tap, int r0, int r1,
-                        int s0, int s1, int kw, int c);
-    /* dx (+)= dy at the tap that won, 0 at the others. */
-    void (*max_pool_back_px)(float *dx, const float *dy, const uint8_t *index, ptrdiff_t x_row, ptrdiff_t x_tap, int r0,
-                             int r1, int s0, int s1, int kw, int c, int accumulate);
+    /* Max pooling: y[p][c] = max over taps of x[p * x_px + r * x_row + s * x_tap + c]; index[p][c] = r * kw + s of the
+     * first tap that has it. NaN wins. */
+    void (*max_pool)(float *y, uint8_t *index, const float *x, const rt_pooling *);
+    /* dx (+)= dy at the tap that won, 0 at the others, pixel by pixel. */
+    void (*max_pool_back)(float *dx, const float *dy, const uint8_t *index, const rt_pooling *, int accumulate);
 
     /* y = exp(x) over n; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
     void (*exp_n)(float *y, const float *x, size_t n);

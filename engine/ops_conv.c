@@ -94,24 +94,27 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
  * are read, with pt rows above and pl pixels left, wp pixels wide in all. */
 typedef struct { const float *px; int h, w, c, c0, cg, pt, pl, wp; } plane;
 
-/* Copies padded rows [row0, row0 + rows) of a plane to (rows, wp, cg). */
+/* Copies padded rows [row0, row0 + rows) of a plane to (rows, wp, cg). Small rows are all cleared at once: to clear the
+ * border of each would take longer. */
 static void pad_rows(float *dst, const plane *s, int row0, int rows)
 {
+    enum { SMALL = 128 };
     size_t line = (size_t)s->wp * (size_t)s->cg;
-    int m = s->w < s->wp - s->pl ? s->w : s->wp - s->pl;
+    int m = s->w < s->wp - s->pl ? s->w : s->wp - s->pl, small = line <= SMALL;
+    if (small) memset(dst, 0, (size_t)rows * line * sizeof *dst);
     for (int r = row0; r < row0 + rows; r++, dst += line) {
         int y = r - s->pt;
         if (y < 0 || y >= s->h) {
-            memset(dst, 0, line * sizeof *dst);
+            if (!small) memset(dst, 0, line * sizeof *dst);
             continue;
         }
         const float *src = s->px + (size_t)y * (size_t)s->w * (size_t)s->c;
-        if (s->pl) memset(dst, 0, (size_t)(s->pl * s->cg) * sizeof *dst);
+        if (s->pl && !small) memset(dst, 0, (size_t)(s->pl * s->cg) * sizeof *dst);
         if (s->cg == s->c) memcpy(dst + s->pl * s->cg, src, (size_t)m * (size_t)s->c * sizeof *dst);
         else
             for (int i = 0; i < m; i++)
                 memcpy(dst + (s->pl + i) * s->cg, src + i * s->c + s->c0, (size_t)s->cg * sizeof *dst);
-        if (s->pl + m < s->wp)
+        if (s->pl + m < s->wp && !small)
             memset(dst + (s->pl + m) * s->cg, 0, (size_t)((s->wp - s->pl - m) * s->cg) * sizeof *dst);
     }
 }

@@ -49,18 +49,34 @@ static window window_of(const geometry *g, int oy, int ox)
                     ix + g->kw > g->w ? g->w - ix : g->kw, ((ptrdiff_t)iy * g->w + ix) * g->c};
 }
 
+/* The run of pixels from (oy, ox) on that share their taps, and in *w their window. */
+static rt_pooling run_of(const geometry *g, int oy, int ox, window *w)
+{
+    *w = window_of(g, oy, ox);
+    int n = 1;
+    for (; ox + n < g->ow; n++) {
+        window next = window_of(g, oy, ox + n);
+        if (next.s0 != w->s0 || next.s1 != w->s1) break;
+    }
+    return (rt_pooling){.x_px = (ptrdiff_t)g->sw * g->c, .x_row = (ptrdiff_t)g->w * g->c, .x_tap = g->c, .px = n,
+                         .c = g->c, .r0 = w->r0, .r1 = w->r1, .s0 = w->s0, .s1 = w->s1, .kw = g->kw};
+}
+
 static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     geometry g = geometry_of(x->plan, c->node);
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
     uint8_t *index = rt_at(x, c->value[2], row0);
+    window w;
     for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
         for (int oy = 0; oy < g.oh; oy++)
-            for (int ox = 0; ox < g.ow; ox++, out += g.c, index += g.c) {
-                window w = window_of(&g, oy, ox);
-                x->plan->k->max_pool_px(out, index, in + w.at, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1, g.kw,
-                                        g.c);
+            for (int ox = 0; ox < g.ow;) {
+                rt_pooling a = run_of(&g, oy, ox, &w);
+                x->plan->k->max_pool(out, index, in + w.at, &a);
+                out += a.px * g.c;
+                index += a.px * g.c;
+                ox += a.px;
             }
 }
 
@@ -83,14 +99,17 @@ static void run_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     const float *dy = rt_at(x, c->value[0], row0);
     float *dx = rt_at(x, c->value[1], row0);
     const uint8_t *index = rt_at(x, c->value[2], row0);
+    window w;
     int tiling = g.sh == g.kh && g.sw == g.kw && g.oh * g.sh == g.h && g.ow * g.sw == g.w && !g.pt && !g.pl;
     if (!c->flag && !tiling) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
     for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
         for (int oy = 0; oy < g.oh; oy++)
-            for (int ox = 0; ox < g.ow; ox++, dy += g.c, index += g.c) {
-                window w = window_of(&g, oy, ox);
-                x->plan->k->max_pool_back_px(dx + w.at, dy, index, (ptrdiff_t)g.w * g.c, g.c, w.r0, w.r1, w.s0, w.s1,
-                                             g.kw, g.c, c->flag || !tiling);
+            for (int ox = 0; ox < g.ow;) {
+                rt_pooling a = run_of(&g, oy, ox, &w);
+                x->plan->k->max_pool_back(dx + w.at, dy, index, &a, c->flag || !tiling);
+                dy += a.px * g.c;
+                index += a.px * g.c;
+                ox += a.px;
             }
 }
 

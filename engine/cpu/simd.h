@@ -4,6 +4,7 @@
 #define RT_ENGINE_CPU_SIMD_H
 
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/kernels.h"
 
@@ -39,7 +40,9 @@ static inline void v_scatterm(float *p, int stride, V a, VM m)
 typedef __m512i VI;
 static inline VI vi_set1(int i) { return _mm512_set1_epi32(i); }
 static inline VI vi_load_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+static inline VI vi_load_u8m(const uint8_t *p, VM m) { return _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(m, p)); }
 static inline void vi_store_u8(uint8_t *p, VI i) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(i)); }
+static inline void vi_store_u8m(uint8_t *p, VI i, VM m) { _mm_mask_storeu_epi8(p, m, _mm512_cvtepi32_epi8(i)); }
 static inline void v_take_max(V *best, VI *at, V q, VI id)
 {
     __mmask16 m = _mm512_cmp_ps_mask(q, *best, _CMP_GT_OQ) | _mm512_cmp_ps_mask(q, q, _CMP_UNORD_Q);
@@ -97,10 +100,43 @@ static inline V v_gatherm(const float *p, int stride, VM m)
 typedef __m256i VI;
 static inline VI vi_set1(int i) { return _mm256_set1_epi32(i); }
 static inline VI vi_load_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-static inline void vi_store_u8(uint8_t *p, VI i)
+static inline __m128i vi_bytes(VI i)
 {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
-    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
+    return _mm_packus_epi16(w, w);
+}
+static inline void vi_store_u8(uint8_t *p, VI i) { _mm_storel_epi64((__m128i *)p, vi_bytes(i)); }
+/* The first 1 to 7 bytes, in parts. */
+static inline VI vi_load_u8m(const uint8_t *p, VM m)
+{
+    uint64_t bytes = 0;
+    uint32_t four = 0;
+    uint16_t two = 0;
+    if (m.n & 1) bytes = p[m.n & 6];
+    if (m.n & 2) {
+        memcpy(&two, p + (m.n & 4), 2);
+        bytes = bytes << 16 | two;
+    }
+    if (m.n & 4) {
+        memcpy(&four, p, 4);
+        bytes = bytes << 32 | four;
+    }
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes));
+}
+static inline void vi_store_u8m(uint8_t *p, VI i, VM m)
+{
+    uint64_t bytes = (uint64_t)_mm_cvtsi128_si64(vi_bytes(i));
+    if (m.n & 4) {
+        memcpy(p, &bytes, 4);
+        bytes >>= 32;
+        p += 4;
+    }
+    if (m.n & 2) {
+        memcpy(p, &bytes, 2);
+        bytes >>= 16;
+        p += 2;
+    }
+    if (m.n & 1) *p = (uint8_t)bytes;
 }
 static inline void v_take_max(V *best, VI *at, V q, VI id)
 {

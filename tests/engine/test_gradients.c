@@ -411,6 +411,8 @@ static void large_images(void **state)
         NET("[40,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
             "{\"op\":\"conv2d\",\"out\":16,\"kernel\":5,\"padding\":2,\"groups\":16}" HEAD),
         NET("[41,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
+            "{\"op\":\"conv2d\",\"out\":16,\"kernel\":3,\"stride\":2,\"padding\":1,\"groups\":16}" HEAD),
+        NET("[41,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
             "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3,\"stride\":2,\"padding\":1}" HEAD),
         NET("[37,30,2]", "3", "{\"op\":\"conv2d\",\"out\":16,\"kernel\":1},"
             "{\"op\":\"conv2d\",\"out\":4,\"kernel\":3}" HEAD), NULL};
