@@ -119,7 +119,8 @@ struct rt_label_coder {
     int threads;
     workspace *work;
     rt_label_head head[RT_MAX_HEADS];
-    int heads;
+    int heads, columns;
+    size_t before[RT_LABEL_COLUMNS];   /* bytes of a row in the columns before this one */
     int32_t *class_of;                 /* (heads, block) best class of each row, of heads of classes */
     float *confidence;                 /* (heads, block) of that class */
     /* of the job at hand */
@@ -292,6 +293,7 @@ static float tail_of(const workspace *w, const float *z, int classes, int k, con
 rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, rt_pool *pool)
 {
     rt_label_coder *c = *out = calloc(1, sizeof *c);
+    rt_label_column column[RT_LABEL_COLUMNS];
     size_t k = (size_t)spec->classes;
     if (!c) return rt_fail(RT_RUN, "out of memory");
     c->spec = *spec;
@@ -299,6 +301,8 @@ rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, r
     c->threads = pool ? rt_pool_threads(pool) : 1;
     c->work = calloc((size_t)c->threads, sizeof *c->work);
     c->heads = rt_label_heads(spec, c->head);
+    c->columns = rt_label_columns(spec, column);
+    for (int i = 1; i < c->columns; i++) c->before[i] = c->before[i - 1] + rt_label_column_bytes(&column[i - 1]);
     c->class_of = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->class_of);
     c->confidence = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->confidence);
     int ok = c->work && c->class_of && c->confidence;
@@ -333,15 +337,8 @@ void rt_label_coder_free(rt_label_coder *c)
     free(c);
 }
 
-/* Where column i of a block of so many rows starts. */
-static char *column_at(const rt_labels_spec *s, char *block, uint64_t rows, int i)
-{
-    rt_label_column col[RT_LABEL_COLUMNS];
-    size_t at = 0;
-    rt_label_columns(s, col);
-    while (i--) at += rt_label_column_bytes(&col[i]) * rows;
-    return block + at;
-}
+/* Where column i of the block in hand starts. */
+static char *column_at(const rt_label_coder *c, int i) { return c->block + c->before[i] * c->rows; }
 
 static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
 {
@@ -362,9 +359,9 @@ static void encode_topk(const rt_label_coder *c, const workspace *w, const rt_la
         value[i] = z[id[i]];
     }
     tail = tail_of(w, z, h->size, h->topk, id);
-    memcpy(column_at(s, c->block, c->rows, h->column) + r * top * sizeof *id, id, top * sizeof *id);
-    put_floats(column_at(s, c->block, c->rows, h->column + 1) + r * top * rt_dtype_size(s->type), value, s->type, top);
-    memcpy(column_at(s, c->block, c->rows, h->column + 2) + r * sizeof tail, &tail, sizeof tail);
+    memcpy(column_at(c, h->column) + r * top * sizeof *id, id, top * sizeof *id);
+    put_floats(column_at(c, h->column + 1) + r * top * rt_dtype_size(s->type), value, s->type, top);
+    memcpy(column_at(c, h->column + 2) + r * sizeof tail, &tail, sizeof tail);
 }
 
 static rt_dtype type_of(const rt_label_coder *c, const rt_label_head *h)
@@ -375,7 +372,7 @@ static void encode_full(const rt_label_coder *c, const rt_label_head *h, uint64_
 {
     size_t k = (size_t)h->size, width = (size_t)c->spec.classes;
     rt_dtype type = type_of(c, h);
-    char *to = column_at(&c->spec, c->block, c->rows, h->column);
+    char *to = column_at(c, h->column);
     const float *z = c->logits + h->at;
     if (k == width) put_floats(to + first * k * rt_dtype_size(type), z + first * k, type, (end - first) * k);
     else
@@ -405,7 +402,7 @@ static void judge_full(const rt_label_coder *c, const workspace *w, const rt_lab
 {
     const rt_kernels *kernels = rt_kernels_get();
     size_t k = (size_t)h->size, to = judged_at(c, h, r);
-    const char *stored = column_at(&c->spec, c->block, c->rows, h->column) + r * k * rt_dtype_size(c->spec.type);
+    const char *stored = column_at(c, h->column) + r * k * rt_dtype_size(c->spec.type);
     float *z = w->lanes, *wide = z + RT_LANES * k, most[RT_LANES], sum[RT_LANES] = {0};
     int32_t best[RT_LANES] = {0};
     if (c->spec.type != RT_F32) rt_to_float(wide, stored, c->spec.type, (size_t)n * k);
@@ -433,9 +430,9 @@ static void judge_topk(const rt_label_coder *c, const rt_label_head *h, uint64_t
     const rt_labels_spec *s = &c->spec;
     size_t top = (size_t)h->topk, to = judged_at(c, h, r);
     float value[RT_LABEL_TOPK], tail;
-    rt_to_float(value, column_at(s, c->block, c->rows, h->column + 1) + r * top * rt_dtype_size(s->type), s->type, top);
-    memcpy(&tail, column_at(s, c->block, c->rows, h->column + 2) + r * sizeof tail, sizeof tail);
-    memcpy(&c->class_of[to], column_at(s, c->block, c->rows, h->column) + r * top * sizeof(int32_t), sizeof(int32_t));
+    rt_to_float(value, column_at(c, h->column + 1) + r * top * rt_dtype_size(s->type), s->type, top);
+    memcpy(&tail, column_at(c, h->column + 2) + r * sizeof tail, sizeof tail);
+    memcpy(&c->class_of[to], column_at(c, h->column) + r * top * sizeof(int32_t), sizeof(int32_t));
     double sum = (h->size - h->topk) * exp((double)tail - value[0]);
     for (size_t i = 0; i < top; i++) sum += exp((double)value[i] - value[0]);
     c->confidence[to] = (float)(1 / sum);
@@ -465,7 +462,7 @@ static double count_head(const rt_label_coder *c, const rt_label_head *h, uint64
         count[h->at + c->class_of[at]]++;
         return c->confidence[at];
     }
-    const char *stored = column_at(&c->spec, c->block, c->rows, h->column) + r * k * size;
+    const char *stored = column_at(c, h->column) + r * k * size;
     for (size_t i = 0; i < k && h->task == RT_TASK_MULTILABEL; i++) {
         rt_to_float(&z, stored + i * size, c->spec.type, 1);
         count[(size_t)h->at + i] += z > 0;
@@ -476,16 +473,14 @@ static double count_head(const rt_label_coder *c, const rt_label_head *h, uint64
 /* Runs the tiles, then counts: sums go in the order of rows. */
 static double code(rt_label_coder *c, uint64_t rows, uint64_t *class_count, uint64_t *status_count)
 {
-    int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE), columns;
-    rt_label_column col[RT_LABEL_COLUMNS];
+    int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE);
     double sum = 0;
     int first_of_classes = 0;
     while (first_of_classes < c->heads && c->head[first_of_classes].task != RT_TASK_CLASSES) first_of_classes++;
     c->rows = rows;
     if (c->pool && rows * (uint64_t)c->spec.classes >= POOL_PAYS) rt_pool_run(c->pool, tiles, code_tile, c);
     else for (int i = 0; i < tiles; i++) code_tile(c, i, 0);
-    columns = rt_label_columns(&c->spec, col);
-    const unsigned char *status = (const unsigned char *)column_at(&c->spec, c->block, rows, columns - 1);
+    const unsigned char *status = (const unsigned char *)column_at(c, c->columns - 1);
     for (uint64_t r = 0; r < rows; r++) {
         status_count[status[r] < RT_LABEL_STATUSES ? status[r] : RT_LABEL_NOT_YET]++;
         if (status[r] != RT_LABEL_DONE) continue;
