@@ -15,7 +15,8 @@
 
 typedef struct { const char *name; void (*run)(const uint8_t *data, size_t size); } fuzz_target;
 
-extern const fuzz_target fuzz_of_files[], fuzz_of_texts[], fuzz_of_stores[], fuzz_of_plans[]; /* a NULL name last */
+extern const fuzz_target fuzz_of_files[], fuzz_of_texts[], fuzz_of_stores[], fuzz_of_plans[],
+    fuzz_of_programs[]; /* a NULL name last */
 
 /* A scratch folder, in memory where the system has such a place; "in" and "out" within it. */
 extern char fuzz_folder[64], fuzz_in[96], fuzz_out[96];
@@ -28,6 +29,8 @@ static inline void fuzz_put(const char *name, const void *data, size_t size)
 
 /* The plan that the reader of metadata makes of a file, as a seed: "fuzz_inputs record FILE PLAN". */
 int fuzz_record_plan(const char *file, const char *to);
+/* The integer program of a model, without its head, as a seed: "fuzz_inputs program MODEL PROGRAM". */
+int fuzz_record_program(const char *model, const char *to);
 
 /* A refusal has a message. */
 static inline int fuzz_refused(rt_status st)

@@ -2,7 +2,7 @@
 # programs themselves.
 make_seeds() {
     seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity; do
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -47,6 +47,13 @@ make_seeds() {
     (cd "$seeds" && "$program" import csv/plain --label -1 --out h5/data --format csv --quiet > /dev/null &&
         echo '{"model": {"input": [6], "classes": 3, "family": "mlp", "width": 4, "depth": 1}, "data": {"source": "h5/data", "validation": 0}, "train": {"epochs": 1, "batch": 8}}' > model.json &&
         "$program" train model.json --out run --quiet > /dev/null && cp run/model.h5 h5/model &&
+        "$fuzz_inputs" program run/model.h5 program/mlp &&
+        echo '{"model": {"input": [6], "heads": [{"name": "y", "size": 3}, {"name": "z", "size": 3}], "layers": [{"op": "reshape", "shape": [3, 2, 1]},
+            {"op": "conv2d", "out": 4, "kernel": 2, "padding": 1}, {"name": "s", "op": "silu"}, {"op": "conv2d", "out": 4, "kernel": 3, "padding": 1, "groups": 4},
+            {"name": "r", "op": "relu"}, {"name": "a", "op": "add", "from": ["r", "s"]}, {"op": "max_pool", "kernel": 2, "stride": 1}, {"op": "avg_pool", "kernel": 2, "stride": 1},
+            {"name": "f", "op": "flatten"}, {"name": "y", "op": "dense", "out": 3}, {"name": "z", "op": "dense", "out": 3, "from": "f"}]},
+            "data": {"source": "h5/data", "validation": 0, "targets": {"z": "y"}}, "train": {"epochs": 1, "batch": 8}}' > conv.json &&
+        "$program" train conv.json --out conv --quiet > /dev/null && "$fuzz_inputs" program conv/model.h5 program/conv && rm -rf conv conv.json &&
         "$program" label --teacher run/model.h5 --data h5/data --out h5/labels --quiet > /dev/null &&
         "$program" label --teacher run/model.h5 --data h5/data --out h5/top --quiet labels.topk=2 > /dev/null &&
         "$program" export h5/labels --out npy/logits.npy --quiet > /dev/null &&
