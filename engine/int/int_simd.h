@@ -8,11 +8,14 @@
 
 #include "engine/int/int_family.h"
 
+/* KEEP: the compiler is not to regroup sums of integers, which it may, and which would leave no registers. */
 #ifndef RT_INT_EMULATED
 #include <immintrin.h>
 #define RT_INLINE static inline __attribute__((always_inline))
+#define KEEP(sum) __asm__("" : "+v"(sum))
 #else
 #define RT_INLINE static
+#define KEEP(sum) (void)(sum)
 #endif
 /* Keeps the compiler from turning one stride register into many pointers. */
 #define RT_OPAQUE(x) __asm__("" : "+r"(x))

@@ -1,0 +1,118 @@
+/* int_speed.c - what a row costs in the integer program and in float, in blocks that alternate, by the thread's CPU time.
+ *
+ *     int_speed [--bits B] [--blocks N] MODEL.json...        (architectures; weights are random)
+ *
+ * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of one);
+ * then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/rng.h"
+#include "student/calibrate.h"
+#include "student/predictor.h"
+
+enum { ROWS = 64 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void view(void *arg, const rt_input *in, float *dst, int row0, int rows)
+{
+    memcpy(dst, (const float *)arg + (size_t)row0 * in->size, (size_t)rows * in->size * sizeof *dst);
+}
+
+static rt_status measure(const char *path, int bits, int blocks, rt_pool *pool)
+{
+    cJSON *j;
+    rt_model *m;
+    rt_predictor *float_one;
+    rt_quantizers *q;
+    rt_program *p;
+    RT_TRY(rt_json_file(&j, path));
+    RT_TRY(rt_model_new(&m, j, 1));
+    size_t n = m->input[0].size, width = (size_t)rt_model_width(m), size;
+    float *x = malloc(ROWS * n * sizeof *x), *y = malloc(ROWS * width * sizeof *y);
+    int *list = malloc((size_t)m->graph->nodes * sizeof *list);
+    double *t[2] = {malloc((size_t)blocks * sizeof(double)), malloc((size_t)blocks * sizeof(double))};
+    if (!x || !y || !list || !t[0] || !t[1]) return rt_fail(RT_RUN, "out of memory");
+    rt_normal(x, ROWS * n, 1, RT_RNG_TEST, 1);
+    for (int i = 0; i < m->graph->nodes; i++) list[i] = bits;
+    RT_TRY(rt_calibrate(&q, m, &(rt_calibrate_spec){.bits = list}, x, ROWS, pool));
+    RT_TRY(rt_program_build(&p, m, q));
+    RT_TRY(rt_predictor_new(&float_one, &m, 1, pool, 1, NULL, 0));
+    void *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);
+    if (!context) return rt_fail(RT_RUN, "out of memory");
+    rt_program_start(p, context);
+    for (int b = -3; b < blocks; b++)
+        for (int side = 0; side < 2; side++) {
+            double start = seconds();
+            for (int r = 0; r < ROWS; r++)
+                if (side) rt_program_infer(p, context, y + (size_t)r * width, x + (size_t)r * n, 1);
+                else rt_predict(float_one, view, x + (size_t)r * n, 1, y + (size_t)r * width);
+            if (b >= 0) t[side][b] = (seconds() - start) / ROWS * 1e6;
+        }
+    for (int side = 0; side < 2; side++) qsort(t[side], (size_t)blocks, sizeof(double), by_value);
+    uint8_t *bytes;
+    char file[] = "/tmp/int-speed-XXXXXX.h5";
+    RT_TRY(rt_program_write(p, &bytes, &size));
+    int fd = mkstemps(file, 3);
+    if (fd < 0) return rt_fail(RT_RUN, "no temporary file");
+    close(fd);
+    RT_TRY(rt_model_save(m, file));
+    FILE *f = fopen(file, "rb");
+    if (!f || fseek(f, 0, SEEK_END)) return rt_fail(RT_RUN, "%s is gone", file);
+    double whole = (double)ftell(f);
+    fclose(f);
+    unlink(file);
+    double a = t[0][blocks / 2], i = t[1][blocks / 2];
+    const char *slash = strrchr(path, '/');
+    printf("%-16s float %8.2f us  integer %8.2f us  %5.2fx   file %8.0f  program %8zu  %.3f\n", slash ? slash + 1 : path, a, i,
+           a / i, whole, size, (double)size / whole);
+    fflush(stdout);
+    rt_program_free(p);
+    rt_quantizers_free(q, m->graph);
+    rt_predictor_free(float_one);
+    rt_model_free(m);
+    cJSON_Delete(j);
+    void *owned[] = {x, y, list, t[0], t[1], context, bytes};
+    for (size_t k = 0; k < sizeof owned / sizeof owned[0]; k++) free(owned[k]);
+    return RT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    int bits = 8, blocks = 200, i = 1;
+    for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
+        if (!strcmp(argv[i], "--bits")) bits = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "--blocks")) blocks = atoi(argv[i + 1]);
+        else break;
+    }
+    rt_pool *pool = rt_pool_new(1);
+    if (i == argc || bits < 2 || bits > 8 || blocks < 1 || !pool) {
+        fprintf(stderr, "usage: int_speed [--bits B] [--blocks N] MODEL.json...\n");
+        return RT_USAGE;
+    }
+    printf("float kernels %s, integer kernels %s, %d bits\n", rt_kernels_get()->name, rt_int_kernels_get()->name, bits);
+    for (; i < argc; i++) {
+        rt_status st = measure(argv[i], bits, blocks, pool);
+        if (st) {
+            fprintf(stderr, "%s: %s\n", argv[i], rt_error_message());
+            return (int)st;
+        }
+    }
+    rt_pool_free(pool);
+    return 0;
+}
