@@ -5,10 +5,17 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(RT_AMX)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "engine/int/int_family.h"
 
 static const rt_int_kernels *const families[] = {
+#if defined(RT_AMX)
+    &rt_int_family_amx_int8,
+#endif
 #if defined(__x86_64__)
     &rt_int_family_avx512vnni,
 #if defined(RT_AVXVNNI)
@@ -22,6 +29,26 @@ static _Atomic(const rt_int_kernels *) chosen;
 
 const rt_int_kernels *const *rt_int_kernels_all(void) { return families; }
 
+#if defined(__x86_64__)
+static int has_vnni(void)
+{
+    return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+#if defined(RT_AMX)
+/* CPUID 7, EDX bits 24 tiles and 25 of 8 bits; and Linux lets this process use their registers. */
+static int has_amx(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    unsigned a, b, c, d;
+    return has_vnni() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 24 & 1) && (d >> 25 & 1) &&
+           syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+}
+#endif
+
 int rt_int_kernels_runnable(const rt_int_kernels *k)
 {
 #if defined(__x86_64__)
@@ -32,10 +59,10 @@ int rt_int_kernels_runnable(const rt_int_kernels *k)
     unsigned a, b, c, d;                  /* clang 14's __builtin_cpu_supports does not know "avxvnni" */
     if (k == &rt_int_family_avxvnni) return avx2 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
 #endif
-    if (k == &rt_int_family_avx512vnni)
-        return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-               __builtin_cpu_supports("avx512vnni");
+    if (k == &rt_int_family_avx512vnni) return has_vnni();
+#if defined(RT_AMX)
+    if (k == &rt_int_family_amx_int8) return has_amx();
+#endif
 #endif
     return k == &rt_int_family_scalar;
 }

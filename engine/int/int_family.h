@@ -31,6 +31,6 @@ rt_int_window rt_int_window_at(const rt_int_pool *, int i, int j);
 
 extern const rt_int_kernels rt_int_family_scalar;
 #if defined(__x86_64__)
-extern const rt_int_kernels rt_int_family_avx2, rt_int_family_avxvnni, rt_int_family_avx512vnni;
+extern const rt_int_kernels rt_int_family_avx2, rt_int_family_avxvnni, rt_int_family_avx512vnni, rt_int_family_amx_int8;
 #endif
 #endif

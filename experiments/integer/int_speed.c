@@ -1,9 +1,10 @@
-/* int_speed.c - what a row costs in the integer program and in float, in blocks that alternate, by the thread's CPU time.
+/* int_speed.c - what a row costs in the integer program and in float, in blocks that alternate, by the thread's CPU
+ * time.
  *
  *     int_speed [--bits B] [--blocks N] MODEL.json...        (architectures; weights are random)
  *
- * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of one);
- * then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families. */
+ * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of
+ * one); then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,8 +80,8 @@ static rt_status measure(const char *path, int bits, int blocks, rt_pool *pool)
     unlink(file);
     double a = t[0][blocks / 2], i = t[1][blocks / 2];
     const char *slash = strrchr(path, '/');
-    printf("%-16s float %8.2f us  integer %8.2f us  %5.2fx   file %8.0f  program %8zu  %.3f\n", slash ? slash + 1 : path, a, i,
-           a / i, whole, size, (double)size / whole);
+    printf("%-16s float %8.2f us  integer %8.2f us  %5.2fx   file %8.0f  program %8zu  %.3f\n",
+           slash ? slash + 1 : path, a, i, a / i, whole, size, (double)size / whole);
     fflush(stdout);
     rt_program_free(p);
     rt_quantizers_free(q, m->graph);

@@ -14,19 +14,28 @@
  * that does not, activations by table, all pools, add and multiply, concat, reshape, two heads, a head that is read. */
 static const char *const archs[] = {
     "{\"input\":[9,9,2],\"classes\":4,\"family\":\"resnet\",\"width\":6,\"depth\":1}",
-    "{\"input\":[16],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":64},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":19},"
+    "{\"input\":[16],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":64},{\"op\":\"relu\"},"
+    "{\"op\":\"dense\",\"out\":19},"
     "{\"op\":\"relu6\"},{\"op\":\"dense\",\"out\":5}]}",
-    "{\"input\":[33,3],\"classes\":6,\"layers\":[{\"op\":\"conv1d\",\"out\":10,\"kernel\":5,\"padding\":2,\"bias\":false},"
-    "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},{\"op\":\"conv1d\",\"out\":20,\"kernel\":3},"
+    "{\"input\":[33,3],"
+    "\"classes\":6,\"layers\":[{\"op\":\"conv1d\",\"out\":10,\"kernel\":5,\"padding\":2,\"bias\":false},"
+    "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},"
+    "{\"op\":\"conv1d\",\"out\":20,\"kernel\":3},"
     "{\"op\":\"gelu\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":6}]}",
-    "{\"input\":[10,8,3],\"heads\":[{\"name\":\"kind\",\"size\":4},{\"name\":\"age\",\"task\":\"real\",\"size\":2}],\"layers\":["
+    "{\"input\":[10,8,3],\"heads\":[{\"name\":\"kind\",\"size\":4},"
+    "{\"name\":\"age\",\"task\":\"real\",\"size\":2}],\"layers\":["
     "{\"name\":\"c1\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":1},{\"name\":\"s1\",\"op\":\"silu\"},"
     "{\"name\":\"d\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":1,\"groups\":12},{\"op\":\"batch_norm\"},"
-    "{\"name\":\"r\",\"op\":\"relu6\"},{\"name\":\"g\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":\"same\",\"groups\":3},"
-    "{\"name\":\"a\",\"op\":\"add\",\"from\":[\"g\",\"s1\"]},{\"name\":\"bn\",\"op\":\"batch_norm\"},{\"name\":\"h\",\"op\":\"hard_swish\"},"
-    "{\"name\":\"m\",\"op\":\"multiply\",\"from\":[\"h\",\"r\"]},{\"name\":\"cc\",\"op\":\"concat\",\"from\":[\"m\",\"a\"]},"
-    "{\"name\":\"ap\",\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1},{\"name\":\"mp\",\"op\":\"max_pool\",\"kernel\":2,\"padding\":1},"
-    "{\"op\":\"reshape\",\"shape\":[216]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},{\"name\":\"sg\",\"op\":\"sigmoid\"},"
+    "{\"name\":\"r\",\"op\":\"relu6\"},"
+    "{\"name\":\"g\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":\"same\",\"groups\":3},"
+    "{\"name\":\"a\",\"op\":\"add\",\"from\":[\"g\",\"s1\"]},{\"name\":\"bn\",\"op\":\"batch_norm\"},"
+    "{\"name\":\"h\",\"op\":\"hard_swish\"},"
+    "{\"name\":\"m\",\"op\":\"multiply\",\"from\":[\"h\",\"r\"]},"
+    "{\"name\":\"cc\",\"op\":\"concat\",\"from\":[\"m\",\"a\"]},"
+    "{\"name\":\"ap\",\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1},"
+    "{\"name\":\"mp\",\"op\":\"max_pool\",\"kernel\":2,\"padding\":1},"
+    "{\"op\":\"reshape\",\"shape\":[216]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
+    "{\"name\":\"sg\",\"op\":\"sigmoid\"},"
     "{\"name\":\"age\",\"op\":\"dense\",\"out\":2}]}"};
 enum { ARCHS = sizeof archs / sizeof archs[0], ROWS = 70 };
 
@@ -395,7 +404,8 @@ static void refusals(void **state)
     check_fails(rt_program_load(&p, "/nowhere/net.q"), RT_INPUT, "/nowhere/net.q");
     scene_free(&s);
     static const char soft[] =
-        "{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6},{\"name\":\"ln\",\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":3}]}";
+        "{\"input\":[8],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6},"
+    "{\"name\":\"ln\",\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":3}]}";
     cJSON *j;
     rt_model *m;
     check_ok(rt_json_parse(&j, soft, strlen(soft), "test"));
