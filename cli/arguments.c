@@ -14,7 +14,7 @@ const cli_option cli_common[] = {
     {0}};
 const cli_option cli_speed[] = {
     {"threads", CLI_VALUE, "N", "threads (default: all CPUs); results do not depend on it", NULL},
-    {"kernels", CLI_VALUE, "F", "kernel family: auto, amx, avx512, avx2, scalar (also RETORT_KERNELS)", NULL},
+    {"kernels", CLI_VALUE, "F", "kernel family: auto, amx, avx512, avx2, openblas, scalar (also RETORT_KERNELS)", NULL},
     {0}};
 const cli_option cli_seeds[] = {
     {"seed", CLI_VALUE, "N", "seed of everything random (default 1, stored with results)", NULL}, {0}};

@@ -4,10 +4,11 @@
  * argument lists, then inputs, then sizes; strides are in floats. A kernel works on memory it is given, allocates
  * nothing, takes no lock, and may run in any number of threads on disjoint outputs.
  *
- * Each family (scalar, avx2, avx512, amx) fills one table. Within a family every output is a fixed sequence of
- * operations that depends on shapes alone, so the same bits come out whatever the tiling or the threads. The scalar
- * family is the plain-C twin that the others are tested against; families may differ from each other in the last bits.
- */
+ * Each family (scalar, avx2, avx512, amx, openblas-CORE) fills one table. Within a family every output is a fixed
+ * sequence of operations that depends on shapes alone, so the same bits come out whatever the tiling or the threads.
+ * The scalar family is the plain-C twin that the others are tested against; families may differ from each other in the
+ * last bits. openblas-CORE, for CPUs that have no vector family here, is plain C but for dense products, which OpenBLAS
+ * computes on one thread with the kernels of the core that it names. */
 #ifndef RT_ENGINE_KERNELS_H
 #define RT_ENGINE_KERNELS_H
 
@@ -95,6 +96,27 @@ typedef struct {
     rt_act act;          /* NONE, RELU or RELU6 */
 } rt_wino_line;
 
+/* What a product asks memory for while it works, so that it is there when its turn comes: tile t of the rows asks, for
+ * every fourth of k, for panel_cols floats at `at` + panel * (number of the panel) + tile * (t modulo 4) + row * (k /
+ * 4). Any address is good. */
+typedef struct { const float *at; ptrdiff_t panel, tile, row; } rt_ahead;
+
+/* A product of panels: y (rows, n) (+)= bias + x w over k terms, added by (fused) multiply-adds in the order of k, as
+ * conv_line adds them, so that both give the same bits. w is packed by panel_pack or panel_pack_transposed. x (rows, k)
+ * lies where it is, or is packed by panel_pack_left. */
+typedef struct {
+    float *y;            ptrdiff_t y_ld;
+    const float *x;      ptrdiff_t x_ld;
+    const float *w;
+    const float *bias;   /* (n) or NULL */
+    int rows, k, n;
+    int left;            /* x is packed; x_ld is not read */
+    int alone; /* a row's bits may not depend on what other rows there are: so it is in all families but openblas */
+    int accumulate;      /* start from y instead of bias */
+    rt_act act;          /* NONE, RELU or RELU6, applied last */
+    rt_ahead next;
+} rt_panels;
+
 enum { RT_PACK_ROWS = 32 };           /* see product_pack */
 
 enum { RT_LANES = 16 };               /* rows of a block, see block_in */
@@ -109,7 +131,7 @@ typedef struct {
 } rt_update;
 
 typedef struct rt_kernels {
-    const char *name;                /* scalar, avx2, avx512, amx */
+    const char *name;                /* scalar, avx2, avx512, amx, openblas-CORE */
     int vector;                      /* floats a register holds */
 
     void (*conv_line)(const rt_conv_line *);
@@ -124,6 +146,15 @@ typedef struct rt_kernels {
     void (*product_dw)(const rt_conv_dw *, const void *packed);
     void (*depthwise)(const rt_depthwise *);
     void (*depthwise_dw)(const rt_depthwise_dw *);
+    /* Products of panels, see engine/panels.h. A panel is panel_cols columns of the right side, or panel_rows rows of
+     * the left, of all k side by side, the panels one after the other: element (r, c) of panel p at [(p k + r)
+     * panel_cols + c], of the left side (p, r, row) at [(p k + r) panel_rows + row]. What is not there is zero. */
+    int panel_cols, panel_rows;
+    int panels_from;                 /* weights of a dense layer (K N) from which panels pay */
+    void (*panel_product)(const rt_panels *);
+    void (*panel_pack)(float *to, const float *w, ptrdiff_t ld, int k, int n);              /* w (k, n) */
+    void (*panel_pack_transposed)(float *to, const float *w, ptrdiff_t ld, int k, int n);   /* w (n, k) */
+    void (*panel_pack_left)(float *to, const float *x, ptrdiff_t ld, int rows, int k);      /* x (k, rows) */
     void (*wino_in)(const rt_wino_line *);
     void (*wino_out)(const rt_wino_line *);
     void (*wino_grad)(const rt_wino_line *);
@@ -196,8 +227,8 @@ typedef struct rt_kernels {
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
 } rt_kernels;
 
-/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, avx2, avx512, amx) or a family was set
- * with rt_kernels_select. Never NULL after a successful select. Thread-safe. */
+/* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, openblas, avx2, avx512, amx) or a family
+ * was set with rt_kernels_select. Never NULL after a successful select. Thread-safe. */
 const rt_kernels *rt_kernels_get(void);
 
 /* Sets the family for the process; NULL or "auto" means the best. RT_USAGE when unknown, RT_RUN when this CPU lacks it.

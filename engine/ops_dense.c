@@ -1,15 +1,14 @@
 /* engine/ops_dense.c - dense: y[b][n] = act(bias[n] + sum_k x[b][k] w[k][n]); w is (K, N). */
-#include <cblas.h>
 #include <string.h>
 
 #include "engine/ops.h"
+#include "engine/panels.h"
 
 enum {
     K_BLOCK = 128,                 /* rows of w that stay in L1 while a chunk's rows pass */
     DW_BLOCK = 48,                 /* rows of dw a tile computes */
     UNIT_BLOCK = 32,               /* the same on matrix units */
-    UNIT_LEAST = 32, UNIT_FROM = 4096,  /* K, N and K N from which matrix units pay */
-    BLAS_FROM = 1 << 20            /* K N from which OpenBLAS, with its packing for large matrices, is taken */
+    UNIT_LEAST = 32, UNIT_FROM = 4096   /* K, N and K N from which matrix units pay */
 };
 
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
@@ -41,6 +40,12 @@ static int on_units(const rt_plan *p, int m, int k, int o)
            o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
 }
 
+/* Large products are cut into tiles of columns rather than run over a slot's rows, so that weights are packed once for
+ * many rows, and a small batch has work for many threads. The terms of a sum come in the order in which conv_line adds
+ * them: which way a product goes is a matter of speed alone. */
+static int by_panels(const rt_plan *p, int m, int k, int o)
+{ return !on_units(p, m, k, o) && (size_t)k * (size_t)o >= (size_t)p->k->panels_from; }
+
 /* y (rows, o) (+)= x (rows, k) w (k, o) + bias */
 static void product(const rt_kernels *kn, int units, float *y, const float *x, const float *w, const float *bias,
                     int rows, int k, int o, int accumulate, rt_act act)
@@ -59,13 +64,6 @@ static void product(const rt_kernels *kn, int units, float *y, const float *x, c
                                     .n = o,
                                     .accumulate = accumulate,
                                     .act = act});
-        return;
-    }
-    if ((size_t)k * (size_t)o >= BLAS_FROM && rows > 1) {
-        if (bias) for (int r = 0; r < rows; r++) memcpy(y + (size_t)r * (size_t)o, bias, (size_t)o * sizeof *y);
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, rows, o, k, 1.0f, x, k, w, o,
-                    bias || accumulate ? 1.0f : 0.0f, y, o);
-        if (act) kn->affine_act(y, y, NULL, NULL, (size_t)rows, o, act, 0);
         return;
     }
     for (int k0 = 0; k0 < k; k0 += K_BLOCK) {
@@ -96,12 +94,60 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
             rows * m, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
+/* Tiles of a product of panels: blocks of rows by groups of columns. */
+static int panel_tiles(const rt_plan *p, int m, int n)
+{ return (p->spec.batch * m + RT_PANEL_TILE_ROWS - 1) / RT_PANEL_TILE_ROWS * rt_panels_groups(n); }
+
+static void run_panel_tile(rt_ctx *x, rt_panels_product *a, int tile, int rows)
+{
+    int row0 = tile / rt_panels_groups(a->n) * RT_PANEL_TILE_ROWS;
+    if (row0 >= rows) return;
+    a->rows = rows - row0 < RT_PANEL_TILE_ROWS ? rows - row0 : RT_PANEL_TILE_ROWS;
+    a->x += (ptrdiff_t)row0 * a->k;
+    a->y += (ptrdiff_t)row0 * a->n;
+    a->x_ld = a->k;
+    a->y_ld = a->n;
+    rt_panels_run(x->plan->k, a, tile % rt_panels_groups(a->n), x->scratch);
+}
+
+static void run_forward_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    rt_panels_product a = {.y = rt_at(x, c->value[1], 0), .x = rt_at(x, c->value[0], 0), .k = k, .n = o,
+                           .w = rt_param(x, c->node, 0), .w_ld = o, .bias = rt_param(x, c->node, 1),
+                           .act = RT_ATTR(c->node, rt_epilogue)->act, .alone = !x->plan->spec.train};
+    if (!x->plan->spec.train) a.packed = x->plan->buffer + c->at[0];
+    run_panel_tile(x, &a, tile, x->run->rows * m);
+}
+
+static void run_pack_panels(const rt_call *c, rt_ctx *x, int group, int unused)
+{
+    (void)unused;
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    rt_panels_product a = {.k = k, .n = o, .w = rt_param(x, c->node, 0), .w_ld = o};
+    rt_panels_pack(x->plan->k, x->plan->buffer + c->at[0], &a, group);
+}
+
+/* Weights that stay are packed once; those of a training step where they are used, while they are in the cache. */
 static void forward(rt_plan *p, const rt_node *n)
 {
-    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    rt_call *c = rt_plan_rows(p, "dense", n, run_forward);
+    int m, k, o, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
+    sizes(p, n, &m, &k, &o);
+    int panels = by_panels(p, m, k, o);
+    ptrdiff_t at = -1;
+    if (panels && !p->spec.train) {
+        rt_call *t = rt_plan_pack(p, "pack", n, rt_panels_groups(o), run_pack_panels);
+        t->at[0] = at = rt_plan_buffer(p, rt_panels_floats(k, o));
+    }
+    if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
+    rt_call *c = panels ? rt_plan_tiles(p, "dense", n, panel_tiles(p, m, o), run_forward_panels)
+                        : rt_plan_rows(p, "dense", n, run_forward);
     c->value[0] = in;
     c->value[1] = out;
+    c->at[0] = at;
 }
 
 static void pack_transposed(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -125,7 +171,25 @@ static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
             x->plan->buffer + c->at[0], NULL, rows * m, o, k, c->flag, RT_ACT_NONE);
 }
 
+static void run_dx_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    rt_panels_product a = {.y = rt_at(x, c->value[1], 0), .x = rt_at(x, c->value[0], 0), .k = o, .n = k,
+                           .w = rt_param(x, c->node, 0), .w_ld = o, .transposed = 1, .accumulate = c->flag};
+    run_panel_tile(x, &a, tile, x->run->rows * m);
+}
+
 static int dw_block(int units) { return units ? UNIT_BLOCK : DW_BLOCK; }
+
+static void bias_gradient(const rt_call *c, const rt_ctx *x, const float *dy, int rows, int o)
+{
+    if (!rt_plan_trains(x->plan, c->node, 1)) return;
+    float *db = rt_grad(x, c->node, 1);
+    memset(db, 0, (size_t)o * sizeof *db);
+    x->plan->k->channel_sum(db, dy, (size_t)rows, o);
+}
 
 static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
@@ -146,11 +210,18 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
         if (units) x->plan->k->product_dw(&a, rt_at(x, c->value[2], 0));
         else x->plan->k->conv_dw(&a);
     }
-    if (tile == 0 && rt_plan_trains(x->plan, c->node, 1)) {
-        float *db = rt_grad(x, c->node, 1);
-        memset(db, 0, (size_t)o * sizeof *db);
-        x->plan->k->channel_sum(db, dy, (size_t)rows, o);
-    }
+    if (tile == 0) bias_gradient(c, x, dy, rows, o);
+}
+
+static void run_dw_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    int m, k, o;
+    sizes(x->plan, c->node, &m, &k, &o);
+    const float *dy = rt_at(x, c->value[1], 0);
+    rt_panels_dw(x->plan->k, rt_grad(x, c->node, 0), rt_at(x, c->value[0], 0), dy, x->run->rows * m, k, o, tile,
+                 x->scratch);
+    if (tile == 0) bias_gradient(c, x, dy, x->run->rows * m, o);
 }
 
 static void run_pack_dy(const rt_call *c, rt_ctx *x, int row0, int rows)
@@ -171,24 +242,37 @@ static int packed_dy(rt_plan *p, const rt_node *n, int dy, int m, int o)
     return packed;
 }
 
+/* The weight's gradient needs the whole batch. */
+static void backward_dw(rt_plan *p, const rt_node *n, int in, int dy)
+{
+    int m, k, o, weight = rt_plan_trains(p, n, 0);
+    sizes(p, n, &m, &k, &o);
+    int units = on_units(p, m, k, o), panels = weight && by_panels(p, m, k, o), block = dw_block(units);
+    int packed = units && weight ? packed_dy(p, n, dy, m, o) : -1;
+    int tiles = panels ? rt_panels_dw_tiles(k, o) : weight ? (k + block - 1) / block : 1;
+    if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
+    rt_call *late = rt_plan_late_tiles(p, "dense dW", n, tiles, panels ? run_dw_panels : run_dw);
+    late->value[0] = in;
+    late->value[1] = dy;
+    late->value[2] = packed;
+}
+
 static void backward(rt_plan *p, const rt_node *n)
 {
     int m, k, o, accumulate;
     sizes(p, n, &m, &k, &o);
     int weight = rt_plan_trains(p, n, 0), dy = rt_act_back_in_place(p, n), in = weight ? rt_plan_read(p, n->in[0]) : dy;
-    int units = on_units(p, m, k, o), block = dw_block(units);
-    if (weight || rt_plan_trains(p, n, 1)) {
-        int packed = units && weight ? packed_dy(p, n, dy, m, o) : -1;
-        rt_call *late = rt_plan_late_tiles(p, "dense dW", n, weight ? (k + block - 1) / block : 1, run_dw);
-        late->value[0] = in;
-        late->value[1] = dy;
-        late->value[2] = packed;
-    }
+    if (weight || rt_plan_trains(p, n, 1)) backward_dw(p, n, in, dy);
     if (!rt_plan_needs_grad(p, n->in[0])) return;
-    rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
-    ptrdiff_t at = t->at[0] = rt_plan_buffer(p, (size_t)k * (size_t)o);
-    int dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-    rt_call *c = rt_plan_rows(p, "dense dX", n, run_dx);
+    ptrdiff_t at = -1;
+    int panels = by_panels(p, m, k, o), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
+    else {
+        rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
+        at = t->at[0] = rt_plan_buffer(p, (size_t)k * (size_t)o);
+    }
+    rt_call *c = panels ? rt_plan_tiles(p, "dense dX", n, panel_tiles(p, m, k), run_dx_panels)
+                        : rt_plan_rows(p, "dense dX", n, run_dx);
     c->value[0] = dy;
     c->value[1] = dx;
     c->at[0] = at;

@@ -7,13 +7,12 @@
 
 #include "engine/clock.h"
 #include "engine/session.h"
-#include "engine/conv_image.h"
 #include "engine/rng.h"
-#include "engine/winograd.h"
+#include "experiments/bench_kernels.h"
 #include "student/model.h"
 #include "train/losses.h"
 
-enum { TRAIN, INFER, KERNELS, ROUNDS = 101 };
+enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
 
 static int by_value(const void *a, const void *b)
 {
@@ -124,175 +123,6 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     return st;
 }
 
-/* What is timed of a 3x3 convolution: the direct kernels (dX is the forward kernel over dY, adding to what is there),
- * and the same sums by Winograd, as plans run them, over some images at once. */
-enum { FORWARD, DX, DW, WINO_FORWARD, WINO_DW, CONV_KINDS, WINO_IMAGES = 4, PAIRS = 4096 };
-
-typedef struct {
-    const rt_kernels *k;
-    int c, w;
-    float *x, *y, *wt, *dw;      /* x (w + 2, w + 2, C), padded; y (w, w, C) */
-    rt_wino_shape shape;
-    float *images, *out, *planes, *sums, *scratch;   /* (WINO_IMAGES, w, w, C) twice, (36, C, C) twice */
-} conv_case;
-
-static void run_conv(const conv_case *b, int kind)
-{
-    int c = b->c, w = b->w, wp = w + 2;
-    switch (kind) {
-    case FORWARD: case DX: {
-        rt_conv_line a = {.y = b->y,
-                          .y_px = c,
-                          .x = b->x,
-                          .x_px = c,
-                          .x_row = wp * c,
-                          .w = b->wt,
-                          .w_ld = c,
-                          .px = w,
-                          .lines = w,
-                          .y_line = w * c,
-                          .x_line = wp * c,
-                          .kh = 3,
-                          .klen = 3 * c,
-                          .kw = 3,
-                          .n = c,
-                          .accumulate = kind == DX};
-        rt_conv_image(b->k, &a);
-        break;
-    }
-    case DW: {
-        rt_conv_dw a = {.dw = b->dw,
-                        .dw_ld = c,
-                        .x = b->x,
-                        .x_px = c,
-                        .x_row = wp * c,
-                        .x_line = wp * c,
-                        .dy = b->y,
-                        .dy_px = c,
-                        .dy_line = w * c,
-                        .lines = w,
-                        .px = w,
-                        .kh = 3,
-                        .klen = 3 * c,
-                        .n = c,
-                        .overwrite = 1};
-        b->k->conv_dw(&a);
-        break;
-    }
-    case WINO_FORWARD:
-        rt_wino_forward(b->k, &b->shape, b->out, b->images, b->planes, NULL, RT_ACT_NONE, 0, WINO_IMAGES, b->scratch);
-        break;
-    default:
-        rt_wino_grad(b->k, &b->shape, b->sums, b->images, b->out, 0, WINO_IMAGES, b->scratch);
-    }
-}
-
-typedef struct { double share, peak; } pair;
-
-static int by_share(const void *a, const void *b)
-{ return by_value(&((const pair *)a)->share, &((const pair *)b)->share); }
-static int by_peak(const void *a, const void *b)
-{ return by_value(&((const pair *)a)->peak, &((const pair *)b)->peak); }
-
-/* Multiply-adds per second, as the direct sum counts them, over those of a loop in registers that runs right after,
- * each for 0.1 ms, as a shared machine changes its clock and what it leaves of a core from one millisecond to the next.
- * Of all such pairs the quarter counts in which the loop was fastest, and of their shares the median. *rate gets the
- * loop's. */
-static double share_of_peak(conv_case *b, int kind, double flop, const settings *s, double *rate)
-{
-    pair p[PAIRS];
-    double end = rt_seconds() + s->seconds / 4, probe = rt_seconds();
-    double per_round = rt_kernels_fma(b->k, 1000) / 1000;
-    long loop = (long)(1e-4 / (rt_seconds() - probe) * 1000) + 1;
-    int n = 0;
-    for (int i = 0; i < PAIRS && (i < 16 || (rt_seconds() < end && !rt_stopped())); i++) {
-        int times = 0;
-        double start = rt_seconds(), gone;
-        do {
-            run_conv(b, kind);
-            times++;
-        } while ((gone = rt_seconds() - start) < 1e-4);
-        double middle = rt_seconds();
-        rt_kernels_fma(b->k, loop);
-        p[n].peak = per_round * (double)loop / (rt_seconds() - middle);
-        p[n].share = flop * times / gone / p[n].peak;
-        n++;
-        if (kind == DX && i % 16 == 0) memset(b->y, 0, (size_t)(b->w * b->w * b->c) * sizeof *b->y); /* it adds up */
-    }
-    qsort(p, (size_t)n, sizeof p[0], by_peak);
-    int fast = n / 4;
-    *rate = p[n - fast / 2].peak * 1e-9;
-    qsort(p + n - fast, (size_t)fast, sizeof p[0], by_share);
-    return p[n - fast / 2].share;
-}
-
-/* What is known of a shape: of each kind, and of the loop in registers, one figure a round. */
-enum { PEAK = CONV_KINDS, FIGURES };
-typedef struct { int c, w; double figure[FIGURES][ROUNDS]; } conv_result;
-
-static rt_status bench_conv(const rt_kernels *k, conv_result *r, int round, const settings *s)
-{
-    int c = r->c, w = r->w;
-    size_t nx = (size_t)((w + 2) * (w + 2) * c), ny = (size_t)(w * w * c), nw = (size_t)(9 * c * c),
-           nm = (size_t)(RT_WINO_PLANES * c * c);
-    conv_case b = {.k = k,
-                   .c = c,
-                   .w = w,
-                   .x = rt_floats_new(nx),
-                   .y = rt_floats_new(ny),
-                   .wt = rt_floats_new(nw),
-                   .dw = rt_floats_new(nw),
-                   .shape = {w, w, c, w, w, c, 1, 1},
-                   .images = rt_floats_new(WINO_IMAGES * ny),
-                   .out = rt_floats_new(WINO_IMAGES * ny),
-                   .planes = rt_floats_new(nm),
-                   .sums = rt_floats_new(nm)};
-    b.scratch = rt_floats_new(rt_wino_scratch(&b.shape));
-    double flop = 2.0 * w * w * 9 * c * c;
-    int ok = b.x && b.y && b.wt && b.dw && b.images && b.out && b.planes && b.sums && b.scratch;
-    if (ok) {
-        rt_normal(b.x, nx, 1, RT_RNG_TEST, 0);
-        rt_normal(b.wt, nw, 1, RT_RNG_TEST, 1);
-        rt_normal(b.images, WINO_IMAGES * ny, 1, RT_RNG_TEST, 2);
-        rt_wino_weights(k, b.planes, b.wt, c, c);
-        for (int kind = 0; kind < CONV_KINDS; kind++) {
-            run_conv(&b, kind);
-            r->figure[kind][round] = share_of_peak(&b, kind, flop * (kind < WINO_FORWARD ? 1 : WINO_IMAGES), s,
-                                                   &r->figure[PEAK][round]);
-        }
-    }
-    float *owned[] = {b.x, b.y, b.wt, b.dw, b.images, b.out, b.planes, b.sums, b.scratch};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
-    return ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
-}
-
-/* Rounds over all shapes, so that what disturbs a second spoils few figures of each; the median over the rounds counts.
- */
-static rt_status bench_kernels(const settings *s, cJSON *list)
-{
-    static const char *const names[] = {"forward_of_peak",          "dx_of_peak",          "dw_of_peak",
-                                        "winograd_forward_of_peak", "winograd_dw_of_peak", "peak_gflops"};
-    conv_result r[] = {{16, 32, {{0}}}, {16, 28, {{0}}}, {32, 16, {{0}}}, {32, 14, {{0}}},
-                       {64, 8, {{0}}},  {64, 7, {{0}}},  {128, 8, {{0}}}};
-    int shapes = (int)(sizeof r / sizeof r[0]);
-    for (int round = 0; round < s->rounds; round++)
-        for (int i = 0; i < shapes; i++) {
-            RT_TRY(bench_conv(rt_kernels_get(), &r[i], round, s));
-            RT_TRY(rt_check_stop());
-        }
-    for (int i = 0; i < shapes; i++) {
-        cJSON *q = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, q);
-        cJSON_AddNumberToObject(q, "channels", r[i].c);
-        cJSON_AddNumberToObject(q, "image", r[i].w);
-        for (int f = 0; f < FIGURES; f++) {
-            qsort(r[i].figure[f], (size_t)s->rounds, sizeof(double), by_value);
-            cJSON_AddNumberToObject(q, names[f], r[i].figure[f][s->rounds / 2]);
-        }
-    }
-    return RT_OK;
-}
-
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     static const char *const whats[] = {"train", "infer", "kernels", NULL},
@@ -321,7 +151,7 @@ rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJ
     cJSON_AddNumberToObject(r, "threads", rt_pool_threads(pool));
     rt_status st = RT_OK;
     if (s.what != KERNELS) st = bench_model(&s, arch, pool, r);
-    else st = bench_kernels(&s, cJSON_AddArrayToObject(r, "conv3x3"));
+    else st = rt_bench_kernels(s.rounds, s.seconds, r);
     if (st) cJSON_Delete(r); else *result = r;
     return st;
 }

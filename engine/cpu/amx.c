@@ -11,11 +11,9 @@
  *
  * A tile is 16 rows of 64 bytes: of the left side 16 rows x 32 k, of the right side 16 pairs of k x 16 columns, the two
  * of a pair side by side. Tiles of the three parts lie one after the other, 1 KiB each. */
-#include <immintrin.h>
-
+#define RT_SIMD_AVX512
 #include "engine/cpu/family.h"
-
-#define RT_INLINE static inline __attribute__((always_inline))
+#include "engine/cpu/simd.h"
 
 enum {
     TILE = 1024, PARTS = 3, STEP = 32,       /* bytes of a tile; k of a tile */
@@ -71,31 +69,6 @@ RT_INLINE void store_pairs(char *to, __m512 even, __m512 odd)
     split(odd, b);
     for (int p = 0; p < PARTS; p++)
         _mm512_storeu_si512(to + p * TILE, _mm512_mask_blend_epi16(0xaaaaaaaau, _mm512_srli_epi32(a[p], 16), b[p]));
-}
-
-static void transpose(__m512 r[16])
-{
-    __m512 t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4)
-        for (int j = 0; j < 2; j++) {
-            r[i + 2 * j] = _mm512_castpd_ps(
-                _mm512_unpacklo_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
-            r[i + 2 * j + 1] = _mm512_castpd_ps(
-                _mm512_unpackhi_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
-        }
-    for (int i = 0; i < 16; i += 8)
-        for (int j = 0; j < 4; j++) {
-            t[i + j] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0x88);
-            t[i + j + 4] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0xdd);
-        }
-    for (int j = 0; j < 8; j++) {
-        r[j] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0x88);
-        r[j + 8] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0xdd);
-    }
 }
 
 /* Up to 32 rows of the right side, of which `rows` are there, and 32 columns, those in the masks. */
@@ -262,8 +235,8 @@ static void split_columns(char *left, const float *x, ptrdiff_t ld, int rows, in
                 hi[i] = s + i + 16 < rows ? _mm512_maskz_loadu_ps(lanes(k - i0), x + (s + i + 16) * ld + i0)
                                           : _mm512_setzero_ps();
             }
-            transpose(lo);
-            transpose(hi);
+            v_transpose(lo);
+            v_transpose(hi);
             for (int i = 0; i < 16; i++) store_left(left + i0 / 16 * PARTS * TILE + i * 64, lo[i], hi[i]);
         }
 }

@@ -5,6 +5,7 @@
 
 #include "engine/cpu/conv_simd.inc"
 #include "engine/cpu/depthwise.inc"
+#include "engine/cpu/panels.inc"
 #include "engine/cpu/winograd.inc"
 #define RT_FAMILY_NAME "avx512"
 #define RT_FAMILY_VECTOR 16

@@ -1,4 +1,5 @@
 /* engine/cpu/dispatch.c - picks the kernel family at run time. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,11 +23,17 @@ static const rt_kernels *const families[] = {
 #if defined(__x86_64__)
     &rt_family_avx512, &rt_family_avx2,
 #endif
-    &rt_family_scalar, NULL};
+    &rt_family_openblas, &rt_family_scalar, NULL};
 
 static _Atomic(const rt_kernels *) chosen;
 
-const rt_kernels *const *rt_kernels_all(void) { return families; }
+static pthread_once_t named = PTHREAD_ONCE_INIT;
+
+const rt_kernels *const *rt_kernels_all(void)
+{
+    pthread_once(&named, rt_family_openblas_init);
+    return families;
+}
 
 #if defined(__x86_64__)
 static int has_avx512(void)
@@ -58,20 +65,20 @@ int rt_kernels_runnable(const rt_kernels *k)
     if (k == &rt_family_avx512) return has_avx512();
     if (k == &rt_family_avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #endif
-    return k == &rt_family_scalar;
+    return k == &rt_family_openblas || k == &rt_family_scalar;
 }
 
 rt_status rt_kernels_select(const char *name)
 {
     if (!name || !*name || strcmp(name, "auto") == 0) {
-        for (const rt_kernels *const *k = families; *k; k++)
+        for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
             if (rt_kernels_runnable(*k)) {
                 atomic_store(&chosen, *k);
                 return RT_OK;
             }
     }
-    for (const rt_kernels *const *k = families; *k; k++)
-        if (strcmp((*k)->name, name) == 0) {
+    for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
+        if (strcmp((*k)->name, name) == 0 || (*k == &rt_family_openblas && strcmp(name, "openblas") == 0)) {
             if (!rt_kernels_runnable(*k))
                 return rt_fail(RT_RUN,
                                "kernel family '%s' needs instructions that this machine lacks; leave out --kernels to "
@@ -80,7 +87,7 @@ rt_status rt_kernels_select(const char *name)
             atomic_store(&chosen, *k);
             return RT_OK;
         }
-    return rt_fail(RT_USAGE, "unknown kernel family '%s'; known: auto, amx, avx512, avx2, scalar", name);
+    return rt_fail(RT_USAGE, "unknown kernel family '%s'; known: auto, amx, avx512, avx2, openblas, scalar", name);
 }
 
 const rt_kernels *rt_kernels_get(void)
@@ -121,6 +128,11 @@ void rt_fp_mode(void)
 {
 #if defined(__x86_64__)
     _mm_setcsr(_mm_getcsr() | 0x8040u);
+#elif defined(__aarch64__)
+    enum { FZ = 1 << 24 };
+    uint64_t control;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(control));
+    __asm__ volatile("msr fpcr, %0" : : "r"(control | FZ));
 #endif
 }
 

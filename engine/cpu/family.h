@@ -13,6 +13,11 @@
 
 extern const rt_kernels rt_family_scalar;
 extern double rt_family_scalar_peak(long rounds);
+/* Panels of `width` columns: to[(p k + r) width + c] = w[r * row + (p width + c) * col], or 0 from column n on. */
+void rt_panels_by(float *to, const float *w, ptrdiff_t row, ptrdiff_t col, int k, int n, int width);
+extern rt_kernels rt_family_openblas;
+/* Fills that table; once, before it is used. */
+void rt_family_openblas_init(void);
 #if defined(__x86_64__)
 extern const rt_kernels rt_family_avx2, rt_family_avx512;
 #if defined(RT_AMX)

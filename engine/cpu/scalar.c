@@ -67,6 +67,39 @@ static void depthwise_dw(const rt_depthwise_dw *a)
             }
 }
 
+enum { PANEL_COLS = 8, PANEL_ROWS = 4, PANELS_FROM = 1 << 10 };
+
+static void panel_product(const rt_panels *a)
+{
+    for (int r = 0; r < a->rows; r++)
+        for (int n0 = 0; n0 < a->n; n0 += PANEL_COLS) {
+            const float *w = a->w + (ptrdiff_t)n0 * a->k;
+            const float *x = a->left ? a->x + (ptrdiff_t)(r / PANEL_ROWS) * a->k * PANEL_ROWS + r % PANEL_ROWS
+                                     : a->x + r * a->x_ld;
+            float *y = a->y + r * a->y_ld + n0, s[PANEL_COLS] = {0};
+            int cols = a->n - n0 < PANEL_COLS ? a->n - n0 : PANEL_COLS;
+            for (int c = 0; c < cols; c++) s[c] = a->accumulate ? y[c] : a->bias ? a->bias[n0 + c] : 0.0f;
+            for (int k = 0; k < a->k; k++)
+                for (int c = 0; c < PANEL_COLS; c++)
+                    s[c] += x[k * (a->left ? PANEL_ROWS : 1)] * w[k * PANEL_COLS + c];
+            for (int c = 0; c < cols; c++) y[c] = act_v(s[c], a->act);
+        }
+}
+
+void rt_panels_by(float *to, const float *w, ptrdiff_t row, ptrdiff_t col, int k, int n, int width)
+{
+    for (int n0 = 0; n0 < n; n0 += width)
+        for (int r = 0; r < k; r++)
+            for (int c = 0; c < width; c++) *to++ = n0 + c < n ? w[r * row + (n0 + c) * col] : 0.0f;
+}
+
+static void panel_pack(float *to, const float *w, ptrdiff_t ld, int k, int n)
+{ rt_panels_by(to, w, ld, 1, k, n, PANEL_COLS); }
+static void panel_pack_transposed(float *to, const float *w, ptrdiff_t ld, int k, int n)
+{ rt_panels_by(to, w, 1, ld, k, n, PANEL_COLS); }
+static void panel_pack_left(float *to, const float *x, ptrdiff_t ld, int rows, int k)
+{ rt_panels_by(to, x, ld, 1, k, rows, PANEL_ROWS); }
+
 static double peak_loop(long rounds)
 {
     volatile float b = 1.0000001f, c = 1e-7f;

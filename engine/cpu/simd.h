@@ -52,6 +52,31 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
 static inline V v_where_equal(VI a, VI b, V x) { return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), x); }
 static inline V v_where_greater(V a, V b, V x)
 { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x); }
+/* The square whose rows are r, transposed. */
+static inline void v_transpose(V r[VL])
+{
+    V t[VL];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            r[i + 2 * j] = _mm512_castpd_ps(
+                _mm512_unpacklo_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
+            r[i + 2 * j + 1] = _mm512_castpd_ps(
+                _mm512_unpackhi_pd(_mm512_castps_pd(t[i + j]), _mm512_castps_pd(t[i + j + 2])));
+        }
+    for (int i = 0; i < 16; i += 8)
+        for (int j = 0; j < 4; j++) {
+            t[i + j] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0x88);
+            t[i + j + 4] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0xdd);
+        }
+    for (int j = 0; j < 8; j++) {
+        r[j] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0x88);
+        r[j + 8] = _mm512_shuffle_f32x4(t[j], t[j + 8], 0xdd);
+    }
+}
 #elif defined(RT_SIMD_AVX2)
 #include <immintrin.h>
 typedef __m256 V;
@@ -147,6 +172,28 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
 static inline V v_where_equal(VI a, VI b, V x)
 { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
 static inline V v_where_greater(V a, V b, V x) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), x); }
+/* The square whose rows are r, transposed. */
+static inline void v_transpose(V r[VL])
+{
+    V t[VL];
+    for (int i = 0; i < 8; i += 4)
+        for (int j = 0; j < 4; j += 2) {
+            V a = _mm256_unpacklo_ps(r[i + j], r[i + j + 1]), b = _mm256_unpackhi_ps(r[i + j], r[i + j + 1]);
+            t[i + j] = a;
+            t[i + j + 1] = b;
+        }
+    for (int i = 0; i < 8; i += 4) {
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x20);
+        t[i + 4] = _mm256_permute2f128_ps(r[i], r[i + 4], 0x31);
+    }
+    for (int i = 0; i < 8; i++) r[i] = t[i];
+}
 #else
 typedef float V;
 typedef int VM;
@@ -179,6 +226,11 @@ static inline V act_v(V a, rt_act act)
     if (act == RT_ACT_RELU6) a = v_min(v_set1(6.0f), a);
     return a;
 }
+
+/* *acc += a b, in the register where it is: compilers take turns of registers, and then have too few. */
+#if defined(RT_SIMD_AVX512) || defined(RT_SIMD_AVX2)
+static inline void v_fma_to(V *acc, V a, V b) { __asm__("vfmadd231ps %2, %1, %0" : "+v"(*acc) : "v"(a), "v"(b)); }
+#endif
 
 /* Keeps the compiler from turning one stride register into many pointers. */
 #define RT_OPAQUE(x) __asm__("" : "+r"(x))

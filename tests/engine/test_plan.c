@@ -8,6 +8,12 @@
 static const char resnet[] = "{\"input\":[12,12,3],\"classes\":5,\"family\":\"resnet\",\"width\":8,\"depth\":1}";
 static const char mlp[] = "{\"input\":[20],\"classes\":5,\"family\":\"mlp\",\"width\":16,\"depth\":2,\"dropout\":0.2}";
 
+/* Layers that go by panels, of rows that are sequences; the first in tiles of 256 rows and groups of 64 columns. */
+static const char wide[] =
+    "{\"input\":[9,260],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":270},{\"op\":\"relu\"},"
+    "{\"op\":\"dense\",\"out\":260,\"bias\":false},{\"op\":\"gelu\"},{\"op\":\"flatten\"},"
+    "{\"op\":\"dense\",\"out\":5}]}";
+
 static rt_graph *build(const char *text)
 {
     cJSON *j;
@@ -59,11 +65,11 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
 static void threads_do_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp};
+    const char *const nets[] = {resnet, mlp, wide};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
         if (!rt_kernels_runnable(*k)) continue;
         check_ok(rt_kernels_select((*k)->name));
-        for (int n = 0; n < 2; n++) {
+        for (int n = 0; n < 3; n++) {
             rt_graph *g = build(nets[n]);
             float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 37, 8), *one = train(g, 1, 37, x);
             for (int t = 2; t <= 5; t++) {
@@ -101,22 +107,26 @@ static void infer(const rt_graph *g, int batch, int rows, const float *x, float 
 static void batch_does_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp};
-    for (int n = 0; n < 2; n++) {
-        rt_graph *g = build(nets[n]);
-        float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8),
-              *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2), a[250],
-              b[250];
-        rt_graph_init(g, 3, w, s);
-        infer(g, 50, 50, x, w, s, a);
-        static const int batches[] = {1, 2, 3, 7, 16, 49};
-        for (int i = 0; i < 6; i++) {
-            infer(g, batches[i], 50, x, w, s, b);
-            assert_memory_equal(a, b, sizeof a);
+    const char *const nets[] = {resnet, mlp, wide};
+    for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
+        for (int n = 0; n < 3; n++) {
+            if (!rt_kernels_runnable(*k)) continue;
+            check_ok(rt_kernels_select((*k)->name));
+            rt_graph *g = build(nets[n]);
+            float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 50, 8),
+                  *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2), a[250],
+                  b[250];
+            rt_graph_init(g, 3, w, s);
+            infer(g, 50, 50, x, w, s, a);
+            static const int batches[] = {1, 2, 3, 7, 16, 49};
+            for (int i = 0; i < 6; i++) {
+                infer(g, batches[i], 50, x, w, s, b);
+                assert_memory_equal(a, b, sizeof a);
+            }
+            free(x); free(w); free(s);
+            rt_graph_free(g);
         }
-        free(x); free(w); free(s);
-        rt_graph_free(g);
-    }
+    check_ok(rt_kernels_select(NULL));
 }
 
 /* With momentum 1 the running statistics are the batch's (but for n / (n - 1)), so inference, which folds batch norm
@@ -167,7 +177,7 @@ static void folding(void **state)
     rt_graph_free(g);
 }
 
-/* Large dense products go through OpenBLAS; the result is that of the small kernels. */
+/* Large dense products, of panels in several blocks, against sums in double. */
 static void large_dense(void **state)
 {
     (void)state;

@@ -1,0 +1,69 @@
+/* engine/cpu/openblas.c - the family openblas-CORE: the plain-C family with dense products by OpenBLAS. CORE names the
+ * kernels that OpenBLAS chose for this CPU, on which the bits depend. It works on one thread: ours are the plan's, and
+ * how it cuts a product among several would change the bits. */
+#include <cblas.h>
+#include <stdio.h>
+
+#include "engine/cpu/family.h"
+
+enum { COLS = 64, ROWS = 96 };
+
+/* What a product starts with: 1 where the sum in y goes on. */
+static float start(const rt_panels *a)
+{
+    for (int r = 0; a->bias && !a->accumulate && r < a->rows; r++)
+        for (int n = 0; n < a->n; n++) a->y[r * a->y_ld + n] = a->bias[n];
+    return a->bias || a->accumulate ? 1.0f : 0.0f;
+}
+
+/* A product of matrices may add up a row in another order when it has other rows beside it: rows that must be alone are
+ * multiplied one by one. */
+static void panel_product(const rt_panels *a)
+{
+    float beta = start(a);
+    const float *w = a->w;
+    for (int n0 = 0; n0 < a->n; n0 += COLS, w += (ptrdiff_t)a->k * COLS) {
+        int n = a->n - n0 < COLS ? a->n - n0 : COLS;
+        float *y = a->y + n0;
+        if (a->left)
+            for (int r = 0; r < a->rows; r += ROWS)
+                cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, a->rows - r < ROWS ? a->rows - r : ROWS, n, a->k,
+                            1.0f, a->x + (ptrdiff_t)r * a->k, ROWS, w, COLS, beta, y + r * a->y_ld, (int)a->y_ld);
+        else if (a->alone)
+            for (int r = 0; r < a->rows; r++)
+                cblas_sgemv(CblasRowMajor, CblasTrans, a->k, n, 1.0f, w, COLS, a->x + r * a->x_ld, 1, beta,
+                            y + r * a->y_ld, 1);
+        else
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, a->rows, n, a->k, 1.0f, a->x, (int)a->x_ld, w, COLS,
+                        beta, y, (int)a->y_ld);
+    }
+    for (int r = 0; a->act && r < a->rows; r++)
+        rt_family_scalar.affine_act(a->y + r * a->y_ld, a->y + r * a->y_ld, NULL, NULL, 1, a->n, a->act, 0);
+}
+
+static void panel_pack(float *to, const float *w, ptrdiff_t ld, int k, int n)
+{
+    rt_panels_by(to, w, ld, 1, k, n, COLS);
+}
+static void panel_pack_transposed(float *to, const float *w, ptrdiff_t ld, int k, int n)
+{ rt_panels_by(to, w, 1, ld, k, n, COLS); }
+static void panel_pack_left(float *to, const float *x, ptrdiff_t ld, int rows, int k)
+{ rt_panels_by(to, x, ld, 1, k, rows, ROWS); }
+
+rt_kernels rt_family_openblas;
+
+void rt_family_openblas_init(void)
+{
+    static char name[64];
+    openblas_set_num_threads(1);
+    snprintf(name, sizeof name, "openblas-%s", openblas_get_corename());
+    rt_family_openblas = rt_family_scalar;
+    rt_family_openblas.name = name;
+    rt_family_openblas.panel_cols = COLS;
+    rt_family_openblas.panel_rows = ROWS;
+    rt_family_openblas.panels_from = 1;              /* all of them */
+    rt_family_openblas.panel_product = panel_product;
+    rt_family_openblas.panel_pack = panel_pack;
+    rt_family_openblas.panel_pack_transposed = panel_pack_transposed;
+    rt_family_openblas.panel_pack_left = panel_pack_left;
+}
