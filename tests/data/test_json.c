@@ -188,7 +188,7 @@ static void many_keys(void **state)
     cJSON_Delete(j);
     n = last + (size_t)sprintf(text + last, "\"k0000077\":0}");
     check_fails(rt_json_parse(&j, text, n, "text"), RT_INPUT, "'k0000077' is given twice");
-    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 10);
+    assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 60);         /* also under valgrind */
     free(text);
 }
 
