@@ -1,16 +1,18 @@
 /* int_speed.c - what a row costs in the integer program and in float, in blocks that alternate, by the thread's CPU
  * time.
  *
- *     int_speed [--bits B] [--blocks N] MODEL.json...        (architectures; weights are random)
+ *     int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...        (architectures; weights are random)
  *
  * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of
- * one); then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families. */
+ * one); then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families.
+ * FOLDER gets the programs, their rows and their answers (floats), for against_ort.py. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "data/files.h"
 #include "engine/rng.h"
 #include "student/calibrate.h"
 #include "student/predictor.h"
@@ -35,7 +37,22 @@ static void view(void *arg, const rt_input *in, float *dst, int row0, int rows)
     memcpy(dst, (const float *)arg + (size_t)row0 * in->size, (size_t)rows * in->size * sizeof *dst);
 }
 
-static rt_status measure(const char *path, int bits, int blocks, rt_pool *pool)
+/* FOLDER/NAME.q, .x and .y. */
+static rt_status save(const char *folder, const char *name, const rt_program *p, const float *x, size_t nx,
+                      const float *y, size_t ny)
+{
+    char path[512];
+    const char *dot = strrchr(name, '.');
+    int n = dot ? (int)(dot - name) : (int)strlen(name);
+    snprintf(path, sizeof path, "%s/%.*s.q", folder, n, name);
+    RT_TRY(rt_program_save(p, path));
+    snprintf(path, sizeof path, "%s/%.*s.x", folder, n, name);
+    RT_TRY(rt_write_file(path, x, nx * sizeof *x));
+    snprintf(path, sizeof path, "%s/%.*s.y", folder, n, name);
+    return rt_write_file(path, y, ny * sizeof *y);
+}
+
+static rt_status measure(const char *path, int bits, int blocks, const char *folder, rt_pool *pool)
 {
     cJSON *j;
     rt_model *m;
@@ -80,6 +97,7 @@ static rt_status measure(const char *path, int bits, int blocks, rt_pool *pool)
     unlink(file);
     double a = t[0][blocks / 2], i = t[1][blocks / 2];
     const char *slash = strrchr(path, '/');
+    if (folder) RT_TRY(save(folder, slash ? slash + 1 : path, p, x, ROWS * n, y, ROWS * width));
     printf("%-16s float %8.2f us  integer %8.2f us  %5.2fx   file %8.0f  program %8zu  %.3f\n",
            slash ? slash + 1 : path, a, i, a / i, whole, size, (double)size / whole);
     fflush(stdout);
@@ -96,19 +114,21 @@ static rt_status measure(const char *path, int bits, int blocks, rt_pool *pool)
 int main(int argc, char **argv)
 {
     int bits = 8, blocks = 200, i = 1;
+    const char *folder = NULL;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
         if (!strcmp(argv[i], "--bits")) bits = atoi(argv[i + 1]);
         else if (!strcmp(argv[i], "--blocks")) blocks = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "--save")) folder = argv[i + 1];
         else break;
     }
     rt_pool *pool = rt_pool_new(1);
     if (i == argc || bits < 2 || bits > 8 || blocks < 1 || !pool) {
-        fprintf(stderr, "usage: int_speed [--bits B] [--blocks N] MODEL.json...\n");
+        fprintf(stderr, "usage: int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...\n");
         return RT_USAGE;
     }
     printf("float kernels %s, integer kernels %s, %d bits\n", rt_kernels_get()->name, rt_int_kernels_get()->name, bits);
     for (; i < argc; i++) {
-        rt_status st = measure(argv[i], bits, blocks, pool);
+        rt_status st = measure(argv[i], bits, blocks, folder, pool);
         if (st) {
             fprintf(stderr, "%s: %s\n", argv[i], rt_error_message());
             return (int)st;
