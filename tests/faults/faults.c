@@ -13,8 +13,8 @@
  * finished one made. The command then ends in the same files and output, or with exit code 2 or 3 and one line that
  * names the file. What shows files may show that it is damaged.
  *
- * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60) bounds a call;
- * FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another
+ * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60), after
+ * the setup, bounds a call; FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another
  * RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
  * FAULTS_ONLY leaves out items in whose description this text is not ("memory", "signal", "is cut", "pread64 fails").
  * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
@@ -645,13 +645,13 @@ int main(int argc, char **argv)
     it.preload = argv[4];
     it.state = argc > 5 ? NULL : getenv("FAULTS_STATE");
     it.only = getenv("FAULTS_ONLY");
-    it.end = seconds_now() + (getenv("FAULTS_SECONDS") ? atof(getenv("FAULTS_SECONDS")) : 60);
     it.identity = identity_of(it.retort);
     int broken = make_folders();
     if (broken) fprintf(stderr, "faults: the inputs could not be made in %s\n", it.folder);
     if (!broken) add_courses(argc > 5 ? argv[5] : NULL, argc > 6 && strcmp(argv[6], "-") ? argv[6] : NULL);
     if (!broken && !it.courses) broken = 1;
     load_state();
+    it.end = seconds_now() + (getenv("FAULTS_SECONDS") ? atof(getenv("FAULTS_SECONDS")) : 60);
     if (!broken && argc == 8) {
         it.verbose = 1;
         it.shared->hurry = 0;
