@@ -13,9 +13,9 @@
  * finished one made. The command then ends in the same files and output, or with exit code 2 or 3 and one line that
  * names the file. What shows files may show that it is damaged.
  *
- * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60), after
- * the setup, bounds a call; FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins anew with another
- * RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
+ * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60), after the
+ * setup, bounds a call; FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins
+ * anew with another RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
  * FAULTS_ONLY leaves out items in whose description this text is not ("memory", "signal", "is cut", "pread64 fails").
  * FAULTS_FOLDER is where it works (/dev/shm or /tmp). */
 #include <dirent.h>
