@@ -21,7 +21,7 @@ static void put(out_bytes *o, const void *from, size_t n)
         if (more) o->p = more, o->room = room;
         else o->failed = 1;
     }
-    if (o->failed) return;
+    if (o->failed || !n) return;
     memcpy(o->p + o->n, from, n);
     o->n += n;
 }
