@@ -8,7 +8,7 @@
  * sequence of operations that depends on shapes alone, so the same bits come out whatever the tiling or the threads.
  * The scalar family is the plain-C twin that the others are tested against; families may differ from each other in the
  * last bits. openblas-CORE, for CPUs that have no vector family here, is plain C but for dense products, which OpenBLAS
- * computes on one thread with the kernels of the core that it names. */
+ * computes on one thread with the kernels of the core that it names; where that library has no locks, one at a time. */
 #ifndef RT_ENGINE_KERNELS_H
 #define RT_ENGINE_KERNELS_H
 

@@ -2,11 +2,16 @@
  * kernels that OpenBLAS chose for this CPU, on which the bits depend. It works on one thread: ours are the plan's, and
  * how it cuts a product among several would change the bits. */
 #include <cblas.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "engine/cpu/family.h"
 
 enum { COLS = 64, ROWS = 96 };
+
+/* OpenBLAS built for one thread hands the same work space to two callers: they take turns. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static int takes_turns;
 
 /* What a product starts with: 1 where the sum in y goes on. */
 static float start(const rt_panels *a)
@@ -22,6 +27,7 @@ static void panel_product(const rt_panels *a)
 {
     float beta = start(a);
     const float *w = a->w;
+    if (takes_turns) pthread_mutex_lock(&turn);
     for (int n0 = 0; n0 < a->n; n0 += COLS, w += (ptrdiff_t)a->k * COLS) {
         int n = a->n - n0 < COLS ? a->n - n0 : COLS;
         float *y = a->y + n0;
@@ -37,6 +43,7 @@ static void panel_product(const rt_panels *a)
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, a->rows, n, a->k, 1.0f, a->x, (int)a->x_ld, w, COLS,
                         beta, y, (int)a->y_ld);
     }
+    if (takes_turns) pthread_mutex_unlock(&turn);
     for (int r = 0; a->act && r < a->rows; r++)
         rt_family_scalar.affine_act(a->y + r * a->y_ld, a->y + r * a->y_ld, NULL, NULL, 1, a->n, a->act, 0);
 }
@@ -56,6 +63,7 @@ void rt_family_openblas_init(void)
 {
     static char name[64];
     openblas_set_num_threads(1);
+    takes_turns = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
     snprintf(name, sizeof name, "openblas-%s", openblas_get_corename());
     rt_family_openblas = rt_family_scalar;
     rt_family_openblas.name = name;
