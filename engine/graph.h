@@ -107,6 +107,7 @@ typedef struct {
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int view;                        /* the output is the input's bytes */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
+    int positions;                   /* computes each position of a row alone: all but the last dimension count them */
     /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
      */
     void (*backward_early)(struct rt_plan *, const rt_node *);

@@ -11,8 +11,6 @@ static rt_status infer_same(rt_graph *g, rt_node *n, rt_shape *out)
     return RT_OK;
 }
 
-static size_t per_row(const rt_plan *p, int tensor) { return rt_shape_count(rt_shape_of(p, tensor)); }
-
 /* ---- input ---- */
 
 static rt_status infer_input(rt_graph *g, rt_node *n, rt_shape *out)
@@ -57,7 +55,7 @@ static rt_status infer_activation(rt_graph *g, rt_node *n, rt_shape *out)
 
 static void run_activation(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    size_t n = rt_floats_of(x, c->node->out, rows);
     const rt_epilogue *end = RT_ATTR(c->node, rt_epilogue);
     x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), NULL, NULL, n, 1, end->act,
                            end->slope);
@@ -73,7 +71,7 @@ static void forward_activation(rt_plan *p, const rt_node *n)
 
 static void run_activation_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    size_t n = rt_floats_of(x, c->node->out, rows);
     x->plan->k->act_back(rt_at(x, c->value[2], row0), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), n,
                          RT_ATTR(c->node, rt_epilogue)->act, RT_ATTR(c->node, rt_epilogue)->slope, c->flag);
 }
@@ -96,7 +94,7 @@ static const rt_attr_spec slope_spec[] = {
 static const rt_schema slope_schema = {slope_spec, 1, sizeof(rt_activation_attr)};
 
 const rt_op rt_op_activation = {.name = "activation", .help = "act(x)", .min_inputs = 1, .max_inputs = 1,
-                                .schema = &slope_schema, .infer = infer_activation,
+                                .schema = &slope_schema, .positions = 1, .infer = infer_activation,
                                 .forward = forward_activation, .backward = backward_activation, .recompute = 1};
 
 int rt_act_back_in_place(rt_plan *p, const rt_node *n)
@@ -124,7 +122,7 @@ static rt_status infer_pair(rt_graph *g, rt_node *n, rt_shape *out)
 
 static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    size_t n = rt_floats_of(x, c->node->out, rows);
     float *y = rt_at(x, c->value[2], row0);
     const float *a = rt_at(x, c->value[0], row0), *b = rt_at(x, c->value[1], row0);
     if (c->node->op == RT_OP_MUL) x->plan->k->mul(y, a, b, n);
@@ -152,7 +150,7 @@ static void run_add_norms(const rt_call *c, rt_ctx *x, int row0, int rows)
         one[i] = 1.0f;
     }
     x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first,
-                        second ? second : one, shift, per_row(x->plan, c->node->out) / (size_t)ch * (size_t)rows, ch,
+                        second ? second : one, shift, rt_floats_of(x, c->node->out, rows) / (size_t)ch, ch,
                         RT_ATTR(c->node, rt_epilogue)->act);
 }
 
@@ -178,7 +176,7 @@ static void forward_add(rt_plan *p, const rt_node *n)
 
 static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    size_t n = rt_floats_of(x, c->node->out, rows);
     float *dx = rt_at(x, c->value[1], row0);
     const float *dy = rt_at(x, c->value[0], row0);
     if (c->flag) x->plan->k->accumulate(dx, dy, n);
@@ -201,7 +199,7 @@ static void backward_add(rt_plan *p, const rt_node *n)
 
 static void run_mul_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out) * (size_t)rows;
+    size_t n = rt_floats_of(x, c->node->out, rows);
     float *dx = rt_at(x, c->value[2], row0), *temp = c->flag ? rt_at(x, c->value[3], row0) : dx;
     x->plan->k->mul(temp, rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), n);
     if (c->flag) x->plan->k->accumulate(dx, temp, n);
@@ -228,10 +226,10 @@ const rt_schema rt_end_schema = {NULL, 0, sizeof(rt_activation_attr)};
 
 const rt_op rt_op_add = {.name = "add", .help = "the sum of two inputs of one shape", .min_inputs = 2, .max_inputs = 2,
                          .schema = &rt_end_schema,
-                         .infer = infer_pair, .forward = forward_add, .backward = backward_add};
+                         .positions = 1, .infer = infer_pair, .forward = forward_add, .backward = backward_add};
 const rt_op rt_op_multiply = {.name = "multiply", .help = "the product, element by element, of two inputs of one shape",
                               .min_inputs = 2, .max_inputs = 2,
-                              .infer = infer_pair, .forward = forward_pair, .backward = backward_mul};
+                              .positions = 1, .infer = infer_pair, .forward = forward_pair, .backward = backward_mul};
 
 /* ---- concat along the last dimension ---- */
 
@@ -257,7 +255,7 @@ enum { AT_ONCE = RT_CALL_VALUES - 1 };        /* inputs that a call copies; the 
 static void run_concat(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out);
-    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows;
+    size_t total = (size_t)s->dim[s->rank - 1], px = rt_floats_of(x, c->node->out, rows) / total;
     float *y = (float *)rt_at(x, c->value[AT_ONCE], row0) + c->at[1];
     for (int i = 0; i < c->flag; i++) {
         const rt_shape *f = rt_shape_of(x->plan, c->node->in[c->at[0] + i]);
@@ -292,7 +290,7 @@ static void forward_concat(rt_plan *p, const rt_node *n)
 static void run_concat_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out), *f = rt_shape_of(x->plan, c->node->in[c->at[0]]);
-    size_t total = (size_t)s->dim[s->rank - 1], px = rt_shape_count(s) / total * (size_t)rows,
+    size_t total = (size_t)s->dim[s->rank - 1], px = rt_floats_of(x, c->node->out, rows) / total,
            to = (size_t)f->dim[f->rank - 1];
     const float *dy = (const float *)rt_at(x, c->value[0], row0) + c->at[1];
     float *dx = rt_at(x, c->value[1], row0);
@@ -321,9 +319,14 @@ static void backward_concat(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_concat = {.name = "concat", .help = "inputs side by side along the last dimension",
-                            .min_inputs = 2, .max_inputs = RT_MAX_NODES,
-                            .infer = infer_concat, .forward = forward_concat, .backward = backward_concat};
+const rt_op rt_op_concat = {.name = "concat",
+                            .help = "inputs side by side along the last dimension",
+                            .min_inputs = 2,
+                            .max_inputs = RT_MAX_NODES,
+                            .positions = 1,
+                            .infer = infer_concat,
+                            .forward = forward_concat,
+                            .backward = backward_concat};
 
 /* ---- flatten and reshape: the planner gives input and output the same memory ---- */
 
@@ -353,22 +356,25 @@ const rt_op rt_op_reshape = {.name = "reshape", .help = "the same values in othe
 
 static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    size_t n = per_row(x->plan, c->node->out);
+    size_t n = rt_shape_count(rt_shape_of(x->plan, c->node->out)), part = n / (size_t)x->px;
     const float *in = rt_at(x, c->value[0], row0);
     float rate = RT_ATTR(c->node, rt_dropout_attr)->rate;
     float *out = rt_at(x, c->value[1], row0), keep = 1.0f / (1.0f - rate);
     uint32_t limit = (uint32_t)(rate * 4294967296.0), node = c->node->key;
-    for (int r = 0; r < rows; r++)
-        for (size_t i = 0; i < n; i += 4) {
+    for (int r = row0; r < row0 + rows; r++, in += part, out += part) {
+        size_t first = (size_t)(r % x->px) * part;
+        for (size_t i = first & ~(size_t)3; i < first + part; i += 4) {
             uint32_t w[4];
             rt_random4(w, x->run->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, x->run->epoch, x->run->step,
-                       (uint32_t)(row0 + r), (uint32_t)i);
-            for (size_t k = 0; k < 4 && i + k < n; k++) {
-                size_t at = (size_t)r * n + i + k;
+                       (uint32_t)(r / x->px), (uint32_t)i);
+            for (size_t k = 0; k < 4; k++) {
+                if (i + k < first || i + k >= first + part) continue;
+                size_t at = i + k - first;
                 float v = w[k] < limit ? 0.0f : in[at] * keep;
                 out[at] = c->flag ? out[at] + v : v;
             }
         }
+    }
 }
 
 static void emit_dropout(rt_plan *p, const rt_node *n, const char *what, int in, int out, int accumulate)
@@ -395,9 +401,16 @@ static const rt_attr_spec dropout_spec[] = {{"rate", RT_A_NUMBER, offsetof(rt_dr
                                              "share of the values that training sets to 0"}};
 static const rt_schema dropout_schema = {dropout_spec, 1, sizeof(rt_dropout_attr)};
 
-const rt_op rt_op_dropout = {.name = "dropout", .help = "in training x mask / (1 - rate), else x",
-                             .min_inputs = 1, .max_inputs = 1, .schema = &dropout_schema, .infer = infer_same,
-                             .forward = forward_dropout, .backward = backward_dropout, .recompute = 1};
+const rt_op rt_op_dropout = {.name = "dropout",
+                             .help = "in training x mask / (1 - rate), else x",
+                             .min_inputs = 1,
+                             .max_inputs = 1,
+                             .schema = &dropout_schema,
+                             .positions = 1,
+                             .infer = infer_same,
+                             .forward = forward_dropout,
+                             .backward = backward_dropout,
+                             .recompute = 1};
 
 /* ---- softmax over the last dimension: y = exp(x - max) / sum ---- */
 
@@ -405,7 +418,7 @@ static void run_softmax(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out);
     int d = s->dim[s->rank - 1];
-    size_t px = rt_shape_count(s) / (size_t)d * (size_t)rows;
+    size_t px = rt_floats_of(x, c->node->out, rows) / (size_t)d;
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
     const rt_kernels *k = x->plan->k;
@@ -432,7 +445,7 @@ static void run_softmax_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out);
     int d = s->dim[s->rank - 1];
-    size_t px = rt_shape_count(s) / (size_t)d * (size_t)rows;
+    size_t px = rt_floats_of(x, c->node->out, rows) / (size_t)d;
     const float *y = rt_at(x, c->value[0], row0), *dy = rt_at(x, c->value[1], row0);
     float *dx = rt_at(x, c->value[2], row0);
     for (size_t p = 0; p < px; p++, y += d, dy += d, dx += d) {
@@ -456,6 +469,11 @@ static void backward_softmax(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-const rt_op rt_op_softmax = {.name = "softmax", .help = "exp(x) / sum exp(x) over the last dimension",
-                             .min_inputs = 1, .max_inputs = 1,
-                             .infer = infer_same, .forward = forward_softmax, .backward = backward_softmax};
+const rt_op rt_op_softmax = {.name = "softmax",
+                             .help = "exp(x) / sum exp(x) over the last dimension",
+                             .min_inputs = 1,
+                             .max_inputs = 1,
+                             .positions = 1,
+                             .infer = infer_same,
+                             .forward = forward_softmax,
+                             .backward = backward_softmax};

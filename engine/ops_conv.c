@@ -242,6 +242,15 @@ static void run_forward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
             }
 }
 
+/* What it costs a slot to read weights, above their floats, as products of few rows are slow; and to have sums. */
+enum { DIRECT_COST = 4, WINOGRAD_COST = 6, SUM_COST = 16 };
+
+static double weights_read(const geometry *g, int winograd)
+{
+    double count = (double)(g->depthwise ? 1 : g->cg) * g->n;
+    return count * (winograd ? WINOGRAD_COST * RT_WINO_PLANES : DIRECT_COST * g->kh * g->kw);
+}
+
 static void pack_winograd(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)tile;
@@ -260,6 +269,7 @@ static void forward(rt_plan *p, const rt_node *n)
     c->value[0] = in;
     c->value[1] = out;
     c->at[0] = packed;
+    c->weights = weights_read(&g, g.winograd);
     if (g.winograd) rt_plan_pack(p, "pack", n, 1, pack_winograd)->at[0] = packed;
 }
 
@@ -395,8 +405,11 @@ static void depthwise_dw(const rt_kernels *k, const geometry *g, float *dw, cons
         }
 }
 
-/* dW of some images on top of the slot's sums. */
-static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, const float *dy, int rows)
+/* A part of a weight gradient: kernel rows [ky, ky + rows), of each group channels [n0, n0 + n). */
+typedef struct { int ky, rows, n0, n; } dw_part;
+
+/* A part of dW of some images, on top of what is there. */
+static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, const float *dy, int rows, dw_part part)
 {
     const rt_kernels *k = ctx->plan->k;
     if (g->depthwise) {
@@ -406,17 +419,17 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
     if (g->point) {
         int px = rows * g->h * g->w;
         for (int p0 = 0; p0 < px; p0 += 128) {
-            rt_conv_dw a = {.dw = dw,
+            rt_conv_dw a = {.dw = dw + part.n0,
                             .dw_ld = g->n,
                             .x = x + (ptrdiff_t)p0 * g->c,
                             .x_px = g->c,
-                            .dy = dy + (ptrdiff_t)p0 * g->n,
+                            .dy = dy + (ptrdiff_t)p0 * g->n + part.n0,
                             .dy_px = g->n,
                             .lines = 1,
                             .px = px - p0 < 128 ? px - p0 : 128,
                             .kh = 1,
                             .klen = g->c,
-                            .n = g->n};
+                            .n = part.n};
             k->conv_dw(&a);
         }
         return;
@@ -424,14 +437,15 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
     int in_place = reads_in_place(g),
         step = rows_at_a_time((in_place ? g->w : g->wp) * g->cg, g->ow * g->n, g->sh, g->kh, g->oh);
     ptrdiff_t x_row = (ptrdiff_t)(in_place ? g->w : g->wp) * g->cg, dy_row = (ptrdiff_t)g->ow * g->n;
+    dw += (ptrdiff_t)part.ky * g->kw * g->cg * g->n + part.n0;
     for (int r = 0; r < rows; r++, x += g->h * g->w * g->c, dy += g->oh * g->ow * g->n)
         for (int q = 0; q < g->groups; q++)
             for (int y0 = 0; y0 < g->oh; y0 += step) {
                 int lines = g->oh - y0 < step ? g->oh - y0 : step;
-                const float *in = x + (ptrdiff_t)y0 * g->sh * x_row, *d = dy + y0 * dy_row;
+                const float *in = x + (ptrdiff_t)(y0 * g->sh + part.ky) * x_row, *d = dy + y0 * dy_row;
                 if (!in_place) {
                     plane s = input_plane(g, x, q);
-                    pad_rows(ctx->scratch, &s, y0 * g->sh, (lines - 1) * g->sh + g->kh);
+                    pad_rows(ctx->scratch, &s, y0 * g->sh + part.ky, (lines - 1) * g->sh + part.rows);
                     in = ctx->scratch;
                 }
                 rt_conv_dw a = {.dw = dw + q * g->ng,
@@ -440,14 +454,14 @@ static void run_dw(const geometry *g, rt_ctx *ctx, float *dw, const float *x, co
                                 .x_px = g->sw * g->cg,
                                 .x_row = x_row,
                                 .x_line = g->sh * x_row,
-                                .dy = d + q * g->ng,
+                                .dy = d + q * g->ng + part.n0,
                                 .dy_px = g->n,
                                 .dy_line = dy_row,
                                 .lines = lines,
                                 .px = g->ow,
-                                .kh = g->kh,
+                                .kh = part.rows,
                                 .klen = g->kw * g->cg,
-                                .n = g->ng};
+                                .n = part.n};
                 k->conv_dw(&a);
             }
 }
@@ -482,23 +496,44 @@ static void run_dx(const geometry *g, rt_ctx *ctx, float *dx, const float *dy, c
             dx_image(k, g, dx, dy, ctx->scratch, flipped + q * per_group, q, accumulate);
 }
 
-/* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; flag: accumulate into dx */
+/* ---- the backward pass: dX by rows; dW by rows into a room, or late ----
+ *
+ * Slots add up dW while x and dY are in the cache; but each writes and reads sums as large as the weights, and where
+ * images are small against them, that, and products of few rows, cost more than to keep x and dY for the batch. There
+ * dW is late: 3x3 by Winograd in some groups of rows, else in parts that each see all rows. */
+
+enum { LATE_FROM = 32, LATE_GROUPS = 8, PART = 64 };
+
+static size_t sums_of(const geometry *g)
+{
+    if (g->winograd_dw) return RT_WINO_PLANES * (size_t)g->c * (size_t)g->n;
+    return (size_t)g->kh * (size_t)g->kw * (size_t)(g->depthwise ? 1 : g->cg) * (size_t)g->n;
+}
+
+static double kept_floats(const rt_plan *p, const geometry *g)
+{ return (double)p->spec.batch * ((double)g->h * g->w * g->c + (double)g->oh * g->ow * g->n); }
+
+static int is_late(const rt_plan *p, const geometry *g)
+{ return !g->depthwise && (double)sums_of(g) * LATE_FROM > kept_floats(p, g); }
+
+/* value: 0 x, 1 dy, 2 dx (or -1); at[0]: flipped weights; at[1]: room of Winograd's sums, or -1; at[2]: dW is late;
+ * flag: accumulate into dx */
 static void run_backward(const rt_call *c, rt_ctx *ctx, int row0, int rows)
 {
     geometry g = geometry_of(ctx->plan, c->node);
     const float *x = rt_at(ctx, c->value[0], row0), *dy = rt_at(ctx, c->value[1], row0);
     if (rt_plan_trains(ctx->plan, c->node, 1))
         ctx->plan->k->channel_sum(rt_slot_grad(ctx, c->node, 1, row0), dy, (size_t)(rows * g.oh * g.ow), g.n);
-    if (!rt_plan_trains(ctx->plan, c->node, 0)) ;
-    else if (g.winograd_dw)
-        rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, c->at[1]), x, dy, row0 != ctx->slot_row0, rows,
-                     ctx->scratch);
-    else run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows);
+    if (c->at[1] >= 0)
+        rt_wino_grad(ctx->plan->k, &g.shape, rt_slot_sums(ctx, (int)c->at[1], ctx->slot), x, dy,
+                     row0 != ctx->slot_row0, rows, ctx->scratch);
+    else if (!c->at[2] && rt_plan_trains(ctx->plan, c->node, 0))
+        run_dw(&g, ctx, rt_slot_grad(ctx, c->node, 0, row0), x, dy, rows, (dw_part){0, g.kh, 0, g.ng});
     if (c->value[2] >= 0)
         run_dx(&g, ctx, rt_at(ctx, c->value[2], row0), dy, ctx->plan->buffer + c->at[0], rows, c->flag);
 }
 
-/* Merges the slots' sums of some input channels and turns them into weight gradients. */
+/* Merges sums of some input channels and turns them into weight gradients. */
 static int winograd_rows(const geometry *g) { return g->n < 512 ? 512 / g->n : 1; }
 
 static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -508,19 +543,70 @@ static void run_winograd_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     int c0 = tile * winograd_rows(&g), rows = g.c - c0 < winograd_rows(&g) ? g.c - c0 : winograd_rows(&g);
     size_t count = (size_t)rows * (size_t)g.n;
     for (size_t i = 0; i < RT_WINO_PLANES; i++)
-        rt_merge_slots(x, x->scratch + i * count, c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
+        rt_merge_slots(x, x->scratch + i * count, (int)c->at[1], (i * (size_t)g.c + (size_t)c0) * (size_t)g.n, count);
     rt_wino_grad_weights(x->plan->k, rt_grad(x, c->node, 0), x->scratch, g.c, g.n, c0, rows);
+}
+
+/* at[1]: the room; flag: rows of a group */
+static void run_winograd_group(const rt_call *c, rt_ctx *x, int group, int unused)
+{
+    (void)unused;
+    geometry g = geometry_of(x->plan, c->node);
+    int row0 = group * c->flag, rows = x->run->rows - row0 < c->flag ? x->run->rows - row0 : c->flag;
+    if (rows > 0)
+        rt_wino_grad(x->plan->k, &g.shape, rt_slot_sums(x, (int)c->at[1], group), rt_at(x, c->value[0], row0),
+                     rt_at(x, c->value[1], row0), 0, rows, x->scratch);
+}
+
+static int parts_across(const geometry *g) { return (g->ng + PART - 1) / PART; }
+
+static void run_part_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    geometry g = geometry_of(x->plan, c->node);
+    int across = parts_across(&g), n0 = tile % across * PART;
+    dw_part part = {tile / across, 1, n0, g.ng - n0 < PART ? g.ng - n0 : PART};
+    float *dw = rt_grad(x, c->node, 0);
+    for (int i = part.ky * g.kw * g.cg; i < (part.ky + 1) * g.kw * g.cg; i++)
+        for (int q = 0; q < g.groups; q++)
+            memset(dw + (ptrdiff_t)i * g.n + q * g.ng + n0, 0, (size_t)part.n * sizeof *dw);
+    run_dw(&g, x, dw, rt_at(x, c->value[0], 0), rt_at(x, c->value[1], 0), x->run->rows, part);
+}
+
+static int emit_late(rt_plan *p, const rt_node *n, const geometry *g, int in, int dy)
+{
+    rt_call *c;
+    int room = -1;
+    if (g->winograd_dw) {
+        int groups = (int)(kept_floats(p, g) / (4 * (double)sums_of(g))), batch = p->spec.batch;
+        groups = groups < 1 ? 1 : groups > LATE_GROUPS ? LATE_GROUPS : groups;
+        int rows = (batch + groups - 1) / groups;
+        room = rt_plan_late_room(p, sums_of(g), rows);
+        c = rt_plan_late_tiles(p, "winograd dW", n, (batch + rows - 1) / rows, run_winograd_group);
+        c->at[1] = room;
+        c->flag = rows;
+    } else c = rt_plan_late_tiles(p, "conv dW", n, g->kh * parts_across(g), run_part_dw);
+    c->value[0] = in;
+    c->value[1] = dy;
+    return room;
+}
+
+static void emit_winograd_merge(rt_plan *p, const rt_node *n, const geometry *g, int room, int late)
+{
+    int rows = winograd_rows(g), tiles = (g->c + rows - 1) / rows;
+    rt_plan_need_scratch(p, RT_WINO_PLANES * (size_t)rows * (size_t)g->n);
+    rt_call *c = (late ? rt_plan_merge_tiles : rt_plan_late_tiles)(p, "merge dW", n, tiles, run_winograd_dw);
+    c->at[1] = room;
 }
 
 static void backward(rt_plan *p, const rt_node *n)
 {
     geometry g = geometry_of(p, n);
-    int weight = rt_plan_trains(p, n, 0), planes = weight && g.winograd_dw;
+    int weight = rt_plan_trains(p, n, 0), late = weight && is_late(p, &g), planes = weight && g.winograd_dw && !late;
     int dx = -1, accumulate = 0, dy = rt_act_back_in_place(p, n), in = weight ? rt_plan_read(p, n->in[0]) : dy;
-    ptrdiff_t at = -1, sums = planes ? rt_plan_slot_room(p, RT_WINO_PLANES * (size_t)g.c * (size_t)g.n) : -1;
-    for (int i = planes; i < n->fields; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
+    ptrdiff_t at = -1;
     if (!planes || !g.winograd_dx) rt_plan_need_scratch(p, padded_floats(&g));
-    if (planes) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
+    if (weight && g.winograd_dw) rt_plan_need_scratch(p, rt_wino_scratch(&g.shape));
     if (rt_plan_needs_grad(p, n->in[0])) {
         rt_call *t = rt_plan_pack(p, "pack", n, 1, pack_flipped);
         at = t->at[0] = rt_plan_buffer(p, g.winograd_dx ? RT_WINO_PLANES * (size_t)g.c * (size_t)g.n
@@ -531,22 +617,27 @@ static void backward(rt_plan *p, const rt_node *n)
             rt_plan_need_scratch(p, p->graph->field[n->field[0]].count);
         }
     }
-    rt_call *c = rt_plan_rows(p,
-                              g.depthwise     ? "depthwise back"
-                              : planes        ? "winograd back"
-                                              : "conv back",
-                              n, run_backward);
-    c->value[0] = in;
-    c->value[1] = dy;
-    c->value[2] = dx;
-    c->at[0] = at;
-    c->at[1] = sums;
-    c->flag = accumulate;
-    if (!planes) return;
-    int rows = winograd_rows(&g);
-    rt_plan_need_scratch(p, RT_WINO_PLANES * (size_t)rows * (size_t)g.n);
-    c = rt_plan_late_tiles(p, "winograd dW", n, (g.c + rows - 1) / rows, run_winograd_dw);
-    c->at[1] = sums;
+    int room = late ? emit_late(p, n, &g, in, dy) : -1;
+    if (dx >= 0 || (weight && !late) || rt_plan_trains(p, n, 1)) {
+        rt_call *c = rt_plan_rows(p,
+                                  g.depthwise     ? "depthwise back"
+                                  : planes        ? "winograd back"
+                                                  : "conv back",
+                                  n, run_backward);
+        c->value[0] = in;
+        c->value[1] = dy;
+        c->value[2] = dx;
+        c->at[0] = at;
+        c->at[1] = planes ? rt_plan_slot_room(p, sums_of(&g)) : -1;
+        c->at[2] = late;
+        c->flag = accumulate;
+        double sums = weight && !late ? SUM_COST * (double)sums_of(&g) : 0;
+        c->weights = sums + (dx >= 0 ? weights_read(&g, g.winograd_dx) : 0);
+        c->work *= (dx >= 0) + (weight && !late);
+        for (int i = planes || late; i < n->fields; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
+        if (planes) emit_winograd_merge(p, n, &g, (int)c->at[1], 0);
+    }
+    if (room >= 0) emit_winograd_merge(p, n, &g, room, 1);
 }
 
 static double macs(const rt_graph *g, const rt_node *n)

@@ -34,17 +34,16 @@ static void sizes(const rt_plan *p, const rt_node *n, int *m, int *k, int *o)
 
 /* Training's products go by the family's matrix units, where it has some. Inference does not: a row alone would leave
  * them idle, and its result may not depend on the batch it comes in. */
-static int on_units(const rt_plan *p, int m, int k, int o)
+static int on_units(const rt_plan *p, int k, int o)
 {
-    return p->spec.train && p->k->product && p->slot_rows * m % RT_PACK_ROWS == 0 && k >= UNIT_LEAST &&
-           o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
+    return p->spec.train && p->k->product && k >= UNIT_LEAST && o >= UNIT_LEAST && (size_t)k * (size_t)o >= UNIT_FROM;
 }
 
 /* Large products are cut into tiles of columns rather than run over a slot's rows, so that weights are packed once for
  * many rows, and a small batch has work for many threads. The terms of a sum come in the order in which conv_line adds
  * them: which way a product goes is a matter of speed alone. */
-static int by_panels(const rt_plan *p, int m, int k, int o)
-{ return !on_units(p, m, k, o) && (size_t)k * (size_t)o >= (size_t)p->k->panels_from; }
+static int by_panels(const rt_plan *p, int k, int o)
+{ return !on_units(p, k, o) && (size_t)k * (size_t)o >= (size_t)p->k->panels_from; }
 
 /* y (rows, o) (+)= x (rows, k) w (k, o) + bias */
 static void product(const rt_kernels *kn, int units, float *y, const float *x, const float *w, const float *bias,
@@ -90,8 +89,8 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
     const float *w = rt_param(x, c->node, 0), *b = rt_param(x, c->node, 1);
-    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
-            rows * m, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
+    product(x->plan->k, on_units(x->plan, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
+            rows * m / x->px, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 /* Tiles of a product of panels: blocks of rows by groups of columns. */
@@ -136,7 +135,7 @@ static void forward(rt_plan *p, const rt_node *n)
 {
     int m, k, o, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     sizes(p, n, &m, &k, &o);
-    int panels = by_panels(p, m, k, o);
+    int panels = by_panels(p, k, o);
     ptrdiff_t at = -1;
     if (panels && !p->spec.train) {
         rt_call *t = rt_plan_pack(p, "pack", n, rt_panels_groups(o), run_pack_panels);
@@ -167,8 +166,8 @@ static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    product(x->plan->k, on_units(x->plan, m, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
-            x->plan->buffer + c->at[0], NULL, rows * m, o, k, c->flag, RT_ACT_NONE);
+    product(x->plan->k, on_units(x->plan, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
+            x->plan->buffer + c->at[0], NULL, rows * m / x->px, o, k, c->flag, RT_ACT_NONE);
 }
 
 static void run_dx_panels(const rt_call *c, rt_ctx *x, int tile, int unused)
@@ -196,7 +195,7 @@ static void run_dw(const rt_call *c, rt_ctx *x, int tile, int unused)
     (void)unused;
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    int units = on_units(x->plan, m, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block,
+    int units = on_units(x->plan, k, o), block = dw_block(units), rows = x->run->rows * m, k0 = tile * block,
         kb = k - k0 < block ? k - k0 : block;
     const float *in = rt_at(x, c->value[0], 0), *dy = rt_at(x, c->value[1], 0);
     float *dw = rt_grad(x, c->node, 0);
@@ -228,17 +227,21 @@ static void run_pack_dy(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
-    x->plan->k->product_pack(rt_at(x, c->value[1], 0), rt_at(x, c->value[0], 0), o, row0 * m, (row0 + rows) * m,
+    int per = m / x->px;
+    x->plan->k->product_pack(rt_at(x, c->value[1], 0), rt_at(x, c->value[0], 0), o, row0 * per, (row0 + rows) * per,
                              x->run->rows * m, o);
 }
 
 static int packed_dy(rt_plan *p, const rt_node *n, int dy, int m, int o)
 {
-    size_t bytes = p->k->product_bytes(p->slots * p->slot_rows * m, o), batch = (size_t)p->spec.batch;
+    int all = (p->spec.batch * m + RT_PACK_ROWS - 1) / RT_PACK_ROWS * RT_PACK_ROWS, px;
+    size_t bytes = p->k->product_bytes(all, o), batch = (size_t)p->spec.batch;
     int packed = rt_plan_temp(p, (bytes / 4 + batch - 1) / batch * 4);
     rt_call *c = rt_plan_rows(p, "pack dy", n, run_pack_dy);
     c->value[0] = dy;
     c->value[1] = packed;
+    c->grain = RT_PACK_ROWS;
+    for (px = m / rt_plan_positions(p); px % 2 == 0 && c->grain > 1; px /= 2) c->grain /= 2;
     return packed;
 }
 
@@ -247,7 +250,7 @@ static void backward_dw(rt_plan *p, const rt_node *n, int in, int dy)
 {
     int m, k, o, weight = rt_plan_trains(p, n, 0);
     sizes(p, n, &m, &k, &o);
-    int units = on_units(p, m, k, o), panels = weight && by_panels(p, m, k, o), block = dw_block(units);
+    int units = on_units(p, k, o), panels = weight && by_panels(p, k, o), block = dw_block(units);
     int packed = units && weight ? packed_dy(p, n, dy, m, o) : -1;
     int tiles = panels ? rt_panels_dw_tiles(k, o) : weight ? (k + block - 1) / block : 1;
     if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
@@ -265,7 +268,7 @@ static void backward(rt_plan *p, const rt_node *n)
     if (weight || rt_plan_trains(p, n, 1)) backward_dw(p, n, in, dy);
     if (!rt_plan_needs_grad(p, n->in[0])) return;
     ptrdiff_t at = -1;
-    int panels = by_panels(p, m, k, o), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    int panels = by_panels(p, k, o), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
     if (panels) rt_plan_need_scratch(p, rt_panels_scratch());
     else {
         rt_call *t = rt_plan_pack(p, "pack", n, (k + DW_BLOCK - 1) / DW_BLOCK, pack_transposed);
@@ -292,6 +295,7 @@ const rt_op rt_op_dense = {.name = "dense",
                            .min_inputs = 1,
                            .max_inputs = 1,
                            .schema = &dense_schema,
+                           .positions = 1,
                            .infer = infer,
                            .forward = forward,
                            .backward = backward,

@@ -29,25 +29,20 @@ static void pixels(const rt_plan *p, const rt_node *n, int *px, int *c)
     *px = (int)(rt_shape_count(s) / (size_t)*c);
 }
 
-/* Buffers, each of c floats at call->at[0]: scale, shift, mean, rstd, A, B, D; then per slot: sum, square; s1, s2. */
+/* Buffers, each of c floats at call->at[0]: scale, shift, mean, rstd, A, B, D. In slots, two arrays of c floats in the
+ * room call->at[1]: sum and square; s1 and s2. */
 enum { SCALE, SHIFT, MEAN, RSTD, BACK_A, BACK_B, BACK_D, COEFFICIENTS };
-enum { SLOT_SUM, SLOT_SQUARE, SLOT_S1, SLOT_S2, SLOT_ARRAYS };
 
 static float *coefficient(const rt_call *c, const rt_ctx *x, int which, int channels)
 {
     return x->plan->buffer + c->at[0] + (ptrdiff_t)which * channels;
 }
 
-static float *slot_array(const rt_call *c, const rt_ctx *x, int slot, int which, int channels)
-{
-    return x->plan->buffer + c->at[0] + (ptrdiff_t)(COEFFICIENTS + slot * SLOT_ARRAYS + which) * channels;
-}
-
 static void run_moments(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
-    float *sum = slot_array(c, x, x->slot, SLOT_SUM, ch), *square = slot_array(c, x, x->slot, SLOT_SQUARE, ch);
+    float *sum = rt_slot_sums(x, (int)c->at[1], x->slot), *square = sum + ch;
     const float *shift = rt_state(x, c->node, RUNNING_MEAN), *in = rt_at(x, c->value[0], row0);
     float s[64], q[64];
     if (row0 == x->slot_row0) {
@@ -73,13 +68,11 @@ static void run_moments(const rt_call *c, rt_ctx *x, int row0, int rows)
     }
 }
 
-static int used_slots(const rt_ctx *x) { return (x->run->rows + x->plan->slot_rows - 1) / x->plan->slot_rows; }
-
 static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)tile;
     (void)unused;
-    int px, ch, slots = used_slots(x);
+    int px, ch, room = (int)c->at[1], slots = rt_slots_used(x, room);
     pixels(x->plan, c->node, &px, &ch);
     double count = (double)px * x->run->rows;
     const float *gamma = rt_param(x, c->node, GAMMA), *beta = rt_param(x, c->node, BETA);
@@ -88,8 +81,8 @@ static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
     for (int i = 0; i < ch; i++) {
         double s = 0, q = 0;
         for (int k = 0; k < slots; k++) {
-            s += slot_array(c, x, k, SLOT_SUM, ch)[i];
-            q += slot_array(c, x, k, SLOT_SQUARE, ch)[i];
+            s += rt_slot_sums(x, room, k)[i];
+            q += rt_slot_sums(x, room, k)[ch + i];
         }
         double d = s / count, var = q / count - d * d, mean = running[i] + d;
         if (var < 0) var = 0;                       /* rounding only; NaN stays NaN */
@@ -118,8 +111,14 @@ static ptrdiff_t bn_buffer(rt_plan *p, const rt_node *n)
     pixels(p, n, &px, &c);
     rt_note *note = rt_plan_note(p, n);
     if (note->buffer < 0)
-        note->buffer = rt_plan_buffer(p, (size_t)c * (size_t)(COEFFICIENTS + SLOT_ARRAYS * p->slots));
+        note->buffer = rt_plan_buffer(p, (size_t)c * (size_t)COEFFICIENTS);
     return note->buffer;
+}
+
+static int slot_room(rt_plan *p, const rt_node *n)
+{
+    const rt_shape *s = rt_shape_of(p, n->out);
+    return rt_plan_note(p, n)->room = rt_plan_slot_room(p, 2 * (size_t)s->dim[s->rank - 1]);
 }
 
 /* What a batch norm has in the plan while training. Merges wait until something reads a result, so that those of batch
@@ -132,6 +131,7 @@ static void merge_all(rt_plan *p, char waiting, const char *what, void (*fn)(con
         if (p->node[i].op == RT_OP_BATCH_NORM && p->note[i].stage == waiting) {
             rt_call *c = rt_plan_tiles(p, what, &p->node[i], 1, fn);
             c->at[0] = bn_buffer(p, &p->node[i]);
+            c->at[1] = p->note[i].room;
             p->note[i].stage++;
         }
 }
@@ -155,6 +155,7 @@ static void forward_bn(rt_plan *p, const rt_node *n)
         rt_call *c = rt_plan_rows(p, "bn moments", n, run_moments);
         c->value[0] = in;
         c->at[0] = bn_buffer(p, n);
+        c->at[1] = slot_room(p, n);
         *stage = BN_MOMENTS;
         return;
     } else if (*stage == BN_MOMENTS) {
@@ -179,11 +180,8 @@ static void run_back_sums(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
-    float *s1 = slot_array(c, x, x->slot, SLOT_S1, ch), *s2 = slot_array(c, x, x->slot, SLOT_S2, ch);
-    if (row0 == x->slot_row0) {
-        memset(s1, 0, (size_t)ch * sizeof *s1);
-        memset(s2, 0, (size_t)ch * sizeof *s2);
-    }
+    float *s1 = rt_slot_sums(x, (int)c->at[1], x->slot), *s2 = s1 + ch;
+    if (row0 == x->slot_row0) memset(s1, 0, 2 * (size_t)ch * sizeof *s1);
     x->plan->k->bn_back_sums(s1, s2, rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
                              coefficient(c, x, MEAN, ch), coefficient(c, x, SCALE, ch), coefficient(c, x, SHIFT, ch),
                              (size_t)(rows * px), ch, RT_ATTR(c->node, rt_epilogue)->act);
@@ -193,15 +191,15 @@ static void run_back_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     (void)tile;
     (void)unused;
-    int px, ch, slots = used_slots(x);
+    int px, ch, room = (int)c->at[1], slots = rt_slots_used(x, room);
     pixels(x->plan, c->node, &px, &ch);
     double count = (double)px * x->run->rows;
     float *dgamma = rt_grad(x, c->node, 0), *dbeta = rt_grad(x, c->node, 1);
     for (int i = 0; i < ch; i++) {
         double s1 = 0, s2 = 0, mean = coefficient(c, x, MEAN, ch)[i], rstd = coefficient(c, x, RSTD, ch)[i];
         for (int k = 0; k < slots; k++) {
-            s1 += slot_array(c, x, k, SLOT_S1, ch)[i];
-            s2 += slot_array(c, x, k, SLOT_S2, ch)[i];
+            s1 += rt_slot_sums(x, room, k)[i];
+            s2 += rt_slot_sums(x, room, k)[ch + i];
         }
         if (dgamma) dgamma[i] = (float)(s2 * rstd);
         if (dbeta) dbeta[i] = (float)s1;
@@ -233,6 +231,7 @@ static void backward_bn_early(rt_plan *p, const rt_node *n)
     c->value[0] = in;
     c->value[1] = da;
     c->at[0] = bn_buffer(p, n);
+    c->at[1] = slot_room(p, n);
     rt_plan_note(p, n)->stage = BN_SUMS;
 }
 
@@ -276,7 +275,7 @@ static void run_affine(const rt_call *c, rt_ctx *x, int row0, int rows)
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
     x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), rt_param(x, c->node, 0),
-                           rt_param(x, c->node, 1), (size_t)(rows * px), ch, RT_ATTR(c->node, rt_epilogue)->act,
+                           rt_param(x, c->node, 1), (size_t)(rows * px / x->px), ch, RT_ATTR(c->node, rt_epilogue)->act,
                            RT_ATTR(c->node, rt_epilogue)->slope);
 }
 
@@ -299,7 +298,7 @@ static void run_affine_back(const rt_call *c, rt_ctx *x, int row0, int rows)
         one[i] = 1;
     }
     const float *dy = rt_at(x, c->value[0], row0), *scale = rt_param(x, c->node, 0);
-    size_t count = (size_t)(rows * px);
+    size_t count = (size_t)(rows * px / x->px);
     if (c->flag) x->plan->k->affine2(dx, dy, dx, scale, one, zero, count, ch, RT_ACT_NONE);
     else x->plan->k->affine_act(dx, dy, scale, zero, count, ch, RT_ACT_NONE, 0);
 }
@@ -317,6 +316,7 @@ static void backward_affine(rt_plan *p, const rt_node *n)
 }
 
 const rt_op rt_op_affine = {.name = "affine", .help = "x scale + shift, a channel", .min_inputs = 1, .max_inputs = 1,
+                            .positions = 1,
                             .schema = &rt_end_schema,
                             .forward = forward_affine, .backward = backward_affine, .recompute = 1};
 
@@ -330,56 +330,49 @@ static rt_status infer_ln(rt_graph *g, rt_node *n, rt_shape *out)
     return rt_graph_param(g, n, "beta", d, RT_INIT_ZERO, 0, 0, 0);
 }
 
+/* value: 2 means, 3 rstds, of each position; 4 dx */
 static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, d;
     pixels(x->plan, c->node, &px, &d);
-    float *stats = rt_at(x, c->value[2], row0);      /* rows x (px means, px rstds) */
-    const float *in = rt_at(x, c->value[0], row0);
-    float *out = rt_at(x, c->value[1], row0);
-    for (int r = 0; r < rows; r++, in += px * d, out += px * d, stats += 2 * px)
-        x->plan->k->layer_norm(out, stats, stats + px, in, rt_param(x, c->node, 0), rt_param(x, c->node, 1), (size_t)px,
-                               d, RT_ATTR(c->node, rt_layer_norm_attr)->eps);
+    x->plan->k->layer_norm(rt_at(x, c->value[1], row0), rt_at(x, c->value[2], row0), rt_at(x, c->value[3], row0),
+                           rt_at(x, c->value[0], row0), rt_param(x, c->node, 0), rt_param(x, c->node, 1),
+                           (size_t)rows * (size_t)px / (size_t)x->px, d, RT_ATTR(c->node, rt_layer_norm_attr)->eps);
 }
 
 static void forward_ln(rt_plan *p, const rt_node *n)
 {
     int px, d, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     pixels(p, n, &px, &d);
-    int stats = rt_plan_note(p, n)->value = rt_plan_temp(p, 2 * (size_t)px * sizeof(float));
+    int mean = rt_plan_note(p, n)->value = rt_plan_temp(p, (size_t)px * sizeof(float)),
+        rstd = rt_plan_temp(p, (size_t)px * sizeof(float));
     rt_call *c = rt_plan_rows(p, "layer norm", n, run_ln);
-    c->value[0] = in;
-    c->value[1] = out;
-    c->value[2] = stats;
+    int values[4] = {in, out, mean, rstd};
+    memcpy(c->value, values, sizeof values);
 }
 
 static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, d;
     pixels(x->plan, c->node, &px, &d);
-    const float *stats = rt_at(x, c->value[2], row0), *in = rt_at(x, c->value[0], row0),
-                *dy = rt_at(x, c->value[1], row0);
-    float *dx = rt_at(x, c->value[3], row0);
     float *dg = rt_plan_trains(x->plan, c->node, 0) ? rt_slot_grad(x, c->node, 0, row0) : x->scratch,
           *db = rt_plan_trains(x->plan, c->node, 1) ? rt_slot_grad(x, c->node, 1, row0) : x->scratch;
-    for (int r = 0; r < rows; r++, in += px * d, dy += px * d, dx += px * d, stats += 2 * px)
-        x->plan->k->layer_norm_back(dx, dg, db, dy, in, stats, stats + px, rt_param(x, c->node, 0), (size_t)px, d,
-                                    c->flag);
+    x->plan->k->layer_norm_back(rt_at(x, c->value[4], row0), dg, db, rt_at(x, c->value[1], row0),
+                                rt_at(x, c->value[0], row0), rt_at(x, c->value[2], row0), rt_at(x, c->value[3], row0),
+                                rt_param(x, c->node, 0), (size_t)rows * (size_t)px / (size_t)x->px, d, c->flag);
 }
 
 static void backward_ln(rt_plan *p, const rt_node *n)
 {
     int px, d, accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
-                           dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+                           dx = rt_plan_grad_write(p, n->in[0], &accumulate), mean = rt_plan_note(p, n)->value;
     pixels(p, n, &px, &d);
     rt_plan_need_scratch(p, (size_t)d);              /* for the gradient of what is not trained */
-    for (int i = 0; i < 2; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
     rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);
-    c->value[0] = in;
-    c->value[1] = dy;
-    c->value[2] = rt_plan_note(p, n)->value;
-    c->value[3] = dx;
+    int values[5] = {in, dy, mean, mean + 1, dx};
+    memcpy(c->value, values, sizeof values);
     c->flag = accumulate;
+    for (int i = 0; i < 2; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
 }
 
 static const rt_attr_spec layer_norm_spec[] = {
@@ -391,6 +384,7 @@ const rt_op rt_op_layer_norm = {.name = "layer_norm",
                                 .min_inputs = 1,
                                 .max_inputs = 1,
                                 .schema = &layer_norm_schema,
+                                .positions = 1,
                                 .infer = infer_ln,
                                 .forward = forward_ln,
                                 .backward = backward_ln};

@@ -8,21 +8,23 @@
 #include "engine/plan_build.h"
 
 enum {
-    CHUNK_BYTES = 512 << 10,       /* what a chunk's rows may take: half of a small L2 and more */
-    CONV_SLOTS = 16,               /* slots of a batch when gradients are summed per slot */
-    DENSE_SLOT_ROWS = 32,
-    INFER_CONV_ROWS = 4, INFER_DENSE_ROWS = 16,
+    MANY = 64,                     /* rows of a batch from which training need not tell positions apart */
     REDUCE = 4096,                 /* floats of a gradient that a tile merges */
-    LATE = 1 << 28, SUM = LATE + 1, PACK = -1, DERIVE = -2, NEVER = -3,     /* phase numbers while building */
+    LATE = 1 << 28, MERGE = LATE + 1, SUM = LATE + 2, PACK = -1, DERIVE = -2,     /* phase numbers while building */
     AHEAD = 2                      /* phases before the first that has a number */
 };
 
 /* ---- building ---- */
 
-typedef struct { rt_call call; int phase; } built;
+typedef struct { rt_call call; int phase, px; } built;
 
 /* Calls are gathered with their phase number and sorted into phases at the end. */
-typedef struct { built *item; int count, room; int phase, tiles; } builder;
+typedef struct {
+    built *item; int count, room;
+    int phase, tiles, px;          /* the phase that is open, of which kind: tiles -1 is none */
+    int want;                      /* positions of a row that the calls to come can be cut by; 1: rows */
+    int by_position;
+} builder;
 
 static _Thread_local builder *current;   /* of the rt_plan_new in progress on this thread */
 
@@ -47,25 +49,9 @@ int rt_plan_temp(rt_plan *p, size_t row_bytes)
     int room = value_room(p->values);
     p->value = more(p, p->value, p->values, &room, sizeof *p->value);
     if (p->failed) return 0;
-    p->value[p->values] = (rt_value){.row_bytes = (row_bytes + 15) & ~(size_t)15, .first = LATE + 1, .last = NEVER};
+    p->value[p->values] = (rt_value){.row_bytes = (row_bytes + 15) & ~(size_t)15};
     if (row_bytes % 4 == 0) p->value[p->values].row_bytes = row_bytes;
     return p->values++;
-}
-
-/* Life spans of values follow from the calls that name them. */
-static void find_spans(rt_plan *p, const builder *b)
-{
-    for (int i = 0; i < b->count; i++)
-        for (int k = 0; k < RT_CALL_VALUES; k++) {
-            int v = b->item[i].call.value[k];
-            if (v < 0) continue;
-            rt_value *x = &p->value[v];
-            int phase = b->item[i].phase;
-            if (x->last == NEVER) x->first_call = i;
-            x->last_call = i;
-            if (phase < x->first) x->first = phase;
-            if (phase > x->last) x->last = phase;
-        }
 }
 
 static rt_call *append(rt_plan *p, const char *what, const rt_node *n, int phase, int tiles,
@@ -75,17 +61,34 @@ static rt_call *append(rt_plan *p, const char *what, const rt_node *n, int phase
     b->item = more(p, b->item, b->count, &b->room, sizeof *b->item);
     if (p->failed) b->count = 0;
     built *it = &b->item[b->count++];
-    *it = (built){.phase = phase, .call = {.fn = fn, .what = what, .node = n, .tiles = tiles}};
+    *it = (built){.phase = phase, .px = b->px, .call = {.fn = fn, .what = what, .node = n, .tiles = tiles, .grain = 1}};
+    if (n && rt_ops[n->op]->macs) it->call.work = rt_ops[n->op]->macs(p->graph, n);
+    for (int i = 0; n && i < n->fields; i++) it->call.weights += (double)p->graph->field[n->field[i]].count;
     for (int i = 0; i < RT_CALL_VALUES; i++) it->call.value[i] = -1;
     return &it->call;
 }
 
 static void open_phase(int tiles)
 {
-    if (current->tiles != tiles) {
-        if (current->tiles >= 0) current->phase++;
-        current->tiles = tiles;
-    }
+    int px = tiles ? 1 : current->want;
+    if (current->tiles == tiles && current->px == px) return;
+    if (current->tiles >= 0) current->phase++;
+    current->tiles = tiles;
+    current->px = px;
+}
+
+int rt_plan_positions(const rt_plan *p)
+{
+    (void)p;
+    return current->px;
+}
+
+/* Positions that the node computes alone, if that is of use in this plan; else 1. */
+static int positions_of(const rt_plan *p, const rt_node *n)
+{
+    const rt_shape *s = rt_shape_of(p, n->out);
+    if (!current->by_position || !rt_ops[n->op]->positions) return 1;
+    return (int)(rt_shape_count(s) / (size_t)s->dim[s->rank - 1]);
 }
 
 rt_call *rt_plan_rows(rt_plan *p, const char *what, const rt_node *n, void (*fn)(const rt_call *, rt_ctx *, int, int))
@@ -113,6 +116,12 @@ rt_call *rt_plan_late_tiles(rt_plan *p, const char *what, const rt_node *n, int 
     return append(p, what, n, LATE, tiles, fn);
 }
 
+rt_call *rt_plan_merge_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles,
+                             void (*fn)(const rt_call *, rt_ctx *, int, int))
+{
+    return append(p, what, n, MERGE, tiles, fn);
+}
+
 void rt_plan_barrier(rt_plan *p)
 {
     (void)p;
@@ -127,7 +136,11 @@ int rt_plan_read(rt_plan *p, int t)
     const rt_node *n = &p->node[p->graph->tensor[t].producer];
     int v = p->value_of[t];
     if (v < 0 || (rt_ops[n->op]->recompute && p->spec.train && !p->keep[t] && p->value[v].made != current->phase)) {
+        int want = current->want;
+        if (positions_of(p, n) != want) current->want = 1;
         rt_ops[n->op]->forward(p, n);
+        current->want = want;
+        open_phase(0);
         v = p->value_of[t];
     }
     return v;
@@ -151,7 +164,7 @@ int rt_plan_grad_read(rt_plan *p, int t)
 static void copy_value(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     memcpy(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
-           (size_t)rows * x->plan->value[c->value[0]].row_bytes);
+           (size_t)rows * x->plan->value[c->value[0]].row_bytes / (size_t)x->px);
 }
 
 int rt_plan_grad_share(rt_plan *p, int from, int to)
@@ -205,17 +218,31 @@ void rt_plan_need_scratch(rt_plan *p, size_t floats)
     if (floats > p->scratch_floats) p->scratch_floats = floats;
 }
 
-void rt_plan_slot_grad(rt_plan *p, const rt_node *n, int i)
+static int add_room(rt_plan *p, rt_room r)
 {
-    ptrdiff_t *at = &p->slot_at[p->use[n - p->node] + i];
-    if (*at < 0) *at = rt_plan_slot_room(p, p->graph->field[n->field[i]].count);
+    int room = value_room(p->rooms);
+    p->room = more(p, p->room, p->rooms, &room, sizeof *p->room);
+    if (p->failed) return 0;
+    p->room[p->rooms] = r;
+    return p->rooms++;
 }
 
-ptrdiff_t rt_plan_slot_room(rt_plan *p, size_t floats)
+int rt_plan_slot_room(rt_plan *p, size_t floats)
 {
-    size_t at = p->slot_floats;
-    p->slot_floats += (floats + 15) & ~(size_t)15;
-    return (ptrdiff_t)at;
+    open_phase(0);
+    return add_room(p, (rt_room){.floats = floats, .phase = current->phase + AHEAD});
+}
+
+int rt_plan_late_room(rt_plan *p, size_t floats, int rows)
+{
+    return add_room(p, (rt_room){.floats = floats, .px = 1, .rows = rows, .slots = (p->spec.batch + rows - 1) / rows});
+}
+
+void rt_plan_slot_grad(rt_plan *p, const rt_node *n, int i)
+{
+    int *room = &p->slot_room[p->use[n - p->node] + i];
+    RT_ASSERT(*room < 0);
+    *room = rt_plan_slot_room(p, p->graph->field[n->field[i]].count);
 }
 
 /* ---- losses ---- */
@@ -269,7 +296,7 @@ static void reduce_grads(const rt_call *c, rt_ctx *x, int tile, int unused)
     const rt_field *f = &x->plan->graph->field[c->node->field[c->flag]];
     size_t first = (size_t)tile * REDUCE, n = f->count - first < REDUCE ? f->count - first : REDUCE;
     rt_merge_slots(x, rt_grad(x, c->node, c->flag) + first,
-                   x->plan->slot_at[x->plan->use[c->node - x->plan->node] + c->flag], first, n);
+                   x->plan->slot_room[x->plan->use[c->node - x->plan->node] + c->flag], first, n);
 }
 
 /* The gradient of a field is the sum of what its users found. */
@@ -304,7 +331,7 @@ static void emit_reduce(rt_plan *p)
     const rt_graph *g = p->graph;
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < p->node[i].fields; k++)
-            if (p->slot_at[p->use[i] + k] >= 0)
+            if (p->slot_room[p->use[i] + k] >= 0)
                 rt_plan_late_tiles(p, "reduce", &p->node[i], reduce_tiles(&g->field[p->node[i].field[k]]),
                                    reduce_grads)->flag = k;
     for (int f = 0; f < g->fields; f++) {
@@ -322,88 +349,16 @@ static void emit_reduce(rt_plan *p)
     }
 }
 
-/* ---- memory: first fit over life spans ---- */
-
-typedef struct { size_t size; int first, last; size_t *at; } span;
-
-static int by_size(const void *a, const void *b)
-{
-    const span *x = a, *y = b;
-    if (x->size != y->size) return x->size < y->size ? 1 : -1;
-    return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static size_t place(span *s, int n)
-{
-    size_t total = 0;
-    qsort(s, (size_t)n, sizeof *s, by_size);
-    for (int i = 0; i < n; i++) {
-        size_t at = 0;
-        for (int moved = 1; moved;) {
-            moved = 0;
-            for (int k = 0; k < i; k++)
-                if (s[k].first <= s[i].last && s[i].first <= s[k].last && at < *s[k].at + s[k].size &&
-                    *s[k].at < at + s[i].size) {
-                    at = *s[k].at + s[k].size;
-                    moved = 1;
-                }
-        }
-        *s[i].at = at;
-        if (at + s[i].size > total) total = at + s[i].size;
-    }
-    return total;
-}
-
-static size_t aligned(size_t n) { return (n + 63) & ~(size_t)63; }
-
-static rt_status plan_memory(rt_plan *p, int phases)
-{
-    span *s = calloc((size_t)p->values + 1, sizeof *s);
-    if (!s) return rt_fail(RT_RUN, "out of memory for a plan");
-    int n = 0;
-    for (int v = 0; v < p->values; v++) {
-        rt_value *x = &p->value[v];
-        x->local = !x->external && x->first == x->last && x->first >= 0 && x->first < LATE &&
-                   p->phase[x->first].tiles == 0;
-        for (int i = 0; i < p->spec.outputs; i++) if (p->output_value[i] == v) x->local = 0;
-        if (x->local || x->external || x->last < 0) continue;
-        int last = x->last >= LATE ? phases : x->last;
-        for (int i = 0; i < p->spec.outputs; i++) if (p->output_value[i] == v) last = phases;
-        s[n++] = (span){aligned(x->row_bytes * (size_t)p->spec.batch), x->first, last, &x->offset};
-    }
-    p->arena_bytes = place(s, n);
-    for (int ph = 0; ph < p->phases; ph++) {
-        rt_phase *f = &p->phase[ph];
-        if (f->tiles) continue;
-        size_t row = 1;
-        for (int v = 0; v < p->values; v++)
-            if (p->value[v].first <= ph && ph <= p->value[v].last) {
-                /* values kept from earlier phases count only where this phase reads them */
-                int used = p->value[v].local;
-                for (int c = f->first; c < f->first + f->count && !used; c++)
-                    for (int i = 0; i < RT_CALL_VALUES; i++) used |= p->call[c].value[i] == v;
-                if (used) row += p->value[v].row_bytes;
-            }
-        size_t chunk = CHUNK_BYTES / row;
-        f->chunk = chunk < 1 ? 1 : chunk > (size_t)p->slot_rows ? p->slot_rows : (int)chunk;
-        n = 0;
-        for (int v = 0; v < p->values; v++) {
-            rt_value *x = &p->value[v];
-            if (x->local && x->first == ph)
-                s[n++] = (span){aligned(x->row_bytes * (size_t)f->chunk), x->first_call, x->last_call, &x->offset};
-        }
-        f->arena = place(s, n);
-        if (f->arena > p->local_bytes) p->local_bytes = f->arena;
-    }
-    free(s);
-    return RT_OK;
-}
+/* ---- phases ---- */
 
 static void collect(rt_plan *p, const builder *b, int phase, int tiles)
 {
-    rt_phase f = {.tiles = tiles, .first = p->calls};
+    rt_phase f = {.tiles = tiles, .first = p->calls, .px = 1};
     for (int i = 0; i < b->count; i++)
-        if (b->item[i].phase == phase) p->call[p->calls++] = b->item[i].call;
+        if (b->item[i].phase == phase) {
+            if (!tiles) f.px = b->item[i].px;
+            p->call[p->calls++] = b->item[i].call;
+        }
     f.count = p->calls - f.first;
     if (tiles) {
         f.tiles = 0;
@@ -445,12 +400,14 @@ static void emit_backward(rt_plan *p)
         p->turn = i + 1;
         if (g->tensor[n->out].needs_grad) {
             p->has_back[i] = 1;
+            current->want = positions_of(p, n);
             rt_ops[n->op]->backward(p, n);
         }
         p->turn = i;
         for (int k = 0; k < n->inputs; k++) {
             int from = g->tensor[rt_memory_of(p, n->in[k])].producer;
             const rt_op *op = rt_ops[p->node[from].op];
+            current->want = positions_of(p, &p->node[from]);
             if (op->backward_early && g->tensor[p->node[from].out].needs_grad && grad_complete(p, p->node[from].out))
                 op->backward_early(p, &p->node[from]);
         }
@@ -463,8 +420,10 @@ static void emit(rt_plan *p)
     for (int i = 0; i < g->nodes; i++) {
         const rt_op *op = rt_ops[p->node[i].op];
         emit_derived(p, &p->node[i]);
+        current->want = positions_of(p, &p->node[i]);
         if (!op->view) op->forward(p, &p->node[i]);
     }
+    current->want = 1;
     for (int i = 0; i < p->spec.outputs; i++) p->output_value[i] = rt_plan_read(p, p->spec.output[i]);
     if (!p->spec.train) return;
     for (int i = 0; i < p->spec.losses; i++) emit_loss(p, &p->spec.loss[i]);
@@ -472,11 +431,20 @@ static void emit(rt_plan *p)
     emit_reduce(p);
 }
 
-static int has_conv(const rt_graph *g)
+/* Positions are of use where a batch has few rows (inference: for the threads) and layers that see one position at a
+ * time do most of the work: where others lie between them, phases would be cut at each. */
+static int by_position(const rt_plan *p)
 {
-    for (int i = 0; i < g->nodes; i++)
-        if (g->node[i].op == RT_OP_CONV2D || g->node[i].op == RT_OP_CONV1D) return 1;
-    return 0;
+    const rt_graph *g = p->graph;
+    double alone = 0, others = 0;
+    if (p->spec.batch >= (p->spec.train ? MANY : 4 * (rt_pool_threads(p->pool) - 1))) return 0;
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_op *op = rt_ops[g->node[i].op];
+        const rt_shape *s = rt_shape_of(p, g->node[i].out);
+        int many = s->rank > 1 && (size_t)s->dim[s->rank - 1] < rt_shape_count(s);
+        *(op->positions && many ? &alone : &others) += op->macs ? op->macs(g, &g->node[i]) : 0;
+    }
+    return alone > 4 * others;
 }
 
 /* The graph that the plan runs, and what is known of its tensors. */
@@ -515,16 +483,16 @@ static rt_status take_tables(rt_plan *p)
     p->has_back = calloc(nodes, 1);
     p->value_of = malloc(tensors * sizeof *p->value_of);
     p->grad_of = malloc(tensors * sizeof *p->grad_of);
-    p->slot_at = malloc((uses + 1) * sizeof *p->slot_at);
+    p->slot_room = malloc((uses + 1) * sizeof *p->slot_room);
     p->part_at = malloc((uses + 1) * sizeof *p->part_at);
     p->field = calloc((size_t)g->fields + 1, sizeof *p->field);
     p->grad = calloc((size_t)g->fields + 1, sizeof *p->grad);
-    if (!p->note || !p->use || !p->has_back || !p->value_of || !p->grad_of || !p->slot_at || !p->part_at || !p->field ||
-        !p->grad)
+    if (!p->note || !p->use || !p->has_back || !p->value_of || !p->grad_of || !p->slot_room || !p->part_at ||
+        !p->field || !p->grad)
         return RT_RUN;
     for (size_t i = 0; i < nodes; i++) p->note[i] = (rt_note){.value = -1, .buffer = -1};
     for (size_t i = 0; i < tensors; i++) p->value_of[i] = p->grad_of[i] = -1;
-    for (size_t i = 0; i < uses; i++) p->slot_at[i] = p->part_at[i] = -1;
+    for (size_t i = 0; i < uses; i++) p->slot_room[i] = p->part_at[i] = -1;
     for (int i = 0, first = 0; i < g->nodes; first += g->node[i++].fields) p->use[i] = first;
     p->turn = g->nodes;
     return RT_OK;
@@ -535,7 +503,7 @@ static rt_status take_tables(rt_plan *p)
 static rt_status make_phases(rt_plan *p, const builder *b)
 {
     int body = b->phase + 1;
-    p->phase = calloc((size_t)body + AHEAD + 2, sizeof *p->phase);
+    p->phase = calloc((size_t)body + AHEAD + 3, sizeof *p->phase);
     p->call = calloc((size_t)b->count + 1, sizeof *p->call);
     int *is_tiles = calloc((size_t)body, sizeof *is_tiles);
     if (!p->phase || !p->call || !is_tiles) {
@@ -548,27 +516,23 @@ static rt_status make_phases(rt_plan *p, const builder *b)
     collect(p, b, PACK, 1);
     for (int i = 0; i < body; i++) collect(p, b, i, is_tiles[i]);
     collect(p, b, LATE, 1);
+    collect(p, b, MERGE, 1);
     collect(p, b, SUM, 1);
     free(is_tiles);
-    for (int v = 0; v < p->values; v++) {
-        p->value[v].first += p->value[v].first < LATE ? AHEAD : 0;
-        p->value[v].last += p->value[v].last < LATE ? AHEAD : 0;
-    }
     p->prepare_phases = AHEAD;
-    return plan_memory(p, p->phases);
+    return RT_OK;
 }
 
 static rt_status take_arenas(rt_plan *p)
 {
     size_t threads = (size_t)rt_pool_threads(p->pool);
-    p->local_bytes = aligned(p->local_bytes) + 64;
     p->scratch_floats = (p->scratch_floats + 31) & ~(size_t)15;
     p->arena = (char *)rt_floats_new(p->arena_bytes / sizeof(float));
     p->local = (char *)rt_floats_new(p->local_bytes * threads / sizeof(float));
     p->scratch = rt_floats_new(p->scratch_floats * threads);
     p->buffer = rt_floats_new(p->buffer_floats);
     p->derived = rt_floats_new(p->graph->floats[RT_DERIVED]);
-    p->slot_grads = rt_floats_new(p->slot_floats * (size_t)p->slots);
+    p->slot_grads = rt_floats_new(p->slot_floats);
     p->loss_rows = rt_floats_new((size_t)p->spec.batch * (size_t)(p->spec.losses + 1));
     int ok = p->arena && p->local && p->scratch && p->buffer && p->derived && p->slot_grads && p->loss_rows;
     return ok ? RT_OK : RT_RUN;
@@ -582,7 +546,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
         return NULL;
     }
     rt_plan *p = calloc(1, sizeof *p);
-    builder b = {.tiles = -1};
+    builder b = {.tiles = -1, .px = 1, .want = 1};
     rt_status st = p ? RT_OK : RT_RUN;
     if (!st) {
         p->spec = *spec;
@@ -592,24 +556,18 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
             p->spec.output[0] = g->output;
             p->spec.outputs = 1;
         }
-        int conv = has_conv(g), batch = spec->batch;
-        if (!spec->train) p->slot_rows = conv ? INFER_CONV_ROWS : INFER_DENSE_ROWS;
-        else if (conv) p->slot_rows = (batch + CONV_SLOTS - 1) / CONV_SLOTS;
-        else p->slot_rows = DENSE_SLOT_ROWS;
-        p->slots = (batch + p->slot_rows - 1) / p->slot_rows;
         st = lower(p, g);
     }
     if (!st) st = take_tables(p);
     if (!st) {
         current = &b;
+        b.by_position = by_position(p);
         emit(p);
         current = NULL;
         if (p->failed) st = RT_RUN;
     }
-    if (!st) {
-        find_spans(p, &b);
-        st = make_phases(p, &b);
-    }
+    if (!st) st = make_phases(p, &b);
+    if (!st) st = rt_plan_place(p);
     if (!st) st = take_arenas(p);
     free(b.item);
     if (!st) return p;
@@ -622,7 +580,7 @@ void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
     rt_lowered_free(&p->low);
-    void *owned[] = {p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_at,
+    void *owned[] = {p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_room, p->room,
                      p->part_at, p->field, p->grad,     p->call,     p->phase,   p->value,  p->arena,
                      p->local,   p->scratch, p->buffer, p->derived,  p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);

@@ -1,11 +1,14 @@
 /* engine/plan_build.h - what operators use to add themselves to a plan. Only engine/ includes this.
  *
- * Words: a *slot* is a run of the batch's rows that one thread walks in a rows phase, and that has gradient sums of its
- * own; slots are cut by the batch's size alone, so that bits do not depend on threads. A *chunk* is as many of a slot's
- * rows as the cache holds: all calls of a phase run on a chunk before the next one. A *phase* is a list of calls with a
- * barrier behind it, over rows or over tiles. A *tile* is a piece of work that is not cut by rows: columns of a weight
- * matrix, channels of a norm. *Late* tiles come after the whole backward pass, in one phase; *pack* tiles before the
- * forward pass. A *value* is one version of a tensor in memory; one that lives within a phase is *local* to a chunk. */
+ * Words: a *phase* is a list of calls with a barrier behind it, over rows or over tiles. A *slot* is a run of the
+ * batch's rows that one thread walks in a rows phase, and that has gradient sums of its own; each phase cuts the batch
+ * into slots by the work in it and by shapes, so that bits do not depend on threads. Where all calls of a phase compute
+ * each of a row's *positions* alone (the T of (T, D)), its rows may be positions. A *chunk* is as many of a slot's rows
+ * as the cache holds: all calls of a phase run on a chunk before the next one. A *room* is what every slot of a phase
+ * has for sums. A *tile* is a piece of work that is not cut by rows: columns of a weight
+ * matrix, channels of a norm. *Late* tiles come after the whole backward pass, in one phase, *merge* tiles behind them;
+ * *pack* tiles before the forward pass. A *value* is one version of a tensor in memory; one that lives within a phase
+ * is *local* to a chunk. */
 #ifndef RT_ENGINE_PLAN_BUILD_H
 #define RT_ENGINE_PLAN_BUILD_H
 
@@ -33,6 +36,7 @@ typedef struct rt_ctx {
     char *arena;           /* chunk arena of this thread */
     float *scratch;
     int chunk0, slot, slot_row0;
+    int px;                /* rows of this phase that a row of the batch has: 1, or its positions */
 } rt_ctx;
 
 typedef struct rt_call {
@@ -43,16 +47,31 @@ typedef struct rt_call {
     int value[RT_CALL_VALUES];
     ptrdiff_t at[RT_CALL_OFFSETS];   /* offsets into params, states or the plan's buffer, as the operator likes */
     int flag, tiles;
+    /* What slots are cut by: multiply-adds a row of the batch, floats that are read once a slot (of weights: what they
+     * cost beside their use; of sums), and what slots and chunks must be multiples of. Weights and work are set from
+     * the node and may be changed; grain is 1. */
+    double work, weights;
+    int grain;
     const void *arg;
     atomic_ullong nanoseconds;       /* of the profile, summed over threads */
 } rt_call;
 
-typedef struct { int tiles, first, count, chunk; size_t arena; } rt_phase;
+typedef struct {
+    int tiles;                       /* 0: over rows */
+    int first, count;                /* calls */
+    int px;                          /* positions of a row of the batch that its rows are; 1 */
+    int rows, slots, chunk;          /* rows of a slot; slots of a full batch; rows of a chunk */
+    size_t arena;
+} rt_phase;
+
+/* Room for sums in each slot of a phase. */
+typedef struct { size_t floats, at; int phase, rows, slots, px; } rt_room;
 
 /* What an operator remembers of a node while it builds. */
 typedef struct {
     int value;                       /* -1: none */
     ptrdiff_t buffer;                /* -1: none */
+    int room;                        /* as it likes */
     char stage;                      /* what it has emitted so far, as it likes; 0 */
 } rt_note;
 
@@ -72,11 +91,11 @@ struct rt_plan {
     rt_phase *phase;     int phases;
     rt_value *value;     int values;
     int prepare_phases;              /* leading phases that rt_plan_prepare runs on inference plans */
-    int slots, slot_rows;
-    size_t slot_floats;              /* gradient floats kept per slot */
+    rt_room *room;       int rooms;
+    size_t slot_floats;              /* of all rooms */
     float **field, **grad;           /* of the run: where each field of the graph lies, and its gradient */
     int *use;                        /* node -> its first use of a field; the others follow */
-    ptrdiff_t *slot_at;              /* use -> offset in a slot, -1 when its gradient is written whole */
+    int *slot_room;                  /* use -> the room of its gradient, -1 when that is written whole */
     ptrdiff_t *part_at;              /* use -> where in the buffer its part of a shared field's gradient lies, or -1 */
     size_t buffer_floats;            /* packed weights, statistics and coefficients */
     size_t scratch_floats;
@@ -114,27 +133,35 @@ rt_call *rt_plan_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
                        void (*fn)(const rt_call *, rt_ctx *, int, int));
 rt_call *rt_plan_pack(rt_plan *, const char *what, const rt_node *, int tiles,
                       void (*fn)(const rt_call *, rt_ctx *, int, int));
+/* Of the phase that is open: its rows for a row of the batch. */
+int rt_plan_positions(const rt_plan *);
 /* The next call starts a new phase. */
 void rt_plan_barrier(rt_plan *);
 
 ptrdiff_t rt_plan_buffer(rt_plan *, size_t floats);          /* offset into the plan's own buffer */
 void rt_plan_need_scratch(rt_plan *, size_t floats);
-/* The gradient of field i of n is summed per slot (rows phases) instead of written whole (tiles phases). */
+/* The gradient of field i of n is summed per slot of this rows phase instead of written whole (tiles phases). */
 void rt_plan_slot_grad(rt_plan *, const rt_node *n, int i);
-/* Room in every slot for sums that the operator merges itself in late tiles; see rt_slot_sums. */
-ptrdiff_t rt_plan_slot_room(rt_plan *, size_t floats);
+/* A room in every slot of this rows phase, for sums that the operator merges itself; see rt_slot_sums. */
+int rt_plan_slot_room(rt_plan *, size_t floats);
+/* A room for late tiles that each sum `rows` rows of the batch: slots are numbered by those tiles. */
+int rt_plan_late_room(rt_plan *, size_t floats, int rows);
 
 /* Weight gradients that need the whole batch at once: emitted after the backward pass, all in one phase. */
 rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
                             void (*fn)(const rt_call *, rt_ctx *, int, int));
+/* What merges rooms of late tiles: in the phase behind them. */
+rt_call *rt_plan_merge_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
+                             void (*fn)(const rt_call *, rt_ctx *, int, int));
 
 /* In calls: */
 static inline void *rt_at(const rt_ctx *c, int v, int row)
 {
     const rt_value *x = &c->plan->value[v];
-    if (x->local) return c->arena + x->offset + (size_t)(row - c->chunk0) * x->row_bytes;
-    if (x->external) return (char *)c->run->x[x->external - 1] + (size_t)row * x->row_bytes;
-    return c->plan->arena + x->offset + (size_t)row * x->row_bytes;
+    size_t px = (size_t)c->px;
+    if (x->local) return c->arena + x->offset + (size_t)(row - c->chunk0) * x->row_bytes / px;
+    if (x->external) return (char *)c->run->x[x->external - 1] + (size_t)row * x->row_bytes / px;
+    return c->plan->arena + x->offset + (size_t)row * x->row_bytes / px;
 }
 /* Field i of a node; NULL when it has none. */
 static inline const float *rt_param(const rt_ctx *c, const rt_node *n, int i)
@@ -154,13 +181,22 @@ static inline float *rt_grad(const rt_ctx *c, const rt_node *n, int i)
 }
 /* This slot's gradient of field i of n, zeroed when the slot starts. */
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0);
-/* This slot's part of room that rt_plan_slot_room gave, as it was left. */
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at);
-/* Floats [first, first + n) of that room, summed over the slots in use in a fixed tree. */
-void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n);
+/* A slot's part of a room, as it was left. */
+float *rt_slot_sums(const rt_ctx *c, int room, int slot);
+/* Slots of the room's phase that this run has rows for. */
+int rt_slots_used(const rt_ctx *c, int room);
+/* Floats [first, first + n) of a room, summed over the slots in use in a fixed tree. */
+void rt_merge_slots(const rt_ctx *c, float *sum, int room, size_t first, size_t n);
 
 static inline rt_note *rt_plan_note(rt_plan *p, const rt_node *n) { return &p->note[n - p->node]; }
 /* The tensor that holds the memory of t. */
 static inline int rt_memory_of(const rt_plan *p, int t) { return p->graph->tensor[t].memory; }
 static inline const rt_shape *rt_shape_of(const rt_plan *p, int tensor) { return &p->graph->tensor[tensor].shape; }
+/* Floats of a tensor that so many rows of the phase hold. */
+static inline size_t rt_floats_of(const rt_ctx *c, int tensor, int rows)
+{ return rt_shape_count(rt_shape_of(c->plan, tensor)) * (size_t)rows / (size_t)c->px; }
+
+/* The planner's second half: life spans, sizes of slots and chunks, places of values and rooms; of phases that are
+ * made. RT_RUN when memory is out. */
+rt_status rt_plan_place(rt_plan *);
 #endif

@@ -5,21 +5,33 @@
 #include "engine/clock.h"
 #include "engine/plan_build.h"
 
-float *rt_slot_sums(const rt_ctx *c, ptrdiff_t at)
-{ return c->plan->slot_grads + (size_t)c->slot * c->plan->slot_floats + at; }
+float *rt_slot_sums(const rt_ctx *c, int room, int slot)
+{
+    const rt_room *r = &c->plan->room[room];
+    RT_ASSERT(slot < r->slots);
+    return c->plan->slot_grads + r->at + (size_t)slot * r->floats;
+}
 
 float *rt_slot_grad(const rt_ctx *c, const rt_node *n, int i, int row0)
 {
-    float *g = rt_slot_sums(c, c->plan->slot_at[c->plan->use[n - c->plan->node] + i]);
+    float *g = rt_slot_sums(c, c->plan->slot_room[c->plan->use[n - c->plan->node] + i], c->slot);
     if (row0 == c->slot_row0) memset(g, 0, c->plan->graph->field[n->field[i]].count * sizeof *g);
     return g;
 }
 
-void rt_merge_slots(const rt_ctx *c, float *sum, ptrdiff_t at, size_t first, size_t n)
+static int slots_of(int rows, int px, int slot_rows)
+{ return (int)(((int64_t)rows * px + slot_rows - 1) / slot_rows); }
+
+int rt_slots_used(const rt_ctx *c, int room)
 {
-    const rt_plan *p = c->plan;
-    int used = (c->run->rows + p->slot_rows - 1) / p->slot_rows;
-    p->k->reduce_slots(sum, p->slot_grads + at + (ptrdiff_t)first, p->slot_floats, used, n);
+    const rt_room *r = &c->plan->room[room];
+    return slots_of(c->run->rows, r->px, r->rows);
+}
+
+void rt_merge_slots(const rt_ctx *c, float *sum, int room, size_t first, size_t n)
+{
+    const rt_room *r = &c->plan->room[room];
+    c->plan->k->reduce_slots(sum, c->plan->slot_grads + r->at + first, r->floats, rt_slots_used(c, room), n);
 }
 
 static inline void call_fn(rt_plan *p, rt_call *c, rt_ctx *x, int a, int b)
@@ -37,7 +49,7 @@ static void run_tile(void *arg, int tile, int thread)
 {
     rt_plan *p = arg;
     const rt_phase *f = p->running;
-    rt_ctx x = {.plan = p, .run = p->run, .arena = p->local + p->local_bytes * (size_t)thread,
+    rt_ctx x = {.plan = p, .run = p->run, .px = f->px, .arena = p->local + p->local_bytes * (size_t)thread,
                 .scratch = p->scratch + p->scratch_floats * (size_t)thread};
     if (f->tiles) {
         int c = f->first;
@@ -46,9 +58,9 @@ static void run_tile(void *arg, int tile, int thread)
         return;
     }
     x.slot = tile;
-    x.slot_row0 = tile * p->slot_rows;
-    int end = x.slot_row0 + p->slot_rows;
-    if (end > p->run->rows) end = p->run->rows;
+    x.slot_row0 = tile * f->rows;
+    int end = x.slot_row0 + f->rows, all = p->run->rows * f->px;
+    if (end > all) end = all;
     for (x.chunk0 = x.slot_row0; x.chunk0 < end; x.chunk0 += f->chunk) {
         int rows = end - x.chunk0 < f->chunk ? end - x.chunk0 : f->chunk;
         for (int c = f->first; c < f->first + f->count; c++) call_fn(p, &p->call[c], &x, x.chunk0, rows);
@@ -69,11 +81,10 @@ static void run_phases(rt_plan *p, const rt_run *run, int from, int to)
 {
     p->run = (rt_run *)run;
     find_fields(p, run);
-    int used = (run->rows + p->slot_rows - 1) / p->slot_rows;
     for (int i = from; i < to; i++) {
-        if (!p->phase[i].count) continue;
-        p->running = &p->phase[i];
-        rt_pool_run(p->pool, p->phase[i].tiles ? p->phase[i].tiles : used, run_tile, p);
+        const rt_phase *f = p->running = &p->phase[i];
+        if (!f->count) continue;
+        rt_pool_run(p->pool, f->tiles ? f->tiles : slots_of(run->rows, f->px, f->rows), run_tile, p);
     }
 }
 
@@ -99,7 +110,7 @@ size_t rt_plan_bytes(const rt_plan *p)
 {
     size_t threads = (size_t)rt_pool_threads(p->pool);
     size_t floats = p->scratch_floats * threads + p->buffer_floats + p->graph->floats[RT_DERIVED] +
-                    p->slot_floats * (size_t)p->slots;
+                    p->slot_floats;
     return p->arena_bytes + p->local_bytes * threads + floats * sizeof(float);
 }
 
@@ -114,8 +125,8 @@ void rt_plan_describe(const rt_plan *p, void (*line)(void *, const char *), void
         if (!f->count) continue;
         if (f->tiles) snprintf(text, sizeof text, "phase %d: %d tiles", i, f->tiles);
         else
-            snprintf(text, sizeof text, "phase %d: rows in %d slots of %d, chunks of %d, %zu KiB a thread", i, p->slots,
-                     p->slot_rows, f->chunk, f->arena >> 10);
+            snprintf(text, sizeof text, "phase %d: %s in %d slots of %d, chunks of %d, %zu KiB a thread", i,
+                     f->px > 1 ? "positions" : "rows", f->slots, f->rows, f->chunk, f->arena >> 10);
         line(arg, text);
         for (int c = f->first; c < f->first + f->count; c++) {
             const rt_call *q = &p->call[c];

@@ -1,5 +1,5 @@
 /* Plans: the same bits for any number of threads and any rows beside a row; inference against training statistics;
- * folding. */
+ * folding; how a batch is cut, and that gradients do not depend on it. */
 #include "data/json.h"
 #include "engine/plan.h"
 #include "student/arch.h"
@@ -7,6 +7,11 @@
 
 static const char resnet[] = "{\"input\":[12,12,3],\"classes\":5,\"family\":\"resnet\",\"width\":8,\"depth\":1}";
 static const char mlp[] = "{\"input\":[20],\"classes\":5,\"family\":\"mlp\",\"width\":16,\"depth\":2,\"dropout\":0.2}";
+static const char sequence[] =
+    "{\"input\":[17,12],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu\"},"
+    "{\"op\":\"dropout\",\"rate\":0.3},{\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":24},{\"op\":\"softmax\"},{\"op\":\"add\","
+    "\"from\":[\"softmax6\",\"a\"],\"name\":\"b\"},{\"op\":\"multiply\",\"from\":[\"b\",\"a\"],\"name\":\"c\"},{\"op\":\"concat\",\"from\":"
+    "[\"b\",\"c\"]},{\"op\":\"dense\",\"out\":24},{\"op\":\"relu\"},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":5}]}";
 
 /* Layers that go by panels, of rows that are sequences; the first in tiles of 256 rows and groups of 64 columns. */
 static const char wide[] =
@@ -65,11 +70,11 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
 static void threads_do_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp, wide};
+    const char *const nets[] = {resnet, mlp, wide, sequence};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
         if (!rt_kernels_runnable(*k)) continue;
         check_ok(rt_kernels_select((*k)->name));
-        for (int n = 0; n < 3; n++) {
+        for (int n = 0; n < 4; n++) {
             rt_graph *g = build(nets[n]);
             float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 37, 8), *one = train(g, 1, 37, x);
             for (int t = 2; t <= 5; t++) {
@@ -107,9 +112,9 @@ static void infer(const rt_graph *g, int batch, int rows, const float *x, float 
 static void batch_does_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp, wide};
+    const char *const nets[] = {resnet, mlp, wide, sequence};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
-        for (int n = 0; n < 3; n++) {
+        for (int n = 0; n < 4; n++) {
             if (!rt_kernels_runnable(*k)) continue;
             check_ok(rt_kernels_select((*k)->name));
             rt_graph *g = build(nets[n]);
@@ -205,6 +210,94 @@ static void large_dense(void **state)
     rt_graph_free(g);
 }
 
+/* What a plan tells of itself: the most slots of a phase, and whether one of its calls is `call`. */
+typedef struct { const char *call; int slots, found, positions; } told;
+
+static void hear(void *arg, const char *line)
+{
+    told *t = arg;
+    const char *in = strstr(line, " in ");
+    if (in && strstr(line, "slots of") && atoi(in + 4) > t->slots) t->slots = atoi(in + 4);
+    t->positions |= strstr(line, ": positions in") != NULL;
+    t->found |= t->call && strstr(line, t->call) != NULL;
+}
+
+/* Loss and gradients of `rows` rows in a training plan for `batch`. */
+static double gradients(const rt_graph *g, int batch, int rows, const float *x, float *grad, told *t)
+{
+    rt_pool *pool = rt_pool_new(2);
+    float *w = random_floats(g->floats[RT_PARAM], 1), *s = random_floats(g->floats[RT_STATE] + 1, 2);
+    rt_graph_init(g, 3, w, s);
+    rt_plan_spec spec = {.graph = g, .batch = batch, .train = 1, .losses = 1};
+    spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = square_loss};
+    rt_plan *p = rt_plan_new(&spec, pool);
+    assert_non_null(p);
+    rt_plan_describe(p, hear, t);
+    rt_run run = {.rows = rows, .x = {x}, .params = w, .states = s, .grads = grad, .seed = 1, .step = 5};
+    rt_plan_run(p, &run);
+    rt_plan_free(p);
+    rt_pool_free(pool);
+    free(w);
+    free(s);
+    return run.loss[0];
+}
+
+/* The same rows in plans for few and for many rows: by positions and by rows, dW late and in slots, by Winograd and in
+ * parts, of strides and groups. */
+static void cuts_do_not_matter(void **state)
+{
+    (void)state;
+    static const struct { const char *net, *few, *many; int positions;
+    } cases[] = {
+        {sequence, NULL, NULL, 1},
+        {"{\"input\":[9,10,16],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},"
+         "{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":5}]}",
+         "  winograd dW", "  winograd back", 0},
+        {"{\"input\":[9,11,4],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":70,\"kernel\":[2,3],\"stride\":2,"
+         "\"padding\":1},{\"op\":\"conv2d\",\"out\":140,\"kernel\":3,\"groups\":2},{\"op\":\"conv2d\",\"out\":65,"
+         "\"kernel\":1},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":5}]}",
+         "  conv dW", "  reduce", 0}};
+    enum { ROWS = 7, MOST = 4096 };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_graph *g = build(cases[i].net);
+        float *x = random_floats(rt_shape_count(&g->tensor[g->input[0]].shape) * MOST, 8),
+              *a = random_floats(g->grad_floats, 1), *b = random_floats(g->grad_floats, 2);
+        told few = {.call = cases[i].few}, many = {.call = cases[i].many};
+        double la = gradients(g, ROWS, ROWS, x, a, &few), lb = gradients(g, MOST, ROWS, x, b, &many);
+        check_close("loss", la, lb, 1e-5, 1e-6);
+        for (size_t k = 0; k < (size_t)g->fields; k++)
+            for (size_t n = 0; n < g->field[k].count && g->field[k].grad_at != RT_NOWHERE; n++)
+                check_close(g->field[k].name, a[g->field[k].grad_at + n], b[g->field[k].grad_at + n], 1e-3, 2e-5);
+        assert_int_equal(few.positions, cases[i].positions);
+        assert_int_equal(many.positions, 0);
+        if (cases[i].few) assert_true(few.found && many.found);
+        free(x); free(a); free(b);
+        rt_graph_free(g);
+    }
+}
+
+/* Work for 64 threads: of images, and of the positions of few sequences. */
+static void work_for_many_threads(void **state)
+{
+    (void)state;
+    static const struct { const char *net; int batch;
+    } cases[] = {
+        {"{\"input\":[32,32,3],\"classes\":10,\"family\":\"resnet\",\"width\":16,\"depth\":1}", 128},
+        {"{\"input\":[64,128],\"classes\":10,\"layers\":[{\"op\":\"dense\",\"out\":256},{\"op\":\"relu\"},{\"op\":"
+         "\"dense\",\"out\":128},{\"op\":\"layer_norm\"},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":10}]}",
+         32}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        rt_graph *g = build(cases[i].net);
+        float *x = random_floats(rt_shape_count(&g->tensor[g->input[0]].shape), 8),
+              *grad = random_floats(g->grad_floats, 1);
+        told t = {0};
+        gradients(g, cases[i].batch, 1, x, grad, &t);
+        assert_true(t.slots >= 64);
+        free(x); free(grad);
+        rt_graph_free(g);
+    }
+}
+
 static void bad_graphs(void **state)
 {
     (void)state;
@@ -240,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(threads_do_not_matter), cmocka_unit_test(batch_does_not_matter),
                                        cmocka_unit_test(folding), cmocka_unit_test(large_dense),
+                                       cmocka_unit_test(cuts_do_not_matter), cmocka_unit_test(work_for_many_threads),
                                        cmocka_unit_test(bad_graphs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
