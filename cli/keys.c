@@ -15,7 +15,8 @@
     { \
         "data.targets", "each head's name", \
             "{\"HEAD\": \"SET\"}, or {\"HEAD\": {\"source\", \"set\", \"column\"}}: where a head's targets lie. " \
-            "Labels are 0, 1 or -1 (not known), values numbers, NaN where there is none. \"\" in place of a set: no targets" \
+            "Labels are 0, 1 or -1 (not known), values numbers, NaN where there is none. \"\" in place of a set: " \
+            "no targets" \
     }
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \

@@ -1,6 +1,6 @@
-/* data/sources.h - data sets that are open, each once: whoever asks for one again, as trials of one process do, gets the
- * same, with its map of the file, its cache of decoded blocks and its digests. They stay open, and are taken as they
- * were, until all are closed together. One thread at a time asks; rows of a source are read by any. */
+/* data/sources.h - data sets that are open, each once: whoever asks for one again, as trials of one process do, gets
+ * the same, with its map of the file, its cache of decoded blocks and its digests. They stay open, and are taken as
+ * they were, until all are closed together. One thread at a time asks; rows of a source are read by any. */
 #ifndef RT_DATA_SOURCES_H
 #define RT_DATA_SOURCES_H
 

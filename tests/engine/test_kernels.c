@@ -267,7 +267,8 @@ static void elementwise_bits(void **state)
     }
 }
 
-/* Channels 1 to 70; windows of 2x2, of 3x3, and what a border leaves of them; a NaN; equal values, of which the first wins. */
+/* Channels 1 to 70; windows of 2x2, of 3x3, and what a border leaves of them; a NaN; equal values, of which the first
+ * wins. */
 static void max_pooling(void **state)
 {
     static const rt_pooling runs[] = {{.px = 5, .r1 = 2, .s1 = 2, .kw = 2}, {.px = 4, .r1 = 3, .s1 = 3, .kw = 3},

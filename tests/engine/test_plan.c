@@ -8,10 +8,12 @@
 static const char resnet[] = "{\"input\":[12,12,3],\"classes\":5,\"family\":\"resnet\",\"width\":8,\"depth\":1}";
 static const char mlp[] = "{\"input\":[20],\"classes\":5,\"family\":\"mlp\",\"width\":16,\"depth\":2,\"dropout\":0.2}";
 static const char sequence[] =
-    "{\"input\":[17,12],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu\"},"
-    "{\"op\":\"dropout\",\"rate\":0.3},{\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":24},{\"op\":\"softmax\"},{\"op\":\"add\","
-    "\"from\":[\"softmax6\",\"a\"],\"name\":\"b\"},{\"op\":\"multiply\",\"from\":[\"b\",\"a\"],\"name\":\"c\"},{\"op\":\"concat\",\"from\":"
-    "[\"b\",\"c\"]},{\"op\":\"dense\",\"out\":24},{\"op\":\"relu\"},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":5}]}";
+    "{\"input\":[17,12],\"classes\":5,\"layers\":["
+    "{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu\"},{\"op\":\"dropout\",\"rate\":0.3},"
+    "{\"op\":\"layer_norm\"},"
+    "{\"op\":\"dense\",\"out\":24},{\"op\":\"softmax\"},{\"op\":\"add\",\"from\":[\"softmax6\",\"a\"],\"name\":\"b\"},"
+    "{\"op\":\"multiply\",\"from\":[\"b\",\"a\"],\"name\":\"c\"},{\"op\":\"concat\",\"from\":[\"b\",\"c\"]},"
+    "{\"op\":\"dense\",\"out\":24},{\"op\":\"relu\"},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":5}]}";
 
 /* Layers that go by panels, of rows that are sequences; the first in tiles of 256 rows and groups of 64 columns. */
 static const char wide[] =
@@ -250,8 +252,10 @@ static void cuts_do_not_matter(void **state)
     static const struct { const char *net, *few, *many; int positions;
     } cases[] = {
         {sequence, NULL, NULL, 1},
-        {"{\"input\":[9,10,16],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},"
-         "{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":5}]}",
+        {"{\"input\":[9,10,16],\"classes\":5,\"layers\":["
+         "{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},"
+         "{\"op\":\"conv2d\",\"out\":24,\"kernel\":3,\"padding\":1},{\"op\":\"flatten\"},"
+         "{\"op\":\"dense\",\"out\":5}]}",
          "  winograd dW", "  winograd back", 0},
         {"{\"input\":[9,11,4],\"classes\":5,\"layers\":[{\"op\":\"conv2d\",\"out\":70,\"kernel\":[2,3],\"stride\":2,"
          "\"padding\":1},{\"op\":\"conv2d\",\"out\":140,\"kernel\":3,\"groups\":2},{\"op\":\"conv2d\",\"out\":65,"

@@ -58,7 +58,8 @@ int fuzz_record_program(const char *model, const char *to)
     float *x = malloc(ROWS * in * sizeof *x);
     if (!x) return 1;
     for (size_t i = 0; i < ROWS * in; i++) x[i] = (float)(i * 40503 % 1000) / 500 - 1;
-    int bad = rt_calibrate(&q, m, &spec, x, ROWS, pool) || rt_program_build(&p, m, q) || rt_program_write(p, &bytes, &n);
+    int bad = rt_calibrate(&q, m, &spec, x, ROWS, pool) || rt_program_build(&p, m, q) ||
+              rt_program_write(p, &bytes, &n);
     FILE *f = bad ? NULL : fopen(to, "wb");
     if (bad) fprintf(stderr, "%s\n", rt_error_message());
     bad = !f || fwrite(bytes + BODY, 1, n - BODY, f) != n - BODY || fclose(f);

@@ -8,7 +8,8 @@
 
 static const char two[] =
     "{\"inputs\": [{\"name\": \"left\", \"shape\": [5, 5, 2]}, {\"name\": \"right\", \"shape\": [6]}], \"classes\": 3, "
-    "\"layers\": [{\"op\": \"conv2d\", \"name\": \"conv\", \"out\": 4, \"kernel\": 3, \"padding\": 1, \"from\": \"left\"}, "
+    "\"layers\": [{\"op\": \"conv2d\", \"name\": \"conv\", \"out\": 4, \"kernel\": 3, \"padding\": 1, "
+    "\"from\": \"left\"}, "
     "{\"op\": \"relu\"}, {\"op\": \"global_avg_pool\", \"name\": \"l\"}, "
     "{\"op\": \"dense\", \"name\": \"r\", \"out\": 4, \"from\": \"right\"}, {\"op\": \"tanh\", \"name\": \"branch\"}, "
     "{\"op\": \"dense\", \"name\": \"beside\", \"out\": 2, \"from\": \"right\"}, "
