@@ -90,7 +90,7 @@ static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
     sizes(x->plan, c->node, &m, &k, &o);
     const float *w = rt_param(x, c->node, 0), *b = rt_param(x, c->node, 1);
     product(x->plan->k, on_units(x->plan, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), w, b,
-            rows * m / x->px, k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
+            rows * (m / x->px), k, o, 0, RT_ATTR(c->node, rt_epilogue)->act);
 }
 
 /* Tiles of a product of panels: blocks of rows by groups of columns. */
@@ -167,7 +167,7 @@ static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
     int m, k, o;
     sizes(x->plan, c->node, &m, &k, &o);
     product(x->plan->k, on_units(x->plan, k, o), rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0),
-            x->plan->buffer + c->at[0], NULL, rows * m / x->px, o, k, c->flag, RT_ACT_NONE);
+            x->plan->buffer + c->at[0], NULL, rows * (m / x->px), o, k, c->flag, RT_ACT_NONE);
 }
 
 static void run_dx_panels(const rt_call *c, rt_ctx *x, int tile, int unused)

@@ -275,8 +275,8 @@ static void run_affine(const rt_call *c, rt_ctx *x, int row0, int rows)
     int px, ch;
     pixels(x->plan, c->node, &px, &ch);
     x->plan->k->affine_act(rt_at(x, c->value[1], row0), rt_at(x, c->value[0], row0), rt_param(x, c->node, 0),
-                           rt_param(x, c->node, 1), (size_t)(rows * px / x->px), ch, RT_ATTR(c->node, rt_epilogue)->act,
-                           RT_ATTR(c->node, rt_epilogue)->slope);
+                           rt_param(x, c->node, 1), (size_t)(rows * (px / x->px)), ch,
+                           RT_ATTR(c->node, rt_epilogue)->act, RT_ATTR(c->node, rt_epilogue)->slope);
 }
 
 static void forward_affine(rt_plan *p, const rt_node *n)
@@ -298,7 +298,7 @@ static void run_affine_back(const rt_call *c, rt_ctx *x, int row0, int rows)
         one[i] = 1;
     }
     const float *dy = rt_at(x, c->value[0], row0), *scale = rt_param(x, c->node, 0);
-    size_t count = (size_t)(rows * px / x->px);
+    size_t count = (size_t)(rows * (px / x->px));
     if (c->flag) x->plan->k->affine2(dx, dy, dx, scale, one, zero, count, ch, RT_ACT_NONE);
     else x->plan->k->affine_act(dx, dy, scale, zero, count, ch, RT_ACT_NONE, 0);
 }

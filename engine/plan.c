@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +88,9 @@ int rt_plan_positions(const rt_plan *p)
 static int positions_of(const rt_plan *p, const rt_node *n)
 {
     const rt_shape *s = rt_shape_of(p, n->out);
-    if (!current->by_position || !rt_ops[n->op]->positions) return 1;
-    return (int)(rt_shape_count(s) / (size_t)s->dim[s->rank - 1]);
+    size_t px = rt_shape_count(s) / (size_t)s->dim[s->rank - 1];
+    if (!current->by_position || !rt_ops[n->op]->positions || px > INT_MAX / (size_t)p->spec.batch) return 1;
+    return (int)px;
 }
 
 rt_call *rt_plan_rows(rt_plan *p, const char *what, const rt_node *n, void (*fn)(const rt_call *, rt_ctx *, int, int))

@@ -5,10 +5,9 @@
  * into slots by the work in it and by shapes, so that bits do not depend on threads. Where all calls of a phase compute
  * each of a row's *positions* alone (the T of (T, D)), its rows may be positions. A *chunk* is as many of a slot's rows
  * as the cache holds: all calls of a phase run on a chunk before the next one. A *room* is what every slot of a phase
- * has for sums. A *tile* is a piece of work that is not cut by rows: columns of a weight
- * matrix, channels of a norm. *Late* tiles come after the whole backward pass, in one phase, *merge* tiles behind them;
- * *pack* tiles before the forward pass. A *value* is one version of a tensor in memory; one that lives within a phase
- * is *local* to a chunk. */
+ * has for sums. A *tile* is a piece of work that is not cut by rows: columns of a weight matrix, channels of a norm.
+ * *Late* tiles come after the whole backward pass, in one phase, *merge* tiles behind them; *pack* tiles before the
+ * forward pass. A *value* is one version of a tensor in memory; one that lives within a phase is *local* to a chunk. */
 #ifndef RT_ENGINE_PLAN_BUILD_H
 #define RT_ENGINE_PLAN_BUILD_H
 

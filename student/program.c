@@ -6,8 +6,10 @@
 
 rt_status rt_program_finish(rt_program *p)
 {
+    const rt_int_kernels *k = rt_int_kernels_get();
+    if (!k) return RT_RUN;                         /* of the environment, not of the program */
     RT_TRY(rt_net_check(&p->net));
-    return rt_linked_new(&p->linked, &p->net, rt_int_kernels_get());
+    return rt_linked_new(&p->linked, &p->net, k);
 }
 
 void rt_program_free(rt_program *p)

@@ -84,10 +84,6 @@ rt_status rt_int_kernels_select(const char *name)
 
 const rt_int_kernels *rt_int_kernels_get(void)
 {
-    const rt_int_kernels *k = atomic_load(&chosen);
-    if (!k) {
-        if (rt_int_kernels_select(getenv("RETORT_INT_KERNELS"))) rt_int_kernels_select(NULL);
-        k = atomic_load(&chosen);
-    }
-    return k;
+    if (!atomic_load(&chosen) && rt_int_kernels_select(getenv("RETORT_INT_KERNELS"))) return NULL;
+    return atomic_load(&chosen);
 }

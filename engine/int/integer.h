@@ -89,7 +89,7 @@ typedef struct rt_int_kernels {
 } rt_int_kernels;
 
 /* The best family this CPU runs, unless RETORT_INT_KERNELS names another or one was set with rt_int_kernels_select:
- * apart from that of the float kernels. Never NULL. Thread-safe. */
+ * apart from that of the float kernels. NULL, with a message, when that names none that runs here. Thread-safe. */
 const rt_int_kernels *rt_int_kernels_get(void);
 /* Sets the family for the process; NULL or "auto" means the best. RT_USAGE when unknown, RT_RUN when this CPU lacks it.
  */

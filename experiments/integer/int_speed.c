@@ -122,11 +122,16 @@ int main(int argc, char **argv)
         else break;
     }
     rt_pool *pool = rt_pool_new(1);
+    const rt_int_kernels *k = rt_int_kernels_get();
+    if (!k) {
+        fprintf(stderr, "int_speed: %s\n", rt_error_message());
+        return RT_USAGE;
+    }
     if (i == argc || bits < 2 || bits > 8 || blocks < 1 || !pool) {
         fprintf(stderr, "usage: int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...\n");
         return RT_USAGE;
     }
-    printf("float kernels %s, integer kernels %s, %d bits\n", rt_kernels_get()->name, rt_int_kernels_get()->name, bits);
+    printf("float kernels %s, integer kernels %s, %d bits\n", rt_kernels_get()->name, k->name, bits);
     for (; i < argc; i++) {
         rt_status st = measure(argv[i], bits, blocks, folder, pool);
         if (st) {

@@ -289,6 +289,19 @@ static void refusals(void **state)
     check_ok(rt_int_kernels_select(NULL));
 }
 
+/* A family that is named and is not there is an error, no reason to take another. First of all: it is asked once. */
+static void family_of_the_environment(void **state)
+{
+    (void)state;
+    setenv("RETORT_INT_KERNELS", "mmx", 1);
+    assert_null(rt_int_kernels_get());
+    assert_non_null(strstr(rt_error_message(), "unknown integer kernel family 'mmx'"));
+    setenv("RETORT_INT_KERNELS", "scalar", 1);
+    assert_string_equal(rt_int_kernels_get()->name, "scalar");
+    unsetenv("RETORT_INT_KERNELS");
+    check_ok(rt_int_kernels_select(NULL));
+}
+
 static void ranges(void **state)
 {
     (void)state;
@@ -306,6 +319,7 @@ static void ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(family_of_the_environment),
         cmocka_unit_test(convolutions), cmocka_unit_test(pairs),    cmocka_unit_test(concats),
         cmocka_unit_test(pools),        cmocka_unit_test(tables),   cmocka_unit_test(inputs),
         cmocka_unit_test(extremes),     cmocka_unit_test(refusals), cmocka_unit_test(ranges)};

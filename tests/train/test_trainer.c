@@ -271,27 +271,6 @@ static void frozen_layers_stay(void **s)
     cJSON_Delete(arch);
 }
 
-static void fields_that_say_nothing(void **s)
-{
-    (void)s;
-    static const char *const wrong[][2] = {
-        {"[{'match': 'dense2'}]", "train.fields[0].match: says for which weights, but nothing about them is given"},
-        {"[{'match': 'b*', 'low': 0}]", "train.fields[0].match: no weights that are trained match 'b*'; there are: "
-                                        "dense2.weight dense2.bias dense4.weight dense4.bias"},
-        {"[{'lr_scale': 2}]", "train.fields[0].match: "},
-        {"[{'match': '*', 'lr_scale': 0}]", "train.fields[0].lr_scale: a number from 1e-09 to 1e+09 is expected"},
-        {"[{'match': '*', 'lr': 1}]", "train.fields[0]"},
-        {"{'match': '*'}", "train.fields: a list [...] is expected"}};
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        char text[400];
-        snprintf(text, sizeof text, "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
-                 "'data': {'source': '@band.h5'}, 'train': {'fields': %s}}", wrong[i][0]);
-        cJSON *config = parse_config(text);
-        check_fails(rt_train_check(config), RT_USAGE, wrong[i][1]);
-        cJSON_Delete(config);
-    }
-}
-
 static void unread_layers_are_said(void **s)
 {
     (void)s;
@@ -302,16 +281,6 @@ static void unread_layers_are_said(void **s)
     assert_string_equal(cJSON_GetArrayItem(cJSON_GetObjectItem(r, "notes"), 0)->valuestring,
                         "a, b: no head depends on these layers: they are not trained");
     cJSON_Delete(r);
-}
-
-static void several_inputs_are_refused(void **s)
-{
-    (void)s;
-    cJSON *config = parse_config(
-        "{'model': {'inputs': [{'name': 'a', 'shape': [4]}, {'name': 'b', 'shape': [4]}], 'classes': 3, 'layers': ["
-        "{'op': 'concat', 'from': ['a', 'b']}, {'op': 'dense', 'out': 3}]}, 'data': {'source': '@band.h5'}}");
-    check_fails(rt_train_check(config), RT_USAGE, "model: has 2 inputs (a, b), but rows of one data set are read here");
-    cJSON_Delete(config);
 }
 
 /* ---- which labels count ---- */
@@ -694,8 +663,6 @@ int main(void)
         cmocka_unit_test(best_epoch_is_the_earliest_of_the_best),
         cmocka_unit_test(averaged_weights_are_what_is_judged_and_kept),
         cmocka_unit_test(frozen_layers_stay),
-        cmocka_unit_test(fields_that_say_nothing),
-        cmocka_unit_test(several_inputs_are_refused),
         cmocka_unit_test(unread_layers_are_said),
         cmocka_unit_test(frozen_layers_are_features),
         cmocka_unit_test(labels_outside_hard_rows_are_never_looked_at),
