@@ -39,13 +39,29 @@ static int is_row(const cJSON *c)
     return cJSON_IsArray(c) && c->child && !cJSON_IsObject(c->child) && !cJSON_IsArray(c->child);
 }
 
+/* A list with a long text in it, of sentences or calls of a plan, is printed a line each, and whole. */
+static int is_lines(const cJSON *c)
+{
+    enum { LONG = 40 };
+    for (const cJSON *e = is_row(c) ? c->child : NULL; e; e = e->next)
+        if (cJSON_IsString(e) && strlen(e->valuestring) > LONG) return 1;
+    return 0;
+}
+
 void cli_print_tree(const cJSON *j, int indent)
 {
     for (const cJSON *c = j->child; c; c = c->next) {
         printf("%*s", indent, "");
         cli_print_text(c->string ? c->string : "-");
         int pad = 24 - (c->string ? (int)strlen(c->string) : 1);
-        if (is_row(c)) {
+        if (is_lines(c)) {
+            putchar('\n');
+            for (const cJSON *e = c->child; e; e = e->next) {
+                printf("%*s", indent + 2, "");
+                print_value(e);
+                putchar('\n');
+            }
+        } else if (is_row(c)) {
             int shown = 0;
             printf("%*s", pad > 0 ? pad : 0, "");
             for (const cJSON *e = c->child; e && shown < 16; e = e->next, shown++) {

@@ -33,6 +33,8 @@ for f in model.h5 config.json metrics.csv metrics.jsonl result.json; do [ -s T/$
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out L.h5
 expect 0 "all blocks match" "$retort" info L.h5
 expect 0 "parameters" "$retort" info T/model.h5 --plan 32 --training
+grep -qE "^ +phase [0-9]+: rows in [0-9]+ slots of [0-9]+, chunks of" out.txt || fail "a plan is not printed a line a phase"
+! grep -q "in all)" out.txt || fail "a plan is cut"
 expect 0 "statistics" "$retort" info band.h5 x
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out K.h5 labels.topk=1 labels.type=f16
 for kind in kd dkd dist zscore mse; do
