@@ -220,9 +220,8 @@ static rt_status share_field(rt_graph *g, rt_node *n, const char *suffix, const 
     return name_field(g, n, from->field[n->fields]);
 }
 
-static rt_status add_field(rt_graph *g, rt_node *n, const char *suffix, const rt_field *like)
+rt_status rt_graph_field(rt_graph *g, const char *name, const rt_field *like, int *number)
 {
-    char name[RT_NAME_MAX + 32];
     RT_TRY(check_shape(&like->shape));
     void *p = grow(g->field, g->fields, sizeof *g->field);
     if (!p) return rt_fail(RT_RUN, "out of memory for the graph");
@@ -233,11 +232,20 @@ static rt_status add_field(rt_graph *g, rt_node *n, const char *suffix, const rt
     f->count = rt_shape_count(&f->shape);
     f->grad_at = RT_NOWHERE;
     for (int i = 0; i < g->fields; i++) f->key += g->field[i].home == f->home;
-    snprintf(name, sizeof name, "%s.%s", n->name, suffix);
     f->name = rt_graph_text(g, name);
     if (!f->name) return RT_RUN;
     g->floats[f->home] += (f->count + 15) & ~(size_t)15;
-    return name_field(g, n, g->fields++);
+    *number = g->fields++;
+    return RT_OK;
+}
+
+static rt_status add_field(rt_graph *g, rt_node *n, const char *suffix, const rt_field *like)
+{
+    char name[RT_NAME_MAX + 32];
+    int number;
+    snprintf(name, sizeof name, "%s.%s", n->name, suffix);
+    RT_TRY(rt_graph_field(g, name, like, &number));
+    return name_field(g, n, number);
 }
 
 rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init, int64_t fan_in,
@@ -406,6 +414,7 @@ double rt_graph_macs(const rt_graph *g)
 size_t rt_graph_param_count(const rt_graph *g)
 {
     size_t n = 0;
-    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) n += g->field[i].count;
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;)
+        if (!(g->field[i].flags & RT_F_QUANTIZER)) n += g->field[i].count;
     return n;
 }

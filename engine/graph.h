@@ -33,7 +33,8 @@ typedef enum {
 typedef enum { RT_INIT_ZERO, RT_INIT_ONE, RT_INIT_HE, RT_INIT_XAVIER } rt_init;
 
 typedef enum { RT_PARAM, RT_STATE, RT_DERIVED, RT_HOMES } rt_home;       /* which buffer a field lies in */
-enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */ };
+enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */,
+       RT_F_QUANTIZER = 4 /* of a quantizer: no node names it */ };
 #define RT_NOWHERE ((size_t)-1)
 
 /* How a parameter is trained, beside what the optimizer is told for all. */
@@ -77,6 +78,16 @@ typedef struct {
     int needs_grad;                  /* a parameter that is trained lies on the way to it */
 } rt_tensor;
 
+/* Quantizers, as properties of tensors and weights. Their numbers are fields behind all others, so that buffers, files
+ * and digests hold them; what computes in float does not read them. -1: has none. */
+typedef struct {
+    int bytes;                       /* rows of input are bytes as they are in the data, not normalised floats */
+    const int *range;                /* (tensors): state (2), the least and the greatest value; NULL: a float graph */
+    const int *bits;                 /* (nodes): of their weights, 2 to 8; 0: have none */
+    const int *step;                 /* (nodes): parameter (N) of their weights, of nodes that share them the same */
+    const int *shift;                /* (nodes): state (N), added to sums of weights as trained */
+} rt_quantizers;
+
 typedef struct rt_graph_block rt_graph_block;
 
 typedef struct {
@@ -88,6 +99,7 @@ typedef struct {
     int input[RT_MAX_INPUTS], inputs;   /* tensors of the INPUT nodes, which come first */
     int output;
     int sealed;
+    rt_quantizers quant;
     rt_graph_block *block;           /* names and lists */
 } rt_graph;
 
@@ -146,14 +158,29 @@ rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt
                          int decay);
 rt_status rt_graph_state(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init);
 
+/* Which quantizers a graph gets. */
+typedef struct {
+    int bytes;
+    const int *bits;                 /* (nodes): of those with weights of their own, 2 to 8; others have 0 */
+    const char *range;               /* (tensors): has one */
+    int shift;                       /* layers with weights have corrections */
+} rt_quantize_spec;
+
+/* engine/quantize.c. Adds fields for quantizers to a sealed graph that has none: NAME.weight_step, NAME.range,
+ * NAME.shift. */
+rt_status rt_graph_quantize(rt_graph *, const rt_quantize_spec *);
+/* Takes them away again; buffers may stay, as nothing before them moves. */
+void rt_graph_unquantize(rt_graph *);
+/* For it: a field of no node. */
+rt_status rt_graph_field(rt_graph *, const char *name, const rt_field *like, int *number);
+
 /* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in +
  * fan_out))), by Philox keyed by seed. */
 void rt_graph_init(const rt_graph *, uint64_t seed, float *params, float *states);
 
 void rt_graph_set_output(rt_graph *, int tensor);
 double rt_graph_macs(const rt_graph *);
-size_t rt_graph_param_count(const rt_graph *);
-
+size_t rt_graph_param_count(const rt_graph *);       /* quantizers' steps aside */
 
 /* What a layer list can name: an operator, or one of the activations. */
 typedef struct {

@@ -6,6 +6,7 @@
 
 #include "engine/session.h"
 #include "student/arch.h"
+#include "student/program.h"
 
 enum { BATCH = 32, BINS = 2048, TRIES = 70 };
 
@@ -13,24 +14,14 @@ enum { BATCH = 32, BINS = 2048, TRIES = 70 };
 typedef struct { float low, high; int channels, bad; double *sum; uint32_t *bin; } observed;
 
 typedef struct {
-    const rt_model *m;
+    rt_model *m;
     const rt_calibrate_spec *spec;
     const float *x;
     int rows;
     rt_pool *pool;
     observed *of;                    /* (tensors) */
-    rt_quantizers *q;
+    char *range;                     /* (tensors): gets one */
 } calibration;
-
-rt_quant rt_quant_of(float low, float high)
-{
-    low = low < 0 ? low : 0;
-    high = high > 0 ? high : 0;
-    rt_quant q = {(float)(((double)high - (double)low) / 255), 0};
-    double zero = rint(-(double)low / (double)q.scale);
-    q.zero = zero > 255 ? 255 : zero > 0 ? (int)zero : 0;
-    return q;
-}
 
 static void see_range(observed *o, const float *v, size_t n)
 {
@@ -82,7 +73,7 @@ static rt_status check_ranges(const calibration *c)
         if (o->bad)
             return rt_fail(RT_INPUT,
                            "calibration: '%s' gives a value that is not finite; look at the data and the model", layer);
-        if (o->low == 0 && o->high == 0)
+        if (c->range[t] && o->low == 0 && o->high == 0)
             return rt_fail(RT_INPUT,
                            "calibration: '%s' gives 0 for each of %d rows, so its range has no width; take other "
                            "or more rows, or leave the layer out",
@@ -104,17 +95,17 @@ static double error_of(const observed *o, rt_quant q)
     return sum;
 }
 
-static rt_quant best_range(const observed *o)
+/* What part of the range keeps the error least. */
+static float best_part(const observed *o)
 {
-    rt_quant best = rt_quant_of(o->low, o->high);
-    double least = error_of(o, best);
+    float best = 1;
+    double least = error_of(o, rt_quant_of(o->low, o->high));
     for (int i = 1; i < TRIES; i++) {
         float part = 1 - (float)i / 100;
-        rt_quant q = rt_quant_of(o->low * part, o->high * part);
-        double e = error_of(o, q);
+        double e = error_of(o, rt_quant_of(o->low * part, o->high * part));
         if (e < least) {
             least = e;
-            best = q;
+            best = part;
         }
     }
     return best;
@@ -157,40 +148,58 @@ static double mean_of(const calibration *c, const rt_node *n, int k)
     return o->sum[k] / (double)count;
 }
 
+/* Sums of the weights' errors with the mean input, by output channel. */
+static void set_shifts(const calibration *c, int node, const float *w, double scale)
+{
+    const rt_graph *g = c->m->graph;
+    const rt_node *n = &g->node[node];
+    const rt_field *f = &g->field[n->field[0]];
+    const rt_input *input = &c->m->input[0];
+    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (g->quant.bits[node] - 1)) - 1;
+    const int groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups;
+    const float *step = rt_model_steps(c->m, node);
+    float *shift = rt_model_shifts(c->m, node);
+    int h, width, in;
+    rt_shape_hwc(&g->tensor[n->in[0]].shape, &h, &width, &in);
+    for (int o = 0; o < channels; o++) {
+        double sum = 0;
+        for (size_t r = 0; r < f->count / (size_t)channels; r++) {
+            int cg = in / groups, k = o / (channels / groups) * cg + (int)(r % (size_t)cg);
+            double v = (double)w[r * (size_t)channels + (size_t)o], mean = mean_of(c, n, k);
+            if (scale > 0) mean *= scale / (double)input->mul[input->channels == 1 ? 0 : k];
+            sum += (v - rounded(v, (double)step[o], most)) * mean;
+        }
+        shift[o] = (float)sum;
+    }
+}
+
 static rt_status set_weights(calibration *c, int node)
 {
     const rt_graph *g = c->m->graph;
     const rt_node *n = &g->node[node];
     const rt_field *f = &g->field[n->field[0]];
-    const int channels = f->shape.dim[f->shape.rank - 1], bits = c->spec->bits ? c->spec->bits[node] : 8;
-    const int most = (1 << (bits - 1)) - 1;
-    const size_t rows = f->count / (size_t)channels;
-    int groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups, h, width, in;
-    rt_shape_hwc(&g->tensor[n->in[0]].shape, &h, &width, &in);
+    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (g->quant.bits[node] - 1)) - 1;
     rt_quant input = {0, 0};
-    float *w = rt_program_weights(c->m, node, c->spec->bytes, &input);
-    float *step = calloc((size_t)channels, sizeof *step), *shift = calloc((size_t)channels, sizeof *shift);
-    c->q->bits[node] = bits;
-    c->q->step[node] = step;
-    c->q->shift[node] = shift;
-    if (!w || !step || !shift) {
-        free(w);
-        return rt_fail(RT_RUN, "out of memory");
-    }
-    for (int o = 0; o < channels; o++) {
-        double sum = 0;
-        step[o] = step_of(w + o, rows, channels, most, c->spec->method == RT_CALIBRATE_MSE);
-        for (size_t r = 0; r < rows && c->spec->correct; r++) {
-            int cg = in / groups, k = o / (channels / groups) * cg + (int)(r % (size_t)cg);
-            double v = (double)w[r * (size_t)channels + (size_t)o], mean = mean_of(c, n, k);
-            if (input.scale > 0)
-                mean *= (double)(input.scale / c->m->input[0].mul[c->m->input[0].channels == 1 ? 0 : k]);
-            sum += (v - rounded(v, (double)step[o], most)) * mean;
-        }
-        shift[o] = (float)sum;
-    }
+    float *w = rt_program_weights(c->m, node, c->spec->bytes, &input), *step = rt_model_steps(c->m, node);
+    if (!w) return rt_fail(RT_RUN, "out of memory");
+    for (int o = 0; o < channels && n->share < 0; o++)
+        step[o] = step_of(w + o, f->count / (size_t)channels, channels, most, c->spec->method == RT_CALIBRATE_MSE);
+    if (c->spec->correct) set_shifts(c, node, w, (double)input.scale);
     free(w);
     return RT_OK;
+}
+
+static rt_status give_quantizers(calibration *c)
+{
+    const rt_graph *g = c->m->graph;
+    int *bits = calloc((size_t)g->nodes, sizeof *bits);
+    if (!bits) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < g->nodes; i++)
+        if (rt_has_weights(&g->node[i])) bits[i] = c->spec->bits ? c->spec->bits[i] : 8;
+    rt_quantize_spec spec = {.bytes = c->spec->bytes, .bits = bits, .range = c->range, .shift = c->spec->correct};
+    rt_status st = rt_model_quantize(c->m, &spec);
+    free(bits);
+    return st;
 }
 
 static rt_status calibrate(calibration *c)
@@ -212,35 +221,30 @@ static rt_status calibrate(calibration *c)
         c->of[t].high = fmaxf(c->of[t].high, 0);
     }
     if (by_mse) RT_TRY(each_tensor(c, see_bins));
-    for (int t = 0; t < g->tensors; t++)
-        c->q->tensor[t] = by_mse ? best_range(&c->of[t]) : rt_quant_of(c->of[t].low, c->of[t].high);
-    for (int i = 0; i < g->nodes; i++) {
-        rt_op_id op = g->node[i].op;
-        if (op == RT_OP_DENSE || op == RT_OP_CONV1D || op == RT_OP_CONV2D) RT_TRY(set_weights(c, i));
+    RT_TRY(give_quantizers(c));
+    for (int t = 0; t < g->tensors; t++) {
+        float *range = rt_model_range(c->m, t), part = range && by_mse ? best_part(&c->of[t]) : 1;
+        if (!range) continue;
+        range[0] = c->of[t].low * part;
+        range[1] = c->of[t].high * part;
     }
-    return RT_OK;
+    for (int i = 0; i < g->nodes; i++) if (rt_has_weights(&g->node[i])) RT_TRY(set_weights(c, i));
+    return rt_quantizers_check(c->m, "calibration");
 }
 
-rt_status rt_calibrate(rt_quantizers **out, const rt_model *m, const rt_calibrate_spec *spec, const float *x, int rows,
-                       rt_pool *pool)
+rt_status rt_calibrate(rt_model *m, const rt_calibrate_spec *spec, const float *x, int rows, rt_pool *pool)
 {
-    *out = NULL;
-    RT_TRY(rt_model_one_input(m->graph, "the model"));
     if (rows < 1) return rt_fail(RT_INPUT, "calibration needs at least one row");
     const rt_graph *g = m->graph;
     calibration c = {.m = m, .spec = spec, .x = x, .rows = rows, .pool = pool,
-                     .of = calloc((size_t)g->tensors, sizeof *c.of)};
-    rt_status st = c.of ? rt_quantizers_new(&c.q, g) : rt_fail(RT_RUN, "out of memory");
-    if (!st) {
-        c.q->bytes = spec->bytes;
-        st = calibrate(&c);
-    }
+                     .of = calloc((size_t)g->tensors, sizeof *c.of), .range = calloc((size_t)g->tensors, 1)};
+    rt_status st = c.of && c.range ? rt_program_needs(m, spec->bytes, c.range) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = calibrate(&c);
     for (int t = 0; t < g->tensors && c.of; t++) {
         free(c.of[t].sum);
         free(c.of[t].bin);
     }
     free(c.of);
-    if (st) rt_quantizers_free(c.q, g);
-    else *out = c.q;
+    free(c.range);
     return st;
 }

@@ -8,22 +8,19 @@
 #define RT_STUDENT_CALIBRATE_H
 
 #include "engine/pool.h"
-#include "student/program.h"
+#include "student/quantizers.h"
 
 typedef enum { RT_CALIBRATE_MINMAX, RT_CALIBRATE_MSE } rt_calibrate_method;
 
 typedef struct {
     rt_calibrate_method method;
-    int bytes;                       /* as of rt_quantizers; rows are normalised floats in any case */
+    int bytes;                       /* as of rt_quantizers; x is normalised floats in any case */
     const int *bits;                 /* (nodes) of weights; NULL: 8 */
     int correct;                     /* biases */
 } rt_calibrate_spec;
 
-/* x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a layer answers 0 to every row; a
- * range has no width then. */
-rt_status rt_calibrate(rt_quantizers **, const rt_model *, const rt_calibrate_spec *, const float *x, int rows,
-                       rt_pool *);
-
-/* scale and zero point of values in [low, high], which 0 is brought into: 255 steps, 0 a whole number of them. */
-rt_quant rt_quant_of(float low, float high);
+/* Gives a float model quantizers. x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a
+ * layer answers 0 to every row; a range has no width then. RT_USAGE when the model has no integer form. After an error
+ * the model may have quantizers without numbers. */
+rt_status rt_calibrate(rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_pool *);
 #endif

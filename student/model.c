@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "student/arch.h"
+#include "student/quantizers.h"
 
-/* A model of other heads than one of classes is of format 3, one of several inputs of format 4; in format 1 a manifest
- * had no digest. */
+/* A model of other heads than one of classes is of format 3, one of several inputs of format 4, a quantized one of
+ * format 5; in format 1 a manifest had no digest. */
 static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", with_inputs[] = "retort-model-4",
-                  older[] = "retort-model-1";
+                  quantized[] = "retort-model-5", older[] = "retort-model-1";
 static const char no_digest[] = "00000000000000000000000000000000";
 
 /* The architecture alone, without memory for its fields: a file may claim any. */
@@ -98,6 +99,7 @@ rt_digest rt_model_digest(const rt_model *m)
         rt_hasher_add(h, in->mul, (size_t)in->channels * sizeof *in->mul);
         rt_hasher_add(h, in->add, (size_t)in->channels * sizeof *in->add);
     }
+    rt_quantizers_hash(m, h);
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
             rt_hasher_add(h, rt_model_field(m, i), g->field[i].count * sizeof(float));
@@ -183,7 +185,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
         return rt_fail(RT_RUN, "out of memory");
     }
     int plain = rt_heads_plain(m->head, m->heads);
-    const char *kind = m->inputs > 1 ? with_inputs : plain ? format : with_heads;
+    const char *kind = rt_model_quantized(m) ? quantized : m->inputs > 1 ? with_inputs : plain ? format : with_heads;
     cJSON_AddStringToObject(j, "format", kind);
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
@@ -193,6 +195,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     if (!plain) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
     else if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
     if (m->inputs == 1) add_columns(j, &m->input[0]);
+    if (rt_model_quantized(m)) cJSON_AddItemToObject(j, "quantization", rt_quantizers_to_json(m));
     cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
@@ -347,6 +350,13 @@ static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
     return st;
 }
 
+static int is_known(const char *kind)
+{
+    static const char *const known[] = {format, with_heads, with_inputs, quantized, older};
+    for (size_t i = 0; i < sizeof known / sizeof known[0] && kind; i++) if (!strcmp(kind, known[i])) return 1;
+    return 0;
+}
+
 rt_status rt_model_load(rt_model **out, const char *path)
 {
     rt_h5_file *f;
@@ -362,10 +372,9 @@ rt_status rt_model_load(rt_model **out, const char *path)
     const char *kind = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "format")) : NULL;
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
     int old = kind && strcmp(kind, older) == 0;
-    if (!st && (!kind || (!old && strcmp(kind, format) && strcmp(kind, with_heads) && strcmp(kind, with_inputs)) ||
-                !digest))
-        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s, %s or %s", path, with_inputs, with_heads,
-                     format, older);
+    if (!st && (!is_known(kind) || !digest))
+        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s, %s, %s or %s", path, quantized, with_inputs,
+                     with_heads, format, older);
     if (!st && !old) st = check_manifest(text, path);
     const cJSON *arch = cJSON_GetObjectItemCaseSensitive(j, "arch");
     if (!st && !cJSON_IsObject(arch))
@@ -374,12 +383,15 @@ rt_status rt_model_load(rt_model **out, const char *path)
         st = build(&m, arch);
         if (st) st = rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s", path);
     }
+    if (!st && !strcmp(kind, quantized))
+        st = rt_quantizers_from_json(m, cJSON_GetObjectItemCaseSensitive(j, "quantization"), path);
     if (!st) st = check_fields(f, m->graph);
     if (!st) st = take_memory(m);
     for (int i = 0; !st && i < m->inputs; i++) st = read_normalization(&m->input[i], of_input(m, j, i), path);
     if (!st) st = load_fields(f, m);
     if (!st && strcmp(rt_model_digest(m).hex, digest))
         st = rt_fail(RT_INPUT, "%s: its weights do not match their digest; the file is damaged", path);
+    if (!st) st = rt_quantizers_check(m, path);
     if (!st) st = read_names(m, j, path);
     if (!st) {
         cJSON *p = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(j, "provenance"), 1);

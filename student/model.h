@@ -2,8 +2,9 @@
  *
  * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, with '/', '%' and control characters of a
  * layer's name percent-coded (%2F); manifest (text, JSON): architecture, input normalisation, names of classes and
- * columns (those of several inputs in a list "inputs"), provenance (tool, commit, config, seed, hashes of data and
- * teacher), digest of weights, and the manifest's own digest: of its text with 32 zeros in the place of that digest. */
+ * columns (those of several inputs in a list "inputs"), quantizers (student/quantizers.h), provenance (tool, commit,
+ * config, seed, hashes of data and teacher), digest of weights, and the manifest's own digest: of its text with 32
+ * zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 
@@ -28,7 +29,7 @@ typedef struct {
 /* A new model with first values by seed; arch is copied. Normalisation is the identity. */
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed);
 void rt_model_free(rt_model *);
-/* Hash of architecture, normalisation, parameters and states. */
+/* Hash of architecture, normalisation, quantizers, parameters and states. */
 rt_digest rt_model_digest(const rt_model *);
 /* The values of field i of the model's graph. */
 float *rt_model_field(const rt_model *, int i);

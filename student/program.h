@@ -1,5 +1,5 @@
-/* student/program.h - the integer program of a model: what is deployed. Built from a model and its quantizers; one
- * packed file; run on memory of the caller.
+/* student/program.h - the integer program of a model: what is deployed. Built from a quantized model; one packed file;
+ * run on memory of the caller.
  *
  *     rt_program *p;
  *     if (rt_program_load(&p, "net.q")) ...rt_error_message()
@@ -14,34 +14,25 @@
 #define RT_STUDENT_PROGRAM_H
 
 #include "engine/int/net.h"
-#include "student/model.h"
-
-/* What calibration or training found, by numbers of the model's graph. */
-typedef struct {
-    int bytes;                       /* rows of input are bytes as they are in the data, not normalised floats */
-    rt_quant *tensor;                /* (tensors); scale 0: has none. Of an input of bytes it is not read */
-    int *bits;                       /* (nodes); of the weights, 2 to 8 */
-    float **step;                    /* (nodes) of (N): of weights as they are trained; NULL: has none */
-    float **shift;                   /* (nodes) of (N): added to sums of weights as trained, a correction; or NULL */
-} rt_quantizers;
-
-rt_status rt_quantizers_new(rt_quantizers **, const rt_graph *);
-void rt_quantizers_free(rt_quantizers *, const rt_graph *);
+#include "student/quantizers.h"
 
 /* Weights of a node as they enter the program, for who chooses steps: those of the model, or, of layers that read bytes
  * whose deviation differs by channel, times deviation. (count of the field) for the caller to free; NULL when memory is
  * out. The scale and zero point of such an input in *input. */
 float *rt_program_weights(const rt_model *, int node, int bytes, rt_quant *input);
-/* Whether the model's input can be bytes: its means lie in [0, 255], and layers with weights alone read it. There is
- * one zero point, the rounded mean of means, so where such a layer pads, padding differs from 0 by *apart at most, in
- * steps of the input; the remainder of means that differ enters biases, and is exact elsewhere. */
+/* Whether the model's input can be bytes: its means lie in [0, 255], and only layers with weights of their own read it.
+ * There is one zero point, the rounded mean of means, so where such a layer pads, padding differs from 0 by *apart at
+ * most, in steps of the input; the remainder of means that differ enters biases, and is exact elsewhere. */
 int rt_program_takes_bytes(const rt_model *, double *apart);
+/* Which tensors of the model's graph the program needs a range of, (tensors) bytes of the caller's; bytes: as of
+ * rt_quantizers. RT_USAGE with the layer that has no integer form, or when the input cannot be bytes. */
+rt_status rt_program_needs(const rt_model *, int bytes, char *range);
 
 typedef struct rt_program rt_program;
 
-/* RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was never calibrated, sums
- * that may overflow. */
-rt_status rt_program_build(rt_program **, const rt_model *, const rt_quantizers *);
+/* Of a quantized model. RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was
+ * never calibrated, sums that may overflow. */
+rt_status rt_program_of(rt_program **, const rt_model *);
 rt_status rt_program_load(rt_program **, const char *path);
 /* The same from memory; `of` names it in messages. RT_INPUT when it was cut or changed anywhere, or is of another
  * version or contract. */
@@ -62,6 +53,6 @@ int rt_program_width(const rt_program *);
 const rt_head *rt_program_heads(const rt_program *, int *count);
 const rt_net *rt_program_net(const rt_program *);
 const rt_linked *rt_program_linked(const rt_program *);
-/* The tensor of the net that has the values of this one of the graph it was built from; -1: none, or it was loaded. */
+/* The tensor of the net that has the values of this one of the model's graph; -1: none, or the program was loaded. */
 int rt_program_tensor(const rt_program *, int tensor);
 #endif

@@ -1,4 +1,4 @@
-/* student/program_build.c - from a model and its quantizers to an integer program, by way of the lowered graph. */
+/* student/program_build.c - from a quantized model to an integer program, by way of the lowered graph. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,49 +10,13 @@
 
 typedef struct {
     const rt_model *m;
-    const rt_quantizers *q;
+    int bytes;
     rt_lowered low;
     float **field;                   /* values of the lowered graph's fields */
     int *source;                     /* of its tensors: the model's that has the same values */
     int *net_of;                     /* of its tensors: the net's; -1: none yet */
     rt_program *p;
 } build;
-
-/* ---- quantizers ---- */
-
-rt_status rt_quantizers_new(rt_quantizers **out, const rt_graph *g)
-{
-    rt_quantizers *q = calloc(1, sizeof *q);
-    *out = NULL;
-    if (!q) return rt_fail(RT_RUN, "out of memory");
-    q->tensor = calloc((size_t)g->tensors, sizeof *q->tensor);
-    q->bits = calloc((size_t)g->nodes, sizeof *q->bits);
-    q->step = calloc((size_t)g->nodes, sizeof *q->step);
-    q->shift = calloc((size_t)g->nodes, sizeof *q->shift);
-    if (!q->tensor || !q->bits || !q->step || !q->shift) {
-        rt_quantizers_free(q, g);
-        return rt_fail(RT_RUN, "out of memory");
-    }
-    for (int i = 0; i < g->nodes; i++) q->bits[i] = 8;
-    *out = q;
-    return RT_OK;
-}
-
-void rt_quantizers_free(rt_quantizers *q, const rt_graph *g)
-{
-    if (!q) return;
-    for (int i = 0; i < g->nodes && q->step && q->shift; i++) {
-        free(q->step[i]);
-        free(q->shift[i]);
-    }
-    void *owned[] = {q->tensor, q->bits, q->step, q->shift, q};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
-}
-
-static int has_weights(const rt_node *n)
-{
-    return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D;
-}
 
 /* ---- an input of bytes: x' = (u + add[c]) mul[c] = scale (mul[c] / scale) (u - zero) + (zero + add[c]) mul[c] ---- */
 
@@ -91,7 +55,7 @@ int rt_program_takes_bytes(const rt_model *m, double *apart)
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < g->node[i].inputs; k++) {
             if (g->node[i].in[k] != g->input[0]) continue;
-            if (!has_weights(&g->node[i])) return 0;
+            if (!rt_has_weights(&g->node[i]) || g->field[g->node[i].field[0]].users > 1) return 0;
             padded |= pads(&g->node[i]);
         }
     *apart = padded ? most : 0;
@@ -143,14 +107,17 @@ static const char *layer_of(const build *b, int low) { return rt_arch_layer(b->m
 /* The tensor of the net for an output; like: of whose quantizer, -1: of its own. */
 static rt_status give_tensor(build *b, int low, int like)
 {
-    int number;
+    const rt_graph *g = b->low.graph;
+    int number, input = g->node[g->tensor[low].producer].op == RT_OP_INPUT;
     rt_net_tensor *t = add_tensor(b, low, &number);
     if (!t) return RT_RUN;
-    t->q = like >= 0 ? b->p->net.tensor[b->net_of[like]].q : b->q->tensor[b->source[low]];
-    if (!(t->q.scale > 0))
-        return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its output has no range; quantize with data that "
-                       "reaches it", layer_of(b, low));
-    return RT_OK;
+    const float *range = rt_model_range(b->m, b->source[low]);
+    if (like >= 0) t->q = b->p->net.tensor[b->net_of[like]].q;
+    else if (input && b->bytes) t->q = input_of_bytes(&b->m->input[0]);
+    else if (range) t->q = rt_quant_of(range[0], range[1]);
+    if (t->q.scale > 0) return RT_OK;
+    return rt_fail(RT_USAGE, "%s '%s' was never calibrated: its values have no range; quantize with data that reaches "
+                   "it", input ? "input" : "layer", layer_of(b, low));
 }
 
 static rt_net_call *add_call(build *b, rt_net_op op, const rt_node *n)
@@ -226,12 +193,12 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
     const rt_field *f = &b->low.graph->field[n->field[0]];
     const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (c->bits - 1)) - 1;
     const size_t rows = f->count / (size_t)channels;
-    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = b->q->step[node],
-                *shift = b->q->shift[node];
+    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = rt_model_steps(b->m, node),
+                *shift = rt_model_shifts(b->m, node);
     const char *name = layer_of(b, n->out);
     rt_quant input = {0, 0};
     if (!step) return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its weights have no steps", name);
-    float *w = rt_program_weights(b->m, node, b->q->bytes, &input);
+    float *w = rt_program_weights(b->m, node, b->bytes, &input);
     if (!w) return rt_fail(RT_RUN, "out of memory");
     rt_status st = take_room(b, c, f->count, channels);
     const float sx = b->p->net.tensor[c->in[0]].q.scale;
@@ -274,7 +241,7 @@ static rt_status put_layer(build *b, const rt_node *n, int head)
     rt_net_call *c = add_call(b, RT_NET_CONV, n);
     if (!c) return RT_RUN;
     int node = (int)n->key;
-    c->bits = b->q->bits[node];
+    c->bits = b->m->graph->quant.bits[node];
     if (n->op != RT_OP_DENSE) {
         const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
         set_window(c, &a->window);
@@ -344,6 +311,12 @@ static rt_status put_pool(build *b, const rt_node *n)
     return RT_OK;
 }
 
+static rt_status no_form(const build *b, const rt_node *n)
+{
+    return rt_fail(RT_USAGE, "layer '%s' (%s) has no integer form; leave it out, or keep the model in float",
+                   layer_of(b, n->out), rt_layer_name(n));
+}
+
 /* The calls of a node, whose output tensor is there. */
 static rt_status put_node(build *b, const rt_node *n)
 {
@@ -359,8 +332,7 @@ static rt_status put_node(build *b, const rt_node *n)
     case RT_OP_FLATTEN: case RT_OP_RESHAPE: return add_call(b, RT_NET_RESHAPE, n) ? RT_OK : RT_RUN;
     default: break;
     }
-    return rt_fail(RT_USAGE, "layer '%s' (%s) has no integer form; leave it out, or keep the model in float",
-                   layer_of(b, n->out), rt_layer_name(n));
+    return no_form(b, n);
 }
 
 static int keeps_scale(const rt_node *n)
@@ -373,25 +345,23 @@ static int head_of(const build *b, int low, int after)
     return -1;
 }
 
+/* Whether the node's sums are a head's logits and nothing else. */
+static int is_head_alone(const build *b, const rt_node *n)
+{
+    return head_of(b, n->out, 0) >= 0 && rt_has_weights(n) && rt_node_act(n) == RT_ACT_NONE &&
+           !b->low.graph->tensor[n->out].consumers;
+}
+
 static rt_status put_all(build *b)
 {
     const rt_graph *g = b->low.graph;
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        int first = head_of(b, n->out, 0), sums = has_weights(n) && rt_node_act(n) == RT_ACT_NONE;
-        if (n->op == RT_OP_INPUT) {
-            int number;
-            rt_net_tensor *t = add_tensor(b, n->out, &number);
-            if (!t) return RT_RUN;
-            t->q = b->q->bytes ? input_of_bytes(&b->m->input[0]) : b->q->tensor[b->source[n->out]];
-            if (!(t->q.scale > 0)) return rt_fail(RT_USAGE, "the input was never calibrated");
-            continue;
-        }
-        if (first < 0 || !sums || g->tensor[n->out].consumers) {
-            RT_TRY(give_tensor(b, n->out, keeps_scale(n) ? n->in[0] : -1));
-            RT_TRY(put_node(b, n));
-        }
-        for (int h = first; h >= 0; h = head_of(b, n->out, h + 1)) {
+        int sums = rt_has_weights(n) && rt_node_act(n) == RT_ACT_NONE;
+        if (!is_head_alone(b, n)) RT_TRY(give_tensor(b, n->out, keeps_scale(n) ? n->in[0] : -1));
+        if (n->op == RT_OP_INPUT) continue;
+        if (!is_head_alone(b, n)) RT_TRY(put_node(b, n));
+        for (int h = head_of(b, n->out, 0); h >= 0; h = head_of(b, n->out, h + 1)) {
             if (sums) {
                 RT_TRY(put_layer(b, n, h));
                 continue;
@@ -402,6 +372,19 @@ static rt_status put_all(build *b)
             c->out = -1;
             c->head = h;
         }
+    }
+    return RT_OK;
+}
+
+static rt_status mark_needs(const build *b, char *range)
+{
+    const rt_graph *g = b->low.graph;
+    memset(range, 0, (size_t)b->m->graph->tensors);
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        if (n->op == RT_OP_LAYER_NORM || n->op == RT_OP_SOFTMAX) return no_form(b, n);
+        if (!is_head_alone(b, n) && !keeps_scale(n) && !(n->op == RT_OP_INPUT && b->bytes))
+            range[b->source[n->out]] = 1;
     }
     return RT_OK;
 }
@@ -455,14 +438,12 @@ static rt_status fill(build *b)
 {
     rt_program *p = b->p;
     const rt_graph *g = b->m->graph;
-    p->net.floats = !b->q->bytes;
+    p->net.floats = !b->bytes;
     p->net.heads = b->m->heads;
     for (int h = 0; h < b->m->heads; h++) p->net.size[h] = b->m->head[h].size;
     RT_TRY(rt_heads_copy(p->head, b->m->head, b->m->heads));
     p->heads = b->m->heads;
     if (!(p->about = about(b->m))) return rt_fail(RT_RUN, "out of memory");
-    RT_TRY(lower(b));
-    RT_TRY(find_values(b));
     RT_TRY(put_all(b));
     p->tensors = g->tensors;
     p->tensor_of = malloc((size_t)g->tensors * sizeof *p->tensor_of);
@@ -472,23 +453,46 @@ static rt_status fill(build *b)
     return rt_program_finish(p);
 }
 
-rt_status rt_program_build(rt_program **out, const rt_model *m, const rt_quantizers *q)
+/* The lowered graph, and the values that it computes with. */
+static rt_status begin(build *b, const rt_model *m, int bytes)
 {
-    *out = NULL;
-    RT_TRY(rt_model_one_input(m->graph, "the model"));
-    build b = {.m = m, .q = q, .p = calloc(1, sizeof *b.p)};
-    if (!b.p) return rt_fail(RT_RUN, "out of memory");
     double apart;
-    rt_status st = q->bytes && !rt_program_takes_bytes(m, &apart)
-                       ? rt_fail(RT_USAGE,
-                                 "the input cannot be bytes: a mean is outside of [0, 255], or a layer without "
-                                 "weights reads it; let it be floats")
-                       : fill(&b);
-    for (int i = m->graph->fields; b.field && i < b.low.graph->fields; i++) free(b.field[i]);
-    free(b.field);
-    free(b.source);
-    free(b.net_of);
-    rt_lowered_free(&b.low);
+    *b = (build){.m = m, .bytes = bytes};
+    RT_TRY(rt_model_one_input(m->graph, "the model"));
+    if (bytes && !rt_program_takes_bytes(m, &apart))
+        return rt_fail(RT_USAGE, "the input cannot be bytes: a mean is outside of [0, 255], or a layer without weights "
+                       "of its own reads it; let it be floats");
+    RT_TRY(lower(b));
+    return find_values(b);
+}
+
+static void end(build *b)
+{
+    for (int i = b->m->graph->fields; b->field && i < b->low.graph->fields; i++) free(b->field[i]);
+    free(b->field);
+    free(b->source);
+    free(b->net_of);
+    rt_lowered_free(&b->low);
+}
+
+rt_status rt_program_needs(const rt_model *m, int bytes, char *range)
+{
+    build b;
+    rt_status st = begin(&b, m, bytes);
+    if (!st) st = mark_needs(&b, range);
+    end(&b);
+    return st;
+}
+
+rt_status rt_program_of(rt_program **out, const rt_model *m)
+{
+    build b;
+    *out = NULL;
+    if (!rt_model_quantized(m)) return rt_fail(RT_USAGE, "the model is not quantized; 'retort quantize' makes it so");
+    rt_status st = begin(&b, m, m->graph->quant.bytes);
+    if (!st && !(b.p = calloc(1, sizeof *b.p))) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) st = fill(&b);
+    end(&b);
     if (st) rt_program_free(b.p);
     else *out = b.p;
     return st;

@@ -16,6 +16,7 @@
 #include "engine/rng.h"
 #include "student/calibrate.h"
 #include "student/predictor.h"
+#include "student/program.h"
 
 enum { ROWS = 64 };
 
@@ -57,7 +58,6 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     cJSON *j;
     rt_model *m;
     rt_predictor *float_one;
-    rt_quantizers *q;
     rt_program *p;
     RT_TRY(rt_json_file(&j, path));
     RT_TRY(rt_model_new(&m, j, 1));
@@ -68,8 +68,9 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     if (!x || !y || !list || !t[0] || !t[1]) return rt_fail(RT_RUN, "out of memory");
     rt_normal(x, ROWS * n, 1, RT_RNG_TEST, 1);
     for (int i = 0; i < m->graph->nodes; i++) list[i] = bits;
-    RT_TRY(rt_calibrate(&q, m, &(rt_calibrate_spec){.bits = list}, x, ROWS, pool));
-    RT_TRY(rt_program_build(&p, m, q));
+    RT_TRY(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, ROWS, pool));
+    RT_TRY(rt_program_of(&p, m));
+    rt_model_unquantize(m);
     RT_TRY(rt_predictor_new(&float_one, &m, 1, pool, 1, NULL, 0));
     void *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);
     if (!context) return rt_fail(RT_RUN, "out of memory");
@@ -102,7 +103,6 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
            slash ? slash + 1 : path, a, i, a / i, whole, size, (double)size / whole);
     fflush(stdout);
     rt_program_free(p);
-    rt_quantizers_free(q, m->graph);
     rt_predictor_free(float_one);
     rt_model_free(m);
     cJSON_Delete(j);

@@ -2,6 +2,7 @@
  * accepted is run on a row. */
 #include "data/identity.h"
 #include "student/calibrate.h"
+#include "student/program.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { DIGEST_AT = 24, DIGEST = 32, BODY = DIGEST_AT + DIGEST, CONTEXT_MOST = 1 << 24, ROW_MOST = 1 << 20 };
@@ -47,7 +48,6 @@ int fuzz_record_program(const char *model, const char *to)
 {
     enum { ROWS = 4 };
     rt_model *m = NULL;
-    rt_quantizers *q = NULL;
     rt_program *p = NULL;
     uint8_t *bytes = NULL;
     size_t n;
@@ -58,15 +58,13 @@ int fuzz_record_program(const char *model, const char *to)
     float *x = malloc(ROWS * in * sizeof *x);
     if (!x) return 1;
     for (size_t i = 0; i < ROWS * in; i++) x[i] = (float)(i * 40503 % 1000) / 500 - 1;
-    int bad = rt_calibrate(&q, m, &spec, x, ROWS, pool) || rt_program_build(&p, m, q) ||
-              rt_program_write(p, &bytes, &n);
+    int bad = rt_calibrate(m, &spec, x, ROWS, pool) || rt_program_of(&p, m) || rt_program_write(p, &bytes, &n);
     FILE *f = bad ? NULL : fopen(to, "wb");
     if (bad) fprintf(stderr, "%s\n", rt_error_message());
     bad = !f || fwrite(bytes + BODY, 1, n - BODY, f) != n - BODY || fclose(f);
     free(bytes);
     free(x);
     rt_program_free(p);
-    rt_quantizers_free(q, m->graph);
     rt_model_free(m);
     rt_pool_free(pool);
     return bad;

@@ -8,6 +8,7 @@
 #include "data/files.h"
 #include "engine/session.h"
 #include "student/calibrate.h"
+#include "student/program.h"
 #include "tests/support.h"
 
 /* Everything that has an integer form: both kinds of input, grouped and depthwise convolutions, norms that fold and one
@@ -72,7 +73,6 @@ typedef struct {
     rt_model *m;
     uint8_t *raw;                    /* (ROWS, input) */
     float *x;                        /* the same, normalised */
-    rt_quantizers *q;
     rt_program *p;
 } scene;
 
@@ -87,15 +87,14 @@ static scene scene_new(int which, int bytes, const rt_calibrate_spec *spec)
     if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, RT_U8, ROWS);
     rt_calibrate_spec own = spec ? *spec : (rt_calibrate_spec){.correct = 1};
     own.bytes = bytes;
-    check_ok(rt_calibrate(&s.q, s.m, &own, s.x, ROWS, pool));
-    check_ok(rt_program_build(&s.p, s.m, s.q));
+    check_ok(rt_calibrate(s.m, &own, s.x, ROWS, pool));
+    check_ok(rt_program_of(&s.p, s.m));
     return s;
 }
 
 static void scene_free(scene *s)
 {
     rt_program_free(s->p);
-    rt_quantizers_free(s->q, s->m->graph);
     rt_model_free(s->m);
     free(s->raw);
     free(s->x);
@@ -214,7 +213,7 @@ static void families_and_grouping(void **state)
             if (!rt_int_kernels_runnable(*k)) continue;
             check_ok(rt_int_kernels_select((*k)->name));
             rt_program *p;
-            check_ok(rt_program_build(&p, s.m, s.q));
+            check_ok(rt_program_of(&p, s.m));
             for (int a_call = 1; a_call <= ROWS; a_call = 3 * a_call + 2) {
                 float *got = answers(p, rows, row, a_call);
                 if (memcmp(want, got, n)) fail_msg("model %d in %s, %d rows a call", a, (*k)->name, a_call);
@@ -388,18 +387,22 @@ static void refusals(void **state)
     (void)state;
     scene s = scene_new(0, 1, NULL);
     rt_program *p;
-    rt_quant kept = s.q->tensor[3];
-    s.q->tensor[3].scale = 0;
-    rt_status st = rt_program_build(&p, s.m, s.q);
-    s.q->tensor[3] = kept;
-    if (st) check_fails(st, RT_USAGE, "never calibrated");
-    rt_quantizers *q;
-    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, 0, pool), RT_INPUT, "at least one row");
+    for (int t = 0; t < s.m->graph->tensors; t++) {
+        float *range = rt_model_range(s.m, t), kept[2];
+        if (!range) continue;
+        memcpy(kept, range, sizeof kept);
+        range[0] = range[1] = 0;
+        check_fails(rt_program_of(&p, s.m), RT_USAGE, "was never calibrated");
+        memcpy(range, kept, sizeof kept);
+    }
+    rt_model_unquantize(s.m);
+    check_fails(rt_program_of(&p, s.m), RT_USAGE, "the model is not quantized");
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, 0, pool), RT_INPUT, "at least one row");
     s.x[7] = NAN;
-    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
                 "'input' gives a value that is not finite");
     memset(s.x, 0, s.m->input[0].size * ROWS * sizeof *s.x);
-    check_fails(rt_calibrate(&q, s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
                 "'input' gives 0 for each of 70 rows");
     check_fails(rt_program_load(&p, "/nowhere/net.q"), RT_INPUT, "/nowhere/net.q");
     scene_free(&s);
@@ -412,10 +415,9 @@ static void refusals(void **state)
     check_ok(rt_model_new(&m, j, 1));
     cJSON_Delete(j);
     float *x = random_floats(8 * ROWS, 4);
-    check_ok(rt_calibrate(&q, m, &(rt_calibrate_spec){0}, x, ROWS, pool));
-    check_fails(rt_program_build(&p, m, q), RT_USAGE, "layer 'ln' (layer_norm) has no integer form");
+    check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, x, ROWS, pool), RT_USAGE,
+                "layer 'ln' (layer_norm) has no integer form");
     free(x);
-    rt_quantizers_free(q, m->graph);
     rt_model_free(m);
 }
 

@@ -1,0 +1,259 @@
+/* Quantizers in a model: files whole, refused and damaged; weights that two layers share; the float model again. */
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/h5.h"
+#include "student/calibrate.h"
+#include "student/program.h"
+#include "tests/support.h"
+
+enum { ROWS = 40, IN = 8 * 8 * 2 };
+
+/* A norm that folds, a convolution whose weights two layers use, two heads. */
+static const char arch[] =
+    "{\"input\":[8,8,2],\"heads\":[{\"name\":\"kind\",\"size\":4},{\"name\":\"age\",\"task\":\"real\",\"size\":2}],"
+    "\"layers\":[{\"name\":\"a/1\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3},{\"name\":\"n\",\"op\":\"batch_norm\"},"
+    "{\"name\":\"r\",\"op\":\"relu\"},{\"name\":\"b\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1},"
+    "{\"name\":\"b2\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1,\"share\":\"b\"},"
+    "{\"name\":\"b3\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1,\"share\":\"b2\"},"
+    "{\"name\":\"p\",\"op\":\"max_pool\",\"kernel\":2},{\"name\":\"f\",\"op\":\"flatten\"},"
+    "{\"name\":\"kind\",\"op\":\"dense\",\"out\":4,\"from\":\"f\"},"
+    "{\"name\":\"age\",\"op\":\"dense\",\"out\":2,\"from\":\"f\"}]}";
+
+static rt_pool *pool;
+static float *rows;
+
+static rt_model *float_model(void)
+{
+    cJSON *j;
+    rt_model *m;
+    double mean[2] = {100, 100.3}, std[2] = {60, 50};
+    check_ok(rt_json_parse(&j, arch, strlen(arch), "test"));
+    check_ok(rt_model_new(&m, j, 5));
+    check_ok(rt_input_set_normalization(&m->input[0], mean, std, 2));
+    cJSON_Delete(j);
+    return m;
+}
+
+static rt_model *quantized(int bytes, int bits, int correct)
+{
+    int list[16];
+    rt_model *m = float_model();
+    for (int i = 0; i < 16; i++) list[i] = bits;
+    rt_calibrate_spec spec = {.bytes = bytes, .bits = list, .correct = correct};
+    check_ok(rt_calibrate(m, &spec, rows, ROWS, pool));
+    return m;
+}
+
+static char *at(const char *name)
+{
+    static char path[4][128];
+    static int i;
+    char *p = path[i++ % 4];
+    snprintf(p, sizeof path[0], "%s/%s", test_folder, name);
+    return p;
+}
+
+static uint8_t *program_of(const rt_model *m, size_t *n)
+{
+    rt_program *p;
+    uint8_t *bytes;
+    check_ok(rt_program_of(&p, m));
+    check_ok(rt_program_write(p, &bytes, n));
+    rt_program_free(p);
+    return bytes;
+}
+
+static int node_named(const rt_model *m, const char *name)
+{
+    for (int i = 0; i < m->graph->nodes; i++) if (!strcmp(m->graph->node[i].name, name)) return i;
+    fail_msg("no node %s", name);
+    return -1;
+}
+
+static void files(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        rt_model *m = quantized(i & 1, i & 2 ? 4 : 8, i & 4), *n;
+        size_t a, b;
+        check_ok(rt_model_save(m, at("q.h5")));
+        check_ok(rt_model_load(&n, at("q.h5")));
+        assert_true(rt_model_quantized(n));
+        assert_int_equal(n->graph->quant.bytes, i & 1);
+        assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
+        uint8_t *x = program_of(m, &a), *y = program_of(n, &b);
+        assert_int_equal(a, b);
+        assert_memory_equal(x, y, a);
+        free(x);
+        free(y);
+        rt_model_free(m);
+        rt_model_free(n);
+    }
+}
+
+/* Input, bits, steps, ranges and corrections are in the digest; what is left of them is the float model. */
+static void digests(void **state)
+{
+    (void)state;
+    rt_model *plain = float_model(), *m = quantized(0, 8, 1), *other = quantized(1, 8, 1);
+    rt_digest all = rt_model_digest(m), was = rt_model_digest(plain);
+    assert_string_not_equal(all.hex, was.hex);
+    assert_string_not_equal(all.hex, rt_model_digest(other).hex);
+    rt_model_free(other);
+    other = quantized(0, 7, 1);
+    assert_string_not_equal(all.hex, rt_model_digest(other).hex);
+    int a = node_named(m, "a/1"), r = node_named(m, "r");
+    float *of[] = {rt_model_steps(m, a), rt_model_shifts(m, a), rt_model_range(m, m->graph->node[r].out)};
+    for (int i = 0; i < 3; i++) {
+        float kept = of[i][1];
+        of[i][1] += 1;
+        assert_string_not_equal(all.hex, rt_model_digest(m).hex);
+        of[i][1] = kept;
+    }
+    assert_string_equal(all.hex, rt_model_digest(m).hex);
+    assert_int_equal(rt_graph_param_count(m->graph), rt_graph_param_count(plain->graph));
+    rt_model_unquantize(m);
+    assert_false(rt_model_quantized(m));
+    assert_string_equal(rt_model_digest(m).hex, was.hex);
+    check_ok(rt_model_save(m, at("f.h5")));
+    check_ok(rt_model_save(plain, at("g.h5")));
+    rt_digest x, y;
+    check_ok(rt_digest_file(&x, at("f.h5"), 0));
+    check_ok(rt_digest_file(&y, at("g.h5"), 0));
+    assert_string_equal(x.hex, y.hex);
+    rt_model_free(plain);
+    rt_model_free(m);
+    rt_model_free(other);
+}
+
+/* One step for weights that layers share, a correction for each, as their inputs differ. */
+static void shared(void **state)
+{
+    (void)state;
+    rt_model *m = quantized(1, 4, 1);
+    const rt_quantizers *q = &m->graph->quant;
+    int b = node_named(m, "b"), b2 = node_named(m, "b2"), b3 = node_named(m, "b3");
+    assert_true(q->step[b] >= 0 && q->step[b] == q->step[b2] && q->step[b] == q->step[b3]);
+    assert_true(q->shift[b] >= 0 && q->shift[b] != q->shift[b2] && q->shift[b2] != q->shift[b3]);
+    assert_true(q->bits[b] == 4 && q->bits[b2] == 4 && q->bits[b3] == 4);
+    assert_true(rt_model_shifts(m, b)[0] != rt_model_shifts(m, b2)[0]);
+    assert_null(rt_model_range(m, m->graph->input[0]));            /* bytes have their own */
+    assert_null(rt_model_range(m, m->graph->node[node_named(m, "p")].out));
+    assert_null(rt_model_range(m, m->graph->node[node_named(m, "kind")].out));
+    assert_null(rt_model_range(m, m->graph->node[node_named(m, "a/1")].out));
+    assert_non_null(rt_model_range(m, m->graph->node[node_named(m, "r")].out));
+    rt_model_free(m);
+}
+
+/* Numbers that no quantizer has, with digests that fit. */
+static void bad_numbers(void **state)
+{
+    static const struct { int what; float a, b; const char *says; } bad[] = {
+        {0, NAN, 1, "the range of 'r' is [nan, 1]"}, {0, 0, INFINITY, "the range of 'r'"},
+        {0, 0, 0, "the range of 'r' is [0, 0]"}, {0, 0, 1e-37f, "have a width"}, {0, 1, 2, "hold 0"},
+        {0, 0, -1, "hold 0"}, {1, 0, 1, "the step of output channel 0 of layer 'a/1' is 0"},
+        {1, 1, -1, "the step of output channel 1 of layer 'a/1' is -1"}, {1, 1, NAN, "must be finite and above 0"},
+        {1, INFINITY, 1, "must be finite"}, {1, 1e-39f, 1, "above 0"},
+        {2, 0, NAN, "the correction of output channel 1 of layer 'a/1' is not finite"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        rt_model *m = quantized(0, 8, 1), *n;
+        int a = node_named(m, "a/1"), r = node_named(m, "r");
+        float *of[] = {rt_model_range(m, m->graph->node[r].out), rt_model_steps(m, a), rt_model_shifts(m, a)};
+        of[bad[i].what][0] = bad[i].a;
+        of[bad[i].what][1] = bad[i].b;
+        check_ok(rt_model_save(m, at("bad.h5")));
+        check_fails(rt_model_load(&n, at("bad.h5")), RT_INPUT, bad[i].says);
+        check_fails(RT_INPUT, RT_INPUT, "bad.h5: ");
+        rt_model_free(m);
+    }
+}
+
+/* A copy of a file with another text in its manifest, whose digest fits. */
+static void edit_manifest(const char *from, const char *to, const char *was, const char *is)
+{
+    enum { MOST = 32 };
+    rt_h5_file *f;
+    void *data[MOST] = {0};
+    rt_h5_item it[MOST] = {{0}};
+    char *text = NULL;
+    check_ok(rt_h5_scan(&f, from));
+    assert_true(f->sets <= MOST);
+    for (int i = 0; i < f->sets; i++) {
+        const rt_h5_dataset *d = &f->set[i];
+        check_ok(rt_h5_read_all(&data[i], f, d->name, 1 << 20));
+        it[i] = (rt_h5_item){.name = d->name, .type = d->type, .rank = d->rank, .data = data[i]};
+        memcpy(it[i].dim, d->dim, sizeof it[i].dim);
+        if (strcmp(d->name, "manifest")) continue;
+        char *here = strstr(data[i], was);
+        if (!here) fail_msg("no '%s' in %s", was, (char *)data[i]);
+        text = calloc(1, strlen(data[i]) + strlen(is) + 1);
+        sprintf(text, "%.*s%s%s", (int)(here - (char *)data[i]), (char *)data[i], is, here + strlen(was));
+        char *digest = strstr(text, "\"manifest_digest\":");
+        digest = strchr(digest + 18, '"') + 1;
+        memset(digest, '0', 32);
+        memcpy(digest, rt_digest_of(text, strlen(text)).hex, 32);
+        it[i].data = text;
+        it[i].element = (uint32_t)strlen(text);
+    }
+    check_ok(rt_h5_save(to, "retort-model-5", it, f->sets));
+    for (int i = 0; i < f->sets; i++) free(data[i]);
+    free(text);
+    rt_h5_close(f);
+}
+
+static void bad_manifests(void **state)
+{
+    static const struct { const char *was, *is, *says; } bad[] = {
+        {"\"contract\":\t1", "\"contract\":\t2", "is quantized by version 2 of the integer contract"},
+        {"\"activations\":\t8", "\"activations\":\t4", "with 4 bits of activations"},
+        {"\"input\":\t\"u8\"", "\"input\":\t\"u7\"", "does not say how it is quantized"},
+        {"\"input\":\t\"u8\"", "\"input\":\t\"f32\"", "do not match their digest"},
+        {"\"a/1\":\t8", "\"a/1\":\t9", "a number of bits that is none from 2 to 8"},
+        {"\"a/1\":\t8", "\"a/1\":\t1", "a number of bits that is none from 2 to 8"},
+        {"\"a/1\":\t8", "\"a/1\":\t7.5", "a number of bits that is none from 2 to 8"},
+        {"\"a/1\":\t8", "\"a/1\":\t\"8\"", "a number of bits that is none from 2 to 8"},
+        {"\"a/1\":\t8", "\"a/1\":\t4", "do not match their digest"},
+        {"\"a/1\":\t8", "\"a/2\":\t8", "'a/2', which is no layer that has weights of its own"},
+        {"\"a/1\":\t8", "\"r\":\t8", "'r', which is no layer that has weights of its own"},
+        {"\"a/1\":\t8", "\"b2\":\t8", "'b2', which is no layer that has weights of its own"},
+        {"\"ranges\":\t[\"r\"", "\"ranges\":\t[\"q\"", "gives a range to 'q', which is no layer"},
+        {"\"ranges\":\t[\"r\"", "\"ranges\":\t[7", "gives a range to '', which is no layer"},
+        {"\"ranges\":\t[\"r\"", "\"ranges\":\t[\"n\"", "has no data set 'state/n.range'"},
+        {"\"quantization\":", "\"quantisation\":", "does not say how it is quantized"}};
+    (void)state;
+    rt_model *m = quantized(1, 8, 0), *n;
+    check_ok(rt_model_save(m, at("m.h5")));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        edit_manifest(at("m.h5"), at("e.h5"), bad[i].was, bad[i].is);
+        check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, bad[i].says);
+        check_fails(RT_INPUT, RT_INPUT, "e.h5: ");
+    }
+    edit_manifest(at("m.h5"), at("e.h5"), "retort-model-5", "retort-model-6");
+    check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, "is no retort model of format retort-model-5, retort-model-4");
+    edit_manifest(at("m.h5"), at("e.h5"), "\"shifts\":\tfalse", "\"shifts\":\ttrue");
+    check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, "has no data set 'state/");
+    rt_model_free(m);
+}
+
+static int set_up(void **state)
+{
+    rows = random_floats(ROWS * IN, 8);
+    return make_test_folder(state) || !(pool = rt_pool_new(2));
+}
+
+static int tear_down(void **state)
+{
+    free(rows);
+    rt_pool_free(pool);
+    return remove_test_folder(state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files),  cmocka_unit_test(digests),
+                                       cmocka_unit_test(shared), cmocka_unit_test(bad_numbers),
+                                       cmocka_unit_test(bad_manifests)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
