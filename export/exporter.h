@@ -8,7 +8,9 @@
 #include "data/output.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
+#include "engine/text.h"
 #include "student/model.h"
+#include "student/program.h"
 
 /* safetensors (huggingface/safetensors, format): names as in the model file; conv weights stay (KH, KW, C, N), dense
  * (K, N); metadata holds the architecture, the normalisation, the names of classes and columns (JSON) and the
@@ -27,4 +29,14 @@ rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
 /* The teacher, which computes, is bound to x; heads and classes are its own. */
 rt_status rt_export_predictions(rt_teacher *, rt_source *x, uint64_t first, uint64_t end,
                                 rt_output *, int csv, rt_pool *, const rt_progress *);
+
+/* An integer program as C99 (<stdint.h> and <string.h> alone): NAME.h, NAME.c and NAME_data.c. The answer is that of
+ * rt_program_infer to the bit, whatever the compiler, its optimisation and the processor: int has 32 bits at least, and
+ * numbers are rounded to nearest. NAME_selftest compares the bytes of every layer with those of the row (a row of input
+ * as of rt_program_infer; NULL: one that is made up). Equal programs, rows and versions of retort give equal files.
+ * RT_USAGE when the name is no C identifier, RT_INPUT when the row is not finite. The texts are for rt_c_files_free,
+ * also after an error. */
+typedef struct { rt_string header, code, data; } rt_c_files;
+rt_status rt_export_c(const rt_program *, const char *name, const void *row, rt_c_files *);
+void rt_c_files_free(rt_c_files *);
 #endif

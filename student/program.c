@@ -9,7 +9,7 @@ rt_status rt_program_finish(rt_program *p)
     const rt_int_kernels *k = rt_int_kernels_get();
     if (!k) return RT_RUN;                         /* of the environment, not of the program */
     RT_TRY(rt_net_check(&p->net));
-    return rt_linked_new(&p->linked, &p->net, k);
+    return rt_linked_new(&p->linked, &p->net, k, 0);
 }
 
 void rt_program_free(rt_program *p)
@@ -34,6 +34,7 @@ void rt_program_infer(const rt_program *p, void *context, float *y, const void *
 int rt_program_takes(const rt_program *p) { return !p->net.floats; }
 int rt_program_width(const rt_program *p) { return rt_linked_width(p->linked); }
 const rt_net *rt_program_net(const rt_program *p) { return &p->net; }
+const cJSON *rt_program_about(const rt_program *p) { return p->about; }
 const rt_linked *rt_program_linked(const rt_program *p) { return p->linked; }
 
 const rt_head *rt_program_heads(const rt_program *p, int *count)

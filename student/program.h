@@ -52,6 +52,8 @@ int rt_program_takes(const rt_program *);                  /* 1: bytes, 0: float
 int rt_program_width(const rt_program *);
 const rt_head *rt_program_heads(const rt_program *, int *count);
 const rt_net *rt_program_net(const rt_program *);
+/* The file's text: heads, normalisation, columns, digest of the model, provenance. */
+const cJSON *rt_program_about(const rt_program *);
 const rt_linked *rt_program_linked(const rt_program *);
 /* The tensor of the net that has the values of this one of the model's graph; -1: none, or the program was loaded. */
 int rt_program_tensor(const rt_program *, int tensor);

@@ -42,7 +42,7 @@ struct rt_linked {
     int32_t *start;
     char *packed;
     size_t packed_bytes, bytes;
-    int at_once, width;
+    int at_once, width, keep;
 };
 
 static size_t up(size_t n) { return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1); }
@@ -88,7 +88,7 @@ static int has_border(const spot *s) { return s->border[0] + s->border[1] + s->b
 static int fits(const rt_linked *l, const place *p, int t)
 {
     const spot *s = &l->spot[t];
-    if (p->free_from > s->first) return 0;
+    if (l->keep || p->free_from > s->first) return 0;
     if (p->tensor < 0 || !has_border(s)) return p->tensor < 0 && !has_border(s);
     const rt_net_tensor *a = &l->net->tensor[t], *b = &l->net->tensor[p->tensor];
     return a->h == b->h && a->w == b->w && a->c == b->c && a->q.zero == b->q.zero &&
@@ -236,13 +236,14 @@ static rt_status pack(rt_linked *l)
     return RT_OK;
 }
 
-rt_status rt_linked_new(rt_linked **out, const rt_net *n, const rt_int_kernels *k)
+rt_status rt_linked_new(rt_linked **out, const rt_net *n, const rt_int_kernels *k, int keep)
 {
     *out = NULL;
     rt_linked *l = calloc(1, sizeof *l);
     if (!l) return rt_fail(RT_RUN, "out of memory");
     l->net = n;
     l->k = k;
+    l->keep = keep;
     l->at_once = is_flat(n) ? AT_ONCE : 1;
     for (int h = 0; h < n->heads; h++) l->width += n->size[h];
     l->call = calloc((size_t)n->calls, sizeof *l->call);

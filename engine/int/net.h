@@ -51,8 +51,9 @@ void rt_net_window(const rt_net_call *, const rt_net_tensor *in, int *oh, int *o
 /* A net bound to kernels: weights packed, buffers placed. Threads may share it. */
 typedef struct rt_linked rt_linked;
 
-/* net is borrowed; it was checked. RT_USAGE for sums that may overflow, RT_RUN when memory is out. */
-rt_status rt_linked_new(rt_linked **, const rt_net *, const rt_int_kernels *);
+/* net is borrowed; it was checked. keep: no two tensors share a place, so that rt_linked_tensor has all of them.
+ * RT_USAGE for sums that may overflow, RT_RUN when memory is out. */
+rt_status rt_linked_new(rt_linked **, const rt_net *, const rt_int_kernels *, int keep);
 void rt_linked_free(rt_linked *);
 size_t rt_linked_bytes(const rt_linked *);     /* of a context */
 size_t rt_linked_packed(const rt_linked *);    /* of weights as they are read */
@@ -61,6 +62,7 @@ int rt_linked_width(const rt_linked *);        /* floats of an answer: all heads
 void rt_linked_start(const rt_linked *, void *context);
 /* y (rows, width) from x (rows, H, W, C): bytes, or floats. No allocation, lock or system call. */
 void rt_linked_infer(const rt_linked *, void *context, float *y, const void *x, int rows);
-/* Tensor t of the last row, for tests and reports: where it lies in the context, if nothing else does by now. */
+/* Tensor t of the first of the rows that ran together last, for tests and reports: where it lies in the context, if
+ * nothing else does by now. */
 rt_int_image rt_linked_tensor(const rt_linked *, void *context, int t);
 #endif

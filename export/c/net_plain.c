@@ -1,0 +1,109 @@
+
+#if NET_FORM == 0
+/* The inputs of the sums of pixel p, in the order of the weights. */
+static void net_column(int16_t *to, const uint8_t *x, const net_conv *c, int p, int group)
+{
+    const int cg = c->c / c->groups, y0 = p / c->ow * c->sh - c->top, x0 = p % c->ow * c->sw - c->left;
+    int16_t *const end = to + c->k;
+    int r, s, e;
+    for (r = 0; r < c->kh; r++) {
+        const int inside = y0 + r >= 0 && y0 + r < c->h;
+        const int s0 = inside ? net_least(net_most(-x0, 0), c->kw) : c->kw;
+        const int s1 = inside ? net_most(net_least(c->w - x0, c->kw), s0) : c->kw;
+        const uint8_t *v = inside ? x + ((y0 + r) * c->w + x0 + s0) * c->c + group * cg : x;
+        for (e = 0; e < s0 * cg; e++) to[e] = (int16_t)c->zx;
+        to += s0 * cg;
+        if (c->groups == 1) {
+            for (e = 0; e < (s1 - s0) * cg; e++) to[e] = v[e];
+        } else {
+            for (s = 0; s < s1 - s0; s++, v += c->c)
+                for (e = 0; e < cg; e++) to[s * cg + e] = v[e];
+        }
+        to += (s1 - s0) * cg;
+        for (e = 0; e < (c->kw - s1) * cg; e++) to[e] = (int16_t)c->zx;
+        to += (c->kw - s1) * cg;
+    }
+    while (to < end) *to++ = 0;
+}
+
+/* Sums of two pixels and four outputs. */
+static void net_dots(int32_t *a, int32_t *b, const int16_t *x, const int16_t *z, const int8_t *w, int k)
+{
+    const int8_t *u = w + k, *v = u + k, *t = v + k;
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
+    int i;
+    for (i = 0; i < k; i++) {
+        a0 += x[i] * w[i];
+        a1 += x[i] * u[i];
+        a2 += x[i] * v[i];
+        a3 += x[i] * t[i];
+        b0 += z[i] * w[i];
+        b1 += z[i] * u[i];
+        b2 += z[i] * v[i];
+        b3 += z[i] * t[i];
+    }
+    a[0] += a0;
+    a[1] += a1;
+    a[2] += a2;
+    a[3] += a3;
+    b[0] += b0;
+    b[1] += b1;
+    b[2] += b2;
+    b[3] += b3;
+}
+
+/* The same of one pixel. */
+static void net_dot(int32_t *a, const int16_t *x, const int8_t *w, int k)
+{
+    const int8_t *u = w + k, *v = u + k, *t = v + k;
+    int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
+    int i;
+    for (i = 0; i < k; i++) {
+        a0 += x[i] * w[i];
+        a1 += x[i] * u[i];
+        a2 += x[i] * v[i];
+        a3 += x[i] * t[i];
+    }
+    a[0] += a0;
+    a[1] += a1;
+    a[2] += a2;
+    a[3] += a3;
+}
+
+static void net_put(uint8_t *y, float *z, const int32_t *sum, const float *m, int n, const net_range *r)
+{
+    int i;
+    if (z) {
+        for (i = 0; i < n; i++) z[i] = FL(FL(sum[i]) * m[i]);
+    } else {
+        for (i = 0; i < n; i++) y[i] = net_byte(sum[i], m[i], r);
+    }
+}
+
+/* y, or logits z where it is not null. */
+static void net_sums(net_arena *arena, uint8_t *y, float *z, const uint8_t *x, const net_conv *c)
+{
+    const int ng = c->n / c->groups, pixels = c->oh * c->ow;
+    int16_t *const one = arena->cell, *const two = one + c->k;
+    const net_range range = c->range;
+    int g, p, n, i;
+    for (g = 0; g < c->groups; g++)
+        for (p = 0; p < pixels; p += 2) {
+            const int both = p + 1 < pixels, at = p * c->n + g * ng;
+            const int8_t *w = c->weight + g * ((ng + 3) / 4 * 4) * c->k;
+            net_column(one, x, c, p, g);
+            if (both) net_column(two, x, c, p + 1, g);
+            for (n = 0; n < ng; n += 16) {
+                const int count = net_least(ng - n, 16), first = g * ng + n;
+                int32_t a[16] = {0}, b[16] = {0};
+                for (i = 0; i < count; i++) a[i] = b[i] = c->start[first + i];
+                for (i = 0; i < count; i += 4, w += 4 * c->k) {
+                    if (both) net_dots(a + i, b + i, one, two, w, c->k);
+                    else net_dot(a + i, one, w, c->k);
+                }
+                net_put(z ? y : y + at + n, z ? z + at + n : z, a, c->m + first, count, &range);
+                if (both) net_put(z ? y : y + at + c->n + n, z ? z + at + c->n + n : z, b, c->m + first, count, &range);
+            }
+        }
+}
+#endif

@@ -1,0 +1,127 @@
+/* Programs as C: compiled with the compilers that are there, at several levels, with and without vectors, they answer
+ * as rt_program_infer does, byte for byte. Each net meets three compilers; RETORT_C_COMPILERS names others, for
+ * tests/cross.sh, and each net meets them all: lines of "compiler and flags | what runs its programs". */
+#include <sys/wait.h>
+
+#include "data/files.h"
+#include "export/exporter.h"
+#include "student/calibrate.h"
+#include "tests/export/integer_nets.h"
+
+#define WARNINGS "-Wall -Wextra -Wconversion -pedantic -Werror"
+
+static const char *const here[] = {
+    "gcc -std=c99 -O0 -fsanitize=undefined -fno-sanitize-recover=all|",
+    "gcc -std=c99 -O2 -DNET_FORM=0|",
+    "gcc -O3 -ffast-math -march=native|",
+    "gcc -O3 -ffast-math -DNET_FORM=0|",
+    "gcc -O1 -march=native -fsanitize=undefined -fno-sanitize-recover=all|",
+    "clang -O3 -ffast-math -march=native|",
+    "clang -std=c99 -O0|",
+    "clang -Os -ffast-math -ffp-contract=fast -DNET_FORM=0|"};
+enum { HERE = sizeof here / sizeof here[0] - 1 };
+
+static void save(const char *name, const char *ending, const rt_string *s)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s%s", test_folder, name, ending);
+    check_ok(rt_write_file(path, s->p, s->n));
+}
+
+/* The compiler's programs answer all rows as the program does. */
+static void check_compiler(const char *line, const net_scene *s, int which, const float *want)
+{
+    char command[1024], path[128];
+    const char *bar = strchr(line, '|');
+    assert_non_null(bar);
+    snprintf(command, sizeof command, "command -v %.*s > /dev/null", (int)strcspn(line, " |"), line);
+    if (system(command)) {
+        print_message("not there: %.*s\n", (int)strcspn(line, " |"), line);
+        return;
+    }
+    snprintf(command, sizeof command,
+             "cd %s && %.*s " WARNINGS " -I. %s/tests/export/c_driver.c net.c net_data.c -o driver", test_folder,
+             (int)(bar - line), line, RETORT_SOURCE_DIR);
+    if (system(command)) fail_msg("net %d does not compile: %s", which, command);
+    snprintf(command, sizeof command, "cd %s && %s ./driver < rows > answers", test_folder, bar + 1);
+    int st = system(command);
+    if (st) fail_msg("net %d, %s: ended with %d", which, line, WIFEXITED(st) ? WEXITSTATUS(st) : -1);
+    char *got;
+    size_t n, row = (size_t)rt_program_width(s->p) * sizeof *want;
+    snprintf(path, sizeof path, "%s/answers", test_folder);
+    check_ok(rt_read_file(&got, &n, path, 1 << 28));
+    assert_int_equal(n, NET_ROWS * row);
+    for (int r = 0; r < NET_ROWS; r++)
+        if (memcmp(got + (size_t)r * row, (const char *)want + (size_t)r * row, row))
+            fail_msg("net %d, %s: row %d has another answer", which, line, r);
+    free(got);
+}
+
+static void compilers(void **state)
+{
+    const char *others = getenv("RETORT_C_COMPILERS");
+    int scene = 0;
+    (void)state;
+    for (int a = 0; a < NETS; a++)
+        for (int bytes = 0; bytes < 2; bytes++) {
+            if (bytes && !nets[a].bytes) continue;
+            net_scene s = net_scene_new(a, bytes);
+            rt_c_files f;
+            size_t row;
+            const void *rows = net_rows(&s, &row);
+            char path[128];
+            float *want = net_answers(s.p, rows, row);
+            check_ok(rt_export_c(s.p, "net", a % 2 ? NULL : (const char *)rows + 5 * row, &f));
+            save("net", ".h", &f.header);
+            save("net", ".c", &f.code);
+            save("net", "_data.c", &f.data);
+            rt_c_files_free(&f);
+            snprintf(path, sizeof path, "%s/rows", test_folder);
+            check_ok(rt_write_file(path, rows, NET_ROWS * row));
+            if (others) {
+                char *list = strdup(others), *rest = list, *line;
+                while ((line = strsep(&rest, "\n"))) if (*line) check_compiler(line, &s, a, want);
+                free(list);
+            } else {
+                check_compiler(here[0], &s, a, want);
+                check_compiler(here[1 + scene % HERE], &s, a, want);
+                check_compiler(here[1 + (scene + 3) % HERE], &s, a, want);
+            }
+            scene++;
+            free(want);
+            net_scene_free(&s);
+        }
+}
+
+/* Equal programs give equal files; what a name may be. */
+static void files(void **state)
+{
+    static const char *const bad[] = {"", "1st", "a-b", "a b", "_x", "n\xc3\xa9t", "a.b"};
+    (void)state;
+    net_scene s = net_scene_new(0, 0), t = net_scene_new(0, 0);
+    rt_c_files f, g;
+    check_ok(rt_export_c(s.p, "small", NULL, &f));
+    check_ok(rt_export_c(t.p, "small", NULL, &g));
+    assert_string_equal(f.header.p, g.header.p);
+    assert_string_equal(f.code.p, g.code.p);
+    assert_string_equal(f.data.p, g.data.p);
+    assert_non_null(strstr(f.header.p, "#define SMALL_ARENA_BYTES"));
+    assert_non_null(strstr(f.data.p, "\"a \\042quoted\\042 \\303\\251\\077\\077/\""));
+    assert_null(strstr(f.code.p, "net_"));
+    rt_c_files_free(&f);
+    rt_c_files_free(&g);
+    check_fails(rt_export_c(s.p, "small", s.x, &f), RT_INPUT, "is not finite");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        check_fails(rt_export_c(s.p, bad[i], NULL, &f), RT_USAGE, "is no C identifier");
+    net_scene_free(&s);
+    net_scene_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(compilers)};
+    net_pool = rt_pool_new(2);
+    int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+    rt_pool_free(net_pool);
+    return failed;
+}
