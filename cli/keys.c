@@ -3,7 +3,9 @@
 #include "cli/cli.h"
 
 #define DATA_SOURCE {"data.source", "", "the data file; required"}
-#define DATA_X {"data.x", "x", "the data set in it"}
+#define DATA_X \
+    {"data.x", "x", "the data set in it; of a model of several inputs {\"INPUT\": \"data set\"}, with {\"source\", " \
+     "\"set\"} in place of a set in another file, and without this key the sets of the inputs' names"}
 #define DATA_NAMES \
     {"data.names", "match", \
      "match: classes and columns are matched by name; position: number i is number i, whatever " \
@@ -32,8 +34,8 @@ const cli_key cli_train_keys[] = {
      "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
     {"model.inputs", "none",
-     "[{\"name\", \"shape\"}] in place of input: layers name the inputs that they take by \"from\". Several are built, "
-     "shown and timed; what reads rows of data takes models of one input"},
+     "[{\"name\", \"shape\"}] in place of input: layers name the inputs that they take by \"from\". data.x tells "
+     "where the rows of each lie"},
     {"model.classes", "", "outputs of the last layer: short for one head of classes, y; required without heads"},
     {"model.heads", "none",
      "what the model answers: [{\"name\", \"task\": \"classes\"|\"multilabel\"|\"real\", \"size\", \"layer\", "
@@ -67,7 +69,7 @@ const cli_key cli_train_keys[] = {
     DATA_CHECK,
     {"data.normalize", "auto",
      "auto, channel, all, none, or {\"mean\": [...], \"std\": [...]}; auto is channel, and all "
-     "for flat rows of bytes"},
+     "for flat rows of bytes; {\"INPUT\": one of these} for several inputs"},
     {"loss.kind", "ce, kd with a teacher; multilabel bce, bkd with a teacher; real mse",
      "classes: ce, kd, dkd, dist, zscore or mse; multilabel: bce or bkd; real: mse, huber or quantile. Each of "
      "several heads has its own \"loss\": {\"HEAD\": {\"kind\", ...}}"},
@@ -95,6 +97,7 @@ const cli_key cli_train_keys[] = {
     {"augment.shift", "0", "images: moved by up to so many pixels"},
     {"augment.erase", "0", "images: probability that a rectangle becomes the mean"},
     {"augment.mixup", "0", "Beta(a, a) mixtures of two rows; 0: none"},
+    {"augment.input", "the only image", "of several inputs, which is flipped, shifted and erased; mixup mixes all"},
     {"train.epochs", "20", "passes over the training rows"},
     {"train.batch", "128", "rows a step"},
     {"train.drop_last", "true", "an epoch's last batch is left out when it is not full"},
@@ -169,9 +172,10 @@ const cli_key cli_eval_keys[] = {
     {"eval.rounds", "5", "of throughput"},
     {NULL, NULL, NULL}};
 
-const cli_key cli_export_keys[] = {{"x", "x", "with --data: the data set"},
-                                   {"names", "match", "with --data: as data.names of 'retort label'"},
-                                   {NULL, NULL, NULL}};
+const cli_key cli_export_keys[] = {
+    {"x", "x", "with --data: the data set, or those of several inputs, as data.x of 'retort label'"},
+    {"names", "match", "with --data: as data.names of 'retort label'"},
+    {NULL, NULL, NULL}};
 
 const cli_key cli_run_keys[] = {
     {"name", "experiment", "for messages"},

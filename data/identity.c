@@ -22,7 +22,10 @@ struct rt_identity {
     rt_leaf *leaf, *kept;                             /* kept: with RT_CHECK_FULL, what the leaves must be */
     unsigned char *state;
     char *key;
-    rt_stamp stamp;
+    rt_stamp stamp[RT_SOURCE_PARTS];                  /* of each part's file */
+    int files;                                        /* that differ; leaves of rows from several are not kept */
+    rt_identity *part[RT_SOURCE_PARTS];               /* of data sets side by side: each one's */
+    int parts;
 };
 
 rt_check rt_check_read(rt_cfg *data)
@@ -41,7 +44,35 @@ static const char *path_of(const rt_identity *id) { return rt_source_path(id->so
 
 static rt_leaf_key key_of(const rt_identity *id)
 {
-    return (rt_leaf_key){.path = path_of(id), .key = id->key, .stamp = id->stamp, .spans = id->spans};
+    return (rt_leaf_key){.path = path_of(id), .key = id->key, .stamp = id->stamp[0], .spans = id->spans};
+}
+
+static rt_status stamps_of(const rt_identity *id, rt_stamp stamp[RT_SOURCE_PARTS])
+{
+    for (int i = 0; i < rt_source_parts(id->source); i++) {
+        const rt_source *p = rt_source_part(id->source, i, NULL, NULL);
+        RT_TRY(rt_stamp_of(&stamp[i], rt_source_file(p)->fd, rt_source_path(p)));
+    }
+    return RT_OK;
+}
+
+static int stamps_equal(const rt_identity *id, const rt_stamp *a, const rt_stamp *b)
+{
+    int same = 1;
+    for (int i = 0; i < rt_source_parts(id->source); i++) same &= rt_stamps_equal(&a[i], &b[i]);
+    return same;
+}
+
+/* When the last of the files was changed. */
+static int64_t changed_ns(const rt_identity *id)
+{
+    int64_t last = INT64_MIN;
+    for (int i = 0; i < rt_source_parts(id->source); i++) {
+        const rt_stamp *s = &id->stamp[i];
+        if (s->mtime > last) last = s->mtime;
+        if (s->ctime > last) last = s->ctime;
+    }
+    return last;
 }
 
 rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
@@ -66,12 +97,19 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
     id->state = calloc(id->spans + 1, 1);
     id->key = rt_leaf_line(rt_source_info(source), id->span_rows);
     rt_status st = id->leaf && id->kept && id->state && id->key ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_stamp_of(&id->stamp, rt_source_file(source)->fd, path_of(id));
+    if (!st) st = stamps_of(id, id->stamp);
     if (!st) {
         rt_leaf_key k = key_of(id);
-        rt_leaves_load(&k, check == RT_CHECK_FULL ? id->kept : id->leaf);
+        for (int i = 0; i < rt_source_parts(source); i++)
+            id->files += i == 0 || !rt_stamps_equal(&id->stamp[i], &id->stamp[0]);
+        if (id->files == 1) rt_leaves_load(&k, check == RT_CHECK_FULL ? id->kept : id->leaf);
         for (uint64_t i = 0; i < id->spans; i++) if (!is_zero(&id->leaf[i])) id->state[i] = KNOWN;
-        return RT_OK;
+        int parts = rt_source_part(source, 0, NULL, NULL) == source ? 0 : rt_source_parts(source);
+        while (id->parts < parts && !st) {
+            st = rt_identity_open(&id->part[id->parts], rt_source_part(source, id->parts, NULL, NULL), check);
+            id->parts += !st;
+        }
+        if (!st) return RT_OK;
     }
     rt_identity_close(id);
     *out = NULL;
@@ -81,12 +119,12 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
 static void save(rt_identity *id)
 {
     char message[512];
-    rt_stamp now;
-    if (!id->fresh) return;
+    rt_stamp now[RT_SOURCE_PARTS];
+    if (!id->fresh || id->files > 1) return;
     snprintf(message, sizeof message, "%s", rt_error_message());
     rt_leaf *keep = malloc(id->spans * sizeof *keep);
     /* A file that changed meanwhile has other stamps than its leaves. */
-    if (keep && !rt_stamp_of(&now, rt_source_file(id->source)->fd, path_of(id)) && rt_stamps_equal(&now, &id->stamp)) {
+    if (keep && !stamps_of(id, now) && stamps_equal(id, now, id->stamp)) {
         memset(keep, 0, id->spans * sizeof *keep);
         for (uint64_t i = 0; i < id->spans; i++) {
             if (id->state[i] & FRESH) keep[i] = id->leaf[i];
@@ -102,6 +140,7 @@ static void save(rt_identity *id)
 
 void rt_identity_keep(rt_identity *id)
 {
+    for (int i = 0; i < id->parts; i++) rt_identity_keep(id->part[i]);
     if (id->fresh >= KEEP_SPANS) save(id);
 }
 
@@ -109,6 +148,7 @@ void rt_identity_close(rt_identity *id)
 {
     if (!id) return;
     save(id);
+    for (int i = 0; i < id->parts; i++) rt_identity_close(id->part[i]);
     free(id->leaf);
     free(id->kept);
     free(id->state);
@@ -209,7 +249,7 @@ static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
 static rt_status hash_group(rt_identity *id, const uint64_t *span, int n, rt_pool *pool)
 {
     hash_job j = {.id = id, .span = span};
-    int64_t start = now_ns(), last = id->stamp.mtime > id->stamp.ctime ? id->stamp.mtime : id->stamp.ctime;
+    int64_t start = now_ns(), last = changed_ns(id);
     pthread_mutex_init(&j.lock, NULL);
     if (pool) rt_pool_run(pool, n, hash_tile, &j);
     else for (int i = 0; i < n; i++) hash_tile(&j, i, 0);
@@ -252,9 +292,10 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
 
 rt_status rt_identity_unchanged(rt_identity *id)
 {
-    rt_stamp now;
-    RT_TRY(rt_stamp_of(&now, rt_source_file(id->source)->fd, path_of(id)));
-    if (rt_stamps_equal(&now, &id->stamp)) return RT_OK;
+    rt_stamp now[RT_SOURCE_PARTS];
+    for (int i = 0; i < id->parts; i++) RT_TRY(rt_identity_unchanged(id->part[i]));
+    RT_TRY(stamps_of(id, now));
+    if (stamps_equal(id, now, id->stamp)) return RT_OK;
     for (uint64_t s = 0; s < id->spans; s++) {
         rt_leaf leaf = {{0}};
         if (!(id->state[s] & KNOWN)) continue;
@@ -267,8 +308,24 @@ rt_status rt_identity_unchanged(rt_identity *id)
             return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
         id->state[s] &= (unsigned char)~FRESH;
     }
-    id->stamp = now;
+    memcpy(id->stamp, now, sizeof now);
     id->fresh = 0;
+    return RT_OK;
+}
+
+/* Of data sets side by side: their names and roots. */
+static rt_status root_of_parts(rt_digest *root, rt_identity *id, rt_pool *pool, const rt_progress *progress)
+{
+    rt_digest part[RT_SOURCE_PARTS];
+    RT_TRY(rt_identity_roots(part, id, pool, progress));
+    rt_hasher *h = rt_hasher_new();
+    for (int i = 0; i < id->parts; i++) {
+        const char *name;
+        rt_source_part(id->source, i, &name, NULL);
+        rt_hasher_add(h, name, strlen(name) + 1);
+        rt_hasher_add(h, part[i].hex, sizeof part[i].hex);
+    }
+    *root = rt_hasher_end(h);
     return RT_OK;
 }
 
@@ -276,6 +333,7 @@ rt_status rt_identity_root(rt_digest *root, rt_identity *id, rt_pool *pool, cons
 {
     char head[64 + 24 * RT_H5_RANK];
     const rt_h5_dataset *set = rt_source_info(id->source);
+    if (id->parts) return root_of_parts(root, id, pool, progress);
     RT_TRY(rt_identity_know(id, 0, rt_source_rows(id->source), pool, progress));
     int n = snprintf(head, sizeof head, "retort-identity-1 %s", rt_dtype_name(set->type));
     for (int i = 0; i < set->rank; i++) n += snprintf(head + n, sizeof head - (size_t)n, " %" PRIu64, set->dim[i]);
@@ -284,6 +342,14 @@ rt_status rt_identity_root(rt_digest *root, rt_identity *id, rt_pool *pool, cons
     rt_hasher_add(h, head, (size_t)n);
     rt_hasher_add(h, id->leaf, id->spans * sizeof *id->leaf);
     *root = rt_hasher_end(h);
+    return RT_OK;
+}
+
+rt_status rt_identity_roots(rt_digest root[RT_SOURCE_PARTS], rt_identity *id, rt_pool *pool,
+                            const rt_progress *progress)
+{
+    if (!id->parts) return rt_identity_root(root, id, pool, progress);
+    for (int i = 0; i < id->parts; i++) RT_TRY(rt_identity_root(&root[i], id->part[i], pool, progress));
     return RT_OK;
 }
 

@@ -3,13 +3,15 @@
  * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows
  * as rt_source_read_stored gives them, whatever the file's layout, filters and byte order. The root is the XXH3-128 of
  * a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the data in another file has the
- * same root.
+ * same root. Of data sets side by side (rt_source_join) the root is the XXH3-128 of each one's name, a zero
+ * byte and root, as hex with its zero byte.
  *
  * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache
  * folder ($XDG_CACHE_HOME/retort or ~/.cache/retort) where that folder cannot be written, and count as long as size,
  * times, inode and device of the file are what they were. A file that changed in the two seconds before a span was
  * hashed may change again without its times telling, so that leaf is not kept. A kept file that is damaged, foreign or
- * out of date is passed over and made anew; that it cannot be written is no error, as it only saves time. */
+ * out of date is passed over and made anew; that it cannot be written is no error, as it only saves time. Leaves of
+ * rows from several files are not kept. */
 #ifndef RT_DATA_IDENTITY_H
 #define RT_DATA_IDENTITY_H
 
@@ -50,6 +52,8 @@ rt_leaf rt_identity_leaf(const rt_identity *, uint64_t span);
 rt_status rt_identity_unchanged(rt_identity *);
 /* Hashes what is not known and gives the root. */
 rt_status rt_identity_root(rt_digest *, rt_identity *, rt_pool *, const rt_progress *);
+/* The root of each part of the source (rt_source_parts), in their order. */
+rt_status rt_identity_roots(rt_digest[RT_SOURCE_PARTS], rt_identity *, rt_pool *, const rt_progress *);
 
 /* Open, root, unchanged, close in one. */
 rt_status rt_identity_of(rt_digest *, rt_source *, rt_check, rt_pool *, const rt_progress *);

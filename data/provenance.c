@@ -147,15 +147,16 @@ static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all,
     return st;
 }
 
-static int concerns(const cJSON *e, const char *data, const char *by)
+static int concerns(const cJSON *e, const char *const *data, const char *by)
 {
     const char *d = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "data"));
     const char *b = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(e, "by"));
-    return d && strcmp(d, data) == 0 && (!by || (b && strcmp(b, by) == 0));
+    while (d && *data && strcmp(d, *data)) data++;
+    return d && *data && (!by || (b && strcmp(b, by) == 0));
 }
 
-rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
-                        const char *name, uint64_t *count)
+rt_status rt_seen_count(const cJSON *seen, const char *const *data, uint64_t source_rows, const rt_rows *rows,
+                        const char *by, const char *name, uint64_t *count)
 {
     rt_rows all = {0};
     rt_status st = check_list(seen);

@@ -33,11 +33,12 @@ rt_status rt_seen_add(cJSON *seen, const rt_seen_run *);
  * entry of it is no such thing: the list is then part of what was joined. */
 rt_status rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const char *model);
 
-/* How many of `rows` of the source (identity data) stand in the list; by: only entries of this kind, NULL: any. Draws
+/* How many of `rows` of the source (its identities data, one for each of its parts, NULL after the last: a row whose
+ * part was seen counts) stand in the list; by: only entries of this kind, NULL: any. Draws
  * are made anew, so this takes time in proportion to the rows that entries describe. RT_INPUT when an entry cannot be
  * read; name: the file, for the message. */
-rt_status rt_seen_count(const cJSON *seen, const char *data, uint64_t source_rows, const rt_rows *rows, const char *by,
-                        const char *name, uint64_t *count);
+rt_status rt_seen_count(const cJSON *seen, const char *const *data, uint64_t source_rows, const rt_rows *rows,
+                        const char *by, const char *name, uint64_t *count);
 /* How many ancestors do not say what they were trained on. */
 int rt_seen_unknown(const cJSON *seen);
 #endif

@@ -61,3 +61,31 @@ const char *rt_row_fault(const void *row, rt_dtype type, size_t n)
                  : "an integer that float32 would round (up to 16777216 all are exact); scale or shift the numbers, "
                    "or store them as float32 if rounding is meant";
 }
+
+static size_t elements(const rt_source *s) { return rt_source_row_bytes(s) / rt_dtype_size(rt_source_type(s)); }
+
+const char *rt_source_fault(const rt_source *s, const void *row, const rt_source **part)
+{
+    const char *fault = NULL;
+    for (int i = 0; i < rt_source_parts(s) && !fault; i++) {
+        size_t at;
+        *part = rt_source_part(s, i, NULL, &at);
+        fault = rt_row_fault((const char *)row + at, rt_source_type(*part), elements(*part));
+    }
+    return fault;
+}
+
+int rt_source_suspect(const rt_source *s, const void *rows, int n)
+{
+    int parts = rt_source_parts(s), any = 0;
+    if (rt_source_part(s, 0, NULL, NULL) == s)
+        return rt_rows_suspect(rows, rt_source_type(s), (size_t)n * elements(s));
+    for (int i = 0; i < parts; i++) {
+        size_t at;
+        const rt_source *p = rt_source_part(s, i, NULL, &at);
+        const char *row = (const char *)rows + at;
+        for (int r = 0; r < n && !any; r++, row += rt_source_row_bytes(s))
+            any = rt_rows_suspect(row, rt_source_type(p), elements(p));
+    }
+    return any;
+}

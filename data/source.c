@@ -24,7 +24,17 @@ enum { GROUP_CHUNKS = 64, GROUP_BYTES = 4 << 20, TILE_BYTES = 128 << 10 };
 /* A decoder with room for the chunks that are spread over rows together. Idle ones wait in a list. */
 typedef struct worker { rt_decoder *decoder; char *group; struct worker *next; } worker;
 
+/* One of the data sets that stand side by side. */
+typedef struct {
+    rt_source *source;
+    char *name;
+    size_t at;                     /* bytes from the beginning of a row */
+} joined_part;
+
 struct rt_source {
+    joined_part part[RT_SOURCE_PARTS];
+    int parts;                     /* 0: one data set, and all below; else only file, set, row_bytes and rows */
+    rt_h5_dataset *joined;         /* what `set` is then */
     rt_h5_file *file;
     const rt_h5_dataset *set;
     size_t row_bytes;
@@ -203,6 +213,11 @@ rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
 void rt_source_close(rt_source *s)
 {
     if (!s) return;
+    for (int i = 0; i < s->parts; i++) {
+        rt_source_close(s->part[i].source);
+        free(s->part[i].name);
+    }
+    free(s->joined);
     if (s->map) munmap(s->map, s->map_bytes);
     rt_cache_free(s->cache);
     rt_checks_close(s->checks);
@@ -211,9 +226,142 @@ void rt_source_close(rt_source *s)
         s->idle = w->next;
         free_worker(w);
     }
-    rt_h5_close(s->file);
+    if (!s->parts) rt_h5_close(s->file);
     pthread_mutex_destroy(&s->lock);
     free(s);
+}
+
+/* ---- side by side ---- */
+
+/* The name tells the parts and what they are, as two that differ must not have one name. */
+static void name_joined(rt_source *s)
+{
+    rt_hasher *h = rt_hasher_new();
+    char text[RT_H5_NAME + 300], *name = s->joined->name;
+    size_t n = 0, most = RT_H5_NAME - 40;
+    for (int i = 0; i < s->parts; i++) {
+        const rt_h5_dataset *d = s->part[i].source->set;
+        int k = snprintf(text, sizeof text, "%s%s:%s", i ? ", " : "", s->part[i].name, d->name);
+        if (n + (size_t)k < most) n += (size_t)snprintf(name + n, most - n, "%s", text);
+        rt_hasher_add(h, text, strlen(text) + 1);
+        k = snprintf(text, sizeof text, "%s %d", rt_dtype_name(d->type), d->rank);
+        for (int j = 0; j < d->rank; j++)
+            k += snprintf(text + k, sizeof text - (size_t)k, " %llu", (unsigned long long)d->dim[j]);
+        rt_hasher_add(h, text, strlen(text) + 1);
+    }
+    snprintf(name + n, RT_H5_NAME - n, " (%.16s)", rt_hasher_end(h).hex);
+}
+
+static rt_status join(rt_source *s, int home)
+{
+    const rt_source *first = s->part[home].source;
+    uint64_t bytes = 0;
+    for (int i = 0; i < s->parts; i++) {
+        const rt_source *p = s->part[i].source;
+        if (p->rows != first->rows)
+            return rt_fail(RT_INPUT, "%s: data set '%s' has %llu rows, '%s' of %s has %llu", p->file->path,
+                           p->set->name, (unsigned long long)p->rows, first->set->name, first->file->path,
+                           (unsigned long long)first->rows);
+        if (p->set->type == RT_TEXT)
+            return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", p->file->path, p->set->name);
+        s->part[i].at = (size_t)bytes;
+        bytes += (p->row_bytes + 7) & ~(uint64_t)7;
+    }
+    if (RT_SOURCE_ROW_BYTES < bytes)
+        return rt_fail(RT_INPUT, "%s: a row of all inputs takes %llu bytes, at most %d are read", first->file->path,
+                       (unsigned long long)bytes, RT_SOURCE_ROW_BYTES);
+    s->rows = first->rows;
+    s->row_bytes = (size_t)bytes;
+    s->file = first->file;
+    s->joined->type = RT_U8;
+    s->joined->element = 1;
+    s->joined->rank = 2;
+    s->joined->dim[0] = s->rows;
+    s->joined->dim[1] = bytes;
+    name_joined(s);
+    s->set = s->joined;
+    return RT_OK;
+}
+
+rt_status rt_source_join(rt_source **out, rt_source **part, const char *const *name, int parts, int home)
+{
+    rt_source *s = calloc(1, sizeof *s);
+    *out = NULL;
+    rt_status st = s && (s->joined = calloc(1, sizeof *s->joined)) ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < parts; i++) {
+        if (!s) rt_source_close(part[i]);
+        else s->part[s->parts++] = (joined_part){.source = part[i], .name = strdup(name[i])};
+        if (s && !s->part[i].name && !st) st = rt_fail(RT_RUN, "out of memory");
+    }
+    if (!s) return st;
+    pthread_mutex_init(&s->lock, NULL);
+    if (!st) st = join(s, home);
+    if (st) rt_source_close(s);
+    else *out = s;
+    return st;
+}
+
+int rt_source_parts(const rt_source *s) { return s->parts ? s->parts : 1; }
+
+rt_source *rt_source_part(const rt_source *s, int i, const char **name, size_t *at)
+{
+    if (name) *name = s->parts ? s->part[i].name : "";
+    if (at) *at = s->parts ? s->part[i].at : 0;
+    return s->parts ? s->part[i].source : (rt_source *)(uintptr_t)s;
+}
+
+int rt_source_find_part(const rt_source *s, const char *name)
+{
+    for (int i = 0; i < s->parts; i++) if (!strcmp(s->part[i].name, name)) return i;
+    return -1;
+}
+
+enum { PIECE_BYTES = 64 << 10 };
+
+/* n rows of every part, a few at a time, into their places. */
+static rt_status read_parts(rt_source *s, const uint64_t *row, uint64_t first, uint64_t n, char *dst)
+{
+    for (int i = 0; i < s->parts; i++) {
+        rt_source *p = s->part[i].source;
+        size_t bytes = p->row_bytes, room = (bytes + 7) & ~(size_t)7, few = bytes < PIECE_BYTES ? PIECE_BYTES : bytes;
+        uint64_t at_once = bytes ? few / bytes : n;
+        char *piece = malloc(few);
+        if (!piece) return rt_fail(RT_RUN, "out of memory");
+        rt_status st = RT_OK;
+        for (uint64_t done = 0; done < n && !st; done += at_once) {
+            uint64_t k = n - done < at_once ? n - done : at_once;
+            st = row ? rt_source_read(p, row + done, (int)k, piece) : rt_source_read_stored(p, first + done, k, piece);
+            char *to = dst + done * s->row_bytes + s->part[i].at;
+            for (uint64_t r = 0; r < k && !st; r++, to += s->row_bytes) {
+                memcpy(to, piece + r * bytes, bytes);
+                memset(to + bytes, 0, room - bytes);
+            }
+        }
+        free(piece);
+        if (st) return st;
+    }
+    return RT_OK;
+}
+
+/* A shuffle keeps together what the part with the largest blocks has to decode. */
+static int slowest_part(const rt_source *s)
+{
+    int slowest = 0;
+    for (int i = 1; i < s->parts; i++)
+        if (rt_source_block(s->part[i].source) > rt_source_block(s->part[slowest].source)) slowest = i;
+    return slowest;
+}
+
+/* As many of its blocks as every part can hold the rows of. */
+static int joined_window(const rt_source *s)
+{
+    uint64_t block = rt_source_block(s), least = INT_MAX;
+    for (int i = 0; i < s->parts; i++) {
+        uint64_t blocks = (uint64_t)rt_source_window_blocks(s->part[i].source);
+        uint64_t fit = blocks == INT_MAX ? INT_MAX : blocks * rt_source_block(s->part[i].source) / block;
+        if (fit < least) least = fit;
+    }
+    return least ? (int)least : 1;
 }
 
 /* ---- what it is ---- */
@@ -227,6 +375,7 @@ rt_h5_file *rt_source_file(const rt_source *s) { return s->file; }
 
 uint64_t rt_source_block(const rt_source *s)
 {
+    if (s->parts) return rt_source_block(s->part[slowest_part(s)].source);
     if (!s->set->chunked || (s->grid.whole && !s->set->filters)) return 1;
     uint64_t rows = s->rows ? s->rows : 1;
     return s->grid.block_rows < rows ? s->grid.block_rows : rows;
@@ -234,6 +383,7 @@ uint64_t rt_source_block(const rt_source *s)
 
 int rt_source_window_blocks(const rt_source *s)
 {
+    if (s->parts) return joined_window(s);
     if (!s->cache) return INT_MAX;
     int slots = rt_cache_slots(s->cache);
     if ((uint64_t)slots == s->grid.blocks) return slots;
@@ -383,11 +533,13 @@ rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
 {
     for (int i = 0; i < n; i++)
         if (row[i] >= s->rows) return no_row(s, row[i]);
+    if (s->parts) return read_parts(s, row, 0, (uint64_t)n, dst);
     return s->map ? read_mapped(s, row, 0, (uint64_t)n, dst) : read_rows(s, row, n, dst);
 }
 
 rt_status rt_source_read_stored(rt_source *s, uint64_t first, uint64_t n, void *dst)
 {
     if (n > s->rows || first > s->rows - n) return no_row(s, first > s->rows ? first : s->rows);
+    if (s->parts) return read_parts(s, NULL, first, n, dst);
     return s->map ? read_mapped(s, NULL, first, n, dst) : read_run(s, first, n, dst);
 }

@@ -13,7 +13,7 @@
 
 typedef struct rt_source rt_source;
 
-enum { RT_SOURCE_ROW_BYTES = 256 << 20 };  /* no row is larger */
+enum { RT_SOURCE_ROW_BYTES = 256 << 20 /* no row is larger */, RT_SOURCE_PARTS = 8 };
 
 /* Dimension 0 counts rows. RT_INPUT with the reason when the set is missing, refused, has no rows' dimension, has rows
  * of more than RT_SOURCE_ROW_BYTES, or needs blocks decoded that are above 1 GiB. */
@@ -29,6 +29,17 @@ const rt_h5_dataset *rt_source_info(const rt_source *);
 const char *rt_source_path(const rt_source *);
 /* The file it is a data set of; it lives as long as the source. */
 rt_h5_file *rt_source_file(const rt_source *);
+/* Data sets side by side as one: a row is one of each, in the order given, each at a multiple of 8 bytes (between them
+ * zeros). Its type is u8, its rows are flat; path and file are those of part `home`. Takes the parts over, also when
+ * it fails: RT_INPUT when they differ in rows, or their rows are larger together than RT_SOURCE_ROW_BYTES. Names are
+ * copied. */
+rt_status rt_source_join(rt_source **out, rt_source **part, const char *const *name, int parts, int home);
+/* Of a source that is no such: 1, itself at byte 0, its name "". */
+int rt_source_parts(const rt_source *);
+rt_source *rt_source_part(const rt_source *, int i, const char **name, size_t *at);
+/* The part of this name, -1: none. */
+int rt_source_find_part(const rt_source *, const char *name);
+
 /* Rows that lie together (a chunk's): what a shuffle should keep together. 1 where any row is read for itself as fast:
  * contiguous data, and chunks of whole rows without filters. */
 uint64_t rt_source_block(const rt_source *);

@@ -5,7 +5,7 @@
 
 typedef struct entry {
     struct entry *next;
-    char *path, *set;
+    char *key;                     /* where it lies, as text */
     rt_check check;
     rt_source *source;
     rt_identity *identity;
@@ -24,8 +24,7 @@ static void close_entry(entry *e)
 {
     rt_identity_close(e->identity);
     rt_source_close(e->source);
-    free(e->path);
-    free(e->set);
+    free(e->key);
     free(e);
 }
 
@@ -39,18 +38,23 @@ void rt_sources_free(rt_sources *s)
     free(s);
 }
 
-rt_status rt_sources_get(rt_sources *s, const char *path, const char *set, rt_check check, rt_source **source,
+rt_status rt_sources_get(rt_sources *s, const rt_x_where *where, rt_check check, rt_source **source,
                          rt_identity **identity)
 {
     entry *e = s->first;
-    while (e && (strcmp(e->path, path) || strcmp(e->set, set) || e->check != check)) e = e->next;
-    if (!e) {
+    char *key = rt_x_where_text(where);
+    if (!key) return rt_fail(RT_RUN, "out of memory");
+    while (e && (strcmp(e->key, key) || e->check != check)) e = e->next;
+    if (e) free(key);
+    else {
         e = calloc(1, sizeof *e);
-        if (!e) return rt_fail(RT_RUN, "out of memory");
-        e->path = strdup(path);
-        e->set = strdup(set);
+        if (!e) {
+            free(key);
+            return rt_fail(RT_RUN, "out of memory");
+        }
+        e->key = key;
         e->check = check;
-        rt_status st = e->path && e->set ? rt_source_open(&e->source, path, set) : rt_fail(RT_RUN, "out of memory");
+        rt_status st = rt_x_open(&e->source, where);
         if (!st) st = rt_identity_open(&e->identity, e->source, check);
         if (st) {
             close_entry(e);

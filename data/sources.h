@@ -5,6 +5,7 @@
 #define RT_DATA_SOURCES_H
 
 #include "data/identity.h"
+#include "data/x_where.h"
 
 typedef struct rt_sources rt_sources;
 
@@ -12,8 +13,8 @@ typedef struct rt_sources rt_sources;
 rt_sources *rt_sources_new(void);
 /* Closes all; nothing may use them any longer. */
 void rt_sources_free(rt_sources *);
-/* The data set and its identity, which belong to the sources. With RT_CHECK_FULL it is another than without. Fails as
- * rt_source_open and rt_identity_open do. */
-rt_status rt_sources_get(rt_sources *, const char *path, const char *set, rt_check, rt_source **, rt_identity **);
+/* The rows and their identity, which belong to the sources. With RT_CHECK_FULL it is another than without. Fails as
+ * rt_x_open and rt_identity_open do. */
+rt_status rt_sources_get(rt_sources *, const rt_x_where *, rt_check, rt_source **, rt_identity **);
 int rt_sources_opened(const rt_sources *);             /* how many are open */
 #endif

@@ -71,15 +71,14 @@ rt_status rt_stream_order_text(const rt_stream_spec *s, char *text, size_t size)
 
 static rt_status check_rows(const rt_stream_spec *s, rt_batch *b, size_t row_bytes)
 {
-    rt_dtype type = rt_source_type(s->x);
-    size_t n = row_bytes / rt_dtype_size(type);
+    const rt_source *part;
     if (b->bad) memset(b->bad, 0, (size_t)b->rows);
-    if (!rt_rows_suspect(b->x, type, (size_t)b->rows * n)) return RT_OK;
+    if (!rt_source_suspect(s->x, b->x, b->rows)) return RT_OK;
     for (int r = 0; r < b->rows; r++) {
-        const char *fault = rt_row_fault(b->x + (size_t)r * row_bytes, type, n);
+        const char *fault = rt_source_fault(s->x, b->x + (size_t)r * row_bytes, &part);
         if (fault && !b->bad)
-            return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(s->x),
-                           (unsigned long long)b->row[r], rt_source_info(s->x)->name, fault);
+            return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(part),
+                           (unsigned long long)b->row[r], rt_source_info(part)->name, fault);
         if (fault) b->bad[r] = 1;
     }
     return RT_OK;

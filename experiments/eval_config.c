@@ -132,7 +132,7 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     if (!c.status) name_models(&c, names, v);
     rt_cfg d = rt_cfg_object(&c, "data");
     s->source = rt_cfg_file(&d, "source", NULL);
-    s->x = rt_cfg_string(&d, "x", "x");
+    rt_x_where_read(&d, s->source, &s->x);
     s->y = rt_cfg_has(&d, "y") ? rt_cfg_string(&d, "y", "") : NULL;
     rt_target_where_read(&d, NULL, 0, NULL, s->where, NULL);       /* once the heads are known */
     rt_rows_read(&d, &s->rows);

@@ -76,10 +76,12 @@ rt_status rt_eval_find_seen(rt_evaluation *v)
         rt_eval_model *e = &v->model[i];
         uint64_t all = rt_source_rows(v->x);
         cJSON *list = cJSON_CreateArray();
+        const char *data[RT_SOURCE_PARTS + 1] = {NULL};
+        for (int p = 0; p < rt_source_parts(v->x); p++) data[p] = v->part[p].hex;
         rt_status st = join_members(list, v, e);
-        if (!st) st = rt_seen_count(list, v->digest.hex, all, &v->rows, NULL, e->path[0], &e->seen.rows);
+        if (!st) st = rt_seen_count(list, data, all, &v->rows, NULL, e->path[0], &e->seen.rows);
         for (int k = 0; k < RT_EVAL_KIN && !st; k++)
-            st = rt_seen_count(list, v->digest.hex, all, &v->rows, rt_eval_kin[k], e->path[0], &e->seen.by[k]);
+            st = rt_seen_count(list, data, all, &v->rows, rt_eval_kin[k], e->path[0], &e->seen.by[k]);
         e->seen.unknown = rt_seen_unknown(list);
         cJSON_Delete(list);
         RT_TRY(st);

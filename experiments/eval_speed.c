@@ -63,9 +63,9 @@ static rt_status prepare(rt_evaluation *v, rt_eval_model *e)
     return rt_teacher_ready(s->one, v->single, 1, NULL, 0);
 }
 
-static rt_status ask(rt_teacher *t, const char *raw, rt_dtype type, int rows, float *z)
+static rt_status ask(rt_teacher *t, const char *raw, int rows, float *z)
 {
-    rt_question q = {.raw = raw, .type = type, .rows = rows};
+    rt_question q = {.raw = raw, .rows = rows};
     return rt_teacher_ask(t, &q, z);
 }
 
@@ -79,9 +79,8 @@ static rt_status warm_up(rt_evaluation *v, rt_eval_model *e, float *z, course *c
 {
     enum { WINDOW = 50 };
     rt_eval_speed *s = &e->speed;
-    rt_dtype type = rt_source_type(v->x);
     double start = rt_seconds(), last = 0;
-    RT_TRY(ask(s->one, s->raw, type, 1, z));
+    RT_TRY(ask(s->one, s->raw, 1, z));
     s->cold = fmax(0, rt_seconds() - start - v->clock_cost);
     s->call = s->cold;
     for (int warm = 0; !warm;) {
@@ -89,7 +88,7 @@ static rt_status warm_up(rt_evaluation *v, rt_eval_model *e, float *z, course *c
         int calls = 0;
         while (calls < WINDOW && now - start < warm_seconds) {
             RT_TRY(go_on(v, c, e));
-            RT_TRY(ask(s->one, raw_row(v, e, (uint64_t)calls++), type, 1, z));
+            RT_TRY(ask(s->one, raw_row(v, e, (uint64_t)calls++), 1, z));
             now = rt_seconds();
         }
         if (calls) s->call = (now - begun) / calls;
@@ -130,7 +129,6 @@ static int group_of(double call)
 static rt_status take_latency(rt_evaluation *v, rt_eval_model *e, uint64_t n, float *z, course *c)
 {
     rt_eval_speed *s = &e->speed;
-    rt_dtype type = rt_source_type(v->x);
     uint64_t group = (uint64_t)group_of(s->call);
     while (n) {
         double stamp[RT_EVAL_GROUP + 1];
@@ -139,7 +137,7 @@ static rt_status take_latency(rt_evaluation *v, rt_eval_model *e, uint64_t n, fl
         double cpu = rt_thread_seconds();
         stamp[0] = rt_seconds();
         for (int k = 0; k < calls; k++) {
-            RT_TRY(ask(s->one, raw_row(v, e, s->undisturbed + s->disturbed + (uint64_t)k), type, 1, z));
+            RT_TRY(ask(s->one, raw_row(v, e, s->undisturbed + s->disturbed + (uint64_t)k), 1, z));
             stamp[k + 1] = rt_seconds();
         }
         rt_eval_disturbed(stamp, calls, rt_thread_seconds() - cpu, lost);
@@ -159,15 +157,14 @@ static rt_status take_latency(rt_evaluation *v, rt_eval_model *e, uint64_t n, fl
 static rt_status take_rate(rt_evaluation *v, rt_eval_model *e, int b, int round, float *z, course *c)
 {
     rt_eval_speed *s = &e->speed;
-    rt_dtype type = rt_source_type(v->x);
     double window = v->set.seconds / v->set.rounds / RT_EVAL_SIZES * 2, gone;
     uint64_t rows = 0;
-    RT_TRY(ask(s->many[b], s->raw, type, rt_eval_size[b], z));
+    RT_TRY(ask(s->many[b], s->raw, rt_eval_size[b], z));
     int group = group_of(s->call * rt_eval_size[b] / rt_pool_threads(v->pool));
     double start = rt_seconds();
     do {
         RT_TRY(go_on(v, c, e));
-        for (int k = 0; k < group; k++) RT_TRY(ask(s->many[b], s->raw, type, rt_eval_size[b], z));
+        for (int k = 0; k < group; k++) RT_TRY(ask(s->many[b], s->raw, rt_eval_size[b], z));
         rows += (uint64_t)group * (uint64_t)rt_eval_size[b];
     } while ((gone = rt_seconds() - start) < window);
     s->rate[b][round] = (float)((double)rows / gone);

@@ -39,7 +39,6 @@ static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
     rt_teacher_binding to = {.source = v->x, .id = v->identity, .match = v->set.match, .pool = v->pool,
                              .progress = v->progress, .notes = v->notes};
-    RT_TRY(rt_teacher_open(&e->teacher, e->path, e->paths));
     RT_TRY(rt_teacher_digest(e->teacher, &e->digest));
     RT_TRY(rt_teacher_bind(e->teacher, &to));
     RT_TRY(rt_teacher_ready(e->teacher, v->pool, 0, NULL, 0));
@@ -125,10 +124,19 @@ static rt_status open_labels(rt_evaluation *v, cJSON *config)
 
 static rt_status set_up(rt_evaluation *v, cJSON *config)
 {
-    RT_TRY(rt_source_open(&v->x, v->set.source, v->set.x));
+    const char *input[RT_SOURCE_PARTS];
+    int inputs = 0;
+    for (int i = 0; i < v->count; i++) {
+        rt_eval_model *e = &v->model[i];
+        RT_TRY(rt_teacher_open(&e->teacher, e->path, e->paths));
+        inputs = rt_teacher_inputs(e->teacher, input, inputs);
+    }
+    RT_TRY(rt_x_where_settle(&v->set.x, cJSON_GetObjectItemCaseSensitive(config, "data"), input, inputs));
+    RT_TRY(rt_x_open(&v->x, &v->set.x));
     RT_TRY(select_rows(v));
     RT_TRY(rt_identity_open(&v->identity, v->x, v->set.check));
     RT_TRY(rt_identity_root(&v->digest, v->identity, v->pool, v->progress));
+    RT_TRY(rt_identity_roots(v->part, v->identity, v->pool, v->progress));
     v->single = rt_pool_new(1);
     if (!v->single) return RT_RUN;
     for (int i = 0; i < v->count; i++) RT_TRY(open_model(v, &v->model[i]));
@@ -221,8 +229,8 @@ rt_status rt_evaluate_check(cJSON *config)
 
 static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
 {
-    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + 2] = {v->set.source};
-    int n = 1;
+    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {v->set.source};
+    int n = rt_x_where_files(&v->set.x, inputs, 1);
     for (int i = 0; i < v->count; i++)
         for (int k = 0; k < v->model[i].paths; k++) inputs[n++] = v->model[i].path[k];
     return rt_report_open(report, out, inputs);

@@ -64,7 +64,8 @@ typedef struct {
 } rt_eval_model;
 
 typedef struct {
-    const char *source, *x, *y;        /* y NULL: not given; "": none */
+    const char *source, *y;            /* y NULL: not given; "": none */
+    rt_x_where x;
     rt_target_where where[RT_MAX_HEADS];
     rt_rows_config rows;
     rt_check check;
@@ -86,6 +87,7 @@ typedef struct {
     uint64_t labelled_rows;            /* of any head */
     rt_identity *identity;             /* of the data, and its root */
     rt_digest digest;
+    rt_digest part[RT_SOURCE_PARTS];   /* the root of each of its parts */
     double clock_cost;                 /* seconds that reading the clock adds to a timed call; taken off */
     rt_pool *pool, *single;
     const rt_progress *progress;

@@ -6,6 +6,7 @@
 #include "data/files.h"
 #include "data/rows.h"
 #include "data/stream.h"
+#include "data/x_where.h"
 #include "export/exporter.h"
 #include "teacher/teacher.h"
 
@@ -13,7 +14,8 @@ enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY };
 static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
 
 typedef struct {
-    const char *path[MAX_MODELS], *data, *x, *rows;
+    const char *path[MAX_MODELS], *data, *rows;
+    rt_x_where x;
     int models, to;
     rt_output *out;
     rt_match match;
@@ -30,7 +32,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->to = rt_cfg_choice(&c, "to", forms, -1);
     for (int i = 3; i >= 0; i--) if (rt_cfg_has(&c, of_data[i])) s->of_data = of_data[i];
     s->data = rt_cfg_file(&c, "data", "");
-    s->x = rt_cfg_string(&c, "x", "x");
+    rt_x_where_read(&c, s->data, &s->x);
     s->rows = rt_cfg_string(&c, "rows", "");
     s->match = rt_match_read(&c);
     return rt_cfg_end(&c);
@@ -91,8 +93,7 @@ static rt_status weights(const settings *s)
 {
     rt_model *m;
     RT_TRY(rt_model_load(&m, s->path[0]));
-    rt_status st = rt_model_one_input(m->graph, s->path[0]);
-    if (!st) st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
+    rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
     rt_model_free(m);
     return st;
 }
@@ -132,7 +133,10 @@ static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress
     rt_source *x = NULL;
     uint64_t first, end;
     rt_status st = rt_teacher_open(&t, s->path, s->models);
-    if (!st) st = rt_source_open(&x, s->data, s->x);
+    rt_x_where where = s->x;
+    const char *input[RT_SOURCE_PARTS];
+    if (!st) st = rt_x_where_settle(&where, NULL, input, rt_teacher_inputs(t, input, 0));
+    if (!st) st = rt_x_open(&x, &where);
     rt_teacher_binding to = {.source = x, .match = s->match, .notes = notes};
     if (!st) st = rt_teacher_bind(t, &to);
     if (!st) st = rt_parse_range(s->rows, rt_source_rows(x), &first, &end);
@@ -157,13 +161,13 @@ static rt_status check_ending(const settings *s, const char *path)
 rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     settings s;
-    const char *inputs[MAX_MODELS + 2];
+    const char *inputs[MAX_MODELS + RT_SOURCE_PARTS + 2];
     *result = NULL;
     RT_TRY(read_settings(config, &s));
     RT_TRY(check_ending(&s, out->path));
     memcpy(inputs, s.path, (size_t)s.models * sizeof *inputs);
     inputs[s.models] = s.data;
-    inputs[s.models + 1] = NULL;
+    inputs[rt_x_where_files(&s.x, inputs, s.models + 1)] = NULL;
     RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
     int store = 0;

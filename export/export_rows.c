@@ -214,7 +214,7 @@ static rt_status predict_rows(table *t, rt_teacher *p, rt_source *x, const rt_ro
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
         if (st) break;
-        rt_question q = {.raw = b->x, .type = rt_source_type(x), .row = b->row, .rows = b->rows};
+        rt_question q = {.raw = b->x, .row = b->row, .rows = b->rows};
         st = rt_teacher_ask(p, &q, z);
         for (size_t i = 0; i < (size_t)b->rows * (size_t)t->width && !st; i++)
             if (!isfinite(z[i]))
@@ -241,13 +241,15 @@ rt_status rt_export_predictions(rt_teacher *p, rt_source *x, uint64_t first, uin
     int heads;
     const rt_head *head = rt_teacher_heads(p, &heads);
     table t = {0};
-    rt_stamp stamp;
+    rt_stamp stamp[RT_SOURCE_PARTS];
     const rt_rows rows = rt_rows_between(first, end);
     if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
-    RT_TRY(rt_stamp_at(&stamp, rt_source_path(x)));
+    for (int i = 0; i < rt_source_parts(x); i++)
+        RT_TRY(rt_stamp_at(&stamp[i], rt_source_path(rt_source_part(x, i, NULL, NULL))));
     RT_TRY(rt_teacher_ready(p, pool, 0, NULL, 0));
     rt_status st = open_table(&t, out, end - first, head, heads, csv);
     if (!st) st = predict_rows(&t, p, x, &rows, progress);
-    if (!st) st = rt_stamp_unchanged(&stamp, rt_source_path(x));
+    for (int i = 0; i < rt_source_parts(x) && !st; i++)
+        st = rt_stamp_unchanged(&stamp[i], rt_source_path(rt_source_part(x, i, NULL, NULL)));
     return close_table(&t, st);
 }

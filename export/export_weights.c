@@ -40,12 +40,12 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
     cJSON_AddStringToObject(meta, "creator", rt_tool());
     cJSON_AddStringToObject(meta, "digest", rt_model_digest(m).hex);
     add_text(meta, "arch", m->arch);
-    cJSON *norm = rt_input_normalization(&m->input[0]);
-    add_text(meta, "normalization", norm);
+    cJSON *norm = m->inputs == 1 ? rt_input_normalization(&m->input[0]) : rt_model_inputs_json(m);
+    add_text(meta, m->inputs == 1 ? "normalization" : "inputs", norm);
     cJSON_Delete(norm);
     int plain = rt_heads_plain(m->head, m->heads);
     cJSON *classes = plain ? rt_names_to_json(&m->head[0].names) : NULL,
-          *columns = rt_names_to_json(&m->input[0].columns);
+          *columns = m->inputs == 1 ? rt_names_to_json(&m->input[0].columns) : NULL;
     cJSON *heads = plain ? NULL : rt_heads_to_json(m->head, m->heads);
     if (heads) add_text(meta, "heads", heads);
     cJSON_Delete(heads);
@@ -152,7 +152,11 @@ static rt_status entries_of(const rt_model *m, entry **out, int *count)
         if (!rt_heads_plain(m->head, m->heads)) snprintf(name, sizeof name, "%s.names", m->head[h].name);
         if (m->head[h].names.name) st = names_entry(&e[(*count)++], &m->head[h].names, name);
     }
-    if (!st && m->input[0].columns.name) st = names_entry(&e[(*count)++], &m->input[0].columns, "columns");
+    for (int i = 0; i < m->inputs && !st; i++) {
+        char name[RT_NAME_MAX + 16] = "columns";
+        if (m->inputs > 1) snprintf(name, sizeof name, "%s.columns", m->input[i].name);
+        if (m->input[i].columns.name) st = names_entry(&e[(*count)++], &m->input[i].columns, name);
+    }
     uint64_t total = 0;
     for (int i = 0; i < *count; i++) total += e[i].bytes + 512;
     return !st && total > 0xf0000000u ? rt_fail(RT_USAGE, "an NPZ holds less than 4 GiB; export to safetensors") : st;

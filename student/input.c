@@ -14,13 +14,38 @@ rt_status rt_input_begin(rt_input *in, const char *name, const rt_shape *shape)
 {
     in->name = name;
     in->shape = *shape;
-    in->size = in->raw_size = rt_shape_count(shape);
+    in->size = rt_shape_count(shape);
     in->channels = 1;
     in->mul = rt_floats_new((size_t)rt_input_last(in));
     in->add = rt_floats_new((size_t)rt_input_last(in));
     if (!in->mul || !in->add) return RT_RUN;
     in->mul[0] = 1;
+    rt_input_take(in, RT_F32);
     return RT_OK;
+}
+
+int rt_inputs_list(const rt_input *in, int inputs, const char *name[RT_SOURCE_PARTS], int n)
+{
+    for (int i = 0; i < inputs; i++) {
+        int known = 0;
+        for (int k = 0; k < n; k++) known |= !strcmp(name[k], in[i].name);
+        if (!known && n < RT_SOURCE_PARTS) name[n++] = in[i].name;
+    }
+    return n;
+}
+
+static void take(rt_input *in, rt_dtype type, size_t at, size_t row_bytes)
+{
+    in->raw_type = type;
+    in->raw_at = at;
+    in->raw_bytes = row_bytes;
+}
+
+void rt_input_take(rt_input *in, rt_dtype type)
+{
+    take(in, type, 0, in->size * rt_dtype_size(type));
+    free(in->pick);
+    in->pick = NULL;
 }
 
 void rt_input_free(rt_input *in)
@@ -116,7 +141,8 @@ static void note_columns(const rt_input *in, const rt_names *data, cJSON *notes)
     cJSON_AddItemToArray(notes, cJSON_CreateString(text));
 }
 
-rt_status rt_input_bind(rt_input *in, const rt_source *s, rt_match match, cJSON *notes)
+/* Binds to one data set; the rest of what a raw row is, the caller sets. */
+static rt_status bind(rt_input *in, const rt_source *s, rt_match match, cJSON *notes)
 {
     rt_shape row;
     rt_names data, mine;
@@ -140,39 +166,84 @@ rt_status rt_input_bind(rt_input *in, const rt_source *s, rt_match match, cJSON 
         in->pick = NULL;
         if (same) free(pick);
         else in->pick = pick;
-        in->raw_size = rt_shape_count(&row);
         if (in->pick && notes && data.name && in->columns.name) note_columns(in, &data, notes);
     }
     rt_names_free(&data);
     return st;
 }
 
-/* Rows whose elements are picked, a few at a time. */
-static void picked_to_float(const rt_input *in, float *dst, const char *raw, rt_dtype type)
+/* "image, table" of inputs, or of a source's parts. */
+static const char *list_text(const rt_input *in, int n, const rt_source *s, char text[RT_NAMES_TEXT])
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (int i = 0; i < n && at < RT_NAMES_TEXT; i++) {
+        const char *name = in ? in[i].name : NULL;
+        if (!in) rt_source_part(s, i, &name, NULL);
+        at += (size_t)snprintf(text + at, RT_NAMES_TEXT - at, "%s%.60s", i ? ", " : "", name);
+    }
+    return text;
+}
+
+rt_status rt_inputs_bind(rt_input *in, int n, const rt_source *s, rt_match match, cJSON *notes)
+{
+    char ours[RT_NAMES_TEXT], theirs[RT_NAMES_TEXT];
+    int joined = rt_source_part(s, 0, NULL, NULL) != s;
+    if (!joined && n > 1)
+        return rt_fail(RT_USAGE, "%s: the model has the inputs %s, and data.x names one data set, '%s'; name one for "
+                       "each: data.x={\"INPUT\": \"data set\", ...}", in->of ? in->of : rt_source_path(s),
+                       list_text(in, n, NULL, ours), rt_source_info(s)->name);
+    for (int i = 0; i < n; i++) {
+        int k = joined ? rt_source_find_part(s, in[i].name) : 0;
+        size_t at;
+        if (k < 0)
+            return rt_fail(RT_USAGE, "%s: the model has the input%s %s, and data.x names data sets for %s",
+                           in->of ? in->of : rt_source_path(s), n > 1 ? "s" : "", list_text(in, n, NULL, ours),
+                           list_text(NULL, rt_source_parts(s), s, theirs));
+        const rt_source *part = rt_source_part(s, k, NULL, &at);
+        RT_TRY(bind(&in[i], part, match, notes));
+        take(&in[i], rt_source_type(part), at, rt_source_row_bytes(s));
+    }
+    return RT_OK;
+}
+
+/* The elements of a row that are picked, a few at a time. */
+static void picked_to_float(const rt_input *in, float *dst, const char *raw)
 {
     enum { FEW = 256 };
     char few[FEW * 8];
-    size_t n = in->size, size = rt_dtype_size(type);
+    size_t n = in->size, size = rt_dtype_size(in->raw_type);
     for (size_t at = 0; at < n; at += FEW) {
         size_t count = n - at < FEW ? n - at : FEW;
         for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)in->pick[at + i] * size, size);
-        rt_to_float(dst + at, few, type, count);
+        rt_to_float(dst + at, few, in->raw_type, count);
     }
 }
 
-void rt_input_normalize(const rt_input *in, float *dst, const void *raw, rt_dtype type, int rows)
+void rt_input_raw_row(const rt_input *in, float *dst, const void *raw)
+{
+    const char *row = (const char *)raw + in->raw_at;
+    if (in->pick) picked_to_float(in, dst, row);
+    else rt_to_float(dst, row, in->raw_type, in->size);
+}
+
+void rt_input_normalize(const rt_input *in, float *dst, const void *raw, int rows)
 {
     size_t width = in->size, n = width * (size_t)rows, c = (size_t)in->channels;
     const rt_kernels *k = rt_kernels_get();
-    if (type == RT_U8 && !in->pick) {
-        k->from_u8(dst, raw, in->mul, in->add, n / c, in->channels);
+    const char *from = (const char *)raw + in->raw_at;
+    int alone = in->raw_bytes == width * rt_dtype_size(in->raw_type);
+    if (in->raw_type == RT_U8 && !in->pick) {
+        if (alone) k->from_u8(dst, (const uint8_t *)from, in->mul, in->add, n / c, in->channels);
+        for (int r = 0; r < rows && !alone; r++)
+            k->from_u8(dst + (size_t)r * width, (const uint8_t *)from + (size_t)r * in->raw_bytes, in->mul, in->add,
+                       width / c, in->channels);
         return;
     }
-    if (!in->pick) rt_to_float(dst, raw, type, n);
+    if (!in->pick && alone) rt_to_float(dst, from, in->raw_type, n);
     else
         for (int r = 0; r < rows; r++)
-            picked_to_float(in, dst + (size_t)r * width,
-                            (const char *)raw + (size_t)r * in->raw_size * rt_dtype_size(type), type);
+            rt_input_raw_row(in, dst + (size_t)r * width, (const char *)raw + (size_t)r * in->raw_bytes);
     for (size_t i = 0; i < n; i += c)
         for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + in->add[j]) * in->mul[j];
 }

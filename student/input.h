@@ -16,8 +16,10 @@ typedef struct {
     float *mul, *add;                  /* x' = (x + add[c]) mul[c] */
     rt_names columns;                  /* count is `size`, or 0 when they have no names */
     char *of;                          /* the file it belongs to, for messages; NULL: a model that is no file yet */
-    size_t raw_size;                   /* elements of a raw row: `size`, or of the source that it is bound to */
-    int *pick;                         /* (size) element of a raw row for each; NULL: as they come */
+    /* How its elements stand in a raw row: of the source that it is bound to, or float32 side by side. */
+    rt_dtype raw_type;
+    size_t raw_at, raw_bytes;          /* bytes: of the first of them in a row, of a row */
+    int *pick;                         /* (size) which of them is each of the input's; NULL: as they come */
 } rt_input;
 
 /* An input that is not normalised, of rows as they are; the name is borrowed. It must be zero before, and is freed also
@@ -30,11 +32,18 @@ int rt_input_last(const rt_input *);                   /* the last dimension */
 rt_status rt_input_set_normalization(rt_input *, const double *mean, const double *std, int count);
 /* {"mul": [...], "add": [...], "formula"}, as files have it; the caller frees. */
 cJSON *rt_input_normalization(const rt_input *);
-/* Makes raw rows of this source the input, until it is bound to another. Columns that have names are matched by name:
+/* Appends the names of inputs to a list of n, as far as they are not in it; the new n. */
+int rt_inputs_list(const rt_input *, int inputs, const char *name[RT_SOURCE_PARTS], int n);
+/* Raw rows have its `size` elements alone, of this type. */
+void rt_input_take(rt_input *, rt_dtype);
+/* Makes raw rows of this source the n inputs of a model, until they are bound to another: of data sets side by side
+ * each input takes the part of its name, else a single input the source. Columns that have names are matched by name:
  * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a
- * line about either. RT_INPUT with both lists when columns are missing, with both shapes when rows cannot be the input.
- */
-rt_status rt_input_bind(rt_input *, const rt_source *, rt_match, cJSON *notes);
-/* dst (rows, size) from raw rows (rows, raw_size) of a source. Thread-safe. */
-void rt_input_normalize(const rt_input *, float *dst, const void *raw, rt_dtype, int rows);
+ * line about either. RT_INPUT with both lists when parts or columns are missing, with both shapes when rows cannot be
+ * the input. */
+rt_status rt_inputs_bind(rt_input *, int n, const rt_source *, rt_match, cJSON *notes);
+/* dst (rows, size) from raw rows. Thread-safe. */
+void rt_input_normalize(const rt_input *, float *dst, const void *raw, int rows);
+/* The same of one row before normalisation, as float32. */
+void rt_input_raw_row(const rt_input *, float *dst, const void *raw);
 #endif

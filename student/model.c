@@ -83,7 +83,7 @@ rt_status rt_model_one_input(const rt_graph *g, const char *of)
     for (int i = 0; i < g->inputs && n < RT_NAMES_TEXT - 70; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, "%s%.60s", i ? ", " : "",
                       g->node[g->tensor[g->input[i]].producer].name);
-    return rt_fail(RT_USAGE, "%s: has %d inputs (%s), but rows of one data set are read here: a model needs one input",
+    return rt_fail(RT_USAGE, "%s: has %d inputs (%s), and an integer program reads one",
                    of, g->inputs, text);
 }
 
@@ -158,7 +158,7 @@ static void add_columns(cJSON *j, const rt_input *in)
 }
 
 /* Of several inputs each has what a single one has in the manifest itself. */
-static cJSON *inputs_to_json(const rt_model *m)
+cJSON *rt_model_inputs_json(const rt_model *m)
 {
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < m->inputs; i++) {
@@ -190,7 +190,7 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
     cJSON_AddItemToObject(j, "arch", cJSON_Duplicate(m->arch, 1));
-    if (m->inputs > 1) cJSON_AddItemToObject(j, "inputs", inputs_to_json(m));
+    if (m->inputs > 1) cJSON_AddItemToObject(j, "inputs", rt_model_inputs_json(m));
     else cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[0]));
     if (!plain) cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
     else if (m->head[0].names.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&m->head[0].names));
@@ -416,6 +416,9 @@ rt_status rt_model_set_classes(rt_model *m, int h, const rt_names *classes)
                       rt_heads_plain(m->head, m->heads) ? "classes" : "heads");
 }
 
+rt_status rt_model_set_columns(rt_model *m, int i, const rt_names *columns)
+{ return take_names(&m->input[i].columns, columns, (int)m->input[i].size, "columns", "input"); }
+
 rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_names *columns)
 {
     int only = -1, of_classes = 0;
@@ -425,6 +428,5 @@ rt_status rt_model_set_names(rt_model *m, const rt_names *classes, const rt_name
             only = h;
         }
     if (of_classes == 1) RT_TRY(rt_model_set_classes(m, only, classes));
-    return m->inputs == 1 ? take_names(&m->input[0].columns, columns, (int)m->input[0].size, "columns", "input")
-                          : RT_OK;
+    return m->inputs == 1 ? rt_model_set_columns(m, 0, columns) : RT_OK;
 }

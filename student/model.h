@@ -39,10 +39,14 @@ rt_status rt_model_load(rt_model **out, const char *path);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns, of a single
  * input (copied; NULL or without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
+/* The columns of input i of several. */
+rt_status rt_model_set_columns(rt_model *, int i, const rt_names *columns);
 /* The same for head h alone. */
 rt_status rt_model_set_classes(rt_model *, int h, const rt_names *classes);
-/* RT_USAGE for a graph of several inputs, which whoever reads rows of one data set refuses; `of` names it. */
+/* RT_USAGE for a graph of several inputs, which an integer program has not; `of` names it. */
 rt_status rt_model_one_input(const rt_graph *, const char *of);
+/* What each of several inputs is: [{"name", "normalization", "columns"}], for the caller to delete. */
+cJSON *rt_model_inputs_json(const rt_model *);
 /* W: floats of an answer. */
 int rt_model_width(const rt_model *);
 /* The heads' tensors, in their order. */

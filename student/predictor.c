@@ -229,19 +229,11 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *a
     }
 }
 
-typedef struct { const char *raw; rt_dtype type; } raw_rows;
-
 static void view_raw(void *arg, const rt_input *in, float *dst, int row0, int rows)
-{
-    const raw_rows *r = arg;
-    rt_input_normalize(in, dst, r->raw + (size_t)row0 * in->raw_size * rt_dtype_size(r->type), r->type, rows);
-}
+{ rt_input_normalize(in, dst, (const char *)arg + (size_t)row0 * in->raw_bytes, rows); }
 
-void rt_predict_raw(rt_predictor *p, const void *raw, rt_dtype type, int rows, float *answer)
-{
-    raw_rows r = {raw, type};
-    rt_predict(p, view_raw, &r, rows, answer);
-}
+void rt_predict_raw(rt_predictor *p, const void *raw, int rows, float *answer)
+{ rt_predict(p, view_raw, (void *)(uintptr_t)raw, rows, answer); }
 
 const float *rt_predictor_feature(const rt_predictor *p, int i)
 {
@@ -282,7 +274,6 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
         st = rt_model_load(&m[i], paths[i]);
-        if (!st) st = rt_model_one_input(m[i]->graph, paths[i]);
         if (!st) st = same_heads(m[0], m[i], paths[0], paths[i]);
     }
     if (st) rt_models_free(m, count);
@@ -292,7 +283,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
 
 rt_status rt_models_bind(rt_model *const *m, int count, const rt_source *s, rt_match match, cJSON *notes)
 {
-    for (int i = 0; i < count; i++) RT_TRY(rt_input_bind(&m[i]->input[0], s, match, notes));
+    for (int i = 0; i < count; i++) RT_TRY(rt_inputs_bind(m[i]->input, m[i]->inputs, s, match, notes));
     return RT_OK;
 }
 

@@ -28,15 +28,15 @@ rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, con
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
 void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *answer);
-/* Raw rows of the source that the models, which have one input, are bound to. */
-void rt_predict_raw(rt_predictor *, const void *raw, rt_dtype, int rows, float *answer);
+/* Raw rows of the source that the models are bound to. */
+void rt_predict_raw(rt_predictor *, const void *raw, int rows, float *answer);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
 int rt_predictor_micro(const rt_predictor *);
 int rt_predictor_width(const rt_predictor *);
 size_t rt_predictor_bytes(const rt_predictor *);
 
-/* Loads an ensemble: every model must have one input and the same heads. The caller frees each and the array. */
+/* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
 /* rt_model_bind for each. */
 rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);

@@ -10,6 +10,7 @@
 #include "data/row_check.h"
 #include "data/rows.h"
 #include "data/stream.h"
+#include "data/x_where.h"
 #include "engine/clock.h"
 #include "engine/version.h"
 #include "teacher/teacher.h"
@@ -17,7 +18,8 @@
 enum { MAX_TEACHERS = RT_TEACHER_MODELS };
 
 typedef struct {
-    const char *teacher[MAX_TEACHERS], *source, *x, *rows;
+    const char *teacher[MAX_TEACHERS], *source, *rows;
+    rt_x_where x;
     int teachers, topk, mark_bad, batch, prefetch, readers;
     rt_check check;
     rt_match match;
@@ -33,7 +35,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     if (!s->teachers) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
     rt_cfg d = rt_cfg_object(&c, "data");
     s->source = rt_cfg_file(&d, "source", NULL);
-    s->x = rt_cfg_string(&d, "x", "x");
+    rt_x_where_read(&d, s->source, &s->x);
     s->rows = rt_cfg_string(&d, "rows", "");
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
@@ -85,7 +87,9 @@ static rt_status open_all(labeler *l)
     if (!(rt_teacher_abilities(l->teacher) & RT_TEACHER_COMPUTES))
         return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
                        s->teacher[0]);
-    RT_TRY(rt_source_open(&l->x, s->source, s->x));
+    const char *input[RT_SOURCE_PARTS];
+    RT_TRY(rt_x_where_settle(&l->set.x, NULL, input, rt_teacher_inputs(l->teacher, input, 0)));
+    RT_TRY(rt_x_open(&l->x, &s->x));
     rt_teacher_binding to = {.source = l->x, .match = s->match, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
@@ -134,13 +138,13 @@ static rt_status describe(const labeler *l, cJSON **out)
 
 static rt_status begin(labeler *l)
 {
-    const char *inputs[MAX_TEACHERS + 2];
+    const char *inputs[MAX_TEACHERS + RT_SOURCE_PARTS + 2];
     rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
                          .progress = l->progress, .notes = l->notes};
     cJSON *m;
     memcpy(inputs, l->set.teacher, (size_t)l->set.teachers * sizeof *inputs);
     inputs[l->set.teachers] = l->set.source;
-    inputs[l->set.teachers + 1] = NULL;
+    inputs[rt_x_where_files(&l->set.x, inputs, l->set.teachers + 1)] = NULL;
     rt_status st = describe(l, &m);
     if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
@@ -161,7 +165,7 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    rt_question q = {.raw = raw, .type = rt_source_type(l->x), .rows = (int)size};
+    rt_question q = {.raw = raw, .rows = (int)size};
     RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits));
     l->compute += rt_seconds() - t;
     b->filled = 0;
@@ -172,12 +176,11 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 
 static rt_status refuse_row(const labeler *l, const rt_batch *batch, int r)
 {
-    size_t row_bytes = rt_source_row_bytes(l->x);
-    rt_dtype type = rt_source_type(l->x);
-    const char *fault = rt_row_fault(batch->x + (size_t)r * row_bytes, type, row_bytes / rt_dtype_size(type));
+    const rt_source *part;
+    const char *fault = rt_source_fault(l->x, batch->x + (size_t)r * rt_source_row_bytes(l->x), &part);
     return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label "
                    "and go on from here",
-                   l->set.source, (unsigned long long)batch->row[r], l->set.x, fault);
+                   rt_source_path(part), (unsigned long long)batch->row[r], rt_source_info(part)->name, fault);
 }
 
 /* Batches of any size are regrouped into the store's blocks. */

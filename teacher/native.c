@@ -55,7 +55,19 @@ static const rt_head *heads(const rt_teacher *t, int *count)
     return of(t)->model[0]->head;
 }
 
-static const rt_names *columns(const rt_teacher *t) { return &of(t)->model[0]->input[0].columns; }
+static const rt_names *columns(const rt_teacher *t)
+{
+    static const rt_names none;
+    const rt_model *m = of(t)->model[0];
+    return m->inputs == 1 ? &m->input[0].columns : &none;
+}
+
+static int inputs(const rt_teacher *t, const char *name[RT_SOURCE_PARTS], int n)
+{
+    for (int i = 0; i < of(t)->models; i++)
+        n = rt_inputs_list(of(t)->model[i]->input, of(t)->model[i]->inputs, name, n);
+    return n;
+}
 
 static rt_status digest(const rt_teacher *t, rt_digest *d)
 {
@@ -68,7 +80,7 @@ static void hash_names(const rt_teacher *t, rt_hasher *h)
     for (int i = 0; i < of(t)->models; i++) {
         const rt_model *m = of(t)->model[i];
         rt_heads_hash(h, m->head, m->heads);
-        rt_names_hash(h, &m->input[0].columns);
+        for (int k = 0; k < m->inputs; k++) rt_names_hash(h, &m->input[k].columns);
     }
 }
 
@@ -136,7 +148,7 @@ static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const 
 static rt_status ask(rt_teacher *t, const rt_question *q, float *answers)
 {
     if (q->view) rt_predict(own(t)->predictor, q->view, q->arg, q->rows, answers);
-    else rt_predict_raw(own(t)->predictor, q->raw, q->type, q->rows, answers);
+    else rt_predict_raw(own(t)->predictor, q->raw, q->rows, answers);
     return RT_OK;
 }
 
@@ -149,6 +161,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .twin = twin,
                                      .heads = heads,
                                      .columns = columns,
+                                     .inputs = inputs,
                                      .digest = digest,
                                      .hash_names = hash_names,
                                      .seen = seen,

@@ -52,6 +52,10 @@ const char *rt_teacher_path(const rt_teacher *t) { return t->path[0]; }
 int rt_teacher_files(const rt_teacher *t) { return t->files; }
 const rt_head *rt_teacher_heads(const rt_teacher *t, int *count) { return t->kind->heads(t, count); }
 const rt_names *rt_teacher_columns(const rt_teacher *t) { return t->kind->columns(t); }
+
+int rt_teacher_inputs(const rt_teacher *t, const char *name[RT_SOURCE_PARTS], int n)
+{ return t->kind->inputs ? t->kind->inputs(t, name, n) : n; }
+
 rt_status rt_teacher_digest(const rt_teacher *t, rt_digest *d) { return t->kind->digest(t, d); }
 void rt_teacher_hash_names(const rt_teacher *t, rt_hasher *h) { t->kind->hash_names(t, h); }
 rt_status rt_teacher_seen(const rt_teacher *t, cJSON *seen) { return t->kind->seen(t, seen); }

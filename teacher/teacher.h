@@ -10,6 +10,7 @@
 #include "data/heads.h"
 #include "data/identity.h"
 #include "data/rows.h"
+#include "data/x_where.h"
 #include "student/predictor.h"
 
 typedef struct rt_teacher rt_teacher;
@@ -32,7 +33,9 @@ unsigned rt_teacher_abilities(const rt_teacher *);
 const char *rt_teacher_path(const rt_teacher *);       /* of its first file, for messages */
 int rt_teacher_files(const rt_teacher *);
 const rt_head *rt_teacher_heads(const rt_teacher *, int *count);
-const rt_names *rt_teacher_columns(const rt_teacher *);        /* of the input; without names where it has none */
+const rt_names *rt_teacher_columns(const rt_teacher *);        /* of a single input; without names where it has none */
+/* Appends the names of its inputs to a list of n, as far as they are not in it; the new n. */
+int rt_teacher_inputs(const rt_teacher *, const char *name[RT_SOURCE_PARTS], int n);
 /* Of its content: models in order, or a store's rows and what they are of. */
 rt_status rt_teacher_digest(const rt_teacher *, rt_digest *);
 /* Names of heads, classes and columns, of all members. */
@@ -71,8 +74,7 @@ rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_sha
 typedef struct {
     rt_view_fn *view;
     void *arg;
-    const void *raw;                   /* (rows, raw row) of `type` */
-    rt_dtype type;
+    const void *raw;                   /* (rows, raw row) */
     const uint64_t *row;               /* (rows); a store answers by them alone */
     int rows;
 } rt_question;

@@ -12,15 +12,31 @@ void rt_augment_read(rt_cfg *c, rt_augment *a)
     a->shift = rt_cfg_int(c, "shift", 0, 0, 1024);
     a->erase = rt_cfg_number(c, "erase", 0, 0, 1);
     a->mixup = rt_cfg_number(c, "mixup", 0, 0, 100);
+    a->input = rt_cfg_has(c, "input") ? rt_cfg_string(c, "input", NULL) : NULL;
 }
 
-rt_status rt_augment_check(const rt_augment *a, const rt_input *in)
+rt_status rt_augment_check(rt_augment *a, const rt_input *in, int inputs)
 {
-    const rt_shape *s = &in->shape;
     const char *key = a->flip ? "flip" : a->shift ? "shift" : a->erase > 0 ? "erase" : NULL;
-    if (key && s->rank != 3)
+    int image = -1, images = 0, at = 0;
+    for (int i = 0; i < inputs; i++)
+        if (in[i].shape.rank == 3) {
+            image = i;
+            images++;
+        }
+    if (!key) return a->input ? rt_fail(RT_USAGE, "augment.input: is not used without flip, shift or erase") : RT_OK;
+    while (a->input && at < inputs && strcmp(in[at].name, a->input)) at++;
+    if (a->input && at == inputs) return rt_fail(RT_USAGE, "augment.input: the model has no input '%.60s'", a->input);
+    if (a->input || inputs == 1) image = at;
+    else if (images > 1)
+        return rt_fail(RT_USAGE, "augment.%s: the model has %d inputs that are images; augment.input names one", key,
+                       images);
+    else if (!images) return rt_fail(RT_USAGE, "augment.%s: needs images, and no input is one; leave it out", key);
+    const rt_shape *s = &in[image].shape;
+    if (s->rank != 3)
         return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out",
                        key, s->rank, s->rank == 1 ? "" : "s");
+    if (inputs > 1) a->input = in[image].name;
     return RT_OK;
 }
 
@@ -92,10 +108,10 @@ static void view_image(const rt_view *v, const rt_input *in, float *dst, int i, 
 {
     int h, w, c;
     rt_shape_hwc(&in->shape, &h, &w, &c);
-    const char *raw = v->batch->x + (size_t)i * v->row_bytes;
+    const char *raw = v->batch->x + (size_t)i * in->raw_bytes + in->raw_at;
     const int *pick = in->pick;
     draw d = draw_view(v->augment, v->seed, v->batch->epoch, v->batch->row[i], h, w);
-    size_t size = rt_dtype_size(v->type);
+    size_t size = rt_dtype_size(in->raw_type);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
             int sy = y + d.dy, sx = (d.flip ? w - 1 - x : x) + d.dx;
@@ -107,8 +123,8 @@ static void view_image(const rt_view *v, const rt_input *in, float *dst, int i, 
                 float value = 0;
                 if (inside && !erased) {
                     const char *at = raw + (pick ? (size_t)pick[px + (size_t)k] : px + (size_t)k) * size;
-                    if (v->type == RT_U8) value = (float)*(const uint8_t *)at;
-                    else rt_to_float(&value, at, v->type, 1);
+                    if (in->raw_type == RT_U8) value = (float)*(const uint8_t *)at;
+                    else rt_to_float(&value, at, in->raw_type, 1);
                 }
                 value = erased ? 0.0f : (value + in->add[ch]) * in->mul[ch];
                 *dst = add ? *dst + weight * value : weight * value;
@@ -118,13 +134,13 @@ static void view_image(const rt_view *v, const rt_input *in, float *dst, int i, 
 
 static void view_flat(const rt_view *v, const rt_input *in, float *dst, int i, float weight, int add)
 {
-    size_t n = in->size, size = rt_dtype_size(v->type);
-    const char *raw = v->batch->x + (size_t)i * v->row_bytes;
+    size_t n = in->size, size = rt_dtype_size(in->raw_type);
+    const char *raw = v->batch->x + (size_t)i * in->raw_bytes + in->raw_at;
     const int *pick = in->pick;
     for (size_t k = 0; k < n; k++) {
         float value;
         size_t ch = in->channels == 1 ? 0 : k % (size_t)in->channels;
-        rt_to_float(&value, raw + (pick ? (size_t)pick[k] : k) * size, v->type, 1);
+        rt_to_float(&value, raw + (pick ? (size_t)pick[k] : k) * size, in->raw_type, 1);
         value = (value + in->add[ch]) * in->mul[ch];
         dst[k] = add ? dst[k] + weight * value : weight * value;
     }
@@ -134,10 +150,10 @@ void rt_view_fill(void *arg, const rt_input *in, float *dst, int row0, int rows)
 {
     const rt_view *v = arg;
     const rt_augment *a = v->augment;
-    int moves = a->flip || a->shift || a->erase > 0;
+    int moves = (a->flip || a->shift || a->erase > 0) && (!a->input || !strcmp(a->input, in->name));
     size_t n = in->size;
     if (!moves && !v->partner) {
-        rt_input_normalize(in, dst, v->batch->x + (size_t)row0 * v->row_bytes, v->type, rows);
+        rt_input_normalize(in, dst, v->batch->x + (size_t)row0 * in->raw_bytes, rows);
         return;
     }
     void (*one)(const rt_view *, const rt_input *, float *, int, float, int) = moves ? view_image : view_flat;

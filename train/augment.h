@@ -11,17 +11,19 @@
 #include "data/stream.h"
 #include "student/input.h"
 
-typedef struct { int flip, shift; double erase, mixup; } rt_augment;
+typedef struct {
+    int flip, shift;
+    double erase, mixup;
+    const char *input;                 /* which of several inputs flip, shift and erase are for; NULL: the one image */
+} rt_augment;
 
 void rt_augment_read(rt_cfg *, rt_augment *);
-/* RT_USAGE when the model's input is no image and a view needs one. */
-rt_status rt_augment_check(const rt_augment *, const rt_input *);
+/* Sets `input` where it was not given. RT_USAGE when it is no image, or there is none or more than one. */
+rt_status rt_augment_check(rt_augment *, const rt_input *, int inputs);
 
 typedef struct {
     const rt_augment *augment;
     const rt_batch *batch;
-    rt_dtype type;
-    size_t row_bytes;
     uint64_t seed;
     const int *partner;            /* NULL: no mixup */
     float lambda;

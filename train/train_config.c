@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/digest.h"
@@ -30,7 +31,7 @@ static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
 {
     rt_cfg d = rt_cfg_object(c, "data");
     s->source = rt_cfg_file(&d, "source", NULL);
-    s->x = rt_cfg_string(&d, "x", "x");
+    rt_x_where_read(&d, s->source, &s->x);
     s->y_given = rt_cfg_has(&d, "y");
     s->y = rt_cfg_string(&d, "y", "");
     rt_rows_read(&d, &s->rows);
@@ -169,6 +170,8 @@ void rt_train_settings_free(rt_train_settings *s)
 {
     rt_heads_free(s->head, s->heads);
     s->heads = 0;
+    for (int i = 0; i < s->inputs; i++) free(s->input[i]);
+    s->inputs = 0;
     rt_model_free(s->init_model);
     s->init_model = NULL;
 }

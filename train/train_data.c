@@ -35,19 +35,33 @@ static rt_status open_teacher(rt_trainer *t)
     return RT_OK;
 }
 
+/* Rows have what student and teacher read. */
+static rt_status settle_x(rt_trainer *t)
+{
+    rt_train_settings *s = &t->set;
+    const char *input[RT_SOURCE_PARTS];
+    int inputs = 0;
+    if (!s->inputs) return RT_OK;          /* init is not there, which is said where it is needed */
+    for (int i = 0; i < s->inputs; i++) input[inputs++] = s->input[i];
+    if (t->teacher) inputs = rt_teacher_inputs(t->teacher, input, inputs);
+    return rt_x_where_settle(&s->x, cJSON_GetObjectItemCaseSensitive(t->config, "data"), input, inputs);
+}
+
 rt_status rt_train_open_data(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
     rt_sources *sources = t->opt->sources;
     if (!sources) sources = t->own_sources = rt_sources_new();
     if (!sources) return RT_RUN;
-    RT_TRY(rt_sources_get(sources, s->source, s->x, s->check, &t->x, &t->identity));
+    RT_TRY(open_teacher(t));
+    RT_TRY(settle_x(t));
+    RT_TRY(rt_sources_get(sources, &s->x, s->check, &t->x, &t->identity));
     RT_TRY(rt_identity_root(&t->data_digest, t->identity, t->opt->pool, t->opt->progress));
+    RT_TRY(rt_identity_roots(t->part_digest, t->identity, t->opt->pool, t->opt->progress));
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
-    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
-    return open_teacher(t);
+    return t->train.count ? RT_OK : rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
 }
 
 /* ---- names ---- */
@@ -129,9 +143,13 @@ static rt_status name_heads(rt_trainer *t)
         }
     }
     for (int h = 0; h < m->heads; h++) RT_TRY(name_by_targets(t, h));
-    RT_TRY(rt_source_columns(t->x, &columns));
-    rt_status st = rt_model_set_names(m, NULL, &columns);
-    rt_names_free(&columns);
+    rt_status st = RT_OK;
+    for (int i = 0; i < m->inputs && !st; i++) {
+        int k = rt_source_find_part(t->x, m->input[i].name);
+        RT_TRY(rt_source_columns(k < 0 ? t->x : rt_source_part(t->x, k, NULL, NULL), &columns));
+        st = rt_model_set_columns(m, i, &columns);
+        rt_names_free(&columns);
+    }
     return st;
 }
 
@@ -168,7 +186,7 @@ rt_status rt_train_match_names(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     if (!*s->init) RT_TRY(name_heads(t));
-    RT_TRY(rt_input_bind(&t->model->input[0], t->x, s->match, t->notes));
+    RT_TRY(rt_inputs_bind(t->model->input, t->model->inputs, t->x, s->match, t->notes));
     rt_teacher_binding to = {.source = t->x, .id = t->identity, .match = s->match, .pool = t->opt->pool,
                              .progress = t->opt->progress, .notes = t->notes};
     if (t->teacher) RT_TRY(rt_teacher_bind(t->teacher, &to));

@@ -13,18 +13,20 @@ static const char *const format = "retort-run-1";
 /* What labels and columns mean: the names that data, model and teachers have for them. */
 static rt_status names_digest(const rt_trainer *t, rt_digest *out)
 {
-    rt_names classes, columns = {0};
+    rt_names classes, columns;
     rt_status st = rt_names_read(rt_source_file(t->x), &classes, NULL);
-    if (!st) st = rt_source_columns(t->x, &columns);
     rt_hasher *h = rt_hasher_new();
     rt_names_hash(h, &classes);
-    rt_names_hash(h, &columns);
+    for (int i = 0; i < rt_source_parts(t->x) && !st; i++) {
+        st = rt_source_columns(rt_source_part(t->x, i, NULL, NULL), &columns);
+        rt_names_hash(h, &columns);
+        rt_names_free(&columns);
+    }
     rt_heads_hash(h, t->model->head, t->model->heads);
-    rt_names_hash(h, &t->model->input[0].columns);
+    for (int i = 0; i < t->model->inputs; i++) rt_names_hash(h, &t->model->input[i].columns);
     if (t->teacher) rt_teacher_hash_names(t->teacher, h);
     *out = rt_hasher_end(h);
     rt_names_free(&classes);
-    rt_names_free(&columns);
     return st;
 }
 
@@ -173,8 +175,10 @@ rt_status rt_train_take_folder(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     const rt_target target = {.path = t->opt->out, .force = t->opt->force, .config = t->opt->config};
-    const char *inputs[RT_MAX_TEACHERS + 4] = {s->source, s->labels, s->init};
-    memcpy(inputs + 3, s->teacher, (size_t)s->teachers * sizeof *inputs);
+    const char *inputs[RT_MAX_TEACHERS + RT_SOURCE_PARTS + RT_MAX_HEADS + 4] = {s->source, s->labels, s->init};
+    int n = rt_x_where_files(&s->x, inputs, 3);
+    for (int i = 0; i < s->teachers; i++) inputs[n++] = s->teacher[i];
+    for (int h = 0; h < s->heads; h++) if (s->of[h].where.source) inputs[n++] = s->of[h].where.source;
     RT_TRY(rt_run_folder_open(&t->run, &target, inputs, outputs));
     return rt_run_folder_sweep(t->run, "checkpoints");
 }

@@ -34,6 +34,14 @@ const char *rt_loss_path(const rt_train_settings *s, int head, char text[RT_LOSS
 
 /* ---- heads ---- */
 
+static rt_status name_inputs(const rt_graph *g, rt_train_settings *s)
+{
+    for (int i = 0; i < g->inputs; i++, s->inputs++)
+        if (!(s->input[i] = strdup(g->node[g->tensor[g->input[i]].producer].name)))
+            return rt_fail(RT_RUN, "out of memory");
+    return RT_OK;
+}
+
 /* Those of the architecture, or of the model file that "init" names. A file that is not there yet has none. */
 static rt_status find_heads(cJSON *config, rt_train_settings *s)
 {
@@ -41,7 +49,7 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
     if (!*s->init) {
         rt_graph *g;
         RT_TRY(rt_arch_build(&g, arch, "model"));
-        rt_status st = rt_model_one_input(g, "model");
+        rt_status st = name_inputs(g, s);
         if (!st) st = rt_arch_heads(s->head, &s->heads, g, arch, "model");
         rt_graph_free(g);
         return st;
@@ -51,7 +59,7 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
     if (!there) return RT_OK;
     RT_TRY(rt_model_load(&s->init_model, s->init));
     const rt_model *m = s->init_model;
-    RT_TRY(rt_model_one_input(m->graph, s->init));
+    RT_TRY(name_inputs(m->graph, s));
     RT_TRY(rt_heads_copy(s->head, m->head, m->heads));
     s->heads = m->heads;
     return RT_OK;

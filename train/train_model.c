@@ -20,7 +20,7 @@ static rt_status make_model(rt_trainer *t)
         RT_TRY(rt_model_new(&t->model, arch, s->seed));
     }
     RT_TRY(rt_train_match_names(t));
-    RT_TRY(rt_augment_check(&s->augment, &t->model->input[0]));
+    RT_TRY(rt_augment_check(&s->augment, t->model->input, t->model->inputs));
     RT_TRY(rt_train_select(t));
     RT_TRY(rt_train_weigh_classes(t));
     return *s->init ? RT_OK : rt_train_normalize(t);
@@ -140,8 +140,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     if (ema_states) memcpy(ema_states, states, of_states);
     RT_TRY(say_unread(t));
     if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
-    t->view = (rt_view){
-        .augment = &s->augment, .type = rt_source_type(t->x), .row_bytes = rt_source_row_bytes(t->x), .seed = s->seed};
+    t->view = (rt_view){.augment = &s->augment, .seed = s->seed};
     return rt_train_check_monitor(t);
 }
 

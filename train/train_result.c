@@ -48,6 +48,21 @@ static void say_loss(const rt_trainer *t, int h)
                              : "the rows of the batch (Keras' class_weight)");
 }
 
+static void say_input(const rt_trainer *t, int i)
+{
+    const rt_normalized *n = &t->normalized[i];
+    const rt_input *in = &t->model->input[i];
+    char name[RT_NAME_MAX + 12] = "input";
+    if (t->model->inputs > 1) snprintf(name, sizeof name, "input %s", in->name);
+    if (!n->how) say(t, "%s: normalised as the model of init is", name);
+    else if (!n->rows) say(t, "%s: normalisation %s", name, n->how);
+    else
+        say(t, "%s: normalised by %s: %d %s over %llu rows%s", name, n->how, in->channels,
+            in->channels == 1 ? "mean and deviation" : "means and deviations", (unsigned long long)n->rows,
+            n->why ? n->why : "");
+    if (n->constant) say(t, "note: %d channels of the %s are constant", n->constant, name);
+}
+
 void rt_train_say(const rt_trainer *t)
 {
     char held[120] = "no row for validation: the last epoch is kept", test[48] = "";
@@ -72,13 +87,7 @@ void rt_train_say(const rt_trainer *t)
                 (unsigned long long)t->learn[h].labelled, (unsigned long long)t->learn[h].held);
         say_loss(t, h);
     }
-    if (!t->normalization) say(t, "input: normalised as the model of init is");
-    else if (!t->normalized_rows) say(t, "input: normalisation %s", t->normalization);
-    else
-        say(t, "input: normalised by %s: %d %s over %llu rows%s", t->normalization, t->model->input[0].channels,
-            t->model->input[0].channels == 1 ? "mean and deviation" : "means and deviations",
-            (unsigned long long)t->normalized_rows, t->normalization_why ? t->normalization_why : "");
-    if (t->constant_channels) say(t, "note: %d channels of the input are constant", t->constant_channels);
+    for (int i = 0; i < t->model->inputs; i++) say_input(t, i);
     for (const cJSON *n = t->notes->child; n; n = n->next) say(t, "note: %s", cJSON_GetStringValue(n));
 }
 
@@ -152,11 +161,13 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
 static rt_status list_seen(const rt_trainer *t, cJSON *seen)
 {
     const rt_train_settings *s = &t->set;
-    rt_seen_run run = {
-        .data = t->data_digest.hex, .source_rows = rt_source_rows(t->x), .rows = s->rows, .seed = s->seed};
+    rt_seen_run run = {.source_rows = rt_source_rows(t->x), .rows = s->rows, .seed = s->seed};
     if (t->held.count) run.validation_range = s->hard_rows;
     if (!t->held_of_labelled) run.validation = s->validation;
-    RT_TRY(rt_seen_add(seen, &run));
+    for (int i = 0; i < rt_source_parts(t->x); i++) {
+        run.data = t->part_digest[i].hex;
+        RT_TRY(rt_seen_add(seen, &run));
+    }
     rt_status st = *s->init ? rt_seen_join(seen, t->model->provenance, "init", t->init_digest.hex) : RT_OK;
     if (st) return rt_fail_in(st, "%s", s->init);
     return t->teacher ? rt_teacher_seen(t->teacher, seen) : RT_OK;
@@ -239,8 +250,13 @@ static void add_rows(const rt_trainer *t, cJSON *r)
         cJSON_AddNumberToObject(by, t->set.head[h].name, (double)t->learn[h].labelled);
     if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);
     if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
-    cJSON_AddStringToObject(r, "normalization", t->normalization ? t->normalization : "of init");
-    if (t->constant_channels) cJSON_AddNumberToObject(r, "constant_channels", t->constant_channels);
+    cJSON *of = t->model->inputs > 1 ? cJSON_AddObjectToObject(r, "normalization") : r;
+    for (int i = 0; i < t->model->inputs; i++)
+        cJSON_AddStringToObject(of, of == r ? "normalization" : t->model->input[i].name,
+                                t->normalized[i].how ? t->normalized[i].how : "of init");
+    int constant = 0;
+    for (int k = 0; k < t->model->inputs; k++) constant += t->normalized[k].constant;
+    if (constant) cJSON_AddNumberToObject(r, "constant_channels", constant);
 }
 
 void rt_train_take_best(rt_trainer *t)

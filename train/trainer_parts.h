@@ -45,7 +45,10 @@ typedef struct {
 } rt_learner;
 
 typedef struct {
-    const char *source, *x, *y, *labels, *hard_rows, *init;
+    const char *source, *y, *labels, *hard_rows, *init;
+    rt_x_where x;
+    char *input[RT_MAX_INPUTS];    /* names of the model's; as many as heads are known: none while init is not there */
+    int inputs;
     rt_model *init_model;          /* that init names, until the run takes it; NULL: it is not there yet */
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
@@ -76,6 +79,13 @@ typedef struct {
     uint64_t seed;
 } rt_train_settings;
 
+/* How an input was normalised. */
+typedef struct {
+    const char *how, *why;         /* NULL: as the model of init is; why: after the words that tell how, or NULL */
+    int constant;                  /* channels that are constant */
+    uint64_t rows;                 /* measured on so many */
+} rt_normalized;
+
 typedef struct {
     rt_train_settings set;
     const rt_train_options *opt;
@@ -87,15 +97,14 @@ typedef struct {
     rt_source *x;
     rt_identity *identity;         /* of x; of the sources, as x is */
     rt_digest data_digest;         /* its root */
+    rt_digest part_digest[RT_SOURCE_PARTS];   /* the roots of its parts */
     rt_learner learn[RT_MAX_HEADS];
     uint64_t hard_first, hard_end;
     rt_rows train, held, test;     /* rows to learn from, for validation, and left for a test */
     uint64_t labelled;             /* of train: rows with a target of any head */
     uint64_t unlabelled_out;       /* rows left out because they have no label and there is no teacher */
     int held_of_labelled;          /* validation rows were drawn among the labelled ones of hard_rows */
-    const char *normalization, *normalization_why;
-    int constant_channels;
-    uint64_t normalized_rows;
+    rt_normalized normalized[RT_MAX_INPUTS];
     rt_model *model;
     rt_teacher *teacher;           /* in the loop, or the label store; NULL: none */
     rt_graph *graph;               /* the model's, with projections of hints behind it */
@@ -140,7 +149,7 @@ void rt_train_config_digest(rt_trainer *);
 
 /* ---- train_data.c ---- */
 
-/* The source, row sets and the label store. */
+/* Teacher or label store, the source, row sets. */
 rt_status rt_train_open_data(rt_trainer *);
 /* Binds model, teachers and label store to the data and to each other, by names; those of a new model come from the
  * data, or from whoever labels it. */

@@ -15,7 +15,7 @@ static rt_seen_run run_of(const char *range, double test, uint64_t test_seed)
 static uint64_t count(const cJSON *seen, const char *data, const rt_rows *rows, const char *by)
 {
     uint64_t n = 0;
-    check_ok(rt_seen_count(seen, data, ROWS, rows, by, "m.h5", &n));
+    check_ok(rt_seen_count(seen, (const char *[]){data, NULL}, ROWS, rows, by, "m.h5", &n));
     return n;
 }
 
@@ -115,7 +115,7 @@ static void test_damaged(void **s)
         cJSON *seen = cJSON_Parse(text[i]);
         uint64_t n;
         assert_non_null(seen);
-        assert_int_equal(rt_seen_count(seen, DATA, ROWS, &all, NULL, "m.h5", &n), RT_INPUT);
+        assert_int_equal(rt_seen_count(seen, (const char *[]){DATA, NULL}, ROWS, &all, NULL, "m.h5", &n), RT_INPUT);
         assert_non_null(strstr(rt_error_message(), "m.h5: "));
         cJSON_Delete(seen);
     }
@@ -134,10 +134,11 @@ static void test_long_lists(void **s)
     uint64_t n;
     rt_rows all = rt_rows_between(0, ROWS);
     check_ok(rt_seen_join(out, holder, "init", "m"));
-    check_ok(rt_seen_count(list, DATA, ROWS, &all, NULL, "m.h5", &n));
+    check_ok(rt_seen_count(list, (const char *[]){DATA, NULL}, ROWS, &all, NULL, "m.h5", &n));
     cJSON_AddItemToArray(list, cJSON_CreateObject());
     check_fails(rt_seen_join(out, holder, "init", "m"), RT_INPUT, "more than 1024 entries");
-    check_fails(rt_seen_count(list, DATA, ROWS, &all, NULL, "m.h5", &n), RT_INPUT, "m.h5: its list");
+    check_fails(rt_seen_count(list, (const char *[]){DATA, NULL}, ROWS, &all, NULL, "m.h5", &n), RT_INPUT,
+                "m.h5: its list");
     cJSON_DeleteItemFromArray(list, 0);
     cJSON *rows = cJSON_GetObjectItem(list->child, "rows");
     for (int i = 0; i < 16; i++) {

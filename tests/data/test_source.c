@@ -558,6 +558,60 @@ static void blocks_and_windows(void **state)
     rt_source_close(s);
 }
 
+/* Two sets side by side: one in compressed chunks, one that lies in one piece, of rows whose bytes are no multiple
+ * of 8. */
+static void side_by_side(void **state)
+{
+    (void)state;
+    enum { N = 57, P = 13, Q = 5, ROW = 16 + 24 };
+    unsigned char *a = pattern(N * P), want[N][ROW];
+    float *b = random_floats(N * Q, 5);
+    memset(want, 0, sizeof want);
+    for (int r = 0; r < N; r++) {
+        memcpy(want[r], a + r * P, P);
+        memcpy(want[r] + 16, b + r * Q, Q * sizeof *b);
+    }
+    rt_source *part[2], *s;
+    const char *const name[2] = {"first", "second"}, *got;
+    size_t at;
+    check_ok((write_set(&(made){H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, {N, P}, {10, P}, GZIP, .data = a}),
+              rt_source_open(&part[0], path, "x")));
+    char first[sizeof path], second[sizeof path + 4];
+    snprintf(first, sizeof first, "%s", path);
+    snprintf(path + strlen(path), sizeof path - strlen(path), "2");
+    snprintf(second, sizeof second, "%s", path);
+    check_ok((write_set(&(made){H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 2, {N, Q}, {0}, .data = b}),
+              rt_source_open(&part[1], path, "x")));
+    snprintf(path, sizeof path, "%s", first);
+    check_ok(rt_source_join(&s, part, name, 2, 1));
+    assert_int_equal(rt_source_row_bytes(s), ROW);
+    assert_int_equal(rt_source_parts(s), 2);
+    assert_string_equal(rt_source_path(s), second);
+    assert_ptr_equal(rt_source_part(s, 1, &got, &at), part[1]);
+    assert_string_equal(got, "second");
+    assert_int_equal(at, 16);
+    assert_int_equal(rt_source_find_part(s, "first"), 0);
+    assert_int_equal(rt_source_find_part(s, "third"), -1);
+    assert_int_equal(rt_source_find_part(part[0], ""), -1);
+    assert_int_equal(rt_source_block(s), 10);         /* those of the part that is decoded */
+    assert_int_equal(rt_source_window_blocks(s), 6);
+    check_rows(s, want);
+    rt_source_close(s);
+    /* Rows that are not as many, and rows too large together. */
+    check_ok((write_set(&(made){H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, {N + 1, P}, {0}, .data = NULL}),
+              rt_source_open(&part[0], path, "x")));
+    check_ok(rt_source_open(&part[1], second, "x"));
+    check_fails(rt_source_join(&s, part, name, 2, 1), RT_INPUT, "has 58 rows, 'x' of ");
+    assert_null(s);
+    for (int i = 0; i < 2; i++)
+        check_ok((write_set(&(made){H5T_STD_U8LE, H5T_NATIVE_UINT8, 2, {2, 200 << 20}, {1, 1 << 20}, .data = NULL}),
+                  rt_source_open(&part[i], path, "x")));
+    check_fails(rt_source_join(&s, part, name, 2, 0), RT_INPUT, "a row of all inputs takes 419430400 bytes");
+    unlink(second);
+    free(a);
+    free(b);
+}
+
 /* ---- threads ---- */
 
 enum { T_ROWS = 4000, T_WIDTH = 70, T_THREADS = 6 };
@@ -616,6 +670,7 @@ int main(void)
         cmocka_unit_test(fill_values), cmocka_unit_test(empty), cmocka_unit_test(masked_filters),
         cmocka_unit_test(flipped_bits), cmocka_unit_test(chunks_of_another_length), cmocka_unit_test(cut_short),
         cmocka_unit_test(claims),
-        cmocka_unit_test(blocks_and_windows), cmocka_unit_test(many_threads)};
+        cmocka_unit_test(blocks_and_windows), cmocka_unit_test(side_by_side),
+        cmocka_unit_test(many_threads)};
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }

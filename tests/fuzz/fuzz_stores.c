@@ -114,7 +114,7 @@ static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H
 static void normalized(void *arg, const rt_input *in, float *dst, int row0, int rows)
 {
     (void)row0;
-    rt_input_normalize(in, dst, arg, RT_F32, rows);
+    rt_input_normalize(in, dst, arg, rows);
 }
 
 static void use_model(const rt_model *m)

@@ -67,7 +67,7 @@ static void view(void *arg, const rt_input *in, float *dst, int row0, int rows)
 {
     const float *from = strcmp(in->name, "left") ? ref_right : ref_left;
     (void)arg;
-    rt_input_normalize(in, dst, from + (size_t)row0 * in->size, RT_F32, rows);
+    rt_input_normalize(in, dst, from + (size_t)row0 * in->size, rows);
 }
 
 static void check_answers(rt_model *m, int micro)
@@ -102,9 +102,6 @@ static void files_keep_every_input(void **state)
     for (int micro = 1; micro < 9; micro += 3) check_answers(n, micro);
     n->input[1].mul[0] += 1;
     assert_string_not_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
-    rt_model **list;
-    check_fails(rt_models_load(&list, &path, 1), RT_USAGE,
-                "two.h5: has 2 inputs (left, right), but rows of one data set are read here");
     rt_model_free(m);
     rt_model_free(n);
 }

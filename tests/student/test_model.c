@@ -170,20 +170,21 @@ static void grouping(void **state)
     static unsigned char raw[ROWS][SIZE];
     static float a[ROWS * 4], b[ROWS * 4], one[ROWS * 4], two[ROWS * 4];
     for (int i = 0; i < ROWS * SIZE; i++) (&raw[0][0])[i] = (unsigned char)(i * 31 % 251);
+    for (int i = 0; i < 2; i++) rt_input_take(&m[i]->input[0], RT_U8);
     rt_pool *pool = rt_pool_new(3);
     rt_predictor *p;
     check_ok(rt_predictor_new(&p, m, 2, pool, 0, NULL, 0));
-    rt_predict_raw(p, raw, RT_U8, ROWS, a);
+    rt_predict_raw(p, raw, ROWS, a);
     for (int at = 0, n = 1; at < ROWS; at += n, n = n * 2 % 61 + 1) {
         if (n > ROWS - at) n = ROWS - at;
-        rt_predict_raw(p, raw[at], RT_U8, n, b + at * 4);
+        rt_predict_raw(p, raw[at], n, b + at * 4);
     }
     assert_memory_equal(a, b, sizeof a);
     rt_predictor_free(p);
     /* log of the mean of the members' softmax */
     for (int i = 0; i < 2; i++) {
         check_ok(rt_predictor_new(&p, &m[i], 1, pool, 0, NULL, 0));
-        rt_predict_raw(p, raw, RT_U8, ROWS, i ? two : one);
+        rt_predict_raw(p, raw, ROWS, i ? two : one);
         rt_predictor_free(p);
     }
     for (int r = 0; r < ROWS; r++) {
@@ -361,7 +362,7 @@ static void columns(void **state)
         char *raw = malloc(ROWS * rt_source_row_bytes(s));
         uint64_t row[ROWS];
         for (int i = 0; i < ROWS; i++) row[i] = (uint64_t)i;
-        check_ok(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, notes));
+        check_ok(rt_inputs_bind(m->input, 1, s, RT_MATCH_NAMES, notes));
         assert_int_equal(cJSON_GetArraySize(notes), cases[c].notes);
         if (cases[c].notes) {
             assert_non_null(strstr(cJSON_GetArrayItem(notes, 0)->valuestring, "in another order than the model's"));
@@ -372,7 +373,7 @@ static void columns(void **state)
         }
         check_ok(rt_source_read(s, row, ROWS, raw));
         check_ok(rt_predictor_new(&p, &m, 1, pool, 32, NULL, 0));
-        rt_predict_raw(p, raw, cases[c].type, ROWS, z);
+        rt_predict_raw(p, raw, ROWS, z);
         for (int i = 0; i < ROWS; i++) {
             float in[3] = {x[i][0] - 5, (x[i][1] - 6) / 2, (x[i][2] - 7) / 4};
             logits_of(in, want);
@@ -408,8 +409,8 @@ static void refused_columns(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rt_model *m = make_linear("[]", cases[i].model);
         rt_source *s = write_rows(RT_F32, 2, (uint64_t[]){2, (uint64_t)cases[i].columns}, x, cases[i].data);
-        if (*cases[i].part) check_fails(rt_input_bind(&m->input[0], s, cases[i].match, NULL), RT_INPUT, cases[i].part);
-        else check_ok(rt_input_bind(&m->input[0], s, cases[i].match, NULL));
+        if (*cases[i].part) check_fails(rt_inputs_bind(m->input, 1, s, cases[i].match, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_inputs_bind(m->input, 1, s, cases[i].match, NULL));
         assert_null(m->input[0].pick);
         rt_source_close(s);
         rt_model_free(m);
@@ -446,8 +447,8 @@ static void shapes(void **state)
         cJSON *j = cJSON_Parse(text);
         check_ok(rt_model_new(&m, j, 1));
         rt_source *s = write_rows(RT_U8, cases[i].rank, cases[i].dim, x, "");
-        if (*cases[i].part) check_fails(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, NULL), RT_INPUT, cases[i].part);
-        else check_ok(rt_input_bind(&m->input[0], s, RT_MATCH_NAMES, NULL));
+        if (*cases[i].part) check_fails(rt_inputs_bind(m->input, 1, s, RT_MATCH_NAMES, NULL), RT_INPUT, cases[i].part);
+        else check_ok(rt_inputs_bind(m->input, 1, s, RT_MATCH_NAMES, NULL));
         cJSON_Delete(j);
         rt_source_close(s);
         rt_model_free(m);
@@ -473,10 +474,10 @@ static void class_order(void **state)
     rt_pool *pool = rt_pool_new(2);
     rt_predictor *p;
     check_ok(rt_predictor_new(&p, m, 1, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, RT_F32, 40, one);
+    rt_predict_raw(p, x, 40, one);
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m + 1, 1, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, RT_F32, 40, two);
+    rt_predict_raw(p, x, 40, two);
     for (int i = 0; i < 40; i++) {
         logits_of(x[i], want);
         for (int c = 0; c < 3; c++) {
@@ -485,13 +486,13 @@ static void class_order(void **state)
         }
     }
     check_ok(rt_predictor_set_heads(p, m[0]->head, 1, NULL, RT_MATCH_NAMES));
-    rt_predict_raw(p, x, RT_F32, 40, two);
+    rt_predict_raw(p, x, 40, two);
     assert_memory_equal(one, two, sizeof one);
     check_fails(rt_predictor_set_heads(p, odd->head, 1, NULL, RT_MATCH_NAMES), RT_INPUT,
                 "its class 'd' is not among those of the model");
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, RT_F32, 40, both);
+    rt_predict_raw(p, x, 40, both);
     for (int i = 0; i < 40; i++) {
         double sum = 0;
         for (int c = 0; c < 3; c++) sum += exp((double)one[3 * i + c]);

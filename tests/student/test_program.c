@@ -84,7 +84,8 @@ static scene scene_new(int which, int bytes, const rt_calibrate_spec *spec)
     float *noise = random_floats(n, 3);
     for (size_t i = 0; i < n; i++) s.raw[i] = (uint8_t)fminf(fmaxf(90 + 50 * noise[i], 0), 255);
     s.x = noise;
-    if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, RT_U8, ROWS);
+    rt_input_take(&s.m->input[0], RT_U8);
+    if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, ROWS);
     rt_calibrate_spec own = spec ? *spec : (rt_calibrate_spec){.correct = 1};
     own.bytes = bytes;
     check_ok(rt_calibrate(s.m, &own, s.x, ROWS, pool));

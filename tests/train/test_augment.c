@@ -70,11 +70,12 @@ static void check_views(rt_augment a, const int *partner, float lambda)
 {
     rt_model *m = images(H, W, C, mean, deviation, C);
     rt_batch b = {.epoch = 3, .step = 2, .rows = ROWS, .row = row_number, .x = (char *)pixel};
-    rt_view v = {.augment = &a, .batch = &b, .type = RT_U8, .row_bytes = PIXELS, .seed = SEED};
+    rt_view v = {.augment = &a, .batch = &b, .seed = SEED};
     v.partner = partner;
     v.lambda = lambda;
     float got[ROWS][H][W][C];
     int seen[6] = {0};
+    rt_input_take(&m->input[0], RT_U8);
     for (b.epoch = 0; b.epoch < 6; b.epoch++) {
         rt_view_fill(&v, &m->input[0], (float *)got, 0, 4);
         rt_view_fill(&v, &m->input[0], (float *)got[4], 4, ROWS - 4);
@@ -126,11 +127,11 @@ static void other_types(void **s)
     rt_model *m = images(H, W, 1, &one_mean, &one_std, 1);
     rt_augment views = {.flip = 1, .shift = 1};
     rt_batch batch = {.epoch = 1, .rows = 1, .row = row_number + 3, .x = (char *)raw};
-    rt_view v = {.augment = &views, .batch = &batch, .type = RT_F64, .row_bytes = sizeof raw, .seed = SEED};
+    rt_view v = {.augment = &views, .batch = &batch, .seed = SEED};
+    rt_input_take(&m->input[0], RT_F64);
     rt_view_fill(&v, &m->input[0], a, 0, 1);
     batch.x = (char *)as_float;
-    v.type = RT_F32;
-    v.row_bytes = sizeof as_float;
+    rt_input_take(&m->input[0], RT_F32);
     rt_view_fill(&v, &m->input[0], b, 0, 1);
     expected q = rule(&views, 1, row_number[3], H, W);
     for (int y = 0; y < H; y++)
@@ -225,15 +226,69 @@ static void images_only(void **s)
     cJSON *arch = cJSON_Parse("{\"input\": [8], \"classes\": 2, \"layers\": [{\"op\": \"dense\", \"out\": 2}]}");
     check_ok(rt_model_new(&m, arch, 1));
     rt_augment a = {.mixup = 0.2};
-    check_ok(rt_augment_check(&a, &m->input[0]));
+    check_ok(rt_augment_check(&a, m->input, 1));
     a.shift = 1;
-    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.shift: needs images");
+    check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.shift: needs images");
     a = (rt_augment){.erase = 0.1};
-    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.erase: needs images");
+    check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.erase: needs images");
     a = (rt_augment){.flip = 1};
-    check_fails(rt_augment_check(&a, &m->input[0]), RT_USAGE, "augment.flip: needs images");
+    check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.flip: needs images");
     rt_model_free(m);
     cJSON_Delete(arch);
+}
+
+/* Of several inputs the image alone moves, or the one that is named; rows stand side by side in one raw row. */
+static void one_of_several(void **s)
+{
+    (void)s;
+    enum { P = H * W * C, N = 3 };
+    static unsigned char raw[ROWS][P + 16];
+    float got[ROWS][P], alone[ROWS][P], flat[ROWS][N];
+    rt_model *m = images(H, W, C, mean, deviation, C), *two = images(H, W, C, mean, deviation, C);
+    rt_input other = {0};
+    check_ok(rt_input_begin(&other, "table", &(rt_shape){1, {N}}));
+    for (int r = 0; r < ROWS; r++) {
+        memcpy(raw[r] + 8, pixel[r], P);
+        for (int k = 0; k < N; k++) raw[r][k] = (unsigned char)(r * 5 + k);
+    }
+    two->input[0].name = "image";
+    rt_input in[2] = {other, two->input[0]};
+    for (int i = 0; i < 2; i++) {
+        rt_input_take(&in[i], RT_U8);
+        in[i].raw_at = (size_t)i * 8;
+        in[i].raw_bytes = sizeof raw[0];
+    }
+    rt_input_take(&m->input[0], RT_U8);
+    rt_augment a = {.flip = 1, .shift = 1}, b = a, mixed = {.mixup = 1};
+    check_ok(rt_augment_check(&a, in, 2));
+    assert_string_equal(a.input, "image");
+    check_ok(rt_augment_check(&b, m->input, 1));
+    rt_batch rows = {.epoch = 3, .step = 2, .rows = ROWS, .row = row_number, .x = (char *)raw}, one = rows;
+    one.x = (char *)pixel;
+    rt_view_fill(&(rt_view){.augment = &a, .batch = &rows, .seed = SEED}, &in[1], got[0], 0, ROWS);
+    rt_view_fill(&(rt_view){.augment = &a, .batch = &rows, .seed = SEED}, &in[0], flat[0], 0, ROWS);
+    rt_view_fill(&(rt_view){.augment = &b, .batch = &one, .seed = SEED}, &m->input[0], alone[0], 0, ROWS);
+    assert_memory_equal(got, alone, sizeof got);
+    for (int r = 0; r < ROWS; r++) for (int k = 0; k < N; k++) assert_true(flat[r][k] == (float)(r * 5 + k));
+    int partner[ROWS];
+    for (int r = 0; r < ROWS; r++) partner[r] = (r + 1) % ROWS;
+    rt_view mix = {.augment = &mixed, .batch = &rows, .seed = SEED, .partner = partner, .lambda = 0.25f};
+    rt_view_fill(&mix, &in[0], flat[0], 0, ROWS);
+    for (int r = 0; r < ROWS; r++)
+        for (int k = 0; k < N; k++)
+            check_close("mixed", flat[r][k], 0.25 * (r * 5 + k) + 0.75 * (partner[r] * 5 + k), 1e-4, 1e-6);
+    a = (rt_augment){.erase = 1, .input = "table"};
+    check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.erase: needs images, but the model's input has 1 dim");
+    a.input = "none";
+    check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.input: the model has no input 'none'");
+    a = (rt_augment){.mixup = 1, .input = "image"};
+    check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.input: is not used");
+    rt_input images2[2] = {in[1], in[1]};
+    a = (rt_augment){.flip = 1};
+    check_fails(rt_augment_check(&a, images2, 2), RT_USAGE, "2 inputs that are images; augment.input names one");
+    rt_input_free(&in[0]);
+    rt_model_free(two);
+    rt_model_free(m);
 }
 
 int main(void)
@@ -241,6 +296,7 @@ int main(void)
     make_rows();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain),
+        cmocka_unit_test(one_of_several),
         cmocka_unit_test(flips),
         cmocka_unit_test(shifts),
         cmocka_unit_test(erased),

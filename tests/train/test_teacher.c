@@ -87,7 +87,7 @@ static void ask(rt_teacher *t, int first, int step, int rows, float *z)
         row[i] = (uint64_t)(first + i * step);
         memcpy(raw + (size_t)i * D, x + row[i] * D, D * sizeof *raw);
     }
-    check_ok(rt_teacher_ask(t, &(rt_question){.raw = raw, .type = RT_F32, .row = row, .rows = rows}, z));
+    check_ok(rt_teacher_ask(t, &(rt_question){.raw = raw, .row = row, .rows = rows}, z));
     free(raw);
 }
 
