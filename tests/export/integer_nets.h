@@ -103,7 +103,8 @@ static inline net_scene net_scene_new(int which, int bytes)
     s.raw = malloc(n);
     s.x = random_floats(n, 3);
     for (size_t i = 0; i < n; i++) s.raw[i] = (uint8_t)fminf(fmaxf(90 + 50 * s.x[i], 0), 255);
-    if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, RT_U8, NET_ROWS);
+    rt_input_take(&s.m->input[0], RT_U8);
+    if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, NET_ROWS);
     int bits[64];
     for (int i = 0; i < 64; i++) bits[i] = i % 3 == 2 ? 4 : 8;
     check_ok(
