@@ -145,6 +145,8 @@ static rt_status read_ranges(const rt_graph *g, const cJSON *j, char *range, con
         if (i < 0)
             return rt_fail(RT_INPUT, "%s: its manifest gives a range to '%.60s', which is no layer", path,
                            cJSON_IsString(name) ? name->valuestring : "");
+        if (range[g->node[i].out])               /* which bounds how often names are looked for, too */
+            return rt_fail(RT_INPUT, "%s: its manifest gives '%.60s' a range twice", path, name->valuestring);
         range[g->node[i].out] = 1;
     }
     return RT_OK;

@@ -221,6 +221,7 @@ static void bad_manifests(void **state)
         {"\"ranges\":\t[\"r\"", "\"ranges\":\t[\"q\"", "gives a range to 'q', which is no layer"},
         {"\"ranges\":\t[\"r\"", "\"ranges\":\t[7", "gives a range to '', which is no layer"},
         {"\"ranges\":\t[\"r\"", "\"ranges\":\t[\"n\"", "has no data set 'state/n.range'"},
+        {"\"ranges\":\t[\"r\"", "\"ranges\":\t[\"r\", \"r\"", "gives 'r' a range twice"},
         {"\"quantization\":", "\"quantisation\":", "does not say how it is quantized"}};
     (void)state;
     rt_model *m = quantized(1, 8, 0), *n;
