@@ -3,7 +3,7 @@
 # those of the tests, with "clang" those of its clang and fuzz
 # targets, with "format", "coverage", "valgrind" and "aarch64" those of these, with "data" the Fashion-MNIST data set. Uses sudo when not root.
 set -e
-need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev"
+need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev"
 for what in "$@"; do
     case $what in
         test) need="$need libcmocka-dev" ;;

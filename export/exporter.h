@@ -39,4 +39,24 @@ rt_status rt_export_predictions(rt_teacher *, rt_source *x, uint64_t first, uint
 typedef struct { rt_string header, code, data; } rt_c_files;
 rt_status rt_export_c(const rt_program *, const char *name, const void *row, rt_c_files *);
 void rt_c_files_free(rt_c_files *);
+
+/* An integer program as ONNX: weights int8 and biases int32 with their scales per output channel, activations uint8,
+ * floats between QuantizeLinear and DequantizeLinear. The input is (batch, C, H, W), (batch, C, T) or (batch, D): bytes
+ * as they are in the data (u8), or floats as they are in the data, which are normalised inside, or rounded to bytes.
+ * Each head is an output (batch, size) of its name. metadata_props: heads, class_names (class_names.HEAD of several),
+ * columns, normalization, contract, digests, provenance. ONNX Runtime's integer kernels answer the same to the bit;
+ * where it has none (INT4, a Clip that the range does not imply) it computes in float. *bytes are for the caller to
+ * free. RT_USAGE for an opset other than 17 or 21, packed weights before 21, or bytes into a program that takes floats.
+ */
+typedef struct {
+    int opset;
+    enum {
+        RT_ONNX_INPUT_AUTO,
+        RT_ONNX_INPUT_U8,
+        RT_ONNX_INPUT_F32
+    } input; /* AUTO: bytes where the program takes them */
+    int packed;                      /* weights of 4 bits and less as INT4, two to a byte; else int8 */
+} rt_onnx_spec;
+/* *packed: how many layers have such weights. */
+rt_status rt_export_onnx(const rt_program *, const rt_onnx_spec *, uint8_t **bytes, size_t *n, int *packed);
 #endif

@@ -3,6 +3,7 @@
 #ifndef RT_TESTS_EXPORT_INTEGER_NETS_H
 #define RT_TESTS_EXPORT_INTEGER_NETS_H
 
+#include "engine/kernels.h"
 #include "student/calibrate.h"
 #include "tests/support.h"
 
@@ -11,19 +12,24 @@
 static const struct { const char *arch; int bytes;
 } nets[] = {
     {"{\"input\":[9,11,2],\"classes\":4,\"layers\":["
-     "{\"name\":\"a\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\"},{\"name\":\"r\",\"op\":\"relu\"},"
+     "{\"name\":\"a\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\"},"
+     "{\"name\":\"r\",\"op\":\"relu\"},"
      "{\"op\":\"conv2d\",\"out\":18,\"kernel\":[3,2],\"stride\":2,\"padding\":[1,0]},{\"op\":\"relu6\"},"
      "{\"op\":\"conv2d\",\"out\":6,\"kernel\":1},{\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1},"
      "{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":4}]}",
      1},
-    {"{\"input\":[16],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":70},{\"op\":\"relu\"},{\"op\":\"dense\",\"out\":19},"
+    {"{\"input\":[16],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":70},{\"op\":\"relu\"},"
+     "{\"op\":\"dense\",\"out\":19},"
      "{\"op\":\"tanh\"},{\"op\":\"dense\",\"out\":5}]}",
      0},
-    {"{\"input\":[33,3],\"classes\":6,\"layers\":[{\"op\":\"conv1d\",\"out\":10,\"kernel\":5,\"padding\":2,\"bias\":false},"
-     "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},{\"op\":\"conv1d\",\"out\":20,\"kernel\":3},"
+    {"{\"input\":[33,3],\"classes\":6,\"layers\":["
+     "{\"op\":\"conv1d\",\"out\":10,\"kernel\":5,\"padding\":2,\"bias\":false},"
+     "{\"op\":\"batch_norm\"},{\"op\":\"relu\"},{\"op\":\"max_pool\",\"kernel\":2},"
+     "{\"op\":\"conv1d\",\"out\":20,\"kernel\":3},"
      "{\"op\":\"gelu\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":6}]}",
      1},
-    {"{\"input\":[10,8,3],\"heads\":[{\"name\":\"kind\",\"size\":4},{\"name\":\"what it's worth\",\"task\":\"real\",\"size\":2}],"
+    {"{\"input\":[10,8,3],\"heads\":[{\"name\":\"kind\",\"size\":4},"
+     "{\"name\":\"what it's worth\",\"task\":\"real\",\"size\":2}],"
      "\"layers\":["
      "{\"name\":\"c1\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":1},{\"name\":\"s1\",\"op\":\"silu\"},"
      "{\"name\":\"d\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":1,\"groups\":12},{\"op\":\"batch_norm\"},"
@@ -31,17 +37,28 @@ static const struct { const char *arch; int bytes;
      "{\"name\":\"g\",\"op\":\"conv2d\",\"out\":12,\"kernel\":3,\"padding\":\"same\",\"groups\":3},"
      "{\"name\":\"a\",\"op\":\"add\",\"from\":[\"g\",\"s1\"]},{\"name\":\"bn\",\"op\":\"batch_norm\"},"
      "{\"name\":\"h\",\"op\":\"hard_swish\"},{\"name\":\"m\",\"op\":\"multiply\",\"from\":[\"h\",\"r\"]},"
-     "{\"name\":\"w\",\"op\":\"conv2d\",\"out\":24,\"kernel\":2,\"groups\":12},{\"name\":\"wp\",\"op\":\"max_pool\",\"kernel\":1},"
+     "{\"name\":\"w\",\"op\":\"conv2d\",\"out\":24,\"kernel\":2,\"groups\":12},"
+     "{\"name\":\"wp\",\"op\":\"max_pool\",\"kernel\":1},"
      "{\"name\":\"cc\",\"op\":\"concat\",\"from\":[\"m\",\"a\"]},"
      "{\"name\":\"ap\",\"op\":\"avg_pool\",\"kernel\":3,\"stride\":2,\"padding\":1},"
      "{\"name\":\"mp\",\"op\":\"max_pool\",\"kernel\":2,\"padding\":1},"
-     "{\"name\":\"fl\",\"op\":\"reshape\",\"shape\":[216]},{\"name\":\"gw\",\"op\":\"global_avg_pool\",\"from\":\"wp\"},"
+     "{\"name\":\"fl\",\"op\":\"reshape\",\"shape\":[216]},"
+     "{\"name\":\"gw\",\"op\":\"global_avg_pool\",\"from\":\"wp\"},"
      "{\"name\":\"kc\",\"op\":\"concat\",\"from\":[\"fl\",\"gw\"]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
      "{\"name\":\"sg\",\"op\":\"sigmoid\"},{\"name\":\"what it's worth\",\"op\":\"dense\",\"out\":2}]}",
      1}};
 enum { NETS = sizeof nets / sizeof nets[0], NET_ROWS = 40 };
 
 static rt_pool *net_pool;
+
+/* FNV-1a, 64 bits. */
+static inline uint64_t net_fnv(const void *bytes, size_t n)
+{
+    const unsigned char *p = bytes;
+    uint64_t h = 14695981039346656037u;
+    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 1099511628211u;
+    return h;
+}
 
 typedef struct {
     rt_model *m;
@@ -96,8 +113,10 @@ static inline void net_extremes(net_scene *s, int bytes)
     }
 }
 
+/* Calibrated by the plain-C family, so that programs are the same everywhere. */
 static inline net_scene net_scene_new(int which, int bytes)
 {
+    check_ok(rt_kernels_select("scalar"));
     net_scene s = {.m = net_model(which, bytes)};
     size_t n = s.m->input[0].size * NET_ROWS;
     s.raw = malloc(n);

@@ -1,0 +1,49 @@
+/* export/onnx_write.h - ONNX files: a graph that is built node by node and packed. Over protobuf-c's onnx.pb-c.h, which
+ * is generated from libonnx's onnx.proto; nobody else knows of it. (github.com/onnx/onnx, docs/IR.md.)
+ *
+ * Memory that runs out is kept in mind until rt_onnx_pack tells, so calls need no check of their own. Names that are
+ * handed out or in live as long as the file's builder. */
+#ifndef RT_EXPORT_ONNX_WRITE_H
+#define RT_EXPORT_ONNX_WRITE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/error.h"
+
+/* As ONNX numbers types (TensorProto.DataType). Data is given as it lies in memory; INT4 two to a byte, low half first.
+ */
+typedef enum {
+    RT_ONNX_F32 = 1,
+    RT_ONNX_U8 = 2,
+    RT_ONNX_I8 = 3,
+    RT_ONNX_I32 = 6,
+    RT_ONNX_I64 = 7,
+    RT_ONNX_I4 = 22
+} rt_onnx_type;
+
+typedef struct rt_onnx rt_onnx;
+typedef struct rt_onnx_node rt_onnx_node;
+
+/* Never NULL. opset: of the default domain, 17 or 21; graph: its name. */
+rt_onnx *rt_onnx_new(int opset, const char *graph);
+void rt_onnx_free(rt_onnx *);
+const char *rt_onnx_name(rt_onnx *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* An initializer; its name. Data is copied. */
+const char *rt_onnx_const(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim, const void *data);
+const char *rt_onnx_scalar(rt_onnx *, const char *name, rt_onnx_type, const void *data);
+/* A node of one output; inputs end with NULL. */
+rt_onnx_node *rt_onnx_add(rt_onnx *, const char *op, const char *out, const char *const *in);
+void rt_onnx_int(rt_onnx_node *, const char *attribute, int64_t);
+void rt_onnx_ints(rt_onnx_node *, const char *attribute, int n, const int64_t *);
+
+/* The graph's input and outputs. A dimension 0 is any, named "batch". */
+void rt_onnx_input(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim);
+void rt_onnx_output(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim);
+/* metadata_props */
+void rt_onnx_meta(rt_onnx *, const char *key, const char *value);
+
+/* The file's bytes, for the caller to free. Equal calls give equal bytes. RT_RUN when memory was out. */
+rt_status rt_onnx_pack(const rt_onnx *, uint8_t **bytes, size_t *n);
+#endif
