@@ -1,6 +1,4 @@
 /* cli/cmd_export.c - retort export */
-#include <string.h>
-
 #include "cli/cli.h"
 #include "experiments/export_job.h"
 
@@ -10,7 +8,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!out || a->count < 1)
         return rt_fail(RT_USAGE,
                        "export: a model or label store and --out FILE are required; see 'retort export --help'");
-    if (!to) to = strrchr(out, '.') ? strrchr(out, '.') + 1 : "";
+    if (!to) to = rt_export_form_of(out);
     cJSON *config = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(config, "input");
     for (int i = 0; i < a->count; i++) cJSON_AddItemToArray(list, cJSON_CreateString(a->positional[i]));
     rt_status st = RT_OK;
@@ -26,7 +24,9 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"to", CLI_VALUE, "FORM", "safetensors, npz, csv or npy; without it the ending of --out decides", NULL},
+    {"to", CLI_VALUE, "FORM",
+     "safetensors, npz, csv, npy, program, onnx-qdq or c; without it the ending of --out decides (.q, .onnx, .c)",
+     NULL},
     {"data", CLI_VALUE, "DATA.h5", "predictions for these rows", NULL},
     {"rows", CLI_VALUE, "A:B", "some of them", NULL},
     {"out", CLI_VALUE, "FILE", "what is written", NULL},
@@ -39,19 +39,26 @@ static const cli_option options[] = {
 
 const cli_command cli_export = {
     .name = "export",
-    .summary = "write weights, predictions or labels for other tools",
+    .summary = "write weights, predictions or labels for other tools, and integer programs, ONNX and C to deploy",
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
              "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows A:B] --to csv|npy --out FILE\n"
-             "LABELS.h5 --to csv|npy --out FILE",
+             "LABELS.h5 --to csv|npy --out FILE\n"
+             "QUANTIZED.h5 --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]",
     .about =
         "Weights, predictions or labels for other tools. csv: row; of a head of classes the prediction, its name where "
         "classes have names, and a probability for each; of labels a probability for each; of numbers the numbers; of "
         "several heads titles begin with HEAD:. npy: what the model answers (rows, outputs of all heads), logits of "
-        "classes and labels. Columns of the data are matched with the model's by name.",
+        "classes and labels. Columns of the data are matched with the model's by name.\n\nA quantized model is exported to be "
+        "deployed, with a manifest beside it (FILE.json). program: the packed integer program, which rt_program_load() reads. "
+        "onnx-qdq: a graph for runtimes with integer kernels; ONNX Runtime answers the same to the bit. c: C99 that needs "
+        "nothing but <stdint.h> and <string.h>; --out NAME.c gives NAME.c, NAME.h and NAME_data.c, and NAME_selftest() "
+        "tells whether a compiler and a processor compute as this one did.",
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"
-                "retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n",
+                "retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n"
+                "retort export small-int8.h5 --out small.onnx input_type=u8\n"
+                "retort export small-int8.h5 --out firmware/small.c\n",
     .run = run,
     .takes = CLI_KEYS | CLI_THREADS,
     .files = 32};

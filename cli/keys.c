@@ -175,6 +175,13 @@ const cli_key cli_eval_keys[] = {
 const cli_key cli_export_keys[] = {
     {"x", "x", "with --data: the data set, or those of several inputs, as data.x of 'retort label'"},
     {"names", "match", "with --data: as data.names of 'retort label'"},
+    {"opset", "17", "to onnx-qdq: 17 or 21"},
+    {"input_type", "auto",
+     "to onnx-qdq: u8, bytes as they are in the data (of a model quantized so), f32 numbers as they "
+     "are there; auto: what the program takes"},
+    {"int4", "widened",
+     "to onnx-qdq: weights of 4 bits and less as int8, or packed as INT4 (opset 21), with which ONNX "
+     "Runtime computes in float"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_run_keys[] = {

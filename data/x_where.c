@@ -117,5 +117,6 @@ rt_status rt_x_open(rt_source **out, const rt_x_where *w)
     }
     if (home >= 0) return rt_source_join(out, part, name, w->parts, home);
     for (int i = 0; i < w->parts; i++) rt_source_close(part[i]);
-    return rt_fail(RT_USAGE, "data.x: one input at least must lie in data.source, %s, which has the targets", w->source);
+    return rt_fail(RT_USAGE, "data.x: one input at least must lie in data.source, %s, which has the targets",
+                   w->source);
 }

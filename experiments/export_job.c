@@ -7,11 +7,26 @@
 #include "data/rows.h"
 #include "data/stream.h"
 #include "data/x_where.h"
+#include "experiments/deploy_job.h"
 #include "export/exporter.h"
 #include "teacher/teacher.h"
 
-enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY };
-static const char *const forms[] = {"safetensors", "npz", "csv", "npy", NULL};
+enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C };
+static const char *const forms[] = {"safetensors", "npz", "csv", "npy", "program", "onnx-qdq", "c", NULL};
+static const char *const endings[] = {"safetensors", "npz", "csv", "npy", "q", "onnx", "c"};
+
+const char *rt_export_form_of(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    for (int i = 0; dot && forms[i]; i++) if (!strcmp(dot + 1, endings[i])) return forms[i];
+    return dot ? dot + 1 : "";
+}
+
+const char *rt_export_ending_of(const char *form)
+{
+    for (int i = 0; forms[i]; i++) if (!strcmp(form, forms[i])) return endings[i];
+    return "out";
+}
 
 typedef struct {
     const char *path[MAX_MODELS], *data, *rows;
@@ -20,7 +35,20 @@ typedef struct {
     rt_output *out;
     rt_match match;
     const char *of_data;               /* a key that was given and only predictions have, or NULL */
+    rt_onnx_spec onnx;
 } settings;
+
+/* Keys that ONNX has, and nothing else. */
+static void read_onnx(rt_cfg *c, settings *s)
+{
+    static const char *const keys[] = {"opset", "input_type", "int4"}, *const types[] = {"auto", "u8", "f32", NULL},
+                      *const int4[] = {"widened", "packed", NULL};
+    if (s->to == ONNX_QDQ) {
+        s->onnx.opset = rt_cfg_int(c, "opset", 17, 17, 21);
+        s->onnx.input = (unsigned)rt_cfg_choice(c, "input_type", types, RT_ONNX_INPUT_AUTO);
+        s->onnx.packed = rt_cfg_choice(c, "int4", int4, 0);
+    } else for (int i = 0; i < 3; i++) rt_cfg_refuse(c, keys[i], "belongs to to=onnx-qdq");
+}
 
 static rt_status read_settings(cJSON *config, settings *s)
 {
@@ -35,6 +63,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     rt_x_where_read(&c, s->data, &s->x);
     s->rows = rt_cfg_string(&c, "rows", "");
     s->match = rt_match_read(&c);
+    read_onnx(&c, s);
     return rt_cfg_end(&c);
 }
 
@@ -62,6 +91,11 @@ static rt_status check_applies(const settings *s, const char *const *stores, int
     int is_weights = s->to == SAFETENSORS || s->to == NPZ;
     uint64_t first, end;
     *store = 0;
+    if (s->to >= PROGRAM) {
+        if (s->models != 1) return rt_fail(RT_USAGE, "to: one model is exported to %s at a time", forms[s->to]);
+        if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy)", s->of_data);
+        return RT_OK;
+    }
     for (int i = 0; i < s->models && !*store; i++) {
         RT_TRY(look(s->path[i], stores, store));
         if (*store && is_weights)
@@ -151,10 +185,10 @@ static rt_status check_ending(const settings *s, const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     for (int i = 0; dot && forms[i]; i++)
-        if (i != s->to && !strcmp(dot + 1, forms[i]))
+        if (i != s->to && !strcmp(dot + 1, endings[i]))
             return rt_fail(RT_USAGE,
                            "%s: its name ends in .%s, but %s is asked for; give --out another ending, or --to %s", path,
-                           forms[i], forms[s->to], forms[i]);
+                           endings[i], forms[s->to], forms[i]);
     return RT_OK;
 }
 
@@ -172,8 +206,12 @@ rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt
     cJSON *notes = cJSON_CreateArray();
     int store = 0;
     rt_status st = rt_output_may_replace(s.out, RT_OUTPUT_EXPORT);
+    cJSON *more = cJSON_CreateObject();
     if (!st) st = check_applies(&s, NULL, &store);
     if (st) ;
+    else if (s.to >= PROGRAM)
+        st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path[0], s.onnx}, s.out, out, inputs, more,
+                       notes);
     else if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
     else if (store) st = labels(&s, notes);
     else st = predictions(&s, pool, progress, notes);
@@ -181,9 +219,12 @@ rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt
         *result = cJSON_CreateObject();
         cJSON_AddStringToObject(*result, "file", out->path);
         cJSON_AddStringToObject(*result, "format", forms[s.to]);
+        for (cJSON *i; (i = more->child);)
+            cJSON_AddItemToObject(*result, i->string, cJSON_DetachItemViaPointer(more, i));
         if (notes->child) cJSON_AddItemToObject(*result, "notes", cJSON_Duplicate(notes, 1));
     }
     rt_output_end(s.out);
+    cJSON_Delete(more);
     cJSON_Delete(notes);
     return st;
 }

@@ -45,7 +45,7 @@ typedef struct {
 static void output_of(const experiment *x, step *s)
 {
     const char *form = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s->with, "to"));
-    const char *end = s->action == EXPORT ? (form ? form : "out") : "h5";
+    const char *end = s->action == EXPORT ? rt_export_ending_of(form ? form : "") : "h5";
     if (s->action == TRAIN || s->action == EVAL) snprintf(s->place, sizeof s->place, "%s/%s", x->out, s->name);
     else snprintf(s->place, sizeof s->place, "%s/%s.%s", x->out, s->name, end);
     snprintf(s->output, sizeof s->output, s->action == TRAIN ? "%.1000s/model.h5" : "%.1000s", s->place);

@@ -144,8 +144,11 @@ static void labels_and_exports(void **state)
              RUN(TWO, OF_TWO, KD "'teacher': '@two/model.h5', 'augment': {'mixup': 0.4}, "), "run2");
     /* A teacher that sees another set than its student. */
     same_run(RUN(ONE, OF_ONE, KD "'teacher': '@one/model.h5', "),
-             RUN(TWO, "'source': '@two.h5', 'x': {'left': 'left', 'right': {'source': '@bytes.h5', 'set': 'r'}, 'input': "
-                      "{'source': '@one.h5', 'set': 'x'}}", KD "'teacher': '@one/model.h5', "), "run2");
+             RUN(TWO,
+                 "'source': '@two.h5', 'x': {'left': 'left', 'right': {'source': '@bytes.h5', 'set': 'r'}, 'input': "
+                 "{'source': '@one.h5', 'set': 'x'}}",
+                 KD "'teacher': '@one/model.h5', "),
+             "run2");
     /* Labels of these rows, not of others. */
     cJSON *r;
     check_fails(train_with(RUN(TWO, "'source': '@both.h5', 'x': {'left': 'left', 'right': 'right'}, 'labels': "
@@ -164,7 +167,8 @@ static cJSON *evaluation(const char *config)
 static double of_model(const cJSON *e, int i, const char *key)
 {
     const cJSON *v = cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i), key);
-    if (!v) fail_msg("a model has no '%s': %s", key, cJSON_Print(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i)));
+    if (!v)
+        fail_msg("a model has no '%s': %s", key, cJSON_Print(cJSON_GetArrayItem(cJSON_GetObjectItem(e, "models"), i)));
     return cJSON_IsNumber(v) ? v->valuedouble : number(v, "value");
 }
 
@@ -173,7 +177,8 @@ static void evaluation_tells_what_was_seen(void **state)
     (void)state;
     make_models();
     cJSON *one = evaluation("{'students': ['@one/model.h5'], 'data': {" OF_ONE "}, 'eval': {'speed': false}}");
-    cJSON *two = evaluation("{'students': ['@two/model.h5'], 'data': {" OF_TWO "}, 'eval': {'speed': true, 'latency_samples': "
+    cJSON *two = evaluation("{'students': ['@two/model.h5'], 'data': {" OF_TWO
+                            "}, 'eval': {'speed': true, 'latency_samples': "
                             "100, 'rounds': 2, 'seconds': 0.1}}");
     static const char *const same[] = {"accuracy", "nll", "ece"};
     for (int i = 0; i < 3; i++) check_close(same[i], of_model(two, 0, same[i]), of_model(one, 0, same[i]), 0, 0);
@@ -203,7 +208,8 @@ static void what_is_refused(void **state)
                         {.name = "odd", .type = RT_F32, .rank = 2, .dim = {ROWS, B}, .data = odd},
                         {.name = "text", .type = RT_TEXT, .element = 4, .rank = 1, .dim = {ROWS}, .data = odd}};
     save("odd.h5", in, 3);
-#define FROM(set) RUN(TWO, "'source': '@two.h5', 'x': {'left': 'left', 'right': {'source': '@odd.h5', 'set': '" set "'}}", "")
+#define FROM(set) \
+    RUN(TWO, "'source': '@two.h5', 'x': {'left': 'left', 'right': {'source': '@odd.h5', 'set': '" set "'}}", "")
     check_train(FROM("few"), RT_INPUT, "odd.h5: data set 'few' has 599 rows, 'left' of ");
     check_train(FROM("odd"), RT_INPUT, "odd.h5: row 7 of 'odd' contains NaN");
     check_train(FROM("text"), RT_INPUT, "odd.h5: data set 'text' is text, not numbers");
@@ -237,7 +243,8 @@ static void outputs_are_no_inputs(void **state)
     cJSON_Delete(c);
     c = parse_config("{'input': '@two/model.h5', 'to': 'npy', 'data': '@two.h5', 'x': {'left': 'left', 'right': "
                      "{'source': '@bytes.h5', 'set': 'r'}}}");
-    check_fails(rt_export(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r), RT_USAGE, "");
+    check_fails(rt_export(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r), RT_USAGE,
+                "");
     cJSON_Delete(c);
     rt_source *x;
     check_ok(rt_source_open(&x, in_folder("bytes.h5"), "r"));

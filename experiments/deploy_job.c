@@ -1,0 +1,214 @@
+#include "experiments/deploy_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "engine/version.h"
+#include "export/out_file.h"
+
+enum { FILES = 4, PATH = 4096 };
+static const char *const form_names[] = {"program", "onnx-qdq", "c"};
+
+typedef struct {
+    rt_output *out;
+    char path[PATH];
+    const void *data;
+    size_t n;
+} file;
+
+/* Outputs of one export; the first is borrowed, the manifest is the last. */
+typedef struct { file f[FILES]; int count; } files;
+
+rt_status rt_program_open(rt_program **out, const char *path)
+{
+    char begin[8] = "";
+    size_t got = 0;
+    int fd;
+    rt_model *m;
+    *out = NULL;
+    RT_TRY(rt_open_input(&fd, path));
+    rt_status st = rt_read_some(fd, begin, sizeof begin, path, &got);
+    close(fd);
+    RT_TRY(st);
+    if (got == sizeof begin && !memcmp(begin, "retort-q", sizeof begin)) return rt_program_load(out, path);
+    RT_TRY(rt_model_load(&m, path));
+    if (!rt_model_quantized(m))
+        st = rt_fail(RT_USAGE,
+                     "%s: computes in float; an integer program needs a quantized model: see 'retort help quantize'",
+                     path);
+    else {
+        st = rt_program_of(out, m);
+        if (st) st = rt_fail_in(st, "%s", path);
+    }
+    rt_model_free(m);
+    return st;
+}
+
+/* One more file, beside the others: its lock is taken, and it may be replaced. */
+static rt_status add_file(files *s, const char *path, const rt_target *like, const char *const *inputs)
+{
+    file *f = &s->f[s->count];
+    if ((size_t)snprintf(f->path, sizeof f->path, "%s", path) >= sizeof f->path)
+        return rt_fail(RT_USAGE, "%s: is too long for a path", path);
+    rt_target t = {.path = f->path, .force = like->force, .config = like->config};
+    RT_TRY(rt_output_take(&f->out, &t, inputs));
+    s->count++;
+    return rt_output_may_replace(f->out, RT_OUTPUT_EXPORT);
+}
+
+static rt_status write_file(file *f)
+{
+    rt_out_file o = rt_out_open(f->out);
+    rt_out_put(&o, f->data, f->n);
+    return rt_out_close(&o, RT_OK);
+}
+
+/* What the run that made the model says of it, when its folder is the model's. */
+static rt_status add_result(cJSON *j, const char *model, const char *digest)
+{
+    char path[PATH];
+    cJSON *r;
+    const char *slash = strrchr(model, '/');
+    int there, folder = slash ? (int)(slash - model) + 1 : 0;
+    if ((size_t)snprintf(path, sizeof path, "%.*sresult.json", folder, model) >= sizeof path) return RT_OK;
+    RT_TRY(rt_file_there(path, &there));
+    if (!there) return RT_OK;
+    rt_status st = rt_json_sealed_file(&r, path);
+    if (st) return st == RT_INPUT ? RT_OK : st; /* of another kind, or damaged: none of the export's matter */
+    const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));
+    if (of && !strcmp(of, digest)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(r, "history");
+        cJSON_DeleteItemFromObjectCaseSensitive(r, "model");
+        cJSON_AddItemToObject(j, "result", r);
+    } else cJSON_Delete(r);
+    return RT_OK;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt_program *p, const files *s)
+{
+    static const char *const keys[] = {"model", "heads", "normalization", "columns", "provenance"};
+    const cJSON *about = rt_program_about(p), *model = cJSON_GetObjectItemCaseSensitive(about, "model");
+    cJSON *j = *manifest = cJSON_CreateObject(), *list;
+    uint8_t *bytes;
+    size_t n;
+    cJSON_AddStringToObject(j, "format", form_names[spec->form]);
+    list = cJSON_AddArrayToObject(j, "files");
+    for (int i = 0; i < s->count - 1; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, one);
+        cJSON_AddStringToObject(one, "file", name_of(s->f[i].path));
+        cJSON_AddNumberToObject(one, "bytes", (double)s->f[i].n);
+        cJSON_AddStringToObject(one, "xxh128", rt_digest_of(s->f[i].data, s->f[i].n).hex);
+    }
+    RT_TRY(rt_program_write(p, &bytes, &n));
+    cJSON_AddStringToObject(j, "made_by", rt_tool());
+    cJSON_AddNumberToObject(j, "contract", RT_INT_CONTRACT);
+    cJSON_AddStringToObject(j, "program", rt_digest_of(bytes, n).hex);
+    cJSON_AddStringToObject(j, "input", rt_program_takes(p) ? "u8" : "f32");
+    cJSON_AddNumberToObject(j, "multiply_adds", rt_net_macs(rt_program_net(p)));
+    free(bytes);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(about, keys[i]);
+        if (v) cJSON_AddItemToObject(j, keys[i], cJSON_Duplicate(v, 1));
+    }
+    return cJSON_IsString(model) ? add_result(j, spec->input, model->valuestring) : RT_OK;
+}
+
+/* The bytes of all files but the manifest. */
+typedef struct { uint8_t *bytes; rt_c_files c; } texts;
+
+static rt_status make(const rt_deploy_spec *spec, const rt_program *p, files *s, texts *t, cJSON *notes)
+{
+    file *f = s->f;
+    if (spec->form == RT_DEPLOY_C) {
+        char name[256];
+        snprintf(name, sizeof name, "%.*s", (int)strlen(name_of(f[0].path)) - 2, name_of(f[0].path));
+        RT_TRY(rt_export_c(p, name, NULL, &t->c));
+        const rt_string *text[] = {&t->c.code, &t->c.header, &t->c.data};
+        for (int i = 0; i < 3; i++) {
+            f[i].data = text[i]->p;
+            f[i].n = text[i]->n;
+        }
+        return RT_OK;
+    }
+    int packed = 0;
+    rt_status st = spec->form == RT_DEPLOY_ONNX ? rt_export_onnx(p, &spec->onnx, &t->bytes, &f[0].n, &packed)
+                                                : rt_program_write(p, &t->bytes, &f[0].n);
+    f[0].data = t->bytes;
+    if (!st && packed) {
+        char text[160];
+        snprintf(text, sizeof text,
+                 "%d layers have INT4 weights, with which ONNX Runtime computes in float: slower, and its "
+                 "answers may differ",
+                 packed);
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
+    return st;
+}
+
+/* NAME.c, which is s->f[0], with the others of C and the manifest. */
+static rt_status take_files(const rt_deploy_spec *spec, files *s, const rt_target *out, const char *const *inputs)
+{
+    char path[PATH];
+    const size_t n = strlen(out->path);
+    if (spec->form == RT_DEPLOY_C) {
+        if (n < 3 || strcmp(out->path + n - 2, ".c"))
+            return rt_fail(RT_USAGE, "%s: C code is NAME.c, NAME.h and NAME_data.c; give --out NAME.c", out->path);
+        snprintf(path, sizeof path, "%.*s.h", (int)n - 2, out->path);
+        RT_TRY(add_file(s, path, out, inputs));
+        snprintf(path, sizeof path, "%.*s_data.c", (int)n - 2, out->path);
+        RT_TRY(add_file(s, path, out, inputs));
+    }
+    snprintf(path, sizeof path, "%s.json", out->path);
+    return add_file(s, path, out, inputs);
+}
+
+static rt_status deploy(const rt_deploy_spec *spec, files *s, const rt_program *p, cJSON **manifest, texts *t,
+                        cJSON *notes)
+{
+    file *last = &s->f[s->count - 1];
+    char *text = NULL;
+    RT_TRY(make(spec, p, s, t, notes));
+    rt_status st = describe(manifest, spec, p, s);
+    if (!st && !(text = rt_json_text(*manifest, 1))) st = rt_fail(RT_RUN, "out of memory");
+    last->data = text;
+    last->n = text ? strlen(text) : 0;
+    for (int i = 0; i < s->count && !st; i++) st = write_file(&s->f[i]);
+    free(text);
+    return st;
+}
+
+rt_status rt_deploy(const rt_deploy_spec *spec, rt_output *first, const rt_target *out, const char *const *inputs,
+                    cJSON *result, cJSON *notes)
+{
+    files s = {.count = 1, .f = {{.out = first}}};
+    texts t = {0};
+    rt_program *p = NULL;
+    cJSON *manifest = NULL;
+    if ((size_t)snprintf(s.f[0].path, PATH, "%s", out->path) >= PATH - 16)
+        return rt_fail(RT_USAGE, "%s: is too long for a path", out->path);
+    rt_status st = take_files(spec, &s, out, inputs);
+    if (!st) st = rt_program_open(&p, spec->input);
+    if (!st) st = deploy(spec, &s, p, &manifest, &t, notes);
+    if (!st) {
+        static const char *const keys[] = {"files", "program", "contract", "input", "multiply_adds"};
+        for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+            cJSON_AddItemToObject(result, keys[i], cJSON_DetachItemFromObjectCaseSensitive(manifest, keys[i]));
+        cJSON_AddStringToObject(result, "manifest", s.f[s.count - 1].path);
+    }
+    for (int i = s.count - 1; i > 0; i--) rt_output_end(s.f[i].out);
+    rt_c_files_free(&t.c);
+    free(t.bytes);
+    cJSON_Delete(manifest);
+    rt_program_free(p);
+    return st;
+}
