@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "engine/kernels.h"
+#include "engine/int/integer.h"
 
 const cli_option cli_common[] = {
     {"json", CLI_FLAG, NULL, "print the result, or the error, as JSON on standard output", NULL},
@@ -15,6 +15,10 @@ const cli_option cli_common[] = {
 const cli_option cli_speed[] = {
     {"threads", CLI_VALUE, "N", "threads (default: all CPUs); results do not depend on it", NULL},
     {"kernels", CLI_VALUE, "F", "kernel family: auto, amx, avx512, avx2, openblas, scalar (also RETORT_KERNELS)", NULL},
+    {"int-kernels", CLI_VALUE, "F",
+     "that of quantized models: auto, amx_int8, avx512vnni, avxvnni, avx2, scalar (also RETORT_INT_KERNELS); their "
+     "answers do not depend on it",
+     NULL},
     {0}};
 const cli_option cli_seeds[] = {
     {"seed", CLI_VALUE, "N", "seed of everything random (default 1, stored with results)", NULL}, {0}};
@@ -177,9 +181,13 @@ static rt_status take_override(cli_args *a, const cli_command *c, const char *s)
 
 static rt_status take_kernels(const cli_args *a, const cli_command *c)
 {
-    if (cli_value(a, "kernels")) return rt_kernels_select(cli_value(a, "kernels"));
-    const char *env = c->takes & CLI_THREADS ? getenv("RETORT_KERNELS") : NULL;
-    return env ? rt_kernels_select(env) : RT_OK;
+    const char *floats = cli_value(a, "kernels"), *integers = cli_value(a, "int-kernels");
+    if (c->takes & CLI_THREADS) {
+        if (!floats) floats = getenv("RETORT_KERNELS");
+        if (!integers) integers = getenv("RETORT_INT_KERNELS");
+    }
+    if (floats) RT_TRY(rt_kernels_select(floats));
+    return integers ? rt_int_kernels_select(integers) : RT_OK;
 }
 
 rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)

@@ -60,11 +60,12 @@ extern const cli_option cli_common[], cli_speed[], cli_seeds[];
 
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
-    cli_bench_keys[];
+    cli_bench_keys[], cli_quantize_keys[];
 
-enum { CLI_COMMANDS = 8 };
+enum { CLI_COMMANDS = 9 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
-extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench;
+extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench,
+    cli_quantize;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */
@@ -89,6 +90,8 @@ rt_status cli_set_list(const cli_args *, cJSON *config, const char *option, cons
 /* Text of others on standard output, as rt_put_plain puts it. */
 void cli_print_text(const char *);
 void cli_print_tree(const cJSON *, int indent);
+/* The layers of a quantized model as a table. */
+void cli_print_layers(const cJSON *);
 /* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds.
  */
 void cli_print_error(rt_status, cJSON *result);

@@ -15,6 +15,20 @@ static rt_status run(cli_args *a, cJSON **result)
     return rt_inspect(a->positional[0], &o, a->pool, result);
 }
 
+/* As a tree; the layers of a quantized model as a table. */
+static void show(const cJSON *result)
+{
+    cJSON *copy = cJSON_Duplicate(result, 1), *program = cJSON_GetObjectItemCaseSensitive(copy, "integer_program");
+    cJSON *layers = program ? cJSON_DetachItemFromObjectCaseSensitive(program, "layers") : NULL;
+    cli_print_tree(copy, 0);
+    if (layers) {
+        putchar('\n');
+        cli_print_layers(layers);
+    }
+    cJSON_Delete(layers);
+    cJSON_Delete(copy);
+}
+
 static const cli_option options[] = {
     {"plan", CLI_VALUE, "BATCH", "the kernel calls that a model compiles to for this batch size", NULL},
     {"stages", CLI_FLAG, NULL, "the layers that a model becomes when it runs, after each pass that changes them", NULL},
@@ -27,12 +41,14 @@ const cli_command cli_info = {
     .usage = "FILE [DATASET] [--plan BATCH] [--stages] [--training]",
     .about =
         "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters, "
-        "multiply-adds, memory, provenance. A label store: how far it is, who made it, and whether its checksums "
+        "multiply-adds, memory, provenance; of a quantized one the quantizers of each layer, too. A label store: how "
+        "far it is, who made it, and whether its checksums "
         "hold. A checkpoint: its buffers and state.",
     .options = options,
     .examples = "retort info train.h5 x\n"
                 "retort info runs/teacher/model.h5 --plan 64\n"
                 "retort info runs/teacher/model.h5 --stages\n",
     .run = run,
+    .show = show,
     .takes = CLI_THREADS,
     .files = 2};

@@ -8,8 +8,9 @@
 
 enum { WIDTH = 110, TEXT_AT = 26 };
 
-const cli_command *const cli_commands[CLI_COMMANDS] = {&cli_import, &cli_info,   &cli_train, &cli_label,
-                                                       &cli_eval,   &cli_export, &cli_run,   &cli_bench};
+const cli_command *const cli_commands[CLI_COMMANDS] = {&cli_import,   &cli_info, &cli_train,  &cli_label,
+                                                       &cli_quantize, &cli_eval, &cli_export, &cli_run,
+                                                       &cli_bench};
 
 
 void cli_wrap(const char *text, int indent, int width)
@@ -100,7 +101,7 @@ static void help_on_command(const cli_command *c)
     putchar('\n');
     print_options(c->options);
     printf("\nand those of every command, which 'retort --help' lists: --json --quiet%s%s\n",
-           c->takes & CLI_THREADS ? " --threads --kernels" : "", c->takes & CLI_SEED ? " --seed" : "");
+           c->takes & CLI_THREADS ? " --threads --kernels --int-kernels" : "", c->takes & CLI_SEED ? " --seed" : "");
     if (c->keys) print_keys(c);
     if (c->terms) printf("\nwhat the numbers are\n");
     for (const cli_term *t = c->terms; t && t->word; t++) print_item(t->word, t->help);

@@ -184,13 +184,34 @@ const cli_key cli_export_keys[] = {
      "Runtime computes in float"},
     {NULL, NULL, NULL}};
 
+const cli_key cli_quantize_keys[] = {
+    {"model", "", "the model file, in place of the argument"},
+    DATA_SOURCE,
+    DATA_X,
+    DATA_ROWS,
+    DATA_NAMES,
+    DATA_CHECK,
+    {"quant.weights", "8", "bits of weights, 4 to 8"},
+    {"quant.activations", "8", "bits of what layers give; 8 alone"},
+    {"quant.first", "8", "bits of the weights of layers that read the input"},
+    {"quant.last", "8", "bits of the weights of layers that give a head's answer"},
+    {"quant.layers", "none", "{\"NAME\": {\"weights\": BITS}}: bits of single layers, before the others"},
+    {"quant.method", "minmax",
+     "minmax: ranges and steps reach the greatest value; mse: what keeps the squared error least"},
+    {"quant.bias_correction", "true", "biases make up for the mean error of rounded weights"},
+    {"quant.calibrate", "300", "rows that ranges come from, drawn among data.rows"},
+    {"quant.input", "auto",
+     "u8: the model takes bytes as they are in the data; f32: it takes normalised floats; auto: bytes where the data "
+     "are bytes and the model can take them"},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_run_keys[] = {
     {"name", "experiment", "for messages"},
     {"out", "", "the folder of all steps; as --out"},
     {"seed", "1", "of every step that has none of its own"},
     {"steps", "",
-     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"eval\"|\"export\", \"with\": the configuration "
-     "of that command}]"},
+     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"eval\"|\"export\", \"with\": the "
+     "configuration of that command}]"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_bench_keys[] = {{"batch", "128", "rows a step"},

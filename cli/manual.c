@@ -153,7 +153,8 @@ static void program_page(void)
     printf(".TP\n.IR key.path = value\noverride of the configuration, such as train.epochs=20\n");
     exit_status();
     heading("ENVIRONMENT");
-    printf(".TP\n.B RETORT_KERNELS\nthe kernel family where\n.B \\-\\-kernels\nis not given\n");
+    printf(".TP\n.B RETORT_KERNELS\nthe kernel family where\n.B \\-\\-kernels\nis not given\n"
+           ".TP\n.B RETORT_INT_KERNELS\nthat of quantized models where\n.B \\-\\-int\\-kernels\nis not given\n");
 }
 
 void cli_manual(const cli_command *c)

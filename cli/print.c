@@ -81,6 +81,34 @@ void cli_print_tree(const cJSON *j, int indent)
     }
 }
 
+/* A number in its column, or a dash. */
+static void put_column(const cJSON *v, int width, int digits)
+{
+    if (cJSON_IsNumber(v)) printf(" %*.*f", width, digits, v->valuedouble);
+    else printf(" %*s", width, "-");
+}
+
+void cli_print_layers(const cJSON *layers)
+{
+    static const struct { const char *key; int width, digits; } column[] = {
+        {"clipped", 9, 5}, {"snr_db", 7, 1}, {"macs", 11, 0}, {"weight_bytes", 10, 0}};
+    printf("%-20s %-24s %4s %11s %11s %9s %7s %11s %10s\n", "layer", "operator", "bits", "least", "greatest", "clipped",
+           "dB", "MACs", "bytes");
+    for (const cJSON *l = layers->child; l; l = l->next) {
+        const cJSON *range = cJSON_GetObjectItemCaseSensitive(l, "range");
+        char name[64];
+        snprintf(name, sizeof name, "%.60s", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name")));
+        cli_print_text(name);
+        printf("%*s %-24s", (int)(20 > strlen(name) ? 20 - strlen(name) : 0), "",
+               cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "op")));
+        put_column(cJSON_GetObjectItemCaseSensitive(l, "bits"), 4, 0);
+        for (int k = 0; k < 2; k++) put_column(cJSON_GetArrayItem(range, k), 11, 3);
+        for (size_t k = 0; k < sizeof column / sizeof column[0]; k++)
+            put_column(cJSON_GetObjectItemCaseSensitive(l, column[k].key), column[k].width, column[k].digits);
+        putchar('\n');
+    }
+}
+
 static const char *kind_of(rt_status st)
 {
     switch (st) {

@@ -94,7 +94,7 @@ typedef struct {
     uint32_t element;                   /* TEXT: length */
     int rank;
     uint64_t dim[RT_H5_RANK];
-    const void *data;                   /* rt_h5_save only; NULL: left zero */
+    const void *data;                   /* rt_h5_write and _save only; NULL: left zero */
 } rt_h5_item;
 
 /* Fills the empty file fd (path is for messages) with the items allocated, zero, contiguous; offsets[i] tells where
@@ -102,6 +102,8 @@ typedef struct {
  * "format". */
 rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_item *, int items, uint64_t *offsets);
 
+/* The same with the items' data: a whole file, which the caller syncs. */
+rt_status rt_h5_write(int fd, const char *path, const char *kind, const rt_h5_item *, int items);
 /* Writes a whole file with its data, durably, in the place of what has its name; for files that a lock guards
  * already. */
 rt_status rt_h5_save(const char *path, const char *kind, const rt_h5_item *, int items);

@@ -167,21 +167,27 @@ rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_i
                : reserve(fd, path);
 }
 
+rt_status rt_h5_write(int fd, const char *path, const char *kind, const rt_h5_item *items, int n)
+{
+    uint64_t *offsets = calloc((size_t)n + 1, sizeof *offsets);
+    if (!offsets) return rt_fail(RT_RUN, "out of memory");
+    rt_status st = rt_h5_create(fd, path, kind, items, n, offsets);
+    for (int i = 0; i < n && !st; i++)
+        if (items[i].data) st = rt_pwrite_all(fd, items[i].data, item_bytes(&items[i]), offsets[i], path);
+    free(offsets);
+    return st;
+}
+
 rt_status rt_h5_save(const char *path, const char *kind, const rt_h5_item *items, int n)
 {
     char name[256];
     int dir;
     rt_temp t = {.fd = -1};
-    uint64_t *offsets = calloc((size_t)n + 1, sizeof *offsets);
-    if (!offsets) return rt_fail(RT_RUN, "out of memory");
     rt_status st = rt_open_folder_of(&dir, name, path);
     if (!st) st = rt_temp_open(&t, dir, name, path);
-    if (!st) st = rt_h5_create(t.fd, path, kind, items, n, offsets);
-    for (int i = 0; i < n && !st; i++)
-        if (items[i].data) st = rt_pwrite_all(t.fd, items[i].data, item_bytes(&items[i]), offsets[i], path);
+    if (!st) st = rt_h5_write(t.fd, path, kind, items, n);
     if (!st) st = rt_temp_commit(&t, 1);
     rt_temp_drop(&t);
     if (dir >= 0) close(dir);
-    free(offsets);
     return st;
 }

@@ -16,6 +16,7 @@ struct rt_session {
     const rt_graph *graph;
     rt_pool *pool;
     rt_plan *plan;
+    rt_run run;                        /* the last: an output that is a view of the input is read where that lies */
     rt_updates *updates;
     float *buffer[RT_BUFFERS];
     size_t floats[RT_BUFFERS];
@@ -123,13 +124,14 @@ static int tiles_of(size_t floats) { return (int)((floats + TILE - 1) / TILE); }
 
 static void run(rt_session *s, rt_step *step)
 {
-    rt_run r = {.rows = step->rows, .params = (float *)s->params, .states = (float *)s->states,
-                .grads = s->buffer[RT_B_GRADS], .seed = step->seed, .epoch = step->epoch, .step = step->step};
-    memcpy(r.x, step->x, sizeof r.x);
-    if (s->stale && !s->train) rt_plan_prepare(s->plan, &r);
+    rt_run *r = &s->run;
+    *r = (rt_run){.rows = step->rows, .params = (float *)s->params, .states = (float *)s->states,
+                  .grads = s->buffer[RT_B_GRADS], .seed = step->seed, .epoch = step->epoch, .step = step->step};
+    memcpy(r->x, step->x, sizeof r->x);
+    if (s->stale && !s->train) rt_plan_prepare(s->plan, r);
     s->stale = 0;
-    rt_plan_run(s->plan, &r);
-    memcpy(step->loss, r.loss, sizeof r.loss);
+    rt_plan_run(s->plan, r);
+    memcpy(step->loss, r->loss, sizeof r->loss);
 }
 
 void rt_session_step(rt_session *s, rt_step *step)

@@ -302,6 +302,15 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     return RT_OK;
 }
 
+/* What a model that answers by integers is. */
+static void add_quantized(cJSON *j, const rt_eval_model *e, const rt_teacher_cost *cost)
+{
+    cJSON *q = cJSON_AddObjectToObject(j, "quantized");
+    cJSON_AddNumberToObject(q, "models", rt_teacher_quantized(e->teacher));
+    cJSON_AddNumberToObject(q, "contract", RT_INT_CONTRACT);
+    cJSON_AddNumberToObject(q, "program_bytes", cost->program_bytes);
+}
+
 static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 {
     rt_eval_model *e = &v->model[i];
@@ -317,6 +326,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
         cJSON_AddNumberToObject(j, "parameters", cost.parameters);
         cJSON_AddNumberToObject(j, "macs", cost.macs);
         cJSON_AddNumberToObject(j, "file_bytes", cost.file_bytes);
+        if (rt_teacher_quantized(e->teacher)) add_quantized(j, e, &cost);
     }
     if (e->speed.one) {
         cJSON_AddNumberToObject(j, "peak_memory_bytes", cost.weight_bytes + cost.plan_bytes);
@@ -360,6 +370,9 @@ static void add_machine(cJSON *r, const rt_evaluation *v)
     cJSON_AddStringToObject(m, "system", u.release);
     cJSON_AddStringToObject(m, "governor", line);
     cJSON_AddStringToObject(m, "kernels", rt_kernels_get()->name);
+    int quantized = 0;
+    for (int i = 0; i < v->count; i++) quantized += rt_teacher_quantized(v->model[i].teacher);
+    if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     cJSON_AddStringToObject(m, "compiler", __VERSION__);
     cJSON_AddNumberToObject(m, "threads", rt_pool_threads(v->pool));
     if (v->set.speed) cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));

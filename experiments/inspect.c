@@ -12,7 +12,7 @@
 #include "engine/progress.h"
 #include "engine/session.h"
 #include "student/arch.h"
-#include "student/model.h"
+#include "student/fidelity.h"
 
 enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
         CLASSES = 1024, MOST_COUNTS = 256 };
@@ -111,6 +111,16 @@ static void add_inputs(const rt_model *m, cJSON *j)
     }
 }
 
+/* What a quantized model answers by. */
+static rt_status describe_program(const rt_model *m, cJSON *j)
+{
+    rt_program *p;
+    RT_TRY(rt_program_of(&p, m));
+    rt_fidelity_describe(cJSON_AddObjectToObject(j, "integer_program"), m, p, NULL);
+    rt_program_free(p);
+    return RT_OK;
+}
+
 static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
 {
     rt_model *m;
@@ -145,7 +155,7 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
         cJSON_AddNumberToObject(l, "macs", rt_ops[n->op]->macs ? rt_ops[n->op]->macs(g, n) : 0);
         cJSON_AddItemToArray(layers, l);
     }
-    rt_status st = RT_OK;
+    rt_status st = rt_model_quantized(m) ? describe_program(m, j) : RT_OK;
     for (int train = 0; train <= (o->train != 0) && !st; train++) {
         if (o->plan > 0) st = describe_plan(m, o->plan, train, pool, j);
         if (o->stages && !st) st = describe_stages(m, train, j);

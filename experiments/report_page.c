@@ -208,6 +208,11 @@ static void put_made_by(rt_string *t, const cJSON *e, int speed)
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "cpu")));
     rt_put(t, ", %.0f threads, kernels ", rt_number(machine, "threads"));
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "kernels")));
+    const char *integer = cJSON_GetStringValue(rt_member(machine, "int_kernels"));
+    if (integer) {
+        rt_put(t, ", integer kernels ");
+        rt_put_html(t, integer);
+    }
     if (speed)
         rt_put(t, ", measured peak %.0f GFLOP/s a thread", rt_number(machine, "peak_gflops_1thread"));
     rt_put(t, ", governor ");

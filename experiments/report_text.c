@@ -50,8 +50,14 @@ VALUE(average_precision, "average_precision") VALUE(ece, "ece") VALUE(agreement,
 VALUE(subset, "subset_accuracy") VALUE(hamming, "hamming") VALUE(micro_f1, "micro_f1") VALUE(jaccard, "jaccard")
 VALUE(bce, "bce") VALUE(mae, "mae") VALUE(rmse, "rmse") VALUE(r2, "r2") VALUE(max_error, "max_error")
 VALUE(worst_decile, "worst_decile") VALUE(within_tenth, "within_tenth") VALUE(distance, "distance_from_reference")
-VALUE(seen, "rows_seen_in_training") VALUE(macs, "macs") VALUE(bytes, "file_bytes")
+VALUE(seen, "rows_seen_in_training") VALUE(macs, "macs")
 #undef VALUE
+/* Of a quantized model that of its program, which is deployed. */
+static double bytes(const cJSON *m)
+{
+    double program = rt_number(rt_member(m, "quantized"), "program_bytes");
+    return isfinite(program) ? program : rt_number(m, "file_bytes");
+}
 static double kl(const cJSON *m)
 {
     return rt_number(m, rt_member(m, "kl_from_teacher") ? "kl_from_teacher" : "kl_from_reference");

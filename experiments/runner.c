@@ -16,12 +16,13 @@
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/importer.h"
+#include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
 #include "train/trainer.h"
 
 enum { MAX_STEPS = 256, STATE_NAME = 96 };
-enum { IMPORT, TRAIN, LABEL, EVAL, EXPORT };
-static const char *const actions[] = {"import", "train", "label", "eval", "export", NULL};
+enum { IMPORT, TRAIN, LABEL, QUANTIZE, EVAL, EXPORT };
+static const char *const actions[] = {"import", "train", "label", "quantize", "eval", "export", NULL};
 
 typedef struct {
     const char *name;
@@ -129,7 +130,7 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
 /* Every file that the step names is there, or will be. */
 static rt_status check_files(const experiment *x, const step *s)
 {
-    static const char *const key[] = {"input", "labels", "like", "init", "teacher", "students", "data"};
+    static const char *const key[] = {"input", "labels", "like", "init", "model", "teacher", "students", "data"};
     static const char *const of_data[] = {"source", "labels"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
@@ -160,6 +161,7 @@ static rt_status check_step(const experiment *x, const step *s)
     if (s->action == TRAIN) st = rt_train_check(copy);
     if (s->action == IMPORT) st = rt_import_check(copy);
     if (s->action == LABEL) st = rt_label_check(copy);
+    if (s->action == QUANTIZE) st = rt_quantize_check(copy);
     if (s->action == EVAL) st = rt_evaluate_check(copy);
     if (s->action == EXPORT) st = check_export(x, copy);
     if (!st) st = check_files(x, s);
@@ -360,6 +362,7 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
     case LABEL:
         out.force = stale;
         return rt_label(s->with, &out, x->pool, x->progress, result);
+    case QUANTIZE: return rt_quantize(s->with, &out, x->pool, x->progress, result);
     case EXPORT: return rt_export(s->with, &out, x->pool, x->progress, result);
     default:
         out.force = 0;

@@ -7,10 +7,10 @@
  *    {"name": "labels", "do": "label", "with": {"teacher": "${teacher}", "data": {"source": "${train_data}"}}},
  *    {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${small}"], "data": {...}}}]}
  *
- * "${step}" stands for what that step makes: import and label a file (OUT/step.h5), train a model (OUT/step/model.h5),
- * export a file (OUT/step.FORMAT), eval a folder (OUT/step). All steps are checked before the first one runs. A step is
- * skipped when the hash of its configuration and of every file it reads is the one its last success had and its output
- * is still there; otherwise it runs, or goes on where it was interrupted. */
+ * "${step}" stands for what that step makes: import, label and quantize a file (OUT/step.h5), train a model
+ * (OUT/step/model.h5), export a file (OUT/step.FORMAT), eval a folder (OUT/step). All steps are checked before the
+ * first one runs. A step is skipped when the hash of its configuration and of every file it reads is the one its last
+ * success had and its output is still there; otherwise it runs, or goes on where it was interrupted. */
 #ifndef RT_EXPERIMENTS_RUNNER_H
 #define RT_EXPERIMENTS_RUNNER_H
 

@@ -171,7 +171,8 @@ cJSON *rt_model_inputs_json(const rt_model *m)
     return list;
 }
 
-rt_status rt_model_save(const rt_model *m, const char *path)
+/* As a file at path, or as the output that is given. */
+static rt_status save(const rt_model *m, const char *path, rt_output *output)
 {
     const rt_graph *g = m->graph;
     int n = 0, total = g->fields + 1;
@@ -205,12 +206,21 @@ rt_status rt_model_save(const rt_model *m, const char *path)
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (text)
         it[n++] = (rt_h5_item){.name = "manifest", .type = RT_TEXT, .element = (uint32_t)strlen(text), .data = text};
-    if (!st) st = rt_h5_save(path, kind, it, n);
+    int fd;
+    if (!st && !output) st = rt_h5_save(path, kind, it, n);
+    else if (!st) {
+        st = rt_output_create(output, &fd);
+        if (!st) st = rt_h5_write(fd, path, kind, it, n);
+        if (!st) st = rt_output_commit(output);
+    }
     free(text);
     free(it);
     free(name);
     return st;
 }
+
+rt_status rt_model_save(const rt_model *m, const char *path) { return save(m, path, NULL); }
+rt_status rt_model_put(const rt_model *m, rt_output *out) { return save(m, rt_output_path(out), out); }
 
 /* The file has each field, in its shape: only then is memory taken for them. */
 static rt_status check_fields(const rt_h5_file *file, const rt_graph *g)

@@ -9,6 +9,7 @@
 #define RT_STUDENT_MODEL_H
 
 #include "data/heads.h"
+#include "data/output.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 #include "engine/memory.h"
@@ -34,6 +35,8 @@ rt_digest rt_model_digest(const rt_model *);
 /* The values of field i of the model's graph. */
 float *rt_model_field(const rt_model *, int i);
 rt_status rt_model_save(const rt_model *, const char *path);
+/* The same as a command's output, whose lock is held; committed. */
+rt_status rt_model_put(const rt_model *, rt_output *);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns, of a single

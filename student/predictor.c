@@ -1,13 +1,27 @@
 #include "student/predictor.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { TILE = 16 };                    /* rows of a program that a thread takes at once */
+
+/* How a model answers: a float model by a session, a quantized one by its integer program. */
+typedef struct {
+    rt_session *session;
+    rt_program *program;
+    char *context;                     /* one for each thread, `stride` bytes apart */
+    size_t stride;
+    float *x;                          /* (threads, TILE, input) a view's rows */
+    uint8_t *bytes;                    /* the same as a program of bytes takes them */
+} engine;
+
 struct rt_predictor {
     rt_model *const *model;
+    rt_pool *pool;
     int count, micro;
-    rt_session **session;
+    engine *engine;
     rt_head head[RT_MAX_HEADS];        /* that answers are given for */
     int heads, width;
     int **place;                       /* of a model: where in the answer each element of its own stands; NULL: there */
@@ -17,6 +31,7 @@ struct rt_predictor {
     float *sum, *rest;                 /* (micro, width) of an ensemble: p or values; 1 - p of labels */
     rt_view_fn *view;
     void *view_arg;
+    const char *raw;                   /* the rows as they are in the source; NULL: by view alone */
     int first, rows, at;               /* of the micro-batch in hand; model in hand */
 };
 
@@ -31,6 +46,91 @@ static void fill(void *arg, int input, float *x, int row0, int rows)
     if (real < rows) memset(x + (size_t)real * n, 0, (size_t)(rows - real) * n * sizeof *x);
 }
 
+/* ---- integer programs ---- */
+
+static rt_status begin_program(rt_predictor *p, engine *e, const rt_model *m)
+{
+    RT_TRY(rt_program_of(&e->program, m));
+    size_t threads = (size_t)rt_pool_threads(p->pool), n = m->input[0].size * TILE * threads;
+    e->stride = (rt_program_bytes(e->program) + 63) & ~(size_t)63;
+    e->context = aligned_alloc(64, e->stride * threads);
+    e->x = rt_floats_new(n);
+    if (rt_program_takes(e->program)) e->bytes = malloc(n);
+    if (!e->context || !e->x || (rt_program_takes(e->program) && !e->bytes))
+        return rt_fail(RT_RUN, "out of memory for the contexts of an integer program");
+    for (size_t t = 0; t < threads; t++) rt_program_start(e->program, e->context + t * e->stride);
+    return RT_OK;
+}
+
+static void end_engine(engine *e)
+{
+    rt_session_free(e->session);
+    rt_program_free(e->program);
+    void *owned[] = {e->context, e->x, e->bytes};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+/* The bytes that rows were before they were normalised; what lies between two is rounded, what lies outside cut. */
+static void to_bytes(const rt_input *in, uint8_t *u, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t c = in->channels == 1 ? 0 : i % (size_t)in->channels;
+        double v = rint((double)x[i] / (double)in->mul[c] - (double)in->add[c]);
+        u[i] = v > 0 ? (uint8_t)(v < 255 ? v : 255) : 0;
+    }
+}
+
+static void copy_bytes(const rt_input *in, uint8_t *u, const char *raw, int rows)
+{
+    for (int r = 0; r < rows; r++, raw += in->raw_bytes) {
+        const char *from = raw + in->raw_at;
+        if (!in->pick) memcpy(u + (size_t)r * in->size, from, in->size);
+        for (size_t i = 0; i < in->size && in->pick; i++) u[(size_t)r * in->size + i] = (uint8_t)from[in->pick[i]];
+    }
+}
+
+/* Rows of a micro-batch, for the model in hand. */
+static void run_tile(void *arg, int tile, int thread)
+{
+    rt_predictor *p = arg;
+    engine *e = &p->engine[p->at];
+    const rt_input *in = &p->model[p->at]->input[0];
+    int row0 = tile * TILE, rows = p->rows - row0 < TILE ? p->rows - row0 : TILE;
+    size_t room = in->size * TILE * (size_t)thread, n = in->size * (size_t)rows;
+    const char *raw = p->raw ? p->raw + (size_t)(p->first + row0) * in->raw_bytes : NULL;
+    float *x = e->x + room;
+    const void *from = x;
+    if (e->bytes) from = e->bytes + room;
+    if (e->bytes && raw && in->raw_type == RT_U8) {
+        if (!in->pick && in->raw_bytes == in->size) from = raw;
+        else copy_bytes(in, e->bytes + room, raw, rows);
+    } else {
+        p->view(p->view_arg, in, x, p->first + row0, rows);
+        if (e->bytes) to_bytes(in, e->bytes + room, x, n);
+    }
+    rt_program_infer(e->program, e->context + e->stride * (size_t)thread, p->z + (size_t)row0 * (size_t)p->own, from,
+                     rows);
+}
+
+/* ---- */
+
+static rt_status begin_engine(rt_predictor *p, int i, const int *features, int feature_count)
+{
+    const rt_model *m = p->model[i];
+    if (rt_model_quantized(m)) {
+        if (feature_count)
+            return rt_fail(RT_USAGE, "%s: is quantized, and its integer program keeps no features of layers; take its "
+                           "float model", m->head[0].names.of ? m->head[0].names.of : "the model");
+        return begin_program(p, &p->engine[i], m);
+    }
+    rt_session_spec spec = {.graph = m->graph, .batch = p->micro, .input = fill, .input_arg = p, .params = m->params,
+                            .states = m->states};
+    rt_model_outputs(m, spec.output);
+    spec.outputs = m->heads;
+    for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
+    return rt_session_new(&p->engine[i].session, &spec, p->pool);
+}
+
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *pool, int micro,
                            const int *features, int feature_count)
 {
@@ -38,23 +138,17 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     rt_predictor *p = calloc(1, sizeof *p);
     if (!p) return rt_fail(RT_RUN, "out of memory");
     p->model = models;
+    p->pool = pool;
     p->count = count;
     p->own = rt_model_width(models[0]);
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
-    p->session = calloc((size_t)count, sizeof *p->session);
+    p->engine = calloc((size_t)count, sizeof *p->engine);
     p->place = calloc((size_t)count, sizeof *p->place);
     p->z = malloc((size_t)p->micro * (size_t)p->own * sizeof *p->z);
-    int ok = p->session && p->place && p->z;
+    int ok = p->engine && p->place && p->z;
     rt_status st = ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_predictor_set_heads(p, models[0]->head, models[0]->heads, NULL, RT_MATCH_NAMES);
-    for (int i = 0; i < count && !st; i++) {
-        rt_session_spec spec = {.graph = models[i]->graph, .batch = p->micro, .input = fill, .input_arg = p,
-                                .params = models[i]->params, .states = models[i]->states};
-        rt_model_outputs(models[i], spec.output);
-        spec.outputs = models[i]->heads;
-        for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
-        st = rt_session_new(&p->session[i], &spec, pool);
-    }
+    for (int i = 0; i < count && !st; i++) st = begin_engine(p, i, features, feature_count);
     if (st) rt_predictor_free(p);
     else *out = p;
     return st;
@@ -63,16 +157,16 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
 void rt_predictor_free(rt_predictor *p)
 {
     if (!p) return;
-    for (int i = 0; i < p->count && p->session; i++) rt_session_free(p->session[i]);
+    for (int i = 0; i < p->count && p->engine; i++) end_engine(&p->engine[i]);
     for (int i = 0; i < p->count && p->place; i++) free(p->place[i]);
     rt_heads_free(p->head, p->heads);
-    void *owned[] = {p->session, p->place, p->z, p->turned, p->sum, p->rest, p};
+    void *owned[] = {p->engine, p->place, p->z, p->turned, p->sum, p->rest, p};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const float *states)
 {
-    rt_session_borrow(p->session[i], params, states);
+    rt_session_borrow(p->engine[i].session, params, states);
 }
 
 /* Room for answers of this width. */
@@ -136,11 +230,12 @@ static const float *gather(rt_predictor *p, int rows)
 {
     const rt_model *m = p->model[p->at];
     const int *place = p->place[p->at];
-    const float *z = rt_session_output(p->session[p->at], 0);
+    const rt_session *session = p->engine[p->at].session;
+    const float *z = session ? rt_session_output(session, 0) : p->z;
     size_t own = (size_t)p->own, width = (size_t)p->width;
-    if (m->heads > 1) {
+    if (session && m->heads > 1) {
         for (int h = 0; h < m->heads; h++) {
-            const float *from = rt_session_output(p->session[p->at], h);
+            const float *from = rt_session_output(session, h);
             size_t n = (size_t)m->head[h].size;
             for (size_t r = 0; r < (size_t)rows; r++)
                 memcpy(p->z + r * own + m->head[h].at, from + r * n, n * sizeof *from);
@@ -215,7 +310,8 @@ void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *a
         p->rows = rows - p->first < p->micro ? rows - p->first : p->micro;
         float *out = answer + (size_t)p->first * width;
         for (p->at = 0; p->at < p->count; p->at++) {
-            rt_session_infer(p->session[p->at], &(rt_step){.rows = p->micro});
+            if (p->engine[p->at].session) rt_session_infer(p->engine[p->at].session, &(rt_step){.rows = p->micro});
+            else rt_pool_run(p->pool, (p->rows + TILE - 1) / TILE, run_tile, p);
             const float *z = gather(p, p->rows);
             if (p->count == 1) memcpy(out, z, (size_t)p->rows * width * sizeof *out);
             else add_answers(p, z, p->rows);
@@ -233,19 +329,28 @@ static void view_raw(void *arg, const rt_input *in, float *dst, int row0, int ro
 { rt_input_normalize(in, dst, (const char *)arg + (size_t)row0 * in->raw_bytes, rows); }
 
 void rt_predict_raw(rt_predictor *p, const void *raw, int rows, float *answer)
-{ rt_predict(p, view_raw, (void *)(uintptr_t)raw, rows, answer); }
+{
+    p->raw = raw;
+    rt_predict(p, view_raw, (void *)(uintptr_t)raw, rows, answer);
+    p->raw = NULL;
+}
 
 const float *rt_predictor_feature(const rt_predictor *p, int i)
 {
-    return rt_session_output(p->session[0], i + p->model[0]->heads);
+    return rt_session_output(p->engine[0].session, i + p->model[0]->heads);
 }
 int rt_predictor_micro(const rt_predictor *p) { return p->micro; }
 int rt_predictor_width(const rt_predictor *p) { return p->width; }
 
+const rt_program *rt_predictor_program(const rt_predictor *p, int i) { return p->engine[i].program; }
+
 size_t rt_predictor_bytes(const rt_predictor *p)
 {
     size_t n = 0;
-    for (int i = 0; i < p->count; i++) n += rt_session_bytes(p->session[i]);
+    for (int i = 0; i < p->count; i++) {
+        const engine *e = &p->engine[i];
+        n += e->program ? e->stride * (size_t)rt_pool_threads(p->pool) : rt_session_bytes(e->session);
+    }
     return n;
 }
 
@@ -283,7 +388,15 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
 
 rt_status rt_models_bind(rt_model *const *m, int count, const rt_source *s, rt_match match, cJSON *notes)
 {
-    for (int i = 0; i < count; i++) RT_TRY(rt_inputs_bind(m[i]->input, m[i]->inputs, s, match, notes));
+    char text[400];
+    for (int i = 0; i < count; i++) {
+        RT_TRY(rt_inputs_bind(m[i]->input, m[i]->inputs, s, match, notes));
+        rt_dtype type = m[i]->input[0].raw_type;
+        if (!m[i]->graph->quant.bytes || type == RT_U8 || !notes) continue;
+        snprintf(text, sizeof text, "%.300s: takes bytes, so the %s values of the data are rounded to whole numbers "
+                 "from 0 to 255", name_of(m[i]), rt_dtype_name(type));
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+    }
     return RT_OK;
 }
 

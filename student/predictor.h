@@ -1,13 +1,15 @@
 /* student/predictor.h - native models, one or an ensemble, as a function from rows to answers.
  *
- * Rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on the row alone
- * and not on how a caller groups rows. An answer is (W) floats, head by head (data/heads.h). An ensemble answers by
- * head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i), values mean_i z_i. */
+ * A float model's rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on
+ * the row alone and not on how a caller groups rows. A quantized model answers by its integer program, row by row;
+ * where that takes bytes, views of rows are rounded to them. An answer is (W) floats, head by head (data/heads.h). An
+ * ensemble answers by head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i),
+ * values mean_i z_i. */
 #ifndef RT_STUDENT_PREDICTOR_H
 #define RT_STUDENT_PREDICTOR_H
 
 #include "engine/session.h"
-#include "student/model.h"
+#include "student/program.h"
 
 typedef struct rt_predictor rt_predictor;
 
@@ -16,7 +18,7 @@ typedef void rt_view_fn(void *arg, const rt_input *, float *dst, int row0, int r
 
 /* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
  * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
- * architecture. features: tensors of model 0 to keep besides the answer (only for a single model). */
+ * architecture. features: tensors of model 0 to keep besides the answer (only for a single float model). */
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro,
                            const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);
@@ -24,7 +26,7 @@ void rt_predictor_free(rt_predictor *);
  * or by position; `of` names who has them. Elements of a head that the models lack are 0, what else they answer is left
  * out. RT_INPUT with both lists when heads of one name differ, or none is common. */
 rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, const char *of, rt_match);
-/* Other weights than the model's own (an average, say); call again, or with NULL, whenever weights have changed. */
+/* Other weights than a float model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
 void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *answer);
@@ -34,7 +36,9 @@ void rt_predict_raw(rt_predictor *, const void *raw, int rows, float *answer);
 const float *rt_predictor_feature(const rt_predictor *, int i);
 int rt_predictor_micro(const rt_predictor *);
 int rt_predictor_width(const rt_predictor *);
-size_t rt_predictor_bytes(const rt_predictor *);
+size_t rt_predictor_bytes(const rt_predictor *);       /* of plans, and of contexts of programs */
+/* The integer program of model i; NULL: it answers in float. */
+const rt_program *rt_predictor_program(const rt_predictor *, int i);
 
 /* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);

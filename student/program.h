@@ -40,10 +40,12 @@ rt_status rt_program_read(rt_program **, const void *bytes, size_t n, const char
 /* The bytes of a file, for the caller to free. Equal programs, equal bytes. */
 rt_status rt_program_write(const rt_program *, uint8_t **bytes, size_t *n);
 rt_status rt_program_save(const rt_program *, const char *path);
+size_t rt_program_size(const rt_program *);                /* of the file; 0 when memory is out */
 void rt_program_free(rt_program *);
 
 /* Threads may share a program; a context belongs to one of them at a time. */
-size_t rt_program_bytes(const rt_program *);               /* of a context, aligned to 64 */
+/* Of a context, aligned to 64: at most 256 MiB and 16 bytes a weight, or there is no program. */
+size_t rt_program_bytes(const rt_program *);
 void rt_program_start(const rt_program *, void *context);
 /* y (n, width): all heads, side by side. rows: (n, H, W, C), bytes or normalised floats. No allocation, lock or system
  * call. */
@@ -57,4 +59,8 @@ const cJSON *rt_program_about(const rt_program *);
 const rt_linked *rt_program_linked(const rt_program *);
 /* The tensor of the net that has the values of this one of the model's graph; -1: none, or the program was loaded. */
 int rt_program_tensor(const rt_program *, int tensor);
+/* The node of the model's graph that a call of the net computes; -1: the program was loaded. */
+int rt_program_node(const rt_program *, int call);
+/* Bytes of a call's weights, steps and biases in a file. */
+size_t rt_program_weight_bytes(const rt_program *, int call);
 #endif

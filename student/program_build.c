@@ -126,6 +126,10 @@ static rt_net_call *add_call(build *b, rt_net_op op, const rt_node *n)
     rt_net_call *more = realloc(net->call, (size_t)(net->calls + 1) * sizeof *more);
     if (!more) return rt_fail(RT_RUN, "out of memory"), NULL;
     net->call = more;
+    int *nodes = realloc(b->p->node_of, (size_t)(net->calls + 1) * sizeof *nodes);
+    if (!nodes) return rt_fail(RT_RUN, "out of memory"), NULL;
+    b->p->node_of = nodes;
+    nodes[net->calls] = (int)n->key;
     rt_net_call *c = &more[net->calls++];
     *c = (rt_net_call){.op = op, .in = {n->inputs ? b->net_of[n->in[0]] : -1, n->inputs > 1 ? b->net_of[n->in[1]] : 0},
                        .out = b->net_of[n->out], .head = -1, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .groups = 1};

@@ -116,6 +116,15 @@ rt_status rt_program_write(const rt_program *p, uint8_t **bytes, size_t *n)
     return RT_OK;
 }
 
+size_t rt_program_size(const rt_program *p)
+{
+    uint8_t *bytes;
+    size_t n;
+    if (rt_program_write(p, &bytes, &n)) return 0;
+    free(bytes);
+    return n;
+}
+
 rt_status rt_program_save(const rt_program *p, const char *path)
 {
     uint8_t *bytes;

@@ -11,6 +11,7 @@ struct rt_program {
     int heads;
     cJSON *about;                    /* the file's text */
     int *tensor_of; int tensors;     /* of the graph that it was built from; NULL: it was loaded */
+    int *node_of;                    /* (calls) likewise */
 };
 
 /* Checks and links; RT_INPUT or RT_USAGE with the reason. */

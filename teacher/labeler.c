@@ -123,7 +123,10 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON *t = cJSON_AddObjectToObject(m, "teacher");
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
     cJSON_AddNumberToObject(t, "models", s->teachers);
-    cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    int quantized = rt_teacher_quantized(l->teacher);      /* whose answers are the same in every family */
+    if (quantized) cJSON_AddNumberToObject(t, "integer_contract", RT_INT_CONTRACT);
+    if (quantized < s->teachers) cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     const rt_names *columns = rt_teacher_columns(l->teacher);
     if (!l->spec.heads && l->head[0].names.name)
         cJSON_AddItemToObject(m, "classes", rt_names_to_json(&l->head[0].names));

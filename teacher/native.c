@@ -110,11 +110,21 @@ static rt_teacher_cost costs(const rt_teacher *t)
         const rt_model *m = of(t)->model[i];
         c.parameters += (double)rt_graph_param_count(m->graph);
         c.macs += rt_graph_macs(m->graph);
-        c.weight_bytes += (double)(m->graph->floats[RT_PARAM] + m->graph->floats[RT_STATE]) * 4;
         c.file_bytes += (double)m->file_bytes;
+        const rt_program *p = of(t)->predictor ? rt_predictor_program(of(t)->predictor, i) : NULL;
+        if (!p) c.weight_bytes += (double)(m->graph->floats[RT_PARAM] + m->graph->floats[RT_STATE]) * 4;
+        else c.weight_bytes += (double)rt_linked_packed(rt_program_linked(p));
+        if (p) c.program_bytes += (double)rt_program_size(p);
     }
     if (of(t)->predictor) c.plan_bytes = (double)rt_predictor_bytes(of(t)->predictor);
     return c;
+}
+
+static int quantized(const rt_teacher *t)
+{
+    int n = 0;
+    for (int i = 0; i < of(t)->models; i++) n += rt_model_quantized(of(t)->model[i]);
+    return n;
 }
 
 static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
@@ -168,6 +178,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .provenance = provenance,
                                      .describe = describe,
                                      .costs = costs,
+                                     .quantized = quantized,
                                      .bind = bind,
                                      .answer_as = answer_as,
                                      .ready = ready,

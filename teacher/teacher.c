@@ -67,6 +67,8 @@ rt_status rt_teacher_ask(rt_teacher *t, const rt_question *q, float *answers) { 
 rt_teacher_cost rt_teacher_costs(const rt_teacher *t)
 { return t->kind->costs ? t->kind->costs(t) : (rt_teacher_cost){0}; }
 
+int rt_teacher_quantized(const rt_teacher *t) { return t->kind->quantized ? t->kind->quantized(t) : 0; }
+
 rt_status rt_teacher_answer_as(rt_teacher *t, const rt_head *head, int count, const char *of, rt_match match)
 { return t->kind->answer_as(t, head, count, of, match); }
 

@@ -48,8 +48,13 @@ const cJSON *rt_teacher_provenance(const rt_teacher *, int member);
 rt_status rt_teacher_describe(const rt_teacher *, cJSON *provenance);
 
 /* What a call needs; of a store all are 0. */
-typedef struct { double parameters, macs, weight_bytes, file_bytes, plan_bytes; } rt_teacher_cost;
+typedef struct {
+    double parameters, macs, weight_bytes, file_bytes, plan_bytes;
+    double program_bytes;              /* files of the integer programs of quantized models */
+} rt_teacher_cost;
 rt_teacher_cost rt_teacher_costs(const rt_teacher *);
+/* How many of its models are quantized, and answer by integers. */
+int rt_teacher_quantized(const rt_teacher *);
 
 /* Rows of this source are what is asked about. Of a store they must be those that it is of (id; rows are hashed where
  * they are not known). notes: a list that gets what the user must know, or NULL. */

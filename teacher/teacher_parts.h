@@ -19,6 +19,7 @@ typedef struct {
     const cJSON *(*provenance)(const rt_teacher *, int);
     rt_status (*describe)(const rt_teacher *, cJSON *);
     rt_teacher_cost (*costs)(const rt_teacher *);
+    int (*quantized)(const rt_teacher *);
     rt_status (*bind)(rt_teacher *, const rt_teacher_binding *);
     rt_status (*answer_as)(rt_teacher *, const rt_head *, int, const char *, rt_match);
     rt_status (*ready)(rt_teacher *, rt_pool *, int, const char *const *, int);

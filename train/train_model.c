@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "student/arch.h"
+#include "student/quantizers.h"
 
 static rt_status make_model(rt_trainer *t)
 {
@@ -15,6 +16,11 @@ static rt_status make_model(rt_trainer *t)
         t->model = s->init_model;
         s->init_model = NULL;
         t->init_digest = rt_model_digest(t->model);
+        if (rt_model_quantized(t->model)) {
+            rt_model_unquantize(t->model);
+            cJSON_AddItemToArray(t->notes, cJSON_CreateString("init is quantized: training starts from its weights in "
+                                                              "float, without quantizers"));
+        }
     } else {
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
         RT_TRY(rt_model_new(&t->model, arch, s->seed));

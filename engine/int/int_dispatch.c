@@ -73,8 +73,8 @@ rt_status rt_int_kernels_select(const char *name)
     for (const rt_int_kernels *const *k = families; *k; k++) {
         if (any ? !rt_int_kernels_runnable(*k) : strcmp((*k)->name, name) != 0) continue;
         if (!rt_int_kernels_runnable(*k))
-            return rt_fail(RT_RUN, "integer kernel family '%s' needs instructions that this machine lacks; leave out "
-                           "RETORT_INT_KERNELS to take the best it has", name);
+            return rt_fail(RT_RUN, "integer kernel family '%s' needs instructions that this machine lacks; leave "
+                           "--int-kernels, or RETORT_INT_KERNELS, out to take the best it has", name);
         atomic_store(&chosen, *k);
         return RT_OK;
     }

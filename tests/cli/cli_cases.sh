@@ -5,7 +5,7 @@
 expect 0 "usage: retort COMMAND" "$retort" --help
 expect 0 "retort 0." "$retort" --version
 expect 2 "unknown command 'trian'; did you mean 'train'?" "$retort" trian
-for c in import info train label eval export run bench; do
+for c in import info train label quantize eval export run bench; do
     expect 0 "example:" "$retort" $c --help
 done
 expect 2 "did you mean --force?" "$retort" train --forse

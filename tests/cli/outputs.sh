@@ -27,6 +27,10 @@ for out in d.h5 hard.h5 soft.h5 ./folder/../d.h5; do
     force "is an input" "$retort" export $M --data d.h5 --to csv --out $out
 done
 force "is an input" "$retort" label --teacher $M --data d.h5 --out $M
+force "is an input" "$retort" quantize $M --data d.h5 --out $M
+force "is an input" "$retort" quantize $M --data d.h5 --out hard.h5
+force "is no regular file" "$retort" quantize $M --data d.h5 --out pipe
+force "is no regular file" "$retort" quantize $M --data d.h5 --out folder
 force "is an input" "$retort" export $M --to npz --out $M
 force "is an input" "$retort" export l.h5 --to npy --out l.h5
 force "is an input" "$retort" import band.csv --label -1 --out band.csv
@@ -56,7 +60,7 @@ done
 force "is a link to nothing" "$retort" export $M --to npz --out dangling
 # files of others
 for out in foreign to_foreign; do
-    for c in "export $M --to npz" "export l.h5 --to csv" "import band.csv --label -1"; do
+    for c in "export $M --to npz" "export l.h5 --to csv" "import band.csv --label -1" "quantize $M --data d.h5"; do
         # shellcheck disable=SC2086
         force "" "$retort" $c --out $out
     done
@@ -88,6 +92,12 @@ expect 0 "" "$retort" import band.csv --label -1 --out i.h5 --force
 expect 2 "is not data that retort imported" "$retort" import band.csv --label -1 --out l.h5 --force
 expect 2 "is not a label store" "$retort" label --teacher $M --data d.h5 --out i.h5 --force
 expect 0 "" "$retort" label --teacher $M --data d.h5 --out l.h5 --force
+expect 0 "" "$retort" quantize $M --data d.h5 --out q.h5 quant.calibrate=100
+expect 2 "exists" "$retort" quantize $M --data d.h5 --out q.h5 quant.calibrate=100
+expect 0 "" "$retort" quantize $M --data d.h5 --out q.h5 quant.calibrate=100 --force
+cp $M other.h5
+expect 2 "is not a model that 'retort quantize' wrote" "$retort" quantize $M --data d.h5 --out other.h5 --force
+cmp -s $M other.h5 || fail "a model that was trained was replaced"
 expect 0 "" "$retort" train t.json --out N
 expect 2 "another configuration" "$retort" train t.json --out N train.epochs=2
 expect 0 "" "$retort" train t.json --out N train.epochs=2 --force

@@ -47,6 +47,7 @@ while [ $i -lt "$signals" ]; do
     hit 0.8 "$retort" train t.json --out K --quiet train.epochs=1000
     hit 0.4 "$retort" train t.json --out L --quiet teacher=T/model.h5 data.validation=15000
     hit 0.3 "$retort" label --teacher T/model.h5 --data band.h5 --out k.h5 --quiet
+    hit 0.3 "$retort" quantize T/model.h5 --data band.h5 --out q.h5 --quiet --force quant.calibrate=20000 quant.method=mse
     hit 0.8 "$retort" eval --teacher T/model.h5 --data band.h5 --out E --quiet eval.latency_samples=10000000 eval.seconds=1000
     hit 0.2 "$retort" export T/model.h5 --data band.h5 --out p.csv --force
     hit 0.5 "$retort" bench arch.json --quiet seconds=100

@@ -4,6 +4,7 @@
 #include "data/json.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
+#include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
 #include "tests/support.h"
 #include "train/trainer.h"
@@ -63,7 +64,8 @@ static void check_tree(const cli_key *keys, const char *before, const cJSON *eff
         const cJSON *asked = given ? cJSON_GetObjectItemCaseSensitive(given, v->string) : NULL;
         const cli_key *k = find(keys, path);
         if (cJSON_IsObject(v) && !strcmp(before, "loss")) check_tree(keys, before, v, asked);     /* a head's own */
-        else if (cJSON_IsObject(v) && strcmp(path, "data.normalize")) check_tree(keys, path, v, asked);
+        else if (cJSON_IsObject(v) && strcmp(path, "data.normalize") && strcmp(path, "quant.layers"))
+            check_tree(keys, path, v, asked);
         else if (!k) fail_msg("%s is no key of the table", path);
         else if (!asked && strcmp(path, "model.layers") && strcmp(path, "model.heads")) check_default(k, v);
     }
@@ -157,6 +159,15 @@ static void eval_keys(void **state)
     check_rest(cli_eval_keys, rt_evaluate_check, "{\"teacher\": \"t.h5\", " DATA "}");
 }
 
+static void quantize_keys(void **state)
+{
+    (void)state;
+    check_config(cli_quantize_keys, rt_quantize_check, "{\"model\": \"m.h5\", " DATA "}");
+    check_config(cli_quantize_keys, rt_quantize_check,
+                 "{\"model\": \"m.h5\", " DATA ", \"quant\": {\"layers\": {\"a\": {\"weights\": 4}}}}");
+    check_rest(cli_quantize_keys, rt_quantize_check, "{\"model\": \"m.h5\", " DATA "}");
+}
+
 static void default_words(void **state)
 {
     (void)state;
@@ -167,6 +178,7 @@ static void default_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
-                                       cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys)};
+                                       cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys),
+                                       cmocka_unit_test(quantize_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

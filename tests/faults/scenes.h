@@ -21,6 +21,9 @@ static const scene scenes[] = {
      0},
     {"label-two", "data.h5 teacher1.h5 teacher2.h5",
      "label --teacher teacher1.h5 --teacher teacher2.h5 --data data.h5 --out out.h5 label.bad_rows=mark", 1, 0},
+    {"quantize", "teacher1.h5 data.h5", "quantize teacher1.h5 --data data.h5 --out out.h5 quant.method=mse --force", 1,
+     0},
+    {"label-quantized", "data.h5 integer1.h5", "label --teacher integer1.h5 --data data.h5 --out out.h5", 1, 0},
     {"train-ce", "data.h5 train.json", "train train.json --out out", 1, 0},
     {"train-kd", "data.h5 labels.h5 train.json",
      "train train.json --out out data.labels=labels.h5 train.optimizer=adamw train.ema=0.9 train.accumulate=2", 1, 0},
@@ -51,6 +54,7 @@ static const scene scenes[] = {
     {"info-answers", "answers.h5", "info answers.h5", 0, 1},
     {"info-data", "data.h5", "info data.h5", 0, 1},
     {"info-labels", "labels.h5", "info labels.h5", 0, 1},
+    {"info-quantized", "integer1.h5", "info integer1.h5", 0, 1},
     {"info-model", "teacher1.h5", "info teacher1.h5 --plan 8 --training", 1, 1},
 };
 enum { SCENES = sizeof scenes / sizeof scenes[0] };

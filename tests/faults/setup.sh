@@ -38,6 +38,7 @@ J
         cp t$seed/model.h5 teacher$seed.h5
         rm -r t$seed
     done
+    "$retort" quantize teacher1.h5 --data data.h5 --out integer1.h5 --quiet --kernels scalar
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
     "$retort" import heads.csv --label kind --target weather=wet,cold --target price --out heads.h5 --quiet

@@ -422,6 +422,46 @@ static void refusals(void **state)
     rt_model_free(m);
 }
 
+/* A file of a few kilobytes does not ask for gigabytes: so many large tensors at a time are refused, fewer are not. */
+static void budget(void **state)
+{
+    (void)state;
+    for (int many = 2; many <= 5; many += 3) {
+        char text[2048] = "{\"input\":[1024,1024,1],\"classes\":2,\"layers\":[", one[120];
+        for (int i = 0; i < many; i++) {
+            snprintf(one, sizeof one,
+                     "{\"op\":\"conv2d\",\"out\":64,\"kernel\":1,\"from\":\"input\",\"name\":\"c%d\"},", i);
+            strcat(text, one);
+        }
+        for (int i = 0; i + 1 < many; i++) {
+            snprintf(one, sizeof one, "{\"op\":\"add\",\"name\":\"a%d\",\"from\":[\"%c%d\",\"c%d\"]},", i,
+                     i ? 'a' : 'c', i ? i - 1 : 0, i + 1);
+            strcat(text, one);
+        }
+        strcat(text, "{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":2}]}");
+        cJSON *j;
+        rt_model *m;
+        rt_program *p;
+        int bits[64] = {0};
+        char range[64];
+        check_ok(rt_json_parse(&j, text, strlen(text), "test"));
+        check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        check_ok(rt_program_needs(m, 0, range));
+        for (int i = 0; i < m->graph->nodes; i++) bits[i] = rt_has_weights(&m->graph->node[i]) ? 8 : 0;
+        check_ok(rt_model_quantize(m, &(rt_quantize_spec){.bits = bits, .range = range}));
+        for (int t = 0; t < m->graph->tensors; t++) if (rt_model_range(m, t)) rt_model_range(m, t)[1] = 1;
+        if (many > 2)
+            check_fails(rt_program_of(&p, m), RT_USAGE, "its tensors take 384 MiB a row, and a program of 448");
+        else check_ok(rt_program_of(&p, m));
+        if (many == 2) {
+            assert_true(rt_program_bytes(p) > 128 << 20 && rt_program_bytes(p) <= 256 << 20);
+            rt_program_free(p);
+        }
+        rt_model_free(m);
+    }
+}
+
 static int set_up(void **state) { return make_test_folder(state) || !(pool = rt_pool_new(2)); }
 static int tear_down(void **state)
 {
@@ -434,6 +474,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(near_the_float_model),  cmocka_unit_test(bits),
                                        cmocka_unit_test(families_and_grouping), cmocka_unit_test(files),
                                        cmocka_unit_test(the_example),           cmocka_unit_test(hostile),
-                                       cmocka_unit_test(no_system_calls),       cmocka_unit_test(refusals)};
+                                       cmocka_unit_test(no_system_calls),       cmocka_unit_test(refusals),
+                                       cmocka_unit_test(budget)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

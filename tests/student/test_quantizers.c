@@ -4,7 +4,7 @@
 #include "data/files.h"
 #include "data/h5.h"
 #include "student/calibrate.h"
-#include "student/program.h"
+#include "student/predictor.h"
 #include "tests/support.h"
 
 enum { ROWS = 40, IN = 8 * 8 * 2 };
@@ -238,6 +238,103 @@ static void bad_manifests(void **state)
     rt_model_free(m);
 }
 
+static void view_rows(void *arg, const rt_input *in, float *x, int row0, int n)
+{
+    memcpy(x, (const float *)arg + (size_t)row0 * in->size, (size_t)n * in->size * sizeof *x);
+}
+
+/* A predictor answers as the program does, for raw bytes, raw floats and views, whatever the threads; a byte is found
+ * again behind its normalisation; what an ensemble averages is the same. */
+static void predictors(void **state)
+{
+    enum { WIDTH = 6 };
+    static uint8_t raw[ROWS * IN];
+    static float wide[ROWS * IN], seen[ROWS * IN], want[ROWS * WIDTH], got[ROWS * WIDTH];
+    (void)state;
+    for (int i = 0; i < ROWS * IN; i++) {
+        raw[i] = (uint8_t)(i * 7919 % 256);
+        wide[i] = raw[i];
+    }
+    for (int bytes = 0; bytes < 2; bytes++) {
+        rt_model *m = quantized(bytes, 8, 1);
+        rt_program *p;
+        check_ok(rt_program_of(&p, m));
+        rt_input_take(&m->input[0], RT_U8);
+        rt_input_normalize(&m->input[0], seen, raw, ROWS);
+        void *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);
+        rt_program_start(p, context);
+        rt_program_infer(p, context, want, bytes ? (const void *)raw : seen, ROWS);
+        for (int threads = 1; threads <= 3; threads++) {
+            rt_pool *some = rt_pool_new(threads);
+            rt_predictor *q;
+            check_ok(rt_predictor_new(&q, &m, 1, some, threads == 2 ? 7 : 0, NULL, 0));
+            assert_non_null(rt_predictor_program(q, 0));
+            assert_true(rt_predictor_bytes(q) >= (size_t)threads * rt_program_bytes(p));
+            for (int how = 0; how < 3; how++) {
+                memset(got, 0, sizeof got);
+                rt_input_take(&m->input[0], how == 1 ? RT_F32 : RT_U8);
+                if (how == 0) rt_predict_raw(q, raw, ROWS, got);
+                if (how == 1) rt_predict_raw(q, wide, ROWS, got);
+                if (how == 2) rt_predict(q, view_rows, seen, ROWS, got);
+                if (memcmp(want, got, sizeof want)) fail_msg("bytes %d, %d threads, way %d", bytes, threads, how);
+            }
+            rt_predictor_free(q);
+            rt_pool_free(some);
+        }
+        rt_predictor *q;
+        int feature = 3;
+        rt_input_take(&m->input[0], RT_U8);
+        check_fails(rt_predictor_new(&q, &m, 1, pool, 0, &feature, 1), RT_USAGE, "keeps no features of layers");
+        rt_model *twice[2] = {m, m};
+        check_ok(rt_predictor_new(&q, twice, 2, pool, 0, NULL, 0));
+        rt_predict_raw(q, raw, ROWS, got);
+        for (int r = 0; r < ROWS; r++)
+            for (int k = 0; k < WIDTH; k++) {
+                const float *z = want + r * WIDTH;
+                double sum = 0;
+                for (int c = 0; c < 4; c++) sum += exp((double)z[c]);
+                check_close("ensemble", (double)got[r * WIDTH + k], k < 4 ? (double)z[k] - log(sum) : (double)z[k],
+                            1e-5, 1e-5);
+            }
+        rt_predictor_free(q);
+        free(context);
+        rt_program_free(p);
+        rt_model_free(m);
+    }
+}
+
+/* Columns of bytes in another order are put into place. */
+static void columns(void **state)
+{
+    enum { N = 20 };
+    static const char small[] = "{\"input\":[3],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"out\":2}]}";
+    static float x[N * 3], want[N * 2], got[N * 2];
+    static uint8_t raw[N * 3], turned[N * 4];
+    cJSON *j;
+    rt_model *m;
+    rt_predictor *q;
+    double mean[1] = {128}, std[1] = {64};
+    (void)state;
+    check_ok(rt_json_parse(&j, small, strlen(small), "test"));
+    check_ok(rt_model_new(&m, j, 2));
+    cJSON_Delete(j);
+    check_ok(rt_input_set_normalization(&m->input[0], mean, std, 1));
+    for (int r = 0; r < N; r++)
+        for (int c = 0; c < 3; c++) raw[r * 3 + c] = turned[r * 4 + 3 - c] = (uint8_t)(r * 31 + c * 77);
+    rt_input_take(&m->input[0], RT_U8);
+    rt_input_normalize(&m->input[0], x, raw, N);
+    check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bytes = 1}, x, N, pool));
+    check_ok(rt_predictor_new(&q, &m, 1, pool, 0, NULL, 0));
+    rt_predict_raw(q, raw, N, want);
+    m->input[0].raw_bytes = 4;
+    m->input[0].pick = malloc(3 * sizeof(int));
+    for (int c = 0; c < 3; c++) m->input[0].pick[c] = 3 - c;
+    rt_predict_raw(q, turned, N, got);
+    assert_memory_equal(want, got, sizeof want);
+    rt_predictor_free(q);
+    rt_model_free(m);
+}
+
 static int set_up(void **state)
 {
     rows = random_floats(ROWS * IN, 8);
@@ -255,6 +352,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(files),  cmocka_unit_test(digests),
                                        cmocka_unit_test(shared), cmocka_unit_test(bad_numbers),
-                                       cmocka_unit_test(bad_manifests)};
+                                       cmocka_unit_test(bad_manifests), cmocka_unit_test(predictors),
+                                       cmocka_unit_test(columns)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
