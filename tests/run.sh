@@ -15,6 +15,7 @@
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   aarch64  the kernels for CPUs without a vector family here, cross-compiled and run by qemu-user: what openblas-CORE computes
+#   cross  exported C by the compilers of i686, aarch64, armhf, armel and riscv64, run by qemu-user
 #   bench  training and inference speed of the networks in experiments/peers/models, and the kernels' share of the peak
 #   format  lines of C beyond 120 columns are brought within them
 #   help   this list
@@ -28,6 +29,7 @@ wants=test
 [ "$target" != clang ] && [ "$target" != fuzz ] || wants="test clang"
 [ "$target" != format ] || wants=format
 [ "$target" != aarch64 ] || wants="test aarch64"
+[ "$target" != cross ] || wants="test cross"
 [ "$target" != coverage ] && [ "$target" != valgrind ] || wants="test $target"
 sh experiments/packages.sh $wants
 jobs=$(nproc)
@@ -43,8 +45,9 @@ case $target in
     kills|inject|flips|signals|malformed|races|powercut|bench) build=build ;;
     format) exec sh tests/format.sh ;;
     aarch64) exec sh tests/aarch64.sh "$PWD" ;;
+    cross) exec sh tests/cross.sh "$PWD" ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, bench, format, mutants, help" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, bench, format, mutants, help" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
