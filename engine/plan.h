@@ -12,10 +12,26 @@
 #define RT_ENGINE_PLAN_H
 
 #include "engine/graph.h"
-#include "engine/loss.h"
+#include "engine/losses.h"
 #include "engine/pool.h"
+#include "engine/views.h"
 
 typedef struct rt_plan rt_plan;
+
+/* Rows [row0, row0 + rows) of a loss on one tensor of n floats a row: write d(loss)/d(value) of the batch mean (already
+ * divided by total) to grad and each row's loss to loss. whole losses are called once with all rows. */
+typedef struct {
+    const float *value;   /* (rows, n) */
+    float *grad;          /* (rows, n) */
+    float *loss;          /* (rows) */
+    float *planes;        /* (planes of the spec, rows, n) */
+    float *scratch;       /* scratch floats of the spec, this thread's */
+    int row0, rows, total, n;
+} rt_loss_io;
+typedef void rt_loss_fn(void *arg, const rt_loss_io *);
+
+typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole, planes; size_t scratch; } rt_loss_spec;
+
 
 typedef struct {
     const rt_graph *graph;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "engine/kernels.h"
+#include "engine/losses_parts.h"
 #include "engine/memory.h"
 #include "engine/plan.h"
 
@@ -64,7 +65,9 @@ rt_status rt_session_new(rt_session **out, const rt_session_spec *spec, rt_pool 
     s->stale = 1;
     rt_plan_spec p = {.graph = spec->graph, .batch = spec->batch, .train = spec->train, .losses = spec->losses,
                       .outputs = spec->outputs, .input = spec->input, .input_arg = spec->input_arg};
-    memcpy(p.loss, spec->loss, sizeof p.loss);
+    for (int i = 0; i < spec->losses; i++)
+        p.loss[i] = rt_loss_spec_of(spec->loss[i].batch, spec->loss[i].tensor,
+                                    (int)rt_shape_count(&spec->graph->tensor[spec->loss[i].tensor].shape));
     memcpy(p.output, spec->output, sizeof p.output);
     rt_status st = take_all(s, spec);
     if (!st && !(s->plan = rt_plan_new(&p, pool))) st = RT_RUN;

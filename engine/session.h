@@ -9,8 +9,9 @@
 #define RT_ENGINE_SESSION_H
 
 #include "engine/graph.h"
-#include "engine/loss.h"
+#include "engine/losses.h"
 #include "engine/updates.h"
+#include "engine/views.h"
 
 typedef enum {
     RT_B_PARAMS, RT_B_STATES,          /* as the graph lays them out */
@@ -25,7 +26,10 @@ typedef struct {
     const rt_graph *graph;             /* borrowed, sealed */
     int batch;
     int train;                         /* with backward pass; else inference */
-    rt_loss_spec loss[RT_MAX_LOSSES];  /* train; their arguments are read at each step */
+    struct {
+        int tensor;
+        const rt_loss_batch *batch;    /* borrowed; its config is read now, the rest at each step */
+    } loss[RT_MAX_LOSSES];             /* train */
     int losses;
     int output[RT_MAX_OUTPUTS];        /* inference: tensors to keep */
     int outputs;

@@ -10,7 +10,7 @@
 #include "engine/rng.h"
 #include "experiments/bench_kernels.h"
 #include "student/model.h"
-#include "train/losses.h"
+#include "engine/losses.h"
 
 enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
 
@@ -78,6 +78,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
     rt_session_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN, .params = m->params,
                             .states = m->states, .update = s->what == TRAIN ? &update : NULL};
     if (!spec.train) spec.outputs = m->heads;
+    else spec.losses = m->heads;
     rt_model_outputs(m, spec.output);
     for (int h = 0; h < m->heads; h++) {
         loss[h] = loss_of(s, m->head[h].task);
@@ -87,7 +88,8 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         if (m->head[h].task == RT_TASK_CLASSES && m->head[h].size < classes) classes = m->head[h].size;
         loss[h].stride = (size_t)rt_model_width(m);
         if (s->kd) loss[h].teacher = teacher + m->head[h].at;
-        if (spec.train) spec.loss[spec.losses++] = rt_loss_spec_of(&loss[h], m->head[h].tensor, m->head[h].size);
+        spec.loss[h].tensor = m->head[h].tensor;
+        spec.loss[h].batch = &loss[h];
     }
     rt_status st = x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_session_new(&p, &spec, pool);

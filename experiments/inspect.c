@@ -19,20 +19,18 @@ enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, 
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
-static void no_loss(void *arg, const rt_loss_io *io)
-{
-    (void)arg;
-    (void)io;
-}
-
 static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool *pool, cJSON *j)
 {
     rt_session *s;
     rt_session_spec spec = {.graph = m->graph, .batch = batch, .train = train};
     if (!train) spec.outputs = m->heads;
     rt_model_outputs(m, spec.output);
-    for (; train && spec.losses < m->heads; spec.losses++)
-        spec.loss[spec.losses] = (rt_loss_spec){.tensor = m->head[spec.losses].tensor, .fn = no_loss};
+    static const rt_loss_batch none = {.config = {.task = RT_TASK_REAL}};
+    spec.losses = train ? m->heads : 0;
+    for (int i = 0; i < spec.losses; i++) {
+        spec.loss[i].tensor = m->head[i].tensor;
+        spec.loss[i].batch = &none;
+    }
     RT_TRY(rt_session_new(&s, &spec, pool));
     cJSON *plan = cJSON_AddObjectToObject(j, train ? "training_plan" : "inference_plan");
     cJSON_AddNumberToObject(plan, "batch", batch);

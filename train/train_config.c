@@ -50,7 +50,7 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
 {
     int soft = rt_train_soft(s), labels = rt_train_labels(s), hard = 0;
     char path[RT_LOSS_PATH], key[RT_LOSS_PATH + 8];
-    for (int h = 0; h < s->heads; h++) hard |= s->of[h].loss.hard > 0;
+    for (int h = 0; h < s->heads; h++) hard |= s->of[h].loss.desc.hard > 0;
     if (*s->labels && !soft)
         rt_cfg_fail(c, "data.labels", "are not used: loss.kind is ce, or loss.soft 0; leave them out, or choose kd");
     if (s->teachers && !soft && !s->hints)
@@ -58,7 +58,7 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
     for (int h = 0; h < s->heads; h++) {
         const rt_loss_config *l = &s->of[h].loss;
         snprintf(key, sizeof key, "%s.hard", rt_loss_path(s, h, path));
-        if (!rt_learns_soft(l) && l->hard == 0 && (!s->hints || s->heads > 1))
+        if (!rt_learns_soft(l) && l->desc.hard == 0 && (!s->hints || s->heads > 1))
             rt_cfg_fail(c, key, "is 0, and nothing else is left to learn from");
         if (s->of[h].given && *s->of[h].where.set && s->heads > 1 && !rt_learns_labels(l) && s->validation == 0)
             rt_cfg_fail(c, "data.targets", "has one that is not used: its head's loss.hard and data.validation are 0");

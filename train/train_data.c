@@ -23,7 +23,7 @@ static rt_status open_teacher(rt_trainer *t)
     const rt_head *head = rt_teacher_heads(t->teacher, &count);
     for (int h = 0; h < s->heads; h++) {
         int at = rt_heads_find(head, count, &s->head[h], s->heads);
-        rt_soft_kind kind = s->of[h].loss.kind;
+        rt_soft_kind kind = s->of[h].loss.desc.kind;
         if (at < 0) continue;
         int k = rt_teacher_top(t->teacher, at), size = head[at].size;
         if (k < size && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))

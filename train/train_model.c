@@ -55,10 +55,11 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     for (int h = 0; h < s->heads; h++) {
         const rt_head *head = &t->model->head[h];
         rt_loss_batch *b = &t->learn[h].loss;
-        b->config = s->of[h].loss;
+        b->config = s->of[h].loss.desc;
         b->class_weight = t->learn[h].class_weight;
         b->stride = (size_t)rt_model_width(t->model);
-        spec->loss[spec->losses++] = rt_loss_spec_of(b, head->tensor, head->size);
+        spec->loss[spec->losses].tensor = head->tensor;
+        spec->loss[spec->losses++].batch = b;
     }
     for (int i = 0; i < s->hints; i++) {
         int from = rt_arch_find(t->graph, s->hint[i].student), out;
@@ -78,8 +79,9 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
                 i, rt_shape_text(a, ta), rt_shape_text(b, tb));
         snprintf(name, sizeof name, "hint%d", i);
         RT_TRY(add_projection(t->graph, name, from, b->dim[b->rank - 1], &out));
-        t->hint[i].weight = s->hint[i].weight;
-        spec->loss[spec->losses++] = (rt_loss_spec){.tensor = out, .fn = rt_loss_fn_hint, .arg = &t->hint[i]};
+        t->hint[i].config = (rt_loss_desc){.task = RT_TASK_REAL, .hard_kind = RT_HARD_HINT, .hard = s->hint[i].weight};
+        spec->loss[spec->losses].tensor = out;
+        spec->loss[spec->losses++].batch = &t->hint[i];
         feature[i] = s->hint[i].teacher;
     }
     rt_graph_set_output(t->graph, output);

@@ -35,13 +35,15 @@ static void say_loss(const rt_trainer *t, int h)
                                        "quantile loss"};
     const rt_loss_config *l = &t->set.of[h].loss;
     char soft[80] = "", hints[40] = "", of[RT_HEAD_NAME + 8] = "";
-    if (l->kind != RT_SOFT_NONE) snprintf(soft, sizeof soft, " + %g x %s", (double)l->soft, rt_soft_name(l->kind));
-    if (l->kind != RT_SOFT_NONE && l->kind != RT_SOFT_MSE && l->kind != RT_SOFT_VALUES)
-        snprintf(soft + strlen(soft), sizeof soft - strlen(soft), " (temperature %g)", (double)l->temperature);
+    if (l->desc.kind != RT_SOFT_NONE)
+        snprintf(soft, sizeof soft, " + %g x %s", (double)l->desc.soft, rt_soft_name(l->desc.kind));
+    if (l->desc.kind != RT_SOFT_NONE && l->desc.kind != RT_SOFT_MSE && l->desc.kind != RT_SOFT_VALUES)
+        snprintf(soft + strlen(soft), sizeof soft - strlen(soft), " (temperature %g)", (double)l->desc.temperature);
     if (t->set.hints && h == 0) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
     if (t->set.heads > 1) snprintf(of, sizeof of, " of %s", t->set.head[h].name);
-    say(t, "loss%s: %g x %s with %s (mean over %s)%s%s", of, (double)l->hard, hard[l->hard_kind],
-        l->task == RT_TASK_REAL ? "targets" : "labels", l->labelled_mean ? "labelled rows" : "the batch", soft, hints);
+    say(t, "loss%s: %g x %s with %s (mean over %s)%s%s", of, (double)l->desc.hard, hard[l->desc.hard_kind],
+        l->desc.task == RT_TASK_REAL ? "targets" : "labels", l->labelled_mean ? "labelled rows" : "the batch", soft,
+        hints);
     if (t->learn[h].class_weight)
         say(t, "class weights: %s; divided by %s", l->balanced ? "balanced" : "as given",
             l->labelled_mean ? "the sum of the rows' weights (PyTorch's weight)"
@@ -79,7 +81,7 @@ void rt_train_say(const rt_trainer *t)
             (unsigned long long)t->unlabelled_out);
     for (int h = 0; h < t->set.heads; h++) {
         const rt_loss_config *l = &t->set.of[h].loss;
-        if (l->kind == RT_SOFT_DKD && !l->teacher_target && t->learn[h].labelled < rows)
+        if (l->desc.kind == RT_SOFT_DKD && !l->desc.teacher_target && t->learn[h].labelled < rows)
             say(t, "note: %llu rows have no label: dkd takes the teacher's answer for their class",
                 rows - (unsigned long long)t->learn[h].labelled);
         if (t->set.heads > 1)

@@ -9,7 +9,7 @@
 enum { AT_ONCE = 4096, ROOM = 1 << 20 };   /* rows, and elements of targets, that are looked at together */
 
 /* Whether dkd takes its target class from the labels. */
-static int dkd_by_label(const rt_loss_config *l) { return l->kind == RT_SOFT_DKD && !l->teacher_target; }
+static int dkd_by_label(const rt_loss_config *l) { return l->desc.kind == RT_SOFT_DKD && !l->desc.teacher_target; }
 
 /* The file that holds a head's targets. */
 static const char *file_of(const rt_trainer *t, int h)
@@ -269,7 +269,7 @@ static rt_status need_labels(const rt_trainer *t, int h)
                        "%s: %s.kind dkd needs the class of rows, but %s in '%s'; choose %s.target=teacher, "
                        "which takes the teacher's answer for it",
                        file, path, lack, set, path);
-    if (l->hard == 0) return RT_OK;
+    if (l->desc.hard == 0) return RT_OK;
     snprintf(how, sizeof how, "train on a teacher's answers alone with %s.hard=0", path);
     if (!t->learn[h].y)
         return rt_fail(RT_INPUT, "%s: has no labels '%s'; %s", file, set,

@@ -39,7 +39,7 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
     const rt_target_rows *y = &b->target[h];
     const rt_head *head = &t->model->head[h];
     rt_loss_batch *l = &t->learn[h].loss;
-    int there = y->y || y->labels || y->values, warm = c->kind == RT_SOFT_DKD && c->warmup;
+    int there = y->y || y->labels || y->values, warm = c->desc.kind == RT_SOFT_DKD && c->warmup;
     l->partner = t->view.partner;
     l->lambda = t->view.lambda;
     l->y = y->y;
@@ -66,7 +66,7 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
     rt_question q = {.view = rt_view_fill, .arg = &t->view, .rows = b->rows};
     if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &q, t->answers));
-    for (int i = 0; i < s->hints; i++) t->hint[i].target = rt_teacher_feature(t->teacher, i);
+    for (int i = 0; i < s->hints; i++) t->hint[i].values = rt_teacher_feature(t->teacher, i);
     for (int h = 0; h < s->heads; h++) set_loss(t, h, b, s->teachers ? t->answers : b->soft);
     return RT_OK;
 }

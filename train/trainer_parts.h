@@ -17,7 +17,7 @@
 #include "student/model.h"
 #include "teacher/teacher.h"
 #include "train/augment.h"
-#include "train/losses.h"
+#include "train/loss_policy.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
@@ -112,7 +112,7 @@ typedef struct {
     rt_predictor *validator;
     rt_stream *stream;
     rt_view view;
-    rt_hint_batch hint[RT_MAX_HINTS];
+    rt_loss_batch hint[RT_MAX_HINTS];
     int *partner;
     float *answers;                /* (B, W) of the teacher in the loop */
     double best, epoch_loss;

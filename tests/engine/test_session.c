@@ -33,14 +33,11 @@ static rt_graph *net(int *out)
     return g;
 }
 
-/* Mean over rows of (z - target)^2 / 2; arg: rows of targets that this step starts at. */
-static void half_square(void *arg, const rt_loss_io *io)
+/* Mean over rows of (z - target)^2 / 2. */
+static rt_loss_batch half_square(const float *from)
 {
-    for (int r = 0; r < io->rows; r++) {
-        float d = io->value[r] - target[*(const int *)arg + io->row0 + r];
-        io->grad[r] = d / (float)io->total;
-        io->loss[r] = d * d / 2;
-    }
+    return (rt_loss_batch){.config = {.task = RT_TASK_REAL, .hard_kind = RT_HARD_HUBER, .hard = 1, .delta = INFINITY},
+                           .values = from};
 }
 
 static void data(float x[B * D]) { for (int i = 0; i < B * D; i++) x[i] = (float)((i * 7) % 11) / 5 - 1; }
@@ -48,7 +45,8 @@ static void data(float x[B * D]) { for (int i = 0; i < B * D; i++) x[i] = (float
 /* `parts` steps of B / parts rows make an update. */
 static void follow(int parts, double ema)
 {
-    int out, at = 0, rows = B / parts;
+    int out, rows = B / parts;
+    rt_loss_batch loss = half_square(target);
     float x[B * D];
     rt_graph *g = net(&out);
     rt_session *s;
@@ -60,7 +58,7 @@ static void follow(int parts, double ema)
                             .update = &u,
                             .accumulates = parts > 1,
                             .keeps = 1,
-                            .loss = {{.tensor = out, .fn = half_square, .arg = &at}}};
+                            .loss = {{.tensor = out, .batch = &loss}}};
     double w[D], m[D] = {0}, average[D];
     data(x);
     check_ok(rt_session_new(&s, &spec, pool));
@@ -79,9 +77,13 @@ static void follow(int parts, double ema)
             total += (z - target[r]) * (z - target[r]) / 2 / B;
         }
         for (int p = 0; p < parts; p++) {
-            at = p * rows;
-            rt_step step = {
-                .rows = rows, .x = {x + at * D}, .first = p == 0, .last = p == parts - 1, .summed = p + 1, .lr = 0.1};
+            loss.values = target + p * rows;
+            rt_step step = {.rows = rows,
+                            .x = {x + p * rows * D},
+                            .first = p == 0,
+                            .last = p == parts - 1,
+                            .summed = p + 1,
+                            .lr = 0.1};
             rt_session_step(s, &step);
             assert_false(step.bad);
             told += step.total / parts;
@@ -115,14 +117,15 @@ static void steps(void **state)
 static void not_finite(void **state)
 {
     (void)state;
-    int out, at = 0;
+    int out;
+    rt_loss_batch loss = half_square(target);
     float x[B * D], before[D];
     char text[100];
     rt_graph *g = net(&out);
     rt_session *s;
     rt_update_desc u = {.kind = RT_SGD, .momentum = 0.9};
     rt_session_spec spec = {.graph = g, .batch = B, .train = 1, .losses = 1, .update = &u,
-                            .loss = {{.tensor = out, .fn = half_square, .arg = &at}}};
+                            .loss = {{.tensor = out, .batch = &loss}}};
     data(x);
     check_ok(rt_session_new(&s, &spec, pool));
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);

@@ -4,7 +4,7 @@
 #
 # A list entry:
 #     == name
-#     file: train/losses.c
+#     file: train/loss_policy.c
 #     tests: test_losses cli_cases        (ctest names; the first that fails is enough)
 #     - old text, exactly once in the file (several lines: several '- ')
 #     + new text

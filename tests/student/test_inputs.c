@@ -106,20 +106,6 @@ static void files_keep_every_input(void **state)
     rt_model_free(n);
 }
 
-/* sum (z - target)^2 / 2, mean over rows */
-static void half_square(void *arg, const rt_loss_io *io)
-{
-    (void)arg;
-    for (int r = 0; r < io->rows; r++) {
-        io->loss[r] = 0;
-        for (int i = 0; i < io->n; i++) {
-            float d = io->value[r * io->n + i] - ref_target[(io->row0 + r) * io->n + i];
-            io->grad[r * io->n + i] = d / (float)io->total;
-            io->loss[r] += d * d / 2;
-        }
-    }
-}
-
 typedef struct { const rt_model *m; } filler;
 
 static void fill(void *arg, int input, float *x, int row0, int rows)
@@ -133,6 +119,10 @@ static void gradients(void **state)
     float left[REF_ROWS * REF_LEFT], right[REF_ROWS * REF_RIGHT];
     view(NULL, &m->input[0], left, 0, REF_ROWS);
     view(NULL, &m->input[1], right, 0, REF_ROWS);
+    /* sum (z - target)^2 / 2, mean over rows */
+    const rt_loss_batch half_square = {
+        .config = {.task = RT_TASK_REAL, .hard_kind = RT_HARD_HUBER, .hard = 1, .delta = INFINITY},
+        .values = ref_target};
     for (int filled = 0; filled < 2; filled++)
         for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
             if (!rt_kernels_runnable(*k)) continue;
@@ -140,7 +130,8 @@ static void gradients(void **state)
             rt_session *s;
             rt_session_spec spec = {.graph = m->graph, .batch = REF_ROWS, .train = 1, .losses = 1, .params = m->params,
                                     .states = m->states, .input = filled ? fill : NULL, .input_arg = &f};
-            spec.loss[0] = (rt_loss_spec){.tensor = m->head[0].tensor, .fn = half_square};
+            spec.loss[0].tensor = m->head[0].tensor;
+            spec.loss[0].batch = &half_square;
             check_ok(rt_session_new(&s, &spec, pool));
             rt_step step = {.rows = REF_ROWS, .first = 1, .last = 1, .summed = 1};
             if (!filled) step.x[0] = left;

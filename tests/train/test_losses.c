@@ -1,6 +1,7 @@
 /* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures.
  */
-#include "train/losses.h"
+#include "engine/losses_parts.h"
+#include "train/loss_policy.h"
 #include "engine/memory.h"
 #include "tests/support.h"
 #include "tests/train/loss_reference.h"
@@ -8,7 +9,7 @@
 static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad,
                      float *loss)
 {
-    rt_loss_spec spec = rt_loss_spec_of((rt_loss_batch *)b, 0, k);
+    rt_loss_spec spec = rt_loss_spec_of(b, 0, k);
     rt_loss_io io = {.value = z,
                      .grad = grad,
                      .loss = loss,
@@ -32,9 +33,9 @@ static double run(const rt_loss_batch *b, const float *z, int rows, int k, float
     return s / rows;
 }
 
-static rt_loss_config config_of(const char *name)
+static rt_loss_desc config_of(const char *name)
 {
-    rt_loss_config c = {.kind = RT_SOFT_NONE, .soft = 1, .temperature = 4, .alpha = 1, .beta = 8, .gamma = 1};
+    rt_loss_desc c = {.kind = RT_SOFT_NONE, .soft = 1, .temperature = 4, .alpha = 1, .beta = 8, .gamma = 1};
     if (strstr(name, "ce") && strcmp(name, "zscore")) {
         c.hard = 1;
         c.soft = 0;
@@ -247,11 +248,13 @@ static void read_by_task(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cJSON_Delete(read_loss(bad[i].task, bad[i].text, bad[i].soft, &l, RT_USAGE, bad[i].word));
     cJSON_Delete(read_loss(RT_TASK_MULTILABEL, "{}", 1, &l, RT_OK, NULL));
-    assert_true(l.kind == RT_SOFT_BKD && l.hard == 0.1f && l.soft == 0.9f && l.temperature == 1);
+    assert_true(l.desc.kind == RT_SOFT_BKD && l.desc.hard == 0.1f && l.desc.soft == 0.9f && l.desc.temperature == 1);
     cJSON_Delete(read_loss(RT_TASK_REAL, "{\"kind\": \"quantile\", \"level\": 0.9}", 0, &l, RT_OK, NULL));
-    assert_true(l.hard_kind == RT_HARD_QUANTILE && l.kind == RT_SOFT_NONE && l.level == 0.9f && l.hard == 1);
+    assert_true(l.desc.hard_kind == RT_HARD_QUANTILE && l.desc.kind == RT_SOFT_NONE && l.desc.level == 0.9f &&
+                l.desc.hard == 1);
     cJSON_Delete(read_loss(RT_TASK_REAL, "{\"kind\": \"huber\", \"hard_mean\": \"labelled\"}", 1, &l, RT_OK, NULL));
-    assert_true(l.hard_kind == RT_HARD_HUBER && l.kind == RT_SOFT_VALUES && l.delta == 1 && l.labelled_mean);
+    assert_true(l.desc.hard_kind == RT_HARD_HUBER && l.desc.kind == RT_SOFT_VALUES && l.desc.delta == 1 &&
+                l.labelled_mean);
 }
 
 /* By hand: two classes, T = 2, z = (0, 0), t = (2 ln 3, 0): q = (3/4, 1/4), p = (1/2, 1/2);
@@ -373,9 +376,10 @@ static void hints(void **state)
     (void)state;
     enum { N = 6 };
     float *v = random_floats(2 * N, 3), *t = random_floats(5 * N, 4), grad[2 * N], loss[2];
-    rt_hint_batch h = {.target = t, .weight = 0.8f};
+    rt_loss_batch h = {.config = {.task = RT_TASK_REAL, .hard_kind = RT_HARD_HINT, .hard = 0.8f}, .values = t};
     rt_loss_io io = {.value = v, .grad = grad, .loss = loss, .row0 = 1, .rows = 2, .total = 5, .n = N};
-    rt_loss_fn_hint(&h, &io);
+    rt_loss_spec spec = rt_loss_spec_of(&h, 0, N);
+    spec.fn(spec.arg, &io);
     for (int r = 0; r < 2; r++) {
         double want = 0;
         for (int i = 0; i < N; i++) {

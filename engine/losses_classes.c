@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "engine/kernels.h"
-#include "train/losses.h"
+#include "engine/losses_parts.h"
 
 enum { L = RT_LANES };
 
@@ -132,7 +132,7 @@ static void kd_block(block *a)
 }
 
 /* One row of a block: its elements are L apart. */
-static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const float *q, float *g, float *loss,
+static void dkd_row(const rt_loss_desc *c, int k, int y, const float *p, const float *q, float *g, float *loss,
                     float weight, float total)
 {
     float t = c->temperature, ps = fmaxf(p[y * L], 1e-12f), pt = q[y * L], rs = fmaxf(1.0f - p[y * L], 1e-12f),
@@ -155,7 +155,7 @@ static void dkd_row(const rt_loss_config *c, int k, int y, const float *p, const
 
 static void dkd_block(block *a)
 {
-    const rt_loss_config *c = &a->b->config;
+    const rt_loss_desc *c = &a->b->config;
     float inverse = 1.0f / c->temperature;
     softmax(a->p, NULL, a->z, inverse, a->k);
     softmax(a->q, NULL, a->t, inverse, a->k);
@@ -275,7 +275,7 @@ static void dist_block(block *a, float *p, float *q)
 static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, const float *p, const float *q, float *dp)
 {
     int k = io->n, rows = io->rows;
-    const rt_loss_config *c = &b->config;
+    const rt_loss_desc *c = &b->config;
     double t2 = (double)c->temperature * c->temperature, w = c->soft * t2, intra = 0;
     memset(dp, 0, (size_t)rows * (size_t)k * sizeof *dp);
     for (int j = 0; j < k; j++) intra += pearson(p + j, q + j, dp + j, rows, (size_t)k, w * c->gamma / k);
@@ -289,10 +289,9 @@ static void dist_whole(const rt_loss_batch *b, const rt_loss_io *io, const float
     }
 }
 
-void rt_loss_fn_classes(void *arg, const rt_loss_io *io)
+void rt_loss_classes(const rt_loss_batch *b, const rt_loss_io *io)
 {
-    const rt_loss_batch *b = arg;
-    const rt_loss_config *c = &b->config;
+    const rt_loss_desc *c = &b->config;
     const rt_kernels *kn = rt_kernels_get();
     int k = io->n, soft = b->teacher && c->soft > 0;
     size_t plane = (size_t)k * L, whole = (size_t)io->rows * (size_t)k;

@@ -1,9 +1,9 @@
 #include <math.h>
 
-#include "train/losses_parts.h"
+#include "engine/losses_parts.h"
 
 /* The loss of the difference d = value - target, times weight, added to gradient and loss. */
-static void element(const rt_loss_config *c, float d, float weight, float total, float *g, float *loss)
+static void element(const rt_loss_desc *c, float d, float weight, float total, float *g, float *loss)
 {
     float value = d * d, slope = 2 * d, level = c->level;
     if (c->hard_kind == RT_HARD_HUBER && fabsf(d) <= c->delta) {
@@ -32,8 +32,7 @@ static void soft_element(const rt_loss_batch *b, float z, const float *t, const 
     element(&b->config, z - answer, b->config.soft, total, g, loss);
 }
 
-void rt_loss_fn_real(void *arg, const rt_loss_io *io)
+void rt_loss_real(const rt_loss_batch *b, const rt_loss_io *io)
 {
-    const rt_loss_batch *b = arg;
     rt_loss_elements(b, io, b->values ? hard_element : NULL, b->config.kind == RT_SOFT_VALUES ? soft_element : NULL);
 }

@@ -1,9 +1,8 @@
-#include "train/losses_parts.h"
+#include "train/loss_policy.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/kernels.h"
 
 /* The weights and temperature that each method's authors train with; kd and mse: the usual 0.1 and 0.9. */
 static const struct { const char *name; double hard, soft, temperature;
@@ -42,7 +41,7 @@ static const char no_teacher[] = "needs a teacher: give data.labels (a label sto
 static void read_hard_mean(rt_cfg *c, rt_loss_config *l)
 {
     static const char *const means[] = {"batch", "labelled", NULL};
-    if (l->hard > 0) l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
+    if (l->desc.hard > 0) l->labelled_mean = rt_cfg_choice(c, "hard_mean", means, 0);
     else rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
 }
 
@@ -50,30 +49,31 @@ static void read_classes(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
     static const char *const kinds[] = {"ce", "kd", "dkd", "dist", "zscore", "mse", NULL};
     static const char *const targets[] = {"label", "teacher", NULL};
-    rt_soft_kind kind = l->kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds, soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
+    rt_soft_kind kind = l->desc.kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds,
+                                                                   soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
     if (kind != RT_SOFT_NONE && !soft_given)
         rt_cfg_fail(c, "kind", no_teacher);
     int hot = recipe[kind].temperature > 0, dkd = kind == RT_SOFT_DKD, dist = kind == RT_SOFT_DIST;
-    l->hard = (float)rt_cfg_number(c, "hard", recipe[kind].hard, 0, 1000);
-    if (kind != RT_SOFT_NONE) l->soft = (float)rt_cfg_number(c, "soft", recipe[kind].soft, 0, 1000);
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[kind].hard, 0, 1000);
+    if (kind != RT_SOFT_NONE) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[kind].soft, 0, 1000);
     else refuse(c, kind, "soft", "kd, dkd, dist, zscore and mse");
-    if (hot) l->temperature = (float)rt_cfg_number(c, "temperature", recipe[kind].temperature, 0.01, 1000);
+    if (hot) l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe[kind].temperature, 0.01, 1000);
     else refuse(c, kind, "temperature", "kd, dkd, dist and zscore");
-    if (dkd) l->alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
+    if (dkd) l->desc.alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
     else refuse(c, kind, "alpha", "dkd");
-    if (dkd || dist) l->beta = (float)rt_cfg_number(c, "beta", dkd ? 8 : 1, 0, 1000);
+    if (dkd || dist) l->desc.beta = (float)rt_cfg_number(c, "beta", dkd ? 8 : 1, 0, 1000);
     else refuse(c, kind, "beta", "dkd and dist");
-    if (dist) l->gamma = (float)rt_cfg_number(c, "gamma", 1, 0, 1000);
+    if (dist) l->desc.gamma = (float)rt_cfg_number(c, "gamma", 1, 0, 1000);
     else refuse(c, kind, "gamma", "dist");
     if (dkd) {
         l->warmup = rt_cfg_int(c, "warmup", 20, 0, 100000);
-        l->teacher_target = rt_cfg_choice(c, "target", targets, 0);
+        l->desc.teacher_target = rt_cfg_choice(c, "target", targets, 0);
     } else {
         refuse(c, kind, "warmup", "dkd");
         refuse(c, kind, "target", "dkd");
     }
-    if (l->hard > 0) {
-        l->smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
+    if (l->desc.hard > 0) {
+        l->desc.smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
         read_hard_mean(c, l);
         read_class_weight(c, l);
     } else {
@@ -97,12 +97,12 @@ static void read_multilabel(rt_cfg *c, rt_loss_config *l, int soft_given)
     static const char *const kinds[] = {"bce", "bkd", NULL};
     int soft = rt_cfg_choice(c, "kind", kinds, soft_given);
     if (soft && !soft_given) rt_cfg_fail(c, "kind", no_teacher);
-    l->kind = soft ? RT_SOFT_BKD : RT_SOFT_NONE;
-    l->hard_kind = RT_HARD_BCE;
-    l->hard = (float)rt_cfg_number(c, "hard", recipe[l->kind].hard, 0, 1000);
+    l->desc.kind = soft ? RT_SOFT_BKD : RT_SOFT_NONE;
+    l->desc.hard_kind = RT_HARD_BCE;
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[l->desc.kind].hard, 0, 1000);
     if (soft) {
-        l->soft = (float)rt_cfg_number(c, "soft", recipe[l->kind].soft, 0, 1000);
-        l->temperature = (float)rt_cfg_number(c, "temperature", recipe[l->kind].temperature, 0.01, 1000);
+        l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[l->desc.kind].soft, 0, 1000);
+        l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe[l->desc.kind].temperature, 0.01, 1000);
     } else {
         rt_cfg_refuse(c, "soft", "belongs to loss.kind bkd, not to bce; leave it out");
         rt_cfg_refuse(c, "temperature", "belongs to loss.kind bkd, not to bce; leave it out");
@@ -116,14 +116,14 @@ static void read_multilabel(rt_cfg *c, rt_loss_config *l, int soft_given)
 static void read_real(rt_cfg *c, rt_loss_config *l, int soft_given)
 {
     static const char *const kinds[] = {"mse", "huber", "quantile", NULL};
-    l->hard_kind = (rt_hard_kind)(RT_HARD_MSE + rt_cfg_choice(c, "kind", kinds, 0));
-    l->kind = soft_given ? RT_SOFT_VALUES : RT_SOFT_NONE;
-    l->hard = (float)rt_cfg_number(c, "hard", recipe[l->kind].hard, 0, 1000);
-    if (soft_given) l->soft = (float)rt_cfg_number(c, "soft", recipe[l->kind].soft, 0, 1000);
+    l->desc.hard_kind = (rt_hard_kind)(RT_HARD_MSE + rt_cfg_choice(c, "kind", kinds, 0));
+    l->desc.kind = soft_given ? RT_SOFT_VALUES : RT_SOFT_NONE;
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[l->desc.kind].hard, 0, 1000);
+    if (soft_given) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[l->desc.kind].soft, 0, 1000);
     else rt_cfg_refuse(c, "soft", no_teacher);
-    if (l->hard_kind == RT_HARD_HUBER) l->delta = (float)rt_cfg_number(c, "delta", 1, 1e-6, 1e6);
+    if (l->desc.hard_kind == RT_HARD_HUBER) l->desc.delta = (float)rt_cfg_number(c, "delta", 1, 1e-6, 1e6);
     else rt_cfg_refuse(c, "delta", "belongs to loss.kind huber; leave it out");
-    if (l->hard_kind == RT_HARD_QUANTILE) l->level = (float)rt_cfg_number(c, "level", 0.5, 0.001, 0.999);
+    if (l->desc.hard_kind == RT_HARD_QUANTILE) l->desc.level = (float)rt_cfg_number(c, "level", 0.5, 0.001, 0.999);
     else rt_cfg_refuse(c, "level", "belongs to loss.kind quantile; leave it out");
     read_hard_mean(c, l);
     rt_cfg_refuse(c, "temperature", "softens logits, this is a head of values; leave it out");
@@ -132,48 +132,13 @@ static void read_real(rt_cfg *c, rt_loss_config *l, int soft_given)
 
 void rt_loss_read(rt_cfg *c, rt_loss_config *l, rt_task task, int soft_given)
 {
-    *l = (rt_loss_config){.task = task, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1};
+    *l = (rt_loss_config){.desc = {.task = task, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1}};
     switch (task) {
     case RT_TASK_CLASSES: read_classes(c, l, soft_given); break;
     case RT_TASK_MULTILABEL: read_multilabel(c, l, soft_given); break;
     case RT_TASK_REAL: read_real(c, l, soft_given); break;
     case RT_TASK_COUNT: break;
     }
-}
-
-void rt_loss_elements(const rt_loss_batch *b, const rt_loss_io *io, rt_hard_element *hard, rt_soft_element *soft)
-{
-    size_t k = (size_t)io->n;
-    float weight = b->config.hard * (b->hard_scale > 0 ? b->hard_scale : 1), total = (float)io->total;
-    if (!b->teacher || b->config.soft <= 0) soft = NULL;
-    for (int r = 0; r < io->rows; r++) {
-        int row = io->row0 + r, partner = b->partner ? b->partner[row] : -1;
-        const float *z = io->value + (size_t)r * k, *t = soft ? rt_loss_teacher(b, row, io->n) : NULL,
-                    *other = soft && partner >= 0 && !b->teacher_mixed ? rt_loss_teacher(b, partner, io->n) : NULL;
-        float *g = io->grad + (size_t)r * k, loss = 0, own = partner >= 0 ? b->lambda : 1;
-        for (size_t j = 0; j < k; j++) {
-            g[j] = 0;
-            if (hard && weight > 0) {
-                hard(b, (size_t)row * k + j, z[j], own * weight, total, &g[j], &loss);
-                if (partner >= 0) hard(b, (size_t)partner * k + j, z[j], (1 - own) * weight, total, &g[j], &loss);
-            }
-            if (soft) soft(b, z[j], t, other, (int)j, total, &g[j], &loss);
-        }
-        io->loss[r] = loss;
-    }
-}
-
-rt_loss_spec rt_loss_spec_of(rt_loss_batch *b, int tensor, int n)
-{
-    enum { PLANES = 6 };                                             /* of sixteen rows, which losses_classes.c takes */
-    static rt_loss_fn *const fn[RT_TASK_COUNT] = {rt_loss_fn_classes, rt_loss_fn_multilabel, rt_loss_fn_real};
-    int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0; /* correlates over the batch: all rows at once */
-    return (rt_loss_spec){.tensor = tensor,
-                          .fn = fn[b->config.task],
-                          .arg = b,
-                          .whole = dist,
-                          .planes = dist ? 3 : 0,
-                          .scratch = b->config.task == RT_TASK_CLASSES ? (size_t)n * RT_LANES * PLANES : 0};
 }
 
 /* How much of row r has a target. */
@@ -195,20 +160,4 @@ float rt_loss_labelled_scale(const rt_loss_batch *l, int rows, int n)
         if (l->partner) labelled += (1 - own) * labelled_part(l, l->partner[i], n);
     }
     return labelled > 0 ? (float)(rows / labelled) : 1.0f;
-}
-
-void rt_loss_fn_hint(void *arg, const rt_loss_io *io)
-{
-    const rt_hint_batch *h = arg;
-    size_t n = (size_t)io->n;
-    for (int r = 0; r < io->rows; r++) {
-        const float *v = io->value + (size_t)r * n, *t = h->target + (size_t)(io->row0 + r) * n;
-        float *g = io->grad + (size_t)r * n, s = 0, scale = h->weight * 2.0f / ((float)n * (float)io->total);
-        for (size_t i = 0; i < n; i++) {
-            float d = v[i] - t[i];
-            g[i] = scale * d;
-            s += d * d;
-        }
-        io->loss[r] = h->weight * s / (float)n;
-    }
 }

@@ -1,6 +1,6 @@
 #include <math.h>
 
-#include "train/losses_parts.h"
+#include "engine/losses_parts.h"
 
 /* ln(1 + e^x), without overflow. */
 static float softplus(float x) { return fmaxf(x, 0) + log1pf(expf(-fabsf(x))); }
@@ -30,8 +30,7 @@ static void soft_element(const rt_loss_batch *b, float z, const float *t, const 
     *loss += b->config.soft * temperature * temperature * kl;
 }
 
-void rt_loss_fn_multilabel(void *arg, const rt_loss_io *io)
+void rt_loss_multilabel(const rt_loss_batch *b, const rt_loss_io *io)
 {
-    const rt_loss_batch *b = arg;
     rt_loss_elements(b, io, b->labels ? hard_element : NULL, b->config.kind == RT_SOFT_BKD ? soft_element : NULL);
 }
