@@ -142,7 +142,7 @@ static void test_long_lists(void **s)
     cJSON_DeleteItemFromArray(list, 0);
     cJSON *rows = cJSON_GetObjectItem(list->child, "rows");
     for (int i = 0; i < 16; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "k%d", i);
         cJSON_AddNumberToObject(rows, key, 1);
     }

@@ -25,7 +25,7 @@ static inline cJSON *names(char letter, int count, int backwards)
 {
     cJSON *list = cJSON_CreateArray();
     for (int i = 0; i < count; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "%c%d", letter, backwards ? count - 1 - i : i);
         cJSON_AddItemToArray(list, cJSON_CreateString(name));
     }
