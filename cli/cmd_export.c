@@ -51,9 +51,9 @@ const cli_command cli_export = {
         "classes and labels. Columns of the data are matched with the model's by name.\n\n"
         "A quantized model is exported to be deployed, with a manifest beside it (FILE.json). program: the packed "
         "integer program, which rt_program_load() reads. onnx-qdq: a graph for runtimes with integer kernels; ONNX "
-        "Runtime answers the same to the bit. c: C99 that needs nothing but <stdint.h> and <string.h>; --out NAME.c gives "
-        "NAME.c, NAME.h and NAME_data.c, and NAME_selftest() tells whether a compiler and a processor compute as "
-        "this one did.",
+        "Runtime answers the same to the bit. c: C99 that needs nothing but <stdint.h> and <string.h>; --out NAME.c "
+        "gives NAME.c, NAME.h and NAME_data.c, and NAME_selftest() tells whether a compiler and a processor compute "
+        "as this one did.",
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"

@@ -242,8 +242,8 @@ static void put_call(rt_string *s, const rt_c_net *e, int i)
     if (c->op == RT_NET_RESHAPE) return;
     static const char *const code[RT_NET_OPS] = {"sums", "add", "mul", "max_pool", "avg_pool", "map", "", "floats"};
     rt_put(s, "    %s_%s(", name, rt_c_depthwise(n, c) ? "depthwise" : code[c->op]);
+    if (c->op == RT_NET_CONV) rt_put(s, "a, ");
     if (c->op == RT_NET_CONV && !rt_c_depthwise(n, c)) {
-        rt_put(s, "a, ");
         if (c->out >= 0) rt_c_put_place(s, e, c->out);
         else rt_put(s, "0");
         if (c->out >= 0) rt_put(s, ", 0, ");
@@ -338,16 +338,14 @@ void rt_c_put_code(rt_string *s, const rt_c_net *e)
         sums |= n->call[i].op == RT_NET_CONV && !rt_c_depthwise(n, &n->call[i]);
     }
     for (int op = 0; op < RT_NET_OPS; op++) if (has[op] && part[op]) used[count++] = part[op];
-    if (depthwise) used[count++] = "depthwise";
     if (n->floats) used[count++] = "quantize";
     used[count] = NULL;
     rt_c_put_opening(s, e, ".c", "the network's operators and calls.");
     put_template(s, e, net_base_text, net_base_text + strlen(net_base_text));
     put_parts(s, e, net_ops_text, used);
-    if (sums) {
-        put_template(s, e, net_plain_text, net_plain_text + strlen(net_plain_text));
-        put_template(s, e, net_lanes_text, net_lanes_text + strlen(net_lanes_text));
-    }
+    if (sums) put_template(s, e, net_plain_text, net_plain_text + strlen(net_plain_text));
+    if (sums || depthwise) put_template(s, e, net_lanes_text, net_lanes_text + strlen(net_lanes_text));
+    if (depthwise) put_template(s, e, net_depth_text, net_depth_text + strlen(net_depth_text));
     rt_put(s, "\n/* ---- this network ---- */\n\n");
     rt_c_put_extern(s, e);
     rt_put(s, "\n");

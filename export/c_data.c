@@ -99,26 +99,29 @@ static int32_t start_of(const rt_net *n, const rt_net_call *c, int channel, int 
     return (int32_t)(n->bias[c->channel + (size_t)channel] - (x->q.zero - less) * sum);
 }
 
-/* The channels of a call, those of each group filled up to `width`; -1 for what is filled up. */
-static int lane_channel(const rt_net_call *c, int lane, int width)
+/* The channels of a call, those of each group (of a depthwise one, all) filled up to `width`; -1 for what is filled up.
+ */
+static int lane_channel(const rt_net *n, const rt_net_call *c, int lane, int width)
 {
+    if (rt_c_depthwise(n, c)) return lane < c->n ? lane : -1;
     int ng = c->n / c->groups, wide = (ng + width - 1) / width * width, i = lane % wide;
     return i < ng ? lane / wide * ng + i : -1;
 }
 
-static int lanes_of(const rt_net_call *c, int width)
+static int lanes_of(const rt_net *n, const rt_net_call *c, int width)
 {
     int ng = c->n / c->groups;
+    if (rt_c_depthwise(n, c)) return (c->n + width - 1) / width * width;
     return (ng + width - 1) / width * width * c->groups;
 }
 
 static void put_starts(rt_string *s, const rt_c_net *e, int i, const char *form, int width, int less)
 {
     const rt_net_call *c = &e->n->call[i];
-    rt_put(s, "const int32_t %s_%s_s%d[%d] = {\n", e->name, form, i, lanes_of(c, width));
+    rt_put(s, "const int32_t %s_%s_s%d[%d] = {\n", e->name, form, i, lanes_of(e->n, c, width));
     list l = list_of(s);
-    for (int k = 0; k < lanes_of(c, width); k++) {
-        int channel = lane_channel(c, k, width);
+    for (int k = 0; k < lanes_of(e->n, c, width); k++) {
+        int channel = lane_channel(e->n, c, k, width);
         put_int(&l, channel < 0 ? 0 : start_of(e->n, c, channel, less));
     }
     rt_put(s, "};\n");
@@ -127,10 +130,10 @@ static void put_starts(rt_string *s, const rt_c_net *e, int i, const char *form,
 static void put_multipliers(rt_string *s, const rt_c_net *e, int i, const char *form, int width)
 {
     const rt_net_call *c = &e->n->call[i];
-    rt_put(s, "const float %s_%s_m%d[%d] = {\n", e->name, form, i, lanes_of(c, width));
+    rt_put(s, "const float %s_%s_m%d[%d] = {\n", e->name, form, i, lanes_of(e->n, c, width));
     list l = list_of(s);
-    for (int k = 0; k < lanes_of(c, width); k++) {
-        int channel = lane_channel(c, k, width);
+    for (int k = 0; k < lanes_of(e->n, c, width); k++) {
+        int channel = lane_channel(e->n, c, k, width);
         put_float(&l, channel < 0 ? 0 : rt_c_multiplier(e->n, c, channel));
     }
     rt_put(s, "};\n");
@@ -139,14 +142,14 @@ static void put_multipliers(rt_string *s, const rt_c_net *e, int i, const char *
 static size_t plain_weights(const rt_net *n, const rt_net_call *c)
 {
     int ng = c->n / c->groups;
-    if (rt_c_depthwise(n, c)) return (size_t)c->kh * (size_t)c->kw * (size_t)c->n;
+    if (rt_c_depthwise(n, c)) return (size_t)c->kh * (size_t)c->kw * (size_t)c->n + RT_C_WIDTH;
     return (size_t)c->groups * (size_t)((ng + 3) / 4 * 4) * (size_t)rt_c_runs_of(n, c).column;
 }
 
 static size_t lane_weights(const rt_net *n, const rt_net_call *c)
 {
     rt_c_runs r = rt_c_runs_of(n, c);
-    return (size_t)lanes_of(c, RT_C_WIDTH) * (size_t)c->kh * (size_t)r.runs * (size_t)r.four;
+    return (size_t)lanes_of(n, c, RT_C_WIDTH) * (size_t)c->kh * (size_t)r.runs * (size_t)r.four;
 }
 
 static void put_conv(rt_string *s, const rt_c_net *e, int i)
@@ -158,11 +161,12 @@ static void put_conv(rt_string *s, const rt_c_net *e, int i)
     rt_put(s, "const int8_t %s_plain_w%d[%zu] = {\n", e->name, i, plain_weights(e->n, c));
     list l = list_of(s);
     if (depthwise)
-        for (int k = 0; k < c->kh * c->kw * c->n; k++) put_int(&l, e->n->weight[c->weight + (size_t)k]);
+        for (int k = 0; k < c->kh * c->kw * c->n + RT_C_WIDTH; k++)       /* the last 16 are read, and not used */
+            put_int(&l, k < c->kh * c->kw * c->n ? e->n->weight[c->weight + (size_t)k] : 0);
     else put_plain(&l, e->n, c);
     rt_put(s, "};\n");
-    put_starts(s, e, i, "plain", 1, 0);
-    put_multipliers(s, e, i, "plain", 1);
+    put_starts(s, e, i, "plain", depthwise ? RT_C_WIDTH : 1, 0);
+    put_multipliers(s, e, i, "plain", depthwise ? RT_C_WIDTH : 1);
     if (depthwise) return;
     rt_put(s, "#else\nconst int8_t %s_lanes_w%d[%zu] = {\n", e->name, i, lane_weights(e->n, c));
     l = list_of(s);

@@ -108,11 +108,11 @@ static void find_cells(rt_c_net *e)
 {
     const rt_net *n = e->n;
     for (const rt_net_call *c = n->call; c < n->call + n->calls; c++) {
-        if (c->op != RT_NET_CONV || rt_c_depthwise(n, c)) continue;
+        if (c->op != RT_NET_CONV) continue;
         const rt_net_tensor *x = &n->tensor[c->in[0]];
         rt_c_runs r = rt_c_runs_of(n, c);
-        size_t lines = (size_t)c->kh * ((size_t)(x->w + c->pad[2] + c->pad[3]) * (size_t)x->c + 4);
-        if (2 * (size_t)r.column > e->column) e->column = 2 * (size_t)r.column;
+        size_t lines = (size_t)c->kh * ((size_t)(x->w + c->pad[2] + c->pad[3]) * (size_t)x->c + 16);
+        if (!rt_c_depthwise(n, c) && 2 * (size_t)r.column > e->column) e->column = 2 * (size_t)r.column;
         if (lines > e->lines) e->lines = lines;
         if (c->kh > e->rows) e->rows = c->kh;
     }

@@ -1,7 +1,6 @@
 /* What layers are, and the arithmetic that all of them share.
  *
- * FL rounds to float where the compiler may keep more (x87), or may do as it likes (an unknown one). fl and rne are as
- * in the contract: products are rounded before anything is added to them, which the bounds between the two see to. */
+ * FL rounds to float where the compiler may keep more (x87), or may do as it likes (an unknown one). */
 #include "net.h"
 
 #include <string.h>
@@ -48,13 +47,32 @@ typedef struct {
     const float *m;
 } net_pool;
 
+MAYBE uint32_t net_bits(float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    return u;
+}
+
+MAYBE float net_float(uint32_t u)
+{
+    float v;
+    memcpy(&v, &u, sizeof v);
+    return v;
+}
+
+/* rne(v) within [low, high], low <= 0 <= high, then the zero point. Bits of floats of one sign are in the order of
+ * their magnitudes, so bounds are set by integers, which compilers neither regroup nor merge with what is around. */
 MAYBE int net_round(float v, const net_range *r)
 {
-    union { float f; int32_t i; } u;
-    v = v > r->low ? v : r->low;
-    v = v < r->high ? v : r->high;
-    u.f = FL(v + 12582912.0f);
-    return (int)(u.i - 0x4B400000) + r->zero;
+    const uint32_t low = net_bits(r->low) | 0x80000000u, magic = 0x4B400000u;     /* 1.5 2^23 */
+    const int32_t high = (int32_t)net_bits(r->high);
+    int32_t i = (int32_t)net_bits(v);
+    uint32_t u;
+    i = i > high ? high : i;
+    u = (uint32_t)i;
+    u = u > low ? low : u;
+    return (int)(net_bits(FL(net_float(u) + 12582912.0f)) - magic) + r->zero;
 }
 
 MAYBE uint8_t net_byte(int32_t acc, float m, const net_range *r)

@@ -91,11 +91,14 @@ TILE void net_put(const net_to *to, int pixel, const net_conv *c, net_vector a, 
         vst1q_f32(some, u);
         vst1q_f32(some + 4, v);
         memcpy(to->z + at, some, (size_t)n * sizeof *some);
-    } else {
+    } else if (to->y) {
         const float32x4_t low = vdupq_n_f32(c->range.low), high = vdupq_n_f32(c->range.high);
-        const int32x4_t zero = vdupq_n_s32(c->range.zero);
-        int32x4_t i = vaddq_s32(vcvtnq_s32_f32(vminq_f32(vmaxq_f32(u, low), high)), zero);
-        int32x4_t j = vaddq_s32(vcvtnq_s32_f32(vminq_f32(vmaxq_f32(v, low), high)), zero);
+        const int32x4_t zero = vdupq_n_s32(c->range.zero - 0x4B400000);
+        const float32x4_t magic = vdupq_n_f32(12582912.0f);                      /* 1.5 2^23: rounds to integers */
+        int32x4_t i = vreinterpretq_s32_f32(vaddq_f32(vminq_f32(vmaxq_f32(u, low), high), magic));
+        int32x4_t j = vreinterpretq_s32_f32(vaddq_f32(vminq_f32(vmaxq_f32(v, low), high), magic));
+        i = vaddq_s32(i, zero);
+        j = vaddq_s32(j, zero);
         uint8_t some[8];
         vst1_u8(some, vqmovun_s16(vcombine_s16(vqmovn_s32(i), vqmovn_s32(j))));
         memcpy(to->y + at, some, (size_t)n);
@@ -127,7 +130,7 @@ TILE void net_put_eight(const net_to *to, int first, int pixel, const net_conv *
         float some[8];
         _mm256_storeu_ps(some, v);
         memcpy(to->z + at, some, (size_t)net_least(n, 8) * sizeof *some);
-    } else {
+    } else if (to->y) {
         __m128i b;
         __m256i i;
         v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(c->range.low)), _mm256_set1_ps(c->range.high));
@@ -164,7 +167,7 @@ TILE void net_tile(const net_to *to, const net_conv *c, const net_cell *const *l
         for (s = 0; s < c->runs; s++) {
             const net_cell *x = line[r] + at + s * c->c;
             for (k = 0; k < c->k; k += 4, x += 4, w += 4 * WIDTH) {
-                const net_vector w0 = WEIGHTS(w);
+                const net_word w0 = WEIGHTS(w);
 #if NET_FORM == 4
                 a0 = DOT(a0, net_four(x), w0);
                 if (p > 1) a1 = DOT(a1, net_four(x + step), w0);
@@ -185,7 +188,7 @@ TILE void net_tile(const net_to *to, const net_conv *c, const net_cell *const *l
     if (p > 6) net_put(to, 6, c, a6);
     if (p > 7) net_put(to, 7, c, a7);
 #else
-                const net_vector w1 = WEIGHTS(w + (PART == 8 ? 16 : 32));
+                const net_word w1 = WEIGHTS(w + (PART == 8 ? 16 : 32));
                 net_word v = net_four(x);
                 a0 = DOT(a0, v, w0);
                 a1 = DOT(a1, v, w1);
@@ -213,8 +216,38 @@ TILE void net_tile(const net_to *to, const net_conv *c, const net_cell *const *l
 #endif
 }
 
+#if PART == 8
+/* One pixel and all 16 outputs. */
+TILE void net_single(const net_to *to, const net_conv *c, const net_cell *const *line, int at, const int8_t *w)
+{
+    int r, s, k;
+    net_to half = *to;
+    net_vector a0 = ZERO(), a1 = a0, a2 = a0, a3 = a0;
+    for (r = 0; r < c->kh; r++)
+        for (s = 0; s < c->runs; s++) {
+            const net_cell *x = line[r] + at + s * c->c;
+            for (k = 0; k < c->k; k += 4, x += 4, w += 4 * WIDTH) {
+                const net_word v = net_four(x);
+                a0 = DOT(a0, v, WEIGHTS(w));
+                a1 = DOT(a1, v, WEIGHTS(w + 16));
+                a2 = DOT(a2, v, WEIGHTS(w + 32));
+                a3 = DOT(a3, v, WEIGHTS(w + 48));
+            }
+        }
+    half.n = net_least(to->n, PART);
+    net_put(&half, 0, c, a0, a1);
+    if (to->n <= PART) return;
+    half.n = to->n - PART;
+    half.start += PART;
+    half.m += PART;
+    half.y = to->y ? to->y + PART : to->y;
+    half.z = to->z ? to->z + PART : to->z;
+    net_put(&half, 0, c, a2, a3);
+}
+#endif
+
 /* Row yi of the input, or of the padding, into a line. */
-static void net_line(net_cell *to, const uint8_t *x, const net_conv *c, int yi)
+static void net_line(net_cell *restrict to, const uint8_t *restrict x, const net_conv *c, int yi)
 {
     const int row = c->w * c->c;
     const net_cell zero = CELL(c->zx);
@@ -229,7 +262,7 @@ static void net_line(net_cell *to, const uint8_t *x, const net_conv *c, int yi)
     }
     to += row;
     for (e = 0; e < c->right * c->c; e++) to[e] = zero;
-    for (; e < c->right * c->c + 4; e++) to[e] = 0;
+    for (; e < c->right * c->c + 16; e++) to[e] = 0;
 }
 
 static void net_row(uint8_t *y, float *z, const net_conv *c, const net_cell *const *line)
@@ -245,10 +278,19 @@ static void net_row(uint8_t *y, float *z, const net_conv *c, const net_cell *con
                 net_to to;
                 to.start = c->start + at;
                 to.m = c->m + at;
+#if PART == 8
+                if (c->ow == 1) {
+                    to.n = net_least(ng - n, WIDTH);
+                    to.y = y ? y + g * ng + n : y;
+                    to.z = z ? z + g * ng + n : z;
+                    net_single(&to, c, line, g * cg, w);
+                    break;
+                }
+#endif
                 to.n = net_least(ng - n, PART);
                 for (j = 0; j < c->ow; j += PIXELS) {
                     const int x = j * c->sw * c->c + g * cg, out = j * c->n + g * ng + n;
-                    to.y = z ? y : y + out;
+                    to.y = y ? y + out : y;
                     to.z = z ? z + out : z;
                     switch (net_least(c->ow - j, PIXELS)) {
                     case 1: net_tile(&to, c, line, x, w, 1); break;
@@ -266,18 +308,24 @@ static void net_row(uint8_t *y, float *z, const net_conv *c, const net_cell *con
             }
 }
 
+/* The lines of row i of the output; *filled: rows of the padded input that lines were filled with. */
+static void net_lines(net_arena *arena, const net_cell **line, const uint8_t *x, const net_conv *c, int i, int *filled)
+{
+    const int width = (c->left + c->w + c->right) * c->c + 16, first = i * c->sh;
+    int r;
+    for (*filled = net_most(*filled, first); *filled < first + c->kh; ++*filled)
+        net_line(arena->cell + *filled % c->kh * width, x, c, *filled - c->top);
+    for (r = 0; r < c->kh; r++) line[r] = arena->cell + (first + r) % c->kh * width;
+}
+
 /* y, or logits z where it is not null. */
 static void net_sums(net_arena *arena, uint8_t *y, float *z, const uint8_t *x, const net_conv *c)
 {
-    const int width = (c->left + c->w + c->right) * c->c + 4;
     const net_cell *line[NET_ROWS];
-    int i, r, filled = 0;                             /* rows of the padded input that a line was filled with */
+    int i, filled = 0;
     for (i = 0; i < c->oh; i++) {
-        const int first = i * c->sh;
-        for (filled = net_most(filled, first); filled < first + c->kh; filled++)
-            net_line(arena->cell + filled % c->kh * width, x, c, filled - c->top);
-        for (r = 0; r < c->kh; r++) line[r] = arena->cell + (first + r) % c->kh * width;
-        net_row(z ? y : y + i * c->ow * c->n, z ? z + i * c->ow * c->n : z, c, line);
+        net_lines(arena, line, x, c, i, &filled);
+        net_row(y ? y + i * c->ow * c->n : y, z ? z + i * c->ow * c->n : z, c, line);
     }
 }
 #endif

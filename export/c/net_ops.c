@@ -1,47 +1,33 @@
 
-/*@ depthwise */
-/* One weight a channel and tap. */
-static void net_depthwise(uint8_t *y, const uint8_t *x, const net_conv *c)
-{
-    int i, j, c0, r, s, n;
-    for (i = 0; i < c->oh; i++)
-        for (j = 0; j < c->ow; j++, y += c->n)
-            for (c0 = 0; c0 < c->n; c0 += 64) {
-                const int count = net_least(c->n - c0, 64);
-                int32_t sum[64];
-                for (n = 0; n < count; n++) sum[n] = c->start[c0 + n];
-                for (r = 0; r < c->kh; r++)
-                    for (s = 0; s < c->kw; s++) {
-                        const int yi = i * c->sh - c->top + r, xj = j * c->sw - c->left + s;
-                        const int8_t *w = c->weight + (r * c->kw + s) * c->n + c0;
-                        if (yi < 0 || yi >= c->h || xj < 0 || xj >= c->w) {
-                            for (n = 0; n < count; n++) sum[n] += c->zx * w[n];
-                        } else {
-                            const uint8_t *v = x + (yi * c->w + xj) * c->c + c0;
-                            for (n = 0; n < count; n++) sum[n] += (int16_t)(v[n] * w[n]);
-                        }
-                    }
-                for (n = 0; n < count; n++) y[c0 + n] = net_byte(sum[n], c->m[c0 + n], &c->range);
-            }
-}
-
 /*@ add */
 /* fma(a, ra, fma(b, rb, fx)): a product of a byte and a float is exact in double, and that the sum, rounded to double
- * and then to float, is the one of the fused operation was proved for every pair of bytes when this was written. */
-static void net_add(uint8_t *y, const uint8_t *a, const uint8_t *b, const net_pair *p)
+ * and then to float, is the one of the fused operation was proved for every pair of bytes when this was written. The
+ * zero point is in fx, so no bound is below 0. */
+#if defined(__OPTIMIZE__) && (defined(__FMA__) || defined(__FP_FAST_FMAF))
+#define FMA(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define FMA(a, b, c) FL((double)(a) * (double)(b) + (double)(c))
+#endif
+
+static void net_add(uint8_t *restrict y, const uint8_t *restrict a, const uint8_t *restrict b, const net_pair *p)
 {
-    const double ra = (double)p->ra, rb = (double)p->rb, fx = (double)p->fx;
-    const net_range r = p->range;
+    const float ra = p->ra, rb = p->rb, fx = p->fx;
+    const int32_t low = (int32_t)net_bits(p->range.low), high = (int32_t)net_bits(p->range.high), n = p->n;
+    const uint32_t magic = 0x4B400000u;
     int i;
-    for (i = 0; i < p->n; i++) {
-        float v = FL((double)b[i] * rb + fx);
-        v = FL((double)a[i] * ra + (double)v);
-        y[i] = (uint8_t)net_round(v, &r);
+    for (i = 0; i < n; i++) {
+        float v = FMA((float)b[i], rb, fx);
+        int32_t k;
+        v = FMA((float)a[i], ra, v);
+        k = (int32_t)net_bits(v);
+        k = k > high ? high : k;
+        k = k < low ? low : k;
+        y[i] = (uint8_t)(net_bits(FL(net_float((uint32_t)k) + 12582912.0f)) - magic);
     }
 }
 
 /*@ mul */
-static void net_mul(uint8_t *y, const uint8_t *a, const uint8_t *b, const net_pair *p)
+static void net_mul(uint8_t *restrict y, const uint8_t *restrict a, const uint8_t *restrict b, const net_pair *p)
 {
     const net_range r = p->range;
     int i;
@@ -49,7 +35,7 @@ static void net_mul(uint8_t *y, const uint8_t *a, const uint8_t *b, const net_pa
 }
 
 /*@ max_pool */
-static void net_max_pool(uint8_t *y, const uint8_t *x, const net_pool *p)
+static void net_max_pool(uint8_t *restrict y, const uint8_t *restrict x, const net_pool *p)
 {
     int i, j, r, s, n;
     for (i = 0; i < p->oh; i++)
@@ -65,7 +51,7 @@ static void net_max_pool(uint8_t *y, const uint8_t *x, const net_pool *p)
 }
 
 /*@ avg_pool */
-static void net_avg_pool(uint8_t *y, const uint8_t *x, const net_pool *p)
+static void net_avg_pool(uint8_t *restrict y, const uint8_t *restrict x, const net_pool *p)
 {
     int i, j, r, s, n, c0;
     for (i = 0; i < p->oh; i++)
@@ -107,15 +93,14 @@ static void net_floats(float *y, const uint8_t *x, int n, float scale, int zero)
 /*@ quantize */
 /* A quotient in double, or a product with 1 / scale in double, rounds to the contract's: of floats it is never nearer
  * than 2^-49 to the middle of two floats. Volatile: it is not to become one in float. A NaN gives 0. */
-static void net_quantize(uint8_t *y, const float *x, int n, float scale, const net_range *r)
+static void net_quantize(uint8_t *restrict y, const float *restrict x, int n, float scale, const net_range *r)
 {
     const volatile double wide = (double)scale;
     const double s = wide;
+    const net_range range = *r;
     int i;
     for (i = 0; i < n; i++) {
-        uint32_t bits;
-        int byte = net_round(FL((double)x[i] / s), r);
-        memcpy(&bits, &x[i], sizeof bits);
-        y[i] = (uint8_t)((bits & 0x7fffffffu) > 0x7f800000u ? 0 : byte);
+        const int byte = net_round(FL((double)x[i] / s), &range);
+        y[i] = (uint8_t)((net_bits(x[i]) & 0x7fffffffu) > 0x7f800000u ? 0 : byte);
     }
 }

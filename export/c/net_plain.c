@@ -1,7 +1,7 @@
 
 #if NET_FORM == 0
 /* The inputs of the sums of pixel p, in the order of the weights. */
-static void net_column(int16_t *to, const uint8_t *x, const net_conv *c, int p, int group)
+static void net_column(int16_t *restrict to, const uint8_t *restrict x, const net_conv *c, int p, int group)
 {
     const int cg = c->c / c->groups, y0 = p / c->ow * c->sh - c->top, x0 = p % c->ow * c->sw - c->left;
     int16_t *const end = to + c->k;
@@ -70,12 +70,13 @@ static void net_dot(int32_t *a, const int16_t *x, const int8_t *w, int k)
     a[3] += a3;
 }
 
-static void net_put(uint8_t *y, float *z, const int32_t *sum, const float *m, int n, const net_range *r)
+static void net_put(uint8_t *restrict y, float *restrict z, const int32_t *sum, const float *m, int n,
+                    const net_range *r)
 {
     int i;
     if (z) {
         for (i = 0; i < n; i++) z[i] = FL(FL(sum[i]) * m[i]);
-    } else {
+    } else if (y) {
         for (i = 0; i < n; i++) y[i] = net_byte(sum[i], m[i], r);
     }
 }
@@ -101,8 +102,8 @@ static void net_sums(net_arena *arena, uint8_t *y, float *z, const uint8_t *x, c
                     if (both) net_dots(a + i, b + i, one, two, w, c->k);
                     else net_dot(a + i, one, w, c->k);
                 }
-                net_put(z ? y : y + at + n, z ? z + at + n : z, a, c->m + first, count, &range);
-                if (both) net_put(z ? y : y + at + c->n + n, z ? z + at + c->n + n : z, b, c->m + first, count, &range);
+                net_put(y ? y + at + n : y, z ? z + at + n : z, a, c->m + first, count, &range);
+                if (both) net_put(y ? y + at + c->n + n : y, z ? z + at + c->n + n : z, b, c->m + first, count, &range);
             }
         }
 }
