@@ -14,7 +14,6 @@
 #include "engine/graph.h"
 #include "engine/losses.h"
 #include "engine/pool.h"
-#include "engine/views.h"
 
 typedef struct rt_plan rt_plan;
 
@@ -31,6 +30,9 @@ typedef struct {
 typedef void rt_loss_fn(void *arg, const rt_loss_io *);
 
 typedef struct { int tensor; rt_loss_fn *fn; void *arg; int whole, planes; size_t scratch; } rt_loss_spec;
+
+/* Fills rows [row0, row0 + rows) of one of the graph's inputs; called from the pool's threads, also twice for a row. */
+typedef void rt_input_fn(void *arg, int input, float *x, int row0, int rows);
 
 
 typedef struct {

@@ -25,7 +25,15 @@ struct rt_session {
     const float *params, *states;      /* that are used: own or borrowed */
     uint64_t made;
     float decay;                       /* of the averages, of the last update */
+    const rt_row_desc *rows;
+    const rt_feed *feed;               /* of the step in hand */
 };
+
+static void fill(void *arg, int input, float *x, int row0, int rows)
+{
+    const rt_session *s = arg;
+    rt_rows_fill(&s->rows[input], s->feed, x, row0, rows);
+}
 
 static rt_status take(rt_session *s, rt_buffer_id id, size_t floats, float *borrowed)
 {
@@ -63,8 +71,9 @@ rt_status rt_session_new(rt_session **out, const rt_session_spec *spec, rt_pool 
     s->losses = spec->losses;
     s->train = spec->train;
     s->stale = 1;
+    s->rows = spec->rows;
     rt_plan_spec p = {.graph = spec->graph, .batch = spec->batch, .train = spec->train, .losses = spec->losses,
-                      .outputs = spec->outputs, .input = spec->input, .input_arg = spec->input_arg};
+                      .outputs = spec->outputs, .input = spec->rows ? fill : NULL, .input_arg = s};
     for (int i = 0; i < spec->losses; i++)
         p.loss[i] = rt_loss_spec_of(spec->loss[i].batch, spec->loss[i].tensor,
                                     (int)rt_shape_count(&spec->graph->tensor[spec->loss[i].tensor].shape));
@@ -131,6 +140,7 @@ static void run(rt_session *s, rt_step *step)
     *r = (rt_run){.rows = step->rows, .params = (float *)s->params, .states = (float *)s->states,
                   .grads = s->buffer[RT_B_GRADS], .seed = step->seed, .epoch = step->epoch, .step = step->step};
     memcpy(r->x, step->x, sizeof r->x);
+    s->feed = step->feed;
     if (s->stale && !s->train) rt_plan_prepare(s->plan, r);
     s->stale = 0;
     rt_plan_run(s->plan, r);

@@ -33,8 +33,8 @@ typedef struct {
     int losses;
     int output[RT_MAX_OUTPUTS];        /* inference: tensors to keep */
     int outputs;
-    rt_input_fn *input;                /* fills rows of the inputs; NULL: rt_step.x is read in place */
-    void *input_arg;
+    const rt_row_desc *rows;           /* of each input, borrowed, read at each step: how rt_step.feed becomes its rows;
+                                          NULL: rt_step.x is read in place */
     const rt_update_desc *update;      /* train; NULL: gradients alone, weights stay */
     int accumulates;                   /* steps are summed before an update: there is RT_B_SUM */
     int keeps;                         /* there are RT_B_BEST and RT_B_BEST_STATES */
@@ -43,7 +43,8 @@ typedef struct {
 
 typedef struct {
     int rows;                          /* 1 to batch */
-    const float *x[RT_MAX_INPUTS];     /* (rows, input) of each, without an input function */
+    const rt_feed *feed;               /* the rows, as they are in the data, */
+    const float *x[RT_MAX_INPUTS];     /* or (rows, input) of each */
     uint64_t seed;                     /* of dropout, with epoch and step */
     uint32_t epoch, step;
     int first, last;                   /* of an accumulation: the sum begins; the update is made */

@@ -1,7 +1,51 @@
-/* engine/views.h - how the rows of a graph's inputs come to be. */
+/* engine/views.h - how rows of data become the rows of a graph's inputs: raw values of any type, normalised, in a view
+ * that (seed, epoch, row) decides, so that whoever is shown it sees the very same one. All of it is plain data, which a
+ * device can read.
+ *
+ *   flip   mirror left-right with probability 1/2
+ *   shift  move by up to this many pixels each way; what comes in from outside is 0 in raw units
+ *   erase  with this probability, a rectangle of 2 % to 33 % of the area becomes the mean (Zhong et al. 2020)
+ * and a mixture lambda x + (1 - lambda) x' of each row with another one (mixup, Zhang et al. 2018). */
 #ifndef RT_ENGINE_VIEWS_H
 #define RT_ENGINE_VIEWS_H
 
-/* Fills rows [row0, row0 + rows) of one of the graph's inputs; called from the pool's threads, also twice for a row. */
-typedef void rt_input_fn(void *arg, int input, float *x, int row0, int rows);
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/types.h"
+
+/* An input: its row, where its elements lie in a raw row, and their normalisation x' = (x + add[c]) mul[c]. */
+typedef struct {
+    const char *name;
+    rt_shape shape;
+    size_t size;                   /* elements */
+    rt_dtype type;
+    size_t at, bytes;              /* of a raw row: where its elements begin, how long it is */
+    const int *pick;               /* (size) which of the raw elements each is; NULL: as they come */
+    int channels;                  /* 1 or the last dimension */
+    const float *mul, *add;
+} rt_row_desc;
+
+typedef struct {
+    int flip, shift;
+    double erase;
+    const char *input;             /* the name of the one that it is for; NULL: any */
+} rt_view_desc;
+
+/* A batch of raw rows. Rows first to first + rows are asked for; what a device adds to fill it is 0. */
+typedef struct {
+    const void *raw;
+    int first, rows;
+    const uint64_t *row;           /* their numbers, from 0 on as raw is; NULL: nobody asks for them */
+    const rt_view_desc *view;      /* NULL: as they are */
+    uint64_t seed;
+    uint32_t epoch;
+    const int *partner;            /* the row of raw that each is mixed with; NULL: no mixture */
+    float lambda;
+} rt_feed;
+
+/* Rows [row0, row0 + n) of those asked for into dst (n, size). Thread-safe. */
+void rt_rows_fill(const rt_row_desc *, const rt_feed *, float *dst, int row0, int n);
+/* One raw row before normalisation. */
+void rt_rows_raw(const rt_row_desc *, float *dst, const void *row);
 #endif

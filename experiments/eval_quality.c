@@ -152,7 +152,7 @@ static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const rt
     int micro = rt_teacher_micro(e->teacher) ? rt_teacher_micro(e->teacher) : b->rows;
     size_t row = rt_source_row_bytes(v->x);
     for (int at = 0; at < b->rows; at += micro) {
-        rt_question q = {.raw = b->x + (size_t)at * row, .row = b->row + at,
+        rt_feed q = {.raw = b->x + (size_t)at * row, .row = b->row + at,
                          .rows = b->rows - at < micro ? b->rows - at : micro};
         RT_TRY(rt_teacher_ask(e->teacher, &q, z + (size_t)at * (size_t)v->width));
         RT_TRY(rt_check_stop());

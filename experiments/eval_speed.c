@@ -65,7 +65,7 @@ static rt_status prepare(rt_evaluation *v, rt_eval_model *e)
 
 static rt_status ask(rt_teacher *t, const char *raw, int rows, float *z)
 {
-    rt_question q = {.raw = raw, .rows = rows};
+    rt_feed q = {.raw = raw, .rows = rows};
     return rt_teacher_ask(t, &q, z);
 }
 

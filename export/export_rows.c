@@ -214,7 +214,7 @@ static rt_status predict_rows(table *t, rt_teacher *p, rt_source *x, const rt_ro
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
         if (st) break;
-        rt_question q = {.raw = b->x, .row = b->row, .rows = b->rows};
+        rt_feed q = {.raw = b->x, .row = b->row, .rows = b->rows};
         st = rt_teacher_ask(p, &q, z);
         for (size_t i = 0; i < (size_t)b->rows * (size_t)t->width && !st; i++)
             if (!isfinite(z[i]))

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/convert.h"
-#include "engine/kernels.h"
 #include "engine/memory.h"
 
 int rt_input_last(const rt_input *in) { return in->shape.dim[in->shape.rank - 1]; }
@@ -207,43 +205,15 @@ rt_status rt_inputs_bind(rt_input *in, int n, const rt_source *s, rt_match match
     return RT_OK;
 }
 
-/* The elements of a row that are picked, a few at a time. */
-static void picked_to_float(const rt_input *in, float *dst, const char *raw)
+rt_row_desc rt_input_rows(const rt_input *in)
 {
-    enum { FEW = 256 };
-    char few[FEW * 8];
-    size_t n = in->size, size = rt_dtype_size(in->raw_type);
-    for (size_t at = 0; at < n; at += FEW) {
-        size_t count = n - at < FEW ? n - at : FEW;
-        for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)in->pick[at + i] * size, size);
-        rt_to_float(dst + at, few, in->raw_type, count);
-    }
-}
-
-void rt_input_raw_row(const rt_input *in, float *dst, const void *raw)
-{
-    const char *row = (const char *)raw + in->raw_at;
-    if (in->pick) picked_to_float(in, dst, row);
-    else rt_to_float(dst, row, in->raw_type, in->size);
+    return (rt_row_desc){.name = in->name, .shape = in->shape, .size = in->size, .type = in->raw_type, .at = in->raw_at,
+                         .bytes = in->raw_bytes, .pick = in->pick, .channels = in->channels, .mul = in->mul,
+                         .add = in->add};
 }
 
 void rt_input_normalize(const rt_input *in, float *dst, const void *raw, int rows)
 {
-    size_t width = in->size, n = width * (size_t)rows, c = (size_t)in->channels;
-    const rt_kernels *k = rt_kernels_get();
-    const char *from = (const char *)raw + in->raw_at;
-    int alone = in->raw_bytes == width * rt_dtype_size(in->raw_type);
-    if (in->raw_type == RT_U8 && !in->pick) {
-        if (alone) k->from_u8(dst, (const uint8_t *)from, in->mul, in->add, n / c, in->channels);
-        for (int r = 0; r < rows && !alone; r++)
-            k->from_u8(dst + (size_t)r * width, (const uint8_t *)from + (size_t)r * in->raw_bytes, in->mul, in->add,
-                       width / c, in->channels);
-        return;
-    }
-    if (!in->pick && alone) rt_to_float(dst, from, in->raw_type, n);
-    else
-        for (int r = 0; r < rows; r++)
-            rt_input_raw_row(in, dst + (size_t)r * width, (const char *)raw + (size_t)r * in->raw_bytes);
-    for (size_t i = 0; i < n; i += c)
-        for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + in->add[j]) * in->mul[j];
+    rt_row_desc d = rt_input_rows(in);
+    rt_rows_fill(&d, &(rt_feed){.raw = raw, .rows = rows}, dst, 0, rows);
 }

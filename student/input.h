@@ -5,6 +5,7 @@
 
 #include "data/names.h"
 #include "data/source.h"
+#include "engine/views.h"
 
 enum { RT_MAX_CHANNELS = 65536 };      /* a manifest holds their normalisation as text */
 
@@ -42,8 +43,8 @@ void rt_input_take(rt_input *, rt_dtype);
  * line about either. RT_INPUT with both lists when parts or columns are missing, with both shapes when rows cannot be
  * the input. */
 rt_status rt_inputs_bind(rt_input *, int n, const rt_source *, rt_match, cJSON *notes);
-/* dst (rows, size) from raw rows. Thread-safe. */
+/* How raw rows become its own, for a session: borrowed, and true until it is bound or normalised otherwise. */
+rt_row_desc rt_input_rows(const rt_input *);
+/* dst (rows, size): raw rows, normalised. Thread-safe. */
 void rt_input_normalize(const rt_input *, float *dst, const void *raw, int rows);
-/* The same of one row before normalisation, as float32. */
-void rt_input_raw_row(const rt_input *, float *dst, const void *raw);
 #endif

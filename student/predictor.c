@@ -13,6 +13,7 @@ typedef struct {
     rt_program *program;
     char *context;                     /* one for each thread, `stride` bytes apart */
     size_t stride;
+    rt_row_desc rows[RT_MAX_INPUTS];
     float *x;                          /* (threads, TILE, input) a view's rows */
     uint8_t *bytes;                    /* the same as a program of bytes takes them */
 } engine;
@@ -29,22 +30,9 @@ struct rt_predictor {
     float *z;                          /* (micro, own) of the model in hand */
     float *turned;                     /* (micro, width) the same in its place */
     float *sum, *rest;                 /* (micro, width) of an ensemble: p or values; 1 - p of labels */
-    rt_view_fn *view;
-    void *view_arg;
-    const char *raw;                   /* the rows as they are in the source; NULL: by view alone */
-    int first, rows, at;               /* of the micro-batch in hand; model in hand */
+    rt_feed feed;                      /* of the micro-batch in hand */
+    int at;                            /* model in hand */
 };
-
-static void fill(void *arg, int input, float *x, int row0, int rows)
-{
-    rt_predictor *p = arg;
-    const rt_input *in = &p->model[p->at]->input[input];
-    size_t n = in->size;
-    int real = p->rows - row0 < rows ? p->rows - row0 : rows;
-    if (real < 0) real = 0;
-    if (real) p->view(p->view_arg, in, x, p->first + row0, real);
-    if (real < rows) memset(x + (size_t)real * n, 0, (size_t)(rows - real) * n * sizeof *x);
-}
 
 /* ---- integer programs ---- */
 
@@ -71,7 +59,7 @@ static void end_engine(engine *e)
 }
 
 /* The bytes that rows were before they were normalised; what lies between two is rounded, what lies outside cut. */
-static void to_bytes(const rt_input *in, uint8_t *u, const float *x, size_t n)
+static void to_bytes(const rt_row_desc *in, uint8_t *u, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         size_t c = in->channels == 1 ? 0 : i % (size_t)in->channels;
@@ -80,10 +68,10 @@ static void to_bytes(const rt_input *in, uint8_t *u, const float *x, size_t n)
     }
 }
 
-static void copy_bytes(const rt_input *in, uint8_t *u, const char *raw, int rows)
+static void copy_bytes(const rt_row_desc *in, uint8_t *u, const char *raw, int rows)
 {
-    for (int r = 0; r < rows; r++, raw += in->raw_bytes) {
-        const char *from = raw + in->raw_at;
+    for (int r = 0; r < rows; r++, raw += in->bytes) {
+        const char *from = raw + in->at;
         if (!in->pick) memcpy(u + (size_t)r * in->size, from, in->size);
         for (size_t i = 0; i < in->size && in->pick; i++) u[(size_t)r * in->size + i] = (uint8_t)from[in->pick[i]];
     }
@@ -94,19 +82,20 @@ static void run_tile(void *arg, int tile, int thread)
 {
     rt_predictor *p = arg;
     engine *e = &p->engine[p->at];
-    const rt_input *in = &p->model[p->at]->input[0];
-    int row0 = tile * TILE, rows = p->rows - row0 < TILE ? p->rows - row0 : TILE;
-    size_t room = in->size * TILE * (size_t)thread, n = in->size * (size_t)rows;
-    const char *raw = p->raw ? p->raw + (size_t)(p->first + row0) * in->raw_bytes : NULL;
+    const rt_row_desc *in = &e->rows[0];
+    const rt_feed *f = &p->feed;
+    int row0 = tile * TILE, rows = f->rows - row0 < TILE ? f->rows - row0 : TILE;
+    size_t room = in->size * TILE * (size_t)thread;
+    const char *raw = (const char *)f->raw + (size_t)(f->first + row0) * in->bytes;
     float *x = e->x + room;
     const void *from = x;
     if (e->bytes) from = e->bytes + room;
-    if (e->bytes && raw && in->raw_type == RT_U8) {
-        if (!in->pick && in->raw_bytes == in->size) from = raw;
+    if (e->bytes && in->type == RT_U8 && !f->view && !f->partner) {
+        if (!in->pick && in->bytes == in->size) from = raw;
         else copy_bytes(in, e->bytes + room, raw, rows);
     } else {
-        p->view(p->view_arg, in, x, p->first + row0, rows);
-        if (e->bytes) to_bytes(in, e->bytes + room, x, n);
+        rt_rows_fill(in, f, x, row0, rows);
+        if (e->bytes) to_bytes(in, e->bytes + room, x, in->size * (size_t)rows);
     }
     rt_program_infer(e->program, e->context + e->stride * (size_t)thread, p->z + (size_t)row0 * (size_t)p->own, from,
                      rows);
@@ -123,7 +112,7 @@ static rt_status begin_engine(rt_predictor *p, int i, const int *features, int f
                            "float model", m->head[0].names.of ? m->head[0].names.of : "the model");
         return begin_program(p, &p->engine[i], m);
     }
-    rt_session_spec spec = {.graph = m->graph, .batch = p->micro, .input = fill, .input_arg = p, .params = m->params,
+    rt_session_spec spec = {.graph = m->graph, .batch = p->micro, .rows = p->engine[i].rows, .params = m->params,
                             .states = m->states};
     rt_model_outputs(m, spec.output);
     spec.outputs = m->heads;
@@ -301,38 +290,31 @@ static float ensemble_answer(const rt_predictor *p, rt_task task, size_t i)
     return (float)log((double)p->sum[i] / p->count + 1e-30);
 }
 
-void rt_predict(rt_predictor *p, rt_view_fn *view, void *arg, int rows, float *answer)
+void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
 {
     size_t width = (size_t)p->width;
-    p->view = view;
-    p->view_arg = arg;
-    for (p->first = 0; p->first < rows; p->first += p->micro) {
-        p->rows = rows - p->first < p->micro ? rows - p->first : p->micro;
-        float *out = answer + (size_t)p->first * width;
+    int end = feed->first + feed->rows;
+    for (int i = 0; i < p->count; i++)
+        for (int k = 0; k < p->model[i]->inputs; k++) p->engine[i].rows[k] = rt_input_rows(&p->model[i]->input[k]);
+    p->feed = *feed;
+    for (; p->feed.first < end; p->feed.first += p->micro) {
+        int rows = p->feed.rows = end - p->feed.first < p->micro ? end - p->feed.first : p->micro;
+        float *out = answer + (size_t)(p->feed.first - feed->first) * width;
         for (p->at = 0; p->at < p->count; p->at++) {
-            if (p->engine[p->at].session) rt_session_infer(p->engine[p->at].session, &(rt_step){.rows = p->micro});
-            else rt_pool_run(p->pool, (p->rows + TILE - 1) / TILE, run_tile, p);
-            const float *z = gather(p, p->rows);
-            if (p->count == 1) memcpy(out, z, (size_t)p->rows * width * sizeof *out);
-            else add_answers(p, z, p->rows);
+            const engine *e = &p->engine[p->at];
+            if (e->session) rt_session_infer(e->session, &(rt_step){.rows = p->micro, .feed = &p->feed});
+            else rt_pool_run(p->pool, (rows + TILE - 1) / TILE, run_tile, p);
+            const float *z = gather(p, rows);
+            if (p->count == 1) memcpy(out, z, (size_t)rows * width * sizeof *out);
+            else add_answers(p, z, rows);
         }
         for (int h = 0; h < p->heads && p->count > 1; h++)
-            for (size_t r = 0; r < (size_t)p->rows; r++)
+            for (size_t r = 0; r < (size_t)rows; r++)
                 for (size_t i = 0; i < (size_t)p->head[h].size; i++) {
                     size_t at = r * width + (size_t)p->head[h].at + i;
                     out[at] = ensemble_answer(p, p->head[h].task, at);
                 }
     }
-}
-
-static void view_raw(void *arg, const rt_input *in, float *dst, int row0, int rows)
-{ rt_input_normalize(in, dst, (const char *)arg + (size_t)row0 * in->raw_bytes, rows); }
-
-void rt_predict_raw(rt_predictor *p, const void *raw, int rows, float *answer)
-{
-    p->raw = raw;
-    rt_predict(p, view_raw, (void *)(uintptr_t)raw, rows, answer);
-    p->raw = NULL;
 }
 
 const float *rt_predictor_feature(const rt_predictor *p, int i)

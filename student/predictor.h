@@ -13,9 +13,6 @@
 
 typedef struct rt_predictor rt_predictor;
 
-/* Fills normalised rows [row0, row0 + rows) of this input, one of the model's; called from the pool's threads. */
-typedef void rt_view_fn(void *arg, const rt_input *, float *dst, int row0, int rows);
-
 /* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
  * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
  * architecture. features: tensors of model 0 to keep besides the answer (only for a single float model). */
@@ -29,9 +26,8 @@ rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, con
 /* Other weights than a float model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
-void rt_predict(rt_predictor *, rt_view_fn *, void *arg, int rows, float *answer);
-/* Raw rows of the source that the models are bound to. */
-void rt_predict_raw(rt_predictor *, const void *raw, int rows, float *answer);
+/* answer (rows, W) to the rows that are asked for, raw rows of the source that the models are bound to. */
+void rt_predict(rt_predictor *, const rt_feed *, float *answer);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
 int rt_predictor_micro(const rt_predictor *);

@@ -168,7 +168,7 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    rt_question q = {.raw = raw, .rows = (int)size};
+    rt_feed q = {.raw = raw, .rows = (int)size};
     RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits));
     l->compute += rt_seconds() - t;
     b->filled = 0;

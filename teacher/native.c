@@ -155,10 +155,9 @@ static rt_status feature_shape(const rt_teacher *t, const char *layer, rt_shape 
 static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)
 { return rt_predictor_set_heads(own(t)->predictor, head, count, asks, match); }
 
-static rt_status ask(rt_teacher *t, const rt_question *q, float *answers)
+static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
 {
-    if (q->view) rt_predict(own(t)->predictor, q->view, q->arg, q->rows, answers);
-    else rt_predict_raw(own(t)->predictor, q->raw, q->rows, answers);
+    rt_predict(own(t)->predictor, q, answers);
     return RT_OK;
 }
 

@@ -83,9 +83,10 @@ static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const 
 static rt_status kept(rt_teacher *t, const uint64_t *row, int n, float *answers)
 { return rt_labels_read(of(t)->labels, row, n, answers); }
 
-static rt_status ask(rt_teacher *t, const rt_question *q, float *answers)
+static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
 {
-    if (q->view) return rt_fail(RT_USAGE, "%s: a label store has no answers to views of rows", t->path[0]);
+    if (q->view || q->partner)
+        return rt_fail(RT_USAGE, "%s: a label store has no answers to views of rows", t->path[0]);
     return kept(t, q->row, q->rows, answers);
 }
 

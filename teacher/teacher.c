@@ -62,7 +62,7 @@ rt_status rt_teacher_seen(const rt_teacher *t, cJSON *seen) { return t->kind->se
 const cJSON *rt_teacher_provenance(const rt_teacher *t, int member) { return t->kind->provenance(t, member); }
 rt_status rt_teacher_describe(const rt_teacher *t, cJSON *provenance) { return t->kind->describe(t, provenance); }
 rt_status rt_teacher_bind(rt_teacher *t, const rt_teacher_binding *b) { return t->kind->bind(t, b); }
-rt_status rt_teacher_ask(rt_teacher *t, const rt_question *q, float *answers) { return t->kind->ask(t, q, answers); }
+rt_status rt_teacher_ask(rt_teacher *t, const rt_feed *q, float *answers) { return t->kind->ask(t, q, answers); }
 
 rt_teacher_cost rt_teacher_costs(const rt_teacher *t)
 { return t->kind->costs ? t->kind->costs(t) : (rt_teacher_cost){0}; }

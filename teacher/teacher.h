@@ -75,16 +75,9 @@ rt_status rt_teacher_ready(rt_teacher *, rt_pool *, int micro, const char *const
 /* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
 rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);
 
-/* Rows that are asked about: as a view fills them, or raw (view NULL), with their numbers in the source. */
-typedef struct {
-    rt_view_fn *view;
-    void *arg;
-    const void *raw;                   /* (rows, raw row) */
-    const uint64_t *row;               /* (rows); a store answers by them alone */
-    int rows;
-} rt_question;
-/* answers (rows, W). RT_INPUT for a row that a store does not cover or has no label for. One thread at a time. */
-rt_status rt_teacher_ask(rt_teacher *, const rt_question *, float *answers);
+/* answers (rows, W) to rows of the source; a store answers by their numbers alone, and to no views of them. RT_INPUT
+ * for a row that a store does not cover or has no label for. One thread at a time. */
+rt_status rt_teacher_ask(rt_teacher *, const rt_feed *, float *answers);
 int rt_teacher_micro(const rt_teacher *);              /* rows of a micro-batch; 0: any */
 /* Feature i of the last rt_teacher_ask, when its rows fitted one micro-batch. */
 const float *rt_teacher_feature(const rt_teacher *, int i);

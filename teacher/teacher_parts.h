@@ -24,7 +24,7 @@ typedef struct {
     rt_status (*answer_as)(rt_teacher *, const rt_head *, int, const char *, rt_match);
     rt_status (*ready)(rt_teacher *, rt_pool *, int, const char *const *, int);
     rt_status (*feature_shape)(const rt_teacher *, const char *, rt_shape *);
-    rt_status (*ask)(rt_teacher *, const rt_question *, float *);
+    rt_status (*ask)(rt_teacher *, const rt_feed *, float *);
     int (*micro)(const rt_teacher *);
     const float *(*feature)(const rt_teacher *, int);
     rt_status (*kept)(rt_teacher *, const uint64_t *, int, float *);

@@ -115,16 +115,10 @@ static rt_status say_unread(rt_trainer *t)
     return RT_OK;
 }
 
-static void fill_input(void *arg, int input, float *x, int row0, int rows)
-{
-    rt_trainer *t = arg;
-    rt_view_fill(&t->view, &t->model->input[input], x, row0, rows);
-}
-
 rt_status rt_train_set_up(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
-    rt_session_spec spec = {.batch = s->batch, .train = 1, .input = fill_input, .input_arg = t,
+    rt_session_spec spec = {.batch = s->batch, .train = 1, .rows = t->rows,
                             .update = &s->optimizer.update, .accumulates = s->accumulate > 1, .keeps = 1};
     RT_TRY(rt_train_open_data(t));
     RT_TRY(make_model(t));
@@ -135,6 +129,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     t->partner = calloc(b, sizeof *t->partner);
     t->answers = rt_floats_new(b * k);
     if (!t->partner || !t->answers) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < t->model->inputs; i++) t->rows[i] = rt_input_rows(&t->model->input[i]);
     RT_TRY(rt_session_new(&t->session, &spec, t->opt->pool));
     float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n),
           *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
@@ -148,7 +143,6 @@ rt_status rt_train_set_up(rt_trainer *t)
     if (ema_states) memcpy(ema_states, states, of_states);
     RT_TRY(say_unread(t));
     if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
-    t->view = (rt_view){.augment = &s->augment, .seed = s->seed};
     return rt_train_check_monitor(t);
 }
 

@@ -37,7 +37,8 @@ static rt_status read_row(const rt_trainer *t, const rt_input *in, uint64_t at, 
     const rt_source *part;
     RT_TRY(rt_check_stop());
     RT_TRY(rt_source_read(t->x, &at, 1, raw));
-    rt_input_raw_row(in, row, raw);
+    rt_row_desc d = rt_input_rows(in);
+    rt_rows_raw(&d, row, raw);
     for (size_t k = 0; k < in->size; k++)
         if (!isfinite(row[k])) {
             const char *fault = rt_source_fault(t->x, raw, &part);

@@ -71,13 +71,12 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
 {
     size_t width = (size_t)rt_model_width(t->model);
     const float *soft = b->soft;
+    const rt_feed feed = {.raw = b->x, .rows = b->rows, .row = b->row};
     if (ask && !soft) {
-        rt_view plain = {.augment = &(rt_augment){0}, .batch = b};
-        rt_question q = {.view = rt_view_fill, .arg = &plain, .rows = b->rows};
-        RT_TRY(rt_teacher_ask(t->teacher, &q, x->teacher));
+        RT_TRY(rt_teacher_ask(t->teacher, &feed, x->teacher));
         soft = x->teacher;
     }
-    if (!blind) rt_predict_raw(t->validator, b->x, b->rows, x->answer);
+    if (!blind) rt_predict(t->validator, &feed, x->answer);
     for (int r = 0; r < b->rows; r++)
         for (int h = 0; h < t->set.heads; h++) {
             const rt_head *head = &t->model->head[h];

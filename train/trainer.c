@@ -40,8 +40,8 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
     const rt_head *head = &t->model->head[h];
     rt_loss_batch *l = &t->learn[h].loss;
     int there = y->y || y->labels || y->values, warm = c->desc.kind == RT_SOFT_DKD && c->warmup;
-    l->partner = t->view.partner;
-    l->lambda = t->view.lambda;
+    l->partner = t->feed.partner;
+    l->lambda = t->feed.lambda;
     l->y = y->y;
     l->labels = y->labels;
     l->values = y->values;
@@ -56,16 +56,14 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
 static rt_status set_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
-    t->view.batch = b;
-    t->view.partner = NULL;
-    t->view.lambda = 1;
+    t->feed = (rt_feed){.raw = b->x, .rows = b->rows, .row = b->row, .view = &s->augment.view, .seed = s->seed,
+                        .epoch = b->epoch, .lambda = 1};
     if (s->augment.mixup > 0) {
-        t->view.lambda = rt_mixup_draw(&s->augment, s->seed, b, t->partner);
-        t->view.partner = t->partner;
+        t->feed.lambda = rt_mixup_draw(&s->augment, s->seed, b, t->partner);
+        t->feed.partner = t->partner;
     }
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
-    rt_question q = {.view = rt_view_fill, .arg = &t->view, .rows = b->rows};
-    if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &q, t->answers));
+    if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &t->feed, t->answers));
     for (int i = 0; i < s->hints; i++) t->hint[i].values = rt_teacher_feature(t->teacher, i);
     for (int h = 0; h < s->heads; h++) set_loss(t, h, b, s->teachers ? t->answers : b->soft);
     return RT_OK;
@@ -75,8 +73,14 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
     int k = s->accumulate, at = (int)(b->step % (uint32_t)k);
-    rt_step step = {.rows = b->rows, .seed = s->seed, .epoch = b->epoch, .step = b->step, .first = at == 0,
-                    .last = at == k - 1 || b->step + 1 == t->steps, .summed = at + 1,
+    rt_step step = {.rows = b->rows,
+                    .feed = &t->feed,
+                    .seed = s->seed,
+                    .epoch = b->epoch,
+                    .step = b->step,
+                    .first = at == 0,
+                    .last = at == k - 1 || b->step + 1 == t->steps,
+                    .summed = at + 1,
                     .lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps)};
     RT_TRY(set_batch(t, b));
     rt_session_step(t->session, &step);

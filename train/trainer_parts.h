@@ -111,7 +111,8 @@ typedef struct {
     rt_session *session;           /* of the graph: weights, gradients, moments, averages, the best epoch's */
     rt_predictor *validator;
     rt_stream *stream;
-    rt_view view;
+    rt_feed feed;                  /* of the batch in hand */
+    rt_row_desc rows[RT_MAX_INPUTS];
     rt_loss_batch hint[RT_MAX_HINTS];
     int *partner;
     float *answers;                /* (B, W) of the teacher in the loop */

@@ -33,11 +33,6 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void view(void *arg, const rt_input *in, float *dst, int row0, int rows)
-{
-    memcpy(dst, (const float *)arg + (size_t)row0 * in->size, (size_t)rows * in->size * sizeof *dst);
-}
-
 /* FOLDER/NAME.q, .x and .y. */
 static rt_status save(const char *folder, const char *name, const rt_program *p, const float *x, size_t nx,
                       const float *y, size_t ny)
@@ -80,7 +75,7 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
             double start = seconds();
             for (int r = 0; r < ROWS; r++)
                 if (side) rt_program_infer(p, context, y + (size_t)r * width, x + (size_t)r * n, 1);
-                else rt_predict(float_one, view, x + (size_t)r * n, 1, y + (size_t)r * width);
+                else rt_predict(float_one, &(rt_feed){.raw = x + (size_t)r * n, .rows = 1}, y + (size_t)r * width);
             if (b >= 0) t[side][b] = (seconds() - start) / ROWS * 1e6;
         }
     for (int side = 0; side < 2; side++) qsort(t[side], (size_t)blocks, sizeof(double), by_value);

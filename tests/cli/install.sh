@@ -76,7 +76,7 @@ int main(void)
         fprintf(stderr, "%s\n", rt_error_message());
         return 1;
     }
-    rt_predict_raw(p, raw, 1, z);
+    rt_predict(p, &(rt_feed){.raw = raw, .rows = 1}, z);
     printf("%d\n", z[1] > z[0] ? z[2] > z[1] ? 2 : 1 : z[2] > z[0] ? 2 : 0);
     rt_predictor_free(p);
     rt_source_close(x);

@@ -111,12 +111,6 @@ static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H
     return n;
 }
 
-static void normalized(void *arg, const rt_input *in, float *dst, int row0, int rows)
-{
-    (void)row0;
-    rt_input_normalize(in, dst, arg, rows);
-}
-
 static void use_model(const rt_model *m)
 {
     rt_predictor *p = NULL;
@@ -127,7 +121,7 @@ static void use_model(const rt_model *m)
     rt_pool *pool = rt_pool_new(1);
     float *x = calloc(in, sizeof *x), *z = calloc((size_t)rt_model_width(m), sizeof *z);
     if (pool && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, pool, 1, NULL, 0)))
-        rt_predict(p, normalized, x, 1, z);
+        rt_predict(p, &(rt_feed){.raw = x, .rows = 1}, z);
     rt_predictor_free(p);
     rt_pool_free(pool);
     free(x);

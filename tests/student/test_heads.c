@@ -222,7 +222,7 @@ static void answers(void **state)
     for (int k = 0; k < 2; k++) {
         check_ok(rt_predictor_new(&p, &m[k], 1, pool, 16, NULL, 0));
         assert_int_equal(rt_predictor_width(p), 6);
-        rt_predict_raw(p, x, ROWS, z[k]);
+        rt_predict(p, &(rt_feed){.raw = x, .rows = ROWS}, z[k]);
         for (int r = 0; r < ROWS; r++) {
             answer_by_hand(m[k], x + 4 * r, want);
             for (int i = 0; i < 6; i++) check_close("answer", z[k][6 * r + i], want[i], 1e-5, 1e-5);
@@ -230,7 +230,7 @@ static void answers(void **state)
         rt_predictor_free(p);
     }
     check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, ROWS, both);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = ROWS}, both);
     for (int r = 0; r < ROWS; r++) {
         double sum[2] = {0}, q;
         const float *a = z[0] + 6 * r, *b = z[1] + 6 * r, *e = both + 6 * r;
@@ -249,7 +249,7 @@ static void answers(void **state)
     float some[ROWS * 5];
     check_ok(rt_predictor_set_heads(p, two, count, "two", RT_MATCH_NAMES));
     assert_int_equal(rt_predictor_width(p), 5);
-    rt_predict_raw(p, x, ROWS, some);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = ROWS}, some);
     for (int r = 0; r < ROWS; r++) {
         static const int from[3] = {3, 1, 2};
         for (int c = 0; c < 3; c++) assert_true(some[5 * r + c] == both[6 * r + from[c]]);

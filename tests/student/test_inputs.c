@@ -62,12 +62,20 @@ static rt_model *make(void)
     return m;
 }
 
-/* Rows of whichever input is asked for. */
-static void view(void *arg, const rt_input *in, float *dst, int row0, int rows)
+/* Rows of both inputs side by side, as a model is bound to them. */
+static const float *raw_rows(rt_model *m)
 {
-    const float *from = strcmp(in->name, "left") ? ref_right : ref_left;
-    (void)arg;
-    rt_input_normalize(in, dst, from + (size_t)row0 * in->size, rows);
+    static float raw[REF_ROWS][REF_LEFT + REF_RIGHT];
+    for (int r = 0; r < REF_ROWS; r++) {
+        memcpy(raw[r], ref_left + (size_t)r * REF_LEFT, REF_LEFT * sizeof(float));
+        memcpy(raw[r] + REF_LEFT, ref_right + (size_t)r * REF_RIGHT, REF_RIGHT * sizeof(float));
+    }
+    for (int i = 0; i < 2; i++) {
+        rt_input_take(&m->input[i], RT_F32);
+        m->input[i].raw_at = i ? REF_LEFT * sizeof(float) : 0;
+        m->input[i].raw_bytes = sizeof raw[0];
+    }
+    return raw[0];
 }
 
 static void check_answers(rt_model *m, int micro)
@@ -75,7 +83,7 @@ static void check_answers(rt_model *m, int micro)
     rt_predictor *p;
     float answer[REF_ROWS * REF_K];
     check_ok(rt_predictor_new(&p, &m, 1, pool, micro, NULL, 0));
-    rt_predict(p, view, NULL, REF_ROWS, answer);
+    rt_predict(p, &(rt_feed){.raw = raw_rows(m), .rows = REF_ROWS}, answer);
     for (int i = 0; i < REF_ROWS * REF_K; i++) check_close("answer", answer[i], ref_answer[i], 2e-5, 2e-5);
     rt_predictor_free(p);
 }
@@ -106,19 +114,15 @@ static void files_keep_every_input(void **state)
     rt_model_free(n);
 }
 
-typedef struct { const rt_model *m; } filler;
-
-static void fill(void *arg, int input, float *x, int row0, int rows)
-{ view(NULL, &((const filler *)arg)->m->input[input], x, row0, rows); }
-
 static void gradients(void **state)
 {
     (void)state;
     rt_model *m = make();
-    filler f = {m};
     float left[REF_ROWS * REF_LEFT], right[REF_ROWS * REF_RIGHT];
-    view(NULL, &m->input[0], left, 0, REF_ROWS);
-    view(NULL, &m->input[1], right, 0, REF_ROWS);
+    const rt_feed feed = {.raw = raw_rows(m), .rows = REF_ROWS};
+    const rt_row_desc rows[2] = {rt_input_rows(&m->input[0]), rt_input_rows(&m->input[1])};
+    rt_rows_fill(&rows[0], &feed, left, 0, REF_ROWS);
+    rt_rows_fill(&rows[1], &feed, right, 0, REF_ROWS);
     /* sum (z - target)^2 / 2, mean over rows */
     const rt_loss_batch half_square = {
         .config = {.task = RT_TASK_REAL, .hard_kind = RT_HARD_HUBER, .hard = 1, .delta = INFINITY},
@@ -129,11 +133,11 @@ static void gradients(void **state)
             check_ok(rt_kernels_select((*k)->name));
             rt_session *s;
             rt_session_spec spec = {.graph = m->graph, .batch = REF_ROWS, .train = 1, .losses = 1, .params = m->params,
-                                    .states = m->states, .input = filled ? fill : NULL, .input_arg = &f};
+                                    .states = m->states, .rows = filled ? rows : NULL};
             spec.loss[0].tensor = m->head[0].tensor;
             spec.loss[0].batch = &half_square;
             check_ok(rt_session_new(&s, &spec, pool));
-            rt_step step = {.rows = REF_ROWS, .first = 1, .last = 1, .summed = 1};
+            rt_step step = {.rows = REF_ROWS, .feed = &feed, .first = 1, .last = 1, .summed = 1};
             if (!filled) step.x[0] = left;
             if (!filled) step.x[1] = right;
             rt_session_step(s, &step);

@@ -174,17 +174,17 @@ static void grouping(void **state)
     rt_pool *pool = rt_pool_new(3);
     rt_predictor *p;
     check_ok(rt_predictor_new(&p, m, 2, pool, 0, NULL, 0));
-    rt_predict_raw(p, raw, ROWS, a);
+    rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, a);
     for (int at = 0, n = 1; at < ROWS; at += n, n = n * 2 % 61 + 1) {
         if (n > ROWS - at) n = ROWS - at;
-        rt_predict_raw(p, raw[at], n, b + at * 4);
+        rt_predict(p, &(rt_feed){.raw = raw[at], .rows = n}, b + at * 4);
     }
     assert_memory_equal(a, b, sizeof a);
     rt_predictor_free(p);
     /* log of the mean of the members' softmax */
     for (int i = 0; i < 2; i++) {
         check_ok(rt_predictor_new(&p, &m[i], 1, pool, 0, NULL, 0));
-        rt_predict_raw(p, raw, ROWS, i ? two : one);
+        rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, i ? two : one);
         rt_predictor_free(p);
     }
     for (int r = 0; r < ROWS; r++) {
@@ -373,7 +373,7 @@ static void columns(void **state)
         }
         check_ok(rt_source_read(s, row, ROWS, raw));
         check_ok(rt_predictor_new(&p, &m, 1, pool, 32, NULL, 0));
-        rt_predict_raw(p, raw, ROWS, z);
+        rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, z);
         for (int i = 0; i < ROWS; i++) {
             float in[3] = {x[i][0] - 5, (x[i][1] - 6) / 2, (x[i][2] - 7) / 4};
             logits_of(in, want);
@@ -474,10 +474,10 @@ static void class_order(void **state)
     rt_pool *pool = rt_pool_new(2);
     rt_predictor *p;
     check_ok(rt_predictor_new(&p, m, 1, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, 40, one);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, one);
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m + 1, 1, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, 40, two);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, two);
     for (int i = 0; i < 40; i++) {
         logits_of(x[i], want);
         for (int c = 0; c < 3; c++) {
@@ -486,13 +486,13 @@ static void class_order(void **state)
         }
     }
     check_ok(rt_predictor_set_heads(p, m[0]->head, 1, NULL, RT_MATCH_NAMES));
-    rt_predict_raw(p, x, 40, two);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, two);
     assert_memory_equal(one, two, sizeof one);
     check_fails(rt_predictor_set_heads(p, odd->head, 1, NULL, RT_MATCH_NAMES), RT_INPUT,
                 "its class 'd' is not among those of the model");
     rt_predictor_free(p);
     check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
-    rt_predict_raw(p, x, 40, both);
+    rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, both);
     for (int i = 0; i < 40; i++) {
         double sum = 0;
         for (int c = 0; c < 3; c++) sum += exp((double)one[3 * i + c]);

@@ -238,16 +238,12 @@ static void bad_manifests(void **state)
     rt_model_free(m);
 }
 
-static void view_rows(void *arg, const rt_input *in, float *x, int row0, int n)
-{
-    memcpy(x, (const float *)arg + (size_t)row0 * in->size, (size_t)n * in->size * sizeof *x);
-}
-
 /* A predictor answers as the program does, for raw bytes, raw floats and views, whatever the threads; a byte is found
  * again behind its normalisation; what an ensemble averages is the same. */
 static void predictors(void **state)
 {
     enum { WIDTH = 6 };
+    static const rt_view_desc plain;
     static uint8_t raw[ROWS * IN];
     static float wide[ROWS * IN], seen[ROWS * IN], want[ROWS * WIDTH], got[ROWS * WIDTH];
     (void)state;
@@ -273,9 +269,9 @@ static void predictors(void **state)
             for (int how = 0; how < 3; how++) {
                 memset(got, 0, sizeof got);
                 rt_input_take(&m->input[0], how == 1 ? RT_F32 : RT_U8);
-                if (how == 0) rt_predict_raw(q, raw, ROWS, got);
-                if (how == 1) rt_predict_raw(q, wide, ROWS, got);
-                if (how == 2) rt_predict(q, view_rows, seen, ROWS, got);
+                if (how == 0) rt_predict(q, &(rt_feed){.raw = raw, .rows = ROWS}, got);
+                if (how == 1) rt_predict(q, &(rt_feed){.raw = wide, .rows = ROWS}, got);
+                if (how == 2) rt_predict(q, &(rt_feed){.raw = raw, .rows = ROWS, .view = &plain}, got);
                 if (memcmp(want, got, sizeof want)) fail_msg("bytes %d, %d threads, way %d", bytes, threads, how);
             }
             rt_predictor_free(q);
@@ -287,7 +283,7 @@ static void predictors(void **state)
         check_fails(rt_predictor_new(&q, &m, 1, pool, 0, &feature, 1), RT_USAGE, "keeps no features of layers");
         rt_model *twice[2] = {m, m};
         check_ok(rt_predictor_new(&q, twice, 2, pool, 0, NULL, 0));
-        rt_predict_raw(q, raw, ROWS, got);
+        rt_predict(q, &(rt_feed){.raw = raw, .rows = ROWS}, got);
         for (int r = 0; r < ROWS; r++)
             for (int k = 0; k < WIDTH; k++) {
                 const float *z = want + r * WIDTH;
@@ -325,11 +321,11 @@ static void columns(void **state)
     rt_input_normalize(&m->input[0], x, raw, N);
     check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bytes = 1}, x, N, pool));
     check_ok(rt_predictor_new(&q, &m, 1, pool, 0, NULL, 0));
-    rt_predict_raw(q, raw, N, want);
+    rt_predict(q, &(rt_feed){.raw = raw, .rows = N}, want);
     m->input[0].raw_bytes = 4;
     m->input[0].pick = malloc(3 * sizeof(int));
     for (int c = 0; c < 3; c++) m->input[0].pick[c] = 3 - c;
-    rt_predict_raw(q, turned, N, got);
+    rt_predict(q, &(rt_feed){.raw = turned, .rows = N}, got);
     assert_memory_equal(want, got, sizeof want);
     rt_predictor_free(q);
     rt_model_free(m);

@@ -1,5 +1,5 @@
 /* Views of rows, pixel by pixel: each is made again here from the random numbers that engine/rng.h documents and the
- * rules in train/augment.h; mixup's lambda by its moments, and finite for any alpha. */
+ * rules in engine/views.h; mixup's lambda by its moments, and finite for any alpha. */
 #include "student/model.h"
 #include "train/augment.h"
 #include "tests/support.h"
@@ -34,7 +34,7 @@ static void make_rows(void)
 typedef struct { int flip, dy, dx, erase, ey, ex, eh, ew; } expected;
 
 /* The words of lane 0: flip, vertical, horizontal, erase or not; lane 1: area, ratio, place. */
-static expected rule(const rt_augment *a, uint32_t epoch, uint64_t row, int h, int w)
+static expected rule(const rt_view_desc *a, uint32_t epoch, uint64_t row, int h, int w)
 {
     uint32_t r[4], e[4];
     expected x = {0};
@@ -66,22 +66,21 @@ static double want(const expected *q, int r, int y, int x, int c)
     return (raw - mean[c]) / deviation[c];
 }
 
-static void check_views(rt_augment a, const int *partner, float lambda)
+static void check_views(rt_view_desc a, const int *partner, float lambda)
 {
     rt_model *m = images(H, W, C, mean, deviation, C);
-    rt_batch b = {.epoch = 3, .step = 2, .rows = ROWS, .row = row_number, .x = (char *)pixel};
-    rt_view v = {.augment = &a, .batch = &b, .seed = SEED};
-    v.partner = partner;
-    v.lambda = lambda;
+    rt_feed f = {.raw = pixel, .rows = ROWS, .row = row_number, .view = &a, .seed = SEED, .partner = partner,
+                 .lambda = lambda};
     float got[ROWS][H][W][C];
     int seen[6] = {0};
     rt_input_take(&m->input[0], RT_U8);
-    for (b.epoch = 0; b.epoch < 6; b.epoch++) {
-        rt_view_fill(&v, &m->input[0], (float *)got, 0, 4);
-        rt_view_fill(&v, &m->input[0], (float *)got[4], 4, ROWS - 4);
+    rt_row_desc in = rt_input_rows(&m->input[0]);
+    for (f.epoch = 0; f.epoch < 6; f.epoch++) {
+        rt_rows_fill(&in, &f, (float *)got, 0, 4);
+        rt_rows_fill(&in, &f, (float *)got[4], 4, ROWS - 4);
         for (int r = 0; r < ROWS; r++) {
-            expected q = rule(&a, b.epoch, row_number[r], H, W), p = {0};
-            if (partner) p = rule(&a, b.epoch, row_number[partner[r]], H, W);
+            expected q = rule(&a, f.epoch, row_number[r], H, W), p = {0};
+            if (partner) p = rule(&a, f.epoch, row_number[partner[r]], H, W);
             seen[0] += q.flip;
             seen[1] += q.dy == -a.shift && a.shift;
             seen[2] += q.dx == a.shift && a.shift;
@@ -102,18 +101,22 @@ static void check_views(rt_augment a, const int *partner, float lambda)
     rt_model_free(m);
 }
 
-static void plain(void **s) { (void)s; check_views((rt_augment){0}, NULL, 1); }
-static void flips(void **s) { (void)s; check_views((rt_augment){.flip = 1}, NULL, 1); }
-static void shifts(void **s) { (void)s; check_views((rt_augment){.shift = 2}, NULL, 1); }
-static void erased(void **s) { (void)s; check_views((rt_augment){.erase = 0.6}, NULL, 1); }
-static void all_at_once(void **s) { (void)s; check_views((rt_augment){.flip = 1, .shift = 1, .erase = 0.5}, NULL, 1); }
+static void plain(void **s) { (void)s; check_views((rt_view_desc){0}, NULL, 1); }
+static void flips(void **s) { (void)s; check_views((rt_view_desc){.flip = 1}, NULL, 1); }
+static void shifts(void **s) { (void)s; check_views((rt_view_desc){.shift = 2}, NULL, 1); }
+static void erased(void **s) { (void)s; check_views((rt_view_desc){.erase = 0.6}, NULL, 1); }
+static void all_at_once(void **s)
+{
+    (void)s;
+    check_views((rt_view_desc){.flip = 1, .shift = 1, .erase = 0.5}, NULL, 1);
+}
 
 static void mixtures(void **s)
 {
     (void)s;
     static const int partner[ROWS] = {8, 7, 6, 5, 4, 3, 2, 1, 0};
-    check_views((rt_augment){0}, partner, 0.3f);
-    check_views((rt_augment){.flip = 1, .shift = 2, .erase = 0.4}, partner, 0.8f);
+    check_views((rt_view_desc){0}, partner, 0.3f);
+    check_views((rt_view_desc){.flip = 1, .shift = 2, .erase = 0.4}, partner, 0.8f);
 }
 
 /* Half floats, doubles and one normalisation for all channels take the same way. */
@@ -125,14 +128,15 @@ static void other_types(void **s)
     float as_float[H * W], a[H * W], b[H * W];
     for (int i = 0; i < H * W; i++) as_float[i] = (float)(raw[i] = i * 0.25 - 2);
     rt_model *m = images(H, W, 1, &one_mean, &one_std, 1);
-    rt_augment views = {.flip = 1, .shift = 1};
-    rt_batch batch = {.epoch = 1, .rows = 1, .row = row_number + 3, .x = (char *)raw};
-    rt_view v = {.augment = &views, .batch = &batch, .seed = SEED};
+    rt_view_desc views = {.flip = 1, .shift = 1};
+    rt_feed f = {.raw = raw, .rows = 1, .row = row_number + 3, .view = &views, .seed = SEED, .epoch = 1};
     rt_input_take(&m->input[0], RT_F64);
-    rt_view_fill(&v, &m->input[0], a, 0, 1);
-    batch.x = (char *)as_float;
+    rt_row_desc rows = rt_input_rows(&m->input[0]);
+    rt_rows_fill(&rows, &f, a, 0, 1);
+    f.raw = as_float;
     rt_input_take(&m->input[0], RT_F32);
-    rt_view_fill(&v, &m->input[0], b, 0, 1);
+    rows = rt_input_rows(&m->input[0]);
+    rt_rows_fill(&rows, &f, b, 0, 1);
     expected q = rule(&views, 1, row_number[3], H, W);
     for (int y = 0; y < H; y++)
         for (int x = 0; x < W; x++) {
@@ -227,11 +231,11 @@ static void images_only(void **s)
     check_ok(rt_model_new(&m, arch, 1));
     rt_augment a = {.mixup = 0.2};
     check_ok(rt_augment_check(&a, m->input, 1));
-    a.shift = 1;
+    a.view.shift = 1;
     check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.shift: needs images");
-    a = (rt_augment){.erase = 0.1};
+    a = (rt_augment){.view = {.erase = 0.1}};
     check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.erase: needs images");
-    a = (rt_augment){.flip = 1};
+    a = (rt_augment){.view = {.flip = 1}};
     check_fails(rt_augment_check(&a, m->input, 1), RT_USAGE, "augment.flip: needs images");
     rt_model_free(m);
     cJSON_Delete(arch);
@@ -259,32 +263,41 @@ static void one_of_several(void **s)
         in[i].raw_bytes = sizeof raw[0];
     }
     rt_input_take(&m->input[0], RT_U8);
-    rt_augment a = {.flip = 1, .shift = 1}, b = a, mixed = {.mixup = 1};
+    rt_augment a = {.view = {.flip = 1, .shift = 1}}, b = a;
     check_ok(rt_augment_check(&a, in, 2));
-    assert_string_equal(a.input, "image");
+    assert_string_equal(a.view.input, "image");
     check_ok(rt_augment_check(&b, m->input, 1));
-    rt_batch rows = {.epoch = 3, .step = 2, .rows = ROWS, .row = row_number, .x = (char *)raw}, one = rows;
-    one.x = (char *)pixel;
-    rt_view_fill(&(rt_view){.augment = &a, .batch = &rows, .seed = SEED}, &in[1], got[0], 0, ROWS);
-    rt_view_fill(&(rt_view){.augment = &a, .batch = &rows, .seed = SEED}, &in[0], flat[0], 0, ROWS);
-    rt_view_fill(&(rt_view){.augment = &b, .batch = &one, .seed = SEED}, &m->input[0], alone[0], 0, ROWS);
+    rt_feed rows = {.raw = raw, .rows = ROWS, .row = row_number, .view = &a.view, .seed = SEED, .epoch = 3}, one = rows;
+    one.raw = pixel;
+    one.view = &b.view;
+    const rt_row_desc table = rt_input_rows(&in[0]), image = rt_input_rows(&in[1]), only = rt_input_rows(&m->input[0]);
+    rt_rows_fill(&image, &rows, got[0], 0, ROWS);
+    rt_rows_fill(&table, &rows, flat[0], 0, ROWS);
+    rt_rows_fill(&only, &one, alone[0], 0, ROWS);
     assert_memory_equal(got, alone, sizeof got);
     for (int r = 0; r < ROWS; r++) for (int k = 0; k < N; k++) assert_true(flat[r][k] == (float)(r * 5 + k));
     int partner[ROWS];
     for (int r = 0; r < ROWS; r++) partner[r] = (r + 1) % ROWS;
-    rt_view mix = {.augment = &mixed, .batch = &rows, .seed = SEED, .partner = partner, .lambda = 0.25f};
-    rt_view_fill(&mix, &in[0], flat[0], 0, ROWS);
+    rt_feed mix = {.raw = raw, .rows = ROWS, .partner = partner, .lambda = 0.25f};
+    rt_rows_fill(&table, &mix, flat[0], 0, ROWS);
     for (int r = 0; r < ROWS; r++)
         for (int k = 0; k < N; k++)
             check_close("mixed", flat[r][k], 0.25 * (r * 5 + k) + 0.75 * (partner[r] * 5 + k), 1e-4, 1e-6);
-    a = (rt_augment){.erase = 1, .input = "table"};
+    /* A part of a batch is what it is in the whole; what is asked for beyond it is 0. */
+    float part[3][N];
+    mix.first = 4;
+    mix.rows = 2;
+    rt_rows_fill(&table, &mix, part[0], 0, 3);
+    assert_memory_equal(part, flat[4], 2 * sizeof part[0]);
+    for (int k = 0; k < N; k++) assert_true(part[2][k] == 0);
+    a = (rt_augment){.view = {.erase = 1, .input = "table"}};
     check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.erase: needs images, but the model's input has 1 dim");
-    a.input = "none";
+    a.view.input = "none";
     check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.input: the model has no input 'none'");
-    a = (rt_augment){.mixup = 1, .input = "image"};
+    a = (rt_augment){.mixup = 1, .view = {.input = "image"}};
     check_fails(rt_augment_check(&a, in, 2), RT_USAGE, "augment.input: is not used");
     rt_input images2[2] = {in[1], in[1]};
-    a = (rt_augment){.flip = 1};
+    a = (rt_augment){.view = {.flip = 1}};
     check_fails(rt_augment_check(&a, images2, 2), RT_USAGE, "2 inputs that are images; augment.input names one");
     rt_input_free(&in[0]);
     rt_model_free(two);

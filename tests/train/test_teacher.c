@@ -87,7 +87,7 @@ static void ask(rt_teacher *t, int first, int step, int rows, float *z)
         row[i] = (uint64_t)(first + i * step);
         memcpy(raw + (size_t)i * D, x + row[i] * D, D * sizeof *raw);
     }
-    check_ok(rt_teacher_ask(t, &(rt_question){.raw = raw, .row = row, .rows = rows}, z));
+    check_ok(rt_teacher_ask(t, &(rt_feed){.raw = raw, .row = row, .rows = rows}, z));
     free(raw);
 }
 
@@ -220,7 +220,7 @@ static void refused(void **state)
     static const char *const layer[] = {"dense1"};
     snprintf(a, sizeof a, "%s", in_folder("a.h5"));
     snprintf(b, sizeof b, "%s", in_folder("one.h5"));
-    check_fails(rt_teacher_ask(t, &(rt_question){.row = &row, .rows = 1}, z), RT_INPUT, "has no label for row 99");
+    check_fails(rt_teacher_ask(t, &(rt_feed){.row = &row, .rows = 1}, z), RT_INPUT, "has no label for row 99");
     check_fails(rt_teacher_ready(t, test_pool, 0, layer, 1), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_feature_shape(t, "dense1", &shape), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_open(&two, path, 2), RT_USAGE, "answers alone");

@@ -401,7 +401,7 @@ static void frozen_layers_are_features(void **s)
     int feature = rt_arch_find(m->graph, "f");
     float z[BAND * 3], *f = calloc(BAND * 5, sizeof *f);
     check_ok(rt_predictor_new(&p, &m, 1, test_pool, BAND, &feature, 1));
-    rt_predict_raw(p, band_x, BAND, z);
+    rt_predict(p, &(rt_feed){.raw = band_x, .rows = BAND}, z);
     memcpy(f, rt_predictor_feature(p, 0), BAND * 5 * sizeof *f);
     write_data("features.h5", f, 2, (uint64_t[]){BAND, 5}, band_y);
     rt_predictor_free(p);
@@ -617,7 +617,7 @@ static double accuracy_of(const char *folder, int first, int end)
     float *z = calloc((size_t)(end - first) * 3, sizeof *z);
     int right = 0;
     check_ok(rt_predictor_new(&p, &m, 1, test_pool, 0, NULL, 0));
-    rt_predict_raw(p, band_x + first * 8, end - first, z);
+    rt_predict(p, &(rt_feed){.raw = band_x + first * 8, .rows = end - first}, z);
     for (int i = first; i < end; i++) {
         const float *a = z + (i - first) * 3;
         right += (a[1] > a[0] ? (a[2] > a[1] ? 2 : 1) : a[2] > a[0] ? 2 : 0) == band_y[i];

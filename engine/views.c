@@ -1,0 +1,142 @@
+#include "engine/views.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/convert.h"
+#include "engine/kernels.h"
+#include "engine/rng.h"
+
+static const char *raw_row(const rt_row_desc *in, const rt_feed *f, int i)
+{ return (const char *)f->raw + (size_t)i * in->bytes + in->at; }
+
+/* ---- as they are ---- */
+
+/* The elements of a row that are picked, a few at a time. */
+static void picked_to_float(const rt_row_desc *in, float *dst, const char *raw)
+{
+    enum { FEW = 256 };
+    char few[FEW * 8];
+    size_t n = in->size, size = rt_dtype_size(in->type);
+    for (size_t at = 0; at < n; at += FEW) {
+        size_t count = n - at < FEW ? n - at : FEW;
+        for (size_t i = 0; i < count; i++) memcpy(few + i * size, raw + (size_t)in->pick[at + i] * size, size);
+        rt_to_float(dst + at, few, in->type, count);
+    }
+}
+
+void rt_rows_raw(const rt_row_desc *in, float *dst, const void *row)
+{
+    const char *raw = (const char *)row + in->at;
+    if (in->pick) picked_to_float(in, dst, raw);
+    else rt_to_float(dst, raw, in->type, in->size);
+}
+
+static void normalize(const rt_row_desc *in, const rt_feed *f, float *dst, int first, int rows)
+{
+    size_t width = in->size, n = width * (size_t)rows, c = (size_t)in->channels;
+    const rt_kernels *k = rt_kernels_get();
+    const char *from = raw_row(in, f, first);
+    int alone = in->bytes == width * rt_dtype_size(in->type);
+    if (in->type == RT_U8 && !in->pick) {
+        if (alone) k->from_u8(dst, (const uint8_t *)from, in->mul, in->add, n / c, in->channels);
+        for (int r = 0; r < rows && !alone; r++)
+            k->from_u8(dst + (size_t)r * width, (const uint8_t *)from + (size_t)r * in->bytes, in->mul, in->add,
+                       width / c, in->channels);
+        return;
+    }
+    if (!in->pick && alone) rt_to_float(dst, from, in->type, n);
+    else for (int r = 0; r < rows; r++) rt_rows_raw(in, dst + (size_t)r * width, raw_row(in, f, first + r) - in->at);
+    for (size_t i = 0; i < n; i += c)
+        for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + in->add[j]) * in->mul[j];
+}
+
+/* ---- views ---- */
+
+typedef struct { int flip, dy, dx, ey, ex, eh, ew; } draw;
+
+static draw draw_view(const rt_view_desc *a, uint64_t seed, uint32_t epoch, uint64_t row, int h, int w)
+{
+    draw d = {0};
+    uint32_t r[4], e[4];
+    rt_random4(r, seed, RT_RNG_AUGMENT, epoch, (uint32_t)(row >> 32), (uint32_t)row, 0);
+    if (a->flip) d.flip = r[0] & 1;
+    if (a->shift) {
+        d.dy = (int)(r[1] % (uint32_t)(2 * a->shift + 1)) - a->shift;
+        d.dx = (int)(r[2] % (uint32_t)(2 * a->shift + 1)) - a->shift;
+    }
+    if (a->erase > 0 && rt_unit(r[3]) < a->erase) {
+        rt_random4(e, seed, RT_RNG_AUGMENT, epoch, (uint32_t)(row >> 32), (uint32_t)row, 1);
+        double area = (0.02 + 0.31 * rt_unit(e[0])) * h * w, ratio = exp((2.0 * rt_unit(e[1]) - 1) * log(1 / 0.3));
+        d.eh = (int)(sqrt(area * ratio) + 0.5);
+        d.ew = (int)(sqrt(area / ratio) + 0.5);
+        if (d.eh > h) d.eh = h;
+        if (d.ew > w) d.ew = w;
+        d.ey = (int)(e[2] % (uint32_t)(h - d.eh + 1));
+        d.ex = (int)(e[3] % (uint32_t)(w - d.ew + 1));
+    }
+    return d;
+}
+
+/* dst (+)= weight x view of one image */
+static void view_image(const rt_row_desc *in, const rt_feed *f, float *dst, int i, float weight, int add)
+{
+    int h, w, c;
+    rt_shape_hwc(&in->shape, &h, &w, &c);
+    const char *raw = raw_row(in, f, i);
+    const int *pick = in->pick;
+    draw d = draw_view(f->view, f->seed, f->epoch, f->row[i], h, w);
+    size_t size = rt_dtype_size(in->type);
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++) {
+            int sy = y + d.dy, sx = (d.flip ? w - 1 - x : x) + d.dx;
+            int inside = sy >= 0 && sy < h && sx >= 0 && sx < w;
+            int erased = y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew;
+            size_t px = ((size_t)sy * (size_t)w + (size_t)sx) * (size_t)c;
+            for (int k = 0; k < c; k++, dst++) {
+                int ch = in->channels == 1 ? 0 : k;
+                float value = 0;
+                if (inside && !erased) {
+                    const char *at = raw + (pick ? (size_t)pick[px + (size_t)k] : px + (size_t)k) * size;
+                    if (in->type == RT_U8) value = (float)*(const uint8_t *)at;
+                    else rt_to_float(&value, at, in->type, 1);
+                }
+                value = erased ? 0.0f : (value + in->add[ch]) * in->mul[ch];
+                *dst = add ? *dst + weight * value : weight * value;
+            }
+        }
+}
+
+static void view_flat(const rt_row_desc *in, const rt_feed *f, float *dst, int i, float weight, int add)
+{
+    size_t n = in->size, size = rt_dtype_size(in->type);
+    const char *raw = raw_row(in, f, i);
+    const int *pick = in->pick;
+    for (size_t k = 0; k < n; k++) {
+        float value;
+        size_t ch = in->channels == 1 ? 0 : k % (size_t)in->channels;
+        rt_to_float(&value, raw + (pick ? (size_t)pick[k] : k) * size, in->type, 1);
+        value = (value + in->add[ch]) * in->mul[ch];
+        dst[k] = add ? dst[k] + weight * value : weight * value;
+    }
+}
+
+void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0, int n)
+{
+    const rt_view_desc *v = f->view;
+    int moves = v && (v->flip || v->shift || v->erase > 0) && in->shape.rank == 3;
+    if (moves && v->input) moves = !strcmp(v->input, in->name);
+    int there = f->rows - row0 < n ? f->rows - row0 : n;
+    if (there < 0) there = 0;
+    if (there < n) memset(dst + (size_t)there * in->size, 0, (size_t)(n - there) * in->size * sizeof *dst);
+    if (!there) return;
+    if (!moves && !f->partner) {
+        normalize(in, f, dst, f->first + row0, there);
+        return;
+    }
+    void (*one)(const rt_row_desc *, const rt_feed *, float *, int, float, int) = moves ? view_image : view_flat;
+    for (int r = f->first + row0; r < f->first + row0 + there; r++, dst += in->size) {
+        one(in, f, dst, r, f->partner ? f->lambda : 1.0f, 0);
+        if (f->partner) one(in, f, dst, f->partner[r], 1.0f - f->lambda, 1);
+    }
+}
