@@ -390,6 +390,8 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
     if (!st && (o->plan || o->stages) && unread)
         st = rt_fail(RT_INPUT, "%s: its manifest cannot be read: %s", path, unread);
     int model = format && strncmp(format, "retort-model-", 13) == 0;
+    if (!st && !model && !*dataset && is_ours(f) && cJSON_HasObjectItem(manifest, "arch"))
+        st = rt_fail(RT_INPUT, "%s: its manifest has an architecture, but is not a model's; the file is damaged", path);
     if (!st && (o->plan || o->stages) && (!model || *dataset))
         st = rt_fail(RT_USAGE, "%s: %s is for models, and this is %s", path, o->plan ? "--plan" : "--stages",
                      model ? "a data set of one" : "none");

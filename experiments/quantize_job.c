@@ -236,7 +236,7 @@ static cJSON *result_of(const job *q, const cJSON *config)
     cJSON_AddStringToObject(r, "data_digest", q->data_digest.hex);
     rt_fidelity_describe(r, q->model, q->program, q->fidelity);
     cJSON_AddNumberToObject(r, "float_weight_bytes", 4 * (double)rt_graph_param_count(q->model->graph));
-    cJSON_AddNumberToObject(r, "float_file_bytes", size_of(q->set.path));
+    cJSON_AddNumberToObject(r, "float_file_bytes", (double)q->model->file_bytes);
     cJSON_AddNumberToObject(r, "file_bytes", size_of(rt_output_path(q->out)));
     if (q->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(q->notes, 1));
     return r;
