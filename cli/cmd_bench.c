@@ -1,4 +1,6 @@
 /* cli/cmd_bench.c - retort bench */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "experiments/bench_job.h"
 
@@ -9,7 +11,9 @@ static rt_status run(cli_args *a, cJSON **result)
                        ? rt_fail(RT_USAGE, "bench: --kernels-only takes no model, so '%s' would do nothing",
                                  a->positional[0])
                        : RT_OK;
-    if (!st && a->count) {
+    const char *dot = a->count ? strrchr(a->positional[0], '.') : NULL;
+    if (!st && dot && !strcmp(dot, ".h5")) cJSON_AddStringToObject(config, "model", a->positional[0]);
+    else if (!st && a->count) {
         st = rt_json_file(&arch, a->positional[0]);
         if (!st) cJSON_AddItemToObject(config, "model", arch);
     }
@@ -34,10 +38,11 @@ static const cli_option options[] = {
 const cli_command cli_bench = {
     .name = "bench",
     .summary = "measure the speed of training, inference and kernels",
-    .usage = "MODEL.json [--infer] [key=value ...]\n"
+    .usage = "MODEL.json|MODEL.h5 [--infer] [key=value ...]\n"
              "--kernels-only [key=value ...]",
     .about = "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an "
-             "architecture; or the speed of the kernels.",
+             "architecture or a model file; or the speed of the kernels. Of a quantized model inference is that of its "
+             "integer program.",
     .options = options,
     .keys = cli_bench_keys,
     .examples = "retort bench experiments/peers/models/cnn.json --threads 1 --json\n"

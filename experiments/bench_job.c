@@ -9,7 +9,7 @@
 #include "engine/session.h"
 #include "engine/rng.h"
 #include "experiments/bench_kernels.h"
-#include "student/model.h"
+#include "student/predictor.h"
 #include "engine/losses.h"
 
 enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
@@ -25,20 +25,39 @@ typedef struct {
     double seconds;
 } settings;
 
+/* What is timed: a session, or the integer program of a quantized model. */
+typedef struct {
+    rt_session *session;
+    rt_predictor *integers;
+    const float *x;
+    float *answer;
+} subject;
+
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
+static void view_rows(void *arg, const rt_input *in, float *x, int row0, int rows)
+{ memcpy(x, (const float *)arg + (size_t)row0 * in->size, (size_t)rows * in->size * sizeof *x); }
+
+/* Bytes as they are in the data, or normalised floats. */
+static void ask_integers(const subject *p, int rows)
+{
+    if (rt_program_takes(rt_predictor_program(p->integers, 0))) rt_predict_raw(p->integers, p->x, rows, p->answer);
+    else rt_predict(p->integers, view_rows, (void *)(uintptr_t)p->x, rows, p->answer);
+}
+
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
-static rt_status take_rounds(const settings *s, rt_session *p, rt_step *step, double *rate, double *of_cpu)
+static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, double *rate, double *of_cpu)
 {
     for (int round = -1; round < s->rounds; round++) {
         double start = rt_seconds(), cpu = rt_process_seconds(), gone;
         uint64_t steps = 0;
-        if (round == 0) rt_session_profile(p, s->profile);
+        if (round == 0 && p->session) rt_session_profile(p->session, s->profile);
         do {
             RT_TRY(rt_check_stop());
             for (int i = 0; i < 4; i++, steps++) {
-                if (s->what == TRAIN) rt_session_step(p, step);
-                else rt_session_infer(p, step);
+                if (s->what == TRAIN) rt_session_step(p->session, step);
+                else if (p->session) rt_session_infer(p->session, step);
+                else ask_integers(p, s->batch);
                 step->step++;
             }
         } while ((gone = rt_seconds() - start) < s->seconds);
@@ -60,14 +79,26 @@ static rt_loss_batch loss_of(const settings *s, rt_task task)
                            .lambda = 1, .soft_scale = 1};
 }
 
-static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool, cJSON *r)
+/* An architecture, or the file of a model. */
+static rt_status get_model(const settings *s, const cJSON *from, rt_model **m)
+{
+    if (!cJSON_IsString(from)) return rt_model_new(m, from, 1);
+    RT_TRY(rt_model_load(m, from->valuestring));
+    if (!rt_model_quantized(*m) || s->what != TRAIN) return RT_OK;
+    rt_model_free(*m);
+    *m = NULL;
+    return rt_fail(RT_USAGE, "%s: is quantized: --infer times its integer program; training is timed of a float model",
+                   from->valuestring);
+}
+
+static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool, cJSON *r)
 {
     rt_model *m = NULL;
-    rt_session *p = NULL;
+    subject p = {0};
     rt_loss_batch loss[RT_MAX_HEADS];
     rt_update_desc update = {.kind = s->adamw ? RT_ADAMW : RT_SGD, .momentum = 0.9, .weight_decay = 5e-4, .beta1 = 0.9,
                              .beta2 = 0.999, .eps = 1e-8};
-    RT_TRY(rt_model_new(&m, arch, 1));
+    RT_TRY(get_model(s, from, &m));
     size_t n = 0, k = (size_t)rt_model_width(m) * (size_t)s->batch;
     for (int i = 0; i < m->inputs; i++) if (m->input[i].size > n) n = m->input[i].size;
     n *= (size_t)s->batch;                             /* the same numbers for each input */
@@ -92,7 +123,12 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         spec.loss[h].batch = &loss[h];
     }
     rt_status st = x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_session_new(&p, &spec, pool);
+    p.x = x;
+    p.answer = teacher;
+    if (!st && rt_model_quantized(m)) {
+        rt_input_take(&m->input[0], m->graph->quant.bytes ? RT_U8 : RT_F32);
+        st = rt_predictor_new(&p.integers, &m, 1, pool, s->batch, NULL, 0);
+    } else if (!st) st = rt_session_new(&p.session, &spec, pool);
     double rate[ROUNDS], of_cpu[ROUNDS];
     if (!st) {
         rt_normal(x, n, 1, RT_RNG_TEST, 0);
@@ -100,7 +136,7 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
         for (int i = 0; i < m->inputs; i++) step.x[i] = x;
-        st = take_rounds(s, p, &step, rate, of_cpu);
+        st = take_rounds(s, &p, &step, rate, of_cpu);
     }
     if (!st) {
         qsort(rate, (size_t)s->rounds, sizeof rate[0], by_value);
@@ -114,9 +150,11 @@ static rt_status bench_model(const settings *s, const cJSON *arch, rt_pool *pool
         cJSON_AddNumberToObject(r, "macs", rt_graph_macs(m->graph));
         cJSON_AddNumberToObject(r, "gflops", median * rt_graph_macs(m->graph) * (spec.train ? 6 : 2) * 1e-9);
         cJSON_AddNumberToObject(r, "peak_gflops_1thread", peak);
-        if (s->profile) rt_session_describe(p, add_line, cJSON_AddArrayToObject(r, "profile"));
+        if (p.integers) cJSON_AddStringToObject(r, "int_kernels", rt_int_kernels_get()->name);
+        if (s->profile && p.session) rt_session_describe(p.session, add_line, cJSON_AddArrayToObject(r, "profile"));
     }
-    rt_session_free(p);
+    rt_session_free(p.session);
+    rt_predictor_free(p.integers);
     rt_model_free(m);
     free(x);
     free(teacher);
@@ -140,7 +178,7 @@ rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJ
     if (s.what != KERNELS) {
         s.batch = rt_cfg_int(&c, "batch", 128, 1, 65536);
         s.profile = rt_cfg_bool(&c, "profile", 0);
-        if (!arch) rt_cfg_fail(&c, "model", "an architecture is required");
+        if (!arch) rt_cfg_fail(&c, "model", "an architecture, or a model file, is required");
     }
     if (s.what == TRAIN) {
         s.adamw = rt_cfg_choice(&c, "optimizer", optimizers, 0);

@@ -6,7 +6,7 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 
-/* {"what": "train"|"infer"|"kernels", "model": architecture, "batch": 128, "seconds": 1, "rounds": 3,
+/* {"what": "train"|"infer"|"kernels", "model": architecture or model file, "batch": 128, "seconds": 1, "rounds": 3,
  *  "optimizer": "sgd"|"adamw", "loss": "ce"|"kd"}
  * train: steps on random data already in memory: forward, loss, backward, update. rate: the median round. */
 rt_status rt_bench(cJSON *config, rt_pool *, const rt_progress *, cJSON **result);

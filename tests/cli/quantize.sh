@@ -51,6 +51,11 @@ cmp -s p.npy s.npy || fail "predictions depend on the integer kernels"
 "$retort" export $M --data band.h5 --out f.npy --quiet > /dev/null || fail "export of the float model"
 cmp -s p.npy f.npy && fail "predictions of the quantized model are those of the float model"
 
+expect 0 "int_kernels              scalar" "$retort" bench q.h5 --infer seconds=0.01 rounds=1 batch=3 --int-kernels scalar
+expect 0 "samples_per_second" "$retort" bench $M seconds=0.01 rounds=1 batch=3
+grep -q int_kernels out.txt && fail "bench of a float model names integer kernels"
+expect 2 "is quantized: --infer times its integer program" "$retort" bench q.h5 seconds=0.01
+
 # Training starts from its weights in float, and says so; an ensemble, a teacher in the loop; hints need the float model.
 expect 0 "init is quantized" "$retort" train --out I init=q.h5 data.source=band.h5 train.epochs=1 data.validation=60
 expect 0 "" "$retort" info I/model.h5
