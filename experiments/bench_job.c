@@ -29,21 +29,11 @@ typedef struct {
 typedef struct {
     rt_session *session;
     rt_predictor *integers;
-    const float *x;
+    const float *x;                    /* raw rows of the predictor: bytes, or floats that it normalises */
     float *answer;
 } subject;
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
-
-static void view_rows(void *arg, const rt_input *in, float *x, int row0, int rows)
-{ memcpy(x, (const float *)arg + (size_t)row0 * in->size, (size_t)rows * in->size * sizeof *x); }
-
-/* Bytes as they are in the data, or normalised floats. */
-static void ask_integers(const subject *p, int rows)
-{
-    if (rt_program_takes(rt_predictor_program(p->integers, 0))) rt_predict_raw(p->integers, p->x, rows, p->answer);
-    else rt_predict(p->integers, view_rows, (void *)(uintptr_t)p->x, rows, p->answer);
-}
 
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
 static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, double *rate, double *of_cpu)
@@ -57,7 +47,7 @@ static rt_status take_rounds(const settings *s, const subject *p, rt_step *step,
             for (int i = 0; i < 4; i++, steps++) {
                 if (s->what == TRAIN) rt_session_step(p->session, step);
                 else if (p->session) rt_session_infer(p->session, step);
-                else ask_integers(p, s->batch);
+                else rt_predict(p->integers, &(rt_feed){.raw = p->x, .rows = s->batch}, p->answer);
                 step->step++;
             }
         } while ((gone = rt_seconds() - start) < s->seconds);
