@@ -5,6 +5,7 @@
 #include "data/h5.h"
 #include "student/calibrate.h"
 #include "student/predictor.h"
+#include "tests/student/quantizers_reference.h"
 #include "tests/support.h"
 
 enum { ROWS = 40, IN = 8 * 8 * 2 };
@@ -331,6 +332,98 @@ static void columns(void **state)
     rt_model_free(m);
 }
 
+/* ---- against NumPy (record_quantizers.py) ---- */
+
+static float number(uint64_t i, uint64_t salt)
+{
+    i = (i * 2654435761u + salt * 40503u) & 0xffffffffu;
+    i = (i ^ i >> 13) * 1274126177u & 0xffffffffu;
+    return (float)((double)(i >> 8) / (1 << 24) - 0.5);
+}
+
+static void put_numbers(float *to, size_t n, int salt, double scale, double shift, int cube)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v = (double)(float)((double)number(i, (uint64_t)salt) * scale + shift);
+        to[i] = cube ? (float)(v * v * v / cube) : (float)v;
+    }
+}
+
+static double squared_error(const float *v, size_t n, float low, float high)
+{
+    rt_quant q = rt_quant_of(low, high);
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        double r = fmin(fmax(rint((double)v[i] / (double)q.scale) + q.zero, 0), 255);
+        r = (r - q.zero) * (double)q.scale - (double)v[i];
+        sum += r * r;
+    }
+    return sum / (double)n;
+}
+
+static void check_list(const char *what, const float *got, const double *want, int n, double absolute, double relative)
+{
+    char text[80];
+    assert_non_null(got);
+    for (int i = 0; i < n; i++) {
+        snprintf(text, sizeof text, "%s[%d]", what, i);
+        check_close(text, (double)got[i], want[i], absolute, relative);
+    }
+}
+
+static const char oracle_arch[] =
+    "{\"input\":[6,5,4],\"classes\":3,\"layers\":[{\"name\":\"c\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1,"
+    "\"groups\":2},{\"name\":\"r\",\"op\":\"relu\"},{\"name\":\"p\",\"op\":\"avg_pool\",\"kernel\":2},"
+    "{\"name\":\"f\",\"op\":\"flatten\"},{\"name\":\"d\",\"op\":\"dense\",\"out\":3}]}";
+
+/* Ranges, steps and corrections of 8 and 4 bits, by min-max and by MSE. */
+static void against_numpy(void **state)
+{
+    enum { N = 50, IN_N = 6 * 5 * 4 };
+    static float x[N * IN_N];
+    const struct { int bits, mse; const double *step1, *step2, *shift1, *shift2; } cases[] = {
+        {8, 0, reference_step1_8_0, reference_step2_8_0, reference_shift1_8_0, reference_shift2_8_0},
+        {8, 1, reference_step1_8_1, reference_step2_8_1, reference_shift1_8_1, reference_shift2_8_1},
+        {4, 0, reference_step1_4_0, reference_step2_4_0, reference_shift1_4_0, reference_shift2_4_0},
+        {4, 1, reference_step1_4_1, reference_step2_4_1, reference_shift1_4_1, reference_shift2_4_1}};
+    (void)state;
+    put_numbers(x, N * IN_N, 1, 4, 0.3, 2);
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        cJSON *j;
+        rt_model *m;
+        int bits[8];
+        check_ok(rt_json_parse(&j, oracle_arch, strlen(oracle_arch), "test"));
+        check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        for (int i = 0; i < 8; i++) bits[i] = cases[k].bits;
+        int c = node_named(m, "c"), d = node_named(m, "d"), r = node_named(m, "r"), p = node_named(m, "p");
+        const rt_graph *g = m->graph;
+        put_numbers(rt_model_field(m, g->node[c].field[0]), 3 * 3 * 2 * 6, 2, 1, 0, 1);
+        put_numbers(rt_model_field(m, g->node[c].field[1]), 6, 3, 0.2, 0, 0);
+        put_numbers(rt_model_field(m, g->node[d].field[0]), 36 * 3, 4, 0.5, 0, 0);
+        put_numbers(rt_model_field(m, g->node[d].field[1]), 3, 5, 0.2, 0, 0);
+        rt_calibrate_spec spec = {.method = cases[k].mse ? RT_CALIBRATE_MSE : RT_CALIBRATE_MINMAX, .bits = bits,
+                                  .correct = 1};
+        check_ok(rt_calibrate(m, &spec, x, N, pool));
+        const float *in = rt_model_range(m, g->input[0]), *relu = rt_model_range(m, g->node[r].out),
+                    *average = rt_model_range(m, g->node[p].out);
+        if (cases[k].mse) {
+            double e = squared_error(x, N * IN_N, in[0], in[1]);
+            if (!(e <= 1.02 * reference_input[3])) fail_msg("error %.6g, the least is %.6g", e, reference_input[3]);
+        } else {
+            check_list("input", in, reference_input, 2, 0, 1e-6);
+            check_list("relu", relu, reference_relu, 2, 0, 1e-5);
+            check_list("average", average, reference_pool, 2, 0, 1e-5);
+            check_close("error", squared_error(x, N * IN_N, in[0], in[1]), reference_input[2], 0, 1e-3);
+        }
+        check_list("steps of c", rt_model_steps(m, c), cases[k].step1, 6, 0, 1e-6);
+        check_list("steps of d", rt_model_steps(m, d), cases[k].step2, 3, 0, 1e-6);
+        check_list("shifts of c", rt_model_shifts(m, c), cases[k].shift1, 6, 2e-6, 1e-4);
+        check_list("shifts of d", rt_model_shifts(m, d), cases[k].shift2, 3, 2e-6, 1e-4);
+        rt_model_free(m);
+    }
+}
+
 static int set_up(void **state)
 {
     rows = random_floats(ROWS * IN, 8);
@@ -349,6 +442,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(files),  cmocka_unit_test(digests),
                                        cmocka_unit_test(shared), cmocka_unit_test(bad_numbers),
                                        cmocka_unit_test(bad_manifests), cmocka_unit_test(predictors),
-                                       cmocka_unit_test(columns)};
+                                       cmocka_unit_test(columns),       cmocka_unit_test(against_numpy)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
