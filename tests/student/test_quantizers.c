@@ -4,6 +4,7 @@
 #include "data/files.h"
 #include "data/h5.h"
 #include "student/calibrate.h"
+#include "student/fidelity.h"
 #include "student/predictor.h"
 #include "tests/student/quantizers_reference.h"
 #include "tests/support.h"
@@ -332,6 +333,79 @@ static void columns(void **state)
     rt_model_free(m);
 }
 
+/* What the table of layers tells, computed once more: from the float model's tensors and from the program's answers.
+ * The range of b's output is cut on both sides, so that values are clipped. */
+static void fidelity(void **state)
+{
+    enum { SOME = 37 };
+    (void)state;
+    rt_model *m = quantized(0, 8, 1);
+    const rt_graph *g = m->graph;
+    int b = g->node[node_named(m, "b")].out, kind = g->node[node_named(m, "kind")].out;
+    float *range = rt_model_range(m, b);
+    range[0] *= 0.3f;
+    range[1] *= 0.4f;
+    rt_program *p;
+    rt_session *s;
+    check_ok(rt_program_of(&p, m));
+    const rt_net *net = rt_program_net(p);
+    rt_fidelity *of = calloc((size_t)net->calls, sizeof *of);
+    check_ok(rt_fidelity_measure(of, m, p, rows, NULL, SOME, pool));
+    rt_session_spec spec = {.graph = g, .batch = SOME, .params = m->params, .states = m->states,
+                            .output = {b, kind}, .outputs = 2};
+    check_ok(rt_session_new(&s, &spec, pool));
+    rt_session_infer(s, &(rt_step){.rows = SOME, .x = {rows}});
+    const float *vb = rt_session_output(s, 0), *vk = rt_session_output(s, 1);
+    size_t nb = SOME * rt_shape_count(&g->tensor[b].shape);
+    double clipped = 0, signal = 0, noise = 0;
+    rt_quant q = rt_quant_of(range[0], range[1]);
+    for (size_t i = 0; i < nb; i++)
+        clipped += rint((double)vb[i] / (double)q.scale) < -q.zero ||
+                   rint((double)vb[i] / (double)q.scale) > 255 - q.zero;
+    void *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);
+    rt_program_start(p, context);
+    for (int r = 0; r < SOME; r++) {
+        float y[6];
+        rt_program_infer(p, context, y, rows + (size_t)r * IN, 1);
+        for (int k = 0; k < 4; k++) {
+            double v = (double)vk[r * 4 + k], d = (double)y[k] - v;
+            signal += v * v;
+            noise += d * d;
+        }
+    }
+    int seen = 0;
+    for (int i = 0; i < net->calls; i++) {
+        const char *name = g->node[rt_program_node(p, i)].name;
+        if (net->call[i].op == RT_NET_RESHAPE) continue;
+        if (of[i].values <= 0) fail_msg("nothing is said of call %d, %s", i, name);
+        if (!strcmp(name, "b")) {
+            check_close("clipped", of[i].clipped, clipped, 0, 0);
+            check_close("values", of[i].values, (double)nb, 0, 0);
+            assert_true(clipped > 0.01 * (double)nb && rt_fidelity_db(&of[i]) < 20);
+            seen++;
+        }
+        if (!strcmp(name, "kind")) {
+            check_close("dB", rt_fidelity_db(&of[i]), 10 * log10(signal / noise), 1e-9, 0);
+            seen++;
+        }
+        if (!strcmp(name, "a/1")) assert_true(rt_fidelity_db(&of[i]) > 30 && ++seen);
+    }
+    assert_int_equal(seen, 3);
+    cJSON *layers = rt_fidelity_layers(m, p, of), *l = cJSON_GetArrayItem(layers, 1);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(l, "name")), "a/1");
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(l, "op")), "conv2d then relu");
+    assert_int_equal(cJSON_GetObjectItem(l, "bits")->valueint, 8);
+    assert_int_equal(cJSON_GetObjectItem(l, "macs")->valueint, 6 * 6 * 6 * 9 * 2);
+    assert_int_equal(cJSON_GetObjectItem(l, "weight_bytes")->valueint, 9 * 2 * 6 + 8 * 6);
+    assert_int_equal(cJSON_GetArraySize(layers), 8);               /* input, a/1, b, b2, b3, p, kind, age */
+    cJSON_Delete(layers);
+    rt_session_free(s);
+    rt_program_free(p);
+    rt_model_free(m);
+    free(context);
+    free(of);
+}
+
 /* ---- against NumPy (record_quantizers.py) ---- */
 
 static float number(uint64_t i, uint64_t salt)
@@ -372,8 +446,9 @@ static void check_list(const char *what, const float *got, const double *want, i
 }
 
 static const char oracle_arch[] =
-    "{\"input\":[6,5,4],\"classes\":3,\"layers\":[{\"name\":\"c\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1,"
-    "\"groups\":2},{\"name\":\"r\",\"op\":\"relu\"},{\"name\":\"p\",\"op\":\"avg_pool\",\"kernel\":2},"
+    "{\"input\":[6,5,4],\"classes\":3,\"layers\":["
+    "{\"name\":\"c\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1,\"groups\":2},"
+    "{\"name\":\"r\",\"op\":\"relu\"},{\"name\":\"p\",\"op\":\"avg_pool\",\"kernel\":2},"
     "{\"name\":\"f\",\"op\":\"flatten\"},{\"name\":\"d\",\"op\":\"dense\",\"out\":3}]}";
 
 /* Ranges, steps and corrections of 8 and 4 bits, by min-max and by MSE. */
@@ -442,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(files),  cmocka_unit_test(digests),
                                        cmocka_unit_test(shared), cmocka_unit_test(bad_numbers),
                                        cmocka_unit_test(bad_manifests), cmocka_unit_test(predictors),
-                                       cmocka_unit_test(columns),       cmocka_unit_test(against_numpy)};
+                                       cmocka_unit_test(columns),       cmocka_unit_test(against_numpy),
+                                       cmocka_unit_test(fidelity)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
