@@ -153,11 +153,11 @@ static void put_conv(rt_string *s, const rt_c_net *e, int i)
     const rt_net_call *c = &n->call[i];
     const rt_net_tensor *x = &n->tensor[c->in[0]];
     rt_c_runs r = rt_c_runs_of(n, c);
-    int oh, ow, depthwise = rt_c_depthwise(n, c);
-    rt_net_window(c, x, &oh, &ow);
+    rt_c_sides side = rt_c_sides_of(n, c);
+    int depthwise = rt_c_depthwise(n, c);
     rt_put(s, "static const %s_conv %s_call%d = {\n    %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d,\n    ",
-           e->name, e->name, i, x->h, x->w, x->c, oh, ow, c->n, c->kh, c->kw, c->sh, c->sw, c->pad[0], c->pad[2],
-           c->pad[3], c->groups);
+           e->name, e->name, i, side.h, side.w, x->c, side.oh, side.ow, c->n, c->kh, c->kw, c->sh, c->sw, c->pad[0],
+           c->pad[2], c->pad[3], c->groups);
     if (depthwise) rt_put(s, "1, 1, 1, ");
     else rt_put(s, "%d, %d, %s_PICK(%d, %d), ", r.runs, r.run, e->upper, r.column, r.four);
     rt_put(s, "%d, ", x->q.zero);

@@ -28,6 +28,9 @@ typedef struct {
 rt_status rt_c_place(rt_c_net *);
 /* A depthwise convolution, which has code of its own. */
 int rt_c_depthwise(const rt_net *, const rt_net_call *);
+/* Rows and columns of a call's input and output; of 1x1 convolutions on narrow images all rows are one. */
+typedef struct { int h, w, oh, ow; } rt_c_sides;
+rt_c_sides rt_c_sides_of(const rt_net *, const rt_net_call *);
 /* Weights that lie side by side in a row of the kernel, 1 or kw times; filled up to fours; of a plain sum. */
 typedef struct { int runs, run, four, column; } rt_c_runs;
 rt_c_runs rt_c_runs_of(const rt_net *, const rt_net_call *);

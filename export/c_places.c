@@ -21,6 +21,16 @@ rt_c_runs rt_c_runs_of(const rt_net *n, const rt_net_call *c)
     return r;
 }
 
+rt_c_sides rt_c_sides_of(const rt_net *n, const rt_net_call *c)
+{
+    const rt_net_tensor *x = &n->tensor[c->in[0]];
+    rt_c_sides s = {.h = x->h, .w = x->w};
+    rt_net_window(c, x, &s.oh, &s.ow);
+    int single = c->kh * c->kw * c->sh * c->sw == 1 && !(c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3]);
+    if (single && s.w < RT_C_WIDTH && !rt_c_depthwise(n, c)) s = (rt_c_sides){1, s.h * s.w, 1, s.oh * s.ow};
+    return s;
+}
+
 float rt_c_multiplier(const rt_net *n, const rt_net_call *c, int channel)
 {
     float sx = n->tensor[c->in[0]].q.scale, sw = n->step[c->channel + (size_t)channel];
@@ -111,7 +121,7 @@ static void find_cells(rt_c_net *e)
         if (c->op != RT_NET_CONV) continue;
         const rt_net_tensor *x = &n->tensor[c->in[0]];
         rt_c_runs r = rt_c_runs_of(n, c);
-        size_t lines = (size_t)c->kh * ((size_t)(x->w + c->pad[2] + c->pad[3]) * (size_t)x->c + 16);
+        size_t lines = (size_t)c->kh * ((size_t)(rt_c_sides_of(n, c).w + c->pad[2] + c->pad[3]) * (size_t)x->c + 16);
         if (!rt_c_depthwise(n, c) && 2 * (size_t)r.column > e->column) e->column = 2 * (size_t)r.column;
         if (lines > e->lines) e->lines = lines;
         if (c->kh > e->rows) e->rows = c->kh;

@@ -91,16 +91,21 @@ static void net_floats(float *y, const uint8_t *x, int n, float scale, int zero)
 }
 
 /*@ quantize */
-/* A quotient in double, or a product with 1 / scale in double, rounds to the contract's: of floats it is never nearer
- * than 2^-49 to the middle of two floats. Volatile: it is not to become one in float. A NaN gives 0. */
+/* With -ffast-math a quotient of floats may be no quotient. One in double, or a product with 1 / scale in double,
+ * rounds to the contract's: quotients of floats are never nearer than 2^-49 to the middle of two floats. Volatile: it
+ * is not to become one in float. A NaN gives 0. */
 static void net_quantize(uint8_t *restrict y, const float *restrict x, int n, float scale, const net_range *r)
 {
+#if defined(__FAST_MATH__) || defined(__RECIPROCAL_MATH__)
     const volatile double wide = (double)scale;
     const double s = wide;
+#else
+    const float s = scale;
+#endif
     const net_range range = *r;
     int i;
     for (i = 0; i < n; i++) {
-        const int byte = net_round(FL((double)x[i] / s), &range);
+        const int byte = net_round(FL(x[i] / s), &range);
         y[i] = (uint8_t)((net_bits(x[i]) & 0x7fffffffu) > 0x7f800000u ? 0 : byte);
     }
 }

@@ -6,6 +6,14 @@ static void net_column(int16_t *restrict to, const uint8_t *restrict x, const ne
     const int cg = c->c / c->groups, y0 = p / c->ow * c->sh - c->top, x0 = p % c->ow * c->sw - c->left;
     int16_t *const end = to + c->k;
     int r, s, e;
+    if (c->groups == 1 && y0 >= 0 && y0 + c->kh <= c->h && x0 >= 0 && x0 + c->kw <= c->w) {
+        const int run = c->kw * c->c;
+        x += (y0 * c->w + x0) * c->c;
+        for (r = 0; r < c->kh; r++, to += run, x += c->w * c->c)
+            for (e = 0; e < run; e++) to[e] = x[e];
+        while (to < end) *to++ = 0;
+        return;
+    }
     for (r = 0; r < c->kh; r++) {
         const int inside = y0 + r >= 0 && y0 + r < c->h;
         const int s0 = inside ? net_least(net_most(-x0, 0), c->kw) : c->kw;
@@ -42,14 +50,14 @@ static void net_dots(int32_t *a, int32_t *b, const int16_t *x, const int16_t *z,
         b2 += z[i] * v[i];
         b3 += z[i] * t[i];
     }
-    a[0] += a0;
-    a[1] += a1;
-    a[2] += a2;
-    a[3] += a3;
-    b[0] += b0;
-    b[1] += b1;
-    b[2] += b2;
-    b[3] += b3;
+    a[0] = a0;
+    a[1] = a1;
+    a[2] = a2;
+    a[3] = a3;
+    b[0] = b0;
+    b[1] = b1;
+    b[2] = b2;
+    b[3] = b3;
 }
 
 /* The same of one pixel. */
@@ -64,20 +72,20 @@ static void net_dot(int32_t *a, const int16_t *x, const int8_t *w, int k)
         a2 += x[i] * v[i];
         a3 += x[i] * t[i];
     }
-    a[0] += a0;
-    a[1] += a1;
-    a[2] += a2;
-    a[3] += a3;
+    a[0] = a0;
+    a[1] = a1;
+    a[2] = a2;
+    a[3] = a3;
 }
 
-static void net_put(uint8_t *restrict y, float *restrict z, const int32_t *sum, const float *m, int n,
-                    const net_range *r)
+static void net_put(uint8_t *restrict y, float *restrict z, const int32_t *sum, const int32_t *start, const float *m,
+                    int n, const net_range *r)
 {
     int i;
     if (z) {
-        for (i = 0; i < n; i++) z[i] = FL(FL(sum[i]) * m[i]);
+        for (i = 0; i < n; i++) z[i] = FL(FL(sum[i] + start[i]) * m[i]);
     } else if (y) {
-        for (i = 0; i < n; i++) y[i] = net_byte(sum[i], m[i], r);
+        for (i = 0; i < n; i++) y[i] = net_byte(sum[i] + start[i], m[i], r);
     }
 }
 
@@ -96,14 +104,15 @@ static void net_sums(net_arena *arena, uint8_t *y, float *z, const uint8_t *x, c
             if (both) net_column(two, x, c, p + 1, g);
             for (n = 0; n < ng; n += 16) {
                 const int count = net_least(ng - n, 16), first = g * ng + n;
-                int32_t a[16] = {0}, b[16] = {0};
-                for (i = 0; i < count; i++) a[i] = b[i] = c->start[first + i];
+                const int32_t *start = c->start + first;
+                const float *m = c->m + first;
+                int32_t a[16], b[16];
                 for (i = 0; i < count; i += 4, w += 4 * c->k) {
                     if (both) net_dots(a + i, b + i, one, two, w, c->k);
                     else net_dot(a + i, one, w, c->k);
                 }
-                net_put(y ? y + at + n : y, z ? z + at + n : z, a, c->m + first, count, &range);
-                if (both) net_put(y ? y + at + c->n + n : y, z ? z + at + c->n + n : z, b, c->m + first, count, &range);
+                net_put(y ? y + at + n : y, z ? z + at + n : z, a, start, m, count, &range);
+                if (both) net_put(y ? y + at + c->n + n : y, z ? z + at + c->n + n : z, b, start, m, count, &range);
             }
         }
 }
