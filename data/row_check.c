@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#include "engine/convert.h"
 
 int rt_rows_suspect(const void *rows, rt_dtype type, size_t n)
 {
@@ -64,28 +67,45 @@ const char *rt_row_fault(const void *row, rt_dtype type, size_t n)
 
 static size_t elements(const rt_source *s) { return rt_source_row_bytes(s) / rt_dtype_size(rt_source_type(s)); }
 
-const char *rt_source_fault(const rt_source *s, const void *row, const rt_source **part)
+/* The first value that is no id; NULL: there is none. */
+static const char *id_fault(const void *row, rt_dtype type, size_t n, int ids)
+{
+    static _Thread_local char text[120];
+    for (size_t i = 0; i < n; i++) {
+        double v;
+        rt_to_double(&v, (const char *)row + i * rt_dtype_size(type), type, 1);
+        if (v >= 0 && v < ids && v == floor(v)) continue;
+        snprintf(text, sizeof text, "%.17g, which is no id: those of the model's embedding are 0 to %d", v, ids - 1);
+        return text;
+    }
+    return NULL;
+}
+
+const char *rt_source_fault(const rt_source *s, const int *ids, const void *row, const rt_source **part)
 {
     const char *fault = NULL;
     for (int i = 0; i < rt_source_parts(s) && !fault; i++) {
         size_t at;
         *part = rt_source_part(s, i, NULL, &at);
-        fault = rt_row_fault((const char *)row + at, rt_source_type(*part), elements(*part));
+        const char *p = (const char *)row + at;
+        rt_dtype type = rt_source_type(*part);
+        fault = ids && ids[i] ? id_fault(p, type, elements(*part), ids[i]) : rt_row_fault(p, type, elements(*part));
     }
     return fault;
 }
 
-int rt_source_suspect(const rt_source *s, const void *rows, int n)
+int rt_source_suspect(const rt_source *s, const int *ids, const void *rows, int n)
 {
-    int parts = rt_source_parts(s), any = 0;
-    if (rt_source_part(s, 0, NULL, NULL) == s)
-        return rt_rows_suspect(rows, rt_source_type(s), (size_t)n * elements(s));
-    for (int i = 0; i < parts; i++) {
+    int any = 0;
+    for (int i = 0; i < rt_source_parts(s); i++) {
         size_t at;
         const rt_source *p = rt_source_part(s, i, NULL, &at);
         const char *row = (const char *)rows + at;
+        rt_dtype type = rt_source_type(p);
+        if (ids && ids[i]) return 1;                  /* each is looked at */
+        if (p == s) return rt_rows_suspect(rows, type, (size_t)n * elements(s));
         for (int r = 0; r < n && !any; r++, row += rt_source_row_bytes(s))
-            any = rt_rows_suspect(row, rt_source_type(p), elements(p));
+            any = rt_rows_suspect(row, type, elements(p));
     }
     return any;
 }

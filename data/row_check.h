@@ -13,8 +13,10 @@ const char *rt_row_fault(const void *row, rt_dtype, size_t n);
 
 /* 0: none of n elements, of any number of rows, has such a fault; else one may. One pass without a branch. */
 int rt_rows_suspect(const void *rows, rt_dtype, size_t n);
-/* The same of a row of a source, whose parts are looked at one by one: *part is the one at fault. */
-const char *rt_source_fault(const rt_source *, const void *row, const rt_source **part);
+/* The same of a row of a source, whose parts are looked at one by one: *part is the one at fault. ids (a number for
+ * each part, or NULL): a part of ids holds whole numbers from 0 to that number - 1; 0: it holds numbers of any kind.
+ * The text is this thread's until the next call. */
+const char *rt_source_fault(const rt_source *, const int *ids, const void *row, const rt_source **part);
 /* 0: none of n rows of it, side by side, has such a fault; else one may. */
-int rt_source_suspect(const rt_source *, const void *rows, int n);
+int rt_source_suspect(const rt_source *, const int *ids, const void *rows, int n);
 #endif

@@ -73,9 +73,9 @@ static rt_status check_rows(const rt_stream_spec *s, rt_batch *b, size_t row_byt
 {
     const rt_source *part;
     if (b->bad) memset(b->bad, 0, (size_t)b->rows);
-    if (!rt_source_suspect(s->x, b->x, b->rows)) return RT_OK;
+    if (!rt_source_suspect(s->x, s->ids, b->x, b->rows)) return RT_OK;
     for (int r = 0; r < b->rows; r++) {
-        const char *fault = rt_source_fault(s->x, b->x + (size_t)r * row_bytes, &part);
+        const char *fault = rt_source_fault(s->x, s->ids, b->x + (size_t)r * row_bytes, &part);
         if (fault && !b->bad)
             return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(part),
                            (unsigned long long)b->row[r], rt_source_info(part)->name, fault);

@@ -14,6 +14,7 @@ typedef rt_status rt_answers_fn(void *teacher, const uint64_t *row, int n, float
 
 typedef struct {
     rt_source *x;
+    int ids[RT_SOURCE_PARTS];      /* of each part: as rt_source_fault has it */
     const rt_targets *target[RT_MAX_HEADS];   /* by head; NULL: none */
     int heads;
     rt_answers_fn *answers;        /* a teacher's, by row; thread-safe; NULL: none */

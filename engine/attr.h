@@ -11,7 +11,7 @@ typedef struct { rt_act act; float slope; } rt_epilogue;
 /* Kernel, stride and padding; (T, C) has the height 1. */
 typedef struct { int kernel[2], stride[2]; rt_padding pad; } rt_window;
 
-typedef struct { rt_shape shape; } rt_shape_attr;                            /* input, reshape */
+typedef struct { rt_shape shape; int ids; } rt_shape_attr;                   /* input, reshape; ids: of an input */
 typedef struct { rt_epilogue end; int out, bias; } rt_dense_attr;
 typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_conv_attr;
 typedef struct { rt_window window; } rt_pool_attr;                           /* max_pool, avg_pool */
@@ -19,6 +19,7 @@ typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; } rt_layer_norm_attr;
 typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
 typedef struct { float rate; } rt_dropout_attr;
+typedef struct { int rows, out; } rt_embedding_attr;
 
 enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */
 /* The attributes of a node, as the type that its operator has. */

@@ -178,6 +178,10 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
     rt_shape shape = {0};
     int fields = g->fields;
     rt_status st = set_attributes(g, n, attributes);
+    for (int i = 0; i < inputs && !st; i++)
+        if (g->tensor[in[i]].type == RT_I32 && !op->ids && !op->view)
+            st = rt_fail(RT_USAGE, "takes numbers, and '%s' gives ids; put an embedding between them",
+                         g->node[g->tensor[in[i]].producer].name);
     if (!st) st = op->infer(g, n, &shape);
     if (!st) st = check_shape(&shape);
     if (st) {
@@ -187,7 +191,10 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
         }
         return rt_fail_in(st, "layer '%s' (%s)", name, op->name);
     }
-    g->tensor[g->tensors] = (rt_tensor){.shape = shape, .producer = g->nodes};
+    rt_dtype type = id == RT_OP_INPUT ? RT_ATTR(n, rt_shape_attr)->ids ? RT_I32 : RT_F32
+                    : op->view        ? g->tensor[in[0]].type
+                                      : RT_F32;
+    g->tensor[g->tensors] = (rt_tensor){.shape = shape, .type = type, .producer = g->nodes};
     g->nodes++;
     g->sealed = 0;
     *out = g->output = g->tensors++;
@@ -271,6 +278,19 @@ int rt_graph_next_field(const rt_graph *g, rt_home home, int after)
 {
     for (int i = after + 1; i < g->fields; i++) if (g->field[i].home == home) return i;
     return -1;
+}
+
+int rt_graph_ids(const rt_graph *g, int input)
+{
+    int least = 0;
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        if (n->op != RT_OP_EMBEDDING) continue;
+        int t = n->in[0], rows = RT_ATTR(n, rt_embedding_attr)->rows;
+        while (rt_ops[g->node[g->tensor[t].producer].op]->view) t = g->node[g->tensor[t].producer].in[0];
+        if (t == g->input[input] && (!least || rows < least)) least = rows;
+    }
+    return least;
 }
 
 int rt_graph_input_of(const rt_graph *g, int tensor)

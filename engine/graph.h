@@ -22,7 +22,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(INPUT, input) X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) \
     X(LAYER_NORM, layer_norm) X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) \
     X(GLOBAL_AVG_POOL, global_avg_pool) X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) \
-    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax) X(AFFINE, affine)
+    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
     RT_OPS(X)
@@ -70,9 +70,10 @@ typedef struct {
     _Alignas(8) unsigned char attr[RT_ATTR_BYTES];   /* RT_ATTR(node, type of the operator) */
 } rt_node;
 
-/* All but shape and producer is filled by rt_graph_seal. */
+/* All but shape, type and producer is filled by rt_graph_seal. */
 typedef struct {
     rt_shape shape;
+    rt_dtype type;                   /* RT_F32; RT_I32: ids, of an input */
     int producer, consumers;
     int memory;                      /* the tensor whose bytes it is: itself, unless it is a view of another */
     int needs_grad;                  /* a parameter that is trained lies on the way to it */
@@ -118,6 +119,7 @@ typedef struct {
     void (*backward)(struct rt_plan *, const rt_node *);
     double (*macs)(const rt_graph *, const rt_node *);   /* multiply-adds a row; NULL: none */
     int view;                        /* the output is the input's bytes */
+    int ids;                         /* takes ids; others but views take numbers alone */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
     int positions;                   /* computes each position of a row alone: all but the last dimension count them */
     /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
@@ -147,6 +149,9 @@ rt_status rt_graph_freeze(rt_graph *, const char *const *patterns, int n);
 rt_status rt_graph_tune(rt_graph *, const char *pattern, const rt_tuning *);
 /* Fields of one home in the order of its buffer: the next after field `after` (-1: the first), -1 behind the last. */
 int rt_graph_next_field(const rt_graph *, rt_home, int after);
+/* How many ids there are for input i, by the smallest table that reads it: 0 to n - 1; 0: it is not of ids, or nothing
+ * reads it. */
+int rt_graph_ids(const rt_graph *, int input);
 /* Which input the tensor is; -1: none. */
 int rt_graph_input_of(const rt_graph *, int tensor);
 /* n ints or bytes that live as long as the graph; NULL with a message when memory is out. */

@@ -40,9 +40,13 @@ static void forward_input(rt_plan *p, const rt_node *n)
 static const rt_attr_spec shape_spec[] = {
     {"shape", RT_A_SHAPE, offsetof(rt_shape_attr, shape), 1, 1 << 24, 0, 1, "a list of dimensions, without the batch"}};
 static const rt_schema shape_schema = {shape_spec, 1, sizeof(rt_shape_attr)};
+static const rt_attr_spec input_spec[] = {
+    {"shape", RT_A_SHAPE, offsetof(rt_shape_attr, shape), 1, 1 << 24, 0, 1, "a list of dimensions, without the batch"},
+    {"ids", RT_A_BOOL, offsetof(rt_shape_attr, ids), 0, 1, 0, 0, "whole numbers from 0 on, for an embedding"}};
+static const rt_schema input_schema = {input_spec, 2, sizeof(rt_shape_attr)};
 
 const rt_op rt_op_input = {
-    .name = "input", .help = "the rows", .schema = &shape_schema, .infer = infer_input, .forward = forward_input};
+    .name = "input", .help = "the rows", .schema = &input_schema, .infer = infer_input, .forward = forward_input};
 
 /* ---- activation: y = act(x) ---- */
 

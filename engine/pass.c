@@ -36,7 +36,8 @@ rt_node *rt_rewrite_keep(rt_rewrite *r, int node)
     n->field = field;
     n->share = -1;
     n->out = g->tensors;
-    g->tensor[g->tensors] = (rt_tensor){.shape = r->in->tensor[from->out].shape, .producer = g->nodes++};
+    g->tensor[g->tensors] = (rt_tensor){.shape = r->in->tensor[from->out].shape,
+                                               .type = r->in->tensor[from->out].type, .producer = g->nodes++};
     r->out->tensor_of[from->out] = g->tensors;
     if (from->op == RT_OP_INPUT) g->input[g->inputs++] = g->tensors;
     g->tensors++;

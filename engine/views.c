@@ -121,6 +121,21 @@ static void view_flat(const rt_row_desc *in, const rt_feed *f, float *dst, int i
     }
 }
 
+/* Whole numbers from 0 to 2^31 - 1; -1 stands for anything else. */
+static void copy_ids(const rt_row_desc *in, const rt_feed *f, float *dst, int first, int rows)
+{
+    size_t size = rt_dtype_size(in->type);
+    int32_t *id = (int32_t *)(void *)dst;
+    for (int r = 0; r < rows; r++) {
+        const char *raw = raw_row(in, f, first + r);
+        for (size_t k = 0; k < in->size; k++, id++) {
+            double v;
+            rt_to_double(&v, raw + (in->pick ? (size_t)in->pick[k] : k) * size, in->type, 1);
+            *id = v >= 0 && v <= INT32_MAX && v == floor(v) ? (int32_t)v : -1;
+        }
+    }
+}
+
 void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0, int n)
 {
     const rt_view_desc *v = f->view;
@@ -130,6 +145,10 @@ void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0,
     if (there < 0) there = 0;
     if (there < n) memset(dst + (size_t)there * in->size, 0, (size_t)(n - there) * in->size * sizeof *dst);
     if (!there) return;
+    if (in->ids) {
+        copy_ids(in, f, dst, f->first + row0, there);
+        return;
+    }
     if (!moves && !f->partner) {
         normalize(in, f, dst, f->first + row0, there);
         return;

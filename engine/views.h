@@ -24,6 +24,7 @@ typedef struct {
     const int *pick;               /* (size) which of the raw elements each is; NULL: as they come */
     int channels;                  /* 1 or the last dimension */
     const float *mul, *add;
+    int ids;                       /* they become int32, neither normalised nor moved nor mixed; -1: no id */
 } rt_row_desc;
 
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
     float lambda;
 } rt_feed;
 
-/* Rows [row0, row0 + n) of those asked for into dst (n, size). Thread-safe. */
+/* Rows [row0, row0 + n) of those asked for into dst (n, size), floats or of ids int32. Thread-safe. */
 void rt_rows_fill(const rt_row_desc *, const rt_feed *, float *dst, int row0, int n);
 /* One raw row before normalisation. */
 void rt_rows_raw(const rt_row_desc *, float *dst, const void *row);

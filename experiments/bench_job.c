@@ -92,7 +92,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     size_t n = 0, k = (size_t)rt_model_width(m) * (size_t)s->batch;
     for (int i = 0; i < m->inputs; i++) if (m->input[i].size > n) n = m->input[i].size;
     n *= (size_t)s->batch;                             /* the same numbers for each input */
-    float *x = rt_floats_new(n), *teacher = rt_floats_new(k);
+    float *ids = rt_floats_new(n), *x = rt_floats_new(n), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     uint8_t *labels = calloc(k, 1);
     int classes = INT32_MAX;
@@ -112,7 +112,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
         spec.loss[h].tensor = m->head[h].tensor;
         spec.loss[h].batch = &loss[h];
     }
-    rt_status st = x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = ids && x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
     p.x = x;
     p.answer = teacher;
     if (!st && rt_model_quantized(m)) {
@@ -125,7 +125,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
-        for (int i = 0; i < m->inputs; i++) step.x[i] = x;
+        for (int i = 0; i < m->inputs; i++) step.x[i] = m->input[i].ids ? ids : x;
         st = take_rounds(s, &p, &step, rate, of_cpu);
     }
     if (!st) {
@@ -146,6 +146,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     rt_session_free(p.session);
     rt_predictor_free(p.integers);
     rt_model_free(m);
+    free(ids);
     free(x);
     free(teacher);
     free(y);

@@ -231,6 +231,7 @@ rt_status rt_eval_score(rt_evaluation *v)
     rt_stream_spec spec = {.x = v->x, .rows = &v->rows, .batch = RT_EVAL_BATCH, .keep_tail = 1, .prefetch = 2};
     pass *p = calloc(1, sizeof *p);
     rt_status st = p ? make_room(v, p) : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < v->count; i++) rt_teacher_ids(v->model[i].teacher, v->x, spec.ids);
     if (!st) st = rt_stream_open(&stream, &spec, 0);
     uint64_t done = 0;
     double start = rt_seconds();

@@ -104,6 +104,7 @@ static void add_inputs(const rt_model *m, cJSON *j)
         cJSON_AddItemToArray(list, one);
         cJSON_AddStringToObject(one, "name", m->input[i].name);
         cJSON_AddStringToObject(one, "shape", rt_shape_text(&m->input[i].shape, text));
+        if (m->input[i].ids) cJSON_AddStringToObject(one, "type", "i32");
         if (m->input[i].columns.name)
             cJSON_AddItemToObject(one, "columns", rt_names_to_json(&m->input[i].columns));
     }

@@ -205,6 +205,7 @@ static rt_status predict_rows(table *t, rt_teacher *p, rt_source *x, const rt_ro
 {
     rt_stream *stream;
     rt_stream_spec spec = {.x = x, .rows = rows, .width = t->width, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
+    rt_teacher_ids(p, x, spec.ids);
     RT_TRY(rt_stream_open(&stream, &spec, 0));
     float *z = rt_floats_new((size_t)BLOCK * (size_t)t->width);
     rt_status st = z ? RT_OK : rt_fail(RT_RUN, "out of memory");

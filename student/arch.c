@@ -338,17 +338,19 @@ static const char whats_shape[] = "the input's shape is required here, such as [
 /* A node for each. */
 static rt_status add_inputs(rt_graph *g, cJSON *list, const rt_shape_attr *single, const char *path)
 {
+    static const char *const types[] = {"f32", "i32", NULL};
     char at[200];
     int i = 0, out;
     rt_status st = RT_OK;
     if (!list) return rt_graph_add(g, RT_OP_INPUT, "input", NULL, 0, single, NULL, &out);
     for (cJSON *j = list->child; j && !st; j = j->next, i++) {
-        rt_shape_attr a = {{0}};
+        rt_shape_attr a = {.ids = 0};
         snprintf(at, sizeof at, "%s.inputs[%d]", path, i);
         rt_cfg c = rt_cfg_begin(j, at);
         const char *name = rt_cfg_string(&c, "name", NULL);
         a.shape.rank = rt_cfg_ints(&c, "shape", a.shape.dim, 3, 1, 1 << 24);
         if (!a.shape.rank) rt_cfg_fail(&c, "shape", whats_shape);
+        a.ids = rt_cfg_has(&c, "type") && rt_cfg_choice(&c, "type", types, 0);
         RT_TRY(rt_cfg_end(&c));
         if (!*name || !rt_is_utf8(name))
             return rt_fail(RT_USAGE, "%s.name: '%s' must not be empty or contain what is no valid UTF-8", at, name);
@@ -371,14 +373,18 @@ static rt_status check_answer(const rt_graph *g, cJSON *arch, int classes, const
         return rt_fail(RT_USAGE, "%s: the last layer gives %s, but there are %d classes", path,
                        rt_shape_text(shape, text), classes);
     RT_TRY(rt_arch_heads(head, &count, g, arch, path));
+    rt_status st = RT_OK;
+    for (int h = 0; h < count && !st; h++)
+        if (g->tensor[head[h].tensor].type == RT_I32)
+            st = rt_fail(RT_USAGE, "%s: head '%s' would answer by ids, not by numbers", path, head[h].name);
     rt_heads_free(head, count);
-    return RT_OK;
+    return st;
 }
 
 rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
 {
     rt_cfg c = rt_cfg_begin(arch, path);
-    rt_shape_attr a = {{0}};
+    rt_shape_attr a = {.ids = 0};
     rt_head head[RT_MAX_HEADS];
     outputs o = {.head = head};
     *result = NULL;

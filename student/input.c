@@ -205,11 +205,19 @@ rt_status rt_inputs_bind(rt_input *in, int n, const rt_source *s, rt_match match
     return RT_OK;
 }
 
+void rt_inputs_ids(const rt_input *in, int inputs, const rt_source *s, int ids[RT_SOURCE_PARTS])
+{
+    for (int i = 0; i < inputs; i++) {
+        int k = rt_source_part(s, 0, NULL, NULL) == s ? 0 : rt_source_find_part(s, in[i].name);
+        if (in[i].ids && k >= 0 && (!ids[k] || in[i].ids < ids[k])) ids[k] = in[i].ids;
+    }
+}
+
 rt_row_desc rt_input_rows(const rt_input *in)
 {
     return (rt_row_desc){.name = in->name, .shape = in->shape, .size = in->size, .type = in->raw_type, .at = in->raw_at,
                          .bytes = in->raw_bytes, .pick = in->pick, .channels = in->channels, .mul = in->mul,
-                         .add = in->add};
+                         .add = in->add, .ids = in->ids};
 }
 
 void rt_input_normalize(const rt_input *in, float *dst, const void *raw, int rows)

@@ -15,6 +15,7 @@ typedef struct {
     size_t size;                       /* its elements */
     int channels;                      /* of the normalisation: 1 or the last dimension */
     float *mul, *add;                  /* x' = (x + add[c]) mul[c] */
+    int ids;                           /* how many there are, of an input of ids; 0: numbers */
     rt_names columns;                  /* count is `size`, or 0 when they have no names */
     char *of;                          /* the file it belongs to, for messages; NULL: a model that is no file yet */
     /* How its elements stand in a raw row: of the source that it is bound to, or float32 side by side. */
@@ -43,6 +44,9 @@ void rt_input_take(rt_input *, rt_dtype);
  * line about either. RT_INPUT with both lists when parts or columns are missing, with both shapes when rows cannot be
  * the input. */
 rt_status rt_inputs_bind(rt_input *, int n, const rt_source *, rt_match, cJSON *notes);
+/* For each part of a source which of its values are ids of these inputs, as rt_source_fault has it: ids begins as 0, or
+ * as other models left it. */
+void rt_inputs_ids(const rt_input *, int inputs, const rt_source *, int ids[RT_SOURCE_PARTS]);
 /* How raw rows become its own, for a session: borrowed, and true until it is bound or normalised otherwise. */
 rt_row_desc rt_input_rows(const rt_input *);
 /* dst (rows, size): raw rows, normalised. Thread-safe. */

@@ -38,6 +38,7 @@ static rt_status take_memory(rt_model *m)
     if (!m->params || !m->states) return RT_RUN;
     for (; m->inputs < g->inputs; m->inputs++) {
         const rt_tensor *t = &g->tensor[g->input[m->inputs]];
+        m->input[m->inputs].ids = t->type == RT_I32 ? rt_graph_ids(g, m->inputs) : 0;
         RT_TRY(rt_input_begin(&m->input[m->inputs], g->node[t->producer].name, &t->shape));
     }
     return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");

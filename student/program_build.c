@@ -386,7 +386,7 @@ static rt_status mark_needs(const build *b, char *range)
     memset(range, 0, (size_t)b->m->graph->tensors);
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        if (n->op == RT_OP_LAYER_NORM || n->op == RT_OP_SOFTMAX) return no_form(b, n);
+        if (n->op == RT_OP_LAYER_NORM || n->op == RT_OP_SOFTMAX || n->op == RT_OP_EMBEDDING) return no_form(b, n);
         if (!is_head_alone(b, n) && !keeps_scale(n) && !(n->op == RT_OP_INPUT && b->bytes))
             range[b->source[n->out]] = 1;
     }

@@ -180,7 +180,9 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 static rt_status refuse_row(const labeler *l, const rt_batch *batch, int r)
 {
     const rt_source *part;
-    const char *fault = rt_source_fault(l->x, batch->x + (size_t)r * rt_source_row_bytes(l->x), &part);
+    int ids[RT_SOURCE_PARTS] = {0};
+    rt_teacher_ids(l->teacher, l->x, ids);
+    const char *fault = rt_source_fault(l->x, ids, batch->x + (size_t)r * rt_source_row_bytes(l->x), &part);
     return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label "
                    "and go on from here",
                    rt_source_path(part), (unsigned long long)batch->row[r], rt_source_info(part)->name, fault);
@@ -247,6 +249,7 @@ static rt_status label_rows(labeler *l)
         rt_stream_spec q = {.x = l->x, .rows = &rows, .width = l->spec.classes, .batch = l->set.batch,
                             .keep_tail = 1, .mark_bad = 1,
                             .prefetch = l->set.prefetch, .threads = l->set.readers};
+        rt_teacher_ids(l->teacher, l->x, q.ids);
         st = rt_stream_open(&stream, &q, 0);
         if (!st) st = take_all(l, &b, stream, rows.count);
     }

@@ -69,6 +69,11 @@ static int inputs(const rt_teacher *t, const char *name[RT_SOURCE_PARTS], int n)
     return n;
 }
 
+static void ids(const rt_teacher *t, const rt_source *s, int list[RT_SOURCE_PARTS])
+{
+    for (int i = 0; i < of(t)->models; i++) rt_inputs_ids(of(t)->model[i]->input, of(t)->model[i]->inputs, s, list);
+}
+
 static rt_status digest(const rt_teacher *t, rt_digest *d)
 {
     *d = rt_models_digest(of(t)->model, of(t)->models);
@@ -171,6 +176,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .heads = heads,
                                      .columns = columns,
                                      .inputs = inputs,
+                                     .ids = ids,
                                      .digest = digest,
                                      .hash_names = hash_names,
                                      .seen = seen,

@@ -53,6 +53,11 @@ int rt_teacher_files(const rt_teacher *t) { return t->files; }
 const rt_head *rt_teacher_heads(const rt_teacher *t, int *count) { return t->kind->heads(t, count); }
 const rt_names *rt_teacher_columns(const rt_teacher *t) { return t->kind->columns(t); }
 
+void rt_teacher_ids(const rt_teacher *t, const rt_source *s, int ids[RT_SOURCE_PARTS])
+{
+    if (t->kind->ids) t->kind->ids(t, s, ids);
+}
+
 int rt_teacher_inputs(const rt_teacher *t, const char *name[RT_SOURCE_PARTS], int n)
 { return t->kind->inputs ? t->kind->inputs(t, name, n) : n; }
 

@@ -36,6 +36,8 @@ const rt_head *rt_teacher_heads(const rt_teacher *, int *count);
 const rt_names *rt_teacher_columns(const rt_teacher *);        /* of a single input; without names where it has none */
 /* Appends the names of its inputs to a list of n, as far as they are not in it; the new n. */
 int rt_teacher_inputs(const rt_teacher *, const char *name[RT_SOURCE_PARTS], int n);
+/* rt_inputs_ids of its inputs. */
+void rt_teacher_ids(const rt_teacher *, const rt_source *, int ids[RT_SOURCE_PARTS]);
 /* Of its content: models in order, or a store's rows and what they are of. */
 rt_status rt_teacher_digest(const rt_teacher *, rt_digest *);
 /* Names of heads, classes and columns, of all members. */

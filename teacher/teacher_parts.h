@@ -13,6 +13,7 @@ typedef struct {
     const rt_head *(*heads)(const rt_teacher *, int *count);
     const rt_names *(*columns)(const rt_teacher *);
     int (*inputs)(const rt_teacher *, const char *name[RT_SOURCE_PARTS], int n);
+    void (*ids)(const rt_teacher *, const rt_source *, int ids[RT_SOURCE_PARTS]);
     rt_status (*digest)(const rt_teacher *, rt_digest *);
     void (*hash_names)(const rt_teacher *, rt_hasher *);
     rt_status (*seen)(const rt_teacher *, cJSON *);

@@ -21,8 +21,12 @@ rt_status rt_augment_check(rt_augment *a, const rt_input *in, int inputs)
     rt_view_desc *v = &a->view;
     const char *key = v->flip ? "flip" : v->shift ? "shift" : v->erase > 0 ? "erase" : NULL;
     int image = -1, images = 0, at = 0;
+    for (int i = 0; i < inputs && a->mixup > 0; i++)
+        if (in[i].ids)
+            return rt_fail(RT_USAGE, "augment.mixup: mixes numbers, and input '%s' is of ids; leave it out",
+                           in[i].name);
     for (int i = 0; i < inputs; i++)
-        if (in[i].shape.rank == 3) {
+        if (in[i].shape.rank == 3 && !in[i].ids) {
             image = i;
             images++;
         }

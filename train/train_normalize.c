@@ -41,7 +41,7 @@ static rt_status read_row(const rt_trainer *t, const rt_input *in, uint64_t at, 
     rt_rows_raw(&d, row, raw);
     for (size_t k = 0; k < in->size; k++)
         if (!isfinite(row[k])) {
-            const char *fault = rt_source_fault(t->x, raw, &part);
+            const char *fault = rt_source_fault(t->x, NULL, raw, &part);
             return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s", rt_source_path(fault ? part : t->x),
                            (unsigned long long)at, rt_source_info(fault ? part : t->x)->name,
                            fault ? fault : "NaN or infinity; clean the data first");
@@ -142,6 +142,12 @@ rt_status rt_train_normalize(rt_trainer *t)
     RT_TRY(by_input(t, norm, &several));
     for (int i = 0; i < t->model->inputs; i++) {
         rt_input *in = &t->model->input[i];
+        if (in->ids) {
+            if (several && cJSON_HasObjectItem(norm, in->name))
+                return rt_fail(RT_USAGE, "data.normalize: '%s' is an input of ids, which stay as they are", in->name);
+            t->normalized[i].how = "ids";
+            continue;
+        }
         RT_TRY(normalize(t, in, several ? cJSON_GetObjectItemCaseSensitive(norm, in->name) : norm, &t->normalized[i]));
     }
     return RT_OK;

@@ -57,6 +57,7 @@ static void say_input(const rt_trainer *t, int i)
     char name[RT_NAME_MAX + 12] = "input";
     if (t->model->inputs > 1) snprintf(name, sizeof name, "input %s", in->name);
     if (!n->how) say(t, "%s: normalised as the model of init is", name);
+    else if (in->ids) say(t, "%s: %d ids", name, in->ids);
     else if (!n->rows) say(t, "%s: normalisation %s", name, n->how);
     else
         say(t, "%s: normalised by %s: %d %s over %llu rows%s", name, n->how, in->channels,

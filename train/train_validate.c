@@ -98,6 +98,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores, int blind)
     rt_stream *stream;
     rt_stream_spec s = {.x = t->x, .heads = t->set.heads, .rows = &t->held, .width = width, .batch = AT_ONCE,
                         .keep_tail = 1};
+    rt_train_ids(t, &s);
     for (int h = 0; h < s.heads; h++) {
         s.target[h] = t->learn[h].judged ? t->learn[h].y : NULL;
         ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);

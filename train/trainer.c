@@ -13,6 +13,12 @@ void rt_train_stream_answers(const rt_trainer *t, rt_stream_spec *spec)
     spec->teacher = t->teacher;
 }
 
+void rt_train_ids(const rt_trainer *t, rt_stream_spec *spec)
+{
+    rt_inputs_ids(t->model->input, t->model->inputs, t->x, spec->ids);
+    if (t->teacher) rt_teacher_ids(t->teacher, t->x, spec->ids);
+}
+
 static rt_stream_spec stream_spec(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
@@ -27,6 +33,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
                            .seed = s->seed,
                            .prefetch = s->prefetch,
                            .threads = s->workers};
+    rt_train_ids(t, &spec);
     if (rt_train_soft(s) && *s->labels) rt_train_stream_answers(t, &spec);
     for (int h = 0; h < s->heads; h++)
         if (rt_learns_labels(&s->of[h].loss)) spec.target[h] = t->learn[h].y;

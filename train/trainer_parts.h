@@ -204,6 +204,8 @@ rt_status rt_train_epochs(rt_trainer *, int most);
 /* All epochs are done, or patience is over. */
 int rt_train_ended(const rt_trainer *);
 
+/* Which of the rows' values are ids, of student and teacher. */
+void rt_train_ids(const rt_trainer *, rt_stream_spec *);
 /* The label store's answers with the batches. */
 void rt_train_stream_answers(const rt_trainer *, rt_stream_spec *);
 

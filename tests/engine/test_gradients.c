@@ -175,6 +175,11 @@ static void run_node(forward_d *f, const rt_node *n)
     }
     case RT_OP_FLATTEN: case RT_OP_RESHAPE: memcpy(y, x, all * sizeof *y); break;
     case RT_OP_DROPOUT: dropout_node(f, n, row); break;
+    case RT_OP_EMBEDDING: {
+        const double *w = param_of(f, n, 0);
+        for (size_t p = 0; p < all / c; p++) for (size_t i = 0; i < c; i++) y[p * c + i] = w[(size_t)x[p] * c + i];
+        break;
+    }
     case RT_OP_SOFTMAX:
         for (size_t p = 0; p < all / c; p++) {
             double sum = 0;
@@ -247,7 +252,12 @@ static void check_arch(const char *json)
     for (int k = 0; k < g->inputs; k++) {
         size_t n = rt_shape_count(&g->tensor[g->input[k]].shape) * ROWS;
         x[k] = random_floats(n, 11 + 31 * (uint32_t)k);
-        for (size_t i = 0; i < n; i++) f.t[g->input[k]][i] = x[k][i];
+        int ids = rt_graph_ids(g, k);
+        for (size_t i = 0; i < n && ids; i++) {
+            int32_t id = (int32_t)(fabsf(x[k][i]) * 1000) % ids;
+            memcpy(&x[k][i], &id, sizeof id);
+        }
+        for (size_t i = 0; i < n; i++) f.t[g->input[k]][i] = ids ? ((const int32_t *)(void *)x[k])[i] : x[k][i];
     }
 
     rt_pool *pool = rt_pool_new(2);
@@ -588,12 +598,43 @@ static void frozen(void **state)
     each_family(a);
 }
 
+#define IDS(shape, more) "{\"name\":\"i\",\"shape\":" shape ",\"type\":\"i32\"}" more
+#define INPUTS(list, layers) "{\"inputs\":[" list "],\"classes\":3,\"layers\":[" layers "]}"
+
+/* Tables of one tile, of several and of more rows than ids; read twice, shared, and through a view of the ids; beside
+ * numbers, whose gradients go on. */
+static void embeddings(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        INPUTS(IDS("[9]", ""), "{\"op\":\"embedding\",\"rows\":11,\"out\":6,\"from\":\"i\"},{\"op\":\"dense\",\"out\":"
+                               "5},{\"op\":\"gelu\"}" HEAD),
+        INPUTS(IDS("[2,3]", ",{\"name\":\"v\",\"shape\":[6,4]}"),
+               "{\"op\":\"reshape\",\"shape\":[6],\"from\":\"i\",\"name\":\"r\"},"
+               "{\"op\":\"embedding\",\"rows\":500,\"out\":4,\"name\":\"e\",\"from\":\"r\"},"
+               "{\"op\":\"dense\",\"out\":4,\"from\":\"v\",\"name\":\"d\"},{\"op\":\"add\",\"from\":[\"e\",\"d\"]},"
+               "{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        INPUTS(
+            IDS("[4]", ""),
+            "{\"op\":\"embedding\",\"rows\":70,\"out\":17,\"from\":\"i\",\"name\":\"e\"},"
+            "{\"op\":\"tanh\",\"name\":\"a\"},"
+               "{\"op\":\"embedding\",\"rows\":70,\"out\":17,\"from\":\"i\",\"share\":\"e\","
+            "\"name\":\"f\"},{\"op\":\"multiply\",\"from\":"
+               "[\"a\",\"f\"]},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        INPUTS(IDS("[5]", ""),
+               "{\"op\":\"embedding\",\"rows\":9,\"out\":8,\"from\":\"i\"},{\"op\":\"conv1d\",\"out\":6,"
+               "\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\"},{\"op\":\"relu\"}" HEAD),
+        NULL};
+    each_family(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(dense),        cmocka_unit_test(shared),
                                        cmocka_unit_test(convolution),  cmocka_unit_test(winograd),
                                        cmocka_unit_test(large_images), cmocka_unit_test(norms),
                                        cmocka_unit_test(activations),  cmocka_unit_test(pools),
-                                       cmocka_unit_test(branches),     cmocka_unit_test(frozen)};
+                                       cmocka_unit_test(branches),     cmocka_unit_test(frozen),
+                                       cmocka_unit_test(embeddings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,8 +84,11 @@ static rt_graph *random_graph(dice *d, int *reached)
     for (int i = 0; i < in.shape.rank; i++) in.shape.dim[i] = 1 + roll(d, 9);
     check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &in, NULL, &out));
     if (roll(d, 3) == 0) check_ok(rt_graph_add(g, RT_OP_INPUT, "second", NULL, 0, &in, NULL, &out));
+    rt_shape_attr ids = {.shape = {1 + roll(d, 2), {1 + roll(d, 5), 1 + roll(d, 3)}}, .ids = 1};
+    if (roll(d, 3) == 0) check_ok(rt_graph_add(g, RT_OP_INPUT, "ids", NULL, 0, &ids, NULL, &out));
     for (int i = 0; i < 60 && g->nodes < NODES; i++) add_layer(d, g, reached);
-    if (g->nodes == g->inputs) check_ok(rt_graph_add(g, RT_OP_SOFTMAX, "only", &out, 1, NULL, NULL, &out));
+    if (g->nodes == g->inputs || g->tensor[g->output].type == RT_I32)
+        check_ok(rt_graph_add(g, RT_OP_SOFTMAX, "only", &g->input[0], 1, NULL, NULL, &out));
     rt_graph_seal(g);
     const char *frozen[2] = {g->node[roll(d, g->nodes)].name, g->node[roll(d, g->nodes)].name};
     if (roll(d, 2)) (void)rt_graph_freeze(g, frozen, 2);
@@ -120,11 +123,17 @@ static outcome run_graph(const rt_graph *g, const int *keep, int train, int plai
     memcpy(o.states, states, g->floats[RT_STATE] * 4);
     size_t nx = rt_shape_count(&g->tensor[g->input[0]].shape) * BATCH;
     rt_run run = {.rows = train ? ROWS : BATCH,
-                  .x = {x, x + nx},
+                  .x = {x},
                   .params = params,
                   .states = o.states,
                   .grads = o.grads,
                   .seed = 5};
+    float *ids = calloc(BATCH * 16, sizeof *ids);
+    for (int i = 1; i < g->inputs; i++) {
+        int many = rt_graph_ids(g, i);
+        run.x[i] = g->tensor[g->input[i]].type == RT_I32 ? ids : x + nx;
+        for (int k = 0; k < BATCH * 16 && many; k++) ((int32_t *)(void *)ids)[k] = k * 7 % many;
+    }
     rt_plan_prepare(p, &run);
     rt_plan_run(p, &run);
     for (int i = 0; i < 2 && !train; i++) {
@@ -133,6 +142,7 @@ static outcome run_graph(const rt_graph *g, const int *keep, int train, int plai
         memcpy(o.out[i], rt_plan_output(p, i), n * 4);
     }
     o.loss = train ? run.loss[0] + run.loss[1] : 0;
+    free(ids);
     rt_plan_free(p);
     return o;
 }
@@ -255,7 +265,7 @@ static void random_graphs(void **state)
         char what[40];
         rt_graph *g = random_graph(&d, reached);
         int keep[2] = {g->output, roll(&d, g->tensors)};
-        if (rt_graph_input_of(g, keep[1]) >= 0) keep[1] = g->output;
+        if (rt_graph_input_of(g, keep[1]) >= 0 || g->tensor[keep[1]].type == RT_I32) keep[1] = g->output;
         snprintf(what, sizeof what, "RT_TEST_SEED=%llu", (unsigned long long)(seed + (uint64_t)i));
         check_ok(rt_kernels_select(family[i % families]->name));
         compare(g, keep, pool, what, seed + (uint64_t)i);

@@ -156,7 +156,7 @@ static void graphs_check(void **state)
     (void)state;
     rt_graph *g = rt_graph_new();
     int t;
-    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){{1, {4}}}, NULL, &t));
+    check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){.shape = {1, {4}}}, NULL, &t));
     check_fails(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, &(rt_dense_attr){.out = 0}, NULL, &t), RT_USAGE, "'out' is 0");
     check_fails(rt_graph_add(g, RT_OP_DENSE, "d", &t, 1, NULL, NULL, &t), RT_USAGE, "layer 'd' (dense): 'out' is 0");
     check_fails(rt_graph_add(g, RT_OP_DROPOUT, "p", &t, 1, &(rt_dropout_attr){1.5f}, NULL, &t), RT_USAGE,

@@ -1,6 +1,7 @@
 /* Models of several inputs read a data set for each, from any file. A model that puts its inputs side by side is what a
  * model of one input is on rows side by side: weights, labels, answers, scores and what was seen are compared with that
  * one, to the bit. */
+#include "data/labels.h"
 #include "data/x_where.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
@@ -269,11 +270,82 @@ static void normalisation_by_input(void **state)
     cJSON_Delete(r);
 }
 
+/* Ids by an embedding: learnt, labelled with and evaluated; what is no id is told, or marked. */
+#define WORDS "'model': {'inputs': [{'name': 'word', 'shape': [2], 'type': 'i32'}, {'name': 'left', 'shape': [3]}], " \
+              "'classes': 3, 'layers': [{'op': 'embedding', 'rows': 30, 'out': 6, 'from': 'word'}, {'op': 'flatten', " \
+              "'name': 'e'}, {'op': 'concat', 'from': ['e', 'left']}, {'op': 'dense', 'out': 3}]}"
+#define OF_WORDS(file) "'source': '@two.h5', 'x': {'left': 'left', 'word': {'source': '@" file "', 'set': 'word'}}"
+
+static void ids(void **state)
+{
+    (void)state;
+    static int64_t word[ROWS][2];
+    static float as_float[ROWS][2];
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < 2; k++) as_float[i][k] = (float)(word[i][k] = i % 3 + 3 * (i * 7 % 10));
+    rt_h5_item item = {.name = "word", .type = RT_I64, .rank = 2, .dim = {ROWS, 2}, .data = word};
+    save("words.h5", &item, 1);
+    item.type = RT_F32;
+    item.data = as_float;
+    save("float.h5", &item, 1);
+    item.type = RT_I64;
+    item.data = word;
+    word[9][1] = 30;
+    save("beyond.h5", &item, 1);
+    word[9][1] = -1;
+    save("negative.h5", &item, 1);
+    as_float[11][0] = 2.5f;
+    item.type = RT_F32;
+    item.data = as_float;
+    save("half.h5", &item, 1);
+#define LEARN(file, more, epochs) \
+    "{" WORDS ", 'data': {" OF_WORDS(file) ", 'validation': 90}, " more "'train': {'epochs': " epochs \
+                                           ", 'batch': 32, " \
+                                           "'lr': 0.2}}"
+    cJSON *r = train(LEARN("words.h5", "", "12"), "words"), *q = train(LEARN("float.h5", "", "12"), "floats");
+    check_close("accuracy", number(r, "validation_accuracy"), 1, 0, 0);        /* by the first of the ids alone */
+    assert_string_equal(text_of(r, "last_weights_digest"), text_of(q, "last_weights_digest"));
+    assert_string_equal(text_of(cJSON_GetObjectItem(r, "normalization"), "word"), "ids");
+    cJSON_Delete(r);
+    cJSON_Delete(q);
+    check_train(LEARN("beyond.h5", "", "1"), RT_INPUT,
+                "beyond.h5: row 9 of 'word' contains 30, which is no id: those of the model's embedding are 0 to 29");
+    check_train(LEARN("negative.h5", "", "1"), RT_INPUT, "row 9 of 'word' contains -1, which is no id");
+    check_train(LEARN("half.h5", "", "1"), RT_INPUT, "row 11 of 'word' contains 2.5, which is no id");
+    check_train(LEARN("words.h5", "'augment': {'mixup': 0.2}, ", "1"), RT_USAGE,
+                "augment.mixup: mixes numbers, and input "
+                "'word' is of ids");
+    cJSON *e = evaluation(
+        "{'students': ['@words/model.h5'], 'data': {" OF_WORDS("words.h5") "}, 'eval': {'speed': false}}");
+    check_close("accuracy", of_model(e, 0, "accuracy"), 1, 0, 0);
+    cJSON_Delete(e);
+    label("{'teacher': '@words/model.h5', 'data': {" OF_WORDS("beyond.h5") "}, 'label': {'bad_rows': 'mark'}}",
+          "marked");
+    rt_labels *l;
+    rt_labels_summary sum;
+    check_ok(rt_labels_open(&l, in_folder("marked"), 0));
+    check_ok(rt_labels_summarize(l, &sum));
+    assert_int_equal(sum.status[RT_LABEL_BAD_INPUT], 1);
+    assert_int_equal(sum.status[RT_LABEL_DONE], ROWS - 1);
+    rt_labels_close(l);
+    cJSON *c = parse_config("{'teacher': '@words/model.h5', 'data': {" OF_WORDS("beyond.h5") "}}");
+    check_fails(rt_label(c, &(rt_target){.path = in_folder("refused")}, test_pool, NULL, &r), RT_INPUT,
+                "row 9 of 'word' contains 30, which is no id");
+    cJSON_Delete(c);
+    /* Layers that take numbers, and heads. */
+    check_train(
+        "{'model': {'inputs': [{'name': 'w', 'shape': [2], 'type': 'i32'}], 'classes': 3, 'layers': [{'op': 'dense', "
+        "'out': 3}]}, 'data': {'source': '@two.h5'}}",
+        RT_USAGE, "takes numbers, and 'w' gives ids; put an embedding between them");
+    check_train("{'model': {'input': [2], 'classes': 3, 'layers': [{'op': 'embedding', 'rows': 5, 'out': 3}]}, 'data': "
+                "{'source': '@two.h5'}}", RT_USAGE, "takes ids: an input whose \"type\" is \"i32\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(training), cmocka_unit_test(labels_and_exports),
                                        cmocka_unit_test(evaluation_tells_what_was_seen),
                                        cmocka_unit_test(what_is_refused), cmocka_unit_test(outputs_are_no_inputs),
-                                       cmocka_unit_test(normalisation_by_input)};
+                                       cmocka_unit_test(normalisation_by_input), cmocka_unit_test(ids)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
