@@ -51,8 +51,8 @@ const cli_command cli_run = {
     .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
     .about =
         "Runs the steps of an experiment (import, train, label, quantize, eval, export) in order. \"${step}\" in a "
-        "later step stands for what that step made. A step whose configuration and input files (for images: all files of the "
-        "folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
+        "later step stands for what that step made. A step whose configuration and input files (for images: all files "
+        "of the folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
         "before the first one runs.",
     .options = options,
     .keys = cli_run_keys,

@@ -34,12 +34,13 @@ rt_status rt_graph_quantize(rt_graph *g, const rt_quantize_spec *s)
         while (own->share >= 0) own = &g->node[own->share];
         int weights = s->bits[own - g->node];
         const rt_shape *w = weights ? &g->field[n->field[0]].shape : NULL;
+        int channels = w ? w->dim[w->rank - 1] : 0;        /* fields move when one is added */
         bits[i] = weights;
         if (s->range[n->out]) RT_TRY(add(g, i, "range", RT_STATE, 2, &range[n->out]));
-        if (!w) continue;
+        if (!channels) continue;
         if (n != own) step[i] = step[own - g->node];
-        else RT_TRY(add(g, i, "weight_step", RT_PARAM, w->dim[w->rank - 1], &step[i]));
-        if (s->shift) RT_TRY(add(g, i, "shift", RT_STATE, w->dim[w->rank - 1], &shift[i]));
+        else RT_TRY(add(g, i, "weight_step", RT_PARAM, channels, &step[i]));
+        if (s->shift) RT_TRY(add(g, i, "shift", RT_STATE, channels, &shift[i]));
     }
     g->quant = (rt_quantizers){s->bytes, range, bits, step, shift};
     rt_graph_seal(g);

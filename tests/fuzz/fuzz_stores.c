@@ -94,6 +94,26 @@ static rt_h5_item text_item(const char *text)
 
 /* ---- model ---- */
 
+/* Of quantizers: steps of 1, ranges from -1 to 1. */
+static float *values_of(const rt_field *f, float *zeros)
+{
+    static float ones[MOST_FLOATS], range[16] = {-1, 1};
+    for (int i = 0; i < MOST_FLOATS && ones[0] == 0; i++) ones[MOST_FLOATS - 1 - i] = 1;
+    if (!(f->flags & RT_F_QUANTIZER)) return zeros;
+    return f->home == RT_PARAM ? ones : strstr(f->name, ".range") ? range : zeros;
+}
+
+/* Gives the model, whose memory is taken anew, the quantizers that its manifest tells. */
+static void give_quantizers(rt_model *m, const cJSON *told)
+{
+    if (!told || fuzz_refused(rt_quantizers_from_json(m, told, "manifest"))) return;
+    free(m->params);
+    free(m->states);
+    m->params = rt_floats_new(m->graph->floats[RT_PARAM]);
+    m->states = rt_floats_new(m->graph->floats[RT_STATE]);
+    if (!m->params || !m->states) abort();
+}
+
 /* Sets of an architecture, one of them left out or of another shape when the rest says so. */
 static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H5_NAME], float *base)
 {
@@ -103,7 +123,8 @@ static int fields(parts *p, const rt_graph *g, rt_h5_item *it, char (*name)[RT_H
         if (odd == i + 1) continue;
         snprintf(name[n], RT_H5_NAME, "%s/%s", f->home == RT_PARAM ? "params" : "state", f->name);
         it[n] =
-            (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank, .data = base};
+            (rt_h5_item){.name = name[n], .type = odd == 64 + i ? RT_F64 : RT_F32, .rank = f->shape.rank,
+                             .data = values_of(f, base)};
         for (int k = 0; k < f->shape.rank; k++) it[n].dim[k] = (uint64_t)f->shape.dim[k];
         if (odd == 128 + i) it[n].dim[0]++;
         n++;
@@ -140,11 +161,14 @@ static void model(const uint8_t *data, size_t size)
     int n = 0;
     if (cJSON_IsObject(j) && !rt_model_new(&m, cJSON_GetObjectItemCaseSensitive(j, "arch"), 0) &&
         m->graph->floats[RT_PARAM] + m->graph->floats[RT_STATE] < MOST_FLOATS) {
+        give_quantizers(m, cJSON_GetObjectItemCaseSensitive(j, "quantization"));
         n = fields(&p, m->graph, it, name, base);
-        memset(m->params, 0, m->graph->floats[RT_PARAM] * sizeof *m->params);
-        if (m->graph->floats[RT_STATE]) memset(m->states, 0, m->graph->floats[RT_STATE] * sizeof *m->states);
+        for (int i = 0; i < m->graph->fields; i++)
+            memcpy(rt_model_field(m, i), values_of(&m->graph->field[i], base),
+                   m->graph->field[i].count * sizeof(float));
         cJSON *whole = cJSON_CreateObject();
-        cJSON_AddStringToObject(whole, "format", "retort-model-2");
+        const char *kind = cJSON_HasObjectItem(j, "quantization") ? "retort-model-5" : "retort-model-2";
+        cJSON_AddStringToObject(whole, "format", kind);
         cJSON_AddStringToObject(whole, "manifest_digest", zeros);
         cJSON_AddStringToObject(whole, "digest", rt_model_digest(m).hex);
         for (const cJSON *c = j->child; c; c = c->next)
