@@ -10,7 +10,8 @@ failed=$?
 cd "$root" || exit 4
 # The templates of kernels are compiled once a family under the same names, which gcovr takes for one file: see below.
 gcovr --root . --object-directory "$build" --exclude-throw-branches --exclude-unreachable-branches --exclude 'engine/cpu/' \
-    --exclude data/h5_sandbox.c --filter '(engine|data|student|teacher|train|export|experiments|cli)/' --gcov-ignore-parse-errors \
+    --exclude 'engine/int/int_(scalar|avx|amx|simd|family|conv|depthwise|elements)' --exclude data/h5_sandbox.c \
+    --filter '(engine|data|student|teacher|train|export|experiments|cli)/' --gcov-ignore-parse-errors \
     --json-summary "$build/coverage.json" > /dev/null || exit 4
 tr ',{' '\n\n' < "$build/coverage.json" | awk '
     function share(a, b) { return b ? 100 * a / b : 100 }
@@ -33,12 +34,13 @@ tr ',{' '\n\n' < "$build/coverage.json" | awk '
         exit bad > 0
     }'
 bad=$?
-for family in scalar avx2; do                                   # each with its templates
+for family in scalar avx2 int_scalar int_avx2; do               # each with its templates
+    folder=engine/cpu; [ "${family#int_}" = "$family" ] || folder=engine/int
     note=$(find "$build" -name "$family.c.gcno") || continue
     [ -f "${note%.gcno}.gcda" ] || continue
-    gcov -n -o "$(dirname "$note")" "$note" 2> /dev/null | awk -v f=$family '
-        /^File/ { counts = /engine\/cpu\// } counts && /^Lines executed/ { split($2, p, "[:%]"); hit += p[2] * $4; all += $4; counts = 0 }
-        END { printf "%-36s lines %5.1f %%%s\n", "engine/cpu/ (" f ")", hit / all, hit / all < 90 ? "  BELOW ITS BAR" : ""; exit hit / all < 90 }' || bad=1
+    gcov -n -o "$(dirname "$note")" "$note" 2> /dev/null | awk -v f=$family -v folder=$folder '
+        /^File/ { counts = index($0, folder "/") } counts && /^Lines executed/ { split($2, p, "[:%]"); hit += p[2] * $4; all += $4; counts = 0 }
+        END { printf "%-36s lines %5.1f %%%s\n", folder "/ (" f ")", hit / all, hit / all < 90 ? "  BELOW ITS BAR" : ""; exit hit / all < 90 }' || bad=1
 done
 [ $failed -eq 0 ] || { echo "coverage: tests failed, which cover less than they would" >&2; exit 1; }
 exit $bad
