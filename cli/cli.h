@@ -62,10 +62,10 @@ extern const cli_option cli_common[], cli_speed[], cli_seeds[];
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
     cli_bench_keys[], cli_quantize_keys[];
 
-enum { CLI_COMMANDS = 9 };
+enum { CLI_COMMANDS = 10 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
 extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench,
-    cli_quantize;
+    cli_quantize, cli_verify;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */

@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(MADE ${CMAKE_BINARY_DIR}/made)
-set(PAGES import info train label eval export run bench)
+set(PAGES import info train label quantize eval export verify run bench)
 set(OUTPUTS ${MADE}/man/retort.1 ${MADE}/retort.bash ${MADE}/_retort ${MADE}/retort.fish)
 set(COMMANDS COMMAND retort help man > ${MADE}/man/retort.1
              COMMAND retort help completion bash > ${MADE}/retort.bash

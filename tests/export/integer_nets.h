@@ -5,6 +5,7 @@
 
 #include "engine/kernels.h"
 #include "student/calibrate.h"
+#include "student/program.h"
 #include "tests/support.h"
 
 /* Both kinds of input, grouped, depthwise and widening depthwise convolutions, strides, paddings that differ by side,
