@@ -315,6 +315,16 @@ static rt_status put_pool(build *b, const rt_node *n)
     return RT_OK;
 }
 
+static int has_form(rt_op_id op)
+{
+    switch (op) {
+    case RT_OP_INPUT: case RT_OP_DENSE: case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_AFFINE: case RT_OP_ACTIVATION:
+    case RT_OP_MAX_POOL: case RT_OP_AVG_POOL: case RT_OP_GLOBAL_AVG_POOL: case RT_OP_ADD: case RT_OP_MUL:
+    case RT_OP_CONCAT: case RT_OP_FLATTEN: case RT_OP_RESHAPE: return 1;
+    default: return 0;
+    }
+}
+
 static rt_status no_form(const build *b, const rt_node *n)
 {
     return rt_fail(RT_USAGE, "layer '%s' (%s) has no integer form; leave it out, or keep the model in float",
@@ -386,7 +396,7 @@ static rt_status mark_needs(const build *b, char *range)
     memset(range, 0, (size_t)b->m->graph->tensors);
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        if (n->op == RT_OP_LAYER_NORM || n->op == RT_OP_SOFTMAX || n->op == RT_OP_EMBEDDING) return no_form(b, n);
+        if (!has_form(n->op)) return no_form(b, n);
         if (!is_head_alone(b, n) && !keeps_scale(n) && !(n->op == RT_OP_INPUT && b->bytes))
             range[b->source[n->out]] = 1;
     }

@@ -118,6 +118,8 @@ static void digests(void **state)
     rt_model_unquantize(m);
     assert_false(rt_model_quantized(m));
     assert_string_equal(rt_model_digest(m).hex, was.hex);
+    for (rt_home h = RT_PARAM; h <= RT_STATE; h++)
+        assert_int_equal(m->graph->floats[h], plain->graph->floats[h]);
     check_ok(rt_model_save(m, at("f.h5")));
     check_ok(rt_model_save(plain, at("g.h5")));
     rt_digest x, y;
