@@ -105,4 +105,16 @@ sed 's/,k0$/,z/' good.csv > turned.csv                 # k0 becomes the last cla
 expect 0 "" "$retort" train t.json --out U data.source=turned.h5
 expect 3 "class" "$retort" label --teacher T/model.h5 --teacher U/model.h5 --data good.h5 --out M.h5
 [ -e M.h5 ] && fail "a refused ensemble left a store"
+# Of many classes, the tree shows the largest alone, in order; JSON has them all.
+awk 'BEGIN { srand(5); for (i = 0; i < 1200; i++) { c = int(24 * rand() * rand()); print c / 4 + rand() / 9 "," c % 4 + rand() / 9 ",k" c } }' > many.csv
+"$retort" import many.csv --label -1 --out many.h5 --quiet > /dev/null || fail "import of 24 classes"
+echo '{"model": {"input": [2], "classes": 24, "family": "mlp", "width": 32, "depth": 1}, "data": {"source": "many.h5"}, "train": {"epochs": 8, "batch": 50}}' > m.json
+expect 0 "" "$retort" train m.json --out M
+expect 0 "" "$retort" label --teacher M/model.h5 --data many.h5 --out M1.h5 --json
+sed -n '/"class_counts"/,/}/s/.*"\(k[0-9]*\)":[[:space:]]*\([0-9]*\).*/\2/p' out.txt | sort -rn > all
+[ "$(wc -l < all)" = 24 ] || fail "JSON does not count 24 classes: $(cat out.txt)"
+expect 0 "class_counts, largest 20 of 24" "$retort" label --teacher M/model.h5 --data many.h5 --out M2.h5
+sed -n '/largest 20 of 24/,$s/^[[:space:]]*k[0-9]*[:[:space:]]*\([0-9]*\)$/\1/p' out.txt > largest
+head -n 20 all | cmp -s - largest || fail "not the largest classes in order: $(cat all out.txt)"
+
 exit $failed
