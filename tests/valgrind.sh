@@ -18,7 +18,8 @@ check() {
     failed=1
 }
 for t in test_json test_names test_targets test_labels test_label_damage test_label_heads test_rows test_source test_identity \
-         test_import_csv test_import_images test_import_arrays test_provenance test_optimizer test_losses test_heads test_evaluator; do
+         test_import_csv test_import_images test_import_arrays test_provenance test_quantizers test_optimizer test_losses test_heads \
+         test_evaluator; do
     check "$build/tests/$t"
 done
 cd "$tmp" || exit 4
@@ -42,5 +43,9 @@ check "$retort" export A.h5 --out a.csv
 check "$retort" info A.h5
 check "$retort" info d.h5
 check "$retort" info S/model.h5 --plan 8 --training
+check "$retort" quantize S/model.h5 --data d.h5 --out q.h5 quant.method=mse
+check "$retort" label --teacher q.h5 --data d.h5 --out Q.h5
+check "$retort" info q.h5 --stages --training
+for form in q onnx c; do check "$retort" export q.h5 --out net.$form; done
 [ $failed -eq 0 ] && echo "valgrind: $run runs, nothing found"
 exit $failed
