@@ -189,6 +189,18 @@ static double norm_of(const build *b, int field, size_t c)
     return 1;
 }
 
+/* That no input lets the layer's sums leave 32 bits; linking finds it, too, but knows no names. */
+static rt_status check_sums(const build *b, const rt_net_call *c, int taps, const char *name)
+{
+    const rt_net *n = &b->p->net;
+    int32_t *start = malloc((size_t)c->n * sizeof *start);
+    if (!start) return rt_fail(RT_RUN, "out of memory");
+    rt_status st = rt_int_start(start, n->bias + c->channel, n->tensor[c->in[0]].q.zero, n->weight + c->weight, taps,
+                                c->n);
+    free(start);
+    return st ? rt_fail_in(st, "layer '%s'", name) : RT_OK;
+}
+
 /* Weights, steps and biases of a layer: integers of the weights as trained, by their own steps; the norm goes into the
  * steps, its sign into the integers. Where a channel's norm is so small that its bias would leave 32 bits, the step is
  * larger and the integers smaller. */
@@ -236,7 +248,7 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
         if (st) st = rt_fail_in(st, "layer '%s', channel %d", name, o);
     }
     free(w);
-    return st;
+    return st ? st : check_sums(b, c, (int)rows, name);
 }
 
 /* A layer with weights; its head gets logits, where its tensor is one and ends with the sum. */

@@ -422,6 +422,33 @@ static void refusals(void **state)
     rt_model_free(m);
 }
 
+/* Sums of 70,000 weights of 8 bits may leave 32 bits, those of 7 bits not. */
+static void overflow(void **state)
+{
+    enum { WIDE = 70000, SOME = 3 };
+    static const char wide[] =
+        "{\"input\":[70000],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"name\":\"wide\",\"out\":2}]}";
+    float *x = calloc((size_t)SOME * WIDE, sizeof *x);
+    (void)state;
+    for (int i = 0; i < SOME * WIDE; i++) x[i] = (float)(i % 17) / 8;
+    for (int bits = 7; bits <= 8; bits++) {
+        cJSON *j;
+        rt_model *m;
+        rt_program *p;
+        int list[2] = {bits, bits};
+        check_ok(rt_json_parse(&j, wide, strlen(wide), "test"));
+        check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        for (int i = 0; i < 2 * WIDE; i++) rt_model_field(m, 0)[i] = 0.01f;
+        check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, SOME, pool));
+        if (bits == 7) check_ok(rt_program_of(&p, m));
+        else check_fails(rt_program_of(&p, m), RT_USAGE, "layer 'wide': sums of output channel 0 may leave 32 bits");
+        if (bits == 7) rt_program_free(p);
+        rt_model_free(m);
+    }
+    free(x);
+}
+
 /* A file of a few kilobytes does not ask for gigabytes: so many large tensors at a time are refused, fewer are not. */
 static void budget(void **state)
 {
@@ -475,6 +502,6 @@ int main(void)
                                        cmocka_unit_test(families_and_grouping), cmocka_unit_test(files),
                                        cmocka_unit_test(the_example),           cmocka_unit_test(hostile),
                                        cmocka_unit_test(no_system_calls),       cmocka_unit_test(refusals),
-                                       cmocka_unit_test(budget)};
+                                       cmocka_unit_test(budget),                cmocka_unit_test(overflow)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

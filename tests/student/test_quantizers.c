@@ -207,6 +207,32 @@ static void edit_manifest(const char *from, const char *to, const char *was, con
     rt_h5_close(f);
 }
 
+/* What has no integer form, by name; rows are of one input. */
+static void refused(void **state)
+{
+    static const struct { const char *arch, *says;
+    } bad[] = {
+        {"{\"input\":[6],\"classes\":2,\"layers\":[{\"op\":\"dense\",\"out\":4},"
+         "{\"op\":\"softmax\",\"name\":\"s\"},{\"op\":\"dense\",\"out\":2}]}",
+         "layer 's' (softmax) has no integer form"},
+        {"{\"inputs\":[{\"name\":\"left\",\"shape\":[3]},{\"name\":\"right\",\"shape\":[3]}],\"classes\":2,\"layers\":["
+         "{\"op\":\"add\",\"from\":[\"left\",\"right\"]},{\"op\":\"dense\",\"out\":2}]}",
+         "has 2 inputs (left, right)"},
+        {"{\"inputs\":[{\"name\":\"word\",\"shape\":[4],\"type\":\"i32\"}],\"classes\":2,\"layers\":["
+         "{\"op\":\"embedding\",\"rows\":9,\"out\":3,\"name\":\"e\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":2}]}",
+         "layer 'e' (embedding) has no integer form"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cJSON *j;
+        rt_model *m;
+        check_ok(rt_json_parse(&j, bad[i].arch, strlen(bad[i].arch), "test"));
+        check_ok(rt_model_new(&m, j, 1));
+        cJSON_Delete(j);
+        check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, rows, ROWS, pool), RT_USAGE, bad[i].says);
+        rt_model_free(m);
+    }
+}
+
 static void bad_manifests(void **state)
 {
     static const struct { const char *was, *is, *says; } bad[] = {
@@ -408,6 +434,30 @@ static void fidelity(void **state)
     free(of);
 }
 
+/* Of bytes whose deviation differs by channel, corrections are the mean error of the sums in the model's own units. */
+static void corrections_of_bytes(void **state)
+{
+    (void)state;
+    rt_model *m = quantized(1, 4, 1);
+    int a = node_named(m, "a/1");
+    const float *w = rt_model_field(m, m->graph->node[a].field[0]), *step = rt_model_steps(m, a),
+                *shift = rt_model_shifts(m, a), *mul = m->input[0].mul;
+    double mean[2] = {0};
+    for (int i = 0; i < ROWS * IN; i++) mean[i % 2] += (double)rows[i] / (ROWS * IN / 2);
+    assert_true(mul[0] != mul[1]);
+    double scale = (double)fmaxf(mul[0], mul[1]);
+    for (int o = 0; o < 6; o++) {
+        double sum = 0;
+        for (int r = 0; r < 3 * 3 * 2; r++) {
+            double part = (double)mul[r % 2] / scale, v = (double)w[r * 6 + o];
+            double q = fmin(fmax(rint(v * part / (double)step[o]), -7), 7) * (double)step[o] / part;
+            sum += (v - q) * mean[r % 2];
+        }
+        check_close("correction", (double)shift[o], sum, 1e-6, 1e-4);
+    }
+    rt_model_free(m);
+}
+
 /* ---- against NumPy (record_quantizers.py) ---- */
 
 static float number(uint64_t i, uint64_t salt)
@@ -520,6 +570,7 @@ int main(void)
                                        cmocka_unit_test(shared), cmocka_unit_test(bad_numbers),
                                        cmocka_unit_test(bad_manifests), cmocka_unit_test(predictors),
                                        cmocka_unit_test(columns),       cmocka_unit_test(against_numpy),
-                                       cmocka_unit_test(fidelity)};
+                                       cmocka_unit_test(fidelity),      cmocka_unit_test(refused),
+                                       cmocka_unit_test(corrections_of_bytes)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
