@@ -34,8 +34,8 @@ const cli_key cli_train_keys[] = {
      "dscnn, conv1d"},
     {"model.input", "", "shape of a row; required"},
     {"model.inputs", "none",
-     "[{\"name\", \"shape\", \"type\"}] in place of input: layers name the inputs that they take by \"from\"; \"type\": "
-     "\"i32\" is of ids, for an embedding. data.x tells "
+     "[{\"name\", \"shape\", \"type\"}] in place of input: layers name the inputs that they take by \"from\"; "
+     "\"type\": \"i32\" is of ids, for an embedding. data.x tells "
      "where the rows of each lie"},
     {"model.classes", "", "outputs of the last layer: short for one head of classes, y; required without heads"},
     {"model.heads", "none",

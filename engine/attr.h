@@ -20,6 +20,7 @@ typedef struct { float eps; } rt_layer_norm_attr;
 typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
 typedef struct { float rate; } rt_dropout_attr;
 typedef struct { int rows, out; } rt_embedding_attr;
+typedef struct { int learned; } rt_position_attr;
 
 enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */
 /* The attributes of a node, as the type that its operator has. */

@@ -264,6 +264,19 @@ rt_status rt_graph_param(rt_graph *g, rt_node *n, const char *suffix, rt_shape s
                                                .tuning = {1, 1, NAN, -INFINITY}});
 }
 
+rt_status rt_graph_constant(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, const float *value)
+{
+    if (n->share >= 0) return share_field(g, n, suffix, &shape);
+    const float *kept = take(g, value, rt_shape_count(&shape) * sizeof *value);
+    return kept ? add_field(g, n, suffix, &(rt_field){.home = RT_CONST, .shape = shape, .value = kept}) : RT_RUN;
+}
+
+float *rt_graph_constant_values(rt_graph *g, int i)
+{
+    RT_ASSERT(g->field[i].home == RT_CONST);
+    return (float *)(uintptr_t)g->field[i].value;      /* memory of the graph's own */
+}
+
 rt_status rt_graph_state(rt_graph *g, rt_node *n, const char *suffix, rt_shape shape, rt_init init)
 {
     if (n->share >= 0)
@@ -417,8 +430,11 @@ void rt_graph_init(const rt_graph *g, uint64_t seed, float *params, float *state
 {
     memset(params, 0, g->floats[RT_PARAM] * sizeof *params);
     if (g->floats[RT_STATE]) memset(states, 0, g->floats[RT_STATE] * sizeof *states);
-    for (int i = 0; i < g->fields; i++)
-        init_field(&g->field[i], seed, (g->field[i].home == RT_PARAM ? params : states) + g->field[i].offset);
+    for (int i = 0; i < g->fields; i++) {
+        const rt_field *f = &g->field[i];
+        if (f->home == RT_PARAM || f->home == RT_STATE)
+            init_field(f, seed, (f->home == RT_PARAM ? params : states) + f->offset);
+    }
 }
 
 void rt_graph_set_output(rt_graph *g, int tensor) { g->output = tensor; }

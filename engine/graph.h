@@ -2,8 +2,9 @@
  *
  * A shape leaves the batch out: (H, W, C) for images, (T, C) for sequences, (D) for features. A node has one output
  * tensor. What a node computes with beside its inputs are fields: parameters (trained), states (running statistics),
- * derived ones (made of others by a recipe, see pass.h). A field lies in the buffer of its home, which the graph lays
- * out, and may have several nodes as users (tied weights); the one list of them gives the order in files. */
+ * constants (which stay), derived ones (made of others by a recipe, see pass.h). A field lies in the buffer of its
+ * home, which the graph lays out, and may have several nodes as users (tied weights); the one list of them gives the
+ * order in files. */
 #ifndef RT_ENGINE_GRAPH_H
 #define RT_ENGINE_GRAPH_H
 
@@ -19,10 +20,11 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
 /* One list of operators: the enum, the registry and the names in model files all come from it. AFFINE, the last, is
  * made by passes alone. */
 #define RT_OPS(X) \
-    X(INPUT, input) X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) \
-    X(LAYER_NORM, layer_norm) X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) \
-    X(GLOBAL_AVG_POOL, global_avg_pool) X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) \
-    X(RESHAPE, reshape) X(DROPOUT, dropout) X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(AFFINE, affine)
+    X(INPUT, input) \
+    X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) X(LAYER_NORM, layer_norm) \
+        X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
+            X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
+                X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
     RT_OPS(X)
@@ -32,7 +34,12 @@ typedef enum {
 
 typedef enum { RT_INIT_ZERO, RT_INIT_ONE, RT_INIT_HE, RT_INIT_XAVIER } rt_init;
 
-typedef enum { RT_PARAM, RT_STATE, RT_DERIVED, RT_HOMES } rt_home;       /* which buffer a field lies in */
+typedef enum {
+    RT_PARAM, RT_STATE,              /* a buffer that whoever runs the graph has */
+    RT_CONST,                        /* the graph itself */
+    RT_DERIVED,                      /* a buffer of the plan */
+    RT_HOMES
+} rt_home;
 enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */,
        RT_F_QUANTIZER = 4 /* of a quantizer: no node names it */ };
 #define RT_NOWHERE ((size_t)-1)
@@ -50,6 +57,7 @@ typedef struct {
     rt_home home;
     rt_shape shape;
     size_t offset, count;            /* in floats, into the home's buffer; offsets are multiples of 16 */
+    const float *value;              /* of a constant, the graph's; else NULL */
     size_t grad_at;                  /* floats into gradients and moments; RT_NOWHERE: has none */
     uint32_t key;                    /* how many of its home came before: what its first values depend on */
     int users;                       /* nodes that name it */
@@ -178,6 +186,11 @@ rt_status rt_graph_quantize(rt_graph *, const rt_quantize_spec *);
 void rt_graph_unquantize(rt_graph *);
 /* For it: a field of no node. */
 rt_status rt_graph_field(rt_graph *, const char *name, const rt_field *like, int *number);
+
+/* The same of a constant; its values are copied. */
+rt_status rt_graph_constant(rt_graph *, rt_node *, const char *suffix, rt_shape, const float *value);
+/* The values of field i, which is a constant, for whoever brings others: as many. */
+float *rt_graph_constant_values(rt_graph *, int i);
 
 /* First values: He et al. 2015 (normal, sqrt(2 / fan_in)) or Glorot & Bengio 2010 (normal, sqrt(2 / (fan_in +
  * fan_out))), by Philox keyed by seed. */

@@ -71,8 +71,8 @@ static void find_fields(rt_plan *p, const rt_run *run)
 {
     for (int i = 0; i < p->graph->fields; i++) {
         const rt_field *f = &p->graph->field[i];
-        float *const home[RT_HOMES] = {run->params, run->states, p->derived};
-        p->field[i] = home[f->home] ? home[f->home] + f->offset : NULL;
+        float *const home[RT_HOMES] = {[RT_PARAM] = run->params, [RT_STATE] = run->states, [RT_DERIVED] = p->derived};
+        p->field[i] = home[f->home] ? home[f->home] + f->offset : (float *)(uintptr_t)f->value;
         p->grad[i] = run->grads && f->grad_at != RT_NOWHERE ? run->grads + f->grad_at : NULL;
     }
 }

@@ -43,7 +43,7 @@ static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool 
 /* "conv1: conv2d out 16 kernel 3x3 then relu, (28, 28, 16); folded_weight derived, folded_bias derived" */
 static void describe_node(const rt_graph *g, const rt_node *n, cJSON *layers)
 {
-    static const char *const homes[RT_HOMES] = {"", "state", "derived"};
+    static const char *const homes[RT_HOMES] = {"", "state", "constant", "derived"};
     char shape[64], text[1200], attributes[256] = "";
     const rt_schema *schema = n->op == RT_OP_INPUT ? NULL : rt_ops[n->op]->schema;
     if (schema) rt_schema_text(schema, n->attr, attributes, sizeof attributes);

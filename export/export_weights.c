@@ -17,7 +17,7 @@ static int items_of(const rt_model *m, item **out)
     item *it = calloc((size_t)(g->fields + 1), sizeof *it);
     *out = it;
     if (!it) return -1;
-    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+    for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
             it[n++] = (item){&g->field[i], rt_model_field(m, i)};
     return n;

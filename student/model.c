@@ -101,20 +101,24 @@ rt_digest rt_model_digest(const rt_model *m)
         rt_hasher_add(h, in->add, (size_t)in->channels * sizeof *in->add);
     }
     rt_quantizers_hash(m, h);
-    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+    for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;)
             rt_hasher_add(h, rt_model_field(m, i), g->field[i].count * sizeof(float));
     return rt_hasher_end(h);
 }
 
 float *rt_model_field(const rt_model *m, int i)
-{ return (m->graph->field[i].home == RT_PARAM ? m->params : m->states) + m->graph->field[i].offset; }
+{
+    const rt_field *f = &m->graph->field[i];
+    return f->home == RT_CONST ? rt_graph_constant_values(m->graph, i)
+                               : (f->home == RT_PARAM ? m->params : m->states) + f->offset;
+}
 
 /* A field's place in the file: '/' would be a folder there, so it is written as %2F, as are % and control characters.
  * coded 0: as files before had it, whose names had no '/'. */
 static void field_path(const rt_field *f, int coded, char path[RT_H5_NAME])
 {
-    int n = snprintf(path, RT_H5_NAME, "%s/", f->home == RT_PARAM ? "params" : "state");
+    int n = snprintf(path, RT_H5_NAME, "%s/", f->home == RT_PARAM ? "params" : f->home == RT_STATE ? "state" : "const");
     for (const char *c = f->name; *c && n + 4 < RT_H5_NAME; c++)
         if (coded && (*c == '/' || *c == '%' || (unsigned char)*c < 0x20 || *c == 0x7f))
             n += snprintf(path + n, 4, "%%%02X", (unsigned)*c);
@@ -202,7 +206,7 @@ static rt_status save(const rt_model *m, const char *path, rt_output *output)
     char *text = rt_json_text(j, 1), *at = text ? digest_in(text) : NULL;
     cJSON_Delete(j);
     if (at) memcpy(at, rt_digest_of(text, strlen(text)).hex, sizeof no_digest - 1);
-    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+    for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0; n++) it[n] = field_item(m, i, &name[n]);
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (text)
@@ -226,7 +230,7 @@ rt_status rt_model_put(const rt_model *m, rt_output *out) { return save(m, rt_ou
 /* The file has each field, in its shape: only then is memory taken for them. */
 static rt_status check_fields(const rt_h5_file *file, const rt_graph *g)
 {
-    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+    for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
         for (int i = -1; (i = rt_graph_next_field(g, home, i)) >= 0;) {
             const rt_field *f = &g->field[i];
             char path[RT_H5_NAME];
@@ -244,7 +248,7 @@ static rt_status check_fields(const rt_h5_file *file, const rt_graph *g)
 
 static rt_status load_fields(const rt_h5_file *file, rt_model *m)
 {
-    for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
+    for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
         for (int i = -1; (i = rt_graph_next_field(m->graph, home, i)) >= 0;) {
             const rt_field *f = &m->graph->field[i];
             char path[RT_H5_NAME];

@@ -1,10 +1,10 @@
 /* student/model.h - a native model: architecture, parameters, how its input is normalised; and its file.
  *
- * File: HDF5; params/<layer>.<field> and state/<layer>.<field> as f32, with '/', '%' and control characters of a
- * layer's name percent-coded (%2F); manifest (text, JSON): architecture, input normalisation, names of classes and
- * columns (those of several inputs in a list "inputs"), quantizers (student/quantizers.h), provenance (tool, commit,
- * config, seed, hashes of data and teacher), digest of weights, and the manifest's own digest: of its text with 32
- * zeros in the place of that digest. */
+ * File: HDF5; params/<layer>.<field>, state/<layer>.<field> and const/<layer>.<field> as f32, with '/', '%' and control
+ * characters of a layer's name percent-coded (%2F); manifest (text, JSON): architecture, input normalisation, names of
+ * classes and columns (those of several inputs in a list "inputs"), quantizers (student/quantizers.h), provenance
+ * (tool, commit, config, seed, hashes of data and teacher), digest of weights, and the manifest's own digest: of its
+ * text with 32 zeros in the place of that digest. */
 #ifndef RT_STUDENT_MODEL_H
 #define RT_STUDENT_MODEL_H
 

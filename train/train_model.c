@@ -50,6 +50,9 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     rt_status st = arch ? rt_arch_build(&t->graph, arch, "model") : rt_fail(RT_RUN, "out of memory");
     cJSON_Delete(arch);
     RT_TRY(st);
+    for (int i = -1; (i = rt_graph_next_field(t->graph, RT_CONST, i)) >= 0;)      /* as the model has them */
+        memcpy(rt_graph_constant_values(t->graph, i), rt_model_field(t->model, i),
+               t->graph->field[i].count * sizeof(float));
     RT_TRY(rt_train_tune(t->graph, s));
     int output = t->graph->output;
     for (int h = 0; h < s->heads; h++) {

@@ -180,6 +180,15 @@ static void run_node(forward_d *f, const rt_node *n)
         for (size_t p = 0; p < all / c; p++) for (size_t i = 0; i < c; i++) y[p * c + i] = w[(size_t)x[p] * c + i];
         break;
     }
+    case RT_OP_POSITION:
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t i = 0; i < row; i++) {
+                size_t t = i / c, k = i % c;
+                double angle = (double)t / pow(10000, (double)(k - k % 2) / (double)c);
+                y[r * row + i] = x[r * row + i] + (RT_ATTR(n, rt_position_attr)->learned ? param_of(f, n, 0)[i]
+                                                   : k % 2 ? cos(angle) : sin(angle));
+            }
+        break;
     case RT_OP_SOFTMAX:
         for (size_t p = 0; p < all / c; p++) {
             double sum = 0;
@@ -601,6 +610,24 @@ static void frozen(void **state)
 #define IDS(shape, more) "{\"name\":\"i\",\"shape\":" shape ",\"type\":\"i32\"}" more
 #define INPUTS(list, layers) "{\"inputs\":[" list "],\"classes\":3,\"layers\":[" layers "]}"
 
+/* Learned, shared and constant; behind a layer with gradients and on the input. */
+static void positions(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[9,5]", "3",
+            "{\"op\":\"dense\",\"out\":7},{\"op\":\"position\",\"learned\":true},{\"op\":\"gelu\"},"
+            "{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[9,6]", "3",
+            "{\"op\":\"position\"},{\"op\":\"dense\",\"out\":4,\"name\":\"d\"},{\"op\":\"position\",\"name\":\"p\"},"
+            "{\"op\":\"multiply\",\"from\":[\"p\",\"d\"]},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[3,2,4]", "3",
+            "{\"op\":\"position\",\"learned\":true,\"name\":\"a\"},{\"op\":\"tanh\"},"
+            "{\"op\":\"position\",\"learned\":true,\"share\":\"a\"}" HEAD),
+        NULL};
+    each_family(a);
+}
+
 /* Tables of one tile, of several and of more rows than ids; read twice, shared, and through a view of the ids; beside
  * numbers, whose gradients go on. */
 static void embeddings(void **state)
@@ -635,6 +662,6 @@ int main(void)
                                        cmocka_unit_test(large_images), cmocka_unit_test(norms),
                                        cmocka_unit_test(activations),  cmocka_unit_test(pools),
                                        cmocka_unit_test(branches),     cmocka_unit_test(frozen),
-                                       cmocka_unit_test(embeddings)};
+                                       cmocka_unit_test(embeddings),   cmocka_unit_test(positions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

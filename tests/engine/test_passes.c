@@ -193,7 +193,7 @@ static void compare(rt_graph *g, const int *keep, rt_pool *const *pool, const ch
           *states = calloc(g->floats[RT_STATE] + 1, 4);
     rt_graph_init(g, seed, params, states);
     for (int i = 0; i < g->fields; i++)
-        for (size_t k = 0; k < g->field[i].count; k++)
+        for (size_t k = 0; k < g->field[i].count && g->field[i].home != RT_CONST; k++)
             (g->field[i].home == RT_PARAM ? params : states)[g->field[i].offset + k] += 0.01f * (float)(k % 13);
     for (int train = 0; train < 2; train++) {
         char text[160];

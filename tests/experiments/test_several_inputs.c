@@ -341,11 +341,41 @@ static void ids(void **state)
                 "{'source': '@two.h5'}}", RT_USAGE, "takes ids: an input whose \"type\" is \"i32\"");
 }
 
+/* A run that goes on from a model has its constants, not those that the formula gives. */
+static void constants_of_init(void **state)
+{
+    (void)state;
+    rt_model *m;
+    cJSON *arch = parse_config("{'input': [2, 4], 'classes': 3, 'layers': [{'op': 'position'}, {'op': 'flatten'}, "
+                               "{'op': 'dense', 'out': 3}]}"), *r;
+    char digest[2][33];
+    check_ok(rt_model_new(&m, arch, 1));
+    cJSON_Delete(arch);
+    for (int i = 0; i < 2; i++) {
+        int f = rt_graph_next_field(m->graph, RT_CONST, -1);
+        for (int k = 0; k < 8 && i; k++) rt_model_field(m, f)[k] = (float)k;
+        check_ok(rt_model_save(m, in_folder("start.h5")));
+        r = train("{'init': '@start.h5', 'data': {'source': '@one.h5', 'validation': 90}, 'train': {'epochs': 1}}",
+                  "on");
+        memcpy(digest[i], text_of(r, "last_weights_digest"), sizeof digest[i]);
+        cJSON_Delete(r);
+    }
+    rt_model_free(m);
+    assert_string_not_equal(digest[0], digest[1]);
+    check_ok(rt_model_load(&m, in_folder("on/model.h5")));
+    assert_true(rt_model_field(m, rt_graph_next_field(m->graph, RT_CONST, -1))[5] == 5);
+    rt_model_free(m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(training), cmocka_unit_test(labels_and_exports),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(training),
+                                       cmocka_unit_test(labels_and_exports),
                                        cmocka_unit_test(evaluation_tells_what_was_seen),
-                                       cmocka_unit_test(what_is_refused), cmocka_unit_test(outputs_are_no_inputs),
-                                       cmocka_unit_test(normalisation_by_input), cmocka_unit_test(ids)};
+                                       cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(outputs_are_no_inputs),
+                                       cmocka_unit_test(normalisation_by_input),
+                                       cmocka_unit_test(ids),
+                                       cmocka_unit_test(constants_of_init)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

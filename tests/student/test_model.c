@@ -162,6 +162,47 @@ static void damage(void **state)
     rt_model_free(m);
 }
 
+/* Constants come with the model: in its digest and its file, whatever the formula says that they were made by. */
+static void constants(void **state)
+{
+    (void)state;
+    char path[128];
+    rt_model *m, *n;
+    snprintf(path, sizeof path, "%s/constants.h5", test_folder);
+    cJSON *arch = cJSON_Parse(
+        "{\"input\": [3, 4], \"classes\": 2, \"layers\": [{\"op\": \"position\"}, {\"op\": \"flatten\"}, "
+        "{\"op\": \"dense\", \"out\": 2}]}");
+    check_ok(rt_model_new(&m, arch, 1));
+    cJSON_Delete(arch);
+    int f = rt_graph_next_field(m->graph, RT_CONST, -1);
+    assert_true(f >= 0 && rt_graph_next_field(m->graph, RT_CONST, f) < 0);
+    assert_string_equal(m->graph->field[f].name, "position1.table");
+    assert_int_equal(rt_graph_param_count(m->graph), 26);
+    float *w = rt_model_field(m, f);
+    const double want[12] = {0, 1, 0, 1, sin(1), cos(1), sin(0.01), cos(0.01), sin(2), cos(2), sin(0.02), cos(0.02)};
+    for (int i = 0; i < 12; i++) check_close("table", w[i], want[i], 1e-7, 1e-7);
+    rt_digest before = rt_model_digest(m);
+    w[5] = 7;
+    assert_string_not_equal(before.hex, rt_model_digest(m).hex);
+    check_ok(rt_model_save(m, path));
+    check_ok(rt_model_load(&n, path));
+    assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
+    assert_true(rt_model_field(n, f)[5] == 7);
+    /* and are what a plan computes with */
+    rt_pool *pool = rt_pool_new(1);
+    rt_predictor *p;
+    float x[12] = {0}, z[2], sum[2] = {0};
+    for (int i = 0; i < 24; i++)
+        sum[i % 2] += rt_model_field(n, rt_graph_next_field(n->graph, RT_PARAM, -1))[i] * w[i / 2];
+    check_ok(rt_predictor_new(&p, &n, 1, pool, 1, NULL, 0));
+    rt_predict(p, &(rt_feed){.raw = x, .rows = 1}, z);
+    for (int k = 0; k < 2; k++) check_close("answer", z[k], sum[k], 1e-5, 1e-5);
+    rt_predictor_free(p);
+    rt_pool_free(pool);
+    rt_model_free(n);
+    rt_model_free(m);
+}
+
 static void grouping(void **state)
 {
     (void)state;
@@ -511,9 +552,10 @@ static void class_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(damage), cmocka_unit_test(grouping), cmocka_unit_test(refusals),
-        cmocka_unit_test(layer_names), cmocka_unit_test(shared_weights),
-        cmocka_unit_test(names_are_kept), cmocka_unit_test(older_format), cmocka_unit_test(columns),
-        cmocka_unit_test(refused_columns), cmocka_unit_test(shapes), cmocka_unit_test(class_order)};
+        cmocka_unit_test(round_trip),     cmocka_unit_test(damage),          cmocka_unit_test(constants),
+        cmocka_unit_test(grouping),       cmocka_unit_test(refusals),        cmocka_unit_test(layer_names),
+        cmocka_unit_test(shared_weights), cmocka_unit_test(names_are_kept),  cmocka_unit_test(older_format),
+        cmocka_unit_test(columns),        cmocka_unit_test(refused_columns), cmocka_unit_test(shapes),
+        cmocka_unit_test(class_order)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
