@@ -43,7 +43,7 @@ check "$retort" export A.h5 --out a.csv
 check "$retort" info A.h5
 check "$retort" info d.h5
 check "$retort" info S/model.h5 --plan 8 --training
-check "$retort" quantize S/model.h5 --data d.h5 --out q.h5 quant.method=mse
+check "$retort" quantize S/model.h5 --data d.h5 --out q.h5 quant.method=mse quant.calibrate=200
 check "$retort" label --teacher q.h5 --data d.h5 --out Q.h5
 check "$retort" info q.h5 --stages --training
 for form in q onnx c; do check "$retort" export q.h5 --out net.$form; done
