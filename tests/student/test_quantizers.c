@@ -219,7 +219,8 @@ static void refused(void **state)
          "{\"op\":\"add\",\"from\":[\"left\",\"right\"]},{\"op\":\"dense\",\"out\":2}]}",
          "has 2 inputs (left, right)"},
         {"{\"inputs\":[{\"name\":\"word\",\"shape\":[4],\"type\":\"i32\"}],\"classes\":2,\"layers\":["
-         "{\"op\":\"embedding\",\"rows\":9,\"out\":3,\"name\":\"e\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":2}]}",
+         "{\"op\":\"embedding\",\"rows\":9,\"out\":3,\"name\":\"e\"},{\"op\":\"flatten\"},"
+         "{\"op\":\"dense\",\"out\":2}]}",
          "layer 'e' (embedding) has no integer form"}};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -327,6 +328,35 @@ static void predictors(void **state)
         rt_program_free(p);
         rt_model_free(m);
     }
+}
+
+/* Threads do not share a context: many tiles at a time, over and over. */
+static void threads(void **state)
+{
+    enum { MANY = 4096, WIDTH = 6, TURNS = 12 };
+    (void)state;
+    rt_model *m = quantized(1, 8, 0);
+    uint8_t *raw = malloc((size_t)MANY * IN);
+    float *want = calloc(MANY * WIDTH, sizeof *want), *got = calloc(MANY * WIDTH, sizeof *got);
+    rt_pool *one = rt_pool_new(1), *four = rt_pool_new(4);
+    rt_predictor *p, *q;
+    for (int i = 0; i < MANY * IN; i++) raw[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
+    rt_input_take(&m->input[0], RT_U8);
+    check_ok(rt_predictor_new(&p, &m, 1, one, 1024, NULL, 0));
+    check_ok(rt_predictor_new(&q, &m, 1, four, 1024, NULL, 0));
+    rt_predict(p, &(rt_feed){.raw = raw, .rows = MANY}, want);
+    for (int t = 0; t < TURNS; t++) {
+        rt_predict(q, &(rt_feed){.raw = raw, .rows = MANY}, got);
+        assert_memory_equal(want, got, MANY * WIDTH * sizeof *got);
+    }
+    rt_predictor_free(p);
+    rt_predictor_free(q);
+    rt_pool_free(one);
+    rt_pool_free(four);
+    rt_model_free(m);
+    free(raw);
+    free(want);
+    free(got);
 }
 
 /* Columns of bytes in another order are put into place. */
@@ -506,7 +536,7 @@ static const char oracle_arch[] =
 /* Ranges, steps and corrections of 8 and 4 bits, by min-max and by MSE. */
 static void against_numpy(void **state)
 {
-    enum { N = 50, IN_N = 6 * 5 * 4 };
+    enum { N = 2000, IN_N = 6 * 5 * 4 };
     static float x[N * IN_N];
     const struct { int bits, mse; const double *step1, *step2, *shift1, *shift2; } cases[] = {
         {8, 0, reference_step1_8_0, reference_step2_8_0, reference_shift1_8_0, reference_shift2_8_0},
@@ -515,6 +545,7 @@ static void against_numpy(void **state)
         {4, 1, reference_step1_4_1, reference_step2_4_1, reference_shift1_4_1, reference_shift2_4_1}};
     (void)state;
     put_numbers(x, N * IN_N, 1, 4, 0.3, 2);
+    x[7777] = 40;
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         cJSON *j;
         rt_model *m;
@@ -536,7 +567,7 @@ static void against_numpy(void **state)
                     *average = rt_model_range(m, g->node[p].out);
         if (cases[k].mse) {
             double e = squared_error(x, N * IN_N, in[0], in[1]);
-            if (!(e <= 1.02 * reference_input[3])) fail_msg("error %.6g, the least is %.6g", e, reference_input[3]);
+            if (!(e <= 1.01 * reference_input[3])) fail_msg("error %.6g, the least is %.6g", e, reference_input[3]);
         } else {
             check_list("input", in, reference_input, 2, 0, 1e-6);
             check_list("relu", relu, reference_relu, 2, 0, 1e-5);
@@ -571,6 +602,7 @@ int main(void)
                                        cmocka_unit_test(bad_manifests), cmocka_unit_test(predictors),
                                        cmocka_unit_test(columns),       cmocka_unit_test(against_numpy),
                                        cmocka_unit_test(fidelity),      cmocka_unit_test(refused),
-                                       cmocka_unit_test(corrections_of_bytes)};
+                                       cmocka_unit_test(corrections_of_bytes),
+                                       cmocka_unit_test(threads)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
