@@ -163,12 +163,23 @@ static void names_and_options(void **state)
     net_scene s = net_scene_new(3, 1), t = net_scene_new(0, 0);
     Onnx__ModelProto *m = exported(s.p, &(rt_onnx_spec){.opset = 21, .packed = 1}, &file, &n, &packed);
     assert_true(packed >= 1);
-    int fours = 0;
+    int fours = 0, compared = 0;
+    const rt_net *net = rt_program_net(s.p);
     for (size_t i = 0; i < m->graph->n_initializer; i++) {
         const Onnx__TensorProto *w = m->graph->initializer[i];
+        int call;
+        if (w->data_type == 22 && w->n_dims == 4 && sscanf(w->name, "/call%d/weight", &call) == 1) {
+            const rt_net_call *c = &net->call[call];
+            const size_t taps = (size_t)(w->dims[2] * w->dims[3]), cg = (size_t)w->dims[1];
+            for (size_t k = 0; k < (size_t)w->dims[0] * cg * taps; k++, compared++) {     /* low half first */
+                size_t from = (k % taps * cg + k / taps % cg) * (size_t)c->n + k / taps / cg;
+                assert_int_equal((w->raw_data.data[k / 2] >> 4 * (k % 2)) & 15, net->weight[c->weight + from] & 15);
+            }
+        }
         fours += w->data_type == 22 && w->n_dims > 1;
     }
     assert_int_equal(fours, packed);
+    assert_true(compared > 0);
     assert_int_equal(m->graph->n_output, 2);
     assert_string_equal(m->graph->output[0]->name, "kind");
     assert_string_equal(m->graph->output[1]->name, "what it's worth");
