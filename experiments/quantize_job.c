@@ -30,6 +30,7 @@ typedef struct {
     rt_output *out;
     rt_model *model;
     rt_source *data;
+    rt_identity *identity;             /* of the data */
     rt_digest from, data_digest;       /* of the float model; of the data */
     rt_seen_run seen;                  /* rows of calibration */
     char range[48];
@@ -78,6 +79,7 @@ static rt_status open_all(job *q)
         note(q, "the model is quantized already: its quantizers are made anew, from its weights in float");
     }
     RT_TRY(rt_source_open(&q->data, q->set.source, q->set.x));
+    RT_TRY(rt_identity_open(&q->identity, q->data, q->set.check));
     return rt_inputs_bind(q->model->input, 1, q->data, q->set.match, q->notes);
 }
 
@@ -252,7 +254,8 @@ static rt_status run(job *q, const cJSON *config)
     rt_rows_free(&rows);
     if (!st) st = copy_bytes(q);
     if (!st) st = quantize(q);
-    if (!st) st = rt_identity_of(&q->data_digest, q->data, q->set.check, q->pool, q->progress);
+    if (!st) st = rt_identity_root(&q->data_digest, q->identity, q->pool, q->progress);
+    if (!st) st = rt_identity_unchanged(q->identity);
     if (!st) st = set_provenance(q, config);
     if (!st) st = rt_check_stop();
     return st ? st : rt_model_put(q->model, q->out);
@@ -271,6 +274,7 @@ rt_status rt_quantize(cJSON *config, const rt_target *out, rt_pool *pool, const 
     if (!st) *result = result_of(&q, config);
     rt_output_end(q.out);
     rt_program_free(q.program);
+    rt_identity_close(q.identity);
     rt_source_close(q.data);
     rt_model_free(q.model);
     void *owned[] = {q.raw, q.v, q.u, q.fidelity};
