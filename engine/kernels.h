@@ -185,7 +185,7 @@ typedef struct rt_kernels {
                     size_t px, int c, rt_act);
 
     /* Max pooling: y[p][c] = max over taps of x[p * x_px + r * x_row + s * x_tap + c]; index[p][c] = r * kw + s of the
-     * first tap that has it. NaN wins. */
+     * first tap that has it, or index is NULL. NaN wins. */
     void (*max_pool)(float *y, uint8_t *index, const float *x, const rt_pooling *);
     /* dx (+)= dy at the tap that won, 0 at the others, pixel by pixel. */
     void (*max_pool_back)(float *dx, const float *dy, const uint8_t *index, const rt_pooling *, int accumulate);

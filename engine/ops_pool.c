@@ -67,7 +67,7 @@ static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
     geometry g = geometry_of(x->plan, c->node);
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
-    uint8_t *index = rt_at(x, c->value[2], row0);
+    uint8_t *index = c->value[2] >= 0 ? rt_at(x, c->value[2], row0) : NULL;
     window w;
     for (int r = 0; r < rows; r++, in += g.h * g.w * g.c)
         for (int oy = 0; oy < g.oh; oy++)
@@ -75,7 +75,7 @@ static void run_max(const rt_call *c, rt_ctx *x, int row0, int rows)
                 rt_pooling a = run_of(&g, oy, ox, &w);
                 x->plan->k->max_pool(out, index, in + w.at, &a);
                 out += a.px * g.c;
-                index += a.px * g.c;
+                if (index) index += a.px * g.c;
                 ox += a.px;
             }
 }
@@ -84,8 +84,11 @@ static void forward_max(rt_plan *p, const rt_node *n)
 {
     int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
     size_t count = rt_shape_count(rt_shape_of(p, n->out));
-    int index = rt_plan_note(p, n)->value = rt_plan_temp(p, count);
-    p->value[index].row_bytes = count;              /* rows follow each other without gaps */
+    int index = -1;
+    if (p->spec.train) {                            /* which tap won, for the gradient */
+        index = rt_plan_note(p, n)->value = rt_plan_temp(p, count);
+        p->value[index].row_bytes = count;          /* rows follow each other without gaps */
+    }
     rt_call *c = rt_plan_rows(p, "max pool", n, run_max);
     c->value[0] = in;
     c->value[1] = out;

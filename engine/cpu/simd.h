@@ -49,6 +49,14 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
     *best = _mm512_mask_mov_ps(*best, m, q);
     *at = _mm512_mask_mov_epi32(*at, m, id);
 }
+/* The same without place: NaN are gathered in nan, which begins as 0, and put over the rest by v_or_nan. */
+static inline void v_take_greater(V *best, V *nan, V q)
+{
+    *best = _mm512_max_ps(q, *best);
+    *nan = _mm512_mask_mov_ps(*nan, _mm512_cmp_ps_mask(q, q, _CMP_UNORD_Q), q);
+}
+static inline V v_or_nan(V best, V nan)
+{ return _mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(best), _mm512_castps_si512(nan))); }
 static inline V v_where_equal(VI a, VI b, V x) { return _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(a, b), x); }
 static inline V v_where_greater(V a, V b, V x)
 { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), x); }
@@ -169,6 +177,13 @@ static inline void v_take_max(V *best, VI *at, V q, VI id)
     *best = _mm256_blendv_ps(*best, q, m);
     *at = _mm256_blendv_epi8(*at, id, _mm256_castps_si256(m));
 }
+/* The same without place: NaN are gathered in nan, which begins as 0, and put over the rest by v_or_nan. */
+static inline void v_take_greater(V *best, V *nan, V q)
+{
+    *best = _mm256_max_ps(q, *best);
+    *nan = _mm256_or_ps(*nan, _mm256_cmp_ps(q, q, _CMP_UNORD_Q));
+}
+static inline V v_or_nan(V best, V nan) { return _mm256_or_ps(best, nan); }
 static inline V v_where_equal(VI a, VI b, V x)
 { return _mm256_and_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)), x); }
 static inline V v_where_greater(V a, V b, V x) { return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), x); }
