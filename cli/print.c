@@ -148,7 +148,8 @@ static void show_plain(const char *what, double share, double rate, const char *
     if (share < shown + 0.1 && share < 1) return;
     if (share >= 1 && shown >= 1) return;
     shown = share;
-    fprintf(stderr, "%s %3.0f %%  %.0f %s/s  ", what, 100 * share, rate, unit);
+    fprintf(stderr, "%s %3.0f %%  ", what, 100 * share);
+    if (rate > 0) fprintf(stderr, "%.0f %s/s  ", rate, unit);
     print_to(stderr, note);
     fputs("\n", stderr);
 }
@@ -165,8 +166,11 @@ static void show_progress(void *arg, const char *what, double done, double total
     char text[200], bar[21];
     for (int i = 0; i < 20; i++) bar[i] = i < (int)(share * 20 + 0.5) ? '#' : '.';
     bar[20] = 0;
-    int n = snprintf(text, sizeof text, "%-8s [%s] %3.0f %%  %.0f %s/s  %d:%02d left  %s", what, bar, 100 * share, rate,
-                     unit, (int)left / 60, (int)left % 60, note);
+    int n = snprintf(text, sizeof text, "%-8s [%s] %3.0f %%  ", what, bar, 100 * share);
+    if (rate > 0)                                     /* not known of everything */
+        n += snprintf(text + n, sizeof text - (size_t)n, "%.0f %s/s  %d:%02d left  ", rate, unit, (int)left / 60,
+                      (int)left % 60);
+    n += snprintf(text + n, sizeof text - (size_t)n, "%s", note);
     rt_one_line(text);
     fprintf(stderr, "\r%-*s", bar_width, text);
     bar_width = n < (int)sizeof text ? n : (int)sizeof text - 1;

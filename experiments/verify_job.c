@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/clock.h"
 #include "data/import_parts.h"
 #include "data/rows.h"
 #include "data/source.h"
@@ -214,6 +215,7 @@ static rt_status replay(verify_job *j, cJSON *list, int *differs)
 {
     family f[FAMILIES] = {0};
     int count = 0;
+    double start = rt_seconds();
     rt_status st = RT_OK;
     const rt_int_kernels *const *all = rt_int_kernels_all();
     for (int pass = 0; pass < 2; pass++)
@@ -225,7 +227,8 @@ static rt_status replay(verify_job *j, cJSON *list, int *differs)
             run_row(&f[k], j, r);
             if (k) compare_row(&f[k], &f[0], rt_program_net(j->p));
         }
-        rt_progress_update(j->progress, "verify", r + 1, j->rows, 0, "rows", "");
+        double spent = rt_seconds() - start;
+        rt_progress_update(j->progress, "verify", r + 1, j->rows, spent > 0 ? (r + 1) / spent : 0, "rows", "");
         st = rt_check_stop();
     }
     if (!st) memcpy(j->want, f[0].y, (size_t)j->rows * j->width * sizeof *j->want);
