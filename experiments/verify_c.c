@@ -57,7 +57,7 @@ static rt_status write_glue(const place *p, char path[PATH])
 
 static rt_status compile(const place *p, int form, const char *library)
 {
-    char glue[PATH], code[2 * PATH], data[2 * PATH + 8], include[PATH + 2], define[PATH + 8];
+    char glue[PATH], code[2 * PATH + 16], data[2 * PATH + 16], include[PATH + 2], define[PATH + 8];
     const char *cc = getenv("CC") && *getenv("CC") ? getenv("CC") : "cc";
     RT_TRY(write_glue(p, glue));
     snprintf(code, sizeof code, "%s/%s.c", p->folder, p->name);

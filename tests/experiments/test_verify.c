@@ -55,7 +55,7 @@ static void save_npz(const char *path, const array *a, int count)
             put(to, npy.n, 4);
             put(to, name.n, 2);
             put(to, 0, 2);
-            if (k) put(to, 0, 10), put(to, start, 4);
+            if (k) put(to, 0, 8), put(to, 0, 2), put(to, start, 4);
             rt_put_bytes(to, name.p, name.n);
         }
         rt_put_bytes(&s, npy.p, npy.n);
