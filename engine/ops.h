@@ -18,6 +18,9 @@ extern const rt_schema rt_end_schema;
  * it may end the phase. */
 int rt_bn_raw(rt_plan *, int tensor, ptrdiff_t *scale);
 
+/* The gradient dy of n's output goes unchanged to this input of it: added to what is there, or copied. */
+void rt_grad_pass_on(rt_plan *, const rt_node *n, int dy, int input);
+
 /* The gradient of n's output before the activation that was fused into n, if there is one. */
 int rt_act_back_in_place(rt_plan *, const rt_node *n);
 #endif

@@ -178,7 +178,7 @@ static void forward_add(rt_plan *p, const rt_node *n)
     c->at[1] = at[!first];
 }
 
-static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+static void run_pass_on(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     size_t n = rt_floats_of(x, c->node->out, rows);
     float *dx = rt_at(x, c->value[1], row0);
@@ -187,18 +187,21 @@ static void run_add_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     else memcpy(dx, dy, n * sizeof *dx);
 }
 
+void rt_grad_pass_on(rt_plan *p, const rt_node *n, int dy, int input)
+{
+    int accumulate, dx = rt_plan_grad_write(p, n->in[input], &accumulate);
+    rt_call *c = rt_plan_rows(p, n->op == RT_OP_ADD ? "add back" : "position back", n, run_pass_on);
+    c->value[0] = dy;
+    c->value[1] = dx;
+    c->flag = accumulate;
+}
+
 static void backward_add(rt_plan *p, const rt_node *n)
 {
     int dy = rt_act_back_in_place(p, n), twice = rt_memory_of(p, n->in[0]) == rt_memory_of(p, n->in[1]);
-    for (int i = 0; i < 2; i++) {
-        int accumulate;
-        if (!rt_plan_needs_grad(p, n->in[i]) || (!twice && rt_plan_grad_share(p, n->out, n->in[i]))) continue;
-        int dx = rt_plan_grad_write(p, n->in[i], &accumulate);
-        rt_call *c = rt_plan_rows(p, "add back", n, run_add_back);
-        c->value[0] = dy;
-        c->value[1] = dx;
-        c->flag = accumulate;
-    }
+    for (int i = 0; i < 2; i++)
+        if (rt_plan_needs_grad(p, n->in[i]) && (twice || !rt_plan_grad_share(p, n->out, n->in[i])))
+            rt_grad_pass_on(p, n, dy, i);
 }
 
 static void run_mul_back(const rt_call *c, rt_ctx *x, int row0, int rows)

@@ -3,7 +3,6 @@
  * section 3.5). */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "engine/ops.h"
 
@@ -57,29 +56,15 @@ static void run_dw(const rt_call *c, rt_ctx *x, int row0, int rows)
     for (int r = 0; r < rows; r++, dy += n) x->plan->k->accumulate(dw, dy, n);
 }
 
-static void run_dx(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    size_t n = rt_floats_of(x, c->node->out, rows);
-    float *dx = rt_at(x, c->value[1], row0);
-    const float *dy = rt_at(x, c->value[0], row0);
-    if (c->flag) x->plan->k->accumulate(dx, dy, n);
-    else memcpy(dx, dy, n * sizeof *dx);
-}
-
 static void backward(rt_plan *p, const rt_node *n)
 {
-    int accumulate, dy = rt_plan_grad_read(p, n->out);
+    int dy = rt_plan_grad_read(p, n->out);
     if (rt_plan_trains(p, n, 0)) {
         rt_call *c = rt_plan_rows(p, "position dW", n, run_dw);
         c->value[0] = dy;
         rt_plan_slot_grad(p, n, 0);
     }
-    if (!rt_plan_needs_grad(p, n->in[0]) || rt_plan_grad_share(p, n->out, n->in[0])) return;
-    int dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-    rt_call *c = rt_plan_rows(p, "position back", n, run_dx);
-    c->value[0] = dy;
-    c->value[1] = dx;
-    c->flag = accumulate;
+    if (rt_plan_needs_grad(p, n->in[0]) && !rt_plan_grad_share(p, n->out, n->in[0])) rt_grad_pass_on(p, n, dy, 0);
 }
 
 static const rt_attr_spec spec[] = {

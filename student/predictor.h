@@ -38,7 +38,7 @@ const rt_program *rt_predictor_program(const rt_predictor *, int i);
 
 /* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
 rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
-/* rt_model_bind for each. */
+/* rt_inputs_bind for each. */
 rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);
 void rt_models_free(rt_model **, int count);
 /* One model's digest, or the hash of all digests in order. */

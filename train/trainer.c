@@ -63,7 +63,9 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
 static rt_status set_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
-    t->feed = (rt_feed){.raw = b->x, .rows = b->rows, .row = b->row, .view = &s->augment.view, .seed = s->seed,
+    const rt_view_desc *v = &s->augment.view;
+    int moves = v->flip || v->shift || v->erase > 0;      /* rows as they are take shorter ways */
+    t->feed = (rt_feed){.raw = b->x, .rows = b->rows, .row = b->row, .view = moves ? v : NULL, .seed = s->seed,
                         .epoch = b->epoch, .lambda = 1};
     if (s->augment.mixup > 0) {
         t->feed.lambda = rt_mixup_draw(&s->augment, s->seed, b, t->partner);

@@ -6,7 +6,7 @@
 #include "engine/kernels.h"
 #include "student/calibrate.h"
 #include "student/program.h"
-#include "tests/support.h"
+#include "tests/student/random_model.h"
 
 /* Both kinds of input, grouped, depthwise and widening depthwise convolutions, strides, paddings that differ by side,
  * all activations by table, all pools, add, multiply, concat, reshape, several heads, one of them read by others. */
@@ -68,25 +68,10 @@ typedef struct {
     rt_program *p;
 } net_scene;
 
-/* A model whose norms have statistics and signs of all kinds. */
 static inline rt_model *net_model(int which, int bytes)
 {
-    cJSON *j, *names = cJSON_Parse("[\"a \\\"quoted\\\" \\u00e9?\?/\",\"b\",\"c\",\"d\"]");
-    rt_model *m;
-    check_ok(rt_json_parse(&j, nets[which].arch, strlen(nets[which].arch), "test"));
-    check_ok(rt_model_new(&m, j, 11 + (uint64_t)which));
-    cJSON_Delete(j);
-    const rt_graph *g = m->graph;
-    for (int i = 0; i < g->fields; i++) {
-        const char *dot = strrchr(g->field[i].name, '.');
-        float *v = rt_model_field(m, i), *noise = random_floats(g->field[i].count, 50 + (uint32_t)i);
-        for (size_t k = 0; k < g->field[i].count; k++) {
-            if (!strcmp(dot, ".gamma")) v[k] = noise[k];
-            if (!strcmp(dot, ".beta") || !strcmp(dot, ".mean") || !strcmp(dot, ".bias")) v[k] = 0.3f * noise[k];
-            if (!strcmp(dot, ".variance")) v[k] = 0.5f + fabsf(noise[k]);
-        }
-        free(noise);
-    }
+    cJSON *names = cJSON_Parse("[\"a \\\"quoted\\\" \\u00e9?\?/\",\"b\",\"c\",\"d\"]");
+    rt_model *m = random_model(nets[which].arch, 11 + (uint64_t)which);
     if (m->head[0].size == 4) {
         rt_names list;
         check_ok(rt_names_from_json(&list, names, "test", "classes"));

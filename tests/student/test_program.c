@@ -9,7 +9,7 @@
 #include "engine/session.h"
 #include "student/calibrate.h"
 #include "student/program.h"
-#include "tests/support.h"
+#include "tests/student/random_model.h"
 
 /* Everything that has an integer form: both kinds of input, grouped and depthwise convolutions, norms that fold and one
  * that does not, activations by table, all pools, add and multiply, concat, reshape, two heads, a head that is read. */
@@ -42,25 +42,9 @@ enum { ARCHS = sizeof archs / sizeof archs[0], ROWS = 70 };
 
 static rt_pool *pool;
 
-/* A model whose norms have statistics and signs of all kinds. */
 static rt_model *make(int which, int images)
 {
-    cJSON *j;
-    rt_model *m;
-    check_ok(rt_json_parse(&j, archs[which], strlen(archs[which]), "test"));
-    check_ok(rt_model_new(&m, j, 11 + (uint64_t)which));
-    cJSON_Delete(j);
-    const rt_graph *g = m->graph;
-    for (int i = 0; i < g->fields; i++) {
-        const char *dot = strrchr(g->field[i].name, '.');
-        float *v = rt_model_field(m, i), *noise = random_floats(g->field[i].count, 50 + (uint32_t)i);
-        for (size_t k = 0; k < g->field[i].count; k++) {
-            if (!strcmp(dot, ".gamma")) v[k] = noise[k];
-            if (!strcmp(dot, ".beta") || !strcmp(dot, ".mean") || !strcmp(dot, ".bias")) v[k] = 0.3f * noise[k];
-            if (!strcmp(dot, ".variance")) v[k] = 0.5f + fabsf(noise[k]);
-        }
-        free(noise);
-    }
+    rt_model *m = random_model(archs[which], 11 + (uint64_t)which);
     if (images) {
         double mean[3] = {90, 90.4, 89.7}, std[3] = {60, 73, 52}, apart;
         check_ok(rt_input_set_normalization(&m->input[0], mean, std, rt_input_last(&m->input[0])));
