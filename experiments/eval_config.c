@@ -1,18 +1,7 @@
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "experiments/evaluator_parts.h"
-
-void rt_eval_note(rt_evaluation *v, const char *fmt, ...)
-{
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    cJSON_AddItemToArray(v->notes, cJSON_CreateString(text));
-}
 
 static void add_paths(rt_cfg *c, const char *key, cJSON *v, rt_eval_model *e)
 {
@@ -89,7 +78,7 @@ static void make_distinct(rt_evaluation *v)
         for (int k = 2; name_taken(v, i, name); k++)
             snprintf(name, sizeof name, "%.*s (%d)", RT_EVAL_NAME - 9, e->name, k);
         if (strcmp(name, e->name) == 0) continue;
-        rt_eval_note(v, "two models are called %s: %s is called %s here (\"names\" gives others)", e->name,
+        rt_eval_note(v->notes, "two models are called %s: %s is called %s here (\"names\" gives others)", e->name,
                      e->path[0], name);
         memcpy(e->name, name, RT_EVAL_NAME);
     }
@@ -131,13 +120,7 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     if (!v->count) rt_cfg_fail(&c, "students", "at least one model (\"teacher\" or \"students\") is required");
     if (!c.status) name_models(&c, names, v);
     rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_file(&d, "source", NULL);
-    rt_x_where_read(&d, s->source, &s->x);
-    s->y = rt_cfg_has(&d, "y") ? rt_cfg_string(&d, "y", "") : NULL;
-    rt_target_where_read(&d, NULL, 0, NULL, s->where, NULL);       /* once the heads are known */
-    rt_rows_read(&d, &s->rows);
-    s->check = rt_check_read(&d);
-    s->match = rt_match_read(&d);
+    rt_eval_data_read(&d, &v->data);
     rt_cfg_join(&c, &d);
     read_eval(&c, s);
     RT_TRY(rt_cfg_end(&c));

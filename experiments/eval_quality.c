@@ -150,7 +150,7 @@ static rt_status count_values(const job *j, rt_eval_model *e, rt_eval_quality *q
 static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const rt_batch *b, float *z)
 {
     int micro = rt_teacher_micro(e->teacher) ? rt_teacher_micro(e->teacher) : b->rows;
-    size_t row = rt_source_row_bytes(v->x);
+    size_t row = rt_source_row_bytes(v->data.x);
     for (int at = 0; at < b->rows; at += micro) {
         rt_feed q = {.raw = b->x + (size_t)at * row, .row = b->row + at,
                          .rows = b->rows - at < micro ? b->rows - at : micro};
@@ -192,11 +192,11 @@ static rt_status score_heads(rt_evaluation *v, rt_eval_model *e, const rt_batch 
 static rt_status score_batch(rt_evaluation *v, const rt_batch *b, pass *p)
 {
     for (int h = 0; h < v->heads; h++)
-        if (v->y[h]) RT_TRY(rt_targets_read_rows(v->y[h], b->row, b->rows, &p->y[h]));
+        if (v->data.y[h]) RT_TRY(rt_targets_read_rows(v->data.y[h], b->row, b->rows, &p->y[h]));
     for (int r = 0; r < b->rows; r++) {
         int any = 0;
         for (int h = 0; h < v->heads; h++) {
-            int has = v->y[h] && rt_target_has(&p->y[h], v->head[h].task, v->head[h].size, r);
+            int has = v->data.y[h] && rt_target_has(&p->y[h], v->head[h].task, v->head[h].size, r);
             v->labelled[h] += (uint64_t)has;
             any |= has;
         }
@@ -217,10 +217,10 @@ static rt_status make_room(rt_evaluation *v, pass *p)
     if (!p->z || !p->reference) return RT_RUN;
     for (int h = 0; h < v->heads; h++) {
         const rt_head *head = &v->head[h];
-        if (v->y[h]) RT_TRY(rt_target_rows_new(&p->y[h], head->task, head->size, RT_EVAL_BATCH));
+        if (v->data.y[h]) RT_TRY(rt_target_rows_new(&p->y[h], head->task, head->size, RT_EVAL_BATCH));
         for (int i = 0; i < v->count; i++)
-            RT_TRY(rt_scores_begin(&v->model[i].quality[h].scores, head->task, head->size, v->y[h] != NULL,
-                                   v->rows.count));
+            RT_TRY(rt_scores_begin(&v->model[i].quality[h].scores, head->task, head->size, v->data.y[h] != NULL,
+                                   v->data.rows.count));
     }
     return RT_OK;
 }
@@ -228,10 +228,11 @@ static rt_status make_room(rt_evaluation *v, pass *p)
 rt_status rt_eval_score(rt_evaluation *v)
 {
     rt_stream *stream = NULL;
-    rt_stream_spec spec = {.x = v->x, .rows = &v->rows, .batch = RT_EVAL_BATCH, .keep_tail = 1, .prefetch = 2};
+    rt_stream_spec spec = {
+        .x = v->data.x, .rows = &v->data.rows, .batch = RT_EVAL_BATCH, .keep_tail = 1, .prefetch = 2};
     pass *p = calloc(1, sizeof *p);
     rt_status st = p ? make_room(v, p) : rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < v->count; i++) rt_teacher_ids(v->model[i].teacher, v->x, spec.ids);
+    for (int i = 0; i < v->count; i++) rt_teacher_ids(v->model[i].teacher, v->data.x, spec.ids);
     if (!st) st = rt_stream_open(&stream, &spec, 0);
     uint64_t done = 0;
     double start = rt_seconds();
@@ -242,7 +243,7 @@ rt_status rt_eval_score(rt_evaluation *v)
         if (st) break;
         done += (uint64_t)b->rows;
         double rate = (double)done / (rt_seconds() - start + 1e-9);
-        rt_progress_update(v->progress, "evaluate", (double)done, (double)v->rows.count, rate, "rows", "");
+        rt_progress_update(v->progress, "evaluate", (double)done, (double)v->data.rows.count, rate, "rows", "");
     }
     rt_stream_close(stream);
     for (int h = 0; h < RT_MAX_HEADS && p; h++) rt_target_rows_free(&p->y[h]);

@@ -290,7 +290,7 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     if (stat(path, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
     rt_status st = rt_json_sealed_file(&r, path);
-    if (st == RT_INPUT) rt_eval_note(v, "no training curve of %s: %s", e->name, rt_error_message());
+    if (st == RT_INPUT) rt_eval_note(v->notes, "no training curve of %s: %s", e->name, rt_error_message());
     if (st) return st == RT_INPUT ? RT_OK : st;
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));
     cJSON *h = cJSON_DetachItemFromObjectCaseSensitive(r, "history");
@@ -381,8 +381,8 @@ static void add_machine(cJSON *r, const rt_evaluation *v)
 static void add_data(cJSON *r, const rt_evaluation *v)
 {
     cJSON *data = cJSON_AddObjectToObject(r, "data");
-    cJSON_AddStringToObject(data, "source", v->set.source);
-    cJSON_AddNumberToObject(data, "rows", (double)v->rows.count);
+    cJSON_AddStringToObject(data, "source", v->data.source);
+    cJSON_AddNumberToObject(data, "rows", (double)v->data.rows.count);
     int plain = rt_heads_plain(v->head, v->heads);
     cJSON_AddNumberToObject(data, "labelled_rows", (double)v->labelled_rows);
     if (plain) cJSON_AddNumberToObject(data, "classes", v->head[0].size);
@@ -392,8 +392,8 @@ static void add_data(cJSON *r, const rt_evaluation *v)
         for (int h = 0; h < v->heads; h++, one = one->next)
             cJSON_AddNumberToObject(one, "labelled_rows", (double)v->labelled[h]);
     }
-    if (v->set.rows.test > 0) cJSON_AddStringToObject(data, "part", "test");
-    cJSON_AddStringToObject(data, "digest", v->digest.hex);
+    if (v->data.wanted.test > 0) cJSON_AddStringToObject(data, "part", "test");
+    cJSON_AddStringToObject(data, "digest", v->data.digest.hex);
     cJSON *names = plain ? rt_names_to_json(&v->head[0].names) : NULL;
     if (names) cJSON_AddItemToObject(data, "class_names", names);
 }

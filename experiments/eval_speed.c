@@ -54,11 +54,11 @@ static rt_status prepare(rt_evaluation *v, rt_eval_model *e)
 {
     rt_eval_speed *s = &e->speed;
     uint64_t rows[RAW_ROWS];
-    s->raw = malloc(rt_source_row_bytes(v->x) * RAW_ROWS + 64);
+    s->raw = malloc(rt_source_row_bytes(v->data.x) * RAW_ROWS + 64);
     s->sample = malloc((size_t)v->set.samples * sizeof *s->sample);
     if (!s->raw || !s->sample) return rt_fail(RT_RUN, "out of memory for %d timings", v->set.samples);
-    for (int i = 0; i < RAW_ROWS; i++) rows[i] = rt_rows_at(&v->rows, (uint64_t)i % v->rows.count);
-    RT_TRY(rt_source_read(v->x, rows, RAW_ROWS, s->raw));
+    for (int i = 0; i < RAW_ROWS; i++) rows[i] = rt_rows_at(&v->data.rows, (uint64_t)i % v->data.rows.count);
+    RT_TRY(rt_source_read(v->data.x, rows, RAW_ROWS, s->raw));
     RT_TRY(rt_teacher_twin(&s->one, e->teacher));
     return rt_teacher_ready(s->one, v->single, 1, NULL, 0);
 }
@@ -71,7 +71,7 @@ static rt_status ask(rt_teacher *t, const char *raw, int rows, float *z)
 
 static const char *raw_row(const rt_evaluation *v, const rt_eval_model *e, uint64_t k)
 {
-    return e->speed.raw + k % RAW_ROWS * rt_source_row_bytes(v->x);
+    return e->speed.raw + k % RAW_ROWS * rt_source_row_bytes(v->data.x);
 }
 
 /* The first call, then calls until a window of them is within 5 % of the one before, at most a second. */
@@ -105,7 +105,8 @@ static rt_status plan_batches(rt_evaluation *v, rt_eval_model *e)
     for (int b = 0; b < RT_EVAL_SIZES; b++) {
         double about = s->call * rt_eval_size[b] / rt_pool_threads(v->pool);
         if (b && about > longest_call) {
-            rt_eval_note(v, "%s: throughput is not measured at batch %d and above: one call would take about %.1f s",
+            rt_eval_note(v->notes,
+                         "%s: throughput is not measured at batch %d and above: one call would take about %.1f s",
                          e->name, rt_eval_size[b], about);
             return RT_OK;
         }

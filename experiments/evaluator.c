@@ -13,31 +13,33 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
     const rt_eval_model *first = &v->model[0];
     int *map, count;
     const rt_head *own = rt_teacher_heads(e->teacher, &count);
-    RT_TRY(rt_teacher_answer_as(e->teacher, v->head, v->heads, first->path[0], v->set.match));
+    RT_TRY(rt_teacher_answer_as(e->teacher, v->head, v->heads, first->path[0], v->data.match));
     for (int h = 0; h < v->heads; h++) {
         int k = rt_heads_find(own, count, &v->head[h], v->heads);
         e->quality[h].there = k >= 0;
         if (k < 0)
-            rt_eval_note(v, "%s has no head '%s' of %s: there is nothing to tell of it.", e->name, v->head[h].name,
-                         first->name);
-        if (k < 0 || v->set.match == RT_MATCH_POSITION) continue;
+            rt_eval_note(v->notes, "%s has no head '%s' of %s: there is nothing to tell of it.", e->name,
+                         v->head[h].name, first->name);
+        if (k < 0 || v->data.match == RT_MATCH_POSITION) continue;
         RT_TRY(rt_names_permute(&map, &own[k].names, &v->head[h].names, "class"));
         if (map && v->heads == 1)
-            rt_eval_note(v, "%s has its classes in another order than %s: matched by name.", e->name, first->name);
+            rt_eval_note(v->notes, "%s has its classes in another order than %s: matched by name.", e->name,
+                         first->name);
         else if (map)
-            rt_eval_note(v, "%s has the names of head '%s' in another order than %s: matched by name.", e->name,
+            rt_eval_note(v->notes, "%s has the names of head '%s' in another order than %s: matched by name.", e->name,
                          v->head[h].name, first->name);
         free(map);
     }
     for (int k = 0; k < count; k++)
         if (rt_heads_find(v->head, v->heads, &own[k], count) < 0)
-            rt_eval_note(v, "%s has a head '%s' that %s has not: it is left out.", e->name, own[k].name, first->name);
+            rt_eval_note(v->notes, "%s has a head '%s' that %s has not: it is left out.", e->name, own[k].name,
+                         first->name);
     return RT_OK;
 }
 
 static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
-    rt_teacher_binding to = {.source = v->x, .id = v->identity, .match = v->set.match, .pool = v->pool,
+    rt_teacher_binding to = {.source = v->data.x, .id = v->data.identity, .match = v->data.match, .pool = v->pool,
                              .progress = v->progress, .notes = v->notes};
     RT_TRY(rt_teacher_digest(e->teacher, &e->digest));
     RT_TRY(rt_teacher_bind(e->teacher, &to));
@@ -50,7 +52,7 @@ static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
     for (int h = 0; h < v->heads; h++) {
         rt_eval_quality *q = &e->quality[h];
         size_t k = (size_t)v->head[h].size;
-        if (v->head[h].task != RT_TASK_CLASSES) q->error = malloc(v->rows.count * sizeof *q->error);
+        if (v->head[h].task != RT_TASK_CLASSES) q->error = malloc(v->data.rows.count * sizeof *q->error);
         else if (k <= RT_EVAL_CONFUSION) q->confusion = calloc(k * k, sizeof *q->confusion);
         if (!q->error && !q->confusion && (v->head[h].task != RT_TASK_CLASSES || k <= RT_EVAL_CONFUSION))
             return rt_fail(RT_RUN, "out of memory");
@@ -65,91 +67,49 @@ static void say_same(rt_evaluation *v)
         for (int k = 0; k < i; k++) {
             if (strcmp(v->model[i].digest.hex, v->model[k].digest.hex)) continue;
             rt_eval_note(
-                v, "%s and %s are the same model (digest %.8s): their answers are equal, and so are their speeds.",
+                v->notes,
+                "%s and %s are the same model (digest %.8s): their answers are equal, and so are their speeds.",
                 v->model[k].name, v->model[i].name, v->model[k].digest.hex);
             break;
         }
 }
 
-/* The test rows where there are some, or the range. */
-static rt_status select_rows(rt_evaluation *v)
+static rt_status open_labels(rt_evaluation *v, cJSON *data)
 {
-    rt_rows others, test;
-    rt_status st = rt_rows_select(&v->set.rows, rt_source_rows(v->x), &others, &test);
-    rt_rows *mine = v->set.rows.test > 0 ? &test : &others;
-    v->rows = *mine;
-    *mine = (rt_rows){0};
-    rt_rows_free(&others);
-    rt_rows_free(&test);
-    if (!st && !v->rows.count) st = rt_fail(RT_NOTHING, "%s: no rows to evaluate on", v->set.source);
-    return st;
-}
-
-/* Targets where the file has them, or where they are asked for by name. The configuration keeps what was found. */
-static rt_status open_labels(rt_evaluation *v, cJSON *config)
-{
-    rt_eval_settings *s = &v->set;
-    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data"), *targets;
-    const rt_h5_file *file = rt_source_file(v->x);
-    int given[RT_MAX_HEADS], any = 0;
-    char text[RT_TARGETS_TEXT];
-    rt_cfg c = rt_cfg_begin(data, "data");
-    rt_target_where_read(&c, v->head, v->heads, s->y, s->where, given);
-    RT_TRY(c.status);
-    for (int h = 0; h < v->heads; h++) {
-        rt_target_where *w = &s->where[h];
-        if (!given[h] && !w->source && !rt_h5_find(file, w->set)) {
-            int falls = v->heads == 1 && rt_h5_find(file, "y");
-            if (falls)
-                rt_eval_note(v, "head '%s' is compared with 'y', as the data has no set '%s'; data.y names another.",
-                             v->head[h].name, w->set);
-            w->set = falls ? "y" : "";
-        }
-        targets = cJSON_GetObjectItemCaseSensitive(data, "targets");
-        if (v->heads == 1 && !given[h]) cJSON_AddStringToObject(data, "y", w->set);
-        else if (!given[h] && *w->set)
-            cJSON_AddStringToObject(targets ? targets : cJSON_AddObjectToObject(data, "targets"), v->head[h].name,
-                                    w->set);
-        if (*w->set) RT_TRY(rt_targets_open_head(&v->y[h], v->x, w, &v->head[h], s->match));
-        any |= v->y[h] != NULL;
-        if (v->y[h] && rt_targets_unnamed(v->y[h], v->head[h].name, text)) rt_eval_note(v, "%s.", text);
-    }
-    if (!any && v->count == 1 && !s->speed)
+    int any;
+    RT_TRY(rt_eval_data_targets(&v->data, v->head, v->heads, data, v->notes, &any));
+    if (!any && v->count == 1 && !v->set.speed)
         return rt_fail(RT_NOTHING,
                        "%s: has no labels, and there is one model and no timing: nothing to evaluate; %s names "
                        "the labels",
-                       s->source, v->heads > 1 ? "data.targets" : "data.y");
+                       v->data.source, v->heads > 1 ? "data.targets" : "data.y");
     return RT_OK;
 }
 
 static rt_status set_up(rt_evaluation *v, cJSON *config)
 {
     const char *input[RT_SOURCE_PARTS];
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
     int inputs = 0;
     for (int i = 0; i < v->count; i++) {
         rt_eval_model *e = &v->model[i];
         RT_TRY(rt_teacher_open(&e->teacher, e->path, e->paths));
         inputs = rt_teacher_inputs(e->teacher, input, inputs);
     }
-    RT_TRY(rt_x_where_settle(&v->set.x, cJSON_GetObjectItemCaseSensitive(config, "data"), input, inputs));
-    RT_TRY(rt_x_open(&v->x, &v->set.x));
-    RT_TRY(select_rows(v));
-    RT_TRY(rt_identity_open(&v->identity, v->x, v->set.check));
-    RT_TRY(rt_identity_root(&v->digest, v->identity, v->pool, v->progress));
-    RT_TRY(rt_identity_roots(v->part, v->identity, v->pool, v->progress));
+    RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->pool, v->progress));
     v->single = rt_pool_new(1);
     if (!v->single) return RT_RUN;
     for (int i = 0; i < v->count; i++) RT_TRY(open_model(v, &v->model[i]));
-    RT_TRY(open_labels(v, config));
+    RT_TRY(open_labels(v, data));
     say_same(v);
     return rt_eval_find_seen(v);
 }
 
 static void say_labelled(rt_evaluation *v)
 {
-    unsigned long long rows = v->rows.count;
+    unsigned long long rows = v->data.rows.count;
     if (!v->labelled_rows) {
-        rt_eval_note(v, "none of the %llu rows has a label: no accuracy, only what needs none%s.", rows,
+        rt_eval_note(v->notes, "none of the %llu rows has a label: no accuracy, only what needs none%s.", rows,
                      v->count > 1 ? " (agreement, KL)" : "");
         return;
     }
@@ -157,10 +117,12 @@ static void say_labelled(rt_evaluation *v)
         unsigned long long labelled = v->labelled[h];
         if (labelled == rows) continue;
         if (rt_heads_plain(v->head, v->heads))
-            rt_eval_note(v, "%llu of the %llu rows have no label: accuracy, top-5, macro-F1, NLL, ECE and McNemar are "
-                         "over the %llu that have one; agreement and KL over all.", rows - labelled, rows, labelled);
+            rt_eval_note(v->notes,
+                         "%llu of the %llu rows have no label: accuracy, top-5, macro-F1, NLL, ECE and McNemar are "
+                         "over the %llu that have one; agreement and KL over all.",
+                         rows - labelled, rows, labelled);
         else
-            rt_eval_note(v,
+            rt_eval_note(v->notes,
                          "head '%s': %llu of the %llu rows have no target: what needs one is over the %llu that have "
                          "one, the comparison with the reference over all.",
                          v->head[h].name, rows - labelled, rows, labelled);
@@ -176,7 +138,7 @@ static void say_disturbed(rt_evaluation *v)
     }
     if (disturbed)
         rt_eval_note(
-            v,
+            v->notes,
             "%llu of %llu timed calls lost the CPU to something else: percentiles are given over all calls and "
             "over the undisturbed ones.",
             (unsigned long long)disturbed, (unsigned long long)all);
@@ -202,10 +164,7 @@ static void close_model(rt_eval_model *e)
 static void clean_up(rt_evaluation *v)
 {
     for (int i = 0; i < v->count; i++) close_model(&v->model[i]);
-    for (int h = 0; h < RT_MAX_HEADS; h++) rt_targets_close(v->y[h]);
-    rt_identity_close(v->identity);
-    rt_source_close(v->x);
-    rt_rows_free(&v->rows);
+    rt_eval_data_close(&v->data);
     rt_pool_free(v->single);
     cJSON_Delete(v->notes);
     free(v);
@@ -229,8 +188,8 @@ rt_status rt_evaluate_check(cJSON *config)
 
 static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
 {
-    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {v->set.source};
-    int n = rt_x_where_files(&v->set.x, inputs, 1);
+    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {NULL};
+    int n = rt_eval_data_files(&v->data, inputs, 0);
     for (int i = 0; i < v->count; i++)
         for (int k = 0; k < v->model[i].paths; k++) inputs[n++] = v->model[i].path[k];
     return rt_report_open(report, out, inputs);
@@ -249,7 +208,7 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const 
     if (!st && out) st = open_report(&report, v, out);
     if (!st) st = set_up(v, config);
     if (!st) st = rt_eval_score(v);
-    if (!st) st = rt_identity_unchanged(v->identity);
+    if (!st) st = rt_identity_unchanged(v->data.identity);
     if (!st) say_labelled(v);
     if (!st && v->set.speed) st = rt_eval_measure(v);
     if (!st && v->set.speed) say_disturbed(v);

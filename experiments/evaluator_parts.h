@@ -3,16 +3,13 @@
 #ifndef RT_EXPERIMENTS_EVALUATOR_PARTS_H
 #define RT_EXPERIMENTS_EVALUATOR_PARTS_H
 
-#include "data/identity.h"
 #include "data/json.h"
-#include "data/rows.h"
 #include "data/stream.h"
-#include "data/targets.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
+#include "experiments/eval_data.h"
 #include "experiments/statistics.h"
 #include "student/metrics.h"
-#include "teacher/teacher.h"
 
 enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
 /* Rows of a batch in the pass over the data; batch sizes that throughput is measured at. */
@@ -44,14 +41,6 @@ typedef struct {
     float *rate[RT_EVAL_SIZES];        /* (rounds) rows per second; NULL: left out, a call would take too long */
 } rt_eval_speed;
 
-/* Rows of the evaluation that a model knows, by data/provenance.h: in all, and by who saw them. */
-enum { RT_EVAL_KIN = 4 };
-extern const char *const rt_eval_kin[RT_EVAL_KIN];     /* "self", "init", "teacher", "labels" */
-typedef struct {
-    uint64_t rows, by[RT_EVAL_KIN];
-    int unknown;                       /* files among its ancestors (and itself) that do not say */
-} rt_eval_seen;
-
 typedef struct {
     char name[RT_EVAL_NAME];
     const char *path[RT_EVAL_MEMBERS];
@@ -64,30 +53,19 @@ typedef struct {
 } rt_eval_model;
 
 typedef struct {
-    const char *source, *y;            /* y NULL: not given; "": none */
-    rt_x_where x;
-    rt_target_where where[RT_MAX_HEADS];
-    rt_rows_config rows;
-    rt_check check;
-    rt_match match;
     int samples, rounds, speed, teacher;   /* teacher: model 0 was named as the teacher */
     double seconds;
 } rt_eval_settings;
 
 typedef struct {
     rt_eval_settings set;
+    rt_eval_data data;
     rt_eval_model model[RT_EVAL_MODELS];
     int count;
     const rt_head *head;               /* model 0's, in whose order of classes all is */
     int heads, width;
-    rt_source *x;
-    rt_targets *y[RT_MAX_HEADS];       /* NULL: no labels */
-    rt_rows rows;
     uint64_t labelled[RT_MAX_HEADS];   /* rows with a label */
     uint64_t labelled_rows;            /* of any head */
-    rt_identity *identity;             /* of the data, and its root */
-    rt_digest digest;
-    rt_digest part[RT_SOURCE_PARTS];   /* the root of each of its parts */
     double clock_cost;                 /* seconds that reading the clock adds to a timed call; taken off */
     rt_pool *pool, *single;
     const rt_progress *progress;
@@ -96,9 +74,6 @@ typedef struct {
 
 /* Reads and checks the configuration; names the models. */
 rt_status rt_eval_read(cJSON *config, rt_evaluation *);
-/* Adds a note (printf style). */
-void rt_eval_note(rt_evaluation *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /* One pass over the rows: fills every model's quality. */
 rt_status rt_eval_score(rt_evaluation *);
 
