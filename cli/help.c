@@ -128,7 +128,7 @@ void cli_help(FILE *f)
             fprintf(f, "  --%s %-*s %s\n", o->name, 11 - (int)strlen(o->name), o->value, o->help);
     fprintf(f, "  key.path=value override of the configuration, such as train.epochs=20\n\n"
                "Exit codes: 0 done, 1 gate failed, 2 usage, 3 bad input, 4 could not run, 5 nothing to do it on,\n"
-               "130 interrupted.\n");
+               "6 undecided, or the machine is too noisy, 130 interrupted.\n");
 }
 
 const cli_command *cli_find(const char *name)

@@ -114,7 +114,9 @@ static const char *kind_of(rt_status st)
     switch (st) {
     case RT_USAGE: return "usage";
     case RT_INPUT: return "input";
+    case RT_GATE: return "failed";
     case RT_NOTHING: return "nothing to do";
+    case RT_UNDECIDED: return "undecided";
     case RT_INTERRUPTED: return "interrupted";
     default: return "could not run";
     }

@@ -9,7 +9,8 @@ typedef enum {
     RT_USAGE = 2,         /* wrong arguments or configuration */
     RT_INPUT = 3,         /* a file or its content is bad */
     RT_RUN = 4,           /* could not run: memory, disk, permissions, diverged */
-    RT_NOTHING = 5,       /* nothing to compare or to do it on */
+    RT_NOTHING = 5,       /* nothing to compare or to do it on; not measured */
+    RT_UNDECIDED = 6,     /* what was measured shows neither one nor the other, or the machine is too noisy */
     RT_INTERRUPTED = 130
 } rt_status;
 
