@@ -63,11 +63,15 @@ static const cli_term terms[] = {
     {"rows_seen_in_training", "rows that the model, or one that it comes from, was trained or chosen on; found by the "
                               "identity of the data: equal rows in another file are not found"},
     {"latency",
-     "one row, one thread, models in turn, less the cost of the clock. p50: median; p90 (from 64 samples), p99 "
-     "(662), p99.9 (6,636): MLPerf's early-stopping estimates at 99 %. A call that took longer than 1.1 times "
-     "its CPU time and 10 us is disturbed: it lost the CPU. Percentiles are over all calls, and without the "
-     "disturbed ones"},
+     "one row (batch1), or eight (batch8), a call, one thread, models in turns drawn anew each round, less the cost of "
+     "the clock. p50: median; p90 (from 64 samples), p99 (662), p99.9 (6,636): MLPerf's early-stopping estimates at "
+     "99 %. A call that took longer than 1.1 times its CPU time and 10 us is disturbed: it lost the CPU. Percentiles "
+     "are over all calls, and without the disturbed ones"},
     {"throughput", "rows a second on all threads at batches of 1, 16, 64, 256: median, lowest, highest round"},
+    {"speed",
+     "the first model is timed twice, as a control: where it differs from itself by 3 %, or more than 5 % of calls were "
+     "disturbed, the machine is too noisy, and speed_vs_reference (ratios, above 1: slower) is null"},
+    {"cold_start_us, joules_per_row", "to plan and make the first call; energy by RAPL, where it can be read"},
     {0}};
 
 const cli_command cli_eval = {

@@ -163,14 +163,23 @@ const cli_key cli_eval_keys[] = {
     {"teacher", "none", "a model file, or a list (an ensemble); as --teacher"},
     {"students", "none", "a list of model files, or of lists; as --student"},
     {"names", "from the paths", "a list of names for the models, the teacher's first"},
-    DATA_SOURCE, DATA_X,
-    {"data.y", "y", "the labels; \"\" for none. Agreement and KL are over all rows, the rest over the labelled ones. "
-                    "The default only where there is one"},
-    DATA_TARGETS, DATA_ROWS, DATA_TEST, DATA_NAMES, DATA_CHECK,
+    DATA_SOURCE,
+    DATA_X,
+    {"data.y", "y",
+     "the labels; \"\" for none. Agreement and KL are over all rows, the rest over the labelled ones. "
+     "The default only where there is one"},
+    DATA_TARGETS,
+    DATA_ROWS,
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
     {"eval.speed", "true", "false leaves timing out"},
     {"eval.latency_samples", "2000", "timed calls of one row a model"},
-    {"eval.seconds", "0.5", "of throughput, for each model, batch size and round"},
-    {"eval.rounds", "5", "of throughput"},
+    {"eval.seconds", "1", "of throughput, for each model: over all rounds and batch sizes"},
+    {"eval.rounds", "10", "turns of each model, in an order drawn anew each time; speeds are medians over them"},
+    {"speed.seconds", "10",
+     "as long as the first model, timed twice, differs from itself by 3 %, or 5 % of calls lost the "
+     "CPU, rounds go on for so long; then the machine is too noisy, and there are no ratios"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_export_keys[] = {

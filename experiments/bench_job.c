@@ -5,20 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/clock.h"
 #include "engine/session.h"
 #include "engine/rng.h"
 #include "experiments/bench_kernels.h"
+#include "experiments/speed.h"
+#include "experiments/statistics.h"
 #include "student/predictor.h"
 #include "engine/losses.h"
 
 enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
 
 typedef struct {
     int what, batch, rounds, kd, adamw, profile;
@@ -35,25 +30,33 @@ typedef struct {
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
+typedef struct {
+    const settings *s;
+    const subject *p;
+    rt_step *step;
+} bench_call;
+
+static rt_status call_once(void *arg)
+{
+    bench_call *b = arg;
+    if (b->s->what == TRAIN) rt_session_step(b->p->session, b->step);
+    else if (b->p->session) rt_session_infer(b->p->session, b->step);
+    else rt_predict(b->p->integers, &(rt_feed){.raw = b->p->x, .rows = b->s->batch}, b->p->answer);
+    b->step->step++;
+    return RT_OK;
+}
+
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
 static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, double *rate, double *of_cpu)
 {
+    bench_call call = {s, p, step};
     for (int round = -1; round < s->rounds; round++) {
-        double start = rt_seconds(), cpu = rt_process_seconds(), gone;
-        uint64_t steps = 0;
+        double calls, cpu_calls;
         if (round == 0 && p->session) rt_session_profile(p->session, s->profile);
-        do {
-            RT_TRY(rt_check_stop());
-            for (int i = 0; i < 4; i++, steps++) {
-                if (s->what == TRAIN) rt_session_step(p->session, step);
-                else if (p->session) rt_session_infer(p->session, step);
-                else rt_predict(p->integers, &(rt_feed){.raw = p->x, .rows = s->batch}, p->answer);
-                step->step++;
-            }
-        } while ((gone = rt_seconds() - start) < s->seconds);
+        RT_TRY(rt_speed_window(call_once, &call, 4, s->seconds, &calls, &cpu_calls));
         if (round < 0) continue;
-        rate[round] = (double)steps * s->batch / gone;
-        of_cpu[round] = (double)steps * s->batch / (rt_process_seconds() - cpu);
+        rate[round] = calls * s->batch;
+        of_cpu[round] = cpu_calls * s->batch;
     }
     return RT_OK;
 }
@@ -129,11 +132,9 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
         st = take_rounds(s, &p, &step, rate, of_cpu);
     }
     if (!st) {
-        qsort(rate, (size_t)s->rounds, sizeof rate[0], by_value);
-        qsort(of_cpu, (size_t)s->rounds, sizeof of_cpu[0], by_value);
-        double median = rate[s->rounds / 2], peak = rt_kernels_peak(rt_kernels_get());
+        double median = rt_median_of(rate, s->rounds), peak = rt_kernels_peak(rt_kernels_get());
         cJSON_AddNumberToObject(r, "samples_per_second", median);
-        cJSON_AddNumberToObject(r, "samples_per_cpu_second", of_cpu[s->rounds / 2]);
+        cJSON_AddNumberToObject(r, "samples_per_cpu_second", rt_median_of(of_cpu, s->rounds));
         cJSON_AddNumberToObject(r, "slowest_round", rate[0]);
         cJSON_AddNumberToObject(r, "fastest_round", rate[s->rounds - 1]);
         cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));

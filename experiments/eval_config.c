@@ -84,19 +84,23 @@ static void make_distinct(rt_evaluation *v)
     }
 }
 
-static void read_eval(rt_cfg *c, rt_eval_settings *s)
+static void read_eval(rt_cfg *c, rt_evaluation *v)
 {
     static const char *const timing[] = {"latency_samples", "seconds", "rounds"};
     rt_cfg e = rt_cfg_object(c, "eval");
-    s->speed = rt_cfg_bool(&e, "speed", 1);
-    if (s->speed) {
-        s->samples = rt_cfg_int(&e, timing[0], 2000, 64, 10000000);
-        s->seconds = rt_cfg_number(&e, timing[1], 0.5, 0.01, 3600);
-        s->rounds = rt_cfg_int(&e, timing[2], 5, 1, 1000);
+    v->set.speed = rt_cfg_bool(&e, "speed", 1);
+    if (v->set.speed) {
+        rt_cfg s = rt_cfg_object(c, "speed");
+        v->speed.samples = rt_cfg_int(&e, timing[0], 2000, 64, 10000000);
+        v->speed.seconds = rt_cfg_number(&e, timing[1], 1, 0.01, 3600);
+        v->speed.rounds = rt_cfg_int(&e, timing[2], 10, 1, RT_SPEED_ROUNDS);
+        v->speed.most = rt_cfg_number(&s, timing[1], 10, 0, 86400);
+        rt_cfg_join(c, &s);
     } else {
         for (int i = 0; i < 3; i++)
             if (rt_cfg_has(&e, timing[i]))
                 rt_cfg_fail(&e, timing[i], "does not apply: eval.speed=false leaves timing out");
+        rt_cfg_refuse(c, "speed", "does not apply: eval.speed=false leaves timing out");
     }
     rt_cfg_join(c, &e);
 }
@@ -122,7 +126,7 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     rt_cfg d = rt_cfg_object(&c, "data");
     rt_eval_data_read(&d, &v->data);
     rt_cfg_join(&c, &d);
-    read_eval(&c, s);
+    read_eval(&c, v);
     RT_TRY(rt_cfg_end(&c));
     make_distinct(v);
     return RT_OK;

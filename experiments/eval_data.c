@@ -67,7 +67,8 @@ rt_status rt_eval_data_targets(rt_eval_data *e, const rt_head *head, int heads, 
         if (!given[h] && !w->source && !rt_h5_find(file, w->set)) {
             int falls = heads == 1 && rt_h5_find(file, "y");
             if (falls)
-                rt_eval_note(notes, "head '%s' is compared with 'y', as the data has no set '%s'; data.y names another.",
+                rt_eval_note(notes,
+                             "head '%s' is compared with 'y', as the data has no set '%s'; data.y names another.",
                              head[h].name, w->set);
             w->set = falls ? "y" : "";
         }

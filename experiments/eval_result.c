@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #include "data/files.h"
 #include "engine/version.h"
@@ -203,77 +202,6 @@ static void add_seen(cJSON *j, const rt_eval_seen *s)
     cJSON_AddNumberToObject(seen, "files_that_do_not_say", s->unknown);
 }
 
-/* ---- speed ---- */
-
-void rt_eval_percentiles(cJSON *into, float *seconds, float *room, uint64_t n)
-{
-    static const struct { const char *key; double p; } tail[] = {
-        {"p90_us", 0.9}, {"p99_us", 0.99}, {"p99_9_us", 0.999}};
-    rt_sort_floats(seconds, room, n);
-    cJSON_AddNumberToObject(into, "samples", (double)n);
-    if (!n) return;
-    cJSON_AddNumberToObject(into, "min_us", (double)seconds[0] * 1e6);
-    cJSON_AddNumberToObject(into, "p50_us", rt_median(seconds, n) * 1e6);
-    for (int i = 0; i < 3; i++) {
-        char reason[64];
-        int64_t at = rt_percentile_index(n, tail[i].p);
-        if (at < 0)
-            snprintf(reason, sizeof reason, "needs %llu samples", (unsigned long long)rt_percentile_needs(tail[i].p));
-        add(into, tail[i].key, at < 0 ? NAN : (double)seconds[at] * 1e6, reason);
-    }
-    cJSON_AddNumberToObject(into, "max_us", (double)seconds[n - 1] * 1e6);
-}
-
-static rt_status add_latency(cJSON *j, const rt_evaluation *v, rt_eval_speed *s)
-{
-    uint64_t n = s->undisturbed + s->disturbed;
-    float *room = malloc(n * sizeof *room + sizeof *room);
-    if (!room) return rt_fail(RT_RUN, "out of memory");
-    cJSON *l = cJSON_AddObjectToObject(j, "latency_batch1_1thread"), *calm = cJSON_CreateObject();
-    rt_eval_percentiles(calm, s->sample, room, s->undisturbed);      /* first: the whole is sorted in its place */
-    rt_eval_percentiles(l, s->sample, room, n);
-    cJSON_AddNumberToObject(l, "first_call_us", s->cold * 1e6);
-    cJSON_AddNumberToObject(l, "clock_us_taken_off", v->clock_cost * 1e6);
-    cJSON_AddNumberToObject(l, "disturbed", (double)s->disturbed);
-    cJSON_AddItemToObject(l, "undisturbed", calm);
-    free(room);
-    return RT_OK;
-}
-
-static rt_status add_throughput(cJSON *j, const rt_evaluation *v, rt_eval_speed *s)
-{
-    uint64_t rounds = (uint64_t)v->set.rounds;
-    float *room = malloc(rounds * sizeof *room);
-    if (!room) return rt_fail(RT_RUN, "out of memory");
-    cJSON *t = cJSON_AddObjectToObject(j, "throughput"), *all = cJSON_AddObjectToObject(t, "by_batch");
-    int best = 0;
-    double most = 0;
-    for (int b = 0; b < RT_EVAL_SIZES && s->rate[b]; b++) {
-        char key[16];
-        float *r = s->rate[b];
-        snprintf(key, sizeof key, "%d", rt_eval_size[b]);
-        rt_sort_floats(r, room, rounds);
-        cJSON *one = cJSON_AddObjectToObject(all, key);
-        double middle = rt_median(r, rounds);
-        cJSON_AddNumberToObject(one, "rows_per_second", middle);
-        cJSON_AddNumberToObject(one, "lowest", r[0]);
-        cJSON_AddNumberToObject(one, "highest", r[rounds - 1]);
-        if (middle > most) {
-            most = middle;
-            best = b;
-        }
-    }
-    free(room);
-    cJSON_AddStringToObject(t, "statistic", "median of the rounds");
-    cJSON_AddNumberToObject(t, "rounds", (double)rounds);
-    cJSON_AddNumberToObject(t, "threads", rt_pool_threads(v->pool));
-    cJSON_AddNumberToObject(t, "batch", rt_eval_size[best]);
-    cJSON_AddNumberToObject(t, "rows_per_second", most);
-    cJSON_AddNumberToObject(t, "lowest", s->rate[best][0]);
-    cJSON_AddNumberToObject(t, "highest", s->rate[best][rounds - 1]);
-    return RT_OK;
-}
-
 /* ---- models ---- */
 
 /* The curve of the run that made the model, when it lies beside it and is of this model. What is there and no such
@@ -314,7 +242,7 @@ static void add_quantized(cJSON *j, const rt_eval_model *e, const rt_teacher_cos
 static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 {
     rt_eval_model *e = &v->model[i];
-    rt_teacher_cost cost = rt_teacher_costs(v->set.speed && e->speed.one ? e->speed.one : e->teacher);
+    rt_teacher_cost cost = rt_teacher_costs(e->timed >= 0 ? v->speed.subject[e->timed].stream[0] : e->teacher);
     cJSON *j = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(j, "files");
     cJSON_AddItemToArray(models, j);
     cJSON_AddStringToObject(j, "name", e->name);
@@ -328,10 +256,11 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
         cJSON_AddNumberToObject(j, "file_bytes", cost.file_bytes);
         if (rt_teacher_quantized(e->teacher)) add_quantized(j, e, &cost);
     }
-    if (e->speed.one) {
+    if (e->timed >= 0) {
         cJSON_AddNumberToObject(j, "peak_memory_bytes", cost.weight_bytes + cost.plan_bytes);
-        RT_TRY(add_latency(j, v, &e->speed));
-        RT_TRY(add_throughput(j, v, &e->speed));
+        RT_TRY(rt_speed_describe(j, &v->speed, e->timed));
+        if (e->timed > 0)
+            rt_speed_describe_ratios(cJSON_AddObjectToObject(j, "speed_vs_reference"), &v->speed, e->timed);
     }
     RT_TRY(add_history(j, v, e));
     return rt_check_stop();
@@ -339,43 +268,16 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 
 /* ---- the whole ---- */
 
-static void cpu_name(char text[128])
-{
-    char line[256];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    strcpy(text, "unknown");
-    while (f && fgets(line, sizeof line, f))
-        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
-            snprintf(text, 128, "%.120s", strchr(line, ':') + 2);
-            text[strcspn(text, "\n")] = 0;
-            break;
-        }
-    if (f) fclose(f);
-}
-
 static void add_machine(cJSON *r, const rt_evaluation *v)
 {
-    char cpu[128], line[64] = "unknown";
-    struct utsname u;
     cJSON *m = cJSON_AddObjectToObject(r, "machine");
-    cpu_name(cpu);
-    uname(&u);
-    FILE *f = fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "r");
-    if (f) {
-        if (!fgets(line, sizeof line, f)) strcpy(line, "unknown");
-        line[strcspn(line, "\n")] = 0;
-        fclose(f);
-    }
-    cJSON_AddStringToObject(m, "cpu", cpu);
-    cJSON_AddStringToObject(m, "system", u.release);
-    cJSON_AddStringToObject(m, "governor", line);
-    cJSON_AddStringToObject(m, "kernels", rt_kernels_get()->name);
+    rt_machine_describe(m, rt_pool_threads(v->pool), v->speed.count ? &v->speed.before : NULL);
     int quantized = 0;
     for (int i = 0; i < v->count; i++) quantized += rt_teacher_quantized(v->model[i].teacher);
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
-    cJSON_AddStringToObject(m, "compiler", __VERSION__);
-    cJSON_AddNumberToObject(m, "threads", rt_pool_threads(v->pool));
-    if (v->set.speed) cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
+    if (!v->speed.count) return;
+    cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
+    rt_speed_describe_all(cJSON_AddObjectToObject(r, "speed"), &v->speed);
 }
 
 static void add_data(cJSON *r, const rt_evaluation *v)

@@ -97,8 +97,6 @@ static rt_status set_up(rt_evaluation *v, cJSON *config)
         inputs = rt_teacher_inputs(e->teacher, input, inputs);
     }
     RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->pool, v->progress));
-    v->single = rt_pool_new(1);
-    if (!v->single) return RT_RUN;
     for (int i = 0; i < v->count; i++) RT_TRY(open_model(v, &v->model[i]));
     RT_TRY(open_labels(v, data));
     say_same(v);
@@ -129,43 +127,63 @@ static void say_labelled(rt_evaluation *v)
     }
 }
 
+static rt_status measure(rt_evaluation *v)
+{
+    rt_speed *s = &v->speed;
+    s->scenarios = 1u << RT_SINGLE_STREAM | 1u << RT_MULTI_STREAM | 1u << RT_OFFLINE;
+    s->seed = 1;
+    s->x = v->data.x;
+    s->rows = &v->data.rows;
+    s->pool = v->pool;
+    s->progress = v->progress;
+    s->notes = v->notes;
+    for (int i = 0; i < v->count; i++) {
+        rt_eval_model *e = &v->model[i];
+        if (!(rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES)) continue;
+        e->timed = s->count;
+        s->subject[s->count++] = (rt_speed_subject){.name = e->name, .teacher = e->teacher};
+    }
+    return rt_speed_measure(s);
+}
+
 static void say_disturbed(rt_evaluation *v)
 {
     uint64_t all = 0, disturbed = 0;
-    for (int i = 0; i < v->count; i++) {
-        all += v->model[i].speed.undisturbed + v->model[i].speed.disturbed;
-        disturbed += v->model[i].speed.disturbed;
-    }
+    for (int i = 0; i < v->speed.count; i++)
+        for (int k = 0; k < 2; k++) {
+            const rt_speed_calls *c = &v->speed.subject[i].calls[k];
+            all += c->undisturbed + c->disturbed;
+            disturbed += c->disturbed;
+        }
     if (disturbed)
         rt_eval_note(
             v->notes,
             "%llu of %llu timed calls lost the CPU to something else: percentiles are given over all calls and "
             "over the undisturbed ones.",
             (unsigned long long)disturbed, (unsigned long long)all);
+    for (int k = 0; k < RT_SCENARIOS && v->speed.count; k++) {
+        char text[256];
+        if (!rt_speed_noise(&v->speed, (rt_scenario)k).noisy) continue;
+        rt_speed_say_noisy(&v->speed, (rt_scenario)k, text, sizeof text);
+        rt_eval_note(v->notes, "%s.", text);
+    }
 }
 
 static void close_model(rt_eval_model *e)
 {
-    rt_teacher_close(e->speed.one);
-    for (int b = 0; b < RT_EVAL_SIZES; b++) {
-        rt_teacher_close(e->speed.many[b]);
-        free(e->speed.rate[b]);
-    }
     rt_teacher_close(e->teacher);
     for (int h = 0; h < RT_MAX_HEADS; h++) {
         rt_scores_free(&e->quality[h].scores);
         free(e->quality[h].confusion);
         free(e->quality[h].error);
     }
-    free(e->speed.raw);
-    free(e->speed.sample);
 }
 
 static void clean_up(rt_evaluation *v)
 {
+    rt_speed_free(&v->speed);                  /* its twins go before their models */
     for (int i = 0; i < v->count; i++) close_model(&v->model[i]);
     rt_eval_data_close(&v->data);
-    rt_pool_free(v->single);
     cJSON_Delete(v->notes);
     free(v);
 }
@@ -173,8 +191,9 @@ static void clean_up(rt_evaluation *v)
 static rt_evaluation *start(void)
 {
     rt_evaluation *v = calloc(1, sizeof *v);
-    if (v) v->notes = cJSON_CreateArray();
-    else rt_fail(RT_RUN, "out of memory");
+    if (!v) rt_fail(RT_RUN, "out of memory");
+    else v->notes = cJSON_CreateArray();
+    for (int i = 0; v && i < RT_EVAL_MODELS; i++) v->model[i].timed = -1;
     return v;
 }
 
@@ -210,7 +229,7 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const 
     if (!st) st = rt_eval_score(v);
     if (!st) st = rt_identity_unchanged(v->data.identity);
     if (!st) say_labelled(v);
-    if (!st && v->set.speed) st = rt_eval_measure(v);
+    if (!st && v->set.speed) st = measure(v);
     if (!st && v->set.speed) say_disturbed(v);
     if (!st) st = rt_eval_result(v, config, result);
     if (!st && report) st = rt_report_write(report, *result);

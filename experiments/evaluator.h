@@ -2,7 +2,7 @@
  *
  * Configuration: {"teacher": model or list, "students": [model, ...], "names": [..., teacher first],
  *  "data": {"source", "x", "y", "names", "rows", "test", "test_seed"},
- *  "eval": {"speed": true, "latency_samples": 2000, "seconds": 0.5, "rounds": 5}}
+ *  "eval": {"speed": true, "latency_samples": 2000, "seconds": 1, "rounds": 10}, "speed": {"seconds": 10}}
  * The reference, which the others are compared with, is the teacher, or the first student where there is no teacher.
  *
  * Numbers of the result ("retort-evaluation-2"), which is the master of every report. n: rows with a label.
@@ -16,12 +16,12 @@
  *   mcnemar_vs_reference   labelled rows that one of the two alone has right, exact two-sided p
  *   rows_seen_in_training  rows of the evaluation that the model or an ancestor was trained or chosen on, found by the
  *                   identity of the data: equal rows in another file are not found. seen: by whom
- *   latency_batch1_1thread  single calls on one thread, in microseconds, less the cost of reading the clock. p50 is
- *                   the median; p90, p99, p99.9 are early-stopping estimates (statistics.h). A call is disturbed when
- *                   it took longer than 1.1 times its CPU time and 10 us: it lost the CPU. (Calls below 20 us are taken
- *                   in groups of up to 16 with one CPU time.) Percentiles are over all calls, and over the
- *                   undisturbed ones
- *   throughput      rows a second on all threads, by batch size: median, lowest and highest of the rounds
+ *   latency_batch1_1thread, latency_batch8_1thread, throughput, cold_start_us, joules_per_row: experiments/speed.h.
+ *                   p50 is the median; p90, p99, p99.9 are early-stopping estimates (statistics.h), over all calls, and
+ *                   over the undisturbed ones. Microseconds; rows a second, by batch size, as the median, the lowest and
+ *                   the highest of the rounds
+ *   speed_vs_reference  ratios, above 1 where this model is slower, with 95 % intervals; null where the machine was too
+ *                   noisy, which "speed" of the evaluation tells
  * What is not defined is null, with the reason under "undefined". "notes" says in words what a reader must know. */
 #ifndef RT_EXPERIMENTS_EVALUATOR_H
 #define RT_EXPERIMENTS_EVALUATOR_H

@@ -8,13 +8,12 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 #include "experiments/eval_data.h"
+#include "experiments/speed.h"
 #include "experiments/statistics.h"
 #include "student/metrics.h"
 
 enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
-/* Rows of a batch in the pass over the data; batch sizes that throughput is measured at. */
-enum { RT_EVAL_BATCH = 256, RT_EVAL_SIZES = 4, RT_EVAL_GROUP = 16 };
-extern const int rt_eval_size[RT_EVAL_SIZES];
+enum { RT_EVAL_BATCH = 256 };          /* rows in the pass over the data */
 
 /* What is counted of one head's answers. What metrics of order need, and the errors of rows that are compared in pairs,
  * grow with the rows; nothing else does. */
@@ -30,17 +29,6 @@ typedef struct {
     float *error;                      /* (labelled rows) of labels: share that is wrong; of values: mean |d| */
 } rt_eval_quality;
 
-/* Timings of one model. sample holds seconds of single calls: undisturbed ones from its start, disturbed ones from its
- * end backwards. */
-typedef struct {
-    rt_teacher *one, *many[RT_EVAL_SIZES];
-    char *raw;                         /* rows to answer, as the source stores them */
-    float *sample;
-    uint64_t undisturbed, disturbed;
-    double cold, call;                 /* the first call; a warm one, about */
-    float *rate[RT_EVAL_SIZES];        /* (rounds) rows per second; NULL: left out, a call would take too long */
-} rt_eval_speed;
-
 typedef struct {
     char name[RT_EVAL_NAME];
     const char *path[RT_EVAL_MEMBERS];
@@ -48,13 +36,12 @@ typedef struct {
     rt_teacher *teacher;
     rt_digest digest;
     rt_eval_quality quality[RT_MAX_HEADS];
-    rt_eval_speed speed;
+    int timed;                         /* as which subject of the evaluation's speed; -1: not */
     rt_eval_seen seen;
 } rt_eval_model;
 
 typedef struct {
-    int samples, rounds, speed, teacher;   /* teacher: model 0 was named as the teacher */
-    double seconds;
+    int speed, teacher;                /* models are timed; model 0 was named as the teacher */
 } rt_eval_settings;
 
 typedef struct {
@@ -66,8 +53,8 @@ typedef struct {
     int heads, width;
     uint64_t labelled[RT_MAX_HEADS];   /* rows with a label */
     uint64_t labelled_rows;            /* of any head */
-    double clock_cost;                 /* seconds that reading the clock adds to a timed call; taken off */
-    rt_pool *pool, *single;
+    rt_speed speed;                    /* of the models that compute; a store has none */
+    rt_pool *pool;
     const rt_progress *progress;
     cJSON *notes;                      /* sentences that a reader of the numbers must know */
 } rt_evaluation;
@@ -77,17 +64,9 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *);
 /* One pass over the rows: fills every model's quality. */
 rt_status rt_eval_score(rt_evaluation *);
 
-/* Times every model, interleaved: fills speed. */
-rt_status rt_eval_measure(rt_evaluation *);
-/* Of `calls` calls between stamp[0], stamp[1], ... that took `cpu` seconds of the thread's CPU time in all: lost[k] = 1
- * when call k lost the CPU (see evaluator.h). */
-void rt_eval_disturbed(const double *stamp, int calls, double cpu, unsigned char *lost);
-
 /* Fills every model's seen, with notes for those that know rows or whose past is unknown. */
 rt_status rt_eval_find_seen(rt_evaluation *);
 
-/* Percentiles of n seconds, which it sorts, as members of `into`, in microseconds; room holds n more. */
-void rt_eval_percentiles(cJSON *into, float *seconds, float *room, uint64_t n);
 /* The whole result, for the caller to delete. */
 rt_status rt_eval_result(rt_evaluation *, const cJSON *config, cJSON **result);
 #endif

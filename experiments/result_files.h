@@ -1,6 +1,6 @@
 /* experiments/result_files.h - the files that a command leaves in the folder it was asked to fill, with a file of their
- * hashes beside them (xxhsum -c NAME.xxh128 checks them), by which a later run knows its own: what no run wrote is never
- * replaced. */
+ * hashes beside them (xxhsum -c NAME.xxh128 checks them), by which a later run knows its own: what no run wrote is
+ * never replaced. */
 #ifndef RT_EXPERIMENTS_RESULT_FILES_H
 #define RT_EXPERIMENTS_RESULT_FILES_H
 

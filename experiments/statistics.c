@@ -1,6 +1,7 @@
 #include "experiments/statistics.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/rng.h"
@@ -113,6 +114,29 @@ void rt_sort_floats(float *v, float *room, uint64_t n)
 double rt_median(const float *sorted, uint64_t n)
 {
     return 0.5 * ((double)sorted[(n - 1) / 2] + (double)sorted[n / 2]);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+double rt_median_of(double *v, int n)
+{
+    if (n < 1) return NAN;
+    qsort(v, (size_t)n, sizeof *v, by_value);
+    return 0.5 * (v[(n - 1) / 2] + v[n / 2]);
+}
+
+double rt_median_interval(double *v, int n, double confidence, double *lo, double *hi)
+{
+    double middle = rt_median_of(v, n);
+    int k = 0;
+    while (2 * k + 2 <= n && rt_binomial_cdf((uint64_t)n, 0.5, (uint64_t)k) <= (1 - confidence) / 2) k++;
+    *lo = k ? v[k - 1] : NAN;
+    *hi = k ? v[n - k] : NAN;
+    return middle;
 }
 
 void rt_wilson(uint64_t k, uint64_t n, double *low, double *high)

@@ -24,6 +24,12 @@ uint64_t rt_percentile_needs(double p);
 void rt_sort_floats(float *v, float *room, uint64_t n);
 /* The middle of n >= 1 sorted values, or the mean of the two in the middle. */
 double rt_median(const float *sorted, uint64_t n);
+/* The same of n values in any order, which it sorts; NAN of none. */
+double rt_median_of(double *v, int n);
+/* rt_median_of with a confidence interval of the distribution's median, whatever the distribution: from the k-th
+ * smallest to the k-th largest, with the largest k such that P(Binomial(n, 1/2) < k) <= (1 - confidence) / 2 (Conover
+ * 1999, section 3.2). lo and hi are NAN where n is too small (below 6 at 95 %). */
+double rt_median_interval(double *v, int n, double confidence, double *lo, double *hi);
 
 /* Wilson score interval of k successes in n >= 1 at 95 %. */
 void rt_wilson(uint64_t k, uint64_t n, double *low, double *high);

@@ -50,10 +50,10 @@ X
 expect 0 "" "$retort" train cnn.json --out C
 expect 0 "" "$retort" train cnn.json --out H 'teacher=C/model.h5' 'loss.hints=[{"student": "body", "teacher": "body"}, {"student": "feature", "teacher": "feature", "weight": 0.5}]'
 expect 2 "the model has no layer named 'bodi'" "$retort" train cnn.json --out H2 'teacher=C/model.h5' 'loss.hints=[{"student": "bodi", "teacher": "body"}]'
-expect 0 "report: E/report.html" "$retort" eval --teacher T/model.h5 --student S_kd/model.h5 --data band.h5 --rows 300: --out E eval.latency_samples=700 eval.seconds=0.05
+expect 0 "report: E/report.html" "$retort" eval --teacher T/model.h5 --student S_kd/model.h5 --data band.h5 --rows 300: --out E eval.latency_samples=700 eval.seconds=0.05 speed.seconds=0
 for f in evaluation.json report.md report.csv report.html; do [ -s E/$f ] || fail "E/$f is missing"; done
 grep -q '"p99_us":[[:space:]]*[0-9]' E/evaluation.json || fail "no p99 from 700 samples"
-expect 0 "" "$retort" eval --teacher T/model.h5 --data band.h5 --out E2 eval.latency_samples=100 eval.seconds=0.05
+expect 0 "" "$retort" eval --teacher T/model.h5 --data band.h5 --out E2 eval.latency_samples=100 eval.seconds=0.05 speed.seconds=0
 grep -q '"p99_us":[[:space:]]*[0-9]' E2/evaluation.json && fail "a p99 from 100 samples"
 
 # Test rows drawn by seed are those that training left out; rows that a model has seen are named.

@@ -33,7 +33,7 @@ expect 0 "" "$retort" quantize --config q.json --out q5.h5 --json
 expect 0 "int_kernels              scalar" "$retort" info q.h5 --int-kernels scalar
 grep -q "^second .* conv2d then relu .* 12" out.txt && fail "info shows bits that are none"
 grep -q "^body  *conv2d then relu  *8 " out.txt || fail "info without quantizers: $(cat out.txt)"
-expect 0 "" "$retort" eval --student $M --student q.h5 --data band.h5 --out E --json eval.latency_samples=100 eval.seconds=0.05 --int-kernels scalar
+expect 0 "" "$retort" eval --student $M --student q.h5 --data band.h5 --out E --json eval.latency_samples=100 eval.seconds=0.05 speed.seconds=0 --int-kernels scalar
 grep -q '"int_kernels":[[:space:]]*"scalar"' out.txt || fail "eval does not name the integer kernels"
 [ "$(grep -c '"program_bytes"' out.txt)" -eq 1 ] || fail "eval does not say which model is quantized"
 grep -q "integer kernels scalar" E/report.html || fail "the report does not name the integer kernels"

@@ -3,7 +3,7 @@
 #include <signal.h>
 
 #include "engine/clock.h"
-#include "experiments/evaluator_parts.h"
+#include "experiments/speed.h"
 #include "tests/experiments/evaluator_models.h"
 
 /* 1 to n microseconds in a scattered order. */
@@ -20,7 +20,7 @@ static void check_percentiles(int n, double p50, double p90, double p99, double 
     float *v = samples(n), *room = malloc((size_t)n * sizeof *room);
     assert_non_null(room);
     cJSON *j = cJSON_CreateObject();
-    rt_eval_percentiles(j, v, room, (uint64_t)n);
+    rt_speed_percentiles(j, v, room, (uint64_t)n);
     const char *const key[] = {"samples", "min_us", "p50_us", "p90_us", "p99_us", "p99_9_us", "max_us"};
     double value[] = {n, 1, p50, p90, p99, p99_9, n};
     for (int i = 0; i < 7; i++) {
@@ -57,7 +57,7 @@ static void ten_million(void **state)
     for (int i = 0; i < N; i++) v[i] = (float)((uint64_t)i * 7654321 % N);
     cJSON *j = cJSON_CreateObject();
     double start = rt_thread_seconds();
-    rt_eval_percentiles(j, v, room, N);
+    rt_speed_percentiles(j, v, room, N);
     double took = rt_thread_seconds() - start;
     check_close("p90", cJSON_GetNumberValue(get(j, "p90_us")), 9002207e6, 0, 1e-6);
     if (took > 20) fail_msg("%.1f s for ten million samples", took);
@@ -72,19 +72,19 @@ static void disturbed(void **state)
     unsigned char lost[8];
     /* Alone: beyond 1.1 times the CPU time and 10 us. */
     const double us = 1e-6;
-    rt_eval_disturbed((double[]){5, 5 + 119 * us}, 1, 100 * us, lost);
+    rt_speed_disturbed((double[]){5, 5 + 119 * us}, 1, 100 * us, lost);
     assert_int_equal(lost[0], 0);
-    rt_eval_disturbed((double[]){5, 5 + 121 * us}, 1, 100 * us, lost);
+    rt_speed_disturbed((double[]){5, 5 + 121 * us}, 1, 100 * us, lost);
     assert_int_equal(lost[0], 1);
-    rt_eval_disturbed((double[]){5, 5 + 10.5 * us}, 1, 1 * us, lost);
+    rt_speed_disturbed((double[]){5, 5 + 10.5 * us}, 1, 1 * us, lost);
     assert_int_equal(lost[0], 0);
-    rt_eval_disturbed((double[]){5, 5 + 12 * us}, 1, 1 * us, lost);
+    rt_speed_disturbed((double[]){5, 5 + 12 * us}, 1, 1 * us, lost);
     assert_int_equal(lost[0], 1);
     /* A group: the call that took so long, and only when the group lost time. */
     const double stamp[] = {0, 2 * us, 4 * us, 4004 * us, 4006 * us};
-    rt_eval_disturbed(stamp, 4, 9 * us, lost);
+    rt_speed_disturbed(stamp, 4, 9 * us, lost);
     assert_memory_equal(lost, ((unsigned char[]){0, 0, 1, 0}), 4);
-    rt_eval_disturbed(stamp, 4, 4000 * us, lost);
+    rt_speed_disturbed(stamp, 4, 4000 * us, lost);
     assert_memory_equal(lost, ((unsigned char[]){0, 0, 0, 0}), 4);
 }
 
@@ -114,6 +114,7 @@ static void measured(void **state)
     (void)state;
     cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
     override(c, "eval={\"latency_samples\": 1001, \"seconds\": 0.02, \"rounds\": 4}");
+    override(c, "speed.seconds=0");                /* no further rounds, however noisy */
     check_ok(evaluate(c, NULL, 0, &e));
     for (int i = 0; i < 2; i++) {
         const cJSON *l = get(model_of(e, i), "latency_batch1_1thread"), *calm = get(l, "undisturbed");
@@ -158,7 +159,7 @@ static void ends_when_asked(void **state)
     double took = rt_seconds() - stopped_at;
     rt_ask_to_stop(0);
     assert_null(e);
-    assert_true(last_total == 2e7 && last_done > 0 && last_done < last_total);
+    assert_true(last_total == 3 * 1.125e7 && last_done > 0 && last_done < last_total);       /* two models and A' */
     if (took > 5) fail_msg("%.1f s until it ended", took);
     assert_true(fopen(at("stopped/evaluation.json"), "r") == NULL);
     rt_pool_free(pool);

@@ -171,6 +171,7 @@ static void forms(void **state)
     (void)state;
     cJSON *e, *json, *c = config_of("a.h5", "b.h5 c.h5", "data.h5");
     override(c, "eval={\"latency_samples\": 700, \"seconds\": 0.02, \"rounds\": 3}");
+    override(c, "speed.seconds=0");
     check_ok(evaluate(c, at("forms"), 0, &e));
     char *csv = slurp(at("forms/report.csv")), *md = slurp(at("forms/report.md")),
          *page = slurp(at("forms/report.html"));

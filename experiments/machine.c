@@ -1,0 +1,121 @@
+#include "experiments/machine.h"
+
+#include <gnu/libc-version.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/kernels.h"
+
+static int first_line(char line[256], const char *path)
+{
+    FILE *f = fopen(path, "r");
+    int good = f && fgets(line, 256, f);
+    if (f) fclose(f);
+    if (good) line[strcspn(line, "\n")] = 0;
+    return good;
+}
+
+static void cpu_name(char text[128])
+{
+    char line[256];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    strcpy(text, "unknown");
+    while (f && fgets(line, sizeof line, f))
+        if (strncmp(line, "model name", 10) == 0 && strchr(line, ':')) {
+            snprintf(text, 128, "%.120s", strchr(line, ':') + 2);
+            text[strcspn(text, "\n")] = 0;
+            break;
+        }
+    if (f) fclose(f);
+}
+
+void rt_machine_look(rt_machine_use *u)
+{
+    char line[256];
+    double v[8] = {0};
+    *u = (rt_machine_use){0};
+    if (!first_line(line, "/proc/stat") ||
+        sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7) < 8)
+        return;
+    for (int i = 0; i < 8; i++) u->all += v[i];
+    u->stolen = v[7];
+    u->busy = u->all - v[3] - v[4];                    /* idle, waiting for a disk */
+}
+
+static void add_share(cJSON *into, const char *key, double part, double all)
+{
+    if (all > 0) cJSON_AddNumberToObject(into, key, part / all);
+    else cJSON_AddNullToObject(into, key);
+}
+
+/* "0,2,3", or null where the process may use all CPUs of the machine. */
+static void add_pinned(cJSON *into)
+{
+    cpu_set_t set;
+    char text[1024];
+    size_t n = 0;
+    if (sched_getaffinity(0, sizeof set, &set) || CPU_COUNT(&set) >= sysconf(_SC_NPROCESSORS_ONLN)) {
+        cJSON_AddNullToObject(into, "pinned");
+        return;
+    }
+    for (int c = 0; c < CPU_SETSIZE && n < sizeof text - 16; c++)
+        if (CPU_ISSET(c, &set)) n += (size_t)snprintf(text + n, sizeof text - n, "%s%d", n ? "," : "", c);
+    cJSON_AddStringToObject(into, "pinned", text);
+}
+
+void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since)
+{
+    char cpu[128], line[256], date[32];
+    struct utsname u;
+    struct tm tm;
+    double load;
+    time_t now = time(NULL);
+    cpu_name(cpu);
+    uname(&u);
+    gmtime_r(&now, &tm);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    if (!first_line(line, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) strcpy(line, "unknown");
+    cJSON_AddStringToObject(into, "cpu", cpu);
+    cJSON_AddStringToObject(into, "system", u.release);
+    cJSON_AddStringToObject(into, "governor", line);
+    cJSON_AddStringToObject(into, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(into, "compiler", __VERSION__);
+    snprintf(line, sizeof line, "glibc %.32s, cJSON %.32s", gnu_get_libc_version(), cJSON_Version());
+    cJSON_AddStringToObject(into, "libraries", line);
+    cJSON_AddNumberToObject(into, "threads", threads);
+    add_pinned(into);
+    cJSON_AddStringToObject(into, "time", date);
+    if (getloadavg(&load, 1) == 1) cJSON_AddNumberToObject(into, "load", load);
+    else cJSON_AddNullToObject(into, "load");
+    if (!since) return;
+    rt_machine_use use;
+    rt_machine_look(&use);
+    add_share(into, "steal", use.stolen - since->stolen, use.all - since->all);
+    add_share(into, "busy", use.busy - since->busy, use.all - since->all);
+}
+
+int rt_machine_joules(double *joules)
+{
+    int packages = 0;
+    *joules = 0;
+    for (int i = 0; i < 16; i++) {
+        char path[64], line[256];
+        snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/energy_uj", i);
+        if (!first_line(line, path)) break;
+        *joules += strtod(line, NULL) * 1e-6;
+        packages++;
+    }
+    return packages;
+}
+
+double rt_machine_peak_rss(void)
+{
+    struct rusage u;
+    return getrusage(RUSAGE_SELF, &u) ? 0 : (double)u.ru_maxrss * 1024;
+}

@@ -1,0 +1,22 @@
+/* experiments/machine.h - what a measurement ran on: a reader of its figures must know, as another machine, or the same
+ * with other work on it, gives others. Linux; what cannot be read is null. */
+#ifndef RT_EXPERIMENTS_MACHINE_H
+#define RT_EXPERIMENTS_MACHINE_H
+
+#include <cjson/cJSON.h>
+
+/* What else ran while something was measured. */
+typedef struct { double stolen, busy, all; } rt_machine_use;   /* seconds of all CPUs since the start, times 100 */
+
+/* At the beginning; rt_machine_describe tells what has gone since. */
+void rt_machine_look(rt_machine_use *);
+/* Adds to `into`: cpu, system, governor, kernels, compiler, libraries, threads, pinned (the CPUs that this process may
+ * use, where these are not all), time (UTC, ISO 8601), load (of the last minute). since (NULL: none): steal, the share
+ * of time that the hypervisor gave to others; busy, the share of all CPUs that was used. */
+void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since);
+/* Joules that the processor's packages have used (RAPL), by a counter that wraps; 0 where they cannot be read, as by
+ * most users. */
+int rt_machine_joules(double *joules);
+/* Most memory that this process has held, in bytes. */
+double rt_machine_peak_rss(void);
+#endif
