@@ -92,6 +92,28 @@ rt_status cli_set_list(const cli_args *a, cJSON *config, const char *option, con
     return RT_OK;
 }
 
+rt_status cli_set_columns(const cli_args *a, cJSON *config, const char *option, const char *path)
+{
+    const char *value = cli_value(a, option), *twice = override_of(a, path, strlen(path));
+    char text[4300];
+    if (!value) return RT_OK;
+    if (twice) return rt_fail(RT_USAGE, "--%s and %s say the same thing; give one of them", option, twice);
+    cJSON *list = cJSON_CreateArray();
+    for (size_t n; ; value += n + 1) {
+        n = strcspn(value, ",");
+        snprintf(text, sizeof text, "%.*s", (int)n, value);
+        if (n) cJSON_AddItemToArray(list, cJSON_CreateString(text));
+        if (!value[n]) break;
+    }
+    char *names = cJSON_PrintUnformatted(list);
+    int n = names && list->child ? snprintf(text, sizeof text, "%s=%s", path, names) : -1;
+    cJSON_free(names);
+    cJSON_Delete(list);
+    if (n < 0 || n >= (int)sizeof text)
+        return rt_fail(RT_USAGE, "--%s: names of columns with commas between are expected", option);
+    return rt_json_override(config, text);
+}
+
 rt_status cli_config(const cli_args *a, cJSON **config)
 {
     *config = NULL;

@@ -60,12 +60,12 @@ extern const cli_option cli_common[], cli_speed[], cli_seeds[];
 
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
-    cli_bench_keys[], cli_quantize_keys[];
+    cli_bench_keys[], cli_quantize_keys[], cli_predict_keys[];
 
-enum { CLI_COMMANDS = 10 };
+enum { CLI_COMMANDS = 11 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
-extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_eval, cli_export, cli_run, cli_bench,
-    cli_quantize, cli_verify;
+extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_predict, cli_eval, cli_export, cli_run,
+    cli_bench, cli_quantize, cli_verify;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */
@@ -86,6 +86,8 @@ rt_status cli_set(cJSON *config, const char *path, const char *value);
 rt_status cli_set_option(const cli_args *, cJSON *config, const char *option, const char *path);
 /* The same for a CLI_LIST: config.path = all its values. path has no dot. */
 rt_status cli_set_list(const cli_args *, cJSON *config, const char *option, const char *path);
+/* The same for names with commas between: config.path = their list. */
+rt_status cli_set_columns(const cli_args *, cJSON *config, const char *option, const char *path);
 
 /* Text of others on standard output, as rt_put_plain puts it. */
 void cli_print_text(const char *);

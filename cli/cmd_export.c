@@ -15,10 +15,8 @@ static rt_status run(cli_args *a, cJSON **result)
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
     if (!st && !cJSON_HasObjectItem(config, "to")) st = cli_set(config, "to", to);
     if (!st) st = cli_set_option(a, config, "to", "to");
-    if (!st) st = cli_set_option(a, config, "data", "data");
-    if (!st) st = cli_set_option(a, config, "rows", "rows");
     if (!st)
-        st = rt_export(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, a->pool, &a->progress, result);
+        st = rt_export(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, result);
     cJSON_Delete(config);
     return st;
 }
@@ -27,8 +25,6 @@ static const cli_option options[] = {
     {"to", CLI_VALUE, "FORM",
      "safetensors, npz, csv, npy, program, onnx-qdq or c; without it the ending of --out decides (.q, .onnx, .c)",
      NULL},
-    {"data", CLI_VALUE, "DATA.h5", "predictions for these rows", NULL},
-    {"rows", CLI_VALUE, "A:B", "some of them", NULL},
     {"out", CLI_VALUE, "FILE", "what is written", NULL},
     {"force", CLI_FLAG, NULL,
      "replace an earlier export. It is known by a mark that the file system keeps beside it (the "
@@ -39,16 +35,15 @@ static const cli_option options[] = {
 
 const cli_command cli_export = {
     .name = "export",
-    .summary = "write weights, predictions or labels for other tools, and integer programs, ONNX and C to deploy",
+    .summary = "write weights or labels for other tools, and integer programs, ONNX and C to deploy",
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
-             "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 [--rows A:B] --to csv|npy --out FILE\n"
              "LABELS.h5 --to csv|npy --out FILE\n"
              "QUANTIZED.h5 --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]",
     .about =
-        "Weights, predictions or labels for other tools. csv: row; of a head of classes the prediction, its name where "
-        "classes have names, and a probability for each; of labels a probability for each; of numbers the numbers; of "
-        "several heads titles begin with HEAD:. npy: what the model answers (rows, outputs of all heads), logits of "
-        "classes and labels. Columns of the data are matched with the model's by name.\n\n"
+        "Weights or labels for other tools; 'retort predict' writes predictions. Labels as csv: row; of a head of "
+        "classes the prediction, its name where classes have names, and a probability for each; of labels a "
+        "probability for each; of numbers the numbers; of several heads titles begin with HEAD:. npy: the answers "
+        "(rows, outputs of all heads), logits of classes and labels.\n\n"
         "A quantized model is exported to be deployed, with a manifest beside it (FILE.json). program: the packed "
         "integer program, which rt_program_load() reads. onnx-qdq: a graph for runtimes with integer kernels; ONNX "
         "Runtime answers the same to the bit. c: C99 that needs nothing but <stdint.h> and <string.h>; --out NAME.c "
@@ -57,9 +52,9 @@ const cli_command cli_export = {
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"
-                "retort export runs/small/model.h5 --data test.h5 --out predictions.csv\n"
+                "retort export labels.h5 --out labels.csv\n"
                 "retort export small-int8.h5 --out small.onnx input_type=u8\n"
                 "retort export small-int8.h5 --out firmware/small.c\n",
     .run = run,
-    .takes = CLI_KEYS | CLI_THREADS,
-    .files = 32};
+    .takes = CLI_KEYS,
+    .files = 1};

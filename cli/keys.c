@@ -182,9 +182,29 @@ const cli_key cli_eval_keys[] = {
      "CPU, rounds go on for so long; then the machine is too noisy, and there are no ratios"},
     {NULL, NULL, NULL}};
 
+#define DATA_ID \
+    {"data.id", "none", \
+     "what rows are called: a data set of as many rows, or a column of x, of texts or whole numbers, each once. " \
+     "Without it a row is called by the XXH3-128 of its bytes"}
+#define DATA_SLICES {"data.slices", "none", "a list of columns that rows are grouped by, as data.id names one"}
+
+const cli_key cli_predict_keys[] = {
+    {"model", "", "a model file, or a list (an ensemble), in place of the arguments"},
+    DATA_SOURCE,
+    DATA_X,
+    {"data.y", "y", "the labels, which are kept as truth; \"\" for none. The default only where there is one"},
+    DATA_TARGETS,
+    DATA_ROWS,
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
+    DATA_ID,
+    DATA_SLICES,
+    {"to", "h5; as --out ends", "h5, csv or npy; as --to"},
+    {"topk", "0", "to h5: of classes, the so many largest logits of a row; 0: all"},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_export_keys[] = {
-    {"x", "x", "with --data: the data set, or those of several inputs, as data.x of 'retort label'"},
-    {"names", "match", "with --data: as data.names of 'retort label'"},
     {"opset", "17", "to onnx-qdq: 17 or 21"},
     {"input_type", "auto",
      "to onnx-qdq: u8, bytes as they are in the data (of a model quantized so), f32 numbers as they "
@@ -220,8 +240,8 @@ const cli_key cli_run_keys[] = {
     {"out", "", "the folder of all steps; as --out"},
     {"seed", "1", "of every step that has none of its own"},
     {"steps", "",
-     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"eval\"|\"export\", \"with\": the "
-     "configuration of that command}]"},
+     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"predict\"|\"eval\"|\"export\", "
+     "\"with\": the configuration of that command}]"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_bench_keys[] = {{"batch", "128", "rows a step"},

@@ -84,6 +84,7 @@ static rt_status has_manifest(int *ours, const char *path, rt_output_kind kind)
     if (!st && text) st = rt_json_parse(&m, text, strlen(text), path);
     if (m && kind == RT_OUTPUT_LABELS) *ours = rt_h5_find(f, "labels/status") != NULL;
     else if (m && kind == RT_OUTPUT_DATA) *ours = has(m, "imported") && rt_h5_find(f, "x");
+    else if (m && kind == RT_OUTPUT_PREDICTIONS) *ours = has(m, "predictions");
     else if (m) *ours = has(m, "quantization") && has(cJSON_GetObjectItemCaseSensitive(m, "provenance"), "quantized");
     cJSON_Delete(m);
     free(text);
@@ -112,7 +113,7 @@ static rt_status has_mark(int *ours, const rt_output *o)
 
 rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
 {
-    static const char *const what[] = {"data that retort imported", "a label store of retort",
+    static const char *const what[] = {"data that retort imported", "a label store of retort", "predictions of retort",
                                        "a model that 'retort quantize' wrote",
                                        "a file that retort exported and nobody changed since"};
     int ours = 0;

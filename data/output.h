@@ -18,11 +18,18 @@ typedef struct {
 /* What may be replaced by force, and how it is known:
  *   RT_OUTPUT_DATA     data that import wrote, by its manifest
  *   RT_OUTPUT_LABELS   a label store, by its manifest
+ *   RT_OUTPUT_PREDICTIONS  predictions, by their manifest
  *   RT_OUTPUT_QUANTIZED  a model that 'retort quantize' wrote, by its manifest; never one that was trained
  *   RT_OUTPUT_EXPORT   a file of another format, by a mark beside its content (the extended attribute
  *                      user.retort.xxh128) that holds the digest of what was written: a file that was changed since is
  *                      not replaced */
-typedef enum { RT_OUTPUT_DATA, RT_OUTPUT_LABELS, RT_OUTPUT_QUANTIZED, RT_OUTPUT_EXPORT } rt_output_kind;
+typedef enum {
+    RT_OUTPUT_DATA,
+    RT_OUTPUT_LABELS,
+    RT_OUTPUT_PREDICTIONS,
+    RT_OUTPUT_QUANTIZED,
+    RT_OUTPUT_EXPORT
+} rt_output_kind;
 
 typedef struct rt_output rt_output;
 

@@ -4,14 +4,10 @@
 #include <string.h>
 
 #include "data/files.h"
-#include "data/rows.h"
-#include "data/stream.h"
-#include "data/x_where.h"
 #include "experiments/deploy_job.h"
 #include "export/exporter.h"
-#include "teacher/teacher.h"
 
-enum { MAX_MODELS = 16, SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C };
+enum { SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C };
 static const char *const forms[] = {"safetensors", "npz", "csv", "npy", "program", "onnx-qdq", "c", NULL};
 static const char *const endings[] = {"safetensors", "npz", "csv", "npy", "q", "onnx", "c"};
 
@@ -29,12 +25,9 @@ const char *rt_export_ending_of(const char *form)
 }
 
 typedef struct {
-    const char *path[MAX_MODELS], *data, *rows;
-    rt_x_where x;
-    int models, to;
+    const char *path;
+    int to;
     rt_output *out;
-    rt_match match;
-    const char *of_data;               /* a key that was given and only predictions have, or NULL */
     rt_onnx_spec onnx;
 } settings;
 
@@ -52,17 +45,10 @@ static void read_onnx(rt_cfg *c, settings *s)
 
 static rt_status read_settings(cJSON *config, settings *s)
 {
-    static const char *const of_data[] = {"data", "x", "rows", "names"};
     rt_cfg c = rt_cfg_begin(config, "");
     memset(s, 0, sizeof *s);
-    s->models = rt_cfg_strings(&c, "input", s->path, MAX_MODELS);
-    if (!s->models) rt_cfg_fail(&c, "input", "a model or a label store is required");
+    if (!rt_cfg_strings(&c, "input", &s->path, 1)) rt_cfg_fail(&c, "input", "a model or a label store is required");
     s->to = rt_cfg_choice(&c, "to", forms, -1);
-    for (int i = 3; i >= 0; i--) if (rt_cfg_has(&c, of_data[i])) s->of_data = of_data[i];
-    s->data = rt_cfg_file(&c, "data", "");
-    rt_x_where_read(&c, s->data, &s->x);
-    s->rows = rt_cfg_string(&c, "rows", "");
-    s->match = rt_match_read(&c);
     read_onnx(&c, s);
     return rt_cfg_end(&c);
 }
@@ -88,31 +74,15 @@ static rt_status look(const char *path, const char *const *stores, int *is_store
  * *store: the one input is a label store. */
 static rt_status check_applies(const settings *s, const char *const *stores, int *store)
 {
-    int is_weights = s->to == SAFETENSORS || s->to == NPZ;
-    uint64_t first, end;
     *store = 0;
-    if (s->to >= PROGRAM) {
-        if (s->models != 1) return rt_fail(RT_USAGE, "to: one model is exported to %s at a time", forms[s->to]);
-        if (s->of_data) return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy)", s->of_data);
-        return RT_OK;
-    }
-    for (int i = 0; i < s->models && !*store; i++) {
-        RT_TRY(look(s->path[i], stores, store));
-        if (*store && is_weights)
-            return rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s->path[i]);
-        if (*store && s->models > 1)
-            return rt_fail(RT_USAGE, "%s: is a label store, which is exported alone", s->path[i]);
-    }
-    if (is_weights) {
-        if (s->models != 1) return rt_fail(RT_USAGE, "to: weights of one model are exported at a time");
-        if (s->of_data)
-            return rt_fail(RT_USAGE, "%s: belongs to predictions (to=csv or npy), not to weights", s->of_data);
-    } else if (*store) {
-        if (s->of_data)
-            return rt_fail(RT_USAGE, "%s: belongs to predictions; a label store is exported as it is", s->of_data);
-    } else if (!*s->data)
-        return rt_fail(RT_USAGE, "to: '%s' writes predictions, which need rows: give the data, too", forms[s->to]);
-    return rt_parse_range(s->rows, UINT64_MAX, &first, &end);
+    if (s->to >= PROGRAM) return RT_OK;
+    RT_TRY(look(s->path, stores, store));
+    if (*store && (s->to == SAFETENSORS || s->to == NPZ))
+        return rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s->path);
+    if (!*store && (s->to == CSV || s->to == NPY))
+        return rt_fail(RT_USAGE, "%s: to=%s is of label stores; 'retort predict' writes a model's answers to rows",
+                       s->path, forms[s->to]);
+    return RT_OK;
 }
 
 rt_status rt_export_check(cJSON *config, const char *const *stores)
@@ -126,7 +96,7 @@ rt_status rt_export_check(cJSON *config, const char *const *stores)
 static rt_status weights(const settings *s)
 {
     rt_model *m;
-    RT_TRY(rt_model_load(&m, s->path[0]));
+    RT_TRY(rt_model_load(&m, s->path));
     rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
     rt_model_free(m);
     return st;
@@ -136,7 +106,7 @@ static rt_status labels(const settings *s, cJSON *notes)
 {
     rt_labels *l;
     rt_labels_summary sum;
-    RT_TRY(rt_labels_open(&l, s->path[0], 0));
+    RT_TRY(rt_labels_open(&l, s->path, 0));
     rt_status st = rt_export_labels(l, s->out, s->to == CSV);
     if (!st) st = rt_labels_summarize(l, &sum);
     uint64_t without = st ? 0 : rt_labels_info(l)->rows - sum.status[RT_LABEL_DONE];
@@ -161,25 +131,6 @@ static rt_status labels(const settings *s, cJSON *notes)
     return st;
 }
 
-static rt_status predictions(const settings *s, rt_pool *pool, const rt_progress *progress, cJSON *notes)
-{
-    rt_teacher *t = NULL;
-    rt_source *x = NULL;
-    uint64_t first, end;
-    rt_status st = rt_teacher_open(&t, s->path, s->models);
-    rt_x_where where = s->x;
-    const char *input[RT_SOURCE_PARTS];
-    if (!st) st = rt_x_where_settle(&where, NULL, input, rt_teacher_inputs(t, input, 0));
-    if (!st) st = rt_x_open(&x, &where);
-    rt_teacher_binding to = {.source = x, .match = s->match, .notes = notes};
-    if (!st) st = rt_teacher_bind(t, &to);
-    if (!st) st = rt_parse_range(s->rows, rt_source_rows(x), &first, &end);
-    if (!st) st = rt_export_predictions(t, x, first, end, s->out, s->to == CSV, pool, progress);
-    rt_source_close(x);
-    rt_teacher_close(t);
-    return st;
-}
-
 /* A file is not called what it is not. */
 static rt_status check_ending(const settings *s, const char *path)
 {
@@ -192,16 +143,13 @@ static rt_status check_ending(const settings *s, const char *path)
     return RT_OK;
 }
 
-rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result)
 {
     settings s;
-    const char *inputs[MAX_MODELS + RT_SOURCE_PARTS + 2];
     *result = NULL;
     RT_TRY(read_settings(config, &s));
     RT_TRY(check_ending(&s, out->path));
-    memcpy(inputs, s.path, (size_t)s.models * sizeof *inputs);
-    inputs[s.models] = s.data;
-    inputs[rt_x_where_files(&s.x, inputs, s.models + 1)] = NULL;
+    const char *inputs[] = {s.path, NULL};
     RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
     int store = 0;
@@ -210,11 +158,10 @@ rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *pool, const rt
     if (!st) st = check_applies(&s, NULL, &store);
     if (st) ;
     else if (s.to >= PROGRAM)
-        st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path[0], s.onnx}, s.out, out, inputs, more,
+        st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path, s.onnx}, s.out, out, inputs, more,
                        notes);
     else if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
-    else if (store) st = labels(&s, notes);
-    else st = predictions(&s, pool, progress, notes);
+    else st = labels(&s, notes);
     if (!st) {
         *result = cJSON_CreateObject();
         cJSON_AddStringToObject(*result, "file", out->path);

@@ -1,8 +1,7 @@
 /* experiments/export_job.h - one export from a configuration: the way in for 'retort export' and for experiments.
  *
- * {"input": model or label store, or a list of models (an ensemble), "to": "safetensors"|"npz"|"csv"|"npy"|
- *  "program"|"onnx-qdq"|"c", "opset", "input_type", "int4" (of onnx-qdq),
- *  "data": source for predictions, "x", "rows", "names": "match"|"position"}
+ * {"input": model or label store, "to": "safetensors"|"npz"|"csv"|"npy"|"program"|"onnx-qdq"|"c",
+ *  "opset", "input_type", "int4" (of onnx-qdq)}
  *
  * What is neither an input nor applies is refused. An output that exists is replaced by force alone, and only when it
  * is an export that nobody changed since (data/output.h). */
@@ -11,8 +10,6 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
-#include "engine/progress.h"
 
 /* RT_USAGE when the configuration has an error that needs no look inside of a model or of data. stores: paths that will
  * be label stores when the export runs, ended by NULL; other inputs are looked at where they are there, and are models
@@ -21,5 +18,5 @@ rt_status rt_export_check(cJSON *config, const char *const *stores);
 /* What "to" is by a file's ending (what stands there when it is none that is known), and the ending of a form. */
 const char *rt_export_form_of(const char *path);
 const char *rt_export_ending_of(const char *form);
-rt_status rt_export(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result);
 #endif

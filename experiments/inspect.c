@@ -401,7 +401,9 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
     else if (model) st = inspect_model(path, o, pool, j);
     else if (rt_h5_find(f, "labels/status")) st = inspect_labels(path, j);
     else {
-        cJSON_AddStringToObject(j, "what", rt_h5_find(f, "m") && manifest ? "checkpoint" : "data");
+        cJSON_AddStringToObject(j, "what", cJSON_HasObjectItem(manifest, "predictions") ? "predictions"
+                                           : rt_h5_find(f, "m") && manifest             ? "checkpoint"
+                                                                                        : "data");
         st = inspect_sets(f, "", j);
         if (manifest) cJSON_AddItemToObject(j, "manifest", cJSON_Duplicate(manifest, 1));
     }

@@ -16,13 +16,14 @@
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/importer.h"
+#include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
 #include "train/trainer.h"
 
 enum { MAX_STEPS = 256, STATE_NAME = 96 };
-enum { IMPORT, TRAIN, LABEL, QUANTIZE, EVAL, EXPORT };
-static const char *const actions[] = {"import", "train", "label", "quantize", "eval", "export", NULL};
+enum { IMPORT, TRAIN, LABEL, QUANTIZE, PREDICT, EVAL, EXPORT };
+static const char *const actions[] = {"import", "train", "label", "quantize", "predict", "eval", "export", NULL};
 
 typedef struct {
     const char *name;
@@ -46,7 +47,8 @@ typedef struct {
 static void output_of(const experiment *x, step *s)
 {
     const char *form = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s->with, "to"));
-    const char *end = s->action == EXPORT ? rt_export_ending_of(form ? form : "") : "h5";
+    const char *end = s->action == EXPORT          ? rt_export_ending_of(form ? form : "")
+                      : s->action == PREDICT && form ? form : "h5";
     if (s->action == TRAIN || s->action == EVAL) snprintf(s->place, sizeof s->place, "%s/%s", x->out, s->name);
     else snprintf(s->place, sizeof s->place, "%s/%s.%s", x->out, s->name, end);
     snprintf(s->output, sizeof s->output, s->action == TRAIN ? "%.1000s/model.h5" : "%.1000s", s->place);
@@ -162,6 +164,7 @@ static rt_status check_step(const experiment *x, const step *s)
     if (s->action == IMPORT) st = rt_import_check(copy);
     if (s->action == LABEL) st = rt_label_check(copy);
     if (s->action == QUANTIZE) st = rt_quantize_check(copy);
+    if (s->action == PREDICT) st = rt_predict_check(copy);
     if (s->action == EVAL) st = rt_evaluate_check(copy);
     if (s->action == EXPORT) st = check_export(x, copy);
     if (!st) st = check_files(x, s);
@@ -363,7 +366,8 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
         out.force = stale;
         return rt_label(s->with, &out, x->pool, x->progress, result);
     case QUANTIZE: return rt_quantize(s->with, &out, x->pool, x->progress, result);
-    case EXPORT: return rt_export(s->with, &out, x->pool, x->progress, result);
+    case PREDICT: return rt_predict_rows(s->with, &out, x->pool, x->progress, result);
+    case EXPORT: return rt_export(s->with, &out, result);
     default:
         out.force = 0;
         return rt_evaluate(s->with, &out, x->pool, x->progress, result);
@@ -385,14 +389,14 @@ static rt_status was_begun(const char *path, const rt_digest *hash, char before[
     return RT_OK;
 }
 
-/* An export goes before it is made anew when the last success made it, or the attempt that goes on: both are known by
- * digests, also where the file system keeps no marks by which the export itself could tell. */
+/* An export, or predictions, go before it is made anew when the last success made it, or the attempt that goes on: both
+ * are known by digests, also where the file system keeps no marks by which the export itself could tell. */
 static rt_status remove_own_export(const step *s, const cJSON *state, int resume, char before[33])
 {
     rt_digest d = {""};
     int there;
     const char *made = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(state, "output_xxh128"));
-    if (s->action != EXPORT) return RT_OK;
+    if (s->action != EXPORT && s->action != PREDICT) return RT_OK;
     RT_TRY(rt_file_there(s->product, &there));
     if (there) RT_TRY(rt_digest_file(&d, s->product, 1));
     int ours = (made && !strcmp(d.hex, made)) || (resume && strcmp(d.hex, before));

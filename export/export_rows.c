@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/stream.h"
-#include "engine/clock.h"
+#include "engine/memory.h"
+#include "engine/progress.h"
 #include "engine/text.h"
 #include "export/exporter.h"
 #include "export/out_file.h"
@@ -17,6 +17,9 @@ typedef struct {
     int csv, width, heads;
     const rt_head *head;
     char **cell[RT_MAX_HEADS];         /* (size) names of a head's classes as cells; NULL: there are none */
+    const rt_export_column *more;      /* behind the answers */
+    int columns;
+    uint64_t at;                       /* of the rows that are put: the first one's place */
     char *text;                        /* what waits to be written */
     size_t n, room;
 } table;
@@ -88,18 +91,21 @@ static void put_csv_head(table *t)
     rt_string line = {0};
     rt_put(&line, "row");
     for (int h = 0; h < t->heads; h++) put_head_titles(t, h, &line);
+    for (int i = 0; i < t->columns; i++) put_title(&line, "", t->more[i].title);
     rt_put(&line, "\n");
     if (line.failed) t->f.status = rt_fail(RT_RUN, "out of memory");
     else rt_out_put(&t->f, line.p, line.n);
     free(line.p);
 }
 
-static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_head *head, int heads, int csv)
+static rt_status open_table(table *t, rt_output *out, uint64_t rows, const rt_head *head, int heads, int csv,
+                            const rt_export_column *more, int columns)
 {
     char opening[256];
     int width = rt_heads_width(head, heads);
     uint64_t dim[2] = {rows, (uint64_t)width};
-    *t = (table){.csv = csv, .width = width, .head = head, .heads = heads, .f = rt_out_open(out)};
+    *t = (table){.csv = csv, .width = width, .head = head, .heads = heads, .more = more, .columns = columns,
+                 .f = rt_out_open(out)};
     RT_TRY(t->f.status);
     if (!csv) {
         rt_out_put(&t->f, opening, rt_npy_header(opening, "<f4", dim, 2));
@@ -147,7 +153,22 @@ static void put_numbers(table *t, int h, const float *z)
     t->n = (size_t)(p - t->text);
 }
 
-static void put_csv_row(table *t, const float *z, uint64_t row)
+static void put_more(table *t, uint64_t r)
+{
+    rt_string cell = {0};
+    for (int i = 0; i < t->columns; i++) {
+        rt_put(&cell, ",");
+        t->more[i].put(t->more[i].of, r, &cell);
+    }
+    if (cell.failed && !t->f.status) t->f.status = rt_fail(RT_RUN, "out of memory");
+    if (cell.n && !cell.failed && make_room(t, cell.n)) {
+        memcpy(t->text + t->n, cell.p, cell.n);
+        t->n += cell.n;
+    }
+    free(cell.p);
+}
+
+static void put_csv_row(table *t, const float *z, uint64_t row, uint64_t r)
 {
     if (!make_room(t, 32)) return;
     t->n += (size_t)sprintf(t->text + t->n, "%llu", (unsigned long long)row);
@@ -155,6 +176,7 @@ static void put_csv_row(table *t, const float *z, uint64_t row)
         if (t->head[h].task == RT_TASK_CLASSES) put_classes(t, h, z + t->head[h].at);
         else put_numbers(t, h, z + t->head[h].at);
     }
+    put_more(t, r);
     if (make_room(t, 1)) t->text[t->n++] = '\n';
 }
 
@@ -162,7 +184,7 @@ static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
 {
     size_t k = (size_t)t->width;
     if (!t->csv) rt_out_put(&t->f, z, (size_t)rows * k * sizeof *z);
-    else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r]);
+    else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r], t->at + (uint64_t)r);
 }
 
 /* Logits of rows [at, at + n) of the store. Those without a label are NaN in an array, where the place is the row,
@@ -191,7 +213,7 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
     float *z = rt_floats_new((size_t)BLOCK * (size_t)s->classes);
     int heads;
     const rt_head *head = rt_labels_heads(l, &heads);
-    rt_status st = z ? open_table(&t, out, s->rows, head, heads, csv) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = z ? open_table(&t, out, s->rows, head, heads, csv, NULL, 0) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
         st = rt_check_stop();
@@ -201,56 +223,27 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
     return close_table(&t, st);
 }
 
-static rt_status predict_rows(table *t, rt_teacher *p, rt_source *x, const rt_rows *rows, const rt_progress *progress)
+rt_status rt_export_predictions(const rt_head *head, int heads, const float *const *z, const uint64_t *row,
+                                uint64_t rows, const rt_export_column *more, int columns, rt_output *out, int csv)
 {
-    rt_stream *stream;
-    rt_stream_spec spec = {.x = x, .rows = rows, .width = t->width, .batch = BLOCK, .keep_tail = 1, .prefetch = 2};
-    rt_teacher_ids(p, x, spec.ids);
-    RT_TRY(rt_stream_open(&stream, &spec, 0));
-    float *z = rt_floats_new((size_t)BLOCK * (size_t)t->width);
-    rt_status st = z ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    uint64_t done = 0;
-    double since = rt_seconds();
-    for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
-        const rt_batch *b;
-        st = rt_stream_next(stream, &b);
-        if (st) break;
-        rt_feed q = {.raw = b->x, .row = b->row, .rows = b->rows};
-        st = rt_teacher_ask(p, &q, z);
-        for (size_t i = 0; i < (size_t)b->rows * (size_t)t->width && !st; i++)
-            if (!isfinite(z[i]))
-                st = rt_fail(RT_INPUT,
-                             "%s: row %llu gets a logit that is not finite; its numbers are too large for the model",
-                             rt_source_path(x), (unsigned long long)b->row[i / (size_t)t->width]);
-        if (st) break;
-        put_rows(t, z, b->row, b->rows);
-        st = t->f.status;
-        done += (uint64_t)b->rows;
-        double spent = rt_seconds() - since;
-        rt_progress_update(progress, "export", (double)done, (double)rows->count, spent > 0 ? (double)done / spent : 0,
-                           "rows", "");
+    table t = {0};
+    int width = rt_heads_width(head, heads);
+    if (!rows) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
+    float *block = rt_floats_new((size_t)BLOCK * (size_t)width);
+    rt_status st = block ? open_table(&t, out, rows, head, heads, csv, more, columns) : RT_RUN;
+    for (uint64_t at = 0; at < rows && !st; at += BLOCK) {
+        int n = rows - at < BLOCK ? (int)(rows - at) : BLOCK;
+        for (int r = 0; r < n; r++)
+            for (int h = 0; h < heads; h++) {
+                size_t size = (size_t)head[h].size;
+                memcpy(block + (size_t)r * (size_t)width + head[h].at, z[h] + (at + (uint64_t)r) * size,
+                       size * sizeof *block);
+            }
+        t.at = at;
+        put_rows(&t, block, row + at, n);
+        st = t.f.status;
         if (!st) st = rt_check_stop();
     }
-    free(z);
-    rt_stream_close(stream);
-    return st;
-}
-
-rt_status rt_export_predictions(rt_teacher *p, rt_source *x, uint64_t first, uint64_t end,
-                                rt_output *out, int csv, rt_pool *pool, const rt_progress *progress)
-{
-    int heads;
-    const rt_head *head = rt_teacher_heads(p, &heads);
-    table t = {0};
-    rt_stamp stamp[RT_SOURCE_PARTS];
-    const rt_rows rows = rt_rows_between(first, end);
-    if (first == end) return rt_fail(RT_NOTHING, "%s: no rows to predict", rt_output_path(out));
-    for (int i = 0; i < rt_source_parts(x); i++)
-        RT_TRY(rt_stamp_at(&stamp[i], rt_source_path(rt_source_part(x, i, NULL, NULL))));
-    RT_TRY(rt_teacher_ready(p, pool, 0, NULL, 0));
-    rt_status st = open_table(&t, out, end - first, head, heads, csv);
-    if (!st) st = predict_rows(&t, p, x, &rows, progress);
-    for (int i = 0; i < rt_source_parts(x) && !st; i++)
-        st = rt_stamp_unchanged(&stamp[i], rt_source_path(rt_source_part(x, i, NULL, NULL)));
+    free(block);
     return close_table(&t, st);
 }

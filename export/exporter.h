@@ -4,10 +4,7 @@
 #define RT_EXPORT_EXPORTER_H
 
 #include "data/labels.h"
-#include "teacher/teacher.h"
 #include "data/output.h"
-#include "engine/pool.h"
-#include "engine/progress.h"
 #include "engine/text.h"
 #include "student/model.h"
 #include "student/program.h"
@@ -26,9 +23,17 @@ rt_status rt_export_npz(const rt_model *, rt_output *);
  * Names that a spreadsheet would run as a formula get an apostrophe before them. Rows that a store has no label for are
  * NaN in npy, left out of csv. */
 rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
-/* The teacher, which computes, is bound to x; heads and classes are its own. */
-rt_status rt_export_predictions(rt_teacher *, rt_source *x, uint64_t first, uint64_t end,
-                                rt_output *, int csv, rt_pool *, const rt_progress *);
+
+/* A column of a text behind the answers: puts the cell of row r, as it stands in CSV. */
+typedef struct {
+    char *title;
+    void (*put)(const void *of, uint64_t r, rt_string *cell);
+    const void *of;
+} rt_export_column;
+/* The same of answers at hand: z[h] (rows, size) of head h, row (rows) their numbers; columns are left out of npy.
+ * RT_NOTHING when there are no rows. */
+rt_status rt_export_predictions(const rt_head *, int heads, const float *const *z, const uint64_t *row, uint64_t rows,
+                                const rt_export_column *, int columns, rt_output *, int csv);
 
 /* An integer program as C99 (<stdint.h> and <string.h> alone): NAME.h, NAME.c and NAME_data.c. The answer is that of
  * rt_program_infer to the bit, whatever the compiler, its optimisation and the processor: int has 32 bits at least, and

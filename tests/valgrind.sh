@@ -33,7 +33,7 @@ check "$retort" train t.json --out T --threads 2
 check "$retort" label --teacher T/model.h5 --data d.h5 --out L.h5
 check "$retort" train t.json --out S data.labels=L.h5
 check "$retort" eval --teacher T/model.h5 --student S/model.h5 --data d.h5 --out E eval.speed=false
-check "$retort" export S/model.h5 --data d.h5 --out p.csv
+check "$retort" predict S/model.h5 --data d.h5 --out p.csv
 check "$retort" export S/model.h5 --out w.npz
 check "$retort" train h.json --out H --threads 2
 check "$retort" label --teacher H/model.h5 --data d.h5 --out A.h5

@@ -76,7 +76,7 @@ X
 "$retort" label --teacher T/model.h5 --data band.h5 --out closed.h5 <&- >&- 2>&- || fail "labelling with closed standard files"
 expect 0 "" "$retort" label --teacher T/model.h5 --data band.h5 --out open.h5
 expect 2 "is a label store, which is exported to csv or npy" "$retort" export open.h5 --out open.npz
-expect 2 "is a label store, which is exported alone" "$retort" export open.h5 T/model.h5 --data band.h5 --out open.csv
+expect 2 "is of label stores; 'retort predict' writes" "$retort" export T/model.h5 --out open.csv
 expect 3 "none.h5: No such file" "$retort" export none.h5 --out none.csv
 cmp -s closed.h5 open.h5 || fail "closed standard files change a label store"
 

@@ -66,7 +66,7 @@ expect 0 "note: TT was trained or chosen on " "$retort" eval --teacher TT/model.
 expect 0 "note: TT was trained or chosen on 720 of these 900 rows" "$retort" eval --teacher TT/model.h5 --data band.h5 --out E5 eval.speed=false
 for f in report.md report.html; do grep -q 'on 720 of these 900 rows' E5/$f || fail "E5/$f does not say what was seen"; done
 for f in m.safetensors m.npz; do expect 0 "" "$retort" export T/model.h5 --out $f; done
-for f in p.csv p.npy; do expect 0 "" "$retort" export T/model.h5 --data band.h5 --out $f; done
+for f in p.csv p.npy; do expect 0 "" "$retort" predict T/model.h5 --data band.h5 --out $f; done
 for f in l.csv l.npy; do expect 0 "" "$retort" export L.h5 --out $f; done
 expect 0 "the store keeps 1 of 3 classes a row" "$retort" export K.h5 --out k.csv
 [ "$(wc -l < p.csv)" -eq 901 ] || fail "p.csv does not have a line a row"

@@ -85,7 +85,7 @@ int main(void)
     return 0;
 }
 C
-"$retort" export r/model.h5 --data d.h5 --rows 0:1 --out p.csv --quiet > out.txt 2> err.txt || fail "export: $(cat err.txt)"
+"$retort" predict r/model.h5 --data d.h5 --rows 0:1 --out p.csv --quiet > out.txt 2> err.txt || fail "predict: $(cat err.txt)"
 want=$(sed -n 2p p.csv | cut -d, -f2)
 cached() { sed -n "s/^$1:[A-Z]*=//p" "$build/CMakeCache.txt"; }
 if [ -z "$(cached RETORT_SANITIZE)" ] && [ "$(cached RETORT_COVERAGE)" != ON ]; then

@@ -29,17 +29,17 @@ experiment() { # second step
 step() { experiment "{\"name\": \"b\", \"do\": \"$1\", \"with\": {$2}}"; }
 check() { expect "$1" "$2" "$retort" run x.json; [ -e runs ] && fail "a step ran before: $2"; }
 step export '"input": "T/model.h5", "to": "csv"'
-check 2 "step 'b': to: 'csv' writes predictions, which need rows"
-step export '"input": "T/model.h5", "to": "npz", "data": "band.h5"'
-check 2 "step 'b': data: belongs to predictions"
+check 2 "step 'b': T/model.h5: to=csv is of label stores; 'retort predict' writes"
+step predict '"model": "T/model.h5", "to": "npz", "data": {"source": "band.h5"}'
+check 2 "step 'b': to: 'npz' is not one of"
+step predict '"model": "T/model.h5", "to": "csv", "topk": 3, "data": {"source": "band.h5"}'
+check 2 "step 'b': topk: belongs to to=h5"
 step export '"input": "T/model.h5", "to": "xls"'
 check 2 "step 'b': to: 'xls' is not one of"
-step export '"input": "T/model.h5", "to": "csv", "data": "none.h5"'
-check 3 "step 'b': data: 'none.h5': No such file or directory, and no step before this one makes it"
-step export '"input": ["T/model.h5", "none.h5"], "to": "csv", "data": "band.h5"'
-check 3 "step 'b': input: 'none.h5'"
-step export '"input": "T/model.h5", "to": "csv", "data": "band.h5", "rows": "5:2"'
-check 2 "step 'b': rows '5:2'"
+step predict '"model": "T/model.h5", "to": "csv", "data": {"source": "none.h5"}'
+check 3 "step 'b': source: 'none.h5': No such file or directory, and no step before this one makes it"
+step predict '"model": ["T/model.h5", "none.h5"], "data": {"source": "band.h5"}'
+check 3 "step 'b': model: 'none.h5'"
 step export '"input": "T/model.h5", "to": "csv", "too": "csv"'
 check 2 "did you mean 'to'?"
 step import '"input": "none.csv", "label": "-1"'
@@ -58,15 +58,16 @@ check 3 "step 'b': students: 'none.h5'"
 experiment '{"name": "b", "do": "label", "with": {"teacher": "T/model.h5", "data": {"source": "./runs/../runs/a.h5"}}},
     {"name": "c", "do": "export", "with": {"input": "${b}", "to": "csv"}},
     {"name": "d", "do": "train", "with": {"init": "T/model.h5", "data": {"source": "${a}"}, "train": {"epochs": 1}}},
-    {"name": "e", "do": "export", "with": {"input": "runs/d/model.h5", "to": "csv", "data": "${a}"}}'
+    {"name": "e", "do": "predict", "with": {"model": "runs/d/model.h5", "to": "csv", "data": {"source": "${a}"}}},
+    {"name": "f", "do": "predict", "with": {"model": "runs/d/model.h5", "data": {"source": "${a}"}}}'
 expect 0 "" "$retort" run x.json --quiet
-[ -s runs/c.csv ] && [ -s runs/e.csv ] || fail "exports of an experiment: $(cat err.txt)"
+[ -s runs/c.csv ] && [ -s runs/e.csv ] && [ -s runs/f.h5 ] || fail "exports of an experiment: $(cat err.txt)"
 
 # Names that say something else than what is asked for.
 touch a-file
 expect 2 "a-file: is not a folder" "$retort" eval --student T/model.h5 --data runs/a.h5 --out a-file --quiet
 expect 2 "a-file/x: cannot make the folder" "$retort" eval --student T/model.h5 --data runs/a.h5 --out a-file/x --quiet
 expect 2 "ends in .safetensors, but npz is asked for" "$retort" export T/model.h5 --to npz --out w.safetensors
-expect 2 "ends in .csv, but npy is asked for" "$retort" export T/model.h5 --data runs/a.h5 --to npy --out p.csv
+expect 2 "ends in .csv, but npy is asked for" "$retort" predict T/model.h5 --data runs/a.h5 --to npy --out p.csv
 [ ! -e w.safetensors ] && [ ! -e p.csv ] || fail "a refused export left a file"
 exit $failed

@@ -124,8 +124,8 @@ expect 3 "its column 't' is not among those of abc.h5" "$retort" eval --student 
 expect 0 "" "$retort" label --teacher $T --teacher $U --data wide.h5 --out L2.h5
 expect 0 "" "$retort" export L2.h5 --to csv --out L2.csv
 sed 1d L2.csv | cut -d, -f3 | cmp -s - truth.txt || fail "an ensemble of two orders gives other classes"
-expect 0 "" "$retort" export $U $T --data abc.h5 --out P.csv
-head -1 P.csv | grep -qx 'row,prediction,name,p:b,p:c,p:a' || fail "an ensemble's CSV does not have the first model's classes"
+expect 0 "" "$retort" predict $U $T --data abc.h5 --out P.csv
+head -1 P.csv | grep -qx 'row,prediction,name,p:b,p:c,p:a,id,truth' || fail "an ensemble's CSV does not have the first model's classes"
 sed 1d P.csv | cut -d, -f3 | cmp -s - truth.txt || fail "predictions of an ensemble are other classes"
 expect 0 "" "$retort" train t.json --out X data.source=adc.h5
 expect 3 "is not among those of" "$retort" label --teacher $T --teacher X/model.h5 --data abc.h5 --out L3.h5
@@ -145,7 +145,7 @@ expect 0 "" "$retort" train two.json --out H
 expect 0 "" "$retort" train two.json --out H2 data.source=knar.h5 teacher=H/model.h5
 expect 0 "" "$retort" train two.json --out H3 data.source=free.h5 data.targets={} teacher=H/model.h5 loss.kind.hard=0 loss.rank.hard=0
 for m in H H2 H3; do
-    expect 0 "" "$retort" export $m/model.h5 --data abc.h5 --out $m.csv
+    expect 0 "" "$retort" predict $m/model.h5 --data abc.h5 --out $m.csv
     sed 1d $m.csv | cut -d, -f3 | cmp -s - truth.txt || fail "$m names other classes than the rows have"
     rm -rf E
     expect 0 "" "$retort" eval --student $m/model.h5 --data knar.h5 --out E data.targets.kind=y eval.speed=false
@@ -155,7 +155,7 @@ expect 0 "" "$retort" train two.json --out H4 data.source=knar.h5
 expect 0 "H4 has the names of head 'kind' in another order than H: matched by name" "$retort" eval --student H/model.h5 \
     --student H4/model.h5 --data rank.h5 --out E4 data.targets.kind=y eval.speed=false
 for m in H H3; do
-    head -1 $m.csv | grep -qx 'row,kind:prediction,kind:name,kind:p:a,kind:p:b,kind:p:c,rank:prediction,rank:p0,rank:p1,rank:p2' ||
+    head -1 $m.csv | grep -qx 'row,kind:prediction,kind:name,kind:p:a,kind:p:b,kind:p:c,rank:prediction,rank:p0,rank:p1,rank:p2,id' ||
         fail "$m names the classes of another set"
 done
 # A single head takes y when no set has its name, which is said.
@@ -164,17 +164,17 @@ expect 0 "head 'sort' learns from 'y', as the data has no set 'sort'" "$retort" 
 expect 0 "head 'sort' is compared with 'y', as the data has no set 'sort'" \
     "$retort" eval --student I/model.h5 --data cba.h5 --out E5 eval.speed=false
 expect 0 "" "$retort" train t.json --out R data.source=rank.h5 data.y=rank
-expect 0 "" "$retort" export R/model.h5 --data abc.h5 --out R.csv
-head -1 R.csv | grep -qx 'row,prediction,p0,p1,p2' || fail "the names of y are given to the classes of another set"
+expect 0 "" "$retort" predict R/model.h5 --data rank.h5 --out R.csv data.y=rank
+head -1 R.csv | grep -q '^row,prediction,p0,p1,p2,id' || fail "the names of y are given to the classes of another set"
 
 # Predictions: names beside numbers, columns by name; nothing replaces what it is made from.
 for d in abc turned wide; do
-    expect 0 "" "$retort" export $T --data $d.h5 --out p_$d.csv
+    expect 0 "" "$retort" predict $T --data $d.h5 --out p_$d.csv
     sed 1d p_$d.csv | cut -d, -f3 | cmp -s - truth.txt || fail "predictions of $d.h5 are other classes"
 done
 expect 2 "is an input of this command" "$retort" export $T --to npz --out $T
-expect 2 "is an input of this command" "$retort" export $T --data abc.h5 --to npy --out abc.h5
+expect 2 "is an input of this command" "$retort" predict $T --data abc.h5 --to h5 --out abc.h5
 expect 2 "is no regular file" "$retort" export $T --to npz --out /dev/null
-expect 2 "rows: belongs to predictions" "$retort" export $T --to npz --rows 0:3 --out m.npz
-expect 2 "data: belongs to predictions" "$retort" export L.h5 --data abc.h5 --to csv --out l.csv
+expect 2 "unknown option --rows" "$retort" export $T --to npz --rows 0:3 --out m.npz
+expect 2 "unknown option --data" "$retort" export L.h5 --data abc.h5 --to csv --out l.csv
 exit $failed

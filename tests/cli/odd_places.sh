@@ -62,7 +62,7 @@ mkdir folder
 for odd in pipe folder /dev/zero; do
     for step in "info $odd" "train t.json --out O data.source=$odd" "train $odd --out O" "train t.json --out O data.labels=$odd loss.kind=kd" \
         "label --teacher $odd --data d.h5 --out O.h5" "label --teacher T/model.h5 --data $odd --out O.h5" "run $odd" \
-        "export $odd --out O.csv" "export T/model.h5 --data $odd --out O.csv" "import d.csv --labels $odd --out O.h5" \
+        "export $odd --out O.csv" "predict T/model.h5 --data $odd --out O.csv" "import d.csv --labels $odd --out O.h5" \
         "import d.csv --label -1 --like $odd --out O.h5" "eval --student T/model.h5 --data $odd --out O"; do
         timeout -k 5 10 "$retort" $step > out.txt 2> err.txt < /dev/null
         code=$?

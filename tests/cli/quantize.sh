@@ -43,12 +43,12 @@ cp l.h5 before.h5
 expect 0 "labelled_now             0" "$retort" label --teacher q.h5 --data band.h5 --out l.h5 --kernels scalar --int-kernels scalar
 cmp -s l.h5 before.h5 || fail "labels of integers depend on the kernels"
 expect 2 "by another teacher" "$retort" label --teacher $M --data band.h5 --out l.h5
-expect 0 "" "$retort" export q.h5 --data band.h5 --out p.npy
+expect 0 "" "$retort" predict q.h5 --data band.h5 --out p.npy
 "$retort" export l.h5 --out l.npy --quiet > /dev/null || fail "export of labels"
 cmp -s p.npy l.npy || fail "predictions are not what the label store has"
-"$retort" export q.h5 --data band.h5 --out s.npy --quiet --int-kernels scalar --threads 1 > /dev/null || fail "export in plain C"
+"$retort" predict q.h5 --data band.h5 --out s.npy --quiet --int-kernels scalar --threads 1 > /dev/null || fail "predictions in plain C"
 cmp -s p.npy s.npy || fail "predictions depend on the integer kernels"
-"$retort" export $M --data band.h5 --out f.npy --quiet > /dev/null || fail "export of the float model"
+"$retort" predict $M --data band.h5 --out f.npy --quiet > /dev/null || fail "predictions of the float model"
 cmp -s p.npy f.npy && fail "predictions of the quantized model are those of the float model"
 
 expect 0 "int_kernels              scalar" "$retort" bench q.h5 --infer seconds=0.01 rounds=1 batch=3 --int-kernels scalar

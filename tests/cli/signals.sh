@@ -16,7 +16,7 @@ X
 cat > run.json <<'X'
 {"out": "run", "steps": [{"name": "d", "do": "import", "with": {"input": "band.csv", "label": "-1"}},
   {"name": "l", "do": "label", "with": {"teacher": "T/model.h5", "data": {"source": "${d}"}}},
-  {"name": "e", "do": "export", "with": {"input": "T/model.h5", "data": "${d}", "to": "csv"}}]}
+  {"name": "e", "do": "predict", "with": {"model": "T/model.h5", "data": {"source": "${d}"}, "to": "csv"}}]}
 X
 "$retort" train t.json --out T --quiet train.epochs=1 data.rows=0:10000 > /dev/null || fail "train"
 ms() { echo $(($(date +%s%N) / 1000000)); }
@@ -49,7 +49,7 @@ while [ $i -lt "$signals" ]; do
     hit 0.3 "$retort" label --teacher T/model.h5 --data band.h5 --out k.h5 --quiet
     hit 0.3 "$retort" quantize T/model.h5 --data band.h5 --out q.h5 --quiet --force quant.calibrate=20000 quant.method=mse
     hit 0.8 "$retort" eval --teacher T/model.h5 --data band.h5 --out E --quiet eval.latency_samples=10000000 eval.seconds=1000
-    hit 0.2 "$retort" export T/model.h5 --data band.h5 --out p.csv --force
+    hit 0.2 "$retort" predict T/model.h5 --data band.h5 --out p.csv --force
     hit 0.5 "$retort" bench arch.json --quiet seconds=100
     hit 0.5 "$retort" bench --kernels-only --quiet seconds=100
     hit 0.3 "$retort" run run.json --quiet

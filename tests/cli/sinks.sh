@@ -52,7 +52,7 @@ said "info of a model, JSON" "$retort" info T/model.h5 --json
 said "label" "$retort" label --teacher T/model.h5 --data h.h5 --out L.h5
 said "info of labels" "$retort" info L.h5
 said "export" "$retort" export L.h5 --out L.csv
-said "export of predictions" "$retort" export T/model.h5 --data h.h5 --out P.csv
+said "predictions" "$retort" predict T/model.h5 --data h.h5 --out P.csv
 for f in L.csv P.csv; do
     inert $f "$f"
     LC_ALL=C grep -qE '(^|,)"?[[:space:]]*[=@+]' $f && fail "$f has a live formula: $(head -n 3 $f)"

@@ -4,6 +4,7 @@
 #include "data/json.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
+#include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
 #include "tests/support.h"
@@ -159,6 +160,13 @@ static void eval_keys(void **state)
     check_rest(cli_eval_keys, rt_evaluate_check, "{\"teacher\": \"t.h5\", " DATA "}");
 }
 
+static void predict_keys(void **state)
+{
+    (void)state;
+    check_config(cli_predict_keys, rt_predict_check, "{\"model\": \"m.h5\", " DATA "}");
+    check_rest(cli_predict_keys, rt_predict_check, "{\"model\": \"m.h5\", " DATA "}");
+}
+
 static void quantize_keys(void **state)
 {
     (void)state;
@@ -179,6 +187,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
                                        cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys),
-                                       cmocka_unit_test(quantize_keys)};
+                                       cmocka_unit_test(quantize_keys), cmocka_unit_test(predict_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,7 +30,7 @@ static rt_status export(const char *in, const char *out, const char *to, const c
     cJSON *config = cJSON_Parse(more);
     cJSON_AddStringToObject(config, "input", at(in));
     cJSON_AddStringToObject(config, "to", to);
-    rt_status st = rt_export(config, &(rt_target){.path = at(out), .force = force}, net_pool, NULL, result);
+    rt_status st = rt_export(config, &(rt_target){.path = at(out), .force = force}, result);
     cJSON_Delete(config);
     return st;
 }
@@ -108,7 +108,7 @@ static void refusals(void **state)
     check_fails(export("quantized.h5", "folder", "c", "{}", 0, &r), RT_USAGE, "give --out NAME.c");
     check_fails(export("quantized.h5", "f.onnx", "c", "{}", 0, &r), RT_USAGE, "or --to onnx-qdq");
     check_fails(export("quantized.h5", "f.c", "c", "{\"opset\":17}", 0, &r), RT_USAGE, "belongs to to=onnx-qdq");
-    check_fails(export("quantized.h5", "f.c", "c", "{\"data\":\"d.h5\"}", 0, &r), RT_USAGE, "belongs to predictions");
+    check_fails(export("quantized.h5", "f.c", "c", "{\"data\":\"d.h5\"}", 0, &r), RT_USAGE, "data: unknown key");
     check_fails(export("quantized.h5", "f.onnx", "onnx-qdq", "{\"opset\":18}", 0, &r), RT_USAGE, "neither 17 nor 21");
     check_fails(export("nothing.h5", "f.q", "program", "{}", 0, &r), RT_INPUT, "nothing.h5");
     FILE *f = fopen(at("g_data.c"), "w");

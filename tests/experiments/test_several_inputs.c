@@ -5,6 +5,7 @@
 #include "data/x_where.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
+#include "experiments/predict_job.h"
 #include "teacher/labeler.h"
 #include "tests/train/train_support.h"
 
@@ -109,7 +110,15 @@ static void *contents(const char *name, size_t *n)
 static void export(const char *config, const char *out)
 {
     cJSON *c = parse_config(config), *r;
-    check_ok(rt_export(c, &(rt_target){.path = in_folder(out), .force = 1}, test_pool, NULL, &r));
+    check_ok(rt_export(c, &(rt_target){.path = in_folder(out), .force = 1}, &r));
+    cJSON_Delete(r);
+    cJSON_Delete(c);
+}
+
+static void predict(const char *config, const char *out)
+{
+    cJSON *c = parse_config(config), *r;
+    check_ok(rt_predict_rows(c, &(rt_target){.path = in_folder(out), .force = 1}, test_pool, NULL, &r));
     cJSON_Delete(r);
     cJSON_Delete(c);
 }
@@ -133,10 +142,9 @@ static void labels_and_exports(void **state)
     export("{'input': '@one.labels', 'to': 'npy'}", "one.npy");
     export("{'input': '@two.labels', 'to': 'npy'}", "two.npy");
     same_file("one.npy", "two.npy");
-    export("{'input': '@one/model.h5', 'to': 'csv', 'data': '@one.h5'}", "one.csv");
-    export("{'input': '@two/model.h5', 'to': 'csv', 'data': '@two.h5', 'x': {'left': 'left', 'right': {'source': "
-           "'@bytes.h5', 'set': 'r'}}}", "two.csv");
-    same_file("one.csv", "two.csv");
+    predict("{'model': '@one/model.h5', 'to': 'npy', 'data': {" OF_ONE "}}", "one_answers.npy");
+    predict("{'model': '@two/model.h5', 'to': 'npy', 'data': {" OF_TWO "}}", "two_answers.npy");
+    same_file("one_answers.npy", "two_answers.npy");
     /* Students of those labels, and of the teachers beside them. */
 #define KD "'loss': {'kind': 'kd', 'temperature': 2}, "
     same_run(RUN(ONE, OF_ONE ", 'labels': '@one.labels'", KD), RUN(TWO, OF_TWO ", 'labels': '@two.labels'", KD),
@@ -242,10 +250,9 @@ static void outputs_are_no_inputs(void **state)
     check_fails(rt_label(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r), RT_USAGE,
                 "bytes.h5");
     cJSON_Delete(c);
-    c = parse_config("{'input': '@two/model.h5', 'to': 'npy', 'data': '@two.h5', 'x': {'left': 'left', 'right': "
-                     "{'source': '@bytes.h5', 'set': 'r'}}}");
-    check_fails(rt_export(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r), RT_USAGE,
-                "");
+    c = parse_config("{'model': '@two/model.h5', 'data': {" OF_TWO "}}");
+    check_fails(rt_predict_rows(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r),
+                RT_USAGE, "");
     cJSON_Delete(c);
     rt_source *x;
     check_ok(rt_source_open(&x, in_folder("bytes.h5"), "r"));

@@ -143,7 +143,7 @@ static void exported_c(void **state)
     check_ok(rt_model_save(s.m, at("dense.h5")));
     cJSON_AddStringToObject(config, "input", at("dense.h5"));
     cJSON_AddStringToObject(config, "to", "c");
-    check_ok(rt_export(config, &(rt_target){.path = at("dense.c")}, net_pool, NULL, &r));
+    check_ok(rt_export(config, &(rt_target){.path = at("dense.c")}, &r));
     cJSON_Delete(r);
     cJSON_Delete(config);
     const char *in = at("dense.h5"), *code = at("dense.c"), *data = at("dense_data.c");

@@ -20,7 +20,7 @@ cat > in/x.json <<X
 {"name": "x", "out": "X", "steps": [{"name": "data", "do": "import", "with": {"input": "$tmp/in/b.csv", "label": "-1"}},
  {"name": "model", "do": "train", "with": {"model": {"input": [64], "classes": 3, "family": "mlp", "width": 4, "depth": 1},
    "data": {"source": "\${data}"}, "train": {"epochs": 1, "batch": 100}}},
- {"name": "rows", "do": "export", "with": {"input": "\${model}", "data": "\${data}", "to": "csv"}}]}
+ {"name": "rows", "do": "predict", "with": {"model": "\${model}", "data": {"source": "\${data}"}, "to": "csv"}}]}
 X
 cat > in/h.json <<X
 {"model": {"input": [64], "family": "mlp", "width": 4, "depth": 1, "heads": [{"name": "y", "size": 3}, {"name": "z", "size": 3}]},
