@@ -18,11 +18,10 @@
  *                   identity of the data: equal rows in another file are not found. seen: by whom
  *   latency_batch1_1thread, latency_batch8_1thread, throughput, cold_start_us, joules_per_row: experiments/speed.h.
  *                   p50 is the median; p90, p99, p99.9 are early-stopping estimates (statistics.h), over all calls, and
- *                   over the undisturbed ones. Microseconds; rows a second, by batch size, as the median, the lowest and
- *                   the highest of the rounds
- *   speed_vs_reference  ratios, above 1 where this model is slower, with 95 % intervals; null where the machine was too
- *                   noisy, which "speed" of the evaluation tells
- * What is not defined is null, with the reason under "undefined". "notes" says in words what a reader must know. */
+ *                   over the undisturbed ones. Microseconds; rows a second, by batch size, as the median, the lowest
+ * and the highest of the rounds speed_vs_reference  ratios, above 1 where this model is slower, with 95 % intervals;
+ * null where the machine was too noisy, which "speed" of the evaluation tells What is not defined is null, with the
+ * reason under "undefined". "notes" says in words what a reader must know. */
 #ifndef RT_EXPERIMENTS_EVALUATOR_H
 #define RT_EXPERIMENTS_EVALUATOR_H
 

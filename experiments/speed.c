@@ -245,7 +245,8 @@ static uint64_t calls_of(const rt_speed *s, const rt_speed_subject *e, int scena
 {
     uint64_t samples = (uint64_t)s->samples, rounds = (uint64_t)s->rounds, round = (uint64_t)s->taken % rounds;
     uint64_t n = samples * (round + 1) / rounds - samples * round / rounds;
-    if (scenario == RT_MULTI_STREAM && !s->bounded) n = (n + RT_SPEED_STREAMS - 1) / RT_SPEED_STREAMS;  /* as many rows */
+    if (scenario == RT_MULTI_STREAM && !s->bounded)
+        n = (n + RT_SPEED_STREAMS - 1) / RT_SPEED_STREAMS; /* as many rows */
     double share = s->most / 2 / s->rounds / s->count / RT_SCENARIOS, call = e->call * rows_of(scenario);
     if (s->bounded && (double)n * call > share) n = (uint64_t)fmax(1, share / call);
     return n;

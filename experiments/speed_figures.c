@@ -76,8 +76,10 @@ static const char *const scenario_name[RT_SCENARIOS] = {"SingleStream", "MultiSt
 void rt_speed_say_noisy(const rt_speed *s, rt_scenario scenario, char *text, size_t n)
 {
     rt_speed_control c = rt_speed_noise(s, scenario);
-    snprintf(text, n, "machine too noisy: %s of the baseline against itself %.4f (0.971 to 1.03 is quiet), %.1f %% "
-             "of calls disturbed (5 %% at most) after %.0f s", scenario_name[scenario], c.ratio, 100 * c.disturbed, s->took);
+    snprintf(text, n,
+             "machine too noisy: %s of the baseline against itself %.4f (0.971 to 1.03 is quiet), %.1f %% "
+             "of calls disturbed (5 %% at most) after %.0f s",
+             scenario_name[scenario], c.ratio, 100 * c.disturbed, s->took);
 }
 
 /* ---- as JSON ---- */
@@ -187,7 +189,8 @@ void rt_speed_describe_ratios(cJSON *into, const rt_speed *s, int i)
         char key[40];
         snprintf(key, sizeof key, "%s_95", figure[k].key);
         double range[2] = {f.ratio_lo, f.ratio_hi};
-        if (isfinite(f.ratio) && isfinite(f.ratio_lo)) cJSON_AddItemToObject(into, key, cJSON_CreateDoubleArray(range, 2));
+        if (isfinite(f.ratio) && isfinite(f.ratio_lo))
+            cJSON_AddItemToObject(into, key, cJSON_CreateDoubleArray(range, 2));
     }
 }
 

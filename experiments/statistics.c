@@ -148,6 +148,91 @@ void rt_wilson(uint64_t k, uint64_t n, double *low, double *high)
     *high = fmin(1, (c + w) / d);
 }
 
+/* sum of a[i] x^i */
+static double polynomial(const double *a, int n, double x)
+{
+    double sum = 0;
+    while (n--) sum = sum * x + a[n];
+    return sum;
+}
+
+double rt_normal_quantile(double p)
+{
+    static const double a[] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
+                               1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
+                               3.3430575583588128105e+4, 2.5090809287301226727e+3};
+    static const double b[] = {1.0,                      4.2313330701600911252e+1, 6.8718700749205790830e+2,
+                               5.3941960214247511077e+3, 2.1213794301586595867e+4, 3.9307895800092710610e+4,
+                               2.8729085735721942674e+4, 5.2264952788528545610e+3};
+    static const double c[] = {1.42343711074968357734e0,  4.63033784615654529590e0,  5.76949722146069140550e0,
+                               3.64784832476320460504e0,  1.27045825245236838258e0,  2.41780725177450611770e-1,
+                               2.27238449892691845833e-2, 7.74545014278341407640e-4};
+    static const double d[] = {1.0,                       2.05319162663775882187e0,  1.67638483018380384940e0,
+                               6.89767334985100004550e-1, 1.48103976427480074590e-1, 1.51986665636164571966e-2,
+                               5.47593808499534494600e-4, 1.05075007164441684324e-9};
+    static const double e[] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
+                               2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                               2.71155556874348757815e-5, 2.01033439929228813265e-7};
+    static const double f[] = {1.0,                       5.99832206555887937690e-1, 1.36929880922735805310e-1,
+                               1.48753612908506148525e-2, 7.86869131145613259100e-4, 1.84631831751005468180e-5,
+                               1.42151175831644588870e-7, 2.04426310338993978564e-15};
+    double q = p - 0.5;
+    if (fabs(q) <= 0.425) {
+        double r = 0.180625 - q * q;
+        return q * polynomial(a, 8, r) / polynomial(b, 8, r);
+    }
+    double r = sqrt(-log(q < 0 ? p : 1 - p));
+    double x = r <= 5 ? polynomial(c, 8, r - 1.6) / polynomial(d, 8, r - 1.6)
+                      : polynomial(e, 8, r - 5) / polynomial(f, 8, r - 5);
+    return q < 0 ? -x : x;
+}
+
+double rt_normal_cdf(double x) { return 0.5 * erfc(-x * 0.7071067811865476); }
+
+double rt_tango_score(uint64_t b, uint64_t c, uint64_t n, double d)
+{
+    /* q: the likeliest share of c where the difference is d */
+    double x = (double)b, y = (double)c, m = (double)n;
+    double two_a = 4 * m, k = (2 * m - x + y) * d - x - y, l = -y * d * (1 - d);
+    double q = fmax(0, (sqrt(fmax(0, k * k - 2 * two_a * l)) - k) / two_a);
+    double variance = m * (2 * q + d * (1 - d)), away = x - y - m * d;
+    return variance > 0 ? away / sqrt(variance) : away == 0 ? 0 : copysign(INFINITY, away);
+}
+
+/* Where the score has fallen to z. */
+static double tango_end(uint64_t b, uint64_t c, uint64_t n, double z)
+{
+    double low = -1, high = 1;
+    for (int i = 0; i < 200 && low < high; i++) {
+        double d = low + (high - low) / 2;
+        if (d == low || d == high) break;
+        if (rt_tango_score(b, c, n, d) > z) low = d;
+        else high = d;
+    }
+    return low + (high - low) / 2;
+}
+
+void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double *lo, double *hi)
+{
+    double z = rt_normal_quantile(0.5 + confidence / 2);
+    *lo = tango_end(b, c, n, z);
+    *hi = tango_end(b, c, n, -z);
+}
+
+void rt_holm(const double *p, int n, double *adjusted, int *order)
+{
+    for (int i = 0; i < n; i++) {
+        int at = i;
+        for (; at > 0 && p[order[at - 1]] > p[i]; at--) order[at] = order[at - 1];
+        order[at] = i;
+    }
+    double most = 0;
+    for (int i = 0; i < n; i++) {
+        most = fmax(most, fmin(1, (double)(n - i) * p[order[i]]));
+        adjusted[order[i]] = most;
+    }
+}
+
 static double mean_of(const float *d, uint64_t n, int resample)
 {
     double sum = 0;

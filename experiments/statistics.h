@@ -34,6 +34,22 @@ double rt_median_interval(double *v, int n, double confidence, double *lo, doubl
 /* Wilson score interval of k successes in n >= 1 at 95 %. */
 void rt_wilson(uint64_t k, uint64_t n, double *low, double *high);
 
+/* x with P(X <= x) = p of a standard normal X, 0 < p < 1: to 1e-15 (Wichura 1988, algorithm AS 241, PPND16). */
+double rt_normal_quantile(double p);
+/* P(X <= x) of a standard normal X. */
+double rt_normal_cdf(double x);
+
+/* A paired difference of two shares of n >= 1 rows, p1 - p2 estimated by (b - c) / n: b rows that the first alone has
+ * right, c that the second alone has. rt_tango_score is the score statistic of p1 - p2 = d, -1 <= d <= 1, standard
+ * normal where that is so, falling in d; rt_tango the interval of all d that it does not refuse at this confidence
+ * (Tango 1998). It has a width even without a flip. */
+double rt_tango_score(uint64_t b, uint64_t c, uint64_t n, double d);
+void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double *lo, double *hi);
+
+/* Holm's (1979) adjusted p of n p-values, in their order: those at most alpha may be claimed, and the chance that any
+ * of the claims is wrong is at most alpha. order: room for n. */
+void rt_holm(const double *p, int n, double *adjusted, int *order);
+
 /* Mean of n >= 1 differences of pairs and its 95 % interval: up to 20,000 pairs the 2.5th and 97.5th percentile of the
  * means of 2,000 resamples of the pairs (Efron and Tibshirani 1993, ch. 13; the draws are the same each time), of more
  * pairs mean -+ 1.96 standard errors. *method says which, in words. */
