@@ -1,4 +1,4 @@
-#include "experiments/power.h"
+#include "experiments/chances.h"
 
 #include <math.h>
 

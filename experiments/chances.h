@@ -1,7 +1,7 @@
-/* experiments/power.h - what a test set can show: how probable each verdict of a gate is, and the smallest drop that it
+/* experiments/chances.h - what a test set can show: how probable each verdict of a gate is, and the smallest drop that it
  * finds. Pure functions; any thread may call them. */
-#ifndef RT_EXPERIMENTS_POWER_H
-#define RT_EXPERIMENTS_POWER_H
+#ifndef RT_EXPERIMENTS_CHANCES_H
+#define RT_EXPERIMENTS_CHANCES_H
 
 #include <stdint.h>
 
