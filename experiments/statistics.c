@@ -212,15 +212,17 @@ static double tango_end(uint64_t b, uint64_t c, uint64_t n, double z)
     return low + (high - low) / 2;
 }
 
-void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double *lo, double *hi)
+void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double range[2])
 {
     double z = rt_normal_quantile(0.5 + confidence / 2);
-    *lo = tango_end(b, c, n, z);
-    *hi = tango_end(b, c, n, -z);
+    range[0] = tango_end(b, c, n, z);
+    range[1] = tango_end(b, c, n, -z);
 }
 
-void rt_holm(const double *p, int n, double *adjusted, int *order)
+rt_status rt_holm(const double *p, int n, double *adjusted)
 {
+    int *order = malloc(((size_t)n + 1) * sizeof *order);
+    if (!order) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < n; i++) {
         int at = i;
         for (; at > 0 && p[order[at - 1]] > p[i]; at--) order[at] = order[at - 1];
@@ -231,6 +233,8 @@ void rt_holm(const double *p, int n, double *adjusted, int *order)
         most = fmax(most, fmin(1, (double)(n - i) * p[order[i]]));
         adjusted[order[i]] = most;
     }
+    free(order);
+    return RT_OK;
 }
 
 static double mean_of(const float *d, uint64_t n, int resample)

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "engine/error.h"
+
 /* P(X <= t) of X ~ Binomial(n, p), 0 < p < 1, n below 2^53: the term at t by Loader's saddle-point form (C. Loader,
  * "Fast and accurate computation of binomial probabilities", 2000), its neighbours by their ratio, towards the nearer
  * tail. O(sqrt(n)) where the result is not 0 or 1. */
@@ -44,11 +46,10 @@ double rt_normal_cdf(double x);
  * normal where that is so, falling in d; rt_tango the interval of all d that it does not refuse at this confidence
  * (Tango 1998). It has a width even without a flip. */
 double rt_tango_score(uint64_t b, uint64_t c, uint64_t n, double d);
-void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double *lo, double *hi);
+void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double range[2]);
 
-/* Holm's (1979) adjusted p of n p-values, in their order: those at most alpha may be claimed, and the chance that any
- * of the claims is wrong is at most alpha. order: room for n. */
-void rt_holm(const double *p, int n, double *adjusted, int *order);
+/* Holm's adjusted p of n tests (Holm 1979): below a level, the hypothesis is rejected at that level over all. */
+rt_status rt_holm(const double *p, int n, double *adjusted);
 
 /* Mean of n >= 1 differences of pairs and its 95 % interval: up to 20,000 pairs the 2.5th and 97.5th percentile of the
  * means of 2,000 resamples of the pairs (Efron and Tibshirani 1993, ch. 13; the draws are the same each time), of more
