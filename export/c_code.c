@@ -90,7 +90,7 @@ static size_t tensor_bytes(const rt_net_tensor *t) { return (size_t)t->h * (size
 static void put_about(rt_string *s, const rt_c_net *e)
 {
     const rt_net *n = e->n;
-    size_t cells = e->column > e->lines ? e->column : e->lines;
+    size_t plain = 2 * e->column + 4 * e->few, lanes = 2 * e->lines;
     rt_put(s, "/*\n *     static %s_arena arena;                     (one per thread; nothing needs to be set)\n"
            " *     float y[%s_OUTPUT];\n *     %s_infer(&arena, y, row);\n *\n", e->name, e->upper, e->name);
     rt_put(
@@ -99,7 +99,7 @@ static void put_about(rt_string *s, const rt_c_net *e)
         "plain C,\n * up to %zu with vectors. Code: C99; of the library it needs memcpy and memset alone.\n *\n",
         rt_net_macs(n), rt_c_flash(e),
         row_of(n) * (n->floats ? 4 : 1) + 4 * ((size_t)n->calls + (size_t)rt_linked_width(e->linked)),
-        e->bytes + 2 * e->column, e->bytes + 2 * cells + 64);
+        e->bytes + plain, e->bytes + (plain > lanes ? plain : lanes) + 64);
     const cJSON *about = rt_program_about(e->p);
     static const char *const keys[] = {"normalization", "columns", "provenance"};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
@@ -132,9 +132,10 @@ void rt_c_put_header(rt_string *s, const rt_c_net *e)
                      : "a byte, as it is in the data.",
            n->floats ? "float" : "uint8_t", name);
     put_template(s, e, net_head_text, net_head_text + strlen(net_head_text));
-    rt_put(s, "\n/* Working memory of one row. */\ntypedef struct {\n#if %s_FORM == 0\n    int16_t cell[%zu];\n#else\n"
-           "    %s_cell cell[%zu];\n#endif\n    uint8_t byte[%zu];\n} %s_arena;\n", up, e->column ? e->column : 1, name,
-           e->lines ? e->lines : 1, e->bytes ? e->bytes : 1, name);
+    rt_put(s, "\n/* Working memory of one row. */\ntypedef struct {\n#if %s_FORM == 0\n    int16_t column[%zu];\n"
+           "    %s_cell cell[%zu];\n#else\n    %s_cell cell[%zu];\n#endif\n    uint8_t byte[%zu];\n} %s_arena;\n",
+           up, e->column ? e->column : 1, name, e->few ? e->few : 1, name, e->lines ? e->lines : 1,
+           e->bytes ? e->bytes : 1, name);
     rt_put(s, "#define %s_ARENA_BYTES sizeof(%s_arena)\n#define %s_ROWS %d\n\n", up, name, up, e->rows ? e->rows : 1);
     put_template(s, e, net_calls_text, net_calls_text + strlen(net_calls_text));
 }
@@ -241,7 +242,8 @@ static void put_call(rt_string *s, const rt_c_net *e, int i)
     put_words(s, e, i);
     if (c->op == RT_NET_RESHAPE) return;
     static const char *const code[RT_NET_OPS] = {"sums", "add", "mul", "max_pool", "avg_pool", "map", "", "floats"};
-    rt_put(s, "    %s_%s(", name, rt_c_depthwise(n, c) ? "depthwise" : code[c->op]);
+    if (rt_c_few(n, c)) rt_put(s, "    %s_PICK(%s_few, %s_sums)(", e->upper, name, name);
+    else rt_put(s, "    %s_%s(", name, rt_c_depthwise(n, c) ? "depthwise" : code[c->op]);
     if (c->op == RT_NET_CONV) rt_put(s, "a, ");
     if (c->op == RT_NET_CONV && !rt_c_depthwise(n, c)) {
         if (c->out >= 0) rt_c_put_place(s, e, c->out);
@@ -331,11 +333,12 @@ void rt_c_put_code(rt_string *s, const rt_c_net *e)
     static const char *const part[RT_NET_OPS] = {NULL, "add", "mul", "max_pool", "avg_pool", "map", NULL, "floats"};
     const rt_net *n = e->n;
     const char *used[RT_NET_OPS + 3];
-    int count = 0, has[RT_NET_OPS] = {0}, depthwise = 0, sums = 0;
+    int count = 0, has[RT_NET_OPS] = {0}, depthwise = 0, sums = 0, few = 0;
     for (int i = 0; i < n->calls; i++) {
         has[n->call[i].op] = 1;
         depthwise |= rt_c_depthwise(n, &n->call[i]);
         sums |= n->call[i].op == RT_NET_CONV && !rt_c_depthwise(n, &n->call[i]);
+        few |= rt_c_few(n, &n->call[i]);
     }
     for (int op = 0; op < RT_NET_OPS; op++) if (has[op] && part[op]) used[count++] = part[op];
     if (n->floats) used[count++] = "quantize";
@@ -343,7 +346,9 @@ void rt_c_put_code(rt_string *s, const rt_c_net *e)
     rt_c_put_opening(s, e, ".c", "the network's operators and calls.");
     put_template(s, e, net_base_text, net_base_text + strlen(net_base_text));
     put_parts(s, e, net_ops_text, used);
+    if (sums || depthwise) put_template(s, e, net_lines_text, net_lines_text + strlen(net_lines_text));
     if (sums) put_template(s, e, net_plain_text, net_plain_text + strlen(net_plain_text));
+    if (few) put_template(s, e, net_few_text, net_few_text + strlen(net_few_text));
     if (sums || depthwise) put_template(s, e, net_lanes_text, net_lanes_text + strlen(net_lanes_text));
     if (depthwise) put_template(s, e, net_depth_text, net_depth_text + strlen(net_depth_text));
     rt_put(s, "\n/* ---- this network ---- */\n\n");

@@ -73,6 +73,16 @@ static void put_plain(list *l, const rt_net *n, const rt_net_call *c)
             }
 }
 
+/* 16 outputs' weights of each input together. */
+static void put_few(list *l, const rt_net *n, const rt_net_call *c)
+{
+    int ci = n->tensor[c->in[0]].c, inputs = c->kh * c->kw * ci, filled = rt_c_runs_of(n, c).column;
+    for (int b = 0; b < c->n; b += RT_C_WIDTH)
+        for (int i = 0; i < filled; i++)
+            for (int o = b; o < b + RT_C_WIDTH; o++)
+                put_int(l, i < inputs ? weight_at(n, c, 0, o, i / ci / c->kw, i / ci % c->kw, i % ci) : 0);
+}
+
 /* Fours of inputs of 16 outputs. */
 static void put_lanes(list *l, const rt_net *n, const rt_net_call *c)
 {
@@ -143,7 +153,8 @@ static size_t plain_weights(const rt_net *n, const rt_net_call *c)
 {
     int ng = c->n / c->groups;
     if (rt_c_depthwise(n, c)) return (size_t)c->kh * (size_t)c->kw * (size_t)c->n + RT_C_WIDTH;
-    return (size_t)c->groups * (size_t)((ng + 3) / 4 * 4) * (size_t)rt_c_runs_of(n, c).column;
+    int four = rt_c_few(n, c) ? RT_C_WIDTH : 4;
+    return (size_t)c->groups * (size_t)((ng + four - 1) / four * four) * (size_t)rt_c_runs_of(n, c).column;
 }
 
 static size_t lane_weights(const rt_net *n, const rt_net_call *c)
@@ -163,7 +174,7 @@ static void put_conv(rt_string *s, const rt_c_net *e, int i)
     if (depthwise)
         for (int k = 0; k < c->kh * c->kw * c->n + RT_C_WIDTH; k++)       /* the last 16 are read, and not used */
             put_int(&l, k < c->kh * c->kw * c->n ? e->n->weight[c->weight + (size_t)k] : 0);
-    else put_plain(&l, e->n, c);
+    else (rt_c_few(e->n, c) ? put_few : put_plain)(&l, e->n, c);
     rt_put(s, "};\n");
     put_starts(s, e, i, "plain", depthwise ? RT_C_WIDTH : 1, 0);
     put_multipliers(s, e, i, "plain", depthwise ? RT_C_WIDTH : 1);

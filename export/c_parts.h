@@ -5,7 +5,9 @@
 #include "engine/text.h"
 #include "student/program.h"
 
-enum { RT_C_WIDTH = 16, RT_C_COLUMN = 16 }; /* outputs of a block of lanes; inputs that a plain sum is filled up to */
+/* Outputs of a block of lanes; inputs that a plain sum is filled up to; most inputs of sums that are computed in one
+ * go, where they are filled up to a third of it, or to it. */
+enum { RT_C_WIDTH = 16, RT_C_COLUMN = 16, RT_C_FEW = 27 };
 
 /* An integer program on its way into C. */
 typedef struct {
@@ -16,7 +18,7 @@ typedef struct {
     int *root;                       /* (tensors) whose bytes it shares: reshaped ones are views */
     size_t *at;                      /* (tensors) its place in the arena */
     size_t bytes;                    /* of all places */
-    size_t column, lines;            /* cells of the arena: of plain C, of lanes */
+    size_t column, few, lines;       /* the arena's: of plain C long sums' inputs, short sums' cells; cells of lanes */
     int rows;                        /* the highest kernel */
     rt_linked *linked;               /* ran the test row; keeps all tensors */
     void *context;
@@ -24,10 +26,12 @@ typedef struct {
     const void *row;                 /* of the self test */
 } rt_c_net;
 
-/* root, at, bytes, column, lines, rows. RT_RUN when memory is out. */
+/* root, at, bytes, column, few, lines, rows. RT_RUN when memory is out. */
 rt_status rt_c_place(rt_c_net *);
 /* A depthwise convolution, which has code of its own. */
 int rt_c_depthwise(const rt_net *, const rt_net_call *);
+/* A convolution whose sums are so short that plain C has other loops for them. */
+int rt_c_few(const rt_net *, const rt_net_call *);
 /* Rows and columns of a call's input and output; of 1x1 convolutions on narrow images all rows are one. */
 typedef struct { int h, w, oh, ow; } rt_c_sides;
 rt_c_sides rt_c_sides_of(const rt_net *, const rt_net_call *);

@@ -10,6 +10,13 @@ int rt_c_depthwise(const rt_net *n, const rt_net_call *c)
            c->n == n->tensor[c->in[0]].c;
 }
 
+int rt_c_few(const rt_net *n, const rt_net_call *c)
+{
+    rt_c_sides side = rt_c_sides_of(n, c);
+    return c->op == RT_NET_CONV && !rt_c_depthwise(n, c) && c->groups == 1 && side.oh * side.ow >= RT_C_WIDTH &&
+           c->kh * c->kw * n->tensor[c->in[0]].c <= RT_C_FEW;
+}
+
 static int up(int n, int to) { return (n + to - 1) / to * to; }
 
 rt_c_runs rt_c_runs_of(const rt_net *n, const rt_net_call *c)
@@ -17,7 +24,9 @@ rt_c_runs rt_c_runs_of(const rt_net *n, const rt_net_call *c)
     int cg = n->tensor[c->in[0]].c / c->groups;
     rt_c_runs r = {.runs = c->groups == 1 ? 1 : c->kw, .run = c->groups == 1 ? c->kw * cg : cg};
     r.four = up(r.run, 4);
-    r.column = up(c->kh * c->kw * cg, RT_C_COLUMN);
+    r.column = c->kh * c->kw * cg;
+    if (!rt_c_few(n, c)) r.column = up(r.column, RT_C_COLUMN);
+    else r.column = r.column <= RT_C_FEW / 3 ? RT_C_FEW / 3 : RT_C_FEW;
     return r;
 }
 
@@ -122,7 +131,10 @@ static void find_cells(rt_c_net *e)
         const rt_net_tensor *x = &n->tensor[c->in[0]];
         rt_c_runs r = rt_c_runs_of(n, c);
         size_t lines = (size_t)c->kh * ((size_t)(rt_c_sides_of(n, c).w + c->pad[2] + c->pad[3]) * (size_t)x->c + 16);
-        if (!rt_c_depthwise(n, c) && 2 * (size_t)r.column > e->column) e->column = 2 * (size_t)r.column;
+        if (rt_c_few(n, c)) {
+            size_t few = lines + (size_t)r.column * RT_C_WIDTH;
+            if (few > e->few) e->few = few;
+        } else if (!rt_c_depthwise(n, c) && 4 * (size_t)r.column > e->column) e->column = 4 * (size_t)r.column;
         if (lines > e->lines) e->lines = lines;
         if (c->kh > e->rows) e->rows = c->kh;
     }

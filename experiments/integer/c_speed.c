@@ -4,7 +4,8 @@
  *     c_speed PROGRAM.q ROWS LIBRARY.so...        (each has void run(float *y, const void *x))
  *
  * Prints microseconds a row of the program and of each library, medians over blocks, and the library's over the
- * program's, median of the blocks' ratios. Ends with 1 when an answer differs. */
+ * program's, median of the blocks' ratios. Ends with 1 when an answer differs, but those of a library called peer.so.
+ */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +56,7 @@ static int measure(const rt_program *p, const char *rows, int count, run_row *co
                 if (side) run[side - 1](y + (size_t)r * width, rows + (size_t)r * row);
                 else rt_program_infer(p, context, y + (size_t)r * width, rows + (size_t)r * row, 1);
             if (b >= 0) spent[side][b] = (seconds() - start) / count * 1e6;
-            bad |= side && memcmp(want, got, (size_t)count * width * sizeof *got);
+            bad |= side && !strstr(name[side - 1], "peer.so") && memcmp(want, got, (size_t)count * width * sizeof *got);
         }
     for (int side = 0; side <= libraries; side++) {
         for (int b = 0; b < BLOCKS && side; b++) ratio[b] = spent[side][b] / spent[0][b];

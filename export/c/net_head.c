@@ -17,6 +17,11 @@
 #if NET_FORM == 0
 #define NET_PICK(plain, lanes) plain
 #define NET_DATA(array) net_plain_##array
+#if defined(__SSE2__) && !defined(__SSE4_1__)
+typedef float net_cell;              /* vectors of SSE2 have no product of 32-bit integers */
+#else
+typedef int32_t net_cell;
+#endif
 #else
 #define NET_PICK(plain, lanes) lanes
 #define NET_DATA(array) net_lanes_##array

@@ -14,7 +14,6 @@
 #include <arm_neon.h>
 #define PIXELS 4
 #define PART 8
-#define CELL(v) ((int8_t)((v) - 128))
 typedef int32x4_t net_vector;
 #define ZERO() vdupq_n_s32(0)
 #define WEIGHTS(w) vld1q_s8(w)
@@ -31,7 +30,6 @@ static inline net_word net_four(const int8_t *x)
 #if NET_FORM == 2
 #define PIXELS 4
 #define PART 8
-#define CELL(v) ((int16_t)(v))
 typedef __m256i net_vector;                           /* four outputs, two sums each */
 typedef __m256i net_word;
 #define ZERO() _mm256_setzero_si256()
@@ -46,7 +44,6 @@ static inline net_word net_four(const int16_t *x)
 #elif NET_FORM == 3
 #define PIXELS 4
 #define PART 16
-#define CELL(v) ((uint8_t)(v))
 typedef __m256i net_vector;
 typedef __m256i net_word;
 #define ZERO() _mm256_setzero_si256()
@@ -61,7 +58,6 @@ static inline net_word net_four(const uint8_t *x)
 #else
 #define PIXELS 8
 #define PART 16
-#define CELL(v) ((uint8_t)(v))
 typedef __m512i net_vector;
 typedef __m512i net_word;
 #define ZERO() _mm512_setzero_si512()
@@ -246,25 +242,6 @@ TILE void net_single(const net_to *to, const net_conv *c, const net_cell *const 
 }
 #endif
 
-/* Row yi of the input, or of the padding, into a line. */
-static void net_line(net_cell *restrict to, const uint8_t *restrict x, const net_conv *c, int yi)
-{
-    const int row = c->w * c->c;
-    const net_cell zero = CELL(c->zx);
-    int e;
-    for (e = 0; e < c->left * c->c; e++) to[e] = zero;
-    to += e;
-    if (yi >= 0 && yi < c->h) {
-        x += yi * row;
-        for (e = 0; e < row; e++) to[e] = CELL(x[e]);
-    } else {
-        for (e = 0; e < row; e++) to[e] = zero;
-    }
-    to += row;
-    for (e = 0; e < c->right * c->c; e++) to[e] = zero;
-    for (; e < c->right * c->c + 16; e++) to[e] = 0;
-}
-
 static void net_row(uint8_t *y, float *z, const net_conv *c, const net_cell *const *line)
 {
     const int cg = c->c / c->groups, ng = c->n / c->groups, blocks = (ng + WIDTH - 1) / WIDTH;
@@ -306,16 +283,6 @@ static void net_row(uint8_t *y, float *z, const net_conv *c, const net_cell *con
                     }
                 }
             }
-}
-
-/* The lines of row i of the output; *filled: rows of the padded input that lines were filled with. */
-static void net_lines(net_arena *arena, const net_cell **line, const uint8_t *x, const net_conv *c, int i, int *filled)
-{
-    const int width = (c->left + c->w + c->right) * c->c + 16, first = i * c->sh;
-    int r;
-    for (*filled = net_most(*filled, first); *filled < first + c->kh; ++*filled)
-        net_line(arena->cell + *filled % c->kh * width, x, c, *filled - c->top);
-    for (r = 0; r < c->kh; r++) line[r] = arena->cell + (first + r) % c->kh * width;
 }
 
 /* y, or logits z where it is not null. */

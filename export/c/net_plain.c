@@ -34,34 +34,35 @@ static void net_column(int16_t *restrict to, const uint8_t *restrict x, const ne
     while (to < end) *to++ = 0;
 }
 
-/* Sums of two pixels and four outputs. */
-static void net_dots(int32_t *a, int32_t *b, const int16_t *x, const int16_t *z, const int8_t *w, int k)
+/* Sums of four pixels, whose inputs lie one after the other, and two outputs: sum[64 pixel + output]. */
+static void net_dots(int32_t *sum, const int16_t *x, const int8_t *w, int k)
 {
-    const int8_t *u = w + k, *v = u + k, *t = v + k;
+    const int16_t *x1 = x + k, *x2 = x1 + k, *x3 = x2 + k;
+    const int8_t *u = w + k;
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0, b0 = 0, b1 = 0, b2 = 0, b3 = 0;
     int i;
     for (i = 0; i < k; i++) {
         a0 += x[i] * w[i];
-        a1 += x[i] * u[i];
-        a2 += x[i] * v[i];
-        a3 += x[i] * t[i];
-        b0 += z[i] * w[i];
-        b1 += z[i] * u[i];
-        b2 += z[i] * v[i];
-        b3 += z[i] * t[i];
+        b0 += x[i] * u[i];
+        a1 += x1[i] * w[i];
+        b1 += x1[i] * u[i];
+        a2 += x2[i] * w[i];
+        b2 += x2[i] * u[i];
+        a3 += x3[i] * w[i];
+        b3 += x3[i] * u[i];
     }
-    a[0] = a0;
-    a[1] = a1;
-    a[2] = a2;
-    a[3] = a3;
-    b[0] = b0;
-    b[1] = b1;
-    b[2] = b2;
-    b[3] = b3;
+    sum[0] = a0;
+    sum[1] = b0;
+    sum[64] = a1;
+    sum[65] = b1;
+    sum[128] = a2;
+    sum[129] = b2;
+    sum[192] = a3;
+    sum[193] = b3;
 }
 
-/* The same of one pixel. */
-static void net_dot(int32_t *a, const int16_t *x, const int8_t *w, int k)
+/* Sums of one pixel and four outputs. */
+static void net_dot(int32_t *sum, const int16_t *x, const int8_t *w, int k)
 {
     const int8_t *u = w + k, *v = u + k, *t = v + k;
     int32_t a0 = 0, a1 = 0, a2 = 0, a3 = 0;
@@ -72,10 +73,10 @@ static void net_dot(int32_t *a, const int16_t *x, const int8_t *w, int k)
         a2 += x[i] * v[i];
         a3 += x[i] * t[i];
     }
-    a[0] = a0;
-    a[1] = a1;
-    a[2] = a2;
-    a[3] = a3;
+    sum[0] = a0;
+    sum[1] = a1;
+    sum[2] = a2;
+    sum[3] = a3;
 }
 
 static void net_put(uint8_t *restrict y, float *restrict z, const int32_t *sum, const int32_t *start, const float *m,
@@ -93,26 +94,27 @@ static void net_put(uint8_t *restrict y, float *restrict z, const int32_t *sum, 
 static void net_sums(net_arena *arena, uint8_t *y, float *z, const uint8_t *x, const net_conv *c)
 {
     const int ng = c->n / c->groups, pixels = c->oh * c->ow;
-    int16_t *const one = arena->cell, *const two = one + c->k;
     const net_range range = c->range;
-    int g, p, n, i;
+    int g, p, n, i, q, some;
     for (g = 0; g < c->groups; g++)
-        for (p = 0; p < pixels; p += 2) {
-            const int both = p + 1 < pixels, at = p * c->n + g * ng;
+        for (p = 0; p < pixels; p += some) {
             const int8_t *w = c->weight + g * ((ng + 3) / 4 * 4) * c->k;
-            net_column(one, x, c, p, g);
-            if (both) net_column(two, x, c, p + 1, g);
-            for (n = 0; n < ng; n += 16) {
-                const int count = net_least(ng - n, 16), first = g * ng + n;
-                const int32_t *start = c->start + first;
-                const float *m = c->m + first;
-                int32_t a[16], b[16];
-                for (i = 0; i < count; i += 4, w += 4 * c->k) {
-                    if (both) net_dots(a + i, b + i, one, two, w, c->k);
-                    else net_dot(a + i, one, w, c->k);
+            some = pixels - p < 4 ? 1 : 4;
+            for (q = 0; q < some; q++) net_column(arena->column + q * c->k, x, c, p + q, g);
+            for (n = 0; n < ng; n += 64) {
+                const int count = net_least(ng - n, 64), first = g * ng + n;
+                int32_t sum[4 * 64];
+                for (i = 0; i < count; i += 4, w += 4 * c->k)
+                    if (some == 1) net_dot(sum + i, arena->column, w, c->k);
+                    else {
+                        net_dots(sum + i, arena->column, w, c->k);
+                        net_dots(sum + i + 2, arena->column, w + 2 * c->k, c->k);
+                    }
+                for (q = 0; q < some; q++) {
+                    const int at = (p + q) * c->n + first;
+                    net_put(y ? y + at : y, z ? z + at : z, sum + 64 * q, c->start + first, c->m + first, count,
+                            &range);
                 }
-                net_put(y ? y + at + n : y, z ? z + at + n : z, a, start, m, count, &range);
-                if (both) net_put(y ? y + at + c->n + n : y, z ? z + at + c->n + n : z, b, start, m, count, &range);
             }
         }
 }

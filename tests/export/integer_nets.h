@@ -11,7 +11,7 @@
 /* Both kinds of input, grouped, depthwise and widening depthwise convolutions, strides, paddings that differ by side,
  * all activations by table, all pools, add, multiply, concat, reshape, several heads, one of them read by others. */
 static const struct { const char *arch; int bytes;
-} nets[] = {
+} nets[] = {                         /* bytes: whether rows of bytes are taken too; 2: only those */
     {"{\"input\":[9,11,2],\"classes\":4,\"layers\":["
      "{\"name\":\"a\",\"op\":\"conv2d\",\"out\":6,\"kernel\":3,\"padding\":1},{\"op\":\"batch_norm\"},"
      "{\"name\":\"r\",\"op\":\"relu\"},"
@@ -47,7 +47,17 @@ static const struct { const char *arch; int bytes;
      "{\"name\":\"gw\",\"op\":\"global_avg_pool\",\"from\":\"wp\"},"
      "{\"name\":\"kc\",\"op\":\"concat\",\"from\":[\"fl\",\"gw\"]},{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
      "{\"name\":\"sg\",\"op\":\"sigmoid\"},{\"name\":\"what it's worth\",\"op\":\"dense\",\"out\":2}]}",
-     1}};
+     1},
+    {"{\"input\":[13,10,1],\"heads\":[{\"name\":\"kind\",\"size\":4},"
+     "{\"name\":\"tags\",\"task\":\"multilabel\",\"size\":3},{\"name\":\"how much\",\"task\":\"real\",\"size\":1}],"
+     "\"layers\":["
+     "{\"op\":\"conv2d\",\"out\":20,\"kernel\":3,\"padding\":1},{\"op\":\"relu\"},"
+     "{\"name\":\"w\",\"op\":\"conv2d\",\"out\":66,\"kernel\":3,\"stride\":2,\"padding\":1},{\"op\":\"relu\"},"
+     "{\"name\":\"g\",\"op\":\"global_avg_pool\"},"
+     "{\"name\":\"kind\",\"op\":\"dense\",\"out\":4},"
+     "{\"name\":\"tags\",\"op\":\"dense\",\"out\":3,\"from\":\"g\"},"
+     "{\"name\":\"how much\",\"op\":\"dense\",\"out\":1,\"from\":\"g\"}]}",
+     2}};
 enum { NETS = sizeof nets / sizeof nets[0], NET_ROWS = 40 };
 
 static rt_pool *net_pool;
@@ -72,10 +82,12 @@ static inline rt_model *net_model(int which, int bytes)
 {
     cJSON *names = cJSON_Parse("[\"a \\\"quoted\\\" \\u00e9?\?/\",\"b\",\"c\",\"d\"]");
     rt_model *m = random_model(nets[which].arch, 11 + (uint64_t)which);
-    if (m->head[0].size == 4) {
+    for (int h = 0; h < m->heads; h++) {
         rt_names list;
+        if (m->head[h].task == RT_TASK_REAL || m->head[h].size > 4) continue;
+        while (cJSON_GetArraySize(names) > m->head[h].size) cJSON_DeleteItemFromArray(names, 0);
         check_ok(rt_names_from_json(&list, names, "test", "classes"));
-        check_ok(rt_model_set_classes(m, 0, &list));
+        check_ok(rt_model_set_classes(m, h, &list));
         rt_names_free(&list);
     }
     cJSON_Delete(names);
@@ -111,7 +123,7 @@ static inline net_scene net_scene_new(int which, int bytes)
     rt_input_take(&s.m->input[0], RT_U8);
     if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, NET_ROWS);
     int bits[64];
-    for (int i = 0; i < 64; i++) bits[i] = i % 3 == 2 ? 4 : 8;
+    for (int i = 0; i < 64; i++) bits[i] = which == 4 ? (i % 2 ? 4 : 7) : i % 3 == 2 ? 4 : 8;
     check_ok(
         rt_calibrate(s.m, &(rt_calibrate_spec){.bytes = bytes, .bits = bits, .correct = 1}, s.x, NET_ROWS, net_pool));
     check_ok(rt_program_of(&s.p, s.m));

@@ -17,4 +17,6 @@ static const struct { uint64_t file, answers; } onnx_reference[] = {
     /* Cast 3 Flatten 1 Gather 3 MaxPool 1 NhwcMaxPool 1 QGemm 3 QLinearAdd 1 QLinearAveragePool 1 QLinearConcat 2
      * QLinearConv 5 QLinearGlobalAveragePool 1 QLinearMul 1 Reshape 1 Transpose 10 */
     {0x1490a2b933bf6d1eu, 0xb9693e4affc7c240u},
+    /* Flatten 1 QGemm 3 QLinearConv 2 QLinearGlobalAveragePool 1 Transpose 2 */
+    {0xb456a15a630d466au, 0xab53e3b6b195ab7cu},
 };
