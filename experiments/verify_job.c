@@ -137,16 +137,14 @@ void rt_verify_answers(const verify_job *j, const float *got, uint64_t *answers,
         }
 }
 
-typedef struct {
-    const rt_int_kernels *k;
-    rt_linked *linked;
-    void *context;
-    float *y;
-    double seconds;
-    uint64_t *differ;                  /* (calls) bytes */
-} family;
+const rt_int_kernels *rt_verify_plain(void)
+{
+    const rt_int_kernels *const *k = rt_int_kernels_all();
+    while (strcmp((*k)->name, "scalar")) k++;
+    return *k;
+}
 
-static rt_status begin_family(family *f, const verify_job *j, const rt_int_kernels *k)
+rt_status rt_verify_begin(verify_family *f, const verify_job *j, const rt_int_kernels *k)
 {
     const rt_net *n = rt_program_net(j->p);
     f->k = k;
@@ -159,7 +157,7 @@ static rt_status begin_family(family *f, const verify_job *j, const rt_int_kerne
     return RT_OK;
 }
 
-static void end_family(family *f)
+void rt_verify_end(verify_family *f)
 {
     rt_linked_free(f->linked);
     free(f->context);
@@ -167,7 +165,7 @@ static void end_family(family *f)
     free(f->differ);
 }
 
-static void run_row(family *f, const verify_job *j, int row)
+void rt_verify_row(verify_family *f, const verify_job *j, int row)
 {
     double start = rt_verify_seconds();
     rt_linked_infer(f->linked, f->context, f->y + (size_t)row * j->width, (const char *)j->x + (size_t)row * j->row, 1);
@@ -175,7 +173,7 @@ static void run_row(family *f, const verify_job *j, int row)
 }
 
 /* Bytes of each call's output that are not those of the plain-C family. */
-static void compare_row(family *f, const family *plain, const rt_net *n)
+static void compare_row(verify_family *f, const verify_family *plain, const rt_net *n)
 {
     for (int i = 0; i < n->calls; i++) {
         if (n->call[i].out < 0) continue;
@@ -186,22 +184,20 @@ static void compare_row(family *f, const family *plain, const rt_net *n)
     }
 }
 
-static int describe_family(cJSON *list, const verify_job *j, const family *f)
+int rt_verify_describe(cJSON *one, const verify_job *j, double seconds, const uint64_t *differ, const float *y)
 {
     uint64_t answers, flips, bytes = 0;
-    cJSON *one = cJSON_CreateObject(), *layers = cJSON_CreateArray();
-    cJSON_AddItemToArray(list, one);
+    cJSON *layers = cJSON_CreateArray();
     for (int i = 0; i < rt_program_net(j->p)->calls; i++) {
-        if (!f->differ[i]) continue;
+        if (!differ[i]) continue;
         cJSON *l = cJSON_CreateObject();
         cJSON_AddItemToArray(layers, l);
         cJSON_AddNumberToObject(l, "layer", i);
-        cJSON_AddNumberToObject(l, "bytes", (double)f->differ[i]);
-        bytes += f->differ[i];
+        cJSON_AddNumberToObject(l, "bytes", (double)differ[i]);
+        bytes += differ[i];
     }
-    rt_verify_answers(j, f->y, &answers, &flips);
-    cJSON_AddStringToObject(one, "name", f->k->name);
-    cJSON_AddNumberToObject(one, "us", f->seconds / j->rows * 1e6);
+    rt_verify_answers(j, y, &answers, &flips);
+    cJSON_AddNumberToObject(one, "us", seconds / j->rows * 1e6);
     cJSON_AddNumberToObject(one, "bytes", (double)bytes);
     if (bytes) cJSON_AddItemToObject(one, "layers", layers);
     else cJSON_Delete(layers);
@@ -210,21 +206,29 @@ static int describe_family(cJSON *list, const verify_job *j, const family *f)
     return bytes || answers;
 }
 
+static int describe_family(cJSON *list, const verify_job *j, const verify_family *f)
+{
+    cJSON *one = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, one);
+    cJSON_AddStringToObject(one, "name", f->k->name);
+    return rt_verify_describe(one, j, f->seconds, f->differ, f->y);
+}
+
 /* The plain-C family's answers go into j->want. */
 static rt_status replay(verify_job *j, cJSON *list, int *differs)
 {
-    family f[FAMILIES] = {0};
+    verify_family f[FAMILIES] = {0};
     int count = 0;
     double start = rt_seconds();
     rt_status st = RT_OK;
     const rt_int_kernels *const *all = rt_int_kernels_all();
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; all[i] && !st && count < FAMILIES; i++)
-            if ((strcmp(all[i]->name, "scalar") == 0) == !pass && rt_int_kernels_runnable(all[i]))
-                st = begin_family(&f[count++], j, all[i]);
+    st = rt_verify_begin(&f[count++], j, rt_verify_plain());
+    for (int i = 0; all[i] && !st && count < FAMILIES; i++)
+        if (all[i] != rt_verify_plain() && rt_int_kernels_runnable(all[i]))
+            st = rt_verify_begin(&f[count++], j, all[i]);
     for (int r = 0; r < j->rows && !st; r++) {
         for (int k = 0; k < count; k++) {
-            run_row(&f[k], j, r);
+            rt_verify_row(&f[k], j, r);
             if (k) compare_row(&f[k], &f[0], rt_program_net(j->p));
         }
         double spent = rt_seconds() - start;
@@ -234,7 +238,7 @@ static rt_status replay(verify_job *j, cJSON *list, int *differs)
     if (!st) memcpy(j->want, f[0].y, (size_t)j->rows * j->width * sizeof *j->want);
     for (int k = 0; k < count; k++) {
         if (!st) *differs |= describe_family(list, j, &f[k]);
-        end_family(&f[k]);
+        rt_verify_end(&f[k]);
     }
     return st;
 }
@@ -281,6 +285,22 @@ static rt_status recorded_rows(verify_job *j)
     return st;
 }
 
+/* What a row cost there, where it was recorded. */
+static rt_status add_time(cJSON *one, const rt_zip *z)
+{
+    static const char name[] = "microseconds.npy";
+    void *us;
+    rt_dtype type;
+    uint64_t rows;
+    int there = 0;
+    for (int i = 0; i < z->members; i++) there |= !strcmp(z->member[i].name, name);
+    if (!there) return RT_OK;
+    rt_status st = read_array(z, "microseconds", 1, &us, &type, &rows);
+    if (!st && type == RT_F32 && isfinite(*(float *)us)) cJSON_AddNumberToObject(one, "us", (double)*(float *)us);
+    free(us);
+    return st;
+}
+
 static rt_status recorded_answers(verify_job *j, cJSON *result, int *differs)
 {
     rt_zip z;
@@ -305,6 +325,7 @@ static rt_status recorded_answers(verify_job *j, cJSON *result, int *differs)
     if (!st) {
         uint64_t answers, flips;
         cJSON *one = cJSON_AddObjectToObject(result, "onnx");
+        st = add_time(one, &z);
         rt_verify_answers(j, y, &answers, &flips);
         cJSON_AddNumberToObject(one, "answers", (double)answers);
         cJSON_AddNumberToObject(one, "flips", (double)flips);

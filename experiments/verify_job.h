@@ -15,8 +15,8 @@ typedef struct {
 } rt_verify_spec;
 
 /* *result: {"rows", "of" (what), "layers" (how many), "kernels": [{"name", "us", "bytes", "layers": [{"layer",
- * "bytes"}], "answers", "flips"}], "c": [{"form", "us", "selftest", "answers", "flips"}], "onnx": {"answers", "flips"},
- * "equal"}; bytes, answers (numbers) and flips (of the best class) count what differs from the plain-C family. RT_GATE,
- * with *result, when something differs. */
+ * "bytes"}], "answers", "flips"}], "c": [{"form", "selftest", "us", "bytes", "layers", "answers", "flips"}], "onnx":
+ * {"us" (where it was recorded), "answers", "flips"}, "equal"}; bytes, answers (numbers) and flips (of the best class)
+ * count what differs from the plain-C family. RT_GATE, with *result, when something differs. */
 rt_status rt_verify(const rt_verify_spec *, const rt_progress *, cJSON **result);
 #endif

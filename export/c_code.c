@@ -282,11 +282,11 @@ static void put_check(rt_string *s, const rt_c_net *e, int i)
     const rt_net *n = e->n;
     const rt_net_call *c = &n->call[i];
     if (!gives_whole(n, i)) return;
-    rt_put(s, "    if (wrong && !*wrong && %s_hash%s(", e->name, c->out >= 0 ? "" : "_floats");
+    rt_put(s, "    if (wrong) %s_check%s(wrong, %d, ", e->name, c->out >= 0 ? "" : "_floats", i);
     if (c->out >= 0) rt_c_put_place(s, e, c->out);
     else rt_put(s, "y + %d", head_at(n, c->head));
-    rt_put(s, ", %zu) != %s_test_hash[%d]) *wrong = %d;\n",
-           c->out >= 0 ? tensor_bytes(&n->tensor[c->out]) : (size_t)n->size[c->head], e->name, i, i + 1);
+    rt_put(s, ", %zu, %s_test_hash[%d]);\n",
+           c->out >= 0 ? tensor_bytes(&n->tensor[c->out]) : (size_t)n->size[c->head], e->name, i);
 }
 
 uint32_t rt_c_hash(const rt_c_net *e, const rt_net_call *c)

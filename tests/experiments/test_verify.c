@@ -91,7 +91,9 @@ static void kernels_and_recorded_answers(void **state)
                        {"kind", "<f4", {NET_ROWS, 4}, kind, sizeof kind},
                        {"what it's worth", "<f4", {NET_ROWS, 2}, worth, sizeof worth}};
     check_ok(rt_program_save(s.p, at("net.q")));
-    save_npz(at("same.npz"), a, 3);
+    const float us = 12.5f;
+    const array timed[] = {a[0], a[1], a[2], {"microseconds", "<f4", {1, 1}, &us, sizeof us}};
+    save_npz(at("same.npz"), timed, 4);
     rt_verify_spec spec = {.input = at("net.q"), .against = at("same.npz")};
     cJSON *r;
     check_ok(rt_verify(&spec, NULL, &r));
@@ -101,7 +103,7 @@ static void kernels_and_recorded_answers(void **state)
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(r, "kernels")), families);
     for (int i = 0; i < families; i++)
         assert_true(number(r, "kernels", i, "bytes") + number(r, "kernels", i, "answers") == 0);
-    assert_true(number(r, "onnx", -1, "answers") == 0);
+    assert_true(number(r, "onnx", -1, "answers") == 0 && number(r, "onnx", -1, "us") == 12.5);
     assert_true(cJSON_IsTrue(cJSON_GetObjectItem(r, "equal")));
     cJSON_Delete(r);
     kind[7][2] = nextafterf(kind[7][2], 9);
@@ -135,6 +137,17 @@ static void change_weight(const char *path)
     free(text);
 }
 
+static void blank(const char *path, const char *what)
+{
+    char *text, *p;
+    size_t n;
+    check_ok(rt_read_file(&text, &n, path, 1 << 24));
+    assert_non_null(p = strstr(text, what));
+    memset(p, ' ', strlen(what));
+    check_ok(rt_write_file(path, text, n));
+    free(text);
+}
+
 static void exported_c(void **state)
 {
     cJSON *config = cJSON_CreateObject(), *r;
@@ -150,12 +163,20 @@ static void exported_c(void **state)
     const rt_verify_spec spec = {.input = in, .c = code};
     check_ok(rt_verify(&spec, NULL, &r));
     for (int form = 0; form < 2; form++)
-        assert_true(number(r, "c", form, "answers") + number(r, "c", form, "selftest") == 0);
+        assert_true(number(r, "c", form, "answers") + number(r, "c", form, "selftest") +
+                        number(r, "c", form, "bytes") == 0);
     cJSON_Delete(r);
     change_weight(data);
     check_fails(rt_verify(&spec, NULL, &r), RT_GATE, "does not answer the same");
     assert_true(number(r, "c", 1, "answers") > 0 && number(r, "c", 1, "selftest") == 1);
+    const cJSON *plain = cJSON_GetArrayItem(cJSON_GetObjectItem(r, "c"), 1),
+                *layers = cJSON_GetObjectItem(plain, "layers");
+    assert_true(number(plain, "layers", 0, "layer") == 0 && number(plain, "layers", 0, "bytes") > 0);
+    /* one weight: one output of the 70 of each row at most; what follows differs by it */
+    assert_true(number(plain, "layers", 0, "bytes") <= 64 && cJSON_GetArraySize(layers) >= 2);
     cJSON_Delete(r);
+    blank(code, "DENSE_SEE(call, p, n);");
+    check_fails(rt_verify(&spec, NULL, &r), RT_INPUT, "export it again");
     check_fails(rt_verify(&(rt_verify_spec){.input = in, .c = "dense.h"}, NULL, &r), RT_USAGE, "give --c NAME.c");
     net_scene_free(&s);
 }

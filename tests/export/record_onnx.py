@@ -22,7 +22,7 @@ def main(folder):
         kind = onnx.load(path + ".onnx").graph.input[0].type.tensor_type.elem_type
         x = np.fromfile(path + ".x", np.uint8 if kind == onnx.TensorProto.UINT8 else np.float32).reshape(ROWS, -1)
         for batch in (1, 0):
-            y, ops = run(path + ".onnx", x, batch)
+            y, ops, _ = run(path + ".onnx", x, batch)
             got = np.concatenate(list(y.values()), axis=1).reshape(-1)
             differ = int((got.view(np.uint32) != want.view(np.uint32)).sum())
             bad += differ > 0
