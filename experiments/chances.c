@@ -40,8 +40,8 @@ static uint64_t least_b(uint64_t m, uint64_t n, double limit, double z)
     return low;
 }
 
-/* By the number m of flips, and b among them: hi <= limit where the score at the limit is at most -z, lo > limit where it
- * is above z. */
+/* By the number m of flips, and b among them: hi <= limit where the score at the limit is at most -z, lo > limit where
+ * it is above z. */
 static rt_chances by_trinomial(uint64_t n, double psi, double drop, double limit, double z)
 {
     rt_chances r = {0};

@@ -1,5 +1,5 @@
-/* experiments/chances.h - what a test set can show: how probable each verdict of a gate is, and the smallest drop that it
- * finds. Pure functions; any thread may call them. */
+/* experiments/chances.h - what a test set can show: how probable each verdict of a gate is, and the smallest drop that
+ * it finds. Pure functions; any thread may call them. */
 #ifndef RT_EXPERIMENTS_CHANCES_H
 #define RT_EXPERIMENTS_CHANCES_H
 
@@ -12,8 +12,8 @@ typedef struct { double pass, regression, undecided; } rt_chances;
  * (|drop| <= psi <= 1). Exact, by the trinomial of b and c, up to 2,000 such rows (n psi); of more by the normal
  * approximation of the drop. */
 rt_chances rt_power_of_share(uint64_t n, double psi, double drop, double limit, double confidence);
-/* The smallest true drop that is called a regression with this chance, where psi of the rows flip (or as many as the drop
- * needs); NAN where none does. */
+/* The smallest true drop that is called a regression with this chance, where psi of the rows flip (or as many as the
+ * drop needs); NAN where none does. */
 double rt_power_detects(uint64_t n, double psi, double limit, double confidence, double chance);
 /* Both of a number whose drop has this standard error, by the normal distribution. */
 rt_chances rt_power_of_number(double error, double drop, double limit, double confidence);

@@ -110,7 +110,7 @@ static void add_labelled(cJSON *j, const rt_head *head, const rt_eval_quality *q
         add(j, m->name, m->of(s), rt_metric_undefined(m, s));
         if (m != &rt_classes_metrics[RT_ACCURACY] || !s->rows) continue;
         double range[2];
-        rt_wilson(s->right, s->rows, &range[0], &range[1]);
+        rt_wilson(s->right, s->rows, 0.95, range);
         cJSON_AddItemToObject(j, "accuracy_95", cJSON_CreateDoubleArray(range, 2));
     }
     if (!s->rows) return;

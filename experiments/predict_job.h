@@ -1,4 +1,5 @@
-/* experiments/predict_job.h - answers of a model to rows as a file: the way in for 'retort predict' and for experiments.
+/* experiments/predict_job.h - answers of a model to rows as a file: the way in for 'retort predict' and for
+ * experiments.
  *
  * {"model": file, or a list of files (an ensemble), "to": "h5"|"csv"|"npy", "topk": 0,
  *  "data": {"source", "x", "y", "targets", "rows", "test", "test_seed", "names", "check", "id", "slices"}}

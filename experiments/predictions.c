@@ -90,30 +90,39 @@ static int by_key(const void *a, const void *b)
     return o ? o : order(x->at, y->at);
 }
 
+static uint64_t hash_text(const char *text) { return rt_key_word(rt_digest_of(text, strlen(text)).hex); }
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t x = (a ^ (b + 0x9e3779b97f4a7c15u)) * 0xbf58476d1ce4e5b9u;
+    return (x ^ x >> 29) * 0x94d049bb133111ebu;
+}
+
+/* Of names and what they go with, summed up: the same in any order of heads, classes, labels and columns. */
+static uint64_t hash_truth(const rt_target_rows *y, const uint64_t *name, size_t k, uint64_t r)
+{
+    uint64_t of = 0;
+    if (y->y) return y->y[r] < 0 ? 0 : name[y->y[r]];
+    for (size_t e = 0; e < k; e++) {
+        float v = y->labels ? (float)y->labels[r * k + e] : y->values[r * k + e];
+        uint32_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        if (y->mask[r * k + e]) of += mix(name[e], bits);
+    }
+    return of;
+}
+
 static rt_status hash_truths(const rt_predictions *p, uint64_t *truth)
 {
     for (int h = 0; h < p->heads; h++) {
         const rt_head *head = &p->head[h];
         const rt_target_rows *y = &p->of[h].y;
-        size_t k = (size_t)head->size;
-        uint64_t *name = y->y ? calloc(k, sizeof *name) : NULL;
         char number[16];
-        if (y->y && !name) return rt_fail(RT_RUN, "out of memory");
-        for (size_t c = 0; c < k && name; c++) {
-            const char *text = rt_names_at(&head->names, (int)c, number);
-            name[c] = rt_key_word(rt_digest_of(text, strlen(text)).hex);
-        }
-        for (uint64_t r = 0; r < p->rows; r++) {
-            uint64_t of = 0;
-            if (name) of = y->y[r] < 0 ? 0 : name[y->y[r]];
-            for (size_t c = 0; c < k && y->mask; c++) {
-                float v = y->labels ? (float)y->labels[r * k + c] : y->values[r * k + c];
-                uint32_t bits = 0;
-                if (y->mask[r * k + c]) memcpy(&bits, &v, sizeof bits);
-                of = (of ^ bits ^ (uint64_t)y->mask[r * k + c] << 32) * 0x9e3779b97f4a7c15u;
-            }
-            truth[r] = truth[r] * 31 + of;
-        }
+        if (!y->y && !y->mask) continue;
+        uint64_t *name = calloc((size_t)head->size, sizeof *name), own = hash_text(head->name);
+        if (!name) return rt_fail(RT_RUN, "out of memory");
+        for (int e = 0; e < head->size; e++) name[e] = hash_text(rt_names_at(&head->names, e, number));
+        for (uint64_t r = 0; r < p->rows; r++) truth[r] += mix(own, hash_truth(y, name, (size_t)head->size, r));
         free(name);
     }
     return RT_OK;
@@ -175,10 +184,10 @@ rt_status rt_predictions_keys(rt_predictions *p)
     rt_status st = sort_rows(p, &s);
     for (uint64_t i = 1; i < p->rows && !st; i++)
         if (!memcmp(&s[i - 1].key, &s[i].key, sizeof s[i].key))
-            st = rt_fail(RT_INPUT, "%s: rows %llu and %llu have the same id '%.80s' in '%.80s'; ids must tell rows apart",
-                         p->stored ? p->path : p->source, (unsigned long long)p->row[s[i - 1].at],
-                         (unsigned long long)p->row[s[i].at], rt_row_text(p->id, p->id_width, s[i].at, room),
-                         p->id_from);
+            st = rt_fail(
+                RT_INPUT, "%s: rows %llu and %llu have the same id '%.80s' in '%.80s'; ids must tell rows apart",
+                p->stored ? p->path : p->source, (unsigned long long)p->row[s[i - 1].at],
+                (unsigned long long)p->row[s[i].at], rt_row_text(p->id, p->id_width, s[i].at, room), p->id_from);
     free(s);
     return st;
 }

@@ -74,8 +74,9 @@ static rt_status no_column(const asking *a, const char *key, const char *name, c
     for (int i = 0; i < f->sets && n < sizeof sets - 80; i++)
         if (f->set[i].rank && f->set[i].dim[0] == rt_source_rows(a->data.x) && strchr(f->set[i].name, '/') == NULL)
             n += (size_t)snprintf(sets + n, sizeof sets - n, "%s%.60s", n ? ", " : "", f->set[i].name);
-    return rt_fail(RT_INPUT, "%s: data.%s: there is no column '%.60s'; data sets of as many rows: %s; columns of a row: %s",
-                   a->data.source, key, name, *sets ? sets : "none", columns->name ? rt_names_text(columns, text) : "none");
+    return rt_fail(
+        RT_INPUT, "%s: data.%s: there is no column '%.60s'; data sets of as many rows: %s; columns of a row: %s",
+        a->data.source, key, name, *sets ? sets : "none", columns->name ? rt_names_text(columns, text) : "none");
 }
 
 static rt_status open_column(asking *a, const char *key, const char *name, column *c)

@@ -270,9 +270,10 @@ static rt_status read_head(rt_predictions *p, rt_h5_file *f, int h)
     RT_TRY(read_set(p, f, name, RT_F32, (size_t)q->kept, q->z));
     for (uint64_t i = 0; i < n; i++)
         if (!isfinite(q->z[i]))
-            return rt_fail(RT_INPUT, "%s: row %llu has a logit of head '%s' that is not finite: nothing can be compared "
-                           "with it; make it anew with 'retort predict'", p->path,
-                           (unsigned long long)p->row[i / (uint64_t)q->kept], p->head[h].name);
+            return rt_fail(RT_INPUT,
+                           "%s: row %llu has a logit of head '%s' that is not finite: nothing can be compared "
+                           "with it; make it anew with 'retort predict'",
+                           p->path, (unsigned long long)p->row[i / (uint64_t)q->kept], p->head[h].name);
     if (q->top) {
         snprintf(name, sizeof name, "classes/%s", p->head[h].name);
         RT_TRY(read_set(p, f, name, RT_I32, (size_t)q->kept, q->top));
@@ -305,7 +306,8 @@ static rt_status take_manifest(rt_predictions *p, const cJSON *m)
     if (!cJSON_IsObject(q))
         return rt_fail(RT_INPUT, "%s: holds no predictions; 'retort predict' writes them", p->path);
     if (strcmp(text_of(m, "format"), FORMAT))
-        return rt_fail(RT_INPUT, "%s: has the format '%.40s', and this version reads %s; make it anew with 'retort predict'",
+        return rt_fail(RT_INPUT,
+                       "%s: has the format '%.40s', and this version reads %s; make it anew with 'retort predict'",
                        p->path, text_of(m, "format"), FORMAT);
     if (!cJSON_IsNumber(rows) || !(rows->valuedouble >= 1 && rows->valuedouble <= INT32_MAX) || !cJSON_IsNumber(topk) ||
         topk->valueint < 0 || strlen(text_of(q, "model_digest")) != 32 || strlen(text_of(q, "data_digest")) != 32)
@@ -355,7 +357,8 @@ rt_status rt_predictions_read(rt_predictions **out, const char *path)
     if (!st) st = take_manifest(p, m);
     if (!st) st = read_ids(p, f);
     for (int h = 0; !st && h < p->heads; h++) st = read_head(p, f, h);
-    for (const cJSON *c = st ? NULL : get(get(m, "predictions"), "slices"), *i = c ? c->child : NULL; i && !st; i = i->next)
+    for (const cJSON *c = st ? NULL : get(get(m, "predictions"), "slices"), *i = c ? c->child : NULL; i && !st;
+         i = i->next)
         st = read_column(p, f, i);
     if (!st) st = rt_predictions_hash_rows(p);
     cJSON_Delete(m);

@@ -122,10 +122,12 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+void rt_sort_doubles(double *v, uint64_t n) { qsort(v, n, sizeof *v, by_value); }
+
 double rt_median_of(double *v, int n)
 {
     if (n < 1) return NAN;
-    qsort(v, (size_t)n, sizeof *v, by_value);
+    rt_sort_doubles(v, (uint64_t)n);
     return 0.5 * (v[(n - 1) / 2] + v[n / 2]);
 }
 
@@ -137,15 +139,6 @@ double rt_median_interval(double *v, int n, double confidence, double *lo, doubl
     *lo = k ? v[k - 1] : NAN;
     *hi = k ? v[n - k] : NAN;
     return middle;
-}
-
-void rt_wilson(uint64_t k, uint64_t n, double *low, double *high)
-{
-    const double z = 1.959963984540054;
-    double p = (double)k / (double)n, d = 1 + z * z / (double)n, c = p + z * z / (2 * (double)n);
-    double w = z * sqrt(p * (1 - p) / (double)n + z * z / (4 * (double)n * (double)n));
-    *low = fmax(0, (c - w) / d);
-    *high = fmin(1, (c + w) / d);
 }
 
 /* sum of a[i] x^i */

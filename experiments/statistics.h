@@ -24,6 +24,7 @@ uint64_t rt_percentile_needs(double p);
 
 /* Sorts n floats >= 0 in rising order, by digits of their bits: O(n). room holds n more. */
 void rt_sort_floats(float *v, float *room, uint64_t n);
+void rt_sort_doubles(double *v, uint64_t n);           /* in rising order */
 /* The middle of n >= 1 sorted values, or the mean of the two in the middle. */
 double rt_median(const float *sorted, uint64_t n);
 /* The same of n values in any order, which it sorts; NAN of none. */
@@ -33,8 +34,25 @@ double rt_median_of(double *v, int n);
  * 1999, section 3.2). lo and hi are NAN where n is too small (below 6 at 95 %). */
 double rt_median_interval(double *v, int n, double confidence, double *lo, double *hi);
 
-/* Wilson score interval of k successes in n >= 1 at 95 %. */
-void rt_wilson(uint64_t k, uint64_t n, double *low, double *high);
+/* Wilson's score interval of k successes in n >= 1, two-sided (Wilson 1927). */
+void rt_wilson(uint64_t k, uint64_t n, double confidence, double range[2]);
+
+/* McNemar's mid-p: rt_mcnemar less the probability of what was seen (Fagerland, Lydersen, Laake 2013). */
+double rt_mcnemar_midp(uint64_t b, uint64_t c);
+
+/* Bias-corrected and accelerated bootstrap interval (Efron 1987) of an estimate from n resamples in rising order;
+ * resamples equal to the estimate count half below it. */
+void rt_bca(const double *sorted, int n, double estimate, double acceleration, double confidence, double range[2]);
+/* The one-sided p of a true value that is at most the limit, by the same interval: where its lower end is. */
+double rt_bca_p(const double *sorted, int n, double estimate, double acceleration, double limit);
+/* The acceleration from the estimates with each of n rows (or blocks) left out. */
+double rt_acceleration(const double *left_out, uint64_t n);
+
+/* Areas under the ROC curves of two scores of the same rows (y: 1 positive), equal scores counting half, and their
+ * variances and covariance, [0] [1] [2] = first, both, second (DeLong, DeLong, Clarke-Pearson 1988). NAN where there is
+ * no row of a class, covariances where there is one alone. RT_RUN when memory is out. */
+rt_status rt_delong(const unsigned char *y, const double *first, const double *second, uint64_t n, double auc[2],
+                    double covariance[3]);
 
 /* x with P(X <= x) = p of a standard normal X, 0 < p < 1: to 1e-15 (Wichura 1988, algorithm AS 241, PPND16). */
 double rt_normal_quantile(double p);

@@ -28,6 +28,12 @@ typedef struct { uint64_t count; double confidence, right; } rt_ece_bin;
 int rt_ece_bin_of(double confidence);
 double rt_ece(const rt_ece_bin bin[RT_ECE_BINS], uint64_t n);
 
+/* The same over 15 groups of about equal size: rows sorted by confidence, group g from row g n / 15 to below
+ * (g + 1) n / 15, and on as long as confidences are equal to 1e-12, so that it does not depend on the order of rows
+ * (after Nixon et al. 2019). Sorts the rows; NAN of none. */
+typedef struct { double confidence; int right; } rt_calibrated;
+double rt_adaptive_ece(rt_calibrated *, uint64_t n);
+
 /* F1 of one class, 2 hit / (truth + answered); NAN for a class that is neither in the truth nor among the answers. */
 double rt_f1(uint64_t hit, uint64_t truth, uint64_t answered);
 
@@ -78,7 +84,7 @@ typedef struct {
     const char *undefined;             /* why, when there are rows and their answers; NULL: it is defined then */
 } rt_metric;
 
-enum { RT_CLASSES_METRICS = 12, RT_MULTILABEL_METRICS = 11, RT_REAL_METRICS = 6 };
+enum { RT_CLASSES_METRICS = 13, RT_MULTILABEL_METRICS = 11, RT_REAL_METRICS = 6 };
 enum { RT_ACCURACY = 0, RT_TOP5 = 1, RT_NLL = 7 };                     /* places among the classes' */
 extern const rt_metric rt_classes_metrics[RT_CLASSES_METRICS], rt_multilabel_metrics[RT_MULTILABEL_METRICS],
     rt_real_metrics[RT_REAL_METRICS];

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdlib.h>
 
 #include "student/metrics.h"
 #include "student/metrics_parts.h"
@@ -38,6 +39,29 @@ double rt_ece(const rt_ece_bin bin[RT_ECE_BINS], uint64_t n)
     for (int i = 0; i < RT_ECE_BINS; i++)
         if (bin[i].count) e += fabs(bin[i].right - bin[i].confidence) / (double)n;
     return e;
+}
+
+static int by_confidence(const void *a, const void *b)
+{
+    double x = ((const rt_calibrated *)a)->confidence, y = ((const rt_calibrated *)b)->confidence;
+    return x < y ? -1 : x > y;
+}
+
+double rt_adaptive_ece(rt_calibrated *r, uint64_t n)
+{
+    double e = 0;
+    qsort(r, n, sizeof *r, by_confidence);
+    for (uint64_t g = 0, at = 0; g < RT_ECE_BINS; g++) {
+        uint64_t end = (g + 1) * n / RT_ECE_BINS;
+        double confidence = 0, right = 0;
+        while (end > at && end < n && r[end].confidence - r[end - 1].confidence < 1e-12) end++;
+        for (; at < end; at++) {
+            confidence += r[at].confidence;
+            right += r[at].right;
+        }
+        e += fabs(right - confidence);
+    }
+    return rt_ratio(e, n);
 }
 
 double rt_f1(uint64_t hit, uint64_t truth, uint64_t answered)
@@ -128,6 +152,22 @@ static uint64_t rows_of_class(const rt_scores *s, int c, rt_ranked *r)
 static double auc(const rt_scores *s) { return rt_mean_auc(s, s->size == 2, rows_of_class); }
 static double average_precision(const rt_scores *s) { return rt_mean_precision(s, s->size == 2, rows_of_class); }
 
+static double adaptive_ece(const rt_scores *s)
+{
+    size_t k = (size_t)s->size;
+    rt_calibrated *r = s->ranks && s->rows && s->rows <= s->room ? malloc(s->rows * sizeof *r) : NULL;
+    if (!r) return NAN;
+    for (uint64_t i = 0; i < s->rows; i++) {
+        const double *p = s->p + i * k;
+        size_t best = 0;
+        for (size_t c = 1; c < k; c++) if (p[c] > p[best]) best = c;
+        r[i] = (rt_calibrated){p[best], s->y[i] == (int32_t)best};
+    }
+    double e = rt_adaptive_ece(r, s->rows);
+    free(r);
+    return e;
+}
+
 /* ---- the table ---- */
 
 static const char one_class[] = "all labelled rows are of one class";
@@ -155,4 +195,6 @@ const rt_metric rt_classes_metrics[RT_CLASSES_METRICS] = {
      1, 1, auc, one_class},
     {"average_precision", "average_precision_score(average='macro')",
      "mean over classes that have rows of the average precision; of two classes the second's", 1, 1,
-     average_precision, one_class}};
+     average_precision, one_class},
+    {"adaptive_ece", "none: after Nixon et al. 2019", "expected calibration error, 15 groups of equal size; equal "
+     "confidences stay together", 0, 1, adaptive_ece, NULL}};

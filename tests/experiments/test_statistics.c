@@ -76,15 +76,15 @@ static void sorting(void **state)
 static void wilson(void **state)
 {
     (void)state;
-    double low, high;
-    rt_wilson(81, 263, &low, &high);          /* Newcombe 1998, table I */
-    check_close("low", low, 0.2553, 5e-5, 0);
-    check_close("high", high, 0.3662, 5e-5, 0);
+    double range[2];
+    rt_wilson(81, 263, 0.95, range);          /* Newcombe 1998, table I */
+    check_close("low", range[0], 0.2553, 5e-5, 0);
+    check_close("high", range[1], 0.3662, 5e-5, 0);
     for (size_t i = 0; i < COUNT(wilson_case); i++) {
-        rt_wilson(wilson_case[i].k, wilson_case[i].n, &low, &high);
-        check_close("low", low, wilson_case[i].low, 1e-14, 0);
-        check_close("high", high, wilson_case[i].high, 1e-14, 0);
-        assert_true(low >= 0 && high <= 1);
+        rt_wilson(wilson_case[i].k, wilson_case[i].n, 0.95, range);
+        check_close("low", range[0], wilson_case[i].low, 1e-14, 0);
+        check_close("high", range[1], wilson_case[i].high, 1e-14, 0);
+        assert_true(range[0] >= 0 && range[1] <= 1);
     }
 }
 

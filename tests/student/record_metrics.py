@@ -19,7 +19,7 @@ LABELS = ["subset_accuracy", "hamming", "micro_f1", "macro_f1", "macro_f1_all", 
           "auc", "average_precision"]
 VALUES = ["mae", "rmse", "r2", "max_error", "worst_decile", "within_tenth"]
 NAMES = ["accuracy", "top5", "balanced_accuracy", "macro_f1", "macro_f1_all", "weighted_f1", "mcc", "nll", "brier", "ece",
-         "auc", "average_precision"]
+         "auc", "average_precision", "adaptive_ece"]
 
 
 def text(v):
@@ -43,6 +43,20 @@ def ece(p, y, bins=15):
                for b in range(bins) if (where == b).any())
 
 
+def adaptive_ece(p, y, bins=15):
+    """Groups of equal size by confidence; equal confidences (to 1e-12: sums have an order) stay together."""
+    confidence, right = p.max(1), p.argmax(1) == y
+    order, n, error, at = numpy.argsort(confidence, kind="stable"), len(y), 0, 0
+    for b in range(bins):
+        end = (b + 1) * n // bins
+        while at < end < n and confidence[order[end]] - confidence[order[end - 1]] < 1e-12:
+            end += 1
+        if end > at:
+            error += abs(right[order[at:end]].sum() - confidence[order[at:end]].sum())
+            at = end
+    return error / n
+
+
 def values(z, y):
     k, p, a = z.shape[1], softmax(z.astype(numpy.float64), axis=1), z.argmax(1)
     onehot = numpy.eye(k)[y]
@@ -62,7 +76,7 @@ def values(z, y):
             metrics.f1_score(y, a, average="macro", labels=range(k), zero_division=0),
             metrics.f1_score(y, a, average="weighted"), metrics.matthews_corrcoef(y, a),
             nll, brier, ece(p, y), numpy.mean(auc) if auc else numpy.nan,
-            numpy.mean(ap) if ap else numpy.nan]
+            numpy.mean(ap) if ap else numpy.nan, adaptive_ece(p, y)]
 
 
 def case(k, rows, classes, spread, help_):
@@ -81,9 +95,9 @@ z = rng.integers(-3, 4, (30, 3)).astype(numpy.float32) * 40                     
 cases.append((z, rng.choice(3, 30)))
 lines = [f"/* Recorded by record_metrics.py with scikit-learn {sklearn.__version__}, NumPy {numpy.__version__}. */",
          "#include <math.h>", f"enum {{ CASES = {len(cases)}, MOST = 1200 }};",
-         "typedef struct { int classes, rows, y[100]; float z[MOST]; double want[12]; } reference_case;",
-         "static const char *const reference_name[12] = {\n    " + ",\n    ".join(
-             ", ".join(f'"{n}"' for n in NAMES[i:i + 6]) for i in (0, 6)) + "};",
+         "typedef struct { int classes, rows, y[100]; float z[MOST]; double want[13]; } reference_case;",
+         "static const char *const reference_name[13] = {\n    " + ",\n    ".join(
+             ", ".join(f'"{n}"' for n in NAMES[i:i + 6]) for i in (0, 6, 12)) + "};",
          "static const reference_case reference[CASES] = {"]
 for z, y in cases:
     with warnings.catch_warnings():
@@ -94,7 +108,7 @@ for z, y in cases:
     lines.append(f"    {{{z.shape[1]}, {z.shape[0]},\n     {{{', '.join(str(v) for v in y[:30])}"
                  + ("".join(",\n      " + ", ".join(str(v) for v in y[i:i + 30]) for i in range(30, len(y), 30)))
                  + f"}},\n     {{{body}}},\n     {{" + ",\n      ".join(", ".join(text(v) for v in want[i:i + 4])
-                                                                       for i in (0, 4, 8)) + "}},")
+                                                                       for i in (0, 4, 8, 12)) + "}},")
 lines.append("};")
 pathlib.Path(__file__).with_name("metrics_reference.h").write_text("\n".join(lines) + "\n")
 
