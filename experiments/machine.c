@@ -89,11 +89,11 @@ void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since)
     snprintf(line, sizeof line, "glibc %.32s, cJSON %.32s", gnu_get_libc_version(), cJSON_Version());
     cJSON_AddStringToObject(into, "libraries", line);
     cJSON_AddNumberToObject(into, "threads", threads);
+    if (!since) return;
     add_pinned(into);
     cJSON_AddStringToObject(into, "time", date);
     if (getloadavg(&load, 1) == 1) cJSON_AddNumberToObject(into, "load", load);
     else cJSON_AddNullToObject(into, "load");
-    if (!since) return;
     rt_machine_use use;
     rt_machine_look(&use);
     add_share(into, "steal", use.stolen - since->stolen, use.all - since->all);
