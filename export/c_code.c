@@ -123,6 +123,8 @@ void rt_c_put_header(rt_string *s, const rt_c_net *e)
     rt_c_put_opening(s, e, ".h", "a trained network in integer arithmetic.");
     put_about(s, e);
     rt_put(s, "#ifndef %s_H\n#define %s_H\n\n#include <stdint.h>\n\n", up, up);
+    rt_put(s, "/* Of this export: the C files refuse the header of another one. */\n#define %s_EXPORT 0x%su\n\n", up,
+           e->stamp);
     rt_put(s, "#define %s_CONTRACT %d\n#define %s_HEIGHT %d\n#define %s_WIDTH %d\n#define %s_CHANNELS %d\n", up,
            RT_INT_CONTRACT, up, x->h, up, x->w, up, x->c);
     rt_put(s, "#define %s_INPUT %zu\n#define %s_OUTPUT %d\n#define %s_HEADS %d\n#define %s_CALLS %d\n\n", up, row_of(n),
@@ -141,6 +143,12 @@ void rt_c_put_header(rt_string *s, const rt_c_net *e)
 }
 
 /* ---- NAME.c ---- */
+
+void rt_c_put_stamp(rt_string *s, const rt_c_net *e)
+{
+    rt_put(s, "\n#if %s_EXPORT != 0x%su\n#error \"%s.h is of another export than this file: export all three "
+           "files again\"\n#endif\n", e->upper, e->stamp, e->name);
+}
 
 static void put_range(rt_string *s, const rt_net *n, const rt_net_call *c)
 {
@@ -345,6 +353,7 @@ void rt_c_put_code(rt_string *s, const rt_c_net *e)
     used[count] = NULL;
     rt_c_put_opening(s, e, ".c", "the network's operators and calls.");
     put_template(s, e, net_base_text, net_base_text + strlen(net_base_text));
+    rt_c_put_stamp(s, e);
     put_parts(s, e, net_ops_text, used);
     if (sums || depthwise) put_template(s, e, net_lines_text, net_lines_text + strlen(net_lines_text));
     if (sums) put_template(s, e, net_plain_text, net_plain_text + strlen(net_plain_text));

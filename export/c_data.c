@@ -275,7 +275,9 @@ void rt_c_put_data(rt_string *s, const rt_c_net *e)
 {
     rt_c_put_opening(s, e, "_data.c",
                      "weights, biases, scales (hexadecimal: their bits), tables, the self test's row.");
-    rt_put(s, "#include \"%s.h\"\n\n", e->name);
+    rt_put(s, "#include \"%s.h\"\n", e->name);
+    rt_c_put_stamp(s, e);
+    rt_put(s, "\n");
     rt_c_put_extern(s, e);
     put_heads(s, e);
     put_tables(s, e);

@@ -96,9 +96,27 @@ static rt_status run_row(rt_c_net *e, const void *row)
     return RT_OK;
 }
 
+/* Twice: the stamp is of the files without it. */
+static rt_status put_files(rt_c_net *e, rt_c_files *out)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        rt_c_files_free(out);
+        rt_c_put_header(&out->header, e);
+        rt_c_put_code(&out->code, e);
+        rt_c_put_data(&out->data, e);
+        if (out->header.failed || out->code.failed || out->data.failed) return rt_fail(RT_RUN, "out of memory");
+        if (pass) break;
+        const rt_string *text[] = {&out->header, &out->code, &out->data};
+        rt_hasher *hash = rt_hasher_new();
+        for (int i = 0; i < 3; i++) rt_hasher_add(hash, text[i]->p, text[i]->n);
+        memcpy(e->stamp, rt_hasher_end(hash).hex, sizeof e->stamp - 1);
+    }
+    return RT_OK;
+}
+
 rt_status rt_export_c(const rt_program *p, const char *name, const void *row, rt_c_files *out)
 {
-    rt_c_net e = {.p = p, .n = rt_program_net(p), .name = name};
+    rt_c_net e = {.p = p, .n = rt_program_net(p), .name = name, .stamp = "0000000000000000"};
     void *own = NULL;
     *out = (rt_c_files){{0}, {0}, {0}};
     RT_TRY(check_name(name));
@@ -107,12 +125,7 @@ rt_status rt_export_c(const rt_program *p, const char *name, const void *row, rt
     if (!row) row = own = some_row(e.n);
     rt_status st = rt_c_place(&e);
     if (!st) st = run_row(&e, row);
-    if (!st) {
-        rt_c_put_header(&out->header, &e);
-        rt_c_put_code(&out->code, &e);
-        rt_c_put_data(&out->data, &e);
-        if (out->header.failed || out->code.failed || out->data.failed) st = rt_fail(RT_RUN, "out of memory");
-    }
+    if (!st) st = put_files(&e, out);
     rt_linked_free(e.linked);
     void *owned[] = {own, e.root, e.at, e.context, e.answer};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);

@@ -15,6 +15,7 @@ typedef struct {
     const rt_net *n;
     const char *name;
     char upper[72];                  /* the name in capitals */
+    char stamp[17];                  /* what the three files know each other by: hexadecimal digits */
     int *root;                       /* (tensors) whose bytes it shares: reshaped ones are views */
     size_t *at;                      /* (tensors) its place in the arena */
     size_t bytes;                    /* of all places */
@@ -58,6 +59,8 @@ void rt_c_put_code(rt_string *, const rt_c_net *);
 void rt_c_put_literal(rt_string *, const char *);
 /* The comment that every file begins with; ending: of the file's name. */
 void rt_c_put_opening(rt_string *, const rt_c_net *, const char *ending, const char *what);
+/* Stops a compiler that has found the header of another export. */
+void rt_c_put_stamp(rt_string *, const rt_c_net *);
 /* What follows "tensor t": "x" or its place in the arena. */
 void rt_c_put_place(rt_string *, const rt_c_net *, int tensor);
 /* Hash of a call's output, as NAME_selftest computes it. */

@@ -39,6 +39,7 @@ rt_status rt_export_predictions(const rt_head *, int heads, const float *const *
  * rt_program_infer to the bit, whatever the compiler, its optimisation and the processor: int has 32 bits at least, and
  * numbers are rounded to nearest. NAME_selftest compares the bytes of every layer with those of the row (a row of input
  * as of rt_program_infer; NULL: one that is made up). Equal programs, rows and versions of retort give equal files.
+ * A compiler stops where one of the three is of another export.
  * RT_USAGE when the name is no C identifier, RT_INPUT when the row is not finite. The texts are for rt_c_files_free,
  * also after an error. */
 typedef struct { rt_string header, code, data; } rt_c_files;

@@ -155,6 +155,26 @@ static int goes_on(const course *c, char *why, size_t room)
     return folders_equal(it.good, it.work, why, room);
 }
 
+/* Exported C of which a compiler takes all files is of one export: the one that was there, or the new one. */
+static int builds_one(const course *c, char *why, size_t room)
+{
+    static const char *const file[] = {"out.c", "out.h", "out_data.c"};
+    char command[3 * ROOM], a[2 * ROOM], b[2 * ROOM];
+    int old = 0, new = 0;
+    if (strcmp(c->scene->name, "export-c-over")) return 1;
+    snprintf(command, sizeof command, "cd '%s' && cc -fsyntax-only -I. out.c out_data.c 2> '%s'", it.work, it.err);
+    if (system(command)) return 1;
+    for (int i = 0; i < 3; i++) {
+        snprintf(a, sizeof a, "%s/%s", it.work, file[i]);
+        snprintf(b, sizeof b, "%s/%s", it.base, file[i]);
+        old += folders_same_bytes(a, b);
+        snprintf(b, sizeof b, "%s/%s", it.good, file[i]);
+        new += folders_same_bytes(a, b);
+    }
+    if (old < 3 && new < 3) snprintf(why, room, "a compiler takes %d old and %d new files", old, new);
+    return old == 3 || new == 3;
+}
+
 static int killed(course *c, const item *x, char *why, size_t room)
 {
     outcome o;
@@ -170,7 +190,7 @@ static int killed(course *c, const item *x, char *why, size_t room)
         if (run(c, it.work, it.out, &p, NULL, &o)) return -1;
         c->points += o.fired;
     }
-    return goes_on(c, why, room);
+    return builds_one(c, why, room) && goes_on(c, why, room);
 }
 
 /* The right exit code, and a message. */

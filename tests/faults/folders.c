@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 enum { ROOM = 4096 };
@@ -30,9 +31,11 @@ static int copy_file(const char *from, const char *to)
 {
     size_t n;
     const struct timespec old[2] = {{1577836800, 0}, {1577836800, 0}};
-    char *data = slurp(from, &n);
+    char *data = slurp(from, &n), mark[32];
+    ssize_t marked = getxattr(from, "user.retort.xxh128", mark, sizeof mark);     /* who wrote it: data/output.h */
     int fd = data ? open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
     int bad = fd < 0 || write(fd, data, n) != (ssize_t)n || futimens(fd, old);
+    if (!bad && marked > 0) bad = fsetxattr(fd, "user.retort.xxh128", mark, (size_t)marked, 0);
     if (fd >= 0) close(fd);
     free(data);
     return bad ? -1 : 0;

@@ -43,6 +43,7 @@ static const scene scenes[] = {
     {"export-program", "integer1.h5", "export integer1.h5 --out out.q --force", 0, 0},
     {"export-onnx", "integer1.h5", "export integer1.h5 --out out.onnx --force", 0, 0},
     {"export-c", "integer1.h5", "export integer1.h5 --out out.c --force", 0, 0},
+    {"export-c-over", "integer1.h5 out.c out.h out_data.c out.c.json", "export integer1.h5 --out out.c --force", 0, 0},
     {"eval", "teacher1.h5 teacher2.h5 data.h5",
      "eval --teacher teacher1.h5 --student teacher2.h5 --data data.h5 --out out eval.speed=false", 1, 0},
     {"import-heads", "heads.csv",

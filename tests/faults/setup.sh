@@ -38,7 +38,9 @@ J
         cp t$seed/model.h5 teacher$seed.h5
         rm -r t$seed
     done
-    "$retort" quantize teacher1.h5 --data data.h5 --out integer1.h5 --quiet --kernels scalar
+    for seed in 1 2; do "$retort" quantize teacher$seed.h5 --data data.h5 --out integer$seed.h5 --quiet --kernels scalar; done
+    "$retort" export integer2.h5 --out out.c --quiet
+    rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
     "$retort" import heads.csv --label kind --target weather=wet,cold --target price --out heads.h5 --quiet
