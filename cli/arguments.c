@@ -208,7 +208,7 @@ static rt_status take_kernels(const cli_args *a, const cli_command *c)
         if (!floats) floats = getenv("RETORT_KERNELS");
         if (!integers) integers = getenv("RETORT_INT_KERNELS");
     }
-    if (floats) RT_TRY(rt_kernels_select(floats));
+    if (floats && !(c->takes & CLI_ALL_KERNELS && !strcmp(floats, "all"))) RT_TRY(rt_kernels_select(floats));
     return integers ? rt_int_kernels_select(integers) : RT_OK;
 }
 

@@ -24,7 +24,8 @@ typedef struct { const char *path, *fallback, *help; } cli_key;
 typedef struct { const char *word, *help; } cli_term;
 
 /* What else a command takes; anything that it does not take is refused, as it would do nothing. */
-enum { CLI_SEED = 1, CLI_KEYS = 2, CLI_THREADS = 4 };               /* --seed; key=value; --threads and --kernels */
+enum { CLI_SEED = 1, CLI_KEYS = 2, CLI_THREADS = 4, CLI_ALL_KERNELS = 8 };  /* --seed; key=value; --threads and
+    --kernels; --kernels all, which the command goes through itself */
 
 typedef struct {
     const char *positional[CLI_MAX];
@@ -60,12 +61,12 @@ extern const cli_option cli_common[], cli_speed[], cli_seeds[];
 
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
-    cli_bench_keys[], cli_quantize_keys[], cli_predict_keys[];
+    cli_bench_keys[], cli_quantize_keys[], cli_gate_keys[], cli_predict_keys[];
 
-enum { CLI_COMMANDS = 11 };
+enum { CLI_COMMANDS = 12 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
 extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_predict, cli_eval, cli_export, cli_run,
-    cli_bench, cli_quantize, cli_verify;
+    cli_bench, cli_quantize, cli_verify, cli_gate;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */

@@ -69,8 +69,8 @@ static const cli_term terms[] = {
      "are over all calls, and without the disturbed ones"},
     {"throughput", "rows a second on all threads at batches of 1, 16, 64, 256: median, lowest, highest round"},
     {"speed",
-     "the first model is timed twice, as a control: where it differs from itself by 3 %, or more than 5 % of calls were "
-     "disturbed, the machine is too noisy, and speed_vs_reference (ratios, above 1: slower) is null"},
+     "the first model is timed twice, as a control: where it differs from itself by 3 %, or more than 5 % of calls "
+     "were disturbed, the machine is too noisy, and speed_vs_reference (ratios, above 1: slower) is null"},
     {"cold_start_us, joules_per_row", "to plan and make the first call; energy by RAPL, where it can be read"},
     {0}};
 

@@ -204,6 +204,19 @@ const cli_key cli_predict_keys[] = {
     {"topk", "0", "to h5: of classes, the so many largest logits of a row; 0: all"},
     {NULL, NULL, NULL}};
 
+const cli_key cli_gate_keys[] = {
+    DATA_SOURCE,
+    DATA_X,
+    {"data.y", "y", "the labels. The default only where there is one"},
+    DATA_TARGETS,
+    DATA_ROWS,
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
+    DATA_ID,
+    DATA_SLICES,
+    {NULL, NULL, NULL}};
+
 const cli_key cli_export_keys[] = {
     {"opset", "17", "to onnx-qdq: 17 or 21"},
     {"input_type", "auto",

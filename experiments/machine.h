@@ -10,10 +10,10 @@ typedef struct { double stolen, busy, all; } rt_machine_use;   /* seconds of all
 
 /* At the beginning; rt_machine_describe tells what has gone since. */
 void rt_machine_look(rt_machine_use *);
-/* Adds to `into` what the machine is: cpu, system, governor, kernels, compiler, libraries, threads. since (NULL: nothing
- * was timed): what it did, pinned (the CPUs that this process may use, where these are not all), time (UTC, ISO 8601),
- * load (of the last minute), steal, the share of time that the hypervisor gave to others, and busy, the share of all CPUs
- * that was used. */
+/* Adds to `into` what the machine is: cpu, system, governor, kernels, compiler, libraries, threads. since (NULL:
+ * nothing was timed): what it did, pinned (the CPUs that this process may use, where these are not all), time (UTC, ISO
+ * 8601), load (of the last minute), steal, the share of time that the hypervisor gave to others, and busy, the share of
+ * all CPUs that was used. */
 void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since);
 /* Joules that the processor's packages have used (RAPL), by a counter that wraps; 0 where they cannot be read, as by
  * most users. */

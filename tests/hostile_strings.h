@@ -288,4 +288,44 @@ static inline char *without_references(const char *text)
     }
     return out;
 }
+
+/* The tags of a page with the names of their attributes: what is between quotes, and text, is left out. */
+static inline char *tags_of(const char *page)
+{
+    char *out = calloc(strlen(page) + 1, 1), *to = out;
+    int inside = 0, quoted = 0;
+    for (; *page; page++) {
+        if (!inside && *page == '<') inside = 1;
+        if (inside && *page == '"') quoted = !quoted;
+        if (inside && !quoted) *to++ = *page;
+        if (inside && !quoted && *page == '>') inside = 0;
+    }
+    return out;
+}
+
+/* Signs of Markdown that no backslash stands before, outside of spans of code. */
+static inline char *signs_of(const char *text)
+{
+    char *out = calloc(strlen(text) + 1, 1), *to = out;
+    for (; *text; text++) {
+        if (*text == '`') {
+            size_t fence = strspn(text, "`");
+            const char *end = text + fence;
+            while (*end && strspn(end, "`") != fence) end += *end == '`' ? strspn(end, "`") : 1;
+            assert_true(*end);
+            *to++ = '`';
+            text = end + fence - 1;
+        } else if (*text == '\\') text++;
+        else if (!strncmp(text, "&#32;", 5)) text += 4;
+        else if (strchr("*_[]<>|#~!$@{}\n", *text) || (*text == ':' && text[1] == '/')) *to++ = *text;
+    }
+    return out;
+}
+
+static inline int lines_of(const char *text)
+{
+    int n = 0;
+    for (; *text; text++) n += *text == '\n';
+    return n;
+}
 #endif

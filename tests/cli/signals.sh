@@ -19,6 +19,10 @@ cat > run.json <<'X'
   {"name": "e", "do": "predict", "with": {"model": "T/model.h5", "data": {"source": "${d}"}, "to": "csv"}}]}
 X
 "$retort" train t.json --out T --quiet train.epochs=1 data.rows=0:10000 > /dev/null || fail "train"
+cat > policy.json <<'X'
+{"format": "retort-policy-1", "limits": [{"metric": "macro_f1", "max_drop": 0.1}, {"metric": "recall", "class": "*", "max_drop": 0.1},
+  {"metric": "latency_p50", "max_ratio": 1.1}], "speed": {"seconds": 86400, "samples": 10000000}}
+X
 ms() { echo $(($(date +%s%N) / 1000000)); }
 turn=0
 # hit SECONDS command...: a signal within that time, each time another one
@@ -49,6 +53,7 @@ while [ $i -lt "$signals" ]; do
     hit 0.3 "$retort" label --teacher T/model.h5 --data band.h5 --out k.h5 --quiet
     hit 0.3 "$retort" quantize T/model.h5 --data band.h5 --out q.h5 --quiet --force quant.calibrate=20000 quant.method=mse
     hit 0.8 "$retort" eval --teacher T/model.h5 --data band.h5 --out E --quiet eval.latency_samples=10000000 eval.seconds=1000
+    hit 1 "$retort" gate --baseline T/model.h5 --candidate T/model.h5 --allow-same --policy policy.json --data band.h5 --out G --quiet
     hit 0.2 "$retort" predict T/model.h5 --data band.h5 --out p.csv --force
     hit 0.5 "$retort" bench arch.json --quiet seconds=100
     hit 0.5 "$retort" bench --kernels-only --quiet seconds=100

@@ -130,6 +130,95 @@ static void measured(void **state)
     cJSON_Delete(e);
 }
 
+/* ---- figures of known rounds ---- */
+
+enum { TURNS = 20 };
+
+/* Of three subjects, A, C and A': microseconds of each round, undisturbed and disturbed calls. */
+static void fill(rt_speed *s, float room[3][TURNS], const double *us, uint64_t lost)
+{
+    *s = (rt_speed){.count = 3, .taken = TURNS, .scenarios = 1u << RT_SINGLE_STREAM};
+    for (int i = 0; i < 3; i++) {
+        s->subject[i].name = "model";
+        for (int r = 0; r < TURNS; r++) room[i][r] = (float)(us[i] * (1 + 0.001 * (r - TURNS / 2)) * 1e-6);
+        for (int q = 0; q < RT_QUANTILES; q++) s->subject[i].calls[0].round[q] = room[i];
+        s->subject[i].calls[0].undisturbed = 1000 - lost;
+        s->subject[i].calls[0].disturbed = lost;
+    }
+}
+
+/* Rounds that are slower alike leave the ratio as it is; the interval of 20 rounds at 95 % is from the 6th to the 15th.
+ */
+static void ratios(void **state)
+{
+    (void)state;
+    rt_speed s;
+    float room[3][TURNS];
+    fill(&s, room, (double[]){100, 130, 100}, 0);
+    rt_speed_figure f = rt_speed_compare(&s, RT_SINGLE_STREAM, RT_P50, 0, 1, 0.95);
+    check_close("ratio", f.ratio, 1.3, 0, 1e-6);
+    check_close("lo", f.ratio_lo, 1.3, 0, 1e-6);
+    check_close("baseline", f.baseline, 99.95, 0, 1e-6);
+    check_close("candidate", f.candidate, 1.3 * 99.95, 0, 1e-6);
+    check_close("5 below", f.lo, 1.3 * 99.5, 0, 1e-6);
+    check_close("5 above", f.hi, 1.3 * 100.4, 0, 1e-6);
+    assert_true(f.rounds == TURNS && f.calls == 1000);
+    /* The baseline is the mean of A and A'; one slow phase of one subject moves no median. */
+    fill(&s, room, (double[]){100, 130, 102}, 0);
+    for (int r = 0; r < 4; r++) room[1][r] *= 50;
+    f = rt_speed_compare(&s, RT_SINGLE_STREAM, RT_P50, 0, 1, 0.95);
+    check_close("against both", f.ratio, 130 / 101.0, 0, 1e-6);
+    assert_true(f.ratio_hi < 1.31);
+    /* Rounds without enough calls do not count; below six there is no interval. */
+    for (int r = 0; r < 15; r++) room[1][r] = NAN;
+    f = rt_speed_compare(&s, RT_SINGLE_STREAM, RT_P99, 0, 1, 0.95);
+    assert_true(f.rounds == 5 && isnan(f.ratio_lo) && isnan(f.hi) && isfinite(f.ratio));
+}
+
+/* 3 % either way, 5 % of calls. */
+static void noise(void **state)
+{
+    (void)state;
+    static const struct { double control; uint64_t lost; int noisy; } of[] = {
+        {100, 0, 0}, {102.9, 0, 0}, {103.1, 0, 1}, {97.2, 0, 0}, {97, 0, 1}, {100, 50, 0}, {100, 51, 1}};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        rt_speed s;
+        float room[3][TURNS];
+        char text[256];
+        fill(&s, room, (double[]){100, 150, of[i].control}, of[i].lost);
+        rt_speed_control c = rt_speed_noise(&s, RT_SINGLE_STREAM);
+        if (c.noisy != of[i].noisy)
+            fail_msg("A'/A %g, %llu lost: noisy %d", c.ratio, (unsigned long long)of[i].lost, c.noisy);
+        check_close("A'/A", c.ratio, of[i].control / 100, 0, 1e-6);
+        check_close("disturbed", c.disturbed, (double)of[i].lost / 1000, 1e-12, 0);
+        rt_speed_say_noisy(&s, RT_SINGLE_STREAM, text, sizeof text);
+        assert_non_null(strstr(text, "machine too noisy: SingleStream"));
+    }
+}
+
+/* A machine that is never quiet: rounds go on until the time is gone, and there are no ratios. */
+static void goes_on(void **state)
+{
+    (void)state;
+    cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
+    override(c, "eval={\"latency_samples\": 64, \"seconds\": 0.01, \"rounds\": 2}");
+    override(c, "speed.seconds=0.5");
+    check_ok(evaluate(c, NULL, 0, &e));
+    const cJSON *speed = get(e, "speed");
+    double rounds = cJSON_GetNumberValue(get(speed, "rounds"));
+    int noisy = cJSON_IsTrue(get(speed, "noisy"));
+    assert_true(rounds >= 2 && (rounds == 2 || noisy || cJSON_GetNumberValue(get(speed, "seconds")) < 30));
+    const cJSON *ratios_of = get(model_of(e, 1), "speed_vs_reference");
+    static const char *const key[] = {"latency_p50", "multistream_p50", "throughput"};
+    static const char *const scenario[] = {"SingleStream", "MultiStream", "Offline"};
+    for (int i = 0; i < 3; i++) {
+        int quiet = cJSON_IsFalse(get(get(get(speed, "control"), scenario[i]), "noisy"));
+        assert_int_equal(cJSON_IsNumber(get(ratios_of, key[i])), quiet);
+        if (!quiet) assert_non_null(get(get(ratios_of, "undefined"), key[i]));
+    }
+    cJSON_Delete(e);
+}
+
 static double stopped_at, last_done, last_total;
 
 static void stop_when_measuring(void *arg, const char *what, double done, double total, double rate, const char *unit,
@@ -170,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(percentiles), cmocka_unit_test(ten_million),
                                        cmocka_unit_test(disturbed), cmocka_unit_test(measured),
-                                       cmocka_unit_test(ends_when_asked)};
+                                       cmocka_unit_test(ends_when_asked), cmocka_unit_test(ratios),
+                                       cmocka_unit_test(noise), cmocka_unit_test(goes_on)};
     return cmocka_run_group_tests(tests, make_models, remove_test_folder);
 }

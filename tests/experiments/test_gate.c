@@ -1,0 +1,503 @@
+/* The gate on planted pairs: a model of which the data hold the answers, so that every flip is where it is put. */
+#include <sys/stat.h>
+
+#include "data/h5.h"
+#include "experiments/gate.h"
+#include "experiments/policy.h"
+#include "experiments/predict_job.h"
+#include "student/model.h"
+#include "tests/support.h"
+
+enum { K = 10, ROWS = 8000, WIDTH = 2 * K + 1, HIDDEN = 512 };
+
+static char room[16][160];
+
+/* NAME in the scratch folder; a text that lives until sixteen others were asked for. */
+static const char *at(const char *name)
+{
+    static int turn;
+    char *p = room[turn++ % 16];
+    snprintf(p, sizeof room[0], "%s/%s", test_folder, name);
+    return p;
+}
+
+/* ---- data: logits of both sides, and a number that tells rows apart ---- */
+
+typedef enum { SAME, DROP, FLIPS, ONE_CLASS } plant;
+
+/* Whether a side has row i (of its class, number i / K) right. */
+static int right(plant p, int side, int i)
+{
+    int of_class = i / K, good = of_class % 10 != 0;
+    if (!side) return good;
+    switch (p) {
+    case DROP: return good && of_class % 50 != 1;                                        /* 2 % */
+    case FLIPS: return of_class % 25 == 1 ? 0 : of_class % 50 == 0 || of_class % 50 == 10 ? 1 : good;    /* 4 %, 4 % */
+    case ONE_CLASS: return good && !(i % K == 6 && of_class % 10 == 1);
+    default: return good;
+    }
+}
+
+static void write_data(const char *name, plant p, int first, int change)
+{
+    static float x[ROWS][WIDTH];
+    static int32_t y[ROWS], country[ROWS];
+    memset(x, 0, sizeof x);
+    for (int r = 0; r < ROWS; r++) {
+        int i = (r + first) % ROWS;
+        y[r] = i % K;
+        country[r] = i / K / 50 % 4;
+        for (int side = 0; side < 2; side++) {
+            int answer = right(p, side, i) ? y[r] : (y[r] + 1) % K;
+            x[r][side * K + y[r]] = 2;
+            x[r][side * K + answer] = 4;
+        }
+        x[r][2 * K] = (float)i;
+    }
+    if (change) x[17][2 * K] = 0.5f;
+    rt_h5_item it[] = {{.name = "x", .type = RT_F32, .rank = 2, .dim = {ROWS, WIDTH}, .data = x},
+                       {.name = "y", .type = RT_I32, .rank = 1, .dim = {ROWS}, .data = y},
+                       {.name = "country", .type = RT_I32, .rank = 1, .dim = {ROWS}, .data = country}};
+    check_ok(rt_h5_save(at(name), "retort-data-1", it, 3));
+}
+
+/* A model that answers with the logits of a side, through so many layers that change nothing. bad: one weight is no
+ * number. */
+static void write_model(const char *name, int side, int layers, int bad, const char *seen)
+{
+    char arch[1024] = "";
+    cJSON *j;
+    rt_model *m;
+    for (int i = 0; i < layers; i++)
+        snprintf(arch + strlen(arch), sizeof arch - strlen(arch), "{\"op\":\"dense\",\"out\":%d},", HIDDEN);
+    char text[1400];
+    snprintf(text, sizeof text, "{\"input\":[%d],\"classes\":%d,\"layers\":[%s{\"op\":\"dense\",\"out\":%d}]}", WIDTH,
+             K, arch, K);
+    check_ok(rt_json_parse(&j, text, strlen(text), "test"));
+    check_ok(rt_model_new(&m, j, 1));
+    memset(m->params, 0, rt_graph_param_count(m->graph) * sizeof *m->params);
+    int in = WIDTH;
+    for (int i = 0; i <= layers; i++) {
+        int out = i < layers ? HIDDEN : K;
+        float *w = m->params + m->graph->field[2 * i].offset;
+        for (int c = 0; c < (out < in ? out : in); c++) w[(i < layers ? c : c + side * K) * out + c] = 1;
+        in = out;
+    }
+    if (bad) m->params[m->graph->field[0].offset] = NAN;
+    cJSON_AddItemToObject(m->provenance, "seen", seen ? cJSON_Parse(seen) : cJSON_CreateArray());
+    check_ok(rt_model_save(m, at(name)));
+    rt_model_free(m);
+    cJSON_Delete(j);
+}
+
+static void write_text(const char *name, const char *text)
+{
+    FILE *f = fopen(at(name), "w");
+    assert_non_null(f);
+    for (; *text; text++) fputc(*text == '\'' ? '"' : *text, f);
+    fclose(f);
+}
+
+static const char limits[] = "{'metric': 'accuracy', 'max_drop': 0.014},"
+                             "{'metric': 'recall', 'class': '*', 'max_drop': 0.06, 'min_rows': 200},"
+                             "{'metric': 'accuracy', 'slice': 'country=*', 'max_drop': 0.04, 'min_rows': 200},"
+                             "{'metric': 'nfr', 'max': 0.025}, {'metric': 'file_bytes', 'max_ratio': 1.1}";
+
+/* A policy of these limits and further members. */
+static void write_policy(const char *name, const char *list, const char *more)
+{
+    char text[4096];
+    snprintf(text, sizeof text, "{'format': 'retort-policy-1', 'limits': [%s]%s}", list, more);
+    write_text(name, text);
+}
+
+static int make_files(void **state)
+{
+    if (make_test_folder(state)) return -1;
+    static const char *const data[] = {"same.h5", "drop.h5", "flips.h5", "class.h5"};
+    for (int p = SAME; p <= ONE_CLASS; p++) write_data(data[p], (plant)p, 0, 0);
+    write_model("a.h5", 0, 0, 0, NULL);
+    write_model("b.h5", 1, 0, 0, NULL);
+    write_policy("policy.json", limits, "");
+    return 0;
+}
+
+/* ---- gates ---- */
+
+typedef struct { const char *a, *b, *data, *policy; int common, same, kernels; } question;
+
+#define PAIR(first, second, rows, ...) &(question){.a = first, .b = second, .data = rows, .policy = __VA_ARGS__}
+
+static rt_status gate(const question *q, const char *out, int force, cJSON **v)
+{
+    const char *a = at(q->a), *b = at(q->b);
+    cJSON *data = q->data ? cJSON_CreateObject() : NULL;
+    rt_pool *pool = rt_pool_new(2);
+    if (data) cJSON_AddStringToObject(data, "source", at(q->data));
+    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .candidate = &b, .candidates = 1, .policy = at(q->policy),
+                         .data = data, .common = q->common, .allow_same = q->same, .all_kernels = q->kernels,
+                         .today = rt_days("2026-11-26"), .pool = pool};
+    rt_target target = {.path = out ? at(out) : NULL, .force = force, .config = spec.policy};
+    rt_status st = rt_gate(&spec, out ? &target : NULL, v);
+    rt_pool_free(pool);
+    cJSON_Delete(data);
+    return st;
+}
+
+static const cJSON *get(const cJSON *j, const char *key) { return cJSON_GetObjectItemCaseSensitive(j, key); }
+static const char *text_of(const cJSON *j, const char *key)
+{
+    const char *t = cJSON_GetStringValue(get(j, key));
+    return t ? t : "";
+}
+
+static const cJSON *limit_of(const cJSON *v, const char *name)
+{
+    for (const cJSON *l = get(v, "limits")->child; l; l = l->next) if (!strcmp(text_of(l, "name"), name)) return l;
+    fail_msg("no limit %s", name);
+    return NULL;
+}
+
+/* This limit alone has this outcome, and all others passed. */
+static void check_alone(const cJSON *v, const char *name, const char *outcome)
+{
+    int n = 0;
+    for (const cJSON *l = get(v, "limits")->child; l; l = l->next, n++) {
+        const char *want = !strcmp(text_of(l, "name"), name) ? outcome : "pass";
+        if (strcmp(text_of(l, "outcome"), want)) {
+            char *text = cJSON_Print(l);
+            fail_msg("%s instead of %s: %s", text_of(l, "outcome"), want, text);
+        }
+    }
+    assert_true(n > 10);
+}
+
+/* Exactly the limit that was planted against fails. Tango's interval of b = 160, c = 0 in 8,000 rows is statsmodels'.
+ */
+static void planted(void **state)
+{
+    (void)state;
+    static const struct { const char *data, *limit; rt_status st; } of[] = {
+        {"same.h5", "", RT_OK},
+        {"drop.h5", "accuracy", RT_GATE},
+        {"flips.h5", "nfr", RT_GATE},
+        {"class.h5", "recall class=6", RT_GATE}};
+    for (int i = 0; i < 4; i++) {
+        cJSON *v;
+        rt_status st = gate(PAIR("a.h5", "b.h5", of[i].data, "policy.json"), NULL, 0, &v);
+        if (st != of[i].st) fail_msg("%s: %d instead of %d: %s", of[i].data, st, of[i].st, rt_error_message());
+        check_alone(v, of[i].limit, "regression");
+        if (i) assert_non_null(strstr(rt_error_message(), of[i].limit));
+        assert_true(get(v, "exit_code")->valuedouble == of[i].st);
+        cJSON_Delete(v);
+    }
+}
+
+static void numbers(void **state)
+{
+    (void)state;
+    cJSON *v;
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "policy.json"), NULL, 0, &v), RT_GATE,
+                "regression: accuracy: drop 0.02 [");
+    const cJSON *l = limit_of(v, "accuracy");
+    assert_true(get(l, "n")->valuedouble == 8000 && get(l, "b")->valuedouble == 160 && get(l, "c")->valuedouble == 0);
+    check_close("drop", get(l, "value")->valuedouble, 0.02, 1e-12, 0);
+    check_close("lo", get(l, "lo")->valuedouble, 0.017154644387566, 1e-9, 0);
+    check_close("hi", get(l, "hi")->valuedouble, 0.023306109425066, 1e-9, 0);
+    check_close("baseline", get(l, "baseline")->valuedouble, 0.9, 1e-12, 0);
+    check_close("candidate", get(l, "candidate")->valuedouble, 0.88, 1e-12, 0);
+    l = limit_of(v, "recall class=6");
+    assert_true(get(l, "n")->valuedouble == 800 && get(l, "b")->valuedouble == 16);
+    assert_int_equal((int)get(get(v, "counts"), "pass")->valuedouble, 16);
+    assert_string_equal(text_of(v, "mode"), "noninferior");
+    cJSON_Delete(v);
+    /* Relative: of 0.9 the drop is 0.0222. By resampling: macro-F1, whose classes are all alike. */
+    write_policy("p.json", "{'metric': 'accuracy', 'max_drop_rel': 0.03}, {'metric': 'macro_f1', 'max_drop_rel': 0.04}",
+                 "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v));
+    check_close("relative", get(limit_of(v, "accuracy"), "value")->valuedouble, 0.02 / 0.9, 1e-12, 0);
+    check_close("relative hi", get(limit_of(v, "accuracy"), "hi")->valuedouble, 0.023306109425066 / 0.9, 1e-3, 0);
+    l = limit_of(v, "macro_f1");
+    assert_true(get(l, "value")->valuedouble > 0.01 && get(l, "lo")->valuedouble > 0.01);
+    assert_true(get(l, "hi")->valuedouble < 0.04);
+    cJSON_Delete(v);
+}
+
+/* One verdict, whatever the order of the rows, and of predictions as of models. */
+static void rows(void **state)
+{
+    (void)state;
+    cJSON *v, *w;
+    static const char *const side[] = {"a", "b"};
+    rt_pool *pool = rt_pool_new(2);
+    write_data("turned.h5", DROP, 1234, 0);
+    write_data("changed.h5", DROP, 0, 1);
+    for (int s = 0; s < 2; s++)
+        for (int k = 0; k < 3; k++) {
+            static const char *const data[] = {"drop.h5", "turned.h5", "changed.h5"};
+            char name[32], text[512];
+            cJSON *c, *r;
+            snprintf(name, sizeof name, "p%s%d.h5", side[s], k);
+            snprintf(text, sizeof text, "{\"model\": [\"%s/%s.h5\"], \"to\": \"h5\", \"data\": {\"source\": \"%s\", "
+                     "\"slices\": [\"country\"]}}", test_folder, side[s], at(data[k]));
+            c = cJSON_Parse(text);
+            check_ok(rt_predict_rows(c, &(rt_target){.path = at(name)}, pool, NULL, &r));
+            cJSON_Delete(c);
+            cJSON_Delete(r);
+        }
+    rt_pool_free(pool);
+    write_policy(
+        "answers.json",
+        "{'metric': 'accuracy', 'max_drop': 0.014}, {'metric': 'accuracy', 'slice': 'country=*', 'max_drop': 0.04},"
+        "{'metric': 'nfr', 'max': 0.025}",
+        "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "answers.json"), NULL, 0, &v), RT_GATE, "accuracy");
+    check_fails(gate(PAIR("pa0.h5", "pb1.h5", NULL, "answers.json"), NULL, 0, &w), RT_GATE, "accuracy");
+    if (!cJSON_Compare(get(v, "limits"), get(w, "limits"), 1)) {
+        char *x = cJSON_Print(get(v, "limits")), *y = cJSON_Print(get(w, "limits"));
+        fail_msg("%s\n%s", x, y);
+    }
+    cJSON_Delete(v);
+    cJSON_Delete(w);
+    check_fails(gate(PAIR("pa0.h5", "pb2.h5", NULL, "answers.json"), NULL, 0, &v), RT_NOTHING, "");
+    assert_null(v);
+    check_fails(gate(PAIR("pa0.h5", "pb2.h5", NULL, "answers.json", .common = 1), NULL, 0, &v), RT_GATE, "accuracy");
+    assert_true(get(v, "rows")->valuedouble == ROWS - 1);
+    cJSON_Delete(v);
+    /* Predictions have no speed. */
+    check_fails(gate(PAIR("pa0.h5", "pb0.h5", NULL, "policy.json"), NULL, 0, &v), RT_GATE, "accuracy");
+    assert_string_equal(text_of(limit_of(v, "file_bytes"), "outcome"), "not measured");
+    cJSON_Delete(v);
+    write_policy("size.json", "{'metric': 'latency_p50', 'max_ratio': 1.1}", "");
+    check_fails(gate(PAIR("pa0.h5", "pb0.h5", NULL, "size.json"), NULL, 0, &v), RT_NOTHING,
+                "not measured: latency_p50: a file of predictions has no size and no speed");
+    cJSON_Delete(v);
+}
+
+/* ---- what cannot be compared, and what is not measured ---- */
+
+static void not_comparable(void **state)
+{
+    (void)state;
+    cJSON *v;
+    write_model("copy.h5", 0, 0, 0, NULL);
+    check_fails(gate(PAIR("a.h5", "a.h5", "same.h5", "policy.json"), NULL, 0, &v), RT_NOTHING, "the same file");
+    check_fails(gate(PAIR("a.h5", "copy.h5", "same.h5", "policy.json"), NULL, 0, &v), RT_NOTHING, "the same");
+    assert_null(v);
+    check_ok(gate(PAIR("a.h5", "copy.h5", "same.h5", "policy.json", .same = 1), NULL, 0, &v));
+    cJSON_Delete(v);
+    /* A leak: the candidate has seen these rows; a regression is one nevertheless. */
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), NULL, 0, &v));
+    char seen[512];
+    snprintf(seen, sizeof seen,
+             "[{\"by\": \"self\", \"data\": \"%s\", \"source_rows\": %d, \"rows\": {\"range\": \"0:500\", "
+             "\"test\": 0, \"test_seed\": 1}}]",
+             text_of(get(v, "baseline"), "data"), ROWS);
+    cJSON_Delete(v);
+    write_model("leaky.h5", 1, 0, 0, seen);
+    check_fails(gate(PAIR("a.h5", "leaky.h5", "same.h5", "policy.json"), NULL, 0, &v), RT_NOTHING,
+                "was trained or chosen on 500 of these 8000 rows");
+    assert_string_equal(text_of(v, "verdict"), "not comparable");
+    assert_string_equal(text_of(limit_of(v, "accuracy"), "outcome"), "pass");
+    cJSON_Delete(v);
+    write_model("nan.h5", 1, 0, 1, NULL);
+    check_fails(gate(PAIR("a.h5", "nan.h5", "same.h5", "policy.json"), NULL, 0, &v), RT_INPUT, "finite");
+    assert_null(v);
+}
+
+static void not_measured(void **state)
+{
+    (void)state;
+    cJSON *v;
+    /* Below min_rows: named, it counts; among each it is listed. */
+    write_policy("p.json", "{'metric': 'recall', 'class': '6', 'max_drop': 0.5, 'min_rows': 801}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_NOTHING,
+                "not measured: recall class=6: ");
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'recall', 'class': '*', 'max_drop': 0.5, 'min_rows': 801}", "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v));
+    assert_string_equal(text_of(limit_of(v, "recall class=6"), "outcome"), "listed");
+    cJSON_Delete(v);
+    /* A class of its own limit is not among each. */
+    write_policy("p.json", "{'metric': 'recall', 'class': '*', 'max_drop': 0.06}, {'metric': 'recall', 'class': '6', "
+                           "'max_drop': 0.2}", "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "class.h5", "p.json"), NULL, 0, &v));
+    assert_int_equal(cJSON_GetArraySize(get(v, "limits")), K);
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'accuracy', 'slice': 'country=9', 'max_drop': 0.5}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_NOTHING, "no row has this value");
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'accuracy', 'slice': 'land=*', 'max_drop': 0.5}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_INPUT, "land");
+    write_policy("p.json", "{'metric': 'recall', 'class': 'six', 'max_drop': 0.5}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_USAGE, "there is no such class");
+    write_policy("p.json", "{'metric': 'accuracy', 'head': 'kind', 'max_drop': 0.5}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_USAGE, "limit 'accuracy head=kind'");
+    write_policy("p.json", "{'metric': 'rmse', 'max_drop': 0.5}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_USAGE, "limit 'rmse'");
+    write_policy("p.json", limits, ", 'baseline': 'xxh128:00112233445566778899aabbccddeeff'");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_USAGE, "the policy is for the "
+                                                                                               "baseline xxh128:0011");
+    write_policy("p.json", limits, ", 'baseline': "
+                 "'sha256:8bac000000000000000000000000000000000000000000000000000000000000'");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_USAGE, "the policy is for the "
+                                                                                               "baseline sha256:8bac");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "none.json"), NULL, 0, &v), RT_USAGE, "none.json");
+}
+
+/* Undecided ends with 6, or, where a proof is asked for, with 0; a waiver takes a regression out. */
+static void modes(void **state)
+{
+    (void)state;
+    cJSON *v;
+    write_policy("p.json", "{'metric': 'accuracy', 'max_drop': 0.021}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v), RT_UNDECIDED, "undecided: accuracy");
+    const cJSON *power = get(limit_of(v, "accuracy"), "power");
+    assert_true(get(power, "detects")->valuedouble > 0.021 && get(power, "detects")->valuedouble < 0.03);
+    assert_true(get(power, "undecided_if_unchanged")->valuedouble < 0.01);
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'accuracy', 'max_drop': 0.021}", ", 'mode': 'proven'");
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v));
+    assert_string_equal(text_of(limit_of(v, "accuracy"), "outcome"), "undecided");
+    cJSON_Delete(v);
+    write_policy("p.json", limits, ", 'waivers': [{'limit': 'accuracy', 'until': '2026-11-26', 'reason': 'known'}]");
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v));
+    assert_true(get(get(v, "counts"), "waived")->valuedouble == 1);
+    cJSON_Delete(v);
+    /* At least: rows that stay right, of those that the baseline had right: 1 - 160 / 7200. */
+    write_policy("p.json", "{'metric': 'btc', 'min': 0.97}", "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v));
+    check_close("btc", get(limit_of(v, "btc"), "value")->valuedouble, 1 - 160 / 7200.0, 1e-12, 0);
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'btc', 'min': 0.985}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json"), NULL, 0, &v), RT_GATE, "btc: value 0.9778");
+    cJSON_Delete(v);
+}
+
+/* Every family that runs here has its own line, and each must hold. */
+static void kernels(void **state)
+{
+    (void)state;
+    cJSON *v;
+    int families = 0, all = 0;
+    write_policy("p.json", "{'metric': 'accuracy', 'max_drop': 0.014}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "p.json", .kernels = 1), NULL, 0, &v), RT_GATE, "accuracy");
+    for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
+        families += rt_kernels_runnable(*k) != 0;
+        for (const cJSON *l = get(v, "limits")->child; l; l = l->next)
+            all += rt_kernels_runnable(*k) && !strcmp(text_of(l, "kernels"), (*k)->name);
+    }
+    assert_true(families >= 2);
+    assert_int_equal(all, families);
+    assert_int_equal(cJSON_GetArraySize(get(v, "limits")), families);
+    cJSON_Delete(v);
+}
+
+/* ---- speed ---- */
+
+/* A third more layers, and the same answers: only the latency fails, or the machine is too noisy to tell. */
+static void slower(void **state)
+{
+    (void)state;
+    char policy[1024];
+    cJSON *v = NULL;
+    write_model("fast.h5", 0, 7, 0, NULL);
+    write_model("slow.h5", 1, 10, 0, NULL);
+    snprintf(policy, sizeof policy, "{'metric': 'accuracy', 'max_drop': 0.014}, {'metric': 'recall', 'class': '*', "
+             "'max_drop': 0.06}, {'metric': 'nfr', 'max': 0.025}, {'metric': 'latency_p50', 'max_ratio': 1.1}");
+    write_policy("p.json", policy, ", 'speed': {'seconds': 3, 'rounds': 12, 'samples': 600}");
+    rt_status st = RT_UNDECIDED;
+    for (int i = 0; i < 3 && st == RT_UNDECIDED; i++) {
+        cJSON_Delete(v);
+        st = gate(PAIR("fast.h5", "slow.h5", "same.h5", "p.json"), NULL, 0, &v);
+    }
+    const cJSON *l = limit_of(v, "latency_p50");
+    check_alone(v, "latency_p50", st == RT_UNDECIDED ? "undecided" : "regression");
+    if (st == RT_UNDECIDED) assert_non_null(strstr(text_of(l, "reason"), "too noisy"));
+    else {
+        assert_int_equal(st, RT_GATE);
+        assert_true(get(l, "value")->valuedouble > 1.15 && get(l, "value")->valuedouble < 1.8);
+    }
+    assert_non_null(get(get(v, "speed"), "control"));
+    cJSON_Delete(v);
+}
+
+/* ---- outputs ---- */
+
+static int there(const char *name)
+{
+    struct stat s;
+    return stat(at(name), &s) == 0;
+}
+
+static void outputs(void **state)
+{
+    (void)state;
+    cJSON *v, *back;
+    static const char *const name[] = {"out/verdict.json", "out/gate.md", "out/junit.xml", "out/gate.xxh128"};
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "policy.json"), "out", 0, &v), RT_GATE, "accuracy");
+    for (int i = 0; i < 4; i++) assert_true(there(name[i]));
+    check_ok(rt_json_file(&back, at(name[0])));
+    assert_true(cJSON_Compare(v, back, 1));
+    cJSON_Delete(back);
+    cJSON_Delete(v);
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), "out", 0, &v), RT_USAGE,
+                "verdict.json is there; give another folder, or --force");
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), "out", 1, &v));
+    cJSON_Delete(v);
+    /* Nothing is left of what could not be compared, and a foreign file stays. */
+    check_fails(gate(PAIR("a.h5", "a.h5", "same.h5", "policy.json"), "none", 0, &v), RT_NOTHING, "the same");
+    assert_false(there("none"));
+    mkdir(at("foreign"), 0777);
+    write_text("foreign/gate.md", "mine");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), "foreign", 1, &v), RT_USAGE,
+                "was not written by a gate");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), "policy.json/x", 0, &v), RT_USAGE, "policy.json");
+}
+
+/* A policy that the tool wrote passes what did not change, and finds what is planted. */
+static void init(void **state)
+{
+    (void)state;
+    cJSON *v, *r, *data = cJSON_CreateObject();
+    const char *a = at("a.h5");
+    rt_pool *pool = rt_pool_new(2);
+    cJSON_AddStringToObject(data, "source", at("same.h5"));
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(data, "slices"), cJSON_CreateString("country"));
+    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .data = data, .pool = pool};
+    check_ok(rt_gate_init(&spec, &(rt_target){.path = at("new.json")}, &r));
+    const cJSON *l = get(r, "limits")->child;
+    /* Connor's D of 8,000 rows and 5 %: 0.00700, rounded up to two digits */
+    assert_string_equal(text_of(l, "metric"), "accuracy");
+    check_close("max_drop", get(l, "max_drop")->valuedouble, 0.0071, 1e-12, 0);
+    assert_non_null(strstr(text_of(l, "note"), "8000 rows find a drop of 0.007 with 80 %"));
+    int classes = 0, slices = 0;
+    for (; l; l = l->next) {
+        classes += !strcmp(text_of(l, "class"), "*");
+        slices += !strcmp(text_of(l, "slice"), "country=*");
+    }
+    assert_true(classes == 1 && slices == 1);
+    cJSON_Delete(r);
+    check_fails(rt_gate_init(&spec, &(rt_target){.path = at("new.json")}, &r), RT_USAGE, "--force");
+    assert_null(r);
+    rt_policy p;
+    check_ok(rt_policy_read(&p, at("new.json"), 20783));
+    rt_policy_free(&p);
+    rt_pool_free(pool);
+    cJSON_Delete(data);
+    check_fails(gate(PAIR("b.h5", "a.h5", "same.h5", "new.json"), NULL, 0, &v), RT_USAGE, "the policy is for the");
+    rt_status st = gate(PAIR("a.h5", "b.h5", "class.h5", "new.json"), NULL, 0, &v);
+    assert_int_equal(st, RT_GATE);
+    assert_string_equal(text_of(limit_of(v, "recall class=6"), "outcome"), "regression");
+    cJSON_Delete(v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(planted),      cmocka_unit_test(numbers),
+                                       cmocka_unit_test(rows),         cmocka_unit_test(not_comparable),
+                                       cmocka_unit_test(not_measured), cmocka_unit_test(modes),
+                                       cmocka_unit_test(kernels),      cmocka_unit_test(slower),
+                                       cmocka_unit_test(outputs),      cmocka_unit_test(init)};
+    return cmocka_run_group_tests(tests, make_files, remove_test_folder);
+}

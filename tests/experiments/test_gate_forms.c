@@ -1,0 +1,210 @@
+/* The forms of a verdict: what each says, and that text of others is inert in all of them. */
+#include <sys/stat.h>
+
+#include "data/json.h"
+#include "experiments/gate_parts.h"
+#include "tests/hostile_strings.h"
+
+/* A verdict of each outcome as the gate tells it, with `text` in the place of all that a user or a file names. */
+static cJSON *verdict(const char *text, const char *mode)
+{
+    static const char form[] =
+        "{\"format\": \"retort-verdict-1\", \"verdict\": \"regression\", \"exit_code\": 1, \"tool\": \"retort\","
+        " \"time\": \"2026-11-26T10:00:00Z\", \"confidence\": 0.95, \"rows\": 10000,"
+        " \"baseline\": {\"sha256\": \"8bac0011223344\"}, \"candidate\": {\"sha256\": \"9cde0011223344\"},"
+        " \"limits\": ["
+        "{\"bound\": \"max_drop\", \"limit\": 0.005, \"outcome\": \"regression\", \"value\": 0.0137, \"lo\": 0.0101,"
+        " \"hi\": 0.0173, \"baseline\": 0.915, \"candidate\": 0.9013, \"n\": 10000, \"b\": 300, \"c\": 163,"
+        " \"power\": {\"detects\": 0.011, \"undecided_if_unchanged\": 0.38}},"
+        "{\"bound\": \"max_drop\", \"limit\": 0.03, \"outcome\": \"undecided\", \"value\": 0.02, \"lo\": 0.01,"
+        " \"hi\": 0.04, \"baseline\": 0.9, \"candidate\": 0.88, \"n\": 500, \"b\": 20, \"c\": 10},"
+        "{\"bound\": \"max_ratio\", \"limit\": 1.1, \"outcome\": \"not measured\", \"value\": null, \"lo\": null,"
+        " \"hi\": null, \"baseline\": null, \"candidate\": null, \"n\": 0},"
+        "{\"bound\": \"max\", \"limit\": 0.02, \"outcome\": \"regression\", \"value\": 0.03, \"lo\": 0.025,"
+        " \"hi\": 0.036, \"baseline\": null, \"candidate\": 0.03, \"n\": 10000, \"b\": 300, \"c\": 163,"
+        " \"waiver\": {\"until\": \"2027-01-31\"}},"
+        "{\"bound\": \"max_drop\", \"limit\": 0.03, \"outcome\": \"listed\", \"value\": null, \"lo\": null,"
+        " \"hi\": null, \"baseline\": null, \"candidate\": null, \"n\": 7},"
+        "{\"bound\": \"max_us\", \"limit\": 500, \"outcome\": \"pass\", \"value\": 120, \"lo\": 110, \"hi\": 130,"
+        " \"baseline\": 118, \"candidate\": 120, \"n\": 8000}]}";
+    cJSON *v = cJSON_Parse(form);
+    assert_non_null(v);
+    cJSON_AddStringToObject(v, "mode", mode);
+    cJSON_AddStringToObject(cJSON_GetObjectItem(v, "baseline"), "name", text);
+    cJSON_AddStringToObject(cJSON_GetObjectItem(v, "candidate"), "name", text);
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(v, "refused"), cJSON_CreateString(text));
+    cJSON_AddItemToArray(cJSON_AddArrayToObject(v, "notes"), cJSON_CreateString(text));
+    for (cJSON *l = cJSON_GetObjectItem(v, "limits")->child; l; l = l->next) {
+        cJSON *waiver = cJSON_GetObjectItem(l, "waiver");
+        char name[256];
+        snprintf(name, sizeof name, "recall class=%s", text);
+        cJSON_AddStringToObject(l, "name", name);
+        cJSON_AddStringToObject(l, "metric", "recall");
+        if (!cJSON_IsNumber(cJSON_GetObjectItem(l, "value"))) cJSON_AddStringToObject(l, "reason", text);
+        if (waiver) cJSON_AddStringToObject(waiver, "reason", text);
+    }
+    return v;
+}
+
+static char *junit_of(const cJSON *v)
+{
+    rt_string t = {0};
+    rt_gate_junit(&t, v);
+    assert_false(t.failed);
+    return t.p;
+}
+
+/* XML 1.0, section 2.2, production 2, of text that is UTF-8: no control but tab and line ends, and no U+FFFE, U+FFFF.
+ */
+static void check_xml_characters(const char *text)
+{
+    check_inert("junit.xml", text, "\n");
+    assert_null(strstr(text, "\357\277\276"));
+    assert_null(strstr(text, "\357\277\277"));
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
+}
+
+/* No two cases of a name, and one failure at most in each. */
+static void check_cases(const char *xml)
+{
+    char *name[16];
+    int n = 0;
+    for (const char *p = xml; (p = strstr(p, " name=\"")); p++) {
+        if (strncmp(p - strlen(" classname=\"retort.gate\""), " classname", 10)) continue;
+        name[n++] = strndup(p, (size_t)(strchr(p + 7, '"') - p));
+    }
+    assert_int_equal(n, 7);
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++) assert_string_not_equal(name[i], name[k]);
+    for (int i = 0; i < n; i++) free(name[i]);
+}
+
+/* "::error title=...::text": the title ends at the first "::", and holds neither ':' nor ','. */
+static void check_commands(const char *text, int lines)
+{
+    int n = 0;
+    for (const char *p = text; *p; p = strchr(p, '\n') + 1, n++) {
+        const char *title = strstr(p, " title="), *end = strchr(p, '\n');
+        assert_true(!strncmp(p, "::error ", 8) || !strncmp(p, "::warning ", 10) || !strncmp(p, "::notice ", 9));
+        const char *colon = strchr(title, ':');
+        assert_true(colon < end && colon[1] == ':' && (!strchr(title, ',') || strchr(title, ',') > colon));
+        for (const char *c = p; c < end; c++)
+            if (*c == '%') assert_true(strchr("0123", c[1]) && strchr("0123456789ABCDEF", c[2]));
+    }
+    assert_int_equal(n, lines);
+}
+
+static void hostile(void **state)
+{
+    (void)state;
+    static const char *const more[] = {"::error::x", "::stop-commands::x", "%0A::error::x", "##[error]x", "a,b:c%3A",
+                                       "\357\277\276", "\357\277\277", "<![CDATA[ x ]]>", "<!-- retort-gate -->"};
+    enum { MORE = sizeof more / sizeof more[0] };
+    cJSON *plain = verdict("name", "noninferior");
+    char *screen = rt_gate_screen(plain), *md = rt_gate_markdown(plain), *xml = junit_of(plain);
+    char *signs = signs_of(md), *tags = tags_of(xml), room[128];
+    assert_true(HOSTILE + MORE >= 200);
+    for (int i = 0; i < HOSTILE + MORE; i++) {
+        const char *text = i < HOSTILE ? hostile_string(i, room) : more[i - HOSTILE];
+        cJSON *v = verdict(text, "noninferior");
+        char *got = rt_gate_screen(v), *marks;
+        check_inert("terminal", got, "\n");
+        assert_int_equal(lines_of(got), lines_of(screen));
+        free(got);
+        got = rt_gate_markdown(v);
+        marks = signs_of(got);
+        check_inert("gate.md", got, "\n");
+        assert_int_equal(count(got, "<!-- retort-gate -->"), 1);
+        if (strcmp(marks, signs) && *text) fail_msg("gate.md has other signs with '%s': %s", text, got);
+        free(got);
+        free(marks);
+        got = junit_of(v);
+        marks = tags_of(got);
+        check_xml_characters(got);
+        check_cases(got);
+        if (strcmp(marks, tags) && *text) fail_msg("junit.xml has other tags with '%s': %s", text, got);
+        free(got);
+        free(marks);
+        got = rt_gate_annotations(v);
+        check_inert("annotations", got, "\n");
+        check_commands(got, 5);
+        free(got);
+        cJSON_Delete(v);
+    }
+    free(screen);
+    free(md);
+    free(xml);
+    free(signs);
+    free(tags);
+    cJSON_Delete(plain);
+}
+
+/* All documents at once, by a parser of somebody else. */
+static void well_formed(void **state)
+{
+    (void)state;
+    char path[64], command[128], room[128];
+    if (system("command -v xmllint > /dev/null")) skip();
+    for (int i = 0; i < HOSTILE; i++) {
+        cJSON *v = verdict(hostile_string(i, room), i % 2 ? "proven" : "noninferior");
+        char *xml = junit_of(v);
+        snprintf(path, sizeof path, "%s/%d.xml", test_folder, i);
+        FILE *f = fopen(path, "w");
+        assert_non_null(f);
+        fputs(xml, f);
+        fclose(f);
+        free(xml);
+        cJSON_Delete(v);
+    }
+    snprintf(command, sizeof command, "xmllint --noout %s/*.xml", test_folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* What each form tells of a regression: value, interval, limit, b and c. */
+static void says(void **state)
+{
+    (void)state;
+    cJSON *v = verdict("six", "noninferior");
+    char *screen = rt_gate_screen(v), *md = rt_gate_markdown(v), *xml = junit_of(v), *notes = rt_gate_annotations(v);
+    assert_int_equal(strncmp(md, "<!-- retort-gate -->\n## REGRESSION: ", 35), 0);
+    assert_int_equal(strncmp(screen, "REGRESSION: six (9cde0011) against six (8bac0011)\n", 48), 0);
+    assert_non_null(strstr(screen,
+                           "10000 rows, 95 %, noninferior: 1 regression, 1 not measured, 1 undecided, 1 waived, "
+                           "1 pass, 1 listed"));
+    static const char *const detail = "drop 0.0137 [0.0101, 0.0173], limit max_drop 0.005; baseline 0.915, candidate "
+                                      "0.9013; n 10000, b 300, c 163";
+    assert_non_null(strstr(notes, detail));
+    assert_non_null(strstr(xml, detail));
+    assert_non_null(
+        strstr(xml, "<testsuite name=\"retort gate\" tests=\"7\" failures=\"4\" errors=\"0\" skipped=\"2\""));
+    assert_int_equal(count(xml, "<failure "), 4);
+    assert_non_null(strstr(xml, "waived until 2027-01-31: six"));
+    assert_non_null(strstr(md, "waived until 2027-01-31: six"));
+    assert_non_null(strstr(md, "| 0.011 | 38 % |"));
+    assert_int_equal(count(notes, "::error "), 3);
+    assert_int_equal(count(notes, "::warning "), 1);
+    assert_int_equal(count(notes, "::notice "), 1);
+    free(xml);
+    cJSON_Delete(v);
+    v = verdict("six", "proven");                  /* what is undecided does not fail there */
+    xml = junit_of(v);
+    assert_int_equal(count(xml, "<failure "), 3);
+    free(screen);
+    free(md);
+    free(xml);
+    free(notes);
+    cJSON_Delete(v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hostile), cmocka_unit_test(well_formed),
+                                       cmocka_unit_test(says)};
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+}
