@@ -38,17 +38,18 @@ const cli_command cli_export = {
     .summary = "write weights or labels for other tools, and integer programs, ONNX and C to deploy",
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
              "LABELS.h5 --to csv|npy --out FILE\n"
-             "QUANTIZED.h5 --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]",
+             "QUANTIZED.h5|PROGRAM.q --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]\n"
+             "PROGRAM.q --to safetensors --out FILE",
     .about =
         "Weights or labels for other tools; 'retort predict' writes predictions. Labels as csv: row; of a head of "
         "classes the prediction, its name where classes have names, and a probability for each; of labels a "
         "probability for each; of numbers the numbers; of several heads titles begin with HEAD:. npy: the answers "
         "(rows, outputs of all heads), logits of classes and labels.\n\n"
         "A quantized model is exported to be deployed, with a manifest beside it (FILE.json). program: the packed "
-        "integer program, which rt_program_load() reads. onnx-qdq: a graph for runtimes with integer kernels; ONNX "
-        "Runtime answers the same to the bit. c: C99 that needs nothing but <stdint.h> and <string.h>; --out NAME.c "
-        "gives NAME.c, NAME.h and NAME_data.c, and NAME_selftest() tells whether a compiler and a processor compute "
-        "as this one did.",
+        "integer program, which rt_program_load() reads; its arrays as safetensors by exporting that file. onnx-qdq: a "
+        "graph for runtimes with integer kernels; ONNX Runtime answers the same to the bit. c: C99 that needs nothing "
+        "but <stdint.h> and <string.h>; --out NAME.c gives NAME.c, NAME.h and NAME_data.c, and NAME_selftest() tells "
+        "whether a compiler and a processor compute as this one did.",
     .options = options,
     .keys = cli_export_keys,
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"

@@ -22,18 +22,27 @@ typedef struct {
 /* Outputs of one export; the first is borrowed, the manifest is the last. */
 typedef struct { file f[FILES]; int count; } files;
 
-rt_status rt_program_open(rt_program **out, const char *path)
+rt_status rt_program_there(const char *path, int *program)
 {
     char begin[8] = "";
     size_t got = 0;
     int fd;
-    rt_model *m;
-    *out = NULL;
+    *program = 0;
     RT_TRY(rt_open_input(&fd, path));
     rt_status st = rt_read_some(fd, begin, sizeof begin, path, &got);
     close(fd);
-    RT_TRY(st);
-    if (got == sizeof begin && !memcmp(begin, "retort-q", sizeof begin)) return rt_program_load(out, path);
+    *program = got == sizeof begin && !memcmp(begin, "retort-q", sizeof begin);
+    return st;
+}
+
+rt_status rt_program_open(rt_program **out, const char *path)
+{
+    int program;
+    rt_model *m;
+    rt_status st = RT_OK;
+    *out = NULL;
+    RT_TRY(rt_program_there(path, &program));
+    if (program) return rt_program_load(out, path);
     RT_TRY(rt_model_load(&m, path));
     if (!rt_model_quantized(m))
         st = rt_fail(RT_USAGE,

@@ -16,6 +16,8 @@ typedef struct {
     rt_onnx_spec onnx;
 } rt_deploy_spec;
 
+/* *program: whether the file begins as one of an integer program. */
+rt_status rt_program_there(const char *path, int *program);
 /* The program of a quantized model, or of a file of a program. RT_USAGE for a model in float. */
 rt_status rt_program_open(rt_program **, const char *path);
 /* Fills and commits the output, which may be replaced, and the files beside it: of C, out is NAME.c and they are NAME.h

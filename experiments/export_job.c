@@ -75,7 +75,13 @@ static rt_status look(const char *path, const char *const *stores, int *is_store
 static rt_status check_applies(const settings *s, const char *const *stores, int *store)
 {
     *store = 0;
+    int there = 1, program = 0;
     if (s->to >= PROGRAM) return RT_OK;
+    if (stores) RT_TRY(rt_file_there(s->path, &there));
+    if (there) RT_TRY(rt_program_there(s->path, &program));
+    if (program && s->to != SAFETENSORS)
+        return rt_fail(RT_USAGE, "%s: is an integer program, which is exported to safetensors, onnx-qdq or c", s->path);
+    if (program) return RT_OK;
     RT_TRY(look(s->path, stores, store));
     if (*store && (s->to == SAFETENSORS || s->to == NPZ))
         return rt_fail(RT_USAGE, "%s: is a label store, which is exported to csv or npy", s->path);
@@ -96,6 +102,15 @@ rt_status rt_export_check(cJSON *config, const char *const *stores)
 static rt_status weights(const settings *s)
 {
     rt_model *m;
+    int program;
+    RT_TRY(rt_program_there(s->path, &program));
+    if (program) {
+        rt_program *p;
+        RT_TRY(rt_program_load(&p, s->path));
+        rt_status st = rt_export_program_safetensors(p, s->out);
+        rt_program_free(p);
+        return st;
+    }
     RT_TRY(rt_model_load(&m, s->path));
     rt_status st = s->to == NPZ ? rt_export_npz(m, s->out) : rt_export_safetensors(m, s->out);
     rt_model_free(m);

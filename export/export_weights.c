@@ -34,9 +34,12 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
 {
     item *it;
     int n = items_of(m, &it);
-    if (n < 0) return rt_fail(RT_RUN, "out of memory");
-    cJSON *h = cJSON_CreateObject(), *meta = cJSON_AddObjectToObject(h, "__metadata__");
-    uint64_t at = 0;
+    rt_safe_array *a = n < 0 ? NULL : calloc((size_t)n + 1, sizeof *a);
+    if (!a) {
+        free(it);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    cJSON *meta = cJSON_CreateObject();
     cJSON_AddStringToObject(meta, "creator", rt_tool());
     cJSON_AddStringToObject(meta, "digest", rt_model_digest(m).hex);
     add_text(meta, "arch", m->arch);
@@ -54,28 +57,12 @@ rt_status rt_export_safetensors(const rt_model *m, rt_output *out)
     cJSON_Delete(classes);
     cJSON_Delete(columns);
     for (int i = 0; i < n; i++) {
-        cJSON *t = cJSON_AddObjectToObject(h, it[i].f->name), *shape;
-        cJSON_AddStringToObject(t, "dtype", "F32");
-        shape = cJSON_AddArrayToObject(t, "shape");
-        for (int k = 0; k < it[i].f->shape.rank; k++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber(it[i].f->shape.dim[k]));
-        double span[2] = {(double)at, (double)(at + it[i].f->count * 4)};
-        cJSON_AddItemToObject(t, "data_offsets", cJSON_CreateDoubleArray(span, 2));
-        at += it[i].f->count * 4;
+        const rt_shape *shape = &it[i].f->shape;
+        a[i] = (rt_safe_array){it[i].f->name, "F32", shape->dim, shape->rank, it[i].data, it[i].f->count * 4};
     }
-    char *text = rt_json_text(h, 0);
-    cJSON_Delete(h);
-    rt_out_file f = rt_out_open(out);
-    if (text) {
-        uint64_t size = (strlen(text) + 7) & ~(uint64_t)7;
-        rt_out_put(&f, &size, 8);
-        rt_out_put(&f, text, strlen(text));
-        rt_out_put(&f, "       ", size - strlen(text));
-        for (int i = 0; i < n; i++) rt_out_put(&f, it[i].data, it[i].f->count * 4);
-    }
-    rt_status st = rt_out_close(&f, text ? RT_OK : rt_fail(RT_RUN, "out of memory"));
-    free(text);
+    rt_status st = rt_write_safetensors(out, meta, a, n);
     free(it);
+    free(a);
     return st;
 }
 

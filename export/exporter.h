@@ -13,6 +13,12 @@
  * (K, N); metadata holds the architecture, the normalisation, the names of classes and columns (JSON) and the
  * digest. */
 rt_status rt_export_safetensors(const rt_model *, rt_output *);
+/* The arrays of an integer program: tensor.shape (T, 3), tensor.scale, tensor.zero (T), table (tables, 256), and of
+ * each call of sums callK.weight s8 (KH, KW, C / groups, N), whatever its bits, callK.step and callK.bias (N).
+ * Metadata, as JSON: "calls" (op, in, out or head, kernel, stride, padding, groups, bits, act, table, at), "about"
+ * (what the program file says: heads, normalization, columns, provenance), "contract"; "program": the digest of its
+ * file. */
+rt_status rt_export_program_safetensors(const rt_program *, rt_output *);
 /* An uncompressed ZIP of NPY files, as numpy.savez writes; the arrays of strings class_names and columns, where
  * there are names. */
 rt_status rt_export_npz(const rt_model *, rt_output *);

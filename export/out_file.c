@@ -28,6 +28,34 @@ rt_status rt_out_close(rt_out_file *f, rt_status st)
     return rt_output_commit(f->out);
 }
 
+rt_status rt_write_safetensors(rt_output *out, cJSON *meta, const rt_safe_array *a, int count)
+{
+    cJSON *h = cJSON_CreateObject();
+    uint64_t at = 0;
+    cJSON_AddItemToObject(h, "__metadata__", meta);
+    for (int i = 0; i < count; i++) {
+        cJSON *t = cJSON_AddObjectToObject(h, a[i].name);
+        const double span[2] = {(double)at, (double)(at + a[i].bytes)};
+        cJSON_AddStringToObject(t, "dtype", a[i].type);
+        cJSON_AddItemToObject(t, "shape", cJSON_CreateIntArray(a[i].dim, a[i].rank));
+        cJSON_AddItemToObject(t, "data_offsets", cJSON_CreateDoubleArray(span, 2));
+        at += a[i].bytes;
+    }
+    char *text = rt_json_text(h, 0);
+    cJSON_Delete(h);
+    rt_out_file f = rt_out_open(out);
+    if (text) {
+        uint64_t size = (strlen(text) + 7) & ~(uint64_t)7;
+        rt_out_put(&f, &size, 8);
+        rt_out_put(&f, text, strlen(text));
+        rt_out_put(&f, "       ", size - strlen(text));
+        for (int i = 0; i < count; i++) rt_out_put(&f, a[i].data, a[i].bytes);
+    }
+    rt_status st = rt_out_close(&f, text ? RT_OK : rt_fail(RT_RUN, "out of memory"));
+    free(text);
+    return st;
+}
+
 size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank)
 {
     char text[200];

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/json.h"
 #include "data/output.h"
 
 typedef struct {
@@ -20,6 +21,11 @@ rt_out_file rt_out_open(rt_output *);
 void rt_out_put(rt_out_file *, const void *data, size_t n);
 /* Gives the file its mark and its name when st and the file's own status are RT_OK; returns the first failure. */
 rt_status rt_out_close(rt_out_file *, rt_status st);
+
+/* Arrays as safetensors has them (huggingface/safetensors, format): type F32, I32, I8 or U8. */
+typedef struct { const char *name, *type; const int *dim; int rank; const void *data; size_t bytes; } rt_safe_array;
+/* Fills and commits the output. meta: of texts; it is freed. */
+rt_status rt_write_safetensors(rt_output *, cJSON *meta, const rt_safe_array *, int count);
 
 /* Header of an NPY 1.0 array in C order, padded to 64 bytes; returns its length. */
 size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank);

@@ -99,6 +99,79 @@ static void forms(void **state)
     free(program);
 }
 
+/* Array `name` of a safetensors file: its type, its bytes. */
+static const char *array_of(const cJSON *head, const char *bytes, const char *name, const char *type, size_t *n)
+{
+    const cJSON *a = cJSON_GetObjectItem(head, name), *span = cJSON_GetObjectItem(a, "data_offsets");
+    if (!a) fail_msg("no array %s", name);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(a, "dtype")), type);
+    double from = cJSON_GetNumberValue(cJSON_GetArrayItem(span, 0)),
+           to = cJSON_GetNumberValue(cJSON_GetArrayItem(span, 1));
+    *n = (size_t)(to - from);
+    return bytes + (size_t)from;
+}
+
+static void check_array(const cJSON *head, const char *bytes, int call, const char *what, const char *type,
+                        const void *want, size_t size)
+{
+    char name[32];
+    size_t n;
+    snprintf(name, sizeof name, "call%d.%s", call, what);
+    const char *got = array_of(head, bytes, name, type, &n);
+    assert_int_equal(n, size);
+    assert_memory_equal(got, want, size);
+}
+
+/* The arrays of a program file, and what its calls are. */
+static void arrays(void **state)
+{
+    cJSON *r, *head;
+    rt_program *p;
+    uint64_t size;
+    size_t n, some;
+    (void)state;
+    check_ok(rt_program_load(&p, at("net.q")));
+    check_ok(export("net.q", "net.safetensors", "safetensors", "{}", 0, &r));
+    cJSON_Delete(r);
+    char *file = slurp("net.safetensors", &n);
+    memcpy(&size, file, 8);
+    assert_int_equal(size % 8, 0);
+    head = cJSON_ParseWithLength(file + 8, size);
+    assert_non_null(head);
+    const char *bytes = file + 8 + size;
+    const rt_net *net = rt_program_net(p);
+    const cJSON *meta = cJSON_GetObjectItem(head, "__metadata__");
+    cJSON *calls = cJSON_Parse(cJSON_GetStringValue(cJSON_GetObjectItem(meta, "calls"))), *c;
+    assert_int_equal(cJSON_GetArraySize(calls), net->calls);
+    assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(meta, "contract")), "1");
+    int i = 0, sums = 0, heads = 0;
+    size_t total = 16 * (size_t)net->tensors + 4 * (size_t)net->tensors + 256 * (size_t)net->tables;
+    cJSON_ArrayForEach(c, calls) {
+        const rt_net_call *k = &net->call[i];
+        heads += cJSON_HasObjectItem(c, "head");
+        if (!strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(c, "op")), "sums")) {
+            const size_t w = (size_t)(k->kh * k->kw * (net->tensor[k->in[0]].c / k->groups)) * (size_t)k->n;
+            check_array(head, bytes, i, "weight", "I8", net->weight + k->weight, w);
+            check_array(head, bytes, i, "step", "F32", net->step + k->channel, 4 * (size_t)k->n);
+            check_array(head, bytes, i, "bias", "I32", net->bias + k->channel, 4 * (size_t)k->n);
+            assert_int_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(c, "bits")), k->bits);
+            total += w + 8 * (size_t)k->n;
+            sums++;
+        }
+        i++;
+    }
+    assert_true(sums >= 6 && heads == 2);
+    const float *scale = (const void *)array_of(head, bytes, "tensor.scale", "F32", &some);
+    for (int t = 0; t < net->tensors; t++) assert_memory_equal(&scale[t], &net->tensor[t].q.scale, 4);
+    assert_memory_equal(array_of(head, bytes, "table", "U8", &some), net->table, 256 * (size_t)net->tables);
+    assert_int_equal(n - 8 - size, total);
+    check_fails(export("net.q", "net.npz", "npz", "{}", 0, &r), RT_USAGE, "is an integer program");
+    cJSON_Delete(calls);
+    cJSON_Delete(head);
+    free(file);
+    rt_program_free(p);
+}
+
 static void refusals(void **state)
 {
     cJSON *r;
@@ -125,7 +198,7 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(arrays), cmocka_unit_test(refusals)};
     net_pool = rt_pool_new(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
     rt_pool_free(net_pool);
