@@ -26,6 +26,16 @@
      "share or count of rows drawn for a test: training never touches them, evaluation is about them " \
      "alone"}, \
         {"data.test_seed", "1", "seed of that draw"}
+#define QUANT_BITS \
+    {"quant.weights", "8", "bits of weights, 4 to 8"}, \
+        {"quant.activations", "8", "bits of what layers give; 8 alone"}, \
+        {"quant.first", "8", "bits of the weights of layers that read the input"}, \
+        {"quant.last", "8", "bits of the weights of layers that give a head's answer"}, \
+        {"quant.layers", "none", "{\"NAME\": {\"weights\": BITS}}: bits of single layers, before the others"}
+#define QUANT_INPUT \
+    {"quant.input", "auto", \
+     "u8: the model takes bytes as they are in the data; f32: it takes normalised floats; auto: bytes where the data " \
+     "are bytes and the model can take them"}
 
 const cli_key cli_train_keys[] = {
     {"model", "",
@@ -139,6 +149,20 @@ const cli_key cli_train_keys[] = {
     {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},
     {"train.prefetch", "4", "batches read ahead; speed only"},
     {"train.readers", "1", "threads that read; speed only"},
+    {"quant", "none",
+     "quantization-aware training, also with {}: the run gives a model of integers, which each epoch's validation "
+     "asks as it is deployed"},
+    QUANT_BITS,
+    {"quant.method", "lsq",
+     "steps of weights. lsq: below 8 bits they are trained, at 8 they fit the greatest weight; minmax: they fit it at "
+     "any; mse: what keeps the squared error least, found at the begin of each epoch, and ranges stay as calibrated"},
+    {"quant.calibrate", "300", "training rows that the first ranges come from"},
+    {"quant.warmup", "1; with init 0", "epochs in float before"},
+    {"quant.freeze", "0.85",
+     "the share of the run after which ranges and batch norms stand, and rows go forward through the integer program. "
+     "Early, at a high rate, training may diverge"},
+    {"quant.step_lr", "0.1", "lsq: factor of the learning rate of steps"},
+    QUANT_INPUT,
     {NULL, NULL, NULL}};
 
 const cli_key cli_label_keys[] = {
@@ -234,18 +258,12 @@ const cli_key cli_quantize_keys[] = {
     DATA_ROWS,
     DATA_NAMES,
     DATA_CHECK,
-    {"quant.weights", "8", "bits of weights, 4 to 8"},
-    {"quant.activations", "8", "bits of what layers give; 8 alone"},
-    {"quant.first", "8", "bits of the weights of layers that read the input"},
-    {"quant.last", "8", "bits of the weights of layers that give a head's answer"},
-    {"quant.layers", "none", "{\"NAME\": {\"weights\": BITS}}: bits of single layers, before the others"},
+    QUANT_BITS,
     {"quant.method", "minmax",
      "minmax: ranges and steps reach the greatest value; mse: what keeps the squared error least"},
     {"quant.bias_correction", "true", "biases make up for the mean error of rounded weights"},
     {"quant.calibrate", "300", "rows that ranges come from, drawn among data.rows"},
-    {"quant.input", "auto",
-     "u8: the model takes bytes as they are in the data; f32: it takes normalised floats; auto: bytes where the data "
-     "are bytes and the model can take them"},
+    QUANT_INPUT,
     {NULL, NULL, NULL}};
 
 const cli_key cli_run_keys[] = {

@@ -312,8 +312,11 @@ int rt_graph_input_of(const rt_graph *g, int tensor)
     return -1;
 }
 
-static int trained(const rt_field *f)
-{ return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN); }
+static int trained(const rt_graph *g, const rt_field *f)
+{
+    if (f->home == RT_DERIVED && f->straight) f = &g->field[f->straight - 1];
+    return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN);
+}
 
 static void check_sealed(const rt_graph *g)
 {
@@ -323,7 +326,7 @@ static void check_sealed(const rt_graph *g)
         RT_ASSERT(f->offset == end[f->home] && f->offset % 16 == 0);       /* disjoint, in order */
         end[f->home] += (f->count + 15) & ~(size_t)15;
         RT_ASSERT(end[f->home] <= g->floats[f->home]);
-        RT_ASSERT((f->grad_at != RT_NOWHERE) == trained(f));
+        RT_ASSERT((f->grad_at != RT_NOWHERE) == trained(g, f));
     }
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
@@ -343,8 +346,8 @@ void rt_graph_seal(rt_graph *g)
     for (int i = 0; i < g->fields; i++) {
         rt_field *f = &g->field[i];
         f->users = 0;
-        f->grad_at = trained(f) ? g->grad_floats : RT_NOWHERE;
-        if (trained(f)) g->grad_floats += (f->count + 15) & ~(size_t)15;
+        f->grad_at = !trained(g, f) ? RT_NOWHERE : f->straight ? g->field[f->straight - 1].grad_at : g->grad_floats;
+        if (trained(g, f) && !f->straight) g->grad_floats += (f->count + 15) & ~(size_t)15;
     }
     for (int t = 0; t < g->tensors; t++) g->tensor[t].consumers = g->tensor[t].needs_grad = 0;
     for (int i = 0; i < g->nodes; i++) {
@@ -353,7 +356,7 @@ void rt_graph_seal(rt_graph *g)
         out->memory = rt_ops[n->op]->view ? g->tensor[n->in[0]].memory : n->out;
         for (int k = 0; k < n->fields; k++) {
             g->field[n->field[k]].users++;
-            out->needs_grad |= trained(&g->field[n->field[k]]);
+            out->needs_grad |= trained(g, &g->field[n->field[k]]);
         }
         for (int k = 0; k < n->inputs; k++) {
             g->tensor[n->in[k]].consumers++;
@@ -400,7 +403,7 @@ rt_status rt_graph_tune(rt_graph *g, const char *pattern, const rt_tuning *to)
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < g->node[i].fields; k++) {
             rt_field *f = &g->field[g->node[i].field[k]];
-            if (!trained(f)) continue;
+            if (!trained(g, f)) continue;
             if (at < 320) at += snprintf(text + at, sizeof text - (size_t)at, " %.60s", f->name);
             if (fnmatch(pattern, g->node[i].name, 0) && fnmatch(pattern, f->name, 0)) continue;
             retune(&f->tuning.lr_scale, to->lr_scale);

@@ -50,6 +50,7 @@ typedef struct {
     float grad_scale;                /* factor of the gradient, before it is clipped */
     float weight_decay;              /* in place of the optimizer's; NAN: that one, where RT_F_DECAY is set */
     float low;                       /* the least value that an update leaves; -INFINITY: none */
+    int relative;                    /* an update is multiplied by the value that it changes */
 } rt_tuning;
 
 typedef struct {
@@ -61,6 +62,7 @@ typedef struct {
     size_t grad_at;                  /* floats into gradients and moments; RT_NOWHERE: has none */
     uint32_t key;                    /* how many of its home came before: what its first values depend on */
     int users;                       /* nodes that name it */
+    int straight;                    /* a derived field's: 1 + the field that its gradient goes to unchanged; 0: none */
     unsigned flags;
     rt_tuning tuning;                /* of a parameter: factors 1, NAN and -INFINITY unless rt_graph_tune was told */
     rt_init init;
@@ -95,6 +97,7 @@ typedef struct {
     const int *bits;                 /* (nodes): of their weights, 2 to 8; 0: have none */
     const int *step;                 /* (nodes): parameter (N) of their weights, of nodes that share them the same */
     const int *shift;                /* (nodes): state (N), added to sums of weights as trained */
+    int nodes, tensors;              /* that there were: later ones have none */
 } rt_quantizers;
 
 typedef struct rt_graph_block rt_graph_block;
@@ -177,6 +180,7 @@ typedef struct {
     const int *bits;                 /* (nodes): of those with weights of their own, 2 to 8; others have 0 */
     const char *range;               /* (tensors): has one */
     int shift;                       /* layers with weights have corrections */
+    const char *learn;               /* (nodes): steps are trained; NULL: none */
 } rt_quantize_spec;
 
 /* engine/quantize.c. Adds fields for quantizers to a sealed graph that has none: NAME.weight_step, NAME.range,

@@ -225,6 +225,14 @@ typedef struct rt_kernels {
     void (*from_u8)(float *y, const uint8_t *x, const float *mul, const float *add, size_t px, int c);
     void (*from_f16)(float *y, const uint16_t *x, size_t n);
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
+
+    /* Quantizers in float. y = scale q over n, q = min(max(rne(x / scale), -zero), 255 - zero); NaN stays NaN; y may be
+     * x. seen (2), or NULL: the least and the greatest x so far. */
+    void (*fake_quant)(float *y, const float *x, size_t n, float scale, int zero, float *seen);
+    /* dx = 0 where y, which was brought to steps between low and high, is at an end, or beyond. */
+    void (*clip_back)(float *dx, const float *y, size_t n, float low, float high);
+    /* y (rows, n) = step[c] q, q = min(max(rne(w / step[c]), -most), most), in double. */
+    void (*quant_rows)(float *y, const float *w, const float *step, size_t rows, int n, int most);
 } rt_kernels;
 
 /* The best family this CPU runs, unless RETORT_KERNELS names another (scalar, openblas, avx2, avx512, amx) or a family

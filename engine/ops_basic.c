@@ -103,7 +103,7 @@ const rt_op rt_op_activation = {.name = "activation", .help = "act(x)", .min_inp
 
 int rt_act_back_in_place(rt_plan *p, const rt_node *n)
 {
-    if (!RT_ATTR(n, rt_epilogue)->act) return rt_plan_grad_read(p, n->out);
+    if (!RT_ATTR(n, rt_epilogue)->act || rt_quant_clips(p, n)) return rt_plan_grad_read(p, n->out);
     int y = rt_plan_read(p, n->out), dy = rt_plan_grad_own(p, n->out);
     rt_call *c = rt_plan_rows(p, "activation back", n, run_activation_back);
     c->value[0] = y;

@@ -169,7 +169,7 @@ int rt_bn_raw(rt_plan *p, int tensor, ptrdiff_t *scale)
     int t = rt_memory_of(p, tensor);
     const rt_node *n = &p->node[p->graph->tensor[t].producer];
     const rt_shape *a = rt_shape_of(p, tensor), *b = rt_shape_of(p, t);
-    if (n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[t]) return -1;
+    if (n->op != RT_OP_BATCH_NORM || RT_ATTR(n, rt_epilogue)->act || p->keep[t] || rt_quant_has(p, t)) return -1;
     if (a->dim[a->rank - 1] != b->dim[b->rank - 1]) return -1;         /* a view in which channels are no longer last */
     merge_all(p, BN_MOMENTS, "bn merge", run_merge);
     *scale = bn_buffer(p, n) + SCALE;

@@ -175,7 +175,10 @@ static void check_lowered(const rt_graph *source, const rt_lower_spec *spec, con
 rt_status rt_graph_lower(const rt_graph *source, const rt_lower_spec *spec, rt_lowered *low, rt_stage_fn *stage,
                          void *arg)
 {
+    rt_lower_spec own = *spec;
     RT_ASSERT(source->sealed);
+    own.quant = source->quant.range ? &source->quant : NULL;
+    spec = &own;
     *low = (rt_lowered){.tensor_of = malloc(((size_t)source->tensors + 1) * sizeof *low->tensor_of)};
     int *keep = malloc(((size_t)spec->keeps + 1) * sizeof *keep);
     rt_status st = low->tensor_of && keep ? RT_OK : rt_fail(RT_RUN, "out of memory for the graph");
@@ -214,6 +217,10 @@ void rt_lowered_free(rt_lowered *low)
 
 void rt_recipe_run(const rt_graph *g, const rt_recipe *r, float *const *field)
 {
+    if (r->kind == RT_QUANT_WEIGHT) {
+        rt_quant_weights(g, r, field);
+        return;
+    }
     const float *gamma = field[r->from[RT_FROM_GAMMA]], *beta = field[r->from[RT_FROM_BETA]],
                 *mean = field[r->from[RT_FROM_MEAN]], *variance = field[r->from[RT_FROM_VARIANCE]],
                 *own = r->from[RT_FROM_OWN] >= 0 ? field[r->from[RT_FROM_OWN]] : NULL;
@@ -228,6 +235,7 @@ void rt_recipe_run(const rt_graph *g, const rt_recipe *r, float *const *field)
         case RT_FOLD_BIAS: out[c] = (float)(beta[c] + ((own ? own[c] : 0.0) - mean[c]) * scale); break;
         case RT_NORM_SCALE: out[c] = (float)scale; break;
         case RT_NORM_SHIFT: out[c] = (float)(beta[c] - mean[c] * scale); break;
+        case RT_QUANT_WEIGHT: break;
         }
     }
 }

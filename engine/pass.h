@@ -7,7 +7,7 @@
 #ifndef RT_ENGINE_PASS_H
 #define RT_ENGINE_PASS_H
 
-#include "engine/graph.h"
+#include "engine/qat.h"
 
 typedef enum { RT_INFER, RT_TRAIN, RT_MODES } rt_mode;
 
@@ -16,17 +16,21 @@ typedef struct {
     const int *keep;                 /* tensors that must be there as they are: outputs, losses */
     int keeps;
     int plain;                       /* only what makes it runnable at all, nothing that saves work: for tests */
+    const rt_qat *qat;               /* RT_TRAIN: how the source's quantizers are used; NULL: not */
+    const rt_quantizers *quant;      /* the source's, set by rt_graph_lower */
 } rt_lower_spec;
 
-/* FOLD_*: a batch norm into the weight (..., C) and bias (C) before it, w s[c] and beta + (bias - mean) s; NORM_*: the
+/* QUANT_WEIGHT: a weight (..., C) brought to its steps (C), see qat.h. FOLD_*: a batch norm into the weight (..., C) and bias (C) before it, w s[c] and beta + (bias - mean) s; NORM_*: the
  * batch norm itself as x s[c] + (beta - mean s); s = gamma / sqrt(variance + eps). In double. */
-typedef enum { RT_FOLD_WEIGHT, RT_FOLD_BIAS, RT_NORM_SCALE, RT_NORM_SHIFT } rt_recipe_kind;
-enum { RT_FROM_GAMMA, RT_FROM_BETA, RT_FROM_MEAN, RT_FROM_VARIANCE, RT_FROM_OWN, RT_FROM };
+typedef enum { RT_FOLD_WEIGHT, RT_FOLD_BIAS, RT_NORM_SCALE, RT_NORM_SHIFT, RT_QUANT_WEIGHT } rt_recipe_kind;
+enum { RT_FROM_GAMMA, RT_FROM_BETA, RT_FROM_MEAN, RT_FROM_VARIANCE, RT_FROM_OWN, RT_FROM, RT_FROM_STEP = 0 };
 
 typedef struct {
     rt_recipe_kind kind;
     int field, from[RT_FROM];        /* fields; OWN: the weight or bias that is folded into, -1: none */
     float eps;
+    int bits, follow;                /* QUANT_WEIGHT: of a weight; steps are made first */
+    const float *factor; int factors, groups;    /* of input channels, as of rt_qat, or NULL; groups of the layer */
 } rt_recipe;
 
 typedef struct {
@@ -43,6 +47,10 @@ rt_status rt_graph_lower(const rt_graph *source, const rt_lower_spec *, rt_lower
 void rt_lowered_free(rt_lowered *);
 /* Fills a derived field; field[i] is where field i of the lowered graph lies. */
 void rt_recipe_run(const rt_graph *, const rt_recipe *, float *const *field);
+/* engine/quantize.c. The same of QUANT_WEIGHT; and, when the gradient of the weight is whole, that of its step (see
+ * qat.h), where that is trained. */
+void rt_quant_weights(const rt_graph *, const rt_recipe *, float *const *field);
+void rt_quant_learn(const rt_graph *, const rt_recipe *, float *const *field, float *const *grad);
 
 /* ---- for passes.c ---- */
 

@@ -25,6 +25,37 @@ static void set_fields(rt_rewrite *r, rt_node *n, int first, int second)
     n->fields = list ? 2 : 0;
 }
 
+/* Weights that are computed with are those that their quantizer gives; nodes that share weights share these, too. */
+static void quant_weights(rt_rewrite *r, int node)
+{
+    const rt_qat *qat = r->spec->qat;
+    const rt_quantizers *q = r->spec->quant;
+    const rt_node *from = &r->in->node[node];
+    rt_node *n = rt_rewrite_keep(r, node);
+    if (!n || !qat || !q || !has_weights(from) || (int)from->key >= q->nodes || !q->bits[from->key]) return;
+    int weight = from->field[0], step = q->step[from->key], made = -1;
+    for (int i = 0; i < r->out->recipes; i++)
+        if (r->out->recipe[i].kind == RT_QUANT_WEIGHT && r->out->recipe[i].from[RT_FROM_OWN] == weight)
+            made = r->out->recipe[i].field;
+    if (made < 0) {
+        rt_recipe recipe = {.kind = RT_QUANT_WEIGHT, .bits = q->bits[from->key], .groups = 1,
+                            .from = {step, step, step, step, weight},
+                            .follow = qat->follow && (r->in->field[step].flags & RT_F_FROZEN)};
+        if (from->op != RT_OP_DENSE) recipe.groups = RT_ATTR(from, rt_conv_attr)->groups;
+        if (qat->factor && rt_graph_input_of(r->in, from->in[0]) >= 0) {
+            recipe.factor = qat->factor;
+            recipe.factors = qat->channels;
+        }
+        made = rt_rewrite_derive(r, n, "quantized_weight", &r->in->field[weight].shape, &recipe);
+        if (r->status) return;
+        r->out->graph->field[made].straight = 1 + weight;
+    }
+    int *list = rt_graph_list(r->out->graph, n->field, n->fields);
+    if (!list) r->status = RT_RUN;
+    else list[0] = made;
+    n->field = list;
+}
+
 /* Any batch norm over known statistics: scale and shift a channel. */
 static void to_affine(rt_rewrite *r, int node)
 {
@@ -43,8 +74,8 @@ static void to_affine(rt_rewrite *r, int node)
 static void frozen_norm(rt_rewrite *r, int node)
 {
     const rt_node *n = &r->in->node[node];
-    int frozen = n->op == RT_OP_BATCH_NORM;
-    for (int k = 0; k < n->fields; k++) frozen &= (r->in->field[n->field[k]].flags & RT_F_FROZEN) != 0;
+    int frozen = n->op == RT_OP_BATCH_NORM, stands = r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN;
+    for (int k = 0; k < n->fields; k++) frozen &= stands || (r->in->field[n->field[k]].flags & RT_F_FROZEN) != 0;
     if (frozen) to_affine(r, node);
     else rt_rewrite_keep(r, node);
 }
@@ -89,7 +120,8 @@ static void fuse_act(rt_rewrite *r, int node)
 static void identity(rt_rewrite *r, int node)
 {
     const rt_node *n = &r->in->node[node];
-    if (n->op == RT_OP_DROPOUT && (r->spec->mode != RT_TRAIN || RT_ATTR(n, rt_dropout_attr)->rate <= 0))
+    int stands = r->spec->mode != RT_TRAIN || (r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN);
+    if (n->op == RT_OP_DROPOUT && (stands || RT_ATTR(n, rt_dropout_attr)->rate <= 0))
         rt_rewrite_drop(r, node);
     else rt_rewrite_keep(r, node);
 }
@@ -102,6 +134,7 @@ static void dead(rt_rewrite *r, int node)
 
 /* identity comes behind fuse_act: a dropout between a convolution and its norm keeps them apart, as it always did. */
 const rt_pass rt_passes[] = {
+    {"quant_weights", "weights are brought to the steps of their quantizers", TRAIN, 1, quant_weights},
     {"frozen_norm", "batch norms that are frozen use their running statistics", TRAIN, 1, frozen_norm},
     {"fold_norm", "batch norms go into the weights before them", INFER, 0, fold_norm},
     {"norm_to_affine", "other batch norms become a scale and a shift a channel", INFER, 1, norm_to_affine},

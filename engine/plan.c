@@ -11,7 +11,7 @@
 enum {
     MANY = 64,                     /* rows of a batch from which training need not tell positions apart */
     REDUCE = 4096,                 /* floats of a gradient that a tile merges */
-    LATE = 1 << 28, MERGE = LATE + 1, SUM = LATE + 2, PACK = -1, DERIVE = -2,     /* phase numbers while building */
+    LATE = 1 << 28, MERGE = LATE + 1, SUM = LATE + 2, LAST = LATE + 3, PACK = -1, DERIVE = -2,     /* phase numbers while building */
     AHEAD = 2                      /* phases before the first that has a number */
 };
 
@@ -124,11 +124,25 @@ rt_call *rt_plan_merge_tiles(rt_plan *p, const char *what, const rt_node *n, int
     return append(p, what, n, MERGE, tiles, fn);
 }
 
+rt_call *rt_plan_last_tiles(rt_plan *p, const char *what, const rt_node *n, int tiles,
+                            void (*fn)(const rt_call *, rt_ctx *, int, int))
+{
+    return append(p, what, n, LAST, tiles, fn);
+}
+
 void rt_plan_barrier(rt_plan *p)
 {
     (void)p;
     current->phase++;
     current->tiles = -1;
+}
+
+/* The node's forward pass, or the next part of it. */
+static void emit_forward(rt_plan *p, const rt_node *n)
+{
+    int t = rt_memory_of(p, n->out), before = p->value_of[t];
+    rt_ops[n->op]->forward(p, n);
+    if (p->value_of[t] != before) rt_quant_made(p, t);
 }
 
 int rt_plan_read(rt_plan *p, int t)
@@ -140,7 +154,7 @@ int rt_plan_read(rt_plan *p, int t)
     if (v < 0 || (rt_ops[n->op]->recompute && p->spec.train && !p->keep[t] && p->value[v].made != current->phase)) {
         int want = current->want;
         if (positions_of(p, n) != want) current->want = 1;
-        rt_ops[n->op]->forward(p, n);
+        emit_forward(p, n);
         current->want = want;
         open_phase(0);
         v = p->value_of[t];
@@ -385,11 +399,19 @@ static void derive(const rt_call *c, rt_ctx *x, int tile, int unused)
     rt_recipe_run(x->plan->graph, c->arg, x->plan->field);
 }
 
+static int is_first_user(const rt_plan *p, const rt_node *n, int field)
+{
+    for (const rt_node *m = p->node; m < n; m++)
+        for (int k = 0; k < m->fields; k++) if (m->field[k] == field) return 0;
+    return 1;
+}
+
+/* A field that several nodes use is made for the first. */
 static void emit_derived(rt_plan *p, const rt_node *n)
 {
     for (int i = 0; i < p->low.recipes; i++)
         for (int k = 0; k < n->fields; k++)
-            if (n->field[k] == p->low.recipe[i].field)
+            if (n->field[k] == p->low.recipe[i].field && is_first_user(p, n, n->field[k]))
                 append(p, "derive", n, DERIVE, 1, derive)->arg = &p->low.recipe[i];
 }
 
@@ -403,6 +425,7 @@ static void emit_backward(rt_plan *p)
         if (g->tensor[n->out].needs_grad) {
             p->has_back[i] = 1;
             current->want = positions_of(p, n);
+            rt_quant_clip(p, n);
             rt_ops[n->op]->backward(p, n);
         }
         p->turn = i;
@@ -410,8 +433,11 @@ static void emit_backward(rt_plan *p)
             int from = g->tensor[rt_memory_of(p, n->in[k])].producer;
             const rt_op *op = rt_ops[p->node[from].op];
             current->want = positions_of(p, &p->node[from]);
-            if (op->backward_early && g->tensor[p->node[from].out].needs_grad && grad_complete(p, p->node[from].out))
-                op->backward_early(p, &p->node[from]);
+            if (!op->backward_early || !g->tensor[p->node[from].out].needs_grad ||
+                !grad_complete(p, p->node[from].out))
+                continue;
+            rt_quant_clip(p, &p->node[from]);
+            op->backward_early(p, &p->node[from]);
         }
     }
 }
@@ -423,7 +449,7 @@ static void emit(rt_plan *p)
         const rt_op *op = rt_ops[p->node[i].op];
         emit_derived(p, &p->node[i]);
         current->want = positions_of(p, &p->node[i]);
-        if (!op->view) op->forward(p, &p->node[i]);
+        if (!op->view) emit_forward(p, &p->node[i]);
     }
     current->want = 1;
     for (int i = 0; i < p->spec.outputs; i++) p->output_value[i] = rt_plan_read(p, p->spec.output[i]);
@@ -431,6 +457,7 @@ static void emit(rt_plan *p)
     for (int i = 0; i < p->spec.losses; i++) emit_loss(p, &p->spec.loss[i]);
     emit_backward(p);
     emit_reduce(p);
+    rt_quant_end(p);
 }
 
 /* Positions are of use where a batch has few rows (inference: for the threads) and layers that see one position at a
@@ -456,7 +483,8 @@ static rt_status lower(rt_plan *p, const rt_graph *g)
     int keep[RT_MAX_LOSSES + RT_MAX_OUTPUTS], keeps = 0;
     for (int i = 0; i < s->losses; i++) keep[keeps++] = s->loss[i].tensor;
     for (int i = 0; i < s->outputs; i++) keep[keeps++] = s->output[i];
-    rt_lower_spec how = {s->train ? RT_TRAIN : RT_INFER, keep, keeps, s->plain};
+    rt_lower_spec how = {.mode = s->train ? RT_TRAIN : RT_INFER, .keep = keep, .keeps = keeps, .plain = s->plain,
+                         .qat = s->qat};
     RT_TRY(rt_graph_lower(g, &how, &p->low, NULL, NULL));
     p->graph = p->low.graph;
     p->node = p->graph->node;
@@ -505,7 +533,7 @@ static rt_status take_tables(rt_plan *p)
 static rt_status make_phases(rt_plan *p, const builder *b)
 {
     int body = b->phase + 1;
-    p->phase = calloc((size_t)body + AHEAD + 3, sizeof *p->phase);
+    p->phase = calloc((size_t)body + AHEAD + 4, sizeof *p->phase);
     p->call = calloc((size_t)b->count + 1, sizeof *p->call);
     int *is_tiles = calloc((size_t)body, sizeof *is_tiles);
     if (!p->phase || !p->call || !is_tiles) {
@@ -520,6 +548,7 @@ static rt_status make_phases(rt_plan *p, const builder *b)
     collect(p, b, LATE, 1);
     collect(p, b, MERGE, 1);
     collect(p, b, SUM, 1);
+    collect(p, b, LAST, 1);
     free(is_tiles);
     p->prepare_phases = AHEAD;
     return RT_OK;
@@ -561,6 +590,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
         st = lower(p, g);
     }
     if (!st) st = take_tables(p);
+    if (!st) st = rt_quant_begin(p, g);
     if (!st) {
         current = &b;
         b.by_position = by_position(p);
@@ -582,7 +612,7 @@ void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
     rt_lowered_free(&p->low);
-    void *owned[] = {p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_room, p->room,
+    void *owned[] = {p->range_of, p->seen_room, p->seen, p->clipped, p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_room, p->room,
                      p->part_at, p->field, p->grad,     p->call,     p->phase,   p->value,  p->arena,
                      p->local,   p->scratch, p->buffer, p->derived,  p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);

@@ -11,9 +11,9 @@
 #ifndef RT_ENGINE_PLAN_H
 #define RT_ENGINE_PLAN_H
 
-#include "engine/graph.h"
 #include "engine/losses.h"
 #include "engine/pool.h"
+#include "engine/qat.h"
 
 typedef struct rt_plan rt_plan;
 
@@ -44,6 +44,7 @@ typedef struct {
     int output[RT_MAX_OUTPUTS];       /* inference: tensors to keep, in front of none the graph's output */
     int outputs;
     int plain;                        /* as the graph is written, nothing fused or left out: for tests */
+    const rt_qat *qat;                /* train: what is done with the graph's quantizers, borrowed; NULL: nothing */
     rt_input_fn *input;               /* NULL: rt_run.x is read in place */
     void *input_arg;
 } rt_plan_spec;

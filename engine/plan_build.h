@@ -92,6 +92,9 @@ struct rt_plan {
     int prepare_phases;              /* leading phases that rt_plan_prepare runs on inference plans */
     rt_room *room;       int rooms;
     size_t slot_floats;              /* of all rooms */
+    int *range_of;                   /* of a plan with quantizers: tensor -> its range's field; below 0 when none */
+    int *seen_room;                  /* tensor -> the room of what was seen of it */
+    char *seen, *clipped;            /* tensors whose range, and whose gradient's ends, have been emitted */
     float **field, **grad;           /* of the run: where each field of the graph lies, and its gradient */
     int *use;                        /* node -> its first use of a field; the others follow */
     int *slot_room;                  /* use -> the room of its gradient, -1 when that is written whole */
@@ -152,6 +155,22 @@ rt_call *rt_plan_late_tiles(rt_plan *, const char *what, const rt_node *, int ti
 /* What merges rooms of late tiles: in the phase behind them. */
 rt_call *rt_plan_merge_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
                              void (*fn)(const rt_call *, rt_ctx *, int, int));
+
+/* What comes when all gradients are whole. */
+rt_call *rt_plan_last_tiles(rt_plan *, const char *what, const rt_node *, int tiles,
+                            void (*fn)(const rt_call *, rt_ctx *, int, int));
+
+/* ---- quantizers: plan_quant.c; without a qat in the specification they do nothing ---- */
+
+rt_status rt_quant_begin(rt_plan *, const rt_graph *source);
+int rt_quant_has(const rt_plan *, int tensor);
+/* A value of the tensor has just been made: it is brought to its quantizer's steps. */
+void rt_quant_made(rt_plan *, int tensor);
+/* The gradient of the node's output is whole: it ends where the output is at an end of its range, and with it that of
+ * an activation which the node took up. Once a node. */
+void rt_quant_clip(rt_plan *, const rt_node *);
+int rt_quant_clips(const rt_plan *, const rt_node *);     /* that was done */
+void rt_quant_end(rt_plan *);
 
 /* In calls: */
 static inline void *rt_at(const rt_ctx *c, int v, int row)

@@ -73,7 +73,7 @@ rt_status rt_session_new(rt_session **out, const rt_session_spec *spec, rt_pool 
     s->stale = 1;
     s->rows = spec->rows;
     rt_plan_spec p = {.graph = spec->graph, .batch = spec->batch, .train = spec->train, .losses = spec->losses,
-                      .outputs = spec->outputs, .input = spec->rows ? fill : NULL, .input_arg = s};
+                      .outputs = spec->outputs, .qat = spec->qat, .input = spec->rows ? fill : NULL, .input_arg = s};
     for (int i = 0; i < spec->losses; i++)
         p.loss[i] = rt_loss_spec_of(spec->loss[i].batch, spec->loss[i].tensor,
                                     (int)rt_shape_count(&spec->graph->tensor[spec->loss[i].tensor].shape));

@@ -10,6 +10,7 @@
 
 #include "engine/graph.h"
 #include "engine/losses.h"
+#include "engine/qat.h"
 #include "engine/updates.h"
 #include "engine/views.h"
 
@@ -36,6 +37,7 @@ typedef struct {
     const rt_row_desc *rows;           /* of each input, borrowed, read at each step: how rt_step.feed becomes its rows;
                                           NULL: rt_step.x is read in place */
     const rt_update_desc *update;      /* train; NULL: gradients alone, weights stay */
+    const rt_qat *qat;                 /* train: what is done with the graph's quantizers, borrowed; NULL: nothing */
     int accumulates;                   /* steps are summed before an update: there is RT_B_SUM */
     int keeps;                         /* there are RT_B_BEST and RT_B_BEST_STATES */
     float *params, *states;            /* borrowed in place of own ones; NULL: own */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/kernels.h"
 
@@ -33,7 +34,7 @@ static block begin(const rt_updates *u, const rt_field *f, size_t done)
 static int alike(const block *a, const block *b)
 {
     return a->decays == b->decays && a->how.lr_scale == b->how.lr_scale && a->how.grad_scale == b->how.grad_scale &&
-           a->how.weight_decay == b->how.weight_decay && a->how.low == b->how.low;
+           a->how.weight_decay == b->how.weight_decay && a->how.low == b->how.low && a->how.relative == b->how.relative;
 }
 
 /* Neighbouring fields that are trained alike share blocks: few calls for nets of many small fields. */
@@ -111,11 +112,15 @@ static void update_block(void *arg, int tile, int thread)
     how.lr = (float)(u->lr * b->how.lr_scale);
     how.weight_decay = b->how.weight_decay;
     how.grad_scale = (float)(u->grad_scale * b->how.grad_scale);
-    float *average = n->ema ? n->ema + b->first : NULL, *ema = bound ? NULL : average;
+    float *average = n->ema ? n->ema + b->first : NULL, *ema = bound || b->how.relative ? NULL : average;
+    float before[BLOCK];
+    if (b->how.relative) memcpy(before, n->w + b->first, b->count * sizeof *before);
     if (u->desc.kind == RT_SGD)
         rt_kernels_get()->sgd(n->w + b->first, n->m + b->grad, ema, n->g + b->grad, b->count, &how);
     else rt_kernels_get()->adamw(n->w + b->first, n->m + b->grad, n->v + b->grad, ema, n->g + b->grad, b->count, &how);
-    if (bound) raise_to_bound(n->w + b->first, average, b, how.ema);
+    float *w = n->w + b->first;
+    for (size_t i = 0; i < b->count && b->how.relative; i++) w[i] = before[i] + (w[i] - before[i]) * before[i];
+    if (bound || b->how.relative) raise_to_bound(w, average, b, how.ema);
 }
 
 double rt_updates_step(rt_updates *u, const rt_update_buffers *now, uint64_t number, double lr, double grad_scale)

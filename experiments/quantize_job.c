@@ -8,13 +8,12 @@
 #include "data/files.h"
 #include "data/identity.h"
 #include "data/provenance.h"
-#include "data/row_check.h"
 #include "engine/version.h"
 #include "student/fidelity.h"
 #include "student/predictor.h"
 #include "student/quant_config.h"
 
-enum { SEED = 1, FLOATS_MOST = 1 << 30 };
+enum { SEED = 1 };
 
 typedef struct {
     const char *path, *source, *x, *rows;
@@ -55,7 +54,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
-    rt_quant_read(&c, &s->quant);
+    rt_quant_read(&c, &s->quant, NULL);
     return rt_cfg_end(&c);
 }
 
@@ -111,53 +110,13 @@ static rt_status draw_rows(job *q, rt_rows *rows)
 
 static rt_status read_rows(job *q, const rt_rows *rows)
 {
-    const settings *s = &q->set;
-    size_t row_bytes = rt_source_row_bytes(q->data), n = rows->count;
-    rt_dtype type = rt_source_type(q->data);
+    size_t n = rows->count;
     uint64_t *row = malloc(n * sizeof *row);
-    if ((double)n * (double)q->model->input[0].size > FLOATS_MOST) {
-        free(row);
-        return rt_fail(RT_USAGE, "quant.calibrate: %zu rows of %zu values do not fit in memory; take fewer", n,
-                       q->model->input[0].size);
-    }
-    q->raw = malloc(n * row_bytes + 64);
-    q->v = rt_floats_new(n * q->model->input[0].size);
-    rt_status st = row && q->raw && q->v ? RT_OK : rt_fail(RT_RUN, "out of memory for %zu rows", n);
-    if (!st) {
-        rt_rows_list(rows, 0, n, row);
-        st = rt_source_read(q->data, row, (int)n, q->raw);
-    }
-    for (size_t r = 0; r < n && !st; r++) {
-        const char *fault = rt_row_fault(q->raw + r * row_bytes, type, row_bytes / rt_dtype_size(type));
-        if (fault)
-            st = rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s; calibrate with other rows (data.rows)", s->source,
-                         (unsigned long long)row[r], s->x, fault);
-    }
-    if (!st) rt_input_normalize(&q->model->input[0], q->v, q->raw, (int)n);
+    if (!row) return rt_fail(RT_RUN, "out of memory for %zu rows", n);
+    rt_rows_list(rows, 0, n, row);
+    rt_status st = rt_calibrate_rows(&q->v, &q->raw, q->data, row, n, &q->model->input[0]);
     free(row);
     return st;
-}
-
-/* Bytes, where the data are such and the model can take them, unless something else is asked for. */
-static rt_status choose_input(job *q)
-{
-    const rt_quant_input asked = q->set.quant.input;
-    rt_dtype type = rt_source_type(q->data);
-    double apart = 0;
-    char text[200];
-    int can = rt_program_takes_bytes(q->model, &apart);
-    if (asked == RT_QUANT_INPUT_U8 && type != RT_U8)
-        return rt_fail(RT_USAGE, "quant.input: 'u8' needs data of bytes, and '%s' of %s is %s; let it be f32", q->set.x,
-                       q->set.source, rt_dtype_name(type));
-    if (asked == RT_QUANT_INPUT_U8 && !can)
-        return rt_fail(RT_USAGE, "quant.input: the model cannot take bytes as they are: a mean of its normalisation is "
-                       "outside of [0, 255], or a layer without weights of its own reads the input; let it be f32");
-    q->bytes = asked != RT_QUANT_INPUT_F32 && type == RT_U8 && can;
-    if (!q->bytes || !(apart > 0.5)) return RT_OK;
-    snprintf(text, sizeof text, "the means of the channels differ: where the input is padded, the padding is up to "
-             "%.1f steps of a byte away from 0; quant.input=f32 pads with 0", apart);
-    note(q, text);
-    return RT_OK;
 }
 
 static rt_status copy_bytes(job *q)
@@ -248,7 +207,8 @@ static rt_status run(job *q, const cJSON *config)
 {
     rt_rows rows = {0};
     RT_TRY(open_all(q));
-    RT_TRY(choose_input(q));
+    RT_TRY(rt_quant_choose_input(&q->set.quant, q->model, rt_source_type(q->data), q->set.x, q->set.source, &q->bytes,
+                                 q->notes));
     rt_status st = draw_rows(q, &rows);
     if (!st) st = read_rows(q, &rows);
     rt_rows_free(&rows);

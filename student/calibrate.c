@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_check.h"
 #include "engine/session.h"
 #include "student/arch.h"
 #include "student/program.h"
 
-enum { BATCH = 32, BINS = 2048, TRIES = 70 };
+enum { BATCH = 32, BINS = 2048, TRIES = 70, FLOATS_MOST = 1 << 30 };
 
 /* Of a tensor: range, sums by channel (the last dimension), counts over equal parts of the range. */
 typedef struct { float low, high; int channels, bad; double *sum; uint32_t *bin; } observed;
@@ -117,27 +118,46 @@ static double rounded(double w, double step, int most)
     return step * (r < -most ? -most : r > most ? most : r);
 }
 
-/* The step of one output channel of weights (rows, n). */
-static float step_of(const float *w, size_t rows, int n, int most, int by_mse)
+/* The part of `step`, which just fits a channel of weights (rows, n), that keeps the squared error least. */
+static float best_step(const float *w, size_t rows, int n, int most, float step)
 {
-    float top = 0;
-    for (size_t r = 0; r < rows; r++) top = fabsf(w[r * (size_t)n]) > top ? fabsf(w[r * (size_t)n]) : top;
-    if (!(top > 0)) return 1.0f / (float)most;
-    float best = top / (float)most;
+    float best = step;
     double least = -1;
-    for (int i = 0; i < (by_mse ? TRIES : 0); i++) {
-        float step = top * (1 - (float)i / 100) / (float)most;
+    for (int i = 0; i < TRIES; i++) {
+        float by = step * (float)most * (1 - (float)i / 100) / (float)most;
         double e = 0;
         for (size_t r = 0; r < rows; r++) {
-            double d = (double)w[r * (size_t)n] - rounded((double)w[r * (size_t)n], (double)step, most);
+            double d = (double)w[r * (size_t)n] - rounded((double)w[r * (size_t)n], (double)by, most);
             e += d * d;
         }
         if (least < 0 || e < least) {
             least = e;
-            best = step;
+            best = by;
         }
     }
     return best;
+}
+
+static void set_steps(float *step, const float *w, size_t rows, int n, int most, rt_calibrate_method method)
+{
+    rt_quant_follow(step, w, rows, n, most);
+    for (int o = 0; o < n && method == RT_CALIBRATE_MSE; o++) step[o] = best_step(w + o, rows, n, most, step[o]);
+}
+
+rt_status rt_calibrate_steps(rt_model *m, int node, rt_calibrate_method method)
+{
+    const rt_graph *g = m->graph;
+    const rt_node *n = &g->node[node];
+    const rt_field *f = &g->field[n->field[0]];
+    const int channels = f->shape.dim[f->shape.rank - 1];
+    rt_quant input = {0, 0};
+    if (n->share >= 0) return RT_OK;
+    float *w = rt_program_weights(m, node, g->quant.bytes, &input);
+    if (!w) return rt_fail(RT_RUN, "out of memory");
+    set_steps(rt_model_steps(m, node), w, f->count / (size_t)channels, channels, rt_quant_most(g->quant.bits[node]),
+              method);
+    free(w);
+    return RT_OK;
 }
 
 /* The mean of input channel k of a node, over rows and pixels, as its weights see it. */
@@ -155,7 +175,7 @@ static void set_shifts(const calibration *c, int node, const float *w, double sc
     const rt_node *n = &g->node[node];
     const rt_field *f = &g->field[n->field[0]];
     const rt_input *input = &c->m->input[0];
-    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (g->quant.bits[node] - 1)) - 1;
+    const int channels = f->shape.dim[f->shape.rank - 1], most = rt_quant_most(g->quant.bits[node]);
     const int groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups;
     const float *step = rt_model_steps(c->m, node);
     float *shift = rt_model_shifts(c->m, node);
@@ -175,16 +195,12 @@ static void set_shifts(const calibration *c, int node, const float *w, double sc
 
 static rt_status set_weights(calibration *c, int node)
 {
-    const rt_graph *g = c->m->graph;
-    const rt_node *n = &g->node[node];
-    const rt_field *f = &g->field[n->field[0]];
-    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (g->quant.bits[node] - 1)) - 1;
     rt_quant input = {0, 0};
-    float *w = rt_program_weights(c->m, node, c->spec->bytes, &input), *step = rt_model_steps(c->m, node);
+    RT_TRY(rt_calibrate_steps(c->m, node, c->spec->method));
+    if (!c->spec->correct) return RT_OK;
+    float *w = rt_program_weights(c->m, node, c->spec->bytes, &input);
     if (!w) return rt_fail(RT_RUN, "out of memory");
-    for (int o = 0; o < channels && n->share < 0; o++)
-        step[o] = step_of(w + o, f->count / (size_t)channels, channels, most, c->spec->method == RT_CALIBRATE_MSE);
-    if (c->spec->correct) set_shifts(c, node, w, (double)input.scale);
+    set_shifts(c, node, w, (double)input.scale);
     free(w);
     return RT_OK;
 }
@@ -247,4 +263,27 @@ rt_status rt_calibrate(rt_model *m, const rt_calibrate_spec *spec, const float *
     free(c.of);
     free(c.range);
     return st;
+}
+
+rt_status rt_calibrate_rows(float **x, char **raw, rt_source *source, const uint64_t *row, size_t n, const rt_input *in)
+{
+    size_t row_bytes = rt_source_row_bytes(source);
+    rt_dtype type = rt_source_type(source);
+    *x = NULL;
+    *raw = NULL;
+    if ((double)n * (double)in->size > FLOATS_MOST)
+        return rt_fail(RT_USAGE, "quant.calibrate: %zu rows of %zu values do not fit in memory; take fewer", n,
+                       in->size);
+    *raw = malloc(n * row_bytes + 64);
+    *x = rt_floats_new(n * in->size);
+    if (!*raw || !*x) return rt_fail(RT_RUN, "out of memory for %zu rows", n);
+    RT_TRY(rt_source_read(source, row, (int)n, *raw));
+    for (size_t r = 0; r < n; r++) {
+        const char *fault = rt_row_fault(*raw + r * row_bytes, type, row_bytes / rt_dtype_size(type));
+        if (fault)
+            return rt_fail(RT_INPUT, "%s: row %llu contains %s; calibrate with other rows (data.rows)",
+                           rt_source_path(source), (unsigned long long)row[r], fault);
+    }
+    rt_input_normalize(in, *x, *raw, (int)n);
+    return RT_OK;
 }

@@ -7,6 +7,7 @@
 #ifndef RT_STUDENT_CALIBRATE_H
 #define RT_STUDENT_CALIBRATE_H
 
+#include "data/source.h"
 #include "engine/pool.h"
 #include "student/quantizers.h"
 
@@ -19,6 +20,11 @@ typedef struct {
     int correct;                     /* biases */
 } rt_calibrate_spec;
 
+/* Rows to calibrate with: n of the source, as they are in *raw, and normalised in *x (n, input), both for the caller to
+ * free. RT_INPUT with the row when a value is none that can be used; RT_USAGE for more than fit. */
+rt_status rt_calibrate_rows(float **x, char **raw, rt_source *, const uint64_t *row, size_t n, const rt_input *);
+/* Steps of the weights of layer `node`, anew, from the weights as they are, where it has its own. */
+rt_status rt_calibrate_steps(rt_model *, int node, rt_calibrate_method);
 /* Gives a float model quantizers. x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a
  * layer answers 0 to every row; a range has no width then. RT_USAGE when the model has no integer form. After an error
  * the model may have quantizers without numbers. */

@@ -46,16 +46,6 @@ float *rt_model_range(const rt_model *m, int tensor) { return field_or_none(m, m
 float *rt_model_steps(const rt_model *m, int node) { return field_or_none(m, m->graph->quant.step, node); }
 float *rt_model_shifts(const rt_model *m, int node) { return field_or_none(m, m->graph->quant.shift, node); }
 
-rt_quant rt_quant_of(float low, float high)
-{
-    low = low < 0 ? low : 0;
-    high = high > 0 ? high : 0;
-    rt_quant q = {(float)(((double)high - (double)low) / 255), 0};
-    double zero = rint(-(double)low / (double)q.scale);
-    q.zero = zero > 255 ? 255 : zero > 0 ? (int)zero : 0;
-    return q;
-}
-
 rt_status rt_quantizers_check(const rt_model *m, const char *of)
 {
     const rt_graph *g = m->graph;

@@ -25,8 +25,6 @@ float *rt_model_range(const rt_model *, int tensor);
 /* The steps of a node's weights, and its shifts, (N); NULL: has none. */
 float *rt_model_steps(const rt_model *, int node);
 float *rt_model_shifts(const rt_model *, int node);
-/* scale and zero point of values in [low, high], which 0 is brought into: 255 steps, 0 a whole number of them. */
-rt_quant rt_quant_of(float low, float high);
 
 /* RT_INPUT, with the layer, when a range or a step is none that integers can be computed with: not finite, without
  * width, not positive. of: names the file. */

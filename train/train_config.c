@@ -140,6 +140,10 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     rt_augment_read(&a, &s->augment);
     rt_cfg_join(&c, &a);
     s->epochs = rt_cfg_int(&t, "epochs", 20, 1, 1000000);
+    s->quant.on = rt_cfg_has(&c, "quant");
+    if (s->quant.on) rt_quant_read(&c, &s->quant.of, &s->quant.how);
+    if (s->quant.on && s->quant.how.warmup >= s->epochs)
+        rt_cfg_fail(&c, "quant.warmup", "epochs in float leave none with quantizers: give fewer, or more train.epochs");
     s->batch = rt_cfg_int(&t, "batch", 128, 1, 65536);
     s->drop_last = rt_cfg_bool(&t, "drop_last", 1);
     s->accumulate = rt_cfg_int(&t, "accumulate", 1, 1, 4096);

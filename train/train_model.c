@@ -54,6 +54,7 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
         memcpy(rt_graph_constant_values(t->graph, i), rt_model_field(t->model, i),
                t->graph->field[i].count * sizeof(float));
     RT_TRY(rt_train_tune(t->graph, s));
+    RT_TRY(rt_train_quant_begin(t));
     int output = t->graph->output;
     for (int h = 0; h < s->heads; h++) {
         const rt_head *head = &t->model->head[h];
@@ -133,15 +134,16 @@ rt_status rt_train_set_up(rt_trainer *t)
     t->answers = rt_floats_new(b * k);
     if (!t->partner || !t->answers) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < t->model->inputs; i++) t->rows[i] = rt_input_rows(&t->model->input[i]);
+    t->spec = spec;
     RT_TRY(rt_session_new(&t->session, &spec, t->opt->pool));
     float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n),
           *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
     float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
     float *ema_states = rt_session_buffer(t->session, RT_B_EMA_STATES, NULL);
     size_t of_states = t->graph->floats[RT_STATE] * sizeof(float);
-    rt_graph_init(t->graph, s->seed, params, states);       /* projections of hints; the model's own follow */
+    rt_graph_init(t->graph, s->seed, params, states);       /* projections of hints, quantizers; the model's own follow */
     memcpy(params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *params);
-    memcpy(states, t->model->states, of_states);
+    memcpy(states, t->model->states, t->model->graph->floats[RT_STATE] * sizeof *states);
     if (ema) memcpy(ema, params, n * sizeof *ema);
     if (ema_states) memcpy(ema_states, states, of_states);
     RT_TRY(say_unread(t));
@@ -154,6 +156,7 @@ void rt_train_tear_down(rt_trainer *t)
     rt_run_folder_close(t->run);
     rt_session_free(t->session);
     rt_predictor_free(t->validator);
+    rt_train_quant_free(&t->quant);
     rt_teacher_close(t->teacher);
     rt_graph_free(t->graph);
     rt_model_free(t->model);

@@ -262,12 +262,10 @@ static void add_rows(const rt_trainer *t, cJSON *r)
     if (constant) cJSON_AddNumberToObject(r, "constant_channels", constant);
 }
 
-void rt_train_take_best(rt_trainer *t)
+rt_status rt_train_take_best(rt_trainer *t)
 {
-    rt_model *m = t->model;
-    memcpy(m->params, rt_session_buffer(t->session, RT_B_BEST, NULL), m->graph->floats[RT_PARAM] * sizeof(float));
-    memcpy(m->states, rt_session_buffer(t->session, RT_B_BEST_STATES, NULL),
-           m->graph->floats[RT_STATE] * sizeof(float));
+    return rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_BEST, NULL),
+                               rt_session_buffer(t->session, RT_B_BEST_STATES, NULL));
 }
 
 rt_status rt_train_finish(rt_trainer *t, cJSON **result)
@@ -275,7 +273,7 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     char path[1200];
     rt_model *m = t->model;
     rt_digest last = rt_train_weights_digest(t);
-    rt_train_take_best(t);
+    RT_TRY(rt_train_take_best(t));
     RT_TRY(rt_identity_unchanged(t->identity));
     RT_TRY(set_provenance(t));
     snprintf(path, sizeof path, "%s/model.h5", t->opt->out);

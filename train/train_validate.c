@@ -90,6 +90,20 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
     return RT_OK;
 }
 
+/* What answers is what is deployed: with quantizers the integer program of the weights as they are, made anew. */
+static rt_status ready_validator(rt_trainer *t)
+{
+    const float *params = rt_session_best(t->session, 0), *states = rt_session_best(t->session, 1);
+    if (t->quant.qat.mode == RT_QAT_OFF) {
+        rt_predictor_set_weights(t->validator, 0, params, states);
+        return RT_OK;
+    }
+    rt_predictor_free(t->validator);
+    t->validator = NULL;
+    RT_TRY(rt_train_quant_take(t, params, states));
+    return rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0);
+}
+
 /* Scores of the validation rows: against targets, or the teacher's answers where a head has none. */
 static rt_status score_rows(rt_trainer *t, rt_scores *scores, int blind)
 {
@@ -104,8 +118,7 @@ static rt_status score_rows(rt_trainer *t, rt_scores *scores, int blind)
         ask |= !t->learn[h].judged && rt_learns_soft(&t->set.of[h].loss);
     }
     if (ask && *t->set.labels) rt_train_stream_answers(t, &s);
-    if (!blind)
-        rt_predictor_set_weights(t->validator, 0, rt_session_best(t->session, 0), rt_session_best(t->session, 1));
+    if (!blind) RT_TRY(ready_validator(t));
     RT_TRY(rt_stream_open(&stream, &s, 0));
     buffers x = {rt_floats_new(n), rt_floats_new(n), malloc((size_t)width)};
     rt_status st = x.answer && x.teacher && x.labels ? RT_OK : rt_fail(RT_RUN, "out of memory");

@@ -110,7 +110,8 @@ static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
 static int out_of_patience(const rt_trainer *t)
 {
     int epochs = cJSON_GetArraySize(t->history);
-    return t->set.patience && epochs - t->best_epoch >= t->set.patience;
+    return t->set.patience && epochs - t->best_epoch >= t->set.patience &&
+           (!t->set.quant.on || epochs > t->set.quant.how.warmup);
 }
 
 /* One line about the epoch: the first head's first metric, and the monitored one when it is another. */
@@ -152,7 +153,8 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
         cJSON_Delete(e);
         return st;
     }
-    if (!t->held.count || epoch == 1 || (monitor(t)->higher ? value > t->best : value < t->best)) {
+    if (!t->held.count || epoch == 1 || rt_train_quant_first(t, epoch) ||
+        (monitor(t)->higher ? value > t->best : value < t->best)) {
         t->best = value;
         t->best_epoch = epoch;
         rt_session_keep(t->session);
@@ -179,6 +181,8 @@ static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
 static rt_status take_batch(rt_trainer *t, rt_stream *stream)
 {
     const rt_batch *b;
+    RT_TRY(rt_train_quant_ready(t, 1));
+    RT_TRY(rt_train_quant_epoch(t));
     double wait = rt_seconds();
     rt_status st = rt_stream_next(stream, &b);
     t->data_seconds += rt_seconds() - wait;
@@ -205,7 +209,7 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
     if (until > t->total) until = t->total;
     double start = rt_seconds(), saved = start, mark = start, before = t->seconds;
     uint64_t first = t->done;
-    rt_status st = RT_OK;
+    rt_status st = rt_train_quant_ready(t, 0);
     /* All of an epoch's steps are done, but it was interrupted while it was validated. */
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;

@@ -5,6 +5,7 @@
  *   train_model.c    model, graph, plan    train_normalize.c
  *   train_folder.c   the run's folder      train_state.c   checkpoints
  *   trainer.c        batches, epochs       train_validate.c   metrics of an epoch
+ *   train_quant.c    quantizers
  *   trial.c          without a folder      train_result.c  metrics, provenance, model file, result */
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
@@ -15,6 +16,7 @@
 #include "data/stream.h"
 #include "student/metrics.h"
 #include "student/model.h"
+#include "student/quant_config.h"
 #include "teacher/teacher.h"
 #include "train/augment.h"
 #include "train/loss_policy.h"
@@ -71,6 +73,11 @@ typedef struct {
     } tune[RT_MAX_TUNED]; /* patterns of weights that are trained otherwise */
     int tuned;
     rt_augment augment;
+    struct {
+        int on;
+        rt_quant_settings of;
+        rt_quant_training how;
+    } quant;
     rt_optimizer_config optimizer;
     const rt_metric *monitor;      /* what the best epoch is chosen by, of monitor_head */
     int monitor_head;
@@ -85,6 +92,15 @@ typedef struct {
     int constant;                  /* channels that are constant */
     uint64_t rows;                 /* measured on so many */
 } rt_normalized;
+
+/* Quantization-aware training. */
+typedef struct {
+    int bytes, *bits;              /* of the input; (nodes) of weights */
+    char *learn, *range;           /* (nodes) steps are trained; (tensors) have a range */
+    float *factor;                 /* (channels) as of rt_qat */
+    rt_qat qat;                    /* mode: of the session */
+    uint64_t live_from, frozen_from;   /* batches */
+} rt_train_quant;
 
 typedef struct {
     rt_train_settings set;
@@ -109,6 +125,8 @@ typedef struct {
     rt_teacher *teacher;           /* in the loop, or the label store; NULL: none */
     rt_graph *graph;               /* the model's, with projections of hints behind it */
     rt_session *session;           /* of the graph: weights, gradients, moments, averages, the best epoch's */
+    rt_session_spec spec;          /* that it was made by */
+    rt_train_quant quant;
     rt_predictor *validator;
     rt_stream *stream;
     rt_feed feed;                  /* of the batch in hand */
@@ -220,6 +238,21 @@ rt_status rt_train_check_monitor(rt_trainer *);
 /* Adds them to the epoch's entry; *value: the monitored one. */
 rt_status rt_train_validate(rt_trainer *, cJSON *epoch, double *value);
 
+/* ---- train_quant.c: nothing is done where there is no "quant" ---- */
+
+/* Quantizers for the training graph, which has the model's nodes alone so far. */
+rt_status rt_train_quant_begin(rt_trainer *);
+void rt_train_quant_free(rt_train_quant *);
+/* The session that the next batch needs, or, next 0, the one that the last one had. RT_INPUT when rows do not calibrate
+ * a layer. t->steps and t->total are known. */
+rt_status rt_train_quant_ready(rt_trainer *, int next);
+/* At the begin of an epoch: steps that are searched. */
+rt_status rt_train_quant_epoch(rt_trainer *);
+/* Parameters and states into the model, whose steps are made to fit them where they are not learned. */
+rt_status rt_train_quant_take(rt_trainer *, const float *params, const float *states);
+/* The first epoch with quantizers: those before it are no candidates for the best. */
+int rt_train_quant_first(const rt_trainer *, int epoch);
+
 /* ---- train_result.c ---- */
 
 /* Lines about rows, loss and input, so that nothing is assumed in silence. */
@@ -228,7 +261,7 @@ void rt_train_say(const rt_trainer *);
 rt_status rt_train_write_metrics(rt_trainer *);
 rt_digest rt_train_weights_digest(const rt_trainer *);
 /* The best epoch's weights into the model. */
-void rt_train_take_best(rt_trainer *);
+rt_status rt_train_take_best(rt_trainer *);
 /* Writes the best epoch's model and result.json. */
 rt_status rt_train_finish(rt_trainer *, cJSON **result);
 #endif

@@ -53,7 +53,7 @@ rt_status rt_trial_model(rt_trial *t, const rt_model **m)
 {
     rt_trainer *q = &t->trainer;
     if (!q->best_epoch) return rt_fail(RT_USAGE, "the trial has no model before its first epoch");
-    rt_train_take_best(q);
+    RT_TRY(rt_train_take_best(q));
     *m = q->model;
     return RT_OK;
 }

@@ -3,6 +3,16 @@
 
 #include "engine/int/integer.h"
 
+rt_quant rt_quant_of(float low, float high)
+{
+    low = low < 0 ? low : 0;
+    high = high > 0 ? high : 0;
+    rt_quant q = {(float)(((double)high - (double)low) / 255), 0};
+    double zero = rint(-(double)low / (double)q.scale);
+    q.zero = zero > 255 ? 255 : zero > 0 ? (int)zero : 0;
+    return q;
+}
+
 float rt_int_multiplier(float sx, float sw, float sy)
 {
     float s = sx * sw;

@@ -100,6 +100,9 @@ int rt_int_kernels_runnable(const rt_int_kernels *);
 
 /* ---- numbers of the contract ---- */
 
+/* scale and zero point of values in [low, high], which 0 is brought into: 255 steps, 0 a whole number of them. */
+rt_quant rt_quant_of(float low, float high);
+
 float rt_int_multiplier(float sx, float sw, float sy);                    /* M[c] */
 rt_int_range rt_int_range_of(rt_quant y, rt_act);                         /* act NONE, RELU or RELU6 */
 void rt_int_add_factors(rt_int_pair *, rt_quant a, rt_quant b, rt_quant c);    /* ra, rb, fx, za, zb */

@@ -265,7 +265,7 @@ static void frozen_layers_stay(void **s)
     assert_int_equal(g->grad_floats, all - 8 * 16 - 16);
     check_fails(rt_graph_freeze(g, (const char *[]){"dense*", "conv*"}, 2), RT_USAGE,
                 "no layer that has weights matches 'conv*'; there are: dense2 dense4");
-    check_fails(rt_graph_tune(g, "dense2*", &(rt_tuning){NAN, NAN, NAN, 0}), RT_USAGE,
+    check_fails(rt_graph_tune(g, "dense2*", &(rt_tuning){NAN, NAN, NAN, 0, 0}), RT_USAGE,
                 "no weights that are trained match 'dense2*'; there are: dense4.weight dense4.bias");
     rt_graph_free(g);
     cJSON_Delete(arch);

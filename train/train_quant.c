@@ -1,0 +1,236 @@
+/* train/train_quant.c - quantization-aware training: when a run goes from floats to quantizers, and when those stand.
+ *
+ * All of a run has one training graph, with quantizers from the start, so that checkpoints hold the same buffers
+ * throughout. What changes is the session: in float for the warm-up; then, with quantizers that rows of calibration
+ * gave their numbers, LIVE; from `freeze` on FROZEN. Which one a batch needs follows from its number alone. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "student/calibrate.h"
+#include "student/program.h"
+#include "train/trainer_parts.h"
+
+#define RANGE_MOMENTUM 0.01f
+
+/* ---- what there is ---- */
+
+/* Which layers and tensors get quantizers, of the model, which is in float. */
+static rt_status choose(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    const rt_graph *g = t->model->graph;
+    rt_train_quant *q = &t->quant;
+    RT_TRY(rt_model_one_input(g, *s->init ? s->init : "the model"));
+    RT_TRY(rt_quant_choose_input(&s->quant.of, t->model, rt_source_type(t->x), s->x.set, s->source, &q->bytes,
+                                 t->notes));
+    q->bits = calloc((size_t)g->nodes, sizeof *q->bits);
+    q->learn = calloc((size_t)g->nodes, 1);
+    q->range = calloc((size_t)g->tensors, 1);
+    if (!q->bits || !q->learn || !q->range) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(rt_quant_bits(&s->quant.of, g, t->model->head, t->model->heads, q->bits));
+    /* At 8 bits learned steps run away, and there is nothing to win. */
+    for (int i = 0; i < g->nodes; i++) q->learn[i] = s->quant.how.learn && q->bits[i] && q->bits[i] < 8;
+    return rt_program_needs(t->model, q->bytes, q->range);
+}
+
+static rt_quantize_spec spec_of(const rt_train_quant *q)
+{ return (rt_quantize_spec){.bytes = q->bytes, .bits = q->bits, .range = q->range, .learn = q->learn}; }
+
+rt_status rt_train_quant_begin(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    rt_train_quant *q = &t->quant;
+    const rt_input *in = &t->model->input[0];
+    if (!s->quant.on) return RT_OK;
+    RT_TRY(choose(t));
+    rt_quantize_spec spec = spec_of(q);
+    RT_TRY(rt_graph_quantize(t->graph, &spec));
+    for (int i = 0; i < t->model->graph->nodes; i++) {
+        if (!q->learn[i]) continue;
+        rt_tuning *how = &t->graph->field[t->graph->quant.step[i]].tuning;
+        how->lr_scale = (float)s->quant.how.step_lr;
+        how->relative = s->optimizer.update.kind == RT_ADAMW;      /* whose steps do not know how large a value is */
+    }
+    q->qat = (rt_qat){.follow = s->quant.of.method == RT_CALIBRATE_MINMAX,
+                      .momentum = s->quant.of.method == RT_CALIBRATE_MINMAX ? RANGE_MOMENTUM : 0};
+    if (!q->bytes) return RT_OK;
+    q->qat.mul = in->mul;
+    q->qat.add = in->add;
+    q->qat.channels = in->channels;
+    if (in->channels == 1) return RT_OK;
+    q->factor = malloc((size_t)in->channels * sizeof *q->factor);
+    if (!q->factor) return rt_fail(RT_RUN, "out of memory");
+    float most = 0;
+    for (int c = 0; c < in->channels; c++) most = fmaxf(most, fabsf(in->mul[c]));
+    for (int c = 0; c < in->channels; c++) q->factor[c] = in->mul[c] / most;
+    q->qat.factor = q->factor;
+    return RT_OK;
+}
+
+void rt_train_quant_free(rt_train_quant *q)
+{
+    free(q->bits);
+    free(q->learn);
+    free(q->range);
+    free(q->factor);
+}
+
+/* ---- numbers ---- */
+
+/* Where learned steps begin: 2 mean |w| / sqrt(most) (Esser et al. 2020, section 2.1). */
+static void begin_learning(rt_model *m, int node)
+{
+    const rt_graph *g = m->graph;
+    const rt_field *f = &g->field[g->node[node].field[0]];
+    const int n = f->shape.dim[f->shape.rank - 1], most = rt_quant_most(g->quant.bits[node]);
+    const size_t rows = f->count / (size_t)n;
+    const float *w = rt_model_field(m, g->node[node].field[0]);
+    float *step = rt_model_steps(m, node);
+    for (int c = 0; c < n; c++) {
+        double sum = 0;
+        for (size_t r = 0; r < rows; r++) sum += fabs((double)w[r * (size_t)n + (size_t)c]);
+        float s = (float)(2 * sum / (double)rows / sqrt(most));
+        if (s > 0) step[c] = s;
+    }
+}
+
+/* Rows of calibration: as many as are asked for, evenly among those to learn from. */
+static rt_status calibrate(rt_trainer *t)
+{
+    const rt_train_quant *q = &t->quant;
+    const rt_quant_settings *of = &t->set.quant.of;
+    uint64_t n = (uint64_t)of->rows < t->train.count ? (uint64_t)of->rows : t->train.count;
+    uint64_t *row = malloc(n * sizeof *row);
+    float *x = NULL;
+    char *raw = NULL;
+    if (!row) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < n; i++) row[i] = rt_rows_at(&t->train, i * (t->train.count / n));
+    rt_calibrate_spec spec = {.method = of->method, .bytes = q->bytes, .bits = q->bits};
+    rt_status st = rt_calibrate_rows(&x, &raw, t->x, row, (size_t)n, &t->model->input[0]);
+    if (!st) st = rt_calibrate(t->model, &spec, x, (int)n, t->opt->pool);
+    for (int i = 0; i < t->model->graph->nodes && !st; i++) if (q->learn[i]) begin_learning(t->model, i);
+    free(row);
+    free(x);
+    free(raw);
+    return st;
+}
+
+/* Fields of quantizers, which the model and the training graph have in the same places. */
+static void copy_quantizers(const rt_model *m, float *params, float *states)
+{
+    for (int i = 0; i < m->graph->fields; i++) {
+        const rt_field *f = &m->graph->field[i];
+        if (!(f->flags & RT_F_QUANTIZER)) continue;
+        float *to = f->home == RT_PARAM ? params : states;
+        if (to) memcpy(to + f->offset, rt_model_field(m, i), f->count * sizeof *to);
+    }
+}
+
+static void take(rt_model *m, const float *params, const float *states)
+{
+    memcpy(m->params, params, m->graph->floats[RT_PARAM] * sizeof *params);
+    memcpy(m->states, states, m->graph->floats[RT_STATE] * sizeof *states);
+}
+
+/* The model gets quantizers, and they their numbers, of the weights as they are. */
+static rt_status enter(rt_trainer *t)
+{
+    rt_session *s = t->session;
+    float *params = rt_session_buffer(s, RT_B_PARAMS, NULL), *states = rt_session_buffer(s, RT_B_STATES, NULL);
+    take(t->model, params, states);
+    RT_TRY(calibrate(t));
+    copy_quantizers(t->model, params, states);
+    copy_quantizers(t->model, rt_session_buffer(s, RT_B_EMA, NULL), rt_session_buffer(s, RT_B_EMA_STATES, NULL));
+    return RT_OK;
+}
+
+rt_status rt_train_quant_take(rt_trainer *t, const float *params, const float *states)
+{
+    const rt_train_quant *q = &t->quant;
+    const rt_graph *g = t->model->graph;
+    take(t->model, params, states);
+    for (int i = 0; i < g->nodes && rt_model_quantized(t->model); i++)
+        if (q->bits[i] && !q->learn[i]) RT_TRY(rt_calibrate_steps(t->model, i, t->set.quant.of.method));
+    return RT_OK;
+}
+
+/* ---- sessions ---- */
+
+static rt_qat_mode mode_of(const rt_trainer *t, uint64_t batch)
+{
+    const rt_train_quant *q = &t->quant;
+    return batch < q->live_from ? RT_QAT_OFF : batch < q->frozen_from ? RT_QAT_LIVE : RT_QAT_FROZEN;
+}
+
+/* Where quantizers begin and where they stand, in batches: at the begin of an epoch, and at that of an update. */
+static void find_borders(rt_trainer *t)
+{
+    const rt_quant_training *how = &t->set.quant.how;
+    rt_train_quant *q = &t->quant;
+    uint64_t k = (uint64_t)t->set.accumulate, at = (uint64_t)ceil(how->freeze * (double)t->total), in = at % t->steps;
+    in = (in + k - 1) / k * k;
+    q->live_from = (uint64_t)how->warmup * t->steps;
+    q->frozen_from = at / t->steps * t->steps + (in < t->steps ? in : t->steps);
+    if (q->frozen_from < q->live_from) q->frozen_from = q->live_from;
+}
+
+/* Gradients no longer reach what the batch norms scale and shift by, and momentum is not to move it either. */
+static void hold_norms(rt_graph *g)
+{
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].fields && g->node[i].op == RT_OP_BATCH_NORM; k++)
+            g->field[g->node[i].field[k]].tuning.lr_scale = 0;
+}
+
+static rt_status change(rt_trainer *t, rt_qat_mode to)
+{
+    rt_session *old = t->session, *next;
+    rt_session_spec spec = t->spec;
+    t->quant.qat.mode = to;
+    spec.qat = &t->quant.qat;
+    if (to == RT_QAT_FROZEN) hold_norms(t->graph);
+    RT_TRY(rt_session_new(&next, &spec, t->opt->pool));
+    for (rt_buffer_id id = 0; id < RT_BUFFERS; id++) {
+        size_t n;
+        float *from = rt_session_buffer(old, id, &n);
+        if (from && n) memcpy(rt_session_buffer(next, id, NULL), from, n * sizeof *from);
+    }
+    rt_session_set_updates(next, rt_session_updates(old));
+    rt_session_free(old);
+    t->session = next;
+    return RT_OK;
+}
+
+static rt_status go_to(rt_trainer *t, rt_qat_mode to)
+{
+    rt_quantize_spec spec = spec_of(&t->quant);
+    rt_qat_mode now = t->quant.qat.mode;
+    if (to == now) return RT_OK;
+    if (now == RT_QAT_OFF) {
+        if (t->done == t->quant.live_from) RT_TRY(enter(t));
+        else RT_TRY(rt_model_quantize(t->model, &spec));        /* the numbers are in the checkpoint */
+    }
+    return change(t, to);
+}
+
+rt_status rt_train_quant_ready(rt_trainer *t, int next)
+{
+    if (!t->set.quant.on) return RT_OK;
+    find_borders(t);
+    if (!next && !t->done) return RT_OK;
+    return go_to(t, mode_of(t, next ? t->done : t->done - 1));
+}
+
+rt_status rt_train_quant_epoch(rt_trainer *t)
+{
+    if (t->quant.qat.mode == RT_QAT_OFF || t->set.quant.of.method != RT_CALIBRATE_MSE || t->done % t->steps)
+        return RT_OK;
+    float *params = rt_session_buffer(t->session, RT_B_PARAMS, NULL);
+    RT_TRY(rt_train_quant_take(t, params, rt_session_buffer(t->session, RT_B_STATES, NULL)));
+    copy_quantizers(t->model, params, NULL);
+    return RT_OK;
+}
+
+int rt_train_quant_first(const rt_trainer *t, int epoch)
+{ return t->set.quant.on && t->quant.qat.mode != RT_QAT_OFF && epoch == t->set.quant.how.warmup + 1; }
