@@ -118,13 +118,14 @@ static double rounded(double w, double step, int most)
     return step * (r < -most ? -most : r > most ? most : r);
 }
 
-/* The part of `step`, which just fits a channel of weights (rows, n), that keeps the squared error least. */
-static float best_step(const float *w, size_t rows, int n, int most, float step)
+/* Of a channel of weights (rows, n), the part of the step that just fits which keeps the squared error least. */
+static float best_step(const float *w, size_t rows, int n, int most)
 {
-    float best = step;
+    float top = 0, best = 1.0f / (float)most;
     double least = -1;
-    for (int i = 0; i < TRIES; i++) {
-        float by = step * (float)most * (1 - (float)i / 100) / (float)most;
+    for (size_t r = 0; r < rows; r++) top = fabsf(w[r * (size_t)n]) > top ? fabsf(w[r * (size_t)n]) : top;
+    for (int i = 0; i < TRIES && top > 0; i++) {
+        float by = top * (1 - (float)i / 100) / (float)most;
         double e = 0;
         for (size_t r = 0; r < rows; r++) {
             double d = (double)w[r * (size_t)n] - rounded((double)w[r * (size_t)n], (double)by, most);
@@ -141,7 +142,7 @@ static float best_step(const float *w, size_t rows, int n, int most, float step)
 static void set_steps(float *step, const float *w, size_t rows, int n, int most, rt_calibrate_method method)
 {
     rt_quant_follow(step, w, rows, n, most);
-    for (int o = 0; o < n && method == RT_CALIBRATE_MSE; o++) step[o] = best_step(w + o, rows, n, most, step[o]);
+    for (int o = 0; o < n && method == RT_CALIBRATE_MSE; o++) step[o] = best_step(w + o, rows, n, most);
 }
 
 rt_status rt_calibrate_steps(rt_model *m, int node, rt_calibrate_method method)

@@ -29,6 +29,7 @@ void rt_program_free(rt_program *p)
     cJSON_Delete(p->about);
     free(p->tensor_of);
     free(p->node_of);
+    free(p->source);
     free(p);
 }
 
@@ -58,6 +59,12 @@ int rt_program_tensor(const rt_program *p, int tensor)
 }
 
 int rt_program_node(const rt_program *p, int call) { return p->node_of ? p->node_of[call] : -1; }
+
+const rt_net_source *rt_program_sources(const rt_program *p, int *count)
+{
+    *count = p->sources;
+    return p->source;
+}
 
 size_t rt_program_weight_bytes(const rt_program *p, int call)
 {

@@ -1,5 +1,4 @@
 /* student/program_build.c - from a quantized model to an integer program, by way of the lowered graph. */
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +19,6 @@ typedef struct {
 
 /* ---- an input of bytes: x' = (u + add[c]) mul[c] = scale (mul[c] / scale) (u - zero) + (zero + add[c]) mul[c] ---- */
 
-static float mul_at(const rt_input *in, int c) { return in->mul[in->channels == 1 ? 0 : c]; }
-static float add_at(const rt_input *in, int c) { return in->add[in->channels == 1 ? 0 : c]; }
 
 static rt_quant input_of_bytes(const rt_input *in)
 {
@@ -62,15 +59,6 @@ int rt_program_takes_bytes(const rt_model *m, double *apart)
     return 1;
 }
 
-/* Input channels of the weights of a node: of groups, all that there are. */
-static int channel_of(const rt_graph *g, const rt_node *n, size_t row, int out)
-{
-    int h, w, c, groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups;
-    rt_shape_hwc(&g->tensor[n->in[0]].shape, &h, &w, &c);
-    int count = n->op == RT_OP_DENSE ? RT_ATTR(n, rt_dense_attr)->out : RT_ATTR(n, rt_conv_attr)->out, cg = c / groups;
-    return out / (count / groups) * cg + (int)(row % (size_t)cg);
-}
-
 float *rt_program_weights(const rt_model *m, int node, int bytes, rt_quant *input)
 {
     const rt_node *n = &m->graph->node[node];
@@ -81,8 +69,10 @@ float *rt_program_weights(const rt_model *m, int node, int bytes, rt_quant *inpu
     memcpy(w, rt_model_field(m, n->field[0]), count * sizeof *w);
     if (!bytes || n->in[0] != m->graph->input[0]) return w;
     *input = input_of_bytes(&m->input[0]);
-    for (size_t i = 0; i < count; i++)
-        w[i] *= mul_at(&m->input[0], channel_of(m->graph, n, i / channels, (int)(i % channels))) / input->scale;
+    int h, wide, c, groups = n->op == RT_OP_DENSE ? 1 : RT_ATTR(n, rt_conv_attr)->groups;
+    rt_shape_hwc(&m->graph->tensor[n->in[0]].shape, &h, &wide, &c);
+    rt_net_times_input(w, count / channels, (int)channels, c / groups, groups, m->input[0].mul, m->input[0].channels,
+                       input->scale);
     return w;
 }
 
@@ -175,18 +165,30 @@ static rt_status take_room(build *b, rt_net_call *c, size_t weights, int channel
     return RT_OK;
 }
 
-/* gamma / sqrt(variance + eps) of the norm that was folded into a field, for channel c; 1 where there is none. */
-static double norm_of(const build *b, int field, size_t c)
+/* A call whose numbers come from fields of the model: none named yet. */
+static rt_net_source *add_source(build *b, const rt_net_call *c)
 {
-    int first = b->m->graph->fields;
-    if (field < first) return 1;
+    rt_program *p = b->p;
+    rt_net_source *more = realloc(p->source, ((size_t)p->sources + 1) * sizeof *more);
+    if (!more) return rt_fail(RT_RUN, "out of memory"), NULL;
+    p->source = more;
+    more[p->sources] = (rt_net_source){(int)(c - p->net.call), -1, -1, -1, -1, -1, -1, -1, -1, 0, NULL, NULL, 0};
+    return &more[p->sources++];
+}
+
+/* The field is derived from a batch norm: which is named, and of its own what that was folded into. */
+static void name_norm(const build *b, rt_net_source *s, int field, int *own)
+{
     for (int i = 0; i < b->low.recipes; i++) {
         const rt_recipe *r = &b->low.recipe[i];
-        if (r->field == field && r->kind == RT_FOLD_WEIGHT)
-            return b->field[r->from[RT_FROM_GAMMA]][c] /
-                   sqrt((double)b->field[r->from[RT_FROM_VARIANCE]][c] + (double)r->eps);
+        if (r->field != field) continue;
+        s->gamma = r->from[RT_FROM_GAMMA];
+        s->beta = r->from[RT_FROM_BETA];
+        s->mean = r->from[RT_FROM_MEAN];
+        s->variance = r->from[RT_FROM_VARIANCE];
+        s->eps = r->eps;
+        *own = r->from[RT_FROM_OWN];
     }
-    return 1;
 }
 
 /* That no input lets the layer's sums leave 32 bits; linking finds it, too, but knows no names. */
@@ -201,54 +203,31 @@ static rt_status check_sums(const build *b, const rt_net_call *c, int taps, cons
     return st ? rt_fail_in(st, "layer '%s'", name) : RT_OK;
 }
 
-/* Weights, steps and biases of a layer: integers of the weights as trained, by their own steps; the norm goes into the
- * steps, its sign into the integers. Where a channel's norm is so small that its bias would leave 32 bits, the step is
- * larger and the integers smaller. */
+/* Weights, steps and biases of a layer, and what they are of. */
 static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int node)
 {
     const rt_field *f = &b->low.graph->field[n->field[0]];
-    const int channels = f->shape.dim[f->shape.rank - 1], most = (1 << (c->bits - 1)) - 1;
-    const size_t rows = f->count / (size_t)channels;
-    const float *bias = n->fields > 1 ? b->field[n->field[1]] : NULL, *step = rt_model_steps(b->m, node),
-                *shift = rt_model_shifts(b->m, node);
+    const int channels = f->shape.dim[f->shape.rank - 1], *step = b->m->graph->quant.step;
     const char *name = layer_of(b, n->out);
-    rt_quant input = {0, 0};
-    if (!step) return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its weights have no steps", name);
-    float *w = rt_program_weights(b->m, node, b->bytes, &input);
-    if (!w) return rt_fail(RT_RUN, "out of memory");
-    rt_status st = take_room(b, c, f->count, channels);
-    const float sx = b->p->net.tensor[c->in[0]].q.scale;
-    rt_net *net = &b->p->net;
-    for (int o = 0; o < channels && !st; o++) {
-        double norm = norm_of(b, n->field[0], (size_t)o), own = step[o] * fabs(norm),
-               value = bias ? (double)bias[o] : 0;
-        if (shift) value += (double)shift[o] * norm;
-        double least = fmax(fabs(value) / (double)sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
-        double used = own < least ? least : own, offset = 0;
-        if (!isfinite(used) || !(step[o] > 0)) {
-            st = rt_fail(RT_USAGE, "layer '%s': the weights of output channel %d are no finite numbers", name, o);
-            break;
-        }
-        for (size_t r = 0; r < rows; r++) {
-            size_t i = r * (size_t)channels + (size_t)o;
-            double v = own < least ? rint((double)w[i] * norm / used)
-                                   : rint((double)w[i] / (double)step[o]) * (norm < 0 ? -1 : 1);
-            int q = (int)fmin(fmax(v, -most), most);
-            net->weight[c->weight + i] = (int8_t)q;
-            if (input.scale > 0) {
-                int ch = channel_of(b->m->graph, &b->m->graph->node[node], r, o);
-                float mul = mul_at(&b->m->input[0], ch);
-                offset += q * used / ((double)mul / (double)input.scale) *
-                          ((double)input.zero + (double)add_at(&b->m->input[0], ch)) * (double)mul;
-            }
-        }
-        float to = (float)used, with = (float)(value + offset);
-        net->step[c->channel + (size_t)o] = to;
-        st = rt_int_bias(&net->bias[c->channel + (size_t)o], &with, &to, sx, 1);
-        if (st) st = rt_fail_in(st, "layer '%s', channel %d", name, o);
+    const rt_input *in = &b->m->input[0];
+    if (step[node] < 0) return rt_fail(RT_USAGE, "layer '%s' was never calibrated: its weights have no steps", name);
+    RT_TRY(take_room(b, c, f->count, channels));
+    rt_net_source *s = add_source(b, c);
+    if (!s) return RT_RUN;
+    s->weight = n->field[0];
+    s->bias = n->fields > 1 ? n->field[1] : -1;
+    name_norm(b, s, n->field[0], &s->weight);
+    if (s->gamma >= 0) name_norm(b, s, n->field[1], &s->bias);
+    s->step = step[node];
+    s->shift = b->m->graph->quant.shift[node];
+    if (b->bytes && b->m->graph->node[node].in[0] == b->m->graph->input[0]) {
+        s->mul = in->mul;
+        s->add = in->add;
+        s->channels = in->channels;
     }
-    free(w);
-    return st ? st : check_sums(b, c, (int)rows, name);
+    rt_status st = rt_net_fill(&b->p->net, s, b->field);
+    if (st) return rt_fail_in(st, "layer '%s'", name);
+    return check_sums(b, c, (int)(f->count / (size_t)channels), name);
 }
 
 /* A layer with weights; its head gets logits, where its tensor is one and ends with the sum. */
@@ -274,25 +253,16 @@ static rt_status put_layer(build *b, const rt_node *n, int head)
 static rt_status put_affine(build *b, const rt_node *n)
 {
     rt_net_call *c = add_call(b, RT_NET_CONV, n);
-    const float *scale = b->field[n->field[0]], *shift = b->field[n->field[1]];
-    int channels = (int)b->low.graph->field[n->field[0]].count;
+    int channels = (int)b->low.graph->field[n->field[0]].count, none;
     if (!c) return RT_RUN;
     c->bits = 8;
     c->groups = channels;
     RT_TRY(take_room(b, c, (size_t)channels, channels));
-    rt_net *net = &b->p->net;
-    const float sx = net->tensor[c->in[0]].q.scale;
-    for (int o = 0; o < channels; o++) {
-        double own = fabs((double)scale[o]) / 127;
-        double least = fmax(fabs((double)shift[o]) / (double)sx / (1 << 29),
-                            (double)FLT_MIN * 1e6 / (double)fminf(sx, 1.0f));
-        float to = (float)(own < least ? least : own);
-        net->weight[c->weight + (size_t)o] = (int8_t)fmin(fmax(rint((double)scale[o] / (double)to), -127), 127);
-        net->step[c->channel + (size_t)o] = to;
-        rt_status st = rt_int_bias(&net->bias[c->channel + (size_t)o], &shift[o], &to, sx, 1);
-        if (st) return rt_fail_in(st, "layer '%s', channel %d", layer_of(b, n->out), o);
-    }
-    return RT_OK;
+    rt_net_source *s = add_source(b, c);
+    if (!s) return RT_RUN;
+    name_norm(b, s, n->field[0], &none);
+    rt_status st = rt_net_fill(&b->p->net, s, b->field);
+    return st ? rt_fail_in(st, "layer '%s'", layer_of(b, n->out)) : RT_OK;
 }
 
 static rt_status put_map(build *b, const rt_node *n, int from, int at, rt_act act, float slope)

@@ -12,6 +12,7 @@ struct rt_program {
     cJSON *about;                    /* the file's text */
     int *tensor_of; int tensors;     /* of the graph that it was built from; NULL: it was loaded */
     int *node_of;                    /* (calls) likewise */
+    rt_net_source *source; int sources;    /* likewise, of calls with weights */
 };
 
 /* Checks and links; RT_INPUT or RT_USAGE with the reason. */

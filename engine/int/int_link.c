@@ -204,22 +204,29 @@ static ready ready_of(const rt_linked *l, const rt_net_call *c)
     return r;
 }
 
+rt_status rt_linked_refresh(rt_linked *l, int call)
+{
+    const rt_net *n = l->net;
+    const rt_net_call *c = &n->call[call];
+    const rt_net_tensor *x = &n->tensor[c->in[0]];
+    rt_status st = rt_int_start(l->start + c->channel, n->bias + c->channel, x->q.zero, n->weight + c->weight,
+                                c->kh * c->kw * (x->c / c->groups), c->n);
+    if (st) return rt_fail_in(st, "call %d", call);
+    for (size_t k = c->channel; k < c->channel + (size_t)c->n; k++)
+        l->m[k] = c->out >= 0 ? rt_int_multiplier(x->q.scale, n->step[k], n->tensor[c->out].q.scale)
+                              : x->q.scale * n->step[k];
+    l->k->conv_pack(&l->call[call].u.conv, (void *)(uintptr_t)l->call[call].u.conv.packed);
+    return RT_OK;
+}
+
+/* Room for packed weights, and those. */
 static rt_status pack(rt_linked *l)
 {
     const rt_net *n = l->net;
     size_t at = 0;
     for (int i = 0; i < n->calls; i++) {
-        const rt_net_call *c = &n->call[i];
-        const rt_net_tensor *x = &n->tensor[c->in[0]];
-        l->call[i] = ready_of(l, c);
-        if (c->op != RT_NET_CONV) continue;
-        at += up(l->k->conv_bytes(&l->call[i].u.conv));
-        rt_status st = rt_int_start(l->start + c->channel, n->bias + c->channel, x->q.zero, n->weight + c->weight,
-                                    c->kh * c->kw * (x->c / c->groups), c->n);
-        if (st) return rt_fail_in(st, "call %d", i);
-        for (size_t k = c->channel; k < c->channel + (size_t)c->n; k++)
-            l->m[k] = c->out >= 0 ? rt_int_multiplier(x->q.scale, n->step[k], n->tensor[c->out].q.scale)
-                                  : x->q.scale * n->step[k];
+        l->call[i] = ready_of(l, &n->call[i]);
+        if (n->call[i].op == RT_NET_CONV) at += up(l->k->conv_bytes(&l->call[i].u.conv));
     }
     l->packed_bytes = at;
     l->packed = aligned_alloc(ALIGN, at + ALIGN);
@@ -228,10 +235,9 @@ static rt_status pack(rt_linked *l)
     at = 0;
     for (int i = 0; i < n->calls; i++) {
         if (n->call[i].op != RT_NET_CONV) continue;
-        rt_int_conv *a = &l->call[i].u.conv;
-        l->k->conv_pack(a, l->packed + at);
-        a->packed = l->packed + at;
-        at += up(l->k->conv_bytes(a));
+        l->call[i].u.conv.packed = l->packed + at;
+        at += up(l->k->conv_bytes(&l->call[i].u.conv));
+        RT_TRY(rt_linked_refresh(l, i));
     }
     return RT_OK;
 }
@@ -268,6 +274,7 @@ void rt_linked_free(rt_linked *l)
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
+int rt_linked_rows(const rt_linked *l) { return l->at_once; }
 size_t rt_linked_bytes(const rt_linked *l) { return l->bytes; }
 size_t rt_linked_packed(const rt_linked *l) { return l->packed_bytes; }
 int rt_linked_width(const rt_linked *l) { return l->width; }

@@ -48,6 +48,23 @@ double rt_net_macs(const rt_net *);  /* multiply-adds of CONVs, a row */
 /* The output pixels of a window. */
 void rt_net_window(const rt_net_call *, const rt_net_tensor *in, int *oh, int *ow);
 
+/* What the numbers of a CONV stand for: fields of the graph that the net is of, -1: none. */
+typedef struct {
+    int call;
+    int weight, step;                /* -1: a norm alone */
+    int bias, shift;
+    int gamma, beta, mean, variance; /* of the batch norm that is folded in, or of the norm alone */
+    float eps;
+    const float *mul, *add;          /* (channels, 1 for all) of an input of bytes, as of rt_qat; else NULL */
+    int channels;
+} rt_net_source;
+
+/* Integers, steps and biases of the source's call from the values of fields; shapes, scales and places stand. RT_USAGE
+ * with the channel when one's weights are not finite, or its bias leaves 32 bits. */
+rt_status rt_net_fill(rt_net *, const rt_net_source *, float *const *field);
+/* w (rows, n) *= mul[c] / scale of the input channel c that each reads, of a layer of `groups` with cg channels each. */
+void rt_net_times_input(float *w, size_t rows, int n, int cg, int groups, const float *mul, int channels, float scale);
+
 /* A net bound to kernels: weights packed, buffers placed. Threads may share it. */
 typedef struct rt_linked rt_linked;
 
@@ -55,6 +72,11 @@ typedef struct rt_linked rt_linked;
  * RT_USAGE for sums that may overflow, RT_RUN when memory is out. */
 rt_status rt_linked_new(rt_linked **, const rt_net *, const rt_int_kernels *, int keep);
 void rt_linked_free(rt_linked *);
+/* After the numbers of call i, a CONV, have changed; contexts stay good. RT_USAGE as of rt_linked_new. Calls may be
+ * brought up to date side by side. */
+rt_status rt_linked_refresh(rt_linked *, int call);
+/* Rows that a context holds side by side, each a pixel of its tensors' lines; 1: one row. */
+int rt_linked_rows(const rt_linked *);
 size_t rt_linked_bytes(const rt_linked *);     /* of a context */
 size_t rt_linked_packed(const rt_linked *);    /* of weights as they are read */
 int rt_linked_width(const rt_linked *);        /* floats of an answer: all heads, side by side */
