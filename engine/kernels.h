@@ -229,6 +229,8 @@ typedef struct rt_kernels {
     /* Quantizers in float. y = scale q over n, q = min(max(rne(x / scale), -zero), 255 - zero); NaN stays NaN; y may be
      * x. seen (2), or NULL: the least and the greatest x so far. */
     void (*fake_quant)(float *y, const float *x, size_t n, float scale, int zero, float *seen);
+    /* y = scale (q - zero) over n bytes. */
+    void (*from_bytes)(float *y, const uint8_t *q, size_t n, float scale, int zero);
     /* dx = 0 where y, which was brought to steps between low and high, is at an end, or beyond. */
     void (*clip_back)(float *dx, const float *y, size_t n, float low, float high);
     /* y (rows, n) = step[c] q, q = min(max(rne(w / step[c]), -most), most), in double. */

@@ -151,6 +151,10 @@ int rt_plan_read(rt_plan *p, int t)
     open_phase(0);
     const rt_node *n = &p->node[p->graph->tensor[t].producer];
     int v = p->value_of[t];
+    if (rt_frozen_has(p, n) && (v < 0 || p->value[v].made != current->phase)) {
+        int made = rt_frozen_read(p, t);
+        if (made >= 0) return made;
+    }
     if (v < 0 || (rt_ops[n->op]->recompute && p->spec.train && !p->keep[t] && p->value[v].made != current->phase)) {
         int want = current->want;
         if (positions_of(p, n) != want) current->want = 1;
@@ -426,6 +430,7 @@ static void emit_backward(rt_plan *p)
             p->has_back[i] = 1;
             current->want = positions_of(p, n);
             rt_quant_clip(p, n);
+            if (rt_frozen_has(p, n) && n->op == RT_OP_MAX_POOL) rt_ops[n->op]->forward(p, n);     /* which tap won */
             rt_ops[n->op]->backward(p, n);
         }
         p->turn = i;
@@ -449,7 +454,8 @@ static void emit(rt_plan *p)
         const rt_op *op = rt_ops[p->node[i].op];
         emit_derived(p, &p->node[i]);
         current->want = positions_of(p, &p->node[i]);
-        if (!op->view) emit_forward(p, &p->node[i]);
+        if (!op->view && !rt_frozen_has(p, &p->node[i])) emit_forward(p, &p->node[i]);
+        if (p->frozen && i + 1 == g->inputs) rt_frozen_forward(p);
     }
     current->want = 1;
     for (int i = 0; i < p->spec.outputs; i++) p->output_value[i] = rt_plan_read(p, p->spec.output[i]);
@@ -591,6 +597,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     }
     if (!st) st = take_tables(p);
     if (!st) st = rt_quant_begin(p, g);
+    if (!st) st = rt_frozen_begin(p, g);
     if (!st) {
         current = &b;
         b.by_position = by_position(p);
@@ -611,6 +618,7 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
 void rt_plan_free(rt_plan *p)
 {
     if (!p) return;
+    rt_frozen_end(p);
     rt_lowered_free(&p->low);
     void *owned[] = {p->range_of, p->seen_room, p->seen, p->clipped, p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_room, p->room,
                      p->part_at, p->field, p->grad,     p->call,     p->phase,   p->value,  p->arena,

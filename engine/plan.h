@@ -64,6 +64,9 @@ typedef struct {
  * time. */
 rt_plan *rt_plan_new(const rt_plan_spec *, rt_pool *);
 void rt_plan_free(rt_plan *);
+/* After a run with quantizers that stand: the weights whose integers could not be made, as they are not finite or sums
+ * may leave 32 bits; NULL: none. */
+const char *rt_plan_fault(const rt_plan *);
 
 /* Inference plans: call after parameters or states changed, before rt_plan_run; makes derived fields, packs weights. */
 void rt_plan_prepare(rt_plan *, const rt_run *);

@@ -92,6 +92,7 @@ struct rt_plan {
     int prepare_phases;              /* leading phases that rt_plan_prepare runs on inference plans */
     rt_room *room;       int rooms;
     size_t slot_floats;              /* of all rooms */
+    struct rt_plan_frozen *frozen;  /* NULL: operators compute */
     int *range_of;                   /* of a plan with quantizers: tensor -> its range's field; below 0 when none */
     int *seen_room;                  /* tensor -> the room of what was seen of it */
     char *seen, *clipped;            /* tensors whose range, and whose gradient's ends, have been emitted */
@@ -171,6 +172,17 @@ void rt_quant_made(rt_plan *, int tensor);
 void rt_quant_clip(rt_plan *, const rt_node *);
 int rt_quant_clips(const rt_plan *, const rt_node *);     /* that was done */
 void rt_quant_end(rt_plan *);
+
+/* ---- plan_frozen.c: of a plan whose forward pass is an integer program ---- */
+
+rt_status rt_frozen_begin(rt_plan *, const rt_graph *source);
+void rt_frozen_end(rt_plan *);
+/* What runs the program, behind the input. */
+void rt_frozen_forward(rt_plan *);
+/* The node is computed by the program: it has no forward pass of its own. */
+int rt_frozen_has(const rt_plan *, const rt_node *);
+/* A new value of a tensor from its bytes in the program; -1: it has none. */
+int rt_frozen_read(rt_plan *, int tensor);
 
 /* In calls: */
 static inline void *rt_at(const rt_ctx *c, int v, int row)

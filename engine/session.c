@@ -153,7 +153,7 @@ void rt_session_step(rt_session *s, rt_step *step)
     run(s, step);
     step->total = 0;
     for (int i = 0; i < s->losses; i++) step->total += step->loss[i];
-    step->bad = !isfinite(step->total);
+    step->bad = !isfinite(step->total) || rt_plan_fault(s->plan);
     if (step->bad || !s->updates) return;
     if (s->buffer[RT_B_SUM]) {
         if (step->first) memcpy(s->buffer[RT_B_SUM], g, s->floats[RT_B_SUM] * sizeof *g);
@@ -186,6 +186,11 @@ void rt_session_keep(rt_session *s)
 void rt_session_find_bad(const rt_session *s, char *text, size_t room)
 {
     const rt_graph *g = s->graph;
+    const char *fault = rt_plan_fault(s->plan);
+    if (fault) {
+        snprintf(text, room, "as %s has no integers: it is not finite, or sums may leave 32 bits", fault);
+        return;
+    }
     for (int grads = 0; grads < 2; grads++)
         for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
             const rt_field *f = &g->field[i];

@@ -60,6 +60,8 @@ int rt_program_tensor(const rt_program *p, int tensor)
 
 int rt_program_node(const rt_program *p, int call) { return p->node_of ? p->node_of[call] : -1; }
 
+rt_net *rt_program_numbers(rt_program *p) { return &p->net; }
+
 const rt_net_source *rt_program_sources(const rt_program *p, int *count)
 {
     *count = p->sources;

@@ -61,6 +61,8 @@ const rt_linked *rt_program_linked(const rt_program *);
 int rt_program_tensor(const rt_program *, int tensor);
 /* The node of the model's graph that a call of the net computes; -1: the program was loaded. */
 int rt_program_node(const rt_program *, int call);
+/* The same net, whose numbers are to be filled anew (rt_net_fill); what the program itself answers stays as it was. */
+rt_net *rt_program_numbers(rt_program *);
 /* What the numbers of the net are made of, by fields of the model's graph; NULL: the program was loaded. */
 const rt_net_source *rt_program_sources(const rt_program *, int *count);
 /* Bytes of a call's weights, steps and biases in a file. */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "student/calibrate.h"
-#include "student/program.h"
 #include "train/trainer_parts.h"
 
 #define RANGE_MOMENTUM 0.01f
@@ -74,6 +73,8 @@ void rt_train_quant_free(rt_train_quant *q)
     free(q->learn);
     free(q->range);
     free(q->factor);
+    free(q->tensor);
+    rt_program_free(q->program);
 }
 
 /* ---- numbers ---- */
@@ -183,13 +184,34 @@ static void hold_norms(rt_graph *g)
             g->field[g->node[i].field[k]].tuning.lr_scale = 0;
 }
 
+/* What stands from now on: norms, ranges, and with them the program but for its numbers. */
+static rt_status freeze(rt_trainer *t)
+{
+    rt_train_quant *q = &t->quant;
+    const rt_model *m = t->model;
+    hold_norms(t->graph);
+    RT_TRY(rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_PARAMS, NULL),
+                               rt_session_buffer(t->session, RT_B_STATES, NULL)));
+    RT_TRY(rt_program_of(&q->program, m));
+    q->tensor = malloc((size_t)m->graph->tensors * sizeof *q->tensor);
+    if (!q->tensor) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < m->graph->tensors; i++) q->tensor[i] = rt_program_tensor(q->program, i);
+    for (int h = 0; h < m->heads; h++) q->head[h] = m->head[h].tensor;
+    q->qat.net = rt_program_numbers(q->program);
+    q->qat.source = rt_program_sources(q->program, &q->qat.sources);
+    q->qat.nodes = m->graph->nodes;
+    q->qat.tensor = q->tensor;
+    q->qat.head = q->head;
+    return RT_OK;
+}
+
 static rt_status change(rt_trainer *t, rt_qat_mode to)
 {
     rt_session *old = t->session, *next;
     rt_session_spec spec = t->spec;
     t->quant.qat.mode = to;
     spec.qat = &t->quant.qat;
-    if (to == RT_QAT_FROZEN) hold_norms(t->graph);
+    if (to == RT_QAT_FROZEN) RT_TRY(freeze(t));
     RT_TRY(rt_session_new(&next, &spec, t->opt->pool));
     for (rt_buffer_id id = 0; id < RT_BUFFERS; id++) {
         size_t n;

@@ -29,7 +29,7 @@ typedef struct {
 enum { RT_NET_MOST = 8192, RT_NET_HEADS = 64 };    /* tensors, and calls; outputs */
 
 /* Tensor 0 is the input. Each tensor is written by one call, or by MAPs side by side; each head by one call. */
-typedef struct {
+typedef struct rt_net {
     rt_net_tensor *tensor; int tensors;
     rt_net_call *call;     int calls;
     int floats;                      /* a row of input is floats, to be quantized; else bytes as they are */
@@ -49,7 +49,7 @@ double rt_net_macs(const rt_net *);  /* multiply-adds of CONVs, a row */
 void rt_net_window(const rt_net_call *, const rt_net_tensor *in, int *oh, int *ow);
 
 /* What the numbers of a CONV stand for: fields of the graph that the net is of, -1: none. */
-typedef struct {
+typedef struct rt_net_source {
     int call;
     int weight, step;                /* -1: a norm alone */
     int bias, shift;
