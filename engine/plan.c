@@ -299,7 +299,7 @@ static void loss_whole(const rt_call *c, rt_ctx *x, int tile, int unused)
 static void emit_loss(rt_plan *p, const rt_loss_spec *l)
 {
     size_t n = rt_shape_count(rt_shape_of(p, l->tensor));
-    int accumulate, v = rt_plan_read(p, l->tensor), g = rt_plan_grad_write(p, l->tensor, &accumulate);
+    int accumulate, answer = rt_frozen_answer(p, l->tensor), v = answer >= 0 ? answer : rt_plan_read(p, l->tensor), g = rt_plan_grad_write(p, l->tensor, &accumulate);
     int extra = accumulate ? rt_plan_temp(p, n * sizeof(float)) : -1;
     int planes = l->planes ? rt_plan_temp(p, n * sizeof(float) * (size_t)l->planes) : -1;
     rt_plan_need_scratch(p, l->scratch);

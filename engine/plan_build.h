@@ -181,6 +181,8 @@ void rt_frozen_end(rt_plan *);
 void rt_frozen_forward(rt_plan *);
 /* The node is computed by the program: it has no forward pass of its own. */
 int rt_frozen_has(const rt_plan *, const rt_node *);
+/* The value of a tensor's answer, which is a head; -1: it is none. */
+int rt_frozen_answer(const rt_plan *, int tensor);
 /* A new value of a tensor from its bytes in the program; -1: it has none. */
 int rt_frozen_read(rt_plan *, int tensor);
 

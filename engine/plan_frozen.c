@@ -17,6 +17,7 @@ struct rt_plan_frozen {
     int rows;                        /* that a context holds */
     int blob, answers;               /* values: contexts, and what the program answers */
     int *tensor;                     /* of a tensor of the lowered graph: the net's that has its bytes; -1 */
+    int *answer;                     /* of a tensor that is a head: its answer's value; -1 */
     atomic_int fault;                /* 1 + the source whose numbers cannot be */
 };
 
@@ -40,13 +41,15 @@ rt_status rt_frozen_begin(rt_plan *p, const rt_graph *source)
 {
     const rt_int_kernels *k = rt_int_kernels_get();
     struct rt_plan_frozen *q;
-    if (!p->spec.qat || p->spec.qat->mode != RT_QAT_FROZEN) return RT_OK;
+    if (!p->spec.qat || !p->spec.qat->net) return RT_OK;
     if (!k) return RT_RUN;
     q = p->frozen = calloc(1, sizeof *q);
     if (!q) return rt_fail(RT_RUN, "out of memory for a plan");
     q->blob = q->answers = -1;
     q->tensor = malloc(((size_t)p->graph->tensors + 1) * sizeof *q->tensor);
-    if (!q->tensor) return rt_fail(RT_RUN, "out of memory for a plan");
+    q->answer = malloc(((size_t)p->graph->tensors + 1) * sizeof *q->answer);
+    if (!q->tensor || !q->answer) return rt_fail(RT_RUN, "out of memory for a plan");
+    for (int t = 0; t < p->graph->tensors; t++) q->answer[t] = -1;
     map_tensors(p, source);
     RT_TRY(rt_linked_new(&q->linked, net_of(p), k, 1));
     q->context = (rt_linked_bytes(q->linked) + 63) & ~(size_t)63;
@@ -59,6 +62,7 @@ void rt_frozen_end(rt_plan *p)
     if (!p->frozen) return;
     rt_linked_free(p->frozen->linked);
     free(p->frozen->tensor);
+    free(p->frozen->answer);
     free(p->frozen);
 }
 
@@ -126,21 +130,26 @@ static void run_head(const rt_call *c, rt_ctx *x, int row0, int rows)
     for (int r = 0; r < rows; r++, from += width, to += c->flag) memcpy(to, from, (size_t)c->flag * sizeof *to);
 }
 
+/* A head's answer is not what its layer gives to others, which is bytes. */
 static void emit_heads(rt_plan *p)
 {
     const rt_qat *qat = p->spec.qat;
+    struct rt_plan_frozen *q = p->frozen;
     int at = 0;
     for (int h = 0; h < qat->net->heads; at += qat->net->size[h++]) {
-        int t = p->low.tensor_of[qat->head[h]];
-        if (t < 0 || p->frozen->tensor[t] >= 0) continue;           /* it is read as the layer's bytes are */
-        int to = rt_plan_write(p, t);
+        int t = p->low.tensor_of[qat->head[h]], size = qat->net->size[h];
+        if (t < 0) continue;                         /* no loss asks for it */
+        q->answer[t] = qat->net->heads == 1 ? q->answers : rt_plan_temp(p, (size_t)size * sizeof(float));
+        if (qat->net->heads == 1) return;
         rt_call *c = rt_plan_rows(p, "head", NULL, run_head);
-        c->value[0] = p->frozen->answers;
-        c->value[1] = to;
+        c->value[0] = q->answers;
+        c->value[1] = q->answer[t];
         c->at[0] = at;
-        c->flag = qat->net->size[h];
+        c->flag = size;
     }
 }
+
+int rt_frozen_answer(const rt_plan *p, int t) { return p->frozen ? p->frozen->answer[t] : -1; }
 
 void rt_frozen_forward(rt_plan *p)
 {

@@ -24,7 +24,7 @@ typedef struct {
     float momentum;                  /* of ranges */
     const float *mul, *add;          /* (channels) of rows that are bytes: x = (u + add[c]) mul[c]; NULL: floats */
     int channels;                    /* 1: one for all */
-    /* FROZEN: the integer program, whose numbers are made anew; its calls with weights; of the graph's nodes and tensors
+    /* FROZEN: the integer program (NULL: values are brought to steps in float, for tests), whose numbers are made anew; its calls with weights; of the graph's nodes and tensors
      * that it is of: how many nodes, which of the net's tensors each tensor is (-1: none), and which the heads are. */
     struct rt_net *net;
     const struct rt_net_source *source;
