@@ -20,8 +20,9 @@ typedef struct {
     const rt_quantizers *quant;      /* the source's, set by rt_graph_lower */
 } rt_lower_spec;
 
-/* QUANT_WEIGHT: a weight (..., C) brought to its steps (C), see qat.h. FOLD_*: a batch norm into the weight (..., C) and bias (C) before it, w s[c] and beta + (bias - mean) s; NORM_*: the
- * batch norm itself as x s[c] + (beta - mean s); s = gamma / sqrt(variance + eps). In double. */
+/* QUANT_WEIGHT: a weight (..., C) brought to its steps (C), see qat.h. FOLD_*: a batch norm into the weight (..., C)
+ * and bias (C) before it, w s[c] and beta + (bias - mean) s; NORM_*: the batch norm itself as x s[c] + (beta - mean s);
+ * s = gamma / sqrt(variance + eps). In double. */
 typedef enum { RT_FOLD_WEIGHT, RT_FOLD_BIAS, RT_NORM_SCALE, RT_NORM_SHIFT, RT_QUANT_WEIGHT } rt_recipe_kind;
 enum { RT_FROM_GAMMA, RT_FROM_BETA, RT_FROM_MEAN, RT_FROM_VARIANCE, RT_FROM_OWN, RT_FROM, RT_FROM_STEP = 0 };
 

@@ -9,10 +9,15 @@
 #include "engine/plan_build.h"
 
 enum {
-    MANY = 64,                     /* rows of a batch from which training need not tell positions apart */
-    REDUCE = 4096,                 /* floats of a gradient that a tile merges */
-    LATE = 1 << 28, MERGE = LATE + 1, SUM = LATE + 2, LAST = LATE + 3, PACK = -1, DERIVE = -2,     /* phase numbers while building */
-    AHEAD = 2                      /* phases before the first that has a number */
+    MANY = 64, /* rows of a batch from which training need not tell positions apart */
+    REDUCE = 4096, /* floats of a gradient that a tile merges */
+    LATE = 1 << 28,
+    MERGE = LATE + 1,
+    SUM = LATE + 2,
+    LAST = LATE + 3,
+    PACK = -1,
+    DERIVE = -2, /* phase numbers while building */
+    AHEAD = 2 /* phases before the first that has a number */
 };
 
 /* ---- building ---- */
@@ -299,7 +304,8 @@ static void loss_whole(const rt_call *c, rt_ctx *x, int tile, int unused)
 static void emit_loss(rt_plan *p, const rt_loss_spec *l)
 {
     size_t n = rt_shape_count(rt_shape_of(p, l->tensor));
-    int accumulate, answer = rt_frozen_answer(p, l->tensor), v = answer >= 0 ? answer : rt_plan_read(p, l->tensor), g = rt_plan_grad_write(p, l->tensor, &accumulate);
+    int accumulate, answer = rt_frozen_answer(p, l->tensor), v = answer >= 0 ? answer : rt_plan_read(p, l->tensor),
+                    g = rt_plan_grad_write(p, l->tensor, &accumulate);
     int extra = accumulate ? rt_plan_temp(p, n * sizeof(float)) : -1;
     int planes = l->planes ? rt_plan_temp(p, n * sizeof(float) * (size_t)l->planes) : -1;
     rt_plan_need_scratch(p, l->scratch);
@@ -620,9 +626,10 @@ void rt_plan_free(rt_plan *p)
     if (!p) return;
     rt_frozen_end(p);
     rt_lowered_free(&p->low);
-    void *owned[] = {p->range_of, p->seen_room, p->seen, p->clipped, p->note,    p->use,   p->has_back, p->value_of, p->grad_of, p->keep,   p->slot_room, p->room,
-                     p->part_at, p->field, p->grad,     p->call,     p->phase,   p->value,  p->arena,
-                     p->local,   p->scratch, p->buffer, p->derived,  p->slot_grads, p->loss_rows};
+    void *owned[] = {p->range_of, p->seen_room, p->seen,       p->clipped,   p->note,  p->use,     p->has_back,
+                     p->value_of, p->grad_of,   p->keep,       p->slot_room, p->room,  p->part_at, p->field,
+                     p->grad,     p->call,      p->phase,      p->value,     p->arena, p->local,   p->scratch,
+                     p->buffer,   p->derived,   p->slot_grads, p->loss_rows};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }

@@ -157,7 +157,8 @@ void rt_frozen_forward(rt_plan *p)
     const rt_graph *g = p->graph;
     size_t size = rt_shape_count(rt_shape_of(p, g->input[0]));
     size_t batch = (size_t)p->spec.batch, groups = (batch + (size_t)q->rows - 1) / (size_t)q->rows;
-    size_t share = (q->context + (size_t)q->rows - 1) / (size_t)q->rows, all = (groups * q->context + batch - 1) / batch;
+    size_t share = (q->context + (size_t)q->rows - 1) / (size_t)q->rows,
+           all = (groups * q->context + batch - 1) / batch;
     rt_plan_pack(p, "integers", NULL, p->spec.qat->sources, run_numbers);
     rt_plan_need_scratch(p, (size * (size_t)q->rows + 3) / 4 + 16);
     int in = rt_plan_read(p, g->input[0]);

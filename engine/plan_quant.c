@@ -121,7 +121,7 @@ static void run_range(const rt_call *c, rt_ctx *x, int tile, int unused)
         low = seen[0] < low ? seen[0] : low;
         high = seen[1] > high ? seen[1] : high;
     }
-    if (!isfinite(low) || !isfinite(high) || !(low < 0 || high > 0)) return;     /* of a batch that is refused; of zeros */
+    if (!isfinite(low) || !isfinite(high) || !(low < 0 || high > 0)) return; /* of a batch that is refused; of zeros */
     range[0] += m * (low - range[0]);
     range[1] += m * (high - range[1]);
 }

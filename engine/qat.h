@@ -5,8 +5,8 @@
  * through a value at an end of its range, which is read off the value itself. A range is that of the steps before
  * (range += momentum (seen - range) when the step is done), batch norms use the batch.
  *
- * FROZEN: ranges and batch norms stand, and the forward pass is the integer program that is deployed, call by call; what
- * the backward pass reads are its bytes.
+ * FROZEN: ranges and batch norms stand, and the forward pass is the integer program that is deployed, call by call;
+ * what the backward pass reads are its bytes.
  *
  * Steps that are trained learn as in LSQ (Esser et al. 2020, equations 3 and 5): of a step s of N weights w, most = 2^
  * (bits - 1) - 1, ds = sum dw (rne(w / s) - w / s inside, -most or most beyond) / sqrt(N most), and weights beyond have
@@ -24,8 +24,9 @@ typedef struct {
     float momentum;                  /* of ranges */
     const float *mul, *add;          /* (channels) of rows that are bytes: x = (u + add[c]) mul[c]; NULL: floats */
     int channels;                    /* 1: one for all */
-    /* FROZEN: the integer program (NULL: values are brought to steps in float, for tests), whose numbers are made anew; its calls with weights; of the graph's nodes and tensors
-     * that it is of: how many nodes, which of the net's tensors each tensor is (-1: none), and which the heads are. */
+    /* FROZEN: the integer program (NULL: values are brought to steps in float, for tests), whose numbers are made anew;
+     * its calls with weights; of the graph's nodes and tensors that it is of: how many nodes, which of the net's
+     * tensors each tensor is (-1: none), and which the heads are. */
     struct rt_net *net;
     const struct rt_net_source *source;
     int sources, nodes;

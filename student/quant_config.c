@@ -95,8 +95,8 @@ rt_status rt_quant_choose_input(const rt_quant_settings *s, const rt_model *m, r
     char text[200];
     int can = rt_program_takes_bytes(m, &apart);
     if (s->input == RT_QUANT_INPUT_U8 && type != RT_U8)
-        return rt_fail(RT_USAGE, "quant.input: 'u8' needs data of bytes, and '%s' of %s is %s; let it be f32", x, source,
-                       rt_dtype_name(type));
+        return rt_fail(RT_USAGE, "quant.input: 'u8' needs data of bytes, and '%s' of %s is %s; let it be f32", x,
+                       source, rt_dtype_name(type));
     if (s->input == RT_QUANT_INPUT_U8 && !can)
         return rt_fail(RT_USAGE, "quant.input: the model cannot take bytes as they are: a mean of its normalisation is "
                        "outside of [0, 255], or a layer without weights of its own reads the input; let it be f32");

@@ -30,8 +30,8 @@ typedef struct {
  * bias_correction: "method": "lsq"|"minmax"|"mse", "warmup": 1 (0 with init), "freeze": 0.85, "step_lr": 0.1. */
 void rt_quant_read(rt_cfg *, rt_quant_settings *, rt_quant_training *training);
 /* *bytes: the model takes rows as they are in the data, of this type: where they are bytes and it can, unless something
- * else is asked for. x and source name the data; what should be known is added to the notes. RT_USAGE when what is asked
- * for cannot be. */
+ * else is asked for. x and source name the data; what should be known is added to the notes. RT_USAGE when what is
+ * asked for cannot be. */
 rt_status rt_quant_choose_input(const rt_quant_settings *, const rt_model *, rt_dtype, const char *x,
                                 const char *source, int *bytes, cJSON *notes);
 /* bits[i] of each node that has weights of its own, (nodes) ints of the caller's: of a layer that is named what is said

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/version.h"
 #include "student/calibrate.h"
 #include "train/trainer_parts.h"
 
@@ -256,3 +257,13 @@ rt_status rt_train_quant_epoch(rt_trainer *t)
 
 int rt_train_quant_first(const rt_trainer *t, int epoch)
 { return t->set.quant.on && t->quant.qat.mode != RT_QAT_OFF && epoch == t->set.quant.how.warmup + 1; }
+
+void rt_train_quant_describe(const rt_trainer *t, cJSON *provenance)
+{
+    if (!t->set.quant.on) return;
+    cJSON *q = cJSON_AddObjectToObject(provenance, "quantized");
+    cJSON_AddStringToObject(q, "tool", rt_tool());
+    cJSON_AddStringToObject(q, "by", "training");
+    cJSON_AddNumberToObject(q, "calibrated_at_step", (double)t->quant.live_from);
+    cJSON_AddNumberToObject(q, "frozen_from_step", (double)t->quant.frozen_from);
+}

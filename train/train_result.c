@@ -199,6 +199,7 @@ static rt_status set_provenance(rt_trainer *t)
     }
     cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
     cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
+    rt_train_quant_describe(t, p);
     cJSON_AddItemToObject(p, "seen", seen);
     return RT_OK;
 }

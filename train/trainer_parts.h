@@ -253,6 +253,8 @@ rt_status rt_train_quant_ready(rt_trainer *, int next);
 rt_status rt_train_quant_epoch(rt_trainer *);
 /* Parameters and states into the model, whose steps are made to fit them where they are not learned. */
 rt_status rt_train_quant_take(rt_trainer *, const float *params, const float *states);
+/* How the model got its quantizers, for its provenance. */
+void rt_train_quant_describe(const rt_trainer *, cJSON *provenance);
 /* The first epoch with quantizers: those before it are no candidates for the best. */
 int rt_train_quant_first(const rt_trainer *, int epoch);
 

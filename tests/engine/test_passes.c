@@ -241,7 +241,8 @@ static int lower_twice(const rt_graph *g, rt_mode mode, const int *keep)
     int changes = 0, more = 0;
     check_ok(rt_graph_lower(g, &(rt_lower_spec){.mode = mode, .keep = keep, .keeps = 2}, &low, count_change, &changes));
     int kept[2] = {low.tensor_of[keep[0]], low.tensor_of[keep[1]]};
-    check_ok(rt_graph_lower(low.graph, &(rt_lower_spec){.mode = mode, .keep = kept, .keeps = 2}, &again, count_change, &more));
+    check_ok(rt_graph_lower(low.graph, &(rt_lower_spec){.mode = mode, .keep = kept, .keeps = 2}, &again, count_change,
+                            &more));
     int apart = 0;                    /* what is left out last keeps layers apart until then */
     for (int i = 0; i < g->nodes; i++) apart |= g->node[i].op == RT_OP_DROPOUT || low.tensor_of[g->node[i].out] < 0;
     assert_true(more == 0 || apart);

@@ -185,7 +185,8 @@ static void begin(frozen *f, const scene *of, rt_program *p, int bytes, rt_pool 
     }
     check_ok(rt_session_new(&f->s, &spec, threads));
     size_t params, states;
-    float *to = rt_session_buffer(f->s, RT_B_PARAMS, &params), *of_states = rt_session_buffer(f->s, RT_B_STATES, &states);
+    float *to = rt_session_buffer(f->s, RT_B_PARAMS, &params),
+          *of_states = rt_session_buffer(f->s, RT_B_STATES, &states);
     memcpy(to, m->params, params * sizeof *to);
     memcpy(of_states, m->states, states * sizeof *to);
 }

@@ -1,9 +1,8 @@
 /* Whole runs against runs of PyTorch; what is kept as best; which labels count; how the input is normalised; that a run
  * goes on after any batch; what a run's folder accepts; that a student learns. */
 #include "data/provenance.h"
-#include "data/stream.h"
 #include "student/arch.h"
-#include "tests/train/train_support.h"
+#include "tests/train/in_pieces.h"
 #include "tests/train/trainer_reference.h"
 
 #define LAYERS "'layers': [{'op': 'dense', 'out': 6, 'bias': false}, {'op': 'batch_norm'}, {'op': 'relu'}, " \
@@ -325,18 +324,6 @@ static void normalisation_is_mean_and_deviation_of_the_training_rows(void **s)
 
 /* ---- going on ---- */
 
-/* rt_stream_next, as the linker names it when another takes its place. */
-rt_status __real_rt_stream_next(rt_stream *, const rt_batch **);
-rt_status __wrap_rt_stream_next(rt_stream *, const rt_batch **);
-
-static int stop_at_batches;
-
-rt_status __wrap_rt_stream_next(rt_stream *t, const rt_batch **b)
-{
-    if (stop_at_batches) rt_ask_to_stop(1);
-    return __real_rt_stream_next(t, b);
-}
-
 /* Asked to stop at all times, a run ends after each batch at which it can, and goes on from there. */
 static void goes_on_after_every_batch(void **s)
 {
@@ -348,16 +335,8 @@ static void goes_on_after_every_batch(void **s)
                                  "'batch': 10, 'accumulate': 3, 'ema': 0.9, 'optimizer': 'adamw', 'drop_last': false}}";
     char whole[33];
     digest_of_run(config, "whole", whole);
-    cJSON *r = NULL;
-    rt_status st = RT_INTERRUPTED;
-    int turns = 0;
-    for (stop_at_batches = 1; st == RT_INTERRUPTED && turns < 100; turns++) {
-        cJSON_Delete(r);
-        st = train_with(config, "pieces", turns == 0, NULL, &r);
-        rt_ask_to_stop(0);
-    }
-    stop_at_batches = 0;
-    check_ok(st);
+    cJSON *r;
+    int turns = run_in_pieces(config, "pieces", &r);
     assert_int_equal(turns, 17); /* 8 batches an epoch, each in a run of its own, and the last end */
     assert_string_equal(text_of(r, "last_weights_digest"), whole);
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(r, "history")),
@@ -514,16 +493,7 @@ static void patience_ends_a_run(void **s)
     check_ok(train_with(PATIENT, "patient", 0, NULL, &r));                 /* it is finished */
     assert_int_equal((int)number(r, "stopped_after_epoch"), 4);
     cJSON_Delete(r);
-    rt_status st = RT_INTERRUPTED;
-    int turns = 0;
-    r = NULL;
-    for (stop_at_batches = 1; st == RT_INTERRUPTED && turns < 100; turns++) {
-        cJSON_Delete(r);
-        st = train_with(PATIENT, "patient-pieces", turns == 0, NULL, &r);
-        rt_ask_to_stop(0);
-    }
-    stop_at_batches = 0;
-    check_ok(st);
+    run_in_pieces(PATIENT, "patient-pieces", &r);
     assert_int_equal((int)number(r, "stopped_after_epoch"), 4);
     assert_string_equal(text_of(r, "last_weights_digest"), whole);
     cJSON_Delete(r);
