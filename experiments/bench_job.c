@@ -10,13 +10,14 @@
 #include "experiments/bench_kernels.h"
 #include "experiments/speed.h"
 #include "experiments/statistics.h"
+#include "student/calibrate.h"
 #include "student/predictor.h"
-#include "engine/losses.h"
+#include "student/qat_model.h"
 
 enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
 
 typedef struct {
-    int what, batch, rounds, kd, adamw, profile;
+    int what, batch, rounds, kd, adamw, profile, qat, bits;
     double seconds;
 } settings;
 
@@ -84,10 +85,25 @@ static rt_status get_model(const settings *s, const cJSON *from, rt_model **m)
                    from->valuestring);
 }
 
+/* A step of quantization-aware training: quantizers that the rows of a batch calibrate. */
+static rt_status quantize(const settings *s, rt_model *m, const float *x, rt_pool *pool, rt_model_qat *q)
+{
+    int *bits = calloc((size_t)m->graph->nodes, sizeof *bits);
+    if (!bits) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < m->graph->nodes; i++) bits[i] = s->bits;
+    rt_status st = rt_calibrate(m, &(rt_calibrate_spec){.bits = bits}, x, s->batch, pool);
+    free(bits);
+    q->qat.mode = (rt_qat_mode)s->qat;
+    q->qat.follow = 1;
+    q->qat.momentum = 0.01f;
+    return st || s->qat != RT_QAT_FROZEN ? st : rt_model_qat_freeze(q, m);
+}
+
 static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool, cJSON *r)
 {
     rt_model *m = NULL;
     subject p = {0};
+    rt_model_qat qat = {0};
     rt_loss_batch loss[RT_MAX_HEADS];
     rt_update_desc update = {.kind = s->adamw ? RT_ADAMW : RT_SGD, .momentum = 0.9, .weight_decay = 5e-4, .beta1 = 0.9,
                              .beta2 = 0.999, .eps = 1e-8};
@@ -118,13 +134,19 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     rt_status st = ids && x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
     p.x = x;
     p.answer = teacher;
-    if (!st && rt_model_quantized(m)) {
+    if (!st) rt_normal(x, n, 1, RT_RNG_TEST, 0);
+    if (!st && s->qat) {
+        st = quantize(s, m, x, pool, &qat);
+        spec.qat = &qat.qat;
+        spec.params = m->params;
+        spec.states = m->states;
+    }
+    if (!st && rt_model_quantized(m) && !s->qat) {
         rt_input_take(&m->input[0], m->graph->quant.bytes ? RT_U8 : RT_F32);
         st = rt_predictor_new(&p.integers, &m, 1, pool, s->batch, NULL, 0);
     } else if (!st) st = rt_session_new(&p.session, &spec, pool);
     double rate[ROUNDS], of_cpu[ROUNDS];
     if (!st) {
-        rt_normal(x, n, 1, RT_RNG_TEST, 0);
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
@@ -146,6 +168,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     }
     rt_session_free(p.session);
     rt_predictor_free(p.integers);
+    rt_model_qat_free(&qat);
     rt_model_free(m);
     free(ids);
     free(x);
@@ -158,7 +181,8 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
 rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
 {
     static const char *const whats[] = {"train", "infer", "kernels", NULL},
-                             *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL};
+                             *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL},
+                             *const qats[] = {"off", "live", "frozen", NULL};
     settings s = {0};
     (void)progress;
     *result = NULL;
@@ -175,6 +199,8 @@ rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJ
     if (s.what == TRAIN) {
         s.adamw = rt_cfg_choice(&c, "optimizer", optimizers, 0);
         s.kd = rt_cfg_choice(&c, "loss", losses, 0);
+        s.qat = rt_cfg_choice(&c, "qat", qats, 0);
+        s.bits = s.qat ? rt_cfg_int(&c, "weights", 8, 4, 8) : 8;
     }
     RT_TRY(rt_cfg_end(&c));
     cJSON *r = cJSON_CreateObject();

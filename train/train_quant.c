@@ -41,7 +41,6 @@ rt_status rt_train_quant_begin(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     rt_train_quant *q = &t->quant;
-    const rt_input *in = &t->model->input[0];
     if (!s->quant.on) return RT_OK;
     RT_TRY(choose(t));
     rt_quantize_spec spec = spec_of(q);
@@ -52,19 +51,9 @@ rt_status rt_train_quant_begin(rt_trainer *t)
         how->lr_scale = (float)s->quant.how.step_lr;
         how->relative = s->optimizer.update.kind == RT_ADAMW;      /* whose steps do not know how large a value is */
     }
-    q->qat = (rt_qat){.follow = s->quant.of.method == RT_CALIBRATE_MINMAX,
-                      .momentum = s->quant.of.method == RT_CALIBRATE_MINMAX ? RANGE_MOMENTUM : 0};
-    if (!q->bytes) return RT_OK;
-    q->qat.mul = in->mul;
-    q->qat.add = in->add;
-    q->qat.channels = in->channels;
-    if (in->channels == 1) return RT_OK;
-    q->factor = malloc((size_t)in->channels * sizeof *q->factor);
-    if (!q->factor) return rt_fail(RT_RUN, "out of memory");
-    float most = 0;
-    for (int c = 0; c < in->channels; c++) most = fmaxf(most, fabsf(in->mul[c]));
-    for (int c = 0; c < in->channels; c++) q->factor[c] = in->mul[c] / most;
-    q->qat.factor = q->factor;
+    q->of.qat.follow = s->quant.of.method == RT_CALIBRATE_MINMAX;
+    q->of.qat.momentum = s->quant.of.method == RT_CALIBRATE_MINMAX ? RANGE_MOMENTUM : 0;
+    RT_TRY(rt_model_qat_begin(&q->of, t->model, q->bytes));
     return RT_OK;
 }
 
@@ -73,9 +62,7 @@ void rt_train_quant_free(rt_train_quant *q)
     free(q->bits);
     free(q->learn);
     free(q->range);
-    free(q->factor);
-    free(q->tensor);
-    rt_program_free(q->program);
+    rt_model_qat_free(&q->of);
 }
 
 /* ---- numbers ---- */
@@ -188,30 +175,18 @@ static void hold_norms(rt_graph *g)
 /* What stands from now on: norms, ranges, and with them the program but for its numbers. */
 static rt_status freeze(rt_trainer *t)
 {
-    rt_train_quant *q = &t->quant;
-    const rt_model *m = t->model;
     hold_norms(t->graph);
     RT_TRY(rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_PARAMS, NULL),
                                rt_session_buffer(t->session, RT_B_STATES, NULL)));
-    RT_TRY(rt_program_of(&q->program, m));
-    q->tensor = malloc((size_t)m->graph->tensors * sizeof *q->tensor);
-    if (!q->tensor) return rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < m->graph->tensors; i++) q->tensor[i] = rt_program_tensor(q->program, i);
-    for (int h = 0; h < m->heads; h++) q->head[h] = m->head[h].tensor;
-    q->qat.net = rt_program_numbers(q->program);
-    q->qat.source = rt_program_sources(q->program, &q->qat.sources);
-    q->qat.nodes = m->graph->nodes;
-    q->qat.tensor = q->tensor;
-    q->qat.head = q->head;
-    return RT_OK;
+    return rt_model_qat_freeze(&t->quant.of, t->model);
 }
 
 static rt_status change(rt_trainer *t, rt_qat_mode to)
 {
     rt_session *old = t->session, *next;
     rt_session_spec spec = t->spec;
-    t->quant.qat.mode = to;
-    spec.qat = &t->quant.qat;
+    t->quant.of.qat.mode = to;
+    spec.qat = &t->quant.of.qat;
     if (to == RT_QAT_FROZEN) RT_TRY(freeze(t));
     RT_TRY(rt_session_new(&next, &spec, t->opt->pool));
     for (rt_buffer_id id = 0; id < RT_BUFFERS; id++) {
@@ -228,7 +203,7 @@ static rt_status change(rt_trainer *t, rt_qat_mode to)
 static rt_status go_to(rt_trainer *t, rt_qat_mode to)
 {
     rt_quantize_spec spec = spec_of(&t->quant);
-    rt_qat_mode now = t->quant.qat.mode;
+    rt_qat_mode now = t->quant.of.qat.mode;
     if (to == now) return RT_OK;
     if (now == RT_QAT_OFF) {
         if (t->done == t->quant.live_from) RT_TRY(enter(t));
@@ -247,7 +222,7 @@ rt_status rt_train_quant_ready(rt_trainer *t, int next)
 
 rt_status rt_train_quant_epoch(rt_trainer *t)
 {
-    if (t->quant.qat.mode == RT_QAT_OFF || t->set.quant.of.method != RT_CALIBRATE_MSE || t->done % t->steps)
+    if (t->quant.of.qat.mode == RT_QAT_OFF || t->set.quant.of.method != RT_CALIBRATE_MSE || t->done % t->steps)
         return RT_OK;
     float *params = rt_session_buffer(t->session, RT_B_PARAMS, NULL);
     RT_TRY(rt_train_quant_take(t, params, rt_session_buffer(t->session, RT_B_STATES, NULL)));
@@ -256,7 +231,7 @@ rt_status rt_train_quant_epoch(rt_trainer *t)
 }
 
 int rt_train_quant_first(const rt_trainer *t, int epoch)
-{ return t->set.quant.on && t->quant.qat.mode != RT_QAT_OFF && epoch == t->set.quant.how.warmup + 1; }
+{ return t->set.quant.on && t->quant.of.qat.mode != RT_QAT_OFF && epoch == t->set.quant.how.warmup + 1; }
 
 void rt_train_quant_describe(const rt_trainer *t, cJSON *provenance)
 {

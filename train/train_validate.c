@@ -94,7 +94,7 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
 static rt_status ready_validator(rt_trainer *t)
 {
     const float *params = rt_session_best(t->session, 0), *states = rt_session_best(t->session, 1);
-    if (t->quant.qat.mode == RT_QAT_OFF) {
+    if (t->quant.of.qat.mode == RT_QAT_OFF) {
         rt_predictor_set_weights(t->validator, 0, params, states);
         return RT_OK;
     }

@@ -16,7 +16,7 @@
 #include "data/stream.h"
 #include "student/metrics.h"
 #include "student/model.h"
-#include "student/program.h"
+#include "student/qat_model.h"
 #include "student/quant_config.h"
 #include "teacher/teacher.h"
 #include "train/augment.h"
@@ -98,11 +98,8 @@ typedef struct {
 typedef struct {
     int bytes, *bits;              /* of the input; (nodes) of weights */
     char *learn, *range;           /* (nodes) steps are trained; (tensors) have a range */
-    float *factor;                 /* (channels) as of rt_qat */
-    rt_qat qat;                    /* mode: of the session */
+    rt_model_qat of;               /* its mode: of the session */
     uint64_t live_from, frozen_from;   /* batches */
-    rt_program *program;           /* frozen: which the forward pass is */
-    int *tensor, head[RT_MAX_HEADS];
 } rt_train_quant;
 
 typedef struct {

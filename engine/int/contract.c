@@ -91,18 +91,25 @@ rt_status rt_int_bias(int32_t *bias, const float *b, const float *sw, float sx, 
 
 rt_status rt_int_start(int32_t *start, const int32_t *bias, int zx, const int8_t *w, int taps, int n)
 {
-    for (int c = 0; c < n; c++) {
-        int64_t sum = 0, most = 0;
-        for (int t = 0; t < taps; t++) {
-            int v = w[(ptrdiff_t)t * n + c];
-            sum += v;
-            most += 255 * (v < 0 ? -v : v);
+    enum { SOME = 64 };                  /* channels at a time */
+    for (int c0 = 0; c0 < n; c0 += SOME) {
+        int64_t sum[SOME] = {0}, most[SOME] = {0};
+        int m = n - c0 < SOME ? n - c0 : SOME;
+        for (int t = 0; t < taps; t++)
+            for (int c = 0; c < m; c++) {
+                int v = w[(ptrdiff_t)t * n + c0 + c];
+                sum[c] += v;
+                most[c] += v < 0 ? -v : v;
+            }
+        for (int c = 0; c < m; c++) {
+            int64_t first = bias[c0 + c] - zx * sum[c];
+            if ((first < 0 ? -first : first) + 255 * most[c] > INT32_MAX)
+                return rt_fail(RT_USAGE,
+                               "sums of output channel %d may leave 32 bits (bias %d steps, %d weights); take "
+                               "fewer bits, a wider range of the input, or keep the layer in float",
+                               c0 + c, (int)bias[c0 + c], taps);
+            start[c0 + c] = (int32_t)first;
         }
-        int64_t first = bias[c] - zx * sum;
-        if ((first < 0 ? -first : first) + most > INT32_MAX)
-            return rt_fail(RT_USAGE, "sums of output channel %d may leave 32 bits (bias %d steps, %d weights); take "
-                           "fewer bits, a wider range of the input, or keep the layer in float", c, (int)bias[c], taps);
-        start[c] = (int32_t)first;
     }
     return RT_OK;
 }

@@ -2,6 +2,7 @@
  * gradients those that the same values have in float. */
 #include "engine/session.h"
 #include "student/arch.h"
+#include "student/qat_model.h"
 #include "tests/student/program_scene.h"
 #include "tests/student/qat_reference.h"
 
@@ -140,46 +141,28 @@ static void live_steps_are_those_of_pytorch(void **state)
 
 /* ---- FROZEN ---- */
 
-/* What a session of the scene's graph needs, with the mean square of each head as loss; by the program, or, p NULL, in
- * float. */
+/* What a session of the scene's graph needs, with the mean square of each head as loss; by the program, or in float. */
 typedef struct {
-    rt_qat qat;
-    int tensor[256], head[RT_MAX_HEADS];
+    rt_model_qat of;
     rt_loss_batch loss;
     float *zeros;
     rt_update_desc update;
     rt_session *s;
 } frozen;
 
-static void begin(frozen *f, const scene *of, rt_program *p, int bytes, rt_pool *threads)
+static void begin(frozen *f, const scene *of, int program, int bytes, rt_pool *threads)
 {
     const rt_model *m = of->m;
-    const rt_input *in = &m->input[0];
-    static float factor[3];
-    *f = (frozen){.qat = {.mode = RT_QAT_FROZEN, .follow = 1}, .update = {.kind = RT_SGD, .momentum = 0.9}};
-    if (bytes) {
-        float most = 0;
-        for (int c = 0; c < in->channels; c++) most = fmaxf(most, in->mul[c]);
-        for (int c = 0; c < in->channels; c++) factor[c] = in->mul[c] / most;
-        f->qat.mul = in->mul;
-        f->qat.add = in->add;
-        f->qat.channels = in->channels;
-        f->qat.factor = factor;
-    }
-    if (p) {
-        f->qat.net = rt_program_numbers(p);
-        f->qat.source = rt_program_sources(p, &f->qat.sources);
-        f->qat.nodes = m->graph->nodes;
-        for (int t = 0; t < m->graph->tensors; t++) f->tensor[t] = rt_program_tensor(p, t);
-        f->qat.tensor = f->tensor;
-        f->qat.head = f->head;
-    }
+    *f = (frozen){.update = {.kind = RT_SGD, .momentum = 0.9}};
+    check_ok(rt_model_qat_begin(&f->of, m, bytes));
+    f->of.qat.mode = RT_QAT_FROZEN;
+    f->of.qat.follow = 1;
+    if (program) check_ok(rt_model_qat_freeze(&f->of, m));
     f->zeros = calloc((size_t)ROWS * 16, sizeof *f->zeros);
     f->loss = (rt_loss_batch){.config = {.task = RT_TASK_REAL, .hard_kind = RT_HARD_HINT, .hard = 1},
                               .values = f->zeros};
-    rt_session_spec spec = {.graph = m->graph, .batch = ROWS, .train = 1, .qat = &f->qat, .update = &f->update};
+    rt_session_spec spec = {.graph = m->graph, .batch = ROWS, .train = 1, .qat = &f->of.qat, .update = &f->update};
     for (int h = 0; h < m->heads; h++) {
-        f->head[h] = m->head[h].tensor;
         spec.loss[spec.losses].tensor = m->head[h].tensor;
         spec.loss[spec.losses++].batch = &f->loss;
     }
@@ -194,6 +177,7 @@ static void begin(frozen *f, const scene *of, rt_program *p, int bytes, rt_pool 
 static void end(frozen *f)
 {
     rt_session_free(f->s);
+    rt_model_qat_free(&f->of);
     free(f->zeros);
 }
 
@@ -251,11 +235,9 @@ static void frozen_steps_are_the_program(void **state)
                 scene s = scene_new(which, bytes, &(rt_calibrate_spec){.bits = each});
                 frozen f, emulated, alone;
                 rt_pool *one = rt_pool_new(1);
-                rt_program *other;
-                check_ok(rt_program_of(&other, s.m));
-                begin(&f, &s, s.p, bytes, pool);
-                begin(&alone, &s, other, bytes, one);
-                begin(&emulated, &s, NULL, bytes, pool);
+                begin(&f, &s, 1, bytes, pool);
+                begin(&alone, &s, 1, bytes, one);
+                begin(&emulated, &s, 0, bytes, pool);
                 size_t n, of_params;
                 for (int t = 0, rows = ROWS; t < 3; t++, rows -= 7) {
                     const rt_graph *g = s.m->graph;
@@ -277,7 +259,6 @@ static void frozen_steps_are_the_program(void **state)
                 end(&f);
                 end(&alone);
                 end(&emulated);
-                rt_program_free(other);
                 rt_pool_free(one);
                 scene_free(&s);
             }
@@ -290,7 +271,7 @@ static void weights_without_integers_are_told(void **state)
     char text[300];
     frozen f;
     scene s = scene_new(1, 0, &(rt_calibrate_spec){0});
-    begin(&f, &s, s.p, 0, pool);
+    begin(&f, &s, 1, 0, pool);
     float *w = rt_session_buffer(f.s, RT_B_PARAMS, NULL) + s.m->graph->field[s.m->graph->node[1].field[0]].offset;
     w[3] = INFINITY;
     rt_step step = {.rows = ROWS, .x = {s.x}, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
