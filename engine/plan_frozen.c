@@ -76,13 +76,23 @@ const char *rt_plan_fault(const rt_plan *p)
 
 /* ---- numbers ---- */
 
+/* The field that has the source's weights at their steps. */
+static int ready_field(const rt_plan *p, const rt_net_source *s)
+{
+    for (int i = 0; i < p->low.recipes; i++)
+        if (p->low.recipe[i].kind == RT_QUANT_WEIGHT && p->low.recipe[i].from[RT_FROM_OWN] == s->weight)
+            return p->low.recipe[i].field;
+    return -1;
+}
+
 static void run_numbers(const rt_call *c, rt_ctx *x, int tile, int unused)
 {
     struct rt_plan_frozen *q = x->plan->frozen;
     const rt_net_source *s = &x->plan->spec.qat->source[tile];
     (void)c;
     (void)unused;
-    if (rt_net_fill(x->plan->spec.qat->net, s, x->plan->field) || rt_linked_refresh(q->linked, s->call))
+    int ready = ready_field(x->plan, s);
+    if (rt_net_fill(x->plan->spec.qat->net, s, x->plan->field, ready >= 0 ? x->plan->field[ready] : NULL) || rt_linked_refresh(q->linked, s->call))
         q->fault = 1 + tile;
 }
 

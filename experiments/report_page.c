@@ -204,7 +204,7 @@ static void confusions(rt_string *t, const rt_report_view *view)
 static void put_made_by(rt_string *t, const cJSON *e, int speed)
 {
     const cJSON *machine = rt_member(e, "machine");
-    rt_put(t, "</dl><p>CPU ");
+    rt_put(t, "</dl>\n<p>CPU ");
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "cpu")));
     rt_put(t, ", %.0f threads, kernels ", rt_number(machine, "threads"));
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "kernels")));

@@ -225,7 +225,7 @@ static rt_status set_weights(build *b, rt_net_call *c, const rt_node *n, int nod
         s->add = in->add;
         s->channels = in->channels;
     }
-    rt_status st = rt_net_fill(&b->p->net, s, b->field);
+    rt_status st = rt_net_fill(&b->p->net, s, b->field, NULL);
     if (st) return rt_fail_in(st, "layer '%s'", name);
     return check_sums(b, c, (int)(f->count / (size_t)channels), name);
 }
@@ -261,7 +261,7 @@ static rt_status put_affine(build *b, const rt_node *n)
     rt_net_source *s = add_source(b, c);
     if (!s) return RT_RUN;
     name_norm(b, s, n->field[0], &none);
-    rt_status st = rt_net_fill(&b->p->net, s, b->field);
+    rt_status st = rt_net_fill(&b->p->net, s, b->field, NULL);
     return st ? rt_fail_in(st, "layer '%s'", layer_of(b, n->out)) : RT_OK;
 }
 

@@ -59,6 +59,21 @@ static void by_steps(int8_t *q, const float *w, const float *step, const double 
         }
 }
 
+/* The same of weights that are at their steps, but for the rounding of a float. */
+static void at_steps(int8_t *q, const float *w, const float *step, const double *sign, size_t rows, int n)
+{
+    enum { SOME = 64 };
+    for (int c0 = 0; c0 < n; c0 += SOME) {
+        float by[SOME];
+        int m = n - c0 < SOME ? n - c0 : SOME;
+        for (int c = 0; c < m; c++) by[c] = (float)sign[c0 + c] / step[c0 + c];
+        for (size_t r = 0; r < rows; r++)
+            for (int c = 0; c < m; c++)
+                q[r * (size_t)n + (size_t)(c0 + c)] =
+                    (int8_t)(int)((w[r * (size_t)n + (size_t)(c0 + c)] * by[c] + 12582912.0f) - 12582912.0f);
+    }
+}
+
 /* Rows of bytes are x' = (u + add[c]) mul[c] = scale (mul[c] / scale) (u - zero) + (zero + add[c]) mul[c]: the first
  * factor is in the weights, what the second term makes of the sums is this. */
 static double offset_of(const layer *l, const int8_t *q, size_t rows, int c, double used)
@@ -84,24 +99,26 @@ void rt_net_times_input(float *w, size_t rows, int n, int cg, int groups, const 
 /* A layer with weights: integers of the weights as trained, by their own steps; the norm goes into the steps, its sign
  * into the integers. Where a channel's norm is so small that its bias would leave 32 bits, the step is larger and the
  * integers smaller. */
-static rt_status fill_weights(layer *l, float *w, double *sign, size_t rows)
+static rt_status fill_weights(layer *l, const float *ready, float *w, double *sign, size_t rows)
 {
     const rt_net_source *s = l->of;
     const int n = l->call->n;
     const float *step = l->field[s->step];
     int8_t *q = l->net->weight + l->call->weight;
-    memcpy(w, l->field[s->weight], rows * (size_t)n * sizeof *w);
+    const float *from = ready ? ready : l->field[s->weight];
+    if (s->mul || !ready) memcpy(w, from, rows * (size_t)n * sizeof *w);
     if (s->mul) rt_net_times_input(w, rows, n, l->cg, l->call->groups, s->mul, s->channels,
                                    l->net->tensor[l->call->in[0]].q.scale);
     for (int c = 0; c < n; c++) sign[c] = norm_at(l, c) < 0 ? -1 : 1;
-    by_steps(q, w, step, sign, rows, n, l->most);
+    if (ready) at_steps(q, s->mul ? w : ready, step, sign, rows, n);
+    else by_steps(q, w, step, sign, rows, n, l->most);
     for (int c = 0; c < n; c++) {
         double norm = norm_at(l, c), value = added_to(l, c, norm), own = (double)step[c] * fabs(norm);
         double least = fmax(fabs(value) / (double)l->sx / (1 << 29), (double)FLT_MIN * 1e6 / (double)fminf(l->sx, 1));
         double used = own < least ? least : own;
         if (!isfinite(used) || !(step[c] > 0))
             return rt_fail(RT_USAGE, "the weights of output channel %d are no finite numbers", c);
-        if (own < least) widen(l, w, q, rows, c, norm, used);
+        if (own < least) widen(l, s->mul || !ready ? w : ready, q, rows, c, norm, used);
         float to = (float)used, with = (float)(value + (s->mul ? offset_of(l, q, rows, c, used) : 0));
         l->net->step[l->call->channel + (size_t)c] = to;
         rt_status st = rt_int_bias(&l->net->bias[l->call->channel + (size_t)c], &with, &to, l->sx, 1);
@@ -129,7 +146,7 @@ static rt_status fill_norm(layer *l)
     return RT_OK;
 }
 
-rt_status rt_net_fill(rt_net *net, const rt_net_source *s, float *const *field)
+rt_status rt_net_fill(rt_net *net, const rt_net_source *s, float *const *field, const float *ready)
 {
     const rt_net_call *call = &net->call[s->call];
     layer l = {.of = s, .net = net, .call = call, .field = field, .most = rt_quant_most(call->bits),
@@ -138,7 +155,7 @@ rt_status rt_net_fill(rt_net *net, const rt_net_source *s, float *const *field)
     if (s->weight < 0) return fill_norm(&l);
     float *w = malloc(rows * (size_t)call->n * sizeof *w);
     double *sign = malloc((size_t)call->n * sizeof *sign);
-    rt_status st = w && sign ? fill_weights(&l, w, sign, rows) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = w && sign ? fill_weights(&l, ready, w, sign, rows) : rt_fail(RT_RUN, "out of memory");
     free(w);
     free(sign);
     return st;

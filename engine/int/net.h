@@ -60,8 +60,9 @@ typedef struct rt_net_source {
 } rt_net_source;
 
 /* Integers, steps and biases of the source's call from the values of fields; shapes, scales and places stand. RT_USAGE
- * with the channel when one's weights are not finite, or its bias leaves 32 bits. */
-rt_status rt_net_fill(rt_net *, const rt_net_source *, float *const *field);
+ * with the channel when one's weights are not finite, or its bias leaves 32 bits. ready: the weights brought to their
+ * steps already, which is quicker; or NULL. */
+rt_status rt_net_fill(rt_net *, const rt_net_source *, float *const *field, const float *ready);
 /* w (rows, n) *= mul[c] / scale of the input channel c that each reads, of a layer of `groups` with cg channels each.
  */
 void rt_net_times_input(float *w, size_t rows, int n, int cg, int groups, const float *mul, int channels, float scale);

@@ -237,7 +237,7 @@ static int failed(course *c, const item *x, char *why, size_t room)
         /* What shows files shows damaged ones, too. */
         if (p.kind == PLAN_CUT && c->scene->reads) return 1;
         if (folders_equal(it.good, it.work, why, room) && folders_same_text(it.good_out, it.out, why, room)) return 1;
-        if (strstr(why, ".retort-lock")) return goes_on(c, why, room);      /* the next one removes it */
+        if (strstr(why, ".retort-lock")) return next_run(c, x, why, room);      /* the next one removes it */
         char text[ROOM];
         snprintf(text, sizeof text, "exit 0 with another result: %.600s", why);
         snprintf(why, room, "%s", text);
