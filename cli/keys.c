@@ -275,12 +275,13 @@ const cli_key cli_run_keys[] = {
      "\"with\": the configuration of that command}]"},
     {NULL, NULL, NULL}};
 
-const cli_key cli_bench_keys[] = {{"batch", "128", "rows a step"},
-                                  {"seconds", "1", "of each round; kernels take a quarter each"},
-                                  {"rounds", "3", "on a shared machine many short ones tell most"},
-                                  {"optimizer", "sgd", "training: sgd or adamw"},
-                                  {"loss", "ce", "training: ce or kd"},
-                                  {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},
-                                  {"weights", "8", "with qat: bits of weights, 4 to 8"},
-                                  {"profile", "false", "seconds of each call of the plan"},
-                                  {NULL, NULL, NULL}};
+const cli_key cli_bench_keys[] = {
+    {"batch", "128", "rows a step"},
+    {"seconds", "1", "of each round; kernels take a quarter each"},
+    {"rounds", "3", "on a shared machine many short ones tell most"},
+    {"optimizer", "sgd", "training: sgd or adamw"},
+    {"loss", "ce", "training: ce or kd"},
+    {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},
+    {"weights", "8", "with qat: bits of weights, 4 to 8"},
+    {"profile", "false", "seconds of each call of the plan"},
+    {NULL, NULL, NULL}};

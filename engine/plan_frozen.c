@@ -92,7 +92,8 @@ static void run_numbers(const rt_call *c, rt_ctx *x, int tile, int unused)
     (void)c;
     (void)unused;
     int ready = ready_field(x->plan, s);
-    if (rt_net_fill(x->plan->spec.qat->net, s, x->plan->field, ready >= 0 ? x->plan->field[ready] : NULL) || rt_linked_refresh(q->linked, s->call))
+    if (rt_net_fill(x->plan->spec.qat->net, s, x->plan->field, ready >= 0 ? x->plan->field[ready] : NULL) ||
+        rt_linked_refresh(q->linked, s->call))
         q->fault = 1 + tile;
 }
 

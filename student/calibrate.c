@@ -282,8 +282,9 @@ rt_status rt_calibrate_rows(float **x, char **raw, rt_source *source, const uint
     for (size_t r = 0; r < n; r++) {
         const char *fault = rt_row_fault(*raw + r * row_bytes, type, row_bytes / rt_dtype_size(type));
         if (fault)
-            return rt_fail(RT_INPUT, "%s: row %llu contains %s; calibrate with other rows (data.rows)",
-                           rt_source_path(source), (unsigned long long)row[r], fault);
+            return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s; calibrate with other rows (data.rows)",
+                           rt_source_path(source), (unsigned long long)row[r],
+                           rt_source_info(source) ? rt_source_info(source)->name : "x", fault);
     }
     rt_input_normalize(in, *x, *raw, (int)n);
     return RT_OK;

@@ -33,6 +33,8 @@ hit() {
     # A shell lets what runs beside it ignore SIGINT, and the program keeps to that.
     env --default-signal=INT "$@" > out.txt 2> err.txt < /dev/null &
     pid=$!
+    begun=0                                            # before it is loaded it does not know of signals
+    while [ $begun -lt 300 ] && grep -q '^SigCgt:.0*$' /proc/$pid/status 2> /dev/null; do sleep 0.01; begun=$((begun + 1)); done
     sleep "$(awk -v s=$((turn * 7919)) -v m="$most" 'BEGIN { srand(s); rand(); printf "%.3f", 0.05 + rand() * m }')"
     before=$(ms)
     kill -$sig $pid 2> /dev/null

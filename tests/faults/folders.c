@@ -89,9 +89,10 @@ int folders_remove(const char *path)
 
 /* Lines about times, about the machine, of which not all can be found out everywhere, and about what this run had left
  * to do, are left out. */
-static const char *const passing[] = {"seconds",          "per_second", "labelled_now", "\"cpu\":", "\"governor\":", "<p>CPU ", "\"time\":", "\"load\":",
-                                      "\"steal\":", "\"busy\":", "\"pinned\":",
-                                      "a sync of an earlier run failed", "\"seal\":"};
+static const char *const passing[] = {
+    "seconds",   "per_second", "labelled_now", "\"cpu\":",  "\"governor\":", "<p>CPU ",
+    "\"time\":", "\"load\":",  "\"steal\":",   "\"busy\":", "\"pinned\":",   "a sync of an earlier run failed",
+    "\"seal\":"};
 
 static size_t without_times(char *text, size_t n)
 {

@@ -37,8 +37,8 @@ static int tear_down(void **s)
 
 #define NET \
     "'model': {'input': [6, 6, 1], 'classes': 3, 'layers': [" \
-    "{'op': 'conv2d', 'name': 'c1', 'out': 4, 'kernel': 3, 'padding': 1, 'bias': false}, {'op': 'batch_norm', 'name': " \
-    "'n1'}, {'op': 'relu'}, {'op': 'dropout', 'rate': 0.1}, {'op': 'conv2d', 'name': 'c2', 'out': 4, 'kernel': 3, " \
+    "{'op': 'conv2d', 'name': 'c1', 'out': 4, 'kernel': 3, 'padding': 1, 'bias': false}, {'op': 'batch_norm', " \
+    "'name': 'n1'}, {'op': 'relu'}, {'op': 'dropout', 'rate': 0.1}, {'op': 'conv2d', 'name': 'c2', 'out': 4, 'kernel': 3, " \
     "'padding': 1}, {'op': 'relu'}, {'op': 'max_pool', 'kernel': 2}, {'op': 'flatten'}, {'op': 'dense', 'name': 'd', " \
     "'out': 3}]}, "
 #define RUN(DATA, TRAIN, QUANT) \
@@ -221,8 +221,8 @@ static void bad_settings(void **s)
         {RUN("bytes", "'epochs': 2", "'bias_correction': true"), "quant.bias_correction"},
         {RUN("bytes", "'epochs': 2", "'layers': {'c3': {'weights': 4}}"), "did you mean 'c1'"},
         {RUN("floats", "'epochs': 2", "'input': 'u8'"), "needs data of bytes"},
-        {"{'model': {'input': [6, 6, 1], 'classes': 3, 'layers': [{'op': 'flatten'}, {'op': 'layer_norm', 'name': 'ln'}, "
-         "{'op': 'dense', 'out': 3}]}, 'data': {'source': '@bytes.h5'}, 'train': {'epochs': 2}, 'quant': {}}",
+        {"{'model': {'input': [6, 6, 1], 'classes': 3, 'layers': [{'op': 'flatten'}, {'op': 'layer_norm', 'name': "
+         "'ln'}, {'op': 'dense', 'out': 3}]}, 'data': {'source': '@bytes.h5'}, 'train': {'epochs': 2}, 'quant': {}}",
          "layer 'ln' (layer_norm) has no integer form"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         check_fails(train_with(cases[i].config, "bad", 1, NULL, &r), RT_USAGE, cases[i].says);
