@@ -14,6 +14,12 @@ static rt_status run(cli_args *a, cJSON **result)
     rt_status st = cli_config(a, &config);
     if (!st) st = cli_set_list(a, config, "teacher", "teacher");
     if (!st) st = cli_set_list(a, config, "student", "students");
+    if (!st) st = cli_set_list(a, config, "baseline", "baseline");
+    if (!st) st = cli_set_list(a, config, "candidate", "candidate");
+    if (!st && cli_flag(a, "common")) st = rt_json_override(config, "compare.common=true");
+    if (!st && cli_flag(a, "find-slices")) st = rt_json_override(config, "compare.find_slices=true");
+    if (!st) st = cli_set_option(a, config, "id", "data.id");
+    if (!st) st = cli_set_columns(a, config, "slices", "data.slices");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
@@ -35,6 +41,19 @@ static void show(const cJSON *result)
 static const cli_option options[] = {
     {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble", NULL},
     {"student", CLI_LIST, "MODEL.h5", "once for each model", NULL},
+    {"baseline", CLI_LIST, "MODEL.h5",
+     "a model or predictions ('retort predict'), which the candidate is compared with, row by row", NULL},
+    {"candidate", CLI_LIST, "MODEL.h5", "the same; rows of both are paired by their ids", NULL},
+    {"slices", CLI_VALUE, "COL,...",
+     "columns that rows are grouped by; predictions bring their own. Always: class, predicted, confidence, input.mean, "
+     "input.deviation, input.min, input.max",
+     NULL},
+    {"find-slices", CLI_FLAG, NULL,
+     "slices on which the candidate is worse, of one column or two: sought on one half of the rows, confirmed on the "
+     "other",
+     NULL},
+    {"common", CLI_FLAG, NULL, "rows that one side lacks are left out and counted; without it they are refused", NULL},
+    {"id", CLI_VALUE, "COLUMN", "what rows are called, as in 'retort predict'", NULL},
     {"data", CLI_VALUE, "TEST.h5", "the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B",
      "rows of the source; or data.test=0.1: the rows that training with the same data.test "
@@ -62,6 +81,13 @@ static const cli_term terms[] = {
     {"mcnemar_vs_reference", "rows that one of the two alone has right; exact two-sided p"},
     {"rows_seen_in_training", "rows that the model, or one that it comes from, was trained or chosen on; found by the "
                               "identity of the data: equal rows in another file are not found"},
+    {"drop, lo, hi",
+     "baseline minus candidate in the bad direction, and its interval: of shares of rows Tango's score interval, of an "
+     "area DeLong's, of other metrics a BCa bootstrap of 4,000 resamples of pairs (of more than 20,000 rows fewer). b: "
+     "rows that the baseline alone has right, c: the candidate alone"},
+    {"nfr, btc, nfi",
+     "negative flips b/n; backward trust a/(a+b); share of the candidate's errors that are new, b/(b+d): with Wilson's "
+     "interval"},
     {"latency",
      "one row (batch1), or eight (batch8), a call, one thread, models in turns drawn anew each round, less the cost of "
      "the clock. p50: median; p90 (from 64 samples), p99 (662), p99.9 (6,636): MLPerf's early-stopping estimates at "
@@ -78,16 +104,24 @@ const cli_command cli_eval = {
     .name = "eval",
     .summary = "compare students with their teacher: quality, size, speed",
     .usage = "[CONFIG.json] [--teacher MODEL.h5] [--student MODEL.h5 ...] --data TEST.h5 --out FOLDER [--rows A:B] "
-             "[--force] [key=value ...]",
+             "[--force] [key=value ...]\n"
+             "--baseline MODEL.h5|P.h5 --candidate MODEL.h5|P.h5 [--teacher MODEL.h5] [--data TEST.h5] "
+             "[--slices COL,...] [--find-slices] [--common] --out FOLDER",
     .about =
         "Runs models over rows and writes evaluation.json, report.md, report.csv, report.html, and report.xxh128 with "
         "their hashes. Models are compared with the teacher, or with the first student where no teacher is given. "
+        "With a baseline and a candidate, models are compared with the baseline, and both row by row: every metric "
+        "with its drop and interval, classes, slices, rows that flipped. A drop is baseline minus candidate in the bad "
+        "direction. "
         "A number that is not defined is null, with the reason beside it.",
     .options = options,
     .keys = cli_eval_keys,
     .terms = terms,
     .examples =
-        "retort eval --teacher runs/teacher/model.h5 --student runs/small/model.h5 --data test.h5 --out runs/eval\n",
+        "retort eval --teacher runs/teacher/model.h5 --student runs/small/model.h5 --data test.h5 --out runs/eval\n"
+        "retort eval --baseline v1.h5 --candidate runs/small/model.h5 --data test.h5 --slices country --find-slices "
+        "--out runs/v2\n"
+        "retort eval --baseline v1_answers.h5 --candidate v2_answers.h5 --out runs/v2 --common\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS | CLI_THREADS,

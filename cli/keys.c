@@ -20,6 +20,12 @@
             "Labels are 0, 1 or -1 (not known), values numbers, NaN where there is none. \"\" in place of a set: " \
             "no targets" \
     }
+#define DATA_ID \
+    {"data.id", "none", \
+     "what rows are called: a data set of as many rows, or a column of x, of texts or whole numbers, each once. " \
+     "Without it a row is called by the XXH3-128 of its bytes"}
+#define DATA_SLICES {"data.slices", "none", "a list of columns that rows are grouped by, as data.id names one"}
+
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
     {"data.test", "0", \
@@ -186,7 +192,10 @@ const cli_key cli_label_keys[] = {
 const cli_key cli_eval_keys[] = {
     {"teacher", "none", "a model file, or a list (an ensemble); as --teacher"},
     {"students", "none", "a list of model files, or of lists; as --student"},
-    {"names", "from the paths", "a list of names for the models, the teacher's first"},
+    {"baseline", "none", "a model file or predictions, or a list of models (an ensemble); as --baseline"},
+    {"candidate", "none", "the same; as --candidate"},
+    {"names", "from the paths",
+     "a list of names for the models, the teacher's first; of a pair the baseline's and the candidate's before"},
     DATA_SOURCE,
     DATA_X,
     {"data.y", "y",
@@ -197,6 +206,12 @@ const cli_key cli_eval_keys[] = {
     DATA_TEST,
     DATA_NAMES,
     DATA_CHECK,
+    DATA_ID,
+    DATA_SLICES,
+    {"compare.common", "false", "with a baseline: rows that one side lacks are left out and counted; as --common"},
+    {"compare.find_slices", "false", "as --find-slices"},
+    {"compare.confidence", "0.95", "of intervals"},
+    {"compare.seed", "1", "of resamples"},
     {"eval.speed", "true", "false leaves timing out"},
     {"eval.latency_samples", "2000", "timed calls of one row a model"},
     {"eval.seconds", "1", "of throughput, for each model: over all rounds and batch sizes"},
@@ -205,12 +220,6 @@ const cli_key cli_eval_keys[] = {
      "as long as the first model, timed twice, differs from itself by 3 %, or 5 % of calls lost the "
      "CPU, rounds go on for so long; then the machine is too noisy, and there are no ratios"},
     {NULL, NULL, NULL}};
-
-#define DATA_ID \
-    {"data.id", "none", \
-     "what rows are called: a data set of as many rows, or a column of x, of texts or whole numbers, each once. " \
-     "Without it a row is called by the XXH3-128 of its bytes"}
-#define DATA_SLICES {"data.slices", "none", "a list of columns that rows are grouped by, as data.id names one"}
 
 const cli_key cli_predict_keys[] = {
     {"model", "", "a model file, or a list (an ensemble), in place of the arguments"},

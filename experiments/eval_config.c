@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "experiments/evaluator_parts.h"
+#include "experiments/predictions.h"
 
 static void add_paths(rt_cfg *c, const char *key, cJSON *v, rt_eval_model *e)
 {
@@ -105,14 +106,53 @@ static void read_eval(rt_cfg *c, rt_evaluation *v)
     rt_cfg_join(c, &e);
 }
 
+/* The two sides are the first models. */
+static void read_pair(rt_cfg *c, rt_evaluation *v)
+{
+    static const char *const key[RT_SIDES] = {"baseline", "candidate"};
+    rt_eval_pair *p = &v->pair;
+    cJSON *side[RT_SIDES] = {rt_cfg_any(c, key[0]), rt_cfg_any(c, key[1])};
+    for (int s = 0; s < RT_SIDES && (side[0] || side[1]); s++) {
+        rt_eval_model *e = &v->model[v->count++];
+        if (side[s]) add_paths(c, key[s], side[s], e);
+        else rt_cfg_fail(c, key[s], "a baseline is compared with a candidate: give both");
+        memcpy(p->path[s], e->path, sizeof e->path);
+        p->paths[s] = e->paths;
+    }
+    if (!side[0] && !side[1]) {
+        rt_cfg_refuse(c, "compare", "belongs to a baseline and a candidate");
+        return;
+    }
+    rt_cfg q = rt_cfg_object(c, "compare");
+    p->common = rt_cfg_bool(&q, "common", 0);
+    p->find = rt_cfg_bool(&q, "find_slices", 0);
+    p->confidence = rt_cfg_number(&q, "confidence", 0.95, 0.5, 0.9999);
+    p->seed = rt_cfg_u64(&q, "seed", 1);
+    rt_cfg_join(c, &q);
+}
+
+/* What only a comparison needs of the data. */
+static void read_columns(rt_cfg *d, const rt_eval_pair *p)
+{
+    const char *slice[RT_PREDICTIONS_COLUMNS];
+    if (!p->paths[0]) {
+        rt_cfg_refuse(d, "id", "belongs to a baseline and a candidate");
+        rt_cfg_refuse(d, "slices", "belongs to a baseline and a candidate");
+        return;
+    }
+    rt_cfg_string(d, "id", "");
+    rt_cfg_strings(d, "slices", slice, RT_PREDICTIONS_COLUMNS);
+}
+
 rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
 {
     rt_eval_settings *s = &v->set;
     rt_cfg c = rt_cfg_begin(config, "");
+    read_pair(&c, v);
     cJSON *teacher = rt_cfg_any(&c, "teacher"), *students = rt_cfg_any(&c, "students");
     cJSON *names = rt_cfg_array(&c, "names");
     if (teacher) add_paths(&c, "teacher", teacher, &v->model[v->count++]);
-    s->teacher = teacher != NULL;
+    s->teacher = teacher != NULL && !v->pair.paths[0];
     cJSON *p = cJSON_IsArray(students) ? students->child : students;
     for (; p; p = cJSON_IsArray(students) ? p->next : NULL) {
         if (v->count == RT_EVAL_MODELS) {
@@ -123,9 +163,13 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     }
     if (!v->count) rt_cfg_fail(&c, "students", "at least one model (\"teacher\" or \"students\") is required");
     if (!c.status) name_models(&c, names, v);
-    rt_cfg d = rt_cfg_object(&c, "data");
-    rt_eval_data_read(&d, &v->data);
-    rt_cfg_join(&c, &d);
+    v->pair.data = !v->pair.paths[0] || rt_cfg_has(&c, "data");
+    if (v->pair.data) {
+        rt_cfg d = rt_cfg_object(&c, "data");
+        rt_eval_data_read(&d, &v->data);
+        read_columns(&d, &v->pair);
+        rt_cfg_join(&c, &d);
+    }
     read_eval(&c, v);
     RT_TRY(rt_cfg_end(&c));
     make_distinct(v);

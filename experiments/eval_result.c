@@ -305,18 +305,21 @@ rt_status rt_eval_result(rt_evaluation *v, const cJSON *config, cJSON **result)
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "format", "retort-evaluation-2");
     cJSON_AddStringToObject(r, "tool", rt_tool());
-    add_data(r, v);
+    if (v->count) add_data(r, v);
     add_machine(r, v);
     if (v->count > 1) {
         cJSON *reference = cJSON_AddObjectToObject(r, "reference");
         cJSON_AddStringToObject(reference, "name", v->model[0].name);
-        cJSON_AddStringToObject(reference, "role", v->set.teacher ? "teacher" : "the first model given");
+        cJSON_AddStringToObject(reference, "role", v->set.teacher                                ? "teacher"
+                                : v->pair.paths[0] && !v->pair.stored[RT_BASELINE] ? "baseline"
+                                                                                   : "the first model given");
     }
     cJSON *models = cJSON_CreateArray();
     rt_status st = RT_OK;
     for (int i = 0; i < v->count && !st; i++) st = describe(models, v, i);
     cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(v->notes, 1));       /* describing may have added some */
     cJSON_AddItemToObject(r, "models", models);
+    if (v->pair.result) cJSON_AddItemToObject(r, "comparison", cJSON_Duplicate(v->pair.result, 1));
     cJSON_AddItemToObject(r, "config", cJSON_Duplicate(config, 1));
     if (st) cJSON_Delete(r);
     else *result = r;

@@ -184,6 +184,7 @@ static void clean_up(rt_evaluation *v)
     rt_speed_free(&v->speed);                  /* its twins go before their models */
     for (int i = 0; i < v->count; i++) close_model(&v->model[i]);
     rt_eval_data_close(&v->data);
+    cJSON_Delete(v->pair.result);
     cJSON_Delete(v->notes);
     free(v);
 }
@@ -207,11 +208,25 @@ rt_status rt_evaluate_check(cJSON *config)
 
 static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
 {
-    const char *inputs[RT_EVAL_MODELS * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {NULL};
-    int n = rt_eval_data_files(&v->data, inputs, 0);
+    const char *inputs[(RT_EVAL_MODELS + RT_SIDES) * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {NULL};
+    int n = v->pair.data ? rt_eval_data_files(&v->data, inputs, 0) : 0;
+    for (int s = 0; s < RT_SIDES; s++)
+        for (int k = 0; k < v->pair.paths[s]; k++) inputs[n++] = v->pair.path[s][k];
     for (int i = 0; i < v->count; i++)
         for (int k = 0; k < v->model[i].paths; k++) inputs[n++] = v->model[i].path[k];
     return rt_report_open(report, out, inputs);
+}
+
+static rt_status evaluate_models(rt_evaluation *v, cJSON *config)
+{
+    RT_TRY(set_up(v, config));
+    RT_TRY(rt_eval_score(v));
+    RT_TRY(rt_identity_unchanged(v->data.identity));
+    say_labelled(v);
+    if (!v->set.speed) return RT_OK;
+    RT_TRY(measure(v));
+    say_disturbed(v);
+    return RT_OK;
 }
 
 rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
@@ -225,12 +240,9 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const 
     v->progress = progress;
     rt_status st = rt_eval_read(config, v);
     if (!st && out) st = open_report(&report, v, out);
-    if (!st) st = set_up(v, config);
-    if (!st) st = rt_eval_score(v);
-    if (!st) st = rt_identity_unchanged(v->data.identity);
-    if (!st) say_labelled(v);
-    if (!st && v->set.speed) st = measure(v);
-    if (!st && v->set.speed) say_disturbed(v);
+    if (!st && v->pair.paths[0]) st = rt_eval_find_stored(v);
+    if (!st && v->count) st = evaluate_models(v, config);
+    if (!st && v->pair.paths[0]) st = rt_eval_compare(v, config);
     if (!st) st = rt_eval_result(v, config, result);
     if (!st && report) st = rt_report_write(report, *result);
     rt_report_close(report);

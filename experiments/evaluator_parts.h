@@ -7,6 +7,7 @@
 #include "data/stream.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
+#include "experiments/comparison.h"
 #include "experiments/eval_data.h"
 #include "experiments/speed.h"
 #include "experiments/statistics.h"
@@ -44,9 +45,20 @@ typedef struct {
     int speed, teacher;                /* models are timed; model 0 was named as the teacher */
 } rt_eval_settings;
 
+/* A baseline and a candidate (experiments/comparison.h); sides that are predictions are no models. */
+typedef struct {
+    const char *path[RT_SIDES][RT_EVAL_MEMBERS];
+    int paths[RT_SIDES];               /* 0 and 0: there is no pair */
+    int stored[RT_SIDES], common, find, data;      /* data: rows are given */
+    double confidence;
+    uint64_t seed;
+    cJSON *result;
+} rt_eval_pair;
+
 typedef struct {
     rt_eval_settings set;
     rt_eval_data data;
+    rt_eval_pair pair;
     rt_eval_model model[RT_EVAL_MODELS];
     int count;
     const rt_head *head;               /* model 0's, in whose order of classes all is */
@@ -61,6 +73,11 @@ typedef struct {
 
 /* Reads and checks the configuration; names the models. */
 rt_status rt_eval_read(cJSON *config, rt_evaluation *);
+/* Which sides of the pair are predictions: those are taken from the models. */
+rt_status rt_eval_find_stored(rt_evaluation *);
+/* Compares the pair: fills its result. */
+rt_status rt_eval_compare(rt_evaluation *, cJSON *config);
+
 /* One pass over the rows: fills every model's quality. */
 rt_status rt_eval_score(rt_evaluation *);
 

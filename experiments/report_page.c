@@ -11,18 +11,37 @@ static const char head[] =
     "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta http-equiv=\"Content-Security-Policy\" "
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
     "<meta name=\"viewport\" content=\"width=device-width\"><title>retort evaluation</title><style>"
-    "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1060px;padding:0 1em;color:#1f2328}"
-    "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse}"
-    "td,th{padding:.25em .6em;text-align:right;white-space:nowrap;vertical-align:top;border-bottom:1px solid #d0d7de}"
-    "th:first-child,td:first-child{text-align:left}"
-    "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top}figcaption{font-weight:600}"
-    "figure svg{max-width:100%;height:auto}"
-    "svg text{font-size:11px;fill:#57606a}svg .t{font-size:12px;fill:#1f2328}svg .n{font-size:12px;fill:#1f2328}"
-    "svg "
-    ".s{font-size:8px}.g{stroke:#eaeef2}.f{fill:#fff;stroke:#d0d7de}.p{fill:none;stroke:#57606a;stroke-dasharray:5 4}"
-    ".c td,.c th{padding:.15em .45em;font-size:12px;border:1px solid #eaeef2}small{color:#57606a}.w{overflow-x:auto}"
-    ".note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}dt{font-weight:600}dd{margin:0 0 .4em 1.2em}"
-    "</style></head><body><h1>Evaluation</h1><p>Data <b>";
+    ":root{color-scheme:light dark;--t:#1f2328;--b:#fff;--q:#57606a;--l:#d0d7de;--s:#eaeef2;--r:#b3202a;--g:#1a7f37}"
+    "@media(prefers-color-scheme:dark){:root{--t:#e6edf3;--b:#0d1117;--q:#9da7b3;--l:#3d444d;--s:#262c36;--r:#ff7b72;"
+    "--g:#56d364}}"
+    "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1220px;padding:0 1em;color:var(--t);"
+    "background:var(--b);overflow-wrap:anywhere}"
+    "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}h3{font-size:1em;margin-top:1.6em}"
+    "table{border-collapse:collapse}"
+    "td,th{padding:.25em .5em;text-align:right;vertical-align:top;border-bottom:1px solid var(--l)}"
+    "td{white-space:nowrap}"
+    "th:first-child,td:first-child,td.x{text-align:left;white-space:normal}td.x{color:var(--q);font-size:12px}"
+    "th{font-weight:600}td>b{display:none}"
+    "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top;max-width:100%}figcaption{font-weight:600}"
+    "figure svg{max-width:100%;height:auto}figure.m{max-width:min(100%,900px)}"
+    "svg text{font-size:11px;fill:var(--q)}svg .t,svg .n{font-size:12px;fill:var(--t)}svg .s{font-size:10px}"
+    ".g{stroke:var(--s)}.f{fill:var(--b);stroke:var(--l)}.k{fill:var(--b);stroke:var(--s)}"
+    ".p{fill:none;stroke:var(--q);stroke-dasharray:5 4}.l{stroke:var(--l)}"
+    "small{color:var(--q)}.note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}"
+    "dt{font-weight:600}dd{margin:0 0 .4em 1.2em}.bad{color:var(--r)}.good{color:var(--g)}"
+    ".sum{font-size:1.2em;font-weight:600;border-left:4px solid;padding-left:.6em}"
+    ".flips{display:flex;flex-wrap:wrap;gap:.6em}.flip{border:1px solid var(--l);border-top:3px solid;padding:.4em;"
+    "width:118px;font-size:12px;line-height:1.35}.flip div{color:var(--t)}"
+    ".flip img{width:100%;image-rendering:pixelated}"
+    ".flip code{display:block;color:var(--q)}"
+    "@media screen and (max-width:760px){table,tbody,tr,td{display:block}th{display:none}"
+    "tr{padding:.4em 0;border-bottom:"
+    "2px solid var(--l)}td,td.x{border:0;text-align:right;padding:.1em 0;white-space:normal}td:first-child{text-align:"
+    "left;font-weight:600}td>b{display:inline;float:left;font-weight:400;color:var(--q)}td.x{text-align:left}"
+    "svg .t,svg .n,svg text{font-size:13px}}"
+    "@media print{body{max-width:none;margin:0;font-size:9pt}td,th{padding:.15em .3em;font-size:7.5pt}"
+    "figure,tr,.flip{break-inside:avoid}h2,h3{break-after:avoid}@page{size:A4;margin:12mm}}"
+    "</style></head><body><h1>Evaluation</h1><p>";
 
 /* What compares with the reference, of the tasks that are there, and what is seen. */
 static void put_comparisons(rt_string *t, unsigned tasks)
@@ -119,7 +138,7 @@ static void table(rt_string *t, const rt_report_view *view, int which)
 {
     const cJSON *e = view->e;
     unsigned task = 1u << view->task;
-    rt_put(t, "<div class=\"w\"><table><tr><th>model</th>");
+    rt_put(t, "<table><tr><th>model</th>");
     for (int c = 0; c < RT_COLUMNS; c++)
         if ((int)rt_columns[c].table == which && rt_columns[c].tasks & task && rt_column_used(&rt_columns[c], e))
             rt_put(t, "<th>%s</th>", rt_columns[c].title);
@@ -133,45 +152,26 @@ static void table(rt_string *t, const rt_report_view *view, int which)
                 !rt_column_used(&rt_columns[c], e)) continue;
             rt_put(t, "<td>");
             rt_put_value(t, &rt_columns[c], m);
+            rt_put(t, "<b>%s</b>", rt_columns[c].title);
             if (isfinite(rt_columns[c].value(m))) put_detail(t, &rt_columns[c], m);
             rt_put(t, "</td>");
         }
         rt_put(t, "</tr>");
     }
-    rt_put(t, "</table></div>\n");
-}
-
-static void class_heading(rt_string *t, const cJSON *names, int i)
-{
-    rt_put(t, "<th>");
-    if (names) rt_put_html(t, cJSON_GetStringValue(cJSON_GetArrayItem(names, i)));
-    else rt_put(t, "%d", i);
-    rt_put(t, "</th>");
+    rt_put(t, "</table>\n");
 }
 
 static void confusion(rt_string *t, const cJSON *e, const cJSON *m)
 {
-    const cJSON *names = rt_member(rt_member(e, "data"), "class_names"), *line = rt_member(m, "confusion")->child;
-    int k = cJSON_GetArraySize(rt_member(m, "confusion"));
-    rt_put(t, "<figure><figcaption>Confusion: ");
-    rt_put_html(t, rt_model_name(m));
-    rt_put(t, " (rows: truth, columns: answer)</figcaption><table class=\"c\"><tr><th></th>");
-    for (int i = 0; i < k; i++) class_heading(t, names, i);
-    rt_put(t, "</tr>");
-    for (int y = 0; y < k; y++, line = line->next) {
-        double total = 0;
-        for (const cJSON *v = line->child; v; v = v->next) total += v->valuedouble;
-        rt_put(t, "<tr>");
-        class_heading(t, names, y);
-        int x = 0;
-        for (const cJSON *v = line->child; v; v = v->next, x++) {
-            double share = total > 0 ? v->valuedouble / total : 0;
-            rt_put(t, "<td style=\"background:rgba(%s,%.3f)\">%.0f</td>", x == y ? "26,127,55" : "209,36,47",
-                   x == y ? share * 0.7 : fmin(1, share * 4) * 0.8, v->valuedouble);
-        }
-        rt_put(t, "</tr>");
-    }
-    rt_put(t, "</table></figure>");
+    rt_string title = {0};
+    rt_put(&title, "Confusion: %s (rows: truth, columns: answer)", rt_model_name(m));
+    rt_put(t, "<h3>");
+    rt_put_html(t, title.p);
+    rt_put(t, "</h3>");
+    rt_plot_matrix(t, rt_member(m, "confusion"), rt_member(rt_member(e, "data"), "class_names"), 0,
+                   title.p ? title.p : "");
+    t->failed |= title.failed;
+    free(title.p);
 }
 
 static void heading(rt_string *t, const char *text, const rt_report_view *view)
@@ -230,10 +230,15 @@ static void put_opening(rt_string *t, const cJSON *e)
     double rows = rt_number(data, "rows"), labelled = rt_number(data, "labelled_rows");
     rt_string line = {0};
     rt_put(t, "%s", head);
-    rt_put_html(t, cJSON_GetStringValue(rt_member(data, "source")));
-    rt_put(t, "</b>, %.0f rows", rows);
-    if (labelled < rows) rt_put(t, ", %.0f of them with a label", labelled);
-    if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
+    if (data) {
+        rt_put(t, "Data <b>");
+        rt_put_html(t, cJSON_GetStringValue(rt_member(data, "source")));
+        rt_put(t, "</b> (%.8s), %.0f rows", cJSON_GetStringValue(rt_member(data, "digest")), rows);
+        if (labelled < rows) rt_put(t, ", %.0f of them with a label", labelled);
+        if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
+        rt_put(t, ". ");
+    }
+    rt_put_html(t, cJSON_GetStringValue(rt_member(rt_member(e, "machine"), "time")));
     rt_put(t, ". ");
     rt_put_reference(&line, e);
     rt_put_html(t, line.p);
@@ -295,14 +300,17 @@ void rt_report_html(rt_string *t, const cJSON *e)
     rt_report_view view[RT_VIEWS], whole = {.e = e};
     int views = rt_report_views(e, view);
     put_opening(t, e);
+    rt_put_pair_page(t, e);
     for (int i = 0; i < views; i++) {
         int labelled = rt_number(rt_member(view[i].e, "data"), "labelled_rows") > 0;
         if (!labelled && !rt_member(e, "reference")) continue;
         heading(t, "Quality", &view[i]);
         table(t, &view[i], RT_QUALITY);
     }
-    rt_put(t, "<h2>Cost</h2>");
-    table(t, &whole, RT_COST);
+    if (views) {
+        rt_put(t, "<h2>Cost</h2>");
+        table(t, &whole, RT_COST);
+    }
     if (views > 1) rt_plot_curves(t, e, "loss", NULL, "training loss, each model's own", 1);
     for (int i = 0; i < views; i++) put_view(t, e, &view[i]);
     put_metrics(t, view, views);

@@ -51,6 +51,11 @@ double rt_report_parameters(const cJSON *model),
 /* Whom the others are compared with, as a sentence in plain text. */
 void rt_put_reference(rt_string *, const cJSON *evaluation);
 
+/* "comparison", a baseline and a candidate; nothing where there is none. */
+void rt_put_pair_plain(rt_string *, const cJSON *evaluation);
+void rt_put_pair_markdown(rt_string *, const cJSON *evaluation);
+void rt_put_pair_page(rt_string *, const cJSON *evaluation);
+
 void rt_report_markdown(rt_string *, const cJSON *evaluation);
 void rt_report_csv(rt_string *, const cJSON *evaluation);
 void rt_report_html(rt_string *, const cJSON *evaluation);
@@ -64,4 +69,9 @@ void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *y_key, co
 void rt_plot_curves(rt_string *, const cJSON *evaluation, const char *key, const char *other, const char *title,
                     int falls);
 void rt_plot_reliability(rt_string *, const cJSON *model, int index);
+/* Both sides on one scale: accuracy by confidence, with intervals. NULL: nothing. */
+void rt_plot_reliabilities(rt_string *, const cJSON *sides);
+/* A confusion matrix, [truth][answer]; differences: counts of one less another's, on a scale of their own. names: of
+ * classes, or NULL. */
+void rt_plot_matrix(rt_string *, const cJSON *matrix, const cJSON *names, int differences, const char *title);
 #endif

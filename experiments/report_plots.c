@@ -88,7 +88,7 @@ static void ticks(rt_string *t, const axis *a, int vertical)
 
 static void open_plot(rt_string *t, const char *x_title, const char *y_title)
 {
-    rt_put(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" aria-label=\"%s by %s\">", PLOT_W,
+    rt_put(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\"><title>%s by %s</title>", PLOT_W,
            PLOT_H, PLOT_W, PLOT_H, y_title, x_title);
     rt_put(t, "<rect class=\"f\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", LEFT, TOP, PLOT_W - LEFT - RIGHT,
            PLOT_H - TOP - BOTTOM);
@@ -109,55 +109,100 @@ static int overlap(const box *a, const box *b)
 
 typedef struct {
     double x[MAX_POINTS], y[MAX_POINTS];           /* in the picture */
+    double low[MAX_POINTS], high[MAX_POINTS];      /* ends of the whisker; equal: none */
     const char *name[MAX_POINTS];
     int n, on[MAX_POINTS];                         /* on: on the Pareto front */
 } points;
 
-/* Where the name of point i goes: the first of some places around it that meets no point and no name set before. Below
- * it and to its right is free of the front, which rises that way. */
+enum { LETTERS = 24, LETTER = 7, LINE = 14 };
+
+/* Bytes of at most LETTERS whole characters. */
+static int cut_name(const char *name, int *letters)
+{
+    int bytes = 0, n = 0;
+    for (; name[bytes] && bytes < 96; bytes++) {
+        if ((name[bytes] & 0xc0) == 0x80) continue;
+        if (n == LETTERS) break;
+        n++;
+    }
+    *letters = n + (name[bytes] != 0);
+    return bytes;
+}
+
+static int is_free(const points *p, const box *b, const box *taken, int set)
+{
+    if (b->x0 < LEFT || b->x1 > PLOT_W || b->y0 < 0 || b->y1 > PLOT_H - BOTTOM) return 0;
+    for (int q = 0; q < p->n; q++) {
+        box point = {p->x[q] - 6, fmin(p->y[q] - 6, p->high[q]), p->x[q] + 6, fmax(p->y[q] + 6, p->low[q])};
+        if (overlap(b, &point) || (q < set && overlap(b, &taken[q]))) return 0;
+    }
+    return 1;
+}
+
+/* Where the name of point i goes: of all places that meet no point and no name set before the nearest; places beside
+ * the point first, then lines of text over the whole plot. Where there is none (many long names), x0 is negative, and
+ * the name stands in the list below the plot alone. */
 static box label_place(const points *p, int i, const box *taken)
 {
-    static const int at[][2] = {{1, 14}, {1, -7}, {-1, -7}, {-1, 14}, {1, -22}, {1, 29}, {-1, -22}, {-1, 29}, {1, -37},
-                                {1, 44}, {-1, -37}, {-1, 44}, {1, -52}, {1, 59}, {-1, -52}, {-1, 59}};
-    enum { PLACES = sizeof at / sizeof at[0] };
-    size_t letters = strlen(p->name[i]);
-    double width = 7.0 * (double)(letters < 24 ? letters : 24);
-    box first = {0}, b;
-    for (int k = 0; k < PLACES; k++) {
-        double x = p->x[i] + 9 * at[k][0], y = p->y[i] + at[k][1];
-        int free = 1;
-        b = (box){at[k][0] > 0 ? x : x - width, y - 11, at[k][0] > 0 ? x + width : x, y + 3};
-        if (b.x0 < LEFT || b.x1 > PLOT_W || b.y0 < 0 || b.y1 > PLOT_H - BOTTOM) continue;
-        for (int q = 0; q < p->n; q++) {
-            box point = {p->x[q] - 6, p->y[q] - 6, p->x[q] + 6, p->y[q] + 6};
-            free &= !overlap(&b, &point) && (q >= i || !overlap(&b, &taken[q]));
+    int letters;
+    cut_name(p->name[i], &letters);
+    double width = (double)LETTER * letters, best = INFINITY;
+    box found = {.x0 = -1};
+    for (int y = 12; y < PLOT_H - BOTTOM; y += LINE / 2)
+        for (int x = LEFT + 2; x + width < PLOT_W; x += 8) {
+            box b = {x, y - 11, x + width, y + 3};
+            double dx = p->x[i] < b.x0 ? b.x0 - p->x[i] : p->x[i] > b.x1 ? p->x[i] - b.x1 : 0;
+            double dy = fabs(p->y[i] - (y - 4)), away = dx * dx + 2 * dy * dy;
+            if (away >= best || !is_free(p, &b, taken, i)) continue;
+            best = away;
+            found = b;
         }
-        if (free) return b;
-        if (first.x1 == 0) first = b;
-    }
-    return first;
+    return found;
+}
+
+static void put_name(rt_string *t, const char *whole)
+{
+    char name[100];
+    int letters, bytes = cut_name(whole, &letters);
+    memcpy(name, whole, (size_t)bytes);
+    name[bytes] = 0;
+    rt_put_html(t, name);
+    if (whole[bytes]) rt_put(t, "&hellip;");
+}
+
+/* A line from a point to its name when that is not beside it. */
+static void put_leader(rt_string *t, const points *p, int i, const box *b)
+{
+    double x = fmin(fmax(p->x[i], b->x0), b->x1), y = p->y[i] < b->y0 ? b->y0 : p->y[i] > b->y1 ? b->y1 : p->y[i];
+    if (hypot(x - p->x[i], y - p->y[i]) > 16)
+        rt_put(t, "<line class=\"l\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", p->x[i], p->y[i], x, y);
 }
 
 static void put_points(rt_string *t, const points *p)
 {
     box taken[MAX_POINTS];
     for (int i = 0; i < p->n; i++) {
+        const char *colour = palette[i % PALETTE];
         taken[i] = label_place(p, i, taken);
-        rt_put(t, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"%s/>", p->x[i], p->y[i], palette[i % PALETTE],
+        if (taken[i].x0 >= 0) put_leader(t, p, i, &taken[i]);
+        if (p->low[i] - p->high[i] > 1)
+            rt_put(t, "<path d=\"M%.1f %.1fV%.1fM%.1f %.1fh8M%.1f %.1fh8\" stroke=\"%s\" fill=\"none\"/>", p->x[i],
+                   p->low[i], p->high[i], p->x[i] - 4, p->low[i], p->x[i] - 4, p->high[i], colour);
+        rt_put(t, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"%s><title>", p->x[i], p->y[i], colour,
                p->on[i] ? "" : " fill-opacity=\"0.45\"");
-        int left = taken[i].x1 < p->x[i];
-        rt_put(t, "<text class=\"n\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", left ? taken[i].x1 : taken[i].x0,
-               taken[i].y1 - 3, left ? "end" : "start");
-        char name[100];
-        int bytes = 0, letters = 0;                /* of whole characters */
-        for (; p->name[i][bytes] && bytes < 96; bytes++) {
-            letters += (p->name[i][bytes] & 0xc0) != 0x80;
-            if (letters > 24) break;
-        }
-        memcpy(name, p->name[i], (size_t)bytes);
-        name[bytes] = 0;
-        rt_put_html(t, name);
-        rt_put(t, "%s</text>", p->name[i][bytes] ? "&hellip;" : "");
+        rt_put_html(t, p->name[i]);
+        rt_put(t, "</title></circle>");
+        if (taken[i].x0 < 0) continue;
+        rt_put(t, "<text class=\"n\" x=\"%.1f\" y=\"%.1f\">", taken[i].x0, taken[i].y1 - 3);
+        put_name(t, p->name[i]);
+        rt_put(t, "</text>");
+    }
+    rt_put(t, "</svg>");
+    for (int i = 0; i < p->n; i++) {
+        if (taken[i].x0 >= 0) continue;
+        rt_put(t, "<br><small style=\"color:%s\">&#9679;</small> <small>", palette[i % PALETTE]);
+        rt_put_html(t, p->name[i]);
+        rt_put(t, "</small>");
     }
 }
 
@@ -170,17 +215,21 @@ static int by_x(const void *a, const void *b)
 void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *))
 {
-    double x[MAX_POINTS], y[MAX_POINTS], front[MAX_POINTS][2];
+    double x[MAX_POINTS], y[MAX_POINTS], ends[2][MAX_POINTS], front[MAX_POINTS][2];
     points p = {0};
     int k = 0;
     for (const cJSON *m = rt_first_model(e); m && p.n < MAX_POINTS; m = m->next) {
         x[p.n] = x_of(m);
         y[p.n] = rt_number(m, y_key);
         p.name[p.n] = rt_model_name(m);
-        if (isfinite(x[p.n]) && x[p.n] > 0 && isfinite(y[p.n])) p.n++;
+        const cJSON *range = strcmp(y_key, "accuracy") ? NULL : rt_member(m, "accuracy_95");
+        ends[0][p.n] = range ? cJSON_GetNumberValue(cJSON_GetArrayItem(range, 0)) : y[p.n];
+        ends[1][p.n] = range ? cJSON_GetNumberValue(cJSON_GetArrayItem(range, 1)) : y[p.n];
+        if (isfinite(x[p.n]) && x[p.n] > 0 && isfinite(y[p.n]) && isfinite(ends[0][p.n] + ends[1][p.n])) p.n++;
     }
     if (!p.n) return;
-    axis ax = axis_of(x, p.n, 1), ay = axis_of(y, p.n, 0);
+    memmove(ends[0] + p.n, ends[1], (size_t)p.n * sizeof ends[1][0]);        /* of all ends together */
+    axis ax = axis_of(x, p.n, 1), ay = axis_of(ends[0], 2 * p.n, 0);
     rt_pareto(y, x, p.n, p.on);
     rt_put(t, "<figure><figcaption>%s</figcaption>", title);
     open_plot(t, x_title, y_key);
@@ -189,6 +238,8 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char
     for (int i = 0; i < p.n; i++) {
         p.x[i] = place_x(&ax, x[i]);
         p.y[i] = place_y(&ay, y[i]);
+        p.low[i] = place_y(&ay, ends[0][i]);
+        p.high[i] = place_y(&ay, ends[0][p.n + i]);
         if (!p.on[i]) continue;
         front[k][0] = p.x[i];
         front[k++][1] = p.y[i];
@@ -198,7 +249,7 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char
     for (int i = 0; i < k; i++) rt_put(t, "%.1f,%.1f ", front[i][0], front[i][1]);
     rt_put(t, "\"/>");
     put_points(t, &p);
-    rt_put(t, "</svg></figure>");
+    rt_put(t, "</figure>");
 }
 
 /* ---- training curves, reliability ---- */
@@ -295,6 +346,117 @@ void rt_plot_reliability(rt_string *t, const cJSON *m, int index)
                x0 + 1, y, x1 - x0 - 2, place_y(&a, 0) - y, palette[index % PALETTE]);
         rt_put(t, "<text class=\"s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.0f</text>", (x0 + x1) / 2,
                y - 3 < TOP + 8 ? TOP + 8 : y - 3, count);
+    }
+    rt_put(t, "</svg></figure>");
+}
+
+void rt_plot_reliabilities(rt_string *t, const cJSON *sides)
+{
+    static const char *const name[] = {"baseline", "candidate"};
+    axis a = {0, 1, 0};
+    if (!sides) return;
+    rt_put(t, "<h3>Reliability</h3><figure><figcaption>Reliability of both</figcaption>");
+    open_plot(t, "confidence (15 equal bins; whiskers: Wilson)", "accuracy");
+    ticks(t, &a, 0);
+    ticks(t, &a, 1);
+    rt_put(t, "<line class=\"p\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", place_x(&a, 0), place_y(&a, 0),
+           place_x(&a, 1), place_y(&a, 1));
+    for (int s = 0; s < 2; s++) {
+        const cJSON *bins = rt_member(sides, name[s]);
+        rt_put(t, "<text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\">%s</text>", LEFT + 10, TOP + 16 + 15 * s,
+               palette[s], name[s]);
+        for (const cJSON *b = bins ? bins->child : NULL; b; b = b->next) {
+            double x = place_x(&a, rt_number(b, "confidence")) + 3 * s, y = place_y(&a, rt_number(b, "accuracy"));
+            double lo = place_y(&a, rt_number(b, "lo")), hi = place_y(&a, rt_number(b, "hi")),
+                   n = rt_number(b, "count");
+            if (!(n > 0) || !isfinite(x + y + lo + hi)) continue;
+            rt_put(t, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" fill=\"none\"/>", x, lo, hi, palette[s]);
+            rt_put(t, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\"><title>%s: %.0f rows, %.3f of them "
+                   "right</title></circle>", x, y, fmin(6, 2 + log10(n)), palette[s], name[s], n,
+                   rt_number(b, "accuracy"));
+        }
+    }
+    rt_put(t, "</svg></figure>");
+}
+
+/* ---- confusion ---- */
+
+static void put_class(rt_string *t, const cJSON *names, int i)
+{
+    if (names) rt_put_html(t, cJSON_GetStringValue(cJSON_GetArrayItem(names, i)));
+    else rt_put(t, "%d", i);
+}
+
+static void put_class_short(rt_string *t, const cJSON *names, int i)
+{
+    const char *name = names ? cJSON_GetStringValue(cJSON_GetArrayItem(names, i)) : NULL;
+    char cut[32];
+    int bytes = 0, letters = 0;
+    for (; name && name[bytes] && bytes < 28; bytes++) {
+        letters += (name[bytes] & 0xc0) != 0x80;
+        if (letters > 7) break;
+    }
+    if (!name) {
+        rt_put(t, "%d", i);
+        return;
+    }
+    memcpy(cut, name, (size_t)bytes);
+    cut[bytes] = 0;
+    rt_put_html(t, cut);
+    if (name[bytes]) rt_put(t, "&hellip;");
+}
+
+/* How strongly a cell is coloured, from 0 to 1: of counts its share of the truth's rows, wrong ones four times. */
+static double strength(double v, double total, double most, int diagonal, int differences)
+{
+    if (differences) return most > 0 ? fabs(v) / most : 0;
+    double share = total > 0 ? v / total : 0;
+    return diagonal ? share : fmin(1, share * 4);
+}
+
+void rt_plot_matrix(rt_string *t, const cJSON *m, const cJSON *names, int differences, const char *title)
+{
+    enum { CELL = 40, HEAD = 64 };
+    int k = cJSON_GetArraySize(m), side = HEAD + CELL * k + 2, y = 0;
+    double most = 0;
+    for (const cJSON *line = m->child; line; line = line->next)
+        for (const cJSON *v = line->child; v; v = v->next) most = fmax(most, fabs(v->valuedouble));
+    rt_put(t, "<figure class=\"m\"><svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\"><title>", side,
+           side, side, side);
+    rt_put_html(t, title);
+    rt_put(t, "</title>");
+    for (int i = 0; i < k; i++) {
+        rt_put(t, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">", HEAD + CELL * i + CELL / 2, HEAD - 8);
+        put_class_short(t, names, i);
+        rt_put(t, "</text><text x=\"%d\" y=\"%d\" text-anchor=\"end\">", HEAD - 5, HEAD + CELL * i + CELL / 2 + 4);
+        put_class_short(t, names, i);
+        rt_put(t, "</text>");
+    }
+    for (const cJSON *line = m->child; line; line = line->next, y++) {
+        double total = 0;
+        int x = 0;
+        for (const cJSON *v = line->child; v; v = v->next) total += v->valuedouble;
+        for (const cJSON *v = line->child; v; v = v->next, x++) {
+            double n = v->valuedouble;
+            int good = differences ? (x == y) == (n > 0) : x == y;
+            rt_put(t, "<g><title>");
+            put_class(t, names, y);
+            rt_put(t, " answered ");
+            put_class(t, names, x);
+            rt_put(t, differences ? ": %+.0f" : ": %.0f", n);
+            rt_put(t,
+                   "</title><rect class=\"k\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/><rect x=\"%d\" y=\"%d\" "
+                   "width=\"%d\" height=\"%d\" fill=\"%s\" fill-opacity=\"%.3f\"/>",
+                   HEAD + CELL * x, HEAD + CELL * y, CELL, CELL, HEAD + CELL * x, HEAD + CELL * y, CELL, CELL,
+                   good ? "#1a7f37" : "#d1242f", 0.75 * strength(n, total, most, x == y, differences));
+            if (n != 0 || (!differences && x == y)) {
+                rt_put(t, "<text class=\"t\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", HEAD + CELL * x + CELL / 2,
+                       HEAD + CELL * y + CELL / 2 + 4);
+                rt_put(t, differences ? "%+.0f" : "%.0f", n);
+                rt_put(t, "</text>");
+            }
+            rt_put(t, "</g>");
+        }
     }
     rt_put(t, "</svg></figure>");
 }

@@ -154,6 +154,7 @@ int rt_report_views(const cJSON *e, rt_report_view view[RT_VIEWS])
 {
     const cJSON *heads = rt_member(rt_member(e, "data"), "heads");
     int n = 0, count = cJSON_GetArraySize(heads);
+    if (!rt_member(e, "data")) return 0;           /* a comparison of predictions alone */
     if (count < 2) {
         view[0] = (rt_report_view){.e = e, .task = task_of(heads ? heads->child : NULL)};
         return 1;
@@ -197,7 +198,9 @@ void rt_put_reference(rt_string *t, const cJSON *e)
     rt_put(t, "%s compare with %s (%s).",
            rt_member(rt_member(e, "data"), "heads") ? "Agreement and the columns beside it"
                                                     : "Agreement, KL and McNemar", rt_model_name(r),
-           strcmp(role, "teacher") ? "the first model given; no teacher is named" : "the teacher");
+           !strcmp(role, "teacher")    ? "the teacher"
+           : !strcmp(role, "baseline") ? "the baseline"
+                                       : "the first model given; no teacher is named");
 }
 
 /* ---- the forms ---- */
@@ -247,6 +250,8 @@ char *rt_report_table(const cJSON *e)
     }
     if (views > 1) put_terminal(&t, &whole, RT_COST);
     rt_report_views_free(view, views);
+    if (views && rt_member(e, "comparison")) rt_put(&t, "\n");
+    rt_put_pair_plain(&t, e);
     rt_put_reference(&line, e);
     if (line.p) {
         rt_put_plain(&t, line.p);
@@ -290,11 +295,14 @@ void rt_report_markdown(rt_string *t, const cJSON *e)
     rt_string line = {0};
     rt_report_view view[RT_VIEWS], whole = {.e = e};
     int views = rt_report_views(e, view);
-    rt_put(t, "# Evaluation\n\nData ");
-    rt_put_code(t, cJSON_GetStringValue(rt_member(data, "source")));
-    rt_put(t, ", %.0f rows (%.0f with a label)", rt_number(data, "rows"), rt_number(data, "labelled_rows"));
-    if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
-    rt_put(t, ". ");
+    rt_put(t, "# Evaluation\n\n");
+    if (data) {
+        rt_put(t, "Data ");
+        rt_put_code(t, cJSON_GetStringValue(rt_member(data, "source")));
+        rt_put(t, ", %.0f rows (%.0f with a label)", rt_number(data, "rows"), rt_number(data, "labelled_rows"));
+        if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
+        rt_put(t, ". ");
+    }
     rt_put_reference(&line, e);
     rt_put_markdown(t, line.p);
     free(line.p);
@@ -315,6 +323,7 @@ void rt_report_markdown(rt_string *t, const cJSON *e)
         put_markdown_table(t, &whole, RT_COST);
     }
     rt_report_views_free(view, views);
+    rt_put_pair_markdown(t, e);
     for (const cJSON *n = first(e, "notes"); n; n = n->next) {
         rt_put(t, "\n");
         rt_put_markdown(t, cJSON_GetStringValue(n));

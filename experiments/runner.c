@@ -132,7 +132,8 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
 /* Every file that the step names is there, or will be. */
 static rt_status check_files(const experiment *x, const step *s)
 {
-    static const char *const key[] = {"input", "labels", "like", "init", "model", "teacher", "students", "data"};
+    static const char *const key[] = {"input",   "labels",   "like",     "init",      "model",
+                                      "teacher", "students", "baseline", "candidate", "data"};
     static const char *const of_data[] = {"source", "labels"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
