@@ -153,10 +153,7 @@ static const char *word_of(rt_status st, int refused)
 static cJSON *verdict_of(rt_gate_work *w, rt_status st)
 {
     char date[32];
-    struct tm tm;
-    time_t now = time(NULL);
-    gmtime_r(&now, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    rt_machine_date(date);
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "format", "retort-verdict-1");
     cJSON_AddStringToObject(r, "verdict", word_of(st, cJSON_GetArraySize(w->refused)));

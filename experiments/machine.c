@@ -69,17 +69,22 @@ static void add_pinned(cJSON *into)
     cJSON_AddStringToObject(into, "pinned", text);
 }
 
+void rt_machine_date(char text[32])
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    time_t now = epoch && *epoch ? (time_t)strtoll(epoch, NULL, 10) : time(NULL);
+    struct tm tm;
+    if (!gmtime_r(&now, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm)) strcpy(text, "unknown");
+}
+
 void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since)
 {
     char cpu[128], line[256], date[32];
     struct utsname u;
-    struct tm tm;
     double load;
-    time_t now = time(NULL);
     cpu_name(cpu);
     uname(&u);
-    gmtime_r(&now, &tm);
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    rt_machine_date(date);
     if (!first_line(line, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")) strcpy(line, "unknown");
     cJSON_AddStringToObject(into, "cpu", cpu);
     cJSON_AddStringToObject(into, "system", u.release);

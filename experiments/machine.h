@@ -15,6 +15,9 @@ void rt_machine_look(rt_machine_use *);
  * 8601), load (of the last minute), steal, the share of time that the hypervisor gave to others, and busy, the share of
  * all CPUs that was used. */
 void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since);
+/* The date that results bear, in UTC, ISO 8601: of SOURCE_DATE_EPOCH (seconds since 1970) where it is set, so that
+ * equal runs can give equal files, else of the clock. */
+void rt_machine_date(char text[32]);
 /* Joules that the processor's packages have used (RAPL), by a counter that wraps; 0 where they cannot be read, as by
  * most users. */
 int rt_machine_joules(double *joules);

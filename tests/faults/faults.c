@@ -262,9 +262,10 @@ static int is_foreign(const char *name)
     return !strstr(name, ".h5") && strcmp(name, "out") && strncmp(name, "out.", 4);
 }
 
+/* What a gate writes names its inputs by SHA-256: with another bit, in a gap of a file too, they are others. */
 static int flippable(const scene *x)
 {
-    return strstr(x->needs, ".h5") || !x->reads;
+    return strncmp(x->name, "gate", 4) && (strstr(x->needs, ".h5") || !x->reads);
 }
 
 /* The files of a folder, by name, as far as the list has room. */
@@ -659,6 +660,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "faults: skipped: the tracer knows x86-64 alone\n");
     return 77;
 #endif
+    setenv("SOURCE_DATE_EPOCH", "1600000000", 1);          /* a verdict is dated; runs are compared to the byte */
     it.mode = mode;
     it.retort = argv[2];
     it.setup = argv[3];

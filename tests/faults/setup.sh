@@ -24,6 +24,10 @@ cat > run.json <<'J'
  {"name": "weights", "do": "export", "with": {"input": "${student}", "to": "npz"}},
  {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${student}"], "data": {"source": "${test}"}, "eval": {"speed": false}}}]}
 J
+cat > policy.json <<'J'
+{"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.9}, {"metric": "recall", "class": "*", "max_drop": 1},
+ {"metric": "file_bytes", "max_ratio": 2}]}
+J
 cat > heads.json <<'J'
 {"model": {"input": [3], "family": "mlp", "width": 4, "depth": 1, "heads": [{"name": "kind", "size": 3},
    {"name": "weather", "task": "multilabel", "size": 2}, {"name": "price", "task": "real", "size": 1}]},
@@ -32,7 +36,8 @@ cat > heads.json <<'J'
 J
 {
     "$retort" import data.csv --label -1 --out data.h5 --quiet
-    touch -d '2020-01-01' data.h5
+    "$retort" import test.csv --label -1 --out test.h5 --quiet
+    touch -d '2020-01-01' data.h5 test.h5
     for seed in 1 2; do
         "$retort" train train.json --out t$seed --seed $seed --quiet --kernels scalar
         cp t$seed/model.h5 teacher$seed.h5
