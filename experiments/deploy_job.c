@@ -75,8 +75,8 @@ static rt_status write_file(file *f)
     return rt_out_close(&o, RT_OK);
 }
 
-/* What the run that made the model says of it, when its folder is the model's. */
-static rt_status add_result(cJSON *j, const char *model, const char *digest)
+/* What the run that made the model says of it, when its folder is the model's. A result that cannot be read is told. */
+static rt_status add_result(cJSON *j, const char *model, const char *digest, cJSON *notes)
 {
     char path[PATH];
     cJSON *r;
@@ -86,7 +86,13 @@ static rt_status add_result(cJSON *j, const char *model, const char *digest)
     RT_TRY(rt_file_there(path, &there));
     if (!there) return RT_OK;
     rt_status st = rt_json_sealed_file(&r, path);
-    if (st) return st == RT_INPUT ? RT_OK : st; /* of another kind, or damaged: none of the export's matter */
+    if (st == RT_INPUT) {
+        char text[2 * PATH];
+        snprintf(text, sizeof text, "the manifest has no result of the run: %s", rt_error_message());
+        cJSON_AddItemToArray(notes, cJSON_CreateString(text));
+        return RT_OK;
+    }
+    RT_TRY(st);
     const char *of = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(r, "digest"));
     if (of && !strcmp(of, digest)) {
         cJSON_DeleteItemFromObjectCaseSensitive(r, "history");
@@ -102,7 +108,8 @@ static const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt_program *p, const files *s)
+static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt_program *p, const files *s,
+                          cJSON *notes)
 {
     static const char *const keys[] = {"model", "heads", "normalization", "columns", "provenance"};
     const cJSON *about = rt_program_about(p), *model = cJSON_GetObjectItemCaseSensitive(about, "model");
@@ -129,7 +136,7 @@ static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt
         const cJSON *v = cJSON_GetObjectItemCaseSensitive(about, keys[i]);
         if (v) cJSON_AddItemToObject(j, keys[i], cJSON_Duplicate(v, 1));
     }
-    return cJSON_IsString(model) ? add_result(j, spec->input, model->valuestring) : RT_OK;
+    return cJSON_IsString(model) ? add_result(j, spec->input, model->valuestring, notes) : RT_OK;
 }
 
 /* The bytes of all files but the manifest. */
@@ -187,7 +194,7 @@ static rt_status deploy(const rt_deploy_spec *spec, files *s, const rt_program *
     file *last = &s->f[s->count - 1];
     char *text = NULL;
     RT_TRY(make(spec, p, s, t, notes));
-    rt_status st = describe(manifest, spec, p, s);
+    rt_status st = describe(manifest, spec, p, s, notes);
     if (!st && !(text = rt_json_text(*manifest, 1))) st = rt_fail(RT_RUN, "out of memory");
     last->data = text;
     last->n = text ? strlen(text) : 0;

@@ -81,6 +81,20 @@ static rt_status compile(const place *p, int form, const char *library)
     return status ? rt_fail(RT_INPUT, "%s: %s does not compile it", code, cc) : RT_OK;
 }
 
+/* All three are there. */
+static rt_status look_for_files(const place *p)
+{
+    static const char *const ending[] = {".c", ".h", "_data.c"};
+    char path[2 * PATH];
+    for (int i = 0; i < 3; i++) {
+        int fd;
+        snprintf(path, sizeof path, "%s/%s%s", p->folder, p->name, ending[i]);
+        RT_TRY(rt_open_input(&fd, path));
+        close(fd);
+    }
+    return RT_OK;
+}
+
 /* Of a library: its functions, and what they are compared with. */
 typedef void seer(void *who, int call, const void *bytes, int n);
 typedef struct {
@@ -184,6 +198,7 @@ rt_status rt_verify_c(const verify_job *j, cJSON *list, int *differs)
     place p;
     char path[PATH];
     RT_TRY(name_of(&p, j->spec->c));
+    RT_TRY(look_for_files(&p));
     strcpy(p.own, "/tmp/retort-verify-XXXXXX");
     if (!mkdtemp(p.own)) return rt_fail(RT_RUN, "%s: %s", p.own, strerror(errno));
     rt_status st = RT_OK;

@@ -3,13 +3,24 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "export/c_parts.h"
 #include "export/exporter.h"
 
+/* Headers that C code of others includes: one beside it of the same name would be found first. */
+static const char *const headers[] = {
+    "assert", "complex", "ctype", "errno", "fenv", "float", "inttypes", "iso646", "limits", "locale", "math", "setjmp",
+    "signal", "stdalign", "stdarg", "stdatomic", "stdbool", "stddef", "stdint", "stdio", "stdlib", "stdnoreturn",
+    "string", "tgmath", "threads", "time", "uchar", "wchar", "wctype", "immintrin", "arm_neon"};
+
 /* Names as files and as the begin of identifiers, in any case. */
 static rt_status check_name(const char *name)
 {
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (!strcasecmp(name, headers[i]))
+            return rt_fail(RT_USAGE, "'%s.h' is a header of C, which the exported one would hide: give --out another "
+                           "name, such as net.c", headers[i]);
     size_t n = strlen(name);
     int ok = n >= 1 && n <= 63 && isalpha((unsigned char)name[0]);
     for (size_t i = 0; i < n && ok; i++)

@@ -107,6 +107,33 @@ for op in layer_norm softmax; do
     "$retort" train n.json --out N_$op --quiet train.epochs=1 > /dev/null || fail "train $op"
     expect 2 "layer 'odd' ($op) has no integer form" "$retort" quantize N_$op/model.h5 --data band.h5 --out x.h5
 done
-[ ! -e x.h5 ] || fail "a refusal left a file"
+# What is deployed: a line each for what cannot be, and for what is damaged.
+"$retort" export q.h5 --out n.q --quiet > /dev/null && "$retort" export q.h5 --out n.c --quiet > /dev/null || fail "export"
+expect 0 "plain" "$retort" verify n.q --data band.h5 --rows 0:5 --c n.c --json
+for k in selftest bytes answers flips; do
+    [ "$(grep -c "\"$k\":[[:space:]]*0,*$" out.txt)" -eq "$(grep -c "\"$k\"" out.txt)" ] || fail "verify of C, $k: $(cat out.txt)"
+done
+[ "$(grep -c '"us"' out.txt)" -ge 3 ] && [ "$(grep -c '"selftest"' out.txt)" -eq 2 ] || fail "verify of C: $(cat out.txt)"
+grep -q '"equal":[[:space:]]*true' out.txt || fail "verify: $(cat out.txt)"
+for name in my-net 2nd a.b _; do expect 2 "is no C identifier" "$retort" export q.h5 --out "$name.c"; done
+expect 2 "'string.h' is a header of C" "$retort" export q.h5 --out string.c
+expect 2 "computes in float" "$retort" export $M --out x.q
+expect 2 "computes in float" "$retort" verify $M
+head -c 300 n.q > cut.q
+expect 3 "cut.q: " "$retort" export cut.q --out x.c
+expect 3 "cut.q: " "$retort" verify cut.q
+expect 3 "cut.q: " "$retort" export cut.q --to safetensors --out x.safetensors
+{ head -c 700 n.q; printf '\377\000\377'; tail -c +704 n.q; } > flipped.q
+expect 3 "flipped.q: does not match its digest" "$retort" export flipped.q --out x.onnx
+{ head -c 12 n.q; printf '\007'; tail -c +14 n.q; } > newer.q
+expect 3 "newer.q: " "$retort" verify newer.q
+expect 3 "takes 64" "$retort" verify n.q --data narrow.h5
+expect 5 "1 to 1048576 rows" "$retort" verify n.q --data band.h5 --rows 5:5
+expect 2 "are rows of --data" "$retort" verify n.q --rows 0:5
+expect 3 "no.c" "$retort" verify n.q --c no.c
+rm n_data.c
+expect 3 "n_data.c" "$retort" verify n.q --c n.c
+expect 2 "give --c NAME.c" "$retort" verify n.q --c n.q
+[ ! -e x.h5 ] && [ ! -e x.c ] && [ ! -e x.q ] && [ ! -e x.onnx ] && [ ! -e x.safetensors ] || fail "a refusal left a file"
 [ -z "$(find . -name '*tmp-*' -o -name '*lock*')" ] || fail "left behind: $(find . -name '*tmp-*' -o -name '*lock*')"
 exit $failed

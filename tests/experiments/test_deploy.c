@@ -1,5 +1,6 @@
 /* Exports of integer programs by configuration: the files and their manifest, from a model or from a program; what is
  * refused, and that nothing is left then. */
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/files.h"
@@ -172,12 +173,63 @@ static void arrays(void **state)
     rt_program_free(p);
 }
 
+static void save_result(const char *digest, const char *break_it)
+{
+    cJSON *j = cJSON_Parse("{\"accuracy\":0.75,\"history\":[1,2],\"model\":\"model.h5\"}");
+    cJSON_AddStringToObject(j, "digest", digest);
+    char *text = rt_json_sealed(j), *p = break_it ? strstr(text, break_it) : NULL;
+    if (p) *p = '9';
+    check_ok(rt_write_file(at("R/result.json"), text, strlen(text)));
+    free(text);
+    cJSON_Delete(j);
+}
+
+/* The manifest's "result" after an export of R/m.h5, for the caller to delete; *note: what it told, or "". */
+static cJSON *result_of_export(char note[512])
+{
+    cJSON *r, *m;
+    check_ok(export("R/m.h5", "R/net.q", "program", "{}", 1, &r));
+    const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItem(r, "notes"), 0));
+    snprintf(note, 512, "%s", text ? text : "");
+    cJSON_Delete(r);
+    check_ok(rt_json_file(&m, at("R/net.q.json")));
+    cJSON *result = cJSON_DetachItemFromObject(m, "result");
+    cJSON_Delete(m);
+    return result;
+}
+
+/* The run's result enters the manifest when the model is the one that it speaks of, whole, without its history. */
+static void results(void **state)
+{
+    char note[512];
+    (void)state;
+    net_scene s = net_scene_new(1, 0);
+    assert_int_equal(mkdir(at("R"), 0777), 0);
+    check_ok(rt_model_save(s.m, at("R/m.h5")));
+    assert_null(result_of_export(note));
+    save_result(rt_model_digest(s.m).hex, NULL);
+    cJSON *r = result_of_export(note);
+    assert_true(cJSON_GetNumberValue(cJSON_GetObjectItem(r, "accuracy")) == 0.75);
+    assert_false(cJSON_HasObjectItem(r, "history") || cJSON_HasObjectItem(r, "model"));
+    assert_string_equal(note, "");
+    cJSON_Delete(r);
+    save_result("0123456789abcdef0123456789abcdef", NULL);
+    assert_null(result_of_export(note));
+    assert_string_equal(note, "");
+    save_result(rt_model_digest(s.m).hex, "75");
+    assert_null(result_of_export(note));
+    assert_non_null(strstr(note, "the manifest has no result of the run: "));
+    assert_non_null(strstr(note, "R/result.json"));
+    net_scene_free(&s);
+}
+
 static void refusals(void **state)
 {
     cJSON *r;
     (void)state;
     check_fails(export("float.h5", "f.c", "c", "{}", 0, &r), RT_USAGE, "computes in float");
     check_fails(export("quantized.h5", "my-net.c", "c", "{}", 0, &r), RT_USAGE, "'my-net' is no C identifier");
+    check_fails(export("quantized.h5", "stdint.c", "c", "{}", 0, &r), RT_USAGE, "'stdint.h' is a header of C");
     check_fails(export("quantized.h5", "folder", "c", "{}", 0, &r), RT_USAGE, "give --out NAME.c");
     check_fails(export("quantized.h5", "f.onnx", "c", "{}", 0, &r), RT_USAGE, "or --to onnx-qdq");
     check_fails(export("quantized.h5", "f.c", "c", "{\"opset\":17}", 0, &r), RT_USAGE, "belongs to to=onnx-qdq");
@@ -190,7 +242,8 @@ static void refusals(void **state)
                 "g_data.c: is not a file that retort exported");
     flip_bit(at("net.q"), 500, 2);
     check_fails(export("net.q", "f.q", "program", "{}", 0, &r), RT_INPUT, "does not match its digest");
-    const char *left[] = {"f.c",         "f.h", "f_data.c", "f.c.json", "f.onnx",
+    check_fails(export("quantized.h5", "c.d.c", "c", "{}", 0, &r), RT_USAGE, "'c.d' is no C identifier");
+    const char *left[] = {"stdint.c", "stdint.h", "c.d.c", "f.c",         "f.h", "f_data.c", "f.c.json", "f.onnx",
                           "f.onnx.json", "f.q", "g.c",      "g.h",      "g.c.json"};
     for (size_t i = 0; i < sizeof left / sizeof left[0]; i++)
         if (!access(at(left[i]), F_OK)) fail_msg("%s was left", left[i]);
@@ -198,7 +251,8 @@ static void refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(arrays), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(arrays), cmocka_unit_test(results),
+                                       cmocka_unit_test(refusals)};
     net_pool = rt_pool_new(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
     rt_pool_free(net_pool);

@@ -1,11 +1,26 @@
 /* Integer programs, forged: an input is what stands in a file behind its digest, which is made good. A program that is
- * accepted is run on a row. */
+ * accepted is run on a row, and exported. */
 #include "data/identity.h"
+#include "export/exporter.h"
 #include "student/calibrate.h"
 #include "student/program.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { DIGEST_AT = 24, DIGEST = 32, BODY = DIGEST_AT + DIGEST, CONTEXT_MOST = 1 << 24, ROW_MOST = 1 << 20 };
+
+static void export_program(const rt_program *p)
+{
+    rt_c_files c;
+    uint8_t *onnx;
+    size_t n;
+    int packed;
+    fuzz_refused(rt_export_c(p, "net", NULL, &c));
+    rt_c_files_free(&c);
+    for (int opset = 17; opset <= 21; opset += 4)
+        if (!fuzz_refused(
+                rt_export_onnx(p, &(rt_onnx_spec){.opset = opset, .packed = opset == 21}, &onnx, &n, &packed)))
+            free(onnx);
+}
 
 static void use_program(const rt_program *p)
 {
@@ -22,6 +37,7 @@ static void use_program(const rt_program *p)
         if (!x || !y || posix_memalign(&context, 64, n + 64)) abort();
         rt_program_start(p, context);
         rt_program_infer(p, context, y, x, 1);
+        export_program(p);
     }
     free(context);
     free(x);
