@@ -146,9 +146,30 @@ static void files(void **state)
     net_scene_free(&t);
 }
 
+/* Every head with its task, its place in the answer, and the names of its classes; of the answer as a whole, the width.
+ */
+static void heads(void **state)
+{
+    (void)state;
+    net_scene s = net_scene_new(4, 1);
+    rt_c_files f;
+    check_ok(rt_export_c(s.p, "net", NULL, &f));
+    const char *const parts[] = {"{\"kind\", \"classes\", 0, 4, net_names0}",
+                                 "{\"tags\", \"multilabel\", 4, 3, net_names1}", "{\"how much\", \"real\", 7, 1, 0}",
+                                 "net_names0[4] = {\n    \"a \\042quoted",
+                                 "net_names1[3] = {\n    \"b\",\n    \"c\",\n    \"d\",\n"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (!strstr(f.data.p, parts[i])) fail_msg("no %s in the data", parts[i]);
+    assert_non_null(strstr(f.header.p, "#define NET_OUTPUT 8\n#define NET_HEADS 3\n"));
+    assert_non_null(strstr(f.code.p, "to (7, 5, 66), relu; 415800 multiply-adds, 4-bit weights"));
+    assert_non_null(strstr(f.code.p, "to head how much; 66 multiply-adds, 7-bit weights"));
+    rt_c_files_free(&f);
+    net_scene_free(&s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(compilers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(heads), cmocka_unit_test(compilers)};
     net_pool = rt_pool_new(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
     rt_pool_free(net_pool);

@@ -203,6 +203,41 @@ static void names_and_options(void **state)
     net_scene_free(&t);
 }
 
+/* Several heads are outputs by name, each with its class names; weights of 7 bits stay int8 when fours are packed. */
+static void heads(void **state)
+{
+    uint8_t *file;
+    size_t n;
+    int packed;
+    (void)state;
+    net_scene s = net_scene_new(4, 1);
+    Onnx__ModelProto *m = exported(s.p, &(rt_onnx_spec){.opset = 21, .packed = 1}, &file, &n, &packed);
+    static const char *const name[] = {"kind", "tags", "how much"};
+    const int64_t size[] = {4, 3, 1};
+    assert_int_equal(m->graph->n_output, 3);
+    for (int h = 0; h < 3; h++) {
+        const Onnx__ValueInfoProto *o = m->graph->output[h];
+        assert_string_equal(o->name, name[h]);
+        assert_int_equal(o->type->tensor_type->shape->dim[1]->dim_value, size[h]);
+    }
+    assert_non_null(strstr(text_of(m, "class_names.kind"), "quoted"));
+    assert_string_equal(text_of(m, "class_names.tags"), "[\"b\",\"c\",\"d\"]");
+    assert_string_equal(text_of(m, "class_names.how much"), "");
+    int fours = 0, bytes = 0;
+    for (size_t i = 0; i < m->graph->n_initializer; i++) {
+        const Onnx__TensorProto *w = m->graph->initializer[i];
+        if (w->n_dims < 2) continue;
+        fours += w->data_type == 22;
+        bytes += w->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__INT8;
+    }
+    assert_int_equal(fours, packed);
+    assert_int_equal(fours + bytes, 5);
+    assert_true(fours == 3 && bytes == 2);
+    onnx__model_proto__free_unpacked(m, NULL);
+    free(file);
+    net_scene_free(&s);
+}
+
 /* Normalisation that differs by channel stands in the graph. */
 static void normalisation(void **state)
 {
@@ -232,7 +267,7 @@ static void normalisation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(recorded), cmocka_unit_test(names_and_options),
-                                       cmocka_unit_test(normalisation)};
+                                       cmocka_unit_test(heads), cmocka_unit_test(normalisation)};
     net_pool = rt_pool_new(2);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rt_pool_free(net_pool);
