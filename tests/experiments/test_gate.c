@@ -402,7 +402,7 @@ static void slower(void **state)
     char policy[1024];
     cJSON *v = NULL;
     write_model("fast.h5", 0, 7, 0, NULL);
-    write_model("slow.h5", 1, 10, 0, NULL);
+    write_model("slow.h5", 1, 9, 0, NULL);
     snprintf(policy, sizeof policy, "{'metric': 'accuracy', 'max_drop': 0.014}, {'metric': 'recall', 'class': '*', "
              "'max_drop': 0.06}, {'metric': 'nfr', 'max': 0.025}, {'metric': 'latency_p50', 'max_ratio': 1.1}");
     write_policy("p.json", policy, ", 'speed': {'seconds': 3, 'rounds': 12, 'samples': 600}");
@@ -416,7 +416,7 @@ static void slower(void **state)
     if (st == RT_UNDECIDED) assert_non_null(strstr(text_of(l, "reason"), "too noisy"));
     else {
         assert_int_equal(st, RT_GATE);
-        assert_true(get(l, "value")->valuedouble > 1.15 && get(l, "value")->valuedouble < 1.8);
+        assert_true(get(l, "value")->valuedouble > 1.1 && get(l, "value")->valuedouble < 2.5);
     }
     assert_non_null(get(get(v, "speed"), "control"));
     cJSON_Delete(v);
@@ -455,6 +455,9 @@ static void outputs(void **state)
     check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json"), "policy.json/x", 0, &v), RT_USAGE, "policy.json");
 }
 
+static cJSON *get_in(cJSON *j, const char *key, const char *member)
+{ return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(j, key), member); }
+
 /* A policy that the tool wrote passes what did not change, and finds what is planted. */
 static void init(void **state)
 {
@@ -482,6 +485,10 @@ static void init(void **state)
     assert_null(r);
     rt_policy p;
     check_ok(rt_policy_read(&p, at("new.json"), 20783));
+    cJSON_SetNumberHelper(get_in(p.json, "speed", "seconds"), 1);          /* the speed is not what is tried here */
+    char *text = rt_json_text(p.json, 1);
+    write_text("new.json", text);
+    free(text);
     rt_policy_free(&p);
     rt_pool_free(pool);
     cJSON_Delete(data);
