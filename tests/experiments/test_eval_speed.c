@@ -54,7 +54,8 @@ static void ten_million(void **state)
     enum { N = 10000000, LOST = 1000 };
     rt_speed s = {.count = 1, .taken = 1, .scenarios = 1u << RT_SINGLE_STREAM};
     rt_speed_calls *c = &s.subject[0].calls[0];
-    *c = (rt_speed_calls){.sample = malloc(N * sizeof *c->sample), .undisturbed = N - LOST, .disturbed = LOST, .room = N};
+    *c = (rt_speed_calls){
+        .sample = malloc(N * sizeof *c->sample), .undisturbed = N - LOST, .disturbed = LOST, .room = N};
     assert_non_null(c->sample);
     for (int i = 0; i < N; i++) c->sample[i] = (float)((uint64_t)i * 7654321 % N);
     cJSON *j = cJSON_CreateObject();
