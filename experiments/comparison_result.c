@@ -10,7 +10,7 @@
 #include "experiments/statistics.h"
 
 enum { MATRIX = 40, PAIRS = 20, SLICES = 60, FLIPS = 100, NEGATIVE = 70, LEAST = 20, VALUES = 8 };
-#define RESAMPLED_ROWS 100000          /* above, precision and F1 of each class are left out: they take resamples each */
+#define RESAMPLED_ROWS 100000 /* above, precision and F1 of each class are left out: they take resamples each */
 
 typedef struct {
     rt_comparison *c;
@@ -231,7 +231,7 @@ static rt_status collect_slices(writing *w, sorted **list, int *count)
         for (int k = 0; k < n; k++) {
             rt_delta d;
             q.slice = &slice[k];
-            if (slice[k].rows < LEAST) continue;
+            if (slice[k].rows < LEAST || 20 * slice[k].rows >= 19 * w->c->n) continue;   /* nor nearly all rows */
             RT_TRY(rt_comparison_ask(w->c, &q, &d));
             if (d.status || d.n < LEAST) continue;
             if (*count == room) {
@@ -425,7 +425,8 @@ static void say_of_sides(const writing *w)
 {
     const rt_side_info *a = &w->c->info[0], *b = &w->c->info[1];
     if (!strcmp(a->model, b->model))
-        rt_eval_note(w->notes, "baseline and candidate are the same model (digest %.8s): nothing is compared.", a->model);
+        rt_eval_note(w->notes, "baseline and candidate are the same model (digest %.8s): nothing is compared.",
+                     a->model);
     for (int s = 0; s < RT_SIDES; s++)
         if (w->c->info[s].seen > 0)
             rt_eval_note(w->notes, "%s has seen %.0f of its rows in training: its figures say nothing about new data.",

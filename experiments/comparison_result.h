@@ -34,7 +34,8 @@ cJSON *rt_delta_to_json(const rt_question *, const rt_delta *);
 
 /* Slices of one column, or of two together, on which the candidate is worse: sought on the rows whose id hash is even,
  * confirmed on the others, with Holm's adjustment over all that were found. Of slices within each other only the larger
- * stands, unless the smaller one's drop is half as large again. What stands has at least 20 rows and 1 % of its half. */
+ * stands, unless the smaller one's drop is half as large again. What stands has at least 20 rows and 1 % of its half.
+ */
 typedef struct {
     char name[2][160];                 /* "country = DE"; the second "" of one column */
     rt_delta searched, confirmed;
@@ -44,7 +45,8 @@ typedef struct {
 enum { RT_FOUND_MOST = 10 };
 rt_status rt_find_slices(rt_comparison *, const rt_question *, rt_found_slice found[RT_FOUND_MOST], int *count);
 
-/* A row as a PNG file in a data URI, for the caller to free; NULL where rows are no pictures: (H, W) or (H, W, 1 or 3) of
- * 4 to 512 pixels a side. Bytes are taken as they are, other numbers from the row's least (black) to its greatest. */
+/* A row as a PNG file in a data URI, for the caller to free; NULL where rows are no pictures: (H, W) or (H, W, 1 or 3)
+ * of 4 to 512 pixels a side. Bytes are taken as they are, other numbers from the row's least (black) to its greatest.
+ */
 char *rt_picture_of(const rt_source *, const void *row);
 #endif

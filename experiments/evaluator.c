@@ -220,6 +220,7 @@ static rt_status open_report(rt_report **report, const rt_evaluation *v, const r
 static rt_status evaluate_models(rt_evaluation *v, cJSON *config)
 {
     RT_TRY(set_up(v, config));
+    if (v->pair.paths[0]) RT_TRY(rt_eval_compare(v, config));      /* first: it may refuse a column, or rows */
     RT_TRY(rt_eval_score(v));
     RT_TRY(rt_identity_unchanged(v->data.identity));
     say_labelled(v);
@@ -241,8 +242,7 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const 
     rt_status st = rt_eval_read(config, v);
     if (!st && out) st = open_report(&report, v, out);
     if (!st && v->pair.paths[0]) st = rt_eval_find_stored(v);
-    if (!st && v->count) st = evaluate_models(v, config);
-    if (!st && v->pair.paths[0]) st = rt_eval_compare(v, config);
+    if (!st) st = v->count ? evaluate_models(v, config) : rt_eval_compare(v, config);
     if (!st) st = rt_eval_result(v, config, result);
     if (!st && report) st = rt_report_write(report, *result);
     rt_report_close(report);

@@ -130,7 +130,8 @@ static rt_status all_singles(search *s)
         int count;
         RT_TRY(rt_comparison_slices(s->c, s->q->head, names[i], &list, &count));
         for (int k = 0; k < count && s->singles < SINGLES; k++)
-            if (list[k].rows >= 2 * least_rows(s)) s->single[s->singles++] = &list[k];
+            if (list[k].rows >= 2 * least_rows(s) && 20 * list[k].rows < 19 * s->c->n)
+                s->single[s->singles++] = &list[k];
     }
     return RT_OK;
 }

@@ -15,12 +15,14 @@ static const char head[] =
     "@media(prefers-color-scheme:dark){:root{--t:#e6edf3;--b:#0d1117;--q:#9da7b3;--l:#3d444d;--s:#262c36;--r:#ff7b72;"
     "--g:#56d364}}"
     "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1220px;padding:0 1em;color:var(--t);"
-    "background:var(--b);overflow-wrap:anywhere}"
+    "background:var(--b);overflow-wrap:break-word}"
     "h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}h3{font-size:1em;margin-top:1.6em}"
     "table{border-collapse:collapse}"
     "td,th{padding:.25em .5em;text-align:right;vertical-align:top;border-bottom:1px solid var(--l)}"
     "td{white-space:nowrap}"
-    "th:first-child,td:first-child,td.x{text-align:left;white-space:normal}td.x{color:var(--q);font-size:12px}"
+    "th:first-child,td:first-child,td.x{text-align:left;white-space:normal}"
+    "td:first-child{overflow-wrap:anywhere;min-width:7em}td.x{color:var(--q);font-size:12px}"
+    "small{overflow-wrap:anywhere}"
     "th{font-weight:600}td>b{display:none}"
     "figure{display:inline-block;margin:.5em 1em 1em 0;vertical-align:top;max-width:100%}figcaption{font-weight:600}"
     "figure svg{max-width:100%;height:auto}figure.m{max-width:min(100%,900px)}"
@@ -39,7 +41,7 @@ static const char head[] =
     "2px solid var(--l)}td,td.x{border:0;text-align:right;padding:.1em 0;white-space:normal}td:first-child{text-align:"
     "left;font-weight:600}td>b{display:inline;float:left;font-weight:400;color:var(--q)}td.x{text-align:left}"
     "svg .t,svg .n,svg text{font-size:13px}}"
-    "@media print{body{max-width:none;margin:0;font-size:9pt}td,th{padding:.15em .3em;font-size:7.5pt}"
+    "@media print{body{max-width:none;margin:0;font-size:9pt}td,th,td.x{padding:.15em .3em;font-size:7.5pt}"
     "figure,tr,.flip{break-inside:avoid}h2,h3{break-after:avoid}@page{size:A4;margin:12mm}}"
     "</style></head><body><h1>Evaluation</h1><p>";
 
@@ -238,8 +240,10 @@ static void put_opening(rt_string *t, const cJSON *e)
         if (rt_member(data, "classes")) rt_put(t, ", %.0f classes", rt_number(data, "classes"));
         rt_put(t, ". ");
     }
-    rt_put_html(t, cJSON_GetStringValue(rt_member(rt_member(e, "machine"), "time")));
-    rt_put(t, ". ");
+    if (rt_member(rt_member(e, "machine"), "time")) {
+        rt_put_html(t, cJSON_GetStringValue(rt_member(rt_member(e, "machine"), "time")));
+        rt_put(t, ". ");
+    }
     rt_put_reference(&line, e);
     rt_put_html(t, line.p);
     free(line.p);

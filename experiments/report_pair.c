@@ -114,8 +114,9 @@ void rt_put_pair_markdown(rt_string *t, const cJSON *e)
     for (const cJSON *h = items(c, "heads"); h; h = h->next) {
         rt_put(t, "\nHead ");
         rt_put_markdown(t, text_of(h, "name"));
-        rt_put(t, "\n\n| metric | baseline | candidate | drop | %.4g %% interval | b : c | |\n|---|---:|---:|---:|---:|---:|---|\n",
+        rt_put(t, "\n\n| metric | baseline | candidate | drop | %.4g %% interval | b : c | |\n",
                100 * rt_number(c, "confidence"));
+        rt_put(t, "|---|---:|---:|---:|---:|---:|---|\n");
         for (const cJSON *m = items(h, "metrics"); m; m = m->next) {
             rt_put(t, "| %s | ", text_of(m, "metric"));
             put_number(t, rt_number(m, "baseline"));
@@ -230,9 +231,10 @@ static void per_class(rt_string *t, const cJSON *h)
 {
     int n = 0, count = cJSON_GetArraySize(rt_member(h, "per_class"));
     if (!count) return;
-    rt_put(t, "<h3>Classes, by drop of recall</h3><table class=\"r\"><tr><th>class</th><th>rows</th><th>baseline recall"
-              "</th><th>candidate recall</th><th>drop</th><th>interval</th><th>drop of precision</th><th>drop of F1</th>"
-              "</tr>");
+    rt_put(t,
+           "<h3>Classes, by drop of recall</h3><table class=\"r\"><tr><th>class</th><th>rows</th><th>baseline recall"
+           "</th><th>candidate recall</th><th>drop</th><th>interval</th><th>drop of precision</th><th>drop of F1</th>"
+           "</tr>");
     for (const cJSON *c = items(h, "per_class"); c && n < CLASSES; c = c->next, n++) {
         rt_put(t, "<tr><td>");
         rt_put_html(t, text_of(c, "name"));
@@ -256,7 +258,9 @@ static void confusion(rt_string *t, const cJSON *h)
     const cJSON *o = rt_member(h, "confusion_difference"), *m = rt_member(o, "matrix");
     if (!o) return;
     rt_put(t, "<h3>Confusion, candidate less baseline</h3>");
-    if (m) rt_plot_matrix(t, m, rt_member(h, "names"), 1, "Rows of a truth (down) by answer (across), candidate less baseline");
+    if (m)
+        rt_plot_matrix(t, m, rt_member(h, "names"), 1,
+                       "Rows of a truth (down) by answer (across), candidate less baseline");
     if (!items(o, "pairs")) return;
     rt_put(t, "<table class=\"r\"><tr><th>truth</th><th>answered with</th><th>baseline</th><th>candidate</th>"
               "<th>difference</th></tr>");
@@ -296,9 +300,11 @@ static void slices(rt_string *t, const cJSON *h)
 {
     int n = 0;
     if (items(h, "found")) {
-        rt_put(t, "<h3>Slices found</h3><p><small>Sought on one half of the rows, confirmed on the other; numbers are of "
-                  "the half that confirms. p: one-sided, that the candidate is no worse.</small></p><table class=\"r\">"
-                  "<tr><th>slice</th>%s", slice_titles);
+        rt_put(t,
+               "<h3>Slices found</h3><p><small>Sought on one half of the rows, confirmed on the other; numbers are of "
+               "the half that confirms. p: one-sided, that the candidate is no worse.</small></p><table class=\"r\">"
+               "<tr><th>slice</th>%s",
+               slice_titles);
         for (const cJSON *f = items(h, "found"); f; f = f->next) {
             rt_put(t, "<tr><td>");
             for (const cJSON *s = items(f, "slice"); s; s = s->next) {
@@ -312,9 +318,9 @@ static void slices(rt_string *t, const cJSON *h)
     } else if (rt_member(h, "found"))
         rt_put(t, "<h3>Slices found</h3><p>None on which the candidate is worse.</p>");
     if (!items(h, "slices")) return;
-    rt_put(t, "<h3>Worst slices</h3><p><small>Of %.0f that have 20 rows; %s. p: one-sided, that the candidate is no worse, "
-              "after Holm.</small></p><table class=\"r\"><tr><th>slice</th>%s", rt_number(h, "slices_compared"),
-           text_of(rt_member(h, "slices")->child, "metric"), slice_titles);
+    rt_put(t, "<h3>Worst slices</h3><p><small>Of %.0f of 20 rows to 95 %% of them; %s. p: one-sided, that the ",
+           rt_number(h, "slices_compared"), text_of(rt_member(h, "slices")->child, "metric"));
+    rt_put(t, "candidate is no worse, after Holm.</small></p><table class=\"r\"><tr><th>slice</th>%s", slice_titles);
     for (const cJSON *s = items(h, "slices"); s && n < 20; s = s->next, n++) {
         rt_put(t, "<tr><td>");
         rt_put_html(t, text_of(s, "column"));

@@ -112,6 +112,8 @@ typedef struct {
     double low[MAX_POINTS], high[MAX_POINTS];      /* ends of the whisker; equal: none */
     const char *name[MAX_POINTS];
     int n, on[MAX_POINTS];                         /* on: on the Pareto front */
+    double front[MAX_POINTS][2];                   /* its points by rising x */
+    int fronts;
 } points;
 
 enum { LETTERS = 24, LETTER = 7, LINE = 14 };
@@ -136,11 +138,17 @@ static int is_free(const points *p, const box *b, const box *taken, int set)
         box point = {p->x[q] - 6, fmin(p->y[q] - 6, p->high[q]), p->x[q] + 6, fmax(p->y[q] + 6, p->low[q])};
         if (overlap(b, &point) || (q < set && overlap(b, &taken[q]))) return 0;
     }
+    for (int k = 1; k < p->fronts; k++)
+        for (int s = 0; s <= 40; s++) {            /* the line between two points of the front */
+            double x = p->front[k - 1][0] + (p->front[k][0] - p->front[k - 1][0]) * s / 40,
+                   y = p->front[k - 1][1] + (p->front[k][1] - p->front[k - 1][1]) * s / 40;
+            if (x > b->x0 && x < b->x1 && y > b->y0 && y < b->y1) return 0;
+        }
     return 1;
 }
 
-/* Where the name of point i goes: of all places that meet no point and no name set before the nearest; places beside
- * the point first, then lines of text over the whole plot. Where there is none (many long names), x0 is negative, and
+/* Where the name of point i goes: of all places that meet no point, no name set before and not the
+ * front the nearest. Where there is none (many long names), x0 is negative, and
  * the name stands in the list below the plot alone. */
 static box label_place(const points *p, int i, const box *taken)
 {
@@ -215,9 +223,8 @@ static int by_x(const void *a, const void *b)
 void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char *title, const char *x_title,
                      double (*x_of)(const cJSON *))
 {
-    double x[MAX_POINTS], y[MAX_POINTS], ends[2][MAX_POINTS], front[MAX_POINTS][2];
+    double x[MAX_POINTS], y[MAX_POINTS], ends[2][MAX_POINTS];
     points p = {0};
-    int k = 0;
     for (const cJSON *m = rt_first_model(e); m && p.n < MAX_POINTS; m = m->next) {
         x[p.n] = x_of(m);
         y[p.n] = rt_number(m, y_key);
@@ -241,12 +248,12 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char
         p.low[i] = place_y(&ay, ends[0][i]);
         p.high[i] = place_y(&ay, ends[0][p.n + i]);
         if (!p.on[i]) continue;
-        front[k][0] = p.x[i];
-        front[k++][1] = p.y[i];
+        p.front[p.fronts][0] = p.x[i];
+        p.front[p.fronts++][1] = p.y[i];
     }
-    qsort(front, (size_t)k, sizeof front[0], by_x);
+    qsort(p.front, (size_t)p.fronts, sizeof p.front[0], by_x);
     rt_put(t, "<polyline class=\"p\" points=\"");
-    for (int i = 0; i < k; i++) rt_put(t, "%.1f,%.1f ", front[i][0], front[i][1]);
+    for (int i = 0; i < p.fronts; i++) rt_put(t, "%.1f,%.1f ", p.front[i][0], p.front[i][1]);
     rt_put(t, "\"/>");
     put_points(t, &p);
     rt_put(t, "</figure>");

@@ -1,0 +1,73 @@
+#!/bin/sh
+# Predictions as files, and two models compared row by row.
+. "$2/tests/cli/lib.sh"
+make_data 1500 band.h5
+cat > t.json <<'X'
+{"model": {"input": [64], "classes": 3, "family": "mlp", "width": 16}, "data": {"source": "band.h5", "rows": "0:600", "validation": 0},
+ "train": {"epochs": 4, "batch": 32}}
+X
+"$retort" train t.json --out A --quiet > /dev/null || fail "train"
+"$retort" train t.json --out B --quiet train.epochs=1 > /dev/null || fail "train another"
+"$retort" quantize A/model.h5 --data band.h5 --out q.h5 --quiet data.rows=0:600 > /dev/null || fail "quantize"
+a=A/model.h5 b=B/model.h5 rows="--data band.h5 --rows 600:"
+
+# The same bytes each time, on any number of threads; what is there is replaced by force, and only when it is ours.
+for f in h5 csv npy; do
+    expect 0 "" "$retort" predict $a $rows --out one.$f --threads 1
+    expect 0 "" "$retort" predict $a $rows --out two.$f --threads 3
+    cmp -s one.$f two.$f || fail "$f: two runs differ"
+    expect 2 "exists" "$retort" predict $a $rows --out one.$f
+    expect 0 "" "$retort" predict $a $rows --out one.$f --force
+    printf 'mine\n' > mine.$f
+    expect 2 "is not" "$retort" predict $a $rows --out mine.$f --force
+done
+[ "$(wc -l < one.csv)" -eq 901 ] || fail "rows of the CSV"
+head -1 one.csv | grep -qx 'row,prediction,name,p:k0,p:k1,p:k2,id,truth' || fail "titles: $(head -1 one.csv)"
+expect 2 "is not predictions of retort" "$retort" predict $a $rows --out q.h5 --force
+expect 0 "predictions" "$retort" info one.h5
+
+# Bad input: one line, and nothing left.
+expect 5 "no rows" "$retort" predict $a --data band.h5 --rows 7:7 --out none.h5
+expect 3 "there is no column 'nation'; data sets of as many rows: x, y" "$retort" predict $a $rows --slices nation --out none.h5
+expect 3 "have the same id" "$retort" predict $a $rows --id y --out none.h5
+expect 2 "topk: belongs to to=h5" "$retort" predict $a $rows --out none.csv topk=2
+expect 2 "ends in .csv, but h5" "$retort" predict $a $rows --to h5 --out none.csv
+expect 2 "'pdf' is not one of" "$retort" predict $a $rows --out none.pdf
+expect 2 "a model and --out FILE are required" "$retort" predict --out none.h5
+head -c 20000 one.h5 > cut.h5
+for f in cut.h5 band.csv; do expect 3 "$f" "$retort" eval --baseline one.h5 --candidate $f --out none; done
+[ ! -e none ] && [ ! -e none.h5 ] && [ ! -e none.csv ] || fail "something was left"
+
+# Models and files give the same comparison; quantized models and the k largest logits too.
+drop() { sed -n '/"metric":[[:space:]]*"accuracy"/,/"method"/s/.*"drop":[[:space:]]*\([-0-9.e]*\),.*/\1/p' "$1/evaluation.json" | head -n 1; }
+expect 0 "" "$retort" predict $b $rows --out b.h5 topk=2
+expect 0 "" "$retort" eval --baseline $a --candidate $b $rows --out E1 eval.speed=false --slices y --find-slices
+expect 0 "there is no model to be timed" "$retort" eval --baseline one.h5 --candidate b.h5 --out E2
+expect 0 "" "$retort" eval --baseline one.h5 --candidate $b $rows --out E3 eval.speed=false
+expect 0 "" "$retort" eval --baseline $a --candidate q.h5 --teacher $a $rows --out E4 eval.speed=false
+[ -n "$(drop E1)" ] && [ "$(drop E1)" = "$(drop E2)" ] && [ "$(drop E1)" = "$(drop E3)" ] || fail "drops: $(drop E1), $(drop E2), $(drop E3)"
+grep -q 'integers' E4/evaluation.json || fail "a quantized model's family is not said"
+for d in E1 E2 E3 E4; do grep -q '<h2>Baseline and candidate</h2>' $d/report.html || fail "$d: the page has no comparison"; done
+grep -q 'src="data:image' E1/report.html && fail "rows of 64 numbers are no pictures"
+expect 0 "baseline and candidate are the same model" "$retort" eval --baseline one.h5 --candidate two.h5 --out E5
+
+# Rows that are not the same.
+expect 0 "" "$retort" predict $b --data band.h5 --rows 700: --out less.h5
+expect 5 "100 are of the first alone, 0 of the second" "$retort" eval --baseline one.h5 --candidate less.h5 --out none
+expect 0 "100 of the 900 rows of one.h5 are not among those of the other side" "$retort" eval --baseline one.h5 --candidate less.h5 --out E6 --common
+expect 2 "is a model, which needs rows" "$retort" eval --baseline one.h5 --candidate $b --out none
+expect 2 "give both" "$retort" eval --baseline one.h5 --out none
+expect 2 "belongs to a baseline and a candidate" "$retort" eval --student $a $rows --slices y --out none
+expect 3 "there is no column 'nation'" "$retort" eval --baseline $a --candidate $b $rows --slices nation --out none eval.speed=false
+[ ! -e none ] || fail "a folder was left"
+
+# A step of an experiment.
+cat > x.json <<X
+{"out": "run", "steps": [{"name": "a", "do": "predict", "with": {"model": "$a", "data": {"source": "band.h5", "rows": "600:"}}},
+ {"name": "b", "do": "predict", "with": {"model": "$b", "data": {"source": "band.h5", "rows": "600:"}}},
+ {"name": "e", "do": "eval", "with": {"baseline": "\${a}", "candidate": "\${b}"}}]}
+X
+expect 0 "" "$retort" run x.json --quiet
+cmp -s run/a.h5 one.h5 || fail "predictions of an experiment are others"
+[ "$(drop run/e)" = "$(drop E1)" ] || fail "an experiment compares otherwise"
+exit $failed
