@@ -194,6 +194,8 @@ rt_status rt_predictions_is(const char *path, int *yes)
     return st == RT_INPUT ? RT_OK : st;
 }
 
+static int is_digest(const char *text) { return strlen(text) == 32 && strspn(text, "0123456789abcdef") == 32; }
+
 /* A set of the file into memory: rows of `width` elements, as it was written. */
 static rt_status read_set(const rt_predictions *p, rt_h5_file *f, const char *name, rt_dtype type, size_t width,
                           void *into)
@@ -310,7 +312,7 @@ static rt_status take_manifest(rt_predictions *p, const cJSON *m)
                        "%s: has the format '%.40s', and this version reads %s; make it anew with 'retort predict'",
                        p->path, text_of(m, "format"), FORMAT);
     if (!cJSON_IsNumber(rows) || !(rows->valuedouble >= 1 && rows->valuedouble <= INT32_MAX) || !cJSON_IsNumber(topk) ||
-        topk->valueint < 0 || strlen(text_of(q, "model_digest")) != 32 || strlen(text_of(q, "data_digest")) != 32)
+        topk->valueint < 0 || !is_digest(text_of(q, "model_digest")) || !is_digest(text_of(q, "data_digest")))
         return damaged(p, "its manifest");
     p->rows = (uint64_t)rows->valuedouble;
     p->topk = topk->valueint;
@@ -340,8 +342,10 @@ static rt_status read_ids(rt_predictions *p, rt_h5_file *f)
     if (!p->id || !p->row) return rt_fail(RT_RUN, "out of memory");
     RT_TRY(read_set(p, f, "row", RT_U64, 1, p->row));
     RT_TRY(read_set(p, f, "id", RT_TEXT, d->element, p->id));
-    for (uint64_t i = 0; !*p->id_from && i < p->rows * 32; i++)
-        if (!strchr("0123456789abcdef", p->id[i]) || !p->id[i]) return damaged(p, "an id is no hash");
+    for (uint64_t r = 0; !*p->id_from && r < p->rows; r++) {
+        char id[33];
+        if (!is_digest(rt_row_text(p->id, 32, r, id))) return damaged(p, "an id is no hash");
+    }
     return rt_predictions_keys(p);
 }
 

@@ -6,6 +6,45 @@
 #include "experiments/report_parts.h"
 #include "tests/hostile_strings.h"
 
+/* Every string "@" of the tree becomes the text. */
+static void fill_in(cJSON *j, const char *text)
+{
+    for (cJSON *c = j->child; c; c = c->next) {
+        if (c->child) fill_in(c, text);
+        if (cJSON_IsString(c) && !strcmp(c->valuestring, "@")) assert_non_null(cJSON_SetValuestring(c, text));
+    }
+}
+
+/* A comparison as the evaluator tells it, with the text in all its places. */
+static cJSON *comparison(const char *text)
+{
+    static const char side[] = "{\"name\":\"@\",\"file\":\"@\",\"model_digest\":\"0123456789\",\"data_digest\":"
+                               "\"0123456789\",\"rows_digest\":\"0123456789\",\"kernels\":\"@\",\"tool\":\"@\","
+                               "\"rows\":9,\"rows_left_out\":1,\"rows_seen_in_training\":2}";
+    static const char delta[] = "{\"metric\":\"accuracy\",\"baseline\":0.9,\"candidate\":0.8,\"drop\":0.1,\"lo\":"
+                                "0.05,\"hi\":0.15,\"p\":0.01,\"n\":9,\"b\":2,\"c\":1,\"status\":\"measured\","
+                                "\"method\":\"@\"}";
+    static const char odd[] = "{\"metric\":\"auc\",\"status\":\"undefined\",\"reason\":\"@\"}";
+    static const char bins[] = "[{\"count\":3,\"confidence\":0.5,\"accuracy\":0.6,\"lo\":0.2,\"hi\":0.8}]";
+    static char form[8000];
+    snprintf(form, sizeof form,
+             "{\"confidence\":0.95,\"rows\":9,\"baseline\":%s,\"candidate\":%s,\"heads\":[{\"name\":\"@\",\"task\":"
+             "\"classes\",\"names\":[\"@\",\"@\"],\"metrics\":[%s,%s],\"per_class\":[{\"name\":\"@\",\"rows\":5,"
+             "\"recall\":%s,\"precision\":%s,\"f1\":%s}],\"confusion_difference\":{\"matrix\":[[1,-1],[2,-2]],"
+             "\"pairs\":[{\"truth\":\"@\",\"answer\":\"@\",\"baseline\":1,\"candidate\":2}]},\"slices_compared\":1,"
+             "\"slices\":[{\"metric\":\"accuracy\",\"column\":\"@\",\"value\":\"@\",\"n\":4,\"drop\":0.1}],"
+             "\"found\":[{\"slice\":[\"@\",\"@\"],\"rows\":4,\"confirmed\":%s,\"p_worse_holm\":0.01}],"
+             "\"reliability\":{\"baseline\":%s,\"candidate\":%s},\"flips_counted\":2,\"flips\":[{\"id\":\"@\","
+             "\"flip\":\"negative\",\"truth\":\"@\",\"baseline\":\"@\",\"candidate\":\"@\",\"picture\":"
+             "\"data:image/png;base64,AA==\"},{\"id\":\"@\",\"flip\":\"positive\",\"truth\":\"@\",\"baseline\":"
+             "\"@\",\"candidate\":\"@\",\"values\":[1,2]}]}]}",
+             side, side, delta, odd, delta, delta, delta, delta, bins, bins);
+    cJSON *c = cJSON_Parse(form);
+    assert_non_null(c);
+    fill_in(c, text);
+    return c;
+}
+
 /* An evaluation of two models as the evaluator tells it, with `text` in the place of all that a user or a file names.
  */
 static cJSON *evaluation(const char *text)
@@ -31,6 +70,7 @@ static cJSON *evaluation(const char *text)
     cJSON_AddStringToObject(e, "tool", text);
     cJSON_AddStringToObject(e, "commit", text);
     cJSON_AddStringToObject(cJSON_AddObjectToObject(e, "config"), text, text);
+    cJSON_AddItemToObject(e, "comparison", comparison(text));
     return e;
 }
 
