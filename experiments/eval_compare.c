@@ -23,19 +23,31 @@ rt_status rt_eval_find_stored(rt_evaluation *v)
     return RT_OK;
 }
 
+/* What was said already, of models that were bound before, is not said again. */
+static void add_notes(rt_evaluation *v, const cJSON *notes)
+{
+    for (const cJSON *n = notes->child; n; n = n->next) {
+        const cJSON *k = v->notes->child;
+        while (k && strcmp(k->valuestring, n->valuestring)) k = k->next;
+        if (!k) rt_eval_note(v->notes, "%s", n->valuestring);
+    }
+}
+
 rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
 {
     rt_eval_pair *p = &v->pair;
     rt_comparison *c;
     cJSON *data = p->data ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL;
+    if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->pool, v->progress));
     rt_comparison_spec spec = {.baseline = p->path[RT_BASELINE], .candidate = p->path[RT_CANDIDATE],
                                .baselines = p->paths[RT_BASELINE], .candidates = p->paths[RT_CANDIDATE],
                                .data = data, .common = p->common, .pool = v->pool, .progress = v->progress,
-                               .notes = v->count ? NULL : v->notes};
-    if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->pool, v->progress));
-    RT_TRY(rt_comparison_open(&c, &spec));
+                               .notes = cJSON_CreateArray()};
+    rt_status st = rt_comparison_open(&c, &spec);
     rt_comparison_options o = {p->confidence, p->seed, p->find, v->data.x, v->data.digest.hex};
-    rt_status st = rt_comparison_result(c, &o, v->notes, &p->result);
-    rt_comparison_close(c);
+    if (!st) st = rt_comparison_result(c, &o, spec.notes, &p->result);
+    if (!st) add_notes(v, spec.notes);
+    if (c) rt_comparison_close(c);
+    cJSON_Delete(spec.notes);
     return st;
 }

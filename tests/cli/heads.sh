@@ -62,6 +62,12 @@ cat > s.json <<X
 X
 expect 0 "loss of weather: 0.1 x binary cross-entropy" "$retort" train s.json --out S
 expect 0 "S has no head 'kind'" "$retort" eval --teacher T/model.h5 --student S/model.h5 --data test.h5 'data.targets={"kind":"y"}' eval.speed=false --out E2 --force
+expect 0 "S/model.h5 has no head 'kind' of T/model.h5" "$retort" eval --baseline T/model.h5 --candidate S/model.h5 --data test.h5 'data.targets={"kind":"y"}' \
+    --out E3 eval.speed=false
+grep -q '<h2>Head price (real)</h2>' E3/report.html && grep -q '"hamming"' E3/evaluation.json || fail "a pair is not compared by head"
+expect 0 "" "$retort" predict T/model.h5 --data test.h5 --out t.h5 'data.targets={"kind":"y"}'
+expect 0 "" "$retort" predict S/model.h5 --data test.h5 --out s.h5
+expect 0 "rmse" "$retort" eval --baseline t.h5 --candidate s.h5 --out E4
 expect 0 "error difference" "$retort" eval --teacher L.h5 --student S/model.h5 --data train.h5 eval.speed=false --out E2 --force
 
 # What cannot be is said.

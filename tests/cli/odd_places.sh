@@ -81,7 +81,8 @@ done
 [ $? -eq 4 ] && grep -q 'standard output' err.txt || fail "full standard output: $(cat err.txt)"
 if [ "$(id -u)" -eq 0 ] && mkdir disk && mount -t tmpfs -o size=16k tmpfs disk 2> /dev/null; then
     for step in "import d.csv --label -1 --out disk/x.h5" "train t.json --out disk/T" "label --teacher T/model.h5 --data d.h5 --out disk/l.h5" \
-        "export L.h5 --out disk/l.csv" "eval --student T/model.h5 --data d.h5 --out disk/E eval.speed=false"; do
+        "export L.h5 --out disk/l.csv" "predict T/model.h5 --data d.h5 --out disk/p.h5" \
+        "predict T/model.h5 --data d.h5 --out disk/p.csv" "eval --student T/model.h5 --data d.h5 --out disk/E eval.speed=false"; do
         expect 4 "disk/" "$retort" $step
     done
     umount disk

@@ -202,6 +202,20 @@ static void evaluation_tells_what_was_seen(void **state)
     cJSON_Delete(two);
 }
 
+/* Models that read other parts of the rows are compared on rows of all parts. */
+static void a_pair(void **state)
+{
+    (void)state;
+    cJSON *e = evaluation("{'baseline': '@one/model.h5', 'candidate': '@two/model.h5', 'data': {'source': '@two.h5', "
+                          "'x': {'left': 'left', 'right': {'source': '@bytes.h5', 'set': 'r'}, 'input': {'source': "
+                          "'@one.h5', 'set': 'x'}}}, 'eval': {'speed': false}}");
+    const cJSON *c = cJSON_GetObjectItem(e, "comparison"), *head = cJSON_GetObjectItem(c, "heads")->child;
+    const cJSON *accuracy = cJSON_GetObjectItem(head, "metrics")->child;
+    assert_true(number(c, "rows") == ROWS);
+    check_close("drop", number(accuracy, "drop"), of_model(e, 0, "accuracy") - of_model(e, 1, "accuracy"), 1e-12, 0);
+    cJSON_Delete(e);
+}
+
 static void check_train(const char *config, rt_status want, const char *part)
 {
     cJSON *r;
@@ -378,7 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(training),
                                        cmocka_unit_test(labels_and_exports),
-                                       cmocka_unit_test(evaluation_tells_what_was_seen),
+                                       cmocka_unit_test(evaluation_tells_what_was_seen), cmocka_unit_test(a_pair),
                                        cmocka_unit_test(what_is_refused),
                                        cmocka_unit_test(outputs_are_no_inputs),
                                        cmocka_unit_test(normalisation_by_input),
