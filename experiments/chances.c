@@ -4,7 +4,7 @@
 
 #include "experiments/statistics.h"
 
-enum { EXACT = 2000 };
+enum { EXACT = 400 };
 static const double deviations = 8;    /* of a count around its mean that are summed; beyond lies 1e-15 */
 
 /* log of P(X = k) of X ~ Binomial(n, p), 0 < p < 1 */

@@ -9,7 +9,7 @@ typedef struct { double pass, regression, undecided; } rt_chances;
 
 /* The chances of the three verdicts on a share (as accuracy) of n >= 1 rows, by Tango's interval at this confidence
  * against a limit on its drop, where the true drop is `drop` and `psi` of rows are right by one side alone
- * (|drop| <= psi <= 1). Exact, by the trinomial of b and c, up to 2,000 such rows (n psi); of more by the normal
+ * (|drop| <= psi <= 1). Exact, by the trinomial of b and c, up to 400 such rows (n psi); of more by the normal
  * approximation of the drop. */
 rt_chances rt_power_of_share(uint64_t n, double psi, double drop, double limit, double confidence);
 /* The smallest true drop that is called a regression with this chance, where psi of the rows flip (or as many as the

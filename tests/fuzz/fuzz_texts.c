@@ -4,6 +4,7 @@
 #include "data/provenance.h"
 #include "engine/text.h"
 #include "experiments/evaluator.h"
+#include "experiments/policy.h"
 #include "experiments/importer.h"
 #include "experiments/report_parts.h"
 #include "student/arch.h"
@@ -51,6 +52,9 @@ static void config(const uint8_t *data, size_t size)
             fuzz_refused(check[i](copy));
             cJSON_Delete(copy);
         }
+        rt_policy policy;
+        fuzz_refused(rt_policy_take(&policy, cJSON_Duplicate(j, 1), "policy", 20000));
+        rt_policy_free(&policy);
     }
     cJSON_Delete(j);
     free(text);

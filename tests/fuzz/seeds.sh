@@ -18,6 +18,7 @@ make_seeds() {
     printf '%s\n%s' '{"teacher": ["a.h5", "b.h5"], "data": {"source": "x.h5", "rows": "5:"}, "labels": {"topk": 5, "type": "f16"}}' 'label.bad_rows=mark' > "$seeds/config/label"
     printf '%s' '{"input": "a.csv", "label": "k", "separator": "tab", "classes": "a,b", "drop": ["x", "y"], "size": [5, 7], "channels": 1}' > "$seeds/config/import"
     printf '%s' '{"teacher": "t.h5", "students": ["a.h5", ["b.h5", "c.h5"]], "data": {"source": "x.h5"}, "names": ["a", "b", "c"], "eval": {"latency_samples": 700}}' > "$seeds/config/eval"
+printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128:00112233445566778899aabbccddeeff", "limits": [{"metric": "recall", "class": "*", "max_drop": 0.1, "min_rows": 9}, {"metric": "accuracy", "slice": "c=*", "max_drop_rel": 0.1}, {"metric": "nfr", "max": 0.1}, {"metric": "latency_p99", "max_us": 5}], "waivers": [{"limit": "recall class=6", "until": "2027-01-31", "reason": "r"}], "speed": {"seconds": 1}}' > "$seeds/config/policy"
     printf '%s' '{"a": ["cat", "dog", "\u00e4"], "b": ["dog", "\u00e4", "cat"]}' > "$seeds/names/three"
     printf '%s' '{"a": [], "b": null}' > "$seeds/names/none"
     printf '%s' '{"rows": "10:900", "test": 0.25, "test_seed": 7}' > "$seeds/rows/part"
