@@ -3,13 +3,17 @@
  * Configuration: {"teacher": model or list, "students": [model, ...], "names": [..., teacher first],
  *  "data": {"source", "x", "y", "names", "rows", "test", "test_seed"},
  *  "eval": {"speed": true, "latency_samples": 2000, "seconds": 1, "rounds": 10}, "speed": {"seconds": 10}}
- * The reference, which the others are compared with, is the teacher, or the first student where there is no teacher.
+ * and {"baseline": model, ensemble or predictions, "candidate": the same, "compare": {"common": false, "find_slices":
+ *  false, "confidence": 0.95, "seed": 1}, "data": {"id", "slices"}}, for which both are models before the others, and
+ * "comparison" of the result (experiments/comparison_result.h).
+ * The reference, which the others are compared with, is the baseline, or the teacher, or the first student.
  *
  * Numbers of the result ("retort-evaluation-2"), which is the master of every report. n: rows with a label.
  *   accuracy        share of the n rows whose answer (largest logit, of equal ones the first) is the label;
  *                   accuracy_95: Wilson's interval
- *   top5, balanced_accuracy, macro_f1, ..., average_precision: the metrics of student/metrics.h. reliability: the bins
- * of ece per_class       rows, answered, right; precision, recall, F1, null where there is nothing to divide by
+ *   top5, balanced_accuracy, macro_f1, ..., adaptive_ece: the metrics of student/metrics.h
+ *   reliability     the bins of ece
+ *   per_class       rows, answered, right; precision, recall, F1, null where there is nothing to divide by
  *   confusion       [truth][answer], up to 256 classes
  *   agreement       share of all rows, labelled or not, with the reference's answer
  *   kl_from_teacher, kl_from_reference: mean over all rows of sum q (log q - log p), nats; q the reference's softmax

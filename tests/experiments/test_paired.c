@@ -168,7 +168,7 @@ static void classes(void **state)
     int n = 0;
     (void)state;
     for (const cJSON *t = get(reference, "classification")->child; t; t = t->next, n++) {
-        int k = (int)number(t, "K"), rows = cJSON_GetArraySize(get(t, "y")), right = 0;
+        int k = (int)number(t, "K"), rows = cJSON_GetArraySize(get(t, "y"));
         rt_scores s;
         rt_calibrated row[64];
         check_ok(rt_scores_begin(&s, RT_TASK_CLASSES, k, 1, (uint64_t)rows));
@@ -188,7 +188,6 @@ static void classes(void **state)
             r.brier = brier;
             rt_scores_add(&s, &r, z, y);
             row[i] = (rt_calibrated){q[r.answer], r.answer == y};
-            right += r.answer == y;
         }
         check_close("adaptive ece", rt_adaptive_ece(row, (uint64_t)rows), number(t, "adaptive_ece15"), near, 0);
         static const struct { const char *metric, *key; } of[] = {
