@@ -1,6 +1,6 @@
 /* A baseline and a candidate: pairing, questions and slices against record_comparison.py. */
 #include "data/files.h"
-#include "experiments/comparison.h"
+#include "experiments/comparison_result.h"
 #include "experiments/predictions_parts.h"
 #include "student/metrics.h"
 #include "tests/support.h"
@@ -352,6 +352,46 @@ static void limits(void **state)
     rt_comparison_close(c);
 }
 
+/* A third of the second country's rows are answered wrong: that is found and confirmed, once, and what of it is within
+ * other columns is folded. Of equal models nothing is found. */
+static void found_slices(void **state)
+{
+    rt_comparison *c;
+    rt_found_slice found[RT_FOUND_MOST];
+    rt_predictions *p = make(0, 0, 0);
+    int n, planted = -1, rows = 0;
+    (void)state;
+    for (uint64_t i = 0; i < ROWS; i++) {
+        rows += country[i] == 1;
+        if (country[i] == 1 && i % 3 == 0 && label[i] >= 0) p->of[0].z[i * K + ((uint64_t)label[i] + 1) % K] += 20;
+    }
+    write(p, "planted.h5");
+    check_ok(open_pair("base.h5", "planted.h5", 0, &c));
+    rt_question q = {.metric = rt_paired_metric_find(RT_TASK_CLASSES, "accuracy"), .class = -1, .confidence = 0.95};
+    check_ok(rt_find_slices(c, &q, found, &n));
+    for (int i = 0; i < n; i++) {
+        int here = !strcmp(found[i].name[0], "country = FR") || !strcmp(found[i].name[1], "country = FR");
+        if (here && !*found[i].name[1]) planted = i;
+        assert_true(found[i].searched.p_limit < 0.05 && found[i].searched.drop > 0);
+        assert_true(found[i].adjusted >= found[i].p && found[i].rows >= 20);
+        assert_true(found[i].searched.n + found[i].confirmed.n <= found[i].rows);
+        if (here && i != planted && planted >= 0)
+            assert_true(found[i].searched.drop >= 1.5 * found[planted].searched.drop);
+    }
+    assert_true(planted >= 0 && found[planted].adjusted < 0.01);
+    assert_int_equal(found[planted].rows, rows);
+    rt_comparison_close(c);
+    check_ok(open_pair("base.h5", "cand.h5", 0, &c));
+    check_ok(rt_find_slices(c, &q, found, &n));
+    for (int i = 0; i < n; i++)        /* both would choose rows that the baseline has right */
+        assert_false(!strncmp(found[i].name[0], "predicted", 9) && !strncmp(found[i].name[1], "class", 5));
+    rt_comparison_close(c);
+    check_ok(open_pair("base.h5", "base.h5", 0, &c));
+    check_ok(rt_find_slices(c, &q, found, &n));
+    assert_int_equal(n, 0);
+    rt_comparison_close(c);
+}
+
 static void damage(void **state)
 {
     char *bytes;
@@ -378,9 +418,14 @@ static void damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_reference), cmocka_unit_test(same_bits),
-                                       cmocka_unit_test(largest_alone),     cmocka_unit_test(row_sets),
-                                       cmocka_unit_test(equal_rows),        cmocka_unit_test(slices),
-                                       cmocka_unit_test(limits),            cmocka_unit_test(damage)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_reference),
+                                       cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(largest_alone),
+                                       cmocka_unit_test(row_sets),
+                                       cmocka_unit_test(equal_rows),
+                                       cmocka_unit_test(slices),
+                                       cmocka_unit_test(limits),
+                                       cmocka_unit_test(found_slices),
+                                       cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, write_files, drop_files);
 }
