@@ -523,12 +523,81 @@ static void nan_passes_relu(void **state)
     free(x); free(w); free(ones); free(y);
 }
 
+/* Quantizers: all families give the bits of plain C, which are those of the definition in double. */
+static void quantizers(void **state)
+{
+    static const struct { float scale; int zero; } of[] = {{0.01f, 0}, {0.02f, 128}, {0.0037f, 255}, {1.0f, 7}};
+    (void)state;
+    for (size_t n = 1; n < 140; n += n < 40 ? 1 : 17)
+        for (size_t q = 0; q < sizeof of / sizeof of[0]; q++) {
+            float *x = random_floats(n, (uint32_t)n), *y = random_floats(n, 5), *g = random_floats(n, 6),
+                  *want = malloc(n * sizeof *want);
+            uint8_t *bytes = malloc(n);
+            double low = 0, high = 0;
+            float s = of[q].scale, first = s * (float)-of[q].zero, last = s * (float)(255 - of[q].zero);
+            for (size_t i = 0; i < n; i++) {
+                double v = rint((double)(x[i] / s));
+                want[i] = (float)fmin(fmax(v, -of[q].zero), 255 - of[q].zero) * s + 0.0f;        /* no -0 */
+                bytes[i] = (uint8_t)(i * 37);
+                low = fmin(low, x[i]);
+                high = fmax(high, x[i]);
+            }
+            EACH_FAMILY(k) {
+                float seen[2] = {0, 0};
+                (*k)->fake_quant(y, x, n, s, of[q].zero, seen);
+                assert_memory_equal(y, want, n * sizeof *y);
+                assert_true(seen[0] == (float)low && seen[1] == (float)high);
+                memcpy(y, x, n * sizeof *y);
+                (*k)->fake_quant(y, y, n, s, of[q].zero, NULL);
+                assert_memory_equal(y, want, n * sizeof *y);
+                float *d = malloc(n * sizeof *d);
+                memcpy(d, g, n * sizeof *d);
+                (*k)->clip_back(d, want, n, first, last);
+                for (size_t i = 0; i < n; i++)
+                    assert_true(d[i] == (want[i] > first && want[i] < last ? g[i] : 0));
+                (*k)->from_bytes(y, bytes, n, s, of[q].zero);
+                for (size_t i = 0; i < n; i++) assert_true(y[i] == s * (float)(bytes[i] - of[q].zero));
+                d[n / 2] = NAN;
+                (*k)->fake_quant(d, d, n, s, of[q].zero, NULL);
+                assert_true(isnan(d[n / 2]));
+                free(d);
+            }
+            free(x);
+            free(y);
+            free(g);
+            free(want);
+            free(bytes);
+        }
+}
+
+static void quantized_weights(void **state)
+{
+    (void)state;
+    for (int n = 1; n < 71; n += 3)
+        for (int most = 7; most <= 127; most += 120) {
+            size_t rows = 5;
+            float *w = random_floats(rows * (size_t)n, 1), *y = random_floats(rows * (size_t)n, 2), step[71];
+            for (int c = 0; c < n; c++) step[c] = 0.5f / (float)most * (1 + 0.1f * (float)c);
+            w[0] = 2.5f * step[0];                       /* halves to even */
+            EACH_FAMILY(k) {
+                (*k)->quant_rows(y, w, step, rows, n, most);
+                for (size_t i = 0; i < rows * (size_t)n; i++) {
+                    double s = step[i % (size_t)n], v = rint((double)w[i] / s);
+                    assert_true(y[i] == (float)(fmin(fmax(v, -most), most) * s));
+                }
+            }
+            free(w);
+            free(y);
+        }
+}
+
 int main(void)
 {
     const rt_kernels *const *k = rt_kernels_all();
     while (k[1]) k++;
     twin = *k;
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quantizers), cmocka_unit_test(quantized_weights),
+                                       
         cmocka_unit_test(conv_line),  cmocka_unit_test(nan_passes_relu), cmocka_unit_test(conv_overlap),
         cmocka_unit_test(conv_dw),    cmocka_unit_test(elementwise_bits), cmocka_unit_test(fused_bits),
         cmocka_unit_test(exp_log),    cmocka_unit_test(blocks),          cmocka_unit_test(half),
