@@ -70,9 +70,11 @@ def variants(name):
 
 
 class Trainer:
-    """One training step after another on data already in memory: forward, cross-entropy, backward, SGD with momentum."""
+    """One training step after another on data already in memory: forward, cross-entropy, backward, SGD with momentum.
+    qat: of quantization-aware training, as torch.ao prepares it (FX graph mode, x86); "frozen": observers are off, and
+    batch norms use their running statistics."""
 
-    def __init__(self, name, batch, fmt, compiled):
+    def __init__(self, name, batch, fmt, compiled, qat="off"):
         build, shape, classes = MODELS[name]
         torch.manual_seed(0)
         self.batch = batch
@@ -82,6 +84,13 @@ class Trainer:
             model = model.to(memory_format=torch.channels_last)
             self.x = self.x.contiguous(memory_format=torch.channels_last)
         self.y = torch.randint(0, classes, (batch,))
+        if qat != "off":
+            from torch.ao.quantization import disable_observer, get_default_qat_qconfig_mapping
+            from torch.ao.quantization.quantize_fx import prepare_qat_fx
+            model = prepare_qat_fx(model.train(), get_default_qat_qconfig_mapping("x86"), (self.x,))
+            model(self.x)                                  # observers have seen a batch
+            if qat == "frozen":
+                model.apply(disable_observer).apply(torch.ao.nn.intrinsic.qat.freeze_bn_stats)
         self.opt = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, foreach=True)
         self.loss = nn.CrossEntropyLoss()
         self.model = torch.compile(model) if compiled else model
