@@ -159,7 +159,7 @@ static void put_lines_of(rt_string *t, const cJSON *list, const char *word, int 
 
 char *rt_gate_screen(const cJSON *v)
 {
-    enum { LINES = 14 };
+    enum { LINES = 12 };             /* with heads, notes and what is left out: 24 */
     rt_string t = {0};
     int left = LINES, hidden = 0;
     put_upper(&t, text_of(v, "verdict"));

@@ -166,6 +166,23 @@ static void well_formed(void **state)
     assert_int_equal(system(command), 0);
 }
 
+/* One screen, however much there is to say. */
+static void one_screen(void **state)
+{
+    (void)state;
+    cJSON *v = verdict("six", "noninferior"), *limits = cJSON_GetObjectItem(v, "limits");
+    for (int i = 0; i < 300; i++) {
+        cJSON_AddItemToArray(limits, cJSON_Duplicate(limits->child, 1));
+        cJSON_AddItemToArray(cJSON_GetObjectItem(v, "notes"), cJSON_CreateString("a note"));
+        cJSON_AddItemToArray(cJSON_GetObjectItem(v, "refused"), cJSON_CreateString("a reason"));
+    }
+    char *screen = rt_gate_screen(v);
+    assert_int_equal(lines_of(screen), 24);
+    assert_non_null(strstr(screen, "and 294 more, in verdict.json"));
+    free(screen);
+    cJSON_Delete(v);
+}
+
 /* What each form tells of a regression: value, interval, limit, b and c. */
 static void says(void **state)
 {
@@ -205,6 +222,6 @@ static void says(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(hostile), cmocka_unit_test(well_formed),
-                                       cmocka_unit_test(says)};
+                                       cmocka_unit_test(one_screen), cmocka_unit_test(says)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
