@@ -50,7 +50,7 @@ static int by_confidence(const void *a, const void *b)
 double rt_adaptive_ece(rt_calibrated *r, uint64_t n)
 {
     double e = 0;
-    qsort(r, n, sizeof *r, by_confidence);
+    if (n) qsort(r, n, sizeof *r, by_confidence);
     for (uint64_t g = 0, at = 0; g < RT_ECE_BINS; g++) {
         uint64_t end = (g + 1) * n / RT_ECE_BINS;
         double confidence = 0, right = 0;
