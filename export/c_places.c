@@ -12,9 +12,9 @@ int rt_c_depthwise(const rt_net *n, const rt_net_call *c)
 
 int rt_c_few(const rt_net *n, const rt_net_call *c)
 {
+    if (c->op != RT_NET_CONV || rt_c_depthwise(n, c) || c->groups > 1) return 0;
     rt_c_sides side = rt_c_sides_of(n, c);
-    return c->op == RT_NET_CONV && !rt_c_depthwise(n, c) && c->groups == 1 && side.oh * side.ow >= RT_C_WIDTH &&
-           c->kh * c->kw * n->tensor[c->in[0]].c <= RT_C_FEW;
+    return side.oh * side.ow >= RT_C_WIDTH && c->kh * c->kw * n->tensor[c->in[0]].c <= RT_C_FEW;
 }
 
 static int up(int n, int to) { return (n + to - 1) / to * to; }
