@@ -167,9 +167,42 @@ static void heads(void **state)
     net_scene_free(&s);
 }
 
+/* Programs that were forged behind a digest that fits, and are taken, are exported, whatever numbers nobody uses. */
+static void forged(void **state)
+{
+    uint64_t dice = 88172645463325252u;
+    size_t n, text = 0;
+    int taken = 0;
+    uint8_t *bytes;
+    (void)state;
+    net_scene s = net_scene_new(3, 1);
+    check_ok(rt_program_write(s.p, &bytes, &n));
+    uint8_t *bad = malloc(n);
+    for (int i = 7; i >= 0; i--) text = text << 8 | bytes[56 + i];
+    for (int t = 0; t < 300; t++) {
+        rt_program *p;
+        rt_c_files f;
+        memcpy(bad, bytes, n);
+        dice ^= dice << 13; dice ^= dice >> 7; dice ^= dice << 17;
+        bad[64 + text + (dice >> 20) % 1400] = t % 2 ? 0 : (uint8_t)(dice >> 8);
+        memset(bad + 24, 0, 32);
+        rt_digest d = rt_digest_of(bad, n);
+        memcpy(bad + 24, d.hex, 32);
+        if (rt_program_read(&p, bad, n, "forged")) continue;
+        taken++;
+        if (rt_program_bytes(p) < 1 << 24) rt_export_c(p, "net", NULL, &f), rt_c_files_free(&f);
+        rt_program_free(p);
+    }
+    assert_true(taken > 30);
+    free(bad);
+    free(bytes);
+    net_scene_free(&s);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(heads), cmocka_unit_test(compilers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(heads), cmocka_unit_test(forged),
+                                       cmocka_unit_test(compilers)};
     net_pool = rt_pool_new(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
     rt_pool_free(net_pool);
