@@ -165,8 +165,8 @@ const cli_key cli_train_keys[] = {
     {"quant.calibrate", "300", "training rows that the first ranges come from"},
     {"quant.warmup", "1; with init 0", "epochs in float before"},
     {"quant.freeze", "0.85",
-     "the share of the run after which ranges and batch norms stand, and rows go forward through the integer program. "
-     "Early, at a high rate, training may diverge"},
+     "the share of the run after which ranges and batch norms stand, and rows go forward through the integer program, "
+     "without dropout. Early, at a high rate, training may diverge, which is said"},
     {"quant.step_lr", "0.1", "lsq: factor of the learning rate of steps"},
     QUANT_INPUT,
     {NULL, NULL, NULL}};

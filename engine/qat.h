@@ -5,8 +5,8 @@
  * through a value at an end of its range, which is read off the value itself. A range is that of the steps before
  * (range += momentum (seen - range) when the step is done), batch norms use the batch.
  *
- * FROZEN: ranges and batch norms stand, and the forward pass is the integer program that is deployed, call by call;
- * what the backward pass reads are its bytes.
+ * FROZEN: ranges and batch norms stand, and the forward pass is the integer program that is deployed, call by call and
+ * without dropout; what the backward pass reads are its bytes.
  *
  * Steps that are trained learn as in LSQ (Esser et al. 2020, equations 3 and 5): of a step s of N weights w, most = 2^
  * (bits - 1) - 1, ds = sum dw (rne(w / s) - w / s inside, -most or most beyond) / sqrt(N most), and weights beyond have

@@ -4,6 +4,7 @@
  * throughout. What changes is the session: in float for the warm-up; then, with quantizers that rows of calibration
  * gave their numbers, LIVE; from `freeze` on FROZEN. Which one a batch needs follows from its number alone. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "train/trainer_parts.h"
 
 #define RANGE_MOMENTUM 0.01f
+#define HIGH_RATE 0.3                  /* of the peak */
 
 /* ---- what there is ---- */
 
@@ -164,18 +166,38 @@ static void find_borders(rt_trainer *t)
     if (q->frozen_from < q->live_from) q->frozen_from = q->live_from;
 }
 
-/* Gradients no longer reach what the batch norms scale and shift by, and momentum is not to move it either. */
-static void hold_norms(rt_graph *g)
+/* Gradients no longer reach what the batch norms scale and shift by, and momentum is not to move it either. How many
+ * there are. */
+static int hold_norms(rt_graph *g)
 {
-    for (int i = 0; i < g->nodes; i++)
-        for (int k = 0; k < g->node[i].fields && g->node[i].op == RT_OP_BATCH_NORM; k++)
-            g->field[g->node[i].field[k]].tuning.lr_scale = 0;
+    int norms = 0;
+    for (int i = 0; i < g->nodes; i++) {
+        const rt_node *n = &g->node[i];
+        if (n->op != RT_OP_BATCH_NORM) continue;
+        for (int k = 0; k < n->fields; k++) g->field[n->field[k]].tuning.lr_scale = 0;
+        norms++;
+    }
+    return norms;
+}
+
+/* Where the rate is still high, weights whose norms no longer follow them run away. */
+static void say_early(rt_trainer *t)
+{
+    const rt_optimizer_config *o = &t->set.optimizer;
+    double part = rt_learning_rate(o, t->done, t->total, t->steps) / o->lr;
+    char text[240];
+    if (part <= HIGH_RATE) return;
+    snprintf(text, sizeof text, "quant.freeze: batch norms and ranges stand from step %llu on, at %.2f of the peak "
+             "learning rate; training may diverge: freeze later, or let the rate fall before (train.schedule)",
+             (unsigned long long)t->done, part);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+    rt_progress_line(t->opt->progress, text);
 }
 
 /* What stands from now on: norms, ranges, and with them the program but for its numbers. */
 static rt_status freeze(rt_trainer *t)
 {
-    hold_norms(t->graph);
+    if (hold_norms(t->graph)) say_early(t);
     RT_TRY(rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_PARAMS, NULL),
                                rt_session_buffer(t->session, RT_B_STATES, NULL)));
     return rt_model_qat_freeze(&t->quant.of, t->model);

@@ -180,6 +180,8 @@ static void steps_are_what_the_method_says(void **s)
     rt_model *m = load_model("early");
     cJSON *c = train(RUN("bytes", "'epochs': 1, 'schedule': 'constant'", "'warmup': 0, 'freeze': 0"), "none");
     rt_model *first = load_model("none");
+    const char *note = cJSON_GetArrayItem(cJSON_GetObjectItem(c, "notes"), 0)->valuestring;
+    if (!strstr(note, "stand from step 0 on, at 1.00 of the peak learning rate")) fail_msg("'%s'", note);
     for (int k = 0; k < 4; k++) {                 /* frozen from the start: as they were made */
         assert_true(values(first, "n1.gamma")[k] == 1 && values(first, "n1.beta")[k] == 0);
         assert_true(values(first, "n1.mean")[k] == 0 && values(first, "n1.variance")[k] == 1);
