@@ -158,8 +158,8 @@ static rt_status confirm(search *s, rt_found_slice found[RT_FOUND_MOST], int *co
     return RT_OK;
 }
 
-/* One column, or the truth and the baseline's answer: together they choose the rows that the baseline has right, on which
- * any other model is worse. */
+/* One column, or the truth and the baseline's answer: together they choose the rows that the baseline has right, on
+ * which any other model is worse. */
 static int alike(const char *a, const char *b)
 {
     int truth = !strcmp(a, "class") + !strcmp(b, "class"), answer = !strcmp(a, "predicted") + !strcmp(b, "predicted");

@@ -39,8 +39,8 @@ static int tear_down(void **s)
     "'model': {'input': [6, 6, 1], 'classes': 3, 'layers': [" \
     "{'op': 'conv2d', 'name': 'c1', 'out': 4, 'kernel': 3, 'padding': 1, 'bias': false}, {'op': 'batch_norm', " \
     "'name': 'n1'}, {'op': 'relu'}, {'op': 'dropout', 'rate': 0.1}, {'op': 'conv2d', 'name': 'c2', 'out': 4, " \
-    "'kernel': 3, 'padding': 1}, {'op': 'relu'}, {'op': 'max_pool', 'kernel': 2}, {'op': 'flatten'}, {'op': 'dense', 'name': 'd', " \
-    "'out': 3}]}, "
+    "'kernel': 3, 'padding': 1}, {'op': 'relu'}, {'op': 'max_pool', 'kernel': 2}, {'op': 'flatten'}, {'op': 'dense', " \
+    "'name': 'd', 'out': 3}]}, "
 #define RUN(DATA, TRAIN, QUANT) \
     "{" NET "'data': {'source': '@" DATA ".h5', 'validation': 48}, 'augment': {'flip': true, 'mixup': 0.2}, " \
     "'train': {'batch': 16, " TRAIN "}, 'quant': {" QUANT "}}"
