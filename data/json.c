@@ -494,3 +494,15 @@ cJSON *rt_cfg_array(rt_cfg *c, const char *key)
 }
 
 cJSON *rt_cfg_any(rt_cfg *c, const char *key) { return look(c, key); }
+
+void rt_json_number(cJSON *j, const char *key, double value, const char *reason)
+{
+    if (isfinite(value)) {
+        cJSON_AddNumberToObject(j, key, value);
+        return;
+    }
+    cJSON *undefined = cJSON_GetObjectItemCaseSensitive(j, "undefined");
+    if (!undefined) undefined = cJSON_AddObjectToObject(j, "undefined");
+    cJSON_AddNullToObject(j, key);
+    cJSON_AddStringToObject(undefined, key, reason);
+}

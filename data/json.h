@@ -75,6 +75,8 @@ void rt_cfg_fail(rt_cfg *, const char *key, const char *what);
 /* A key that does not apply to what other keys chose: fails with "what" when it is given. */
 void rt_cfg_refuse(rt_cfg *, const char *key, const char *what);
 
+/* value under key, or null with the reason under "undefined" where it is not finite. */
+void rt_json_number(cJSON *, const char *key, double value, const char *reason);
 /* The nearest of names by edit distance, NULL when none is near. */
 const char *rt_nearest(const char *word, const char *const *names, int count);
 #endif

@@ -11,19 +11,6 @@
 
 /* ---- numbers, and why there is none ---- */
 
-/* value under key, or null with the reason under "undefined" when it is not finite. */
-static void add(cJSON *j, const char *key, double value, const char *reason)
-{
-    if (isfinite(value)) {
-        cJSON_AddNumberToObject(j, key, value);
-        return;
-    }
-    cJSON *undefined = cJSON_GetObjectItemCaseSensitive(j, "undefined");
-    if (!undefined) undefined = cJSON_AddObjectToObject(j, "undefined");
-    cJSON_AddNullToObject(j, key);
-    cJSON_AddStringToObject(undefined, key, reason);
-}
-
 static double ratio(double sum, uint64_t n) { return n ? sum / (double)n : NAN; }
 
 static cJSON *counts(const uint64_t *n, int k)
@@ -78,7 +65,7 @@ static void add_confusion(cJSON *j, const rt_head *head, const rt_eval_quality *
     char reason[80];
     snprintf(reason, sizeof reason, "%d classes; the matrix is kept up to %d", head->size, RT_EVAL_CONFUSION);
     if (!q->confusion) {
-        add(j, "confusion", NAN, reason);
+        rt_json_number(j, "confusion", NAN, reason);
         return;
     }
     cJSON *m = cJSON_AddArrayToObject(j, "confusion");
@@ -107,7 +94,7 @@ static void add_labelled(cJSON *j, const rt_head *head, const rt_eval_quality *q
     const rt_metric_table *table = &rt_metrics[head->task];
     for (int i = 0; i < table->count; i++) {
         const rt_metric *m = &table->metric[i];
-        add(j, m->name, m->of(s), rt_metric_undefined(m, s));
+        rt_json_number(j, m->name, m->of(s), rt_metric_undefined(m, s));
         if (m != &rt_classes_metrics[RT_ACCURACY] || !s->rows) continue;
         double range[2];
         rt_wilson(s->right, s->rows, 0.95, range);
@@ -131,7 +118,7 @@ static rt_status add_difference(cJSON *j, const rt_evaluation *v, int i, int h)
     double range[2], mean;
     const char *method;
     if (!n) {
-        add(j, "difference_vs_reference", NAN, no_labels);
+        rt_json_number(j, "difference_vs_reference", NAN, no_labels);
         return RT_OK;
     }
     float *d = malloc(n * sizeof *d);
@@ -154,14 +141,14 @@ static rt_status add_comparison(cJSON *j, const rt_evaluation *v, int i, int h)
     const rt_eval_quality *q = &v->model[i].quality[h];
     rt_task task = v->head[h].task;
     if (i == 0) return RT_OK;
-    add(j, "agreement", ratio((double)q->agree, q->compared), "");
-    if (task == RT_TASK_REAL) add(j, "distance_from_reference", ratio(q->away, q->compared), "");
-    else add(j, kl_key(v), ratio(q->kl, q->compared), "");
+    rt_json_number(j, "agreement", ratio((double)q->agree, q->compared), "");
+    if (task == RT_TASK_REAL) rt_json_number(j, "distance_from_reference", ratio(q->away, q->compared), "");
+    else rt_json_number(j, kl_key(v), ratio(q->kl, q->compared), "");
     if (task != RT_TASK_CLASSES) RT_TRY(add_difference(j, v, i, h));
     if (task == RT_TASK_REAL) return RT_OK;
     int complete = task == RT_TASK_CLASSES || q->scores.complete;          /* what is right is a whole row */
     if (!v->labelled[h] || !complete) {
-        add(j, "mcnemar_vs_reference", NAN, v->labelled[h] ? "no row has all its labels" : no_labels);
+        rt_json_number(j, "mcnemar_vs_reference", NAN, v->labelled[h] ? "no row has all its labels" : no_labels);
         return RT_OK;
     }
     cJSON *m = cJSON_AddObjectToObject(j, "mcnemar_vs_reference");
@@ -195,7 +182,7 @@ static rt_status add_quality(cJSON *j, const rt_evaluation *v, int i)
 
 static void add_seen(cJSON *j, const rt_eval_seen *s)
 {
-    add(j, "rows_seen_in_training", s->unknown && !s->rows ? NAN : (double)s->rows,
+    rt_json_number(j, "rows_seen_in_training", s->unknown && !s->rows ? NAN : (double)s->rows,
         "not known: a file that the model comes from does not say what it was trained on");
     cJSON *seen = cJSON_AddObjectToObject(j, "seen");
     for (int k = 0; k < RT_EVAL_KIN; k++) cJSON_AddNumberToObject(seen, rt_eval_kin[k], (double)s->by[k]);

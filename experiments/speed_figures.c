@@ -84,19 +84,6 @@ void rt_speed_say_noisy(const rt_speed *s, rt_scenario scenario, char *text, siz
 
 /* ---- as JSON ---- */
 
-/* value under key, or null with the reason under "undefined" when it is not finite. */
-static void add(cJSON *j, const char *key, double value, const char *reason)
-{
-    if (isfinite(value)) {
-        cJSON_AddNumberToObject(j, key, value);
-        return;
-    }
-    cJSON *undefined = cJSON_GetObjectItemCaseSensitive(j, "undefined");
-    if (!undefined) undefined = cJSON_AddObjectToObject(j, "undefined");
-    cJSON_AddNullToObject(j, key);
-    cJSON_AddStringToObject(undefined, key, reason);
-}
-
 void rt_speed_percentiles(cJSON *into, float *seconds, float *room, uint64_t n)
 {
     static const struct { const char *key; double p; } tail[] = {
@@ -111,7 +98,7 @@ void rt_speed_percentiles(cJSON *into, float *seconds, float *room, uint64_t n)
         int64_t at = rt_percentile_index(n, tail[i].p);
         if (at < 0)
             snprintf(reason, sizeof reason, "needs %llu samples", (unsigned long long)rt_percentile_needs(tail[i].p));
-        add(into, tail[i].key, at < 0 ? NAN : (double)seconds[at] * 1e6, reason);
+        rt_json_number(into, tail[i].key, at < 0 ? NAN : (double)seconds[at] * 1e6, reason);
     }
     cJSON_AddNumberToObject(into, "max_us", (double)seconds[n - 1] * 1e6);
 }
@@ -160,8 +147,9 @@ static void describe_rates(cJSON *j, const rt_speed *s, int i)
     cJSON_AddNumberToObject(t, "threads", rt_pool_threads(s->pool));
     cJSON_AddNumberToObject(t, "batch", rt_speed_size[best]);
     add_rate(t, s, i, best);
-    add(j, "joules_per_row", s->subject[i].joule_rows > 0 ? s->subject[i].joules / s->subject[i].joule_rows : NAN,
-        "the counters of energy (RAPL) cannot be read here");
+    rt_json_number(j, "joules_per_row",
+                   s->subject[i].joule_rows > 0 ? s->subject[i].joules / s->subject[i].joule_rows : NAN,
+                   "the counters of energy (RAPL) cannot be read here");
 }
 
 rt_status rt_speed_describe(cJSON *j, const rt_speed *s, int i)
@@ -185,7 +173,7 @@ void rt_speed_describe_ratios(cJSON *into, const rt_speed *s, int i)
         rt_speed_figure f = rt_speed_compare(s, scenario, figure[k].quantile, 0, i, 0.95);
         rt_speed_say_noisy(s, scenario, text, sizeof text);
         if (rt_speed_noise(s, scenario).noisy) f.ratio = NAN;
-        add(into, figure[k].key, f.ratio, text);
+        rt_json_number(into, figure[k].key, f.ratio, text);
         char key[40];
         snprintf(key, sizeof key, "%s_95", figure[k].key);
         double range[2] = {f.ratio_lo, f.ratio_hi};
@@ -203,7 +191,7 @@ void rt_speed_describe_all(cJSON *into, const rt_speed *s)
         if (!(s->scenarios & 1u << k)) continue;
         rt_speed_control c = rt_speed_noise(s, (rt_scenario)k);
         cJSON *one = cJSON_AddObjectToObject(control, scenario_name[k]);
-        add(one, "ratio", c.ratio, "no round has both");
+        rt_json_number(one, "ratio", c.ratio, "no round has both");
         if (k != RT_OFFLINE) cJSON_AddNumberToObject(one, "disturbed", c.disturbed);
         cJSON_AddBoolToObject(one, "noisy", c.noisy);
         noisy |= c.noisy;
