@@ -14,7 +14,7 @@ import sys
 retort, fashion, out = sys.argv[1:4]
 NETS = {"mlp": ({"family": "mlp", "width": 64, "depth": 2}, {"epochs": 20, "lr": 0.05}, None),
         "cnn": ({"family": "cnn", "width": 16, "depth": 3}, {"epochs": 10, "lr": 0.1}, None),
-        "resnet8": ({"family": "resnet", "width": 16, "depth": 1}, {"epochs": 8, "lr": 0.1}, "0:20000")}
+        "resnet8": ({"family": "resnet", "width": 16, "depth": 1}, {"epochs": 5, "lr": 0.1}, "0:10000")}
 nets = sys.argv[4:] or list(NETS)
 SEEDS = (1, 2, 3)
 KINDS = ("float", "QAT W8", "QAT W4", "PTQ W8", "PTQ W4")
