@@ -164,7 +164,7 @@ const cli_key cli_train_keys[] = {
      "any; mse: what keeps the squared error least, found at the begin of each epoch, and ranges stay as calibrated"},
     {"quant.calibrate", "300", "training rows that the first ranges come from"},
     {"quant.warmup", "1; with init 0", "epochs in float before"},
-    {"quant.freeze", "0.85; weights below 8 bits 0.95",
+    {"quant.freeze", "0.95",
      "the share of the run after which ranges and batch norms stand, and rows go forward through the integer program, "
      "without dropout. Early, at a high rate, training may diverge, which is said"},
     {"quant.step_lr", "0.1", "lsq: factor of the learning rate of steps"},

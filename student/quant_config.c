@@ -9,20 +9,6 @@ static const char *const methods[] = {"minmax", "mse", NULL}, *const learning[] 
                   *const inputs[] = {"auto", "u8", "f32", NULL};
 enum { LEAST = 4, MOST = 8, ROWS_MOST = 65536 };
 
-/* Below 8 bits a weight that goes over to the next step moves its channel's mean further than norms that stand can take
- * while the rate is still some percent of its peak. */
-static double default_freeze(const rt_quant_settings *s)
-{
-    int least = s->weights;
-    for (const cJSON *l = s->layers ? s->layers->child : NULL; l; l = l->next) {
-        const cJSON *bits = cJSON_GetObjectItemCaseSensitive(l, "weights");
-        if (cJSON_IsNumber(bits) && bits->valueint < least) least = bits->valueint;
-    }
-    if (s->first < least) least = s->first;
-    if (s->last < least) least = s->last;
-    return least < 8 ? 0.95 : 0.85;
-}
-
 static void read_training(rt_cfg *q, rt_quant_settings *s, rt_quant_training *t, int init)
 {
     int method = rt_cfg_choice(q, "method", learning, 0);
@@ -30,7 +16,7 @@ static void read_training(rt_cfg *q, rt_quant_settings *s, rt_quant_training *t,
     s->method = method == 2 ? RT_CALIBRATE_MSE : RT_CALIBRATE_MINMAX;
     s->correct = 0;
     t->warmup = rt_cfg_int(q, "warmup", init ? 0 : 1, 0, 1000000);
-    t->freeze = rt_cfg_number(q, "freeze", default_freeze(s), 0, 1);
+    t->freeze = rt_cfg_number(q, "freeze", 0.95, 0, 1);
     t->step_lr = rt_cfg_number(q, "step_lr", 0.1, 0, 1000);
     rt_cfg_refuse(q, "bias_correction", "belongs to 'retort quantize'; training finds biases itself");
 }

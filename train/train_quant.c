@@ -13,7 +13,7 @@
 #include "train/trainer_parts.h"
 
 #define RANGE_MOMENTUM 0.01f
-#define HIGH_RATE 0.3                  /* of the peak */
+#define HIGH_RATE 0.03                 /* of the peak */
 
 /* ---- what there is ---- */
 
