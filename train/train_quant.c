@@ -166,30 +166,28 @@ static void find_borders(rt_trainer *t)
     if (q->frozen_from < q->live_from) q->frozen_from = q->live_from;
 }
 
-/* Gradients no longer reach what the batch norms scale and shift by, and momentum is not to move it either. How many
- * there are. */
-static int hold_norms(rt_graph *g)
+/* Gradients no longer reach what the batch norms scale and shift by, and momentum is not to move it either. */
+static void hold_norms(rt_graph *g)
 {
-    int norms = 0;
-    for (int i = 0; i < g->nodes; i++) {
-        const rt_node *n = &g->node[i];
-        if (n->op != RT_OP_BATCH_NORM) continue;
-        for (int k = 0; k < n->fields; k++) g->field[n->field[k]].tuning.lr_scale = 0;
-        norms++;
-    }
-    return norms;
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].fields && g->node[i].op == RT_OP_BATCH_NORM; k++)
+            g->field[g->node[i].field[k]].tuning.lr_scale = 0;
 }
 
-/* Where the rate is still high, weights whose norms no longer follow them run away. */
+/* Where the rate is still high, weights whose norms no longer follow them run away. It is said when the run begins, and
+ * when it goes on, so that the result has it either way. */
 static void say_early(rt_trainer *t)
 {
     const rt_optimizer_config *o = &t->set.optimizer;
-    double part = rt_learning_rate(o, t->done, t->total, t->steps) / o->lr;
+    uint64_t from = t->quant.frozen_from;
     char text[240];
-    if (part <= HIGH_RATE) return;
+    int norms = 0;
+    for (int i = 0; i < t->graph->nodes; i++) norms |= t->graph->node[i].op == RT_OP_BATCH_NORM;
+    double part = rt_learning_rate(o, from, t->total, t->steps) / o->lr;
+    if (!norms || from >= t->total || part <= HIGH_RATE) return;
     snprintf(text, sizeof text, "quant.freeze: batch norms and ranges stand from step %llu on, at %.2f of the peak "
              "learning rate; training may diverge: freeze later, or let the rate fall before (train.schedule)",
-             (unsigned long long)t->done, part);
+             (unsigned long long)from, part);
     cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
     rt_progress_line(t->opt->progress, text);
 }
@@ -197,7 +195,7 @@ static void say_early(rt_trainer *t)
 /* What stands from now on: norms, ranges, and with them the program but for its numbers. */
 static rt_status freeze(rt_trainer *t)
 {
-    if (hold_norms(t->graph)) say_early(t);
+    hold_norms(t->graph);
     RT_TRY(rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_PARAMS, NULL),
                                rt_session_buffer(t->session, RT_B_STATES, NULL)));
     return rt_model_qat_freeze(&t->quant.of, t->model);
@@ -237,7 +235,11 @@ static rt_status go_to(rt_trainer *t, rt_qat_mode to)
 rt_status rt_train_quant_ready(rt_trainer *t, int next)
 {
     if (!t->set.quant.on) return RT_OK;
-    find_borders(t);
+    if (!t->quant.begun) {
+        find_borders(t);
+        say_early(t);
+        t->quant.begun = 1;
+    }
     if (!next && !t->done) return RT_OK;
     return go_to(t, mode_of(t, next ? t->done : t->done - 1));
 }

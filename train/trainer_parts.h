@@ -100,6 +100,7 @@ typedef struct {
     char *learn, *range;           /* (nodes) steps are trained; (tensors) have a range */
     rt_model_qat of;               /* its mode: of the session */
     uint64_t live_from, frozen_from;   /* batches */
+    int begun;                     /* these are known */
 } rt_train_quant;
 
 typedef struct {
