@@ -9,15 +9,11 @@
 #include "engine/plan_build.h"
 
 enum {
-    MANY = 64, /* rows of a batch from which training need not tell positions apart */
-    REDUCE = 4096, /* floats of a gradient that a tile merges */
-    LATE = 1 << 28,
-    MERGE = LATE + 1,
-    SUM = LATE + 2,
-    LAST = LATE + 3,
-    PACK = -1,
-    DERIVE = -2, /* phase numbers while building */
-    AHEAD = 2 /* phases before the first that has a number */
+    MANY = 64,                     /* rows of a batch from which training need not tell positions apart */
+    REDUCE = 4096,                 /* floats of a gradient that a tile merges */
+    LATE = 1 << 28, MERGE = LATE + 1, SUM = LATE + 2, LAST = LATE + 3,      /* phase numbers while building, */
+    PACK = -1, DERIVE = -2,                                                 /* and of what comes in front */
+    AHEAD = 2                      /* phases before the first that has a number */
 };
 
 /* ---- building ---- */
