@@ -96,7 +96,7 @@ static rt_status check_record(const rt_h5_file *f, rt_h5_plan *p, rt_h5_record *
     d->chunk = NULL;
     d->swap = d->swap != 0;
     d->chunked = d->chunked != 0;
-    if (d->rank < 0 || d->rank > RT_H5_RANK || (unsigned)d->type >= RT_DTYPE_COUNT || d->filters < 0 ||
+    if (d->rank < 0 || d->rank > RT_H5_RANK || (unsigned)d->type >= RT_DATA_TYPES || d->filters < 0 ||
         d->filters > RT_H5_FILTERS || r->compact > RT_H5_MAX_COMPACT || d->chunks > RT_H5_MAX_CHUNKS ||
         (!d->chunked && d->chunks) ||
         (p->payload += r->compact + d->chunks * sizeof *d->chunk) > rt_h5_payload_budget(p->stored))

@@ -4,17 +4,19 @@
 
 #include <stddef.h>
 
-/* All little-endian. BF16 is the upper half of a float; TEXT stays last. */
+/* All little-endian. BF16 is the upper half of a float. Types of data sets are those up to TEXT; BOOL (a byte, 0 or 1)
+ * and STRING (a pointer to text that ends with 0) are of arrays in memory alone (engine/array.h). */
 #define RT_DTYPES(X) \
     X(U8, "u8", 1) X(I8, "i8", 1) X(U16, "u16", 2) X(I16, "i16", 2) X(U32, "u32", 4) X(I32, "i32", 4) \
     X(U64, "u64", 8) X(I64, "i64", 8) X(F16, "f16", 2) X(BF16, "bf16", 2) X(F32, "f32", 4) X(F64, "f64", 8) \
-    X(TEXT, "text", 1)
+    X(TEXT, "text", 1) X(BOOL, "bool", 1) X(STRING, "string", 8)
 typedef enum {
 #define X(E, n, s) RT_##E,
     RT_DTYPES(X)
 #undef X
     RT_DTYPE_COUNT
 } rt_dtype;
+enum { RT_DATA_TYPES = RT_TEXT + 1 };  /* those before are types of data sets */
 
 size_t rt_dtype_size(rt_dtype);        /* bytes; 0 for what is no type */
 const char *rt_dtype_name(rt_dtype);   /* "?" for what is no type */

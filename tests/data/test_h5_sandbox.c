@@ -544,7 +544,7 @@ static void forged_plans(void **state)
     static const struct { int which; uint64_t value; const char *refused; } k[] = {
         {0, 179, "outside the file"}, {1, UINT64_MAX - 20, "outside the file"}, {2, (uint64_t)1 << 60, "impossible"},
         {2, UINT64_MAX, "impossible"}, {3, 8, "impossible"}, {4, RT_H5_RANK + 1, NULL}, {4, (uint64_t)-1, NULL},
-        {5, RT_DTYPE_COUNT, NULL}, {6, RT_H5_FILTERS + 1, NULL}, {7, RT_H5_MAX_COMPACT + 1, NULL}, {8, 5, NULL},
+        {5, RT_DATA_TYPES, NULL}, {6, RT_H5_FILTERS + 1, NULL}, {7, RT_H5_MAX_COMPACT + 1, NULL}, {8, 5, NULL},
         {9, RT_H5_MAX_CHUNKS + 1, NULL}, {6, 2, "filter that is not supported"},
     };
     for (size_t i = 0; i < sizeof k / sizeof k[0]; i++) {

@@ -1,0 +1,102 @@
+#include "engine/region.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/error.h"
+
+enum { ALIGN = 64, FIRST = 1 << 16 };
+
+typedef struct block {
+    struct block *next;
+    size_t room, used;
+    unsigned char *at;
+} block;
+
+struct rt_region {
+    size_t budget, used;             /* used: of the budget, by what was taken */
+    block *first, *now;
+};
+
+rt_region *rt_region_new(size_t budget)
+{
+    rt_region *r = calloc(1, sizeof *r);
+    if (!r) rt_fail(RT_RUN, "out of memory");
+    else r->budget = budget;
+    return r;
+}
+
+void rt_region_free(rt_region *r)
+{
+    if (!r) return;
+    for (block *b = r->first, *next; b; b = next) {
+        next = b->next;
+        free(b->at);
+        free(b);
+    }
+    free(r);
+}
+
+/* A block with room for n more bytes: the one in use, one behind it that a clear has left, or a new one. */
+static block *block_for(rt_region *r, size_t n)
+{
+    while (r->now && r->now->room - r->now->used < n) {
+        if (!r->now->next) break;
+        r->now = r->now->next;
+    }
+    if (r->now && r->now->room - r->now->used >= n) return r->now;
+    block *b = calloc(1, sizeof *b);
+    size_t room = r->now ? r->now->room * 2 : FIRST;
+    if (room > 64u << 20) room = 64u << 20;
+    if (room < n) room = n;
+    if (b) b->at = aligned_alloc(ALIGN, (room + ALIGN - 1) / ALIGN * ALIGN);
+    if (!b || !b->at) {
+        free(b);
+        rt_fail(RT_RUN, "out of memory: %zu bytes asked for", room);
+        return NULL;
+    }
+    b->room = room;
+    if (r->now) r->now->next = b;
+    else r->first = b;
+    return r->now = b;
+}
+
+void *rt_region_take(rt_region *r, size_t bytes)
+{
+    if (bytes > r->budget - r->used || bytes > SIZE_MAX - 2 * ALIGN) {
+        rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", r->budget >> 20);
+        return NULL;
+    }
+    size_t align = bytes >= ALIGN ? ALIGN : 16;
+    block *b = block_for(r, bytes + !bytes + align);
+    if (!b) return NULL;
+    b->used = (b->used + align - 1) / align * align;
+    void *p = b->at + b->used;
+    b->used += bytes + !bytes;
+    r->used += bytes;
+    return memset(p, 0, bytes + !bytes);
+}
+
+void *rt_region_list(rt_region *r, size_t n, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, size, &bytes)) bytes = SIZE_MAX;
+    return rt_region_take(r, bytes);
+}
+
+char *rt_region_text(rt_region *r, const char *text, size_t length)
+{
+    char *p = length < SIZE_MAX ? rt_region_take(r, length + 1) : NULL;
+    if (p && length) memcpy(p, text, length);
+    return p;
+}
+
+void rt_region_clear(rt_region *r)
+{
+    for (block *b = r->first; b; b = b->next) b->used = 0;
+    r->now = r->first;
+    r->used = 0;
+}
+
+size_t rt_region_used(const rt_region *r) { return r->used; }
