@@ -1,0 +1,3 @@
+#include "engine/eval/eval.h"
+
+const rt_eval_op rt_eval_cast_ops[] = {{0}};
