@@ -7,6 +7,11 @@ static void print_range(const rt_attr_spec *s)
 {
     switch (s->kind) {
     case RT_A_BOOL: printf(" (true false)"); break;
+    case RT_A_CHOICE:
+        printf(" (");
+        for (int i = 0; s->names[i]; i++) printf("%s%s", i ? " " : "", s->names[i]);
+        printf(")");
+        break;
     case RT_A_NUMBER: printf(" (%g to %g)", s->low, s->high); break;
     default: printf(" (%.0f to %.0f)", s->low, s->high); break;
     }
@@ -16,6 +21,7 @@ static void print_default(const rt_attr_spec *s)
 {
     if (s->required) printf(" [required]");
     else if (s->kind == RT_A_BOOL) printf(" [%s]", s->fallback > 0 ? "true" : "false");
+    else if (s->kind == RT_A_CHOICE) printf(" [%s]", s->names[(int)s->fallback]);
     else if (s->kind == RT_A_NUMBER || s->kind == RT_A_PADDING || s->fallback >= s->low) printf(" [%g]", s->fallback);
 }
 

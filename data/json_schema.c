@@ -29,6 +29,7 @@ static void read_one(rt_cfg *c, const rt_attr_spec *s, void *at)
     case RT_A_INT: *(int *)at = rt_cfg_int(c, s->name, (int)s->fallback, (int)s->low, (int)s->high); break;
     case RT_A_NUMBER: *(float *)at = (float)rt_cfg_number(c, s->name, s->fallback, s->low, s->high); break;
     case RT_A_BOOL: *(int *)at = rt_cfg_bool(c, s->name, (int)s->fallback); break;
+    case RT_A_CHOICE: *(int *)at = rt_cfg_choice(c, s->name, s->names, (int)s->fallback); break;
     case RT_A_PAIR: read_pair(c, s, at); break;
     case RT_A_PADDING: read_padding(c, s, at); break;
     case RT_A_SHAPE:

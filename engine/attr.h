@@ -8,13 +8,13 @@
 /* What follows an operator's sum. Attributes of operators that can take up an activation begin with it. */
 typedef struct { rt_act act; float slope; } rt_epilogue;
 
-/* Kernel, stride and padding; (T, C) has the height 1. */
-typedef struct { int kernel[2], stride[2]; rt_padding pad; } rt_window;
+/* Kernel, stride, padding and how far taps are apart; (T, C) has the height 1. */
+typedef struct { int kernel[2], stride[2]; rt_padding pad; int dilation[2]; } rt_window;
 
 typedef struct { rt_shape shape; int ids; } rt_shape_attr;                   /* input, reshape; ids: of an input */
 typedef struct { rt_epilogue end; int out, bias; } rt_dense_attr;
 typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_conv_attr;
-typedef struct { rt_window window; } rt_pool_attr;                           /* max_pool, avg_pool */
+typedef struct { rt_window window; int ceil, count_padding; } rt_pool_attr; /* max_pool, avg_pool */
 typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; } rt_layer_norm_attr;
 typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */

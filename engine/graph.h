@@ -23,6 +23,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(INPUT, input) \
     X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) X(LAYER_NORM, layer_norm) \
         X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
+            X(GLOBAL_MAX_POOL, global_max_pool) \
             X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
                 X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) X(AFFINE, affine)
 typedef enum {

@@ -1,22 +1,31 @@
-/* engine/ops_pool.c - max, average and global average pooling.
+/* engine/ops_pool.c - max, average, global average and global max pooling.
  *
  * max: y[oy][ox][c] = max over the kernel's taps inside the image; the gradient goes to the first tap that won.
- * average: the mean over the taps inside the image (padding does not count). */
+ * average: the mean over the taps inside the image, or, where padding counts, over those inside image and padding; what
+ * a window of `ceil` reaches beyond never counts. */
 #include <string.h>
 
 #include "engine/ops.h"
 #include "engine/window.h"
 
-typedef struct { int h, w, c, oh, ow, kh, kw, sh, sw, pt, pl; } geometry;
+typedef struct {
+    int h, w, c, oh, ow, kh, kw, sh, sw, dh, dw, pt, pl;
+    int hp, wp;                     /* where padding ends, counted from the image's first pixel */
+    int count_padding;
+} geometry;
 
 static geometry geometry_of(const rt_plan *p, const rt_node *n)
 {
-    const rt_window *w = &RT_ATTR(n, rt_pool_attr)->window;
+    const rt_pool_attr *a = RT_ATTR(n, rt_pool_attr);
+    const rt_window *w = &a->window;
     geometry g = {.kh = w->kernel[0], .kw = w->kernel[1], .sh = w->stride[0], .sw = w->stride[1],
-                  .pt = w->pad.side[0], .pl = w->pad.side[2]};
+                  .dh = w->dilation[0], .dw = w->dilation[1], .pt = w->pad.side[0], .pl = w->pad.side[2],
+                  .count_padding = a->count_padding};
     int c;
     rt_shape_hwc(rt_shape_of(p, n->in[0]), &g.h, &g.w, &g.c);
     rt_shape_hwc(rt_shape_of(p, n->out), &g.oh, &g.ow, &c);
+    g.hp = g.h + w->pad.side[1];
+    g.wp = g.w + w->pad.side[3];
     return g;
 }
 
@@ -25,18 +34,37 @@ static rt_status settle(const rt_graph *g, rt_node *n)
     return rt_window_settle(&RT_ATTR_SET(n, rt_pool_attr)->window, &g->tensor[n->in[0]].shape);
 }
 
+/* Taps of k, the first of them at `at` and d apart, that lie in an axis of `size`. */
+typedef struct { int from, to; } span;
+static span taps_inside(int at, int k, int d, int size)
+{
+    span s = {at < 0 ? (d - 1 - at) / d : 0, at < size ? (size - at + d - 1) / d : 0};
+    if (s.to > k) s.to = k;
+    return s;
+}
+
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
-    const rt_window *w = &RT_ATTR(n, rt_pool_attr)->window;
+    const rt_pool_attr *a = RT_ATTR(n, rt_pool_attr);
+    const rt_window *w = &a->window;
     const rt_shape *in = &g->tensor[n->in[0]].shape;
-    int oh, ow, c = in->dim[in->rank - 1];
+    int size[2], count[2], c = in->dim[in->rank - 1];
     if (in->rank != 2 && in->rank != 3) return rt_fail(RT_USAGE, "pooling needs an input of shape (H, W, C) or (T, C)");
     if (w->kernel[0] * w->kernel[1] > 256)
-        return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool");
+        return rt_fail(RT_USAGE, "a pooling window of more than 256 taps is not supported; use global_avg_pool or "
+                       "global_max_pool");
     for (int i = 0; i < 4; i++)
-        if (w->pad.side[i] >= w->kernel[i / 2]) return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
-    RT_TRY(rt_window_out(w, in, &oh, &ow));
-    *out = in->rank == 3 ? (rt_shape){3, {oh, ow, c}} : (rt_shape){2, {ow, c}};
+        if (w->pad.side[i] >= rt_window_reach(w, i / 2))
+            return rt_fail(RT_USAGE, "padding must be smaller than the kernel");
+    if (a->ceil) RT_TRY(rt_window_out_ceil(w, in, &count[0], &count[1]));
+    else RT_TRY(rt_window_out(w, in, &count[0], &count[1]));
+    rt_shape_hwc(in, &size[0], &size[1], &c);
+    for (int i = 0; i < 2 && !a->count_padding; i++)
+        for (int o = 0; o < count[i] && w->dilation[i] > 1; o++) {
+            span s = taps_inside(o * w->stride[i] - w->pad.side[2 * i], w->kernel[i], w->dilation[i], size[i]);
+            if (s.from >= s.to) return rt_fail(RT_USAGE, "all taps of a window lie in the padding");
+        }
+    *out = in->rank == 3 ? (rt_shape){3, {count[0], count[1], c}} : (rt_shape){2, {count[1], c}};
     return RT_OK;
 }
 
@@ -45,8 +73,17 @@ typedef struct { int r0, r1, s0, s1; ptrdiff_t at; } window;   /* taps inside th
 static window window_of(const geometry *g, int oy, int ox)
 {
     int iy = oy * g->sh - g->pt, ix = ox * g->sw - g->pl;
-    return (window){iy < 0 ? -iy : 0, iy + g->kh > g->h ? g->h - iy : g->kh, ix < 0 ? -ix : 0,
-                    ix + g->kw > g->w ? g->w - ix : g->kw, ((ptrdiff_t)iy * g->w + ix) * g->c};
+    span y = taps_inside(iy, g->kh, g->dh, g->h), x = taps_inside(ix, g->kw, g->dw, g->w);
+    return (window){y.from, y.to, x.from, x.to, ((ptrdiff_t)iy * g->w + ix) * g->c};
+}
+
+/* What the sum over a window's taps is multiplied by: 1 / those that count. */
+static float share_of(const geometry *g, const window *w, int oy, int ox)
+{
+    if (!g->count_padding) return 1.0f / (float)((w->r1 - w->r0) * (w->s1 - w->s0));
+    span y = taps_inside(oy * g->sh, g->kh, g->dh, g->hp + g->pt),
+         x = taps_inside(ox * g->sw, g->kw, g->dw, g->wp + g->pl);
+    return 1.0f / (float)(y.to * x.to);
 }
 
 /* The run of pixels from (oy, ox) on that share their taps, and in *w their window. */
@@ -58,7 +95,8 @@ static rt_pooling run_of(const geometry *g, int oy, int ox, window *w)
         window next = window_of(g, oy, ox + n);
         if (next.s0 != w->s0 || next.s1 != w->s1) break;
     }
-    return (rt_pooling){.x_px = (ptrdiff_t)g->sw * g->c, .x_row = (ptrdiff_t)g->w * g->c, .x_tap = g->c, .px = n,
+    return (rt_pooling){.x_px = (ptrdiff_t)g->sw * g->c, .x_row = (ptrdiff_t)g->dh * g->w * g->c,
+                         .x_tap = (ptrdiff_t)g->dw * g->c, .px = n,
                          .c = g->c, .r0 = w->r0, .r1 = w->r1, .s0 = w->s0, .s1 = w->s1, .kw = g->kw};
 }
 
@@ -103,7 +141,8 @@ static void run_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
     float *dx = rt_at(x, c->value[1], row0);
     const uint8_t *index = rt_at(x, c->value[2], row0);
     window w;
-    int tiling = g.sh == g.kh && g.sw == g.kw && g.oh * g.sh == g.h && g.ow * g.sw == g.w && !g.pt && !g.pl;
+    int tiling = g.sh == g.kh && g.sw == g.kw && g.oh * g.sh == g.h && g.ow * g.sw == g.w && !g.pt && !g.pl &&
+                 g.dh == 1 && g.dw == 1;
     if (!c->flag && !tiling) memset(dx, 0, (size_t)rows * (size_t)(g.h * g.w * g.c) * sizeof *dx);
     for (int r = 0; r < rows; r++, dx += g.h * g.w * g.c)
         for (int oy = 0; oy < g.oh; oy++)
@@ -126,14 +165,21 @@ static void backward_max(rt_plan *p, const rt_node *n)
     c->flag = accumulate;
 }
 
-static const rt_attr_spec pool_spec[] = {RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given")};
-static const rt_schema pool_schema = {pool_spec, 3, sizeof(rt_pool_attr)};
+#define POOL_SPEC RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given"), \
+    {"ceil", RT_A_BOOL, offsetof(rt_pool_attr, ceil), 0, 1, 0, 0, \
+     "a last window that reaches over the padding counts, if it begins inside of it"}
+static const rt_attr_spec max_spec[] = {POOL_SPEC};
+static const rt_attr_spec avg_spec[] = {
+    POOL_SPEC, {"count_padding", RT_A_BOOL, offsetof(rt_pool_attr, count_padding), 0, 1, 0, 0,
+                "the mean is over padding, too, which is 0"}};
+static const rt_schema max_schema = {max_spec, sizeof max_spec / sizeof *max_spec, sizeof(rt_pool_attr)};
+static const rt_schema avg_schema = {avg_spec, sizeof avg_spec / sizeof *avg_spec, sizeof(rt_pool_attr)};
 
 const rt_op rt_op_max_pool = {.name = "max_pool",
                               .help = "the greatest value under the kernel; padding does not count",
                               .min_inputs = 1,
                               .max_inputs = 1,
-                              .schema = &pool_schema,
+                              .schema = &max_schema,
                               .settle = settle,
                               .infer = infer,
                               .forward = forward_max,
@@ -148,11 +194,13 @@ static void run_avg(const rt_call *c, rt_ctx *x, int row0, int rows)
         for (int oy = 0; oy < g.oh; oy++)
             for (int ox = 0; ox < g.ow; ox++, out += g.c) {
                 window w = window_of(&g, oy, ox);
-                float scale = 1.0f / (float)((w.r1 - w.r0) * (w.s1 - w.s0));
+                float scale = share_of(&g, &w, oy, ox);
+                int at_once = g.dw == 1 ? w.s1 - w.s0 : 1;         /* taps side by side */
                 memset(out, 0, (size_t)g.c * sizeof *out);
                 for (int ky = w.r0; ky < w.r1; ky++)
-                    x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.w + w.s0) * g.c, (size_t)(w.s1 - w.s0),
-                                            g.c);
+                    for (int kx = w.s0; kx < w.s1; kx += at_once)
+                        x->plan->k->channel_sum(out, in + w.at + ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c,
+                                                (size_t)at_once, g.c);
                 for (int i = 0; i < g.c; i++) out[i] *= scale;
             }
 }
@@ -167,22 +215,23 @@ static void run_avg_back(const rt_call *c, rt_ctx *x, int row0, int rows)
         for (int oy = 0; oy < g.oh; oy++)
             for (int ox = 0; ox < g.ow; ox++, dy += g.c) {
                 window w = window_of(&g, oy, ox);
-                float scale = 1.0f / (float)((w.r1 - w.r0) * (w.s1 - w.s0));
+                float scale = share_of(&g, &w, oy, ox);
                 for (int ky = w.r0; ky < w.r1; ky++)
                     for (int kx = w.s0; kx < w.s1; kx++) {
-                        float *d = dx + w.at + ((ptrdiff_t)ky * g.w + kx) * g.c;
+                        float *d = dx + w.at + ((ptrdiff_t)ky * g.dh * g.w + kx * g.dw) * g.c;
                         for (int i = 0; i < g.c; i++) d[i] += dy[i] * scale;
                     }
             }
 }
 
-static void emit(rt_plan *p, const rt_node *n, const char *what, int from, int to, int flag,
-                 void (*fn)(const rt_call *, rt_ctx *, int, int))
+static rt_call *emit(rt_plan *p, const rt_node *n, const char *what, int from, int to, int flag,
+                     void (*fn)(const rt_call *, rt_ctx *, int, int))
 {
     rt_call *c = rt_plan_rows(p, what, n, fn);
     c->value[0] = from;
     c->value[1] = to;
     c->flag = flag;
+    return c;
 }
 
 static void forward_avg(rt_plan *p, const rt_node *n)
@@ -198,16 +247,16 @@ static void backward_avg(rt_plan *p, const rt_node *n)
 }
 
 const rt_op rt_op_avg_pool = {.name = "avg_pool",
-                              .help = "the mean under the kernel; padding does not count",
+                              .help = "the mean under the kernel; padding does not count unless told so",
                               .min_inputs = 1,
                               .max_inputs = 1,
-                              .schema = &pool_schema,
+                              .schema = &avg_schema,
                               .settle = settle,
                               .infer = infer,
                               .forward = forward_avg,
                               .backward = backward_avg};
 
-/* ---- global average: (H, W, C) or (T, C) to (C) ---- */
+/* ---- global: (H, W, C) or (T, C) to (C) ---- */
 
 static rt_status infer_global(rt_graph *g, rt_node *n, rt_shape *out)
 {
@@ -258,3 +307,53 @@ static void backward_global(rt_plan *p, const rt_node *n)
 const rt_op rt_op_global_avg_pool = {.name = "global_avg_pool", .help = "the mean of each channel",
                                      .min_inputs = 1, .max_inputs = 1, .infer = infer_global,
                                      .forward = forward_global, .backward = backward_global};
+
+/* ---- global max: the gradient goes to the first pixel that won ---- */
+
+static void run_global_max(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->in[0]);
+    int ch = s->dim[s->rank - 1], px = (int)(rt_shape_count(s) / (size_t)ch);
+    const float *in = rt_at(x, c->value[0], row0);
+    float *out = rt_at(x, c->value[1], row0);
+    int32_t *index = c->value[2] >= 0 ? rt_at(x, c->value[2], row0) : NULL;
+    rt_pooling a = {.x_row = (ptrdiff_t)px * ch, .x_tap = ch, .px = 1, .c = ch, .r1 = 1, .s1 = px, .kw = px};
+    for (int r = 0; r < rows; r++, in += (ptrdiff_t)px * ch, out += ch) {
+        x->plan->k->max_pool(out, NULL, in, &a);
+        for (int i = 0; i < ch && index; i++) {
+            int p = 0;
+            while (p < px - 1 && !(in[(ptrdiff_t)p * ch + i] >= out[i])) p++;       /* of NaN any */
+            *index++ = p;
+        }
+    }
+}
+
+static void run_global_max_back(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *s = rt_shape_of(x->plan, c->node->in[0]);
+    int ch = s->dim[s->rank - 1], px = (int)(rt_shape_count(s) / (size_t)ch);
+    const float *dy = rt_at(x, c->value[0], row0);
+    float *dx = rt_at(x, c->value[1], row0);
+    const int32_t *index = rt_at(x, c->value[2], row0);
+    if (!c->flag) memset(dx, 0, (size_t)rows * (size_t)px * (size_t)ch * sizeof *dx);
+    for (int r = 0; r < rows; r++, dx += (ptrdiff_t)px * ch)
+        for (int i = 0; i < ch; i++) dx[(ptrdiff_t)*index++ * ch + i] += *dy++;
+}
+
+static void forward_global_max(rt_plan *p, const rt_node *n)
+{
+    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out), index = -1;
+    if (p->spec.train)
+        index = rt_plan_note(p, n)->value = rt_plan_temp(p, rt_shape_count(rt_shape_of(p, n->out)) * sizeof(int32_t));
+    emit(p, n, "global max pool", in, out, 0, run_global_max)->value[2] = index;
+}
+
+static void backward_global_max(rt_plan *p, const rt_node *n)
+{
+    int accumulate, dy = rt_plan_grad_read(p, n->out), dx = rt_plan_grad_write(p, n->in[0], &accumulate);
+    emit(p, n, "global max back", dy, dx, accumulate, run_global_max_back)->value[2] = rt_plan_note(p, n)->value;
+}
+
+const rt_op rt_op_global_max_pool = {.name = "global_max_pool", .help = "the greatest value of each channel",
+                                     .min_inputs = 1, .max_inputs = 1, .infer = infer_global,
+                                     .forward = forward_global_max, .backward = backward_global_max};

@@ -14,6 +14,7 @@ void rt_schema_defaults(const rt_schema *schema, void *attributes)
         void *at = (char *)attributes + s->at;
         switch (s->kind) {
         case RT_A_INT:
+        case RT_A_CHOICE:
         case RT_A_BOOL: *(int *)at = (int)s->fallback; break;
         case RT_A_NUMBER: *(float *)at = (float)s->fallback; break;
         case RT_A_PAIR: ((int *)at)[0] = ((int *)at)[1] = (int)s->fallback; break;
@@ -48,6 +49,7 @@ rt_status rt_schema_check(const rt_schema *schema, const void *attributes)
         const rt_shape *shape = at;
         switch (s->kind) {
         case RT_A_INT:
+        case RT_A_CHOICE:
         case RT_A_BOOL: RT_TRY(check_number(s, *(const int *)at)); break;
         case RT_A_NUMBER: RT_TRY(check_number(s, (double)*(const float *)at)); break;
         case RT_A_PAIR: RT_TRY(check_numbers(s, at, 2)); break;
@@ -105,6 +107,9 @@ char *rt_schema_text(const rt_schema *schema, const void *attributes, char *text
         *one = 0;
         switch (s->kind) {
         case RT_A_INT: if (v[0] != (int)s->fallback) snprintf(one, sizeof one, "%s %d", s->name, v[0]); break;
+        case RT_A_CHOICE:
+            if (v[0] != (int)s->fallback) snprintf(one, sizeof one, "%s %s", s->name, s->names[v[0]]);
+            break;
         case RT_A_BOOL:
             if (v[0] != (int)s->fallback) snprintf(one, sizeof one, "%s%s", v[0] ? "" : "no ", s->name);
             break;

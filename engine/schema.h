@@ -14,7 +14,8 @@ typedef enum {
     RT_A_BOOL,                         /* int */
     RT_A_PAIR,                         /* int[2], (h, w); one number stands for both */
     RT_A_PADDING,                      /* rt_padding */
-    RT_A_SHAPE                         /* rt_shape */
+    RT_A_SHAPE,                        /* rt_shape */
+    RT_A_CHOICE                        /* int, the place of a name in the list of names */
 } rt_attr_kind;
 
 /* given: how many numbers side holds: 1 for all sides, 2 for (h, w), 4 for top, bottom, left, right; 0: none;
@@ -29,6 +30,7 @@ typedef struct {
     double low, high, fallback;        /* of each number; a fallback outside of them means "not given" */
     int required;
     const char *help;                  /* one sentence */
+    const char *const *names;          /* of a choice, ended by NULL; low is 0, high the last */
 } rt_attr_spec;
 
 typedef struct { const rt_attr_spec *spec; int count; size_t size; } rt_schema;

@@ -8,7 +8,7 @@ static void same_padding(rt_window *w, int h, int width)
     const int size[2] = {h, width};
     for (int i = 0; i < 2; i++) {
         int out = (size[i] + w->stride[i] - 1) / w->stride[i];
-        int need = (out - 1) * w->stride[i] + w->kernel[i] - size[i];
+        int need = (out - 1) * w->stride[i] + rt_window_reach(w, i) - size[i];
         if (need < 0) need = 0;
         w->pad.side[2 * i] = need / 2;
         w->pad.side[2 * i + 1] = need - need / 2;
@@ -23,6 +23,7 @@ rt_status rt_window_settle(rt_window *w, const rt_shape *in)
     rt_shape_hwc(in, &h, &width, &c);
     for (int i = 0; i < 2; i++) if (!w->stride[i]) w->stride[i] = w->kernel[i];
     if (sequence) w->kernel[0] = w->stride[0] = 1;
+    for (int i = 0; i < 2; i++) if (w->kernel[i] == 1 || !w->dilation[i]) w->dilation[i] = 1;
     memset(side, 0, sizeof w->pad.side);
     w->pad.given = 4;
     switch (given.given) {
@@ -45,18 +46,22 @@ rt_status rt_window_settle(rt_window *w, const rt_shape *in)
     return RT_OK;
 }
 
-rt_status rt_window_out(const rt_window *w, const rt_shape *in, int *oh, int *ow)
+static rt_status out(const rt_window *w, const rt_shape *in, int ceil, int *oh, int *ow)
 {
     const int *pad = w->pad.side;
-    int h, width, c;
+    int size[2], c, *to[2] = {oh, ow};
     char text[64];
-    rt_shape_hwc(in, &h, &width, &c);
-    h += pad[0] + pad[1];
-    width += pad[2] + pad[3];
-    if (h < w->kernel[0] || width < w->kernel[1])
-        return rt_fail(RT_USAGE, "kernel %dx%d is larger than the padded input %s", w->kernel[0], w->kernel[1],
-                       rt_shape_text(in, text));
-    *oh = (h - w->kernel[0]) / w->stride[0] + 1;
-    *ow = (width - w->kernel[1]) / w->stride[1] + 1;
+    rt_shape_hwc(in, &size[0], &size[1], &c);
+    for (int i = 0; i < 2; i++) {
+        int stride = w->stride[i], before = pad[2 * i], room = size[i] + before + pad[2 * i + 1] - rt_window_reach(w, i);
+        if (room < 0)
+            return rt_fail(RT_USAGE, "kernel %dx%d%s is larger than the padded input %s", w->kernel[0], w->kernel[1],
+                           w->dilation[0] > 1 || w->dilation[1] > 1 ? ", dilated," : "", rt_shape_text(in, text));
+        *to[i] = (room + (ceil ? stride - 1 : 0)) / stride + 1;
+        if (ceil && (*to[i] - 1) * stride >= size[i] + before) --*to[i];
+    }
     return RT_OK;
 }
+
+rt_status rt_window_out(const rt_window *w, const rt_shape *in, int *oh, int *ow) { return out(w, in, 0, oh, ow); }
+rt_status rt_window_out_ceil(const rt_window *w, const rt_shape *in, int *oh, int *ow) { return out(w, in, 1, oh, ow); }

@@ -11,11 +11,17 @@
     {"kernel", RT_A_PAIR, offsetof(type, window.kernel), 1, 1024, 0, 1, "size, or [h, w]"}, \
     {"stride", RT_A_PAIR, offsetof(type, window.stride), 1, 1024, stride_default, 0, "step, or [h, w]" stride_help}, \
     {"padding", RT_A_PADDING, offsetof(type, window.pad), 0, 1024, 0, 0, \
-     "a number, [h, w], [top, bottom, left, right], \"same\" or \"valid\""}
+     "a number, [h, w], [top, bottom, left, right], \"same\" or \"valid\""}, \
+    {"dilation", RT_A_PAIR, offsetof(type, window.dilation), 1, 1024, 1, 0, "how far taps are apart, or [h, w]"}
 
 /* Gives the window its numbers, which depend on the input: 4 sides of padding, the stride of the kernel, height 1 for
- * (T, C). RT_USAGE for padding above or below a sequence. */
+ * (T, C), no dilation of a kernel of 1. RT_USAGE for padding above or below a sequence. */
 rt_status rt_window_settle(rt_window *, const rt_shape *in);
 /* The output's pixels; RT_USAGE when the kernel is larger than the padded input. */
 rt_status rt_window_out(const rt_window *, const rt_shape *in, int *oh, int *ow);
+/* The same, but a last window that reaches over the padding counts, if it begins inside of it: what ONNX and PyTorch
+ * call ceil_mode. */
+rt_status rt_window_out_ceil(const rt_window *, const rt_shape *in, int *oh, int *ow);
+/* Pixels from the first to the last tap along axis i. */
+static inline int rt_window_reach(const rt_window *w, int i) { return (w->kernel[i] - 1) * w->dilation[i] + 1; }
 #endif

@@ -26,6 +26,7 @@ static void random_attribute(dice *d, const rt_attr_spec *s, const rt_shape *in,
         else *(int *)at = roll(d, 2) ? 1 : in->dim[in->rank - 1];
         break;
     case RT_A_BOOL: *(int *)at = roll(d, 2); break;
+    case RT_A_CHOICE: *(int *)at = roll(d, (int)s->high + 1); break;
     case RT_A_NUMBER: *(float *)at = (float)(s->low + (fmin(s->high, 0.5) - s->low) * (1 + roll(d, 8)) / 8); break;
     case RT_A_PAIR: for (int i = 0; i < 2; i++) ((int *)at)[i] = 1 + roll(d, 3); break;
     case RT_A_PADDING: {

@@ -39,6 +39,8 @@ static void defaults_and_ranges(void **state)
             const rt_attr_spec *s = &kind.schema->spec[i];
             attributes bad = good, edge = good;
             void *at = bad.byte + s->at, *on = edge.byte + s->at;
+            for (int q = 0; s->kind == RT_A_CHOICE && q <= (int)s->high + 1; q++)
+                assert_int_equal(s->names[q] != NULL, q <= (int)s->high);
             assert_true(s->at < kind.schema->size && *s->help && s->low <= s->high);
             switch (s->kind) {
             case RT_A_NUMBER: *(float *)at = (float)s->high * 1.001f; *(float *)on = (float)s->high; break;

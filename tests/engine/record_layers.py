@@ -1,0 +1,175 @@
+#!/usr/bin/env python3
+"""Answers and gradients of layers by PyTorch, in double, for test_layers.c: python3 record_layers.py > layers_reference.h
+
+Every case is an architecture whose inputs pass through a learned position, so that the gradient of its table is that of
+the layer's input. Values are a formula of their number, the same here and there; the loss is the mean over rows of the
+sum of weighted outputs."""
+import json
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ROWS = 3
+torch.set_default_dtype(torch.float64)
+
+
+def values(n, s):
+    k = np.arange(n, dtype=np.float64)
+    return np.sin(0.37 * k * k + 1.13 * k + s).astype(np.float32).astype(np.float64)
+
+
+def field(name, shape, number):
+    v = values(int(np.prod(shape)), 10 + number)
+    v = (1 + 0.3 * v if name.endswith('gamma') else 0.5 * v).astype(np.float32).astype(np.float64)
+    return torch.tensor(v.reshape(shape), requires_grad=True)
+
+
+cases = []
+
+
+def case(name, inputs, layer, fields, fn, tables=True, more=(), net=None):
+    """inputs: shapes; layer: the JSON of the layer, behind the positions; fields: name -> shape of its own, in order; fn(x,
+    fields): rows of outputs."""
+    layers, params = [], []
+    number = 0
+    xs = []
+    for i, shape in enumerate(inputs):
+        x = torch.tensor(values(ROWS * int(np.prod(shape)), i).reshape((ROWS,) + tuple(shape)))
+        if tables:
+            layers.append({"op": "position", "learned": True, "name": f"p{i}", "from": f"x{i}"})
+            px = int(np.prod(shape[:-1]))
+            t = field('table', (px, shape[-1]), number)
+            params.append(t)
+            number += 1
+            x = x + t.reshape(shape)
+        xs.append(x)
+    own = {}
+    for n, shape in fields.items():
+        own[n] = field(n, shape, number)
+        params.append(own[n])
+        number += 1
+    layers.append(dict(layer, name="layer", **{"from": [f"p{i}" if tables else f"x{i}" for i in range(len(inputs))]}))
+    layers += more
+    y = fn(xs, own).reshape(ROWS, -1)
+    w = torch.tensor(values(y.numel(), 5).reshape(y.shape))
+    loss = (w * y).sum() / ROWS
+    grads = torch.autograd.grad(loss, params, allow_unused=True) if params else []
+    grads = [torch.zeros_like(p) if g is None else g for g, p in zip(grads, params)]
+    text = json.dumps({"inputs": [{"name": f"x{i}", "shape": list(s)} for i, s in enumerate(inputs)], "layers": layers})
+    out = y.detach().numpy().ravel()
+    flat = np.concatenate([g.detach().numpy().ravel() for g in grads]) if grads else np.zeros(0)
+    assert np.isfinite(out).all() and np.isfinite(flat).all(), name
+    cases.append((name, text, out, flat, sum(p.numel() for p in params)))
+
+
+def nchw(x):
+    return x.permute(0, 3, 1, 2) if x.dim() == 4 else x.permute(0, 2, 1)
+
+
+def nhwc(x):
+    return x.permute(0, 2, 3, 1) if x.dim() == 4 else x.permute(0, 2, 1)
+
+
+# ---- convolution ----
+def conv(name, shape, out, kernel, stride=1, pad=(0, 0, 0, 0), dilation=1, groups=1, bias=True):
+    two = len(shape) == 3
+    pair = lambda v: list(v) if isinstance(v, (list, tuple)) else [v, v]
+    k, s, d = pair(kernel), pair(stride), pair(dilation)
+    layer = {"op": "conv2d" if two else "conv1d", "out": out, "kernel": k, "stride": s, "padding": list(pad),
+             "dilation": d, "groups": groups, "bias": bias}
+    c = shape[-1]
+    taps = k if two else k[1:]
+    fields = {"weight": (*taps, c // groups, out)}
+    if bias:
+        fields["bias"] = (out,)
+
+    def fn(x, f):
+        w = f["weight"].permute(3, 2, 0, 1) if two else f["weight"].permute(2, 1, 0)
+        b = f.get("bias")
+        x = nchw(x[0])
+        x = F.pad(x, (pad[2], pad[3], pad[0], pad[1]) if two else (pad[2], pad[3]))
+        if two:
+            return nhwc(F.conv2d(x, w, b, tuple(s), 0, tuple(d), groups))
+        return nhwc(F.conv1d(x, w, b, s[1], 0, d[1], groups))
+
+    case(name, [shape], layer, fields, fn)
+
+
+conv("conv dilated", (9, 8, 3), 5, 3, 1, (2, 2, 2, 2), 2)
+conv("conv dilated, one axis", (7, 11, 2), 17, (3, 2), 1, (0, 1, 3, 0), (1, 3))
+conv("conv dilated, strided", (11, 10, 3), 4, 3, (2, 3), (1, 2, 3, 0), (3, 2))
+conv("conv dilated by the stride", (12, 9, 2), 3, (2, 3), 2, (1, 0, 2, 1), (2, 4))
+conv("conv dilated, grouped", (8, 7, 6), 4, 3, 1, (3, 3, 3, 3), 3, 2)
+conv("conv dilated, depthwise", (9, 10, 5), 5, 3, 1, (2, 2, 4, 4), (2, 4), 5)
+conv("conv dilated, depthwise, strided", (9, 10, 19), 19, (3, 2), (2, 3), (2, 2, 1, 1), (3, 2), 19, False)
+conv("conv dilated beyond the image", (3, 4, 2), 3, 3, 1, (5, 5, 6, 6), (5, 6))
+conv("conv1d dilated", (13, 3), 6, 3, 1, (0, 0, 4, 0), 2)
+conv("conv1d dilated, strided, depthwise", (14, 4), 4, 4, 3, (0, 0, 2, 1), 2, 4)
+
+
+# ---- pooling ----
+def pool(name, kind, shape, kernel, stride, pad=(0, 0), dilation=1, ceil=False, count=False):
+    two = len(shape) == 3
+    pair = lambda v: tuple(v) if isinstance(v, (list, tuple)) else (v, v)
+    k, s, d = pair(kernel), pair(stride), pair(dilation)
+    layer = {"op": kind + "_pool", "kernel": list(k), "stride": list(s), "padding": [pad[0], pad[0], pad[1], pad[1]],
+             "dilation": list(d), "ceil": ceil}
+    if kind == "avg":
+        layer["count_padding"] = count
+    one = lambda v: v if two else v[1]
+
+    def fn(x, f):
+        x = nchw(x[0])
+        if kind == "max":
+            return nhwc((F.max_pool2d if two else F.max_pool1d)(x, one(k), one(s), one(pad), one(d), ceil_mode=ceil))
+        return nhwc((F.avg_pool2d if two else F.avg_pool1d)(x, one(k), one(s), one(pad), ceil, count))
+
+    case(name, [shape], layer, {}, fn)
+
+
+pool("max pool dilated", "max", (9, 8, 3), 3, (1, 2), (1, 1), 2)
+pool("max pool, ceil", "max", (8, 10, 19), 3, 2, (0, 1), 1, True)
+pool("max pool, ceil, dilated", "max", (10, 11, 2), (2, 3), 3, (1, 1), (3, 2), True)
+pool("max pool, ceil, last window begins in the padding", "max", (5, 6, 2), 2, 3, (1, 1), 1, True)
+pool("max pool of a line, ceil", "max", (9, 4), 4, 3, (0, 2), 1, True)
+pool("avg pool, ceil", "avg", (8, 9, 3), 3, 2, (0, 1), 1, True)
+pool("avg pool, padding counts", "avg", (7, 6, 5), 3, 2, (1, 1), 1, False, True)
+pool("avg pool, ceil, padding counts", "avg", (8, 9, 2), (3, 4), (2, 3), (1, 2), 1, True, True)
+pool("avg pool of a line, ceil, padding counts", "avg", (10, 3), 4, 3, (0, 1), 1, True, True)
+case("global max pool", [(5, 4, 7)], {"op": "global_max_pool"}, {}, lambda x, f: x[0].amax((1, 2)))
+
+
+# ---- the file ----
+def numbers(label, v):
+    lines, line = [], "   "
+    for x in v:
+        t = f" {x:.7g}".replace("-0,", "0,") + ","
+        if len(line) + len(t) > 118:
+            lines.append(line)
+            line = "   "
+        line += t
+    return f"static const double {label}[] = {{\n" + "\n".join(lines + [line]) + "\n};\n"
+
+
+def main():
+    print("/* Written by record_layers.py with PyTorch " + torch.__version__.split("+")[0] + ". */")
+    for i, (name, text, out, grads, params) in enumerate(cases):
+        print(numbers(f"out_{i}", out), end="")
+        print(numbers(f"grads_{i}", grads if len(grads) else [0]), end="")
+    print("static const layer_case layer_cases[] = {")
+    for i, (name, text, out, grads, params) in enumerate(cases):
+        quoted, line = [], ""
+        for word in text.split(" "):
+            if len(line) + len(word.replace('"', '\\"')) > 95:
+                quoted.append(line)
+                line = ""
+            line += word.replace('"', '\\"') + " "
+        quoted.append(line.rstrip())
+        body = "\n     ".join(f'"{q}"' for q in quoted)
+        print(f'    {{"{name}",\n     {body},\n     out_{i}, grads_{i}, {len(out)}, {len(grads)}}},')
+    print("};")
+
+
+main()
