@@ -166,7 +166,8 @@ rt_status rt_eval_view(rt_eval_call *c, int i, const rt_array *of, int rank, con
     char text[128];
     RT_TRY(rt_array_size(of->type, rank, dim, &count, &bytes));
     if (count != of->count)
-        return rt_fail(RT_INPUT, "%s has not the %zu elements of the shape asked for", rt_array_describe(of, text), count);
+        return rt_fail(RT_INPUT, "%s has not the %zu elements of the shape asked for", rt_array_describe(of, text),
+                       count);
     rt_array *a = rt_region_take(c->region, sizeof *a);
     if (!a) return RT_INPUT;
     *a = *of;
@@ -259,7 +260,8 @@ static rt_status check_arity(const rt_eval_node *n, int inputs)
 {
     const rt_eval_op *op = n->def;
     if (inputs < op->min_inputs || (op->max_inputs >= 0 && n->inputs > op->max_inputs))
-        return rt_fail(RT_INPUT, "has %d inputs; the operator takes %d to %d", n->inputs, op->min_inputs, op->max_inputs);
+        return rt_fail(RT_INPUT, "has %d inputs; the operator takes %d to %d", n->inputs, op->min_inputs,
+                       op->max_inputs);
     if (op->max_outputs >= 0 && n->outputs > op->max_outputs)
         return rt_fail(RT_INPUT, "has %d outputs; the operator gives %d at most", n->outputs, op->max_outputs);
     return RT_OK;

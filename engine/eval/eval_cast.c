@@ -9,14 +9,13 @@
 
 /* ---- numbers as text: the fewest digits that read back as the number, laid out as Python and NumPy do ---- */
 
-static int reads_back(const char *text, const rt_array *x, size_t i)
+static int reads_back(const char *text, rt_dtype type, double v)
 {
-    double v = strtod(text, NULL), one[1] = {0};
-    if (x->type == RT_F64) return v == ((const double *)x->data)[i];
-    if (x->type == RT_F32) return strtof(text, NULL) == ((const float *)x->data)[i];
-    rt_array a = {.type = x->type, .rank = 0, .count = 1, .data = one};
-    rt_array_put(&a, 0, v);
-    return rt_array_double(&a, 0) == rt_array_double(x, i);
+    double one[1] = {0};
+    rt_array a = {.type = type, .rank = 0, .count = 1, .data = one};
+    if (type == RT_F32) return strtof(text, NULL) == v;
+    rt_array_put(&a, 0, strtod(text, NULL));
+    return rt_array_double(&a, 0) == v;
 }
 
 static void number_text(const rt_array *x, size_t i, char out[64])
@@ -29,7 +28,7 @@ static void number_text(const rt_array *x, size_t i, char out[64])
         return;
     }
     do snprintf(sci, sizeof sci, "%.*e", p, fabs(v));
-    while (!reads_back(*sign ? (snprintf(out, 64, "-%s", sci), out) : sci, x, i) && ++p < 17);
+    while (!reads_back(sci, x->type, fabs(v)) && ++p < 17);
     for (const char *s = sci; *s != 'e'; s++) if (isdigit((unsigned char)*s)) digit[n++] = *s;
     e = atoi(strchr(sci, 'e') + 1);
     while (n > 1 && digit[n - 1] == '0') n--;
@@ -143,7 +142,8 @@ static rt_status cast(rt_eval_call *c)
 {
     const rt_array *x;
     rt_dtype type;
-    RT_TRY(c->version < 6 ? named(rt_eval_string(c, "to", ""), &type) : rt_eval_type_of(rt_eval_int(c, "to", 0), &type));
+    RT_TRY(c->version < 6 ? named(rt_eval_string(c, "to", ""), &type)
+                          : rt_eval_type_of(rt_eval_int(c, "to", 0), &type));
     fp8_attributes(c);
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
     return cast_to(c, x, type);
@@ -167,7 +167,8 @@ static rt_status bit_cast(rt_eval_call *c)
     RT_TRY(rt_eval_type_of(rt_eval_int(c, "to", 0), &type));
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_NUMBERS | 1u << RT_BOOL, &x));
     if (type == RT_STRING || rt_dtype_size(type) != rt_dtype_size(x->type))
-        return rt_fail(RT_INPUT, "%s and %s are not of the same size", rt_array_type_name(x->type), rt_array_type_name(type));
+        return rt_fail(RT_INPUT, "%s and %s are not of the same size", rt_array_type_name(x->type),
+                       rt_array_type_name(type));
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
     memcpy(y->data, x->data, x->count * rt_dtype_size(type));
     for (size_t i = 0; type == RT_BOOL && i < y->count; i++)

@@ -69,8 +69,9 @@ rt_status rt_eval_pair(rt_eval_call *c, int since, unsigned types, const rt_arra
         if (b->dim[i] != (*a)->dim[i] && (b->dim[i] != 1 || !broadcast)) ok = 0;
     }
     b->rank = rank;
-    return ok ? RT_OK : rt_fail(RT_INPUT, "%s does not broadcast to %s as opset %d has it", rt_array_describe(second, s),
-                                rt_array_describe(*a, t), c->version);
+    return ok ? RT_OK
+              : rt_fail(RT_INPUT, "%s does not broadcast to %s as opset %d has it", rt_array_describe(second, s),
+                        rt_array_describe(*a, t), c->version);
 }
 
 void rt_eval_dyad_run(const rt_eval_dyad *d, const rt_array *a, const rt_array *b, rt_array *y)
@@ -98,7 +99,8 @@ void rt_eval_dyad_run(const rt_eval_dyad *d, const rt_array *a, const rt_array *
             size_t k = p + i * (size_t)step[0], l = q + i * (size_t)step[1];
             if (rt_array_is_float(y)) rt_array_put(y, at + i, d->real(rt_array_double(a, k), rt_array_double(b, l)));
             else if (y->type == RT_U64 && d->natural)
-                rt_array_put_int(y, at + i, (int64_t)d->natural((uint64_t)rt_array_int(a, k), (uint64_t)rt_array_int(b, l)));
+                rt_array_put_int(y, at + i,
+                                 (int64_t)d->natural((uint64_t)rt_array_int(a, k), (uint64_t)rt_array_int(b, l)));
             else rt_array_put_int(y, at + i, d->whole(rt_array_int(a, k), rt_array_int(b, l)));
         }
     }

@@ -74,7 +74,12 @@ static const one ones[] = {
     {"Erf", one_erf, NULL, RT_EVAL_NUMBERS, {0}, {0}},
     {"LeakyRelu", one_leaky_relu, NULL, RT_EVAL_FLOATS, {"alpha"}, {0.01f}},
     {"Elu", one_elu, NULL, RT_EVAL_FLOATS, {"alpha"}, {1}},
-    {"Selu", one_selu, NULL, RT_EVAL_FLOATS, {"alpha", "gamma"}, {1.67326319217681884765625f, 1.05070102214813232421875f}},
+    {"Selu",
+     one_selu,
+     NULL,
+     RT_EVAL_FLOATS,
+     {"alpha", "gamma"},
+     {1.67326319217681884765625f, 1.05070102214813232421875f}},
     {"Celu", one_celu, NULL, RT_EVAL_FLOATS, {"alpha"}, {1}},
     {"HardSigmoid", one_hard_sigmoid, NULL, RT_EVAL_FLOATS, {"alpha", "beta"}, {0.2f, 0.5f}},
     {"HardSwish", one_hard_swish, NULL, RT_EVAL_FLOATS, {0}, {0}},
@@ -106,9 +111,10 @@ static rt_status run_one(rt_eval_call *c, const one *o)
         for (size_t i = 0; i < x->count; i++) to[i] = (float)o->f(from[i], p);
     } else if (!rt_array_is_float(x) && o->whole) {
         for (size_t i = 0; i < x->count; i++)
-            rt_array_put_int(y, i, x->type == RT_U64 && o->whole != whole_neg
-                                       ? (int64_t)(o->whole == whole_sign ? rt_array_int(x, i) != 0 : rt_array_int(x, i))
-                                       : o->whole(rt_array_int(x, i)));
+            rt_array_put_int(y, i,
+                             x->type == RT_U64 && o->whole != whole_neg
+                                 ? (int64_t)(o->whole == whole_sign ? rt_array_int(x, i) != 0 : rt_array_int(x, i))
+                                 : o->whole(rt_array_int(x, i)));
     } else
         for (size_t i = 0; i < x->count; i++) rt_array_put(y, i, o->f(rt_array_double(x, i), p));
     return RT_OK;
@@ -179,7 +185,8 @@ static int64_t whole_pow(int64_t u, int64_t v)
     return (int64_t)r;
 }
 
-static const rt_eval_dyad dyad_add = {two_add, whole_add, NULL, row_add}, dyad_sub = {two_sub, whole_sub, NULL, row_sub},
+static const rt_eval_dyad dyad_add = {two_add, whole_add, NULL, row_add},
+                          dyad_sub = {two_sub, whole_sub, NULL, row_sub},
                           dyad_mul = {two_mul, whole_mul, NULL, row_mul},
                           dyad_div = {two_div, whole_div, natural_div, row_div},
                           dyad_max = {two_max, whole_max, natural_max, row_max},

@@ -7,7 +7,8 @@
 
 typedef enum { SOFT, LOG, HARD } soft_kind;
 
-/* n elements that are `step` apart from element `at` on: e^(x - max) / sum, its logarithm, or 1 at the first maximum. */
+/* n elements that are `step` apart from element `at` on: e^(x - max) / sum, its logarithm, or 1 at the first maximum.
+ */
 static void soft_line(soft_kind kind, const rt_array *x, rt_array *y, size_t at, size_t n, size_t step)
 {
     double top = -INFINITY, sum = 0;
@@ -96,7 +97,11 @@ static int64_t bits_xor(int64_t u, int64_t v) { return u ^ v; }
 rt_status rt_eval_bitwise(rt_eval_call *c)
 {
     const char *op = c->node->op;
-    rt_eval_dyad d = {NULL, !strcmp(op, "BitwiseAnd") ? bits_and : !strcmp(op, "BitwiseOr") ? bits_or : bits_xor, NULL, NULL};
+    rt_eval_dyad d = {NULL,
+                      !strcmp(op, "BitwiseAnd")  ? bits_and
+                      : !strcmp(op, "BitwiseOr") ? bits_or
+                                                 : bits_xor,
+                      NULL, NULL};
     const rt_array *a, *b;
     rt_array *y;
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_INTEGERS, &a));
@@ -141,7 +146,8 @@ rt_status rt_eval_bit_shift(rt_eval_call *c)
     RT_TRY(rt_array_broadcast(in, 2, &rank, dim));
     RT_TRY(rt_eval_make(c, 0, t, rank, dim, &y));
     for (rt_walk_begin(&w, rank, dim, in, 2); w.left; rt_walk_next(&w))
-        rt_array_put_int(y, i++, shift(rt_array_int(in[0], w.pos[0]), rt_array_int(in[1], w.pos[1]), left, bits, is_signed));
+        rt_array_put_int(y, i++,
+                         shift(rt_array_int(in[0], w.pos[0]), rt_array_int(in[1], w.pos[1]), left, bits, is_signed));
     return RT_OK;
 }
 

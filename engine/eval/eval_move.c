@@ -50,7 +50,8 @@ static rt_status parts_of(rt_eval_call *c, int64_t whole, const int64_t **split,
             return rt_fail(RT_INPUT, "num_outputs is not the number of outputs, or there is a split, too");
     }
     if (*n >= 0) return RT_OK;
-    int64_t *made = rt_eval_scratch(c, (size_t)parts + !parts, sizeof *made), each = parts ? (whole + parts - 1) / parts : 0;
+    int64_t *made = rt_eval_scratch(c, (size_t)parts + !parts, sizeof *made),
+            each = parts ? (whole + parts - 1) / parts : 0;
     if (!made) return RT_INPUT;
     if (c->version < 18 && parts && whole % parts)
         return rt_fail(RT_INPUT, "%lld elements do not make %d parts alike", (long long)whole, parts);
@@ -94,7 +95,8 @@ static rt_status split(rt_eval_call *c)
 /* ---- slice ---- */
 
 /* One axis of n elements: the first that is taken, how many, and how far apart. */
-static rt_status slice_axis(int64_t n, int64_t start, int64_t end, int64_t by, int64_t *first, int64_t *count, int64_t *step)
+static rt_status slice_axis(int64_t n, int64_t start, int64_t end, int64_t by, int64_t *first, int64_t *count,
+                            int64_t *step)
 {
     if (!by) return rt_fail(RT_INPUT, "a slice has step 0");
     if (by < -INT64_MAX) by = -INT64_MAX;

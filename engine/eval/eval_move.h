@@ -5,5 +5,6 @@
 #include "engine/eval/eval.h"
 
 rt_status rt_eval_pad(rt_eval_call *), rt_eval_trilu(rt_eval_call *), rt_eval_reverse_sequence(rt_eval_call *),
-    rt_eval_depth_to_space(rt_eval_call *), rt_eval_space_to_depth(rt_eval_call *), rt_eval_center_crop_pad(rt_eval_call *);
+    rt_eval_depth_to_space(rt_eval_call *), rt_eval_space_to_depth(rt_eval_call *),
+    rt_eval_center_crop_pad(rt_eval_call *);
 #endif

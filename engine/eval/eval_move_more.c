@@ -94,9 +94,10 @@ rt_status rt_eval_pad(rt_eval_call *c)
     }
     RT_TRY(pads_of(c, x, before, behind));
     for (int i = 0; i < x->rank; i++)
-        if (__builtin_add_overflow(x->dim[i], before[i], &dim[i]) || __builtin_add_overflow(dim[i], behind[i], &dim[i]) ||
-            dim[i] < 0)
-            return rt_fail(RT_INPUT, "axis %d is padded by %lld and %lld", i, (long long)before[i], (long long)behind[i]);
+        if (__builtin_add_overflow(x->dim[i], before[i], &dim[i]) ||
+            __builtin_add_overflow(dim[i], behind[i], &dim[i]) || dim[i] < 0)
+            return rt_fail(RT_INPUT, "axis %d is padded by %lld and %lld", i, (long long)before[i],
+                           (long long)behind[i]);
     RT_TRY(rt_eval_make(c, 0, x->type, x->rank, dim, &y));
     for (int i = 0; i < x->rank && y->count; i++) {
         int64_t cut = before[i] < 0 ? -before[i] : 0, n = x->dim[i] - cut - (behind[i] < 0 ? -behind[i] : 0);
@@ -176,7 +177,8 @@ rt_status rt_eval_reverse_sequence(rt_eval_call *c)
         for (int64_t k = 0; k < x->dim[1]; k++) {
             int64_t b = batch ? k : i, t = batch ? i : k, from = t < length[b] ? length[b] - 1 - t : t;
             memcpy((char *)y->data + (size_t)(i * x->dim[1] + k) * bytes,
-                   (const char *)x->data + (size_t)(batch ? from * x->dim[1] + k : i * x->dim[1] + from) * bytes, bytes);
+                   (const char *)x->data + (size_t)(batch ? from * x->dim[1] + k : i * x->dim[1] + from) * bytes,
+                   bytes);
         }
     return RT_OK;
 }
@@ -224,7 +226,8 @@ rt_status rt_eval_space_to_depth(rt_eval_call *c)
     int crd;
     RT_TRY(block_of(c, &x, &b, &crd));
     int64_t n = x->dim[0], in = x->dim[1], h = x->dim[2] / b, w = x->dim[3] / b, dim[4] = {n, 0, h, w};
-    if (x->dim[2] % b || x->dim[3] % b) return rt_fail(RT_INPUT, "%lld x %lld is not blocks", (long long)x->dim[2], (long long)x->dim[3]);
+    if (x->dim[2] % b || x->dim[3] % b)
+        return rt_fail(RT_INPUT, "%lld x %lld is not blocks", (long long)x->dim[2], (long long)x->dim[3]);
     if (__builtin_mul_overflow(in, b * b, &dim[1])) return rt_fail(RT_INPUT, "the image is too deep");
     RT_TRY(rt_eval_make(c, 0, x->type, 4, dim, &y));
     if (!y->count) return RT_OK;

@@ -53,7 +53,8 @@ static rt_status reshape(rt_eval_call *c)
     for (int i = 0; i < n; i++) {
         dim[i] = want[i];
         if (want[i] == 0 && !zero) {
-            if (i >= x->rank) return rt_fail(RT_INPUT, "dimension %d is to be kept of %s", i, rt_array_describe(x, text));
+            if (i >= x->rank)
+                return rt_fail(RT_INPUT, "dimension %d is to be kept of %s", i, rt_array_describe(x, text));
             dim[i] = x->dim[i];
         }
         if (dim[i] < -1 || (dim[i] == -1 && open >= 0))
@@ -238,7 +239,8 @@ static rt_status range(rt_eval_call *c)
     way = way > 0 ? (way + by - 1) / by : 0;
     n = way > INT64_MAX ? INT64_MAX : (int64_t)way;
     RT_TRY(rt_eval_make(c, 0, in[0]->type, 1, &n, &y));
-    for (int64_t i = 0; i < n; i++) rt_array_put_int(y, (size_t)i, (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step));
+    for (int64_t i = 0; i < n; i++)
+        rt_array_put_int(y, (size_t)i, (int64_t)((uint64_t)start + (uint64_t)i * (uint64_t)step));
     return RT_OK;
 }
 
