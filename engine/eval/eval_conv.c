@@ -14,8 +14,8 @@ typedef struct {
     float *room;
 } conv;
 
-static rt_status product(rt_eval_call *call, const conv *v, int64_t m, int64_t n, int64_t k, const void *a, ptrdiff_t ai,
-                         ptrdiff_t al, const void *b, ptrdiff_t bl, void *c, ptrdiff_t ci)
+static rt_status product(rt_eval_call *call, const conv *v, int64_t m, int64_t n, int64_t k, const void *a,
+                         ptrdiff_t ai, ptrdiff_t al, const void *b, ptrdiff_t bl, void *c, ptrdiff_t ci)
 {
     if (v->size == sizeof(float)) return rt_layer_product(call, m, n, k, a, ai, al, b, bl, 1, c, ci, v->room);
     return rt_layer_product_double(call, m, n, k, a, ai, al, b, bl, 1, c, ci);
@@ -199,7 +199,8 @@ static rt_status run_conv_transpose(rt_eval_call *call)
                 int64_t width = looked_at - p < v.width ? looked_at - p : v.width;
                 memset(v.col, 0, (size_t)(rows * width) * v.size);
                 RT_TRY(product(call, &v, rows, width, v.in_group, at(v.weight, g * v.in_group * rows, &v), 1, rows,
-                               at(v.x, (n * v.channels + g * v.in_group) * looked_at + p, &v), looked_at, v.col, width));
+                               at(v.x, (n * v.channels + g * v.in_group) * looked_at + p, &v), looked_at, v.col,
+                               width));
                 rt_layer_columns_add(&w, v.col, v.out_group, p, width, v.size == sizeof(float) ? RT_F32 : RT_F64,
                                      at(v.y, (n * v.groups + g) * v.out_group * places, &v));
                 RT_TRY(rt_eval_tick(call, (double)rows * (double)width));

@@ -32,7 +32,8 @@ static double sample(const rt_layer_window *w, const double *image, const double
 }
 
 /* One line of the matrix of columns: tap k of a channel at places [first, first + width). */
-static void sampled_line(const deform *f, int64_t n, int64_t channel, int64_t k, int64_t first, int64_t width, double *to)
+static void sampled_line(const deform *f, int64_t n, int64_t channel, int64_t k, int64_t first, int64_t width,
+                         double *to)
 {
     const rt_layer_window *w = &f->w;
     int64_t group = n * f->offset_groups + channel / (f->channels / f->offset_groups);
@@ -149,7 +150,8 @@ rt_status rt_eval_causal_conv(rt_eval_call *call)
     RT_TRY(rt_eval_like(call, 0, x->type, x, &y));
     RT_TRY(rt_eval_make(call, 1, x->type, 3, (int64_t[]){x->dim[0], x->dim[1], state}, &present));
     double *z = rt_eval_scratch(call, (size_t)(state + length), sizeof *z);
-    double *w = rt_eval_scratch(call, (size_t)taps, sizeof *w), *out = rt_eval_scratch(call, (size_t)length, sizeof *out);
+    double *w = rt_eval_scratch(call, (size_t)taps, sizeof *w);
+    double *out = rt_eval_scratch(call, (size_t)length, sizeof *out);
     if (!z || !w || !out) return RT_INPUT;
     for (int64_t line = 0; line < x->dim[0] * x->dim[1]; line++) {
         int64_t channel = line % x->dim[1];
@@ -199,7 +201,8 @@ rt_status rt_eval_col2im(rt_eval_call *call)
     if (!y->count || !x->count) return RT_OK;
     int real = rt_array_is_float(x);
     size_t block_count = (size_t)(x->dim[1] * x->dim[2]), image_count = (size_t)(dim[1] * w.pixels);
-    double *from = rt_eval_scratch(call, block_count, sizeof *from), *to = rt_eval_scratch(call, image_count, sizeof *to);
+    double *from = rt_eval_scratch(call, block_count, sizeof *from);
+    double *to = rt_eval_scratch(call, image_count, sizeof *to);
     if (!from || !to) return RT_INPUT;
     for (size_t b = 0; b < (size_t)x->dim[0]; b++) {
         RT_TRY(rt_eval_tick(call, 4 * (double)block_count));

@@ -65,7 +65,8 @@ static rt_status add_output(equation *q, int index)
 {
     for (int i = 0; i < q->outs; i++)
         if (q->out[i] == index) return rt_fail(RT_INPUT, "the equation's output repeats an index");
-    if (q->outs == RT_ARRAY_RANK) return rt_fail(RT_INPUT, "the equation's output has more than %d dimensions", q->outs);
+    if (q->outs == RT_ARRAY_RANK)
+        return rt_fail(RT_INPUT, "the equation's output has more than %d dimensions", q->outs);
     q->out[q->outs++] = index;
     return RT_OK;
 }

@@ -38,8 +38,8 @@ static rt_status multiply(rt_eval_call *call, const product *p, int64_t a_at, in
         return rt_layer_product(call, p->m, p->n, p->k, (const float *)a, p->ai, p->al, (const float *)b, p->bl, p->bj,
                                 (float *)c, p->n, p->room);
     if (p->type == RT_F64)
-        return rt_layer_product_double(call, p->m, p->n, p->k, (const double *)a, p->ai, p->al, (const double *)b, p->bl,
-                                       p->bj, (double *)c, p->n);
+        return rt_layer_product_double(call, p->m, p->n, p->k, (const double *)a, p->ai, p->al, (const double *)b,
+                                       p->bl, p->bj, (double *)c, p->n);
     return whole_product(call, p, (const uint64_t *)a, (const uint64_t *)b, (uint64_t *)c);
 }
 
@@ -145,8 +145,8 @@ static rt_status add_bias(rt_eval_call *call, const product *p, double alpha, do
     for (rt_walk_begin(&w, 2, y->dim, in, 1); w.left; rt_walk_next(&w), i++) {
         if (i % 65536 == 0) RT_TRY(rt_eval_tick(call, 65536));
         if (p->type == RT_U64 && alpha == 1 && beta == 1) {
-            rt_array_put_int(y, i, (int64_t)(((const uint64_t *)p->c)[i] + (bias ? (uint64_t)rt_array_int(bias, w.pos[0]) :
-                                                                            0)));
+            uint64_t more = bias ? (uint64_t)rt_array_int(bias, w.pos[0]) : 0;
+            rt_array_put_int(y, i, (int64_t)(((const uint64_t *)p->c)[i] + more));
             continue;
         }
         double sum = p->type == RT_F32 ? ((const float *)p->c)[i] : p->type == RT_F64 ? ((const double *)p->c)[i] :

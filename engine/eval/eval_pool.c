@@ -47,7 +47,8 @@ static double window(const pool *f, const int64_t *o, int64_t *best)
     }
     for (int d = 0; d >= 0;) {
         int64_t line = 0;
-        for (d = 0; d < last; d++) line = (line + o[d] * w->stride[d] - w->begin[d] + k[d] * w->dilation[d]) * w->in[d + 1];
+        for (d = 0; d < last; d++)
+            line = (line + o[d] * w->stride[d] - w->begin[d] + k[d] * w->dilation[d]) * w->in[d + 1];
         int64_t at = line + o[last] * w->stride[last] - w->begin[last] + from[last] * w->dilation[last];
         for (int64_t i = from[last]; i < to[last]; i++, at += w->dilation[last]) {
             double v = f->x[at];
@@ -126,7 +127,8 @@ static rt_status run_max_pool(rt_eval_call *call)
     pool f = {.kind = MAXIMUM};
     if (call->version >= 8) f.column_major = rt_eval_int(call, "storage_order", 0) != 0;
     if (call->version >= 10) f.w.ceil = rt_eval_int(call, "ceil_mode", 0) != 0;
-    return run_pool(call, &f, RT_EVAL_FLOATS | (call->version >= 12 ? 1 << RT_I8 | 1 << RT_U8 : 0), call->version >= 10);
+    unsigned bytes = call->version >= 12 ? 1 << RT_I8 | 1 << RT_U8 : 0;
+    return run_pool(call, &f, RT_EVAL_FLOATS | bytes, call->version >= 10);
 }
 
 /* p is a real number in the first definition, and whole since. */

@@ -92,14 +92,16 @@ rt_status rt_eval_max_roi_pool(rt_eval_call *call)
         double box[4];
         for (int k = 0; k < 4; k++) box[k] = round(rt_array_double(roi, r + 1 + (size_t)k) * scale);
         RT_TRY(region_image(rt_array_double(roi, r), x, &image));
-        double bin_w = fmax(box[2] - box[0] + 1, 1) / (double)dim[3], bin_h = fmax(box[3] - box[1] + 1, 1) / (double)dim[2];
-        int64_t x0 = edge(box[0], bin_w, (double)column, width, 0), x1 = edge(box[0], bin_w, (double)column + 1, width, 1);
-        int64_t y0 = edge(box[1], bin_h, (double)row, height, 0), y1 = edge(box[1], bin_h, (double)row + 1, height, 1);
-        double most = 0;
+        double bin_w = fmax(box[2] - box[0] + 1, 1) / (double)dim[3];
+        double bin_h = fmax(box[3] - box[1] + 1, 1) / (double)dim[2], most = 0;
+        int64_t x0 = edge(box[0], bin_w, (double)column, width, 0);
+        int64_t x1 = edge(box[0], bin_w, (double)column + 1, width, 1);
+        int64_t y0 = edge(box[1], bin_h, (double)row, height, 0);
+        int64_t y1 = edge(box[1], bin_h, (double)row + 1, height, 1);
+        size_t plane = ((size_t)image * (size_t)dim[1] + channel) * (size_t)(height * width);
         for (int64_t v = y0; v < y1; v++)
             for (int64_t u = x0; u < x1; u++) {
-                double p = rt_array_double(x, (((size_t)image * (size_t)dim[1] + channel) * (size_t)height + (size_t)v) *
-                                                      (size_t)width + (size_t)u);
+                double p = rt_array_double(x, plane + (size_t)(v * width + u));
                 if ((v == y0 && u == x0) || p > most) most = p;
             }
         rt_array_put(y, i, most);
@@ -143,7 +145,8 @@ static rt_status bin_value(rt_eval_call *call, const align *f, size_t plane, dou
     for (int64_t i = 0; i < rows; i++) {
         RT_TRY(rt_eval_tick(call, 32 * (double)columns));
         for (int64_t j = 0; j < columns; j++) {
-            around a = around_point(f, v0 + ((double)i + 0.5) * h / (double)rows, u0 + ((double)j + 0.5) * w / (double)columns);
+            around a = around_point(f, v0 + ((double)i + 0.5) * h / (double)rows,
+                                    u0 + ((double)j + 0.5) * w / (double)columns);
             for (int k = 0; k < 4; k++) {
                 double p = a.share[k] * rt_array_double(f->x, plane + (size_t)a.pixel[k]);
                 if (!f->maximum) sum += p;

@@ -371,7 +371,8 @@ static rt_status few_lines(rt_eval_call *call, int64_t m, int64_t n, int64_t k, 
 }
 
 rt_status rt_layer_product(rt_eval_call *call, int64_t m, int64_t n, int64_t k, const float *a, ptrdiff_t ai,
-                           ptrdiff_t al, const float *b, ptrdiff_t bl, ptrdiff_t bj, float *c, ptrdiff_t ci, float *room)
+                           ptrdiff_t al, const float *b, ptrdiff_t bl, ptrdiff_t bj, float *c, ptrdiff_t ci,
+                           float *room)
 {
     if (m < STRIP_M && (bj == 1 || (bl == 1 && al == 1)))
         return few_lines(call, m, n, k, a, ai, al, b, bl, bj, c, ci);

@@ -18,6 +18,9 @@ void rt_layer_store(rt_array *, size_t first, size_t step, const double *from, s
 rt_status rt_layer_doubles(rt_eval_call *, const rt_array *, const double **);
 rt_status rt_layer_floats(rt_eval_call *, const rt_array *, const float **);
 
+/* Mean and variance (of the population) of n numbers; 0 of none. */
+void rt_layer_moments(const double *, size_t n, double *mean, double *variance);
+
 /* ---- windows ---- */
 
 enum { RT_LAYER_SPACE = RT_ARRAY_RANK - 2 };
@@ -75,4 +78,6 @@ rt_status rt_eval_col2im(rt_eval_call *);
 rt_status rt_eval_max_unpool(rt_eval_call *);
 rt_status rt_eval_max_roi_pool(rt_eval_call *);
 rt_status rt_eval_roi_align(rt_eval_call *);
+rt_status rt_eval_skip_layer_norm(rt_eval_call *);
+rt_status rt_eval_embed_layer_norm(rt_eval_call *);
 #endif
