@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/import_parts.h"
+#include "data/npy.h"
 
 enum { BLOCK = 1 << 18 };
 static const uint64_t HELD = UINT64_C(4) << 30;           /* of memory, for another order of elements */
@@ -62,91 +63,42 @@ static rt_status idx_header(rt_array *a, const unsigned char *magic)
     return count_bytes(a);
 }
 
-/* ---- NPY, versions 1 to 3 (NEP 1): magic, header length, a Python dictionary ---- */
+/* ---- NPY (data/npy.h) ---- */
 
-static rt_status npy_type(rt_array *a, const char *descr)
+static rt_status npy_header(rt_array *a, const unsigned char magic[4])
 {
-    static const struct { const char *name; rt_dtype type; } types[] = {
-        {"u1", RT_U8}, {"i1", RT_I8}, {"u2", RT_U16}, {"i2", RT_I16}, {"u4", RT_U32}, {"i4", RT_I32}, {"u8", RT_U64},
-        {"i8", RT_I64}, {"f2", RT_F16}, {"f4", RT_F32}, {"f8", RT_F64}, {"b1", RT_U8}};
-    const char *end = *descr == '\'' ? strchr(descr + 1, '\'') : NULL, *what = NULL;
-    char kind[24];
-    if (*descr == '[')
-        return rt_fail(RT_INPUT,
-                       "%s: is a structured array, %.*s; save its fields as columns: np.stack([a[n] for n in "
-                       "a.dtype.names], 1)", a->path, (int)strcspn(descr, "]") + 1, descr);
-    if (!end || end - descr < 3 || end - descr > 20) return rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
-    snprintf(kind, sizeof kind, "%.*s", (int)(end - descr - 2), descr + 2);
-    a->swap = descr[1] == '>';
-    for (int i = 0; i < 12; i++)
-        if (strcmp(kind, types[i].name) == 0) {
-            a->type = types[i].type;
-            a->boolean = i == 11;
-            return RT_OK;
-        }
-    if (*kind == 'U' || *kind == 'S') {
-        char *stop;
-        long n = strtol(kind + 1, &stop, 10);
-        if (*stop || n < 1 || n > 1 << 20)
-            return rt_fail(RT_INPUT, "%s: texts of a length that is not supported (%s)", a->path, kind);
-        a->wide = *kind == 'U';
-        a->text = (int)n * (a->wide ? 4 : 1);
-        a->type = RT_TEXT;
-        return RT_OK;
-    }
-    what = *kind == 'O' ? "Python objects, which are pickled code" : *kind == 'c' ? "complex numbers" : *kind == 'M'
-        || *kind == 'm' ? "dates or times" : "elements of a type that is not supported";
-    return rt_fail(RT_INPUT, "%s: holds %s (%s); save numbers, such as x.astype('float32')", a->path, what, kind);
-}
-
-static rt_status npy_header(rt_array *a)
-{
-    unsigned char p[8];
-    RT_TRY(read_exactly(a, p, 4));                        /* "PY", version */
-    int wide = p[2] > 1;
-    if (memcmp(p, "PY", 2) || p[2] < 1 || p[2] > 3) return rt_fail(RT_INPUT, "%s: is no NPY file of version 1 to 3",
-                                                                   a->path);
-    RT_TRY(read_exactly(a, p, wide ? 4 : 2));
-    size_t n = p[0] | (size_t)p[1] << 8 | (wide ? (size_t)p[2] << 16 | (size_t)p[3] << 24 : 0);
-    if (n > 65536) return rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
+    unsigned char start[RT_NPY_START], told[4];
+    rt_npy h;
+    int bytes;
+    size_t n;
+    memcpy(start, magic, 4);
+    RT_TRY(read_exactly(a, start + 4, RT_NPY_START - 4));
+    RT_TRY(rt_npy_start(start, a->path, &bytes));
+    RT_TRY(read_exactly(a, told, (size_t)bytes));
+    RT_TRY(rt_npy_length(told, bytes, a->path, &n));
     char *text = calloc(n + 1, 1);
     if (!text) return rt_fail(RT_RUN, "out of memory");
     rt_status st = read_exactly(a, text, n);
-    const char *descr = strstr(text, "'descr':"), *order = strstr(text, "'fortran_order':"), *shape = strstr(text,
-        "'shape':");
-    if (!st && (!descr || !order || !shape)) st = rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
-    if (!st) {
-        descr += 8 + strspn(descr + 8, " ");
-        order += 16 + strspn(order + 16, " ");
-        shape += 8 + strspn(shape + 8, " ");
-        st = npy_type(a, descr);
-        a->fortran = strncmp(order, "True", 4) == 0;
-        if (!st && ((!a->fortran && strncmp(order, "False", 5)) || *shape != '('))
-            st = rt_fail(RT_INPUT, "%s: damaged NPY header", a->path);
-    }
-    if (!st) {
-        for (const char *q = shape + 1; !st;) {
-            q += strspn(q, " ,");
-            if (*q == ')') break;
-            char *stop;
-            unsigned long long v = strtoull(q, &stop, 10);
-            if (stop == q || *q == '-' || a->rank == RT_H5_RANK - 1)
-                st = rt_fail(RT_INPUT, "%s: its shape cannot be read or has more than %d dimensions", a->path,
-                             RT_H5_RANK - 1);
-            else a->dim[a->rank++] = v;
-            q = stop;
-        }
-        if (!st && a->rank == 0) st = rt_fail(RT_INPUT, "%s: holds a single value, not rows", a->path);
-    }
+    if (!st) st = rt_npy_parse(&h, text, a->path);
     free(text);
-    return st ? st : count_bytes(a);
+    if (!st && h.rank == 0) st = rt_fail(RT_INPUT, "%s: holds a single value, not rows", a->path);
+    if (st) return st;
+    a->type = h.type;
+    a->swap = h.swap;
+    a->fortran = h.fortran;
+    a->boolean = h.boolean;
+    a->text = h.text;
+    a->wide = h.wide;
+    a->rank = h.rank;
+    memcpy(a->dim, h.dim, sizeof h.dim);
+    return count_bytes(a);
 }
 
 static rt_status read_header(rt_array *a)
 {
     unsigned char magic[4];
     RT_TRY(read_exactly(a, magic, 4));
-    return memcmp(magic, "\223NUM", 4) == 0 ? npy_header(a) : idx_header(a, magic);
+    return memcmp(magic, "\223NUM", 4) == 0 ? npy_header(a, magic) : idx_header(a, magic);
 }
 
 rt_status rt_array_open(rt_array *a, const char *path)

@@ -266,9 +266,8 @@ static void describe(rt_comparison *c, int s)
 
 static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt_match *match)
 {
-    const char *const *path[RT_SIDES] = {spec->baseline, spec->candidate};
-    int paths[RT_SIDES] = {spec->baselines, spec->candidates}, stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES];
-    rt_asked_model model[RT_SIDES];
+    int stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES];
+    const rt_teacher_spec *model[RT_SIDES];
     rt_predictions *out[RT_SIDES];
     const char *files[RT_SOURCE_PARTS + 3];
     if (spec->data) {
@@ -277,13 +276,14 @@ static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt
         *match = rt_match_read(&d);
     }
     for (int s = 0; s < RT_SIDES; s++) {
-        if (paths[s] == 1) RT_TRY(rt_predictions_is(path[s][0], &stored[s]));
+        const rt_teacher_spec *of = spec->side[s];
+        if (of->paths == 1 && !of->object) RT_TRY(rt_predictions_is(of->path[0], &stored[s]));
         if (stored[s]) continue;
         if (!spec->data)
             return rt_fail(RT_USAGE, "%s: is a model, which needs rows to answer: give --data, or predictions in its "
-                           "place ('retort predict')", path[s][0]);
+                           "place ('retort predict')", of->path[0]);
         side[asked] = s;
-        model[asked++] = (rt_asked_model){path[s], paths[s]};
+        model[asked++] = of;
     }
     if (asked) {
         rt_predictions_spec ask = {model, asked, spec->data, 0, spec->pool, spec->progress, spec->notes};
@@ -291,7 +291,7 @@ static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt
         for (int i = 0; i < asked; i++) c->p[side[i]] = out[i];
     }
     for (int s = 0; s < RT_SIDES; s++) {
-        if (stored[s]) RT_TRY(rt_predictions_read(&c->p[s], path[s][0]));
+        if (stored[s]) RT_TRY(rt_predictions_read(&c->p[s], spec->side[s]->path[0]));
         describe(c, s);
     }
     return RT_OK;

@@ -16,12 +16,12 @@
 #include "engine/digest.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
+#include "teacher/spec.h"
 
 typedef struct rt_comparison rt_comparison;
 
 typedef struct {
-    const char *const *baseline, *const *candidate;        /* files; several models are an ensemble */
-    int baselines, candidates;
+    const rt_teacher_spec *side[2];        /* baseline, candidate: a file of predictions, or what is asked */
     cJSON *data;                   /* "data" of 'retort eval', which gets its defaults; NULL: both are predictions */
     int common;                    /* 1: rows that one side lacks are left out, and counted */
     rt_pool *pool;

@@ -9,7 +9,8 @@ rt_status rt_eval_find_stored(rt_evaluation *v)
 {
     rt_eval_pair *p = &v->pair;
     for (int s = RT_SIDES - 1; s >= 0; s--) {
-        if (p->paths[s] == 1) RT_TRY(rt_predictions_is(p->path[s][0], &p->stored[s]));
+        if (p->spec[s].paths == 1 && !p->spec[s].object)
+            RT_TRY(rt_predictions_is(p->spec[s].path[0], &p->stored[s]));
         if (!p->stored[s]) continue;
         memmove(&v->model[s], &v->model[s + 1], (size_t)(--v->count - s) * sizeof *v->model);
         memset(&v->model[v->count], 0, sizeof *v->model);
@@ -17,7 +18,7 @@ rt_status rt_eval_find_stored(rt_evaluation *v)
     }
     if (v->count && !p->data)
         return rt_fail(RT_USAGE, "%s: is a model, which needs rows to answer: give --data, or predictions in its place "
-                       "('retort predict')", v->model[0].path[0]);
+                       "('retort predict')", v->model[0].spec.path[0]);
     if (!v->count && v->set.speed)
         rt_eval_note(v->notes, "both sides are predictions: there is no model to be timed.");
     return RT_OK;
@@ -39,9 +40,7 @@ rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
     rt_comparison *c;
     cJSON *data = p->data ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL;
     if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->pool, v->progress));
-    rt_comparison_spec spec = {.baseline = p->path[RT_BASELINE], .candidate = p->path[RT_CANDIDATE],
-                               .baselines = p->paths[RT_BASELINE], .candidates = p->paths[RT_CANDIDATE],
-                               .data = data, .common = p->common, .pool = v->pool, .progress = v->progress,
+    rt_comparison_spec spec = {.side = {&p->spec[RT_BASELINE], &p->spec[RT_CANDIDATE]}, .data = data, .common = p->common, .pool = v->pool, .progress = v->progress,
                                .notes = cJSON_CreateArray()};
     rt_status st = rt_comparison_open(&c, &spec);
     rt_comparison_options o = {p->confidence, p->seed, p->find, v->data.x, v->data.digest.hex};

@@ -4,17 +4,7 @@
 #include "experiments/evaluator_parts.h"
 #include "experiments/predictions.h"
 
-static void add_paths(rt_cfg *c, const char *key, cJSON *v, rt_eval_model *e)
-{
-    for (cJSON *p = cJSON_IsArray(v) ? v->child : v; p; p = cJSON_IsArray(v) ? p->next : NULL) {
-        if (!cJSON_IsString(p) || e->paths == RT_EVAL_MEMBERS) {
-            rt_cfg_fail(c, key, "a model file, or a list of up to 16 for an ensemble, is expected");
-            return;
-        }
-        e->path[e->paths++] = p->valuestring;
-    }
-    if (!e->paths) rt_cfg_fail(c, key, "the list is empty: a model file is expected");
-}
+static const char expected[] = "a model file, a list of up to 16 for an ensemble, or a specification {...}";
 
 /* Bytes of s up to `most` that end no UTF-8 character in its middle. */
 static int whole_characters(const char *s, int most)
@@ -28,7 +18,7 @@ static int whole_characters(const char *s, int most)
 /* "runs/small/model.h5" is called "small", "big.h5" "big". */
 static void name_from_path(rt_eval_model *e)
 {
-    const char *path = e->path[0], *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
+    const char *path = e->spec.path[0], *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
     if (slash && slash != path && strcmp(slash, "/model.h5") == 0) {
         end = slash;
         slash = memrchr(path, '/', (size_t)(end - path));
@@ -36,8 +26,9 @@ static void name_from_path(rt_eval_model *e)
     const char *base = slash ? slash + 1 : path, *dot = memrchr(base, '.', (size_t)(end - base));
     if (dot && dot != base) end = dot;
     char text[1024];
+    int several = e->spec.object ? cJSON_HasObjectItem(e->spec.object, "teachers") : e->spec.paths > 1;
     snprintf(text, sizeof text, "%.*s", (int)(end - base), base);
-    snprintf(e->name, sizeof e->name, "%.*s%s", whole_characters(text, 80), text, e->paths > 1 ? "..." : "");
+    snprintf(e->name, sizeof e->name, "%.*s%s", whole_characters(text, 80), text, several ? "..." : "");
 }
 
 /* The names of the configuration, one a model, or those of the files. */
@@ -80,7 +71,7 @@ static void make_distinct(rt_evaluation *v)
             snprintf(name, sizeof name, "%.*s (%d)", RT_EVAL_NAME - 9, e->name, k);
         if (strcmp(name, e->name) == 0) continue;
         rt_eval_note(v->notes, "two models are called %s: %s is called %s here (\"names\" gives others)", e->name,
-                     e->path[0], name);
+                     e->spec.path[0], name);
         memcpy(e->name, name, RT_EVAL_NAME);
     }
 }
@@ -114,10 +105,10 @@ static void read_pair(rt_cfg *c, rt_evaluation *v)
     cJSON *side[RT_SIDES] = {rt_cfg_any(c, key[0]), rt_cfg_any(c, key[1])};
     for (int s = 0; s < RT_SIDES && (side[0] || side[1]); s++) {
         rt_eval_model *e = &v->model[v->count++];
-        if (side[s]) add_paths(c, key[s], side[s], e);
+        if (side[s]) e->spec = rt_teacher_spec_read(c, key[s], expected);
         else rt_cfg_fail(c, key[s], "a baseline is compared with a candidate: give both");
-        memcpy(p->path[s], e->path, sizeof e->path);
-        p->paths[s] = e->paths;
+        p->spec[s] = e->spec;
+        p->on = 1;
     }
     if (!side[0] && !side[1]) {
         rt_cfg_refuse(c, "compare", "belongs to a baseline and a candidate");
@@ -135,7 +126,7 @@ static void read_pair(rt_cfg *c, rt_evaluation *v)
 static void read_columns(rt_cfg *d, const rt_eval_pair *p)
 {
     const char *slice[RT_PREDICTIONS_COLUMNS];
-    if (!p->paths[0]) {
+    if (!p->on) {
         rt_cfg_refuse(d, "id", "belongs to a baseline and a candidate");
         rt_cfg_refuse(d, "slices", "belongs to a baseline and a candidate");
         return;
@@ -149,21 +140,21 @@ rt_status rt_eval_read(cJSON *config, rt_evaluation *v)
     rt_eval_settings *s = &v->set;
     rt_cfg c = rt_cfg_begin(config, "");
     read_pair(&c, v);
-    cJSON *teacher = rt_cfg_any(&c, "teacher"), *students = rt_cfg_any(&c, "students");
+    rt_teacher_spec teacher = rt_teacher_spec_read(&c, "teacher", expected);
+    cJSON *students = rt_cfg_any(&c, "students");
     cJSON *names = rt_cfg_array(&c, "names");
-    if (teacher) add_paths(&c, "teacher", teacher, &v->model[v->count++]);
-    s->teacher = teacher != NULL && !v->pair.paths[0];
-    cJSON *p = cJSON_IsArray(students) ? students->child : students;
-    for (; p; p = cJSON_IsArray(students) ? p->next : NULL) {
-        if (v->count == RT_EVAL_MODELS) {
-            rt_cfg_fail(&c, "students", "at most 32 models can be compared at once");
-            break;
-        }
-        add_paths(&c, "students", p, &v->model[v->count++]);
+    if (teacher.paths) v->model[v->count++].spec = teacher;
+    s->teacher = teacher.paths && !v->pair.on;
+    if (students && !cJSON_IsArray(students))
+        v->model[v->count++].spec = rt_teacher_spec_read(&c, "students", expected);
+    for (int i = 0; cJSON_IsArray(students) && i < cJSON_GetArraySize(students) && !c.status; i++) {
+        if (v->count == RT_EVAL_MODELS) rt_cfg_fail(&c, "students", "at most 32 models can be compared at once");
+        else v->model[v->count++].spec = rt_teacher_spec_take(&c, "students", expected, students,
+                                                              cJSON_GetArrayItem(students, i));
     }
     if (!v->count) rt_cfg_fail(&c, "students", "at least one model (\"teacher\" or \"students\") is required");
     if (!c.status) name_models(&c, names, v);
-    v->pair.data = !v->pair.paths[0] || rt_cfg_has(&c, "data");
+    v->pair.data = !v->pair.on || rt_cfg_has(&c, "data");
     if (v->pair.data) {
         rt_cfg d = rt_cfg_object(&c, "data");
         rt_eval_data_read(&d, &v->data);

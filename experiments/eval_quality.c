@@ -58,7 +58,7 @@ static void score_tile(void *arg, int tile, int thread)
 
 static rt_status not_finite(const rt_eval_model *e, const char *what, uint64_t row)
 {
-    return rt_fail(RT_INPUT, "%s: gives a %s that is not finite for row %llu", e->path[0], what,
+    return rt_fail(RT_INPUT, "%s: gives a %s that is not finite for row %llu", e->spec.path[0], what,
                    (unsigned long long)row);
 }
 

@@ -198,9 +198,9 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     char path[1200];
     cJSON *r;
     struct stat s;
-    const char *slash = strrchr(e->path[0], '/');
-    int folder = slash ? (int)(slash - e->path[0]) + 1 : 0;
-    if (e->paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->path[0]) >= (int)sizeof path)
+    const char *slash = strrchr(e->spec.path[0], '/');
+    int folder = slash ? (int)(slash - e->spec.path[0]) + 1 : 0;
+    if (e->spec.paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->spec.path[0]) >= (int)sizeof path)
         return RT_OK;
     if (stat(path, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));
@@ -233,11 +233,11 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
     cJSON *j = cJSON_CreateObject(), *files = cJSON_AddArrayToObject(j, "files");
     cJSON_AddItemToArray(models, j);
     cJSON_AddStringToObject(j, "name", e->name);
-    for (int p = 0; p < e->paths; p++) cJSON_AddItemToArray(files, cJSON_CreateString(e->path[p]));
+    for (int p = 0; p < e->spec.paths; p++) cJSON_AddItemToArray(files, cJSON_CreateString(e->spec.path[p]));
     cJSON_AddStringToObject(j, "digest", e->digest.hex);
     add_seen(j, &e->seen);
     RT_TRY(add_quality(j, v, i));
-    if (rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES) {
+    if (rt_teacher_abilities(e->teacher) & RT_TEACHER_TIMED) {
         cJSON_AddNumberToObject(j, "parameters", cost.parameters);
         cJSON_AddNumberToObject(j, "macs", cost.macs);
         cJSON_AddNumberToObject(j, "file_bytes", cost.file_bytes);
@@ -298,7 +298,7 @@ rt_status rt_eval_result(rt_evaluation *v, const cJSON *config, cJSON **result)
         cJSON *reference = cJSON_AddObjectToObject(r, "reference");
         cJSON_AddStringToObject(reference, "name", v->model[0].name);
         cJSON_AddStringToObject(reference, "role", v->set.teacher                                ? "teacher"
-                                : v->pair.paths[0] && !v->pair.stored[RT_BASELINE] ? "baseline"
+                                : v->pair.on && !v->pair.stored[RT_BASELINE] ? "baseline"
                                                                                    : "the first model given");
     }
     cJSON *models = cJSON_CreateArray();

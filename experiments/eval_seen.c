@@ -32,7 +32,7 @@ rt_status rt_eval_find_seen(rt_evaluation *v)
 {
     for (int i = 0; i < v->count; i++) {
         rt_eval_model *e = &v->model[i];
-        RT_TRY(rt_eval_data_seen(&v->data, e->teacher, e->path, &e->seen));
+        RT_TRY(rt_eval_data_seen(&v->data, e->teacher, e->spec.path, &e->seen));
         say(v, e);
     }
     return RT_OK;

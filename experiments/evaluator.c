@@ -13,7 +13,7 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
     const rt_eval_model *first = &v->model[0];
     int *map, count;
     const rt_head *own = rt_teacher_heads(e->teacher, &count);
-    RT_TRY(rt_teacher_answer_as(e->teacher, v->head, v->heads, first->path[0], v->data.match));
+    RT_TRY(rt_teacher_answer_as(e->teacher, v->head, v->heads, first->spec.path[0], v->data.match));
     for (int h = 0; h < v->heads; h++) {
         int k = rt_heads_find(own, count, &v->head[h], v->heads);
         e->quality[h].there = k >= 0;
@@ -93,7 +93,7 @@ static rt_status set_up(rt_evaluation *v, cJSON *config)
     int inputs = 0;
     for (int i = 0; i < v->count; i++) {
         rt_eval_model *e = &v->model[i];
-        RT_TRY(rt_teacher_open(&e->teacher, e->path, e->paths));
+        RT_TRY(rt_teacher_open_spec(&e->teacher, &e->spec));
         inputs = rt_teacher_inputs(e->teacher, input, inputs);
     }
     RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->pool, v->progress));
@@ -139,7 +139,12 @@ static rt_status measure(rt_evaluation *v)
     s->notes = v->notes;
     for (int i = 0; i < v->count; i++) {
         rt_eval_model *e = &v->model[i];
-        if (!(rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES)) continue;
+        if (!(rt_teacher_abilities(e->teacher) & RT_TEACHER_TIMED)) {
+            if (rt_teacher_abilities(e->teacher) & RT_TEACHER_COMPUTES)
+                rt_eval_note(v->notes, "%s is a %s: what it costs is not seen from here, and it is not timed.", e->name,
+                             rt_teacher_kind_name(e->teacher));
+            continue;
+        }
         e->timed = s->count;
         s->subject[s->count++] = (rt_speed_subject){.name = e->name, .teacher = e->teacher};
     }
@@ -208,19 +213,19 @@ rt_status rt_evaluate_check(cJSON *config)
 
 static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
 {
-    const char *inputs[(RT_EVAL_MODELS + RT_SIDES) * RT_EVAL_MEMBERS + RT_SOURCE_PARTS + 2] = {NULL};
+    const char *inputs[(RT_EVAL_MODELS + RT_SIDES) * RT_TEACHER_FILES + RT_SOURCE_PARTS + 2] = {NULL};
     int n = v->pair.data ? rt_eval_data_files(&v->data, inputs, 0) : 0;
     for (int s = 0; s < RT_SIDES; s++)
-        for (int k = 0; k < v->pair.paths[s]; k++) inputs[n++] = v->pair.path[s][k];
+        for (int k = 0; k < v->pair.spec[s].paths; k++) inputs[n++] = v->pair.spec[s].path[k];
     for (int i = 0; i < v->count; i++)
-        for (int k = 0; k < v->model[i].paths; k++) inputs[n++] = v->model[i].path[k];
+        for (int k = 0; k < v->model[i].spec.paths; k++) inputs[n++] = v->model[i].spec.path[k];
     return rt_report_open(report, out, inputs);
 }
 
 static rt_status evaluate_models(rt_evaluation *v, cJSON *config)
 {
     RT_TRY(set_up(v, config));
-    if (v->pair.paths[0]) RT_TRY(rt_eval_compare(v, config));      /* first: it may refuse a column, or rows */
+    if (v->pair.on) RT_TRY(rt_eval_compare(v, config));      /* first: it may refuse a column, or rows */
     RT_TRY(rt_eval_score(v));
     RT_TRY(rt_identity_unchanged(v->data.identity));
     say_labelled(v);
@@ -241,7 +246,7 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const 
     v->progress = progress;
     rt_status st = rt_eval_read(config, v);
     if (!st && out) st = open_report(&report, v, out);
-    if (!st && v->pair.paths[0]) st = rt_eval_find_stored(v);
+    if (!st && v->pair.on) st = rt_eval_find_stored(v);
     if (!st) st = v->count ? evaluate_models(v, config) : rt_eval_compare(v, config);
     if (!st) st = rt_eval_result(v, config, result);
     if (!st && report) st = rt_report_write(report, *result);

@@ -12,8 +12,9 @@
 #include "experiments/speed.h"
 #include "experiments/statistics.h"
 #include "student/metrics.h"
+#include "teacher/spec.h"
 
-enum { RT_EVAL_MODELS = 32, RT_EVAL_MEMBERS = 16, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
+enum { RT_EVAL_MODELS = 32, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
 enum { RT_EVAL_BATCH = 256 };          /* rows in the pass over the data */
 
 /* What is counted of one head's answers. What metrics of order need, and the errors of rows that are compared in pairs,
@@ -32,8 +33,7 @@ typedef struct {
 
 typedef struct {
     char name[RT_EVAL_NAME];
-    const char *path[RT_EVAL_MEMBERS];
-    int paths;
+    rt_teacher_spec spec;
     rt_teacher *teacher;
     rt_digest digest;
     rt_eval_quality quality[RT_MAX_HEADS];
@@ -47,8 +47,8 @@ typedef struct {
 
 /* A baseline and a candidate (experiments/comparison.h); sides that are predictions are no models. */
 typedef struct {
-    const char *path[RT_SIDES][RT_EVAL_MEMBERS];
-    int paths[RT_SIDES];               /* 0 and 0: there is no pair */
+    rt_teacher_spec spec[RT_SIDES];
+    int on;                            /* there is a pair */
     int stored[RT_SIDES], common, find, data;      /* data: rows are given */
     double confidence;
     uint64_t seed;

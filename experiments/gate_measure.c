@@ -246,8 +246,9 @@ rt_status rt_gate_answers(rt_gate_work *w, const char *kernels)
 {
     cJSON *data = w->spec->data ? data_with_slices(w) : NULL;
     int first = !w->sides[RT_BASELINE];
-    rt_comparison_spec spec = {.baseline = w->spec->baseline, .baselines = w->spec->baselines,
-                               .candidate = w->spec->candidate, .candidates = w->spec->candidates, .data = data,
+    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(w->spec->baseline, w->spec->baselines),
+                                      rt_teacher_of_files(w->spec->candidate, w->spec->candidates)};
+    rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .data = data,
                                .common = w->spec->common, .pool = w->spec->pool, .progress = w->spec->progress,
                                .notes = first ? w->notes : NULL};
     rt_status st = rt_comparison_open(&w->comparison, &spec);

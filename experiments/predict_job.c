@@ -9,8 +9,8 @@ enum { H5, CSV, NPY };
 static const char *const forms[] = {"h5", "csv", "npy", NULL};
 
 typedef struct {
-    const char *path[RT_TEACHER_MODELS];
-    int models, to, topk;
+    rt_teacher_spec model;
+    int to, topk;
     cJSON *data;
     const char *file[RT_SOURCE_PARTS + 3];     /* of the data, ended by NULL */
 } settings;
@@ -25,8 +25,8 @@ static rt_status read_settings(cJSON *config, settings *s)
 {
     rt_cfg c = rt_cfg_begin(config, "");
     *s = (settings){0};
-    s->models = rt_cfg_strings(&c, "model", s->path, RT_TEACHER_MODELS);
-    if (!s->models) rt_cfg_fail(&c, "model", "a model file is required, or a list of them (an ensemble)");
+    s->model = rt_teacher_spec_read(&c, "model", "a model file, a list of up to 16, or a specification {...}");
+    if (!s->model.paths) rt_cfg_fail(&c, "model", "a model file is required, or a list of them (an ensemble)");
     s->to = rt_cfg_choice(&c, "to", forms, H5);
     s->topk = rt_cfg_int(&c, "topk", 0, 0, 1 << 20);
     if (s->topk && s->to != H5) rt_cfg_fail(&c, "topk", "belongs to to=h5");
@@ -77,18 +77,18 @@ rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_pool *pool, co
     settings s;
     rt_output *o;
     rt_predictions *p = NULL;
-    const char *inputs[RT_TEACHER_MODELS + RT_SOURCE_PARTS + 3];
+    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 3];
     int n = 0;
     *result = NULL;
     RT_TRY(read_settings(config, &s));
     RT_TRY(check_ending(&s, out->path));
-    for (int i = 0; i < s.models; i++) inputs[n++] = s.path[i];
+    for (int i = 0; i < s.model.paths; i++) inputs[n++] = s.model.path[i];
     for (int i = 0; s.file[i]; i++) inputs[n++] = s.file[i];
     inputs[n] = NULL;
     RT_TRY(rt_output_take(&o, out, inputs));
     cJSON *notes = cJSON_CreateArray();
     rt_status st = rt_output_may_replace(o, s.to == H5 ? RT_OUTPUT_PREDICTIONS : RT_OUTPUT_EXPORT);
-    rt_asked_model model = {s.path, s.models};
+    const rt_teacher_spec *model = &s.model;
     rt_predictions_spec spec = {&model, 1, s.data, s.topk, pool, progress, notes};
     if (!st) st = rt_predictions_ask(&p, &spec);
     if (!st) st = s.to == H5 ? rt_predictions_write(p, o) : rt_predictions_export(p, o, s.to == CSV);

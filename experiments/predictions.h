@@ -17,6 +17,7 @@
 
 #include "data/output.h"
 #include "experiments/eval_data.h"
+#include "teacher/spec.h"
 
 enum { RT_PREDICTIONS_NAME = 96, RT_PREDICTIONS_COLUMNS = 64, RT_PREDICTIONS_ID = 1024 };
 
@@ -58,13 +59,9 @@ typedef struct {
     int columns;
 } rt_predictions;
 
-/* What is to be asked: models (each a list of files, an ensemble), which answer in the first one's heads. */
+/* What is to be asked: models, which answer in the first one's heads. */
 typedef struct {
-    const char *const *path;
-    int paths;
-} rt_asked_model;
-typedef struct {
-    const rt_asked_model *model;
+    const rt_teacher_spec *const *model;
     int models;
     cJSON *data;                       /* keys of rt_eval_data_read, "id" and "slices"; gets defaults */
     int topk;                          /* of classes, so many a row; 0: all */

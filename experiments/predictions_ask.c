@@ -245,7 +245,7 @@ static rt_status describe(asking *a, int m)
     rt_predictions *p = a->out[m];
     rt_eval_seen seen;
     rt_digest d;
-    const char *const *path = a->spec->model[m].path;
+    const char *const *path = a->spec->model[m]->path;
     RT_TRY(rt_teacher_digest(a->teacher[m], &d));
     RT_TRY(rt_eval_data_seen(&a->data, a->teacher[m], path, &seen));
     p->model = d;
@@ -301,7 +301,7 @@ static rt_status open_models(asking *a)
     const char *input[RT_SOURCE_PARTS];
     int inputs = 0;
     for (int m = 0; m < s->models; m++) {
-        RT_TRY(rt_teacher_open(&a->teacher[m], s->model[m].path, s->model[m].paths));
+        RT_TRY(rt_teacher_open_spec(&a->teacher[m], s->model[m]));
         inputs = rt_teacher_inputs(a->teacher[m], input, inputs);
     }
     RT_TRY(rt_eval_data_open(&a->data, s->data, input, inputs, s->pool, s->progress));
@@ -312,7 +312,7 @@ static rt_status open_models(asking *a)
         RT_TRY(rt_teacher_ready(a->teacher[m], s->pool, 0, NULL, 0));
         if (!m) a->head = rt_teacher_heads(a->teacher[0], &a->heads);
         RT_TRY(describe(a, m));
-        RT_TRY(rt_teacher_answer_as(a->teacher[m], a->head, a->heads, s->model[0].path[0], a->data.match));
+        RT_TRY(rt_teacher_answer_as(a->teacher[m], a->head, a->heads, s->model[0]->path[0], a->data.match));
     }
     a->width = rt_heads_width(a->head, a->heads);
     RT_TRY(open_columns(a));

@@ -19,6 +19,7 @@
 #include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
+#include "teacher/spec.h"
 #include "train/trainer.h"
 
 enum { MAX_STEPS = 256, STATE_NAME = 96 };
@@ -120,6 +121,15 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
 {
     struct stat s;
     for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
+    if (cJSON_IsObject(v) && cJSON_HasObjectItem(v, "command")) return RT_OK;      /* sought when it is started */
+    if (cJSON_IsObject(v)) {                               /* of a teacher */
+        const char *file[RT_TEACHER_FILES];
+        int n = rt_teacher_spec_files(v, file, 0, RT_TEACHER_FILES);
+        for (int i = 0; i < n; i++) {
+            cJSON one = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)file[i]};
+            RT_TRY(check_paths(x, key, &one));
+        }
+    }
     if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s)) return RT_OK;
     int error = errno, made = 0;
     if (rt_errno_status(error) == RT_INPUT) RT_TRY(made_before(x, v->valuestring, &made));
@@ -173,6 +183,18 @@ static rt_status check_step(const experiment *x, const step *s)
     return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
 }
 
+/* Specifications in files of their own become part of the step, whose references and files are then seen to. */
+static rt_status unfold_teachers(step *s)
+{
+    static const char *const key[] = {"teacher", "students", "baseline", "candidate", "model"};
+    int keys = s->action == PREDICT ? 5 : s->action == TRAIN || s->action == LABEL || s->action == EVAL ? 4 : 0;
+    for (int i = 0; i < keys; i++) {
+        rt_status st = rt_teacher_spec_unfold(s->with, key[i]);
+        if (st) return rt_fail_in(st, "step '%s'", s->name);
+    }
+    return RT_OK;
+}
+
 static rt_status read_experiment(cJSON *config, const char *out_override, experiment *x)
 {
     rt_cfg c = rt_cfg_begin(config, "");
@@ -207,6 +229,7 @@ static rt_status read_experiment(cJSON *config, const char *out_override, experi
         if (s->action == TRAIN && seeded && !cJSON_GetObjectItemCaseSensitive(s->with, "seed"))
             cJSON_AddItemToObject(s->with, "seed", cJSON_Duplicate(rt_cfg_any(&c, "seed"), 1));
         output_of(x, s);
+        RT_TRY(unfold_teachers(s));
         RT_TRY(resolve(x, x->steps, s->with, s->name));
         RT_TRY(check_step(x, s));
         x->steps++;

@@ -55,21 +55,3 @@ rt_status rt_write_safetensors(rt_output *out, cJSON *meta, const rt_safe_array 
     free(text);
     return st;
 }
-
-size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank)
-{
-    char text[200];
-    int n = snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (", type);
-    for (int i = 0; i < rank; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%llu,%s", (unsigned long long)dim[i],
-                      i + 1 < rank ? " " : "");
-    n += snprintf(text + n, sizeof text - (size_t)n, "), }");
-    size_t total = (10 + (size_t)n + 1 + 63) & ~(size_t)63, length = total - 10;
-    memcpy(out, "\223NUMPY\1\0", 8);
-    out[8] = (char)(length & 255);
-    out[9] = (char)(length >> 8);
-    memcpy(out + 10, text, (size_t)n);
-    memset(out + 10 + n, ' ', length - (size_t)n);
-    out[total - 1] = '\n';
-    return total;
-}

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "data/json.h"
+#include "data/npy.h"
 #include "data/output.h"
 
 typedef struct {
@@ -26,7 +27,4 @@ rt_status rt_out_close(rt_out_file *, rt_status st);
 typedef struct { const char *name, *type; const int *dim; int rank; const void *data; size_t bytes; } rt_safe_array;
 /* Fills and commits the output. meta: of texts; it is freed. */
 rt_status rt_write_safetensors(rt_output *, cJSON *meta, const rt_safe_array *, int count);
-
-/* Header of an NPY 1.0 array in C order, padded to 64 bytes; returns its length. */
-size_t rt_npy_header(char out[256], const char *type, const uint64_t *dim, int rank);
 #endif

@@ -13,14 +13,13 @@
 #include "data/x_where.h"
 #include "engine/clock.h"
 #include "engine/version.h"
-#include "teacher/teacher.h"
-
-enum { MAX_TEACHERS = RT_TEACHER_MODELS };
+#include "teacher/spec.h"
 
 typedef struct {
-    const char *teacher[MAX_TEACHERS], *source, *rows;
+    rt_teacher_spec teacher;
+    const char *source, *rows;
     rt_x_where x;
-    int teachers, topk, mark_bad, batch, prefetch, readers;
+    int topk, mark_bad, batch, prefetch, readers;
     rt_check check;
     rt_match match;
     rt_dtype type;
@@ -31,8 +30,8 @@ static rt_status read_settings(cJSON *config, settings *s)
     static const char *const types[] = {"f32", "f16", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
-    s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, MAX_TEACHERS);
-    if (!s->teachers) rt_cfg_fail(&c, "teacher", "a model file, or a list of them, is required");
+    s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
+    if (!s->teacher.paths) rt_cfg_fail(&c, "teacher", "a model file, a list of them, or a specification is required");
     rt_cfg d = rt_cfg_object(&c, "data");
     s->source = rt_cfg_file(&d, "source", NULL);
     rt_x_where_read(&d, s->source, &s->x);
@@ -83,14 +82,16 @@ static rt_status open_all(labeler *l)
 {
     const settings *s = &l->set;
     uint64_t end;
-    RT_TRY(rt_teacher_open(&l->teacher, s->teacher, s->teachers));
+    RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher));
     if (!(rt_teacher_abilities(l->teacher) & RT_TEACHER_COMPUTES))
         return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
-                       s->teacher[0]);
+                       s->teacher.path[0]);
     const char *input[RT_SOURCE_PARTS];
     RT_TRY(rt_x_where_settle(&l->set.x, NULL, input, rt_teacher_inputs(l->teacher, input, 0)));
     RT_TRY(rt_x_open(&l->x, &s->x));
-    rt_teacher_binding to = {.source = l->x, .match = s->match, .notes = l->notes};
+    RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
+    rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
+                             .pool = l->pool, .progress = l->progress, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
@@ -108,7 +109,6 @@ static rt_status open_all(labeler *l)
     if (s->topk && s->topk >= most)
         return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
-    RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
     if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
     return rt_teacher_ready(l->teacher, l->pool, 0, NULL, 0);
@@ -122,10 +122,12 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON_AddStringToObject(m, "tool", rt_tool());
     cJSON *t = cJSON_AddObjectToObject(m, "teacher");
     cJSON_AddStringToObject(t, "digest", l->digest.hex);
-    cJSON_AddNumberToObject(t, "models", s->teachers);
+    int native = rt_teacher_models(l->teacher);
+    if (native) cJSON_AddNumberToObject(t, "models", native);
     int quantized = rt_teacher_quantized(l->teacher);      /* whose answers are the same in every family */
     if (quantized) cJSON_AddNumberToObject(t, "integer_contract", RT_INT_CONTRACT);
-    if (quantized < s->teachers) cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    if (quantized < native) cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    RT_TRY(rt_teacher_tell(l->teacher, t));
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     const rt_names *columns = rt_teacher_columns(l->teacher);
     if (!l->spec.heads && l->head[0].names.name)
@@ -135,19 +137,21 @@ static rt_status describe(const labeler *l, cJSON **out)
     cJSON *where = cJSON_AddObjectToObject(m, "paths");
     cJSON_AddStringToObject(where, "source", s->source);
     cJSON *models = cJSON_AddArrayToObject(where, "teacher");
-    for (int i = 0; i < s->teachers; i++) cJSON_AddItemToArray(models, cJSON_CreateString(s->teacher[i]));
+    for (int i = 0; i < s->teacher.paths; i++)
+        cJSON_AddItemToArray(models, cJSON_CreateString(s->teacher.path[i]));
     return RT_OK;
 }
 
 static rt_status begin(labeler *l)
 {
-    const char *inputs[MAX_TEACHERS + RT_SOURCE_PARTS + 2];
+    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 2];
     rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
                          .progress = l->progress, .notes = l->notes};
     cJSON *m;
-    memcpy(inputs, l->set.teacher, (size_t)l->set.teachers * sizeof *inputs);
-    inputs[l->set.teachers] = l->set.source;
-    inputs[rt_x_where_files(&l->set.x, inputs, l->set.teachers + 1)] = NULL;
+    int files = l->set.teacher.paths;
+    memcpy(inputs, l->set.teacher.path, (size_t)files * sizeof *inputs);
+    inputs[files] = l->set.source;
+    inputs[rt_x_where_files(&l->set.x, inputs, files + 1)] = NULL;
     rt_status st = describe(l, &m);
     if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
@@ -159,6 +163,7 @@ static rt_status begin(labeler *l)
 /* A block of the store while its rows arrive. */
 typedef struct {
     char *raw;
+    uint64_t row[RT_LABEL_BLOCK];
     float *logits;
     unsigned char *status;
     uint64_t filled;
@@ -168,7 +173,8 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    rt_feed q = {.raw = raw, .rows = (int)size};
+    for (uint64_t i = 0; i < size; i++) b->row[i] = l->spec.first + block * RT_LABEL_BLOCK + i;
+    rt_feed q = {.raw = raw, .row = b->row, .rows = (int)size};
     RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits));
     l->compute += rt_seconds() - t;
     b->filled = 0;

@@ -125,6 +125,8 @@ static rt_teacher_cost costs(const rt_teacher *t)
     return c;
 }
 
+static int models(const rt_teacher *t) { return of(t)->models; }
+
 static int quantized(const rt_teacher *t)
 {
     int n = 0;
@@ -170,7 +172,7 @@ static int micro_of(const rt_teacher *t) { return rt_predictor_micro(of(t)->pred
 static const float *feature_of(const rt_teacher *t, int i) { return rt_predictor_feature(of(t)->predictor, i); }
 
 static const rt_teacher_kind kind = {.name = "model",
-                                     .can = RT_TEACHER_COMPUTES,
+                                     .can = RT_TEACHER_COMPUTES | RT_TEACHER_TIMED,
                                      .close = close_models,
                                      .twin = twin,
                                      .heads = heads,
@@ -183,6 +185,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .provenance = provenance,
                                      .describe = describe,
                                      .costs = costs,
+                                     .models = models,
                                      .quantized = quantized,
                                      .bind = bind,
                                      .answer_as = answer_as,

@@ -1,3 +1,4 @@
+#include "data/targets.h"
 #include "teacher/teacher_parts.h"
 
 #include <stdint.h>
@@ -33,6 +34,28 @@ rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count)
     return RT_OK;
 }
 
+rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c)
+{
+    const char *path = rt_cfg_file(c, "file", NULL);
+    RT_TRY(rt_cfg_end(c));
+    return out ? rt_teacher_open(out, &path, 1) : RT_OK;
+}
+
+rt_status rt_teacher_check_classes(const rt_teacher *t, const rt_teacher_binding *b)
+{
+    int count, *map;
+    rt_names classes;
+    const rt_head *head = rt_teacher_heads(t, &count);
+    const rt_h5_file *file = rt_source_file(b->source);
+    if (b->match != RT_MATCH_NAMES || count != 1 || head->task != RT_TASK_CLASSES || !rt_targets_named(file, "y", 1))
+        return RT_OK;
+    RT_TRY(rt_names_read(file, &classes, NULL));
+    rt_status st = RT_OK;
+    if (classes.name && !(st = rt_names_map(&map, &classes, &head->names, "class"))) free(map);
+    rt_names_free(&classes);
+    return st ? rt_fail_in(st, "%s", rt_teacher_path(t)) : RT_OK;
+}
+
 rt_status rt_teacher_twin(rt_teacher **out, const rt_teacher *t)
 {
     *out = NULL;
@@ -65,12 +88,29 @@ rt_status rt_teacher_digest(const rt_teacher *t, rt_digest *d) { return t->kind-
 void rt_teacher_hash_names(const rt_teacher *t, rt_hasher *h) { t->kind->hash_names(t, h); }
 rt_status rt_teacher_seen(const rt_teacher *t, cJSON *seen) { return t->kind->seen(t, seen); }
 const cJSON *rt_teacher_provenance(const rt_teacher *t, int member) { return t->kind->provenance(t, member); }
-rt_status rt_teacher_describe(const rt_teacher *t, cJSON *provenance) { return t->kind->describe(t, provenance); }
 rt_status rt_teacher_bind(rt_teacher *t, const rt_teacher_binding *b) { return t->kind->bind(t, b); }
 rt_status rt_teacher_ask(rt_teacher *t, const rt_feed *q, float *answers) { return t->kind->ask(t, q, answers); }
 
+rt_status rt_teacher_describe(const rt_teacher *t, cJSON *provenance)
+{
+    rt_digest d;
+    cJSON *told;
+    if (t->kind->describe) return t->kind->describe(t, provenance);
+    RT_TRY(t->kind->digest(t, &d));
+    if (!cJSON_AddStringToObject(provenance, "teacher_digest", d.hex) ||
+        !(told = cJSON_AddObjectToObject(provenance, "teacher")))
+        return rt_fail(RT_RUN, "out of memory");
+    return rt_teacher_tell(t, told);
+}
+
 rt_teacher_cost rt_teacher_costs(const rt_teacher *t)
 { return t->kind->costs ? t->kind->costs(t) : (rt_teacher_cost){0}; }
+
+int rt_teacher_models(const rt_teacher *t) { return t->kind->models ? t->kind->models(t) : 0; }
+const char *rt_teacher_kind_name(const rt_teacher *t) { return t->kind->name; }
+
+rt_status rt_teacher_tell(const rt_teacher *t, cJSON *into)
+{ return t->kind->tell ? t->kind->tell(t, into) : RT_OK; }
 
 int rt_teacher_quantized(const rt_teacher *t) { return t->kind->quantized ? t->kind->quantized(t) : 0; }
 

@@ -15,11 +15,12 @@
 
 typedef struct rt_teacher rt_teacher;
 
-enum { RT_TEACHER_MODELS = 16 };       /* of an ensemble */
+enum { RT_TEACHER_MODELS = 16 /* of an ensemble */, RT_TEACHER_FILES = 64 };
 
 typedef enum {
     RT_TEACHER_COMPUTES = 1,           /* answers any view of any row: rt_teacher_ask */
-    RT_TEACHER_KEEPS = 2               /* has the answers to some rows, by their number: rt_teacher_kept */
+    RT_TEACHER_KEEPS = 2,              /* has the answers to some rows, by their number: rt_teacher_kept */
+    RT_TEACHER_TIMED = 4               /* computes in this process, so that clocks tell what a call costs */
 } rt_teacher_can;
 
 /* One file, or several models as an ensemble; the kind is told by the content. RT_INPUT when a file is neither a model
@@ -46,8 +47,12 @@ void rt_teacher_hash_names(const rt_teacher *, rt_hasher *);
 rt_status rt_teacher_seen(const rt_teacher *, cJSON *seen);
 /* The provenance of each member, NULL after the last. */
 const cJSON *rt_teacher_provenance(const rt_teacher *, int member);
-/* How a student's provenance names it: "teacher_digest", or "labels" with the store's manifest. */
+/* How a student's provenance names it: "teacher_digest", or "labels" with the store's manifest; what rt_teacher_tell
+ * tells under "teacher". */
 rt_status rt_teacher_describe(const rt_teacher *, cJSON *provenance);
+const char *rt_teacher_kind_name(const rt_teacher *);          /* "model", "label store", "process", ... */
+/* What its answers depend on, beside the content of its models, and what was chosen; of models and stores nothing. */
+rt_status rt_teacher_tell(const rt_teacher *, cJSON *into);
 
 /* What a call needs; of a store all are 0. */
 typedef struct {
@@ -55,6 +60,8 @@ typedef struct {
     double program_bytes;              /* files of the integer programs of quantized models */
 } rt_teacher_cost;
 rt_teacher_cost rt_teacher_costs(const rt_teacher *);
+/* Native models in it; what others answer does not depend on our kernels. */
+int rt_teacher_models(const rt_teacher *);
 /* How many of its models are quantized, and answer by integers. */
 int rt_teacher_quantized(const rt_teacher *);
 
@@ -64,6 +71,7 @@ typedef struct {
     const rt_source *source;
     rt_identity *id;                   /* of the source; NULL: models alone can be bound */
     rt_match match;
+    int marks;                         /* answers that are not finite are looked at by who asks, and are no error */
     rt_pool *pool;
     const rt_progress *progress;
     cJSON *notes;

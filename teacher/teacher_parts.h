@@ -2,6 +2,8 @@
 #ifndef RT_TEACHER_TEACHER_PARTS_H
 #define RT_TEACHER_TEACHER_PARTS_H
 
+#include "data/json.h"
+#include "teacher/spec.h"
 #include "teacher/teacher.h"
 
 /* Functions as teacher.h tells of them; NULL where the kind has no such thing. */
@@ -20,7 +22,9 @@ typedef struct {
     const cJSON *(*provenance)(const rt_teacher *, int);
     rt_status (*describe)(const rt_teacher *, cJSON *);
     rt_teacher_cost (*costs)(const rt_teacher *);
+    int (*models)(const rt_teacher *);
     int (*quantized)(const rt_teacher *);
+    rt_status (*tell)(const rt_teacher *, cJSON *);
     rt_status (*bind)(rt_teacher *, const rt_teacher_binding *);
     rt_status (*answer_as)(rt_teacher *, const rt_head *, int, const char *, rt_match);
     rt_status (*ready)(rt_teacher *, rt_pool *, int, const char *const *, int);
@@ -36,9 +40,24 @@ typedef struct {
 
 struct rt_teacher {
     const rt_teacher_kind *kind;
-    const char *path[RT_TEACHER_MODELS];               /* borrowed */
+    const char *path[RT_TEACHER_FILES];                /* borrowed */
     int files;
 };
+
+/* Reads the keys of a specification (teacher/spec.h), all of them, to rt_cfg_end; then, unless out is NULL, opens the
+ * teacher. Texts belong to the configuration, which outlives it. The caller sets its path. */
+typedef rt_status rt_teacher_from_spec(rt_teacher **out, rt_cfg *);
+/* Of any kind: the one place where a specification becomes a teacher. */
+rt_teacher_from_spec rt_teacher_read_object;
+rt_teacher_from_spec rt_teacher_read_file;             /* teacher/teacher.c */
+rt_teacher_from_spec rt_teacher_read_process;
+
+/* "classes" (names, or how many) or "heads" of a specification; of: for messages, borrowed by no one. The heads are for
+ * the caller to free, also after an error. */
+rt_status rt_teacher_read_heads(rt_cfg *, rt_head head[RT_MAX_HEADS], int *heads, const char *of);
+/* RT_INPUT, with both lists, when the data names classes that the teacher's only head of classes lacks: for kinds whose
+ * names were given by hand. */
+rt_status rt_teacher_check_classes(const rt_teacher *, const rt_teacher_binding *);
 
 rt_status rt_teacher_open_models(rt_teacher **, const char *const *path, int count);
 rt_status rt_teacher_open_store(rt_teacher **, const char *path);

@@ -124,7 +124,8 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
         rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
     s->seed = rt_cfg_u64(&c, "seed", 1);
     rt_cfg d = read_data(&c, s);
-    s->teachers = rt_cfg_strings(&c, "teacher", s->teacher, RT_MAX_TEACHERS);
+    s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
+    s->teachers = s->teacher.paths;
     if (*s->labels && s->teachers)
         rt_cfg_fail(&c, "teacher",
                     "give either data.labels (cached labels) or teacher (labels of every view), not both");

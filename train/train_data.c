@@ -10,10 +10,10 @@ static rt_status open_teacher(rt_trainer *t)
     rt_train_settings *s = &t->set;
     if (!*s->labels && !s->teachers) return RT_OK;
     RT_TRY(*s->labels ? rt_teacher_open(&t->teacher, &s->labels, 1)
-                      : rt_teacher_open(&t->teacher, s->teacher, s->teachers));
+                      : rt_teacher_open_spec(&t->teacher, &s->teacher));
     int keeps = (rt_teacher_abilities(t->teacher) & RT_TEACHER_KEEPS) != 0;
     if (keeps && !*s->labels)
-        return rt_fail(RT_USAGE, "teacher: %s is a label store; give it as data.labels", s->teacher[0]);
+        return rt_fail(RT_USAGE, "teacher: %s is a label store; give it as data.labels", s->teacher.path[0]);
     if (!keeps && *s->labels)
         return rt_fail(RT_INPUT, "%s: is no label store; make one with 'retort label', or give the model as teacher",
                        s->labels);
@@ -175,7 +175,7 @@ static rt_status match_labeller(rt_trainer *t)
                 return rt_fail(RT_INPUT, "%s: has labels of %d classes, the model has %d", s->labels, labeller[k].size,
                                m->head[h].size);
             if (labeller[k].size != m->head[h].size)
-                return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher[0],
+                return rt_fail(RT_USAGE, "%s: the teacher has %d classes, the model has %d", s->teacher.path[0],
                                labeller[k].size, m->head[h].size);
         }
     }

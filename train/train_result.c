@@ -179,7 +179,7 @@ static rt_status list_seen(const rt_trainer *t, cJSON *seen)
 static rt_status set_provenance(rt_trainer *t)
 {
     static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest",
-                                      "best_epoch", "seed", "seen", "content", "quantized"};
+                                      "teacher", "best_epoch", "seed", "seen", "content", "quantized"};
     cJSON *p = t->model->provenance, *seen = cJSON_CreateArray();
     rt_status st = list_seen(t, seen);
     if (st) {

@@ -191,6 +191,14 @@ static rt_status take_batch(rt_trainer *t, rt_stream *stream)
     return st;
 }
 
+/* A teacher was interrupted before it answered: the step is done when the run goes on. */
+static rt_status keep_interrupted(rt_trainer *t)
+{
+    if (t->run && t->done) RT_TRY(rt_train_save(t));
+    return rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
+                   (unsigned long long)t->done, (unsigned long long)t->total);
+}
+
 int rt_train_ended(const rt_trainer *t)
 {
     return t->total && (t->done == t->total || out_of_patience(t)) &&
@@ -214,7 +222,10 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
     while ((open_epoch || (t->done < until && !out_of_patience(t))) && !st) {
-        if (!open_epoch && (st = take_batch(t, stream))) break;
+        if (!open_epoch && (st = take_batch(t, stream))) {
+            if (st == RT_INTERRUPTED) st = keep_interrupted(t);
+            break;
+        }
         open_epoch = 0;
         double now = rt_seconds();
         t->seconds = before + now - start;

@@ -18,13 +18,13 @@
 #include "student/model.h"
 #include "student/qat_model.h"
 #include "student/quant_config.h"
-#include "teacher/teacher.h"
+#include "teacher/spec.h"
 #include "train/augment.h"
 #include "train/loss_policy.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
-enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS, RT_MAX_TEACHERS = RT_TEACHER_MODELS };
+enum { RT_MAX_HINTS = RT_MAX_LOSSES - RT_MAX_HEADS };
 
 enum { RT_MAX_FREEZE = 64, RT_MAX_TUNED = 64 };
 
@@ -59,8 +59,8 @@ typedef struct {
     rt_check check;
     rt_match match;
     double validation;
-    const char *teacher[RT_MAX_TEACHERS];
-    int teachers;
+    rt_teacher_spec teacher;
+    int teachers;                  /* a teacher is in the loop: how many files it is */
     rt_head head[RT_MAX_HEADS];    /* none when init names a file that is not there yet */
     rt_head_settings of[RT_MAX_HEADS];
     int heads;

@@ -121,7 +121,8 @@ static void write(rt_predictions *p, const char *name)
 static rt_status open_pair(const char *a, const char *b, int common, rt_comparison **c)
 {
     const char *first = at(a), *second = at(b);
-    rt_comparison_spec spec = {&first, &second, 1, 1, .common = common, .pool = pool};
+    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(&first, 1), rt_teacher_of_files(&second, 1)};
+    rt_comparison_spec spec = {.side = {&side[0], &side[1]}, .common = common, .pool = pool};
     return rt_comparison_open(c, &spec);
 }
 

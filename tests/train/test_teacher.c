@@ -131,7 +131,8 @@ static void what_it_is(void **state)
         const rt_head *head = rt_teacher_heads(t, &count);
         assert_int_equal(count, 2);
         assert_string_equal(head[1].name, "size");
-        assert_int_equal(rt_teacher_abilities(t), kept ? RT_TEACHER_KEEPS : RT_TEACHER_COMPUTES);
+        assert_int_equal(rt_teacher_abilities(t), kept ? RT_TEACHER_KEEPS
+                                                             : RT_TEACHER_COMPUTES | RT_TEACHER_TIMED);
         rt_teacher_covers(t, &first, &end);
         assert_int_equal(first, kept ? 100 : 0);
         assert_true(end == (kept ? 1400 : UINT64_MAX));
