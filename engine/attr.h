@@ -18,6 +18,7 @@ typedef struct { rt_window window; int ceil, count_padding; } rt_pool_attr; /* m
 typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; } rt_layer_norm_attr;
 typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
+typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
 typedef struct { float rate; } rt_dropout_attr;
 typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;

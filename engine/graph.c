@@ -63,22 +63,56 @@ const char *rt_graph_text(rt_graph *g, const char *text) { return take(g, text, 
 
 static const char *const act_help[RT_ACT_COUNT] = {
     NULL, "max(x, 0)", "min(max(x, 0), 6)", "x, or slope x below 0", "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))",
-    "x sigmoid(x)", "x min(max(x + 3, 0), 6) / 6", "1 / (1 + exp(-x))", "tanh(x)"};
+    "x sigmoid(x)", "x min(max(x + 3, 0), 6) / 6", "1 / (1 + exp(-x))", "tanh(x)", "0.5 x (1 + erf(x / sqrt(2)))"};
+
+static const char *const unary_name[RT_UNARY_COUNT] = {
+    NULL,
+#define X(E, n, help) #n,
+    RT_UNARY(X)
+#undef X
+};
+static const char *const unary_help[RT_UNARY_COUNT] = {
+    NULL,
+#define X(E, n, help) help,
+    RT_UNARY(X)
+#undef X
+};
+
+static const rt_schema *schema_of(rt_op_id op, const void *attributes)
+{ return rt_ops[op]->schema_of ? rt_ops[op]->schema_of(attributes) : rt_ops[op]->schema; }
+
+const rt_schema *rt_node_schema(const rt_node *n) { return schema_of(n->op, n->attr); }
 
 rt_layer_kind rt_layer_kind_at(int i)
 {
     int op = RT_OP_INPUT + 1 + i;
     op += op >= RT_OP_ACTIVATION;
-    if (op < RT_OP_AFFINE) return (rt_layer_kind){rt_ops[op]->name, rt_ops[op]->help, (rt_op_id)op, RT_ACT_NONE,
-                                                 rt_ops[op]->schema};
+    op += op >= RT_OP_UNARY;
+    if (op < RT_OP_AFFINE)
+        return (rt_layer_kind){rt_ops[op]->name, rt_ops[op]->help, (rt_op_id)op, RT_ACT_NONE, RT_UNARY_NONE,
+                               rt_ops[op]->schema};
     rt_act act = (rt_act)(op - RT_OP_AFFINE + RT_ACT_NONE + 1);
-    return (rt_layer_kind){rt_act_name(act), act_help[act], RT_OP_ACTIVATION, act,
-                           act == RT_ACT_LEAKY ? rt_ops[RT_OP_ACTIVATION]->schema : NULL};
+    if (act < RT_ACT_COUNT)
+        return (rt_layer_kind){rt_act_name(act), act_help[act], RT_OP_ACTIVATION, act, RT_UNARY_NONE,
+                               act == RT_ACT_LEAKY ? rt_ops[RT_OP_ACTIVATION]->schema : NULL};
+    rt_unary_attr a = {.fn = (rt_unary)((int)act - RT_ACT_COUNT + RT_UNARY_NONE + 1)};
+    return (rt_layer_kind){unary_name[a.fn], unary_help[a.fn], RT_OP_UNARY, RT_ACT_NONE, a.fn,
+                           schema_of(RT_OP_UNARY, &a)};
+}
+
+void rt_layer_function(const rt_layer_kind *k, void *attributes)
+{
+    if (k->act) ((rt_activation_attr *)attributes)->end.act = k->act;
+    if (k->unary) ((rt_unary_attr *)attributes)->fn = k->unary;
 }
 
 const char *rt_layer_name(const rt_node *n)
 {
-    return n->op == RT_OP_ACTIVATION ? rt_act_name(RT_ATTR(n, rt_activation_attr)->end.act) : rt_ops[n->op]->name;
+    switch (n->op) {
+    case RT_OP_ACTIVATION: return rt_act_name(RT_ATTR(n, rt_activation_attr)->end.act);
+    case RT_OP_UNARY: return unary_name[RT_ATTR(n, rt_unary_attr)->fn];
+    default: return rt_ops[n->op]->name;
+    }
 }
 
 rt_act rt_node_act(const rt_node *n)
@@ -115,10 +149,11 @@ static rt_status check_shape(const rt_shape *s)
 static rt_status set_attributes(const rt_graph *g, rt_node *n, const void *attributes)
 {
     const rt_op *op = rt_ops[n->op];
-    if (op->schema) {
-        rt_schema_defaults(op->schema, n->attr);
-        if (attributes) memcpy(n->attr, attributes, op->schema->size);
-        RT_TRY(rt_schema_check(op->schema, n->attr));
+    const rt_schema *schema = schema_of(n->op, attributes ? attributes : n->attr);
+    if (schema) {
+        rt_schema_defaults(schema, n->attr);
+        if (attributes) memcpy(n->attr, attributes, schema->size);
+        RT_TRY(rt_schema_check(schema, n->attr));
     }
     return op->settle ? op->settle(g, n) : RT_OK;
 }
@@ -330,7 +365,7 @@ static void check_sealed(const rt_graph *g)
     }
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        size_t used = rt_ops[n->op]->schema ? rt_ops[n->op]->schema->size : 0;
+        size_t used = rt_node_schema(n) ? rt_node_schema(n)->size : 0;
         RT_ASSERT(g->tensor[n->out].producer == i && (i == 0 || n->key > g->node[i - 1].key));
         for (int k = 0; k < n->inputs; k++) RT_ASSERT(g->tensor[n->in[k]].producer < i);
         for (size_t k = used; k < RT_ATTR_BYTES; k++) RT_ASSERT(!n->attr[k]);

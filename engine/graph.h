@@ -22,10 +22,12 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
 #define RT_OPS(X) \
     X(INPUT, input) \
     X(DENSE, dense) X(CONV2D, conv2d) X(CONV1D, conv1d) X(BATCH_NORM, batch_norm) X(LAYER_NORM, layer_norm) \
-        X(ACTIVATION, activation) X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
-            X(GLOBAL_MAX_POOL, global_max_pool) \
-            X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
-                X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) X(AFFINE, affine)
+    X(ACTIVATION, activation) X(UNARY, unary) \
+    X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
+    X(GLOBAL_MAX_POOL, global_max_pool) \
+    X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
+    X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) \
+    X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
     RT_OPS(X)
@@ -124,6 +126,8 @@ typedef struct {
     const char *name, *help;
     int min_inputs, max_inputs;
     const rt_schema *schema;         /* NULL: nothing */
+    /* Optional, in place of schema: what it is depends on the attributes' beginning. */
+    const rt_schema *(*schema_of)(const void *attributes);
     /* Optional: gives attributes that depend on the input their numbers, before infer. */
     rt_status (*settle)(const rt_graph *, rt_node *);
     rt_status (*infer)(rt_graph *, rt_node *, rt_shape *out);    /* NULL: passes alone make it */
@@ -210,10 +214,16 @@ typedef struct {
     const char *name, *help;
     rt_op_id op;
     rt_act act;                      /* of the operator ACTIVATION; else RT_ACT_NONE */
+    rt_unary unary;                  /* of the operator UNARY; else RT_UNARY_NONE */
     const rt_schema *schema;         /* what the layer can be told; NULL: nothing */
 } rt_layer_kind;
-enum { RT_LAYER_KINDS = RT_OP_AFFINE - 2 + RT_ACT_COUNT - 1 };   /* not INPUT, ACTIVATION, AFFINE, RT_ACT_NONE */
+/* Not INPUT, ACTIVATION, UNARY, AFFINE and no function. */
+enum { RT_LAYER_KINDS = RT_OP_AFFINE - 3 + RT_ACT_COUNT - 1 + RT_UNARY_COUNT - 1 };
 rt_layer_kind rt_layer_kind_at(int i);
+/* Sets in attributes which function of its operator the kind is. */
+void rt_layer_function(const rt_layer_kind *, void *attributes);
+/* What the node can be told; NULL: nothing. */
+const rt_schema *rt_node_schema(const rt_node *);
 /* The kind's name, for a node. */
 const char *rt_layer_name(const rt_node *);
 /* The activation that the node ends with; RT_ACT_NONE: none. */

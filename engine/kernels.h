@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "engine/error.h"
+#include "engine/functions.h"
 
 /* Activations. Those up to RT_ACT_RELU6 can be applied in the epilogue of a convolution, as their derivative can be
  * read off their output. */
@@ -26,6 +27,7 @@ typedef enum {
     RT_ACT_SILU,                     /* x sigmoid(x) */
     RT_ACT_HARDSWISH,                /* x clamp(x + 3, 0, 6) / 6, Howard et al. 2019 */
     RT_ACT_SIGMOID, RT_ACT_TANH,
+    RT_ACT_GELU_ERF,                 /* 0.5 x (1 + erf(x / sqrt(2))) */
     RT_ACT_COUNT
 } rt_act;
 
@@ -193,6 +195,18 @@ typedef struct rt_kernels {
     /* y = exp(x) over n; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
     void (*exp_n)(float *y, const float *x, size_t n);
     void (*log_n)(float *y, const float *x, size_t n);
+
+    /* engine/functions.h. y = f(x) over n; dx (+)= dy f'(x), dx may be dy. */
+    void (*unary)(float *y, const float *x, size_t n, rt_unary, float a, float b);
+    void (*unary_back)(float *dx, const float *dy, const float *x, size_t n, rt_unary, float a, float b,
+                       int accumulate);
+    /* y (lines, n) = f(a, b); g (lines, n) = dy times the derivative of f by a (side 0) or b (side 1), by both halves
+     * of it where a function has a step; of functions that have a gradient. */
+    void (*binary)(float *y, const rt_lines *, rt_binary);
+    void (*binary_back)(float *g, const float *dy, const rt_lines *, rt_binary, int side);
+    /* acc[i] = fold(acc[i], x[i]) over n; and fold(acc, all of x), in the order of 8 lanes. In double. */
+    void (*fold_lines)(double *acc, const float *x, size_t n, rt_fold);
+    double (*fold_run)(double acc, const float *x, size_t n, rt_fold);
 
     /* Blocks of RT_LANES rows of K side by side: element k of row r lies at [k * RT_LANES + r]. block_in reads n of
      * them, the others become zeros; block_out writes n; block_softmax is p = softmax(scale z), log_sum[r] = log sum_k

@@ -45,7 +45,7 @@ static void describe_node(const rt_graph *g, const rt_node *n, cJSON *layers)
 {
     static const char *const homes[RT_HOMES] = {"", "state", "constant", "derived"};
     char shape[64], text[1200], attributes[256] = "";
-    const rt_schema *schema = n->op == RT_OP_INPUT ? NULL : rt_ops[n->op]->schema;
+    const rt_schema *schema = n->op == RT_OP_INPUT ? NULL : rt_node_schema(n);
     if (schema) rt_schema_text(schema, n->attr, attributes, sizeof attributes);
     int k = snprintf(text, sizeof text, "%.255s: %s%s%s", n->name, rt_layer_name(n), *attributes ? " " : "",
                      attributes);
@@ -144,9 +144,9 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
             if (g->field[n->field[k]].home == RT_PARAM) params += (double)g->field[n->field[k]].count;
         cJSON_AddStringToObject(l, "name", n->name);
         cJSON_AddStringToObject(l, "op", rt_layer_name(n));
-        if (rt_ops[n->op]->schema && n->op != RT_OP_INPUT) {
+        if (rt_node_schema(n) && n->op != RT_OP_INPUT) {
             char attributes[256];
-            rt_schema_text(rt_ops[n->op]->schema, n->attr, attributes, sizeof attributes);
+            rt_schema_text(rt_node_schema(n), n->attr, attributes, sizeof attributes);
             if (*attributes) cJSON_AddStringToObject(l, "attributes", attributes);
         }
         cJSON_AddStringToObject(l, "output", rt_shape_text(&g->tensor[n->out].shape, text));

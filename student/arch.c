@@ -233,7 +233,7 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     RT_TRY(read_kind(&c, &kind));
     int *in, inputs = read_from(&c, g, g->output, &in), out;
     if (kind.schema && !c.status) rt_cfg_read(&c, kind.schema, attributes);
-    if (kind.act) ((rt_activation_attr *)(void *)attributes)->end.act = kind.act;
+    rt_layer_function(&kind, attributes);
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);
     const char *share = rt_cfg_any(&c, "share") ? rt_cfg_string(&c, "share", NULL) : NULL;

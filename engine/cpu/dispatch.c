@@ -139,6 +139,6 @@ void rt_fp_mode(void)
 const char *rt_act_name(rt_act a)
 {
     static const char *const names[RT_ACT_COUNT] = {"none", "relu", "relu6", "leaky_relu", "gelu", "silu", "hard_swish",
-                                                    "sigmoid", "tanh"};
+                                                    "sigmoid", "tanh", "gelu_erf"};
     return (unsigned)a < RT_ACT_COUNT ? names[a] : "?";
 }

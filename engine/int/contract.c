@@ -59,6 +59,7 @@ static double act_of(double x, rt_act act, double slope)
     case RT_ACT_HARDSWISH: return x * (x > 3 ? 6 : x < -3 ? 0 : x + 3) / 6;
     case RT_ACT_SIGMOID: return 1 / (1 + exp(-x));
     case RT_ACT_TANH: return tanh(x);
+    case RT_ACT_GELU_ERF: return 0.5 * x * erfc(-x / sqrt(2));
     case RT_ACT_NONE: case RT_ACT_COUNT: break;
     }
     return x;

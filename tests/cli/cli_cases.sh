@@ -99,7 +99,7 @@ expect 3 "has labels of rows 0:300, but the run takes row " \
 # Every layer that a model can have is in the list, with its keys.
 "$retort" help layers > layers.txt
 for op in $(sed -n '/^#define RT_OPS/,/^typedef/s/X([A-Z0-9_]*, \([a-z0-9_]*\))/\n\1\n/gp' "$root/engine/graph.h" | grep '^[a-z]'); do
-    case $op in input|activation|affine) continue ;; esac          # no layers of their own; affine is made by passes
+    case $op in input|activation|unary|affine) continue ;; esac          # no layers of their own; affine is made by passes
     grep -q "^$op  *[a-z(]" layers.txt || fail "help layers: no $op"
 done
 grep -q '^  kernel \[required\] (1 to' layers.txt || fail "help layers: no kernel"

@@ -152,7 +152,7 @@ static void conv_dw(void **state)
 }
 
 static int by_exp(int act)
-{ return act == RT_ACT_GELU || act == RT_ACT_SILU || act == RT_ACT_SIGMOID || act == RT_ACT_TANH; }
+{ return act == RT_ACT_GELU || act == RT_ACT_SILU || act >= RT_ACT_SIGMOID; }
 
 /* The very same bits, or, where an exponential is in it, which the SIMD families fuse, values within a few roundings.
  */
