@@ -80,4 +80,6 @@ rt_status rt_eval_max_roi_pool(rt_eval_call *);
 rt_status rt_eval_roi_align(rt_eval_call *);
 rt_status rt_eval_skip_layer_norm(rt_eval_call *);
 rt_status rt_eval_embed_layer_norm(rt_eval_call *);
+rt_status rt_eval_rotary_embedding(rt_eval_call *);
+rt_status rt_eval_linear_attention(rt_eval_call *);
 #endif
