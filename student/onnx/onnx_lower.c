@@ -1,0 +1,452 @@
+#include "student/onnx/onnx_lower.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/text.h"
+#include "student/onnx/onnx_parts.h"
+
+rt_status rt_lower_no(rt_lowering *l, const char *why)
+{
+    l->bad = why;
+    return RT_OK;
+}
+
+/* ---- what a node has ---- */
+
+const rt_array *rt_lower_const(const rt_lowering *l, const rt_eval_node *n, int i)
+{
+    if (i >= n->inputs || n->in[i] < 0 || l->row->varies[n->in[i]]) return NULL;
+    return l->row->value[n->in[i]];
+}
+
+rt_lowered_value *rt_lower_in(rt_lowering *l, const rt_eval_node *n, int i)
+{
+    if (i >= n->inputs || n->in[i] < 0 || !l->row->varies[n->in[i]]) return NULL;
+    return &l->v[n->in[i]];
+}
+
+const rt_array *rt_lower_shape(const rt_lowering *l, const rt_eval_node *n, int i) { return l->row->value[n->out[i]]; }
+
+static const rt_eval_attr *attribute(const rt_eval_node *n, const char *name, rt_eval_attr_kind kind)
+{
+    for (int i = 0; i < n->attrs; i++)
+        if (n->attr[i].kind == kind && !strcmp(n->attr[i].name, name)) return &n->attr[i];
+    return NULL;
+}
+
+int64_t rt_lower_int(const rt_eval_node *n, const char *name, int64_t none)
+{
+    const rt_eval_attr *a = attribute(n, name, RT_EA_INT);
+    return a ? a->i[0] : none;
+}
+
+double rt_lower_float(const rt_eval_node *n, const char *name, double none)
+{
+    const rt_eval_attr *a = attribute(n, name, RT_EA_FLOAT);
+    return a ? (double)a->f[0] : none;
+}
+
+const char *rt_lower_string(const rt_eval_node *n, const char *name, const char *none)
+{
+    const rt_eval_attr *a = attribute(n, name, RT_EA_STRING);
+    return a ? a->s[0] : none;
+}
+
+int rt_lower_ints(const rt_eval_node *n, const char *name, const int64_t **list)
+{
+    const rt_eval_attr *a = attribute(n, name, RT_EA_INTS);
+    *list = a ? a->i : NULL;
+    return a ? a->n : -1;
+}
+
+int rt_lower_list(rt_lowering *l, const rt_eval_node *n, int i, const char *name, const int64_t **list)
+{
+    int count = name ? rt_lower_ints(n, name, list) : -1;
+    if (count >= 0 || i < 0 || i >= n->inputs || n->in[i] < 0) return count;
+    const rt_array *a = rt_lower_const(l, n, i);
+    if (!a) {
+        l->bad = "a list of numbers that depends on data";
+        return -1;
+    }
+    int64_t *to = rt_region_list(l->region, a->count, sizeof *to);
+    for (size_t k = 0; to && k < a->count; k++) to[k] = rt_array_int(a, k);
+    *list = to;
+    return to ? (int)a->count : -1;
+}
+
+/* ---- layers ---- */
+
+static int is_taken(const rt_lowering *l, const char *name)
+{
+    for (const cJSON *j = l->layers->child; j; j = j->next) if (!strcmp(rt_lower_name(j), name)) return 1;
+    return !strcmp(name, "input");
+}
+
+/* A name that no layer has, as near to the hint as UTF-8, the length of names and others allow. */
+static void name_layer(const rt_lowering *l, const char *op, const char *hint, char name[RT_NAME_MAX + 1])
+{
+    int n = hint && *hint && rt_is_utf8(hint) ? (int)strlen(hint) : 0;
+    if (n > RT_NAME_MAX - 16) n = 0;
+    snprintf(name, RT_NAME_MAX + 1, "%.*s", n, n ? hint : "");
+    for (int k = 1; !*name || is_taken(l, name); k++)
+        snprintf(name, RT_NAME_MAX + 1, n ? "%.*s_%d" : "%.*s%d", n ? n : 40, n ? hint : op, k);
+}
+
+cJSON *rt_lower_layer(rt_lowering *l, const char *op, const char *hint, const char *const *from, int inputs)
+{
+    char name[RT_NAME_MAX + 1];
+    cJSON *layer = cJSON_CreateObject();
+    name_layer(l, op, hint, name);
+    cJSON_AddStringToObject(layer, "op", op);
+    cJSON_AddStringToObject(layer, "name", name);
+    if (inputs == 1) cJSON_AddStringToObject(layer, "from", from[0]);
+    else {
+        cJSON *list = cJSON_AddArrayToObject(layer, "from");
+        for (int i = 0; i < inputs; i++) cJSON_AddItemToArray(list, cJSON_CreateString(from[i]));
+    }
+    cJSON_AddItemToArray(l->layers, layer);
+    return layer;
+}
+
+const char *rt_lower_name(const cJSON *layer)
+{ return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(layer, "name")); }
+
+float *rt_lower_fill(rt_lowering *l, const cJSON *layer, const char *suffix, size_t n)
+{
+    const char *name = rt_lower_name(layer);
+    size_t length = strlen(name) + strlen(suffix) + 2;
+    char *field = rt_region_take(l->region, length);
+    float *value = rt_region_list(l->region, n, sizeof *value);
+    if (!field || !value) return NULL;
+    snprintf(field, length, "%s.%s", name, suffix);
+    if (l->fields == l->field_room) {
+        int room = l->field_room ? 2 * l->field_room : 64;
+        rt_lowered_field *more = rt_region_list(l->region, (size_t)room, sizeof *more);
+        if (!more) return NULL;
+        if (l->fields) memcpy(more, l->field, (size_t)l->fields * sizeof *more);
+        l->field = more;
+        l->field_room = room;
+    }
+    l->field[l->fields++] = (rt_lowered_field){field, value, n};
+    return value;
+}
+
+float *rt_lower_floats(rt_lowering *l, const rt_array *a)
+{
+    float *f = rt_region_list(l->region, a->count, sizeof *f);
+    if (!f) return NULL;
+    if (a->type == RT_F32 && a->count) memcpy(f, a->data, a->count * sizeof *f);
+    else for (size_t i = 0; i < a->count; i++) f[i] = (float)rt_array_double(a, i);
+    return f;
+}
+
+/* ---- orders ---- */
+
+static int is_reshaped(const rt_lowered_value *v)
+{ return v->base_rank != v->rank || memcmp(v->base, v->dim, (size_t)v->rank * sizeof *v->dim); }
+
+/* Two orders of the axes of a shape are the same for memory when the axes longer than one come in the same order. */
+static int same_order(const int64_t *dim, int rank, const int *a, const int *b)
+{
+    int i = 0, k = 0;
+    for (;; i++, k++) {
+        while (i < rank && dim[a ? a[i] : i] == 1) i++;
+        while (k < rank && dim[b ? b[k] : k] == 1) k++;
+        if (i == rank || k == rank) return i == rank && k == rank;
+        if ((a ? a[i] : i) != (b ? b[k] : k)) return 0;
+    }
+}
+
+int rt_lower_is(const rt_lowered_value *v, const int *order)
+{
+    if (!is_reshaped(v)) return same_order(v->dim, v->rank, v->order, order);
+    return same_order(v->base, v->base_rank, v->order, NULL) && same_order(v->dim, v->rank, NULL, order);
+}
+
+static int memory_of(const int64_t *dim, int rank, const int *order, rt_shape *s)
+{
+    s->rank = 0;
+    for (int i = 0; i < rank; i++) {
+        int64_t d = dim[order ? order[i] : i];
+        if (d == 1) continue;
+        if (s->rank == RT_MAX_RANK || d > INT32_MAX) return 0;
+        s->dim[s->rank++] = (int)d;
+    }
+    if (!s->rank) s->dim[s->rank++] = 1;
+    return 1;
+}
+
+int rt_lower_memory(rt_lowering *l, const rt_lowered_value *v, const int *order, rt_shape *s)
+{
+    if (memory_of(v->dim, v->rank, order, s)) return 1;
+    l->bad = "a tensor of more dimensions than layers have";
+    return 0;
+}
+
+int rt_lower_channels_last(const rt_lowered_value *v, int order[RT_ARRAY_RANK], rt_shape *s)
+{
+    if (v->rank < 3 || v->rank > 4 || v->dim[0] != 1) return 0;
+    int n = 0;
+    order[n++] = 0;
+    for (int i = 2; i < v->rank; i++) order[n++] = i;
+    order[n] = 1;
+    *s = (rt_shape){.rank = v->rank - 1};
+    for (int i = 1; i < v->rank; i++) {
+        if (v->dim[order[i]] > INT32_MAX) return 0;
+        s->dim[i - 1] = (int)v->dim[order[i]];
+    }
+    return 1;
+}
+
+static cJSON *shape_json(const rt_shape *s) { return cJSON_CreateIntArray(s->dim, s->rank); }
+
+static const char *reshaped(rt_lowering *l, const char *layer, const rt_shape *have, const rt_shape *want)
+{
+    if (rt_shape_equal(have, want)) return layer;
+    cJSON *j = rt_lower_layer(l, "reshape", "", &layer, 1);
+    cJSON_AddItemToObject(j, "shape", shape_json(want));
+    l->made++;
+    return rt_lower_name(j);
+}
+
+/* Memory in another order: dim are the axes' lengths, from and to orders of them. */
+static rt_status permuted(rt_lowering *l, const char **layer, rt_shape *shape, const int64_t *dim, int rank,
+                          const int *from, const int *to)
+{
+    int place[RT_ARRAY_RANK], axes[RT_MAX_RANK], n = 0;
+    rt_shape have, want;
+    if (same_order(dim, rank, from, to)) return RT_OK;
+    if (!memory_of(dim, rank, from, &have) || !memory_of(dim, rank, to, &want))
+        return rt_lower_no(l, "a tensor of more dimensions than layers have");
+    for (int i = 0, k = 0; i < rank; i++) {
+        int axis = from ? from[i] : i;
+        place[axis] = dim[axis] == 1 ? -1 : k++;
+    }
+    for (int i = 0; i < rank; i++) {
+        int axis = to ? to[i] : i;
+        if (place[axis] >= 0) axes[n++] = place[axis];
+    }
+    *layer = reshaped(l, *layer, shape, &have);
+    cJSON *j = rt_lower_layer(l, "permute", "", layer, 1);
+    cJSON_AddItemToObject(j, "axes", cJSON_CreateIntArray(axes, n));
+    l->made++;
+    *layer = rt_lower_name(j);
+    *shape = want;
+    return RT_OK;
+}
+
+rt_status rt_lower_as(rt_lowering *l, rt_lowered_value *v, const int *order, const rt_shape *want, const char **layer)
+{
+    rt_shape have = v->shape;
+    *layer = v->layer;
+    if (!rt_lower_is(v, order)) {
+        if (is_reshaped(v)) {
+            RT_TRY(permuted(l, layer, &have, v->base, v->base_rank, v->order, NULL));
+            if (!l->bad) RT_TRY(permuted(l, layer, &have, v->dim, v->rank, NULL, order));
+        } else RT_TRY(permuted(l, layer, &have, v->dim, v->rank, v->order, order));
+    }
+    if (!l->bad) *layer = reshaped(l, *layer, &have, want);
+    return RT_OK;
+}
+
+/* ---- what a node gives ---- */
+
+static void set_dims(rt_lowered_value *v, const rt_array *a)
+{
+    v->rank = a->rank;
+    memcpy(v->dim, a->dim, sizeof v->dim);
+}
+
+void rt_lower_give(rt_lowering *l, const rt_eval_node *n, int i, const cJSON *layer, const rt_shape *shape, const int *order)
+{
+    rt_lowered_value *v = &l->v[n->out[i]];
+    const rt_array *a = rt_lower_shape(l, n, i);
+    v->layer = rt_lower_name(layer);
+    v->shape = *shape;
+    set_dims(v, a);
+    v->base_rank = v->rank;
+    memcpy(v->base, v->dim, sizeof v->base);
+    for (int k = 0; k < v->rank; k++) v->order[k] = order ? order[k] : k;
+}
+
+void rt_lower_alias(rt_lowering *l, const rt_eval_node *n, int i, const rt_lowered_value *of)
+{
+    rt_lowered_value *v = &l->v[n->out[i]];
+    *v = *of;
+    set_dims(v, rt_lower_shape(l, n, i));
+}
+
+int rt_lower_next(const rt_lowering *l, const rt_eval_node *n, const char *op)
+{
+    if (l->readers[n->out[0]] != 1) return -1;
+    for (int i = (int)(n - l->g->node) + 1; i < l->g->nodes; i++)
+        for (int k = 0; k < l->g->node[i].inputs; k++)
+            if (l->g->node[i].in[k] == n->out[0])
+                return !l->done[i] && !*l->g->node[i].domain && !strcmp(l->g->node[i].op, op) ? i : -1;
+    return -1;
+}
+
+/* ---- the whole ---- */
+
+static rt_lower_fn *function_of(const rt_eval_node *n)
+{
+    static const rt_lower_entry *const tables[] = {rt_lower_layers, rt_lower_math, rt_lower_moves};
+    char name[200];
+    snprintf(name, sizeof name, "%s%s%s", n->domain, *n->domain ? ":" : "", n->op);
+    for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)
+        for (const rt_lower_entry *e = tables[t]; e->op; e++) if (!strcmp(e->op, name)) return e->fn;
+    return NULL;
+}
+
+static int needs_lowering(const rt_lowering *l, const rt_eval_node *n)
+{
+    for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0 && l->row->varies[n->out[i]] && !l->v[n->out[i]].layer) return 1;
+    return 0;
+}
+
+typedef struct { char text[1500]; int used, nodes; } complaints;
+
+static void complain(complaints *c, const rt_eval_node *n, const char *why)
+{
+    if (c->used < (int)sizeof c->text - 300)
+        c->used += snprintf(c->text + c->used, sizeof c->text - (size_t)c->used, "%snode '%.80s' (%.40s, opset %d): %.120s",
+                            c->nodes ? "; " : "", n->name, n->op, n->version, why);
+    c->nodes++;
+}
+
+/* All that the nodes before could not give is unknown to those behind: only causes are told. */
+static int has_inputs(const rt_lowering *l, const rt_eval_node *n)
+{
+    for (int i = 0; i < n->inputs; i++)
+        if (n->in[i] >= 0 && l->row->varies[n->in[i]] && !l->v[n->in[i]].layer) return 0;
+    return 1;
+}
+
+static rt_status lower_nodes(rt_lowering *l)
+{
+    complaints c = {.used = 0};
+    for (l->node = 0; l->node < l->g->nodes; l->node++) {
+        const rt_eval_node *n = &l->g->node[l->node];
+        if (l->done[l->node] || !needs_lowering(l, n) || !has_inputs(l, n)) continue;
+        rt_lower_fn *fn = function_of(n);
+        l->bad = NULL;
+        if (!fn) l->bad = "has no layer here";
+        else RT_TRY(fn(l, n));
+        if (l->bad) complain(&c, n, l->bad);
+    }
+    if (!c.nodes) return RT_OK;
+    return rt_fail(RT_INPUT, "%d node%s cannot become layers: %s", c.nodes, c.nodes == 1 ? "" : "s", c.text);
+}
+
+static rt_status begin(rt_lowering *l, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
+                       const int *output, int outputs)
+{
+    const rt_eval_graph *g = l->g = row->graph;
+    l->row = row;
+    l->v = rt_region_list(l->region, (size_t)g->values, sizeof *l->v);
+    l->readers = rt_region_list(l->region, (size_t)g->values, sizeof *l->readers);
+    l->done = rt_region_take(l->region, (size_t)g->nodes);
+    if (!l->v || !l->readers || !l->done) return RT_RUN;
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].inputs; k++) if (g->node[i].in[k] >= 0) l->readers[g->node[i].in[k]]++;
+    for (int i = 0; i < outputs; i++) l->readers[output[i]]++;
+    for (int i = 0; i < g->inputs; i++) {
+        rt_lowered_value *v = &l->v[g->input[i]];
+        if (bound[i].role != RT_ONNX_DATA) continue;
+        v->layer = in[i].name;
+        v->shape = in[i].shape;
+        v->ids = in[i].ids;
+        v->rank = v->base_rank = bound[i].rank;
+        memcpy(v->dim, bound[i].dim, sizeof v->dim);
+        memcpy(v->base, bound[i].dim, sizeof v->base);
+        memcpy(v->order, in[i].order, sizeof v->order);
+    }
+    return RT_OK;
+}
+
+static cJSON *inputs_json(const rt_lowering *l, const rt_onnx_bound *bound, const rt_lower_input *in)
+{
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; i < l->g->inputs; i++) {
+        if (bound[i].role != RT_ONNX_DATA) continue;
+        cJSON *j = cJSON_CreateObject();
+        cJSON_AddStringToObject(j, "name", in[i].name);
+        cJSON_AddItemToObject(j, "shape", shape_json(&in[i].shape));
+        if (in[i].ids) cJSON_AddStringToObject(j, "type", "i32");
+        cJSON_AddItemToArray(list, j);
+    }
+    return list;
+}
+
+/* Each head reads its output as one row of numbers, in ONNX's order. */
+static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int outputs, const char *const *head,
+                           const rt_task *task)
+{
+    static const char *const tasks[] = {"classes", "multilabel", "real"};
+    cJSON *list = cJSON_AddArrayToObject(arch, "heads");
+    for (int i = 0; i < outputs; i++) {
+        int value = output[i];
+        rt_lowered_value *v = &l->v[value];
+        const char *layer;
+        const rt_array *a = l->row->value[value];
+        rt_shape flat = {1, {(int)a->count}};
+        if (!l->row->varies[value])
+            return rt_fail(RT_INPUT, "output '%s' does not depend on the data", l->g->value[value]);
+        if (!a->count || a->count > RT_HEADS_WIDTH)
+            return rt_fail(RT_INPUT, "output '%s' has %zu numbers a row; a head has 1 to %d", l->g->value[value], a->count,
+                           RT_HEADS_WIDTH);
+        RT_TRY(rt_lower_as(l, v, NULL, &flat, &layer));
+        if (l->bad) return rt_fail(RT_INPUT, "output '%s': %s", l->g->value[value], l->bad);
+        cJSON *j = cJSON_CreateObject();
+        cJSON_AddStringToObject(j, "name", head[i]);
+        if (task[i]) cJSON_AddStringToObject(j, "task", tasks[task[i]]);
+        cJSON_AddStringToObject(j, "layer", layer);
+        cJSON_AddNumberToObject(j, "size", (double)a->count);
+        cJSON_AddItemToArray(list, j);
+    }
+    return RT_OK;
+}
+
+static rt_status set_fields(const rt_lowering *l, rt_model *m)
+{
+    for (int i = 0; i < l->fields; i++) {
+        int at = -1;
+        for (int f = 0; f < m->graph->fields && at < 0; f++)
+            if (!strcmp(m->graph->field[f].name, l->field[i].field)) at = f;
+        if (at < 0 || m->graph->field[at].count != l->field[i].count)
+            return rt_fail(RT_RUN, "a layer made of the file has no field '%s' of %zu numbers", l->field[i].field,
+                           l->field[i].count);
+        memcpy(rt_model_field(m, at), l->field[i].value, l->field[i].count * sizeof(float));
+    }
+    return RT_OK;
+}
+
+rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
+                        const int *output, int outputs, const char *const *head, const rt_task *task)
+{
+    rt_lowering l = {.region = rt_region_new(RT_ONNX_BUDGET), .layers = cJSON_CreateArray()};
+    cJSON *arch = cJSON_CreateObject();
+    *out = NULL;
+    rt_status st = l.region ? begin(&l, row, bound, in, output, outputs) : RT_RUN;
+    if (!st) st = lower_nodes(&l);
+    if (!st) {
+        cJSON *list = inputs_json(&l, bound, in), *only = list->child;
+        if (only->next || strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(only, "name")), "input"))
+            cJSON_AddItemToObject(arch, "inputs", list);
+        else {
+            cJSON_AddItemToObject(arch, "input", cJSON_DetachItemFromObjectCaseSensitive(only, "shape"));
+            cJSON_Delete(list);
+        }
+        st = add_heads(&l, arch, output, outputs, head, task);
+    }
+    cJSON_AddItemToObject(arch, "layers", l.layers);
+    if (!st) st = rt_model_new(out, arch, 0);
+    if (!st && (st = set_fields(&l, *out))) {
+        rt_model_free(*out);
+        *out = NULL;
+    }
+    cJSON_Delete(arch);
+    rt_region_free(l.region);
+    return st;
+}

@@ -1,0 +1,96 @@
+/* student/onnx/onnx_lower.h - a row's graph (student/onnx/onnx_row.h) written as layers of a native model.
+ *
+ * A value keeps its shape as ONNX has it and, apart, the order in which its elements lie in memory. A Transpose
+ * changes the order alone and costs nothing; a layer is put in only where an operator needs another order than the
+ * value has. So convolutions stand channels last whatever the exporter did, and who flattens an image gets the rows of
+ * the next dense layer in another order instead. */
+#ifndef RT_STUDENT_ONNX_ONNX_LOWER_H
+#define RT_STUDENT_ONNX_ONNX_LOWER_H
+
+#include "student/model.h"
+#include "student/onnx/onnx_row.h"
+
+/* A value that depends on data. */
+typedef struct {
+    const char *layer;                 /* that gives it; NULL: not yet */
+    rt_shape shape;                    /* of that layer's output */
+    int ids;                           /* it is an input of ids */
+    int rank; int64_t dim[RT_ARRAY_RANK];      /* as ONNX has it, at a batch of one */
+    /* Its elements in memory: axes order[0], order[1] ... of the shape base, whose row-major order is that of dim. */
+    int base_rank; int64_t base[RT_ARRAY_RANK];
+    int order[RT_ARRAY_RANK];
+} rt_lowered_value;
+
+/* Values for a field of a layer, once the model is there. */
+typedef struct { const char *field; const float *value; size_t count; } rt_lowered_field;
+
+typedef struct rt_lowering {
+    const rt_onnx_row *row;
+    const rt_eval_graph *g;
+    rt_region *region;                 /* for what is made on the way */
+    rt_lowered_value *v;               /* (values) */
+    int *readers;                      /* (values) how many nodes, or outputs, read it */
+    char *done;                        /* (nodes) taken up by another */
+    int node;                          /* the one that is being lowered */
+    cJSON *layers;
+    rt_lowered_field *field; int fields, field_room;
+    int made;                          /* layers that were put in */
+    const char *bad;                   /* why the node has no form here; NULL */
+} rt_lowering;
+
+/* Lowers a node: its outputs get values. RT_OK and l->bad where it has no fast form. */
+typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
+/* The tables: (operator of ai.onnx, or of another domain as "domain:name") to function. */
+typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
+extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[];
+
+/* ---- for those functions ---- */
+
+/* The node has no form here, for this reason: returns RT_OK. */
+rt_status rt_lower_no(rt_lowering *, const char *why);
+/* Input i: a constant (NULL: it is none), a value (NULL: likewise); both NULL when it is left out. */
+const rt_array *rt_lower_const(const rt_lowering *, const rt_eval_node *, int i);
+rt_lowered_value *rt_lower_in(rt_lowering *, const rt_eval_node *, int i);
+/* As ONNX has output i at a batch of one. */
+const rt_array *rt_lower_shape(const rt_lowering *, const rt_eval_node *, int i);
+/* Attributes without a call. */
+int64_t rt_lower_int(const rt_eval_node *, const char *name, int64_t none);
+double rt_lower_float(const rt_eval_node *, const char *name, double none);
+const char *rt_lower_string(const rt_eval_node *, const char *name, const char *none);
+int rt_lower_ints(const rt_eval_node *, const char *name, const int64_t **list);      /* -1: not given */
+/* A list that later opsets have as input i, earlier ones as an attribute; -1: neither. A list that depends on data is
+ * no list: l->bad is set. */
+int rt_lower_list(rt_lowering *, const rt_eval_node *, int i, const char *name, const int64_t **list);
+
+/* A new layer that reads these values, which the caller completes; its name. hint: of the ONNX node. */
+cJSON *rt_lower_layer(rt_lowering *, const char *op, const char *hint, const char *const *from, int inputs);
+const char *rt_lower_name(const cJSON *layer);
+/* Values of a field of a layer: n floats in the region, to be filled. NULL: memory. */
+float *rt_lower_fill(rt_lowering *, const cJSON *layer, const char *suffix, size_t n);
+/* Constants as floats; NULL: memory. */
+float *rt_lower_floats(rt_lowering *, const rt_array *);
+
+/* The layer that has the value in this order of its own axes (order NULL: row-major), as this shape; layers that
+ * permute and reshape are put in where needed. */
+rt_status rt_lower_as(rt_lowering *, rt_lowered_value *, const int *order, const rt_shape *, const char **layer);
+/* Whether the value is in this order, axes of one element aside. */
+int rt_lower_is(const rt_lowered_value *, const int *order);
+/* The shape of the value's memory in this order: dimensions of one left out, at least rank 1. RT_USAGE-like l->bad when
+ * there are more than RT_MAX_RANK. */
+int rt_lower_memory(rt_lowering *, const rt_lowered_value *, const int *order, rt_shape *);
+/* (1, C, ...) with channels last: its order, and its shape as (..., C), of rank 2 for lines, 3 for images. */
+int rt_lower_channels_last(const rt_lowered_value *, int order[RT_ARRAY_RANK], rt_shape *);
+
+/* Output i of the node is what the layer gives, its memory in this order of the output's axes (NULL: row-major). */
+void rt_lower_give(rt_lowering *, const rt_eval_node *, int i, const cJSON *layer, const rt_shape *, const int *order);
+/* Output i is the same memory as the value, seen as ONNX's output has it. */
+void rt_lower_alias(rt_lowering *, const rt_eval_node *, int i, const rt_lowered_value *);
+/* The only node that reads output 0 of n, if it has this operator and is not done; else -1. */
+int rt_lower_next(const rt_lowering *, const rt_eval_node *, const char *op);
+
+/* Lowers all nodes to a model: layers and fields. names of inputs (graph inputs) as the model is to have them, shapes
+ * of rows. output: values that answer. RT_INPUT with all nodes that have no form here. */
+typedef struct { const char *name; rt_shape shape; int ids; int order[RT_ARRAY_RANK]; } rt_lower_input;
+rt_status rt_onnx_lower(rt_model **, const rt_onnx_row *, const rt_onnx_bound *, const rt_lower_input *,
+                        const int *output, int outputs, const char *const *head, const rt_task *task);
+#endif

@@ -1,0 +1,330 @@
+/* student/onnx/onnx_lower_layers.c - operators with weights, and those of images, as layers. Weights change their order
+ * here: ONNX has (N, C, H, W), layers (H, W, C, N); what they compute is the same. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "student/onnx/onnx_lower.h"
+
+static void set_number(cJSON *j, const char *key, double v) { cJSON_AddNumberToObject(j, key, v); }
+static void set_ints(cJSON *j, const char *key, const int *v, int n) { cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n)); }
+
+/* ---- windows ---- */
+
+typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; } window;     /* of lines: h is 1, padding 0 */
+
+/* Kernel, stride, dilation and padding as attributes have them, for an input and output (1, C, ...) of one or two
+ * sides. 0: not such a window. */
+static int window_of(rt_lowering *l, const rt_eval_node *n, const int64_t *kernel, window *w)
+{
+    const rt_lowered_value *x = rt_lower_in(l, n, 0);
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    const char *automatic = rt_lower_string(n, "auto_pad", "NOTSET");
+    const int64_t *strides, *dilations, *pads;
+    int sides = w->sides = x->rank - 2;
+    if (sides < 1 || sides > 2 || x->dim[0] != 1) return 0;
+    int has_strides = rt_lower_ints(n, "strides", &strides), has_dilations = rt_lower_ints(n, "dilations", &dilations),
+        has_pads = rt_lower_ints(n, "pads", &pads), same = !strcmp(automatic, "SAME_UPPER"), lower = !strcmp(automatic, "SAME_LOWER");
+    for (int i = 0; i < 2; i++) {
+        int at = i - (2 - sides);
+        int64_t k = at < 0 ? 1 : kernel[at], s = at >= 0 && has_strides > at ? strides[at] : 1,
+                d = at >= 0 && has_dilations > at && k > 1 ? dilations[at] : 1, before = 0, behind = 0;
+        if (at >= 0 && (same || lower)) {
+            int64_t all = (y->dim[2 + at] - 1) * s + (k - 1) * d + 1 - x->dim[2 + at];
+            if (all < 0) all = 0;
+            before = (all + lower) / 2;
+            behind = all - before;
+        } else if (at >= 0 && has_pads == 2 * sides && strcmp(automatic, "VALID")) {
+            before = pads[at];
+            behind = pads[at + sides];
+        }
+        if (k < 1 || k > 1024 || s < 1 || s > 1024 || d < 1 || d > 1024 || before < 0 || behind < 0 || before > 1024 || behind > 1024)
+            return 0;
+        w->kernel[i] = (int)k;
+        w->stride[i] = (int)s;
+        w->dilation[i] = (int)d;
+        w->pad[2 * i] = (int)before;
+        w->pad[2 * i + 1] = (int)behind;
+    }
+    return 1;
+}
+
+static void set_window(cJSON *j, const window *w)
+{
+    set_ints(j, "kernel", w->kernel, 2);
+    set_ints(j, "stride", w->stride, 2);
+    if (w->pad[0] || w->pad[1] || w->pad[2] || w->pad[3]) set_ints(j, "padding", w->pad, 4);
+    if (w->dilation[0] > 1 || w->dilation[1] > 1) set_ints(j, "dilation", w->dilation, 2);
+}
+
+/* The layer's name of the node's first input, channels last. */
+static rt_status images(rt_lowering *l, const rt_eval_node *n, int order[RT_ARRAY_RANK], rt_shape *shape, const char **from)
+{
+    rt_lowered_value *x = rt_lower_in(l, n, 0);
+    if (!x || !rt_lower_channels_last(x, order, shape)) return rt_lower_no(l, "its input is no image or sequence");
+    return rt_lower_as(l, x, order, shape, from);
+}
+
+static void give_images(rt_lowering *l, const rt_eval_node *n, const cJSON *layer, const int *order)
+{
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    rt_shape s = {.rank = y->rank - 1};
+    for (int i = 1; i < y->rank; i++) s.dim[i - 1] = (int)y->dim[order[i]];
+    rt_lower_give(l, n, 0, layer, &s, order);
+}
+
+/* ---- convolution ---- */
+
+static rt_status conv(rt_lowering *l, const rt_eval_node *n)
+{
+    const rt_array *w = rt_lower_const(l, n, 1), *b = rt_lower_const(l, n, 2);
+    int order[RT_ARRAY_RANK], groups = (int)rt_lower_int(n, "group", 1);
+    rt_shape shape;
+    window win;
+    const char *from;
+    if (!w || (n->inputs > 2 && n->in[2] >= 0 && !b)) return rt_lower_no(l, "its weights depend on data");
+    RT_TRY(images(l, n, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    if (w->rank != shape.rank + 1 || !window_of(l, n, w->dim + 2, &win)) return rt_lower_no(l, "its window is beyond the limits of layers");
+    cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv2d" : "conv1d", n->name, &from, 1);
+    set_number(j, "out", (double)w->dim[0]);
+    set_window(j, &win);
+    if (groups != 1) set_number(j, "groups", groups);
+    if (!b) cJSON_AddBoolToObject(j, "bias", 0);
+    size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], out = (size_t)w->dim[0], in = (size_t)w->dim[1];
+    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL,
+          *v = rt_lower_floats(l, w);
+    if (!to || !v || (b && !bias)) return RT_RUN;
+    for (size_t o = 0; o < out; o++)
+        for (size_t c = 0; c < in; c++)
+            for (size_t t = 0; t < taps; t++) to[(t * in + c) * out + o] = v[(o * in + c) * taps + t];
+    for (size_t i = 0; b && i < b->count; i++) bias[i] = (float)rt_array_double(b, i);
+    give_images(l, n, j, order);
+    return RT_OK;
+}
+
+/* ---- dense ---- */
+
+/* x (.., K) times w (K, N), where w's element (k, n) is at k * row + n * col. extra: added to sums, or NULL. */
+typedef struct { const rt_array *w, *b; int64_t k, n; size_t row, col; double alpha, beta; } product;
+
+/* In which order rows of the weight come when x, flattened, is not in its own. */
+static int *row_order(rt_lowering *l, const rt_lowered_value *x)
+{
+    size_t count = 1;
+    int64_t step[RT_ARRAY_RANK];
+    for (int i = 0; i < x->base_rank; i++) count *= (size_t)x->base[i];
+    int *at = rt_region_list(l->region, count, sizeof *at);
+    rt_array_steps(x->base_rank, x->base, step);
+    for (size_t m = 0; at && m < count; m++) {              /* place in memory to place in row-major order */
+        size_t rest = m;
+        int64_t to = 0;
+        for (int i = x->base_rank - 1; i >= 0; i--) {
+            int axis = x->order[i];
+            to += (int64_t)(rest % (size_t)x->base[axis]) * step[axis];
+            rest /= (size_t)x->base[axis];
+        }
+        at[m] = (int)to;
+    }
+    return at;
+}
+
+static rt_status dense(rt_lowering *l, const rt_eval_node *n, const product *p)
+{
+    rt_lowered_value *x = rt_lower_in(l, n, 0);
+    const char *from;
+    size_t count = 1;
+    for (int i = 0; i < x->rank; i++) count *= (size_t)x->dim[i];
+    size_t rows = p->k ? count / (size_t)p->k : 0;
+    rt_shape flat = {1, {(int)p->k}}, lines = {2, {(int)rows, (int)p->k}}, out = {1, {(int)p->n}},
+             outs = {2, {(int)rows, (int)p->n}};
+    int *at = NULL;
+    if (!count || p->k > 1 << 20 || p->n > 1 << 20 || count > INT32_MAX) return rt_lower_no(l, "is beyond the limits of layers");
+    if (rows == 1 && !rt_lower_is(x, NULL)) {               /* an image that is flattened: the weights move */
+        if (!(at = row_order(l, x))) return RT_RUN;
+        from = x->layer;
+        if (x->shape.rank != 1) {
+            cJSON *j = rt_lower_layer(l, "flatten", "", &from, 1);
+            from = rt_lower_name(j);
+        }
+    } else RT_TRY(rt_lower_as(l, x, NULL, rows == 1 ? &flat : &lines, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "dense", n->name, &from, 1);
+    set_number(j, "out", (double)p->n);
+    if (!p->b) cJSON_AddBoolToObject(j, "bias", 0);
+    float *w = rt_lower_fill(l, j, "weight", p->w->count), *v = rt_lower_floats(l, p->w),
+          *b = p->b ? rt_lower_fill(l, j, "bias", (size_t)p->n) : NULL;
+    if (!w || !v || (p->b && !b)) return RT_RUN;
+    for (size_t k = 0; k < (size_t)p->k; k++)
+        for (size_t i = 0; i < (size_t)p->n; i++) {
+            float value = v[(at ? (size_t)at[k] : k) * p->row + i * p->col];
+            w[k * (size_t)p->n + i] = p->alpha == 1 ? value : (float)(p->alpha * (double)value);
+        }
+    for (size_t i = 0; p->b && i < (size_t)p->n; i++)
+        b[i] = (float)(p->beta * rt_array_double(p->b, p->b->count == 1 ? 0 : i));
+    rt_lower_give(l, n, 0, j, rows == 1 ? &out : &outs, NULL);
+    return RT_OK;
+}
+
+static rt_status gemm(rt_lowering *l, const rt_eval_node *n)
+{
+    product p = {.w = rt_lower_const(l, n, 1), .b = rt_lower_const(l, n, 2), .alpha = rt_lower_float(n, "alpha", 1),
+                 .beta = rt_lower_float(n, "beta", 1)};
+    if (!rt_lower_in(l, n, 0) || !p.w || (n->inputs > 2 && n->in[2] >= 0 && !p.b)) return rt_lower_no(l, "its weights depend on data");
+    if (rt_lower_int(n, "transA", 0)) return rt_lower_no(l, "its left side is transposed");
+    int turned = rt_lower_int(n, "transB", 0) != 0;
+    p.k = p.w->dim[turned];
+    p.n = p.w->dim[!turned];
+    p.row = turned ? 1 : (size_t)p.n;
+    p.col = turned ? (size_t)p.k : 1;
+    if (p.b && p.b->count != 1 && p.b->count != (size_t)p.n) return rt_lower_no(l, "its bias differs by row");
+    return dense(l, n, &p);
+}
+
+/* The bias that an Add behind the product brings, which is then done: a constant (N), or (1, .., N). */
+static const rt_array *bias_behind(rt_lowering *l, const rt_eval_node *n, int64_t width, int *add)
+{
+    *add = rt_lower_next(l, n, "Add");
+    if (*add < 0) return NULL;
+    const rt_eval_node *a = &l->g->node[*add];
+    const rt_array *b = rt_lower_const(l, a, a->in[0] == n->out[0]), *was = l->row->value[n->out[0]], *is = rt_lower_shape(l, a, 0);
+    if (b && b->count == (size_t)width && b->rank && b->dim[b->rank - 1] == width && is->count == was->count) return b;
+    *add = -1;
+    return NULL;
+}
+
+static rt_status matmul_const(rt_lowering *l, const rt_eval_node *n)
+{
+    int add = -1;
+    product p = {.w = rt_lower_const(l, n, 1), .alpha = 1, .beta = 1, .col = 1};
+    if (!rt_lower_in(l, n, 0) || !p.w) return rt_lower_no(l, "a product of two tensors that depend on data has no layer here");
+    if (p.w->rank != 2) return rt_lower_no(l, "its weights are no matrix");
+    p.k = p.w->dim[0];
+    p.n = p.w->dim[1];
+    p.row = (size_t)p.n;
+    p.b = bias_behind(l, n, p.n, &add);
+    RT_TRY(dense(l, n, &p));
+    if (l->bad || add < 0) return RT_OK;
+    l->done[add] = 1;
+    rt_lower_alias(l, &l->g->node[add], 0, &l->v[n->out[0]]);
+    return RT_OK;
+}
+
+/* ---- norms ---- */
+
+static int is_vector(const rt_array *a, int64_t n) { return a && a->count == (size_t)n; }
+
+static rt_status fill(rt_lowering *l, const cJSON *j, const char *field, const rt_array *a)
+{
+    float *to = rt_lower_fill(l, j, field, a->count);
+    if (!to) return RT_RUN;
+    for (size_t i = 0; i < a->count; i++) to[i] = (float)rt_array_double(a, i);
+    return RT_OK;
+}
+
+static rt_status batch_norm(rt_lowering *l, const rt_eval_node *n)
+{
+    static const char *const field[] = {NULL, "gamma", "beta", "mean", "variance"};
+    rt_lowered_value *x = rt_lower_in(l, n, 0);
+    int order[RT_ARRAY_RANK] = {0, 1};
+    rt_shape shape;
+    const char *from;
+    if (!x || x->rank < 2 || x->dim[0] != 1) return rt_lower_no(l, "its input is no image, sequence or row");
+    for (int i = 1; i < 5; i++) if (!is_vector(rt_lower_const(l, n, i), x->dim[1])) return rt_lower_no(l, "its statistics depend on data");
+    if (rt_lower_int(n, "training_mode", 0)) return rt_lower_no(l, "is in training mode");
+    if (x->rank == 2) shape = (rt_shape){1, {(int)x->dim[1]}};
+    else if (!rt_lower_channels_last(x, order, &shape)) return rt_lower_no(l, "its input is no image, sequence or row");
+    RT_TRY(rt_lower_as(l, x, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "batch_norm", n->name, &from, 1);
+    set_number(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
+    for (int i = 1; i < 5; i++) RT_TRY(fill(l, j, field[i], rt_lower_const(l, n, i)));
+    rt_lower_give(l, n, 0, j, &shape, order);
+    return RT_OK;
+}
+
+static rt_status layer_norm(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *x = rt_lower_in(l, n, 0);
+    const rt_array *gamma = rt_lower_const(l, n, 1), *beta = rt_lower_const(l, n, 2);
+    int64_t axis = rt_lower_int(n, "axis", -1), width = 1, rows = 1;
+    const char *from;
+    if (!x || !gamma || (n->inputs > 2 && n->in[2] >= 0 && !beta)) return rt_lower_no(l, "its scale depends on data");
+    if (n->outputs > 1) return rt_lower_no(l, "its mean and deviation are read");
+    if (axis < 0) axis += x->rank;
+    for (int i = 0; i < x->rank; i++) *(i < axis ? &rows : &width) *= x->dim[i];
+    if (gamma->count != (size_t)width || width > 1 << 20) return rt_lower_no(l, "its scale is not one number an element");
+    rt_shape shape = rows == 1 ? (rt_shape){1, {(int)width}} : (rt_shape){2, {(int)rows, (int)width}};
+    RT_TRY(rt_lower_as(l, x, NULL, &shape, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "layer_norm", n->name, &from, 1);
+    set_number(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
+    RT_TRY(fill(l, j, "gamma", gamma));
+    if (beta) RT_TRY(fill(l, j, "beta", beta));
+    rt_lower_give(l, n, 0, j, &shape, NULL);
+    return RT_OK;
+}
+
+/* ---- pools ---- */
+
+static rt_status pool(rt_lowering *l, const rt_eval_node *n)
+{
+    int order[RT_ARRAY_RANK], max = !strcmp(n->op, "MaxPool");
+    const int64_t *kernel;
+    rt_shape shape;
+    window w;
+    const char *from;
+    RT_TRY(images(l, n, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    if (n->outputs > 1 && n->out[1] >= 0) return rt_lower_no(l, "its indices are read");
+    if (rt_lower_ints(n, "kernel_shape", &kernel) != shape.rank - 1 || !window_of(l, n, kernel, &w))
+        return rt_lower_no(l, "its window is beyond the limits of layers");
+    cJSON *j = rt_lower_layer(l, max ? "max_pool" : "avg_pool", n->name, &from, 1);
+    set_window(j, &w);
+    if (rt_lower_int(n, "ceil_mode", 0)) cJSON_AddBoolToObject(j, "ceil", 1);
+    if (!max && rt_lower_int(n, "count_include_pad", 0)) cJSON_AddBoolToObject(j, "count_padding", 1);
+    give_images(l, n, j, order);
+    return RT_OK;
+}
+
+static rt_status global_pool(rt_lowering *l, const rt_eval_node *n)
+{
+    int order[RT_ARRAY_RANK];
+    rt_shape shape;
+    const char *from;
+    RT_TRY(images(l, n, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, strcmp(n->op, "GlobalMaxPool") ? "global_avg_pool" : "global_max_pool", n->name, &from, 1);
+    rt_shape flat = {1, {shape.dim[shape.rank - 1]}};
+    rt_lower_give(l, n, 0, j, &flat, order);
+    return RT_OK;
+}
+
+/* ---- tables ---- */
+
+/* Gather of rows of a constant by ids of an input. */
+static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
+{
+    const rt_array *table = rt_lower_const(l, n, 0);
+    rt_lowered_value *ids = rt_lower_in(l, n, 1);
+    const char *from;
+    if (!table || !ids) return rt_lower_no(l, "picks from a tensor that depends on data");
+    if (rt_lower_int(n, "axis", 0) || table->rank != 2 || !rt_array_is_float(table)) return rt_lower_no(l, "is no table of rows");
+    rt_shape flat, out;
+    if (!rt_lower_memory(l, ids, NULL, &flat)) return RT_OK;
+    flat = (rt_shape){1, {(int)rt_shape_count(&flat)}};
+    out = (rt_shape){2, {flat.dim[0], (int)table->dim[1]}};
+    RT_TRY(rt_lower_as(l, ids, NULL, &flat, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "embedding", n->name, &from, 1);
+    set_number(j, "rows", (double)table->dim[0]);
+    set_number(j, "out", (double)table->dim[1]);
+    RT_TRY(fill(l, j, "weight", table));
+    rt_lower_give(l, n, 0, j, &out, NULL);
+    return RT_OK;
+}
+
+const rt_lower_entry rt_lower_layers[] = {
+    {"Conv", conv}, {"Gemm", gemm}, {"MatMul", matmul_const}, {"BatchNormalization", batch_norm},
+    {"LayerNormalization", layer_norm}, {"MaxPool", pool}, {"AveragePool", pool}, {"GlobalAveragePool", global_pool},
+    {"GlobalMaxPool", global_pool}, {"Gather", embedding}, {NULL, NULL}};
