@@ -22,6 +22,8 @@ typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
 typedef struct { float rate; } rt_dropout_attr;
 typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;
+typedef struct { int transpose_a, transpose_b; float scale; } rt_matmul_attr;
+typedef struct { int heads, kv_heads, causal; float scale; } rt_attention_attr;
 
 enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */
 /* The attributes of a node, as the type that its operator has. */

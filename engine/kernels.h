@@ -220,6 +220,16 @@ typedef struct rt_kernels {
     void (*block_kl)(float *g, float *kl, float *p, float *q, const float *z, const float *t, float scale, float weight,
                      int k);
 
+    /* Softmax over blocks of columns, one after the other. Scores s (rows, n) of row stride ld become p = exp(s - top)
+     * with top[r] the greatest so far, which the caller begins with -INFINITY; keep[r] = exp(old top - top), by which
+     * what was summed before is to be multiplied; sum[r] = sum[r] keep[r] + sum p. Where all so far is -INFINITY, p and
+     * keep are 0. Memory behind column n, up to a multiple of RT_LANES, is written. A NaN makes its row NaN. */
+    void (*softmax_block)(float *s, ptrdiff_t ld, float *top, float *sum, float *keep, int rows, int n);
+    /* s = exp(s - log_sum[r]). */
+    void (*softmax_again)(float *s, ptrdiff_t ld, const float *log_sum, int rows, int n);
+    /* Its derivative: d = p (d - dot[r]). */
+    void (*softmax_back)(float *d, const float *p, ptrdiff_t ld, const float *dot, int rows, int n);
+
     /* Layer norm of rows of D: y = (x - mean) rstd gamma + beta; mean and rstd are kept. */
     void (*layer_norm)(float *y, float *mean, float *rstd, const float *x, const float *gamma, const float *beta,
                        size_t rows, int d, float eps);

@@ -141,6 +141,84 @@ pool("avg pool of a line, ceil, padding counts", "avg", (10, 3), 4, 3, (0, 1), 1
 case("global max pool", [(5, 4, 7)], {"op": "global_max_pool"}, {}, lambda x, f: x[0].amax((1, 2)))
 
 
+# ---- products of two inputs ----
+def matmul(name, a, b, ta=False, tb=False, scale=1.0):
+    t = lambda x, on: x.transpose(-1, -2) if on else x
+
+    def fn(x, f):
+        p, q = t(x[0], ta), t(x[1], tb)
+        while p.dim() < q.dim():
+            p = p.unsqueeze(1)
+        while q.dim() < p.dim():
+            q = q.unsqueeze(1)
+        return scale * (p @ q)
+
+    case(name, [a, b], {"op": "matmul", "transpose_a": ta, "transpose_b": tb, "scale": scale}, {}, fn)
+
+
+matmul("matmul", (5, 7), (7, 3))
+matmul("matmul of one row", (1, 19), (19, 33))
+matmul("matmul a^T", (7, 5), (7, 18), True, False, 0.25)
+matmul("matmul b^T", (5, 9), (17, 9), False, True, -1.5)
+matmul("matmul a^T b^T", (6, 5), (3, 6), True, True, 0.5)
+matmul("matmul of heads", (3, 5, 4), (3, 4, 6))
+matmul("matmul, one right side", (3, 5, 4), (4, 6))
+matmul("matmul, one left side", (5, 4), (3, 4, 6))
+matmul("matmul, one left side a^T", (4, 5), (3, 6, 4), True, True, 2.0)
+matmul("matmul, 1 broadcasts on either side", (2, 1, 3), (1, 3, 5))
+matmul("matmul, one right side a^T", (3, 4, 5), (1, 4, 2), True, False)
+matmul("matmul of many terms and columns", (3, 270), (270, 5))
+matmul("matmul of many columns", (2, 3), (3, 261))
+matmul("matmul a^T of many rows", (3, 101), (3, 2), True)
+
+
+# ---- attention ----
+def attention(name, t, s, d, e, heads, kv=0, causal=False, scale=0.0, mask=None, packed=False):
+    groups = kv or heads
+    shapes = [(t, (heads + 2 * groups) * d)] if packed else [(t, heads * d), (s, groups * d), (s, groups * e)]
+    layer = {"op": "attention", "heads": heads, "causal": causal}
+    if kv:
+        layer["kv_heads"] = kv
+    if scale:
+        layer["scale"] = scale
+    if mask:
+        shapes.append(mask)
+
+    def fn(x, f):
+        if packed:
+            q, k, v = x[0].split([heads * d, groups * d, groups * d], -1)
+        else:
+            q, k, v = x[:3]
+        split = lambda x, n: x.reshape(ROWS, x.shape[1], n, -1).transpose(1, 2)
+        q, k, v = split(q, heads), split(k, groups), split(v, groups)
+        k, v = (x.repeat_interleave(heads // groups, 1) for x in (k, v))
+        z = q @ k.transpose(-1, -2) * (scale or 1 / math.sqrt(d))
+        if mask:
+            m = x[-1]
+            while m.dim() < 4:
+                m = m.unsqueeze(1)
+            z = z + m
+        if causal:
+            z = z.masked_fill(torch.ones(t, s).triu(1).bool(), -math.inf)
+        return (z.softmax(-1) @ v).transpose(1, 2)
+
+    case(name, shapes, layer, {}, fn)
+
+
+attention("attention", 5, 7, 4, 3, 2)
+attention("attention of one head", 3, 3, 5, 17, 1)
+attention("attention, causal", 6, 6, 3, 3, 2, 0, True)
+attention("attention, causal, more keys", 4, 9, 3, 2, 1, 0, True, 0.7)
+attention("attention, causal, fewer keys", 7, 3, 2, 2, 1, 0, True)
+attention("attention, keys of groups", 5, 4, 3, 2, 4, 2)
+attention("attention, packed", 6, 6, 4, 4, 3, 0, False, 0.0, None, True)
+attention("attention, packed, groups, mask of keys", 5, 5, 3, 3, 4, 2, False, 0.0, (1, 5), True)
+attention("attention, mask of all", 4, 5, 2, 3, 2, 0, False, 1.0, (2, 4, 5))
+attention("attention, mask of queries and keys", 4, 5, 2, 3, 2, 0, False, 1.0, (4, 5))
+attention("attention, mask of heads", 4, 5, 2, 3, 2, 0, True, 1.0, (2, 1, 1))
+attention("attention over blocks", 70, 270, 2, 2, 1)
+attention("attention over blocks, causal", 300, 300, 1, 1, 1, 0, True)
+
 # ---- the file ----
 def numbers(label, v):
     lines, line = [], "   "
