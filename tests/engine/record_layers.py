@@ -215,7 +215,7 @@ attention("attention, packed", 6, 6, 4, 4, 3, 0, False, 0.0, None, True)
 attention("attention, packed, groups, mask of keys", 5, 5, 3, 3, 4, 2, False, 0.0, (1, 5), True)
 attention("attention, mask of all", 4, 5, 2, 3, 2, 0, False, 1.0, (2, 4, 5))
 attention("attention, mask of queries and keys", 4, 5, 2, 3, 2, 0, False, 1.0, (4, 5))
-attention("attention, mask of heads", 4, 5, 2, 3, 2, 0, True, 1.0, (2, 1, 1))
+attention("attention, mask of heads and keys", 4, 5, 2, 3, 2, 0, True, 1.0, (2, 1, 5))
 attention("attention over blocks", 70, 270, 2, 2, 1)
 attention("attention over blocks, causal", 300, 300, 1, 1, 1, 0, True)
 
