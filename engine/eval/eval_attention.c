@@ -1,8 +1,8 @@
 /* engine/eval/eval_attention.c - scaled dot products: Attention, FlexAttention. RotaryEmbedding and LinearAttention
- * are in eval_attention_more.c. All in double, a row of scores at a time.
+ * are in eval_attention_more.c. In double, a row of scores at a time.
  *
- * Y[b, h, i] = sum over j of softmax_j(cap(scale Q[b, h, i] . K[b, g, j]) + bias[b, h, i, j]) V[b, g, j], where g is the
- * head of keys that h shares. A row whose keys are all hidden gives 0. */
+ * Y[b, h, i] = sum over j of softmax_j(cap(scale Q[b, h, i] . K[b, g, j]) + bias[b, h, i, j]) V[b, g, j], where g is
+ * the head of keys that h shares. A row whose keys are all hidden gives 0. */
 #include <math.h>
 #include <string.h>
 
@@ -129,11 +129,12 @@ static rt_status read_heads(rt_eval_call *call, const rt_array *q, const rt_arra
     a->batch = q->dim[0];
     a->length = q->dim[packed ? 1 : 2];
     a->keys = k->dim[packed ? 1 : 2];
-    if (a->q_heads < 1 || a->heads < 1 || a->q_heads > MOST_HEADS || a->q_heads % a->heads || k->type != q->type || k->dim[0] != a->batch ||
-        v->dim[0] != a->batch || v->dim[packed ? 1 : 2] != a->keys ||
+    if (a->q_heads < 1 || a->heads < 1 || a->q_heads > MOST_HEADS || a->q_heads % a->heads || k->type != q->type ||
+        k->dim[0] != a->batch || v->dim[0] != a->batch || v->dim[packed ? 1 : 2] != a->keys ||
         (packed ? q->dim[2] % q_heads || k->dim[2] % heads || v->dim[2] % heads : v->dim[1] != a->heads))
-        return rt_fail(RT_INPUT, "queries of %s in %lld heads, keys of %s in %lld, and the values do not fit each other",
-                       rt_array_describe(q, tq), (long long)a->q_heads, rt_array_describe(k, tk), (long long)a->heads);
+        return rt_fail(RT_INPUT, "queries of %s in %lld heads, keys of %s in %lld and the values do not fit each other",
+                       rt_array_describe(q, tq), (long long)a->q_heads, rt_array_describe(k, tk),
+                       (long long)a->heads);
     a->size = packed ? q->dim[2] / q_heads : q->dim[3];
     a->v_size = packed ? v->dim[2] / heads : v->dim[3];
     if ((packed ? k->dim[2] / heads : k->dim[3]) != a->size)

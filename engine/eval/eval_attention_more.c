@@ -125,7 +125,8 @@ static rt_status linear_read(rt_eval_call *call, const rt_array **q, const rt_ar
     RT_TRY(rt_layer_optional(call, 3, types, 4, 4, past));
     n->batch = (*q)->dim[0];
     n->length = (*q)->dim[1];
-    if (n->q_heads < 1 || n->heads < 1 || n->q_heads > 1 << 20 || n->q_heads % n->heads || (*q)->dim[2] % n->q_heads || v->dim[2] % n->heads)
+    if (n->q_heads < 1 || n->heads < 1 || n->q_heads > 1 << 20 || n->q_heads % n->heads ||
+        (*q)->dim[2] % n->q_heads || v->dim[2] % n->heads)
         return rt_fail(RT_INPUT, "%lld heads of queries and %lld of keys", (long long)n->q_heads, (long long)n->heads);
     n->size = (*q)->dim[2] / n->q_heads;
     n->v_size = v->dim[2] / n->heads;
