@@ -16,7 +16,9 @@ typedef struct { rt_epilogue end; int out, bias; } rt_dense_attr;
 typedef struct { rt_epilogue end; int out, groups, bias; rt_window window; } rt_conv_attr;
 typedef struct { rt_window window; int ceil, count_padding; } rt_pool_attr; /* max_pool, avg_pool */
 typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
-typedef struct { float eps; } rt_layer_norm_attr;
+typedef struct { float eps; int dims; } rt_layer_norm_attr;                  /* layer_norm, rms_norm */
+typedef struct { int groups; float eps; } rt_group_norm_attr;
+typedef struct { int size; float alpha, beta, bias; } rt_lrn_attr;
 typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
 typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
 typedef struct { float rate; } rt_dropout_attr;

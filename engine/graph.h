@@ -27,7 +27,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(GLOBAL_MAX_POOL, global_max_pool) \
     X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
     X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) \
-    X(MATMUL, matmul) X(ATTENTION, attention) \
+    X(MATMUL, matmul) X(ATTENTION, attention) X(GROUP_NORM, group_norm) X(RMS_NORM, rms_norm) X(LRN, lrn) \
     X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
@@ -139,6 +139,7 @@ typedef struct {
     int ids;                         /* takes ids; others but views take numbers alone */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
     int positions;                   /* computes each position of a row alone: all but the last dimension count them */
+    int (*whole)(const rt_node *);   /* optional: true of a node that does not, though its kind does */
     /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
      */
     void (*backward_early)(struct rt_plan *, const rt_node *);

@@ -236,6 +236,11 @@ typedef struct rt_kernels {
     void (*layer_norm_back)(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const float *mean,
                             const float *rstd, const float *gamma, size_t rows, int d, int accumulate);
 
+    /* The same without mean and beta: y = x rstd gamma, rstd = 1 / sqrt(mean x^2 + eps), which is kept. */
+    void (*rms_norm)(float *y, float *rstd, const float *x, const float *gamma, size_t rows, int d, float eps);
+    void (*rms_norm_back)(float *dx, float *dgamma, const float *dy, const float *x, const float *rstd,
+                          const float *gamma, size_t rows, int d, int accumulate);
+
     /* sum over slots in a fixed pairwise tree: g[i] = tree(slots[s * stride + i]), s < count */
     void (*reduce_slots)(float *g, const float *slots, size_t stride, int count, size_t n);
     /* SGD: v = momentum v + (g + wd w); w -= lr (nesterov ? g + wd w + momentum v : v) */

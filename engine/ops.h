@@ -11,6 +11,12 @@ RT_OPS(X)
 /* Nothing to be told, but an activation that passes may give it. */
 extern const rt_schema rt_end_schema;
 
+/* Layer norms: their attributes; the shape of their gamma, RT_USAGE when the input has fewer dimensions; true when it is
+ * of several. */
+extern const rt_schema rt_layer_norm_schema;
+rt_status rt_norm_shape(const rt_node *, const rt_shape *in, rt_shape *gamma);
+int rt_norm_is_whole(const rt_node *);
+
 /* Helpers that operators share. */
 
 /* Training: if t is x scale[c] + shift[c] by a batch norm, the value of x, so that a reader computes t on its way;

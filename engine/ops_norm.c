@@ -320,12 +320,34 @@ const rt_op rt_op_affine = {.name = "affine", .help = "x scale + shift, a channe
                             .schema = &rt_end_schema,
                             .forward = forward_affine, .backward = backward_affine, .recompute = 1};
 
-/* ---- layer norm, over the last dimension ---- */
+/* ---- layer norm, over the last dimensions ---- */
+
+rt_status rt_norm_shape(const rt_node *n, const rt_shape *in, rt_shape *gamma)
+{
+    char text[64];
+    int dims = RT_ATTR(n, rt_layer_norm_attr)->dims;
+    if (dims > in->rank)
+        return rt_fail(RT_USAGE, "input %s has less than %d dimensions", rt_shape_text(in, text), dims);
+    *gamma = (rt_shape){.rank = dims};
+    for (int i = 0; i < dims; i++) gamma->dim[i] = in->dim[in->rank - dims + i];
+    return RT_OK;
+}
+
+int rt_norm_is_whole(const rt_node *n) { return RT_ATTR(n, rt_layer_norm_attr)->dims > 1; }
+
+static void positions(const rt_plan *p, const rt_node *n, int *px, int *d)
+{
+    const rt_shape *s = rt_shape_of(p, n->in[0]);
+    *d = 1;
+    for (int i = s->rank - RT_ATTR(n, rt_layer_norm_attr)->dims; i < s->rank; i++) *d *= s->dim[i];
+    *px = (int)(rt_shape_count(s) / (size_t)*d);
+}
 
 static rt_status infer_ln(rt_graph *g, rt_node *n, rt_shape *out)
 {
     *out = g->tensor[n->in[0]].shape;
-    rt_shape d = {1, {out->dim[out->rank - 1]}};
+    rt_shape d;
+    RT_TRY(rt_norm_shape(n, out, &d));
     RT_TRY(rt_graph_param(g, n, "gamma", d, RT_INIT_ONE, 0, 0, 0));
     return rt_graph_param(g, n, "beta", d, RT_INIT_ZERO, 0, 0, 0);
 }
@@ -334,7 +356,7 @@ static rt_status infer_ln(rt_graph *g, rt_node *n, rt_shape *out)
 static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, d;
-    pixels(x->plan, c->node, &px, &d);
+    positions(x->plan, c->node, &px, &d);
     x->plan->k->layer_norm(rt_at(x, c->value[1], row0), rt_at(x, c->value[2], row0), rt_at(x, c->value[3], row0),
                            rt_at(x, c->value[0], row0), rt_param(x, c->node, 0), rt_param(x, c->node, 1),
                            (size_t)rows * (size_t)px / (size_t)x->px, d, RT_ATTR(c->node, rt_layer_norm_attr)->eps);
@@ -343,7 +365,7 @@ static void run_ln(const rt_call *c, rt_ctx *x, int row0, int rows)
 static void forward_ln(rt_plan *p, const rt_node *n)
 {
     int px, d, in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    pixels(p, n, &px, &d);
+    positions(p, n, &px, &d);
     int mean = rt_plan_note(p, n)->value = rt_plan_temp(p, (size_t)px * sizeof(float)),
         rstd = rt_plan_temp(p, (size_t)px * sizeof(float));
     rt_call *c = rt_plan_rows(p, "layer norm", n, run_ln);
@@ -354,7 +376,7 @@ static void forward_ln(rt_plan *p, const rt_node *n)
 static void run_ln_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int px, d;
-    pixels(x->plan, c->node, &px, &d);
+    positions(x->plan, c->node, &px, &d);
     float *dg = rt_plan_trains(x->plan, c->node, 0) ? rt_slot_grad(x, c->node, 0, row0) : x->scratch,
           *db = rt_plan_trains(x->plan, c->node, 1) ? rt_slot_grad(x, c->node, 1, row0) : x->scratch;
     x->plan->k->layer_norm_back(rt_at(x, c->value[4], row0), dg, db, rt_at(x, c->value[1], row0),
@@ -366,7 +388,7 @@ static void backward_ln(rt_plan *p, const rt_node *n)
 {
     int px, d, accumulate, in = rt_plan_read(p, n->in[0]), dy = rt_plan_grad_read(p, n->out),
                            dx = rt_plan_grad_write(p, n->in[0], &accumulate), mean = rt_plan_note(p, n)->value;
-    pixels(p, n, &px, &d);
+    positions(p, n, &px, &d);
     rt_plan_need_scratch(p, (size_t)d);              /* for the gradient of what is not trained */
     rt_call *c = rt_plan_rows(p, "layer norm back", n, run_ln_back);
     int values[5] = {in, dy, mean, mean + 1, dx};
@@ -376,15 +398,18 @@ static void backward_ln(rt_plan *p, const rt_node *n)
 }
 
 static const rt_attr_spec layer_norm_spec[] = {
-    {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance"}};
-static const rt_schema layer_norm_schema = {layer_norm_spec, 1, sizeof(rt_layer_norm_attr)};
+    {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance, or the mean square"},
+    {"dims", RT_A_INT, offsetof(rt_layer_norm_attr, dims), 1, RT_MAX_RANK, 1, 0, "last dimensions that are normed together"}};
+const rt_schema rt_layer_norm_schema = {layer_norm_spec, sizeof layer_norm_spec / sizeof *layer_norm_spec,
+                                        sizeof(rt_layer_norm_attr)};
 
 const rt_op rt_op_layer_norm = {.name = "layer_norm",
                                 .help = "(x - mean) / sqrt(variance + eps) gamma + beta, a position",
                                 .min_inputs = 1,
                                 .max_inputs = 1,
-                                .schema = &layer_norm_schema,
+                                .schema = &rt_layer_norm_schema,
                                 .positions = 1,
+                                .whole = rt_norm_is_whole,
                                 .infer = infer_ln,
                                 .forward = forward_ln,
                                 .backward = backward_ln};

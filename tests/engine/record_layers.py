@@ -219,6 +219,38 @@ attention("attention, mask of heads and keys", 4, 5, 2, 3, 2, 0, True, 1.0, (2, 
 attention("attention over blocks", 70, 270, 2, 2, 1)
 attention("attention over blocks, causal", 300, 300, 1, 1, 1, 0, True)
 
+# ---- norms ----
+def over_last(x, f, dims, eps, rms):
+    axes = tuple(range(-dims, 0))
+    if rms:
+        return x / (x.square().mean(axes, keepdim=True) + eps).sqrt() * f["gamma"]
+    return F.layer_norm(x, x.shape[-dims:], f["gamma"], f["beta"], eps)
+
+
+for op, rms in (("layer_norm", False), ("rms_norm", True)):
+    for shape, dims, eps in (((5, 19), 1, 1e-5), ((2, 3, 7), 2, 0.1), ((3, 4, 2), 3, 1e-3), ((2, 33), 1, 0.01)):
+        case(f"{op} over {dims} of {shape}", [shape], {"op": op, "dims": dims, "eps": eps},
+             {"gamma": shape[-dims:]} if rms else {"gamma": shape[-dims:], "beta": shape[-dims:]},
+             lambda x, f: over_last(x[0], f, dims, eps, rms))
+for shape, groups, eps in (((4, 5, 6), 3, 1e-5), ((3, 4, 7), 7, 1e-3), ((5, 8), 1, 1e-5), ((2, 3, 34), 2, 0.1)):
+    case(f"group norm of {shape} in {groups}", [shape], {"op": "group_norm", "groups": groups, "eps": eps},
+         {"gamma": shape[-1:], "beta": shape[-1:]},
+         lambda x, f: nhwc(F.group_norm(nchw(x[0]), groups, f["gamma"], f["beta"], eps)))
+
+
+def lrn(x, size, alpha, beta, bias):
+    square = F.pad(x.square(), ((size - 1) // 2, size // 2))
+    sums = sum(square[..., i:i + x.shape[-1]] for i in range(size))
+    return x / (bias + alpha / size * sums) ** beta
+
+
+for shape, *how in (((3, 4, 9), 5, 0.5, 0.75, 1.0), ((4, 6), 4, 0.7, 0.5, 2.0), ((2, 2, 3), 7, 1.5, 1.25, 0.5)):
+    case(f"lrn of {shape} by {how[0]}", [shape],
+         {"op": "lrn", "size": how[0], "alpha": how[1], "beta": how[2], "bias": how[3]}, {},
+         lambda x, f: lrn(x[0], *how))
+x = torch.randn(2, 9, 3, 4)                      # PyTorch's own, where both center the window
+assert torch.allclose(nchw(lrn(nhwc(x), 5, 0.5, 0.75, 1.0)), F.local_response_norm(x, 5, 0.5, 0.75, 1.0))
+
 # ---- the file ----
 def numbers(label, v):
     lines, line = [], "   "
