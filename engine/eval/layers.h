@@ -84,4 +84,8 @@ rt_status rt_eval_rotary_embedding(rt_eval_call *);
 rt_status rt_eval_linear_attention(rt_eval_call *);
 rt_status rt_eval_grid_sample(rt_eval_call *);
 rt_status rt_eval_affine_grid(rt_eval_call *);
+rt_status rt_eval_tfidf(rt_eval_call *);
+rt_status rt_eval_string_normalizer(rt_eval_call *);
+rt_status rt_eval_string_concat(rt_eval_call *);
+rt_status rt_eval_string_split(rt_eval_call *);
 #endif
