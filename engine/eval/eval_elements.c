@@ -1,5 +1,8 @@
 #include "engine/eval/eval_elements.h"
 
+#include <math.h>
+#include <string.h>
+
 rt_status rt_eval_may(const rt_eval_call *c, int i, unsigned types, const rt_array **a)
 {
     *a = rt_eval_in(c, i);
@@ -118,6 +121,18 @@ rt_status rt_eval_dyad_make(rt_eval_call *c, const rt_eval_dyad *d, const rt_arr
     RT_TRY(rt_eval_make(c, 0, a->type, rank, dim, y));
     rt_eval_dyad_run(d, a, b, *y);
     return RT_OK;
+}
+
+int rt_eval_order(const rt_array *a, size_t i, const rt_array *b, size_t k)
+{
+    if (a->type == RT_STRING) return strcmp(rt_array_text(a, i), rt_array_text(b, k));
+    if (rt_array_is_float(a)) {
+        double u = rt_array_double(a, i), v = rt_array_double(b, k);
+        if (isnan(u) || isnan(v)) return (isnan(u) != 0) - (isnan(v) != 0);
+        return (u > v) - (u < v);
+    }
+    int64_t u = rt_array_int(a, i), v = rt_array_int(b, k);
+    return a->type == RT_U64 ? ((uint64_t)u > (uint64_t)v) - ((uint64_t)u < (uint64_t)v) : (u > v) - (u < v);
 }
 
 void rt_eval_around(const rt_array *a, int axis, size_t *outer, size_t *n, size_t *inner)

@@ -32,6 +32,10 @@ typedef struct {
 rt_status rt_eval_dyad_make(rt_eval_call *, const rt_eval_dyad *, const rt_array *a, const rt_array *b, rt_array **y);
 void rt_eval_dyad_run(const rt_eval_dyad *, const rt_array *a, const rt_array *b, rt_array *y);
 
+/* The order of two elements of the same type: below 0, 0 or above. Not a number is the greatest, and one like another.
+ */
+int rt_eval_order(const rt_array *, size_t i, const rt_array *, size_t k);
+
 /* A shape seen as outer x n x inner around an axis. */
 void rt_eval_around(const rt_array *, int axis, size_t *outer, size_t *n, size_t *inner);
 #endif

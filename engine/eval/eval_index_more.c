@@ -13,25 +13,13 @@ typedef struct {
     size_t outer, n, inner;            /* entries lie along the axis of n */
 } entries;
 
-static int compare_elements(const rt_array *x, size_t i, size_t k)
-{
-    if (x->type == RT_STRING) return strcmp(rt_array_text(x, i), rt_array_text(x, k));
-    if (rt_array_is_float(x)) {
-        double u = rt_array_double(x, i), v = rt_array_double(x, k);
-        if (isnan(u) || isnan(v)) return (isnan(u) != 0) - (isnan(v) != 0);
-        return (u > v) - (u < v);
-    }
-    int64_t u = rt_array_int(x, i), v = rt_array_int(x, k);
-    return x->type == RT_U64 ? ((uint64_t)u > (uint64_t)v) - ((uint64_t)u < (uint64_t)v) : (u > v) - (u < v);
-}
-
 static int compare_entries(const void *p, const void *q, void *of)
 {
     const entries *e = of;
     size_t a = *(const size_t *)p, b = *(const size_t *)q;
     for (size_t o = 0; o < e->outer; o++)
         for (size_t i = 0; i < e->inner; i++) {
-            int r = compare_elements(e->x, (o * e->n + a) * e->inner + i, (o * e->n + b) * e->inner + i);
+            int r = rt_eval_order(e->x, (o * e->n + a) * e->inner + i, e->x, (o * e->n + b) * e->inner + i);
             if (r) return r;
         }
     return 0;

@@ -1,21 +1,10 @@
 /* Comparisons, truth, and the choice by it. */
-#include <string.h>
-
 #include "engine/eval/eval_elements.h"
 
 typedef enum { EQUAL, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL } relation;
 
 static int holds_real(relation r, double u, double v)
 { return r == EQUAL ? u == v : r == LESS ? u < v : r == LESS_EQUAL ? u <= v : r == GREATER ? u > v : u >= v; }
-
-/* The order of two elements that are not floats: -1, 0 or 1. */
-static int order(const rt_array *a, size_t i, const rt_array *b, size_t k)
-{
-    if (a->type == RT_STRING) return strcmp(rt_array_text(a, i), rt_array_text(b, k));
-    int64_t u = rt_array_int(a, i), v = rt_array_int(b, k);
-    if (a->type == RT_U64) return ((uint64_t)u > (uint64_t)v) - ((uint64_t)u < (uint64_t)v);
-    return (u > v) - (u < v);
-}
 
 static rt_status compare(rt_eval_call *c, relation r, unsigned types)
 {
@@ -35,7 +24,7 @@ static rt_status compare(rt_eval_call *c, relation r, unsigned types)
         size_t p = w.pos[0], q = w.pos[1];
         ((uint8_t *)y->data)[i++] = rt_array_is_float(a)
                                         ? holds_real(r, rt_array_double(a, p), rt_array_double(&b, q)) != 0
-                                        : holds_real(r, order(a, p, &b, q), 0) != 0;
+                                        : holds_real(r, rt_eval_order(a, p, &b, q), 0) != 0;
     }
     return RT_OK;
 }
