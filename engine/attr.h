@@ -25,6 +25,7 @@ typedef struct { float rate; } rt_dropout_attr;
 typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;
 typedef struct { int transpose_a, transpose_b; float scale; } rt_matmul_attr;
+typedef struct { int out, direction, last, linear_before_reset; } rt_recurrent_attr;  /* lstm, gru, rnn */
 typedef struct { int heads, kv_heads, causal; float scale; } rt_attention_attr;
 
 enum { RT_ATTR_BYTES = 96 };                                                 /* of the largest */

@@ -28,6 +28,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
     X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) \
     X(MATMUL, matmul) X(ATTENTION, attention) X(GROUP_NORM, group_norm) X(RMS_NORM, rms_norm) X(LRN, lrn) \
+    X(LSTM, lstm) X(GRU, gru) X(RNN, rnn) \
     X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,

@@ -11,7 +11,7 @@ static void block(const rt_kernels *kn, const rt_matrices *p, const float *packe
                   int n)
 {
     rt_panels a = {.y = p->y + n0, .y_ld = p->y_ld, .x = p->a + k0, .x_ld = p->a_ld, .w = packed, .rows = p->m, .k = k,
-                   .n = n, .alone = p->alone, .accumulate = p->accumulate || k0, .next = {packed, 0, 0, 0}};
+                   .n = n, .alone = p->alone, .accumulate = p->accumulate || k0, .bias = p->bias && !p->accumulate && !k0 ? p->bias + n0 : NULL, .next = {packed, 0, 0, 0}};
     if (!p->a_transposed) {
         kn->panel_product(&a);
         return;

@@ -5,7 +5,7 @@
 
 #include "engine/panels.h"
 
-/* y (m, n) (+)= scale a b: a is (m, k), or transposed (k, m); b is (k, n), or transposed (n, k). Strides of rows are in
+/* y (m, n) (+)= bias + scale a b: a is (m, k), or transposed (k, m); b is (k, n), or transposed (n, k). Strides of rows are in
  * floats. Every element is the sum of its products in the order of k: its bits do not depend on m and n. (In the openblas
  * family a row's depend on m, unless `alone` asks that they do not.) */
 typedef struct {
@@ -15,6 +15,7 @@ typedef struct {
     int m, k, n;
     int a_transposed, b_transposed, accumulate, alone;
     float scale;
+    const float *bias;   /* (n), what sums start from, or NULL */
 } rt_matrices;
 
 /* scratch: rt_matrix_scratch() floats. */

@@ -251,6 +251,81 @@ for shape, *how in (((3, 4, 9), 5, 0.5, 0.75, 1.0), ((4, 6), 4, 0.7, 0.5, 2.0), 
 x = torch.randn(2, 9, 3, 4)                      # PyTorch's own, where both center the window
 assert torch.allclose(nchw(lrn(nhwc(x), 5, 0.5, 0.75, 1.0)), F.local_response_norm(x, 5, 0.5, 0.75, 1.0))
 
+# ---- recurrent: PyTorch's own where it has the form, else its formula step by step ----
+def recurrent(op, t, d, h, direction="forward", last=False, before=False):
+    gates = {"lstm": 4, "gru": 3, "rnn": 1}[op]
+    dirs = 2 if direction == "bidirectional" else 1
+    layer = {"op": op, "out": h, "direction": direction, "last": last}
+    fields = {"weight": (d, dirs * gates * h), "recurrent": (dirs, h, gates * h), "bias": (dirs * gates * h,)}
+    if op == "gru":
+        layer["linear_before_reset"] = before
+        if before:
+            fields["recurrent_bias"] = (dirs, h)
+    order = {"lstm": [0, 2, 3, 1], "gru": [1, 0, 2], "rnn": [0]}[op]           # PyTorch: i f g o; r z n
+
+    def by_torch(x, f):
+        net = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[op](d, h, 1, batch_first=True,
+                                                                                bidirectional=dirs == 2)
+        turned = lambda w: torch.cat([w[..., g * h:(g + 1) * h] for g in order], -1)
+        values = {}
+        for i, suffix in enumerate(["l0", "l0_reverse"][:dirs]):
+            part = slice(i * gates * h, (i + 1) * gates * h)
+            values["weight_ih_" + suffix] = turned(f["weight"][:, part]).T
+            values["weight_hh_" + suffix] = turned(f["recurrent"][i]).T
+            values["bias_ih_" + suffix] = turned(f["bias"][part])
+            extra = torch.zeros(gates * h)
+            if before:
+                extra = torch.cat([torch.zeros(2 * h), f["recurrent_bias"][i]])
+            values["bias_hh_" + suffix] = extra
+        back = direction == "reverse"
+        y, _ = torch.func.functional_call(net, values, (x.flip(1) if back else x,))
+        return y.flip(1) if back else y
+
+    def by_steps(x, f):
+        def course(xs, w, r, b):
+            state, states = torch.zeros(ROWS, h), []
+            for s in xs:
+                p = s @ w + b
+                z = torch.sigmoid(p[:, :h] + state @ r[:, :h])
+                reset = torch.sigmoid(p[:, h:2 * h] + state @ r[:, h:2 * h])
+                n = torch.tanh(p[:, 2 * h:] + (reset * state) @ r[:, 2 * h:])
+                state = (1 - z) * n + z * state
+                states.append(state)
+            return states
+        steps, parts = list(x.unbind(1)), []
+        for i in range(dirs):
+            part = slice(i * 3 * h, (i + 1) * 3 * h)
+            back = direction == "reverse" or i == 1
+            states = course(steps[::-1] if back else steps, f["weight"][:, part], f["recurrent"][i], f["bias"][part])
+            parts.append(torch.stack(states[::-1] if back else states, 1))
+        return torch.cat(parts, -1)
+
+    def fn(x, f):
+        y = (by_steps if op == "gru" and not before else by_torch)(x[0], f)
+        if not last:
+            return y
+        ends = [y[:, 0 if direction == "reverse" or i == 1 else -1, i * h:(i + 1) * h] for i in range(dirs)]
+        return torch.cat(ends, -1)
+
+    name = op + (", linear before reset" if before else "") + f" of {t} x {d} to {h}, {direction}" + (", last" if last else "")
+    case(name, [(t, d)], layer, fields, fn)
+
+
+recurrent("lstm", 5, 3, 4)
+recurrent("lstm", 4, 2, 17, "reverse")
+recurrent("lstm", 3, 5, 3, "bidirectional")
+recurrent("lstm", 6, 2, 3, "bidirectional", True)
+recurrent("lstm", 3, 3, 50, "forward", True)
+recurrent("gru", 5, 3, 4)
+recurrent("gru", 4, 2, 5, "reverse", True)
+recurrent("gru", 3, 4, 18, "bidirectional")
+recurrent("gru", 5, 3, 4, "forward", False, True)
+recurrent("gru", 4, 2, 19, "bidirectional", False, True)
+recurrent("gru", 4, 3, 5, "bidirectional", True, True)
+recurrent("rnn", 5, 3, 6)
+recurrent("rnn", 4, 2, 3, "bidirectional")
+recurrent("rnn", 3, 4, 5, "reverse", True)
+
 # ---- the file ----
 def numbers(label, v):
     lines, line = [], "   "
