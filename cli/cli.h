@@ -61,7 +61,7 @@ extern const cli_option cli_common[], cli_speed[], cli_seeds[];
 
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
-    cli_bench_keys[], cli_quantize_keys[], cli_gate_keys[], cli_predict_keys[];
+    cli_bench_keys[], cli_teacher_keys[], cli_quantize_keys[], cli_gate_keys[], cli_predict_keys[];
 
 enum { CLI_COMMANDS = 12 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
@@ -110,6 +110,8 @@ const cli_command *cli_find(const char *name);
 
 /* "retort help layers": every layer with its keys, from the operators' tables. */
 void cli_help_layers(void);
+/* "retort help teachers": what a specification of a teacher can tell. */
+void cli_help_teachers(void);
 /* "retort help metrics": the table of metrics. */
 void cli_help_metrics(void);
 /* "retort help reference": every key of the configuration as Markdown. */

@@ -39,7 +39,8 @@ static void show(const cJSON *result)
 }
 
 static const cli_option options[] = {
-    {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble", NULL},
+    {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble; or T.json, a specification ('retort help "
+     "teachers')", NULL},
     {"student", CLI_LIST, "MODEL.h5", "once for each model", NULL},
     {"baseline", CLI_LIST, "MODEL.h5",
      "a model or predictions ('retort predict'), which the candidate is compared with, row by row", NULL},

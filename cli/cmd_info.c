@@ -43,7 +43,7 @@ const cli_command cli_info = {
         "Tells what a file is. A data set: shape, type, chunks, statistics, provenance. A model: layers, parameters, "
         "multiply-adds, memory, provenance; of a quantized one the quantizers of each layer, too. A label store: how "
         "far it is, who made it, and whether its checksums "
-        "hold. A checkpoint: its buffers and state.",
+        "hold. A checkpoint: its buffers and state. A teacher's specification (NAME.json): kind, identity, classes.",
     .options = options,
     .examples = "retort info train.h5 x\n"
                 "retort info runs/teacher/model.h5 --plan 64\n"

@@ -1,6 +1,34 @@
 /* cli/cmd_label.c - retort label */
+#include <string.h>
+
 #include "cli/cli.h"
 #include "teacher/labeler.h"
+
+/* Answers that were made elsewhere: options that make a specification. */
+static rt_status take_from(cli_args *a, cJSON *config)
+{
+    static const char *const more[] = {"gives", "id", "like"};
+    const char *from = cli_value(a, "from"), *classes = cli_value(a, "classes");
+    char path[32];
+    if (!from) {
+        for (int i = 0; i < 3; i++)
+            if (cli_value(a, more[i])) return rt_fail(RT_USAGE, "label: --%s belongs to --from", more[i]);
+        return classes ? rt_fail(RT_USAGE, "label: --classes belongs to --from") : RT_OK;
+    }
+    if (cli_value(a, "teacher") || cJSON_HasObjectItem(config, "teacher"))
+        return rt_fail(RT_USAGE, "label: give either a teacher or --from");
+    RT_TRY(cli_set_option(a, config, "from", "teacher.from"));
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "teacher.%s", more[i]);
+        RT_TRY(cli_set_option(a, config, more[i], path));
+    }
+    if (!classes || strspn(classes, "0123456789") != strlen(classes))
+        return cli_set_columns(a, config, "classes", "teacher.classes");
+    int count;
+    RT_TRY(cli_int(a, "classes", 0, 1, 1 << 20, &count));
+    cJSON_AddNumberToObject(cJSON_GetObjectItemCaseSensitive(config, "teacher"), "classes", count);
+    return RT_OK;
+}
 
 static rt_status run(cli_args *a, cJSON **result)
 {
@@ -8,6 +36,7 @@ static rt_status run(cli_args *a, cJSON **result)
     const char *out = cli_value(a, "out");
     if (!out) return rt_fail(RT_USAGE, "label: --out LABELS.h5 is required; see 'retort label --help'");
     rt_status st = cli_config(a, &config);
+    if (!st) st = take_from(a, config);
     if (!st) st = cli_set_list(a, config, "teacher", "teacher");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
@@ -42,7 +71,12 @@ static void show(const cJSON *result)
 }
 
 static const cli_option options[] = {
-    {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble", NULL},
+    {"teacher", CLI_LIST, "MODEL.h5", "given more than once: an ensemble; or T.json, a specification", NULL},
+    {"from", CLI_VALUE, "FILE", "answers made elsewhere: logits.npy, or a set of an HDF5 file, FILE.h5:SET", NULL},
+    {"gives", CLI_VALUE, "WHAT", "what that file holds: logits, probabilities, or classes by number", NULL},
+    {"id", CLI_VALUE, "SET", "of both files: rows are found by it; without it row i answers row i", NULL},
+    {"classes", CLI_VALUE, "A,B,...", "names of its classes, or how many", NULL},
+    {"like", CLI_VALUE, "MODEL.h5", "its classes are those of a model or of a label store", NULL},
     {"data", CLI_VALUE, "DATA.h5", "the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B", "rows of the source (default: all); the same as data.rows", NULL},
     {"check", CLI_VALUE, "HOW", "known or full; the same as data.check", NULL},
@@ -53,15 +87,20 @@ static const cli_option options[] = {
 const cli_command cli_label = {
     .name = "label",
     .summary = "let a teacher label a data set",
-    .usage = "[CONFIG.json] --teacher MODEL.h5 [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows A:B] "
-             "[--check HOW] [key=value ...] [--force]",
+    .usage = "[CONFIG.json] --teacher MODEL.h5|T.json [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows A:B] "
+             "[--check HOW] [key=value ...] [--force]\n"
+             "--from logits.npy|FILE.h5:SET [--gives WHAT] [--id SET] [--classes A,B,...|--like MODEL.h5] "
+             "--data DATA.h5 --out LABELS.h5 [...]",
     .about =
-        "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble.\n\n"
+        "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble. "
+        "'retort help teachers' tells of others than models: programs, answers in files, mixtures.\n\n"
         "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
         "Data that changed since it was labelled is refused.",
     .options = options,
     .keys = cli_label_keys,
-    .examples = "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n",
+    .examples = "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n"
+                "retort label --teacher teacher.json --data train.h5 --out labels.h5\n"
+                "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS | CLI_THREADS,

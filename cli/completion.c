@@ -51,7 +51,7 @@ static void bash(void)
     }
     printf("            help) list='");
     for (int i = 0; i < CLI_COMMANDS; i++) printf("%s ", cli_commands[i]->name);
-    printf("layers metrics reference man completion' ;;\n        esac\n    fi\n"
+    printf("layers teachers metrics reference man completion' ;;\n        esac\n    fi\n"
            "    COMPREPLY=($(compgen -W \"$list\" -- \"$cur\"))\n"
            "    [ ${#COMPREPLY[@]} -ne 1 ] || case ${COMPREPLY[0]} in *=) compopt -o nospace ;; esac\n"
            "}\ncomplete -o default -o bashdefault -F _retort retort\n");

@@ -116,9 +116,9 @@ void cli_help(FILE *f)
     fprintf(
         f,
         "\n'retort help COMMAND' (or COMMAND --help, -h) explains one, with examples. 'retort --version' says what\n"
-        "this is. Also: 'retort help layers', what models are made of; 'retort help metrics', how they are\n"
-        "measured; 'retort help reference', all keys of the configuration as Markdown; 'retort help man [COMMAND]',\n"
-        "a manual page; 'retort help completion SHELL', for bash, zsh or fish.\n"
+        "this is. Also: 'retort help layers', what models are made of; 'retort help teachers', what can teach them;\n"
+        "'retort help metrics', how they are measured; 'retort help reference', all keys of the configuration as\n"
+        "Markdown; 'retort help man [COMMAND]', a manual page; 'retort help completion SHELL', for bash, zsh or fish.\n"
         "Options of every command:\n");
     for (const cli_option *o = cli_common; o->name; o++) fprintf(f, "  --%-12s %s\n", o->name, o->help);
     fprintf(f, "and where they have an effect (elsewhere they are refused):\n");
@@ -165,6 +165,26 @@ void cli_help_metrics(void)
     }
 }
 
+void cli_help_teachers(void)
+{
+    char left[160];
+    printf("retort help teachers - what can stand in the place of a model's file where a teacher is named\n\n");
+    cli_wrap(
+        "A specification: an object in the configuration, a file of its own (NAME.json), or text that begins with "
+        "'{'. It has one of the keys file, command, from and mix, which tells its kind. A list with a specification "
+        "in it is the mix of its members' probabilities. Defaults in brackets.",
+        0, WIDTH);
+    printf(
+        "\n  {\"command\": [\"python3\", \"teacher.py\"], \"version\": \"3\", \"classes\": [\"cat\", \"dog\"]}\n"
+        "  {\"from\": \"logits.npy\", \"gives\": \"probabilities\", \"like\": \"student.h5\"}\n"
+        "  {\"mix\": \"logits\", \"teachers\": [\"a.h5\", {\"file\": \"b.h5\", \"weight\": 2, \"temperature\": 1.5}]}\n"
+        "  {\"mix\": \"best\", \"teachers\": [\"a.h5\", \"b.h5\"], \"validation\": {\"source\": \"held.h5\"}}\n\n");
+    for (const cli_key *k = cli_teacher_keys; k->path; k++) {
+        snprintf(left, sizeof left, *k->fallback ? "%s [%s]" : "%s", k->path, k->fallback);
+        print_item(left, k->help);
+    }
+}
+
 /* A word of Markdown's tables. */
 static void put_cell(const char *text)
 {
@@ -174,19 +194,26 @@ static void put_cell(const char *text)
     }
 }
 
+static void put_keys(const cli_key *k)
+{
+    printf("\n\n| key | default | |\n|---|---|---|\n");
+    for (; k->path; k++) {
+        printf("| `%s` | %s | ", k->path, k->fallback);
+        put_cell(k->help);
+        printf(" |\n");
+    }
+}
+
 void cli_help_reference(void)
 {
     for (int i = 0; i < CLI_COMMANDS; i++) {
         const cli_command *c = cli_commands[i];
         if (!c->keys) continue;
-        printf("%s`%s`%s%s\n\n| key | default | |\n|---|---|---|\n", i ? "\n" : "", c->name,
-               c->keys_about ? ": " : "", c->keys_about ? c->keys_about : "");
-        for (const cli_key *k = c->keys; k->path; k++) {
-            printf("| `%s` | %s | ", k->path, k->fallback);
-            put_cell(k->help);
-            printf(" |\n");
-        }
+        printf("%s`%s`%s%s", i ? "\n" : "", c->name, c->keys_about ? ": " : "", c->keys_about ? c->keys_about : "");
+        put_keys(c->keys);
     }
+    printf("\nA specification of a teacher (`retort help teachers`)");
+    put_keys(cli_teacher_keys);
 }
 
 rt_status cli_help_on(int count, char **word)
@@ -203,6 +230,7 @@ rt_status cli_help_on(int count, char **word)
         cli_manual(c);
     } else if (!strcmp(topic, "layers")) cli_help_layers();
     else if (!strcmp(topic, "metrics")) cli_help_metrics();
+    else if (!strcmp(topic, "teachers")) cli_help_teachers();
     else if (!strcmp(topic, "reference")) cli_help_reference();
     else {
         const cli_command *c = cli_find(topic);

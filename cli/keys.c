@@ -66,7 +66,8 @@ const cli_key cli_train_keys[] = {
     {"model.activation", "relu", "family: relu, gelu, silu, ..."},
     {"model.layers", "", "the list of layers, in place of a family"},
     {"init", "none", "a model file to start from, in place of model"},
-    {"teacher", "none", "a model file, or a list (an ensemble), that labels each augmented view"},
+    {"teacher", "none",
+     "a model file, a list (an ensemble), or a specification, that labels each augmented view; 'retort help teachers'"},
     {"seed", "1", "of everything random"},
     DATA_SOURCE,
     DATA_X,
@@ -171,8 +172,50 @@ const cli_key cli_train_keys[] = {
     QUANT_INPUT,
     {NULL, NULL, NULL}};
 
+/* Of a specification of a teacher(teacher/spec.h). */
+const cli_key cli_teacher_keys[] = {
+    {"file", "", "a model or a label store"},
+    {"command", "",
+     "a program and its arguments, started without a shell; sought in PATH where it has no '/'. It reads "
+     "NPY arrays of `batch` rows on its standard input and answers each with an array (batch, outputs) of "
+     "f16, f32 or f64 on its standard output; what it says on its standard error is shown"},
+    {"version", "", "required of a command: with the content of the files in it, what it is known by"},
+    {"classes", "", "names of the classes that are answered, or how many; of a command this or heads is required"},
+    {"heads", "none", "in place of classes: [{\"name\", \"task\", \"size\", \"names\"}], side by side in an answer"},
+    {"gives", "logits",
+     "logits or probabilities (which become log max(p, 1e-30)); of a file also classes: whole numbers, "
+     "-1 for none"},
+    {"input", "the only one", "of a command: which of several data sets of data.x it reads"},
+    {"columns", "as the data has them", "of a command: names of the columns that it reads, in this order"},
+    {"normalize", "none",
+     "of a command: {\"mean\", \"std\"}, numbers or one for each channel; it then reads f32, else "
+     "rows as the data has them"},
+    {"batch", "64", "of a command: rows of every array that it reads; fewer are filled up with the last one"},
+    {"check", "true",
+     "of a command: the first rows after each start are asked about twice, in two orders, and must be "
+     "answered alike"},
+    {"start_seconds", "120", "of a command: until its first answer"},
+    {"batch_seconds", "60",
+     "of a command: for any other answer. One that comes too late, or a program that ends, and it "
+     "is started again and asked again, twice at most for the same rows"},
+    {"from", "", "answers made elsewhere: logits.npy, or a set of an HDF5 file, FILE.h5:SET; as --from"},
+    {"id", "none",
+     "of such a file: a set of it and of the data by which rows are found; without it row i answers row i; "
+     "as --id"},
+    {"like", "none", "of such a file: a model or label store whose classes it has; as --like"},
+    {"mix", "",
+     "probabilities, logits or best: several teachers as one. Means of softmax(z / temperature), or of "
+     "z / temperature less its mean over the classes; best: the one with the largest accuracy on validation"},
+    {"teachers", "", "of a mix: 1 to 16 files or specifications, of any kinds"},
+    {"weight", "1", "of a member of a mix"},
+    {"temperature", "1", "of a member of a mix: its logits are divided by it"},
+    {"validation", "",
+     "of best, and required there: {\"source\", \"x\": \"x\", \"y\": \"y\", \"rows\": \"\"}, labelled rows; "
+     "they count as seen in training"},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_label_keys[] = {
-    {"teacher", "", "a model file, or a list (an ensemble); as --teacher"},
+    {"teacher", "", "a model file, a list (an ensemble), or a specification; as --teacher"},
     DATA_SOURCE,
     DATA_X,
     DATA_ROWS,
@@ -190,7 +233,7 @@ const cli_key cli_label_keys[] = {
     {NULL, NULL, NULL}};
 
 const cli_key cli_eval_keys[] = {
-    {"teacher", "none", "a model file, or a list (an ensemble); as --teacher"},
+    {"teacher", "none", "a model file, a list (an ensemble), or a specification; as --teacher"},
     {"students", "none", "a list of model files, or of lists; as --student"},
     {"baseline", "none", "a model file or predictions, or a list of models (an ensemble); as --baseline"},
     {"candidate", "none", "the same; as --candidate"},

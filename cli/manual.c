@@ -135,7 +135,7 @@ static void program_page(void)
     head("retort", "distil a large model into a small one, measured against its teacher");
     heading("SYNOPSIS");
     printf(
-        ".B retort\n.I COMMAND\n[arguments]\n.br\n.B retort help\n[COMMAND | layers | metrics | reference | "
+        ".B retort\n.I COMMAND\n[arguments]\n.br\n.B retort help\n[COMMAND | layers | teachers | metrics | reference | "
         "man [COMMAND] | completion SHELL]\n.br\n.B retort \\-\\-version\n");
     heading("COMMANDS");
     for (int i = 0; i < CLI_COMMANDS; i++) {

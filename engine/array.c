@@ -6,9 +6,10 @@
 
 rt_status rt_array_size(rt_dtype type, int rank, const int64_t *dim, size_t *count, size_t *bytes)
 {
-    if (rank < 0 || rank > RT_ARRAY_RANK) return rt_fail(RT_INPUT, "rank %d; up to %d is supported", rank, RT_ARRAY_RANK);
+    if (rank < 0 || rank > RT_ARRAY_RANK)
+        return rt_fail(RT_INPUT, "rank %d; up to %d is supported", rank, RT_ARRAY_RANK);
     *count = 1;
-    size_t nonzero = 1;                     /* the product without zeros must fit, too: dimensions are multiplied singly */
+    size_t nonzero = 1; /* the product without zeros must fit, too: dimensions are multiplied singly */
     for (int i = 0; i < rank; i++) {
         if (dim[i] < 0) return rt_fail(RT_INPUT, "dimension %d is %lld", i, (long long)dim[i]);
         if (dim[i] && __builtin_mul_overflow(nonzero, (size_t)dim[i], &nonzero))
@@ -47,7 +48,8 @@ int rt_array_is_integer(const rt_array *a) { return rt_dtype_is_integer(a->type)
 
 static double of_half(uint16_t h, int exponent_bits)
 {
-    const int fraction_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1, most = (1 << exponent_bits) - 1;
+    const int fraction_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1,
+              most = (1 << exponent_bits) - 1;
     int e = h >> fraction_bits & most, f = h & ((1 << fraction_bits) - 1);
     double v = e == most ? (f ? NAN : INFINITY)
                          : ldexp(e ? f + (1 << fraction_bits) : f, (e ? e : 1) - bias - fraction_bits);
@@ -56,7 +58,8 @@ static double of_half(uint16_t h, int exponent_bits)
 
 static uint16_t to_half(double d, int exponent_bits)
 {
-    const int fraction_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1, most = (1 << exponent_bits) - 1;
+    const int fraction_bits = 15 - exponent_bits, bias = (1 << (exponent_bits - 1)) - 1,
+              most = (1 << exponent_bits) - 1;
     uint16_t sign = signbit(d) ? 0x8000 : 0;
     if (isnan(d)) return (uint16_t)(sign | most << fraction_bits | 1 << (fraction_bits - 1));
     if (isinf(d)) return (uint16_t)(sign | most << fraction_bits);
@@ -194,7 +197,8 @@ rt_status rt_array_broadcast(const rt_array *const *in, int n, int *rank, int64_
             int at = in[k] ? i - (*rank - in[k]->rank) : -1;
             if (at < 0 || in[k]->dim[at] == 1) continue;
             if (by && in[k]->dim[at] != dim[i])
-                return rt_fail(RT_INPUT, "%s and %s do not broadcast", rt_array_describe(by, a), rt_array_describe(in[k], b));
+                return rt_fail(RT_INPUT, "%s and %s do not broadcast", rt_array_describe(by, a),
+                               rt_array_describe(in[k], b));
             by = in[k];
             dim[i] = in[k]->dim[at];
         }

@@ -107,8 +107,8 @@ static void depthwise_image(const rt_kernels *k, const rt_depthwise *whole)
     }
 }
 
-void rt_conv_forward(const rt_kernels *k, const geometry *g, float *y, const float *x, const float *w, const float *bias,
-                     rt_act act, int accumulate, int rows, float *scratch)
+void rt_conv_forward(const rt_kernels *k, const geometry *g, float *y, const float *x, const float *w,
+                     const float *bias, rt_act act, int accumulate, int rows, float *scratch)
 {
     if (rt_conv_dilated(g)) {
         rt_conv_dilated_forward(k, g, y, x, w, bias, act, accumulate, rows, scratch);

@@ -1,7 +1,7 @@
 /* engine/conv_direct.h - direct convolution on one thread, no im2col: rows of an image are copied with their border of
- * zeros to scratch, as many as stay in L1, and in NHWC the taps of a kernel row are then contiguous. dX is the same line
- * kernel over dY with flipped, transposed weights; with strides, the input pixels fall into sy x sx classes, each of
- * which sees its own subset of the taps.
+ * zeros to scratch, as many as stay in L1, and in NHWC the taps of a kernel row are then contiguous. dX is the same
+ * line kernel over dY with flipped, transposed weights; with strides, the input pixels fall into sy x sx classes, each
+ * of which sees its own subset of the taps.
  *
  * With dilation an image falls into images of every dh-th row and dw-th column, each convolved without: outputs of one
  * class read one of them. They are copied out to scratch and back, so that all of the above serves them, too.
@@ -44,8 +44,8 @@ void rt_conv_forward(const rt_kernels *, const rt_conv_geometry *, float *y, con
 /* The weights as rt_conv_dx reads them, as many floats. */
 void rt_conv_flip(const rt_conv_geometry *, float *flipped, const float *w);
 /* dx (rows, h, w, c) (+)= the gradient of x. */
-void rt_conv_dx(const rt_kernels *, const rt_conv_geometry *, float *dx, const float *dy, const float *flipped, int rows,
-                int accumulate, float *scratch);
+void rt_conv_dx(const rt_kernels *, const rt_conv_geometry *, float *dx, const float *dy, const float *flipped,
+                int rows, int accumulate, float *scratch);
 /* A part of dW, on top of what is there; of a depthwise convolution all of it. */
 void rt_conv_dw_part(const rt_kernels *, const rt_conv_geometry *, float *dw, const float *x, const float *dy, int rows,
                      rt_conv_part, float *scratch);

@@ -3,8 +3,8 @@
  *   y[b][oy][ox][n] = act(bias[n] + sum_{ky, kx, c} x[b][oy sy + ky - pt][ox sx + kx - pl][c] w[ky][kx][c][n])
  * w is (KH, KW, C / groups, N). Depthwise (groups = C = N) has w as (KH, KW, 1, C).
  *
- * With dilation taps lie dy and dx apart: ky dy, kx dx. Direct, see conv_direct.h; 3x3 kernels of stride 1 with channels
- * enough go by winograd.h instead. */
+ * With dilation taps lie dy and dx apart: ky dy, kx dx. Direct, see conv_direct.h; 3x3 kernels of stride 1 with
+ * channels enough go by winograd.h instead. */
 #include <string.h>
 
 #include "engine/conv_direct.h"

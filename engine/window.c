@@ -53,7 +53,8 @@ static rt_status out(const rt_window *w, const rt_shape *in, int ceil, int *oh, 
     char text[64];
     rt_shape_hwc(in, &size[0], &size[1], &c);
     for (int i = 0; i < 2; i++) {
-        int stride = w->stride[i], before = pad[2 * i], room = size[i] + before + pad[2 * i + 1] - rt_window_reach(w, i);
+        int stride = w->stride[i], before = pad[2 * i],
+            room = size[i] + before + pad[2 * i + 1] - rt_window_reach(w, i);
         if (room < 0)
             return rt_fail(RT_USAGE, "kernel %dx%d%s is larger than the padded input %s", w->kernel[0], w->kernel[1],
                            w->dilation[0] > 1 || w->dilation[1] > 1 ? ", dilated," : "", rt_shape_text(in, text));

@@ -40,7 +40,11 @@ rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
     rt_comparison *c;
     cJSON *data = p->data ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL;
     if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->pool, v->progress));
-    rt_comparison_spec spec = {.side = {&p->spec[RT_BASELINE], &p->spec[RT_CANDIDATE]}, .data = data, .common = p->common, .pool = v->pool, .progress = v->progress,
+    rt_comparison_spec spec = {.side = {&p->spec[RT_BASELINE], &p->spec[RT_CANDIDATE]},
+                               .data = data,
+                               .common = p->common,
+                               .pool = v->pool,
+                               .progress = v->progress,
                                .notes = cJSON_CreateArray()};
     rt_status st = rt_comparison_open(&c, &spec);
     rt_comparison_options o = {p->confidence, p->seed, p->find, v->data.x, v->data.digest.hex};

@@ -200,7 +200,8 @@ static rt_status add_history(cJSON *j, rt_evaluation *v, const rt_eval_model *e)
     struct stat s;
     const char *slash = strrchr(e->spec.path[0], '/');
     int folder = slash ? (int)(slash - e->spec.path[0]) + 1 : 0;
-    if (e->spec.paths > 1 || snprintf(path, sizeof path, "%.*sresult.json", folder, e->spec.path[0]) >= (int)sizeof path)
+    if (e->spec.paths > 1 ||
+        snprintf(path, sizeof path, "%.*sresult.json", folder, e->spec.path[0]) >= (int)sizeof path)
         return RT_OK;
     if (stat(path, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", path, strerror(errno));

@@ -41,8 +41,8 @@ static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
     rt_teacher_binding to = {.source = v->data.x, .id = v->data.identity, .match = v->data.match, .pool = v->pool,
                              .progress = v->progress, .notes = v->notes};
-    RT_TRY(rt_teacher_digest(e->teacher, &e->digest));
     RT_TRY(rt_teacher_bind(e->teacher, &to));
+    RT_TRY(rt_teacher_digest(e->teacher, &e->digest));         /* once it is known whom "best" chose */
     RT_TRY(rt_teacher_ready(e->teacher, v->pool, 0, NULL, 0));
     if (e == &v->model[0]) {
         v->head = rt_teacher_heads(e->teacher, &v->heads);

@@ -13,6 +13,7 @@
 #include "engine/session.h"
 #include "student/arch.h"
 #include "student/fidelity.h"
+#include "teacher/spec.h"
 
 enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
         CLASSES = 1024, MOST_COUNTS = 256 };
@@ -375,8 +376,50 @@ static void describe_guard(int guard, cJSON *j)
     cJSON_AddStringToObject(q, "privileges", guard & RT_H5_GUARD_USER ? "none" : "some could not be dropped here");
 }
 
+/* A specification of a teacher: nothing of it is started. */
+static rt_status inspect_teacher(const char *text, const rt_inspect_options *o, cJSON **result)
+{
+    if (*o->dataset || o->plan || o->stages)
+        return rt_fail(RT_USAGE, "%s: tells a teacher, and has neither data sets nor plans here", text);
+    cJSON *config = cJSON_CreateObject(), *j = cJSON_CreateObject();
+    rt_teacher *t = NULL;
+    rt_digest d;
+    cJSON_AddStringToObject(config, "teacher", text);
+    rt_cfg c = rt_cfg_begin(config, "");
+    rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a specification {...}");
+    rt_status st = rt_cfg_end(&c);
+    if (!st) st = rt_teacher_open_spec(&t, &spec);
+    if (!st) st = rt_teacher_digest(t, &d);
+    if (!st) {
+        int heads;
+        const char *file[RT_TEACHER_FILES];
+        const rt_head *head = rt_teacher_heads(t, &heads);
+        cJSON_AddStringToObject(j, "what", "teacher");
+        cJSON_AddStringToObject(j, "kind", rt_teacher_kind_name(t));
+        cJSON_AddStringToObject(j, "digest", d.hex);
+        cJSON_AddItemToObject(j, "heads", rt_heads_to_json(head, heads));
+        cJSON *files = cJSON_AddArrayToObject(j, "files");
+        int n = rt_teacher_files(t, file, RT_TEACHER_FILES);
+        for (int i = 0; i < n; i++) cJSON_AddItemToArray(files, cJSON_CreateString(file[i]));
+        st = rt_teacher_tell(t, j);
+        cJSON_AddItemToObject(j, "specification", cJSON_Duplicate(spec.object, 1));
+    }
+    rt_teacher_close(t);
+    cJSON_Delete(config);
+    if (st) cJSON_Delete(j);
+    else *result = j;
+    return st;
+}
+
+static int tells_teacher(const char *path)
+{
+    size_t n = strlen(path);
+    return *path == '{' || (n > 5 && !strcmp(path + n - 5, ".json"));
+}
+
 rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON **result)
 {
+    if (tells_teacher(path)) return inspect_teacher(path, o, result);
     const char *dataset = o->dataset;
     rt_h5_file *f;
     *result = NULL;

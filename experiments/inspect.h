@@ -1,4 +1,5 @@
-/* experiments/inspect.h - what a file is: any file of ours, or the data sets of an HDF5 file with statistics. */
+/* experiments/inspect.h - what a file is: any file of ours, the data sets of an HDF5 file with statistics, or a teacher
+ * by its specification (teacher/spec.h). */
 #ifndef RT_EXPERIMENTS_INSPECT_H
 #define RT_EXPERIMENTS_INSPECT_H
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "student/ensemble.h"
+
 enum { TILE = 16 };                    /* rows of a program that a thread takes at once */
 
 /* How a model answers: a float model by a session, a quantized one by its integer program. */
@@ -239,57 +241,6 @@ static const float *gather(rt_predictor *p, int rows)
     return p->turned;
 }
 
-static void add_softmax(float *sum, const float *z, int k, int first)
-{
-    float m = z[0];
-    for (int i = 1; i < k; i++) m = z[i] > m ? z[i] : m;
-    double s = 0;
-    for (int i = 0; i < k; i++) s += exp((double)(z[i] - m));
-    for (int i = 0; i < k; i++) {
-        float q = (float)(exp((double)(z[i] - m)) / s);
-        sum[i] = first ? q : sum[i] + q;
-    }
-}
-
-/* sum and rest: of p and of 1 - p, each as exact where it is small. */
-static void add_sigmoid(float *sum, float *rest, const float *z, int k, int first)
-{
-    for (int i = 0; i < k; i++) {
-        double e = exp(-fabs((double)z[i]));
-        float large = (float)(1 / (1 + e)), small = (float)(e / (1 + e)), p = z[i] < 0 ? small : large;
-        sum[i] = first ? p : sum[i] + p;
-        rest[i] = (z[i] < 0 ? large : small) + (first ? 0 : rest[i]);
-    }
-}
-
-/* Adds the answers of the model in hand to the ensemble's. */
-static void add_answers(rt_predictor *p, const float *z, int rows)
-{
-    int first = p->at == 0;
-    for (int r = 0; r < rows; r++)
-        for (int h = 0; h < p->heads; h++) {
-            size_t at = (size_t)r * (size_t)p->width + (size_t)p->head[h].at;
-            int k = p->head[h].size;
-            switch (p->head[h].task) {
-            case RT_TASK_CLASSES: add_softmax(p->sum + at, z + at, k, first); break;
-            case RT_TASK_MULTILABEL: add_sigmoid(p->sum + at, p->rest + at, z + at, k, first); break;
-            case RT_TASK_REAL:
-                for (int i = 0; i < k; i++)
-                    p->sum[at + (size_t)i] = z[at + (size_t)i] + (first ? 0 : p->sum[at + (size_t)i]);
-                break;
-            case RT_TASK_COUNT: break;
-            }
-        }
-}
-
-static float ensemble_answer(const rt_predictor *p, rt_task task, size_t i)
-{
-    if (task == RT_TASK_REAL) return (float)((double)p->sum[i] / p->count);
-    if (task == RT_TASK_MULTILABEL)
-        return (float)(log((double)p->sum[i] + 1e-30) - log((double)p->rest[i] + 1e-30));
-    return (float)log((double)p->sum[i] / p->count + 1e-30);
-}
-
 void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
 {
     size_t width = (size_t)p->width;
@@ -306,14 +257,10 @@ void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
             else rt_pool_run(p->pool, (rows + TILE - 1) / TILE, run_tile, p);
             const float *z = gather(p, rows);
             if (p->count == 1) memcpy(out, z, (size_t)rows * width * sizeof *out);
-            else add_answers(p, z, rows);
+            else rt_ensemble_add(RT_MIX_PROBABILITIES, p->head, p->heads, p->sum, p->rest, z, rows, 1, 1, p->at == 0);
         }
-        for (int h = 0; h < p->heads && p->count > 1; h++)
-            for (size_t r = 0; r < (size_t)rows; r++)
-                for (size_t i = 0; i < (size_t)p->head[h].size; i++) {
-                    size_t at = r * width + (size_t)p->head[h].at + i;
-                    out[at] = ensemble_answer(p, p->head[h].task, at);
-                }
+        if (p->count > 1)
+            rt_ensemble_end(RT_MIX_PROBABILITIES, p->head, p->heads, out, p->sum, p->rest, rows, p->count);
     }
 }
 

@@ -78,12 +78,36 @@ typedef struct {
     double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
 } labeler;
 
+/* Rows that the teacher has no answer to, known before any is asked about. */
+static rt_status count_unanswered(labeler *l)
+{
+    uint64_t first = l->spec.first, end = first + l->spec.rows, removed;
+    rt_rows rows = rt_rows_between(first, end);
+    char text[400];
+    uint64_t low, high;
+    rt_teacher_covers(l->teacher, &low, &high);
+    if (first < low || end > high)
+        return rt_fail(RT_INPUT, "%s: has answers to rows %llu:%llu alone; give --rows", l->set.teacher.path[0],
+                       (unsigned long long)low, (unsigned long long)high);
+    rt_status st = rt_teacher_remove_unanswered(l->teacher, &rows, &removed);
+    if (!st && removed) {
+        while (rt_rows_has(&rows, first)) first++;
+        snprintf(text, sizeof text, "%.200s: has no answer to %llu of %llu rows, the first of them row %llu",
+                 l->set.teacher.path[0], (unsigned long long)removed, (unsigned long long)l->spec.rows,
+                 (unsigned long long)first);
+        if (!l->set.mark_bad) st = rt_fail(RT_INPUT, "%s; label.bad_rows=mark gives such rows no label", text);
+        else cJSON_AddItemToArray(l->notes, cJSON_CreateString(text));
+    }
+    rt_rows_free(&rows);
+    return st;
+}
+
 static rt_status open_all(labeler *l)
 {
     const settings *s = &l->set;
     uint64_t end;
     RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher));
-    if (!(rt_teacher_abilities(l->teacher) & RT_TEACHER_COMPUTES))
+    if (!(rt_teacher_abilities(l->teacher) & (RT_TEACHER_COMPUTES | RT_TEACHER_ROWS)))
         return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
                        s->teacher.path[0]);
     const char *input[RT_SOURCE_PARTS];
@@ -110,6 +134,7 @@ static rt_status open_all(labeler *l)
         return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
+    RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
     return rt_teacher_ready(l->teacher, l->pool, 0, NULL, 0);
 }
@@ -148,8 +173,7 @@ static rt_status begin(labeler *l)
     rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
                          .progress = l->progress, .notes = l->notes};
     cJSON *m;
-    int files = l->set.teacher.paths;
-    memcpy(inputs, l->set.teacher.path, (size_t)files * sizeof *inputs);
+    int files = rt_teacher_files(l->teacher, inputs, RT_TEACHER_FILES);
     inputs[files] = l->set.source;
     inputs[rt_x_where_files(&l->set.x, inputs, files + 1)] = NULL;
     rt_status st = describe(l, &m);

@@ -37,8 +37,10 @@ static void read_numbers(rt_cfg *c, const char *key, double **out, int *count)
     int n = cJSON_IsNumber(v) ? 1 : cJSON_GetArraySize(v), i = 0;
     const cJSON *e = cJSON_IsNumber(v) ? v : v ? v->child : NULL;
     *out = n ? calloc((size_t)n, sizeof **out) : NULL;
-    for (; e && i < n && *out && cJSON_IsNumber(e); e = cJSON_IsNumber(v) ? NULL : e->next) (*out)[i++] = e->valuedouble;
-    if (!n || i < n || n > RT_MAX_CHANNELS) rt_cfg_fail(c, key, "a number, or a list with one for each channel, is expected");
+    for (; e && i < n && *out && cJSON_IsNumber(e); e = cJSON_IsNumber(v) ? NULL : e->next)
+        (*out)[i++] = e->valuedouble;
+    if (!n || i < n || n > RT_MAX_CHANNELS)
+        rt_cfg_fail(c, key, "a number, or a list with one for each channel, is expected");
     *count = n;
 }
 

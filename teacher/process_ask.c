@@ -242,11 +242,14 @@ static rt_status check_order(rt_process_teacher *t, const void *body, const aske
     for (size_t i = 0; i < n * width; i++) if (isfinite(t->z[i])) largest = fmax(largest, fabs((double)t->z[i]));
     for (int r = 0; r < a->rows; r++)
         for (size_t i = 0; i < width; i++) {
-            double one = (double)t->z[(size_t)r * width + i], two = (double)t->again[((size_t)r + n - 1) % n * width + i];
+            double one = (double)t->z[(size_t)r * width + i],
+                   two = (double)t->again[((size_t)r + n - 1) % n * width + i];
             if (fabs(one - two) <= alike * largest + 1e-6 || (!isfinite(one) && !isfinite(two))) continue;
-            return rt_fail(RT_INPUT, "%s: asked twice about row %llu, beside other rows, it answers %g and %g: it mixes "
+            return rt_fail(RT_INPUT,
+                           "%s: asked twice about row %llu, beside other rows, it answers %g and %g: it mixes "
                            "up rows, lets them depend on each other, or answers by chance (\"check\": false takes "
-                           "that)", p->name, row_of(a, r), one, two);
+                           "that)",
+                           p->name, row_of(a, r), one, two);
         }
     p->checked = 1;
     return RT_OK;

@@ -47,7 +47,7 @@ typedef struct {
     int owned, micro;                          /* rows that are sent at once */
     rt_head head[RT_MAX_HEADS];                /* that answers are given for, once they are asked for */
     int heads, width;
-    int *place;                                /* where in them each element of the program's answer stands; NULL: there */
+    int *place; /* where in them each element of the program's answer stands; NULL: there */
     char *body, *reply;                        /* (micro, row) as sent; (micro, W) as it came */
     float *x, *z, *again;                      /* (micro, row elements); (micro, W); the same of the check */
 } rt_process_teacher;

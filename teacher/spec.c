@@ -12,6 +12,8 @@
 static const struct { const char *key; rt_teacher_from_spec *read; } kinds[] = {
     {"file", rt_teacher_read_file},
     {"command", rt_teacher_read_process},
+    {"from", rt_teacher_read_given},
+    {"mix", rt_teacher_read_mix},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -105,6 +107,16 @@ static rt_status unfold(cJSON *parent, const char *key, cJSON **v)
     return cJSON_IsArray(*v) ? unfold_list(parent, key, v) : RT_OK;
 }
 
+rt_status rt_teacher_spec_member(cJSON *list, cJSON **v)
+{
+    RT_TRY(unfold_text(list, NULL, v));
+    if (!cJSON_IsString(*v)) return RT_OK;
+    cJSON *file = cJSON_CreateObject();
+    if (file && cJSON_AddStringToObject(file, "file", (*v)->valuestring)) return replace(list, NULL, v, file);
+    cJSON_Delete(file);
+    return rt_fail(RT_RUN, "out of memory");
+}
+
 rt_status rt_teacher_spec_unfold(cJSON *object, const char *key)
 {
     cJSON *v = cJSON_GetObjectItemCaseSensitive(object, key);
@@ -138,7 +150,7 @@ static int add_command(const cJSON *command, const char **list, int n, int most)
 
 int rt_teacher_spec_files(const cJSON *v, const char **list, int n, int most)
 {
-    static const char *const one[] = {"file", "from", "ids", "like", "source", "labels"};
+    static const char *const one[] = {"file", "from", "like", "source", "labels"};
     if (cJSON_IsString(v)) return add(v->valuestring, list, n, most);
     if (cJSON_IsArray(v)) {
         for (const cJSON *e = v->child; e; e = e->next) n = rt_teacher_spec_files(e, list, n, most);

@@ -59,6 +59,7 @@ rt_status rt_teacher_check_classes(const rt_teacher *t, const rt_teacher_binding
 rt_status rt_teacher_twin(rt_teacher **out, const rt_teacher *t)
 {
     *out = NULL;
+    if (!t->kind->twin) return rt_fail(RT_USAGE, "%s: is a %s, which has no twin", t->path[0], t->kind->name);
     RT_TRY(t->kind->twin(out, t));
     (*out)->files = t->files;
     for (int i = 0; i < t->files; i++) (*out)->path[i] = t->path[i];
@@ -70,9 +71,16 @@ void rt_teacher_close(rt_teacher *t)
     if (t) t->kind->close(t);
 }
 
-unsigned rt_teacher_abilities(const rt_teacher *t) { return t->kind->can; }
+unsigned rt_teacher_abilities(const rt_teacher *t) { return t->can ? t->can : t->kind->can; }
 const char *rt_teacher_path(const rt_teacher *t) { return t->path[0]; }
-int rt_teacher_files(const rt_teacher *t) { return t->files; }
+
+int rt_teacher_files(const rt_teacher *t, const char **list, int most)
+{
+    int n = 0;
+    for (int i = 0; i < t->files && n < most; i++) list[n++] = t->path[i];
+    return t->kind->files ? t->kind->files(t, list, n, most) : n;
+}
+
 const rt_head *rt_teacher_heads(const rt_teacher *t, int *count) { return t->kind->heads(t, count); }
 const rt_names *rt_teacher_columns(const rt_teacher *t) { return t->kind->columns(t); }
 

@@ -20,6 +20,7 @@ enum { RT_TEACHER_MODELS = 16 /* of an ensemble */, RT_TEACHER_FILES = 64 };
 typedef enum {
     RT_TEACHER_COMPUTES = 1,           /* answers any view of any row: rt_teacher_ask */
     RT_TEACHER_KEEPS = 2,              /* has the answers to some rows, by their number: rt_teacher_kept */
+    RT_TEACHER_ROWS = 8,               /* answers rows of the source, which must tell their numbers, and no views */
     RT_TEACHER_TIMED = 4               /* computes in this process, so that clocks tell what a call costs */
 } rt_teacher_can;
 
@@ -32,7 +33,8 @@ void rt_teacher_close(rt_teacher *);
 
 unsigned rt_teacher_abilities(const rt_teacher *);
 const char *rt_teacher_path(const rt_teacher *);       /* of its first file, for messages */
-int rt_teacher_files(const rt_teacher *);
+/* Its files as they lie in folders, at most `most`; how many. */
+int rt_teacher_files(const rt_teacher *, const char **list, int most);
 const rt_head *rt_teacher_heads(const rt_teacher *, int *count);
 const rt_names *rt_teacher_columns(const rt_teacher *);        /* of a single input; without names where it has none */
 /* Appends the names of its inputs to a list of n, as far as they are not in it; the new n. */

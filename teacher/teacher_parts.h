@@ -11,6 +11,7 @@ typedef struct {
     const char *name;
     unsigned can;
     void (*close)(rt_teacher *);
+    int (*files)(const rt_teacher *, const char **list, int n, int most); /* appends those that path does not name */
     rt_status (*twin)(rt_teacher **, const rt_teacher *);
     const rt_head *(*heads)(const rt_teacher *, int *count);
     const rt_names *(*columns)(const rt_teacher *);
@@ -40,6 +41,7 @@ typedef struct {
 
 struct rt_teacher {
     const rt_teacher_kind *kind;
+    unsigned can;                                      /* in place of the kind's, where it is not 0 */
     const char *path[RT_TEACHER_FILES];                /* borrowed */
     int files;
 };
@@ -51,6 +53,10 @@ typedef rt_status rt_teacher_from_spec(rt_teacher **out, rt_cfg *);
 rt_teacher_from_spec rt_teacher_read_object;
 rt_teacher_from_spec rt_teacher_read_file;             /* teacher/teacher.c */
 rt_teacher_from_spec rt_teacher_read_process;
+rt_teacher_from_spec rt_teacher_read_given;
+rt_teacher_from_spec rt_teacher_read_mix;
+/* An element of a list as an object: text and files as rt_teacher_spec_unfold has them, a model's file as {"file"}. */
+rt_status rt_teacher_spec_member(cJSON *list, cJSON **element);
 
 /* "classes" (names, or how many) or "heads" of a specification; of: for messages, borrowed by no one. The heads are for
  * the caller to free, also after an error. */

@@ -35,7 +35,8 @@ static void give(void *p, void *at)
 
 static rt_status no_message(const purse *b, size_t budget)
 {
-    if (b->left < budget / 16) return rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", budget >> 20);
+    if (b->left < budget / 16)
+        return rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", budget >> 20);
     return rt_fail(RT_INPUT, "is no ONNX model: its bytes are not those of the message");
 }
 
@@ -45,9 +46,11 @@ static size_t budget_of(const rt_onnx_spec_read *spec) { return spec && spec->bu
 
 static rt_status read_value(rt_onnx_value *v, const Onnx__ValueInfoProto *p, rt_region *r)
 {
-    static const struct { Onnx__TypeProto__ValueCase is; const char *name; } others[] = {
-        {ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE, "sequence"}, {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"},
-        {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"}, {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse tensor"}};
+    static const struct { Onnx__TypeProto__ValueCase is; const char *name;
+    } others[] = {{ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE, "sequence"},
+                  {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"},
+                  {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"},
+                  {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse tensor"}};
     v->type = RT_DTYPE_COUNT;
     v->rank = -1;
     v->name = p->name ? rt_region_text(r, p->name, strlen(p->name)) : "";
@@ -82,7 +85,8 @@ static rt_status read_values(rt_onnx_file *f, const Onnx__GraphProto *p)
     f->output = rt_region_list(f->region, (size_t)g->outputs, sizeof *f->output);
     if (!f->input || !f->output) return RT_INPUT;
     for (int i = 0, k = 0; i < (int)p->n_input && k < g->inputs; i++)
-        if (!strcmp(p->input[i]->name, g->value[g->input[k]])) RT_TRY(read_value(&f->input[k++], p->input[i], f->region));
+        if (!strcmp(p->input[i]->name, g->value[g->input[k]]))
+            RT_TRY(read_value(&f->input[k++], p->input[i], f->region));
     for (int i = 0; i < g->outputs; i++) RT_TRY(read_value(&f->output[i], p->output[i], f->region));
     return RT_OK;
 }
@@ -98,7 +102,8 @@ static rt_status read_about(rt_onnx_file *f, const Onnx__ModelProto *m)
         f->opset[f->opsets].version = (int)m->opset_import[i]->version;
         if (!f->opset[f->opsets++].domain) return RT_INPUT;
     }
-    f->producer = rt_region_text(r, m->producer_name ? m->producer_name : "", m->producer_name ? strlen(m->producer_name) : 0);
+    f->producer = rt_region_text(r, m->producer_name ? m->producer_name : "",
+                                 m->producer_name ? strlen(m->producer_name) : 0);
     f->producer_version = rt_region_text(r, m->producer_version ? m->producer_version : "",
                                          m->producer_version ? strlen(m->producer_version) : 0);
     f->meta = rt_region_list(r, m->n_metadata_props, sizeof *f->meta);
@@ -129,7 +134,8 @@ static rt_status fill(rt_onnx_file *f, const void *bytes, size_t n, rt_onnx_data
     return st;
 }
 
-static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt_onnx_spec_read *spec, rt_onnx_data *data)
+static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt_onnx_spec_read *spec,
+                       rt_onnx_data *data)
 {
     size_t budget = budget_of(spec);
     rt_region *r = rt_region_new(budget);
@@ -162,7 +168,9 @@ static rt_status folder_of(const char *path, const rt_onnx_spec_read *spec, rt_o
 {
     const char *slash = strrchr(path, '/');
     d->links = spec && spec->data_root;
-    *name = d->links ? strdup(spec->data_root) : slash ? strndup(path, slash > path ? (size_t)(slash - path) : 1) : strdup(".");
+    *name = d->links ? strdup(spec->data_root)
+            : slash  ? strndup(path, slash > path ? (size_t)(slash - path) : 1)
+                     : strdup(".");
     if (!*name) return rt_fail(RT_RUN, "out of memory");
     d->folder_name = *name;
     d->folder = open(*name, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -213,7 +221,8 @@ rt_status rt_onnx_tensor(rt_array **out, const char **name, rt_region *r, const 
     Onnx__TensorProto *t = onnx__tensor_proto__unpack(&from, n, bytes);
     if (!t) return no_message(&b, RT_ONNX_BUDGET);
     rt_status st = rt_onnx_array(out, t, &none);
-    if (!st && name && !(*name = rt_region_text(r, t->name ? t->name : "", t->name ? strlen(t->name) : 0))) st = RT_INPUT;
+    if (!st && name && !(*name = rt_region_text(r, t->name ? t->name : "", t->name ? strlen(t->name) : 0)))
+        st = RT_INPUT;
     onnx__tensor_proto__free_unpacked(t, &from);
     return st;
 }

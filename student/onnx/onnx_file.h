@@ -14,7 +14,7 @@
 typedef struct {
     const char *name;
     rt_dtype type;                     /* RT_DTYPE_COUNT: not told */
-    const char *strange;               /* "sequence", "optional", "float8e4m3fn" ..., when it is no array of ours; NULL */
+    const char *strange; /* "sequence", "optional", "float8e4m3fn" ..., when it is no array of ours; NULL */
     int rank;                          /* -1: not told */
     int64_t dim[RT_ARRAY_RANK];        /* -1: any */
     const char *param[RT_ARRAY_RANK];  /* name of an open dimension, or NULL */

@@ -126,7 +126,8 @@ static rt_status read_attribute(rt_eval_attr *a, scope *s, const Onnx__Attribute
     int known;
     a->kind = kind_of(p, &known);
     a->n = 1;
-    if (!known) return rt_fail(RT_INPUT, "a kind of attribute that is not supported (%d)", p->has_type ? (int)p->type : 0);
+    if (!known)
+        return rt_fail(RT_INPUT, "a kind of attribute that is not supported (%d)", p->has_type ? (int)p->type : 0);
     size_t n = a->kind == RT_EA_FLOATS ? p->n_floats : a->kind == RT_EA_INTS ? p->n_ints
              : a->kind == RT_EA_STRINGS ? p->n_strings : 1;
     if (n > INT32_MAX) return rt_fail(RT_INPUT, "has %zu values", n);
@@ -276,8 +277,8 @@ static rt_status define_outputs(scope *s, Onnx__NodeProto *const *node, size_t n
             if (!*name) continue;
             if (value == RT_ONNX_NO_NAME) RT_TRY(define(s, name, &value));
             else if (!s->function || s->b->g->known[value])
-                return rt_fail(RT_INPUT, "node '%s' (%s) gives '%s', which is there already", node[i]->name ? node[i]->name : "",
-                               node[i]->op_type, name);
+                return rt_fail(RT_INPUT, "node '%s' (%s) gives '%s', which is there already",
+                               node[i]->name ? node[i]->name : "", node[i]->op_type, name);
         }
     }
     return RT_OK;
@@ -302,7 +303,8 @@ static rt_status put_function(builder *b, const rt_eval_node *n, const Onnx__Fun
     scope inside = {.b = b, .names = {.region = b->r->region}, .prefix = *n->name ? n->name : n->op, .attr = n->attr,
                     .attrs = n->attrs, .function = f};
     if (n->inputs > (int)f->n_input || n->outputs > (int)f->n_output)
-        return rt_fail(RT_INPUT, "function '%s' takes %zu inputs and gives %zu outputs", f->name, f->n_input, f->n_output);
+        return rt_fail(RT_INPUT, "function '%s' takes %zu inputs and gives %zu outputs", f->name, f->n_input,
+                       f->n_output);
     for (int i = 0; i < (int)f->n_input; i++)
         RT_TRY(rt_onnx_names_put(&inside.names, f->input[i],
                                  i < n->inputs && n->in[i] >= 0 ? n->in[i] : RT_ONNX_ABSENT));
@@ -310,7 +312,8 @@ static rt_status put_function(builder *b, const rt_eval_node *n, const Onnx__Fun
         int from = rt_onnx_names_find(&inside.names, f->output[i]);
         if (n->out[i] < 0) continue;
         if (from >= 0) RT_TRY(identity(b, n->name, from, n->out[i]));
-        else if (from == RT_ONNX_ABSENT) return rt_fail(RT_INPUT, "function '%s' gives an input that is left out", f->name);
+        else if (from == RT_ONNX_ABSENT)
+            return rt_fail(RT_INPUT, "function '%s' gives an input that is left out", f->name);
         else RT_TRY(rt_onnx_names_put(&inside.names, f->output[i], n->out[i]));
     }
     if (++b->r->depth > DEPTH) return rt_fail(RT_INPUT, "functions call each other more than %d deep", DEPTH);

@@ -55,8 +55,8 @@ static rt_status make_inputs(const binder *b, rt_region *r, rt_array **value, in
         if (b->bound[i].role != RT_ONNX_PRESENT) continue;
         rt_array *a = value[g->input[i]], *of = value[g->input[b->bound[i].of]];
         if (a->count != of->count)
-            return rt_fail(RT_INPUT, "input '%s' has other dimensions than '%s', whose ids it marks", b->file->input[i].name,
-                           b->file->input[b->bound[i].of].name);
+            return rt_fail(RT_INPUT, "input '%s' has other dimensions than '%s', whose ids it marks",
+                           b->file->input[i].name, b->file->input[b->bound[i].of].name);
         for (size_t k = 0; k < a->count; k++) rt_array_put_int(a, k, rt_array_int(of, k) != 0);
     }
     return RT_OK;
@@ -122,7 +122,8 @@ static int reads_varying(const char *varies, const rt_eval_node *n)
 {
     if (any(varies, n->in, n->inputs)) return 1;
     for (int a = 0; a < n->attrs; a++)
-        if (n->attr[a].kind == RT_EA_GRAPH && any(varies, n->attr[a].g->captured_from, n->attr[a].g->captures)) return 1;
+        if (n->attr[a].kind == RT_EA_GRAPH && any(varies, n->attr[a].g->captured_from, n->attr[a].g->captures))
+            return 1;
     return 0;
 }
 
@@ -134,8 +135,8 @@ static rt_status find_varying(const binder *b)
     for (int i = 0; i < g->inputs; i++) varies[g->input[i]] = b->bound[i].role != RT_ONNX_CONST;
     for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
         if (n->def && n->def->flags & RT_EVAL_RANDOM)
-            return rt_fail(RT_INPUT, "node '%s' (%s) draws random numbers: its answers are not a function of the row", n->name,
-                           n->op);
+            return rt_fail(RT_INPUT, "node '%s' (%s) draws random numbers: its answers are not a function of the row",
+                           n->name, n->op);
         if (sees_shape_alone(n) || !reads_varying(varies, n)) continue;
         for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0) varies[n->out[i]] = 1;
     }
@@ -190,7 +191,8 @@ static rt_status take_branch(const binder *b, int at, const rt_eval_graph *t)
     rt_eval_graph *g = b->row->graph;
     rt_eval_node was = g->node[at];
     int total = g->values + t->values, more = t->nodes + was.outputs;
-    int *to = rt_region_list(r, (size_t)t->values, sizeof *to), *ends = rt_region_list(r, (size_t)was.outputs, 2 * sizeof *ends);
+    int *to = rt_region_list(r, (size_t)t->values, sizeof *to),
+        *ends = rt_region_list(r, (size_t)was.outputs, 2 * sizeof *ends);
     const char **name = rt_region_list(r, (size_t)total, sizeof *name);
     rt_array **known = rt_region_list(r, (size_t)total, sizeof *known);
     rt_eval_node *node = rt_region_list(r, (size_t)(g->nodes - 1 + more), sizeof *node);
@@ -266,7 +268,8 @@ static rt_status check_fixed(const binder *b)
             int same = x->rank == y->rank && !memcmp(x->dim, y->dim, sizeof x->dim);
             for (size_t k = 0; same && !row->varies[n->out[i]] && k < x->count; k++) same = same_element(x, k, y, k);
             if (!same)
-                st = rt_fail(RT_INPUT, "node '%s' (%s): the shape of what it gives depends on the data", n->name, n->op);
+                st = rt_fail(RT_INPUT, "node '%s' (%s): the shape of what it gives depends on the data", n->name,
+                             n->op);
         }
     rt_region_free(r);
     return st;
@@ -303,8 +306,10 @@ static rt_status name_mixer(const rt_onnx_row *row, rt_array **both, rt_array **
         for (int i = 0; i < n->outputs; i++) {
             int v = n->out[i];
             if (v < 0 || !row->varies[v] || is_split(both[v], row->value[v], two[v])) continue;
-            return rt_fail(RT_INPUT, "node '%s' (%s) mixes rows: two rows together have other answers than each alone; a model "
-                           "whose answer to a row depends on other rows cannot be used here", n->name, n->op);
+            return rt_fail(RT_INPUT,
+                           "node '%s' (%s) mixes rows: two rows together have other answers than each alone; a model "
+                           "whose answer to a row depends on other rows cannot be used here",
+                           n->name, n->op);
         }
     return rt_fail(RT_INPUT, "two rows together have other answers than each alone");
 }
@@ -315,7 +320,8 @@ static rt_status check_rows(const binder *b)
 {
     const rt_onnx_row *row = b->row;
     for (int i = 0; i < row->graph->inputs; i++)
-        if (b->bound[i].role != RT_ONNX_CONST && (b->file->input[i].rank < 1 || b->file->input[i].dim[0] >= 0)) return RT_OK;
+        if (b->bound[i].role != RT_ONNX_CONST && (b->file->input[i].rank < 1 || b->file->input[i].dim[0] >= 0))
+            return RT_OK;
     rt_array **both, **two;
     rt_region *r = rt_region_new(RT_ONNX_BUDGET);
     if (!r) return RT_RUN;
@@ -329,7 +335,8 @@ static rt_status check_rows(const binder *b)
     return st;
 }
 
-rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx_bound *bound, const int *output, int outputs)
+rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx_bound *bound, const int *output,
+                          int outputs)
 {
     binder b = {row, f, bound, output, outputs};
     memset(row, 0, sizeof *row);

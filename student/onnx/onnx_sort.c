@@ -29,7 +29,8 @@ static int in_order(const rt_eval_graph *g, const int *giver)
     return 1;
 }
 
-static rt_status visit(const rt_eval_graph *g, int root, const int *giver, char *state, frame *stack, int *order, int *n)
+static rt_status visit(const rt_eval_graph *g, int root, const int *giver, char *state, frame *stack, int *order,
+                       int *n)
 {
     int depth = 0;
     if (state[root] != UNSEEN) return RT_OK;

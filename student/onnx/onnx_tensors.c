@@ -167,7 +167,8 @@ static rt_status array_of(rt_array **out, const Onnx__TensorProto *t, rt_onnx_da
     RT_TRY(rt_array_make(out, d->region, type, (int)t->n_dims, t->dims));
     if (external) return read_external(*out, bytes, t, d);
     RT_TRY(t->has_raw_data && (t->raw_data.len || !count) ? copy_raw(*out, bytes, t) : copy_fields(*out, t, d->region));
-    if (type == RT_BOOL) for (size_t i = 0; i < count; i++) ((uint8_t *)(*out)->data)[i] = !!((uint8_t *)(*out)->data)[i];
+    if (type == RT_BOOL)
+        for (size_t i = 0; i < count; i++) ((uint8_t *)(*out)->data)[i] = !!((uint8_t *)(*out)->data)[i];
     return RT_OK;
 }
 

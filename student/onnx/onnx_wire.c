@@ -1,11 +1,26 @@
-/* student/onnx/onnx_wire.c - a walk over the bytes of a protobuf message with a stack of its own, so that depth is known
- * before a parser that calls itself sees it. github.com/protocolbuffers/protobuf, docs: encoding. */
+/* student/onnx/onnx_wire.c - a walk over the bytes of a protobuf message with a stack of its own, so that depth is
+ * known before a parser that calls itself sees it. github.com/protocolbuffers/protobuf, docs: encoding. */
 #include "student/onnx/onnx_parts.h"
 
 enum { DEEPEST = 200 };
 
-typedef enum { NONE, MODEL, GRAPH, NODE, ATTRIBUTE, TENSOR, SPARSE, VALUE, TYPE, TYPE_OF, TYPE_TENSOR, SHAPE, OTHER, FUNCTION,
-               TRAINING } kind;
+typedef enum {
+    NONE,
+    MODEL,
+    GRAPH,
+    NODE,
+    ATTRIBUTE,
+    TENSOR,
+    SPARSE,
+    VALUE,
+    TYPE,
+    TYPE_OF,
+    TYPE_TENSOR,
+    SHAPE,
+    OTHER,
+    FUNCTION,
+    TRAINING
+} kind;
 
 /* Fields that are messages themselves. */
 static const struct { kind in; unsigned field; kind is; } messages[] = {
@@ -55,7 +70,8 @@ rt_status rt_onnx_wire(const unsigned char *data, size_t n, rt_wire_kind what)
         uint64_t tag, v;
         b.end = stack[depth].end;
         size_t at = (size_t)(b.at - data);
-        if (!varint(&b, &tag) || tag >> 3 == 0 || tag >> 3 > 536870911) return rt_fail(RT_INPUT, "byte %zu: no field", at);
+        if (!varint(&b, &tag) || tag >> 3 == 0 || tag >> 3 > 536870911)
+            return rt_fail(RT_INPUT, "byte %zu: no field", at);
         switch (tag & 7) {
         case 0:
             if (!varint(&b, &v)) return rt_fail(RT_INPUT, "byte %zu: a number is cut short", at);

@@ -1,5 +1,6 @@
 /* Layers against PyTorch's answers and gradients, which record_layers.py recorded in double, in every kernel family;
- * gradients against central differences of the layers' own answers; the same bits whatever the threads and the batch. */
+ * gradients against central differences of the layers' own answers; the same bits whatever the threads and the batch.
+ */
 #include "data/json.h"
 #include "engine/plan.h"
 #include "student/arch.h"
@@ -165,8 +166,8 @@ static void recorded(void **state)
     check_ok(rt_kernels_select(NULL));
 }
 
-/* Some of each parameter. Layers are smooth but at ties, where a step may cross; there the recorded value must be met, so
- * that one in twenty may be far from the difference. */
+/* Some of each parameter. Layers are smooth but at ties, where a step may cross; there the recorded value must be met,
+ * so that one in twenty may be far from the difference. */
 static void differences(void **state)
 {
     (void)state;

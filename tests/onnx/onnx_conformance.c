@@ -1,8 +1,8 @@
-/* Runs ONNX backend tests: onnx_conformance [--quiet] FOLDER... , where each FOLDER holds model.onnx and test_data_set_N
- * with input_I.pb and output_I.pb, or folders of such. Each test runs in a process of its own. A test passes when all
- * outputs of all sets are as recorded (rtol 1e-3, atol 1e-7, of integers, booleans and texts equal); it is refused when
- * reading or evaluating says that something is not supported; else it is wrong, crashed or hung, and the program exits
- * with 1. */
+/* Runs ONNX backend tests: onnx_conformance [--quiet] FOLDER... , where each FOLDER holds model.onnx and
+ * test_data_set_N with input_I.pb and output_I.pb, or folders of such. Each test runs in a process of its own. A test
+ * passes when all outputs of all sets are as recorded (rtol 1e-3, atol 1e-7, of integers, booleans and texts equal); it
+ * is refused when reading or evaluating says that something is not supported; else it is wrong, crashed or hung, and
+ * the program exits with 1. */
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -39,7 +39,8 @@ static int element_differs(const rt_array *a, const rt_array *b, size_t i)
 {
     if (a->type == RT_STRING) return strcmp(rt_array_text(a, i), rt_array_text(b, i)) != 0;
     if (!rt_array_is_float(a)) return rt_array_int(a, i) != rt_array_int(b, i);
-    double x = rt_array_double(a, i), y = rt_array_double(b, i), loose = a->type == RT_F16 || a->type == RT_BF16 ? 1e-2 : 1e-3;
+    double x = rt_array_double(a, i), y = rt_array_double(b, i),
+           loose = a->type == RT_F16 || a->type == RT_BF16 ? 1e-2 : 1e-3;
     if (isnan(y)) return !isnan(x);
     if (isinf(y)) return x != y;
     return !(fabs(x - y) <= 1e-7 + loose * fabs(y));
@@ -55,8 +56,8 @@ static int differs(const rt_array *got, const rt_array *want, const char *which)
     }
     for (size_t i = 0; i < want->count; i++)
         if (element_differs(got, want, i)) {
-            printf("%s[%zu] is %.9g '%s', recorded is %.9g '%s'\n", which, i, rt_array_double(got, i), rt_array_text(got, i),
-                   rt_array_double(want, i), rt_array_text(want, i));
+            printf("%s[%zu] is %.9g '%s', recorded is %.9g '%s'\n", which, i, rt_array_double(got, i),
+                   rt_array_text(got, i), rt_array_double(want, i), rt_array_text(want, i));
             return 1;
         }
     return 0;
@@ -147,14 +148,17 @@ static void one(const char *folder)
     }
     close(pipes[1]);
     size_t n = 0;
-    for (ssize_t got; n < sizeof text - 1 && (got = read(pipes[0], text + n, sizeof text - 1 - n)) > 0;) n += (size_t)got;
+    for (ssize_t got; n < sizeof text - 1 && (got = read(pipes[0], text + n, sizeof text - 1 - n)) > 0;)
+        n += (size_t)got;
     close(pipes[0]);
     waitpid(pid, &status, 0);
-    int was = WIFEXITED(status) && WEXITSTATUS(status) >= 10 && WEXITSTATUS(status) < 10 + KINDS ? WEXITSTATUS(status) - 10
-                                                                                                  : CRASHED;
+    int was = WIFEXITED(status) && WEXITSTATUS(status) >= 10 && WEXITSTATUS(status) < 10 + KINDS
+                  ? WEXITSTATUS(status) - 10
+                  : CRASHED;
     count[was]++;
     text[strcspn(text, "\n")] = 0;
-    if (!quiet || was > REFUSED) printf("%s\t%s\t%s\n", said[was], strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder, text);
+    if (!quiet || was > REFUSED)
+        printf("%s\t%s\t%s\n", said[was], strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder, text);
 }
 
 static void walk(const char *folder)

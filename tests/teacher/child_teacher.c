@@ -159,7 +159,8 @@ static void write_answer(const char *how, float *z, size_t rows, size_t width, i
         }
         return;
     }
-    if (is(how, "probabilities")) for (size_t r = 0; r < rows; r++) linear_softmax(z + r * width, z + r * width, (int)width);
+    if (is(how, "probabilities"))
+        for (size_t r = 0; r < rows; r++) linear_softmax(z + r * width, z + r * width, (int)width);
     if (is(how, "reverse"))
         for (size_t r = 0; r < rows / 2; r++)
             for (size_t k = 0; k < width; k++) {
@@ -174,8 +175,8 @@ static void write_answer(const char *how, float *z, size_t rows, size_t width, i
             for (size_t r = 0; r < rows; r++) z[r * width + k] -= m / (float)rows;
         }
     if (is(how, "nan") && argc > 3 && (size_t)atoi(argv[3]) < rows) z[(size_t)atoi(argv[3]) * width + 1] = NAN;
-    write_head(is(how, "integers") ? "<i4" : "<f4", is(how, "fewer") ? rows - 1 : rows, is(how, "wider") ? width + 1 : width,
-               is(how, "fortran"));
+    write_head(is(how, "integers") ? "<i4" : "<f4", is(how, "fewer") ? rows - 1 : rows,
+               is(how, "wider") ? width + 1 : width, is(how, "fortran"));
     if (is(how, "short")) {
         give(z, rows * width * 2);
         exit(0);

@@ -53,7 +53,8 @@ static int tear_down(void **s)
 static void same_bits(const char *what, const float *got, const float *expected, int n)
 {
     for (int i = 0; i < n; i++)
-        if (memcmp(&got[i], &expected[i], sizeof *got)) fail_msg("%s: %d is %.9g, not %.9g", what, i, got[i], expected[i]);
+        if (memcmp(&got[i], &expected[i], sizeof *got))
+            fail_msg("%s: %d is %.9g, not %.9g", what, i, got[i], expected[i]);
 }
 
 /* Opened, asked about all rows of f32.h5, closed. */
@@ -197,25 +198,27 @@ static void much(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const struct { const char *how, *more; rt_status status; const char *part; } of[] = {
-        {"crash-at X", "", RT_RUN, "was ended by signal 6 (Aborted) when it was asked about rows 7 to 13, for the third"},
-        {"crash-at X", "", RT_RUN, "it said last: reading weights no memory on ?[31mGPU?[0m 0"},
-        {"quit 2", "", RT_RUN, "ended with status 4"},
-        {"short", "", RT_RUN, "ended with status 0 when it was asked about rows 0 to 6"},
-        {"hang 2", ", 'batch_seconds': 0.2", RT_RUN, "gave no answer within 0.2 seconds when it was asked about rows 0"},
-        {"never-reads", ", 'start_seconds': 0.2", RT_RUN, "gave no answer within 0.2 seconds"},
-        {"wider", "", RT_INPUT, "rows 0 to 6 it answers an array of shape (7, 5), where (7, 4) is expected"},
-        {"fewer", "", RT_INPUT, "an array of shape (6, 4), where (7, 4)"},
-        {"integers", "", RT_INPUT, "it answers i32, where f16, f32 or f64 is expected"},
-        {"fortran", "", RT_INPUT, "np.ascontiguousarray"},
-        {"nan 2", ", 'check': false", RT_INPUT, "its answer to row 2 is nan, which is no number"},
-        {"extra", "", RT_INPUT, ""},
-        {"twice", "", RT_INPUT, ""},
-        {"reverse", "", RT_INPUT, "it mixes up rows, lets them depend on each other"},
-        {"mean", "", RT_INPUT, "asked twice about row"},
-        {"greets", "", RT_INPUT, "writes 'Loading ...', which begins no NPY array"},
-        {"writes-only", "", RT_INPUT, "writes 'no array...'"},
-        {"right", ", 'gives': 'probabilities'", RT_INPUT, "which is no probability"}};
+    static const struct { const char *how, *more; rt_status status; const char *part;
+    } of[] = {{"crash-at X", "", RT_RUN,
+               "was ended by signal 6 (Aborted) when it was asked about rows 7 to 13, for the third"},
+              {"crash-at X", "", RT_RUN, "it said last: reading weights no memory on ?[31mGPU?[0m 0"},
+              {"quit 2", "", RT_RUN, "ended with status 4"},
+              {"short", "", RT_RUN, "ended with status 0 when it was asked about rows 0 to 6"},
+              {"hang 2", ", 'batch_seconds': 0.2", RT_RUN,
+               "gave no answer within 0.2 seconds when it was asked about rows 0"},
+              {"never-reads", ", 'start_seconds': 0.2", RT_RUN, "gave no answer within 0.2 seconds"},
+              {"wider", "", RT_INPUT, "rows 0 to 6 it answers an array of shape (7, 5), where (7, 4) is expected"},
+              {"fewer", "", RT_INPUT, "an array of shape (6, 4), where (7, 4)"},
+              {"integers", "", RT_INPUT, "it answers i32, where f16, f32 or f64 is expected"},
+              {"fortran", "", RT_INPUT, "np.ascontiguousarray"},
+              {"nan 2", ", 'check': false", RT_INPUT, "its answer to row 2 is nan, which is no number"},
+              {"extra", "", RT_INPUT, ""},
+              {"twice", "", RT_INPUT, ""},
+              {"reverse", "", RT_INPUT, "it mixes up rows, lets them depend on each other"},
+              {"mean", "", RT_INPUT, "asked twice about row"},
+              {"greets", "", RT_INPUT, "writes 'Loading ...', which begins no NPY array"},
+              {"writes-only", "", RT_INPUT, "writes 'no array...'"},
+              {"right", ", 'gives': 'probabilities'", RT_INPUT, "which is no probability"}};
     for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
         char more[200], how[60];
         snprintf(more, sizeof more, SCENE_PLAIN "%s", of[i].more);
@@ -247,17 +250,21 @@ static void allowed(void **state)
 static void specification(void **state)
 {
     (void)state;
-    static const struct { const char *text; rt_status status; const char *part; } of[] = {
+    static const struct { const char *text; rt_status status; const char *part;
+    } of[] = {
         {"{'command': ['a'], 'classes': 4}", RT_USAGE, "teacher.version"},
         {"{'command': ['a'], 'version': '', 'classes': 4}", RT_USAGE, "teacher.version: a text that is not empty"},
         {"{'command': [], 'version': '1', 'classes': 4}", RT_USAGE, "teacher.command"},
         {"{'command': ['a'], 'version': '1'}", RT_USAGE, "teacher.classes: give the classes"},
-        {"{'command': ['a'], 'version': '1', 'classes': 4, 'heads': []}", RT_USAGE, "teacher.classes: give the classes"},
+        {"{'command': ['a'], 'version': '1', 'classes': 4, 'heads': []}", RT_USAGE,
+         "teacher.classes: give the classes"},
         {"{'command': ['a'], 'version': '1', 'classes': 2.5}", RT_USAGE, "teacher.classes: a list of names"},
         {"{'command': ['a'], 'version': '1', 'classes': ['a', 'a']}", RT_INPUT, "twice"},
-        {"{'command': ['a'], 'version': '1', 'classes': 4, 'bach': 3}", RT_USAGE, "teacher.bach: unknown key; did you mean 'batch'?"},
+        {"{'command': ['a'], 'version': '1', 'classes': 4, 'bach': 3}", RT_USAGE,
+         "teacher.bach: unknown key; did you mean 'batch'?"},
         {"{'command': ['a'], 'version': '1', 'classes': 4, 'gives': 'logit'}", RT_USAGE, "did you mean 'logits'?"},
-        {"{'command': ['a'], 'version': '1', 'classes': 4, 'normalize': {'mean': 1}}", RT_USAGE, "teacher.normalize.std"},
+        {"{'command': ['a'], 'version': '1', 'classes': 4, 'normalize': {'mean': 1}}", RT_USAGE,
+         "teacher.normalize.std"},
         {"{'command': ['a'], 'version': '1', 'classes': 4, 'normalize': {'mean': 1, 'std': 0}}", RT_USAGE, "above 0"},
         {"{'comand': ['a'], 'version': '1', 'classes': 4}", RT_USAGE, "teacher.comand: a teacher is told by one of"},
         {"{'comand': ['a'], 'version': '1', 'classes': 4}", RT_USAGE, "did you mean 'command'?"},
@@ -298,7 +305,8 @@ static void in_a_file(void **state)
 {
     (void)state;
     FILE *f = fopen(in_folder("t.json"), "w");
-    fprintf(f, "// the teacher\n{\"command\": [\"%s\", \"4\", \"right\"], \"version\": \"1\", \"classes\": 4}\n", RETORT_CHILD_TEACHER);
+    fprintf(f, "// the teacher\n{\"command\": [\"%s\", \"4\", \"right\"], \"version\": \"1\", \"classes\": 4}\n",
+            RETORT_CHILD_TEACHER);
     fclose(f);
     rt_digest d[2];
     for (int i = 0; i < 2; i++) {
@@ -356,7 +364,8 @@ static void identity(void **state)
     write_text("w3", "weights!");
     rt_digest d = digest_of("'prog', '@w1', '-k'", one);
     assert_string_equal(digest_of("'prog', '@w2', '-k'", one).hex, d.hex);
-    assert_string_equal(digest_of("'prog', '@w1', '-k'", "'version': '1', 'classes': 4, 'start_seconds': 7").hex, d.hex);
+    assert_string_equal(digest_of("'prog', '@w1', '-k'", "'version': '1', 'classes': 4, 'start_seconds': 7").hex,
+                        d.hex);
     assert_string_not_equal(digest_of("'prog', '@w3', '-k'", one).hex, d.hex);
     assert_string_not_equal(digest_of("'prog', '@w1', '-j'", one).hex, d.hex);
     assert_string_not_equal(digest_of("'prog', '-k', '@w1'", one).hex, d.hex);
