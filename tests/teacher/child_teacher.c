@@ -1,5 +1,5 @@
 /* tests/teacher/child_teacher.c - a program that answers as a teacher, by linear.h, well or badly:
- *   child_teacher CLASSES HOW [ARGUMENT ...]
+ *   child_teacher CLASSES HOW [ARGUMENT ...]       HOW env: the rest is in CHILD_HOW, with blanks between
  * Of its own: no code of retort's, so that both sides do not share a mistake about the format. */
 #include <math.h>
 #include <signal.h>
@@ -189,8 +189,23 @@ static void write_answer(const char *how, float *z, size_t rows, size_t width, i
     }
 }
 
+/* "env": what the environment tells, so that the command stays the same. */
+static char **from_environment(int *argc, char **argv)
+{
+    static char *list[8], text[400];
+    const char *told = getenv("CHILD_HOW");
+    if (*argc < 3 || strcmp(argv[2], "env")) return argv;
+    snprintf(text, sizeof text, "%s", told && *told ? told : "right");
+    list[0] = argv[0];
+    list[1] = argv[1];
+    *argc = 2;
+    for (char *word = strtok(text, " "); word && *argc < 7; word = strtok(NULL, " ")) list[(*argc)++] = word;
+    return list;
+}
+
 int main(int argc, char **argv)
 {
+    argv = from_environment(&argc, argv);
     int classes = argc > 2 ? atoi(argv[1]) : 0;
     const char *how = argc > 2 ? argv[2] : "";
     double *x;
