@@ -44,11 +44,12 @@ void rt_cfg_read(rt_cfg *c, const rt_schema *schema, void *attributes)
     for (int i = 0; i < schema->count; i++) {
         const rt_attr_spec *s = &schema->spec[i];
         char text[160];
-        if (s->required && !rt_cfg_has(c, s->name)) {
+        if (s->required > 0 && !rt_cfg_has(c, s->name)) {
             snprintf(text, sizeof text, "a value is required here: %s", s->help);
             rt_cfg_fail(c, s->name, text);
             return;
         }
+        if (s->required == RT_A_LATER && !rt_cfg_any(c, s->name)) continue;
         read_one(c, s, (char *)attributes + s->at);
         if (c->status) return;
     }

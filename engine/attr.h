@@ -19,8 +19,11 @@ typedef struct { rt_epilogue end; float momentum, eps; } rt_batch_norm_attr;
 typedef struct { float eps; int dims; } rt_layer_norm_attr;                  /* layer_norm, rms_norm */
 typedef struct { int groups; float eps; } rt_group_norm_attr;
 typedef struct { int size; float alpha, beta, bias; } rt_lrn_attr;
-typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, add, affine */
+typedef struct { rt_epilogue end; } rt_activation_attr;                      /* activation, affine */
 typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
+/* add and what it stands for; the activation is an addition's. operand: of rank 0 where there are two inputs. */
+typedef struct { rt_epilogue end; rt_shape operand; int learned, reverse; } rt_binary_attr;
+typedef struct { rt_shape shape; int learned; } rt_constant_attr;
 typedef struct { float rate; } rt_dropout_attr;
 typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;

@@ -42,12 +42,13 @@ static void *take(rt_graph *g, const void *from, size_t bytes)
     size_t at = b ? (b->used + 7) & ~(size_t)7 : 0;
     if (!b || at + bytes > b->room) {
         size_t room = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
-        b = malloc(sizeof *b + room);
+        b = calloc(1, sizeof *b + room);             /* large zeros take no memory until they are read */
         if (!b) {
             rt_fail(RT_RUN, "out of memory for the graph");
             return NULL;
         }
-        *b = (rt_graph_block){.next = g->block, .room = room};
+        b->next = g->block;
+        b->room = room;
         g->block = b;
         at = 0;
     }
@@ -106,6 +107,9 @@ void rt_layer_function(const rt_layer_kind *k, void *attributes)
     if (k->unary) ((rt_unary_attr *)attributes)->fn = k->unary;
 }
 
+int rt_node_positions(const rt_graph *g, const rt_node *n)
+{ return rt_ops[n->op]->positions && (!rt_ops[n->op]->alone || rt_ops[n->op]->alone(g, n)); }
+
 const char *rt_layer_name(const rt_node *n)
 {
     switch (n->op) {
@@ -132,7 +136,7 @@ static void *grow(void *array, int count, size_t size)
     return realloc(array, (count ? 2 * (size_t)count : 1) * size);
 }
 
-static rt_status check_shape(const rt_shape *s)
+rt_status rt_graph_check_shape(const rt_shape *s)
 {
     char text[64];
     double n = 1;
@@ -218,7 +222,7 @@ rt_status rt_graph_add(rt_graph *g, rt_op_id id, const char *name, const int *in
             st = rt_fail(RT_USAGE, "takes numbers, and '%s' gives ids; put an embedding between them",
                          g->node[g->tensor[in[i]].producer].name);
     if (!st) st = op->infer(g, n, &shape);
-    if (!st) st = check_shape(&shape);
+    if (!st) st = rt_graph_check_shape(&shape);
     if (st) {
         while (g->fields > fields) {                 /* as if it had not been tried */
             const rt_field *f = &g->field[--g->fields];
@@ -264,7 +268,7 @@ static rt_status share_field(rt_graph *g, rt_node *n, const char *suffix, const 
 
 rt_status rt_graph_field(rt_graph *g, const char *name, const rt_field *like, int *number)
 {
-    RT_TRY(check_shape(&like->shape));
+    RT_TRY(rt_graph_check_shape(&like->shape));
     void *p = grow(g->field, g->fields, sizeof *g->field);
     if (!p) return rt_fail(RT_RUN, "out of memory for the graph");
     g->field = p;

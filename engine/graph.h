@@ -29,6 +29,10 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) \
     X(MATMUL, matmul) X(ATTENTION, attention) X(GROUP_NORM, group_norm) X(RMS_NORM, rms_norm) X(LRN, lrn) \
     X(LSTM, lstm) X(GRU, gru) X(RNN, rnn) \
+    X(SUBTRACT, subtract) X(DIVIDE, divide) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POWER, power) X(PRELU, prelu) \
+    X(MODULO, modulo) X(LESS, less) X(LESS_OR_EQUAL, less_or_equal) X(GREATER, greater) \
+    X(GREATER_OR_EQUAL, greater_or_equal) X(EQUAL, equal) X(AND, and) X(OR, or) X(XOR, xor) \
+    X(WHERE, where) X(CONSTANT, constant) \
     X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,
@@ -140,7 +144,7 @@ typedef struct {
     int ids;                         /* takes ids; others but views take numbers alone */
     int recompute;                   /* cheap: training computes the output again rather than keep it */
     int positions;                   /* computes each position of a row alone: all but the last dimension count them */
-    int (*whole)(const rt_node *);   /* optional: true of a node that does not, though its kind does */
+    int (*alone)(const rt_graph *, const rt_node *);     /* optional: whether this node does */
     /* Optional: the part of backward that can go as soon as the gradient of the output is complete, ahead of its turn.
      */
     void (*backward_early)(struct rt_plan *, const rt_node *);
@@ -199,7 +203,9 @@ void rt_graph_unquantize(rt_graph *);
 /* For it: a field of no node. */
 rt_status rt_graph_field(rt_graph *, const char *name, const rt_field *like, int *number);
 
-/* The same of a constant; its values are copied. */
+/* RT_USAGE where a dimension is below 1 or there are too many values. */
+rt_status rt_graph_check_shape(const rt_shape *);
+/* The same of a constant; its values are copied, NULL: zeros. */
 rt_status rt_graph_constant(rt_graph *, rt_node *, const char *suffix, rt_shape, const float *value);
 /* The values of field i, which is a constant, for whoever brings others: as many. */
 float *rt_graph_constant_values(rt_graph *, int i);
@@ -227,6 +233,10 @@ rt_layer_kind rt_layer_kind_at(int i);
 void rt_layer_function(const rt_layer_kind *, void *attributes);
 /* What the node can be told; NULL: nothing. */
 const rt_schema *rt_node_schema(const rt_node *);
+/* The node computes each position of a row alone. */
+int rt_node_positions(const rt_graph *, const rt_node *);
+/* A sum or a product of two inputs of one shape. */
+int rt_is_plain_pair(const rt_graph *, const rt_node *);
 /* The kind's name, for a node. */
 const char *rt_layer_name(const rt_node *);
 /* The activation that the node ends with; RT_ACT_NONE: none. */

@@ -15,7 +15,7 @@ extern const rt_schema rt_end_schema;
  * of several. */
 extern const rt_schema rt_layer_norm_schema;
 rt_status rt_norm_shape(const rt_node *, const rt_shape *in, rt_shape *gamma);
-int rt_norm_is_whole(const rt_node *);
+int rt_norm_is_alone(const rt_graph *, const rt_node *);
 
 /* Helpers that operators share. */
 

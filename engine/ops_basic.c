@@ -1,4 +1,4 @@
-/* engine/ops_basic.c - operators that work element by element or only move data: input, activation, add, multiply,
+/* engine/ops_basic.c - operators that work element by element or only move data: input, activation,
  * concat, flatten, reshape, dropout, softmax. */
 #include <string.h>
 
@@ -112,71 +112,7 @@ int rt_act_back_in_place(rt_plan *p, const rt_node *n)
     return dy;
 }
 
-/* ---- add (with a fused activation) and multiply ---- */
-
-static rt_status infer_pair(rt_graph *g, rt_node *n, rt_shape *out)
-{
-    char a[64], b[64];
-    *out = g->tensor[n->in[0]].shape;
-    if (!rt_shape_equal(out, &g->tensor[n->in[1]].shape))
-        return rt_fail(RT_USAGE, "inputs have shapes %s and %s, which must be equal", rt_shape_text(out, a),
-                       rt_shape_text(&g->tensor[n->in[1]].shape, b));
-    return RT_OK;
-}
-
-static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    size_t n = rt_floats_of(x, c->node->out, rows);
-    float *y = rt_at(x, c->value[2], row0);
-    const float *a = rt_at(x, c->value[0], row0), *b = rt_at(x, c->value[1], row0);
-    if (c->node->op == RT_OP_MUL) x->plan->k->mul(y, a, b, n);
-    else x->plan->k->add_act(y, a, b, n, RT_ATTR(c->node, rt_epilogue)->act, RT_ATTR(c->node, rt_epilogue)->slope);
-}
-
-static void forward_pair(rt_plan *p, const rt_node *n)
-{
-    int a = rt_plan_read(p, n->in[0]), b = rt_plan_read(p, n->in[1]), out = rt_plan_write(p, n->out);
-    rt_call *c = rt_plan_rows(p, rt_ops[n->op]->name, n, run_pair);
-    c->value[0] = a;
-    c->value[1] = b;
-    c->value[2] = out;
-}
-
-/* y = act(a scale + shift + b), or b scaled and shifted, too: batch norms and their addition in one pass. */
-static void run_add_norms(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
-    int ch = s->dim[s->rank - 1];
-    const float *first = x->plan->buffer + c->at[0], *second = c->at[1] >= 0 ? x->plan->buffer + c->at[1] : NULL;
-    float *shift = x->scratch, *one = shift + ch;
-    for (int i = 0; i < ch; i++) {
-        shift[i] = first[ch + i] + (second ? second[ch + i] : 0.0f);
-        one[i] = 1.0f;
-    }
-    x->plan->k->affine2(rt_at(x, c->value[2], row0), rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), first,
-                        second ? second : one, shift, rt_floats_of(x, c->node->out, rows) / (size_t)ch, ch,
-                        RT_ATTR(c->node, rt_epilogue)->act);
-}
-
-static void forward_add(rt_plan *p, const rt_node *n)
-{
-    ptrdiff_t at[2] = {-1, -1};
-    int in[2] = {rt_bn_raw(p, n->in[0], &at[0]), rt_bn_raw(p, n->in[1], &at[1])}, first = in[0] < 0;
-    if (in[0] < 0 && in[1] < 0) {
-        forward_pair(p, n);
-        return;
-    }
-    if (in[!first] < 0) in[!first] = rt_plan_read(p, n->in[!first]);
-    int out = rt_plan_write(p, n->out);
-    const rt_shape *s = rt_shape_of(p, n->out);
-    rt_plan_need_scratch(p, 2 * (size_t)s->dim[s->rank - 1]);
-    rt_call *c = rt_plan_rows(p, "add norms", n, run_add_norms);
-    c->value[0] = in[first];
-    c->value[1] = in[!first];
-    c->value[2] = out;
-    c->at[0] = at[first];
-    c->at[1] = at[!first];
-}
+/* ---- gradients that go on as they are ---- */
 
 static void run_pass_on(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
@@ -196,47 +132,7 @@ void rt_grad_pass_on(rt_plan *p, const rt_node *n, int dy, int input)
     c->flag = accumulate;
 }
 
-static void backward_add(rt_plan *p, const rt_node *n)
-{
-    int dy = rt_act_back_in_place(p, n), twice = rt_memory_of(p, n->in[0]) == rt_memory_of(p, n->in[1]);
-    for (int i = 0; i < 2; i++)
-        if (rt_plan_needs_grad(p, n->in[i]) && (twice || !rt_plan_grad_share(p, n->out, n->in[i])))
-            rt_grad_pass_on(p, n, dy, i);
-}
-
-static void run_mul_back(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    size_t n = rt_floats_of(x, c->node->out, rows);
-    float *dx = rt_at(x, c->value[2], row0), *temp = c->flag ? rt_at(x, c->value[3], row0) : dx;
-    x->plan->k->mul(temp, rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0), n);
-    if (c->flag) x->plan->k->accumulate(dx, temp, n);
-}
-
-static void backward_mul(rt_plan *p, const rt_node *n)
-{
-    int dy = rt_plan_grad_read(p, n->out);
-    for (int i = 0; i < 2; i++) {
-        int accumulate, other = rt_plan_read(p, n->in[1 - i]);
-        if (!rt_plan_needs_grad(p, n->in[i])) continue;
-        int dx = rt_plan_grad_write(p, n->in[i], &accumulate);
-        int temp = accumulate ? rt_plan_temp(p, p->value[dx].row_bytes) : -1;
-        rt_call *c = rt_plan_rows(p, "multiply back", n, run_mul_back);
-        c->value[0] = dy;
-        c->value[1] = other;
-        c->value[2] = dx;
-        c->value[3] = temp;
-        c->flag = accumulate;
-    }
-}
-
 const rt_schema rt_end_schema = {NULL, 0, sizeof(rt_activation_attr)};
-
-const rt_op rt_op_add = {.name = "add", .help = "the sum of two inputs of one shape", .min_inputs = 2, .max_inputs = 2,
-                         .schema = &rt_end_schema,
-                         .positions = 1, .infer = infer_pair, .forward = forward_add, .backward = backward_add};
-const rt_op rt_op_multiply = {.name = "multiply", .help = "the product, element by element, of two inputs of one shape",
-                              .min_inputs = 2, .max_inputs = 2,
-                              .positions = 1, .infer = infer_pair, .forward = forward_pair, .backward = backward_mul};
 
 /* ---- concat along the last dimension ---- */
 

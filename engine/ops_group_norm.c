@@ -215,7 +215,7 @@ const rt_op rt_op_rms_norm = {.name = "rms_norm",
                               .max_inputs = 1,
                               .schema = &rt_layer_norm_schema,
                               .positions = 1,
-                              .whole = rt_norm_is_whole,
+                              .alone = rt_norm_is_alone,
                               .infer = infer_rms,
                               .forward = forward_rms,
                               .backward = backward_rms};

@@ -333,7 +333,11 @@ rt_status rt_norm_shape(const rt_node *n, const rt_shape *in, rt_shape *gamma)
     return RT_OK;
 }
 
-int rt_norm_is_whole(const rt_node *n) { return RT_ATTR(n, rt_layer_norm_attr)->dims > 1; }
+int rt_norm_is_alone(const rt_graph *g, const rt_node *n)
+{
+    (void)g;
+    return RT_ATTR(n, rt_layer_norm_attr)->dims <= 1;
+}
 
 static void positions(const rt_plan *p, const rt_node *n, int *px, int *d)
 {
@@ -399,7 +403,7 @@ static void backward_ln(rt_plan *p, const rt_node *n)
 
 static const rt_attr_spec layer_norm_spec[] = {
     {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance, or the mean square"},
-    {"dims", RT_A_INT, offsetof(rt_layer_norm_attr, dims), 1, RT_MAX_RANK, 1, 0, "last dimensions that are normed together"}};
+    {"dims", RT_A_INT, offsetof(rt_layer_norm_attr, dims), 1, RT_MAX_RANK, 1, RT_A_LATER, "last dimensions that are normed together"}};
 const rt_schema rt_layer_norm_schema = {layer_norm_spec, sizeof layer_norm_spec / sizeof *layer_norm_spec,
                                         sizeof(rt_layer_norm_attr)};
 
@@ -409,7 +413,7 @@ const rt_op rt_op_layer_norm = {.name = "layer_norm",
                                 .max_inputs = 1,
                                 .schema = &rt_layer_norm_schema,
                                 .positions = 1,
-                                .whole = rt_norm_is_whole,
+                                .alone = rt_norm_is_alone,
                                 .infer = infer_ln,
                                 .forward = forward_ln,
                                 .backward = backward_ln};

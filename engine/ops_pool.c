@@ -166,11 +166,11 @@ static void backward_max(rt_plan *p, const rt_node *n)
 }
 
 #define POOL_SPEC RT_WINDOW_SPEC(rt_pool_attr, 0, "; the kernel's size when not given"), \
-    {"ceil", RT_A_BOOL, offsetof(rt_pool_attr, ceil), 0, 1, 0, 0, \
+    {"ceil", RT_A_BOOL, offsetof(rt_pool_attr, ceil), 0, 1, 0, RT_A_LATER, \
      "a last window that reaches over the padding counts, if it begins inside of it"}
 static const rt_attr_spec max_spec[] = {POOL_SPEC};
 static const rt_attr_spec avg_spec[] = {
-    POOL_SPEC, {"count_padding", RT_A_BOOL, offsetof(rt_pool_attr, count_padding), 0, 1, 0, 0,
+    POOL_SPEC, {"count_padding", RT_A_BOOL, offsetof(rt_pool_attr, count_padding), 0, 1, 0, RT_A_LATER,
                 "the mean is over padding, too, which is 0"}};
 static const rt_schema max_schema = {max_spec, sizeof max_spec / sizeof *max_spec, sizeof(rt_pool_attr)};
 static const rt_schema avg_schema = {avg_spec, sizeof avg_spec / sizeof *avg_spec, sizeof(rt_pool_attr)};

@@ -106,7 +106,8 @@ static void norm_to_affine(rt_rewrite *r, int node)
 static void fuse_act(rt_rewrite *r, int node)
 {
     const rt_node *from = &r->in->node[node];
-    int takes_any = from->op == RT_OP_BATCH_NORM || from->op == RT_OP_AFFINE || from->op == RT_OP_ADD;
+    int takes_any = from->op == RT_OP_BATCH_NORM || from->op == RT_OP_AFFINE ||
+                    (from->op == RT_OP_ADD && rt_is_plain_pair(r->in, from));
     int c = has_weights(from) || takes_any ? rt_rewrite_consumer(r, from->out) : -1;
     rt_node *n = rt_rewrite_keep(r, node);
     if (!n || c < 0 || r->in->node[c].op != RT_OP_ACTIVATION || rt_node_act(from)) return;

@@ -90,9 +90,7 @@ static int positions_of(const rt_plan *p, const rt_node *n)
 {
     const rt_shape *s = rt_shape_of(p, n->out);
     size_t px = rt_shape_count(s) / (size_t)s->dim[s->rank - 1];
-    const rt_op *op = rt_ops[n->op];
-    int alone = op->positions && !(op->whole && op->whole(n));
-    if (!current->by_position || !alone || px > INT_MAX / (size_t)p->spec.batch) return 1;
+    if (!current->by_position || !rt_node_positions(p->graph, n) || px > INT_MAX / (size_t)p->spec.batch) return 1;
     return (int)px;
 }
 
@@ -481,7 +479,7 @@ static int by_position(const rt_plan *p)
         const rt_op *op = rt_ops[g->node[i].op];
         const rt_shape *s = rt_shape_of(p, g->node[i].out);
         int many = s->rank > 1 && (size_t)s->dim[s->rank - 1] < rt_shape_count(s);
-        *(op->positions && !(op->whole && op->whole(&g->node[i])) && many ? &alone : &others) += op->macs ? op->macs(g, &g->node[i]) : 0;
+        *(many && rt_node_positions(g, &g->node[i]) ? &alone : &others) += op->macs ? op->macs(g, &g->node[i]) : 0;
     }
     return alone > 4 * others;
 }

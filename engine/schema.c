@@ -29,7 +29,7 @@ static rt_status check_number(const rt_attr_spec *s, double v)
     /* bounds are those that the type holds: the float next to 0.999 is above it */
     double low = s->kind == RT_A_NUMBER ? (double)(float)s->low : s->low;
     double high = s->kind == RT_A_NUMBER ? (double)(float)s->high : s->high;
-    if ((v >= low && v <= high) || (!s->required && v == s->fallback)) return RT_OK;
+    if ((v >= low && v <= high) || (s->required <= 0 && v == s->fallback)) return RT_OK;
     return rt_fail(RT_USAGE, "'%s' is %g: %g to %g %s allowed", s->name, v, s->low, s->high,
                    s->kind == RT_A_NUMBER ? "is" : "are");
 }
@@ -60,6 +60,7 @@ rt_status rt_schema_check(const rt_schema *schema, const void *attributes)
             RT_TRY(check_numbers(s, pad->side, pad->given));
             break;
         case RT_A_SHAPE:
+            if (!shape->rank && s->required <= 0) break;
             if (shape->rank < 1 || shape->rank > RT_MAX_RANK)
                 return rt_fail(RT_USAGE, "'%s' has %d dimensions: 1 to %d are allowed", s->name, shape->rank,
                                RT_MAX_RANK);
@@ -124,7 +125,9 @@ char *rt_schema_text(const rt_schema *schema, const void *attributes, char *text
                 snprintf(one, sizeof one, "%s %dx%d", s->name, v[0], v[1]);
             break;
         case RT_A_PADDING: padding_text(s, at, &l); break;
-        case RT_A_SHAPE: snprintf(one, sizeof one, "%s %s", s->name, rt_shape_text(at, shape)); break;
+        case RT_A_SHAPE:
+            if (((const rt_shape *)at)->rank) snprintf(one, sizeof one, "%s %s", s->name, rt_shape_text(at, shape));
+            break;
         }
         if (*one) put(&l, one);
     }

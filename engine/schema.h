@@ -23,12 +23,16 @@ typedef enum {
 typedef struct { int side[4], given; } rt_padding;
 enum { RT_PAD_SAME = -1 };
 
+/* Not required, and younger than its operator: where it is absent it stays so, as models are known by the digest of
+ * their architecture's text. */
+enum { RT_A_LATER = -1 };
+
 typedef struct {
     const char *name;
     rt_attr_kind kind;
     size_t at;                         /* offset in the operator's attributes */
     double low, high, fallback;        /* of each number; a fallback outside of them means "not given" */
-    int required;
+    int required;                      /* or RT_A_LATER */
     const char *help;                  /* one sentence */
     const char *const *names;          /* of a choice, ended by NULL; low is 0, high the last */
 } rt_attr_spec;

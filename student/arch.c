@@ -204,6 +204,7 @@ static int read_from(rt_cfg *c, const rt_graph *g, int previous, int **in)
     *in = malloc(((size_t)most + 1) * sizeof **in);
     if (!*in) rt_out_of_memory();
     if (!from) {
+        if (previous < 0) return 0;                      /* a layer without input */
         if (g->inputs > 1 && rt_graph_input_of(g, previous) >= 0)
             rt_cfg_fail(c, "from", "the model has several inputs: name those that this layer takes");
         **in = previous;
@@ -231,7 +232,7 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     snprintf(at, sizeof at, "%s.layers[%d]", path, index);
     rt_cfg c = rt_cfg_begin(object, at);
     RT_TRY(read_kind(&c, &kind));
-    int *in, inputs = read_from(&c, g, g->output, &in), out;
+    int *in, inputs = read_from(&c, g, rt_ops[kind.op]->max_inputs ? g->output : -1, &in), out;
     if (kind.schema && !c.status) rt_cfg_read(&c, kind.schema, attributes);
     rt_layer_function(&kind, attributes);
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);

@@ -299,15 +299,16 @@ static rt_status put_pool(build *b, const rt_node *n)
 
 static int is_dilated(const rt_window *w) { return w->dilation[0] > 1 || w->dilation[1] > 1; }
 
-static int has_form(const rt_node *n)
+static int has_form(const rt_graph *g, const rt_node *n)
 {
     const rt_pool_attr *pool = RT_ATTR(n, rt_pool_attr);
     switch (n->op) {
     case RT_OP_CONV2D: case RT_OP_CONV1D: return !is_dilated(&RT_ATTR(n, rt_conv_attr)->window);
     case RT_OP_MAX_POOL: case RT_OP_AVG_POOL:
         return !is_dilated(&pool->window) && !pool->ceil && !pool->count_padding;
+    case RT_OP_ADD: case RT_OP_MUL: return rt_is_plain_pair(g, n);
     case RT_OP_INPUT: case RT_OP_DENSE: case RT_OP_AFFINE: case RT_OP_ACTIVATION:
-    case RT_OP_GLOBAL_AVG_POOL: case RT_OP_ADD: case RT_OP_MUL:
+    case RT_OP_GLOBAL_AVG_POOL:
     case RT_OP_CONCAT: case RT_OP_FLATTEN: case RT_OP_RESHAPE: return 1;
     default: return 0;
     }
@@ -387,7 +388,7 @@ static rt_status mark_needs(const build *b, char *range)
     memset(range, 0, (size_t)b->m->graph->tensors);
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        if (!has_form(n)) return no_form(b, n);
+        if (!has_form(g, n)) return no_form(b, n);
         if (!is_head_alone(b, n) && !keeps_scale(n) && !(n->op == RT_OP_INPUT && b->bytes))
             range[b->source[n->out]] = 1;
     }

@@ -16,7 +16,13 @@ static const rt_kernels *const *next_family(const rt_kernels *const *k)
 
 /* ---- one number ---- */
 
-typedef struct { rt_unary fn; float a, b, low, high; double ulp; /* -1: 1.2e-7 of 1 */ double (*is)(double); double (*slope)(double); } sample;
+typedef struct {
+    rt_unary fn;
+    float a, b, low, high;
+    double ulp; /* -1: 1.2e-7 of 1 */
+    double (*is)(double);
+    double (*slope)(double);
+} sample;
 
 static double reciprocal(double x) { return 1 / x; }
 static double minus(double x) { return -x; }
@@ -70,7 +76,8 @@ static float *spread(float low, float high, size_t n)
     float *x = random_floats(n, 1);
     for (size_t i = 0; i < n; i++) {
         double part = (double)i / (double)(n - 1);
-        x[i] = low > 0 && high > 1e6f * low ? (float)(low * pow((double)high / low, part)) : low + (high - low) * (float)part;
+        x[i] = low > 0 && high > 1e6f * low ? (float)(low * pow((double)high / low, part))
+                                            : low + (high - low) * (float)part;
     }
     return x;
 }
@@ -117,7 +124,8 @@ static void gelu(void **state)
         for (size_t i = 0; i < N; i++) {
             double v = x[i], phi = 0.5 * erfc(-v / sqrt(2)), want = v * phi;
             check_close("gelu_erf", y[i], want, 1e-37, v > 0 ? 6e-7 : 6e-7 + 1.2e-7 * v * v);
-            check_close("its derivative", d[i], phi + v * exp(-0.5 * v * v) / sqrt(2 * 3.14159265358979323846), 4e-7, 3e-7);
+            check_close("its derivative", d[i], phi + v * exp(-0.5 * v * v) / sqrt(2 * 3.14159265358979323846), 4e-7,
+                        3e-7);
         }
     }
     free(x); free(y); free(one); free(d);
@@ -138,8 +146,9 @@ static void slopes(void **state)
             for (size_t i = 1; i + 1 < N; i++) {
                 double v = x[i], h = 1e-5 * fmax(fabs(v), 1e-3), far = (q->is(v + h) - q->is(v - h)) / (2 * h),
                        near = (q->is(v + h / 2) - q->is(v - h / 2)) / h;
-                if (!(fabs(far - near) <= 1e-5 * (1 + fabs(near))) || fabs(near) > 1e30 || fabs(v) > 1e6 || fabs(v) < 1e-6 ||
-                    (q->fn == RT_UNARY_CLIP && (x[i] <= q->a || x[i] >= q->b))) continue;
+                if (!(fabs(far - near) <= 1e-5 * (1 + fabs(near))) || fabs(near) > 1e30 || fabs(v) > 1e6 ||
+                    fabs(v) < 1e-6 || (q->fn == RT_UNARY_CLIP && (x[i] <= q->a || x[i] >= q->b)))
+                    continue;
                 char text[120];
                 snprintf(text, sizeof text, "derivative %d at %.9g (%s)", (int)q->fn, v, (*k)->name);
                 check_close(text, d[i], near, 3e-5, 3e-5);
@@ -152,8 +161,8 @@ static void slopes(void **state)
 
 static int by_exp(rt_unary f)
 {
-    return f == RT_UNARY_EXP || f == RT_UNARY_LOG || f == RT_UNARY_ERF || (f >= RT_UNARY_ELU && f <= RT_UNARY_SOFTPLUS) ||
-           f == RT_UNARY_MISH;
+    return f == RT_UNARY_EXP || f == RT_UNARY_LOG || f == RT_UNARY_ERF ||
+           (f >= RT_UNARY_ELU && f <= RT_UNARY_SOFTPLUS) || f == RT_UNARY_MISH;
 }
 
 /* Lengths 1 to 70: the very same bits where nothing is fused, and the same in all families that fuse; nothing beyond
@@ -178,8 +187,8 @@ static void twins(void **state)
                     else (*k)->unary_back(got, dy, x, n, q->fn, q->a, q->b, mode - 1);
                     for (size_t i = 0; i < ROOM; i++)
                         if (memcmp(&want[i], &got[i], 4) && !(isnan(want[i]) && isnan(got[i])))
-                            fail_msg("function %d mode %d of %s at %zu of %zu: %.9g, %.9g", (int)q->fn, mode, (*k)->name, i,
-                                     n, (double)got[i], (double)want[i]);
+                            fail_msg("function %d mode %d of %s at %zu of %zu: %.9g, %.9g", (int)q->fn, mode,
+                                     (*k)->name, i, n, (double)got[i], (double)want[i]);
                     if (mode) {                                   /* in place */
                         memcpy(got, dy, n * sizeof *got);
                         memcpy(want, dy, n * sizeof *got);
@@ -250,10 +259,138 @@ static void special(void **state)
     }
 }
 
+/* ---- two numbers ---- */
+
+static double of_two(rt_binary f, double a, double b)
+{
+    switch (f) {
+    case RT_BINARY_ADD: return a + b;
+    case RT_BINARY_SUBTRACT: return a - b;
+    case RT_BINARY_MULTIPLY: return a * b;
+    case RT_BINARY_DIVIDE: return a / b;
+    case RT_BINARY_MINIMUM: return isnan(a) || isnan(b) ? NAN : fmin(a, b);
+    case RT_BINARY_MAXIMUM: return isnan(a) || isnan(b) ? NAN : fmax(a, b);
+    case RT_BINARY_POWER: return pow(a, b);
+    case RT_BINARY_PRELU: return a < 0 ? a * b : a;
+    case RT_BINARY_MODULO: return fmod(a, b);
+    case RT_BINARY_LESS: return a < b;
+    case RT_BINARY_LESS_OR_EQUAL: return a <= b;
+    case RT_BINARY_GREATER: return a > b;
+    case RT_BINARY_GREATER_OR_EQUAL: return a >= b;
+    case RT_BINARY_EQUAL: return !(a < b) && !(a > b) && !isnan(a) && !isnan(b);
+    case RT_BINARY_AND: return (a < 0 || a > 0 || isnan(a)) && (b < 0 || b > 0 || isnan(b));
+    case RT_BINARY_OR: return a < 0 || a > 0 || isnan(a) || b < 0 || b > 0 || isnan(b);
+    case RT_BINARY_XOR: return (a < 0 || a > 0 || isnan(a)) != (b < 0 || b > 0 || isnan(b));
+    case RT_BINARY_COUNT: break;
+    }
+    return NAN;
+}
+
+/* Numbers of which some are 0, some equal in both, some infinite or NaN. */
+static void odd_numbers(float *a, float *b, size_t n)
+{
+    static const float odd[] = {0, -0.0f, 1, -1, 2, INFINITY, -INFINITY, NAN};
+    for (size_t i = 0; i < n; i++) {
+        if (i % 5 == 1) a[i] = odd[i / 5 % 8];
+        if (i % 7 == 2) b[i] = odd[i / 7 % 8];
+        if (i % 11 == 3) b[i] = a[i];
+        if (i % 3 == 0) b[i] = rintf(b[i] * 2);
+    }
+}
+
+/* Every function by lines of every length whose numbers go along or stay: the formula rounded, the bits of the twin,
+ * and nothing beyond the end. */
+static void pairs(void **state)
+{
+    (void)state;
+    enum { MOST = 70, LINES = 3, ROOM = LINES * MOST + 20 };
+    float *a = random_floats(ROOM, 11), *b = random_floats(ROOM, 12), *dy = random_floats(ROOM, 13), want[ROOM],
+          got[ROOM];
+    odd_numbers(a, b, ROOM);
+    for (size_t n = 1; n <= MOST; n++)
+        for (int steps = 0; steps < 4; steps++) {
+            rt_lines l = {.a = a, .b = b, .a_step = steps & 1, .b_step = steps >> 1, .lines = LINES, .n = n,
+                          .a_line = steps & 1 ? (ptrdiff_t)n : 2, .b_line = n % 2 ? 0 : 5};
+            for (int f = 0; f < RT_BINARY_COUNT; f++)
+                EACH_FAMILY(k)
+                    for (int mode = -1; mode < 2; mode++) {
+                        if (mode >= 0 && f >= RT_BINARY_LESS) continue;
+                        for (size_t i = 0; i < ROOM; i++) want[i] = got[i] = (float)(i % 7) * 0.125f;
+                        if (mode < 0) twin->binary(want, &l, f);
+                        else twin->binary_back(want, dy, &l, f, mode);
+                        if (mode < 0) (*k)->binary(got, &l, f);
+                        else (*k)->binary_back(got, dy, &l, f, mode);
+                        for (size_t i = 0; i < ROOM; i++) {
+                            size_t r = i / n, e = i % n;
+                            float p = a[r * (size_t)l.a_line + e * (size_t)l.a_step],
+                                  q = b[r * (size_t)l.b_line + e * (size_t)l.b_step];
+                            if (i < LINES * n && mode < 0 && *k == twin) {
+                                float sure = (float)of_two(f, (double)p, (double)q);
+                                if (fabsf(sure) > 0 && fabsf(sure) < FLT_MIN) continue;
+                                if (!(got[i] <= sure && got[i] >= sure) && !(isnan(got[i]) && isnan(sure)))
+                                    fail_msg("pair %d of %g, %g is %.9g, want %.9g", f, (double)p, (double)q,
+                                             (double)got[i], (double)sure);
+                            }
+                            int fused = f == RT_BINARY_POWER && mode == 1;       /* a logarithm is in it */
+                            if (memcmp(&want[i], &got[i], 4) && !(isnan(want[i]) && isnan(got[i])) &&
+                                !(fused && fabsf(want[i] - got[i]) <= 1e-6f * fabsf(want[i])))
+                                fail_msg("pair %d mode %d of %s, %zu of %zu: %.9g, %.9g", f, mode, (*k)->name, i, n,
+                                         (double)got[i], (double)want[i]);
+                        }
+                    }
+        }
+    free(a); free(b); free(dy);
+}
+
+/* ---- folds ---- */
+
+static double fold_d(rt_fold f, double s, double v)
+{
+    switch (f) {
+    case RT_FOLD_SUM: return s + v;
+    case RT_FOLD_ABS: return s + fabs(v);
+    case RT_FOLD_SQUARE: return s + v * v;
+    case RT_FOLD_PROD: return s * v;
+    case RT_FOLD_MAX: return fmax(s, v);
+    default: return fmin(s, v);
+    }
+}
+
+static void folds(void **state)
+{
+    (void)state;
+    enum { MOST = 70 };
+    float *x = random_floats(MOST + 1, 14);
+    for (int f = RT_FOLD_SUM; f <= RT_FOLD_MIN; f++)
+        for (size_t n = 1; n <= MOST; n++)
+            EACH_FAMILY(k) {
+                double acc[MOST + 1], same[MOST + 1], all = 0.75, from = 0.75;
+                for (size_t i = 0; i <= MOST; i++) acc[i] = same[i] = 0.5 - (double)i / 60;
+                (*k)->fold_lines(acc, x, n, f);
+                for (size_t i = 0; i <= MOST; i++) {
+                    double want = i < n ? fold_d(f, same[i], (double)x[i]) : same[i];
+                    assert_memory_equal(&acc[i], &want, sizeof want);
+                }
+                for (size_t i = 0; i < n; i++) all = fold_d(f, all, (double)x[i]);
+                double got = (*k)->fold_run(from, x, n, f), sure = twin->fold_run(from, x, n, f);
+                check_close("fold", got, all, 1e-14, 1e-13);
+                assert_memory_equal(&got, &sure, sizeof got);
+                if (f < RT_FOLD_MAX) continue;
+                float keep = x[n / 2];
+                x[n / 2] = NAN;
+                assert_true(isnan((*k)->fold_run(from, x, n, f)));
+                (*k)->fold_lines(acc, x, n, f);
+                assert_true(isnan(acc[n / 2]));
+                x[n / 2] = keep;
+            }
+    free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(gelu), cmocka_unit_test(slopes),
-                                       cmocka_unit_test(twins), cmocka_unit_test(special)};
+                                       cmocka_unit_test(twins), cmocka_unit_test(special), cmocka_unit_test(pairs),
+                                       cmocka_unit_test(folds)};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) if (!strcmp((*k)->name, "scalar")) twin = *k;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,18 +1,48 @@
 /* Gradients of operators of one and two numbers, of moves and of reductions, see gradients.h. */
 #include "tests/engine/gradients.h"
 
-static const struct { const char *before, *layer; } functions[] = {
-    {"", "\"exp\""}, {"softplus", "\"log\""}, {"softplus", "\"sqrt\""}, {"softplus", "\"reciprocal\""},
-    {"", "\"abs\""}, {"", "\"neg\""}, {"", "\"erf\""}, {"", "\"elu\",\"alpha\":0.7"}, {"", "\"selu\""},
-    {"", "\"celu\",\"alpha\":1.6"}, {"", "\"softplus\""}, {"", "\"softsign\""},
-    {"", "\"hard_sigmoid\",\"alpha\":0.4,\"beta\":0.3"}, {"", "\"mish\""}, {"", "\"thresholded_relu\",\"alpha\":0.3"},
-    {"", "\"shrink\",\"lambd\":0.2,\"bias\":0.1"}, {"", "\"clip\",\"low\":-0.4,\"high\":0.9"},
-    {"", "\"pow\",\"exponent\":2"}, {"", "\"pow\",\"exponent\":3"}, {"softplus", "\"pow\",\"exponent\":0.5"},
-    {"softplus", "\"pow\",\"exponent\":-1"}, {"softplus", "\"pow\",\"exponent\":-1.7"}, {"", "\"sin\""}, {"", "\"cos\""},
-    {"softsign", "\"tan\""}, {"softsign", "\"asin\""}, {"softsign", "\"acos\""}, {"", "\"atan\""}, {"", "\"sinh\""},
-    {"", "\"cosh\""}, {"", "\"asinh\""}, {"exp", "\"asinh\""}, {"softsign", "\"atanh\""}, {"", "\"floor\""},
-    {"", "\"ceil\""}, {"", "\"round\""}, {"", "\"sign\""}, {"", "\"not\""}, {"", "\"is_nan\""}, {"", "\"is_inf\""},
-    {"softplus\"},{\"op\":\"exp", "\"acosh\""}};
+static const struct { const char *before, *layer;
+} functions[] = {{"", "\"exp\""},
+                 {"softplus", "\"log\""},
+                 {"softplus", "\"sqrt\""},
+                 {"softplus", "\"reciprocal\""},
+                 {"", "\"abs\""},
+                 {"", "\"neg\""},
+                 {"", "\"erf\""},
+                 {"", "\"elu\",\"alpha\":0.7"},
+                 {"", "\"selu\""},
+                 {"", "\"celu\",\"alpha\":1.6"},
+                 {"", "\"softplus\""},
+                 {"", "\"softsign\""},
+                 {"", "\"hard_sigmoid\",\"alpha\":0.4,\"beta\":0.3"},
+                 {"", "\"mish\""},
+                 {"", "\"thresholded_relu\",\"alpha\":0.3"},
+                 {"", "\"shrink\",\"lambd\":0.2,\"bias\":0.1"},
+                 {"", "\"clip\",\"low\":-0.4,\"high\":0.9"},
+                 {"", "\"pow\",\"exponent\":2"},
+                 {"", "\"pow\",\"exponent\":3"},
+                 {"softplus", "\"pow\",\"exponent\":0.5"},
+                 {"softplus", "\"pow\",\"exponent\":-1"},
+                 {"softplus", "\"pow\",\"exponent\":-1.7"},
+                 {"", "\"sin\""},
+                 {"", "\"cos\""},
+                 {"softsign", "\"tan\""},
+                 {"softsign", "\"asin\""},
+                 {"softsign", "\"acos\""},
+                 {"", "\"atan\""},
+                 {"", "\"sinh\""},
+                 {"", "\"cosh\""},
+                 {"", "\"asinh\""},
+                 {"exp", "\"asinh\""},
+                 {"softsign", "\"atanh\""},
+                 {"", "\"floor\""},
+                 {"", "\"ceil\""},
+                 {"", "\"round\""},
+                 {"", "\"sign\""},
+                 {"", "\"not\""},
+                 {"", "\"is_nan\""},
+                 {"", "\"is_inf\""},
+                 {"softplus\"},{\"op\":\"exp", "\"acosh\""}};
 enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
 
 static void one_number(void **state)
@@ -31,15 +61,128 @@ static void one_number(void **state)
         for (int k = 0; k < RT_LAYER_KINDS; k++) {
             rt_layer_kind kind = rt_layer_kind_at(k);
             size_t length = strlen(kind.name);
-            used[kind.unary] |= !strncmp(functions[i].layer + 1, kind.name, length) && functions[i].layer[1 + length] == '"';
+            used[kind.unary] |= !strncmp(functions[i].layer + 1, kind.name, length) &&
+                                functions[i].layer[1 + length] == '"';
         }
     }
     for (int u = RT_UNARY_NONE + 1; u < RT_UNARY_COUNT; u++) assert_true(used[u]);
     each_family(a);
 }
 
+/* Two inputs: a (5,3,4) and b of another shape, which broadcast either way; then summed over into the answer. */
+#define PAIR(op, before, shape) \
+    "{\"inputs\":[{\"name\":\"u\",\"shape\":[5,3,4]},{\"name\":\"v\",\"shape\":" shape "}],\"classes\":3,\"layers\":[" \
+    "{\"op\":\"dense\",\"out\":4,\"from\":\"u\"}," before "{\"op\":\"flatten\",\"name\":\"fa\"}," \
+    "{\"op\":\"reshape\",\"shape\":[5,3,4],\"name\":\"a\"}," \
+    "{\"op\":\"position\",\"learned\":true,\"from\":\"v\"}," before "{\"op\":\"flatten\",\"name\":\"fb\"}," \
+    "{\"op\":\"reshape\",\"shape\":" shape ",\"name\":\"b\"}," \
+    "{\"op\":\"" op "\",\"from\":[\"a\",\"b\"],\"name\":\"c\"},{\"op\":\"" op \
+    "\",\"from\":[\"b\",\"c\"],\"name\":\"d\"}," \
+    "{\"op\":\"tanh\"},{\"op\":\"add\",\"from\":[\"tanh%\",\"a\"]},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}]}"
+
+/* JSON text with the name of each layer that has none: NAME% stands for NAME and its number. */
+static char *numbered(const char *text)
+{
+    char *out = malloc(2 * strlen(text) + 100), *at = out;
+    int layers = 0;
+    const char *list = strstr(text, "\"layers\"");
+    for (const char *c = text; *c; c++) {
+        if (c > list && !strncmp(c, "{\"op\"", 5)) layers++;
+        if (*c == '%') at += sprintf(at, "%d", layers - 1);
+        else *at++ = *c;
+    }
+    *at = 0;
+    return out;
+}
+
+static void each_numbered(const char *const *a)
+{
+    const char *list[64] = {0};
+    int n = 0;
+    for (; a[n]; n++) list[n] = numbered(a[n]);
+    each_family(list);
+    for (int i = 0; i < n; i++) free((void *)(uintptr_t)list[i]);
+}
+
+#define PLUS "{\"op\":\"softplus\"},"
+static void two_inputs(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        PAIR("add", "", "[3,1]"), PAIR("add", "", "[1,3,4]"), PAIR("add", "", "[5,1,4]"), PAIR("add", "", "[1,1]"),
+        PAIR("subtract", "", "[3,4]"), PAIR("subtract", "", "[5,1,1]"), PAIR("subtract", "", "[5,3,4]"),
+        PAIR("multiply", "", "[1,4]"), PAIR("multiply", "", "[5,3,1]"), PAIR("multiply", "", "[3,4]"),
+        PAIR("divide", PLUS, "[3,1]"), PAIR("divide", PLUS, "[5,3,4]"), PAIR("minimum", "", "[5,1,1]"),
+        PAIR("maximum", "", "[1,3,1]"), PAIR("minimum", "", "[5,3,4]"), PAIR("power", PLUS, "[3,1]"),
+        PAIR("power", PLUS, "[5,3,4]"), PAIR("prelu", "", "[3,4]"), PAIR("prelu", "", "[1,1]"),
+        PAIR("less", "", "[3,4]"), PAIR("greater_or_equal", "", "[5,1,1]"),
+        PAIR("equal", "", "[5,3,4]"), PAIR("xor", "", "[3,1]"), NULL};
+    each_numbered(a);
+}
+
+/* An operand of the layer's own, constant or trained, on either side; positions of rows, and lines long and short. */
+#define OPERAND(op, before, shape, more) \
+    NET("[7,19]", "3", "{\"op\":\"dense\",\"out\":19}," before "{\"op\":\"" op "\",\"operand\":" shape more "}," \
+        "{\"op\":\"tanh\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}")
+#define LEARNED ",\"learned\":true"
+#define REVERSE ",\"reverse\":true"
+static void operands(void **state)
+{
+    (void)state;
+    static const char *const a[] = {OPERAND("add", "", "[19]", LEARNED),
+                                    OPERAND("add", "", "[19]", ""),
+                                    OPERAND("add", "", "[7,1]", LEARNED),
+                                    OPERAND("add", "", "[1]", LEARNED),
+                                    OPERAND("multiply", "", "[19]", LEARNED),
+                                    OPERAND("multiply", "", "[7,19]", LEARNED REVERSE),
+                                    OPERAND("multiply", "", "[2,7,19]", LEARNED),
+                                    OPERAND("multiply", "", "[3,1,1]", ""),
+                                    OPERAND("subtract", "", "[19]", REVERSE LEARNED),
+                                    OPERAND("subtract", "", "[1,19]", LEARNED),
+                                    OPERAND("divide", PLUS, "[1]", REVERSE LEARNED),
+                                    OPERAND("divide", "", "[1,19]", LEARNED),
+                                    OPERAND("power", PLUS, "[19]", LEARNED),
+                                    OPERAND("power", PLUS, "[1]", ""),
+                                    OPERAND("prelu", "", "[19]", LEARNED),
+                                    OPERAND("prelu", "", "[1]", LEARNED),
+                                    OPERAND("maximum", "", "[1]", ""),
+                                    OPERAND("minimum", "", "[7,1]", LEARNED),
+                                    OPERAND("greater", "", "[1]", ""),
+                                    OPERAND("modulo", "", "[1]", LEARNED),
+                                    NET("[5,4,3]", "3",
+                                        "{\"op\":\"dense\",\"out\":3},{\"op\":\"multiply\",\"operand\":[3]" LEARNED "},"
+                                        "{\"op\":\"add\",\"operand\":[4,1]" LEARNED
+                                        "},{\"op\":\"subtract\",\"operand\":[5,4,3]" LEARNED "},"
+                                        "{\"op\":\"tanh\"},{\"op\":\"divide\",\"operand\":[5,1,1]" LEARNED "}" HEAD),
+                                    NULL};
+    each_family(a);
+}
+
+static void choices(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[5,6]", "3",
+            NAMED("dense", "a", ",\"out\":6") "," NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") "," NAMED(
+                "less", "m",
+                ",\"from\":[\"input\",\"a\"]") "," NAMED("where", "w",
+                                                         ",\"from\":[\"m\",\"a\",\"b\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[5,6]", "3",
+            NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[1]" LEARNED) "," NAMED("constant", "q", ",\"shape\":[4,1,6]" LEARNED) "," NAMED(
+                "greater", "m",
+                ",\"from\":[\"a\",\"k\"]") "," NAMED("where", "w",
+                                                     ",\"from\":[\"m\",\"q\",\"a\"]") "," NAMED("where", "x",
+                                                                                                ",\"from\":[\"m\",\"k\",\"w\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[6]", "3",
+            NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[6]") "," NAMED(
+                "multiply", "m", ",\"from\":[\"a\",\"k\"]") ",{\"op\":\"dense\",\"out\":3}"),
+        NULL};
+    each_family(a);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_number)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_number), cmocka_unit_test(two_inputs),
+                                       cmocka_unit_test(operands), cmocka_unit_test(choices)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static attributes usable(const rt_schema *schema)
     for (int i = 0; i < schema->count; i++) {
         const rt_attr_spec *s = &schema->spec[i];
         int *at = (int *)(void *)(a.byte + s->at);
-        if (!s->required) continue;
+        if (s->required <= 0) continue;
         at[0] = 1;
         if (s->kind == RT_A_PAIR || s->kind == RT_A_SHAPE) at[1] = 1;
     }
