@@ -197,7 +197,8 @@ static rt_status matmul_const(rt_lowering *l, const rt_eval_node *n)
 {
     int add = -1;
     product p = {.w = rt_lower_const(l, n, 1), .alpha = 1, .beta = 1, .col = 1};
-    if (!rt_lower_in(l, n, 0) || !p.w) return rt_lower_no(l, "a product of two tensors that depend on data has no layer here");
+    if (rt_lower_in(l, n, 0) && rt_lower_in(l, n, 1)) return rt_lower_product(l, n);
+    if (!p.w) return rt_lower_no(l, "its left side is constant");
     if (p.w->rank != 2) return rt_lower_no(l, "its weights are no matrix");
     p.k = p.w->dim[0];
     p.n = p.w->dim[1];

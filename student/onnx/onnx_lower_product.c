@@ -1,0 +1,164 @@
+/* student/onnx/onnx_lower_product.c - products of two tensors that both depend on data, and attention, which is two of
+ * them with a softmax between: one layer, whose scores are never in memory. */
+#include <math.h>
+#include <string.h>
+
+#include "student/onnx/onnx_lower.h"
+
+/* ---- attention ---- */
+
+typedef struct {
+    const rt_eval_node *qk, *pv, *last;        /* last: whose output is the layer's */
+    int taken[8], takes;                       /* nodes that it takes up */
+    double scale;
+    rt_lowered_value *mask;
+    const rt_array *mask_c;
+} pattern;
+
+static int is_scalar(const rt_array *a) { return a && a->count == 1 && rt_array_is_float(a); }
+
+static const rt_eval_node *follow(const rt_lowering *l, const rt_eval_node *n, const char *op, pattern *p)
+{
+    int at = rt_lower_next(l, n, op);
+    if (at < 0) return NULL;
+    p->taken[p->takes++] = at;
+    return &l->g->node[at];
+}
+
+/* MatMul, perhaps Mul or Div by a number, perhaps Add of a mask, Softmax over the last axis, MatMul: of heads
+ * (1, H, T, d), (1, H, d, S), (1, H, S, e). */
+static int find_attention(rt_lowering *l, const rt_eval_node *qk, pattern *p)
+{
+    const rt_eval_node *n = qk, *m;
+    const rt_array *scores = rt_lower_shape(l, qk, 0);
+    *p = (pattern){.qk = qk, .scale = 1};
+    if (scores->rank != 4 || scores->dim[0] != 1 || !rt_lower_in(l, qk, 0) || !rt_lower_in(l, qk, 1)) return 0;
+    int takes = p->takes;
+    if (((m = follow(l, n, "Mul", p)) || (m = follow(l, n, "Div", p))) &&
+        is_scalar(rt_lower_const(l, m, m->in[0] == n->out[0]))) {
+        double s = rt_array_double(rt_lower_const(l, m, m->in[0] == n->out[0]), 0);
+        int divides = !strcmp(m->op, "Div");
+        if (divides && m->in[0] != n->out[0]) return 0;
+        p->scale = divides ? 1 / s : s;
+        n = m;
+        takes = p->takes;
+    }
+    p->takes = takes;
+    if ((m = follow(l, n, "Add", p))) {
+        int side = m->in[0] == n->out[0];
+        p->mask = rt_lower_in(l, m, side);
+        p->mask_c = rt_lower_const(l, m, side);
+        if (!p->mask_c && (!p->mask || !p->mask->layer)) return 0;
+        n = m;
+        takes = p->takes;
+    }
+    p->takes = takes;
+    if (!(m = follow(l, n, "Softmax", p))) return 0;
+    int64_t axis = rt_lower_int(m, "axis", m->version < 13 ? 1 : -1);
+    if (axis != 3 && axis != -1) return 0;
+    p->pv = follow(l, m, "MatMul", p);
+    if (!p->pv || p->pv->in[0] != m->out[0] || !rt_lower_in(l, p->pv, 1) || !rt_lower_in(l, p->pv, 1)->layer) return 0;
+    p->last = p->pv;
+    return p->scale > 0 && p->scale < 1e6;
+}
+
+/* A side of (1, G, rows, d) as (rows, G d); turned: it is (1, G, d, rows). */
+static rt_status heads(rt_lowering *l, rt_lowered_value *v, int turned, const char **from)
+{
+    const int straight[4] = {0, 2, 1, 3}, crossed[4] = {0, 3, 1, 2};
+    int64_t rows = v->dim[turned ? 3 : 2], width = v->dim[1] * v->dim[turned ? 2 : 3];
+    if (rows > INT32_MAX || width > INT32_MAX) return rt_lower_no(l, "is beyond the limits of layers");
+    rt_shape s = {2, {(int)rows, (int)width}};
+    return rt_lower_as(l, v, turned ? crossed : straight, &s, from);
+}
+
+static rt_status mask(rt_lowering *l, const pattern *p, const char **from)
+{
+    int rank = p->mask ? p->mask->rank : p->mask_c->rank;
+    const int64_t *dim = p->mask ? p->mask->dim : p->mask_c->dim;
+    rt_shape s = {.rank = 0};
+    for (int i = rank > 3 ? rank - 3 : 0; i < rank; i++) s.dim[s.rank++] = (int)dim[i];
+    if (rank > 4 || (rank == 4 && dim[0] != 1)) return rt_lower_no(l, "its mask has other dimensions than its scores");
+    if (!s.rank) s = (rt_shape){1, {1}};
+    if (p->mask) return rt_lower_as(l, p->mask, NULL, &s, from);
+    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
+    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
+    cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(s.dim, s.rank));
+    float *to = rt_lower_fill(l, j, "value", p->mask_c->count);
+    if (!to) return RT_RUN;
+    for (size_t i = 0; i < p->mask_c->count; i++) to[i] = (float)rt_array_double(p->mask_c, i);
+    *from = rt_lower_name(j);
+    return RT_OK;
+}
+
+static rt_status attention(rt_lowering *l, const pattern *p)
+{
+    static const int order[4] = {0, 2, 1, 3};
+    rt_lowered_value *q = rt_lower_in(l, p->qk, 0), *k = rt_lower_in(l, p->qk, 1), *v = rt_lower_in(l, p->pv, 1);
+    const rt_array *y = rt_lower_shape(l, p->last, 0);
+    const char *from[4];
+    int inputs = 3;
+    RT_TRY(heads(l, q, 0, &from[0]));
+    if (!l->bad) RT_TRY(heads(l, k, 1, &from[1]));
+    if (!l->bad) RT_TRY(heads(l, v, 0, &from[2]));
+    if (!l->bad && (p->mask || p->mask_c)) RT_TRY(mask(l, p, &from[inputs++]));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "attention", p->qk->name, from, inputs);
+    cJSON_AddNumberToObject(j, "heads", (double)q->dim[1]);
+    cJSON_AddNumberToObject(j, "scale", p->scale);
+    rt_shape out = {2, {(int)y->dim[2], (int)(y->dim[1] * y->dim[3])}};
+    rt_lower_give(l, p->last, 0, j, &out, order);
+    for (int i = 0; i < p->takes; i++) l->done[p->taken[i]] = 1;
+    return RT_OK;
+}
+
+/* ---- products ---- */
+
+/* Whether memory holds the last two axes the other way round, all before as they are. */
+static int is_turned(const rt_lowered_value *v)
+{
+    int order[RT_ARRAY_RANK];
+    if (v->rank < 2 || rt_lower_is(v, NULL)) return 0;
+    for (int i = 0; i < v->rank; i++) order[i] = i;
+    order[v->rank - 2] = v->rank - 1;
+    order[v->rank - 1] = v->rank - 2;
+    return rt_lower_is(v, order);
+}
+
+static rt_status factor(rt_lowering *l, rt_lowered_value *v, int *turned, const char **from)
+{
+    int order[RT_ARRAY_RANK];
+    rt_shape s = {.rank = 0};
+    *turned = is_turned(v);
+    for (int i = 0; i < v->rank; i++) order[i] = i;
+    if (*turned) order[v->rank - 2] = v->rank - 1, order[v->rank - 1] = v->rank - 2;
+    for (int i = 0; i < v->rank; i++) {
+        int64_t d = v->dim[order[i]];
+        if (i < v->rank - 2 && d == 1 && !s.rank) continue;           /* leading ones need not be there */
+        if (s.rank == RT_MAX_RANK || d > INT32_MAX) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        s.dim[s.rank++] = (int)d;
+    }
+    return rt_lower_as(l, v, order, &s, from);
+}
+
+rt_status rt_lower_product(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *a = rt_lower_in(l, n, 0), *b = rt_lower_in(l, n, 1);
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    const char *from[2];
+    int turned[2];
+    pattern p;
+    if (a->rank < 2 || b->rank < 2) return rt_lower_no(l, "a product of vectors");
+    if (find_attention(l, n, &p)) return attention(l, &p);
+    RT_TRY(factor(l, a, &turned[0], &from[0]));
+    if (!l->bad) RT_TRY(factor(l, b, &turned[1], &from[1]));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "matmul", n->name, from, 2);
+    if (turned[0]) cJSON_AddBoolToObject(j, "transpose_a", 1);
+    if (turned[1]) cJSON_AddBoolToObject(j, "transpose_b", 1);
+    rt_shape out = {.rank = 0};
+    for (int i = 0; i < y->rank; i++)
+        if (i >= y->rank - 2 || y->dim[i] != 1 || out.rank) out.dim[out.rank++] = (int)y->dim[i];
+    rt_lower_give(l, n, 0, j, &out, NULL);
+    return RT_OK;
+}
