@@ -1,9 +1,36 @@
 /* cli/cmd_import.c - retort import */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "experiments/importer.h"
+
+/* --shape NAME=3,224,224, and the like for other keys of an input of a model: inputs.NAME.key. */
+static rt_status add_inputs(cli_args *a, cJSON *config)
+{
+    const char *text;
+    for (int i = 0; (text = cli_value_at(a, "shape", i)); i++) {
+        const char *equals = strrchr(text, '=');
+        char name[256];
+        cJSON *all = cJSON_GetObjectItemCaseSensitive(config, "inputs"), *list = cJSON_CreateArray();
+        if (!all) all = cJSON_AddObjectToObject(config, "inputs");
+        if (!equals || equals == text || equals - text > 255)
+            return cJSON_Delete(list), rt_fail(RT_USAGE, "--shape %s: NAME=D,D,... is expected, such as images=3,224,224", text);
+        snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+        for (const char *p = equals + 1; *p; ) {
+            char *end;
+            cJSON_AddItemToArray(list, cJSON_CreateNumber((double)strtol(p, &end, 10)));
+            if (end == p || (*end && *end != ','))
+                return cJSON_Delete(list), rt_fail(RT_USAGE, "--shape %s: '%s' is no number", text, p);
+            p = *end ? end + 1 : end;
+        }
+        cJSON *one = cJSON_GetObjectItemCaseSensitive(all, name);
+        if (!one) one = cJSON_AddObjectToObject(all, name);
+        cJSON_AddItemToObject(one, "shape", list);
+    }
+    return RT_OK;
+}
 
 /* --target NAME=COLUMN,COLUMN, or --target COLUMN, whose name is the data set's, too. */
 static rt_status add_targets(cli_args *a, cJSON *config)
@@ -24,20 +51,22 @@ static rt_status add_targets(cli_args *a, cJSON *config)
 static rt_status read_arguments(cli_args *a, cJSON *config)
 {
     static const char *const same[] = {"format", "label", "separator", "decimal", "header", "encoding", "missing",
-                                       "classes", "like", "drop", "alpha", "x", "y", "channels"};
+                                       "classes", "like", "drop", "alpha", "x", "y", "channels",
+                                       "output", "gives"};
     static const struct { const char *option, *key; } dashed[] = {{"missing-labels", "missing_labels"},
-                                                                  {"no-label", "no_label"}};
+                                                                  {"no-label", "no_label"}, {"data-root", "data_root"}};
     int h, w, most, end = 0;
     const char *size = cli_value(a, "size");
     RT_TRY(cli_set(config, "input", a->positional[0]));
     if (a->count == 2) RT_TRY(cli_set(config, "labels", a->positional[1]));
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) RT_TRY(cli_set_option(a, config, same[i], same[i]));
-    for (size_t i = 0; i < 2; i++) RT_TRY(cli_set_option(a, config, dashed[i].option, dashed[i].key));
+    for (size_t i = 0; i < 3; i++) RT_TRY(cli_set_option(a, config, dashed[i].option, dashed[i].key));
     if (cli_flag(a, "keep-index")) cJSON_AddTrueToObject(config, "keep_index");
     if (cli_flag(a, "skip-bad")) cJSON_AddTrueToObject(config, "skip_bad");
     RT_TRY(cli_int(a, "max-classes", 0, 1, 1 << 17, &most));
     if (most) cJSON_AddNumberToObject(config, "max_classes", most);
     RT_TRY(add_targets(a, config));
+    RT_TRY(add_inputs(a, config));
     if (size) {
         if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end])
             return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
@@ -52,9 +81,13 @@ static rt_status run(cli_args *a, cJSON **result)
     const char *out = cli_value(a, "out");
     if (!out || a->count < 1)
         return rt_fail(RT_USAGE, "import: INPUT and --out DATA.h5 are required; see 'retort import --help'");
-    cJSON *config = cJSON_CreateObject();
-    rt_status st = read_arguments(a, config);
-    if (!st) st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, &a->progress, result);
+    const char *file = cli_value(a, "config");
+    cJSON *config = NULL;
+    rt_status st = file ? rt_json_file(&config, file) : RT_OK;
+    if (!file) config = cJSON_CreateObject();
+    if (!st && !cJSON_IsObject(config)) st = rt_fail(RT_USAGE, "%s: an object {...} is expected", file);
+    if (!st) st = read_arguments(a, config);
+    if (!st) st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force"), .config = file}, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
@@ -92,6 +125,10 @@ static void names(const char *what, const cJSON *list, const cJSON *rows)
 static void show(const cJSON *r)
 {
     char text[400];
+    if (get(r, "model")) {
+        cli_print_tree(r, 0);
+        return;
+    }
     size_t at = (size_t)snprintf(text, sizeof text, "%.0f of (", get(r, "rows")->valuedouble);
     for (const cJSON *d = get(r, "row_shape")->child; d && at < 300; d = d->next)
         at += (size_t)snprintf(text + at, sizeof text - at, "%.0f%s", d->valuedouble, d->next ? ", " : "");
@@ -185,17 +222,34 @@ static const cli_option options[] = {
     {"skip-bad", CLI_FLAG, NULL, "leave out pictures that cannot be read, and count them", NULL},
     {"x", CLI_VALUE, "NAME", "array of an NPZ (x, or the only one, if not given)", "NPY and NPZ"},
     {"y", CLI_VALUE, "NAME", "array with the labels (y, if not given)", NULL},
+    {"shape", CLI_LIST, "NAME=D,D",
+     "of a row of the model's input NAME, as the model has it, where the file leaves it open. May be given more than once",
+     "models (ONNX)"},
+    {"output", CLI_VALUE, "NAME", "the output that answers; the only one of a row of numbers, if not given", NULL},
+    {"gives", CLI_VALUE, "WHAT",
+     "logits, probabilities or values (a head of numbers); if not given, probabilities where a softmax ends the model, "
+     "else logits",
+     NULL},
+    {"data-root", CLI_VALUE, "FOLDER", "where external data lies, through links too; the model's own folder, without links, "
+     "if not given", NULL},
+    {"config", CLI_VALUE, "FILE.json",
+     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": \"hwc\"|\"chw\", \"mean\", "
+     "\"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"gives\", \"classes\", \"data_root\"",
+     NULL},
     {0}};
 
 const cli_command cli_import = {
     .name = "import",
-    .summary = "bring IDX, CSV, NPY, NPZ or image files into HDF5",
+    .summary = "bring IDX, CSV, NPY, NPZ or image files, or an ONNX model, into HDF5",
     .usage = "INPUT [LABELS] --out DATA.h5 [options]",
     .about =
         "Brings a data set into HDF5: x (rows, ...), y (rows) when there are labels (-1: none), and a manifest with "
         "class names, column names and where it came from. What was assumed and left out is printed; what cannot be "
         "told is asked for.\n\n"
-        "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.",
+        "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.\n\n"
+        "An ONNX model becomes a model of retort, with layers that are trained on, labelled with, evaluated and exported as "
+        "any others; operators that have no layer here are all named, and nothing is written. Other commands take the .onnx "
+        "file itself, too: then it is brought in each time.",
     .options = options,
     .examples =
         "retort import flowers.csv --label species --out flowers.h5\n"
@@ -203,6 +257,7 @@ const cli_command cli_import = {
         "retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
         "retort import cars.csv --target price --target extras=radio,roof --out cars.h5\n"
         "retort import photos/train --size 64x64 --out train.h5\n"
+        "retort import teacher.onnx --out teacher.h5 --shape images=3,96,96\n"
         "retort import mnist.npz --x x_train --y y_train --out train.h5\n"
         "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 "
         "--out messung.h5\n",

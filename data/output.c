@@ -85,7 +85,10 @@ static rt_status has_manifest(int *ours, const char *path, rt_output_kind kind)
     if (m && kind == RT_OUTPUT_LABELS) *ours = rt_h5_find(f, "labels/status") != NULL;
     else if (m && kind == RT_OUTPUT_DATA) *ours = has(m, "imported") && rt_h5_find(f, "x");
     else if (m && kind == RT_OUTPUT_PREDICTIONS) *ours = has(m, "predictions");
-    else if (m) *ours = has(m, "quantization") && has(cJSON_GetObjectItemCaseSensitive(m, "provenance"), "quantized");
+    else if (m && kind == RT_OUTPUT_MODEL) {
+        const cJSON *p = cJSON_GetObjectItemCaseSensitive(m, "provenance");
+        *ours = has(p, "onnx") && !has(p, "config") && !has(m, "quantization");
+    } else if (m) *ours = has(m, "quantization") && has(cJSON_GetObjectItemCaseSensitive(m, "provenance"), "quantized");
     cJSON_Delete(m);
     free(text);
     rt_h5_close(f);
@@ -115,6 +118,7 @@ rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
 {
     static const char *const what[] = {"data that retort imported", "a label store of retort", "predictions of retort",
                                        "a model that 'retort quantize' wrote",
+                                       "a model that 'retort import' wrote",
                                        "a file that retort exported and nobody changed since"};
     int ours = 0;
     if (!o->exists) return RT_OK;

@@ -20,6 +20,7 @@ typedef struct {
  *   RT_OUTPUT_LABELS   a label store, by its manifest
  *   RT_OUTPUT_PREDICTIONS  predictions, by their manifest
  *   RT_OUTPUT_QUANTIZED  a model that 'retort quantize' wrote, by its manifest; never one that was trained
+ *   RT_OUTPUT_MODEL    a model that import made of another format, by its manifest; never one that was trained on
  *   RT_OUTPUT_EXPORT   a file of another format, by a mark beside its content (the extended attribute
  *                      user.retort.xxh128) that holds the digest of what was written: a file that was changed since is
  *                      not replaced */
@@ -28,6 +29,7 @@ typedef enum {
     RT_OUTPUT_LABELS,
     RT_OUTPUT_PREDICTIONS,
     RT_OUTPUT_QUANTIZED,
+    RT_OUTPUT_MODEL,
     RT_OUTPUT_EXPORT
 } rt_output_kind;
 

@@ -25,6 +25,7 @@ typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
 typedef struct { rt_epilogue end; rt_shape operand; int learned, reverse; } rt_binary_attr;
 typedef struct { rt_shape shape; int learned; } rt_constant_attr;
 typedef struct { float rate; } rt_dropout_attr;
+typedef struct { const struct rt_onnx_call *call; } rt_call_attr;            /* the source graph's: rt_graph_own */
 typedef struct { int rows, out; } rt_embedding_attr;
 typedef struct { int learned; } rt_position_attr;
 typedef struct { int transpose_a, transpose_b; float scale; } rt_matmul_attr;

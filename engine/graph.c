@@ -26,12 +26,26 @@ void rt_graph_free(rt_graph *g)
     free(g->node);
     free(g->tensor);
     free(g->field);
+    for (int i = 0; i < g->owns; i++) g->own[i].end(g->own[i].thing);
+    free(g->own);
     while (g->block) {
         rt_graph_block *next = g->block->next;
         free(g->block);
         g->block = next;
     }
     free(g);
+}
+
+rt_status rt_graph_own(rt_graph *g, void *thing, void (*end)(void *))
+{
+    rt_graph_thing *more = realloc(g->own, (size_t)(g->owns + 1) * sizeof *more);
+    if (!more) {
+        end(thing);
+        return rt_fail(RT_RUN, "out of memory for the graph");
+    }
+    g->own = more;
+    more[g->owns++] = (rt_graph_thing){thing, end};
+    return RT_OK;
 }
 
 /* ---- names and lists ---- */

@@ -26,7 +26,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
     X(GLOBAL_MAX_POOL, global_max_pool) \
     X(ADD, add) X(MUL, multiply) X(CONCAT, concat) X(FLATTEN, flatten) X(RESHAPE, reshape) X(DROPOUT, dropout) \
-    X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) \
+    X(SOFTMAX, softmax) X(EMBEDDING, embedding) X(POSITION, position) X(CALL, call) \
     X(MATMUL, matmul) X(ATTENTION, attention) X(GROUP_NORM, group_norm) X(RMS_NORM, rms_norm) X(LRN, lrn) \
     X(LSTM, lstm) X(GRU, gru) X(RNN, rnn) \
     X(SUBTRACT, subtract) X(DIVIDE, divide) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POWER, power) X(PRELU, prelu) \
@@ -110,6 +110,7 @@ typedef struct {
 } rt_quantizers;
 
 typedef struct rt_graph_block rt_graph_block;
+typedef struct { void *thing; void (*end)(void *); } rt_graph_thing;
 
 typedef struct {
     rt_node *node;      int nodes;
@@ -122,6 +123,7 @@ typedef struct {
     int sealed;
     rt_quantizers quant;
     rt_graph_block *block;           /* names and lists */
+    rt_graph_thing *own; int owns;
 } rt_graph;
 
 struct rt_plan;
@@ -180,6 +182,9 @@ int rt_graph_input_of(const rt_graph *, int tensor);
 /* n ints or bytes that live as long as the graph; NULL with a message when memory is out. */
 int *rt_graph_list(rt_graph *, const int *from, int n);
 const char *rt_graph_text(rt_graph *, const char *);
+/* The thing lives as long as the graph, which frees it so; at once when memory is out (RT_RUN). Graphs that are lowered
+ * from this one point to it, too, and end before it. */
+rt_status rt_graph_own(rt_graph *, void *thing, void (*end)(void *));
 
 /* For shape rules: declares a field of the node. */
 rt_status rt_graph_param(rt_graph *, rt_node *, const char *suffix, rt_shape, rt_init, int64_t fan_in, int64_t fan_out,

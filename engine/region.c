@@ -15,7 +15,8 @@ typedef struct block {
 } block;
 
 struct rt_region {
-    size_t budget, used;             /* used: of the budget, by what was taken */
+    size_t budget, used, takes;      /* used: of the budget, by what was taken, in so many pieces */
+    int fixed;                       /* has its first block alone */
     block *first, *now;
 };
 
@@ -46,6 +47,10 @@ static block *block_for(rt_region *r, size_t n)
         r->now = r->now->next;
     }
     if (r->now && r->now->room - r->now->used >= n) return r->now;
+    if (r->fixed) {
+        rt_fail(RT_INPUT, "needs more than the %zu bytes that it has", r->budget);
+        return NULL;
+    }
     block *b = calloc(1, sizeof *b);
     size_t room = r->now ? r->now->room * 2 : FIRST;
     if (room > 64u << 20) room = 64u << 20;
@@ -75,6 +80,7 @@ void *rt_region_take(rt_region *r, size_t bytes)
     void *p = b->at + b->used;
     b->used += bytes + !bytes;
     r->used += bytes;
+    r->takes++;
     return memset(p, 0, bytes + !bytes);
 }
 
@@ -96,7 +102,24 @@ void rt_region_clear(rt_region *r)
 {
     for (block *b = r->first; b; b = b->next) b->used = 0;
     r->now = r->first;
-    r->used = 0;
+    r->used = r->takes = 0;
 }
+
+rt_region *rt_region_over(void *memory, size_t bytes)
+{
+    size_t skip = (size_t)(-(uintptr_t)memory & (ALIGN - 1));
+    if (bytes < skip + 2 * ALIGN + sizeof(rt_region) + sizeof(block)) return NULL;
+    unsigned char *at = (unsigned char *)memory + skip;
+    rt_region *r = (rt_region *)(void *)at;
+    block *b = (block *)(void *)(at + (sizeof *r + 15) / 16 * 16);
+    unsigned char *from = (unsigned char *)(b + 1), *end = (unsigned char *)memory + bytes;
+    from += -(uintptr_t)from & (ALIGN - 1);
+    *b = (block){.room = (size_t)(end - from), .at = from};
+    *r = (rt_region){.budget = b->room, .fixed = 1, .first = b, .now = b};
+    return r;
+}
+
+size_t rt_region_footprint(const rt_region *r)
+{ return r->used + r->takes * ALIGN + 4 * ALIGN + sizeof(rt_region) + sizeof(block); }
 
 size_t rt_region_used(const rt_region *r) { return r->used; }

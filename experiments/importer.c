@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/import.h"
+#include "experiments/import_parts.h"
 
 typedef struct {
     char *classes, *drop, *columns[RT_IMPORT_TARGETS];
@@ -165,9 +166,11 @@ static void free_reading(reading *r)
 
 rt_status rt_import_check(cJSON *config)
 {
+    int known = 1, is_model;
+    RT_TRY(rt_import_is_model(config, &is_model));
+    if (is_model) return rt_import_model_check(config);
     reading *r = calloc(1, sizeof *r);
     if (!r) rt_out_of_memory();
-    int known = 1;
     rt_status st = read_config(config, r);
     if (!st && r->spec.format == RT_FORMAT_AUTO) st = rt_file_there(r->spec.input, &known);
     if (!st && known) st = rt_import_applies(&r->spec);
@@ -177,8 +180,11 @@ rt_status rt_import_check(cJSON *config)
 
 rt_status rt_import(cJSON *config, const rt_target *out, const rt_progress *progress, cJSON **result)
 {
-    reading *r = calloc(1, sizeof *r);
+    int is_model;
     *result = NULL;
+    RT_TRY(rt_import_is_model(config, &is_model));
+    if (is_model) return rt_import_model(config, out, result);
+    reading *r = calloc(1, sizeof *r);
     if (!r) rt_out_of_memory();
     rt_status st = read_config(config, r);
     r->spec.progress = progress;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/text.h"
+#include "student/onnx/onnx_call.h"
 
 const char *const rt_arch_families[] = {"mlp", "cnn", "resnet", "dscnn", "conv1d", NULL};
 enum { MLP, CNN, RESNET, DSCNN, CONV1D };
@@ -224,6 +225,15 @@ static int read_from(rt_cfg *c, const rt_graph *g, int previous, int **in)
     return n;
 }
 
+static rt_status read_call(rt_graph *g, rt_cfg *c, void *attributes)
+{
+    rt_onnx_call *call;
+    rt_status st = rt_onnx_call_read(&call, rt_cfg_any(c, "onnx"));
+    if (st) return rt_fail_in(st, "%s.onnx", c->path);
+    ((rt_call_attr *)attributes)->call = call;
+    return rt_graph_own(g, call, rt_onnx_call_free);
+}
+
 static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int index)
 {
     char at[200], fallback[48];
@@ -234,6 +244,7 @@ static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int ind
     RT_TRY(read_kind(&c, &kind));
     int *in, inputs = read_from(&c, g, rt_ops[kind.op]->max_inputs ? g->output : -1, &in), out;
     if (kind.schema && !c.status) rt_cfg_read(&c, kind.schema, attributes);
+    if (kind.op == RT_OP_CALL && !c.status) c.status = read_call(g, &c, attributes);
     rt_layer_function(&kind, attributes);
     snprintf(fallback, sizeof fallback, "%s%d", kind.name, index + 1);
     const char *name = rt_cfg_string(&c, "name", fallback);

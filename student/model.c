@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "student/arch.h"
+#include "student/onnx/onnx_import.h"
 #include "student/quantizers.h"
 
 /* A model of other heads than one of classes is of format 3, one of several inputs of format 4, a quantized one of
@@ -372,7 +373,47 @@ static int is_known(const char *kind)
     return 0;
 }
 
-rt_status rt_model_load(rt_model **out, const char *path)
+/* An ONNX file, brought in anew each time. */
+static rt_status load_onnx(rt_model **out, const char *path, const cJSON *binding)
+{
+    rt_onnx_file *f;
+    const cJSON *root = cJSON_GetObjectItemCaseSensitive(binding, "data_root");
+    cJSON *notes = cJSON_CreateArray();
+    rt_status st = notes ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_onnx_read(&f, path, &(rt_onnx_spec_read){.data_root = cJSON_GetStringValue(root)});
+    if (st) {
+        cJSON_Delete(notes);
+        return st;
+    }
+    st = rt_onnx_import(out, f, binding, notes);
+    if (st) {
+        st = rt_fail_in(st, "%s", path);
+        cJSON_Delete(notes);
+    } else {
+        (*out)->file_bytes = f->bytes;
+        cJSON_AddItemToObject(cJSON_GetObjectItemCaseSensitive((*out)->provenance, "onnx"), "notes", notes);
+    }
+    rt_onnx_close(f);
+    return st;
+}
+
+rt_status rt_model_load(rt_model **out, const char *path) { return rt_model_load_bound(out, path, NULL); }
+
+static rt_status load_native(rt_model **, const char *path);
+
+rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding)
+{
+    int is_onnx;
+    *out = NULL;
+    RT_TRY(rt_onnx_look(path, &is_onnx));
+    if (is_onnx) return load_onnx(out, path, binding);
+    if (binding && binding->child)
+        return rt_fail(RT_USAGE, "%s: is no ONNX file, so \"%s\" does not apply: what a model of retort takes and answers "
+                       "stands in its file", path, binding->child->string);
+    return load_native(out, path);
+}
+
+static rt_status load_native(rt_model **out, const char *path)
 {
     rt_h5_file *f;
     char *text = NULL;

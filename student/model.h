@@ -39,6 +39,10 @@ rt_status rt_model_save(const rt_model *, const char *path);
 rt_status rt_model_put(const rt_model *, rt_output *);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
+/* The same; and an ONNX file (rt_onnx_import), of which `binding` (NULL: nothing) tells what its inputs and outputs
+ * are, with "data_root" for external data. RT_USAGE when something is told of a model of ours. rt_model_load reads ONNX
+ * files, too. */
+rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns, of a single
  * input (copied; NULL or without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);

@@ -30,6 +30,25 @@ rt_status rt_teacher_open_models(rt_teacher **out, const char *const *path, int 
     return st;
 }
 
+rt_status rt_teacher_open_bound(rt_teacher **out, const char *path, const cJSON *binding)
+{
+    native *n = calloc(1, sizeof *n);
+    if (!n || !(n->model = calloc(1, sizeof *n->model))) {
+        free(n);
+        return rt_fail(RT_RUN, "out of memory");
+    }
+    n->base.kind = &kind;
+    n->models = n->owned = 1;
+    rt_status st = rt_model_load_bound(&n->model[0], path, binding);
+    if (st) {
+        free(n->model);
+        free(n);
+        return st;
+    }
+    *out = &n->base;
+    return RT_OK;
+}
+
 static rt_status twin(rt_teacher **out, const rt_teacher *t)
 {
     native *n = calloc(1, sizeof *n);

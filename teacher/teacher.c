@@ -36,9 +36,17 @@ rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count)
 
 rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c)
 {
+    static const char *const keys[] = {"inputs", "output", "gives", "classes", "data_root"};
     const char *path = rt_cfg_file(c, "file", NULL);
-    RT_TRY(rt_cfg_end(c));
-    return out ? rt_teacher_open(out, &path, 1) : RT_OK;
+    cJSON *binding = cJSON_CreateObject();
+    if (!binding) rt_out_of_memory();
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (rt_cfg_has(c, keys[i])) cJSON_AddItemToObject(binding, keys[i], cJSON_Duplicate(rt_cfg_any(c, keys[i]), 1));
+    rt_status st = rt_cfg_end(c);
+    if (!st && out && binding->child) st = rt_teacher_open_bound(out, path, binding);
+    else if (!st && out) st = rt_teacher_open(out, &path, 1);
+    cJSON_Delete(binding);
+    return st;
 }
 
 rt_status rt_teacher_check_classes(const rt_teacher *t, const rt_teacher_binding *b)

@@ -66,5 +66,7 @@ rt_status rt_teacher_read_heads(rt_cfg *, rt_head head[RT_MAX_HEADS], int *heads
 rt_status rt_teacher_check_classes(const rt_teacher *, const rt_teacher_binding *);
 
 rt_status rt_teacher_open_models(rt_teacher **, const char *const *path, int count);
+/* One ONNX file, of which the binding (student/onnx/onnx_import.h) tells what it takes and answers. */
+rt_status rt_teacher_open_bound(rt_teacher **, const char *path, const cJSON *binding);
 rt_status rt_teacher_open_store(rt_teacher **, const char *path);
 #endif

@@ -1,6 +1,5 @@
 #include "engine/eval/eval.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/clock.h"
@@ -242,13 +241,11 @@ rt_status rt_eval_tick(rt_eval_call *c, double operations)
 
 rt_status rt_eval_new(rt_eval **out, rt_region *r)
 {
-    rt_eval *e = *out = calloc(1, sizeof *e);
-    if (!e) return rt_fail(RT_RUN, "out of memory");
+    rt_eval *e = *out = rt_region_take(r, sizeof *e);
+    if (!e) return RT_RUN;
     e->region = r;
     return RT_OK;
 }
-
-void rt_eval_free(rt_eval *e) { free(e); }
 
 void rt_eval_limit(rt_eval *e, double seconds)
 {

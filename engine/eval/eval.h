@@ -80,9 +80,8 @@ int rt_eval_newest(const char *domain);
 
 typedef struct rt_eval rt_eval;
 
-/* An evaluator whose arrays lie in the region, which is borrowed. One thread at a time. */
+/* An evaluator, in the region that its arrays lie in and that ends it. One thread at a time. */
 rt_status rt_eval_new(rt_eval **, rt_region *);
-void rt_eval_free(rt_eval *);
 /* Ends an evaluation with RT_INPUT when it has computed for this many seconds; 0: no limit. */
 void rt_eval_limit(rt_eval *, double seconds);
 /* Evaluates nodes in order as far as their inputs are there: value[v] (values) holds what is known, and gets what is

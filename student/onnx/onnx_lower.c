@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/text.h"
+#include "student/onnx/onnx_call.h"
 #include "student/onnx/onnx_parts.h"
 
 rt_status rt_lower_no(rt_lowering *l, const char *why)
@@ -323,6 +324,39 @@ static int has_inputs(const rt_lowering *l, const rt_eval_node *n)
     return 1;
 }
 
+/* What has no layer of its own: computed by the operator's definition, each output that is read by itself. l->bad "":
+ * there is no definition either. */
+static rt_status by_definition(rt_lowering *l, const rt_eval_node *n)
+{
+    const char *from[RT_MAX_INPUTS], *why;
+    int count = 0;
+    l->bad = NULL;
+    if (!n->def) return rt_lower_no(l, "");
+    for (int i = 0; i < n->inputs; i++) {
+        rt_lowered_value *x = rt_lower_in(l, n, i);
+        rt_shape shape;
+        if (!x) continue;
+        if (count == RT_MAX_INPUTS) return rt_lower_no(l, "more inputs than a layer has");
+        if (!rt_lower_memory(l, x, NULL, &shape)) return RT_OK;
+        RT_TRY(rt_lower_as(l, x, NULL, &shape, &from[count++]));
+        if (l->bad) return RT_OK;
+    }
+    for (int i = 0; i < n->outputs; i++) {
+        rt_shape shape;
+        if (n->out[i] < 0 || !l->readers[n->out[i]] || l->v[n->out[i]].layer) continue;
+        cJSON *node = rt_onnx_call_write(n, l->row->value, l->row->varies, i, &why);
+        if (!node) return rt_lower_no(l, why);
+        cJSON *j = rt_lower_layer(l, "call", n->name, from, count);
+        cJSON_AddItemToObject(j, "onnx", node);
+        rt_lowered_value like = {.rank = l->row->value[n->out[i]]->rank};
+        memcpy(like.dim, l->row->value[n->out[i]]->dim, sizeof like.dim);
+        if (!rt_lower_memory(l, &like, NULL, &shape)) return RT_OK;
+        rt_lower_give(l, n, i, j, &shape, NULL);
+        l->calls++;
+    }
+    return RT_OK;
+}
+
 static rt_status lower_nodes(rt_lowering *l)
 {
     complaints c = {.used = 0};
@@ -333,7 +367,9 @@ static rt_status lower_nodes(rt_lowering *l)
         l->bad = NULL;
         if (!fn) l->bad = "has no layer here";
         else RT_TRY(fn(l, n));
-        if (l->bad) complain(&c, n, l->bad);
+        const char *why = l->bad;
+        if (why) RT_TRY(by_definition(l, n));
+        if (why && l->bad) complain(&c, n, *l->bad ? l->bad : why);
     }
     if (!c.nodes) return RT_OK;
     return rt_fail(RT_INPUT, "%d node%s cannot become layers: %s", c.nodes, c.nodes == 1 ? "" : "s", c.text);

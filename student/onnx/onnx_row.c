@@ -68,7 +68,6 @@ rt_status rt_onnx_row_run(const rt_onnx_row *row, rt_region *r, rt_array **value
     RT_TRY(rt_eval_new(&e, r));
     rt_eval_limit(e, SECONDS);
     rt_status st = rt_eval_run(e, row->graph, value, 1);
-    rt_eval_free(e);
     return st;
 }
 

@@ -102,7 +102,6 @@ static int run_set(const rt_onnx_file *f, const char *folder)
         }
         if (differs(value[g->output[i]], want, g->value[g->output[i]])) return WRONG;
     }
-    rt_eval_free(e);
     rt_region_free(r);
     return PASS;
 }

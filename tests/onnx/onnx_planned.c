@@ -50,7 +50,6 @@ static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *
             double v = rt_array_double(y, (size_t)i);
             out[r * width + i] = (float)(logits ? log(fmax(v, 1e-30)) : v);
         }
-        rt_eval_free(e);
         rt_region_free(g);
         RT_TRY(st);
     }
