@@ -329,6 +329,9 @@ static rt_status import(importer *m, rt_model **out, cJSON *binding)
     RT_TRY(rt_onnx_row_new(&row, m->file, m->bound, &m->output, 1));
     int value = row.graph->output[m->output];
     rt_status st = m->gives == RT_GIVES_VALUES ? RT_OK : strip_softmax(m, &row, &value);
+    int fused = 0;
+    if (!st) st = rt_onnx_fuse(&row, &fused);
+    if (!st) st = rt_onnx_row_trim(&row, &value, 1);
     const char *head = "y";
     rt_task task = m->gives == RT_GIVES_VALUES ? RT_TASK_REAL : RT_TASK_CLASSES;
     if (!st) st = rt_onnx_lower(out, &row, m->bound, m->in, &value, 1, &head, &task);

@@ -42,7 +42,7 @@ typedef struct rt_lowering {
 typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
 /* The tables: (operator of ai.onnx, or of another domain as "domain:name") to function. */
 typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
-extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[];
+extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[];
 
 /* MatMul of two values; attention where it is one. */
 rt_status rt_lower_product(rt_lowering *, const rt_eval_node *);

@@ -96,13 +96,13 @@ static int any(const char *on, const int *value, int n)
 }
 
 /* Nodes are in order: what is needed is found from the end. */
-static rt_status drop_dead(const binder *b)
+rt_status rt_onnx_row_trim(rt_onnx_row *row, const int *value, int values)
 {
-    rt_eval_graph *g = b->row->graph;
-    char *needed = rt_region_take(b->row->region, (size_t)g->values);
+    rt_eval_graph *g = row->graph;
+    char *needed = rt_region_take(row->region, (size_t)g->values);
     int kept = g->nodes;
     if (!needed) return RT_INPUT;
-    for (int i = 0; i < b->outputs; i++) needed[g->output[b->output[i]]] = 1;
+    for (int i = 0; i < values; i++) needed[value[i]] = 1;
     for (int i = g->nodes - 1; i >= 0; i--) {
         rt_eval_node n = g->node[i];
         if (!any(needed, n.out, n.outputs)) continue;
@@ -112,6 +112,13 @@ static rt_status drop_dead(const binder *b)
     g->node += kept;
     g->nodes -= kept;
     return RT_OK;
+}
+
+static rt_status trim(const binder *b)
+{
+    int *value = rt_region_list(b->row->region, (size_t)b->outputs, sizeof *value);
+    for (int i = 0; value && i < b->outputs; i++) value[i] = b->row->graph->output[b->output[i]];
+    return value ? rt_onnx_row_trim(b->row, value, b->outputs) : RT_RUN;
 }
 
 static int sees_shape_alone(const rt_eval_node *n)
@@ -350,7 +357,7 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
     }
     for (int round = 0, again = 1; again && !st; round++) {
         if (round > ROUNDS) st = rt_fail(RT_INPUT, "has more than %d conditions", ROUNDS);
-        if (!st) st = drop_dead(&b);
+        if (!st) st = trim(&b);
         if (!st) st = run_rows(&b, row->region, 0, 1, &row->value);
         if (!st) st = find_varying(&b);
         if (!st) st = decide(&b, &again);
