@@ -117,19 +117,34 @@ static rt_status made_before(const experiment *x, const char *path, int *made)
     return RT_OK;
 }
 
+static rt_status check_paths(const experiment *x, const char *key, const cJSON *v);
+
+/* The files of a specification; a command is sought when it is started, and what is no specification has none here. */
+static rt_status check_teacher(const experiment *x, const char *key, const cJSON *v)
+{
+    static const char *const of[] = {"file", "like", "teachers"};
+    const char *from = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(v, "from"));
+    const cJSON *labelled = cJSON_GetObjectItemCaseSensitive(v, "validation");
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++)
+        RT_TRY(check_paths(x, key, cJSON_GetObjectItemCaseSensitive(v, of[i])));
+    if (cJSON_HasObjectItem(v, "mix") && cJSON_IsObject(labelled))
+        RT_TRY(check_paths(x, key, cJSON_GetObjectItemCaseSensitive(labelled, "source")));
+    if (!from) return RT_OK;
+    struct stat s;
+    char path[4096];
+    const char *colon = strrchr(from, ':');                /* FILE.h5:SET */
+    size_t n = colon && stat(from, &s) ? (size_t)(colon - from) : strlen(from);
+    if (n >= sizeof path) return rt_fail(RT_USAGE, "%s: '%.60s...': the path is too long", key, from);
+    memcpy(path, from, n);
+    path[n] = 0;
+    return check_paths(x, key, &(cJSON){.type = cJSON_String, .valuestring = path});
+}
+
 static rt_status check_paths(const experiment *x, const char *key, const cJSON *v)
 {
     struct stat s;
     for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
-    if (cJSON_IsObject(v) && cJSON_HasObjectItem(v, "command")) return RT_OK;      /* sought when it is started */
-    if (cJSON_IsObject(v)) {                               /* of a teacher */
-        const char *file[RT_TEACHER_FILES];
-        int n = rt_teacher_spec_files(v, file, 0, RT_TEACHER_FILES);
-        for (int i = 0; i < n; i++) {
-            cJSON one = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)file[i]};
-            RT_TRY(check_paths(x, key, &one));
-        }
-    }
+    if (cJSON_IsObject(v)) RT_TRY(check_teacher(x, key, v));
     if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s)) return RT_OK;
     int error = errno, made = 0;
     if (rt_errno_status(error) == RT_INPUT) RT_TRY(made_before(x, v->valuestring, &made));

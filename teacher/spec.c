@@ -1,6 +1,7 @@
 #include "teacher/spec.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -176,10 +177,14 @@ rt_teacher_spec rt_teacher_of_files(const char *const *path, int count)
     return s;
 }
 
-static rt_teacher_spec wrong(rt_cfg *c, const char *key, const char *what, int empty)
+static rt_teacher_spec wrong(rt_cfg *c, const char *key, const char *what, const cJSON *v)
 {
-    char text[200];
-    snprintf(text, sizeof text, "%s%s is expected", empty ? "the list is empty: " : "", what);
+    char text[400];
+    int empty = cJSON_IsArray(v) && !v->child;
+    char *shown = rt_json_text(v, 0);
+    snprintf(text, sizeof text, "%s%s is expected, not %.80s", empty ? "the list is empty: " : "", what,
+             shown ? shown : "?");
+    free(shown);
     rt_cfg_fail(c, key, text);
     return (rt_teacher_spec){.object = NULL};
 }
@@ -200,10 +205,10 @@ static rt_teacher_spec take(rt_cfg *c, const char *key, const char *what, cJSON 
     }
     int list = cJSON_IsArray(v);
     for (const cJSON *e = list ? v->child : v; e; e = list ? e->next : NULL) {
-        if (!cJSON_IsString(e) || !*e->valuestring || s.paths == RT_TEACHER_MODELS) return wrong(c, key, what, 0);
+        if (!cJSON_IsString(e) || !*e->valuestring || s.paths == RT_TEACHER_MODELS) return wrong(c, key, what, v);
         s.path[s.paths++] = e->valuestring;
     }
-    return s.paths ? s : wrong(c, key, what, list);
+    return s.paths ? s : wrong(c, key, what, v);
 }
 
 rt_teacher_spec rt_teacher_spec_read(rt_cfg *c, const char *key, const char *what)

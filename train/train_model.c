@@ -36,7 +36,8 @@ static rt_status make_model(rt_trainer *t)
 static rt_status add_projection(rt_graph *g, const char *name, int from, int width, int *out)
 {
     rt_dense_attr dense = {.out = width, .bias = 1};
-    rt_conv_attr conv = {.out = width, .groups = 1, .bias = 1, .window = {.kernel = {1, 1}, .stride = {1, 1}}};
+    rt_conv_attr conv = {.out = width, .groups = 1, .bias = 1,
+                         .window = {.kernel = {1, 1}, .stride = {1, 1}, .dilation = {1, 1}}};
     if (g->tensor[from].shape.rank == 3) return rt_graph_add(g, RT_OP_CONV2D, name, &from, 1, &conv, NULL, out);
     return rt_graph_add(g, RT_OP_DENSE, name, &from, 1, &dense, NULL, out);
 }

@@ -32,7 +32,7 @@ expect 2 "--out needs a value, but --force follows" "$retort" train x.json --out
 for key in data.source data.labels init; do
     expect 2 "$key: a file name is expected, not an empty text" "$retort" train x.json --out a $key=
 done
-expect 2 'a list of up to 16 of them is expected, not ""' "$retort" train x.json --out a teacher=
+expect 2 'specification {...} is expected, not ""' "$retort" train x.json --out a teacher=
 expect 2 "data.test_seed: does nothing without data.test" "$retort" train x.json --out a data.test_seed=4
 expect 2 "data.validation: a share below 1 or a whole number" "$retort" train x.json --out a data.validation=1.5
 expect 2 "unknown option --data; see" "$retort" train x.json --out a --data y.h5
