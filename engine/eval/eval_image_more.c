@@ -51,7 +51,7 @@ static void taps_at(const grid_sample *g, int d, double v, int64_t *pixel, doubl
     double x = unscale(g, v, g->dim[d]), low = g->align ? 0 : -0.5, high = g->align ? last : last + 0.5;
     if (!isfinite(x)) x = -2;                       /* nowhere */
     if (g->taps == 1) x = nearbyint(x);
-    if (x < low || x > high) {
+    if (g->taps < 4 && (x < low || x > high)) {     /* cubic: of each pixel by itself */
         if (g->pad == BORDER) x = fmin(fmax(x, 0), last);
         if (g->pad == REFLECTION) x = reflect(x, low, high);
     }

@@ -65,8 +65,8 @@ static rt_status tfidf_attributes(rt_eval_call *call, grams *g)
             return rt_fail(RT_INPUT, "ngram_indexes has %lld", (long long)g->column[i]);
         if (g->column[i] >= g->columns) g->columns = g->column[i] + 1;
     }
-    if (g->weights > 0 && g->mode != 'C' && g->weights < g->columns)
-        return rt_fail(RT_INPUT, "%d weights for %lld columns", g->weights, (long long)g->columns);
+    if (g->weights > 0 && g->weights != g->grams)
+        return rt_fail(RT_INPUT, "%d weights for %d n-grams", g->weights, g->grams);
     return RT_OK;
 }
 
@@ -112,7 +112,7 @@ static rt_status tfidf_table(rt_eval_call *call, grams *g)
     return n == g->grams ? RT_OK : rt_fail(RT_INPUT, "%d n-grams with %d indexes", n, g->grams);
 }
 
-/* Counts the n-grams of one row of `length` items. */
+/* Counts the n-grams of one row of `length` items; count (grams). */
 static rt_status tfidf_row(rt_eval_call *call, const grams *g, const rt_array *x, int64_t row, int64_t length,
                            double *count)
 {
@@ -132,7 +132,7 @@ static rt_status tfidf_row(rt_eval_call *call, const grams *g, const rt_array *x
                 for (; g->slot[s]; s = (s + 1) & (g->slots - 1)) {
                     int gram = g->slot[s] - 1;
                     if (g->length[gram] != n || !same_gram(g, gram, x, row * length + at, step)) continue;
-                    count[g->column[gram]]++;
+                    count[gram]++;
                     break;
                 }
             }
@@ -140,7 +140,6 @@ static rt_status tfidf_row(rt_eval_call *call, const grams *g, const rt_array *x
     return RT_OK;
 }
 
-/* Weights are by column, as all implementations have them. */
 rt_status rt_eval_tfidf(rt_eval_call *call)
 {
     grams g = {0};
@@ -151,14 +150,15 @@ rt_status rt_eval_tfidf(rt_eval_call *call)
     RT_TRY(tfidf_table(call, &g));
     int64_t rows = x->rank == 2 ? x->dim[0] : 1, length = x->dim[x->rank - 1], dim[] = {rows, g.columns};
     RT_TRY(rt_eval_make(call, 0, RT_F32, x->rank, x->rank == 2 ? dim : dim + 1, &y));
-    double *count = rt_eval_scratch(call, (size_t)g.columns, sizeof *count);
+    double *count = rt_eval_scratch(call, (size_t)g.grams, sizeof *count);
     if (!count) return RT_INPUT;
     for (int64_t r = 0; r < rows; r++) {
-        memset(count, 0, (size_t)g.columns * sizeof *count);
+        float *row = (float *)y->data + r * g.columns;
+        memset(count, 0, (size_t)g.grams * sizeof *count);
         RT_TRY(tfidf_row(call, &g, x, r, length, count));
-        for (int64_t i = 0; i < g.columns; i++) {
+        for (int i = 0; i < g.grams; i++) {
             double v = g.mode == 'I' ? count[i] > 0 : count[i];
-            rt_array_put(y, (size_t)(r * g.columns + i), g.weights > 0 && g.mode != 'C' ? v * (double)g.weight[i] : v);
+            row[g.column[i]] += (float)(g.weights > 0 && g.mode != 'C' ? v * (double)g.weight[i] : v);
         }
     }
     return RT_OK;
