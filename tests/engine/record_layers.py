@@ -20,6 +20,12 @@ def values(n, s):
     return np.sin(0.37 * k * k + 1.13 * k + s).astype(np.float32).astype(np.float64)
 
 
+def some(v):
+    """Of many values every so many, a number that 2 and 3 do not divide."""
+    v = v.detach().numpy().ravel()
+    return v[::1 if len(v) < 120 else 7 + 6 * (len(v) // 420)]
+
+
 def field(name, shape, number):
     v = values(int(np.prod(shape)), 10 + number)
     v = (1 + 0.3 * v if name.endswith('gamma') else 0.5 * v).astype(np.float32).astype(np.float64)
@@ -58,10 +64,10 @@ def case(name, inputs, layer, fields, fn, tables=True, more=(), net=None):
     grads = torch.autograd.grad(loss, params, allow_unused=True) if params else []
     grads = [torch.zeros_like(p) if g is None else g for g, p in zip(grads, params)]
     text = json.dumps({"inputs": [{"name": f"x{i}", "shape": list(s)} for i, s in enumerate(inputs)], "layers": layers})
-    out = y.detach().numpy().ravel()
-    flat = np.concatenate([g.detach().numpy().ravel() for g in grads]) if grads else np.zeros(0)
+    out = some(y)
+    flat = np.concatenate([some(g) for g in grads]) if grads else np.zeros(0)
     assert np.isfinite(out).all() and np.isfinite(flat).all(), name
-    cases.append((name, text, out, flat, sum(p.numel() for p in params)))
+    cases.append((name, text, out, flat, y.numel(), sum(p.numel() for p in params)))
 
 
 def nchw(x):
@@ -326,6 +332,113 @@ recurrent("rnn", 5, 3, 6)
 recurrent("rnn", 4, 2, 3, "bidirectional")
 recurrent("rnn", 3, 4, 5, "reverse", True)
 
+# ---- transposed convolution ----
+def conv_transpose(name, shape, out, kernel, stride=1, pad=0, more=0, dilation=1, groups=1, bias=True):
+    two = len(shape) == 3
+    pair = lambda v: list(v) if isinstance(v, (list, tuple)) else [v, v]
+    k, s, p, o, d = (pair(v) for v in (kernel, stride, pad, more, dilation))
+    layer = {"op": "conv_transpose2d" if two else "conv_transpose1d", "out": out, "kernel": k, "stride": s,
+             "padding": [p[0], p[0], p[1], p[1]], "output_padding": o, "dilation": d, "groups": groups, "bias": bias}
+    c = shape[-1]
+    fields = {"weight": (*(k if two else k[1:]), out // groups, c)}
+    if bias:
+        fields["bias"] = (out,)
+
+    def fn(x, f):
+        w = f["weight"].permute(3, 2, 0, 1) if two else f["weight"].permute(2, 1, 0)
+        one = lambda v: tuple(v) if two else v[1]
+        run = F.conv_transpose2d if two else F.conv_transpose1d
+        return nhwc(run(nchw(x[0]), w, f.get("bias"), one(s), one(p), one(o), groups, one(d)))
+
+    case(name, [shape], layer, fields, fn)
+
+
+conv_transpose("conv transpose", (4, 5, 3), 5, 3)
+conv_transpose("conv transpose, strided", (4, 3, 2), 18, (3, 2), 2, (1, 0), (1, 1))
+conv_transpose("conv transpose, kernel below the stride", (3, 4, 2), 3, (1, 2), 3, 0, 2)
+conv_transpose("conv transpose, dilated", (4, 5, 3), 2, 3, 1, (1, 2), 0, (2, 3))
+conv_transpose("conv transpose, dilated, strided, grouped", (3, 4, 4), 6, (2, 3), (2, 3), 1, (1, 2), (3, 2), 2)
+conv_transpose("conv transpose, depthwise", (4, 3, 5), 5, 3, 2, 1, 1, 1, 5, False)
+conv_transpose("conv transpose, depthwise, dilated", (4, 3, 3), 3, (2, 3), (1, 2), (0, 1), (0, 1), 2, 3)
+conv_transpose("conv transpose of a line", (6, 4), 3, (1, 4), (1, 3), (0, 2), (0, 1))
+conv_transpose("conv transpose of one pixel", (1, 1, 3), 4, 2, 2)
+
+
+# ---- resize: PyTorch's interpolate where it has the form, else ONNX's formula by a matrix for each axis ----
+def weights(n, out, mode, coordinates, nearest, scale, a=-0.75, exclude=False):
+    m = torch.zeros(out, n)
+    for o in range(out):
+        half = (o + 0.5) / scale - 0.5
+        x = {"half_pixel": half, "pytorch_half_pixel": half if out > 1 else 0.0,
+             "half_pixel_symmetric": n / 2 * (1 - out / (scale * n)) + half,
+             "align_corners": o * (n - 1) / (out - 1) if out > 1 else 0.0, "asymmetric": o / scale,
+             "tf_half_pixel_for_nn": (o + 0.5) / scale}[coordinates]
+        low = math.floor(x)
+        if mode == "nearest":
+            i = {"floor": low, "ceil": math.ceil(x), "round_prefer_floor": math.ceil(x - 0.5),
+                 "round_prefer_ceil": math.floor(x + 0.5)}[nearest]
+            parts = [(i, 1.0)]
+        elif mode == "linear":
+            parts = [(low, 1 - (x - low)), (low + 1, x - low)]
+        else:
+            def keys(u):
+                u = abs(u)
+                return (a + 2) * u ** 3 - (a + 3) * u ** 2 + 1 if u <= 1 else a * u ** 3 - 5 * a * u ** 2 + 8 * a * u - 4 * a
+            parts = [(low + i, keys(x - low - i)) for i in range(-1, 3)]
+        if exclude:
+            parts = [(i, w) for i, w in parts if 0 <= i < n]
+            parts = [(i, w / sum(w for _, w in parts)) for i, w in parts]
+        for i, w in parts:
+            m[o, min(max(i, 0), n - 1)] += w
+    return m
+
+
+def resize(shape, size, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", scale=None, exclude=False):
+    two = len(shape) == 3
+    layer = {"op": "resize", "size": list(size), "mode": mode, "coordinates": coordinates, "nearest": nearest,
+             "exclude_outside": exclude}
+    if scale:
+        layer.update(scale_h=scale[0], scale_w=scale[1])
+        scale = [float(np.float32(s)) for s in scale]
+
+    def fn(x, f):
+        axes = list(zip(shape[:-1], size[-len(shape) + 1:], (scale or [s / n for s, n in zip(size, shape)])[-len(shape) + 1:]))
+        if scale is None:
+            axes = [(n, s, s / n) for n, s in zip(shape[:-1], size[-len(shape) + 1:])]
+        ms = [weights(n, s, mode, coordinates, nearest, by, exclude=exclude) for n, s, by in axes]
+        y = torch.einsum("yh,xw,bhwc->byxc", *ms, x[0]) if two else torch.einsum("yh,bhc->byc", ms[0], x[0])
+        same = {("linear", "half_pixel"): False, ("linear", "align_corners"): True, ("cubic", "align_corners"): True,
+                ("cubic", "half_pixel"): False}
+        if two and scale is None and not exclude and (mode, coordinates) in same:
+            by_torch = F.interpolate(nchw(x[0]), tuple(size), mode="bilinear" if mode == "linear" else "bicubic",
+                                     align_corners=same[mode, coordinates])
+            assert torch.allclose(y, nhwc(by_torch))
+        if two and scale is None and mode == "nearest" and coordinates == "asymmetric" and nearest == "floor":
+            assert torch.allclose(y, nhwc(F.interpolate(nchw(x[0]), tuple(size), mode="nearest")))
+        return y
+
+    case(f"resize of {shape} to {size}, {mode}, {coordinates}, {nearest}" + (", scales" if scale else "") +
+         (", outside excluded" if exclude else ""), [shape], layer, {}, fn)
+
+
+resize((3, 4, 3), (6, 8), "nearest", "asymmetric", "floor")
+resize((5, 4, 2), (3, 7))
+resize((4, 6, 2), (6, 4), "nearest", "half_pixel", "round_prefer_ceil")
+resize((4, 3, 5), (2, 7), "nearest", "align_corners", "ceil")
+resize((4, 5, 2), (7, 3), "nearest", "tf_half_pixel_for_nn", "floor")
+resize((3, 4, 3), (6, 9), "linear")
+resize((5, 6, 2), (3, 4), "linear", "align_corners")
+resize((4, 4, 3), (1, 5), "linear", "pytorch_half_pixel")
+resize((3, 5, 2), (4, 8), "linear", "asymmetric")
+resize((4, 5, 2), (6, 7), "linear", "half_pixel_symmetric", "floor", (1.6, 1.5))
+resize((4, 5, 2), (6, 7), "linear", "half_pixel", "floor", (1.6, 1.5), True)
+resize((4, 5, 3), (7, 9), "cubic")
+resize((5, 4, 2), (8, 3), "cubic", "align_corners")
+resize((5, 4, 2), (3, 7), "cubic", "half_pixel", "floor", None, True)
+resize((7, 3), (1, 12), "linear")
+resize((6, 4), (1, 4), "nearest", "asymmetric", "floor")
+resize((5, 2), (1, 8), "cubic", "asymmetric")
+
 # ---- the file ----
 def numbers(label, v):
     lines, line = [], "   "
@@ -340,11 +453,11 @@ def numbers(label, v):
 
 def main():
     print("/* Written by record_layers.py with PyTorch " + torch.__version__.split("+")[0] + ". */")
-    for i, (name, text, out, grads, params) in enumerate(cases):
+    for i, (name, text, out, grads, outputs, params) in enumerate(cases):
         print(numbers(f"out_{i}", out), end="")
         print(numbers(f"grads_{i}", grads if len(grads) else [0]), end="")
     print("static const layer_case layer_cases[] = {")
-    for i, (name, text, out, grads, params) in enumerate(cases):
+    for i, (name, text, out, grads, outputs, params) in enumerate(cases):
         quoted, line = [], ""
         for word in text.split(" "):
             if len(line) + len(word.replace('"', '\\"')) > 95:
@@ -353,7 +466,7 @@ def main():
             line += word.replace('"', '\\"') + " "
         quoted.append(line.rstrip())
         body = "\n     ".join(f'"{q}"' for q in quoted)
-        print(f'    {{"{name}",\n     {body},\n     out_{i}, grads_{i}, {len(out)}, {len(grads)}}},')
+        print(f'    {{"{name}",\n     {body},\n     out_{i}, grads_{i}, {outputs}, {params}}},')
     print("};")
 
 
