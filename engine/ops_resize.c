@@ -81,6 +81,7 @@ static void axis(pixel *p, int in, int out, float scale, const rt_resize_attr *a
             sum += w[i];
             p->at[i] = clamped(first + i, in);
         }
+        if (!(fabs(sum) > 0)) sum = w[0] = 1;               /* none is inside: the border's */
         for (int i = 0; i < taps; i++) p->weight[i] = (float)(a->exclude_outside ? w[i] / sum : w[i]);
     }
 }
@@ -115,9 +116,17 @@ static sizes sizes_of(const rt_plan *p, const rt_node *n, float *scratch)
 
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
-    const int *size = RT_ATTR(n, rt_resize_attr)->size;
+    const rt_resize_attr *a = RT_ATTR(n, rt_resize_attr);
+    const int *size = a->size;
+    const float scale[2] = {a->scale_h, a->scale_w};
     *out = g->tensor[n->in[0]].shape;
     if (out->rank != 2 && out->rank != 3) return rt_fail(RT_USAGE, "takes (H, W, C) or (T, C)");
+    for (int i = 3 - out->rank; i < 2; i++) {
+        double want = (double)out->dim[out->rank - 3 + i] * (double)scale[i];
+        if (scale[i] > 0 && !(fabs(want - size[i]) <= 1))
+            return rt_fail(RT_USAGE, "%s %g of %d pixels gives %g, not %d", i ? "scale_w" : "scale_h",
+                           (double)scale[i], out->dim[out->rank - 3 + i], want, size[i]);
+    }
     out->dim[out->rank - 2] = size[1];
     if (out->rank == 3) out->dim[0] = size[0];
     return RT_OK;
