@@ -10,8 +10,18 @@ static int at_most(int n, int most) { return n < most ? n : most; }
 static void block(const rt_kernels *kn, const rt_matrices *p, const float *packed, float *left, int k0, int k, int n0,
                   int n)
 {
-    rt_panels a = {.y = p->y + n0, .y_ld = p->y_ld, .x = p->a + k0, .x_ld = p->a_ld, .w = packed, .rows = p->m, .k = k,
-                   .n = n, .alone = p->alone, .accumulate = p->accumulate || k0, .bias = p->bias && !p->accumulate && !k0 ? p->bias + n0 : NULL, .next = {packed, 0, 0, 0}};
+    rt_panels a = {.y = p->y + n0,
+                   .y_ld = p->y_ld,
+                   .x = p->a + k0,
+                   .x_ld = p->a_ld,
+                   .w = packed,
+                   .rows = p->m,
+                   .k = k,
+                   .n = n,
+                   .alone = p->alone,
+                   .accumulate = p->accumulate || k0,
+                   .bias = p->bias && !p->accumulate && !k0 ? p->bias + n0 : NULL,
+                   .next = {packed, 0, 0, 0}};
     if (!p->a_transposed) {
         kn->panel_product(&a);
         return;

@@ -4,8 +4,8 @@
  *
  * of q (T, H d), k (S, G d), v (S, G e) to (T, H e); with G < H, H / G heads beside each other read the same keys and
  * values (Ainslie et al. 2023). mask, (H, T, S) or what broadcasts to it, is added; a key at -INFINITY is not seen, and
- * a query that sees none gives 0. causal: query t sees the keys up to t. One input in place of three is (T, (H + 2 G) d),
- * q, k and v side by side.
+ * a query that sees none gives 0. causal: query t sees the keys up to t. One input in place of three is (T, (H + 2 G)
+ * d), q, k and v side by side.
  *
  * Scores are never there at once: blocks of 64 queries by 256 keys, the softmax rescaled from block to block (Milakov &
  * Gimelshein 2018). Training keeps the logarithm of each sum, and the backward pass makes the blocks again (Dao et al.
@@ -265,7 +265,10 @@ static void attend_back(const rt_kernels *kn, const sizes *z, const backward_row
 
 enum { OUT = 4, LOG_SUM, DY, TO };
 
-static void *at(const rt_call *c, rt_ctx *x, int v, int row) { return c->value[v] < 0 ? NULL : rt_at(x, c->value[v], row); }
+static void *at(const rt_call *c, rt_ctx *x, int v, int row)
+{
+    return c->value[v] < 0 ? NULL : rt_at(x, c->value[v], row);
+}
 
 static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {

@@ -105,8 +105,8 @@ static void run_backward(const rt_call *c, rt_ctx *x, int row0, int rows)
         rt_conv_dw_part(k, &g, rt_slot_grad(x, c->node, 0, row0), dy, in, rows, (rt_conv_part){0, g.kh, 0, g.ng},
                         x->scratch);
     if (c->value[2] >= 0)
-        rt_conv_forward(k, &g, rt_at(x, c->value[2], row0), dy, rt_param(x, c->node, 0), NULL, RT_ACT_NONE, c->flag, rows,
-                        x->scratch);
+        rt_conv_forward(k, &g, rt_at(x, c->value[2], row0), dy, rt_param(x, c->node, 0), NULL, RT_ACT_NONE, c->flag,
+                        rows, x->scratch);
 }
 
 static void backward(rt_plan *p, const rt_node *n)

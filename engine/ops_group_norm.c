@@ -1,9 +1,10 @@
 /* engine/ops_group_norm.c - group norm (Wu & He 2018), of which instance norm (groups = C) is a case, root mean square
  * norm (Zhang & Sennrich 2019) and local response norm (Krizhevsky et al. 2012). All are of a row alone.
  *
- * Group norm: y = (x - mean) rstd gamma[c] + beta[c], mean and variance over all pixels and the C / groups channels of the
- * group. Root mean square: y = x gamma / sqrt(mean x^2 + eps) over the last dimensions. Local response: y = x / s^beta, s
- * = bias + alpha / size sum x^2 over the channels c - (size - 1) / 2 up to c + size / 2, divisions rounded down. */
+ * Group norm: y = (x - mean) rstd gamma[c] + beta[c], mean and variance over all pixels and the C / groups channels of
+ * the group. Root mean square: y = x gamma / sqrt(mean x^2 + eps) over the last dimensions. Local response: y = x /
+ * s^beta, s = bias + alpha / size sum x^2 over the channels c - (size - 1) / 2 up to c + size / 2, divisions rounded
+ * down. */
 #include <math.h>
 #include <string.h>
 
@@ -28,8 +29,8 @@ static rt_status infer_group(rt_graph *g, rt_node *n, rt_shape *out)
 }
 
 /* Mean and rstd of a row's groups out of the moments of its channels about their values in the first pixel. */
-static void statistics(float *mean, float *rstd, const float *sum, const float *square, const float *about, int px, int ch,
-                       int groups, float eps)
+static void statistics(float *mean, float *rstd, const float *sum, const float *square, const float *about, int px,
+                       int ch, int groups, float eps)
 {
     int per = ch / groups;
     double count = (double)px * per;

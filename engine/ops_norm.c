@@ -401,9 +401,10 @@ static void backward_ln(rt_plan *p, const rt_node *n)
     for (int i = 0; i < 2; i++) if (rt_plan_trains(p, n, i)) rt_plan_slot_grad(p, n, i);
 }
 
-static const rt_attr_spec layer_norm_spec[] = {
-    {"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5, 0, "added to the variance, or the mean square"},
-    {"dims", RT_A_INT, offsetof(rt_layer_norm_attr, dims), 1, RT_MAX_RANK, 1, RT_A_LATER, "last dimensions that are normed together"}};
+static const rt_attr_spec layer_norm_spec[] = {{"eps", RT_A_NUMBER, offsetof(rt_layer_norm_attr, eps), 1e-12, 1, 1e-5,
+                                                0, "added to the variance, or the mean square"},
+                                               {"dims", RT_A_INT, offsetof(rt_layer_norm_attr, dims), 1, RT_MAX_RANK, 1,
+                                                RT_A_LATER, "last dimensions that are normed together"}};
 const rt_schema rt_layer_norm_schema = {layer_norm_spec, sizeof layer_norm_spec / sizeof *layer_norm_spec,
                                         sizeof(rt_layer_norm_attr)};
 

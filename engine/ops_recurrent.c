@@ -1,6 +1,6 @@
-/* engine/ops_recurrent.c - recurrent layers over rows (T, D): LSTM (Hochreiter & Schmidhuber 1997), GRU (Cho et al. 2014)
- * and the plain one (Elman 1990), from a state of zeros, forward, in reverse or both, beside each other: (T, dirs H), or
- * the last state alone, (dirs H).
+/* engine/ops_recurrent.c - recurrent layers over rows (T, D): LSTM (Hochreiter & Schmidhuber 1997), GRU (Cho et al.
+ * 2014) and the plain one (Elman 1990), from a state of zeros, forward, in reverse or both, beside each other: (T, dirs
+ * H), or the last state alone, (dirs H).
  *
  * The gates of a step are x W + h R + bias, h the state before, in the order of ONNX:
  *   lstm  i, o, f, g: c = sigmoid(f) c' + sigmoid(i) tanh(g), h = sigmoid(o) tanh(c)
@@ -120,7 +120,8 @@ static void gru_step(const chunk *c, const sizes *z, const course *d, int t, con
         if (z->before) for (int j = 0; j < h; j++) g[2 * h + j] += reset[j] * m[j];
         else for (int j = 0; j < h; j++) m[j] = from ? reset[j] * from[r * state_row + j] : 0.0f;
     }
-    if (!z->before && from) step_product(c, gate + 2 * h, gate_row, more, state_row, recurrent + 2 * h, ld, NULL, h, h, 1);
+    if (!z->before && from)
+        step_product(c, gate + 2 * h, gate_row, more, state_row, recurrent + 2 * h, ld, NULL, h, h, 1);
     for (int r = 0; r < c->rows; r++)
         gru_finish(c->k, h, gate + r * gate_row, state + r * state_row, from ? from + r * state_row : NULL);
 }
@@ -225,7 +226,8 @@ static void lstm_back(const rt_kernels *k, int h, float *gate, const float *dh, 
     float *i = gate, *o = gate + h, *f = o + h, *g = f + h;
     k->affine_act(tanh_cell, cell, NULL, NULL, (size_t)h, 1, RT_ACT_TANH, 0);
     for (int j = 0; j < h; j++) {
-        float tc = tanh_cell[j], d = dc[j] + dh[j] * o[j] * (1 - tc * tc), in = i[j], out = o[j], keep = f[j], new = g[j];
+        float tc = tanh_cell[j], d = dc[j] + dh[j] * o[j] * (1 - tc * tc), in = i[j], out = o[j], keep = f[j],
+              new = g[j];
         i[j] = d * new * in * (1 - in);
         o[j] = dh[j] * tc * out * (1 - out);
         f[j] = cell_before ? d * cell_before[j] * keep * (1 - keep) : 0.0f;
@@ -322,7 +324,8 @@ static void run_backward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     sizes z = sizes_of(x->plan->graph, c->node);
     chunk all = chunk_of(c, x, row0, rows);
-    float *dh = rt_at(x, c->value[CARRY], row0), *dc = z.kind == RT_OP_LSTM ? rt_at(x, c->value[CARRY_CELL], row0) : NULL;
+    float *dh = rt_at(x, c->value[CARRY], row0),
+          *dc = z.kind == RT_OP_LSTM ? rt_at(x, c->value[CARRY_CELL], row0) : NULL;
     all.scratch = rt_at(x, c->value[CARRY_CELL], row0);
     if (z.kind == RT_OP_LSTM) all.scratch = x->scratch;
     for (int dir = 0; dir < z.dirs; dir++)
@@ -354,10 +357,19 @@ static void part_dr(const rt_kernels *k, const sizes *z, const course *d, float 
         for (int i = 0; i < kb; i++) memset(dr + (ptrdiff_t)i * ld, 0, (size_t)n * sizeof *dr);
         return;
     }
-    k->conv_dw(&(rt_conv_dw){.dw = dr, .dw_ld = ld, .x = x + (d->by < 0 ? skip : 0) * (ptrdiff_t)z->state + d->state + k0,
-                             .x_px = z->state, .x_line = (ptrdiff_t)z->t * z->state,
-                             .dy = dy + (d->by > 0 ? skip : 0) * dy_px, .dy_px = dy_px,
-                             .dy_line = (ptrdiff_t)z->t * dy_px, .lines = rows, .px = px, .kh = 1, .klen = kb, .n = n,
+    k->conv_dw(&(rt_conv_dw){.dw = dr,
+                             .dw_ld = ld,
+                             .x = x + (d->by < 0 ? skip : 0) * (ptrdiff_t)z->state + d->state + k0,
+                             .x_px = z->state,
+                             .x_line = (ptrdiff_t)z->t * z->state,
+                             .dy = dy + (d->by > 0 ? skip : 0) * dy_px,
+                             .dy_px = dy_px,
+                             .dy_line = (ptrdiff_t)z->t * dy_px,
+                             .lines = rows,
+                             .px = px,
+                             .kh = 1,
+                             .klen = kb,
+                             .n = n,
                              .overwrite = 1});
 }
 
@@ -391,7 +403,8 @@ static void run_db(const rt_call *c, rt_ctx *x, int tile, int unused)
     chunk all = chunk_of(c, x, 0, x->run->rows);
     size_t steps = (size_t)x->run->rows * (size_t)z.t;
     float *db = rt_plan_trains(x->plan, c->node, BIAS) ? rt_grad(x, c->node, BIAS) : NULL,
-          *dr = z.before && rt_plan_trains(x->plan, c->node, RECURRENT_BIAS) ? rt_grad(x, c->node, RECURRENT_BIAS) : NULL;
+          *dr = z.before && rt_plan_trains(x->plan, c->node, RECURRENT_BIAS) ? rt_grad(x, c->node, RECURRENT_BIAS)
+                                                                             : NULL;
     if (db) {
         memset(db, 0, (size_t)z.width * sizeof *db);
         x->plan->k->channel_sum(db, all.gates, steps, z.width);

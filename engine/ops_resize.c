@@ -1,5 +1,5 @@
-/* engine/ops_resize.c - an image or a line at another size, by the definitions of ONNX (Resize, opset 19): output pixel o
- * of an axis lies at x of the input,
+/* engine/ops_resize.c - an image or a line at another size, by the definitions of ONNX (Resize, opset 19): output pixel
+ * o of an axis lies at x of the input,
  *
  *   half_pixel            (o + 0.5) / scale - 0.5
  *   pytorch_half_pixel    the same, but 0 of an output of one pixel
@@ -8,8 +8,8 @@
  *   asymmetric            o / scale
  *   tf_half_pixel_for_nn  (o + 0.5) / scale
  *
- * and is the nearest pixel, or weighs 2 (linear) or 4 (cubic, Keys 1981) of them; pixels beyond the border are those at it,
- * or with exclude_outside weigh nothing. Axes are done one after the other. */
+ * and is the nearest pixel, or weighs 2 (linear) or 4 (cubic, Keys 1981) of them; pixels beyond the border are those at
+ * it, or with exclude_outside weigh nothing. Axes are done one after the other. */
 #include <math.h>
 #include <string.h>
 
@@ -65,8 +65,8 @@ static void axis(pixel *p, int in, int out, float scale, const rt_resize_attr *a
 {
     double by = scale > 0 ? (double)scale : (double)out / in;
     for (int o = 0; o < out; o++, p++) {
-        double x = place_of(o, in, out, by, a->coordinates), first = floor(x), f = x - first, w[TAPS] = {1 - f, f, 0, 0},
-               sum = 0;
+        double x = place_of(o, in, out, by, a->coordinates), first = floor(x), f = x - first,
+               w[TAPS] = {1 - f, f, 0, 0}, sum = 0;
         int taps = taps_of(a->mode);
         if (a->mode == NEAREST) {
             first = nearest_of(x, a->nearest);
@@ -212,7 +212,8 @@ static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil
 static const rt_attr_spec spec[] = {
     {"size", RT_A_PAIR, AT(size), 1, 1 << 16, 0, 1, "of the output, or [h, w]"},
     {"mode", RT_A_CHOICE, AT(mode), 0, CUBIC, NEAREST, 0, "which pixels count", modes},
-    {"coordinates", RT_A_CHOICE, AT(coordinates), 0, TF_HALF_PIXEL, HALF_PIXEL, 0, "where an output pixel lies", places},
+    {"coordinates", RT_A_CHOICE, AT(coordinates), 0, TF_HALF_PIXEL, HALF_PIXEL, 0, "where an output pixel lies",
+     places},
     {"nearest", RT_A_CHOICE, AT(nearest), 0, CEIL, PREFER_FLOOR, 0, "which pixel is the nearest", roundings},
     {"scale_h", RT_A_NUMBER, AT(scale_h), 1e-6, 1e6, 0, 0, "output by input; the sizes' when not given"},
     {"scale_w", RT_A_NUMBER, AT(scale_w), 1e-6, 1e6, 0, 0, "the same of the width, or of a line"},

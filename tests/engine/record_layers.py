@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers and gradients of layers by PyTorch, in double, for test_layers.c: python3 record_layers.py > layers_reference.h
+"""Answers and gradients of layers by PyTorch, in double, for test_layers.c: record_layers.py > layers_reference.h
 
 Every case is an architecture whose inputs pass through a learned position, so that the gradient of its table is that of
 the layer's input. Values are a formula of their number, the same here and there; the loss is the mean over rows of the
@@ -35,29 +35,25 @@ def field(name, shape, number):
 cases = []
 
 
-def case(name, inputs, layer, fields, fn, tables=True, more=(), net=None):
-    """inputs: shapes; layer: the JSON of the layer, behind the positions; fields: name -> shape of its own, in order; fn(x,
-    fields): rows of outputs."""
+def case(name, inputs, layer, fields, fn):
+    """inputs: shapes; layer: the JSON of the layer, behind the positions; fields: name -> shape of its own, in order;
+    fn(x, fields): rows of outputs."""
     layers, params = [], []
     number = 0
     xs = []
     for i, shape in enumerate(inputs):
         x = torch.tensor(values(ROWS * int(np.prod(shape)), i).reshape((ROWS,) + tuple(shape)))
-        if tables:
-            layers.append({"op": "position", "learned": True, "name": f"p{i}", "from": f"x{i}"})
-            px = int(np.prod(shape[:-1]))
-            t = field('table', (px, shape[-1]), number)
-            params.append(t)
-            number += 1
-            x = x + t.reshape(shape)
-        xs.append(x)
+        layers.append({"op": "position", "learned": True, "name": f"p{i}", "from": f"x{i}"})
+        t = field('table', (int(np.prod(shape[:-1])), shape[-1]), number)
+        params.append(t)
+        number += 1
+        xs.append(x + t.reshape(shape))
     own = {}
     for n, shape in fields.items():
         own[n] = field(n, shape, number)
         params.append(own[n])
         number += 1
-    layers.append(dict(layer, name="layer", **{"from": [f"p{i}" if tables else f"x{i}" for i in range(len(inputs))]}))
-    layers += more
+    layers.append(dict(layer, name="layer", **{"from": [f"p{i}" for i in range(len(inputs))]}))
     y = fn(xs, own).reshape(ROWS, -1)
     w = torch.tensor(values(y.numel(), 5).reshape(y.shape))
     loss = (w * y).sum() / ROWS
@@ -313,7 +309,8 @@ def recurrent(op, t, d, h, direction="forward", last=False, before=False):
         ends = [y[:, 0 if direction == "reverse" or i == 1 else -1, i * h:(i + 1) * h] for i in range(dirs)]
         return torch.cat(ends, -1)
 
-    name = op + (", linear before reset" if before else "") + f" of {t} x {d} to {h}, {direction}" + (", last" if last else "")
+    name = (op + (", linear before reset" if before else "") + f" of {t} x {d} to {h}, {direction}" +
+            (", last" if last else ""))
     case(name, [(t, d)], layer, fields, fn)
 
 
@@ -383,7 +380,9 @@ def weights(n, out, mode, coordinates, nearest, scale, a=-0.75, exclude=False):
         else:
             def keys(u):
                 u = abs(u)
-                return (a + 2) * u ** 3 - (a + 3) * u ** 2 + 1 if u <= 1 else a * u ** 3 - 5 * a * u ** 2 + 8 * a * u - 4 * a
+                if u <= 1:
+                    return (a + 2) * u ** 3 - (a + 3) * u ** 2 + 1
+                return a * u ** 3 - 5 * a * u ** 2 + 8 * a * u - 4 * a
             parts = [(low + i, keys(x - low - i)) for i in range(-1, 3)]
         if exclude:
             parts = [(i, w) for i, w in parts if 0 <= i < n]
@@ -393,7 +392,8 @@ def weights(n, out, mode, coordinates, nearest, scale, a=-0.75, exclude=False):
     return m
 
 
-def resize(shape, size, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", scale=None, exclude=False):
+def resize(shape, size, mode="nearest", coordinates="half_pixel", nearest="round_prefer_floor", scale=None,
+           exclude=False):
     two = len(shape) == 3
     layer = {"op": "resize", "size": list(size), "mode": mode, "coordinates": coordinates, "nearest": nearest,
              "exclude_outside": exclude}
@@ -402,9 +402,8 @@ def resize(shape, size, mode="nearest", coordinates="half_pixel", nearest="round
         scale = [float(np.float32(s)) for s in scale]
 
     def fn(x, f):
-        axes = list(zip(shape[:-1], size[-len(shape) + 1:], (scale or [s / n for s, n in zip(size, shape)])[-len(shape) + 1:]))
-        if scale is None:
-            axes = [(n, s, s / n) for n, s in zip(shape[:-1], size[-len(shape) + 1:])]
+        sizes = size[-len(shape) + 1:]
+        axes = list(zip(shape[:-1], sizes, scale or [s / n for n, s in zip(shape[:-1], sizes)]))
         ms = [weights(n, s, mode, coordinates, nearest, by, exclude=exclude) for n, s, by in axes]
         y = torch.einsum("yh,xw,bhwc->byxc", *ms, x[0]) if two else torch.einsum("yh,bhc->byc", ms[0], x[0])
         same = {("linear", "half_pixel"): False, ("linear", "align_corners"): True, ("cubic", "align_corners"): True,
