@@ -41,7 +41,7 @@ rt_status rt_eval_softmax(rt_eval_call *c)
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_FLOATS, &x));
     RT_TRY(rt_eval_like(c, 0, x->type, x, &y));
     if (c->version < 13) {
-        if (given < 0 && c->version >= 11) given += x->rank;
+        if (given < 0) given += x->rank;
         if (given < 0 || given > x->rank) return rt_fail(RT_INPUT, "axis %lld is not there", (long long)given);
         outer = n = inner = 1;
         for (int i = 0; i < x->rank; i++) *(i < given ? &outer : &n) *= (size_t)x->dim[i];

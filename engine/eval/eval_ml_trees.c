@@ -255,7 +255,8 @@ static rt_status regress(rt_eval_call *c, const forest *f, aggregate how, rt_ml_
     RT_TRY(rt_eval_make(c, 0, of_input ? x.x->type : RT_F32, 2, dim, &y));
     for (size_t r = 0; r < x.rows; r++) {
         RT_TRY(evaluate(c, f, &x, r, how, score, said));
-        for (int i = 0; i < f->targets; i++) score[i] += base_of(f, i);
+        for (int i = 0; i < f->targets; i++)           /* the least of nothing is 0, whatever the base */
+            if (said[i] || how == SUM || how == AVERAGE) score[i] += base_of(f, i);
         rt_ml_scores(transform, score, f->targets);
         for (int i = 0; i < f->targets; i++) rt_array_put(y, r * (size_t)f->targets + (size_t)i, score[i]);
     }
@@ -331,8 +332,12 @@ rt_status rt_eval_tree_classifier(rt_eval_call *c)
             double own = s[id] + (id == 1 && f.bases == 1 ? 0 : base_of(&f, id));
             best = two_of_one(&f, transform, own, id, mixed, s);
         } else {
-            for (int i = 0; i < n; i++) s[i] += base_of(&f, i);
-            for (int i = 1; i < n; i++) if (s[i] > s[best]) best = i;
+            best = -1;                 /* of the classes that a leaf or a base value speaks of */
+            for (int i = 0; i < n; i++) {
+                s[i] += base_of(&f, i);
+                if ((said[i] || f.bases) && (best < 0 || s[i] > s[best])) best = i;
+            }
+            if (best < 0) best = 0;
             rt_ml_scores(transform, s, n);
         }
         if (n > 1) rt_ml_label_put(&labels, label, r, best);

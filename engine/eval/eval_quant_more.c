@@ -14,7 +14,7 @@ static rt_status grain(rt_eval_call *c, int i, rt_dtype type, float *scale, int6
 }
 
 /* QLinearAdd: sat(rne(fma(a, ra, fma(b, rb, zc - fma(ra, za, fl(rb zb)))))), ra = fl(sa / sc);
- * QLinearMul: sat(rne(fl(fl((a - za)(b - zb)) fl(fl(sa sb) / sc))) + zc). */
+ * QLinearMul: sat(rne(fl(fl(fl((a - za)(b - zb)) fl(fl(sa sb) / sc)) + zc))). */
 rt_status rt_eval_qlinear_pair(rt_eval_call *c)
 {
     int product = !strcmp(c->node->op, "QLinearMul");
@@ -37,9 +37,9 @@ rt_status rt_eval_qlinear_pair(rt_eval_call *c)
     float fixed = (float)z[2] - fmaf(ra, (float)z[0], rb * (float)z[1]);
     for (rt_walk_begin(&w, rank, dim, in, 2); w.left; rt_walk_next(&w), i++) {
         int64_t a = rt_array_int(in[0], w.pos[0]), b = rt_array_int(in[1], w.pos[1]);
-        rt_array_put_int(y, i,
-                         product ? rt_eval_requantize(type, (int32_t)((a - z[0]) * (b - z[1])), m, z[2])
-                                 : rt_eval_saturate(type, nearbyintf(fmaf((float)a, ra, fmaf((float)b, rb, fixed)))));
+        float v = product ? (float)((a - z[0]) * (b - z[1])) * m + (float)z[2]
+                          : fmaf((float)a, ra, fmaf((float)b, rb, fixed));
+        rt_array_put_int(y, i, rt_eval_saturate(type, nearbyintf(v)));
     }
     return RT_OK;
 }

@@ -78,7 +78,7 @@ static rt_status flatten(rt_eval_call *c)
     const rt_array *x;
     int64_t axis = rt_eval_int(c, "axis", 1), dim[2] = {1, 1};
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
-    if (axis < 0 && c->version >= 11) axis += x->rank;
+    if (axis < 0) axis += x->rank;
     if (axis < 0 || axis > x->rank) return rt_fail(RT_INPUT, "axis %lld is not there", (long long)axis);
     for (int i = 0; i < x->rank; i++) dim[i >= axis] *= x->dim[i];
     return rt_eval_view(c, 0, x, 2, dim);
