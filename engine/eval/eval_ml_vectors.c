@@ -214,11 +214,10 @@ rt_status rt_eval_svm_classifier(rt_eval_call *c)
     RT_TRY(rt_ml_labels_of(c, "classlabels_ints", "classlabels_strings", &labels));
     RT_TRY(rt_ml_transform_of(c, &t));
     RT_TRY(rt_ml_rows_of(c, &x));
-    if (labels.n < 1 || labels.n > 4096 || (labels.n == 1 && labels.text))
+    if (labels.n < 1 || labels.n > 4096)
         return rt_fail(RT_INPUT, "%d class labels", labels.n);
     RT_TRY(classifier_of(c, &s, labels.n, x.features));
-    int n = labels.n, positive = 1, width = s.vectors && !s.a ? s.pairs : n, one = width == 1;
-    for (int i = 0; i < s.m.weights; i++) if (s.m.weight[i] < 0) positive = 0;
+    int n = labels.n, width = s.vectors && !s.a ? s.pairs : n, one = width == 1;
     double *out = rt_eval_scratch(c, (size_t)(width > 2 ? width : 2), sizeof *out);
     double *votes = rt_eval_scratch(c, (size_t)n, sizeof *votes);
     s.pair = rt_eval_scratch(c, (size_t)s.pairs, sizeof *s.pair);
@@ -239,10 +238,7 @@ rt_status rt_eval_svm_classifier(rt_eval_call *c)
                 votes[i] = out[i];
             }
         int best = greatest(votes, n);
-        if (n == 1) rt_array_put_int(label, r, votes[0] > 0);
-        else
-            rt_ml_label_put(&labels, label, r,
-                            n == 2 && s.m.rhos == 1 && !s.a && positive && votes[best] >= 0.5 ? 1 : best);
+        rt_ml_label_put(&labels, label, r, best);
         if (one) one_score(t, out[0], n == 2, out);
         else rt_ml_scores(t, out, width);
         for (int i = 0; i < width; i++) rt_array_put(scores, r * (size_t)width + (size_t)i, out[i]);

@@ -100,7 +100,8 @@ static rt_eval_attr attribute(reader *r)
     return a;
 }
 
-/* How far floats may lie apart: sums in another order, and functions of other libraries; com.microsoft's are rougher. */
+/* How far floats may lie apart: sums in another order, and functions of other libraries; com.microsoft's are rougher.
+ */
 static double loose(const rt_array *a, const rt_eval_node *n)
 {
     double by_type = a->type == RT_F64 ? 1e-12 : a->type == RT_F16 ? 2e-3 : 2e-6;
@@ -119,7 +120,8 @@ static void compare(const char *what, const rt_eval_node *n, const rt_array *got
                 WRONG("%s[%zu]: '%s', recorded is '%s'", what, i, rt_array_text(got, i), rt_array_text(want, i));
         } else if (!rt_array_is_float(want)) {
             if (rt_array_int(got, i) != rt_array_int(want, i))
-                WRONG("%s[%zu]: %lld, recorded is %lld", what, i, (long long)rt_array_int(got, i), (long long)rt_array_int(want, i));
+                WRONG("%s[%zu]: %lld, recorded is %lld", what, i, (long long)rt_array_int(got, i),
+                      (long long)rt_array_int(want, i));
         } else {
             double x = rt_array_double(got, i), y = rt_array_double(want, i), l = loose(want, n);
             if (isnan(y) ? !isnan(x) : isinf(y) ? x != y : !(fabs(x - y) <= l * (0.5 + fabs(y))))
@@ -154,8 +156,17 @@ static int one_case(reader *r, int *cases)
     for (int i = 0; i < MOST; i++) names[i] = "";
     int version = atoi(opset);
     domain = *domain == '-' ? "" : domain;
-    rt_eval_node node = {.name = "it", .op = op, .domain = domain, .in = in, .inputs = inputs, .out = outs, .outputs = outputs,
-                         .attr = attr, .attrs = attrs, .def = rt_eval_find(domain, op, version), .version = version};
+    rt_eval_node node = {.name = "it",
+                         .op = op,
+                         .domain = domain,
+                         .in = in,
+                         .inputs = inputs,
+                         .out = outs,
+                         .outputs = outputs,
+                         .attr = attr,
+                         .attrs = attrs,
+                         .def = rt_eval_find(domain, op, version),
+                         .version = version};
     rt_eval_graph g = {.name = "g", .values = given + outputs, .value = names, .node = &node, .nodes = 1};
     rt_eval *e;
     check_ok(rt_eval_new(&e, r->region));
@@ -165,7 +176,6 @@ static int one_case(reader *r, int *cases)
         wrong++;
     }
     for (int i = 0; i < outputs && !st; i++) if (want[i]) compare(what, &node, out[i], want[i]);
-    rt_eval_free(e);
     ++*cases;
     return 1;
 }
