@@ -21,6 +21,18 @@ static void rest(double seconds)
     nanosleep(&t, NULL);
 }
 
+/* So much of a CPU: a model that computes. */
+static void burn(double seconds)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    double until = (double)t.tv_sec + (double)t.tv_nsec * 1e-9 + seconds, now = 0;
+    while (now < until) {
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+        now = (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+    }
+}
+
 /* 0 at the end of the input, before the first byte. */
 static int take(void *to, size_t n)
 {
@@ -48,6 +60,16 @@ static void give(const void *from, size_t n)
     }
 }
 
+/* Of programs that are timed: bytes stay as they are. */
+static unsigned char *bytes_alone;
+static size_t bytes_room;
+
+static int read_bytes(size_t n)
+{
+    if (n > bytes_room) bytes_alone = realloc(bytes_alone, bytes_room = n);
+    return take(bytes_alone, n);
+}
+
 /* A batch: rows of `size` elements as doubles; 0 at the end. */
 static int read_rows(double **x, size_t *rows, size_t *size)
 {
@@ -65,6 +87,7 @@ static int read_rows(double **x, size_t *rows, size_t *size)
     *rows = strtoul(shape + 10, &end, 10);
     for (*size = 1; (end += strspn(end, ", ")) && *end != ')';) *size *= strtoul(end, &end, 10);
     size_t count = *rows * *size, e = (size_t)(type[2] - '0');
+    if (!x) return read_bytes(count * e);
     unsigned char *raw = malloc(count * e + 1);
     *x = malloc(count * sizeof **x + 1);
     take(raw, count * e);
@@ -132,6 +155,7 @@ static void before(const char *how, int batch, int argc, char **argv)
     int at = argc > 3 ? atoi(argv[3]) : 0;
     if (is(how, "chatty")) chatter(2000000);
     if (is(how, "slow")) rest(atof(argv[3]));
+    if (is(how, "busy")) burn(atof(argv[3]));
     if (is(how, "crash-once") && batch == at && first_time(argv[4])) raise(SIGKILL);
     if (is(how, "exit-once") && batch == at && first_time(argv[4])) exit(3);
     if (is(how, "hang-once") && batch == at && first_time(argv[4])) rest(1000);
@@ -220,6 +244,14 @@ int main(int argc, char **argv)
         FILE *f = fopen(argv[3], "w");
         if (f) fprintf(f, "%d\n", (int)getpid());
         if (f) fclose(f);
+    }
+    while ((is(how, "busy") || is(how, "idle")) && read_rows(NULL, &rows, &size)) {
+        float *z = calloc(rows * (size_t)classes + 1, sizeof *z);
+        before(how, 0, argc, argv);
+        for (size_t r = 0; r < rows; r++)
+            for (int k = 0; k < classes; k++) z[r * (size_t)classes + (size_t)k] = bytes_alone[r * size + (size_t)k];
+        write_answer(how, z, rows, (size_t)classes, argc, argv);
+        free(z);
     }
     for (int batch = 1; read_rows(&x, &rows, &size); batch++) {
         float *z = malloc(rows * (size_t)classes * sizeof *z + 1);
