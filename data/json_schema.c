@@ -25,6 +25,7 @@ static void read_pair(rt_cfg *c, const rt_attr_spec *s, int *pair)
 static void read_one(rt_cfg *c, const rt_attr_spec *s, void *at)
 {
     rt_shape *shape = at;
+    rt_ints *list = at;
     switch (s->kind) {
     case RT_A_INT: *(int *)at = rt_cfg_int(c, s->name, (int)s->fallback, (int)s->low, (int)s->high); break;
     case RT_A_NUMBER: *(float *)at = (float)rt_cfg_number(c, s->name, s->fallback, s->low, s->high); break;
@@ -32,6 +33,9 @@ static void read_one(rt_cfg *c, const rt_attr_spec *s, void *at)
     case RT_A_CHOICE: *(int *)at = rt_cfg_choice(c, s->name, s->names, (int)s->fallback); break;
     case RT_A_PAIR: read_pair(c, s, at); break;
     case RT_A_PADDING: read_padding(c, s, at); break;
+    case RT_A_INTS:
+        list->count = rt_cfg_ints(c, s->name, list->value, RT_MAX_RANK, (int)s->low, (int)s->high);
+        break;
     case RT_A_SHAPE:
         shape->rank = rt_cfg_ints(c, s->name, shape->dim, RT_MAX_RANK, (int)s->low, (int)s->high);
         break;

@@ -24,6 +24,15 @@ typedef struct { rt_unary fn; float a, b; } rt_unary_attr;
 /* add and what it stands for; the activation is an addition's. operand: of rank 0 where there are two inputs. */
 typedef struct { rt_epilogue end; rt_shape operand; int learned, reverse; } rt_binary_attr;
 typedef struct { rt_shape shape; int learned; } rt_constant_attr;
+typedef struct { int axis; } rt_axis_attr;                                   /* concat, softmax, log_softmax */
+typedef struct { rt_ints axes; } rt_permute_attr;
+typedef struct { rt_ints start, end, step; } rt_slice_attr;
+typedef enum { RT_PAD_CONSTANT, RT_PAD_REFLECT, RT_PAD_EDGE, RT_PAD_WRAP } rt_pad_mode;
+typedef struct { rt_ints before, behind; rt_pad_mode mode; float value; } rt_pad_attr;
+typedef struct { int axis; rt_shape shape; } rt_gather_attr;
+typedef struct { rt_shape shape; } rt_expand_attr;
+typedef struct { rt_ints repeats; } rt_tile_attr;
+typedef struct { rt_ints axes; int keep; } rt_reduce_attr;
 typedef struct { float rate; } rt_dropout_attr;
 typedef struct { const struct rt_onnx_call *call; } rt_call_attr;            /* the source graph's: rt_graph_own */
 typedef struct { int rows, out; } rt_embedding_attr;

@@ -9,8 +9,10 @@ rt_status rt_broadcast(const rt_shape *a, const rt_shape *b, rt_shape *out)
     for (int i = 1; i <= out->rank; i++) {
         int p = i <= a->rank ? a->dim[a->rank - i] : 1, q = i <= b->rank ? b->dim[b->rank - i] : 1;
         if (p != q && p != 1 && q != 1)
-            return rt_fail(RT_USAGE, "inputs have shapes %s and %s, which do not broadcast: dimensions, from the last on, "
-                           "must be equal or 1", rt_shape_text(a, ta), rt_shape_text(b, tb));
+            return rt_fail(RT_USAGE,
+                           "inputs have shapes %s and %s, which do not broadcast: dimensions, from the last on, "
+                           "must be equal or 1",
+                           rt_shape_text(a, ta), rt_shape_text(b, tb));
         out->dim[out->rank - i] = p == 1 ? q : p;
     }
     return RT_OK;
@@ -19,7 +21,7 @@ rt_status rt_broadcast(const rt_shape *a, const rt_shape *b, rt_shape *out)
 rt_runs rt_runs_of(const rt_shape *out, const rt_shape *const *operand, int operands, int px, int rows, unsigned fields)
 {
     rt_runs r = {.operands = operands};
-    ptrdiff_t inner[RT_OPERANDS] = {1, 1, 1};              /* floats of an operand that lie within the dimensions so far */
+    ptrdiff_t inner[RT_OPERANDS] = {1, 1, 1}; /* floats of an operand that lie within the dimensions so far */
     unsigned last = ~0u;
     int dims = px > 1 ? 1 : out->rank;
     for (int i = 1; i <= dims + 1; i++) {                   /* the rows come last */

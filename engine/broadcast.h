@@ -10,16 +10,18 @@ enum { RT_OPERANDS = 3 };
 /* RT_USAGE with both shapes when they do not go together. */
 rt_status rt_broadcast(const rt_shape *a, const rt_shape *b, rt_shape *out);
 
-/* The output, rows and all, as nested runs, the innermost first: run g has count[g] values of each operand, stride[k][g]
- * floats apart, or one that stays (0). Neighbours in which the same operands stay are one run. */
+/* The output, rows and all, as nested runs, the innermost first: run g has count[g] values of each operand,
+ * stride[k][g] floats apart, or one that stays (0). Neighbours in which the same operands stay are one run. */
 typedef struct {
     int operands, runs;
     size_t count[RT_MAX_RANK + 1];
     ptrdiff_t stride[RT_OPERANDS][RT_MAX_RANK + 1];
 } rt_runs;
 
-/* rows of a phase in which a row of the batch has px rows; whole: bits of the operands that are fields, without rows. */
-rt_runs rt_runs_of(const rt_shape *out, const rt_shape *const *operand, int operands, int px, int rows, unsigned fields);
+/* rows of a phase in which a row of the batch has px rows; whole: bits of the operands that are fields, without rows.
+ */
+rt_runs rt_runs_of(const rt_shape *out, const rt_shape *const *operand, int operands, int px, int rows,
+                   unsigned fields);
 
 /* Calls fn for each place of the runs from `first` on: at: where the operands stand, out: where the output. */
 typedef void rt_runs_fn(void *arg, const ptrdiff_t *at, size_t out);

@@ -34,6 +34,11 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_
     X(MODULO, modulo) X(LESS, less) X(LESS_OR_EQUAL, less_or_equal) X(GREATER, greater) \
     X(GREATER_OR_EQUAL, greater_or_equal) X(EQUAL, equal) X(AND, and) X(OR, or) X(XOR, xor) \
     X(WHERE, where) X(CONSTANT, constant) \
+    X(PERMUTE, permute) X(SLICE, slice) X(PAD, pad) X(GATHER, gather) X(EXPAND, expand) X(TILE, tile) \
+    X(REDUCE_SUM, reduce_sum) X(REDUCE_MEAN, reduce_mean) X(REDUCE_MAX, reduce_max) X(REDUCE_MIN, reduce_min) \
+    X(REDUCE_PROD, reduce_prod) X(REDUCE_L1, reduce_l1) X(REDUCE_L2, reduce_l2) \
+    X(REDUCE_SUM_SQUARE, reduce_sum_square) X(REDUCE_LOG_SUM, reduce_log_sum) \
+    X(REDUCE_LOG_SUM_EXP, reduce_log_sum_exp) X(LOG_SOFTMAX, log_softmax) \
     X(AFFINE, affine)
 typedef enum {
 #define X(E, n) RT_OP_##E,

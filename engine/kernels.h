@@ -192,7 +192,7 @@ typedef struct rt_kernels {
     /* dx (+)= dy at the tap that won, 0 at the others, pixel by pixel. */
     void (*max_pool_back)(float *dx, const float *dy, const uint8_t *index, const rt_pooling *, int accumulate);
 
-    /* y = exp(x) over n; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
+    /* y = exp(x) over n, y may be x; error below 2.2 ulp, underflow to 0, overflow to the largest float. */
     void (*exp_n)(float *y, const float *x, size_t n);
     void (*log_n)(float *y, const float *x, size_t n);
 

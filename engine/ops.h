@@ -11,8 +11,8 @@ RT_OPS(X)
 /* Nothing to be told, but an activation that passes may give it. */
 extern const rt_schema rt_end_schema;
 
-/* Layer norms: their attributes; the shape of their gamma, RT_USAGE when the input has fewer dimensions; true when it is
- * of several. */
+/* Layer norms: their attributes; the shape of their gamma, RT_USAGE when the input has fewer dimensions; true when it
+ * is of several. */
 extern const rt_schema rt_layer_norm_schema;
 rt_status rt_norm_shape(const rt_node *, const rt_shape *in, rt_shape *gamma);
 int rt_norm_is_alone(const rt_graph *, const rt_node *);
@@ -23,6 +23,12 @@ int rt_norm_is_alone(const rt_graph *, const rt_node *);
  * scale lies in the plan's buffer at *scale, shift C floats behind. Else -1. To be asked before other values are read:
  * it may end the phase. */
 int rt_bn_raw(rt_plan *, int tensor, ptrdiff_t *scale);
+
+/* The axis that the node is told, from 0 on; RT_USAGE where the shape has none; whether it is the last. */
+int rt_axis(const rt_node *, const rt_shape *);
+rt_status rt_axis_check(const rt_node *, const rt_shape *);
+int rt_axis_is_last(const rt_graph *, const rt_node *);
+extern const rt_schema rt_axis_schema;
 
 /* The gradient dy of n's output goes unchanged to this input of it: added to what is there, or copied. */
 void rt_grad_pass_on(rt_plan *, const rt_node *n, int dy, int input);

@@ -1,5 +1,5 @@
 /* engine/ops_basic.c - operators that work element by element or only move data: input, activation,
- * concat, flatten, reshape, dropout, softmax. */
+ * concat, flatten, reshape, dropout. */
 #include <string.h>
 
 #include "engine/ops.h"
@@ -134,19 +134,48 @@ void rt_grad_pass_on(rt_plan *p, const rt_node *n, int dy, int input)
 
 const rt_schema rt_end_schema = {NULL, 0, sizeof(rt_activation_attr)};
 
-/* ---- concat along the last dimension ---- */
+/* ---- concat along one dimension, the last unless another is told: what follows it goes with it ---- */
+
+int rt_axis(const rt_node *n, const rt_shape *s)
+{
+    int axis = RT_ATTR(n, rt_axis_attr)->axis;
+    return axis < 0 ? axis + s->rank : axis;
+}
+
+rt_status rt_axis_check(const rt_node *n, const rt_shape *s)
+{
+    int axis = rt_axis(n, s);
+    if (axis >= 0 && axis < s->rank) return RT_OK;
+    return rt_fail(RT_USAGE, "'axis' is %d, and the input has %d dimensions", RT_ATTR(n, rt_axis_attr)->axis, s->rank);
+}
+
+int rt_axis_is_last(const rt_graph *g, const rt_node *n)
+{
+    const rt_shape *s = &g->tensor[n->out].shape;
+    return rt_axis(n, s) == s->rank - 1;
+}
+
+/* Floats of a run that a concat copies from the shape. */
+static size_t run_of(const rt_node *n, const rt_shape *s)
+{
+    size_t run = 1;
+    for (int i = rt_axis(n, s); i < s->rank; i++) run *= (size_t)s->dim[i];
+    return run;
+}
 
 static rt_status infer_concat(rt_graph *g, rt_node *n, rt_shape *out)
 {
     *out = g->tensor[n->in[0]].shape;
-    int last = out->rank - 1;
+    RT_TRY(rt_axis_check(n, out));
+    int axis = rt_axis(n, out);
     for (int i = 1; i < n->inputs; i++) {
         rt_shape s = g->tensor[n->in[i]].shape;
-        int c = s.dim[s.rank - 1];
-        s.dim[s.rank - 1] = out->dim[last];
+        int c = axis < s.rank ? s.dim[axis] : 0;
+        s.dim[axis] = out->dim[axis];
         if (!rt_shape_equal(&s, out))
-            return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its last dimension", i);
-        if (__builtin_add_overflow(out->dim[last], c, &out->dim[last]))
+            return rt_fail(RT_USAGE, "input %d differs from input 0 in more than its %s", i,
+                           axis == out->rank - 1 ? "last dimension" : "dimension of the axis");
+        if (__builtin_add_overflow(out->dim[axis], c, &out->dim[axis]))
             return rt_fail(RT_USAGE, "the inputs together are too large");
     }
     return RT_OK;
@@ -158,11 +187,11 @@ enum { AT_ONCE = RT_CALL_VALUES - 1 };        /* inputs that a call copies; the 
 static void run_concat(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out);
-    size_t total = (size_t)s->dim[s->rank - 1], px = rt_floats_of(x, c->node->out, rows) / total;
+    size_t total = run_of(c->node, s), px = rt_floats_of(x, c->node->out, rows) / total;
     float *y = (float *)rt_at(x, c->value[AT_ONCE], row0) + c->at[1];
     for (int i = 0; i < c->flag; i++) {
         const rt_shape *f = rt_shape_of(x->plan, c->node->in[c->at[0] + i]);
-        size_t from = (size_t)f->dim[f->rank - 1];
+        size_t from = run_of(c->node, f);
         const float *a = rt_at(x, c->value[i], row0);
         for (size_t p = 0; p < px; p++) memcpy(y + p * total, a + p * from, from * sizeof *y);
         y += from;
@@ -177,7 +206,7 @@ static void forward_concat(rt_plan *p, const rt_node *n)
         int count = n->inputs - first < AT_ONCE ? n->inputs - first : AT_ONCE;
         for (int i = 0; i < count; i++) {
             const rt_shape *f = rt_shape_of(p, n->in[first + i]);
-            next += f->dim[f->rank - 1];
+            next += (ptrdiff_t)run_of(n, f);
             v[i] = rt_plan_read(p, n->in[first + i]);
         }
         if (first == 0) out = rt_plan_write(p, n->out);
@@ -193,8 +222,7 @@ static void forward_concat(rt_plan *p, const rt_node *n)
 static void run_concat_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     const rt_shape *s = rt_shape_of(x->plan, c->node->out), *f = rt_shape_of(x->plan, c->node->in[c->at[0]]);
-    size_t total = (size_t)s->dim[s->rank - 1], px = rt_floats_of(x, c->node->out, rows) / total,
-           to = (size_t)f->dim[f->rank - 1];
+    size_t total = run_of(c->node, s), px = rt_floats_of(x, c->node->out, rows) / total, to = run_of(c->node, f);
     const float *dy = (const float *)rt_at(x, c->value[0], row0) + c->at[1];
     float *dx = rt_at(x, c->value[1], row0);
     for (size_t p = 0; p < px; p++, dx += to, dy += total) {
@@ -218,15 +246,22 @@ static void backward_concat(rt_plan *p, const rt_node *n)
             c->at[1] = at;
             c->flag = accumulate;
         }
-        at += f->dim[f->rank - 1];
+        at += (ptrdiff_t)run_of(n, f);
     }
 }
 
+static const rt_attr_spec axis_spec[] = {
+    {"axis", RT_A_INT, offsetof(rt_axis_attr, axis), -RT_MAX_RANK, RT_MAX_RANK - 1, -1, RT_A_LATER,
+     "the dimension; below 0 from the last", NULL}};
+const rt_schema rt_axis_schema = {axis_spec, 1, sizeof(rt_axis_attr)};
+
 const rt_op rt_op_concat = {.name = "concat",
-                            .help = "inputs side by side along the last dimension",
+                            .help = "inputs side by side along one dimension, the last unless another is told",
                             .min_inputs = 2,
                             .max_inputs = RT_MAX_NODES,
+                            .schema = &rt_axis_schema,
                             .positions = 1,
+                            .alone = rt_axis_is_last,
                             .infer = infer_concat,
                             .forward = forward_concat,
                             .backward = backward_concat};
@@ -314,69 +349,3 @@ const rt_op rt_op_dropout = {.name = "dropout",
                              .forward = forward_dropout,
                              .backward = backward_dropout,
                              .recompute = 1};
-
-/* ---- softmax over the last dimension: y = exp(x - max) / sum ---- */
-
-static void run_softmax(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
-    int d = s->dim[s->rank - 1];
-    size_t px = rt_floats_of(x, c->node->out, rows) / (size_t)d;
-    const float *in = rt_at(x, c->value[0], row0);
-    float *out = rt_at(x, c->value[1], row0);
-    const rt_kernels *k = x->plan->k;
-    for (size_t p = 0; p < px; p += RT_LANES, in += (size_t)RT_LANES * (size_t)d, out += (size_t)RT_LANES * (size_t)d) {
-        int n = px - p < RT_LANES ? (int)(px - p) : RT_LANES;
-        k->block_in(x->scratch, in, n, d);
-        k->block_softmax(x->scratch, NULL, x->scratch, 1.0f, d);
-        k->block_out(out, x->scratch, n, d);
-    }
-}
-
-static void forward_softmax(rt_plan *p, const rt_node *n)
-{
-    int in = rt_plan_read(p, n->in[0]), out = rt_plan_write(p, n->out);
-    const rt_shape *s = rt_shape_of(p, n->out);
-    rt_plan_need_scratch(p, RT_LANES * (size_t)s->dim[s->rank - 1]);
-    rt_call *c = rt_plan_rows(p, "softmax", n, run_softmax);
-    c->value[0] = in;
-    c->value[1] = out;
-}
-
-/* dx = y (dy - sum(dy y)) */
-static void run_softmax_back(const rt_call *c, rt_ctx *x, int row0, int rows)
-{
-    const rt_shape *s = rt_shape_of(x->plan, c->node->out);
-    int d = s->dim[s->rank - 1];
-    size_t px = rt_floats_of(x, c->node->out, rows) / (size_t)d;
-    const float *y = rt_at(x, c->value[0], row0), *dy = rt_at(x, c->value[1], row0);
-    float *dx = rt_at(x, c->value[2], row0);
-    for (size_t p = 0; p < px; p++, y += d, dy += d, dx += d) {
-        float dot = 0;
-        for (int i = 0; i < d; i++) dot += dy[i] * y[i];
-        for (int i = 0; i < d; i++) {
-            float v = y[i] * (dy[i] - dot);
-            dx[i] = c->flag ? dx[i] + v : v;
-        }
-    }
-}
-
-static void backward_softmax(rt_plan *p, const rt_node *n)
-{
-    int accumulate, y = rt_plan_read(p, n->out), dy = rt_plan_grad_read(p, n->out),
-                    dx = rt_plan_grad_write(p, n->in[0], &accumulate);
-    rt_call *c = rt_plan_rows(p, "softmax back", n, run_softmax_back);
-    c->value[0] = y;
-    c->value[1] = dy;
-    c->value[2] = dx;
-    c->flag = accumulate;
-}
-
-const rt_op rt_op_softmax = {.name = "softmax",
-                             .help = "exp(x) / sum exp(x) over the last dimension",
-                             .min_inputs = 1,
-                             .max_inputs = 1,
-                             .positions = 1,
-                             .infer = infer_same,
-                             .forward = forward_softmax,
-                             .backward = backward_softmax};

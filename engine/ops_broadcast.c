@@ -1,14 +1,17 @@
-/* engine/ops_broadcast.c - functions of two numbers, element by element, whose shapes broadcast: of two inputs, or of one
- * and an operand, a field of the layer's own; the list is RT_BINARY. Sums and products of two inputs of one shape go
- * their own, shorter way; a sum of them can end with an activation and take up batch norms. And a choice between two by
- * a third, and rows that are a field.
+/* engine/ops_broadcast.c - functions of two numbers, element by element, whose shapes broadcast: of two inputs, or of
+ * one and an operand, a field of the layer's own; the list is RT_BINARY. Sums and products of two inputs of one shape
+ * go their own, shorter way; a sum of them can end with an activation and take up batch norms. And a choice between two
+ * by a third, and rows that are a field.
  *
  * Gradients are taken in the shape of the output, then added up over what an operand repeats, in that order. */
 #include <string.h>
 
 #include "engine/broadcast.h"
 
-enum { SHORT = 16, SPREAD = 1024 };   /* a line shorter than that is computed with its neighbours, so many floats at a time */
+enum {
+    SHORT = 16,
+    SPREAD = 1024
+}; /* a line shorter than that is computed with its neighbours, so many floats at a time */
 
 static rt_binary function_of(const rt_node *n)
 {
@@ -142,7 +145,8 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     if (n->inputs == 2) return RT_OK;
     RT_TRY(rt_graph_check_shape(&a->operand));
     if (!a->learned) return rt_graph_constant(g, n, "operand", a->operand, NULL);
-    rt_init init = f == RT_BINARY_MULTIPLY || f == RT_BINARY_DIVIDE || f == RT_BINARY_POWER ? RT_INIT_ONE : RT_INIT_ZERO;
+    rt_init init = f == RT_BINARY_MULTIPLY || f == RT_BINARY_DIVIDE || f == RT_BINARY_POWER ? RT_INIT_ONE
+                                                                                            : RT_INIT_ZERO;
     return rt_graph_param(g, n, "operand", a->operand, init, 0, 0, 0);
 }
 
@@ -152,7 +156,8 @@ static int alone(const rt_graph *g, const rt_node *n)
     const rt_shape *out = &g->tensor[n->out].shape;
     for (int side = 0; side < 2; side++) {
         const rt_shape *s = shape_of(g, n, side);
-        if (input_of(n, side) >= 0 ? !rt_shape_equal(s, out) : rt_shape_count(s) != (size_t)s->dim[s->rank - 1]) return 0;
+        if (input_of(n, side) >= 0 ? !rt_shape_equal(s, out) : rt_shape_count(s) != (size_t)s->dim[s->rank - 1])
+            return 0;
     }
     return 1;
 }
@@ -254,8 +259,8 @@ static void forward(rt_plan *p, const rt_node *n)
     else forward_pair(p, n);
 }
 
-/* value: 0 and 1 the sides, 2 dy, 3 the gradient of a side that is an input, 4 room for what is not added up yet, or -1;
- * at[0]: the side. */
+/* value: 0 and 1 the sides, 2 dy, 3 the gradient of a side that is an input, 4 room for what is not added up yet, or
+ * -1; at[0]: the side. */
 static void run_side_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     int side = (int)c->at[0], field = input_of(c->node, side) < 0;
@@ -291,7 +296,8 @@ static void backward_any(rt_plan *p, const rt_node *n)
         read_sides(p, n, in);
         int dy = rt_plan_grad_read(p, n->out);
         if (i >= 0) dx = rt_plan_grad_write(p, n->in[i], &accumulate);
-        if (function_of(n) != RT_BINARY_ADD && (i < 0 || accumulate || !rt_shape_equal(shape_of(p->graph, n, side), out)))
+        if (function_of(n) != RT_BINARY_ADD &&
+            (i < 0 || accumulate || !rt_shape_equal(shape_of(p->graph, n, side), out)))
             temp = rt_plan_temp(p, rt_shape_count(out) * sizeof(float));
         rt_plan_need_scratch(p, 2 * SPREAD);
         rt_call *c = rt_plan_rows(p, "operand back", n, run_side_back);
@@ -315,7 +321,8 @@ static const rt_attr_spec binary_spec[] = {
     {"operand", RT_A_SHAPE, offsetof(rt_binary_attr, operand), 1, 1 << 24, 0, 0,
      "of one input: the shape of b, a field of the layer's own (values are its file's), which broadcasts with a", NULL},
     {"learned", RT_A_BOOL, offsetof(rt_binary_attr, learned), 0, 1, 0, RT_A_LATER, "the operand is trained", NULL},
-    {"reverse", RT_A_BOOL, offsetof(rt_binary_attr, reverse), 0, 1, 0, RT_A_LATER, "the operand is a, and the input b", NULL}};
+    {"reverse", RT_A_BOOL, offsetof(rt_binary_attr, reverse), 0, 1, 0, RT_A_LATER, "the operand is a, and the input b",
+     NULL}};
 static const rt_schema binary_schema = {binary_spec, 3, sizeof(rt_binary_attr)};
 
 #define X(E, n, h) \
@@ -418,12 +425,13 @@ static void backward_where(rt_plan *p, const rt_node *n)
     }
 }
 
-const rt_op rt_op_where = {.name = "where",
-                           .help = "of three inputs that broadcast: the second where the first is not 0, else the third",
-                           .min_inputs = 3,
-                           .max_inputs = 3,
-                           .positions = 1,
-                           .alone = equal_shapes,
-                           .infer = infer_where,
-                           .forward = forward_where,
-                           .backward = backward_where};
+const rt_op rt_op_where = {
+    .name = "where",
+    .help = "of three inputs that broadcast: the second where the first is not 0, else the third",
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .positions = 1,
+    .alone = equal_shapes,
+    .infer = infer_where,
+    .forward = forward_where,
+    .backward = backward_where};

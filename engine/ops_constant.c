@@ -1,5 +1,5 @@
-/* engine/ops_constant.c - a layer without input, whose rows are all the same: a field of its own. Its gradient is the sum
- * of the rows' gradients. */
+/* engine/ops_constant.c - a layer without input, whose rows are all the same: a field of its own. Its gradient is the
+ * sum of the rows' gradients. */
 #include <string.h>
 
 #include "engine/ops.h"
@@ -46,15 +46,16 @@ static void backward(rt_plan *p, const rt_node *n)
 }
 
 static const rt_attr_spec spec[] = {
-    {"shape", RT_A_SHAPE, offsetof(rt_constant_attr, shape), 1, 1 << 24, 0, 1, "a list of dimensions, without the batch",
-     NULL},
+    {"shape", RT_A_SHAPE, offsetof(rt_constant_attr, shape), 1, 1 << 24, 0, 1,
+     "a list of dimensions, without the batch", NULL},
     {"learned", RT_A_BOOL, offsetof(rt_constant_attr, learned), 0, 1, 0, 0, "the values are trained", NULL}};
 static const rt_schema schema = {spec, 2, sizeof(rt_constant_attr)};
 
-const rt_op rt_op_constant = {.name = "constant",
-                              .help = "no input: every row is the same field of the layer's own (values are its file's)",
-                              .schema = &schema,
-                              .infer = infer,
-                              .forward = forward,
-                              .backward = backward,
-                              .recompute = 1};
+const rt_op rt_op_constant = {
+    .name = "constant",
+    .help = "no input: every row is the same field of the layer's own (values are its file's)",
+    .schema = &schema,
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .recompute = 1};

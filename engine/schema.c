@@ -19,6 +19,7 @@ void rt_schema_defaults(const rt_schema *schema, void *attributes)
         case RT_A_NUMBER: *(float *)at = (float)s->fallback; break;
         case RT_A_PAIR: ((int *)at)[0] = ((int *)at)[1] = (int)s->fallback; break;
         case RT_A_PADDING:
+        case RT_A_INTS:
         case RT_A_SHAPE: break;
         }
     }
@@ -47,6 +48,7 @@ rt_status rt_schema_check(const rt_schema *schema, const void *attributes)
         const void *at = place(s, attributes);
         const rt_padding *pad = at;
         const rt_shape *shape = at;
+        const rt_ints *list = at;
         switch (s->kind) {
         case RT_A_INT:
         case RT_A_CHOICE:
@@ -58,6 +60,12 @@ rt_status rt_schema_check(const rt_schema *schema, const void *attributes)
             if (pad->given != 0 && pad->given != 1 && pad->given != 2 && pad->given != 4)
                 return rt_fail(RT_USAGE, "'%s' has %d numbers: 1, 2 or 4 are allowed", s->name, pad->given);
             RT_TRY(check_numbers(s, pad->side, pad->given));
+            break;
+        case RT_A_INTS:
+            if (list->count < (s->required > 0) || list->count > RT_MAX_RANK)
+                return rt_fail(RT_USAGE, "'%s' has %d numbers: %d to %d are allowed", s->name, list->count,
+                               s->required > 0, RT_MAX_RANK);
+            RT_TRY(check_numbers(s, list->value, list->count));
             break;
         case RT_A_SHAPE:
             if (!shape->rank && s->required <= 0) break;
@@ -77,6 +85,15 @@ static void put(line *l, const char *text)
 {
     int n = snprintf(l->text + l->length, l->room - l->length, "%s%s", l->length ? " " : "", text);
     l->length += (size_t)n < l->room - l->length ? (size_t)n : l->room - l->length - 1;
+}
+
+static void list_text(const rt_attr_spec *s, const rt_ints *list, line *l)
+{
+    char text[160];
+    int n = snprintf(text, sizeof text, "%.60s", s->name);
+    for (int i = 0; i < list->count; i++)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%c%d", i ? ',' : ' ', list->value[i]);
+    if (list->count) put(l, text);
 }
 
 static void padding_text(const rt_attr_spec *s, const rt_padding *pad, line *l)
@@ -125,6 +142,7 @@ char *rt_schema_text(const rt_schema *schema, const void *attributes, char *text
                 snprintf(one, sizeof one, "%s %dx%d", s->name, v[0], v[1]);
             break;
         case RT_A_PADDING: padding_text(s, at, &l); break;
+        case RT_A_INTS: list_text(s, at, &l); break;
         case RT_A_SHAPE:
             if (((const rt_shape *)at)->rank) snprintf(one, sizeof one, "%s %s", s->name, rt_shape_text(at, shape));
             break;

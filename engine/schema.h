@@ -15,6 +15,7 @@ typedef enum {
     RT_A_PAIR,                         /* int[2], (h, w); one number stands for both */
     RT_A_PADDING,                      /* rt_padding */
     RT_A_SHAPE,                        /* rt_shape */
+    RT_A_INTS,                         /* rt_ints */
     RT_A_CHOICE                        /* int, the place of a name in the list of names */
 } rt_attr_kind;
 
@@ -22,6 +23,9 @@ typedef enum {
  * RT_PAD_SAME: so many that the output has ceil(input / stride) pixels, of an odd number the one more behind. */
 typedef struct { int side[4], given; } rt_padding;
 enum { RT_PAD_SAME = -1 };
+
+/* A number a dimension, or none at all. */
+typedef struct { int count, value[RT_MAX_RANK]; } rt_ints;
 
 /* Not required, and younger than its operator: where it is absent it stays so, as models are known by the digest of
  * their architecture's text. */

@@ -309,7 +309,11 @@ static int has_form(const rt_graph *g, const rt_node *n)
     case RT_OP_ADD: case RT_OP_MUL: return rt_is_plain_pair(g, n);
     case RT_OP_INPUT: case RT_OP_DENSE: case RT_OP_AFFINE: case RT_OP_ACTIVATION:
     case RT_OP_GLOBAL_AVG_POOL:
-    case RT_OP_CONCAT: case RT_OP_FLATTEN: case RT_OP_RESHAPE: return 1;
+    case RT_OP_FLATTEN: case RT_OP_RESHAPE: return 1;
+    case RT_OP_CONCAT: {
+        int axis = RT_ATTR(n, rt_axis_attr)->axis;
+        return axis == -1 || axis == g->tensor[n->out].shape.rank - 1;
+    }
     default: return 0;
     }
 }

@@ -125,6 +125,170 @@ static int pair_node(forward_d *f, const rt_node *n)
     return 1;
 }
 
+/* Which place along a dimension of n a padded one is; -1: none. By walking there step by step. */
+static int padded_d(int i, int n, rt_pad_mode mode)
+{
+    while (i < 0 || i >= n) {
+        if (mode == RT_PAD_CONSTANT) return -1;
+        if (mode == RT_PAD_EDGE) i += i < 0 ? 1 : -1;
+        else if (mode == RT_PAD_WRAP) i += i < 0 ? n : -n;
+        else if (n == 1) i = 0;
+        else i = i < 0 ? -i : 2 * (n - 1) - i;
+    }
+    return i;
+}
+
+static int of_list(const rt_ints *l, int i, int fallback) { return l->count ? l->value[i] : fallback; }
+
+/* Indices `at` of the output, from the first dimension on, become those of the input; 0: there is none. */
+static int came_from(forward_d *f, const rt_node *n, const rt_shape *in, const int *out, int *at)
+{
+    const rt_shape *to = &f->g->tensor[n->out].shape;
+    for (int i = 0; i < in->rank; i++)
+        switch (n->op) {
+        case RT_OP_PERMUTE:
+            for (int k = 0; k < in->rank; k++) if (RT_ATTR(n, rt_permute_attr)->axes.value[k] == i) at[i] = out[k];
+            break;
+        case RT_OP_SLICE: {
+            const rt_slice_attr *a = RT_ATTR(n, rt_slice_attr);
+            int step = of_list(&a->step, i, 1), start = of_list(&a->start, i, step > 0 ? 0 : in->dim[i] - 1);
+            if (start < 0) start += in->dim[i];
+            if (step < 0 && start >= in->dim[i]) start = in->dim[i] - 1;
+            at[i] = (start < 0 ? 0 : start) + out[i] * step;
+            break;
+        }
+        case RT_OP_PAD: {
+            const rt_pad_attr *a = RT_ATTR(n, rt_pad_attr);
+            at[i] = padded_d(out[i] - of_list(&a->before, i, 0), in->dim[i], a->mode);
+            if (at[i] < 0) return 0;
+            break;
+        }
+        case RT_OP_TILE: at[i] = out[i] % in->dim[i]; break;
+        case RT_OP_EXPAND: at[i] = in->dim[i] == 1 ? 0 : out[i + to->rank - in->rank]; break;
+        default: {                                                       /* gather */
+            const rt_gather_attr *a = RT_ATTR(n, rt_gather_attr);
+            int axis = a->axis < 0 ? a->axis + in->rank : a->axis, q = a->shape.rank, k = 0;
+            if (i < axis) at[i] = out[i];
+            else if (i > axis) at[i] = out[i - 1 + q];
+            else {
+                for (int d = 0; d < q; d++) k = k * a->shape.dim[d] + out[axis + d];
+                at[i] = (int)f->g->field[n->field[0]].value[k];
+                if (at[i] < 0) at[i] += in->dim[i];
+            }
+        }
+        }
+    return 1;
+}
+
+static void move_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *in = &f->g->tensor[n->in[0]].shape, *out = &f->g->tensor[n->out].shape;
+    size_t from = rt_shape_count(in), to = rt_shape_count(out);
+    for (size_t i = 0; i < to; i++) {
+        int index[RT_MAX_RANK], at[RT_MAX_RANK] = {0};
+        size_t rest = i, place = 0;
+        for (int d = out->rank - 1; d >= 0; d--) {
+            index[d] = (int)(rest % (size_t)out->dim[d]);
+            rest /= (size_t)out->dim[d];
+        }
+        int there = came_from(f, n, in, index, at);
+        for (int d = 0; d < in->rank; d++) place = place * (size_t)in->dim[d] + (size_t)at[d];
+        for (size_t r = 0; r < ROWS; r++)
+            out_of(f, n)[r * to + i] = there ? in_of(f, n, 0)[r * from + place]
+                                             : (double)RT_ATTR(n, rt_pad_attr)->value;
+    }
+}
+
+static void concat_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *out = &f->g->tensor[n->out].shape;
+    int axis = RT_ATTR(n, rt_axis_attr)->axis, first = 0;
+    if (axis < 0) axis += out->rank;
+    for (int q = 0; q < n->inputs; q++) {
+        const rt_shape *in = &f->g->tensor[n->in[q]].shape;
+        for (size_t i = 0; i < rt_shape_count(in) * ROWS; i++) {
+            size_t rest = i, place = 0, scale = 1;
+            for (int d = in->rank - 1; d >= 0; d--) {
+                size_t at = rest % (size_t)in->dim[d] + (d == axis ? (size_t)first : 0);
+                place += at * scale;
+                scale *= (size_t)out->dim[d];
+                rest /= (size_t)in->dim[d];
+            }
+            out_of(f, n)[place + rest * scale] = in_of(f, n, q)[i];
+        }
+        first += in->dim[axis];
+    }
+}
+
+static double reduce_d(rt_op_id op, const double *v, int n)
+{
+    double sum = 0, squares = 0, size = 0, product = 1, high = -INFINITY, low = INFINITY, exponents = 0;
+    for (int i = 0; i < n; i++) {
+        sum += v[i];
+        squares += v[i] * v[i];
+        size += fabs(v[i]);
+        product *= v[i];
+        high = fmax(high, v[i]);
+        low = fmin(low, v[i]);
+        exponents += exp(v[i]);
+    }
+    switch (op) {
+    case RT_OP_REDUCE_SUM: return sum;
+    case RT_OP_REDUCE_MEAN: return sum / n;
+    case RT_OP_REDUCE_MAX: return high;
+    case RT_OP_REDUCE_MIN: return low;
+    case RT_OP_REDUCE_PROD: return product;
+    case RT_OP_REDUCE_L1: return size;
+    case RT_OP_REDUCE_L2: return sqrt(squares);
+    case RT_OP_REDUCE_SUM_SQUARE: return squares;
+    case RT_OP_REDUCE_LOG_SUM: return log(sum);
+    default: return log(exponents);
+    }
+}
+
+/* Each output gathers its values from the whole input. */
+static void reduce_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *in = &f->g->tensor[n->in[0]].shape;
+    const rt_ints *axes = &RT_ATTR(n, rt_reduce_attr)->axes;
+    size_t from = rt_shape_count(in), to = rt_shape_count(&f->g->tensor[n->out].shape);
+    double *v = malloc(from * sizeof *v);
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t o = 0; o < to; o++) {
+            int count = 0;
+            for (size_t i = 0; i < from; i++) {
+                size_t rest = i, place = 0, scale = 1;
+                for (int d = in->rank - 1; d >= 0; d--) {
+                    size_t at = rest % (size_t)in->dim[d];
+                    int reduced = !axes->count;
+                    for (int a = 0; a < axes->count; a++) reduced |= (axes->value[a] + in->rank) % in->rank == d;
+                    if (!reduced) {
+                        place += at * scale;
+                        scale *= (size_t)in->dim[d];
+                    }
+                    rest /= (size_t)in->dim[d];
+                }
+                if (place == o) v[count++] = in_of(f, n, 0)[r * from + i];
+            }
+            out_of(f, n)[r * to + o] = reduce_d(n->op, v, count);
+        }
+    free(v);
+}
+
+static void softmax_node(forward_d *f, const rt_node *n)
+{
+    const rt_shape *s = &f->g->tensor[n->out].shape;
+    int axis = RT_ATTR(n, rt_axis_attr)->axis;
+    size_t d = (size_t)s->dim[axis < 0 ? axis + s->rank : axis], inner = 1, all = rt_shape_count(s) * ROWS;
+    for (int i = (axis < 0 ? axis + s->rank : axis) + 1; i < s->rank; i++) inner *= (size_t)s->dim[i];
+    for (size_t i = 0; i < all; i++) {
+        size_t first = i / (d * inner) * (d * inner) + i % inner;
+        double sum = 0;
+        for (size_t k = 0; k < d; k++) sum += exp(in_of(f, n, 0)[first + k * inner]);
+        out_of(f, n)[i] = n->op == RT_OP_SOFTMAX ? exp(in_of(f, n, 0)[i]) / sum : in_of(f, n, 0)[i] - log(sum);
+    }
+}
+
 /* Nonzero when it knows the operator. */
 static int run_operator(forward_d *f, const rt_node *n)
 {
@@ -140,6 +304,14 @@ static int run_operator(forward_d *f, const rt_node *n)
             y[i] = q->home == RT_CONST ? q->value[i % q->count] : f->params[q->offset + i % q->count];
         return 1;
     }
-    default: return pair_node(f, n);
+    case RT_OP_PERMUTE: case RT_OP_SLICE: case RT_OP_PAD: case RT_OP_GATHER: case RT_OP_EXPAND: case RT_OP_TILE:
+        move_node(f, n);
+        return 1;
+    case RT_OP_CONCAT: concat_node(f, n); return 1;
+    case RT_OP_SOFTMAX: case RT_OP_LOG_SOFTMAX: softmax_node(f, n); return 1;
+    default:
+        if (n->op < RT_OP_REDUCE_SUM || n->op > RT_OP_REDUCE_LOG_SUM_EXP) return pair_node(f, n);
+        reduce_node(f, n);
+        return 1;
     }
 }

@@ -180,9 +180,106 @@ static void choices(void **state)
     each_family(a);
 }
 
+/* A layer between others, whose input is read by a second one, too. */
+#define BETWEEN(shape, layer) \
+    NET(shape, "3", NAMED("dense", "a", ",\"out\":4") "," NAMED("tanh", "t", "") "," layer ",{\"op\":\"tanh\"}," \
+        "{\"op\":\"flatten\"}," NAMED("dense", "d", ",\"out\":3") "," NAMED("flatten", "e", ",\"from\":\"t\"") "," \
+        NAMED("dense", "g", ",\"out\":3") ",{\"op\":\"add\",\"from\":[\"d\",\"g\"]}")
+#define OP(op, rest) "{\"op\":\"" op "\"" rest "}"
+static void moves(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        BETWEEN("[5,3,2]", OP("permute", ",\"axes\":[2,0,1]")),
+        BETWEEN("[5,3,2]", OP("permute", ",\"axes\":[1,0,2]")),
+        BETWEEN("[5,3,2]", OP("permute", ",\"axes\":[0,2,1]")),
+        BETWEEN("[5,3,2]", OP("permute", ",\"axes\":[2,1,0]")),
+        BETWEEN("[19,1,2]", OP("permute", ",\"axes\":[2,1,0]")),
+        BETWEEN("[5,3,2]", OP("permute", ",\"axes\":[0,1,2]")),
+        BETWEEN("[33,2]", OP("reshape", ",\"shape\":[2,3,11,2,1]") "," OP("permute", ",\"axes\":[3,1,4,0,2]")),
+        BETWEEN("[5,3,2]", OP("slice", ",\"start\":[1,0,-3],\"end\":[99,-1,4]")),
+        BETWEEN("[5,3,2]", OP("slice", ",\"start\":[4,2,3],\"end\":[-99,-99,0],\"step\":[-2,-1,-1]")),
+        BETWEEN("[7,2]", OP("slice", ",\"step\":[3,2]")),
+        BETWEEN("[7,2]", OP("slice", ",\"step\":[-1,1]")),
+        BETWEEN("[7,2]", OP("slice", ",\"end\":[-2,9]")),
+        BETWEEN("[7,2]", OP("slice", ",\"start\":[-9,3],\"end\":[4,4]")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[1,0,2],\"behind\":[0,3,1],\"value\":0.5")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[-1,1,0],\"behind\":[2,-2,-1]")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[2,0,3],\"behind\":[1,3,3],\"mode\":\"reflect\"")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[7,0,0],\"behind\":[9,0,5],\"mode\":\"reflect\"")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[2,-1,1],\"behind\":[0,5,-2],\"mode\":\"edge\"")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"before\":[4,1,0],\"behind\":[3,0,9],\"mode\":\"wrap\"")),
+        BETWEEN("[3,4,2]", OP("pad", ",\"behind\":[-1,-1,-1]")),
+        BETWEEN("[6,2]", OP("gather", ",\"axis\":0,\"shape\":[9]")),
+        BETWEEN("[6,2]", OP("gather", ",\"axis\":-1,\"shape\":[3]")),
+        BETWEEN("[5,6,2]", OP("gather", ",\"axis\":1,\"shape\":[2,3]")),
+        BETWEEN("[6,2]", OP("gather", ",\"axis\":0,\"shape\":[1]")),
+        BETWEEN("[3,1,2]", OP("expand", ",\"shape\":[5,1]")),
+        BETWEEN("[3,2]", OP("expand", ",\"shape\":[2,1,1,1]")),
+        BETWEEN("[2]", OP("reshape", ",\"shape\":[4,1]") "," OP("expand", ",\"shape\":[4,70]")),
+        BETWEEN("[3,2,2]", OP("tile", ",\"repeats\":[2,1,3]")),
+        BETWEEN("[3,2,2]", OP("tile", ",\"repeats\":[1,4,1]")),
+        BETWEEN("[3,2]", OP("tile", ",\"repeats\":[1,1]")),
+        NULL};
+    each_family(a);
+}
+
+static void joins(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        NET("[5,3,2]", "3",
+            NAMED("dense", "a", ",\"out\":4") "," NAMED("slice", "s", ",\"end\":[2,3,4]") "," NAMED(
+                "concat", "c", ",\"axis\":0,\"from\":[\"a\",\"s\",\"a\"]") ",{\"op\":\"tanh\"}" HEAD),
+        NET("[5,3,2]", "3",
+            NAMED("dense", "a", ",\"out\":4") "," NAMED("slice", "s", ",\"end\":[5,1,4]") "," NAMED(
+                "concat", "c",
+                ",\"axis\":-2,\"from\":[\"s\",\"a\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NET("[5,3,2]", "3",
+            NAMED("dense", "a", ",\"out\":4") "," NAMED("slice", "s", ",\"end\":[5,3,1]") "," NAMED(
+                "concat", "c",
+                ",\"axis\":2,\"from\":[\"s\",\"a\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
+        NULL};
+    each_family(a);
+}
+
+#define REDUCE(f, before, shape, rest) BETWEEN(shape, before OP("reduce_" f, rest))
+static void reductions(void **state)
+{
+    (void)state;
+    static const char *const a[] = {
+        REDUCE("sum", "", "[5,3,2]", ",\"axes\":[0]"), REDUCE("sum", "", "[5,3,2]", ",\"axes\":[2,0]"),
+        REDUCE("sum", "", "[5,3,2]", ""), REDUCE("mean", "", "[5,3,2]", ",\"axes\":[1],\"keep\":true"),
+        REDUCE("mean", "", "[5,7,2]", ",\"axes\":[-1,-2]"), REDUCE("mean", "", "[2]", ""),
+        REDUCE("max", "", "[5,3,2]", ",\"axes\":[0,1]"), REDUCE("max", "", "[5,3,2]", ",\"axes\":[2]"),
+        REDUCE("min", "", "[5,3,2]", ",\"axes\":[1]"), REDUCE("min", "", "[5,3,2]", ",\"keep\":true"),
+        REDUCE("prod", "", "[2,3,2]", ",\"axes\":[0]"), REDUCE("prod", "", "[2,3,2]", ",\"axes\":[2]"),
+        REDUCE("l1", "", "[5,3,2]", ",\"axes\":[1]"), REDUCE("l2", "", "[5,3,2]", ",\"axes\":[0,2]"),
+        REDUCE("l2", "", "[3,2]", ",\"axes\":[1]"), REDUCE("sum_square", "", "[5,3,2]", ",\"axes\":[-1]"),
+        REDUCE("log_sum", PLUS, "[5,3,2]", ",\"axes\":[0]"), REDUCE("log_sum_exp", "", "[5,3,2]", ",\"axes\":[1]"),
+        REDUCE("log_sum_exp", "", "[300,1]", ",\"axes\":[0,1]"), REDUCE("log_sum_exp", "", "[9,2]", ",\"axes\":[1]"),
+        NULL};
+    each_family(a);
+}
+
+static void softmaxes(void **state)
+{
+    (void)state;
+    static const char *const a[] = {BETWEEN("[5,3,2]", OP("softmax", ",\"axis\":0")),
+                                    BETWEEN("[5,3,2]", OP("softmax", ",\"axis\":1")),
+                                    BETWEEN("[5,3,2]", OP("softmax", "")),
+                                    BETWEEN("[5,3,2]", OP("log_softmax", "")),
+                                    BETWEEN("[5,3,2]", OP("log_softmax", ",\"axis\":-2")),
+                                    BETWEEN("[3,9,2]", OP("log_softmax", ",\"axis\":0")),
+                                    NULL};
+    each_family(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_number), cmocka_unit_test(two_inputs),
-                                       cmocka_unit_test(operands), cmocka_unit_test(choices)};
+                                       cmocka_unit_test(operands), cmocka_unit_test(choices),
+                                       cmocka_unit_test(moves), cmocka_unit_test(joins), cmocka_unit_test(reductions),
+                                       cmocka_unit_test(softmaxes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,15 @@ static void random_attribute(dice *d, const rt_attr_spec *s, const rt_shape *in,
         for (int i = 0; i < p->given; i++) p->side[i] = roll(d, 2);
         break;
     }
+    case RT_A_INTS: {
+        rt_ints *list = at;
+        *list = (rt_ints){.count = in->rank};
+        for (int i = 0; i < in->rank; i++) {
+            if (!strcmp(s->name, "axes")) list->value[i] = (i + 1) % in->rank;
+            else list->value[i] = (int)s->low > 0 || !strcmp(s->name, "step") ? 1 + roll(d, 3) : roll(d, in->dim[i]);
+        }
+        break;
+    }
     case RT_A_SHAPE: {
         rt_shape *shape = at;
         int count = (int)rt_shape_count(in), first = 1 + roll(d, 4);
@@ -57,7 +66,7 @@ static int is_tame(const rt_layer_kind *k)
     switch (k->op) {
     case RT_OP_UNARY: case RT_OP_DIVIDE: case RT_OP_POWER: case RT_OP_MODULO: case RT_OP_LESS: case RT_OP_LESS_OR_EQUAL:
     case RT_OP_GREATER: case RT_OP_GREATER_OR_EQUAL: case RT_OP_EQUAL: case RT_OP_AND: case RT_OP_OR: case RT_OP_XOR:
-    case RT_OP_WHERE: return 0;
+    case RT_OP_WHERE: case RT_OP_REDUCE_PROD: case RT_OP_REDUCE_LOG_SUM: case RT_OP_REDUCE_SUM_SQUARE: return 0;
     default: return 1;
     }
 }
@@ -121,10 +130,11 @@ static rt_graph *random_graph(dice *d, int *reached)
 static void weigh(void *arg, const rt_loss_io *io)
 {
     const float *w = arg;
-    for (int i = 0; i < io->rows * io->n; i++) io->grad[i] = w[i % 64] / (float)io->total;
+    const int first = io->row0 * io->n;                      /* the same however rows are cut */
+    for (int i = 0; i < io->rows * io->n; i++) io->grad[i] = w[(first + i) % 64] / (float)io->total;
     for (int r = 0; r < io->rows; r++) {
         io->loss[r] = 0;
-        for (int i = 0; i < io->n; i++) io->loss[r] += io->value[r * io->n + i] * w[(r * io->n + i) % 64];
+        for (int i = 0; i < io->n; i++) io->loss[r] += io->value[r * io->n + i] * w[(first + r * io->n + i) % 64];
     }
 }
 

@@ -17,7 +17,7 @@ static attributes usable(const rt_schema *schema)
         int *at = (int *)(void *)(a.byte + s->at);
         if (s->required <= 0) continue;
         at[0] = 1;
-        if (s->kind == RT_A_PAIR || s->kind == RT_A_SHAPE) at[1] = 1;
+        if (s->kind == RT_A_PAIR || s->kind == RT_A_SHAPE || s->kind == RT_A_INTS) at[1] = 1;
     }
     return a;
 }
@@ -49,6 +49,10 @@ static void defaults_and_ranges(void **state)
                 *(rt_padding *)at = (rt_padding){{0, 0, 0, (int)s->high + 1}, 4};
                 *(rt_padding *)on = (rt_padding){{0, 0, 0, (int)s->high}, 4};
                 break;
+            case RT_A_INTS:
+                *(rt_ints *)at = (rt_ints){RT_MAX_RANK + 1, {0}};
+                *(rt_ints *)on = (rt_ints){2, {(int)s->low, (int)s->high}};
+                break;
             case RT_A_SHAPE: ((rt_shape *)at)->rank = RT_MAX_RANK + 1; break;
             default: *(int *)at = (int)s->high + 1; *(int *)on = (int)s->high; break;
             }
@@ -77,6 +81,10 @@ static void texts(void **state)
         {"batch_norm", "{\"eps\": 0.001}", "eps 0.001"},
         {"leaky_relu", "{\"slope\": 0.2}", "slope 0.2"},
         {"reshape", "{\"shape\": [2, 3, 4]}", "shape (2, 3, 4)"},
+        {"slice", "{\"start\": [0, -3], \"end\": [9, 4], \"step\": [2, 1]}", "start 0,-3 end 9,4 step 2,1"},
+        {"permute", "{\"axes\": [2, 0, 1]}", "axes 2,0,1"},
+        {"add", "{\"operand\": [3, 1], \"learned\": true}", "operand (3, 1) learned"},
+        {"pow", "{\"exponent\": 0.5}", "exponent 0.5"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cJSON *j = cJSON_Parse(cases[i].json);
