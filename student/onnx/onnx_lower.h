@@ -44,6 +44,8 @@ typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
 typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
 extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[];
 
+/* Gather of a value by constants. */
+rt_status rt_lower_pick(rt_lowering *, const rt_eval_node *);
 /* MatMul of two values; attention where it is one. */
 rt_status rt_lower_product(rt_lowering *, const rt_eval_node *);
 

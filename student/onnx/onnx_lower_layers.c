@@ -103,6 +103,80 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
+static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
+{
+    const rt_array *w = rt_lower_const(l, n, 1), *b = rt_lower_const(l, n, 2), *y = rt_lower_shape(l, n, 0);
+    int order[RT_ARRAY_RANK], groups = (int)rt_lower_int(n, "group", 1), more[2] = {0, 0};
+    const int64_t *list;
+    rt_shape shape;
+    window win;
+    const char *from;
+    if (!w || (n->inputs > 2 && n->in[2] >= 0 && !b)) return rt_lower_no(l, "its weights depend on data");
+    RT_TRY(images(l, n, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    if (w->rank != shape.rank + 1 || strcmp(rt_lower_string(n, "auto_pad", "NOTSET"), "NOTSET") ||
+        rt_lower_ints(n, "output_shape", &list) >= 0 || !window_of(l, n, w->dim + 2, &win))
+        return rt_lower_no(l, "its window is beyond the limits of layers");
+    if (rt_lower_ints(n, "output_padding", &list) == win.sides)
+        for (int i = 0; i < win.sides; i++) more[2 - win.sides + i] = (int)list[i];
+    cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv_transpose2d" : "conv_transpose1d", n->name, &from, 1);
+    set_number(j, "out", (double)y->dim[1]);
+    set_window(j, &win);
+    if (more[0] || more[1]) set_ints(j, "output_padding", more, 2);
+    if (groups != 1) set_number(j, "groups", groups);
+    if (!b) cJSON_AddBoolToObject(j, "bias", 0);
+    size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], in = (size_t)w->dim[0], out = (size_t)w->dim[1];
+    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL,
+          *v = rt_lower_floats(l, w);
+    if (!to || !v || (b && !bias)) return RT_RUN;
+    for (size_t c = 0; c < in; c++)                         /* (C, N / groups, taps) as (taps, N / groups, C) */
+        for (size_t o = 0; o < out; o++)
+            for (size_t t = 0; t < taps; t++) to[(t * out + o) * in + c] = v[(c * out + o) * taps + t];
+    for (size_t i = 0; b && i < b->count; i++) bias[i] = (float)rt_array_double(b, i);
+    give_images(l, n, j, order);
+    return RT_OK;
+}
+
+/* ---- other sizes ---- */
+
+static rt_status resize(rt_lowering *l, const rt_eval_node *n)
+{
+    static const char *const side[2] = {"scale_h", "scale_w"};
+    rt_lowered_value *x = rt_lower_in(l, n, 0);
+    const rt_array *y = rt_lower_shape(l, n, 0), *scales;
+    int order[RT_ARRAY_RANK], upsample = !strcmp(n->op, "Upsample"), old = upsample || n->version < 11, size[2];
+    const char *from, *mode = rt_lower_string(n, "mode", "nearest"),
+               *place = rt_lower_string(n, "coordinate_transformation_mode", old ? "asymmetric" : "half_pixel"),
+               *nearest = rt_lower_string(n, "nearest_mode", old ? "floor" : "round_prefer_floor");
+    rt_shape shape;
+    if (!x) return rt_lower_no(l, "its size depends on data");
+    RT_TRY(images(l, n, order, &shape, &from));
+    if (l->bad) return RT_OK;
+    if (y->dim[1] != x->dim[1] || y->dim[0] != 1) return rt_lower_no(l, "resizes channels");
+    if (rt_lower_int(n, "antialias", 0) || !strcmp(place, "tf_crop_and_resize") ||
+        strcmp(rt_lower_string(n, "keep_aspect_ratio_policy", "stretch"), "stretch"))
+        return rt_lower_no(l, "antialiasing, cropping or a kept aspect ratio");
+    size[0] = shape.rank == 3 ? (int)y->dim[2] : 1;
+    size[1] = (int)y->dim[y->rank - 1];
+    cJSON *j = rt_lower_layer(l, "resize", n->name, &from, 1);
+    set_ints(j, "size", size, 2);
+    if (!strcmp(mode, "linear") || !strcmp(mode, "bilinear")) cJSON_AddStringToObject(j, "mode", "linear");
+    else if (!strcmp(mode, "cubic")) cJSON_AddStringToObject(j, "mode", "cubic");
+    cJSON_AddStringToObject(j, "coordinates", place);
+    cJSON_AddStringToObject(j, "nearest", nearest);
+    scales = rt_lower_const(l, n, old ? 1 : 2);
+    const int64_t *axes;
+    int named = rt_lower_ints(n, "axes", &axes);
+    for (size_t i = 0; scales && i < scales->count; i++) {  /* what sizes alone would not tell */
+        int64_t axis = named > (int)i ? axes[i] + (axes[i] < 0 ? x->rank : 0) : (int64_t)i;
+        if (axis >= 2) set_number(j, side[axis - x->rank + 2], rt_array_double(scales, i));
+    }
+    if (!strcmp(mode, "cubic")) set_number(j, "cubic", rt_lower_float(n, "cubic_coeff_a", -0.75));
+    if (rt_lower_int(n, "exclude_outside", 0)) cJSON_AddBoolToObject(j, "exclude_outside", 1);
+    give_images(l, n, j, order);
+    return RT_OK;
+}
+
 /* ---- dense ---- */
 
 /* x (.., K) times w (K, N), where w's element (k, n) is at k * row + n * col. extra: added to sums, or NULL. */
@@ -309,7 +383,8 @@ static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
     const rt_array *table = rt_lower_const(l, n, 0);
     rt_lowered_value *ids = rt_lower_in(l, n, 1);
     const char *from;
-    if (!table || !ids) return rt_lower_no(l, "picks from a tensor that depends on data");
+    if (!table && !ids) return rt_lower_pick(l, n);
+    if (!table || !ids) return rt_lower_no(l, "picks from a tensor that depends on data, by another");
     if (rt_lower_int(n, "axis", 0) || table->rank != 2 || !rt_array_is_float(table)) return rt_lower_no(l, "is no table of rows");
     rt_shape flat, out;
     if (!rt_lower_memory(l, ids, NULL, &flat)) return RT_OK;
@@ -326,6 +401,6 @@ static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
 }
 
 const rt_lower_entry rt_lower_layers[] = {
-    {"Conv", conv}, {"Gemm", gemm}, {"MatMul", matmul_const}, {"BatchNormalization", batch_norm},
+    {"Conv", conv}, {"ConvTranspose", conv_transpose}, {"Resize", resize}, {"Upsample", resize}, {"Gemm", gemm}, {"MatMul", matmul_const}, {"BatchNormalization", batch_norm},
     {"LayerNormalization", layer_norm}, {"MaxPool", pool}, {"AveragePool", pool}, {"GlobalAveragePool", global_pool},
     {"GlobalMaxPool", global_pool}, {"Gather", embedding}, {NULL, NULL}};

@@ -1,4 +1,5 @@
 /* student/onnx/onnx_lower_moves.c - what moves elements: most of it changes how a value is seen, and costs nothing. */
+#include <limits.h>
 #include <string.h>
 
 #include "student/onnx/onnx_lower.h"
@@ -71,35 +72,326 @@ static rt_status transpose(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
+/* ---- along axes ---- */
+
+/* A value in an order that it can stay in: its own, or row-major where it was reshaped. Dimensions of one are left out
+ * but for those that `grown`, as ONNX will have it, is longer in; place: of each axis among the layer's, -1: left out. */
+typedef struct { const char *from; rt_shape shape; int order[RT_ARRAY_RANK], place[RT_ARRAY_RANK]; } laid;
+
+static rt_status lay(rt_lowering *l, rt_lowered_value *v, const int64_t *grown, laid *x)
+{
+    int whole = v->base_rank == v->rank && !memcmp(v->base, v->dim, (size_t)v->rank * sizeof *v->dim);
+    x->shape.rank = 0;
+    for (int i = 0; i < v->rank; i++) x->order[i] = whole ? v->order[i] : i;
+    for (int i = 0; i < v->rank; i++) {
+        int axis = x->order[i];
+        x->place[axis] = -1;
+        if (v->dim[axis] == 1 && (!grown || grown[axis] == 1)) continue;
+        if (x->shape.rank == RT_MAX_RANK || v->dim[axis] > INT32_MAX)
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        x->place[axis] = x->shape.rank;
+        x->shape.dim[x->shape.rank++] = (int)v->dim[axis];
+    }
+    if (!x->shape.rank) x->shape.dim[x->shape.rank++] = 1;
+    return rt_lower_as(l, v, x->order, &x->shape, &x->from);
+}
+
+/* What has the dimensions of ONNX's output, as a layer's. */
+static rt_shape sized(const laid *x, const rt_array *y)
+{
+    rt_shape s = x->shape;
+    for (int i = 0; i < y->rank; i++) if (x->place[i] >= 0) s.dim[x->place[i]] = (int)y->dim[i];
+    return s;
+}
+
+static void add_ints(cJSON *j, const char *key, const int *v, int n) { cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n)); }
+
+/* Output i is [first, ..) in steps of the input along each axis, as long as ONNX has it. */
+static rt_status part(rt_lowering *l, const rt_eval_node *n, int i, const laid *x, const int64_t *first, const int64_t *step)
+{
+    const rt_array *y = rt_lower_shape(l, n, i);
+    int start[RT_MAX_RANK] = {0}, end[RT_MAX_RANK], by[RT_MAX_RANK], backwards = 0;
+    for (int k = 0; k < x->shape.rank; k++) end[k] = x->shape.dim[k], by[k] = 1;
+    for (int a = 0; a < y->rank; a++) {
+        int p = x->place[a];
+        if (p < 0) continue;
+        int64_t behind = first[a] + step[a] * y->dim[a];
+        if (y->dim[a] < 1 || step[a] > INT32_MAX || step[a] < -INT32_MAX) return rt_lower_no(l, "nothing is left of a dimension");
+        start[p] = (int)first[a];
+        by[p] = (int)step[a];
+        end[p] = behind > x->shape.dim[p] ? x->shape.dim[p] : behind < 0 ? INT32_MIN : (int)behind;
+        backwards |= step[a] != 1;
+    }
+    cJSON *j = rt_lower_layer(l, "slice", n->name, &x->from, 1);
+    add_ints(j, "start", start, x->shape.rank);
+    add_ints(j, "end", end, x->shape.rank);
+    if (backwards) add_ints(j, "step", by, x->shape.rank);
+    rt_shape out = sized(x, y);
+    rt_lower_give(l, n, i, j, &out, x->order);
+    return RT_OK;
+}
+
+static rt_status slice(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0);
+    const int64_t *starts, *ends, *axes, *steps;
+    int64_t first[RT_ARRAY_RANK] = {0}, step[RT_ARRAY_RANK];
+    laid x;
+    if (!v) return rt_lower_no(l, "its bounds depend on data");
+    int count = rt_lower_list(l, n, 1, "starts", &starts), ended = rt_lower_list(l, n, 2, "ends", &ends),
+        named = rt_lower_list(l, n, 3, "axes", &axes), stepped = rt_lower_list(l, n, 4, NULL, &steps);
+    if (l->bad || count < 0 || ended != count || (named >= 0 && named != count) || (stepped >= 0 && stepped != count))
+        return rt_lower_no(l, "its bounds depend on data");
+    for (int i = 0; i < v->rank; i++) step[i] = 1;
+    for (int i = 0; i < count; i++) {
+        int64_t axis = named >= 0 ? axes[i] : i, by = stepped >= 0 ? steps[i] : 1;
+        if (axis < 0) axis += v->rank;
+        if (axis < 0 || axis >= v->rank || !by) return rt_lower_no(l, "an axis beyond its input's");
+        int64_t d = v->dim[axis], at = starts[i] < 0 ? starts[i] + d : starts[i], most = by > 0 ? d : d - 1;
+        first[axis] = at < 0 ? 0 : at > most ? most : at;
+        step[axis] = by;
+    }
+    RT_TRY(lay(l, v, NULL, &x));
+    return l->bad ? RT_OK : part(l, n, 0, &x, first, step);
+}
+
+static rt_status split(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0);
+    int64_t axis = rt_lower_int(n, "axis", 0), first[RT_ARRAY_RANK] = {0}, step[RT_ARRAY_RANK];
+    laid x;
+    if (!v) return rt_lower_no(l, "its sizes depend on data");
+    if (axis < 0) axis += v->rank;
+    for (int i = 0; i < v->rank; i++) step[i] = 1;
+    RT_TRY(lay(l, v, NULL, &x));
+    if (l->bad) return RT_OK;
+    for (int i = 0; i < n->outputs; i++) {
+        if (n->out[i] < 0) return rt_lower_no(l, "an output without a name");
+        int64_t size = rt_lower_shape(l, n, i)->dim[axis];
+        if (l->readers[n->out[i]]) RT_TRY(part(l, n, i, &x, first, step));
+        if (l->bad) return RT_OK;
+        first[axis] += size;
+    }
+    return RT_OK;
+}
+
+static rt_status pad(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0);
+    const rt_array *y = rt_lower_shape(l, n, 0), *value = rt_lower_const(l, n, 2);
+    const int64_t *pads, *axes;
+    const char *mode = rt_lower_string(n, "mode", "constant");
+    int before[RT_MAX_RANK] = {0}, behind[RT_MAX_RANK] = {0};
+    laid x;
+    if (!v || (n->inputs > 2 && n->in[2] >= 0 && !value)) return rt_lower_no(l, "its padding depends on data");
+    int count = rt_lower_list(l, n, 1, rt_lower_ints(n, "paddings", &pads) >= 0 ? "paddings" : "pads", &pads),
+        named = rt_lower_list(l, n, 3, NULL, &axes), each = named >= 0 ? named : v->rank;
+    if (l->bad || count != 2 * each) return rt_lower_no(l, "its padding depends on data");
+    RT_TRY(lay(l, v, y->dim, &x));
+    if (l->bad) return RT_OK;
+    for (int i = 0; i < each; i++) {
+        int64_t axis = named >= 0 ? axes[i] : i;
+        if (axis < 0) axis += v->rank;
+        if (axis < 0 || axis >= v->rank) return rt_lower_no(l, "an axis beyond its input's");
+        if (x.place[axis] < 0) continue;
+        before[x.place[axis]] = (int)pads[i];
+        behind[x.place[axis]] = (int)pads[each + i];
+    }
+    double fill = value ? rt_array_double(value, 0) : rt_lower_float(n, "value", 0);
+    cJSON *j = rt_lower_layer(l, "pad", n->name, &x.from, 1);
+    add_ints(j, "before", before, x.shape.rank);
+    add_ints(j, "behind", behind, x.shape.rank);
+    if (strcmp(mode, "constant")) cJSON_AddStringToObject(j, "mode", mode);
+    else if (fill != 0) cJSON_AddNumberToObject(j, "value", fill < -3.4e38 ? -3.4e38 : fill > 3.4e38 ? 3.4e38 : fill);
+    rt_shape out = sized(&x, y);
+    rt_lower_give(l, n, 0, j, &out, x.order);
+    return RT_OK;
+}
+
+/* Expand and Tile: what is repeated has as many axes as the output, ones in front. */
+static rt_status repeat(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0), wide;
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    int more, tile = !strcmp(n->op, "Tile"), times[RT_MAX_RANK], ones = 1;
+    laid x;
+    if (!v) return rt_lower_no(l, "its shape depends on data");
+    wide = *v;
+    more = y->rank - v->rank;
+    if (more > 0) {                                        /* ones in front change no order */
+        wide.rank += more;
+        wide.base_rank += more;
+        if (wide.rank > RT_ARRAY_RANK || wide.base_rank > RT_ARRAY_RANK) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        for (int i = 0; i < v->rank; i++) wide.dim[i + more] = v->dim[i];
+        for (int i = 0; i < v->base_rank; i++) wide.base[i + more] = v->base[i], wide.order[i + more] = v->order[i] + more;
+        for (int i = 0; i < more; i++) wide.dim[i] = wide.base[i] = 1, wide.order[i] = i;
+    }
+    RT_TRY(lay(l, &wide, y->dim, &x));
+    if (l->bad) return RT_OK;
+    for (int i = 0; i < y->rank; i++)
+        if (x.place[i] >= 0) {
+            times[x.place[i]] = wide.dim[i] ? (int)(y->dim[i] / wide.dim[i]) : 1;
+            ones &= y->dim[i] == wide.dim[i];
+        }
+    if (ones) {
+        rt_lower_alias(l, n, 0, &wide);
+        return RT_OK;
+    }
+    rt_shape out = sized(&x, y);
+    cJSON *j = rt_lower_layer(l, tile ? "tile" : "expand", n->name, &x.from, 1);
+    add_ints(j, tile ? "repeats" : "shape", tile ? times : out.dim, x.shape.rank);
+    rt_lower_give(l, n, 0, j, &out, x.order);
+    return RT_OK;
+}
+
+/* Places of an axis that are constant. */
+rt_status rt_lower_pick(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0);
+    const rt_array *at = rt_lower_const(l, n, 1);
+    int64_t axis = rt_lower_int(n, "axis", 0);
+    rt_shape shape = {.rank = 0}, out = {.rank = 0};
+    int place = 0;
+    const char *from;
+    if (axis < 0) axis += v->rank;
+    for (int i = 0; i < v->rank; i++) {
+        if (i == axis) place = shape.rank;
+        if (v->dim[i] == 1 && i != axis) continue;
+        if (shape.rank == RT_MAX_RANK) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        shape.dim[shape.rank++] = (int)v->dim[i];
+    }
+    RT_TRY(rt_lower_as(l, v, NULL, &shape, &from));
+    if (l->bad) return RT_OK;
+    cJSON *j = rt_lower_layer(l, "gather", n->name, &from, 1);
+    int count = (int)at->count;
+    cJSON_AddNumberToObject(j, "axis", place);
+    add_ints(j, "shape", &count, 1);
+    float *to = rt_lower_fill(l, j, "indices", at->count);
+    if (!to) return RT_RUN;
+    for (size_t i = 0; i < at->count; i++) to[i] = (float)rt_array_int(at, i);
+    out = shape;
+    out.dim[place] = count;
+    rt_lower_give(l, n, 0, j, &out, NULL);
+    return RT_OK;
+}
+
+/* ---- several inputs along one axis ---- */
+
+static rt_status put_constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *order, const char **from)
+{
+    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
+    int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
+    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
+    add_ints(j, "shape", shape->dim, shape->rank);
+    float *to = rt_lower_fill(l, j, "value", c->count);
+    if (!to) return RT_RUN;
+    rt_array_steps(c->rank, c->dim, step);
+    for (size_t m = 0; m < c->count; m++) {
+        int64_t place = 0;
+        for (int i = 0; i < c->rank; i++) place += at[i] * step[order[i]];
+        to[m] = (float)rt_array_double(c, (size_t)place);
+        for (int i = c->rank - 1; i >= 0 && ++at[i] == c->dim[order[i]]; i--) at[i] = 0;
+    }
+    *from = rt_lower_name(j);
+    return RT_OK;
+}
+
+/* Dimensions in this order, those of one left out but for the axis. */
+static int side_shape(const int64_t *dim, int rank, const int *order, int axis, rt_shape *s, int *place)
+{
+    s->rank = 0;
+    for (int i = 0; i < rank; i++) {
+        if (order[i] == axis) *place = s->rank;
+        else if (dim[order[i]] == 1) continue;
+        if (s->rank == RT_MAX_RANK || dim[order[i]] > INT32_MAX) return 0;
+        s->dim[s->rank++] = (int)dim[order[i]];
+    }
+    return 1;
+}
+
 static rt_status concat(rt_lowering *l, const rt_eval_node *n)
 {
-    int64_t axis = rt_lower_int(n, "axis", 1);
     const rt_array *y = rt_lower_shape(l, n, 0);
-    const char *from[RT_MAX_INPUTS];
-    int order[RT_ARRAY_RANK], k = 0;
-    rt_shape shape = {0};
+    int64_t axis = rt_lower_int(n, "axis", 1);
+    const char **from = rt_region_list(l->region, (size_t)n->inputs, sizeof *from);
+    int order[RT_ARRAY_RANK], place = 0, sides = 0, first = 1;
+    rt_shape shape;
+    if (!from) return RT_RUN;
     if (axis < 0) axis += y->rank;
-    if (n->inputs > RT_MAX_INPUTS) return rt_lower_no(l, "more inputs than a layer has");
-    for (int i = 0; i < y->rank; i++) if (i != axis) order[k++] = i;
-    order[k] = (int)axis;
-    int last = 0;
-    for (int i = 0; i < n->inputs; i++) {
-        rt_lowered_value *x = rt_lower_in(l, n, i);
-        if (!x) return rt_lower_no(l, "a constant among its inputs");
-        if (!rt_lower_memory(l, x, order, &shape)) return RT_OK;
-        if (x->dim[axis] == 1) {
-            if (shape.rank == RT_MAX_RANK) return rt_lower_no(l, "a tensor of more dimensions than layers have");
-            if (x->dim[axis] == 1 && !(shape.rank == 1 && shape.dim[0] == 1)) shape.dim[shape.rank++] = 1;
-        }
-        RT_TRY(rt_lower_as(l, x, order, &shape, &from[i]));
-        if (l->bad) return RT_OK;
-        last += shape.dim[shape.rank - 1];
+    if (!rt_array_is_float(y) && y->type != RT_BOOL) return rt_lower_no(l, "computes with integers that depend on data");
+    for (int i = 0; i < y->rank; i++) order[i] = i;
+    for (int i = 0; i < n->inputs && first; i++) {
+        const rt_lowered_value *v = rt_lower_in(l, n, i);
+        if (!v || v->base_rank != v->rank || memcmp(v->base, v->dim, (size_t)v->rank * sizeof *v->dim)) continue;
+        memcpy(order, v->order, sizeof order);
+        first = 0;
     }
-    shape.dim[shape.rank - 1] = last;
-    rt_lower_give(l, n, 0, rt_lower_layer(l, "concat", n->name, from, n->inputs), &shape, order);
+    for (int i = 0; i < n->inputs; i++) {
+        rt_lowered_value *v = rt_lower_in(l, n, i);
+        const rt_array *c = rt_lower_const(l, n, i);
+        if (c && !c->count) continue;                      /* nothing */
+        if (!side_shape(v ? v->dim : c->dim, y->rank, order, (int)axis, &shape, &place))
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        RT_TRY(v ? rt_lower_as(l, v, order, &shape, &from[sides]) : put_constant(l, c, &shape, order, &from[sides]));
+        if (l->bad) return RT_OK;
+        sides++;
+    }
+    if (sides == 1 && n->inputs >= 1 && rt_lower_in(l, n, 0)) {
+        rt_lower_alias(l, n, 0, rt_lower_in(l, n, 0));
+        return RT_OK;
+    }
+    cJSON *j = rt_lower_layer(l, "concat", n->name, from, sides);
+    if (place != shape.rank - 1) cJSON_AddNumberToObject(j, "axis", place);
+    shape.dim[place] = (int)y->dim[axis];
+    rt_lower_give(l, n, 0, j, &shape, order);
+    return RT_OK;
+}
+
+/* ---- reductions ---- */
+
+static const struct { const char *onnx, *layer; int keeps; } reductions[] = {   /* keeps: of one value it is that value */
+    {"ReduceSum", "reduce_sum", 1}, {"ReduceMean", "reduce_mean", 1}, {"ReduceMax", "reduce_max", 1}, {"ReduceMin", "reduce_min", 1},
+    {"ReduceProd", "reduce_prod", 1}, {"ReduceL1", "reduce_l1", 0}, {"ReduceL2", "reduce_l2", 0},
+    {"ReduceSumSquare", "reduce_sum_square", 0}, {"ReduceLogSum", "reduce_log_sum", 0}, {"ReduceLogSumExp", "reduce_log_sum_exp", 0}};
+
+static rt_status reduce(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *v = rt_lower_in(l, n, 0);
+    const int64_t *axes;
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    int kind = 0, goes[RT_ARRAY_RANK] = {0}, list[RT_MAX_RANK], reduced = 0, keep = rt_lower_int(n, "keepdims", 1) != 0;
+    laid x;
+    while (strcmp(reductions[kind].onnx, n->op)) kind++;
+    if (!v || !rt_array_is_float(y)) return rt_lower_no(l, "computes with integers that depend on data");
+    int count = rt_lower_list(l, n, 1, "axes", &axes);
+    if (l->bad) return RT_OK;
+    if (count <= 0 && rt_lower_int(n, "noop_with_empty_axes", 0)) return rt_lower_no(l, "reduces nothing");
+    for (int i = 0; i < v->rank; i++) goes[i] = count <= 0;
+    for (int i = 0; i < count; i++) goes[axes[i] < 0 ? axes[i] + v->rank : axes[i]] = 1;
+    RT_TRY(lay(l, v, NULL, &x));
+    if (l->bad) return RT_OK;
+    rt_shape out = {.rank = 0};
+    int order[RT_ARRAY_RANK], k = 0, index[RT_ARRAY_RANK], at = 0;
+    for (int i = 0; i < v->rank; i++) index[i] = keep ? i : goes[i] ? -1 : at++;      /* of an axis in the output */
+    for (int i = 0; i < v->rank; i++) {
+        int axis = x.order[i], p = x.place[axis];
+        if (index[axis] >= 0) order[k++] = index[axis];
+        if (p < 0) continue;
+        if (goes[axis]) list[reduced++] = p;
+        else out.dim[out.rank++] = x.shape.dim[p];
+    }
+    if (!out.rank) out.dim[out.rank++] = 1;
+    if (!reduced && !reductions[kind].keeps) return rt_lower_no(l, "reduces dimensions of one");
+    if (!reduced) return reshape(l, n);
+    cJSON *j = rt_lower_layer(l, reductions[kind].layer, n->name, &x.from, 1);
+    add_ints(j, "axes", list, reduced);
+    rt_lower_give(l, n, 0, j, &out, order);
     return RT_OK;
 }
 
 const rt_lower_entry rt_lower_moves[] = {
     {"Identity", same}, {"Cast", cast}, {"Reshape", reshape}, {"Flatten", reshape}, {"Squeeze", reshape}, {"Unsqueeze", reshape},
-    {"Transpose", transpose}, {"Concat", concat}, {NULL, NULL}};
+    {"Transpose", transpose}, {"Concat", concat}, {"Slice", slice}, {"Split", split}, {"Pad", pad}, {"Expand", repeat},
+    {"Tile", repeat}, {"ReduceSum", reduce}, {"ReduceMean", reduce}, {"ReduceMax", reduce}, {"ReduceMin", reduce},
+    {"ReduceProd", reduce}, {"ReduceL1", reduce}, {"ReduceL2", reduce}, {"ReduceSumSquare", reduce}, {"ReduceLogSum", reduce},
+    {"ReduceLogSumExp", reduce}, {NULL, NULL}};

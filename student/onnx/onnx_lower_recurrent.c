@@ -86,7 +86,7 @@ static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
         if (n->out[i] < 0 || !l->readers[n->out[i]]) continue;
         cJSON *j = rt_lower_layer(l, kinds[kind].layer, n->name, &from, 1);
         cJSON_AddNumberToObject(j, "out", (double)c.h);
-        if (strcmp(direction, "forward")) cJSON_AddStringToObject(j, "direction", c.dirs == 2 ? "both" : "reverse");
+        if (strcmp(direction, "forward")) cJSON_AddStringToObject(j, "direction", c.dirs == 2 ? "bidirectional" : "reverse");
         if (i) cJSON_AddBoolToObject(j, "last", 1);
         if (c.before) cJSON_AddBoolToObject(j, "linear_before_reset", 1);
         if (first) cJSON_AddStringToObject(j, "share", first);
