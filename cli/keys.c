@@ -185,7 +185,7 @@ const cli_key cli_teacher_keys[] = {
     {"gives", "logits",
      "logits or probabilities (which become log max(p, 1e-30)); of a file also classes: whole numbers, "
      "-1 for none"},
-    {"input", "the only one", "of a command: which of several data sets of data.x it reads"},
+    {"input", "none", "of a command: which of several data sets of data.x it reads; of one it reads that"},
     {"columns", "as the data has them", "of a command: names of the columns that it reads, in this order"},
     {"normalize", "none",
      "of a command: {\"mean\", \"std\"}, numbers or one for each channel; it then reads f32, else "

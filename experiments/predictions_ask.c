@@ -257,6 +257,8 @@ static rt_status describe(asking *a, int m)
     if (rt_teacher_quantized(a->teacher[m]))
         snprintf(p->kernels, sizeof p->kernels, "%.24s, integers %.24s", rt_kernels_get()->name,
                  rt_int_kernels_get()->name);
+    if (!rt_teacher_models(a->teacher[m]) && !(rt_teacher_abilities(a->teacher[m]) & RT_TEACHER_KEEPS))
+        snprintf(p->kernels, sizeof p->kernels, "none, a %.40s", rt_teacher_kind_name(a->teacher[m]));
     snprintf(p->tool, sizeof p->tool, "%s", rt_tool());
     snprintf(p->id_from, sizeof p->id_from, "%s", a->id);
     p->topk = a->spec->topk;

@@ -119,6 +119,18 @@ static rt_status made_before(const experiment *x, const char *path, int *made)
 
 static rt_status check_paths(const experiment *x, const char *key, const cJSON *v);
 
+/* The file in "FILE.h5:SET", or the text itself where that is one or has no colon. 0: too long for a path. */
+static int file_of(const char *text, char path[4096])
+{
+    struct stat s;
+    const char *colon = strrchr(text, ':');
+    size_t n = colon && colon[1] && stat(text, &s) ? (size_t)(colon - text) : strlen(text);
+    if (n >= 4096) return 0;
+    memcpy(path, text, n);
+    path[n] = 0;
+    return 1;
+}
+
 /* The files of a specification; a command is sought when it is started, and what is no specification has none here. */
 static rt_status check_teacher(const experiment *x, const char *key, const cJSON *v)
 {
@@ -130,13 +142,8 @@ static rt_status check_teacher(const experiment *x, const char *key, const cJSON
     if (cJSON_HasObjectItem(v, "mix") && cJSON_IsObject(labelled))
         RT_TRY(check_paths(x, key, cJSON_GetObjectItemCaseSensitive(labelled, "source")));
     if (!from) return RT_OK;
-    struct stat s;
     char path[4096];
-    const char *colon = strrchr(from, ':');                /* FILE.h5:SET */
-    size_t n = colon && stat(from, &s) ? (size_t)(colon - from) : strlen(from);
-    if (n >= sizeof path) return rt_fail(RT_USAGE, "%s: '%.60s...': the path is too long", key, from);
-    memcpy(path, from, n);
-    path[n] = 0;
+    if (!file_of(from, path)) return rt_fail(RT_USAGE, "%s: '%.60s...': the path is too long", key, from);
     return check_paths(x, key, &(cJSON){.type = cJSON_String, .valuestring = path});
 }
 
@@ -291,13 +298,16 @@ static rt_status hash_files(const cJSON *j, int folders, rt_hasher *h)
         rt_digest d;
         if (c->child) RT_TRY(hash_files(c, 0, h));
         if (!cJSON_IsString(c)) continue;
-        if (stat(c->valuestring, &s)) {                    /* most texts name no file */
+        char path[4096];
+        if (!file_of(c->valuestring, path)) continue;
+        if (stat(path, &s)) {                              /* most texts name no file */
             if (rt_errno_status(errno) == RT_INPUT) continue;
-            return rt_fail(RT_RUN, "%s: %s", c->valuestring, strerror(errno));
+            return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
         }
-        if (S_ISDIR(s.st_mode) && folders && strcmp(c->string, "input") == 0) RT_TRY(hash_folder(c->valuestring, 0, h));
+        if (S_ISDIR(s.st_mode) && folders && c->string && strcmp(c->string, "input") == 0)
+            RT_TRY(hash_folder(path, 0, h));
         if (!S_ISREG(s.st_mode)) continue;
-        RT_TRY(rt_digest_file(&d, c->valuestring, 1));
+        RT_TRY(rt_digest_file(&d, path, 1));
         rt_hasher_add(h, d.hex, 32);
     }
     return RT_OK;

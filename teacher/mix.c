@@ -14,7 +14,7 @@
 #include "data/provenance.h"
 #include "engine/memory.h"
 #include "engine/progress.h"
-#include "teacher/mix.h"
+#include "teacher/mix_parts.h"
 
 static const rt_teacher_kind kind;
 static const char *const ways[] = {"probabilities", "logits", "best", NULL};

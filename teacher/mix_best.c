@@ -8,7 +8,7 @@
 #include "data/targets.h"
 #include "engine/memory.h"
 #include "engine/progress.h"
-#include "teacher/mix.h"
+#include "teacher/mix_parts.h"
 
 enum { BLOCK = 1024 };
 

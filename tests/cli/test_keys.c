@@ -7,6 +7,7 @@
 #include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
 #include "teacher/labeler.h"
+#include "teacher/teacher_parts.h"
 #include "tests/support.h"
 #include "train/trainer.h"
 
@@ -145,6 +146,45 @@ static void train_keys(void **state)
     check_rest(cli_train_keys, rt_train_check, "{" MODEL ", " DATA "}");
 }
 
+static rt_status check_teacher(cJSON *spec)
+{
+    rt_cfg c = rt_cfg_begin(spec, "");
+    return rt_teacher_read_object(NULL, &c);
+}
+
+/* Every key is one of some kind; of members of a mix those of their kind and their share. */
+static void teacher_keys(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {
+        "{\"file\": \"m.h5\"}",
+        "{\"command\": [\"a\"], \"version\": \"1\", \"classes\": 3, \"input\": \"a\"}",
+        "{\"command\": [\"a\"], \"version\": \"1\", \"heads\": [{\"name\": \"a\", \"size\": 2}], \"columns\": [\"a\"], "
+        "\"normalize\": 3}",
+        "{\"from\": \"a.h5:z\", \"like\": \"m.h5\", \"id\": \"key\"}",
+        "{\"mix\": \"best\", \"teachers\": [\"a.h5\"], \"validation\": {\"source\": \"a.h5\"}}"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        cJSON *given = parsed(kinds[i]), *effective = parsed(kinds[i]);
+        rt_status st = check_teacher(effective);
+        if (cJSON_HasObjectItem(given, "normalize")) check_fails(st, RT_USAGE, "normalize");
+        else check_ok(st);
+        cJSON_DeleteItemFromObject(effective, "validation");           /* its own defaults are in its own words */
+        check_tree(cli_teacher_keys, "", effective, given);
+        cJSON_Delete(given);
+        cJSON_Delete(effective);
+    }
+    static const char mix[] = "{\"mix\": \"logits\", \"teachers\": [{\"from\": \"a.npy\"}]}";
+    cJSON *given = parsed(mix), *effective = parsed(mix);
+    check_ok(check_teacher(effective));
+    check_tree(cli_teacher_keys, "", cJSON_GetObjectItem(effective, "teachers")->child,
+               cJSON_GetObjectItem(given, "teachers")->child);
+    cJSON_Delete(given);
+    cJSON_Delete(effective);
+    for (int i = 0; cli_teacher_keys[i].path; i++)
+        if (!seen[i] && strcmp(cli_teacher_keys[i].path, "validation")) fail_msg("%s is no key", cli_teacher_keys[i].path);
+    memset(seen, 0, sizeof seen);
+}
+
 static void label_keys(void **state)
 {
     (void)state;
@@ -186,7 +226,7 @@ static void default_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
-                                       cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys),
+                                       cmocka_unit_test(teacher_keys), cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys),
                                        cmocka_unit_test(quantize_keys), cmocka_unit_test(predict_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

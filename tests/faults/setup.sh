@@ -24,6 +24,11 @@ cat > run.json <<'J'
  {"name": "weights", "do": "export", "with": {"input": "${student}", "to": "npz"}},
  {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${student}"], "data": {"source": "${test}"}, "eval": {"speed": false}}}]}
 J
+child=$(dirname "$retort")/tests/child_teacher             # a program that answers (tests/teacher)
+if [ -x "$child" ]; then cp "$child" child_teacher; else printf '#!/bin/sh\nexit 1\n' > child_teacher; fi
+# Copies of it are no programs, so the loader starts them.
+echo '{"command": ["/lib64/ld-linux-x86-64.so.2", "./child_teacher", "3", "right"], "version": "1", "classes": ["k0", "k1", "k2"]}' > program.json
+echo '{"mix": "best", "teachers": ["teacher1.h5", {"from": "array.npy", "classes": ["k0", "k1", "k2"]}], "validation": {"source": "data.h5", "rows": "0:500"}}' > mix.json
 cat > policy.json <<'J'
 {"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.9}, {"metric": "recall", "class": "*", "max_drop": 1},
  {"metric": "file_bytes", "max_ratio": 2}]}

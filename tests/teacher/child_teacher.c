@@ -33,21 +33,21 @@ static void burn(double seconds)
     }
 }
 
-/* 0 at the end of the input, before the first byte. */
-static int take(void *to, size_t n)
+/* 0 at the end of the input, before the first byte, where that may be. */
+static int take_or_end(void *to, size_t n, int may_end)
 {
     char *p = to;
     size_t have = 0;
     while (have < n) {
         ssize_t got = read(0, p + have, n - have);
-        if (got <= 0) {
-            if (have) exit(9);
-            return 0;
-        }
+        if (got == 0 && !have && may_end) return 0;
+        if (got <= 0) exit(9);
         have += (size_t)got;
     }
     return 1;
 }
+
+static int take(void *to, size_t n) { return take_or_end(to, n, 0); }
 
 static void give(const void *from, size_t n)
 {
@@ -75,7 +75,7 @@ static int read_rows(double **x, size_t *rows, size_t *size)
 {
     unsigned char head[10];
     char text[4096], type[8];
-    if (!take(head, 10)) return 0;
+    if (!take_or_end(head, 10, 1)) return 0;
     size_t n = head[8] | (size_t)head[9] << 8;
     if (memcmp(head, "\223NUMPY\1\0", 8) || n >= sizeof text || (n + 10) % 64) exit(7);
     take(text, n);

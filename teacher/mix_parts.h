@@ -1,6 +1,6 @@
-/* teacher/mix.h - what the files of the mixture share. */
-#ifndef RT_TEACHER_MIX_H
-#define RT_TEACHER_MIX_H
+/* teacher/mix_parts.h - what the files of the mixture share. */
+#ifndef RT_TEACHER_MIX_PARTS_H
+#define RT_TEACHER_MIX_PARTS_H
 
 #include "student/ensemble.h"
 #include "teacher/teacher_parts.h"
