@@ -156,7 +156,6 @@ static inline rt_status run_case(eval_case *c, rt_array **out)
     if (c->refused && c->node.def && c->node.def->max_outputs >= 0 && c->node.outputs > c->node.def->max_outputs)
         c->node.outputs = c->node.def->max_outputs;
     rt_status st = rt_eval_one(e, &g, &c->node, c->value, out);
-    rt_eval_free(e);
     return st;
 }
 

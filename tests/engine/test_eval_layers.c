@@ -52,7 +52,6 @@ static void products_at_odd_sizes(void **state)
                                rt_array_double(value[1], (size_t)(tb ? j * k + l : l * n + j));
                     check_close(node.op, rt_array_double(out[0], (size_t)(i * n + j)), sum, 1e-5, 0);
                 }
-            rt_eval_free(e);
             rt_region_free(r);
         }
 }

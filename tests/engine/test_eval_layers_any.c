@@ -106,7 +106,6 @@ static void one(eval_case *c, draw *d, int *ran)
         if (count) assert_true(rt_array_double(out[i], count - 1) == 0 || 1);      /* read it */
     }
     *ran += !st;
-    rt_eval_free(e);
 }
 
 static void any_change(void **state)
