@@ -54,7 +54,8 @@ void rt_move_simplify(rt_move *m)
         } else m->axis[kept++] = a;
     }
     m->axes = kept;
-    if (kept && is_plain(&m->axis[kept - 1]) && m->axis[kept - 1].stride == 1) m->run = (size_t)m->axis[--m->axes].count;
+    if (kept && is_plain(&m->axis[kept - 1]) && m->axis[kept - 1].stride == 1)
+        m->run = (size_t)m->axis[--m->axes].count;
 }
 
 /* ---- out = in ---- */

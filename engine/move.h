@@ -1,5 +1,5 @@
-/* engine/move.h - where the values of an output come from: each of its axes goes along an axis of the input by a rule of
- * its own, and what lies behind the last one is a run of neighbours. */
+/* engine/move.h - where the values of an output come from: each of its axes goes along an axis of the input by a rule
+ * of its own, and what lies behind the last one is a run of neighbours. */
 #ifndef RT_ENGINE_MOVE_H
 #define RT_ENGINE_MOVE_H
 

@@ -1,5 +1,6 @@
 /* engine/ops_move.c - operators that put values elsewhere, see move.h: permute, slice, pad, gather by constant places,
- * expand, tile. The gradient of a value is the sum of those of all places it went to. Axes are counted without the batch. */
+ * expand, tile. The gradient of a value is the sum of those of all places it went to. Axes are counted without the
+ * batch. */
 #include <limits.h>
 #include <string.h>
 
@@ -33,7 +34,8 @@ static rt_move move_of(const rt_ctx *x, const rt_node *n)
 static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     rt_move m = move_of(x, c->node);
-    size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])), to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
+    size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])),
+           to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
     const float *in = rt_at(x, c->value[0], row0);
     float *out = rt_at(x, c->value[1], row0);
     for (int r = 0; r < rows; r++, in += from, out += to) rt_move_forward(&m, out, in);
@@ -51,7 +53,8 @@ static void forward(rt_plan *p, const rt_node *n)
 static void run_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     rt_move m = move_of(x, c->node);
-    size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])), to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
+    size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])),
+           to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
     const float *dy = rt_at(x, c->value[0], row0);
     float *dx = rt_at(x, c->value[1], row0);
     int assign = c->node->op == RT_OP_PERMUTE && !c->flag;
@@ -78,7 +81,8 @@ static void backward(rt_plan *p, const rt_node *n)
 static rt_status one_each(const rt_ints *list, const char *name, int rank)
 {
     if (list->count == rank) return RT_OK;
-    return rt_fail(RT_USAGE, "'%s' has %d numbers, and the input %d dimensions: give one each", name, list->count, rank);
+    return rt_fail(RT_USAGE, "'%s' has %d numbers, and the input %d dimensions: give one each", name, list->count,
+                   rank);
 }
 
 /* ---- permute: out[i_0, i_1, ...] = in[..., i_0 at axes[0], ...] ---- */
@@ -163,13 +167,12 @@ static void sliced(rt_move *m, const rt_node *n, const rt_shape *in, const rt_sh
 }
 
 #define FROM_END "a number a dimension; below 0 from the end"
-static const rt_attr_spec slice_spec[] = {
-    {"start", RT_A_INTS, offsetof(rt_slice_attr, start), INT_MIN, INT_MAX, 0, 0, FROM_END "; the beginning if not given",
-     NULL},
-    {"end", RT_A_INTS, offsetof(rt_slice_attr, end), INT_MIN, INT_MAX, 0, 0,
-     "the first that is left out, " FROM_END "; none if not given", NULL},
-    {"step", RT_A_INTS, offsetof(rt_slice_attr, step), INT_MIN + 1, INT_MAX, 0, 0,
-     "a number a dimension, not 0; below 0: backwards; 1 if not given", NULL}};
+static const rt_attr_spec slice_spec[] = {{"start", RT_A_INTS, offsetof(rt_slice_attr, start), INT_MIN, INT_MAX, 0, 0,
+                                           FROM_END "; the beginning if not given", NULL},
+                                          {"end", RT_A_INTS, offsetof(rt_slice_attr, end), INT_MIN, INT_MAX, 0, 0,
+                                           "the first that is left out, " FROM_END "; none if not given", NULL},
+                                          {"step", RT_A_INTS, offsetof(rt_slice_attr, step), INT_MIN + 1, INT_MAX, 0, 0,
+                                           "a number a dimension, not 0; below 0: backwards; 1 if not given", NULL}};
 MOVE(slice, slice_spec, "a part of each dimension, from start to before end in steps", infer_slice)
 
 /* ---- pad ---- */
@@ -215,7 +218,8 @@ static const rt_attr_spec pad_spec[] = {
      "a number a dimension; below 0: so many are cut away; 0 if not given", NULL},
     {"behind", RT_A_INTS, offsetof(rt_pad_attr, behind), -(1 << 24), 1 << 24, 0, 0, "the same at the end", NULL},
     {"mode", RT_A_CHOICE, offsetof(rt_pad_attr, mode), 0, 3, 0, 0,
-     "a value, the input mirrored at its first and last value, these repeated, or the input from its other end", pad_modes},
+     "a value, the input mirrored at its first and last value, these repeated, or the input from its other end",
+     pad_modes},
     {"value", RT_A_NUMBER, offsetof(rt_pad_attr, value), -3.4e38, 3.4e38, 0, 0, "of constant padding", NULL}};
 MOVE(pad, pad_spec, "more values in front of each dimension and behind it, or fewer", infer_pad)
 
@@ -231,8 +235,8 @@ static rt_status infer_gather(rt_graph *g, rt_node *n, rt_shape *out)
     if (axis < 0 || axis >= in->rank)
         return rt_fail(RT_USAGE, "'axis' is %d, and the input has %d dimensions", a->axis, in->rank);
     if (in->rank - 1 + a->shape.rank > RT_MAX_RANK)
-        return rt_fail(RT_USAGE, "the output would have %d dimensions, and %d are allowed", in->rank - 1 + a->shape.rank,
-                       RT_MAX_RANK);
+        return rt_fail(RT_USAGE, "the output would have %d dimensions, and %d are allowed",
+                       in->rank - 1 + a->shape.rank, RT_MAX_RANK);
     RT_TRY(rt_graph_check_shape(&a->shape));
     *out = (rt_shape){.rank = 0};
     for (int i = 0; i < axis; i++) out->dim[out->rank++] = in->dim[i];

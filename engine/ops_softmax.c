@@ -83,7 +83,8 @@ static void run_back(const rt_call *c, rt_ctx *x, int row0, int rows)
             if (logs) x->plan->k->exp_n(e, line, d);
             for (size_t i = 0; i < d; i++) dot += logs ? dy[i * inner + at] : dy[i * inner + at] * line[i];
             for (size_t i = 0; i < d; i++) {
-                float g = dy[i * inner + at], v = logs ? g - e[i] * dot : line[i] * (g - dot), *to = &dx[i * inner + at];
+                float g = dy[i * inner + at], v = logs ? g - e[i] * dot : line[i] * (g - dot),
+                      *to = &dx[i * inner + at];
                 *to = c->flag ? *to + v : v;
             }
         }

@@ -450,8 +450,8 @@ def numbers(label, v):
     return f"static const double {label}[] = {{\n" + "\n".join(lines + [line]) + "\n};\n"
 
 
-def main():
-    print("/* Written by record_layers.py with PyTorch " + torch.__version__.split("+")[0] + ". */")
+def main(by="record_layers.py"):
+    print(f"/* Written by {by} with PyTorch " + torch.__version__.split("+")[0] + ". */")
     for i, (name, text, out, grads, outputs, params) in enumerate(cases):
         print(numbers(f"out_{i}", out), end="")
         print(numbers(f"grads_{i}", grads if len(grads) else [0]), end="")
@@ -469,4 +469,5 @@ def main():
     print("};")
 
 
-main()
+if __name__ == "__main__":
+    main()

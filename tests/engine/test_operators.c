@@ -158,25 +158,19 @@ static void operands(void **state)
     each_family(a);
 }
 
+#define CALL(op, name, from) NAMED(op, name, ",\"from\":" from)
+#define FLAT ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"
 static void choices(void **state)
 {
     (void)state;
     static const char *const a[] = {
-        NET("[5,6]", "3",
-            NAMED("dense", "a", ",\"out\":6") "," NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") "," NAMED(
-                "less", "m",
-                ",\"from\":[\"input\",\"a\"]") "," NAMED("where", "w",
-                                                         ",\"from\":[\"m\",\"a\",\"b\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
-        NET("[5,6]", "3",
-            NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[1]" LEARNED) "," NAMED("constant", "q", ",\"shape\":[4,1,6]" LEARNED) "," NAMED(
-                "greater", "m",
-                ",\"from\":[\"a\",\"k\"]") "," NAMED("where", "w",
-                                                     ",\"from\":[\"m\",\"q\",\"a\"]") "," NAMED("where", "x",
-                                                                                                ",\"from\":[\"m\",\"k\",\"w\"]") ",{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}"),
-        NET("[6]", "3",
-            NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[6]") "," NAMED(
-                "multiply", "m", ",\"from\":[\"a\",\"k\"]") ",{\"op\":\"dense\",\"out\":3}"),
-        NULL};
+        NET("[5,6]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("dense", "b", ",\"out\":6,\"from\":\"input\"") ","
+            CALL("less", "m", "[\"input\",\"a\"]") "," CALL("where", "w", "[\"m\",\"a\",\"b\"]") FLAT),
+        NET("[5,6]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[1]" LEARNED) ","
+            NAMED("constant", "q", ",\"shape\":[4,1,6]" LEARNED) "," CALL("greater", "m", "[\"a\",\"k\"]") ","
+            CALL("where", "w", "[\"m\",\"q\",\"a\"]") "," CALL("where", "x", "[\"m\",\"k\",\"w\"]") FLAT),
+        NET("[6]", "3", NAMED("dense", "a", ",\"out\":6") "," NAMED("constant", "k", ",\"shape\":[6]") ","
+            CALL("multiply", "m", "[\"a\",\"k\"]") ",{\"op\":\"dense\",\"out\":3}"), NULL};
     each_family(a);
 }
 
@@ -275,11 +269,63 @@ static void softmaxes(void **state)
     each_family(a);
 }
 
+/* ---- where a formula has no derivative, or 0 / 0 ---- */
+
+/* The gradient of a field of v (1, 4), all weights 1, through one layer. */
+static void check_gradient(const char *layer, const float v[4], const float want[4])
+{
+    char text[300];
+    cJSON *j;
+    rt_graph *g;
+    double weight[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    float x[2] = {0}, params[16], grads[16], states[1];
+    snprintf(text, sizeof text,
+             "{\"input\":[2],\"classes\":1,\"layers\":[{\"op\":\"constant\",\"shape\":[4],\"learned\":true,"
+             "\"name\":\"k\"},%s,{\"op\":\"reduce_sum\"}]}", layer);
+    check_ok(rt_json_parse(&j, text, strlen(text), "test"));
+    check_ok(rt_arch_build(&g, j, "test"));
+    memcpy(params, v, 4 * sizeof *v);
+    for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
+        if (!rt_kernels_runnable(*k)) continue;
+        check_ok(rt_kernels_select((*k)->name));
+        rt_pool *pool = rt_pool_new(1);
+        rt_plan_spec spec = {.graph = g, .batch = 1, .train = 1, .losses = 1};
+        spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = loss_fn, .arg = weight};
+        rt_plan *p = rt_plan_new(&spec, pool);
+        rt_run run = {.rows = 1, .x = {x}, .params = params, .grads = grads, .states = states};
+        rt_plan_run(p, &run);
+        for (int i = 0; i < 4; i++) {
+            snprintf(text, sizeof text, "%s: gradient %d (%s)", layer, i, (*k)->name);
+            check_close(text, grads[i], want[i], 1e-7, 1e-6);
+        }
+        rt_plan_free(p);
+        rt_pool_free(pool);
+    }
+    rt_graph_free(g);
+    cJSON_Delete(j);
+}
+
+static void ties_and_zeros(void **state)
+{
+    (void)state;
+    check_gradient(OP("reduce_max", ""), (float[]){2, 5, 5, 1}, (float[]){0, 0.5f, 0.5f, 0});
+    check_gradient(OP("reduce_min", ""), (float[]){3, 3, 3, 4}, (float[]){1 / 3.0f, 1 / 3.0f, 1 / 3.0f, 0});
+    check_gradient(OP("reduce_prod", ""), (float[]){2, 0, 3, -1}, (float[]){0, -6, 0, 0});
+    check_gradient(OP("reduce_prod", ""), (float[]){2, 0, 3, 0}, (float[]){0, 0, 0, 0});
+    check_gradient(OP("reduce_prod", ""), (float[]){2, 4, 3, -1}, (float[]){-12, -6, -8, 24});
+    check_gradient(OP("reduce_l2", ""), (float[]){0, 0, 0, 0}, (float[]){0, 0, 0, 0});
+    check_gradient(OP("abs", ""), (float[]){0, -1, 2, 0}, (float[]){0, -1, 1, 0});
+    check_gradient(OP("minimum", ",\"operand\":[1]"), (float[]){0, -1, 2, 0}, (float[]){0.5f, 1, 0, 0.5f});
+    check_gradient(OP("maximum", ",\"from\":[\"k\",\"k\"]"), (float[]){0, -1, 2, 7}, (float[]){1, 1, 1, 1});
+    check_gradient(OP("gather", ",\"axis\":0,\"shape\":[3]"), (float[]){1, 2, 3, 4}, (float[]){3, 0, 0, 0});
+    check_gradient(OP("sign", ""), (float[]){1, -2, 0, 4}, (float[]){0, 0, 0, 0});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_number), cmocka_unit_test(two_inputs),
                                        cmocka_unit_test(operands), cmocka_unit_test(choices),
                                        cmocka_unit_test(moves), cmocka_unit_test(joins), cmocka_unit_test(reductions),
-                                       cmocka_unit_test(softmaxes)};
+                                       cmocka_unit_test(softmaxes), cmocka_unit_test(ties_and_zeros)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
