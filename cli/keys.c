@@ -294,10 +294,18 @@ const cli_key cli_gate_keys[] = {
     {NULL, NULL, NULL}};
 
 const cli_key cli_export_keys[] = {
-    {"opset", "17", "to onnx-qdq: 17 or 21"},
+    {"opset", "17", "to onnx: 13 to 28; to onnx-qdq: 17 or 21"},
     {"input_type", "auto",
-     "to onnx-qdq: u8, bytes as they are in the data (of a model quantized so), f32 numbers as they "
-     "are there; auto: what the program takes"},
+     "u8: bytes as they are in the data (to onnx-qdq: of a model quantized so); f32: numbers as they "
+     "are there; auto: to onnx f32, to onnx-qdq what the program takes"},
+    {"layout", "nhwc",
+     "to onnx: rows of several dimensions with channels last, as retort has them, or first (nchw). Inside, "
+     "convolutions have them first: nhwc costs a Transpose of the input"},
+    {"fold", "false",
+     "to onnx: batch norms go into the weights before them, and activations stay apart; else they are "
+     "BatchNormalization, for who trains or imports the graph"},
+    {"raw_input", "false", "to onnx: rows are normalised before they come, and the graph does not; as --raw-input"},
+    {"ids", "i64", "to onnx: the type of an input of ids, i64 or i32"},
     {"int4", "widened",
      "to onnx-qdq: weights of 4 bits and less as int8, or packed as INT4 (opset 21), with which ONNX "
      "Runtime computes in float"},

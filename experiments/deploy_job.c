@@ -10,7 +10,7 @@
 #include "export/out_file.h"
 
 enum { FILES = 4, PATH = 4096 };
-static const char *const form_names[] = {"program", "onnx-qdq", "c"};
+static const char *const form_names[] = {"program", "onnx-qdq", "c", "onnx"};
 
 typedef struct {
     rt_output *out;
@@ -54,6 +54,16 @@ rt_status rt_program_open(rt_program **out, const char *path)
     }
     rt_model_free(m);
     return st;
+}
+
+static rt_status open_float(rt_model **out, const char *path)
+{
+    int program;
+    RT_TRY(rt_program_there(path, &program));
+    if (program)
+        return rt_fail(RT_USAGE, "%s: is an integer program, whose ONNX is to=onnx-qdq; to=onnx is of float models",
+                       path);
+    return rt_model_load(out, path);
 }
 
 /* One more file, beside the others: its lock is taken, and it may be replaced. */
@@ -108,25 +118,16 @@ static const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt_program *p, const files *s,
-                          cJSON *notes)
+/* One of them. */
+typedef struct { rt_program *p; rt_model *m; } subject;
+
+static rt_status describe_program(cJSON *j, const rt_program *p)
 {
     static const char *const keys[] = {"model", "heads", "normalization", "columns", "provenance"};
-    const cJSON *about = rt_program_about(p), *model = cJSON_GetObjectItemCaseSensitive(about, "model");
-    cJSON *j = *manifest = cJSON_CreateObject(), *list;
+    const cJSON *about = rt_program_about(p);
     uint8_t *bytes;
     size_t n;
-    cJSON_AddStringToObject(j, "format", form_names[spec->form]);
-    list = cJSON_AddArrayToObject(j, "files");
-    for (int i = 0; i < s->count - 1; i++) {
-        cJSON *one = cJSON_CreateObject();
-        cJSON_AddItemToArray(list, one);
-        cJSON_AddStringToObject(one, "file", name_of(s->f[i].path));
-        cJSON_AddNumberToObject(one, "bytes", (double)s->f[i].n);
-        cJSON_AddStringToObject(one, "xxh128", rt_digest_of(s->f[i].data, s->f[i].n).hex);
-    }
     RT_TRY(rt_program_write(p, &bytes, &n));
-    cJSON_AddStringToObject(j, "made_by", rt_tool());
     cJSON_AddNumberToObject(j, "contract", RT_INT_CONTRACT);
     cJSON_AddStringToObject(j, "program", rt_digest_of(bytes, n).hex);
     cJSON_AddStringToObject(j, "input", rt_program_takes(p) ? "u8" : "f32");
@@ -136,15 +137,53 @@ static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const rt
         const cJSON *v = cJSON_GetObjectItemCaseSensitive(about, keys[i]);
         if (v) cJSON_AddItemToObject(j, keys[i], cJSON_Duplicate(v, 1));
     }
-    return cJSON_IsString(model) ? add_result(j, spec->input, model->valuestring, notes) : RT_OK;
+    return RT_OK;
+}
+
+static void describe_model(cJSON *j, const rt_model *m, const rt_onnx_float_spec *spec)
+{
+    cJSON_AddStringToObject(j, "input", spec->u8 ? "u8" : "f32");
+    cJSON_AddNumberToObject(j, "multiply_adds", rt_graph_macs(m->graph));
+    cJSON_AddStringToObject(j, "model", rt_model_digest(m).hex);
+    cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
+    if (m->inputs > 1) cJSON_AddItemToObject(j, "inputs", rt_model_inputs_json(m));
+    else cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[0]));
+    if (m->inputs == 1 && m->input[0].columns.name)
+        cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input[0].columns));
+    cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
+}
+
+static rt_status describe(cJSON **manifest, const rt_deploy_spec *spec, const subject *of, const files *s, cJSON *notes)
+{
+    cJSON *j = *manifest = cJSON_CreateObject(), *list;
+    cJSON_AddStringToObject(j, "format", form_names[spec->form]);
+    list = cJSON_AddArrayToObject(j, "files");
+    for (int i = 0; i < s->count - 1; i++) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, one);
+        cJSON_AddStringToObject(one, "file", name_of(s->f[i].path));
+        cJSON_AddNumberToObject(one, "bytes", (double)s->f[i].n);
+        cJSON_AddStringToObject(one, "xxh128", rt_digest_of(s->f[i].data, s->f[i].n).hex);
+    }
+    cJSON_AddStringToObject(j, "made_by", rt_tool());
+    if (of->p) RT_TRY(describe_program(j, of->p));
+    else describe_model(j, of->m, &spec->onnx_float);
+    const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "model"));
+    return model ? add_result(j, spec->input, model, notes) : RT_OK;
 }
 
 /* The bytes of all files but the manifest. */
 typedef struct { uint8_t *bytes; rt_c_files c; } texts;
 
-static rt_status make(const rt_deploy_spec *spec, const rt_program *p, files *s, texts *t, cJSON *notes)
+static rt_status make(const rt_deploy_spec *spec, const subject *of, files *s, texts *t, cJSON *notes)
 {
     file *f = s->f;
+    const rt_program *p = of->p;
+    if (spec->form == RT_DEPLOY_ONNX_FLOAT) {
+        rt_status st = rt_export_onnx_float(of->m, &spec->onnx_float, &t->bytes, &f[0].n);
+        f[0].data = t->bytes;
+        return st ? rt_fail_in(st, "%s", spec->input) : RT_OK;
+    }
     if (spec->form == RT_DEPLOY_C) {
         char name[256];
         snprintf(name, sizeof name, "%.*s", (int)strlen(name_of(f[0].path)) - 2, name_of(f[0].path));
@@ -188,13 +227,13 @@ static rt_status take_files(const rt_deploy_spec *spec, files *s, const rt_targe
     return add_file(s, path, out, inputs);
 }
 
-static rt_status deploy(const rt_deploy_spec *spec, files *s, const rt_program *p, cJSON **manifest, texts *t,
+static rt_status deploy(const rt_deploy_spec *spec, files *s, const subject *of, cJSON **manifest, texts *t,
                         cJSON *notes)
 {
     file *last = &s->f[s->count - 1];
     char *text = NULL;
-    RT_TRY(make(spec, p, s, t, notes));
-    rt_status st = describe(manifest, spec, p, s, notes);
+    RT_TRY(make(spec, of, s, t, notes));
+    rt_status st = describe(manifest, spec, of, s, notes);
     if (!st && !(text = rt_json_text(*manifest, 1))) st = rt_fail(RT_RUN, "out of memory");
     last->data = text;
     last->n = text ? strlen(text) : 0;
@@ -208,23 +247,26 @@ rt_status rt_deploy(const rt_deploy_spec *spec, rt_output *first, const rt_targe
 {
     files s = {.count = 1, .f = {{.out = first}}};
     texts t = {0};
-    rt_program *p = NULL;
+    subject of = {NULL, NULL};
     cJSON *manifest = NULL;
     if ((size_t)snprintf(s.f[0].path, PATH, "%s", out->path) >= PATH - 16)
         return rt_fail(RT_USAGE, "%s: is too long for a path", out->path);
     rt_status st = take_files(spec, &s, out, inputs);
-    if (!st) st = rt_program_open(&p, spec->input);
-    if (!st) st = deploy(spec, &s, p, &manifest, &t, notes);
+    if (!st && spec->form == RT_DEPLOY_ONNX_FLOAT) st = open_float(&of.m, spec->input);
+    else if (!st) st = rt_program_open(&of.p, spec->input);
+    if (!st) st = deploy(spec, &s, &of, &manifest, &t, notes);
     if (!st) {
         static const char *const keys[] = {"files", "program", "contract", "input", "multiply_adds"};
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-            cJSON_AddItemToObject(result, keys[i], cJSON_DetachItemFromObjectCaseSensitive(manifest, keys[i]));
+            if (cJSON_HasObjectItem(manifest, keys[i]))
+                cJSON_AddItemToObject(result, keys[i], cJSON_DetachItemFromObjectCaseSensitive(manifest, keys[i]));
         cJSON_AddStringToObject(result, "manifest", s.f[s.count - 1].path);
     }
     for (int i = s.count - 1; i > 0; i--) rt_output_end(s.f[i].out);
     rt_c_files_free(&t.c);
     free(t.bytes);
     cJSON_Delete(manifest);
-    rt_program_free(p);
+    rt_program_free(of.p);
+    rt_model_free(of.m);
     return st;
 }

@@ -1,19 +1,21 @@
-/* experiments/deploy_job.h - exports of a quantized model: its integer program, as a file, as ONNX or as C, each with a
- * manifest beside it, FILE.json: {"format", "files": [{"file", "bytes", "xxh128"}], "made_by", "contract", "program"
- * and "model" (digests), "input", "multiply_adds", "heads", "normalization", "columns", "provenance"}, and, where the
- * model lies in the folder of the run that made it, "result" without its history. */
+/* experiments/deploy_job.h - exports to deploy: of a quantized model its integer program, as a file, as ONNX or as C, of
+ * a float model ONNX; each with a manifest beside it, FILE.json: {"format", "files": [{"file", "bytes", "xxh128"}],
+ * "made_by", "contract" and "program" (a digest, both of programs alone), "model" (a digest), "input", "multiply_adds",
+ * "heads", "normalization" and "columns", or "inputs" of several, "provenance"}, and, where the model lies in the folder
+ * of the run that made it, "result" without its history. */
 #ifndef RT_EXPERIMENTS_DEPLOY_JOB_H
 #define RT_EXPERIMENTS_DEPLOY_JOB_H
 
 #include "data/json.h"
 #include "export/exporter.h"
 
-typedef enum { RT_DEPLOY_PROGRAM, RT_DEPLOY_ONNX, RT_DEPLOY_C } rt_deploy_form;
+typedef enum { RT_DEPLOY_PROGRAM, RT_DEPLOY_ONNX, RT_DEPLOY_C, RT_DEPLOY_ONNX_FLOAT } rt_deploy_form;
 
 typedef struct {
     rt_deploy_form form;
-    const char *input;                 /* a quantized model, or a program */
+    const char *input;                 /* a quantized model, or a program; of ONNX_FLOAT a float model */
     rt_onnx_spec onnx;
+    rt_onnx_float_spec onnx_float;
 } rt_deploy_spec;
 
 /* *program: whether the file begins as one of an integer program. */

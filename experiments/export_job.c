@@ -1,20 +1,43 @@
 #include "experiments/export_job.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/files.h"
+#include "data/h5.h"
 #include "experiments/deploy_job.h"
 #include "export/exporter.h"
 
-enum { SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C };
-static const char *const forms[] = {"safetensors", "npz", "csv", "npy", "program", "onnx-qdq", "c", NULL};
-static const char *const endings[] = {"safetensors", "npz", "csv", "npy", "q", "onnx", "c"};
+enum { SAFETENSORS = 0, NPZ, CSV, NPY, PROGRAM, ONNX_QDQ, C, ONNX };
+static const char *const forms[] = {"safetensors", "npz", "csv", "npy", "program", "onnx-qdq", "c", "onnx", NULL};
+static const char *const endings[] = {"safetensors", "npz", "csv", "npy", "q", "onnx", "c", "onnx"};
 
-const char *rt_export_form_of(const char *path)
+/* Whether the file answers by integers; one that cannot be read is told of by who exports it. */
+static int is_quantized(const char *path)
+{
+    int program, there = 0;
+    rt_h5_file *f;
+    char *text = NULL;
+    cJSON *j = NULL;
+    if (rt_program_there(path, &program)) return 0;
+    if (program) return 1;
+    if (rt_h5_scan(&f, path)) return 0;
+    rt_status st = rt_h5_find(f, "manifest") ? rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES)
+                                             : RT_INPUT;
+    if (!st) st = rt_json_parse(&j, text, strlen(text), path);
+    if (!st) there = cJSON_HasObjectItem(j, "quantization");
+    cJSON_Delete(j);
+    free(text);
+    rt_h5_close(f);
+    return there;
+}
+
+const char *rt_export_form_of(const char *path, const char *input)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    for (int i = 0; dot && forms[i]; i++) if (!strcmp(dot + 1, endings[i])) return forms[i];
+    for (int i = 0; dot && forms[i]; i++)
+        if (!strcmp(dot + 1, endings[i])) return forms[i == ONNX_QDQ && !is_quantized(input) ? ONNX : i];
     return dot ? dot + 1 : "";
 }
 
@@ -29,18 +52,35 @@ typedef struct {
     int to;
     rt_output *out;
     rt_onnx_spec onnx;
+    rt_onnx_float_spec onnx_float;
 } settings;
 
 /* Keys that ONNX has, and nothing else. */
 static void read_onnx(rt_cfg *c, settings *s)
 {
-    static const char *const keys[] = {"opset", "input_type", "int4"}, *const types[] = {"auto", "u8", "f32", NULL},
-                      *const int4[] = {"widened", "packed", NULL};
-    if (s->to == ONNX_QDQ) {
-        s->onnx.opset = rt_cfg_int(c, "opset", 17, 17, 21);
-        s->onnx.input = (unsigned)rt_cfg_choice(c, "input_type", types, RT_ONNX_INPUT_AUTO);
-        s->onnx.packed = rt_cfg_choice(c, "int4", int4, 0);
-    } else for (int i = 0; i < 3; i++) rt_cfg_refuse(c, keys[i], "belongs to to=onnx-qdq");
+    static const struct { const char *name; int floats, integers; } keys[] = {
+        {"opset", 1, 1},  {"input_type", 1, 1}, {"int4", 0, 1}, {"layout", 1, 0},
+        {"fold", 1, 0},   {"raw_input", 1, 0},  {"ids", 1, 0}};
+    static const char *const types[] = {"auto", "u8", "f32", NULL}, *const int4[] = {"widened", "packed", NULL},
+                      *const layouts[] = {"nhwc", "nchw", NULL}, *const ids[] = {"i64", "i32", NULL};
+    rt_onnx_float_spec *f = &s->onnx_float;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (s->to == ONNX ? !keys[i].floats : s->to != ONNX_QDQ || !keys[i].integers)
+            rt_cfg_refuse(c, keys[i].name, !keys[i].integers ? "belongs to to=onnx"
+                                           : !keys[i].floats ? "belongs to to=onnx-qdq"
+                                                             : "belongs to to=onnx and to=onnx-qdq");
+    if (s->to != ONNX && s->to != ONNX_QDQ) return;
+    const int opset = s->to == ONNX ? rt_cfg_int(c, "opset", 17, 13, 28) : rt_cfg_int(c, "opset", 17, 17, 21);
+    const unsigned type = (unsigned)rt_cfg_choice(c, "input_type", types, RT_ONNX_INPUT_AUTO);
+    if (s->to == ONNX_QDQ) s->onnx = (rt_onnx_spec){opset, type, rt_cfg_choice(c, "int4", int4, 0)};
+    else {
+        f->opset = opset;
+        f->u8 = type == RT_ONNX_INPUT_U8;
+        f->nchw = rt_cfg_choice(c, "layout", layouts, 0);
+        f->fold = rt_cfg_bool(c, "fold", 0);
+        f->raw = rt_cfg_bool(c, "raw_input", 0);
+        f->ids32 = rt_cfg_choice(c, "ids", ids, 0);
+    }
 }
 
 static rt_status read_settings(cJSON *config, settings *s)
@@ -150,8 +190,8 @@ static rt_status labels(const settings *s, cJSON *notes)
 static rt_status check_ending(const settings *s, const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    for (int i = 0; dot && forms[i]; i++)
-        if (i != s->to && !strcmp(dot + 1, endings[i]))
+    for (int i = 0; dot && forms[i] && strcmp(dot + 1, endings[s->to]); i++)
+        if (!strcmp(dot + 1, endings[i]))
             return rt_fail(RT_USAGE,
                            "%s: its name ends in .%s, but %s is asked for; give --out another ending, or --to %s", path,
                            endings[i], forms[s->to], forms[i]);
@@ -173,8 +213,8 @@ rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result)
     if (!st) st = check_applies(&s, NULL, &store);
     if (st) ;
     else if (s.to >= PROGRAM)
-        st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path, s.onnx}, s.out, out, inputs, more,
-                       notes);
+        st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path, s.onnx, s.onnx_float}, s.out, out,
+                       inputs, more, notes);
     else if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
     else st = labels(&s, notes);
     if (!st) {

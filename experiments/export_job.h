@@ -1,7 +1,7 @@
 /* experiments/export_job.h - one export from a configuration: the way in for 'retort export' and for experiments.
  *
- * {"input": model or label store, "to": "safetensors"|"npz"|"csv"|"npy"|"program"|"onnx-qdq"|"c",
- *  "opset", "input_type", "int4" (of onnx-qdq)}
+ * {"input": model or label store, "to": "safetensors"|"npz"|"csv"|"npy"|"program"|"onnx"|"onnx-qdq"|"c",
+ *  "opset", "input_type" (of onnx and onnx-qdq), "int4" (of onnx-qdq), "layout", "fold", "raw_input", "ids" (of onnx)}
  *
  * What is neither an input nor applies is refused. An output that exists is replaced by force alone, and only when it
  * is an export that nobody changed since (data/output.h). */
@@ -15,8 +15,9 @@
  * be label stores when the export runs, ended by NULL; other inputs are looked at where they are there, and are models
  * where not. Adds defaults. */
 rt_status rt_export_check(cJSON *config, const char *const *stores);
-/* What "to" is by a file's ending (what stands there when it is none that is known), and the ending of a form. */
-const char *rt_export_form_of(const char *path);
+/* What "to" is by a file's ending (what stands there when it is none that is known), of ONNX by what the input is:
+ * quantized or not; and the ending of a form. */
+const char *rt_export_form_of(const char *path, const char *input);
 const char *rt_export_ending_of(const char *form);
 rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result);
 #endif

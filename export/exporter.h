@@ -71,4 +71,23 @@ typedef struct {
 } rt_onnx_spec;
 /* *packed: how many layers have such weights. */
 rt_status rt_export_onnx(const rt_program *, const rt_onnx_spec *, uint8_t **bytes, size_t *n, int *packed);
+
+/* A float model as ONNX: weights as float initializers (shared ones once), each layer as the operators that the opset
+ * has for it; dropout is gone. Each input is (batch, ...) of its name, numbers as they are in the data, which are
+ * normalised inside; each head an output (batch, size) of its name (an input that has the name of a head gets a number
+ * behind it). Convolutions and pools stand with channels first, between Transposes where rows come with channels last.
+ * metadata_props: retort (the tool), model (digest), heads, class_names (class_names.HEAD of several), columns,
+ * normalization (columns.INPUT, normalization.INPUT of several), inputs (JSON: name, shape of a row, type, layout,
+ * normalized: "inside", "before" or "not"), batch_norm, provenance. Equal models and settings give equal files. *bytes
+ * are for the caller to free. RT_USAGE for a quantized model, an opset out of range, bytes that would have to be
+ * normalised before, and, by layer, an operator that has no export. */
+typedef struct {
+    int opset;                       /* 13 to 28 */
+    int u8;                          /* inputs of numbers are bytes */
+    int nchw;                        /* inputs of several dimensions come with channels first; else as retort has them */
+    int fold;                        /* batch norms go into the weights before them; else they stay */
+    int raw;                         /* inputs are normalised already, and the graph does not */
+    int ids32;                       /* ids are int32; else int64 */
+} rt_onnx_float_spec;
+rt_status rt_export_onnx_float(const rt_model *, const rt_onnx_float_spec *, uint8_t **bytes, size_t *n);
 #endif

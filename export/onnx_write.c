@@ -1,5 +1,6 @@
 #include "export/onnx_write.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,14 @@ struct rt_onnx {
     int failed;
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
-    size_t nodes, constants, outputs, metas;      /* room in the graph's lists */
+    size_t nodes, constants, inputs, outputs, metas;      /* room in the graph's lists */
 };
 
-struct rt_onnx_node { rt_onnx *o; Onnx__NodeProto *p; size_t room; };
+struct rt_onnx_node { rt_onnx *o; Onnx__NodeProto *p; size_t room, outputs; };
+
+/* The IR version of each opset's release (github.com/onnx/onnx, docs/Versioning.md). */
+static const unsigned char ir_version[] = {7, 7, 8, 8, 8, 8, 9, 9, 10, 10, 11, 12, 13, 13, 13, 14};
+_Static_assert(sizeof ir_version == RT_ONNX_NEWEST - RT_ONNX_OLDEST + 1, "an IR version for each opset");
 
 /* n bytes of zeros that live as long as the file; NULL when memory is out. */
 static void *take(rt_onnx *o, size_t n)
@@ -63,7 +68,7 @@ rt_onnx *rt_onnx_new(int opset, const char *graph)
     Onnx__OperatorSetIdProto *set = take(o, sizeof *set), **sets = take(o, sizeof *sets);
     o->model.graph = &o->graph;
     o->model.has_ir_version = 1;
-    o->model.ir_version = opset < 21 ? 8 : 10;
+    o->model.ir_version = ir_version[opset - RT_ONNX_OLDEST];
     o->model.producer_name = copy(o, "retort");
     o->model.producer_version = copy(o, rt_tool());
     o->graph.name = copy(o, graph);
@@ -140,6 +145,8 @@ const char *rt_onnx_scalar(rt_onnx *o, const char *name, rt_onnx_type type, cons
     return rt_onnx_const(o, name, type, 0, NULL, data);
 }
 
+const char **rt_onnx_list(rt_onnx *o, int n) { return take(o, ((size_t)n + 1) * sizeof(const char *)); }
+
 rt_onnx_node *rt_onnx_add(rt_onnx *o, const char *op, const char *out, const char *const *in)
 {
     size_t n = 0;
@@ -148,7 +155,7 @@ rt_onnx_node *rt_onnx_add(rt_onnx *o, const char *op, const char *out, const cha
     Onnx__NodeProto *p = take(o, sizeof *p);
     char **input = take(o, (n + 1) * sizeof *input), **output = take(o, sizeof *output);
     if (!node) return NULL;
-    *node = (rt_onnx_node){.o = o, .p = p};
+    *node = (rt_onnx_node){.o = o, .p = p, .outputs = 1};
     if (o->failed || !grow(o, &o->graph.node, o->graph.n_node, &o->nodes)) return node;
     onnx__node_proto__init(p);
     for (size_t i = 0; i < n; i++) input[i] = copy(o, in[i]);
@@ -161,6 +168,29 @@ rt_onnx_node *rt_onnx_add(rt_onnx *o, const char *op, const char *out, const cha
     p->n_output = 1;
     o->graph.node[o->graph.n_node++] = p;
     return node;
+}
+
+void rt_onnx_more(rt_onnx_node *n, const char *out)
+{
+    if (!n || n->o->failed || !grow(n->o, &n->p->output, n->p->n_output, &n->outputs)) return;
+    n->p->output[n->p->n_output++] = copy(n->o, out);
+}
+
+int rt_onnx_rename(rt_onnx *o, const char *from, const char *to)
+{
+    int given = 0;
+    char *name = copy(o, to);
+    for (size_t i = 0; i < o->graph.n_node && !o->failed; i++) {
+        Onnx__NodeProto *p = o->graph.node[i];
+        for (size_t k = 0; k < p->n_input; k++) if (!strcmp(p->input[k], from)) p->input[k] = name;
+        for (size_t k = 0; k < p->n_output; k++) {
+            if (strcmp(p->output[k], from)) continue;
+            p->output[k] = name;
+            if (!k) p->name = name;
+            given = 1;
+        }
+    }
+    return given;
 }
 
 static Onnx__AttributeProto *attribute(rt_onnx_node *n, const char *name, Onnx__AttributeProto__AttributeType type)
@@ -182,6 +212,23 @@ void rt_onnx_int(rt_onnx_node *n, const char *name, int64_t v)
     if (!a) return;
     a->has_i = 1;
     a->i = v;
+}
+
+void rt_onnx_float(rt_onnx_node *n, const char *name, float v)
+{
+    Onnx__AttributeProto *a = attribute(n, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (!a) return;
+    a->has_f = 1;
+    a->f = v;
+}
+
+void rt_onnx_string(rt_onnx_node *n, const char *name, const char *text)
+{
+    Onnx__AttributeProto *a = attribute(n, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
+    char *s = a ? copy(n->o, text) : NULL;
+    if (!s) return;
+    a->has_s = 1;
+    a->s = (ProtobufCBinaryData){strlen(s), (uint8_t *)s};
 }
 
 void rt_onnx_ints(rt_onnx_node *n, const char *name, int count, const int64_t *v)
@@ -227,11 +274,9 @@ static Onnx__ValueInfoProto *value(rt_onnx *o, const char *name, rt_onnx_type ty
 
 void rt_onnx_input(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim)
 {
-    Onnx__ValueInfoProto *v = value(o, name, type, rank, dim), **list = take(o, sizeof *list);
-    if (o->failed) return;
-    list[0] = v;
-    o->graph.input = list;
-    o->graph.n_input = 1;
+    Onnx__ValueInfoProto *v = value(o, name, type, rank, dim);
+    if (o->failed || !grow(o, &o->graph.input, o->graph.n_input, &o->inputs)) return;
+    o->graph.input[o->graph.n_input++] = v;
 }
 
 void rt_onnx_output(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim)
@@ -255,6 +300,9 @@ rt_status rt_onnx_pack(const rt_onnx *o, uint8_t **bytes, size_t *n)
 {
     *bytes = NULL;
     *n = o->failed ? 0 : onnx__model_proto__get_packed_size(&o->model);
+    if (*n > INT_MAX)
+        return rt_fail(RT_USAGE, "an ONNX file holds 2 GiB at most, and the model takes %zu bytes: export it to "
+                       "safetensors", *n);
     if (*n) *bytes = malloc(*n);
     if (!*bytes) return rt_fail(RT_RUN, "out of memory for an ONNX file");
     onnx__model_proto__pack(&o->model, *bytes);

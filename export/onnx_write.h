@@ -25,7 +25,10 @@ typedef enum {
 typedef struct rt_onnx rt_onnx;
 typedef struct rt_onnx_node rt_onnx_node;
 
-/* Never NULL. opset: of the default domain, 17 or 21; graph: its name. */
+enum { RT_ONNX_OLDEST = 13, RT_ONNX_NEWEST = 28 };     /* opsets */
+
+/* Never NULL. opset: of the default domain, from OLDEST to NEWEST; the file is of the IR version that came with it.
+ * graph: its name. */
 rt_onnx *rt_onnx_new(int opset, const char *graph);
 void rt_onnx_free(rt_onnx *);
 const char *rt_onnx_name(rt_onnx *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -33,17 +36,27 @@ const char *rt_onnx_name(rt_onnx *, const char *fmt, ...) __attribute__((format(
 /* An initializer; its name. Data is copied. */
 const char *rt_onnx_const(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim, const void *data);
 const char *rt_onnx_scalar(rt_onnx *, const char *name, rt_onnx_type, const void *data);
+/* Room for n names and the NULL behind them, as long as the builder lives; NULL when memory is out. */
+const char **rt_onnx_list(rt_onnx *, int n);
 /* A node of one output; inputs end with NULL. */
 rt_onnx_node *rt_onnx_add(rt_onnx *, const char *op, const char *out, const char *const *in);
+/* A further output of the node. */
+void rt_onnx_more(rt_onnx_node *, const char *out);
 void rt_onnx_int(rt_onnx_node *, const char *attribute, int64_t);
+void rt_onnx_float(rt_onnx_node *, const char *attribute, float);
+void rt_onnx_string(rt_onnx_node *, const char *attribute, const char *);
 void rt_onnx_ints(rt_onnx_node *, const char *attribute, int n, const int64_t *);
 
-/* The graph's input and outputs. A dimension 0 is any, named "batch". */
+/* The value that a node gives gets another name, wherever it is read. Returns 0 when no node gives it. */
+int rt_onnx_rename(rt_onnx *, const char *from, const char *to);
+
+/* The graph's inputs and outputs. A dimension 0 is any, named "batch". */
 void rt_onnx_input(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim);
 void rt_onnx_output(rt_onnx *, const char *name, rt_onnx_type, int rank, const int64_t *dim);
 /* metadata_props */
 void rt_onnx_meta(rt_onnx *, const char *key, const char *value);
 
-/* The file's bytes, for the caller to free. Equal calls give equal bytes. RT_RUN when memory was out. */
+/* The file's bytes, for the caller to free. Equal calls give equal bytes. RT_RUN when memory was out,
+ * RT_USAGE beyond the 2 GiB that a file of protobuf can have. */
 rt_status rt_onnx_pack(const rt_onnx *, uint8_t **bytes, size_t *n);
 #endif
