@@ -26,8 +26,8 @@ static rt_status run(cli_args *a, cJSON **result)
 
 static const cli_option options[] = {
     {"to", CLI_VALUE, "FORM",
-     "safetensors, npz, csv, npy, program, onnx, onnx-qdq or c; without it the ending of --out decides (.q, .onnx, .c); "
-     ".onnx is onnx-qdq of quantized models, and onnx of others",
+     "safetensors, npz, csv, npy, program, onnx, onnx-qdq or c; without it the ending of --out decides (.q, .onnx, "
+     ".c); .onnx is onnx-qdq of quantized models, and onnx of others",
      NULL},
     {"out", CLI_VALUE, "FILE", "what is written", NULL},
     {"raw-input", CLI_FLAG, NULL, "to onnx: as raw_input=true", NULL},
@@ -52,13 +52,14 @@ const cli_command cli_export = {
         "probability for each; of numbers the numbers; of several heads titles begin with HEAD:. npy: the answers "
         "(rows, outputs of all heads), logits of classes and labels.\n\n"
         "A model is exported to be deployed with a manifest beside it (FILE.json). onnx, of a float model: weights and "
-        "layers as ONNX has them, for any number of rows (the dimension \"batch\"). Inputs and heads keep their names; an "
-        "input's rows are as in the data, channels last unless layout=nchw, and are normalised in the graph unless "
+        "layers as ONNX has them, for any number of rows (the dimension \"batch\"). Inputs and heads keep their names; "
+        "an input's rows are as in the data, channels last unless layout=nchw, and are normalised in the graph unless "
         "--raw-input says that they are already. metadata_props: retort (the tool), model (digest), heads, class_names "
-        "(class_names.HEAD of several), columns and normalization (columns.INPUT, normalization.INPUT of several), inputs "
-        "(of each: name, shape of a row, type, layout, and where it is normalized: inside, before or not), batch_norm "
-        "(kept or folded), provenance. An id that an embedding does not have is an error in ONNX Runtime, a negative one "
-        "counts from the table's end. program, of a quantized model: the packed "
+        "(class_names.HEAD of several), columns and normalization (columns.INPUT, normalization.INPUT of several), "
+        "inputs (of each: name, shape of a row, type, layout, and where it is normalized: inside, before or not), "
+        "batch_norm (kept or folded), provenance. An id that an embedding does not have is an error in ONNX Runtime; a "
+        "negative one counts from the table's end there.\n\n"
+        "program, of a quantized model: the packed "
         "integer program, which rt_program_load() reads; its arrays as safetensors by exporting that file. onnx-qdq: a "
         "graph for runtimes with integer kernels; ONNX Runtime answers the same to the bit. c: C99 that needs nothing "
         "but <stdint.h> and <string.h>; --out NAME.c gives NAME.c, NAME.h and NAME_data.c, and NAME_selftest() tells "

@@ -302,7 +302,7 @@ const cli_key cli_export_keys[] = {
      "to onnx: rows of several dimensions with channels last, as retort has them, or first (nchw). Inside, "
      "convolutions have them first: nhwc costs a Transpose of the input"},
     {"fold", "false",
-     "to onnx: batch norms go into the weights before them, and activations stay apart; else they are "
+     "to onnx: batch norms go into the weights before them, or become a scale and a shift; else they are "
      "BatchNormalization, for who trains or imports the graph"},
     {"raw_input", "false", "to onnx: rows are normalised before they come, and the graph does not; as --raw-input"},
     {"ids", "i64", "to onnx: the type of an input of ids, i64 or i32"},

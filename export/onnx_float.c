@@ -5,7 +5,7 @@
 #include "data/json.h"
 #include "engine/pass.h"
 #include "engine/version.h"
-#include "export/onnx_parts.h"
+#include "export/onnx_float_parts.h"
 #include "student/quantizers.h"
 
 /* ---- inputs ---- */
@@ -18,17 +18,17 @@ static int is_identity(const rt_input *in)
 }
 
 /* The order in which the input's rows come. */
-static rt_onnx_order order_of(const rt_onnx_graph *e, const rt_input *in)
-{ return e->spec->nchw && !in->ids && in->shape.rank > 1 ? RT_ONNX_FIRST : RT_ONNX_LAST; }
+static rt_fo_order order_of(const rt_fo_graph *e, const rt_input *in)
+{ return e->spec->nchw && !in->ids && in->shape.rank > 1 ? RT_FO_FIRST : RT_FO_LAST; }
 
 /* The normalisation's numbers, one or one a channel, beside a tensor in that order. A single one has no dimension: with
  * one, ONNX Runtime goes number by number where there is one channel. */
-static const char *factors(rt_onnx_graph *e, const rt_node *n, const char *what, const rt_input *in, const float *v,
-                           rt_onnx_order order)
+static const char *factors(rt_fo_graph *e, const rt_node *n, const char *what, const rt_input *in, const float *v,
+                           rt_fo_order order)
 {
     int64_t dim[RT_MAX_RANK] = {in->channels, 1, 1, 1, 1, 1};
-    int rank = in->channels == 1 ? 0 : order == RT_ONNX_FIRST ? in->shape.rank : 1;
-    return rt_onnx_const(e->o, rt_onnx_own(e, n, what), RT_ONNX_F32, rank, dim, v);
+    int rank = in->channels == 1 ? 0 : order == RT_FO_FIRST ? in->shape.rank : 1;
+    return rt_onnx_const(e->o, rt_fo_own(e, n, what), RT_ONNX_F32, rank, dim, v);
 }
 
 /* Whether a layer that reads the tensor takes channels first: then they come first before numbers are normalised, which
@@ -38,32 +38,32 @@ static int wants_first(const rt_graph *g, int tensor)
     int wants = 0;
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < g->node[i].inputs; k++)
-            wants |= g->node[i].in[k] == tensor && rt_onnx_takes_first(&g->node[i]);
+            wants |= g->node[i].in[k] == tensor && rt_fo_takes_first(&g->node[i]);
     return wants;
 }
 
-static rt_status put_input(rt_onnx_graph *e, int i)
+static rt_status put_input(rt_fo_graph *e, int i)
 {
     const rt_input *in = &e->m->input[i];
     const int t = e->g->input[i];
     const rt_node *n = &e->g->node[e->g->tensor[t].producer];
-    rt_onnx_order order = order_of(e, in);
+    rt_fo_order order = order_of(e, in);
     int64_t dim[RT_MAX_RANK + 1];
-    int rank = rt_onnx_dims(e, t, order, dim);
-    const char *x = rt_onnx_unique(e, n->name), *next;
+    int rank = rt_fo_dims(e, t, order, dim);
+    const char *x = rt_fo_unique(e, n->name), *next;
     if (e->spec->raw && e->spec->u8 && !in->ids && !is_identity(in))
         return rt_fail(RT_USAGE, "input '%s': bytes cannot be normalised before; leave input_type=u8 or raw_input out",
                        in->name);
-    rt_onnx_input(e->o, x, in->ids ? e->spec->ids32 ? RT_ONNX_I32 : RT_ONNX_I64 : e->spec->u8 ? RT_ONNX_U8 : RT_ONNX_F32,
-                  rank, dim);
-    rt_onnx_set(e, t, order, x);
-    if (order == RT_ONNX_LAST && in->shape.rank > 1 && wants_first(e->g, t)) {
-        x = rt_onnx_take(e, t, order = RT_ONNX_FIRST);
-        if (e->spec->u8 || !(e->spec->raw || is_identity(in))) e->value[t] = (rt_onnx_value){0};    /* not yet numbers */
+    const rt_onnx_type ids = e->spec->ids32 ? RT_ONNX_I32 : RT_ONNX_I64;
+    rt_onnx_input(e->o, x, in->ids ? ids : e->spec->u8 ? RT_ONNX_U8 : RT_ONNX_F32, rank, dim);
+    rt_fo_set(e, t, order, x);
+    if (order == RT_FO_LAST && in->shape.rank > 1 && wants_first(e->g, t)) {
+        x = rt_fo_take(e, t, order = RT_FO_FIRST);
+        if (e->spec->u8 || !(e->spec->raw || is_identity(in))) e->value[t] = (rt_fo_value){0};    /* not yet numbers */
     }
     if (e->spec->u8 && !in->ids) {
-        next = rt_onnx_own(e, n, "float");
-        rt_onnx_int(rt_onnx_node_of(e, "Cast", next, x, NULL, NULL), "to", RT_ONNX_F32);
+        next = rt_fo_own(e, n, "float");
+        rt_onnx_int(rt_fo_node_of(e, "Cast", next, x, NULL, NULL), "to", RT_ONNX_F32);
         x = next;
     }
     int centred = 0, scaled = 0;
@@ -72,23 +72,23 @@ static rt_status put_input(rt_onnx_graph *e, int i)
         scaled |= in->mul[k] != 1;
     }
     if (centred) {
-        next = rt_onnx_own(e, n, "centred");
-        rt_onnx_node_of(e, "Add", next, x, factors(e, n, "add", in, in->add, order), NULL);
+        next = rt_fo_own(e, n, "centred");
+        rt_fo_node_of(e, "Add", next, x, factors(e, n, "add", in, in->add, order), NULL);
         x = next;
     }
     if (scaled) {
-        next = rt_onnx_own(e, n, "normalized");
-        rt_onnx_node_of(e, "Mul", next, x, factors(e, n, "mul", in, in->mul, order), NULL);
+        next = rt_fo_own(e, n, "normalized");
+        rt_fo_node_of(e, "Mul", next, x, factors(e, n, "mul", in, in->mul, order), NULL);
         x = next;
     }
-    rt_onnx_set(e, t, order, x);
+    rt_fo_set(e, t, order, x);
     return RT_OK;
 }
 
 /* ---- layers ---- */
 
 /* live (nodes): an answer depends on it. */
-static char *live_nodes(const rt_onnx_graph *e, const int *head)
+static char *live_nodes(const rt_fo_graph *e, const int *head)
 {
     const rt_graph *g = e->g;
     char *live = calloc((size_t)g->nodes + 1, 1);
@@ -99,14 +99,14 @@ static char *live_nodes(const rt_onnx_graph *e, const int *head)
     return live;
 }
 
-static rt_status put_layers(rt_onnx_graph *e, const int *head)
+static rt_status put_layers(rt_fo_graph *e, const int *head)
 {
     char *live = live_nodes(e, head);
     if (!live) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < e->g->nodes && !e->status; i++) {
         const rt_node *n = &e->g->node[i];
         if (!live[i]) continue;
-        if (rt_onnx_put[n->op]) rt_onnx_put[n->op](e, n);
+        if (rt_fo_put[n->op]) rt_fo_put[n->op](e, n);
         else e->status = rt_fail(RT_USAGE, "layer '%s': %s has no export to ONNX", n->name, rt_ops[n->op]->name);
     }
     free(live);
@@ -114,23 +114,23 @@ static rt_status put_layers(rt_onnx_graph *e, const int *head)
 }
 
 /* An answer is the value of its layer under the head's name. */
-static void put_output(rt_onnx_graph *e, int h, const int *head)
+static void put_output(rt_fo_graph *e, int h, const int *head)
 {
-    const char *name = e->m->head[h].name, *x = rt_onnx_take(e, head[h], RT_ONNX_LAST);
+    const char *name = e->m->head[h].name, *x = rt_fo_take(e, head[h], RT_FO_LAST);
     const int64_t dim[] = {0, e->m->head[h].size};
     int shared = e->g->node[e->g->tensor[head[h]].producer].op == RT_OP_INPUT;
     for (int k = 0; k < e->m->heads; k++) shared |= !strcmp(x, e->m->head[k].name);
-    if (shared || !rt_onnx_rename(e->o, x, name)) rt_onnx_node_of(e, "Identity", name, x, NULL, NULL);
+    if (shared || !rt_onnx_rename(e->o, x, name)) rt_fo_node_of(e, "Identity", name, x, NULL, NULL);
     else
         for (int t = 0; t < e->g->tensors; t++)
-            for (int k = 0; k < RT_ONNX_ORDERS; k++)
+            for (int k = 0; k < RT_FO_ORDERS; k++)
                 if (e->value[t].name[k] == x) e->value[t].name[k] = name;
     rt_onnx_output(e->o, name, RT_ONNX_F32, 2, dim);
 }
 
 /* ---- metadata ---- */
 
-static void put_text(rt_onnx_graph *e, const char *key, cJSON *j)
+static void put_text(rt_fo_graph *e, const char *key, cJSON *j)
 {
     char *text = j ? rt_json_text(j, 0) : NULL;
     if (text) rt_onnx_meta(e->o, key, text);
@@ -139,10 +139,10 @@ static void put_text(rt_onnx_graph *e, const char *key, cJSON *j)
 }
 
 /* "KEY", or of several "KEY.NAME". */
-static const char *key_of(rt_onnx_graph *e, const char *key, int several, const char *name)
+static const char *key_of(rt_fo_graph *e, const char *key, int several, const char *name)
 { return several ? rt_onnx_name(e->o, "%s.%s", key, name) : key; }
 
-static cJSON *describe_input(const rt_onnx_graph *e, int i)
+static cJSON *describe_input(const rt_fo_graph *e, int i)
 {
     const rt_input *in = &e->m->input[i];
     const char *done = in->ids || is_identity(in) ? "not" : e->spec->raw ? "before" : "inside",
@@ -151,12 +151,12 @@ static cJSON *describe_input(const rt_onnx_graph *e, int i)
     cJSON_AddStringToObject(j, "name", in->name);
     cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(in->shape.dim, in->shape.rank));
     cJSON_AddStringToObject(j, "type", type);
-    cJSON_AddStringToObject(j, "layout", order_of(e, in) == RT_ONNX_FIRST ? "nchw" : "nhwc");
+    cJSON_AddStringToObject(j, "layout", order_of(e, in) == RT_FO_FIRST ? "nchw" : "nhwc");
     cJSON_AddStringToObject(j, "normalized", done);
     return j;
 }
 
-static void put_metadata(rt_onnx_graph *e)
+static void put_metadata(rt_fo_graph *e)
 {
     const rt_model *m = e->m;
     cJSON *inputs = cJSON_CreateArray();
@@ -180,10 +180,10 @@ static void put_metadata(rt_onnx_graph *e)
 
 /* ---- the whole ---- */
 
-static rt_status export(rt_onnx_graph *e, const int *head, uint8_t **bytes, size_t *n)
+static rt_status export(rt_fo_graph *e, const int *head, uint8_t **bytes, size_t *n)
 {
-    RT_TRY(rt_onnx_begin(e));
-    for (int h = 0; h < e->m->heads; h++) rt_onnx_unique(e, e->m->head[h].name);
+    RT_TRY(rt_fo_begin(e));
+    for (int h = 0; h < e->m->heads; h++) rt_fo_unique(e, e->m->head[h].name);
     for (int i = 0; i < e->m->inputs; i++) RT_TRY(put_input(e, i));
     RT_TRY(put_layers(e, head));
     for (int h = 0; h < e->m->heads; h++) put_output(e, h, head);
@@ -209,14 +209,14 @@ static float **fields_of(const rt_model *m, const rt_graph *g, const rt_lowered 
 
 rt_status rt_export_onnx_float(const rt_model *m, const rt_onnx_float_spec *spec, uint8_t **bytes, size_t *n)
 {
-    rt_onnx_graph e = {.m = m, .spec = spec, .g = m->graph};
+    rt_fo_graph e = {.m = m, .spec = spec, .g = m->graph};
     rt_lowered low = {0};
     int head[RT_MAX_HEADS];
     *bytes = NULL;
     if (spec->opset < RT_ONNX_OLDEST || spec->opset > RT_ONNX_NEWEST)
         return rt_fail(RT_USAGE, "opset: %d is not from %d to %d", spec->opset, RT_ONNX_OLDEST, RT_ONNX_NEWEST);
     if (rt_model_quantized(m))
-        return rt_fail(RT_USAGE, "the model is quantized and answers by integers, as its export does: give to=onnx-qdq");
+        return rt_fail(RT_USAGE, "the model is quantized: it answers by integers, as its export to=onnx-qdq does");
     rt_model_outputs(m, head);
     if (spec->fold) {
         const rt_lower_spec how = {.mode = RT_INFER, .keep = head, .keeps = m->heads};
@@ -228,7 +228,7 @@ rt_status rt_export_onnx_float(const rt_model *m, const rt_onnx_float_spec *spec
     e.o = rt_onnx_new(spec->opset, "retort");
     e.field = field;
     rt_status st = field ? export(&e, head, bytes, n) : rt_fail(RT_RUN, "out of memory");
-    rt_onnx_end(&e);
+    rt_fo_end(&e);
     rt_onnx_free(e.o);
     free(field);
     free(derived);

@@ -1,152 +1,154 @@
 /* export/onnx_layers.c - operators as ONNX nodes, in the form that the opset has. */
 #include <string.h>
 
-#include "export/onnx_parts.h"
+#include "export/onnx_float_parts.h"
 
 /* The name of what the node computes before its activation, and then the node's value. */
-static const char *before(rt_onnx_graph *e, const rt_node *n)
-{ return rt_node_act(n) ? rt_onnx_own(e, n, "sum") : rt_onnx_unique(e, n->name); }
+static const char *before(rt_fo_graph *e, const rt_node *n)
+{ return rt_node_act(n) ? rt_fo_own(e, n, "sum") : rt_fo_unique(e, n->name); }
 
-static void finish(rt_onnx_graph *e, const rt_node *n, rt_onnx_order order, const char *x)
+static void finish(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const char *x)
 {
     const char *out = x;
     if (rt_node_act(n)) {
-        out = rt_onnx_unique(e, n->name);
-        rt_onnx_act(e, n, RT_ATTR(n, rt_epilogue), x, out);
+        out = rt_fo_unique(e, n->name);
+        rt_fo_act(e, n, RT_ATTR(n, rt_epilogue), x, out);
     }
-    rt_onnx_set(e, n->out, order, out);
+    rt_fo_set(e, n->out, order, out);
 }
 
 /* The output stands where the input stood. */
-static void same_block(rt_onnx_graph *e, const rt_node *n, rt_onnx_order order)
+static void same_block(rt_fo_graph *e, const rt_node *n, rt_fo_order order)
 {
-    if (order == RT_ONNX_FIRST && n->inputs && e->g->tensor[n->out].shape.rank == 1)
+    if (order == RT_FO_FIRST && n->inputs && e->g->tensor[n->out].shape.rank == 1)
         e->value[n->out].block = e->value[n->in[0]].block;
 }
 
-static int rank_of(const rt_onnx_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
+static int rank_of(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
 
 /* ---- activations ---- */
 
 /* 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), in the order in which runtimes know it again. */
-static void put_gelu(rt_onnx_graph *e, const rt_node *n, const char *x, const char *out)
+static void put_gelu(rt_fo_graph *e, const rt_node *n, const char *x, const char *out)
 {
     const char *v[7];
     static const char *const what[] = {"cube", "scaled_cube", "inner", "scaled_inner", "tanh", "one_more", "half"};
     if (e->spec->opset >= 20) {
-        rt_onnx_string(rt_onnx_node_of(e, "Gelu", out, x, NULL, NULL), "approximate", "tanh");
+        rt_onnx_string(rt_fo_node_of(e, "Gelu", out, x, NULL, NULL), "approximate", "tanh");
         return;
     }
-    for (int i = 0; i < 7; i++) v[i] = rt_onnx_own(e, n, what[i]);
-    rt_onnx_node_of(e, "Pow", v[0], x, rt_onnx_number(e, n, "three", 3.0f), NULL);
-    rt_onnx_node_of(e, "Mul", v[1], v[0], rt_onnx_number(e, n, "cubes", 0.044715f), NULL);
-    rt_onnx_node_of(e, "Add", v[2], x, v[1], NULL);
-    rt_onnx_node_of(e, "Mul", v[3], v[2], rt_onnx_number(e, n, "root", 0.7978845608028654f), NULL);
-    rt_onnx_node_of(e, "Tanh", v[4], v[3], NULL, NULL);
-    rt_onnx_node_of(e, "Add", v[5], v[4], rt_onnx_number(e, n, "one", 1.0f), NULL);
-    rt_onnx_node_of(e, "Mul", v[6], x, rt_onnx_number(e, n, "a_half", 0.5f), NULL);
-    rt_onnx_node_of(e, "Mul", out, v[6], v[5], NULL);
+    for (int i = 0; i < 7; i++) v[i] = rt_fo_own(e, n, what[i]);
+    rt_fo_node_of(e, "Pow", v[0], x, rt_fo_number(e, n, "three", 3.0f), NULL);
+    rt_fo_node_of(e, "Mul", v[1], v[0], rt_fo_number(e, n, "cubes", 0.044715f), NULL);
+    rt_fo_node_of(e, "Add", v[2], x, v[1], NULL);
+    rt_fo_node_of(e, "Mul", v[3], v[2], rt_fo_number(e, n, "root", 0.7978845608028654f), NULL);
+    rt_fo_node_of(e, "Tanh", v[4], v[3], NULL, NULL);
+    rt_fo_node_of(e, "Add", v[5], v[4], rt_fo_number(e, n, "one", 1.0f), NULL);
+    rt_fo_node_of(e, "Mul", v[6], x, rt_fo_number(e, n, "a_half", 0.5f), NULL);
+    rt_fo_node_of(e, "Mul", out, v[6], v[5], NULL);
 }
 
-static void put_hard_swish(rt_onnx_graph *e, const rt_node *n, const char *x, const char *out)
+static void put_hard_swish(rt_fo_graph *e, const rt_node *n, const char *x, const char *out)
 {
     if (e->spec->opset >= 14) {
-        rt_onnx_node_of(e, "HardSwish", out, x, NULL, NULL);
+        rt_fo_node_of(e, "HardSwish", out, x, NULL, NULL);
         return;
     }
-    const char *gate = rt_onnx_own(e, n, "gate");
-    rt_onnx_node *h = rt_onnx_node_of(e, "HardSigmoid", gate, x, NULL, NULL);
+    const char *gate = rt_fo_own(e, n, "gate");
+    rt_onnx_node *h = rt_fo_node_of(e, "HardSigmoid", gate, x, NULL, NULL);
     rt_onnx_float(h, "alpha", 1.0f / 6.0f);
     rt_onnx_float(h, "beta", 0.5f);
-    rt_onnx_node_of(e, "Mul", out, x, gate, NULL);
+    rt_fo_node_of(e, "Mul", out, x, gate, NULL);
 }
 
-void rt_onnx_act(rt_onnx_graph *e, const rt_node *n, const rt_epilogue *end, const char *x, const char *out)
+void rt_fo_act(rt_fo_graph *e, const rt_node *n, const rt_epilogue *end, const char *x, const char *out)
 {
     const char *gate;
     switch (end->act) {
-    case RT_ACT_NONE: rt_onnx_node_of(e, "Identity", out, x, NULL, NULL); return;
-    case RT_ACT_RELU: rt_onnx_node_of(e, "Relu", out, x, NULL, NULL); return;
+    case RT_ACT_NONE: rt_fo_node_of(e, "Identity", out, x, NULL, NULL); return;
+    case RT_ACT_RELU: rt_fo_node_of(e, "Relu", out, x, NULL, NULL); return;
     case RT_ACT_RELU6:
-        rt_onnx_node_of(e, "Clip", out, x, rt_onnx_number(e, n, "low", 0), rt_onnx_number(e, n, "high", 6));
+        rt_fo_node_of(e, "Clip", out, x, rt_fo_number(e, n, "low", 0), rt_fo_number(e, n, "high", 6));
         return;
     case RT_ACT_LEAKY:
-        rt_onnx_float(rt_onnx_node_of(e, "LeakyRelu", out, x, NULL, NULL), "alpha", end->slope);
+        rt_onnx_float(rt_fo_node_of(e, "LeakyRelu", out, x, NULL, NULL), "alpha", end->slope);
         return;
     case RT_ACT_GELU: put_gelu(e, n, x, out); return;
     case RT_ACT_SILU:
-        gate = rt_onnx_own(e, n, "gate");
-        rt_onnx_node_of(e, "Sigmoid", gate, x, NULL, NULL);
-        rt_onnx_node_of(e, "Mul", out, x, gate, NULL);
+        gate = rt_fo_own(e, n, "gate");
+        rt_fo_node_of(e, "Sigmoid", gate, x, NULL, NULL);
+        rt_fo_node_of(e, "Mul", out, x, gate, NULL);
         return;
     case RT_ACT_HARDSWISH: put_hard_swish(e, n, x, out); return;
-    case RT_ACT_SIGMOID: rt_onnx_node_of(e, "Sigmoid", out, x, NULL, NULL); return;
-    case RT_ACT_TANH: rt_onnx_node_of(e, "Tanh", out, x, NULL, NULL); return;
+    case RT_ACT_SIGMOID: rt_fo_node_of(e, "Sigmoid", out, x, NULL, NULL); return;
+    case RT_ACT_TANH: rt_fo_node_of(e, "Tanh", out, x, NULL, NULL); return;
     case RT_ACT_COUNT: break;
     }
     e->status = rt_fail(RT_USAGE, "layer '%s': its activation has no export to ONNX", n->name);
 }
 
-static void put_activation(rt_onnx_graph *e, const rt_node *n)
+static void put_activation(rt_fo_graph *e, const rt_node *n)
 {
-    rt_onnx_order order = rt_onnx_common(e, n);
-    const char *out = rt_onnx_unique(e, n->name);
-    rt_onnx_act(e, n, RT_ATTR(n, rt_epilogue), rt_onnx_take(e, n->in[0], order), out);
+    rt_fo_order order = rt_fo_common(e, n);
+    const char *out = rt_fo_unique(e, n->name);
+    rt_fo_act(e, n, RT_ATTR(n, rt_epilogue), rt_fo_take(e, n->in[0], order), out);
     same_block(e, n, order);
-    rt_onnx_set(e, n->out, order, out);
+    rt_fo_set(e, n->out, order, out);
 }
 
 /* ---- sums of products ---- */
 
-static void put_dense(rt_onnx_graph *e, const rt_node *n)
+static void put_dense(rt_fo_graph *e, const rt_node *n)
 {
     const int x = n->in[0];
-    const char *out = before(e, n), *bias = n->fields > 1 ? rt_onnx_field(e, n->field[1], RT_ONNX_AS_IS, NULL) : NULL;
+    const char *out = before(e, n), *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     if (rank_of(e, x) == 1) {
-        int first = !rt_onnx_has(e, x, RT_ONNX_LAST);       /* an image's row: weights follow it */
-        const char *w = rt_onnx_field(e, n->field[0], first ? RT_ONNX_ROWS : RT_ONNX_AS_IS,
+        int first = !rt_fo_has(e, x, RT_FO_LAST);       /* an image's row: weights follow it */
+        const char *w = rt_fo_field(e, n->field[0], first ? RT_FO_ROWS : RT_FO_AS_IS,
                                       first ? &e->value[x].block : NULL);
-        rt_onnx_node_of(e, "Gemm", out, rt_onnx_take(e, x, first ? RT_ONNX_FIRST : RT_ONNX_LAST), w, bias);
+        rt_fo_node_of(e, "Gemm", out, rt_fo_take(e, x, first ? RT_FO_FIRST : RT_FO_LAST), w, bias);
     } else {
-        const char *w = rt_onnx_field(e, n->field[0], RT_ONNX_AS_IS, NULL), *product = bias ? rt_onnx_own(e, n, "product")
+        const char *w = rt_fo_field(e, n->field[0], RT_FO_AS_IS, NULL), *product = bias ? rt_fo_own(e, n, "product")
                                                                                             : out;
-        rt_onnx_node_of(e, "MatMul", product, rt_onnx_take(e, x, RT_ONNX_LAST), w, NULL);
-        if (bias) rt_onnx_node_of(e, "Add", out, product, bias, NULL);
+        rt_fo_node_of(e, "MatMul", product, rt_fo_take(e, x, RT_FO_LAST), w, NULL);
+        if (bias) rt_fo_node_of(e, "Add", out, product, bias, NULL);
     }
-    finish(e, n, RT_ONNX_LAST, out);
+    finish(e, n, RT_FO_LAST, out);
 }
 
 static void set_window(rt_onnx_node *p, const rt_window *w, int sides)
 {
     const int *pad = w->pad.side, from = 2 - sides;
     const int64_t kernel[] = {w->kernel[0], w->kernel[1]}, strides[] = {w->stride[0], w->stride[1]},
-                  pads[] = {pad[0], pad[2], pad[1], pad[3]}, line[] = {pad[2], pad[3]};
+                  pads[] = {pad[0], pad[2], pad[1], pad[3]}, line[] = {pad[2], pad[3]},
+                  apart[] = {w->dilation[0], w->dilation[1]};
     rt_onnx_ints(p, "kernel_shape", sides, kernel + from);
     rt_onnx_ints(p, "strides", sides, strides + from);
     rt_onnx_ints(p, "pads", 2 * sides, sides == 2 ? pads : line);
+    if (w->dilation[0] > 1 || w->dilation[1] > 1) rt_onnx_ints(p, "dilations", sides, apart + from);
 }
 
-static void put_conv(rt_onnx_graph *e, const rt_node *n)
+static void put_conv(rt_fo_graph *e, const rt_node *n)
 {
     const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
-    const char *out = before(e, n), *x = rt_onnx_take(e, n->in[0], RT_ONNX_FIRST),
-               *w = rt_onnx_field(e, n->field[0], RT_ONNX_CONV, NULL),
-               *bias = n->fields > 1 ? rt_onnx_field(e, n->field[1], RT_ONNX_AS_IS, NULL) : NULL;
-    rt_onnx_node *p = rt_onnx_node_of(e, "Conv", out, x, w, bias);
+    const char *out = before(e, n), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST),
+               *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
+               *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
+    rt_onnx_node *p = rt_fo_node_of(e, "Conv", out, x, w, bias);
     set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
     rt_onnx_int(p, "group", a->groups);
-    finish(e, n, RT_ONNX_FIRST, out);
+    finish(e, n, RT_FO_FIRST, out);
 }
 
 /* ---- norms ---- */
 
 /* r += m (batch - r) of retort is r = r (1 - m) + batch m. */
-static void put_batch_norm(rt_onnx_graph *e, const rt_node *n)
+static void put_batch_norm(rt_fo_graph *e, const rt_node *n)
 {
     const rt_batch_norm_attr *a = RT_ATTR(n, rt_batch_norm_attr);
-    const rt_onnx_order order = rank_of(e, n->in[0]) == 1 ? RT_ONNX_LAST : RT_ONNX_FIRST;
-    const char *out = before(e, n), *in[6] = {rt_onnx_take(e, n->in[0], order)};
-    for (int i = 0; i < 4; i++) in[1 + i] = rt_onnx_field(e, n->field[i], RT_ONNX_AS_IS, NULL);
+    const rt_fo_order order = rank_of(e, n->in[0]) == 1 ? RT_FO_LAST : RT_FO_FIRST;
+    const char *out = before(e, n), *in[6] = {rt_fo_take(e, n->in[0], order)};
+    for (int i = 0; i < 4; i++) in[1 + i] = rt_fo_field(e, n->field[i], RT_FO_AS_IS, NULL);
     rt_onnx_node *p = rt_onnx_add(e->o, "BatchNormalization", out, in);
     rt_onnx_float(p, "epsilon", a->eps);
     rt_onnx_float(p, "momentum", 1.0f - a->momentum);
@@ -154,42 +156,41 @@ static void put_batch_norm(rt_onnx_graph *e, const rt_node *n)
 }
 
 /* A field of a number a channel, beside a tensor in that order. */
-static const char *channels(rt_onnx_graph *e, int field, int tensor, rt_onnx_order order)
+static const char *channels(rt_fo_graph *e, int field, int tensor, rt_fo_order order)
 {
     const rt_shape by = {.rank = rank_of(e, tensor)};
-    return by.rank > 1 && order == RT_ONNX_FIRST ? rt_onnx_field(e, field, RT_ONNX_CHANNEL, &by)
-                                                 : rt_onnx_field(e, field, RT_ONNX_AS_IS, NULL);
+    return by.rank > 1 && order == RT_FO_FIRST ? rt_fo_field(e, field, RT_FO_CHANNEL, &by)
+                                                 : rt_fo_field(e, field, RT_FO_AS_IS, NULL);
 }
 
-static void put_affine(rt_onnx_graph *e, const rt_node *n)
+static void put_affine(rt_fo_graph *e, const rt_node *n)
 {
-    const rt_onnx_order order = rank_of(e, n->in[0]) == 1 ? RT_ONNX_LAST : rt_onnx_common(e, n);
-    const char *out = before(e, n), *scaled = rt_onnx_own(e, n, "scaled"), *x = rt_onnx_take(e, n->in[0], order);
-    rt_onnx_node_of(e, "Mul", scaled, x, channels(e, n->field[0], n->in[0], order), NULL);
-    rt_onnx_node_of(e, "Add", out, scaled, channels(e, n->field[1], n->in[0], order), NULL);
+    const rt_fo_order order = rank_of(e, n->in[0]) == 1 ? RT_FO_LAST : rt_fo_common(e, n);
+    const char *out = before(e, n), *scaled = rt_fo_own(e, n, "scaled"), *x = rt_fo_take(e, n->in[0], order);
+    rt_fo_node_of(e, "Mul", scaled, x, channels(e, n->field[0], n->in[0], order), NULL);
+    rt_fo_node_of(e, "Add", out, scaled, channels(e, n->field[1], n->in[0], order), NULL);
     finish(e, n, order, out);
 }
 
-/* Means over axes, which are an attribute before opset 18 and an input from then on. */
-static void put_mean(rt_onnx_graph *e, const rt_node *n, const char *in, const char *out, int count, const int64_t *axes,
-                     int keep)
+/* Means and the like over axes, which are an attribute before opset 18 and an input from then on. */
+static void put_reduced(rt_fo_graph *e, const rt_node *n, const char *op, const char *in, const char *out, int count,
+                        const int64_t *axes, int keep)
 {
     int by_input = e->spec->opset >= 18;
-    rt_onnx_node *p = rt_onnx_node_of(e, "ReduceMean", out, in,
-                                      by_input ? rt_onnx_whole(e, n, "axes", count, axes) : NULL, NULL);
+    rt_onnx_node *p = rt_fo_node_of(e, op, out, in, by_input ? rt_fo_whole(e, n, "axes", count, axes) : NULL, NULL);
     if (!by_input) rt_onnx_ints(p, "axes", count, axes);
     rt_onnx_int(p, "keepdims", keep);
 }
 
-static void put_layer_norm(rt_onnx_graph *e, const rt_node *n)
+static void put_layer_norm(rt_fo_graph *e, const rt_node *n)
 {
     const float eps = RT_ATTR(n, rt_layer_norm_attr)->eps;
-    const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], RT_ONNX_LAST),
-               *gamma = rt_onnx_field(e, n->field[0], RT_ONNX_AS_IS, NULL),
-               *beta = rt_onnx_field(e, n->field[1], RT_ONNX_AS_IS, NULL);
-    rt_onnx_set(e, n->out, RT_ONNX_LAST, out);
+    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_LAST),
+               *gamma = rt_fo_field(e, n->field[0], RT_FO_AS_IS, NULL),
+               *beta = rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL);
+    rt_fo_set(e, n->out, RT_FO_LAST, out);
     if (e->spec->opset >= 17) {
-        rt_onnx_node *p = rt_onnx_node_of(e, "LayerNormalization", out, x, gamma, beta);
+        rt_onnx_node *p = rt_fo_node_of(e, "LayerNormalization", out, x, gamma, beta);
         rt_onnx_int(p, "axis", -1);
         rt_onnx_float(p, "epsilon", eps);
         return;
@@ -198,136 +199,149 @@ static void put_layer_norm(rt_onnx_graph *e, const rt_node *n)
                                        "scaled"};
     const int64_t last = -1;
     const char *v[8];
-    for (int i = 0; i < 8; i++) v[i] = rt_onnx_own(e, n, what[i]);
-    put_mean(e, n, x, v[0], 1, &last, 1);
-    rt_onnx_node_of(e, "Sub", v[1], x, v[0], NULL);
-    rt_onnx_node_of(e, "Pow", v[2], v[1], rt_onnx_number(e, n, "two", 2.0f), NULL);
-    put_mean(e, n, v[2], v[3], 1, &last, 1);
-    rt_onnx_node_of(e, "Add", v[4], v[3], rt_onnx_number(e, n, "epsilon", eps), NULL);
-    rt_onnx_node_of(e, "Sqrt", v[5], v[4], NULL, NULL);
-    rt_onnx_node_of(e, "Div", v[6], v[1], v[5], NULL);
-    rt_onnx_node_of(e, "Mul", v[7], v[6], gamma, NULL);
-    rt_onnx_node_of(e, "Add", out, v[7], beta, NULL);
+    for (int i = 0; i < 8; i++) v[i] = rt_fo_own(e, n, what[i]);
+    put_reduced(e, n, "ReduceMean", x, v[0], 1, &last, 1);
+    rt_fo_node_of(e, "Sub", v[1], x, v[0], NULL);
+    rt_fo_node_of(e, "Pow", v[2], v[1], rt_fo_number(e, n, "two", 2.0f), NULL);
+    put_reduced(e, n, "ReduceMean", v[2], v[3], 1, &last, 1);
+    rt_fo_node_of(e, "Add", v[4], v[3], rt_fo_number(e, n, "epsilon", eps), NULL);
+    rt_fo_node_of(e, "Sqrt", v[5], v[4], NULL, NULL);
+    rt_fo_node_of(e, "Div", v[6], v[1], v[5], NULL);
+    rt_fo_node_of(e, "Mul", v[7], v[6], gamma, NULL);
+    rt_fo_node_of(e, "Add", out, v[7], beta, NULL);
 }
 
-static void put_softmax(rt_onnx_graph *e, const rt_node *n)
+static void put_softmax(rt_fo_graph *e, const rt_node *n)
 {
-    rt_onnx_order order = rt_onnx_common(e, n);
-    const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], order);
-    rt_onnx_int(rt_onnx_node_of(e, "Softmax", out, x, NULL, NULL), "axis",
-                order == RT_ONNX_FIRST ? 1 : rank_of(e, n->in[0]));
+    rt_fo_order order = rt_fo_common(e, n);
+    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
+    rt_onnx_int(rt_fo_node_of(e, "Softmax", out, x, NULL, NULL), "axis",
+                order == RT_FO_FIRST ? 1 : rank_of(e, n->in[0]));
     same_block(e, n, order);
-    rt_onnx_set(e, n->out, order, out);
+    rt_fo_set(e, n->out, order, out);
 }
 
 /* ---- pools ---- */
 
-/* ONNX's max pools pad with the least number, and its average pools count no padding unless told. */
-static void put_pool(rt_onnx_graph *e, const rt_node *n)
+/* ONNX's max pools pad with the least number, and its average pools count no padding unless told. Dilation of average
+ * pools came with opset 19; so did runtimes that agree on what a window counts that reaches beyond the padding. */
+static void put_pool(rt_fo_graph *e, const rt_node *n)
 {
-    const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], RT_ONNX_FIRST);
-    rt_onnx_node *p = rt_onnx_node_of(e, n->op == RT_OP_MAX_POOL ? "MaxPool" : "AveragePool", out, x, NULL, NULL);
-    set_window(p, &RT_ATTR(n, rt_pool_attr)->window, rank_of(e, n->in[0]) - 1);
-    rt_onnx_set(e, n->out, RT_ONNX_FIRST, out);
+    const rt_pool_attr *a = RT_ATTR(n, rt_pool_attr);
+    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST);
+    const int max = n->op == RT_OP_MAX_POOL;
+    if (!max && e->spec->opset < 19 && (a->window.dilation[0] > 1 || a->window.dilation[1] > 1)) {
+        e->status = rt_fail(RT_USAGE, "layer '%s': ONNX has average pools with dilation from opset 19 on",
+                            n->name);
+        return;
+    }
+    rt_onnx_node *p = rt_fo_node_of(e, max ? "MaxPool" : "AveragePool", out, x, NULL, NULL);
+    set_window(p, &a->window, rank_of(e, n->in[0]) - 1);
+    if (a->ceil) rt_onnx_int(p, "ceil_mode", 1);
+    if (!max && a->count_padding) rt_onnx_int(p, "count_include_pad", 1);
+    rt_fo_set(e, n->out, RT_FO_FIRST, out);
 }
 
-static void put_global(rt_onnx_graph *e, const rt_node *n)
+static void put_global(rt_fo_graph *e, const rt_node *n)
 {
-    const int rank = rank_of(e, n->in[0]), images = rank <= 3 && rt_onnx_has(e, n->in[0], RT_ONNX_FIRST);
-    const char *out = rt_onnx_unique(e, n->name);
+    const int rank = rank_of(e, n->in[0]), images = rank <= 3 && rt_fo_has(e, n->in[0], RT_FO_FIRST),
+              max = n->op == RT_OP_GLOBAL_MAX_POOL;
+    const char *out = rt_fo_unique(e, n->name);
     int64_t axes[RT_MAX_RANK];
     if (images) {
-        const char *mean = rt_onnx_own(e, n, "mean");
-        rt_onnx_node_of(e, "GlobalAveragePool", mean, rt_onnx_take(e, n->in[0], RT_ONNX_FIRST), NULL, NULL);
-        rt_onnx_int(rt_onnx_node_of(e, "Flatten", out, mean, NULL, NULL), "axis", 1);
+        const char *whole = rt_fo_own(e, n, max ? "max" : "mean");
+        rt_fo_node_of(e, max ? "GlobalMaxPool" : "GlobalAveragePool", whole, rt_fo_take(e, n->in[0], RT_FO_FIRST), NULL,
+                      NULL);
+        rt_onnx_int(rt_fo_node_of(e, "Flatten", out, whole, NULL, NULL), "axis", 1);
     } else {
         for (int i = 0; i < rank - 1; i++) axes[i] = i + 1;
-        put_mean(e, n, rt_onnx_take(e, n->in[0], RT_ONNX_LAST), out, rank - 1, axes, 0);
+        const char *x = rt_fo_take(e, n->in[0], RT_FO_LAST);
+        put_reduced(e, n, max ? "ReduceMax" : "ReduceMean", x, out, rank - 1, axes, 0);
     }
-    rt_onnx_set(e, n->out, RT_ONNX_LAST, out);
+    rt_fo_set(e, n->out, RT_FO_LAST, out);
 }
 
 /* ---- element by element ---- */
 
-static void put_pair(rt_onnx_graph *e, const rt_node *n)
+static void put_pair(rt_fo_graph *e, const rt_node *n)
 {
-    rt_onnx_order order = rt_onnx_common(e, n);
-    const char *a = rt_onnx_take(e, n->in[0], order), *b = rt_onnx_take(e, n->in[1], order), *out = before(e, n);
-    rt_onnx_node_of(e, n->op == RT_OP_ADD ? "Add" : "Mul", out, a, b, NULL);
+    rt_fo_order order = rt_fo_common(e, n);
+    const char *a = rt_fo_take(e, n->in[0], order), *b = rt_fo_take(e, n->in[1], order), *out = before(e, n);
+    rt_fo_node_of(e, n->op == RT_OP_ADD ? "Add" : "Mul", out, a, b, NULL);
     same_block(e, n, order);
     finish(e, n, order, out);
 }
 
 /* Many parts may be one tensor, or a list of any length. */
-static void put_concat(rt_onnx_graph *e, const rt_node *n)
+static void put_concat(rt_fo_graph *e, const rt_node *n)
 {
     const int rank = rank_of(e, n->in[0]);
-    rt_onnx_order order = rank == 1 ? RT_ONNX_LAST : rt_onnx_common(e, n);
-    const char *out = rt_onnx_unique(e, n->name), **in = rt_onnx_list(e->o, n->inputs);
+    rt_fo_order order = rank == 1 ? RT_FO_LAST : rt_fo_common(e, n);
+    const char *out = rt_fo_unique(e, n->name), **in = rt_onnx_list(e->o, n->inputs);
     if (!in) return;
-    for (int i = 0; i < n->inputs; i++) in[i] = rt_onnx_take(e, n->in[i], order);
-    rt_onnx_int(rt_onnx_add(e->o, "Concat", out, in), "axis", order == RT_ONNX_FIRST ? 1 : rank);
-    rt_onnx_set(e, n->out, order, out);
+    for (int i = 0; i < n->inputs; i++) in[i] = rt_fo_take(e, n->in[i], order);
+    rt_onnx_int(rt_onnx_add(e->o, "Concat", out, in), "axis", order == RT_FO_FIRST ? 1 : rank);
+    rt_fo_set(e, n->out, order, out);
 }
 
-static void put_position(rt_onnx_graph *e, const rt_node *n)
+static void put_position(rt_fo_graph *e, const rt_node *n)
 {
-    rt_onnx_order order = rt_onnx_common(e, n);
-    const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], order),
-               *table = rt_onnx_field(e, n->field[0], order == RT_ONNX_FIRST ? RT_ONNX_TO_FIRST : RT_ONNX_AS_IS,
+    rt_fo_order order = rt_fo_common(e, n);
+    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order),
+               *table = rt_fo_field(e, n->field[0], order == RT_FO_FIRST ? RT_FO_TO_FIRST : RT_FO_AS_IS,
                                       &e->g->tensor[n->in[0]].shape);
-    rt_onnx_node_of(e, "Add", out, x, table, NULL);
-    rt_onnx_set(e, n->out, order, out);
+    rt_fo_node_of(e, "Add", out, x, table, NULL);
+    rt_fo_set(e, n->out, order, out);
 }
 
-static void put_embedding(rt_onnx_graph *e, const rt_node *n)
+static void put_embedding(rt_fo_graph *e, const rt_node *n)
 {
-    const char *out = rt_onnx_unique(e, n->name), *table = rt_onnx_field(e, n->field[0], RT_ONNX_AS_IS, NULL);
-    rt_onnx_int(rt_onnx_node_of(e, "Gather", out, table, rt_onnx_take(e, n->in[0], RT_ONNX_LAST), NULL), "axis", 0);
-    rt_onnx_set(e, n->out, RT_ONNX_LAST, out);
+    const char *out = rt_fo_unique(e, n->name), *table = rt_fo_field(e, n->field[0], RT_FO_AS_IS, NULL);
+    rt_onnx_int(rt_fo_node_of(e, "Gather", out, table, rt_fo_take(e, n->in[0], RT_FO_LAST), NULL), "axis", 0);
+    rt_fo_set(e, n->out, RT_FO_LAST, out);
 }
 
 /* ---- what moves nothing ---- */
 
-static void put_nothing(rt_onnx_graph *e, const rt_node *n) { e->value[n->out] = e->value[n->in[0]]; }
+static void put_nothing(rt_fo_graph *e, const rt_node *n) { e->value[n->out] = e->value[n->in[0]]; }
 
 /* An image that has channels first alone keeps them first in its row. */
-static void put_flatten(rt_onnx_graph *e, const rt_node *n)
+static void put_flatten(rt_fo_graph *e, const rt_node *n)
 {
     const rt_shape *from = &e->g->tensor[n->in[0]].shape;
     if (from->rank == 1) {
         put_nothing(e, n);
         return;
     }
-    rt_onnx_order order = rt_onnx_has(e, n->in[0], RT_ONNX_LAST) ? RT_ONNX_LAST : RT_ONNX_FIRST;
-    const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], order);
-    rt_onnx_int(rt_onnx_node_of(e, "Flatten", out, x, NULL, NULL), "axis", 1);
-    if (order == RT_ONNX_FIRST) e->value[n->out].block = *from;
-    rt_onnx_set(e, n->out, order, out);
+    rt_fo_order order = rt_fo_has(e, n->in[0], RT_FO_LAST) ? RT_FO_LAST : RT_FO_FIRST;
+    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
+    rt_onnx_int(rt_fo_node_of(e, "Flatten", out, x, NULL, NULL), "axis", 1);
+    if (order == RT_FO_FIRST) e->value[n->out].block = *from;
+    rt_fo_set(e, n->out, order, out);
 }
 
-static void put_reshape(rt_onnx_graph *e, const rt_node *n)
+static void put_reshape(rt_fo_graph *e, const rt_node *n)
 {
     const rt_shape *from = &e->g->tensor[n->in[0]].shape, *to = &e->g->tensor[n->out].shape;
     int64_t dim[RT_MAX_RANK + 1];
     if (rt_shape_equal(from, to)) put_nothing(e, n);
     else if (to->rank == 1) put_flatten(e, n);
     else {
-        int rank = rt_onnx_dims(e, n->out, RT_ONNX_LAST, dim);
-        const char *out = rt_onnx_unique(e, n->name), *x = rt_onnx_take(e, n->in[0], RT_ONNX_LAST);
-        rt_onnx_node_of(e, "Reshape", out, x, rt_onnx_whole(e, n, "shape", rank, dim), NULL);
-        rt_onnx_set(e, n->out, RT_ONNX_LAST, out);
+        int rank = rt_fo_dims(e, n->out, RT_FO_LAST, dim);
+        const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_LAST);
+        rt_fo_node_of(e, "Reshape", out, x, rt_fo_whole(e, n, "shape", rank, dim), NULL);
+        rt_fo_set(e, n->out, RT_FO_LAST, out);
     }
 }
 
 /* The graph's inputs are there before its layers. */
-static void put_input(rt_onnx_graph *e, const rt_node *n)
+static void put_input(rt_fo_graph *e, const rt_node *n)
 {
     (void)e;
     (void)n;
 }
 
-int rt_onnx_takes_first(const rt_node *n)
+int rt_fo_takes_first(const rt_node *n)
 {
     switch (n->op) {
     case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL: return 1;
@@ -335,7 +349,7 @@ int rt_onnx_takes_first(const rt_node *n)
     }
 }
 
-rt_onnx_put_fn *const rt_onnx_put[RT_OP_COUNT] = {
+rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_INPUT] = put_input,
     [RT_OP_DENSE] = put_dense,
     [RT_OP_CONV2D] = put_conv,
@@ -346,6 +360,7 @@ rt_onnx_put_fn *const rt_onnx_put[RT_OP_COUNT] = {
     [RT_OP_MAX_POOL] = put_pool,
     [RT_OP_AVG_POOL] = put_pool,
     [RT_OP_GLOBAL_AVG_POOL] = put_global,
+    [RT_OP_GLOBAL_MAX_POOL] = put_global,
     [RT_OP_ADD] = put_pair,
     [RT_OP_MUL] = put_pair,
     [RT_OP_CONCAT] = put_concat,

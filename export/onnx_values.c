@@ -3,13 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "export/onnx_parts.h"
+#include "export/onnx_float_parts.h"
 
 /* ---- names: a set with open addressing ---- */
 
-struct rt_onnx_names { const char **slot; size_t room, count; };
+struct rt_fo_names { const char **slot; size_t room, count; };
 
-static size_t slot_of(const rt_onnx_names *s, const char *text)
+static size_t slot_of(const rt_fo_names *s, const char *text)
 {
     uint64_t h = 14695981039346656037u;
     for (const char *c = text; *c; c++) h = (h ^ (unsigned char)*c) * 1099511628211u;
@@ -18,9 +18,9 @@ static size_t slot_of(const rt_onnx_names *s, const char *text)
     return at;
 }
 
-static int widen(rt_onnx_names *s)
+static int widen(rt_fo_names *s)
 {
-    rt_onnx_names more = {.room = 2 * s->room};
+    rt_fo_names more = {.room = 2 * s->room};
     if (2 * s->count < s->room) return 1;
     more.slot = calloc(more.room, sizeof *more.slot);
     if (!more.slot) return 0;
@@ -31,9 +31,9 @@ static int widen(rt_onnx_names *s)
     return 1;
 }
 
-const char *rt_onnx_unique(rt_onnx_graph *e, const char *text)
+const char *rt_fo_unique(rt_fo_graph *e, const char *text)
 {
-    rt_onnx_names *s = e->names;
+    rt_fo_names *s = e->names;
     const char *name = rt_onnx_name(e->o, "%s", text);
     if (!widen(s)) {
         e->status = rt_fail(RT_RUN, "out of memory");
@@ -45,10 +45,10 @@ const char *rt_onnx_unique(rt_onnx_graph *e, const char *text)
     return name;
 }
 
-const char *rt_onnx_own(rt_onnx_graph *e, const rt_node *n, const char *what)
-{ return rt_onnx_unique(e, rt_onnx_name(e->o, "%s/%s", n->name, what)); }
+const char *rt_fo_own(rt_fo_graph *e, const rt_node *n, const char *what)
+{ return rt_fo_unique(e, rt_onnx_name(e->o, "%s/%s", n->name, what)); }
 
-rt_onnx_node *rt_onnx_node_of(rt_onnx_graph *e, const char *op, const char *out, const char *a, const char *b,
+rt_onnx_node *rt_fo_node_of(rt_fo_graph *e, const char *op, const char *out, const char *a, const char *b,
                               const char *c)
 {
     const char *in[] = {a, b, c, NULL};
@@ -64,88 +64,88 @@ static int same_places(const rt_shape *s)
     return c == 1 || rt_shape_count(s) == (size_t)c;
 }
 
-int rt_onnx_has(const rt_onnx_graph *e, int tensor, rt_onnx_order order) { return e->value[tensor].name[order] != NULL; }
+int rt_fo_has(const rt_fo_graph *e, int tensor, rt_fo_order order) { return e->value[tensor].name[order] != NULL; }
 
-void rt_onnx_set(rt_onnx_graph *e, int tensor, rt_onnx_order order, const char *name)
+void rt_fo_set(rt_fo_graph *e, int tensor, rt_fo_order order, const char *name)
 {
-    rt_onnx_value *v = &e->value[tensor];
+    rt_fo_value *v = &e->value[tensor];
     v->name[order] = name;
     if (e->g->tensor[tensor].shape.rank == 1 && same_places(&v->block))
-        v->name[RT_ONNX_LAST] = v->name[RT_ONNX_FIRST] = name;
+        v->name[RT_FO_LAST] = v->name[RT_FO_FIRST] = name;
 }
 
-static int dims_of(const rt_shape *s, rt_onnx_order order, int64_t *dim)
+static int dims_of(const rt_shape *s, rt_fo_order order, int64_t *dim)
 {
     int n = 0;
     dim[n++] = 0;
-    if (order == RT_ONNX_FIRST && s->rank > 1) dim[n++] = s->dim[s->rank - 1];
-    for (int i = 0; i < s->rank - (order == RT_ONNX_FIRST && s->rank > 1); i++) dim[n++] = s->dim[i];
+    if (order == RT_FO_FIRST && s->rank > 1) dim[n++] = s->dim[s->rank - 1];
+    for (int i = 0; i < s->rank - (order == RT_FO_FIRST && s->rank > 1); i++) dim[n++] = s->dim[i];
     return n;
 }
 
-int rt_onnx_dims(const rt_onnx_graph *e, int tensor, rt_onnx_order order, int64_t dim[RT_MAX_RANK + 1])
+int rt_fo_dims(const rt_fo_graph *e, int tensor, rt_fo_order order, int64_t dim[RT_MAX_RANK + 1])
 { return dims_of(&e->g->tensor[tensor].shape, order, dim); }
 
 /* A row of this shape from channels first to last, or the other way. A Reshape does where no number moves: ONNX
  * Runtime takes longer for a Transpose. */
-static void transpose(rt_onnx_graph *e, const rt_node *n, const char *in, const char *out, const rt_shape *s,
-                      rt_onnx_order to)
+static void transpose(rt_fo_graph *e, const rt_node *n, const char *in, const char *out, const rt_shape *s,
+                      rt_fo_order to)
 {
     int64_t perm[RT_MAX_RANK + 1] = {0}, dim[RT_MAX_RANK + 1];
     if (same_places(s)) {
         int rank = dims_of(s, to, dim);
-        rt_onnx_node_of(e, "Reshape", out, in, rt_onnx_whole(e, n, "places", rank, dim), NULL);
+        rt_fo_node_of(e, "Reshape", out, in, rt_fo_whole(e, n, "places", rank, dim), NULL);
         return;
     }
     for (int i = 1; i <= s->rank; i++)
-        perm[i] = to == RT_ONNX_FIRST ? (i == 1 ? s->rank : i - 1) : (i == s->rank ? 1 : i + 1);
-    rt_onnx_ints(rt_onnx_node_of(e, "Transpose", out, in, NULL, NULL), "perm", s->rank + 1, perm);
+        perm[i] = to == RT_FO_FIRST ? (i == 1 ? s->rank : i - 1) : (i == s->rank ? 1 : i + 1);
+    rt_onnx_ints(rt_fo_node_of(e, "Transpose", out, in, NULL, NULL), "perm", s->rank + 1, perm);
 }
 
 /* A row of one dimension from where channels come first to where they come last. */
-static const char *reordered(rt_onnx_graph *e, const rt_node *n, const rt_shape *block, const char *in)
+static const char *reordered(rt_fo_graph *e, const rt_node *n, const rt_shape *block, const char *in)
 {
     int64_t dim[RT_MAX_RANK + 1], row[] = {0, (int64_t)rt_shape_count(block)};
-    int rank = dims_of(block, RT_ONNX_FIRST, dim);
-    const char *image = rt_onnx_own(e, n, "image"), *last = rt_onnx_own(e, n, "last"), *out = rt_onnx_own(e, n, "row");
-    rt_onnx_node_of(e, "Reshape", image, in, rt_onnx_whole(e, n, "image/shape", rank, dim), NULL);
-    transpose(e, n, image, last, block, RT_ONNX_LAST);
-    rt_onnx_node_of(e, "Reshape", out, last, rt_onnx_whole(e, n, "row/shape", 2, row), NULL);
+    int rank = dims_of(block, RT_FO_FIRST, dim);
+    const char *image = rt_fo_own(e, n, "image"), *last = rt_fo_own(e, n, "last"), *out = rt_fo_own(e, n, "row");
+    rt_fo_node_of(e, "Reshape", image, in, rt_fo_whole(e, n, "image/shape", rank, dim), NULL);
+    transpose(e, n, image, last, block, RT_FO_LAST);
+    rt_fo_node_of(e, "Reshape", out, last, rt_fo_whole(e, n, "row/shape", 2, row), NULL);
     return out;
 }
 
-const char *rt_onnx_take(rt_onnx_graph *e, int tensor, rt_onnx_order order)
+const char *rt_fo_take(rt_fo_graph *e, int tensor, rt_fo_order order)
 {
-    rt_onnx_value *v = &e->value[tensor];
+    rt_fo_value *v = &e->value[tensor];
     const rt_node *from = &e->g->node[e->g->tensor[tensor].producer];
     const char *there = v->name[!order];
     const rt_shape *shape = &e->g->tensor[tensor].shape;
     if (v->name[order]) return v->name[order];
     if (shape->rank == 1) v->name[order] = reordered(e, from, &v->block, there);
     else {
-        v->name[order] = rt_onnx_own(e, from, order == RT_ONNX_FIRST ? "channels_first" : "channels_last");
+        v->name[order] = rt_fo_own(e, from, order == RT_FO_FIRST ? "channels_first" : "channels_last");
         transpose(e, from, there, v->name[order], shape, order);
     }
     return v->name[order];
 }
 
-rt_onnx_order rt_onnx_common(const rt_onnx_graph *e, const rt_node *n)
+rt_fo_order rt_fo_common(const rt_fo_graph *e, const rt_node *n)
 {
-    const rt_onnx_value *first = &e->value[n->in[0]];
-    int rank = e->g->tensor[n->in[0]].shape.rank, lack[RT_ONNX_ORDERS] = {0};
+    const rt_fo_value *first = &e->value[n->in[0]];
+    int rank = e->g->tensor[n->in[0]].shape.rank, lack[RT_FO_ORDERS] = {0};
     for (int i = 0; i < n->inputs; i++) {
-        for (int order = 0; order < RT_ONNX_ORDERS; order++) lack[order] += !rt_onnx_has(e, n->in[i], order);
-        if (rank == 1 && !rt_shape_equal(&e->value[n->in[i]].block, &first->block)) return RT_ONNX_LAST;
+        for (int order = 0; order < RT_FO_ORDERS; order++) lack[order] += !rt_fo_has(e, n->in[i], order);
+        if (rank == 1 && !rt_shape_equal(&e->value[n->in[i]].block, &first->block)) return RT_FO_LAST;
     }
-    if (rank == 1 && lack[RT_ONNX_FIRST]) return RT_ONNX_LAST;
-    return lack[RT_ONNX_FIRST] <= lack[RT_ONNX_LAST] ? RT_ONNX_FIRST : RT_ONNX_LAST;
+    if (rank == 1 && lack[RT_FO_FIRST]) return RT_FO_LAST;
+    return lack[RT_FO_FIRST] <= lack[RT_FO_LAST] ? RT_FO_FIRST : RT_FO_LAST;
 }
 
 /* ---- constants ---- */
 
-typedef struct { int field; rt_onnx_form form; const char *name; int next; } constant;
+typedef struct { int field; rt_fo_form form; const char *name; int next; } constant;
 
-struct rt_onnx_constants {
+struct rt_fo_constants {
     constant *list;
     int count, room;
     int *first;                            /* (fields) of the list, -1: has none */
@@ -154,17 +154,17 @@ struct rt_onnx_constants {
 /* Where channels first has what channels last has at `at` of rows (pixels, c). */
 static size_t to_first(size_t at, size_t pixels, size_t c) { return at % c * pixels + at / c; }
 
-static void arrange(float *to, const float *from, const rt_field *f, const rt_onnx_form *form)
+static void arrange(float *to, const float *from, const rt_field *f, const rt_fo_form *form)
 {
     const rt_shape *s = &form->shape;
     size_t n = (size_t)f->shape.dim[f->shape.rank - 1], c, pixels;
     switch (form->kind) {
-    case RT_ONNX_AS_IS: case RT_ONNX_CHANNEL: memcpy(to, from, f->count * sizeof *to); return;
-    case RT_ONNX_TO_FIRST:
+    case RT_FO_AS_IS: case RT_FO_CHANNEL: memcpy(to, from, f->count * sizeof *to); return;
+    case RT_FO_TO_FIRST:
         c = (size_t)s->dim[s->rank - 1];
         for (size_t i = 0; i < f->count; i++) to[to_first(i, f->count / c, c)] = from[i];
         return;
-    case RT_ONNX_CONV:
+    case RT_FO_CONV:
         c = (size_t)f->shape.dim[f->shape.rank - 2];
         pixels = f->count / n / c;
         for (size_t i = 0; i < f->count; i++) {
@@ -172,7 +172,7 @@ static void arrange(float *to, const float *from, const rt_field *f, const rt_on
             to[(out * c + in) * pixels + tap] = from[i];
         }
         return;
-    case RT_ONNX_ROWS:
+    case RT_FO_ROWS:
         c = (size_t)s->dim[s->rank - 1];
         pixels = rt_shape_count(s) / c;
         for (size_t k = 0; k < c * pixels; k++)
@@ -181,29 +181,29 @@ static void arrange(float *to, const float *from, const rt_field *f, const rt_on
     }
 }
 
-static int form_dims(const rt_field *f, const rt_onnx_form *form, int64_t *dim)
+static int form_dims(const rt_field *f, const rt_fo_form *form, int64_t *dim)
 {
-    const rt_shape *s = form->kind == RT_ONNX_AS_IS || form->kind == RT_ONNX_TO_FIRST ? &form->shape : &f->shape;
+    const rt_shape *s = form->kind == RT_FO_AS_IS || form->kind == RT_FO_TO_FIRST ? &form->shape : &f->shape;
     int n = 0, rank = s->rank;
     switch (form->kind) {
-    case RT_ONNX_CHANNEL:
+    case RT_FO_CHANNEL:
         dim[n++] = s->dim[0];
         while (n < form->shape.rank) dim[n++] = 1;
         return n;
-    case RT_ONNX_CONV:
+    case RT_FO_CONV:
         dim[n++] = s->dim[rank - 1];
         dim[n++] = s->dim[rank - 2];
         rank -= 2;
         break;
-    case RT_ONNX_TO_FIRST: dim[n++] = s->dim[--rank]; break;
-    case RT_ONNX_AS_IS: case RT_ONNX_ROWS: break;
+    case RT_FO_TO_FIRST: dim[n++] = s->dim[--rank]; break;
+    case RT_FO_AS_IS: case RT_FO_ROWS: break;
     }
     for (int i = 0; i < rank; i++) dim[n++] = s->dim[i];
     return n;
 }
 
 /* The same as before for the same field and form. */
-static int known(const rt_onnx_constants *c, int field, const rt_onnx_form *form)
+static int known(const rt_fo_constants *c, int field, const rt_fo_form *form)
 {
     int i = c->first[field];
     while (i >= 0 && (c->list[i].form.kind != form->kind || !rt_shape_equal(&c->list[i].form.shape, &form->shape)))
@@ -211,11 +211,11 @@ static int known(const rt_onnx_constants *c, int field, const rt_onnx_form *form
     return i;
 }
 
-const char *rt_onnx_field(rt_onnx_graph *e, int field, rt_onnx_form_kind kind, const rt_shape *shape)
+const char *rt_fo_field(rt_fo_graph *e, int field, rt_fo_form_kind kind, const rt_shape *shape)
 {
-    rt_onnx_constants *c = e->constants;
+    rt_fo_constants *c = e->constants;
     const rt_field *f = &e->g->field[field];
-    rt_onnx_form form = {.kind = kind, .shape = shape ? *shape : f->shape};
+    rt_fo_form form = {.kind = kind, .shape = shape ? *shape : f->shape};
     int64_t dim[RT_MAX_RANK + 1];
     int at = known(c, field, &form);
     if (at >= 0) return c->list[at].name;
@@ -228,7 +228,7 @@ const char *rt_onnx_field(rt_onnx_graph *e, int field, rt_onnx_form_kind kind, c
         c->list = more;
         c->room = 2 * c->room + 64;
     }
-    const char *name = rt_onnx_unique(e, f->name);
+    const char *name = rt_fo_unique(e, f->name);
     float *v = malloc(f->count * sizeof *v);
     if (v) {
         arrange(v, e->field[field], f, &form);
@@ -240,18 +240,18 @@ const char *rt_onnx_field(rt_onnx_graph *e, int field, rt_onnx_form_kind kind, c
     return name;
 }
 
-const char *rt_onnx_number(rt_onnx_graph *e, const rt_node *n, const char *what, float v)
-{ return rt_onnx_scalar(e->o, rt_onnx_own(e, n, what), RT_ONNX_F32, &v); }
+const char *rt_fo_number(rt_fo_graph *e, const rt_node *n, const char *what, float v)
+{ return rt_onnx_scalar(e->o, rt_fo_own(e, n, what), RT_ONNX_F32, &v); }
 
-const char *rt_onnx_whole(rt_onnx_graph *e, const rt_node *n, const char *what, int count, const int64_t *v)
+const char *rt_fo_whole(rt_fo_graph *e, const rt_node *n, const char *what, int count, const int64_t *v)
 {
     const int64_t dim = count;
-    return rt_onnx_const(e->o, rt_onnx_own(e, n, what), RT_ONNX_I64, 1, &dim, v);
+    return rt_onnx_const(e->o, rt_fo_own(e, n, what), RT_ONNX_I64, 1, &dim, v);
 }
 
 /* ---- begin and end ---- */
 
-rt_status rt_onnx_begin(rt_onnx_graph *e)
+rt_status rt_fo_begin(rt_fo_graph *e)
 {
     const size_t fields = (size_t)e->g->fields;
     e->names = calloc(1, sizeof *e->names);
@@ -265,7 +265,7 @@ rt_status rt_onnx_begin(rt_onnx_graph *e)
     return RT_OK;
 }
 
-void rt_onnx_end(rt_onnx_graph *e)
+void rt_fo_end(rt_fo_graph *e)
 {
     if (e->names) free(e->names->slot);
     if (e->constants) {

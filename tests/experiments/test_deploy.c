@@ -232,7 +232,13 @@ static void refusals(void **state)
     check_fails(export("quantized.h5", "stdint.c", "c", "{}", 0, &r), RT_USAGE, "'stdint.h' is a header of C");
     check_fails(export("quantized.h5", "folder", "c", "{}", 0, &r), RT_USAGE, "give --out NAME.c");
     check_fails(export("quantized.h5", "f.onnx", "c", "{}", 0, &r), RT_USAGE, "or --to onnx-qdq");
-    check_fails(export("quantized.h5", "f.c", "c", "{\"opset\":17}", 0, &r), RT_USAGE, "belongs to to=onnx-qdq");
+    check_fails(export("quantized.h5", "f.c", "c", "{\"opset\":17}", 0, &r), RT_USAGE,
+                "belongs to to=onnx and to=onnx-qdq");
+    check_fails(export("quantized.h5", "f.onnx", "onnx-qdq", "{\"fold\":true}", 0, &r), RT_USAGE, "belongs to to=onnx");
+    check_fails(export("float.h5", "f.onnx", "onnx", "{\"int4\":\"packed\"}", 0, &r), RT_USAGE,
+                "belongs to to=onnx-qdq");
+    check_fails(export("float.h5", "f.onnx", "onnx", "{\"opset\":29}", 0, &r), RT_USAGE, "opset");
+    check_fails(export("quantized.h5", "f.onnx", "onnx", "{}", 0, &r), RT_USAGE, "the model is quantized");
     check_fails(export("quantized.h5", "f.c", "c", "{\"data\":\"d.h5\"}", 0, &r), RT_USAGE, "data: unknown key");
     check_fails(export("quantized.h5", "f.onnx", "onnx-qdq", "{\"opset\":18}", 0, &r), RT_USAGE, "neither 17 nor 21");
     check_fails(export("nothing.h5", "f.q", "program", "{}", 0, &r), RT_INPUT, "nothing.h5");
