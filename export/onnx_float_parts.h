@@ -77,7 +77,14 @@ const char *rt_fo_whole(rt_fo_graph *, const rt_node *, const char *what, int co
 rt_onnx_node *rt_fo_node_of(rt_fo_graph *, const char *op, const char *out, const char *a, const char *b,
                               const char *c);
 
+/* ---- onnx_functions.c ---- */
+
+rt_fo_put_fn rt_fo_put_unary;
+
 /* ---- onnx_layers.c ---- */
+
+/* The output of an operator that goes element by element stands as its first input does; sets it. */
+void rt_fo_set_like(rt_fo_graph *, const rt_node *, rt_fo_order, const char *name);
 
 /* act(x), as value `out`. */
 void rt_fo_act(rt_fo_graph *, const rt_node *, const rt_epilogue *, const char *x, const char *out);

@@ -14,14 +14,15 @@ static void finish(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const ch
         out = rt_fo_unique(e, n->name);
         rt_fo_act(e, n, RT_ATTR(n, rt_epilogue), x, out);
     }
-    rt_fo_set(e, n->out, order, out);
+    if (n->op == RT_OP_ADD || n->op == RT_OP_MUL) rt_fo_set_like(e, n, order, out);
+    else rt_fo_set(e, n->out, order, out);
 }
 
-/* The output stands where the input stood. */
-static void same_block(rt_fo_graph *e, const rt_node *n, rt_fo_order order)
+void rt_fo_set_like(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const char *name)
 {
-    if (order == RT_FO_FIRST && n->inputs && e->g->tensor[n->out].shape.rank == 1)
+    if (order == RT_FO_FIRST && e->g->tensor[n->out].shape.rank == 1)
         e->value[n->out].block = e->value[n->in[0]].block;
+    rt_fo_set(e, n->out, order, name);
 }
 
 static int rank_of(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
@@ -46,6 +47,23 @@ static void put_gelu(rt_fo_graph *e, const rt_node *n, const char *x, const char
     rt_fo_node_of(e, "Add", v[5], v[4], rt_fo_number(e, n, "one", 1.0f), NULL);
     rt_fo_node_of(e, "Mul", v[6], x, rt_fo_number(e, n, "a_half", 0.5f), NULL);
     rt_fo_node_of(e, "Mul", out, v[6], v[5], NULL);
+}
+
+/* 0.5 x (1 + erf(x / sqrt(2))), likewise. */
+static void put_gelu_erf(rt_fo_graph *e, const rt_node *n, const char *x, const char *out)
+{
+    const char *v[4];
+    static const char *const what[] = {"divided", "erf", "one_more", "product"};
+    if (e->spec->opset >= 20) {
+        rt_onnx_string(rt_fo_node_of(e, "Gelu", out, x, NULL, NULL), "approximate", "none");
+        return;
+    }
+    for (int i = 0; i < 4; i++) v[i] = rt_fo_own(e, n, what[i]);
+    rt_fo_node_of(e, "Div", v[0], x, rt_fo_number(e, n, "root", 1.4142135623730951f), NULL);
+    rt_fo_node_of(e, "Erf", v[1], v[0], NULL, NULL);
+    rt_fo_node_of(e, "Add", v[2], v[1], rt_fo_number(e, n, "one", 1.0f), NULL);
+    rt_fo_node_of(e, "Mul", v[3], x, v[2], NULL);
+    rt_fo_node_of(e, "Mul", out, v[3], rt_fo_number(e, n, "a_half", 0.5f), NULL);
 }
 
 static void put_hard_swish(rt_fo_graph *e, const rt_node *n, const char *x, const char *out)
@@ -82,6 +100,7 @@ void rt_fo_act(rt_fo_graph *e, const rt_node *n, const rt_epilogue *end, const c
     case RT_ACT_HARDSWISH: put_hard_swish(e, n, x, out); return;
     case RT_ACT_SIGMOID: rt_fo_node_of(e, "Sigmoid", out, x, NULL, NULL); return;
     case RT_ACT_TANH: rt_fo_node_of(e, "Tanh", out, x, NULL, NULL); return;
+    case RT_ACT_GELU_ERF: put_gelu_erf(e, n, x, out); return;
     case RT_ACT_COUNT: break;
     }
     e->status = rt_fail(RT_USAGE, "layer '%s': its activation has no export to ONNX", n->name);
@@ -92,8 +111,7 @@ static void put_activation(rt_fo_graph *e, const rt_node *n)
     rt_fo_order order = rt_fo_common(e, n);
     const char *out = rt_fo_unique(e, n->name);
     rt_fo_act(e, n, RT_ATTR(n, rt_epilogue), rt_fo_take(e, n->in[0], order), out);
-    same_block(e, n, order);
-    rt_fo_set(e, n->out, order, out);
+    rt_fo_set_like(e, n, order, out);
 }
 
 /* ---- sums of products ---- */
@@ -217,8 +235,7 @@ static void put_softmax(rt_fo_graph *e, const rt_node *n)
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
     rt_onnx_int(rt_fo_node_of(e, "Softmax", out, x, NULL, NULL), "axis",
                 order == RT_FO_FIRST ? 1 : rank_of(e, n->in[0]));
-    same_block(e, n, order);
-    rt_fo_set(e, n->out, order, out);
+    rt_fo_set_like(e, n, order, out);
 }
 
 /* ---- pools ---- */
@@ -268,7 +285,6 @@ static void put_pair(rt_fo_graph *e, const rt_node *n)
     rt_fo_order order = rt_fo_common(e, n);
     const char *a = rt_fo_take(e, n->in[0], order), *b = rt_fo_take(e, n->in[1], order), *out = before(e, n);
     rt_fo_node_of(e, n->op == RT_OP_ADD ? "Add" : "Mul", out, a, b, NULL);
-    same_block(e, n, order);
     finish(e, n, order, out);
 }
 
@@ -357,6 +373,7 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_BATCH_NORM] = put_batch_norm,
     [RT_OP_LAYER_NORM] = put_layer_norm,
     [RT_OP_ACTIVATION] = put_activation,
+    [RT_OP_UNARY] = rt_fo_put_unary,
     [RT_OP_MAX_POOL] = put_pool,
     [RT_OP_AVG_POOL] = put_pool,
     [RT_OP_GLOBAL_AVG_POOL] = put_global,

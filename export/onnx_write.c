@@ -111,7 +111,7 @@ static size_t bytes_of(rt_onnx_type type, size_t count)
     case RT_ONNX_F32: case RT_ONNX_I32: return 4 * count;
     case RT_ONNX_I64: return 8 * count;
     case RT_ONNX_I4: return (count + 1) / 2;
-    case RT_ONNX_U8: case RT_ONNX_I8: break;
+    case RT_ONNX_U8: case RT_ONNX_I8: case RT_ONNX_BOOL: break;
     }
     return count;
 }

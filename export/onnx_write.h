@@ -19,6 +19,7 @@ typedef enum {
     RT_ONNX_I8 = 3,
     RT_ONNX_I32 = 6,
     RT_ONNX_I64 = 7,
+    RT_ONNX_BOOL = 9,
     RT_ONNX_I4 = 22
 } rt_onnx_type;
 

@@ -294,14 +294,17 @@ static void every_net(void **state)
 /* Nothing that a model can hold is without an export, or without a net here. */
 static void every_operator(void **state)
 {
-    char seen[RT_OP_COUNT] = {[RT_OP_AFFINE] = 1}, acts[RT_ACT_COUNT] = {[RT_ACT_NONE] = 1};
+    char seen[RT_OP_COUNT] = {[RT_OP_AFFINE] = 1}, acts[RT_ACT_COUNT] = {[RT_ACT_NONE] = 1},
+         unary[RT_UNARY_COUNT] = {[RT_UNARY_NONE] = 1};
     const cJSON *net;
     (void)state;
     cJSON_ArrayForEach(net, nets) {
         rt_model *m = model_of(net, 3);
         for (int i = 0; i < m->graph->nodes; i++) {
             seen[m->graph->node[i].op] = 1;
-            acts[rt_node_act(&m->graph->node[i])] = 1;
+            const rt_node *n = &m->graph->node[i];
+            acts[rt_node_act(n)] = 1;
+            if (n->op == RT_OP_UNARY) unary[RT_ATTR(n, rt_unary_attr)->fn] = 1;
         }
         rt_model_free(m);
     }
@@ -311,6 +314,8 @@ static void every_operator(void **state)
     }
     for (int act = 0; act < RT_ACT_COUNT; act++)
         if (!acts[act]) fail_msg("no net of tests/export/float_nets.json has activation %d", act);
+    for (int f = 0; f < RT_UNARY_COUNT; f++)
+        if (!unary[f]) fail_msg("no net of tests/export/float_nets.json has function %d of one number", f);
 }
 
 /* ---- where things stand ---- */
