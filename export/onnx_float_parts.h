@@ -60,6 +60,7 @@ const char *rt_fo_take(rt_fo_graph *, int tensor, rt_fo_order);
 rt_fo_order rt_fo_common(const rt_fo_graph *, const rt_node *);
 /* Tensor t is this value. Of one dimension: in both orders, unless the value's block says otherwise. */
 void rt_fo_set(rt_fo_graph *, int tensor, rt_fo_order, const char *name);
+int rt_fo_rank(const rt_fo_graph *, int tensor);       /* of a row */
 /* The shape of a tensor with its batch in front, which is 0; returns the rank. */
 int rt_fo_dims(const rt_fo_graph *, int tensor, rt_fo_order, int64_t dim[RT_MAX_RANK + 1]);
 
@@ -73,15 +74,33 @@ const char *rt_fo_field(rt_fo_graph *, int field, rt_fo_form_kind, const rt_shap
 /* One that no field has. */
 const char *rt_fo_number(rt_fo_graph *, const rt_node *, const char *what, float);
 const char *rt_fo_whole(rt_fo_graph *, const rt_node *, const char *what, int count, const int64_t *);
+const char *rt_fo_fill(rt_fo_graph *, const rt_node *, const char *what, int64_t count, float);       /* count times */
 /* A node with one to three inputs; NULL: no more. */
 rt_onnx_node *rt_fo_node_of(rt_fo_graph *, const char *op, const char *out, const char *a, const char *b,
                               const char *c);
+
+/* A node of two inputs, or one, whose output is a value beside a layer's own; its name. */
+const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const char *what, const char *a,
+                        const char *b);
 
 /* ---- onnx_functions.c ---- */
 
 rt_fo_put_fn rt_fo_put_unary;
 
+/* ---- onnx_norms.c, onnx_attention.c ---- */
+
+rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
+    rt_fo_put_lrn;
+rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention;
+
 /* ---- onnx_layers.c ---- */
+
+/* The name of what a node computes before its activation, and then the node's value. */
+const char *rt_fo_before(rt_fo_graph *, const rt_node *);
+void rt_fo_finish(rt_fo_graph *, const rt_node *, rt_fo_order, const char *x);
+/* Means and the like over axes, which are an attribute before opset 18 and an input from then on. */
+void rt_fo_reduced(rt_fo_graph *, const rt_node *, const char *op, const char *in, const char *out, int count,
+                   const int64_t *axes, int keep);
 
 /* The output of an operator that goes element by element stands as its first input does; sets it. */
 void rt_fo_set_like(rt_fo_graph *, const rt_node *, rt_fo_order, const char *name);

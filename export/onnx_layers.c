@@ -3,11 +3,10 @@
 
 #include "export/onnx_float_parts.h"
 
-/* The name of what the node computes before its activation, and then the node's value. */
-static const char *before(rt_fo_graph *e, const rt_node *n)
+const char *rt_fo_before(rt_fo_graph *e, const rt_node *n)
 { return rt_node_act(n) ? rt_fo_own(e, n, "sum") : rt_fo_unique(e, n->name); }
 
-static void finish(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const char *x)
+void rt_fo_finish(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const char *x)
 {
     const char *out = x;
     if (rt_node_act(n)) {
@@ -24,8 +23,6 @@ void rt_fo_set_like(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const c
         e->value[n->out].block = e->value[n->in[0]].block;
     rt_fo_set(e, n->out, order, name);
 }
-
-static int rank_of(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
 
 /* ---- activations ---- */
 
@@ -81,12 +78,14 @@ static void put_hard_swish(rt_fo_graph *e, const rt_node *n, const char *x, cons
 
 void rt_fo_act(rt_fo_graph *e, const rt_node *n, const rt_epilogue *end, const char *x, const char *out)
 {
-    const char *gate;
+    const char *gate, *low, *high;
     switch (end->act) {
     case RT_ACT_NONE: rt_fo_node_of(e, "Identity", out, x, NULL, NULL); return;
     case RT_ACT_RELU: rt_fo_node_of(e, "Relu", out, x, NULL, NULL); return;
     case RT_ACT_RELU6:
-        rt_fo_node_of(e, "Clip", out, x, rt_fo_number(e, n, "low", 0), rt_fo_number(e, n, "high", 6));
+        low = rt_fo_number(e, n, "low", 0);
+        high = rt_fo_number(e, n, "high", 6);
+        rt_fo_node_of(e, "Clip", out, x, low, high);
         return;
     case RT_ACT_LEAKY:
         rt_onnx_float(rt_fo_node_of(e, "LeakyRelu", out, x, NULL, NULL), "alpha", end->slope);
@@ -119,8 +118,8 @@ static void put_activation(rt_fo_graph *e, const rt_node *n)
 static void put_dense(rt_fo_graph *e, const rt_node *n)
 {
     const int x = n->in[0];
-    const char *out = before(e, n), *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
-    if (rank_of(e, x) == 1) {
+    const char *out = rt_fo_before(e, n), *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
+    if (rt_fo_rank(e, x) == 1) {
         int first = !rt_fo_has(e, x, RT_FO_LAST);       /* an image's row: weights follow it */
         const char *w = rt_fo_field(e, n->field[0], first ? RT_FO_ROWS : RT_FO_AS_IS,
                                       first ? &e->value[x].block : NULL);
@@ -131,7 +130,7 @@ static void put_dense(rt_fo_graph *e, const rt_node *n)
         rt_fo_node_of(e, "MatMul", product, rt_fo_take(e, x, RT_FO_LAST), w, NULL);
         if (bias) rt_fo_node_of(e, "Add", out, product, bias, NULL);
     }
-    finish(e, n, RT_FO_LAST, out);
+    rt_fo_finish(e, n, RT_FO_LAST, out);
 }
 
 static void set_window(rt_onnx_node *p, const rt_window *w, int sides)
@@ -149,49 +148,18 @@ static void set_window(rt_onnx_node *p, const rt_window *w, int sides)
 static void put_conv(rt_fo_graph *e, const rt_node *n)
 {
     const rt_conv_attr *a = RT_ATTR(n, rt_conv_attr);
-    const char *out = before(e, n), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST),
+    const char *out = rt_fo_before(e, n), *x = rt_fo_take(e, n->in[0], RT_FO_FIRST),
                *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
                *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     rt_onnx_node *p = rt_fo_node_of(e, "Conv", out, x, w, bias);
     set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
     rt_onnx_int(p, "group", a->groups);
-    finish(e, n, RT_FO_FIRST, out);
+    rt_fo_finish(e, n, RT_FO_FIRST, out);
 }
 
-/* ---- norms ---- */
+/* ---- softmax, pools ---- */
 
-/* r += m (batch - r) of retort is r = r (1 - m) + batch m. */
-static void put_batch_norm(rt_fo_graph *e, const rt_node *n)
-{
-    const rt_batch_norm_attr *a = RT_ATTR(n, rt_batch_norm_attr);
-    const rt_fo_order order = rank_of(e, n->in[0]) == 1 ? RT_FO_LAST : RT_FO_FIRST;
-    const char *out = before(e, n), *in[6] = {rt_fo_take(e, n->in[0], order)};
-    for (int i = 0; i < 4; i++) in[1 + i] = rt_fo_field(e, n->field[i], RT_FO_AS_IS, NULL);
-    rt_onnx_node *p = rt_onnx_add(e->o, "BatchNormalization", out, in);
-    rt_onnx_float(p, "epsilon", a->eps);
-    rt_onnx_float(p, "momentum", 1.0f - a->momentum);
-    finish(e, n, order, out);
-}
-
-/* A field of a number a channel, beside a tensor in that order. */
-static const char *channels(rt_fo_graph *e, int field, int tensor, rt_fo_order order)
-{
-    const rt_shape by = {.rank = rank_of(e, tensor)};
-    return by.rank > 1 && order == RT_FO_FIRST ? rt_fo_field(e, field, RT_FO_CHANNEL, &by)
-                                                 : rt_fo_field(e, field, RT_FO_AS_IS, NULL);
-}
-
-static void put_affine(rt_fo_graph *e, const rt_node *n)
-{
-    const rt_fo_order order = rank_of(e, n->in[0]) == 1 ? RT_FO_LAST : rt_fo_common(e, n);
-    const char *out = before(e, n), *scaled = rt_fo_own(e, n, "scaled"), *x = rt_fo_take(e, n->in[0], order);
-    rt_fo_node_of(e, "Mul", scaled, x, channels(e, n->field[0], n->in[0], order), NULL);
-    rt_fo_node_of(e, "Add", out, scaled, channels(e, n->field[1], n->in[0], order), NULL);
-    finish(e, n, order, out);
-}
-
-/* Means and the like over axes, which are an attribute before opset 18 and an input from then on. */
-static void put_reduced(rt_fo_graph *e, const rt_node *n, const char *op, const char *in, const char *out, int count,
+void rt_fo_reduced(rt_fo_graph *e, const rt_node *n, const char *op, const char *in, const char *out, int count,
                         const int64_t *axes, int keep)
 {
     int by_input = e->spec->opset >= 18;
@@ -200,45 +168,14 @@ static void put_reduced(rt_fo_graph *e, const rt_node *n, const char *op, const 
     rt_onnx_int(p, "keepdims", keep);
 }
 
-static void put_layer_norm(rt_fo_graph *e, const rt_node *n)
-{
-    const float eps = RT_ATTR(n, rt_layer_norm_attr)->eps;
-    const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], RT_FO_LAST),
-               *gamma = rt_fo_field(e, n->field[0], RT_FO_AS_IS, NULL),
-               *beta = rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL);
-    rt_fo_set(e, n->out, RT_FO_LAST, out);
-    if (e->spec->opset >= 17) {
-        rt_onnx_node *p = rt_fo_node_of(e, "LayerNormalization", out, x, gamma, beta);
-        rt_onnx_int(p, "axis", -1);
-        rt_onnx_float(p, "epsilon", eps);
-        return;
-    }
-    static const char *const what[] = {"mean", "centred", "squares", "variance", "raised", "deviation", "standard",
-                                       "scaled"};
-    const int64_t last = -1;
-    const char *v[8];
-    for (int i = 0; i < 8; i++) v[i] = rt_fo_own(e, n, what[i]);
-    put_reduced(e, n, "ReduceMean", x, v[0], 1, &last, 1);
-    rt_fo_node_of(e, "Sub", v[1], x, v[0], NULL);
-    rt_fo_node_of(e, "Pow", v[2], v[1], rt_fo_number(e, n, "two", 2.0f), NULL);
-    put_reduced(e, n, "ReduceMean", v[2], v[3], 1, &last, 1);
-    rt_fo_node_of(e, "Add", v[4], v[3], rt_fo_number(e, n, "epsilon", eps), NULL);
-    rt_fo_node_of(e, "Sqrt", v[5], v[4], NULL, NULL);
-    rt_fo_node_of(e, "Div", v[6], v[1], v[5], NULL);
-    rt_fo_node_of(e, "Mul", v[7], v[6], gamma, NULL);
-    rt_fo_node_of(e, "Add", out, v[7], beta, NULL);
-}
-
 static void put_softmax(rt_fo_graph *e, const rt_node *n)
 {
     rt_fo_order order = rt_fo_common(e, n);
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
     rt_onnx_int(rt_fo_node_of(e, "Softmax", out, x, NULL, NULL), "axis",
-                order == RT_FO_FIRST ? 1 : rank_of(e, n->in[0]));
+                order == RT_FO_FIRST ? 1 : rt_fo_rank(e, n->in[0]));
     rt_fo_set_like(e, n, order, out);
 }
-
-/* ---- pools ---- */
 
 /* ONNX's max pools pad with the least number, and its average pools count no padding unless told. Dilation of average
  * pools came with opset 19; so did runtimes that agree on what a window counts that reaches beyond the padding. */
@@ -253,7 +190,7 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
         return;
     }
     rt_onnx_node *p = rt_fo_node_of(e, max ? "MaxPool" : "AveragePool", out, x, NULL, NULL);
-    set_window(p, &a->window, rank_of(e, n->in[0]) - 1);
+    set_window(p, &a->window, rt_fo_rank(e, n->in[0]) - 1);
     if (a->ceil) rt_onnx_int(p, "ceil_mode", 1);
     if (!max && a->count_padding) rt_onnx_int(p, "count_include_pad", 1);
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
@@ -261,7 +198,7 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
 
 static void put_global(rt_fo_graph *e, const rt_node *n)
 {
-    const int rank = rank_of(e, n->in[0]), images = rank <= 3 && rt_fo_has(e, n->in[0], RT_FO_FIRST),
+    const int rank = rt_fo_rank(e, n->in[0]), images = rank <= 3 && rt_fo_has(e, n->in[0], RT_FO_FIRST),
               max = n->op == RT_OP_GLOBAL_MAX_POOL;
     const char *out = rt_fo_unique(e, n->name);
     int64_t axes[RT_MAX_RANK];
@@ -273,7 +210,7 @@ static void put_global(rt_fo_graph *e, const rt_node *n)
     } else {
         for (int i = 0; i < rank - 1; i++) axes[i] = i + 1;
         const char *x = rt_fo_take(e, n->in[0], RT_FO_LAST);
-        put_reduced(e, n, max ? "ReduceMax" : "ReduceMean", x, out, rank - 1, axes, 0);
+        rt_fo_reduced(e, n, max ? "ReduceMax" : "ReduceMean", x, out, rank - 1, axes, 0);
     }
     rt_fo_set(e, n->out, RT_FO_LAST, out);
 }
@@ -283,15 +220,15 @@ static void put_global(rt_fo_graph *e, const rt_node *n)
 static void put_pair(rt_fo_graph *e, const rt_node *n)
 {
     rt_fo_order order = rt_fo_common(e, n);
-    const char *a = rt_fo_take(e, n->in[0], order), *b = rt_fo_take(e, n->in[1], order), *out = before(e, n);
+    const char *a = rt_fo_take(e, n->in[0], order), *b = rt_fo_take(e, n->in[1], order), *out = rt_fo_before(e, n);
     rt_fo_node_of(e, n->op == RT_OP_ADD ? "Add" : "Mul", out, a, b, NULL);
-    finish(e, n, order, out);
+    rt_fo_finish(e, n, order, out);
 }
 
 /* Many parts may be one tensor, or a list of any length. */
 static void put_concat(rt_fo_graph *e, const rt_node *n)
 {
-    const int rank = rank_of(e, n->in[0]);
+    const int rank = rt_fo_rank(e, n->in[0]);
     rt_fo_order order = rank == 1 ? RT_FO_LAST : rt_fo_common(e, n);
     const char *out = rt_fo_unique(e, n->name), **in = rt_onnx_list(e->o, n->inputs);
     if (!in) return;
@@ -360,7 +297,8 @@ static void put_input(rt_fo_graph *e, const rt_node *n)
 int rt_fo_takes_first(const rt_node *n)
 {
     switch (n->op) {
-    case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL: return 1;
+    case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL:
+    case RT_OP_GROUP_NORM: case RT_OP_LRN: return 1;
     default: return 0;
     }
 }
@@ -370,8 +308,8 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_DENSE] = put_dense,
     [RT_OP_CONV2D] = put_conv,
     [RT_OP_CONV1D] = put_conv,
-    [RT_OP_BATCH_NORM] = put_batch_norm,
-    [RT_OP_LAYER_NORM] = put_layer_norm,
+    [RT_OP_BATCH_NORM] = rt_fo_put_batch_norm,
+    [RT_OP_LAYER_NORM] = rt_fo_put_layer_norm,
     [RT_OP_ACTIVATION] = put_activation,
     [RT_OP_UNARY] = rt_fo_put_unary,
     [RT_OP_MAX_POOL] = put_pool,
@@ -387,5 +325,10 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_SOFTMAX] = put_softmax,
     [RT_OP_EMBEDDING] = put_embedding,
     [RT_OP_POSITION] = put_position,
-    [RT_OP_AFFINE] = put_affine,
+    [RT_OP_MATMUL] = rt_fo_put_matmul,
+    [RT_OP_ATTENTION] = rt_fo_put_attention,
+    [RT_OP_GROUP_NORM] = rt_fo_put_group_norm,
+    [RT_OP_RMS_NORM] = rt_fo_put_rms_norm,
+    [RT_OP_LRN] = rt_fo_put_lrn,
+    [RT_OP_AFFINE] = rt_fo_put_affine,
 };

@@ -55,6 +55,14 @@ rt_onnx_node *rt_fo_node_of(rt_fo_graph *e, const char *op, const char *out, con
     return rt_onnx_add(e->o, op, out, in);
 }
 
+const char *rt_fo_chain(rt_fo_graph *e, const rt_node *n, const char *op, const char *what, const char *a,
+                        const char *b)
+{
+    const char *out = rt_fo_own(e, n, what);
+    rt_fo_node_of(e, op, out, a, b, NULL);
+    return out;
+}
+
 /* ---- orders ---- */
 
 /* Whether a row of this shape is the same numbers in the same places, channels first or last. */
@@ -82,6 +90,8 @@ static int dims_of(const rt_shape *s, rt_fo_order order, int64_t *dim)
     for (int i = 0; i < s->rank - (order == RT_FO_FIRST && s->rank > 1); i++) dim[n++] = s->dim[i];
     return n;
 }
+
+int rt_fo_rank(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
 
 int rt_fo_dims(const rt_fo_graph *e, int tensor, rt_fo_order order, int64_t dim[RT_MAX_RANK + 1])
 { return dims_of(&e->g->tensor[tensor].shape, order, dim); }
@@ -242,6 +252,17 @@ const char *rt_fo_field(rt_fo_graph *e, int field, rt_fo_form_kind kind, const r
 
 const char *rt_fo_number(rt_fo_graph *e, const rt_node *n, const char *what, float v)
 { return rt_onnx_scalar(e->o, rt_fo_own(e, n, what), RT_ONNX_F32, &v); }
+
+const char *rt_fo_fill(rt_fo_graph *e, const rt_node *n, const char *what, int64_t count, float value)
+{
+    const char *name = rt_fo_own(e, n, what);
+    float *v = malloc((size_t)count * sizeof *v);
+    for (int64_t i = 0; i < count && v; i++) v[i] = value;
+    if (v) rt_onnx_const(e->o, name, RT_ONNX_F32, 1, &count, v);
+    else e->status = rt_fail(RT_RUN, "out of memory");
+    free(v);
+    return name;
+}
 
 const char *rt_fo_whole(rt_fo_graph *e, const rt_node *n, const char *what, int count, const int64_t *v)
 {
