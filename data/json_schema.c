@@ -53,7 +53,9 @@ void rt_cfg_read(rt_cfg *c, const rt_schema *schema, void *attributes)
             rt_cfg_fail(c, s->name, text);
             return;
         }
-        if (s->required == RT_A_LATER && !rt_cfg_any(c, s->name)) continue;
+        int number = s->kind == RT_A_INT || s->kind == RT_A_NUMBER,
+            not_given = number && (s->fallback < s->low || s->fallback > s->high);
+        if ((s->required == RT_A_LATER || not_given) && !rt_cfg_any(c, s->name)) continue;
         read_one(c, s, (char *)attributes + s->at);
         if (c->status) return;
     }

@@ -84,7 +84,7 @@ rt_status rt_export_onnx(const rt_program *, const rt_onnx_spec *, uint8_t **byt
 typedef struct {
     int opset;                       /* 13 to 28 */
     int u8;                          /* inputs of numbers are bytes */
-    int nchw;                        /* inputs of several dimensions come with channels first; else as retort has them */
+    int nchw;                        /* rows of several dimensions come with channels first; else as retort has them */
     int fold;                        /* batch norms go into the weights before them; else they stay */
     int raw;                         /* inputs are normalised already, and the graph does not */
     int ids32;                       /* ids are int32; else int64 */

@@ -81,7 +81,8 @@ static parts parts_of(rt_fo_graph *e, const rt_node *n)
     return p;
 }
 
-/* (batch, T, G R d) as (batch, G, R, T, d), or without R where all heads have keys of their own; columns: (.., d, T). */
+/* (batch, T, G R d) as (batch, G, R, T, d), or without R where all heads have keys of their own; columns: (..., d, T).
+ */
 static const char *by_heads(rt_fo_graph *e, const rt_node *n, const char *what, const char *x, const parts *p, int t,
                             int r, int d, int columns)
 {
@@ -118,7 +119,8 @@ static const char *causal_mask(rt_fo_graph *e, const rt_node *n, const parts *p)
     return name;
 }
 
-/* ONNX's own operator from opset 23 on, where no mask can hide all keys from a query: what that answers is left open. */
+/* ONNX's own operator from opset 23 on, where no mask can hide all keys from a query: what it answers then is left open.
+ */
 static void put_operator(rt_fo_graph *e, const rt_node *n, const parts *p, const char *out)
 {
     rt_onnx_node *y = rt_fo_node_of(e, "Attention", out, p->q, p->k, p->v);

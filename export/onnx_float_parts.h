@@ -31,6 +31,7 @@ typedef struct {
     rt_fo_value *value;                  /* (tensors of g) */
     rt_fo_names *names;
     rt_fo_constants *constants;
+    const char *rows;                      /* how many there are, (1), once somebody asked */
     rt_status status;                      /* the first failure */
 } rt_fo_graph;
 
@@ -63,11 +64,16 @@ void rt_fo_set(rt_fo_graph *, int tensor, rt_fo_order, const char *name);
 int rt_fo_rank(const rt_fo_graph *, int tensor);       /* of a row */
 /* The shape of a tensor with its batch in front, which is 0; returns the rank. */
 int rt_fo_dims(const rt_fo_graph *, int tensor, rt_fo_order, int64_t dim[RT_MAX_RANK + 1]);
+/* The same of any shape of a row. */
+int rt_fo_shape(const rt_shape *, rt_fo_order, int64_t dim[RT_MAX_RANK + 1]);
 
 /* How a field's values stand in the file. AS_IS: of `shape`. TO_FIRST: as rows (..., C) of `shape`, and channels come
  * first. CONV: (taps..., C / groups, N) become (N, C / groups, taps...). ROWS: (K, N), rows as channels of `shape` come
- * first. CHANNEL: (C), and `shape.rank` - 1 ones behind. */
-typedef enum { RT_FO_AS_IS, RT_FO_TO_FIRST, RT_FO_CONV, RT_FO_ROWS, RT_FO_CHANNEL } rt_fo_form_kind;
+ * first. CHANNEL: (C), and `shape.rank` - 1 ones behind. TURNED: matrices, rows and columns in each
+ * other's place, to `shape`. */
+typedef enum {
+    RT_FO_AS_IS, RT_FO_TO_FIRST, RT_FO_CONV, RT_FO_ROWS, RT_FO_CHANNEL, RT_FO_TURNED
+} rt_fo_form_kind;
 typedef struct { rt_fo_form_kind kind; rt_shape shape; } rt_fo_form;
 /* An initializer with the field's values, once for all who ask for the same form; its name. */
 const char *rt_fo_field(rt_fo_graph *, int field, rt_fo_form_kind, const rt_shape *);
@@ -85,13 +91,13 @@ const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const ch
 
 /* ---- onnx_functions.c ---- */
 
-rt_fo_put_fn rt_fo_put_unary;
+rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_constant;
 
-/* ---- onnx_norms.c, onnx_attention.c ---- */
+/* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c ---- */
 
 rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
     rt_fo_put_lrn;
-rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention;
+rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent;
 
 /* ---- onnx_layers.c ---- */
 

@@ -13,7 +13,7 @@ void rt_fo_finish(rt_fo_graph *e, const rt_node *n, rt_fo_order order, const cha
         out = rt_fo_unique(e, n->name);
         rt_fo_act(e, n, RT_ATTR(n, rt_epilogue), x, out);
     }
-    if (n->op == RT_OP_ADD || n->op == RT_OP_MUL) rt_fo_set_like(e, n, order, out);
+    if (rt_is_plain_pair(e->g, n)) rt_fo_set_like(e, n, order, out);
     else rt_fo_set(e, n->out, order, out);
 }
 
@@ -217,14 +217,6 @@ static void put_global(rt_fo_graph *e, const rt_node *n)
 
 /* ---- element by element ---- */
 
-static void put_pair(rt_fo_graph *e, const rt_node *n)
-{
-    rt_fo_order order = rt_fo_common(e, n);
-    const char *a = rt_fo_take(e, n->in[0], order), *b = rt_fo_take(e, n->in[1], order), *out = rt_fo_before(e, n);
-    rt_fo_node_of(e, n->op == RT_OP_ADD ? "Add" : "Mul", out, a, b, NULL);
-    rt_fo_finish(e, n, order, out);
-}
-
 /* Many parts may be one tensor, or a list of any length. */
 static void put_concat(rt_fo_graph *e, const rt_node *n)
 {
@@ -287,6 +279,13 @@ static void put_reshape(rt_fo_graph *e, const rt_node *n)
     }
 }
 
+/* A node of an imported graph that is computed a row at a time: what it does with several at once is not known. */
+static void put_call(rt_fo_graph *e, const rt_node *n)
+{
+    e->status = rt_fail(RT_USAGE, "layer '%s': is a node of an ONNX graph that is computed row by row, and has no form "
+                        "for any number of rows; use the graph that it was imported from", n->name);
+}
+
 /* The graph's inputs are there before its layers. */
 static void put_input(rt_fo_graph *e, const rt_node *n)
 {
@@ -316,8 +315,8 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_AVG_POOL] = put_pool,
     [RT_OP_GLOBAL_AVG_POOL] = put_global,
     [RT_OP_GLOBAL_MAX_POOL] = put_global,
-    [RT_OP_ADD] = put_pair,
-    [RT_OP_MUL] = put_pair,
+    [RT_OP_ADD] = rt_fo_put_binary,
+    [RT_OP_MUL] = rt_fo_put_binary,
     [RT_OP_CONCAT] = put_concat,
     [RT_OP_FLATTEN] = put_flatten,
     [RT_OP_RESHAPE] = put_reshape,
@@ -325,6 +324,27 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_SOFTMAX] = put_softmax,
     [RT_OP_EMBEDDING] = put_embedding,
     [RT_OP_POSITION] = put_position,
+    [RT_OP_CALL] = put_call,
+    [RT_OP_LSTM] = rt_fo_put_recurrent,
+    [RT_OP_GRU] = rt_fo_put_recurrent,
+    [RT_OP_RNN] = rt_fo_put_recurrent,
+    [RT_OP_SUBTRACT] = rt_fo_put_binary,
+    [RT_OP_DIVIDE] = rt_fo_put_binary,
+    [RT_OP_MINIMUM] = rt_fo_put_binary,
+    [RT_OP_MAXIMUM] = rt_fo_put_binary,
+    [RT_OP_POWER] = rt_fo_put_binary,
+    [RT_OP_PRELU] = rt_fo_put_binary,
+    [RT_OP_MODULO] = rt_fo_put_binary,
+    [RT_OP_LESS] = rt_fo_put_binary,
+    [RT_OP_LESS_OR_EQUAL] = rt_fo_put_binary,
+    [RT_OP_GREATER] = rt_fo_put_binary,
+    [RT_OP_GREATER_OR_EQUAL] = rt_fo_put_binary,
+    [RT_OP_EQUAL] = rt_fo_put_binary,
+    [RT_OP_AND] = rt_fo_put_binary,
+    [RT_OP_OR] = rt_fo_put_binary,
+    [RT_OP_XOR] = rt_fo_put_binary,
+    [RT_OP_WHERE] = rt_fo_put_where,
+    [RT_OP_CONSTANT] = rt_fo_put_constant,
     [RT_OP_MATMUL] = rt_fo_put_matmul,
     [RT_OP_ATTENTION] = rt_fo_put_attention,
     [RT_OP_GROUP_NORM] = rt_fo_put_group_norm,

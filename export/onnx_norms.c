@@ -61,8 +61,8 @@ void rt_fo_put_layer_norm(rt_fo_graph *e, const rt_node *n)
     const char *mean = rt_fo_own(e, n, "mean");
     rt_fo_reduced(e, n, "ReduceMean", x, mean, a->dims, axes, 1);
     const char *centred = rt_fo_chain(e, n, "Sub", "centred", x, mean);
-    rt_fo_node_of(e, "Add", out, rt_fo_chain(e, n, "Mul", "scaled", standard(e, n, centred, a->dims, a->eps), gamma), beta,
-                  NULL);
+    const char *scaled = rt_fo_chain(e, n, "Mul", "scaled", standard(e, n, centred, a->dims, a->eps), gamma);
+    rt_fo_node_of(e, "Add", out, scaled, beta, NULL);
 }
 
 void rt_fo_put_rms_norm(rt_fo_graph *e, const rt_node *n)
@@ -78,8 +78,8 @@ void rt_fo_put_rms_norm(rt_fo_graph *e, const rt_node *n)
     } else rt_fo_node_of(e, "Mul", out, standard(e, n, x, a->dims, a->eps), gamma, NULL);
 }
 
-/* Of groups of one channel it is InstanceNormalization. GroupNormalization has a gamma a channel from opset 21 on; before,
- * a group is a channel of an InstanceNormalization without gamma and beta. */
+/* Of groups of one channel it is InstanceNormalization. GroupNormalization has a gamma a channel from opset 21 on;
+ * before, a group is a channel of an InstanceNormalization without gamma and beta. */
 void rt_fo_put_group_norm(rt_fo_graph *e, const rt_node *n)
 {
     const rt_group_norm_attr *a = RT_ATTR(n, rt_group_norm_attr);
@@ -91,7 +91,8 @@ void rt_fo_put_group_norm(rt_fo_graph *e, const rt_node *n)
     if (single || (e->spec->opset >= 21 && s->rank > 1)) {
         const char *gamma = rt_fo_field(e, n->field[0], RT_FO_AS_IS, NULL),
                    *beta = rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL);
-        rt_onnx_node *p = rt_fo_node_of(e, single ? "InstanceNormalization" : "GroupNormalization", out, x, gamma, beta);
+        rt_onnx_node *p = rt_fo_node_of(e, single ? "InstanceNormalization" : "GroupNormalization", out, x, gamma,
+                                        beta);
         rt_onnx_float(p, "epsilon", a->eps);
         if (!single) rt_onnx_int(p, "num_groups", a->groups);
         return;
@@ -99,11 +100,10 @@ void rt_fo_put_group_norm(rt_fo_graph *e, const rt_node *n)
     const int64_t groups[] = {0, a->groups, -1}, count = a->groups;
     int64_t dim[RT_MAX_RANK + 1];
     const int rank = rt_fo_dims(e, n->out, order, dim);
-    const char *normed = rt_fo_own(e, n, "normed");
+    const char *normed = rt_fo_own(e, n, "normed"),
+               *parted = rt_fo_chain(e, n, "Reshape", "groups", x, rt_fo_whole(e, n, "groups/shape", 3, groups));
     const char *ones = rt_fo_fill(e, n, "ones", count, 1), *zeros = rt_fo_fill(e, n, "zeros", count, 0);
-    rt_onnx_node *p = rt_fo_node_of(e, "InstanceNormalization", normed,
-                                    rt_fo_chain(e, n, "Reshape", "groups", x, rt_fo_whole(e, n, "groups/shape", 3, groups)), ones,
-                                    zeros);
+    rt_onnx_node *p = rt_fo_node_of(e, "InstanceNormalization", normed, parted, ones, zeros);
     rt_onnx_float(p, "epsilon", a->eps);
     const char *back = rt_fo_chain(e, n, "Reshape", "channels", normed, rt_fo_whole(e, n, "channels/shape", rank, dim)),
                *scaled = rt_fo_chain(e, n, "Mul", "scaled", back, channels_of(e, n->field[0], n->in[0], order));
@@ -140,5 +140,6 @@ void rt_fo_put_lrn(rt_fo_graph *e, const rt_node *n)
     const char *back = rt_fo_chain(e, n, "Reshape", "means", mean, rt_fo_whole(e, n, "means/shape", rank, dim)),
                *scaled = rt_fo_chain(e, n, "Mul", "scaled", back, rt_fo_number(e, n, "alpha", a->alpha)),
                *raised = rt_fo_chain(e, n, "Add", "raised", scaled, rt_fo_number(e, n, "bias", a->bias));
-    rt_fo_node_of(e, "Div", out, x, rt_fo_chain(e, n, "Pow", "power", raised, rt_fo_number(e, n, "beta", a->beta)), NULL);
+    const char *power = rt_fo_chain(e, n, "Pow", "power", raised, rt_fo_number(e, n, "beta", a->beta));
+    rt_fo_node_of(e, "Div", out, x, power, NULL);
 }

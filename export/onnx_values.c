@@ -82,7 +82,7 @@ void rt_fo_set(rt_fo_graph *e, int tensor, rt_fo_order order, const char *name)
         v->name[RT_FO_LAST] = v->name[RT_FO_FIRST] = name;
 }
 
-static int dims_of(const rt_shape *s, rt_fo_order order, int64_t *dim)
+int rt_fo_shape(const rt_shape *s, rt_fo_order order, int64_t dim[RT_MAX_RANK + 1])
 {
     int n = 0;
     dim[n++] = 0;
@@ -94,7 +94,7 @@ static int dims_of(const rt_shape *s, rt_fo_order order, int64_t *dim)
 int rt_fo_rank(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].shape.rank; }
 
 int rt_fo_dims(const rt_fo_graph *e, int tensor, rt_fo_order order, int64_t dim[RT_MAX_RANK + 1])
-{ return dims_of(&e->g->tensor[tensor].shape, order, dim); }
+{ return rt_fo_shape(&e->g->tensor[tensor].shape, order, dim); }
 
 /* A row of this shape from channels first to last, or the other way. A Reshape does where no number moves: ONNX
  * Runtime takes longer for a Transpose. */
@@ -103,7 +103,7 @@ static void transpose(rt_fo_graph *e, const rt_node *n, const char *in, const ch
 {
     int64_t perm[RT_MAX_RANK + 1] = {0}, dim[RT_MAX_RANK + 1];
     if (same_places(s)) {
-        int rank = dims_of(s, to, dim);
+        int rank = rt_fo_shape(s, to, dim);
         rt_fo_node_of(e, "Reshape", out, in, rt_fo_whole(e, n, "places", rank, dim), NULL);
         return;
     }
@@ -116,7 +116,7 @@ static void transpose(rt_fo_graph *e, const rt_node *n, const char *in, const ch
 static const char *reordered(rt_fo_graph *e, const rt_node *n, const rt_shape *block, const char *in)
 {
     int64_t dim[RT_MAX_RANK + 1], row[] = {0, (int64_t)rt_shape_count(block)};
-    int rank = dims_of(block, RT_FO_FIRST, dim);
+    int rank = rt_fo_shape(block, RT_FO_FIRST, dim);
     const char *image = rt_fo_own(e, n, "image"), *last = rt_fo_own(e, n, "last"), *out = rt_fo_own(e, n, "row");
     rt_fo_node_of(e, "Reshape", image, in, rt_fo_whole(e, n, "image/shape", rank, dim), NULL);
     transpose(e, n, image, last, block, RT_FO_LAST);
@@ -182,6 +182,11 @@ static void arrange(float *to, const float *from, const rt_field *f, const rt_fo
             to[(out * c + in) * pixels + tap] = from[i];
         }
         return;
+    case RT_FO_TURNED:
+        c = f->shape.rank == 3 ? (size_t)f->shape.dim[0] : 1;
+        pixels = f->count / n / c;
+        for (size_t i = 0; i < f->count; i++) to[(i / n / pixels * n + i % n) * pixels + i / n % pixels] = from[i];
+        return;
     case RT_FO_ROWS:
         c = (size_t)s->dim[s->rank - 1];
         pixels = rt_shape_count(s) / c;
@@ -193,7 +198,8 @@ static void arrange(float *to, const float *from, const rt_field *f, const rt_fo
 
 static int form_dims(const rt_field *f, const rt_fo_form *form, int64_t *dim)
 {
-    const rt_shape *s = form->kind == RT_FO_AS_IS || form->kind == RT_FO_TO_FIRST ? &form->shape : &f->shape;
+    int told = form->kind == RT_FO_AS_IS || form->kind == RT_FO_TO_FIRST || form->kind == RT_FO_TURNED;
+    const rt_shape *s = told ? &form->shape : &f->shape;
     int n = 0, rank = s->rank;
     switch (form->kind) {
     case RT_FO_CHANNEL:
@@ -206,7 +212,7 @@ static int form_dims(const rt_field *f, const rt_fo_form *form, int64_t *dim)
         rank -= 2;
         break;
     case RT_FO_TO_FIRST: dim[n++] = s->dim[--rank]; break;
-    case RT_FO_AS_IS: case RT_FO_ROWS: break;
+    case RT_FO_AS_IS: case RT_FO_ROWS: case RT_FO_TURNED: break;
     }
     for (int i = 0; i < rank; i++) dim[n++] = s->dim[i];
     return n;

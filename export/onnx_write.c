@@ -174,6 +174,7 @@ void rt_onnx_more(rt_onnx_node *n, const char *out)
 {
     if (!n || n->o->failed || !grow(n->o, &n->p->output, n->p->n_output, &n->outputs)) return;
     n->p->output[n->p->n_output++] = copy(n->o, out);
+    if (!*n->p->name) n->p->name = copy(n->o, out);
 }
 
 int rt_onnx_rename(rt_onnx *o, const char *from, const char *to)

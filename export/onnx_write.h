@@ -39,7 +39,7 @@ const char *rt_onnx_const(rt_onnx *, const char *name, rt_onnx_type, int rank, c
 const char *rt_onnx_scalar(rt_onnx *, const char *name, rt_onnx_type, const void *data);
 /* Room for n names and the NULL behind them, as long as the builder lives; NULL when memory is out. */
 const char **rt_onnx_list(rt_onnx *, int n);
-/* A node of one output; inputs end with NULL. */
+/* A node of one output, "" where it is not wanted; inputs end with NULL. */
 rt_onnx_node *rt_onnx_add(rt_onnx *, const char *op, const char *out, const char *const *in);
 /* A further output of the node. */
 void rt_onnx_more(rt_onnx_node *, const char *out);

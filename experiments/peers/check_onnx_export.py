@@ -155,7 +155,7 @@ def main():
             x = write_data(data, arch, rng)
             config = os.path.join(folder, name + ".json")
             with open(config, "w") as f:
-                json.dump({"model": arch, "data": {"source": data, "validation": 10, "names": "position"}, "train": {"epochs": 1, "batch": 20, "lr": 0.01}}, f)
+                json.dump({"model": arch, "data": {"source": data, "validation": 10, "names": "position"}, "train": {"epochs": 1, "batch": 20, "lr": 0.01, "clip": 1}}, f)
             retort(a.retort, "train", config, "--out", run)
             model = os.path.join(run, "model.h5")
             truth = os.path.join(folder, name + ".npy")

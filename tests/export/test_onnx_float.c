@@ -20,6 +20,13 @@ static rt_model *model_of(const cJSON *net, uint64_t seed)
     char *text = cJSON_PrintUnformatted(cJSON_GetObjectItem(net, "arch"));
     rt_model *m = random_model(text, seed);
     cJSON_free(text);
+    for (int i = 0; i < m->graph->fields; i++) {
+        const char *dot = strrchr(m->graph->field[i].name, '.');
+        if (strcmp(dot, ".operand") && strcmp(dot, ".value") && strcmp(dot, ".recurrent_bias")) continue;
+        float *v = rt_model_field(m, i), *noise = random_floats(m->graph->field[i].count, 700 + (uint32_t)i);
+        for (size_t k = 0; k < m->graph->field[i].count; k++) v[k] = 0.5f + fabsf(noise[k]);
+        free(noise);
+    }
     for (int i = 0; i < m->inputs; i++) {
         rt_input *in = &m->input[i];
         double mean[8], std[8];
@@ -149,7 +156,6 @@ static void check_evaluated(const rt_model *m, const rt_onnx_float_spec *s, cons
                          s->opset, s->nchw, s->fold, s->u8, s->raw, m->head[h].name, k, got, is);
         }
     }
-    rt_eval_free(e);
     rt_region_free(r);
     rt_onnx_close(f);
 }
@@ -209,8 +215,9 @@ static void check_names(const Onnx__GraphProto *g, const char *net)
             if (at == n) fail_msg("%s: nobody gives %s, which %s reads", net, g->node[i]->input[k], g->node[i]->name);
             used[at] = 1;
         }
-        assert_string_equal(g->node[i]->name, g->node[i]->output[0]);
-        for (size_t k = 0; k < g->node[i]->n_output; k++) known[n++] = g->node[i]->output[k];
+        assert_true(*g->node[i]->name);
+        for (size_t k = 0; k < g->node[i]->n_output; k++)
+            if (*g->node[i]->output[k]) known[n++] = g->node[i]->output[k];
     }
     for (size_t i = 0; i < given; i++) if (!used[i]) fail_msg("%s: nobody reads %s", net, known[i]);
     for (size_t a = 0; a < n; a++)
@@ -294,7 +301,7 @@ static void every_net(void **state)
 /* Nothing that a model can hold is without an export, or without a net here. */
 static void every_operator(void **state)
 {
-    char seen[RT_OP_COUNT] = {[RT_OP_AFFINE] = 1}, acts[RT_ACT_COUNT] = {[RT_ACT_NONE] = 1},
+    char seen[RT_OP_COUNT] = {[RT_OP_AFFINE] = 1, [RT_OP_CALL] = 1}, acts[RT_ACT_COUNT] = {[RT_ACT_NONE] = 1},
          unary[RT_UNARY_COUNT] = {[RT_UNARY_NONE] = 1};
     const cJSON *net;
     (void)state;
