@@ -119,8 +119,7 @@ static const char *causal_mask(rt_fo_graph *e, const rt_node *n, const parts *p)
     return name;
 }
 
-/* ONNX's own operator from opset 23 on, where no mask can hide all keys from a query: what it answers then is left open.
- */
+/* ONNX's own operator from opset 23 on. Not where a mask can hide all keys from a query: what it answers is open. */
 static void put_operator(rt_fo_graph *e, const rt_node *n, const parts *p, const char *out)
 {
     rt_onnx_node *y = rt_fo_node_of(e, "Attention", out, p->q, p->k, p->v);

@@ -80,6 +80,9 @@ const char *rt_fo_field(rt_fo_graph *, int field, rt_fo_form_kind, const rt_shap
 /* One that no field has. */
 const char *rt_fo_number(rt_fo_graph *, const rt_node *, const char *what, float);
 const char *rt_fo_whole(rt_fo_graph *, const rt_node *, const char *what, int count, const int64_t *);
+const char *rt_fo_numbers(rt_fo_graph *, const rt_node *, const char *what, int count, const float *);
+/* How many rows there are, as a list of one. */
+const char *rt_fo_rows(rt_fo_graph *, const rt_node *);
 const char *rt_fo_fill(rt_fo_graph *, const rt_node *, const char *what, int64_t count, float);       /* count times */
 /* A node with one to three inputs; NULL: no more. */
 rt_onnx_node *rt_fo_node_of(rt_fo_graph *, const char *op, const char *out, const char *a, const char *b,
@@ -93,11 +96,11 @@ const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const ch
 
 rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_constant;
 
-/* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c ---- */
+/* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c, onnx_moves.c ---- */
 
 rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
     rt_fo_put_lrn;
-rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent;
+rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent, rt_fo_put_resize;
 
 /* ---- onnx_layers.c ---- */
 

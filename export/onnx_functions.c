@@ -171,27 +171,12 @@ void rt_fo_put_where(rt_fo_graph *e, const rt_node *n)
     else rt_fo_set(e, n->out, order, out);
 }
 
-/* How many rows there are, as a list of one. */
-static const char *rows_of(rt_fo_graph *e, const rt_node *n)
-{
-    static const int64_t zero = 0, one = 1;
-    if (e->rows) return e->rows;
-    const char *x = e->value[e->g->input[0]].name[RT_FO_LAST], *shape, *from, *to, *all;
-    if (!x) x = e->value[e->g->input[0]].name[RT_FO_FIRST];
-    shape = rt_fo_chain(e, n, "Shape", "input_shape", x, NULL);
-    from = rt_fo_whole(e, n, "from", 1, &zero);
-    to = rt_fo_whole(e, n, "to", 1, &one);
-    all = rt_fo_own(e, n, "rows");
-    rt_fo_node_of(e, "Slice", all, shape, from, to);
-    return e->rows = all;
-}
-
 void rt_fo_put_constant(rt_fo_graph *e, const rt_node *n)
 {
     rt_shape s = e->g->tensor[n->out].shape, wide = widened(&s, s.rank);
     int64_t dim[RT_MAX_RANK];
     for (int i = 0; i < s.rank; i++) dim[i] = s.dim[i];
-    const char *out = rt_fo_unique(e, n->name), *rows = rows_of(e, n), *whole = rt_fo_own(e, n, "shape"),
+    const char *out = rt_fo_unique(e, n->name), *rows = rt_fo_rows(e, n), *whole = rt_fo_own(e, n, "shape"),
                *sizes = rt_fo_whole(e, n, "sizes", s.rank, dim), *in[] = {rows, sizes, NULL};
     rt_onnx_int(rt_onnx_add(e->o, "Concat", whole, in), "axis", 0);
     rt_fo_node_of(e, "Expand", out, rt_fo_field(e, n->field[0], RT_FO_AS_IS, &wide), whole, NULL);

@@ -270,6 +270,25 @@ const char *rt_fo_fill(rt_fo_graph *e, const rt_node *n, const char *what, int64
     return name;
 }
 
+const char *rt_fo_numbers(rt_fo_graph *e, const rt_node *n, const char *what, int count, const float *v)
+{
+    const int64_t dim = count;
+    return rt_onnx_const(e->o, rt_fo_own(e, n, what), RT_ONNX_F32, 1, &dim, v);
+}
+
+const char *rt_fo_rows(rt_fo_graph *e, const rt_node *n)
+{
+    static const int64_t zero = 0, one = 1;
+    const char *const *input = e->value[e->g->input[0]].name, *shape, *from, *to, *rows;
+    if (e->rows) return e->rows;
+    shape = rt_fo_chain(e, n, "Shape", "input_shape", input[input[RT_FO_LAST] ? RT_FO_LAST : RT_FO_FIRST], NULL);
+    from = rt_fo_whole(e, n, "from", 1, &zero);
+    to = rt_fo_whole(e, n, "to", 1, &one);
+    rows = rt_fo_own(e, n, "rows");
+    rt_fo_node_of(e, "Slice", rows, shape, from, to);
+    return e->rows = rows;
+}
+
 const char *rt_fo_whole(rt_fo_graph *e, const rt_node *n, const char *what, int count, const int64_t *v)
 {
     const int64_t dim = count;

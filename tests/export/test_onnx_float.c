@@ -211,6 +211,7 @@ static void check_names(const Onnx__GraphProto *g, const char *net)
     for (size_t i = 0; i < g->n_node; i++) {
         for (size_t k = 0; k < g->node[i]->n_input; k++) {
             size_t at = 0;
+            if (!*g->node[i]->input[k]) continue;                      /* left out */
             while (at < n && strcmp(known[at], g->node[i]->input[k])) at++;
             if (at == n) fail_msg("%s: nobody gives %s, which %s reads", net, g->node[i]->input[k], g->node[i]->name);
             used[at] = 1;
