@@ -66,6 +66,10 @@ int rt_fo_rank(const rt_fo_graph *, int tensor);       /* of a row */
 int rt_fo_dims(const rt_fo_graph *, int tensor, rt_fo_order, int64_t dim[RT_MAX_RANK + 1]);
 /* The same of any shape of a row. */
 int rt_fo_shape(const rt_shape *, rt_fo_order, int64_t dim[RT_MAX_RANK + 1]);
+/* Where dimension `axis` of a row stands in the tensor. */
+int rt_fo_axis(int axis, int rank, rt_fo_order);
+/* The shape with ones in front, of this rank. */
+rt_shape rt_fo_widened(const rt_shape *, int rank);
 
 /* How a field's values stand in the file. AS_IS: of `shape`. TO_FIRST: as rows (..., C) of `shape`, and channels come
  * first. CONV: (taps..., C / groups, N) become (N, C / groups, taps...). ROWS: (K, N), rows as channels of `shape` come
@@ -100,7 +104,9 @@ rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_const
 
 rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
     rt_fo_put_lrn;
-rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent, rt_fo_put_resize;
+rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent;
+rt_fo_put_fn rt_fo_put_resize, rt_fo_put_permute, rt_fo_put_slice, rt_fo_put_pad, rt_fo_put_gather, rt_fo_put_expand,
+    rt_fo_put_tile, rt_fo_put_reduce;
 
 /* ---- onnx_layers.c ---- */
 

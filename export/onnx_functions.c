@@ -73,14 +73,6 @@ static const struct { const char *op; int bools, ins; } binaries[] = {
     {"And", 1, 1}, {"Or", 1, 1}, {"Xor", 1, 1}};
 _Static_assert(sizeof binaries / sizeof binaries[0] == RT_OP_XOR - RT_OP_SUBTRACT + 1, "a row for each operator");
 
-/* The shape with ones in front, of this rank. */
-static rt_shape widened(const rt_shape *s, int rank)
-{
-    rt_shape w = {.rank = rank};
-    for (int i = 0; i < rank; i++) w.dim[i] = i < rank - s->rank ? 1 : s->dim[i - (rank - s->rank)];
-    return w;
-}
-
 /* Input i beside an output of this rank. */
 static const char *beside(rt_fo_graph *e, const rt_node *n, int i, int rank, rt_fo_order order)
 {
@@ -88,7 +80,7 @@ static const char *beside(rt_fo_graph *e, const rt_node *n, int i, int rank, rt_
     const char *x = rt_fo_take(e, n->in[i], s->rank == 1 && rank > 1 ? RT_FO_LAST : order);
     int64_t dim[RT_MAX_RANK + 1];
     if (s->rank == rank) return x;
-    const rt_shape wide = widened(s, rank);
+    const rt_shape wide = rt_fo_widened(s, rank);
     const int dims = rt_fo_shape(&wide, order, dim);
     const char *what = rt_onnx_name(e->o, "wide%d", i);
     return rt_fo_chain(e, n, "Reshape", what, x, rt_fo_whole(e, n, rt_onnx_name(e->o, "%s/shape", what), dims, dim));
@@ -131,7 +123,7 @@ void rt_fo_put_binary(rt_fo_graph *e, const rt_node *n)
     for (int k = 0; k < 2; k++) {
         if (!own || k == a->reverse) side[k] = beside(e, n, own ? 0 : k, to->rank, order);
         else {
-            const rt_shape wide = widened(&a->operand, order == RT_FO_FIRST ? to->rank : a->operand.rank);
+            const rt_shape wide = rt_fo_widened(&a->operand, order == RT_FO_FIRST ? to->rank : a->operand.rank);
             side[k] = rt_fo_field(e, n->field[0], order == RT_FO_FIRST && wide.rank > 1 ? RT_FO_TO_FIRST : RT_FO_AS_IS,
                                   &wide);
         }
@@ -173,7 +165,7 @@ void rt_fo_put_where(rt_fo_graph *e, const rt_node *n)
 
 void rt_fo_put_constant(rt_fo_graph *e, const rt_node *n)
 {
-    rt_shape s = e->g->tensor[n->out].shape, wide = widened(&s, s.rank);
+    rt_shape s = e->g->tensor[n->out].shape, wide = rt_fo_widened(&s, s.rank);
     int64_t dim[RT_MAX_RANK];
     for (int i = 0; i < s.rank; i++) dim[i] = s.dim[i];
     const char *out = rt_fo_unique(e, n->name), *rows = rt_fo_rows(e, n), *whole = rt_fo_own(e, n, "shape"),

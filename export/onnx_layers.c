@@ -177,18 +177,24 @@ static void put_conv_transpose(rt_fo_graph *e, const rt_node *n)
 void rt_fo_reduced(rt_fo_graph *e, const rt_node *n, const char *op, const char *in, const char *out, int count,
                         const int64_t *axes, int keep)
 {
-    int by_input = e->spec->opset >= 18;
+    int by_input = e->spec->opset >= (strcmp(op, "ReduceSum") ? 18 : 13);
     rt_onnx_node *p = rt_fo_node_of(e, op, out, in, by_input ? rt_fo_whole(e, n, "axes", count, axes) : NULL, NULL);
     if (!by_input) rt_onnx_ints(p, "axes", count, axes);
     rt_onnx_int(p, "keepdims", keep);
+}
+
+static int told_axis(const rt_fo_graph *e, const rt_node *n, rt_fo_order order)
+{
+    const int axis = RT_ATTR(n, rt_axis_attr)->axis, rank = rt_fo_rank(e, n->in[0]);
+    return rt_fo_axis(axis < 0 ? axis + rank : axis, rank, order);
 }
 
 static void put_softmax(rt_fo_graph *e, const rt_node *n)
 {
     rt_fo_order order = rt_fo_common(e, n);
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
-    rt_onnx_int(rt_fo_node_of(e, "Softmax", out, x, NULL, NULL), "axis",
-                order == RT_FO_FIRST ? 1 : rt_fo_rank(e, n->in[0]));
+    rt_onnx_int(rt_fo_node_of(e, n->op == RT_OP_SOFTMAX ? "Softmax" : "LogSoftmax", out, x, NULL, NULL), "axis",
+                told_axis(e, n, order));
     rt_fo_set_like(e, n, order, out);
 }
 
@@ -235,12 +241,11 @@ static void put_global(rt_fo_graph *e, const rt_node *n)
 /* Many parts may be one tensor, or a list of any length. */
 static void put_concat(rt_fo_graph *e, const rt_node *n)
 {
-    const int rank = rt_fo_rank(e, n->in[0]);
-    rt_fo_order order = rank == 1 ? RT_FO_LAST : rt_fo_common(e, n);
+    rt_fo_order order = rt_fo_rank(e, n->in[0]) == 1 ? RT_FO_LAST : rt_fo_common(e, n);
     const char *out = rt_fo_unique(e, n->name), **in = rt_onnx_list(e->o, n->inputs);
     if (!in) return;
     for (int i = 0; i < n->inputs; i++) in[i] = rt_fo_take(e, n->in[i], order);
-    rt_onnx_int(rt_onnx_add(e->o, "Concat", out, in), "axis", order == RT_FO_FIRST ? 1 : rank);
+    rt_onnx_int(rt_onnx_add(e->o, "Concat", out, in), "axis", told_axis(e, n, order));
     rt_fo_set(e, n->out, order, out);
 }
 
@@ -340,7 +345,24 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_SOFTMAX] = put_softmax,
     [RT_OP_EMBEDDING] = put_embedding,
     [RT_OP_POSITION] = put_position,
+    [RT_OP_LOG_SOFTMAX] = put_softmax,
     [RT_OP_CALL] = put_call,
+    [RT_OP_PERMUTE] = rt_fo_put_permute,
+    [RT_OP_SLICE] = rt_fo_put_slice,
+    [RT_OP_PAD] = rt_fo_put_pad,
+    [RT_OP_GATHER] = rt_fo_put_gather,
+    [RT_OP_EXPAND] = rt_fo_put_expand,
+    [RT_OP_TILE] = rt_fo_put_tile,
+    [RT_OP_REDUCE_SUM] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_MEAN] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_MAX] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_MIN] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_PROD] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_L1] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_L2] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_SUM_SQUARE] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_LOG_SUM] = rt_fo_put_reduce,
+    [RT_OP_REDUCE_LOG_SUM_EXP] = rt_fo_put_reduce,
     [RT_OP_CONV_TRANSPOSE2D] = put_conv_transpose,
     [RT_OP_CONV_TRANSPOSE1D] = put_conv_transpose,
     [RT_OP_RESIZE] = rt_fo_put_resize,

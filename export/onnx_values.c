@@ -96,6 +96,16 @@ int rt_fo_rank(const rt_fo_graph *e, int tensor) { return e->g->tensor[tensor].s
 int rt_fo_dims(const rt_fo_graph *e, int tensor, rt_fo_order order, int64_t dim[RT_MAX_RANK + 1])
 { return rt_fo_shape(&e->g->tensor[tensor].shape, order, dim); }
 
+int rt_fo_axis(int axis, int rank, rt_fo_order order)
+{ return order == RT_FO_LAST || rank == 1 ? axis + 1 : axis == rank - 1 ? 1 : axis + 2; }
+
+rt_shape rt_fo_widened(const rt_shape *s, int rank)
+{
+    rt_shape w = {.rank = rank};
+    for (int i = 0; i < rank; i++) w.dim[i] = i < rank - s->rank ? 1 : s->dim[i - (rank - s->rank)];
+    return w;
+}
+
 /* A row of this shape from channels first to last, or the other way. A Reshape does where no number moves: ONNX
  * Runtime takes longer for a Transpose. */
 static void transpose(rt_fo_graph *e, const rt_node *n, const char *in, const char *out, const rt_shape *s,
