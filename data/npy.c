@@ -105,7 +105,7 @@ const char *rt_npy_type(rt_dtype type)
     case RT_BF16:
     case RT_STRING:
     case RT_TEXT:
-    case RT_DTYPE_COUNT: break;
+    default: break;
     }
     return NULL;
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/narrow.h"
+
 rt_status rt_array_size(rt_dtype type, int rank, const int64_t *dim, size_t *count, size_t *bytes)
 {
     if (rank < 0 || rank > RT_ARRAY_RANK)
@@ -40,9 +42,15 @@ rt_status rt_array_make(rt_array **out, rt_region *r, rt_dtype type, int rank, c
 }
 
 int rt_array_is_float(const rt_array *a)
-{ return a->type == RT_F16 || a->type == RT_BF16 || a->type == RT_F32 || a->type == RT_F64; }
+{
+    return a->type == RT_F16 || a->type == RT_BF16 || a->type == RT_F32 || a->type == RT_F64 ||
+           rt_narrow_is_float(a->type);
+}
 
-int rt_array_is_integer(const rt_array *a) { return rt_dtype_is_integer(a->type); }
+/* Of the integers that share a byte in files, but have their own here. */
+static int bits_of(rt_dtype t) { return t == RT_U4 || t == RT_I4 ? 4 : t == RT_U2 || t == RT_I2 ? 2 : 0; }
+
+int rt_array_is_integer(const rt_array *a) { return rt_dtype_is_integer(a->type) || bits_of(a->type); }
 
 /* ---- halves: both are a sign, an exponent and a fraction; a double is rounded to them directly ---- */
 
@@ -90,10 +98,14 @@ double rt_array_double(const rt_array *a, size_t i)
         X(RT_F32, float)
         X(RT_F64, double)
         X(RT_BOOL, uint8_t)
+        X(RT_U4, uint8_t)
+        X(RT_I4, int8_t)
+        X(RT_U2, uint8_t)
+        X(RT_I2, int8_t)
 #undef X
     case RT_F16: return of_half(((const uint16_t *)a->data)[i], F16_EXPONENT);
     case RT_BF16: return of_half(((const uint16_t *)a->data)[i], BF16_EXPONENT);
-    default: return NAN;
+    default: return rt_narrow_is_float(a->type) ? rt_narrow_value(a->type, ((const uint8_t *)a->data)[i]) : NAN;
     }
 }
 
@@ -111,6 +123,10 @@ int64_t rt_array_int(const rt_array *a, size_t i)
 #define X(E, T) case E: return (int64_t)((const T *)a->data)[i];
         WHOLE_TYPES(X)
         X(RT_BOOL, uint8_t)
+        X(RT_U4, uint8_t)
+        X(RT_I4, int8_t)
+        X(RT_U2, uint8_t)
+        X(RT_I2, int8_t)
 #undef X
     default: return whole(rt_array_double(a, i));
     }
@@ -126,6 +142,12 @@ void rt_array_put_int(rt_array *a, size_t i, int64_t v)
         WHOLE_TYPES(X)
 #undef X
     case RT_BOOL: ((uint8_t *)a->data)[i] = v != 0; return;
+    case RT_U4: case RT_U2: ((uint8_t *)a->data)[i] = (uint8_t)(v & ((1 << bits_of(a->type)) - 1)); return;
+    case RT_I4: case RT_I2: {
+        int half = 1 << (bits_of(a->type) - 1), low = (int)(v & (2 * half - 1));
+        ((int8_t *)a->data)[i] = (int8_t)(low < half ? low : low - 2 * half);
+        return;
+    }
     default: rt_array_put(a, i, (double)v);
     }
 }
@@ -146,6 +168,9 @@ void rt_array_put(rt_array *a, size_t i, double v)
         rt_array_put_int(a, i, whole(v));
         return;
     case RT_STRING: case RT_TEXT: return;
+    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z: case RT_F4E2M1:
+        ((uint8_t *)a->data)[i] = rt_narrow_code(a->type, v, 1);
+        return;
     default: rt_array_put_int(a, i, whole(v));
     }
 }
@@ -160,10 +185,29 @@ void rt_array_copy(rt_array *to, size_t i, const rt_array *from, size_t k)
 
 const char *rt_array_type_name(rt_dtype t)
 {
-    static const char *const name[RT_DTYPE_COUNT] = {
-        [RT_U8] = "uint8", [RT_I8] = "int8", [RT_U16] = "uint16", [RT_I16] = "int16", [RT_U32] = "uint32",
-        [RT_I32] = "int32", [RT_U64] = "uint64", [RT_I64] = "int64", [RT_F16] = "float16", [RT_BF16] = "bfloat16",
-        [RT_F32] = "float32", [RT_F64] = "float64", [RT_BOOL] = "bool", [RT_STRING] = "string"};
+    static const char *const name[RT_DTYPE_COUNT] = {[RT_U8] = "uint8",
+                                                     [RT_I8] = "int8",
+                                                     [RT_U16] = "uint16",
+                                                     [RT_I16] = "int16",
+                                                     [RT_U32] = "uint32",
+                                                     [RT_I32] = "int32",
+                                                     [RT_U64] = "uint64",
+                                                     [RT_I64] = "int64",
+                                                     [RT_F16] = "float16",
+                                                     [RT_BF16] = "bfloat16",
+                                                     [RT_F32] = "float32",
+                                                     [RT_F64] = "float64",
+                                                     [RT_BOOL] = "bool",
+                                                     [RT_STRING] = "string",
+                                                     [RT_U4] = "uint4",
+                                                     [RT_I4] = "int4",
+                                                     [RT_U2] = "uint2",
+                                                     [RT_I2] = "int2",
+                                                     [RT_F8E4M3] = "float8e4m3fn",
+                                                     [RT_F8E4M3Z] = "float8e4m3fnuz",
+                                                     [RT_F8E5M2] = "float8e5m2",
+                                                     [RT_F8E5M2Z] = "float8e5m2fnuz",
+                                                     [RT_F4E2M1] = "float4e2m1"};
     return (unsigned)t < RT_DTYPE_COUNT && name[t] ? name[t] : "?";
 }
 

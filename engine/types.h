@@ -4,12 +4,15 @@
 
 #include <stddef.h>
 
-/* All little-endian. BF16 is the upper half of a float. Types of data sets are those up to TEXT; BOOL (a byte, 0 or 1)
- * and STRING (a pointer to text that ends with 0) are of arrays in memory alone (engine/array.h). */
+/* All little-endian. BF16 is the upper half of a float. Types of data sets are those up to TEXT; the others are of arrays
+ * in memory alone (engine/array.h): BOOL (a byte, 0 or 1), STRING (a pointer to text that ends with 0), integers of 4 and
+ * 2 bits (a byte each, within their range), and floats of 8 and 4 bits (engine/narrow.h; a byte each, its code). */
 #define RT_DTYPES(X) \
     X(U8, "u8", 1) X(I8, "i8", 1) X(U16, "u16", 2) X(I16, "i16", 2) X(U32, "u32", 4) X(I32, "i32", 4) \
     X(U64, "u64", 8) X(I64, "i64", 8) X(F16, "f16", 2) X(BF16, "bf16", 2) X(F32, "f32", 4) X(F64, "f64", 8) \
-    X(TEXT, "text", 1) X(BOOL, "bool", 1) X(STRING, "string", 8)
+    X(TEXT, "text", 1) X(BOOL, "bool", 1) X(STRING, "string", 8) X(U4, "u4", 1) X(I4, "i4", 1) X(U2, "u2", 1) \
+    X(I2, "i2", 1) X(F8E4M3, "f8e4m3", 1) X(F8E4M3Z, "f8e4m3z", 1) X(F8E5M2, "f8e5m2", 1) X(F8E5M2Z, "f8e5m2z", 1) \
+    X(F4E2M1, "f4e2m1", 1)
 typedef enum {
 #define X(E, n, s) RT_##E,
     RT_DTYPES(X)

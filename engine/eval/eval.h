@@ -6,8 +6,9 @@
  * that those leave open is that of onnx.reference.
  *
  * Floats are computed in double and rounded once where an element is made of few; integers in 64 bits. What comes from
- * a file is checked here: types, ranks, shapes, indices, sizes. Sequences, optionals, maps, complex numbers, and
- * elements below 8 bits are not supported, and are refused by whoever reads the file. */
+ * a file is checked here: types, ranks, shapes, indices, sizes. Sequences, optionals, maps and complex numbers are not
+ * supported, and are refused by whoever reads the file; elements below 8 bits and floats of 8 are cast, quantized to,
+ * dequantized and moved. */
 #ifndef RT_ENGINE_EVAL_EVAL_H
 #define RT_ENGINE_EVAL_EVAL_H
 
@@ -145,7 +146,10 @@ enum {
     RT_EVAL_INTEGERS = 1 << RT_U8 | 1 << RT_I8 | 1 << RT_U16 | 1 << RT_I16 | 1 << RT_U32 | 1 << RT_I32 | 1 << RT_U64 |
                        1 << RT_I64,
     RT_EVAL_NUMBERS = RT_EVAL_FLOATS | RT_EVAL_INTEGERS,
-    RT_EVAL_ANY = RT_EVAL_NUMBERS | 1 << RT_BOOL | 1 << RT_STRING
+    RT_EVAL_ANY = RT_EVAL_NUMBERS | 1 << RT_BOOL | 1 << RT_STRING,
+    RT_EVAL_NARROW = 1 << RT_U4 | 1 << RT_I4 | 1 << RT_U2 | 1 << RT_I2 | 1 << RT_F8E4M3 | 1 << RT_F8E4M3Z |
+                     1 << RT_F8E5M2 | 1 << RT_F8E5M2Z | 1 << RT_F4E2M1,
+    RT_EVAL_MOVED = RT_EVAL_ANY | RT_EVAL_NARROW       /* of operators that look at no element */
 };
 /* Evaluates a body with these inputs; out (its outputs). */
 rt_status rt_eval_body_run(rt_eval_call *, const rt_eval_graph *, rt_array *const *in, int inputs, rt_array **out);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/eval/eval_elements.h"
+#include "engine/narrow.h"
 
 /* ---- numbers as text: the fewest digits that read back as the number, laid out as Python and NumPy do ---- */
 
@@ -107,15 +108,22 @@ static int to_float(const rt_array *x, float *to)
     }
 }
 
-static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type)
+static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int saturate)
 {
     rt_array *y;
     if (type == x->type) return rt_eval_view(c, 0, x, x->rank, x->dim);
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
+    if ((type == RT_STRING || x->type == RT_STRING) && RT_EVAL_NARROW >> (type == RT_STRING ? x->type : type) & 1)
+        return rt_fail(RT_INPUT, "text and %s are not cast", rt_array_type_name(type == RT_STRING ? x->type : type));
+    if (rt_narrow_is_float(type)) {
+        for (size_t i = 0; i < x->count; i++)
+            ((uint8_t *)y->data)[i] = rt_narrow_code(type, rt_array_double(x, i), saturate);
+        return RT_OK;
+    }
     if (type == RT_STRING) return to_text(c, x, y);
     if (x->type == RT_STRING) return of_text(x, y);
     if (type == RT_F32 && to_float(x, y->data)) return RT_OK;
-    if (type == RT_F32 && x->count > 65536) return of_halves(c, x, y);
+    if (type == RT_F32 && x->count > 65536 && rt_dtype_size(x->type) == 2) return of_halves(c, x, y);
     if (rt_array_is_integer(x) && rt_array_is_integer(y))
         for (size_t i = 0; i < x->count; i++) rt_array_put_int(y, i, rt_array_int(x, i));
     else
@@ -123,10 +131,11 @@ static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type)
     return RT_OK;
 }
 
-static void fp8_attributes(rt_eval_call *c)
+/* Whether floats of few bits are clamped. round_mode is of a type that is not supported. */
+static int saturates(rt_eval_call *c)
 {
-    if (c->version >= 19) rt_eval_int(c, "saturate", 1);
     if (c->version >= 24) rt_eval_string(c, "round_mode", "up");
+    return c->version < 19 || rt_eval_int(c, "saturate", 1) != 0;
 }
 
 /* The type by name, as attribute `to` of opset 1 has it. */
@@ -144,18 +153,18 @@ static rt_status cast(rt_eval_call *c)
     rt_dtype type;
     RT_TRY(c->version < 6 ? named(rt_eval_string(c, "to", ""), &type)
                           : rt_eval_type_of(rt_eval_int(c, "to", 0), &type));
-    fp8_attributes(c);
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
-    return cast_to(c, x, type);
+    int saturate = saturates(c);
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
+    return cast_to(c, x, type, saturate);
 }
 
 static rt_status cast_like(rt_eval_call *c)
 {
     const rt_array *x, *like;
-    fp8_attributes(c);
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
-    RT_TRY(rt_eval_need(c, 1, RT_EVAL_ANY, &like));
-    return cast_to(c, x, like->type);
+    int saturate = saturates(c);
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
+    RT_TRY(rt_eval_need(c, 1, RT_EVAL_MOVED, &like));
+    return cast_to(c, x, like->type, saturate);
 }
 
 /* The same bytes, called otherwise. */

@@ -34,13 +34,13 @@ void rt_eval_consumed(rt_eval_call *c)
 rt_status rt_eval_type_of(int64_t code, rt_dtype *type)
 {
     static const rt_dtype known[] = {[1] = RT_F32, RT_U8, RT_I8, RT_U16, RT_I16, RT_I32, RT_I64, RT_STRING, RT_BOOL,
-                                     RT_F16, RT_F64, RT_U32, RT_U64, [16] = RT_BF16};
-    static const char *const other[] = {[14] = "complex64", "complex128", [17] = "float8e4m3fn", "float8e4m3fnuz",
-                                        "float8e5m2", "float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0",
-                                        "uint2", "int2", "float6e2m3", "float6e3m2"};
+                                     RT_F16, RT_F64, RT_U32, RT_U64, [16] = RT_BF16, RT_F8E4M3, RT_F8E4M3Z,
+                                     RT_F8E5M2, RT_F8E5M2Z, RT_U4, RT_I4, RT_F4E2M1, [25] = RT_U2, RT_I2};
+    static const char *const other[] = {[14] = "complex64", "complex128", [24] = "float8e8m0", [27] = "float6e2m3",
+                                        "float6e3m2"};
     if (code >= 0 && code < (int64_t)(sizeof other / sizeof *other) && other[code])
         return rt_fail(RT_INPUT, "type %s is not supported", other[code]);
-    if (code < 1 || code > 16) return rt_fail(RT_INPUT, "%lld is no type of elements", (long long)code);
+    if (code < 1 || code > 26) return rt_fail(RT_INPUT, "%lld is no type of elements", (long long)code);
     *type = known[code];
     return RT_OK;
 }

@@ -13,7 +13,7 @@ static rt_status concat(rt_eval_call *c)
     int axis;
     char s[128], t[128];
     if (c->version >= 4 && !rt_eval_has(c, "axis")) return rt_fail(RT_INPUT, "there is no axis");
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &first));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &first));
     RT_TRY(rt_eval_axis(rt_eval_int(c, "axis", 1), first->rank, &axis));
     memcpy(dim, first->dim, sizeof dim);
     for (int i = 0; i < c->inputs; i++) {
@@ -68,7 +68,7 @@ static rt_status split(rt_eval_call *c)
     const int64_t *part;
     int64_t dim[RT_ARRAY_RANK], at = 0, sum = 0;
     int axis, n;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_axis(rt_eval_int(c, "axis", 0), x->rank, &axis));
     RT_TRY(parts_of(c, x->dim[axis], &part, &n));
     for (int i = 0; i < n; i++)
@@ -119,7 +119,7 @@ static rt_status slice(rt_eval_call *c)
     const int64_t *start, *end, *axes = NULL, *by = NULL;
     int64_t dim[RT_ARRAY_RANK], step[RT_ARRAY_RANK], from = 0;
     int n, ends, axes_given, steps = -1, seen[RT_ARRAY_RANK] = {0};
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (c->version < 10) {
         n = rt_eval_ints(c, "starts", &start);
         ends = rt_eval_ints(c, "ends", &end);
@@ -158,7 +158,7 @@ static rt_status transpose(rt_eval_call *c)
     const int64_t *perm;
     int64_t dim[RT_ARRAY_RANK], own[RT_ARRAY_RANK], step[RT_ARRAY_RANK];
     int n = rt_eval_ints(c, "perm", &perm), seen[RT_ARRAY_RANK];
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (n == 0) n = -1;
     if (n >= 0) RT_TRY(rt_eval_axes(x->rank, perm, n, seen));
     if (n >= 0 && n != x->rank) return rt_fail(RT_INPUT, "perm has %d axes of %d", n, x->rank);
@@ -180,7 +180,7 @@ static rt_status expand(rt_eval_call *c)
     const int64_t *want;
     int64_t dim[RT_ARRAY_RANK], own[RT_ARRAY_RANK], step[RT_ARRAY_RANK];
     int n, rank;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_list(c, 1, &want, &n));
     if (n < 0 || n > RT_ARRAY_RANK) return rt_fail(RT_INPUT, "no shape of at most %d dimensions", RT_ARRAY_RANK);
     for (int i = 0; i < n; i++)
@@ -206,7 +206,7 @@ static rt_status tile(rt_eval_call *c)
     const int64_t *repeats = NULL;
     int64_t dim[RT_ARRAY_RANK], own[RT_ARRAY_RANK], d[2 * RT_ARRAY_RANK], s[2 * RT_ARRAY_RANK], times = 0, axis = 0;
     int n, at = -1;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (c->version < 6) {
         const rt_array *a, *b;
         RT_TRY(rt_eval_need(c, 1, RT_EVAL_NUMBERS, &a));

@@ -83,7 +83,7 @@ rt_status rt_eval_pad(rt_eval_call *c)
     int64_t before[RT_ARRAY_RANK], behind[RT_ARRAY_RANK], dim[RT_ARRAY_RANK], *map[RT_ARRAY_RANK];
     pad_mode mode = CONSTANT;
     RT_TRY(mode_of(c, &mode));
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (c->version < 11) {
         RT_TRY(rt_eval_temp(c, x->type, 0, NULL, &made));
         rt_array_put(made, 0, rt_eval_float(c, "value", 0));
@@ -120,7 +120,7 @@ rt_status rt_eval_center_crop_pad(rt_eval_call *c)
     const int64_t *want, *axes;
     int64_t dim[RT_ARRAY_RANK], *map[RT_ARRAY_RANK];
     int n, m = rt_eval_ints(c, "axes", &axes), seen[RT_ARRAY_RANK];
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_list(c, 1, &want, &n));
     if (m >= 0) RT_TRY(rt_eval_axes(x->rank, axes, m, seen));
     if (n != (m >= 0 ? m : x->rank)) return rt_fail(RT_INPUT, "the shape has %d dimensions, not one an axis", n);
@@ -142,7 +142,7 @@ rt_status rt_eval_trilu(rt_eval_call *c)
     int64_t upper = rt_eval_int(c, "upper", 1), k = 0;
     const rt_array *x;
     rt_array *y;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY & ~(1u << RT_STRING), &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED & ~(1u << RT_STRING), &x));
     if (rt_eval_in(c, 1)) RT_TRY(rt_eval_one_int(c, 1, &k));
     if (x->rank < 2) return rt_fail(RT_INPUT, "the input has fewer than two axes");
     RT_TRY(rt_eval_like(c, 0, x->type, x, &y));
@@ -163,7 +163,7 @@ rt_status rt_eval_reverse_sequence(rt_eval_call *c)
     rt_array *y;
     const int64_t *length;
     int n;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_list(c, 1, &length, &n));
     if (x->rank < 2 || batch < 0 || batch > 1 || time != 1 - batch)
         return rt_fail(RT_INPUT, "batch_axis and time_axis are not 0 and 1, or 1 and 0");
@@ -191,7 +191,7 @@ static rt_status block_of(rt_eval_call *c, const rt_array **x, int64_t *b, int *
     if (reads_mode) mode = rt_eval_string(c, "mode", mode);
     *crd = !strcmp(mode, "CRD");
     if (!*crd && strcmp(mode, "DCR")) return rt_fail(RT_INPUT, "mode '%s' is neither DCR nor CRD", mode);
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, x));
     if ((*x)->rank != 4) return rt_fail(RT_INPUT, "the input has %d axes, not 4", (*x)->rank);
     if (*b < 1 || *b > 1 << 20) return rt_fail(RT_INPUT, "blocksize is %lld", (long long)*b);
     return RT_OK;

@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "engine/eval/eval_elements.h"
+#include "engine/narrow.h"
 
 static void range_of(rt_dtype t, double *low, double *high)
 {
-    *low = t == RT_I8 ? -128 : t == RT_I16 ? -32768 : 0;
-    *high = t == RT_I8 ? 127 : t == RT_U8 ? 255 : t == RT_I16 ? 32767 : 65535;
+    static const double lows[RT_DTYPE_COUNT] = {[RT_I8] = -128, [RT_I16] = -32768, [RT_I4] = -8, [RT_I2] = -2};
+    static const double highs[RT_DTYPE_COUNT] = {[RT_U8] = 255, [RT_I8] = 127, [RT_U16] = 65535, [RT_I16] = 32767,
+                                                 [RT_U4] = 15, [RT_I4] = 7, [RT_U2] = 3, [RT_I2] = 1};
+    *low = lows[t];
+    *high = highs[t];
 }
 
 int64_t rt_eval_saturate(rt_dtype t, double v)
@@ -93,7 +97,16 @@ static double rounded(rt_dtype t, double v)
     return rt_array_double(&a, 0);
 }
 
-/* y = sat(rne(x / scale) + zero), the division in the precision of the scale, or of attribute `precision`. */
+/* Floats of few bits have no zero point but 0. */
+static rt_status no_offset(const grains *g, rt_dtype type)
+{
+    for (size_t i = 0; g->zero && rt_narrow_is_float(type) && i < g->zero->count; i++)
+        if (rt_array_double(g->zero, i) != 0) return rt_fail(RT_INPUT, "%s has a zero point", rt_array_type_name(type));
+    return RT_OK;
+}
+
+/* y = sat(rne(x / scale) + zero), or the nearest float of few bits to x / scale; the division in the precision of the
+ * scale, or of attribute `precision`. */
 rt_status rt_eval_quantize(rt_eval_call *c)
 {
     int newest = *c->node->domain == 'c';
@@ -101,20 +114,22 @@ rt_status rt_eval_quantize(rt_eval_call *c)
     rt_array *y;
     rt_dtype type = RT_U8, precise;
     grains g;
-    int64_t code = 0, precision = 0;
-    if (c->version >= 19) rt_eval_int(c, "saturate", 1);
+    int64_t code = 0, precision = 0, saturate = 1;
+    if (c->version >= 19) saturate = rt_eval_int(c, "saturate", 1);
     if (c->version >= 21) code = rt_eval_int(c, "output_dtype", 0);
     if (c->version >= 23) precision = rt_eval_int(c, "precision", 0);
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_FLOATS | 1u << RT_I32, &x));
-    RT_TRY(grains_of(c, x, RT_EVAL_CODES, newest, &g));
+    RT_TRY(grains_of(c, x, RT_EVAL_CODES | RT_EVAL_NARROW, newest, &g));
     if (code) RT_TRY(rt_eval_type_of(code, &type));
     if (code && g.zero && g.zero->type != type)
         return rt_fail(RT_INPUT, "output_dtype is not the type of the zero point");
     if (g.zero) type = g.zero->type;
     precise = g.scale->type;
     if (precision) RT_TRY(rt_eval_type_of(precision, &precise));
-    if (!(RT_EVAL_CODES >> type & 1)) return rt_fail(RT_INPUT, "type %s is not quantized to", rt_array_type_name(type));
+    if (!((RT_EVAL_CODES | RT_EVAL_NARROW) >> type & 1))
+        return rt_fail(RT_INPUT, "type %s is not quantized to", rt_array_type_name(type));
     if (!(RT_EVAL_FLOATS >> precise & 1)) return rt_fail(RT_INPUT, "precision is no type of floats");
+    RT_TRY(no_offset(&g, type));
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
     size_t at = 0;
     for (size_t o = 0; x->count && o < g.outer; o++)
@@ -122,7 +137,12 @@ rt_status rt_eval_quantize(rt_eval_call *c)
             for (size_t k = 0; k < g.inner; k++, at++) {
                 size_t s = grain_of(&g, o, i, k);
                 double v = rounded(precise, rt_array_double(x, at)) / rounded(precise, rt_array_double(g.scale, s));
-                v = nearbyint(rounded(precise, v)) + (g.zero ? (double)rt_array_int(g.zero, s) : 0);
+                v = rounded(precise, v);
+                if (rt_narrow_is_float(type)) {
+                    ((uint8_t *)y->data)[at] = rt_narrow_code(type, v, saturate != 0);
+                    continue;
+                }
+                v = nearbyint(v) + (g.zero ? (double)rt_array_int(g.zero, s) : 0);
                 rt_array_put_int(y, at, rt_eval_saturate(type, v));
             }
     return RT_OK;
@@ -137,9 +157,10 @@ rt_status rt_eval_dequantize(rt_eval_call *c)
     grains g;
     rt_dtype type;
     int64_t code = c->version >= 23 ? rt_eval_int(c, "output_dtype", 0) : 0;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_CODES | 1u << RT_I32, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_CODES | RT_EVAL_NARROW | 1u << RT_I32, &x));
     RT_TRY(grains_of(c, x, 1u << x->type, newest, &g));
     type = g.scale->type;
+    RT_TRY(no_offset(&g, x->type));
     if (code) RT_TRY(rt_eval_type_of(code, &type));
     if (!(RT_EVAL_FLOATS >> type & 1)) return rt_fail(RT_INPUT, "%s is no type of floats", rt_array_type_name(type));
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
@@ -162,7 +183,9 @@ rt_status rt_eval_dequantize(rt_eval_call *c)
                     s = grain_of(&g, o, i, k);
                     zero = g.zero ? rt_array_int(g.zero, s) : 0;
                 }
-                double v = (double)(float)(rt_array_int(x, at) - zero) * rt_array_double(g.scale, s);
+                double own = rt_narrow_is_float(x->type) ? rt_array_double(x, at)
+                                                         : (double)(float)(rt_array_int(x, at) - zero);
+                double v = own * rt_array_double(g.scale, s);
                 rt_array_put(y, at, type == RT_F64 ? v : (double)(float)v);
             }
         }

@@ -9,7 +9,7 @@ static rt_status shape(rt_eval_call *c)
 {
     const rt_array *x;
     rt_array *y;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     int64_t rank = x->rank, start = 0, end = rank, n;
     if (c->version >= 15) {
         start = rt_eval_int(c, "start", 0);
@@ -29,7 +29,7 @@ static rt_status size(rt_eval_call *c)
 {
     const rt_array *x;
     rt_array *y;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_make(c, 0, RT_I64, 0, NULL, &y));
     *(int64_t *)y->data = (int64_t)x->count;
     return RT_OK;
@@ -44,7 +44,7 @@ static rt_status reshape(rt_eval_call *c)
     size_t count = 1;
     char text[128];
     rt_eval_consumed(c);
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (c->version < 5) n = rt_eval_ints(c, "shape", &want);
     else RT_TRY(rt_eval_list(c, 1, &want, &n));
     if (c->version >= 14) zero = rt_eval_int(c, "allowzero", 0);
@@ -77,7 +77,7 @@ static rt_status flatten(rt_eval_call *c)
 {
     const rt_array *x;
     int64_t axis = rt_eval_int(c, "axis", 1), dim[2] = {1, 1};
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     if (axis < 0) axis += x->rank;
     if (axis < 0 || axis > x->rank) return rt_fail(RT_INPUT, "axis %lld is not there", (long long)axis);
     for (int i = 0; i < x->rank; i++) dim[i >= axis] *= x->dim[i];
@@ -98,7 +98,7 @@ static rt_status squeeze(rt_eval_call *c)
     const int64_t *list;
     int64_t dim[RT_ARRAY_RANK];
     int n, rank = 0, flag[RT_ARRAY_RANK] = {0};
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(axes_of(c, &list, &n));
     if (n >= 0) RT_TRY(rt_eval_axes(x->rank, list, n, flag));
     for (int i = 0; i < x->rank; i++) {
@@ -116,7 +116,7 @@ static rt_status unsqueeze(rt_eval_call *c)
     const int64_t *list;
     int64_t dim[RT_ARRAY_RANK];
     int n, flag[RT_ARRAY_RANK] = {0};
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(axes_of(c, &list, &n));
     if (n < 0) return rt_fail(RT_INPUT, "there are no axes");
     if (n > RT_ARRAY_RANK - x->rank) return rt_fail(RT_INPUT, "more than %d dimensions", RT_ARRAY_RANK);
@@ -128,7 +128,7 @@ static rt_status unsqueeze(rt_eval_call *c)
 static rt_status identity(rt_eval_call *c)
 {
     const rt_array *x;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_ANY, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     return rt_eval_view(c, 0, x, x->rank, x->dim);
 }
 

@@ -19,13 +19,34 @@ rt_dtype rt_onnx_element(int32_t number, const char **name)
         {"int16", RT_I16}, {"int32", RT_I32}, {"int64", RT_I64}, {"string", RT_STRING}, {"bool", RT_BOOL},
         {"float16", RT_F16}, {"float64", RT_F64}, {"uint32", RT_U32}, {"uint64", RT_U64},
         {"complex64", RT_DTYPE_COUNT}, {"complex128", RT_DTYPE_COUNT}, {"bfloat16", RT_BF16},
-        {"float8e4m3fn", RT_DTYPE_COUNT}, {"float8e4m3fnuz", RT_DTYPE_COUNT}, {"float8e5m2", RT_DTYPE_COUNT},
-        {"float8e5m2fnuz", RT_DTYPE_COUNT}, {"uint4", RT_DTYPE_COUNT}, {"int4", RT_DTYPE_COUNT},
-        {"float4e2m1", RT_DTYPE_COUNT}, {"float8e8m0", RT_DTYPE_COUNT}, {"uint2", RT_DTYPE_COUNT},
-        {"int2", RT_DTYPE_COUNT}};
+        {"float8e4m3fn", RT_F8E4M3}, {"float8e4m3fnuz", RT_F8E4M3Z}, {"float8e5m2", RT_F8E5M2},
+        {"float8e5m2fnuz", RT_F8E5M2Z}, {"uint4", RT_U4}, {"int4", RT_I4}, {"float4e2m1", RT_F4E2M1},
+        {"float8e8m0", RT_DTYPE_COUNT}, {"uint2", RT_U2}, {"int2", RT_I2}};
     int known = number >= 0 && (size_t)number < sizeof of / sizeof of[0];
     if (name) *name = known ? of[number].name : "an unknown type";
     return known ? of[number].type : RT_DTYPE_COUNT;
+}
+
+/* Elements of 4 and 2 bits share bytes in files, the first in the low bits. */
+static int packed_bits(rt_dtype t)
+{ return t == RT_U4 || t == RT_I4 || t == RT_F4E2M1 ? 4 : t == RT_U2 || t == RT_I2 ? 2 : 0; }
+
+static size_t packed_bytes(rt_dtype t, size_t count)
+{
+    size_t each = packed_bits(t) ? 8 / (size_t)packed_bits(t) : 1;
+    return each > 1 ? count / each + (count % each > 0) : count * rt_dtype_size(t);
+}
+
+/* Packed elements at the start of an array become its elements. */
+static void unpack(rt_array *a)
+{
+    int bits = packed_bits(a->type);
+    uint8_t *data = a->data;
+    for (size_t i = a->count; bits && i--;) {
+        int v = data[i * (size_t)bits / 8] >> i % (8 / (size_t)bits) * (size_t)bits & ((1 << bits) - 1);
+        if (a->type == RT_F4E2M1) data[i] = (uint8_t)v;
+        else rt_array_put_int(a, i, v);
+    }
 }
 
 /* ---- data in another file ---- */
@@ -130,7 +151,8 @@ static rt_status copy_fields(rt_array *a, const Onnx__TensorProto *t, rt_region 
     case RT_STRING: n = t->n_string_data; break;
     default: n = t->n_int32_data;
     }
-    if (n != a->count) return rt_fail(RT_INPUT, "has %zu values, its shape needs %zu", n, a->count);
+    size_t want = packed_bits(a->type) ? packed_bytes(a->type, a->count) : a->count;
+    if (n != want) return rt_fail(RT_INPUT, "has %zu values, its shape needs %zu", n, want);
     if (!n) return RT_OK;
     switch (a->type) {
     case RT_F32: memcpy(a->data, t->float_data, n * 4); break;
@@ -142,6 +164,10 @@ static rt_status copy_fields(rt_array *a, const Onnx__TensorProto *t, rt_region 
     case RT_STRING: return copy_texts(a, t, r);
     case RT_F16: case RT_BF16:                          /* the bits */
         for (size_t i = 0; i < n; i++) ((uint16_t *)a->data)[i] = (uint16_t)t->int32_data[i];
+        break;
+    case RT_U4: case RT_I4: case RT_U2: case RT_I2: case RT_F4E2M1:
+    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z:
+        for (size_t i = 0; i < n; i++) ((uint8_t *)a->data)[i] = (uint8_t)t->int32_data[i];
         break;
     default:
         for (size_t i = 0; i < n; i++) rt_array_put_int(a, i, t->int32_data[i]);
@@ -159,14 +185,19 @@ static rt_status array_of(rt_array **out, const Onnx__TensorProto *t, rt_onnx_da
     if (t->n_dims > RT_ARRAY_RANK)
         return rt_fail(RT_INPUT, "rank %zu; up to %d is supported", t->n_dims, RT_ARRAY_RANK);
     RT_TRY(rt_array_size(type, (int)t->n_dims, t->dims, &count, &bytes));
+    bytes = packed_bytes(type, count);
     int external = t->has_data_location && t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
     /* what a few bytes of the file announce is not believed before memory is taken */
     size_t there = t->raw_data.len + t->n_float_data + t->n_int32_data + t->n_int64_data + t->n_uint64_data +
                    t->n_double_data + t->n_string_data;
-    if (!external && there < count) return rt_fail(RT_INPUT, "its shape needs %zu values, the file has fewer", count);
+    if (!external && there < (packed_bits(type) ? bytes : count))
+        return rt_fail(RT_INPUT, "its shape needs %zu values, the file has fewer", count);
     RT_TRY(rt_array_make(out, d->region, type, (int)t->n_dims, t->dims));
-    if (external) return read_external(*out, bytes, t, d);
-    RT_TRY(t->has_raw_data && (t->raw_data.len || !count) ? copy_raw(*out, bytes, t) : copy_fields(*out, t, d->region));
+    if (external) RT_TRY(read_external(*out, bytes, t, d));
+    else
+        RT_TRY(t->has_raw_data && (t->raw_data.len || !count) ? copy_raw(*out, bytes, t)
+                                                              : copy_fields(*out, t, d->region));
+    unpack(*out);
     if (type == RT_BOOL)
         for (size_t i = 0; i < count; i++) ((uint8_t *)(*out)->data)[i] = !!((uint8_t *)(*out)->data)[i];
     return RT_OK;
