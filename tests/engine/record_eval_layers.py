@@ -391,6 +391,9 @@ for pad in ("zeros", "border", "reflection"):
                  by="ort" if (m, pad) == ("bicubic", "border") else None,
                  as_=dict(version=20, attrs=dict(padding_mode=pad, align_corners=a,
                                                  mode=dict(nearest="nearest", bilinear="linear", bicubic="cubic")[m])))
+far = R(1, 4, 3, 2, low=-96, high=97)
+for a in (0, 1):
+    case("GridSample", 20, [R(1, 1, 4, 5), far], mode="linear", padding_mode="reflection", align_corners=a, name=f"far_{a}")
 case("GridSample", 20, [R(1, 2, 3, 2, 4), R(1, 2, 2, 1, 3, low=-20, high=21)], mode="linear", name="three_dimensions")
 case("AffineGrid", 20, [R(2, 2, 3), np.array([2, 1, 3, 4])], name="two_dimensions")
 case("AffineGrid", 20, [R(1, 3, 4), np.array([1, 1, 2, 3, 2])], align_corners=1, name="three_dimensions")
