@@ -105,6 +105,41 @@ static void rms_norms(void **state)
         }
 }
 
+/* Sums of layer norms go element by element: every family has the same bits. */
+static void layer_norm_bits(void **state)
+{
+    (void)state;
+    const rt_kernels *twin = NULL;
+    EACH_FAMILY(k) if (!strcmp((*k)->name, "scalar")) twin = *k;
+    assert_non_null(twin);
+    EACH_FAMILY(k)
+        for (int rows = 1; rows < 36; rows += 2)
+            for (int d = 1; d < 50; d += 3) {
+                size_t n = (size_t)(rows * d);
+                float *x = random_floats(n, 1), *dy = random_floats(n, 2), *gamma = random_floats((size_t)d, 3),
+                      *beta = random_floats((size_t)d, 4), *y[2], *dx[2], *mean[2], *rstd[2], *dg[2];
+                for (int i = 0; i < 2; i++) {
+                    y[i] = malloc(n * 4);
+                    dx[i] = malloc(n * 4);
+                    mean[i] = malloc((size_t)rows * 4);
+                    rstd[i] = malloc((size_t)rows * 4);
+                    dg[i] = calloc(2 * (size_t)d, 4);
+                    const rt_kernels *of = i ? *k : twin;
+                    of->layer_norm(y[i], mean[i], rstd[i], x, gamma, beta, (size_t)rows, d, 1e-5f);
+                    of->layer_norm_back(dx[i], dg[i], dg[i] + d, dy, x, mean[i], rstd[i], gamma, (size_t)rows, d, 0);
+                }
+                assert_memory_equal(y[0], y[1], n * 4);
+                assert_memory_equal(mean[0], mean[1], (size_t)rows * 4);
+                assert_memory_equal(rstd[0], rstd[1], (size_t)rows * 4);
+                assert_memory_equal(dx[0], dx[1], n * 4);
+                assert_memory_equal(dg[0], dg[1], 2 * (size_t)d * 4);
+                for (int i = 0; i < 2; i++) {
+                    free(y[i]); free(dx[i]); free(mean[i]); free(rstd[i]); free(dg[i]);
+                }
+                free(x); free(dy); free(gamma); free(beta);
+            }
+}
+
 /* ---- whole layers ---- */
 
 typedef struct { rt_graph *g; float *params, *grads, *y; size_t n, bytes; } net;
@@ -317,6 +352,7 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(blocks),     cmocka_unit_test(rms_norms),
+                                       cmocka_unit_test(layer_norm_bits),
                                        cmocka_unit_test(plain_form), cmocka_unit_test(masks),
                                        cmocka_unit_test(memory),     cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
