@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Records what operators of ONNX answer, for tests/engine/test_eval_ops.c.
 
-    record_eval.py [--each N] [--seed S] [--only OP] > eval_ops.txt      (onnx, onnxruntime, numpy)
+    record_eval.py [--each N] [--seed S] [--only OP] > eval_ops.txt      (onnx, onnxruntime, numpy, ml_dtypes)
 
 A case is an operator of an opset with attributes and inputs, and its outputs by onnx.reference, or by ONNX Runtime for
 domains ai.onnx.ml and com.microsoft and where the reference has no definition, or a later opset's. Shapes are small and
@@ -10,7 +10,7 @@ outputs. What the oracle refuses is told on standard error and left out. More ca
 and test_eval_ops FILE.
 """
 import argparse, sys, warnings
-import numpy as np, onnx, onnxruntime as ort
+import ml_dtypes, numpy as np, onnx, onnxruntime as ort
 from onnx import helper as H, numpy_helper as N, TensorProto as T
 from onnx.reference import ReferenceEvaluator
 
@@ -46,13 +46,13 @@ def answer(op, opset, domain, ins, outs, by, attr):
 
 # ---- text ----
 
-def number(v): return str(v) if v.dtype.kind == "f" else str(int(v))
+def number(v): return str(v) if v.dtype.kind == "f" else str(float(v)) if "float" in str(v.dtype) else str(int(v))
 
 def word(s): return '"' + (s.decode() if isinstance(s, bytes) else str(s)) + '"'
 
 def array(a):
     a = np.asarray(a)
-    kind = "string" if a.dtype.kind in "OU" else str(a.dtype)
+    kind = "string" if a.dtype.kind in "OU" else str(a.dtype).replace("float8_", "float8").replace("float4_e2m1fn", "float4e2m1")
     return f"{kind} {','.join(map(str, a.shape)) or '-'} : " + " ".join(word(v) if kind == "string" else number(v) for v in a.ravel())
 
 def attribute(name, v):
@@ -338,6 +338,28 @@ def casts():
     case("Cast", 13, [np.array([65504, 65519, 65520, 1e-8, 6e-8, 2.0 ** -24], f4)], to=T.FLOAT16)
     case("CastLike", 15, [x, ints(1)]); case("BitCast", 26, [x], to=T.INT32)
 
+NARROW = dict(FLOAT8E4M3FN="float8_e4m3fn", FLOAT8E4M3FNUZ="float8_e4m3fnuz", FLOAT8E5M2="float8_e5m2",
+              FLOAT8E5M2FNUZ="float8_e5m2fnuz", FLOAT4E2M1="float4_e2m1fn", UINT4="uint4", INT4="int4", UINT2="uint2", INT2="int2")
+def narrow():
+    """Every code, and what lies at, beside and between codes."""
+    for name, dtype in NARROW.items():
+        d = np.dtype(getattr(ml_dtypes, dtype))
+        bits = 8 if "8" in name else 2 if "2" in name and "F" not in name else 4
+        codes = np.arange(2 ** bits, dtype=np.uint8).view(d)
+        case("Cast", 25, [codes], to=T.FLOAT)
+        case("Cast", 25, [codes.reshape(-1, 2)], to=T.FLOAT16)
+        if "INT" in name:
+            case("Cast", 25, [whole(-40, 40, 12, dtype=i4)], to=getattr(T, name))
+            case("QuantizeLinear", 25, [real(2, 9, scale=9), np.array([1.5, 0.75], f4), np.array([1, 0]).astype(d)], axis=0)
+        else:
+            v = np.sort(codes.astype(f4)[np.isfinite(codes.astype(f4))])
+            v = v[rng.permutation(len(v) - 1)[:10]], v
+            near = np.concatenate([v[0], (v[1][:-1] + v[1][1:])[rng.permutation(len(v[1]) - 1)[:10]] / 2, [v[1][-1] * f4(1.01), v[1][-1] * 2, -v[1][-1] * 4, np.inf, -np.inf]]).astype(f4)
+            for s in (0, 1): case("Cast", 25, [near], to=getattr(T, name), **(dict(saturate=s) if bits == 8 else {}))
+            case("QuantizeLinear", 25, [real(2, 9, scale=9), np.array(1.5, f4)], output_dtype=getattr(T, name))
+        case("DequantizeLinear", 25, [codes.reshape(2, -1), np.array([0.5, 2], f4)], axis=0)
+        case("Transpose", 25, [codes.reshape(2, -1)])
+
 def quant():
     x = real(2, 3, 4, scale=3)
     for t in (np.uint8, np.int8):
@@ -460,6 +482,6 @@ def vectors(x, d):
     case("SVMClassifier", 1, [x], 2, classlabels_ints=[4, 7, 5], coefficients=[float(v) for v in real(9)], rho=[0.1], kernel_type="LINEAR", kernel_params=[0.0, 0.0, 0.0], **d)
 
 for _ in range(args.each):
-    for make in (math, logic, reduce, move, index, shapes, casts, quant, ml): make()
+    for make in (math, logic, reduce, move, index, shapes, casts, narrow, quant, ml): make()
 for c in CASES:
     if not args.only or args.only == c[0]: write(*c)

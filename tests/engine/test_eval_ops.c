@@ -3,6 +3,7 @@
 #include "tests/support.h"
 
 #include "engine/eval/eval.h"
+#include "engine/narrow.h"
 
 #define RECORDED RETORT_SOURCE_DIR "/tests/engine/eval_ops.txt"
 enum { MOST = 64 };
@@ -65,6 +66,7 @@ static rt_array *array(reader *r)
         if (a->type != RT_STRING && !more(r)) fail_msg("line %d: too few values", r->line);
         const char *w = word(r);
         if (a->type == RT_STRING) ((const char **)a->data)[i] = w;
+        else if (rt_narrow_is_float(a->type)) ((uint8_t *)a->data)[i] = rt_narrow_code(a->type, strtod(w, NULL), 0);
         else if (rt_array_is_float(a)) rt_array_put(a, i, a->type == RT_F32 ? strtof(w, NULL) : strtod(w, NULL));
         else rt_array_put_int(a, i, *w == '-' ? strtoll(w, NULL, 10) : (int64_t)strtoull(w, NULL, 10));
     }
