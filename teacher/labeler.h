@@ -7,7 +7,8 @@
 #include "engine/pool.h"
 #include "engine/progress.h"
 
-/* Configuration: {"teacher": "model.h5" or a list (an ensemble), "data": {"source", "x", "rows", "check", "names"},
+/* Configuration: {"teacher": "model.h5", a list (an ensemble) or a specification (teacher/spec.h),
+ *  "data": {"source", "x", "rows", "check", "names"},
  *  "labels": {"type": "f32"|"f16", "topk": 0},
  *  "label": {"bad_rows": "refuse"|"mark", "batch": rows read at once, "prefetch", "readers"}}
  * The store resumes by itself. Bits do not depend on threads, prefetch, batch or what is known of the source. Classes

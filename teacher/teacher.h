@@ -1,6 +1,6 @@
-/* teacher/teacher.h - whatever answers rows: a model, an ensemble of models, a label store. Who trains, labels,
- * evaluates and exports knows no other kind; a new one is a table of functions (teacher/teacher_parts.h) and a row in
- * teacher/teacher.c.
+/* teacher/teacher.h - whatever answers rows: a model, an ensemble of models, a label store, a program, a file of
+ * answers, a mixture. Who trains, labels, evaluates and exports knows no other kind; a new one is a table of functions
+ * (teacher/teacher_parts.h), and a row in teacher/spec.c where a specification tells it.
  *
  * A teacher is opened, bound to a source, made ready, and asked. Answers are (W) floats a row, head by head
  * (data/heads.h), of the teacher's own heads until rt_teacher_answer_as asks for others. */

@@ -86,6 +86,16 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do ls S3/checkpoint
 kill -TERM $us
 wait $us
 [ $? = 130 ] || [ $? = 0 ] || fail "train: exit $?"
+rm -rf S5                                             # interrupted while it is waited for: saved, and gone on with to the same bits
+CHILD_HOW="slow 0.03" "$retort" train s.json --out S5 > /dev/null 2> s5.txt &
+us=$!
+sleep 1.5
+kill -TERM $us
+wait $us
+[ $? = 130 ] || fail "train with a slow teacher: exit $?: $(cat s5.txt)"
+grep -q "interrupted after [1-9][0-9]* of" s5.txt || fail "where it was interrupted is not said: $(tail -1 s5.txt)"
+expect 0 "resumed at step" "$retort" train s.json --out S5
+cmp -s S/model.h5 S5/model.h5 || fail "gone on with after its teacher was interrupted, it learnt otherwise"
 sed 's/"version": "1"/"version": "7"/' t.json > t7.json
 if [ ! -e S3/result.json ]; then
     expect 2 "was trained with another teacher" "$retort" train s.json --out S3 train.epochs=40 teacher=t7.json

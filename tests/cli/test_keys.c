@@ -181,7 +181,8 @@ static void teacher_keys(void **state)
     cJSON_Delete(given);
     cJSON_Delete(effective);
     for (int i = 0; cli_teacher_keys[i].path; i++)
-        if (!seen[i] && strcmp(cli_teacher_keys[i].path, "validation")) fail_msg("%s is no key", cli_teacher_keys[i].path);
+        if (!seen[i] && strcmp(cli_teacher_keys[i].path, "validation"))
+            fail_msg("%s is no key", cli_teacher_keys[i].path);
     memset(seen, 0, sizeof seen);
 }
 
@@ -226,7 +227,8 @@ static void default_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
-                                       cmocka_unit_test(teacher_keys), cmocka_unit_test(label_keys), cmocka_unit_test(eval_keys),
-                                       cmocka_unit_test(quantize_keys), cmocka_unit_test(predict_keys)};
+                                       cmocka_unit_test(teacher_keys),  cmocka_unit_test(label_keys),
+                                       cmocka_unit_test(eval_keys),     cmocka_unit_test(quantize_keys),
+                                       cmocka_unit_test(predict_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -369,7 +369,8 @@ static void best(void **state)
         check_ok(rt_teacher_tell(s.t, told));
         const cJSON *mix = cJSON_GetObjectItem(told, "mix"), *list = cJSON_GetObjectItem(mix, "teachers");
         assert_int_equal(cJSON_GetObjectItem(mix, "chosen")->valueint, place);
-        assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(mix, "validation"), "labelled_rows")->valueint, labelled);
+        assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(mix, "validation"), "labelled_rows")->valueint,
+                         labelled);
         for (int w = 0; w < 2; w++) {
             const cJSON *member = cJSON_GetArrayItem(list, w == 1 ? place : !place);
             double accuracy = cJSON_GetObjectItem(member, "accuracy")->valuedouble;
@@ -394,17 +395,20 @@ static void refused_mixtures(void **state)
     (void)state;
     static float got[N * K];
     write_npy("three.npy", "<f4", z, sizeof(float) * N * 3, 2, N, 3);
-    static const struct { const char *text; rt_status status; const char *part; } of[] = {
+    static const struct { const char *text; rt_status status; const char *part;
+    } of[] = {
         {"{'mix': 'mean', 'teachers': ['@t.h5']}", RT_USAGE, "'mean' is not one of probabilities, logits, best"},
         {"{'mix': 'logits'}", RT_USAGE, "teacher.teachers: a list of 1 to 16"},
         {"{'mix': 'logits', 'teachers': ['@t.h5', '@three.npy']}", RT_INPUT, "three.npy"},
         {"{'mix': 'logits', 'teachers': ['@t.h5', {'from': '@three.npy'}]}", RT_INPUT, "has 3 classes, "},
-        {"{'mix': 'logits', 'teachers': ['@t.h5', {'from': '@z.npy', 'classes': ['a', 'b', 'c', 'd']}]}", RT_INPUT, "a, b, c, d"},
+        {"{'mix': 'logits', 'teachers': ['@t.h5', {'from': '@z.npy', 'classes': ['a', 'b', 'c', 'd']}]}", RT_INPUT,
+         "a, b, c, d"},
         {"{'mix': 'logits', 'teachers': ['@t.h5', {'file': '@u.h5', 'wieght': 2}]}", RT_USAGE,
          "teacher.teachers[1].wieght: unknown key; did you mean 'weight'?"},
         {"{'mix': 'logits', 'teachers': ['@t.h5', {'file': '@u.h5', 'weight': 0}]}", RT_USAGE, "teachers[1].weight"},
         {"{'mix': 'logits', 'teachers': [{'mix': 'logits', 'teachers': ['@t.h5']}]}", RT_USAGE, "a mix within a mix"},
-        {"{'mix': 'logits', 'teachers': ['@t.h5'], 'validation': {'source': 'a'}}", RT_USAGE, "belongs to \"mix\": \"best\""},
+        {"{'mix': 'logits', 'teachers': ['@t.h5'], 'validation': {'source': 'a'}}", RT_USAGE,
+         "belongs to \"mix\": \"best\""},
         {"{'mix': 'best', 'teachers': ['@t.h5']}", RT_USAGE, "teacher.validation: labelled rows to choose on"},
         {"{'mix': 'best', 'teachers': [{'file': '@t.h5', 'weight': 2}], 'validation': {'source': '@d.h5'}}", RT_USAGE,
          "teachers[0].weight: does not apply"},

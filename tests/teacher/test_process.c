@@ -126,25 +126,48 @@ static void normalized(void **state)
     scene_close(&s);
 }
 
-/* Mirrored and mixed rows, in the type of the rows. */
+/* Mixed rows, in the type of the rows, more of them than a batch has. */
 static void views(void **state)
 {
     (void)state;
-    static const uint64_t row[2] = {10, 11};
-    static const int partner[2] = {1, 0};
-    float expected[2 * SCENE_CLASSES];
+    enum { MIXED = 20 };
+    uint64_t row[MIXED];
+    int partner[MIXED];
+    float expected[MIXED * SCENE_CLASSES];
     scene s;
-    uint8_t mixed[2 * SCENE_WIDE];
-    const uint8_t *a = bytes + 10 * SCENE_WIDE, *b = a + SCENE_WIDE;
-    for (int i = 0; i < SCENE_WIDE; i++) {
-        mixed[i] = (uint8_t)rint(0.7 * a[i] + 0.3 * b[i]);
-        mixed[SCENE_WIDE + i] = (uint8_t)rint(0.7 * b[i] + 0.3 * a[i]);
+    uint8_t mixed[MIXED * SCENE_WIDE];
+    const uint8_t *raw = bytes + 10 * SCENE_WIDE;
+    for (int r = 0; r < MIXED; r++) {
+        row[r] = (uint64_t)(10 + r);
+        partner[r] = (r * 7 + 3) % MIXED;
+        for (int i = 0; i < SCENE_WIDE; i++)
+            mixed[r * SCENE_WIDE + i] = (uint8_t)rint(0.75 * raw[r * SCENE_WIDE + i] +
+                                                      0.25 * raw[partner[r] * SCENE_WIDE + i]);
     }
-    scene_want(expected, mixed, RT_U8, 2, SCENE_WIDE);
+    scene_want(expected, mixed, RT_U8, MIXED, SCENE_WIDE);
     check_ok(scene_open(&s, "right", SCENE_PLAIN));
     check_ok(scene_bind(&s, "u8.h5", 0));
-    check_ok(rt_teacher_ask(s.t, &(rt_feed){.raw = a, .row = row, .rows = 2, .partner = partner, .lambda = 0.7f}, z));
-    same_bits("mixed", z, expected, 2 * SCENE_CLASSES);
+    rt_feed f = {.raw = raw, .row = row, .rows = MIXED, .partner = partner, .lambda = 0.75f};
+    check_ok(rt_teacher_ask(s.t, &f, z));
+    same_bits("mixed", z, expected, MIXED * SCENE_CLASSES);
+    scene_close(&s);
+}
+
+/* Twice at most for the same rows, said each time. */
+static void tries(void **state)
+{
+    (void)state;
+    scene s;
+    char how[60];
+    int again = 0;
+    snprintf(how, sizeof how, "crash-at %.9g", (double)x[9 * SCENE_WIDE]);
+    check_ok(scene_open(&s, how, SCENE_PLAIN));
+    check_ok(scene_bind(&s, "f32.h5", 0));
+    check_fails(scene_ask(&s, 0, SCENE_ROWS, 50, z, SCENE_CLASSES), RT_RUN, "for the third time");
+    for (const char *p = s.said; (p = strstr(p, "it is started again, and asked again about rows 7 to 13")); p++)
+        again++;
+    assert_int_equal(again, 2);
+    assert_int_equal(cJSON_GetArraySize(s.notes), 2);
     scene_close(&s);
 }
 
@@ -577,12 +600,23 @@ static void twins(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(types_and_groups), cmocka_unit_test(types_of_answers), cmocka_unit_test(normalized),
-        cmocka_unit_test(views), cmocka_unit_test(disturbed), cmocka_unit_test(much), cmocka_unit_test(refused),
-        cmocka_unit_test(allowed), cmocka_unit_test(specification), cmocka_unit_test(in_a_file),
-        cmocka_unit_test(identity), cmocka_unit_test(names), cmocka_unit_test(nothing_left),
-        cmocka_unit_test(nothing_open), cmocka_unit_test(killed_with_us), cmocka_unit_test(stopped),
-        cmocka_unit_test(twins)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(types_and_groups),
+                                       cmocka_unit_test(types_of_answers),
+                                       cmocka_unit_test(normalized),
+                                       cmocka_unit_test(views),
+                                       cmocka_unit_test(tries),
+                                       cmocka_unit_test(disturbed),
+                                       cmocka_unit_test(much),
+                                       cmocka_unit_test(refused),
+                                       cmocka_unit_test(allowed),
+                                       cmocka_unit_test(specification),
+                                       cmocka_unit_test(in_a_file),
+                                       cmocka_unit_test(identity),
+                                       cmocka_unit_test(names),
+                                       cmocka_unit_test(nothing_left),
+                                       cmocka_unit_test(nothing_open),
+                                       cmocka_unit_test(killed_with_us),
+                                       cmocka_unit_test(stopped),
+                                       cmocka_unit_test(twins)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
