@@ -15,6 +15,17 @@ static const char sequence[] =
     "{\"op\":\"multiply\",\"from\":[\"b\",\"a\"],\"name\":\"c\"},{\"op\":\"concat\",\"from\":[\"b\",\"c\"]},"
     "{\"op\":\"dense\",\"out\":24},{\"op\":\"relu\"},{\"op\":\"global_avg_pool\"},{\"op\":\"dense\",\"out\":5}]}";
 
+/* Positions that are alone between operators of fields, and some that are not. */
+static const char operands[] =
+    "{\"input\":[17,12],\"classes\":5,\"layers\":["
+    "{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu_erf\"},{\"op\":\"multiply\",\"operand\":[24],\"learned\":true},"
+    "{\"op\":\"dense\",\"out\":24,\"name\":\"b\"},{\"op\":\"maximum\",\"from\":[\"a\",\"b\"]},{\"op\":\"softplus\"},"
+    "{\"op\":\"subtract\",\"operand\":[1],\"learned\":true,\"reverse\":true},{\"op\":\"dense\",\"out\":24,\"name\":\"c\"},"
+    "{\"op\":\"reduce_mean\",\"axes\":[0],\"keep\":true},{\"op\":\"subtract\",\"from\":[\"c\",\"reduce_mean9\"]},"
+    "{\"op\":\"add\",\"operand\":[17,1],\"learned\":true},{\"op\":\"dense\",\"out\":24},{\"op\":\"tanh\"},"
+    "{\"op\":\"permute\",\"axes\":[1,0]},{\"op\":\"log_softmax\"},{\"op\":\"reduce_l2\",\"axes\":[1]},"
+    "{\"op\":\"dense\",\"out\":5}]}";
+
 /* Layers that go by panels, of rows that are sequences; the first in tiles of 256 rows and groups of 64 columns. */
 static const char wide[] =
     "{\"input\":[9,260],\"classes\":5,\"layers\":[{\"op\":\"dense\",\"out\":270},{\"op\":\"relu\"},"
@@ -72,11 +83,11 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
 static void threads_do_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp, wide, sequence};
+    const char *const nets[] = {resnet, mlp, wide, sequence, operands};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) {
         if (!rt_kernels_runnable(*k)) continue;
         check_ok(rt_kernels_select((*k)->name));
-        for (int n = 0; n < 4; n++) {
+        for (int n = 0; n < 5; n++) {
             rt_graph *g = build(nets[n]);
             float *x = random_floats(rt_shape_count(&g->tensor[0].shape) * 37, 8), *one = train(g, 1, 37, x);
             for (int t = 2; t <= 5; t++) {
@@ -114,9 +125,9 @@ static void infer(const rt_graph *g, int batch, int rows, const float *x, float 
 static void batch_does_not_matter(void **state)
 {
     (void)state;
-    const char *const nets[] = {resnet, mlp, wide, sequence};
+    const char *const nets[] = {resnet, mlp, wide, sequence, operands};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++)
-        for (int n = 0; n < 4; n++) {
+        for (int n = 0; n < 5; n++) {
             if (!rt_kernels_runnable(*k)) continue;
             check_ok(rt_kernels_select((*k)->name));
             rt_graph *g = build(nets[n]);
