@@ -18,13 +18,14 @@ static const char sequence[] =
 /* Positions that are alone between operators of fields, and some that are not. */
 static const char operands[] =
     "{\"input\":[17,12],\"classes\":5,\"layers\":["
-    "{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu_erf\"},{\"op\":\"multiply\",\"operand\":[24],\"learned\":true},"
-    "{\"op\":\"dense\",\"out\":24,\"name\":\"b\"},{\"op\":\"maximum\",\"from\":[\"a\",\"b\"]},{\"op\":\"softplus\"},"
-    "{\"op\":\"subtract\",\"operand\":[1],\"learned\":true,\"reverse\":true},{\"op\":\"dense\",\"out\":24,\"name\":\"c\"},"
-    "{\"op\":\"reduce_mean\",\"axes\":[0],\"keep\":true},{\"op\":\"subtract\",\"from\":[\"c\",\"reduce_mean9\"]},"
-    "{\"op\":\"add\",\"operand\":[17,1],\"learned\":true},{\"op\":\"dense\",\"out\":24},{\"op\":\"tanh\"},"
-    "{\"op\":\"permute\",\"axes\":[1,0]},{\"op\":\"log_softmax\"},{\"op\":\"reduce_l2\",\"axes\":[1]},"
-    "{\"op\":\"dense\",\"out\":5}]}";
+    "{\"op\":\"dense\",\"out\":24,\"name\":\"a\"},{\"op\":\"gelu_erf\"},"
+    "{\"op\":\"multiply\",\"operand\":[24],\"learned\":true},{\"op\":\"dense\",\"out\":24,\"name\":\"b\"},"
+    "{\"op\":\"maximum\",\"from\":[\"a\",\"b\"]},{\"op\":\"softplus\"},"
+    "{\"op\":\"subtract\",\"operand\":[1],\"learned\":true,\"reverse\":true},"
+    "{\"op\":\"dense\",\"out\":24,\"name\":\"c\"},{\"op\":\"reduce_mean\",\"axes\":[0],\"keep\":true},"
+    "{\"op\":\"subtract\",\"from\":[\"c\",\"reduce_mean9\"]},{\"op\":\"add\",\"operand\":[17,1],\"learned\":true},"
+    "{\"op\":\"dense\",\"out\":24},{\"op\":\"tanh\"},{\"op\":\"permute\",\"axes\":[1,0]},{\"op\":\"log_softmax\"},"
+    "{\"op\":\"reduce_l2\",\"axes\":[1]},{\"op\":\"dense\",\"out\":5}]}";
 
 /* Layers that go by panels, of rows that are sequences; the first in tiles of 256 rows and groups of 64 columns. */
 static const char wide[] =

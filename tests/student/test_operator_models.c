@@ -1,5 +1,5 @@
-/* Models of operators with fields of their own: constants and operands are in the file, under the digest, and come back;
- * what does not fit is refused before memory is taken, with the reason; what has no integer form is named. */
+/* Models of operators with fields of their own: constants and operands are in the file, under the digest, and come
+ * back; what does not fit is refused before memory is taken, with the reason; what has no integer form is named. */
 #include <unistd.h>
 
 #include "engine/plan.h"
@@ -74,7 +74,7 @@ static void round_trip(void **state)
     answers(n, again);
     assert_memory_equal(first, again, sizeof first);
     for (int i = 0; i < 12; i++) assert_true(isfinite(first[i]));
-    rt_model_field(n, field_of(n, "picked.indices"))[0] = 6;             /* beyond the six: NaN, never another's memory */
+    rt_model_field(n, field_of(n, "picked.indices"))[0] = 6; /* beyond the six: NaN, never another's memory */
     answers(n, again);
     int lost = 0;
     for (int i = 0; i < 12; i++) lost += isnan(again[i]);
@@ -87,10 +87,11 @@ static void round_trip(void **state)
 static void old_digests(void **state)
 {
     (void)state;
-    rt_model *m = model_of("{\"input\":[4,6],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6,\"name\":\"a\"},"
-                           "{\"op\":\"add\",\"from\":[\"a\",\"input\"]},{\"op\":\"multiply\",\"from\":[\"a\",\"add2\"]},"
-                           "{\"op\":\"concat\",\"from\":[\"a\",\"add2\"]},{\"op\":\"softmax\"},{\"op\":\"max_pool\","
-                           "\"kernel\":2},{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}]}");
+    rt_model *m = model_of(
+        "{\"input\":[4,6],\"classes\":3,\"layers\":[{\"op\":\"dense\",\"out\":6,\"name\":\"a\"},"
+        "{\"op\":\"add\",\"from\":[\"a\",\"input\"]},{\"op\":\"multiply\",\"from\":[\"a\",\"add2\"]},"
+        "{\"op\":\"concat\",\"from\":[\"a\",\"add2\"]},{\"op\":\"softmax\"},{\"op\":\"max_pool\","
+        "\"kernel\":2},{\"op\":\"layer_norm\"},{\"op\":\"flatten\"},{\"op\":\"dense\",\"out\":3}]}");
     char *text = cJSON_PrintUnformatted(m->arch);
     static const char *const young[] = {"learned", "reverse", "operand", "axis", "ceil", "dilation", "dims"};
     for (size_t i = 0; i < sizeof young / sizeof young[0]; i++)
@@ -164,15 +165,18 @@ static void refusals(void **state)
 static void no_integers(void **state)
 {
     (void)state;
-    static const struct { const char *layer, *name; } cases[] = {
+    static const struct { const char *layer, *name;
+    } cases[] = {
         {"{\"op\":\"exp\",\"name\":\"l\"}", "layer 'l' (exp) has no integer form"},
         {"{\"op\":\"add\",\"operand\":[5],\"name\":\"l\"}", "layer 'l' (add) has no integer form"},
         {"{\"op\":\"multiply\",\"operand\":[1],\"name\":\"l\"}", "layer 'l' (multiply) has no integer form"},
         {"{\"op\":\"maximum\",\"operand\":[1],\"name\":\"l\"}", "layer 'l' (maximum) has no integer form"},
-        {"{\"op\":\"concat\",\"axis\":0,\"from\":[\"a\",\"a\"],\"name\":\"l\"}", "layer 'l' (concat) has no integer form"},
+        {"{\"op\":\"concat\",\"axis\":0,\"from\":[\"a\",\"a\"],\"name\":\"l\"}",
+         "layer 'l' (concat) has no integer form"},
         {"{\"op\":\"permute\",\"axes\":[1,0],\"name\":\"l\"}", "layer 'l' (permute) has no integer form"},
         {"{\"op\":\"reduce_mean\",\"axes\":[0],\"name\":\"l\"}", "layer 'l' (reduce_mean) has no integer form"},
-        {"{\"op\":\"gelu_erf\",\"name\":\"l\"}", NULL}, {"{\"op\":\"add\",\"from\":[\"a\",\"a\"],\"name\":\"l\"}", NULL},
+        {"{\"op\":\"gelu_erf\",\"name\":\"l\"}", NULL},
+        {"{\"op\":\"add\",\"from\":[\"a\",\"a\"],\"name\":\"l\"}", NULL},
         {"{\"op\":\"concat\",\"axis\":1,\"from\":[\"a\",\"a\"],\"name\":\"l\"}", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[400], range[32];
