@@ -122,6 +122,8 @@ static rt_status set_shape(const importer *m, int i)
         return RT_OK;
     }
     const rt_onnx_bound *like = b->role == RT_ONNX_PRESENT ? &m->bound[b->of] : NULL;
+    for (int k = 0; k < m->g->inputs && b->role == RT_ONNX_CONST && !like; k++)     /* as long as the ids beside it */
+        if (m->bound[k].role == RT_ONNX_DATA && m->bound[k].ids) like = &m->bound[k];
     if (like && like->rank && (v->rank < 0 || v->rank == like->rank)) {
         b->rank = like->rank;
         memcpy(b->dim, like->dim, sizeof b->dim);
@@ -190,7 +192,7 @@ static rt_status bind_inputs(importer *m, cJSON *told)
     }
     for (int round = 0; round < 2; round++)                /* masks after what they mark */
         for (int i = 0; i < m->g->inputs; i++)
-            if ((m->bound[i].role == RT_ONNX_PRESENT) == round) RT_TRY(set_shape(m, i));
+            if ((m->bound[i].role != RT_ONNX_DATA) == round) RT_TRY(set_shape(m, i));
     for (int i = 0; i < m->g->inputs; i++) {
         if (m->bound[i].role != RT_ONNX_DATA) continue;
         RT_TRY(set_layout(m, i));

@@ -401,6 +401,27 @@ static rt_status begin(rt_lowering *l, const rt_onnx_row *row, const rt_onnx_bou
     return RT_OK;
 }
 
+/* A mask of ids: the sign of each, which is 1 where there is one and 0 where there is none. */
+static rt_status add_masks(rt_lowering *l, const rt_onnx_bound *bound)
+{
+    static const int in = 0, out = 1;
+    for (int i = 0; i < l->g->inputs; i++) {
+        rt_lowered_value *v = &l->v[l->g->input[i]], *ids = &l->v[l->g->input[bound[i].of]];
+        if (bound[i].role != RT_ONNX_PRESENT) continue;
+        rt_array id = *l->row->value[l->g->input[bound[i].of]], *value[2] = {&id, NULL};
+        const rt_eval_node sign = {.op = "Sign", .domain = "", .version = 13, .in = &in, .inputs = 1, .out = &out, .outputs = 1};
+        const char varies[2] = {1, 1}, *why;
+        cJSON *node = rt_onnx_call_write(&sign, value, varies, 0, &why);
+        cJSON *j = rt_lower_layer(l, "call", l->g->value[l->g->input[i]], &ids->layer, 1);
+        cJSON_AddItemToObject(j, "onnx", node);
+        *v = *ids;
+        v->ids = 0;
+        v->layer = rt_lower_name(j);
+        if (!rt_lower_memory(l, v, NULL, &v->shape)) return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[l->g->input[i]], l->bad);
+    }
+    return RT_OK;
+}
+
 static cJSON *inputs_json(const rt_lowering *l, const rt_onnx_bound *bound, const rt_lower_input *in)
 {
     cJSON *list = cJSON_CreateArray();
@@ -465,6 +486,7 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
     cJSON *arch = cJSON_CreateObject();
     *out = NULL;
     rt_status st = l.region ? begin(&l, row, bound, in, output, outputs) : RT_RUN;
+    if (!st) st = add_masks(&l, bound);
     if (!st) st = lower_nodes(&l);
     if (!st) {
         cJSON *list = inputs_json(&l, bound, in), *only = list->child;

@@ -1,6 +1,6 @@
 /* Runs ONNX backend tests: onnx_conformance [--quiet] FOLDER... , where each FOLDER holds model.onnx and
  * test_data_set_N with input_I.pb and output_I.pb, or folders of such. Each test runs in a process of its own. A test
- * passes when all outputs of all sets are as recorded (rtol 1e-3, atol 1e-7, of integers, booleans and texts equal); it
+ * passes when all outputs of all sets are as recorded (rtol 1e-3, atol 1e-7 or 1e-6 of the greatest value; integers, booleans, texts equal); it
  * is refused when reading or evaluating says that something is not supported; else it is wrong, crashed or hung, and
  * the program exits with 1. */
 #include <dirent.h>
@@ -35,7 +35,7 @@ static rt_status read_tensor(rt_array **a, const char **name, rt_region *r, cons
     return st ? rt_fail_in(st, "%s", path) : RT_OK;
 }
 
-static int element_differs(const rt_array *a, const rt_array *b, size_t i)
+static int element_differs(const rt_array *a, const rt_array *b, size_t i, double scale)
 {
     if (a->type == RT_STRING) return strcmp(rt_array_text(a, i), rt_array_text(b, i)) != 0;
     if (!rt_array_is_float(a)) return rt_array_int(a, i) != rt_array_int(b, i);
@@ -43,7 +43,7 @@ static int element_differs(const rt_array *a, const rt_array *b, size_t i)
            loose = a->type == RT_F16 || a->type == RT_BF16 ? 1e-2 : 1e-3;
     if (isnan(y)) return !isnan(x);
     if (isinf(y)) return x != y;
-    return !(fabs(x - y) <= 1e-7 + loose * fabs(y));
+    return !(fabs(x - y) <= fmax(1e-7, 1e-6 * scale) + loose * fabs(y));
 }
 
 static int differs(const rt_array *got, const rt_array *want, const char *which)
@@ -54,8 +54,11 @@ static int differs(const rt_array *got, const rt_array *want, const char *which)
         printf("%s is %s, recorded is %s\n", which, rt_array_describe(got, a), rt_array_describe(want, b));
         return 1;
     }
+    double scale = 0;
+    for (size_t i = 0; i < want->count && rt_array_is_float(want); i++)
+        if (isfinite(rt_array_double(want, i))) scale = fmax(scale, fabs(rt_array_double(want, i)));
     for (size_t i = 0; i < want->count; i++)
-        if (element_differs(got, want, i)) {
+        if (element_differs(got, want, i, scale)) {
             printf("%s[%zu] is %.9g '%s', recorded is %.9g '%s'\n", which, i, rt_array_double(got, i),
                    rt_array_text(got, i), rt_array_double(want, i), rt_array_text(want, i));
             return 1;
