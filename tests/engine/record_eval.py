@@ -195,6 +195,7 @@ def reduce():
             case(op, 13, [whole(0, 3, *s, dtype=pick(f4, i4, np.uint8))], axis=axis_of(len(s)), keepdims=int(rng.integers(2)),
                  select_last_index=last)
         case(op, 11, [real(*s)])
+    for k in (0, 1): case("TopK", 11, [whole(0, 3, 2, 9, dtype=f4), ints(6)], 2, largest=k)
     for k in range(3):
         s = shape(1, 3)
         a = axis_of(len(s))
@@ -330,7 +331,7 @@ def casts():
     for t in (T.INT8, T.INT16, T.INT32, T.INT64, T.BOOL, T.FLOAT16, T.DOUBLE): case("Cast", 13, [x], to=t)
     case("Cast", 13, [np.abs(x)], to=T.UINT8)
     case("Cast", 13, [whole(-300, 300, 5, dtype=i4)], to=T.UINT8); case("Cast", 9, [whole(0, 3, 4)], to=T.BOOL)
-    case("Cast", 13, [np.array([2 ** 53 + 1, 2 ** 62 + 1, -1], i8)], to=T.FLOAT); case("Cast", 13, [np.array([2 ** 63 + 5], np.uint64)], to=T.DOUBLE)
+    case("Cast", 13, [np.array([2 ** 53 + 1, (2 ** 24 + 1 << 30) + 1, -1], i8)], to=T.FLOAT); case("Cast", 13, [np.array([2 ** 63 + 5], np.uint64)], to=T.DOUBLE)
     case("Cast", 13, [np.array([1e-7, 0.1, 3.14, 1e16, -2.5, 123456.0, 1e-5, np.inf, np.nan], f4)], to=T.STRING)
     case("Cast", 13, [np.array([1 / 3, 1e22, -0.0, 1e-4], f8)], to=T.STRING); case("Cast", 13, [whole(-9, 9, 3)], to=T.STRING)
     case("Cast", 13, [np.array([True, False])], to=T.STRING)
@@ -367,6 +368,7 @@ def quant():
         case("QuantizeLinear", 13, [x, np.array([0.05, 0.2, 1], f4), np.array([7, 0, 3], t)])
         case("DequantizeLinear", 13, [whole(0, 120, 2, 3, 4, dtype=t), np.array([0.05, 0.2, 1, 2], f4), np.array([7, 0, 3, 1], t)], axis=-1, by="ort")
         case("DequantizeLinear", 10, [whole(0, 120, 5, dtype=t), np.array(0.3, f4)], by="ort")
+    case("QuantizeLinear", 13, [np.array([0.5, 1.5, 2.5, -0.5], f4), np.array(1, f4), np.array(1, np.int8)])
     case("QuantizeLinear", 19, [np.array([0.5, 1.5, 2.5, -0.5, 1e9, -1e9], f4), np.array(1, f4)])
     case("QuantizeLinear", 21, [real(3, 5), np.abs(real(3, 3)) + f4(0.1), whole(0, 9, 3, 3, dtype=np.uint8)], axis=1, block_size=2)
     case("QuantizeLinear", 21, [x, np.array(0.001, f4)], output_dtype=T.INT16)

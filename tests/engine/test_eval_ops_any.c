@@ -19,7 +19,8 @@ static int64_t some_int(draw *d)
 
 static double some_real(draw *d)
 {
-    static const double few[] = {0, -0.0, 1, -1, 0.5, 2, 1e-30, 1e30, INFINITY, -INFINITY, NAN, 3.5, -1e9, 255, 1e18, -128};
+    static const double few[] = {0,        -0.0,      1,   -1,  0.5,  2,   1e-30, 1e30,
+                                 INFINITY, -INFINITY, NAN, 3.5, -1e9, 255, 1e18,  -128};
     return few[next(d, 16)];
 }
 
@@ -59,8 +60,9 @@ static void change_input(recorded_case *c, rt_region *r, draw *d)
 
 static void change_attribute(recorded_case *c, draw *d)
 {
-    static const char *const words[] = {"", "reflect", "edge", "wrap", "add", "max", "DCR", "CRD", "LEFT", "SAME_LOWER", "MAX",
-                                        "LOGISTIC", "RBF", "BRANCH_EQ", "LEAF", "circular"};
+    static const char *const words[] = {"",    "reflect",   "edge", "wrap",       "add", "max",
+                                        "DCR", "CRD",       "LEFT", "SAME_LOWER", "MAX", "LOGISTIC",
+                                        "RBF", "BRANCH_EQ", "LEAF", "circular"};
     if (!c->node.attrs) return;
     rt_eval_attr *a = &c->attr[next(d, (uint32_t)c->node.attrs)];
     if (a->kind == RT_EA_TENSOR) return;
