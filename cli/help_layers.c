@@ -20,6 +20,7 @@ static void print_range(const rt_attr_spec *s)
 static void print_default(const rt_attr_spec *s)
 {
     if (s->required > 0) printf(" [required]");
+    else if (s->kind == RT_A_INTS) printf(" [none]");
     else if (s->kind == RT_A_BOOL) printf(" [%s]", s->fallback > 0 ? "true" : "false");
     else if (s->kind == RT_A_CHOICE) printf(" [%s]", s->names[(int)s->fallback]);
     else if (s->kind == RT_A_NUMBER || s->kind == RT_A_PADDING || s->fallback >= s->low) printf(" [%g]", s->fallback);
