@@ -54,6 +54,8 @@ static class class_of(const geometry *g, int qy, int qx)
 static int next_class(const geometry *g, class *c)
 {
     int ny = classes_of(g->sh, g->dh), nx = classes_of(g->sw, g->dw), qy = c->qy, qx = c->qx;
+    if (ny > g->oh) ny = g->oh;
+    if (nx > g->ow) nx = g->ow;
     for (;;) {
         if (++qx >= nx) {
             qx = 0;

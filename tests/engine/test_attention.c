@@ -293,6 +293,37 @@ static void memory(void **state)
     rt_graph_free(g);
 }
 
+static void find_positions(void *arg, const char *line) { *(int *)arg |= strstr(line, "positions") != NULL; }
+
+/* Norms in a plan whose threads share a row's positions: the bits of one thread. */
+static void positions(void **state)
+{
+    (void)state;
+    rt_graph *g = graph_of("{\"input\":[96,16],\"layers\":[{\"op\":\"dense\",\"out\":64},{\"op\":\"rms_norm\"},"
+                           "{\"op\":\"lrn\",\"size\":5},{\"op\":\"layer_norm\"},{\"op\":\"dense\",\"out\":64},"
+                           "{\"op\":\"layer_norm\",\"dims\":2},{\"op\":\"rms_norm\",\"dims\":2}]}");
+    size_t n = rt_shape_count(&g->tensor[g->output].shape);
+    float *x = random_floats(96 * 16, 1), *params = random_floats(g->floats[RT_PARAM], 2), *first = malloc(n * 4);
+    for (int threads = 1; threads <= 4; threads++) {
+        rt_pool *pool = rt_pool_new(threads);
+        rt_plan *p = rt_plan_new(&(rt_plan_spec){.graph = g, .batch = 1}, pool);
+        rt_run run = {.rows = 1, .x = {x}, .params = params};
+        int shared = 0;
+        rt_plan_prepare(p, &run);
+        rt_plan_run(p, &run);
+        rt_plan_describe(p, find_positions, &shared);
+        assert_int_equal(shared, threads > 1);
+        if (threads == 1) memcpy(first, rt_plan_output(p, 0), n * 4);
+        assert_memory_equal(first, rt_plan_output(p, 0), n * 4);
+        rt_plan_free(p);
+        rt_pool_free(pool);
+    }
+    rt_graph_free(g);
+    free(x);
+    free(params);
+    free(first);
+}
+
 static void refuse(const char *json, const char *part)
 {
     cJSON *j;
@@ -354,6 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(blocks),     cmocka_unit_test(rms_norms),
                                        cmocka_unit_test(layer_norm_bits),
                                        cmocka_unit_test(plain_form), cmocka_unit_test(masks),
-                                       cmocka_unit_test(memory),     cmocka_unit_test(refusals)};
+                                       cmocka_unit_test(memory),     cmocka_unit_test(positions),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
