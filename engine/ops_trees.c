@@ -57,7 +57,8 @@ static int32_t place_of(float child, int after, const rt_trees_attr *a)
 
 static size_t records(const rt_trees_attr *a) { return (size_t)a->nodes + (size_t)a->leaves + 1; }
 
-/* Buffer: records, then roots, then a byte for each node whose NaN goes to child[0], in floats. */
+/* Buffer: records, then roots, then a byte for each record whose NaN goes to child[0], the last
+ * of them true when there is one; in floats. */
 static size_t buffer_floats(const rt_trees_attr *a)
 { return records(a) * sizeof(record) / sizeof(float) + (size_t)a->trees + (records(a) + 3) / 4; }
 
@@ -82,6 +83,7 @@ static void pack(const rt_call *c, rt_ctx *x, int tile, int unused)
                 *missing = rt_param(x, c->node, MISSING), *root = rt_param(x, c->node, ROOT);
     int features = rt_shape_of(x->plan, c->node->in[0])->dim[0], bad = a->nodes + a->leaves;
     int turned = a->test == GTE || a->test == GT || a->test == NEQ;   /* not <, not <=, not = */
+    uint8_t any = 0;
     for (int i = 0; i < a->nodes; i++) {
         int known = feature[i] >= 0 && feature[i] < (float)features, nan_yes = missing[i] > 0 || a->test == NEQ;
         float t = threshold[i];
@@ -89,37 +91,45 @@ static void pack(const rt_call *c, rt_ctx *x, int tile, int unused)
         f.node[i] = (record){a->test == LT || a->test == GTE ? below(t) : t, known ? (int32_t)feature[i] : 0,
                              {to[turned], to[!turned]}};
         f.missing[i] = (uint8_t)(turned ? !nan_yes : nan_yes);
+        any |= f.missing[i];
     }
     for (int i = a->nodes; i <= bad; i++) {
         f.node[i] = (record){0, 0, {i, i}};
         f.missing[i] = 0;
     }
+    f.missing[bad] = any;
     for (int t = 0; t < a->trees; t++) f.root[t] = place_of(root[t], -1, a);
 }
 
-/* n rows, up to ABREAST, from the root to their leaves. */
-static inline void go_down(int32_t *at, const forest *f, int32_t root, const float *x, size_t features, int n,
-                           int equal)
+/* n rows, up to ABREAST, from the root to their leaves; nan: some NaN go where the test holds. */
+static inline __attribute__((always_inline)) void go_down(int32_t *at, const forest *f, int32_t root, const float *x,
+                                                          size_t features, const int n, const int equal, const int nan)
 {
+    const record *node = f->node;
     for (int r = 0; r < n; r++) at[r] = root;
     for (int32_t moving = 1; moving;) {
         moving = 0;
-        for (int r = 0; r < n; r++) {
-            const record *q = &f->node[at[r]];
-            float v = x[(size_t)r * features + (size_t)q->feature];
-            int holds = (equal ? v == q->value : v <= q->value) | ((v != v) & f->missing[at[r]]);
-            int32_t next = q->child[!holds];
-            moving |= next ^ at[r];
+        const float *row = x;
+        for (int r = 0; r < n; r++, row += features) {
+            int32_t now = at[r];
+            const record *q = &node[now];
+            float v = row[q->feature];
+            int fails = equal ? !(v == q->value) : !(v <= q->value);
+            if (nan) fails &= !((v != v) & f->missing[now]);
+            int32_t next = q->child[fails];
+            moving |= next ^ now;
             at[r] = next;
         }
     }
 }
 
-static void go_down_all(int32_t *at, const forest *f, int32_t root, const float *x, size_t features, int n, int equal)
+static void go_down_all(int32_t *at, const forest *f, int32_t root, const float *x, size_t features, int n, int equal,
+                        int nan)
 {
-    if (equal) go_down(at, f, root, x, features, n, 1);
-    else if (n == ABREAST) go_down(at, f, root, x, features, ABREAST, 0);
-    else go_down(at, f, root, x, features, n, 0);
+    if (equal) go_down(at, f, root, x, features, n, 1, 1);
+    else if (nan) go_down(at, f, root, x, features, n, 0, 1);
+    else if (n == ABREAST) go_down(at, f, root, x, features, ABREAST, 0, 0);
+    else go_down(at, f, root, x, features, n, 0, 0);
 }
 
 static void take(double *sum, const float *value, int targets, int how)
@@ -142,7 +152,8 @@ static void run_some(const rt_trees_attr *a, const forest *f, float *y, const fl
     for (int t = 0; t < a->trees; t++)
         for (int r0 = 0; r0 < rows; r0 += ABREAST) {
             int n = rows - r0 < ABREAST ? rows - r0 : ABREAST;
-            go_down_all(at, f, f->root[t], x + (size_t)r0 * features, features, n, a->test == EQ || a->test == NEQ);
+            go_down_all(at, f, f->root[t], x + (size_t)r0 * features, features, n, a->test == EQ || a->test == NEQ,
+                        f->missing[bad]);
             for (int r = 0; r < n; r++) {
                 double *s = sum + (size_t)(r0 + r) * targets;
                 if (at[r] == bad) for (size_t k = 0; k < targets; k++) s[k] = INFINITY - INFINITY;
