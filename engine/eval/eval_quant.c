@@ -65,8 +65,8 @@ static rt_status grains_of(rt_eval_call *c, const rt_array *x, unsigned zeros, i
     int axis = 0;
     char s[128], t[128];
     memset(g, 0, sizeof *g);
-    g->outer = g->inner = 1;
-    g->n = x->count;
+    g->outer = g->n = 1;
+    g->inner = x->count;
     if (newest || c->version >= 13) given = rt_eval_int(c, "axis", 1);
     if (newest || c->version >= 21) block = rt_eval_int(c, "block_size", 0);
     RT_TRY(rt_eval_need(c, 1, RT_EVAL_FLOATS, &g->scale));
