@@ -1,6 +1,7 @@
 /* engine/ops_move.c - operators that put values elsewhere, see move.h: permute, slice, pad, gather by constant places,
  * expand, tile. The gradient of a value is the sum of those of all places it went to. Axes are counted without the
  * batch. */
+#include <float.h>
 #include <limits.h>
 #include <string.h>
 
@@ -220,7 +221,7 @@ static const rt_attr_spec pad_spec[] = {
     {"mode", RT_A_CHOICE, offsetof(rt_pad_attr, mode), 0, 3, 0, 0,
      "a value, the input mirrored at its first and last value, these repeated, or the input from its other end",
      pad_modes},
-    {"value", RT_A_NUMBER, offsetof(rt_pad_attr, value), -3.4e38, 3.4e38, 0, 0, "of constant padding", NULL}};
+    {"value", RT_A_NUMBER, offsetof(rt_pad_attr, value), -FLT_MAX, FLT_MAX, 0, 0, "of constant padding", NULL}};
 MOVE(pad, pad_spec, "more values in front of each dimension and behind it, or fewer", infer_pad)
 
 /* ---- gather: along one axis the places that a constant names ---- */

@@ -9,17 +9,18 @@
 #define B(name, low, high, fallback, required, help) \
     {name, RT_A_NUMBER, offsetof(rt_unary_attr, b), low, high, fallback, required, help}
 static const rt_attr_spec
-    elu[] = {A("alpha", -1e6, 1e6, 1, 0, "minus the limit far below 0")},
-    selu[] = {A("alpha", -1e6, 1e6, 1.67326319217681884765625, 0, "minus the limit far below 0, before gamma"),
-              B("gamma", -1e6, 1e6, 1.05070102214813232421875, 0, "a factor of all")},
-    celu[] = {A("alpha", 1e-6, 1e6, 1, 0, "minus the limit far below 0")},
-    hard_sigmoid[] = {A("alpha", -1e6, 1e6, 0.2, 0, "the slope"), B("beta", -1e6, 1e6, 0.5, 0, "the value at 0")},
-    thresholded_relu[] = {A("alpha", -1e6, 1e6, 1, 0, "x above it stays")},
-    shrink[] = {A("lambd", 0, 1e6, 0.5, 0, "half the width of what becomes 0"),
-                B("bias", -1e6, 1e6, 0, 0, "what is taken from the rest")},
+    elu[] = {A("alpha", -FLT_MAX, FLT_MAX, 1, 0, "minus the limit far below 0")},
+    selu[] = {A("alpha", -FLT_MAX, FLT_MAX, 1.67326319217681884765625, 0, "minus the limit below 0, before gamma"),
+              B("gamma", -FLT_MAX, FLT_MAX, 1.05070102214813232421875, 0, "a factor of all")},
+    celu[] = {A("alpha", 1e-6, FLT_MAX, 1, 0, "minus the limit far below 0")},
+    hard_sigmoid[] = {A("alpha", -FLT_MAX, FLT_MAX, 0.2, 0, "the slope"),
+                      B("beta", -FLT_MAX, FLT_MAX, 0.5, 0, "the value at 0")},
+    thresholded_relu[] = {A("alpha", -FLT_MAX, FLT_MAX, 1, 0, "x above it stays")},
+    shrink[] = {A("lambd", 0, FLT_MAX, 0.5, 0, "half the width of what becomes 0"),
+                B("bias", -FLT_MAX, FLT_MAX, 0, 0, "what is taken from the rest")},
     clip[] = {A("low", -FLT_MAX, FLT_MAX, -FLT_MAX, 0, "the least value"),
               B("high", -FLT_MAX, FLT_MAX, FLT_MAX, 0, "the greatest value")},
-    power[] = {A("exponent", -1e6, 1e6, 2, 1, "a constant; of two inputs see power")};
+    power[] = {A("exponent", -FLT_MAX, FLT_MAX, 2, 1, "a constant; of two inputs see power")};
 #undef A
 #undef B
 

@@ -153,7 +153,7 @@ static void write_dscnn(cJSON *list, int width, int depth, const outputs *o, dou
 static void write_family(rt_cfg *c, int family, const outputs *o)
 {
     static const char *const acts[] = {"relu",       "relu6",   "leaky_relu", "gelu", "silu",
-                                       "hard_swish", "sigmoid", "tanh",       NULL};
+                                       "hard_swish", "sigmoid", "tanh", "gelu_erf",  NULL};
     static const int widths[] = {64, 16, 16, 64, 32}, depths[] = {2, 3, 1, 4, 3};
     int width = rt_cfg_int(c, "width", widths[family], 1, 4096);
     int depth = rt_cfg_int(c, "depth", depths[family], 1, family == RESNET || family == DSCNN ? 64 : 8);
