@@ -6,6 +6,18 @@
 
 #include "engine/error.h"
 
+/* Under AddressSanitizer what lies between two pieces must not be touched, nor what has not been taken. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { RED = 16 };
+#define CLOSE(at, n) ASAN_POISON_MEMORY_REGION(at, n)
+#define OPEN(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
+#else
+enum { RED = 0 };
+#define CLOSE(at, n) ((void)0)
+#define OPEN(at, n) ((void)0)
+#endif
+
 enum { ALIGN = 64, FIRST = 1 << 16 };
 
 typedef struct block {
@@ -33,6 +45,7 @@ void rt_region_free(rt_region *r)
     if (!r) return;
     for (block *b = r->first, *next; b; b = next) {
         next = b->next;
+        OPEN(b->at, b->room);
         free(b->at);
         free(b);
     }
@@ -62,6 +75,7 @@ static block *block_for(rt_region *r, size_t n)
         return NULL;
     }
     b->room = room;
+    CLOSE(b->at, room);
     if (r->now) r->now->next = b;
     else r->first = b;
     return r->now = b;
@@ -74,13 +88,14 @@ void *rt_region_take(rt_region *r, size_t bytes)
         return NULL;
     }
     size_t align = bytes >= ALIGN ? ALIGN : 16;
-    block *b = block_for(r, bytes + !bytes + align);
+    block *b = block_for(r, bytes + !bytes + align + RED);
     if (!b) return NULL;
     b->used = (b->used + align - 1) / align * align;
     void *p = b->at + b->used;
-    b->used += bytes + !bytes;
+    b->used += bytes + !bytes + RED;
     r->used += bytes;
     r->takes++;
+    OPEN(p, bytes + !bytes);
     return memset(p, 0, bytes + !bytes);
 }
 
@@ -100,7 +115,10 @@ char *rt_region_text(rt_region *r, const char *text, size_t length)
 
 void rt_region_clear(rt_region *r)
 {
-    for (block *b = r->first; b; b = b->next) b->used = 0;
+    for (block *b = r->first; b; b = b->next) {
+        b->used = 0;
+        if (!r->fixed) CLOSE(b->at, b->room);
+    }
     r->now = r->first;
     r->used = r->takes = 0;
 }
@@ -120,6 +138,6 @@ rt_region *rt_region_over(void *memory, size_t bytes)
 }
 
 size_t rt_region_footprint(const rt_region *r)
-{ return r->used + r->takes * ALIGN + 4 * ALIGN + sizeof(rt_region) + sizeof(block); }
+{ return r->used + r->takes * (ALIGN + RED) + 4 * ALIGN + sizeof(rt_region) + sizeof(block); }
 
 size_t rt_region_used(const rt_region *r) { return r->used; }
