@@ -92,6 +92,10 @@ class Odd(nn.Module):
 
 
 def models():
+    """What is exported where no names are given; and, for timing alone, "speed-..."."""
+    for d, t, layers, heads in ((64, 64, 2, 4), (128, 64, 2, 4), (256, 64, 2, 8), (384, 64, 6, 12), (384, 128, 6, 12)):
+        if any(n.startswith("speed-") for n in sys.argv[2:]):
+            yield f"speed-encoder-{d}x{layers}-t{t}", Encoder(t, d, heads, layers), torch.randn(7, t, d)
     import torchvision.models as tv
 
     image = lambda s: torch.randn(7, 3, s, s)

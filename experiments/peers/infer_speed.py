@@ -1,6 +1,9 @@
-"""Inference speed of retort against ONNX Runtime: the same layers in fp32, one thread each, in one alternating run.
+"""Inference speed of retort against ONNX Runtime: the same layers in fp32, in one alternating run.
 
   python3 experiments/peers/infer_speed.py [--retort build/retort] [--models dscnn,...] [--batches 1,64] [--rounds 9]
+                                           [--onnx a.onnx,b.onnx] [--threads 1]
+
+With --onnx both sides run the file itself, whose input is named "x" and whose batch is open (export_onnx_models.py).
 
 Needs torch, onnx and onnxruntime in the Python that runs it. Rates are rows a second of CPU time, so that other loads
 weigh less; batch norms have statistics that are not the identity, so that both sides have them to fold. What counts is
@@ -15,6 +18,8 @@ import sys
 import tempfile
 import time
 import warnings
+
+WALL = False        # several threads: by the clock on the wall
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, here)
@@ -38,29 +43,37 @@ def exported(name, batch, folder):
 
 
 class Peer:
-    def __init__(self, name, batch, folder):
+    def __init__(self, name, batch, folder, threads):
         import numpy
         import onnxruntime
-        path, shape = exported(name, batch, folder)
+        if name.endswith(".onnx"):
+            path = name
+            shape = [batch] + onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0].shape[1:]
+        else:
+            path, shape = exported(name, batch, folder)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.x = numpy.random.default_rng(1).standard_normal(shape, dtype="f4")
         self.rate(0.2)
 
     def rate(self, seconds):
-        start, cpu, rows = time.perf_counter(), time.process_time(), 0
+        start, rows = time.perf_counter(), 0
+        clock = time.perf_counter if WALL else time.process_time
+        cpu = clock()
         while time.perf_counter() - start < seconds:
             for _ in range(4):
                 self.session.run(None, {"x": self.x})
             rows += 4 * len(self.x)
-        return rows / (time.process_time() - cpu)
+        return rows / (clock() - cpu)
 
 
-def retort_rate(binary, name, batch, seconds):
-    out = subprocess.run([binary, "bench", os.path.join(here, "models", name + ".json"), "--infer", "--threads", "1", "--json", "--quiet",
+def retort_rate(binary, name, batch, seconds, threads):
+    path = name if name.endswith(".onnx") else os.path.join(here, "models", name + ".json")
+    out = subprocess.run([binary, "bench", path, "--infer", "--threads", str(threads), "--json", "--quiet",
                           "batch=%d" % batch, "seconds=%g" % (seconds / 3), "rounds=3"], check=True, capture_output=True, text=True).stdout
-    return json.loads(out)["samples_per_cpu_second"]
+    return json.loads(out)["samples_per_second" if WALL else "samples_per_cpu_second"]
 
 
 def main():
@@ -70,17 +83,21 @@ def main():
     p.add_argument("--batches", default="1,64")
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--seconds", type=float, default=0.6)
+    p.add_argument("--onnx", default="")
+    p.add_argument("--threads", type=int, default=1)
     a = p.parse_args()
+    global WALL
+    WALL = a.threads > 1
     import onnxruntime
     print("| model | batch | retort rows/CPU-s | ONNX Runtime %s | ratio (min - max) |\n|---|---|---|---|---|" % onnxruntime.__version__)
     with tempfile.TemporaryDirectory() as folder:
-        for name in a.models.split(","):
+        for name in (a.onnx or a.models).split(","):
             for batch in map(int, a.batches.split(",")):
-                peer = Peer(name, batch, folder)
-                pairs = [(retort_rate(a.retort, name, batch, a.seconds), peer.rate(a.seconds)) for _ in range(a.rounds)]
+                peer = Peer(name, batch, folder, a.threads)
+                pairs = [(retort_rate(a.retort, name, batch, a.seconds, a.threads), peer.rate(a.seconds)) for _ in range(a.rounds)]
                 ratios = [mine / theirs for mine, theirs in pairs]
                 print("| %s | %d | %.0f | %.0f | **%.2f** (%.2f - %.2f) |" % (
-                    name, batch, *(statistics.median(side) for side in zip(*pairs)), statistics.median(ratios), min(ratios), max(ratios)), flush=True)
+                    os.path.basename(name), batch, *(statistics.median(side) for side in zip(*pairs)), statistics.median(ratios), min(ratios), max(ratios)), flush=True)
 
 
 if __name__ == "__main__":
