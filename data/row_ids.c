@@ -152,7 +152,7 @@ const char *rt_row_id_text(rt_source *s, uint64_t row, char text[80])
     uint64_t u;
     double v;
     rt_dtype type = rt_source_type(s);
-    if (rt_source_row_bytes(s) > LONGEST || rt_source_read(s, &row, 1, cell)) return "?";
+    if (rt_source_row_bytes(s) > LONGEST || rt_source_read(s, &row, 1, cell)) return strcpy(text, "?");
     cell[rt_source_row_bytes(s)] = 0;
     memcpy(&u, cell, sizeof u);
     if (type == RT_TEXT) snprintf(text, 80, "%.60s", cell);

@@ -44,6 +44,7 @@ typedef struct {
     rt_dtype type;
     rt_digest digest;
     uint64_t *row_of;                          /* (rows of the data) by id; NULL: by number */
+    rt_source *ids;                            /* of the data, for messages */
     uint64_t data_rows;
     cJSON *about;
     char *raw;                                 /* (BLOCK, row) */
@@ -192,6 +193,7 @@ static rt_status name_classes(given *g, uint64_t width)
 static void close_given(rt_teacher *t)
 {
     given *g = own(t);
+    rt_source_close(g->ids);
     rt_source_close(g->source);
     if (g->fd >= 0) close(g->fd);
     rt_heads_free(g->head, g->heads);
@@ -319,7 +321,8 @@ static rt_status match_ids(given *g, const rt_teacher_binding *b)
         cJSON_AddStringToObject(ids, "data", d[0].hex);
         cJSON_AddStringToObject(ids, "from", d[1].hex);
     }
-    rt_source_close(data);
+    rt_source_close(g->ids);
+    g->ids = data;
     rt_source_close(file);
     return st;
 }
@@ -363,6 +366,10 @@ static void no_label(const given *g, float *z) { for (int i = 0; i < g->classes;
 
 static rt_status refuse(const given *g, uint64_t row, const char *what)
 {
+    char id[80];
+    if (g->ids && row < g->data_rows)
+        return rt_fail(RT_INPUT, "%s: %s row %llu, whose '%s' is '%s'; label.bad_rows=mark gives such rows no label",
+                       g->from, what, (unsigned long long)row, g->id, rt_row_id_text(g->ids, row, id));
     return rt_fail(RT_INPUT, "%s: %s row %llu; label.bad_rows=mark gives such rows no label", g->from, what,
                    (unsigned long long)row);
 }

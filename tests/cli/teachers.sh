@@ -131,6 +131,19 @@ expect 3 "says class 2 of row" "$retort" label --from d.h5:y --gives classes --c
 label --from d.h5:y --gives classes --classes k0,k1,k2 --out classes.h5
 expect 2 "" "$retort" label --from from.h5:labels/logits --like direct.h5 --data d.h5 --out from.h5 --force
 
+# By a set that both files have: here the rows of the one are those of the other backwards, without the last ten.
+awk 'BEGIN { print "a,b,key"; for (i = 0; i < 1500; i++) print i % 7 / 8 "," i % 5 / 8 "," i * 3 }' > ids.csv
+awk 'BEGIN { print "u,v,w,key"; for (i = 1489; i >= 0; i--) print i / 1024 "," i % 8 / 8 "," 1 "," i * 3 }' > answers.csv
+expect 0 "" "$retort" import ids.csv --target key --out ids.h5
+expect 0 "" "$retort" import answers.csv --target key --out answers.h5
+expect 3 "has no answer to 10 of 1500 rows, the first of them row 1490" "$retort" label --from answers.h5:x --id key --data ids.h5 --out i.h5
+[ -e i.h5 ] && fail "rows without answers leave a store"
+expect 0 "has no answer to 10 of 1500 rows" "$retort" label --from answers.h5:x --id key --data ids.h5 --out i.h5 --json label.bad_rows=mark
+[ "$(number bad_answer out.txt)" = 10 ] && [ "$(number rows_labelled out.txt)" = 1490 ] || fail "rows by id: $(cat out.txt)"
+expect 0 "" "$retort" export i.h5 --out i.npy
+tail -c 18000 i.npy | od -An -v -tf4 -w12 | awk 'NR <= 1490 && (($1 - (NR - 1) / 1024) ^ 2 > 1e-12 || $2 != (NR - 1) % 8 / 8 || $3 != 1) { print NR - 1 ": " $0; n++ }
+    END { exit NR != 1500 || n }' > bad.txt || fail "answers by id are those of other rows: $(head -2 bad.txt)"
+
 # Several: with an object each, chosen by labels, and what was chosen.
 cat > mix.json <<'X'
 {"mix": "logits", "teachers": [{"file": "S/model.h5", "weight": 2, "temperature": 1.5}, "t.json"]}

@@ -118,6 +118,11 @@ static void by_number(void **state)
     write_npy("turned.npy", ">f4", turned, sizeof turned, 2, N, K);
     check_ok(ask_text("{'from': '@wide.npy'}", 0, got));
     same_bits("f64", got, z, N * K);
+    static _Float16 half[N * K];
+    for (int i = 0; i < N * K; i++) half[i] = (_Float16)z[i];
+    write_npy("half.npy", "<f2", half, sizeof half, 2, N, K);
+    check_ok(ask_text("{'from': '@half.npy'}", 0, got));
+    for (int i = 0; i < N * K; i++) assert_true(got[i] == (float)half[i]);
     check_ok(ask_text("{'from': '@turned.npy'}", 0, got));
     same_bits("big-endian", got, z, N * K);
 }
@@ -168,7 +173,7 @@ static void by_id(void **state)
                          {.name = "key", .type = RT_I32, .rank = 1, .dim = {N}, .data = other}};
     save("g.h5", file, 2);
     scene s;
-    check_fails(ask_text("{'from': '@g.h5:z', 'id': 'key'}", 0, got), RT_INPUT, "row ");
+    check_fails(ask_text("{'from': '@g.h5:z', 'id': 'key'}", 0, got), RT_INPUT, ", whose 'key' is '");
     check_ok(open_text(&s, "{'from': '@g.h5:z', 'id': 'key'}", 1));
     check_ok(scene_ask(&s, 0, N, N, got, K));
     assert_int_equal(cJSON_GetArraySize(s.notes), 1);
@@ -198,12 +203,14 @@ static void row_ids(void **state)
     static const double numbers[] = {3, 1, 2, -7, 1e15};
     static const int64_t others[] = {2, -7, 9, 2, 1000000000000000};
     static const double broken[] = {1, 2, 3.5, 4, 5};
+    static const char text[5][20] = {"-7", "03", "3", "x", "1000000000000000"};
     rt_h5_item item[] = {{.name = "n", .type = RT_F64, .rank = 1, .dim = {5}, .data = numbers},
                          {.name = "o", .type = RT_I64, .rank = 1, .dim = {5}, .data = others},
                          {.name = "b", .type = RT_F64, .rank = 1, .dim = {5}, .data = broken},
-                         {.name = "x", .type = RT_F32, .rank = 2, .dim = {N, SCENE_WIDE}, .data = x}};
-    save("ids.h5", item, 4);
-    rt_source *n, *o, *b, *wide;
+                         {.name = "x", .type = RT_F32, .rank = 2, .dim = {N, SCENE_WIDE}, .data = x},
+                         {.name = "t", .type = RT_TEXT, .rank = 1, .dim = {5}, .element = 20, .data = text}};
+    save("ids.h5", item, 5);
+    rt_source *n, *o, *b, *wide, *t;
     uint64_t *place;
     rt_row_ids counts;
     check_ok(rt_source_open(&n, in_folder("ids.h5"), "n"));
@@ -222,6 +229,19 @@ static void row_ids(void **state)
     for (int i = 0; i < 5; i++) assert_true(place[i] == back[i]);
     assert_int_equal(counts.unused, 2);
     free(place);
+    check_ok(rt_source_open_in(&t, rt_source_file(n), "t"));
+    check_ok(rt_row_ids_match(&place, n, t, &counts));
+    static const uint64_t texts[] = {2, RT_NO_ROW, RT_NO_ROW, 0, 4};
+    for (int i = 0; i < 5; i++) assert_true(place[i] == texts[i]);
+    assert_int_equal(counts.unused, 2);                    /* "03" is no number as it is printed, nor is "x" */
+    free(place);
+    check_ok(rt_row_ids_match(&place, t, t, &counts));
+    for (int i = 0; i < 5; i++) assert_true(place[i] == (uint64_t)i);
+    free(place);
+    char said[80];
+    assert_string_equal(rt_row_id_text(t, 1, said), "03");
+    assert_string_equal(rt_row_id_text(n, 4, said), "1000000000000000");
+    rt_source_close(t);
     check_fails(rt_row_ids_match(&place, n, b, &counts), RT_INPUT, "row 2 of 'b' is 3.5, which is no whole number");
     check_fails(rt_row_ids_match(&place, n, wide, &counts), RT_INPUT, "'x' must hold one whole number");
     rt_source_close(wide);
@@ -305,6 +325,16 @@ static void mixtures(void **state)
             }
         }
     }
+    static float turned[N * K], centred[N * K];            /* classes by name: d, a, c, b */
+    static const int at[K] = {3, 0, 2, 1};
+    for (int r = 0; r < N; r++)
+        for (int k = 0; k < K; k++) turned[r * K + k] = z[r * K + at[k]];
+    write_npy("turned-classes.npy", "<f4", turned, sizeof turned, 2, N, K);
+    check_ok(
+        ask_text("{'mix': 'logits', 'teachers': [{'from': '@z.npy', 'classes': ['a', 'b', 'c', 'd']}]}", 0, centred));
+    check_ok(ask_text("{'mix': 'logits', 'teachers': [{'from': '@z.npy', 'classes': ['a', 'b', 'c', 'd']}, "
+                      "{'from': '@turned-classes.npy', 'classes': ['d', 'a', 'c', 'b']}]}", 0, got));
+    for (int i = 0; i < N * K; i++) check_close("by name", got[i], centred[i], 1e-6, 1e-6);
     check_ok(ask_text("{'mix': 'probabilities', 'teachers': ['@t.h5', '@u.h5']}", 0, got));
     static float ensemble[N * K];
     check_ok(ask_text("['@t.h5', '@u.h5']", 0, ensemble));

@@ -98,6 +98,8 @@ static void types_of_answers(void **state)
         check_ok(answers(how[i], SCENE_PLAIN, z));
         same_bits(how[i], z, want, SCENE_ROWS * SCENE_CLASSES);
     }
+    check_ok(answers("f2", SCENE_PLAIN, z));
+    for (int i = 0; i < SCENE_ROWS * SCENE_CLASSES; i++) assert_true(z[i] == (float)(_Float16)want[i]);
     check_ok(answers("probabilities", SCENE_PLAIN ", 'gives': 'probabilities'", z));
     for (int r = 0; r < SCENE_ROWS; r++) {
         float p[SCENE_CLASSES];
@@ -348,6 +350,53 @@ static void in_a_file(void **state)
     assert_string_equal(d[0].hex, d[1].hex);
 }
 
+/* Heads of every task, side by side; a student that asks for one has that alone. */
+static void heads(void **state)
+{
+    (void)state;
+    static const char told[] =
+        "'version': '1', 'batch': 9, 'heads': [{'name': 'kind', 'size': 2, 'names': ['a', 'b']}, "
+        "{'name': 'wet', 'task': 'multilabel', 'size': 1}, {'name': 'price', 'task': 'real', 'size': 1}]";
+    rt_head head[RT_MAX_HEADS];
+    int count = 0;
+    scene s;
+    check_ok(scene_open(&s, "right", told));
+    check_ok(scene_bind(&s, "f32.h5", 0));
+    check_ok(scene_ask(&s, 0, SCENE_ROWS, 30, z, SCENE_CLASSES));
+    same_bits("heads", z, want, SCENE_ROWS * SCENE_CLASSES);
+    check_ok(rt_heads_add(head, &count, "price", RT_TASK_REAL, 1));
+    check_ok(rt_teacher_answer_as(s.t, head, count, "the student", RT_MATCH_NAMES));
+    check_ok(scene_ask(&s, 0, 20, 20, z, 1));
+    for (int r = 0; r < 20; r++) assert_true(z[r] == want[r * SCENE_CLASSES + 3]);
+    rt_heads_free(head, count);
+    scene_close(&s);
+}
+
+/* Columns by name, in the order that the program wants them. */
+static void columns(void **state)
+{
+    (void)state;
+    static const char manifest[] =
+        "{\"format\": \"retort-data-1\", \"columns\": [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"]}";
+    static const int at[] = {5, 0, 3};
+    float turned[SCENE_ROWS * 3], expected[SCENE_ROWS * SCENE_CLASSES];
+    rt_h5_item item[] = {{.name = "x", .type = RT_F32, .rank = 2, .dim = {SCENE_ROWS, SCENE_WIDE}, .data = x},
+                         {.name = "manifest", .type = RT_TEXT, .element = sizeof manifest - 1, .data = manifest}};
+    scene s;
+    check_ok(rt_h5_save(in_folder("named.h5"), "retort-data-1", item, 2));
+    for (int r = 0; r < SCENE_ROWS; r++)
+        for (int c = 0; c < 3; c++) turned[r * 3 + c] = x[r * SCENE_WIDE + at[c]];
+    scene_want(expected, turned, RT_F32, SCENE_ROWS, 3);
+    check_ok(scene_open(&s, "right", SCENE_PLAIN ", 'columns': ['f', 'a', 'd']"));
+    check_ok(scene_bind(&s, "named.h5", 0));
+    check_ok(scene_ask(&s, 0, SCENE_ROWS, 30, z, SCENE_CLASSES));
+    same_bits("columns", z, expected, SCENE_ROWS * SCENE_CLASSES);
+    scene_close(&s);
+    check_ok(scene_open(&s, "right", SCENE_PLAIN ", 'columns': ['f', 'x']"));
+    check_fails(scene_bind(&s, "named.h5", 0), RT_INPUT, "'x'");
+    scene_close(&s);
+}
+
 static rt_digest digest_of(const char *command, const char *more)
 {
     char text[1000];
@@ -554,6 +603,28 @@ static void killed_with_us(void **state)
     assert_true(gone(pid));
 }
 
+/* What the program started goes with it. */
+static void group_goes(void **state)
+{
+    (void)state;
+    char line[64] = "";
+    scene s;
+    check_ok(scene_open(&s, "parent @inner", SCENE_PLAIN));
+    check_ok(scene_bind(&s, "f32.h5", 0));
+    check_ok(scene_ask(&s, 0, SCENE_ROWS, 50, z, SCENE_CLASSES));
+    for (int i = 0; i < 300 && !strchr(line, '\n'); i++) {
+        FILE *f = fopen(in_folder("inner"), "r");
+        if (f && !fgets(line, sizeof line, f)) line[0] = 0;
+        if (f) fclose(f);
+        usleep(10000);
+    }
+    int pid = atoi(line);
+    assert_true(pid > 1);
+    assert_int_equal(kill(pid, 0), 0);
+    scene_close(&s);
+    assert_true(gone(pid));
+}
+
 static void stop(int sig)
 {
     (void)sig;
@@ -612,10 +683,10 @@ int main(void)
                                        cmocka_unit_test(specification),
                                        cmocka_unit_test(in_a_file),
                                        cmocka_unit_test(identity),
-                                       cmocka_unit_test(names),
+                                       cmocka_unit_test(names), cmocka_unit_test(heads), cmocka_unit_test(columns),
                                        cmocka_unit_test(nothing_left),
                                        cmocka_unit_test(nothing_open),
-                                       cmocka_unit_test(killed_with_us),
+                                       cmocka_unit_test(killed_with_us), cmocka_unit_test(group_goes),
                                        cmocka_unit_test(stopped),
                                        cmocka_unit_test(twins)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
