@@ -185,9 +185,9 @@ static rt_status activation(fuser *f, rt_eval_node *n)
     int root = strip(f, n->out[0], &outer);
     const rt_eval_node *m = given_by(f, root, "Mul");
     if (!m) return RT_OK;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {                          /* either side, as it is and without a number before it */
         double scale = outer, hard;
-        int x = strip(f, m->in[i], &scale), t = strip(f, m->in[1 - i], &scale);
+        int t = strip(f, m->in[1 - i % 2], &scale), x = i < 2 ? through(f, m->in[i % 2]) : strip(f, m->in[i % 2], &scale);
         if (x < 0 || t < 0 || !f->row->varies[x]) continue;
         hard = scale;
         if (near(scale, 0.5) && is_erf_factor(f, t, x)) return of_one(f, n, "Gelu", 20, x, NULL, NULL);

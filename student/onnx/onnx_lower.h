@@ -24,10 +24,14 @@ typedef struct {
 /* Values for a field of a layer, once the model is there. */
 typedef struct { const char *field; const float *value; size_t count; } rt_lowered_field;
 
+/* What stands for an input: name, shape of its rows, and in which order of ONNX's axes their elements lie. */
+typedef struct { const char *name; rt_shape shape; int ids; int order[RT_ARRAY_RANK]; } rt_lower_input;
+
 typedef struct rt_lowering {
     const rt_onnx_row *row;
     const rt_eval_graph *g;
     rt_region *region;                 /* for what is made on the way */
+    const rt_lower_input *in;          /* (graph inputs) */
     rt_lowered_value *v;               /* (values) */
     int *readers;                      /* (values) how many nodes, or outputs, read it */
     char *done;                        /* (nodes) taken up by another */
@@ -95,7 +99,6 @@ int rt_lower_next(const rt_lowering *, const rt_eval_node *, const char *op);
 
 /* Lowers all nodes to a model: layers and fields. names of inputs (graph inputs) as the model is to have them, shapes
  * of rows. output: values that answer. RT_INPUT with all nodes that have no form here. */
-typedef struct { const char *name; rt_shape shape; int ids; int order[RT_ARRAY_RANK]; } rt_lower_input;
 rt_status rt_onnx_lower(rt_model **, const rt_onnx_row *, const rt_onnx_bound *, const rt_lower_input *,
                         const int *output, int outputs, const char *const *head, const rt_task *task);
 #endif

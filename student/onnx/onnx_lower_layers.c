@@ -139,6 +139,37 @@ static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- other sizes ---- */
 
+/* Whether scales give lengths without rounding: with "align_corners" the definition has the length before that. */
+static int is_whole(const rt_lowering *l, const rt_eval_node *n, const rt_array *scales)
+{
+    const int64_t *axes;
+    const rt_array *x = l->row->value[n->in[0]], *y = rt_lower_shape(l, n, 0);
+    int named = rt_lower_ints(n, "axes", &axes);
+    for (size_t i = 0; i < scales->count; i++) {
+        int64_t axis = named > (int)i ? axes[i] + (axes[i] < 0 ? x->rank : 0) : (int64_t)i;
+        double length = rt_array_double(scales, i) * (double)x->dim[axis];
+        if (fabs(length - (double)y->dim[axis]) > 1e-6 * length) return 0;
+    }
+    return 1;
+}
+
+/* Before opset 11 the nearest pixel is that above where sizes shrink, that below where they grow. 0: some do either, or
+ * scales are not known here. */
+static int old_rounding(const rt_lowering *l, const rt_eval_node *n, const rt_array *scales, const char **nearest)
+{
+    const rt_array *x = l->row->value[n->in[0]], *y = rt_lower_shape(l, n, 0);
+    int less = 0, more = 0;
+    for (int i = 2; i < x->rank; i++) {
+        if (scales && scales->count != (size_t)x->rank) return 0;
+        if (!scales && y->dim[i] % x->dim[i]) return 0;
+        double by = scales ? rt_array_double(scales, (size_t)i) : (double)(y->dim[i] / x->dim[i]);
+        less |= by < 1;
+        more |= by > 1;
+    }
+    *nearest = less ? "ceil" : "floor";
+    return !(less && more);
+}
+
 static rt_status resize(rt_lowering *l, const rt_eval_node *n)
 {
     static const char *const side[2] = {"scale_h", "scale_w"};
@@ -158,13 +189,15 @@ static rt_status resize(rt_lowering *l, const rt_eval_node *n)
         return rt_lower_no(l, "antialiasing, cropping or a kept aspect ratio");
     size[0] = shape.rank == 3 ? (int)y->dim[2] : 1;
     size[1] = (int)y->dim[y->rank - 1];
+    scales = rt_lower_const(l, n, old ? 1 : 2);
+    if (old && !old_rounding(l, n, scales, &nearest)) return rt_lower_no(l, "a size that shrinks and one that grows");
+    if (scales && !strcmp(place, "align_corners") && !is_whole(l, n, scales)) return rt_lower_no(l, "aligned corners of a length that is no whole number");
     cJSON *j = rt_lower_layer(l, "resize", n->name, &from, 1);
     set_ints(j, "size", size, 2);
     if (!strcmp(mode, "linear") || !strcmp(mode, "bilinear")) cJSON_AddStringToObject(j, "mode", "linear");
     else if (!strcmp(mode, "cubic")) cJSON_AddStringToObject(j, "mode", "cubic");
     cJSON_AddStringToObject(j, "coordinates", place);
     cJSON_AddStringToObject(j, "nearest", nearest);
-    scales = rt_lower_const(l, n, old ? 1 : 2);
     const int64_t *axes;
     int named = rt_lower_ints(n, "axes", &axes);
     for (size_t i = 0; scales && i < scales->count; i++) {  /* what sizes alone would not tell */
@@ -342,6 +375,8 @@ static rt_status layer_norm(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- pools ---- */
 
+enum { POOL_TAPS = 256 };
+
 static rt_status pool(rt_lowering *l, const rt_eval_node *n)
 {
     int order[RT_ARRAY_RANK], max = !strcmp(n->op, "MaxPool");
@@ -354,6 +389,7 @@ static rt_status pool(rt_lowering *l, const rt_eval_node *n)
     if (n->outputs > 1 && n->out[1] >= 0) return rt_lower_no(l, "its indices are read");
     if (rt_lower_ints(n, "kernel_shape", &kernel) != shape.rank - 1 || !window_of(l, n, kernel, &w))
         return rt_lower_no(l, "its window is beyond the limits of layers");
+    if (w.kernel[0] * w.kernel[1] > POOL_TAPS) return rt_lower_no(l, "its window is beyond the limits of layers");
     cJSON *j = rt_lower_layer(l, max ? "max_pool" : "avg_pool", n->name, &from, 1);
     set_window(j, &w);
     if (rt_lower_int(n, "ceil_mode", 0)) cJSON_AddBoolToObject(j, "ceil", 1);

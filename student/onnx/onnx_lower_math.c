@@ -223,7 +223,12 @@ static side side_of(rt_lowering *l, const rt_eval_node *n, int i)
 /* Opset 6: b's axes lie from `axis` on under a's. */
 static int legacy_axis(const rt_eval_node *n, const side *a, const side *b, int64_t dim[RT_ARRAY_RANK])
 {
-    if (n->version >= 7 || !rt_lower_int(n, "broadcast", 0)) return 0;
+    if (n->version >= 7) return 0;
+    if (!strcmp(n->op, "PRelu") && b->rank == 1 && b->dim[0] > 1 && a->rank > 1) {     /* a slope a channel */
+        for (int i = 0; i < a->rank; i++) dim[i] = i == 1 ? b->dim[0] : 1;
+        return 1;
+    }
+    if (!rt_lower_int(n, "broadcast", 0)) return 0;
     int64_t axis = rt_lower_int(n, "axis", a->rank - b->rank);
     if (axis < 0) axis += a->rank;
     for (int i = 0; i < a->rank; i++) dim[i] = i >= axis && i < axis + b->rank ? b->dim[i - axis] : 1;

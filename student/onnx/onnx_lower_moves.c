@@ -15,11 +15,58 @@ static rt_status same(rt_lowering *l, const rt_eval_node *n)
 static rt_status cast(rt_lowering *l, const rt_eval_node *n)
 {
     const rt_array *from = l->row->value[n->in[0]], *to = rt_lower_shape(l, n, 0);
-    int exact = rt_array_is_float(to) || from->type == to->type || from->type == RT_BOOL ||
-                (rt_array_is_integer(from) && rt_array_is_integer(to));
+    int numbers = to->type == RT_F16 || to->type == RT_BF16 || to->type == RT_F32 || to->type == RT_F64;
+    int exact = numbers || from->type == to->type || from->type == RT_BOOL ||
+                (rt_array_is_integer(from) && (to->type == RT_I64 || (to->type == RT_I32 && from->type != RT_U32 &&
+                                                                      from->type != RT_U64)));
+    if (!rt_lower_in(l, n, 0)) return rt_lower_no(l, "casts a constant");
     if (!exact || (rt_array_is_integer(from) && rt_array_is_float(to) && rt_lower_in(l, n, 0)->ids))
         return rt_lower_no(l, "a cast that rounds");
     return same(l, n);
+}
+
+/* Axes longer than one, as they come in the shape, and in memory (order; NULL: the same). */
+static int long_axes(const int64_t *dim, int rank, const int *order, int list[RT_ARRAY_RANK])
+{
+    int n = 0;
+    for (int i = 0; i < rank; i++) if (dim[order ? order[i] : i] != 1) list[n++] = order ? order[i] : i;
+    return n;
+}
+
+/* Where the new shape merges axes that lie side by side in memory, too, splits some, lets ones come and go, axes keep
+ * their places in memory: the order of y's. 0: not so. */
+static int regroup(const rt_lowered_value *x, rt_lowered_value *y)
+{
+    int from[RT_ARRAY_RANK], to[RT_ARRAY_RANK], memory[RT_ARRAY_RANK], first[RT_ARRAY_RANK], behind[RT_ARRAY_RANK],
+        taken[RT_ARRAY_RANK] = {0}, order[RT_ARRAY_RANK], k = 0, n = 0,
+        nx = long_axes(x->dim, x->rank, NULL, from), ny = long_axes(y->dim, y->rank, NULL, to);
+    if (x->base_rank != x->rank || memcmp(x->base, x->dim, (size_t)x->rank * sizeof *x->dim)) return 0;
+    long_axes(x->dim, x->rank, x->order, memory);
+    for (int i = 0; i < nx;) {
+        int a = i, b = k, at = 0;
+        if (k == ny) return 0;
+        int64_t p = x->dim[from[i++]], q = y->dim[to[k++]];
+        while (p != q) {
+            if (p < q ? i == nx : k == ny) return 0;
+            if (p < q) p *= x->dim[from[i++]];
+            else q *= y->dim[to[k++]];
+        }
+        if (!p || (i - a > 1 && k - b > 1)) return 0;
+        while (memory[at] != from[a]) at++;
+        for (int m = a; m < i; m++, at++) {
+            if (at == nx || memory[at] != from[m]) return 0;
+            first[from[m]] = m == a ? b : k;               /* the group's axes come with the first of its old ones */
+            behind[from[m]] = k;
+        }
+    }
+    if (k < ny) return 0;
+    for (int i = 0; i < nx; i++)
+        for (int m = first[memory[i]]; m < behind[memory[i]]; m++) taken[order[n++] = to[m]] = 1;
+    for (int i = 0; i < y->rank; i++) if (!taken[i]) order[n++] = i;
+    memcpy(y->order, order, sizeof order);
+    y->base_rank = y->rank;
+    memcpy(y->base, y->dim, sizeof y->base);
+    return 1;
 }
 
 /* Reshape, Flatten, Squeeze, Unsqueeze: the order of elements, in ONNX's eyes, stays. */
@@ -28,24 +75,7 @@ static rt_status reshape(rt_lowering *l, const rt_eval_node *n)
     rt_lowered_value *x = rt_lower_in(l, n, 0);
     if (!x) return rt_lower_no(l, "a shape that depends on data");
     rt_lower_alias(l, n, 0, x);
-    rt_lowered_value *y = &l->v[n->out[0]];
-    /* while only axes of one come and go, axes keep their names */
-    int map[RT_ARRAY_RANK], k = 0, whole = x->base_rank == x->rank && !memcmp(x->base, x->dim, sizeof x->dim);
-    for (int i = 0; i < x->rank; i++) {
-        map[i] = -1;
-        if (x->dim[i] == 1) continue;
-        while (k < y->rank && y->dim[k] == 1) k++;
-        whole = whole && k < y->rank && y->dim[k] == x->dim[i];
-        map[i] = k++;
-    }
-    while (whole && k < y->rank) whole = y->dim[k++] == 1;
-    if (!whole) return RT_OK;
-    int taken[RT_ARRAY_RANK] = {0}, n_order = 0;
-    for (int i = 0; i < x->rank; i++)
-        if (map[x->order[i]] >= 0) taken[y->order[n_order++] = map[x->order[i]]] = 1;
-    for (int i = 0; i < y->rank; i++) if (!taken[i]) y->order[n_order++] = i;
-    y->base_rank = y->rank;
-    memcpy(y->base, y->dim, sizeof y->base);
+    regroup(x, &l->v[n->out[0]]);
     return RT_OK;
 }
 
@@ -390,7 +420,7 @@ static rt_status reduce(rt_lowering *l, const rt_eval_node *n)
 }
 
 const rt_lower_entry rt_lower_moves[] = {
-    {"Identity", same}, {"Cast", cast}, {"Reshape", reshape}, {"Flatten", reshape}, {"Squeeze", reshape}, {"Unsqueeze", reshape},
+    {"Identity", same}, {"Cast", cast}, {"CastLike", cast}, {"Reshape", reshape}, {"Flatten", reshape}, {"Squeeze", reshape}, {"Unsqueeze", reshape},
     {"Transpose", transpose}, {"Concat", concat}, {"Slice", slice}, {"Split", split}, {"Pad", pad}, {"Expand", repeat},
     {"Tile", repeat}, {"ReduceSum", reduce}, {"ReduceMean", reduce}, {"ReduceMax", reduce}, {"ReduceMin", reduce},
     {"ReduceProd", reduce}, {"ReduceL1", reduce}, {"ReduceL2", reduce}, {"ReduceSumSquare", reduce}, {"ReduceLogSum", reduce},

@@ -1,7 +1,8 @@
 /* Imports ONNX models and compares what the planned model answers with the evaluator of ONNX graphs:
  * onnx_planned [--shape D,D,...] MODEL.onnx...; made-up rows, 7 of them, together and alone. "ok", with the greatest
  * difference over the answers' scale; "refused", with the reason; "WRONG" when rows differ by more than 1e-4 of the
- * scale, or by a bit between a batch of 7 and one of 1: then the exit code is 1. One data input of floats. */
+ * scale, or by a bit between a batch of 7 and one of 1: then the exit code is 1. One data input of floats.
+ * onnx_planned --recorded FOLDER...: ONNX's own tests, and single models (tests/onnx/onnx_recorded.c). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "engine/rng.h"
 #include "student/onnx/onnx_import.h"
 #include "student/predictor.h"
+#include "tests/onnx/onnx_recorded.h"
 
 enum { ROWS = 7 };
 static int wrong;
@@ -32,8 +34,8 @@ static size_t place(const rt_shape *s, const rt_array *x, size_t at)
     return at % hw * c + at / hw;
 }
 
-static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *rows, size_t size, float *out, int width,
-                         const int64_t *dim, int rank, int logits)
+static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *rows, size_t size, float *out,
+                         int width, const int64_t *dim, int rank, int logits)
 {
     for (int r = 0; r < ROWS; r++) {
         rt_region *g = rt_region_new(RT_ONNX_BUDGET);
@@ -41,11 +43,13 @@ static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *
         rt_eval *e;
         RT_TRY(rt_eval_new(&e, g));
         RT_TRY(rt_array_make(&x, g, f->input[0].type, rank, dim));
-        for (size_t i = 0; i < size; i++) rt_array_put(x, i, (double)rows[(size_t)r * size + place(&m->input[0].shape, x, i)]);
+        for (size_t i = 0; i < size; i++)
+            rt_array_put(x, i, (double)rows[(size_t)r * size + place(&m->input[0].shape, x, i)]);
         value[f->graph->input[0]] = x;
         rt_status st = rt_eval_run(e, f->graph, value, 1);
         const rt_array *y = st ? NULL : value[f->graph->output[0]];
-        if (!st && y->count != (size_t)width) st = rt_fail(RT_INPUT, "the evaluator gives %zu numbers, the model %d", y->count, width);
+        if (!st && y->count != (size_t)width)
+            st = rt_fail(RT_INPUT, "the evaluator gives %zu numbers, the model %d", y->count, width);
         for (int i = 0; i < width && !st; i++) {
             double v = rt_array_double(y, (size_t)i);
             out[r * width + i] = (float)(logits ? log(fmax(v, 1e-30)) : v);
@@ -107,8 +111,14 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
     }
     int bad = !st && (bits || !(worst <= 1e-4));
     wrong += bad;
-    printf("%s\t%s\t%.2g\t%d layers\t%.2f s\t%s\n", st ? "refused" : bad ? "WRONG" : "ok", path, worst, m->graph->nodes, took,
-           st ? rt_error_message() : bits ? "rows differ by batch" : "");
+    printf("%s\t%s\t%.2g\t%d layers\t%.2f s\t%s\n",
+           st    ? "refused"
+           : bad ? "WRONG"
+                 : "ok",
+           path, worst, m->graph->nodes, took,
+           st     ? rt_error_message()
+           : bits ? "rows differ by batch"
+                  : "");
     rt_pool_free(pool);
     free(rows);
     free(want);
@@ -121,6 +131,7 @@ int main(int argc, char **argv)
     cJSON *binding = NULL;
     int from = 1;
     rt_kernels_select(NULL);
+    if (argc > 2 && !strcmp(argv[1], "--recorded")) return onnx_recorded(argc - 2, argv + 2);
     if (argc > 2 && !strcmp(argv[1], "--binding")) {
         if (rt_json_parse(&binding, argv[2], strlen(argv[2]), "binding")) return 2;
         from = 3;

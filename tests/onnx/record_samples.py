@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Records tests/onnx/samples: small ONNX models, rows for them and what ONNX Runtime (PyTorch, where PyTorch exports the
+model) answers.  python3 record_samples.py FOLDER.  torch 2.15, onnx 1.23, onnxruntime 1.32.
+
+FOLDER/NAME.onnx, and where a model can be run NAME.txt: a line "rows N width W", then a line of the input's numbers and one
+of the answer's for each row. An image's numbers stand channels last, as data sets have them. Models that must be refused
+have no NAME.txt."""
+import os
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+ROWS = 7
+out = sys.argv[1]
+os.makedirs(out, exist_ok=True)
+rng = np.random.default_rng(16)
+
+
+def numbers(*shape, scale=1.0):
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def record(name, x, y, image=False):
+    rows = x.shape[0]
+    x = np.moveaxis(x, 1, -1) if image else x
+    with open(f"{out}/{name}.txt", "w") as f:
+        y = np.asarray(y).reshape(rows, -1)
+        f.write(f"rows {rows} width {y.shape[1]}\n")
+        for a, b in zip(x.reshape(rows, -1), y):
+            f.write(" ".join("%.6g" % v for v in a) + "\n")
+            f.write(" ".join("%.9g" % v for v in b) + "\n")
+
+
+def rounded(x):
+    """As the text has it."""
+    return np.array([float("%.6g" % v) for v in x.reshape(-1)], np.float32).reshape(x.shape) if x.dtype == np.float32 else x
+
+
+def run(name, x, output=0, each=False):
+    s = onnxruntime.InferenceSession(f"{out}/{name}.onnx")
+    feed = s.get_inputs()[0].name
+    if each:
+        return np.concatenate([s.run(None, {feed: x[i:i + 1]})[output].reshape(1, -1) for i in range(len(x))])
+    return s.run(None, {feed: x})[output]
+
+
+class Seeded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.build()
+        for m in self.modules():
+            if isinstance(m, nn.BatchNorm2d):
+                m.running_mean.normal_(0, 0.3)
+                m.running_var.uniform_(0.5, 2)
+                nn.init.uniform_(m.weight, 0.5, 1.5)
+                nn.init.normal_(m.bias, 0, 0.3)
+        self.eval()
+
+
+def export(name, model, x, image=False, opset=17, dynamic=True, each=False):
+    x = rounded(x)
+    with torch.no_grad():
+        y = torch.cat([model(torch.tensor(x[i:i + 1])).reshape(1, -1) for i in range(len(x))]).numpy()
+    torch.onnx.export(model, (torch.tensor(x[:1]),), f"{out}/{name}.onnx", opset_version=opset, dynamo=False,
+                      input_names=["x"], output_names=["y"], do_constant_folding=True,
+                      dynamic_axes={"x": {0: "n"}, "y": {0: "n"}} if dynamic else None)
+    np.testing.assert_allclose(run(name, x, each=each or not dynamic).reshape(len(x), -1), y, rtol=1e-3, atol=1e-5)
+    record(name, x, y, image)
+
+
+class Cnn(Seeded):
+    def build(self):
+        self.a, self.b = nn.Conv2d(2, 5, 3, padding=1, bias=False), nn.BatchNorm2d(5)
+        self.c, self.d = nn.Conv2d(5, 5, 3, padding=2, dilation=2, groups=5), nn.Conv2d(5, 6, 1)
+        self.e = nn.Conv2d(6, 6, 3, padding=1, groups=2)
+        self.f = nn.Linear(6 * 4 * 3, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.b(self.a(x)))
+        x = nn.functional.max_pool2d(self.d(torch.relu(self.c(x))), 2, ceil_mode=True)
+        x = x + torch.relu(self.e(x))
+        x = nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        return self.f(torch.flatten(x, 1))
+
+
+class Acts(Seeded):
+    def build(self):
+        self.a, self.b = nn.Conv2d(3, 4, 3), nn.PReLU(4)
+        self.n, self.l = nn.LayerNorm(4), nn.Linear(4, 4)
+        self.t = nn.Parameter(torch.randn(1, 1, 4))
+
+    def forward(self, x):                                  # channels last outside, as TensorFlow's exporters write it
+        x = nn.functional.pad(x.permute(0, 3, 1, 2), (1, 2, 0, 1), value=0.25)
+        x = nn.functional.hardswish(self.b(self.a(x)))
+        x = x.flatten(2).transpose(1, 2)
+        x = torch.cat([self.t.expand(x.shape[0], 1, 4), x], 1)
+        x = nn.functional.gelu(self.n(x))
+        x = nn.functional.gelu(self.l(x), approximate="tanh") + nn.functional.silu(x)
+        return x[:, 0] * 0.5 + x.mean(1)
+
+
+class Attend(Seeded):
+    def build(self):
+        self.q, self.k, self.v, self.o = (nn.Linear(8, 8) for _ in range(4))
+        self.register_buffer("mask", torch.triu(torch.full((6, 6), -1e4), 1))
+
+    def forward(self, x):
+        h = [f(x).reshape(-1, 6, 2, 4).transpose(1, 2) for f in (self.q, self.k, self.v)]
+        s = h[0] @ h[1].transpose(2, 3) / 2.0 + self.mask
+        y = (torch.softmax(s, -1) @ h[2]).transpose(1, 2).reshape(-1, 6, 8)
+        return self.o(y) + x
+
+
+class Lstm(Seeded):
+    def build(self):
+        self.r, self.l = nn.LSTM(3, 4, batch_first=True, bidirectional=True), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.l(self.r(x)[0][:, -1])
+
+
+class One(Seeded):
+    """Reshape [1, -1] in the graph: a batch of one, fixed."""
+    def build(self):
+        self.a, self.l = nn.Conv1d(2, 3, 3, padding=1), nn.Linear(15, 3)
+
+    def forward(self, x):
+        return self.l(torch.relu(self.a(x)).reshape(1, -1))
+
+
+def value(name, *dims, t=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, t, dims)
+
+
+def constant(name, a):
+    return numpy_helper.from_array(np.asarray(a), name)
+
+
+def graph(name, nodes, inputs, outputs, known=(), opset=17, functions=(), domains=(), check=True, x=None, image=False, each=False):
+    g = helper.make_graph(nodes, name, inputs, outputs, list(known))
+    m = helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)] + list(domains), functions=list(functions), ir_version=9,
+                          producer_name="record_samples")
+    if check:
+        onnx.checker.check_model(m)
+    onnx.save(m, f"{out}/{name}.onnx")
+    if x is not None:
+        x = rounded(x)
+        record(name, x, run(name, x, each=each), image)
+
+
+node = helper.make_node
+X, Y = value("x", "n", 6), value("y", "n", 3)
+W, B = constant("w", numbers(6, 3)), constant("b", numbers(3))
+
+export("cnn", Cnn(), numbers(ROWS, 2, 7, 5), image=True)
+export("activations", Acts(), numbers(ROWS, 5, 4, 3))
+export("attention", Attend(), numbers(ROWS, 6, 8))
+export("lstm", Lstm(), numbers(ROWS, 5, 3))
+export("batch_of_one", One(), numbers(ROWS, 2, 5), dynamic=False)
+
+graph("probabilities", [node("Gemm", ["x", "w", "b"], ["z"], alpha=0.5, name="dense"), node("Softmax", ["z"], ["y"], name="soft")],
+      [X], [Y], [W, B], x=numbers(ROWS, 6))
+
+then = helper.make_graph([node("Mul", ["z", "two"], ["t"], name="twice")], "then", [], [value("t", "n", 3)], [constant("two", np.float32(2))])
+other = helper.make_graph([node("Identity", ["z"], ["e"], name="once")], "else", [], [value("e", "n", 3)])
+graph("decided", [node("Shape", ["x"], ["s"], name="shape"), node("Gather", ["s", "one"], ["d"], name="width"),
+                  node("Equal", ["d", "six"], ["is"], name="is_six"), node("MatMul", ["x", "w"], ["z"], name="dense"),
+                  node("If", ["is"], ["y"], then_branch=then, else_branch=other, name="decide")],
+      [X], [Y], [W, constant("one", np.int64(1)), constant("six", np.int64(6))], x=numbers(ROWS, 6))
+
+graph("unsorted", [node("Add", ["z", "b"], ["y"], name="last"), node("Tanh", ["t"], ["z"], name="middle"),
+                   node("MatMul", ["x", "w"], ["t"], name="first")], [X], [Y], [W, B], check=False)
+# ONNX Runtime takes sorted graphs alone: what it answers to the same nodes in order.
+graph("sorted", [node("MatMul", ["x", "w"], ["t"], name="first"), node("Tanh", ["t"], ["z"], name="middle"),
+                 node("Add", ["z", "b"], ["y"], name="last")], [X], [Y], [W, B])
+x = rounded(numbers(ROWS, 6))
+record("unsorted", x, run("sorted", x))
+os.remove(f"{out}/sorted.onnx")
+
+scaled = helper.make_function("mine", "Scaled", ["a"], ["c"],
+                              [node("Elu", ["a"], ["t"]), node("LeakyRelu", ["a"], ["u"]), node("Add", ["t", "u"], ["c"])],
+                              [helper.make_opsetid("", 17)], attributes=[], attribute_protos=[helper.make_attribute("slope", 0.25)])
+scaled.node[0].attribute.append(onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="alpha"))
+scaled.node[1].attribute.append(onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="slope"))
+scaled.attribute.append("alpha")
+graph("functions", [node("MatMul", ["x", "w"], ["t"], name="dense"), node("Scaled", ["t"], ["u"], domain="mine", alpha=2.0, name="given"),
+                    node("Scaled", ["u"], ["y"], domain="mine", alpha=1.5, slope=0.5, name="all")],
+      [X], [Y], [W], functions=[scaled], domains=[helper.make_opsetid("mine", 1)], x=numbers(ROWS, 6))
+
+graph("einsum", [node("Einsum", ["x", "x"], ["o"], equation="bi,bj->bij", name="outer"), node("Reshape", ["o", "flat"], ["f"], name="flat"),
+                 node("TopK", ["f", "k"], ["t", "i"], name="top"), node("MatMul", ["t", "v"], ["y"], name="dense")],
+      [X], [Y], [constant("flat", np.array([-1, 36])), constant("k", np.array([5])), constant("v", numbers(5, 3))], x=numbers(ROWS, 6))
+
+# external data: weights in a file beside the model
+def external(name, location):
+    w = constant("w", numpy_helper.to_array(W))
+    w.ClearField("raw_data")
+    w.data_location = TensorProto.EXTERNAL
+    for k, v in (("location", location), ("offset", "16"), ("length", str(6 * 3 * 4))):
+        w.external_data.add(key=k, value=v)
+    graph(name, [node("Gemm", ["x", "w", "b"], ["y"], name="dense")], [X], [Y], [w, B], check=False)
+
+
+with open(f"{out}/weights.bin", "wb") as f:
+    f.write(bytes(16) + numpy_helper.to_array(W).tobytes())
+external("external", "weights.bin")
+external("external_outside", "../weights.bin")
+external("external_link", "link.bin")                       # a link, made by the test
+x = rounded(numbers(ROWS, 6))
+record("external", x, run("external", x))
+
+# models that are refused
+graph("mixes_rows", [node("MatMul", ["x", "w"], ["t"], name="dense"), node("ReduceMean", ["t"], ["m"], axes=[0], name="over_rows"),
+                     node("Sub", ["t", "m"], ["y"], name="less")], [X], [Y], [W])
+graph("random", [node("RandomUniformLike", ["x"], ["r"], name="dice"), node("Add", ["x", "r"], ["t"], name="sum"),
+                 node("MatMul", ["t", "w"], ["y"], name="dense")], [X], [Y], [W])
+graph("shape_of_data", [node("NonZero", ["x"], ["i"], name="where_is_it"), node("Cast", ["i"], ["y"], to=1, name="cast")],
+      [X], [value("y", 2, None)])
+graph("unknown", [node("MatMul", ["x", "w"], ["t"], name="dense"), node("Frobnicate", ["t"], ["u"], domain="mine", name="strange"),
+                  node("Wobble", ["u"], ["y"], domain="mine", name="odd")],
+      [X], [Y], [W], domains=[helper.make_opsetid("mine", 1)], check=False)
+graph("cycle", [node("Add", ["x", "u"], ["t"], name="round"), node("Relu", ["t"], ["u"], name="about"),
+                node("MatMul", ["t", "w"], ["y"], name="dense")], [X], [Y], [W], check=False)
+graph("two_outputs", [node("Gemm", ["x", "w", "b"], ["y"], name="dense"), node("Relu", ["y"], ["r"], name="relu")],
+      [X], [Y, value("r", "n", 3)], [W, B])
+graph("open_shape", [node("ReduceMean", ["x"], ["t"], axes=[2], keepdims=0, name="mean"), node("Relu", ["t"], ["y"], name="relu")],
+      [value("x", "n", 3, "t")], [Y])
+
+# ids, a mask and token types
+I = lambda n: value(n, "n", 5, t=TensorProto.INT64)
+graph("ids", [node("Gather", ["table", "ids"], ["e"], name="words"), node("Gather", ["kinds", "token_type_ids"], ["k"], name="kinds_of"),
+              node("Add", ["e", "k"], ["s"], name="sum"), node("Cast", ["mask"], ["m"], to=1, name="cast"),
+              node("Unsqueeze", ["m", "last"], ["u"], name="wide"), node("Mul", ["s", "u"], ["p"], name="masked"),
+              node("ReduceSum", ["p", "axis"], ["t"], keepdims=0, name="over_steps"), node("MatMul", ["t", "w"], ["y"], name="dense")],
+      [I("ids"), I("mask"), I("token_type_ids")], [Y],
+      [constant("table", numbers(64, 6)), constant("kinds", numbers(2, 6)), constant("last", np.array([2])), constant("axis", np.array([1])), W])
+ids = rng.integers(0, 64, (ROWS, 5))
+ids[:, 3:] *= rng.integers(0, 2, (ROWS, 2))
+s = onnxruntime.InferenceSession(f"{out}/ids.onnx")
+record("ids", ids, s.run(None, {"ids": ids, "mask": (ids != 0).astype(np.int64), "token_type_ids": np.zeros_like(ids)})[0])

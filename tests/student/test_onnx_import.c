@@ -1,0 +1,427 @@
+/* Imported ONNX models (tests/onnx/samples, recorded by tests/onnx/record_samples.py with PyTorch and ONNX Runtime):
+ * their answers, alone and in batches to the same bit; saved and loaded; which layers they become; what is refused, and
+ * how that is told; what a binding may say. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "student/onnx/onnx_import.h"
+#include "student/predictor.h"
+#include "tests/support.h"
+
+static char *sample(const char *name, const char *end)
+{
+    static char path[4][512];
+    static int at;
+    char *p = path[at++ % 4];
+    snprintf(p, sizeof path[0], "%s/tests/onnx/samples/%s%s", RETORT_SOURCE_DIR, name, end);
+    return p;
+}
+
+/* ---- importing ---- */
+
+static rt_status import_file(rt_model **m, const char *path, const char *binding, const char *root, cJSON *notes)
+{
+    rt_onnx_file *f;
+    cJSON *b = NULL;
+    rt_onnx_spec_read spec = {.data_root = root};
+    *m = NULL;
+    if (binding) check_ok(rt_json_parse(&b, binding, strlen(binding), "binding"));
+    rt_status st = rt_onnx_read(&f, path, &spec);
+    if (!st) {
+        st = rt_onnx_import(m, f, b, notes);
+        rt_onnx_close(f);
+    }
+    cJSON_Delete(b);
+    return st;
+}
+
+static rt_model *import(const char *name)
+{
+    rt_model *m;
+    check_ok(import_file(&m, sample(name, ".onnx"), NULL, NULL, NULL));
+    return m;
+}
+
+static void refused(const char *name, const char *binding, rt_status want, const char *part)
+{
+    rt_model *m;
+    check_fails(import_file(&m, sample(name, ".onnx"), binding, NULL, NULL), want, part);
+    assert_null(m);
+}
+
+static int has_layer(const rt_model *m, const char *op)
+{
+    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(m->arch, "layers");
+    int n = 0;
+    for (const cJSON *j = layers->child; j; j = j->next)
+        n += !strcmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "op")), op);
+    return n;
+}
+
+/* ---- answers ---- */
+
+typedef struct {
+    int rows, width;
+    size_t size;
+    float *x, *y;
+    int32_t *ids;
+} recording;
+
+static recording read_recording(const char *name, size_t size)
+{
+    recording r = {.size = size};
+    FILE *f = fopen(sample(name, ".txt"), "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "rows %d width %d", &r.rows, &r.width), 2);
+    r.x = calloc((size_t)r.rows * size, sizeof *r.x);
+    r.ids = calloc((size_t)r.rows * size, sizeof *r.ids);
+    r.y = calloc((size_t)(r.rows * r.width), sizeof *r.y);
+    for (int i = 0; i < r.rows; i++) {
+        for (size_t k = 0; k < size; k++) assert_int_equal(fscanf(f, "%f", &r.x[(size_t)i * size + k]), 1);
+        for (int k = 0; k < r.width; k++) assert_int_equal(fscanf(f, "%f", &r.y[i * r.width + k]), 1);
+    }
+    for (size_t k = 0; k < (size_t)r.rows * size; k++) r.ids[k] = (int32_t)r.x[k];
+    char rest;
+    assert_int_equal(fscanf(f, " %c", &rest), EOF);
+    fclose(f);
+    return r;
+}
+
+static void free_recording(recording *r)
+{
+    free(r->x);
+    free(r->y);
+    free(r->ids);
+}
+
+static float *answers(rt_model *m, const recording *r, int at_once)
+{
+    rt_predictor *p;
+    rt_pool *pool = rt_pool_new(1);
+    float *y = calloc((size_t)(r->rows * r->width), sizeof *y);
+    const char *raw = m->input[0].ids ? (const char *)r->ids : (const char *)r->x;
+    if (m->input[0].ids) rt_input_take(&m->input[0], RT_I32);
+    assert_int_equal(rt_model_width(m), r->width);
+    assert_int_equal(m->input[0].size, r->size);
+    check_ok(rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0));
+    for (int i = 0; i < r->rows; i += at_once)
+        rt_predict(p, &(rt_feed){.raw = raw + (size_t)i * r->size * 4, .rows = at_once}, y + i * r->width);
+    rt_predictor_free(p);
+    rt_pool_free(pool);
+    return y;
+}
+
+static void softmax(float *y, const recording *r)
+{
+    for (int i = 0; i < r->rows; i++) {
+        double sum = 0;
+        for (int k = 0; k < r->width; k++) sum += exp((double)y[i * r->width + k]);
+        for (int k = 0; k < r->width; k++) y[i * r->width + k] = (float)(exp((double)y[i * r->width + k]) / sum);
+    }
+}
+
+static void check_answers(rt_model *m, const char *name)
+{
+    recording r = read_recording(name, m->input[0].size);
+    float *all = answers(m, &r, r.rows), *each = answers(m, &r, 1);
+    char what[160];
+    double scale = 0;
+    assert_memory_equal(all, each, (size_t)(r.rows * r.width) * sizeof *all);
+    if (!strcmp(name, "probabilities")) softmax(all, &r);
+    for (int i = 0; i < r.rows * r.width; i++) scale = fmax(scale, fabs((double)r.y[i]));
+    for (int i = 0; i < r.rows * r.width; i++) {
+        snprintf(what, sizeof what, "%s, row %d, answer %d", name, i / r.width, i % r.width);
+        check_close(what, (double)all[i], (double)r.y[i], 2e-6 * scale, 2e-5);
+    }
+    free(all);
+    free(each);
+    free_recording(&r);
+}
+
+static const char *const models[] = {"cnn",     "activations", "attention", "lstm",   "batch_of_one", "probabilities",
+                                     "decided", "unsorted",    "functions", "einsum", "external",     "ids"};
+enum { MODELS = sizeof models / sizeof models[0] };
+
+static void recorded_answers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < MODELS; i++) {
+        rt_model *m = import(models[i]);
+        check_answers(m, models[i]);
+        rt_model_free(m);
+    }
+}
+
+static void saved_and_loaded(void **state)
+{
+    (void)state;
+    char path[128];
+    for (int i = 0; i < MODELS; i++) {
+        rt_model *m = import(models[i]), *n, *direct;
+        snprintf(path, sizeof path, "%s/%s.h5", test_folder, models[i]);
+        check_ok(rt_model_save(m, path));
+        check_ok(rt_model_load(&n, path));
+        assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
+        check_ok(rt_model_load(&direct, sample(models[i], ".onnx")));
+        assert_string_equal(rt_model_digest(m).hex, rt_model_digest(direct).hex);
+        recording r = read_recording(models[i], m->input[0].size);
+        float *a = answers(m, &r, r.rows), *b = answers(n, &r, r.rows);
+        assert_memory_equal(a, b, (size_t)(r.rows * r.width) * sizeof *a);
+        free(a);
+        free(b);
+        free_recording(&r);
+        rt_model_free(m);
+        rt_model_free(n);
+        rt_model_free(direct);
+    }
+}
+
+/* ---- layers ---- */
+
+static void layers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *op;
+        int times;
+    } want[] = {{"cnn", "conv2d", 4},
+                {"cnn", "max_pool", 1},
+                {"cnn", "avg_pool", 1},
+                {"cnn", "dense", 1},
+                {"cnn", "permute", 0},
+                {"cnn", "call", 0},
+                {"activations", "hard_swish", 1},
+                {"activations", "gelu_erf", 1},
+                {"activations", "gelu", 1},
+                {"activations", "silu", 1},
+                {"activations", "prelu", 1},
+                {"activations", "layer_norm", 1},
+                {"activations", "constant", 1},
+                {"activations", "concat", 1},
+                {"activations", "pad", 1},
+                {"activations", "erf", 0},
+                {"activations", "call", 0},
+                {"activations", "permute", 0},
+                {"attention", "attention", 1},
+                {"attention", "softmax", 0},
+                {"attention", "call", 0},
+                {"lstm", "lstm", 1},
+                {"lstm", "call", 0},
+                {"batch_of_one", "conv1d", 1},
+                {"probabilities", "softmax", 0},
+                {"decided", "dense", 1},
+                {"functions", "elu", 2},
+                {"functions", "leaky_relu", 2},
+                {"einsum", "call", 2},
+                {"einsum", "dense", 1},
+                {"ids", "embedding", 1}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        rt_model *m = import(want[i].model);
+        int n = has_layer(m, want[i].op);
+        if (n != want[i].times) fail_msg("%s has %d layers %s, not %d", want[i].model, n, want[i].op, want[i].times);
+        rt_model_free(m);
+    }
+}
+
+static void notes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *part;
+    } want[] = {{"cnn", "input 'x': images have their channels last in the data"},
+                {"probabilities", "output 'y' is a softmax: probabilities"},
+                {"ids", "input 'mask' marks the ids of 'ids' that are not 0"},
+                {"ids", "input 'token_type_ids' is 0 everywhere"}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        cJSON *list = cJSON_CreateArray();
+        rt_model *m;
+        int found = 0;
+        check_ok(import_file(&m, sample(want[i].model, ".onnx"), NULL, NULL, list));
+        for (const cJSON *j = list->child; j; j = j->next) found |= strstr(j->valuestring, want[i].part) != NULL;
+        if (!found) fail_msg("%s: no note '%s'", want[i].model, want[i].part);
+        cJSON_Delete(list);
+        rt_model_free(m);
+    }
+}
+
+/* ---- refusals ---- */
+
+static void refusals(void **state)
+{
+    (void)state;
+    refused("mixes_rows", NULL, RT_INPUT, "node 'over_rows' (ReduceMean) mixes rows");
+    refused("random", NULL, RT_INPUT, "node 'dice' (RandomUniformLike)");
+    refused("shape_of_data", NULL, RT_INPUT,
+            "node 'where_is_it' (NonZero): the shape of what it gives depends on the data");
+    refused("unknown", NULL, RT_INPUT, "node 'strange' (Frobnicate)");
+    refused("cycle", NULL, RT_INPUT, "node 'round' (Add)");
+    refused("two_outputs", NULL, RT_USAGE, "name the output that answers by \"output\"; the model has y (");
+    refused("open_shape", NULL, RT_USAGE,
+            "the model leaves dimension 2 ('t') open; give the shape of a row: --shape x=");
+}
+
+static void copy(const char *from, const char *to)
+{
+    char *bytes;
+    size_t n;
+    check_ok(rt_read_file(&bytes, &n, from, 1 << 20));
+    FILE *f = fopen(to, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(bytes, 1, n, f), n);
+    fclose(f);
+    free(bytes);
+}
+
+/* Weights may lie beside the model, as a file; elsewhere, or behind links, only where that is told. */
+static void external_data(void **state)
+{
+    (void)state;
+    char model[128], link[128], beside[128], outside[128], stored[128];
+    rt_model *m;
+    snprintf(model, sizeof model, "%s/m", test_folder);
+    assert_int_equal(mkdir(model, 0700), 0);
+    snprintf(stored, sizeof stored, "%s/m/store", test_folder);
+    assert_int_equal(mkdir(stored, 0700), 0);
+    snprintf(model, sizeof model, "%s/m/m.onnx", test_folder);
+    snprintf(link, sizeof link, "%s/m/link.bin", test_folder);
+    snprintf(beside, sizeof beside, "%s/m/weights.bin", test_folder);
+    snprintf(stored, sizeof stored, "%s/m/store/weights.bin", test_folder);
+    snprintf(outside, sizeof outside, "%s/weights.bin", test_folder);
+    char *slash = strrchr(beside, '/');
+    copy(sample("weights", ".bin"), outside);
+    copy(sample("weights", ".bin"), stored);
+    copy(sample("external_outside", ".onnx"), model);
+    check_fails(import_file(&m, model, NULL, NULL, NULL), RT_INPUT,
+                "tensor 'w': external data: '../weights.bin' leads out of");
+    *slash = 0;
+    check_fails(import_file(&m, model, NULL, beside, NULL), RT_INPUT, "'../weights.bin' leads out of");
+    copy(sample("external_link", ".onnx"), model);
+    assert_int_equal(symlink("store/weights.bin", link), 0);
+    check_fails(import_file(&m, model, NULL, NULL, NULL), RT_INPUT, "is a link; --data-root names a folder");
+    check_ok(import_file(&m, model, NULL, beside, NULL));
+    check_answers(m, "external");
+    rt_model_free(m);
+    assert_int_equal(unlink(link), 0);
+    assert_int_equal(symlink("../weights.bin", link), 0); /* out of that folder, too */
+    check_fails(import_file(&m, model, NULL, beside, NULL), RT_INPUT, "'link.bin' leads out of");
+    *slash = '/';
+    copy(sample("external", ".onnx"), model);
+    check_fails(import_file(&m, model, NULL, NULL, NULL), RT_INPUT, "weights.bin");
+    copy(sample("weights", ".bin"), beside);
+    check_ok(import_file(&m, model, NULL, NULL, NULL));
+    rt_model_free(m);
+    assert_int_equal(truncate(beside, 87), 0);
+    check_fails(import_file(&m, model, NULL, NULL, NULL), RT_INPUT, "weights.bin");
+}
+
+/* Every part of a small file, and every bit of it turned: a model or a message, never anything else. */
+static void damage(void **state)
+{
+    (void)state;
+    static const char *const of[] = {"decided", "functions", "einsum", "ids"};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        char *bytes;
+        size_t n;
+        int read = 0;
+        check_ok(rt_read_file(&bytes, &n, sample(of[i], ".onnx"), 1 << 20));
+        for (size_t k = 0; k < n; k++) {
+            rt_onnx_file *f;
+            char *part = malloc(k + 1);
+            memcpy(part, bytes, k);
+            if (rt_onnx_parse(&f, part, k, NULL)) assert_true(strlen(rt_error_message()) > 0);
+            else rt_onnx_close(f), read++;
+            free(part);
+        }
+        assert_true(read < 4); /* but for what lies behind the graph */
+        for (size_t bit = 0; bit < (n < 500 ? 8 * n : 4000); bit++) {
+            rt_onnx_file *f;
+            bytes[bit / 8] ^= (char)(1 << bit % 8);
+            if (rt_onnx_parse(&f, bytes, n, NULL)) assert_true(strlen(rt_error_message()) > 0);
+            else rt_onnx_close(f);
+            bytes[bit / 8] ^= (char)(1 << bit % 8);
+        }
+        free(bytes);
+    }
+}
+
+/* ---- bindings ---- */
+
+static void bindings(void **state)
+{
+    (void)state;
+    rt_model *m;
+    refused("cnn", "{\"inputs\": {\"z\": 0}}", RT_USAGE, "the model has no input named 'z'");
+    refused("cnn", "{\"inputs\": {\"x\": 0}}", RT_INPUT, "no input is left for data");
+    refused("cnn", "{\"inputs\": {\"x\": {\"shape\": [2, 7, 6]}}}", RT_USAGE, "dimension 3 is 6, the model's is 5");
+    refused("cnn", "{\"inputs\": {\"x\": {\"shape\": [2, 7]}}}", RT_USAGE, "has 2 dimensions, the model's input 3");
+    refused("cnn", "{\"inputs\": {\"x\": \"y != 0\"}}", RT_USAGE, "the model has no other input named 'y'");
+    refused("cnn", "{\"inputs\": {\"x\": \"y > 0\"}}", RT_USAGE,
+            "'y > 0' is not understood; \"ids != 0\" marks the ids");
+    refused("cnn", "{\"inputs\": {\"x\": {\"std\": 0}}}", RT_USAGE, "above 0");
+    refused("cnn", "{\"inputs\": {\"x\": {\"mean\": [1, 2, 3]}}}", RT_USAGE, "3");
+    refused("cnn", "{\"inputs\": {\"x\": {\"layout\": \"hcw\"}}}", RT_USAGE, "layout");
+    refused("lstm", "{\"inputs\": {\"x\": {\"layout\": \"hwc\"}}}", RT_USAGE, "layout: is of images");
+    refused("cnn", "{\"output\": \"z\"}", RT_USAGE, "the model has y (");
+    refused("cnn", "{\"gives\": \"probabilities\"}", RT_INPUT, "probabilities that are no softmax's");
+    refused("cnn", "{\"gives\": \"odds\"}", RT_USAGE, "odds");
+    refused("cnn", "{\"classes\": [\"a\", \"b\"]}", RT_INPUT, "4");
+    refused("cnn", "{\"input\": 1}", RT_USAGE, "input");
+    check_ok(import_file(&m, sample("two_outputs", ".onnx"), "{\"output\": \"r\"}", NULL, NULL));
+    assert_int_equal(has_layer(m, "relu"), 1);
+    rt_model_free(m);
+    check_ok(import_file(&m, sample("open_shape", ".onnx"), "{\"inputs\": {\"x\": {\"shape\": [3, 9]}}}", NULL, NULL));
+    assert_int_equal(m->input[0].size, 27);
+    rt_model_free(m);
+    check_ok(import_file(&m, sample("cnn", ".onnx"),
+                         "{\"classes\": [\"a\", \"b\", \"c\", \"d\"], \"gives\": \"logits\"}", NULL, NULL));
+    assert_string_equal(m->head[0].names.name[2], "c");
+    check_answers(m, "cnn");
+    rt_model_free(m);
+    check_ok(import_file(&m, sample("unsorted", ".onnx"), "{\"gives\": \"values\"}", NULL, NULL));
+    assert_int_equal(m->head[0].task, RT_TASK_REAL);
+    rt_model_free(m);
+}
+
+/* (x - mean) / std of the data is what the file's graph gets; channels first is what is told. */
+static void normalised(void **state)
+{
+    (void)state;
+    rt_model *m, *n;
+    check_ok(import_file(&m, sample("cnn", ".onnx"), "{\"inputs\": {\"x\": {\"mean\": [0.5, -1], \"std\": [2, 4]}}}",
+                         NULL, NULL));
+    check_ok(import_file(&n, sample("cnn", ".onnx"), "{\"inputs\": {\"x\": {\"layout\": \"chw\"}}}", NULL, NULL));
+    recording r = read_recording("cnn", m->input[0].size), s = read_recording("cnn", m->input[0].size);
+    size_t pixels = r.size / 2;
+    for (int i = 0; i < r.rows; i++)
+        for (size_t k = 0; k < r.size; k++) {
+            size_t at = (size_t)i * r.size;
+            r.x[at + k] = k % 2 ? s.x[at + k] * 4 - 1 : s.x[at + k] * 2 + 0.5f;
+        }
+    float *a = answers(m, &r, r.rows);
+    for (int i = 0; i < r.rows; i++)
+        for (size_t k = 0; k < r.size; k++)
+            r.x[(size_t)i * r.size + k % 2 * pixels + k / 2] = s.x[(size_t)i * r.size + k];
+    float *b = answers(n, &r, r.rows);
+    for (int i = 0; i < r.rows * r.width; i++) {
+        check_close("normalised", (double)a[i], (double)r.y[i], 1e-5, 1e-4);
+        check_close("channels first", (double)b[i], (double)r.y[i], 1e-6, 1e-5);
+    }
+    free(a);
+    free(b);
+    free_recording(&r);
+    free_recording(&s);
+    rt_model_free(m);
+    rt_model_free(n);
+}
+
+int main(void)
+{
+    rt_kernels_select(NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(recorded_answers), cmocka_unit_test(saved_and_loaded),
+                                       cmocka_unit_test(layers),           cmocka_unit_test(notes),
+                                       cmocka_unit_test(refusals),         cmocka_unit_test(external_data),
+                                       cmocka_unit_test(damage),           cmocka_unit_test(bindings),
+                                       cmocka_unit_test(normalised)};
+    return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
+}
