@@ -33,6 +33,10 @@ static int source(const rt_move_axis *a, int i)
     }
 }
 
+/* Some of what a padded axis gives is the input itself. */
+static int inside(const rt_move_axis *a)
+{ return a->kind == RT_MOVE_PAD && a->first < a->count && a->first + a->n > 0; }
+
 static int is_plain(const rt_move_axis *a) { return a->kind == RT_MOVE_STEP && a->step == 1 && a->first == 0; }
 
 void rt_move_simplify(rt_move *m)
@@ -81,7 +85,20 @@ static int is_transposed(const rt_move *m, int d)
     return d + 2 == m->axes && m->run == 1 && is_plain(a) && a->stride == 1 && b->kind == RT_MOVE_STEP;
 }
 
-/* Writes what axes from d on give; the values they have behind them. */
+static float *forward(const rt_move *m, int d, float *out, const float *in);
+
+/* Each index of an axis by its own. */
+static void one_by_one(const rt_move *m, int d, int from, int to, float *out, const float *in, size_t behind)
+{
+    const rt_move_axis *a = &m->axis[d];
+    for (int i = from; i < to; i++, out += behind) {
+        int j = source(a, i);
+        if (j >= 0) forward(m, d + 1, out, in + j * a->stride);
+        else fill(out, behind, j == OUTSIDE ? m->value : NAN);
+    }
+}
+
+/* Writes what axes from d on give; returns what is behind that. */
 static float *forward(const rt_move *m, int d, float *out, const float *in)
 {
     const rt_move_axis *a = &m->axis[d];
@@ -100,15 +117,21 @@ static float *forward(const rt_move *m, int d, float *out, const float *in)
         else for (int i = 0; i < a->count; i++) out[i] = in[i * step];
         return out + a->count;
     }
-    size_t behind = m->run;
+    size_t behind = m->run, n = (size_t)a->n, count = (size_t)a->count;
     for (int i = d + 1; i < m->axes; i++) behind *= (size_t)m->axis[i].count;
-    for (int i = 0; i < a->count; i++) {
-        int j = source(a, i);
-        if (j >= 0) forward(m, d + 1, out, in + j * a->stride);
-        else fill(out, behind, j == OUTSIDE ? m->value : NAN);
-        out += behind;
-    }
-    return out;
+    int together = d + 1 == m->axes && a->stride == (ptrdiff_t)m->run;       /* neighbours here are neighbours there */
+    if (a->kind == RT_MOVE_TILE) {
+        if (together) memcpy(out, in, n * behind * sizeof *out);
+        else one_by_one(m, d, 0, a->n, out, in, behind);
+        for (size_t i = n; i < count; i += n) memcpy(out + i * behind, out, n * behind * sizeof *out);
+    } else if (together && inside(a)) {
+        int low = a->first > 0 ? a->first : 0, high = a->first + a->n < a->count ? a->first + a->n : a->count;
+        one_by_one(m, d, 0, low, out, in, behind);
+        memcpy(out + (size_t)low * behind, in + (low - a->first) * a->stride,
+               (size_t)(high - low) * behind * sizeof *out);
+        one_by_one(m, d, high, a->count, out + (size_t)high * behind, in, behind);
+    } else one_by_one(m, d, 0, a->count, out, in, behind);
+    return out + count * behind;
 }
 
 void rt_move_forward(const rt_move *m, float *out, const float *in) { forward(m, 0, out, in + m->base); }
@@ -136,9 +159,19 @@ static const float *back(const returning *r, int d, float *din, const float *dou
     }
     size_t behind = m->run;
     for (int i = d + 1; i < m->axes; i++) behind *= (size_t)m->axis[i].count;
-    for (int i = 0; i < a->count; i++, dout += behind) {
-        int j = source(a, i);
-        if (j >= 0) back(r, d + 1, din + j * a->stride, dout);
+    int together = d + 1 == m->axes && a->stride == (ptrdiff_t)m->run, low = -1, high = -1;
+    if (together && a->kind == RT_MOVE_PAD && inside(a)) {
+        low = a->first > 0 ? a->first : 0;
+        high = a->first + a->n < a->count ? a->first + a->n : a->count;
+    }
+    for (int i = 0; i < a->count;) {
+        int j = source(a, i), n = 1;
+        if (i == low) n = high - low;
+        else if (together && a->kind == RT_MOVE_TILE) n = a->n;
+        if (n > 1) r->k->accumulate(din + j * a->stride, dout, (size_t)n * behind);
+        else if (j >= 0) back(r, d + 1, din + j * a->stride, dout);
+        dout += (size_t)n * behind;
+        i += n;
     }
     return dout;
 }

@@ -188,13 +188,28 @@ static void compute(const pairing *p, float *y, const float *dy, const rt_lines 
     else p->k->binary_back(y, dy, l, p->f, p->back);
 }
 
-/* What a side has for `lines` lines of n, one behind the other. */
-static const float *spread(float *to, const float *from, ptrdiff_t line, int step, size_t lines, size_t n)
+static inline __attribute__((always_inline)) void repeat(float *to, const float *from, ptrdiff_t line, size_t lines,
+                                                         const size_t n)
+{
+    for (size_t l = 0; l < lines; l++, from += line)
+        for (size_t i = 0; i < n; i++) *to++ = *from;
+}
+
+/* What a side has for `lines` lines of n, one behind the other; again: it is what it was, at least. */
+static const float *spread(float *to, const float *from, ptrdiff_t line, int step, size_t lines, size_t n, int again)
 {
     if (step && line == (ptrdiff_t)n) return from;
-    float *at = to;
-    for (size_t l = 0; l < lines; l++, from += line)
-        for (size_t i = 0; i < n; i++) *at++ = from[step ? i : 0];
+    if (again && !line) return to;
+    switch (step ? 0 : n) {
+    case 0:
+        for (size_t l = 0; l < lines; l++, from += line) memcpy(to + l * n, from, n * sizeof *to);
+        break;
+    case 1: repeat(to, from, line, lines, 1); break;
+    case 2: repeat(to, from, line, lines, 2); break;
+    case 3: repeat(to, from, line, lines, 3); break;
+    case 4: repeat(to, from, line, lines, 4); break;
+    default: repeat(to, from, line, lines, n); break;
+    }
     return to;
 }
 
@@ -217,8 +232,8 @@ static void pair_lines(void *arg, const ptrdiff_t *at, size_t out)
     for (size_t first = 0; first < lines; first += block) {
         size_t count = lines - first < block ? lines - first : block;
         rt_lines flat = {.a_step = 1, .b_step = 1, .lines = 1, .n = count * n};
-        flat.a = spread(p->scratch, a + (ptrdiff_t)first * l.a_line, l.a_line, l.a_step, count, n);
-        flat.b = spread(p->scratch + SPREAD, b + (ptrdiff_t)first * l.b_line, l.b_line, l.b_step, count, n);
+        flat.a = spread(p->scratch, a + (ptrdiff_t)first * l.a_line, l.a_line, l.a_step, count, n, first > 0);
+        flat.b = spread(p->scratch + SPREAD, b + (ptrdiff_t)first * l.b_line, l.b_line, l.b_step, count, n, first > 0);
         compute(p, y + first * n, dy ? dy + first * n : NULL, &flat);
     }
 }

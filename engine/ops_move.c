@@ -23,18 +23,18 @@ static rt_move_axis along(const rt_shape *in, int axis)
 typedef void describe_fn(rt_move *, const rt_node *, const rt_shape *in, const rt_shape *out, const float *field);
 static describe_fn permuted, sliced, padded, gathered, expanded, tiled;
 
-static rt_move move_of(const rt_ctx *x, const rt_node *n)
+static rt_move move_of(const rt_plan *p, const rt_node *n, const float *field)
 {
     static describe_fn *const all[] = {permuted, sliced, padded, gathered, expanded, tiled};
     rt_move m = {.run = 1};
-    all[n->op - RT_OP_PERMUTE](&m, n, rt_shape_of(x->plan, n->in[0]), rt_shape_of(x->plan, n->out), rt_param(x, n, 0));
+    all[n->op - RT_OP_PERMUTE](&m, n, rt_shape_of(p, n->in[0]), rt_shape_of(p, n->out), field);
     rt_move_simplify(&m);
     return m;
 }
 
 static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    rt_move m = move_of(x, c->node);
+    rt_move m = move_of(x->plan, c->node, rt_param(x, c->node, 0));
     size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])),
            to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
     const float *in = rt_at(x, c->value[0], row0);
@@ -53,7 +53,7 @@ static void forward(rt_plan *p, const rt_node *n)
 
 static void run_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    rt_move m = move_of(x, c->node);
+    rt_move m = move_of(x->plan, c->node, rt_param(x, c->node, 0));
     size_t from = rt_shape_count(rt_shape_of(x->plan, c->node->in[0])),
            to = rt_shape_count(rt_shape_of(x->plan, c->node->out));
     const float *dy = rt_at(x, c->value[0], row0);

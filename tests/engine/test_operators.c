@@ -213,7 +213,9 @@ static void moves(void **state)
         BETWEEN("[2]", OP("reshape", ",\"shape\":[4,1]") "," OP("expand", ",\"shape\":[4,70]")),
         BETWEEN("[3,2,2]", OP("tile", ",\"repeats\":[2,1,3]")),
         BETWEEN("[3,2,2]", OP("tile", ",\"repeats\":[1,4,1]")),
-        BETWEEN("[3,2]", OP("tile", ",\"repeats\":[1,1]")),
+        BETWEEN("[3,2]", OP("tile", ",\"repeats\":[1,1]")), BETWEEN("[3,2]", OP("tile", ",\"repeats\":[1,5]")),
+        BETWEEN("[35,2]", OP("permute", ",\"axes\":[1,0]")), BETWEEN("[2,17,2]", OP("permute", ",\"axes\":[0,2,1]")),
+        BETWEEN("[9,3]", OP("slice", ",\"start\":[1,0],\"end\":[9,3]") "," OP("permute", ",\"axes\":[1,0]")),
         NULL};
     each_family(a);
 }
@@ -318,6 +320,9 @@ static void ties_and_zeros(void **state)
     check_gradient(OP("minimum", ",\"operand\":[1]"), (float[]){0, -1, 2, 0}, (float[]){0.5f, 1, 0, 0.5f});
     check_gradient(OP("maximum", ",\"from\":[\"k\",\"k\"]"), (float[]){0, -1, 2, 7}, (float[]){1, 1, 1, 1});
     check_gradient(OP("gather", ",\"axis\":0,\"shape\":[3]"), (float[]){1, 2, 3, 4}, (float[]){3, 0, 0, 0});
+    check_gradient(OP("reduce_sum", ",\"name\":\"s\"") "," CALL("add", "q", "[\"k\",\"s\"]") ","
+                   CALL("add", "r", "[\"q\",\"s\"]"),
+                   (float[]){1, 2, 3, 4}, (float[]){9, 9, 9, 9});          /* a number that one row repeats, twice */
     check_gradient(OP("sign", ""), (float[]){1, -2, 0, 4}, (float[]){0, 0, 0, 0});
 }
 

@@ -66,7 +66,8 @@ static int is_tame(const rt_layer_kind *k)
     switch (k->op) {
     case RT_OP_UNARY: case RT_OP_DIVIDE: case RT_OP_POWER: case RT_OP_MODULO: case RT_OP_LESS: case RT_OP_LESS_OR_EQUAL:
     case RT_OP_GREATER: case RT_OP_GREATER_OR_EQUAL: case RT_OP_EQUAL: case RT_OP_AND: case RT_OP_OR: case RT_OP_XOR:
-    case RT_OP_TREES: case RT_OP_WHERE: case RT_OP_REDUCE_PROD: case RT_OP_REDUCE_LOG_SUM: case RT_OP_REDUCE_SUM_SQUARE: return 0;
+    case RT_OP_TREES: case RT_OP_WHERE: case RT_OP_CALL: case RT_OP_REDUCE_PROD:
+    case RT_OP_REDUCE_LOG_SUM: case RT_OP_REDUCE_SUM_SQUARE: return 0;
     default: return 1;
     }
 }
@@ -76,8 +77,9 @@ static void add_layer(dice *d, rt_graph *g, int *reached)
 {
     _Alignas(8) unsigned char blob[RT_ATTR_BYTES] = {0};
     /* often one that students are made of, which come first, or an activation */
-    const int first[] = {0, 0, RT_OP_AFFINE - 3}, of[] = {RT_LAYER_KINDS, RT_OP_POSITION - 2, RT_ACT_COUNT - 1};
-    int pool = roll(d, 3);
+    const int first[] = {0, 0, 0, RT_OP_AFFINE - 3},
+              of[] = {RT_LAYER_KINDS, RT_OP_POSITION - 2, RT_OP_POSITION - 2, RT_ACT_COUNT - 1};
+    int pool = roll(d, 4);
     rt_layer_kind kind = rt_layer_kind_at(first[pool] + roll(d, of[pool]));
     const rt_op *op = rt_ops[kind.op];
     if (!is_tame(&kind)) return;
