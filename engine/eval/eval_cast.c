@@ -112,12 +112,21 @@ static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int 
 {
     rt_array *y;
     if (type == x->type) return rt_eval_view(c, 0, x, x->rank, x->dim);
+    int clamps = c->version < 25 && (type == RT_I4 || type == RT_U4);  /* as the reference of those opsets did */
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
     if ((type == RT_STRING || x->type == RT_STRING) && RT_EVAL_NARROW >> (type == RT_STRING ? x->type : type) & 1)
         return rt_fail(RT_INPUT, "text and %s are not cast", rt_array_type_name(type == RT_STRING ? x->type : type));
     if (rt_narrow_is_float(type)) {
         for (size_t i = 0; i < x->count; i++)
             ((uint8_t *)y->data)[i] = rt_narrow_code(type, rt_array_double(x, i), saturate);
+        return RT_OK;
+    }
+    if (clamps && rt_array_is_float(x)) {
+        int half = type == RT_I4 ? 8 : 0;
+        for (size_t i = 0; i < x->count; i++) {
+            int64_t v = rt_array_int(x, i);
+            rt_array_put_int(y, i, v < -half ? -half : v > 15 - half ? 15 - half : v);
+        }
         return RT_OK;
     }
     if (type == RT_STRING) return to_text(c, x, y);

@@ -80,7 +80,7 @@ static rt_status grains_of(rt_eval_call *c, const rt_array *x, unsigned zeros, i
     if (block) {
         ok = block > 0 && g->scale->rank == x->rank;
         for (int i = 0; ok && i < x->rank; i++)
-            ok = g->scale->dim[i] == (i == axis ? (x->dim[i] + block - 1) / block : x->dim[i]);
+            ok = g->scale->dim[i] == (i == axis ? x->dim[i] / block + (x->dim[i] % block > 0) : x->dim[i]);
         g->block = ok ? (size_t)block : 0;
         g->blocks = ok ? (size_t)g->scale->dim[axis] : 0;
     } else ok = g->per_axis = g->scale->rank == 1 && g->scale->count == g->n && (newest || c->version >= 13);
