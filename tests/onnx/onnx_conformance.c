@@ -90,6 +90,8 @@ static int run_set(const rt_onnx_file *f, const char *folder)
         st = read_tensor(&a, &name, r, path);
         int at = st ? -1 : input_of(g, name, i);
         if (at >= 0) value[at] = a;
+        for (int k = 0; at >= 0 && k < g->inputs; k++)      /* old tests hold bfloat16 as the integers of its bits */
+            if (g->input[k] == at && a->type == RT_U16 && f->input[k].type == RT_BF16) a->type = RT_BF16;
     }
     if (!st) st = rt_eval_run(e, g, value, 1);
     if (st) {
@@ -103,6 +105,7 @@ static int run_set(const rt_onnx_file *f, const char *folder)
             printf("%s\n", rt_error_message());
             return REFUSED;
         }
+        if (want->type == RT_U16 && value[g->output[i]]->type == RT_BF16) want->type = RT_BF16;
         if (differs(value[g->output[i]], want, g->value[g->output[i]])) return WRONG;
     }
     rt_region_free(r);
