@@ -207,18 +207,26 @@ static rt_status bind_inputs(importer *m, cJSON *told)
 
 /* ---- outputs ---- */
 
+static const rt_eval_node *giver_of(const rt_eval_graph *g, int value)
+{
+    for (int i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].outputs; k++) if (g->node[i].out[k] == value) return &g->node[i];
+    return NULL;
+}
+
 static rt_status choose_output(importer *m, const char *name)
 {
     char list[600];
     int n = 0, likely = -1, several = 0;
     for (int i = 0; i < m->g->outputs; i++) {
         const rt_onnx_value *v = &m->file->output[i];
-        int is_float = v->type == RT_F32 || v->type == RT_F16 || v->type == RT_F64 || v->type == RT_BF16;
+        const rt_eval_node *zip = giver_of(m->g, m->g->output[i]);
+        int zipped = zip && !strcmp(zip->op, "ZipMap"), is_float = zipped || v->type == RT_F32 || v->type == RT_F16 || v->type == RT_F64 || v->type == RT_BF16;
         if (name && !strcmp(name, v->name)) {
             m->output = i;
             return RT_OK;
         }
-        if (is_float && (v->rank == 2 || m->g->outputs == 1)) {
+        if (is_float && (v->rank == 2 || zipped || m->g->outputs == 1)) {
             several += likely >= 0;
             likely = i;
         }
@@ -234,11 +242,61 @@ static rt_status choose_output(importer *m, const char *name)
     return RT_OK;
 }
 
-static const rt_eval_node *giver_of(const rt_eval_graph *g, int value)
+/* What ends with one of these gives probabilities, or what is used as such. */
+static int is_classifier(const rt_eval_graph *g, const rt_eval_node *n)
 {
-    for (int i = 0; i < g->nodes; i++)
-        for (int k = 0; k < g->node[i].outputs; k++) if (g->node[i].out[k] == value) return &g->node[i];
-    return NULL;
+    while (n && !strcmp(n->domain, "ai.onnx.ml") && (!strcmp(n->op, "ZipMap") || !strcmp(n->op, "Normalizer"))) n = giver_of(g, n->in[0]);
+    return n && !strcmp(n->domain, "ai.onnx.ml") && strstr(n->op, "Classifier");
+}
+
+/* Appends a node of one input to the row's graph and computes it. */
+static rt_status append(rt_onnx_row *row, const char *op, int version, const rt_eval_attr *attr, int *value)
+{
+    rt_eval_graph *g = row->graph;
+    rt_region *r = row->region;
+    size_t values = (size_t)g->values, nodes = (size_t)g->nodes;
+    const char **names = rt_region_list(r, values + 1, sizeof *names);
+    rt_array **known = rt_region_list(r, values + 1, sizeof *known), **all = rt_region_list(r, values + 1, sizeof *all), *out = NULL;
+    char *varies = rt_region_take(r, values + 1);
+    rt_eval_node *node = rt_region_list(r, nodes + 1, sizeof *node);
+    int *io = rt_region_list(r, 2, sizeof *io);
+    rt_eval *e;
+    if (!names || !known || !all || !varies || !node || !io) return RT_RUN;
+    memcpy(names, g->value, values * sizeof *names);
+    memcpy(known, g->known, values * sizeof *known);
+    memcpy(all, row->value, values * sizeof *all);
+    memcpy(varies, row->varies, values);
+    memcpy(node, g->node, nodes * sizeof *node);
+    io[0] = *value;
+    io[1] = g->values;
+    names[values] = op;
+    varies[values] = 1;
+    node[nodes] = (rt_eval_node){.name = op, .op = op, .domain = "", .in = io, .inputs = 1, .out = io + 1, .outputs = 1,
+                                 .attr = attr, .attrs = attr != NULL, .version = version, .def = rt_eval_find("", op, version)};
+    g->value = names;
+    g->known = known;
+    g->node = node;
+    g->values++;
+    g->nodes++;
+    row->value = all;
+    row->varies = varies;
+    RT_TRY(rt_eval_new(&e, r));
+    RT_TRY(rt_eval_one(e, g, &node[nodes], all, &out));
+    all[values] = out;
+    *value = io[1];
+    return RT_OK;
+}
+
+/* log max(p, 1e-30): logits of probabilities. */
+static rt_status take_logarithm(rt_onnx_row *row, int *value)
+{
+    float *least = rt_region_list(row->region, 1, sizeof *least);
+    rt_eval_attr *a = rt_region_list(row->region, 1, sizeof *a);
+    if (!least || !a) return RT_RUN;
+    *least = 1e-30f;
+    *a = (rt_eval_attr){.name = "min", .kind = RT_EA_FLOAT, .n = 1, .f = least};
+    RT_TRY(append(row, "Clip", 6, a, value));
+    return append(row, "Log", 13, NULL, value);
 }
 
 /* A softmax at the end is left out: its input are the logits, log p plus a constant a row. */
@@ -257,10 +315,14 @@ static rt_status strip_softmax(importer *m, rt_onnx_row *row, int *value)
         m->gives = RT_GIVES_PROBABILITIES;
         note(m, "output '%s' is a softmax: probabilities%s", m->file->output[m->output].name, "");
     }
-    if (m->gives == RT_GIVES_PROBABILITIES && !(is_softmax && last))
-        return rt_fail(RT_INPUT, "output '%s': probabilities that are no softmax's over the last dimension are not supported",
-                       m->file->output[m->output].name);
-    if (m->gives == RT_GIVES_PROBABILITIES) *value = n->in[0];
+    int of_model = n && !strcmp(n->domain, "ai.onnx.ml") && is_classifier(row->graph, n);
+    if (m->gives == RT_GIVES_AUTO && of_model) {
+        m->gives = RT_GIVES_PROBABILITIES;
+        note(m, "output '%s' is a classifier's: probabilities%s", m->file->output[m->output].name, "");
+    }
+    if (m->gives != RT_GIVES_PROBABILITIES) return RT_OK;
+    if (!is_softmax || !last) return take_logarithm(row, value);
+    *value = n->in[0];
     return RT_OK;
 }
 

@@ -46,7 +46,8 @@ typedef struct rt_lowering {
 typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
 /* The tables: (operator of ai.onnx, or of another domain as "domain:name") to function. */
 typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
-extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[];
+extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[],
+    rt_lower_trees[];
 
 /* Gather of a value by constants. */
 rt_status rt_lower_pick(rt_lowering *, const rt_eval_node *);
