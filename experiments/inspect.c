@@ -1,4 +1,4 @@
-#include "experiments/inspect.h"
+#include "experiments/inspect_parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,11 +8,14 @@
 #include "data/checks.h"
 #include "data/labels.h"
 #include "data/source.h"
+#include "engine/attr.h"
+#include "engine/call.h"
 #include "engine/pass.h"
 #include "engine/progress.h"
 #include "engine/session.h"
 #include "student/arch.h"
 #include "student/fidelity.h"
+#include "student/onnx/onnx_file.h"
 #include "teacher/spec.h"
 
 enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, READ_ROWS = 1 << 16, PIECE = 1 << 14,
@@ -121,7 +124,7 @@ static rt_status describe_program(const rt_model *m, cJSON *j)
     return RT_OK;
 }
 
-static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
+rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
 {
     rt_model *m;
     char text[64];
@@ -150,6 +153,8 @@ static rt_status inspect_model(const char *path, const rt_inspect_options *o, rt
             rt_schema_text(rt_node_schema(n), n->attr, attributes, sizeof attributes);
             if (*attributes) cJSON_AddStringToObject(l, "attributes", attributes);
         }
+        if (n->op == RT_OP_CALL)
+            cJSON_AddStringToObject(l, "attributes", RT_ATTR(n, rt_call_attr)->call->graph.node[0].op);
         cJSON_AddStringToObject(l, "output", rt_shape_text(&g->tensor[n->out].shape, text));
         cJSON_AddNumberToObject(l, "parameters", params);
         cJSON_AddNumberToObject(l, "macs", rt_ops[n->op]->macs ? rt_ops[n->op]->macs(g, n) : 0);
@@ -422,7 +427,10 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
     if (tells_teacher(path)) return inspect_teacher(path, o, result);
     const char *dataset = o->dataset;
     rt_h5_file *f;
+    int is_onnx;
     *result = NULL;
+    RT_TRY(rt_onnx_look(path, &is_onnx));
+    if (is_onnx) return rt_inspect_onnx(path, o, pool, result);
     RT_TRY(rt_h5_scan(&f, path));
     cJSON *j = cJSON_CreateObject(), *manifest;
     cJSON_AddStringToObject(j, "file", path);
@@ -441,7 +449,7 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
                      model ? "a data set of one" : "none");
     if (st) ;
     else if (*dataset) st = inspect_sets(f, dataset, j);
-    else if (model) st = inspect_model(path, o, pool, j);
+    else if (model) st = rt_inspect_model(path, o, pool, j);
     else if (rt_h5_find(f, "labels/status")) st = inspect_labels(path, j);
     else {
         cJSON_AddStringToObject(j, "what", cJSON_HasObjectItem(manifest, "predictions") ? "predictions"

@@ -1,5 +1,5 @@
 /* experiments/inspect.h - what a file is: any file of ours, the data sets of an HDF5 file with statistics, or a teacher
- * by its specification (teacher/spec.h). */
+ * by its specification (teacher/spec.h); an ONNX file: what it holds, and the layers that it becomes. */
 #ifndef RT_EXPERIMENTS_INSPECT_H
 #define RT_EXPERIMENTS_INSPECT_H
 

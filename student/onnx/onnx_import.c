@@ -15,10 +15,41 @@ typedef struct {
     rt_lower_input *in;
     rt_layout *layout;
     cJSON **normalize;                 /* (inputs) the object that has "mean", or NULL */
-    int output;
+    int output[RT_MAX_HEADS], outputs; /* of the graph's: those that answer */
+    const char *head[RT_MAX_HEADS];
+    rt_task task[RT_MAX_HEADS];
     rt_gives gives;
     cJSON *classes, *notes;
+    cJSON *own_heads, *own_inputs;     /* what a file that retort wrote tells of itself, or NULL */
 } importer;
+
+static const char *meta(const rt_onnx_file *f, const char *key)
+{
+    for (int i = 0; i < f->metas; i++) if (!strcmp(f->meta[i].key, key)) return f->meta[i].value;
+    return NULL;
+}
+
+/* Lists that export/onnx_float.c writes; a file of another origin, or whose lists are damaged, has none. */
+static void read_own(importer *m)
+{
+    const char *heads = meta(m->file, "heads"), *inputs = meta(m->file, "inputs");
+    if (!meta(m->file, "retort") || !heads || !inputs) return;
+    if (rt_json_parse(&m->own_heads, heads, strlen(heads), "heads")) m->own_heads = NULL;
+    if (rt_json_parse(&m->own_inputs, inputs, strlen(inputs), "inputs")) m->own_inputs = NULL;
+    if (cJSON_IsArray(m->own_heads) && cJSON_IsArray(m->own_inputs)) return;
+    cJSON_Delete(m->own_heads);
+    cJSON_Delete(m->own_inputs);
+    m->own_heads = m->own_inputs = NULL;
+}
+
+static const cJSON *named_in(const cJSON *list, const char *name)
+{
+    for (const cJSON *j = list ? list->child : NULL; j; j = j->next) {
+        const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "name"));
+        if (own && !strcmp(own, name)) return j;
+    }
+    return NULL;
+}
 
 static void note(const importer *m, const char *fmt, const char *a, const char *b)
 {
@@ -153,6 +184,8 @@ static rt_status set_layout(const importer *m, int i)
     const rt_onnx_bound *b = &m->bound[i];
     rt_lower_input *in = &m->in[i];
     int64_t size = 1;
+    const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "layout"));
+    if (own && b->rank == 4 && m->layout[i] == RT_LAYOUT_AUTO) m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
     for (int k = 0; k < b->rank; k++) {
         in->order[k] = k;
         if (__builtin_mul_overflow(size, b->dim[k], &size) || size > 1 << 24)
@@ -218,12 +251,13 @@ static rt_status choose_output(importer *m, const char *name)
 {
     char list[600];
     int n = 0, likely = -1, several = 0;
+    m->outputs = 1;
     for (int i = 0; i < m->g->outputs; i++) {
         const rt_onnx_value *v = &m->file->output[i];
         const rt_eval_node *zip = giver_of(m->g, m->g->output[i]);
         int zipped = zip && !strcmp(zip->op, "ZipMap"), is_float = zipped || v->type == RT_F32 || v->type == RT_F16 || v->type == RT_F64 || v->type == RT_BF16;
         if (name && !strcmp(name, v->name)) {
-            m->output = i;
+            m->output[0] = i;
             return RT_OK;
         }
         if (is_float && (v->rank == 2 || zipped || m->g->outputs == 1)) {
@@ -234,12 +268,32 @@ static rt_status choose_output(importer *m, const char *name)
             n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s (%s, rank %d)", i ? ", " : "", v->name,
                           v->strange ? v->strange : v->type < RT_DTYPE_COUNT ? rt_array_type_name(v->type) : "?", v->rank);
     }
-    m->output = m->g->outputs == 1 ? 0 : likely;
-    if (name || m->output < 0 || several)
+    m->output[0] = m->g->outputs == 1 ? 0 : likely;
+    if (name || m->output[0] < 0 || several)
         return rt_fail(RT_USAGE, "output%s%.60s: name the output that answers by \"output\"; the model has %s",
                        name ? " " : "", name ? name : "", list);
-    if (m->g->outputs > 1) note(m, "output '%s' answers%s: the only one of a row of numbers", m->file->output[m->output].name, "");
+    if (m->g->outputs > 1) note(m, "output '%s' answers%s: the only one of a row of numbers", m->file->output[m->output[0]].name, "");
     return RT_OK;
+}
+
+/* Each head of a file of ours is the output of its name. 0: it has none such. */
+static int take_own_heads(importer *m)
+{
+    static const char *const tasks[] = {"classes", "multilabel", "real"};
+    int n = 0;
+    for (const cJSON *j = m->own_heads ? m->own_heads->child : NULL; j; j = j->next, n++) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "name")),
+                   *task = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "task"));
+        int at = 0, kind = 0;
+        while (name && at < m->g->outputs && strcmp(m->file->output[at].name, name)) at++;
+        while (task && kind < 3 && strcmp(task, tasks[kind])) kind++;
+        if (!name || at == m->g->outputs || kind == 3 || n == RT_MAX_HEADS) return 0;
+        m->output[n] = at;
+        m->head[n] = name;
+        m->task[n] = (rt_task)kind;
+    }
+    m->outputs = n;
+    return n;
 }
 
 /* What ends with one of these gives probabilities, or what is used as such. */
@@ -313,12 +367,12 @@ static rt_status strip_softmax(importer *m, rt_onnx_row *row, int *value)
     }
     if (m->gives == RT_GIVES_AUTO && is_softmax && last) {
         m->gives = RT_GIVES_PROBABILITIES;
-        note(m, "output '%s' is a softmax: probabilities%s", m->file->output[m->output].name, "");
+        note(m, "output '%s' is a softmax: probabilities%s", m->file->output[m->output[0]].name, "");
     }
     int of_model = n && !strcmp(n->domain, "ai.onnx.ml") && is_classifier(row->graph, n);
     if (m->gives == RT_GIVES_AUTO && of_model) {
         m->gives = RT_GIVES_PROBABILITIES;
-        note(m, "output '%s' is a classifier's: probabilities%s", m->file->output[m->output].name, "");
+        note(m, "output '%s' is a classifier's: probabilities%s", m->file->output[m->output[0]].name, "");
     }
     if (m->gives != RT_GIVES_PROBABILITIES) return RT_OK;
     if (!is_softmax || !last) return take_logarithm(row, value);
@@ -340,7 +394,13 @@ static rt_status read_binding(importer *m, cJSON *binding)
     if (inputs && !cJSON_IsObject(inputs)) rt_cfg_fail(&c, "inputs", "an object of input names is required here");
     RT_TRY(rt_cfg_end(&c));
     RT_TRY(bind_inputs(m, inputs));
-    return choose_output(m, output);
+    if (!output && m->gives == RT_GIVES_AUTO && take_own_heads(m)) {
+        m->gives = RT_GIVES_LOGITS;
+        return RT_OK;
+    }
+    RT_TRY(choose_output(m, output));
+    m->head[0] = "y";
+    return RT_OK;
 }
 
 static rt_status normalize(const importer *m, rt_model *model)
@@ -368,10 +428,49 @@ static rt_status normalize(const importer *m, rt_model *model)
     return RT_OK;
 }
 
-static rt_status finish(const importer *m, rt_model *model)
+/* Class names that the file has of itself: of our own heads, or of a classifier's labels. */
+static rt_status own_names(const importer *m, rt_model *model, const rt_onnx_row *row, int value)
+{
+    char key[RT_HEAD_NAME + 16];
+    for (int h = 0; h < model->heads && m->own_heads; h++) {
+        snprintf(key, sizeof key, model->heads > 1 ? "class_names.%s" : "class_names", model->head[h].name);
+        const char *text = meta(m->file, key);
+        cJSON *list;
+        rt_names names = {0};
+        if (!text || rt_json_parse(&list, text, strlen(text), key)) continue;
+        rt_status st = rt_names_from_json(&names, list, NULL, key);
+        if (!st) st = rt_model_set_classes(model, h, &names);
+        rt_names_free(&names);
+        cJSON_Delete(list);
+        RT_TRY(st);
+    }
+    if (m->own_heads || model->heads != 1) return RT_OK;
+    const rt_eval_node *n = giver_of(row->graph, value);
+    for (; n && n->inputs; n = giver_of(row->graph, n->in[0]))
+        for (int a = 0; a < n->attrs; a++) {
+            const rt_eval_attr *q = &n->attr[a];
+            if (strncmp(q->name, "classlabels_", 12) || q->n != model->head[0].size) continue;
+            cJSON *list = cJSON_CreateArray();
+            for (int i = 0; i < q->n; i++) {
+                char number[24];
+                snprintf(number, sizeof number, "%lld", q->kind == RT_EA_INTS ? (long long)q->i[i] : 0);
+                cJSON_AddItemToArray(list, cJSON_CreateString(q->kind == RT_EA_STRINGS ? q->s[i] : number));
+            }
+            rt_names names = {0};
+            rt_status st = rt_names_from_json(&names, list, NULL, q->name);
+            if (!st) st = rt_model_set_names(model, &names, NULL);
+            rt_names_free(&names);
+            cJSON_Delete(list);
+            return st;
+        }
+    return RT_OK;
+}
+
+static rt_status finish(const importer *m, rt_model *model, const rt_onnx_row *row, int value)
 {
     RT_TRY(normalize(m, model));
-    if (m->classes) {
+    if (!m->classes) RT_TRY(own_names(m, model, row, value));
+    else {
         rt_names names = {0};
         rt_status st = rt_names_from_json(&names, m->classes, NULL, "classes");
         if (!st) st = rt_model_set_names(model, &names, NULL);
@@ -382,28 +481,27 @@ static rt_status finish(const importer *m, rt_model *model)
     cJSON_AddStringToObject(from, "digest", m->file->digest.hex);
     cJSON_AddStringToObject(from, "producer", m->file->producer);
     cJSON_AddStringToObject(from, "producer_version", m->file->producer_version);
-    cJSON_AddStringToObject(from, "output", m->file->output[m->output].name);
+    cJSON_AddStringToObject(from, "output", m->file->output[m->output[0]].name);
     return RT_OK;
 }
 
 static rt_status import(importer *m, rt_model **out, cJSON *binding)
 {
     rt_onnx_row row;
+    int value[RT_MAX_HEADS], fused = 0;
     RT_TRY(read_binding(m, binding));
-    RT_TRY(rt_onnx_row_new(&row, m->file, m->bound, &m->output, 1));
-    int value = row.graph->output[m->output];
-    rt_status st = m->gives == RT_GIVES_VALUES ? RT_OK : strip_softmax(m, &row, &value);
-    int fused = 0;
+    RT_TRY(rt_onnx_row_new(&row, m->file, m->bound, m->output, m->outputs));
+    for (int i = 0; i < m->outputs; i++) value[i] = row.graph->output[m->output[i]];
+    rt_status st = m->gives == RT_GIVES_VALUES || m->own_heads ? RT_OK : strip_softmax(m, &row, &value[0]);
+    if (m->gives == RT_GIVES_VALUES) m->task[0] = RT_TASK_REAL;
     if (!st) st = rt_onnx_fuse(&row, &fused);
-    if (!st) st = rt_onnx_row_trim(&row, &value, 1);
-    const char *head = "y";
-    rt_task task = m->gives == RT_GIVES_VALUES ? RT_TASK_REAL : RT_TASK_CLASSES;
-    if (!st) st = rt_onnx_lower(out, &row, m->bound, m->in, &value, 1, &head, &task);
-    rt_onnx_row_free(&row);
-    if (!st && (st = finish(m, *out))) {
+    if (!st) st = rt_onnx_row_trim(&row, value, m->outputs);
+    if (!st) st = rt_onnx_lower(out, &row, m->bound, m->in, value, m->outputs, m->head, m->task);
+    if (!st && (st = finish(m, *out, &row, value[0]))) {
         rt_model_free(*out);
         *out = NULL;
     }
+    rt_onnx_row_free(&row);
     return st;
 }
 
@@ -419,7 +517,10 @@ rt_status rt_onnx_import(rt_model **out, const rt_onnx_file *f, const cJSON *bin
     m.normalize = calloc(n, sizeof *m.normalize);
     rt_status st = RT_OK;
     if (!own || !m.bound || !m.in || !m.layout || !m.normalize) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) read_own(&m);
     if (!st) st = import(&m, out, own);
+    cJSON_Delete(m.own_heads);
+    cJSON_Delete(m.own_inputs);
     cJSON_Delete(own);
     free(m.bound);
     free(m.in);
