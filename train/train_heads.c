@@ -4,6 +4,7 @@
 
 #include "data/files.h"
 #include "student/arch.h"
+#include "student/replace_heads.h"
 #include "train/trainer_parts.h"
 
 int rt_learns_soft(const rt_loss_config *l) { return l->desc.kind != RT_SOFT_NONE && l->desc.soft > 0; }
@@ -42,6 +43,12 @@ static rt_status name_inputs(const rt_graph *g, rt_train_settings *s)
     return RT_OK;
 }
 
+rt_status rt_train_load_init(rt_train_settings *s)
+{
+    RT_TRY(rt_model_load(&s->init_model, s->init));
+    return s->replace ? rt_model_replace_heads(&s->init_model, s->replace, s->seed, "heads") : RT_OK;
+}
+
 /* Those of the architecture, or of the model file that "init" names. A file that is not there yet has none. */
 static rt_status find_heads(cJSON *config, rt_train_settings *s)
 {
@@ -57,7 +64,7 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
     int there;
     RT_TRY(rt_file_there(s->init, &there));
     if (!there) return RT_OK;
-    RT_TRY(rt_model_load(&s->init_model, s->init));
+    RT_TRY(rt_train_load_init(s));
     const rt_model *m = s->init_model;
     RT_TRY(name_inputs(m->graph, s));
     RT_TRY(rt_heads_copy(s->head, m->head, m->heads));

@@ -52,6 +52,7 @@ typedef struct {
     rt_x_where x;
     char *input[RT_MAX_INPUTS];    /* names of the model's; as many as heads are known: none while init is not there */
     int inputs;
+    cJSON *replace;                /* heads that init gets in place of others, or NULL */
     rt_model *init_model;          /* that init names, until the run takes it; NULL: it is not there yet */
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
@@ -155,6 +156,8 @@ int rt_learns_soft(const rt_loss_config *);            /* from a teacher's answe
 int rt_learns_labels(const rt_loss_config *);          /* from targets of the data */
 int rt_train_soft(const rt_train_settings *), rt_train_labels(const rt_train_settings *);    /* any head does */
 /* The heads, and of each what "data", "loss" and "train" tell. */
+/* The model that init names, with its heads replaced. */
+rt_status rt_train_load_init(rt_train_settings *);
 rt_status rt_train_heads(cJSON *config, rt_train_settings *, rt_cfg *data, rt_cfg *loss, rt_cfg *train);
 
 /* ---- train_config.c ---- */
