@@ -137,6 +137,13 @@ static void guess_role(const importer *m, int i)
     }
 }
 
+/* "D" for each dimension of a row, as a command line would have them. */
+static const char *example(const rt_onnx_value *v)
+{
+    static const char *const rows[] = {"16", "16", "16", "64,32", "3,224,224", "3,16,224,224"};
+    return v->rank >= 0 && v->rank < 6 ? rows[v->rank] : "3,224,224";
+}
+
 static rt_status set_shape(const importer *m, int i)
 {
     const rt_onnx_value *v = &m->file->input[i];
@@ -161,20 +168,18 @@ static rt_status set_shape(const importer *m, int i)
         return RT_OK;
     }
     if (v->rank < 1)
-        return rt_fail(RT_USAGE, "input '%s': the model does not tell its shape; give that of a row: --shape %s=3,224,224",
-                       v->name, v->name);
+        return rt_fail(RT_USAGE, "input '%s': the model does not tell its shape; give that of a row: --shape %s=%s",
+                       v->name, v->name, example(v));
     b->rank = v->rank;
     b->dim[0] = 1;
     for (int k = 1; k < v->rank; k++) {
         if (v->dim[k] < 0)
             return rt_fail(RT_USAGE, "input '%s': the model leaves dimension %d%s%s%s open; give the shape of a row: --shape "
-                           "%s=3,224,224", v->name, k, v->param[k] ? " ('" : "", v->param[k] ? v->param[k] : "",
-                           v->param[k] ? "')" : "", v->name);
+                           "%s=%s", v->name, k, v->param[k] ? " ('" : "", v->param[k] ? v->param[k] : "",
+                           v->param[k] ? "')" : "", v->name, example(v));
         b->dim[k] = v->dim[k];
     }
-    if (v->dim[0] > 1)
-        return rt_fail(RT_INPUT, "input '%s': the model takes %lld rows at a time, neither one nor any number", v->name,
-                       (long long)v->dim[0]);
+    if (v->dim[0] > 1) note(m, "input '%s' is of several rows in the file: each is taken by itself%s", v->name, "");
     return RT_OK;
 }
 

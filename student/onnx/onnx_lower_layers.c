@@ -421,7 +421,8 @@ static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
     const char *from;
     if (!table && !ids) return rt_lower_pick(l, n);
     if (!table || !ids) return rt_lower_no(l, "picks from a tensor that depends on data, by another");
-    if (rt_lower_int(n, "axis", 0) || table->rank != 2 || !rt_array_is_float(table)) return rt_lower_no(l, "is no table of rows");
+    if (rt_lower_int(n, "axis", 0) || table->rank != 2 || !rt_array_is_float(table) || !ids->ids)
+        return rt_lower_no(l, "is no table of rows by ids of an input");
     rt_shape flat, out;
     if (!rt_lower_memory(l, ids, NULL, &flat)) return RT_OK;
     flat = (rt_shape){1, {(int)rt_shape_count(&flat)}};

@@ -327,19 +327,25 @@ static rt_status name_mixer(const rt_onnx_row *row, rt_array **both, rt_array **
     return rt_fail(RT_INPUT, "two rows together have other answers than each alone");
 }
 
-/* Only where the file says that a batch may be of any size. Where two rows cannot be computed at all, an exporter has
- * written a batch of one into the graph: then rows cannot meet. */
+/* Only where the file says that a batch may be of any size, or is of several rows. Where two rows of a batch of any
+ * size cannot be computed at all, an exporter has written a batch of one into the graph: then rows cannot meet. */
 static rt_status check_rows(const binder *b)
 {
     const rt_onnx_row *row = b->row;
-    for (int i = 0; i < row->graph->inputs; i++)
-        if (b->bound[i].role != RT_ONNX_CONST && (b->file->input[i].rank < 1 || b->file->input[i].dim[0] >= 0))
-            return RT_OK;
+    int several = 0;
+    for (int i = 0; i < row->graph->inputs; i++) {
+        const rt_onnx_value *v = &b->file->input[i];
+        if (b->bound[i].role == RT_ONNX_CONST) continue;
+        if (v->rank < 1 || v->dim[0] == 1) return RT_OK;
+        several |= v->dim[0] > 1;
+    }
     rt_array **both, **two;
     rt_region *r = rt_region_new(RT_ONNX_BUDGET);
     if (!r) return RT_RUN;
     rt_status st = run_rows(b, r, 1, 1, &two);
-    if (!st && !run_rows(b, r, 0, 2, &both))
+    rt_status pair = st ? st : run_rows(b, r, 0, 2, &both);
+    if (pair && several && !st) st = rt_fail_in(pair, "is made for several rows at a time");
+    if (!pair)
         for (int i = 0; i < b->outputs && !st; i++) {
             int v = row->graph->output[b->output[i]];
             if (row->varies[v] && !is_split(both[v], row->value[v], two[v])) st = name_mixer(row, both, two);

@@ -34,6 +34,15 @@ static size_t place(const rt_shape *s, const rt_array *x, size_t at)
     return at % hw * c + at / hw;
 }
 
+/* The output that answers. */
+static int output_of(const rt_onnx_file *f, const rt_model *m)
+{
+    const cJSON *from = cJSON_GetObjectItemCaseSensitive(m->provenance, "onnx");
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(from, "output"));
+    for (int i = 0; name && i < f->graph->outputs; i++) if (!strcmp(f->output[i].name, name)) return i;
+    return 0;
+}
+
 static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *rows, size_t size, float *out,
                          int width, const int64_t *dim, int rank, int logits)
 {
@@ -47,7 +56,7 @@ static rt_status answers(const rt_onnx_file *f, const rt_model *m, const float *
             rt_array_put(x, i, (double)rows[(size_t)r * size + place(&m->input[0].shape, x, i)]);
         value[f->graph->input[0]] = x;
         rt_status st = rt_eval_run(e, f->graph, value, 1);
-        const rt_array *y = st ? NULL : value[f->graph->output[0]];
+        const rt_array *y = st ? NULL : value[f->graph->output[output_of(f, m)]];
         if (!st && y->count != (size_t)width)
             st = rt_fail(RT_INPUT, "the evaluator gives %zu numbers, the model %d", y->count, width);
         for (int i = 0; i < width && !st; i++) {
@@ -75,9 +84,10 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
     size_t size = m->input[0].size;
     int width = rt_model_width(m), logits = 0, rank = f->input[0].rank;
     int64_t dim[RT_ARRAY_RANK];
-    for (const cJSON *n = notes->child; n; n = n->next) logits |= strstr(n->valuestring, "softmax") != NULL;
+    for (const cJSON *n = notes->child; n; n = n->next) logits |= strstr(n->valuestring, "probabilities") != NULL;
     memcpy(dim, f->input[0].dim, sizeof dim);
     dim[0] = 1;
+    if (rank == 2) dim[1] = (int64_t)size;                 /* which the file may leave open */
     float *rows = malloc(ROWS * size * sizeof *rows), *want = malloc((size_t)(ROWS * width) * sizeof *want),
           *got = malloc((size_t)(ROWS * width) * sizeof *got), *one = malloc((size_t)width * sizeof *one);
     uint32_t w[4];
