@@ -5,6 +5,7 @@
 #include "data/import_parts.h"
 #include "data/labels.h"
 #include "student/model.h"
+#include "teacher/teacher_parts.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Refused with a message, or made whole: labels are classes, or -1. */
@@ -110,5 +111,47 @@ static void h5(const uint8_t *data, size_t size)
     rt_labels_close(l);
 }
 
-const fuzz_target fuzz_of_files[] = {{"idx", idx}, {"npy", npy}, {"npz", npz}, {"csv", csv}, {"image", image},
-                                     {"exif", exif}, {"h5", h5}, {NULL, NULL}};
+enum { ANSWERED = 6 };
+
+/* Six rows that files of answers are about. */
+static rt_source *answered(void)
+{
+    static rt_source *source;
+    static const float x[ANSWERED] = {1, 2, 3, 4, 5, 6};
+    rt_h5_item item = {.name = "x", .type = RT_F32, .rank = 1, .dim = {ANSWERED}, .data = x};
+    if (source) return source;
+    if (rt_h5_save(fuzz_out, "retort-data-1", &item, 1) || rt_source_open(&source, fuzz_out, "x")) abort();
+    unlink(fuzz_out);
+    return source;
+}
+
+/* Answers that were made elsewhere (teacher/given.c), by number and, of an HDF5 file, of set "z" by "key". */
+static void answers(const uint8_t *data, size_t size)
+{
+    static const char *const how[] = {"logits", "probabilities", "classes"};
+    fuzz_put(fuzz_in, data, size);
+    int h5 = size > 4 && !memcmp(data + 1, "HDF", 3);
+    for (int i = 0; i < 6; i++) {
+        char text[400];
+        rt_teacher *t = NULL;
+        cJSON *j;
+        snprintf(text, sizeof text, "{\"from\": \"%s%s\", \"gives\": \"%s\"%s}", fuzz_in, h5 ? i < 3 ? ":z" : ":h" : "",
+                 how[i % 3], i % 3 == 2 ? ", \"classes\": [\"a\", \"b\", \"c\"]" : "");
+        if (rt_json_parse(&j, text, strlen(text), "a specification")) abort();
+        rt_cfg c = rt_cfg_begin(j, "");
+        rt_teacher_binding to = {.source = answered(), .marks = i > 2};
+        if (!fuzz_refused(rt_teacher_read_object(&t, &c)) && !fuzz_refused(rt_teacher_bind(t, &to))) {
+            int heads;
+            uint64_t row[ANSWERED] = {0, 1, 2, 5, 4, 3};
+            const rt_head *head = rt_teacher_heads(t, &heads);
+            float *z = malloc((size_t)rt_heads_width(head, heads) * ANSWERED * sizeof *z);
+            if (z) fuzz_refused(rt_teacher_ask(t, &(rt_feed){.row = row, .rows = ANSWERED}, z));
+            free(z);
+        }
+        rt_teacher_close(t);
+        cJSON_Delete(j);
+    }
+}
+
+const fuzz_target fuzz_of_files[] = {{"answers", answers}, {"idx", idx},   {"npy", npy}, {"npz", npz}, {"csv", csv},
+                                     {"image", image},     {"exif", exif}, {"h5", h5},   {NULL, NULL}};

@@ -2,7 +2,7 @@
 # programs themselves.
 make_seeds() {
     seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program; do
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program answers; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -23,6 +23,11 @@ printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128
     printf '%s' '{"a": [], "b": null}' > "$seeds/names/none"
     printf '%s' '{"rows": "10:900", "test": 0.25, "test_seed": 7}' > "$seeds/rows/part"
     printf '%s' '{"seen": [{"by": "self", "data": "data", "source_rows": 1000, "rows": {"range": "0:600", "test": 0.2, "test_seed": 3, "validation": {"range": "0:500", "part": 60, "seed": 5}}}, {"by": "init", "model": "x", "unknown": true}]}' > "$seeds/seen/two"
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (6, 3), }"; head -c 72 /dev/zero; } > "$seeds/answers/logits"
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '>i2', 'fortran_order': False, 'shape': (6,), }"; printf '\0\1\0\2\377\377\0\0\0\1\0\2'; } > "$seeds/answers/classes"
+    { printf '\223NUMPY\001\000v\000'; printf "%-117s\n" "{'descr': '<f2', 'fortran_order': False, 'shape': (6, 1), }"; printf '\0\074\0\074\0\074\0\074\0\074\0\074'; } > "$seeds/answers/one"
+    printf '%s' '{"teacher": {"command": ["a", "b"], "version": "1", "classes": ["u", "v"], "gives": "probabilities", "normalize": {"mean": [1, 2], "std": [3, 4]}, "columns": ["c"], "batch": 9}, "data": {"source": "x.h5"}}' > "$seeds/config/program"
+    printf '%s' '{"teacher": {"mix": "best", "teachers": ["a.h5", {"from": "f.h5:z", "id": "k", "heads": [{"name": "a", "size": 2}]}, {"file": "b.h5"}], "validation": {"source": "v.h5", "rows": "0:9"}}, "data": {"source": "x.h5"}}' > "$seeds/config/mix"
     printf '=1+1 <b>"\140x\140" |a| [l](http://x) \033[2J\302\233\342\200\256 \377\303\244 -1.5' > "$seeds/sinks/all"
     printf '%s' '[{"epoch": 1, "loss": 2.5}, {"epoch": 2, "loss": 1e17}, {"epoch": 1e17, "loss": null}]' > "$seeds/report/curve"
     printf '\0\0\010\003\0\0\0\002\0\0\0\002\0\0\0\003abcdefghijkl' > "$seeds/idx/images"
