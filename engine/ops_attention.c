@@ -9,7 +9,8 @@
  *
  * Scores are never there at once: blocks of 64 queries by 256 keys, the softmax rescaled from block to block (Milakov &
  * Gimelshein 2018). Training keeps the logarithm of each sum, and the backward pass makes the blocks again (Dao et al.
- * 2022): dv += p^T dy, ds = p (dy v^T - dy . y), dq += ds k, dk += ds^T q. A row is computed by one thread. */
+ * 2022): dv += p^T dy, ds = p (dy v^T - dy . y), dq += ds k, dk += ds^T q. A row, or where inference has few of them a
+ * row's group of heads, is computed by one thread. */
 #include <math.h>
 #include <string.h>
 
@@ -149,16 +150,17 @@ static size_t forward_scratch(const rt_kernels *kn, const sizes *z)
     return keys_whole(z) * ((size_t)z->d + (size_t)rt_panel_width(kn, z->e)) + QUERIES * KEYS + 4 * QUERIES + 64;
 }
 
-/* log_sum (T, H), or NULL. */
-static void attend(const rt_kernels *kn, const sizes *z, float *y, float *log_sum, three in, const float *mask,
-                   float *scratch)
+/* The heads of groups first .. last - 1. log_sum (T, H), or NULL. */
+static void attend(const rt_kernels *kn, const sizes *z, int first, int last, float *y, float *log_sum, three in,
+                   const float *mask, float *scratch)
 {
     ptrdiff_t y_ld = (ptrdiff_t)z->heads * z->e;
     size_t block = (size_t)KEYS * (size_t)rt_panel_width(kn, z->e);
     float *s = scratch, *top = s + QUERIES * KEYS, *sum = top + QUERIES, *keep = sum + QUERIES,
           *logs = keep + QUERIES, *k = logs + QUERIES, *v = k + keys_whole(z) * (size_t)z->d;
-    for (int h = 0; h < z->heads; h++) {
-        int per = z->heads / z->groups, group = h / per;
+    int per = z->heads / z->groups;
+    for (int h = first * per; h < last * per; h++) {
+        int group = h / per;
         if (h % per == 0) {
             pack_keys(kn, z, k, in.k, group, z->scale);
             pack_blocks(kn, z, v, in.v + (ptrdiff_t)group * z->e, z->v_ld, z->e);
@@ -270,13 +272,26 @@ static void *at(const rt_call *c, rt_ctx *x, int v, int row)
     return c->value[v] < 0 ? NULL : rt_at(x, c->value[v], row);
 }
 
+static void attend_row(const rt_call *c, rt_ctx *x, const sizes *z, int r, int first, int last)
+{
+    attend(x->plan->k, z, first, last, at(c, x, OUT, r), at(c, x, LOG_SUM, r),
+           parts_of(z, at(c, x, 0, r), at(c, x, 1, r), at(c, x, 2, r)), z->masked ? at(c, x, z->masked, r) : NULL,
+           x->scratch);
+}
+
 static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     sizes z = sizes_in(x->plan->graph, c->node);
-    for (int r = row0; r < row0 + rows; r++)
-        attend(x->plan->k, &z, at(c, x, OUT, r), at(c, x, LOG_SUM, r),
-               parts_of(&z, at(c, x, 0, r), at(c, x, 1, r), at(c, x, 2, r)), z.masked ? at(c, x, z.masked, r) : NULL,
-               x->scratch);
+    for (int r = row0; r < row0 + rows; r++) attend_row(c, x, &z, r, 0, z.groups);
+}
+
+/* One group of one row. */
+static void run_forward_tile(const rt_call *c, rt_ctx *x, int tile, int unused)
+{
+    (void)unused;
+    sizes z = sizes_in(x->plan->graph, c->node);
+    int row = tile / z.groups, group = tile % z.groups;
+    if (row < x->run->rows) attend_row(c, x, &z, row, group, group + 1);
 }
 
 static void forward(rt_plan *p, const rt_node *n)
@@ -288,7 +303,10 @@ static void forward(rt_plan *p, const rt_node *n)
     if (p->spec.train)
         log_sum = rt_plan_note(p, n)->value = rt_plan_temp(p, (size_t)z.t * (size_t)z.heads * sizeof(float));
     rt_plan_need_scratch(p, forward_scratch(p->k, &z));
-    rt_call *c = rt_plan_rows(p, "attention", n, run_forward);
+    /* Few rows: threads share their heads, which are computed as ever. */
+    int threads = rt_pool_threads(p->pool), few = !p->spec.train && threads > 1 && p->spec.batch < 2 * threads;
+    rt_call *c = few ? rt_plan_tiles(p, "attention", n, p->spec.batch * z.groups, run_forward_tile)
+                     : rt_plan_rows(p, "attention", n, run_forward);
     memcpy(c->value, in, sizeof in);
     c->value[OUT] = out;
     c->value[LOG_SUM] = log_sum;

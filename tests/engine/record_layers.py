@@ -169,7 +169,7 @@ matmul("matmul, one left side", (5, 4), (3, 4, 6))
 matmul("matmul, one left side a^T", (4, 5), (3, 6, 4), True, True, 2.0)
 matmul("matmul, 1 broadcasts on either side", (2, 1, 3), (1, 3, 5))
 matmul("matmul, one right side a^T", (3, 4, 5), (1, 4, 2), True, False)
-matmul("matmul of many terms and columns", (3, 270), (270, 5))
+matmul("matmul of many terms, scaled", (3, 270), (270, 5), False, False, 0.5)
 matmul("matmul of many columns", (2, 3), (3, 261))
 matmul("matmul a^T of many rows", (3, 101), (3, 2), True)
 
