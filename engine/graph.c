@@ -96,7 +96,11 @@ static const char *const unary_help[RT_UNARY_COUNT] = {
 static const rt_schema *schema_of(rt_op_id op, const void *attributes)
 { return rt_ops[op]->schema_of ? rt_ops[op]->schema_of(attributes) : rt_ops[op]->schema; }
 
-const rt_schema *rt_node_schema(const rt_node *n) { return schema_of(n->op, n->attr); }
+const rt_schema *rt_node_schema(const rt_node *n)
+{
+    int plain = n->op == RT_OP_ACTIVATION && RT_ATTR(n, rt_activation_attr)->end.act != RT_ACT_LEAKY;
+    return plain ? NULL : schema_of(n->op, n->attr);
+}
 
 rt_layer_kind rt_layer_kind_at(int i)
 {
@@ -383,7 +387,7 @@ static void check_sealed(const rt_graph *g)
     }
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
-        size_t used = rt_node_schema(n) ? rt_node_schema(n)->size : 0;
+        size_t used = schema_of(n->op, n->attr) ? schema_of(n->op, n->attr)->size : 0;
         RT_ASSERT(g->tensor[n->out].producer == i && (i == 0 || n->key > g->node[i - 1].key));
         for (int k = 0; k < n->inputs; k++) RT_ASSERT(g->tensor[n->in[k]].producer < i);
         for (size_t k = used; k < RT_ATTR_BYTES; k++) RT_ASSERT(!n->attr[k]);
