@@ -1,5 +1,5 @@
 /* engine/eval/eval_attention.c - scaled dot products: Attention, FlexAttention. RotaryEmbedding and LinearAttention
- * are in eval_attention_more.c. In double, a row of scores at a time.
+ * are in eval_attention_more.c, com.microsoft's in eval_attention_fused.c. In double, a row of scores at a time.
  *
  * Y[b, h, i] = sum over j of softmax_j(cap(scale Q[b, h, i] . K[b, g, j]) + bias[b, h, i, j]) V[b, g, j], where g is
  * the head of keys that h shares. A row whose keys are all hidden gives 0. */
@@ -322,4 +322,6 @@ const rt_eval_op rt_eval_attention_ops[] = {
     {"", "RotaryEmbedding", 23, 3, 4, 1, rt_eval_rotary_embedding, 0},
     {"", "LinearAttention", 27, 3, 6, 2, rt_eval_linear_attention, 0},
     {"ai.onnx.preview", "FlexAttention", 1, 3, 3, 1, run_flex_attention, 0},
+    {"com.microsoft", "Attention", 1, 2, 7, 2, rt_eval_fused_attention, 0},
+    {"com.microsoft", "MultiHeadAttention", 1, 3, 10, 4, rt_eval_multi_head_attention, 0},
     {NULL, NULL, 0, 0, 0, 0, NULL, 0}};

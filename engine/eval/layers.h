@@ -82,6 +82,8 @@ rt_status rt_eval_skip_layer_norm(rt_eval_call *);
 rt_status rt_eval_embed_layer_norm(rt_eval_call *);
 rt_status rt_eval_rotary_embedding(rt_eval_call *);
 rt_status rt_eval_linear_attention(rt_eval_call *);
+rt_status rt_eval_fused_attention(rt_eval_call *);
+rt_status rt_eval_multi_head_attention(rt_eval_call *);
 rt_status rt_eval_grid_sample(rt_eval_call *);
 rt_status rt_eval_affine_grid(rt_eval_call *);
 rt_status rt_eval_tfidf(rt_eval_call *);

@@ -335,6 +335,17 @@ for rule, more in (("linear", []), ("gated", [R(1, 3, 4, high=0)]), ("delta", [N
     case("LinearAttention", 27, [q, k, v, R(1, 2, 2, 3)] + more, outs=2, update_rule=rule, q_num_heads=4, kv_num_heads=2,
          name=rule, by="ref")
 
+ms = dict(domain="com.microsoft", by="ort")
+shown = lambda *shape: np.maximum(I(*shape, t=i32, low=0, high=2), np.arange(shape[-1], dtype=i32) == 1).astype(i32)
+for mask in (None, np.array([3, 2], i32), shown(2, 3), shown(2, 3, 3)):      # some key of each row
+    case("Attention", 1, [R(2, 3, 5), R(5, 24), R(24), mask], num_heads=2, name="mask_%d" % np.ndim(mask), **ms)
+case("Attention", 1, [R(1, 4, 5), R(5, 20), R(20), None, None, R(1, 1, 4, 4)], num_heads=2, unidirectional=1,
+     qkv_hidden_sizes=[8, 8, 4], scale=0.5, name="sizes_bias_causal", **ms)
+case("MultiHeadAttention", 1, [R(2, 3, 8), R(2, 5, 8), R(2, 5, 6), R(22), shown(2, 5), R(1, 2, 3, 5)],
+     num_heads=2, mask_filter_value=-3.0, name="all", **ms)
+case("MultiHeadAttention", 1, [R(1, 3, 8), R(1, 3, 8), R(1, 3, 8)], num_heads=4, unidirectional=1, name="causal", **ms)
+refuse("MultiHeadAttention", 1, [R(1, 3, 8), R(1, 3, 8), R(1, 3, 8)], num_heads=3, name="heads", domain="com.microsoft")
+
 # ---- loss ----
 for how in ("mean", "sum", "none"):
     case("NegativeLogLikelihoodLoss", 13, [R(3, 4, 2), I(3, 2, low=0, high=4), P(4)], reduction=how, ignore_index=2,
