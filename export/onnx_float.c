@@ -153,6 +153,7 @@ static cJSON *describe_input(const rt_fo_graph *e, int i)
     cJSON_AddStringToObject(j, "type", type);
     cJSON_AddStringToObject(j, "layout", order_of(e, in) == RT_FO_FIRST ? "nchw" : "nhwc");
     cJSON_AddStringToObject(j, "normalized", done);
+    if (in->ids) cJSON_AddNumberToObject(j, "ids", in->ids);
     return j;
 }
 

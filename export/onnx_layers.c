@@ -217,10 +217,12 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
 }
 
+/* A mean is a GlobalAveragePool even where channels come last, as who imports the graph sums it up otherwise than a
+ * reduction. */
 static void put_global(rt_fo_graph *e, const rt_node *n)
 {
-    const int rank = rt_fo_rank(e, n->in[0]), images = rank <= 3 && rt_fo_has(e, n->in[0], RT_FO_FIRST),
-              max = n->op == RT_OP_GLOBAL_MAX_POOL;
+    const int rank = rt_fo_rank(e, n->in[0]), max = n->op == RT_OP_GLOBAL_MAX_POOL,
+              images = rank <= 3 && (!max || rt_fo_has(e, n->in[0], RT_FO_FIRST));
     const char *out = rt_fo_unique(e, n->name);
     int64_t axes[RT_MAX_RANK];
     if (images) {

@@ -432,8 +432,9 @@ static void opsets(void **state)
         {18, 0, 1, 2, 1, 1}, {19, 0, 1, 2, 1, 1}, {20, 1, 0, 2, 1, 1}, {28, 1, 0, 2, 1, 1}};
     static const char net[] =
         "{\"input\": [4, 3], \"classes\": 2, \"layers\": [{\"op\": \"layer_norm\"}, {\"op\": \"gelu\"}, "
-        "{\"op\": \"layer_norm\"}, {\"op\": \"hard_swish\"}, {\"op\": \"global_avg_pool\"}, "
-        "{\"op\": \"dense\", \"out\": 2}]}";
+        "{\"op\": \"layer_norm\"}, {\"op\": \"hard_swish\"}, {\"op\": \"global_avg_pool\", \"name\": \"g\"}, "
+        "{\"op\": \"reduce_mean\", \"axes\": [0], \"from\": \"hard_swish4\"}, {\"op\": \"add\", \"from\": [\"g\", "
+        "\"reduce_mean6\"]}, {\"op\": \"dense\", \"out\": 2}]}";
     uint8_t *file;
     size_t n;
     (void)state;
@@ -445,6 +446,7 @@ static void opsets(void **state)
         assert_int_equal(count_of(p, "LayerNormalization"), by[i].norm);
         assert_int_equal(count_of(p, "HardSwish"), by[i].swish);
         assert_int_equal(count_of(p, "ReduceMean"), by[i].norm ? 1 : 5);
+        assert_int_equal(count_of(p, "GlobalAveragePool"), 1);
         for (size_t k = 0; k < p->graph->n_node; k++)
             if (!strcmp(p->graph->node[k]->op_type, "ReduceMean"))
                 assert_int_equal(p->graph->node[k]->n_input, 1 + by[i].axes_input);
@@ -458,7 +460,7 @@ static void opsets(void **state)
 
 #define INPUT(name, shape, type, layout, how) \
     "{\"name\":\"" name "\",\"shape\":" shape ",\"type\":\"" type "\",\"layout\":\"" layout \
-    "\",\"normalized\":\"" how "\"}"
+    "\",\"normalized\":" how "}"
 
 static void metadata(void **state)
 {
@@ -478,10 +480,10 @@ static void metadata(void **state)
     assert_non_null(strstr(text_of(p, "provenance"), "\"seed\":\"7\""));
     assert_non_null(strstr(text_of(p, "retort"), "retort"));
     assert_string_equal(text_of(p, "inputs"),
-                        "[" INPUT("image", "[6,5,2]", "f32", "nchw", "before") ","
-                        INPUT("table", "[7]", "f32", "nhwc", "before") ","
-                        INPUT("word", "[3]", "i64", "nhwc", "not") ","
-                        INPUT("other", "[2,2]", "i64", "nhwc", "not") "]");
+                        "[" INPUT("image", "[6,5,2]", "f32", "nchw", "\"before\"") ","
+                        INPUT("table", "[7]", "f32", "nhwc", "\"before\"") ","
+                        INPUT("word", "[3]", "i64", "nhwc", "\"not\",\"ids\":20") ","
+                        INPUT("other", "[2,2]", "i64", "nhwc", "\"not\",\"ids\":20") "]");
     assert_int_equal(count_of(p, "Cast"), 0);
     onnx__model_proto__free_unpacked(p, NULL);
     free(file);
