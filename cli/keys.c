@@ -309,6 +309,9 @@ const cli_key cli_export_keys[] = {
      "BatchNormalization, for who trains or imports the graph"},
     {"raw_input", "false", "to onnx: rows are normalised before they come, and the graph does not; as --raw-input"},
     {"ids", "i64", "to onnx: the type of an input of ids, i64 or i32"},
+    {"batch", "0",
+     "to onnx: 1: the graph takes a row at a time, which nodes of an imported graph need that have no layer of their "
+     "own; 0: any number"},
     {"int4", "widened",
      "to onnx-qdq: weights of 4 bits and less as int8, or packed as INT4 (opset 21), with which ONNX "
      "Runtime computes in float"},

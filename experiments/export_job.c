@@ -60,7 +60,7 @@ static void read_onnx(rt_cfg *c, settings *s)
 {
     static const struct { const char *name; int floats, integers; } keys[] = {
         {"opset", 1, 1},  {"input_type", 1, 1}, {"int4", 0, 1}, {"layout", 1, 0},
-        {"fold", 1, 0},   {"raw_input", 1, 0},  {"ids", 1, 0}};
+        {"fold", 1, 0},   {"raw_input", 1, 0},  {"ids", 1, 0},  {"batch", 1, 0}};
     static const char *const types[] = {"auto", "u8", "f32", NULL}, *const int4[] = {"widened", "packed", NULL},
                       *const layouts[] = {"nhwc", "nchw", NULL}, *const ids[] = {"i64", "i32", NULL};
     rt_onnx_float_spec *f = &s->onnx_float;
@@ -80,6 +80,7 @@ static void read_onnx(rt_cfg *c, settings *s)
         f->fold = rt_cfg_bool(c, "fold", 0);
         f->raw = rt_cfg_bool(c, "raw_input", 0);
         f->ids32 = rt_cfg_choice(c, "ids", ids, 0);
+        f->single = rt_cfg_int(c, "batch", 0, 0, 1);
     }
 }
 

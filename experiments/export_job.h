@@ -1,7 +1,8 @@
 /* experiments/export_job.h - one export from a configuration: the way in for 'retort export' and for experiments.
  *
  * {"input": model or label store, "to": "safetensors"|"npz"|"csv"|"npy"|"program"|"onnx"|"onnx-qdq"|"c",
- *  "opset", "input_type" (of onnx and onnx-qdq), "int4" (of onnx-qdq), "layout", "fold", "raw_input", "ids" (of onnx)}
+ *  "opset", "input_type" (of onnx and onnx-qdq), "int4" (of onnx-qdq), "layout", "fold", "raw_input", "ids",
+ *  "batch" (of onnx)}
  *
  * What is neither an input nor applies is refused. An output that exists is replaced by force alone, and only when it
  * is an export that nobody changed since (data/output.h). */

@@ -80,7 +80,8 @@ rt_status rt_export_onnx(const rt_program *, const rt_onnx_spec *, uint8_t **byt
  * normalization (columns.INPUT, normalization.INPUT of several), inputs (JSON: name, shape of a row, type, layout,
  * normalized: "inside", "before" or "not"), batch_norm, provenance. Equal models and settings give equal files. *bytes
  * are for the caller to free. RT_USAGE for a quantized model, an opset out of range, bytes that would have to be
- * normalised before, and, by layer, an operator that has no export. */
+ * normalised before, and, by layer, what has no export, as nodes of an imported graph that are computed row by row have
+ * none unless `single` is set. */
 typedef struct {
     int opset;                       /* 13 to 28 */
     int u8;                          /* inputs of numbers are bytes */
@@ -88,6 +89,7 @@ typedef struct {
     int fold;                        /* batch norms go into the weights before them; else they stay */
     int raw;                         /* inputs are normalised already, and the graph does not */
     int ids32;                       /* ids are int32; else int64 */
+    int single;                      /* a row at a time; else any number */
 } rt_onnx_float_spec;
 rt_status rt_export_onnx_float(const rt_model *, const rt_onnx_float_spec *, uint8_t **bytes, size_t *n);
 #endif

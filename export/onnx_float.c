@@ -50,6 +50,7 @@ static rt_status put_input(rt_fo_graph *e, int i)
     rt_fo_order order = order_of(e, in);
     int64_t dim[RT_MAX_RANK + 1];
     int rank = rt_fo_dims(e, t, order, dim);
+    dim[0] = e->spec->single;
     const char *x = rt_fo_unique(e, n->name), *next;
     if (e->spec->raw && e->spec->u8 && !in->ids && !is_identity(in))
         return rt_fail(RT_USAGE, "input '%s': bytes cannot be normalised before; leave input_type=u8 or raw_input out",
@@ -117,7 +118,7 @@ static rt_status put_layers(rt_fo_graph *e, const int *head)
 static void put_output(rt_fo_graph *e, int h, const int *head)
 {
     const char *name = e->m->head[h].name, *x = rt_fo_take(e, head[h], RT_FO_LAST);
-    const int64_t dim[] = {0, e->m->head[h].size};
+    const int64_t dim[] = {e->spec->single, e->m->head[h].size};
     int shared = e->g->node[e->g->tensor[head[h]].producer].op == RT_OP_INPUT;
     for (int k = 0; k < e->m->heads; k++) shared |= !strcmp(x, e->m->head[k].name);
     if (shared || !rt_onnx_rename(e->o, x, name)) rt_fo_node_of(e, "Identity", name, x, NULL, NULL);

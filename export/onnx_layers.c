@@ -115,10 +115,23 @@ static void put_activation(rt_fo_graph *e, const rt_node *n)
 
 /* ---- sums of products ---- */
 
+/* Whether what follows would be taken for the layer's bias, which is added before the products: it stays apart when
+ * the layer has a bias of zeros. */
+static int needs_zeros(const rt_fo_graph *e, const rt_node *n)
+{
+    for (int i = 0; i < e->g->nodes; i++) {
+        const rt_node *q = &e->g->node[i];
+        if (q->op == RT_OP_ADD && q->inputs == 1 && q->in[0] == n->out && RT_ATTR(q, rt_binary_attr)->operand.rank == 1)
+            return 1;
+    }
+    return 0;
+}
+
 static void put_dense(rt_fo_graph *e, const rt_node *n)
 {
     const int x = n->in[0];
     const char *out = rt_fo_before(e, n), *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
+    if (!bias && needs_zeros(e, n)) bias = rt_fo_fill(e, n, "zeros", RT_ATTR(n, rt_dense_attr)->out, 0);
     if (rt_fo_rank(e, x) == 1) {
         int first = !rt_fo_has(e, x, RT_FO_LAST);       /* an image's row: weights follow it */
         const char *w = rt_fo_field(e, n->field[0], first ? RT_FO_ROWS : RT_FO_AS_IS,
@@ -301,13 +314,6 @@ static void put_reshape(rt_fo_graph *e, const rt_node *n)
     }
 }
 
-/* A node of an imported graph that is computed a row at a time: what it does with several at once is not known. */
-static void put_call(rt_fo_graph *e, const rt_node *n)
-{
-    e->status = rt_fail(RT_USAGE, "layer '%s': is a node of an ONNX graph that is computed row by row, and has no form "
-                        "for any number of rows; use the graph that it was imported from", n->name);
-}
-
 /* The graph's inputs are there before its layers. */
 static void put_input(rt_fo_graph *e, const rt_node *n)
 {
@@ -348,7 +354,7 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_EMBEDDING] = put_embedding,
     [RT_OP_POSITION] = put_position,
     [RT_OP_LOG_SOFTMAX] = put_softmax,
-    [RT_OP_CALL] = put_call,
+    [RT_OP_CALL] = rt_fo_put_call,
     [RT_OP_PERMUTE] = rt_fo_put_permute,
     [RT_OP_SLICE] = rt_fo_put_slice,
     [RT_OP_PAD] = rt_fo_put_pad,

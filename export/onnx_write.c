@@ -16,7 +16,7 @@ struct rt_onnx {
     int failed;
     Onnx__ModelProto model;
     Onnx__GraphProto graph;
-    size_t nodes, constants, inputs, outputs, metas;      /* room in the graph's lists */
+    size_t sets, nodes, constants, inputs, outputs, metas;      /* room in the lists */
 };
 
 struct rt_onnx_node { rt_onnx *o; Onnx__NodeProto *p; size_t room, outputs; };
@@ -78,7 +78,7 @@ rt_onnx *rt_onnx_new(int opset, const char *graph)
     set->version = opset;
     sets[0] = set;
     o->model.opset_import = sets;
-    o->model.n_opset_import = 1;
+    o->model.n_opset_import = o->sets = 1;
     return o;
 }
 
@@ -108,16 +108,17 @@ const char *rt_onnx_name(rt_onnx *o, const char *fmt, ...)
 static size_t bytes_of(rt_onnx_type type, size_t count)
 {
     switch (type) {
-    case RT_ONNX_F32: case RT_ONNX_I32: return 4 * count;
-    case RT_ONNX_I64: return 8 * count;
+    case RT_ONNX_F32: case RT_ONNX_I32: case RT_ONNX_U32: return 4 * count;
+    case RT_ONNX_I64: case RT_ONNX_U64: case RT_ONNX_F64: return 8 * count;
+    case RT_ONNX_U16: case RT_ONNX_I16: case RT_ONNX_F16: case RT_ONNX_BF16: return 2 * count;
     case RT_ONNX_I4: return (count + 1) / 2;
     case RT_ONNX_U8: case RT_ONNX_I8: case RT_ONNX_BOOL: break;
     }
     return count;
 }
 
-const char *rt_onnx_const(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim,
-                          const void *data)
+static Onnx__TensorProto *tensor(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim,
+                                 const void *data)
 {
     Onnx__TensorProto *t = take(o, sizeof *t);
     size_t count = 1;
@@ -125,7 +126,7 @@ const char *rt_onnx_const(rt_onnx *o, const char *name, rt_onnx_type type, int r
     size_t bytes = bytes_of(type, count);
     uint8_t *raw = take(o, bytes + 1);
     int64_t *dims = take(o, ((size_t)rank + 1) * sizeof *dims);
-    if (o->failed || !grow(o, &o->graph.initializer, o->graph.n_initializer, &o->constants)) return name;
+    if (o->failed) return NULL;
     onnx__tensor_proto__init(t);
     memcpy(raw, data, bytes);
     if (rank) memcpy(dims, dim, (size_t)rank * sizeof *dims);
@@ -136,7 +137,15 @@ const char *rt_onnx_const(rt_onnx *o, const char *name, rt_onnx_type type, int r
     t->data_type = (int32_t)type;
     t->has_raw_data = 1;
     t->raw_data = (ProtobufCBinaryData){bytes, raw};
-    o->graph.initializer[o->graph.n_initializer++] = t;
+    return t;
+}
+
+const char *rt_onnx_const(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim,
+                          const void *data)
+{
+    Onnx__TensorProto *t = tensor(o, name, type, rank, dim, data);
+    if (t && grow(o, &o->graph.initializer, o->graph.n_initializer, &o->constants))
+        o->graph.initializer[o->graph.n_initializer++] = t;
     return name;
 }
 
@@ -240,6 +249,53 @@ void rt_onnx_ints(rt_onnx_node *n, const char *name, int count, const int64_t *v
     memcpy(list, v, (size_t)count * sizeof *list);
     a->ints = list;
     a->n_ints = (size_t)count;
+}
+
+void rt_onnx_floats(rt_onnx_node *n, const char *name, int count, const float *v)
+{
+    Onnx__AttributeProto *a = attribute(n, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS);
+    float *list = a ? take(n->o, ((size_t)count + 1) * sizeof *list) : NULL;
+    if (!list) return;
+    if (count) memcpy(list, v, (size_t)count * sizeof *list);
+    a->floats = list;
+    a->n_floats = (size_t)count;
+}
+
+void rt_onnx_strings(rt_onnx_node *n, const char *name, int count, const char *const *v)
+{
+    Onnx__AttributeProto *a = attribute(n, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRINGS);
+    ProtobufCBinaryData *list = a ? take(n->o, ((size_t)count + 1) * sizeof *list) : NULL;
+    if (!list) return;
+    for (int i = 0; i < count; i++) {
+        char *s = copy(n->o, v[i]);
+        if (!s) return;
+        list[i] = (ProtobufCBinaryData){strlen(s), (uint8_t *)s};
+    }
+    a->strings = list;
+    a->n_strings = (size_t)count;
+}
+
+void rt_onnx_tensor_of(rt_onnx_node *n, const char *name, rt_onnx_type type, int rank, const int64_t *dim,
+                       const void *data)
+{
+    Onnx__AttributeProto *a = attribute(n, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSOR);
+    if (a) a->t = tensor(n->o, name, type, rank, dim, data);
+}
+
+void rt_onnx_domain(rt_onnx_node *n, const char *domain, int version)
+{
+    if (!n || n->o->failed) return;
+    Onnx__ModelProto *m = &n->o->model;
+    n->p->domain = copy(n->o, domain);
+    for (size_t i = 0; i < m->n_opset_import; i++)
+        if (m->opset_import[i]->domain && !strcmp(m->opset_import[i]->domain, domain)) return;
+    Onnx__OperatorSetIdProto *set = take(n->o, sizeof *set);
+    if (!set || !grow(n->o, &m->opset_import, m->n_opset_import, &n->o->sets)) return;
+    onnx__operator_set_id_proto__init(set);
+    set->domain = copy(n->o, domain);
+    set->has_version = 1;
+    set->version = version;
+    m->opset_import[m->n_opset_import++] = set;
 }
 
 static Onnx__ValueInfoProto *value(rt_onnx *o, const char *name, rt_onnx_type type, int rank, const int64_t *dim)

@@ -17,9 +17,16 @@ typedef enum {
     RT_ONNX_F32 = 1,
     RT_ONNX_U8 = 2,
     RT_ONNX_I8 = 3,
+    RT_ONNX_U16 = 4,
+    RT_ONNX_I16 = 5,
     RT_ONNX_I32 = 6,
     RT_ONNX_I64 = 7,
     RT_ONNX_BOOL = 9,
+    RT_ONNX_F16 = 10,
+    RT_ONNX_F64 = 11,
+    RT_ONNX_U32 = 12,
+    RT_ONNX_U64 = 13,
+    RT_ONNX_BF16 = 16,
     RT_ONNX_I4 = 22
 } rt_onnx_type;
 
@@ -46,6 +53,13 @@ void rt_onnx_more(rt_onnx_node *, const char *out);
 void rt_onnx_int(rt_onnx_node *, const char *attribute, int64_t);
 void rt_onnx_float(rt_onnx_node *, const char *attribute, float);
 void rt_onnx_string(rt_onnx_node *, const char *attribute, const char *);
+void rt_onnx_floats(rt_onnx_node *, const char *attribute, int n, const float *);
+void rt_onnx_strings(rt_onnx_node *, const char *attribute, int n, const char *const *);
+/* A tensor, as rt_onnx_const takes it. */
+void rt_onnx_tensor_of(rt_onnx_node *, const char *attribute, rt_onnx_type, int rank, const int64_t *dim,
+                       const void *data);
+/* The node is of another domain than ONNX's own, whose operators are those of this version. */
+void rt_onnx_domain(rt_onnx_node *, const char *domain, int version);
 void rt_onnx_ints(rt_onnx_node *, const char *attribute, int n, const int64_t *);
 
 /* The value that a node gives gets another name, wherever it is read. Returns 0 when no node gives it. */
