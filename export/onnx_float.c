@@ -89,20 +89,20 @@ static rt_status put_input(rt_fo_graph *e, int i)
 /* ---- layers ---- */
 
 /* live (nodes): an answer depends on it. */
-static char *live_nodes(const rt_fo_graph *e, const int *head)
+static char *live_nodes(const rt_fo_graph *e)
 {
     const rt_graph *g = e->g;
     char *live = calloc((size_t)g->nodes + 1, 1);
     if (!live) return NULL;
-    for (int h = 0; h < e->m->heads; h++) live[g->tensor[head[h]].producer] = 1;
+    for (int h = 0; h < e->m->heads; h++) live[g->tensor[e->head[h]].producer] = 1;
     for (int i = g->nodes - 1; i >= 0; i--)
         for (int k = 0; k < g->node[i].inputs && live[i]; k++) live[g->tensor[g->node[i].in[k]].producer] = 1;
     return live;
 }
 
-static rt_status put_layers(rt_fo_graph *e, const int *head)
+static rt_status put_layers(rt_fo_graph *e)
 {
-    char *live = live_nodes(e, head);
+    char *live = live_nodes(e);
     if (!live) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < e->g->nodes && !e->status; i++) {
         const rt_node *n = &e->g->node[i];
@@ -115,11 +115,11 @@ static rt_status put_layers(rt_fo_graph *e, const int *head)
 }
 
 /* An answer is the value of its layer under the head's name. */
-static void put_output(rt_fo_graph *e, int h, const int *head)
+static void put_output(rt_fo_graph *e, int h)
 {
-    const char *name = e->m->head[h].name, *x = rt_fo_take(e, head[h], RT_FO_LAST);
+    const char *name = e->m->head[h].name, *x = rt_fo_take(e, e->head[h], RT_FO_LAST);
     const int64_t dim[] = {e->spec->single, e->m->head[h].size};
-    int shared = e->g->node[e->g->tensor[head[h]].producer].op == RT_OP_INPUT;
+    int shared = e->g->node[e->g->tensor[e->head[h]].producer].op == RT_OP_INPUT;
     for (int k = 0; k < e->m->heads; k++) shared |= !strcmp(x, e->m->head[k].name);
     if (shared || !rt_onnx_rename(e->o, x, name)) rt_fo_node_of(e, "Identity", name, x, NULL, NULL);
     else
@@ -182,13 +182,13 @@ static void put_metadata(rt_fo_graph *e)
 
 /* ---- the whole ---- */
 
-static rt_status export(rt_fo_graph *e, const int *head, uint8_t **bytes, size_t *n)
+static rt_status export(rt_fo_graph *e, uint8_t **bytes, size_t *n)
 {
     RT_TRY(rt_fo_begin(e));
     for (int h = 0; h < e->m->heads; h++) rt_fo_unique(e, e->m->head[h].name);
     for (int i = 0; i < e->m->inputs; i++) RT_TRY(put_input(e, i));
-    RT_TRY(put_layers(e, head));
-    for (int h = 0; h < e->m->heads; h++) put_output(e, h, head);
+    RT_TRY(put_layers(e));
+    for (int h = 0; h < e->m->heads; h++) put_output(e, h);
     put_metadata(e);
     if (e->status) return e->status;
     return rt_onnx_pack(e->o, bytes, n);
@@ -229,7 +229,8 @@ rt_status rt_export_onnx_float(const rt_model *m, const rt_onnx_float_spec *spec
     float *derived, **field = fields_of(m, e.g, &low, &derived);
     e.o = rt_onnx_new(spec->opset, "retort");
     e.field = field;
-    rt_status st = field ? export(&e, head, bytes, n) : rt_fail(RT_RUN, "out of memory");
+    e.head = head;
+    rt_status st = field ? export(&e, bytes, n) : rt_fail(RT_RUN, "out of memory");
     rt_fo_end(&e);
     rt_onnx_free(e.o);
     free(field);

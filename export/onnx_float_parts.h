@@ -25,6 +25,7 @@ typedef struct rt_fo_constants rt_fo_constants;
 typedef struct {
     const rt_model *m;
     const rt_onnx_float_spec *spec;
+    const int *head;                       /* (heads) their tensors of g */
     const rt_graph *g;                     /* the model's, or what it became with batch norms folded */
     float *const *field;                   /* (fields of g) their values */
     rt_onnx *o;

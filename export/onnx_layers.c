@@ -285,7 +285,21 @@ static void put_embedding(rt_fo_graph *e, const rt_node *n)
 
 static void put_nothing(rt_fo_graph *e, const rt_node *n) { e->value[n->out] = e->value[n->in[0]]; }
 
-/* An image that has channels first alone keeps them first in its row. */
+/* Whether dense layers alone read the tensor, or what is the same. */
+static int feeds_dense(const rt_fo_graph *e, int tensor)
+{
+    int dense = 1;
+    for (int h = 0; h < e->m->heads; h++) dense &= e->head[h] != tensor;
+    for (int i = e->g->tensor[tensor].producer + 1; i < e->g->nodes && dense; i++)
+        for (int k = 0; k < e->g->node[i].inputs; k++)
+            if (e->g->node[i].in[k] == tensor)
+                dense &= e->g->node[i].op == RT_OP_DENSE ||
+                         (e->g->node[i].op == RT_OP_DROPOUT && feeds_dense(e, e->g->node[i].out));
+    return dense;
+}
+
+/* An image that has channels first alone keeps them first in its row, for dense layers, whose weights follow: who
+ * imports the graph brings both back, and sums up in the same order as here. */
 static void put_flatten(rt_fo_graph *e, const rt_node *n)
 {
     const rt_shape *from = &e->g->tensor[n->in[0]].shape;
@@ -293,7 +307,8 @@ static void put_flatten(rt_fo_graph *e, const rt_node *n)
         put_nothing(e, n);
         return;
     }
-    rt_fo_order order = rt_fo_has(e, n->in[0], RT_FO_LAST) ? RT_FO_LAST : RT_FO_FIRST;
+    const int last = rt_fo_has(e, n->in[0], RT_FO_LAST) || !feeds_dense(e, n->out);
+    rt_fo_order order = last ? RT_FO_LAST : RT_FO_FIRST;
     const char *out = rt_fo_unique(e, n->name), *x = rt_fo_take(e, n->in[0], order);
     rt_onnx_int(rt_fo_node_of(e, "Flatten", out, x, NULL, NULL), "axis", 1);
     if (order == RT_FO_FIRST) e->value[n->out].block = *from;

@@ -5,7 +5,7 @@
 #include "export/exporter.h"
 #include "export/onnx_float_parts.h"
 #include "onnx.pb-c.h"
-#include "student/onnx/onnx_file.h"
+#include "student/onnx/onnx_import.h"
 #include "student/predictor.h"
 #include "student/quantizers.h"
 #include "tests/student/random_model.h"
@@ -303,6 +303,56 @@ static void every_net(void **state)
     assert_true(ran >= 50);
 }
 
+/* Imported again: the same heads with their names, and the same answers to the bit, but for layers that ONNX has no word
+ * for in that opset. */
+static void and_back(void **state)
+{
+    static const char *const spelled[] = {"attention", "norms", "functions"};
+    static const rt_onnx_float_spec forms[] = {{.opset = 17}, {.opset = 13, .nchw = 1}, {.opset = 28}};
+    const cJSON *net;
+    (void)state;
+    cJSON_ArrayForEach(net, nets) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(net, "name"));
+        rt_model *m = model_of(net, 3);
+        uint8_t *raw = raw_rows(m);
+        float *want = answers(m, raw);
+        const size_t size = (size_t)ROWS * (size_t)rt_model_width(m);
+        int exact = 1;
+        for (size_t i = 0; i < sizeof spelled / sizeof spelled[0]; i++) exact &= strcmp(name, spelled[i]) != 0;
+        for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+            uint8_t *file;
+            size_t n;
+            rt_onnx_file *f;
+            rt_model *back;
+            check_ok(rt_export_onnx_float(m, &forms[i], &file, &n));
+            check_ok(rt_onnx_parse(&f, file, n, NULL));
+            check_ok(rt_onnx_import(&back, f, NULL, NULL));
+            assert_int_equal(back->heads, m->heads);
+            for (int h = 0; h < m->heads; h++) {
+                assert_string_equal(back->head[h].name, m->head[h].name);
+                assert_int_equal(back->head[h].task, m->head[h].task);
+                for (int k = 0; k < m->head[h].size && m->head[h].names.name; k++)
+                    assert_string_equal(back->head[h].names.name[k], m->head[h].names.name[k]);
+            }
+            free(raw);
+            raw = raw_rows(back);
+            float *got = answers(back, raw);
+            double scale = 0;
+            for (size_t k = 0; k < size; k++) scale = fmax(scale, fabs((double)want[k]));
+            for (size_t k = 0; k < size; k++)
+                if (exact ? memcmp(&got[k], &want[k], 4) : !(fabs((double)got[k] - want[k]) <= 1e-5 * scale))
+                    fail_msg("%s, opset %d: answer %zu is %.9g, not %.9g", name, forms[i].opset, k, got[k], want[k]);
+            free(got);
+            free(file);
+            rt_model_free(back);
+            rt_onnx_close(f);
+        }
+        free(raw);
+        free(want);
+        rt_model_free(m);
+    }
+}
+
 /* Nothing that a model can hold is without an export, or without a net here. */
 static void every_operator(void **state)
 {
@@ -495,6 +545,7 @@ static void metadata(void **state)
     assert_non_null(strstr(text_of(p, "inputs"), "\"type\":\"u8\""));
     assert_non_null(strstr(text_of(p, "inputs"), "\"normalized\":\"inside\""));
     assert_string_equal(p->graph->input[0]->name, "input~2");          /* a head has that name */
+    assert_int_equal(count_of(p, "Relu"), 1);                          /* the other is read by nobody */
     onnx__model_proto__free_unpacked(p, NULL);
     free(file);
     rt_model_free(m);
@@ -522,6 +573,7 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_net), cmocka_unit_test(every_operator),
+                                       cmocka_unit_test(and_back),
                                        cmocka_unit_test(layouts),   cmocka_unit_test(flattened),
                                        cmocka_unit_test(norms),     cmocka_unit_test(shared),
                                        cmocka_unit_test(opsets),    cmocka_unit_test(metadata),
