@@ -51,7 +51,7 @@ static rt_status put_input(rt_fo_graph *e, int i)
     int64_t dim[RT_MAX_RANK + 1];
     int rank = rt_fo_dims(e, t, order, dim);
     dim[0] = e->spec->single;
-    const char *x = rt_fo_unique(e, n->name), *next;
+    const char *x = e->input[i] = rt_fo_unique(e, n->name), *next;
     if (e->spec->raw && e->spec->u8 && !in->ids && !is_identity(in))
         return rt_fail(RT_USAGE, "input '%s': bytes cannot be normalised before; leave input_type=u8 or raw_input out",
                        in->name);
@@ -149,7 +149,7 @@ static cJSON *describe_input(const rt_fo_graph *e, int i)
     const char *done = in->ids || is_identity(in) ? "not" : e->spec->raw ? "before" : "inside",
                *type = in->ids ? e->spec->ids32 ? "i32" : "i64" : e->spec->u8 ? "u8" : "f32";
     cJSON *j = cJSON_CreateObject();
-    cJSON_AddStringToObject(j, "name", in->name);
+    cJSON_AddStringToObject(j, "name", e->input[i]);
     cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(in->shape.dim, in->shape.rank));
     cJSON_AddStringToObject(j, "type", type);
     cJSON_AddStringToObject(j, "layout", order_of(e, in) == RT_FO_FIRST ? "nchw" : "nhwc");

@@ -26,6 +26,7 @@ typedef struct {
     const rt_model *m;
     const rt_onnx_float_spec *spec;
     const int *head;                       /* (heads) their tensors of g */
+    const char *input[RT_MAX_INPUTS];      /* the graph's names of them */
     const rt_graph *g;                     /* the model's, or what it became with batch norms folded */
     float *const *field;                   /* (fields of g) their values */
     rt_onnx *o;

@@ -79,10 +79,10 @@ def feeds(s, model, x):
     out = {}
     told = json.loads(meta["inputs"])
     assert len(told) == len(s.get_inputs())
-    for i, t in zip(s.get_inputs(), told):
-        v = x[t["name"]]
+    for i, t, (name, v) in zip(s.get_inputs(), told, x.items()):
+        assert i.name == t["name"]
         if t["normalized"] == "before":
-            n = json.loads(meta["normalization" if len(told) == 1 else "normalization." + t["name"]])
+            n = json.loads(meta["normalization" if len(told) == 1 else "normalization." + name])
             v = (v.astype("f4") + np.array(n["add"], "f4")) * np.array(n["mul"], "f4")
         v = v.astype(TYPES[i.type])
         out[i.name] = np.ascontiguousarray(np.moveaxis(v, -1, 1)) if t["layout"] == "nchw" else v

@@ -190,7 +190,7 @@ static rt_status set_layout(const importer *m, int i)
     rt_lower_input *in = &m->in[i];
     int64_t size = 1;
     const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "layout"));
-    if (own && b->rank == 4 && m->layout[i] == RT_LAYOUT_AUTO) m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
+    if (own && b->rank >= 3 && m->layout[i] == RT_LAYOUT_AUTO) m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
     for (int k = 0; k < b->rank; k++) {
         in->order[k] = k;
         if (__builtin_mul_overflow(size, b->dim[k], &size) || size > 1 << 24)
@@ -198,10 +198,10 @@ static rt_status set_layout(const importer *m, int i)
     }
     int chw = b->rank == 4 && m->layout[i] != RT_LAYOUT_CHW && (b->dim[1] <= 4 || b->dim[3] > 4) && b->dim[1] > 1;
     if (m->layout[i] == RT_LAYOUT_HWC || (chw && m->layout[i] == RT_LAYOUT_AUTO)) {
-        if (b->rank != 4) return rt_fail(RT_USAGE, "inputs.%s.layout: is of images, (C, H, W) in the model", m->file->input[i].name);
-        in->order[1] = 2;
-        in->order[2] = 3;
-        in->order[3] = 1;
+        if (b->rank != 4 && b->rank != 3)
+            return rt_fail(RT_USAGE, "inputs.%s.layout: is of images, (C, H, W) in the model, or of lines, (C, T)",
+                           m->file->input[i].name);
+        for (int k = 1; k < b->rank; k++) in->order[k] = k + 1 < b->rank ? k + 1 : 1;
         if (m->layout[i] == RT_LAYOUT_AUTO)
             note(m, "input '%s': images have their channels last in the data%s; \"layout\": \"chw\" if they come first",
                  m->file->input[i].name, "");
@@ -226,7 +226,10 @@ static rt_status bind_inputs(importer *m, cJSON *told)
     }
     for (int i = 0; i < m->g->inputs; i++) {
         if (!told || !cJSON_GetObjectItemCaseSensitive(told, m->file->input[i].name)) guess_role(m, i);
-        if (m->bound[i].role == RT_ONNX_DATA && is_id_type(m->file->input[i].type)) m->bound[i].ids = IDS, m->in[i].ids = 1;
+        if (m->bound[i].role != RT_ONNX_DATA || !is_id_type(m->file->input[i].type)) continue;
+        const cJSON *own = cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "ids");
+        m->bound[i].ids = cJSON_IsNumber(own) && own->valuedouble >= 1 && own->valuedouble < IDS ? own->valueint : IDS;
+        m->in[i].ids = 1;
     }
     for (int round = 0; round < 2; round++)                /* masks after what they mark */
         for (int i = 0; i < m->g->inputs; i++)
