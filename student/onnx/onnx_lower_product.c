@@ -25,6 +25,27 @@ static const rt_eval_node *follow(const rt_lowering *l, const rt_eval_node *n, c
     return &l->g->node[at];
 }
 
+/* Some exporters put zeros in the place of probabilities that are NaN, of a query that sees no key: which is what the layer
+ * gives then. The Where that does so; NULL: there is none. */
+static const rt_eval_node *guarded(const rt_lowering *l, const rt_eval_node *softmax, pattern *p)
+{
+    int is_nan = -1, where = -1, v = softmax->out[0];
+    if (l->readers[v] != 2) return NULL;
+    for (int i = (int)(softmax - l->g->node) + 1; i < l->g->nodes; i++) {
+        const rt_eval_node *n = &l->g->node[i];
+        if (!strcmp(n->op, "IsNaN") && n->in[0] == v) is_nan = i;
+        if (!strcmp(n->op, "Where") && n->inputs == 3 && n->in[2] == v) where = i;
+    }
+    if (is_nan < 0 || where < 0 || l->g->node[where].in[0] != l->g->node[is_nan].out[0] ||
+        l->readers[l->g->node[is_nan].out[0]] != 1)
+        return NULL;
+    const rt_array *zero = rt_lower_const(l, &l->g->node[where], 1);
+    if (!zero || zero->count != 1 || rt_array_double(zero, 0) != 0) return NULL;
+    p->taken[p->takes++] = is_nan;
+    p->taken[p->takes++] = where;
+    return &l->g->node[where];
+}
+
 /* MatMul, perhaps Mul or Div by a number, perhaps Add of a mask, Softmax over the last axis, MatMul: of heads
  * (1, H, T, d), (1, H, d, S), (1, H, S, e). */
 static int find_attention(rt_lowering *l, const rt_eval_node *qk, pattern *p)
@@ -56,6 +77,8 @@ static int find_attention(rt_lowering *l, const rt_eval_node *qk, pattern *p)
     if (!(m = follow(l, n, "Softmax", p))) return 0;
     int64_t axis = rt_lower_int(m, "axis", m->version < 13 ? 1 : -1);
     if (axis != 3 && axis != -1) return 0;
+    const rt_eval_node *guard = guarded(l, m, p);
+    if (guard) m = guard;
     p->pv = follow(l, m, "MatMul", p);
     if (!p->pv || p->pv->in[0] != m->out[0] || !rt_lower_in(l, p->pv, 1) || !rt_lower_in(l, p->pv, 1)->layer) return 0;
     p->last = p->pv;
