@@ -39,14 +39,14 @@ typedef enum {
     X(MINIMUM, minimum, "the lesser of a and b; equal ones share the gradient") \
     X(MAXIMUM, maximum, "the greater of a and b; equal ones share the gradient") \
     X(POWER, power, "a^b; of a below 0 only by whole b, else NaN") X(PRELU, prelu, "a, or a b below 0") \
-    X(MODULO, modulo, "a - b trunc(a / b)") X(LESS, less, "1 where a < b, else 0, and no gradient") \
-    X(LESS_OR_EQUAL, less_or_equal, "1 where a <= b, else 0, and no gradient") \
-    X(GREATER, greater, "1 where a > b, else 0, and no gradient") \
-    X(GREATER_OR_EQUAL, greater_or_equal, "1 where a >= b, else 0, and no gradient") \
-    X(EQUAL, equal, "1 where a = b, else 0, and no gradient") \
-    X(AND, and, "1 where neither is 0, else 0, and no gradient") \
-    X(OR, or, "1 where not both are 0, else 0, and no gradient") \
-    X(XOR, xor, "1 where one of both is 0, else 0, and no gradient")
+    X(MODULO, modulo, "a - b trunc(a / b)") X(LESS, less, "whether a < b, as 1 or 0; no gradient") \
+    X(LESS_OR_EQUAL, less_or_equal, "whether a <= b, as 1 or 0; no gradient") \
+    X(GREATER, greater, "whether a > b, as 1 or 0; no gradient") \
+    X(GREATER_OR_EQUAL, greater_or_equal, "whether a >= b, as 1 or 0; no gradient") \
+    X(EQUAL, equal, "whether a = b, as 1 or 0; no gradient") \
+    X(AND, and, "whether neither is 0, as 1 or 0; no gradient") \
+    X(OR, or, "whether one or both are not 0, as 1 or 0; no gradient") \
+    X(XOR, xor, "whether one of both is not 0, as 1 or 0; no gradient")
 typedef enum {
 #define X(E, n, help) RT_BINARY_##E,
     RT_BINARY(X)
