@@ -106,7 +106,8 @@ static rt_status feature_extractor(rt_eval_call *c)
     return RT_OK;
 }
 
-/* Inputs side by side, each cut or filled with zeros to its number of columns. */
+/* Rows (a list is one, what is beyond the first axis lies in it) side by side, each cut or filled with zeros to its
+ * number of columns. */
 static rt_status feature_vectorizer(rt_eval_call *c)
 {
     const int64_t *width;
@@ -117,15 +118,16 @@ static rt_status feature_vectorizer(rt_eval_call *c)
     if (n != c->inputs) return rt_fail(RT_INPUT, "%d inputdimensions for %d inputs", n, c->inputs);
     for (int i = 0; i < n; i++) {
         RT_TRY(rt_eval_need(c, i, RT_EVAL_NUMBERS, &x));
-        if (x->rank < 1 || x->rank > 2 || width[i] < 0 || width[i] > 1 << 24 || (i && x->dim[0] != dim[0]))
+        int64_t rows = x->rank > 1 ? x->dim[0] : 1;
+        if (x->rank < 1 || width[i] < 0 || width[i] > 1 << 24 || (i && rows != dim[0]))
             return rt_fail(RT_INPUT, "input %d is not rows like the others", i);
-        dim[0] = x->dim[0];
+        dim[0] = rows;
         dim[1] += width[i];
     }
     RT_TRY(rt_eval_make(c, 0, RT_F32, 2, dim, &y));
     for (int i = 0; i < n; at += width[i++]) {
         x = rt_eval_in(c, i);
-        int64_t has = x->rank > 1 ? x->dim[1] : 1;
+        int64_t has = dim[0] ? (int64_t)x->count / dim[0] : 0;
         for (int64_t r = 0; r < dim[0]; r++)
             for (int64_t k = 0; k < width[i] && k < has; k++)
                 rt_array_put(y, (size_t)(r * dim[1] + at + k), rt_array_double(x, (size_t)(r * has + k)));

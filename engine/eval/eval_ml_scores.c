@@ -150,11 +150,16 @@ rt_status rt_eval_linear_classifier(rt_eval_call *c)
     RT_TRY(rt_ml_transform_of(c, &t));
     RT_TRY(rt_ml_labels_of(c, "classlabels_ints", "classlabels_strings", &labels));
     RT_TRY(rt_ml_rows_of(c, &x));
-    int given = rt_eval_floats(c, "coefficients", &w),
-        n = x.features ? (int)((size_t)(given < 0 ? 0 : given) / x.features) : 0;
-    if (labels.n < 2 || n < 1 || (n != labels.n && !(n == 1 && labels.n == 2)))
-        return rt_fail(RT_INPUT, "%d lines of coefficients for %d labels", n, labels.n);
-    RT_TRY(linear_weights(c, x.features, n, &w, &b));
+    /* There are models with more coefficients than features ask for; the first serve, as in ONNX Runtime. */
+    int given = rt_eval_floats(c, "coefficients", &w), n = rt_eval_floats(c, "intercepts", &b);
+    if (n <= 0) {
+        b = NULL;
+        n = x.features && given > 0 ? (int)((size_t)given / x.features) : 0;
+    }
+    if (labels.n < 2 || n < 1 || (n != labels.n && !(n == 1 && labels.n == 2)) || given < 0 ||
+        (size_t)given < (size_t)n * x.features)
+        return rt_fail(RT_INPUT, "%d coefficients and %d lines of them for %d labels of %zu features", given, n,
+                       labels.n, x.features);
     int64_t dim[2] = {(int64_t)x.rows, labels.n};
     double *s = rt_eval_scratch(c, (size_t)labels.n, sizeof *s);
     if (!s) return RT_INPUT;
