@@ -324,6 +324,66 @@ static void positions(void **state)
     free(first);
 }
 
+/* The gradient of a row through the layers, at parameters that every field's own name without its layer's gives. */
+static float *gradients(rt_graph *g, const float *x)
+{
+    rt_pool *pool = rt_pool_new(2);
+    float *params = calloc(g->floats[RT_PARAM], 4), *grads = calloc(g->grad_floats, 4);
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+        const rt_field *f = &g->field[i];
+        float *p = random_floats(f->count, (uint32_t)f->name[2] + (uint32_t)f->count);
+        memcpy(params + f->offset, p, f->count * 4);
+        free(p);
+    }
+    rt_plan_spec spec = {.graph = g, .batch = 3, .train = 1, .losses = 1};
+    spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = weigh};
+    rt_plan *p = rt_plan_new(&spec, pool);
+    assert_non_null(p);
+    rt_plan_run(p, &(rt_run){.rows = 3, .x = {x}, .params = params, .grads = grads});
+    rt_plan_free(p);
+    rt_pool_free(pool);
+    free(params);
+    return grads;
+}
+
+/* Two layers that share weights have the sum of the gradients of two that do not. */
+static void shared(void **state)
+{
+    (void)state;
+    static const char *const layers[] = {"\"lstm\",\"out\":6", "\"gru\",\"out\":6", "\"rnn\",\"out\":6",
+        "\"gru\",\"out\":3,\"direction\":\"bidirectional\",\"linear_before_reset\":true", "\"rms_norm\"",
+        "\"group_norm\",\"groups\":3", "\"layer_norm\",\"dims\":2", "\"conv_transpose1d\",\"out\":6,\"kernel\":1",
+        "\"conv1d\",\"out\":6,\"kernel\":3,\"dilation\":2,\"padding\":2"};
+    float *x = random_floats(3 * 5 * 6, 1);
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
+        char json[2][600];
+        for (int k = 0; k < 2; k++)
+            snprintf(json[k], sizeof json[k],
+                     "{\"input\":[5,6],\"layers\":[{\"name\":\"a\",\"op\":%s},{\"op\":\"tanh\"},"
+                     "{\"name\":\"b\",\"op\":%s%s}]}",
+                     layers[i], layers[i], k ? ",\"share\":\"a\"" : "");
+        rt_graph *two = graph_of(json[0]), *one = graph_of(json[1]);
+        float *apart = gradients(two, x), *together = gradients(one, x);
+        for (int q = -1, b; (q = rt_graph_next_field(one, RT_PARAM, q)) >= 0;) {
+            const rt_field *f = &one->field[q], *fa = &two->field[q], *fb = NULL;
+            for (b = 0; b < two->fields; b++)
+                if (two->field[b].name[0] == 'b' && !strcmp(two->field[b].name + 1, f->name + 1)) fb = &two->field[b];
+            assert_non_null(fb);
+            double most = 0;
+            for (size_t k = 0; k < f->count; k++) most = fmax(most, fabs((double)together[f->grad_at + k]));
+            assert_true(most > 1e-4);
+            for (size_t k = 0; k < f->count; k++)
+                check_close(layers[i], together[f->grad_at + k],
+                            (double)apart[fa->grad_at + k] + (double)apart[fb->grad_at + k], 1e-5 * most, 1e-4);
+        }
+        rt_graph_free(two);
+        rt_graph_free(one);
+        free(apart);
+        free(together);
+    }
+    free(x);
+}
+
 static void refuse(const char *json, const char *part)
 {
     cJSON *j;
@@ -386,6 +446,7 @@ int main(void)
                                        cmocka_unit_test(layer_norm_bits),
                                        cmocka_unit_test(plain_form), cmocka_unit_test(masks),
                                        cmocka_unit_test(memory),     cmocka_unit_test(positions),
+                                       cmocka_unit_test(shared),
                                        cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
