@@ -201,12 +201,14 @@ static rt_status evaluate(rt_eval_call *c, const forest *f, const rt_ml_rows *x,
     memset(said, 0, (size_t)f->targets * sizeof *said);
     for (int t = 0; t < f->trees; t++) {
         const tree_node *n = &f->node[f->root[t]];
-        for (int steps = 0; n->mode != LEAF; steps++) {
+        int steps = 0;
+        for (; n->mode != LEAF; steps++) {
             if (steps > f->nodes) return rt_fail(RT_INPUT, "tree %d goes in circles", t);
             if (n->feature < 0 || n->feature >= (int64_t)x->features)
                 return rt_fail(RT_INPUT, "a node looks at feature %lld of %zu", (long long)n->feature, x->features);
             n = &f->node[goes_yes(n, rt_ml_at(x, row, (size_t)n->feature)) ? n->yes : n->no];
         }
+        RT_TRY(rt_eval_tick(c, 10.0 * steps + n->votes));
         for (int i = n->first; i < n->first + n->votes; i++) {
             const vote *v = &f->votes[i];
             double *s = &score[v->target];
@@ -215,7 +217,7 @@ static rt_status evaluate(rt_eval_call *c, const forest *f, const rt_ml_rows *x,
         }
     }
     for (int i = 0; how == AVERAGE && i < f->targets; i++) score[i] /= f->trees;
-    return rt_eval_tick(c, 50.0 * f->trees);
+    return RT_OK;
 }
 
 static rt_status read_base(rt_eval_call *c, forest *f)

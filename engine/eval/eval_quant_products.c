@@ -258,9 +258,9 @@ static rt_status convolve(rt_eval_call *c, const geometry *g, const rt_array *x,
             uint32_t *sum = (uint32_t *)(*y)->data + (n * (size_t)dim[1] + m) * plane;
             for (size_t k = 0; k < in; k++) {
                 const int32_t *from = (const int32_t *)x->data + (n * (size_t)x->dim[1] + m / each * in + k) * space;
-                RT_TRY(rt_eval_tick(c, (double)taps * (double)plane));
                 for (size_t t = 0; t < taps; t++) {
                     size_t rest = t;
+                    RT_TRY(rt_eval_tick(c, (double)plane));
                     for (int i = g->n - 1; i >= 0; i--)
                         tap[i] = (int64_t)(rest % (size_t)g->kernel[i]), rest /= (size_t)g->kernel[i];
                     add_tap(g, x->dim + 2, from, ((const uint32_t *)w->data)[(m * in + k) * taps + t], tap, sum);
