@@ -501,10 +501,38 @@ static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int o
     return RT_OK;
 }
 
+static int reads(const cJSON *from, const char *name)
+{
+    if (cJSON_IsString(from)) return !strcmp(from->valuestring, name);
+    for (const cJSON *e = from ? from->child : NULL; e; e = e->next) if (!strcmp(e->valuestring, name)) return 1;
+    return 0;
+}
+
+/* Layers that none of the heads depends on go; each stands behind what it reads. */
+static void prune(rt_lowering *l, const cJSON *heads)
+{
+    for (cJSON *j = l->layers->child ? l->layers->child->prev : NULL, *before; j; j = before) {
+        const char *name = rt_lower_name(j);
+        int read = 0;
+        before = j == l->layers->child ? NULL : j->prev;
+        for (const cJSON *h = heads->child; h && !read; h = h->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
+        for (const cJSON *k = j->next; k && !read; k = k->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) || reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
+        if (read) continue;
+        size_t n = strlen(name);
+        for (int i = 0; i < l->fields; i++)
+            if (!strncmp(l->field[i].field, name, n) && l->field[i].field[n] == '.' && !strchr(l->field[i].field + n + 1, '.'))
+                l->field[i].count = 0;                     /* not set */
+        cJSON_Delete(cJSON_DetachItemViaPointer(l->layers, j));
+    }
+}
+
 static rt_status set_fields(const rt_lowering *l, rt_model *m)
 {
     for (int i = 0; i < l->fields; i++) {
         int at = -1;
+        if (!l->field[i].count) continue;
         for (int f = 0; f < m->graph->fields && at < 0; f++)
             if (!strcmp(m->graph->field[f].name, l->field[i].field)) at = f;
         if (at < 0 || m->graph->field[at].count != l->field[i].count)
@@ -533,6 +561,7 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
             cJSON_Delete(list);
         }
         st = add_heads(&l, arch, output, outputs, head, task);
+        if (!st) prune(&l, cJSON_GetObjectItemCaseSensitive(arch, "heads"));
     }
     cJSON_AddItemToObject(arch, "layers", l.layers);
     if (!st) st = rt_model_new(out, arch, 0);

@@ -274,6 +274,42 @@ static rt_status repeat(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
+/* One place of an axis: a slice, whatever the order. */
+static rt_status pick_one(rt_lowering *l, const rt_eval_node *n, rt_lowered_value *v, int axis, int64_t at)
+{
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    int start[RT_MAX_RANK] = {0}, end[RT_MAX_RANK], order[RT_ARRAY_RANK], k = 0, stays = y->rank == v->rank;
+    laid x;
+    RT_TRY(lay(l, v, NULL, &x));
+    if (l->bad) return RT_OK;
+    if (at < 0) at += v->dim[axis];
+    if (at < 0 || at >= v->dim[axis]) return rt_lower_no(l, "a place beyond its axis");
+    for (int i = 0; i < v->rank; i++)
+        if (stays || x.order[i] != axis) order[k++] = x.order[i] - (!stays && x.order[i] > axis);
+    rt_shape out = x.shape;
+    if (x.place[axis] < 0) {                               /* there is one place */
+        rt_lower_alias(l, n, 0, v);
+        rt_lowered_value *w = &l->v[n->out[0]];
+        w->layer = x.from;
+        w->shape = x.shape;
+    } else {
+        for (int i = 0; i < x.shape.rank; i++) end[i] = x.shape.dim[i];
+        start[x.place[axis]] = (int)at;
+        end[x.place[axis]] = (int)at + 1;
+        cJSON *j = rt_lower_layer(l, "slice", n->name, &x.from, 1);
+        add_ints(j, "start", start, x.shape.rank);
+        add_ints(j, "end", end, x.shape.rank);
+        out.dim[x.place[axis]] = 1;
+        rt_lower_give(l, n, 0, j, &out, order);
+        return RT_OK;
+    }
+    rt_lowered_value *w = &l->v[n->out[0]];
+    w->base_rank = w->rank;
+    memcpy(w->base, w->dim, sizeof w->base);
+    memcpy(w->order, order, sizeof order);
+    return RT_OK;
+}
+
 /* Places of an axis that are constant. */
 rt_status rt_lower_pick(rt_lowering *l, const rt_eval_node *n)
 {
@@ -284,6 +320,7 @@ rt_status rt_lower_pick(rt_lowering *l, const rt_eval_node *n)
     int place = 0;
     const char *from;
     if (axis < 0) axis += v->rank;
+    if (at->count == 1) return pick_one(l, n, v, (int)axis, rt_array_int(at, 0));
     for (int i = 0; i < v->rank; i++) {
         if (i == axis) place = shape.rank;
         if (v->dim[i] == 1 && i != axis) continue;

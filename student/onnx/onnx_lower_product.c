@@ -1,6 +1,7 @@
 /* student/onnx/onnx_lower_product.c - products of two tensors that both depend on data, and attention, which is two of
  * them with a softmax between: one layer, whose scores are never in memory. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "student/onnx/onnx_lower.h"
@@ -114,6 +115,63 @@ static rt_status mask(rt_lowering *l, const pattern *p, const char **from)
     return RT_OK;
 }
 
+/* ---- q, k and v side by side ---- */
+
+static const cJSON *layer_named(const rt_lowering *l, const char *name)
+{
+    for (const cJSON *j = l->layers->child; j; j = j->next) if (!strcmp(rt_lower_name(j), name)) return j;
+    return NULL;
+}
+
+static const char *text_of(const cJSON *j, const char *key) { return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key)); }
+
+/* The layer behind views and factors of one number, which multiply *scale; NULL: an input of the model. */
+static const cJSON *source_of(const rt_lowering *l, const char *name, double *scale)
+{
+    for (;;) {
+        const cJSON *j = layer_named(l, name);
+        const char *op = j ? text_of(j, "op") : "", *from = j ? text_of(j, "from") : NULL;
+        char field[RT_NAME_MAX + 16];
+        if (!from || cJSON_HasObjectItem(j, "learned")) return j;
+        if (!strcmp(op, "multiply")) {
+            const float *factor = NULL;
+            snprintf(field, sizeof field, "%s.operand", name);
+            for (int i = 0; i < l->fields; i++)
+                if (l->field[i].count == 1 && !strcmp(l->field[i].field, field)) factor = l->field[i].value;
+            if (!factor) return j;
+            *scale *= (double)*factor;
+        } else if (strcmp(op, "reshape")) return j;
+        name = from;
+    }
+}
+
+/* Whether the layer is part i of three, along the middle of (T, 3, D): what it is part of, else NULL. */
+static const char *third_of(const cJSON *j, int i, int t, int d)
+{
+    if (!j || strcmp(text_of(j, "op"), "slice") || cJSON_HasObjectItem(j, "step")) return NULL;
+    const cJSON *start = cJSON_GetObjectItemCaseSensitive(j, "start"), *end = cJSON_GetObjectItemCaseSensitive(j, "end");
+    const int want[2][3] = {{0, i, 0}, {t, i + 1, d}};
+    for (int k = 0; k < 3; k++) {
+        const cJSON *a = cJSON_GetArrayItem(start, k), *b = cJSON_GetArrayItem(end, k);
+        if (!a || !b || a->valueint != want[0][k] || b->valueint != want[1][k]) return NULL;
+    }
+    return cJSON_GetArraySize(start) == 3 ? text_of(j, "from") : NULL;
+}
+
+/* The layer (T, 3 D) that q, k and v are the parts of, and what their factors make of the scale. */
+static const char *packed(const rt_lowering *l, const char *const from[3], int t, int d, double *scale)
+{
+    double s[3] = {1, 1, 1};
+    const char *whole[3];
+    for (int i = 0; i < 3; i++) whole[i] = third_of(source_of(l, from[i], &s[i]), i, t, d);
+    if (!whole[0] || !whole[1] || !whole[2] || strcmp(whole[0], whole[1]) || strcmp(whole[0], whole[2]) || s[2] != 1) return NULL;
+    double none = 1;
+    const cJSON *j = source_of(l, whole[0], &none);
+    if (!j || none != 1 || strcmp(text_of(j, "op"), "dense") || s[0] * s[1] <= 0) return NULL;
+    *scale *= s[0] * s[1];
+    return rt_lower_name(j);
+}
+
 static rt_status attention(rt_lowering *l, const pattern *p)
 {
     static const int order[4] = {0, 2, 1, 3};
@@ -126,9 +184,18 @@ static rt_status attention(rt_lowering *l, const pattern *p)
     if (!l->bad) RT_TRY(heads(l, v, 0, &from[2]));
     if (!l->bad && (p->mask || p->mask_c)) RT_TRY(mask(l, p, &from[inputs++]));
     if (l->bad) return RT_OK;
+    double scale = p->scale;
+    const char *all = q->dim[2] == k->dim[3] && q->dim[3] == v->dim[3]
+                          ? packed(l, from, (int)q->dim[2], (int)(q->dim[1] * q->dim[3]), &scale)
+                          : NULL;
+    if (all) {
+        from[0] = all;
+        from[1] = from[3];
+        inputs -= 2;
+    }
     cJSON *j = rt_lower_layer(l, "attention", p->qk->name, from, inputs);
     cJSON_AddNumberToObject(j, "heads", (double)q->dim[1]);
-    cJSON_AddNumberToObject(j, "scale", p->scale);
+    cJSON_AddNumberToObject(j, "scale", scale);
     rt_shape out = {2, {(int)y->dim[2], (int)(y->dim[1] * y->dim[3])}};
     rt_lower_give(l, p->last, 0, j, &out, order);
     for (int i = 0; i < p->takes; i++) l->done[p->taken[i]] = 1;
