@@ -161,13 +161,15 @@ static const char *third_of(const cJSON *j, int i, int t, int d)
 /* The layer (T, 3 D) that q, k and v are the parts of, and what their factors make of the scale. */
 static const char *packed(const rt_lowering *l, const char *const from[3], int t, int d, double *scale)
 {
-    double s[3] = {1, 1, 1};
-    const char *whole[3];
-    for (int i = 0; i < 3; i++) whole[i] = third_of(source_of(l, from[i], &s[i]), i, t, d);
-    if (!whole[0] || !whole[1] || !whole[2] || strcmp(whole[0], whole[1]) || strcmp(whole[0], whole[2]) || s[2] != 1) return NULL;
-    double none = 1;
-    const cJSON *j = source_of(l, whole[0], &none);
-    if (!j || none != 1 || strcmp(text_of(j, "op"), "dense") || s[0] * s[1] <= 0) return NULL;
+    double s[3] = {1, 1, 1}, none = 1;
+    const cJSON *whole[3];
+    for (int i = 0; i < 3; i++) {
+        const char *part = third_of(source_of(l, from[i], &s[i]), i, t, d);
+        whole[i] = part ? source_of(l, part, &none) : NULL;
+    }
+    const cJSON *j = whole[0];
+    if (!j || whole[1] != j || whole[2] != j || s[2] != 1 || none != 1 || strcmp(text_of(j, "op"), "dense") || s[0] * s[1] <= 0)
+        return NULL;
     *scale *= s[0] * s[1];
     return rt_lower_name(j);
 }
