@@ -321,7 +321,7 @@ static void pairs(void **state)
                         if (mode < 0) (*k)->binary(got, &l, f);
                         else (*k)->binary_back(got, dy, &l, f, mode);
                         for (size_t i = 0; i < ROOM; i++) {
-                            size_t r = i / n, e = i % n;
+                            size_t r = i < LINES * n ? i / n : 0, e = i % n;
                             float p = a[r * (size_t)l.a_line + e * (size_t)l.a_step],
                                   q = b[r * (size_t)l.b_line + e * (size_t)l.b_step];
                             if (i < LINES * n && mode < 0 && *k == twin) {
