@@ -1,13 +1,14 @@
 /* engine/ops_reduce.c - reductions over some dimensions; the list is RT_REDUCE. Sums are in double, in the order of the
- * input: within a line by 8 lanes. Gradients: of the greatest and the least value to all that are equal to it, in equal
- * parts (PyTorch's amax and amin); of a product by the other factors, so that a single 0 gets its own. */
+ * input: within a line by 8 lanes, of short lines that stay by as many as fit side by side. Gradients: of the greatest
+ * and the least value to all that are equal to it, in equal parts (PyTorch's amax and amin); of a product by the other
+ * factors, so that a single 0 gets its own. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "engine/broadcast.h"
 
-enum { BLOCK = 256 };
+enum { BLOCK = 256, SHORT = 16, SIDE = 48 };
 
 static rt_reduce function_of(const rt_node *n) { return (rt_reduce)(RT_REDUCE_SUM + (n->op - RT_OP_REDUCE_SUM)); }
 
@@ -64,7 +65,7 @@ typedef struct {
     rt_reduce f;
     rt_fold fold;
     const float *x, *y, *dy;
-    double *acc, *zeros;               /* (out) */
+    double *acc, *zeros, first;        /* (out); what a fold begins with */
     float *dx;
     int add, exponents;                /* exponents: e^(x - y) in place of x */
 } reducing;
@@ -94,11 +95,39 @@ static void fold_line(void *arg, const ptrdiff_t *at, size_t place)
     }
 }
 
+static double of_both(rt_fold f, double a, double b)
+{
+    switch (f) {
+    case RT_FOLD_PROD: return a * b;
+    case RT_FOLD_MAX: return b > a || b != b ? b : a;
+    case RT_FOLD_MIN: return b < a || b != b ? b : a;
+    default: return a + b;
+    }
+}
+
+/* Lines that stay and are short, several side by side. */
+static void fold_short(void *arg, const ptrdiff_t *at, size_t place)
+{
+    const reducing *r = arg;
+    size_t n = r->s->runs.count[0], lines = r->s->runs.count[1], most = SIDE / n;
+    double part[SIDE];
+    for (size_t i = 0; i < most * n; i++) part[i] = r->first;
+    for (size_t l = 0; l < lines; l += most)
+        r->k->fold_lines(part, r->x + place + l * n, (lines - l < most ? lines - l : most) * n, r->fold);
+    for (size_t i = 0; i < most * n; i++) {
+        double *acc = &r->acc[(size_t)at[0] + i % n];
+        *acc = of_both(r->fold, *acc, part[i]);
+    }
+}
+
 static void fold_row(reducing *r, rt_fold fold, double first)
 {
+    const rt_runs *s = &r->s->runs;
+    int is_short = s->runs > 1 && s->stride[0][0] && !s->stride[0][1] && s->count[0] < SHORT && !r->exponents;
     r->fold = fold;
+    r->first = first;
     for (size_t i = 0; i < r->s->out; i++) r->acc[i] = first;
-    rt_runs_each(&r->s->runs, 1, fold_line, r);
+    rt_runs_each(s, is_short ? 2 : 1, is_short ? fold_short : fold_line, r);
 }
 
 static void log_sum_exp(reducing *r, float *y)

@@ -245,7 +245,9 @@ static void reductions(void **state)
     (void)state;
     static const char *const a[] = {
         REDUCE("sum", "", "[5,3,2]", ",\"axes\":[0]"), REDUCE("sum", "", "[5,3,2]", ",\"axes\":[2,0]"),
-        REDUCE("sum", "", "[5,3,2]", ""), REDUCE("mean", "", "[5,3,2]", ",\"axes\":[1],\"keep\":true"),
+        REDUCE("sum", "", "[29,3,2]", ",\"axes\":[0,1]"), REDUCE("max", "", "[4,37,2]", ",\"axes\":[1]"),
+        REDUCE("min", "", "[27,2]", ",\"axes\":[0]"), REDUCE("sum", "", "[5,3,2]", ""),
+        REDUCE("mean", "", "[5,3,2]", ",\"axes\":[1],\"keep\":true"),
         REDUCE("mean", "", "[5,7,2]", ",\"axes\":[-1,-2]"), REDUCE("mean", "", "[2]", ""),
         REDUCE("max", "", "[5,3,2]", ",\"axes\":[0,1]"), REDUCE("max", "", "[5,3,2]", ",\"axes\":[2]"),
         REDUCE("min", "", "[5,3,2]", ",\"axes\":[1]"), REDUCE("min", "", "[5,3,2]", ",\"keep\":true"),
