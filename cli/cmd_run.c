@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "experiments/gate.h"
 #include "experiments/report.h"
 #include "experiments/runner.h"
 
@@ -34,6 +35,13 @@ static void show(const cJSON *r)
         if (t) printf("  (%.1f s)", t->valuedouble);
         putchar('\n');
     }
+    for (const cJSON *s = steps->child; s; s = s->next) {
+        const cJSON *verdict = cJSON_GetObjectItemCaseSensitive(s, "result");
+        if (!cJSON_HasObjectItem(verdict, "verdict")) continue;
+        char *screen = rt_gate_screen(verdict);
+        printf("\n%s", screen ? screen : "");
+        free(screen);
+    }
     if (!e) return;
     char *table = rt_report_table(e);
     printf("\n%s\nreport: ", table ? table : "");
@@ -50,7 +58,10 @@ const cli_command cli_run = {
     .summary = "run a whole experiment from one JSON file",
     .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
     .about =
-        "Runs the steps of an experiment (import, train, label, quantize, eval, export) in order. \"${step}\" in a "
+        "Runs the steps of an experiment (import, train, label, quantize, predict, eval, export, gate) in order. A "
+        "gate takes {\"baseline\", \"candidate\", \"policy\", \"data\", \"common\", \"allow_same\"}; one that does not "
+        "pass ends the experiment with its exit code (see 'retort gate --help'), and its folder has the verdict. "
+        "\"${step}\" in a "
         "later step stands for what that step made. A step whose configuration and input files (for images: all files "
         "of the folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
         "before the first one runs.",

@@ -337,7 +337,7 @@ const cli_key cli_run_keys[] = {
     {"out", "", "the folder of all steps; as --out"},
     {"seed", "1", "of every step that has none of its own"},
     {"steps", "",
-     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"predict\"|\"eval\"|\"export\", "
+     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"predict\"|\"eval\"|\"export\"|\"gate\", "
      "\"with\": the configuration of that command}]"},
     {NULL, NULL, NULL}};
 

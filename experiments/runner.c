@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "data/run_folder.h"
@@ -15,6 +16,7 @@
 #include "engine/version.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
+#include "experiments/gate_job.h"
 #include "experiments/importer.h"
 #include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
@@ -23,8 +25,9 @@
 #include "train/trainer.h"
 
 enum { MAX_STEPS = 256, STATE_NAME = 96 };
-enum { IMPORT, TRAIN, LABEL, QUANTIZE, PREDICT, EVAL, EXPORT };
-static const char *const actions[] = {"import", "train", "label", "quantize", "predict", "eval", "export", NULL};
+enum { IMPORT, TRAIN, LABEL, QUANTIZE, PREDICT, EVAL, EXPORT, GATE };
+static const char *const actions[] = {"import",  "train", "label",  "quantize", "predict",
+                                      "eval",    "export", "gate", NULL};
 
 typedef struct {
     const char *name;
@@ -50,10 +53,12 @@ static void output_of(const experiment *x, step *s)
     const char *form = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(s->with, "to"));
     const char *end = s->action == EXPORT          ? rt_export_ending_of(form ? form : "")
                       : s->action == PREDICT && form ? form : "h5";
-    if (s->action == TRAIN || s->action == EVAL) snprintf(s->place, sizeof s->place, "%s/%s", x->out, s->name);
+    if (s->action == TRAIN || s->action == EVAL || s->action == GATE)
+        snprintf(s->place, sizeof s->place, "%s/%s", x->out, s->name);
     else snprintf(s->place, sizeof s->place, "%s/%s.%s", x->out, s->name, end);
     snprintf(s->output, sizeof s->output, s->action == TRAIN ? "%.1000s/model.h5" : "%.1000s", s->place);
-    snprintf(s->product, sizeof s->product, s->action == EVAL ? "%s/evaluation.json" : "%s", s->output);
+    snprintf(s->product, sizeof s->product,
+             s->action == EVAL ? "%s/evaluation.json" : s->action == GATE ? "%s/verdict.json" : "%s", s->output);
 }
 
 /* Replaces ${name} in every string of the tree. */
@@ -165,7 +170,7 @@ static rt_status check_paths(const experiment *x, const char *key, const cJSON *
 static rt_status check_files(const experiment *x, const step *s)
 {
     static const char *const key[] = {"input",   "labels",   "like",     "init",      "model",
-                                      "teacher", "students", "baseline", "candidate", "data"};
+                                      "teacher", "students", "baseline", "candidate", "data",  "policy"};
     static const char *const of_data[] = {"source", "labels"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
@@ -200,6 +205,7 @@ static rt_status check_step(const experiment *x, const step *s)
     if (s->action == PREDICT) st = rt_predict_check(copy);
     if (s->action == EVAL) st = rt_evaluate_check(copy);
     if (s->action == EXPORT) st = check_export(x, copy);
+    if (s->action == GATE) st = rt_gate_check(copy);
     if (!st) st = check_files(x, s);
     cJSON_Delete(copy);
     return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
@@ -326,6 +332,10 @@ static rt_status hash_step(const step *s, rt_digest *out)
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
         rt_hasher_add(h, text, strlen(text));
+        if (s->action == GATE) {                           /* waivers end */
+            const int64_t day = time(NULL) / 86400;
+            rt_hasher_add(h, &day, sizeof day);
+        }
         st = hash_files(with, s->action == IMPORT, h);
     }
     cJSON_free(text);
@@ -417,6 +427,7 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
     case QUANTIZE: return rt_quantize(s->with, &out, x->pool, x->progress, result);
     case PREDICT: return rt_predict_rows(s->with, &out, x->pool, x->progress, result);
     case EXPORT: return rt_export(s->with, &out, result);
+    case GATE: return rt_gate_run(s->with, &out, x->pool, x->progress, result);
     default:
         out.force = 0;
         return rt_evaluate(s->with, &out, x->pool, x->progress, result);
@@ -501,7 +512,7 @@ static rt_status do_step(const experiment *x, int i, const rt_digest *hash, cons
     rt_progress_line(x->progress, line);
     double start = rt_seconds();
     rt_status st = perform(x, s, !resume, result);
-    if (st) {
+    if (st && !(s->action == GATE && *result)) {           /* a verdict is a result, whatever it says */
         cJSON_Delete(*result);
         *result = NULL;
         return rt_fail_in(st, "step '%s'", s->name);
@@ -541,6 +552,10 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
         cJSON_Delete(result);
         return st;
     }
+    if (result && s->action == GATE) {
+        snprintf(line, sizeof line, "step '%s'", s->name);
+        st = rt_gate_status(result, line);
+    }
     if (result && s->action == EVAL) {
         cJSON_DeleteItemFromObjectCaseSensitive(summary, "evaluation");
         cJSON_DeleteItemFromObjectCaseSensitive(summary, "report");
@@ -551,7 +566,7 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
         cJSON_DeleteItemFromObjectCaseSensitive(result, "history");
         cJSON_AddItemToObject(entry, "result", result);
     }
-    return RT_OK;
+    return st;
 }
 
 rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,

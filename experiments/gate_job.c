@@ -1,0 +1,57 @@
+#include "experiments/gate_job.h"
+
+#include <time.h>
+
+#include "data/files.h"
+#include "experiments/policy.h"
+
+enum { MEMBERS = 16 };
+
+typedef struct { const char *baseline[MEMBERS], *candidate[MEMBERS]; rt_gate_spec spec; } settings;
+
+static rt_status read_settings(cJSON *config, settings *s)
+{
+    rt_cfg c = rt_cfg_begin(config, "");
+    *s = (settings){.spec = {.baseline = s->baseline, .candidate = s->candidate}};
+    s->spec.baselines = rt_cfg_strings(&c, "baseline", s->baseline, MEMBERS);
+    s->spec.candidates = rt_cfg_strings(&c, "candidate", s->candidate, MEMBERS);
+    if (!s->spec.baselines) rt_cfg_fail(&c, "baseline", "a model, predictions, or a list of models is required");
+    if (!s->spec.candidates) rt_cfg_fail(&c, "candidate", "a model, predictions, or a list of models is required");
+    s->spec.policy = rt_cfg_file(&c, "policy", NULL);
+    s->spec.data = rt_cfg_has(&c, "data") ? rt_cfg_any(&c, "data") : NULL;
+    s->spec.common = rt_cfg_bool(&c, "common", 0);
+    s->spec.allow_same = rt_cfg_bool(&c, "allow_same", 0);
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_gate_check(cJSON *config)
+{
+    settings s;
+    rt_policy policy;
+    int there;
+    RT_TRY(read_settings(config, &s));
+    RT_TRY(rt_file_there(s.spec.policy, &there));
+    if (!there) return RT_OK;
+    rt_status st = rt_policy_read(&policy, s.spec.policy, (long)(time(NULL) / 86400));
+    rt_policy_free(&policy);
+    return st;
+}
+
+rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **verdict)
+{
+    settings s;
+    *verdict = NULL;
+    RT_TRY(read_settings(config, &s));
+    s.spec.pool = pool;
+    s.spec.progress = progress;
+    return rt_gate(&s.spec, out, verdict);
+}
+
+rt_status rt_gate_status(const cJSON *verdict, const char *of)
+{
+    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(verdict, "verdict"));
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(verdict, "exit_code");
+    if (!cJSON_IsNumber(code)) return rt_fail(RT_RUN, "%s: the gate gave no verdict", of);
+    return code->valueint ? rt_fail((rt_status)code->valueint, "%s: the gate's verdict is: %s", of, what ? what : "?")
+                          : RT_OK;
+}

@@ -1,0 +1,16 @@
+/* experiments/gate_job.h - a gate from a configuration: the step "gate" of an experiment.
+ *
+ * {"baseline": model or predictions, or a list of models, "candidate": the same, "policy": file, "data": as of eval,
+ *  "common": false, "allow_same": false} */
+#ifndef RT_EXPERIMENTS_GATE_JOB_H
+#define RT_EXPERIMENTS_GATE_JOB_H
+
+#include "experiments/gate.h"
+
+/* RT_USAGE when the configuration, or a policy that is there, has an error that needs no look at models or data. */
+rt_status rt_gate_check(cJSON *config);
+/* rt_gate of it. */
+rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **verdict);
+/* What a process ends with after this verdict, with a message that names `of`. */
+rt_status rt_gate_status(const cJSON *verdict, const char *of);
+#endif
