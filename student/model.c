@@ -45,16 +45,22 @@ static rt_status take_memory(rt_model *m)
     return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");
 }
 
-rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
+rt_status rt_model_blank(rt_model **out, const cJSON *arch)
 {
     RT_TRY(build(out, arch));
     rt_status st = take_memory(*out);
-    if (!st) rt_graph_init((*out)->graph, seed, (*out)->params, (*out)->states);
     if (st) {
         rt_model_free(*out);
         *out = NULL;
     }
     return st;
+}
+
+rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed)
+{
+    RT_TRY(rt_model_blank(out, arch));
+    rt_graph_init((*out)->graph, seed, (*out)->params, (*out)->states);
+    return RT_OK;
 }
 
 void rt_model_free(rt_model *m)

@@ -29,6 +29,8 @@ typedef struct {
 
 /* A new model with first values by seed; arch is copied. Normalisation is the identity. */
 rt_status rt_model_new(rt_model **out, const cJSON *arch, uint64_t seed);
+/* The same with zeros as values, for whoever sets them all. */
+rt_status rt_model_blank(rt_model **out, const cJSON *arch);
 void rt_model_free(rt_model *);
 /* Hash of architecture, normalisation, quantizers, parameters and states. */
 rt_digest rt_model_digest(const rt_model *);

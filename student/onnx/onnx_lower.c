@@ -564,7 +564,7 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
         if (!st) prune(&l, cJSON_GetObjectItemCaseSensitive(arch, "heads"));
     }
     cJSON_AddItemToObject(arch, "layers", l.layers);
-    if (!st) st = rt_model_new(out, arch, 0);
+    if (!st) st = rt_model_blank(out, arch);
     if (!st && (st = set_fields(&l, *out))) {
         rt_model_free(*out);
         *out = NULL;

@@ -13,6 +13,8 @@ typedef struct {
     const rt_onnx_file *file;
     const rt_onnx_bound *bound;
     const int *output; int outputs;
+    rt_region *second;                 /* has what follows */
+    rt_array **two;                    /* (values) of the second row */
 } binder;
 
 /* ---- made-up rows ---- */
@@ -156,6 +158,24 @@ static rt_status find_varying(const binder *b)
     return RT_OK;
 }
 
+/* What depends on neither data nor its shape is computed once, for all rows and batches. */
+static rt_status keep_constants(rt_onnx_row *row)
+{
+    rt_eval_graph *g = row->graph;
+    char *moves = rt_region_take(row->region, (size_t)g->values);      /* depends on data, or on its shape */
+    if (!moves) return RT_RUN;
+    for (int i = 0; i < g->inputs; i++) moves[g->input[i]] = 1;        /* a constant one has the batch's dimensions */
+    for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
+        int does = reads_varying(moves, n);
+        for (int i = 0; i < n->outputs; i++) {
+            if (n->out[i] < 0) continue;
+            moves[n->out[i]] = (char)does;
+            if (!does) g->known[n->out[i]] = row->value[n->out[i]];
+        }
+    }
+    return RT_OK;
+}
+
 /* ---- branches ---- */
 
 static const rt_eval_graph *branch_of(const rt_eval_node *n, int yes)
@@ -267,13 +287,12 @@ static int same_element(const rt_array *a, size_t i, const rt_array *b, size_t k
     return x == y || (isnan(x) && isnan(y));
 }
 
-static rt_status check_fixed(const binder *b)
+static rt_status check_fixed(binder *b)
 {
     const rt_onnx_row *row = b->row;
-    rt_array **other;
-    rt_region *r = rt_region_new(RT_ONNX_BUDGET);
-    if (!r) return RT_RUN;
-    rt_status st = run_rows(b, r, 1, 1, &other);
+    if (!(b->second = rt_region_new(RT_ONNX_BUDGET))) return RT_RUN;
+    rt_status st = run_rows(b, b->second, 1, 1, &b->two);
+    rt_array **other = b->two;
     for (const rt_eval_node *n = row->graph->node; n < row->graph->node + row->graph->nodes && !st; n++)
         for (int i = 0; i < n->outputs && !st; i++) {
             const rt_array *x = n->out[i] >= 0 ? row->value[n->out[i]] : NULL, *y = x ? other[n->out[i]] : NULL;
@@ -284,7 +303,6 @@ static rt_status check_fixed(const binder *b)
                 st = rt_fail(RT_INPUT, "node '%s' (%s): the shape of what it gives depends on the data", n->name,
                              n->op);
         }
-    rt_region_free(r);
     return st;
 }
 
@@ -339,12 +357,11 @@ static rt_status check_rows(const binder *b)
         if (v->rank < 1 || v->dim[0] == 1) return RT_OK;
         several |= v->dim[0] > 1;
     }
-    rt_array **both, **two;
+    rt_array **both, **two = b->two;
     rt_region *r = rt_region_new(RT_ONNX_BUDGET);
     if (!r) return RT_RUN;
-    rt_status st = run_rows(b, r, 1, 1, &two);
-    rt_status pair = st ? st : run_rows(b, r, 0, 2, &both);
-    if (pair && several && !st) st = rt_fail_in(pair, "is made for several rows at a time");
+    rt_status st = RT_OK, pair = run_rows(b, r, 0, 2, &both);
+    if (pair && several) st = rt_fail_in(pair, "is made for several rows at a time");
     if (!pair)
         for (int i = 0; i < b->outputs && !st; i++) {
             int v = row->graph->output[b->output[i]];
@@ -357,7 +374,7 @@ static rt_status check_rows(const binder *b)
 rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx_bound *bound, const int *output,
                           int outputs)
 {
-    binder b = {row, f, bound, output, outputs};
+    binder b = {.row = row, .file = f, .bound = bound, .output = output, .outputs = outputs};
     memset(row, 0, sizeof *row);
     rt_status st = (row->region = rt_region_new(RT_ONNX_BUDGET)) ? RT_OK : RT_RUN;
     if (!st && !(row->graph = rt_region_take(row->region, sizeof *row->graph))) st = RT_RUN;
@@ -365,8 +382,11 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
         *row->graph = *f->graph;
         size_t bytes = (size_t)f->graph->nodes * sizeof *f->graph->node;
         rt_eval_node *own = rt_region_take(row->region, bytes);
-        st = own ? RT_OK : RT_RUN;
-        if (own && bytes) row->graph->node = memcpy(own, f->graph->node, bytes);
+        rt_array **known = rt_region_list(row->region, (size_t)f->graph->values, sizeof *known);
+        st = own && known ? RT_OK : RT_RUN;
+        if (!st && bytes) row->graph->node = memcpy(own, f->graph->node, bytes);
+        if (!st && f->graph->values) memcpy(known, f->graph->known, (size_t)f->graph->values * sizeof *known);
+        row->graph->known = known;
     }
     for (int round = 0, again = 1; again && !st; round++) {
         if (round > ROUNDS) st = rt_fail(RT_INPUT, "has more than %d conditions", ROUNDS);
@@ -375,8 +395,10 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
         if (!st) st = find_varying(&b);
         if (!st) st = decide(&b, &again);
     }
+    if (!st) st = keep_constants(row);
     if (!st) st = check_fixed(&b);
     if (!st) st = check_rows(&b);
+    rt_region_free(b.second);
     if (st) rt_onnx_row_free(row);
     return st;
 }
