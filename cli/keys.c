@@ -195,8 +195,8 @@ const cli_key cli_teacher_keys[] = {
      "rows as the data has them"},
     {"batch", "64", "of a command: rows of every array that it reads; fewer are filled up with the last one"},
     {"check", "true",
-     "of a command: the first rows after each start are asked about twice, in two orders, and must be "
-     "answered alike"},
+     "of a command: the first rows after each start, and those of every 256th array, are asked about twice, in two "
+     "orders, and must be answered alike"},
     {"start_seconds", "120", "of a command: until its first answer"},
     {"batch_seconds", "60",
      "of a command: for any other answer. One that comes too late, or a program that ends, and it "

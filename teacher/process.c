@@ -12,8 +12,8 @@
  * not depend on who asks for how many. It answers an array (batch, W) of f16, f32 or f64 to each, in turn, and reads
  * the next one afterwards. A program that ends, or gives no answer in time, is started again and asked again, twice at
  * most for the same rows; an answer of another shape or type, or that is no number, is an error at once. With "check"
- * the first rows after each start are asked about a second time, turned by one: a program that mixes up rows, or whose
- * answer to a row depends on those beside it, is found so. */
+ * the first rows after each start, and those of every 256th array, are asked about a second time, moved by one: a
+ * program that mixes up rows, or whose answer to a row depends on those beside it, is found so. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

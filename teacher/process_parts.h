@@ -38,7 +38,8 @@ typedef struct {
     const rt_progress *progress;
     cJSON *notes;
     rt_child child;
-    int running, answered, checked, restarts;  /* answered: since it was started; checked: so is what it answered */
+    int running, answered, restarts;           /* answered: since it was started */
+    int unchecked;                             /* arrays since the last that it was asked about twice; -1: none was */
 } rt_process;
 
 typedef struct {

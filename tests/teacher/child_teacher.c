@@ -165,6 +165,8 @@ static void before(const char *how, int batch, int argc, char **argv)
 
 static void write_answer(const char *how, float *z, size_t rows, size_t width, int argc, char **argv)
 {
+    static int answers;
+    answers++;
     if (is(how, "f8")) {
         write_head("<f8", rows, width, 0);
         for (size_t i = 0; i < rows * width; i++) {
@@ -193,13 +195,19 @@ static void write_answer(const char *how, float *z, size_t rows, size_t width, i
     }
     if (is(how, "probabilities"))
         for (size_t r = 0; r < rows; r++) linear_softmax(z + r * width, z + r * width, (int)width);
-    if (is(how, "reverse"))
+    if (is(how, "reverse") || (is(how, "reverse-from") && answers >= atoi(argv[3])))
         for (size_t r = 0; r < rows / 2; r++)
             for (size_t k = 0; k < width; k++) {
                 float t = z[r * width + k];
                 z[r * width + k] = z[(rows - 1 - r) * width + k];
                 z[(rows - 1 - r) * width + k] = t;
             }
+    if (is(how, "rotate")) { /* each row gets the answer to the next, the last that to the first */
+        float first[16];
+        memcpy(first, z, width * sizeof *z);
+        memmove(z, z + width, (rows - 1) * width * sizeof *z);
+        memcpy(z + (rows - 1) * width, first, width * sizeof *z);
+    }
     if (is(how, "mean"))
         for (size_t k = 0; k < width; k++) {
             float m = 0;

@@ -105,5 +105,23 @@ static inline void scene_want(float *z, const void *raw, rt_dtype type, int rows
     }
 }
 
+static inline void same_bits(const char *what, const float *got, const float *expected, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (memcmp(&got[i], &expected[i], sizeof *got))
+            fail_msg("%s: %d is %.9g, not %.9g", what, i, got[i], expected[i]);
+}
+
 #define SCENE_PLAIN "'version': '1', 'classes': 4, 'batch': 7"
+
+/* Opened, asked about all rows of f32.h5, closed. */
+static inline rt_status answers(const char *how, const char *more, float *to)
+{
+    scene s;
+    check_ok(scene_open(&s, how, more));
+    rt_status st = scene_bind(&s, "f32.h5", 0);
+    if (!st) st = scene_ask(&s, 0, SCENE_ROWS, SCENE_ROWS, to, SCENE_CLASSES);
+    scene_close(&s);
+    return st;
+}
 #endif

@@ -92,12 +92,6 @@ static rt_status ask_text(const char *text, int marks, float *to)
     return st;
 }
 
-static void same_bits(const char *what, const float *got, const float *want, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (memcmp(&got[i], &want[i], sizeof *got)) fail_msg("%s: %d is %.9g, not %.9g", what, i, got[i], want[i]);
-}
-
 /* ---- files ---- */
 
 static void by_number(void **state)
