@@ -22,7 +22,7 @@ inference_stages
       input: input, (2)
       a: dense out 6, (6) with gradient; weight, bias
       n: batch_norm, (6) with gradient; gamma, beta, mean state, variance state
-      r: relu slope 0, (6) with gradient
+      r: relu, (6) with gradient
       d: dropout rate 0.25, (6) with gradient
       z: dense out 3, (3) with gradient; weight, bias
   -
@@ -31,7 +31,7 @@ inference_stages
     layers
       input: input, (2)
       a: dense out 6, (6); folded_weight derived, folded_bias derived
-      r: relu slope 0, (6)
+      r: relu, (6)
       d: dropout rate 0.25, (6)
       z: dense out 3, (3) with gradient; weight, bias
   -
