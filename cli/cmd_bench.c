@@ -12,7 +12,8 @@ static rt_status run(cli_args *a, cJSON **result)
                                  a->positional[0])
                        : RT_OK;
     const char *dot = a->count ? strrchr(a->positional[0], '.') : NULL;
-    if (!st && dot && (!strcmp(dot, ".h5") || !strcmp(dot, ".onnx"))) cJSON_AddStringToObject(config, "model", a->positional[0]);
+    if (!st && dot && (!strcmp(dot, ".h5") || !strcmp(dot, ".onnx")))
+        cJSON_AddStringToObject(config, "model", a->positional[0]);
     else if (!st && a->count) {
         st = rt_json_file(&arch, a->positional[0]);
         if (!st) cJSON_AddItemToObject(config, "model", arch);
@@ -40,9 +41,10 @@ const cli_command cli_bench = {
     .summary = "measure the speed of training, inference and kernels",
     .usage = "MODEL.json|MODEL.h5 [--infer] [key=value ...]\n"
              "--kernels-only [key=value ...]",
-    .about = "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an "
-             "architecture or a model file, ONNX ones too; or the speed of the kernels. Of a quantized model inference is that of its "
-             "integer program.",
+    .about =
+        "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an "
+        "architecture or a model file, ONNX ones too; or the speed of the kernels. Of a quantized model inference is that of its "
+        "integer program.",
     .options = options,
     .keys = cli_bench_keys,
     .examples = "retort bench experiments/peers/models/cnn.json --threads 1 --json\n"

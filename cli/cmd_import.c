@@ -16,7 +16,8 @@ static rt_status add_inputs(cli_args *a, cJSON *config)
         cJSON *all = cJSON_GetObjectItemCaseSensitive(config, "inputs"), *list = cJSON_CreateArray();
         if (!all) all = cJSON_AddObjectToObject(config, "inputs");
         if (!equals || equals == text || equals - text > 255)
-            return cJSON_Delete(list), rt_fail(RT_USAGE, "--shape %s: NAME=D,D,... is expected, such as images=3,224,224", text);
+            return cJSON_Delete(list),
+                   rt_fail(RT_USAGE, "--shape %s: NAME=D,D,... is expected, such as images=3,224,224", text);
         snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
         for (const char *p = equals + 1; *p; ) {
             char *end;
@@ -87,7 +88,9 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!file) config = cJSON_CreateObject();
     if (!st && !cJSON_IsObject(config)) st = rt_fail(RT_USAGE, "%s: an object {...} is expected", file);
     if (!st) st = read_arguments(a, config);
-    if (!st) st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force"), .config = file}, &a->progress, result);
+    if (!st)
+        st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force"), .config = file}, &a->progress,
+                       result);
     cJSON_Delete(config);
     return st;
 }
@@ -230,8 +233,10 @@ static const cli_option options[] = {
      "logits, probabilities or values (a head of numbers); if not given, probabilities where a softmax ends the model, "
      "else logits",
      NULL},
-    {"data-root", CLI_VALUE, "FOLDER", "where external data lies, through links too; the model's own folder, without links, "
-     "if not given", NULL},
+    {"data-root", CLI_VALUE, "FOLDER",
+     "where external data lies, through links too; the model's own folder, without links, "
+     "if not given",
+     NULL},
     {"config", CLI_VALUE, "FILE.json",
      "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": \"hwc\"|\"chw\", \"mean\", "
      "\"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"gives\", \"classes\", \"data_root\"",
@@ -251,16 +256,15 @@ const cli_command cli_import = {
         "any others; operators that have no layer here are all named, and nothing is written. Other commands take the .onnx "
         "file itself, too: then it is brought in each time.",
     .options = options,
-    .examples =
-        "retort import flowers.csv --label species --out flowers.h5\n"
-        "retort import new-flowers.csv --label species --like flowers.h5 --out new.h5\n"
-        "retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
-        "retort import cars.csv --target price --target extras=radio,roof --out cars.h5\n"
-        "retort import photos/train --size 64x64 --out train.h5\n"
-        "retort import teacher.onnx --out teacher.h5 --shape images=3,96,96\n"
-        "retort import mnist.npz --x x_train --y y_train --out train.h5\n"
-        "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 "
-        "--out messung.h5\n",
+    .examples = "retort import flowers.csv --label species --out flowers.h5\n"
+                "retort import new-flowers.csv --label species --like flowers.h5 --out new.h5\n"
+                "retort import train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz --out train.h5\n"
+                "retort import cars.csv --target price --target extras=radio,roof --out cars.h5\n"
+                "retort import photos/train --size 64x64 --out train.h5\n"
+                "retort import teacher.onnx --out teacher.h5 --shape images=3,96,96\n"
+                "retort import mnist.npz --x x_train --y y_train --out train.h5\n"
+                "retort import messung.csv --label Klasse --separator ';' --decimal , --encoding windows-1252 "
+                "--out messung.h5\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS,

@@ -1,5 +1,5 @@
-/* engine/call.h - what the graph operator `call` computes: one node of an ONNX graph (engine/eval/eval.h), row by row, by
- * the evaluator. It is for operators without a form of their own, in inference alone. */
+/* engine/call.h - what the graph operator `call` computes: one node of an ONNX graph (engine/eval/eval.h), row by row,
+ * by the evaluator. It is for operators without a form of their own, in inference alone. */
 #ifndef RT_ENGINE_CALL_H
 #define RT_ENGINE_CALL_H
 
@@ -21,7 +21,8 @@ typedef struct rt_onnx_call {
 /* Evaluates a row: in[i] the elements of input i, as floats, or as int32 where ids[i]; y those of the output as floats.
  * memory (bytes) is worked in, where that is enough; more is taken where it is not. A row that cannot be computed
  * becomes NaN. */
-void rt_onnx_call_row(const rt_onnx_call *, float *y, const void *const *in, const char *ids, void *memory, size_t bytes);
+void rt_onnx_call_row(const rt_onnx_call *, float *y, const void *const *in, const char *ids, void *memory,
+                      size_t bytes);
 /* Evaluates a row of ones, and finds type, shape and bytes. RT_INPUT when it cannot be computed. */
 rt_status rt_onnx_call_try(rt_onnx_call *);
 #endif

@@ -62,7 +62,8 @@ static int row_in(const rt_onnx_call *c, rt_region *r, float *y, const void *con
     return 1;
 }
 
-void rt_onnx_call_row(const rt_onnx_call *c, float *y, const void *const *in, const char *ids, void *memory, size_t bytes)
+void rt_onnx_call_row(const rt_onnx_call *c, float *y, const void *const *in, const char *ids, void *memory,
+                      size_t bytes)
 {
     size_t count, size;
     rt_region *r = rt_region_over(memory, bytes), *more = NULL;
@@ -84,7 +85,8 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
     char text[64];
     if (!c) return rt_fail(RT_USAGE, "has no node to compute");
     if (n->inputs != c->graph.inputs)
-        return rt_fail(RT_USAGE, "its node takes %d inputs that depend on data, %d are given", c->graph.inputs, n->inputs);
+        return rt_fail(RT_USAGE, "its node takes %d inputs that depend on data, %d are given", c->graph.inputs,
+                       n->inputs);
     for (int i = 0; i < n->inputs; i++) {
         size_t count, bytes;
         const rt_tensor *t = &g->tensor[n->in[i]];
@@ -113,7 +115,8 @@ static void run(const rt_call *c, rt_ctx *x, int row0, int rows)
     for (int r = row0; r < row0 + rows; r++) {
         const void *in[RT_CALL_INPUTS];
         for (int i = 0; i < c->node->inputs; i++) in[i] = rt_at(x, c->value[1 + i], r);
-        rt_onnx_call_row(f, (float *)rt_at(x, c->value[0], row0) + (size_t)(r - row0) * out, in, ids, x->scratch, f->bytes);
+        rt_onnx_call_row(f, (float *)rt_at(x, c->value[0], row0) + (size_t)(r - row0) * out, in, ids, x->scratch,
+                         f->bytes);
     }
 }
 
@@ -132,11 +135,12 @@ static void forward(rt_plan *p, const rt_node *n)
 /* What it is told is read elsewhere: student/onnx/onnx_call.h. */
 static const rt_schema schema = {NULL, 0, sizeof(rt_call_attr)};
 
-const rt_op rt_op_call = {.name = "call",
-                          .help = "a node of an ONNX graph that has no layer of its own, computed by its definition; not trained through",
-                          .min_inputs = 1,
-                          .max_inputs = RT_CALL_INPUTS,
-                          .ids = 1,
-                          .schema = &schema,
-                          .infer = infer,
-                          .forward = forward};
+const rt_op rt_op_call = {
+    .name = "call",
+    .help = "a node of an ONNX graph that has no layer of its own, computed by its definition; not trained through",
+    .min_inputs = 1,
+    .max_inputs = RT_CALL_INPUTS,
+    .ids = 1,
+    .schema = &schema,
+    .infer = infer,
+    .forward = forward};

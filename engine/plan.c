@@ -507,8 +507,10 @@ static rt_status lower(rt_plan *p, const rt_graph *g)
     }
     for (int i = 0; i < p->graph->nodes && s->train; i++)
         if (p->node[i].op == RT_OP_CALL && p->graph->tensor[p->node[i].out].needs_grad)
-            return rt_fail(RT_USAGE, "layer '%s' computes a node of an ONNX graph by its definition, which has no gradient: "
-                           "freeze all layers before it that have weights (train.freeze)", p->node[i].name);
+            return rt_fail(RT_USAGE,
+                           "layer '%s' computes a node of an ONNX graph by its definition, which has no gradient: "
+                           "freeze all layers before it that have weights (train.freeze)",
+                           p->node[i].name);
     for (int i = 0; i < s->losses; i++) s->loss[i].tensor = p->low.tensor_of[s->loss[i].tensor];
     for (int i = 0; i < s->outputs; i++) s->output[i] = p->low.tensor_of[s->output[i]];
     return RT_OK;

@@ -4,9 +4,10 @@
 
 #include <stddef.h>
 
-/* All little-endian. BF16 is the upper half of a float. Types of data sets are those up to TEXT; the others are of arrays
- * in memory alone (engine/array.h): BOOL (a byte, 0 or 1), STRING (a pointer to text that ends with 0), integers of 4 and
- * 2 bits (a byte each, within their range), and floats of 8 and 4 bits (engine/narrow.h; a byte each, its code). */
+/* All little-endian. BF16 is the upper half of a float. Types of data sets are those up to TEXT; the others are of
+ * arrays in memory alone (engine/array.h): BOOL (a byte, 0 or 1), STRING (a pointer to text that ends with 0), integers
+ * of 4 and 2 bits (a byte each, within their range), and floats of 8 and 4 bits (engine/narrow.h; a byte each, its
+ * code). */
 #define RT_DTYPES(X) \
     X(U8, "u8", 1) X(I8, "i8", 1) X(U16, "u16", 2) X(I16, "i16", 2) X(U32, "u32", 4) X(I32, "i32", 4) \
     X(U64, "u64", 8) X(I64, "i64", 8) X(F16, "f16", 2) X(BF16, "bf16", 2) X(F32, "f32", 4) X(F64, "f64", 8) \

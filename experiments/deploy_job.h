@@ -1,8 +1,8 @@
-/* experiments/deploy_job.h - exports to deploy: of a quantized model its integer program, as a file, as ONNX or as C, of
- * a float model ONNX; each with a manifest beside it, FILE.json: {"format", "files": [{"file", "bytes", "xxh128"}],
+/* experiments/deploy_job.h - exports to deploy: of a quantized model its integer program, as a file, as ONNX or as C,
+ * of a float model ONNX; each with a manifest beside it, FILE.json: {"format", "files": [{"file", "bytes", "xxh128"}],
  * "made_by", "contract" and "program" (a digest, both of programs alone), "model" (a digest), "input", "multiply_adds",
- * "heads", "normalization" and "columns", or "inputs" of several, "provenance"}, and, where the model lies in the folder
- * of the run that made it, "result" without its history. */
+ * "heads", "normalization" and "columns", or "inputs" of several, "provenance"}, and, where the model lies in the
+ * folder of the run that made it, "result" without its history. */
 #ifndef RT_EXPERIMENTS_DEPLOY_JOB_H
 #define RT_EXPERIMENTS_DEPLOY_JOB_H
 

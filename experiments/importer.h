@@ -9,8 +9,8 @@
  *  images: "size": [H, W], "channels": 1 or 3, "alpha": "drop"|"white"|"black", "skip_bad": bool,
  *  NPY, NPZ: "x": array, "y": array, "channels": "first"|"last"}
  *
- * An ONNX file becomes a model: {"input": path, "inputs": {...}, "output": name, "gives": ..., "classes": [name, ...] or
- * "a,b,c", "data_root": folder}, see student/onnx/onnx_import.h. */
+ * An ONNX file becomes a model: {"input": path, "inputs": {...}, "output": name, "gives": ..., "classes": [name, ...]
+ * or "a,b,c", "data_root": folder}, see student/onnx/onnx_import.h. */
 #ifndef RT_EXPERIMENTS_IMPORTER_H
 #define RT_EXPERIMENTS_IMPORTER_H
 

@@ -14,12 +14,15 @@ static cJSON *values(const rt_onnx_value *v, int n)
     for (int i = 0; i < n; i++) {
         cJSON *j = cJSON_CreateObject(), *shape = v[i].rank >= 0 ? cJSON_CreateArray() : cJSON_CreateNull();
         cJSON_AddStringToObject(j, "name", v[i].name);
-        cJSON_AddStringToObject(j, "type", v[i].strange ? v[i].strange : v[i].type < RT_DTYPE_COUNT ? rt_array_type_name(v[i].type)
-                                                                                                     : "unknown");
+        cJSON_AddStringToObject(j, "type",
+                                v[i].strange                 ? v[i].strange
+                                : v[i].type < RT_DTYPE_COUNT ? rt_array_type_name(v[i].type)
+                                                             : "unknown");
         for (int k = 0; k < v[i].rank; k++) {
             char any[] = "?";
             const char *name = v[i].param[k] ? v[i].param[k] : any;
-            cJSON_AddItemToArray(shape, v[i].dim[k] >= 0 ? cJSON_CreateNumber((double)v[i].dim[k]) : cJSON_CreateString(name));
+            cJSON_AddItemToArray(shape,
+                                 v[i].dim[k] >= 0 ? cJSON_CreateNumber((double)v[i].dim[k]) : cJSON_CreateString(name));
         }
         cJSON_AddItemToObject(j, "shape", shape);
         cJSON_AddItemToArray(list, j);
@@ -36,8 +39,10 @@ static void count_nodes(const rt_eval_graph *g, cJSON *operators, cJSON *unknown
         cJSON *c = cJSON_GetObjectItemCaseSensitive(operators, name);
         if (c) cJSON_SetNumberValue(c, c->valuedouble + 1);
         else cJSON_AddNumberToObject(operators, name, 1);
-        if (!n->def && !cJSON_GetObjectItemCaseSensitive(unknown, name)) cJSON_AddNumberToObject(unknown, name, n->version);
-        for (int a = 0; a < n->attrs; a++) if (n->attr[a].kind == RT_EA_GRAPH) count_nodes(n->attr[a].g, operators, unknown);
+        if (!n->def && !cJSON_GetObjectItemCaseSensitive(unknown, name))
+            cJSON_AddNumberToObject(unknown, name, n->version);
+        for (int a = 0; a < n->attrs; a++)
+            if (n->attr[a].kind == RT_EA_GRAPH) count_nodes(n->attr[a].g, operators, unknown);
     }
 }
 
@@ -80,7 +85,7 @@ rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_pool
     cJSON_AddItemToObject(j, "onnx", about(f));
     rt_onnx_close(f);
     rt_status st = rt_inspect_model(path, o, pool, j);
-    if (st == RT_INPUT || st == RT_USAGE) {                /* the file is what it is, though nothing can be made of it */
+    if (st == RT_INPUT || st == RT_USAGE) { /* the file is what it is, though nothing can be made of it */
         if (o->plan || o->stages) {
             cJSON_Delete(j);
             return st;

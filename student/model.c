@@ -414,8 +414,10 @@ rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *bin
     RT_TRY(rt_onnx_look(path, &is_onnx));
     if (is_onnx) return load_onnx(out, path, binding);
     if (binding && binding->child)
-        return rt_fail(RT_USAGE, "%s: is no ONNX file, so \"%s\" does not apply: what a model of retort takes and answers "
-                       "stands in its file", path, binding->child->string);
+        return rt_fail(RT_USAGE,
+                       "%s: is no ONNX file, so \"%s\" does not apply: what a model of retort takes and answers "
+                       "stands in its file",
+                       path, binding->child->string);
     return load_native(out, path);
 }
 

@@ -69,15 +69,19 @@ static rt_status replace_one(const rt_model *m, cJSON *arch, cJSON *heads, cJSON
     int producer = m->graph->tensor[m->head[h].tensor].producer;
     const rt_node *n = &m->graph->node[producer];
     if (n->op != RT_OP_DENSE || n->share >= 0)
-        return rt_fail(RT_USAGE, "%s: head '%s' is given by '%s' (%s), and a dense layer of its own alone can be replaced", at, old,
-                       n->name, rt_layer_name(n));
-    if (readers(m, n->out)) return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' is read by other layers", at, n->name, old);
+        return rt_fail(RT_USAGE,
+                       "%s: head '%s' is given by '%s' (%s), and a dense layer of its own alone can be replaced", at,
+                       old, n->name, rt_layer_name(n));
+    if (readers(m, n->out))
+        return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' is read by other layers", at, n->name, old);
     for (int k = 0; k < m->graph->nodes; k++)
-        if (m->graph->node[k].share == producer) return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' shares its weights", at, n->name, old);
+        if (m->graph->node[k].share == producer)
+            return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' shares its weights", at, n->name, old);
     cJSON *layer = layer_of(arch, n->name), *j = cJSON_GetArrayItem(heads, h);
     char fresh[RT_NAME_MAX + 1];
     snprintf(fresh, sizeof fresh, "%.*s_new", RT_NAME_MAX - 20, n->name);
-    if (!layer || rt_arch_find(m->graph, fresh) >= 0) return rt_fail(RT_USAGE, "%s: layer '%s' cannot be replaced", at, n->name);
+    if (!layer || rt_arch_find(m->graph, fresh) >= 0)
+        return rt_fail(RT_USAGE, "%s: layer '%s' cannot be replaced", at, n->name);
     put(layer, "name", cJSON_CreateString(fresh));
     put(layer, "out", cJSON_CreateNumber(size));
     put(layer, "bias", cJSON_CreateBool(1));
@@ -127,10 +131,13 @@ static rt_status carry_over(rt_model *to, rt_model *from, const cJSON *replaced)
 rt_status rt_model_replace_heads(rt_model **m, cJSON *list, uint64_t seed, const char *path)
 {
     rt_model *old = *m, *fresh = NULL;
-    if (!cJSON_IsArray(list) || !list->child) return rt_fail(RT_USAGE, "%s: a list of {\"replace\": HEAD, ...} is expected", path);
-    if (rt_model_quantized(old)) return rt_fail(RT_USAGE, "%s: the model is quantized; start from the float model that it came from", path);
+    if (!cJSON_IsArray(list) || !list->child)
+        return rt_fail(RT_USAGE, "%s: a list of {\"replace\": HEAD, ...} is expected", path);
+    if (rt_model_quantized(old))
+        return rt_fail(RT_USAGE, "%s: the model is quantized; start from the float model that it came from", path);
     cJSON *arch = cJSON_Duplicate(old->arch, 1), *heads = heads_of(old);
-    static const char *const gone[] = {"classes", "heads", "family", "width", "depth", "convs", "dropout", "activation"};
+    static const char *const gone[] = {"classes", "heads", "family",  "width",
+                                       "depth",   "convs", "dropout", "activation"};
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(arch, gone[i]);
     rt_status st = RT_OK;
     int i = 0;

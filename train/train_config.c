@@ -124,7 +124,8 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
         rt_cfg_fail(&c, "init", "give either \"model\" or \"init\", which brings its own architecture");
     s->seed = rt_cfg_u64(&c, "seed", 1);
     if (rt_cfg_has(&c, "heads") && !*s->init)
-        rt_cfg_fail(&c, "heads", "replaces heads of the model given by \"init\"; those of a new one stand in model.heads");
+        rt_cfg_fail(&c, "heads",
+                    "replaces heads of the model given by \"init\"; those of a new one stand in model.heads");
     s->replace = rt_cfg_has(&c, "heads") ? rt_cfg_array(&c, "heads") : NULL;
     rt_cfg d = read_data(&c, s);
     s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");

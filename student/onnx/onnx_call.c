@@ -41,7 +41,8 @@ static int from_base64(unsigned char *to, size_t n, const char *text)
 
 static rt_dtype type_named(const char *name)
 {
-    for (int t = 0; name && t < RT_DTYPE_COUNT; t++) if (!strcmp(rt_array_type_name((rt_dtype)t), name)) return (rt_dtype)t;
+    for (int t = 0; name && t < RT_DTYPE_COUNT; t++)
+        if (!strcmp(rt_array_type_name((rt_dtype)t), name)) return (rt_dtype)t;
     return RT_DTYPE_COUNT;
 }
 
@@ -75,12 +76,14 @@ static cJSON *write_array(const rt_array *a, int with_data, const char **why)
 /* *has_data: what lies in it is told. */
 static rt_status read_array(rt_array **out, rt_region *r, const cJSON *j, int *has_data)
 {
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(j, "shape"), *texts = cJSON_GetObjectItemCaseSensitive(j, "texts");
+    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(j, "shape"),
+                *texts = cJSON_GetObjectItemCaseSensitive(j, "texts");
     const char *data = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "data"));
     rt_dtype type = type_named(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "type")));
     int64_t dim[RT_ARRAY_RANK];
     int rank = 0;
-    if (type == RT_DTYPE_COUNT || !cJSON_IsArray(shape)) return rt_fail(RT_INPUT, "an array needs \"type\" and \"shape\"");
+    if (type == RT_DTYPE_COUNT || !cJSON_IsArray(shape))
+        return rt_fail(RT_INPUT, "an array needs \"type\" and \"shape\"");
     for (const cJSON *d = shape->child; d; d = d->next) {
         if (rank == RT_ARRAY_RANK || !cJSON_IsNumber(d) || !(d->valuedouble >= 0 && d->valuedouble <= 1 << 30))
             return rt_fail(RT_INPUT, "\"shape\" is no shape of an array");
@@ -142,7 +145,8 @@ static rt_status read_value(const cJSON *j, rt_eval_attr_kind kind, float *f, in
 {
     char *end = NULL;
     if ((kind == RT_EA_FLOAT || kind == RT_EA_FLOATS) && cJSON_IsNumber(j)) *f = (float)j->valuedouble;
-    else if ((kind == RT_EA_INT || kind == RT_EA_INTS) && cJSON_IsNumber(j) && j->valuedouble > -9e15 && j->valuedouble < 9e15)
+    else if ((kind == RT_EA_INT || kind == RT_EA_INTS) && cJSON_IsNumber(j) && j->valuedouble > -9e15 &&
+             j->valuedouble < 9e15)
         *i = (int64_t)j->valuedouble;
     else if ((kind == RT_EA_INT || kind == RT_EA_INTS) && cJSON_IsString(j)) *i = strtoll(j->valuestring, &end, 10);
     else if ((kind == RT_EA_STRING || kind == RT_EA_STRINGS) && cJSON_IsString(j)) {
@@ -178,7 +182,8 @@ static rt_status read_attribute(rt_eval_attr *a, rt_region *r, const cJSON *j)
 
 /* ---- the node ---- */
 
-cJSON *rt_onnx_call_write(const rt_eval_node *n, rt_array *const *value, const char *varies, int output, const char **why)
+cJSON *rt_onnx_call_write(const rt_eval_node *n, rt_array *const *value, const char *varies, int output,
+                          const char **why)
 {
     cJSON *j = cJSON_CreateObject();
     *why = NULL;
@@ -186,7 +191,8 @@ cJSON *rt_onnx_call_write(const rt_eval_node *n, rt_array *const *value, const c
     cJSON_AddStringToObject(j, "domain", n->domain);
     cJSON_AddNumberToObject(j, "opset", n->version);
     cJSON *attributes = cJSON_AddObjectToObject(j, "attributes"), *inputs = cJSON_AddArrayToObject(j, "inputs");
-    for (int a = 0; a < n->attrs; a++) cJSON_AddItemToObject(attributes, n->attr[a].name, write_attribute(&n->attr[a], why));
+    for (int a = 0; a < n->attrs; a++)
+        cJSON_AddItemToObject(attributes, n->attr[a].name, write_attribute(&n->attr[a], why));
     for (int i = 0; i < n->inputs; i++) {
         const rt_array *a = n->in[i] >= 0 ? value[n->in[i]] : NULL;
         cJSON_AddItemToArray(inputs, a ? write_array(a, !varies[n->in[i]], why) : cJSON_CreateNull());
@@ -212,7 +218,8 @@ static rt_status read_inputs(rt_onnx_call *c, const cJSON *list, int *in, int *c
         if (has_data || !a->count) g->known[g->values] = a;
         else {
             if (g->inputs == RT_CALL_INPUTS || a->type == RT_STRING)
-                return rt_fail(RT_INPUT, "has more than %d inputs that depend on data, or texts among them", RT_CALL_INPUTS);
+                return rt_fail(RT_INPUT, "has more than %d inputs that depend on data, or texts among them",
+                               RT_CALL_INPUTS);
             c->in[g->inputs].type = a->type;
             c->in[g->inputs].rank = a->rank;
             memcpy(c->in[g->inputs].dim, a->dim, sizeof a->dim);
@@ -229,11 +236,14 @@ static rt_status read_node(rt_onnx_call *c, const cJSON *j)
     rt_eval_graph *g = &c->graph;
     const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "op")),
                *domain = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "domain"));
-    const cJSON *opset = cJSON_GetObjectItemCaseSensitive(j, "opset"), *inputs = cJSON_GetObjectItemCaseSensitive(j, "inputs"),
-                *attributes = cJSON_GetObjectItemCaseSensitive(j, "attributes"), *outputs = cJSON_GetObjectItemCaseSensitive(j, "outputs"),
+    const cJSON *opset = cJSON_GetObjectItemCaseSensitive(j, "opset"),
+                *inputs = cJSON_GetObjectItemCaseSensitive(j, "inputs"),
+                *attributes = cJSON_GetObjectItemCaseSensitive(j, "attributes"),
+                *outputs = cJSON_GetObjectItemCaseSensitive(j, "outputs"),
                 *output = cJSON_GetObjectItemCaseSensitive(j, "output");
     int n = cJSON_IsNumber(outputs) ? outputs->valueint : 1, which = cJSON_IsNumber(output) ? output->valueint : 0;
-    if (!op || !domain || !cJSON_IsNumber(opset) || !cJSON_IsArray(inputs) || n < 1 || n > INPUTS || which < 0 || which >= n)
+    if (!op || !domain || !cJSON_IsNumber(opset) || !cJSON_IsArray(inputs) || n < 1 || n > INPUTS || which < 0 ||
+        which >= n)
         return rt_fail(RT_INPUT, "needs \"op\", \"domain\", \"opset\" and \"inputs\", as an import writes them");
     rt_eval_node *node = g->node = rt_region_take(r, sizeof *node);
     int *in = rt_region_list(r, INPUTS, sizeof *in), *out = rt_region_list(r, (size_t)n, sizeof *out), count = 0;
@@ -275,7 +285,9 @@ rt_status rt_onnx_call_read(rt_onnx_call **out, const cJSON *j)
     rt_onnx_call *c = rt_region_take(r, sizeof *c);
     rt_status st = c ? RT_OK : RT_RUN;
     if (c) c->region = r;
-    if (!st) st = cJSON_IsObject(j) ? read_node(c, j) : rt_fail(RT_USAGE, "\"onnx\" must be an object, as an import writes it");
+    if (!st)
+        st = cJSON_IsObject(j) ? read_node(c, j)
+                               : rt_fail(RT_USAGE, "\"onnx\" must be an object, as an import writes it");
     if (st) rt_region_free(r);
     else *out = c;
     return st;

@@ -17,5 +17,6 @@ rt_status rt_onnx_call_read(rt_onnx_call **, const cJSON *);
 void rt_onnx_call_free(void *call);
 /* The node as an object, its inputs being values (NULL: not there, or what `varies` says) of the graph; output i
  * answers. NULL where it cannot be written: *why. */
-cJSON *rt_onnx_call_write(const rt_eval_node *, rt_array *const *value, const char *varies, int output, const char **why);
+cJSON *rt_onnx_call_write(const rt_eval_node *, rt_array *const *value, const char *varies, int output,
+                          const char **why);
 #endif

@@ -1,6 +1,6 @@
-/* student/onnx/onnx_fuse.c - chains of small operators, as exporters spell larger ones, become those: GELU in both forms,
- * SiLU, hard-swish, layer and root mean square norms. Each is evaluated on the row in both forms, and stays as it was
- * where they differ by more than 1e-5 of its scale. */
+/* student/onnx/onnx_fuse.c - chains of small operators, as exporters spell larger ones, become those: GELU in both
+ * forms, SiLU, hard-swish, layer and root mean square norms. Each is evaluated on the row in both forms, and stays as
+ * it was where they differ by more than 1e-5 of its scale. */
 #include <math.h>
 #include <string.h>
 
@@ -165,7 +165,8 @@ static rt_status become(fuser *f, rt_eval_node *n, const rt_eval_node *to)
     return RT_OK;
 }
 
-static rt_status of_one(fuser *f, rt_eval_node *n, const char *op, int version, int x, const char *string, const char *value)
+static rt_status of_one(fuser *f, rt_eval_node *n, const char *op, int version, int x, const char *string,
+                        const char *value)
 {
     rt_region *r = f->row->region;
     int *in = rt_region_list(r, 1, sizeof *in);
@@ -175,7 +176,8 @@ static rt_status of_one(fuser *f, rt_eval_node *n, const char *op, int version, 
     in[0] = x;
     s[0] = value;
     *a = (rt_eval_attr){.name = string, .kind = RT_EA_STRING, .n = 1, .s = s};
-    return become(f, n, &(rt_eval_node){.op = op, .version = version, .in = in, .inputs = 1, .attr = a, .attrs = string != NULL});
+    return become(
+        f, n, &(rt_eval_node){.op = op, .version = version, .in = in, .inputs = 1, .attr = a, .attrs = string != NULL});
 }
 
 /* A product, or a quotient by a number, that is an activation. */
@@ -187,7 +189,8 @@ static rt_status activation(fuser *f, rt_eval_node *n)
     if (!m) return RT_OK;
     for (int i = 0; i < 4; i++) {                          /* either side, as it is and without a number before it */
         double scale = outer, hard;
-        int t = strip(f, m->in[1 - i % 2], &scale), x = i < 2 ? through(f, m->in[i % 2]) : strip(f, m->in[i % 2], &scale);
+        int t = strip(f, m->in[1 - i % 2], &scale),
+            x = i < 2 ? through(f, m->in[i % 2]) : strip(f, m->in[i % 2], &scale);
         if (x < 0 || t < 0 || !f->row->varies[x]) continue;
         hard = scale;
         if (near(scale, 0.5) && is_erf_factor(f, t, x)) return of_one(f, n, "Gelu", 20, x, NULL, NULL);
@@ -244,7 +247,8 @@ static int find_norm(const fuser *f, int v, norm *m)
             if ((r = given_by(f, n->in[i], "Reciprocal"))) root = r->in[0], d = through(f, n->in[1 - i]);
     const rt_eval_node *s = d >= 0 ? given_by(f, root, "Sqrt") : NULL;
     if (!s) return 0;
-    int square = mean_of(f, less_constant(f, s->in[0], &m->eps), &m->axis), from = square >= 0 ? root_of(f, square) : -1;
+    int square = mean_of(f, less_constant(f, s->in[0], &m->eps), &m->axis),
+        from = square >= 0 ? root_of(f, square) : -1;
     if (from < 0) return 0;
     m->x = centered(f, d, &axis);
     m->centered = m->x >= 0;
@@ -277,9 +281,13 @@ static rt_status normed(fuser *f, rt_eval_node *n, const norm *m, int gamma, int
     *axis = m->axis - f->row->value[m->x]->rank;
     a[0] = (rt_eval_attr){.name = "epsilon", .kind = RT_EA_FLOAT, .n = 1, .f = eps};
     a[1] = (rt_eval_attr){.name = "axis", .kind = RT_EA_INT, .n = 1, .i = axis};
-    return become(f, n, &(rt_eval_node){.op = m->centered ? "LayerNormalization" : "RMSNormalization",
-                                        .version = m->centered ? 17 : 23, .in = in, .inputs = beta >= 0 ? 3 : 2, .attr = a,
-                                        .attrs = 2});
+    return become(f, n,
+                  &(rt_eval_node){.op = m->centered ? "LayerNormalization" : "RMSNormalization",
+                                  .version = m->centered ? 17 : 23,
+                                  .in = in,
+                                  .inputs = beta >= 0 ? 3 : 2,
+                                  .attr = a,
+                                  .attrs = 2});
 }
 
 /* n is gamma times a norm, or that plus beta. */
@@ -304,7 +312,8 @@ static void find_givers(fuser *f)
 {
     for (int v = 0; v < f->g->values; v++) f->giver[v] = -1;
     for (int i = 0; i < f->g->nodes; i++)
-        for (int k = 0; k < f->g->node[i].outputs; k++) if (f->g->node[i].out[k] >= 0) f->giver[f->g->node[i].out[k]] = i;
+        for (int k = 0; k < f->g->node[i].outputs; k++)
+            if (f->g->node[i].out[k] >= 0) f->giver[f->g->node[i].out[k]] = i;
 }
 
 rt_status rt_onnx_fuse(rt_onnx_row *row, int *fused)

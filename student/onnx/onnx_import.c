@@ -79,10 +79,13 @@ static rt_status read_mask(const importer *m, int i, const char *text)
     int of = input_named(m, text, n), not_zero = rest[0] == '!' && rest[1] == '=';
     for (rest += not_zero ? 2 : 0; *rest == ' ';) rest++;
     if (!not_zero || strcmp(rest, "0"))
-        return rt_fail(RT_USAGE, "inputs.%s: '%.60s' is not understood; \"ids != 0\" marks the ids of the input named ids, a "
-                       "number stands for every element", m->file->input[i].name, text);
+        return rt_fail(RT_USAGE,
+                       "inputs.%s: '%.60s' is not understood; \"ids != 0\" marks the ids of the input named ids, a "
+                       "number stands for every element",
+                       m->file->input[i].name, text);
     if (of < 0 || of == i)
-        return rt_fail(RT_USAGE, "inputs.%s: the model has no other input named '%.*s'", m->file->input[i].name, (int)n, text);
+        return rt_fail(RT_USAGE, "inputs.%s: the model has no other input named '%.*s'", m->file->input[i].name, (int)n,
+                       text);
     m->bound[i].role = RT_ONNX_PRESENT;
     m->bound[i].of = of;
     return RT_OK;
@@ -151,8 +154,8 @@ static rt_status set_shape(const importer *m, int i)
     if (v->strange) return rt_fail(RT_INPUT, "input '%s' is a %s, which is not supported", v->name, v->strange);
     if (b->rank) {                                         /* told */
         if (v->rank >= 0 && v->rank != b->rank)
-            return rt_fail(RT_USAGE, "inputs.%s.shape: has %d dimensions, the model's input %d besides the batch", v->name,
-                           b->rank - 1, v->rank - 1);
+            return rt_fail(RT_USAGE, "inputs.%s.shape: has %d dimensions, the model's input %d besides the batch",
+                           v->name, b->rank - 1, v->rank - 1);
         for (int k = 1; k < b->rank; k++)
             if (v->rank > 0 && v->dim[k] >= 0 && v->dim[k] != b->dim[k])
                 return rt_fail(RT_USAGE, "inputs.%s.shape: dimension %d is %lld, the model's is %lld", v->name, k,
@@ -174,8 +177,10 @@ static rt_status set_shape(const importer *m, int i)
     b->dim[0] = 1;
     for (int k = 1; k < v->rank; k++) {
         if (v->dim[k] < 0)
-            return rt_fail(RT_USAGE, "input '%s': the model leaves dimension %d%s%s%s open; give the shape of a row: --shape "
-                           "%s=%s", v->name, k, v->param[k] ? " ('" : "", v->param[k] ? v->param[k] : "",
+            return rt_fail(RT_USAGE,
+                           "input '%s': the model leaves dimension %d%s%s%s open; give the shape of a row: --shape "
+                           "%s=%s",
+                           v->name, k, v->param[k] ? " ('" : "", v->param[k] ? v->param[k] : "",
                            v->param[k] ? "')" : "", v->name, example(v));
         b->dim[k] = v->dim[k];
     }
@@ -189,8 +194,10 @@ static rt_status set_layout(const importer *m, int i)
     const rt_onnx_bound *b = &m->bound[i];
     rt_lower_input *in = &m->in[i];
     int64_t size = 1;
-    const char *own = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "layout"));
-    if (own && b->rank >= 3 && m->layout[i] == RT_LAYOUT_AUTO) m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
+    const char *own = cJSON_GetStringValue(
+        cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "layout"));
+    if (own && b->rank >= 3 && m->layout[i] == RT_LAYOUT_AUTO)
+        m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
     for (int k = 0; k < b->rank; k++) {
         in->order[k] = k;
         if (__builtin_mul_overflow(size, b->dim[k], &size) || size > 1 << 24)
@@ -263,7 +270,8 @@ static rt_status choose_output(importer *m, const char *name)
     for (int i = 0; i < m->g->outputs; i++) {
         const rt_onnx_value *v = &m->file->output[i];
         const rt_eval_node *zip = giver_of(m->g, m->g->output[i]);
-        int zipped = zip && !strcmp(zip->op, "ZipMap"), is_float = zipped || v->type == RT_F32 || v->type == RT_F16 || v->type == RT_F64 || v->type == RT_BF16;
+        int zipped = zip && !strcmp(zip->op, "ZipMap"),
+            is_float = zipped || v->type == RT_F32 || v->type == RT_F16 || v->type == RT_F64 || v->type == RT_BF16;
         if (name && !strcmp(name, v->name)) {
             m->output[0] = i;
             return RT_OK;
@@ -274,13 +282,17 @@ static rt_status choose_output(importer *m, const char *name)
         }
         if (n < (int)sizeof list - 120)
             n += snprintf(list + n, sizeof list - (size_t)n, "%s%.60s (%s, rank %d)", i ? ", " : "", v->name,
-                          v->strange ? v->strange : v->type < RT_DTYPE_COUNT ? rt_array_type_name(v->type) : "?", v->rank);
+                          v->strange                 ? v->strange
+                          : v->type < RT_DTYPE_COUNT ? rt_array_type_name(v->type)
+                                                     : "?",
+                          v->rank);
     }
     m->output[0] = m->g->outputs == 1 ? 0 : likely;
     if (name || m->output[0] < 0 || several)
         return rt_fail(RT_USAGE, "output%s%.60s: name the output that answers by \"output\"; the model has %s",
                        name ? " " : "", name ? name : "", list);
-    if (m->g->outputs > 1) note(m, "output '%s' answers%s: the only one of a row of numbers", m->file->output[m->output[0]].name, "");
+    if (m->g->outputs > 1)
+        note(m, "output '%s' answers%s: the only one of a row of numbers", m->file->output[m->output[0]].name, "");
     return RT_OK;
 }
 
@@ -307,7 +319,8 @@ static int take_own_heads(importer *m)
 /* What ends with one of these gives probabilities, or what is used as such. */
 static int is_classifier(const rt_eval_graph *g, const rt_eval_node *n)
 {
-    while (n && !strcmp(n->domain, "ai.onnx.ml") && (!strcmp(n->op, "ZipMap") || !strcmp(n->op, "Normalizer"))) n = giver_of(g, n->in[0]);
+    while (n && !strcmp(n->domain, "ai.onnx.ml") && (!strcmp(n->op, "ZipMap") || !strcmp(n->op, "Normalizer")))
+        n = giver_of(g, n->in[0]);
     return n && !strcmp(n->domain, "ai.onnx.ml") && strstr(n->op, "Classifier");
 }
 
@@ -318,7 +331,8 @@ static rt_status append(rt_onnx_row *row, const char *op, int version, const rt_
     rt_region *r = row->region;
     size_t values = (size_t)g->values, nodes = (size_t)g->nodes;
     const char **names = rt_region_list(r, values + 1, sizeof *names);
-    rt_array **known = rt_region_list(r, values + 1, sizeof *known), **all = rt_region_list(r, values + 1, sizeof *all), *out = NULL;
+    rt_array **known = rt_region_list(r, values + 1, sizeof *known), **all = rt_region_list(r, values + 1, sizeof *all),
+             *out = NULL;
     char *varies = rt_region_take(r, values + 1);
     rt_eval_node *node = rt_region_list(r, nodes + 1, sizeof *node);
     int *io = rt_region_list(r, 2, sizeof *io);
@@ -333,8 +347,17 @@ static rt_status append(rt_onnx_row *row, const char *op, int version, const rt_
     io[1] = g->values;
     names[values] = op;
     varies[values] = 1;
-    node[nodes] = (rt_eval_node){.name = op, .op = op, .domain = "", .in = io, .inputs = 1, .out = io + 1, .outputs = 1,
-                                 .attr = attr, .attrs = attr != NULL, .version = version, .def = rt_eval_find("", op, version)};
+    node[nodes] = (rt_eval_node){.name = op,
+                                 .op = op,
+                                 .domain = "",
+                                 .in = io,
+                                 .inputs = 1,
+                                 .out = io + 1,
+                                 .outputs = 1,
+                                 .attr = attr,
+                                 .attrs = attr != NULL,
+                                 .version = version,
+                                 .def = rt_eval_find("", op, version)};
     g->value = names;
     g->known = known;
     g->node = node;
@@ -366,12 +389,14 @@ static rt_status strip_softmax(importer *m, rt_onnx_row *row, int *value)
 {
     int v = *value;
     const rt_eval_node *n = giver_of(row->graph, v);
-    while (n && !*n->domain && (!strcmp(n->op, "Identity") || !strcmp(n->op, "Flatten"))) n = giver_of(row->graph, v = n->in[0]);
+    while (n && !*n->domain && (!strcmp(n->op, "Identity") || !strcmp(n->op, "Flatten")))
+        n = giver_of(row->graph, v = n->in[0]);
     const rt_array *a = row->value[v];
     int is_softmax = n && !*n->domain && !strcmp(n->op, "Softmax"), last = 0;
     if (is_softmax) {
         int64_t axis = rt_lower_int(n, "axis", n->version < 13 ? 1 : -1);
-        last = a->rank >= 1 && (axis < 0 ? axis + a->rank : axis) == a->rank - 1 && (size_t)a->dim[a->rank - 1] == a->count;
+        last = a->rank >= 1 && (axis < 0 ? axis + a->rank : axis) == a->rank - 1 &&
+               (size_t)a->dim[a->rank - 1] == a->count;
     }
     if (m->gives == RT_GIVES_AUTO && is_softmax && last) {
         m->gives = RT_GIVES_PROBABILITIES;

@@ -260,7 +260,8 @@ static void set_dims(rt_lowered_value *v, const rt_array *a)
     memcpy(v->dim, a->dim, sizeof v->dim);
 }
 
-void rt_lower_give(rt_lowering *l, const rt_eval_node *n, int i, const cJSON *layer, const rt_shape *shape, const int *order)
+void rt_lower_give(rt_lowering *l, const rt_eval_node *n, int i, const cJSON *layer, const rt_shape *shape,
+                   const int *order)
 {
     rt_lowered_value *v = &l->v[n->out[i]];
     const rt_array *a = rt_lower_shape(l, n, i);
@@ -304,7 +305,8 @@ static rt_lower_fn *function_of(const rt_eval_node *n)
 
 static int needs_lowering(const rt_lowering *l, const rt_eval_node *n)
 {
-    for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0 && l->row->varies[n->out[i]] && !l->v[n->out[i]].layer) return 1;
+    for (int i = 0; i < n->outputs; i++)
+        if (n->out[i] >= 0 && l->row->varies[n->out[i]] && !l->v[n->out[i]].layer) return 1;
     return 0;
 }
 
@@ -313,8 +315,9 @@ typedef struct { char text[1500]; int used, nodes; } complaints;
 static void complain(complaints *c, const rt_eval_node *n, const char *why)
 {
     if (c->used < (int)sizeof c->text - 300)
-        c->used += snprintf(c->text + c->used, sizeof c->text - (size_t)c->used, "%snode '%.80s' (%.40s, opset %d): %.120s",
-                            c->nodes ? "; " : "", n->name, n->op, n->version, why);
+        c->used += snprintf(c->text + c->used, sizeof c->text - (size_t)c->used,
+                            "%snode '%.80s' (%.40s, opset %d): %.120s", c->nodes ? "; " : "", n->name, n->op,
+                            n->version, why);
     c->nodes++;
 }
 
@@ -387,7 +390,8 @@ static rt_status mark(rt_lowering *l, int value, const rt_lowered_value *of, con
     cJSON_AddStringToObject(node, "op", "Cast");
     cJSON_AddStringToObject(node, "domain", "");
     cJSON_AddNumberToObject(node, "opset", 13);
-    cJSON_AddNumberToObject(cJSON_AddObjectToObject(cJSON_AddObjectToObject(node, "attributes"), "to"), "int", 9 /* BOOL */);
+    cJSON_AddNumberToObject(cJSON_AddObjectToObject(cJSON_AddObjectToObject(node, "attributes"), "to"), "int",
+                            9 /* BOOL */);
     inputs = cJSON_AddArrayToObject(node, "inputs");
     cJSON *in = cJSON_CreateObject();
     cJSON_AddStringToObject(in, "type", rt_array_type_name(ids->type));
@@ -397,7 +401,8 @@ static rt_status mark(rt_lowering *l, int value, const rt_lowered_value *of, con
     cJSON_AddItemToObject(j, "onnx", node);
     rt_lowered_value like = {.rank = ids->rank};
     memcpy(like.dim, ids->dim, sizeof like.dim);
-    if (!rt_lower_memory(l, &like, NULL, &shape)) return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[value], l->bad);
+    if (!rt_lower_memory(l, &like, NULL, &shape))
+        return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[value], l->bad);
     *v = (rt_lowered_value){.layer = rt_lower_name(j), .shape = shape, .rank = a->rank, .base_rank = a->rank};
     memcpy(v->dim, a->dim, sizeof v->dim);
     memcpy(v->base, a->dim, sizeof v->base);
@@ -443,7 +448,8 @@ static rt_status add_masks(rt_lowering *l, const rt_onnx_bound *bound)
         rt_lowered_value *v = &l->v[l->g->input[i]], *ids = &l->v[l->g->input[bound[i].of]];
         if (bound[i].role != RT_ONNX_PRESENT) continue;
         rt_array id = *l->row->value[l->g->input[bound[i].of]], *value[2] = {&id, NULL};
-        const rt_eval_node sign = {.op = "Sign", .domain = "", .version = 13, .in = &in, .inputs = 1, .out = &out, .outputs = 1};
+        const rt_eval_node sign = {
+            .op = "Sign", .domain = "", .version = 13, .in = &in, .inputs = 1, .out = &out, .outputs = 1};
         const char varies[2] = {1, 1}, *why;
         cJSON *node = rt_onnx_call_write(&sign, value, varies, 0, &why);
         cJSON *j = rt_lower_layer(l, "call", l->g->value[l->g->input[i]], &ids->layer, 1);
@@ -451,7 +457,8 @@ static rt_status add_masks(rt_lowering *l, const rt_onnx_bound *bound)
         *v = *ids;
         v->ids = 0;
         v->layer = rt_lower_name(j);
-        if (!rt_lower_memory(l, v, NULL, &v->shape)) return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[l->g->input[i]], l->bad);
+        if (!rt_lower_memory(l, v, NULL, &v->shape))
+            return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[l->g->input[i]], l->bad);
     }
     return RT_OK;
 }
@@ -487,8 +494,8 @@ static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int o
         if (!l->row->varies[value])
             return rt_fail(RT_INPUT, "output '%s' does not depend on the data", l->g->value[value]);
         if (!a->count || a->count > RT_HEADS_WIDTH)
-            return rt_fail(RT_INPUT, "output '%s' has %zu numbers a row; a head has 1 to %d", l->g->value[value], a->count,
-                           RT_HEADS_WIDTH);
+            return rt_fail(RT_INPUT, "output '%s' has %zu numbers a row; a head has 1 to %d", l->g->value[value],
+                           a->count, RT_HEADS_WIDTH);
         RT_TRY(rt_lower_as(l, v, NULL, &flat, &layer));
         if (l->bad) return rt_fail(RT_INPUT, "output '%s': %s", l->g->value[value], l->bad);
         cJSON *j = cJSON_CreateObject();
@@ -518,11 +525,13 @@ static void prune(rt_lowering *l, const cJSON *heads)
         for (const cJSON *h = heads->child; h && !read; h = h->next)
             read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
         for (const cJSON *k = j->next; k && !read; k = k->next)
-            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) || reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
+            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) ||
+                   reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
         if (read) continue;
         size_t n = strlen(name);
         for (int i = 0; i < l->fields; i++)
-            if (!strncmp(l->field[i].field, name, n) && l->field[i].field[n] == '.' && !strchr(l->field[i].field + n + 1, '.'))
+            if (!strncmp(l->field[i].field, name, n) && l->field[i].field[n] == '.' &&
+                !strchr(l->field[i].field + n + 1, '.'))
                 l->field[i].count = 0;                     /* not set */
         cJSON_Delete(cJSON_DetachItemViaPointer(l->layers, j));
     }

@@ -7,7 +7,10 @@
 #include "student/onnx/onnx_lower.h"
 
 static void set_number(cJSON *j, const char *key, double v) { cJSON_AddNumberToObject(j, key, v); }
-static void set_ints(cJSON *j, const char *key, const int *v, int n) { cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n)); }
+static void set_ints(cJSON *j, const char *key, const int *v, int n)
+{
+    cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n));
+}
 
 /* ---- windows ---- */
 
@@ -24,7 +27,8 @@ static int window_of(rt_lowering *l, const rt_eval_node *n, const int64_t *kerne
     int sides = w->sides = x->rank - 2;
     if (sides < 1 || sides > 2 || x->dim[0] != 1) return 0;
     int has_strides = rt_lower_ints(n, "strides", &strides), has_dilations = rt_lower_ints(n, "dilations", &dilations),
-        has_pads = rt_lower_ints(n, "pads", &pads), same = !strcmp(automatic, "SAME_UPPER"), lower = !strcmp(automatic, "SAME_LOWER");
+        has_pads = rt_lower_ints(n, "pads", &pads), same = !strcmp(automatic, "SAME_UPPER"),
+        lower = !strcmp(automatic, "SAME_LOWER");
     for (int i = 0; i < 2; i++) {
         int at = i - (2 - sides);
         int64_t k = at < 0 ? 1 : kernel[at], s = at >= 0 && has_strides > at ? strides[at] : 1,
@@ -38,7 +42,8 @@ static int window_of(rt_lowering *l, const rt_eval_node *n, const int64_t *kerne
             before = pads[at];
             behind = pads[at + sides];
         }
-        if (k < 1 || k > 1024 || s < 1 || s > 1024 || d < 1 || d > 1024 || before < 0 || behind < 0 || before > 1024 || behind > 1024)
+        if (k < 1 || k > 1024 || s < 1 || s > 1024 || d < 1 || d > 1024 || before < 0 || behind < 0 || before > 1024 ||
+            behind > 1024)
             return 0;
         w->kernel[i] = (int)k;
         w->stride[i] = (int)s;
@@ -58,7 +63,8 @@ static void set_window(cJSON *j, const window *w)
 }
 
 /* The layer's name of the node's first input, channels last. */
-static rt_status images(rt_lowering *l, const rt_eval_node *n, int order[RT_ARRAY_RANK], rt_shape *shape, const char **from)
+static rt_status images(rt_lowering *l, const rt_eval_node *n, int order[RT_ARRAY_RANK], rt_shape *shape,
+                        const char **from)
 {
     rt_lowered_value *x = rt_lower_in(l, n, 0);
     if (!x || !rt_lower_channels_last(x, order, shape)) return rt_lower_no(l, "its input is no image or sequence");
@@ -85,7 +91,8 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
     if (!w || (n->inputs > 2 && n->in[2] >= 0 && !b)) return rt_lower_no(l, "its weights depend on data");
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
-    if (w->rank != shape.rank + 1 || !window_of(l, n, w->dim + 2, &win)) return rt_lower_no(l, "its window is beyond the limits of layers");
+    if (w->rank != shape.rank + 1 || !window_of(l, n, w->dim + 2, &win))
+        return rt_lower_no(l, "its window is beyond the limits of layers");
     cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv2d" : "conv1d", n->name, &from, 1);
     set_number(j, "out", (double)w->dim[0]);
     set_window(j, &win);
@@ -191,7 +198,8 @@ static rt_status resize(rt_lowering *l, const rt_eval_node *n)
     size[1] = (int)y->dim[y->rank - 1];
     scales = rt_lower_const(l, n, old ? 1 : 2);
     if (old && !old_rounding(l, n, scales, &nearest)) return rt_lower_no(l, "a size that shrinks and one that grows");
-    if (scales && !strcmp(place, "align_corners") && !is_whole(l, n, scales)) return rt_lower_no(l, "aligned corners of a length that is no whole number");
+    if (scales && !strcmp(place, "align_corners") && !is_whole(l, n, scales))
+        return rt_lower_no(l, "aligned corners of a length that is no whole number");
     cJSON *j = rt_lower_layer(l, "resize", n->name, &from, 1);
     set_ints(j, "size", size, 2);
     if (!strcmp(mode, "linear") || !strcmp(mode, "bilinear")) cJSON_AddStringToObject(j, "mode", "linear");
@@ -246,7 +254,8 @@ static rt_status dense(rt_lowering *l, const rt_eval_node *n, const product *p)
     rt_shape flat = {1, {(int)p->k}}, lines = {2, {(int)rows, (int)p->k}}, out = {1, {(int)p->n}},
              outs = {2, {(int)rows, (int)p->n}};
     int *at = NULL;
-    if (!count || p->k > 1 << 20 || p->n > 1 << 20 || count > INT32_MAX) return rt_lower_no(l, "is beyond the limits of layers");
+    if (!count || p->k > 1 << 20 || p->n > 1 << 20 || count > INT32_MAX)
+        return rt_lower_no(l, "is beyond the limits of layers");
     if (rows == 1 && !rt_lower_is(x, NULL)) {               /* an image that is flattened: the weights move */
         if (!(at = row_order(l, x))) return RT_RUN;
         from = x->layer;
@@ -277,7 +286,8 @@ static rt_status gemm(rt_lowering *l, const rt_eval_node *n)
 {
     product p = {.w = rt_lower_const(l, n, 1), .b = rt_lower_const(l, n, 2), .alpha = rt_lower_float(n, "alpha", 1),
                  .beta = rt_lower_float(n, "beta", 1)};
-    if (!rt_lower_in(l, n, 0) || !p.w || (n->inputs > 2 && n->in[2] >= 0 && !p.b)) return rt_lower_no(l, "its weights depend on data");
+    if (!rt_lower_in(l, n, 0) || !p.w || (n->inputs > 2 && n->in[2] >= 0 && !p.b))
+        return rt_lower_no(l, "its weights depend on data");
     if (rt_lower_int(n, "transA", 0)) return rt_lower_no(l, "its left side is transposed");
     int turned = rt_lower_int(n, "transB", 0) != 0;
     p.k = p.w->dim[turned];
@@ -294,7 +304,8 @@ static const rt_array *bias_behind(rt_lowering *l, const rt_eval_node *n, int64_
     *add = rt_lower_next(l, n, "Add");
     if (*add < 0) return NULL;
     const rt_eval_node *a = &l->g->node[*add];
-    const rt_array *b = rt_lower_const(l, a, a->in[0] == n->out[0]), *was = l->row->value[n->out[0]], *is = rt_lower_shape(l, a, 0);
+    const rt_array *b = rt_lower_const(l, a, a->in[0] == n->out[0]), *was = l->row->value[n->out[0]],
+                   *is = rt_lower_shape(l, a, 0);
     if (b && b->count == (size_t)width && b->rank && b->dim[b->rank - 1] == width && is->count == was->count) return b;
     *add = -1;
     return NULL;
@@ -338,7 +349,8 @@ static rt_status batch_norm(rt_lowering *l, const rt_eval_node *n)
     rt_shape shape;
     const char *from;
     if (!x || x->rank < 2 || x->dim[0] != 1) return rt_lower_no(l, "its input is no image, sequence or row");
-    for (int i = 1; i < 5; i++) if (!is_vector(rt_lower_const(l, n, i), x->dim[1])) return rt_lower_no(l, "its statistics depend on data");
+    for (int i = 1; i < 5; i++)
+        if (!is_vector(rt_lower_const(l, n, i), x->dim[1])) return rt_lower_no(l, "its statistics depend on data");
     if (rt_lower_int(n, "training_mode", 0)) return rt_lower_no(l, "is in training mode");
     if (x->rank == 2) shape = (rt_shape){1, {(int)x->dim[1]}};
     else if (!rt_lower_channels_last(x, order, &shape)) return rt_lower_no(l, "its input is no image, sequence or row");
@@ -361,7 +373,8 @@ static rt_status layer_norm(rt_lowering *l, const rt_eval_node *n)
     if (n->outputs > 1) return rt_lower_no(l, "its mean and deviation are read");
     if (axis < 0) axis += x->rank;
     for (int i = 0; i < x->rank; i++) *(i < axis ? &rows : &width) *= x->dim[i];
-    if (gamma->count != (size_t)width || width > 1 << 20) return rt_lower_no(l, "its scale is not one number an element");
+    if (gamma->count != (size_t)width || width > 1 << 20)
+        return rt_lower_no(l, "its scale is not one number an element");
     rt_shape shape = rows == 1 ? (rt_shape){1, {(int)width}} : (rt_shape){2, {(int)rows, (int)width}};
     RT_TRY(rt_lower_as(l, x, NULL, &shape, &from));
     if (l->bad) return RT_OK;
@@ -405,7 +418,8 @@ static rt_status global_pool(rt_lowering *l, const rt_eval_node *n)
     const char *from;
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
-    cJSON *j = rt_lower_layer(l, strcmp(n->op, "GlobalMaxPool") ? "global_avg_pool" : "global_max_pool", n->name, &from, 1);
+    cJSON *j = rt_lower_layer(l, strcmp(n->op, "GlobalMaxPool") ? "global_avg_pool" : "global_max_pool", n->name, &from,
+                              1);
     rt_shape flat = {1, {shape.dim[shape.rank - 1]}};
     rt_lower_give(l, n, 0, j, &flat, order);
     return RT_OK;
@@ -437,7 +451,17 @@ static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
-const rt_lower_entry rt_lower_layers[] = {
-    {"Conv", conv}, {"ConvTranspose", conv_transpose}, {"Resize", resize}, {"Upsample", resize}, {"Gemm", gemm}, {"MatMul", matmul_const}, {"BatchNormalization", batch_norm},
-    {"LayerNormalization", layer_norm}, {"MaxPool", pool}, {"AveragePool", pool}, {"GlobalAveragePool", global_pool},
-    {"GlobalMaxPool", global_pool}, {"Gather", embedding}, {NULL, NULL}};
+const rt_lower_entry rt_lower_layers[] = {{"Conv", conv},
+                                          {"ConvTranspose", conv_transpose},
+                                          {"Resize", resize},
+                                          {"Upsample", resize},
+                                          {"Gemm", gemm},
+                                          {"MatMul", matmul_const},
+                                          {"BatchNormalization", batch_norm},
+                                          {"LayerNormalization", layer_norm},
+                                          {"MaxPool", pool},
+                                          {"AveragePool", pool},
+                                          {"GlobalAveragePool", global_pool},
+                                          {"GlobalMaxPool", global_pool},
+                                          {"Gather", embedding},
+                                          {NULL, NULL}};

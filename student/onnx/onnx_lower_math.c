@@ -23,14 +23,39 @@ static const struct {
     const char *onnx, *layer;
     struct { const char *onnx, *layer; double none; } a[2];
 } unary[] = {
-    {"Relu", "relu", {{0}}}, {"Sigmoid", "sigmoid", {{0}}}, {"Tanh", "tanh", {{0}}}, {"HardSwish", "hard_swish", {{0}}},
-    {"Exp", "exp", {{0}}}, {"Log", "log", {{0}}}, {"Sqrt", "sqrt", {{0}}}, {"Reciprocal", "reciprocal", {{0}}},
-    {"Abs", "abs", {{0}}}, {"Neg", "neg", {{0}}}, {"Erf", "erf", {{0}}}, {"Softplus", "softplus", {{0}}},
-    {"Softsign", "softsign", {{0}}}, {"Mish", "mish", {{0}}}, {"Sin", "sin", {{0}}}, {"Cos", "cos", {{0}}}, {"Tan", "tan", {{0}}},
-    {"Asin", "asin", {{0}}}, {"Acos", "acos", {{0}}}, {"Atan", "atan", {{0}}}, {"Sinh", "sinh", {{0}}}, {"Cosh", "cosh", {{0}}},
-    {"Asinh", "asinh", {{0}}}, {"Acosh", "acosh", {{0}}}, {"Atanh", "atanh", {{0}}}, {"Floor", "floor", {{0}}},
-    {"Ceil", "ceil", {{0}}}, {"Round", "round", {{0}}}, {"Sign", "sign", {{0}}}, {"Not", "not", {{0}}}, {"IsNaN", "is_nan", {{0}}},
-    {"LeakyRelu", "leaky_relu", {{"alpha", "slope", 0.01}}}, {"Elu", "elu", {{"alpha", "alpha", 1}}},
+    {"Relu", "relu", {{0}}},
+    {"Sigmoid", "sigmoid", {{0}}},
+    {"Tanh", "tanh", {{0}}},
+    {"HardSwish", "hard_swish", {{0}}},
+    {"Exp", "exp", {{0}}},
+    {"Log", "log", {{0}}},
+    {"Sqrt", "sqrt", {{0}}},
+    {"Reciprocal", "reciprocal", {{0}}},
+    {"Abs", "abs", {{0}}},
+    {"Neg", "neg", {{0}}},
+    {"Erf", "erf", {{0}}},
+    {"Softplus", "softplus", {{0}}},
+    {"Softsign", "softsign", {{0}}},
+    {"Mish", "mish", {{0}}},
+    {"Sin", "sin", {{0}}},
+    {"Cos", "cos", {{0}}},
+    {"Tan", "tan", {{0}}},
+    {"Asin", "asin", {{0}}},
+    {"Acos", "acos", {{0}}},
+    {"Atan", "atan", {{0}}},
+    {"Sinh", "sinh", {{0}}},
+    {"Cosh", "cosh", {{0}}},
+    {"Asinh", "asinh", {{0}}},
+    {"Acosh", "acosh", {{0}}},
+    {"Atanh", "atanh", {{0}}},
+    {"Floor", "floor", {{0}}},
+    {"Ceil", "ceil", {{0}}},
+    {"Round", "round", {{0}}},
+    {"Sign", "sign", {{0}}},
+    {"Not", "not", {{0}}},
+    {"IsNaN", "is_nan", {{0}}},
+    {"LeakyRelu", "leaky_relu", {{"alpha", "slope", 0.01}}},
+    {"Elu", "elu", {{"alpha", "alpha", 1}}},
     {"Selu", "selu", {{"alpha", "alpha", 1.67326319217681884765625}, {"gamma", "gamma", 1.05070102214813232421875}}},
     {"Celu", "celu", {{"alpha", "alpha", 1}}},
     {"HardSigmoid", "hard_sigmoid", {{"alpha", "alpha", 0.2}, {"beta", "beta", 0.5}}},
@@ -102,16 +127,31 @@ static rt_status softmax(rt_lowering *l, const rt_eval_node *n)
     rt_shape shape = rows == 1 ? (rt_shape){1, {(int)width}} : (rt_shape){2, {(int)rows, (int)width}};
     RT_TRY(rt_lower_as(l, x, order, &shape, &from));
     if (l->bad) return RT_OK;
-    rt_lower_give(l, n, 0, rt_lower_layer(l, strcmp(n->op, "Softmax") ? "log_softmax" : "softmax", n->name, &from, 1), &shape, order);
+    rt_lower_give(l, n, 0, rt_lower_layer(l, strcmp(n->op, "Softmax") ? "log_softmax" : "softmax", n->name, &from, 1),
+                  &shape, order);
     return RT_OK;
 }
 
 /* ---- of two ---- */
 
-static const struct { const char *onnx, *layer; } binary[] = {
-    {"Add", "add"}, {"Sum", "add"}, {"Sub", "subtract"}, {"Mul", "multiply"}, {"Div", "divide"}, {"Min", "minimum"},
-    {"Max", "maximum"}, {"Pow", "power"}, {"PRelu", "prelu"}, {"Less", "less"}, {"LessOrEqual", "less_or_equal"},
-    {"Greater", "greater"}, {"GreaterOrEqual", "greater_or_equal"}, {"Equal", "equal"}, {"And", "and"}, {"Or", "or"}, {"Xor", "xor"}};
+static const struct { const char *onnx, *layer;
+} binary[] = {{"Add", "add"},
+              {"Sum", "add"},
+              {"Sub", "subtract"},
+              {"Mul", "multiply"},
+              {"Div", "divide"},
+              {"Min", "minimum"},
+              {"Max", "maximum"},
+              {"Pow", "power"},
+              {"PRelu", "prelu"},
+              {"Less", "less"},
+              {"LessOrEqual", "less_or_equal"},
+              {"Greater", "greater"},
+              {"GreaterOrEqual", "greater_or_equal"},
+              {"Equal", "equal"},
+              {"And", "and"},
+              {"Or", "or"},
+              {"Xor", "xor"}};
 
 /* One side: a value, or a constant, and the shape that it has in ONNX's eyes. */
 typedef struct { rt_lowered_value *v; const rt_array *c; int rank; const int64_t *dim; } side;
@@ -122,7 +162,8 @@ static void joint_order(const side *s, int sides, int rank, int order[RT_ARRAY_R
     for (int i = 0; i < rank; i++) order[i] = i;
     for (int k = 0; k < sides; k++) {
         const rt_lowered_value *v = s[k].v;
-        if (!v || v->rank != rank || v->base_rank != rank || memcmp(v->base, v->dim, (size_t)rank * sizeof *v->dim)) continue;
+        if (!v || v->rank != rank || v->base_rank != rank || memcmp(v->base, v->dim, (size_t)rank * sizeof *v->dim))
+            continue;
         memcpy(order, v->order, (size_t)rank * sizeof *order);
         return;
     }
@@ -130,7 +171,8 @@ static void joint_order(const side *s, int sides, int rank, int order[RT_ARRAY_R
 
 /* A side's dimensions along the joint axes in their order, those left out that are 1 for all; and the order of its own
  * axes. 0: too many. */
-static int shape_of(const side *s, int rank, const int64_t *dim, const int *order, rt_shape *shape, int own[RT_ARRAY_RANK])
+static int shape_of(const side *s, int rank, const int64_t *dim, const int *order, rt_shape *shape,
+                    int own[RT_ARRAY_RANK])
 {
     int k = 0;
     shape->rank = 0;
@@ -182,15 +224,16 @@ static int is_weight(const rt_lowering *l, const rt_eval_node *n, int i)
     return c && c->count > 1 && l->g->known[n->in[i]] == c && rt_array_is_float(c);
 }
 
-static rt_status layer_of_two(rt_lowering *l, const rt_eval_node *n, const char *op, const side s[2], const int64_t *dim,
-                              int rank, cJSON **layer, rt_shape *out, int order[RT_ARRAY_RANK])
+static rt_status layer_of_two(rt_lowering *l, const rt_eval_node *n, const char *op, const side s[2],
+                              const int64_t *dim, int rank, cJSON **layer, rt_shape *out, int order[RT_ARRAY_RANK])
 {
     const char *from[2];
     int own[2][RT_ARRAY_RANK], varying = 0;
     rt_shape shape[2];
     joint_order(s, 2, rank, order);
     for (int k = 0; k < 2; k++) {
-        if (!shape_of(&s[k], rank, dim, order, &shape[k], own[k])) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        if (!shape_of(&s[k], rank, dim, order, &shape[k], own[k]))
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
         if (!s[k].v) continue;
         RT_TRY(rt_lower_as(l, s[k].v, own[k], &shape[k], &from[varying]));
         if (l->bad) return RT_OK;
@@ -267,7 +310,8 @@ static rt_status two(rt_lowering *l, const rt_eval_node *n)
         memcpy(moved.dim, under, sizeof moved.dim);
         s[1].c = &moved;
         s[1].dim = moved.dim;
-    } else if (n->version < 7 && rt_lower_int(n, "broadcast", 0)) return rt_lower_no(l, "opset 6's way of broadcasting");
+    } else if (n->version < 7 && rt_lower_int(n, "broadcast", 0))
+        return rt_lower_no(l, "opset 6's way of broadcasting");
     RT_TRY(layer_of_two(l, n, binary[i].layer, s, y->dim, y->rank, &j, &out, order));
     if (!l->bad) rt_lower_give(l, n, 0, j, &out, order);
     return RT_OK;
@@ -282,10 +326,12 @@ static rt_status where(rt_lowering *l, const rt_eval_node *n)
     int order[RT_ARRAY_RANK], own[RT_ARRAY_RANK];
     const char *from[3];
     rt_shape shape, out = {0};
-    if (!rt_array_is_float(y) && y->type != RT_BOOL) return rt_lower_no(l, "computes with integers that depend on data");
+    if (!rt_array_is_float(y) && y->type != RT_BOOL)
+        return rt_lower_no(l, "computes with integers that depend on data");
     joint_order(s, 3, y->rank, order);
     for (int k = 0; k < 3; k++) {
-        if (!shape_of(&s[k], y->rank, y->dim, order, &shape, own)) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        if (!shape_of(&s[k], y->rank, y->dim, order, &shape, own))
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
         RT_TRY(s[k].v ? rt_lower_as(l, s[k].v, own, &shape, &from[k]) : constant(l, s[k].c, &shape, own, &from[k]));
         if (l->bad) return RT_OK;
     }
@@ -295,13 +341,66 @@ static rt_status where(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
-const rt_lower_entry rt_lower_math[] = {
-    {"Relu", one}, {"Sigmoid", one}, {"Tanh", one}, {"HardSwish", one}, {"Exp", one}, {"Log", one}, {"Sqrt", one},
-    {"Reciprocal", one}, {"Abs", one}, {"Neg", one}, {"Erf", one}, {"Softplus", one}, {"Softsign", one}, {"Mish", one}, {"Sin", one},
-    {"Cos", one}, {"Tan", one}, {"Asin", one}, {"Acos", one}, {"Atan", one}, {"Sinh", one}, {"Cosh", one}, {"Asinh", one},
-    {"Acosh", one}, {"Atanh", one}, {"Floor", one}, {"Ceil", one}, {"Round", one}, {"Sign", one}, {"Not", one}, {"IsNaN", one},
-    {"LeakyRelu", one}, {"Elu", one}, {"Selu", one}, {"Celu", one}, {"HardSigmoid", one}, {"ThresholdedRelu", one}, {"Shrink", one},
-    {"Gelu", gelu}, {"Swish", swish}, {"Clip", clip}, {"Dropout", dropout}, {"Softmax", softmax}, {"LogSoftmax", softmax},
-    {"Add", two}, {"Sum", two}, {"Sub", two}, {"Mul", two}, {"Div", two}, {"Min", two}, {"Max", two}, {"Pow", two}, {"PRelu", two},
-    {"Less", two}, {"LessOrEqual", two}, {"Greater", two}, {"GreaterOrEqual", two}, {"Equal", two}, {"And", two}, {"Or", two},
-    {"Xor", two}, {"Where", where}, {NULL, NULL}};
+const rt_lower_entry rt_lower_math[] = {{"Relu", one},
+                                        {"Sigmoid", one},
+                                        {"Tanh", one},
+                                        {"HardSwish", one},
+                                        {"Exp", one},
+                                        {"Log", one},
+                                        {"Sqrt", one},
+                                        {"Reciprocal", one},
+                                        {"Abs", one},
+                                        {"Neg", one},
+                                        {"Erf", one},
+                                        {"Softplus", one},
+                                        {"Softsign", one},
+                                        {"Mish", one},
+                                        {"Sin", one},
+                                        {"Cos", one},
+                                        {"Tan", one},
+                                        {"Asin", one},
+                                        {"Acos", one},
+                                        {"Atan", one},
+                                        {"Sinh", one},
+                                        {"Cosh", one},
+                                        {"Asinh", one},
+                                        {"Acosh", one},
+                                        {"Atanh", one},
+                                        {"Floor", one},
+                                        {"Ceil", one},
+                                        {"Round", one},
+                                        {"Sign", one},
+                                        {"Not", one},
+                                        {"IsNaN", one},
+                                        {"LeakyRelu", one},
+                                        {"Elu", one},
+                                        {"Selu", one},
+                                        {"Celu", one},
+                                        {"HardSigmoid", one},
+                                        {"ThresholdedRelu", one},
+                                        {"Shrink", one},
+                                        {"Gelu", gelu},
+                                        {"Swish", swish},
+                                        {"Clip", clip},
+                                        {"Dropout", dropout},
+                                        {"Softmax", softmax},
+                                        {"LogSoftmax", softmax},
+                                        {"Add", two},
+                                        {"Sum", two},
+                                        {"Sub", two},
+                                        {"Mul", two},
+                                        {"Div", two},
+                                        {"Min", two},
+                                        {"Max", two},
+                                        {"Pow", two},
+                                        {"PRelu", two},
+                                        {"Less", two},
+                                        {"LessOrEqual", two},
+                                        {"Greater", two},
+                                        {"GreaterOrEqual", two},
+                                        {"Equal", two},
+                                        {"And", two},
+                                        {"Or", two},
+                                        {"Xor", two},
+                                        {"Where", where},
+                                        {NULL, NULL}};

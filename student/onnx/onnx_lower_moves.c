@@ -105,7 +105,8 @@ static rt_status transpose(rt_lowering *l, const rt_eval_node *n)
 /* ---- along axes ---- */
 
 /* A value in an order that it can stay in: its own, or row-major where it was reshaped. Dimensions of one are left out
- * but for those that `grown`, as ONNX will have it, is longer in; place: of each axis among the layer's, -1: left out. */
+ * but for those that `grown`, as ONNX will have it, is longer in; place: of each axis among the layer's, -1: left out.
+ */
 typedef struct { const char *from; rt_shape shape; int order[RT_ARRAY_RANK], place[RT_ARRAY_RANK]; } laid;
 
 static rt_status lay(rt_lowering *l, rt_lowered_value *v, const int64_t *grown, laid *x)
@@ -134,10 +135,14 @@ static rt_shape sized(const laid *x, const rt_array *y)
     return s;
 }
 
-static void add_ints(cJSON *j, const char *key, const int *v, int n) { cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n)); }
+static void add_ints(cJSON *j, const char *key, const int *v, int n)
+{
+    cJSON_AddItemToObject(j, key, cJSON_CreateIntArray(v, n));
+}
 
 /* Output i is [first, ..) in steps of the input along each axis, as long as ONNX has it. */
-static rt_status part(rt_lowering *l, const rt_eval_node *n, int i, const laid *x, const int64_t *first, const int64_t *step)
+static rt_status part(rt_lowering *l, const rt_eval_node *n, int i, const laid *x, const int64_t *first,
+                      const int64_t *step)
 {
     const rt_array *y = rt_lower_shape(l, n, i);
     int start[RT_MAX_RANK] = {0}, end[RT_MAX_RANK], by[RT_MAX_RANK], backwards = 0;
@@ -146,7 +151,8 @@ static rt_status part(rt_lowering *l, const rt_eval_node *n, int i, const laid *
         int p = x->place[a];
         if (p < 0) continue;
         int64_t behind = first[a] + step[a] * y->dim[a];
-        if (y->dim[a] < 1 || step[a] > INT32_MAX || step[a] < -INT32_MAX) return rt_lower_no(l, "nothing is left of a dimension");
+        if (y->dim[a] < 1 || step[a] > INT32_MAX || step[a] < -INT32_MAX)
+            return rt_lower_no(l, "nothing is left of a dimension");
         start[p] = (int)first[a];
         by[p] = (int)step[a];
         end[p] = behind > x->shape.dim[p] ? x->shape.dim[p] : behind < 0 ? INT32_MIN : (int)behind;
@@ -251,9 +257,11 @@ static rt_status repeat(rt_lowering *l, const rt_eval_node *n)
     if (more > 0) {                                        /* ones in front change no order */
         wide.rank += more;
         wide.base_rank += more;
-        if (wide.rank > RT_ARRAY_RANK || wide.base_rank > RT_ARRAY_RANK) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        if (wide.rank > RT_ARRAY_RANK || wide.base_rank > RT_ARRAY_RANK)
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
         for (int i = 0; i < v->rank; i++) wide.dim[i + more] = v->dim[i];
-        for (int i = 0; i < v->base_rank; i++) wide.base[i + more] = v->base[i], wide.order[i + more] = v->order[i] + more;
+        for (int i = 0; i < v->base_rank; i++)
+            wide.base[i + more] = v->base[i], wide.order[i + more] = v->order[i] + more;
         for (int i = 0; i < more; i++) wide.dim[i] = wide.base[i] = 1, wide.order[i] = i;
     }
     RT_TRY(lay(l, &wide, y->dim, &x));
@@ -344,7 +352,8 @@ rt_status rt_lower_pick(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- several inputs along one axis ---- */
 
-static rt_status put_constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *order, const char **from)
+static rt_status put_constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *order,
+                              const char **from)
 {
     cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
     int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
@@ -385,7 +394,8 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
     rt_shape shape;
     if (!from) return RT_RUN;
     if (axis < 0) axis += y->rank;
-    if (!rt_array_is_float(y) && y->type != RT_BOOL) return rt_lower_no(l, "computes with integers that depend on data");
+    if (!rt_array_is_float(y) && y->type != RT_BOOL)
+        return rt_lower_no(l, "computes with integers that depend on data");
     for (int i = 0; i < y->rank; i++) order[i] = i;
     for (int i = 0; i < n->inputs && first; i++) {
         const rt_lowered_value *v = rt_lower_in(l, n, i);
@@ -416,10 +426,15 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- reductions ---- */
 
-static const struct { const char *onnx, *layer; int keeps; } reductions[] = {   /* keeps: of one value it is that value */
-    {"ReduceSum", "reduce_sum", 1}, {"ReduceMean", "reduce_mean", 1}, {"ReduceMax", "reduce_max", 1}, {"ReduceMin", "reduce_min", 1},
-    {"ReduceProd", "reduce_prod", 1}, {"ReduceL1", "reduce_l1", 0}, {"ReduceL2", "reduce_l2", 0},
-    {"ReduceSumSquare", "reduce_sum_square", 0}, {"ReduceLogSum", "reduce_log_sum", 0}, {"ReduceLogSumExp", "reduce_log_sum_exp", 0}};
+static const struct {
+    const char *onnx, *layer;
+    int keeps;
+} reductions[] = {/* keeps: of one value it is that value */
+                  {"ReduceSum", "reduce_sum", 1},        {"ReduceMean", "reduce_mean", 1},
+                  {"ReduceMax", "reduce_max", 1},        {"ReduceMin", "reduce_min", 1},
+                  {"ReduceProd", "reduce_prod", 1},      {"ReduceL1", "reduce_l1", 0},
+                  {"ReduceL2", "reduce_l2", 0},          {"ReduceSumSquare", "reduce_sum_square", 0},
+                  {"ReduceLogSum", "reduce_log_sum", 0}, {"ReduceLogSumExp", "reduce_log_sum_exp", 0}};
 
 static rt_status reduce(rt_lowering *l, const rt_eval_node *n)
 {
@@ -456,9 +471,28 @@ static rt_status reduce(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
-const rt_lower_entry rt_lower_moves[] = {
-    {"Identity", same}, {"Cast", cast}, {"CastLike", cast}, {"Reshape", reshape}, {"Flatten", reshape}, {"Squeeze", reshape}, {"Unsqueeze", reshape},
-    {"Transpose", transpose}, {"Concat", concat}, {"Slice", slice}, {"Split", split}, {"Pad", pad}, {"Expand", repeat},
-    {"Tile", repeat}, {"ReduceSum", reduce}, {"ReduceMean", reduce}, {"ReduceMax", reduce}, {"ReduceMin", reduce},
-    {"ReduceProd", reduce}, {"ReduceL1", reduce}, {"ReduceL2", reduce}, {"ReduceSumSquare", reduce}, {"ReduceLogSum", reduce},
-    {"ReduceLogSumExp", reduce}, {NULL, NULL}};
+const rt_lower_entry rt_lower_moves[] = {{"Identity", same},
+                                         {"Cast", cast},
+                                         {"CastLike", cast},
+                                         {"Reshape", reshape},
+                                         {"Flatten", reshape},
+                                         {"Squeeze", reshape},
+                                         {"Unsqueeze", reshape},
+                                         {"Transpose", transpose},
+                                         {"Concat", concat},
+                                         {"Slice", slice},
+                                         {"Split", split},
+                                         {"Pad", pad},
+                                         {"Expand", repeat},
+                                         {"Tile", repeat},
+                                         {"ReduceSum", reduce},
+                                         {"ReduceMean", reduce},
+                                         {"ReduceMax", reduce},
+                                         {"ReduceMin", reduce},
+                                         {"ReduceProd", reduce},
+                                         {"ReduceL1", reduce},
+                                         {"ReduceL2", reduce},
+                                         {"ReduceSumSquare", reduce},
+                                         {"ReduceLogSum", reduce},
+                                         {"ReduceLogSumExp", reduce},
+                                         {NULL, NULL}};

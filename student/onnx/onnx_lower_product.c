@@ -26,8 +26,8 @@ static const rt_eval_node *follow(const rt_lowering *l, const rt_eval_node *n, c
     return &l->g->node[at];
 }
 
-/* Some exporters put zeros in the place of probabilities that are NaN, of a query that sees no key: which is what the layer
- * gives then. The Where that does so; NULL: there is none. */
+/* Some exporters put zeros in the place of probabilities that are NaN, of a query that sees no key: which is what the
+ * layer gives then. The Where that does so; NULL: there is none. */
 static const rt_eval_node *guarded(const rt_lowering *l, const rt_eval_node *softmax, pattern *p)
 {
     int is_nan = -1, where = -1, v = softmax->out[0];
@@ -123,7 +123,10 @@ static const cJSON *layer_named(const rt_lowering *l, const char *name)
     return NULL;
 }
 
-static const char *text_of(const cJSON *j, const char *key) { return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key)); }
+static const char *text_of(const cJSON *j, const char *key)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
+}
 
 /* The layer behind views and factors of one number, which multiply *scale; NULL: an input of the model. */
 static const cJSON *source_of(const rt_lowering *l, const char *name, double *scale)
@@ -149,7 +152,8 @@ static const cJSON *source_of(const rt_lowering *l, const char *name, double *sc
 static const char *third_of(const cJSON *j, int i, int t, int d)
 {
     if (!j || strcmp(text_of(j, "op"), "slice") || cJSON_HasObjectItem(j, "step")) return NULL;
-    const cJSON *start = cJSON_GetObjectItemCaseSensitive(j, "start"), *end = cJSON_GetObjectItemCaseSensitive(j, "end");
+    const cJSON *start = cJSON_GetObjectItemCaseSensitive(j, "start"),
+                *end = cJSON_GetObjectItemCaseSensitive(j, "end");
     const int want[2][3] = {{0, i, 0}, {t, i + 1, d}};
     for (int k = 0; k < 3; k++) {
         const cJSON *a = cJSON_GetArrayItem(start, k), *b = cJSON_GetArrayItem(end, k);
@@ -168,7 +172,8 @@ static const char *packed(const rt_lowering *l, const char *const from[3], int t
         whole[i] = part ? source_of(l, part, &none) : NULL;
     }
     const cJSON *j = whole[0];
-    if (!j || whole[1] != j || whole[2] != j || s[2] != 1 || none != 1 || strcmp(text_of(j, "op"), "dense") || s[0] * s[1] <= 0)
+    if (!j || whole[1] != j || whole[2] != j || s[2] != 1 || none != 1 || strcmp(text_of(j, "op"), "dense") ||
+        s[0] * s[1] <= 0)
         return NULL;
     *scale *= s[0] * s[1];
     return rt_lower_name(j);
@@ -227,7 +232,8 @@ static rt_status factor(rt_lowering *l, rt_lowered_value *v, int *turned, const 
     for (int i = 0; i < v->rank; i++) {
         int64_t d = v->dim[order[i]];
         if (i < v->rank - 2 && d == 1 && !s.rank) continue;           /* leading ones need not be there */
-        if (s.rank == RT_MAX_RANK || d > INT32_MAX) return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        if (s.rank == RT_MAX_RANK || d > INT32_MAX)
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
         s.dim[s.rank++] = (int)d;
     }
     return rt_lower_as(l, v, order, &s, from);

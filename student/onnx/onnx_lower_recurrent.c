@@ -19,7 +19,8 @@ static const char *beyond(const rt_lowering *l, const rt_eval_node *n, int64_t s
         kinds |= !strcmp(n->attr[a].name, "activations") || !strcmp(n->attr[a].name, "activation_alpha") ||
                  !strcmp(n->attr[a].name, "activation_beta") || !strcmp(n->attr[a].name, "clip");
     if (kinds) {                                           /* the default ones may be spelled out */
-        static const char *const usual[] = {"LSTM", "Sigmoid", "Tanh", "Tanh", "GRU", "Sigmoid", "Tanh", NULL, "RNN", "Tanh", NULL, NULL};
+        static const char *const usual[] = {"LSTM", "Sigmoid", "Tanh", "Tanh", "GRU", "Sigmoid",
+                                            "Tanh", NULL,      "RNN",  "Tanh", NULL,  NULL};
         int k = 0;
         while (strcmp(usual[k], n->op)) k += 4;
         for (int a = 0; a < n->attrs; a++) {
@@ -28,7 +29,8 @@ static const char *beyond(const rt_lowering *l, const rt_eval_node *n, int64_t s
             if (strncmp(q->name, "activation", 10)) continue;
             int each = k == 0 ? 3 : k == 4 ? 2 : 1;
             if (q->kind != RT_EA_STRINGS) return "activations with parameters";
-            for (int i = 0; i < q->n; i++) if (strcmp(q->s[i], usual[k + 1 + i % each])) return "activations other than the usual ones";
+            for (int i = 0; i < q->n; i++)
+                if (strcmp(q->s[i], usual[k + 1 + i % each])) return "activations other than the usual ones";
         }
     }
     if (rt_lower_int(n, "input_forget", 0)) return "an input gate coupled to the other";
@@ -36,9 +38,11 @@ static const char *beyond(const rt_lowering *l, const rt_eval_node *n, int64_t s
         if (n->in[i] < 0) continue;
         const rt_array *c = rt_lower_const(l, n, i);
         if (!c) return i < 4 ? "its weights depend on data" : "lengths or states that depend on data";
-        if (i == 7 ? !all_zero(c) : i > 4 && !all_zero(c)) return i == 7 ? "peepholes" : "an initial state other than zero";
+        if (i == 7 ? !all_zero(c) : i > 4 && !all_zero(c))
+            return i == 7 ? "peepholes" : "an initial state other than zero";
     }
-    for (size_t i = 0; lengths && i < lengths->count; i++) if (rt_array_int(lengths, i) != steps) return "lengths that end early";
+    for (size_t i = 0; lengths && i < lengths->count; i++)
+        if (rt_array_int(lengths, i) != steps) return "lengths that end early";
     return NULL;
 }
 
@@ -47,9 +51,11 @@ typedef struct { int gates, dirs, before; int64_t h, d; const rt_array *w, *r, *
 static rt_status fill_cell(rt_lowering *l, const cJSON *j, const cell *c)
 {
     const size_t d = (size_t)c->d, h = (size_t)c->h, gh = (size_t)c->gates * h, width = (size_t)c->dirs * gh;
-    const float *w = rt_lower_floats(l, c->w), *r = rt_lower_floats(l, c->r), *b = c->b ? rt_lower_floats(l, c->b) : NULL;
-    float *tw = rt_lower_fill(l, j, "weight", d * width), *tr = rt_lower_fill(l, j, "recurrent", (size_t)c->dirs * h * gh),
-          *tb = rt_lower_fill(l, j, "bias", width), *tn = c->before ? rt_lower_fill(l, j, "recurrent_bias", (size_t)c->dirs * h) : NULL;
+    const float *w = rt_lower_floats(l, c->w), *r = rt_lower_floats(l, c->r),
+                *b = c->b ? rt_lower_floats(l, c->b) : NULL;
+    float *tw = rt_lower_fill(l, j, "weight", d * width),
+          *tr = rt_lower_fill(l, j, "recurrent", (size_t)c->dirs * h * gh), *tb = rt_lower_fill(l, j, "bias", width),
+          *tn = c->before ? rt_lower_fill(l, j, "recurrent_bias", (size_t)c->dirs * h) : NULL;
     if (!w || !r || !tw || !tr || !tb || (c->before && !tn) || (c->b && !b)) return RT_RUN;
     for (size_t k = 0; k < (size_t)c->dirs; k++)
         for (size_t g = 0; g < gh; g++) {
@@ -64,7 +70,10 @@ static rt_status fill_cell(rt_lowering *l, const cJSON *j, const cell *c)
 
 static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
 {
-    static const struct { const char *onnx, *layer; int gates; } kinds[] = {{"LSTM", "lstm", 4}, {"GRU", "gru", 3}, {"RNN", "rnn", 1}};
+    static const struct {
+        const char *onnx, *layer;
+        int gates;
+    } kinds[] = {{"LSTM", "lstm", 4}, {"GRU", "gru", 3}, {"RNN", "rnn", 1}};
     int kind = 0;
     while (strcmp(kinds[kind].onnx, n->op)) kind++;
     rt_lowered_value *x = rt_lower_in(l, n, 0);
@@ -72,11 +81,16 @@ static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
     if (!x || x->rank != 3) return rt_lower_no(l, "its input is no sequence");
     int batch_first = rt_lower_int(n, "layout", 0) != 0;
     int64_t steps = x->dim[batch_first];
-    cell c = {.gates = kinds[kind].gates, .w = rt_lower_const(l, n, 1), .r = rt_lower_const(l, n, 2), .b = rt_lower_const(l, n, 3),
-              .d = x->dim[2], .before = kind == 1 && rt_lower_int(n, "linear_before_reset", 0)};
+    cell c = {.gates = kinds[kind].gates,
+              .w = rt_lower_const(l, n, 1),
+              .r = rt_lower_const(l, n, 2),
+              .b = rt_lower_const(l, n, 3),
+              .d = x->dim[2],
+              .before = kind == 1 && rt_lower_int(n, "linear_before_reset", 0)};
     const char *why = x->dim[!batch_first] != 1 ? "the batch is not where the operator has it" : beyond(l, n, steps);
     if (why) return rt_lower_no(l, why);
-    if (kind == 0 && n->outputs > 2 && n->out[2] >= 0 && l->readers[n->out[2]]) return rt_lower_no(l, "the cell's last state is read");
+    if (kind == 0 && n->outputs > 2 && n->out[2] >= 0 && l->readers[n->out[2]])
+        return rt_lower_no(l, "the cell's last state is read");
     c.dirs = (int)c.w->dim[0];
     c.h = c.r->dim[2];
     rt_shape in = {2, {(int)steps, (int)c.d}};
@@ -86,7 +100,8 @@ static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
         if (n->out[i] < 0 || !l->readers[n->out[i]]) continue;
         cJSON *j = rt_lower_layer(l, kinds[kind].layer, n->name, &from, 1);
         cJSON_AddNumberToObject(j, "out", (double)c.h);
-        if (strcmp(direction, "forward")) cJSON_AddStringToObject(j, "direction", c.dirs == 2 ? "bidirectional" : "reverse");
+        if (strcmp(direction, "forward"))
+            cJSON_AddStringToObject(j, "direction", c.dirs == 2 ? "bidirectional" : "reverse");
         if (i) cJSON_AddBoolToObject(j, "last", 1);
         if (c.before) cJSON_AddBoolToObject(j, "linear_before_reset", 1);
         if (first) cJSON_AddStringToObject(j, "share", first);
@@ -117,7 +132,8 @@ static rt_status group_norm(rt_lowering *l, const rt_eval_node *n)
     const char *from;
     if (!x || !rt_lower_channels_last(x, order, &shape)) return rt_lower_no(l, "its input is no image or sequence");
     if (!gamma || !beta) return rt_lower_no(l, "its scale depends on data");
-    if (gamma->count != (size_t)x->dim[1] || beta->count != gamma->count) return rt_lower_no(l, "one scale for a group of channels");
+    if (gamma->count != (size_t)x->dim[1] || beta->count != gamma->count)
+        return rt_lower_no(l, "one scale for a group of channels");
     RT_TRY(rt_lower_as(l, x, order, &shape, &from));
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "group_norm", n->name, &from, 1);

@@ -66,7 +66,8 @@ static int walk(forest *f)
     for (int i = 0; i < f->n; i++) f->number[i] = -1;
     for (int i = 0; i < f->n;) {
         int first = f->by_id[i].at, k = i;
-        for (; k < f->n && f->by_id[k].tree == f->by_id[i].tree; k++) if (f->by_id[k].at < first) first = f->by_id[k].at;
+        for (; k < f->n && f->by_id[k].tree == f->by_id[i].tree; k++)
+            if (f->by_id[k].at < first) first = f->by_id[k].at;
         f->root[f->trees++] = first;
         i = k;
     }
@@ -115,8 +116,8 @@ static rt_status read_forest(rt_lowering *l, const rt_eval_node *n, const char *
     f->vote_id = whole(n, name[1], weights);
     f->vote_target = whole(n, name[2], weights);
     f->base = numbers(n, "base_values", &f->bases);
-    if (!f->tree || !f->id || !f->feature || !f->yes || !f->no || !f->value || values != f->n || !f->weight || !f->vote_tree ||
-        !f->vote_id || !f->vote_target)
+    if (!f->tree || !f->id || !f->feature || !f->yes || !f->no || !f->value || values != f->n || !f->weight ||
+        !f->vote_tree || !f->vote_id || !f->vote_target)
         return rt_lower_no(l, beyond);
     f->by_id = rt_region_list(l->region, (size_t)f->n, sizeof *f->by_id);
     f->number = rt_region_list(l->region, (size_t)f->n, sizeof *f->number);
@@ -132,8 +133,8 @@ static rt_status read_forest(rt_lowering *l, const rt_eval_node *n, const char *
 /* The one test of all branches, as the layer names it; NULL: there are several, or another. */
 static const char *test_of(const forest *f)
 {
-    static const char *const names[][2] = {{"BRANCH_LEQ", "<="}, {"BRANCH_LT", "<"}, {"BRANCH_GTE", ">="}, {"BRANCH_GT", ">"},
-                                           {"BRANCH_EQ", "="}, {"BRANCH_NEQ", "!="}};
+    static const char *const names[][2] = {{"BRANCH_LEQ", "<="}, {"BRANCH_LT", "<"}, {"BRANCH_GTE", ">="},
+                                           {"BRANCH_GT", ">"},   {"BRANCH_EQ", "="}, {"BRANCH_NEQ", "!="}};
     const char *mode = f->branches ? f->mode[f->order[0]] : "BRANCH_LEQ";
     for (int b = 1; b < f->branches; b++) if (strcmp(f->mode[f->order[b]], mode)) return NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) if (!strcmp(names[i][0], mode)) return names[i][1];
@@ -164,7 +165,8 @@ static rt_status fill_forest(rt_lowering *l, const cJSON *j, const forest *f, co
     for (size_t i = 0; i < values; i++) value[i] = f->aggregate >= MIN ? NAN : 0;
     for (int i = 0; i < f->votes; i++) {
         int leaf = find(f, f->vote_tree[i], f->vote_id[i]);
-        if (leaf < 0 || !is_leaf(f, leaf) || f->vote_target[i] < 0 || f->vote_target[i] >= f->targets) return rt_lower_no(l, beyond);
+        if (leaf < 0 || !is_leaf(f, leaf) || f->vote_target[i] < 0 || f->vote_target[i] >= f->targets)
+            return rt_lower_no(l, beyond);
         if (f->number[leaf] < 0) continue;                 /* of no tree */
         float *to = &value[f->number[leaf] * f->targets + f->vote_target[i]];
         *to = isnan(*to) ? f->weight[i] : *to + f->weight[i];
@@ -177,7 +179,8 @@ static rt_status features(rt_lowering *l, const rt_eval_node *n, rt_shape *shape
 {
     rt_lowered_value *x = rt_lower_in(l, n, 0);
     if (!x || !rt_lower_memory(l, x, NULL, shape)) return x ? RT_OK : rt_lower_no(l, "does not depend on data");
-    if (shape->rank != 1 || x->rank > 2 || (x->rank == 2 && x->dim[0] != 1)) return rt_lower_no(l, "its input is no row of features");
+    if (shape->rank != 1 || x->rank > 2 || (x->rank == 2 && x->dim[0] != 1))
+        return rt_lower_no(l, "its input is no row of features");
     return rt_lower_as(l, x, NULL, shape, from);
 }
 
@@ -190,7 +193,8 @@ static rt_status trees(rt_lowering *l, const rt_eval_node *n, const forest *f, c
     RT_TRY(features(l, n, &shape, &from));
     if (l->bad) return RT_OK;
     for (int b = 0; b < f->branches; b++)
-        if (f->feature[f->order[b]] < 0 || f->feature[f->order[b]] >= shape.dim[0]) return rt_lower_no(l, "a feature beyond its input");
+        if (f->feature[f->order[b]] < 0 || f->feature[f->order[b]] >= shape.dim[0])
+            return rt_lower_no(l, "a feature beyond its input");
     cJSON *j = *layer = rt_lower_layer(l, "trees", n->name, &from, 1);
     cJSON_AddNumberToObject(j, "trees", f->trees);
     cJSON_AddNumberToObject(j, "nodes", f->branches ? f->branches : 1);
@@ -249,7 +253,8 @@ static int reads_label(const rt_lowering *l, const rt_eval_node *n)
 
 static rt_status tree_classifier(rt_lowering *l, const rt_eval_node *n)
 {
-    const rt_eval_attr *texts = named(n, "classlabels_strings", RT_EA_STRINGS), *ints = named(n, "classlabels_int64s", RT_EA_INTS);
+    const rt_eval_attr *texts = named(n, "classlabels_strings", RT_EA_STRINGS),
+                       *ints = named(n, "classlabels_int64s", RT_EA_INTS);
     forest f = {.targets = texts && texts->n ? texts->n : ints ? ints->n : 0};
     cJSON *j;
     int mixed = 0, single = 1;
@@ -277,7 +282,8 @@ static rt_status tree_regressor(rt_lowering *l, const rt_eval_node *n)
     forest f = {.targets = (int)rt_lower_int(n, "n_targets", 0)};
     cJSON *j;
     while (f.aggregate < 4 && strcmp(names[f.aggregate], how)) f.aggregate++;
-    if (f.targets < 1 || f.aggregate == 4 || !known_transform(n)) return rt_lower_no(l, "a transform of scores that the layer does not have");
+    if (f.targets < 1 || f.aggregate == 4 || !known_transform(n))
+        return rt_lower_no(l, "a transform of scores that the layer does not have");
     RT_TRY(read_forest(l, n, "target", &f));
     if (l->bad) return RT_OK;
     float *base = rt_region_list(l->region, (size_t)f.targets, sizeof *base);
@@ -301,9 +307,11 @@ static rt_status linear(rt_lowering *l, const rt_eval_node *n)
     RT_TRY(features(l, n, &shape, &from));
     if (l->bad) return RT_OK;
     size_t k = (size_t)shape.dim[0], out = (size_t)count / k, answers = rt_lower_shape(l, n, classes)->count;
-    if (!out || (size_t)count != k * out || (biases && (size_t)biases != out) || (out != answers && !(classes && out == 1 && answers == 2)))
+    if (!out || (size_t)count != k * out || (biases && (size_t)biases != out) ||
+        (out != answers && !(classes && out == 1 && answers == 2)))
         return rt_lower_no(l, "coefficients of another size");
-    float *turned = rt_region_list(l->region, k * out, sizeof *turned), *bias = rt_region_list(l->region, out, sizeof *bias);
+    float *turned = rt_region_list(l->region, k * out, sizeof *turned),
+          *bias = rt_region_list(l->region, out, sizeof *bias);
     if (!turned || !bias) return RT_RUN;
     for (size_t o = 0; o < out; o++)
         for (size_t i = 0; i < k; i++) turned[i * out + o] = w[o * k + i];
@@ -322,7 +330,8 @@ static rt_status scaler(rt_lowering *l, const rt_eval_node *n)
     RT_TRY(features(l, n, &shape, &from));
     if (l->bad) return RT_OK;
     int f = shape.dim[0];
-    if ((offsets != f && offsets > 1) || (scales != f && scales > 1)) return rt_lower_no(l, "offsets of another number than features");
+    if ((offsets != f && offsets > 1) || (scales != f && scales > 1))
+        return rt_lower_no(l, "offsets of another number than features");
     static const char *const ops[] = {"subtract", "multiply"};
     cJSON *j = NULL;
     for (int i = 0; i < 2; i++) {                          /* (x - offset) scale, in this order */

@@ -39,8 +39,8 @@ typedef struct {
 rt_status rt_onnx_row_new(rt_onnx_row *, const rt_onnx_file *, const rt_onnx_bound *, const int *output, int outputs);
 void rt_onnx_row_free(rt_onnx_row *);
 
-/* onnx_fuse.c: chains that spell a larger operator become it; how many. Nodes that nothing reads any more are dropped by
- * rt_onnx_row_trim. */
+/* onnx_fuse.c: chains that spell a larger operator become it; how many. Nodes that nothing reads any more are dropped
+ * by rt_onnx_row_trim. */
 rt_status rt_onnx_fuse(rt_onnx_row *, int *fused);
 /* Drops nodes that none of these values needs. */
 rt_status rt_onnx_row_trim(rt_onnx_row *, const int *value, int values);

@@ -59,13 +59,15 @@ static rt_eval_node *add(built *b, const char *op, int version, int x, int z, in
 static void body(built *b, const char *name, const built *of)
 {
     rt_eval_node *n = &b->node[b->g.nodes - 1];
-    b->attr[b->g.nodes - 1][n->attrs++] = (rt_eval_attr){.name = name, .kind = RT_EA_GRAPH, .n = 1, .g = (rt_eval_graph *)&of->g};
+    b->attr[b->g.nodes - 1][n->attrs++] = (rt_eval_attr){
+        .name = name, .kind = RT_EA_GRAPH, .n = 1, .g = (rt_eval_graph *)&of->g};
 }
 
 static void ints(built *b, const char *name, int kind, int n, const int64_t *list)
 {
     rt_eval_node *at = &b->node[b->g.nodes - 1];
-    b->attr[b->g.nodes - 1][at->attrs++] = (rt_eval_attr){.name = name, .kind = (rt_eval_attr_kind)kind, .n = n, .i = list};
+    b->attr[b->g.nodes - 1][at->attrs++] = (rt_eval_attr){
+        .name = name, .kind = (rt_eval_attr_kind)kind, .n = n, .i = list};
 }
 
 static rt_array *whole(int rank, int64_t n, const int64_t *v)
@@ -118,8 +120,8 @@ static void branches(void **state)
     }
 }
 
-/* Body of: turn, go, sum -> go, sum + turn, and that again as what is collected. With a bound the loop goes on while the
- * sum is below value 1 of the graph around. */
+/* Body of: turn, go, sum -> go, sum + turn, and that again as what is collected. With a bound the loop goes on while
+ * the sum is below value 1 of the graph around. */
 static void sums(built *b, built *around, int bounded)
 {
     begin(b, &around->g);
@@ -203,7 +205,8 @@ static void running(built *b)
 static void scans(void **state)
 {
     (void)state;
-    static const int64_t x[] = {1, 2, 3, 10, 20, 30}, two[] = {100, 200}, inputs = 1, at[] = {1}, back[] = {1}, last[] = {-1};
+    static const int64_t x[] = {1, 2, 3, 10, 20, 30}, two[] = {100, 200}, inputs = 1, at[] = {1}, back[] = {1},
+                         last[] = {-1};
     built g, b;
     begin(&g, NULL);
     running(&b);
@@ -262,9 +265,10 @@ static void batched(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(branches, setup, teardown), cmocka_unit_test_setup_teardown(loops, setup, teardown),
-        cmocka_unit_test_setup_teardown(endless, setup, teardown), cmocka_unit_test_setup_teardown(scans, setup, teardown),
-        cmocka_unit_test_setup_teardown(batched, setup, teardown)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(branches, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(loops, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(endless, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(scans, setup, teardown),
+                                       cmocka_unit_test_setup_teardown(batched, setup, teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,7 +236,7 @@ static int failed(course *c, const item *x, char *why, size_t room)
     else if (o.code == 0) {
         /* What shows files shows damaged ones, too. */
         if (p.kind == PLAN_CUT && c->scene->reads) return 1;
-        int told = strstr(c->scene->needs, "child_teacher") != NULL;       /* that a program was started again is said */
+        int told = strstr(c->scene->needs, "child_teacher") != NULL; /* that a program was started again is said */
         if (folders_equal(it.good, it.work, why, room) && (told || folders_same_text(it.good_out, it.out, why, room)))
             return 1;
         if (strstr(why, ".retort-lock")) return next_run(c, x, why, room);      /* the next one removes it */

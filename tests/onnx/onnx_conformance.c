@@ -1,8 +1,8 @@
 /* Runs ONNX backend tests: onnx_conformance [--quiet] FOLDER... , where each FOLDER holds model.onnx and
  * test_data_set_N with input_I.pb and output_I.pb, or folders of such. Each test runs in a process of its own. A test
- * passes when all outputs of all sets are as recorded (rtol 1e-3, atol 1e-7 or 1e-6 of the greatest value; integers, booleans, texts equal); it
- * is refused when reading or evaluating says that something is not supported; else it is wrong, crashed or hung, and
- * the program exits with 1. */
+ * passes when all outputs of all sets are as recorded (rtol 1e-3, atol 1e-7 or 1e-6 of the greatest value; integers,
+ * booleans, texts equal); it is refused when reading or evaluating says that something is not supported; else it is
+ * wrong, crashed or hung, and the program exits with 1. */
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
