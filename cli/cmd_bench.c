@@ -43,7 +43,8 @@ const cli_command cli_bench = {
              "--kernels-only [key=value ...]",
     .about =
         "Samples a second of training (forward, loss, backward, update) or of inference on data in memory, for an "
-        "architecture or a model file, ONNX ones too; or the speed of the kernels. Of a quantized model inference is that of its "
+        "architecture or a model file, ONNX ones too; or the speed of the kernels. Of a quantized model inference is "
+        "that of its "
         "integer program.",
     .options = options,
     .keys = cli_bench_keys,

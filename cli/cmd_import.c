@@ -226,7 +226,8 @@ static const cli_option options[] = {
     {"x", CLI_VALUE, "NAME", "array of an NPZ (x, or the only one, if not given)", "NPY and NPZ"},
     {"y", CLI_VALUE, "NAME", "array with the labels (y, if not given)", NULL},
     {"shape", CLI_LIST, "NAME=D,D",
-     "of a row of the model's input NAME, as the model has it, where the file leaves it open. May be given more than once",
+     "of a row of the model's input NAME, as the model has it, where the file leaves it open. May be given more "
+     "than once",
      "models (ONNX)"},
     {"output", CLI_VALUE, "NAME", "the output that answers; the only one of a row of numbers, if not given", NULL},
     {"gives", CLI_VALUE, "WHAT",
@@ -238,7 +239,8 @@ static const cli_option options[] = {
      "if not given",
      NULL},
     {"config", CLI_VALUE, "FILE.json",
-     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": \"hwc\"|\"chw\", \"mean\", "
+     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": "
+     "\"hwc\"|\"chw\", \"mean\", "
      "\"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"gives\", \"classes\", \"data_root\"",
      NULL},
     {0}};
@@ -252,8 +254,9 @@ const cli_command cli_import = {
         "class names, column names and where it came from. What was assumed and left out is printed; what cannot be "
         "told is asked for.\n\n"
         "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.\n\n"
-        "An ONNX model becomes a model of retort, with layers that are trained on, labelled with, evaluated and exported as "
-        "any others; operators that have no layer here are all named, and nothing is written. Other commands take the .onnx "
+        "An ONNX model becomes a model of retort, with layers that are trained on, labelled with, evaluated and exported "
+        "as any others; operators that have no layer here are computed by their definition, and those that are not known "
+        "are all named before anything is written. Other commands take the .onnx "
         "file itself, too: then it is brought in each time.",
     .options = options,
     .examples = "retort import flowers.csv --label species --out flowers.h5\n"
