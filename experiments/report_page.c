@@ -1,6 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "experiments/report_parts.h"
 #include "student/metrics.h"
@@ -29,7 +30,7 @@ static const char head[] =
     "svg text{font-size:11px;fill:var(--q)}svg .t,svg .n{font-size:12px;fill:var(--t)}svg .s{font-size:10px}"
     ".g{stroke:var(--s)}.f{fill:var(--b);stroke:var(--l)}.k{fill:var(--b);stroke:var(--s)}"
     ".p{fill:none;stroke:var(--q);stroke-dasharray:5 4}.l{stroke:var(--l)}"
-    "small{color:var(--q)}.note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}small{color:var(--q)}.note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}"
     "dt{font-weight:600}dd{margin:0 0 .4em 1.2em}.bad{color:var(--r)}.good{color:var(--g)}"
     ".sum{font-size:1.2em;font-weight:600;border-left:4px solid;padding-left:.6em}"
     ".flips{display:flex;flex-wrap:wrap;gap:.6em}.flip{border:1px solid var(--l);border-top:3px solid;padding:.4em;"
@@ -203,6 +204,49 @@ static void confusions(rt_string *t, const rt_report_view *view)
         if (rt_member(m, "confusion")) confusion(t, e, m);                /* one may lack the head */
 }
 
+static int is_plain(const char *key)
+{ return *key && strspn(key, "abcdefghijklmnopqrstuvwxyz_0123456789") == strlen(key); }
+
+/* A word of a shell's command. */
+static void put_word(rt_string *t, const char *path, const char *json)
+{
+    rt_put(t, " '%s=", path);
+    for (const char *c = json; *c; c++) rt_put(t, *c == '\'' ? "'\\''" : "%c", *c);
+    rt_put(t, "'");
+}
+
+/* PATH=VALUE of each setting; an object whose keys are names of users stands whole. */
+static void put_settings(rt_string *t, const char *path, const cJSON *j)
+{
+    int plain = cJSON_IsObject(j) && j->child;
+    for (const cJSON *c = j->child; c; c = c->next) plain &= c->string && is_plain(c->string);
+    if (!plain || strlen(path) > 60) {
+        char *text = *path && !cJSON_IsNull(j) ? cJSON_PrintUnformatted(j) : NULL;
+        if (text) put_word(t, path, text);
+        cJSON_free(text);
+        return;
+    }
+    for (const cJSON *c = j->child; c; c = c->next) {
+        char at[160];
+        snprintf(at, sizeof at, "%s%s%.60s", path, *path ? "." : "", c->string);
+        put_settings(t, at, c);
+    }
+}
+
+/* The command that does the same again. */
+static void put_command(rt_string *t, const cJSON *e)
+{
+    const cJSON *config = rt_member(e, "config");
+    rt_string line = {0};
+    if (!cJSON_IsObject(config)) return;
+    put_settings(&line, "", config);
+    rt_put(t, "</dl>\n<h2>Command</h2><pre>retort eval --out FOLDER");
+    rt_put_html(t, line.p);
+    rt_put(t, "</pre><dl>");
+    t->failed |= line.failed;
+    free(line.p);
+}
+
 static void put_made_by(rt_string *t, const cJSON *e, int speed)
 {
     const cJSON *machine = rt_member(e, "machine");
@@ -319,6 +363,7 @@ void rt_report_html(rt_string *t, const cJSON *e)
     for (int i = 0; i < views; i++) put_view(t, e, &view[i]);
     put_metrics(t, view, views);
     if (speed) rt_put(t, "%s", speed_definitions);
+    put_command(t, e);
     put_made_by(t, e, speed);
     rt_report_views_free(view, views);
 }
