@@ -149,7 +149,11 @@ static void operands(void **state)
                                     OPERAND("minimum", "", "[7,1]", LEARNED),
                                     OPERAND("greater", "", "[1]", ""),
                                     OPERAND("modulo", "", "[1]", LEARNED),
-                                    NET("[5,4,3]", "3",
+                                    /* short lines, in blocks */
+        NET("[701,2]", "3", "{\"op\":\"dense\",\"out\":3},{\"op\":\"softplus\"},"
+            "{\"op\":\"divide\",\"operand\":[3]" LEARNED REVERSE "},"
+            "{\"op\":\"prelu\",\"operand\":[701,1]" LEARNED "},{\"op\":\"tanh\"}" HEAD),
+        NET("[5,4,3]", "3",
                                         "{\"op\":\"dense\",\"out\":3},{\"op\":\"multiply\",\"operand\":[3]" LEARNED "},"
                                         "{\"op\":\"add\",\"operand\":[4,1]" LEARNED
                                         "},{\"op\":\"subtract\",\"operand\":[5,4,3]" LEARNED "},"
