@@ -168,7 +168,7 @@ void rt_array_put(rt_array *a, size_t i, double v)
         rt_array_put_int(a, i, whole(v));
         return;
     case RT_STRING: case RT_TEXT: return;
-    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z: case RT_F4E2M1:
+    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z: case RT_F4E2M1: case RT_F8E8M0:
         ((uint8_t *)a->data)[i] = rt_narrow_code(a->type, v, 1);
         return;
     default: rt_array_put_int(a, i, whole(v));
@@ -207,7 +207,7 @@ const char *rt_array_type_name(rt_dtype t)
                                                      [RT_F8E4M3Z] = "float8e4m3fnuz",
                                                      [RT_F8E5M2] = "float8e5m2",
                                                      [RT_F8E5M2Z] = "float8e5m2fnuz",
-                                                     [RT_F4E2M1] = "float4e2m1"};
+                                                     [RT_F4E2M1] = "float4e2m1", [RT_F8E8M0] = "float8e8m0"};
     return (unsigned)t < RT_DTYPE_COUNT && name[t] ? name[t] : "?";
 }
 

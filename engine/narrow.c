@@ -1,6 +1,7 @@
 #include "engine/narrow.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct {
     int fraction, bias, sign, most, infinite, nan;
@@ -15,7 +16,7 @@ static const format *format_of(rt_dtype t)
          : t == RT_F4E2M1 ? &e2m1 : (const format *)0;
 }
 
-int rt_narrow_is_float(rt_dtype t) { return format_of(t) != 0; }
+int rt_narrow_is_float(rt_dtype t) { return t == RT_F8E8M0 || format_of(t) != 0; }
 
 static double magnitude(const format *f, int code)
 {
@@ -26,15 +27,28 @@ static double magnitude(const format *f, int code)
 double rt_narrow_value(rt_dtype t, uint8_t code)
 {
     const format *f = format_of(t);
+    if (t == RT_F8E8M0) return code == 0xff ? NAN : ldexp(1, code - 127);
     int plain = code & (f->sign - 1), minus = code & f->sign;
     if (f->nan == f->sign ? code == f->nan : f->nan >= 0 && plain > f->most && plain != f->infinite) return NAN;
     double v = plain == f->infinite ? INFINITY : magnitude(f, plain);
     return minus ? -v : v;
 }
 
+uint8_t rt_narrow_exponent(float v, int saturate, rt_narrow_rounding how)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    uint32_t exponent = bits >> 23 & 0xff, rest = bits & 0x7fffff, half = 0x400000;
+    if (exponent == 0xff) return 0xff;
+    int up = how == RT_NARROW_UP ? rest > 0
+                                 : how == RT_NARROW_NEAREST && (rest > half || (rest == half && exponent > 0));
+    return (uint8_t)(exponent + (up && !(saturate && exponent == 0xfe)));
+}
+
 uint8_t rt_narrow_code(rt_dtype t, double v, int saturate)
 {
     const format *f = format_of(t);
+    if (t == RT_F8E8M0) return rt_narrow_exponent((float)v, saturate, RT_NARROW_UP);
     int sign = signbit(v) ? f->sign : 0, low = 0, high = f->most + 1;
     double m = fabs(v);
     if (isnan(v)) return (uint8_t)(f->nan < 0 || f->nan == f->sign ? f->sign : f->nan | sign);

@@ -13,7 +13,7 @@
     X(U64, "u64", 8) X(I64, "i64", 8) X(F16, "f16", 2) X(BF16, "bf16", 2) X(F32, "f32", 4) X(F64, "f64", 8) \
     X(TEXT, "text", 1) X(BOOL, "bool", 1) X(STRING, "string", 8) X(U4, "u4", 1) X(I4, "i4", 1) X(U2, "u2", 1) \
     X(I2, "i2", 1) X(F8E4M3, "f8e4m3", 1) X(F8E4M3Z, "f8e4m3z", 1) X(F8E5M2, "f8e5m2", 1) X(F8E5M2Z, "f8e5m2z", 1) \
-    X(F4E2M1, "f4e2m1", 1)
+    X(F4E2M1, "f4e2m1", 1) X(F8E8M0, "f8e8m0", 1)
 typedef enum {
 #define X(E, n, s) RT_##E,
     RT_DTYPES(X)

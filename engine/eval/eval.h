@@ -148,7 +148,7 @@ enum {
     RT_EVAL_NUMBERS = RT_EVAL_FLOATS | RT_EVAL_INTEGERS,
     RT_EVAL_ANY = RT_EVAL_NUMBERS | 1 << RT_BOOL | 1 << RT_STRING,
     RT_EVAL_NARROW = 1 << RT_U4 | 1 << RT_I4 | 1 << RT_U2 | 1 << RT_I2 | 1 << RT_F8E4M3 | 1 << RT_F8E4M3Z |
-                     1 << RT_F8E5M2 | 1 << RT_F8E5M2Z | 1 << RT_F4E2M1,
+                     1 << RT_F8E5M2 | 1 << RT_F8E5M2Z | 1 << RT_F4E2M1 | 1 << RT_F8E8M0,
     RT_EVAL_MOVED = RT_EVAL_ANY | RT_EVAL_NARROW       /* of operators that look at no element */
 };
 /* Evaluates a body with these inputs; out (its outputs). */

@@ -108,7 +108,8 @@ static int to_float(const rt_array *x, float *to)
     }
 }
 
-static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int saturate)
+static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int saturate,
+                         rt_narrow_rounding how)
 {
     rt_array *y;
     if (type == x->type) return rt_eval_view(c, 0, x, x->rank, x->dim);
@@ -116,6 +117,11 @@ static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int 
     RT_TRY(rt_eval_like(c, 0, type, x, &y));
     if ((type == RT_STRING || x->type == RT_STRING) && RT_EVAL_NARROW >> (type == RT_STRING ? x->type : type) & 1)
         return rt_fail(RT_INPUT, "text and %s are not cast", rt_array_type_name(type == RT_STRING ? x->type : type));
+    if (type == RT_F8E8M0) {
+        for (size_t i = 0; i < x->count; i++)
+            ((uint8_t *)y->data)[i] = rt_narrow_exponent((float)rt_array_double(x, i), saturate, how);
+        return RT_OK;
+    }
     if (rt_narrow_is_float(type)) {
         for (size_t i = 0; i < x->count; i++)
             ((uint8_t *)y->data)[i] = rt_narrow_code(type, rt_array_double(x, i), saturate);
@@ -140,11 +146,18 @@ static rt_status cast_to(rt_eval_call *c, const rt_array *x, rt_dtype type, int 
     return RT_OK;
 }
 
-/* Whether floats of few bits are clamped. round_mode is of a type that is not supported. */
-static int saturates(rt_eval_call *c)
+/* Whether floats of few bits are clamped, and how exponents alone are rounded. */
+static rt_status saturates(rt_eval_call *c, int *saturate, rt_narrow_rounding *how)
 {
-    if (c->version >= 24) rt_eval_string(c, "round_mode", "up");
-    return c->version < 19 || rt_eval_int(c, "saturate", 1) != 0;
+    static const char *const names[] = {"up", "down", "nearest"};
+    const char *mode = c->version >= 24 ? rt_eval_string(c, "round_mode", "up") : "up";
+    *saturate = c->version < 19 || rt_eval_int(c, "saturate", 1) != 0;
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(mode, names[i])) {
+            *how = (rt_narrow_rounding)i;
+            return RT_OK;
+        }
+    return rt_fail(RT_INPUT, "round_mode '%s' is not known", mode);
 }
 
 /* The type by name, as attribute `to` of opset 1 has it. */
@@ -162,18 +175,22 @@ static rt_status cast(rt_eval_call *c)
     rt_dtype type;
     RT_TRY(c->version < 6 ? named(rt_eval_string(c, "to", ""), &type)
                           : rt_eval_type_of(rt_eval_int(c, "to", 0), &type));
-    int saturate = saturates(c);
+    int saturate = 1;
+    rt_narrow_rounding how = RT_NARROW_UP;
+    RT_TRY(saturates(c, &saturate, &how));
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
-    return cast_to(c, x, type, saturate);
+    return cast_to(c, x, type, saturate, how);
 }
 
 static rt_status cast_like(rt_eval_call *c)
 {
     const rt_array *x, *like;
-    int saturate = saturates(c);
+    int saturate = 1;
+    rt_narrow_rounding how = RT_NARROW_UP;
+    RT_TRY(saturates(c, &saturate, &how));
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_MOVED, &x));
     RT_TRY(rt_eval_need(c, 1, RT_EVAL_MOVED, &like));
-    return cast_to(c, x, like->type, saturate);
+    return cast_to(c, x, like->type, saturate, how);
 }
 
 /* The same bytes, called otherwise. */

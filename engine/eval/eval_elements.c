@@ -35,8 +35,8 @@ rt_status rt_eval_type_of(int64_t code, rt_dtype *type)
 {
     static const rt_dtype known[] = {[1] = RT_F32, RT_U8, RT_I8, RT_U16, RT_I16, RT_I32, RT_I64, RT_STRING, RT_BOOL,
                                      RT_F16, RT_F64, RT_U32, RT_U64, [16] = RT_BF16, RT_F8E4M3, RT_F8E4M3Z,
-                                     RT_F8E5M2, RT_F8E5M2Z, RT_U4, RT_I4, RT_F4E2M1, [25] = RT_U2, RT_I2};
-    static const char *const other[] = {[14] = "complex64", "complex128", [24] = "float8e8m0", [27] = "float6e2m3",
+                                     RT_F8E5M2, RT_F8E5M2Z, RT_U4, RT_I4, RT_F4E2M1, RT_F8E8M0, RT_U2, RT_I2};
+    static const char *const other[] = {[14] = "complex64", "complex128", [27] = "float6e2m3",
                                         "float6e3m2"};
     if (code >= 0 && code < (int64_t)(sizeof other / sizeof *other) && other[code])
         return rt_fail(RT_INPUT, "type %s is not supported", other[code]);

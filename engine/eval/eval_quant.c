@@ -119,14 +119,14 @@ rt_status rt_eval_quantize(rt_eval_call *c)
     if (c->version >= 21) code = rt_eval_int(c, "output_dtype", 0);
     if (c->version >= 23) precision = rt_eval_int(c, "precision", 0);
     RT_TRY(rt_eval_need(c, 0, RT_EVAL_FLOATS | 1u << RT_I32, &x));
-    RT_TRY(grains_of(c, x, RT_EVAL_CODES | RT_EVAL_NARROW, newest, &g));
+    RT_TRY(grains_of(c, x, RT_EVAL_QUANTIZED, newest, &g));
     if (code) RT_TRY(rt_eval_type_of(code, &type));
     if (code && g.zero && g.zero->type != type)
         return rt_fail(RT_INPUT, "output_dtype is not the type of the zero point");
     if (g.zero) type = g.zero->type;
     precise = g.scale->type;
     if (precision) RT_TRY(rt_eval_type_of(precision, &precise));
-    if (!((RT_EVAL_CODES | RT_EVAL_NARROW) >> type & 1))
+    if (!((RT_EVAL_QUANTIZED) >> type & 1))
         return rt_fail(RT_INPUT, "type %s is not quantized to", rt_array_type_name(type));
     if (!(RT_EVAL_FLOATS >> precise & 1)) return rt_fail(RT_INPUT, "precision is no type of floats");
     RT_TRY(no_offset(&g, type));
@@ -157,7 +157,7 @@ rt_status rt_eval_dequantize(rt_eval_call *c)
     grains g;
     rt_dtype type;
     int64_t code = c->version >= 23 ? rt_eval_int(c, "output_dtype", 0) : 0;
-    RT_TRY(rt_eval_need(c, 0, RT_EVAL_CODES | RT_EVAL_NARROW | 1u << RT_I32, &x));
+    RT_TRY(rt_eval_need(c, 0, RT_EVAL_QUANTIZED | 1u << RT_I32, &x));
     RT_TRY(grains_of(c, x, 1u << x->type, newest, &g));
     type = g.scale->type;
     RT_TRY(no_offset(&g, x->type));

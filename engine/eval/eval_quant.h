@@ -5,7 +5,8 @@
 
 #include "engine/eval/eval.h"
 
-enum { RT_EVAL_BYTES = 1 << RT_U8 | 1 << RT_I8, RT_EVAL_CODES = RT_EVAL_BYTES | 1 << RT_U16 | 1 << RT_I16 };
+enum { RT_EVAL_BYTES = 1 << RT_U8 | 1 << RT_I8, RT_EVAL_CODES = RT_EVAL_BYTES | 1 << RT_U16 | 1 << RT_I16,
+       RT_EVAL_QUANTIZED = RT_EVAL_CODES | (RT_EVAL_NARROW & ~(1 << RT_F8E8M0)) };
 
 /* An integer within the type's range: of U8, I8, U16, I16. */
 int64_t rt_eval_saturate(rt_dtype, double);

@@ -21,7 +21,7 @@ rt_dtype rt_onnx_element(int32_t number, const char **name)
         {"complex64", RT_DTYPE_COUNT}, {"complex128", RT_DTYPE_COUNT}, {"bfloat16", RT_BF16},
         {"float8e4m3fn", RT_F8E4M3}, {"float8e4m3fnuz", RT_F8E4M3Z}, {"float8e5m2", RT_F8E5M2},
         {"float8e5m2fnuz", RT_F8E5M2Z}, {"uint4", RT_U4}, {"int4", RT_I4}, {"float4e2m1", RT_F4E2M1},
-        {"float8e8m0", RT_DTYPE_COUNT}, {"uint2", RT_U2}, {"int2", RT_I2}};
+        {"float8e8m0", RT_F8E8M0}, {"uint2", RT_U2}, {"int2", RT_I2}};
     int known = number >= 0 && (size_t)number < sizeof of / sizeof of[0];
     if (name) *name = known ? of[number].name : "an unknown type";
     return known ? of[number].type : RT_DTYPE_COUNT;
@@ -166,7 +166,7 @@ static rt_status copy_fields(rt_array *a, const Onnx__TensorProto *t, rt_region 
         for (size_t i = 0; i < n; i++) ((uint16_t *)a->data)[i] = (uint16_t)t->int32_data[i];
         break;
     case RT_U4: case RT_I4: case RT_U2: case RT_I2: case RT_F4E2M1:
-    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z:
+    case RT_F8E4M3: case RT_F8E4M3Z: case RT_F8E5M2: case RT_F8E5M2Z: case RT_F8E8M0:
         for (size_t i = 0; i < n; i++) ((uint8_t *)a->data)[i] = (uint8_t)t->int32_data[i];
         break;
     default:

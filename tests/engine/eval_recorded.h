@@ -8,17 +8,18 @@
 #include "engine/narrow.h"
 
 #define RECORDED RETORT_SOURCE_DIR "/tests/engine/eval_ops.txt"
-enum { MOST = 64 };                    /* values of a case */
+enum { MOST = 64 }; /* values of a case */
 
 typedef struct {
     rt_region *region;
-    const char *at;                    /* of the text */
+    const char *at; /* of the text */
     int line;
 } reader;
 
 static rt_dtype type_of(const char *name)
 {
-    for (int t = 0; t < RT_DTYPE_COUNT; t++) if (!strcmp(rt_array_type_name((rt_dtype)t), name)) return (rt_dtype)t;
+    for (int t = 0; t < RT_DTYPE_COUNT; t++)
+        if (!strcmp(rt_array_type_name((rt_dtype)t), name)) return (rt_dtype)t;
     fail_msg("type %s", name);
     return RT_F32;
 }
@@ -65,6 +66,7 @@ static rt_array *array(reader *r)
         if (a->type != RT_STRING && !more(r)) fail_msg("line %d: too few values", r->line);
         const char *w = word(r);
         if (a->type == RT_STRING) ((const char **)a->data)[i] = w;
+        else if (a->type == RT_F8E8M0) ((uint8_t *)a->data)[i] = rt_narrow_exponent(strtof(w, NULL), 0, RT_NARROW_DOWN);
         else if (rt_narrow_is_float(a->type)) ((uint8_t *)a->data)[i] = rt_narrow_code(a->type, strtod(w, NULL), 0);
         else if (rt_array_is_float(a)) rt_array_put(a, i, a->type == RT_F32 ? strtof(w, NULL) : strtod(w, NULL));
         else rt_array_put_int(a, i, *w == '-' ? strtoll(w, NULL, 10) : (int64_t)strtoull(w, NULL, 10));

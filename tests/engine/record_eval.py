@@ -54,7 +54,7 @@ def word(s): return '"' + (s.decode() if isinstance(s, bytes) else str(s)) + '"'
 
 def array(a):
     a = np.asarray(a)
-    kind = "string" if a.dtype.kind in "OU" else str(a.dtype).replace("float8_", "float8").replace("float4_e2m1fn", "float4e2m1")
+    kind = "string" if a.dtype.kind in "OU" else str(a.dtype).replace("float8_", "float8").replace("e8m0fnu", "e8m0").replace("float4_e2m1fn", "float4e2m1")
     return f"{kind} {','.join(map(str, a.shape)) or '-'} : " + " ".join(word(v) if kind == "string" else number(v) for v in a.ravel())
 
 def attribute(name, v):
@@ -362,6 +362,11 @@ def narrow():
             case("QuantizeLinear", 25, [real(2, 9, scale=9), np.array(1.5, f4)], output_dtype=getattr(T, name))
         case("DequantizeLinear", 25, [codes.reshape(2, -1), np.array([0.5, 2], f4)], axis=0)
         if bits < 8: case("Transpose", 25, [codes.reshape(2, -1)])
+
+    e = np.array([0, 1, 100, 127, 128, 254, 255], np.uint8).view(ml_dtypes.float8_e8m0fnu)
+    case("Cast", 25, [e], to=T.FLOAT)
+    for mode in ("up", "down", "nearest"):
+        for s in (0, 1): case("Cast", 25, [np.array([1, 1.5, 1.25, 3, -6, 5.5, 0, 1e-40, 3.4e38, np.nan, np.inf], f4)], to=T.FLOAT8E8M0, round_mode=mode, saturate=s)
 
 def old():
     """Definitions of opsets that neither oracle has any more, by what NumPy makes of their text."""
