@@ -5,11 +5,14 @@
 #include "engine/call.h"
 #include "engine/ops.h"
 
-static rt_status evaluate(const rt_onnx_call *c, rt_region *r, rt_array **value, rt_array **answer)
+enum { SECONDS = 4 /* a row that takes more is of no use */ };
+
+static rt_status evaluate(const rt_onnx_call *c, rt_region *r, rt_array **value, rt_array **answer, double seconds)
 {
     rt_eval *e = NULL;
     rt_array **out = rt_region_list(r, (size_t)c->graph.node[0].outputs, sizeof *out);
     rt_status st = out ? rt_eval_new(&e, r) : RT_RUN;
+    if (!st) rt_eval_limit(e, seconds);
     for (int v = 0; v < c->graph.values && !st; v++) if (!value[v]) value[v] = c->graph.known[v];
     if (!st) st = rt_eval_one(e, &c->graph, &c->graph.node[0], value, out);
     for (int i = 0; i < c->graph.node[0].outputs && !st; i++)
@@ -40,7 +43,7 @@ rt_status rt_onnx_call_try(rt_onnx_call *c)
     rt_array *y = NULL;
     if (!r) return RT_RUN;
     rt_array **value = inputs_of(c, r, NULL, NULL);
-    rt_status st = value ? evaluate(c, r, value, &y) : RT_INPUT;
+    rt_status st = value ? evaluate(c, r, value, &y, SECONDS) : RT_INPUT;
     if (!st) {
         c->type = y->type;
         c->rank = y->rank;
@@ -56,7 +59,7 @@ rt_status rt_onnx_call_try(rt_onnx_call *c)
 static int row_in(const rt_onnx_call *c, rt_region *r, float *y, const void *const *in, const char *ids)
 {
     rt_array *a = NULL, **value = r ? inputs_of(c, r, in, ids) : NULL;
-    if (!value || evaluate(c, r, value, &a)) return 0;
+    if (!value || evaluate(c, r, value, &a, 0)) return 0;
     if (a->rank != c->rank || memcmp(a->dim, c->dim, sizeof c->dim)) return 0;
     for (size_t i = 0; i < a->count; i++) y[i] = (float)rt_array_double(a, i);
     return 1;

@@ -141,3 +141,9 @@ size_t rt_region_footprint(const rt_region *r)
 { return r->used + r->takes * (ALIGN + RED) + 4 * ALIGN + sizeof(rt_region) + sizeof(block); }
 
 size_t rt_region_used(const rt_region *r) { return r->used; }
+
+void rt_region_allow(rt_region *r, size_t bytes, size_t most)
+{
+    if (r->fixed || r->budget >= most) return;
+    r->budget = bytes > most - r->budget ? most : r->budget + bytes;
+}

@@ -19,6 +19,8 @@ char *rt_region_text(rt_region *, const char *, size_t length);     /* a copy th
  * memory. */
 void rt_region_clear(rt_region *);
 size_t rt_region_used(const rt_region *);
+/* So much more may be taken, the whole of it at most `most`. */
+void rt_region_allow(rt_region *, size_t bytes, size_t most);
 
 /* A region in memory that is the caller's, any address; it takes no other, and needs no end. NULL when not even the
  * region fits. Whoever took n bytes in another region takes the same in one over rt_region_footprint of that. */

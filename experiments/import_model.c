@@ -11,7 +11,7 @@
 #include "student/onnx/onnx_file.h"
 
 /* Keys that tell what a model takes and answers; the rest of a configuration is of data alone. */
-static const char *const told[] = {"inputs", "output", "gives", "classes", "data_root"};
+static const char *const told[] = {"inputs", "output", "gives", "classes", "data_root", "seconds"};
 
 rt_status rt_import_is_model(const cJSON *config, int *is_model)
 {

@@ -383,10 +383,13 @@ static int is_known(const char *kind)
 static rt_status load_onnx(rt_model **out, const char *path, const cJSON *binding)
 {
     rt_onnx_file *f;
-    const cJSON *root = cJSON_GetObjectItemCaseSensitive(binding, "data_root");
+    const cJSON *root = cJSON_GetObjectItemCaseSensitive(binding, "data_root"),
+                *seconds = cJSON_GetObjectItemCaseSensitive(binding, "seconds");
     cJSON *notes = cJSON_CreateArray();
     rt_status st = notes ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_onnx_read(&f, path, &(rt_onnx_spec_read){.data_root = cJSON_GetStringValue(root)});
+    rt_onnx_spec_read spec = {.data_root = cJSON_GetStringValue(root),
+                              .seconds = cJSON_IsNumber(seconds) ? seconds->valuedouble : 0};
+    if (!st) st = rt_onnx_read(&f, path, &spec);
     if (st) {
         cJSON_Delete(notes);
         return st;

@@ -233,7 +233,7 @@ rt_status rt_eval_tick(rt_eval_call *c, double operations)
     e->operations = 0;
     RT_TRY(rt_check_stop());
     if (e->end > 0 && rt_thread_seconds() > e->end)
-        return rt_fail(RT_INPUT, "computes for more than the %.0f seconds that are allowed", e->limit);
+        return rt_fail(RT_INPUT, "computes for more than the %.3g seconds that are allowed", e->limit);
     return RT_OK;
 }
 

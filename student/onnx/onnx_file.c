@@ -12,12 +12,15 @@
 enum { LARGEST = 0x7fffffff /* protobuf's own bound */ };
 
 /* What protobuf-c takes is counted: a node without content is two bytes in a file and a hundred in memory. */
-typedef struct { size_t left; } purse;
+typedef struct { size_t left; int over; } purse;
 
 static void *take(void *p, size_t n)
 {
     purse *b = p;
-    if (n > b->left) return NULL;
+    if (n > b->left) {
+        b->over = 1;
+        return NULL;
+    }
     size_t *at = malloc(n + 16);
     if (!at) return NULL;
     b->left -= n;
@@ -35,12 +38,17 @@ static void give(void *p, void *at)
 
 static rt_status no_message(const purse *b, size_t budget)
 {
-    if (b->left < budget / 16)
+    if (b->over)
         return rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", budget >> 20);
     return rt_fail(RT_INPUT, "is no ONNX model: its bytes are not those of the message");
 }
 
-static size_t budget_of(const rt_onnx_spec_read *spec) { return spec && spec->budget ? spec->budget : RT_ONNX_BUDGET; }
+static size_t budget_of(const rt_onnx_spec_read *spec, size_t n)
+{
+    const size_t least = (size_t)1 << 30;
+    if (spec && spec->budget) return spec->budget;
+    return n > (RT_ONNX_BUDGET - least) / RT_ONNX_EACH ? RT_ONNX_BUDGET : least + RT_ONNX_EACH * n;
+}
 
 /* ---- what is told of a model ---- */
 
@@ -121,7 +129,7 @@ static rt_status read_about(rt_onnx_file *f, const Onnx__ModelProto *m)
 
 static rt_status fill(rt_onnx_file *f, const void *bytes, size_t n, rt_onnx_data *data, size_t budget)
 {
-    purse b = {budget};
+    purse b = {.left = budget};
     ProtobufCAllocator from = {take, give, &b};
     RT_TRY(rt_onnx_wire(bytes, n, RT_WIRE_MODEL));
     Onnx__ModelProto *m = onnx__model_proto__unpack(&from, n, bytes);
@@ -137,7 +145,7 @@ static rt_status fill(rt_onnx_file *f, const void *bytes, size_t n, rt_onnx_data
 static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt_onnx_spec_read *spec,
                        rt_onnx_data *data)
 {
-    size_t budget = budget_of(spec);
+    size_t budget = budget_of(spec, n);
     rt_region *r = rt_region_new(budget);
     *out = NULL;
     if (!r) return RT_RUN;
@@ -148,10 +156,13 @@ static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt
         data->region = r;
         data->hash = rt_hasher_new();
         rt_hasher_add(data->hash, bytes, n);
+        data->grows = !(spec && spec->budget);
         st = fill(f, bytes, n, data, budget);
         f->digest = rt_hasher_end(data->hash);
         f->bytes = n + data->bytes;
         f->external = data->count;
+        f->budget = spec && spec->budget ? spec->budget : budget_of(NULL, f->bytes);
+        f->seconds = spec && spec->seconds > 0 ? spec->seconds : 4 + (double)f->bytes / (1 << 20);
     }
     if (st) rt_region_free(r);
     else *out = f;
@@ -214,7 +225,7 @@ rt_status rt_onnx_look(const char *path, int *is_onnx)
 
 rt_status rt_onnx_tensor(rt_array **out, const char **name, rt_region *r, const void *bytes, size_t n)
 {
-    purse b = {RT_ONNX_BUDGET};
+    purse b = {.left = RT_ONNX_BUDGET};
     ProtobufCAllocator from = {take, give, &b};
     rt_onnx_data none = {.region = r, .folder = -1};
     RT_TRY(rt_onnx_wire(bytes, n, RT_WIRE_TENSOR));

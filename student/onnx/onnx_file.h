@@ -34,10 +34,15 @@ typedef struct {
     rt_digest digest;                  /* of the file's bytes and of external data, in order */
     uint64_t bytes;                    /* of both */
     int external;                      /* tensors whose data lies in other files */
+    size_t budget;                     /* bytes of memory that reading and importing may take, and CPU seconds */
+    double seconds;
 } rt_onnx_file;
 
 typedef struct {
-    size_t budget;                     /* bytes of memory; 0: RT_ONNX_BUDGET */
+    size_t budget;                     /* bytes of memory; 0: 1 GiB and 16 for each byte of the file and of external
+                                          data (weights of int8 become floats, once as they are and once in the order of
+                                          layers, and their model), RT_ONNX_BUDGET at most */
+    double seconds;                    /* of computing, in an import; 0: 4, and one more for each MiB */
     const char *data_root;             /* folder in which external data may lie, through links too; NULL: the model's
                                           own folder, and no links */
 } rt_onnx_spec_read;

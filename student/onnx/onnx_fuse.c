@@ -6,6 +6,8 @@
 
 #include "student/onnx/onnx_lower.h"
 
+enum { CHAIN = 64 /* nodes that change nothing, one behind the other */ };
+
 typedef struct {
     rt_onnx_row *row;
     rt_eval_graph *g;
@@ -28,7 +30,9 @@ static int changes_nothing(const fuser *f, const rt_eval_node *n)
 /* The value behind identities and casts among floats. */
 static int through(const fuser *f, int v)
 {
-    for (const rt_eval_node *n = giver(f, v); n && changes_nothing(f, n); n = giver(f, v)) v = n->in[0];
+    int steps = 0;
+    for (const rt_eval_node *n = giver(f, v); n && changes_nothing(f, n) && steps < CHAIN; n = giver(f, v), steps++)
+        v = n->in[0];
     return v;
 }
 
@@ -152,7 +156,7 @@ static rt_status become(fuser *f, rt_eval_node *n, const rt_eval_node *to)
     is.outputs = 1;
     is.def = rt_eval_find("", is.op, is.version);
     if (!is.def) return RT_OK;
-    rt_region *r = rt_region_new(RT_ONNX_BUDGET);
+    rt_region *r = rt_onnx_row_rest(f->row);
     if (!r) return RT_RUN;
     rt_status st = (out = rt_region_list(r, 1, sizeof *out)) ? rt_eval_new(&e, r) : RT_RUN;
     if (!st) st = rt_eval_one(e, f->g, &is, f->row->value, out);

@@ -423,6 +423,7 @@ static rt_status read_binding(importer *m, cJSON *binding)
     const char *output = rt_cfg_has(&c, "output") ? rt_cfg_string(&c, "output", NULL) : NULL;
     m->gives = rt_cfg_has(&c, "gives") ? (rt_gives)rt_cfg_choice(&c, "gives", gives, 0) : RT_GIVES_AUTO;
     rt_cfg_any(&c, "data_root");                           /* for whoever reads the file */
+    if (rt_cfg_has(&c, "seconds")) rt_cfg_number(&c, "seconds", 4, 0.001, 1e6);
     m->classes = rt_cfg_has(&c, "classes") ? rt_cfg_any(&c, "classes") : NULL;
     if (inputs && !cJSON_IsObject(inputs)) rt_cfg_fail(&c, "inputs", "an object of input names is required here");
     RT_TRY(rt_cfg_end(&c));

@@ -108,6 +108,7 @@ cJSON *rt_lower_layer(rt_lowering *l, const char *op, const char *hint, const ch
         for (int i = 0; i < inputs; i++) cJSON_AddItemToArray(list, cJSON_CreateString(from[i]));
     }
     cJSON_AddItemToArray(l->layers, layer);
+    l->total++;
     return layer;
 }
 
@@ -375,6 +376,7 @@ static rt_status lower_nodes(rt_lowering *l)
         const char *why = l->bad;
         if (why) RT_TRY(by_definition(l, n));
         if (why && l->bad) complain(&c, n, *l->bad ? l->bad : why);
+        if (l->total > RT_MAX_NODES) return rt_fail(RT_INPUT, "becomes more than %d layers", RT_MAX_NODES);
     }
     if (!c.nodes) return RT_OK;
     return rt_fail(RT_INPUT, "%d node%s cannot become layers: %s", c.nodes, c.nodes == 1 ? "" : "s", c.text);
@@ -555,7 +557,7 @@ static rt_status set_fields(const rt_lowering *l, rt_model *m)
 rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
                         const int *output, int outputs, const char *const *head, const rt_task *task)
 {
-    rt_lowering l = {.region = rt_region_new(RT_ONNX_BUDGET), .layers = cJSON_CreateArray()};
+    rt_lowering l = {.region = rt_onnx_row_rest(row), .layers = cJSON_CreateArray()};
     cJSON *arch = cJSON_CreateObject();
     *out = NULL;
     rt_status st = l.region ? begin(&l, row, bound, in, output, outputs) : RT_RUN;

@@ -38,7 +38,7 @@ typedef struct rt_lowering {
     int node;                          /* the one that is being lowered */
     cJSON *layers;
     rt_lowered_field *field; int fields, field_room;
-    int made, calls;                   /* layers that were put in; that are computed by definition */
+    int total, made, calls;            /* layers; that were put in; that are computed by definition */
     const char *bad;                   /* why the node has no form here; NULL */
 } rt_lowering;
 

@@ -8,6 +8,8 @@
 typedef struct Onnx__TensorProto Onnx__TensorProto;
 typedef struct Onnx__ModelProto Onnx__ModelProto;
 
+enum { RT_ONNX_EACH = 16 };            /* bytes of memory for a byte of a file */
+
 /* onnx_wire.c: RT_INPUT unless the bytes are a message of this kind, with all lengths inside and no deeper than
  * protobuf-c may go. */
 typedef enum { RT_WIRE_MODEL, RT_WIRE_TENSOR } rt_wire_kind;
@@ -18,6 +20,7 @@ typedef struct {
     rt_region *region;
     int folder;                        /* descriptor, or -1: there is none */
     int links;                         /* links may be followed */
+    int grows;                         /* the region's budget, with what is read */
     const char *folder_name;
     rt_hasher *hash;                   /* gets what was read */
     uint64_t bytes;

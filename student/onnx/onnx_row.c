@@ -1,12 +1,14 @@
 #include "student/onnx/onnx_row.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/rng.h"
 #include "student/onnx/onnx_parts.h"
 
-enum { SECONDS = 300 /* of computing, for a row */, ROUNDS = 1000 /* conditions, those inside of branches included */ };
+enum { ROUNDS = 1000 /* conditions, those inside of branches included */ };
 
 typedef struct {
     rt_onnx_row *row;
@@ -66,13 +68,25 @@ static rt_status make_inputs(const binder *b, rt_region *r, rt_array **value, in
     return RT_OK;
 }
 
+rt_region *rt_onnx_row_rest(const rt_onnx_row *row)
+{
+    size_t used = rt_region_used(row->region);
+    return rt_region_new(row->budget > used ? row->budget - used : 0);
+}
+
+static const char over[] = "computes for more than the %.3g seconds that are allowed; \"seconds\" of the binding, or of the "
+                           "configuration of retort import, allows more";
+
 rt_status rt_onnx_row_run(const rt_onnx_row *row, rt_region *r, rt_array **value)
 {
     rt_eval *e;
     RT_TRY(rt_eval_new(&e, r));
-    rt_eval_limit(e, SECONDS);
+    double left = row->end - rt_thread_seconds();
+    if (left <= 0) return rt_fail(RT_INPUT, over, row->seconds);
+    rt_eval_limit(e, left);
     rt_status st = rt_eval_run(e, row->graph, value, 1);
-    return st;
+    if (st != RT_INPUT || rt_thread_seconds() < row->end) return st;
+    return rt_fail(RT_INPUT, over, row->seconds);
 }
 
 static rt_status run_rows(const binder *b, rt_region *r, int first, int rows, rt_array ***value)
@@ -133,9 +147,10 @@ static int reads(const rt_eval_node *n)
     return !strcmp(n->op, "CastLike") && n->inputs ? 1 : n->inputs;
 }
 
-static int reads_varying(const char *varies, const rt_eval_node *n)
+/* Whether one of its first inputs, or what a body of it reads, is marked. */
+static int reads_marked(const char *varies, const rt_eval_node *n, int inputs)
 {
-    if (any(varies, n->in, reads(n))) return 1;
+    if (any(varies, n->in, inputs)) return 1;
     for (int a = 0; a < n->attrs; a++)
         if (n->attr[a].kind == RT_EA_GRAPH && any(varies, n->attr[a].g->captured_from, n->attr[a].g->captures))
             return 1;
@@ -152,7 +167,7 @@ static rt_status find_varying(const binder *b)
         if (n->def && n->def->flags & RT_EVAL_RANDOM)
             return rt_fail(RT_INPUT, "node '%s' (%s) draws random numbers: its answers are not a function of the row",
                            n->name, n->op);
-        if (!reads_varying(varies, n)) continue;
+        if (!reads_marked(varies, n, reads(n))) continue;
         for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0) varies[n->out[i]] = 1;
     }
     return RT_OK;
@@ -166,7 +181,7 @@ static rt_status keep_constants(rt_onnx_row *row)
     if (!moves) return RT_RUN;
     for (int i = 0; i < g->inputs; i++) moves[g->input[i]] = 1;        /* a constant one has the batch's dimensions */
     for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++) {
-        int does = reads_varying(moves, n);
+        int does = reads_marked(moves, n, n->inputs);
         for (int i = 0; i < n->outputs; i++) {
             if (n->out[i] < 0) continue;
             moves[n->out[i]] = (char)does;
@@ -287,10 +302,35 @@ static int same_element(const rt_array *a, size_t i, const rt_array *b, size_t k
     return x == y || (isnan(x) && isnan(y));
 }
 
+/* Before anything is computed: nodes of operators that nobody knows, all of them. */
+static rt_status check_known(const rt_onnx_row *row)
+{
+    char text[1200];
+    int n = 0, used = 0;
+    for (const rt_eval_node *k = row->graph->node; k < row->graph->node + row->graph->nodes; k++) {
+        if (k->def) continue;
+        if (used < (int)sizeof text - 250)
+            used += snprintf(text + used, sizeof text - (size_t)used, "%snode '%.80s' (%.60s of domain '%.60s', opset %d)",
+                             n ? ", " : "", k->name, k->op, *k->domain ? k->domain : "ai.onnx", k->version);
+        n++;
+    }
+    if (!n) return RT_OK;
+    return rt_fail(RT_INPUT, "%d node%s of operators that are not known here: %s", n, n == 1 ? "" : "s", text);
+}
+
+static rt_status check_outputs(const binder *b)
+{
+    for (int i = 0; i < b->outputs; i++) {
+        int v = b->row->graph->output[b->output[i]];
+        if (!b->row->value[v]) return rt_fail(RT_INPUT, "output '%s': nothing gives it", b->row->graph->value[v]);
+    }
+    return RT_OK;
+}
+
 static rt_status check_fixed(binder *b)
 {
     const rt_onnx_row *row = b->row;
-    if (!(b->second = rt_region_new(RT_ONNX_BUDGET))) return RT_RUN;
+    if (!(b->second = rt_onnx_row_rest(row))) return RT_RUN;
     rt_status st = run_rows(b, b->second, 1, 1, &b->two);
     rt_array **other = b->two;
     for (const rt_eval_node *n = row->graph->node; n < row->graph->node + row->graph->nodes && !st; n++)
@@ -358,7 +398,8 @@ static rt_status check_rows(const binder *b)
         several |= v->dim[0] > 1;
     }
     rt_array **both, **two = b->two;
-    rt_region *r = rt_region_new(RT_ONNX_BUDGET);
+    size_t used = rt_region_used(row->region) + rt_region_used(b->second);
+    rt_region *r = rt_region_new(row->budget > used ? row->budget - used : 0);
     if (!r) return RT_RUN;
     rt_status st = RT_OK, pair = run_rows(b, r, 0, 2, &both);
     if (pair && several) st = rt_fail_in(pair, "is made for several rows at a time");
@@ -376,7 +417,11 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
 {
     binder b = {.row = row, .file = f, .bound = bound, .output = output, .outputs = outputs};
     memset(row, 0, sizeof *row);
-    rt_status st = (row->region = rt_region_new(RT_ONNX_BUDGET)) ? RT_OK : RT_RUN;
+    size_t used = rt_region_used(f->region);
+    row->budget = f->budget > used ? f->budget - used : 0;
+    row->seconds = f->seconds;
+    row->end = rt_thread_seconds() + f->seconds;
+    rt_status st = (row->region = rt_region_new(row->budget)) ? RT_OK : RT_RUN;
     if (!st && !(row->graph = rt_region_take(row->region, sizeof *row->graph))) st = RT_RUN;
     if (!st) {
         *row->graph = *f->graph;
@@ -391,10 +436,12 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
     for (int round = 0, again = 1; again && !st; round++) {
         if (round > ROUNDS) st = rt_fail(RT_INPUT, "has more than %d conditions", ROUNDS);
         if (!st) st = trim(&b);
+        if (!st) st = check_known(row);
         if (!st) st = run_rows(&b, row->region, 0, 1, &row->value);
         if (!st) st = find_varying(&b);
         if (!st) st = decide(&b, &again);
     }
+    if (!st) st = check_outputs(&b);
     if (!st) st = keep_constants(row);
     if (!st) st = check_fixed(&b);
     if (!st) st = check_rows(&b);

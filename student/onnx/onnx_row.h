@@ -32,7 +32,12 @@ typedef struct {
     rt_array **value;                  /* (values) of the first row; NULL: of nothing that is reached */
     char *varies;                      /* (values) depends on data */
     rt_region *region;                 /* has all of it */
+    size_t budget;                     /* bytes that may be taken, the region's among them */
+    double seconds, end;               /* of computing that is allowed; when it is over, as the thread's clock has it */
 } rt_onnx_row;
+
+/* A region for what is made on the way, of what is left of the budget. */
+rt_region *rt_onnx_row_rest(const rt_onnx_row *);
 
 /* bound (graph inputs). outputs: those (of the graph's) that matter; what nothing of them reads is not computed.
  * RT_INPUT with the node's name when a node cannot be computed, is random, or its shape depends on data. */

@@ -102,18 +102,30 @@ static rt_status open_beneath(const rt_onnx_data *d, const char *name, int *fd)
     return RT_OK;
 }
 
-static rt_status read_external(rt_array *a, size_t bytes, const Onnx__TensorProto *t, rt_onnx_data *d)
+/* Opens what has the tensor's bytes, which are there, and allows the memory that they need. */
+static rt_status open_external(int *fd, place *p, rt_dtype type, size_t bytes, const Onnx__TensorProto *t, rt_onnx_data *d)
 {
-    place p;
-    int fd = -1;
-    RT_TRY(place_of(t, &p));
-    if (a->type == RT_STRING) return rt_fail(RT_INPUT, "external data: strings cannot lie in another file");
-    if (p.has_length && p.length != bytes)
+    struct stat s;
+    RT_TRY(place_of(t, p));
+    if (type == RT_STRING) return rt_fail(RT_INPUT, "external data: strings cannot lie in another file");
+    if (p->has_length && p->length != bytes)
         return rt_fail(RT_INPUT, "external data: %llu bytes are announced, the shape has %zu",
-                       (unsigned long long)p.length, bytes);
-    RT_TRY(open_beneath(d, p.location, &fd));
-    rt_status st = rt_pread_all(fd, a->data, bytes, p.offset, p.location);
-    close(fd);
+                       (unsigned long long)p->length, bytes);
+    RT_TRY(open_beneath(d, p->location, fd));
+    if (fstat(*fd, &s) || p->offset > (uint64_t)s.st_size || bytes > (uint64_t)s.st_size - p->offset) {
+        close(*fd);
+        return rt_fail(RT_INPUT, "external data: '%s' has not %zu bytes from byte %llu on", p->location, bytes,
+                       (unsigned long long)p->offset);
+    }
+    if (d->grows)
+        rt_region_allow(d->region, bytes > RT_ONNX_BUDGET / RT_ONNX_EACH ? RT_ONNX_BUDGET : bytes * RT_ONNX_EACH,
+                        RT_ONNX_BUDGET);
+    return RT_OK;
+}
+
+static rt_status read_external(rt_array *a, size_t bytes, int fd, const place *p, rt_onnx_data *d)
+{
+    rt_status st = rt_pread_all(fd, a->data, bytes, p->offset, p->location);
     if (st) return rt_fail_in(st, "external data");
     if (d->hash) rt_hasher_add(d->hash, a->data, bytes);
     d->bytes += bytes;
@@ -192,9 +204,14 @@ static rt_status array_of(rt_array **out, const Onnx__TensorProto *t, rt_onnx_da
                    t->n_double_data + t->n_string_data;
     if (!external && there < (packed_bits(type) ? bytes : count))
         return rt_fail(RT_INPUT, "its shape needs %zu values, the file has fewer", count);
-    RT_TRY(rt_array_make(out, d->region, type, (int)t->n_dims, t->dims));
-    if (external) RT_TRY(read_external(*out, bytes, t, d));
-    else
+    place p;
+    int fd = -1;
+    if (external) RT_TRY(open_external(&fd, &p, type, bytes, t, d));
+    rt_status st = rt_array_make(out, d->region, type, (int)t->n_dims, t->dims);
+    if (!st && external) st = read_external(*out, bytes, fd, &p, d);
+    if (external) close(fd);
+    RT_TRY(st);
+    if (!external)
         RT_TRY(t->has_raw_data && (t->raw_data.len || !count) ? copy_raw(*out, bytes, t)
                                                               : copy_fields(*out, t, d->region));
     unpack(*out);

@@ -16,7 +16,7 @@
 typedef struct { const char *name; void (*run)(const uint8_t *data, size_t size); } fuzz_target;
 
 extern const fuzz_target fuzz_of_files[], fuzz_of_texts[], fuzz_of_stores[], fuzz_of_plans[],
-    fuzz_of_programs[]; /* a NULL name last */
+    fuzz_of_programs[], fuzz_of_onnx[]; /* a NULL name last */
 
 /* A scratch folder, in memory where the system has such a place; "in" and "out" within it. */
 extern char fuzz_folder[64], fuzz_in[96], fuzz_out[96];
@@ -31,6 +31,8 @@ static inline void fuzz_put(const char *name, const void *data, size_t size)
 int fuzz_record_plan(const char *file, const char *to);
 /* The integer program of a model, without its head, as a seed: "fuzz_inputs program MODEL PROGRAM". */
 int fuzz_record_program(const char *model, const char *to);
+/* The nodes that an ONNX model's layers `call`, as seeds TO-0, TO-1 ...: "fuzz_inputs calls MODEL TO". */
+int fuzz_record_calls(const char *model, const char *to);
 
 /* A refusal has a message. */
 static inline int fuzz_refused(rt_status st)

@@ -17,8 +17,8 @@ static void clean(void)
 static const fuzz_target *find(const char *name)
 {
     const fuzz_target *const lists[] = {fuzz_of_files, fuzz_of_texts, fuzz_of_stores, fuzz_of_plans,
-                                        fuzz_of_programs};
-    for (int i = 0; i < 5; i++)
+                                        fuzz_of_programs, fuzz_of_onnx};
+    for (int i = 0; i < 6; i++)
         for (const fuzz_target *t = lists[i]; t->name; t++) {
             if (!name) puts(t->name);
             else if (!strcmp(t->name, name)) return t;
@@ -31,6 +31,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     const char *name = getenv("RETORT_FUZZ_TARGET");
     if (*argc == 4 && !strcmp((*argv)[1], "record")) _exit(fuzz_record_plan((*argv)[2], (*argv)[3]));
     if (*argc == 4 && !strcmp((*argv)[1], "program")) _exit(fuzz_record_program((*argv)[2], (*argv)[3]));
+    if (*argc == 4 && !strcmp((*argv)[1], "calls")) _exit(fuzz_record_calls((*argv)[2], (*argv)[3]));
     target = find(name);
     if (!target) {
         if (name) fprintf(stderr, "no target '%s'\n", name);

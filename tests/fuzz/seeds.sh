@@ -2,7 +2,7 @@
 # programs themselves.
 make_seeds() {
     seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program answers; do
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program answers onnx onnx_call; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -40,6 +40,11 @@ printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128
     find "$tree/tests/data/samples/arrays" -name '*.npy' -size -8k -exec cp {} "$seeds/npy" \;
     find "$tree/tests/data/samples/pictures" '(' -name '*.png' -o -iname '*.jp*g' ')' -size -8k -exec cp {} "$seeds/image" \;
     find "$tree/tests/data/samples" -name '*.h5' -size -24k -exec cp {} "$seeds/h5" \;
+    cp "$tree"/tests/onnx/samples/*.onnx "$seeds/onnx"
+    for f in "$tree"/tests/onnx/samples/*.onnx; do "$fuzz_inputs" calls "$f" "$seeds/onnx_call/$(basename "$f" .onnx)" || return 1; done
+    printf '%s' '{"op": "Conv", "domain": "", "opset": 11, "attributes": {"pads": {"ints": [1, 0]}, "auto_pad": {"string": "NOTSET"}}, "inputs": [{"type": "float32", "shape": [1, 2, 5]}, {"type": "float32", "shape": [3, 2, 2]}, null], "outputs": 1, "output": 0}' > "$seeds/onnx_call/conv"
+    printf '%s' '{"op": "Where", "domain": "", "opset": 16, "attributes": {}, "inputs": [{"type": "bool", "shape": [2]}, {"type": "int64", "shape": [2], "data": "AQAAAAAAAAACAAAAAAAAAA=="}, {"type": "int64", "shape": [2, 1]}], "outputs": 1, "output": 0}' > "$seeds/onnx_call/where"
+    printf '%s' '{"op": "LabelEncoder", "domain": "ai.onnx.ml", "opset": 2, "attributes": {"keys_floats": {"floats": [1, 2]}, "values_int64s": {"ints": ["9223372036854775807", 3]}}, "inputs": [{"type": "float32", "shape": [1, 2]}], "outputs": 1, "output": 0}' > "$seeds/onnx_call/label"
     printf '0 1234abcd 00000000\n1 deadbeef 00000000\nsync failed: Input/output error\n' > "$seeds/journal/two"
     printf 'set x f32 100x4 16\n0 00112233445566778899aabbccddeeff\n7 ffeeddccbbaa99887766554433221100\nset y u8 3 1\n0 00112233445566778899aabbccddeeff\n' > "$seeds/identity/two"
     printf '%s\0\0\1\1\1\1\1\1\1\1\1' '{"batches": 3, "history": []}' > "$seeds/checkpoint/state"
