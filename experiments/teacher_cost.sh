@@ -15,7 +15,7 @@ rows=20000
   printf "%-117s\n" "{'descr': '|u1', 'fortran_order': False, 'shape': ($rows, 784), }"
   head -c $((rows * 784)) /dev/urandom; } > "$tmp/x.npy"
 "$retort" import "$tmp/x.npy" --out "$tmp/x.h5" --quiet > "$tmp/log"
-batches=$(((rows + 63) / 64 + 1))                  # and the one that is asked about twice
+batches=$(((rows + 63) / 64 + 2))                  # and the two that are asked about twice
 spec() { echo "{\"command\": [\"$child\", \"10\", $1], \"version\": \"1\", \"classes\": 10}"; }
 spec '"busy", "0.0050176"' > "$tmp/busy.json"
 spec '"idle"' > "$tmp/free.json"
