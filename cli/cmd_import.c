@@ -255,9 +255,9 @@ const cli_command cli_import = {
         "told is asked for.\n\n"
         "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.\n\n"
         "An ONNX model becomes a model of retort, with layers that are trained on, labelled with, evaluated and "
-        "exported as any others; operators that have no layer here are computed by their definition, and those that are "
-        "not known are all named before anything is written. Other commands take the .onnx file itself, too: then it is "
-        "brought in each time.",
+        "exported as any others; operators that have no layer here are computed by their definition, and those "
+        "that are not known are all named before anything is written. Other commands take the .onnx file itself, "
+        "too: then it is brought in each time.",
     .options = options,
     .examples = "retort import flowers.csv --label species --out flowers.h5\n"
                 "retort import new-flowers.csv --label species --like flowers.h5 --out new.h5\n"
