@@ -1,5 +1,5 @@
 /* experiments/import_model.c - 'retort import' of a model of another format: ONNX becomes a model of ours. */
-#include "experiments/import_parts.h"
+#include "experiments/import_model.h"
 
 #include <stdlib.h>
 #include <string.h>

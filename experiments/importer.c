@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "data/import.h"
-#include "experiments/import_parts.h"
+#include "experiments/import_model.h"
 
 typedef struct {
     char *classes, *drop, *columns[RT_IMPORT_TARGETS];

@@ -1,6 +1,6 @@
-/* experiments/import_parts.h - what an import does where the input is a model and no data. */
-#ifndef RT_EXPERIMENTS_IMPORT_PARTS_H
-#define RT_EXPERIMENTS_IMPORT_PARTS_H
+/* experiments/import_model.h - what an import does where the input is a model and no data. */
+#ifndef RT_EXPERIMENTS_IMPORT_MODEL_H
+#define RT_EXPERIMENTS_IMPORT_MODEL_H
 
 #include "experiments/importer.h"
 
