@@ -17,9 +17,13 @@ static int is_identity(const rt_input *in)
     return same;
 }
 
+/* Ids are whole numbers also where no embedding reads them, and nobody knows how many there are. */
+static int are_ids(const rt_fo_graph *e, const rt_input *in)
+{ return e->m->graph->tensor[e->m->graph->input[in - e->m->input]].type == RT_I32; }
+
 /* The order in which the input's rows come. */
 static rt_fo_order order_of(const rt_fo_graph *e, const rt_input *in)
-{ return e->spec->nchw && !in->ids && in->shape.rank > 1 ? RT_FO_FIRST : RT_FO_LAST; }
+{ return e->spec->nchw && !are_ids(e, in) && in->shape.rank > 1 ? RT_FO_FIRST : RT_FO_LAST; }
 
 /* The normalisation's numbers, one or one a channel, beside a tensor in that order. A single one has no dimension: with
  * one, ONNX Runtime goes number by number where there is one channel. */
@@ -52,23 +56,23 @@ static rt_status put_input(rt_fo_graph *e, int i)
     int rank = rt_fo_dims(e, t, order, dim);
     dim[0] = e->spec->single;
     const char *x = e->input[i] = rt_fo_unique(e, n->name), *next;
-    if (e->spec->raw && e->spec->u8 && !in->ids && !is_identity(in))
+    if (e->spec->raw && e->spec->u8 && !are_ids(e, in) && !is_identity(in))
         return rt_fail(RT_USAGE, "input '%s': bytes cannot be normalised before; leave input_type=u8 or raw_input out",
                        in->name);
     const rt_onnx_type ids = e->spec->ids32 ? RT_ONNX_I32 : RT_ONNX_I64;
-    rt_onnx_input(e->o, x, in->ids ? ids : e->spec->u8 ? RT_ONNX_U8 : RT_ONNX_F32, rank, dim);
+    rt_onnx_input(e->o, x, are_ids(e, in) ? ids : e->spec->u8 ? RT_ONNX_U8 : RT_ONNX_F32, rank, dim);
     rt_fo_set(e, t, order, x);
     if (order == RT_FO_LAST && in->shape.rank > 1 && wants_first(e->g, t)) {
         x = rt_fo_take(e, t, order = RT_FO_FIRST);
         if (e->spec->u8 || !(e->spec->raw || is_identity(in))) e->value[t] = (rt_fo_value){0};    /* not yet numbers */
     }
-    if (e->spec->u8 && !in->ids) {
+    if (e->spec->u8 && !are_ids(e, in)) {
         next = rt_fo_own(e, n, "float");
         rt_onnx_int(rt_fo_node_of(e, "Cast", next, x, NULL, NULL), "to", RT_ONNX_F32);
         x = next;
     }
     int centred = 0, scaled = 0;
-    for (int k = 0; k < in->channels && !e->spec->raw && !in->ids; k++) {
+    for (int k = 0; k < in->channels && !e->spec->raw && !are_ids(e, in); k++) {
         centred |= in->add[k] != 0;
         scaled |= in->mul[k] != 1;
     }
@@ -146,8 +150,8 @@ static const char *key_of(rt_fo_graph *e, const char *key, int several, const ch
 static cJSON *describe_input(const rt_fo_graph *e, int i)
 {
     const rt_input *in = &e->m->input[i];
-    const char *done = in->ids || is_identity(in) ? "not" : e->spec->raw ? "before" : "inside",
-               *type = in->ids ? e->spec->ids32 ? "i32" : "i64" : e->spec->u8 ? "u8" : "f32";
+    const char *done = are_ids(e, in) || is_identity(in) ? "not" : e->spec->raw ? "before" : "inside",
+               *type = are_ids(e, in) ? e->spec->ids32 ? "i32" : "i64" : e->spec->u8 ? "u8" : "f32";
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "name", e->input[i]);
     cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(in->shape.dim, in->shape.rank));
