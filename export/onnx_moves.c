@@ -27,13 +27,18 @@ static const char *settle_places(rt_fo_graph *e, const rt_node *n, int *rounding
     return places[0];
 }
 
-/* Inputs 2 and 3 of Resize: scales where some were given, else sizes, of the two axes or of all. */
+/* Whether a float holds the one by the other. */
+static int is_exact(int out, int in) { return (double)((float)out / (float)in) * in == out; }
+
+/* Inputs 2 and 3 of Resize: scales where some were given, or before opset 18 where they are exact; else sizes, of the
+ * two axes or of all. */
 static void sizes_of(rt_fo_graph *e, const rt_node *n, const int in[3], const int out[3], const char **scales,
                      const char **sizes)
 {
     const rt_resize_attr *a = RT_ATTR(n, rt_resize_attr);
     const int64_t to[] = {in[2], out[0], out[1]};
-    if (a->scale_h > 0 || a->scale_w > 0) {
+    const int exact = e->spec->opset < 18 && is_exact(out[0], in[0]) && is_exact(out[1], in[1]);
+    if (a->scale_h > 0 || a->scale_w > 0 || exact) {
         const float by[] = {1, 1, a->scale_h > 0 ? a->scale_h : (float)out[0] / (float)in[0],
                             a->scale_w > 0 ? a->scale_w : (float)out[1] / (float)in[1]};
         *scales = rt_fo_numbers(e, n, "scales", 4, by);
