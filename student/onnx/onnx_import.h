@@ -11,9 +11,8 @@ typedef enum { RT_GIVES_AUTO, RT_GIVES_LOGITS, RT_GIVES_PROBABILITIES, RT_GIVES_
 
 /* What is told of an import, by flags or as JSON:
  *   {"inputs": {"NAME": {"set": "x", "shape": [3, 224, 224], "layout": "chw", "mean": [...], "std": [...]},
- *    "mask": "ids != 0", "types": 0}, "output": "NAME", "gives": "logits", "classes": ["cat", ...], "data_root": "FOLDER",
- *    "seconds": 60}
- * shape: of a row, as the file has it, where the file leaves it open. Borrowed. NULL or {}: nothing is told, and all
- * is chosen; notes (a list) gets a line about each choice. */
+ *    "mask": "ids != 0", "types": 0}, "output": "NAME", "gives": "logits", "classes": ["cat", ...], "data_root":
+ * "FOLDER", "seconds": 60} shape: of a row, as the file has it, where the file leaves it open. Borrowed. NULL or {}:
+ * nothing is told, and all is chosen; notes (a list) gets a line about each choice. */
 rt_status rt_onnx_import(rt_model **, const rt_onnx_file *, const cJSON *binding, cJSON *notes);
 #endif

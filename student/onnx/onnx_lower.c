@@ -382,36 +382,6 @@ static rt_status lower_nodes(rt_lowering *l)
     return rt_fail(RT_INPUT, "%d node%s cannot become layers: %s", c.nodes, c.nodes == 1 ? "" : "s", c.text);
 }
 
-/* A mask of what is there: ids as truth values, which are false where an id is 0. */
-static rt_status mark(rt_lowering *l, int value, const rt_lowered_value *of, const rt_array *ids)
-{
-    rt_lowered_value *v = &l->v[value];
-    const rt_array *a = l->row->value[value];
-    rt_shape shape = of->shape;
-    cJSON *node = cJSON_CreateObject(), *inputs, *j = rt_lower_layer(l, "call", l->g->value[value], &of->layer, 1);
-    cJSON_AddStringToObject(node, "op", "Cast");
-    cJSON_AddStringToObject(node, "domain", "");
-    cJSON_AddNumberToObject(node, "opset", 13);
-    cJSON_AddNumberToObject(cJSON_AddObjectToObject(cJSON_AddObjectToObject(node, "attributes"), "to"), "int",
-                            9 /* BOOL */);
-    inputs = cJSON_AddArrayToObject(node, "inputs");
-    cJSON *in = cJSON_CreateObject();
-    cJSON_AddStringToObject(in, "type", rt_array_type_name(ids->type));
-    cJSON *dims = cJSON_AddArrayToObject(in, "shape");
-    for (int i = 0; i < ids->rank; i++) cJSON_AddItemToArray(dims, cJSON_CreateNumber((double)ids->dim[i]));
-    cJSON_AddItemToArray(inputs, in);
-    cJSON_AddItemToObject(j, "onnx", node);
-    rt_lowered_value like = {.rank = ids->rank};
-    memcpy(like.dim, ids->dim, sizeof like.dim);
-    if (!rt_lower_memory(l, &like, NULL, &shape))
-        return rt_fail(RT_INPUT, "input '%s': %s", l->g->value[value], l->bad);
-    *v = (rt_lowered_value){.layer = rt_lower_name(j), .shape = shape, .rank = a->rank, .base_rank = a->rank};
-    memcpy(v->dim, a->dim, sizeof v->dim);
-    memcpy(v->base, a->dim, sizeof v->base);
-    for (int i = 0; i < v->rank; i++) v->order[i] = i;
-    return RT_OK;
-}
-
 static rt_status begin(rt_lowering *l, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
                        const int *output, int outputs)
 {
@@ -436,9 +406,6 @@ static rt_status begin(rt_lowering *l, const rt_onnx_row *row, const rt_onnx_bou
         memcpy(v->base, bound[i].dim, sizeof v->base);
         memcpy(v->order, in[i].order, sizeof v->order);
     }
-    for (int i = 0; i < g->inputs; i++)
-        if (bound[i].role == RT_ONNX_PRESENT && l->readers[g->input[i]])
-            RT_TRY(mark(l, g->input[i], &l->v[g->input[bound[i].of]], row->value[g->input[bound[i].of]]));
     return RT_OK;
 }
 

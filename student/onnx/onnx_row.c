@@ -74,8 +74,9 @@ rt_region *rt_onnx_row_rest(const rt_onnx_row *row)
     return rt_region_new(row->budget > used ? row->budget - used : 0);
 }
 
-static const char over[] = "computes for more than the %.3g seconds that are allowed; \"seconds\" of the binding, or of the "
-                           "configuration of retort import, allows more";
+static const char over[] =
+    "computes for more than the %.3g seconds that are allowed; \"seconds\" of the binding, or of the "
+    "configuration of retort import, allows more";
 
 rt_status rt_onnx_row_run(const rt_onnx_row *row, rt_region *r, rt_array **value)
 {
@@ -310,8 +311,9 @@ static rt_status check_known(const rt_onnx_row *row)
     for (const rt_eval_node *k = row->graph->node; k < row->graph->node + row->graph->nodes; k++) {
         if (k->def) continue;
         if (used < (int)sizeof text - 250)
-            used += snprintf(text + used, sizeof text - (size_t)used, "%snode '%.80s' (%.60s of domain '%.60s', opset %d)",
-                             n ? ", " : "", k->name, k->op, *k->domain ? k->domain : "ai.onnx", k->version);
+            used += snprintf(text + used, sizeof text - (size_t)used,
+                             "%snode '%.80s' (%.60s of domain '%.60s', opset %d)", n ? ", " : "", k->name, k->op,
+                             *k->domain ? k->domain : "ai.onnx", k->version);
         n++;
     }
     if (!n) return RT_OK;

@@ -103,7 +103,8 @@ static rt_status open_beneath(const rt_onnx_data *d, const char *name, int *fd)
 }
 
 /* Opens what has the tensor's bytes, which are there, and allows the memory that they need. */
-static rt_status open_external(int *fd, place *p, rt_dtype type, size_t bytes, const Onnx__TensorProto *t, rt_onnx_data *d)
+static rt_status open_external(int *fd, place *p, rt_dtype type, size_t bytes, const Onnx__TensorProto *t,
+                               rt_onnx_data *d)
 {
     struct stat s;
     RT_TRY(place_of(t, p));

@@ -244,3 +244,10 @@ ids = rng.integers(0, 64, (ROWS, 5))
 ids[:, 3:] *= rng.integers(0, 2, (ROWS, 2))
 s = onnxruntime.InferenceSession(f"{out}/ids.onnx")
 record("ids", ids, s.run(None, {"ids": ids, "mask": (ids != 0).astype(np.int64), "token_type_ids": np.zeros_like(ids)})[0])
+
+# axes merged that are side by side in the tensor and not in memory, and the other way round
+graph("reshaped", [node("Transpose", ["x"], ["t"], perm=[0, 2, 1, 3], name="turn"), node("Reshape", ["t", "six"], ["r"], name="merge"),
+                   node("MatMul", ["r", "v"], ["p"], name="dense"), node("Transpose", ["p"], ["q"], perm=[0, 2, 1], name="back"),
+                   node("Flatten", ["q"], ["f"], name="flat"), node("MatMul", ["f", "u"], ["y"], name="last")],
+      [value("x", "n", 2, 3, 4)], [Y], [constant("six", np.array([-1, 6, 4])), constant("v", numbers(4, 5)), constant("u", numbers(30, 3))],
+      x=numbers(ROWS, 2, 3, 4), image=True)

@@ -139,8 +139,9 @@ static void check_answers(rt_model *m, const char *name)
     free_recording(&r);
 }
 
-static const char *const models[] = {"cnn",     "activations", "attention", "lstm",   "batch_of_one", "probabilities",
-                                     "decided", "unsorted",    "functions", "einsum", "external",     "ids"};
+static const char *const models[] = {"cnn",           "activations", "attention", "lstm",      "batch_of_one",
+                                     "probabilities", "decided",     "unsorted",  "functions", "einsum",
+                                     "external",      "ids",         "reshaped"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
