@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONSTANT_BYTES = 1 << 20, ATTRIBUTES = 64, INPUTS = 64 };
+enum { CONSTANT_BYTES = 1 << 20, ATTRIBUTES = 64, INPUTS = 64, ROW_MOST = 1 << 24 };
 
 /* ---- base64 (RFC 4648) ---- */
 
@@ -220,6 +220,7 @@ static rt_status read_inputs(rt_onnx_call *c, const cJSON *list, int *in, int *c
             if (g->inputs == RT_CALL_INPUTS || a->type == RT_STRING)
                 return rt_fail(RT_INPUT, "has more than %d inputs that depend on data, or texts among them",
                                RT_CALL_INPUTS);
+            if (a->count > ROW_MOST) return rt_fail(RT_INPUT, "an input has more than %d elements", ROW_MOST);
             c->in[g->inputs].type = a->type;
             c->in[g->inputs].rank = a->rank;
             memcpy(c->in[g->inputs].dim, a->dim, sizeof a->dim);

@@ -223,6 +223,7 @@ static void bind(const test *t, rt_onnx_file *f, rt_eval_graph *g, rt_onnx_bound
         f->input[data].type = a->type;
         f->input[data].rank = a->rank;
         memcpy(f->input[data].dim, a->dim, sizeof a->dim);
+        if (a->rank) f->input[data].dim[0] = 1;            /* the whole is one row: there are no rows to meet */
         in[data].name = t->f->input[i].name;
         set_shape(&in[data], a);
         data++;
