@@ -158,6 +158,16 @@ static int reads_marked(const char *varies, const rt_eval_node *n, int inputs)
     return 0;
 }
 
+/* Operators that give as many elements as they find. */
+static int counts_data(const char *varies, const rt_eval_node *n)
+{
+    if (*n->domain) return 0;
+    if (!strcmp(n->op, "Compress")) return n->inputs > 1 && n->in[1] >= 0 && varies[n->in[1]];
+    return !strcmp(n->op, "NonZero") || !strcmp(n->op, "NonMaxSuppression") || !strcmp(n->op, "Unique");
+}
+
+static const char shape_of_data[] = "node '%s' (%s): the shape of what it gives depends on the data";
+
 static rt_status find_varying(const binder *b)
 {
     rt_eval_graph *g = b->row->graph;
@@ -169,6 +179,7 @@ static rt_status find_varying(const binder *b)
             return rt_fail(RT_INPUT, "node '%s' (%s) draws random numbers: its answers are not a function of the row",
                            n->name, n->op);
         if (!reads_marked(varies, n, reads(n))) continue;
+        if (counts_data(varies, n)) return rt_fail(RT_INPUT, shape_of_data, n->name, n->op);
         for (int i = 0; i < n->outputs; i++) if (n->out[i] >= 0) varies[n->out[i]] = 1;
     }
     return RT_OK;
@@ -342,8 +353,7 @@ static rt_status check_fixed(binder *b)
             int same = x->rank == y->rank && !memcmp(x->dim, y->dim, sizeof x->dim);
             for (size_t k = 0; same && !row->varies[n->out[i]] && k < x->count; k++) same = same_element(x, k, y, k);
             if (!same)
-                st = rt_fail(RT_INPUT, "node '%s' (%s): the shape of what it gives depends on the data", n->name,
-                             n->op);
+                st = rt_fail(RT_INPUT, shape_of_data, n->name, n->op);
         }
     return st;
 }
