@@ -37,7 +37,7 @@ foreach(floor engine data student teacher train export experiments)
   install(DIRECTORY ${floor}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/retort/${floor} FILES_MATCHING PATTERN "*.h"
           PATTERN cpu EXCLUDE PATTERN int_simd.h EXCLUDE PATTERN int_family.h EXCLUDE PATTERN peers EXCLUDE
           PATTERN "*_parts.h" EXCLUDE PATTERN "*_format.h" EXCLUDE
-          PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN h5_plan.h EXCLUDE)
+          PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN broadcast.h EXCLUDE PATTERN h5_plan.h EXCLUDE)
 endforeach()
 
 set(PRIVATE_LIBRARIES ${CSV_LIBRARY} ${OPENBLAS_LIBRARY} ${HDF5_C_LIBRARIES})

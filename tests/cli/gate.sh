@@ -45,8 +45,8 @@ policy '{"metric": "accuracy", "max_drop": 0}' ', "mode": "proven"' tight.json
 expect 0 "undecided" g good better tight.json
 expect 0 '"exit_code":	0' g good better p.json --json
 expect 1 '"kind":	"failed"' g good bad p.json --json
-g good better p.json --kernels all > out.txt 2> err.txt || fail "all kernels: $(cat err.txt)"
-grep -q '\[scalar\]' out.txt || fail "no line for plain C: $(cat out.txt)"
+g good better p.json --kernels all --json > out.txt 2> err.txt || fail "all kernels: $(cat err.txt)"
+grep -q '"kernels":.*"scalar"' out.txt || fail "no limit for plain C: $(cat out.txt)"
 
 # Predictions in place of models; a file that ends early; a full disk.
 for m in good bad; do "$retort" predict $m/model.h5 $rows --out $m.h5 --quiet > /dev/null || fail "predict"; done
