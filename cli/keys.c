@@ -68,7 +68,7 @@ const cli_key cli_train_keys[] = {
     {"init", "none", "a model file to start from, in place of model; an ONNX file, too"},
     {"heads", "none",
      "with init: heads in place of some of its own, on the same features: [{\"replace\": HEAD, \"name\", \"task\", "
-     "\"size\", \"names\"}]; what is left out is as it was"},
+     "\"size\", \"names\", \"from\": a layer}]; what is left out is as it was"},
     {"teacher", "none",
      "a model file, a list (an ensemble), or a specification, that labels each augmented view; 'retort help teachers'"},
     {"seed", "1", "of everything random"},

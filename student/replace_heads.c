@@ -45,6 +45,87 @@ static void put(cJSON *j, const char *key, cJSON *v)
     cJSON_AddItemToObject(j, key, v);
 }
 
+/* The head's own dense layer becomes the new one. */
+static rt_status change_layer(const rt_model *m, cJSON *arch, int h, const char *fresh, int size, const char *at)
+{
+    int producer = m->graph->tensor[m->head[h].tensor].producer;
+    const rt_node *n = &m->graph->node[producer];
+    const char *old = m->head[h].name;
+    if (n->op != RT_OP_DENSE || n->share >= 0)
+        return rt_fail(RT_USAGE,
+                       "%s: head '%s' is given by '%s' (%s), not by a dense layer of its own; name the layer whose "
+                       "output the new head is to read: \"from\"",
+                       at, old, n->name, rt_layer_name(n));
+    if (readers(m, n->out))
+        return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' is read by other layers", at, n->name, old);
+    for (int k = 0; k < m->graph->nodes; k++)
+        if (m->graph->node[k].share == producer)
+            return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' shares its weights", at, n->name, old);
+    cJSON *layer = layer_of(arch, n->name);
+    if (!layer) return rt_fail(RT_USAGE, "%s: layer '%s' cannot be replaced", at, n->name);
+    put(layer, "name", cJSON_CreateString(fresh));
+    put(layer, "out", cJSON_CreateNumber(size));
+    put(layer, "bias", cJSON_CreateBool(1));
+    return RT_OK;
+}
+
+/* A new dense layer on the output of a layer, all of it in one dimension. */
+static rt_status add_layer(const rt_model *m, cJSON *arch, const char *from, const char *fresh, int size,
+                           const char *at)
+{
+    int tensor = rt_arch_find(m->graph, from);
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(arch, "layers");
+    char flat[RT_NAME_MAX + 1];
+    if (tensor < 0) return rt_fail(RT_USAGE, "%s.from: the model has no layer named '%.60s'", at, from);
+    for (int f = m->graph->tensor[tensor].shape.rank < 2; f < 2; f++) {
+        cJSON *l = cJSON_CreateObject();
+        snprintf(flat, sizeof flat, "%.*s_flat", RT_NAME_MAX - 20, fresh);
+        cJSON_AddStringToObject(l, "op", f ? "dense" : "flatten");
+        cJSON_AddStringToObject(l, "name", f ? fresh : flat);
+        cJSON_AddStringToObject(l, "from", from);
+        if (f) cJSON_AddNumberToObject(l, "out", size);
+        cJSON_AddItemToArray(list, l);
+        from = flat;
+    }
+    return RT_OK;
+}
+
+static int reads(const cJSON *from, const char *name)
+{
+    if (cJSON_IsString(from)) return !strcmp(from->valuestring, name);
+    for (const cJSON *e = from ? from->child : NULL; e; e = e->next)
+        if (cJSON_IsString(e) && !strcmp(e->valuestring, name)) return 1;
+    return 0;
+}
+
+/* Every layer names what it reads, so that others may go. */
+static void spell_out(const rt_model *m, cJSON *arch)
+{
+    const char *before = m->graph->node[0].name;
+    for (cJSON *l = cJSON_GetObjectItemCaseSensitive(arch, "layers")->child; l; l = l->next) {
+        const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "op"));
+        if (!cJSON_HasObjectItem(l, "from") && op && strcmp(op, "constant")) cJSON_AddStringToObject(l, "from", before);
+        before = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name"));
+    }
+}
+
+/* Layers that no head depends on any more go. */
+static void prune(cJSON *arch, const cJSON *heads)
+{
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(arch, "layers");
+    for (cJSON *l = list->child ? list->child->prev : NULL, *before; l; l = before) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name"));
+        int read = !name;
+        before = l == list->child ? NULL : l->prev;
+        for (const cJSON *h = heads->child; h && !read; h = h->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
+        for (const cJSON *k = l->next; k && !read; k = k->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) ||
+                   reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
+        if (!read) cJSON_Delete(cJSON_DetachItemViaPointer(list, l));
+    }
+}
+
 /* Changes the head in `heads` and its layer in `arch`. */
 static rt_status replace_one(const rt_model *m, cJSON *arch, cJSON *heads, cJSON *object, const char *path, int index)
 {
@@ -61,30 +142,19 @@ static rt_status replace_one(const rt_model *m, cJSON *arch, cJSON *heads, cJSON
         rt_cfg_fail(&c, "replace", what);
     }
     RT_TRY(c.status);
+    const char *from = rt_cfg_has(&c, "from") ? rt_cfg_string(&c, "from", NULL) : NULL;
     const char *name = rt_cfg_string(&c, "name", m->head[h].name);
     int task = rt_cfg_choice(&c, "task", tasks, (int)m->head[h].task);
     cJSON *names = rt_cfg_has(&c, "names") ? rt_cfg_array(&c, "names") : NULL;
     int size = rt_cfg_int(&c, "size", names ? cJSON_GetArraySize(names) : m->head[h].size, 1, RT_HEADS_WIDTH);
     RT_TRY(rt_cfg_end(&c));
-    int producer = m->graph->tensor[m->head[h].tensor].producer;
-    const rt_node *n = &m->graph->node[producer];
-    if (n->op != RT_OP_DENSE || n->share >= 0)
-        return rt_fail(RT_USAGE,
-                       "%s: head '%s' is given by '%s' (%s), and a dense layer of its own alone can be replaced", at,
-                       old, n->name, rt_layer_name(n));
-    if (readers(m, n->out))
-        return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' is read by other layers", at, n->name, old);
-    for (int k = 0; k < m->graph->nodes; k++)
-        if (m->graph->node[k].share == producer)
-            return rt_fail(RT_USAGE, "%s: layer '%s' of head '%s' shares its weights", at, n->name, old);
-    cJSON *layer = layer_of(arch, n->name), *j = cJSON_GetArrayItem(heads, h);
     char fresh[RT_NAME_MAX + 1];
-    snprintf(fresh, sizeof fresh, "%.*s_new", RT_NAME_MAX - 20, n->name);
-    if (!layer || rt_arch_find(m->graph, fresh) >= 0)
-        return rt_fail(RT_USAGE, "%s: layer '%s' cannot be replaced", at, n->name);
-    put(layer, "name", cJSON_CreateString(fresh));
-    put(layer, "out", cJSON_CreateNumber(size));
-    put(layer, "bias", cJSON_CreateBool(1));
+    const char *base = from ? from : rt_arch_layer(m->graph, m->head[h].tensor);
+    snprintf(fresh, sizeof fresh, "%.*s_new", RT_NAME_MAX - 20, base);
+    if (rt_arch_find(m->graph, fresh) >= 0)
+        return rt_fail(RT_USAGE, "%s: the model has a layer named '%s' already", at, fresh);
+    cJSON *j = cJSON_GetArrayItem(heads, h);
+    RT_TRY(from ? add_layer(m, arch, from, fresh, size, at) : change_layer(m, arch, h, fresh, size, at));
     put(j, "name", cJSON_CreateString(name));
     put(j, "task", cJSON_CreateString(tasks[task]));
     put(j, "size", cJSON_CreateNumber(size));
@@ -139,10 +209,12 @@ rt_status rt_model_replace_heads(rt_model **m, cJSON *list, uint64_t seed, const
     static const char *const gone[] = {"classes", "heads", "family",  "width",
                                        "depth",   "convs", "dropout", "activation"};
     for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(arch, gone[i]);
+    spell_out(old, arch);
     rt_status st = RT_OK;
     int i = 0;
     for (cJSON *j = list->child; j && !st; j = j->next, i++) st = replace_one(old, arch, heads, j, path, i);
     cJSON_AddItemToObject(arch, "heads", heads);
+    if (!st) prune(arch, heads);
     if (!st) {
         st = rt_model_new(&fresh, arch, seed);
         if (st) st = rt_fail_in(st, "%s", path);

@@ -3,8 +3,9 @@
  *   [{"replace": "y", "name": "kind", "task": "classes", "size": 4, "names": ["a", "b", "c", "d"]}, ...]
  *
  * The layer that gives the head named by "replace", a dense one, gives way to a dense layer of `size` outputs with
- * first values by seed, on the same input; "name" and "task" are the old head's where they are not given. Other heads
- * stay, as do all other layers with their weights. */
+ * first values by seed, on the same input; "name" and "task" are the old head's where they are not given. With "from"
+ * the new layer reads the output of the layer of that name, whatever gave the old head. Other heads stay, as do all
+ * layers that a head depends on, with their weights. */
 #ifndef RT_STUDENT_REPLACE_HEADS_H
 #define RT_STUDENT_REPLACE_HEADS_H
 
