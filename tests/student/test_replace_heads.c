@@ -56,7 +56,8 @@ static void others_stay(void **state)
     for (int i = 0; i < ROWS * 6; i++) x[i] = 0.1f * (float)(i * 7 % 11) - 0.4f;
     rt_model *m = make(), *was = make();
     answers(m, x, ROWS, before);
-    check_ok(replace(&m, "[{\"replace\": \"age\", \"name\": \"group\", \"task\": \"classes\", \"names\": [\"a\", \"b\", "
+    check_ok(replace(&m, "[{\"replace\": \"age\", \"name\": \"group\", \"task\": \"classes\", "
+                         "\"names\": [\"a\", \"b\", "
                          "\"c\"]}]"));
     assert_int_equal(m->heads, 2);
     assert_string_equal(m->head[1].name, "group");
