@@ -6,11 +6,13 @@
 #include "tests/support.h"
 
 static const char two_heads[] =
-    "{\"input\": [6], \"layers\": [{\"op\": \"dense\", \"name\": \"t1\", \"out\": 5}, {\"op\": \"relu\", \"name\": "
-    "\"trunk\"}, {\"op\": \"dense\", \"name\": \"kind\", \"out\": 3, \"from\": \"trunk\"}, {\"op\": \"softmax\", \"name\": "
-    "\"soft\", \"from\": \"kind\"}, {\"op\": \"dense\", \"name\": \"age\", \"out\": 1, \"from\": \"trunk\"}], "
-    "\"heads\": [{\"name\": \"kind\", \"size\": 3, \"layer\": \"soft\"}, {\"name\": \"age\", \"task\": \"real\", "
-    "\"size\": 1}]}";
+    "{\"input\": [6], \"layers\": ["
+    "{\"op\": \"dense\", \"name\": \"t1\", \"out\": 5}, {\"op\": \"relu\", \"name\": \"trunk\"},"
+    "{\"op\": \"dense\", \"name\": \"kind\", \"out\": 3, \"from\": \"trunk\"},"
+    "{\"op\": \"softmax\", \"name\": \"soft\", \"from\": \"kind\"},"
+    "{\"op\": \"dense\", \"name\": \"age\", \"out\": 1, \"from\": \"trunk\"}],"
+    "\"heads\": [{\"name\": \"kind\", \"size\": 3, \"layer\": \"soft\"},"
+    "{\"name\": \"age\", \"task\": \"real\", \"size\": 1}]}";
 
 static rt_model *make(void)
 {
