@@ -239,7 +239,8 @@ static const cli_option options[] = {
      "if not given",
      NULL},
     {"config", CLI_VALUE, "FILE.json",
-     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": \"hwc\"|\"chw\", \"mean\", "
+     "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": "
+     "\"hwc\"|\"chw\", \"mean\", "
      "\"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"gives\", \"classes\", \"data_root\", "
      "\"seconds\" (of computing; 4, and one more for each MiB of the model, if not given)",
      NULL},
