@@ -511,6 +511,15 @@ static rt_status finish(const importer *m, rt_model *model, const rt_onnx_row *r
         rt_names_free(&names);
         RT_TRY(st);
     }
+    /* what a model of ours was trained on stays known through its export */
+    const char *text = m->own_heads ? meta(m->file, "provenance") : NULL;
+    static const char *const kept[] = {"data", "data_digest", "seen"};
+    cJSON *known = NULL, *item;
+    if (text && rt_json_parse(&known, text, strlen(text), "provenance")) known = NULL;
+    for (size_t i = 0; known && i < sizeof kept / sizeof kept[0]; i++)
+        if ((item = cJSON_DetachItemFromObjectCaseSensitive(known, kept[i])))
+            cJSON_AddItemToObject(model->provenance, kept[i], item);
+    cJSON_Delete(known);
     cJSON *from = cJSON_AddObjectToObject(model->provenance, "onnx");
     cJSON_AddStringToObject(from, "digest", m->file->digest.hex);
     cJSON_AddStringToObject(from, "producer", m->file->producer);
