@@ -24,6 +24,30 @@ const char *rt_arch_layer(const rt_graph *g, int tensor)
     return "input";
 }
 
+static int reads(const cJSON *from, const char *name)
+{
+    if (cJSON_IsString(from)) return !strcmp(from->valuestring, name);
+    for (const cJSON *e = from ? from->child : NULL; e; e = e->next)
+        if (cJSON_IsString(e) && !strcmp(e->valuestring, name)) return 1;
+    return 0;
+}
+
+/* From the end: each layer stands behind what it reads. */
+void rt_arch_prune(cJSON *layers, const cJSON *heads)
+{
+    for (cJSON *l = layers->child ? layers->child->prev : NULL, *before; l; l = before) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name"));
+        int read = !name;
+        before = l == layers->child ? NULL : l->prev;
+        for (const cJSON *h = heads->child; h && !read; h = h->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
+        for (const cJSON *k = l->next; k && !read; k = k->next)
+            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) ||
+                   reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
+        if (!read) cJSON_Delete(cJSON_DetachItemViaPointer(layers, l));
+    }
+}
+
 /* ---- families: writers of layer lists ---- */
 
 static cJSON *layer(cJSON *list, const char *op)

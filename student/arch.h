@@ -34,5 +34,9 @@ const char *rt_arch_layer(const rt_graph *, int tensor);
 /* The output tensor of the layer with this name, -1 when there is none. */
 int rt_arch_find(const rt_graph *, const char *layer);
 
+/* Takes layers out of an architecture's list that none of the heads, a list with "layer", depends on. Every layer must
+ * name itself and what it reads. */
+void rt_arch_prune(cJSON *layers, const cJSON *heads);
+
 extern const char *const rt_arch_families[];   /* ended by NULL */
 #endif

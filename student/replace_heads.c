@@ -90,14 +90,6 @@ static rt_status add_layer(const rt_model *m, cJSON *arch, const char *from, con
     return RT_OK;
 }
 
-static int reads(const cJSON *from, const char *name)
-{
-    if (cJSON_IsString(from)) return !strcmp(from->valuestring, name);
-    for (const cJSON *e = from ? from->child : NULL; e; e = e->next)
-        if (cJSON_IsString(e) && !strcmp(e->valuestring, name)) return 1;
-    return 0;
-}
-
 /* Every layer names what it reads, so that others may go. */
 static void spell_out(const rt_model *m, cJSON *arch)
 {
@@ -106,23 +98,6 @@ static void spell_out(const rt_model *m, cJSON *arch)
         const char *op = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "op"));
         if (!cJSON_HasObjectItem(l, "from") && op && strcmp(op, "constant")) cJSON_AddStringToObject(l, "from", before);
         before = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name"));
-    }
-}
-
-/* Layers that no head depends on any more go. */
-static void prune(cJSON *arch, const cJSON *heads)
-{
-    cJSON *list = cJSON_GetObjectItemCaseSensitive(arch, "layers");
-    for (cJSON *l = list->child ? list->child->prev : NULL, *before; l; l = before) {
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(l, "name"));
-        int read = !name;
-        before = l == list->child ? NULL : l->prev;
-        for (const cJSON *h = heads->child; h && !read; h = h->next)
-            read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
-        for (const cJSON *k = l->next; k && !read; k = k->next)
-            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) ||
-                   reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
-        if (!read) cJSON_Delete(cJSON_DetachItemViaPointer(list, l));
     }
 }
 
@@ -214,7 +189,7 @@ rt_status rt_model_replace_heads(rt_model **m, cJSON *list, uint64_t seed, const
     int i = 0;
     for (cJSON *j = list->child; j && !st; j = j->next, i++) st = replace_one(old, arch, heads, j, path, i);
     cJSON_AddItemToObject(arch, "heads", heads);
-    if (!st) prune(arch, heads);
+    if (!st) rt_arch_prune(cJSON_GetObjectItemCaseSensitive(arch, "layers"), heads);
     if (!st) {
         st = rt_model_new(&fresh, arch, seed);
         if (st) st = rt_fail_in(st, "%s", path);

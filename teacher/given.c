@@ -345,21 +345,8 @@ static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
 static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)
 {
     given *g = own(t);
-    rt_head copy[RT_MAX_HEADS];
-    int *place;
-    RT_TRY(rt_heads_place(&place, g->head, g->heads, g->from, head, count, asks ? asks : "the model", match));
-    rt_status st = rt_heads_copy(copy, head, count);
-    if (st) {
-        free(place);
-        return st;
-    }
-    rt_heads_free(g->asked, g->asked_heads);
-    memcpy(g->asked, copy, sizeof copy[0] * (size_t)count);
-    g->asked_heads = count;
-    g->width = rt_heads_width(head, count);
-    free(g->place);
-    g->place = place;
-    return RT_OK;
+    return rt_teacher_keep_asked((rt_teacher_asked){g->asked, &g->asked_heads, &g->width, &g->place}, g->head, g->heads,
+                                 g->from, head, count, asks, match);
 }
 
 static void no_label(const given *g, float *z) { for (int i = 0; i < g->classes; i++) z[i] = NAN; }

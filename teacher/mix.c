@@ -334,22 +334,10 @@ static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *cons
 static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)
 {
     rt_mix *m = own(t);
-    rt_head copy[RT_MAX_HEADS];
-    int *place, mine;
+    int mine;
     const rt_head *first = rt_teacher_heads(m->member[0], &mine);
-    RT_TRY(rt_heads_place(&place, first, mine, rt_teacher_path(t), head, count, asks ? asks : "the model", match));
-    rt_status st = rt_heads_copy(copy, head, count);
-    if (st) {
-        free(place);
-        return st;
-    }
-    rt_heads_free(m->asked, m->asked_heads);
-    memcpy(m->asked, copy, sizeof copy[0] * (size_t)count);
-    m->asked_heads = count;
-    m->width = rt_heads_width(head, count);
-    free(m->place);
-    m->place = place;
-    return RT_OK;
+    return rt_teacher_keep_asked((rt_teacher_asked){m->asked, &m->asked_heads, &m->width, &m->place}, first, mine,
+                                 rt_teacher_path(t), head, count, asks, match);
 }
 
 static rt_status make_room(rt_mix *m, size_t n)

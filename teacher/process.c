@@ -332,21 +332,8 @@ static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const 
 {
     rt_process_teacher *q = own(t);
     const rt_process *p = q->process;
-    rt_head copy[RT_MAX_HEADS];
-    int *place;
-    RT_TRY(rt_heads_place(&place, p->told.head, p->told.heads, p->name, head, count, asks ? asks : "the model", match));
-    rt_status st = rt_heads_copy(copy, head, count);
-    if (st) {
-        free(place);
-        return st;
-    }
-    rt_heads_free(q->head, q->heads);
-    memcpy(q->head, copy, sizeof copy[0] * (size_t)count);
-    q->heads = count;
-    q->width = rt_heads_width(head, count);
-    free(q->place);
-    q->place = place;
-    return RT_OK;
+    return rt_teacher_keep_asked((rt_teacher_asked){q->head, &q->heads, &q->width, &q->place}, p->told.head,
+                                 p->told.heads, p->name, head, count, asks, match);
 }
 
 /* A twin, which is timed, sends what it is asked for; whose answers are kept, always the same number of rows. */

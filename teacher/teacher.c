@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Whether the file is a label store. What cannot be read at all is for the model's reader to say. */
 static rt_status look(const char *path, int *is_store)
@@ -47,6 +48,26 @@ rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c)
     else if (!st && out) st = rt_teacher_open(out, &path, 1);
     cJSON_Delete(binding);
     return st;
+}
+
+rt_status rt_teacher_keep_asked(rt_teacher_asked to, const rt_head *own, int owned, const char *of, const rt_head *head,
+                                int count, const char *asks, rt_match match)
+{
+    rt_head copy[RT_MAX_HEADS];
+    int *place;
+    RT_TRY(rt_heads_place(&place, own, owned, of, head, count, asks ? asks : "the model", match));
+    rt_status st = rt_heads_copy(copy, head, count);
+    if (st) {
+        free(place);
+        return st;
+    }
+    rt_heads_free(to.head, *to.heads);
+    memcpy(to.head, copy, sizeof copy[0] * (size_t)count);
+    *to.heads = count;
+    *to.width = rt_heads_width(head, count);
+    free(*to.place);
+    *to.place = place;
+    return RT_OK;
 }
 
 rt_status rt_teacher_check_classes(const rt_teacher *t, const rt_teacher_binding *b)

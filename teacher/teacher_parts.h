@@ -61,6 +61,14 @@ rt_status rt_teacher_spec_member(cJSON *list, cJSON **element);
 /* "classes" (names, or how many) or "heads" of a specification; of: for messages, borrowed by no one. The heads are for
  * the caller to free, also after an error. */
 rt_status rt_teacher_read_heads(rt_cfg *, rt_head head[RT_MAX_HEADS], int *heads, const char *of);
+/* For kinds that keep the heads that they were asked for: where those, their number, the width of an answer and the
+ * places of the teacher's own elements in it are kept. */
+typedef struct { rt_head *head; int *heads, *width, **place; } rt_teacher_asked;
+/* The answer_as of such a kind: matches its own heads (`of` names it) with those asked for, and keeps these in place of
+ * the ones before, which stay on an error. */
+rt_status rt_teacher_keep_asked(rt_teacher_asked, const rt_head *own, int owned, const char *of, const rt_head *,
+                                int count, const char *asks, rt_match);
+
 /* RT_INPUT, with both lists, when the data names classes that the teacher's only head of classes lacks: for kinds whose
  * names were given by hand. */
 rt_status rt_teacher_check_classes(const rt_teacher *, const rt_teacher_binding *);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/text.h"
+#include "student/arch.h"
 #include "student/onnx/onnx_call.h"
 #include "student/onnx/onnx_parts.h"
 
@@ -142,6 +143,31 @@ float *rt_lower_floats(rt_lowering *l, const rt_array *a)
     if (a->type == RT_F32 && a->count) memcpy(f, a->data, a->count * sizeof *f);
     else for (size_t i = 0; i < a->count; i++) f[i] = (float)rt_array_double(a, i);
     return f;
+}
+
+rt_status rt_lower_put(rt_lowering *l, const cJSON *layer, const char *suffix, const rt_array *c, const int *order)
+{
+    float *to = rt_lower_fill(l, layer, suffix, c->count), *from = rt_lower_floats(l, c);
+    int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
+    if (!to || !from) return RT_RUN;
+    rt_array_steps(c->rank, c->dim, step);
+    for (size_t m = 0; m < c->count; m++) {
+        int64_t place = 0;
+        for (int i = 0; i < c->rank; i++) place += at[i] * step[order ? order[i] : i];
+        to[m] = from[place];
+        for (int i = c->rank - 1; i >= 0 && ++at[i] == c->dim[order ? order[i] : i]; i--) at[i] = 0;
+    }
+    return RT_OK;
+}
+
+rt_status rt_lower_constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *order,
+                            const char **layer)
+{
+    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
+    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
+    cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(shape->dim, shape->rank));
+    *layer = rt_lower_name(j);
+    return rt_lower_put(l, j, "value", c, order);
 }
 
 /* ---- orders ---- */
@@ -477,42 +503,22 @@ static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int o
     return RT_OK;
 }
 
-static int reads(const cJSON *from, const char *name)
+/* The layer whose field this is: its name ends with the last dot. */
+static int has_layer(const rt_graph *g, const char *field)
 {
-    if (cJSON_IsString(from)) return !strcmp(from->valuestring, name);
-    for (const cJSON *e = from ? from->child : NULL; e; e = e->next) if (!strcmp(e->valuestring, name)) return 1;
+    size_t n = (size_t)(strrchr(field, '.') - field);
+    for (int i = 0; i < g->nodes; i++)
+        if (strlen(g->node[i].name) == n && !strncmp(g->node[i].name, field, n)) return 1;
     return 0;
-}
-
-/* Layers that none of the heads depends on go; each stands behind what it reads. */
-static void prune(rt_lowering *l, const cJSON *heads)
-{
-    for (cJSON *j = l->layers->child ? l->layers->child->prev : NULL, *before; j; j = before) {
-        const char *name = rt_lower_name(j);
-        int read = 0;
-        before = j == l->layers->child ? NULL : j->prev;
-        for (const cJSON *h = heads->child; h && !read; h = h->next)
-            read = reads(cJSON_GetObjectItemCaseSensitive(h, "layer"), name);
-        for (const cJSON *k = j->next; k && !read; k = k->next)
-            read = reads(cJSON_GetObjectItemCaseSensitive(k, "from"), name) ||
-                   reads(cJSON_GetObjectItemCaseSensitive(k, "share"), name);
-        if (read) continue;
-        size_t n = strlen(name);
-        for (int i = 0; i < l->fields; i++)
-            if (!strncmp(l->field[i].field, name, n) && l->field[i].field[n] == '.' &&
-                !strchr(l->field[i].field + n + 1, '.'))
-                l->field[i].count = 0;                     /* not set */
-        cJSON_Delete(cJSON_DetachItemViaPointer(l->layers, j));
-    }
 }
 
 static rt_status set_fields(const rt_lowering *l, rt_model *m)
 {
     for (int i = 0; i < l->fields; i++) {
         int at = -1;
-        if (!l->field[i].count) continue;
         for (int f = 0; f < m->graph->fields && at < 0; f++)
             if (!strcmp(m->graph->field[f].name, l->field[i].field)) at = f;
+        if (at < 0 && !has_layer(m->graph, l->field[i].field)) continue;      /* it was pruned */
         if (at < 0 || m->graph->field[at].count != l->field[i].count)
             return rt_fail(RT_RUN, "a layer made of the file has no field '%s' of %zu numbers", l->field[i].field,
                            l->field[i].count);
@@ -539,7 +545,7 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
             cJSON_Delete(list);
         }
         st = add_heads(&l, arch, output, outputs, head, task);
-        if (!st) prune(&l, cJSON_GetObjectItemCaseSensitive(arch, "heads"));
+        if (!st) rt_arch_prune(l.layers, cJSON_GetObjectItemCaseSensitive(arch, "heads"));
     }
     cJSON_AddItemToObject(arch, "layers", l.layers);
     if (!st) st = rt_model_blank(out, arch);

@@ -79,6 +79,10 @@ const char *rt_lower_name(const cJSON *layer);
 float *rt_lower_fill(rt_lowering *, const cJSON *layer, const char *suffix, size_t n);
 /* Constants as floats; NULL: memory. */
 float *rt_lower_floats(rt_lowering *, const rt_array *);
+/* A constant as a field of a layer, its axes in this order (NULL: as they are). */
+rt_status rt_lower_put(rt_lowering *, const cJSON *layer, const char *suffix, const rt_array *, const int *order);
+/* A constant as a layer of this shape, without input, its axes in this order. */
+rt_status rt_lower_constant(rt_lowering *, const rt_array *, const rt_shape *, const int *order, const char **layer);
 
 /* The layer that has the value in this order of its own axes (order NULL: row-major), as this shape; layers that
  * permute and reshape are put in where needed. */

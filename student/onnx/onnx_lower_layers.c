@@ -333,14 +333,6 @@ static rt_status matmul_const(rt_lowering *l, const rt_eval_node *n)
 
 static int is_vector(const rt_array *a, int64_t n) { return a && a->count == (size_t)n; }
 
-static rt_status fill(rt_lowering *l, const cJSON *j, const char *field, const rt_array *a)
-{
-    float *to = rt_lower_fill(l, j, field, a->count);
-    if (!to) return RT_RUN;
-    for (size_t i = 0; i < a->count; i++) to[i] = (float)rt_array_double(a, i);
-    return RT_OK;
-}
-
 static rt_status batch_norm(rt_lowering *l, const rt_eval_node *n)
 {
     static const char *const field[] = {NULL, "gamma", "beta", "mean", "variance"};
@@ -358,7 +350,7 @@ static rt_status batch_norm(rt_lowering *l, const rt_eval_node *n)
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "batch_norm", n->name, &from, 1);
     set_number(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
-    for (int i = 1; i < 5; i++) RT_TRY(fill(l, j, field[i], rt_lower_const(l, n, i)));
+    for (int i = 1; i < 5; i++) RT_TRY(rt_lower_put(l, j, field[i], rt_lower_const(l, n, i), NULL));
     rt_lower_give(l, n, 0, j, &shape, order);
     return RT_OK;
 }
@@ -380,8 +372,8 @@ static rt_status layer_norm(rt_lowering *l, const rt_eval_node *n)
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "layer_norm", n->name, &from, 1);
     set_number(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
-    RT_TRY(fill(l, j, "gamma", gamma));
-    if (beta) RT_TRY(fill(l, j, "beta", beta));
+    RT_TRY(rt_lower_put(l, j, "gamma", gamma, NULL));
+    if (beta) RT_TRY(rt_lower_put(l, j, "beta", beta, NULL));
     rt_lower_give(l, n, 0, j, &shape, NULL);
     return RT_OK;
 }
@@ -446,7 +438,7 @@ static rt_status embedding(rt_lowering *l, const rt_eval_node *n)
     cJSON *j = rt_lower_layer(l, "embedding", n->name, &from, 1);
     set_number(j, "rows", (double)table->dim[0]);
     set_number(j, "out", (double)table->dim[1]);
-    RT_TRY(fill(l, j, "weight", table));
+    RT_TRY(rt_lower_put(l, j, "weight", table, NULL));
     rt_lower_give(l, n, 0, j, &out, NULL);
     return RT_OK;
 }

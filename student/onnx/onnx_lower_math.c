@@ -187,34 +187,9 @@ static int shape_of(const side *s, int rank, const int64_t *dim, const int *orde
     return 1;
 }
 
-static rt_status fill_operand(rt_lowering *l, const cJSON *j, const char *field, const rt_array *c, const int *own)
-{
-    float *to = rt_lower_fill(l, j, field, c->count), *from = rt_lower_floats(l, c);
-    int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
-    if (!to || !from) return RT_RUN;
-    rt_array_steps(c->rank, c->dim, step);
-    for (size_t m = 0; m < c->count; m++) {
-        int64_t place = 0;
-        for (int i = 0; i < c->rank; i++) place += at[i] * step[own[i]];
-        to[m] = from[place];
-        for (int i = c->rank - 1; i >= 0 && ++at[i] == c->dim[own[i]]; i--) at[i] = 0;
-    }
-    return RT_OK;
-}
-
 static void strip_ones(rt_shape *s)
 {
     while (s->rank > 1 && s->dim[0] == 1) memmove(s->dim, s->dim + 1, (size_t)--s->rank * sizeof *s->dim);
-}
-
-/* A constant as a layer without input. */
-static rt_status constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *own, const char **layer)
-{
-    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
-    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
-    cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(shape->dim, shape->rank));
-    *layer = rt_lower_name(j);
-    return fill_operand(l, j, "value", c, own);
 }
 
 /* Weights are trained on; what a graph computes with beside them is not. */
@@ -247,7 +222,7 @@ static rt_status layer_of_two(rt_lowering *l, const rt_eval_node *n, const char 
         cJSON_AddItemToObject(j, "operand", cJSON_CreateIntArray(shape[c].dim, shape[c].rank));
         if (is_weight(l, n, c)) cJSON_AddBoolToObject(j, "learned", 1);
         if (!c) cJSON_AddBoolToObject(j, "reverse", 1);
-        RT_TRY(fill_operand(l, j, "operand", s[c].c, own[c]));
+        RT_TRY(rt_lower_put(l, j, "operand", s[c].c, own[c]));
     }
     out->rank = 0;
     for (int i = 0; i < rank; i++) if (dim[order[i]] != 1) out->dim[out->rank++] = (int)dim[order[i]];
@@ -332,7 +307,8 @@ static rt_status where(rt_lowering *l, const rt_eval_node *n)
     for (int k = 0; k < 3; k++) {
         if (!shape_of(&s[k], y->rank, y->dim, order, &shape, own))
             return rt_lower_no(l, "a tensor of more dimensions than layers have");
-        RT_TRY(s[k].v ? rt_lower_as(l, s[k].v, own, &shape, &from[k]) : constant(l, s[k].c, &shape, own, &from[k]));
+        RT_TRY(s[k].v ? rt_lower_as(l, s[k].v, own, &shape, &from[k])
+                      : rt_lower_constant(l, s[k].c, &shape, own, &from[k]));
         if (l->bad) return RT_OK;
     }
     for (int i = 0; i < y->rank; i++) if (y->dim[order[i]] != 1) out.dim[out.rank++] = (int)y->dim[order[i]];

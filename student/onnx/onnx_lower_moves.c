@@ -352,26 +352,6 @@ rt_status rt_lower_pick(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- several inputs along one axis ---- */
 
-static rt_status put_constant(rt_lowering *l, const rt_array *c, const rt_shape *shape, const int *order,
-                              const char **from)
-{
-    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
-    int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
-    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
-    add_ints(j, "shape", shape->dim, shape->rank);
-    float *to = rt_lower_fill(l, j, "value", c->count);
-    if (!to) return RT_RUN;
-    rt_array_steps(c->rank, c->dim, step);
-    for (size_t m = 0; m < c->count; m++) {
-        int64_t place = 0;
-        for (int i = 0; i < c->rank; i++) place += at[i] * step[order[i]];
-        to[m] = (float)rt_array_double(c, (size_t)place);
-        for (int i = c->rank - 1; i >= 0 && ++at[i] == c->dim[order[i]]; i--) at[i] = 0;
-    }
-    *from = rt_lower_name(j);
-    return RT_OK;
-}
-
 /* Dimensions in this order, those of one left out but for the axis. */
 static int side_shape(const int64_t *dim, int rank, const int *order, int axis, rt_shape *s, int *place)
 {
@@ -409,7 +389,8 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
         if (c && !c->count) continue;                      /* nothing */
         if (!side_shape(v ? v->dim : c->dim, y->rank, order, (int)axis, &shape, &place))
             return rt_lower_no(l, "a tensor of more dimensions than layers have");
-        RT_TRY(v ? rt_lower_as(l, v, order, &shape, &from[sides]) : put_constant(l, c, &shape, order, &from[sides]));
+        RT_TRY(v ? rt_lower_as(l, v, order, &shape, &from[sides])
+                 : rt_lower_constant(l, c, &shape, order, &from[sides]));
         if (l->bad) return RT_OK;
         sides++;
     }

@@ -105,14 +105,7 @@ static rt_status mask(rt_lowering *l, const pattern *p, const char **from)
     if (rank > 4 || (rank == 4 && dim[0] != 1)) return rt_lower_no(l, "its mask has other dimensions than its scores");
     if (!s.rank) s = (rt_shape){1, {1}};
     if (p->mask) return rt_lower_as(l, p->mask, NULL, &s, from);
-    cJSON *j = rt_lower_layer(l, "constant", "", NULL, 0);
-    cJSON_DeleteItemFromObjectCaseSensitive(j, "from");
-    cJSON_AddItemToObject(j, "shape", cJSON_CreateIntArray(s.dim, s.rank));
-    float *to = rt_lower_fill(l, j, "value", p->mask_c->count);
-    if (!to) return RT_RUN;
-    for (size_t i = 0; i < p->mask_c->count; i++) to[i] = (float)rt_array_double(p->mask_c, i);
-    *from = rt_lower_name(j);
-    return RT_OK;
+    return rt_lower_constant(l, p->mask_c, &s, NULL, from);
 }
 
 /* ---- q, k and v side by side ---- */

@@ -115,14 +115,6 @@ static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- norms ---- */
 
-static rt_status fill(rt_lowering *l, const cJSON *j, const char *field, const rt_array *a)
-{
-    float *to = rt_lower_fill(l, j, field, a->count);
-    if (!to) return RT_RUN;
-    for (size_t i = 0; i < a->count; i++) to[i] = (float)rt_array_double(a, i);
-    return RT_OK;
-}
-
 static rt_status group_norm(rt_lowering *l, const rt_eval_node *n)
 {
     rt_lowered_value *x = rt_lower_in(l, n, 0);
@@ -139,8 +131,8 @@ static rt_status group_norm(rt_lowering *l, const rt_eval_node *n)
     cJSON *j = rt_lower_layer(l, "group_norm", n->name, &from, 1);
     cJSON_AddNumberToObject(j, "groups", instance ? (double)x->dim[1] : (double)rt_lower_int(n, "num_groups", 1));
     cJSON_AddNumberToObject(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
-    RT_TRY(fill(l, j, "gamma", gamma));
-    RT_TRY(fill(l, j, "beta", beta));
+    RT_TRY(rt_lower_put(l, j, "gamma", gamma, NULL));
+    RT_TRY(rt_lower_put(l, j, "beta", beta, NULL));
     rt_lower_give(l, n, 0, j, &shape, order);
     return RT_OK;
 }
@@ -160,7 +152,7 @@ static rt_status rms_norm(rt_lowering *l, const rt_eval_node *n)
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "rms_norm", n->name, &from, 1);
     cJSON_AddNumberToObject(j, "eps", fmax(rt_lower_float(n, "epsilon", 1e-5), 1e-12));
-    RT_TRY(fill(l, j, "gamma", gamma));
+    RT_TRY(rt_lower_put(l, j, "gamma", gamma, NULL));
     rt_lower_give(l, n, 0, j, &shape, NULL);
     return RT_OK;
 }

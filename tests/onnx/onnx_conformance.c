@@ -13,27 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/files.h"
-#include "student/onnx/onnx_file.h"
+#include "tests/onnx/onnx_tensor_file.h"
 
 enum { PASS, REFUSED, WRONG, CRASHED, KINDS, SECONDS = 60 };
 static int quiet, count[KINDS];
-
-static int there(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s);
-}
-
-static rt_status read_tensor(rt_array **a, const char **name, rt_region *r, const char *path)
-{
-    char *bytes;
-    size_t n;
-    RT_TRY(rt_read_file(&bytes, &n, path, 1u << 30));
-    rt_status st = rt_onnx_tensor(a, name, r, bytes, n);
-    free(bytes);
-    return st ? rt_fail_in(st, "%s", path) : RT_OK;
-}
 
 static int element_differs(const rt_array *a, const rt_array *b, size_t i, double scale)
 {

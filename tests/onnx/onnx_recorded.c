@@ -17,10 +17,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "data/files.h"
 #include "engine/rng.h"
 #include "student/onnx/onnx_lower.h"
 #include "student/predictor.h"
+#include "tests/onnx/onnx_tensor_file.h"
 
 enum { PLANNED, PARTLY, CONSTANT, REFUSED, WRONG, CRASHED, KINDS, SECONDS = 60, MOST = 64, BATCH = 7 };
 static const char *const said[] = {"planned", "partly", "constant", "refused", "WRONG", "CRASHED"};
@@ -32,22 +32,6 @@ typedef struct {
     rt_array *in[MOST], *want[MOST]; /* as the model's inputs and outputs */
     int data[MOST]; /* input i comes with each row */
 } test;
-
-static int there(const char *path)
-{
-    struct stat s;
-    return !stat(path, &s);
-}
-
-static rt_status read_tensor(rt_array **a, const char **name, rt_region *r, const char *path)
-{
-    char *bytes;
-    size_t n;
-    RT_TRY(rt_read_file(&bytes, &n, path, 1u << 30));
-    rt_status st = rt_onnx_tensor(a, name, r, bytes, n);
-    free(bytes);
-    return st ? rt_fail_in(st, "%s", path) : RT_OK;
-}
 
 /* ---- data ---- */
 
