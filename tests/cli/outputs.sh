@@ -112,7 +112,7 @@ changed() { # file command...
     "$@" > /dev/null 2> err.txt &
     pid=$!
     n=0
-    sleep 0.1
+    sleep 0.02
     while kill -0 $pid 2> /dev/null; do
         case $f in *.h5) printf "\\$((n = (n + 1) % 8))" | dd of="$f" bs=1 seek=3000001 conv=notrunc 2> /dev/null ;; *) touch "$f" ;; esac
     done
