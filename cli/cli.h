@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "data/json.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 enum { CLI_MAX = 64 };
@@ -24,8 +24,14 @@ typedef struct { const char *path, *fallback, *help; } cli_key;
 typedef struct { const char *word, *help; } cli_term;
 
 /* What else a command takes; anything that it does not take is refused, as it would do nothing. */
-enum { CLI_SEED = 1, CLI_KEYS = 2, CLI_THREADS = 4, CLI_ALL_KERNELS = 8 };  /* --seed; key=value; --threads and
-    --kernels; --kernels all, which the command goes through itself */
+enum {
+    CLI_SEED = 1,
+    CLI_KEYS = 2,
+    CLI_THREADS = 4,
+    CLI_ALL_KERNELS = 8,
+    CLI_DEVICE = 16
+}; /* --seed; key=value; --threads and
+--kernels; --kernels all, which the command goes through itself; --device */
 
 typedef struct {
     const char *positional[CLI_MAX];
@@ -35,8 +41,8 @@ typedef struct {
     const char *name[CLI_MAX], *value[CLI_MAX];
     int options;
     int json, quiet, threads;
-    const char *seed;
-    rt_pool *pool;
+    const char *seed, *device_name;
+    rt_device *device;
     rt_progress progress;
 } cli_args;
 

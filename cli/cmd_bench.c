@@ -23,7 +23,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (cli_flag(a, "infer")) cJSON_AddStringToObject(config, "what", "infer");
     if (cli_flag(a, "kernels-only")) cJSON_AddStringToObject(config, "what", "kernels");
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
-    if (!st) st = rt_bench(config, a->pool, &a->progress, result);
+    if (!st) st = rt_bench(config, a->device, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

@@ -23,7 +23,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
-    if (!st) st = rt_evaluate(config, &target, a->pool, &a->progress, result);
+    if (!st) st = rt_evaluate(config, &target, a->device, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

@@ -81,7 +81,7 @@ static rt_status run(cli_args *a, cJSON **result)
                          .common = cli_flag(a, "common"),
                          .allow_same = cli_flag(a, "allow-same"),
                          .all_kernels = kernels && !strcmp(kernels, "all"),
-                         .pool = a->pool,
+                         .device = a->device,
                          .progress = &a->progress};
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = spec.policy};
     if (!st && init) st = rt_gate_init(&spec, &target, result);

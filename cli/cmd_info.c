@@ -12,7 +12,7 @@ static rt_status run(cli_args *a, cJSON **result)
     const char *set = a->count == 2 ? a->positional[1] : "";
     rt_inspect_options o = {.dataset = set, .plan = batch, .stages = cli_flag(a, "stages"),
                             .train = cli_flag(a, "training")};
-    return rt_inspect(a->positional[0], &o, a->pool, result);
+    return rt_inspect(a->positional[0], &o, a->device, result);
 }
 
 /* As a tree; the layers of a quantized model as a table. */

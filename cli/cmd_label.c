@@ -42,7 +42,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     if (!st) st = cli_set_option(a, config, "check", "data.check");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
-    if (!st) st = rt_label(config, &target, a->pool, &a->progress, result);
+    if (!st) st = rt_label(config, &target, a->device, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

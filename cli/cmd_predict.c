@@ -19,7 +19,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "id", "data.id");
     if (!st) st = cli_set_columns(a, config, "slices", "data.slices");
     rt_target target = {.path = out, .force = cli_flag(a, "force")};
-    if (!st) st = rt_predict_rows(config, &target, a->pool, &a->progress, result);
+    if (!st) st = rt_predict_rows(config, &target, a->device, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }

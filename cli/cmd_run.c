@@ -13,7 +13,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (a->count != 1) return rt_fail(RT_USAGE, "run: one EXPERIMENT.json is required; see 'retort run --help'");
     rt_status st = cli_config(a, &config);
     if (!st)
-        st = rt_experiment_run(config, &(rt_target){.path = cli_value(a, "out"), .config = a->positional[0]}, a->pool,
+        st = rt_experiment_run(config, &(rt_target){.path = cli_value(a, "out"), .config = a->positional[0]}, a->device,
                                &a->progress, result);
     cJSON_Delete(config);
     return st;

@@ -9,7 +9,7 @@ static rt_status run(cli_args *a, cJSON **result)
                           .force = cli_flag(a, "force"),
                           .config = a->count ? a->positional[0] : NULL,
                           .allow_numeric_change = cli_flag(a, "allow-numeric-change"),
-                          .pool = a->pool,
+                          .device = a->device,
                           .progress = &a->progress};
     if (!o.out) return rt_fail(RT_USAGE, "train: --out FOLDER is required; see 'retort train --help'");
     rt_status st = cli_config(a, &config);

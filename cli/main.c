@@ -49,8 +49,8 @@ static rt_status run(cli_args *a, const cli_command *c, int argc, char **argv, c
 {
     RT_TRY(cli_parse(a, c, argc, argv));
     if (!a->quiet) cli_progress_on(&a->progress);
-    a->pool = rt_pool_new(a->threads);
-    return a->pool ? c->run(a, result) : RT_RUN;
+    RT_TRY(rt_device_open(&a->device, c->takes & CLI_DEVICE ? a->device_name : "cpu", a->threads));
+    return c->run(a, result);
 }
 
 static void print_result(const cli_command *c, const cli_args *a, const cJSON *result)
@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     else if (result) print_result(c, &a, result);
     if (st) fprintf(stderr, "retort: %s\n", rt_error_message());
     cJSON_Delete(result);
-    rt_pool_free(a.pool);
+    rt_device_close(a.device);
     if ((fflush(stdout) || ferror(stdout)) && !st) {
         fprintf(stderr, "retort: writing to standard output failed\n");
         st = RT_RUN;

@@ -304,7 +304,7 @@ static void run_dropout(const rt_call *c, rt_ctx *x, int row0, int rows)
         for (size_t i = first & ~(size_t)3; i < first + part; i += 4) {
             uint32_t w[4];
             rt_random4(w, x->run->seed + ((uint64_t)node << 40), RT_RNG_DROPOUT, x->run->epoch, x->run->step,
-                       (uint32_t)(r / x->px), (uint32_t)i);
+                       x->run->row_base + (uint32_t)(r / x->px), (uint32_t)i);
             for (size_t k = 0; k < 4; k++) {
                 if (i + k < first || i + k >= first + part) continue;
                 size_t at = i + k - first;

@@ -275,7 +275,7 @@ static void loss_rows(const rt_call *c, rt_ctx *x, int row0, int rows)
     rt_loss_io io = {.value = rt_at(x, c->value[0], row0),
                      .row0 = row0,
                      .rows = rows,
-                     .total = x->run->rows,
+                     .total = x->run->total ? x->run->total : x->run->rows,
                      .n = c->flag,
                      .loss = p->loss_rows + (l - p->spec.loss) * p->spec.batch + row0};
     io.planes = c->value[3] >= 0 ? rt_at(x, c->value[3], row0) : NULL;

@@ -52,6 +52,8 @@ typedef struct {
 /* One execution. Pointers are borrowed for the call. */
 typedef struct {
     int rows;                         /* 1 to batch */
+    uint32_t row_base;                /* of dropout: the first row's number */
+    int total;                        /* what losses are divided by; 0: rows */
     const float *x[RT_MAX_INPUTS];    /* (rows, input) of each when the spec has no input function */
     float *params, *states;           /* flat buffers of the graph; states are updated by training */
     float *grads;                     /* train: flat, written */

@@ -96,7 +96,7 @@ void rt_plan_run(rt_plan *p, rt_run *run)
     for (int l = 0; l < p->spec.losses; l++) {
         double s = 0;
         for (int i = 0; i < run->rows; i++) s += p->loss_rows[l * p->spec.batch + i];
-        run->loss[l] = s / run->rows;
+        run->loss[l] = s / (run->total ? run->total : run->rows);
     }
 }
 

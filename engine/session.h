@@ -1,13 +1,15 @@
 /* engine/session.h - a graph on a device: it owns parameters, states, gradients, moments, averages and the plan, and
  * takes whole steps: forward, losses, backward, the sum of gradients, clipping, update, averages of weights and states,
  * and whether a number is no longer finite. Above engine/ nobody knows what a plan is. On the CPU a step runs in the
- * pool; its bits do not depend on the threads.
+ * pool and is done when it returns; its bits do not depend on the threads. A card may do it later: steps are queued,
+ * and what they gave is asked for.
  *
- * One thread uses a session, and its pool, at a time. All memory is taken when it is made: a later step cannot run out.
- */
+ * One thread uses a session, and its device, at a time. All memory is taken when it is made: a later step cannot run
+ * out. */
 #ifndef RT_ENGINE_SESSION_H
 #define RT_ENGINE_SESSION_H
 
+#include "engine/device.h"
 #include "engine/graph.h"
 #include "engine/losses.h"
 #include "engine/qat.h"
@@ -43,8 +45,11 @@ typedef struct {
     float *params, *states;            /* borrowed in place of own ones; NULL: own */
 } rt_session_spec;
 
+/* Rows row_base to row_base + rows of a batch of `total` rows that several sessions share; one has it whole. */
 typedef struct {
     int rows;                          /* 1 to batch */
+    uint32_t row_base;                 /* of dropout's masks: the first row's number in the batch */
+    int total;                         /* losses are sums over rows, divided by it; 0: rows */
     const rt_feed *feed;               /* the rows, as they are in the data, */
     const float *x[RT_MAX_INPUTS];     /* or (rows, input) of each */
     uint64_t seed;                     /* of dropout, with epoch and step */
@@ -52,38 +57,53 @@ typedef struct {
     int first, last;                   /* of an accumulation: the sum begins; the update is made */
     int summed;                        /* steps in it so far, this one included */
     double lr;
-    double loss[RT_MAX_LOSSES];        /* out: each loss's mean over rows */
-    double total;                      /* out: their sum */
-    int bad; /* out: the sum is not finite, and nothing but gradients and states was changed */
 } rt_step;
+
+typedef struct {
+    uint32_t epoch, step;
+    double loss[RT_MAX_LOSSES];        /* each loss's sum over rows, divided by total */
+    double total;                      /* their sum */
+    int bad; /* it is not finite, and nothing but gradients and states was changed, neither then nor since */
+} rt_step_result;
 
 typedef struct rt_session rt_session;
 
-/* RT_RUN when out of memory. */
-rt_status rt_session_new(rt_session **, const rt_session_spec *, rt_pool *);
+/* RT_RUN when out of memory. RT_USAGE with their names when the device lacks operators of the graph. */
+rt_status rt_session_new(rt_session **, const rt_session_spec *, rt_device *);
 void rt_session_free(rt_session *);
 
-/* The buffer and, in *floats (may be NULL), its size; NULL where the session has none. Belongs to the session. After a
- * change of parameters or states an inference session is told by rt_session_borrow. */
+/* The buffer, where the host sees it, and in *floats (may be NULL) its size; NULL where the session has none. Belongs
+ * to the session. On the CPU it is the buffer itself; a card's is brought by rt_session_read and taken by
+ * rt_session_write, of a set of buffers: 1u << RT_B_PARAMS | ... Both wait for steps that are queued. After a change of
+ * parameters or states an inference session is told by rt_session_borrow. */
 float *rt_session_buffer(const rt_session *, rt_buffer_id, size_t *floats);
+enum { RT_B_ALL = (1 << RT_BUFFERS) - 1, RT_B_WEIGHTS = 1 << RT_B_PARAMS | 1 << RT_B_STATES };
+rt_status rt_session_read(rt_session *, unsigned buffers);
+rt_status rt_session_write(rt_session *, unsigned buffers);
 /* Other weights than the session's own, borrowed (NULL: as before, whose values may have changed); an inference
  * session's. */
 void rt_session_borrow(rt_session *, const float *params, const float *states);
 
-/* Training. */
-void rt_session_step(rt_session *, rt_step *);
-uint64_t rt_session_updates(const rt_session *);       /* that were made */
+/* Training. RT_RUN when the device fails. */
+rt_status rt_session_step(rt_session *, const rt_step *);
+/* What steps gave, in their order, at most `most` of those that are done and have not been told yet; with wait, of all
+ * that were queued. */
+rt_status rt_session_results(rt_session *, int wait, rt_step_result *, int most, int *count);
+enum { RT_QUEUE = 64 };                                /* steps that can be queued: one more waits */
+uint64_t rt_session_updates(const rt_session *);       /* that were queued or made */
 void rt_session_set_updates(rt_session *, uint64_t);   /* of a run that goes on */
-/* What validates and is kept: the averages, where there are some, else the weights as they are. */
+/* What validates and is kept: the averages, where there are some, else the weights as they are. As the host sees them:
+ * RT_B_BEST_SEEN are the buffers to read before. */
+enum { RT_B_BEST_SEEN = RT_B_WEIGHTS | 1 << RT_B_EMA | 1 << RT_B_EMA_STATES };
 const float *rt_session_best(const rt_session *, int states);
 /* Keeps that in RT_B_BEST and RT_B_BEST_STATES. */
-void rt_session_keep(rt_session *);
-/* "first in the gradient of conv1.weight": where a number that is not finite is, or that there is none in the weights.
- */
+rt_status rt_session_keep(rt_session *);
+/* After a bad step: "first in the gradient of conv1.weight": where a number that is not finite is, or that there is
+ * none in the weights. */
 void rt_session_find_bad(const rt_session *, char *text, size_t room);
 
-/* Inference; derived fields are made anew when weights have changed. */
-void rt_session_infer(rt_session *, rt_step *);
+/* Inference; derived fields are made anew when weights have changed. RT_RUN when the device fails. */
+rt_status rt_session_infer(rt_session *, const rt_step *);
 /* Output i of the specification after rt_session_infer, (rows, n); valid until the next. */
 const float *rt_session_output(const rt_session *, int i);
 

@@ -40,11 +40,12 @@ typedef struct {
 static rt_status call_once(void *arg)
 {
     bench_call *b = arg;
-    if (b->s->what == TRAIN) rt_session_step(b->p->session, b->step);
-    else if (b->p->session) rt_session_infer(b->p->session, b->step);
-    else rt_predict(b->p->integers, &(rt_feed){.raw = b->p->x, .rows = b->s->batch}, b->p->answer);
+    rt_status st;
+    if (b->s->what == TRAIN) st = rt_session_step(b->p->session, b->step);
+    else if (b->p->session) st = rt_session_infer(b->p->session, b->step);
+    else st = rt_predict(b->p->integers, &(rt_feed){.raw = b->p->x, .rows = b->s->batch}, b->p->answer);
     b->step->step++;
-    return RT_OK;
+    return st;
 }
 
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
@@ -86,12 +87,12 @@ static rt_status get_model(const settings *s, const cJSON *from, rt_model **m)
 }
 
 /* A step of quantization-aware training: quantizers that the rows of a batch calibrate. */
-static rt_status quantize(const settings *s, rt_model *m, const float *x, rt_pool *pool, rt_model_qat *q)
+static rt_status quantize(const settings *s, rt_model *m, const float *x, rt_device *device, rt_model_qat *q)
 {
     int *bits = calloc((size_t)m->graph->nodes, sizeof *bits);
     if (!bits) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < m->graph->nodes; i++) bits[i] = s->bits;
-    rt_status st = rt_calibrate(m, &(rt_calibrate_spec){.bits = bits}, x, s->batch, pool);
+    rt_status st = rt_calibrate(m, &(rt_calibrate_spec){.bits = bits}, x, s->batch, device);
     free(bits);
     q->qat.mode = (rt_qat_mode)s->qat;
     q->qat.follow = 1;
@@ -99,7 +100,7 @@ static rt_status quantize(const settings *s, rt_model *m, const float *x, rt_poo
     return st || s->qat != RT_QAT_FROZEN ? st : rt_model_qat_freeze(q, m);
 }
 
-static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool, cJSON *r)
+static rt_status bench_model(const settings *s, const cJSON *from, rt_device *device, cJSON *r)
 {
     rt_model *m = NULL;
     subject p = {0};
@@ -136,15 +137,15 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     p.answer = teacher;
     if (!st) rt_normal(x, n, 1, RT_RNG_TEST, 0);
     if (!st && s->qat) {
-        st = quantize(s, m, x, pool, &qat);
+        st = quantize(s, m, x, device, &qat);
         spec.qat = &qat.qat;
         spec.params = m->params;
         spec.states = m->states;
     }
     if (!st && rt_model_quantized(m) && !s->qat) {
         rt_input_take(&m->input[0], m->graph->quant.bytes ? RT_U8 : RT_F32);
-        st = rt_predictor_new(&p.integers, &m, 1, pool, s->batch, NULL, 0);
-    } else if (!st) st = rt_session_new(&p.session, &spec, pool);
+        st = rt_predictor_new(&p.integers, &m, 1, device, s->batch, NULL, 0);
+    } else if (!st) st = rt_session_new(&p.session, &spec, device);
     double rate[ROUNDS], of_cpu[ROUNDS];
     if (!st) {
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
@@ -178,7 +179,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_pool *pool
     return st;
 }
 
-rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress, cJSON **result)
 {
     static const char *const whats[] = {"train", "infer", "kernels", NULL},
                              *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL},
@@ -206,9 +207,9 @@ rt_status rt_bench(cJSON *config, rt_pool *pool, const rt_progress *progress, cJ
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "what", whats[s.what]);
     cJSON_AddStringToObject(r, "kernels", rt_kernels_get()->name);
-    cJSON_AddNumberToObject(r, "threads", rt_pool_threads(pool));
+    cJSON_AddNumberToObject(r, "threads", rt_device_threads(device));
     rt_status st = RT_OK;
-    if (s.what != KERNELS) st = bench_model(&s, arch, pool, r);
+    if (s.what != KERNELS) st = bench_model(&s, arch, device, r);
     else st = rt_bench_kernels(s.rounds, s.seconds, r);
     if (st) cJSON_Delete(r); else *result = r;
     return st;

@@ -258,14 +258,14 @@ static rt_status bench_stack(double seconds, double *share)
     rt_model *m = NULL;
     stack_case b = {0};
     cJSON *arch = stack_arch();
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     float *x = rt_floats_new(STACK_TOKENS * STACK_D);
-    rt_status st = pool && x ? rt_model_new(&m, arch, 1) : RT_RUN;
+    rt_status st = device && x ? rt_model_new(&m, arch, 1) : RT_RUN;
     if (!st) {
         rt_session_spec spec = {.graph = m->graph, .batch = STACK_TOKENS, .params = m->params, .states = m->states,
                                 .outputs = m->heads};
         rt_model_outputs(m, spec.output);
-        st = rt_session_new(&b.session, &spec, pool);
+        st = rt_session_new(&b.session, &spec, device);
     }
     if (!st) {
         double peak;
@@ -276,7 +276,7 @@ static rt_status bench_stack(double seconds, double *share)
     }
     rt_session_free(b.session);
     rt_model_free(m);
-    rt_pool_free(pool);
+    rt_device_close(device);
     cJSON_Delete(arch);
     free(x);
     return st;

@@ -286,7 +286,7 @@ static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt
         model[asked++] = of;
     }
     if (asked) {
-        rt_predictions_spec ask = {model, asked, spec->data, 0, spec->pool, spec->progress, spec->notes};
+        rt_predictions_spec ask = {model, asked, spec->data, 0, spec->device, spec->progress, spec->notes};
         RT_TRY(rt_predictions_ask(out, &ask));
         for (int i = 0; i < asked; i++) c->p[side[i]] = out[i];
     }
@@ -303,7 +303,7 @@ rt_status rt_comparison_open(rt_comparison **out, const rt_comparison_spec *spec
     rt_comparison *c = calloc(1, sizeof *c);
     *out = NULL;
     if (!c) return rt_fail(RT_RUN, "out of memory");
-    c->pool = spec->pool;
+    c->device = spec->device;
     rt_status st = open_sides(c, spec, &match);
     if (!st) st = pair_rows(c, spec->common);
     if (!st) st = take_heads(c, match, spec->notes);

@@ -14,7 +14,7 @@
 #include "data/heads.h"
 #include "data/json.h"
 #include "engine/digest.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 #include "teacher/spec.h"
 
@@ -24,7 +24,7 @@ typedef struct {
     const rt_teacher_spec *side[2];        /* baseline, candidate: a file of predictions, or what is asked */
     cJSON *data;                   /* "data" of 'retort eval', which gets its defaults; NULL: both are predictions */
     int common;                    /* 1: rows that one side lacks are left out, and counted */
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     cJSON *notes;                  /* gets sentences that a reader of the numbers must know; or NULL */
 } rt_comparison_spec;

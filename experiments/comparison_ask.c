@@ -148,7 +148,7 @@ static void resample(void *arg, int b, int thread)
 static rt_status resamples_of(asking *a, const double **value)
 {
     rt_comparison *c = a->c;
-    int h = a->q->head, threads = c->pool ? rt_pool_threads(c->pool) : 1;
+    int h = a->q->head, threads = rt_device_threads(c->device);
     size_t metrics = (size_t)rt_metrics[c->head[h].task].count;
     for (int i = 0; i < RT_RESAMPLES_KEPT; i++) {
         const rt_resamples *k = &c->kept[i];
@@ -165,8 +165,8 @@ static rt_status resamples_of(asking *a, const double **value)
     rt_status st = r.sums && r.column && r.value ? RT_OK : rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < threads * RT_SIDES && !st; i++)
         st = rt_scores_begin(&r.sums[i], c->head[h].task, c->head[h].size, 0, 0);
-    if (!st && c->pool) rt_pool_run(c->pool, a->times, resample, &r);
-    for (int b = 0; !st && !c->pool && b < a->times; b++) resample(&r, b, 0);
+    if (!st && c->device) rt_pool_run(rt_device_pool(c->device), a->times, resample, &r);
+    for (int b = 0; !st && !c->device && b < a->times; b++) resample(&r, b, 0);
     if (!st) st = rt_check_stop();
     for (int i = 0; i < threads * RT_SIDES && r.sums; i++) rt_scores_free(&r.sums[i]);
     free(r.sums);
@@ -310,7 +310,7 @@ static void resample_order(void *arg, int b, int thread)
 static rt_status make_order(const asking *a, ordering *o)
 {
     const rt_comparison *c = a->c;
-    int threads = c->pool ? rt_pool_threads(c->pool) : 1, adaptive = o->of == adaptive_of;
+    int threads = rt_device_threads(c->device), adaptive = o->of == adaptive_of;
     o->weight = malloc((a->n * (uint64_t)threads + 1) * sizeof *o->weight);
     for (int s = 0; s < RT_SIDES; s++) {
         const rt_facts *f = &c->facts[s][a->q->head];
@@ -349,8 +349,8 @@ static rt_status ask_order(asking *a, order_fn *of, rt_delta *d)
     if (!st && (isnan(d->baseline) || isnan(d->candidate))) undefined(d, RT_UNDEFINED, a->metric->undefined);
     else if (!st && a->n < 2) undefined(d, RT_UNDEFINED, "one row has no interval");
     else if (!st) {
-        if (a->c->pool) rt_pool_run(a->c->pool, a->times, resample_order, &o);
-        for (int b = 0; !a->c->pool && b < a->times; b++) resample_order(&o, b, 0);
+        if (a->c->device) rt_pool_run(rt_device_pool(a->c->device), a->times, resample_order, &o);
+        for (int b = 0; !a->c->device && b < a->times; b++) resample_order(&o, b, 0);
         st = rt_check_stop();
         if (!st) from_resamples(a, d);
     }

@@ -37,7 +37,7 @@ struct rt_comparison {
     rt_target_rows y[RT_MAX_HEADS];    /* (n) what is true, in the baseline's order */
     rt_facts facts[RT_SIDES][RT_MAX_HEADS];
     float *centre[RT_MAX_HEADS]; /* of values: (size) a target of each column, so that sums of squares stay small */
-    rt_pool *pool;
+    rt_device *device;
     struct slice_list *lists;          /* of columns that were asked for */
     const char **columns;
     rt_resamples kept[RT_RESAMPLES_KEPT];

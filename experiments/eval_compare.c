@@ -39,11 +39,11 @@ rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
     rt_eval_pair *p = &v->pair;
     rt_comparison *c;
     cJSON *data = p->data ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL;
-    if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->pool, v->progress));
+    if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->device, v->progress));
     rt_comparison_spec spec = {.side = {&p->spec[RT_BASELINE], &p->spec[RT_CANDIDATE]},
                                .data = data,
                                .common = p->common,
-                               .pool = v->pool,
+                               .device = v->device,
                                .progress = v->progress,
                                .notes = cJSON_CreateArray()};
     rt_status st = rt_comparison_open(&c, &spec);

@@ -41,15 +41,15 @@ static rt_status select_rows(rt_eval_data *e)
     return st;
 }
 
-rt_status rt_eval_data_open(rt_eval_data *e, cJSON *data, const char *const *input, int inputs, rt_pool *pool,
+rt_status rt_eval_data_open(rt_eval_data *e, cJSON *data, const char *const *input, int inputs, rt_device *device,
                             const rt_progress *progress)
 {
     RT_TRY(rt_x_where_settle(&e->where, data, input, inputs));
     RT_TRY(rt_x_open(&e->x, &e->where));
     RT_TRY(select_rows(e));
     RT_TRY(rt_identity_open(&e->identity, e->x, e->check));
-    RT_TRY(rt_identity_root(&e->digest, e->identity, pool, progress));
-    return rt_identity_roots(e->part, e->identity, pool, progress);
+    RT_TRY(rt_identity_root(&e->digest, e->identity, rt_device_pool(device), progress));
+    return rt_identity_roots(e->part, e->identity, rt_device_pool(device), progress);
 }
 
 rt_status rt_eval_data_targets(rt_eval_data *e, const rt_head *head, int heads, cJSON *data, cJSON *notes, int *any)

@@ -7,7 +7,7 @@
 #include "data/rows.h"
 #include "data/targets.h"
 #include "data/x_where.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 #include "teacher/teacher.h"
 
@@ -32,7 +32,7 @@ typedef struct {
 void rt_eval_data_read(rt_cfg *data, rt_eval_data *);
 /* Opens the rows, for models with inputs of these names, and knows their content. data gets defaults. RT_NOTHING when
  * there are no rows. */
-rt_status rt_eval_data_open(rt_eval_data *, cJSON *data, const char *const *input, int inputs, rt_pool *,
+rt_status rt_eval_data_open(rt_eval_data *, cJSON *data, const char *const *input, int inputs, rt_device *,
                             const rt_progress *);
 /* Targets of these heads where the file has them, or where they are asked for by name; data keeps what was found. *any:
  * some head has targets. */

@@ -66,7 +66,7 @@ static rt_status not_finite(const rt_eval_model *e, const char *what, uint64_t r
 static rt_status count_classes(const job *j, rt_eval_model *e, rt_eval_quality *q, const uint64_t *row, int *first)
 {
     size_t k = (size_t)j->head->size;
-    rt_pool_run(j->v->pool, (j->rows + ROWS_PER_TILE - 1) / ROWS_PER_TILE, score_tile, (void *)j);
+    rt_pool_run(rt_device_pool(j->v->device), (j->rows + ROWS_PER_TILE - 1) / ROWS_PER_TILE, score_tile, (void *)j);
     for (int r = 0; r < j->rows; r++) {
         const row_score *s = &j->score[r];
         if (s->row.answer < 0) return not_finite(e, "logit", row[r]);

@@ -259,7 +259,7 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 static void add_machine(cJSON *r, const rt_evaluation *v)
 {
     cJSON *m = cJSON_AddObjectToObject(r, "machine");
-    rt_machine_describe(m, rt_pool_threads(v->pool), v->speed.count ? &v->speed.before : NULL);
+    rt_machine_describe(m, rt_device_threads(v->device), v->speed.count ? &v->speed.before : NULL);
     int quantized = 0;
     for (int i = 0; i < v->count; i++) quantized += rt_teacher_quantized(v->model[i].teacher);
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);

@@ -39,11 +39,11 @@ static rt_status match_heads(rt_evaluation *v, rt_eval_model *e)
 
 static rt_status open_model(rt_evaluation *v, rt_eval_model *e)
 {
-    rt_teacher_binding to = {.source = v->data.x, .id = v->data.identity, .match = v->data.match, .pool = v->pool,
+    rt_teacher_binding to = {.source = v->data.x, .id = v->data.identity, .match = v->data.match, .device = v->device,
                              .progress = v->progress, .notes = v->notes};
     RT_TRY(rt_teacher_bind(e->teacher, &to));
     RT_TRY(rt_teacher_digest(e->teacher, &e->digest));         /* once it is known whom "best" chose */
-    RT_TRY(rt_teacher_ready(e->teacher, v->pool, 0, NULL, 0));
+    RT_TRY(rt_teacher_ready(e->teacher, v->device, 0, NULL, 0));
     if (e == &v->model[0]) {
         v->head = rt_teacher_heads(e->teacher, &v->heads);
         v->width = rt_heads_width(v->head, v->heads);
@@ -96,7 +96,7 @@ static rt_status set_up(rt_evaluation *v, cJSON *config)
         RT_TRY(rt_teacher_open_spec(&e->teacher, &e->spec));
         inputs = rt_teacher_inputs(e->teacher, input, inputs);
     }
-    RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->pool, v->progress));
+    RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->device, v->progress));
     for (int i = 0; i < v->count; i++) RT_TRY(open_model(v, &v->model[i]));
     RT_TRY(open_labels(v, data));
     say_same(v);
@@ -134,7 +134,7 @@ static rt_status measure(rt_evaluation *v)
     s->seed = 1;
     s->x = v->data.x;
     s->rows = &v->data.rows;
-    s->pool = v->pool;
+    s->device = v->device;
     s->progress = v->progress;
     s->notes = v->notes;
     for (int i = 0; i < v->count; i++) {
@@ -235,14 +235,14 @@ static rt_status evaluate_models(rt_evaluation *v, cJSON *config)
     return RT_OK;
 }
 
-rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
+rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
                       cJSON **result)
 {
     rt_report *report = NULL;
     rt_evaluation *v = start();
     *result = NULL;
     if (!v) return RT_RUN;
-    v->pool = pool;
+    v->device = device;
     v->progress = progress;
     rt_status st = rt_eval_read(config, v);
     if (!st && out) st = open_report(&report, v, out);

@@ -31,14 +31,14 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 /* Evaluates and, when out is not NULL, writes the report's files into that folder (report.h: tried before the work;
  * force replaces files of a run that were changed since) and names the page as "report" in *result, which the caller
  * deletes. RT_NOTHING when there is nothing to measure or to compare. Speed of one call at a time: one evaluation a
  * process. */
-rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
 /* Checks the configuration without opening a file. */
 rt_status rt_evaluate_check(cJSON *config);
 #endif

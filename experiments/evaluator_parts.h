@@ -5,7 +5,7 @@
 
 #include "data/json.h"
 #include "data/stream.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 #include "experiments/comparison.h"
 #include "experiments/eval_data.h"
@@ -66,7 +66,7 @@ typedef struct {
     uint64_t labelled[RT_MAX_HEADS];   /* rows with a label */
     uint64_t labelled_rows;            /* of any head */
     rt_speed speed;                    /* of the models that compute; a store has none */
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     cJSON *notes;                      /* sentences that a reader of the numbers must know */
 } rt_evaluation;

@@ -173,7 +173,7 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     for (int i = 0; i < w->count; i++) cJSON_AddItemToArray(limits, describe(&w->found[i]));
     if (w->speed) cJSON_AddItemToObject(r, "speed", w->speed);
     w->speed = NULL;
-    rt_machine_describe(cJSON_AddObjectToObject(r, "machine"), rt_pool_threads(w->spec->pool),
+    rt_machine_describe(cJSON_AddObjectToObject(r, "machine"), rt_device_threads(w->spec->device),
                         w->timing.count ? &w->timing.before : NULL);
     cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(w->notes, 1));
     cJSON_AddItemToObject(r, "policy", cJSON_Duplicate(w->policy.json, 1));

@@ -18,7 +18,7 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
     cJSON *data;                   /* "data" of 'retort eval'; NULL: both sides are predictions */
     int common, allow_same, all_kernels;
     long today;                    /* rt_days; 0: by the clock */
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
 } rt_gate_spec;
 

@@ -166,7 +166,8 @@ static rt_status make_policy(const rt_gate_spec *g, cJSON *policy, double *rows)
     char sha256[72];
     cJSON *data = g->data ? cJSON_Duplicate(g->data, 1) : NULL;
     rt_teacher_spec baseline = rt_teacher_of_files(g->baseline, g->baselines);
-    rt_comparison_spec spec = {.side = {&baseline, &baseline}, .data = data, .pool = g->pool, .progress = g->progress};
+    rt_comparison_spec spec = {
+        .side = {&baseline, &baseline}, .data = data, .device = g->device, .progress = g->progress};
     rt_status st = rt_gate_sha256(sha256, g->baseline[0]);
     if (!st) st = rt_comparison_open(&c, &spec);
     if (!st) {

@@ -37,12 +37,13 @@ rt_status rt_gate_check(cJSON *config)
     return st;
 }
 
-rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **verdict)
+rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
+                      cJSON **verdict)
 {
     settings s;
     *verdict = NULL;
     RT_TRY(read_settings(config, &s));
-    s.spec.pool = pool;
+    s.spec.device = device;
     s.spec.progress = progress;
     return rt_gate(&s.spec, out, verdict);
 }

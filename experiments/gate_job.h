@@ -10,7 +10,7 @@
 /* RT_USAGE when the configuration, or a policy that is there, has an error that needs no look at models or data. */
 rt_status rt_gate_check(cJSON *config);
 /* rt_gate of it. */
-rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **verdict);
+rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **verdict);
 /* What a process ends with after this verdict, with a message that names `of`. */
 rt_status rt_gate_status(const cJSON *verdict, const char *of);
 #endif

@@ -249,7 +249,7 @@ rt_status rt_gate_answers(rt_gate_work *w, const char *kernels)
     rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(w->spec->baseline, w->spec->baselines),
                                       rt_teacher_of_files(w->spec->candidate, w->spec->candidates)};
     rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .data = data,
-                               .common = w->spec->common, .pool = w->spec->pool, .progress = w->spec->progress,
+                               .common = w->spec->common, .device = w->spec->device, .progress = w->spec->progress,
                                .notes = first ? w->notes : NULL};
     rt_status st = rt_comparison_open(&w->comparison, &spec);
     if (!st && first) st = look_at_sides(w);
@@ -325,7 +325,7 @@ static rt_status measure(rt_gate_work *w)
     s->seed = w->policy.seed;
     s->x = w->data.x;
     s->rows = &w->data.rows;
-    s->pool = w->spec->pool;
+    s->device = w->spec->device;
     s->progress = w->spec->progress;
     s->notes = w->notes;
     for (int i = 0; i < RT_SIDES; i++)
@@ -350,12 +350,12 @@ static rt_status open_models(rt_gate_work *w)
     rt_cfg c = rt_cfg_begin(w->data_json, "data");
     rt_eval_data_read(&c, &w->data);
     RT_TRY(c.status);
-    RT_TRY(rt_eval_data_open(&w->data, w->data_json, input, inputs, g->pool, g->progress));
-    rt_teacher_binding to = {.source = w->data.x, .id = w->data.identity, .match = w->data.match, .pool = g->pool,
+    RT_TRY(rt_eval_data_open(&w->data, w->data_json, input, inputs, g->device, g->progress));
+    rt_teacher_binding to = {.source = w->data.x, .id = w->data.identity, .match = w->data.match, .device = g->device,
                              .progress = g->progress};
     for (int i = 0; i < RT_SIDES; i++) {
         RT_TRY(rt_teacher_bind(w->teacher[i], &to));
-        RT_TRY(rt_teacher_ready(w->teacher[i], g->pool, 1, NULL, 0));
+        RT_TRY(rt_teacher_ready(w->teacher[i], g->device, 1, NULL, 0));
     }
     return RT_OK;
 }

@@ -23,7 +23,7 @@ enum { STATISTICS_BYTES = 256 << 20, STATISTICS_SETS = 4, READ_BYTES = 1 << 20, 
 
 static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, cJSON_CreateString(text)); }
 
-static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool *pool, cJSON *j)
+static rt_status describe_plan(const rt_model *m, int batch, int train, rt_device *device, cJSON *j)
 {
     rt_session *s;
     rt_session_spec spec = {.graph = m->graph, .batch = batch, .train = train};
@@ -35,7 +35,7 @@ static rt_status describe_plan(const rt_model *m, int batch, int train, rt_pool 
         spec.loss[i].tensor = m->head[i].tensor;
         spec.loss[i].batch = &none;
     }
-    RT_TRY(rt_session_new(&s, &spec, pool));
+    RT_TRY(rt_session_new(&s, &spec, device));
     cJSON *plan = cJSON_AddObjectToObject(j, train ? "training_plan" : "inference_plan");
     cJSON_AddNumberToObject(plan, "batch", batch);
     cJSON_AddNumberToObject(plan, "arena_bytes", (double)rt_session_bytes(s));
@@ -124,7 +124,7 @@ static rt_status describe_program(const rt_model *m, cJSON *j)
     return RT_OK;
 }
 
-rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON *j)
+rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_device *device, cJSON *j)
 {
     rt_model *m;
     char text[64];
@@ -162,7 +162,7 @@ rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_poo
     }
     rt_status st = rt_model_quantized(m) ? describe_program(m, j) : RT_OK;
     for (int train = 0; train <= (o->train != 0) && !st; train++) {
-        if (o->plan > 0) st = describe_plan(m, o->plan, train, pool, j);
+        if (o->plan > 0) st = describe_plan(m, o->plan, train, device, j);
         if (o->stages && !st) st = describe_stages(m, train, j);
     }
     if (rt_heads_plain(m->head, m->heads) && m->head[0].names.name)
@@ -422,7 +422,7 @@ static int tells_teacher(const char *path)
     return *path == '{' || (n > 5 && !strcmp(path + n - 5, ".json"));
 }
 
-rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON **result)
+rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_device *device, cJSON **result)
 {
     if (tells_teacher(path)) return inspect_teacher(path, o, result);
     const char *dataset = o->dataset;
@@ -430,7 +430,7 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
     int is_onnx;
     *result = NULL;
     RT_TRY(rt_onnx_look(path, &is_onnx));
-    if (is_onnx) return rt_inspect_onnx(path, o, pool, result);
+    if (is_onnx) return rt_inspect_onnx(path, o, device, result);
     RT_TRY(rt_h5_scan(&f, path));
     cJSON *j = cJSON_CreateObject(), *manifest;
     cJSON_AddStringToObject(j, "file", path);
@@ -449,7 +449,7 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_pool *poo
                      model ? "a data set of one" : "none");
     if (st) ;
     else if (*dataset) st = inspect_sets(f, dataset, j);
-    else if (model) st = rt_inspect_model(path, o, pool, j);
+    else if (model) st = rt_inspect_model(path, o, device, j);
     else if (rt_h5_find(f, "labels/status")) st = inspect_labels(path, j);
     else {
         cJSON_AddStringToObject(j, "what", cJSON_HasObjectItem(manifest, "predictions") ? "predictions"

@@ -4,7 +4,7 @@
 #define RT_EXPERIMENTS_INSPECT_H
 
 #include "data/json.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 
 typedef struct {
     const char *dataset;               /* only this one; "": all */
@@ -13,5 +13,5 @@ typedef struct {
     int train;                         /* plan and stages of training, too */
 } rt_inspect_options;
 
-rt_status rt_inspect(const char *path, const rt_inspect_options *, rt_pool *, cJSON **result);
+rt_status rt_inspect(const char *path, const rt_inspect_options *, rt_device *, cJSON **result);
 #endif

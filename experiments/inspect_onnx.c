@@ -72,7 +72,7 @@ static cJSON *about(const rt_onnx_file *f)
     return j;
 }
 
-rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_pool *pool, cJSON **result)
+rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_device *device, cJSON **result)
 {
     rt_onnx_file *f;
     *result = NULL;
@@ -84,7 +84,7 @@ rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_pool
     cJSON_AddStringToObject(j, "format", "onnx");
     cJSON_AddItemToObject(j, "onnx", about(f));
     rt_onnx_close(f);
-    rt_status st = rt_inspect_model(path, o, pool, j);
+    rt_status st = rt_inspect_model(path, o, device, j);
     if (st == RT_INPUT || st == RT_USAGE) { /* the file is what it is, though nothing can be made of it */
         if (o->plan || o->stages) {
             cJSON_Delete(j);

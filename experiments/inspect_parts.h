@@ -5,6 +5,6 @@
 #include "experiments/inspect.h"
 
 /* A model's layers and the like, into an object. */
-rt_status rt_inspect_model(const char *path, const rt_inspect_options *, rt_pool *, cJSON *);
-rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *, rt_pool *, cJSON **result);
+rt_status rt_inspect_model(const char *path, const rt_inspect_options *, rt_device *, cJSON *);
+rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *, rt_device *, cJSON **result);
 #endif

@@ -71,7 +71,7 @@ static cJSON *describe(const settings *s, const char *path, const rt_predictions
     return j;
 }
 
-rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
+rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
                           cJSON **result)
 {
     settings s;
@@ -89,7 +89,7 @@ rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_pool *pool, co
     cJSON *notes = cJSON_CreateArray();
     rt_status st = rt_output_may_replace(o, s.to == H5 ? RT_OUTPUT_PREDICTIONS : RT_OUTPUT_EXPORT);
     const rt_teacher_spec *model = &s.model;
-    rt_predictions_spec spec = {&model, 1, s.data, s.topk, pool, progress, notes};
+    rt_predictions_spec spec = {&model, 1, s.data, s.topk, device, progress, notes};
     if (!st) st = rt_predictions_ask(&p, &spec);
     if (!st) st = s.to == H5 ? rt_predictions_write(p, o) : rt_predictions_export(p, o, s.to == CSV);
     if (!st) *result = describe(&s, out->path, p, notes);

@@ -10,12 +10,12 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 /* RT_USAGE when the configuration has an error that needs no look inside of a file. Adds defaults. */
 rt_status rt_predict_check(cJSON *config);
 /* What "to" is by a file's ending; what stands there when it is none that is known. */
 const char *rt_predict_form_of(const char *path);
-rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
 #endif

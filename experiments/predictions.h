@@ -65,7 +65,7 @@ typedef struct {
     int models;
     cJSON *data;                       /* keys of rt_eval_data_read, "id" and "slices"; gets defaults */
     int topk;                          /* of classes, so many a row; 0: all */
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     cJSON *notes;
 } rt_predictions_spec;

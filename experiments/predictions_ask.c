@@ -306,12 +306,12 @@ static rt_status open_models(asking *a)
         RT_TRY(rt_teacher_open_spec(&a->teacher[m], s->model[m]));
         inputs = rt_teacher_inputs(a->teacher[m], input, inputs);
     }
-    RT_TRY(rt_eval_data_open(&a->data, s->data, input, inputs, s->pool, s->progress));
-    rt_teacher_binding to = {.source = a->data.x, .id = a->data.identity, .match = a->data.match, .pool = s->pool,
+    RT_TRY(rt_eval_data_open(&a->data, s->data, input, inputs, s->device, s->progress));
+    rt_teacher_binding to = {.source = a->data.x, .id = a->data.identity, .match = a->data.match, .device = s->device,
                              .progress = s->progress, .notes = s->notes};
     for (int m = 0; m < s->models; m++) {
         RT_TRY(rt_teacher_bind(a->teacher[m], &to));
-        RT_TRY(rt_teacher_ready(a->teacher[m], s->pool, 0, NULL, 0));
+        RT_TRY(rt_teacher_ready(a->teacher[m], s->device, 0, NULL, 0));
         if (!m) a->head = rt_teacher_heads(a->teacher[0], &a->heads);
         RT_TRY(describe(a, m));
         RT_TRY(rt_teacher_answer_as(a->teacher[m], a->head, a->heads, s->model[0]->path[0], a->data.match));

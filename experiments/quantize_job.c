@@ -24,7 +24,7 @@ typedef struct {
 
 typedef struct {
     settings set;
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     rt_output *out;
     rt_model *model;
@@ -144,7 +144,7 @@ static rt_status quantize(job *q)
     rt_status st = rt_quant_bits(s, m->graph, m->head, m->heads, bits);
     rt_calibrate_spec spec = {.method = s->method, .bytes = q->bytes, .bits = bits, .correct = s->correct};
     if (!st) {
-        st = rt_calibrate(m, &spec, q->v, s->rows, q->pool);
+        st = rt_calibrate(m, &spec, q->v, s->rows, q->device);
         if (!st) st = rt_program_of(&q->program, m);
         if (st) st = rt_fail_in(st, "%s", q->set.path);
     }
@@ -152,7 +152,7 @@ static rt_status quantize(job *q)
     if (st) return st;
     q->fidelity = calloc((size_t)rt_program_net(q->program)->calls, sizeof *q->fidelity);
     if (!q->fidelity) return rt_fail(RT_RUN, "out of memory");
-    return rt_fidelity_measure(q->fidelity, m, q->program, q->v, q->u, s->rows, q->pool);
+    return rt_fidelity_measure(q->fidelity, m, q->program, q->v, q->u, s->rows, q->device);
 }
 
 static rt_status set_provenance(job *q, const cJSON *config)
@@ -214,16 +214,17 @@ static rt_status run(job *q, const cJSON *config)
     rt_rows_free(&rows);
     if (!st) st = copy_bytes(q);
     if (!st) st = quantize(q);
-    if (!st) st = rt_identity_root(&q->data_digest, q->identity, q->pool, q->progress);
+    if (!st) st = rt_identity_root(&q->data_digest, q->identity, rt_device_pool(q->device), q->progress);
     if (!st) st = rt_identity_unchanged(q->identity);
     if (!st) st = set_provenance(q, config);
     if (!st) st = rt_check_stop();
     return st ? st : rt_model_put(q->model, q->out);
 }
 
-rt_status rt_quantize(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_quantize(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
+                      cJSON **result)
 {
-    job q = {.pool = pool, .progress = progress};
+    job q = {.device = device, .progress = progress};
     *result = NULL;
     RT_TRY(read_settings(config, &q.set));
     const char *const inputs[] = {q.set.path, q.set.source, NULL};

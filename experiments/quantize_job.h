@@ -9,10 +9,10 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 /* RT_USAGE when the configuration has an error that needs no look at model or data. Adds defaults. */
 rt_status rt_quantize_check(cJSON *config);
-rt_status rt_quantize(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_quantize(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
 #endif

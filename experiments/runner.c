@@ -44,7 +44,7 @@ typedef struct {
     uint64_t seed;
     step step[MAX_STEPS];
     int steps;
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
 } experiment;
 
@@ -416,21 +416,21 @@ static rt_status unchanged(const char *state_path, const rt_digest *hash, const 
 static rt_status perform(const experiment *x, step *s, int stale, cJSON **result)
 {
     rt_train_options o = {
-        .out = s->place, .force = stale, .config = x->config, .pool = x->pool, .progress = x->progress};
+        .out = s->place, .force = stale, .config = x->config, .device = x->device, .progress = x->progress};
     rt_target out = {.path = s->place, .force = 1, .config = x->config};
     switch (s->action) {
     case IMPORT: return rt_import(s->with, &out, x->progress, result);
     case TRAIN: return rt_train(s->with, &o, result);
     case LABEL:
         out.force = stale;
-        return rt_label(s->with, &out, x->pool, x->progress, result);
-    case QUANTIZE: return rt_quantize(s->with, &out, x->pool, x->progress, result);
-    case PREDICT: return rt_predict_rows(s->with, &out, x->pool, x->progress, result);
+        return rt_label(s->with, &out, x->device, x->progress, result);
+    case QUANTIZE: return rt_quantize(s->with, &out, x->device, x->progress, result);
+    case PREDICT: return rt_predict_rows(s->with, &out, x->device, x->progress, result);
     case EXPORT: return rt_export(s->with, &out, result);
-    case GATE: return rt_gate_run(s->with, &out, x->pool, x->progress, result);
+    case GATE: return rt_gate_run(s->with, &out, x->device, x->progress, result);
     default:
         out.force = 0;
-        return rt_evaluate(s->with, &out, x->pool, x->progress, result);
+        return rt_evaluate(s->with, &out, x->device, x->progress, result);
     }
 }
 
@@ -569,13 +569,13 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     return st;
 }
 
-rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
+rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
                             cJSON **result)
 {
     experiment *x = calloc(1, sizeof *x);
     *result = NULL;
     if (!x) return rt_fail(RT_RUN, "out of memory");
-    x->pool = pool;
+    x->device = device;
     x->progress = progress;
     x->config = out->config;
     rt_status st = read_experiment(config, out->path, x);

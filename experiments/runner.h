@@ -18,10 +18,10 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 /* out->path, when it is not NULL, takes the place of "out" in the configuration. The folder is locked until the end.
  * *result: for each step its state, seconds and result; "evaluation" of the last eval step. */
-rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
 #endif

@@ -110,7 +110,7 @@ static rt_status warm_up(rt_speed *s, rt_speed_subject *e, int scenario)
 static rt_status plan_batches(rt_speed *s, rt_speed_subject *e)
 {
     for (int b = 0; b < RT_SPEED_SIZES; b++) {
-        double about = e->call * rt_speed_size[b] / rt_pool_threads(s->pool);
+        double about = e->call * rt_speed_size[b] / rt_device_threads(s->device);
         if (b && about > longest_call) {
             rt_eval_note(s->notes,
                          "%s: throughput is not measured at batch %d and above: one call would take about %.1f s",
@@ -118,7 +118,7 @@ static rt_status plan_batches(rt_speed *s, rt_speed_subject *e)
             return RT_OK;
         }
         RT_TRY(rt_teacher_twin(&e->many[b], e->teacher));
-        RT_TRY(rt_teacher_ready(e->many[b], s->pool, rt_speed_size[b], NULL, 0));
+        RT_TRY(rt_teacher_ready(e->many[b], s->device, rt_speed_size[b], NULL, 0));
         e->rate[b] = calloc(RT_SPEED_ROUNDS, sizeof *e->rate[b]);
         if (!e->rate[b]) return rt_fail(RT_RUN, "out of memory");
     }
@@ -229,7 +229,7 @@ static rt_status take_rate(rt_speed *s, rt_speed_subject *e, int b)
     batch_call call = {s, e, b};
     double rate, before, after;
     RT_TRY(call_batch(&call));
-    int group = group_of(e->call * rt_speed_size[b] / rt_pool_threads(s->pool)), read = rt_machine_joules(&before);
+    int group = group_of(e->call * rt_speed_size[b] / rt_device_threads(s->device)), read = rt_machine_joules(&before);
     RT_TRY(rt_speed_window(call_batch, &call, group, s->seconds / s->rounds / RT_SPEED_SIZES, &rate, NULL));
     double rows = rate * rt_speed_size[b], gone = s->seconds / s->rounds / RT_SPEED_SIZES;
     if (read && rt_machine_joules(&after) == read && after > before) {
@@ -289,7 +289,7 @@ static rt_status read_rows(rt_speed *s)
         const rt_head *head = rt_teacher_heads(s->subject[i].teacher, &count);
         if (rt_heads_width(head, count) > widest) widest = rt_heads_width(head, count);
     }
-    s->single = rt_pool_new(1);
+    s->single = rt_device_cpu(1);
     if (!s->single) return RT_RUN;
     s->answer = rt_floats_new((size_t)RAW_ROWS * (size_t)widest);
     if (!s->answer) return RT_RUN;
@@ -333,7 +333,7 @@ void rt_speed_free(rt_speed *s)
             free(e->rate[b]);
         }
     }
-    rt_pool_free(s->single);
+    rt_device_close(s->single);
     free(s->raw);
     free(s->answer);
 }

@@ -16,7 +16,7 @@
 
 #include "data/json.h"
 #include "data/rows.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 #include "experiments/machine.h"
 #include "teacher/teacher.h"
@@ -58,7 +58,7 @@ typedef struct {
     uint64_t seed;                     /* of the order */
     rt_source *x;
     const rt_rows *rows;
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     cJSON *notes;
     rt_speed_subject subject[RT_SPEED_SUBJECTS];
@@ -70,7 +70,7 @@ typedef struct {
     rt_machine_use before;
     char *raw;
     float *answer;
-    rt_pool *single;
+    rt_device *single;
 } rt_speed;
 
 /* Times all subjects. Fields begin as zeros. RT_INTERRUPTED within a call of being asked. */

@@ -144,7 +144,7 @@ static void describe_rates(cJSON *j, const rt_speed *s, int i)
     }
     cJSON_AddStringToObject(t, "statistic", "median of the rounds");
     cJSON_AddNumberToObject(t, "rounds", s->taken);
-    cJSON_AddNumberToObject(t, "threads", rt_pool_threads(s->pool));
+    cJSON_AddNumberToObject(t, "threads", rt_device_threads(s->device));
     cJSON_AddNumberToObject(t, "batch", rt_speed_size[best]);
     add_rate(t, s, i, best);
     rt_json_number(j, "joules_per_row",

@@ -19,7 +19,7 @@ typedef struct {
     const rt_calibrate_spec *spec;
     const float *x;
     int rows;
-    rt_pool *pool;
+    rt_device *device;
     observed *of;                    /* (tensors) */
     char *range;                     /* (tensors): gets one */
 } calibration;
@@ -52,15 +52,17 @@ static rt_status each_tensor(calibration *c, void (*see)(observed *, const float
         rt_session *s;
         rt_session_spec spec = {.graph = g, .batch = BATCH, .params = c->m->params, .states = c->m->states};
         for (int t = first; t < g->tensors && spec.outputs < RT_MAX_OUTPUTS; t++) spec.output[spec.outputs++] = t;
-        RT_TRY(rt_session_new(&s, &spec, c->pool));
-        for (int r = 0; r < c->rows; r += BATCH) {
+        RT_TRY(rt_session_new(&s, &spec, c->device));
+        rt_status st = RT_OK;
+        for (int r = 0; r < c->rows && !st; r += BATCH) {
             int rows = c->rows - r < BATCH ? c->rows - r : BATCH;
-            rt_session_infer(s, &(rt_step){.rows = rows, .x = {c->x + (size_t)r * size}});
-            for (int i = 0; i < spec.outputs; i++)
+            st = rt_session_infer(s, &(rt_step){.rows = rows, .x = {c->x + (size_t)r * size}});
+            for (int i = 0; i < spec.outputs && !st; i++)
                 see(&c->of[first + i], rt_session_output(s, i),
                     (size_t)rows * rt_shape_count(&g->tensor[first + i].shape));
         }
         rt_session_free(s);
+        RT_TRY(st);
     }
     return RT_OK;
 }
@@ -249,11 +251,11 @@ static rt_status calibrate(calibration *c)
     return rt_quantizers_check(c->m, "calibration");
 }
 
-rt_status rt_calibrate(rt_model *m, const rt_calibrate_spec *spec, const float *x, int rows, rt_pool *pool)
+rt_status rt_calibrate(rt_model *m, const rt_calibrate_spec *spec, const float *x, int rows, rt_device *device)
 {
     if (rows < 1) return rt_fail(RT_INPUT, "calibration needs at least one row");
     const rt_graph *g = m->graph;
-    calibration c = {.m = m, .spec = spec, .x = x, .rows = rows, .pool = pool,
+    calibration c = {.m = m, .spec = spec, .x = x, .rows = rows, .device = device,
                      .of = calloc((size_t)g->tensors, sizeof *c.of), .range = calloc((size_t)g->tensors, 1)};
     rt_status st = c.of && c.range ? rt_program_needs(m, spec->bytes, c.range) : rt_fail(RT_RUN, "out of memory");
     if (!st) st = calibrate(&c);

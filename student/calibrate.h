@@ -8,7 +8,7 @@
 #define RT_STUDENT_CALIBRATE_H
 
 #include "data/source.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "student/quantizers.h"
 
 typedef enum { RT_CALIBRATE_MINMAX, RT_CALIBRATE_MSE } rt_calibrate_method;
@@ -28,5 +28,5 @@ rt_status rt_calibrate_steps(rt_model *, int node, rt_calibrate_method);
 /* Gives a float model quantizers. x (rows, input), normalised. RT_INPUT with the layer when a value is not finite, or a
  * layer answers 0 to every row; a range has no width then. RT_USAGE when the model has no integer form. After an error
  * the model may have quantizers without numbers. */
-rt_status rt_calibrate(rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_pool *);
+rt_status rt_calibrate(rt_model *, const rt_calibrate_spec *, const float *x, int rows, rt_device *);
 #endif

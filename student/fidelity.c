@@ -70,7 +70,7 @@ static rt_status run_rows(watcher *w, rt_session *s, int first, int end, const f
     for (int r = 0; r < rows; r += BATCH) {
         int some = rows - r < BATCH ? rows - r : BATCH;
         RT_TRY(rt_check_stop());
-        rt_session_infer(s, &(rt_step){.rows = some, .x = {x + (size_t)r * size}});
+        RT_TRY(rt_session_infer(s, &(rt_step){.rows = some, .x = {x + (size_t)r * size}}));
         for (int k = 0; k < some; k++) {
             size_t at = (size_t)(r + k) * size;
             rt_linked_infer(w->linked, w->context, w->y, raw ? (const void *)(raw + at) : x + at, 1);
@@ -85,7 +85,7 @@ static rt_status run_rows(watcher *w, rt_session *s, int first, int end, const f
 }
 
 /* As many tensors at a time as a session gives. */
-static rt_status run_all(watcher *w, const float *x, const uint8_t *raw, int rows, rt_fidelity *of, rt_pool *pool)
+static rt_status run_all(watcher *w, const float *x, const uint8_t *raw, int rows, rt_fidelity *of, rt_device *device)
 {
     int calls = rt_program_net(w->p)->calls;
     for (int first, end = 0; end < calls;) {
@@ -95,7 +95,7 @@ static rt_status run_all(watcher *w, const float *x, const uint8_t *raw, int row
         for (first = end; end < calls && spec.outputs < RT_MAX_OUTPUTS; end++)
             if (w->source[end] >= 0) spec.output[spec.outputs++] = w->source[end];
         if (!spec.outputs) break;
-        RT_TRY(rt_session_new(&s, &spec, pool));
+        RT_TRY(rt_session_new(&s, &spec, device));
         rt_status st = run_rows(w, s, first, end, x, raw, rows, of);
         rt_session_free(s);
         RT_TRY(st);
@@ -104,7 +104,7 @@ static rt_status run_all(watcher *w, const float *x, const uint8_t *raw, int row
 }
 
 rt_status rt_fidelity_measure(rt_fidelity *of, const rt_model *m, const rt_program *p, const float *x,
-                              const uint8_t *raw, int rows, rt_pool *pool)
+                              const uint8_t *raw, int rows, rt_device *device)
 {
     watcher w = {.m = m, .p = p};
     for (int i = 0; i < rt_program_net(p)->calls; i++) of[i] = (rt_fidelity){0};
@@ -115,7 +115,7 @@ rt_status rt_fidelity_measure(rt_fidelity *of, const rt_model *m, const rt_progr
     rt_status st = w.source && w.context && w.y ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
         rt_linked_start(w.linked, w.context);
-        st = run_all(&w, x, raw, rows, of, pool);
+        st = run_all(&w, x, raw, rows, of, device);
     }
     rt_linked_free(w.linked);
     free(w.source);

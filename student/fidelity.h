@@ -2,7 +2,7 @@
 #ifndef RT_STUDENT_FIDELITY_H
 #define RT_STUDENT_FIDELITY_H
 
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "student/program.h"
 
 /* Of the values that a call of the net gives, over rows: sums of squares of the float model's value and of what the
@@ -13,7 +13,7 @@ typedef struct { double signal, noise, values, clipped; } rt_fidelity;
  * as bytes, where the program takes those, else NULL. Each layer's error includes those of the layers before it.
  * RT_INTERRUPTED when asked to stop. */
 rt_status rt_fidelity_measure(rt_fidelity *of, const rt_model *, const rt_program *, const float *x, const uint8_t *raw,
-                              int rows, rt_pool *);
+                              int rows, rt_device *);
 /* 10 log10(signal / noise), in dB; INFINITY where there is no noise, NAN without a signal. */
 double rt_fidelity_db(const rt_fidelity *);
 /* A list of the layers that the program computes, the input first: name, operator, bits of weights, range of the

@@ -22,7 +22,7 @@ typedef struct {
 
 struct rt_predictor {
     rt_model *const *model;
-    rt_pool *pool;
+    rt_device *device;
     int count, micro;
     engine *engine;
     rt_head head[RT_MAX_HEADS];        /* that answers are given for */
@@ -41,7 +41,7 @@ struct rt_predictor {
 static rt_status begin_program(rt_predictor *p, engine *e, const rt_model *m)
 {
     RT_TRY(rt_program_of(&e->program, m));
-    size_t threads = (size_t)rt_pool_threads(p->pool), n = m->input[0].size * TILE * threads;
+    size_t threads = (size_t)rt_device_threads(p->device), n = m->input[0].size * TILE * threads;
     e->stride = (rt_program_bytes(e->program) + 63) & ~(size_t)63;
     e->context = aligned_alloc(64, e->stride * threads);
     e->x = rt_floats_new(n);
@@ -119,17 +119,17 @@ static rt_status begin_engine(rt_predictor *p, int i, const int *features, int f
     rt_model_outputs(m, spec.output);
     spec.outputs = m->heads;
     for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
-    return rt_session_new(&p->engine[i].session, &spec, p->pool);
+    return rt_session_new(&p->engine[i].session, &spec, p->device);
 }
 
-rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *pool, int micro,
+rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_device *device, int micro,
                            const int *features, int feature_count)
 {
     *out = NULL;
     rt_predictor *p = calloc(1, sizeof *p);
     if (!p) return rt_fail(RT_RUN, "out of memory");
     p->model = models;
-    p->pool = pool;
+    p->device = device;
     p->count = count;
     p->own = rt_model_width(models[0]);
     p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
@@ -241,7 +241,7 @@ static const float *gather(rt_predictor *p, int rows)
     return p->turned;
 }
 
-void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
+rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
 {
     size_t width = (size_t)p->width;
     int end = feed->first + feed->rows;
@@ -253,8 +253,8 @@ void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
         float *out = answer + (size_t)(p->feed.first - feed->first) * width;
         for (p->at = 0; p->at < p->count; p->at++) {
             const engine *e = &p->engine[p->at];
-            if (e->session) rt_session_infer(e->session, &(rt_step){.rows = p->micro, .feed = &p->feed});
-            else rt_pool_run(p->pool, (rows + TILE - 1) / TILE, run_tile, p);
+            if (e->session) RT_TRY(rt_session_infer(e->session, &(rt_step){.rows = p->micro, .feed = &p->feed}));
+            else rt_pool_run(rt_device_pool(p->device), (rows + TILE - 1) / TILE, run_tile, p);
             const float *z = gather(p, rows);
             if (p->count == 1) memcpy(out, z, (size_t)rows * width * sizeof *out);
             else rt_ensemble_add(RT_MIX_PROBABILITIES, p->head, p->heads, p->sum, p->rest, z, rows, 1, 1, p->at == 0);
@@ -262,6 +262,7 @@ void rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
         if (p->count > 1)
             rt_ensemble_end(RT_MIX_PROBABILITIES, p->head, p->heads, out, p->sum, p->rest, rows, p->count);
     }
+    return RT_OK;
 }
 
 const float *rt_predictor_feature(const rt_predictor *p, int i)
@@ -278,7 +279,7 @@ size_t rt_predictor_bytes(const rt_predictor *p)
     size_t n = 0;
     for (int i = 0; i < p->count; i++) {
         const engine *e = &p->engine[i];
-        n += e->program ? e->stride * (size_t)rt_pool_threads(p->pool) : rt_session_bytes(e->session);
+        n += e->program ? e->stride * (size_t)rt_device_threads(p->device) : rt_session_bytes(e->session);
     }
     return n;
 }

@@ -13,10 +13,10 @@
 
 typedef struct rt_predictor rt_predictor;
 
-/* Models and pool are borrowed. An ensemble's models may have their heads and classes in different orders: answers are
- * given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
+/* Models and device are borrowed. An ensemble's models may have their heads and classes in different orders: answers
+ * are given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
  * architecture. features: tensors of model 0 to keep besides the answer (only for a single float model). */
-rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_pool *, int micro,
+rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_device *, int micro,
                            const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);
 /* From now on answers are given for these heads (copied), in place of the first model's, their classes matched by name
@@ -26,8 +26,9 @@ rt_status rt_predictor_set_heads(rt_predictor *, const rt_head *, int count, con
 /* Other weights than a float model's own (an average, say); call again, or with NULL, whenever weights have changed. */
 void rt_predictor_set_weights(rt_predictor *, int model, const float *params, const float *states);
 
-/* answer (rows, W) to the rows that are asked for, raw rows of the source that the models are bound to. */
-void rt_predict(rt_predictor *, const rt_feed *, float *answer);
+/* answer (rows, W) to the rows that are asked for, raw rows of the source that the models are bound to. RT_RUN when the
+ * device fails. */
+rt_status rt_predict(rt_predictor *, const rt_feed *, float *answer);
 /* Feature i of the last rt_predict, when its rows fitted one micro-batch. */
 const float *rt_predictor_feature(const rt_predictor *, int i);
 int rt_predictor_micro(const rt_predictor *);

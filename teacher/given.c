@@ -312,8 +312,8 @@ static rt_status match_ids(given *g, const rt_teacher_binding *b)
     g->row_of = NULL;
     if (!st) st = rt_row_ids_match(&g->row_of, data, file, &counts);
     if (!st) st = note_ids(g, &counts, b->notes);
-    if (!st) st = rt_identity_of(&d[0], data, RT_CHECK_KNOWN, b->pool, b->progress);
-    if (!st) st = rt_identity_of(&d[1], file, RT_CHECK_KNOWN, b->pool, b->progress);
+    if (!st) st = rt_identity_of(&d[0], data, RT_CHECK_KNOWN, rt_device_pool(b->device), b->progress);
+    if (!st) st = rt_identity_of(&d[1], file, RT_CHECK_KNOWN, rt_device_pool(b->device), b->progress);
     if (!st) {
         cJSON *about = cJSON_GetObjectItemCaseSensitive(g->about, "given");
         cJSON_DeleteItemFromObjectCaseSensitive(about, "ids");

@@ -63,7 +63,7 @@ rt_status rt_label_check(cJSON *config)
 typedef struct {
     settings set;
     const rt_target *out;
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     rt_teacher *teacher;
     const rt_head *head;               /* its heads */
@@ -115,7 +115,7 @@ static rt_status open_all(labeler *l)
     RT_TRY(rt_x_open(&l->x, &s->x));
     RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
     rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
-                             .pool = l->pool, .progress = l->progress, .notes = l->notes};
+                             .device = l->device, .progress = l->progress, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
@@ -133,10 +133,11 @@ static rt_status open_all(labeler *l)
     if (s->topk && s->topk >= most)
         return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
-    if (s->check == RT_CHECK_FULL) RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), l->pool, l->progress));
+    if (s->check == RT_CHECK_FULL)
+        RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), rt_device_pool(l->device), l->progress));
     RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
-    return rt_teacher_ready(l->teacher, l->pool, 0, NULL, 0);
+    return rt_teacher_ready(l->teacher, l->device, 0, NULL, 0);
 }
 
 /* Who says it; the store adds of what and how. */
@@ -170,8 +171,12 @@ static rt_status describe(const labeler *l, cJSON **out)
 static rt_status begin(labeler *l)
 {
     const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 2];
-    rt_labels_job job = {.source = l->identity, .inputs = inputs, .mark_bad = l->set.mark_bad, .pool = l->pool,
-                         .progress = l->progress, .notes = l->notes};
+    rt_labels_job job = {.source = l->identity,
+                         .inputs = inputs,
+                         .mark_bad = l->set.mark_bad,
+                         .pool = rt_device_pool(l->device),
+                         .progress = l->progress,
+                         .notes = l->notes};
     cJSON *m;
     int files = rt_teacher_files(l->teacher, inputs, RT_TEACHER_FILES);
     inputs[files] = l->set.source;
@@ -383,9 +388,9 @@ static rt_status end(labeler *l, rt_status st)
     return st ? rt_fail(st, "%s", message) : ended;
 }
 
-rt_status rt_label(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress, cJSON **result)
 {
-    labeler l = {.out = out, .pool = pool, .progress = progress, .start = rt_seconds()};
+    labeler l = {.out = out, .device = device, .progress = progress, .start = rt_seconds()};
     cJSON *r = NULL;
     *result = NULL;
     RT_TRY(read_settings(config, &l.set));

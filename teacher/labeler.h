@@ -4,7 +4,7 @@
 
 #include "data/json.h"
 #include "data/output.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 /* Configuration: {"teacher": "model.h5", a list (an ensemble) or a specification (teacher/spec.h),
@@ -14,6 +14,6 @@
  * The store resumes by itself. Bits do not depend on threads, prefetch, batch or what is known of the source. Classes
  * and columns are matched by name, also among the models of an ensemble. *result: rows, rows by status and class, mean
  * confidence, rate, digests; "notes" and "warnings" where there are any. RT_NOTHING when there are no rows. */
-rt_status rt_label(cJSON *config, const rt_target *out, rt_pool *, const rt_progress *, cJSON **result);
+rt_status rt_label(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
 rt_status rt_label_check(cJSON *config);
 #endif

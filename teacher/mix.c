@@ -315,7 +315,7 @@ static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
 }
 
 /* Members answer as the first one does. */
-static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+static rt_status ready(rt_teacher *t, rt_device *device, int micro, const char *const *feature, int features)
 {
     rt_mix *m = own(t);
     int count;
@@ -325,7 +325,7 @@ static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *cons
                                  rt_teacher_path(t));
     for (int i = 0; i < m->members; i++) {
         if (!speaks(m, i)) continue;
-        RT_TRY(rt_teacher_ready(m->member[i], pool, micro, NULL, 0));
+        RT_TRY(rt_teacher_ready(m->member[i], device, micro, NULL, 0));
         RT_TRY(rt_teacher_answer_as(m->member[i], head, count, rt_teacher_path(m->member[0]), RT_MATCH_NAMES));
     }
     return RT_OK;

@@ -32,10 +32,10 @@ static rt_status begin(trial *q, rt_mix *m, const rt_teacher_binding *b)
     RT_TRY(rt_source_open(&q->x, j->source, j->x));
     RT_TRY(rt_parse_range(j->rows, rt_source_rows(q->x), &q->first, &q->end));
     RT_TRY(rt_identity_open(&q->id, q->x, RT_CHECK_KNOWN));
-    RT_TRY(rt_identity_root(&m->data[0], q->id, b->pool, b->progress));
+    RT_TRY(rt_identity_root(&m->data[0], q->id, rt_device_pool(b->device), b->progress));
     RT_TRY(rt_targets_open(&q->y, q->x, j->y, &head->names, b->match));
     RT_TRY(rt_source_open_in(&y, rt_source_file(q->x), j->y));
-    rt_status st = rt_identity_of(&m->data[1], y, RT_CHECK_KNOWN, b->pool, b->progress);
+    rt_status st = rt_identity_of(&m->data[1], y, RT_CHECK_KNOWN, rt_device_pool(b->device), b->progress);
     rt_source_close(y);
     q->classes = head->size;
     q->raw = malloc((size_t)BLOCK * rt_source_row_bytes(q->x) + 64);
@@ -86,7 +86,7 @@ static rt_status judge(trial *q, rt_mix *m, int i, const rt_teacher_binding *b)
     to.notes = NULL;
     RT_TRY(rt_mix_open_member(&t, m->spec[i], i));
     rt_status st = rt_teacher_bind(t, &to);
-    if (!st) st = rt_teacher_ready(t, b->pool, 0, NULL, 0);
+    if (!st) st = rt_teacher_ready(t, b->device, 0, NULL, 0);
     if (!st) st = rt_teacher_answer_as(t, head, count, rt_teacher_path(m->member[0]), RT_MATCH_NAMES);
     if (!st) st = count_right(q, t, b->progress, &m->judged, &right);
     rt_teacher_close(t);

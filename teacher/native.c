@@ -162,12 +162,12 @@ static rt_status find_layer(const native *n, const char *layer, int *tensor)
     return *tensor >= 0 ? RT_OK : rt_fail(RT_USAGE, "the teacher has no layer named '%s'", layer);
 }
 
-static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+static rt_status ready(rt_teacher *t, rt_device *device, int micro, const char *const *feature, int features)
 {
     native *n = own(t);
     int tensor[RT_MAX_OUTPUTS];
     for (int i = 0; i < features; i++) RT_TRY(find_layer(n, feature[i], &tensor[i]));
-    return rt_predictor_new(&n->predictor, n->model, n->models, pool, micro, features ? tensor : NULL, features);
+    return rt_predictor_new(&n->predictor, n->model, n->models, device, micro, features ? tensor : NULL, features);
 }
 
 static rt_status feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
@@ -183,8 +183,7 @@ static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const 
 
 static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
 {
-    rt_predict(own(t)->predictor, q, answers);
-    return RT_OK;
+    return rt_predict(own(t)->predictor, q, answers);
 }
 
 static int micro_of(const rt_teacher *t) { return rt_predictor_micro(of(t)->predictor); }

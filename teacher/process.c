@@ -337,11 +337,11 @@ static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const 
 }
 
 /* A twin, which is timed, sends what it is asked for; whose answers are kept, always the same number of rows. */
-static rt_status ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+static rt_status ready(rt_teacher *t, rt_device *device, int micro, const char *const *feature, int features)
 {
     rt_process_teacher *q = own(t);
     rt_process *p = q->process;
-    (void)pool, (void)feature;
+    (void)device, (void)feature;
     if (features) return rt_fail(RT_USAGE, "%s: is a process, and has no layers to learn from", p->name);
     size_t n = (size_t)(q->micro = q->owned || !micro ? p->told.batch : micro);
     size_t width = (size_t)rt_heads_width(p->told.head, p->told.heads);

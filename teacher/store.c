@@ -74,7 +74,7 @@ static rt_status describe(const rt_teacher *t, cJSON *into)
 static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
 {
     if (!b->id) return rt_fail(RT_USAGE, "%s: is a label store, and a model is needed here", t->path[0]);
-    return rt_labels_check_source(of(t)->labels, b->id, b->pool, b->progress);
+    return rt_labels_check_source(of(t)->labels, b->id, rt_device_pool(b->device), b->progress);
 }
 
 static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)

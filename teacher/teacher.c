@@ -154,9 +154,9 @@ int rt_teacher_quantized(const rt_teacher *t) { return t->kind->quantized ? t->k
 rt_status rt_teacher_answer_as(rt_teacher *t, const rt_head *head, int count, const char *of, rt_match match)
 { return t->kind->answer_as(t, head, count, of, match); }
 
-rt_status rt_teacher_ready(rt_teacher *t, rt_pool *pool, int micro, const char *const *feature, int features)
+rt_status rt_teacher_ready(rt_teacher *t, rt_device *device, int micro, const char *const *feature, int features)
 {
-    if (t->kind->ready) return t->kind->ready(t, pool, micro, feature, features);
+    if (t->kind->ready) return t->kind->ready(t, device, micro, feature, features);
     return features ? rt_fail(RT_USAGE, "%s: is a %s, and has no layers to learn from", t->path[0], t->kind->name)
                     : RT_OK;
 }

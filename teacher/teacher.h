@@ -74,7 +74,7 @@ typedef struct {
     rt_identity *id;                   /* of the source; NULL: models alone can be bound */
     rt_match match;
     int marks;                         /* answers that are not finite are looked at by who asks, and are no error */
-    rt_pool *pool;
+    rt_device *device;
     const rt_progress *progress;
     cJSON *notes;
 } rt_teacher_binding;
@@ -83,7 +83,7 @@ rt_status rt_teacher_bind(rt_teacher *, const rt_teacher_binding *);
 rt_status rt_teacher_answer_as(rt_teacher *, const rt_head *, int count, const char *of, rt_match);
 /* Plans for asking: micro-batches of `micro` rows (0: chosen by the architecture), with features (layers of a single
  * model) beside the answers. Of a store nothing is to be made ready. RT_USAGE where there are no such features. */
-rt_status rt_teacher_ready(rt_teacher *, rt_pool *, int micro, const char *const *feature, int features);
+rt_status rt_teacher_ready(rt_teacher *, rt_device *, int micro, const char *const *feature, int features);
 /* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
 rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);
 

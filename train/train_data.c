@@ -56,8 +56,8 @@ rt_status rt_train_open_data(rt_trainer *t)
     RT_TRY(open_teacher(t));
     RT_TRY(settle_x(t));
     RT_TRY(rt_sources_get(sources, &s->x, s->check, &t->x, &t->identity));
-    RT_TRY(rt_identity_root(&t->data_digest, t->identity, t->opt->pool, t->opt->progress));
-    RT_TRY(rt_identity_roots(t->part_digest, t->identity, t->opt->pool, t->opt->progress));
+    RT_TRY(rt_identity_root(&t->data_digest, t->identity, rt_device_pool(t->opt->device), t->opt->progress));
+    RT_TRY(rt_identity_roots(t->part_digest, t->identity, rt_device_pool(t->opt->device), t->opt->progress));
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
@@ -187,7 +187,7 @@ rt_status rt_train_match_names(rt_trainer *t)
     const rt_train_settings *s = &t->set;
     if (!*s->init) RT_TRY(name_heads(t));
     RT_TRY(rt_inputs_bind(t->model->input, t->model->inputs, t->x, s->match, t->notes));
-    rt_teacher_binding to = {.source = t->x, .id = t->identity, .match = s->match, .pool = t->opt->pool,
+    rt_teacher_binding to = {.source = t->x, .id = t->identity, .match = s->match, .device = t->opt->device,
                              .progress = t->opt->progress, .notes = t->notes};
     if (t->teacher) RT_TRY(rt_teacher_bind(t->teacher, &to));
     return match_labeller(t);

@@ -44,7 +44,7 @@ static rt_status add_targets(rt_trainer *t)
         rt_source *y;
         if (!t->learn[h].y) continue;
         st = rt_source_open(&y, w->source ? w->source : s->source, w->set);
-        if (!st) st = rt_identity_of(&d, y, s->check, t->opt->pool, t->opt->progress);
+        if (!st) st = rt_identity_of(&d, y, s->check, rt_device_pool(t->opt->device), t->opt->progress);
         rt_source_close(y);
         if (st) break;
         int n = snprintf(text, sizeof text, "%s:%d:%s;", s->head[h].name, w->column, d.hex);

@@ -92,7 +92,7 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     rt_graph_set_output(t->graph, output);
     rt_graph_seal(t->graph);
     if (!s->teachers) return RT_OK;
-    RT_TRY(rt_teacher_ready(t->teacher, t->opt->pool, s->batch, feature, s->hints));
+    RT_TRY(rt_teacher_ready(t->teacher, t->opt->device, s->batch, feature, s->hints));
     return rt_teacher_answer_as(t->teacher, t->model->head, t->model->heads, NULL, s->match);
 }
 
@@ -136,7 +136,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     if (!t->partner || !t->answers) return rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < t->model->inputs; i++) t->rows[i] = rt_input_rows(&t->model->input[i]);
     t->spec = spec;
-    RT_TRY(rt_session_new(&t->session, &spec, t->opt->pool));
+    RT_TRY(rt_session_new(&t->session, &spec, t->opt->device));
     float *params = rt_session_buffer(t->session, RT_B_PARAMS, &n),
           *ema = rt_session_buffer(t->session, RT_B_EMA, NULL);
     float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
@@ -147,8 +147,9 @@ rt_status rt_train_set_up(rt_trainer *t)
     memcpy(states, t->model->states, t->model->graph->floats[RT_STATE] * sizeof *states);
     if (ema) memcpy(ema, params, n * sizeof *ema);
     if (ema_states) memcpy(ema_states, states, of_states);
+    RT_TRY(rt_session_write(t->session, RT_B_BEST_SEEN));
     RT_TRY(say_unread(t));
-    if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0));
+    if (t->held.count) RT_TRY(rt_predictor_new(&t->validator, &t->model, 1, t->opt->device, 0, NULL, 0));
     return rt_train_check_monitor(t);
 }
 

@@ -99,7 +99,7 @@ static rt_status calibrate(rt_trainer *t)
     for (uint64_t i = 0; i < n; i++) row[i] = rt_rows_at(&t->train, i * (t->train.count / n));
     rt_calibrate_spec spec = {.method = of->method, .bytes = q->bytes, .bits = q->bits};
     rt_status st = rt_calibrate_rows(&x, &raw, t->x, row, (size_t)n, &t->model->input[0]);
-    if (!st) st = rt_calibrate(t->model, &spec, x, (int)n, t->opt->pool);
+    if (!st) st = rt_calibrate(t->model, &spec, x, (int)n, t->opt->device);
     for (int i = 0; i < t->model->graph->nodes && !st; i++) if (q->learn[i]) begin_learning(t->model, i);
     free(row);
     free(x);
@@ -128,12 +128,13 @@ static void take(rt_model *m, const float *params, const float *states)
 static rt_status enter(rt_trainer *t)
 {
     rt_session *s = t->session;
+    RT_TRY(rt_session_read(s, RT_B_ALL));
     float *params = rt_session_buffer(s, RT_B_PARAMS, NULL), *states = rt_session_buffer(s, RT_B_STATES, NULL);
     take(t->model, params, states);
     RT_TRY(calibrate(t));
     copy_quantizers(t->model, params, states);
     copy_quantizers(t->model, rt_session_buffer(s, RT_B_EMA, NULL), rt_session_buffer(s, RT_B_EMA_STATES, NULL));
-    return RT_OK;
+    return rt_session_write(s, RT_B_ALL);
 }
 
 rt_status rt_train_quant_take(rt_trainer *t, const float *params, const float *states)
@@ -196,6 +197,7 @@ static void say_early(rt_trainer *t)
 static rt_status freeze(rt_trainer *t)
 {
     hold_norms(t->graph);
+    RT_TRY(rt_session_read(t->session, RT_B_WEIGHTS));
     RT_TRY(rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_PARAMS, NULL),
                                rt_session_buffer(t->session, RT_B_STATES, NULL)));
     return rt_model_qat_freeze(&t->quant.of, t->model);
@@ -208,7 +210,8 @@ static rt_status change(rt_trainer *t, rt_qat_mode to)
     t->quant.of.qat.mode = to;
     spec.qat = &t->quant.of.qat;
     if (to == RT_QAT_FROZEN) RT_TRY(freeze(t));
-    RT_TRY(rt_session_new(&next, &spec, t->opt->pool));
+    RT_TRY(rt_session_new(&next, &spec, t->opt->device));
+    rt_status st = rt_session_read(old, RT_B_ALL);
     for (rt_buffer_id id = 0; id < RT_BUFFERS; id++) {
         size_t n;
         float *from = rt_session_buffer(old, id, &n);
@@ -217,7 +220,7 @@ static rt_status change(rt_trainer *t, rt_qat_mode to)
     rt_session_set_updates(next, rt_session_updates(old));
     rt_session_free(old);
     t->session = next;
-    return RT_OK;
+    return st ? st : rt_session_write(next, RT_B_ALL);
 }
 
 static rt_status go_to(rt_trainer *t, rt_qat_mode to)
@@ -248,10 +251,11 @@ rt_status rt_train_quant_epoch(rt_trainer *t)
 {
     if (t->quant.of.qat.mode == RT_QAT_OFF || t->set.quant.of.method != RT_CALIBRATE_MSE || t->done % t->steps)
         return RT_OK;
+    RT_TRY(rt_session_read(t->session, RT_B_WEIGHTS));
     float *params = rt_session_buffer(t->session, RT_B_PARAMS, NULL);
     RT_TRY(rt_train_quant_take(t, params, rt_session_buffer(t->session, RT_B_STATES, NULL)));
     copy_quantizers(t->model, params, NULL);
-    return RT_OK;
+    return rt_session_write(t->session, 1u << RT_B_PARAMS);
 }
 
 int rt_train_quant_first(const rt_trainer *t, int epoch)

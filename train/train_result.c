@@ -145,8 +145,9 @@ rt_status rt_train_write_metrics(rt_trainer *t)
     return st;
 }
 
-rt_digest rt_train_weights_digest(const rt_trainer *t)
+rt_status rt_train_weights_digest(const rt_trainer *t, rt_digest *digest)
 {
+    RT_TRY(rt_session_read(t->session, RT_B_WEIGHTS));
     const rt_graph *g = t->model->graph;
     rt_hasher *h = rt_hasher_new();
     for (rt_home home = RT_PARAM; home <= RT_STATE; home++)
@@ -155,7 +156,8 @@ rt_digest rt_train_weights_digest(const rt_trainer *t)
                           rt_session_buffer(t->session, home == RT_PARAM ? RT_B_PARAMS : RT_B_STATES, NULL) +
                               g->field[i].offset,
                           g->field[i].count * sizeof(float));
-    return rt_hasher_end(h);
+    *digest = rt_hasher_end(h);
+    return RT_OK;
 }
 
 /* ---- provenance ---- */
@@ -265,6 +267,7 @@ static void add_rows(const rt_trainer *t, cJSON *r)
 
 rt_status rt_train_take_best(rt_trainer *t)
 {
+    RT_TRY(rt_session_read(t->session, 1u << RT_B_BEST | 1u << RT_B_BEST_STATES));
     return rt_train_quant_take(t, rt_session_buffer(t->session, RT_B_BEST, NULL),
                                rt_session_buffer(t->session, RT_B_BEST_STATES, NULL));
 }
@@ -273,7 +276,8 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
 {
     char path[1200];
     rt_model *m = t->model;
-    rt_digest last = rt_train_weights_digest(t);
+    rt_digest last;
+    RT_TRY(rt_train_weights_digest(t, &last));
     RT_TRY(rt_train_take_best(t));
     RT_TRY(rt_identity_unchanged(t->identity));
     RT_TRY(set_provenance(t));

@@ -32,12 +32,13 @@ static char *exact(double v, char text[40])
 rt_status rt_train_save(rt_trainer *t)
 {
     rt_buffer b[MAX_BUFFERS];
-    char text[40];
+    char text[40], family[RT_FAMILY_TEXT];
     int n = buffers_of(t, b);
+    RT_TRY(rt_session_read(t->session, RT_B_ALL));
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "config", t->config_digest);
     cJSON_AddItemReferenceToObject(j, "content", t->content);
-    cJSON_AddStringToObject(j, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(j, "kernels", rt_device_family(t->opt->device, family));
     cJSON_AddStringToObject(j, "tool", rt_tool());
     cJSON_AddNumberToObject(j, "batches", (double)t->done);
     cJSON_AddNumberToObject(j, "updates", (double)rt_session_updates(t->session));
@@ -80,6 +81,7 @@ rt_status rt_train_load(rt_trainer *t, int *found)
 {
     rt_buffer b[MAX_BUFFERS];
     cJSON *j;
+    char family[RT_FAMILY_TEXT];
     int n = buffers_of(t, b);
     *found = 0;
     RT_TRY(rt_checkpoint_load(t->folder, &j, b, n));
@@ -90,11 +92,12 @@ rt_status rt_train_load(rt_trainer *t, int *found)
     if (!st && (!config || strcmp(config, t->config_digest)))
         st = rt_fail(RT_USAGE, "%s: belongs to a run with another configuration; use --force to start again",
                      t->folder);
-    if (!st && kernels && strcmp(kernels, rt_kernels_get()->name) && !t->opt->allow_numeric_change)
+    rt_device_family(t->opt->device, family);
+    if (!st && kernels && strcmp(kernels, family) && !t->opt->allow_numeric_change)
         st = rt_fail(RT_USAGE,
-                     "%s: was trained with the %s kernels, this is %s: results would differ in their last bits; "
-                     "use --kernels %s, or --allow-numeric-change",
-                     t->opt->out, kernels, rt_kernels_get()->name, kernels);
+                     "%s: was trained with %s, this is %s: results would differ in their last bits; use what it was "
+                     "trained with (--kernels, --device, train.precision), or --allow-numeric-change",
+                     t->opt->out, kernels, family);
     if (!st) st = check_state(t, j);
     if (!st) {
         t->done = (uint64_t)rt_train_number(j, "batches");
@@ -106,6 +109,7 @@ rt_status rt_train_load(rt_trainer *t, int *found)
         cJSON_Delete(t->history);
         t->history = cJSON_DetachItemFromObjectCaseSensitive(j, "history");
         *found = 1;
+        st = rt_session_write(t->session, RT_B_ALL);
     }
     cJSON_Delete(j);
     return st;

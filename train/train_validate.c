@@ -76,7 +76,7 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
         RT_TRY(rt_teacher_ask(t->teacher, &feed, x->teacher));
         soft = x->teacher;
     }
-    if (!blind) rt_predict(t->validator, &feed, x->answer);
+    if (!blind) RT_TRY(rt_predict(t->validator, &feed, x->answer));
     for (int r = 0; r < b->rows; r++)
         for (int h = 0; h < t->set.heads; h++) {
             const rt_head *head = &t->model->head[h];
@@ -93,6 +93,7 @@ static rt_status score_batch(rt_trainer *t, const rt_batch *b, buffers *x, int a
 /* What answers is what is deployed: with quantizers the integer program of the weights as they are, made anew. */
 static rt_status ready_validator(rt_trainer *t)
 {
+    RT_TRY(rt_session_read(t->session, RT_B_BEST_SEEN));
     const float *params = rt_session_best(t->session, 0), *states = rt_session_best(t->session, 1);
     if (t->quant.of.qat.mode == RT_QAT_OFF) {
         rt_predictor_set_weights(t->validator, 0, params, states);
@@ -101,7 +102,7 @@ static rt_status ready_validator(rt_trainer *t)
     rt_predictor_free(t->validator);
     t->validator = NULL;
     RT_TRY(rt_train_quant_take(t, params, states));
-    return rt_predictor_new(&t->validator, &t->model, 1, t->opt->pool, 0, NULL, 0);
+    return rt_predictor_new(&t->validator, &t->model, 1, t->opt->device, 0, NULL, 0);
 }
 
 /* Scores of the validation rows: against targets, or the teacher's answers where a head has none. */

@@ -78,6 +78,25 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
     return RT_OK;
 }
 
+/* Losses of steps that are done, in their order; with wait, of all. */
+static rt_status collect(rt_trainer *t, int wait)
+{
+    rt_step_result r[RT_QUEUE];
+    int n;
+    do {
+        RT_TRY(rt_session_results(t->session, wait, r, RT_QUEUE, &n));
+        for (int i = 0; i < n; i++) {
+            char where[300];
+            t->epoch_loss += r[i].total;
+            if (!r[i].bad) continue;
+            rt_session_find_bad(t->session, where, sizeof where);
+            return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set "
+                           "train.clip", r[i].total, r[i].epoch + 1, r[i].step + 1, where);
+        }
+    } while (n);
+    return RT_OK;
+}
+
 static rt_status train_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
@@ -92,16 +111,8 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
                     .summed = at + 1,
                     .lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps)};
     RT_TRY(set_batch(t, b));
-    rt_session_step(t->session, &step);
-    if (step.bad) {
-        char where[300];
-        rt_session_find_bad(t->session, where, sizeof where);
-        return rt_fail(RT_RUN,
-                       "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set train.clip",
-                       step.total, b->epoch + 1, b->step + 1, where);
-    }
-    t->epoch_loss += step.total;
-    return RT_OK;
+    RT_TRY(rt_session_step(t->session, &step));
+    return collect(t, 0);
 }
 
 static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
@@ -157,9 +168,14 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
         (monitor(t)->higher ? value > t->best : value < t->best)) {
         t->best = value;
         t->best_epoch = epoch;
-        rt_session_keep(t->session);
+        if (!st) st = rt_session_keep(t->session);
     }
-    rt_digest digest = rt_train_weights_digest(t);
+    rt_digest digest;
+    if (!st) st = rt_train_weights_digest(t, &digest);
+    if (st) {
+        cJSON_Delete(e);
+        return st;
+    }
     cJSON_AddNumberToObject(e, "lr", rt_learning_rate(&t->set.optimizer, t->done - 1, t->total, t->steps));
     cJSON_AddStringToObject(e, "digest", digest.hex);
     cJSON_AddItemToArray(t->history, e);
@@ -231,6 +247,11 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
         t->seconds = before + now - start;
         int epoch = (int)(t->done / t->steps), ended = t->done % t->steps == 0;
         int stop = rt_stopped();
+        if (ended || stop || (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds)) {
+            if ((st = collect(t, 1))) break;
+            now = rt_seconds();
+            t->seconds = before + now - start;
+        }
         if (now - mark > 0.2 || ended) {
             show_progress(t, first, now - start);
             mark = now;

@@ -9,7 +9,7 @@
 
 #include "data/json.h"
 #include "data/sources.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "engine/progress.h"
 
 typedef struct {
@@ -17,7 +17,7 @@ typedef struct {
     int force;                     /* replace another run's folder */
     const char *config;            /* the file that the configuration came from, or NULL */
     int allow_numeric_change;      /* resume on another kernel family */
-    rt_pool *pool;
+    rt_device *device;
     rt_sources *sources;           /* shared with other runs of the process; NULL: own */
     const rt_progress *progress;
 } rt_train_options;

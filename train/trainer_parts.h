@@ -265,7 +265,7 @@ int rt_train_quant_first(const rt_trainer *, int epoch);
 void rt_train_say(const rt_trainer *);
 /* Both files are written anew from the history, which the checkpoints hold: a resumed run has no doubled lines. */
 rt_status rt_train_write_metrics(rt_trainer *);
-rt_digest rt_train_weights_digest(const rt_trainer *);
+rt_status rt_train_weights_digest(const rt_trainer *, rt_digest *);
 /* The best epoch's weights into the model. */
 rt_status rt_train_take_best(rt_trainer *);
 /* Writes the best epoch's model and result.json. */

@@ -11,13 +11,13 @@ struct rt_trial {
     rt_train_options options;
 };
 
-rt_status rt_trial_open(rt_trial **out, cJSON *config, rt_pool *pool, rt_sources *sources,
+rt_status rt_trial_open(rt_trial **out, cJSON *config, rt_device *device, rt_sources *sources,
                         const rt_progress *progress)
 {
     *out = NULL;
     rt_trial *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
-    t->options = (rt_train_options){.pool = pool, .sources = sources, .progress = progress};
+    t->options = (rt_train_options){.device = device, .sources = sources, .progress = progress};
     t->trainer = (rt_trainer){.opt = &t->options, .config = config, .history = cJSON_CreateArray(),
                               .notes = cJSON_CreateArray()};
     rt_status st = rt_train_settings_read(config, &t->trainer.set);

@@ -48,7 +48,7 @@ static rt_status save(const char *folder, const char *name, const rt_program *p,
     return rt_write_file(path, y, ny * sizeof *y);
 }
 
-static rt_status measure(const char *path, int bits, int blocks, const char *folder, rt_pool *pool)
+static rt_status measure(const char *path, int bits, int blocks, const char *folder, rt_device *device)
 {
     cJSON *j;
     rt_model *m;
@@ -63,10 +63,10 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     if (!x || !y || !list || !t[0] || !t[1]) return rt_fail(RT_RUN, "out of memory");
     rt_normal(x, ROWS * n, 1, RT_RNG_TEST, 1);
     for (int i = 0; i < m->graph->nodes; i++) list[i] = bits;
-    RT_TRY(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, ROWS, pool));
+    RT_TRY(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, ROWS, device));
     RT_TRY(rt_program_of(&p, m));
     rt_model_unquantize(m);
-    RT_TRY(rt_predictor_new(&float_one, &m, 1, pool, 1, NULL, 0));
+    RT_TRY(rt_predictor_new(&float_one, &m, 1, device, 1, NULL, 0));
     void *context = aligned_alloc(64, (rt_program_bytes(p) + 63) & ~(size_t)63);
     if (!context) return rt_fail(RT_RUN, "out of memory");
     rt_program_start(p, context);
@@ -116,24 +116,24 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--save")) folder = argv[i + 1];
         else break;
     }
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     const rt_int_kernels *k = rt_int_kernels_get();
     if (!k) {
         fprintf(stderr, "int_speed: %s\n", rt_error_message());
         return RT_USAGE;
     }
-    if (i == argc || bits < 2 || bits > 8 || blocks < 1 || !pool) {
+    if (i == argc || bits < 2 || bits > 8 || blocks < 1 || !device) {
         fprintf(stderr, "usage: int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...\n");
         return RT_USAGE;
     }
     printf("float kernels %s, integer kernels %s, %d bits\n", rt_kernels_get()->name, k->name, bits);
     for (; i < argc; i++) {
-        rt_status st = measure(argv[i], bits, blocks, folder, pool);
+        rt_status st = measure(argv[i], bits, blocks, folder, device);
         if (st) {
             fprintf(stderr, "%s: %s\n", argv[i], rt_error_message());
             return (int)st;
         }
     }
-    rt_pool_free(pool);
+    rt_device_close(device);
     return 0;
 }

@@ -1,24 +1,25 @@
 /* Sessions: a whole step against its formula in double, over accumulations, with momentum and averages; what is kept; a
  * loss that is not finite changes no weights; inference follows the weights that it is given. */
 #include "engine/session.h"
+#include "tests/engine/session_step.h"
 #include "tests/support.h"
 
 enum { B = 6, D = 3 };
 
-static rt_pool *pool;
+static rt_device *device;
 static const float target[B] = {1, -1, 0.5f, 2, 0, -0.5f};
 
 static int set_up(void **state)
 {
     (void)state;
-    pool = rt_pool_new(2);
+    device = rt_device_cpu(2);
     return 0;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    rt_pool_free(pool);
+    rt_device_close(device);
     return 0;
 }
 
@@ -61,7 +62,7 @@ static void follow(int parts, double ema)
                             .loss = {{.tensor = out, .batch = &loss}}};
     double w[D], m[D] = {0}, average[D];
     data(x);
-    check_ok(rt_session_new(&s, &spec, pool));
+    check_ok(rt_session_new(&s, &spec, device));
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL), *mean = rt_session_buffer(s, RT_B_EMA, NULL);
     assert_true((mean != NULL) == (ema > 0));
     assert_true((rt_session_buffer(s, RT_B_SUM, NULL) != NULL) == (parts > 1));
@@ -84,9 +85,9 @@ static void follow(int parts, double ema)
                             .last = p == parts - 1,
                             .summed = p + 1,
                             .lr = 0.1};
-            rt_session_step(s, &step);
-            assert_false(step.bad);
-            told += step.total / parts;
+            rt_step_result got = session_step(s, &step);
+            assert_false(got.bad);
+            told += got.total / parts;
             if (!step.last) assert_true(rt_session_updates(s) == (uint64_t)t - 1);
         }
         check_close("loss", told, total, 1e-6, 1e-5);
@@ -127,13 +128,13 @@ static void not_finite(void **state)
     rt_session_spec spec = {.graph = g, .batch = B, .train = 1, .losses = 1, .update = &u,
                             .loss = {{.tensor = out, .batch = &loss}}};
     data(x);
-    check_ok(rt_session_new(&s, &spec, pool));
+    check_ok(rt_session_new(&s, &spec, device));
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);
     for (int i = 0; i < D; i++) before[i] = own[i] = 1;
     x[4] = INFINITY;
     rt_step step = {.rows = B, .x = {x}, .first = 1, .last = 1, .summed = 1, .lr = 0.1};
-    rt_session_step(s, &step);
-    assert_true(step.bad && !isfinite(step.total));
+    rt_step_result got = session_step(s, &step);
+    assert_true(got.bad && !isfinite(got.total));
     assert_true(rt_session_updates(s) == 0);
     assert_memory_equal(own, before, sizeof before);
     rt_session_find_bad(s, text, sizeof text);
@@ -154,7 +155,7 @@ static void inference(void **state)
     rt_session *s;
     rt_session_spec spec = {.graph = g, .batch = B, .outputs = 1, .output = {out}};
     data(x);
-    check_ok(rt_session_new(&s, &spec, pool));
+    check_ok(rt_session_new(&s, &spec, device));
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL);
     assert_null(rt_session_buffer(s, RT_B_GRADS, NULL));
     for (int turn = 0; turn < 3; turn++) {
@@ -189,7 +190,7 @@ static void folded(void **state)
     check_ok(rt_graph_add(g, RT_OP_BATCH_NORM, "n", &out, 1, &norm, NULL, &out));
     rt_graph_seal(g);
     rt_session_spec spec = {.graph = g, .batch = B, .outputs = 1, .output = {out}};
-    check_ok(rt_session_new(&s, &spec, pool));
+    check_ok(rt_session_new(&s, &spec, device));
     float *own = rt_session_buffer(s, RT_B_PARAMS, NULL), *statistics = rt_session_buffer(s, RT_B_STATES, NULL);
     for (int turn = 0; turn < 3; turn++) {
         float value[] = {0.5f + (float)turn, -2.0f, 3.0f, 1.0f - (float)turn};         /* gamma, beta, mean, variance */

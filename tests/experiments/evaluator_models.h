@@ -3,7 +3,7 @@
 #define RT_TESTS_EVALUATOR_MODELS_H
 
 #include "data/h5.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "experiments/evaluator.h"
 #include "student/model.h"
 #include "tests/experiments/evaluator_reference.h"
@@ -113,9 +113,9 @@ static inline void override(cJSON *config, const char *assignment) { check_ok(rt
 /* Evaluates, deletes the configuration. */
 static inline rt_status evaluate(cJSON *config, const char *out, int force, cJSON **result)
 {
-    rt_pool *pool = rt_pool_new(2);
-    rt_status st = rt_evaluate(config, out ? &(rt_target){.path = out, .force = force} : NULL, pool, NULL, result);
-    rt_pool_free(pool);
+    rt_device *device = rt_device_cpu(2);
+    rt_status st = rt_evaluate(config, out ? &(rt_target){.path = out, .force = force} : NULL, device, NULL, result);
+    rt_device_close(device);
     cJSON_Delete(config);
     return st;
 }

@@ -7,7 +7,7 @@
 
 #include "tests/experiments/comparison_reference.h"
 
-static rt_pool *pool;
+static rt_device *device;
 
 static const char *at(const char *name)
 {
@@ -122,13 +122,13 @@ static rt_status open_pair(const char *a, const char *b, int common, rt_comparis
 {
     const char *first = at(a), *second = at(b);
     rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(&first, 1), rt_teacher_of_files(&second, 1)};
-    rt_comparison_spec spec = {.side = {&side[0], &side[1]}, .common = common, .pool = pool};
+    rt_comparison_spec spec = {.side = {&side[0], &side[1]}, .common = common, .device = device};
     return rt_comparison_open(c, &spec);
 }
 
 static int write_files(void **state)
 {
-    if (make_test_folder(state) || !(pool = rt_pool_new(0))) return 1;
+    if (make_test_folder(state) || !(device = rt_device_cpu(0))) return 1;
     write(make(0, 0, 0), "base.h5");
     write(make(1, 0, 0), "cand.h5");
     write(make(1, 2, 0), "top.h5");
@@ -137,7 +137,7 @@ static int write_files(void **state)
 
 static int drop_files(void **state)
 {
-    rt_pool_free(pool);
+    rt_device_close(device);
     return remove_test_folder(state);
 }
 
@@ -193,10 +193,10 @@ static void same_bits(void **state)
 {
     static const char *const metric[] = {"macro_f1", "ece", "nll"};
     rt_comparison *c[2];
-    rt_pool *many = pool;
+    rt_device *many = device;
     (void)state;
     check_ok(open_pair("base.h5", "cand.h5", 0, &c[0]));
-    pool = rt_pool_new(1);
+    device = rt_device_cpu(1);
     check_ok(open_pair("base.h5", "cand.h5", 0, &c[1]));
     for (int i = 0; i < 3; i++) {
         rt_delta a = ask(c[0], "kind", metric[i], -1, NULL), b = ask(c[1], "kind", metric[2 - i], -1, NULL);
@@ -207,8 +207,8 @@ static void same_bits(void **state)
     }
     rt_comparison_close(c[0]);
     rt_comparison_close(c[1]);
-    rt_pool_free(pool);
-    pool = many;
+    rt_device_close(device);
+    device = many;
 }
 
 static void largest_alone(void **state)

@@ -259,8 +259,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(forms), cmocka_unit_test(arrays), cmocka_unit_test(results),
                                        cmocka_unit_test(refusals)};
-    net_pool = rt_pool_new(2);
+    net_device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
-    rt_pool_free(net_pool);
+    rt_device_close(net_device);
     return failed;
 }

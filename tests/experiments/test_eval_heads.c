@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "data/h5.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "experiments/evaluator.h"
 #include "experiments/report.h"
 #include "experiments/report_parts.h"
@@ -15,7 +15,7 @@
 
 enum { MOST = 64 };
 
-static rt_pool *pool;
+static rt_device *device;
 
 static char *at(const char *name)
 {
@@ -28,13 +28,13 @@ static char *at(const char *name)
 
 static int set_up(void **state)
 {
-    pool = rt_pool_new(2);
+    device = rt_device_cpu(2);
     return make_test_folder(state);
 }
 
 static int tear_down(void **state)
 {
-    rt_pool_free(pool);
+    rt_device_close(device);
     return remove_test_folder(state);
 }
 
@@ -117,7 +117,7 @@ static cJSON *evaluate_two(const char *first, const char *second, const char *da
              "{\"speed\": false}}", at(first), second ? ", \"" : "", second ? at(second) : "", second ? "\"" : "",
              at(data), more);
     check_ok(rt_json_parse(&config, text, strlen(text), "test"));
-    check_ok(rt_evaluate(config, NULL, pool, &(rt_progress){0}, &e));
+    check_ok(rt_evaluate(config, NULL, device, &(rt_progress){0}, &e));
     cJSON_Delete(config);
     return e;
 }

@@ -247,8 +247,8 @@ static void ends_when_asked(void **state)
     cJSON *e, *c = config_of("a.h5", "b.h5", "data.h5");
     rt_progress progress = {.update = stop_when_measuring};
     override(c, "eval={\"latency_samples\": 10000000, \"seconds\": 3600, \"rounds\": 2}");
-    rt_pool *pool = rt_pool_new(1);
-    check_fails(rt_evaluate(c, &(rt_target){.path = at("stopped")}, pool, &progress, &e), RT_INTERRUPTED,
+    rt_device *device = rt_device_cpu(1);
+    check_fails(rt_evaluate(c, &(rt_target){.path = at("stopped")}, device, &progress, &e), RT_INTERRUPTED,
                 "interrupted");
     double took = rt_seconds() - stopped_at;
     rt_ask_to_stop(0);
@@ -256,7 +256,7 @@ static void ends_when_asked(void **state)
     assert_true(last_total == 3 * 1.125e7 && last_done > 0 && last_done < last_total);       /* two models and A' */
     if (took > 5) fail_msg("%.1f s until it ended", took);
     assert_true(fopen(at("stopped/evaluation.json"), "r") == NULL);
-    rt_pool_free(pool);
+    rt_device_close(device);
     cJSON_Delete(c);
 }
 

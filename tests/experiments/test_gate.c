@@ -132,14 +132,14 @@ static rt_status gate(const question *q, const char *out, int force, cJSON **v)
 {
     const char *a = at(q->a), *b = at(q->b);
     cJSON *data = q->data ? cJSON_CreateObject() : NULL;
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     if (data) cJSON_AddStringToObject(data, "source", at(q->data));
     rt_gate_spec spec = {.baseline = &a, .baselines = 1, .candidate = &b, .candidates = 1, .policy = at(q->policy),
                          .data = data, .common = q->common, .allow_same = q->same, .all_kernels = q->kernels,
-                         .today = rt_days("2026-11-26"), .pool = pool};
+                         .today = rt_days("2026-11-26"), .device = device};
     rt_target target = {.path = out ? at(out) : NULL, .force = force, .config = spec.policy};
     rt_status st = rt_gate(&spec, out ? &target : NULL, v);
-    rt_pool_free(pool);
+    rt_device_close(device);
     cJSON_Delete(data);
     return st;
 }
@@ -229,7 +229,7 @@ static void rows(void **state)
     (void)state;
     cJSON *v, *w;
     static const char *const side[] = {"a", "b"};
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     write_data("turned.h5", DROP, 1234, 0);
     write_data("changed.h5", DROP, 0, 1);
     for (int s = 0; s < 2; s++)
@@ -241,11 +241,11 @@ static void rows(void **state)
             snprintf(text, sizeof text, "{\"model\": [\"%s/%s.h5\"], \"to\": \"h5\", \"data\": {\"source\": \"%s\", "
                      "\"slices\": [\"country\"]}}", test_folder, side[s], at(data[k]));
             c = cJSON_Parse(text);
-            check_ok(rt_predict_rows(c, &(rt_target){.path = at(name)}, pool, NULL, &r));
+            check_ok(rt_predict_rows(c, &(rt_target){.path = at(name)}, device, NULL, &r));
             cJSON_Delete(c);
             cJSON_Delete(r);
         }
-    rt_pool_free(pool);
+    rt_device_close(device);
     write_policy(
         "answers.json",
         "{'metric': 'accuracy', 'max_drop': 0.014}, {'metric': 'accuracy', 'slice': 'country=*', 'max_drop': 0.04},"
@@ -464,10 +464,10 @@ static void init(void **state)
     (void)state;
     cJSON *v, *r, *data = cJSON_CreateObject();
     const char *a = at("a.h5");
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     cJSON_AddStringToObject(data, "source", at("same.h5"));
     cJSON_AddItemToArray(cJSON_AddArrayToObject(data, "slices"), cJSON_CreateString("country"));
-    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .data = data, .pool = pool};
+    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .data = data, .device = device};
     check_ok(rt_gate_init(&spec, &(rt_target){.path = at("new.json")}, &r));
     const cJSON *l = get(r, "limits")->child;
     /* Connor's D of 8,000 rows and 5 %: 0.00700, rounded up to two digits */
@@ -490,7 +490,7 @@ static void init(void **state)
     write_text("new.json", text);
     free(text);
     rt_policy_free(&p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     cJSON_Delete(data);
     check_fails(gate(PAIR("b.h5", "a.h5", "same.h5", "new.json"), NULL, 0, &v), RT_USAGE, "the policy is for the");
     rt_status st = gate(PAIR("a.h5", "b.h5", "class.h5", "new.json"), NULL, 0, &v);

@@ -21,7 +21,7 @@ static int set_up(void **s)
     static uint8_t right[ROWS][B];
     static int32_t y[ROWS];
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     float *noise = random_floats(ROWS * D, 3);
     for (int i = 0; i < ROWS; i++) {
         y[i] = i % 3;
@@ -46,7 +46,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     return remove_test_folder(s);
 }
 
@@ -89,7 +89,7 @@ static void make_models(void)
 static void label(const char *config, const char *out)
 {
     cJSON *c = parse_config(config), *r;
-    check_ok(rt_label(c, &(rt_target){.path = in_folder(out), .force = 1}, test_pool, NULL, &r));
+    check_ok(rt_label(c, &(rt_target){.path = in_folder(out), .force = 1}, test_device, NULL, &r));
     cJSON_Delete(r);
     cJSON_Delete(c);
 }
@@ -118,7 +118,7 @@ static void export(const char *config, const char *out)
 static void predict(const char *config, const char *out)
 {
     cJSON *c = parse_config(config), *r;
-    check_ok(rt_predict_rows(c, &(rt_target){.path = in_folder(out), .force = 1}, test_pool, NULL, &r));
+    check_ok(rt_predict_rows(c, &(rt_target){.path = in_folder(out), .force = 1}, test_device, NULL, &r));
     cJSON_Delete(r);
     cJSON_Delete(c);
 }
@@ -167,7 +167,7 @@ static void labels_and_exports(void **state)
 static cJSON *evaluation(const char *config)
 {
     cJSON *c = parse_config(config), *e;
-    check_ok(rt_evaluate(c, NULL, test_pool, NULL, &e));
+    check_ok(rt_evaluate(c, NULL, test_device, NULL, &e));
     cJSON_Delete(c);
     return e;
 }
@@ -261,11 +261,11 @@ static void outputs_are_no_inputs(void **state)
     (void)state;
     make_models();
     cJSON *c = parse_config("{'teacher': '@two/model.h5', 'data': {" OF_TWO "}}"), *r;
-    check_fails(rt_label(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r), RT_USAGE,
+    check_fails(rt_label(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_device, NULL, &r), RT_USAGE,
                 "bytes.h5");
     cJSON_Delete(c);
     c = parse_config("{'model': '@two/model.h5', 'data': {" OF_TWO "}}");
-    check_fails(rt_predict_rows(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_pool, NULL, &r),
+    check_fails(rt_predict_rows(c, &(rt_target){.path = in_folder("bytes.h5"), .force = 1}, test_device, NULL, &r),
                 RT_USAGE, "");
     cJSON_Delete(c);
     rt_source *x;
@@ -350,7 +350,7 @@ static void ids(void **state)
     assert_int_equal(sum.status[RT_LABEL_DONE], ROWS - 1);
     rt_labels_close(l);
     cJSON *c = parse_config("{'teacher': '@words/model.h5', 'data': {" OF_WORDS("beyond.h5") "}}");
-    check_fails(rt_label(c, &(rt_target){.path = in_folder("refused")}, test_pool, NULL, &r), RT_INPUT,
+    check_fails(rt_label(c, &(rt_target){.path = in_folder("refused")}, test_device, NULL, &r), RT_INPUT,
                 "row 9 of 'word' contains 30, which is no id");
     cJSON_Delete(c);
     /* Layers that take numbers, and heads. */

@@ -184,8 +184,8 @@ static void exported_c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_and_recorded_answers), cmocka_unit_test(exported_c)};
-    net_pool = rt_pool_new(2);
+    net_device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
-    rt_pool_free(net_pool);
+    rt_device_close(net_device);
     return failed;
 }

@@ -60,7 +60,7 @@ static const struct { const char *arch; int bytes;
      2}};
 enum { NETS = sizeof nets / sizeof nets[0], NET_ROWS = 40 };
 
-static rt_pool *net_pool;
+static rt_device *net_device;
 
 /* FNV-1a, 64 bits. */
 static inline uint64_t net_fnv(const void *bytes, size_t n)
@@ -125,7 +125,7 @@ static inline net_scene net_scene_new(int which, int bytes)
     int bits[64];
     for (int i = 0; i < 64; i++) bits[i] = which == 4 ? (i % 2 ? 4 : 7) : i % 3 == 2 ? 4 : 8;
     check_ok(
-        rt_calibrate(s.m, &(rt_calibrate_spec){.bytes = bytes, .bits = bits, .correct = 1}, s.x, NET_ROWS, net_pool));
+        rt_calibrate(s.m, &(rt_calibrate_spec){.bytes = bytes, .bits = bits, .correct = 1}, s.x, NET_ROWS, net_device));
     check_ok(rt_program_of(&s.p, s.m));
     net_extremes(&s, bytes);
     return s;

@@ -203,8 +203,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(files), cmocka_unit_test(heads), cmocka_unit_test(forged),
                                        cmocka_unit_test(compilers)};
-    net_pool = rt_pool_new(2);
+    net_device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
-    rt_pool_free(net_pool);
+    rt_device_close(net_device);
     return failed;
 }

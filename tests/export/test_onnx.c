@@ -268,8 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(recorded), cmocka_unit_test(names_and_options),
                                        cmocka_unit_test(heads), cmocka_unit_test(normalisation)};
-    net_pool = rt_pool_new(2);
+    net_device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rt_pool_free(net_pool);
+    rt_device_close(net_device);
     return failed;
 }

@@ -12,7 +12,7 @@
 
 enum { ROWS = 5 };
 
-static rt_pool *pool;
+static rt_device *device;
 static cJSON *nets;
 
 /* Four whole trees of seven nodes and eight leaves. */
@@ -104,7 +104,7 @@ static float *answers(rt_model *m, const uint8_t *raw)
 {
     rt_predictor *p;
     float *y = calloc((size_t)ROWS * (size_t)rt_model_width(m), sizeof *y);
-    check_ok(rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, device, 0, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, y);
     rt_predictor_free(p);
     return y;
@@ -605,9 +605,9 @@ int main(void)
     check_ok(rt_read_file(&text, &n, RETORT_SOURCE_DIR "/tests/export/float_nets.json", 1 << 20));
     check_ok(rt_json_parse(&nets, text, n, "float_nets.json"));
     free(text);
-    pool = rt_pool_new(2);
+    device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    rt_pool_free(pool);
+    rt_device_close(device);
     cJSON_Delete(nets);
     return failed;
 }

@@ -16,17 +16,17 @@ static size_t floats_of(const rt_model *m)
 
 static void ask(rt_model *m)
 {
-    static rt_pool *pool;
+    static rt_device *device;
     rt_predictor *p;
     size_t size = 0;
-    if (!pool) pool = rt_pool_new(1);
+    if (!device) device = rt_device_cpu(1);
     for (int i = 0; i < m->inputs; i++) size += m->input[i].size;
-    if (m->inputs != 1 || floats_of(m) >= FLOATS || !pool) return;
+    if (m->inputs != 1 || floats_of(m) >= FLOATS || !device) return;
     float *x = calloc(size, sizeof *x), *y = calloc((size_t)rt_model_width(m), sizeof *y);
     if (!x || !y) abort();
     for (size_t i = 0; i < size && !m->input[0].ids; i++) x[i] = (float)(i * 40503 % 1000) / 500 - 1;
     if (m->input[0].ids) rt_input_take(&m->input[0], RT_I32);
-    if (!fuzz_refused(rt_predictor_new(&p, &m, 1, pool, 1, NULL, 0))) {
+    if (!fuzz_refused(rt_predictor_new(&p, &m, 1, device, 1, NULL, 0))) {
         rt_predict(p, &(rt_feed){.raw = x, .rows = 1}, y);
         rt_predictor_free(p);
     }

@@ -67,14 +67,14 @@ int fuzz_record_program(const char *model, const char *to)
     rt_program *p = NULL;
     uint8_t *bytes = NULL;
     size_t n;
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     rt_calibrate_spec spec = {.correct = 1};
     if (rt_model_load(&m, model)) return 1;
     size_t in = m->input[0].size;
     float *x = malloc(ROWS * in * sizeof *x);
     if (!x) return 1;
     for (size_t i = 0; i < ROWS * in; i++) x[i] = (float)(i * 40503 % 1000) / 500 - 1;
-    int bad = rt_calibrate(m, &spec, x, ROWS, pool) || rt_program_of(&p, m) || rt_program_write(p, &bytes, &n);
+    int bad = rt_calibrate(m, &spec, x, ROWS, device) || rt_program_of(&p, m) || rt_program_write(p, &bytes, &n);
     FILE *f = bad ? NULL : fopen(to, "wb");
     if (bad) fprintf(stderr, "%s\n", rt_error_message());
     bad = !f || fwrite(bytes + BODY, 1, n - BODY, f) != n - BODY || fclose(f);
@@ -82,7 +82,7 @@ int fuzz_record_program(const char *model, const char *to)
     free(x);
     rt_program_free(p);
     rt_model_free(m);
-    rt_pool_free(pool);
+    rt_device_close(device);
     return bad;
 }
 

@@ -139,12 +139,12 @@ static void use_model(const rt_model *m)
     size_t in = 0;
     for (int i = 0; i < m->inputs; i++) if (m->input[i].size > in) in = m->input[i].size;
     if (in > MOST_FLOATS || rt_graph_macs(m->graph) > 1e7) return;
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     float *x = calloc(in, sizeof *x), *z = calloc((size_t)rt_model_width(m), sizeof *z);
-    if (pool && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, pool, 1, NULL, 0)))
+    if (device && x && z && !fuzz_refused(rt_predictor_new(&p, models, 1, device, 1, NULL, 0)))
         rt_predict(p, &(rt_feed){.raw = x, .rows = 1}, z);
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     free(x);
     free(z);
 }

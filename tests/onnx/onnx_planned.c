@@ -95,9 +95,9 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
         rt_random4(w, 1, RT_RNG_TEST, 0, 0, 0, (uint32_t)i);
         rows[i] = 2 * rt_unit(w[0]) - 1;
     }
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     rt_predictor *p;
-    rt_status st = rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0);
+    rt_status st = rt_predictor_new(&p, &m, 1, device, 0, NULL, 0);
     int bits = 0;
     if (!st) {
         rt_predict(p, &(rt_feed){.raw = rows, .rows = ROWS}, got);
@@ -129,7 +129,7 @@ static void compare(const char *path, const rt_onnx_file *f, rt_model *m, const 
            st     ? rt_error_message()
            : bits ? "rows differ by batch"
                   : "");
-    rt_pool_free(pool);
+    rt_device_close(device);
     free(rows);
     free(want);
     free(got);

@@ -154,9 +154,9 @@ static int compare(const test *t, rt_model *m, const int *head, int heads, char 
         at += t->in[i]->count;
     }
     for (int b = 1; b < BATCH; b++) memcpy(row + (size_t)b * size, row, size * sizeof *row);
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     rt_predictor *p;
-    if (at != size || rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0)) {
+    if (at != size || rt_predictor_new(&p, &m, 1, device, 0, NULL, 0)) {
         snprintf(text, room, "%s", at != size ? "the model has inputs of other sizes" : rt_error_message());
         return 1;
     }
@@ -170,7 +170,7 @@ static int compare(const test *t, rt_model *m, const int *head, int heads, char 
         at += (size_t)m->head[i].size;
     }
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     free(row);
     free(one);
     free(all);

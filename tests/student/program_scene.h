@@ -35,7 +35,7 @@ static const char *const archs[] = {
     "{\"name\":\"age\",\"op\":\"dense\",\"out\":2}]}"};
 enum { ARCHS = sizeof archs / sizeof archs[0], ROWS = 70 };
 
-static rt_pool *pool;
+static rt_device *device;
 
 static rt_model *make(int which, int images)
 {
@@ -67,7 +67,7 @@ static scene scene_new(int which, int bytes, const rt_calibrate_spec *spec)
     if (bytes) rt_input_normalize(&s.m->input[0], s.x, s.raw, ROWS);
     rt_calibrate_spec own = spec ? *spec : (rt_calibrate_spec){.correct = 1};
     own.bytes = bytes;
-    check_ok(rt_calibrate(s.m, &own, s.x, ROWS, pool));
+    check_ok(rt_calibrate(s.m, &own, s.x, ROWS, device));
     check_ok(rt_program_of(&s.p, s.m));
     return s;
 }

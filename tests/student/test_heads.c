@@ -214,13 +214,13 @@ static void answers(void **state)
     (void)state;
     enum { ROWS = 37 };
     rt_model *m[2] = {make("{" LAYERS "," HEADS "}"), make("{" LAYERS "," HEADS "}")};
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     rt_predictor *p;
     float x[ROWS * 4], z[2][ROWS * 6], both[ROWS * 6], want[6];
     for (int i = 0; i < ROWS * 4; i++) x[i] = (float)((i * 37) % 101) / 50 - 1;
     for (size_t i = 0; i < m[1]->graph->floats[RT_PARAM]; i++) m[1]->params[i] = -1.5f * m[1]->params[i] + 0.01f;
     for (int k = 0; k < 2; k++) {
-        check_ok(rt_predictor_new(&p, &m[k], 1, pool, 16, NULL, 0));
+        check_ok(rt_predictor_new(&p, &m[k], 1, device, 16, NULL, 0));
         assert_int_equal(rt_predictor_width(p), 6);
         rt_predict(p, &(rt_feed){.raw = x, .rows = ROWS}, z[k]);
         for (int r = 0; r < ROWS; r++) {
@@ -229,7 +229,7 @@ static void answers(void **state)
         }
         rt_predictor_free(p);
     }
-    check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
+    check_ok(rt_predictor_new(&p, m, 2, device, 16, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = ROWS}, both);
     for (int r = 0; r < ROWS; r++) {
         double sum[2] = {0}, q;
@@ -257,7 +257,7 @@ static void answers(void **state)
     }
     rt_heads_free(two, count);
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     rt_model_free(m[0]);
     rt_model_free(m[1]);
 }

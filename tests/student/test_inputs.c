@@ -3,6 +3,7 @@
 #include "student/arch.h"
 #include "student/model.h"
 #include "student/predictor.h"
+#include "tests/engine/session_step.h"
 #include "tests/student/inputs_reference.h"
 #include "tests/support.h"
 
@@ -16,17 +17,17 @@ static const char two[] =
     "{\"op\": \"add\", \"name\": \"sum\", \"from\": [\"l\", \"branch\"]}, "
     "{\"op\": \"concat\", \"from\": [\"sum\", \"beside\"]}, {\"op\": \"dense\", \"name\": \"out\", \"out\": 3}]}";
 
-static rt_pool *pool;
+static rt_device *device;
 
 static int set_up(void **state)
 {
-    pool = rt_pool_new(2);
+    device = rt_device_cpu(2);
     return make_test_folder(state);
 }
 
 static int tear_down(void **state)
 {
-    rt_pool_free(pool);
+    rt_device_close(device);
     return remove_test_folder(state);
 }
 
@@ -82,7 +83,7 @@ static void check_answers(rt_model *m, int micro)
 {
     rt_predictor *p;
     float answer[REF_ROWS * REF_K];
-    check_ok(rt_predictor_new(&p, &m, 1, pool, micro, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, device, micro, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = raw_rows(m), .rows = REF_ROWS}, answer);
     for (int i = 0; i < REF_ROWS * REF_K; i++) check_close("answer", answer[i], ref_answer[i], 2e-5, 2e-5);
     rt_predictor_free(p);
@@ -136,12 +137,11 @@ static void gradients(void **state)
                                     .states = m->states, .rows = filled ? rows : NULL};
             spec.loss[0].tensor = m->head[0].tensor;
             spec.loss[0].batch = &half_square;
-            check_ok(rt_session_new(&s, &spec, pool));
+            check_ok(rt_session_new(&s, &spec, device));
             rt_step step = {.rows = REF_ROWS, .feed = &feed, .first = 1, .last = 1, .summed = 1};
             if (!filled) step.x[0] = left;
             if (!filled) step.x[1] = right;
-            rt_session_step(s, &step);
-            check_close("loss", step.total, ref_loss, 1e-6, 1e-5);
+            check_close("loss", session_step(s, &step).total, ref_loss, 1e-6, 1e-5);
             each_field(m->graph, ref_grads, rt_session_buffer(s, RT_B_GRADS, NULL), 0);
             rt_session_free(s);
         }

@@ -189,16 +189,16 @@ static void constants(void **state)
     assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
     assert_true(rt_model_field(n, f)[5] == 7);
     /* and are what a plan computes with */
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     rt_predictor *p;
     float x[12] = {0}, z[2], sum[2] = {0};
     for (int i = 0; i < 24; i++)
         sum[i % 2] += rt_model_field(n, rt_graph_next_field(n->graph, RT_PARAM, -1))[i] * w[i / 2];
-    check_ok(rt_predictor_new(&p, &n, 1, pool, 1, NULL, 0));
+    check_ok(rt_predictor_new(&p, &n, 1, device, 1, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = 1}, z);
     for (int k = 0; k < 2; k++) check_close("answer", z[k], sum[k], 1e-5, 1e-5);
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     rt_model_free(n);
     rt_model_free(m);
 }
@@ -212,9 +212,9 @@ static void grouping(void **state)
     static float a[ROWS * 4], b[ROWS * 4], one[ROWS * 4], two[ROWS * 4];
     for (int i = 0; i < ROWS * SIZE; i++) (&raw[0][0])[i] = (unsigned char)(i * 31 % 251);
     for (int i = 0; i < 2; i++) rt_input_take(&m[i]->input[0], RT_U8);
-    rt_pool *pool = rt_pool_new(3);
+    rt_device *device = rt_device_cpu(3);
     rt_predictor *p;
-    check_ok(rt_predictor_new(&p, m, 2, pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, m, 2, device, 0, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, a);
     for (int at = 0, n = 1; at < ROWS; at += n, n = n * 2 % 61 + 1) {
         if (n > ROWS - at) n = ROWS - at;
@@ -224,7 +224,7 @@ static void grouping(void **state)
     rt_predictor_free(p);
     /* log of the mean of the members' softmax */
     for (int i = 0; i < 2; i++) {
-        check_ok(rt_predictor_new(&p, &m[i], 1, pool, 0, NULL, 0));
+        check_ok(rt_predictor_new(&p, &m[i], 1, device, 0, NULL, 0));
         rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, i ? two : one);
         rt_predictor_free(p);
     }
@@ -235,7 +235,7 @@ static void grouping(void **state)
             check_close("ensemble", a[r * 4 + c], log(0.5 * (exp(one[r * 4 + c]) / s1 + exp(two[r * 4 + c]) / s2)),
                         1e-5, 1e-5);
     }
-    rt_pool_free(pool);
+    rt_device_close(device);
     rt_model_free(m[0]);
     rt_model_free(m[1]);
 }
@@ -394,7 +394,7 @@ static void columns(void **state)
         {RT_F32, round, 3, "{\"columns\":[\"w\",\"u\",\"v\"]}", 1},
         {RT_F32, wide, 5, "{\"columns\":[\"v\",\"s\",\"t\",\"u\",\"w\"]}", 2},
         {RT_U8, bytes, 5, "{\"columns\":[\"v\",\"s\",\"t\",\"u\",\"w\"]}", 2}};
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     for (size_t c = 0; c < sizeof cases / sizeof cases[0]; c++) {
         rt_source *s = write_rows(cases[c].type, 2, (uint64_t[]){ROWS, (uint64_t)cases[c].columns}, cases[c].x,
                                   cases[c].names);
@@ -413,7 +413,7 @@ static void columns(void **state)
                                    "2 columns that the model does not know left out: s, t"));
         }
         check_ok(rt_source_read(s, row, ROWS, raw));
-        check_ok(rt_predictor_new(&p, &m, 1, pool, 32, NULL, 0));
+        check_ok(rt_predictor_new(&p, &m, 1, device, 32, NULL, 0));
         rt_predict(p, &(rt_feed){.raw = raw, .rows = ROWS}, z);
         for (int i = 0; i < ROWS; i++) {
             float in[3] = {x[i][0] - 5, (x[i][1] - 6) / 2, (x[i][2] - 7) / 4};
@@ -425,7 +425,7 @@ static void columns(void **state)
         cJSON_Delete(notes);
         free(raw);
     }
-    rt_pool_free(pool);
+    rt_device_close(device);
     rt_model_free(m);
 }
 
@@ -512,12 +512,12 @@ static void class_order(void **state)
     }
     static float x[40][3], one[120], two[120], both[120], want[3];
     for (int i = 0; i < 120; i++) (&x[0][0])[i] = (float)(i * 37 % 11) / 64;
-    rt_pool *pool = rt_pool_new(2);
+    rt_device *device = rt_device_cpu(2);
     rt_predictor *p;
-    check_ok(rt_predictor_new(&p, m, 1, pool, 16, NULL, 0));
+    check_ok(rt_predictor_new(&p, m, 1, device, 16, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, one);
     rt_predictor_free(p);
-    check_ok(rt_predictor_new(&p, m + 1, 1, pool, 16, NULL, 0));
+    check_ok(rt_predictor_new(&p, m + 1, 1, device, 16, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, two);
     for (int i = 0; i < 40; i++) {
         logits_of(x[i], want);
@@ -532,7 +532,7 @@ static void class_order(void **state)
     check_fails(rt_predictor_set_heads(p, odd->head, 1, NULL, RT_MATCH_NAMES), RT_INPUT,
                 "its class 'd' is not among those of the model");
     rt_predictor_free(p);
-    check_ok(rt_predictor_new(&p, m, 2, pool, 16, NULL, 0));
+    check_ok(rt_predictor_new(&p, m, 2, device, 16, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = 40}, both);
     for (int i = 0; i < 40; i++) {
         double sum = 0;
@@ -542,8 +542,8 @@ static void class_order(void **state)
     }
     rt_predictor_free(p);
     rt_model *three[3] = {m[0], odd, m[1]};
-    check_fails(rt_predictor_new(&p, three, 3, pool, 16, NULL, 0), RT_INPUT, "is not among those of the model");
-    rt_pool_free(pool);
+    check_fails(rt_predictor_new(&p, three, 3, device, 16, NULL, 0), RT_INPUT, "is not among those of the model");
+    rt_device_close(device);
     rt_model_free(m[0]);
     rt_model_free(m[1]);
     rt_model_free(odd);

@@ -98,17 +98,17 @@ static void free_recording(recording *r)
 static float *answers(rt_model *m, const recording *r, int at_once)
 {
     rt_predictor *p;
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     float *y = calloc((size_t)(r->rows * r->width), sizeof *y);
     const char *raw = m->input[0].ids ? (const char *)r->ids : (const char *)r->x;
     if (m->input[0].ids) rt_input_take(&m->input[0], RT_I32);
     assert_int_equal(rt_model_width(m), r->width);
     assert_int_equal(m->input[0].size, r->size);
-    check_ok(rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, device, 0, NULL, 0));
     for (int i = 0; i < r->rows; i += at_once)
         rt_predict(p, &(rt_feed){.raw = raw + (size_t)i * r->size * 4, .rows = at_once}, y + i * r->width);
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
     return y;
 }
 

@@ -45,7 +45,7 @@ static float *float_answers(const scene *s)
         .graph = s->m->graph, .batch = ROWS, .params = s->m->params, .states = s->m->states, .outputs = s->m->heads};
     rt_session *se;
     rt_model_outputs(s->m, spec.output);
-    check_ok(rt_session_new(&se, &spec, pool));
+    check_ok(rt_session_new(&se, &spec, device));
     rt_session_infer(se, &(rt_step){.rows = ROWS, .x = {s->x}});
     for (int h = 0; h < s->m->heads; h++)
         for (int r = 0; r < ROWS; r++)
@@ -306,12 +306,12 @@ static void refusals(void **state)
     }
     rt_model_unquantize(s.m);
     check_fails(rt_program_of(&p, s.m), RT_USAGE, "the model is not quantized");
-    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, 0, pool), RT_INPUT, "at least one row");
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, 0, device), RT_INPUT, "at least one row");
     s.x[7] = NAN;
-    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, device), RT_INPUT,
                 "'input' gives a value that is not finite");
     memset(s.x, 0, s.m->input[0].size * ROWS * sizeof *s.x);
-    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, pool), RT_INPUT,
+    check_fails(rt_calibrate(s.m, &(rt_calibrate_spec){0}, s.x, ROWS, device), RT_INPUT,
                 "'input' gives 0 for each of 70 rows");
     check_fails(rt_program_load(&p, "/nowhere/net.q"), RT_INPUT, "/nowhere/net.q");
     scene_free(&s);
@@ -324,7 +324,7 @@ static void refusals(void **state)
     check_ok(rt_model_new(&m, j, 1));
     cJSON_Delete(j);
     float *x = random_floats(8 * ROWS, 4);
-    check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, x, ROWS, pool), RT_USAGE,
+    check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, x, ROWS, device), RT_USAGE,
                 "layer 'ln' (layer_norm) has no integer form");
     free(x);
     rt_model_free(m);
@@ -348,7 +348,7 @@ static void overflow(void **state)
         check_ok(rt_model_new(&m, j, 1));
         cJSON_Delete(j);
         for (int i = 0; i < 2 * WIDE; i++) rt_model_field(m, 0)[i] = 0.01f;
-        check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, SOME, pool));
+        check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, SOME, device));
         if (bits == 7) check_ok(rt_program_of(&p, m));
         else check_fails(rt_program_of(&p, m), RT_USAGE, "layer 'wide': sums of output channel 0 may leave 32 bits");
         if (bits == 7) rt_program_free(p);
@@ -397,10 +397,10 @@ static void budget(void **state)
     }
 }
 
-static int set_up(void **state) { return make_test_folder(state) || !(pool = rt_pool_new(2)); }
+static int set_up(void **state) { return make_test_folder(state) || !(device = rt_device_cpu(2)); }
 static int tear_down(void **state)
 {
-    rt_pool_free(pool);
+    rt_device_close(device);
     return remove_test_folder(state);
 }
 

@@ -3,6 +3,7 @@
 #include "engine/session.h"
 #include "student/arch.h"
 #include "student/qat_model.h"
+#include "tests/engine/session_step.h"
 #include "tests/student/program_scene.h"
 #include "tests/student/qat_reference.h"
 
@@ -116,7 +117,7 @@ static void live_steps_are_those_of_pytorch(void **state)
         rt_session_spec spec = {.graph = g, .batch = BATCH, .train = 1, .losses = 1, .qat = &qat, .update = &update,
                                 .loss = {{.tensor = m->head[0].tensor, .batch = &loss}}};
         rt_session *s;
-        check_ok(rt_session_new(&s, &spec, pool));
+        check_ok(rt_session_new(&s, &spec, device));
         float *params = rt_session_buffer(s, RT_B_PARAMS, NULL), *states = rt_session_buffer(s, RT_B_STATES, NULL);
         for (const field_case *f = c->fields; f->name; f++) {
             float *to = place(g, f->name, params, states, &n);
@@ -124,9 +125,9 @@ static void live_steps_are_those_of_pytorch(void **state)
         }
         for (int t = 0; t < STEPS; t++) {
             rt_step step = {.rows = BATCH, .x = {x}, .first = 1, .last = 1, .summed = 1, .lr = 0.05};
-            rt_session_step(s, &step);
-            assert_false(step.bad);
-            check_close("loss", step.total, c->loss[t], 1e-6, 2e-6);
+            rt_step_result got = session_step(s, &step);
+            assert_false(got.bad);
+            check_close("loss", got.total, c->loss[t], 1e-6, 2e-6);
         }
         for (const field_case *f = c->fields; f->name; f++) {
             const float *is = place(g, f->name, params, states, &n);
@@ -150,7 +151,7 @@ typedef struct {
     rt_session *s;
 } frozen;
 
-static void begin(frozen *f, const scene *of, int program, int bytes, rt_pool *threads)
+static void begin(frozen *f, const scene *of, int program, int bytes, rt_device *threads)
 {
     const rt_model *m = of->m;
     *f = (frozen){.update = {.kind = RT_SGD, .momentum = 0.9}};
@@ -181,16 +182,16 @@ static void end(frozen *f)
     free(f->zeros);
 }
 
-static rt_step step_of(frozen *f, const scene *s, int rows)
+static rt_step_result step_of(frozen *f, const scene *s, int rows)
 {
     rt_step step = {.rows = rows, .x = {s->x}, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
-    rt_session_step(f->s, &step);
-    assert_false(step.bad);
-    return step;
+    rt_step_result got = session_step(f->s, &step);
+    assert_false(got.bad);
+    return got;
 }
 
 /* The numbers of the program of the model as it is, and the losses of what that answers. */
-static void check_step(const scene *s, const frozen *f, const rt_step *step, int rows)
+static void check_step(const scene *s, const frozen *f, const rt_step_result *step, int rows)
 {
     rt_program *p;
     check_ok(rt_program_of(&p, s->m));
@@ -239,14 +240,14 @@ static void frozen_steps_are_the_program(void **state)
                 for (int i = 0; i < 64; i++) each[i] = bits;
                 scene s = scene_new(which, bytes, &(rt_calibrate_spec){.bits = each});
                 frozen f, emulated, alone;
-                rt_pool *one = rt_pool_new(1);
-                begin(&f, &s, 1, bytes, pool);
+                rt_device *one = rt_device_cpu(1);
+                begin(&f, &s, 1, bytes, device);
                 begin(&alone, &s, 1, bytes, one);
-                begin(&emulated, &s, 0, bytes, pool);
+                begin(&emulated, &s, 0, bytes, device);
                 size_t n;
                 for (int t = 0, rows = ROWS; t < 3; t++, rows -= 7) {
                     const rt_graph *g = s.m->graph;
-                    rt_step by_program = step_of(&f, &s, rows);
+                    rt_step_result by_program = step_of(&f, &s, rows);
                     step_of(&alone, &s, rows);
                     if (t) for (int i = 0; i < g->nodes; i++)
                         if (rt_has_weights(&g->node[i])) check_ok(rt_calibrate_steps(s.m, i, RT_CALIBRATE_MINMAX));
@@ -264,7 +265,7 @@ static void frozen_steps_are_the_program(void **state)
                 end(&f);
                 end(&alone);
                 end(&emulated);
-                rt_pool_free(one);
+                rt_device_close(one);
                 scene_free(&s);
             }
 }
@@ -276,12 +277,11 @@ static void weights_without_integers_are_told(void **state)
     char text[300];
     frozen f;
     scene s = scene_new(1, 0, &(rt_calibrate_spec){0});
-    begin(&f, &s, 1, 0, pool);
+    begin(&f, &s, 1, 0, device);
     float *w = rt_session_buffer(f.s, RT_B_PARAMS, NULL) + s.m->graph->field[s.m->graph->node[1].field[0]].offset;
     w[3] = INFINITY;
     rt_step step = {.rows = ROWS, .x = {s.x}, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
-    rt_session_step(f.s, &step);
-    assert_true(step.bad);
+    assert_true(session_step(f.s, &step).bad);
     rt_session_find_bad(f.s, text, sizeof text);
     if (!strstr(text, "dense1.weight has no integers")) fail_msg("'%s'", text);
     end(&f);
@@ -291,14 +291,14 @@ static void weights_without_integers_are_told(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    pool = rt_pool_new(3);
-    return pool == NULL;
+    device = rt_device_cpu(3);
+    return device == NULL;
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    rt_pool_free(pool);
+    rt_device_close(device);
     return 0;
 }
 

@@ -22,7 +22,7 @@ static const char arch[] =
     "{\"name\":\"kind\",\"op\":\"dense\",\"out\":4,\"from\":\"f\"},"
     "{\"name\":\"age\",\"op\":\"dense\",\"out\":2,\"from\":\"f\"}]}";
 
-static rt_pool *pool;
+static rt_device *device;
 static float *rows;
 
 static rt_model *float_model(void)
@@ -43,7 +43,7 @@ static rt_model *quantized(int bytes, int bits, int correct)
     rt_model *m = float_model();
     for (int i = 0; i < 16; i++) list[i] = bits;
     rt_calibrate_spec spec = {.bytes = bytes, .bits = list, .correct = correct};
-    check_ok(rt_calibrate(m, &spec, rows, ROWS, pool));
+    check_ok(rt_calibrate(m, &spec, rows, ROWS, device));
     return m;
 }
 
@@ -229,7 +229,7 @@ static void refused(void **state)
         check_ok(rt_json_parse(&j, bad[i].arch, strlen(bad[i].arch), "test"));
         check_ok(rt_model_new(&m, j, 1));
         cJSON_Delete(j);
-        check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, rows, ROWS, pool), RT_USAGE, bad[i].says);
+        check_fails(rt_calibrate(m, &(rt_calibrate_spec){0}, rows, ROWS, device), RT_USAGE, bad[i].says);
         rt_model_free(m);
     }
 }
@@ -292,7 +292,7 @@ static void predictors(void **state)
         rt_program_start(p, context);
         rt_program_infer(p, context, want, bytes ? (const void *)raw : seen, ROWS);
         for (int threads = 1; threads <= 3; threads++) {
-            rt_pool *some = rt_pool_new(threads);
+            rt_device *some = rt_device_cpu(threads);
             rt_predictor *q;
             check_ok(rt_predictor_new(&q, &m, 1, some, threads == 2 ? 7 : 0, NULL, 0));
             assert_non_null(rt_predictor_program(q, 0));
@@ -306,14 +306,14 @@ static void predictors(void **state)
                 if (memcmp(want, got, sizeof want)) fail_msg("bytes %d, %d threads, way %d", bytes, threads, how);
             }
             rt_predictor_free(q);
-            rt_pool_free(some);
+            rt_device_close(some);
         }
         rt_predictor *q;
         int feature = 3;
         rt_input_take(&m->input[0], RT_U8);
-        check_fails(rt_predictor_new(&q, &m, 1, pool, 0, &feature, 1), RT_USAGE, "keeps no features of layers");
+        check_fails(rt_predictor_new(&q, &m, 1, device, 0, &feature, 1), RT_USAGE, "keeps no features of layers");
         rt_model *twice[2] = {m, m};
-        check_ok(rt_predictor_new(&q, twice, 2, pool, 0, NULL, 0));
+        check_ok(rt_predictor_new(&q, twice, 2, device, 0, NULL, 0));
         rt_predict(q, &(rt_feed){.raw = raw, .rows = ROWS}, got);
         for (int r = 0; r < ROWS; r++)
             for (int k = 0; k < WIDTH; k++) {
@@ -338,7 +338,7 @@ static void threads(void **state)
     rt_model *m = quantized(1, 8, 0);
     uint8_t *raw = malloc((size_t)MANY * IN);
     float *want = calloc(MANY * WIDTH, sizeof *want), *got = calloc(MANY * WIDTH, sizeof *got);
-    rt_pool *one = rt_pool_new(1), *four = rt_pool_new(4);
+    rt_device *one = rt_device_cpu(1), *four = rt_device_cpu(4);
     rt_predictor *p, *q;
     for (int i = 0; i < MANY * IN; i++) raw[i] = (uint8_t)((uint32_t)i * 2654435761u >> 24);
     rt_input_take(&m->input[0], RT_U8);
@@ -351,8 +351,8 @@ static void threads(void **state)
     }
     rt_predictor_free(p);
     rt_predictor_free(q);
-    rt_pool_free(one);
-    rt_pool_free(four);
+    rt_device_close(one);
+    rt_device_close(four);
     rt_model_free(m);
     free(raw);
     free(want);
@@ -379,8 +379,8 @@ static void columns(void **state)
         for (int c = 0; c < 3; c++) raw[r * 3 + c] = turned[r * 4 + 3 - c] = (uint8_t)(r * 31 + c * 77);
     rt_input_take(&m->input[0], RT_U8);
     rt_input_normalize(&m->input[0], x, raw, N);
-    check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bytes = 1}, x, N, pool));
-    check_ok(rt_predictor_new(&q, &m, 1, pool, 0, NULL, 0));
+    check_ok(rt_calibrate(m, &(rt_calibrate_spec){.bytes = 1}, x, N, device));
+    check_ok(rt_predictor_new(&q, &m, 1, device, 0, NULL, 0));
     rt_predict(q, &(rt_feed){.raw = raw, .rows = N}, want);
     m->input[0].raw_bytes = 4;
     m->input[0].pick = malloc(3 * sizeof(int));
@@ -408,10 +408,10 @@ static void fidelity(void **state)
     check_ok(rt_program_of(&p, m));
     const rt_net *net = rt_program_net(p);
     rt_fidelity *of = calloc((size_t)net->calls, sizeof *of);
-    check_ok(rt_fidelity_measure(of, m, p, rows, NULL, SOME, pool));
+    check_ok(rt_fidelity_measure(of, m, p, rows, NULL, SOME, device));
     rt_session_spec spec = {.graph = g, .batch = SOME, .params = m->params, .states = m->states,
                             .output = {b, kind}, .outputs = 2};
-    check_ok(rt_session_new(&s, &spec, pool));
+    check_ok(rt_session_new(&s, &spec, device));
     rt_session_infer(s, &(rt_step){.rows = SOME, .x = {rows}});
     const float *vb = rt_session_output(s, 0), *vk = rt_session_output(s, 1);
     size_t nb = SOME * rt_shape_count(&g->tensor[b].shape);
@@ -562,7 +562,7 @@ static void against_numpy(void **state)
         put_numbers(rt_model_field(m, g->node[d].field[1]), 3, 5, 0.2, 0, 0);
         rt_calibrate_spec spec = {.method = cases[k].mse ? RT_CALIBRATE_MSE : RT_CALIBRATE_MINMAX, .bits = bits,
                                   .correct = 1};
-        check_ok(rt_calibrate(m, &spec, x, N, pool));
+        check_ok(rt_calibrate(m, &spec, x, N, device));
         const float *in = rt_model_range(m, g->input[0]), *relu = rt_model_range(m, g->node[r].out),
                     *average = rt_model_range(m, g->node[p].out);
         if (cases[k].mse) {
@@ -585,13 +585,13 @@ static void against_numpy(void **state)
 static int set_up(void **state)
 {
     rows = random_floats(ROWS * IN, 8);
-    return make_test_folder(state) || !(pool = rt_pool_new(2));
+    return make_test_folder(state) || !(device = rt_device_cpu(2));
 }
 
 static int tear_down(void **state)
 {
     free(rows);
-    rt_pool_free(pool);
+    rt_device_close(device);
     return remove_test_folder(state);
 }
 

@@ -33,12 +33,12 @@ static const float *field(const rt_model *m, const char *name)
 
 static void answers(rt_model *m, const float *x, int rows, float *y)
 {
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     rt_predictor *p;
-    check_ok(rt_predictor_new(&p, &m, 1, pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, device, 0, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = x, .rows = rows}, y);
     rt_predictor_free(p);
-    rt_pool_free(pool);
+    rt_device_close(device);
 }
 
 static rt_status replace(rt_model **m, const char *text)

@@ -64,9 +64,9 @@ static inline rt_status scene_bind(scene *s, const char *data, int marks)
         RT_TRY(rt_identity_open(&s->id, s->source, RT_CHECK_KNOWN));
     }
     rt_teacher_binding to = {.source = s->source, .id = s->id, .notes = s->notes, .progress = &s->progress,
-                             .marks = marks, .pool = test_pool};
+                             .marks = marks, .device = test_device};
     RT_TRY(rt_teacher_bind(s->t, &to));
-    return rt_teacher_ready(s->t, test_pool, 0, NULL, 0);
+    return rt_teacher_ready(s->t, test_device, 0, NULL, 0);
 }
 
 static inline void scene_close(scene *s)

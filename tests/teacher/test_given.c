@@ -33,7 +33,7 @@ static int set_up(void **s)
 {
     if (make_test_folder(s)) return 1;
     setenv("XDG_CACHE_HOME", test_folder, 1);
-    test_pool = rt_pool_new(1);
+    test_device = rt_device_cpu(1);
     x = random_floats(N * SCENE_WIDE, 3);
     z = random_floats(N * K, 4);
     for (int i = 0; i < N; i++) {
@@ -61,7 +61,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     free(x);
     free(z);
     return remove_test_folder(s);
@@ -355,7 +355,7 @@ static int write_models(void **state)
         cJSON *c = parse_config("{'teacher': '@t.h5', 'data': {'source': '@d.h5'}}");
         char out[160];
         snprintf(out, sizeof out, "%s", in_folder("store.h5"));
-        check_ok(rt_label(c, &(rt_target){.path = out}, test_pool, NULL, &r));
+        check_ok(rt_label(c, &(rt_target){.path = out}, test_device, NULL, &r));
         cJSON_Delete(r);
         cJSON_Delete(c);
     }
@@ -462,7 +462,7 @@ static void identity_of_mixtures(void **state)
         check_ok(rt_teacher_twin(&t, s.t));
         check_ok(rt_teacher_digest(t, &twin));
         assert_string_equal(d[i].hex, twin.hex);
-        check_ok(rt_teacher_ready(t, test_pool, 1, NULL, 0));
+        check_ok(rt_teacher_ready(t, test_device, 1, NULL, 0));
         float one[K], two[K];
         check_ok(rt_teacher_ask(t, &(rt_feed){.raw = x, .rows = 1}, one));
         check_ok(scene_ask(&s, 0, 1, 1, two, K));

@@ -22,7 +22,7 @@ static int set_up(void **s)
 {
     uint64_t dim[] = {SCENE_ROWS, SCENE_WIDE}, image[] = {SCENE_ROWS, 2, 3, 1};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(1);
+    test_device = rt_device_cpu(1);
     x = random_floats(SCENE_ROWS * SCENE_WIDE, 21);
     for (int i = 0; i < SCENE_ROWS * SCENE_WIDE; i++) {
         bytes[i] = (uint8_t)((i * 37) % 251);
@@ -39,7 +39,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     free(x);
     return remove_test_folder(s);
 }
@@ -497,7 +497,7 @@ static void twins(void **state)
     check_ok(scene_open(&s, "right", SCENE_PLAIN));
     check_ok(scene_bind(&s, "f32.h5", 0));
     check_ok(rt_teacher_twin(&twin, s.t));
-    check_ok(rt_teacher_ready(twin, test_pool, 1, NULL, 0));
+    check_ok(rt_teacher_ready(twin, test_device, 1, NULL, 0));
     assert_int_equal(rt_teacher_micro(twin), 1);
     check_ok(rt_teacher_ask(twin, &(rt_feed){.raw = x, .rows = 3}, z));
     same_bits("twin", z, want, 3 * SCENE_CLASSES);

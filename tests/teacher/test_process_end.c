@@ -14,7 +14,7 @@ static int set_up(void **s)
 {
     uint64_t dim[] = {SCENE_ROWS, SCENE_WIDE};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(1);
+    test_device = rt_device_cpu(1);
     float *x = random_floats(SCENE_ROWS * SCENE_WIDE, 21);
     write_data("f32.h5", x, 2, dim, NULL);
     free(x);
@@ -23,7 +23,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     return remove_test_folder(s);
 }
 

@@ -27,7 +27,7 @@ static int set_up(void **s)
 {
     uint64_t dim[] = {ROWS, D};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     x = random_floats(ROWS * D, 11);
     write_data("x.h5", x, 2, dim, NULL);
     x[0] += 1;
@@ -39,7 +39,7 @@ static int set_up(void **s)
         cJSON *c = parse_config(two ? "{'teacher': ['@a.h5', '@b.h5'], 'data': {'source': '@x.h5', 'rows': '100:1400'}}"
                                     : "{'teacher': '@a.h5', 'data': {'source': '@x.h5', 'rows': '100:1400'}}"), *r;
         rt_target out = {.path = in_folder(two ? "two.h5" : "one.h5")};
-        check_ok(rt_label(c, &out, test_pool, NULL, &r));
+        check_ok(rt_label(c, &out, test_device, NULL, &r));
         cJSON_Delete(r);
         cJSON_Delete(c);
     }
@@ -48,7 +48,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     free(x);
     return remove_test_folder(s);
 }
@@ -67,7 +67,7 @@ static rt_teacher *open_teacher(const char *first, const char *second, rt_source
     check_ok(rt_source_open(source, in_folder("x.h5"), "x"));
     check_ok(rt_identity_open(id, *source, RT_CHECK_KNOWN));
     check_ok(rt_teacher_bind(t, &(rt_teacher_binding){.source = *source, .id = *id}));
-    check_ok(rt_teacher_ready(t, test_pool, 64, NULL, 0));
+    check_ok(rt_teacher_ready(t, test_device, 64, NULL, 0));
     return t;
 }
 
@@ -172,7 +172,7 @@ static void ensemble(void **state)
     assert_string_equal(a.hex, b.hex);
     check_ok(rt_teacher_digest(one, &b));
     assert_string_not_equal(a.hex, b.hex);
-    check_ok(rt_teacher_ready(twin, test_pool, 32, NULL, 0));
+    check_ok(rt_teacher_ready(twin, test_device, 32, NULL, 0));
     ask(t, 5, 1, 200, want);
     ask(twin, 5, 1, 200, z);
     for (int i = 0; i < 200 * W; i++) check_close("a twin's answer", z[i], want[i], 1e-5, 1e-5);
@@ -222,7 +222,7 @@ static void refused(void **state)
     snprintf(a, sizeof a, "%s", in_folder("a.h5"));
     snprintf(b, sizeof b, "%s", in_folder("one.h5"));
     check_fails(rt_teacher_ask(t, &(rt_feed){.row = &row, .rows = 1}, z), RT_INPUT, "has no label for row 99");
-    check_fails(rt_teacher_ready(t, test_pool, 0, layer, 1), RT_USAGE, "is a label store, and has no layers");
+    check_fails(rt_teacher_ready(t, test_device, 0, layer, 1), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_feature_shape(t, "dense1", &shape), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_open(&two, path, 2), RT_USAGE, "answers alone");
     check_ok(rt_source_open(&other, in_folder("other.h5"), "x"));
@@ -236,7 +236,7 @@ static void refused(void **state)
     close_all(t, source, id);
     cJSON *c = parse_config("{'teacher': '@one.h5', 'data': {'source': '@x.h5'}}"), *r;
     rt_target out = {.path = in_folder("never.h5")};
-    check_fails(rt_label(c, &out, test_pool, NULL, &r), RT_USAGE, "has answers already");
+    check_fails(rt_label(c, &out, test_device, NULL, &r), RT_USAGE, "has answers already");
     cJSON_Delete(c);
     check_fails(train_with("{'model': " ARCH
                            ", 'data': {'source': '@x.h5'}, 'teacher': '@one.h5', 'loss': {'kind': {'hard': 0}, "

@@ -45,7 +45,7 @@ static int set_up(void **s)
     static int32_t y[HEAD_ROWS];
     uint64_t dim[] = {HEAD_ROWS, 5};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     for (int i = 0; i < HEAD_ROWS; i++) y[i] = head_kind[i];
     write_targets("all.h5", 1);
     write_targets("targets.h5", 0);
@@ -57,7 +57,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     return remove_test_folder(s);
 }
 
@@ -116,7 +116,7 @@ static void through_a_store(void **state)
     (void)state;
     cJSON *c = parse_config("{'teacher': '@teacher.h5', 'data': {'source': '@all.h5'}}"), *result;
     rt_target out = {.path = in_folder("labels.h5")};
-    check_ok(rt_label(c, &out, test_pool, NULL, &result));
+    check_ok(rt_label(c, &out, test_device, NULL, &result));
     cJSON_Delete(result);
     cJSON_Delete(c);
     for (size_t i = 0; i < sizeof head_runs / sizeof *head_runs; i++)

@@ -12,7 +12,7 @@ static int set_up(void **s)
     static uint8_t u[ROWS * SIDE * SIDE];
     uint64_t dim[] = {ROWS, SIDE, SIDE, 1};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     float *x = random_floats(ROWS * SIDE * SIDE, 3);
     for (int i = 0; i < ROWS; i++) {
         y[i] = i % 3;
@@ -31,7 +31,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     return remove_test_folder(s);
 }
 
@@ -60,16 +60,16 @@ static void bits_do_not_depend_on_threads(void **s)
     (void)s;
     for (int i = 0; i < CONFIGS; i++) {
         digest_of_run(configs[i], "two", two);
-        rt_pool *own = test_pool;
-        test_pool = rt_pool_new(1);
+        rt_device *own = test_device;
+        test_device = rt_device_cpu(1);
         digest_of_run(configs[i], "one", one);
-        rt_pool_free(test_pool);
-        test_pool = rt_pool_new(3);
+        rt_device_close(test_device);
+        test_device = rt_device_cpu(3);
         check_ok(rt_int_kernels_select("scalar"));
         digest_of_run(configs[i], "three", three);
         check_ok(rt_int_kernels_select("auto"));
-        rt_pool_free(test_pool);
-        test_pool = own;
+        rt_device_close(test_device);
+        test_device = own;
         assert_string_equal(one, two);
         assert_string_equal(one, three);
     }
@@ -100,7 +100,7 @@ static double accuracy_of(rt_model *m, const uint64_t *row, int n)
     check_ok(rt_source_open(&x, in_folder("bytes.h5"), "x"));
     check_ok(rt_source_open(&y, in_folder("bytes.h5"), "y"));
     check_ok(rt_inputs_bind(m->input, 1, x, RT_MATCH_NAMES, NULL));
-    check_ok(rt_predictor_new(&p, &m, 1, test_pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, test_device, 0, NULL, 0));
     for (int i = 0; i < n; i++) {
         uint8_t u[SIDE * SIDE];
         int32_t label;

@@ -83,7 +83,7 @@ static int set_up(void **s)
 {
     uint64_t dim[] = {REF_ROWS, REF_IN};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     write_data("ref.h5", ref_x, 2, dim, ref_y);
     write_data("few.h5", ref_x, 2, dim, ref_few);
     write_model("student.h5", ref_student, sizeof ref_student / sizeof ref_student[0]);
@@ -94,7 +94,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     free(band_x);
     return remove_test_folder(s);
 }
@@ -379,7 +379,7 @@ static void frozen_layers_are_features(void **s)
     check_ok(rt_model_load(&m, in_folder("deep.h5")));
     int feature = rt_arch_find(m->graph, "f");
     float z[BAND * 3], *f = calloc(BAND * 5, sizeof *f);
-    check_ok(rt_predictor_new(&p, &m, 1, test_pool, BAND, &feature, 1));
+    check_ok(rt_predictor_new(&p, &m, 1, test_device, BAND, &feature, 1));
     rt_predict(p, &(rt_feed){.raw = band_x, .rows = BAND}, z);
     memcpy(f, rt_predictor_feature(p, 0), BAND * 5 * sizeof *f);
     write_data("features.h5", f, 2, (uint64_t[]){BAND, 5}, band_y);
@@ -586,7 +586,7 @@ static double accuracy_of(const char *folder, int first, int end)
     rt_predictor *p;
     float *z = calloc((size_t)(end - first) * 3, sizeof *z);
     int right = 0;
-    check_ok(rt_predictor_new(&p, &m, 1, test_pool, 0, NULL, 0));
+    check_ok(rt_predictor_new(&p, &m, 1, test_device, 0, NULL, 0));
     rt_predict(p, &(rt_feed){.raw = band_x + first * 8, .rows = end - first}, z);
     for (int i = first; i < end; i++) {
         const float *a = z + (i - first) * 3;

@@ -12,7 +12,7 @@ static int set_up(void **s)
     static int32_t y[ROWS];
     uint64_t dim[] = {ROWS, D};
     if (make_test_folder(s)) return 1;
-    test_pool = rt_pool_new(2);
+    test_device = rt_device_cpu(2);
     float *x = random_floats(ROWS * D, 3);
     for (int i = 0; i < ROWS; i++) {
         y[i] = i % 3;
@@ -25,7 +25,7 @@ static int set_up(void **s)
 
 static int tear_down(void **s)
 {
-    rt_pool_free(test_pool);
+    rt_device_close(test_device);
     return remove_test_folder(s);
 }
 
@@ -57,7 +57,7 @@ static void taking_turns(void **state)
     rt_sources *shared = rt_sources_new();
     for (int i = 0; i < 2; i++) {
         c[i] = parse_config(config[i]);
-        check_ok(rt_trial_open(&t[i], c[i], test_pool, shared, NULL));
+        check_ok(rt_trial_open(&t[i], c[i], test_device, shared, NULL));
         assert_true(isnan(rt_trial_best(t[i], &epoch)) && epoch == 0);
         check_fails(rt_trial_model(t[i], &m), RT_USAGE, "before its first epoch");
         assert_int_equal(rt_sources_opened(shared), 1);                /* both read what the first has opened */
@@ -95,7 +95,7 @@ static void patience(void **state)
         "{'model': {'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}, "
         "'data': {'source': '@t.h5', 'validation': 80}, 'train': {'epochs': 50, 'batch': 16, 'lr': 1e-9, "
         "'patience': 2}}");
-    check_ok(rt_trial_open(&t, c, test_pool, NULL, NULL));
+    check_ok(rt_trial_open(&t, c, test_device, NULL, NULL));
     check_ok(rt_trial_run(t, 0, &ended));
     assert_true(ended);
     assert_int_equal(cJSON_GetArraySize(rt_trial_history(t)), 3);
@@ -104,7 +104,7 @@ static void patience(void **state)
     rt_trial_close(t);
     cJSON_Delete(c);
     c = parse_config("{'model': {'input': [9], 'classes': 3, 'family': 'mlp'}, 'data': {'source': '@t.h5'}}");
-    check_fails(rt_trial_open(&t, c, test_pool, NULL, NULL), RT_INPUT, "but the model's input is (9)");
+    check_fails(rt_trial_open(&t, c, test_device, NULL, NULL), RT_INPUT, "but the model's input is (9)");
     assert_null(t);
     cJSON_Delete(c);
 }

@@ -12,7 +12,7 @@
 #include "tests/support.h"
 #include "train/trainer.h"
 
-static rt_pool *test_pool;
+static rt_device *test_device;
 
 /* A path in the test's folder; valid for the next 8 calls. */
 static inline char *in_folder(const char *name)
@@ -53,7 +53,7 @@ static inline rt_status train_with(const char *config, const char *out, int forc
                                    cJSON **result)
 {
     cJSON *c = parse_config(config);
-    rt_train_options o = {.out = in_folder(out), .force = force, .pool = test_pool, .progress = progress};
+    rt_train_options o = {.out = in_folder(out), .force = force, .device = test_device, .progress = progress};
     rt_status st = rt_train(c, &o, result);
     cJSON_Delete(c);
     return st;
