@@ -57,7 +57,7 @@ cat > user/user.c <<'C'
 #include <stdio.h>
 
 #include "data/source.h"
-#include "engine/pool.h"
+#include "engine/device.h"
 #include "student/predictor.h"
 
 /* Which class is the first row of d.h5? */
@@ -66,12 +66,12 @@ int main(void)
     rt_model **m;
     rt_source *x;
     rt_predictor *p;
-    rt_pool *pool = rt_pool_new(1);
+    rt_device *device = rt_device_cpu(1);
     static float z[3];
     static char raw[4096];
     uint64_t row = 0;
-    if (!pool || rt_models_load(&m, (const char *[]){"r/model.h5"}, 1) || rt_source_open(&x, "d.h5", "x") ||
-        rt_models_bind(m, 1, x, RT_MATCH_NAMES, NULL) || rt_predictor_new(&p, m, 1, pool, 0, NULL, 0) ||
+    if (!device || rt_models_load(&m, (const char *[]){"r/model.h5"}, 1) || rt_source_open(&x, "d.h5", "x") ||
+        rt_models_bind(m, 1, x, RT_MATCH_NAMES, NULL) || rt_predictor_new(&p, m, 1, device, 0, NULL, 0) ||
         rt_source_read(x, &row, 1, raw)) {
         fprintf(stderr, "%s\n", rt_error_message());
         return 1;
@@ -81,7 +81,7 @@ int main(void)
     rt_predictor_free(p);
     rt_source_close(x);
     rt_models_free(m, 1);
-    rt_pool_free(pool);
+    rt_device_close(device);
     return 0;
 }
 C
