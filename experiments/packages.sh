@@ -6,7 +6,7 @@ set -e
 need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev"
 for what in "$@"; do
     case $what in
-        test) need="$need libcmocka-dev" ;;
+        test) need="$need libcmocka-dev g++" ;;
         clang) need="$need clang libclang-rt-dev" ;;
         format) need="$need clang-format" ;;
         coverage) need="$need gcovr" ;;

@@ -8,7 +8,7 @@ floor() {
     esac
 }
 bad=0
-for f in $(find engine data student teacher train export experiments cli -name '*.[ch]' -o -name '*.inc' | sort); do
+for f in $(find engine data student teacher train export experiments cli -name '*.[ch]' -o -name '*.inc' -o -name '*.cu' -o -name '*.cuh' | sort); do
     own=${f%%/*}
     for inc in $(sed -n 's/^ *# *include "\([a-z]*\)\/.*/\1/p' "$f"); do
         [ "$inc" = "$own" ] && continue
@@ -18,13 +18,15 @@ for f in $(find engine data student teacher train export experiments cli -name '
         fi
     done
 done
-for h in $(find engine data student teacher train export experiments cli -name '*.h' | sort); do
-    flags=
+for h in $(find engine data student teacher train export experiments cli -name '*.h' -o -name '*.cuh' | sort); do
+    flags= as=c standard=gnu17
+    case $h in engine/cuda/*) flags="-DRT_CUDA_EMULATED -Itests/cuda/include" ;; esac
+    case $h in engine/cuda/device_code.h|*.cuh) as=c++ standard=gnu++17 ;; esac
     case $h in engine/cpu/simd.h|engine/int/int_simd.h) [ "$(uname -m)" = x86_64 ] || continue; flags="-DRT_SIMD_AVX2 -mavx2 -mfma" ;; esac
-    echo "#include \"$h\"" | ${CC:-cc} -std=gnu17 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function $flags -I. -fsyntax-only -x c - || { echo "$h does not compile alone"; bad=1; }
+    echo "#include \"$h\"" | ${CC:-cc} -std=$standard -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-unused-function $flags -I. -fsyntax-only -x $as - || { echo "$h does not compile alone"; bad=1; }
 done
 plans=$(grep -lE 'rt_plan_|engine/plan(_build)?\.h' $(find data student teacher train export experiments cli -name '*.[ch]'))
 [ -z "$plans" ] || { echo "plans are known above engine/: $plans"; bad=1; }
-twice=$(find engine data student teacher train export experiments cli tests -type f -name '*.[ch]' | sed 's|.*/||' | sort | uniq -d)
+twice=$(find engine data student teacher train export experiments cli tests -type f \( -name '*.[ch]' -o -name '*.cuh' -o -name '*.cu' -o -name '*.cpp' \) | sed 's|.*/||' | sort | uniq -d)
 [ -z "$twice" ] || { echo "file names used twice: $twice"; bad=1; }
 exit $bad
