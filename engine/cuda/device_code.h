@@ -23,6 +23,13 @@
 
 #include <cstdint>
 
+/* Headers of engine/ are C; a .cu file includes them within extern "C" {}. */
+#ifndef _Noreturn
+#define _Noreturn [[noreturn]]
+#endif
+#define _Alignas(bytes) alignas(bytes)
+#define _Static_assert static_assert
+
 #ifdef RT_CUDA_EMULATED
 
 #define RT_SHARED(type, name, count) \
