@@ -26,13 +26,13 @@ const char *rt_error_message(void);
 
 /* For small things without which nothing can go on: says so on standard error and ends the process with RT_RUN. What is
  * on disk is then as after a kill. */
-_Noreturn void rt_out_of_memory(void);
+void rt_out_of_memory(void) __attribute__((noreturn));
 /* What rt_out_of_memory calls first, in a process that has nobody to tell on standard error. */
 void rt_on_out_of_memory(void (*first)(void));
 
 /* What must hold whatever the input is: in builds for tests (RT_CHECKS) the place is told and the process aborts. */
 #ifdef RT_CHECKS
-_Noreturn void rt_assert_failed(const char *file, int line, const char *condition);
+void rt_assert_failed(const char *file, int line, const char *condition) __attribute__((noreturn));
 #define RT_ASSERT(cond) ((cond) ? (void)0 : rt_assert_failed(__FILE__, __LINE__, #cond))
 #else
 #define RT_ASSERT(cond) ((void)sizeof(cond))

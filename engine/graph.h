@@ -93,7 +93,7 @@ typedef struct {
     int inputs, fields;
     int out;                         /* tensor */
     int share;                       /* node whose fields it uses, -1: has its own */
-    _Alignas(8) unsigned char attr[RT_ATTR_BYTES];   /* RT_ATTR(node, type of the operator) */
+    unsigned char attr[RT_ATTR_BYTES] __attribute__((aligned(8))); /* RT_ATTR(node, type of the operator) */
 } rt_node;
 
 /* All but shape, type and producer is filled by rt_graph_seal. */
