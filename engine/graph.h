@@ -13,9 +13,10 @@
 
 #include "engine/attr.h"
 #include "engine/error.h"
+#include "engine/tuning.h"
 #include "engine/types.h"
 
-enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096, RT_MAX_INPUTS = 8 };
+enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096 };
 
 /* One list of operators: the enum, the registry and the names in model files all come from it. AFFINE, the last, is
  * made by passes alone. */
@@ -59,15 +60,6 @@ typedef enum {
 enum { RT_F_DECAY = 1 /* weight decay applies (weights, not biases or norms) */, RT_F_FROZEN = 2 /* not trained */,
        RT_F_QUANTIZER = 4 /* of a quantizer: no node names it */ };
 #define RT_NOWHERE ((size_t)-1)
-
-/* How a parameter is trained, beside what the optimizer is told for all. */
-typedef struct {
-    float lr_scale;                  /* factor of the learning rate */
-    float grad_scale;                /* factor of the gradient, before it is clipped */
-    float weight_decay;              /* in place of the optimizer's; NAN: that one, where RT_F_DECAY is set */
-    float low;                       /* the least value that an update leaves; -INFINITY: none */
-    int relative;                    /* an update is multiplied by the value that it changes */
-} rt_tuning;
 
 typedef struct {
     const char *name;                /* of the first layer that has it, a dot, and what it is there; the graph's */

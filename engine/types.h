@@ -29,7 +29,7 @@ int rt_dtype_is_integer(rt_dtype);
 /* What a model's output answers: one class of K (logits), each of K labels or not (a logit a label), D numbers. */
 typedef enum { RT_TASK_CLASSES, RT_TASK_MULTILABEL, RT_TASK_REAL, RT_TASK_COUNT } rt_task;
 
-enum { RT_MAX_RANK = 6 };
+enum { RT_MAX_RANK = 6, RT_MAX_INPUTS = 8 /* of a graph */ };
 
 /* Of one row: (H, W, C) for images, (T, C) for sequences, (D) for features. The batch is implicit and leads. */
 typedef struct { int rank, dim[RT_MAX_RANK]; } rt_shape;

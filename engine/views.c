@@ -53,20 +53,27 @@ static void normalize(const rt_row_desc *in, const rt_feed *f, float *dst, int f
 
 /* ---- views ---- */
 
-typedef struct { int flip, dy, dx, ey, ex, eh, ew; } draw;
-
-static draw draw_view(const rt_view_desc *a, uint64_t seed, uint32_t epoch, uint64_t row, int h, int w)
+int rt_view_moves(const rt_row_desc *in, const rt_feed *f)
 {
-    draw d = {0};
-    uint32_t r[4], e[4];
-    rt_random4(r, seed, RT_RNG_AUGMENT, epoch, (uint32_t)(row >> 32), (uint32_t)row, 0);
-    if (a->flip) d.flip = r[0] & 1;
-    if (a->shift) {
-        d.dy = (int)(r[1] % (uint32_t)(2 * a->shift + 1)) - a->shift;
-        d.dx = (int)(r[2] % (uint32_t)(2 * a->shift + 1)) - a->shift;
+    const rt_view_desc *v = f->view;
+    if (!v || !(v->flip || v->shift || v->erase > 0) || in->shape.rank != 3) return 0;
+    return !v->input || !strcmp(v->input, in->name);
+}
+
+rt_view_draw rt_view_of(const rt_row_desc *in, const rt_feed *f, int i)
+{
+    const rt_view_desc *v = f->view;
+    rt_view_draw d = {0};
+    uint32_t r[4], e[4], high = (uint32_t)(f->row[i] >> 32), low = (uint32_t)f->row[i];
+    int h = in->shape.dim[0], w = in->shape.dim[1];
+    rt_random4(r, f->seed, RT_RNG_AUGMENT, f->epoch, high, low, 0);
+    if (v->flip) d.flip = r[0] & 1;
+    if (v->shift) {
+        d.dy = (int)(r[1] % (uint32_t)(2 * v->shift + 1)) - v->shift;
+        d.dx = (int)(r[2] % (uint32_t)(2 * v->shift + 1)) - v->shift;
     }
-    if (a->erase > 0 && rt_unit(r[3]) < a->erase) {
-        rt_random4(e, seed, RT_RNG_AUGMENT, epoch, (uint32_t)(row >> 32), (uint32_t)row, 1);
+    if (v->erase > 0 && rt_unit(r[3]) < v->erase) {
+        rt_random4(e, f->seed, RT_RNG_AUGMENT, f->epoch, high, low, 1);
         double area = (0.02 + 0.31 * rt_unit(e[0])) * h * w, ratio = exp((2.0 * rt_unit(e[1]) - 1) * log(1 / 0.3));
         d.eh = (int)(sqrt(area * ratio) + 0.5);
         d.ew = (int)(sqrt(area / ratio) + 0.5);
@@ -85,7 +92,7 @@ static void view_image(const rt_row_desc *in, const rt_feed *f, float *dst, int 
     rt_shape_hwc(&in->shape, &h, &w, &c);
     const char *raw = raw_row(in, f, i);
     const int *pick = in->pick;
-    draw d = draw_view(f->view, f->seed, f->epoch, f->row[i], h, w);
+    rt_view_draw d = rt_view_of(in, f, i);
     size_t size = rt_dtype_size(in->type);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++) {
@@ -138,9 +145,7 @@ static void copy_ids(const rt_row_desc *in, const rt_feed *f, float *dst, int fi
 
 void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0, int n)
 {
-    const rt_view_desc *v = f->view;
-    int moves = v && (v->flip || v->shift || v->erase > 0) && in->shape.rank == 3;
-    if (moves && v->input) moves = !strcmp(v->input, in->name);
+    int moves = rt_view_moves(in, f);
     int there = f->rows - row0 < n ? f->rows - row0 : n;
     if (there < 0) there = 0;
     if (there < n) memset(dst + (size_t)there * in->size, 0, (size_t)(n - there) * in->size * sizeof *dst);

@@ -45,6 +45,14 @@ typedef struct {
     float lambda;
 } rt_feed;
 
+/* A view of one row: mirrored; pixel (y, x) shows (y + dy, x + dx) of it; the rectangle of (eh, ew) pixels whose first is
+ * (ey, ex) is the mean. */
+typedef struct { int flip, dy, dx, ey, ex, eh, ew; } rt_view_draw;
+/* Whether the feed shows other views of this input's rows than the rows themselves. */
+int rt_view_moves(const rt_row_desc *, const rt_feed *);
+/* The view of row i of raw, by its number; the feed has a view. */
+rt_view_draw rt_view_of(const rt_row_desc *, const rt_feed *, int i);
+
 /* Rows [row0, row0 + n) of those asked for into dst (n, size), floats or of ids int32. Thread-safe. */
 void rt_rows_fill(const rt_row_desc *, const rt_feed *, float *dst, int row0, int n);
 /* One raw row before normalisation. */

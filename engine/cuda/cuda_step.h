@@ -8,11 +8,9 @@
 
 #include <stdint.h>
 
-#include "engine/graph.h"
 #include "engine/losses.h"
-
-/* A view of one raw row: see engine/views.h. */
-typedef struct { int flip, dy, dx, ey, ex, eh, ew; } rt_cuda_draw;
+#include "engine/types.h"
+#include "engine/views.h"
 
 typedef struct {
     uint64_t y;                        /* int32 (B) */
@@ -33,7 +31,7 @@ typedef struct rt_cuda_now {
     /* the feed */
     uint64_t raw, row_bytes;           /* raw rows, one behind the other */
     uint64_t x[RT_MAX_INPUTS];         /* or rows that are floats already (rows, input) */
-    uint64_t draw[RT_MAX_INPUTS];      /* rt_cuda_draw of each raw row; 0: rows as they are */
+    uint64_t draw[RT_MAX_INPUTS];      /* rt_view_draw of each raw row; 0: rows as they are */
     uint64_t partner;                  /* int32 (B): which raw row each is mixed with; 0: no mixture */
     float lambda;
     rt_cuda_loss_now loss[RT_MAX_LOSSES];
