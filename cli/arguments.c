@@ -20,6 +20,11 @@ const cli_option cli_speed[] = {
      "answers do not depend on it",
      NULL},
     {0}};
+const cli_option cli_devices[] = {
+    {"device", CLI_VALUE, "D",
+     "cpu (the default), cuda (the first card) or cuda:N (also RETORT_DEVICE); 'retort info --devices' lists them",
+     NULL},
+    {0}};
 const cli_option cli_seeds[] = {
     {"seed", CLI_VALUE, "N", "seed of everything random (default 1, stored with results)", NULL}, {0}};
 
@@ -136,25 +141,38 @@ static const cli_option *find(const cli_option *list, const char *name)
     return NULL;
 }
 
+void cli_lists(const cli_command *c, const cli_option *list[CLI_LISTS])
+{
+    int n = 0;
+    list[n++] = c->options;
+    list[n++] = cli_common;
+    if (c->takes & CLI_DEVICE) list[n++] = cli_devices;
+    if (c->takes & CLI_THREADS) list[n++] = cli_speed;
+    if (c->takes & CLI_SEED) list[n++] = cli_seeds;
+    list[n] = NULL;
+}
+
 static const cli_option *option_of(const cli_command *c, const char *name)
 {
-    const cli_option *o = find(cli_common, name);
-    if (!o && c->takes & CLI_THREADS) o = find(cli_speed, name);
-    if (!o && c->takes & CLI_SEED) o = find(cli_seeds, name);
-    return o ? o : find(c->options, name);
+    const cli_option *list[CLI_LISTS], *o = NULL;
+    cli_lists(c, list);
+    for (int i = 0; list[i] && !o; i++) o = find(list[i], name);
+    return o;
 }
 
 static rt_status unknown_option(const cli_command *c, const char *name)
 {
-    const cli_option *const lists[] = {cli_common, c->options, c->takes & CLI_THREADS ? cli_speed : NULL,
-                                       c->takes & CLI_SEED ? cli_seeds : NULL};
+    const cli_option *list[CLI_LISTS];
     const char *names[64];
     int n = 0;
     if (find(cli_seeds, name))
         return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
+    if (find(cli_devices, name))
+        return rt_fail(RT_USAGE, "--device does nothing in '%s', which computes nothing on cards", c->name);
     if (find(cli_speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        for (const cli_option *q = lists[i]; q && q->name && n < 64; q++) names[n++] = q->name;
+    cli_lists(c, list);
+    for (int i = 0; list[i]; i++)
+        for (const cli_option *q = list[i]; q->name && n < 64; q++) names[n++] = q->name;
     const char *near = rt_nearest(name, names, n);
     return rt_fail(RT_USAGE, "unknown option --%s%s%s%s see 'retort %s --help'", name, near ? "; did you mean --" : ";",
                    near ? near : "", near ? "?" : "", c->name);
@@ -232,6 +250,7 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
     a->json = cli_flag(a, "json");
     a->quiet = cli_flag(a, "quiet");
     a->seed = cli_value(a, "seed");
+    a->device_name = cli_value(a, "device");
     errno = 0;
     if (a->seed && (!*a->seed || strspn(a->seed, "0123456789") != strlen(a->seed) ||
                     (strtoull(a->seed, NULL, 10) == ULLONG_MAX && errno)))

@@ -25,13 +25,13 @@ typedef struct { const char *word, *help; } cli_term;
 
 /* What else a command takes; anything that it does not take is refused, as it would do nothing. */
 enum {
-    CLI_SEED = 1,
-    CLI_KEYS = 2,
-    CLI_THREADS = 4,
-    CLI_ALL_KERNELS = 8,
-    CLI_DEVICE = 16
-}; /* --seed; key=value; --threads and
---kernels; --kernels all, which the command goes through itself; --device */
+    CLI_SEED = 1,                      /* --seed */
+    CLI_KEYS = 2,                      /* key=value */
+    CLI_THREADS = 4,                   /* --threads, --kernels, --int-kernels */
+    CLI_ALL_KERNELS = 8,               /* --kernels all, which the command goes through itself */
+    CLI_DEVICE = 16,                   /* --device */
+    CLI_BOTH = 32                      /* on a card some of the work is the CPU's, so that --kernels has a use */
+};
 
 typedef struct {
     const char *positional[CLI_MAX];
@@ -62,8 +62,11 @@ typedef struct {
     int files;                          /* most positional arguments */
 } cli_command;
 
-/* What every command takes; what those with CLI_THREADS and CLI_SEED take. */
-extern const cli_option cli_common[], cli_speed[], cli_seeds[];
+/* What every command takes; what those with CLI_THREADS, CLI_SEED and CLI_DEVICE take. */
+extern const cli_option cli_common[], cli_speed[], cli_seeds[], cli_devices[];
+/* The lists of options that a command takes, its own first; ends with NULL. */
+enum { CLI_LISTS = 6 };
+void cli_lists(const cli_command *, const cli_option *list[CLI_LISTS]);
 
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
@@ -99,6 +102,8 @@ rt_status cli_set_columns(const cli_args *, cJSON *config, const char *option, c
 /* Text of others on standard output, as rt_put_plain puts it. */
 void cli_print_text(const char *);
 void cli_print_tree(const cJSON *, int indent);
+/* What "info --devices" tells, as a table. */
+void cli_print_devices(const cJSON *);
 /* The layers of a quantized model as a table. */
 void cli_print_layers(const cJSON *);
 /* The error at hand as {"error": {"code", "kind", "message"}} on standard output, behind what result (or NULL) holds.

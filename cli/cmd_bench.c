@@ -51,5 +51,5 @@ const cli_command cli_bench = {
     .examples = "retort bench experiments/peers/models/cnn.json --threads 1 --json\n"
                 "retort bench --kernels-only --threads 1 rounds=15 seconds=0.2\n",
     .run = run,
-    .takes = CLI_KEYS | CLI_THREADS,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
     .files = 1};

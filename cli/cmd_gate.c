@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "data/files.h"
+#include "data/precision.h"
 #include "experiments/gate.h"
 
 enum { MEMBERS = 16 };
@@ -69,9 +70,12 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     for (const cJSON *k = config->child; k && !st; k = k->next)
-        if (strcmp(k->string, "data"))
-            st = rt_fail(RT_USAGE, "%s: keys of data alone are taken here; limits and speed stand in the policy",
-                         k->string);
+        if (strcmp(k->string, "data") && strcmp(k->string, "precision"))
+            st = rt_fail(RT_USAGE, "%s: keys of data, and precision, are taken here; limits and speed stand in the "
+                         "policy", k->string);
+    rt_cfg own = rt_cfg_begin(config, "");
+    rt_precision precision = st ? RT_P_FP32 : rt_precision_read(&own);
+    if (!st) st = own.status;
     rt_gate_spec spec = {.baseline = baseline,
                          .baselines = files_of(a, init ? "init" : "baseline", baseline),
                          .candidate = candidate,
@@ -82,6 +86,7 @@ static rt_status run(cli_args *a, cJSON **result)
                          .allow_same = cli_flag(a, "allow-same"),
                          .all_kernels = kernels && !strcmp(kernels, "all"),
                          .device = a->device,
+                         .precision = precision,
                          .progress = &a->progress};
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = spec.policy};
     if (!st && init) st = rt_gate_init(&spec, &target, result);
@@ -170,5 +175,5 @@ const cli_command cli_gate = {
         "retort gate --baseline v1.predictions.h5 --candidate v2.predictions.h5 --policy policy.json --github\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_ALL_KERNELS,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_ALL_KERNELS,
     .files = 0};

@@ -103,5 +103,5 @@ const cli_command cli_label = {
                 "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
     .files = 1};

@@ -64,12 +64,14 @@ const cli_command cli_run = {
         "\"${step}\" in a "
         "later step stands for what that step made. A step whose configuration and input files (for images: all files "
         "of the folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
-        "before the first one runs.",
+        "before the first one runs.\n\n"
+        "--device is of train, label, predict, eval and gate, each in the precision that its own configuration names; "
+        "import, quantize and export are work of the CPU.",
     .options = options,
     .keys = cli_run_keys,
     .examples = "retort run experiments/fashion.json --out runs/fashion\n"
                 "retort run experiments/fashion.json --out runs/seed2 --seed 2\n",
     .run = run,
     .show = show,
-    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_BOTH,
     .files = 1};

@@ -24,7 +24,9 @@ static const cli_option options[] = {
      NULL},
     {"force", CLI_FLAG, NULL, "replace a folder that holds another run; files that no run wrote are never replaced",
      NULL},
-    {"allow-numeric-change", CLI_FLAG, NULL, "resume on another kernel family (last bits will differ)", NULL},
+    {"allow-numeric-change", CLI_FLAG, NULL,
+     "resume with other kernels: of another family, on another card, with another precision or library (last bits will "
+     "differ)", NULL},
     {0}};
 
 const cli_command cli_train = {
@@ -40,5 +42,5 @@ const cli_command cli_train = {
     .keys_about = "A key that does not apply to what others chose is refused.",
     .examples = "retort train student.json --out runs/student data.labels=labels.h5 train.epochs=30 --seed 2\n",
     .run = run,
-    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE,
     .files = 1};

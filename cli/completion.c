@@ -8,10 +8,10 @@ typedef void each_fn(const cli_command *, const cli_option *);
 
 static void each_option(const cli_command *c, each_fn *fn)
 {
-    const cli_option *const lists[] = {c->options, cli_common, c->takes & CLI_THREADS ? cli_speed : NULL,
-                                       c->takes & CLI_SEED ? cli_seeds : NULL};
-    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        for (const cli_option *o = lists[i]; o && o->name; o++) fn(c, o);
+    const cli_option *list[CLI_LISTS];
+    cli_lists(c, list);
+    for (int i = 0; list[i]; i++)
+        for (const cli_option *o = list[i]; o->name; o++) fn(c, o);
 }
 
 /* Inside single quotes; specials get a backslash before them. */

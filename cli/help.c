@@ -99,7 +99,8 @@ static void help_on_command(const cli_command *c)
     cli_wrap(c->about, 0, WIDTH);
     putchar('\n');
     print_options(c->options);
-    printf("\nand those of every command, which 'retort --help' lists: --json --quiet%s%s\n",
+    printf("\nand those of every command, which 'retort --help' lists: --json --quiet%s%s%s\n",
+           c->takes & CLI_DEVICE ? " --device" : "",
            c->takes & CLI_THREADS ? " --threads --kernels --int-kernels" : "", c->takes & CLI_SEED ? " --seed" : "");
     if (c->keys) print_keys(c);
     if (c->terms) printf("\nwhat the numbers are\n");
@@ -122,8 +123,9 @@ void cli_help(FILE *f)
         "Options of every command:\n");
     for (const cli_option *o = cli_common; o->name; o++) fprintf(f, "  --%-12s %s\n", o->name, o->help);
     fprintf(f, "and where they have an effect (elsewhere they are refused):\n");
-    for (int i = 0; i < 2; i++)
-        for (const cli_option *o = i ? cli_seeds : cli_speed; o->name; o++)
+    const cli_option *const some[] = {cli_devices, cli_speed, cli_seeds};
+    for (int i = 0; i < 3; i++)
+        for (const cli_option *o = some[i]; o->name; o++)
             fprintf(f, "  --%s %-*s %s\n", o->name, 11 - (int)strlen(o->name), o->value, o->help);
     fprintf(f, "  key.path=value override of the configuration, such as train.epochs=20\n\n"
                "Exit codes: 0 done, 1 gate failed, 2 usage, 3 bad input, 4 could not run, 5 nothing to do it on,\n"

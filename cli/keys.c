@@ -43,6 +43,9 @@
      "u8: the model takes bytes as they are in the data; f32: it takes normalised floats; auto: bytes where the data " \
      "are bytes and the model can take them"}
 
+#define PRECISION "fp32", "fp32, tf32 or bf16: on cards, to how many bits factors of products are rounded (not at " \
+    "all, 10, 7); weights, sums, statistics and losses are fp32 in all of them. The CPU computes in fp32"
+
 const cli_key cli_train_keys[] = {
     {"model", "",
      "{\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 16, \"depth\": 3}, or with "
@@ -159,6 +162,7 @@ const cli_key cli_train_keys[] = {
     {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},
     {"train.prefetch", "4", "batches read ahead; speed only"},
     {"train.readers", "1", "threads that read; speed only"},
+    {"train.precision", PRECISION},
     {"quant", "none",
      "quantization-aware training, also with {}: the run gives a model of integers, which each epoch's validation "
      "asks as it is deployed"},
@@ -233,6 +237,7 @@ const cli_key cli_label_keys[] = {
     {"label.batch", "1024", "rows read at once; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},
+    {"label.precision", PRECISION},
     {NULL, NULL, NULL}};
 
 const cli_key cli_eval_keys[] = {
@@ -261,6 +266,7 @@ const cli_key cli_eval_keys[] = {
     {"eval.speed", "true", "false leaves timing out"},
     {"eval.latency_samples", "2000", "timed calls of one row a model"},
     {"eval.seconds", "1", "of throughput, for each model: over all rounds and batch sizes"},
+    {"eval.precision", PRECISION},
     {"eval.rounds", "10", "turns of each model, in an order drawn anew each time; speeds are medians over them"},
     {"speed.seconds", "10",
      "as long as the first model, timed twice, differs from itself by 3 %, or 5 % of calls lost the "
@@ -281,6 +287,7 @@ const cli_key cli_predict_keys[] = {
     DATA_SLICES,
     {"to", "h5; as --out ends", "h5, csv or npy; as --to"},
     {"topk", "0", "to h5: of classes, the so many largest logits of a row; 0: all"},
+    {"precision", PRECISION},
     {NULL, NULL, NULL}};
 
 const cli_key cli_gate_keys[] = {
@@ -294,6 +301,7 @@ const cli_key cli_gate_keys[] = {
     DATA_CHECK,
     DATA_ID,
     DATA_SLICES,
+    {"precision", PRECISION},
     {NULL, NULL, NULL}};
 
 const cli_key cli_export_keys[] = {
@@ -350,4 +358,5 @@ const cli_key cli_bench_keys[] = {
     {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},
     {"weights", "8", "with qat: bits of weights, 4 to 8"},
     {"profile", "false", "seconds of each call of the plan"},
+    {"precision", PRECISION},
     {NULL, NULL, NULL}};

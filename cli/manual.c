@@ -94,10 +94,9 @@ static void command_page(const cli_command *c)
     put(c->about);
     putchar('\n');
     heading("OPTIONS");
-    options(c->options);
-    options(cli_common);
-    if (c->takes & CLI_THREADS) options(cli_speed);
-    if (c->takes & CLI_SEED) options(cli_seeds);
+    const cli_option *list[CLI_LISTS];
+    cli_lists(c, list);
+    for (int i = 0; list[i]; i++) options(list[i]);
     if (c->keys) {
         heading("CONFIGURATION");
         put("Keys of the configuration, given as path.to.key=value or in the file; defaults in brackets.\n");
@@ -148,12 +147,14 @@ static void program_page(void)
     options(cli_common);
     printf(".PP\n");
     put("Where they have an effect; elsewhere they are refused:\n");
+    options(cli_devices);
     options(cli_speed);
     options(cli_seeds);
     printf(".TP\n.IR key.path = value\noverride of the configuration, such as train.epochs=20\n");
     exit_status();
     heading("ENVIRONMENT");
-    printf(".TP\n.B RETORT_KERNELS\nthe kernel family where\n.B \\-\\-kernels\nis not given\n"
+    printf(".TP\n.B RETORT_DEVICE\nthe device where\n.B \\-\\-device\nis not given\n"
+           ".TP\n.B RETORT_KERNELS\nthe kernel family where\n.B \\-\\-kernels\nis not given\n"
            ".TP\n.B RETORT_INT_KERNELS\nthat of quantized models where\n.B \\-\\-int\\-kernels\nis not given\n");
 }
 

@@ -109,6 +109,65 @@ void cli_print_layers(const cJSON *layers)
     }
 }
 
+/* Names with commas between, in lines that begin below each other. */
+static void print_names(const char *what, const cJSON *list)
+{
+    char text[4096] = "none";
+    size_t n = 0;
+    for (const cJSON *c = list->child; c && n < sizeof text - 64; c = c->next)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%.50s", n ? ", " : "", c->valuestring);
+    printf("\n%s: ", what);
+    cli_wrap(text, (int)strlen(what) + 2, 110);
+}
+
+static const char *or_dash(const cJSON *j, const char *key)
+{
+    const char *s = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
+    return s ? s : "-";
+}
+
+static void put_gib(const cJSON *j, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, key);
+    if (cJSON_IsNumber(v)) printf(" %8.1f", v->valuedouble / (1 << 30));
+    else printf(" %8s", "-");
+}
+
+void cli_print_devices(const cJSON *result)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(result, "devices");
+    printf("%-8s %-28s %10s %10s %8s %8s  %s\n", "device", "card", "capability", "processors", "GiB", "free",
+           "precisions");
+    for (const cJSON *d = list->child; d; d = d->next) {
+        const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(d, "trouble");
+        char card[29];
+        snprintf(card, sizeof card, "%s", or_dash(d, "card"));
+        printf("%-8s ", or_dash(d, "name"));
+        cli_print_text(card);
+        printf("%*s %10s %10d", (int)(28 - strlen(card)), "", or_dash(d, "capability"),
+               cJSON_GetObjectItemCaseSensitive(d, "processors")->valueint);
+        put_gib(d, "memory_bytes");
+        put_gib(d, "free_bytes");
+        putchar(' ');
+        for (const cJSON *p = cJSON_GetObjectItemCaseSensitive(d, "precisions")->child; p; p = p->next)
+            printf(" %s", p->valuestring);
+        putchar('\n');
+        if (cJSON_IsString(trouble)) {
+            printf("         ");
+            cli_print_text(trouble->valuestring);
+            putchar('\n');
+        }
+    }
+    const char *note = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "note"));
+    if (note) {
+        printf("\nno cards: ");
+        cli_print_text(note);
+        putchar('\n');
+    }
+    print_names("operators of cards", cJSON_GetObjectItemCaseSensitive(result, "operators_of_cards"));
+    print_names("of the CPU alone", cJSON_GetObjectItemCaseSensitive(result, "operators_of_the_cpu_alone"));
+}
+
 static const char *kind_of(rt_status st)
 {
     switch (st) {

@@ -147,6 +147,30 @@ static rt_status locate(rt_labels_writer *w, rt_h5_file *f)
     return RT_OK;
 }
 
+/* "avx512": the kernels that computed the answers; NULL: it does not tell, as of answers that no kernel changes. */
+static const char *kernels_of(const cJSON *manifest)
+{
+    const cJSON *teacher = cJSON_GetObjectItemCaseSensitive(manifest, "teacher");
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(teacher, "kernels"));
+}
+
+/* The same teacher, on another device or with other kernels: last digits would differ from block to block. */
+static rt_status same_kernels(const rt_labels_writer *w, const cJSON *old, const cJSON *mine)
+{
+    const char *then = kernels_of(old), *now = kernels_of(mine);
+    cJSON *a = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(old, "teacher"), 1);
+    cJSON *b = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(mine, "teacher"), 1);
+    cJSON_DeleteItemFromObjectCaseSensitive(a, "kernels");
+    cJSON_DeleteItemFromObjectCaseSensitive(b, "kernels");
+    int differ = then && now && strcmp(then, now) && cJSON_Compare(a, b, 1);
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+    if (!differ) return RT_OK;
+    return rt_fail(RT_USAGE, "%s: holds labels of this teacher that were computed by %s, and this is %s: last digits "
+                   "would differ; use what it was begun with (--kernels, --device, label.precision), give another "
+                   "--out, or --force to replace it", w->path, then, now);
+}
+
 static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const cJSON *manifest)
 {
     static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
@@ -167,6 +191,7 @@ static rt_status same_manifest(const rt_labels_writer *w, rt_h5_file *f, const c
     text = rt_json_text(manifest, 0);                   /* as it would be read back */
     st = text ? rt_json_parse(&mine, text, strlen(text), w->path) : rt_fail(RT_RUN, "out of memory");
     free(text);
+    if (!st) st = same_kernels(w, old, mine);
     for (int i = 0; i < 5 && !st; i++) {
         const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]);
         const cJSON *b = cJSON_GetObjectItemCaseSensitive(mine, part[i]);

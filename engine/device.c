@@ -7,6 +7,8 @@
 #include "engine/device_parts.h"
 #include "engine/kernels.h"
 
+enum { MOST_CARDS = 64 };
+
 static const char *const precisions[RT_PRECISIONS] = {"fp32", "tf32", "bf16"};
 
 const char *rt_precision_name(rt_precision p) { return precisions[p]; }
@@ -92,12 +94,17 @@ const char *rt_device_family(const rt_device *d, char text[RT_FAMILY_TEXT])
 
 rt_precision rt_device_precision(const rt_device *d) { return d->precision; }
 
+rt_status rt_device_check_precision(const rt_device *d, rt_precision p)
+{
+    if (d->kind) return d->kind->check(d->card, p);
+    if (p == RT_P_FP32) return RT_OK;
+    return rt_fail(RT_USAGE, "the precision %s needs a card: the CPU computes in fp32 (--device cuda, or precision "
+                   "\"fp32\")", precisions[p]);
+}
+
 rt_status rt_device_set_precision(rt_device *d, rt_precision p)
 {
-    if (d->kind) RT_TRY(d->kind->check(d->card, p));
-    else if (p != RT_P_FP32)
-        return rt_fail(RT_USAGE, "the precision %s needs a card: the CPU computes in fp32 (--device cuda, or precision "
-                       "\"fp32\")", precisions[p]);
+    RT_TRY(rt_device_check_precision(d, p));
     d->precision = p;
     return RT_OK;
 }
@@ -110,3 +117,17 @@ int rt_device_list(rt_device_info *info, int most, char note[300])
     snprintf(info->card, sizeof info->card, "%s kernels", rt_kernels_get()->name);
     return 1 + rt_cuda_device.list(info + 1, most - 1, note);
 }
+
+void rt_device_describe(const rt_device *d, rt_device_info *info)
+{
+    rt_device_info list[1 + MOST_CARDS];
+    char note[300];
+    int n = rt_device_list(list, 1 + MOST_CARDS, note);
+    *info = list[0];
+    if (!d->kind) return;
+    *info = (rt_device_info){0};
+    snprintf(info->name, sizeof info->name, "%s", d->name);
+    for (int i = 1; i < n; i++) if (!strcmp(list[i].name, d->name)) *info = list[i];
+}
+
+int rt_device_operator(int op) { return rt_cuda_device.has(op); }

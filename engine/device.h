@@ -18,8 +18,8 @@ const char *rt_precision_name(rt_precision);             /* "fp32" */
 int rt_precision_find(const char *name);                 /* -1: none has the name */
 
 /* NAME is "cpu", "cuda" (the first card) or "cuda:N"; NULL: what RETORT_DEVICE says, else "cpu". threads: as of
- * rt_pool_new. RT_USAGE when there is no such device in this build or on this machine, with what there is; RT_RUN when
- * it cannot be used: no driver, one that is too old, no code for its capability. */
+ * rt_pool_new. RT_USAGE when no device has the name, with those that there are; RT_RUN when there is no card to be had
+ * here: a build without CUDA, no driver, one that is too old, no code for the card's capability. */
 rt_status rt_device_open(rt_device **, const char *name, int threads);
 /* The CPU; NULL and a message when out of memory. */
 rt_device *rt_device_cpu(int threads);
@@ -34,6 +34,7 @@ enum { RT_FAMILY_TEXT = 120 };
 const char *rt_device_family(const rt_device *, char text[RT_FAMILY_TEXT]);
 /* Of sessions that are made from now on; at first RT_P_FP32. RT_USAGE where the device does not have it. */
 rt_status rt_device_set_precision(rt_device *, rt_precision);
+rt_status rt_device_check_precision(const rt_device *, rt_precision);    /* the same, and nothing changes */
 rt_precision rt_device_precision(const rt_device *);
 /* Rows that inference takes at once to be fast; 0: as the architecture says. */
 int rt_device_micro(const rt_device *);
@@ -49,4 +50,8 @@ typedef struct {
 /* Lists devices into info, at most `most`, the CPU first; returns how many. *note: why there are no cards; "": there
  * are. */
 int rt_device_list(rt_device_info *info, int most, char note[300]);
+/* The entry of this device. */
+void rt_device_describe(const rt_device *, rt_device_info *);
+/* Whether cards, in this build, have an operator (rt_op_id of engine/graph.h); the CPU has all of them. */
+int rt_device_operator(int op);
 #endif

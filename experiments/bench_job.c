@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/session.h"
+#include "data/precision.h"
 #include "engine/rng.h"
+#include "engine/session.h"
 #include "experiments/bench_kernels.h"
 #include "experiments/speed.h"
 #include "experiments/statistics.h"
@@ -18,6 +19,7 @@ enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
 
 typedef struct {
     int what, batch, rounds, kd, adamw, profile, qat, bits;
+    rt_precision precision;
     double seconds;
 } settings;
 
@@ -48,6 +50,22 @@ static rt_status call_once(void *arg)
     return st;
 }
 
+/* Steps that a card has been given and has not done yet. */
+static rt_status wait_for_steps(void *arg)
+{
+    const bench_call *b = arg;
+    rt_step_result r[RT_QUEUE];
+    int n = 1;
+    while (b->s->what == TRAIN && n) {
+        RT_TRY(rt_session_results(b->p->session, 1, r, RT_QUEUE, &n));
+        for (int i = 0; i < n; i++)
+            if (r[i].bad)
+                return rt_fail(RT_RUN, "the loss is %g at step %u, and steps behind it do no work: the timing tells "
+                               "nothing", r[i].total, r[i].step + 1);
+    }
+    return RT_OK;
+}
+
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
 static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, double *rate, double *of_cpu)
 {
@@ -55,7 +73,7 @@ static rt_status take_rounds(const settings *s, const subject *p, rt_step *step,
     for (int round = -1; round < s->rounds; round++) {
         double calls, cpu_calls;
         if (round == 0 && p->session) rt_session_profile(p->session, s->profile);
-        RT_TRY(rt_speed_window(call_once, &call, 4, s->seconds, &calls, &cpu_calls));
+        RT_TRY(rt_speed_window(call_once, wait_for_steps, &call, 4, s->seconds, &calls, &cpu_calls));
         if (round < 0) continue;
         rate[round] = calls * s->batch;
         of_cpu[round] = cpu_calls * s->batch;
@@ -155,7 +173,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
         st = take_rounds(s, &p, &step, rate, of_cpu);
     }
     if (!st) {
-        double median = rt_median_of(rate, s->rounds), peak = rt_kernels_peak(rt_kernels_get());
+        double median = rt_median_of(rate, s->rounds);
         cJSON_AddNumberToObject(r, "samples_per_second", median);
         cJSON_AddNumberToObject(r, "samples_per_cpu_second", rt_median_of(of_cpu, s->rounds));
         cJSON_AddNumberToObject(r, "slowest_round", rate[0]);
@@ -163,7 +181,8 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
         cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
         cJSON_AddNumberToObject(r, "macs", rt_graph_macs(m->graph));
         cJSON_AddNumberToObject(r, "gflops", median * rt_graph_macs(m->graph) * (spec.train ? 6 : 2) * 1e-9);
-        cJSON_AddNumberToObject(r, "peak_gflops_1thread", peak);
+        if (rt_device_is_cpu(device))
+            cJSON_AddNumberToObject(r, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
         if (p.integers) cJSON_AddStringToObject(r, "int_kernels", rt_int_kernels_get()->name);
         if (s->profile && p.session) rt_session_describe(p.session, add_line, cJSON_AddArrayToObject(r, "profile"));
     }
@@ -185,6 +204,7 @@ rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress
                              *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL},
                              *const qats[] = {"off", "live", "frozen", NULL};
     settings s = {0};
+    char family[RT_FAMILY_TEXT];
     (void)progress;
     *result = NULL;
     rt_cfg c = rt_cfg_begin(config, "");
@@ -195,6 +215,7 @@ rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress
     if (s.what != KERNELS) {
         s.batch = rt_cfg_int(&c, "batch", 128, 1, 65536);
         s.profile = rt_cfg_bool(&c, "profile", 0);
+        s.precision = rt_precision_read(&c);
         if (!arch) rt_cfg_fail(&c, "model", "an architecture, or a model file, is required");
     }
     if (s.what == TRAIN) {
@@ -204,9 +225,16 @@ rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress
         s.bits = s.qat ? rt_cfg_int(&c, "weights", 8, 4, 8) : 8;
     }
     RT_TRY(rt_cfg_end(&c));
+    if (s.what == KERNELS && !rt_device_is_cpu(device))
+        return rt_fail(RT_USAGE, "bench: the kernels that are timed are the CPU's: leave --device %s out",
+                       rt_device_name(device));
+    if (s.qat && !rt_device_is_cpu(device))
+        return rt_fail(RT_USAGE, "qat: %s has no quantized kernels: leave qat, or --device, out",
+                       rt_device_name(device));
+    RT_TRY(rt_precision_take(device, s.precision, "precision"));
     cJSON *r = cJSON_CreateObject();
     cJSON_AddStringToObject(r, "what", whats[s.what]);
-    cJSON_AddStringToObject(r, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(r, "kernels", rt_device_family(device, family));
     cJSON_AddNumberToObject(r, "threads", rt_device_threads(device));
     rt_status st = RT_OK;
     if (s.what != KERNELS) st = bench_model(&s, arch, device, r);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "experiments/evaluator_parts.h"
 #include "experiments/predictions.h"
 
@@ -81,6 +82,7 @@ static void read_eval(rt_cfg *c, rt_evaluation *v)
     static const char *const timing[] = {"latency_samples", "seconds", "rounds"};
     rt_cfg e = rt_cfg_object(c, "eval");
     v->set.speed = rt_cfg_bool(&e, "speed", 1);
+    v->set.precision = rt_precision_read(&e);
     if (v->set.speed) {
         rt_cfg s = rt_cfg_object(c, "speed");
         v->speed.samples = rt_cfg_int(&e, timing[0], 2000, 64, 10000000);

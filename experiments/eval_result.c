@@ -259,12 +259,13 @@ static rt_status describe(cJSON *models, rt_evaluation *v, int i)
 static void add_machine(cJSON *r, const rt_evaluation *v)
 {
     cJSON *m = cJSON_AddObjectToObject(r, "machine");
-    rt_machine_describe(m, rt_device_threads(v->device), v->speed.count ? &v->speed.before : NULL);
+    rt_machine_describe(m, v->device, v->speed.count ? &v->speed.before : NULL);
     int quantized = 0;
     for (int i = 0; i < v->count; i++) quantized += rt_teacher_quantized(v->model[i].teacher);
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     if (!v->speed.count) return;
-    cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
+    if (rt_device_is_cpu(v->device))
+        cJSON_AddNumberToObject(m, "peak_gflops_1thread", rt_kernels_peak(rt_kernels_get()));
     rt_speed_describe_all(cJSON_AddObjectToObject(r, "speed"), &v->speed);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "experiments/evaluator_parts.h"
 #include "experiments/report.h"
 
@@ -245,6 +246,7 @@ rt_status rt_evaluate(cJSON *config, const rt_target *out, rt_device *device, co
     v->device = device;
     v->progress = progress;
     rt_status st = rt_eval_read(config, v);
+    if (!st) st = rt_precision_take(device, v->set.precision, "eval.precision");
     if (!st && out) st = open_report(&report, v, out);
     if (!st && v->pair.on) st = rt_eval_find_stored(v);
     if (!st) st = v->count ? evaluate_models(v, config) : rt_eval_compare(v, config);

@@ -43,6 +43,7 @@ typedef struct {
 
 typedef struct {
     int speed, teacher;                /* models are timed; model 0 was named as the teacher */
+    rt_precision precision;
 } rt_eval_settings;
 
 /* A baseline and a candidate (experiments/comparison.h); sides that are predictions are no models. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "data/files.h"
+#include "data/precision.h"
 #include "engine/sha256.h"
 #include "engine/version.h"
 #include "experiments/gate_parts.h"
@@ -173,7 +174,7 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     for (int i = 0; i < w->count; i++) cJSON_AddItemToArray(limits, describe(&w->found[i]));
     if (w->speed) cJSON_AddItemToObject(r, "speed", w->speed);
     w->speed = NULL;
-    rt_machine_describe(cJSON_AddObjectToObject(r, "machine"), rt_device_threads(w->spec->device),
+    rt_machine_describe(cJSON_AddObjectToObject(r, "machine"), w->spec->device,
                         w->timing.count ? &w->timing.before : NULL);
     cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(w->notes, 1));
     cJSON_AddItemToObject(r, "policy", cJSON_Duplicate(w->policy.json, 1));
@@ -252,6 +253,7 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
     w->notes = cJSON_CreateArray();
     w->refused = cJSON_CreateArray();
     rt_status st = rt_policy_read(&w->policy, g->policy, g->today ? g->today : today()), decided = RT_OK;
+    if (!st) st = rt_precision_take(g->device, g->precision, "precision");
     if (!st && target) st = open_out(&out, g, target);
     if (!st) st = look_at_files(w);
     if (!st) st = ask_all(w);

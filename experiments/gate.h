@@ -29,6 +29,7 @@ typedef struct {
     int common, allow_same, all_kernels;
     long today;                    /* rt_days; 0: by the clock */
     rt_device *device;
+    rt_precision precision;        /* that both sides are computed in */
     const rt_progress *progress;
 } rt_gate_spec;
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "experiments/chances.h"
 #include "experiments/gate_parts.h"
 
@@ -198,7 +199,8 @@ rt_status rt_gate_init(const rt_gate_spec *g, const rt_target *target, cJSON **r
     *result = NULL;
     for (int i = 0; i < g->baselines && i < RT_TEACHER_MODELS; i++) inputs[n++] = g->baseline[i];
     inputs[n] = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->data, "source"));
-    rt_status st = rt_output_take(&out, target, inputs);
+    rt_status st = rt_precision_take(g->device, g->precision, "precision");
+    if (!st) st = rt_output_take(&out, target, inputs);
     if (!st) st = rt_output_may_replace(out, RT_OUTPUT_EXPORT);
     if (!st) st = make_policy(g, policy, &rows);
     if (!st) st = write_policy(out, policy);

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "data/files.h"
+#include "data/precision.h"
 #include "experiments/policy.h"
 
 enum { MEMBERS = 16 };
@@ -21,6 +22,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->spec.data = rt_cfg_has(&c, "data") ? rt_cfg_any(&c, "data") : NULL;
     s->spec.common = rt_cfg_bool(&c, "common", 0);
     s->spec.allow_same = rt_cfg_bool(&c, "allow_same", 0);
+    s->spec.precision = rt_precision_read(&c);
     return rt_cfg_end(&c);
 }
 

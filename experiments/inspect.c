@@ -26,6 +26,7 @@ static void add_line(void *list, const char *text) { cJSON_AddItemToArray(list, 
 static rt_status describe_plan(const rt_model *m, int batch, int train, rt_device *device, cJSON *j)
 {
     rt_session *s;
+    char family[RT_FAMILY_TEXT];
     rt_session_spec spec = {.graph = m->graph, .batch = batch, .train = train};
     if (!train) spec.outputs = m->heads;
     rt_model_outputs(m, spec.output);
@@ -38,6 +39,7 @@ static rt_status describe_plan(const rt_model *m, int batch, int train, rt_devic
     RT_TRY(rt_session_new(&s, &spec, device));
     cJSON *plan = cJSON_AddObjectToObject(j, train ? "training_plan" : "inference_plan");
     cJSON_AddNumberToObject(plan, "batch", batch);
+    if (!rt_device_is_cpu(device)) cJSON_AddStringToObject(plan, "device", rt_device_family(device, family));
     cJSON_AddNumberToObject(plan, "arena_bytes", (double)rt_session_bytes(s));
     rt_session_describe(s, add_line, cJSON_AddArrayToObject(plan, "calls"));
     rt_session_free(s);

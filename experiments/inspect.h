@@ -14,4 +14,8 @@ typedef struct {
 } rt_inspect_options;
 
 rt_status rt_inspect(const char *path, const rt_inspect_options *, rt_device *, cJSON **result);
+/* {"devices": [{"name", "card", "capability", "processors", "memory_bytes", "free_bytes", "precisions", "trouble"}],
+ * "note": why there are no cards, "operators_of_cards": [...], "operators_of_the_cpu_alone": [...]}; what is not known,
+ * or does not apply, is null. */
+rt_status rt_inspect_devices(cJSON **result);
 #endif

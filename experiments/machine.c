@@ -77,9 +77,19 @@ void rt_machine_date(char text[32])
     if (!gmtime_r(&now, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm)) strcpy(text, "unknown");
 }
 
-void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since)
+static void add_card(cJSON *into, const rt_device *d)
 {
-    char cpu[128], line[256], date[32];
+    rt_device_info info;
+    if (!d || rt_device_is_cpu(d)) return;
+    rt_device_describe(d, &info);
+    cJSON_AddStringToObject(into, "device", info.name);
+    cJSON_AddStringToObject(into, "card", info.card);
+    cJSON_AddStringToObject(into, "precision", rt_precision_name(rt_device_precision(d)));
+}
+
+void rt_machine_describe(cJSON *into, const rt_device *device, const rt_machine_use *since)
+{
+    char cpu[128], line[256], date[32], family[RT_FAMILY_TEXT];
     struct utsname u;
     double load;
     cpu_name(cpu);
@@ -89,11 +99,12 @@ void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since)
     cJSON_AddStringToObject(into, "cpu", cpu);
     cJSON_AddStringToObject(into, "system", u.release);
     cJSON_AddStringToObject(into, "governor", line);
-    cJSON_AddStringToObject(into, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(into, "kernels", device ? rt_device_family(device, family) : rt_kernels_get()->name);
+    add_card(into, device);
     cJSON_AddStringToObject(into, "compiler", __VERSION__);
     snprintf(line, sizeof line, "glibc %.32s, cJSON %.32s", gnu_get_libc_version(), cJSON_Version());
     cJSON_AddStringToObject(into, "libraries", line);
-    cJSON_AddNumberToObject(into, "threads", threads);
+    cJSON_AddNumberToObject(into, "threads", rt_device_threads(device));
     if (!since) return;
     add_pinned(into);
     cJSON_AddStringToObject(into, "time", date);

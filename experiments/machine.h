@@ -5,16 +5,19 @@
 
 #include <cjson/cJSON.h>
 
+#include "engine/device.h"
+
 /* What else ran while something was measured. */
 typedef struct { double stolen, busy, all; } rt_machine_use;   /* seconds of all CPUs since the start, times 100 */
 
 /* At the beginning; rt_machine_describe tells what has gone since. */
 void rt_machine_look(rt_machine_use *);
-/* Adds to `into` what the machine is: cpu, system, governor, kernels, compiler, libraries, threads. since (NULL:
- * nothing was timed): what it did, pinned (the CPUs that this process may use, where these are not all), time (UTC, ISO
- * 8601), load (of the last minute), steal, the share of time that the hypervisor gave to others, and busy, the share of
- * all CPUs that was used. */
-void rt_machine_describe(cJSON *into, int threads, const rt_machine_use *since);
+/* Adds to `into` what the machine is: cpu, system, governor, kernels (the family of the device that computed, with
+ * precision and library of a card), compiler, libraries, threads; of a card also device, card and precision. since
+ * (NULL: nothing was timed): what it did, pinned (the CPUs that this process may use, where these are not all), time
+ * (UTC, ISO 8601), load (of the last minute), steal, the share of time that the hypervisor gave to others, and busy,
+ * the share of all CPUs that was used. */
+void rt_machine_describe(cJSON *into, const rt_device *, const rt_machine_use *since);
 /* The date that results bear, in UTC, ISO 8601: of SOURCE_DATE_EPOCH (seconds since 1970) where it is set, so that
  * equal runs can give equal files, else of the clock. */
 void rt_machine_date(char text[32]);

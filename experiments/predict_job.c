@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "experiments/predictions.h"
 
 enum { H5, CSV, NPY };
@@ -11,6 +12,7 @@ static const char *const forms[] = {"h5", "csv", "npy", NULL};
 typedef struct {
     rt_teacher_spec model;
     int to, topk;
+    rt_precision precision;
     cJSON *data;
     const char *file[RT_SOURCE_PARTS + 3];     /* of the data, ended by NULL */
 } settings;
@@ -30,6 +32,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->to = rt_cfg_choice(&c, "to", forms, H5);
     s->topk = rt_cfg_int(&c, "topk", 0, 0, 1 << 20);
     if (s->topk && s->to != H5) rt_cfg_fail(&c, "topk", "belongs to to=h5");
+    s->precision = rt_precision_read(&c);
     rt_cfg d = rt_cfg_object(&c, "data");
     RT_TRY(d.status);
     s->data = d.object;
@@ -82,6 +85,7 @@ rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_device *device
     *result = NULL;
     RT_TRY(read_settings(config, &s));
     RT_TRY(check_ending(&s, out->path));
+    RT_TRY(rt_precision_take(device, s.precision, "precision"));
     for (int i = 0; i < s.model.paths; i++) inputs[n++] = s.model.path[i];
     for (int i = 0; s.file[i]; i++) inputs[n++] = s.file[i];
     inputs[n] = NULL;

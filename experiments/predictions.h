@@ -43,7 +43,8 @@ typedef struct {
 typedef struct {
     char *path, name[RT_PREDICTIONS_NAME];
     rt_digest model, data, of_rows;    /* of_rows: of ids and truths, whatever their order */
-    char kernels[64], tool[96], id_from[RT_H5_NAME];       /* id_from "": ids are hashes */
+    char kernels[RT_FAMILY_TEXT + 40], tool[96];
+    char id_from[RT_H5_NAME];          /* "": ids are hashes */
     char *source;                      /* the data file */
     int stored, topk;
     double seen;                       /* rows that the model or an ancestor was trained or chosen on; NAN: not known */

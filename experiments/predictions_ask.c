@@ -245,6 +245,7 @@ static rt_status describe(asking *a, int m)
     rt_predictions *p = a->out[m];
     rt_eval_seen seen;
     rt_digest d;
+    char family[RT_FAMILY_TEXT];
     const char *const *path = a->spec->model[m]->path;
     RT_TRY(rt_teacher_digest(a->teacher[m], &d));
     RT_TRY(rt_eval_data_seen(&a->data, a->teacher[m], path, &seen));
@@ -253,10 +254,9 @@ static rt_status describe(asking *a, int m)
     p->path = strdup(path[0]);
     p->source = strdup(a->data.source);
     name_from(p->name, path[0]);
-    snprintf(p->kernels, sizeof p->kernels, "%s", rt_kernels_get()->name);
+    snprintf(p->kernels, sizeof p->kernels, "%s", rt_device_family(a->spec->device, family));
     if (rt_teacher_quantized(a->teacher[m]))
-        snprintf(p->kernels, sizeof p->kernels, "%.24s, integers %.24s", rt_kernels_get()->name,
-                 rt_int_kernels_get()->name);
+        snprintf(p->kernels, sizeof p->kernels, "%s, integers %.24s", family, rt_int_kernels_get()->name);
     if (!rt_teacher_models(a->teacher[m]) && !(rt_teacher_abilities(a->teacher[m]) & RT_TEACHER_KEEPS))
         snprintf(p->kernels, sizeof p->kernels, "none, a %.40s", rt_teacher_kind_name(a->teacher[m]));
     snprintf(p->tool, sizeof p->tool, "%s", rt_tool());

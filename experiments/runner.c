@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "data/precision.h"
 #include "data/run_folder.h"
 #include "engine/clock.h"
 #include "engine/digest.h"
@@ -45,8 +46,13 @@ typedef struct {
     step step[MAX_STEPS];
     int steps;
     rt_device *device;
+    rt_device *cpu;                 /* what calibrates where `device` is a card; NULL: not needed yet */
     const rt_progress *progress;
 } experiment;
+
+/* On the device; others are the CPU's. */
+static int computes(const step *s)
+{ return s->action == TRAIN || s->action == LABEL || s->action == PREDICT || s->action == EVAL || s->action == GATE; }
 
 static void output_of(const experiment *x, step *s)
 {
@@ -193,6 +199,20 @@ static rt_status check_export(const experiment *x, cJSON *with)
     return rt_export_check(with, stores);
 }
 
+/* Whether the device can do what the step asks of it, before the first step runs. */
+static rt_status check_device(const experiment *x, const step *s, cJSON *with)
+{
+    static const char *const section[] = {[TRAIN] = "train", [LABEL] = "label", [EVAL] = "eval", [GATE] = ""};
+    const char *of = section[s->action];
+    cJSON *keys = of && *of ? cJSON_GetObjectItemCaseSensitive(with, of) : with;
+    if (!computes(s)) return RT_OK;
+    if (s->action == TRAIN && cJSON_HasObjectItem(with, "quant")) RT_TRY(rt_train_check_quant(x->device));
+    if (!cJSON_HasObjectItem(keys, "precision")) return RT_OK;
+    rt_cfg c = rt_cfg_begin(keys, of && *of ? of : "");
+    rt_status st = rt_device_check_precision(x->device, rt_precision_read(&c));
+    return st ? rt_fail_in(st, "%s%sprecision", of && *of ? of : "", of && *of ? "." : "") : RT_OK;
+}
+
 static rt_status check_step(const experiment *x, const step *s)
 {
     cJSON *copy = cJSON_Duplicate(s->with, 1);
@@ -207,6 +227,7 @@ static rt_status check_step(const experiment *x, const step *s)
     if (s->action == EXPORT) st = check_export(x, copy);
     if (s->action == GATE) st = rt_gate_check(copy);
     if (!st) st = check_files(x, s);
+    if (!st) st = check_device(x, s, copy);
     cJSON_Delete(copy);
     return st ? rt_fail_in(st, "step '%s'", s->name) : RT_OK;
 }
@@ -319,7 +340,7 @@ static rt_status hash_files(const cJSON *j, int folders, rt_hasher *h)
     return RT_OK;
 }
 
-static rt_status hash_step(const step *s, rt_digest *out)
+static rt_status hash_step(const experiment *x, const step *s, rt_digest *out)
 {
     rt_hasher *h = rt_hasher_new();
     cJSON *with = cJSON_Duplicate(s->with, 1);
@@ -327,7 +348,9 @@ static rt_status hash_step(const step *s, rt_digest *out)
     char *text = with ? cJSON_PrintUnformatted(with) : NULL;
     rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) {
-        const char *kernels = rt_kernels_get()->name;
+        char family[RT_FAMILY_TEXT];
+        rt_device_set_precision(x->device, RT_P_FP32);     /* the step's own is in its configuration */
+        const char *kernels = computes(s) ? rt_device_family(x->device, family) : rt_kernels_get()->name;
         rt_hasher_add(h, rt_version(), strlen(rt_version()));
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, actions[s->action], strlen(actions[s->action]));
@@ -424,7 +447,7 @@ static rt_status perform(const experiment *x, step *s, int stale, cJSON **result
     case LABEL:
         out.force = stale;
         return rt_label(s->with, &out, x->device, x->progress, result);
-    case QUANTIZE: return rt_quantize(s->with, &out, x->device, x->progress, result);
+    case QUANTIZE: return rt_quantize(s->with, &out, x->cpu ? x->cpu : x->device, x->progress, result);
     case PREDICT: return rt_predict_rows(s->with, &out, x->device, x->progress, result);
     case EXPORT: return rt_export(s->with, &out, result);
     case GATE: return rt_gate_run(s->with, &out, x->device, x->progress, result);
@@ -536,7 +559,7 @@ static rt_status run_step(const experiment *x, int i, cJSON *list, cJSON *summar
     cJSON_AddStringToObject(entry, "output", s->output);
     state_name(name, s, "step");
     rt_run_folder_path(x->folder, path, name);
-    RT_TRY(hash_step(s, &hash));
+    RT_TRY(hash_step(x, s, &hash));
     int same;
     RT_TRY(unchanged(path, &hash, s, &old, &same));
     if (same) {
@@ -579,6 +602,8 @@ rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_device *devi
     x->progress = progress;
     x->config = out->config;
     rt_status st = read_experiment(config, out->path, x);
+    for (int i = 0; i < x->steps && !st && !x->cpu && !rt_device_is_cpu(device); i++)
+        if (x->step[i].action == QUANTIZE && !(x->cpu = rt_device_cpu(rt_device_threads(device)))) st = RT_RUN;
     if (!st) st = take_folder(x);
     if (!st) {
         cJSON *r = *result = cJSON_CreateObject();
@@ -598,6 +623,7 @@ rt_status rt_experiment_run(cJSON *config, const rt_target *out, rt_device *devi
         cJSON_AddNumberToObject(r, "seconds", rt_seconds() - start);
     }
     rt_run_folder_close(x->folder);
+    rt_device_close(x->cpu);
     free(x);
     return st;
 }

@@ -27,15 +27,17 @@ void rt_speed_disturbed(const double *stamp, int calls, double cpu, unsigned cha
         lost[k] = waited && stamp[k + 1] - stamp[k] > need * (1 + disturbed_share) + disturbed_seconds;
 }
 
-rt_status rt_speed_window(rt_status (*fn)(void *arg), void *arg, int group, double seconds, double *rate,
-                          double *of_cpu)
+rt_status rt_speed_window(rt_status (*fn)(void *arg), rt_status (*end)(void *arg), void *arg, int group, double seconds,
+                          double *rate, double *of_cpu)
 {
     double start = rt_seconds(), cpu = rt_process_seconds(), gone;
     uint64_t calls = 0;
     do {
         RT_TRY(rt_check_stop());
         for (int k = 0; k < group; k++, calls++) RT_TRY(fn(arg));
-    } while ((gone = rt_seconds() - start) < seconds);
+    } while (rt_seconds() - start < seconds);
+    if (end) RT_TRY(end(arg));
+    gone = rt_seconds() - start;
     *rate = (double)calls / gone;
     if (of_cpu) *of_cpu = (double)calls / (rt_process_seconds() - cpu);
     return RT_OK;
@@ -63,6 +65,8 @@ static double clock_cost(void)
     }
     return least;
 }
+
+static int on_card(const rt_speed *s) { return !rt_device_is_cpu(s->device); }
 
 static int rows_of(int scenario) { return scenario == RT_MULTI_STREAM ? RT_SPEED_STREAMS : 1; }
 
@@ -132,7 +136,7 @@ static rt_status prepare(rt_speed *s, rt_speed_subject *e)
         if (k == RT_MULTI_STREAM && !(s->scenarios & 1u << k)) continue;
         double start = rt_seconds();
         RT_TRY(rt_teacher_twin(&e->stream[k], e->teacher));
-        RT_TRY(rt_teacher_ready(e->stream[k], s->single, rows_of(k), NULL, 0));
+        RT_TRY(rt_teacher_ready(e->stream[k], on_card(s) ? s->device : s->single, rows_of(k), NULL, 0));
         if (k == RT_SINGLE_STREAM) e->ready = rt_seconds() - start;
         for (int q = 0; q < RT_QUANTILES; q++) {
             e->calls[k].round[q] = calloc(RT_SPEED_ROUNDS, sizeof(float));
@@ -201,7 +205,8 @@ static rt_status take_calls(rt_speed *s, rt_speed_subject *e, int scenario, uint
             RT_TRY(ask(e->stream[scenario], raw, rows, s->answer));
             stamp[k + 1] = rt_seconds();
         }
-        rt_speed_disturbed(stamp, calls, rt_thread_seconds() - cpu, lost);
+        if (on_card(s)) memset(lost, 0, sizeof lost);        /* a call waits for the card, and that is its time */
+        else rt_speed_disturbed(stamp, calls, rt_thread_seconds() - cpu, lost);
         for (int k = 0; k < calls; k++) {
             float took = (float)fmax(0, stamp[k + 1] - stamp[k] - s->clock_cost);
             if (lost[k]) c->sample[c->room - ++c->disturbed] = took;
@@ -229,8 +234,9 @@ static rt_status take_rate(rt_speed *s, rt_speed_subject *e, int b)
     batch_call call = {s, e, b};
     double rate, before, after;
     RT_TRY(call_batch(&call));
-    int group = group_of(e->call * rt_speed_size[b] / rt_device_threads(s->device)), read = rt_machine_joules(&before);
-    RT_TRY(rt_speed_window(call_batch, &call, group, s->seconds / s->rounds / RT_SPEED_SIZES, &rate, NULL));
+    int group = group_of(e->call * rt_speed_size[b] / rt_device_threads(s->device));
+    int read = on_card(s) ? 0 : rt_machine_joules(&before);      /* they are the processor's */
+    RT_TRY(rt_speed_window(call_batch, NULL, &call, group, s->seconds / s->rounds / RT_SPEED_SIZES, &rate, NULL));
     double rows = rate * rt_speed_size[b], gone = s->seconds / s->rounds / RT_SPEED_SIZES;
     if (read && rt_machine_joules(&after) == read && after > before) {
         e->joules += after - before;
@@ -289,8 +295,8 @@ static rt_status read_rows(rt_speed *s)
         const rt_head *head = rt_teacher_heads(s->subject[i].teacher, &count);
         if (rt_heads_width(head, count) > widest) widest = rt_heads_width(head, count);
     }
-    s->single = rt_device_cpu(1);
-    if (!s->single) return RT_RUN;
+    s->single = on_card(s) ? NULL : rt_device_cpu(1);
+    if (!s->single && !on_card(s)) return RT_RUN;
     s->answer = rt_floats_new((size_t)RAW_ROWS * (size_t)widest);
     if (!s->answer) return RT_RUN;
     s->raw = malloc(rt_source_row_bytes(s->x) * RAW_ROWS + 64);
@@ -304,6 +310,9 @@ rt_status rt_speed_measure(rt_speed *s)
     if (!s->count) return RT_OK;
     s->subject[s->count++] = (rt_speed_subject){.name = s->subject[0].name, .teacher = s->subject[0].teacher};
     RT_TRY(read_rows(s));
+    if (on_card(s))
+        rt_eval_note(s->notes, "latency and throughput on %s are those of whole calls: rows to the card, the model, "
+                     "answers back; whether a call lost the CPU is not seen there.", rt_device_name(s->device));
     s->clock_cost = clock_cost();
     s->began = rt_seconds();
     rt_machine_look(&s->before);

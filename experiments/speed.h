@@ -10,7 +10,8 @@
  *
  * A call is disturbed when it took longer than 1.1 times its CPU time and 10 us: it lost the CPU to something else.
  * (Calls below 20 us are taken in groups of up to 16 with one CPU time, outside of what is timed.) What reading the
- * clock costs is taken off. */
+ * clock costs is taken off. On a card a call is all of it: rows to the card, the model, answers back; the CPU only
+ * waits for it, so no call counts as disturbed. */
 #ifndef RT_EXPERIMENTS_SPEED_H
 #define RT_EXPERIMENTS_SPEED_H
 
@@ -70,7 +71,7 @@ typedef struct {
     rt_machine_use before;
     char *raw;
     float *answer;
-    rt_device *single;
+    rt_device *single;                 /* the CPU with one thread; NULL: a card is timed */
 } rt_speed;
 
 /* Times all subjects. Fields begin as zeros. RT_INTERRUPTED within a call of being asked. */
@@ -82,9 +83,10 @@ void rt_speed_free(rt_speed *);
 void rt_speed_disturbed(const double *stamp, int calls, double cpu, unsigned char *lost);
 
 /* Calls fn(arg) until `seconds` are gone, at least once and in groups of `group`: calls a second of the clock, and of
- * the CPU time of all threads. */
-rt_status rt_speed_window(rt_status (*fn)(void *arg), void *arg, int group, double seconds, double *rate,
-                          double *of_cpu);
+ * the CPU time of all threads. end(arg), where it is not NULL, waits for what calls have only begun: that is timed,
+ * too. */
+rt_status rt_speed_window(rt_status (*fn)(void *arg), rt_status (*end)(void *arg), void *arg, int group, double seconds,
+                          double *rate, double *of_cpu);
 
 /* ---- figures ---- */
 

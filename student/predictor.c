@@ -105,13 +105,18 @@ static void run_tile(void *arg, int tile, int thread)
 
 /* ---- */
 
+static const char *name_of(const rt_model *m) { return m->head[0].names.of ? m->head[0].names.of : "the model"; }
+
 static rt_status begin_engine(rt_predictor *p, int i, const int *features, int feature_count)
 {
     const rt_model *m = p->model[i];
     if (rt_model_quantized(m)) {
         if (feature_count)
             return rt_fail(RT_USAGE, "%s: is quantized, and its integer program keeps no features of layers; take its "
-                           "float model", m->head[0].names.of ? m->head[0].names.of : "the model");
+                           "float model", name_of(m));
+        if (!rt_device_is_cpu(p->device))
+            return rt_fail(RT_USAGE, "%s: is quantized, and %s has no quantized kernels: use --device cpu, or its "
+                           "float model", name_of(m), rt_device_name(p->device));
         return begin_program(p, &p->engine[i], m);
     }
     rt_session_spec spec = {.graph = m->graph, .batch = p->micro, .rows = p->engine[i].rows, .params = m->params,
@@ -132,7 +137,8 @@ rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int coun
     p->device = device;
     p->count = count;
     p->own = rt_model_width(models[0]);
-    p->micro = micro ? micro : rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
+    p->micro = micro ? micro : rt_device_micro(device);
+    if (!p->micro) p->micro = rt_graph_macs(models[0]->graph) > 200000 ? 64 : 256;
     p->engine = calloc((size_t)count, sizeof *p->engine);
     p->place = calloc((size_t)count, sizeof *p->place);
     p->z = malloc((size_t)p->micro * (size_t)p->own * sizeof *p->z);
@@ -173,8 +179,6 @@ static rt_status take_room(rt_predictor *p, int width)
     p->width = width;
     return RT_OK;
 }
-
-static const char *name_of(const rt_model *m) { return m->head[0].names.of ? m->head[0].names.of : "the model"; }
 
 /* Members of an ensemble agree by name, whatever their first one's answer is matched by: first, or NULL, is where that
  * one's elements stand. */

@@ -14,8 +14,9 @@
 typedef struct rt_predictor rt_predictor;
 
 /* Models and device are borrowed. An ensemble's models may have their heads and classes in different orders: answers
- * are given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by the
- * architecture. features: tensors of model 0 to keep besides the answer (only for a single float model). */
+ * are given in the first one's; RT_INPUT with both lists when one has other heads or classes. micro 0: chosen by
+ * the device, or by the architecture. A quantized model needs the CPU (RT_USAGE). features: tensors of model 0 to keep
+ * besides the answer (only for a single float model). */
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_device *, int micro,
                            const int *features, int feature_count);
 void rt_predictor_free(rt_predictor *);

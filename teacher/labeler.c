@@ -6,6 +6,7 @@
 
 #include "data/identity.h"
 #include "data/labels.h"
+#include "data/precision.h"
 #include "data/provenance.h"
 #include "data/row_check.h"
 #include "data/rows.h"
@@ -23,6 +24,7 @@ typedef struct {
     rt_check check;
     rt_match match;
     rt_dtype type;
+    rt_precision precision;
 } settings;
 
 static rt_status read_settings(cJSON *config, settings *s)
@@ -48,6 +50,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
     s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
+    s->precision = rt_precision_read(&o);
     rt_cfg_join(&c, &o);
     return rt_cfg_end(&c);
 }
@@ -144,6 +147,7 @@ static rt_status open_all(labeler *l)
 static rt_status describe(const labeler *l, cJSON **out)
 {
     const settings *s = &l->set;
+    char family[RT_FAMILY_TEXT];
     cJSON *m = *out = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "tool", rt_tool());
     cJSON *t = cJSON_AddObjectToObject(m, "teacher");
@@ -152,7 +156,7 @@ static rt_status describe(const labeler *l, cJSON **out)
     if (native) cJSON_AddNumberToObject(t, "models", native);
     int quantized = rt_teacher_quantized(l->teacher);      /* whose answers are the same in every family */
     if (quantized) cJSON_AddNumberToObject(t, "integer_contract", RT_INT_CONTRACT);
-    if (quantized < native) cJSON_AddStringToObject(t, "kernels", rt_kernels_get()->name);
+    if (quantized < native) cJSON_AddStringToObject(t, "kernels", rt_device_family(l->device, family));
     RT_TRY(rt_teacher_tell(l->teacher, t));
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     const rt_names *columns = rt_teacher_columns(l->teacher);
@@ -379,12 +383,18 @@ static cJSON *result_of(const labeler *l)
     return r;
 }
 
-/* Keeps what was labelled, also after an error, whose message stays. */
+/* Keeps what was labelled, also after an error, whose message stays; of a card that failed it says so. */
 static rt_status end(labeler *l, rt_status st)
 {
     char message[1024];
     snprintf(message, sizeof message, "%s", rt_error_message());
+    rt_labels_summary s = rt_labels_written(l->writer);
+    unsigned long long kept = 0;
+    for (int i = RT_LABEL_DONE; i < RT_LABEL_STATUSES; i++) kept += s.status[i];
     rt_status ended = rt_labels_end(l->writer);
+    if (st == RT_RUN && !ended && !rt_device_is_cpu(l->device))
+        return rt_fail(st, "%s; %llu of %llu rows are labelled and on disk: the same command goes on from there",
+                       message, kept, (unsigned long long)l->spec.rows);
     return st ? rt_fail(st, "%s", message) : ended;
 }
 
@@ -394,6 +404,7 @@ rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const
     cJSON *r = NULL;
     *result = NULL;
     RT_TRY(read_settings(config, &l.set));
+    RT_TRY(rt_precision_take(device, l.set.precision, "label.precision"));
     l.notes = cJSON_CreateArray();
     rt_status st = open_all(&l);
     if (!st) st = begin(&l);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "engine/digest.h"
 #include "student/arch.h"
 
@@ -163,6 +164,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     s->prefetch = rt_cfg_int(&t, "prefetch", 4, 0, 1024);
     s->workers = rt_cfg_int(&t, "readers", 1, 1, 64);
     if (s->workers > 1 && !s->prefetch) rt_cfg_fail(&t, "readers", "need train.prefetch above 0");
+    s->precision = rt_precision_read(&t);
     rt_cfg_join(&c, &t);
     if (s->heads) check_use(&c, s);
     RT_TRY(rt_cfg_end(&c));
@@ -203,7 +205,8 @@ void rt_train_config_digest(rt_trainer *t)
 {
     static const char *const places[] = {"init", "teacher", NULL};
     static const char *const data[] = {"source", "x", "y", "targets", "labels", "check", NULL};
-    static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds", NULL};
+    static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds",
+                                        "precision", NULL};          /* which is part of the kernels' family */
     cJSON *c = cJSON_Duplicate(t->config, 1);
     drop(c, places);
     drop(cJSON_GetObjectItemCaseSensitive(c, "data"), data);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/precision.h"
 #include "student/arch.h"
 #include "student/quantizers.h"
 
@@ -125,6 +126,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     rt_train_settings *s = &t->set;
     rt_session_spec spec = {.batch = s->batch, .train = 1, .rows = t->rows,
                             .update = &s->optimizer.update, .accumulates = s->accumulate > 1, .keeps = 1};
+    RT_TRY(rt_precision_take(t->opt->device, s->precision, "train.precision"));
+    if (s->quant.on) RT_TRY(rt_train_check_quant(t->opt->device));
     RT_TRY(rt_train_open_data(t));
     RT_TRY(make_model(t));
     RT_TRY(make_graph(t, &spec));

@@ -39,6 +39,13 @@ static rt_status choose(rt_trainer *t)
 static rt_quantize_spec spec_of(const rt_train_quant *q)
 { return (rt_quantize_spec){.bytes = q->bytes, .bits = q->bits, .range = q->range, .learn = q->learn}; }
 
+rt_status rt_train_check_quant(const rt_device *d)
+{
+    if (rt_device_is_cpu(d)) return RT_OK;
+    return rt_fail(RT_USAGE, "quant: %s has no quantized kernels: train on the CPU (--device cpu), or in float",
+                   rt_device_name(d));
+}
+
 rt_status rt_train_quant_begin(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;

@@ -182,6 +182,7 @@ static rt_status set_provenance(rt_trainer *t)
 {
     static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest",
                                       "teacher", "best_epoch", "seed", "seen", "content", "quantized"};
+    char family[RT_FAMILY_TEXT];
     cJSON *p = t->model->provenance, *seen = cJSON_CreateArray();
     rt_status st = list_seen(t, seen);
     if (st) {
@@ -190,7 +191,7 @@ static rt_status set_provenance(rt_trainer *t)
     }
     for (size_t i = 0; i < sizeof old / sizeof old[0]; i++) cJSON_DeleteItemFromObjectCaseSensitive(p, old[i]);
     cJSON_AddStringToObject(p, "tool", rt_tool());
-    cJSON_AddStringToObject(p, "kernels", rt_kernels_get()->name);
+    cJSON_AddStringToObject(p, "kernels", rt_device_family(t->opt->device, family));
     cJSON_AddItemToObject(p, "seed", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(t->config, "seed"), 1));
     cJSON_AddStringToObject(p, "data", t->set.source);
     cJSON_AddStringToObject(p, "data_digest", t->data_digest.hex);

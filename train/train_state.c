@@ -49,6 +49,7 @@ rt_status rt_train_save(rt_trainer *t)
     cJSON_AddItemReferenceToObject(j, "history", t->history);
     rt_status st = rt_checkpoint_save(t->folder, t->done, j, b, n);
     cJSON_Delete(j);
+    if (!st) t->saved = t->done;
     return st;
 }
 
@@ -100,7 +101,7 @@ rt_status rt_train_load(rt_trainer *t, int *found)
                      t->opt->out, kernels, family);
     if (!st) st = check_state(t, j);
     if (!st) {
-        t->done = (uint64_t)rt_train_number(j, "batches");
+        t->done = t->saved = (uint64_t)rt_train_number(j, "batches");
         rt_session_set_updates(t->session, (uint64_t)rt_train_number(j, "updates"));
         t->best_epoch = (int)rt_train_number(j, "best_epoch");
         t->best = rt_train_number(j, "best");

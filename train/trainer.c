@@ -88,12 +88,30 @@ static rt_status collect(rt_trainer *t, int wait)
         for (int i = 0; i < n; i++) {
             char where[300];
             t->epoch_loss += r[i].total;
+            t->told++;
             if (!r[i].bad) continue;
+            t->diverged = 1;
             rt_session_find_bad(t->session, where, sizeof where);
             return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set "
                            "train.clip", r[i].total, r[i].epoch + 1, r[i].step + 1, where);
         }
     } while (n);
+    return RT_OK;
+}
+
+/* A device is let no further behind than about a quarter of a second, so that a run which is asked to stop does so
+ * within one: it is waited for after so many steps as took that long when it was last waited for. Of fast steps a queue
+ * of the device's bounds them. */
+static rt_status keep_near(rt_trainer *t)
+{
+    static const double most = 0.25;
+    uint64_t given = t->done % t->steps + 1;
+    if (t->ahead == RT_QUEUE || given < t->told + (uint64_t)t->ahead) return RT_OK;
+    RT_TRY(collect(t, 1));
+    double now = rt_seconds(), can = most * (double)(t->done + 1 - t->near_done) / (now - t->near + 1e-9);
+    t->ahead = can >= RT_QUEUE ? RT_QUEUE : can < 1 ? 1 : (int)can;
+    t->near = now;
+    t->near_done = t->done + 1;
     return RT_OK;
 }
 
@@ -112,7 +130,8 @@ static rt_status train_batch(rt_trainer *t, const rt_batch *b)
                     .lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps)};
     RT_TRY(set_batch(t, b));
     RT_TRY(rt_session_step(t->session, &step));
-    return collect(t, 0);
+    RT_TRY(collect(t, 0));
+    return keep_near(t);
 }
 
 static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
@@ -181,6 +200,7 @@ static rt_status end_epoch(rt_trainer *t, int epoch)
     cJSON_AddItemToArray(t->history, e);
     say_epoch(t, e, epoch, value, digest.hex);
     t->epoch_loss = 0;
+    t->told = 0;
     return RT_OK;
 }
 
@@ -189,7 +209,7 @@ static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
     char note[64];
     double batch = t->set.batch, rate = (double)(t->done - first) * batch / seconds;
     snprintf(note, sizeof note, "epoch %d/%d loss %.4f", (int)((t->done - 1) / t->steps) + 1, t->set.epochs,
-             t->epoch_loss / (double)((t->done - 1) % t->steps + 1));
+             t->told ? t->epoch_loss / (double)t->told : NAN);
     rt_progress_update(t->opt->progress, "train", (double)t->done * batch, (double)t->total * batch, rate, "samples",
                        note);
 }
@@ -207,9 +227,32 @@ static rt_status take_batch(rt_trainer *t, rt_stream *stream)
     return st;
 }
 
+/* The step failed, by its rows or by its teacher, while a device is behind: what was wrong in a step before it comes
+ * first. */
+static rt_status steps_before(rt_trainer *t, rt_status st)
+{
+    char message[1024];
+    if (!t->session || t->diverged || st == RT_INTERRUPTED) return st;
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    rt_status before = collect(t, 1);
+    return before && t->diverged ? before : rt_fail(st, "%s", message);
+}
+
+/* A card that fails does not take back what is on disk. */
+static rt_status say_kept(const rt_trainer *t, rt_status st)
+{
+    char message[1024];
+    if (st != RT_RUN || t->diverged || !t->run || rt_device_is_cpu(t->opt->device)) return st;
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    if (!t->saved) return rt_fail(st, "%s; there is no checkpoint yet: the same command begins anew", message);
+    return rt_fail(st, "%s; the last checkpoint is %s/checkpoint-%08llu.h5: the same command goes on from there",
+                   message, t->folder, (unsigned long long)t->saved);
+}
+
 /* A teacher was interrupted before it answered: the step is done when the run goes on. */
 static rt_status keep_interrupted(rt_trainer *t)
 {
+    RT_TRY(collect(t, 1));
     if (t->run && t->done) RT_TRY(rt_train_save(t));
     return rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
                    (unsigned long long)t->done, (unsigned long long)t->total);
@@ -233,13 +276,17 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
     if (until > t->total) until = t->total;
     double start = rt_seconds(), saved = start, mark = start, before = t->seconds;
     uint64_t first = t->done;
+    if (!t->ahead) t->ahead = 1;
+    t->near = start;
+    t->near_done = first;
     rt_status st = rt_train_quant_ready(t, 0);
     /* All of an epoch's steps are done, but it was interrupted while it was validated. */
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
+    t->told = open_epoch ? t->steps : t->done % t->steps;
     while ((open_epoch || (t->done < until && !out_of_patience(t))) && !st) {
         if (!open_epoch && (st = take_batch(t, stream))) {
-            if (st == RT_INTERRUPTED) st = keep_interrupted(t);
+            st = st == RT_INTERRUPTED ? keep_interrupted(t) : steps_before(t, st);
             break;
         }
         open_epoch = 0;
@@ -274,7 +321,7 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
                          (unsigned long long)t->done, (unsigned long long)t->total);
     }
     rt_stream_close(stream);
-    return st;
+    return say_kept(t, st);
 }
 
 rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)

@@ -16,7 +16,7 @@ typedef struct {
     const char *out;               /* folder */
     int force;                     /* replace another run's folder */
     const char *config;            /* the file that the configuration came from, or NULL */
-    int allow_numeric_change;      /* resume on another kernel family */
+    int allow_numeric_change;      /* resume with other kernels: of another family, card, precision or library */
     rt_device *device;
     rt_sources *sources;           /* shared with other runs of the process; NULL: own */
     const rt_progress *progress;
@@ -24,6 +24,9 @@ typedef struct {
 
 /* config becomes the effective configuration. *result (freed by the caller) is the content of result.json. */
 rt_status rt_train(cJSON *config, const rt_train_options *, cJSON **result);
+
+/* RT_USAGE when the device has no quantized kernels, which "quant" needs. */
+rt_status rt_train_check_quant(const rt_device *);
 
 /* Reads and checks a configuration without touching data: the errors a user should see before an experiment starts. */
 rt_status rt_train_check(cJSON *config);

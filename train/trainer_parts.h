@@ -85,6 +85,7 @@ typedef struct {
     int monitor_head;
     int patience;                  /* epochs without a better one after which the run ends; 0: none */
     int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
+    rt_precision precision;
     uint64_t seed;
 } rt_train_settings;
 
@@ -136,8 +137,14 @@ typedef struct {
     rt_loss_batch hint[RT_MAX_HINTS];
     int *partner;
     float *answers;                /* (B, W) of the teacher in the loop */
-    double best, epoch_loss;
+    double best, epoch_loss;       /* epoch_loss: the sum over the steps of the epoch in hand that have told theirs */
     uint64_t done, steps, total;   /* batches */
+    uint64_t told;                 /* steps in epoch_loss */
+    int ahead;                     /* steps that a device may be behind; see keep_near */
+    double near;                   /* when it last was behind by none */
+    uint64_t near_done;            /* and what was done then */
+    uint64_t saved;                /* batches that the last checkpoint holds; 0: there is none */
+    int diverged;
     int best_epoch;
     double seconds, data_seconds;
     cJSON *history;

@@ -21,4 +21,11 @@ static int list(rt_device_info *info, int most, char note[300])
     return 0;
 }
 
-const rt_device_kind rt_cuda_device = {.name = "cuda", .open = open_card, .close = close_card, .list = list};
+static int has(int op)
+{
+    (void)op;
+    return 0;
+}
+
+const rt_device_kind rt_cuda_device = {.name = "cuda", .open = open_card, .close = close_card, .list = list,
+                                       .has = has};
