@@ -1,0 +1,88 @@
+/* engine/cuda/conv_launch.h - convolutions on a card: their shapes, and what launches their kernels. C17 and C++.
+ *
+ * Everything is about one convolution of images (rows, h, w, c) to outputs (rows, oh, ow, n), weights w (kh, kw, cg, n):
+ *
+ *   forward   y[p][n] = act(bias[n] + sum_{tap, ci} x[pixel of p and tap][ci] w[tap][ci][n])
+ *   back      dx[q][c] (+)= bias[c] + sum_{tap, j} dy[pixel of q and tap][j] w[tap][c][j]
+ *   weights   dw[tap][ci][n] (+)= sum_p x[pixel of p and tap][ci] dy[p][n];  dbias[n] (+)= sum_p dy[p][n]
+ *
+ * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products of
+ * pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
+ * channels, whatever the tile that it falls into. With a stride, `back` goes by classes of pixels that see the same
+ * taps. The third is cut into parts along the pixels, by shape alone, that a second kernel adds up in their order. */
+#ifndef RT_ENGINE_CUDA_CONV_LAUNCH_H
+#define RT_ENGINE_CUDA_CONV_LAUNCH_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/kernels.h"
+
+typedef struct {
+    int rows;
+    int h, w, c, oh, ow, n;
+    int kh, kw, sh, sw, dh, dw, pt, pl;  /* taps lie dh and dw apart */
+    int groups, cg, ng;                  /* channels that a group reads and writes */
+} rt_conv_shape;
+
+/* How products are computed: in floats; as sums of three products of the two halves that a float is of tf32, which is
+ * as good; of factors rounded to tf32 or bfloat16. All but the first need compute capability 8.0, and channels of a
+ * group that 4 divides, else the first is taken. */
+typedef enum { RT_CONV_FLOAT, RT_CONV_TF32X3, RT_CONV_TF32, RT_CONV_BF16 } rt_conv_math;
+
+enum { RT_CONV_DEEP = 16 };              /* terms of a sum that a block reads at once */
+
+/* Few channels a group, as in depthwise convolutions: a thread computes a value alone. */
+static inline int rt_conv_is_direct(const rt_conv_shape *s)
+{ return s->groups > 1 && (s->cg < 8 || s->ng < 8); }
+
+/* Parts that the pixels are cut into for `weights`, each of rt_conv_part pixels but for the last. */
+static inline size_t rt_conv_pixels(const rt_conv_shape *s) { return (size_t)s->rows * (size_t)s->oh * (size_t)s->ow; }
+static inline size_t rt_conv_weights(const rt_conv_shape *s)
+{ return (size_t)s->kh * (size_t)s->kw * (size_t)s->cg * (size_t)s->n; }
+static inline int rt_conv_columns(int n) { return n <= 16 ? 16 : n <= 32 ? 32 : 64; }
+static inline size_t rt_conv_part(const rt_conv_shape *s)
+{
+    enum { BLOCKS = 528, ROWS = 64, LEAST = 128, SUMS = 9, LANES = 32 };
+    size_t m = (size_t)s->kh * (size_t)s->kw * (size_t)s->cg, q = (size_t)rt_conv_columns(s->ng), tiles;
+    if (rt_conv_is_direct(s)) tiles = (m + SUMS - 1) / SUMS * (((size_t)s->n + LANES - 1) / LANES);
+    else tiles = (m + ROWS - 1) / ROWS * (((size_t)s->ng + q - 1) / q) * (size_t)s->groups;
+    size_t parts = tiles < BLOCKS ? BLOCKS / tiles : 1, pixels = rt_conv_pixels(s), part = (pixels + parts - 1) / parts;
+    if (part < LEAST) part = LEAST;
+    return (part + RT_CONV_DEEP - 1) / RT_CONV_DEEP * RT_CONV_DEEP;
+}
+static inline int rt_conv_parts(const rt_conv_shape *s)
+{
+    size_t part = rt_conv_part(s);
+    return (int)((rt_conv_pixels(s) + part - 1) / part);
+}
+/* Floats that `weights` works in: of the parts, weights and bias. */
+static inline size_t rt_conv_partial(const rt_conv_shape *s)
+{
+    int parts = rt_conv_parts(s);
+    return parts > 1 ? (size_t)parts * (rt_conv_weights(s) + (size_t)s->n) : 0;
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* bias may be NULL; act: NONE, RELU, RELU6. */
+void rt_k_conv(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, const float *x, const float *w,
+               const float *bias, rt_act act);
+void rt_k_conv_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
+                    const float *bias, int add);
+/* partial: rt_conv_partial floats; dbias may be NULL. */
+void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
+                       const float *x, const float *dy, int add_dw, int add_dbias);
+/* The same of shapes for which rt_conv_is_direct. */
+void rt_k_direct(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
+                 rt_act act);
+void rt_k_direct_back(cudaStream_t, const rt_conv_shape *, float *dx, const float *dy, const float *w,
+                      const float *bias, int add);
+void rt_k_direct_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,
+                         const float *dy, int add_dw, int add_dbias);
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,272 @@
+/* engine/cuda/conv_math.cuh - device code that the kernels of convolutions share: sums of products of two tiles in shared
+ * memory, by multiply-adds or on tensor cores. Only the .cu files of convolutions include it.
+ *
+ * Tiles are of 32-bit floats; what is rounded is rounded on the way into registers. A block of 128 threads computes
+ * sums (P, Q), RT_CONV_DEEP terms at a time. */
+#ifndef RT_ENGINE_CUDA_CONV_MATH_CUH
+#define RT_ENGINE_CUDA_CONV_MATH_CUH
+
+#include "engine/cuda/conv_launch.h"
+#include "engine/cuda/device_code.h"
+
+namespace {
+
+enum { THREADS = 128, DEEP = RT_CONV_DEEP, STAGES = 3 };
+
+/* Divisions by a number that stays: x / by for x below 2^31. Granlund & Montgomery 1994, figure 4.1. */
+struct divider { unsigned by, mul, shift; };
+
+inline divider divider_of(int by)
+{
+    unsigned d = (unsigned)by, shift = 0;
+    while (((uint64_t)1 << shift) < d) shift++;
+    return divider{d, (unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << shift) - d)) / d + 1), shift};
+}
+RT_DEVICE int quotient(int x, const divider &d)
+{
+    return (int)(((unsigned)((uint64_t)(unsigned)x * d.mul >> 32) + (unsigned)x) >> d.shift);
+}
+
+RT_DEVICE float with_act(float v, int act)
+{
+    if (act != RT_ACT_NONE && v < 0.0f) v = 0.0f;       /* NaN stays */
+    if (act == RT_ACT_RELU6 && v > 6.0f) v = 6.0f;
+    return v;
+}
+
+/* A float as two of tf32: high by truncation, low the rest, rounded. */
+RT_DEVICE void split(float x, uint32_t &high, uint32_t &low)
+{
+    high = __float_as_uint(x) & 0xffffe000u;
+    low = (__float_as_uint(x - __uint_as_float(high)) + 0x1000u) & 0xffffe000u;
+}
+
+/* Where element (row, k) of a tile lies: rows of k (LINES) or k of rows, padded so that a warp's reads fall into
+ * different banks. */
+template <int MATH, int ROWS, bool LINES> struct layout {
+    enum { LD = LINES ? DEEP + (MATH == RT_CONV_BF16 ? 8 : 4) : ROWS + (MATH == RT_CONV_BF16 ? 4 : 8),
+           FLOATS = LINES ? ROWS * LD : DEEP * LD };
+    RT_DEVICE int at(int row, int k) { return LINES ? row * LD + k : k * LD + row; }
+};
+
+/* ---- by multiply-adds ---- */
+
+/* Thread (ty, tx) has rows row(i) and columns column(j). A_LINES: the left tile is rows of k. */
+template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct sums {
+    enum { TN = !A_LINES && Q == 16 ? 2 : 4, TX = Q / TN, TY = THREADS / TX, TM = P / TY };
+    typedef layout<MATH, P, A_LINES> left;
+    typedef layout<MATH, Q, B_LINES> right;
+    float acc[TM][TN];
+
+    RT_DEVICE int tx() { return (int)threadIdx.x % TX; }
+    RT_DEVICE int ty() { return (int)threadIdx.x / TX; }
+    RT_DEVICE int row(int i) { return A_LINES ? ty() + i * TY : i / 4 * (TY * 4) + ty() * 4 + i % 4; }
+    RT_DEVICE int column(int j) { return B_LINES ? tx() + j * TX : tx() * TN + j; }
+
+    __device__ void clear()
+    {
+        RT_UNROLL
+        for (int i = 0; i < TM; i++) {
+            RT_UNROLL
+            for (int j = 0; j < TN; j++) acc[i][j] = 0.0f;
+        }
+    }
+    /* Left rows of k: four terms at a time, as 16 bytes. */
+    __device__ void add_lines(const float *a, const float *b)
+    {
+        RT_UNROLL
+        for (int k = 0; k < DEEP; k += 4) {
+            float v[TN][4];
+            RT_UNROLL
+            for (int j = 0; j < 4; j++) {
+                float4 f = *(const float4 *)(B_LINES ? b + right::at(column(j), k) : b + right::at(tx() * TN, k + j));
+                if (B_LINES) v[j][0] = f.x, v[j][1] = f.y, v[j][2] = f.z, v[j][3] = f.w;
+                else v[0][j] = f.x, v[1][j] = f.y, v[2][j] = f.z, v[3][j] = f.w;
+            }
+            RT_UNROLL
+            for (int i = 0; i < TM; i++) {
+                float4 u = *(const float4 *)(a + left::at(row(i), k));
+                RT_UNROLL
+                for (int j = 0; j < TN; j++) {
+                    float s = fmaf(u.x, v[j][0], acc[i][j]);
+                    s = fmaf(u.y, v[j][1], s);
+                    s = fmaf(u.z, v[j][2], s);
+                    acc[i][j] = fmaf(u.w, v[j][3], s);
+                }
+            }
+        }
+    }
+    /* Both k of rows: outer products. */
+    __device__ void add_outer(const float *a, const float *b)
+    {
+        RT_UNROLL_N(4)
+        for (int k = 0; k < DEEP; k++) {
+            float u[TM], v[TN];
+            RT_UNROLL
+            for (int i = 0; i < TM; i += 4) {
+                float4 f = *(const float4 *)(a + left::at(row(i), k));
+                u[i] = f.x, u[i + 1] = f.y, u[i + 2] = f.z, u[i + 3] = f.w;
+            }
+            RT_UNROLL
+            for (int j = 0; j < TN; j += 2) {
+                float2 f = *(const float2 *)(b + right::at(tx() * TN + j, k));
+                v[j] = f.x, v[j + 1] = f.y;
+            }
+            RT_UNROLL
+            for (int i = 0; i < TM; i++) {
+                RT_UNROLL
+                for (int j = 0; j < TN; j++) acc[i][j] = fmaf(u[i], v[j], acc[i][j]);
+            }
+        }
+    }
+    __device__ void add(const float *a, const float *b)
+    {
+        if constexpr (A_LINES) add_lines(a, b);
+        else add_outer(a, b);
+    }
+    /* out.put(row, column, value) of each. */
+    template <class T> __device__ void store(const T &out)
+    {
+        RT_UNROLL
+        for (int i = 0; i < TM; i++) {
+            RT_UNROLL
+            for (int j = 0; j < TN; j++) out.put(row(i), column(j), acc[i][j]);
+        }
+    }
+};
+
+/* ---- on tensor cores: a warp computes (32 or 16, 16 or 32) by pieces of (16, 8) ---- */
+
+template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct tensor_sums {
+    enum { ACROSS = P >= 128 || Q == 16 ? 1 : 2, ALONG = 4 / ACROSS, MI = P / ALONG / 16, NI = Q / ACROSS / 8 };
+    typedef layout<MATH, P, A_LINES> left;
+    typedef layout<MATH, Q, B_LINES> right;
+    float acc[MI][NI][4];
+
+    RT_DEVICE int lane() { return (int)threadIdx.x & 31; }
+    RT_DEVICE int first_row() { return (int)(threadIdx.x >> 5) / ACROSS * (MI * 16); }
+    RT_DEVICE int first_column() { return (int)(threadIdx.x >> 5) % ACROSS * (NI * 8); }
+
+    static __device__ void zero(float (&c)[MI][NI][4])
+    {
+        RT_UNROLL
+        for (int i = 0; i < MI; i++) {
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) c[i][j][0] = c[i][j][1] = c[i][j][2] = c[i][j][3] = 0.0f;
+        }
+    }
+    __device__ void clear() { zero(acc); }
+
+    /* Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
+    __device__ void add_split(const float *a, const float *b)
+    {
+        const int g = lane() >> 2, t = lane() & 3, r0 = first_row() + g, c0 = first_column() + g;
+        float part[MI][NI][4];
+        zero(part);
+        RT_UNROLL
+        for (int k = 0; k < DEEP; k += 8) {
+            uint32_t bh[NI][2], bl[NI][2];
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) {
+                split(b[right::at(c0 + j * 8, k + t)], bh[j][0], bl[j][0]);
+                split(b[right::at(c0 + j * 8, k + t + 4)], bh[j][1], bl[j][1]);
+            }
+            RT_UNROLL
+            for (int i = 0; i < MI; i++) {
+                uint32_t ah[4], al[4];
+                RT_UNROLL
+                for (int q = 0; q < 4; q++)
+                    split(a[left::at(r0 + i * 16 + (q & 1) * 8, k + t + (q >> 1) * 4)], ah[q], al[q]);
+                RT_UNROLL
+                for (int j = 0; j < NI; j++) {
+                    rt_mma_tf32(part[i][j], al, bh[j]);
+                    rt_mma_tf32(part[i][j], ah, bl[j]);
+                    rt_mma_tf32(part[i][j], ah, bh[j]);
+                }
+            }
+        }
+        RT_UNROLL
+        for (int i = 0; i < MI; i++) {
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) {
+                RT_UNROLL
+                for (int q = 0; q < 4; q++) acc[i][j][q] += part[i][j][q];
+            }
+        }
+    }
+    __device__ void add_tf32(const float *a, const float *b)
+    {
+        const int g = lane() >> 2, t = lane() & 3, r0 = first_row() + g, c0 = first_column() + g;
+        RT_UNROLL
+        for (int k = 0; k < DEEP; k += 8) {
+            uint32_t v[NI][2], u[4];
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) {
+                v[j][0] = rt_tf32(b[right::at(c0 + j * 8, k + t)]);
+                v[j][1] = rt_tf32(b[right::at(c0 + j * 8, k + t + 4)]);
+            }
+            RT_UNROLL
+            for (int i = 0; i < MI; i++) {
+                RT_UNROLL
+                for (int q = 0; q < 4; q++)
+                    u[q] = rt_tf32(a[left::at(r0 + i * 16 + (q & 1) * 8, k + t + (q >> 1) * 4)]);
+                RT_UNROLL
+                for (int j = 0; j < NI; j++) rt_mma_tf32(acc[i][j], u, v[j]);
+            }
+        }
+    }
+    template <class T> static __device__ uint32_t two(const float *tile, int row, int k)
+    {
+        const float *p = tile + T::at(row, k);
+        const int next = T::at(0, 1);
+        if (next == 1) {
+            float2 f = *(const float2 *)p;
+            return rt_bf16_pair(f.x, f.y);
+        }
+        return rt_bf16_pair(p[0], p[next]);
+    }
+    __device__ void add_bf16(const float *a, const float *b)
+    {
+        const int g = lane() >> 2, t = lane() & 3, r0 = first_row() + g, c0 = first_column() + g;
+        uint32_t v[NI][2], u[4];
+        RT_UNROLL
+        for (int j = 0; j < NI; j++) {
+            v[j][0] = two<right>(b, c0 + j * 8, 2 * t);
+            v[j][1] = two<right>(b, c0 + j * 8, 2 * t + 8);
+        }
+        RT_UNROLL
+        for (int i = 0; i < MI; i++) {
+            RT_UNROLL
+            for (int q = 0; q < 4; q++) u[q] = two<left>(a, r0 + i * 16 + (q & 1) * 8, 2 * t + (q >> 1) * 8);
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) rt_mma_bf16(acc[i][j], u, v[j]);
+        }
+    }
+    __device__ void add(const float *a, const float *b)
+    {
+        if constexpr (MATH == RT_CONV_TF32X3) add_split(a, b);
+        else if constexpr (MATH == RT_CONV_TF32) add_tf32(a, b);
+        else add_bf16(a, b);
+    }
+    template <class T> __device__ void store(const T &out)
+    {
+        const int r0 = first_row() + (lane() >> 2), c0 = first_column() + (lane() & 3) * 2;
+        RT_UNROLL
+        for (int i = 0; i < MI; i++) {
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) {
+                out.put2(r0 + i * 16, c0 + j * 8, acc[i][j][0], acc[i][j][1]);
+                out.put2(r0 + i * 16 + 8, c0 + j * 8, acc[i][j][2], acc[i][j][3]);
+            }
+        }
+    }
+};
+
+template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct sums_of {
+    typedef tensor_sums<MATH, P, Q, A_LINES, B_LINES> type;
+};
+template <int P, int Q, bool A_LINES, bool B_LINES> struct sums_of<RT_CONV_FLOAT, P, Q, A_LINES, B_LINES> {
+    typedef sums<RT_CONV_FLOAT, P, Q, A_LINES, B_LINES> type;
+};
+}
+#endif

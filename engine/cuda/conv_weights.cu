@@ -1,0 +1,269 @@
+/* engine/cuda/conv_weights.cu - the gradient of a convolution's weights and bias: products (taps and channels, n) over
+ * all pixels. See conv_launch.h. A block of 128 threads computes 64 rows of Q channels over a part of the pixels, 16 at
+ * a time; parts lie one behind the other in scratch memory, from where k_conv_add_parts adds them up in their order. */
+#include "engine/cuda/conv_math.cuh"
+
+namespace {
+
+enum { ROWS = 64 };
+
+struct job {
+    rt_conv_shape s;
+    float *dw, *dbias;                   /* or where the first part of each lies; dbias may be NULL */
+    const float *x, *dy;
+    size_t next;                         /* floats from part to part; 0: there is one */
+    int add_dw, add_dbias;
+    int pixels, part;
+    int m;                               /* rows of the weights: taps times channels of a group */
+    int down, across;                    /* tiles */
+    int wide;
+    divider ow, oh;
+};
+
+/* One of a thread's rows of the weights: tap and channel. */
+struct row { int dy, dx, channel, inside; };
+
+RT_DEVICE row row_of(const rt_conv_shape &s, int m, int rows)
+{
+    int tap = m / s.cg, ky = tap / s.kw;
+    return row{ky * s.dh - s.pt, (tap - ky * s.kw) * s.dw - s.pl, m - tap * s.cg, m < rows};
+}
+
+template <int MATH, int Q, bool VEC> struct reader {
+    typedef layout<MATH, ROWS, false> left;
+    typedef layout<MATH, Q, false> right;
+    enum { COUNT = VEC ? 1 : 4, STEP = THREADS / (ROWS / 4) };
+    row t[COUNT];
+    int m0, line;                        /* first of the four rows; first pixel of a tile */
+
+    __device__ void begin(const job &a, int first)
+    {
+        m0 = (int)threadIdx.x % (ROWS / 4) * 4, line = (int)threadIdx.x / (ROWS / 4);
+        RT_UNROLL
+        for (int u = 0; u < COUNT; u++) t[u] = row_of(a.s, first + m0 + u, a.m);
+    }
+    __device__ void images(float *tile, const job &a, int group, int p0, int end)
+    {
+        const rt_conv_shape &s = a.s;
+        RT_UNROLL
+        for (int k = line; k < DEEP; k += STEP) {
+            int p = p0 + k, l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
+            RT_UNROLL
+            for (int u = 0; u < COUNT; u++) {
+                int iy = oy * s.sh + t[u].dy, ix = ox * s.sw + t[u].dx;
+                bool in = t[u].inside && p < end && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w;
+                const float *at = a.x + (ptrdiff_t)((r * s.h + iy) * s.w + ix) * s.c + group * s.cg + t[u].channel;
+                rt_copy_async(tile + left::at(m0 + u, k), in ? at : a.x, VEC ? 16 : 4, in);
+            }
+        }
+    }
+    __device__ void gradients(float *tile, const job &a, int group, int column, int p0, int end)
+    {
+        const rt_conv_shape &s = a.s;
+        RT_UNROLL
+        for (int i = (int)threadIdx.x; i < DEEP * Q / 4; i += THREADS) {
+            int k = i / (Q / 4), q = i % (Q / 4) * 4, p = p0 + k, n = column + q;
+            const float *at = a.dy + (ptrdiff_t)p * s.n + group * s.ng + n;
+            if (a.wide) {
+                bool in = p < end && n < s.ng;
+                rt_copy_async(tile + right::at(q, k), in ? at : a.dy, 16, in);
+            } else {
+                RT_UNROLL
+                for (int u = 0; u < 4; u++) {
+                    bool in = p < end && n + u < s.ng;
+                    rt_copy_async(tile + right::at(q + u, k), in ? at + u : a.dy, 4, in);
+                }
+            }
+        }
+    }
+    __device__ void read(float *image_tile, float *gradient_tile, const job &a, int group, int column, int p0, int end)
+    {
+        images(image_tile, a, group, p0, end);
+        gradients(gradient_tile, a, group, column, p0, end);
+    }
+};
+
+struct writer {
+    const job &a;
+    float *dw;
+    int m0, column, group;
+
+    __device__ void put(int i, int q, float v) const
+    {
+        int m = m0 + i, n = column + q;
+        if (m >= a.m || n >= a.s.ng) return;
+        float *to = dw + (ptrdiff_t)m * a.s.n + group * a.s.ng + n;
+        *to = a.add_dw ? *to + v : v;
+    }
+    __device__ void put2(int i, int q, float v0, float v1) const
+    {
+        put(i, q, v0);
+        put(i, q + 1, v1);
+    }
+};
+
+template <int MATH, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv_weights(job a)
+{
+    typedef reader<MATH, Q, VEC> tiles;
+    RT_SHARED_2D(float, left, STAGES, tiles::left::FLOATS);
+    RT_SHARED_2D(float, right, STAGES, tiles::right::FLOATS);
+    unsigned b = blockIdx.x;
+    const int m0 = (int)(b % (unsigned)a.down) * ROWS;
+    b /= (unsigned)a.down;
+    const int column = (int)(b % (unsigned)a.across) * Q, group = (int)(b / (unsigned)a.across),
+              p0 = (int)blockIdx.y * a.part, end = a.pixels - p0 < a.part ? a.pixels : p0 + a.part,
+              chunks = (end - p0 + DEEP - 1) / DEEP;
+    tiles in;
+    in.begin(a, m0);
+    RT_UNROLL
+    for (int i = 0; i < STAGES - 1; i++) {
+        if (i < chunks) in.read(left[i], right[i], a, group, column, p0 + i * DEEP, end);
+        rt_copy_commit();
+    }
+    typename sums_of<MATH, ROWS, Q, false, false>::type sum;
+    sum.clear();
+    float bias = 0.0f;                                  /* of column threadIdx.x, by the first tile */
+    const int has_bias = a.dbias && m0 == 0 && threadIdx.x < Q;
+    for (int i = 0, at = 0; i < chunks; i++) {
+        rt_copy_wait<STAGES - 2>();
+        __syncthreads();
+        int next = at == 0 ? STAGES - 1 : at - 1;
+        if (i + STAGES - 1 < chunks)
+            in.read(left[next], right[next], a, group, column, p0 + (i + STAGES - 1) * DEEP, end);
+        rt_copy_commit();
+        if (has_bias) {
+            RT_UNROLL
+            for (int k = 0; k < DEEP; k++) bias += right[at][tiles::right::at((int)threadIdx.x, k)];
+        }
+        sum.add(left[at], right[at]);
+        at = at == STAGES - 1 ? 0 : at + 1;
+    }
+    writer out = {a, a.dw + blockIdx.y * a.next, m0, column, group};
+    sum.store(out);
+    if (has_bias && column + (int)threadIdx.x < a.s.ng) {
+        float *to = a.dbias + blockIdx.y * a.next + group * a.s.ng + column + (int)threadIdx.x;
+        *to = a.add_dbias ? *to + bias : bias;
+    }
+}
+
+/* dw (count) and dbias (n) (+)= the sums of the parts, which are (count + n), in their order. */
+__global__ void __launch_bounds__(THREADS) k_conv_add_parts(float *dw, float *dbias, const float *parts, int count,
+                                                            size_t weights, int n, int add_dw, int add_dbias)
+{
+    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, next = weights + (size_t)n;
+    if (i >= next || (i >= weights && !dbias)) return;
+    float sum = 0.0f;
+    RT_UNROLL_N(8)
+    for (int p = 0; p < count; p++) sum += parts[(size_t)p * next + i];
+    float *to = i < weights ? dw + i : dbias + (i - weights);
+    if (i < weights ? add_dw : add_dbias) sum += *to;
+    *to = sum;
+}
+
+template <int MATH, int Q, bool VEC> void launch(cudaStream_t stream, const job &a, int parts)
+{
+    size_t blocks = (size_t)a.down * (size_t)a.across * (size_t)a.s.groups;
+    RT_LAUNCH((k_conv_weights<MATH, Q, VEC>), dim3((unsigned)blocks, (unsigned)parts), dim3(THREADS), 0, stream, a);
+}
+
+template <int MATH, bool VEC> void launch_tiles(cudaStream_t stream, job a, int parts)
+{
+    int q = rt_conv_columns(a.s.ng);
+    a.down = (a.m + ROWS - 1) / ROWS;
+    a.across = (a.s.ng + q - 1) / q;
+    if (q == 16) launch<MATH, 16, VEC>(stream, a, parts);
+    else if (q == 32) launch<MATH, 32, VEC>(stream, a, parts);
+    else launch<MATH, 64, VEC>(stream, a, parts);
+}
+
+void add_parts(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias, const float *parts, int count,
+               int add_dw, int add_dbias)
+{
+    size_t weights = rt_conv_weights(s), all = weights + (size_t)s->n;
+    RT_LAUNCH(k_conv_add_parts, dim3((unsigned)((all + THREADS - 1) / THREADS)), dim3(THREADS), 0, stream, dw, dbias,
+              parts, count, weights, s->n, add_dw, add_dbias);
+}
+
+/* Few channels a group: lanes along the channels, of which each adds nine rows of the weights, and bias, over every so
+ * many-th pixel of the part; their sums are added in shared memory in the order of the pixels. */
+enum { SUMS = 9, LANES = 32, BESIDE = THREADS / LANES };
+
+__global__ void __launch_bounds__(THREADS) k_direct_weights(job a)
+{
+    RT_SHARED_2D(float, sums, THREADS, SUMS + 2);
+    const rt_conv_shape &s = a.s;
+    const int lane = (int)threadIdx.x % LANES, beside = (int)threadIdx.x / LANES,
+              n = (int)(blockIdx.x / (unsigned)a.down) * LANES + lane, m0 = (int)(blockIdx.x % (unsigned)a.down) * SUMS,
+              p0 = (int)blockIdx.y * a.part, end = a.pixels - p0 < a.part ? a.pixels : p0 + a.part;
+    float sum[SUMS] = {}, bias = 0.0f;
+    row t[SUMS];
+    RT_UNROLL
+    for (int i = 0; i < SUMS; i++) t[i] = row_of(s, m0 + i, a.m);
+    const float *x = a.x + (n < s.n ? n / s.ng * s.cg : 0);
+    for (int p = p0 + beside; p < end && n < s.n; p += BESIDE) {
+        int l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
+        float g = a.dy[(ptrdiff_t)p * s.n + n];
+        bias += g;
+        RT_UNROLL
+        for (int i = 0; i < SUMS; i++) {
+            int iy = oy * s.sh + t[i].dy, ix = ox * s.sw + t[i].dx;
+            if (t[i].inside && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w)
+                sum[i] = fmaf(x[(ptrdiff_t)((r * s.h + iy) * s.w + ix) * s.c + t[i].channel], g, sum[i]);
+        }
+    }
+    RT_UNROLL
+    for (int i = 0; i < SUMS; i++) sums[threadIdx.x][i] = sum[i];
+    sums[threadIdx.x][SUMS] = bias;
+    __syncthreads();
+    for (int i = beside; i <= SUMS && n < s.n; i += BESIDE) {
+        float v = 0.0f;
+        RT_UNROLL
+        for (int q = 0; q < BESIDE; q++) v += sums[q * LANES + lane][i];
+        if (i == SUMS && (m0 != 0 || !a.dbias)) continue;
+        if (i < SUMS && m0 + i >= a.m) continue;
+        float *to = blockIdx.y * a.next + (i == SUMS ? a.dbias + n : a.dw + (ptrdiff_t)(m0 + i) * s.n + n);
+        *to = (i == SUMS ? a.add_dbias : a.add_dw) ? *to + v : v;
+    }
+}
+
+job job_of(const rt_conv_shape *s, float *dw, float *dbias, float *partial, const float *x, const float *dy, int add_dw,
+           int add_dbias)
+{
+    job a = {*s, dw, dbias, x, dy, 0, add_dw, add_dbias, (int)rt_conv_pixels(s), (int)rt_conv_part(s),
+             s->kh * s->kw * s->cg, 1, 1, 0, divider_of(s->ow), divider_of(s->oh)};
+    a.wide = ((uintptr_t)dy & 15) == 0 && s->n % 4 == 0 && s->ng % 4 == 0;
+    if (rt_conv_parts(s) > 1) {
+        a.dw = partial;
+        a.dbias = dbias ? partial + rt_conv_weights(s) : nullptr;
+        a.next = rt_conv_weights(s) + (size_t)s->n;
+        a.add_dw = a.add_dbias = 0;
+    }
+    return a;
+}
+}
+
+extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, rt_conv_math math, float *dw,
+                                  float *dbias, float *partial, const float *x, const float *dy, int add_dw,
+                                  int add_dbias)
+{
+    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    int parts = rt_conv_parts(s);
+    bool vec = ((uintptr_t)x & 15) == 0 && s->cg % 4 == 0 && s->c % 4 == 0;
+    if (!vec) launch_tiles<RT_CONV_FLOAT, false>(stream, a, parts);
+    else if (math == RT_CONV_TF32X3) launch_tiles<RT_CONV_TF32X3, true>(stream, a, parts);
+    else if (math == RT_CONV_TF32) launch_tiles<RT_CONV_TF32, true>(stream, a, parts);
+    else if (math == RT_CONV_BF16) launch_tiles<RT_CONV_BF16, true>(stream, a, parts);
+    else launch_tiles<RT_CONV_FLOAT, true>(stream, a, parts);
+    if (parts > 1) add_parts(stream, s, dw, dbias, partial, parts, add_dw, add_dbias);
+}
+
+extern "C" void rt_k_direct_weights(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias,
+                                    float *partial, const float *x, const float *dy, int add_dw, int add_dbias)
+{
+    job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
+    int parts = rt_conv_parts(s);
+    a.down = (a.m + SUMS - 1) / SUMS;
+    unsigned blocks = (unsigned)a.down * (unsigned)((s->n + LANES - 1) / LANES);
+    RT_LAUNCH(k_direct_weights, dim3(blocks, (unsigned)parts), dim3(THREADS), 0, stream, a);
+    if (parts > 1) add_parts(stream, s, dw, dbias, partial, parts, add_dw, add_dbias);
+}
