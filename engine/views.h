@@ -45,8 +45,8 @@ typedef struct {
     float lambda;
 } rt_feed;
 
-/* A view of one row: mirrored; pixel (y, x) shows (y + dy, x + dx) of that; the rectangle of (eh, ew) pixels whose first
- * is (ey, ex) is the mean. */
+/* A view of one row: mirrored; pixel (y, x) shows (y + dy, x + dx) of that; the rectangle of (eh, ew) pixels whose
+ * first is (ey, ex) is the mean. */
 typedef struct { int flip, dy, dx, ey, ex, eh, ew; } rt_view_draw;
 /* Whether the feed shows other views of this input's rows than the rows themselves. */
 int rt_view_moves(const rt_row_desc *, const rt_feed *);

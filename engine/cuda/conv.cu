@@ -276,7 +276,8 @@ template <bool BACK> void launch_math(cudaStream_t stream, job a, rt_conv_math m
 {
     const rt_conv_shape &s = a.s;
     const int depth = BACK ? s.ng : s.cg, from = BACK ? s.n : s.c;
-    const bool aligned = (((uintptr_t)a.from | (uintptr_t)a.w) & 15) == 0, vec = aligned && depth % 4 == 0 && from % 4 == 0;
+    const bool aligned = (((uintptr_t)a.from | (uintptr_t)a.w) & 15) == 0,
+               vec = aligned && depth % 4 == 0 && from % 4 == 0;
     a.wide = ((uintptr_t)a.w & 15) == 0 && s.n % 4 == 0 && s.ng % 4 == 0;
     if (!vec) launch_tiles<RT_CONV_FLOAT, BACK, false>(stream, a);
     else if (math == RT_CONV_TF32X3) launch_tiles<RT_CONV_TF32X3, BACK, true>(stream, a);

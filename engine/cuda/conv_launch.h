@@ -1,13 +1,14 @@
 /* engine/cuda/conv_launch.h - convolutions on a card: their shapes, and what launches their kernels. C17 and C++.
  *
- * Everything is about one convolution of images (rows, h, w, c) to outputs (rows, oh, ow, n), weights w (kh, kw, cg, n):
+ * Everything is about one convolution of images (rows, h, w, c) to outputs (rows, oh, ow, n), weights w (kh, kw, cg,
+ * n):
  *
  *   forward   y[p][n] = act(bias[n] + sum_{tap, ci} x[pixel of p and tap][ci] w[tap][ci][n])
  *   back      dx[q][c] (+)= bias[c] + sum_{tap, j} dy[pixel of q and tap][j] w[tap][c][j]
  *   weights   dw[tap][ci][n] (+)= sum_p x[pixel of p and tap][ci] dy[p][n];  dbias[n] (+)= sum_p dy[p][n]
  *
- * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products of
- * pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
+ * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products
+ * of pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
  * channels, whatever the tile that it falls into. With a stride, `back` goes by classes of pixels that see the same
  * taps. The third is cut into parts along the pixels, by shape alone, that a second kernel adds up in their order. */
 #ifndef RT_ENGINE_CUDA_CONV_LAUNCH_H

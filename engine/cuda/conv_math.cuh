@@ -1,5 +1,5 @@
-/* engine/cuda/conv_math.cuh - device code that the kernels of convolutions share: sums of products of two tiles in shared
- * memory, by multiply-adds or on tensor cores. Only the .cu files of convolutions include it.
+/* engine/cuda/conv_math.cuh - device code that the kernels of convolutions share: sums of products of two tiles in
+ * shared memory, by multiply-adds or on tensor cores. Only the .cu files of convolutions include it.
  *
  * Tiles are of 32-bit floats; what is rounded is rounded on the way into registers. A block of 128 threads computes
  * sums (P, Q), RT_CONV_DEEP terms at a time. */

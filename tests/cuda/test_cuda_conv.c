@@ -1,6 +1,6 @@
-/* Kernels of convolutions against sums in double at odd shapes: forward, back, weights; each kind of arithmetic; what is
- * there is added to or written over; three orders of threads give the same bits; a row's bits do not depend on how many
- * there are. */
+/* Kernels of convolutions against sums in double at odd shapes: forward, back, weights; each kind of arithmetic; what
+ * is there is added to or written over; three orders of threads give the same bits; a row's bits do not depend on how
+ * many there are. */
 #include "tests/cuda/emulator.h"
 #include "tests/support.h"
 
