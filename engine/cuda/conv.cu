@@ -288,9 +288,9 @@ template <bool BACK> void launch_math(cudaStream_t stream, job a, rt_conv_math m
 }
 
 extern "C" void rt_k_conv(cudaStream_t stream, const rt_conv_shape *s, rt_conv_math math, float *y, const float *x,
-                          const float *w, const float *bias, rt_act act)
+                          const float *w, const float *bias, rt_act act, int add)
 {
-    launch_math<false>(stream, job{*s, y, x, w, bias, act, 0, 0, 0, 0}, math);
+    launch_math<false>(stream, job{*s, y, x, w, bias, act, add, 0, 0, 0}, math);
 }
 
 extern "C" void rt_k_conv_back(cudaStream_t stream, const rt_conv_shape *s, rt_conv_math math, float *dx,

@@ -3,7 +3,7 @@
  * Everything is about one convolution of images (rows, h, w, c) to outputs (rows, oh, ow, n), weights w (kh, kw, cg,
  * n):
  *
- *   forward   y[p][n] = act(bias[n] + sum_{tap, ci} x[pixel of p and tap][ci] w[tap][ci][n])
+ *   forward   y[p][n] (+)= act(bias[n] + sum_{tap, ci} x[pixel of p and tap][ci] w[tap][ci][n])
  *   back      dx[q][c] (+)= bias[c] + sum_{tap, j} dy[pixel of q and tap][j] w[tap][c][j]
  *   weights   dw[tap][ci][n] (+)= sum_p x[pixel of p and tap][ci] dy[p][n];  dbias[n] (+)= sum_p dy[p][n]
  *
@@ -38,19 +38,29 @@ enum { RT_CONV_DEEP = 16 };              /* terms of a sum that a block reads at
 static inline int rt_conv_is_direct(const rt_conv_shape *s)
 { return s->groups > 1 && (s->cg < 8 || s->ng < 8); }
 
-/* Parts that the pixels are cut into for `weights`, each of rt_conv_part pixels but for the last. */
 static inline size_t rt_conv_pixels(const rt_conv_shape *s) { return (size_t)s->rows * (size_t)s->oh * (size_t)s->ow; }
 static inline size_t rt_conv_weights(const rt_conv_shape *s)
 { return (size_t)s->kh * (size_t)s->kw * (size_t)s->cg * (size_t)s->n; }
+
+/* What `weights` cuts the work into: tiles of rows (taps and channels) by columns; and parts along the pixels, so many
+ * that a large card is busy. */
+enum { RT_CONV_ROWS = 64, RT_CONV_SUMS = 9, RT_CONV_LANES = 32 };
 static inline int rt_conv_columns(int n) { return n <= 16 ? 16 : n <= 32 ? 32 : 64; }
+static inline size_t rt_conv_most_parts(const rt_conv_shape *s)
+{
+    enum { BLOCKS = 528 };
+    size_t m = (size_t)s->kh * (size_t)s->kw * (size_t)s->cg, q = (size_t)rt_conv_columns(s->ng), tiles;
+    if (rt_conv_is_direct(s))
+        tiles = (m + RT_CONV_SUMS - 1) / RT_CONV_SUMS * (((size_t)s->n + RT_CONV_LANES - 1) / RT_CONV_LANES);
+    else tiles = (m + RT_CONV_ROWS - 1) / RT_CONV_ROWS * (((size_t)s->ng + q - 1) / q) * (size_t)s->groups;
+    return tiles < BLOCKS ? BLOCKS / tiles : 1;
+}
+/* Pixels of a part but the last; parts. */
+enum { RT_CONV_LEAST = 128 };
 static inline size_t rt_conv_part(const rt_conv_shape *s)
 {
-    enum { BLOCKS = 528, ROWS = 64, LEAST = 128, SUMS = 9, LANES = 32 };
-    size_t m = (size_t)s->kh * (size_t)s->kw * (size_t)s->cg, q = (size_t)rt_conv_columns(s->ng), tiles;
-    if (rt_conv_is_direct(s)) tiles = (m + SUMS - 1) / SUMS * (((size_t)s->n + LANES - 1) / LANES);
-    else tiles = (m + ROWS - 1) / ROWS * (((size_t)s->ng + q - 1) / q) * (size_t)s->groups;
-    size_t parts = tiles < BLOCKS ? BLOCKS / tiles : 1, pixels = rt_conv_pixels(s), part = (pixels + parts - 1) / parts;
-    if (part < LEAST) part = LEAST;
+    size_t parts = rt_conv_most_parts(s), part = (rt_conv_pixels(s) + parts - 1) / parts;
+    if (part < RT_CONV_LEAST) part = RT_CONV_LEAST;
     return (part + RT_CONV_DEEP - 1) / RT_CONV_DEEP * RT_CONV_DEEP;
 }
 static inline int rt_conv_parts(const rt_conv_shape *s)
@@ -58,19 +68,20 @@ static inline int rt_conv_parts(const rt_conv_shape *s)
     size_t part = rt_conv_part(s);
     return (int)((rt_conv_pixels(s) + part - 1) / part);
 }
-/* Floats that `weights` works in: of the parts, weights and bias. */
+/* Floats that `weights` works in: of the parts, weights and bias. Fewer rows never take more. */
 static inline size_t rt_conv_partial(const rt_conv_shape *s)
 {
-    int parts = rt_conv_parts(s);
-    return parts > 1 ? (size_t)parts * (rt_conv_weights(s) + (size_t)s->n) : 0;
+    size_t most = rt_conv_most_parts(s), parts = (rt_conv_pixels(s) + RT_CONV_LEAST - 1) / RT_CONV_LEAST;
+    if (parts > most) parts = most;
+    return parts > 1 ? parts * (rt_conv_weights(s) + (size_t)s->n) : 0;
 }
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-/* bias may be NULL; act: NONE, RELU, RELU6. */
+/* bias may be NULL; act: NONE, RELU, RELU6; not both act and add. */
 void rt_k_conv(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, const float *x, const float *w,
-               const float *bias, rt_act act);
+               const float *bias, rt_act act, int add);
 void rt_k_conv_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
                     const float *bias, int add);
 /* partial: rt_conv_partial floats; dbias may be NULL. */
@@ -78,7 +89,7 @@ void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float 
                        const float *x, const float *dy, int add_dw, int add_dbias);
 /* The same of shapes for which rt_conv_is_direct. */
 void rt_k_direct(cudaStream_t, const rt_conv_shape *, float *y, const float *x, const float *w, const float *bias,
-                 rt_act act);
+                 rt_act act, int add);
 void rt_k_direct_back(cudaStream_t, const rt_conv_shape *, float *dx, const float *dy, const float *w,
                       const float *bias, int add);
 void rt_k_direct_weights(cudaStream_t, const rt_conv_shape *, float *dw, float *dbias, float *partial, const float *x,

@@ -7,25 +7,11 @@
 #define RT_ENGINE_CUDA_CONV_MATH_CUH
 
 #include "engine/cuda/conv_launch.h"
-#include "engine/cuda/device_code.h"
+#include "engine/cuda/divider.cuh"
 
 namespace {
 
 enum { THREADS = 128, DEEP = RT_CONV_DEEP, STAGES = 3 };
-
-/* Divisions by a number that stays: x / by for x below 2^31. Granlund & Montgomery 1994, figure 4.1. */
-struct divider { unsigned by, mul, shift; };
-
-inline divider divider_of(int by)
-{
-    unsigned d = (unsigned)by, shift = 0;
-    while (((uint64_t)1 << shift) < d) shift++;
-    return divider{d, (unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << shift) - d)) / d + 1), shift};
-}
-RT_DEVICE int quotient(int x, const divider &d)
-{
-    return (int)(((unsigned)((uint64_t)(unsigned)x * d.mul >> 32) + (unsigned)x) >> d.shift);
-}
 
 RT_DEVICE float with_act(float v, int act)
 {

@@ -5,7 +5,7 @@
 
 namespace {
 
-enum { ROWS = 64 };
+enum { ROWS = RT_CONV_ROWS };
 
 struct job {
     rt_conv_shape s;
@@ -186,7 +186,7 @@ void add_parts(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *db
 
 /* Few channels a group: lanes along the channels, of which each adds nine rows of the weights, and bias, over every so
  * many-th pixel of the part; their sums are added in shared memory in the order of the pixels. */
-enum { SUMS = 9, LANES = 32, BESIDE = THREADS / LANES };
+enum { SUMS = RT_CONV_SUMS, LANES = RT_CONV_LANES, BESIDE = THREADS / LANES };
 
 __global__ void __launch_bounds__(THREADS) k_direct_weights(job a)
 {

@@ -137,9 +137,9 @@ unsigned blocks_of(job &a, int channels, int w, int h)
 }
 
 extern "C" void rt_k_direct(cudaStream_t stream, const rt_conv_shape *s, float *y, const float *x, const float *w,
-                            const float *bias, rt_act act)
+                            const float *bias, rt_act act, int add)
 {
-    job a = {*s, y, x, w, bias, act, 0, {}, {}, {}, 0};
+    job a = {*s, y, x, w, bias, act, add, {}, {}, {}, 0};
     bool wide = four(a);
     unsigned blocks = blocks_of(a, wide ? s->n / 4 : s->n, s->ow, s->oh);
     if (wide) RT_LAUNCH((k_direct<float4>), dim3(blocks), dim3(THREADS), 0, stream, a);

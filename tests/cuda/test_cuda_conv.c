@@ -144,11 +144,11 @@ static void run(task *t, rt_conv_math math)
     float *y = upload(NULL, ny), *dx = upload(t->add ? t->dx : NULL, nx), *dw = upload(t->add ? t->dw : NULL, nw),
           *dbias = upload(t->add ? t->dbias : NULL, nb), *partial = upload(NULL, rt_conv_partial(s));
     if (rt_conv_is_direct(s)) {
-        rt_k_direct(NULL, s, y, x, w, bias, t->act);
+        rt_k_direct(NULL, s, y, x, w, bias, t->act, 0);
         rt_k_direct_back(NULL, s, dx, dy, w, NULL, t->add);
         rt_k_direct_weights(NULL, s, dw, dbias, partial, x, dy, t->add, t->add);
     } else {
-        rt_k_conv(NULL, s, math, y, x, w, bias, t->act);
+        rt_k_conv(NULL, s, math, y, x, w, bias, t->act, 0);
         rt_k_conv_back(NULL, s, math, dx, dy, w, NULL, t->add);
         rt_k_conv_weights(NULL, s, math, dw, dbias, partial, x, dy, t->add, t->add);
     }
