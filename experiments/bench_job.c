@@ -39,6 +39,23 @@ typedef struct {
     rt_step *step;
 } bench_call;
 
+/* What steps gave; with wait, of those that a card has been given and has not done yet, too. */
+static rt_status take_results(const bench_call *b, int wait)
+{
+    rt_step_result r[RT_QUEUE];
+    int n = 1;
+    while (b->s->what == TRAIN && n) {
+        RT_TRY(rt_session_results(b->p->session, wait, r, RT_QUEUE, &n));
+        for (int i = 0; i < n; i++)
+            if (r[i].bad)
+                return rt_fail(RT_RUN, "the loss is %g at step %u, and steps behind it do no work: the timing tells "
+                               "nothing", r[i].total, r[i].step + 1);
+    }
+    return RT_OK;
+}
+
+static rt_status wait_for_steps(void *arg) { return take_results(arg, 1); }
+
 static rt_status call_once(void *arg)
 {
     bench_call *b = arg;
@@ -47,23 +64,7 @@ static rt_status call_once(void *arg)
     else if (b->p->session) st = rt_session_infer(b->p->session, b->step);
     else st = rt_predict(b->p->integers, &(rt_feed){.raw = b->p->x, .rows = b->s->batch}, b->p->answer);
     b->step->step++;
-    return st;
-}
-
-/* Steps that a card has been given and has not done yet. */
-static rt_status wait_for_steps(void *arg)
-{
-    const bench_call *b = arg;
-    rt_step_result r[RT_QUEUE];
-    int n = 1;
-    while (b->s->what == TRAIN && n) {
-        RT_TRY(rt_session_results(b->p->session, 1, r, RT_QUEUE, &n));
-        for (int i = 0; i < n; i++)
-            if (r[i].bad)
-                return rt_fail(RT_RUN, "the loss is %g at step %u, and steps behind it do no work: the timing tells "
-                               "nothing", r[i].total, r[i].step + 1);
-    }
-    return RT_OK;
+    return st ? st : take_results(b, 0);
 }
 
 /* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */

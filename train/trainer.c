@@ -93,7 +93,8 @@ static rt_status collect(rt_trainer *t, int wait)
             t->diverged = 1;
             rt_session_find_bad(t->session, where, sizeof where);
             return rt_fail(RT_RUN, "training diverged: the loss is %g at epoch %u, step %u, %s; lower train.lr or set "
-                           "train.clip", r[i].total, r[i].epoch + 1, r[i].step + 1, where);
+                           "train.clip", isnan(r[i].total) ? (double)NAN : r[i].total, r[i].epoch + 1, r[i].step + 1,
+                           where);
         }
     } while (n);
     return RT_OK;

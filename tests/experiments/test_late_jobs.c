@@ -1,0 +1,205 @@
+/* Jobs on a device that is behind (tests/late_device.h): what they say of it, what they refuse, and that a timing holds
+ * all of the work that it counts. */
+#include "data/labels.h"
+#include "experiments/bench_job.h"
+#include "experiments/evaluator.h"
+#include "experiments/gate_job.h"
+#include "experiments/predict_job.h"
+#include "experiments/predictions.h"
+#include "experiments/quantize_job.h"
+#include "experiments/runner.h"
+#include "teacher/labeler.h"
+#include "tests/late_device.h"
+#include "tests/train/train_support.h"
+
+enum { ROWS = 600, DIM = 8 };
+
+static rt_device *cpu, *late;
+
+#define MODEL "{'input': [8], 'classes': 3, 'family': 'mlp', 'width': 8, 'depth': 1}"
+
+static int set_up(void **s)
+{
+    uint64_t dim[] = {ROWS, DIM};
+    int32_t y[ROWS];
+    cJSON *r;
+    if (make_test_folder(s)) return 1;
+    cpu = rt_device_cpu(2);
+    late = late_device(2);
+    test_device = cpu;
+    float *x = random_floats(ROWS * DIM, 7);
+    for (int i = 0; i < ROWS; i++) {
+        y[i] = (i * 7 + i / 5) % 3;
+        x[i * DIM + y[i]] += 3;
+    }
+    write_data("x.h5", x, 2, dim, y);
+    free(x);
+    for (int i = 0; i < 2; i++) {
+        char config[400];
+        snprintf(config, sizeof config, "{'model': " MODEL ", 'seed': %d, 'data': {'source': '@x.h5', 'rows': ':400'}, "
+                 "'train': {'epochs': 3, 'batch': 32}}", i + 1);
+        cJSON_Delete(train(config, i ? "b" : "a"));
+    }
+    cJSON *c = parse_config("{'model': '@a/model.h5', 'data': {'source': '@x.h5', 'rows': ':400'}}");
+    rt_status st = rt_quantize(c, &(rt_target){.path = in_folder("q.h5")}, cpu, NULL, &r);
+    cJSON_Delete(c);
+    cJSON_Delete(r);
+    return st != RT_OK;
+}
+
+static int tear_down(void **s)
+{
+    rt_device_close(cpu);
+    rt_device_close(late);
+    return remove_test_folder(s);
+}
+
+static const cJSON *member(const cJSON *j, const char *key)
+{
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(j, key);
+    if (!v) fail_msg("no '%s'", key);
+    return v;
+}
+
+/* A step takes what it takes to be told of it: a window that did not wait would count steps that nobody has done. */
+static void bench_waits(void **s)
+{
+    (void)s;
+    static const char *const more[] = {"", ", 'what': 'infer'", ", 'optimizer': 'adamw', 'loss': 'kd'"};
+    for (int i = 0; i < 3; i++) {
+        char text[300];
+        cJSON *r;
+        late_untold = 0;
+        snprintf(text, sizeof text, "{'model': " MODEL ", 'seconds': 0.02, 'batch': 16, 'precision': 'tf32'%s}",
+                 more[i]);
+        cJSON *c = parse_config(text);
+        check_ok(rt_bench(c, late, NULL, &r));
+        assert_int_equal(late_untold, 0);
+        assert_non_null(strstr(text_of(r, "kernels"), "late-tf32 "));
+        assert_null(cJSON_GetObjectItemCaseSensitive(r, "peak_gflops_1thread"));
+        assert_true(number(r, "samples_per_second") > 0);
+        cJSON_Delete(c);
+        cJSON_Delete(r);
+    }
+    cJSON *r, *c = parse_config("{'what': 'kernels'}");
+    check_fails(rt_bench(c, late, NULL, &r), RT_USAGE, "the kernels that are timed are the CPU's: leave --device late:0");
+    cJSON_Delete(c);
+    c = parse_config("{'model': " MODEL ", 'qat': 'live'}");
+    check_fails(rt_bench(c, late, NULL, &r), RT_USAGE, "qat: late:0 has no quantized kernels");
+    cJSON_Delete(c);
+}
+
+static rt_status evaluate(const char *text, cJSON **r)
+{
+    cJSON *c = parse_config(text);
+    rt_status st = rt_evaluate(c, NULL, late, NULL, r);
+    cJSON_Delete(c);
+    return st;
+}
+
+static void an_evaluation_names_the_device(void **s)
+{
+    (void)s;
+    cJSON *r;
+    int said = 0;
+    check_ok(evaluate("{'teacher': '@a/model.h5', 'students': ['@b/model.h5'], 'data': {'source': '@x.h5', 'rows': "
+                      "'400:'}, 'eval': {'precision': 'tf32', 'latency_samples': 64, 'seconds': 0.02, 'rounds': 2}, "
+                      "'speed': {'seconds': 0}}", &r));
+    const cJSON *m = member(r, "machine");
+    assert_non_null(strstr(text_of(m, "kernels"), "late-tf32 "));
+    assert_string_equal(text_of(m, "device"), "late:0");
+    assert_string_equal(text_of(m, "precision"), "tf32");
+    for (const cJSON *n = member(r, "notes")->child; n; n = n->next)
+        said |= strstr(n->valuestring, "latency and throughput on late:0 are those of whole calls") != NULL;
+    assert_true(said);
+    const cJSON *one = member(member(r, "models")->child, "latency_batch1_1thread");
+    if (number(one, "disturbed") > 0) fail_msg("calls that wait for a card count as disturbed");
+    cJSON_Delete(r);
+    /* The next one is in its own precision, and that of the next experiment's step, too. */
+    check_ok(evaluate("{'students': ['@b/model.h5'], 'data': {'source': '@x.h5'}, 'eval': {'speed': false}}", &r));
+    assert_string_equal(text_of(member(r, "machine"), "precision"), "fp32");
+    cJSON_Delete(r);
+    check_fails(evaluate("{'students': ['@b/model.h5'], 'data': {'source': '@x.h5'}, 'eval': {'precision': 'bf16'}}",
+                         &r), RT_USAGE, "eval.precision: late:0 has no bf16");
+}
+
+static void quantized_models_are_refused(void **s)
+{
+    (void)s;
+    cJSON *r, *c;
+    check_fails(evaluate("{'teacher': '@a/model.h5', 'students': ['@q.h5'], 'data': {'source': '@x.h5'}}", &r),
+                RT_USAGE, "q.h5: is quantized, and late:0 has no quantized kernels");
+    c = parse_config("{'model': '@q.h5', 'data': {'source': '@x.h5'}}");
+    check_fails(rt_predict_rows(c, &(rt_target){.path = in_folder("p.h5")}, late, NULL, &r), RT_USAGE,
+                "q.h5: is quantized, and late:0 has no quantized kernels");
+    cJSON_Delete(c);
+    c = parse_config("{'teacher': '@q.h5', 'data': {'source': '@x.h5'}}");
+    check_fails(rt_label(c, &(rt_target){.path = in_folder("l.h5")}, late, NULL, &r), RT_USAGE,
+                "q.h5: is quantized, and late:0 has no quantized kernels");
+    cJSON_Delete(c);
+    assert_int_not_equal(access(in_folder("p.h5"), F_OK), 0);
+    assert_int_not_equal(access(in_folder("l.h5"), F_OK), 0);
+}
+
+static void predictions_and_verdicts(void **s)
+{
+    (void)s;
+    cJSON *r, *c;
+    rt_predictions *p;
+    FILE *f = fopen(in_folder("policy.json"), "w");
+    fputs("{\"format\": \"retort-policy-1\", \"limits\": [{\"metric\": \"accuracy\", \"max_drop\": 0.5}]}", f);
+    fclose(f);
+    c = parse_config("{'model': '@a/model.h5', 'data': {'source': '@x.h5', 'rows': '400:'}, 'precision': 'tf32'}");
+    check_ok(rt_predict_rows(c, &(rt_target){.path = in_folder("p.h5")}, late, NULL, &r));
+    assert_non_null(strstr(text_of(r, "kernels"), "late-tf32 "));
+    cJSON_Delete(c);
+    cJSON_Delete(r);
+    check_ok(rt_predictions_read(&p, in_folder("p.h5")));
+    assert_non_null(strstr(p->kernels, "late-tf32 "));
+    rt_predictions_free(p);
+    c = parse_config("{'baseline': '@p.h5', 'candidate': '@b/model.h5', 'policy': '@policy.json', 'data': {'source': "
+                     "'@x.h5', 'rows': '400:'}}");
+    check_ok(rt_gate_run(c, &(rt_target){.path = in_folder("gate")}, late, NULL, &r));
+    assert_string_equal(text_of(member(r, "machine"), "device"), "late:0");
+    assert_non_null(strstr(text_of(member(r, "baseline"), "kernels"), "late-tf32 "));
+    assert_null(strstr(text_of(member(r, "candidate"), "kernels"), "late-tf32 "));
+    cJSON_Delete(c);
+    cJSON_Delete(r);
+}
+
+/* Each step in its own precision; quantizing is the CPU's. A run on another device does all that it computes anew. */
+static void an_experiment(void **s)
+{
+    (void)s;
+    const char *text = "{'steps': [{'name': 'l', 'do': 'label', 'with': {'teacher': '@a/model.h5', 'data': {'source': "
+                       "'@x.h5'}, 'label': {'precision': 'tf32'}}}, "
+                       "{'name': 'p', 'do': 'predict', 'with': {'model': '@b/model.h5', 'data': {'source': '@x.h5'}}}, "
+                       "{'name': 'q', 'do': 'quantize', 'with': {'model': '@b/model.h5', 'data': {'source': "
+                       "'@x.h5'}}}]}";
+    for (int turn = 0; turn < 3; turn++) {
+        static const char *const state[3][3] = {{"done", "done", "done"}, {"unchanged", "unchanged", "unchanged"},
+                                                {"done", "done", "unchanged"}};
+        cJSON *r, *c = parse_config(text);
+        if (turn == 2) late_changed = 1;
+        check_ok(rt_experiment_run(c, &(rt_target){.path = in_folder("runs")}, late, NULL, &r));
+        const cJSON *step = member(r, "steps")->child;
+        for (int i = 0; i < 3; i++, step = step->next) assert_string_equal(text_of(step, "state"), state[turn][i]);
+        if (!turn) assert_null(strstr(text_of(member(member(r, "steps")->child->next, "result"), "kernels"), "tf32"));
+        cJSON_Delete(c);
+        cJSON_Delete(r);
+    }
+    late_changed = 0;
+    rt_labels *l;
+    check_ok(rt_labels_open(&l, in_folder("runs/l.h5"), 0));
+    assert_non_null(strstr(text_of(member(rt_labels_manifest(l), "teacher"), "kernels"), "late-tf32 "));
+    rt_labels_close(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bench_waits), cmocka_unit_test(an_evaluation_names_the_device),
+        cmocka_unit_test(quantized_models_are_refused), cmocka_unit_test(predictions_and_verdicts),
+        cmocka_unit_test(an_experiment)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
