@@ -82,7 +82,8 @@ static void bench_waits(void **s)
         cJSON_Delete(r);
     }
     cJSON *r, *c = parse_config("{'what': 'kernels'}");
-    check_fails(rt_bench(c, late, NULL, &r), RT_USAGE, "the kernels that are timed are the CPU's: leave --device late:0");
+    check_fails(rt_bench(c, late, NULL, &r), RT_USAGE,
+                "the kernels that are timed are the CPU's: leave --device late:0");
     cJSON_Delete(c);
     c = parse_config("{'model': " MODEL ", 'qat': 'live'}");
     check_fails(rt_bench(c, late, NULL, &r), RT_USAGE, "qat: late:0 has no quantized kernels");
