@@ -257,7 +257,9 @@ const cli_command cli_import = {
         "INPUT is known by its content. LABELS is a second file, IDX, NPY or CSV, with one label a row.\n\n"
         "An ONNX model becomes a model of retort, with layers that are trained on, labelled with, evaluated and "
         "exported as any others; operators that have no layer here are computed by their definition, and those "
-        "that are not known are all named before anything is written. Other commands take the .onnx file itself, "
+        "that are not known are all named before anything is written. A quantized graph that obeys the integer "
+        "contract becomes a quantized model, an export of retort's own the same program to the byte; of others it is "
+        "said which node keeps them in float. Other commands take the .onnx file itself, "
         "too: then it is brought in each time.",
     .options = options,
     .examples = "retort import flowers.csv --label species --out flowers.h5\n"

@@ -56,10 +56,10 @@ void rt_c_files_free(rt_c_files *);
  * floats between QuantizeLinear and DequantizeLinear. The input is (batch, C, H, W), (batch, C, T) or (batch, D): bytes
  * as they are in the data (u8), or floats as they are in the data, which are normalised inside, or rounded to bytes.
  * Each head is an output (batch, size) of its name. metadata_props: heads, class_names (class_names.HEAD of several),
- * columns, normalization, contract, digests, provenance. ONNX Runtime's integer kernels answer the same to the bit;
- * where it has none (INT4, a Clip that the range does not imply) it computes in float. *bytes are for the caller to
- * free. RT_USAGE for an opset other than 17 or 21, packed weights before 21, or bytes into a program that takes floats.
- */
+ * columns, normalization, contract, digests, provenance, integer (bits of weights, scales and zero points of tensors:
+ * what operators do not tell an import). ONNX Runtime's integer kernels answer the same to the bit; where it has none
+ * (INT4, a Clip that the range does not imply) it computes in float. *bytes are for the caller to free. RT_USAGE for an
+ * opset other than 17 or 21, packed weights before 21, or bytes into a program that takes floats. */
 typedef struct {
     int opset;
     enum {

@@ -120,6 +120,10 @@ static void put_reshape(qdq *e, const rt_net_call *c)
     const rt_net_tensor *from = &e->n->tensor[c->in[0]], *to = &e->n->tensor[c->out];
     const char *row = e->value[c->in[0]], *name = rt_onnx_name(e->o, "/tensor%d", c->out);
     int turn = to->c > 1 && !is_flat(to);
+    if (from->h == to->h && from->w == to->w && from->c == to->c) {      /* a call nonetheless: a reader finds it */
+        e->value[c->out] = put(e, "Identity", name, row, NULL, NULL);
+        return;
+    }
     if (!is_flat(from)) row = as_row(e, row, from, is_flat(to) ? name : rt_onnx_name(e->o, "%s/row", name));
     if (!is_flat(to)) {
         int64_t first[4], last[4] = {0, to->h, to->w, to->c}, rank = shape_of(e, to, 0, 0, first);
@@ -217,7 +221,8 @@ static void put_conv(qdq *e, const rt_net_call *c, int call)
 {
     rt_net_tensor x = e->n->tensor[c->in[0]], y = {.c = c->n};
     const char *bias, *out = rt_onnx_name(e->o, "/call%d/sums", call);
-    int dense = is_flat(&x) && c->kh * c->kw == 1 && c->groups == 1 && !(c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3]);
+    int dense = is_flat(&x) && c->kh * c->kw == 1 && c->groups == 1 && c->sh == 1 && c->sw == 1 &&
+                !(c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3]);
     rt_net_window(c, &x, &y.h, &y.w);
     const char *in = dense ? dequantized(e, e->value[c->in[0]], c->in[0], call, 0) : image(e, c->in[0], call, 0);
     const char *weight = put_parameters(e, c, call, dense, &bias), *ins[] = {in, weight, bias, NULL};
@@ -243,7 +248,7 @@ static void put_pool(qdq *e, const rt_net_call *c, int call)
 {
     const rt_net_tensor *x = &e->n->tensor[c->in[0]];
     const char *in[] = {image(e, c->in[0], call, 0), NULL}, *out = rt_onnx_name(e->o, "/call%d/pool", call);
-    int whole = c->op == RT_NET_AVG_POOL && c->kh == x->h && c->kw == x->w && is_flat(&e->n->tensor[c->out]) &&
+    int whole = c->op == RT_NET_AVG_POOL && c->kh == x->h && c->kw == x->w && c->sh == 1 && c->sw == 1 &&
                 !(c->pad[0] + c->pad[1] + c->pad[2] + c->pad[3]);
     const char *op = whole ? "GlobalAveragePool" : c->op == RT_NET_MAX_POOL ? "MaxPool" : "AveragePool";
     rt_onnx_node *n = rt_onnx_add(e->o, op, out, in);
@@ -394,6 +399,22 @@ static void put_text(qdq *e, const char *key, const cJSON *j)
     free(text);
 }
 
+/* What the operators do not tell: bits of weights that stand as int8, and scales of bytes that only tables read. */
+static void put_integer(qdq *e)
+{
+    cJSON *j = cJSON_CreateObject(), *bits = cJSON_AddArrayToObject(j, "bits"),
+          *scales = cJSON_AddArrayToObject(j, "scales"), *zeros = cJSON_AddArrayToObject(j, "zeros");
+    cJSON_AddBoolToObject(j, "bytes", !e->n->floats);
+    for (const rt_net_call *c = e->n->call; c < e->n->call + e->n->calls; c++)
+        if (c->op == RT_NET_CONV) cJSON_AddItemToArray(bits, cJSON_CreateNumber(c->bits));
+    for (const rt_net_tensor *t = e->n->tensor; t < e->n->tensor + e->n->tensors; t++) {
+        cJSON_AddItemToArray(scales, cJSON_CreateNumber((double)t->q.scale));
+        cJSON_AddItemToArray(zeros, cJSON_CreateNumber(t->q.zero));
+    }
+    put_text(e, "integer", j);
+    cJSON_Delete(j);
+}
+
 static rt_status put_metadata(qdq *e)
 {
     static const char *const keys[] = {"columns", "normalization", "provenance"};
@@ -406,6 +427,7 @@ static rt_status put_metadata(qdq *e)
     free(bytes);
     if (cJSON_IsString(model)) rt_onnx_meta(e->o, "model", model->valuestring);
     rt_onnx_meta(e->o, "contract", rt_onnx_name(e->o, "%d", RT_INT_CONTRACT));
+    put_integer(e);
     put_text(e, "heads", heads);
     if (cJSON_GetArraySize(heads) == 1)
         put_text(e, "class_names", cJSON_GetObjectItemCaseSensitive(heads->child, "names"));

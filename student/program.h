@@ -30,7 +30,9 @@ rt_status rt_program_needs(const rt_model *, int bytes, char *range);
 
 typedef struct rt_program rt_program;
 
-/* Of a quantized model. RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was
+/* Of a quantized model. Its text names the model, by digest and provenance; of a model that is an export of a program
+ * brought back, unchanged since, those of the model that the program was made of, as provenance.onnx.stands_for ({"as":
+ * the model's own digest, "model", "provenance"}) has them: so the program is the same file. RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was
  * never calibrated, sums that may overflow. */
 rt_status rt_program_of(rt_program **, const rt_model *);
 rt_status rt_program_load(rt_program **, const char *path);

@@ -433,14 +433,28 @@ static rt_status find_values(build *b)
     return RT_OK;
 }
 
+/* A model that was brought back from the export of a program, and is as it came, stands for the one that the program
+ * was made of. */
+static const cJSON *stands_for(const rt_model *m, const char *digest)
+{
+    const cJSON *from = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m->provenance, "onnx"),
+                                                         "stands_for");
+    const char *as = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(from, "as"));
+    return as && !strcmp(as, digest) ? from : NULL;
+}
+
 static cJSON *about(const rt_model *m)
 {
+    const rt_digest own = rt_model_digest(m);
+    const cJSON *from = stands_for(m, own.hex);
+    const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(from, "model"));
     cJSON *j = cJSON_CreateObject();
     cJSON_AddItemToObject(j, "normalization", rt_input_normalization(&m->input[0]));
     cJSON_AddItemToObject(j, "heads", rt_heads_to_json(m->head, m->heads));
     if (m->input[0].columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&m->input[0].columns));
-    cJSON_AddStringToObject(j, "model", rt_model_digest(m).hex);
-    cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(m->provenance, 1));
+    cJSON_AddStringToObject(j, "model", model ? model : own.hex);
+    const cJSON *made = from ? cJSON_GetObjectItemCaseSensitive(from, "provenance") : m->provenance;
+    cJSON_AddItemToObject(j, "provenance", cJSON_Duplicate(made, 1));
     return j;
 }
 

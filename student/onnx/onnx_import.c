@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "student/onnx/onnx_lower.h"
+#include "student/onnx/onnx_quantized.h"
 
 enum { IDS = 64 /* ids that are tried: fewer than any table has */ };
 
@@ -20,20 +21,18 @@ typedef struct {
     rt_task task[RT_MAX_HEADS];
     rt_gives gives;
     cJSON *classes, *notes;
+    int program;                       /* it is an integer program that retort wrote */
     cJSON *own_heads, *own_inputs;     /* what a file that retort wrote tells of itself, or NULL */
 } importer;
 
-static const char *meta(const rt_onnx_file *f, const char *key)
-{
-    for (int i = 0; i < f->metas; i++) if (!strcmp(f->meta[i].key, key)) return f->meta[i].value;
-    return NULL;
-}
-
-/* Lists that export/onnx_float.c writes; a file of another origin, or whose lists are damaged, has none. */
+/* Lists that export/onnx_float.c and onnx_qdq.c write; a file of another origin, or whose lists are damaged, has none.
+ */
 static void read_own(importer *m)
 {
-    const char *heads = meta(m->file, "heads"), *inputs = meta(m->file, "inputs");
-    if (!meta(m->file, "retort") || !heads || !inputs) return;
+    const char *heads = rt_onnx_meta_of(m->file, "heads"), *inputs = rt_onnx_meta_of(m->file, "inputs");
+    m->program = rt_onnx_is_own_program(m->file);
+    if (m->program) inputs = "[]";
+    if (!(m->program || rt_onnx_meta_of(m->file, "retort")) || !heads || !inputs) return;
     if (rt_json_parse(&m->own_heads, heads, strlen(heads), "heads")) m->own_heads = NULL;
     if (rt_json_parse(&m->own_inputs, inputs, strlen(inputs), "inputs")) m->own_inputs = NULL;
     if (cJSON_IsArray(m->own_heads) && cJSON_IsArray(m->own_inputs)) return;
@@ -198,6 +197,7 @@ static rt_status set_layout(const importer *m, int i)
         cJSON_GetObjectItemCaseSensitive(named_in(m->own_inputs, m->file->input[i].name), "layout"));
     if (own && b->rank >= 3 && m->layout[i] == RT_LAYOUT_AUTO)
         m->layout[i] = strcmp(own, "nchw") ? RT_LAYOUT_CHW : RT_LAYOUT_HWC;
+    if (m->program && b->rank >= 3 && m->layout[i] == RT_LAYOUT_AUTO) m->layout[i] = RT_LAYOUT_HWC;
     for (int k = 0; k < b->rank; k++) {
         in->order[k] = k;
         if (__builtin_mul_overflow(size, b->dim[k], &size) || size > 1 << 24)
@@ -447,6 +447,9 @@ static rt_status normalize(const importer *m, rt_model *model)
         double a[64], s[64];
         int n = cJSON_IsArray(mean) ? cJSON_GetArraySize(mean) : cJSON_IsArray(std) ? cJSON_GetArraySize(std) : 1;
         if (!mean && !std) continue;
+        if (in->channels > 1 || in->mul[0] != 1 || in->add[0] != 0)
+            return rt_fail(RT_USAGE, "inputs.%s: \"mean\" and \"std\" are in the file already",
+                           m->file->input[i].name);
         if (n < 1 || n > 64) return rt_fail(RT_USAGE, "inputs.%s.mean: has %d numbers", m->file->input[i].name, n);
         for (int c = 0; c < n; c++) {
             const cJSON *x = cJSON_IsArray(mean) ? cJSON_GetArrayItem(mean, c) : mean,
@@ -468,7 +471,7 @@ static rt_status own_names(const importer *m, rt_model *model, const rt_onnx_row
     char key[RT_HEAD_NAME + 16];
     for (int h = 0; h < model->heads && m->own_heads; h++) {
         snprintf(key, sizeof key, model->heads > 1 ? "class_names.%s" : "class_names", model->head[h].name);
-        const char *text = meta(m->file, key);
+        const char *text = rt_onnx_meta_of(m->file, key);
         cJSON *list;
         rt_names names = {0};
         if (!text || rt_json_parse(&list, text, strlen(text), key)) continue;
@@ -512,7 +515,7 @@ static rt_status finish(const importer *m, rt_model *model, const rt_onnx_row *r
         RT_TRY(st);
     }
     /* what a model of ours was trained on stays known through its export */
-    const char *text = m->own_heads ? meta(m->file, "provenance") : NULL;
+    const char *text = m->own_heads ? rt_onnx_meta_of(m->file, "provenance") : NULL;
     static const char *const kept[] = {"data", "data_digest", "seen"};
     cJSON *known = NULL, *item;
     if (text && rt_json_parse(&known, text, strlen(text), "provenance")) known = NULL;
@@ -537,10 +540,16 @@ static rt_status import(importer *m, rt_model **out, cJSON *binding)
     for (int i = 0; i < m->outputs; i++) value[i] = row.graph->output[m->output[i]];
     rt_status st = m->gives == RT_GIVES_VALUES || m->own_heads ? RT_OK : strip_softmax(m, &row, &value[0]);
     if (m->gives == RT_GIVES_VALUES) m->task[0] = RT_TASK_REAL;
-    if (!st) st = rt_onnx_fuse(&row, &fused);
-    if (!st) st = rt_onnx_row_trim(&row, value, m->outputs);
-    if (!st) st = rt_onnx_lower(out, &row, m->bound, m->in, value, m->outputs, m->head, m->task);
-    if (!st && (st = finish(m, *out, &row, value[0]))) {
+    rt_onnx_quantized_spec spec = {m->file, &row, m->bound, m->in, value, m->outputs, m->head, m->task,
+                                   m->own_heads && m->gives == RT_GIVES_LOGITS};
+    if (!st) st = rt_onnx_quantized(out, &spec, m->notes);
+    int quantized = !st && *out;
+    if (!st && !quantized) st = rt_onnx_fuse(&row, &fused);
+    if (!st && !quantized) st = rt_onnx_row_trim(&row, value, m->outputs);
+    if (!st && !quantized) st = rt_onnx_lower(out, &row, m->bound, m->in, value, m->outputs, m->head, m->task);
+    if (!st) st = finish(m, *out, &row, value[0]);
+    if (!st && quantized && m->program) st = rt_onnx_keep_program(*out, m->file, m->notes);
+    if (st && *out) {
         rt_model_free(*out);
         *out = NULL;
     }

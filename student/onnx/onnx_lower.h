@@ -72,6 +72,12 @@ int rt_lower_ints(const rt_eval_node *, const char *name, const int64_t **list);
  * no list: l->bad is set. */
 int rt_lower_list(rt_lowering *, const rt_eval_node *, int i, const char *name, const int64_t **list);
 
+/* Kernel, stride, dilation and padding as attributes have them, for an input and output (1, C, ...) of one or two
+ * sides. 0: not such a window. */
+typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; } rt_lower_window;  /* of lines: h is 1, pad 0 */
+int rt_lower_find_window(rt_lower_window *, const rt_eval_node *, const int64_t *kernel, const rt_array *x,
+                         const rt_array *y);
+
 /* A new layer that reads these values, which the caller completes; its name. hint: of the ONNX node. */
 cJSON *rt_lower_layer(rt_lowering *, const char *op, const char *hint, const char *const *from, int inputs);
 const char *rt_lower_name(const cJSON *layer);

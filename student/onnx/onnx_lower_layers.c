@@ -14,14 +14,11 @@ static void set_ints(cJSON *j, const char *key, const int *v, int n)
 
 /* ---- windows ---- */
 
-typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; } window;     /* of lines: h is 1, padding 0 */
+typedef rt_lower_window window;
 
-/* Kernel, stride, dilation and padding as attributes have them, for an input and output (1, C, ...) of one or two
- * sides. 0: not such a window. */
-static int window_of(rt_lowering *l, const rt_eval_node *n, const int64_t *kernel, window *w)
+int rt_lower_find_window(rt_lower_window *w, const rt_eval_node *n, const int64_t *kernel, const rt_array *x,
+                         const rt_array *y)
 {
-    const rt_lowered_value *x = rt_lower_in(l, n, 0);
-    const rt_array *y = rt_lower_shape(l, n, 0);
     const char *automatic = rt_lower_string(n, "auto_pad", "NOTSET");
     const int64_t *strides, *dilations, *pads;
     int sides = w->sides = x->rank - 2;
@@ -53,6 +50,9 @@ static int window_of(rt_lowering *l, const rt_eval_node *n, const int64_t *kerne
     }
     return 1;
 }
+
+static int window_of(const rt_lowering *l, const rt_eval_node *n, const int64_t *kernel, window *w)
+{ return rt_lower_find_window(w, n, kernel, l->row->value[n->in[0]], rt_lower_shape(l, n, 0)); }
 
 static void set_window(cJSON *j, const window *w)
 {

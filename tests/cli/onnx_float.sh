@@ -55,6 +55,21 @@ expect 2 "the model is quantized" "$retort" export q.h5 --to onnx --out x.onnx
 expect 0 "onnx-qdq" "$retort" export q.q --out p.onnx
 expect 2 "is an integer program" "$retort" export q.q --to onnx --out x.onnx
 
+# It comes back as a quantized model, whose program is the same file; so does what the file itself answers.
+expect 0 "to the byte" "$retort" import q.onnx --out back.h5
+expect 0 "" "$retort" export back.h5 --out back.q
+cmp q.q back.q || fail "the program came back as another one"
+expect 0 "" "$retort" export q.onnx --to program --out direct.q
+cmp q.q direct.q || fail "the program of the ONNX file is another one"
+expect 0 "" "$retort" predict q.h5 --data d.h5 --out 1.npy
+expect 0 "" "$retort" predict q.onnx --data d.h5 --out 2.npy
+cmp 1.npy 2.npy || fail "the ONNX file answers otherwise"
+T=$2/tests/onnx/quantized
+expect 0 "those of an integer program" "$retort" import $T/mlp.onnx --out m.h5
+expect 0 "" "$retort" export m.h5 --out m.q
+expect 0 "node '/a/Gemm' (Gemm): its weights are not symmetric" "$retort" import $T/asymmetric.onnx --out s.h5
+expect 2 "computes in float" "$retort" export s.h5 --out s.q
+
 cat > x.json <<'J'
 {"name": "x", "out": "X", "steps": [{"name": "student", "do": "train", "with": {"model": {"input": [64], "classes": 3, "family": "mlp", "width": 4},
    "data": {"source": "d.h5", "validation": 50}, "train": {"epochs": 1}}},
