@@ -110,7 +110,7 @@ static sizes sizes_of(const rt_plan *p, const rt_node *n, float *scratch)
     z.line = (float *)(void *)(z.x + z.ow);
     axis(z.y, z.h, z.oh, in->rank == 2 ? 1 : a->scale_h, a);
     axis(z.x, z.w, z.ow, a->scale_w, a);
-    if (in->rank == 2) *z.y = (pixel){.weight = {1}};       /* the height is no axis of a line */
+    if (z.h == 1 && z.oh == 1) *z.y = (pixel){.weight = {1}};   /* no axis, as the height of a line */
     return z;
 }
 

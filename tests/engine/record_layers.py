@@ -437,6 +437,8 @@ resize((5, 4, 2), (3, 7), "cubic", "half_pixel", "floor", None, True)
 resize((7, 3), (1, 12), "linear")
 resize((6, 4), (1, 4), "nearest", "asymmetric", "floor")
 resize((5, 2), (1, 8), "cubic", "asymmetric")
+resize((1, 5, 2), (1, 8), "cubic")
+resize((1, 4, 2), (1, 6), "linear", "half_pixel", "floor", (1.5, 1.5))
 
 # ---- the file ----
 def numbers(label, v):
