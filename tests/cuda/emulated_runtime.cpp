@@ -142,12 +142,12 @@ enum { LOCKS = 0 };
 #else
 enum { LOCKS = 1 };
 #endif
-enum { PAGE = 4096, ALIGN = 256 };
+enum { PAGE = 4096, ALIGN = 256, AROUND = 64 << 10 };      /* bytes that cannot be touched, on either side */
 static int open_count;
 
 static void set_access(const allocation &a, uintptr_t at, bool open)
 {
-    if (LOCKS) mprotect(a.map + PAGE, a.map_bytes - 2 * PAGE, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+    if (LOCKS) mprotect(a.map + AROUND, a.map_bytes - 2 * AROUND, open ? PROT_READ | PROT_WRITE : PROT_NONE);
 #ifdef RT_EMULATE_ASAN
     if (open)
         __asan_unpoison_memory_region((void *)at, a.bytes);
@@ -426,13 +426,13 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
     if (bytes > settings.memory - in_use[device]) return remember(cudaErrorMemoryAllocation);
     watch_faults();
     size_t inner = (bytes + ALIGN + PAGE - 1) / PAGE * PAGE;
-    allocation a = {nullptr, inner + 2 * PAGE, bytes, device};
+    allocation a = {nullptr, inner + 2 * AROUND, bytes, device};
     uintptr_t p;
     if (LOCKS) {
         void *map = mmap(nullptr, a.map_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (map == MAP_FAILED) return remember(cudaErrorMemoryAllocation);
         a.map = (char *)map;
-        p = ((uintptr_t)a.map + PAGE + inner - bytes) & ~(uintptr_t)(ALIGN - 1);
+        p = ((uintptr_t)a.map + AROUND + inner - bytes) & ~(uintptr_t)(ALIGN - 1);
     } else {
         void *map;
         if (posix_memalign(&map, ALIGN, bytes)) return remember(cudaErrorMemoryAllocation);

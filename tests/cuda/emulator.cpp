@@ -9,13 +9,14 @@
 #include "emulated_gpu.h"
 #include "emulator.h"
 
+#include <algorithm>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <vector>
 
 #ifdef RT_EMULATE_TSAN
 #include <sanitizer/tsan_interface.h>
-enum { TSAN = 1, THREADS = 4096, STACK = 64 << 10 };
+enum { TSAN = 1, THREADS = 2048, STACK = 64 << 10 };
 #else
 enum { TSAN = 0, THREADS = 1024, STACK = 256 << 10 };
 static inline void __tsan_acquire(void *) {}
@@ -83,6 +84,10 @@ static struct { const void *key; void *at; size_t bytes; } arrays[64];
 static int array_count;
 alignas(128) static char shared_memory[SHARED + GUARD];
 static char *shared_base = shared_memory;
+#ifdef RT_EMULATE_TSAN
+enum : size_t { POOL = (size_t)2 << 30 };
+static char *shared_pool;
+#endif
 static char tsan_begin, tsan_end, tsan_fence, tsan_block[THREADS / WARP][2], tsan_warp[THREADS / WARP][2];
 
 uint64_t random_word()                     /* xorshift64* */
@@ -164,27 +169,36 @@ static void go(context *from, context *to, bool ends)
 #endif
 }
 
-static context *take_stack(thread *t)
+static context *new_stack()
 {
-    context *c = TSAN ? own_stacks[t - threads] : free_stacks; /* for TSan each its own, or their memory would race */
-    if (c) {
-        free_stacks = c->next;
-    } else {
-        c = new context;
-        size_t page = 4096;
-        char *all = (char *)mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (all == MAP_FAILED) trap("no memory for another stack");
-        mprotect(all, page, PROT_NONE);
-        c->low = all + page;
-        c->size = STACK;
+    context *c = new context;
+    size_t page = 4096;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    char *all = (char *)mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (all == MAP_FAILED) trap("no memory for another stack");
+    mprotect(all, page, PROT_NONE);
+    c->low = all + page;
+    c->size = STACK;
 #ifdef RT_EMULATE_TSAN
-        c->tsan = __tsan_create_fiber(0);
-        own_stacks[t - threads] = c;
-#else
-        (void)t;
+    c->tsan = __tsan_create_fiber(0);
 #endif
-    }
+    return c;
+}
+/* For TSan each thread has its own, always, and all come from the host's thread: what makes one comes before it, and
+ * memory of stacks would race. */
+[[maybe_unused]] static void make_stacks(unsigned count)
+{
+    for (unsigned i = 0; TSAN && i < count; i++)
+        if (!own_stacks[i]) own_stacks[i] = new_stack();
+}
+
+static context *take_stack(const thread *t)
+{
+    context *c = TSAN ? own_stacks[t - threads] : free_stacks;
+    if (!c)
+        c = new_stack();
+    else
+        free_stacks = c->next;
 #if defined(__x86_64__)
     uint64_t *sp = (uint64_t *)(void *)(c->low + c->size);
     *--sp = 0;
@@ -215,14 +229,10 @@ static void poison(void *at, size_t bytes)             /* not by memset, which s
 static void new_shared()
 {
 #ifdef RT_EMULATE_TSAN                     /* fresh for each block, or its uses by different blocks would race */
-    enum : size_t { POOL = (size_t)2 << 30 };
-    static char *pool;
     static size_t used;
-    if (!pool)
-        pool = (char *)mmap(nullptr, POOL, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     used += g.at;
     if (used + SHARED + GUARD > POOL) used = 0;
-    shared_base = pool + used;
+    shared_base = shared_pool + used;
 #endif
 #ifdef RT_EMULATE_ASAN
     __asan_poison_memory_region(shared_base, sizeof shared_memory);
@@ -243,7 +253,7 @@ static bool next_block()
     g.at_barrier = g.ended = 0;
     g.ready = g.warps == 32 ? ~0u : (1u << g.warps) - 1;
     unsigned step = (g.threads + WARP - 1) / WARP * WARP;
-    g.base = TSAN && g.base + 2 * step <= THREADS ? g.base + step : 0;
+    g.base = TSAN && !g.base ? step : 0;
     for (unsigned w = 0; w < g.warps; w++) {
         unsigned lanes = g.threads - w * WARP;
         warps[w].lanes = warps[w].ready = lanes >= WARP ? ~0u : (1u << lanes) - 1;
@@ -624,6 +634,9 @@ void run_kernel(const char *name, dim3 grid, dim3 block, size_t dynamic, const s
 #endif
 #ifdef RT_EMULATE_TSAN
     main_context.tsan = __tsan_get_current_fiber();
+    make_stacks(2 * g.warps * WARP);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    if (!shared_pool) shared_pool = (char *)mmap(nullptr, POOL, PROT_READ | PROT_WRITE, flags, -1, 0);
 #endif
     __tsan_release(&tsan_begin);                       /* sees what came before it; its blocks do not see each other */
     thread *first = next_block() ? next_thread() : nullptr;
