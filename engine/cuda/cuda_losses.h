@@ -18,7 +18,7 @@ extern "C" {
 static inline size_t rt_cuda_loss_planes(const rt_loss_desc *d, int rows, int n)
 {
     if (d->task != RT_TASK_CLASSES || d->kind != RT_SOFT_DIST || !(d->soft > 0)) return 0;
-    return (size_t)n * (10 + 2 * (size_t)rows);
+    return (size_t)n * (12 + 4 * (size_t)rows);      /* doubles */
 }
 
 /* Loss i of the step: of value (rows, n), grad (rows, n) = or (add) += the gradient, loss_rows (rows) = each row's part

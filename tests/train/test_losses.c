@@ -1,28 +1,8 @@
 /* Losses against PyTorch's recorded values and gradients, hand-computed numbers, and finite differences for mixtures.
  */
-#include "engine/losses_parts.h"
 #include "train/loss_policy.h"
-#include "engine/memory.h"
 #include "tests/support.h"
-#include "tests/train/loss_reference.h"
-
-static void run_rows(const rt_loss_batch *b, const float *z, int row0, int rows, int total, int k, float *grad,
-                     float *loss)
-{
-    rt_loss_spec spec = rt_loss_spec_of(b, 0, k);
-    rt_loss_io io = {.value = z,
-                     .grad = grad,
-                     .loss = loss,
-                     .scratch = rt_floats_new(spec.scratch),
-                     .row0 = row0,
-                     .rows = rows,
-                     .total = total,
-                     .n = k};
-    if (spec.planes) io.planes = rt_floats_new((size_t)spec.planes * (size_t)rows * (size_t)k);
-    spec.fn(spec.arg, &io);
-    free(io.scratch);
-    free(io.planes);
-}
+#include "tests/train/loss_cases.h"
 
 static double run(const rt_loss_batch *b, const float *z, int rows, int k, float *grad)
 {
@@ -33,59 +13,15 @@ static double run(const rt_loss_batch *b, const float *z, int rows, int k, float
     return s / rows;
 }
 
-static rt_loss_desc config_of(const char *name)
-{
-    rt_loss_desc c = {.kind = RT_SOFT_NONE, .soft = 1, .temperature = 4, .alpha = 1, .beta = 8, .gamma = 1};
-    if (strstr(name, "ce") && strcmp(name, "zscore")) {
-        c.hard = 1;
-        c.soft = 0;
-        c.smoothing = strstr(name, "smooth") ? 0.1f : 0;
-    }
-    if (strcmp(name, "kd") == 0) c.kind = RT_SOFT_KD;
-    if (strcmp(name, "dkd") == 0) c.kind = RT_SOFT_DKD;
-    if (strcmp(name, "mse") == 0) c.kind = RT_SOFT_MSE;
-    if (strcmp(name, "dist") == 0) {
-        c.kind = RT_SOFT_DIST;
-        c.temperature = c.beta = 1;
-    }
-    if (strcmp(name, "zscore") == 0) {
-        c.kind = RT_SOFT_ZSCORE;
-        c.temperature = 2;
-    }
-    return c;
-}
-
 static void against_pytorch(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof reference / sizeof reference[0]; i++) {
         float grad[12];
-        rt_loss_batch b = {.config = config_of(reference[i].name),
-                           .y = reference_y,
-                           .teacher = reference_t,
-                           .lambda = 1,
-                           .soft_scale = 1};
-        if (reference[i].name[0] == 'w') {              /* PyTorch divides by the sum of the rows' weights */
-            b.class_weight = reference_w;
-            b.hard_scale = 3 / (reference_w[3] + reference_w[0] + reference_w[1]);
-        }
+        rt_loss_batch b = classes_of(i);
         check_close(reference[i].name, run(&b, reference_z, 3, 4, grad), reference[i].loss, 1e-6, 2e-6);
         for (int k = 0; k < 12; k++) check_close(reference[i].name, grad[k], reference[i].grad[k], 5e-7, 2e-5);
     }
-}
-
-static rt_loss_batch batch_of(const char *name)
-{
-    int bits = name[0] == 'b', soft = strstr(name, "soft") || strcmp(name, "bkd") == 0;
-    rt_loss_batch b = {.config = {.task = bits ? RT_TASK_MULTILABEL : RT_TASK_REAL, .temperature = 2, .delta = 0.75f,
-                                  .level = 0.9f, .hard = !soft, .soft = (float)soft},
-                       .labels = bits ? reference_labels : NULL, .values = bits ? NULL : reference_values,
-                       .mask = strstr(name, "masked") ? reference_mask : NULL, .teacher = soft ? reference_t : NULL,
-                       .lambda = 1, .soft_scale = 1};
-    b.config.hard_kind = bits ? RT_HARD_BCE : name[0] == 'h' ? RT_HARD_HUBER
-                       : name[0] == 'q' ? RT_HARD_QUANTILE : RT_HARD_MSE;
-    b.config.kind = !soft ? RT_SOFT_NONE : bits ? RT_SOFT_BKD : RT_SOFT_VALUES;
-    return b;
 }
 
 static void elements_against_pytorch(void **state)

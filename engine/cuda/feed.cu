@@ -1,0 +1,247 @@
+/* The beginning of a step: its record, and raw rows as rows of inputs; see cuda_feed.h. */
+#include "engine/cuda/cuda_feed.h"
+#include "engine/cuda/device_code.h"
+
+namespace {
+enum { THREADS = 256, FOUR = 4 /* elements of a row that a thread makes */ };
+
+__global__ void __launch_bounds__(THREADS)
+    k_take(rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks, unsigned long long *count)
+{
+    const char *block = ring + *count % (unsigned)blocks * block_bytes;
+    const uint64_t *from = (const uint64_t *)block;
+    uint64_t *to = (uint64_t *)fixed;
+    static_assert(sizeof(rt_cuda_now) % sizeof *to == 0, "a record is whole words");
+    for (size_t i = threadIdx.x; i < sizeof *fixed / sizeof *to; i += THREADS) to[i] = from[i];
+    __syncthreads();                                  /* all have read the count, and the record is there */
+    if (threadIdx.x) return;
+    fixed->block = block;
+    *count += 1;
+}
+
+/* ---- elements of data ---- */
+
+struct half { uint16_t bits; };
+struct brain { uint16_t bits; };       /* bfloat16 */
+
+struct no_number { char byte; };       /* text: 0 */
+
+template <class T> RT_DEVICE float as_float(T x) { return (float)x; }
+RT_DEVICE float as_float(no_number) { return 0; }
+RT_DEVICE float as_float(half x)
+{
+    uint32_t sign = (uint32_t)(x.bits & 0x8000u) << 16, u = x.bits & 0x7fffu;
+    if (u < 0x400u) return __uint_as_float(sign | __float_as_uint((float)u * 0x1p-24f));
+    uint32_t normal = (u << 13) + (112u << 23) + (u >= 0x7c00u ? 112u << 23 : 0u);
+    return __uint_as_float(sign | normal);
+}
+RT_DEVICE float as_float(brain x) { return __uint_as_float((uint32_t)x.bits << 16); }
+template <class T> RT_DEVICE double as_double(T x) { return (double)x; }
+RT_DEVICE double as_double(no_number) { return 0; }
+RT_DEVICE double as_double(half x) { return as_float(x); }
+RT_DEVICE double as_double(brain x) { return as_float(x); }
+
+/* An id; -1 for what is none. */
+RT_DEVICE int32_t as_id(double v) { return v >= 0 && v <= 2147483647.0 && v == floor(v) ? (int32_t)v : -1; }
+
+/* Raw rows of one type; their elements may lie at any address. */
+template <class T> struct raw_rows {
+    const char *first;
+    size_t row_bytes;
+    const int *pick;
+    bool aligned;
+    __device__ T get(int row, size_t j) const
+    {
+        const char *at = first + (size_t)row * row_bytes + (pick ? (size_t)pick[j] : j) * sizeof(T);
+        if constexpr (sizeof(T) > 1) {
+            if (!aligned) {
+                T v;
+                for (int i = 0; i < (int)sizeof(T); i++) ((char *)&v)[i] = at[i];
+                return v;
+            }
+        }
+        return *(const T *)at;
+    }
+};
+
+/* Which elements of which rows a thread makes. */
+struct span {
+    size_t first;                      /* of FOUR in each of its rows */
+    int row, step;
+};
+RT_DEVICE span own_span()
+{
+    span s = {((size_t)blockIdx.x * blockDim.x + threadIdx.x) * FOUR, (int)(blockIdx.y * blockDim.y + threadIdx.y),
+              (int)(gridDim.y * blockDim.y)};
+    return s;
+}
+
+RT_DEVICE uint32_t word(float x) { return __float_as_uint(x); }
+RT_DEVICE uint32_t word(int32_t x) { return (uint32_t)x; }
+RT_DEVICE uint32_t word(uint32_t x) { return x; }
+
+/* FOUR values of a row of `size`, or as many as there are. */
+template <class T> RT_DEVICE void put(T *row, size_t size, size_t first, const T (&x)[FOUR])
+{
+    if (size % FOUR == 0) {
+        *(uint4 *)(row + first) = make_uint4(word(x[0]), word(x[1]), word(x[2]), word(x[3]));
+        return;
+    }
+    RT_UNROLL
+    for (int i = 0; i < FOUR; i++) if (first + (size_t)i < size) row[first + (size_t)i] = x[i];
+}
+
+/* ---- rows ---- */
+
+struct feed_rows {
+    rt_cuda_rows in;
+    const rt_cuda_now *now;
+    float *dst;
+    size_t size;
+    int rows, there;                   /* of dst; of those, that are in the block */
+    const char *raw;
+    const rt_view_draw *draw;          /* NULL: rows as they are */
+    const int *partner;
+};
+
+/* Element j, on channel ch, of raw row i, normalised. */
+template <class T> RT_DEVICE float plain(const feed_rows &f, const raw_rows<T> &raw, int i, size_t j, int ch)
+{
+    return (as_float(raw.get(i, j)) + f.in.add[ch]) * f.in.mul[ch];
+}
+
+/* The same in its view: pixel (y, x), channel k of the image. */
+template <class T>
+RT_DEVICE float viewed(const feed_rows &f, const raw_rows<T> &raw, int i, int y, int x, int k, int ch)
+{
+    rt_view_draw d = f.draw[i];
+    if (y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew) return 0;
+    int sy = y + d.dy, sx = (d.flip ? f.in.w - 1 - x : x) + d.dx;
+    float value = 0;
+    if (sy >= 0 && sy < f.in.h && sx >= 0 && sx < f.in.w)
+        value = as_float(raw.get(i, ((size_t)sy * (size_t)f.in.w + (size_t)sx) * (size_t)f.in.c + (size_t)k));
+    return (value + f.in.add[ch]) * f.in.mul[ch];
+}
+
+/* FOUR elements of row r from `first` on. */
+template <class T>
+RT_DEVICE void values(float (&x)[FOUR], const feed_rows &f, const raw_rows<T> &raw, int r, size_t first)
+{
+    unsigned channels = (unsigned)f.in.channels, ch = channels == 1 ? 0 : (unsigned)(first % channels);
+    unsigned c = (unsigned)f.in.c, pixel = f.draw ? (unsigned)first / c : 0, k = f.draw ? (unsigned)first % c : 0;
+    int px = f.draw ? (int)(pixel % (unsigned)f.in.w) : 0, py = f.draw ? (int)(pixel / (unsigned)f.in.w) : 0;
+    int other = f.partner ? f.partner[r] : -1;
+    float lambda = f.partner ? f.now->lambda : 1;
+    for (int i = 0; i < FOUR && first + (size_t)i < f.size; i++) {
+        size_t j = first + (size_t)i;
+        if (f.draw) {
+            x[i] = lambda * viewed(f, raw, r, py, px, (int)k, (int)ch);
+            if (other >= 0) x[i] += (1.0f - lambda) * viewed(f, raw, other, py, px, (int)k, (int)ch);
+            if (++k == c) k = 0, px++;
+            if (px == f.in.w) px = 0, py++;
+        } else {
+            x[i] = lambda * plain(f, raw, r, j, (int)ch);
+            if (other >= 0) x[i] += (1.0f - lambda) * plain(f, raw, other, j, (int)ch);
+        }
+        if (++ch == channels) ch = 0;
+    }
+}
+
+template <class T> RT_DEVICE void fill(const feed_rows &f)
+{
+    raw_rows<T> raw = {f.raw, (size_t)f.now->row_bytes, f.in.pick,
+                       ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % sizeof(T) == 0};
+    span s = own_span();
+    for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
+        float x[FOUR] = {0, 0, 0, 0};
+        if (f.in.ids) {
+            int32_t id[FOUR] = {0, 0, 0, 0};
+            for (int i = 0; i < FOUR && s.first + (size_t)i < f.size && r < f.there; i++)
+                id[i] = as_id(as_double(raw.get(r, s.first + (size_t)i)));
+            put((int32_t *)f.dst + (size_t)r * f.size, f.size, s.first, id);
+            continue;
+        }
+        if (r < f.there) values(x, f, raw, r, s.first);
+        put(f.dst + (size_t)r * f.size, f.size, s.first, x);
+    }
+}
+
+/* Bytes as they are, four at a time. */
+RT_DEVICE bool plain_bytes(const feed_rows &f)
+{
+    return f.in.type == RT_U8 && !f.in.ids && !f.in.pick && !f.draw && !f.partner && f.size % FOUR == 0 &&
+           ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % FOUR == 0;
+}
+RT_DEVICE void fill_bytes(const feed_rows &f)
+{
+    unsigned channels = (unsigned)f.in.channels;
+    span s = own_span();
+    for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
+        float x[FOUR] = {0, 0, 0, 0};
+        unsigned ch = channels == 1 ? 0 : (unsigned)(s.first % channels);
+        uint32_t four = r < f.there ? *(const uint32_t *)(f.raw + (size_t)r * (size_t)f.now->row_bytes + s.first) : 0;
+        RT_UNROLL
+        for (int i = 0; i < FOUR; i++) {
+            if (r < f.there) x[i] = ((float)(four >> 8 * i & 255u) + f.in.add[ch]) * f.in.mul[ch];
+            if (++ch == channels) ch = 0;
+        }
+        put(f.dst + (size_t)r * f.size, f.size, s.first, x);
+    }
+}
+
+/* Rows that are floats, or ids, already. */
+RT_DEVICE void copy(const feed_rows &f, const float *from)
+{
+    span s = own_span();
+    for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
+        uint32_t x[FOUR] = {0, 0, 0, 0};
+        size_t at = (size_t)r * f.size + s.first;
+        for (int i = 0; i < FOUR && s.first + (size_t)i < f.size && r < f.there; i++)
+            x[i] = ((const uint32_t *)from)[at + (size_t)i];
+        put((uint32_t *)f.dst + (size_t)r * f.size, f.size, s.first, x);
+    }
+}
+
+__global__ void __launch_bounds__(THREADS, 2)
+    k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now)
+{
+    feed_rows f = {*desc, now, dst, size, rows, now->rows < rows ? now->rows : rows, nullptr, nullptr, nullptr};
+    if (now->x[f.in.input]) return copy(f, (const float *)(now->block + now->x[f.in.input]));
+    f.raw = now->block + now->raw + f.in.at;
+    if (now->draw[f.in.input]) f.draw = (const rt_view_draw *)(now->block + now->draw[f.in.input]);
+    if (now->partner) f.partner = (const int *)(now->block + now->partner);
+    if (plain_bytes(f)) return fill_bytes(f);
+    switch (f.in.type) {
+    case RT_U8: return fill<uint8_t>(f);
+    case RT_I8: return fill<int8_t>(f);
+    case RT_U16: return fill<uint16_t>(f);
+    case RT_I16: return fill<int16_t>(f);
+    case RT_U32: return fill<uint32_t>(f);
+    case RT_I32: return fill<int32_t>(f);
+    case RT_U64: return fill<uint64_t>(f);
+    case RT_I64: return fill<int64_t>(f);
+    case RT_F16: return fill<half>(f);
+    case RT_BF16: return fill<brain>(f);
+    case RT_F32: return fill<float>(f);
+    case RT_F64: return fill<double>(f);
+    default: return fill<no_number>(f);
+    }
+}
+}
+
+extern "C" void rt_k_take(cudaStream_t stream, rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks,
+                          unsigned long long *count)
+{
+    RT_LAUNCH(k_take, dim3(1), dim3(THREADS), 0, stream, fixed, ring, block_bytes, blocks, count);
+}
+
+extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
+                          const rt_cuda_now *now)
+{
+    size_t fours = (size + FOUR - 1) / FOUR;
+    unsigned x = 1;
+    while (x < THREADS && x < fours) x *= 2;
+    unsigned y = THREADS / x, down = ((unsigned)rows + y - 1) / y;
+    if (down > 65535) down = 65535;
+    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down), dim3(x, y), 0, stream, dst, desc, size, rows, now);
+}
