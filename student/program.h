@@ -32,8 +32,8 @@ typedef struct rt_program rt_program;
 
 /* Of a quantized model. Its text names the model, by digest and provenance; of a model that is an export of a program
  * brought back, unchanged since, those of the model that the program was made of, as provenance.onnx.stands_for ({"as":
- * the model's own digest, "model", "provenance"}) has them: so the program is the same file. RT_USAGE with the layer and the reason: an operator without integer form, a tensor that was
- * never calibrated, sums that may overflow. */
+ * the model's own digest, "model", "provenance"}) has them: so the program is the same file. RT_USAGE with the layer
+ * and the reason: an operator without integer form, a tensor that was never calibrated, sums that may overflow. */
 rt_status rt_program_of(rt_program **, const rt_model *);
 rt_status rt_program_load(rt_program **, const char *path);
 /* The same from memory; `of` names it in messages. RT_INPUT when it was cut or changed anywhere, or is of another

@@ -115,22 +115,20 @@ template <int MATH, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) 
               chunks = (end - p0 + DEEP - 1) / DEEP;
     tiles in;
     in.begin(a, m0);
-    RT_UNROLL
-    for (int i = 0; i < STAGES - 1; i++) {
-        if (i < chunks) in.read(left[i], right[i], a, group, column, p0 + i * DEEP, end);
-        rt_copy_commit();
-    }
     typename sums_of<MATH, ROWS, Q, false, false>::type sum;
     sum.clear();
     float bias = 0.0f;                                  /* of column threadIdx.x, by the first tile */
     const int has_bias = a.dbias && m0 == 0 && threadIdx.x < Q;
-    for (int i = 0, at = 0; i < chunks; i++) {
-        rt_copy_wait<STAGES - 2>();
-        __syncthreads();
-        int next = at == 0 ? STAGES - 1 : at - 1;
+    for (int i = 1 - STAGES, at = 0, next = 0; i < chunks; i++) {
+        if (i >= 0) {
+            rt_copy_wait<STAGES - 2>();
+            __syncthreads();
+        }
         if (i + STAGES - 1 < chunks)
             in.read(left[next], right[next], a, group, column, p0 + (i + STAGES - 1) * DEEP, end);
         rt_copy_commit();
+        next = next == STAGES - 1 ? 0 : next + 1;
+        if (i < 0) continue;
         if (has_bias) {
             RT_UNROLL
             for (int k = 0; k < DEEP; k++) bias += right[at][tiles::right::at((int)threadIdx.x, k)];

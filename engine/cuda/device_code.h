@@ -88,7 +88,13 @@ RT_DEVICE float rt_of_bf16(uint16_t x) { return __uint_as_float((uint32_t)x << 1
 /* Two of them in a register as mma takes them: `low` has the smaller index. */
 RT_DEVICE uint32_t rt_bf16_pair(float low, float high)
 {
+#if defined(RT_CUDA_EMULATED) || !defined(__CUDA_ARCH__) || __CUDA_ARCH__ < 800
     return (uint32_t)rt_bf16_of(low) | (uint32_t)rt_bf16_of(high) << 16;
+#else
+    uint32_t u;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(u) : "f"(high), "f"(low));
+    return u;
+#endif
 }
 
 /* c (16, 8) += a (16, 8) b (8, 8) in tf32 with sums in float, by a whole warp. With g = lane / 4, t = lane % 4:

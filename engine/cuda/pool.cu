@@ -178,7 +178,8 @@ template <int V> __global__ void __launch_bounds__(THREADS) k_avg_pool_back(floa
     write_or_add<V>(dx + (ptrdiff_t)((at.r * s.h + at.y) * s.w + at.x) * s.c + at.channel, sum, add);
 }
 
-/* ---- global: a block has 32 channels of a row; each warp sees every eighth pixel, the sums meet in their order ---- */
+/* ---- global: a block has 32 channels of a row; each warp sees every eighth pixel, the sums meet in their order ----
+ */
 
 enum { LANES = 32, WARPS = THREADS / LANES };
 
@@ -279,7 +280,8 @@ extern "C" void rt_k_max_pool_back(cudaStream_t stream, const rt_pool_shape *s, 
 {
     bool wide = four(s->c, dx, dy) && ((uintptr_t)index & 3) == 0;
     job a = job_of(s, s->h, s->w, wide);
-    if (wide) RT_LAUNCH((k_max_pool_back<4>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add, a);
+    if (wide)
+        RT_LAUNCH((k_max_pool_back<4>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add, a);
     else RT_LAUNCH((k_max_pool_back<1>), dim3(blocks_for(a.count)), dim3(THREADS), 0, stream, dx, dy, index, add, a);
 }
 

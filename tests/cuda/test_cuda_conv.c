@@ -111,7 +111,7 @@ static void download(float *v, const float *p, size_t n)
 
 typedef struct {
     shape s;
-    float *x, *w, *bias, *dy;            /* host */
+    float *x, *w, *bias, *image_bias, *dy;       /* host */
     float *y, *dx, *dw, *dbias;
     int add;
     rt_act act;
@@ -122,22 +122,24 @@ static task task_of(const given *g)
     task t = {.s = shape_of(g)};
     size_t nw = rt_conv_weights(&t.s), nb = (size_t)t.s.n;
     t.x = numbers(count_x(&t.s), 1), t.w = numbers(nw, 2), t.bias = numbers(nb, 3), t.dy = numbers(count_y(&t.s), 4);
+    t.image_bias = numbers((size_t)t.s.c, 5);
     t.y = zeros(count_y(&t.s), sizeof(float)), t.dx = zeros(count_x(&t.s), sizeof(float));
     t.dw = zeros(nw, sizeof(float)), t.dbias = zeros(nb, sizeof(float));
     return t;
 }
 static void free_task(task *t)
 {
-    float *all[] = {t->x, t->w, t->bias, t->dy, t->y, t->dx, t->dw, t->dbias};
+    float *all[] = {t->x, t->w, t->bias, t->image_bias, t->dy, t->y, t->dx, t->dw, t->dbias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-/* All three; with add, on top of 1, 2 and 3. */
+/* All three; with add, on top of 1, 2 and 3, else dx on top of a bias. */
 static void run(task *t, rt_conv_math math)
 {
     const shape *s = &t->s;
     size_t nx = count_x(s), ny = count_y(s), nw = rt_conv_weights(s), nb = (size_t)s->n;
-    float *x = upload(t->x, nx), *w = upload(t->w, nw), *bias = upload(t->bias, nb), *dy = upload(t->dy, ny);
+    float *x = upload(t->x, nx), *w = upload(t->w, nw), *bias = upload(t->bias, nb), *dy = upload(t->dy, ny),
+          *image_bias = upload(t->image_bias, (size_t)s->c);     /* as transposed convolutions have one */
     for (size_t i = 0; i < nx; i++) t->dx[i] = 1;
     for (size_t i = 0; i < nw; i++) t->dw[i] = 2;
     for (size_t i = 0; i < nb; i++) t->dbias[i] = 3;
@@ -145,18 +147,18 @@ static void run(task *t, rt_conv_math math)
           *dbias = upload(t->add ? t->dbias : NULL, nb), *partial = upload(NULL, rt_conv_partial(s));
     if (rt_conv_is_direct(s)) {
         rt_k_direct(NULL, s, y, x, w, bias, t->act, 0);
-        rt_k_direct_back(NULL, s, dx, dy, w, NULL, t->add);
+        rt_k_direct_back(NULL, s, dx, dy, w, t->add ? NULL : image_bias, t->add);
         rt_k_direct_weights(NULL, s, dw, dbias, partial, x, dy, t->add, t->add);
     } else {
         rt_k_conv(NULL, s, math, y, x, w, bias, t->act, 0);
-        rt_k_conv_back(NULL, s, math, dx, dy, w, NULL, t->add);
+        rt_k_conv_back(NULL, s, math, dx, dy, w, t->add ? NULL : image_bias, t->add);
         rt_k_conv_weights(NULL, s, math, dw, dbias, partial, x, dy, t->add, t->add);
     }
     download(t->y, y, ny);
     download(t->dx, dx, nx);
     download(t->dw, dw, nw);
     download(t->dbias, dbias, nb);
-    float *all[] = {x, w, bias, dy, y, dx, dw, dbias, partial};
+    float *all[] = {x, w, bias, dy, y, dx, dw, dbias, partial, image_bias};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) cuda_ok(cudaFree(all[i]));
 }
 
@@ -182,18 +184,18 @@ static void check_case(const given *g, rt_conv_math math, double tolerance)
     double *b = zeros(nb, sizeof(double)), *size_b = zeros(nb, sizeof(double));
     for (size_t i = 0; i < ny; i++) b[i % nb] += (double)t.dy[i], size_b[i % nb] += fabs((double)t.dy[i]);
     for (t.add = 0; t.add < 2; t.add++) {
-        t.act = t.add ? RT_ACT_RELU6 : RT_ACT_NONE;
+        t.act = t.add ? RT_ACT_RELU6 : RT_ACT_NONE;             /* of y */
         run(&t, math);
         for (size_t i = 0; i < ny; i++) {
-            double v = (t.add ? 0 : sum[0][i]) + (t.add ? 0 : (double)t.bias[i % nb]);
-            if (t.add) {
-                v = a.y[i] + (double)t.bias[i % nb];
-                v = v < 0 ? 0 : v > 6 ? 6 : v;
-            }
+            double v = a.y[i] + (double)t.bias[i % nb];
+            if (t.act == RT_ACT_RELU6) v = v < 0 ? 0 : v > 6 ? 6 : v;
             if (!(fabs((double)t.y[i] - v) <= tolerance * (a.size_y[i] + 1)))
                 fail_msg("%s, y %zu: %.9g, want %.9g", g->name, i, (double)t.y[i], v);
         }
-        for (size_t i = 0; t.add && i < nx; i++) a.dx[i] += 1, a.size_x[i] += 1;
+        for (size_t i = 0; i < nx; i++) {
+            double bias = (double)t.image_bias[i % (size_t)s->c];
+            a.dx[i] += t.add ? 1 - bias : bias, a.size_x[i] += 1;
+        }
         for (size_t i = 0; t.add && i < nw; i++) a.dw[i] += 2, a.size_w[i] += 2;
         for (size_t i = 0; t.add && i < nb; i++) b[i] += 3, size_b[i] += 3;
         check(g->name, "dx", t.dx, a.dx, a.size_x, nx, tolerance);

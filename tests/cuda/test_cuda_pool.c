@@ -86,8 +86,8 @@ static result reference(const shape *s, const float *x, const float *dy, int max
 static result on_card(const shape *s, const float *hx, const float *hdy, int max, int add)
 {
     size_t nx = count_x(s), ny = count_y(s);
-    float *x = upload(hx, nx * sizeof(float)), *dy = upload(hdy, ny * sizeof(float)), *y = upload(NULL, ny * sizeof(float)),
-          *dx = upload(add ? hx : NULL, nx * sizeof(float));
+    float *x = upload(hx, nx * sizeof(float)), *dy = upload(hdy, ny * sizeof(float)),
+          *y = upload(NULL, ny * sizeof(float)), *dx = upload(add ? hx : NULL, nx * sizeof(float));
     uint8_t *index = upload(NULL, ny);
     if (max) {
         rt_k_max_pool(NULL, s, y, index, x);
@@ -161,8 +161,9 @@ static void check_global(int rows, int pixels, int c, int add)
     size_t nx = (size_t)(rows * pixels * c), ny = (size_t)(rows * c);
     float *hx = numbers(nx, 3), *hdy = numbers(ny, 4);
     hx[nx / 2] = NAN;
-    float *x = upload(hx, nx * sizeof(float)), *dy = upload(hdy, ny * sizeof(float)), *mean = upload(NULL, ny * sizeof(float)),
-          *top = upload(NULL, ny * sizeof(float)), *ones = malloc(nx * sizeof *ones);
+    float *x = upload(hx, nx * sizeof(float)), *dy = upload(hdy, ny * sizeof(float)),
+          *mean = upload(NULL, ny * sizeof(float)), *top = upload(NULL, ny * sizeof(float)),
+          *ones = malloc(nx * sizeof *ones);
     assert_non_null(ones);
     for (size_t i = 0; i < nx; i++) ones[i] = 1;
     float *dmean = upload(add ? ones : NULL, nx * sizeof(float)), *dtop = upload(add ? ones : NULL, nx * sizeof(float));
