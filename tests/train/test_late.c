@@ -9,6 +9,7 @@
 #include "teacher/teacher.h"
 #include "tests/late_device.h"
 #include "tests/train/in_pieces.h"
+#include "train/trial.h"
 
 enum { ROWS = 1200, DIM = 8 };
 
@@ -124,6 +125,26 @@ static void weights_and_metrics_are_the_cpus(void **s)
         }
         cJSON_Delete(want);
     }
+}
+
+/* Without a folder nothing is saved, and so nothing was read for that. */
+static void a_trial(void **s)
+{
+    (void)s;
+    char digest[2][33];
+    for (int k = 0; k < 2; k++) {
+        cJSON *c = parse_config(runs[1]);
+        rt_trial *t;
+        const rt_model *m;
+        int ended = 0;
+        check_ok(rt_trial_open(&t, c, k ? late : cpu, NULL, NULL));
+        while (!ended) check_ok(rt_trial_run(t, 1, &ended));
+        check_ok(rt_trial_model(t, &m));
+        strcpy(digest[k], rt_model_digest(m).hex);
+        rt_trial_close(t);
+        cJSON_Delete(c);
+    }
+    assert_string_equal(digest[1], digest[0]);
 }
 
 static void goes_on_after_every_batch(void **s)
@@ -350,7 +371,8 @@ static void labels(void **s)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(weights_and_metrics_are_the_cpus), cmocka_unit_test(goes_on_after_every_batch),
+        cmocka_unit_test(weights_and_metrics_are_the_cpus), cmocka_unit_test(a_trial),
+        cmocka_unit_test(goes_on_after_every_batch),
         cmocka_unit_test(a_teacher_is_interrupted),         cmocka_unit_test(the_same_messages),
         cmocka_unit_test(a_lost_card),                      cmocka_unit_test(another_precision_in_a_run),
         cmocka_unit_test(killed_and_gone_on_with),          cmocka_unit_test(labels)};

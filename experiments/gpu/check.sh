@@ -1,0 +1,235 @@
+#!/bin/sh
+# experiments/gpu/check.sh [OUT] [BUILD] - what can only be seen on a card, in under ten minutes. Beside gpu.tar.xz (experiments/gpu/pack.sh) it
+# unpacks and tests that; in a source tree it tests BUILD (default build-gpu).
+#
+# In this order, cheapest first, each step with a limit of its own: the card; the backend's tests; labels, training, evaluation, predictions and a
+# gate end to end against the CPU, twice, killed and gone on with; compute-sanitizer's four tools; speed beside PyTorch. Writes OUT/gpu.json,
+# OUT/gpu.md and a log of each step, and ends with the table. Exit code: 0 when every step that ran is good, 1 when one is not, 4 without a card.
+# STEPS="card tests" runs some of them. SPEED_SECONDS (default 230) bounds the last.
+here=$(cd "$(dirname "$0")" && pwd)
+out=${1:-gpu-check}
+mkdir -p "$out" || exit 4
+out=$(cd "$out" && pwd)
+tmp=$(mktemp -d /tmp/retort-gpu-XXXXXX) || exit 4
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT TERM
+steps=${STEPS:-card tests parity determinism kills sanitizer speed}
+
+if [ -f "$here/gpu.tar.xz" ]; then
+    mkdir "$tmp/pack" && xz -dc "$here/gpu.tar.xz" | tar -C "$tmp/pack" -xf - || exit 4
+    retort=$tmp/pack/bin/retort tests=$tmp/pack/bin models=$tmp/pack/models speed=$tmp/pack/speed.py
+    LD_LIBRARY_PATH=$tmp/pack/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+else
+    root=$(cd "$here/../.." && pwd)
+    build=${2:-$root/build-gpu}
+    retort=$build/retort tests=$build/tests models=$root/experiments/peers/models speed=$root/experiments/gpu/speed.py
+fi
+# cuBLASLt: of the toolkit, or of a Python package.
+for d in /usr/local/cuda/lib64 $(python3 -c 'import sys, glob; print(" ".join(g for p in sys.path for g in glob.glob(p + "/nvidia/*/lib")))' 2> /dev/null); do
+    ls "$d"/libcublasLt.so* > /dev/null 2>&1 && LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$d
+done
+export LD_LIBRARY_PATH
+unset RETORT_DEVICE
+cd "$tmp" || exit 4
+
+# ---- how a step is kept ----
+
+: > "$tmp/steps.json"
+: > "$tmp/steps.md"
+bad=0
+note() { echo "$*" >> "$tmp/notes"; }          # a figure or a fault of the step in hand, a line each
+# step NAME SECONDS COMMAND...: runs it with its output in OUT/NAME.log
+step() {
+    name=$1 limit=$2; shift 2
+    case " $steps " in *" $name "*) ;; *) return 0 ;; esac
+    : > "$tmp/notes"
+    start=$(date +%s)
+    export name limit
+    timeout -k 5 "$limit" sh -c '. "$0"; "$@"' "$tmp/functions.sh" "$@" > "$out/$name.log" 2>&1 < /dev/null
+    code=$?
+    took=$(($(date +%s) - start))
+    case $code in 0) verdict=good ;; 77) verdict="not run" ;; 124 | 137) verdict="out of time" bad=1 ;; *) verdict=BAD bad=1 ;; esac
+    printf '%s{"step": "%s", "verdict": "%s", "code": %d, "seconds": %d, "notes": [%s]}' "$([ -s "$tmp/steps.json" ] && printf ',\n  ')" "$name" "$verdict" "$code" \
+        "$took" "$(sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&"/' "$tmp/notes" | paste -sd, -)" >> "$tmp/steps.json"
+    printf '| %s | %s | %d s | %s |\n' "$name" "$verdict" "$took" "$(paste -sd';' "$tmp/notes" | sed 's/;/; /g; s/|/\\|/g')" >> "$tmp/steps.md"
+    echo "$name: $verdict ($took s)"
+}
+
+# ---- the steps ----
+
+cat > "$tmp/functions.sh" <<'F'
+fault() { echo "FAULT: $*"; echo "FAULT: $*" >> "$tmp/notes"; failed=1; }
+note() { echo "note: $*"; echo "$*" >> "$tmp/notes"; }
+failed=0
+run() { "$retort" "$@" --quiet || fault "exit $?: retort $*"; }
+digest() { sed -n 's/.*"last_weights_digest":[[:space:]]*"\([0-9a-f]*\)".*/\1/p' "$1/result.json"; }
+
+# 3 classes, 8 x 8 pictures with a bright band whose place is the class.
+data() {
+    [ -f band.h5 ] && return
+    awk 'BEGIN {
+        srand(7)
+        for (i = 0; i < 4000; i++) {
+            c = int(rand() * 3); line = ""
+            for (y = 0; y < 8; y++) for (x = 0; x < 8; x++) line = line int(rand() * 120 + (int(y / 3) == c ? 60 : 0)) ","
+            print line "k" c
+        }
+    }' > band.csv
+    "$retort" import band.csv --label -1 --out band.h5 --quiet > /dev/null || fault "no data"
+    for m in mlp cnn resnet dscnn; do
+        case $m in mlp) shape='[64]' ;; *) shape='[8, 8, 1]' ;; esac
+        printf '{"model": {"input": %s, "classes": 3, "family": "%s", "width": 16, "depth": 2}, "data": {"source": "band.h5", "rows": ":3000"}, "train": {"epochs": 4, "batch": 64, "lr": 0.05}}' \
+            "$shape" $m > $m.json
+    done
+}
+
+card() {
+    nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader || echo "no nvidia-smi"
+    "$retort" --version
+    "$retort" info --devices || fault "info --devices"
+    "$retort" info --devices --json > "$out/devices.json"
+    grep -q '"name":[[:space:]]*"cuda:0"' "$out/devices.json" || { fault "no card"; return 4; }
+    note "$(sed -n 's/.*"card":[[:space:]]*"\(.*\)",*/\1/p' "$out/devices.json" | sed -n 2p), $("$retort" --version)"
+    data
+    return $failed
+}
+
+tests() {
+    n=0
+    for t in $(find "$tests" -maxdepth 2 -type f -name 'test_card_*' -perm -u+x | sort); do
+        n=$((n + 1))
+        "$t" || fault "$(basename "$t"): exit $?"
+    done
+    [ $n -gt 0 ] || { note "no test program is there"; return 77; }
+    note "$n test programs"
+    return $failed
+}
+
+# The same run on both: the losses of each epoch within 1e-3 in fp32, and accuracies within a point in every precision.
+parity() {
+    data
+    for m in mlp cnn resnet dscnn; do
+        run train $m.json --out cpu-$m --device cpu
+        for p in fp32 tf32 bf16; do
+            run train $m.json --out $p-$m --device cuda train.precision=$p
+            limit=0.05; [ $p = fp32 ] && limit=0.001
+            paste -d, cpu-$m/metrics.csv $p-$m/metrics.csv | awk -F, -v limit=$limit -v what="$m $p" '
+                NR == 1 { n = NF / 2; next }
+                { d = ($2 - $(n + 2)) / $2; if (d < 0) d = -d; if (!(d <= worst)) worst = d; a = $3 - $(n + 3); if (a < 0) a = -a; if (!(a <= far)) far = a }
+                END { printf "%s: losses differ by %.2g, accuracy by %.3f\n", what, worst, far; exit !(worst <= limit && far <= 0.02) }' > line.txt ||
+                fault "$(cat line.txt)"
+            note "$(cat line.txt)"
+        done
+    done
+    run label --teacher cpu-cnn/model.h5 --data band.h5 --out cpu.h5 --device cpu
+    run label --teacher cpu-cnn/model.h5 --data band.h5 --out gpu.h5 --device cuda
+    run export cpu.h5 --out cpu.csv
+    run export gpu.h5 --out gpu.csv
+    paste -d, cpu.csv gpu.csv | awk -F, 'NR > 1 { n = NF / 2; for (i = 3; i <= n; i++) { d = $i - $(i + n); if (d < 0) d = -d; if (!(d <= worst)) worst = d } }
+        END { printf "probabilities of labels differ by %.2g\n", worst; exit !(worst <= 1e-4) }' > line.txt || fault "$(cat line.txt)"
+    note "$(cat line.txt)"
+    run eval --teacher cpu-cnn/model.h5 --student fp32-mlp/model.h5 --data band.h5 --rows 3000:4000 --out E --device cuda eval.latency_samples=200 eval.seconds=0.5 speed.seconds=0
+    run predict fp32-mlp/model.h5 --data band.h5 --rows 3000:4000 --out p.h5 --device cuda
+    echo '{"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.2}]}' > policy.json
+    run gate --baseline cpu-mlp/model.h5 --candidate fp32-mlp/model.h5 --policy policy.json --data band.h5 --rows 3000:4000 --device cuda --allow-same
+    return $failed
+}
+
+determinism() {
+    data
+    for m in mlp cnn resnet dscnn; do
+        for p in fp32 tf32 bf16; do
+            for turn in 1 2; do run train $m.json --out t$turn --force --device cuda --threads $turn train.precision=$p train.accumulate=2 train.ema=0.9; cp -r t$turn t$turn-$m-$p; done
+            [ -n "$(digest t1)" ] && [ "$(digest t1)" = "$(digest t2)" ] || fault "$m $p: two runs, two digests"
+        done
+    done
+    [ $failed -eq 0 ] && note "4 models, 3 precisions: equal digests twice"
+    # A row's answer does not depend on the rows beside it.
+    "$retort" train cnn.json --out d --device cuda --quiet > /dev/null || fault "train"
+    run label --teacher d/model.h5 --data band.h5 --out whole.h5 --device cuda
+    run label --teacher d/model.h5 --data band.h5 --rows 1030:4000 --out part.h5 --device cuda
+    run export whole.h5 --out whole.csv
+    run export part.h5 --out part.csv
+    sed 1d whole.csv | sed 1,1030d | cut -d, -f2- > a.txt
+    sed 1d part.csv | cut -d, -f2- > b.txt
+    cmp -s a.txt b.txt && note "answers do not depend on a row's place" || fault "answers depend on a row's place"
+    return $failed
+}
+
+# Killed at any instant and gone on with; a run that ends meanwhile is compared and begun anew, until 20 were killed.
+kills() {
+    data
+    more="train.epochs=60 train.accumulate=3 train.ema=0.9"
+    run train cnn.json --out whole --device cuda $more
+    n=0 whole=0
+    while [ $n -lt 20 ]; do
+        "$retort" train cnn.json --out killed --device cuda --quiet $more > /dev/null &
+        child=$!
+        sleep "$(awk -v n=$n 'BEGIN { srand(n); print 0.3 + 1.2 * rand() }')"
+        kill -9 $child 2> /dev/null
+        wait $child 2> /dev/null
+        if [ $? -eq 137 ]; then n=$((n + 1)); continue; fi
+        [ "$(digest whole)" = "$(digest killed)" ] || fault "killed $n times: another digest"
+        whole=$((whole + 1))
+        rm -rf killed
+    done
+    run train cnn.json --out killed --device cuda $more
+    [ -n "$(digest whole)" ] && [ "$(digest whole)" = "$(digest killed)" ] || fault "killed $n times: another digest"
+    [ $failed -ne 0 ] || note "killed $n times, ended $((whole + 1)) times: the same digest"
+    return $failed
+}
+
+sanitizer() {
+    data
+    tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2> /dev/null) || { note "no compute-sanitizer here"; return 77; }
+    for m in mlp cnn; do
+        sed 's/"rows": ":3000"/"rows": ":150"/; s/"epochs": 4, "batch": 64/"epochs": 1, "batch": 16/' $m.json > small-$m.json
+        for what in memcheck racecheck synccheck initcheck; do
+            left=$((limit - $(date +%s) + begun))
+            [ $left -gt 10 ] || { note "$m $what: no time left"; continue; }
+            if timeout $left "$tool" --tool $what --error-exitcode 99 "$retort" train small-$m.json --out s --force --device cuda --quiet > san.txt 2>&1; then
+                note "$m $what: 0 findings"
+            else
+                cat san.txt
+                fault "$m $what: exit $?"
+            fi
+        done
+    done
+    return $failed
+}
+
+speed() {
+    python3 -c 'import torch; assert torch.cuda.is_available()' || { note "no PyTorch with CUDA here: retort alone"; }
+    python3 "$speed" --retort "$retort" --models-folder "$models" --budget "${SPEED_SECONDS:-230}" --json "$out/speed.json" --markdown "$out/speed.md" || fault "speed.py: exit $?"
+    cat "$out/speed.md"
+    return $failed
+}
+begun=$(date +%s)
+F
+export retort tests models speed out tmp
+
+step card 20 card
+[ "${code:-0}" -ne 4 ] || { cat "$out/card.log"; exit 4; }
+step tests 60 tests
+step parity 100 parity
+step determinism 60 determinism
+step kills 60 kills
+step sanitizer 120 sanitizer
+step speed $((${SPEED_SECONDS:-230} + 20)) speed
+
+{
+    printf '{"tool": "%s", "date": "%s", "steps": [\n  ' "$("$retort" --version)" "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    cat "$tmp/steps.json"
+    printf '\n]'
+    [ -f "$out/devices.json" ] && { printf ', "devices": '; cat "$out/devices.json"; }
+    [ -f "$out/speed.json" ] && { printf ', "speed": '; cat "$out/speed.json"; }
+    printf '}\n'
+} > "$out/gpu.json"
+{
+    printf '# %s on a card, %s\n\n' "$("$retort" --version)" "$(date -u +%Y-%m-%d)"
+    printf '| step | verdict | took | |\n|---|---|---|---|\n'
+    cat "$tmp/steps.md"
+    [ -f "$out/speed.md" ] && { echo; cat "$out/speed.md"; }
+} > "$out/gpu.md"
+cat "$out/gpu.md"
+exit $bad
