@@ -67,6 +67,9 @@ void *rt_cuda_scratch(const rt_cuda_emit *);
 /* A word of device memory that is 0 before the step begins and that the kernel leaves at 0: tickets of "the last block
  * adds up". Each call of this function gives another one; 16 a node at most. */
 unsigned *rt_cuda_ticket(rt_cuda_emit *, const rt_node *);
+/* Room that a launch may fill and read again while it runs, 1 MiB or more, aligned to 256 bytes: partial sums that its
+ * last block adds up. One launch at a time has it. */
+float *rt_cuda_partials(const rt_cuda_emit *, size_t *floats);
 /* Elements of one row of a tensor; (H, W, C) of it. */
 static inline size_t rt_cuda_size(const rt_cuda_emit *e, int tensor)
 { return rt_shape_count(&e->graph->tensor[tensor].shape); }

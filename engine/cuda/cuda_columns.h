@@ -1,0 +1,16 @@
+/* engine/cuda/cuda_columns.h - how operators go over (rows, n), see rt_columns. Only engine/cuda/ includes it. */
+#ifndef RT_ENGINE_CUDA_COLUMNS_H
+#define RT_ENGINE_CUDA_COLUMNS_H
+
+#include "engine/cuda/cuda_norms.h"
+#include "engine/cuda/cuda_ops.h"
+
+/* Chosen by shape alone; `sums`: with at most so many bytes of partial sums; 0: nothing is added up. aligned: rows
+ * begin at multiples of 16 bytes where n is one of 4. */
+void rt_columns_of(rt_columns *, size_t rows, int n, int aligned, size_t sums);
+
+/* For sums in this step: with its partial sums and tickets, RT_COLUMN_TICKETS at most. */
+void rt_cuda_columns(rt_cuda_emit *, const rt_node *, rt_columns *, size_t rows, int n, int aligned);
+/* All of them lie at multiples of 16 bytes; NULL does. */
+int rt_cuda_aligned(const void *a, const void *b, const void *c);
+#endif

@@ -1,0 +1,77 @@
+/* engine/cuda/cuda_norms.h - launchers of columns.cu and norms.cu, for C and C++. x, y and their gradients are
+ * (rows, n) or what is said; all pointers are into device memory. `act` is an rt_act. */
+#ifndef RT_ENGINE_CUDA_NORMS_H
+#define RT_ENGINE_CUDA_NORMS_H
+
+#include <cuda_runtime_api.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { RT_COLUMN_THREADS = 256, RT_COLUMN_TICKETS = 8 };
+
+/* How a grid goes over (rows, n): a tile is `wide` vectors of `vec` columns; a block has `lanes` rows of a tile in
+ * flight and walks `per` rows; `blocks` of them share a tile's rows. Where those add up, what each found goes to
+ * `partial`, two doubles a column and block, and the last of a group of tiles to end adds them in order: tile t is of
+ * group t % groups. */
+typedef struct {
+    size_t rows, per;
+    int n, vec, wide, lanes, tiles, blocks, groups;
+    double *partial;
+    unsigned *ticket[RT_COLUMN_TICKETS];
+} rt_columns;
+/* sum (n) = or += the sum over rows of x. */
+void rt_k_column_sums(cudaStream_t, const rt_columns *, float *sum, const float *x, int add);
+
+/* Batch norm: y = act((x - mean) scale + shift). `coefficient` (RT_BN_COEFFICIENTS, n): the mean as the sum of two
+ * floats, MEAN + LOW, and its shift without MEAN: beta - LOW scale; of the backward pass
+ * dx = SCALE dz + BACK_B (x - MEAN) + BACK_D. */
+enum { RT_BN_MEAN, RT_BN_LOW, RT_BN_RSTD, RT_BN_SCALE, RT_BN_SHIFT, RT_BN_BACK_B, RT_BN_BACK_D, RT_BN_COEFFICIENTS };
+typedef struct {
+    float *coefficient;
+    const float *gamma, *beta;
+    float *running_mean, *running_variance;   /* stay where *bad is neither 0 nor *number */
+    const unsigned long long *bad;            /* NULL: they never stay */
+    const uint64_t *number;
+    float momentum, eps;
+    float *dgamma, *dbeta;                    /* or NULL */
+    int add_gamma, add_beta, act;
+} rt_batch_norm;
+void rt_k_batch_moments(cudaStream_t, const rt_columns *, const rt_batch_norm *, const float *x);
+void rt_k_batch_apply(cudaStream_t, const rt_columns *, const rt_batch_norm *, float *y, const float *x);
+void rt_k_batch_sums(cudaStream_t, const rt_columns *, const rt_batch_norm *, const float *x, const float *dy);
+void rt_k_batch_back(cudaStream_t, const rt_columns *, const rt_batch_norm *, float *dx, int add, const float *x,
+                     const float *dy);
+
+/* x = x act'(.) over n, from y. */
+void rt_k_act_back(cudaStream_t, float *x, const float *y, int act, float slope, size_t n);
+
+/* Norms of what lies together in a row: of `rows` rows of (px, ch), each of `groups` groups of ch / groups channels.
+ * y = (x - mean) rstd gamma + beta; with rms y = x rstd gamma. `keep` (3, rows groups): the mean as a sum of two floats
+ * and rstd. gamma and beta are (ch). */
+typedef struct {
+    size_t rows;
+    int px, ch, groups, rms;
+    float eps;
+    float *keep;
+    const float *gamma, *beta;
+} rt_row_norm;
+void rt_k_row_norm(cudaStream_t, const rt_row_norm *, float *y, const float *x);
+void rt_k_row_norm_back(cudaStream_t, const rt_row_norm *, float *dx, int add, const float *x, const float *dy);
+/* Sums over rows (and px) of dy xhat and of dy; columns are (rows px, ch), with a vec that divides a group. */
+void rt_k_row_norm_sums(cudaStream_t, const rt_columns *, const rt_row_norm *, const float *x, const float *dy,
+                        float *dgamma, int add_gamma, float *dbeta, int add_beta);
+
+/* Local response norm of `positions` of ch channels. room: (2, positions, ch) */
+typedef struct { size_t positions; int ch, size; float alpha, beta, bias; } rt_local_norm;
+void rt_k_local_norm(cudaStream_t, const rt_local_norm *, float *y, const float *x);
+void rt_k_local_norm_back(cudaStream_t, const rt_local_norm *, float *dx, int add, const float *x, const float *dy,
+                          float *room);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
