@@ -120,14 +120,12 @@ int rt_device_list(rt_device_info *info, int most, char note[300])
 
 void rt_device_describe(const rt_device *d, rt_device_info *info)
 {
-    rt_device_info list[1 + MOST_CARDS];
+    rt_device_info list[MOST_CARDS];
     char note[300];
-    int n = rt_device_list(list, 1 + MOST_CARDS, note);
-    *info = list[0];
-    if (!d->kind) return;
-    *info = (rt_device_info){0};
+    int n = d->kind ? d->kind->list(list, MOST_CARDS, note) : rt_device_list(list, 1, note);
+    *info = d->kind ? (rt_device_info){0} : list[0];
     snprintf(info->name, sizeof info->name, "%s", d->name);
-    for (int i = 1; i < n; i++) if (!strcmp(list[i].name, d->name)) *info = list[i];
+    for (int i = 0; i < n; i++) if (!strcmp(list[i].name, d->name)) *info = list[i];
 }
 
 int rt_device_operator(int op) { return rt_cuda_device.has(op); }

@@ -241,7 +241,10 @@ static void put_command(rt_string *t, const cJSON *e)
     rt_string line = {0};
     if (!cJSON_IsObject(config)) return;
     put_settings(&line, "", config);
+    const char *device = cJSON_GetStringValue(rt_member(rt_member(e, "machine"), "device"));
     rt_put(t, "</dl>\n<h2>Command</h2><pre>retort eval --out FOLDER");
+    if (device) rt_put(t, " --device ");
+    if (device) rt_put_html(t, device);
     rt_put_html(t, line.p);
     rt_put(t, "</pre><dl>");
     t->failed |= line.failed;
@@ -260,7 +263,11 @@ static void put_made_by(rt_string *t, const cJSON *e, int speed)
         rt_put(t, ", integer kernels ");
         rt_put_html(t, integer);
     }
-    if (speed)
+    if (rt_member(machine, "card")) {
+        rt_put(t, ", on ");
+        rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "card")));
+    }
+    if (speed && rt_member(machine, "peak_gflops_1thread"))
         rt_put(t, ", measured peak %.0f GFLOP/s a thread", rt_number(machine, "peak_gflops_1thread"));
     rt_put(t, ", governor ");
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "governor")));

@@ -306,11 +306,19 @@ void rt_report_markdown(rt_string *t, const cJSON *e)
     rt_put_reference(&line, e);
     rt_put_markdown(t, line.p);
     free(line.p);
+    const cJSON *machine = rt_member(e, "machine"), *card = rt_member(machine, "card");
+    if (card) {
+        rt_put(t, " Computed on ");
+        rt_put_markdown(t, cJSON_GetStringValue(card));
+        rt_put(t, " (");
+        rt_put_markdown(t, cJSON_GetStringValue(rt_member(machine, "kernels")));
+        rt_put(t, ").");
+    }
     if (rt_report_has(e, "throughput"))
         rt_put(t,
                " p50 and p99: batch 1, one thread; rows/s: the median of the rounds at the fastest batch size, %.0f "
                "threads.",
-               rt_number(rt_member(e, "machine"), "threads"));
+               rt_number(machine, "threads"));
     if (views == 1) put_markdown_table(t, view, -1);
     for (int i = 0; i < views && views > 1; i++) {
         rt_put(t, "\n\n## Head ");

@@ -183,10 +183,18 @@ static inline void late_family(const void *card, rt_precision p, char text[RT_FA
     snprintf(text, RT_FAMILY_TEXT, "%s%s%s", p ? "late-tf32 " : "", rt_kernels_get()->name, late_changed ? "-2" : "");
 }
 
+static inline int late_list(rt_device_info *info, int most, char note[300])
+{
+    *note = 0;
+    if (most > 0) *info = (rt_device_info){.name = "late:0", .card = "Late card", .processors = 1, .precisions = 3};
+    return most > 0;
+}
+
 static inline void late_close(void *card) { (void)card; }
 
-static const rt_device_kind late_device_kind = {.name = "late", .close = late_close, .check = late_check,
-                                                .family = late_family, .session = late_session_new};
+static const rt_device_kind late_device_kind = {.name = "late", .close = late_close, .list = late_list,
+                                                .check = late_check, .family = late_family,
+                                                .session = late_session_new};
 
 static inline rt_device *late_device(int threads)
 {

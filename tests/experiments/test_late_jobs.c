@@ -90,10 +90,20 @@ static void bench_waits(void **s)
     cJSON_Delete(c);
 }
 
+static int file_has(const char *name, const char *part)
+{
+    static char text[1 << 20];
+    FILE *f = fopen(in_folder(name), "r");
+    if (!f) fail_msg("no %s", name);
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    return strstr(text, part) != NULL;
+}
+
 static rt_status evaluate(const char *text, cJSON **r)
 {
     cJSON *c = parse_config(text);
-    rt_status st = rt_evaluate(c, NULL, late, NULL, r);
+    rt_status st = rt_evaluate(c, &(rt_target){.path = in_folder("report"), .force = 1}, late, NULL, r);
     cJSON_Delete(c);
     return st;
 }
@@ -115,6 +125,12 @@ static void an_evaluation_names_the_device(void **s)
     assert_true(said);
     const cJSON *one = member(member(r, "models")->child, "latency_batch1_1thread");
     if (number(one, "disturbed") > 0) fail_msg("calls that wait for a card count as disturbed");
+    assert_null(cJSON_GetObjectItemCaseSensitive(m, "peak_gflops_1thread"));
+    assert_true(file_has("report/report.html", "retort eval --out FOLDER --device late:0"));
+    assert_true(file_has("report/report.html", "kernels late-tf32 "));
+    assert_false(file_has("report/report.html", "measured peak"));
+    assert_true(file_has("report/report.html", "on Late card"));
+    assert_true(file_has("report/report.md", "Computed on Late card"));
     cJSON_Delete(r);
     /* The next one is in its own precision, and that of the next experiment's step, too. */
     check_ok(evaluate("{'students': ['@b/model.h5'], 'data': {'source': '@x.h5'}, 'eval': {'speed': false}}", &r));
