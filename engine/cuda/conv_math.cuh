@@ -39,14 +39,14 @@ template <int MATH, int ROWS, bool LINES> struct layout {
 
 /* Thread (ty, tx) has rows row(i) and columns column(j). A_LINES: the left tile is rows of k. */
 template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct sums {
-    enum { TN = !A_LINES && Q == 16 ? 2 : 4, TX = Q / TN, TY = THREADS / TX, TM = P / TY };
+    enum { TN = !A_LINES && Q == 16 ? 2 : 4, TX = Q / TN, TY = THREADS / TX, TM = P / TY, BESIDE = TM < 4 ? TM : 4 };
     typedef layout<MATH, P, A_LINES> left;
     typedef layout<MATH, Q, B_LINES> right;
     float acc[TM][TN];
 
     RT_DEVICE int tx() { return (int)threadIdx.x % TX; }
     RT_DEVICE int ty() { return (int)threadIdx.x / TX; }
-    RT_DEVICE int row(int i) { return A_LINES ? ty() + i * TY : i / 4 * (TY * 4) + ty() * 4 + i % 4; }
+    RT_DEVICE int row(int i) { return A_LINES ? ty() + i * TY : (i / BESIDE * TY + ty()) * BESIDE + i % BESIDE; }
     RT_DEVICE int column(int j) { return B_LINES ? tx() + j * TX : tx() * TN + j; }
 
     __device__ void clear()
@@ -89,9 +89,15 @@ template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct sums {
         for (int k = 0; k < DEEP; k++) {
             float u[TM], v[TN];
             RT_UNROLL
-            for (int i = 0; i < TM; i += 4) {
-                float4 f = *(const float4 *)(a + left::at(row(i), k));
-                u[i] = f.x, u[i + 1] = f.y, u[i + 2] = f.z, u[i + 3] = f.w;
+            for (int i = 0; i < TM; i += BESIDE) {
+                const float *p = a + left::at(row(i), k);
+                if constexpr (BESIDE == 4) {
+                    float4 f = *(const float4 *)p;
+                    u[i] = f.x, u[i + 1] = f.y, u[i + 2] = f.z, u[i + 3] = f.w;
+                } else if constexpr (BESIDE == 2) {
+                    float2 f = *(const float2 *)p;
+                    u[i] = f.x, u[i + 1] = f.y;
+                } else u[i] = *p;
             }
             RT_UNROLL
             for (int j = 0; j < TN; j += 2) {

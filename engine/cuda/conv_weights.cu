@@ -1,11 +1,10 @@
 /* engine/cuda/conv_weights.cu - the gradient of a convolution's weights and bias: products (taps and channels, n) over
- * all pixels. See conv_launch.h. A block of 128 threads computes 64 rows of Q channels over a part of the pixels, 16 at
- * a time; parts lie one behind the other in scratch memory, from where k_conv_add_parts adds them up in their order. */
+ * all pixels. See conv_launch.h. A block of 128 threads computes ROWS rows of Q channels over a part of the pixels, 16
+ * at a time; ROWS is 64, or less where an image has few channels; parts lie one behind the other in scratch memory,
+ * from where k_conv_add_parts adds them up in their order. */
 #include "engine/cuda/conv_math.cuh"
 
 namespace {
-
-enum { ROWS = RT_CONV_ROWS };
 
 struct job {
     rt_conv_shape s;
@@ -29,7 +28,7 @@ RT_DEVICE row row_of(const rt_conv_shape &s, int m, int rows)
     return row{ky * s.dh - s.pt, (tap - ky * s.kw) * s.dw - s.pl, m - tap * s.cg, m < rows};
 }
 
-template <int MATH, int Q, bool VEC> struct reader {
+template <int MATH, int ROWS, int Q, bool VEC> struct reader {
     typedef layout<MATH, ROWS, false> left;
     typedef layout<MATH, Q, false> right;
     enum { COUNT = VEC ? 1 : 4, STEP = THREADS / (ROWS / 4) };
@@ -102,9 +101,9 @@ struct writer {
     }
 };
 
-template <int MATH, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv_weights(job a)
+template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__(THREADS) k_conv_weights(job a)
 {
-    typedef reader<MATH, Q, VEC> tiles;
+    typedef reader<MATH, ROWS, Q, VEC> tiles;
     RT_SHARED_2D(float, left, STAGES, tiles::left::FLOATS);
     RT_SHARED_2D(float, right, STAGES, tiles::right::FLOATS);
     unsigned b = blockIdx.x;
@@ -158,20 +157,15 @@ __global__ void __launch_bounds__(THREADS) k_conv_add_parts(float *dw, float *db
     *to = sum;
 }
 
-template <int MATH, int Q, bool VEC> void launch(cudaStream_t stream, const job &a, int parts)
-{
-    size_t blocks = (size_t)a.down * (size_t)a.across * (size_t)a.s.groups;
-    RT_LAUNCH((k_conv_weights<MATH, Q, VEC>), dim3((unsigned)blocks, (unsigned)parts), dim3(THREADS), 0, stream, a);
-}
-
-template <int MATH, bool VEC> void launch_tiles(cudaStream_t stream, job a, int parts)
+template <int MATH, int ROWS, bool VEC> void launch(cudaStream_t stream, job a, int parts)
 {
     int q = rt_conv_columns(a.s.ng);
     a.down = (a.m + ROWS - 1) / ROWS;
     a.across = (a.s.ng + q - 1) / q;
-    if (q == 16) launch<MATH, 16, VEC>(stream, a, parts);
-    else if (q == 32) launch<MATH, 32, VEC>(stream, a, parts);
-    else launch<MATH, 64, VEC>(stream, a, parts);
+    dim3 grid((unsigned)((size_t)a.down * (size_t)a.across * (size_t)a.s.groups), (unsigned)parts);
+    if (q == 16) RT_LAUNCH((k_conv_weights<MATH, ROWS, 16, VEC>), grid, dim3(THREADS), 0, stream, a);
+    else if (q == 32) RT_LAUNCH((k_conv_weights<MATH, ROWS, 32, VEC>), grid, dim3(THREADS), 0, stream, a);
+    else RT_LAUNCH((k_conv_weights<MATH, ROWS, 64, VEC>), grid, dim3(THREADS), 0, stream, a);
 }
 
 void add_parts(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias, const float *parts, int count,
@@ -247,11 +241,13 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
     job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
     int parts = rt_conv_parts(s);
     bool vec = ((uintptr_t)x & 15) == 0 && s->cg % 4 == 0 && s->c % 4 == 0;
-    if (!vec) launch_tiles<RT_CONV_FLOAT, false>(stream, a, parts);
-    else if (math == RT_CONV_TF32X3) launch_tiles<RT_CONV_TF32X3, true>(stream, a, parts);
-    else if (math == RT_CONV_TF32) launch_tiles<RT_CONV_TF32, true>(stream, a, parts);
-    else if (math == RT_CONV_BF16) launch_tiles<RT_CONV_BF16, true>(stream, a, parts);
-    else launch_tiles<RT_CONV_FLOAT, true>(stream, a, parts);
+    if (!vec && a.m <= 16) launch<RT_CONV_FLOAT, 16, false>(stream, a, parts);
+    else if (!vec && a.m <= 32) launch<RT_CONV_FLOAT, 32, false>(stream, a, parts);
+    else if (!vec) launch<RT_CONV_FLOAT, RT_CONV_ROWS, false>(stream, a, parts);
+    else if (math == RT_CONV_TF32X3) launch<RT_CONV_TF32X3, RT_CONV_ROWS, true>(stream, a, parts);
+    else if (math == RT_CONV_TF32) launch<RT_CONV_TF32, RT_CONV_ROWS, true>(stream, a, parts);
+    else if (math == RT_CONV_BF16) launch<RT_CONV_BF16, RT_CONV_ROWS, true>(stream, a, parts);
+    else launch<RT_CONV_FLOAT, RT_CONV_ROWS, true>(stream, a, parts);
     if (parts > 1) add_parts(stream, s, dw, dbias, partial, parts, add_dw, add_dbias);
 }
 

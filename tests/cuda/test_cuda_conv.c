@@ -11,6 +11,10 @@ typedef struct { const char *name; int rows, h, w, c, n, kh, kw, sh, sw, dh, dw,
 
 static const given cases[] = {
     {"one channel", 3, 9, 8, 1, 8, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"one channel to 33", 2, 6, 7, 1, 33, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"one channel to 20", 2, 6, 7, 1, 20, 2, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"three channels to 64", 1, 6, 7, 3, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
+    {"three channels to 32", 1, 5, 7, 3, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
     {"three channels, stride 2", 2, 9, 11, 3, 10, 3, 3, 2, 2, 1, 1, 0, 1, 1, 1, 1},
     {"odd channels", 2, 5, 6, 7, 19, 3, 2, 1, 1, 1, 1, 1, 1, 0, 1, 1},
     {"8 to 16", 2, 9, 9, 8, 16, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1},
@@ -33,6 +37,14 @@ static const given direct[] = {
     {"depthwise of a line", 2, 1, 21, 12, 12, 1, 4, 1, 1, 1, 1, 0, 0, 1, 2, 12},
     {"groups of 3 and 2", 2, 5, 6, 12, 8, 3, 3, 2, 1, 1, 2, 1, 1, 2, 1, 4},
 };
+
+/* Of the list, by its name. */
+static const given *case_of(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(cases[i].name, name)) assert_true(++i < sizeof cases / sizeof *cases);
+    return &cases[i];
+}
 
 static shape shape_of(const given *g)
 {
@@ -226,7 +238,7 @@ static void test_direct(void **state)
 static void test_rounds(void **state)
 {
     (void)state;
-    const given *g = &cases[3];
+    const given *g = case_of("8 to 16");
     task exact = task_of(g), t = task_of(g);
     double worst[4] = {0};
     run(&exact, RT_CONV_FLOAT);
@@ -261,11 +273,11 @@ static void test_orders(void **state)
 {
     (void)state;
     for (int i = 0; i < 4; i++) {
-        check_orders(&cases[4], (rt_conv_math)i);
-        check_orders(&cases[5], (rt_conv_math)i);
+        check_orders(case_of("16 to 24, stride 2"), (rt_conv_math)i);
+        check_orders(case_of("20 to 36"), (rt_conv_math)i);
     }
-    check_orders(&cases[0], RT_CONV_FLOAT);
-    check_orders(&cases[8], RT_CONV_FLOAT);
+    check_orders(case_of("one channel"), RT_CONV_FLOAT);
+    check_orders(case_of("dilation and stride"), RT_CONV_FLOAT);
     for (size_t i = 0; i < sizeof direct / sizeof *direct; i++) check_orders(&direct[i], RT_CONV_FLOAT);
 }
 
@@ -308,7 +320,8 @@ static void test_nan(void **state)
 {
     (void)state;
     for (int m = 0; m < 4; m++) {
-        task t = task_of(&cases[3]), clean = task_of(&cases[3]);
+        const given *g = case_of("8 to 16");
+        task t = task_of(g), clean = task_of(g);
         const shape *s = &t.s;
         t.act = clean.act = RT_ACT_RELU6;
         run(&clean, (rt_conv_math)m);

@@ -1,6 +1,6 @@
 /* Kernels of embeddings and positions: rows as they are, NaN where there is no id; the table's gradient against sums in
- * double, of few and many ids, seldom and often the same, over all borders of pieces and blocks; rows that are not named
- * stay as they are, to the bit; all orders of threads give the same bits. */
+ * double, of few and many ids, seldom and often the same, over all borders of pieces and blocks; rows that are not
+ * named stay as they are, to the bit; all orders of threads give the same bits. */
 #include "tests/cuda/launched.h"
 
 #include "engine/cuda/cuda_embedding.h"

@@ -123,8 +123,8 @@ static batch_given batch_run(const batch_case *k, const batch_numbers *b, unsign
 {
     size_t ch = (size_t)k->ch, size = ch * (size_t)k->rows;
     uint64_t words[2] = {bad, 5}, *step = upload_bytes(words, sizeof words);
-    float *x = upload(b->x, size), *dy = upload(b->dy, size), *gamma = upload(b->gamma, ch), *beta = upload(b->beta, ch),
-          *coefficient = upload(NULL, RT_BN_COEFFICIENTS * ch);
+    float *x = upload(b->x, size), *dy = upload(b->dy, size), *gamma = upload(b->gamma, ch),
+          *beta = upload(b->beta, ch), *coefficient = upload(NULL, RT_BN_COEFFICIENTS * ch);
     batch_given g = {.y = upload(NULL, size)};
     g.dx = k->add ? upload_all(0.5f, size) : upload(NULL, size);
     g.dgamma = k->add ? upload_all(0.5f, ch) : upload(NULL, ch);
@@ -228,7 +228,8 @@ static void test_batch_states(void **state)
     for (size_t c = 0; c < 6; c++) {
         check_close("y of one row", g.y[c], b.beta[c], 1e-7, 1e-6);
         check_close("variance of one row", g.variance[c], OLD_VARIANCE * (1 - (double)momentum), 0, 1e-6);
-        check_close("dx of one row", g.dx[c], 0, 1e-6 / sqrt((double)eps) * fabs((double)b.gamma[c] * (double)b.dy[c]), 0);
+        check_close("dx of one row", g.dx[c], 0, 1e-6 / sqrt((double)eps) * fabs((double)b.gamma[c] * (double)b.dy[c]),
+                    0);
     }
     void *gone[] = {g.y, g.dx, g.dgamma, g.dbeta, g.mean, g.variance, b.y, b.dx, b.dgamma, b.dbeta, b.mean, b.variance};
     for (int i = 0; i < 12; i++) free(gone[i]);
@@ -305,7 +306,9 @@ static double *rows_in_double(const row_case *k)
     for (size_t r = 0; r < (size_t)k->rows; r++)
         for (size_t q = 0; q < (size_t)k->groups; q++) {
             double m = 0, v = 0, s1 = 0, s2 = 0, count = (double)(px * per);
-#define EACH for (size_t p = 0; p < px; p++) for (size_t c = q * per, i = (r * px + p) * ch + c; c < (q + 1) * per; c++, i++)
+#define EACH \
+    for (size_t p = 0; p < px; p++) \
+        for (size_t c = q * per, i = (r * px + p) * ch + c; c < (q + 1) * per; c++, i++)
             EACH m += (double)x[i] / count;
             if (k->rms) m = 0;
             EACH v += ((double)x[i] - m) * ((double)x[i] - m) / count;

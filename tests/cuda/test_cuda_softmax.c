@@ -90,7 +90,8 @@ static void test_lines(void **state)
 /* The first lines of more are those of fewer, to the bit. */
 static void test_alone(void **state)
 {
-    lines_case many[] = {{9, 40, 1, 0, 0, 1, 0}, {9, 1100, 1, 1, 0, 1, 0}, {9, 6, 4, 0, 0, 1, 0}, {9, 300, 2, 1, 0, 1, 0}};
+    lines_case many[] = {
+        {9, 40, 1, 0, 0, 1, 0}, {9, 1100, 1, 1, 0, 1, 0}, {9, 6, 4, 0, 0, 1, 0}, {9, 300, 2, 1, 0, 1, 0}};
     (void)state;
     for (size_t i = 0; i < sizeof many / sizeof *many; i++) {
         lines_case few = many[i];
