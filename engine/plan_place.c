@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "engine/place.h"
 #include "engine/plan_build.h"
 
 enum {
@@ -50,38 +51,6 @@ static void find_spans(rt_plan *p)
         x->local = 0;
         x->last = p->phases;
     }
-}
-
-/* ---- first fit over life spans ---- */
-
-typedef struct { size_t size; int first, last; size_t *at; } span;
-
-static int by_size(const void *a, const void *b)
-{
-    const span *x = a, *y = b;
-    if (x->size != y->size) return x->size < y->size ? 1 : -1;
-    return x->at < y->at ? -1 : x->at > y->at;
-}
-
-static size_t place(span *s, int n)
-{
-    size_t total = 0;
-    qsort(s, (size_t)n, sizeof *s, by_size);
-    for (int i = 0; i < n; i++) {
-        size_t at = 0;
-        for (int moved = 1; moved;) {
-            moved = 0;
-            for (int k = 0; k < i; k++)
-                if (s[k].first <= s[i].last && s[i].first <= s[k].last && at < *s[k].at + s[k].size &&
-                    *s[k].at < at + s[i].size) {
-                    at = *s[k].at + s[k].size;
-                    moved = 1;
-                }
-        }
-        *s[i].at = at;
-        if (at + s[i].size > total) total = at + s[i].size;
-    }
-    return total;
 }
 
 static size_t aligned(size_t n) { return (n + 63) & ~(size_t)63; }
@@ -152,16 +121,16 @@ static void place_rooms(rt_plan *p)
 
 rt_status rt_plan_place(rt_plan *p)
 {
-    span *s = calloc((size_t)p->values + 1, sizeof *s);
+    rt_span *s = calloc((size_t)p->values + 1, sizeof *s);
     if (!s) return rt_fail(RT_RUN, "out of memory for a plan");
     int n = 0;
     find_spans(p);
     for (int v = 0; v < p->values; v++) {
         rt_value *x = &p->value[v];
         if (x->local || x->external || x->last < 0) continue;
-        s[n++] = (span){aligned(x->row_bytes * (size_t)p->spec.batch), x->first, x->last, &x->offset};
+        s[n++] = (rt_span){aligned(x->row_bytes * (size_t)p->spec.batch), x->first, x->last, &x->offset};
     }
-    p->arena_bytes = place(s, n);
+    p->arena_bytes = rt_place(s, n);
     for (int ph = 0; ph < p->phases; ph++) {
         rt_phase *f = &p->phase[ph];
         if (f->tiles) continue;
@@ -170,10 +139,10 @@ rt_status rt_plan_place(rt_plan *p)
         for (int v = 0; v < p->values; v++) {
             rt_value *x = &p->value[v];
             if (x->local && x->first == ph)
-                s[n++] = (span){aligned(x->row_bytes * (size_t)f->chunk / (size_t)f->px + 1), x->first_call,
+                s[n++] = (rt_span){aligned(x->row_bytes * (size_t)f->chunk / (size_t)f->px + 1), x->first_call,
                                 x->last_call, &x->offset};
         }
-        f->arena = place(s, n);
+        f->arena = rt_place(s, n);
         if (f->arena > p->local_bytes) p->local_bytes = f->arena;
     }
     p->local_bytes = aligned(p->local_bytes) + 64;
