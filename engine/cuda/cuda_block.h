@@ -1,0 +1,12 @@
+/* engine/cuda/cuda_block.h - a step packed for the card: see cuda_step.h. */
+#ifndef RT_ENGINE_CUDA_BLOCK_H
+#define RT_ENGINE_CUDA_BLOCK_H
+
+#include "engine/cuda/cuda_step.h"
+#include "engine/session.h"
+
+/* Bytes of a block of such a session, whose raw rows have row_bytes (0: rows come as floats). A multiple of 256. */
+size_t rt_cuda_block_bytes(const rt_session_spec *, const rt_graph *, size_t row_bytes);
+/* Packs rows and targets of the step; the record but for what an update needs. block: host memory, of that size. */
+void rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *, const rt_graph *, const rt_step *);
+#endif

@@ -1,0 +1,59 @@
+/* engine/cuda/cuda_plan.h - a graph on a card: where its tensors, fields and working memory lie, and the walk over it
+ * that launches a step. Private to engine/cuda/, beside what operators use (cuda_ops.h). */
+#ifndef RT_ENGINE_CUDA_PLAN_H
+#define RT_ENGINE_CUDA_PLAN_H
+
+#include "engine/cuda/cuda_blas.h"
+#include "engine/cuda/cuda_card.h"
+#include "engine/cuda/cuda_ops.h"
+#include "engine/pass.h"
+
+enum { RT_CUDA_TICKETS = 16 /* a node */ };
+
+typedef struct rt_cuda_plan {
+    const rt_cuda_card *card;
+    rt_lowered low;
+    const rt_graph *graph;             /* the lowered one */
+    int batch, train, outputs, losses;
+    int output[RT_MAX_OUTPUTS], loss_tensor[RT_MAX_LOSSES];      /* of the lowered graph */
+    size_t *value_at, *grad_at;        /* (tensors) bytes into the arena */
+    size_t *keep_at, scratch_at;       /* (nodes) */
+    size_t arena_bytes, scratch_bytes, workspace_bytes;
+    char *arena, *workspace;           /* device memory */
+    float *partials;
+    unsigned *ticket;                  /* (nodes, RT_CUDA_TICKETS), device memory */
+    float *home[RT_HOMES], *grads;     /* device memory: parameters, states, constants, derived fields; gradients */
+    size_t *const_at;                  /* (fields) floats into home[RT_CONST] of those that are constants */
+    size_t const_floats;
+    /* while a step is walked */
+    char *started, *field_started;     /* (tensors), (fields): a part of the gradient is there */
+    int *tickets;                      /* (nodes) */
+    int in_backward;
+} rt_cuda_plan;
+
+/* Lowers the graph and lays it out; takes no device memory. RT_USAGE with their names when cards lack operators. */
+rt_status rt_cuda_plan_new(rt_cuda_plan **, const rt_session_spec *, const rt_cuda_card *);
+void rt_cuda_plan_free(rt_cuda_plan *);
+size_t rt_cuda_plan_bytes(const rt_cuda_plan *);       /* of what rt_cuda_plan_take takes */
+/* Takes device memory and uploads constants. */
+rt_status rt_cuda_plan_take(rt_cuda_plan *, cudaStream_t);
+/* Derived fields from the host's copies of parameters and states, into the device. */
+rt_status rt_cuda_plan_derive(rt_cuda_plan *, const float *params, const float *states, cudaStream_t);
+
+/* Launches the forward pass but for inputs, which are there; then the backward pass, from the gradients of losses'
+ * tensors, which are there (rt_cuda_loss_grad). */
+rt_status rt_cuda_plan_forward(rt_cuda_emit *);
+rt_status rt_cuda_plan_backward(rt_cuda_emit *);
+/* Begins a walk. */
+void rt_cuda_plan_begin(rt_cuda_emit *);
+/* Where the gradient of a loss's tensor goes; *add as of rt_cuda_grad_into. */
+float *rt_cuda_loss_grad(rt_cuda_emit *, int tensor, int *add);
+
+/* For products and sums: device memory that is free between launches of one operator. *floats (may be NULL): how much.
+ */
+float *rt_cuda_partials(const rt_cuda_emit *, size_t *floats);
+void *rt_cuda_workspace(const rt_cuda_emit *, size_t *bytes);
+rt_cuda_blas *rt_cuda_blas_of(const rt_cuda_emit *);
+
+void rt_cuda_plan_describe(const rt_cuda_plan *, void (*line)(void *, const char *), void *arg);
+#endif

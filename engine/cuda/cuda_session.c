@@ -1,0 +1,609 @@
+/* engine/cuda/cuda_session.c - sessions on a card.
+ *
+ * A step is captured into a graph once for each number of rows and launched again from then on: its scalars, rows and
+ * targets reach it through a ring of blocks in device memory (cuda_step.h), what it gave leaves through a ring of
+ * results. The host runs ahead of the card: it waits for the block that it wants to pack, and for results that are
+ * asked for. Copies to the card go through a stream of their own, so that they run beside the step before. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/cuda/cuda_block.h"
+#include "engine/cuda/cuda_feed.h"
+#include "engine/cuda/cuda_losses.h"
+#include "engine/cuda/cuda_plan.h"
+#include "engine/cuda/cuda_update.h"
+#include "engine/update_blocks.h"
+
+enum { BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE };
+
+typedef struct { int rows; cudaGraphExec_t exec; uint64_t used; } captured;
+
+typedef struct {
+    rt_session base;
+    const rt_cuda_card *card;
+    rt_session_spec spec;
+    rt_precision precision;
+    rt_loss_desc loss[RT_MAX_LOSSES];
+    rt_cuda_plan *plan;
+    cudaStream_t stream, copies;
+    /* the ring */
+    size_t block_bytes, row_bytes;
+    char *block, *ring;                /* (BLOCKS) pinned host memory; device memory */
+    cudaEvent_t copied[BLOCKS], done[BLOCKS], told_event[RESULTS];
+    unsigned long long *count;         /* device: blocks taken */
+    rt_cuda_now *now;                  /* device */
+    rt_cuda_rows *rows;                /* device: (inputs) */
+    rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
+    void *row_lists[RT_MAX_INPUTS];    /* device: mul, add, pick of an input */
+    uint64_t number;                   /* of steps that were queued */
+    /* training */
+    rt_cuda_result *result, *results;  /* device (RESULTS); pinned host (RESULTS) */
+    uint64_t told;
+    rt_cuda_trouble *trouble;          /* device */
+    float *loss_rows, *planes;         /* device: (losses, batch); of dist */
+    rt_cuda_update update;
+    rt_update_block *update_block;     /* device */
+    uint64_t made;
+    int bad;
+    /* buffers */
+    float *device[RT_BUFFERS], *host[RT_BUFFERS];
+    size_t floats[RT_BUFFERS];
+    int owned[RT_BUFFERS];
+    const float *params, *states;      /* inference: that are used, on the host */
+    int stale;
+    /* inference */
+    float *output[RT_MAX_OUTPUTS];     /* pinned host */
+    captured graph[GRAPHS];
+    size_t bytes;                      /* of device memory */
+} session;
+
+static session *of(rt_session *s) { return (session *)(void *)s; }
+static const session *in(const rt_session *s) { return (const session *)(const void *)s; }
+
+#define CHECK(s, call, what) RT_TRY(rt_cuda_check((s)->card, (call), (what)))
+
+/* ---- memory ---- */
+
+static rt_status take(session *s, void *out, size_t bytes)
+{
+    if (!bytes) bytes = 1;
+    CHECK(s, cudaMalloc((void **)out, bytes), "taking device memory");
+    s->bytes += bytes;
+    return RT_OK;
+}
+
+static rt_status take_pinned(session *s, void *out, size_t bytes)
+{ return rt_cuda_check(s->card, cudaMallocHost((void **)out, bytes ? bytes : 1), "taking pinned memory"); }
+
+static rt_status take_buffer(session *s, rt_buffer_id id, size_t floats, float *borrowed)
+{
+    size_t bytes = floats * sizeof(float);
+    s->floats[id] = floats;
+    RT_TRY(take(s, &s->device[id], bytes));
+    CHECK(s, cudaMemsetAsync(s->device[id], 0, bytes, s->stream), "clearing device memory");
+    s->host[id] = borrowed ? borrowed : calloc(floats ? floats : 1, sizeof(float));
+    s->owned[id] = !borrowed;
+    return s->host[id] ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* Which buffers such a session has, and their floats. */
+static void list_buffers(const rt_session_spec *spec, size_t floats[RT_BUFFERS], char has[RT_BUFFERS])
+{
+    const rt_graph *g = spec->graph;
+    const rt_update_desc *u = spec->update;
+    size_t n = g->floats[RT_PARAM], q = g->floats[RT_STATE], d = g->grad_floats;
+    int average = u && u->ema > 0;
+    const size_t all[RT_BUFFERS] = {n, q, d, d, d, d, n, q, n, q};
+    const char there[RT_BUFFERS] = {1, 1, (char)(spec->train != 0), (char)(spec->accumulates != 0), (char)(u != NULL),
+                                    (char)(u && u->kind == RT_ADAMW), (char)average, (char)average,
+                                    (char)(spec->keeps != 0), (char)(spec->keeps != 0)};
+    memcpy(floats, all, sizeof all);
+    memcpy(has, there, sizeof there);
+}
+
+static rt_status take_buffers(session *s)
+{
+    size_t floats[RT_BUFFERS];
+    char has[RT_BUFFERS];
+    list_buffers(&s->spec, floats, has);
+    for (int i = 0; i < RT_BUFFERS; i++)
+        if (has[i])
+            RT_TRY(take_buffer(s, i, floats[i], i == RT_B_PARAMS ? s->spec.params : i == RT_B_STATES ? s->spec.states
+                                                                                                    : NULL));
+    s->params = s->host[RT_B_PARAMS];
+    s->states = s->host[RT_B_STATES];
+    s->plan->home[RT_PARAM] = s->device[RT_B_PARAMS];
+    s->plan->home[RT_STATE] = s->device[RT_B_STATES];
+    s->plan->grads = s->device[RT_B_GRADS];
+    return RT_OK;
+}
+
+/* ---- what comes beside the graph ---- */
+
+static rt_status set_update(session *s)
+{
+    const rt_update_desc *u = s->spec.update;
+    rt_update_block *block;
+    int blocks;
+    if (!u) return RT_OK;
+    RT_TRY(rt_update_blocks(&block, &blocks, u, s->spec.graph));
+    rt_status st = take(s, &s->update_block, (size_t)blocks * sizeof *block);
+    if (!st)
+        st = rt_cuda_check(s->card, cudaMemcpy(s->update_block, block, (size_t)blocks * sizeof *block,
+                                               cudaMemcpyHostToDevice), "copying the optimizer's blocks");
+    free(block);
+    RT_TRY(st);
+    s->update = (rt_cuda_update){
+        .block = s->update_block, .blocks = blocks, .adamw = u->kind == RT_ADAMW, .nesterov = u->nesterov,
+        .momentum = (float)u->momentum, .beta1 = (float)u->beta1, .beta2 = (float)u->beta2, .eps = (float)u->eps,
+        .clip = u->clip, .params = s->floats[RT_B_PARAMS], .grads = s->floats[RT_B_GRADS],
+        .states = s->floats[RT_B_STATES], .w = s->device[RT_B_PARAMS], .ema = s->device[RT_B_EMA],
+        .g = s->device[RT_B_GRADS], .sum = s->device[RT_B_SUM], .m = s->device[RT_B_M], .v = s->device[RT_B_V],
+        .state = s->device[RT_B_STATES], .ema_state = s->device[RT_B_EMA_STATES], .now = s->now,
+        .trouble = s->trouble};
+    if (!(u->clip > 0)) return RT_OK;
+    RT_TRY(take(s, &s->update.work, rt_cuda_update_work(blocks) * sizeof(double)));
+    RT_TRY(take(s, &s->update.ticket, sizeof(unsigned)));
+    return rt_cuda_check(s->card, cudaMemset(s->update.ticket, 0, sizeof(unsigned)), "clearing device memory");
+}
+
+static rt_status set_training(session *s)
+{
+    const rt_cuda_trouble none = {0, ~0ull, ~0ull};
+    size_t planes = 0;
+    for (int i = 0; i < s->spec.losses; i++) {
+        s->loss[i] = s->spec.loss[i].batch->config;
+        int n = (int)rt_shape_count(&s->spec.graph->tensor[s->spec.loss[i].tensor].shape);
+        size_t own = rt_cuda_loss_planes(&s->loss[i], s->spec.batch, n);
+        if (own > planes) planes = own;
+    }
+    RT_TRY(take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
+    RT_TRY(take(s, &s->planes, planes * sizeof(float)));
+    RT_TRY(take(s, &s->result, RESULTS * sizeof *s->result));
+    RT_TRY(take_pinned(s, &s->results, RESULTS * sizeof *s->results));
+    RT_TRY(take(s, &s->trouble, sizeof none));
+    CHECK(s, cudaMemcpy(s->trouble, &none, sizeof none, cudaMemcpyHostToDevice), "clearing device memory");
+    for (int i = 0; i < RESULTS; i++)
+        CHECK(s, cudaEventCreateWithFlags(&s->told_event[i], cudaEventDisableTiming), "making an event");
+    return set_update(s);
+}
+
+static void forget_graphs(session *s)
+{
+    for (int i = 0; i < GRAPHS; i++) {
+        if (s->graph[i].exec) cudaGraphExecDestroy(s->graph[i].exec);
+        s->graph[i] = (captured){0};
+    }
+}
+
+static rt_status take_ring(session *s)
+{
+    forget_graphs(s);
+    if (s->block) cudaFreeHost(s->block);
+    if (s->ring) {
+        cudaFree(s->ring);
+        s->bytes -= BLOCKS * s->block_bytes;
+    }
+    s->block = s->ring = NULL;
+    s->block_bytes = rt_cuda_block_bytes(&s->spec, s->spec.graph, s->row_bytes);
+    RT_TRY(take_pinned(s, &s->block, BLOCKS * s->block_bytes));
+    return take(s, &s->ring, BLOCKS * s->block_bytes);
+}
+
+static int same_list(const void *a, const void *b, size_t bytes)
+{ return (!a && !b) || (a && b && !memcmp(a, b, bytes)); }
+
+static int same_rows(const rt_row_desc *a, const rt_row_desc *b)
+{
+    size_t c = (size_t)b->channels;
+    return a->size == b->size && a->type == b->type && a->at == b->at && a->bytes == b->bytes && a->ids == b->ids &&
+           a->channels == b->channels && rt_shape_equal(&a->shape, &b->shape) &&
+           same_list(a->mul, b->mul, c * sizeof(float)) && same_list(a->add, b->add, c * sizeof(float)) &&
+           same_list(a->pick, b->pick, b->size * sizeof(int));
+}
+
+/* What remains of a description when the one that it was made of has gone: the lists in one piece of memory. */
+static rt_status remember(session *s, int i, const rt_row_desc *d)
+{
+    size_t c = (size_t)d->channels * sizeof(float), n = d->pick ? d->size * sizeof(int) : 0;
+    rt_row_desc *to = &s->seen[i];
+    free((void *)(uintptr_t)to->mul);
+    *to = *d;
+    char *lists = malloc(2 * c + n + 1);
+    to->mul = (const float *)(void *)lists;
+    if (!lists) return rt_fail(RT_RUN, "out of memory");
+    if (d->mul) memcpy(lists, d->mul, c);
+    if (d->add) memcpy(lists + c, d->add, c);
+    if (n) memcpy(lists + 2 * c, d->pick, n);
+    to->add = (const float *)(void *)(lists + c);
+    to->pick = n ? (const int *)(void *)(lists + 2 * c) : NULL;
+    if (s->row_lists[i]) cudaFree(s->row_lists[i]);
+    s->row_lists[i] = NULL;
+    RT_TRY(take(s, &s->row_lists[i], 2 * c + n));
+    CHECK(s, cudaMemcpy(s->row_lists[i], lists, 2 * c + n, cudaMemcpyHostToDevice), "copying an input's numbers");
+    char *base = s->row_lists[i];
+    rt_cuda_rows rows = {.at = d->at, .size = d->size, .type = (int)d->type, .channels = d->channels, .ids = d->ids,
+                         .input = i, .mul = (const float *)(void *)base, .add = (const float *)(void *)(base + c),
+                         .pick = n ? (const int *)(void *)(base + 2 * c) : NULL};
+    rt_shape_hwc(&d->shape, &rows.h, &rows.w, &rows.c);
+    return rt_cuda_check(s->card, cudaMemcpy(s->rows + i, &rows, sizeof rows, cudaMemcpyHostToDevice),
+                         "copying an input's description");
+}
+
+/* How rows of data are laid out and normalised, which may change between two steps. */
+static rt_status look_at_rows(session *s)
+{
+    int inputs = s->spec.graph->inputs, changed = !s->ring;
+    for (int i = 0; i < inputs; i++) {
+        rt_row_desc plain = {.size = rt_shape_count(&s->spec.graph->tensor[s->spec.graph->input[i]].shape),
+                             .shape = s->spec.graph->tensor[s->spec.graph->input[i]].shape, .type = RT_F32};
+        const rt_row_desc *d = s->spec.rows ? &s->spec.rows[i] : &plain;
+        if (s->seen[i].mul && same_rows(&s->seen[i], d)) continue;
+        CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
+        RT_TRY(remember(s, i, d));
+        changed |= d->bytes != s->row_bytes;
+    }
+    s->row_bytes = s->spec.rows ? s->spec.rows[0].bytes : 0;
+    return changed ? take_ring(s) : RT_OK;
+}
+
+/* ---- a step ---- */
+
+static rt_cuda_emit emit_of(session *s, int rows)
+{
+    return (rt_cuda_emit){.stream = s->stream, .graph = s->plan->graph, .rows = rows, .batch = s->spec.batch,
+                          .train = s->spec.train, .precision = s->precision, .capability = s->card->capability,
+                          .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan};
+}
+
+static rt_status emit_losses(session *s, rt_cuda_emit *e)
+{
+    for (int i = 0; i < s->spec.losses; i++) {
+        int t = s->plan->loss_tensor[i], add, n = (int)rt_cuda_size(e, t);
+        float *grad = rt_cuda_loss_grad(e, t, &add);
+        rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
+                  s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
+    }
+    rt_k_loss_end(s->stream, s->loss_rows, s->spec.losses, s->spec.batch, s->now, s->result, RESULTS, s->trouble);
+    return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
+}
+
+static rt_status emit(session *s, int rows)
+{
+    rt_cuda_emit e = emit_of(s, rows);
+    rt_cuda_plan_begin(&e);
+    rt_k_take(s->stream, s->now, s->ring, s->block_bytes, BLOCKS, s->count);
+    for (int i = 0; i < e.graph->inputs; i++)
+        rt_k_rows(s->stream, rt_cuda_value(&e, e.graph->input[i]), s->rows + i, rt_cuda_size(&e, e.graph->input[i]),
+                  rows, s->now);
+    CHECK(s, cudaGetLastError(), "launching the rows of a step");
+    RT_TRY(rt_cuda_plan_forward(&e));
+    if (!s->spec.train) return RT_OK;
+    RT_TRY(emit_losses(s, &e));
+    RT_TRY(rt_cuda_plan_backward(&e));
+    if (s->spec.update) rt_k_update(s->stream, &s->update);
+    return rt_cuda_check(s->card, cudaGetLastError(), "launching the update");
+}
+
+/* The graph for so many rows; the one that was not used for longest makes room. */
+static rt_status find_graph(session *s, int rows, cudaGraphExec_t *exec)
+{
+    captured *to = &s->graph[0];
+    for (int i = 0; i < GRAPHS; i++) {
+        if (s->graph[i].exec && s->graph[i].rows == rows) {
+            s->graph[i].used = s->number;
+            *exec = s->graph[i].exec;
+            return RT_OK;
+        }
+        if (!s->graph[i].exec || (to->exec && s->graph[i].used < to->used)) to = &s->graph[i];
+    }
+    cudaGraph_t graph = NULL;
+    CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
+    rt_status st = emit(s, rows);
+    cudaError_t ended = cudaStreamEndCapture(s->stream, &graph);
+    if (!st) st = rt_cuda_check(s->card, ended, "capturing a step");
+    if (!st && to->exec) {
+        st = rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "waiting for steps");
+        cudaGraphExecDestroy(to->exec);
+    }
+    *to = (captured){.rows = rows, .used = s->number};
+    if (!st) st = rt_cuda_check(s->card, cudaGraphInstantiateWithFlags(&to->exec, graph, 0), "making a step's graph");
+    if (graph) cudaGraphDestroy(graph);
+    *exec = to->exec;
+    return st;
+}
+
+/* Packs the step into the next block, copies it, launches the step behind that. */
+static rt_status launch(session *s, const rt_step *step)
+{
+    cudaGraphExec_t exec;
+    CHECK(s, cudaSetDevice(s->card->index), "choosing the card");      /* of this thread */
+    RT_TRY(look_at_rows(s));
+    RT_TRY(find_graph(s, step->rows, &exec));
+    int slot = (int)(s->number % BLOCKS);
+    char *block = s->block + (size_t)slot * s->block_bytes;
+    CHECK(s, cudaEventSynchronize(s->done[slot]), "waiting for a step");
+    rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step);
+    rt_cuda_now *now = (rt_cuda_now *)(void *)block;
+    now->number = ++s->number;
+    if (s->spec.update && step->last) {
+        double t = (double)++s->made;
+        const rt_update_desc *u = s->spec.update;
+        now->bias1 = (float)(1 - pow(u->beta1, t));
+        now->bias2 = (float)(1 - pow(u->beta2, t));
+        now->ema = (float)(u->ema < (1 + t) / (10 + t) ? u->ema : (1 + t) / (10 + t));
+    }
+    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, s->block_bytes, cudaMemcpyHostToDevice,
+                             s->copies), "copying a batch");
+    CHECK(s, cudaEventRecord(s->copied[slot], s->copies), "copying a batch");
+    CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
+    CHECK(s, cudaGraphLaunch(exec, s->stream), "launching a step");
+    return rt_cuda_check(s->card, cudaEventRecord(s->done[slot], s->stream), "launching a step");
+}
+
+static rt_status wait_for(session *s, uint64_t number)
+{ return rt_cuda_check(s->card, cudaEventSynchronize(s->told_event[number % RESULTS]), "a training step"); }
+
+static rt_status step(rt_session *base, const rt_step *now)
+{
+    session *s = of(base);
+    if (s->bad) return RT_OK;
+    if (s->number - s->told == RESULTS) RT_TRY(wait_for(s, s->told++));       /* nobody asked for the oldest */
+    uint64_t slot = s->number % RESULTS;
+    RT_TRY(launch(s, now));
+    CHECK(s,
+          cudaMemcpyAsync(s->results + slot, s->result + slot, sizeof *s->results, cudaMemcpyDeviceToHost, s->stream),
+          "copying a loss");
+    return rt_cuda_check(s->card, cudaEventRecord(s->told_event[slot], s->stream), "copying a loss");
+}
+
+static rt_status results(rt_session *base, int wait, rt_step_result *out, int most, int *count)
+{
+    session *s = of(base);
+    *count = 0;
+    while (s->told < s->number && *count < most) {
+        uint64_t slot = s->told % RESULTS;
+        int full = s->number - s->told == RESULTS;
+        cudaError_t e = wait || full ? cudaEventSynchronize(s->told_event[slot]) : cudaEventQuery(s->told_event[slot]);
+        if (e == cudaErrorNotReady) break;
+        CHECK(s, e, "a training step");
+        const rt_cuda_result *r = &s->results[slot];
+        out[*count] = (rt_step_result){.epoch = r->epoch, .step = r->step, .total = r->total, .bad = r->bad};
+        memcpy(out[*count].loss, r->loss, sizeof r->loss);
+        s->bad |= r->bad;
+        s->told++;
+        ++*count;
+    }
+    return RT_OK;
+}
+
+/* ---- buffers ---- */
+
+static float *buffer(const rt_session *base, rt_buffer_id id, size_t *floats)
+{
+    const session *s = in(base);
+    if (floats) *floats = s->floats[id];
+    return s->host[id];
+}
+
+static rt_status copy(session *s, unsigned buffers, int to_host)
+{
+    for (int i = 0; i < RT_BUFFERS; i++) {
+        if (!(buffers >> i & 1) || !s->device[i] || !s->floats[i]) continue;
+        size_t bytes = s->floats[i] * sizeof(float);
+        cudaError_t e = to_host ? cudaMemcpyAsync(s->host[i], s->device[i], bytes, cudaMemcpyDeviceToHost, s->stream)
+                                : cudaMemcpyAsync(s->device[i], s->host[i], bytes, cudaMemcpyHostToDevice, s->stream);
+        CHECK(s, e, "copying weights");
+    }
+    return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "copying weights");
+}
+
+static rt_status read_buffers(rt_session *base, unsigned buffers) { return copy(of(base), buffers, 1); }
+static rt_status write_buffers(rt_session *base, unsigned buffers) { return copy(of(base), buffers, 0); }
+
+static void borrow(rt_session *base, const float *params, const float *states)
+{
+    session *s = of(base);
+    if (params) s->params = params;
+    if (states) s->states = states;
+    s->stale = 1;
+}
+
+static uint64_t updates(const rt_session *base) { return in(base)->made; }
+static void set_updates(rt_session *base, uint64_t made) { of(base)->made = made; }
+
+static rt_status keep(rt_session *base)
+{
+    session *s = of(base);
+    for (int states = 0; states < 2; states++) {
+        rt_buffer_id to = states ? RT_B_BEST_STATES : RT_B_BEST, average = states ? RT_B_EMA_STATES : RT_B_EMA;
+        const float *from = s->device[average] ? s->device[average] : s->device[states ? RT_B_STATES : RT_B_PARAMS];
+        CHECK(s, cudaMemcpyAsync(s->device[to], from, s->floats[to] * sizeof(float), cudaMemcpyDeviceToDevice,
+                                 s->stream), "keeping the best weights");
+    }
+    return RT_OK;
+}
+
+/* The field that float `at` of parameters, or of gradients, belongs to. */
+static const char *field_at(const rt_graph *g, unsigned long long at, int grads)
+{
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+        const rt_field *f = &g->field[i];
+        size_t first = grads ? f->grad_at : f->offset;
+        if (first != RT_NOWHERE && at >= first && at < first + f->count) return f->name;
+    }
+    return "?";
+}
+
+static void find_bad(const rt_session *base, char *text, size_t room)
+{
+    const session *s = in(base);
+    rt_cuda_trouble t;
+    if (cudaMemcpy(&t, s->trouble, sizeof t, cudaMemcpyDeviceToHost) != cudaSuccess)
+        snprintf(text, room, "and the card no longer answers");
+    else if (t.weight != ~0ull)
+        snprintf(text, room, "first in the weights of %s", field_at(s->spec.graph, t.weight, 0));
+    else if (t.gradient != ~0ull)
+        snprintf(text, room, "first in the gradient of %s", field_at(s->spec.graph, t.gradient, 1));
+    else snprintf(text, room, "in the forward pass, while all weights are finite");
+}
+
+/* ---- inference ---- */
+
+static rt_status refresh(session *s)
+{
+    const float *const from[] = {s->params, s->states};
+    for (int i = 0; i < 2; i++) {
+        rt_buffer_id id = i ? RT_B_STATES : RT_B_PARAMS;
+        if (!s->floats[id]) continue;
+        CHECK(s, cudaMemcpyAsync(s->device[id], from[i], s->floats[id] * sizeof(float), cudaMemcpyHostToDevice,
+                                 s->stream), "copying weights");
+    }
+    CHECK(s, cudaStreamSynchronize(s->stream), "copying weights");
+    RT_TRY(rt_cuda_plan_derive(s->plan, s->params, s->states, s->stream));
+    s->stale = 0;
+    return RT_OK;
+}
+
+static rt_status infer(rt_session *base, const rt_step *now)
+{
+    session *s = of(base);
+    if (s->stale) RT_TRY(refresh(s));
+    RT_TRY(launch(s, now));
+    rt_cuda_emit e = emit_of(s, now->rows);
+    for (int i = 0; i < s->plan->outputs; i++) {
+        int t = s->plan->output[i];
+        CHECK(s, cudaMemcpyAsync(s->output[i], rt_cuda_value(&e, t),
+                                 rt_cuda_size(&e, t) * (size_t)now->rows * sizeof(float), cudaMemcpyDeviceToHost,
+                                 s->stream), "copying answers");
+    }
+    return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "computing answers");
+}
+
+static const float *output(const rt_session *base, int i) { return in(base)->output[i]; }
+
+static rt_status set_inference(session *s)
+{
+    for (int i = 0; i < s->plan->outputs; i++)
+        RT_TRY(take_pinned(s, &s->output[i], rt_shape_count(&s->plan->graph->tensor[s->plan->output[i]].shape) *
+                                                 (size_t)s->spec.batch * sizeof(float)));
+    return RT_OK;
+}
+
+static size_t bytes(const rt_session *base) { return in(base)->bytes; }
+
+static void describe(const rt_session *base, void (*line)(void *, const char *), void *arg)
+{ rt_cuda_plan_describe(in(base)->plan, line, arg); }
+
+static void profile(rt_session *base, int on) { (void)base, (void)on; }
+
+static void end(rt_session *base)
+{
+    session *s = of(base);
+    if (s->stream) cudaStreamSynchronize(s->stream);
+    forget_graphs(s);
+    rt_cuda_plan_free(s->plan);
+    void *device[] = {s->ring, s->count, s->now, s->rows, s->result, s->trouble, s->loss_rows, s->planes,
+                      s->update_block, s->update.work, s->update.ticket};
+    void *pinned[] = {s->block, s->results};
+    for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
+    for (size_t i = 0; i < sizeof pinned / sizeof pinned[0]; i++) if (pinned[i]) cudaFreeHost(pinned[i]);
+    for (int i = 0; i < RT_MAX_OUTPUTS; i++) if (s->output[i]) cudaFreeHost(s->output[i]);
+    for (int i = 0; i < RT_MAX_INPUTS; i++) {
+        if (s->row_lists[i]) cudaFree(s->row_lists[i]);
+        free((void *)(uintptr_t)s->seen[i].mul);
+    }
+    for (int i = 0; i < RT_BUFFERS; i++) {
+        if (s->device[i]) cudaFree(s->device[i]);
+        if (s->owned[i]) free(s->host[i]);
+    }
+    for (int i = 0; i < BLOCKS; i++) {
+        if (s->copied[i]) cudaEventDestroy(s->copied[i]);
+        if (s->done[i]) cudaEventDestroy(s->done[i]);
+    }
+    for (int i = 0; i < RESULTS; i++) if (s->told_event[i]) cudaEventDestroy(s->told_event[i]);
+    if (s->copies) cudaStreamDestroy(s->copies);
+    if (s->stream) cudaStreamDestroy(s->stream);
+    free(s);
+}
+
+static const rt_session_kind kind = {end, buffer, read_buffers, write_buffers, borrow, step, results, updates,
+                                     set_updates, keep, find_bad, infer, output, bytes, describe, profile};
+
+/* ---- making one ---- */
+
+/* Bytes of device memory that a batch needs: activations, buffers, blocks. */
+static rt_status need_of(const rt_session_spec *spec, const rt_cuda_card *card, size_t *need)
+{
+    rt_cuda_plan *p;
+    size_t floats[RT_BUFFERS];
+    char has[RT_BUFFERS];
+    RT_TRY(rt_cuda_plan_new(&p, spec, card));
+    *need = rt_cuda_plan_bytes(p) +
+            BLOCKS * rt_cuda_block_bytes(spec, spec->graph, spec->rows ? spec->rows[0].bytes : 0);
+    list_buffers(spec, floats, has);
+    for (int i = 0; i < RT_BUFFERS; i++) *need += has[i] ? floats[i] * sizeof(float) : 0;
+    rt_cuda_plan_free(p);
+    return RT_OK;
+}
+
+/* Before anything is taken: whether it fits, and the largest batch that does. */
+static rt_status check_memory(const rt_session_spec *spec, const rt_cuda_card *card)
+{
+    size_t need, available = 0, all = 0;
+    RT_TRY(need_of(spec, card, &need));
+    RT_TRY(rt_cuda_check(card, cudaMemGetInfo(&available, &all), "asking for free device memory"));
+    if (need <= available) return RT_OK;
+    rt_session_spec less = *spec;
+    int fits = 0, most = spec->batch;
+    size_t other;
+    for (int low = 1; low < most;) {
+        less.batch = low + (most - low) / 2;
+        RT_TRY(need_of(&less, card, &other));
+        if (other <= available) low = (fits = less.batch) + 1;
+        else most = less.batch;
+    }
+    char hint[80] = "not even a batch of 1 would fit";
+    if (fits) snprintf(hint, sizeof hint, "a batch of %d would fit", fits);
+    return rt_fail(RT_RUN, "cuda:%d: out of device memory: a batch of %d needs %.1f MiB, %.1f MiB are free; %s",
+                   card->index, spec->batch, (double)need / 0x1p20, (double)available / 0x1p20, hint);
+}
+
+static rt_status make(session *s)
+{
+    CHECK(s, cudaSetDevice(s->card->index), "choosing the card");
+    RT_TRY(check_memory(&s->spec, s->card));
+    CHECK(s, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "making a stream");
+    CHECK(s, cudaStreamCreateWithFlags(&s->copies, cudaStreamNonBlocking), "making a stream");
+    for (int i = 0; i < BLOCKS; i++) {
+        CHECK(s, cudaEventCreateWithFlags(&s->copied[i], cudaEventDisableTiming), "making an event");
+        CHECK(s, cudaEventCreateWithFlags(&s->done[i], cudaEventDisableTiming), "making an event");
+    }
+    RT_TRY(rt_cuda_plan_new(&s->plan, &s->spec, s->card));
+    RT_TRY(rt_cuda_plan_take(s->plan, s->stream));
+    s->bytes += rt_cuda_plan_bytes(s->plan);
+    RT_TRY(take_buffers(s));
+    RT_TRY(take(s, &s->count, sizeof *s->count));
+    RT_TRY(take(s, &s->now, sizeof *s->now));
+    RT_TRY(take(s, &s->rows, RT_MAX_INPUTS * sizeof *s->rows));
+    CHECK(s, cudaMemsetAsync(s->count, 0, sizeof *s->count, s->stream), "clearing device memory");
+    RT_TRY(s->spec.train ? set_training(s) : set_inference(s));
+    RT_TRY(look_at_rows(s));
+    cudaGraphExec_t exec;
+    RT_TRY(find_graph(s, s->spec.batch, &exec));
+    return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "making a session");
+}
+
+rt_status rt_session_cuda(rt_session **out, const rt_session_spec *spec, rt_device *device)
+{
+    *out = NULL;
+    session *s = calloc(1, sizeof *s);
+    if (!s) return rt_fail(RT_RUN, "out of memory");
+    *s = (session){.base = {&kind}, .card = device->card, .spec = *spec, .precision = device->precision, .stale = 1};
+    rt_status st = make(s);
+    if (st) end(&s->base);
+    else *out = &s->base;
+    return st;
+}
