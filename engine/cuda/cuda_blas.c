@@ -121,6 +121,26 @@ static int layout(rt_cuda_blas *l, cublasLtMatrixLayout_t *out, int rows, int co
                CUBLAS_STATUS_SUCCESS;
 }
 
+/* To how many bytes a pointer, and with it every row, is aligned; what is not said is taken to be 256. */
+static uint32_t alignment(const void *p, int ld, size_t next)
+{
+    size_t bits = (size_t)(uintptr_t)p | (size_t)ld * sizeof(float) | next * sizeof(float) | 256;
+    return (uint32_t)(bits & (~bits + 1));
+}
+
+static int align(rt_cuda_blas *l, cublasLtMatmulPreference_t wish, const rt_cuda_product *p)
+{
+    const cublasLtMatmulPreferenceAttributes_t what[] = {
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    const uint32_t bytes[] = {alignment(p->b, p->ldb, p->b_next), alignment(p->a, p->lda, p->a_next),
+                              alignment(p->c, p->ldc, p->c_next), alignment(p->c, p->ldc, p->c_next)};
+    for (int i = 0; i < 4; i++)
+        if (l->MatmulPreferenceSetAttribute(wish, what[i], &bytes[i], sizeof bytes[i]) != CUBLAS_STATUS_SUCCESS)
+            return 0;
+    return 1;
+}
+
 /* The library adds bias and takes the activation where it is known to: rows without gaps, one product. */
 static int fuses(const rt_cuda_product *p)
 { return p->ldc == p->n && p->count <= 1 && !p->add && (p->act == RT_ACT_NONE || p->act == RT_ACT_RELU); }
@@ -135,7 +155,7 @@ static int describe(rt_cuda_blas *l, described *d, const rt_cuda_product *p, rt_
         l->MatmulPreferenceCreate(&d->wish) != CUBLAS_STATUS_SUCCESS)
         return 0;
     int good = set(l, d->product, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first) &&
-               set(l, d->product, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second) &&
+               set(l, d->product, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second) && align(l, d->wish, p) &&
                layout(l, &d->a, p->trans_b ? p->k : p->n, p->trans_b ? p->n : p->k, p->ldb, p->count, p->b_next) &&
                layout(l, &d->b, p->trans_a ? p->m : p->k, p->trans_a ? p->k : p->m, p->lda, p->count, p->a_next) &&
                layout(l, &d->c, p->n, p->m, p->ldc, p->count, p->c_next) &&

@@ -71,11 +71,11 @@ static void find_trouble(const rt_cuda_card *c, char text[300])
 {
     *text = 0;
     if (c->capability < LEAST)
-        snprintf(text, 300, "%s has compute capability %d.%d; %d.%d or later is needed", c->name, c->capability / 10,
-                 c->capability % 10, LEAST / 10, LEAST % 10);
+        snprintf(text, 300, "%.120s has compute capability %d.%d; %d.%d or later is needed", c->name,
+                 c->capability / 10, c->capability % 10, LEAST / 10, LEAST % 10);
     else if (rt_k_code() != cudaSuccess) {
         cudaGetLastError();
-        snprintf(text, 300, "this build has no code for compute capability %d.%d (%s); build it with "
+        snprintf(text, 300, "this build has no code for compute capability %d.%d (%.120s); build it with "
                  "cmake -DCMAKE_CUDA_ARCHITECTURES=%d", c->capability / 10, c->capability % 10, c->name, c->capability);
     }
 }

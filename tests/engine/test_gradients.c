@@ -19,7 +19,7 @@ static void dense(void **state)
                                         "{\"op\":\"dense\",\"from\":\"a\",\"out\":256,\"name\":\"c\"},"
                                         "{\"op\":\"add\",\"from\":[\"b\",\"c\"]},{\"op\":\"relu\"},"
                                         "{\"op\":\"dense\",\"out\":2}"), NULL};
-    in_families(a, 1);
+    in_ways(a, 1);
 }
 
 /* Weights of several layers: products over rows, sums in slots, Winograd's planes; used in one phase and in several;
