@@ -29,3 +29,27 @@ void rt_columns_of(rt_columns *g, size_t rows, int n, int aligned, size_t sums)
     g->blocks = (int)((rows + g->per - 1) / g->per);
     g->groups = g->tiles < RT_COLUMN_TICKETS ? g->tiles : RT_COLUMN_TICKETS;
 }
+
+void rt_cuda_columns(rt_cuda_emit *e, const rt_node *node, rt_columns *g, size_t rows, int n, int aligned)
+{
+    size_t floats;
+    float *partials = rt_cuda_partials(e, &floats);
+    rt_columns_of(g, rows, n, aligned, floats * sizeof(float));
+    g->partial = (double *)(void *)partials;
+    for (int i = 0; i < g->groups; i++) g->ticket[i] = rt_cuda_ticket(e, node);
+}
+
+rt_status rt_cuda_column_sums(rt_cuda_emit *e, const rt_node *node, float *sum, const float *x, size_t rows, int n,
+                              int add)
+{
+    rt_columns g;
+    rt_cuda_columns(e, node, &g, rows, n, rt_cuda_aligned(x, sum, NULL));
+    rt_k_column_sums(e->stream, &g, sum, x, add);
+    return rt_cuda_launched(e, node);
+}
+
+rt_status rt_cuda_act_back(rt_cuda_emit *e, float *x, const float *y, rt_act act, float slope, size_t n)
+{
+    rt_k_act_back(e->stream, x, y, (int)act, slope, n);
+    return RT_OK;
+}

@@ -51,7 +51,6 @@ float *rt_cuda_loss_grad(rt_cuda_emit *, int tensor, int *add);
 
 /* For products and sums: device memory that is free between launches of one operator. *floats (may be NULL): how much.
  */
-float *rt_cuda_partials(const rt_cuda_emit *, size_t *floats);
 void *rt_cuda_workspace(const rt_cuda_emit *, size_t *bytes);
 rt_cuda_blas *rt_cuda_blas_of(const rt_cuda_emit *);
 

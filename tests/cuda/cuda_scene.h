@@ -1,6 +1,6 @@
 /* tests/cuda/cuda_scene.h - one model on the CPU and on the emulated card: answers, losses, gradients, what training
- * leaves. Numbers are compared by the largest of their tensor or field; the card's own must be equal to the bit in every
- * order of its threads. */
+ * leaves. Numbers are compared by the largest of their tensor or field; the card's own must be equal to the bit in
+ * every order of its threads. */
 #ifndef RT_TESTS_CUDA_SCENE_H
 #define RT_TESTS_CUDA_SCENE_H
 
@@ -40,7 +40,8 @@ static inline rt_model *scene_model(const char *text)
         const rt_field *f = &m->graph->field[i];
         float *p = rt_model_field(m, i);
         if (f->home == RT_CONST || f->init == RT_INIT_HE || f->init == RT_INIT_XAVIER) continue;
-        for (size_t k = 0; k < f->count; k++) p[k] = (f->init == RT_INIT_ONE ? 1 : 0) + 0.3f * scene_noise(900 + (uint32_t)i, (uint32_t)k);
+        for (size_t k = 0; k < f->count; k++)
+            p[k] = (f->init == RT_INIT_ONE ? 1 : 0) + 0.3f * scene_noise(900 + (uint32_t)i, (uint32_t)k);
     }
     return m;
 }
@@ -97,7 +98,8 @@ static inline float *scene_copy(rt_session *s, rt_buffer_id id)
     return to;
 }
 
-static inline void scene_train(const cuda_scene *c, rt_model *m, rt_device *device, const scene_data *d, scene_result *r)
+static inline void scene_train(const cuda_scene *c, rt_model *m, rt_device *device, const scene_data *d,
+                               scene_result *r)
 {
     rt_loss_batch loss = {.config = c->loss, .y = d->y, .teacher = c->loss.kind ? d->teacher : NULL, .hard_scale = 1,
                           .soft_scale = 1, .lambda = 1};
@@ -128,7 +130,8 @@ static inline void scene_train(const cuda_scene *c, rt_model *m, rt_device *devi
     rt_session_free(s);
 }
 
-static inline void scene_answer(const cuda_scene *c, rt_model *m, rt_device *device, const scene_data *d, scene_result *r)
+static inline void scene_answer(const cuda_scene *c, rt_model *m, rt_device *device, const scene_data *d,
+                                scene_result *r)
 {
     rt_session *s;
     rt_session_spec spec = {.graph = m->graph, .batch = c->batch, .params = m->params, .states = m->states,

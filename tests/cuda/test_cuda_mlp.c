@@ -2,12 +2,14 @@
  * not full, optimizers. */
 #include "tests/cuda/cuda_scene.h"
 
-#define MLP "{\"input\": [13], \"classes\": 5, \"layers\": [" \
-            "{\"op\": \"dense\", \"out\": 17}, {\"op\": \"relu\"}, {\"op\": \"dense\", \"out\": 9}, {\"op\": \"relu6\"}, " \
-            "{\"op\": \"dense\", \"out\": 5}]}"
-#define WIDE "{\"input\": [784], \"classes\": 10, \"layers\": [" \
-             "{\"op\": \"dense\", \"out\": 128}, {\"op\": \"relu\"}, {\"op\": \"dense\", \"out\": 64}, {\"op\": \"relu\"}, " \
-             "{\"op\": \"dense\", \"out\": 10}]}"
+#define MLP \
+    "{\"input\": [13], \"classes\": 5, \"layers\": [" \
+    "{\"op\": \"dense\", \"out\": 17}, {\"op\": \"relu\"}, {\"op\": \"dense\", \"out\": 9}, {\"op\": \"relu6\"}, " \
+    "{\"op\": \"dense\", \"out\": 5}]}"
+#define WIDE \
+    "{\"input\": [784], \"classes\": 10, \"layers\": [" \
+    "{\"op\": \"dense\", \"out\": 128}, {\"op\": \"relu\"}, {\"op\": \"dense\", \"out\": 64}, {\"op\": \"relu\"}, " \
+    "{\"op\": \"dense\", \"out\": 10}]}"
 #define SHARED "{\"input\": [8], \"classes\": 3, \"layers\": [" \
                "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, {\"op\": \"relu\"}, " \
                "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8, \"share\": \"a\"}, {\"op\": \"dense\", \"out\": 3}]}"
@@ -54,7 +56,7 @@ static void rounded(void **state)
     for (rt_precision p = RT_P_TF32; p <= RT_P_BF16; p++)
         scene_check(&(cuda_scene){.arch = WIDE, .batch = 16, .steps = 2, .precision = p,
                                   .forward = p == RT_P_TF32 ? 2e-3 : 2e-2, .gradient = p == RT_P_TF32 ? 4e-3 : 4e-2,
-                                  .drift = p == RT_P_TF32 ? 2e-3 : 2e-2});
+                                  .drift = p == RT_P_TF32 ? 1e-2 : 6e-2});
 }
 
 int main(void)

@@ -207,8 +207,8 @@ static double loss_d(forward_d *f, const float *target)
     return s;
 }
 
-/* What there is to try: each kernel family of the CPU but, unless they are asked for, those of OpenBLAS; or each order of
- * the card's threads. */
+/* What there is to try: each kernel family of the CPU but, unless they are asked for, those of OpenBLAS; or each order
+ * of the card's threads. */
 enum { WAYS = 64 };
 typedef struct { char name[80]; int order; const rt_kernels *kernels; } way;
 
