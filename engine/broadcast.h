@@ -27,6 +27,17 @@ rt_runs rt_runs_of(const rt_shape *out, const rt_shape *const *operand, int oper
 typedef void rt_runs_fn(void *arg, const ptrdiff_t *at, size_t out);
 void rt_runs_each(const rt_runs *, int first, rt_runs_fn *fn, void *arg);
 
+/* What a function of two numbers is, of a node: which; whether it has a gradient; the input on side 0 (a) or 1 (b), -1
+ * where the layer's own operand stands there; and that side's shape. */
+rt_binary rt_binary_of(const rt_node *);
+int rt_binary_has_gradient(rt_binary);
+int rt_binary_input(const rt_node *, int side);
+const rt_shape *rt_binary_shape(const rt_graph *, const rt_node *, int side);
+
+/* Of a reduction: which, and its dimensions that go, as bits. */
+rt_reduce rt_reduce_of(const rt_node *);
+unsigned rt_reduce_gone(const rt_node *, int rank);
+
 /* dx (+)= the sums of g, an output's gradient, over what operand k repeats; in the order of the output. */
 void rt_runs_sum(const rt_kernels *, const rt_runs *, int k, float *dx, const float *g, int accumulate);
 #endif

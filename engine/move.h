@@ -5,8 +5,7 @@
 
 #include <stddef.h>
 
-#include "engine/kernels.h"
-#include "engine/attr.h"
+#include "engine/graph.h"
 
 typedef enum {
     RT_MOVE_STEP,                      /* i is first + i step */
@@ -31,6 +30,9 @@ typedef struct {
     float value;                       /* of constant padding */
 } rt_move;
 
+/* What a node does to each row: an axis for each dimension of its output; in a gather those of the indices are one.
+ * field: the indices of a gather. */
+rt_move rt_move_of(const rt_graph *, const rt_node *, const float *field);
 /* Axes that do nothing are put together: to be called once all are there, with a run of 1. */
 void rt_move_simplify(rt_move *);
 /* out = in, moved. */

@@ -13,14 +13,14 @@ enum {
     SPREAD = 1024
 }; /* a line shorter than that is computed with its neighbours, so many floats at a time */
 
-static rt_binary function_of(const rt_node *n)
+rt_binary rt_binary_of(const rt_node *n)
 {
     if (n->op == RT_OP_ADD) return RT_BINARY_ADD;
     if (n->op == RT_OP_MUL) return RT_BINARY_MULTIPLY;
     return (rt_binary)(RT_BINARY_SUBTRACT + (n->op - RT_OP_SUBTRACT) + (n->op >= RT_OP_DIVIDE));
 }
 
-static int has_gradient(rt_binary f) { return f < RT_BINARY_LESS; }
+int rt_binary_has_gradient(rt_binary f) { return f < RT_BINARY_LESS; }
 
 int rt_is_plain_pair(const rt_graph *g, const rt_node *n)
 {
@@ -119,29 +119,28 @@ static void back_product(rt_plan *p, const rt_node *n)
 
 /* ---- all others ---- */
 
-/* An operand of its own stands on one side; which of the inputs is on side k: -1 where it is the operand. */
-static int input_of(const rt_node *n, int side)
+int rt_binary_input(const rt_node *n, int side)
 {
     if (n->inputs == 2) return side;
     return side == RT_ATTR(n, rt_binary_attr)->reverse ? 0 : -1;
 }
 
-static const rt_shape *shape_of(const rt_graph *g, const rt_node *n, int side)
+const rt_shape *rt_binary_shape(const rt_graph *g, const rt_node *n, int side)
 {
-    int i = input_of(n, side);
+    int i = rt_binary_input(n, side);
     return i >= 0 ? &g->tensor[n->in[i]].shape : &RT_ATTR(n, rt_binary_attr)->operand;
 }
 
 static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
 {
     const rt_binary_attr *a = RT_ATTR(n, rt_binary_attr);
-    rt_binary f = function_of(n);
+    rt_binary f = rt_binary_of(n);
     if (n->inputs == 2 && (a->operand.rank || a->learned || a->reverse))
         return rt_fail(RT_USAGE, "takes two inputs, or one and an operand; of two there is no 'operand', 'learned' or "
                        "'reverse'");
     if (n->inputs == 1 && !a->operand.rank)
         return rt_fail(RT_USAGE, "takes two inputs, or one and the shape of an 'operand' of its own");
-    RT_TRY(rt_broadcast(shape_of(g, n, 0), shape_of(g, n, 1), out));
+    RT_TRY(rt_broadcast(rt_binary_shape(g, n, 0), rt_binary_shape(g, n, 1), out));
     if (n->inputs == 2) return RT_OK;
     RT_TRY(rt_graph_check_shape(&a->operand));
     if (!a->learned) return rt_graph_constant(g, n, "operand", a->operand, NULL);
@@ -155,8 +154,8 @@ static int alone(const rt_graph *g, const rt_node *n)
 {
     const rt_shape *out = &g->tensor[n->out].shape;
     for (int side = 0; side < 2; side++) {
-        const rt_shape *s = shape_of(g, n, side);
-        if (input_of(n, side) >= 0 ? !rt_shape_equal(s, out) : rt_shape_count(s) != (size_t)s->dim[s->rank - 1])
+        const rt_shape *s = rt_binary_shape(g, n, side);
+        if (rt_binary_input(n, side) >= 0 ? !rt_shape_equal(s, out) : rt_shape_count(s) != (size_t)s->dim[s->rank - 1])
             return 0;
     }
     return 1;
@@ -165,13 +164,13 @@ static int alone(const rt_graph *g, const rt_node *n)
 static rt_runs runs_of(const rt_ctx *x, const rt_node *n, int rows)
 {
     const rt_graph *g = x->plan->graph;
-    const rt_shape *shape[2] = {shape_of(g, n, 0), shape_of(g, n, 1)};
-    unsigned fields = (input_of(n, 0) < 0) | (unsigned)(input_of(n, 1) < 0) << 1;
+    const rt_shape *shape[2] = {rt_binary_shape(g, n, 0), rt_binary_shape(g, n, 1)};
+    unsigned fields = (rt_binary_input(n, 0) < 0) | (unsigned)(rt_binary_input(n, 1) < 0) << 1;
     return rt_runs_of(&g->tensor[n->out].shape, shape, 2, x->px, rows, fields);
 }
 
 static const float *side_at(const rt_call *c, const rt_ctx *x, int side, int row0)
-{ return input_of(c->node, side) >= 0 ? rt_at(x, c->value[side], row0) : rt_param(x, c->node, 0); }
+{ return rt_binary_input(c->node, side) >= 0 ? rt_at(x, c->value[side], row0) : rt_param(x, c->node, 0); }
 
 typedef struct {
     const rt_kernels *k;
@@ -241,7 +240,7 @@ static void pair_lines(void *arg, const ptrdiff_t *at, size_t out)
 static void run_binary(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     rt_runs r = runs_of(x, c->node, rows);
-    pairing p = {.k = x->plan->k, .r = &r, .f = function_of(c->node), .back = -1, .y = rt_at(x, c->value[2], row0),
+    pairing p = {.k = x->plan->k, .r = &r, .f = rt_binary_of(c->node), .back = -1, .y = rt_at(x, c->value[2], row0),
                  .scratch = x->scratch, .side = {side_at(c, x, 0, row0), side_at(c, x, 1, row0)}};
     rt_runs_each(&r, 2, pair_lines, &p);
 }
@@ -249,7 +248,7 @@ static void run_binary(const rt_call *c, rt_ctx *x, int row0, int rows)
 static void read_sides(rt_plan *p, const rt_node *n, int value[2])
 {
     for (int side = 0; side < 2; side++) {
-        int i = input_of(n, side);
+        int i = rt_binary_input(n, side);
         value[side] = i >= 0 ? rt_plan_read(p, n->in[i]) : -1;
     }
 }
@@ -278,18 +277,19 @@ static void forward(rt_plan *p, const rt_node *n)
  * -1; at[0]: the side. */
 static void run_side_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
-    int side = (int)c->at[0], field = input_of(c->node, side) < 0;
+    int side = (int)c->at[0], field = rt_binary_input(c->node, side) < 0;
     rt_runs r = runs_of(x, c->node, rows);
     const float *dy = rt_at(x, c->value[2], row0), *g = dy;
     float *dx = field ? rt_slot_grad(x, c->node, 0, row0) : rt_at(x, c->value[3], row0);
     size_t n = rt_floats_of(x, c->node->out, rows);
-    if (!has_gradient(function_of(c->node))) {
-        if (!field && !c->flag) memset(dx, 0, rt_floats_of(x, c->node->in[input_of(c->node, side)], rows) * sizeof *dx);
+    if (!rt_binary_has_gradient(rt_binary_of(c->node))) {
+        if (!field && !c->flag)
+            memset(dx, 0, rt_floats_of(x, c->node->in[rt_binary_input(c->node, side)], rows) * sizeof *dx);
         return;
     }
-    if (function_of(c->node) != RT_BINARY_ADD) {
+    if (rt_binary_of(c->node) != RT_BINARY_ADD) {
         float *to = c->value[4] >= 0 ? rt_at(x, c->value[4], row0) : dx;
-        pairing p = {.k = x->plan->k, .r = &r, .f = function_of(c->node), .back = side, .y = to, .dy = dy,
+        pairing p = {.k = x->plan->k, .r = &r, .f = rt_binary_of(c->node), .back = side, .y = to, .dy = dy,
                      .scratch = x->scratch, .side = {side_at(c, x, 0, row0), side_at(c, x, 1, row0)}};
         rt_runs_each(&r, 2, pair_lines, &p);
         if (to == dx) return;
@@ -306,13 +306,13 @@ static void backward_any(rt_plan *p, const rt_node *n)
 {
     const rt_shape *out = rt_shape_of(p, n->out);
     for (int side = 0; side < 2; side++) {
-        int i = input_of(n, side), accumulate = 0, in[2], dx = -1, temp = -1;
+        int i = rt_binary_input(n, side), accumulate = 0, in[2], dx = -1, temp = -1;
         if (i >= 0 ? !rt_plan_needs_grad(p, n->in[i]) : !rt_plan_trains(p, n, 0)) continue;
         read_sides(p, n, in);
         int dy = rt_plan_grad_read(p, n->out);
         if (i >= 0) dx = rt_plan_grad_write(p, n->in[i], &accumulate);
-        if (function_of(n) != RT_BINARY_ADD &&
-            (i < 0 || accumulate || !rt_shape_equal(shape_of(p->graph, n, side), out)))
+        if (rt_binary_of(n) != RT_BINARY_ADD &&
+            (i < 0 || accumulate || !rt_shape_equal(rt_binary_shape(p->graph, n, side), out)))
             temp = rt_plan_temp(p, rt_shape_count(out) * sizeof(float));
         rt_plan_need_scratch(p, 2 * SPREAD);
         rt_call *c = rt_plan_rows(p, "operand back", n, run_side_back);

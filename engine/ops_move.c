@@ -23,11 +23,17 @@ static rt_move_axis along(const rt_shape *in, int axis)
 typedef void describe_fn(rt_move *, const rt_node *, const rt_shape *in, const rt_shape *out, const float *field);
 static describe_fn permuted, sliced, padded, gathered, expanded, tiled;
 
-static rt_move move_of(const rt_plan *p, const rt_node *n, const float *field)
+rt_move rt_move_of(const rt_graph *g, const rt_node *n, const float *field)
 {
     static describe_fn *const all[] = {permuted, sliced, padded, gathered, expanded, tiled};
     rt_move m = {.run = 1};
-    all[n->op - RT_OP_PERMUTE](&m, n, rt_shape_of(p, n->in[0]), rt_shape_of(p, n->out), field);
+    all[n->op - RT_OP_PERMUTE](&m, n, &g->tensor[n->in[0]].shape, &g->tensor[n->out].shape, field);
+    return m;
+}
+
+static rt_move move_of(const rt_plan *p, const rt_node *n, const float *field)
+{
+    rt_move m = rt_move_of(p->graph, n, field);
     rt_move_simplify(&m);
     return m;
 }

@@ -10,10 +10,10 @@
 
 enum { BLOCK = 256, SHORT = 16, SIDE = 48 };
 
-static rt_reduce function_of(const rt_node *n) { return (rt_reduce)(RT_REDUCE_SUM + (n->op - RT_OP_REDUCE_SUM)); }
+rt_reduce rt_reduce_of(const rt_node *n) { return (rt_reduce)(RT_REDUCE_SUM + (n->op - RT_OP_REDUCE_SUM)); }
 
-/* Bit i: dimension i goes. None told: all. */
-static unsigned gone(const rt_node *n, int rank)
+/* None told: all. */
+unsigned rt_reduce_gone(const rt_node *n, int rank)
 {
     const rt_ints *axes = &RT_ATTR(n, rt_reduce_attr)->axes;
     unsigned bits = axes->count ? 0 : (1u << rank) - 1;
@@ -33,7 +33,7 @@ static rt_status infer(rt_graph *g, rt_node *n, rt_shape *out)
         if (seen >> axis & 1) return rt_fail(RT_USAGE, "'axes' names dimension %d twice", axis);
         seen |= 1u << axis;
     }
-    unsigned bits = gone(n, in->rank);
+    unsigned bits = rt_reduce_gone(n, in->rank);
     *out = (rt_shape){.rank = 0};
     for (int i = 0; i < in->rank; i++)
         if (!(bits >> i & 1)) out->dim[out->rank++] = in->dim[i];
@@ -49,7 +49,7 @@ static sizes sizes_of(const rt_plan *p, const rt_node *n)
 {
     const rt_shape *in = rt_shape_of(p, n->in[0]);
     rt_shape kept = *in;
-    unsigned bits = gone(n, in->rank);
+    unsigned bits = rt_reduce_gone(n, in->rank);
     for (int i = 0; i < in->rank; i++) if (bits >> i & 1) kept.dim[i] = 1;
     sizes s = {.in = rt_shape_count(in), .out = rt_shape_count(&kept)};
     s.runs = rt_runs_of(in, (const rt_shape *const[]){&kept}, 1, 1, 1, 0);
@@ -165,7 +165,7 @@ static void reduce_row(reducing *r, float *y)
 static void run_forward(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     sizes s = sizes_of(x->plan, c->node);
-    reducing r = {.k = x->plan->k, .s = &s, .f = function_of(c->node), .acc = (double *)(void *)x->scratch};
+    reducing r = {.k = x->plan->k, .s = &s, .f = rt_reduce_of(c->node), .acc = (double *)(void *)x->scratch};
     float *y = rt_at(x, c->value[1], row0);
     r.x = rt_at(x, c->value[0], row0);
     for (int i = 0; i < rows; i++, r.x += s.in, y += s.out) reduce_row(&r, y);
@@ -244,7 +244,7 @@ static void back_line(void *arg, const ptrdiff_t *at, size_t place)
 static void run_back(const rt_call *c, rt_ctx *x, int row0, int rows)
 {
     sizes s = sizes_of(x->plan, c->node);
-    reducing r = {.k = x->plan->k, .s = &s, .f = function_of(c->node), .acc = (double *)(void *)x->scratch,
+    reducing r = {.k = x->plan->k, .s = &s, .f = rt_reduce_of(c->node), .acc = (double *)(void *)x->scratch,
                   .x = rt_at(x, c->value[0], row0), .y = rt_at(x, c->value[1], row0), .dy = rt_at(x, c->value[2], row0),
                   .dx = rt_at(x, c->value[3], row0), .add = c->flag};
     r.zeros = r.acc + s.out;
