@@ -14,6 +14,9 @@
                "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, {\"op\": \"relu\"}, " \
                "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8, \"share\": \"a\"}, {\"op\": \"dense\", \"out\": 3}]}"
 
+#define LINEAR "{\"input\": [784], \"classes\": 10, \"layers\": [" \
+               "{\"op\": \"dense\", \"out\": 128}, {\"op\": \"dense\", \"out\": 10}]}"
+
 static void small(void **state)
 {
     (void)state;
@@ -50,11 +53,12 @@ static void distilled(void **state)
                               .loss = {.kind = RT_SOFT_KD, .hard = 0.3f, .soft = 0.7f, .temperature = 4}});
 }
 
+/* Without ReLU, whose derivative jumps where a sum is rounded across 0. */
 static void rounded(void **state)
 {
     (void)state;
     for (rt_precision p = RT_P_TF32; p <= RT_P_BF16; p++)
-        scene_check(&(cuda_scene){.arch = WIDE, .batch = 16, .steps = 2, .precision = p,
+        scene_check(&(cuda_scene){.arch = LINEAR, .batch = 16, .steps = 2, .precision = p,
                                   .forward = p == RT_P_TF32 ? 2e-3 : 2e-2, .gradient = p == RT_P_TF32 ? 4e-3 : 4e-2,
                                   .drift = p == RT_P_TF32 ? 1e-2 : 6e-2});
 }
