@@ -164,5 +164,14 @@ static void family(const void *card, rt_precision p, char text[RT_FAMILY_TEXT])
              c->processors, version);
 }
 
-const rt_device_kind rt_cuda_device = {.name = "cuda", .open = open_card, .close = close_card, .list = list,
-                                       .check = check, .family = family, .session = rt_session_cuda, .micro = MICRO};
+static int has(int op) { return rt_ops[op]->view || op == RT_OP_INPUT || rt_cuda_ops[op]; }
+
+const rt_device_kind rt_cuda_device = {.name = "cuda",
+                                       .open = open_card,
+                                       .close = close_card,
+                                       .list = list,
+                                       .check = check,
+                                       .family = family,
+                                       .session = rt_session_cuda,
+                                       .has = has,
+                                       .micro = MICRO};

@@ -1,6 +1,6 @@
 /* engine/cuda/device_functions.cuh - activations and functions of one and two numbers in kernels, with their
- * derivatives: what engine/functions.h and engine/kernels.h define. In 32-bit floats, in forms that cancel nowhere; a float below
- * 2^-126 counts as 0 where that matters. */
+ * derivatives: what engine/functions.h and engine/kernels.h define. In 32-bit floats, in forms that cancel nowhere; a
+ * float below 2^-126 counts as 0 where that matters. */
 #ifndef RT_CUDA_DEVICE_FUNCTIONS_H
 #define RT_CUDA_DEVICE_FUNCTIONS_H
 

@@ -56,10 +56,19 @@ static void flush(float *to, const float *x, size_t n)
 
 /* ---- functions of one number ---- */
 
-static const struct { rt_unary f; float a, b; } with[] = {
-    {RT_UNARY_ELU, 0.7f, 0}, {RT_UNARY_SELU, 1.7f, 1.1f}, {RT_UNARY_CELU, 1.3f, 0},
-    {RT_UNARY_HARD_SIGMOID, 0.2f, 0.5f}, {RT_UNARY_THRESHOLDED_RELU, 0.5f, 0}, {RT_UNARY_SHRINK, 0.5f, 0.25f}, {RT_UNARY_CLIP, -1.25f, 2},
-    {RT_UNARY_POW, 2, 0}, {RT_UNARY_POW, 3, 0}, {RT_UNARY_POW, -1, 0}, {RT_UNARY_POW, 0.5f, 0}, {RT_UNARY_POW, -2.7f, 0}};
+static const struct { rt_unary f; float a, b;
+} with[] = {{RT_UNARY_ELU, 0.7f, 0},
+            {RT_UNARY_SELU, 1.7f, 1.1f},
+            {RT_UNARY_CELU, 1.3f, 0},
+            {RT_UNARY_HARD_SIGMOID, 0.2f, 0.5f},
+            {RT_UNARY_THRESHOLDED_RELU, 0.5f, 0},
+            {RT_UNARY_SHRINK, 0.5f, 0.25f},
+            {RT_UNARY_CLIP, -1.25f, 2},
+            {RT_UNARY_POW, 2, 0},
+            {RT_UNARY_POW, 3, 0},
+            {RT_UNARY_POW, -1, 0},
+            {RT_UNARY_POW, 0.5f, 0},
+            {RT_UNARY_POW, -2.7f, 0}};
 
 static void one_number(rt_unary f, float a, float b, const rt_kernels *k)
 {
