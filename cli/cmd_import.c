@@ -68,6 +68,7 @@ static rt_status read_arguments(cli_args *a, cJSON *config)
     if (most) cJSON_AddNumberToObject(config, "max_classes", most);
     RT_TRY(add_targets(a, config));
     RT_TRY(add_inputs(a, config));
+    RT_TRY(cli_set_option(a, config, "data", "data.source"));
     if (size) {
         if (sscanf(size, "%dx%d%n", &h, &w, &end) != 2 || size[end])
             return rt_fail(RT_USAGE, "--size %s: HxW is expected, such as 32x32", size);
@@ -229,10 +230,14 @@ static const cli_option options[] = {
      "of a row of the model's input NAME, as the model has it, where the file leaves it open. May be given more "
      "than once",
      "models (ONNX)"},
+    {"data", CLI_VALUE, "DATA.h5",
+     "data whose rows tell the shapes that the file leaves open and --shape does not give; with data.x=SET, or "
+     "data.x={\"INPUT\": \"SET\"}",
+     NULL},
     {"output", CLI_VALUE, "NAME", "the output that answers; the only one of a row of numbers, if not given", NULL},
     {"gives", CLI_VALUE, "WHAT",
-     "logits, probabilities or values (a head of numbers); if not given, probabilities where a softmax ends the model, "
-     "else logits",
+     "logits, probabilities, or a head of numbers: values, embedding; if not given, probabilities where a softmax ends "
+     "the model, or a sigmoid (of labels), else logits",
      NULL},
     {"data-root", CLI_VALUE, "FOLDER",
      "where external data lies, through links too; the model's own folder, without links, "
@@ -240,9 +245,12 @@ static const cli_option options[] = {
      NULL},
     {"config", CLI_VALUE, "FILE.json",
      "all of this as an object: \"inputs\": {NAME: {\"set\": data set, \"shape\", \"layout\": "
-     "\"hwc\"|\"chw\", \"mean\", "
-     "\"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"gives\", \"classes\", \"data_root\", "
-     "\"seconds\" (of computing; 4, and one more for each MiB of the model, if not given)",
+     "\"hwc\"|\"chw\", \"resize\", "
+     "\"crop\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", \"gives\", "
+     "\"classes\", or \"outputs\": {NAME: {\"head\", \"task\", \"gives\", \"classes\"}}, \"features\", \"data_root\", "
+     "\"seconds\" (of computing; 4, and one more for each MiB of the model, if not given). 'retort help teachers' "
+     "tells "
+     "of each",
      NULL},
     {0}};
 

@@ -181,7 +181,27 @@ const cli_key cli_train_keys[] = {
 
 /* Of a specification of a teacher(teacher/spec.h). */
 const cli_key cli_teacher_keys[] = {
-    {"file", "", "a model or a label store"},
+    {"file", "", "a model or a label store; the keys from here to seconds are of an ONNX file alone"},
+    {"inputs", "none",
+     "{NAME: {\"set\", \"shape\", \"layout\", \"resize\", \"crop\", \"mean\", \"std\"}}: what stands for an input: "
+     "the name of it in data.x; the shape of a row as the model has it, where the file leaves it open (without it the "
+     "data's rows tell it); hwc (images have their channels last in the data) or chw; mean and deviation that rows are "
+     "normalised by. NAME: \"ids != 0\" is a mask of the input ids, NAME: a number this number everywhere. resize: "
+     "[H, W], or the length of the shorter side, bilinear as PyTorch has it with align_corners=False (half-pixel "
+     "centres) and without antialias, not rounded; crop: [H, W], the middle of it, as torchvision's CenterCrop. Views "
+     "(flip, shift, erase) are made of the data's image before"},
+    {"output", "the only one of a row of numbers", "the output that answers, or a value inside of the graph"},
+    {"outputs", "none",
+     "{NAME: {\"head\", \"task\", \"gives\", \"classes\"}} in place of output, task, gives and classes: several "
+     "heads. head: "
+     "its name, NAME if not given; task: classes, multilabel or real"},
+    {"task", "classes; of values and embeddings real", "classes, multilabel (a sigmoid for each label) or real"},
+    {"features", "none",
+     "[NAME] or {FEATURE: NAME}: values inside of the graph that loss.hints may name as the teacher's layers, images "
+     "with "
+     "their channels last"},
+    {"data_root", "the file's own folder", "where external data lies, through links too"},
+    {"seconds", "4, and one for each MiB", "of computing that an import may take"},
     {"command", "",
      "a program and its arguments, started without a shell; sought in PATH where it has no '/'. It reads "
      "NPY arrays of `batch` rows on its standard input and answers each with an array (batch, outputs) of "
@@ -190,8 +210,10 @@ const cli_key cli_teacher_keys[] = {
     {"classes", "", "names of the classes that are answered, or how many; of a command this or heads is required"},
     {"heads", "none", "in place of classes: [{\"name\", \"task\", \"size\", \"names\"}], side by side in an answer"},
     {"gives", "logits",
-     "logits or probabilities (which become log max(p, 1e-30)); of a file also classes: whole numbers, "
-     "-1 for none"},
+     "logits or probabilities (which become log max(p, 1e-30), of labels less log max(1 - p, 1e-30)); of answers in a "
+     "file "
+     "also classes: whole numbers, -1 for none; of an ONNX file also values or embedding, which make a head of "
+     "numbers"},
     {"input", "none", "of a command: which of several data sets of data.x it reads; of one it reads that"},
     {"columns", "as the data has them", "of a command: names of the columns that it reads, in this order"},
     {"normalize", "none",

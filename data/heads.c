@@ -152,8 +152,12 @@ static rt_status differ(const rt_head *a, const char *a_of, const rt_head *b, co
 {
     if (a->task == b->task && a->task == RT_TASK_CLASSES)
         return rt_fail(RT_INPUT, "%s: has %d classes, %s has %d", a_of, a->size, b_of, b->size);
-    return rt_fail(RT_INPUT, "%s: its head '%s' is of task %s with %d outputs, that of %s of task %s with %d", a_of,
-                   a->name, tasks[a->task], a->size, b_of, tasks[b->task], b->size);
+    const char *remedy = "";
+    if (a->task == RT_TASK_REAL && b->task != RT_TASK_REAL)
+        remedy = "; numbers, such as an embedding, are learnt by a head of numbers: \"heads\": [{\"name\", \"task\": "
+                 "\"real\", \"size\"}], or let another output answer, one of logits or probabilities";
+    return rt_fail(RT_INPUT, "%s: its head '%s' is of task %s with %d outputs, that of %s of task %s with %d%s", a_of,
+                   a->name, tasks[a->task], a->size, b_of, tasks[b->task], b->size, remedy);
 }
 
 rt_status rt_heads_place(int **place, const rt_head *from, int from_count, const char *from_of, const rt_head *to,

@@ -99,6 +99,29 @@ static rt_status open_part(rt_source **out, const rt_x_where *w, int i, rt_sourc
     return rt_source_open(out, path, w->part[i].set);
 }
 
+rt_status rt_x_where_shape(const rt_x_where *w, const char *input, int several, rt_shape *shape, const char **path,
+                           const char **set)
+{
+    rt_source *s = NULL;
+    rt_h5_file *f;
+    int told = w->given;
+    *path = w->source;
+    *set = w->given || !several ? w->set : input;
+    for (int i = 0; i < w->parts; i++) {
+        if (strcmp(w->part[i].name, input)) continue;
+        told = 1;
+        *set = w->part[i].set;
+        if (w->part[i].source) *path = w->part[i].source;
+    }
+    RT_TRY(rt_h5_scan(&f, *path));
+    if (!told && !rt_h5_find(f, *set) && rt_h5_find(f, several ? w->set : input)) *set = several ? w->set : input;
+    rt_status st = rt_source_open_in(&s, f, *set);
+    if (!st) st = rt_source_shape(s, shape);
+    rt_source_close(s);
+    rt_h5_close(f);
+    return st;
+}
+
 rt_status rt_x_open(rt_source **out, const rt_x_where *w)
 {
     rt_source *part[RT_SOURCE_PARTS];

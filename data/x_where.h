@@ -28,6 +28,10 @@ rt_status rt_x_where_settle(rt_x_where *, cJSON *object, const char *const *inpu
 char *rt_x_where_text(const rt_x_where *);
 /* Appends to a list of n files those that parts lie in; the new n. */
 int rt_x_where_files(const rt_x_where *, const char **list, int n);
+/* The shape of a row of what an input reads, before its data set is opened for good: of `input` among `several` inputs,
+ * or of the only one. *set is its name, *path that of its file, both as long as w. RT_INPUT as rt_source_open. */
+rt_status rt_x_where_shape(const rt_x_where *w, const char *input, int several, rt_shape *, const char **path,
+                           const char **set);
 /* RT_INPUT as rt_source_open and rt_source_join have it. */
 rt_status rt_x_open(rt_source **, const rt_x_where *);
 #endif

@@ -10,6 +10,50 @@
 static const char *raw_row(const rt_row_desc *in, const rt_feed *f, int i)
 { return (const char *)f->raw + (size_t)i * in->bytes + in->at; }
 
+/* ---- resized ---- */
+
+/* Where pixel i of a side of `out`, made of `in` ones, lies: between *a and *b, t of the way. */
+static void between(int i, int in, int out, int *a, int *b, float *t)
+{
+    float s = (float)in / (float)out * ((float)i + 0.5f) - 0.5f;
+    if (s < 0) s = 0;
+    *a = (int)s < in - 1 ? (int)s : in - 1;
+    *b = *a + (*a < in - 1);
+    *t = s - (float)*a;
+}
+
+static float raw_value(const char *at, rt_dtype type)
+{
+    float v;
+    if (type == RT_U8) return (float)*(const uint8_t *)at;
+    if (type == RT_F32) memcpy(&v, at, sizeof v);
+    else rt_to_float(&v, at, type, 1);
+    return v;
+}
+
+/* dst (h, w, c) of a row's image, before normalisation. */
+static void resize_raw(const rt_row_desc *in, float *dst, const char *raw)
+{
+    const rt_resize *z = &in->resize;
+    int h, w, c, y0, y1, x0, x1;
+    rt_shape_hwc(&in->shape, &h, &w, &c);
+    size_t size = rt_dtype_size(in->type), pixel = (size_t)c * size, line = (size_t)z->from_w * pixel;
+    float ty, tx;
+    for (int y = 0; y < h; y++) {
+        between(y + z->top, z->from_h, z->to_h, &y0, &y1, &ty);
+        const char *upper = raw + (size_t)y0 * line, *lower = raw + (size_t)y1 * line;
+        for (int x = 0; x < w; x++) {
+            between(x + z->left, z->from_w, z->to_w, &x0, &x1, &tx);
+            size_t l = (size_t)x0 * pixel, r = (size_t)x1 * pixel;
+            for (int k = 0; k < c; k++, dst++, l += size, r += size) {
+                float a = (1 - tx) * raw_value(upper + l, in->type) + tx * raw_value(upper + r, in->type),
+                      b = (1 - tx) * raw_value(lower + l, in->type) + tx * raw_value(lower + r, in->type);
+                *dst = (1 - ty) * a + ty * b;
+            }
+        }
+    }
+}
+
 /* ---- as they are ---- */
 
 /* The elements of a row that are picked, a few at a time. */
@@ -28,7 +72,8 @@ static void picked_to_float(const rt_row_desc *in, float *dst, const char *raw)
 void rt_rows_raw(const rt_row_desc *in, float *dst, const void *row)
 {
     const char *raw = (const char *)row + in->at;
-    if (in->pick) picked_to_float(in, dst, raw);
+    if (in->resize.from_h) resize_raw(in, dst, raw);
+    else if (in->pick) picked_to_float(in, dst, raw);
     else rt_to_float(dst, raw, in->type, in->size);
 }
 
@@ -38,14 +83,14 @@ static void normalize(const rt_row_desc *in, const rt_feed *f, float *dst, int f
     const rt_kernels *k = rt_kernels_get();
     const char *from = raw_row(in, f, first);
     int alone = in->bytes == width * rt_dtype_size(in->type);
-    if (in->type == RT_U8 && !in->pick) {
+    if (in->type == RT_U8 && !in->pick && !in->resize.from_h) {
         if (alone) k->from_u8(dst, (const uint8_t *)from, in->mul, in->add, n / c, in->channels);
         for (int r = 0; r < rows && !alone; r++)
             k->from_u8(dst + (size_t)r * width, (const uint8_t *)from + (size_t)r * in->bytes, in->mul, in->add,
                        width / c, in->channels);
         return;
     }
-    if (!in->pick && alone) rt_to_float(dst, from, in->type, n);
+    if (!in->pick && alone && !in->resize.from_h) rt_to_float(dst, from, in->type, n);
     else for (int r = 0; r < rows; r++) rt_rows_raw(in, dst + (size_t)r * width, raw_row(in, f, first + r) - in->at);
     for (size_t i = 0; i < n; i += c)
         for (size_t j = 0; j < c; j++) dst[i + j] = (dst[i + j] + in->add[j]) * in->mul[j];
@@ -65,7 +110,8 @@ rt_view_draw rt_view_of(const rt_row_desc *in, const rt_feed *f, int i)
     const rt_view_desc *v = f->view;
     rt_view_draw d = {0};
     uint32_t r[4], e[4], high = (uint32_t)(f->row[i] >> 32), low = (uint32_t)f->row[i];
-    int h = in->shape.dim[0], w = in->shape.dim[1];
+    int h = in->resize.from_h ? in->resize.from_h : in->shape.dim[0],
+        w = in->resize.from_h ? in->resize.from_w : in->shape.dim[1];
     rt_random4(r, f->seed, RT_RNG_AUGMENT, f->epoch, high, low, 0);
     if (v->flip) d.flip = r[0] & 1;
     if (v->shift) {
@@ -83,6 +129,44 @@ rt_view_draw rt_view_of(const rt_row_desc *in, const rt_feed *f, int i)
         d.ex = (int)(e[3] % (uint32_t)(w - d.ew + 1));
     }
     return d;
+}
+
+typedef struct { const rt_row_desc *in; const char *raw; rt_view_draw d; int h, w, c; } picture;
+
+/* The raw value of an element of the data's image in a view; what is erased is the mean. */
+static float seen(const picture *p, int y, int x, int k)
+{
+    const rt_view_draw *d = &p->d;
+    int sy = y + d->dy, sx = (d->flip ? p->w - 1 - x : x) + d->dx;
+    if (y >= d->ey && y < d->ey + d->eh && x >= d->ex && x < d->ex + d->ew)
+        return -p->in->add[p->in->channels == 1 ? 0 : k];
+    if (sy < 0 || sy >= p->h || sx < 0 || sx >= p->w) return 0;
+    return raw_value(p->raw + (((size_t)sy * (size_t)p->w + (size_t)sx) * (size_t)p->c + (size_t)k) *
+                     rt_dtype_size(p->in->type), p->in->type);
+}
+
+/* dst (+)= weight x view of one image of another size; view NULL: of the image as it is. */
+static void view_resized(const rt_row_desc *in, const rt_feed *f, float *dst, int i, float weight, int add)
+{
+    const rt_resize *z = &in->resize;
+    int h, w, c, y0, y1, x0, x1;
+    float ty, tx;
+    rt_shape_hwc(&in->shape, &h, &w, &c);
+    picture p = {.in = in, .raw = raw_row(in, f, i), .h = z->from_h, .w = z->from_w, .c = c};
+    if (rt_view_moves(in, f)) p.d = rt_view_of(in, f, i);
+    for (int y = 0; y < h; y++) {
+        between(y + z->top, z->from_h, z->to_h, &y0, &y1, &ty);
+        for (int x = 0; x < w; x++) {
+            between(x + z->left, z->from_w, z->to_w, &x0, &x1, &tx);
+            for (int k = 0; k < c; k++, dst++) {
+                int ch = in->channels == 1 ? 0 : k;
+                float a = (1 - tx) * seen(&p, y0, x0, k) + tx * seen(&p, y0, x1, k),
+                      b = (1 - tx) * seen(&p, y1, x0, k) + tx * seen(&p, y1, x1, k),
+                      value = ((1 - ty) * a + ty * b + in->add[ch]) * in->mul[ch];
+                *dst = add ? *dst + weight * value : weight * value;
+            }
+        }
+    }
 }
 
 /* dst (+)= weight x view of one image */
@@ -145,8 +229,7 @@ static void copy_ids(const rt_row_desc *in, const rt_feed *f, float *dst, int fi
 
 void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0, int n)
 {
-    int moves = rt_view_moves(in, f);
-    int there = f->rows - row0 < n ? f->rows - row0 : n;
+    int moved = rt_view_moves(in, f), there = f->rows - row0 < n ? f->rows - row0 : n;
     if (there < 0) there = 0;
     if (there < n) memset(dst + (size_t)there * in->size, 0, (size_t)(n - there) * in->size * sizeof *dst);
     if (!there) return;
@@ -154,11 +237,13 @@ void rt_rows_fill(const rt_row_desc *in, const rt_feed *f, float *dst, int row0,
         copy_ids(in, f, dst, f->first + row0, there);
         return;
     }
-    if (!moves && !f->partner) {
+    if (!moved && !f->partner) {
         normalize(in, f, dst, f->first + row0, there);
         return;
     }
-    void (*one)(const rt_row_desc *, const rt_feed *, float *, int, float, int) = moves ? view_image : view_flat;
+    void (*one)(const rt_row_desc *, const rt_feed *, float *, int, float, int) = in->resize.from_h ? view_resized
+                                                                                  : moved           ? view_image
+                                                                                                    : view_flat;
     for (int r = f->first + row0; r < f->first + row0 + there; r++, dst += in->size) {
         one(in, f, dst, r, f->partner ? f->lambda : 1.0f, 0);
         if (f->partner) one(in, f, dst, f->partner[r], 1.0f - f->lambda, 1);

@@ -5,7 +5,12 @@
  *   flip   mirror left-right with probability 1/2
  *   shift  move by up to this many pixels each way; what comes in from outside is 0 in raw units
  *   erase  with this probability, a rectangle of 2 % to 33 % of the area becomes the mean (Zhong et al. 2020)
- * and a mixture lambda x + (1 - lambda) x' of each row with another one (mixup, Zhang et al. 2018). */
+ * An image of another size is then brought to the input's: bilinear as PyTorch has it with align_corners=False and
+ * without antialias, then a part of it is cut out. Pixel i of a side of n, made of m, lies at s = max(0, (i + 1/2) m /
+ * n
+ * - 1/2) and is (1 - t) a[floor(s)] + t a[min(floor(s) + 1, m - 1)], t = s - floor(s); first along rows, then along
+ * columns, of raw values, which are not rounded. So a view is drawn for the data's image, and all see the same one.
+ * And a mixture lambda x + (1 - lambda) x' of each row with another one (mixup, Zhang et al. 2018). */
 #ifndef RT_ENGINE_VIEWS_H
 #define RT_ENGINE_VIEWS_H
 
@@ -13,6 +18,10 @@
 #include <stdint.h>
 
 #include "engine/types.h"
+
+/* How images of (from_h, from_w) become the input's: resized to (to_h, to_w), of which (top, left) is the first pixel
+ * that is kept. from_h 0: they are the input's as they are. */
+typedef struct { int from_h, from_w, to_h, to_w, top, left; } rt_resize;
 
 /* An input: its row, where its elements lie in a raw row, and their normalisation x' = (x + add[c]) mul[c]. */
 typedef struct {
@@ -25,6 +34,7 @@ typedef struct {
     int channels;                  /* 1 or the last dimension */
     const float *mul, *add;
     int ids;                       /* they become int32, neither normalised nor moved nor mixed; -1: no id */
+    rt_resize resize;
 } rt_row_desc;
 
 typedef struct {

@@ -63,7 +63,12 @@ static rt_status open_float(rt_model **out, const char *path)
     if (program)
         return rt_fail(RT_USAGE, "%s: is an integer program, whose ONNX is to=onnx-qdq; to=onnx is of float models",
                        path);
-    return rt_model_load(out, path);
+    RT_TRY(rt_model_load(out, path));
+    rt_status st = rt_model_own_size(*out, path);
+    if (!st) return RT_OK;
+    rt_model_free(*out);
+    *out = NULL;
+    return st;
 }
 
 /* One more file, beside the others: its lock is taken, and it may be replaced. */

@@ -94,7 +94,7 @@ static rt_status set_up(rt_evaluation *v, cJSON *config)
     int inputs = 0;
     for (int i = 0; i < v->count; i++) {
         rt_eval_model *e = &v->model[i];
-        RT_TRY(rt_teacher_open_spec(&e->teacher, &e->spec));
+        RT_TRY(rt_teacher_open_spec(&e->teacher, &e->spec, &v->data.where));
         inputs = rt_teacher_inputs(e->teacher, input, inputs);
     }
     RT_TRY(rt_eval_data_open(&v->data, data, input, inputs, v->device, v->progress));

@@ -342,14 +342,15 @@ static rt_status open_models(rt_gate_work *w)
     const rt_gate_spec *g = w->spec;
     const char *input[RT_SOURCE_PARTS];
     int inputs = 0;
-    for (int i = 0; i < RT_SIDES; i++) {
-        RT_TRY(rt_teacher_open(&w->teacher[i], i ? g->candidate : g->baseline, i ? g->candidates : g->baselines));
-        inputs = rt_teacher_inputs(w->teacher[i], input, inputs);
-    }
     w->data_json = cJSON_Duplicate(g->data, 1);
     rt_cfg c = rt_cfg_begin(w->data_json, "data");
     rt_eval_data_read(&c, &w->data);
     RT_TRY(c.status);
+    for (int i = 0; i < RT_SIDES; i++) {
+        RT_TRY(rt_teacher_open(&w->teacher[i], i ? g->candidate : g->baseline, i ? g->candidates : g->baselines,
+                               &w->data.where));
+        inputs = rt_teacher_inputs(w->teacher[i], input, inputs);
+    }
     RT_TRY(rt_eval_data_open(&w->data, w->data_json, input, inputs, g->device, g->progress));
     rt_teacher_binding to = {.source = w->data.x, .id = w->data.identity, .match = w->data.match, .device = g->device,
                              .progress = g->progress};

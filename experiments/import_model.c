@@ -11,7 +11,8 @@
 #include "student/onnx/onnx_file.h"
 
 /* Keys that tell what a model takes and answers; the rest of a configuration is of data alone. */
-static const char *const told[] = {"inputs", "output", "gives", "classes", "data_root", "seconds"};
+static const char *const told[] = {"inputs",  "output",   "task",      "gives",  "classes",
+                                   "outputs", "features", "data_root", "seconds"};
 
 rt_status rt_import_is_model(const cJSON *config, int *is_model)
 {
@@ -39,13 +40,21 @@ static void split_names(cJSON *binding)
     cJSON_ReplaceItemInObjectCaseSensitive(binding, "classes", list);
 }
 
-static rt_status read_model_config(cJSON *config, cJSON *binding, const char **path)
+/* "data", whose rows tell the shapes that the model leaves open. */
+static rt_status read_model_config(cJSON *config, cJSON *binding, const char **path, rt_x_where *x)
 {
     rt_cfg c = rt_cfg_begin(config, "");
     *path = rt_cfg_file(&c, "input", NULL);
     for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
         if (rt_cfg_has(&c, told[i]))
             cJSON_AddItemToObject(binding, told[i], cJSON_Duplicate(rt_cfg_any(&c, told[i]), 1));
+    *x = (rt_x_where){.source = NULL};
+    if (rt_cfg_has(&c, "data")) {
+        rt_cfg d = rt_cfg_object(&c, "data");
+        const char *source = rt_cfg_file(&d, "source", NULL);
+        rt_x_where_read(&d, source, x);
+        rt_cfg_join(&c, &d);
+    }
     RT_TRY(rt_cfg_end(&c));
     split_names(binding);
     return RT_OK;
@@ -54,8 +63,9 @@ static rt_status read_model_config(cJSON *config, cJSON *binding, const char **p
 rt_status rt_import_model_check(cJSON *config)
 {
     const char *path;
+    rt_x_where x;
     cJSON *binding = cJSON_CreateObject();
-    rt_status st = read_model_config(config, binding, &path);
+    rt_status st = read_model_config(config, binding, &path, &x);
     cJSON_Delete(binding);
     return st;
 }
@@ -87,13 +97,20 @@ rt_status rt_import_model(cJSON *config, const rt_target *target, cJSON **result
 {
     rt_output *out = NULL;
     rt_model *m = NULL;
-    const char *path;
+    const char *path, *inputs[RT_SOURCE_PARTS + 3];
+    rt_x_where x;
+    int n = 0;
     cJSON *binding = cJSON_CreateObject();
     *result = NULL;
-    rt_status st = read_model_config(config, binding, &path);
-    if (!st) st = rt_output_take(&out, target, (const char *const[]){path, NULL});
+    rt_status st = read_model_config(config, binding, &path, &x);
+    if (!st) {
+        inputs[n++] = path;
+        if (x.source) inputs[n++] = x.source;
+        inputs[rt_x_where_files(&x, inputs, n)] = NULL;
+        st = rt_output_take(&out, target, inputs);
+    }
     if (!st) st = rt_output_may_replace(out, RT_OUTPUT_MODEL);
-    if (!st) st = rt_model_load_bound(&m, path, binding);
+    if (!st) st = rt_model_load_bound(&m, path, binding, x.source ? &x : NULL);
     if (!st) st = rt_check_stop();
     if (!st) {
         cJSON_AddStringToObject(cJSON_GetObjectItemCaseSensitive(m->provenance, "onnx"), "tool", rt_tool());

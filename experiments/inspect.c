@@ -395,7 +395,7 @@ static rt_status inspect_teacher(const char *text, const rt_inspect_options *o, 
     rt_cfg c = rt_cfg_begin(config, "");
     rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a specification {...}");
     rt_status st = rt_cfg_end(&c);
-    if (!st) st = rt_teacher_open_spec(&t, &spec);
+    if (!st) st = rt_teacher_open_spec(&t, &spec, NULL);
     if (!st) st = rt_teacher_digest(t, &d);
     if (!st) {
         int heads;

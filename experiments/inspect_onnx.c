@@ -6,7 +6,7 @@
 #include "engine/call.h"
 #include "engine/progress.h"
 #include "experiments/inspect_parts.h"
-#include "student/onnx/onnx_file.h"
+#include "student/onnx/onnx_import.h"
 
 static cJSON *values(const rt_onnx_value *v, int n)
 {
@@ -28,6 +28,20 @@ static cJSON *values(const rt_onnx_value *v, int n)
         cJSON_AddItemToArray(list, j);
     }
     return list;
+}
+
+/* Inputs whose shape the file does not tell in full. */
+static int open_inputs(const rt_onnx_file *f, cJSON *j)
+{
+    char shape[160];
+    cJSON *list = cJSON_CreateObject();
+    for (int i = 0; i < f->graph->inputs; i++)
+        if (rt_onnx_open_dimension(&f->input[i]) >= 0)
+            cJSON_AddStringToObject(list, f->input[i].name, rt_onnx_shape_text(&f->input[i], shape));
+    int open = list->child != NULL;
+    if (open) cJSON_AddItemToObject(j, "open_shapes", list);
+    else cJSON_Delete(list);
+    return open;
 }
 
 /* How many nodes there are of each operator, and those that nothing here knows. */
@@ -83,6 +97,7 @@ rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_devi
     cJSON_AddNumberToObject(j, "bytes", (double)f->bytes);
     cJSON_AddStringToObject(j, "format", "onnx");
     cJSON_AddItemToObject(j, "onnx", about(f));
+    int open = open_inputs(f, j);
     rt_onnx_close(f);
     rt_status st = rt_inspect_model(path, o, device, j);
     if (st == RT_INPUT || st == RT_USAGE) { /* the file is what it is, though nothing can be made of it */
@@ -91,7 +106,7 @@ rt_status rt_inspect_onnx(const char *path, const rt_inspect_options *o, rt_devi
             return st;
         }
         cJSON_AddStringToObject(j, "what", "model");
-        cJSON_AddStringToObject(j, "cannot_be_used", rt_error_message());
+        cJSON_AddStringToObject(j, open && st == RT_USAGE ? "to_be_told" : "cannot_be_used", rt_error_message());
         st = RT_OK;
     }
     if (st) cJSON_Delete(j);

@@ -303,7 +303,7 @@ static rt_status open_models(asking *a)
     const char *input[RT_SOURCE_PARTS];
     int inputs = 0;
     for (int m = 0; m < s->models; m++) {
-        RT_TRY(rt_teacher_open_spec(&a->teacher[m], s->model[m]));
+        RT_TRY(rt_teacher_open_spec(&a->teacher[m], s->model[m], &a->data.where));
         inputs = rt_teacher_inputs(a->teacher[m], input, inputs);
     }
     RT_TRY(rt_eval_data_open(&a->data, s->data, input, inputs, s->device, s->progress));

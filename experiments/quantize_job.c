@@ -70,8 +70,10 @@ static void note(job *q, const char *text) { cJSON_AddItemToArray(q->notes, cJSO
 
 static rt_status open_all(job *q)
 {
-    RT_TRY(rt_model_load(&q->model, q->set.path));
+    RT_TRY(rt_model_load_bound(&q->model, q->set.path, NULL,
+                               &(rt_x_where){.source = q->set.source, .set = q->set.x, .given = 1}));
     RT_TRY(rt_model_one_input(q->model->graph, q->set.path));
+    RT_TRY(rt_model_own_size(q->model, q->set.path));
     q->from = rt_model_digest(q->model);
     if (rt_model_quantized(q->model)) {
         rt_model_unquantize(q->model);

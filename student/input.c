@@ -44,6 +44,7 @@ void rt_input_take(rt_input *in, rt_dtype type)
     take(in, type, 0, in->size * rt_dtype_size(type));
     free(in->pick);
     in->pick = NULL;
+    in->resize = (rt_resize){0};
 }
 
 void rt_input_free(rt_input *in)
@@ -77,6 +78,7 @@ cJSON *rt_input_normalization(const rt_input *in)
         cJSON_AddItemToArray(mul, cJSON_CreateNumber(in->mul[i]));
         cJSON_AddItemToArray(add, cJSON_CreateNumber(in->add[i]));
     }
+    rt_resizing_put(&in->resizing, j);
     return j;
 }
 
@@ -118,6 +120,19 @@ static rt_status check_shape(const rt_input *in, const rt_source *s, const rt_sh
                    rt_shape_text(row, a), rt_shape_text(own, b));
 }
 
+/* Images of any size that become the model's. */
+static rt_status check_image(const rt_input *in, const rt_source *s, const rt_shape *row, rt_resize *how)
+{
+    char a[64], b[64], c[64], text[160];
+    rt_shape to;
+    rt_status st = rt_resizing_of(&in->resizing, row, &to, how);
+    if (st) return rt_fail_in(st, "%s", rt_source_path(s));
+    if (rt_shape_equal(&to, &in->shape)) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: rows have the shape %s; %s they are %s, but the model's input is %s",
+                   rt_source_path(s), rt_shape_text(row, a), rt_resizing_text(&in->resizing, text),
+                   rt_shape_text(&to, b), rt_shape_text(&in->shape, c));
+}
+
 static void note_columns(const rt_input *in, const rt_names *data, cJSON *notes)
 {
     char text[2 * RT_NAMES_TEXT + 64];
@@ -150,14 +165,17 @@ static rt_status bind(rt_input *in, const rt_source *s, rt_match match, cJSON *n
         return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", rt_source_path(s), rt_source_info(s)->name);
     RT_TRY(rt_source_columns(s, &data));
     int named = match == RT_MATCH_NAMES && (data.name || in->columns.name);
+    rt_resize how = {0};
     rt_status st = RT_OK;
-    if (named) {                                        /* a list without names is one of numbers */
+    if (rt_resizing_any(&in->resizing)) st = check_image(in, s, &row, &how);
+    else if (named) {                                        /* a list without names is one of numbers */
         if (!data.name) data.count = (int)rt_shape_count(&row);
         mine = in->columns;
         if (!mine.name) mine = (rt_names){.count = (int)in->size, .of = in->of};
         st = rt_names_map(&pick, &mine, &data, "column");
     } else st = check_shape(in, s, &row);
     if (!st) {
+        in->resize = how;
         int same = data.count == (int)in->size;
         for (int i = 0; pick && same && i < data.count; i++) same = pick[i] == i;
         free(in->pick);
@@ -217,7 +235,7 @@ rt_row_desc rt_input_rows(const rt_input *in)
 {
     return (rt_row_desc){.name = in->name, .shape = in->shape, .size = in->size, .type = in->raw_type, .at = in->raw_at,
                          .bytes = in->raw_bytes, .pick = in->pick, .channels = in->channels, .mul = in->mul,
-                         .add = in->add, .ids = in->ids};
+                         .add = in->add, .ids = in->ids, .resize = in->resize};
 }
 
 void rt_input_normalize(const rt_input *in, float *dst, const void *raw, int rows)

@@ -6,6 +6,7 @@
 #include "data/names.h"
 #include "data/source.h"
 #include "engine/views.h"
+#include "student/resizing.h"
 
 enum { RT_MAX_CHANNELS = 65536 };      /* a manifest holds their normalisation as text */
 
@@ -15,12 +16,14 @@ typedef struct {
     size_t size;                       /* its elements */
     int channels;                      /* of the normalisation: 1 or the last dimension */
     float *mul, *add;                  /* x' = (x + add[c]) mul[c] */
+    rt_resizing resizing;              /* how an image of the data becomes one of its own, once it is bound */
     int ids;                           /* how many there are, of an input of ids; 0: numbers */
     rt_names columns;                  /* count is `size`, or 0 when they have no names */
     char *of;                          /* the file it belongs to, for messages; NULL: a model that is no file yet */
     /* How its elements stand in a raw row: of the source that it is bound to, or float32 side by side. */
     rt_dtype raw_type;
     size_t raw_at, raw_bytes;          /* bytes: of the first of them in a row, of a row */
+    rt_resize resize; /* of images of another size in that source; from_h 0: rows are `size` elements */
     int *pick;                         /* (size) which of them is each of the input's; NULL: as they come */
 } rt_input;
 
@@ -32,7 +35,8 @@ int rt_input_last(const rt_input *);                   /* the last dimension */
 /* mean and standard deviation per channel; count 1 or the last dimension. RT_USAGE for another count, or a deviation
  * that is not above 0. */
 rt_status rt_input_set_normalization(rt_input *, const double *mean, const double *std, int count);
-/* {"mul": [...], "add": [...], "formula"}, as files have it; the caller frees. */
+/* {"mul": [...], "add": [...], "formula"}, with "resize" and "crop" where there are some, as files have it; the
+ * caller frees. */
 cJSON *rt_input_normalization(const rt_input *);
 /* Appends the names of inputs to a list of n, as far as they are not in it; the new n. */
 int rt_inputs_list(const rt_input *, int inputs, const char *name[RT_SOURCE_PARTS], int n);
@@ -41,8 +45,8 @@ void rt_input_take(rt_input *, rt_dtype);
 /* Makes raw rows of this source the n inputs of a model, until they are bound to another: of data sets side by side
  * each input takes the part of its name, else a single input the source. Columns that have names are matched by name:
  * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a
- * line about either. RT_INPUT with both lists when parts or columns are missing, with both shapes when rows cannot be
- * the input. */
+ * line about either. Images of another size are resized where that is told. RT_INPUT with both lists when parts or
+ * columns are missing, with both shapes when rows cannot be the input. */
 rt_status rt_inputs_bind(rt_input *, int n, const rt_source *, rt_match, cJSON *notes);
 /* For each part of a source which of its values are ids of these inputs, as rt_source_fault has it: ids begins as 0, or
  * as other models left it. */

@@ -10,9 +10,9 @@
 #include "student/quantizers.h"
 
 /* A model of other heads than one of classes is of format 3, one of several inputs of format 4, a quantized one of
- * format 5; in format 1 a manifest had no digest. */
+ * format 5, one that resizes images of format 6; in format 1 a manifest had no digest. */
 static const char format[] = "retort-model-2", with_heads[] = "retort-model-3", with_inputs[] = "retort-model-4",
-                  quantized[] = "retort-model-5", older[] = "retort-model-1";
+                  quantized[] = "retort-model-5", resized[] = "retort-model-6", older[] = "retort-model-1";
 static const char no_digest[] = "00000000000000000000000000000000";
 
 /* The architecture alone, without memory for its fields: a file may claim any. */
@@ -95,6 +95,17 @@ rt_status rt_model_one_input(const rt_graph *g, const char *of)
                    of, g->inputs, text);
 }
 
+rt_status rt_model_own_size(const rt_model *m, const char *of)
+{
+    for (int i = 0; i < m->inputs; i++)
+        if (rt_resizing_any(&m->input[i].resizing))
+            return rt_fail(RT_USAGE,
+                           "%s: resizes images, and what is exported or quantized takes rows of its own size: "
+                           "import it without \"resize\" and \"crop\", and use data of that size",
+                           of);
+    return RT_OK;
+}
+
 rt_digest rt_model_digest(const rt_model *m)
 {
     rt_hasher *h = rt_hasher_new();
@@ -106,6 +117,7 @@ rt_digest rt_model_digest(const rt_model *m)
         const rt_input *in = &m->input[i];
         rt_hasher_add(h, in->mul, (size_t)in->channels * sizeof *in->mul);
         rt_hasher_add(h, in->add, (size_t)in->channels * sizeof *in->add);
+        if (rt_resizing_any(&in->resizing)) rt_hasher_add(h, &in->resizing, sizeof in->resizing);
     }
     rt_quantizers_hash(m, h);
     for (rt_home home = RT_PARAM; home <= RT_CONST; home++)
@@ -199,6 +211,7 @@ static rt_status save(const rt_model *m, const char *path, rt_output *output)
     }
     int plain = rt_heads_plain(m->head, m->heads);
     const char *kind = rt_model_quantized(m) ? quantized : m->inputs > 1 ? with_inputs : plain ? format : with_heads;
+    for (int i = 0; i < m->inputs; i++) if (rt_resizing_any(&m->input[i].resizing)) kind = resized;
     cJSON_AddStringToObject(j, "format", kind);
     cJSON_AddStringToObject(j, "manifest_digest", no_digest);
     cJSON_AddStringToObject(j, "digest", rt_model_digest(m).hex);
@@ -286,7 +299,10 @@ static rt_status read_normalization(rt_input *in, const cJSON *j, const char *pa
             return rt_fail(RT_INPUT, "%s: the normalisation of channel %d in its manifest is no finite number", path,
                            i);
     }
-    return RT_OK;
+    rt_status st = rt_resizing_read(&in->resizing, norm, "normalization");
+    if (!st && rt_resizing_any(&in->resizing) && in->shape.rank != 3)
+        st = rt_fail(RT_USAGE, "\"resize\" is of images, and the input is none");
+    return st ? rt_fail_in(RT_INPUT, "%s: its manifest", path) : RT_OK;
 }
 
 /* What the manifest tells of input i: in itself, or of several inputs in a list. */
@@ -374,13 +390,13 @@ static rt_status read_names(rt_model *m, const cJSON *j, const char *path)
 
 static int is_known(const char *kind)
 {
-    static const char *const known[] = {format, with_heads, with_inputs, quantized, older};
+    static const char *const known[] = {format, with_heads, with_inputs, quantized, resized, older};
     for (size_t i = 0; i < sizeof known / sizeof known[0] && kind; i++) if (!strcmp(kind, known[i])) return 1;
     return 0;
 }
 
 /* An ONNX file, brought in anew each time. */
-static rt_status load_onnx(rt_model **out, const char *path, const cJSON *binding)
+static rt_status load_onnx(rt_model **out, const char *path, const cJSON *binding, const rt_x_where *x)
 {
     rt_onnx_file *f;
     const cJSON *root = cJSON_GetObjectItemCaseSensitive(binding, "data_root"),
@@ -394,7 +410,7 @@ static rt_status load_onnx(rt_model **out, const char *path, const cJSON *bindin
         cJSON_Delete(notes);
         return st;
     }
-    st = rt_onnx_import(out, f, binding, notes);
+    st = rt_onnx_import(out, f, binding, x, notes);
     if (st) {
         st = rt_fail_in(st, "%s", path);
         cJSON_Delete(notes);
@@ -406,16 +422,16 @@ static rt_status load_onnx(rt_model **out, const char *path, const cJSON *bindin
     return st;
 }
 
-rt_status rt_model_load(rt_model **out, const char *path) { return rt_model_load_bound(out, path, NULL); }
+rt_status rt_model_load(rt_model **out, const char *path) { return rt_model_load_bound(out, path, NULL, NULL); }
 
 static rt_status load_native(rt_model **, const char *path);
 
-rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding)
+rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding, const rt_x_where *x)
 {
     int is_onnx;
     *out = NULL;
     RT_TRY(rt_onnx_look(path, &is_onnx));
-    if (is_onnx) return load_onnx(out, path, binding);
+    if (is_onnx) return load_onnx(out, path, binding, x);
     if (binding && binding->child)
         return rt_fail(RT_USAGE,
                        "%s: is no ONNX file, so \"%s\" does not apply: what a model of retort takes and answers "
@@ -440,8 +456,8 @@ static rt_status load_native(rt_model **out, const char *path)
     const char *digest = j ? cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "digest")) : NULL;
     int old = kind && strcmp(kind, older) == 0;
     if (!st && (!is_known(kind) || !digest))
-        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s, %s, %s or %s", path, quantized, with_inputs,
-                     with_heads, format, older);
+        st = rt_fail(RT_INPUT, "%s: is no retort model of format %s, %s, %s, %s, %s or %s", path, resized, quantized,
+                     with_inputs, with_heads, format, older);
     if (!st && !old) st = check_manifest(text, path);
     const cJSON *arch = cJSON_GetObjectItemCaseSensitive(j, "arch");
     if (!st && !cJSON_IsObject(arch))
@@ -450,7 +466,8 @@ static rt_status load_native(rt_model **out, const char *path)
         st = build(&m, arch);
         if (st) st = rt_fail_in(st == RT_RUN ? RT_RUN : RT_INPUT, "%s", path);
     }
-    if (!st && !strcmp(kind, quantized))
+    int has = cJSON_HasObjectItem(j, "quantization");
+    if (!st && (!strcmp(kind, quantized) || (has && !strcmp(kind, resized))))
         st = rt_quantizers_from_json(m, cJSON_GetObjectItemCaseSensitive(j, "quantization"), path);
     if (!st) st = check_fields(f, m->graph);
     if (!st) st = take_memory(m);

@@ -10,6 +10,7 @@
 
 #include "data/heads.h"
 #include "data/output.h"
+#include "data/x_where.h"
 #include "engine/digest.h"
 #include "engine/graph.h"
 #include "engine/memory.h"
@@ -42,9 +43,9 @@ rt_status rt_model_put(const rt_model *, rt_output *);
 /* RT_INPUT when it is no model, damaged (both digests are checked) or of another format version. */
 rt_status rt_model_load(rt_model **out, const char *path);
 /* The same; and an ONNX file (rt_onnx_import), of which `binding` (NULL: nothing) tells what its inputs and outputs
- * are, with "data_root" for external data. RT_USAGE when something is told of a model of ours. rt_model_load reads ONNX
- * files, too. */
-rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding);
+ * are, with "data_root" for external data, and the rows of `x` (NULL: there are none) the shapes that it leaves open.
+ * RT_USAGE when something is told of a model of ours. rt_model_load reads ONNX files, too. */
+rt_status rt_model_load_bound(rt_model **out, const char *path, const cJSON *binding, const rt_x_where *x);
 /* Gives a model the names of its classes, where one head alone is of classes, and of its columns, of a single
  * input (copied; NULL or without names: as before). RT_INPUT when their number is not the model's. */
 rt_status rt_model_set_names(rt_model *, const rt_names *classes, const rt_names *columns);
@@ -54,6 +55,8 @@ rt_status rt_model_set_columns(rt_model *, int i, const rt_names *columns);
 rt_status rt_model_set_classes(rt_model *, int h, const rt_names *classes);
 /* RT_USAGE for a graph of several inputs, which an integer program has not; `of` names it. */
 rt_status rt_model_one_input(const rt_graph *, const char *of);
+/* RT_USAGE for a model that resizes images, which what is deployed does not. */
+rt_status rt_model_own_size(const rt_model *, const char *of);
 /* What each of several inputs is: [{"name", "normalization", "columns"}], for the caller to delete. */
 cJSON *rt_model_inputs_json(const rt_model *);
 /* W: floats of an answer. */

@@ -92,7 +92,7 @@ static void run_tile(void *arg, int tile, int thread)
     float *x = e->x + room;
     const void *from = x;
     if (e->bytes) from = e->bytes + room;
-    if (e->bytes && in->type == RT_U8 && !f->view && !f->partner) {
+    if (e->bytes && in->type == RT_U8 && !f->view && !f->partner && !in->resize.from_h) {
         if (!in->pick && in->bytes == in->size) from = raw;
         else copy_bytes(in, e->bytes + room, raw, rows);
     } else {
@@ -304,7 +304,7 @@ static rt_status same_heads(const rt_model *a, const rt_model *b, const char *a_
                                   rt_heads_text(b->head, b->heads, x), a_path, rt_heads_text(a->head, a->heads, y));
 }
 
-rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
+rt_status rt_models_load(rt_model ***out, const char *const *paths, int count, const rt_x_where *x)
 {
     *out = NULL;
     if (count < 1) return rt_fail(RT_USAGE, "no model is given");
@@ -312,7 +312,7 @@ rt_status rt_models_load(rt_model ***out, const char *const *paths, int count)
     if (!m) return rt_fail(RT_RUN, "out of memory");
     rt_status st = RT_OK;
     for (int i = 0; i < count && !st; i++) {
-        st = rt_model_load(&m[i], paths[i]);
+        st = rt_model_load_bound(&m[i], paths[i], NULL, x);
         if (!st) st = same_heads(m[0], m[i], paths[0], paths[i]);
     }
     if (st) rt_models_free(m, count);

@@ -38,8 +38,9 @@ size_t rt_predictor_bytes(const rt_predictor *);       /* of plans, and of conte
 /* The integer program of model i; NULL: it answers in float. */
 const rt_program *rt_predictor_program(const rt_predictor *, int i);
 
-/* Loads an ensemble: every model must have the same heads. The caller frees each and the array. */
-rt_status rt_models_load(rt_model ***out, const char *const *paths, int count);
+/* Loads an ensemble: every model must have the same heads. The caller frees each and the array. x:
+ * rt_model_load_bound's. */
+rt_status rt_models_load(rt_model ***out, const char *const *paths, int count, const rt_x_where *x);
 /* rt_inputs_bind for each. */
 rt_status rt_models_bind(rt_model *const *, int count, const rt_source *, rt_match, cJSON *notes);
 void rt_models_free(rt_model **, int count);

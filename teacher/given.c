@@ -159,7 +159,7 @@ static rt_status heads_like(given *g)
 {
     rt_teacher *t;
     int count;
-    RT_TRY(rt_teacher_open(&t, &g->like, 1));
+    RT_TRY(rt_teacher_open(&t, &g->like, 1, NULL));
     const rt_head *head = rt_teacher_heads(t, &count);
     rt_status st = count == 1 && head->task == RT_TASK_CLASSES ? rt_heads_copy(g->head, head, count)
                    : rt_fail(RT_USAGE, "like: %s: has not one head of classes alone", g->like);
@@ -223,8 +223,9 @@ static rt_status open_given(given *g)
     return RT_OK;
 }
 
-rt_status rt_teacher_read_given(rt_teacher **out, rt_cfg *c)
+rt_status rt_teacher_read_given(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
+    (void)x;
     given *g = calloc(1, sizeof *g);
     if (!g) return rt_fail(RT_RUN, "out of memory");
     g->base.kind = &kind;

@@ -109,7 +109,7 @@ static rt_status open_all(labeler *l)
 {
     const settings *s = &l->set;
     uint64_t end;
-    RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher));
+    RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher, &s->x));
     if (!(rt_teacher_abilities(l->teacher) & (RT_TEACHER_COMPUTES | RT_TEACHER_ROWS)))
         return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
                        s->teacher.path[0]);

@@ -49,19 +49,19 @@ static rt_status read_member(rt_cfg *list, rt_mix *m, cJSON *all, int i, int ope
     m->spec[i] = e;
     read_share(&c, m, i);
     if (rt_cfg_has(&c, "mix")) rt_cfg_fail(&c, "mix", "a mix within a mix is not taken: name its members here");
-    if (!c.status) c.status = rt_teacher_read_object(open ? &m->member[i] : NULL, &c);
+    if (!c.status) c.status = rt_teacher_read_object(open ? &m->member[i] : NULL, &c, m->x);
     if (open && !c.status) m->members = i + 1;
     return list->status = c.status;
 }
 
-rt_status rt_mix_open_member(rt_teacher **out, cJSON *spec, int i)
+rt_status rt_mix_open_member(rt_teacher **out, const rt_mix *m, int i)
 {
     char path[80];
     member_path(path, i);
-    rt_cfg c = rt_cfg_begin(spec, path);
+    rt_cfg c = rt_cfg_begin(m->spec[i], path);
     rt_cfg_any(&c, "weight");
     rt_cfg_any(&c, "temperature");
-    return rt_teacher_read_object(out, &c);
+    return rt_teacher_read_object(out, &c, m->x);
 }
 
 static void read_judge(rt_cfg *c, rt_mix *m)
@@ -131,13 +131,14 @@ static void close_mix(rt_teacher *t)
     for (size_t i = 0; i < sizeof mine / sizeof mine[0]; i++) free(mine[i]);
 }
 
-rt_status rt_teacher_read_mix(rt_teacher **out, rt_cfg *c)
+rt_status rt_teacher_read_mix(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
     rt_mix *m = calloc(1, sizeof *m);
     if (!m) return rt_fail(RT_RUN, "out of memory");
     m->base.kind = &kind;
     m->owned = 1;
     m->chosen = -1;
+    m->x = x;
     m->how = (rt_mix_how)rt_cfg_choice(c, "mix", ways, -1);
     cJSON *all = rt_cfg_array(c, "teachers");
     int count = cJSON_GetArraySize(all);

@@ -84,7 +84,7 @@ static rt_status judge(trial *q, rt_mix *m, int i, const rt_teacher_binding *b)
     to.id = q->id;
     to.marks = 0;
     to.notes = NULL;
-    RT_TRY(rt_mix_open_member(&t, m->spec[i], i));
+    RT_TRY(rt_mix_open_member(&t, m, i));
     rt_status st = rt_teacher_bind(t, &to);
     if (!st) st = rt_teacher_ready(t, b->device, 0, NULL, 0);
     if (!st) st = rt_teacher_answer_as(t, head, count, rt_teacher_path(m->member[0]), RT_MATCH_NAMES);

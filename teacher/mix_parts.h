@@ -16,6 +16,7 @@ typedef struct {
     int members, owned;
     rt_teacher *member[RT_TEACHER_MODELS];
     cJSON *spec[RT_TEACHER_MODELS];            /* of each; borrowed */
+    const rt_x_where *x;                       /* as it was opened with; borrowed */
     float weight[RT_TEACHER_MODELS], temperature[RT_TEACHER_MODELS];
     rt_mix_judge judge;
     int chosen;                                /* the best; -1: not known yet, or all have a say */
@@ -34,5 +35,5 @@ typedef struct {
  * past, chosen. Of equal ones the first. */
 rt_status rt_mix_choose(rt_mix *, const rt_teacher_binding *);
 /* One member of a specification, opened anew. */
-rt_status rt_mix_open_member(rt_teacher **, cJSON *spec, int i);
+rt_status rt_mix_open_member(rt_teacher **, const rt_mix *, int i);
 #endif

@@ -17,20 +17,20 @@ static const rt_teacher_kind kind;
 static const native *of(const rt_teacher *t) { return (const native *)(const void *)t; }
 static native *own(rt_teacher *t) { return (native *)(void *)t; }
 
-rt_status rt_teacher_open_models(rt_teacher **out, const char *const *path, int count)
+rt_status rt_teacher_open_models(rt_teacher **out, const char *const *path, int count, const rt_x_where *x)
 {
     native *n = calloc(1, sizeof *n);
     if (!n) return rt_fail(RT_RUN, "out of memory");
     n->base.kind = &kind;
     n->models = count;
     n->owned = 1;
-    rt_status st = rt_models_load(&n->model, path, count);
+    rt_status st = rt_models_load(&n->model, path, count, x);
     if (st) free(n);
     else *out = &n->base;
     return st;
 }
 
-rt_status rt_teacher_open_bound(rt_teacher **out, const char *path, const cJSON *binding)
+rt_status rt_teacher_open_bound(rt_teacher **out, const char *path, const cJSON *binding, const rt_x_where *x)
 {
     native *n = calloc(1, sizeof *n);
     if (!n || !(n->model = calloc(1, sizeof *n->model))) {
@@ -39,7 +39,7 @@ rt_status rt_teacher_open_bound(rt_teacher **out, const char *path, const cJSON 
     }
     n->base.kind = &kind;
     n->models = n->owned = 1;
-    rt_status st = rt_model_load_bound(&n->model[0], path, binding);
+    rt_status st = rt_model_load_bound(&n->model[0], path, binding, x);
     if (st) {
         free(n->model);
         free(n);

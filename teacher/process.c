@@ -188,8 +188,9 @@ static void close_process(rt_teacher *t)
     free(q);
 }
 
-rt_status rt_teacher_read_process(rt_teacher **out, rt_cfg *c)
+rt_status rt_teacher_read_process(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
+    (void)x;
     rt_process *p = calloc(1, sizeof *p);
     rt_process_teacher *q = calloc(1, sizeof *q);
     const char *name[RT_TEACHER_FILES] = {"the command"};

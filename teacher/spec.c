@@ -30,7 +30,7 @@ static void no_kind(rt_cfg *c, const char *list)
     rt_cfg_fail(c, key, what);
 }
 
-rt_status rt_teacher_read_object(rt_teacher **out, rt_cfg *c)
+rt_status rt_teacher_read_object(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
     int kind = -1;
     char text[120] = "";
@@ -44,7 +44,7 @@ rt_status rt_teacher_read_object(rt_teacher **out, rt_cfg *c)
     }
     if (kind < 0 && !c->status) no_kind(c, text);
     RT_TRY(c->status);
-    RT_TRY(kinds[kind].read(out, c));
+    RT_TRY(kinds[kind].read(out, c, x));
     if (!out) return RT_OK;
     (*out)->files = rt_teacher_spec_files(c->object, (*out)->path, 0, RT_TEACHER_FILES);
     return RT_OK;
@@ -197,7 +197,7 @@ static rt_teacher_spec take(rt_cfg *c, const char *key, const char *what, cJSON 
     if (cJSON_IsObject(v)) {
         snprintf(path, sizeof path, "%.100s%s%.60s", c->path, c->path[0] ? "." : "", key);
         rt_cfg inner = rt_cfg_begin(v, path);
-        rt_status st = rt_teacher_read_object(NULL, &inner);
+        rt_status st = rt_teacher_read_object(NULL, &inner, NULL);
         if (st) c->status = st;
         s.object = v;
         s.paths = rt_teacher_spec_files(v, s.path, 0, RT_TEACHER_FILES);
@@ -225,10 +225,10 @@ rt_teacher_spec rt_teacher_spec_take(rt_cfg *c, const char *key, const char *wha
     return c->status ? (rt_teacher_spec){.object = NULL} : take(c, key, what, v);
 }
 
-rt_status rt_teacher_open_spec(rt_teacher **out, const rt_teacher_spec *s)
+rt_status rt_teacher_open_spec(rt_teacher **out, const rt_teacher_spec *s, const rt_x_where *x)
 {
     *out = NULL;
-    if (!s->object) return rt_teacher_open(out, s->path, s->paths);
+    if (!s->object) return rt_teacher_open(out, s->path, s->paths, x);
     rt_cfg c = rt_cfg_begin(s->object, "teacher");
-    return rt_teacher_read_object(out, &c);
+    return rt_teacher_read_object(out, &c, x);
 }

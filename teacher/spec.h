@@ -33,5 +33,5 @@ rt_status rt_teacher_spec_unfold(cJSON *object, const char *key);
 /* Appends the files that are named in a specification, or in any value that stands for a teacher, to a list of n; the
  * new n, at most `most`. A command's arguments count where such a file is there. */
 int rt_teacher_spec_files(const cJSON *value, const char **list, int n, int most);
-rt_status rt_teacher_open_spec(rt_teacher **, const rt_teacher_spec *);
+rt_status rt_teacher_open_spec(rt_teacher **, const rt_teacher_spec *, const rt_x_where *x);
 #endif

@@ -17,7 +17,7 @@ static rt_status look(const char *path, int *is_store)
     return RT_OK;
 }
 
-rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count)
+rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count, const rt_x_where *x)
 {
     int is_store = 0;
     *out = NULL;
@@ -29,23 +29,24 @@ rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count)
         if (is_store && count > 1)
             return rt_fail(RT_USAGE, "%s: is a label store, and answers alone, not in an ensemble", path[i]);
     }
-    RT_TRY(is_store ? rt_teacher_open_store(out, path[0]) : rt_teacher_open_models(out, path, count));
+    RT_TRY(is_store ? rt_teacher_open_store(out, path[0]) : rt_teacher_open_models(out, path, count, x));
     (*out)->files = count;
     for (int i = 0; i < count; i++) (*out)->path[i] = path[i];
     return RT_OK;
 }
 
-rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c)
+rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
-    static const char *const keys[] = {"inputs", "output", "gives", "classes", "data_root"};
+    static const char *const keys[] = {"inputs",  "output",   "task",      "gives",  "classes",
+                                       "outputs", "features", "data_root", "seconds"};
     const char *path = rt_cfg_file(c, "file", NULL);
     cJSON *binding = cJSON_CreateObject();
     if (!binding) rt_out_of_memory();
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         if (rt_cfg_has(c, keys[i])) cJSON_AddItemToObject(binding, keys[i], cJSON_Duplicate(rt_cfg_any(c, keys[i]), 1));
     rt_status st = rt_cfg_end(c);
-    if (!st && out && binding->child) st = rt_teacher_open_bound(out, path, binding);
-    else if (!st && out) st = rt_teacher_open(out, &path, 1);
+    if (!st && out && binding->child) st = rt_teacher_open_bound(out, path, binding, x);
+    else if (!st && out) st = rt_teacher_open(out, &path, 1, x);
     cJSON_Delete(binding);
     return st;
 }

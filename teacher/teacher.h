@@ -25,8 +25,9 @@ typedef enum {
 } rt_teacher_can;
 
 /* One file, or several models as an ensemble; the kind is told by the content. RT_INPUT when a file is neither a model
- * nor a label store, RT_USAGE when several make no ensemble. */
-rt_status rt_teacher_open(rt_teacher **, const char *const *path, int count);
+ * nor a label store, RT_USAGE when several make no ensemble. x: where the rows lie that it will be asked about, for a
+ * model that leaves their shape open; NULL where there are none. It outlives the teacher. */
+rt_status rt_teacher_open(rt_teacher **, const char *const *path, int count, const rt_x_where *x);
 /* Another teacher over the same models or store, which must outlive it: with its own plans and order of heads. */
 rt_status rt_teacher_twin(rt_teacher **, const rt_teacher *);
 void rt_teacher_close(rt_teacher *);

@@ -48,7 +48,7 @@ struct rt_teacher {
 
 /* Reads the keys of a specification (teacher/spec.h), all of them, to rt_cfg_end; then, unless out is NULL, opens the
  * teacher. Texts belong to the configuration, which outlives it. The caller sets its path. */
-typedef rt_status rt_teacher_from_spec(rt_teacher **out, rt_cfg *);
+typedef rt_status rt_teacher_from_spec(rt_teacher **out, rt_cfg *, const rt_x_where *x);
 /* Of any kind: the one place where a specification becomes a teacher. */
 rt_teacher_from_spec rt_teacher_read_object;
 rt_teacher_from_spec rt_teacher_read_file;             /* teacher/teacher.c */
@@ -73,8 +73,8 @@ rt_status rt_teacher_keep_asked(rt_teacher_asked, const rt_head *own, int owned,
  * names were given by hand. */
 rt_status rt_teacher_check_classes(const rt_teacher *, const rt_teacher_binding *);
 
-rt_status rt_teacher_open_models(rt_teacher **, const char *const *path, int count);
+rt_status rt_teacher_open_models(rt_teacher **, const char *const *path, int count, const rt_x_where *x);
 /* One ONNX file, of which the binding (student/onnx/onnx_import.h) tells what it takes and answers. */
-rt_status rt_teacher_open_bound(rt_teacher **, const char *path, const cJSON *binding);
+rt_status rt_teacher_open_bound(rt_teacher **, const char *path, const cJSON *binding, const rt_x_where *x);
 rt_status rt_teacher_open_store(rt_teacher **, const char *path);
 #endif

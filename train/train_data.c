@@ -9,8 +9,8 @@ static rt_status open_teacher(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
     if (!*s->labels && !s->teachers) return RT_OK;
-    RT_TRY(*s->labels ? rt_teacher_open(&t->teacher, &s->labels, 1)
-                      : rt_teacher_open_spec(&t->teacher, &s->teacher));
+    RT_TRY(*s->labels ? rt_teacher_open(&t->teacher, &s->labels, 1, NULL)
+                      : rt_teacher_open_spec(&t->teacher, &s->teacher, &s->x));
     int keeps = (rt_teacher_abilities(t->teacher) & RT_TEACHER_KEEPS) != 0;
     if (keeps && !*s->labels)
         return rt_fail(RT_USAGE, "teacher: %s is a label store; give it as data.labels", s->teacher.path[0]);

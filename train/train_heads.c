@@ -43,9 +43,9 @@ static rt_status name_inputs(const rt_graph *g, rt_train_settings *s)
     return RT_OK;
 }
 
-rt_status rt_train_load_init(rt_train_settings *s)
+rt_status rt_train_load_init(rt_train_settings *s, const rt_x_where *x)
 {
-    RT_TRY(rt_model_load(&s->init_model, s->init));
+    RT_TRY(rt_model_load_bound(&s->init_model, s->init, NULL, x));
     return s->replace ? rt_model_replace_heads(&s->init_model, s->replace, s->seed, "heads") : RT_OK;
 }
 
@@ -61,10 +61,13 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
         rt_graph_free(g);
         return st;
     }
-    int there;
+    int there, data;
     RT_TRY(rt_file_there(s->init, &there));
     if (!there) return RT_OK;
-    RT_TRY(rt_train_load_init(s));
+    RT_TRY(rt_file_there(s->source, &data));
+    rt_status st = rt_train_load_init(s, data ? &s->x : NULL);
+    if (st && !data) return RT_OK;         /* its rows may be to tell a shape that the file leaves open */
+    RT_TRY(st);
     const rt_model *m = s->init_model;
     RT_TRY(name_inputs(m->graph, s));
     RT_TRY(rt_heads_copy(s->head, m->head, m->heads));

@@ -12,7 +12,7 @@ static rt_status make_model(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
     if (*s->init) {
-        if (!s->init_model) RT_TRY(rt_train_load_init(s));
+        if (!s->init_model) RT_TRY(rt_train_load_init(s, &s->x));
         if (s->heads != s->init_model->heads) return rt_fail(RT_RUN, "%s: changed meanwhile; run again", s->init);
         t->model = s->init_model;
         s->init_model = NULL;

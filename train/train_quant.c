@@ -24,6 +24,7 @@ static rt_status choose(rt_trainer *t)
     const rt_graph *g = t->model->graph;
     rt_train_quant *q = &t->quant;
     RT_TRY(rt_model_one_input(g, *s->init ? s->init : "the model"));
+    RT_TRY(rt_model_own_size(t->model, *s->init ? s->init : "the model"));
     RT_TRY(rt_quant_choose_input(&s->quant.of, t->model, rt_source_type(t->x), s->x.set, s->source, &q->bytes,
                                  t->notes));
     q->bits = calloc((size_t)g->nodes, sizeof *q->bits);

@@ -164,7 +164,7 @@ int rt_learns_labels(const rt_loss_config *);          /* from targets of the da
 int rt_train_soft(const rt_train_settings *), rt_train_labels(const rt_train_settings *);    /* any head does */
 /* The heads, and of each what "data", "loss" and "train" tell. */
 /* The model that init names, with its heads replaced. */
-rt_status rt_train_load_init(rt_train_settings *);
+rt_status rt_train_load_init(rt_train_settings *, const rt_x_where *x);
 rt_status rt_train_heads(cJSON *config, rt_train_settings *, rt_cfg *data, rt_cfg *loss, rt_cfg *train);
 
 /* ---- train_config.c ---- */

@@ -83,6 +83,7 @@ static int is_taken(const rt_lowering *l, const char *name)
 {
     for (const cJSON *j = l->layers->child; j; j = j->next) if (!strcmp(rt_lower_name(j), name)) return 1;
     for (int i = 0; i < l->g->inputs; i++) if (l->in[i].name && !strcmp(l->in[i].name, name)) return 1;
+    for (int i = 0; i < l->want->features; i++) if (!strcmp(l->want->feature[i].name, name)) return 1;
     return !strcmp(name, "input");
 }
 
@@ -409,18 +410,20 @@ static rt_status lower_nodes(rt_lowering *l)
 }
 
 static rt_status begin(rt_lowering *l, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
-                       const int *output, int outputs)
+                       const rt_lower_wanted *want)
 {
     const rt_eval_graph *g = l->g = row->graph;
     l->row = row;
     l->in = in;
+    l->want = want;
     l->v = rt_region_list(l->region, (size_t)g->values, sizeof *l->v);
     l->readers = rt_region_list(l->region, (size_t)g->values, sizeof *l->readers);
     l->done = rt_region_take(l->region, (size_t)g->nodes);
     if (!l->v || !l->readers || !l->done) return RT_RUN;
     for (int i = 0; i < g->nodes; i++)
         for (int k = 0; k < g->node[i].inputs; k++) if (g->node[i].in[k] >= 0) l->readers[g->node[i].in[k]]++;
-    for (int i = 0; i < outputs; i++) l->readers[output[i]]++;
+    for (int i = 0; i < want->heads; i++) l->readers[want->head[i].value]++;
+    for (int i = 0; i < want->features; i++) l->readers[want->feature[i].value]++;
     for (int i = 0; i < g->inputs; i++) {
         rt_lowered_value *v = &l->v[g->input[i]];
         if (bound[i].role != RT_ONNX_DATA) continue;
@@ -473,13 +476,13 @@ static cJSON *inputs_json(const rt_lowering *l, const rt_onnx_bound *bound, cons
 }
 
 /* Each head reads its output as one row of numbers, in ONNX's order. */
-static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int outputs, const char *const *head,
-                           const rt_task *task)
+static rt_status add_heads(rt_lowering *l, cJSON *arch)
 {
     static const char *const tasks[] = {"classes", "multilabel", "real"};
     cJSON *list = cJSON_AddArrayToObject(arch, "heads");
-    for (int i = 0; i < outputs; i++) {
-        int value = output[i];
+    for (int i = 0; i < l->want->heads; i++) {
+        const rt_lower_head *head = &l->want->head[i];
+        int value = head->value;
         rt_lowered_value *v = &l->v[value];
         const char *layer;
         const rt_array *a = l->row->value[value];
@@ -494,11 +497,29 @@ static rt_status add_heads(rt_lowering *l, cJSON *arch, const int *output, int o
         RT_TRY(rt_lower_as(l, v, NULL, &flat, &layer));
         if (l->bad) return rt_fail(RT_INPUT, "output '%s': %s", l->g->value[value], l->bad);
         cJSON *j = cJSON_CreateObject();
-        cJSON_AddStringToObject(j, "name", head[i]);
-        if (task[i]) cJSON_AddStringToObject(j, "task", tasks[task[i]]);
+        cJSON_AddStringToObject(j, "name", head->name);
+        if (head->task) cJSON_AddStringToObject(j, "task", tasks[head->task]);
         cJSON_AddStringToObject(j, "layer", layer);
         cJSON_AddNumberToObject(j, "size", (double)a->count);
         cJSON_AddItemToArray(list, j);
+    }
+    return RT_OK;
+}
+
+/* A layer that gives the value's memory as it is, by the name that is asked for. kept: layers that stay. */
+static rt_status add_features(rt_lowering *l, cJSON *kept)
+{
+    for (int i = 0; i < l->want->features; i++) {
+        const rt_lower_feature *f = &l->want->feature[i];
+        const rt_lowered_value *v = &l->v[f->value];
+        if (!v->layer || !l->row->varies[f->value])
+            return rt_fail(RT_INPUT, "features: '%s' does not depend on the data", f->tensor);
+        if (v->ids) return rt_fail(RT_INPUT, "features: '%s' is an input of ids", f->tensor);
+        cJSON *j = rt_lower_layer(l, "reshape", "", &v->layer, 1), *one = cJSON_CreateObject();
+        cJSON_AddItemToObject(j, "shape", shape_json(&v->shape));
+        cJSON_ReplaceItemInObjectCaseSensitive(j, "name", cJSON_CreateString(f->name));
+        cJSON_AddStringToObject(one, "layer", f->name);
+        cJSON_AddItemToArray(kept, one);
     }
     return RT_OK;
 }
@@ -528,12 +549,12 @@ static rt_status set_fields(const rt_lowering *l, rt_model *m)
 }
 
 rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bound *bound, const rt_lower_input *in,
-                        const int *output, int outputs, const char *const *head, const rt_task *task)
+                        const rt_lower_wanted *want)
 {
     rt_lowering l = {.region = rt_onnx_row_rest(row), .layers = cJSON_CreateArray()};
     cJSON *arch = cJSON_CreateObject();
     *out = NULL;
-    rt_status st = l.region ? begin(&l, row, bound, in, output, outputs) : RT_RUN;
+    rt_status st = l.region ? begin(&l, row, bound, in, want) : RT_RUN;
     if (!st) st = add_masks(&l, bound);
     if (!st) st = lower_nodes(&l);
     if (!st) {
@@ -544,8 +565,11 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
             cJSON_AddItemToObject(arch, "input", cJSON_DetachItemFromObjectCaseSensitive(only, "shape"));
             cJSON_Delete(list);
         }
-        st = add_heads(&l, arch, output, outputs, head, task);
-        if (!st) rt_arch_prune(l.layers, cJSON_GetObjectItemCaseSensitive(arch, "heads"));
+        st = add_heads(&l, arch);
+        cJSON *kept = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(arch, "heads"), 1);
+        if (!st) st = add_features(&l, kept);
+        if (!st) rt_arch_prune(l.layers, kept);
+        cJSON_Delete(kept);
     }
     cJSON_AddItemToObject(arch, "layers", l.layers);
     if (!st) st = rt_model_blank(out, arch);

@@ -27,11 +27,23 @@ typedef struct { const char *field; const float *value; size_t count; } rt_lower
 /* What stands for an input: name, shape of its rows, and in which order of ONNX's axes their elements lie. */
 typedef struct { const char *name; rt_shape shape; int ids; int order[RT_ARRAY_RANK]; } rt_lower_input;
 
+/* What the model is to give: heads that answer, and layers beside them, called `name`, that are kept for who asks for
+ * features: as layers have them, images with their channels last. */
+typedef struct { int value; const char *name; rt_task task; } rt_lower_head;
+typedef struct { int value; const char *name, *tensor; } rt_lower_feature;
+typedef struct {
+    rt_lower_head head[RT_MAX_HEADS];
+    int heads;
+    const rt_lower_feature *feature;
+    int features;
+} rt_lower_wanted;
+
 typedef struct rt_lowering {
     const rt_onnx_row *row;
     const rt_eval_graph *g;
     rt_region *region;                 /* for what is made on the way */
     const rt_lower_input *in;          /* (graph inputs) */
+    const rt_lower_wanted *want;
     rt_lowered_value *v;               /* (values) */
     int *readers;                      /* (values) how many nodes, or outputs, read it */
     char *done;                        /* (nodes) taken up by another */
@@ -109,7 +121,7 @@ void rt_lower_alias(rt_lowering *, const rt_eval_node *, int i, const rt_lowered
 int rt_lower_next(const rt_lowering *, const rt_eval_node *, const char *op);
 
 /* Lowers all nodes to a model: layers and fields. names of inputs (graph inputs) as the model is to have them, shapes
- * of rows. output: values that answer. RT_INPUT with all nodes that have no form here. */
+ * of rows. RT_INPUT with all nodes that have no form here. */
 rt_status rt_onnx_lower(rt_model **, const rt_onnx_row *, const rt_onnx_bound *, const rt_lower_input *,
-                        const int *output, int outputs, const char *const *head, const rt_task *task);
+                        const rt_lower_wanted *);
 #endif

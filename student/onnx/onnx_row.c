@@ -133,12 +133,7 @@ rt_status rt_onnx_row_trim(rt_onnx_row *row, const int *value, int values)
     return RT_OK;
 }
 
-static rt_status trim(const binder *b)
-{
-    int *value = rt_region_list(b->row->region, (size_t)b->outputs, sizeof *value);
-    for (int i = 0; value && i < b->outputs; i++) value[i] = b->row->graph->output[b->output[i]];
-    return value ? rt_onnx_row_trim(b->row, value, b->outputs) : RT_RUN;
-}
+static rt_status trim(const binder *b) { return rt_onnx_row_trim(b->row, b->output, b->outputs); }
 
 /* How many of its inputs, the first ones, a node reads the elements of; of the others it sees shape or type alone. */
 static int reads(const rt_eval_node *n)
@@ -334,7 +329,7 @@ static rt_status check_known(const rt_onnx_row *row)
 static rt_status check_outputs(const binder *b)
 {
     for (int i = 0; i < b->outputs; i++) {
-        int v = b->row->graph->output[b->output[i]];
+        int v = b->output[i];
         if (!b->row->value[v]) return rt_fail(RT_INPUT, "output '%s': nothing gives it", b->row->graph->value[v]);
     }
     return RT_OK;
@@ -417,7 +412,7 @@ static rt_status check_rows(const binder *b)
     if (pair && several) st = rt_fail_in(pair, "is made for several rows at a time");
     if (!pair)
         for (int i = 0; i < b->outputs && !st; i++) {
-            int v = row->graph->output[b->output[i]];
+            int v = b->output[i];
             if (row->varies[v] && !is_split(both[v], row->value[v], two[v])) st = name_mixer(row, both, two);
         }
     rt_region_free(r);

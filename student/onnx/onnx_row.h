@@ -39,7 +39,7 @@ typedef struct {
 /* A region for what is made on the way, of what is left of the budget. */
 rt_region *rt_onnx_row_rest(const rt_onnx_row *);
 
-/* bound (graph inputs). outputs: those (of the graph's) that matter; what nothing of them reads is not computed.
+/* bound (graph inputs). output: values of the graph that matter; what nothing of them reads is not computed.
  * RT_INPUT with the node's name when a node cannot be computed, is random, or its shape depends on data. */
 rt_status rt_onnx_row_new(rt_onnx_row *, const rt_onnx_file *, const rt_onnx_bound *, const int *output, int outputs);
 void rt_onnx_row_free(rt_onnx_row *);

@@ -149,7 +149,7 @@ static void train_keys(void **state)
 static rt_status check_teacher(cJSON *spec)
 {
     rt_cfg c = rt_cfg_begin(spec, "");
-    return rt_teacher_read_object(NULL, &c);
+    return rt_teacher_read_object(NULL, &c, NULL);
 }
 
 /* Every key is one of some kind; of members of a mix those of their kind and their share. */
@@ -157,7 +157,8 @@ static void teacher_keys(void **state)
 {
     (void)state;
     static const char *const kinds[] = {
-        "{\"file\": \"m.h5\"}",
+        "{\"file\": \"m.onnx\", \"inputs\": {\"x\": {}}, \"output\": \"y\", \"outputs\": {}, \"task\": \"real\", "
+        "\"features\": [], \"data_root\": \".\", \"seconds\": 4}",
         "{\"command\": [\"a\"], \"version\": \"1\", \"classes\": 3, \"input\": \"a\"}",
         "{\"command\": [\"a\"], \"version\": \"1\", \"heads\": [{\"name\": \"a\", \"size\": 2}], \"columns\": [\"a\"], "
         "\"normalize\": 3}",

@@ -348,7 +348,7 @@ static void and_back(void **state)
             rt_model *back;
             check_ok(rt_export_onnx_float(m, &forms[i], &file, &n));
             check_ok(rt_onnx_parse(&f, file, n, NULL));
-            check_ok(rt_onnx_import(&back, f, NULL, NULL));
+            check_ok(rt_onnx_import(&back, f, NULL, NULL, NULL));
             assert_int_equal(back->heads, m->heads);
             for (int h = 0; h < m->heads; h++) {
                 assert_string_equal(back->head[h].name, m->head[h].name);

@@ -140,7 +140,7 @@ static void answers(const uint8_t *data, size_t size)
         if (rt_json_parse(&j, text, strlen(text), "a specification")) abort();
         rt_cfg c = rt_cfg_begin(j, "");
         rt_teacher_binding to = {.source = answered(), .marks = i > 2};
-        if (!fuzz_refused(rt_teacher_read_object(&t, &c)) && !fuzz_refused(rt_teacher_bind(t, &to))) {
+        if (!fuzz_refused(rt_teacher_read_object(&t, &c, NULL)) && !fuzz_refused(rt_teacher_bind(t, &to))) {
             int heads;
             uint64_t row[ANSWERED] = {0, 1, 2, 5, 4, 3};
             const rt_head *head = rt_teacher_heads(t, &heads);

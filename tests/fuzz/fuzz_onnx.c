@@ -41,7 +41,7 @@ static void onnx(const uint8_t *data, size_t size)
     const rt_onnx_spec_read little = {.budget = (size_t)256 << 20, .seconds = 0.5};
     rt_kernels_select("scalar");
     if (fuzz_refused(rt_onnx_parse(&f, data, size, &little))) return;
-    if (!fuzz_refused(rt_onnx_import(&m, f, NULL, NULL))) ask(m);
+    if (!fuzz_refused(rt_onnx_import(&m, f, NULL, NULL, NULL))) ask(m);
     rt_model_free(m);
     rt_onnx_close(f);
 }

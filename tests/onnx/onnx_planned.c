@@ -153,7 +153,7 @@ int main(int argc, char **argv)
         double start = seconds();
         rt_status st = rt_onnx_read(&f, argv[i], NULL);
         if (!st) {
-            st = rt_onnx_import(&m, f, binding, notes);
+            st = rt_onnx_import(&m, f, binding, NULL, notes);
             if (!st && (f->graph->inputs != 1 || m->inputs != 1 || m->input[0].ids))
                 st = rt_fail(RT_INPUT, "not one input of numbers");
         }

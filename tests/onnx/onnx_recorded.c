@@ -243,9 +243,8 @@ static int run_bound(const test *t, char *text, size_t room)
     rt_eval_graph g = *t->f->graph;
     rt_onnx_bound bound[MOST] = {{0}};
     rt_lower_input in[MOST] = {{0}};
-    int output[MOST], head[MOST], heads = 0, fused, inputs[MOST];
-    const char *name[MOST];
-    rt_task task[MOST];
+    int output[MOST], head[MOST], fused, inputs[MOST];
+    rt_lower_wanted want = {.heads = 0};
     rt_onnx_row row;
     rt_model *m = NULL;
     if (is_nothing(t)) {
@@ -259,30 +258,35 @@ static int run_bound(const test *t, char *text, size_t room)
     memcpy(inputs, g.input, (size_t)g.inputs * sizeof *inputs);
     g.input = inputs;
     bind(t, &f, &g, bound, in);
-    for (int i = 0; i < g.outputs; i++) output[i] = i;
+    for (int i = 0; i < g.outputs; i++) output[i] = g.output[i];
     rt_status st = rt_onnx_row_new(&row, &f, bound, output, g.outputs);
     if (!st) {
         for (int i = 0; i < g.outputs; i++) {
             if (!row.varies[row.graph->output[i]]) continue;
-            head[heads] = i;
-            output[heads] = row.graph->output[i];
-            name[heads] = heads_named[heads % 8];
-            task[heads++] = RT_TASK_REAL;
+            if (want.heads == RT_MAX_HEADS) {
+                rt_onnx_row_free(&row);
+                snprintf(text, room, "more than %d outputs", RT_MAX_HEADS);
+                return REFUSED;
+            }
+            head[want.heads] = i;
+            output[want.heads] = row.graph->output[i];
+            want.head[want.heads] = (rt_lower_head){output[want.heads], heads_named[want.heads], RT_TASK_REAL};
+            want.heads++;
         }
-        if (!heads) {
+        if (!want.heads) {
             rt_onnx_row_free(&row);
             return CONSTANT;
         }
         st = rt_onnx_fuse(&row, &fused);
-        if (!st) st = rt_onnx_row_trim(&row, output, heads);
-        if (!st) st = rt_onnx_lower(&m, &row, bound, in, output, heads, name, task);
+        if (!st) st = rt_onnx_row_trim(&row, output, want.heads);
+        if (!st) st = rt_onnx_lower(&m, &row, bound, in, &want);
         rt_onnx_row_free(&row);
     }
     if (st) {
         snprintf(text, room, "%s", rt_error_message());
         return st == RT_RUN ? WRONG : REFUSED;
     }
-    if (compare(t, m, head, heads, text, room)) return WRONG;
+    if (compare(t, m, head, want.heads, text, room)) return WRONG;
     int calls = calls_in(m);
     snprintf(text, room, "%d layers, %d call", m->graph->nodes, calls);
     rt_model_free(m);

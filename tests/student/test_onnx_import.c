@@ -29,7 +29,7 @@ static rt_status import_file(rt_model **m, const char *path, const char *binding
     if (binding) check_ok(rt_json_parse(&b, binding, strlen(binding), "binding"));
     rt_status st = rt_onnx_read(&f, path, &spec);
     if (!st) {
-        st = rt_onnx_import(m, f, b, notes);
+        st = rt_onnx_import(m, f, b, NULL, notes);
         rt_onnx_close(f);
     }
     cJSON_Delete(b);
@@ -259,9 +259,10 @@ static void refusals(void **state)
             "2 nodes of operators that are not known here: node 'strange' (Frobnicate of domain 'mine', opset 1), "
             "node 'odd' (Wobble");
     refused("cycle", NULL, RT_INPUT, "node 'round' (Add)");
-    refused("two_outputs", NULL, RT_USAGE, "name the output that answers by \"output\"; the model has y (");
+    refused("two_outputs", NULL, RT_USAGE, "the model has y (");
     refused("open_shape", NULL, RT_USAGE,
-            "the model leaves dimension 2 ('t') open; give the shape of a row: --shape x=");
+            "the model leaves dimension 2 ('t') open; the data that is labelled, trained or evaluated on tells it, or "
+            "give the shape of a row: --shape x=");
 }
 
 static void copy(const char *from, const char *to)
@@ -365,7 +366,7 @@ static void bindings(void **state)
     refused("cnn", "{\"inputs\": {\"x\": {\"mean\": [1, 2, 3]}}}", RT_USAGE, "3");
     refused("cnn", "{\"inputs\": {\"x\": {\"layout\": \"hcw\"}}}", RT_USAGE, "layout");
     refused("unsorted", "{\"inputs\": {\"x\": {\"layout\": \"hwc\"}}}", RT_USAGE, "layout: is of images");
-    refused("cnn", "{\"output\": \"z\"}", RT_USAGE, "the model has y (");
+    refused("cnn", "{\"output\": \"z\"}", RT_USAGE, "its outputs are y (");
     refused("cnn", "{\"gives\": \"odds\"}", RT_USAGE, "odds");
     refused("cnn", "{\"classes\": [\"a\", \"b\"]}", RT_INPUT, "4");
     refused("cnn", "{\"input\": 1}", RT_USAGE, "input");

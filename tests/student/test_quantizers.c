@@ -262,8 +262,8 @@ static void bad_manifests(void **state)
         check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, bad[i].says);
         check_fails(RT_INPUT, RT_INPUT, "e.h5: ");
     }
-    edit_manifest(at("m.h5"), at("e.h5"), "retort-model-5", "retort-model-6");
-    check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, "is no retort model of format retort-model-5, retort-model-4");
+    edit_manifest(at("m.h5"), at("e.h5"), "retort-model-5", "retort-model-7");
+    check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, "is no retort model of format retort-model-6, retort-model-5");
     edit_manifest(at("m.h5"), at("e.h5"), "\"shifts\":\tfalse", "\"shifts\":\ttrue");
     check_fails(rt_model_load(&n, at("e.h5")), RT_INPUT, "has no data set 'state/");
     rt_model_free(m);

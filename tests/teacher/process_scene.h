@@ -54,7 +54,7 @@ static inline rt_status scene_open(scene *s, const char *how, const char *more)
     rt_cfg c = rt_cfg_begin(s->config, "");
     rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a teacher");
     RT_TRY(c.status);
-    return rt_teacher_open_spec(&s->t, &spec);
+    return rt_teacher_open_spec(&s->t, &spec, NULL);
 }
 
 static inline rt_status scene_bind(scene *s, const char *data, int marks)

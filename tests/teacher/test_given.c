@@ -79,7 +79,7 @@ static rt_status open_text(scene *s, const char *text, int marks)
     rt_cfg c = rt_cfg_begin(s->config, "");
     rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a teacher");
     RT_TRY(c.status);
-    RT_TRY(rt_teacher_open_spec(&s->t, &spec));
+    RT_TRY(rt_teacher_open_spec(&s->t, &spec, NULL));
     return scene_bind(s, "d.h5", marks);
 }
 

@@ -313,7 +313,7 @@ static void specification(void **state)
     s.notes = cJSON_CreateArray();
     rt_cfg c = rt_cfg_begin(s.config, "");
     rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a teacher");
-    check_ok(rt_teacher_open_spec(&s.t, &spec));
+    check_ok(rt_teacher_open_spec(&s.t, &spec, NULL));
     check_fails(scene_bind(&s, "f32.h5", 0), RT_INPUT, "no-such: cannot be started: No such file");
     scene_close(&s);
 }
@@ -335,7 +335,7 @@ static void in_a_file(void **state)
         check_ok(c.status);
         assert_true(cJSON_IsObject(cJSON_GetObjectItem(j, "teacher")));
         assert_string_equal(spec.path[0], RETORT_CHILD_TEACHER);
-        check_ok(rt_teacher_open_spec(&t, &spec));
+        check_ok(rt_teacher_open_spec(&t, &spec, NULL));
         check_ok(rt_teacher_digest(t, &d[i]));
         rt_teacher_close(t);
         cJSON_Delete(j);
@@ -400,7 +400,7 @@ static rt_digest digest_of(const char *command, const char *more)
     rt_cfg c = rt_cfg_begin(j, "");
     rt_teacher_spec spec = rt_teacher_spec_read(&c, "teacher", "a teacher");
     check_ok(c.status);
-    check_ok(rt_teacher_open_spec(&t, &spec));
+    check_ok(rt_teacher_open_spec(&t, &spec, NULL));
     check_ok(rt_teacher_digest(t, &d));
     rt_teacher_close(t);
     cJSON_Delete(j);

@@ -63,7 +63,7 @@ static rt_teacher *open_teacher(const char *first, const char *second, rt_source
         snprintf(kept[i], sizeof kept[i], "%s", path[i]);
         path[i] = kept[i];
     }
-    check_ok(rt_teacher_open(&t, path, second ? 2 : 1));
+    check_ok(rt_teacher_open(&t, path, second ? 2 : 1, NULL));
     check_ok(rt_source_open(source, in_folder("x.h5"), "x"));
     check_ok(rt_identity_open(id, *source, RT_CHECK_KNOWN));
     check_ok(rt_teacher_bind(t, &(rt_teacher_binding){.source = *source, .id = *id}));
@@ -224,13 +224,13 @@ static void refused(void **state)
     check_fails(rt_teacher_ask(t, &(rt_feed){.row = &row, .rows = 1}, z), RT_INPUT, "has no label for row 99");
     check_fails(rt_teacher_ready(t, test_device, 0, layer, 1), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_feature_shape(t, "dense1", &shape), RT_USAGE, "is a label store, and has no layers");
-    check_fails(rt_teacher_open(&two, path, 2), RT_USAGE, "answers alone");
+    check_fails(rt_teacher_open(&two, path, 2, NULL), RT_USAGE, "answers alone");
     check_ok(rt_source_open(&other, in_folder("other.h5"), "x"));
     check_ok(rt_identity_open(&other_id, other, RT_CHECK_KNOWN));
     check_fails(rt_teacher_bind(t, &(rt_teacher_binding){.source = source}), RT_USAGE, "a model is needed here");
     snprintf(a, sizeof a, "%s", in_folder("x.h5"));
-    check_fails(rt_teacher_open(&two, path, 1), RT_INPUT, "is no retort model");
-    check_fails(rt_teacher_open(&two, path, 0), RT_USAGE, "no teacher is given");
+    check_fails(rt_teacher_open(&two, path, 1, NULL), RT_INPUT, "is no retort model");
+    check_fails(rt_teacher_open(&two, path, 0, NULL), RT_USAGE, "no teacher is given");
     rt_identity_close(other_id);
     rt_source_close(other);
     close_all(t, source, id);
