@@ -70,7 +70,7 @@ int main(void)
     static float z[3];
     static char raw[4096];
     uint64_t row = 0;
-    if (!device || rt_models_load(&m, (const char *[]){"r/model.h5"}, 1) || rt_source_open(&x, "d.h5", "x") ||
+    if (!device || rt_models_load(&m, (const char *[]){"r/model.h5"}, 1, NULL) || rt_source_open(&x, "d.h5", "x") ||
         rt_models_bind(m, 1, x, RT_MATCH_NAMES, NULL) || rt_predictor_new(&p, m, 1, device, 0, NULL, 0) ||
         rt_source_read(x, &row, 1, raw)) {
         fprintf(stderr, "%s\n", rt_error_message());
