@@ -38,7 +38,7 @@ static rt_model *import(const char *name, const char *binding, cJSON *notes)
     rt_model *m;
     if (binding) check_ok(rt_json_parse(&b, binding, strlen(binding), "binding"));
     check_ok(rt_onnx_read(&f, sample(name, ".onnx"), &(rt_onnx_spec_read){0}));
-    check_ok(rt_onnx_import(&m, f, b, notes));
+    check_ok(rt_onnx_import(&m, f, b, NULL, notes));
     rt_onnx_close(f);
     cJSON_Delete(b);
     return m;
