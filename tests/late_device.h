@@ -19,6 +19,7 @@ static int late_fails;                 /* steps and inferences until the card is
 static int late_untold;                /* results that nobody asked for before their session ended */
 static int late_most;                  /* steps that were behind at once */
 static int late_changed;               /* its library is another one */
+static int late_sessions;              /* that were made */
 
 typedef struct {
     rt_session base;
@@ -151,6 +152,7 @@ static inline rt_status late_session_new(rt_session **out, const rt_session_spec
     rt_session_spec inner = *spec;
     late_session *s = calloc(1, sizeof *s);
     if (!s) return rt_fail(RT_RUN, "out of memory");
+    late_sessions++;
     s->base.kind = &late_kind;
     s->inference = !spec->train;
     const float *lent[2] = {spec->params, spec->states};

@@ -7,7 +7,7 @@
 
 #include "train/trainer_parts.h"
 
-enum { AT_ONCE = 256 };
+enum { AT_ONCE = 256 };                /* rows; a device may take more */
 
 /* ---- what is shown of an epoch ---- */
 
@@ -108,10 +108,11 @@ static rt_status ready_validator(rt_trainer *t)
 /* Scores of the validation rows: against targets, or the teacher's answers where a head has none. */
 static rt_status score_rows(rt_trainer *t, rt_scores *scores, int blind)
 {
-    int width = rt_model_width(t->model), ask = 0;
-    size_t n = (size_t)AT_ONCE * (size_t)width;
+    int width = rt_model_width(t->model), ask = 0, micro = t->validator ? rt_predictor_micro(t->validator) : 0;
+    int batch = micro > AT_ONCE ? micro : AT_ONCE;
+    size_t n = (size_t)batch * (size_t)width;
     rt_stream *stream;
-    rt_stream_spec s = {.x = t->x, .heads = t->set.heads, .rows = &t->held, .width = width, .batch = AT_ONCE,
+    rt_stream_spec s = {.x = t->x, .heads = t->set.heads, .rows = &t->held, .width = width, .batch = batch,
                         .keep_tail = 1};
     rt_train_ids(t, &s);
     for (int h = 0; h < s.heads; h++) {

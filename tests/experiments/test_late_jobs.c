@@ -184,7 +184,19 @@ static void predictions_and_verdicts(void **s)
     cJSON_Delete(r);
 }
 
-/* Each step in its own precision; quantizing is the CPU's. A run on another device does all that it computes anew. */
+static void quantizing_is_the_cpus(void **s)
+{
+    (void)s;
+    cJSON *r, *c = parse_config("{'steps': [{'name': 'q', 'do': 'quantize', 'with': {'model': '@b/model.h5', 'data': "
+                                "{'source': '@x.h5'}}}]}");
+    late_sessions = 0;
+    check_ok(rt_experiment_run(c, &(rt_target){.path = in_folder("alone")}, late, NULL, &r));
+    assert_int_equal(late_sessions, 0);
+    cJSON_Delete(c);
+    cJSON_Delete(r);
+}
+
+/* Each step in its own precision. A run on another device does all that it computes anew. */
 static void an_experiment(void **s)
 {
     (void)s;
@@ -217,6 +229,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bench_waits), cmocka_unit_test(an_evaluation_names_the_device),
         cmocka_unit_test(quantized_models_are_refused), cmocka_unit_test(predictions_and_verdicts),
-        cmocka_unit_test(an_experiment)};
+        cmocka_unit_test(quantizing_is_the_cpus), cmocka_unit_test(an_experiment)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
