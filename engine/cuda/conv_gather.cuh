@@ -14,9 +14,10 @@ struct job {
     rt_conv_shape s;
     float *to;
     const float *from, *w, *bias;
-    int act, add;
+    bounds act;
+    int add;
     int tiles, across;                   /* along pixels (of the largest class), along channels of a group */
-    int wide;                            /* rows of weights can be read 16 bytes at a time */
+    int wide, pairs;                     /* rows of weights can be read 16 bytes, values written 8 bytes at a time */
 };
 
 /* One axis: target pixel a, counted within its class, reads source pixel a mul + off + i step by tap first + i jump,
@@ -137,7 +138,8 @@ template <int MATH, int P, int Q, bool BACK, bool VEC> struct reader {
     {
         const float *from = a.from + (ptrdiff_t)w.group * w.depth;
         RT_UNROLL_N(4)
-        for (int r = line; r < P; r += STEP) {
+        for (int i = 0; i < P / STEP; i++) {
+            int r = line + i * STEP;
             int4 p = place[r];
             RT_UNROLL
             for (int u = 0; u < COUNT; u++) {
@@ -150,7 +152,10 @@ template <int MATH, int P, int Q, bool BACK, bool VEC> struct reader {
     /* Back: lines of terms of a channel. */
     __device__ void weight_lines(float *tile, const job &a, const work<BACK> &w)
     {
-        for (int r = line; r < Q; r += STEP) {
+        RT_UNROLL
+        for (int i = 0; i < (Q + STEP - 1) / STEP; i++) {
+            int r = line + i * STEP;
+            if (Q % STEP && r >= Q) continue;
             RT_UNROLL
             for (int u = 0; u < COUNT; u++) {
                 bool in = t[u].inside && w.column + r < w.columns;
@@ -163,7 +168,10 @@ template <int MATH, int P, int Q, bool BACK, bool VEC> struct reader {
     /* Forward: rows of the weights. */
     __device__ void weight_rows(float *tile, const job &a, const work<BACK> &w, int chunk)
     {
-        for (int i = (int)threadIdx.x; i < DEEP * Q / 4; i += THREADS) {
+        RT_UNROLL
+        for (int turn = 0; turn < (DEEP * Q / 4 + THREADS - 1) / THREADS; turn++) {
+            int i = (int)threadIdx.x + turn * THREADS;
+            if (DEEP * Q / 4 % THREADS && i >= DEEP * Q / 4) continue;
             int k = i / (Q / 4), q = i % (Q / 4) * 4, row = chunk * DEEP + k, column = w.column + q;
             const float *at = a.w + (ptrdiff_t)row * a.s.n + w.group * w.columns + column;
             if (a.wide) {
@@ -197,25 +205,36 @@ template <bool BACK> struct writer {
     const work<BACK> &w;
     const int4 *place;
 
-    __device__ void put_at(float *to, int column, float v) const
+    __device__ float bias(int q) const
     {
-        if (a.bias) v += a.bias[w.group * w.columns + column];
-        if (a.add) v += *to;
-        *to = with_act(v, a.act);
+        int column = w.column + q;
+        return a.bias && column < w.columns ? a.bias[w.group * w.columns + column] : 0.0f;
     }
-    __device__ void put(int row, int q, float v) const
+    /* Of the tile's columns; nullptr: there is no such pixel. */
+    __device__ float *row(int row) const
     {
-        int p = place[row].w, column = w.column + q;
-        if (p < 0 || column >= w.columns) return;
-        put_at(a.to + (ptrdiff_t)p * w.to_ld + w.group * w.columns + column, column, v);
+        int p = place[row].w;
+        return p < 0 ? nullptr : a.to + (ptrdiff_t)p * w.to_ld + w.group * w.columns + w.column;
     }
-    __device__ void put2(int row, int q, float v0, float v1) const
+    __device__ void put(float *row, int q, float v) const
     {
-        int p = place[row].w, column = w.column + q;
-        if (p < 0 || column >= w.columns) return;
-        float *to = a.to + (ptrdiff_t)p * w.to_ld + w.group * w.columns + column;
-        put_at(to, column, v0);
-        if (column + 1 < w.columns) put_at(to + 1, column + 1, v1);
+        if (w.column + q >= w.columns) return;
+        if (a.add) v += row[q];
+        row[q] = within(v, a.act);
+    }
+    __device__ void put2(float *row, int q, float v0, float v1) const
+    {
+        if (!a.pairs) {
+            put(row, q, v0);
+            put(row, q + 1, v1);
+        } else if (w.column + q < w.columns) {
+            float2 *to = (float2 *)(row + q);
+            if (a.add) {
+                float2 old = *to;
+                v0 += old.x, v1 += old.y;
+            }
+            *to = make_float2(within(v0, a.act), within(v1, a.act));
+        }
     }
 };
 
@@ -277,10 +296,11 @@ template <int MATH, bool BACK, bool VEC> void launch_tiles(cudaStream_t stream, 
 template <bool BACK> void launch_math(cudaStream_t stream, job a, rt_conv_math math)
 {
     const rt_conv_shape &s = a.s;
-    const int depth = BACK ? s.ng : s.cg, from = BACK ? s.n : s.c;
+    const int depth = BACK ? s.ng : s.cg, from = BACK ? s.n : s.c, columns = BACK ? s.cg : s.ng, to = BACK ? s.c : s.n;
     const bool aligned = (((uintptr_t)a.from | (uintptr_t)a.w) & 15) == 0,
                vec = aligned && depth % 4 == 0 && from % 4 == 0;
     a.wide = ((uintptr_t)a.w & 15) == 0 && s.n % 4 == 0 && s.ng % 4 == 0;
+    a.pairs = ((uintptr_t)a.to & 7) == 0 && columns % 2 == 0 && to % 2 == 0;
     if (!vec) launch_tiles<RT_CONV_FLOAT, BACK, false>(stream, a);
     else if (math == RT_CONV_TF32X3) launch_tiles<RT_CONV_TF32X3, BACK, true>(stream, a);
     else if (math == RT_CONV_TF32) launch_tiles<RT_CONV_TF32, BACK, true>(stream, a);

@@ -13,11 +13,16 @@ namespace {
 
 enum { THREADS = 128, DEEP = RT_CONV_DEEP, STAGES = 3 };
 
-RT_DEVICE float with_act(float v, int act)
+/* An activation up to RELU6: values are kept between two bounds. */
+struct bounds { float low, high; };
+inline bounds bounds_of(rt_act act)
 {
-    if (act != RT_ACT_NONE && v < 0.0f) v = 0.0f;       /* NaN stays */
-    if (act == RT_ACT_RELU6 && v > 6.0f) v = 6.0f;
-    return v;
+    return bounds{act == RT_ACT_NONE ? -INFINITY : 0.0f, act == RT_ACT_RELU6 ? 6.0f : INFINITY};
+}
+RT_DEVICE float within(float v, const bounds &b)
+{
+    v = v < b.low ? b.low : v;                          /* NaN stays */
+    return v > b.high ? b.high : v;
 }
 
 /* A float as two of tf32: high by truncation, low the rest, rounded. */
@@ -116,13 +121,18 @@ template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct sums {
         if constexpr (A_LINES) add_lines(a, b);
         else add_outer(a, b);
     }
-    /* out.put(row, column, value) of each. */
+    /* Each row's values, on top of those of out.bias(column), by out.put(out.row(row), column, value). */
     template <class T> __device__ void store(const T &out)
     {
+        float bias[TN];
+        RT_UNROLL
+        for (int j = 0; j < TN; j++) bias[j] = out.bias(column(j));
         RT_UNROLL
         for (int i = 0; i < TM; i++) {
+            float *to = out.row(row(i));
+            if (!to) continue;
             RT_UNROLL
-            for (int j = 0; j < TN; j++) out.put(row(i), column(j), acc[i][j]);
+            for (int j = 0; j < TN; j++) out.put(to, column(j), acc[i][j] + bias[j]);
         }
     }
 };
@@ -149,6 +159,14 @@ template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct tensor_sums
     }
     __device__ void clear() { zero(acc); }
 
+    static __device__ void add_products(float (&c)[MI][NI][4], const uint32_t (&a)[MI][4], const uint32_t (&b)[NI][2])
+    {
+        RT_UNROLL
+        for (int i = 0; i < MI; i++) {
+            RT_UNROLL
+            for (int j = 0; j < NI; j++) rt_mma_tf32(c[i][j], a[i], b[j]);
+        }
+    }
     /* Sums of a few terms start from 0 and are then added as floats are: tensor cores cut off what they add. */
     __device__ void add_split(const float *a, const float *b)
     {
@@ -163,19 +181,16 @@ template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct tensor_sums
                 split(b[right::at(c0 + j * 8, k + t)], bh[j][0], bl[j][0]);
                 split(b[right::at(c0 + j * 8, k + t + 4)], bh[j][1], bl[j][1]);
             }
+            uint32_t ah[MI][4], al[MI][4];
             RT_UNROLL
             for (int i = 0; i < MI; i++) {
-                uint32_t ah[4], al[4];
                 RT_UNROLL
                 for (int q = 0; q < 4; q++)
-                    split(a[left::at(r0 + i * 16 + (q & 1) * 8, k + t + (q >> 1) * 4)], ah[q], al[q]);
-                RT_UNROLL
-                for (int j = 0; j < NI; j++) {
-                    rt_mma_tf32(part[i][j], al, bh[j]);
-                    rt_mma_tf32(part[i][j], ah, bl[j]);
-                    rt_mma_tf32(part[i][j], ah, bh[j]);
-                }
+                    split(a[left::at(r0 + i * 16 + (q & 1) * 8, k + t + (q >> 1) * 4)], ah[i][q], al[i][q]);
             }
+            add_products(part, al, bh);
+            add_products(part, ah, bl);
+            add_products(part, ah, bh);
         }
         RT_UNROLL
         for (int i = 0; i < MI; i++) {
@@ -243,12 +258,18 @@ template <int MATH, int P, int Q, bool A_LINES, bool B_LINES> struct tensor_sums
     template <class T> __device__ void store(const T &out)
     {
         const int r0 = first_row() + (lane() >> 2), c0 = first_column() + (lane() & 3) * 2;
+        float bias[NI][2];
+        RT_UNROLL
+        for (int j = 0; j < NI; j++) bias[j][0] = out.bias(c0 + j * 8), bias[j][1] = out.bias(c0 + j * 8 + 1);
         RT_UNROLL
         for (int i = 0; i < MI; i++) {
             RT_UNROLL
-            for (int j = 0; j < NI; j++) {
-                out.put2(r0 + i * 16, c0 + j * 8, acc[i][j][0], acc[i][j][1]);
-                out.put2(r0 + i * 16 + 8, c0 + j * 8, acc[i][j][2], acc[i][j][3]);
+            for (int q = 0; q < 4; q += 2) {
+                float *to = out.row(r0 + i * 16 + q * 4);
+                if (!to) continue;
+                RT_UNROLL
+                for (int j = 0; j < NI; j++)
+                    out.put2(to, c0 + j * 8, acc[i][j][q] + bias[j][0], acc[i][j][q + 1] + bias[j][1]);
             }
         }
     }

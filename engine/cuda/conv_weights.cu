@@ -45,8 +45,10 @@ template <int MATH, int ROWS, int Q, bool VEC> struct reader {
     {
         const rt_conv_shape &s = a.s;
         RT_UNROLL
-        for (int k = line; k < DEEP; k += STEP) {
-            int p = p0 + k, l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
+        for (int i = 0; i < (DEEP + STEP - 1) / STEP; i++) {
+            int k = line + i * STEP, p = p0 + k;
+            if (DEEP % STEP && k >= DEEP) continue;
+            int l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
             RT_UNROLL
             for (int u = 0; u < COUNT; u++) {
                 int iy = oy * s.sh + t[u].dy, ix = ox * s.sw + t[u].dx;
@@ -60,7 +62,9 @@ template <int MATH, int ROWS, int Q, bool VEC> struct reader {
     {
         const rt_conv_shape &s = a.s;
         RT_UNROLL
-        for (int i = (int)threadIdx.x; i < DEEP * Q / 4; i += THREADS) {
+        for (int turn = 0; turn < (DEEP * Q / 4 + THREADS - 1) / THREADS; turn++) {
+            int i = (int)threadIdx.x + turn * THREADS;
+            if (DEEP * Q / 4 % THREADS && i >= DEEP * Q / 4) continue;
             int k = i / (Q / 4), q = i % (Q / 4) * 4, p = p0 + k, n = column + q;
             const float *at = a.dy + (ptrdiff_t)p * s.n + group * s.ng + n;
             if (a.wide) {
@@ -87,17 +91,20 @@ struct writer {
     float *dw;
     int m0, column, group;
 
-    __device__ void put(int i, int q, float v) const
+    __device__ float bias(int) const { return 0.0f; }
+    __device__ float *row(int i) const
     {
-        int m = m0 + i, n = column + q;
-        if (m >= a.m || n >= a.s.ng) return;
-        float *to = dw + (ptrdiff_t)m * a.s.n + group * a.s.ng + n;
-        *to = a.add_dw ? *to + v : v;
+        int m = m0 + i;
+        return m < a.m ? dw + (ptrdiff_t)m * a.s.n + group * a.s.ng + column : nullptr;
     }
-    __device__ void put2(int i, int q, float v0, float v1) const
+    __device__ void put(float *row, int q, float v) const
     {
-        put(i, q, v0);
-        put(i, q + 1, v1);
+        if (column + q < a.s.ng) row[q] = a.add_dw ? row[q] + v : v;
+    }
+    __device__ void put2(float *row, int q, float v0, float v1) const
+    {
+        put(row, q, v0);
+        put(row, q + 1, v1);
     }
 };
 

@@ -11,7 +11,8 @@ struct job {
     rt_conv_shape s;
     float *to;
     const float *from, *w, *bias;
-    int act, add;
+    bounds act;
+    int add;
     divider channels, runs, lines;       /* threads of a pixel; of a line; lines of an image */
     size_t count;                        /* of threads in all */
 };
@@ -33,8 +34,8 @@ RT_DEVICE void add_product(float4 &s, const float4 &x, const float4 &w)
     s.x = fmaf(x.x, w.x, s.x), s.y = fmaf(x.y, w.y, s.y), s.z = fmaf(x.z, w.z, s.z), s.w = fmaf(x.w, w.w, s.w);
 }
 RT_DEVICE void add_product(float &s, const float &x, const float &w) { s = fmaf(x, w, s); }
-RT_DEVICE float finish(float v, float bias, float old, int act) { return with_act(v + bias + old, act); }
-RT_DEVICE float4 finish(const float4 &v, const float4 &b, const float4 &o, int act)
+RT_DEVICE float finish(float v, float bias, float old, const bounds &act) { return within(v + bias + old, act); }
+RT_DEVICE float4 finish(const float4 &v, const float4 &b, const float4 &o, const bounds &act)
 {
     return make_float4(finish(v.x, b.x, o.x, act), finish(v.y, b.y, o.y, act), finish(v.z, b.z, o.z, act),
                        finish(v.w, b.w, o.w, act));
@@ -139,7 +140,7 @@ unsigned blocks_of(job &a, int channels, int w, int h)
 extern "C" void rt_k_direct(cudaStream_t stream, const rt_conv_shape *s, float *y, const float *x, const float *w,
                             const float *bias, rt_act act, int add)
 {
-    job a = {*s, y, x, w, bias, act, add, {}, {}, {}, 0};
+    job a = {*s, y, x, w, bias, bounds_of(act), add, {}, {}, {}, 0};
     bool wide = four(a);
     unsigned blocks = blocks_of(a, wide ? s->n / 4 : s->n, s->ow, s->oh);
     if (wide) RT_LAUNCH((k_direct<float4>), dim3(blocks), dim3(THREADS), 0, stream, a);
@@ -149,7 +150,7 @@ extern "C" void rt_k_direct(cudaStream_t stream, const rt_conv_shape *s, float *
 extern "C" void rt_k_direct_back(cudaStream_t stream, const rt_conv_shape *s, float *dx, const float *dy,
                                  const float *w, const float *bias, int add)
 {
-    job a = {*s, dx, dy, w, bias, RT_ACT_NONE, add, {}, {}, {}, 0};
+    job a = {*s, dx, dy, w, bias, bounds_of(RT_ACT_NONE), add, {}, {}, {}, 0};
     bool wide = four(a);
     unsigned blocks = blocks_of(a, wide ? s->c / 4 : s->c, s->w, s->h);
     if (wide) RT_LAUNCH((k_direct_back<float4>), dim3(blocks), dim3(THREADS), 0, stream, a);
