@@ -53,7 +53,7 @@ struct item {
     CUstream_st *wait;                   /* instead: until that stream has done so many */
     uint64_t until;
 };
-extern std::vector<CUstream_st *> streams;        /* destroyed ones, too: events may name them */
+extern std::vector<CUstream_st *> &streams;       /* destroyed ones, too: events may name them */
 extern CUstream_st legacy;
 extern thread_local int device;          /* the current one */
 }

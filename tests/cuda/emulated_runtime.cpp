@@ -21,7 +21,7 @@ using namespace rt_emulated;
 struct allocation { char *map; size_t map_bytes, bytes; int device; };
 
 config rt_emulated::settings;
-std::vector<CUstream_st *> rt_emulated::streams;
+std::vector<CUstream_st *> &rt_emulated::streams = *new std::vector<CUstream_st *>;
 CUstream_st rt_emulated::legacy;
 thread_local int rt_emulated::device;
 static std::recursive_mutex one_at_a_time;

@@ -5,7 +5,8 @@
  * Order is a parameter, so that what leans on one order shows. Shared memory is NaN until written. A fault ends the
  * process with one line. With RT_EMULATE_TSAN, each thread is one for ThreadSanitizer, too: barriers, warp operations
  * and kernel boundaries are its only order, and neighbouring blocks are different threads over different memory; this
- * file itself is then compiled without instrumentation. */
+ * file itself is then compiled without instrumentation. (ThreadSanitizer from LLVM 14 on tells some 250 threads apart:
+ * blocks of 64 show most.) */
 #include "emulated_gpu.h"
 #include "emulator.h"
 
@@ -112,6 +113,7 @@ static uint3 block_at(uint64_t b)
     fflush(stderr);
     abort();
 }
+static bool same(site a, site b) { return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file)); }
 static std::string place(site s)
 {
     const char *base = strrchr(s.file, '/');
@@ -172,13 +174,14 @@ static void go(context *from, context *to, bool ends)
 static context *new_stack()
 {
     context *c = new context;
-    size_t page = 4096;
+    static size_t count;
+    size_t page = 4096, stagger = count++ * 9 * 64 % page; /* or all their tops would share a few lines of cache */
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    char *all = (char *)mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE, flags, -1, 0);
+    char *all = (char *)mmap(nullptr, STACK + 2 * page, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (all == MAP_FAILED) trap("no memory for another stack");
     mprotect(all, page, PROT_NONE);
     c->low = all + page;
-    c->size = STACK;
+    c->size = STACK + stagger;
 #ifdef RT_EMULATE_TSAN
     c->tsan = __tsan_create_fiber(0);
 #endif
@@ -317,9 +320,13 @@ static thread *next_thread()
 static void enter_thread(thread *t)
 {
     current = t;
-    unsigned i = (unsigned)(t - threads) - g.base;
-    now.thread = t->index = {i % now.block_dim.x, i / now.block_dim.x % now.block_dim.y,
-                             i / now.block_dim.x / now.block_dim.y};
+    now.thread = t->index;
+}
+static void begin_thread(thread *t, context *stack)
+{
+    unsigned i = (unsigned)(t - threads) - g.base, x = now.block_dim.x, y = now.block_dim.y;
+    t->on = stack;
+    t->index = {i % x, i / x % y, i / x / y};
 }
 
 /* From the fiber that runs to another; the current one may have ended. */
@@ -327,7 +334,7 @@ static void leave(thread *to, context *from, bool ends)
 {
     context *target = &main_context;
     if (to) {
-        if (!to->on) to->on = take_stack(to);
+        if (!to->on) begin_thread(to, take_stack(to));
         target = to->on;
         enter_thread(to);
     } else {
@@ -364,7 +371,7 @@ static void thread_main()
         end_thread(me);
         next = next_thread();
         if (!TSAN && next && !next->on) {              /* on the same stack */
-            next->on = stack;
+            begin_thread(next, stack);
             enter_thread(next);
             continue;
         }
@@ -388,7 +395,7 @@ void sync_block(site at)
     thread *me = current;
     warp *w = warp_of(me);
     if (!g.at_barrier) g.barrier = at, g.barrier_first = me;
-    if (at.line != g.barrier.line || strcmp(at.file, g.barrier.file))
+    if (!same(at, g.barrier))
         die(me, "is at the __syncthreads() of " + place(at) + " while others wait at that of " + place(g.barrier));
     me->at = at;
     char *order = &tsan_block[g.base / WARP][me->barriers++ & 1];   /* who runs ahead must not be seen at this one */
@@ -443,7 +450,7 @@ static void evaluate(thread *w, unsigned mask, thread *last)
     unsigned votes = 0;
     for (unsigned m = mask; m; m &= m - 1) {
         thread *t = &w[__builtin_ctz(m)];
-        if (t->op != last->op || t->at.line != last->at.line || strcmp(t->at.file, last->at.file))
+        if (t->op != last->op || !same(t->at, last->at))
             die(t, "is in the warp operation at " + place(t->at) + " while lanes of its mask are in that at " +
                        place(last->at));
         votes |= (unsigned)(t->in != 0) << __builtin_ctz(m);

@@ -247,7 +247,7 @@ static const struct { const char *name; kernel run; unsigned blocks, threads;
     {"thread_race", thread_race, 1, N},
     {"warp_race", warp_race, 1, 32},
     {"copy_early", copy_early, 1, N},
-    {"no_fence", no_fence, 2, N},
+    {"no_fence", no_fence, 2, 64},
     {"correct", correct, 9, N},
 };
 

@@ -62,10 +62,10 @@ static void test_faults_that_show(void **)
 /* Two streams: without an event the second reads what is not there yet, with one it does not, in every order. */
 static std::vector<float> two_streams(bool waits)
 {
+    std::vector<float> in(100, 5), out(100);           /* they live longer than what is queued */
     stream a, b;
     event done;
     on_card<float> x(100), y(100);
-    std::vector<float> in(100, 5), out(100);
     ok(cudaMemcpyAsync(x.at, in.data(), 400, cudaMemcpyHostToDevice, a));
     ok(cudaEventRecord(done, a));
     if (waits) ok(cudaStreamWaitEvent(b, done, 0));
