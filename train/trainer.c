@@ -209,8 +209,8 @@ static void show_progress(const rt_trainer *t, uint64_t first, double seconds)
 {
     char note[64];
     double batch = t->set.batch, rate = (double)(t->done - first) * batch / seconds;
-    snprintf(note, sizeof note, "epoch %d/%d loss %.4f", (int)((t->done - 1) / t->steps) + 1, t->set.epochs,
-             t->told ? t->epoch_loss / (double)t->told : NAN);
+    int n = snprintf(note, sizeof note, "epoch %d/%d", (int)((t->done - 1) / t->steps) + 1, t->set.epochs);
+    if (t->told) snprintf(note + n, sizeof note - (size_t)n, " loss %.4f", t->epoch_loss / (double)t->told);
     rt_progress_update(t->opt->progress, "train", (double)t->done * batch, (double)t->total * batch, rate, "samples",
                        note);
 }

@@ -42,12 +42,18 @@ static rt_status find_functions(rt_cuda_blas *b, const char *file)
     return RT_OK;
 }
 
+#ifdef RT_CUDA_EMULATED
+int rt_emulated_blas_missing(void);    /* tests/cuda/emulator.h */
+#endif
+
 static rt_status load(rt_cuda_blas *b)
 {
     const char *own = getenv("RETORT_CUBLASLT"), *why;
+    int missing = 0;
 #ifdef RT_CUDA_EMULATED
     own = own && *own ? own : NULL;
-    if (!own) {
+    missing = rt_emulated_blas_missing();
+    if (!own && !missing) {
         b->library = dlopen(NULL, RTLD_NOW);
         return find_functions(b, "this program");
     }
@@ -60,7 +66,7 @@ static rt_status load(rt_cuda_blas *b)
     static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11"};
     int major = CUDART_VERSION / 1000;
     for (int pass = 0; pass < 2; pass++)                    /* that of the runtime first */
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 3 && !missing; i++)
             if ((13 - i == major) == !pass && (b->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL)))
                 return find_functions(b, names[i]);
     return rt_fail(RT_RUN, "cuBLASLt is missing: neither %s, %s nor %s is where the system looks for libraries "
