@@ -3,7 +3,7 @@
 #include "engine/cuda/device_code.h"
 
 namespace {
-enum { THREADS = 256, FOUR = 4 /* elements of a row that a thread makes */ };
+enum { THREADS = 256, FOUR = 4 /* elements of a row that a thread makes */, DOWN = 1024 /* blocks for rows */ };
 
 __global__ void __launch_bounds__(THREADS)
     k_take(rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks, unsigned long long *count)
@@ -242,6 +242,6 @@ extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *d
     unsigned x = 1;
     while (x < THREADS && x < fours) x *= 2;
     unsigned y = THREADS / x, down = ((unsigned)rows + y - 1) / y;
-    if (down > 65535) down = 65535;
+    if (down > DOWN) down = DOWN;
     RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down), dim3(x, y), 0, stream, dst, desc, size, rows, now);
 }
