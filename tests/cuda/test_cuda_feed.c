@@ -1,6 +1,6 @@
 /* The beginning of a step on a card: records of a ring, and rows of every type, picked, at odd addresses, in views and
  * mixtures, as ids, against the CPU's. In several orders of threads, which give the same bits. */
-#include "tests/cuda/cuda_block.h"
+#include "tests/cuda/step_block.h"
 
 #include "engine/views.h"
 

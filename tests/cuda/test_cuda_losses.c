@@ -1,6 +1,6 @@
 /* Losses on cards: PyTorch's recorded values; the CPU's at odd shapes, of every kind with labels, weights, masks and
  * mixtures; losses in double and their central differences. In several orders of threads, which give the same bits. */
-#include "tests/cuda/cuda_block.h"
+#include "tests/cuda/step_block.h"
 #include "tests/train/loss_cases.h"
 
 #include "engine/cuda/cuda_losses.h"

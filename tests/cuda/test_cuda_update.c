@@ -1,7 +1,7 @@
 /* Updates on cards against the CPU's: both optimizers, fields that are trained otherwise or not at all, clipping,
  * accumulation, averages; what stands still when a loss was not finite, and what is found then. In several orders of
  * threads, which give the same bits. */
-#include "tests/cuda/cuda_block.h"
+#include "tests/cuda/step_block.h"
 
 #include "engine/cuda/cuda_update.h"
 #include "engine/graph.h"

@@ -1,6 +1,6 @@
-/* tests/cuda/cuda_block.h - a step's block, packed by hand, and memory of the emulated card. */
-#ifndef RT_TESTS_CUDA_BLOCK_H
-#define RT_TESTS_CUDA_BLOCK_H
+/* tests/cuda/step_block.h - a step's block, packed by hand, and memory of the emulated card. */
+#ifndef RT_TESTS_CUDA_STEP_BLOCK_H
+#define RT_TESTS_CUDA_STEP_BLOCK_H
 
 #include <cuda_runtime_api.h>
 
