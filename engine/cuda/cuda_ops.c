@@ -3,7 +3,15 @@
 
 /* Each family's file defines its own. */
 #define OPS(X) \
-    X(DENSE, dense)
+    X(DENSE, dense) \
+    X(ACTIVATION, activation) X(UNARY, unary) X(AFFINE, affine) X(DROPOUT, dropout) X(ADD, pair) X(MUL, pair) \
+    X(SUBTRACT, pair) X(DIVIDE, pair) X(MINIMUM, pair) X(MAXIMUM, pair) X(POWER, pair) X(PRELU, pair) \
+    X(MODULO, pair) X(LESS, pair) X(LESS_OR_EQUAL, pair) X(GREATER, pair) X(GREATER_OR_EQUAL, pair) X(EQUAL, pair) \
+    X(AND, pair) X(OR, pair) X(XOR, pair) X(WHERE, where) X(CONSTANT, constant) X(EXPAND, expand) \
+    X(PERMUTE, move) X(SLICE, move) X(PAD, move) X(TILE, move) X(GATHER, gather) X(CONCAT, concat) \
+    X(REDUCE_SUM, reduce) X(REDUCE_MEAN, reduce) X(REDUCE_MAX, reduce) X(REDUCE_MIN, reduce) \
+    X(REDUCE_PROD, reduce) X(REDUCE_L1, reduce) X(REDUCE_L2, reduce) X(REDUCE_SUM_SQUARE, reduce) \
+    X(REDUCE_LOG_SUM, reduce) X(REDUCE_LOG_SUM_EXP, reduce) X(MATMUL, matmul)
 #define X(E, name) extern const rt_cuda_op rt_cuda_##name;
 OPS(X)
 #undef X
