@@ -11,7 +11,10 @@
     X(PERMUTE, move) X(SLICE, move) X(PAD, move) X(TILE, move) X(GATHER, gather) X(CONCAT, concat) \
     X(REDUCE_SUM, reduce) X(REDUCE_MEAN, reduce) X(REDUCE_MAX, reduce) X(REDUCE_MIN, reduce) \
     X(REDUCE_PROD, reduce) X(REDUCE_L1, reduce) X(REDUCE_L2, reduce) X(REDUCE_SUM_SQUARE, reduce) \
-    X(REDUCE_LOG_SUM, reduce) X(REDUCE_LOG_SUM_EXP, reduce) X(MATMUL, matmul)
+    X(REDUCE_LOG_SUM, reduce) X(REDUCE_LOG_SUM_EXP, reduce) X(MATMUL, matmul) \
+    X(CONV2D, conv) X(CONV1D, conv) X(CONV_TRANSPOSE2D, conv_transpose) X(CONV_TRANSPOSE1D, conv_transpose) \
+    X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
+    X(GLOBAL_MAX_POOL, global_max_pool) X(RESIZE, resize)
 #define X(E, name) extern const rt_cuda_op rt_cuda_##name;
 OPS(X)
 #undef X
