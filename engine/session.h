@@ -40,6 +40,8 @@ typedef struct {
                                           NULL: rt_step.x is read in place */
     const rt_update_desc *update;      /* train; NULL: gradients alone, weights stay */
     const rt_qat *qat;                 /* train: what is done with the graph's quantizers, borrowed; NULL: nothing */
+    uint64_t data_rows; /* train: rows of the data that feeds are of, whose numbers are below it: a card may
+                           hold those that it has seen; 0: not known */
     int accumulates;                   /* steps are summed before an update: there is RT_B_SUM */
     int keeps;                         /* there are RT_B_BEST and RT_B_BEST_STATES */
     float *params, *states;            /* borrowed in place of own ones; NULL: own */

@@ -133,6 +133,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     RT_TRY(make_graph(t, &spec));
     if ((uint64_t)spec.batch > t->train.count) spec.batch = (int)t->train.count;
     spec.graph = t->graph;
+    spec.data_rows = rt_source_rows(t->x);
     size_t k = (size_t)rt_model_width(t->model), b = (size_t)s->batch, n;
     t->partner = calloc(b, sizeof *t->partner);
     t->answers = rt_floats_new(b * k);

@@ -13,7 +13,7 @@ static size_t raw_rows(const rt_session_spec *s) { return (size_t)s->batch * (s-
 size_t rt_cuda_block_bytes(const rt_session_spec *s, const rt_graph *g, size_t row_bytes)
 {
     size_t b = (size_t)s->batch, n = up(sizeof(rt_cuda_now), ALIGNED) + up(raw_rows(s) * row_bytes, ALIGNED) +
-                                     up(b * sizeof(int32_t), ALIGNED);
+                                     2 * up(b * sizeof(int32_t), ALIGNED);
     for (int i = 0; i < g->inputs; i++) {
         if (row_bytes) n += up(raw_rows(s) * sizeof(rt_view_draw), ALIGNED);
         else n += up(b * size_of(g, g->input[i]) * sizeof(float), ALIGNED);
@@ -42,19 +42,37 @@ static void put(packer *p, uint64_t *at, const void *from, size_t bytes)
     if (from) memcpy(take(p, at, bytes), from, bytes);
 }
 
+/* Where the card holds the rows, and whether it has all of them; those that it has not are noted as held. */
+static int pack_places(packer *p, rt_cuda_now *now, const rt_feed *f, int rows, rt_cuda_held *held)
+{
+    int all = 1;
+    uint32_t *where = take(p, &now->where, (size_t)rows * sizeof *where);
+    now->held = held->rows;
+    for (int i = 0; i < rows; i++) {
+        uint64_t row = f->row[f->first + i];
+        RT_ASSERT(row < held->count);
+        where[i] = (uint32_t)row;
+        all &= (int)(held->seen[row / 64] >> row % 64 & 1);
+    }
+    for (int i = 0; i < rows; i++) held->seen[where[i] / 64] |= 1ull << where[i] % 64;
+    return all;
+}
+
 /* The raw rows that are asked for, and behind them partners from elsewhere; source[i] is which row of the feed's each
  * packed one is. */
-static void pack_raw(packer *p, rt_cuda_now *now, const rt_session_spec *s, const rt_feed *f, int rows)
+static void pack_raw(packer *p, rt_cuda_now *now, const rt_session_spec *s, const rt_feed *f, int rows,
+                     rt_cuda_held *held)
 {
     size_t bytes = s->rows[0].bytes;
     const char *raw = (const char *)f->raw + (size_t)f->first * bytes;
     int count = rows;
     int32_t *partner = f->partner ? take(p, &now->partner, (size_t)s->batch * sizeof *partner) : NULL;
-    char *to = take(p, &now->raw, raw_rows(s) * bytes);
+    int has = held && f->row ? pack_places(p, now, f, rows, held) : 0;
+    char *to = has ? NULL : take(p, &now->raw, (s->train ? (size_t)rows : raw_rows(s)) * bytes);
     rt_view_draw *draw[RT_MAX_INPUTS] = {0};
     now->row_bytes = bytes;
     now->lambda = f->partner ? f->lambda : 1;
-    memcpy(to, raw, (size_t)rows * bytes);
+    if (to) memcpy(to, raw, (size_t)rows * bytes);
     for (int k = 0; k < s->graph->inputs; k++) {
         if (!rt_view_moves(&s->rows[k], f)) continue;
         draw[k] = take(p, &now->draw[k], raw_rows(s) * sizeof **draw);
@@ -66,7 +84,7 @@ static void pack_raw(packer *p, rt_cuda_now *now, const rt_session_spec *s, cons
             partner[i] = near;
             continue;
         }
-        RT_ASSERT((size_t)count < raw_rows(s));
+        RT_ASSERT(to && (size_t)count < raw_rows(s));      /* in training partners are of the batch */
         memcpy(to + (size_t)count * bytes, (const char *)f->raw + (size_t)from * bytes, bytes);
         for (int k = 0; k < s->graph->inputs; k++) if (draw[k]) draw[k][count] = rt_view_of(&s->rows[k], f, from);
         partner[i] = count++;
@@ -90,7 +108,8 @@ static void pack_loss(packer *p, rt_cuda_loss_now *now, const rt_loss_batch *b, 
     now->teacher_mixed = b->teacher_mixed;
 }
 
-void rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *s, const rt_graph *g, const rt_step *step)
+size_t rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *s, const rt_graph *g, const rt_step *step,
+                          rt_cuda_held *held)
 {
     rt_cuda_now *now = (rt_cuda_now *)(void *)block;
     packer p = {block, up(sizeof *now, ALIGNED), bytes};
@@ -100,7 +119,7 @@ void rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *s, con
                          .rows = there, .total = step->total ? step->total : step->rows, .lambda = 1,
                          .first = step->first, .last = step->last, .lr = step->lr,
                          .grad_scale = 1.0 / (step->summed ? step->summed : 1)};
-    if (s->rows) pack_raw(&p, now, s, step->feed, there);
+    if (s->rows) pack_raw(&p, now, s, step->feed, there, held);
     else
         for (int i = 0; i < g->inputs; i++)
             put(&p, &now->x[i], step->x[i], (size_t)there * size_of(g, g->input[i]) * sizeof(float));
@@ -112,4 +131,5 @@ void rt_cuda_block_pack(char *block, size_t bytes, const rt_session_spec *s, con
         for (int r = 0; r < there; r++) partner[r] = b->partner[r];
         now->lambda = b->lambda;
     }
+    return p.at;
 }

@@ -16,6 +16,9 @@ extern "C" {
 void rt_k_take(cudaStream_t, rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks,
                unsigned long long *count);
 
+/* Behind it, where rows are held: raw rows of the block go to their places in now->held. */
+void rt_k_hold(cudaStream_t, size_t row_bytes, int rows, const rt_cuda_now *now);
+
 /* dst (rows, size) = the rows of input desc->input in the block, as rt_rows_fill makes them: from raw rows of any type
  * (ids become int32), in the views and the mixture that the record tells, or as they are where now->x has them. Rows
  * behind now->rows are 0. desc lies in device memory, so that it may change between steps; size (elements of a row) is

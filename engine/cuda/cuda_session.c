@@ -38,6 +38,7 @@ typedef struct {
     rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
     void *row_lists[RT_MAX_INPUTS];    /* device: mul, add, pick of an input */
     uint64_t number;                   /* of steps that were queued */
+    rt_cuda_held held;                 /* rows NULL: none are held */
     /* training */
     rt_cuda_result *result, *results;  /* device (RESULTS); pinned host (RESULTS) */
     uint64_t told;
@@ -232,6 +233,20 @@ static rt_status remember(session *s, int i, const rt_row_desc *d)
                          "copying an input's description");
 }
 
+/* The data's rows stay on the card where a quarter of what is free holds them: they are copied once. */
+static rt_status hold_rows(session *s)
+{
+    size_t available = 0, all = 0;
+    uint64_t rows = s->spec.data_rows;
+    if (!s->spec.train || !s->spec.rows || !rows || rows > UINT32_MAX || !s->row_bytes) return RT_OK;
+    CHECK(s, cudaMemGetInfo(&available, &all), "asking for free device memory");
+    if (rows > available / 4 / s->row_bytes) return RT_OK;
+    s->held.seen = calloc((size_t)(rows + 63) / 64, sizeof *s->held.seen);
+    if (!s->held.seen) return rt_fail(RT_RUN, "out of memory");
+    s->held.count = rows;
+    return take(s, &s->held.rows, (size_t)rows * s->row_bytes);
+}
+
 /* How rows of data are laid out and normalised, which may change between two steps. */
 static rt_status look_at_rows(session *s)
 {
@@ -275,6 +290,7 @@ static rt_status emit(session *s, int rows)
     rt_cuda_emit e = emit_of(s, rows);
     rt_cuda_plan_begin(&e);
     rt_k_take(s->stream, s->now, s->ring, s->block_bytes, BLOCKS, s->count);
+    if (s->held.rows) rt_k_hold(s->stream, s->row_bytes, rows, s->now);
     for (int i = 0; i < e.graph->inputs; i++)
         rt_k_rows(s->stream, rt_cuda_value(&e, e.graph->input[i]), s->rows + i, rt_cuda_size(&e, e.graph->input[i]),
                   rows, s->now);
@@ -325,7 +341,8 @@ static rt_status launch(session *s, const rt_step *step)
     int slot = (int)(s->number % BLOCKS);
     char *block = s->block + (size_t)slot * s->block_bytes;
     CHECK(s, cudaEventSynchronize(s->done[slot]), "waiting for a step");
-    rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step);
+    size_t bytes = rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step,
+                                      s->held.rows ? &s->held : NULL);
     rt_cuda_now *now = (rt_cuda_now *)(void *)block;
     now->number = ++s->number;
     if (s->spec.update && step->last) {
@@ -335,7 +352,7 @@ static rt_status launch(session *s, const rt_step *step)
         now->bias2 = (float)(1 - pow(u->beta2, t));
         now->ema = (float)(u->ema < (1 + t) / (10 + t) ? u->ema : (1 + t) / (10 + t));
     }
-    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, s->block_bytes, cudaMemcpyHostToDevice,
+    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, bytes, cudaMemcpyHostToDevice,
                              s->copies), "copying a batch");
     CHECK(s, cudaEventRecord(s->copied[slot], s->copies), "copying a batch");
     CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
@@ -505,7 +522,8 @@ static void end(rt_session *base)
     if (s->stream) cudaStreamSynchronize(s->stream);
     forget_graphs(s);
     rt_cuda_plan_free(s->plan);
-    void *device[] = {s->ring, s->count, s->now, s->rows, s->result, s->trouble, s->loss_rows, s->planes,
+    free(s->held.seen);
+    void *device[] = {s->ring, s->held.rows, s->count, s->now, s->rows, s->result, s->trouble, s->loss_rows, s->planes,
                       s->update_block, s->update.work, s->update.ticket};
     void *pinned[] = {s->block, s->results};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
@@ -591,6 +609,7 @@ static rt_status make(session *s)
     CHECK(s, cudaMemsetAsync(s->count, 0, sizeof *s->count, s->stream), "clearing device memory");
     RT_TRY(s->spec.train ? set_training(s) : set_inference(s));
     RT_TRY(look_at_rows(s));
+    RT_TRY(hold_rows(s));
     cudaGraphExec_t exec;
     RT_TRY(find_graph(s, s->spec.batch, &exec));
     return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "making a session");

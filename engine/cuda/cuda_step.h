@@ -29,7 +29,9 @@ typedef struct rt_cuda_now {
     int rows;                          /* rows that there are; those behind them are 0 */
     int total;                         /* losses are divided by it */
     /* the feed */
-    uint64_t raw, row_bytes;           /* raw rows, one behind the other */
+    uint64_t raw, row_bytes;           /* raw rows, one behind the other; 0: all of them are held */
+    char *held;                        /* device memory: rows of the data set that came before; NULL: none are held */
+    uint64_t where;                    /* uint32: which of those each raw row is, or becomes; 0: none */
     uint64_t x[RT_MAX_INPUTS];         /* or rows that are floats already (rows, input) */
     uint64_t draw[RT_MAX_INPUTS];      /* rt_view_draw of each raw row; 0: rows as they are */
     uint64_t partner;                  /* int32 (B): which raw row each is mixed with; 0: no mixture */

@@ -48,11 +48,13 @@ RT_DEVICE int32_t as_id(double v) { return v >= 0 && v <= 2147483647.0 && v == f
 template <class T> struct raw_rows {
     const char *first;
     size_t row_bytes;
+    const uint32_t *where;             /* of the rows that are held; NULL: they lie in the block */
     const int *pick;
     bool aligned;
     __device__ T get(int row, size_t j) const
     {
-        const char *at = first + (size_t)row * row_bytes + (pick ? (size_t)pick[j] : j) * sizeof(T);
+        size_t r = where ? where[row] : (size_t)row;
+        const char *at = first + r * row_bytes + (pick ? (size_t)pick[j] : j) * sizeof(T);
         if constexpr (sizeof(T) > 1) {
             if (!aligned) {
                 T v;
@@ -93,6 +95,23 @@ template <class T> RT_DEVICE void put(T *row, size_t size, size_t first, const T
 
 /* ---- rows ---- */
 
+/* Raw rows of the block to where they are held from then on, a word a thread where rows are whole words. */
+__global__ void __launch_bounds__(THREADS) k_hold(const rt_cuda_now *now)
+{
+    if (!now->raw || !now->where) return;
+    size_t bytes = (size_t)now->row_bytes;
+    const uint32_t *where = (const uint32_t *)(now->block + now->where);
+    for (int r = (int)blockIdx.y; r < now->rows; r += (int)gridDim.y) {
+        const char *from = now->block + now->raw + (size_t)r * bytes;
+        char *to = now->held + where[r] * bytes;
+        size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, step = (size_t)gridDim.x * THREADS;
+        if (bytes % 4 == 0)
+            for (; i < bytes / 4; i += step) ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
+        else
+            for (; i < bytes; i += step) to[i] = from[i];
+    }
+}
+
 struct feed_rows {
     rt_cuda_rows in;
     const rt_cuda_now *now;
@@ -100,6 +119,7 @@ struct feed_rows {
     size_t size;
     int rows, there;                   /* of dst; of those, that are in the block */
     const char *raw;
+    const uint32_t *where;
     const rt_view_draw *draw;          /* NULL: rows as they are */
     const int *partner;
 };
@@ -149,7 +169,7 @@ RT_DEVICE void values(float (&x)[FOUR], const feed_rows &f, const raw_rows<T> &r
 
 template <class T> RT_DEVICE void fill(const feed_rows &f)
 {
-    raw_rows<T> raw = {f.raw, (size_t)f.now->row_bytes, f.in.pick,
+    raw_rows<T> raw = {f.raw, (size_t)f.now->row_bytes, f.where, f.in.pick,
                        ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % sizeof(T) == 0};
     span s = own_span();
     for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
@@ -179,7 +199,8 @@ RT_DEVICE void fill_bytes(const feed_rows &f)
     for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
         float x[FOUR] = {0, 0, 0, 0};
         unsigned ch = channels == 1 ? 0 : (unsigned)(s.first % channels);
-        uint32_t four = r < f.there ? *(const uint32_t *)(f.raw + (size_t)r * (size_t)f.now->row_bytes + s.first) : 0;
+        size_t from = f.where && r < f.there ? f.where[r] : (size_t)r;
+        uint32_t four = r < f.there ? *(const uint32_t *)(f.raw + from * (size_t)f.now->row_bytes + s.first) : 0;
         RT_UNROLL
         for (int i = 0; i < FOUR; i++) {
             if (r < f.there) x[i] = ((float)(four >> 8 * i & 255u) + f.in.add[ch]) * f.in.mul[ch];
@@ -205,9 +226,13 @@ RT_DEVICE void copy(const feed_rows &f, const float *from)
 __global__ void __launch_bounds__(THREADS, 2)
     k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now)
 {
-    feed_rows f = {*desc, now, dst, size, rows, now->rows < rows ? now->rows : rows, nullptr, nullptr, nullptr};
+    feed_rows f = {*desc, now, dst, size, rows, now->rows < rows ? now->rows : rows};
     if (now->x[f.in.input]) return copy(f, (const float *)(now->block + now->x[f.in.input]));
     f.raw = now->block + now->raw + f.in.at;
+    if (now->where) {
+        f.raw = now->held + f.in.at;
+        f.where = (const uint32_t *)(now->block + now->where);
+    }
     if (now->draw[f.in.input]) f.draw = (const rt_view_draw *)(now->block + now->draw[f.in.input]);
     if (now->partner) f.partner = (const int *)(now->block + now->partner);
     if (plain_bytes(f)) return fill_bytes(f);
@@ -233,6 +258,13 @@ extern "C" void rt_k_take(cudaStream_t stream, rt_cuda_now *fixed, const char *r
                           unsigned long long *count)
 {
     RT_LAUNCH(k_take, dim3(1), dim3(THREADS), 0, stream, fixed, ring, block_bytes, blocks, count);
+}
+
+extern "C" void rt_k_hold(cudaStream_t stream, size_t row_bytes, int rows, const rt_cuda_now *now)
+{
+    size_t words = row_bytes % 4 ? row_bytes : row_bytes / 4, across = (words + THREADS - 1) / THREADS;
+    dim3 grid((unsigned)(across < 64 ? across : 64), (unsigned)(rows < 65535 ? rows : 65535));
+    RT_LAUNCH(k_hold, grid, dim3(THREADS), 0, stream, now);
 }
 
 extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
