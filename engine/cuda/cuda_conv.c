@@ -1,5 +1,6 @@
 /* engine/cuda/cuda_conv.c - convolutions and transposed ones on a card; see engine/ops_conv.c, conv_launch.h. Those of
- * one pixel are products of matrices, but for the gradient of their weights, a sum over all pixels that is cut into parts.
+ * one pixel are products of matrices, but for the gradient of their weights, a sum over all pixels that is cut into
+ * parts.
  */
 #include "engine/cuda/conv_launch.h"
 #include "engine/cuda/cuda_ops.h"
@@ -9,8 +10,16 @@ typedef rt_conv_shape shape;
 
 static shape shape_of(const rt_window *w, int groups, const rt_shape *image, const rt_shape *out, int rows)
 {
-    shape s = {.rows = rows, .kh = w->kernel[0], .kw = w->kernel[1], .sh = w->stride[0], .sw = w->stride[1],
-               .dh = w->dilation[0], .dw = w->dilation[1], .pt = w->pad.side[0], .pl = w->pad.side[2], .groups = groups};
+    shape s = {.rows = rows,
+               .kh = w->kernel[0],
+               .kw = w->kernel[1],
+               .sh = w->stride[0],
+               .sw = w->stride[1],
+               .dh = w->dilation[0],
+               .dw = w->dilation[1],
+               .pt = w->pad.side[0],
+               .pl = w->pad.side[2],
+               .groups = groups};
     rt_shape_hwc(image, &s.h, &s.w, &s.c);
     rt_shape_hwc(out, &s.oh, &s.ow, &s.n);
     s.cg = s.c / groups;

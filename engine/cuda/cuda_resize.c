@@ -21,7 +21,8 @@ static size_t scratch(const rt_graph *g, const rt_node *n, int batch, int train)
 {
     shape s = shape_of(g, n, batch);
     (void)train;
-    return ((size_t)s.oh + (size_t)s.ow) * sizeof(rt_resize_pixel) + ((size_t)s.h + (size_t)s.w) * sizeof(rt_resize_users);
+    return ((size_t)s.oh + (size_t)s.ow) * sizeof(rt_resize_pixel) +
+           ((size_t)s.h + (size_t)s.w) * sizeof(rt_resize_users);
 }
 
 static rt_resize_tables tables_of(const rt_cuda_emit *e, const shape *s)

@@ -10,7 +10,7 @@ static inline rt_status rt_cuda_check_count(const rt_node *n, int rows, size_t a
 {
     size_t most = a > b ? a : b;
     if ((uint64_t)rows * most < (uint64_t)1 << 31) return RT_OK;
-    return rt_fail(RT_RUN, "%s: %d rows of %zu values are more than a card counts: use a batch of %zu rows at most", n->name,
-                   rows, most, (((size_t)1 << 31) - 1) / most);
+    return rt_fail(RT_RUN, "%s: %d rows of %zu values are more than a card counts: use a batch of %zu rows at most",
+                   n->name, rows, most, (((size_t)1 << 31) - 1) / most);
 }
 #endif
