@@ -15,7 +15,7 @@
 #include "teacher/spec.h"
 
 enum { RT_EVAL_MODELS = 32, RT_EVAL_NAME = 96, RT_EVAL_CONFUSION = 256 };
-enum { RT_EVAL_BATCH = 256 };          /* rows in the pass over the data */
+enum { RT_EVAL_BATCH = 1024 };         /* rows in the pass over the data: what fills a card, as labels do */
 
 /* What is counted of one head's answers. What metrics of order need, and the errors of rows that are compared in pairs,
  * grow with the rows; nothing else does. */

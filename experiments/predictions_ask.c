@@ -12,7 +12,7 @@
 #include "engine/version.h"
 #include "experiments/predictions_parts.h"
 
-enum { BLOCK = 256, STATISTICS = 4 };
+enum { BLOCK = 1024, STATISTICS = 4 };
 static const char *const statistic[STATISTICS] = {"input.mean", "input.deviation", "input.min", "input.max"};
 
 int rt_predictions_statistic(const char *name)

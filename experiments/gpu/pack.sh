@@ -3,7 +3,7 @@
 # tests of the backend, all libraries that they load but those of the C library, and the files of the comparison with PyTorch.
 #
 # Such a machine often has a driver, CUDA's libraries and PyTorch, and none of HDF5, cJSON, libcsv or OpenBLAS. So it is built here, with
-#     cmake -S . -B build-gpu -DRETORT_CUDA=on && cmake --build build-gpu -j
+#     cmake -S . -B build-gpu -DRETORT_CUDA=on && cmake --build build-gpu -j --target retort card_tests
 # carried as one file of some 20 MB beside check.sh, and there run as   sh .gpu/check.sh FOLDER
 # The C library there must not be older than the one here. cuBLASLt is not packed: it comes from the CUDA that is there.
 set -e
