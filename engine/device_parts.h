@@ -14,6 +14,7 @@ typedef struct {
     rt_status (*check)(const void *card, rt_precision);
     void (*family)(const void *card, rt_precision, char text[RT_FAMILY_TEXT]);
     rt_status (*session)(rt_session **, const rt_session_spec *, rt_device *);
+    rt_status (*takes)(const void *card, const rt_session_spec *);       /* rt_session_check; NULL: everything */
     int (*has)(int op);                                  /* rt_device_operator */
     int micro;                                           /* rt_device_micro */
 } rt_device_kind;

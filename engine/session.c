@@ -12,6 +12,9 @@ rt_status rt_session_new(rt_session **out, const rt_session_spec *spec, rt_devic
     return d->kind ? d->kind->session(out, spec, d) : rt_session_cpu(out, spec, d->pool);
 }
 
+rt_status rt_session_check(const rt_session_spec *spec, const rt_device *d)
+{ return d->kind && d->kind->takes ? d->kind->takes(d->card, spec) : RT_OK; }
+
 void rt_session_free(rt_session *s)
 {
     if (s) s->kind->end(s);

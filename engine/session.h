@@ -73,6 +73,9 @@ typedef struct rt_session rt_session;
 /* RT_RUN when out of memory. RT_USAGE with their names when the device lacks operators of the graph. */
 rt_status rt_session_new(rt_session **, const rt_session_spec *, rt_device *);
 void rt_session_free(rt_session *);
+/* Whether the device has what the graph needs, as far as that is known before anything is taken: RT_USAGE as of
+ * rt_session_new. */
+rt_status rt_session_check(const rt_session_spec *, const rt_device *);
 
 /* The buffer, where the host sees it, and in *floats (may be NULL) its size; NULL where the session has none. Belongs
  * to the session. On the CPU it is the buffer itself; a card's is brought by rt_session_read and taken by

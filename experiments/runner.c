@@ -206,7 +206,7 @@ static rt_status check_device(const experiment *x, const step *s, cJSON *with)
     const char *of = section[s->action];
     cJSON *keys = of && *of ? cJSON_GetObjectItemCaseSensitive(with, of) : with;
     if (!computes(s)) return RT_OK;
-    if (s->action == TRAIN && cJSON_HasObjectItem(with, "quant")) RT_TRY(rt_train_check_quant(x->device));
+    if (s->action == TRAIN) RT_TRY(rt_train_check_device(with, x->device));
     if (!cJSON_HasObjectItem(keys, "precision")) return RT_OK;
     rt_cfg c = rt_cfg_begin(keys, of && *of ? of : "");
     rt_status st = rt_device_check_precision(x->device, rt_precision_read(&c));

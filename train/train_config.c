@@ -195,6 +195,26 @@ rt_status rt_train_check(cJSON *config)
     return st;
 }
 
+rt_status rt_train_check_device(const cJSON *config, const rt_device *d)
+{
+    static const rt_loss_batch none = {.config = {.task = RT_TASK_REAL}};
+    cJSON *arch = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(config, "model"), 1);
+    rt_status st = cJSON_HasObjectItem(config, "quant") ? rt_train_check_quant(d) : RT_OK;
+    rt_model *m = NULL;
+    if (!st && arch && !rt_device_is_cpu(d)) st = rt_model_new(&m, arch, 1);
+    if (m) {
+        rt_session_spec spec = {.graph = m->graph, .batch = 1, .train = 1, .losses = m->heads};
+        for (int h = 0; h < m->heads; h++) {
+            spec.loss[h].tensor = m->head[h].tensor;
+            spec.loss[h].batch = &none;
+        }
+        st = rt_session_check(&spec, d);
+    }
+    rt_model_free(m);
+    cJSON_Delete(arch);
+    return st;
+}
+
 static void drop(cJSON *from, const char *const *key)
 {
     for (; *key; key++) cJSON_DeleteItemFromObjectCaseSensitive(from, *key);

@@ -27,6 +27,9 @@ rt_status rt_train(cJSON *config, const rt_train_options *, cJSON **result);
 
 /* RT_USAGE when the device has no quantized kernels, which "quant" needs. */
 rt_status rt_train_check_quant(const rt_device *);
+/* What a configuration that was checked asks of the device, as far as it is known before data is touched: quantized
+ * kernels, and operators of its "model". RT_USAGE when the device lacks some. */
+rt_status rt_train_check_device(const cJSON *config, const rt_device *);
 
 /* Reads and checks a configuration without touching data: the errors a user should see before an experiment starts. */
 rt_status rt_train_check(cJSON *config);

@@ -173,5 +173,6 @@ const rt_device_kind rt_cuda_device = {.name = "cuda",
                                        .check = check,
                                        .family = family,
                                        .session = rt_session_cuda,
+                                       .takes = rt_session_cuda_takes,
                                        .has = has,
                                        .micro = MICRO};

@@ -19,4 +19,5 @@ rt_status rt_cuda_check(const rt_cuda_card *, cudaError_t, const char *what);
 
 /* engine/cuda/cuda_session.c */
 rt_status rt_session_cuda(rt_session **, const rt_session_spec *, rt_device *);
+rt_status rt_session_cuda_takes(const void *card, const rt_session_spec *);
 #endif

@@ -615,6 +615,14 @@ static rt_status make(session *s)
     return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "making a session");
 }
 
+rt_status rt_session_cuda_takes(const void *card, const rt_session_spec *spec)
+{
+    rt_cuda_plan *p;
+    RT_TRY(rt_cuda_plan_new(&p, spec, card));
+    rt_cuda_plan_free(p);
+    return RT_OK;
+}
+
 rt_status rt_session_cuda(rt_session **out, const rt_session_spec *spec, rt_device *device)
 {
     *out = NULL;

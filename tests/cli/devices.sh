@@ -28,10 +28,13 @@ for c in import quantize export verify; do
     grep -q cuda err.txt && fail "$c looks at RETORT_DEVICE: $(cat err.txt)"
 done
 for shell in bash zsh fish; do
-    "$retort" help completion $shell | grep -q -e "-l device\|--device" || fail "$shell completes no --device"
+    "$retort" help completion $shell > help.txt
+    grep -q -e "-l device\|--device" help.txt || fail "$shell completes no --device"
 done
-"$retort" help man train | grep -q '\\-\\-device' || fail "no --device in the manual page"
-"$retort" help man | grep -q RETORT_DEVICE || fail "no RETORT_DEVICE in the manual page"
+"$retort" help man train > help.txt
+grep -q '\\-\\-device' help.txt || fail "no --device in the manual page"
+"$retort" help man > help.txt
+grep -q RETORT_DEVICE help.txt || fail "no RETORT_DEVICE in the manual page"
 expect 0 "--json --quiet --device --threads" "$retort" train --help
 
 make_data 300 band.h5

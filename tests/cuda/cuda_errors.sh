@@ -64,6 +64,14 @@ expect 2 "q.h5: is quantized" "$retort" bench q.h5 --infer --device cuda
 [ ! -e A.h5 ] && [ ! -e A/run.json ] && [ ! -e E/evaluation.json ] || fail "what was refused left something: $(ls A E)"
 expect 2 "--kernels chooses among those of the CPU" "$retort" train t.json --out A --device cuda --kernels scalar
 
+# An experiment is refused before its first step.
+printf '{"out": "runs", "steps": [{"name": "a", "do": "import", "with": {"input": "band.csv", "label": "-1"}}, {"name": "b", "do": "train", "with": %s}]}' \
+    "$(cat att.json)" > x.json
+expect 2 "step 'b': cards cannot compute these layers: attention2 (attention), lstm3 (lstm)" "$retort" run x.json --device cuda --quiet
+sed 's/"train": {"epochs": 1}/"quant": {}/; s/"layers": .*}\]}/"layers": [{"op": "flatten"}, {"op": "dense", "out": 3}]}/' x.json > y.json
+expect 2 "step 'b': quant: cuda:0 has no quantized kernels" "$retort" run y.json --device cuda --quiet
+[ ! -e runs/a.h5 ] || fail "the step before it ran"
+
 # Memory: what is needed and free, before the first step; and a batch that fits.
 with MEMORY=1000000 4 "memory" "$retort" train t.json --out A --device cuda train.batch=128 'model={"input": [64], "classes": 3, "family": "mlp", "width": 512, "depth": 2}'
 grep -qE 'need|takes' err.txt && grep -q free err.txt || fail "needed and free: $(cat err.txt)"
