@@ -202,7 +202,8 @@ static int same_rows(const rt_row_desc *a, const rt_row_desc *b)
     return a->size == b->size && a->type == b->type && a->at == b->at && a->bytes == b->bytes && a->ids == b->ids &&
            a->channels == b->channels && rt_shape_equal(&a->shape, &b->shape) &&
            same_list(a->mul, b->mul, c * sizeof(float)) && same_list(a->add, b->add, c * sizeof(float)) &&
-           same_list(a->pick, b->pick, b->size * sizeof(int));
+           same_list(a->pick, b->pick, b->size * sizeof(int)) &&
+           !memcmp(&a->resize, &b->resize, sizeof a->resize);
 }
 
 /* What remains of a description when the one that it was made of has gone: the lists in one piece of memory. */
@@ -227,7 +228,7 @@ static rt_status remember(session *s, int i, const rt_row_desc *d)
     char *base = s->row_lists[i];
     rt_cuda_rows rows = {.at = d->at, .size = d->size, .type = (int)d->type, .channels = d->channels, .ids = d->ids,
                          .input = i, .mul = (const float *)(void *)base, .add = (const float *)(void *)(base + c),
-                         .pick = n ? (const int *)(void *)(base + 2 * c) : NULL};
+                         .pick = n ? (const int *)(void *)(base + 2 * c) : NULL, .resize = d->resize};
     rt_shape_hwc(&d->shape, &rows.h, &rows.w, &rows.c);
     return rt_cuda_check(s->card, cudaMemcpy(s->rows + i, &rows, sizeof rows, cudaMemcpyHostToDevice),
                          "copying an input's description");

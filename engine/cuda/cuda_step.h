@@ -64,5 +64,6 @@ typedef struct {
     int channels, h, w, c, ids, input;
     const float *mul, *add;            /* (channels) */
     const int *pick;                   /* (size) or NULL */
+    rt_resize resize;
 } rt_cuda_rows;
 #endif

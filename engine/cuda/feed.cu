@@ -124,52 +124,80 @@ struct feed_rows {
     const int *partner;
 };
 
-/* Element j, on channel ch, of raw row i, normalised. */
-template <class T> RT_DEVICE float plain(const feed_rows &f, const raw_rows<T> &raw, int i, size_t j, int ch)
+/* An element of the output: its number; where images are moved, its pixel, too; on channel ch of the normalisation. */
+struct element {
+    size_t j;
+    int y, x;
+    unsigned k, ch;
+};
+
+/* The raw value of pixel (y, x) of row i's image in its view; what is erased is the mean. */
+template <class T>
+RT_DEVICE float seen(const feed_rows &f, const raw_rows<T> &raw, int i, int y, int x, const element &e)
 {
-    return (as_float(raw.get(i, j)) + f.in.add[ch]) * f.in.mul[ch];
+    bool resized = f.in.resize.from_h != 0;
+    int h = resized ? f.in.resize.from_h : f.in.h, w = resized ? f.in.resize.from_w : f.in.w;
+    if (f.draw) {
+        rt_view_draw d = f.draw[i];
+        if (y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew) return -f.in.add[e.ch];
+        y += d.dy;
+        x = (d.flip ? w - 1 - x : x) + d.dx;
+        if (y < 0 || y >= h || x < 0 || x >= w) return 0;
+    }
+    return as_float(raw.get(i, ((size_t)y * (size_t)w + (size_t)x) * (size_t)f.in.c + e.k));
 }
 
-/* The same in its view: pixel (y, x), channel k of the image. */
-template <class T>
-RT_DEVICE float viewed(const feed_rows &f, const raw_rows<T> &raw, int i, int y, int x, int k, int ch)
+/* Where pixel i of a side of `out`, made of `in` ones, lies: between a and b, t of the way. */
+struct between {
+    int a, b;
+    float t;
+};
+RT_DEVICE between placed(int i, int in, int out)
 {
-    rt_view_draw d = f.draw[i];
-    if (y >= d.ey && y < d.ey + d.eh && x >= d.ex && x < d.ex + d.ew) return 0;
-    int sy = y + d.dy, sx = (d.flip ? f.in.w - 1 - x : x) + d.dx;
-    float value = 0;
-    if (sy >= 0 && sy < f.in.h && sx >= 0 && sx < f.in.w)
-        value = as_float(raw.get(i, ((size_t)sy * (size_t)f.in.w + (size_t)sx) * (size_t)f.in.c + (size_t)k));
-    return (value + f.in.add[ch]) * f.in.mul[ch];
+    float s = fmaxf((float)in / (float)out * ((float)i + 0.5f) - 0.5f, 0.0f);
+    between p = {(int)s < in - 1 ? (int)s : in - 1, 0, 0};
+    p.b = p.a + (p.a < in - 1);
+    p.t = s - (float)p.a;
+    return p;
+}
+template <class T> RT_DEVICE float resized(const feed_rows &f, const raw_rows<T> &raw, int i, const element &e)
+{
+    const rt_resize &z = f.in.resize;
+    between y = placed(e.y + z.top, z.from_h, z.to_h), x = placed(e.x + z.left, z.from_w, z.to_w);
+    float a = (1 - x.t) * seen(f, raw, i, y.a, x.a, e) + x.t * seen(f, raw, i, y.a, x.b, e),
+          b = (1 - x.t) * seen(f, raw, i, y.b, x.a, e) + x.t * seen(f, raw, i, y.b, x.b, e);
+    return (1 - y.t) * a + y.t * b;
+}
+
+/* An element of raw row i, normalised. */
+template <class T> RT_DEVICE float normal(const feed_rows &f, const raw_rows<T> &raw, int i, const element &e)
+{
+    float v;
+    if (f.in.resize.from_h) v = resized(f, raw, i, e);
+    else if (f.draw) v = seen(f, raw, i, e.y, e.x, e);
+    else v = as_float(raw.get(i, e.j));
+    return (v + f.in.add[e.ch]) * f.in.mul[e.ch];
 }
 
 /* FOUR elements of row r from `first` on. */
 template <class T>
 RT_DEVICE void values(float (&x)[FOUR], const feed_rows &f, const raw_rows<T> &raw, int r, size_t first)
 {
-    unsigned channels = (unsigned)f.in.channels, ch = channels == 1 ? 0 : (unsigned)(first % channels);
-    unsigned c = (unsigned)f.in.c, pixel = f.draw ? (unsigned)first / c : 0, k = f.draw ? (unsigned)first % c : 0;
-    int px = f.draw ? (int)(pixel % (unsigned)f.in.w) : 0, py = f.draw ? (int)(pixel / (unsigned)f.in.w) : 0;
-    int other = f.partner ? f.partner[r] : -1;
-    float lambda = f.partner ? f.now->lambda : 1;
-    for (int i = 0; i < FOUR && first + (size_t)i < f.size; i++) {
-        size_t j = first + (size_t)i;
-        if (f.draw) {
-            x[i] = lambda * viewed(f, raw, r, py, px, (int)k, (int)ch);
-            if (other >= 0) x[i] += (1.0f - lambda) * viewed(f, raw, other, py, px, (int)k, (int)ch);
-            if (++k == c) k = 0, px++;
-            if (px == f.in.w) px = 0, py++;
-        } else {
-            x[i] = lambda * plain(f, raw, r, j, (int)ch);
-            if (other >= 0) x[i] += (1.0f - lambda) * plain(f, raw, other, j, (int)ch);
-        }
-        if (++ch == channels) ch = 0;
+    unsigned channels = (unsigned)f.in.channels, c = (unsigned)f.in.c, pixel = (unsigned)first / c;
+    element e = {first, (int)(pixel / (unsigned)f.in.w), (int)(pixel % (unsigned)f.in.w), (unsigned)first % c,
+                 channels == 1 ? 0 : (unsigned)(first % channels)};
+    for (int i = 0; i < FOUR && e.j < f.size; i++, e.j++) {
+        x[i] = normal(f, raw, r, e);
+        if (f.partner) x[i] = f.now->lambda * x[i] + (1.0f - f.now->lambda) * normal(f, raw, f.partner[r], e);
+        if (++e.ch == channels) e.ch = 0;
+        if (++e.k == c) e.k = 0, e.x++;
+        if (e.x == f.in.w) e.x = 0, e.y++;
     }
 }
 
 template <class T> RT_DEVICE void fill(const feed_rows &f)
 {
-    raw_rows<T> raw = {f.raw, (size_t)f.now->row_bytes, f.where, f.in.pick,
+    raw_rows<T> raw = {f.raw, (size_t)f.now->row_bytes, f.where, f.in.resize.from_h ? nullptr : f.in.pick,
                        ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % sizeof(T) == 0};
     span s = own_span();
     for (int r = s.row; r < f.rows && s.first < f.size; r += s.step) {
@@ -189,8 +217,8 @@ template <class T> RT_DEVICE void fill(const feed_rows &f)
 /* Bytes as they are, four at a time. */
 RT_DEVICE bool plain_bytes(const feed_rows &f)
 {
-    return f.in.type == RT_U8 && !f.in.ids && !f.in.pick && !f.draw && !f.partner && f.size % FOUR == 0 &&
-           ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % FOUR == 0;
+    return f.in.type == RT_U8 && !f.in.ids && !f.in.pick && !f.draw && !f.partner && !f.in.resize.from_h &&
+           f.size % FOUR == 0 && ((uintptr_t)f.raw | (uintptr_t)f.now->row_bytes) % FOUR == 0;
 }
 RT_DEVICE void fill_bytes(const feed_rows &f)
 {

@@ -47,6 +47,7 @@ typedef struct {
     int channels, pick, ids, rows, there;
     rt_view_desc view;
     int mixed;
+    rt_resize resize;
 } scene;
 
 static uint32_t word(uint32_t i, uint32_t lane)
@@ -78,12 +79,14 @@ static void element(char *to, rt_dtype type, uint32_t i)
 static void check(const scene *c)
 {
     size_t size = rt_shape_count(&c->shape), of = rt_dtype_size(c->type), wide = c->pick ? size + 5 : size;
+    const rt_resize *z = &c->resize;
+    if (z->from_h) wide = (size_t)(z->from_h * z->from_w * c->shape.dim[c->shape.rank - 1]);
     int rows = c->rows, pick[size], partner[rows], k = c->channels;
     float mul[k], add[k];
     uint64_t numbers[rows];
     rt_row_desc in = {.name = "x", .shape = c->shape, .size = size, .type = c->type, .at = c->at,
                       .bytes = c->at + wide * of + c->gap, .pick = c->pick ? pick : NULL, .channels = k, .mul = mul,
-                      .add = add, .ids = c->ids};
+                      .add = add, .ids = c->ids, .resize = *z};
     size_t bytes = (size_t)rows * in.bytes, floats = (size_t)rows * size;
     char *raw = malloc(bytes);
     memset(raw, 0x55, bytes);
@@ -99,7 +102,8 @@ static void check(const scene *c)
                  .partner = c->mixed ? partner : NULL, .lambda = c->mixed ? 0.7f : 1};
     float *want = malloc(floats * 4), *got = malloc(floats * 4), *first = malloc(floats * 4);
     rt_rows_fill(&in, &f, want, 0, rows);
-    rt_cuda_rows desc = {.at = in.at, .size = size, .type = in.type, .channels = k, .ids = c->ids, .input = 2};
+    rt_cuda_rows desc = {.at = in.at, .size = size, .type = in.type, .channels = k, .ids = c->ids, .input = 2,
+                         .resize = *z};
     rt_shape_hwc(&in.shape, &desc.h, &desc.w, &desc.c);
     desc.mul = card_put(mul, sizeof mul), desc.add = card_put(add, sizeof add);
     desc.pick = c->pick ? card_put(pick, sizeof pick) : NULL;
@@ -171,6 +175,26 @@ static void views(void **state)
             }
 }
 
+/* Images of another size, larger and smaller, cut out, as they are and in views. */
+static void resized(void **state)
+{
+    (void)state;
+    static const rt_shape shapes[] = {{3, {6, 7, 2}}, {3, {5, 8, 1}}, {3, {4, 4, 3}}};
+    static const rt_resize sizes[] = {{9, 11, 6, 8, 0, 0}, {3, 2, 8, 8, 1, 0}, {13, 5, 9, 10, 2, 1},
+                                       {1, 1, 6, 8, 0, 0}};
+    static const rt_view_desc views[] = {{0}, {.flip = 1}, {1, 2, 0.5, NULL}, {.erase = 1}};
+    static const rt_dtype types[] = {RT_U8, RT_F32, RT_U16};
+    for (int s = 0; s < 3; s++)
+        for (int z = 0; z < 4; z++)
+            for (int v = 0; v < 4; v++)
+                for (int mixed = 0; mixed < 2; mixed++) {
+                    scene c = {.shape = shapes[s], .type = types[(z + v) % 3], .at = v % 2 ? 4 : 0, .gap = z % 2,
+                               .channels = mixed ? shapes[s].dim[2] : 1, .rows = 7, .there = 6, .view = views[v],
+                               .mixed = mixed, .resize = sizes[z]};
+                    check(&c);
+                }
+}
+
 /* Whole bytes four at a time, on one, three and four channels, over more than a block of threads. */
 static void bytes(void **state)
 {
@@ -226,7 +250,8 @@ static void rows_in_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ring), cmocka_unit_test(every_type), cmocka_unit_test(views), cmocka_unit_test(bytes),
+        cmocka_unit_test(ring), cmocka_unit_test(every_type), cmocka_unit_test(views), cmocka_unit_test(resized),
+        cmocka_unit_test(bytes),
         cmocka_unit_test(many_rows), cmocka_unit_test(rows_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
