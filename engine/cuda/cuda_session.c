@@ -16,7 +16,7 @@
 #include "engine/cuda/cuda_update.h"
 #include "engine/update_blocks.h"
 
-enum { BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE };
+enum { BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE, SPARE = 2 << 20 /* bytes */ };
 
 typedef struct { int rows; cudaGraphExec_t exec; uint64_t used; } captured;
 
@@ -150,16 +150,23 @@ static rt_status set_update(session *s)
     return rt_cuda_check(s->card, cudaMemset(s->update.ticket, 0, sizeof(unsigned)), "clearing device memory");
 }
 
+/* Floats that losses work in. */
+static size_t planes_of(const rt_session_spec *spec)
+{
+    size_t planes = 0;
+    for (int i = 0; i < spec->losses; i++) {
+        int n = (int)rt_shape_count(&spec->graph->tensor[spec->loss[i].tensor].shape);
+        size_t own = rt_cuda_loss_planes(&spec->loss[i].batch->config, spec->batch, n);
+        if (own > planes) planes = own;
+    }
+    return planes;
+}
+
 static rt_status set_training(session *s)
 {
     const rt_cuda_trouble none = {0, ~0ull, ~0ull};
-    size_t planes = 0;
-    for (int i = 0; i < s->spec.losses; i++) {
-        s->loss[i] = s->spec.loss[i].batch->config;
-        int n = (int)rt_shape_count(&s->spec.graph->tensor[s->spec.loss[i].tensor].shape);
-        size_t own = rt_cuda_loss_planes(&s->loss[i], s->spec.batch, n);
-        if (own > planes) planes = own;
-    }
+    size_t planes = planes_of(&s->spec);
+    for (int i = 0; i < s->spec.losses; i++) s->loss[i] = s->spec.loss[i].batch->config;
     RT_TRY(take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
     RT_TRY(take(s, &s->planes, planes * sizeof(float)));
     RT_TRY(take(s, &s->result, RESULTS * sizeof *s->result));
@@ -553,7 +560,7 @@ static const rt_session_kind kind = {end, buffer, read_buffers, write_buffers, b
 
 /* ---- making one ---- */
 
-/* Bytes of device memory that a batch needs: activations, buffers, blocks. */
+/* Bytes of device memory that a batch needs: activations, buffers, blocks, losses, and what goes lost between them. */
 static rt_status need_of(const rt_session_spec *spec, const rt_cuda_card *card, size_t *need)
 {
     rt_cuda_plan *p;
@@ -564,6 +571,8 @@ static rt_status need_of(const rt_session_spec *spec, const rt_cuda_card *card, 
             BLOCKS * rt_cuda_block_bytes(spec, spec->graph, spec->rows ? spec->rows[0].bytes : 0);
     list_buffers(spec, floats, has);
     for (int i = 0; i < RT_BUFFERS; i++) *need += has[i] ? floats[i] * sizeof(float) : 0;
+    size_t planes = planes_of(spec);
+    *need += ((size_t)spec->losses * (size_t)spec->batch + planes) * sizeof(float) + SPARE;
     rt_cuda_plan_free(p);
     return RT_OK;
 }

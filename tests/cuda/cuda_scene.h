@@ -20,6 +20,8 @@ typedef struct {
     rt_update_desc update;         /* zeros: SGD with momentum 0.9 */
     float scale;                   /* of inputs; 0: 1 */
     int ids;                       /* inputs are ids below this; 0: floats */
+    double lr;                     /* 0: 0.05 */
+    int orders;                    /* of threads that are tried; 0: all 3 */
 } cuda_scene;
 
 static inline float scene_noise(uint32_t stream, uint32_t i)
@@ -117,7 +119,7 @@ static inline void scene_train(const cuda_scene *c, rt_model *m, rt_device *devi
         rt_step_result got;
         int n, last = t + 1 == c->steps, rows = last && c->rows ? c->rows : c->batch;
         rt_step step = {.rows = rows, .seed = 9, .epoch = 1, .step = (uint32_t)t, .first = 1, .last = 1, .summed = 1,
-                        .lr = 0.05};
+                        .lr = c->lr > 0 ? c->lr : 0.05};
         for (int i = 0; i < m->inputs; i++) step.x[i] = d->x[i];
         check_ok(rt_session_step(s, &step));
         check_ok(rt_session_results(s, 1, &got, 1, &n));
@@ -192,7 +194,8 @@ static inline void scene_check(const cuda_scene *c)
     check_ok(rt_device_set_precision(card, c->precision));
     scene_answer(c, m, cpu, &d, &want);
     if (c->steps) scene_train(c, m, cpu, &d, &want);
-    for (int order = 0; order < 3; order++) {
+    int orders = c->orders ? c->orders : 3;
+    for (int order = 0; order < orders; order++) {
         rt_emulated_order(order, 5);
         scene_answer(c, m, card, &d, &got[order]);
         if (c->steps) scene_train(c, m, card, &d, &got[order]);
@@ -200,9 +203,9 @@ static inline void scene_check(const cuda_scene *c)
     rt_emulated_order(RT_EMULATED_FORWARD, 0);
     scene_close("the answer", got[0].answers, want.answers, width, c->forward > 0 ? c->forward : 2e-5);
     for (int t = 0; t < c->steps; t++)
-        check_close("the loss", got[0].loss[t], want.loss[t], 1e-7, c->drift > 0 ? c->drift : 1e-4);
+        check_close("the loss", got[0].loss[t], want.loss[t], 1e-7, c->precision ? c->drift : 1e-4);
     if (c->steps) scene_fields(g, &got[0], &want, c);
-    for (int order = 1; order < 3; order++) {
+    for (int order = 1; order < orders; order++) {
         scene_same("the answer", got[order].answers, got[0].answers, width);
         if (!c->steps) continue;
         scene_same("gradients", got[order].grads, got[0].grads, g->grad_floats);
