@@ -58,6 +58,7 @@ typedef struct {
     float *output[RT_MAX_OUTPUTS];     /* pinned host */
     captured graph[GRAPHS];
     size_t bytes;                      /* of device memory */
+    size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */
 } session;
 
 static session *of(rt_session *s) { return (session *)(void *)s; }
@@ -328,6 +329,8 @@ static rt_status find_graph(session *s, int rows, cudaGraphExec_t *exec)
     rt_status st = emit(s, rows);
     cudaError_t ended = cudaStreamEndCapture(s->stream, &graph);
     if (!st) st = rt_cuda_check(s->card, ended, "capturing a step");
+    if (!st && rows == s->spec.batch)
+        st = rt_cuda_check(s->card, cudaGraphGetNodes(graph, NULL, &s->launches), "counting a step's launches");
     if (!st && to->exec) {
         st = rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "waiting for steps");
         cudaGraphExecDestroy(to->exec);
@@ -520,7 +523,15 @@ static rt_status set_inference(session *s)
 static size_t bytes(const rt_session *base) { return in(base)->bytes; }
 
 static void describe(const rt_session *base, void (*line)(void *, const char *), void *arg)
-{ rt_cuda_plan_describe(in(base)->plan, line, arg); }
+{
+    const session *s = in(base);
+    char text[160];
+    snprintf(text, sizeof text, "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
+             "rows and targets %.1f", s->launches, s->spec.batch, (double)s->bytes / 0x1p20, BLOCKS,
+             (double)(BLOCKS * s->block_bytes) / 0x1p20);
+    line(arg, text);
+    rt_cuda_plan_describe(s->plan, line, arg);
+}
 
 static void profile(rt_session *base, int on) { (void)base, (void)on; }
 
