@@ -30,7 +30,7 @@ cp "$root/experiments/peers/torch_models.py" "$root/experiments/gpu/speed.py" "$
 
 rm -rf "$out"
 mkdir -p "$out"
-tar -C "$work" -cf - . | xz -T0 -6 > "$out/gpu.tar.xz"
+tar -C "$work" -cf - . | gzip -9 > "$out/gpu.tar.gz"
 cp "$root/experiments/gpu/check.sh" "$out/"
 du -h "$out"/* | sed 's/^/packed: /'
 tests=$(find "$work/bin" -name 'test_card_*' | wc -l)
