@@ -1,7 +1,6 @@
-/* engine/cuda/cuda_conv.c - convolutions and transposed ones on a card; see engine/ops_conv.c, conv_launch.h. Those of
- * one pixel are products of matrices, but for the gradient of their weights, a sum over all pixels that is cut into
- * parts.
- */
+/* engine/cuda/cuda_conv.c - convolutions and transposed ones on a card; see engine/ops_conv.c, conv_launch.h. Large
+ * ones of one pixel are products of matrices, but for the gradient of their weights, a sum over all pixels that is cut
+ * into parts. */
 #include "engine/cuda/conv_launch.h"
 #include "engine/cuda/cuda_ops.h"
 #include "engine/cuda/cuda_size.h"
@@ -40,9 +39,13 @@ static shape transpose_of(const rt_graph *g, const rt_node *n, int rows)
     return shape_of(&a->window, a->groups, &g->tensor[n->out].shape, &g->tensor[n->in[0]].shape, rows);
 }
 
-static int is_point(const shape *s)
+/* One pixel sees one, and there are channels enough for cuBLASLt; fewer are as fast by our own kernels, on tensor cores
+ * from 8.0 on. */
+static int is_product(const shape *s)
 {
-    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->oh == s->h && s->ow == s->w;
+    enum { LIBRARY = 1 << 16 };
+    return s->kh == 1 && s->kw == 1 && s->sh == 1 && s->sw == 1 && s->groups == 1 && s->oh == s->h && s->ow == s->w &&
+           (int64_t)s->c * s->n >= LIBRARY;
 }
 
 static rt_status check(const rt_node *n, const shape *s)
@@ -61,7 +64,7 @@ static rt_conv_math math_of(const rt_cuda_emit *e)
 static rt_status run(rt_cuda_emit *e, const shape *s, float *y, const float *x, const float *w, const float *bias,
                      rt_act act, int add)
 {
-    if (is_point(s))
+    if (is_product(s))
         return rt_cuda_multiply(e, &(rt_cuda_product){.c = y, .a = x, .b = w, .m = (int)rt_conv_pixels(s), .n = s->n,
                                                       .k = s->c, .ldc = s->n, .lda = s->c, .ldb = s->n, .bias = bias,
                                                       .add = add, .act = act});
@@ -73,7 +76,7 @@ static rt_status run(rt_cuda_emit *e, const shape *s, float *y, const float *x, 
 static rt_status run_back(rt_cuda_emit *e, const shape *s, float *dx, const float *dy, const float *w,
                           const float *bias, int add)
 {
-    if (is_point(s))
+    if (is_product(s))
         return rt_cuda_multiply(e, &(rt_cuda_product){.c = dx, .a = dy, .b = w, .m = (int)rt_conv_pixels(s), .n = s->c,
                                                       .k = s->n, .ldc = s->c, .lda = s->n, .ldb = s->n, .trans_b = 1,
                                                       .bias = bias, .add = add});

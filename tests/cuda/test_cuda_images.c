@@ -21,6 +21,8 @@ static void convolutions(void **state)
     check(NET("[8, 9, 4]", CONV("8", "\"kernel\": 3, \"dilation\": 2, \"padding\": [2, 1, 0, 3]") RELU
                                CONV("16", "\"kernel\": 1, \"stride\": 2") ", {\"op\": \"global_avg_pool\"}, "
                                    "{\"op\": \"dense\", \"out\": 3}"));
+    check(NET("[2, 3, 8]", CONV("256", "\"kernel\": 1") RELU CONV("257", "\"kernel\": 1") RELU
+                               CONV("4", "\"kernel\": 2") HEAD));                     /* by the library */
     check(NET("[7, 6, 16]", CONV("24", "\"kernel\": 3, \"groups\": 2, \"padding\": 1") RELU
                                 CONV("6", "\"kernel\": 3, \"groups\": 3") HEAD));
 }

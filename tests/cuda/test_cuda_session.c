@@ -138,7 +138,8 @@ static void diverged(void **state)
 /* ---- rows of data ---- */
 
 enum { ROWS = 24, SIDE = 5, CHANNELS = 2, PIXELS = SIDE * SIDE * CHANNELS };
-#define IMAGE "{\"input\": [5, 5, 2], \"classes\": 3, \"layers\": [{\"op\": \"flatten\"}, {\"op\": \"dense\", \"out\": 3}]}"
+#define IMAGE \
+    "{\"input\": [5, 5, 2], \"classes\": 3, \"layers\": [{\"op\": \"flatten\"}, {\"op\": \"dense\", \"out\": 3}]}"
 
 /* Epochs of a feed with views and mixtures; from the second on the card is shown other bytes, which it must not read
  * where it holds the rows. */
@@ -238,10 +239,11 @@ static void any_place(void **state)
 static void lacking(void **state)
 {
     (void)state;
-    rt_model *m = scene_model("{\"input\": [4, 6], \"classes\": 3, \"layers\": [{\"op\": \"lstm\", \"name\": \"memory\", "
-                              "\"out\": 5}, {\"op\": \"attention\", \"name\": \"look\", \"heads\": 1, "
-                              "\"from\": [\"memory\", \"memory\", \"memory\"]}, {\"op\": \"flatten\"}, "
-                              "{\"op\": \"dense\", \"out\": 3}]}");
+    rt_model *m = scene_model(
+        "{\"input\": [4, 6], \"classes\": 3, \"layers\": [{\"op\": \"lstm\", \"name\": \"memory\", "
+        "\"out\": 5}, {\"op\": \"attention\", \"name\": \"look\", \"heads\": 1, "
+        "\"from\": [\"memory\", \"memory\", \"memory\"]}, {\"op\": \"flatten\"}, "
+        "{\"op\": \"dense\", \"out\": 3}]}");
     rt_session_spec spec = {.graph = m->graph, .batch = 2, .params = m->params, .states = m->states, .outputs = 1,
                             .output = {m->head[0].tensor}};
     rt_session *s;
@@ -333,7 +335,7 @@ static void failing_calls(void **state)
                     fail_msg("call %llu: '%s'", (unsigned long long)n, rt_error_message());
             }
             unsetenv("RETORT_EMULATE_FAIL");
-            if (!lost && rt_emulated_live() > 1)            /* the call that fails may be one that gives something back */
+            if (!lost && rt_emulated_live() > 1) /* the call that fails may be one that gives something back */
                 fail_msg("call %llu leaves %zu things: '%s'", (unsigned long long)n, rt_emulated_live(),
                          rt_error_message());
         }
