@@ -202,7 +202,7 @@ static rt_status take_ring(session *s)
 }
 
 static int same_list(const void *a, const void *b, size_t bytes)
-{ return (!a && !b) || (a && b && !memcmp(a, b, bytes)); }
+{ return !bytes || (!a && !b) || (a && b && !memcmp(a, b, bytes)); }
 
 static int same_rows(const rt_row_desc *a, const rt_row_desc *b)
 {
