@@ -526,9 +526,10 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
 {
     const session *s = in(base);
     char text[160];
-    snprintf(text, sizeof text, "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
-             "rows and targets %.1f", s->launches, s->spec.batch, (double)s->bytes / 0x1p20, BLOCKS,
-             (double)(BLOCKS * s->block_bytes) / 0x1p20);
+    snprintf(text, sizeof text,
+             "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
+             "rows and targets %.1f",
+             s->launches, s->spec.batch, (double)s->bytes / 0x1p20, BLOCKS, (double)(BLOCKS * s->block_bytes) / 0x1p20);
     line(arg, text);
     rt_cuda_plan_describe(s->plan, line, arg);
 }
