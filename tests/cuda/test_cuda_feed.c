@@ -48,6 +48,7 @@ typedef struct {
     rt_view_desc view;
     int mixed;
     rt_resize resize;
+    int held;                          /* the rows become the card's, and are then taken from there */
 } scene;
 
 static uint32_t word(uint32_t i, uint32_t lane)
@@ -108,12 +109,18 @@ static void check(const scene *c)
     desc.mul = card_put(mul, sizeof mul), desc.add = card_put(add, sizeof add);
     desc.pick = c->pick ? card_put(pick, sizeof pick) : NULL;
     rt_cuda_rows *on = card_put(&desc, sizeof desc);
-    for (int order = 0; order < ORDERS; order++) {
+    uint32_t where[rows];
+    for (int r = 0; r < rows; r++) where[r] = (uint32_t)((r * 5 + 2) % (rows + (rows % 5 == 0)));    /* all others */
+    char *held = c->held ? card_new(bytes + in.bytes) : NULL;
+    for (int turn = 0; turn < ORDERS * (1 + c->held); turn++) {
+        int order = turn / (1 + c->held);
         in_order(order);
         step_block s = block_new(1, c->there);
-        s.used += c->gap & 1;                         /* then nothing is aligned */
-        s.now.raw = block_add(&s, raw, bytes);
+        if (!c->held) s.used += c->gap & 1;           /* then nothing is aligned */
+        if (!c->held || turn % 2 == 0) s.now.raw = block_add(&s, raw, bytes);
         s.now.row_bytes = in.bytes;
+        s.now.held = held;
+        s.now.where = c->held ? block_add(&s, where, sizeof where) : 0;
         rt_view_draw draw[rows];
         for (int r = 0; r < c->there && rt_view_moves(&in, &f); r++) draw[r] = rt_view_of(&in, &f, r);
         if (rt_view_moves(&in, &f)) s.now.draw[2] = block_add(&s, draw, (size_t)c->there * sizeof *draw);
@@ -122,9 +129,10 @@ static void check(const scene *c)
         void *ring;
         rt_cuda_now *now = block_send(&s, &ring);
         float *dst = card_new(floats * 4);
+        if (c->held) rt_k_hold(0, in.bytes, rows, now);
         rt_k_rows(0, dst, on, size, rows, now);
         card_get(got, dst, floats * 4);
-        if (!order) memcpy(first, got, floats * 4);
+        if (!turn) memcpy(first, got, floats * 4);
         assert_memory_equal(first, got, floats * 4);
         for (size_t i = 0; i < floats; i++) {
             if (c->ids) assert_int_equal(((int32_t *)(void *)got)[i], ((int32_t *)(void *)want)[i]);
@@ -136,8 +144,8 @@ static void check(const scene *c)
         for (size_t i = 0; i < 3; i++) card_ok(cudaFree(all[i]));
     }
     in_order(0);
-    void *all[] = {(void *)desc.mul, (void *)desc.add, (void *)desc.pick, on};
-    for (size_t i = 0; i < 4; i++) card_ok(cudaFree(all[i]));
+    void *all[] = {(void *)desc.mul, (void *)desc.add, (void *)desc.pick, on, held};
+    for (size_t i = 0; i < 5; i++) card_ok(cudaFree(all[i]));
     free(raw);
     free(want);
     free(got);
@@ -193,6 +201,18 @@ static void resized(void **state)
                                .mixed = mixed, .resize = sizes[z]};
                     check(&c);
                 }
+}
+
+/* Rows that stay on the card from one step to the next, of whole words or not. */
+static void held(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 16; way++) {
+        scene c = {.shape = way & 1 ? (rt_shape){3, {5, 8, 1}} : (rt_shape){1, {way & 2 ? 70000 : 10}},
+                   .type = way & 4 ? RT_U8 : RT_U16, .at = way & 8 ? 4 : 0, .gap = way % 3, .channels = 1, .rows = 6,
+                   .there = 5, .view = {.flip = 1, .shift = 1}, .mixed = way / 2 % 2, .held = 1};
+        check(&c);
+    }
 }
 
 /* Whole bytes four at a time, on one, three and four channels, over more than a block of threads. */
@@ -251,7 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring), cmocka_unit_test(every_type), cmocka_unit_test(views), cmocka_unit_test(resized),
-        cmocka_unit_test(bytes),
+        cmocka_unit_test(held), cmocka_unit_test(bytes),
         cmocka_unit_test(many_rows), cmocka_unit_test(rows_in_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
