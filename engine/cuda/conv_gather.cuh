@@ -73,28 +73,28 @@ template <bool BACK> struct work {
     }
     __device__ int pixels(int rows) { return rows * y.count * x.count; }
 
-    /* Of pixel p: the first source pixel's row and column, the number of that pixel (it may lie outside), and of the
-     * target pixel, -1 where there is none. */
+    /* Of pixel p: the first source pixel's row and column, where that pixel's values begin (it may lie outside), and
+     * the number of the target pixel, -1 where there is none. */
     __device__ int4 place(int p, int rows)
     {
         const int of_row = y.count * x.count, outside = -(1 << 29);
         if (p >= pixels(rows)) return make_int4(outside, outside, 0, -1);
         int r = p / of_row, q = p - r * of_row, py = q / x.count, px = q - py * x.count,
             sy = py * y.mul + y.off, sx = px * x.mul + x.off;
-        return make_int4(sy, sx, (r * y.from + sy) * x.from + sx,
+        return make_int4(sy, sx, ((r * y.from + sy) * x.from + sx) * from_ld,
                          (r * y.to + py * y.apart + y.phase) * x.to + px * x.apart + x.phase);
     }
 };
 
 /* Where term k, of a thread's column of a tile, comes from. */
 struct term {
-    int ty, tx, channel, dy, dx, off, inside;
+    int ty, tx, channel, dy, dx, off, inside;          /* off: from the pixel's first value to this */
 
     template <bool BACK> __device__ void set(const work<BACK> &w)
     {
         inside = ty < w.y.taps;
         dy = ty * w.y.step, dx = tx * w.x.step;
-        off = dy * w.x.from + dx;
+        off = (dy * w.x.from + dx) * w.from_ld + w.group * w.depth + channel;
     }
     template <bool BACK> __device__ void begin(const work<BACK> &w, int k)
     {
@@ -136,7 +136,6 @@ template <int MATH, int P, int Q, bool BACK, bool VEC> struct reader {
     }
     __device__ void pixels(float *tile, const job &a, const work<BACK> &w, const int4 *place)
     {
-        const float *from = a.from + (ptrdiff_t)w.group * w.depth;
         RT_UNROLL_N(4)
         for (int i = 0; i < P / STEP; i++) {
             int r = line + i * STEP;
@@ -144,8 +143,7 @@ template <int MATH, int P, int Q, bool BACK, bool VEC> struct reader {
             RT_UNROLL
             for (int u = 0; u < COUNT; u++) {
                 bool in = t[u].reads(p, w.y.from, w.x.from);
-                const float *at = in ? from + (ptrdiff_t)(p.z + t[u].off) * w.from_ld + t[u].channel : a.from;
-                rt_copy_async(tile + left::at(r, k0 + u), at, VEC ? 16 : 4, in);
+                rt_copy_async(tile + left::at(r, k0 + u), a.from + (in ? p.z + t[u].off : 0), VEC ? 16 : 4, in);
             }
         }
     }

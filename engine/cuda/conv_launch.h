@@ -10,7 +10,8 @@
  * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products
  * of pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
  * channels, whatever the tile that it falls into. With a stride, `back` goes by classes of pixels that see the same
- * taps. The third is cut into parts along the pixels, by shape alone, that a second kernel adds up in their order. */
+ * taps. The third is cut into parts along the pixels, by shape alone, that a second kernel adds up in their order.
+ * A tensor has fewer than 2^31 values. */
 #ifndef RT_ENGINE_CUDA_CONV_LAUNCH_H
 #define RT_ENGINE_CUDA_CONV_LAUNCH_H
 

@@ -19,13 +19,14 @@ struct job {
     divider ow, oh;
 };
 
-/* One of a thread's rows of the weights: tap and channel. */
-struct row { int dy, dx, channel, inside; };
+/* One of a thread's rows of the weights: where its tap is, and how many values behind the first of a pixel of the image
+ * its channel's is. */
+struct row { int dy, dx, off, inside; };
 
 RT_DEVICE row row_of(const rt_conv_shape &s, int m, int rows)
 {
-    int tap = m / s.cg, ky = tap / s.kw;
-    return row{ky * s.dh - s.pt, (tap - ky * s.kw) * s.dw - s.pl, m - tap * s.cg, m < rows};
+    int tap = m / s.cg, ky = tap / s.kw, dy = ky * s.dh - s.pt, dx = (tap - ky * s.kw) * s.dw - s.pl;
+    return row{dy, dx, (dy * s.w + dx) * s.c + m - tap * s.cg, m < rows};
 }
 
 template <int MATH, int ROWS, int Q, bool VEC> struct reader {
@@ -49,12 +50,12 @@ template <int MATH, int ROWS, int Q, bool VEC> struct reader {
             int k = line + i * STEP, p = p0 + k;
             if (DEEP % STEP && k >= DEEP) continue;
             int l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
+            const int y0 = oy * s.sh, x0 = ox * s.sw, first = ((r * s.h + y0) * s.w + x0) * s.c + group * s.cg;
             RT_UNROLL
             for (int u = 0; u < COUNT; u++) {
-                int iy = oy * s.sh + t[u].dy, ix = ox * s.sw + t[u].dx;
-                bool in = t[u].inside && p < end && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w;
-                const float *at = a.x + (ptrdiff_t)((r * s.h + iy) * s.w + ix) * s.c + group * s.cg + t[u].channel;
-                rt_copy_async(tile + left::at(m0 + u, k), in ? at : a.x, VEC ? 16 : 4, in);
+                bool in = t[u].inside && p < end && (unsigned)(y0 + t[u].dy) < (unsigned)s.h &&
+                          (unsigned)(x0 + t[u].dx) < (unsigned)s.w;
+                rt_copy_async(tile + left::at(m0 + u, k), a.x + (in ? first + t[u].off : 0), VEC ? 16 : 4, in);
             }
         }
     }
@@ -201,14 +202,13 @@ __global__ void __launch_bounds__(THREADS) k_direct_weights(job a)
     const float *x = a.x + (n < s.n ? n / s.ng * s.cg : 0);
     for (int p = p0 + beside; p < end && n < s.n; p += BESIDE) {
         int l = quotient(p, a.ow), ox = p - l * s.ow, r = quotient(l, a.oh), oy = l - r * s.oh;
-        float g = a.dy[(ptrdiff_t)p * s.n + n];
+        const int y0 = oy * s.sh, x0 = ox * s.sw, first = ((r * s.h + y0) * s.w + x0) * s.c;
+        float g = a.dy[p * s.n + n];
         bias += g;
         RT_UNROLL
-        for (int i = 0; i < SUMS; i++) {
-            int iy = oy * s.sh + t[i].dy, ix = ox * s.sw + t[i].dx;
-            if (t[i].inside && (unsigned)iy < (unsigned)s.h && (unsigned)ix < (unsigned)s.w)
-                sum[i] = fmaf(x[(ptrdiff_t)((r * s.h + iy) * s.w + ix) * s.c + t[i].channel], g, sum[i]);
-        }
+        for (int i = 0; i < SUMS; i++)
+            if (t[i].inside && (unsigned)(y0 + t[i].dy) < (unsigned)s.h && (unsigned)(x0 + t[i].dx) < (unsigned)s.w)
+                sum[i] = fmaf(x[first + t[i].off], g, sum[i]);
     }
     RT_UNROLL
     for (int i = 0; i < SUMS; i++) sums[threadIdx.x][i] = sum[i];
