@@ -51,7 +51,7 @@ void rt_k_act_back(cudaStream_t, float *x, const float *y, int act, float slope,
 
 /* Norms of what lies together in a row: of `rows` rows of (px, ch), each of `groups` groups of ch / groups channels.
  * y = (x - mean) rstd gamma + beta; with rms y = x rstd gamma. `keep` (3, rows groups): the mean as a sum of two floats
- * and rstd. gamma and beta are (ch). */
+ * and rstd, for the backward pass; NULL: there is none. gamma and beta are (ch). */
 typedef struct {
     size_t rows;
     int px, ch, groups, rms;

@@ -14,7 +14,9 @@
     X(REDUCE_LOG_SUM, reduce) X(REDUCE_LOG_SUM_EXP, reduce) X(MATMUL, matmul) \
     X(CONV2D, conv) X(CONV1D, conv) X(CONV_TRANSPOSE2D, conv_transpose) X(CONV_TRANSPOSE1D, conv_transpose) \
     X(MAX_POOL, max_pool) X(AVG_POOL, avg_pool) X(GLOBAL_AVG_POOL, global_avg_pool) \
-    X(GLOBAL_MAX_POOL, global_max_pool) X(RESIZE, resize)
+    X(GLOBAL_MAX_POOL, global_max_pool) X(RESIZE, resize) \
+    X(BATCH_NORM, batch_norm) X(LAYER_NORM, layer_norm) X(RMS_NORM, rms_norm) X(GROUP_NORM, group_norm) X(LRN, lrn) \
+    X(SOFTMAX, softmax) X(LOG_SOFTMAX, log_softmax) X(EMBEDDING, embedding) X(POSITION, position)
 #define X(E, name) extern const rt_cuda_op rt_cuda_##name;
 OPS(X)
 #undef X

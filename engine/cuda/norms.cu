@@ -172,7 +172,7 @@ template <int N> __global__ void __launch_bounds__(32 * WARPS) k_row_warp(rt_row
         if (32 * k + lane < p.count) q = fmaf(v[k], v[k], q);
     }
     float rstd = 1.0f / sqrtf(warp_sum(q) / (float)p.count + n.eps);
-    if (lane == 0) n.keep[i] = mean, n.keep[all + i] = low, n.keep[2 * all + i] = rstd;
+    if (n.keep && lane == 0) n.keep[i] = mean, n.keep[all + i] = low, n.keep[2 * all + i] = rstd;
     RT_UNROLL
     for (int k = 0; k < N; k++) {
         if (32 * k + lane >= p.count) continue;
@@ -233,7 +233,7 @@ __global__ void __launch_bounds__(THREADS) k_row_block(rt_row_norm n, float *y, 
             q = fmaf(d, d, q);
         }
         float rstd = 1.0f / sqrtf(block_sum(q, part) / (float)p.count + n.eps);
-        if (t == 0) n.keep[i] = mean, n.keep[all + i] = low, n.keep[2 * all + i] = rstd;
+        if (n.keep && t == 0) n.keep[i] = mean, n.keep[all + i] = low, n.keep[2 * all + i] = rstd;
         RT_UNROLL_N(4)
         for (int k = t; k < p.count; k += THREADS) {
             int c = p.of(k);

@@ -1,0 +1,174 @@
+/* engine/cuda/cuda_norms.c - batch norm, layer norm, root mean square norm, group norm, local response norm on cards.
+ * See engine/ops_norm.c and engine/ops_group_norm.c for what they are. */
+#include "engine/cuda/cuda_columns.h"
+
+/* The last dimension, and what counts it in a row. */
+static size_t pixels(const rt_graph *g, const rt_node *n, int *ch)
+{
+    const rt_shape *s = &g->tensor[n->in[0]].shape;
+    *ch = s->dim[s->rank - 1];
+    return rt_shape_count(s) / (size_t)*ch;
+}
+
+/* ---- batch norm, training: two launches each way ---- */
+
+enum { GAMMA, BETA, RUNNING_MEAN, RUNNING_VARIANCE };    /* fields */
+
+static size_t keeps_bn(const rt_graph *g, const rt_node *n, int batch)
+{
+    int ch;
+    (void)batch;
+    pixels(g, n, &ch);
+    return (size_t)ch * RT_BN_COEFFICIENTS * sizeof(float);
+}
+
+static rt_batch_norm norm_of(const rt_cuda_emit *e, const rt_node *n)
+{
+    const rt_batch_norm_attr *a = RT_ATTR(n, rt_batch_norm_attr);
+    rt_batch_norm bn = {.coefficient = rt_cuda_kept(e, n), .gamma = rt_cuda_field(e, n, GAMMA),
+                        .beta = rt_cuda_field(e, n, BETA), .running_mean = rt_cuda_field(e, n, RUNNING_MEAN),
+                        .running_variance = rt_cuda_field(e, n, RUNNING_VARIANCE), .momentum = a->momentum,
+                        .eps = a->eps, .act = a->end.act};
+    if (e->trouble) {
+        bn.bad = &e->trouble->bad;
+        bn.number = &e->now->number;
+    }
+    return bn;
+}
+
+static rt_status forward_bn(rt_cuda_emit *e, const rt_node *n)
+{
+    int ch;
+    size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
+    const float *x = rt_cuda_value(e, n->in[0]);
+    float *y = rt_cuda_value(e, n->out);
+    rt_batch_norm bn = norm_of(e, n);
+    rt_columns sums, apply;
+    RT_ASSERT(e->train && bn.act <= RT_ACT_RELU6);
+    rt_cuda_columns(e, n, &sums, rows, ch, rt_cuda_aligned(x, bn.coefficient, NULL));
+    rt_k_batch_moments(e->stream, &sums, &bn, x);
+    rt_columns_of(&apply, rows, ch, rt_cuda_aligned(x, y, bn.coefficient), 0);
+    rt_k_batch_apply(e->stream, &apply, &bn, y, x);
+    return rt_cuda_launched(e, n);
+}
+
+static rt_status backward_bn(rt_cuda_emit *e, const rt_node *n)
+{
+    int ch, add;
+    size_t rows = pixels(e->graph, n, &ch) * (size_t)e->rows;
+    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, n);
+    rt_batch_norm bn = norm_of(e, n);
+    rt_columns g;
+    bn.dgamma = rt_cuda_field_grad(e, n, GAMMA, &bn.add_gamma);
+    bn.dbeta = rt_cuda_field_grad(e, n, BETA, &bn.add_beta);
+    rt_cuda_columns(e, n, &g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient));
+    rt_k_batch_sums(e->stream, &g, &bn, x, dy);
+    float *dx = rt_cuda_grad_into(e, n, 0, &add);
+    if (!dx) return rt_cuda_launched(e, n);
+    rt_columns_of(&g, rows, ch, rt_cuda_aligned(x, dy, bn.coefficient) && rt_cuda_aligned(dx, NULL, NULL), 0);
+    rt_k_batch_back(e->stream, &g, &bn, dx, add, x, dy);
+    return rt_cuda_launched(e, n);
+}
+
+const rt_cuda_op rt_cuda_batch_norm = {.keeps = keeps_bn, .forward = forward_bn, .backward = backward_bn};
+
+/* ---- norms within a row ---- */
+
+/* As groups of a row: a layer norm's row is a position. */
+static void shape_of(const rt_graph *g, const rt_node *n, int rows, rt_row_norm *norm)
+{
+    const rt_shape *s = &g->tensor[n->in[0]].shape;
+    size_t size = rt_shape_count(s);
+    if (n->op == RT_OP_GROUP_NORM) {
+        norm->ch = s->dim[s->rank - 1];
+        norm->px = (int)(size / (size_t)norm->ch);
+        norm->groups = RT_ATTR(n, rt_group_norm_attr)->groups;
+        norm->eps = RT_ATTR(n, rt_group_norm_attr)->eps;
+        norm->rows = (size_t)rows;
+        return;
+    }
+    norm->ch = norm->px = norm->groups = 1;
+    for (int i = s->rank - RT_ATTR(n, rt_layer_norm_attr)->dims; i < s->rank; i++) norm->ch *= s->dim[i];
+    norm->eps = RT_ATTR(n, rt_layer_norm_attr)->eps;
+    norm->rms = n->op == RT_OP_RMS_NORM;
+    norm->rows = size / (size_t)norm->ch * (size_t)rows;
+}
+
+static size_t keeps_rows(const rt_graph *g, const rt_node *n, int batch)
+{
+    rt_row_norm norm = {0};
+    shape_of(g, n, batch, &norm);
+    return norm.rows * (size_t)norm.groups * 3 * sizeof(float);
+}
+
+static rt_row_norm row_norm_of(const rt_cuda_emit *e, const rt_node *n)
+{
+    rt_row_norm norm = {.keep = e->train ? rt_cuda_kept(e, n) : NULL, .gamma = rt_cuda_field(e, n, 0)};
+    shape_of(e->graph, n, e->rows, &norm);
+    if (!norm.rms) norm.beta = rt_cuda_field(e, n, 1);
+    return norm;
+}
+
+static rt_status forward_rows(rt_cuda_emit *e, const rt_node *n)
+{
+    rt_row_norm norm = row_norm_of(e, n);
+    rt_k_row_norm(e->stream, &norm, rt_cuda_value(e, n->out), rt_cuda_value(e, n->in[0]));
+    return rt_cuda_launched(e, n);
+}
+
+static rt_status backward_rows(rt_cuda_emit *e, const rt_node *n)
+{
+    rt_row_norm norm = row_norm_of(e, n);
+    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, n);
+    int add = 0, add_gamma = 0, add_beta = 0, per = norm.ch / norm.groups;
+    size_t rows = norm.rows * (size_t)norm.px;
+    float *dgamma = rt_cuda_field_grad(e, n, 0, &add_gamma),
+          *dbeta = norm.rms ? NULL : rt_cuda_field_grad(e, n, 1, &add_beta);
+    if (norm.px > 1 && rows > UINT32_MAX)
+        return rt_fail(RT_USAGE, "%s: %zu positions in a batch are too many for a card: take a smaller batch", n->name,
+                       rows);
+    if (dgamma || dbeta) {
+        rt_columns g;
+        rt_cuda_columns(e, n, &g, rows, norm.ch, rt_cuda_aligned(x, dy, NULL) && (norm.groups == 1 || per % 4 == 0));
+        rt_k_row_norm_sums(e->stream, &g, &norm, x, dy, dgamma, add_gamma, dbeta, add_beta);
+    }
+    float *dx = rt_cuda_grad_into(e, n, 0, &add);
+    if (dx) rt_k_row_norm_back(e->stream, &norm, dx, add, x, dy);
+    return rt_cuda_launched(e, n);
+}
+
+const rt_cuda_op rt_cuda_layer_norm = {.keeps = keeps_rows, .forward = forward_rows, .backward = backward_rows};
+const rt_cuda_op rt_cuda_rms_norm = {.keeps = keeps_rows, .forward = forward_rows, .backward = backward_rows};
+const rt_cuda_op rt_cuda_group_norm = {.keeps = keeps_rows, .forward = forward_rows, .backward = backward_rows};
+
+/* ---- local response norm ---- */
+
+static size_t scratch_lrn(const rt_graph *g, const rt_node *n, int batch, int train)
+{ return train ? 2 * sizeof(float) * (size_t)batch * rt_shape_count(&g->tensor[n->in[0]].shape) : 0; }
+
+static rt_local_norm local_of(const rt_cuda_emit *e, const rt_node *n)
+{
+    const rt_lrn_attr *a = RT_ATTR(n, rt_lrn_attr);
+    rt_local_norm norm = {.size = a->size, .alpha = a->alpha, .beta = a->beta, .bias = a->bias};
+    norm.positions = pixels(e->graph, n, &norm.ch) * (size_t)e->rows;
+    return norm;
+}
+
+static rt_status forward_lrn(rt_cuda_emit *e, const rt_node *n)
+{
+    rt_local_norm norm = local_of(e, n);
+    rt_k_local_norm(e->stream, &norm, rt_cuda_value(e, n->out), rt_cuda_value(e, n->in[0]));
+    return rt_cuda_launched(e, n);
+}
+
+static rt_status backward_lrn(rt_cuda_emit *e, const rt_node *n)
+{
+    int add;
+    rt_local_norm norm = local_of(e, n);
+    const float *x = rt_cuda_value(e, n->in[0]), *dy = rt_cuda_grad(e, n);
+    float *dx = rt_cuda_grad_into(e, n, 0, &add);
+    if (dx) rt_k_local_norm_back(e->stream, &norm, dx, add, x, dy, rt_cuda_scratch(e));
+    return rt_cuda_launched(e, n);
+}
+
+const rt_cuda_op rt_cuda_lrn = {.scratch = scratch_lrn, .forward = forward_lrn, .backward = backward_lrn};
