@@ -200,7 +200,6 @@ RT_DEVICE void add_blocks(const rt_columns &g, const column_job &j, double *red,
         red[THREADS + t] = s2;
         tree<2>(red, t, columns, lanes);
         if (on && lane == 0) finish<MODE>(g, j, col, red[t], red[THREADS + t]);
-        __syncthreads();
     }
 }
 

@@ -75,7 +75,8 @@ static void test_gradient(void **state)
     ids_case cases[] = {{1, 1, 1, ONE}, {5, 3, 7, SPREAD}, {64, 16, 1, ONE}, {65, 16, 3, ONE}, {128, 7, 2, RISING},
                         {1000, 20, 50, SPREAD}, {1024, 5, 16, RISING}, {1025, 5, 8, RISING}, {2049, 33, 5, SPREAD},
                         {3000, 4, 100000, SPREAD}, {4100, 3, 40, HALF_ONE}, {700, 300, 40, BAD}, {3100, 2, 9, BAD},
-                        {5000, 2, 1, ONE}, {2048, 40, 32, RISING}, {64, 1, 64, RISING}, {40, 9, 1, BAD}};
+                        {4096, 2, 9, BAD}, {5000, 2, 1, ONE}, {2048, 40, 32, RISING}, {64, 1, 64, RISING},
+                        {40, 9, 1, BAD}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         check_gradient(&cases[i]);

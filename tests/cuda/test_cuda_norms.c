@@ -87,6 +87,7 @@ static batch_numbers numbers_of(const batch_case *k)
     batch_numbers b = {random_floats(size, 1), random_floats(size, 2), random_floats(ch, 3), random_floats(ch, 4),
                        doubles(size), doubles(size), doubles(ch), doubles(ch), doubles(ch), doubles(ch)};
     for (size_t i = 0; i < size; i++) b.x[i] = b.x[i] * (0.3f + (float)(i % ch)) + k->far * (float)(i % ch + 1);
+    for (size_t c = 0; c < ch && k->act == 2; c++) b.gamma[c] *= 6;          /* some are beyond 6 */
     for (size_t c = 0; c < ch; c++) {
         double sum = 0, square = 0, s1 = 0, s2 = 0, m = (double)rows;
         for (size_t i = c; i < size; i += ch) sum += (double)b.x[i] / m;
