@@ -429,7 +429,14 @@ static rt_status copy(session *s, unsigned buffers, int to_host)
 }
 
 static rt_status read_buffers(rt_session *base, unsigned buffers) { return copy(of(base), buffers, 1); }
-static rt_status write_buffers(rt_session *base, unsigned buffers) { return copy(of(base), buffers, 0); }
+/* In training, derived fields are those of frozen norms: they change when weights are written alone. */
+static rt_status write_buffers(rt_session *base, unsigned buffers)
+{
+    session *s = of(base);
+    RT_TRY(copy(s, buffers, 0));
+    if (!s->spec.train || !(buffers & RT_B_WEIGHTS)) return RT_OK;
+    return rt_cuda_plan_derive(s->plan, s->host[RT_B_PARAMS], s->host[RT_B_STATES], s->stream);
+}
 
 static void borrow(rt_session *base, const float *params, const float *states)
 {
