@@ -44,6 +44,7 @@ typedef struct {
     int size[2], mode, coordinates, nearest, exclude_outside;
     float scale_h, scale_w, cubic;
 } rt_resize_attr;
+typedef struct { int out, bias; } rt_dense_int8_attr;
 typedef struct { int trees, nodes, leaves, out, test, aggregate; } rt_trees_attr;
 typedef struct { int heads, kv_heads, causal; float scale; } rt_attention_attr;
 

@@ -81,17 +81,27 @@ static parts parts_of(rt_fo_graph *e, const rt_node *n)
     return p;
 }
 
-/* (batch, T, G R d) as (batch, G, R, T, d), or without R where all heads have keys of their own; columns: (..., d, T).
- */
+/* (batch, T, H d) as (batch, H, T, d); columns: (batch, H, d, T). */
 static const char *by_heads(rt_fo_graph *e, const rt_node *n, const char *what, const char *x, const parts *p, int t,
-                            int r, int d, int columns)
+                            int d, int columns)
 {
-    const int64_t two[] = {0, t, p->groups, d}, three[] = {0, t, p->groups, r, d}, rows[] = {0, 2, 1, 3},
-                  lines[] = {0, 2, 3, 1}, rows3[] = {0, 2, 3, 1, 4}, lines3[] = {0, 2, 3, 4, 1};
+    const int64_t dim[] = {0, t, p->heads, d}, rows[] = {0, 2, 1, 3}, lines[] = {0, 2, 3, 1};
     const char *parted = rt_onnx_name(e->o, "%s_parts", what), *headed = rt_onnx_name(e->o, "%s_heads", what);
-    if (p->per == 1)
-        return turned(e, n, headed, reshaped(e, n, parted, x, 4, two), 4, columns ? lines : rows);
-    return turned(e, n, headed, reshaped(e, n, parted, x, 5, three), 5, columns ? lines3 : rows3);
+    return turned(e, n, headed, reshaped(e, n, parted, x, 4, dim), 4, columns ? lines : rows);
+}
+
+/* (batch, S, G d) once for each head of queries, (batch, S, H d): heads that share keys have copies of them. */
+static const char *for_each_head(rt_fo_graph *e, const rt_node *n, const char *what, const char *x, const parts *p,
+                                 int d)
+{
+    const int64_t alone[] = {0, p->s, p->groups, 1, d}, copies[] = {1, 1, 1, p->per, 1},
+                  whole[] = {0, p->s, (int64_t)p->heads * d};
+    if (p->per == 1) return x;
+    const char *shared = rt_onnx_name(e->o, "%s_shared", what), *each = rt_onnx_name(e->o, "%s_each", what),
+               *all = rt_onnx_name(e->o, "%s_all", what),
+               *times = rt_fo_whole(e, n, rt_onnx_name(e->o, "%s_copies", what), 5, copies);
+    x = rt_fo_chain(e, n, "Expand", each, reshaped(e, n, shared, x, 5, alone), times);
+    return reshaped(e, n, all, x, 3, whole);
 }
 
 /* The mask beside the scores. */
@@ -99,10 +109,9 @@ static const char *mask_of(rt_fo_graph *e, const rt_node *n, const parts *p)
 {
     const rt_shape *s = &e->g->tensor[n->in[p->mask]].shape;
     const int heads = s->rank == 3 ? s->dim[0] : 1, t = s->rank > 1 ? s->dim[s->rank - 2] : 1, k = s->dim[s->rank - 1];
-    const int64_t four[] = {0, heads, t, k}, five[] = {0, heads > 1 ? p->groups : 1, heads > 1 ? p->per : 1, t, k};
+    const int64_t dim[] = {0, heads, t, k};
     const char *x = rt_fo_take(e, n->in[p->mask], RT_FO_LAST);
-    if (p->per == 1 && s->rank == 3) return x;
-    return p->per == 1 ? reshaped(e, n, "mask", x, 4, four) : reshaped(e, n, "mask", x, 5, five);
+    return s->rank == 3 ? x : reshaped(e, n, "mask", x, 4, dim);
 }
 
 /* (T, S) of 0 and, where a query does not see a key, -INFINITY. */
@@ -139,10 +148,12 @@ void rt_fo_put_attention(rt_fo_graph *e, const rt_node *n)
         put_operator(e, n, &p, out);
         return;
     }
-    const char *q = by_heads(e, n, "q", p.q, &p, p.t, p.per, p.d, 0), *k = by_heads(e, n, "k", p.k, &p, p.s, 1, p.d, 1),
-               *v = by_heads(e, n, "v", p.v, &p, p.s, 1, p.e, 0), *x = rt_fo_chain(e, n, "MatMul", "products", q, k);
+    const char *q = by_heads(e, n, "q", p.q, &p, p.t, p.d, 0),
+               *k = by_heads(e, n, "k", for_each_head(e, n, "k", p.k, &p, p.d), &p, p.s, p.d, 1),
+               *v = by_heads(e, n, "v", for_each_head(e, n, "v", p.v, &p, p.e), &p, p.s, p.e, 0),
+               *mask = p.mask ? mask_of(e, n, &p) : NULL, *x = rt_fo_chain(e, n, "MatMul", "products", q, k);
     x = rt_fo_chain(e, n, "Mul", "scores", x, rt_fo_number(e, n, "scale", p.scale));
-    if (p.mask) x = rt_fo_chain(e, n, "Add", "masked", x, mask_of(e, n, &p));
+    if (mask) x = rt_fo_chain(e, n, "Add", "masked", x, mask);
     if (causal) x = rt_fo_chain(e, n, "Add", "seen", x, causal_mask(e, n, &p));
     const char *shares = rt_fo_own(e, n, "shares");
     rt_onnx_int(rt_fo_node_of(e, "Softmax", shares, x, NULL, NULL), "axis", -1);
@@ -151,9 +162,9 @@ void rt_fo_put_attention(rt_fo_graph *e, const rt_node *n)
         rt_fo_node_of(e, "Where", sure, none, rt_fo_number(e, n, "nothing", 0), shares);
         shares = sure;
     }
-    static const int64_t rows[] = {0, 2, 1, 3}, rows3[] = {0, 3, 1, 2, 4};
+    static const int64_t rows[] = {0, 2, 1, 3};
     const int64_t dim[] = {0, p.t, (int64_t)p.heads * p.e};
     x = rt_fo_chain(e, n, "MatMul", "values", shares, v);
-    x = turned(e, n, "by_row", x, p.per == 1 ? 4 : 5, p.per == 1 ? rows : rows3);
+    x = turned(e, n, "by_row", x, 4, rows);
     rt_fo_node_of(e, "Reshape", out, x, rt_fo_whole(e, n, "shape", 3, dim), NULL);
 }

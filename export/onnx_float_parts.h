@@ -103,12 +103,12 @@ const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const ch
 rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_constant;
 
 /* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c, onnx_moves.c, onnx_single.c,
- * onnx_trees.c ---- */
+ * onnx_trees.c, onnx_dynamic.c ---- */
 
 rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
     rt_fo_put_lrn;
 rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent, rt_fo_put_call,
-    rt_fo_put_trees;
+    rt_fo_put_trees, rt_fo_put_dense_int8;
 rt_fo_put_fn rt_fo_put_resize, rt_fo_put_permute, rt_fo_put_slice, rt_fo_put_pad, rt_fo_put_gather, rt_fo_put_expand,
     rt_fo_put_tile, rt_fo_put_reduce;
 

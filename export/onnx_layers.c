@@ -370,6 +370,7 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_POSITION] = put_position,
     [RT_OP_LOG_SOFTMAX] = put_softmax,
     [RT_OP_TREES] = rt_fo_put_trees,
+    [RT_OP_DENSE_INT8] = rt_fo_put_dense_int8,
     [RT_OP_CALL] = rt_fo_put_call,
     [RT_OP_PERMUTE] = rt_fo_put_permute,
     [RT_OP_SLICE] = rt_fo_put_slice,

@@ -108,7 +108,7 @@ static cJSON *add_layer(rebuild *b, const char *op, int call, const char *const 
     const char *hint = b->of->name && b->of->name[call] && *b->of->name[call] ? b->of->name[call] : op;
     if (strlen(hint) > RT_NAME_MAX - 16) hint = op;
     snprintf(name, sizeof name, "%s", hint);
-    for (int k = 1; is_taken(b, name); k++) snprintf(name, sizeof name, "%.*s_%d", RT_NAME_MAX - 16, hint, k);
+    for (int k = call + 1; is_taken(b, name); k++) snprintf(name, sizeof name, "%.*s_%d", RT_NAME_MAX - 16, hint, k);
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "op", op);
     cJSON_AddStringToObject(j, "name", name);
@@ -152,7 +152,8 @@ static const char *sums_before(const rebuild *b, int call)
 {
     const rt_net_call *c = &b->net->call[call];
     for (int i = call - 1; i >= 0 && b->net->call[i].op == RT_NET_CONV && b->net->call[i].in[0] == c->in[0]; i--)
-        if (b->net->call[i].act == RT_ACT_NONE && same_numbers(b->net, &b->net->call[i], c)) return b->weights[i];
+        if (b->weights[i] && b->net->call[i].act == RT_ACT_NONE && same_numbers(b->net, &b->net->call[i], c))
+            return b->weights[i];
     return NULL;
 }
 

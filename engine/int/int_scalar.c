@@ -103,6 +103,8 @@ static void quantize(uint8_t *y, const float *x, size_t n, float scale, int zero
     for (size_t i = 0; i < n; i++) y[i] = (uint8_t)(rt_int_round(x[i] / scale, -zero, 255 - zero) + zero);
 }
 
+#include "engine/int/int_floats.inc"
+
 const rt_int_kernels rt_int_family_scalar = {.name = "scalar",
                                              .conv_bytes = conv_bytes,
                                              .conv_pack = conv_pack,
@@ -112,4 +114,6 @@ const rt_int_kernels rt_int_family_scalar = {.name = "scalar",
                                              .max_pool = plain_max_pool,
                                              .avg_pool = plain_avg_pool,
                                              .map = plain_map,
-                                             .quantize = quantize};
+                                             .quantize = quantize,
+                                             .range = range,
+                                             .floats = floats};

@@ -73,6 +73,14 @@ typedef struct {
 
 typedef struct { rt_int_image x, y; const uint8_t *table; } rt_int_map;   /* y = table[x] */
 
+/* Sums of bytes with a zero point that is told later, as floats: of n channels total[c] is the sum of its weights. */
+typedef struct {
+    int n, zero;
+    float scale;                     /* of the bytes */
+    const int32_t *total;
+    const float *step, *bias;        /* (n); bias may be NULL */
+} rt_int_floats;
+
 /* A family of kernels. All give the same bits. They allocate nothing, take no lock, and run in any number of threads on
  * disjoint outputs. */
 typedef struct rt_int_kernels {
@@ -86,6 +94,10 @@ typedef struct rt_int_kernels {
     void (*avg_pool)(const rt_int_pool *);
     void (*map)(const rt_int_map *);
     void (*quantize)(uint8_t *y, const float *x, size_t n, float scale, int zero);     /* NaN becomes 0 */
+    /* The least and the greatest of x and 0; NaN is neither. */
+    void (*range)(float *low, float *high, const float *x, size_t n);
+    /* y[c] = fl(fl(sums[c] - zero total[c]) fl(scale step[c])), and then, rounded again, bias[c] more. */
+    void (*floats)(float *y, const int32_t *sums, const rt_int_floats *);
 } rt_int_kernels;
 
 /* The best family this CPU runs, unless RETORT_INT_KERNELS names another or one was set with rt_int_kernels_select:

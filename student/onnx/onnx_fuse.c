@@ -1,6 +1,6 @@
 /* student/onnx/onnx_fuse.c - chains of small operators, as exporters spell larger ones, become those: GELU in both
- * forms, SiLU, hard-swish, layer and root mean square norms. Each is evaluated on the row in both forms, and stays as
- * it was where they differ by more than 1e-5 of its scale. */
+ * forms, SiLU, hard-swish, Mish, layer, root mean square, group and local response norms. Each is evaluated on the row
+ * in both forms, and stays as it was where they differ by more than 1e-5 of its scale. */
 #include <math.h>
 #include <string.h>
 
@@ -199,7 +199,9 @@ static rt_status activation(fuser *f, rt_eval_node *n)
         hard = scale;
         if (near(scale, 0.5) && is_erf_factor(f, t, x)) return of_one(f, n, "Gelu", 20, x, NULL, NULL);
         if (near(scale, 0.5) && is_tanh_factor(f, t, x)) return of_one(f, n, "Gelu", 20, x, "approximate", "tanh");
-        const rt_eval_node *s = given_by(f, t, "Sigmoid");
+        const rt_eval_node *s = given_by(f, t, "Sigmoid"), *g = given_by(f, t, "Tanh"),
+                           *plus = g ? given_by(f, g->in[0], "Softplus") : NULL;
+        if (near(scale, 1) && plus && through(f, plus->in[0]) == x) return of_one(f, n, "Mish", 18, x, NULL, NULL);
         if (near(scale, 1) && s && through(f, s->in[0]) == x) return of_one(f, n, "Swish", 24, x, NULL, NULL);
         if (is_hard_factor(f, t, x, &hard) && near(hard, 1)) return of_one(f, n, "HardSwish", 14, x, NULL, NULL);
     }
@@ -310,6 +312,137 @@ static rt_status norm_behind(fuser *f, rt_eval_node *n)
     return RT_OK;
 }
 
+/* ---- norms that are spelled by others, as exports of before the operator's opset have them ---- */
+
+/* A new constant of the graph: the elements of another, in one dimension; -1: memory. */
+static int row_of(fuser *f, int v)
+{
+    rt_eval_graph *g = f->g;
+    rt_onnx_row *row = f->row;
+    rt_region *r = row->region;
+    const size_t n = (size_t)g->values;
+    const char **name = rt_region_list(r, n + 1, sizeof *name);
+    rt_array **known = rt_region_list(r, n + 1, sizeof *known), **value = rt_region_list(r, n + 1, sizeof *value),
+             *a = rt_region_take(r, sizeof *a);
+    char *varies = rt_region_take(r, n + 1);
+    int *giver = rt_region_list(r, n + 1, sizeof *giver);
+    if (!name || !known || !value || !a || !varies || !giver) return -1;
+    memcpy(name, g->value, n * sizeof *name);
+    memcpy(known, g->known, n * sizeof *known);
+    memcpy(value, row->value, n * sizeof *value);
+    memcpy(varies, row->varies, n);
+    memcpy(giver, f->giver, n * sizeof *giver);
+    *a = *row->value[v];
+    a->rank = 1;
+    a->dim[0] = (int64_t)a->count;
+    name[n] = g->value[v];
+    known[n] = value[n] = a;
+    giver[n] = -1;
+    g->value = name;
+    g->known = known;
+    row->value = value;
+    row->varies = varies;
+    f->giver = giver;
+    return g->values++;
+}
+
+static const rt_array *constant(const fuser *f, int v)
+{ return v >= 0 && !f->row->varies[v] ? f->row->value[v] : NULL; }
+
+static int all_are(const rt_array *a, double v)
+{
+    for (size_t i = 0; a && i < a->count; i++) if (rt_array_double(a, i) != v) return 0;
+    return a != NULL;
+}
+
+/* The constant is a number a channel, which is axis 1 of x. */
+static int by_channel(const fuser *f, int v, const rt_array *x)
+{
+    const rt_array *a = constant(f, v);
+    int axis = a ? a->rank - (x->rank - 1) : -1;
+    return axis >= 0 && a->count == (size_t)x->dim[1] && a->dim[axis] == x->dim[1];
+}
+
+/* Reshape to (1, G, -1), InstanceNormalization by 1 and 0, Reshape back, times gamma and plus beta by channel. */
+static rt_status group_norm(fuser *f, rt_eval_node *n)
+{
+    const rt_eval_node *sum = given_by(f, n->out[0], "Add"), *times = NULL, *back, *norm, *parts;
+    int beta = -1, gamma = -1;
+    for (int i = 0; sum && i < 2 && !times; i++)
+        if (constant(f, sum->in[i]) && (times = given_by(f, sum->in[1 - i], "Mul"))) beta = sum->in[i];
+    for (int i = 0; times && i < 2; i++) if (constant(f, times->in[i])) gamma = i;
+    back = gamma >= 0 ? given_by(f, times->in[1 - gamma], "Reshape") : NULL;
+    norm = back ? given_by(f, back->in[0], "InstanceNormalization") : NULL;
+    parts = norm ? given_by(f, norm->in[0], "Reshape") : NULL;
+    if (!parts || !all_are(constant(f, norm->in[1]), 1) || !all_are(constant(f, norm->in[2]), 0)) return RT_OK;
+    const int x = through(f, parts->in[0]);
+    const rt_array *from = f->row->value[x], *split = f->row->value[parts->out[0]], *to = f->row->value[n->out[0]];
+    gamma = times->in[gamma];
+    if (from->rank < 2 || from->rank != to->rank || memcmp(from->dim, to->dim, sizeof from->dim) || split->rank != 3 ||
+        from->dim[0] != 1 || split->dim[0] != 1 || from->dim[1] % split->dim[1] || !by_channel(f, gamma, from) ||
+        !by_channel(f, beta, from))
+        return RT_OK;
+    rt_region *r = f->row->region;
+    int *in = rt_region_list(r, 3, sizeof *in);
+    rt_eval_attr *a = rt_region_list(r, 2, sizeof *a);
+    float *eps = rt_region_list(r, 1, sizeof *eps);
+    int64_t *groups = rt_region_list(r, 1, sizeof *groups);
+    if (!in || !a || !eps || !groups) return RT_RUN;
+    *eps = (float)rt_lower_float(norm, "epsilon", 1e-5);
+    *groups = split->dim[1];
+    in[0] = x;
+    if ((in[1] = row_of(f, gamma)) < 0 || (in[2] = row_of(f, beta)) < 0) return RT_RUN;
+    a[0] = (rt_eval_attr){.name = "epsilon", .kind = RT_EA_FLOAT, .n = 1, .f = eps};
+    a[1] = (rt_eval_attr){.name = "num_groups", .kind = RT_EA_INT, .n = 1, .i = groups};
+    return become(f, n, &(rt_eval_node){.op = "GroupNormalization", .version = 21, .in = in, .inputs = 3, .attr = a,
+                                        .attrs = 2});
+}
+
+/* v as another value with a number put to it by this operator; -1: it is none. */
+static int less_number(const fuser *f, int v, const char *op, double *number)
+{
+    const rt_eval_node *n = given_by(f, v, op);
+    for (int i = 0; n && i < 2; i++)
+        if (scalar(f, n->in[i], number) && (i || strcmp(op, "Pow"))) return through(f, n->in[1 - i]);
+    return -1;
+}
+
+/* x / (bias + alpha mean(x^2))^beta, the mean of a window of channels that counts what is outside as 0. */
+static rt_status local_norm(fuser *f, rt_eval_node *n)
+{
+    double number[3];                                      /* beta, bias, alpha */
+    const int64_t *kernel, *pads;
+    const int x = through(f, n->in[0]);
+    int v = less_number(f, n->in[1], "Pow", &number[0]);
+    if (v >= 0) v = less_number(f, v, "Add", &number[1]);
+    if (v >= 0) v = less_number(f, v, "Mul", &number[2]);
+    const rt_eval_node *back = v >= 0 ? given_by(f, v, "Reshape") : NULL,
+                       *pool = back ? given_by(f, back->in[0], "AveragePool") : NULL,
+                       *plane = pool ? given_by(f, pool->in[0], "Reshape") : NULL;
+    if (!plane || root_of(f, plane->in[0]) != x) return RT_OK;
+    const rt_array *from = f->row->value[x], *flat = f->row->value[plane->out[0]];
+    if (from->rank < 2 || flat->rank != 4 || from->dim[0] != 1 || flat->dim[1] != 1 || flat->dim[2] != from->dim[1] ||
+        rt_lower_ints(pool, "kernel_shape", &kernel) != 2 || kernel[1] != 1 ||
+        rt_lower_ints(pool, "pads", &pads) != 4 || pads[0] != (kernel[0] - 1) / 2 || pads[2] != kernel[0] / 2 ||
+        pads[1] || pads[3] || !rt_lower_int(pool, "count_include_pad", 0))
+        return RT_OK;
+    static const char *const names[] = {"beta", "bias", "alpha"};
+    rt_region *r = f->row->region;
+    int *in = rt_region_list(r, 1, sizeof *in);
+    rt_eval_attr *a = rt_region_list(r, 4, sizeof *a);
+    float *number_of = rt_region_list(r, 3, sizeof *number_of);
+    int64_t *size = rt_region_list(r, 1, sizeof *size);
+    if (!in || !a || !number_of || !size) return RT_RUN;
+    in[0] = x;
+    *size = kernel[0];
+    for (int i = 0; i < 3; i++) {
+        number_of[i] = (float)number[i];
+        a[i] = (rt_eval_attr){.name = names[i], .kind = RT_EA_FLOAT, .n = 1, .f = &number_of[i]};
+    }
+    a[3] = (rt_eval_attr){.name = "size", .kind = RT_EA_INT, .n = 1, .i = size};
+    return become(f, n, &(rt_eval_node){.op = "LRN", .version = 13, .in = in, .inputs = 1, .attr = a, .attrs = 4});
+}
+
 /* ---- the whole ---- */
 
 static void find_givers(fuser *f)
@@ -330,6 +463,8 @@ rt_status rt_onnx_fuse(rt_onnx_row *row, int *fused)
         if (*n->domain || n->outputs != 1 || n->out[0] < 0 || !row->varies[n->out[0]]) continue;
         if (!rt_array_is_float(row->value[n->out[0]])) continue;
         if (!strcmp(n->op, "Add") || !strcmp(n->op, "Mul")) RT_TRY(norm_behind(&f, n));
+        if (!strcmp(n->op, "Add")) RT_TRY(group_norm(&f, n));
+        if (!strcmp(n->op, "Div")) RT_TRY(local_norm(&f, n));
         if (!strcmp(n->op, "Mul") || !strcmp(n->op, "Div")) RT_TRY(activation(&f, n));
     }
     *fused = f.fused;

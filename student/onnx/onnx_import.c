@@ -95,6 +95,12 @@ static rt_status import(rt_onnx_importer *m, rt_model **out, cJSON *binding)
     want.features = m->features;
     rt_onnx_quantized_spec spec = {m->file, &row, m->bound, m->in, value, m->heads, name, task, m->own};
     if (!st && !m->features) st = rt_onnx_quantized(out, &spec, m->notes);
+    for (const rt_eval_node *n = row.graph->node; !st && n < row.graph->node + row.graph->nodes; n++)
+        if (strstr(n->op, "DynamicQuantize") && !*n->domain && row.varies[n->in[0]]) {
+            rt_onnx_note(m, "what is quantized where it stands, such as by node '%s', takes the range of each row by "
+                         "itself%s", n->name, "");
+            break;
+        }
     int quantized = !st && *out;
     if (!st && !quantized) st = rt_onnx_fuse(&row, &fused);
     if (!st && !quantized) st = rt_onnx_row_trim(&row, value, all);

@@ -512,6 +512,10 @@ static rt_status begin(rt_integer *g, const rt_onnx_integer_spec *s, const char 
     g->v = rt_region_list(g->region, (size_t)g->g->values, sizeof *g->v);
     g->answered = rt_region_take(g->region, (size_t)s->outputs + 1);
     if (!g->v || !g->answered) return RT_RUN;
+    if (g->g->nodes > 4 * RT_NET_MOST) {
+        *why = "it has more nodes than a program has calls";
+        return RT_OK;
+    }
     if (input < 0) {
         *why = "has several inputs, and an integer program one";
         return RT_OK;

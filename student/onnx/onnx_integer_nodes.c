@@ -45,6 +45,7 @@ static rt_status take_weights(rt_integer *g, rt_pending *p, const rt_array *w, c
     if (w->type != RT_I8 && w->type != RT_U8 && w->type != RT_I4 && w->type != RT_I2)
         return rt_integer_no(g, "its weights are not of 8 bits or less");
     if (scale->count != 1 && scale->count != (size_t)n) return rt_integer_no(g, "its weights are quantized in blocks");
+    if (!w->count) return rt_integer_no(g, "it has no weights");
     p->unsigned_by = w->type == RT_U8 ? 128 : 0;
     for (size_t i = 0; zero && i < zero->count; i++)
         if (rt_array_int(zero, i) != p->unsigned_by) return rt_integer_no(g, "its weights are not symmetric");

@@ -323,7 +323,7 @@ int rt_lower_next(const rt_lowering *l, const rt_eval_node *n, const char *op)
 static rt_lower_fn *function_of(const rt_eval_node *n)
 {
     static const rt_lower_entry *const tables[] = {rt_lower_layers, rt_lower_math, rt_lower_moves, rt_lower_recurrent,
-                                                 rt_lower_trees};
+                                                 rt_lower_trees, rt_lower_dynamic};
     char name[200];
     snprintf(name, sizeof name, "%s%s%s", n->domain, *n->domain ? ":" : "", n->op);
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)

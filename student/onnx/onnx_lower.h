@@ -59,12 +59,14 @@ typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
 /* The tables: (operator of ai.onnx, or of another domain as "domain:name") to function. */
 typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
 extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[],
-    rt_lower_trees[];
+    rt_lower_trees[], rt_lower_dynamic[];
 
 /* Gather of a value by constants. */
 rt_status rt_lower_pick(rt_lowering *, const rt_eval_node *);
 /* MatMul of two values; attention where it is one. */
 rt_status rt_lower_product(rt_lowering *, const rt_eval_node *);
+/* Attention as an operator, of opset 23 and later. */
+rt_status rt_lower_attention(rt_lowering *, const rt_eval_node *);
 
 /* ---- for those functions ---- */
 

@@ -202,6 +202,59 @@ static rt_status attention(rt_lowering *l, const pattern *p)
     return RT_OK;
 }
 
+/* ---- ONNX's own operator, from opset 23 on ---- */
+
+/* A side as (rows, heads d): (1, rows, heads d), or (1, heads, rows, d). */
+static rt_status side(rt_lowering *l, rt_lowered_value *v, const char **from)
+{
+    if (v->rank == 4) return heads(l, v, 0, from);
+    if (v->dim[1] > INT32_MAX || v->dim[2] > INT32_MAX) return rt_lower_no(l, "is beyond the limits of layers");
+    rt_shape s = {2, {(int)v->dim[1], (int)v->dim[2]}};
+    return rt_lower_as(l, v, NULL, &s, from);
+}
+
+rt_status rt_lower_attention(rt_lowering *l, const rt_eval_node *n)
+{
+    static const int order[4] = {0, 2, 1, 3};
+    rt_lowered_value *x[3];
+    pattern p = {.scale = 0};
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    const char *from[4];
+    int inputs = 3;
+    for (int i = 0; i < 3; i++) {
+        x[i] = rt_lower_in(l, n, i);
+        if (!x[i] || x[i]->dim[0] != 1 || x[i]->rank != y->rank || (y->rank != 3 && y->rank != 4))
+            return rt_lower_no(l, "one of its sides is a constant, or of several rows");
+    }
+    for (int i = 4; i < n->inputs; i++)
+        if (n->in[i] >= 0) return rt_lower_no(l, "has keys of the past, or lengths");
+    for (int i = 1; i < n->outputs; i++)
+        if (n->out[i] >= 0 && l->readers[n->out[i]]) return rt_lower_no(l, "gives more than its answer");
+    if (rt_lower_float(n, "softcap", 0) != 0 || rt_lower_int(n, "softmax_precision", 1) != 1)
+        return rt_lower_no(l, "caps its scores, or has them in another type");
+    int64_t h = y->rank == 4 ? x[0]->dim[1] : rt_lower_int(n, "q_num_heads", 0),
+            g = y->rank == 4 ? x[1]->dim[1] : rt_lower_int(n, "kv_num_heads", 0);
+    if (h < 1 || g < 1 || h % g || h > INT32_MAX) return rt_lower_no(l, "its heads do not share keys evenly");
+    if (n->inputs > 3 && n->in[3] >= 0) {
+        p.mask = rt_lower_in(l, n, 3);
+        p.mask_c = rt_lower_const(l, n, 3);
+        if (l->row->value[n->in[3]]->type == RT_BOOL || (p.mask && !rt_array_is_float(l->row->value[n->in[3]])))
+            return rt_lower_no(l, "its mask is of truths");
+    }
+    for (int i = 0; i < 3 && !l->bad; i++) RT_TRY(side(l, x[i], &from[i]));
+    if (!l->bad && (p.mask || p.mask_c)) RT_TRY(mask(l, &p, &from[inputs++]));
+    if (l->bad) return RT_OK;
+    double width = (double)(y->rank == 4 ? x[0]->dim[3] : x[0]->dim[2] / h), scale = rt_lower_float(n, "scale", 0);
+    cJSON *j = rt_lower_layer(l, "attention", n->name, from, inputs);
+    cJSON_AddNumberToObject(j, "heads", (double)h);
+    if (g != h) cJSON_AddNumberToObject(j, "kv_heads", (double)g);
+    if (rt_lower_int(n, "is_causal", 0)) cJSON_AddBoolToObject(j, "causal", 1);
+    cJSON_AddNumberToObject(j, "scale", scale > 0 ? scale : 1 / sqrt(width));
+    rt_shape out = {2, {(int)y->dim[y->rank - 2], (int)(y->rank == 4 ? y->dim[1] * y->dim[3] : y->dim[2])}};
+    rt_lower_give(l, n, 0, j, &out, y->rank == 4 ? order : NULL);
+    return RT_OK;
+}
+
 /* ---- products ---- */
 
 /* Whether memory holds the last two axes the other way round, all before as they are. */

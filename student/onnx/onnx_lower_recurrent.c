@@ -115,6 +115,17 @@ static rt_status recurrent(rt_lowering *l, const rt_eval_node *n)
 
 /* ---- norms ---- */
 
+/* (1, C, ...) with channels last, of rows (1, C), too. */
+static int is_channels(const rt_lowered_value *x, int order[RT_ARRAY_RANK], rt_shape *shape)
+{
+    if (x->rank != 2) return rt_lower_channels_last(x, order, shape);
+    if (x->dim[0] != 1 || x->dim[1] > INT32_MAX) return 0;
+    order[0] = 0;
+    order[1] = 1;
+    *shape = (rt_shape){1, {(int)x->dim[1]}};
+    return 1;
+}
+
 static rt_status group_norm(rt_lowering *l, const rt_eval_node *n)
 {
     rt_lowered_value *x = rt_lower_in(l, n, 0);
@@ -122,7 +133,7 @@ static rt_status group_norm(rt_lowering *l, const rt_eval_node *n)
     int order[RT_ARRAY_RANK], instance = !strcmp(n->op, "InstanceNormalization");
     rt_shape shape;
     const char *from;
-    if (!x || !rt_lower_channels_last(x, order, &shape)) return rt_lower_no(l, "its input is no image or sequence");
+    if (!x || !is_channels(x, order, &shape)) return rt_lower_no(l, "its input is no image, sequence or row");
     if (!gamma || !beta) return rt_lower_no(l, "its scale depends on data");
     if (gamma->count != (size_t)x->dim[1] || beta->count != gamma->count)
         return rt_lower_no(l, "one scale for a group of channels");
@@ -163,7 +174,7 @@ static rt_status lrn(rt_lowering *l, const rt_eval_node *n)
     int order[RT_ARRAY_RANK];
     rt_shape shape;
     const char *from;
-    if (!x || !rt_lower_channels_last(x, order, &shape)) return rt_lower_no(l, "its input is no image or sequence");
+    if (!x || !is_channels(x, order, &shape)) return rt_lower_no(l, "its input is no image, sequence or row");
     RT_TRY(rt_lower_as(l, x, order, &shape, &from));
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "lrn", n->name, &from, 1);

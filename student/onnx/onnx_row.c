@@ -392,6 +392,35 @@ static rt_status name_mixer(const rt_onnx_row *row, rt_array **both, rt_array **
     return rt_fail(RT_INPUT, "two rows together have other answers than each alone");
 }
 
+/* A DynamicQuantizeLinear takes its scale of all rows of a batch: here of each row by itself, as it is with a batch of
+ * one. So that the rest is compared, all of them quantize by the scale of the first row. *any: there are such. */
+static rt_status freeze_scales(const rt_onnx_row *row, rt_eval_graph *frozen, int *any)
+{
+    rt_eval_graph *g = row->graph;
+    size_t bytes = (size_t)g->nodes * sizeof *g->node;
+    rt_eval_node *node = rt_region_take(row->region, bytes);
+    rt_array **known = rt_region_list(row->region, (size_t)g->values, sizeof *known);
+    if (!node || !known) return RT_RUN;
+    memcpy(node, g->node, bytes);
+    memcpy(known, g->known, (size_t)g->values * sizeof *known);
+    *frozen = *g;
+    frozen->node = node;
+    frozen->known = known;
+    *any = 0;
+    for (rt_eval_node *n = node; n < node + g->nodes; n++) {
+        if (*n->domain || strcmp(n->op, "DynamicQuantizeLinear") || !row->varies[n->in[0]]) continue;
+        int *in = rt_region_list(row->region, 3, sizeof *in);
+        if (!in) return RT_RUN;
+        in[0] = n->in[0];
+        if (n->outputs < 3 || n->out[1] < 0 || n->out[2] < 0) continue;
+        for (int i = 1; i < 3; i++) known[in[i] = n->out[i]] = row->value[n->out[i]];
+        *n = (rt_eval_node){.name = n->name, .op = "QuantizeLinear", .domain = "", .in = in, .inputs = 3, .out = n->out,
+                            .outputs = 1, .version = 13, .def = rt_eval_find("", "QuantizeLinear", 13)};
+        *any = 1;
+    }
+    return RT_OK;
+}
+
 /* Only where the file says that a batch may be of any size, or is of several rows. Where two rows of a batch of any
  * size cannot be computed at all, an exporter has written a batch of one into the graph: then rows cannot meet. */
 static rt_status check_rows(const binder *b)
@@ -405,10 +434,17 @@ static rt_status check_rows(const binder *b)
         several |= v->dim[0] > 1;
     }
     rt_array **both, **two = b->two;
+    rt_eval_graph frozen;
+    rt_onnx_row as = *row;
+    binder by = *b;
+    int dynamic;
+    RT_TRY(freeze_scales(row, &frozen, &dynamic));
+    if (dynamic) as.graph = &frozen;
+    by.row = &as;
     size_t used = rt_region_used(row->region) + rt_region_used(b->second);
     rt_region *r = rt_region_new(row->budget > used ? row->budget - used : 0);
     if (!r) return RT_RUN;
-    rt_status st = RT_OK, pair = run_rows(b, r, 0, 2, &both);
+    rt_status st = dynamic ? run_rows(&by, r, 1, 1, &two) : RT_OK, pair = st ? st : run_rows(&by, r, 0, 2, &both);
     if (pair && several) st = rt_fail_in(pair, "is made for several rows at a time");
     if (!pair)
         for (int i = 0; i < b->outputs && !st; i++) {

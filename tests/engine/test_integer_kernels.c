@@ -209,6 +209,37 @@ static void pools(void **state)
     }
 }
 
+/* Against their definitions, written again: the range of numbers among which some are not, sums as floats. */
+static void check_floats(float *f, int n)
+{
+    int32_t *sums = malloc(2 * (size_t)n * sizeof *sums), *total = sums + n;
+    float *y = malloc((size_t)n * sizeof *y), low = 0, high = 0;
+    f[dice(n)] = NAN;
+    for (int i = 0; i < n; i++) {
+        sums[i] = dice(1 << 20) - (1 << 19);
+        total[i] = dice(1 << 14) - (1 << 13);
+        if (f[i] < low) low = f[i];
+        if (f[i] > high) high = f[i];
+    }
+    EACH_FAMILY(k)
+        for (int with = 0; with < 2; with++) {
+            rt_int_floats a = {n, dice(256), 0.0371f, total, f, with ? f : NULL};
+            float l, h;
+            (*k)->range(&l, &h, f, (size_t)n);
+            assert_memory_equal(&l, &low, sizeof l);
+            assert_memory_equal(&h, &high, sizeof h);
+            (*k)->floats(y, sums, &a);
+            for (int c = 0; c < n; c++) {
+                volatile float m = a.scale * f[c], v = (float)(sums[c] - a.zero * total[c]), by = v * m,
+                               want = with ? by + f[c] : by;
+                if (isnan(want) ? !isnan(y[c]) : memcmp(&y[c], (const float *)&want, sizeof want) != 0)
+                    fail_msg("channel %d of %d: %a instead of %a in %s", c, n, (double)y[c], (double)want, (*k)->name);
+            }
+        }
+    free(sums);
+    free(y);
+}
+
 static void maps_and_inputs(void **state)
 {
     (void)state;
@@ -229,6 +260,7 @@ static void maps_and_inputs(void **state)
             assert_memory_equal(q, q + h * w * c, (size_t)(h * w * c));
             free(got.memory);
         }
+        check_floats(f, h * w * c);
         free(x.memory); free(y.memory); free(want.memory); free(f); free(q);
     }
 }

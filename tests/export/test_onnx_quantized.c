@@ -4,7 +4,7 @@
 
 #include "export/exporter.h"
 #include "student/onnx/onnx_import.h"
-#include "student/predictor.h"
+#include "student/program_model.h"
 #include "tests/export/integer_nets.h"
 
 static rt_status import_bytes(rt_model **m, const void *bytes, size_t n, cJSON *notes)
@@ -12,7 +12,7 @@ static rt_status import_bytes(rt_model **m, const void *bytes, size_t n, cJSON *
     rt_onnx_file *f;
     *m = NULL;
     RT_TRY(rt_onnx_parse(&f, bytes, n, NULL));
-    rt_status st = rt_onnx_import(m, f, NULL, notes);
+    rt_status st = rt_onnx_import(m, f, NULL, NULL, notes);
     rt_onnx_close(f);
     return st;
 }
@@ -51,7 +51,15 @@ static void check_saved(const rt_model *m, const uint8_t *was, size_t n)
     rt_model_free(again);
 }
 
-static void check_back(const rt_program *p, const rt_onnx_spec *spec, const void *rows, size_t row)
+static int count_of(const rt_model *m, rt_op_id op)
+{
+    int n = 0;
+    for (int i = 0; i < m->graph->nodes; i++) n += m->graph->node[i].op == op;
+    return n;
+}
+
+/* dense: how many layers of that kind it has; -1: any. */
+static void check_back(const rt_program *p, const rt_onnx_spec *spec, const void *rows, size_t row, int dense)
 {
     uint8_t *file, *was, *is;
     size_t n, was_n, is_n;
@@ -74,6 +82,7 @@ static void check_back(const rt_program *p, const rt_onnx_spec *spec, const void
         fail_msg("another program:\n%s\n%s", a, b);
     }
     assert_true(says(notes, "to the byte"));
+    if (dense >= 0) assert_int_equal(count_of(m, RT_OP_DENSE), dense);
     check_saved(m, was, was_n);
     float *y = net_answers(p, rows, row), *z = net_answers(q, rows, row);
     assert_memory_equal(y, z, (size_t)NET_ROWS * (size_t)rt_program_width(p) * sizeof *y);
@@ -94,7 +103,7 @@ static void every_net(void **state)
             size_t row;
             net_scene s = net_scene_new(a, bytes);
             const void *rows = net_rows(&s, &row);
-            for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) check_back(s.p, &specs[i], rows, row);
+            for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) check_back(s.p, &specs[i], rows, row, -1);
             net_scene_free(&s);
         }
 }
@@ -118,7 +127,7 @@ static void columns_and_changes(void **state)
     check_ok(rt_names_from_json(&columns, list, "test", "columns"));
     check_ok(rt_model_set_columns(s.m, 0, &columns));
     check_ok(rt_program_of(&p, s.m));
-    check_back(p, &(rt_onnx_spec){.opset = 17}, s.x, 16 * sizeof *s.x);
+    check_back(p, &(rt_onnx_spec){.opset = 17}, s.x, 16 * sizeof *s.x, 3);
 
     /* one weight is another: a quantized model as well, which stands for nothing but itself */
     check_ok(rt_export_onnx(p, &(rt_onnx_spec){.opset = 17}, &file, &n, &packed));
@@ -192,19 +201,66 @@ static void odd_nets(void **state)
         s.raw = malloc(1);
         s.x = random_floats(s.m->input[0].size * NET_ROWS, 5);
         double mean[4] = {0, 0.25, -1, 2}, std[4] = {1, 2, 0.3, 1};
-        if (rt_input_last(&s.m->input[0]) <= 4)
+        if (!i) check_ok(rt_input_set_normalization(&s.m->input[0], mean, std + 1, 1));
+        else if (rt_input_last(&s.m->input[0]) <= 4)
             check_ok(rt_input_set_normalization(&s.m->input[0], mean, std, rt_input_last(&s.m->input[0])));
         check_ok(rt_calibrate(s.m, &(rt_calibrate_spec){.correct = 1}, s.x, NET_ROWS, net_device));
         check_ok(rt_program_of(&s.p, s.m));
-        check_back(s.p, &(rt_onnx_spec){.opset = i % 2 ? 21 : 17}, s.x, s.m->input[0].size * sizeof(float));
+        check_back(s.p, &(rt_onnx_spec){.opset = i % 2 ? 21 : 17}, s.x, s.m->input[0].size * sizeof(float),
+                   i == 3 ? 0 : count_of(s.m, RT_OP_DENSE));
         net_scene_free(&s);
     }
+}
+
+/* A scale that no range from 0 on gives. */
+static float hard_scale(float x)
+{
+    float s = expf(x) * 0.01f;
+    while (1) {
+        float high = (float)(255 * (double)s);
+        float made = rt_quant_of(0, high).scale;
+        if ((double)high > 255 * (double)s && memcmp(&made, &s, sizeof s)) return s;
+        s = nextafterf(s, 1);
+    }
+}
+
+/* Numbers that no float model was the origin of, as files of others have them: any scale, and biases as large as they
+ * come, of a net that takes bytes, whose offsets are in its biases. */
+static void any_numbers(void **state)
+{
+    (void)state;
+    net_scene s = net_scene_new(0, 1);
+    rt_net *n = rt_program_numbers(s.p);
+    const rt_input *in = &s.m->input[0];
+    const rt_net_origin of = {.head = s.m->head, .heads = s.m->heads, .mul = in->mul, .add = in->add,
+                              .channels = in->channels};
+    float *some = random_floats(400, 9);
+    for (int round = 0; round < 40; round++) {
+        rt_model *m;
+        for (int t = 1; t < n->tensors; t++) {
+            n->tensor[t].q.scale = round % 4 ? expf(some[round * 8 + t]) * 0.01f : hard_scale(some[round * 8 + t]);
+            if (n->call[t - 1].op == RT_NET_MAX_POOL) n->tensor[t].q = n->tensor[t - 1].q;
+            else n->tensor[t].q.zero = round % 4 == 0 ? 0 : round % 4 == 1 ? 255 : 3 * round;
+        }
+        for (int i = 0; i < n->calls; i++)
+            for (int k = 0; n->call[i].op == RT_NET_CONV && k < n->call[i].n; k++) {
+                size_t c = n->call[i].channel + (size_t)k;
+                float step = n->step[c], sx = n->tensor[n->call[i].in[0]].q.scale,
+                      b = some[(size_t)round + c] * 3e7f * sx * step;
+                if (k % 2) b = nextafterf(ldexpf(b < 0 ? -1 : 1, ilogbf(3e7f * sx * step)), 0);
+                check_ok(rt_int_bias(&n->bias[c], &b, &step, sx, 1));
+            }
+        check_ok(rt_model_of_net(&m, n, &of));
+        rt_model_free(m);
+    }
+    free(some);
+    net_scene_free(&s);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_net), cmocka_unit_test(odd_nets),
-                                       cmocka_unit_test(columns_and_changes)};
+                                       cmocka_unit_test(columns_and_changes), cmocka_unit_test(any_numbers)};
     net_device = rt_device_cpu(1);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rt_device_close(net_device);

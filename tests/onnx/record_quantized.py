@@ -12,8 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from onnx import TensorProto, helper
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
 from torch import nn
 
 ROWS, CALIBRATE = 40, 64
@@ -131,3 +130,35 @@ make("asymmetric", Mlp(), (16,), weight=QuantType.QUInt8, per_channel=False)
 make("sixteen", Mlp(), (16,), activation=QuantType.QUInt16, weight=QuantType.QInt8)
 make("softmax", Mlp(nn.Softmax(1)), (16,))
 make("normed", Mlp(nn.LayerNorm(4)), (16,))
+class Tokens(nn.Module):
+    """Linear layers over the tokens of a row."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(7)
+        self.a, self.b, self.c = nn.Linear(12, 40), nn.Linear(40, 12, bias=False), nn.Linear(12, 3)
+        self.n = nn.LayerNorm(12)
+
+    def forward(self, x):
+        return self.c(self.n(x + self.b(nn.functional.gelu(self.a(x)))).mean(1))
+
+
+def dynamic(name, model, shape, **settings):
+    model.eval()
+    with tempfile.TemporaryDirectory() as d:
+        torch.onnx.export(model, (torch.zeros(1, *shape),), f"{d}/f.onnx", opset_version=17, dynamo=False, input_names=["x"],
+                          output_names=["y"], dynamic_axes={"x": {0: "n"}, "y": {0: "n"}})
+        quantize_dynamic(f"{d}/f.onnx", f"{out}/{name}.onnx", **settings)
+    record(name, rng.standard_normal((ROWS, *shape)).astype(np.float32) * 1.3, False)
+
+
+dynamic("dynamic", Mlp(), (16,), weight_type=QuantType.QInt8, per_channel=True)
+dynamic("dynamic_tokens", Tokens(), (9, 12), weight_type=QuantType.QInt8)
+dynamic("dynamic_unsigned", Mlp(), (16,), weight_type=QuantType.QUInt8)
+
+# bytes that are given in one scale and taken in another
+m = onnx.load(f"{out}/mlp.onnx")
+taken = [n for n in m.graph.node if n.op_type == "DequantizeLinear" and "Relu" in n.input[0]][0]
+m.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0.017, np.float32), "another"))
+taken.input[1] = "another"
+onnx.save(m, f"{out}/rescaled.onnx")
