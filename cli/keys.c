@@ -201,6 +201,9 @@ const cli_key cli_teacher_keys[] = {
      "with "
      "their channels last"},
     {"data_root", "the file's own folder", "where external data lies, through links too"},
+    {"shorter", "true",
+     "rows of ids that end early go through plans of 8, 12, 16, 24, ... ids, where the file leaves the length open and "
+     "padding is found to change no answer ('retort info' says it); false: all take the whole length"},
     {"seconds", "4, and one for each MiB", "of computing that an import may take"},
     {"command", "",
      "a program and its arguments, started without a shell; sought in PATH where it has no '/'. It reads "

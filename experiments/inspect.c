@@ -126,6 +126,18 @@ static rt_status describe_program(const rt_model *m, cJSON *j)
     return RT_OK;
 }
 
+/* Plans for rows of ids that end early, or why there are none. */
+static rt_status describe_lengths(rt_model *m, rt_device *device, cJSON *j)
+{
+    rt_predictor *p;
+    if (!cJSON_HasObjectItem(m->arch, "shorter") || rt_model_quantized(m)) return RT_OK;
+    RT_TRY(rt_predictor_new(&p, &m, 1, device, 1, NULL, 0));
+    const rt_lengths *q = rt_predictor_lengths(p, 0);
+    if (q->plans || *q->why) cJSON_AddItemToObject(j, "lengths", rt_lengths_json(q));
+    rt_predictor_free(p);
+    return RT_OK;
+}
+
 rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_device *device, cJSON *j)
 {
     rt_model *m;
@@ -163,6 +175,7 @@ rt_status rt_inspect_model(const char *path, const rt_inspect_options *o, rt_dev
         cJSON_AddItemToArray(layers, l);
     }
     rt_status st = rt_model_quantized(m) ? describe_program(m, j) : RT_OK;
+    if (!st) st = describe_lengths(m, device, j);
     for (int train = 0; train <= (o->train != 0) && !st; train++) {
         if (o->plan > 0) st = describe_plan(m, o->plan, train, device, j);
         if (o->stages && !st) st = describe_stages(m, train, j);

@@ -258,7 +258,7 @@ static rt_status read_call(rt_graph *g, rt_cfg *c, void *attributes)
     return rt_graph_own(g, call, rt_onnx_call_free);
 }
 
-static rt_status add_layer(rt_graph *g, cJSON *object, const char *path, int index)
+rt_status rt_arch_layer_add(rt_graph *g, cJSON *object, const char *path, int index)
 {
     char at[200], fallback[48];
     _Alignas(8) unsigned char attributes[RT_ATTR_BYTES] = {0};
@@ -396,6 +396,16 @@ static rt_status add_inputs(rt_graph *g, cJSON *list, const rt_shape_attr *singl
     return st;
 }
 
+rt_status rt_arch_inputs(rt_graph *g, cJSON *arch, const char *path)
+{
+    rt_shape_attr a = {.ids = 0};
+    rt_cfg c = rt_cfg_begin(arch, path);
+    cJSON *inputs = rt_cfg_any(&c, "inputs") ? rt_cfg_array(&c, "inputs") : NULL;
+    if (!inputs) a.shape.rank = rt_cfg_ints(&c, "input", a.shape.dim, 3, 1, 1 << 24);
+    RT_TRY(c.status);
+    return add_inputs(g, inputs, &a, path);
+}
+
 /* ---- the whole ---- */
 
 /* The last layer answers, or the heads' layers do. */
@@ -438,6 +448,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
         write_family(&c, family, &o);
         rt_heads_free(head, o.heads);
     }
+    if (rt_cfg_has(&c, "shorter")) rt_cfg_bool(&c, "shorter", 0);
     cJSON *layers = rt_cfg_array(&c, "layers");
     if (!layers) rt_cfg_fail(&c, "layers", "a list of layers, or a \"family\", is required here");
     RT_TRY(rt_cfg_end(&c));
@@ -447,7 +458,7 @@ rt_status rt_arch_build(rt_graph **result, cJSON *arch, const char *path)
     rt_status st = add_inputs(g, inputs, &a, path);
     for (cJSON *l = layers->child; l && !st; l = l->next) {
         if (rt_cfg_has(&c, "family")) st = check_free(g, l, heads, path);
-        if (!st) st = add_layer(g, l, path, i++);
+        if (!st) st = rt_arch_layer_add(g, l, path, i++);
     }
     if (!st) st = check_answer(g, arch, o.classes, path);
     if (st) {

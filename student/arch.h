@@ -29,6 +29,11 @@ rt_status rt_arch_build(rt_graph **out, cJSON *arch, const char *path);
  * frees them. */
 rt_status rt_arch_heads(rt_head out[RT_MAX_HEADS], int *count, const rt_graph *, cJSON *arch, const char *path);
 
+/* The parts of rt_arch_build, for whoever changes an architecture layer by layer: the nodes of its inputs; then a layer
+ * of its list, which is number `index`. RT_USAGE with the layer and the reason. */
+rt_status rt_arch_inputs(rt_graph *, cJSON *arch, const char *path);
+rt_status rt_arch_layer_add(rt_graph *, cJSON *layer, const char *path, int index);
+
 /* The layer that gives this tensor. */
 const char *rt_arch_layer(const rt_graph *, int tensor);
 /* The output tensor of the layer with this name, -1 when there is none. */

@@ -6,12 +6,18 @@
 #include <string.h>
 
 #include "student/ensemble.h"
+#include "student/lengths.h"
 
-enum { TILE = 16 };                    /* rows of a program that a thread takes at once */
+enum { TILE = 16 /* rows of a program that a thread takes at once */, WINDOW = 512 /* that are sorted by length */ };
 
 /* How a model answers: a float model by a session, a quantized one by its integer program. */
 typedef struct {
     rt_session *session;
+    rt_lengths *lengths;               /* plans for shorter rows; NULL: of a program, or beside features */
+    char *raw;                         /* (micro, row bytes) raw rows of one length */
+    size_t raw_bytes;                  /* that there is room for */
+    int32_t *id;                       /* of one row */
+    int *take, *at;                    /* (WINDOW) the plan of each row; (micro) which rows are in hand */
     rt_program *program;
     char *context;                     /* one for each thread, `stride` bytes apart */
     size_t stride;
@@ -31,6 +37,7 @@ struct rt_predictor {
     int own;                           /* elements of a model's own answer */
     float *z;                          /* (micro, own) of the model in hand */
     float *turned;                     /* (micro, width) the same in its place */
+    float *sorted;                     /* (micro, width) of a member of an ensemble whose rows took plans by length */
     float *sum, *rest;                 /* (micro, width) of an ensemble: p or values; 1 - p of labels */
     rt_feed feed;                      /* of the micro-batch in hand */
     int at;                            /* model in hand */
@@ -54,9 +61,10 @@ static rt_status begin_program(rt_predictor *p, engine *e, const rt_model *m)
 
 static void end_engine(engine *e)
 {
+    rt_lengths_free(e->lengths);
     rt_session_free(e->session);
     rt_program_free(e->program);
-    void *owned[] = {e->context, e->x, e->bytes};
+    void *owned[] = {e->context, e->x, e->bytes, e->raw, e->id, e->take, e->at};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
@@ -124,7 +132,9 @@ static rt_status begin_engine(rt_predictor *p, int i, const int *features, int f
     rt_model_outputs(m, spec.output);
     spec.outputs = m->heads;
     for (int f = 0; f < feature_count; f++) spec.output[spec.outputs++] = features[f];
-    return rt_session_new(&p->engine[i].session, &spec, p->device);
+    engine *e = &p->engine[i];
+    RT_TRY(rt_session_new(&e->session, &spec, p->device));
+    return feature_count ? RT_OK : rt_lengths_new(&e->lengths, m, e->session, e->rows, p->micro, p->device);
 }
 
 rt_status rt_predictor_new(rt_predictor **out, rt_model *const *models, int count, rt_device *device, int micro,
@@ -157,21 +167,22 @@ void rt_predictor_free(rt_predictor *p)
     for (int i = 0; i < p->count && p->engine; i++) end_engine(&p->engine[i]);
     for (int i = 0; i < p->count && p->place; i++) free(p->place[i]);
     rt_heads_free(p->head, p->heads);
-    void *owned[] = {p->engine, p->place, p->z, p->turned, p->sum, p->rest, p};
+    void *owned[] = {p->engine, p->place, p->z, p->turned, p->sum, p->rest, p->sorted, p};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
 }
 
 void rt_predictor_set_weights(rt_predictor *p, int i, const float *params, const float *states)
 {
     rt_session_borrow(p->engine[i].session, params, states);
+    if (p->engine[i].lengths) rt_lengths_borrow(p->engine[i].lengths, params, states);
 }
 
 /* Room for answers of this width. */
 static rt_status take_room(rt_predictor *p, int width)
 {
     size_t n = (size_t)p->micro * (size_t)width * sizeof(float);
-    float **room[] = {&p->turned, &p->sum, &p->rest};
-    for (int i = 0; i < 3; i++) {
+    float **room[] = {&p->turned, &p->sum, &p->rest, &p->sorted};
+    for (int i = 0; i < 4; i++) {
         float *more = realloc(*room[i], n);
         if (!more) return rt_fail(RT_RUN, "out of memory");
         *room[i] = more;
@@ -221,11 +232,10 @@ rt_status rt_predictor_set_heads(rt_predictor *p, const rt_head *head, int count
 }
 
 /* The answer of the model in hand: its heads' outputs side by side, each element in its place. */
-static const float *gather(rt_predictor *p, int rows)
+static const float *gather(rt_predictor *p, const rt_session *session, int rows)
 {
     const rt_model *m = p->model[p->at];
     const int *place = p->place[p->at];
-    const rt_session *session = p->engine[p->at].session;
     const float *z = session ? rt_session_output(session, 0) : p->z;
     size_t own = (size_t)p->own, width = (size_t)p->width;
     if (session && m->heads > 1) {
@@ -245,6 +255,64 @@ static const float *gather(rt_predictor *p, int rows)
     return p->turned;
 }
 
+/* ---- rows by length ---- */
+
+static rt_status take_raw(rt_predictor *p, engine *e)
+{
+    size_t bytes = (size_t)p->micro * e->rows[0].bytes;
+    if (!e->id) {
+        e->id = malloc((size_t)e->lengths->full * sizeof *e->id);
+        e->take = malloc(WINDOW * sizeof *e->take);
+        e->at = malloc((size_t)p->micro * sizeof *e->at);
+    }
+    if (bytes > e->raw_bytes) {
+        char *more = realloc(e->raw, bytes);
+        if (!more) return rt_fail(RT_RUN, "out of memory");
+        e->raw = more;
+        e->raw_bytes = bytes;
+    }
+    return e->id && e->take && e->at ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* Rows of one length, which lie in e->raw. to (.., width): where the answer of row i of them goes is e->at[i]. */
+static rt_status run_length(rt_predictor *p, engine *e, int plan, int rows, float *to)
+{
+    rt_session *session = plan < 0 ? e->session : e->lengths->plan[plan].session;
+    size_t width = (size_t)p->width;
+    rt_feed feed = {.raw = e->raw, .rows = rows};
+    RT_TRY(rt_session_infer(session, &(rt_step){.rows = rows, .feed = &feed}));
+    const float *z = gather(p, session, rows);
+    for (int i = 0; i < rows; i++) memcpy(to + (size_t)e->at[i] * width, z + (size_t)i * width, width * sizeof *to);
+    return RT_OK;
+}
+
+/* to (rows, width): answers of the model in hand to rows of the feed, up to WINDOW of them, from `first` on. */
+static rt_status by_length(rt_predictor *p, int first, int rows, float *to)
+{
+    engine *e = &p->engine[p->at];
+    RT_TRY(take_raw(p, e));
+    size_t bytes = e->rows[0].bytes;
+    const char *raw = (const char *)p->feed.raw + (size_t)first * bytes;
+    rt_lengths_bind(e->lengths, e->rows, p->model[p->at]->inputs);
+    for (int i = 0; i < rows; i++)
+        e->take[i] = rt_lengths_of(e->lengths, e->rows, p->model[p->at]->inputs, &p->feed, first + i, e->id);
+    for (int plan = -1; plan < e->lengths->plans; plan++)
+        for (int i = 0, n = 0; i <= rows; i++) {
+            if (i < rows && e->take[i] == plan) {
+                memcpy(e->raw + (size_t)n * bytes, raw + (size_t)i * bytes, bytes);
+                e->at[n++] = i;
+            }
+            if (n < p->micro && (i < rows || !n)) continue;
+            RT_TRY(run_length(p, e, plan, n, to));
+            n = 0;
+        }
+    return RT_OK;
+}
+
+static int has_lengths(const engine *e) { return e->lengths && e->lengths->plans; }
+
+/* ---- */
+
 rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
 {
     size_t width = (size_t)p->width;
@@ -252,14 +320,23 @@ rt_status rt_predict(rt_predictor *p, const rt_feed *feed, float *answer)
     for (int i = 0; i < p->count; i++)
         for (int k = 0; k < p->model[i]->inputs; k++) p->engine[i].rows[k] = rt_input_rows(&p->model[i]->input[k]);
     p->feed = *feed;
+    p->at = 0;
+    if (p->count == 1 && has_lengths(&p->engine[0])) {
+        for (int at = feed->first; at < end; at += WINDOW)
+            RT_TRY(by_length(p, at, end - at < WINDOW ? end - at : WINDOW,
+                             answer + (size_t)(at - feed->first) * width));
+        return RT_OK;
+    }
     for (; p->feed.first < end; p->feed.first += p->micro) {
         int rows = p->feed.rows = end - p->feed.first < p->micro ? end - p->feed.first : p->micro;
         float *out = answer + (size_t)(p->feed.first - feed->first) * width;
         for (p->at = 0; p->at < p->count; p->at++) {
             const engine *e = &p->engine[p->at];
-            if (e->session) RT_TRY(rt_session_infer(e->session, &(rt_step){.rows = p->micro, .feed = &p->feed}));
+            const float *z = p->sorted;
+            if (has_lengths(e)) RT_TRY(by_length(p, p->feed.first, rows, p->sorted));
+            else if (e->session) RT_TRY(rt_session_infer(e->session, &(rt_step){.rows = p->micro, .feed = &p->feed}));
             else rt_pool_run(rt_device_pool(p->device), (rows + TILE - 1) / TILE, run_tile, p);
-            const float *z = gather(p, rows);
+            if (!has_lengths(e)) z = gather(p, e->session, rows);
             if (p->count == 1) memcpy(out, z, (size_t)rows * width * sizeof *out);
             else rt_ensemble_add(RT_MIX_PROBABILITIES, p->head, p->heads, p->sum, p->rest, z, rows, 1, 1, p->at == 0);
         }
@@ -277,6 +354,7 @@ int rt_predictor_micro(const rt_predictor *p) { return p->micro; }
 int rt_predictor_width(const rt_predictor *p) { return p->width; }
 
 const rt_program *rt_predictor_program(const rt_predictor *p, int i) { return p->engine[i].program; }
+const rt_lengths *rt_predictor_lengths(const rt_predictor *p, int i) { return p->engine[i].lengths; }
 
 size_t rt_predictor_bytes(const rt_predictor *p)
 {
@@ -284,6 +362,7 @@ size_t rt_predictor_bytes(const rt_predictor *p)
     for (int i = 0; i < p->count; i++) {
         const engine *e = &p->engine[i];
         n += e->program ? e->stride * (size_t)rt_device_threads(p->device) : rt_session_bytes(e->session);
+        if (e->lengths) n += rt_lengths_bytes(e->lengths);
     }
     return n;
 }

@@ -1,14 +1,16 @@
 /* student/predictor.h - native models, one or an ensemble, as a function from rows to answers.
  *
  * A float model's rows go through plans of a fixed micro-batch, the last one padded, so that a row's answer depends on
- * the row alone and not on how a caller groups rows. A quantized model answers by its integer program, row by row;
- * where that takes bytes, views of rows are rounded to them. An answer is (W) floats, head by head (data/heads.h). An
- * ensemble answers by head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i),
- * values mean_i z_i. */
+ * the row alone and not on how a caller groups rows; rows of ids that end early go through shorter plans where the
+ * model allows it (student/lengths.h). A quantized model answers by its integer program, row by row; where that takes
+ * bytes, views of rows are rounded to them. An answer is (W) floats, head by head (data/heads.h). An ensemble answers
+ * by head: classes log(mean_i softmax(z_i)), labels log(m / (1 - m)) of m = mean_i 1 / (1 + e^-z_i), values mean_i z_i.
+ */
 #ifndef RT_STUDENT_PREDICTOR_H
 #define RT_STUDENT_PREDICTOR_H
 
 #include "engine/session.h"
+#include "student/lengths.h"
 #include "student/program.h"
 
 typedef struct rt_predictor rt_predictor;
@@ -37,6 +39,8 @@ int rt_predictor_width(const rt_predictor *);
 size_t rt_predictor_bytes(const rt_predictor *);       /* of plans, and of contexts of programs */
 /* The integer program of model i; NULL: it answers in float. */
 const rt_program *rt_predictor_program(const rt_predictor *, int i);
+/* The lengths of model i's plans; NULL: it has one, as it is quantized or features are kept. */
+const rt_lengths *rt_predictor_lengths(const rt_predictor *, int i);
 
 /* Loads an ensemble: every model must have the same heads. The caller frees each and the array. x:
  * rt_model_load_bound's. */

@@ -36,6 +36,7 @@ typedef struct rt_onnx_importer {
     int features;
     cJSON *notes;
     int program;                       /* it is an integer program that retort wrote */
+    int whole;                         /* rows take the whole length, also where the file leaves it open */
     int own;                           /* the heads are those that it tells of itself */
     cJSON *own_heads, *own_inputs;     /* what a file that retort wrote tells of itself, or NULL */
 } rt_onnx_importer;

@@ -47,6 +47,7 @@ static rt_status read_binding(rt_onnx_importer *m, cJSON *binding)
     cJSON *inputs = rt_cfg_has(&c, "inputs") ? rt_cfg_any(&c, "inputs") : NULL;
     rt_cfg_any(&c, "data_root");                           /* for whoever reads the file */
     if (rt_cfg_has(&c, "seconds")) rt_cfg_number(&c, "seconds", 4, 0.001, 1e6);
+    m->whole = rt_cfg_has(&c, "shorter") && !rt_cfg_bool(&c, "shorter", 1);
     if (inputs && !cJSON_IsObject(inputs)) rt_cfg_fail(&c, "inputs", "an object of input names is required here");
     RT_TRY(c.status);
     RT_TRY(rt_onnx_bind_heads(m, &c));
@@ -74,6 +75,19 @@ static rt_status finish(const rt_onnx_importer *m, rt_model *model, const rt_onn
     return RT_OK;
 }
 
+/* All data are lines of ids whose length the file does not tell. */
+static int length_is_open(const rt_onnx_importer *m)
+{
+    for (int i = 0; i < m->g->inputs; i++) {
+        const rt_onnx_value *v = &m->file->input[i];
+        if (m->whole) return 0;
+        if (m->bound[i].role == RT_ONNX_CONST) continue;
+        if (m->bound[i].role == RT_ONNX_DATA && !m->in[i].ids) return 0;
+        if (m->bound[i].rank != 2 || (v->rank == 2 && v->dim[1] >= 0)) return 0;
+    }
+    return 1;
+}
+
 static rt_status import(rt_onnx_importer *m, rt_model **out, cJSON *binding)
 {
     rt_onnx_row row;
@@ -93,6 +107,7 @@ static rt_status import(rt_onnx_importer *m, rt_model **out, cJSON *binding)
     }
     want.heads = m->heads;
     want.features = m->features;
+    want.shorter = length_is_open(m);
     rt_onnx_quantized_spec spec = {m->file, &row, m->bound, m->in, value, m->heads, name, task, m->own};
     if (!st && !m->features) st = rt_onnx_quantized(out, &spec, m->notes);
     for (const rt_eval_node *n = row.graph->node; !st && n < row.graph->node + row.graph->nodes; n++)

@@ -20,11 +20,13 @@ int rt_onnx_open_dimension(const rt_onnx_value *);
  *                        "mean": [...], "std": [...]}, "mask": "ids != 0", "types": 0},
  *    "output": "NAME", "task": "classes", "gives": "logits", "classes": ["cat", ...],
  *    "outputs": {"NAME": {"head", "task", "gives", "classes"}, ...},           in place of these four
- *    "features": ["VALUE", ...] or {"NAME": "VALUE"}, "data_root": "FOLDER", "seconds": 60}
+ *    "features": ["VALUE", ...] or {"NAME": "VALUE"}, "shorter": true, "data_root": "FOLDER",
+ *    "seconds": 60}
  * shape: of a row, as the file has it, where the file leaves it open; without it the rows of x tell it (NULL: there are
  * none). Outputs, and values inside of the graph, are heads by these names; without "outputs" the one that is told or
  * found is the head "y". Probabilities become log max(p, 1e-30), of labels less log max(1 - p, 1e-30), so that all
  * heads of classes and labels are logits. A feature is a layer of that name beside them. Borrowed. NULL or {}: nothing
- * is told, and all is chosen; notes (a list) gets a line about each choice. */
+ * is told, and all is chosen. shorter: student/lengths.h, where the file leaves the length of its ids open; notes (a
+ * list) gets a line about each choice. */
 rt_status rt_onnx_import(rt_model **, const rt_onnx_file *, const cJSON *binding, const rt_x_where *x, cJSON *notes);
 #endif

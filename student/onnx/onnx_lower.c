@@ -571,6 +571,7 @@ rt_status rt_onnx_lower(rt_model **out, const rt_onnx_row *row, const rt_onnx_bo
         if (!st) rt_arch_prune(l.layers, kept);
         cJSON_Delete(kept);
     }
+    if (want->shorter) cJSON_AddTrueToObject(arch, "shorter");
     cJSON_AddItemToObject(arch, "layers", l.layers);
     if (!st) st = rt_model_blank(out, arch);
     if (!st && (st = set_fields(&l, *out))) {

@@ -36,6 +36,7 @@ typedef struct {
     int heads;
     const rt_lower_feature *feature;
     int features;
+    int shorter;                       /* the file leaves the length of all its ids open */
 } rt_lower_wanted;
 
 typedef struct rt_lowering {

@@ -106,5 +106,28 @@ for bad in '{"outputs": {"prob": {}}}|no output and no value inside' '{"outputs"
     echo "${bad%%|*}" > b.json
     expect 2 "${bad#*|}" "$retort" import "$samples/heads_of.onnx" --out no.h5 --config b.json
 done
+
+# Sentences that end early take shorter plans where that changes nothing, which info says; a row's answer is that of any company.
+for m in sentence sentence_unmasked; do
+    expect 0 "" "$retort" import "$samples/$m.npy" --out $m.h5 --quiet
+    expect 0 "" "$retort" import "$samples/$m.onnx" --out m-$m.h5 --data $m.h5 --quiet
+    expect 0 "" "$retort" predict m-$m.h5 --data $m.h5 --out p-$m.csv
+    same $m p-$m.csv
+done
+expect 0 "8 12 16 24" "$retort" info m-sentence.h5
+expect 0 "what is padded changes the answer (tried at length 8)" "$retort" info m-sentence_unmasked.h5
+expect 0 "" "$retort" predict "$samples/sentence.onnx" --data sentence.h5 --out p-file.csv
+cmp -s p-sentence.csv p-file.csv || fail "the file itself answers otherwise"
+for i in 0 5 12; do
+    expect 0 "" "$retort" predict m-sentence.h5 --data sentence.h5 --rows $i:$((i + 1)) --out p-$i.csv
+    [ "$(tail -1 p-$i.csv | cut -d, -f2-)" = "$(sed -n "$((i + 2))p" p-sentence.csv | cut -d, -f2-)" ] || fail "row $i alone has another answer"
+done
+expect 0 "" "$retort" label --teacher "$samples/sentence.onnx" --data sentence.h5 --out ls1.h5 --quiet
+expect 0 "" "$retort" label --teacher m-sentence.h5 --data sentence.h5 --out ls2.h5 --quiet label.batch=2
+for l in ls1 ls2; do expect 0 "" "$retort" export $l.h5 --out $l.npy --quiet; done
+cmp -s ls1.npy ls2.npy || fail "labels depend on how rows are read"
+echo '{"shorter": "never"}' > b.json
+expect 2 "shorter" "$retort" import "$samples/sentence.onnx" --out no.h5 --data sentence.h5 --config b.json
+
 for left in no no.h5 no.csv no.onnx; do [ ! -e $left ] || fail "bad input leaves $left"; done
 exit $failed
