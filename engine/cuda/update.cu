@@ -134,16 +134,18 @@ RT_DEVICE void adamw(const rt_cuda_update &u, float lr, float decay, float scale
 
 __global__ void __launch_bounds__(THREADS) k_update(rt_cuda_update u)
 {
-    unsigned long long bad = u.trouble->bad;
-    if (bad == u.now->number) {
+    unsigned long long bad = u.trouble->bad, number = u.now->number;
+    double rate = u.now->lr;                          /* asked for together: none waits for another */
+    float decay = u.now->ema;
+    int last = u.now->last;
+    if (bad == number) {
         look_for_bad(&u.trouble->weight, u.w, u.params);
         look_for_bad(&u.trouble->gradient, u.g, u.grads);
     }
     if (bad) return;
-    float decay = u.now->ema;
     if (blockIdx.x >= (unsigned)u.blocks * PARTS) {   /* averages of states */
         size_t at = (size_t)(blockIdx.x - (unsigned)u.blocks * PARTS) * PART + threadIdx.x, end = at + PART;
-        for (; at < end && at < u.states && u.ema_state && u.now->last; at += THREADS)
+        for (; at < end && at < u.states && u.ema_state && last; at += THREADS)
             u.ema_state[at] += (1.0f - decay) * (u.state[at] - u.ema_state[at]);
         return;
     }
@@ -151,9 +153,9 @@ __global__ void __launch_bounds__(THREADS) k_update(rt_cuda_update u)
     float g[FOUR], w[FOUR], before[FOUR];
     if (!placed(&p, u)) return;
     gradient(g, u, p, !(u.clip > 0));
-    if (!u.now->last) return;
+    if (!last) return;
     rt_tuning how = p.block->how;
-    float lr = (float)(u.now->lr * how.lr_scale),
+    float lr = (float)(rate * how.lr_scale),
           scale = (float)((u.clip > 0 ? u.work[0] : u.now->grad_scale) * how.grad_scale);
     take(w, u.w + p.w);
     take(before, u.w + p.w);
