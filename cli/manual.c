@@ -154,6 +154,7 @@ static void program_page(void)
     exit_status();
     heading("ENVIRONMENT");
     printf(".TP\n.B RETORT_DEVICE\nthe device where\n.B \\-\\-device\nis not given\n"
+           ".TP\n.B RETORT_CUBLASLT\nthe file of cuBLASLt, which cards need, where the system does not find it\n"
            ".TP\n.B RETORT_KERNELS\nthe kernel family where\n.B \\-\\-kernels\nis not given\n"
            ".TP\n.B RETORT_INT_KERNELS\nthat of quantized models where\n.B \\-\\-int\\-kernels\nis not given\n");
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# experiments/gpu/check.sh [OUT] [BUILD] - what can only be seen on a card, in under ten minutes. Beside gpu.tar.gz (experiments/gpu/pack.sh) it
+# experiments/gpu/check.sh [OUT] [BUILD] - what can only be seen on a card, in under ten minutes. Beside gpu.tar.xz (experiments/gpu/pack.sh) it
 # unpacks and tests that; in a source tree it tests BUILD (default build-gpu).
 #
 # In this order, cheapest first, each step with a limit of its own: the card; the backend's tests; labels, training, evaluation, predictions and a
@@ -15,8 +15,10 @@ trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
 steps=${STEPS:-card tests parity determinism kills sanitizer speed}
 
-if [ -f "$here/gpu.tar.gz" ]; then
-    mkdir "$tmp/pack" && gzip -dc "$here/gpu.tar.gz" | tar -C "$tmp/pack" -xf - || exit 4
+if [ -f "$here/gpu.tar.xz" ]; then
+    mkdir "$tmp/pack" || exit 4
+    { xz -dc "$here/gpu.tar.xz" 2> /dev/null || python3 -c 'import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)' "$here/gpu.tar.xz"; } |
+        tar -C "$tmp/pack" -xf - || exit 4
     retort=$tmp/pack/bin/retort tests=$tmp/pack/bin models=$tmp/pack/models speed=$tmp/pack/speed.py
     LD_LIBRARY_PATH=$tmp/pack/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 else

@@ -22,6 +22,7 @@ fi
 mkdir -p "$work/bin" "$work/lib" "$work/models"
 cp "$build/retort" "$work/bin/"
 find "$build/tests" -maxdepth 2 -type f -name 'test_card_*' -perm -u+x -exec cp {} "$work/bin/" \; 2> /dev/null || true
+strip "$work"/bin/*
 for f in "$work"/bin/*; do ldd "$f"; done | awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
     grep -Ev '/(libc|libm|libdl|libpthread|librt|libresolv|ld-linux[^/]*)\.so' | while read -r lib; do cp -L "$lib" "$work/lib/"; done
 cp "$root"/experiments/peers/models/*.json "$work/models/"
@@ -30,7 +31,7 @@ cp "$root/experiments/peers/torch_models.py" "$root/experiments/gpu/speed.py" "$
 
 rm -rf "$out"
 mkdir -p "$out"
-tar -C "$work" -cf - . | gzip -9 > "$out/gpu.tar.gz"
+tar -C "$work" -cf - bin lib models speed.py torch_models.py version.txt | xz -9 > "$out/gpu.tar.xz"
 cp "$root/experiments/gpu/check.sh" "$out/"
 du -h "$out"/* | sed 's/^/packed: /'
 tests=$(find "$work/bin" -name 'test_card_*' | wc -l)
