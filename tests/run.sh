@@ -16,6 +16,7 @@
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   aarch64  the kernels for CPUs without a vector family here, cross-compiled and run by qemu-user: what openblas-CORE computes
 #   cross  exported C by the compilers of i686, aarch64, armhf, armel and riscv64, run by qemu-user
+#   nvcc   kernels for cards by nvcc, where it is: no warnings, no spills, registers as recorded
 #   bench  training and inference speed of the networks in experiments/peers/models, and the kernels' share of the peak
 #   format  lines of C beyond 120 columns are brought within them
 #   help   this list
@@ -46,8 +47,9 @@ case $target in
     format) exec sh tests/format.sh ;;
     aarch64) exec sh tests/aarch64.sh "$PWD" ;;
     cross) exec sh tests/cross.sh "$PWD" ;;
+    nvcc) exec sh tests/cuda/nvcc.sh "$PWD" ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, bench, format, mutants, help" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, nvcc, bench, format, mutants, help" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
