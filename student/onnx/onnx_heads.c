@@ -311,12 +311,25 @@ static rt_status take_logarithm(rt_onnx_row *row, int labels, int *value)
     return append(row, "Sub", 13, NULL, value, rest);
 }
 
-/* The node behind what changes no number, where it is a softmax over the row's numbers, or a sigmoid. */
+/* The softmax or sigmoid whose answer v is once it was quantized and dequantized; NULL: it is none. */
+static const rt_eval_node *quantized_end(const rt_onnx_row *row, int v)
+{
+    const rt_eval_node *n = giver_of(row->graph, v);
+    if (!n || strcmp(n->op, "DequantizeLinear")) return NULL;
+    n = giver_of(row->graph, n->in[0]);
+    if (!n || strcmp(n->op, "QuantizeLinear")) return NULL;
+    n = giver_of(row->graph, n->in[0]);
+    return n && !*n->domain && (!strcmp(n->op, "Softmax") || !strcmp(n->op, "Sigmoid")) ? n : NULL;
+}
+
+/* The node behind what changes no number, where it is a softmax over the row's numbers, or a sigmoid; also where its
+ * probabilities are brought to steps of bytes. */
 static const rt_eval_node *last_node(const rt_onnx_row *row, int v, int *softmax, int *sigmoid)
 {
     const rt_eval_node *n = giver_of(row->graph, v);
     while (n && !*n->domain && (!strcmp(n->op, "Identity") || !strcmp(n->op, "Flatten")))
         n = giver_of(row->graph, v = n->in[0]);
+    if (quantized_end(row, v)) n = quantized_end(row, v), v = n->out[0];
     const rt_array *a = row->value[v];
     *softmax = 0;
     *sigmoid = n && !*n->domain && !strcmp(n->op, "Sigmoid");
@@ -364,6 +377,9 @@ rt_status rt_onnx_take_logits(rt_onnx_importer *m, rt_onnx_row *row, int *value)
         guess_head(m, h, row, n, softmax, sigmoid);
         if (h->gives != RT_GIVES_PROBABILITIES) continue;
         int labels = h->task == RT_TASK_MULTILABEL;
+        if (quantized_end(row, h->value))
+            rt_onnx_note(m, "output '%s' is rounded to steps of bytes in the file; the logits before it are not%s",
+                         h->tensor, "");
         if (labels ? sigmoid : softmax) value[i] = n->in[0];
         else RT_TRY(take_logarithm(row, labels, &value[i]));
     }

@@ -483,12 +483,29 @@ static rt_status read_node(rt_integer *g, const rt_eval_node *n)
     return fn ? fn(g, n) : rt_integer_no(g, "has no integer form here");
 }
 
+/* Which values the answers are made of. */
+static char *needed_values(const rt_integer *g)
+{
+    char *needed = rt_region_take(g->region, (size_t)g->g->values + 1);
+    for (int h = 0; needed && h < g->of->outputs; h++) needed[g->of->output[h]] = 1;
+    for (int i = g->g->nodes - 1; needed && i >= 0; i--) {
+        const rt_eval_node *n = &g->g->node[i];
+        int is = 0;
+        for (int k = 0; k < n->outputs; k++) is |= n->out[k] >= 0 && needed[n->out[k]];
+        for (int k = 0; is && k < n->inputs; k++) if (n->in[k] >= 0) needed[n->in[k]] = 1;
+    }
+    return needed;
+}
+
 static rt_status read_nodes(rt_integer *g, const char **why)
 {
+    const char *needed = needed_values(g);
+    if (!needed) return RT_RUN;
     for (int i = 0; i < g->g->nodes; i++) {
         const rt_eval_node *n = &g->g->node[i];
         int varies = 0;
-        for (int k = 0; k < n->outputs; k++) varies |= n->out[k] >= 0 && g->row->varies[n->out[k]];
+        for (int k = 0; k < n->outputs; k++)
+            varies |= n->out[k] >= 0 && needed[n->out[k]] && g->row->varies[n->out[k]];
         if (!varies) continue;
         g->bad = NULL;
         RT_TRY(read_node(g, n));
