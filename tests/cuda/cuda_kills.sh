@@ -3,8 +3,8 @@
 . "$2/tests/cli/lib.sh"
 unset RETORT_DEVICE
 make_data 200 band.h5
-printf '{"model": {"input": [64], "classes": 3, "family": "mlp", "width": 8, "depth": 1}, "data": {"source": "band.h5", "validation": 40},
-    "train": {"epochs": 14, "batch": 16, "accumulate": 3, "ema": 0.9, "drop_last": false, "optimizer": "adamw", "lr": 0.01}}' > t.json
+printf '{"model": {"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}, "data": {"source": "band.h5", "validation": 40},
+    "train": {"epochs": 10, "batch": 16, "accumulate": 3, "ema": 0.9, "drop_last": false, "optimizer": "adamw", "lr": 0.01}}' > t.json
 digest() { sed -n 's/.*"last_weights_digest":[[:space:]]*"\([0-9a-f]*\)".*/\1/p' "$1/result.json"; }
 "$retort" train t.json --out whole --device cuda --quiet > /dev/null 2> err.txt || fail "train: $(cat err.txt)"
 
