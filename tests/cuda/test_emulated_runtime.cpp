@@ -248,6 +248,8 @@ static void test_copies(void **)
     assert_int_equal(cudaMemcpyAsync(h.data(), x.at, 400, cudaMemcpyDeviceToDevice, s), direction);
     assert_int_equal(cudaMemcpyAsync(x.at, y.at, 400, cudaMemcpyHostToHost, s), direction);
     assert_int_equal(cudaMemcpy(h.data(), x.at, 400, cudaMemcpyHostToDevice), direction);
+    assert_int_equal(cudaMemcpyAsync(x.at, y.at, 400, cudaMemcpyHostToDevice, s), direction);      /* only the source */
+    assert_int_equal(cudaMemcpyAsync(x.at, h.data(), 400, cudaMemcpyDeviceToDevice, s), direction);
     assert_int_equal(cudaMemcpyAsync(x.at, h.data(), 404, cudaMemcpyHostToDevice, s), value);
     assert_int_equal(cudaMemcpyAsync(x.at + 50, h.data(), 204, cudaMemcpyHostToDevice, s), value);
     assert_int_equal(cudaMemcpyAsync(x.at, y.at + 1, 400, cudaMemcpyDeviceToDevice, s), value);
