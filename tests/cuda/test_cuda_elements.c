@@ -436,11 +436,45 @@ static void folds(void **state)
     }
 }
 
+/* A row's bits are those it has alone, whatever it is folded with. */
+static void rows_alone(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{7, 3}, {49, 33}, {300, 1}, {5000, 2}, {9000, 1}, {4500, 33}};
+    enum { ROWS = 5 };
+    for (size_t c = 0; c < sizeof shapes / sizeof *shapes; c++) {
+        size_t n = shapes[c][0], inner = shapes[c][1], row = n * inner;
+        float *x = malloc(ROWS * row * sizeof *x), together[ROWS * 33], alone[33];
+        for (size_t i = 0; i < ROWS * row; i++) {
+            uint32_t w[4];
+            rt_random4(w, 3, RT_RNG_TEST, (uint32_t)c, 0, 0, (uint32_t)i);
+            x[i] = rt_unit(w[0]) - 0.3f;
+        }
+        float *px = upload(x, ROWS * row * sizeof *x), *py = upload(NULL, sizeof together);
+        for (size_t r = 0; r <= ROWS; r++) {                             /* all, then one by one */
+            rt_folding f = {.what = RT_FOLDS_REDUCE, .reduce = RT_REDUCE_LOG_SUM_EXP, .out = py};
+            f.x = r ? px + (r - 1) * row : px;
+            rt_space_add(&f.kept, inner, 1, 0, 0);
+            rt_space_add(&f.kept, r ? 1 : ROWS, (int64_t)row, 0, 0);
+            rt_space_add(&f.gone, n, (int64_t)inner, 0, 0);
+            size_t bytes = rt_folding_plan(&f, 0);
+            f.parts = bytes ? upload(NULL, bytes) : NULL;
+            rt_k_fold(NULL, &f);
+            download(r ? alone : together, py, (r ? 1 : ROWS) * inner * sizeof *alone);
+            cudaFree(f.parts);
+            if (r) assert_memory_equal(alone, together + (r - 1) * inner, inner * sizeof *alone);
+        }
+        cudaFree(px);
+        cudaFree(py);
+        free(x);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(functions_of_one_number), cmocka_unit_test(activations),
         cmocka_unit_test(functions_of_two_numbers), cmocka_unit_test(plain_gradients), cmocka_unit_test(dropout_masks),
-        cmocka_unit_test(spaces), cmocka_unit_test(division), cmocka_unit_test(folds)};
+        cmocka_unit_test(spaces), cmocka_unit_test(division), cmocka_unit_test(folds), cmocka_unit_test(rows_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
