@@ -436,7 +436,8 @@ static void folds(void **state)
     }
 }
 
-/* A row's bits are those it has alone, whatever it is folded with. */
+/* A row's bits are those it has alone, whatever it is folded with; and so is the way of its folds, which doubles may
+ * hide. */
 static void rows_alone(void **state)
 {
     (void)state;
@@ -451,6 +452,7 @@ static void rows_alone(void **state)
             x[i] = rt_unit(w[0]) - 0.3f;
         }
         float *px = upload(x, ROWS * row * sizeof *x), *py = upload(NULL, sizeof together);
+        rt_folding first = {0};
         for (size_t r = 0; r <= ROWS; r++) {                             /* all, then one by one */
             rt_folding f = {.what = RT_FOLDS_REDUCE, .reduce = RT_REDUCE_LOG_SUM_EXP, .out = py};
             f.x = r ? px + (r - 1) * row : px;
@@ -458,6 +460,8 @@ static void rows_alone(void **state)
             rt_space_add(&f.kept, r ? 1 : ROWS, (int64_t)row, 0, 0);
             rt_space_add(&f.gone, n, (int64_t)inner, 0, 0);
             size_t bytes = rt_folding_plan(&f, 0);
+            if (!r) first = f;
+            assert_true(f.lanes == first.lanes && f.splits == first.splits && f.across == first.across);
             f.parts = bytes ? upload(NULL, bytes) : NULL;
             rt_k_fold(NULL, &f);
             download(r ? alone : together, py, (r ? 1 : ROWS) * inner * sizeof *alone);
