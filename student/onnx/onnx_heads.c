@@ -340,6 +340,18 @@ static const rt_eval_node *last_node(const rt_onnx_row *row, int v, int *softmax
     return n;
 }
 
+/* Numbers of 0 to 1 that sum to 1, as far as the row tells. */
+static int sums_to_one(const rt_array *a)
+{
+    double sum = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        double v = rt_array_double(a, i);
+        if (!(v >= 0 && v <= 1)) return 0;
+        sum += v;
+    }
+    return sum > 0.999 && sum < 1.001;
+}
+
 /* What nobody has told of a head, from the node that gives its value. */
 static void guess_head(const rt_onnx_importer *m, rt_onnx_head *h, const rt_onnx_row *row, const rt_eval_node *n,
                        int softmax, int sigmoid)
@@ -355,8 +367,10 @@ static void guess_head(const rt_onnx_importer *m, rt_onnx_head *h, const rt_onnx
         h->task = RT_TASK_MULTILABEL;
         rt_onnx_note(m, "output '%s' is a sigmoid: probabilities of labels, each by itself%s", h->tensor, "");
     } else if (n && !strcmp(n->domain, "ai.onnx.ml") && is_classifier(row->graph, n)) {
-        h->gives = RT_GIVES_PROBABILITIES;
-        rt_onnx_note(m, "output '%s' is a classifier's: probabilities%s", h->tensor, "");
+        int one = rt_array_is_float(row->value[h->value]) && sums_to_one(row->value[h->value]);
+        if (one) h->gives = RT_GIVES_PROBABILITIES;
+        rt_onnx_note(m, "output '%s' is a classifier's: %s", h->tensor,
+                     one ? "probabilities" : "scores, taken as logits, for they do not sum to 1");
     }
 }
 

@@ -102,6 +102,18 @@ t = F.center_crop(F.resize(torch.tensor(np.moveaxis(x, 3, 1)).float(), 9, antial
 t = F.normalize(t, [120.0, 110.0, 100.0], [60.0, 50.0, 70.0])
 record("eight", x, s.run(None, {"x": t.numpy()})[0])
 
+# classifiers: their scores are probabilities or not
+for name, post in (("classifier_scores", "NONE"), ("classifier_probabilities", "SOFTMAX")):
+    n = node("LinearClassifier", ["x"], ["label", "scores"], domain="ai.onnx.ml", name="linear", post_transform=post, multi_class=1,
+             coefficients=[float(v) for v in np.linspace(-1, 1.3, 18)], intercepts=[0.2, -0.4, -0.1], classlabels_ints=[3, 5, 8])
+    g = helper.make_graph([n], name, [value("x", "n", 6)], [value("label", "n", t=TensorProto.INT64), value("scores", "n", 3)])
+    m = helper.make_model(g, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)], producer_name="record_bindings")
+    m.ir_version = 8
+    with open(f"{out}/{name}.onnx", "wb") as f:
+        f.write(m.SerializeToString())
+    x = np.sin(np.arange(42, dtype=np.float32)).reshape(7, 6).round(3)
+    record(name, x, onnxruntime.InferenceSession(m.SerializeToString()).run(["scores"], {"x": x})[0])
+
 
 # sentences: a mask hides what is padded; without it the padding has a say
 class Sentence(nn.Module):

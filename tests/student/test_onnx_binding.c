@@ -497,6 +497,27 @@ static void found(void **state)
     free(r);
 }
 
+/* A classifier's scores are logits, unless they are probabilities; its labels are the classes' names. */
+static void classifiers(void **state)
+{
+    (void)state;
+    for (int probabilities = 0; probabilities < 2; probabilities++) {
+        const char *name = probabilities ? "classifier_probabilities" : "classifier_scores";
+        recording *r = read_recording(name, X);
+        rt_model *m;
+        check_ok(import(&m, name, NULL, NULL, NULL));
+        assert_string_equal(m->head[0].names.name[1], "5");
+        assert_string_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(m->provenance, "onnx"), "gives")->valuestring,
+                            probabilities ? "probabilities" : "logits");
+        float *y = answers(m, r, NULL);
+        for (int i = 0; i < r->rows * 3; i++)
+            check_close(name, probabilities ? exp((double)y[i]) : (double)y[i], (double)r->y[i], 1e-6, 1e-5);
+        free(y);
+        rt_model_free(m);
+        free(r);
+    }
+}
+
 static void bad_outputs(void **state)
 {
     (void)state;
@@ -540,6 +561,6 @@ int main(void)
         cmocka_unit_test(resized),         cmocka_unit_test(views),
         cmocka_unit_test(images_of_another_size), cmocka_unit_test(bad_sizes),
         cmocka_unit_test(several_outputs), cmocka_unit_test(found),
-        cmocka_unit_test(bad_outputs)};
+        cmocka_unit_test(classifiers),     cmocka_unit_test(bad_outputs)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
