@@ -76,6 +76,7 @@ static int field_of(const rt_graph *whole, const rt_field *f)
 /* The graph reads the model's own weights, where they lie. */
 static rt_status share_fields(rt_graph *g, const rt_graph *whole)
 {
+    size_t end[RT_HOMES] = {0};
     for (int i = 0; i < g->fields; i++) {
         rt_field *f = &g->field[i];
         int k = field_of(whole, f);
@@ -83,6 +84,8 @@ static rt_status share_fields(rt_graph *g, const rt_graph *whole)
         if (f->home == RT_CONST)
             memcpy(rt_graph_constant_values(g, i), whole->field[k].value, f->count * sizeof(float));
         else f->offset = whole->field[k].offset;
+        if (f->offset < end[f->home]) return rt_fail(RT_INPUT, "its weights stand in another order");
+        end[f->home] = f->offset + f->count;
     }
     memcpy(g->floats, whole->floats, sizeof g->floats);
     return RT_OK;

@@ -228,6 +228,40 @@ static void weights(void **state)
     rt_model_free(other);
 }
 
+/* A table of places that is trained is a parameter, of which shorter plans read the first part, and what lies behind it
+ * in memory stays where it is. */
+static void trained_places(void **state)
+{
+    (void)state;
+    static const int length[] = {8, 12, 16};
+    sentences s = read_sentences("sentence");
+    rt_model *m = import("sentence", T, ""), *n;
+    cJSON *arch = cJSON_Duplicate(m->arch, 1), *layer;
+    cJSON_ArrayForEach(layer, cJSON_GetObjectItem(arch, "layers"))
+        if (!strcmp(cJSON_GetObjectItem(layer, "name")->valuestring, "/Add")) {
+            cJSON_DeleteItemFromObject(layer, "learned");
+            cJSON_AddTrueToObject(layer, "learned");
+        }
+    check_ok(rt_model_blank(&n, arch));
+    assert_true(n->graph->floats[RT_PARAM] > m->graph->floats[RT_PARAM]);
+    for (int i = 0; i < n->graph->fields; i++)
+        for (int k = 0; k < m->graph->fields; k++)
+            if (!strcmp(n->graph->field[i].name, m->graph->field[k].name))
+                memcpy(rt_model_field(n, i), rt_model_field(m, k), m->graph->field[k].count * sizeof(float));
+    rt_input_take(&n->input[0], RT_I32);
+    rt_device *device = rt_device_cpu(1);
+    rt_predictor *p = predictor(&n, 1, device, 0);
+    check_plans(p, 0, 3, length);
+    rt_predictor_free(p);
+    rt_device_close(device);
+    float *y = answers(&n, 1, &s);
+    close_to("trained places", y, s.y[0], 1e-5);
+    free(y);
+    cJSON_Delete(arch);
+    rt_model_free(m);
+    rt_model_free(n);
+}
+
 static void ensembles(void **state)
 {
     (void)state;
@@ -299,9 +333,9 @@ static void the_whole_length(void **state)
 int main(void)
 {
     rt_kernels_select(NULL);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(by_length), cmocka_unit_test(ambiguous),
-                                       cmocka_unit_test(shortened), cmocka_unit_test(weights),
-                                       cmocka_unit_test(ensembles), cmocka_unit_test(saved),
-                                       cmocka_unit_test(the_whole_length)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(by_length),      cmocka_unit_test(ambiguous),
+                                       cmocka_unit_test(shortened),      cmocka_unit_test(weights),
+                                       cmocka_unit_test(trained_places), cmocka_unit_test(ensembles),
+                                       cmocka_unit_test(saved),          cmocka_unit_test(the_whole_length)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }
