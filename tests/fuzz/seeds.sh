@@ -40,7 +40,7 @@ printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128
     find "$tree/tests/data/samples/arrays" -name '*.npy' -size -8k -exec cp {} "$seeds/npy" \;
     find "$tree/tests/data/samples/pictures" '(' -name '*.png' -o -iname '*.jp*g' ')' -size -8k -exec cp {} "$seeds/image" \;
     find "$tree/tests/data/samples" -name '*.h5' -size -24k -exec cp {} "$seeds/h5" \;
-    cp "$tree"/tests/onnx/samples/*.onnx "$seeds/onnx"
+    cp "$tree"/tests/onnx/samples/*.onnx "$tree"/tests/onnx/quantized/*.onnx "$seeds/onnx"
     for f in "$tree"/tests/onnx/samples/*.onnx; do "$fuzz_inputs" calls "$f" "$seeds/onnx_call/$(basename "$f" .onnx)" || return 1; done
     printf '%s' '{"op": "Conv", "domain": "", "opset": 11, "attributes": {"pads": {"ints": [1, 0]}, "auto_pad": {"string": "NOTSET"}}, "inputs": [{"type": "float32", "shape": [1, 2, 5]}, {"type": "float32", "shape": [3, 2, 2]}, null], "outputs": 1, "output": 0}' > "$seeds/onnx_call/conv"
     printf '%s' '{"op": "Where", "domain": "", "opset": 16, "attributes": {}, "inputs": [{"type": "bool", "shape": [2]}, {"type": "int64", "shape": [2], "data": "AQAAAAAAAAACAAAAAAAAAA=="}, {"type": "int64", "shape": [2, 1]}], "outputs": 1, "output": 0}' > "$seeds/onnx_call/where"
