@@ -249,7 +249,8 @@ static const cli_option options[] = {
      "\"crop\", \"mean\", \"std\"}, NAME: \"ids != 0\" (a mask), NAME: a number}, \"output\", \"task\", \"gives\", "
      "\"classes\", or \"outputs\": {NAME: {\"head\", \"task\", \"gives\", \"classes\"}}, \"features\", \"shorter\", "
      "\"data_root\", "
-     "\"seconds\" (of computing; 4, and one more for each MiB of the model, if not given). 'retort help teachers' "
+     "\"memory\" (MiB), \"seconds\" (of computing; 4, and one more for each MiB of the model, if not given). 'retort "
+     "help teachers' "
      "tells "
      "of each",
      NULL},

@@ -204,6 +204,7 @@ const cli_key cli_teacher_keys[] = {
     {"shorter", "true",
      "rows of ids that end early go through plans of 8, 12, 16, 24, ... ids, where the file leaves the length open and "
      "padding is found to change no answer ('retort info' says it); false: all take the whole length"},
+    {"memory", "1024, and 16 for each MiB", "MiB that an import may take; a small file may generate large weights"},
     {"seconds", "4, and one for each MiB", "of computing that an import may take"},
     {"command", "",
      "a program and its arguments, started without a shell; sought in PATH where it has no '/'. It reads "

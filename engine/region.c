@@ -84,7 +84,9 @@ static block *block_for(rt_region *r, size_t n)
 void *rt_region_take(rt_region *r, size_t bytes)
 {
     if (bytes > r->budget - r->used || bytes > SIZE_MAX - 2 * ALIGN) {
-        rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", r->budget >> 20);
+        rt_fail(RT_INPUT,
+                "needs more than the budget of %zu MiB of memory; \"memory\" of a model's binding allows more",
+                r->budget >> 20);
         return NULL;
     }
     size_t align = bytes >= ALIGN ? ALIGN : 16;

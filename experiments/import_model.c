@@ -12,7 +12,7 @@
 
 /* Keys that tell what a model takes and answers; the rest of a configuration is of data alone. */
 static const char *const told[] = {"inputs",  "output",   "task",      "gives",  "classes",
-                                   "outputs", "features", "data_root", "shorter", "seconds"};
+                                   "outputs", "features", "data_root", "shorter", "memory", "seconds"};
 
 rt_status rt_import_is_model(const cJSON *config, int *is_model)
 {

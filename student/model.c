@@ -400,11 +400,14 @@ static rt_status load_onnx(rt_model **out, const char *path, const cJSON *bindin
 {
     rt_onnx_file *f;
     const cJSON *root = cJSON_GetObjectItemCaseSensitive(binding, "data_root"),
-                *seconds = cJSON_GetObjectItemCaseSensitive(binding, "seconds");
+                *seconds = cJSON_GetObjectItemCaseSensitive(binding, "seconds"),
+                *memory = cJSON_GetObjectItemCaseSensitive(binding, "memory");
     cJSON *notes = cJSON_CreateArray();
     rt_status st = notes ? RT_OK : rt_fail(RT_RUN, "out of memory");
     rt_onnx_spec_read spec = {.data_root = cJSON_GetStringValue(root),
                               .seconds = cJSON_IsNumber(seconds) ? seconds->valuedouble : 0};
+    if (cJSON_IsNumber(memory) && memory->valuedouble >= 1 && memory->valuedouble <= 1 << 20)
+        spec.budget = (size_t)memory->valuedouble << 20;
     if (!st) st = rt_onnx_read(&f, path, &spec);
     if (st) {
         cJSON_Delete(notes);

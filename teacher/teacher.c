@@ -38,7 +38,7 @@ rt_status rt_teacher_open(rt_teacher **out, const char *const *path, int count, 
 rt_status rt_teacher_read_file(rt_teacher **out, rt_cfg *c, const rt_x_where *x)
 {
     static const char *const keys[] = {"inputs",  "output",   "task",      "gives",  "classes",
-                                       "outputs", "features", "data_root", "shorter", "seconds"};
+                                       "outputs", "features", "data_root", "shorter", "memory", "seconds"};
     const char *path = rt_cfg_file(c, "file", NULL);
     cJSON *binding = cJSON_CreateObject();
     if (!binding) rt_out_of_memory();

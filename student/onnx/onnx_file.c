@@ -39,7 +39,10 @@ static void give(void *p, void *at)
 static rt_status no_message(const purse *b, size_t budget)
 {
     if (b->over)
-        return rt_fail(RT_INPUT, "needs more than the budget of %zu MiB of memory", budget >> 20);
+        return rt_fail(RT_INPUT,
+                       "needs more than the budget of %zu MiB of memory; \"memory\" of the binding, or of the "
+                       "configuration of retort import, allows more",
+                       budget >> 20);
     return rt_fail(RT_INPUT, "is no ONNX model: its bytes are not those of the message");
 }
 

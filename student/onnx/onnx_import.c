@@ -46,6 +46,7 @@ static rt_status read_binding(rt_onnx_importer *m, cJSON *binding)
     rt_cfg c = rt_cfg_begin(binding, "teacher");
     cJSON *inputs = rt_cfg_has(&c, "inputs") ? rt_cfg_any(&c, "inputs") : NULL;
     rt_cfg_any(&c, "data_root");                           /* for whoever reads the file */
+    if (rt_cfg_has(&c, "memory")) rt_cfg_int(&c, "memory", 1024, 1, 1 << 20);      /* for whoever reads the file */
     if (rt_cfg_has(&c, "seconds")) rt_cfg_number(&c, "seconds", 4, 0.001, 1e6);
     m->whole = rt_cfg_has(&c, "shorter") && !rt_cfg_bool(&c, "shorter", 1);
     if (inputs && !cJSON_IsObject(inputs)) rt_cfg_fail(&c, "inputs", "an object of input names is required here");

@@ -126,6 +126,13 @@ expect 0 "" "$retort" label --teacher "$samples/sentence.onnx" --data sentence.h
 expect 0 "" "$retort" label --teacher m-sentence.h5 --data sentence.h5 --out ls2.h5 --quiet label.batch=2
 for l in ls1 ls2; do expect 0 "" "$retort" export $l.h5 --out $l.npy --quiet; done
 cmp -s ls1.npy ls2.npy || fail "labels depend on how rows are read"
+# A small file may make large weights: memory is bounded, and told.
+echo '{"memory": 1}' > b.json
+expect 3 '"memory" of' "$retort" import "$samples/sentence.onnx" --out no.h5 --data sentence.h5 --config b.json
+echo '{"memory": 900}' > b.json
+expect 0 "" "$retort" import "$samples/sentence.onnx" --out m900.h5 --data sentence.h5 --config b.json --quiet
+echo '{"memory": 0}' > b.json
+expect 2 "memory" "$retort" import "$samples/sentence.onnx" --out no.h5 --data sentence.h5 --config b.json
 echo '{"shorter": "never"}' > b.json
 expect 2 "shorter" "$retort" import "$samples/sentence.onnx" --out no.h5 --data sentence.h5 --config b.json
 

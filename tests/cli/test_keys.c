@@ -158,7 +158,7 @@ static void teacher_keys(void **state)
     (void)state;
     static const char *const kinds[] = {
         "{\"file\": \"m.onnx\", \"inputs\": {\"x\": {}}, \"output\": \"y\", \"outputs\": {}, \"task\": \"real\", "
-        "\"features\": [], \"data_root\": \".\", \"shorter\": true, \"seconds\": 4}",
+        "\"features\": [], \"data_root\": \".\", \"shorter\": true, \"memory\": 2000, \"seconds\": 4}",
         "{\"command\": [\"a\"], \"version\": \"1\", \"classes\": 3, \"input\": \"a\"}",
         "{\"command\": [\"a\"], \"version\": \"1\", \"heads\": [{\"name\": \"a\", \"size\": 2}], \"columns\": [\"a\"], "
         "\"normalize\": 3}",
