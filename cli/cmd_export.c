@@ -43,7 +43,7 @@ const cli_command cli_export = {
     .summary = "write weights or labels for other tools, and ONNX, integer programs and C to deploy",
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
              "MODEL.h5 --to onnx --out FILE.onnx [opset=13...28] [input_type=f32|u8] [layout=nhwc|nchw] [--raw-input]\n"
-             "LABELS.h5 --to csv|npy --out FILE\n"
+             "LABELS.h5 --to csv|npy --out FILE [data.policy=FILE]\n"
              "QUANTIZED.h5|PROGRAM.q --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]\n"
              "PROGRAM.q --to safetensors --out FILE",
     .about =

@@ -26,6 +26,11 @@
      "Without it a row is called by the XXH3-128 of its bytes"}
 #define DATA_SLICES {"data.slices", "none", "a list of columns that rows are grouped by, as data.id names one"}
 
+#define DATA_POLICY \
+    {"data.policy", "none", \
+     "which rows of the label store are chosen, a file or {\"confidence\": {\"min\", \"max\"}, \"margin\", " \
+     "\"entropy\": {the same}, \"per_class\": {\"min\", \"median_capped\", \"top\", \"quota\"}, \"balance\", " \
+     "\"choose\", \"temperature\", \"allow_empty\"}; see 'Labels by what the teacher said'"}
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
     {"data.test", "0", \
@@ -82,6 +87,7 @@ const cli_key cli_train_keys[] = {
      "there is one"},
     DATA_TARGETS,
     {"data.labels", "none", "a label store, in place of a teacher"},
+    DATA_POLICY,
     DATA_ROWS,
     {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
     {"data.validation", "0.1",
@@ -331,6 +337,7 @@ const cli_key cli_gate_keys[] = {
     {NULL, NULL, NULL}};
 
 const cli_key cli_export_keys[] = {
+    DATA_POLICY,
     {"opset", "17", "to onnx: 13 to 28; to onnx-qdq: 17 or 21"},
     {"input_type", "auto",
      "u8: bytes as they are in the data (to onnx-qdq: of a model quantized so); f32: numbers as they "

@@ -6,6 +6,7 @@
 
 #include "data/files.h"
 #include "data/h5.h"
+#include "data/label_policy.h"
 #include "experiments/deploy_job.h"
 #include "export/exporter.h"
 
@@ -53,6 +54,7 @@ typedef struct {
     rt_output *out;
     rt_onnx_spec onnx;
     rt_onnx_float_spec onnx_float;
+    const cJSON *policy;               /* of labels, or NULL */
 } settings;
 
 /* Keys that ONNX has, and nothing else. */
@@ -91,7 +93,17 @@ static rt_status read_settings(cJSON *config, settings *s)
     if (!rt_cfg_strings(&c, "input", &s->path, 1)) rt_cfg_fail(&c, "input", "a model or a label store is required");
     s->to = rt_cfg_choice(&c, "to", forms, -1);
     read_onnx(&c, s);
-    return rt_cfg_end(&c);
+    if (s->to != CSV && s->to != NPY) rt_cfg_refuse(&c, "data", "belongs to to=csv and to=npy of a label store");
+    else {
+        rt_cfg d = rt_cfg_object(&c, "data");
+        s->policy = rt_cfg_any(&d, "policy");
+        rt_cfg_join(&c, &d);
+    }
+    RT_TRY(rt_cfg_end(&c));
+    rt_label_policy *p = NULL;
+    rt_status st = s->policy ? rt_label_policy_read(&p, s->policy, "data.policy") : RT_OK;
+    rt_label_policy_free(p);
+    return st;
 }
 
 /* Whether the file is a label store: one that will be, or that is there. */
@@ -158,12 +170,28 @@ static rt_status weights(const settings *s)
     return st;
 }
 
-static rt_status labels(const settings *s, cJSON *notes)
+/* The rows that data.policy chooses; what it did goes to `more`. */
+static rt_status choose(const settings *s, rt_labels *l, rt_rows *rows, cJSON *more)
+{
+    rt_label_policy *p;
+    cJSON *report;
+    RT_TRY(rt_label_policy_read(&p, s->policy, "data.policy"));
+    rt_status st = rt_label_policy_apply(p, l, s->path, rows, &report);
+    if (report) cJSON_AddItemToObject(more, "policy", report);
+    rt_label_policy_free(p);
+    return st;
+}
+
+static rt_status labels(const settings *s, cJSON *more, cJSON *notes)
 {
     rt_labels *l;
     rt_labels_summary sum;
     RT_TRY(rt_labels_open(&l, s->path, 0));
-    rt_status st = rt_export_labels(l, s->out, s->to == CSV);
+    const rt_labels_spec *of = rt_labels_info(l);
+    rt_rows rows = rt_rows_between(of->first, of->first + of->rows);
+    rt_status st = s->policy ? choose(s, l, &rows, more) : RT_OK;
+    if (!st) st = rt_export_labels(l, s->policy ? &rows : NULL, s->out, s->to == CSV);
+    rt_rows_free(&rows);
     if (!st) st = rt_labels_summarize(l, &sum);
     uint64_t without = st ? 0 : rt_labels_info(l)->rows - sum.status[RT_LABEL_DONE];
     if (without) {
@@ -205,7 +233,7 @@ rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result)
     *result = NULL;
     RT_TRY(read_settings(config, &s));
     RT_TRY(check_ending(&s, out->path));
-    const char *inputs[] = {s.path, NULL};
+    const char *inputs[] = {s.path, s.policy ? cJSON_GetStringValue(s.policy) : NULL, NULL};
     RT_TRY(rt_output_take(&s.out, out, inputs));
     cJSON *notes = cJSON_CreateArray();
     int store = 0;
@@ -217,7 +245,7 @@ rt_status rt_export(cJSON *config, const rt_target *out, cJSON **result)
         st = rt_deploy(&(rt_deploy_spec){(rt_deploy_form)(s.to - PROGRAM), s.path, s.onnx, s.onnx_float}, s.out, out,
                        inputs, more, notes);
     else if (s.to == SAFETENSORS || s.to == NPZ) st = weights(&s);
-    else st = labels(&s, notes);
+    else st = labels(&s, more, notes);
     if (!st) {
         *result = cJSON_CreateObject();
         cJSON_AddStringToObject(*result, "file", out->path);

@@ -177,11 +177,11 @@ static rt_status check_files(const experiment *x, const step *s)
 {
     static const char *const key[] = {"input",   "labels",   "like",     "init",      "model",
                                       "teacher", "students", "baseline", "candidate", "data",  "policy"};
-    static const char *const of_data[] = {"source", "labels"}, *const of_sets[] = {"x", "targets", "x"};
+    static const char *const of_data[] = {"source", "labels", "policy"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
         RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
-    for (int i = 0; i < 2; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
+    for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
     for (int i = 0; i < 3; i++) {
         const cJSON *sets = cJSON_GetObjectItemCaseSensitive(i == 2 ? s->with : data, of_sets[i]);
         for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)

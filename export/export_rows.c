@@ -187,15 +187,16 @@ static void put_rows(table *t, const float *z, const uint64_t *row, int rows)
     else for (int r = 0; r < rows; r++) put_csv_row(t, z + (size_t)r * k, row[r], t->at + (uint64_t)r);
 }
 
-/* Logits of rows [at, at + n) of the store. Those without a label are NaN in an array, where the place is the row,
- * and left out of a text, where each row has its number. */
-static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z)
+/* Logits of rows [at, at + n) of the store. Those without a label, or not chosen, are NaN in an array, where the
+ * place is the row, and left out of a text, where each row has its number. */
+static rt_status put_labels(table *t, rt_labels *l, const rt_rows *chosen, uint64_t at, int n, float *z)
 {
     uint64_t row[BLOCK] = {0};
     unsigned char status[BLOCK];
     size_t k = (size_t)t->width;
     for (int i = 0; i < n; i++) row[i] = rt_labels_info(l)->first + at + (uint64_t)i;
     RT_TRY(rt_labels_status(l, row, n, status));
+    for (int i = 0; i < n && chosen; i++) if (!rt_rows_has(chosen, row[i])) status[i] = RT_LABEL_NOT_YET;
     for (int i = 0, end; i < n; i = end) {
         int there = status[i] == RT_LABEL_DONE;
         for (end = i; end < n && (status[end] == RT_LABEL_DONE) == there; end++) {}
@@ -206,7 +207,7 @@ static rt_status put_labels(table *t, rt_labels *l, uint64_t at, int n, float *z
     return t->f.status;
 }
 
-rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
+rt_status rt_export_labels(rt_labels *l, const rt_rows *chosen, rt_output *out, int csv)
 {
     const rt_labels_spec *s = rt_labels_info(l);
     table t = {0};
@@ -217,7 +218,7 @@ rt_status rt_export_labels(rt_labels *l, rt_output *out, int csv)
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
         st = rt_check_stop();
-        if (!st) st = put_labels(&t, l, at, n, z);
+        if (!st) st = put_labels(&t, l, chosen, at, n, z);
     }
     free(z);
     return close_table(&t, st);

@@ -26,9 +26,9 @@ rt_status rt_export_npz(const rt_model *, rt_output *);
 /* npy: f32 (rows, W) answers (data/heads.h). csv: row, prediction (the number of the best class), name (its name, where
  * classes have names), then a column of probability for each class, named p:CLASS, or p0, p1, ...; of several heads, or
  * of others, each head's columns with HEAD: before their names: of labels a probability each, of values the values.
- * Names that a spreadsheet would run as a formula get an apostrophe before them. Rows that a store has no label for are
- * NaN in npy, left out of csv. */
-rt_status rt_export_labels(rt_labels *, rt_output *, int csv);
+ * Names that a spreadsheet would run as a formula get an apostrophe before them. Rows that a store has no label for,
+ * and those that are not chosen (NULL: all are), are NaN in npy, left out of csv. */
+rt_status rt_export_labels(rt_labels *, const rt_rows *chosen, rt_output *, int csv);
 
 /* A column of a text behind the answers: puts the cell of row r, as it stands in CSV. */
 typedef struct {

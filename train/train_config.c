@@ -41,6 +41,10 @@ static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
     s->validation = rt_rows_part(&d, "validation", 0.1);
     s->labels = rt_cfg_file(&d, "labels", "");
+    cJSON *policy = rt_cfg_any(&d, "policy");
+    if (policy && !*s->labels) rt_cfg_fail(&d, "policy", "chooses rows of a label store; data.labels names none");
+    if (policy && !d.status) d.status = rt_label_policy_read(&s->policy, policy, "data.policy");
+    s->policy_file = policy ? cJSON_GetStringValue(policy) : NULL;
     s->normalize = rt_cfg_any(&d, "normalize");
     if (s->normalize && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");
     return d;
@@ -185,6 +189,8 @@ void rt_train_settings_free(rt_train_settings *s)
     s->inputs = 0;
     rt_model_free(s->init_model);
     s->init_model = NULL;
+    rt_label_policy_free(s->policy);
+    s->policy = NULL;
 }
 
 rt_status rt_train_check(cJSON *config)
@@ -230,6 +236,9 @@ void rt_train_config_digest(rt_trainer *t)
     cJSON *c = cJSON_Duplicate(t->config, 1);
     drop(c, places);
     drop(cJSON_GetObjectItemCaseSensitive(c, "data"), data);
+    if (t->set.policy)                       /* what the file says, wherever it lies */
+        cJSON_ReplaceItemInObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(c, "data"), "policy",
+                                               cJSON_Duplicate(rt_label_policy_effective(t->set.policy), 1));
     drop(cJSON_GetObjectItemCaseSensitive(c, "train"), speed);
     rt_json_sort(c);
     char *text = cJSON_PrintUnformatted(c);

@@ -175,9 +175,10 @@ rt_status rt_train_take_folder(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     const rt_target target = {.path = t->opt->out, .force = t->opt->force, .config = t->opt->config};
-    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + RT_MAX_HEADS + 4] = {s->source, s->labels, s->init};
+    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + RT_MAX_HEADS + 5] = {s->source, s->labels, s->init};
     int n = rt_x_where_files(&s->x, inputs, 3);
     for (int i = 0; i < s->teachers; i++) inputs[n++] = s->teacher.path[i];
+    if (s->policy_file) inputs[n++] = s->policy_file;
     for (int h = 0; h < s->heads; h++) if (s->of[h].where.source) inputs[n++] = s->of[h].where.source;
     RT_TRY(rt_run_folder_open(&t->run, &target, inputs, outputs));
     return rt_run_folder_sweep(t->run, "checkpoints");

@@ -178,6 +178,7 @@ void rt_train_tear_down(rt_trainer *t)
     rt_rows_free(&t->test);
     cJSON_Delete(t->history);
     cJSON_Delete(t->notes);
+    cJSON_Delete(t->policy);
     cJSON_Delete(t->content);
     rt_train_settings_free(&t->set);
 }

@@ -80,6 +80,10 @@ void rt_train_say(const rt_trainer *t)
     if (t->unlabelled_out)
         say(t, "note: %llu rows have no label and there is no teacher: they are left out",
             (unsigned long long)t->unlabelled_out);
+    if (t->policy)
+        say(t, "policy: %.0f of %.0f labelled rows are learnt from; %.0f abstain, %.0f are more than wanted",
+            rt_train_number(t->policy, "rows_after"), rt_train_number(t->policy, "rows_before"),
+            rt_train_number(t->policy, "abstained"), rt_train_number(t->policy, "cut"));
     for (int h = 0; h < t->set.heads; h++) {
         const rt_loss_config *l = &t->set.of[h].loss;
         if (l->desc.kind == RT_SOFT_DKD && !l->desc.teacher_target && t->learn[h].labelled < rows)
@@ -181,7 +185,7 @@ static rt_status list_seen(const rt_trainer *t, cJSON *seen)
 static rt_status set_provenance(rt_trainer *t)
 {
     static const char *const old[] = {"tool", "kernels", "config", "data", "data_digest", "labels", "teacher_digest",
-                                      "teacher", "best_epoch", "seed", "seen", "content", "quantized"};
+                                      "teacher", "best_epoch", "seed", "seen", "content", "quantized", "policy"};
     char family[RT_FAMILY_TEXT];
     cJSON *p = t->model->provenance, *seen = cJSON_CreateArray();
     rt_status st = list_seen(t, seen);
@@ -200,6 +204,7 @@ static rt_status set_provenance(rt_trainer *t)
         cJSON_Delete(seen);
         return st;
     }
+    if (t->policy) cJSON_AddItemToObject(p, "policy", cJSON_Duplicate(t->policy, 1));
     cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
     cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
     rt_train_quant_describe(t, p);
@@ -256,6 +261,7 @@ static void add_rows(const rt_trainer *t, cJSON *r)
     for (int h = 0; h < t->set.heads && by; h++)
         cJSON_AddNumberToObject(by, t->set.head[h].name, (double)t->learn[h].labelled);
     if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);
+    if (t->policy) cJSON_AddItemToObject(r, "policy", cJSON_Duplicate(t->policy, 1));
     if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
     cJSON *of = t->model->inputs > 1 ? cJSON_AddObjectToObject(r, "normalization") : r;
     for (int i = 0; i < t->model->inputs; i++)

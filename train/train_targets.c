@@ -294,27 +294,10 @@ static rt_status leave_out_bad(rt_trainer *t)
     return RT_OK;
 }
 
-rt_status rt_train_select(rt_trainer *t)
+/* The label store, or the teacher in the loop, has answers to the rows that ask for them. */
+static rt_status check_covered(const rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
-    int soft = rt_train_soft(s);
-    uint64_t by[RT_MAX_HEADS] = {0};
-    RT_TRY(open_targets(t));
-    RT_TRY(draw_validation(t));
-    if (t->teacher) RT_TRY(leave_out_bad(t));
-    RT_TRY(count_held(t));
-    RT_TRY(count_labels(t, &t->train, NULL, &t->labelled, by));
-    for (int h = 0; h < s->heads; h++) {
-        t->learn[h].labelled = by[h];
-        if (!by[h]) RT_TRY(need_labels(t, h));
-    }
-    if (!soft && !s->hints && t->labelled < t->train.count) {
-        t->unlabelled_out = t->train.count - t->labelled;
-        RT_TRY(keep_labelled(t, &t->train));
-    }
-    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
-    for (int h = 0; h < s->heads; h++) RT_TRY(note_scale(t, h));
-    if (!t->teacher) return RT_OK;
     uint64_t first, end;
     rt_teacher_covers(t->teacher, &first, &end);
     const rt_rows *used[] = {&t->train, &t->held};
@@ -331,4 +314,46 @@ rt_status rt_train_select(rt_trainer *t)
                            (unsigned long long)(low < first ? low : high));
     }
     return RT_OK;
+}
+
+/* The rows to learn from are those that data.policy chooses; validation rows stay. The store is looked at once more, as
+ * what teaches answers as the model asks. */
+static rt_status choose_rows(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    rt_labels *l;
+    rt_digest kept, now;
+    if (!s->policy) return RT_OK;
+    RT_TRY(check_covered(t));
+    RT_TRY(rt_labels_open(&l, s->labels, 0));
+    rt_status st = rt_teacher_digest(t->teacher, &kept);
+    if (!st) st = rt_labels_digest(l, &now);
+    if (!st && strcmp(kept.hex, now.hex)) st = rt_fail(RT_INPUT, "%s: changed while it was read", s->labels);
+    if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->policy);
+    rt_labels_close(l);
+    return st;
+}
+
+rt_status rt_train_select(rt_trainer *t)
+{
+    const rt_train_settings *s = &t->set;
+    int soft = rt_train_soft(s);
+    uint64_t by[RT_MAX_HEADS] = {0};
+    RT_TRY(open_targets(t));
+    RT_TRY(draw_validation(t));
+    if (t->teacher) RT_TRY(leave_out_bad(t));
+    RT_TRY(choose_rows(t));
+    RT_TRY(count_held(t));
+    RT_TRY(count_labels(t, &t->train, NULL, &t->labelled, by));
+    for (int h = 0; h < s->heads; h++) {
+        t->learn[h].labelled = by[h];
+        if (!by[h]) RT_TRY(need_labels(t, h));
+    }
+    if (!soft && !s->hints && t->labelled < t->train.count) {
+        t->unlabelled_out = t->train.count - t->labelled;
+        RT_TRY(keep_labelled(t, &t->train));
+    }
+    if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
+    for (int h = 0; h < s->heads; h++) RT_TRY(note_scale(t, h));
+    return t->teacher ? check_covered(t) : RT_OK;
 }

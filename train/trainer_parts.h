@@ -11,6 +11,7 @@
 #define RT_TRAIN_TRAINER_PARTS_H
 
 #include "data/identity.h"
+#include "data/label_policy.h"
 #include "data/rows.h"
 #include "data/run_folder.h"
 #include "data/stream.h"
@@ -56,6 +57,8 @@ typedef struct {
     rt_model *init_model;          /* that init names, until the run takes it; NULL: it is not there yet */
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
+    rt_label_policy *policy;       /* of labels; NULL: all of their rows */
+    const char *policy_file;       /* that tells it; NULL: none, or it stands in the configuration */
     rt_rows_config rows;
     rt_check check;
     rt_match match;
@@ -149,6 +152,7 @@ typedef struct {
     double seconds, data_seconds;
     cJSON *history;
     cJSON *notes;                  /* what was assumed or left out, for the result */
+    cJSON *policy;                 /* what data.policy chose (rt_label_policy_apply), or NULL */
     char folder[1100];
     rt_run_folder *run;            /* the folder, with its lock */
     char order[160];               /* of the training rows, in words */

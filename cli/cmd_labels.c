@@ -1,0 +1,97 @@
+/* cli/cmd_labels.c - retort labels */
+#include <string.h>
+
+#include "cli/cli.h"
+#include "data/label_report.h"
+
+/* What the actions take. */
+static const struct {
+    const char *name, *takes[8];
+    rt_status (*run)(const rt_label_report *, cJSON **);
+} actions[] = {{"verify", {NULL}, rt_label_verify_report},
+               {"summary", {"data", "x", "y", "rows", "head", "policy", NULL}, rt_label_summary_report},
+               {"calibrate", {"data", "x", "y", "rows", "head", NULL}, rt_label_calibrate_report}};
+enum { ACTIONS = sizeof actions / sizeof actions[0] };
+
+static rt_status check_options(const cli_args *a, int action)
+{
+    static const char *const all[] = {"data", "x", "y", "rows", "head", "policy"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        int taken = 0;
+        for (int k = 0; actions[action].takes[k]; k++) taken |= !strcmp(actions[action].takes[k], all[i]);
+        if (cli_value(a, all[i]) && !taken)
+            return rt_fail(RT_USAGE, "labels %s: --%s would do nothing here", actions[action].name, all[i]);
+    }
+    if (cli_value(a, "data")) return RT_OK;
+    for (int i = 0; i < 2; i++)
+        if (cli_value(a, i ? "y" : "x")) return rt_fail(RT_USAGE, "labels: --%s is a set of --data", i ? "y" : "x");
+    return RT_OK;
+}
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    const char *names[ACTIONS];
+    int action = 0;
+    for (int i = 0; i < ACTIONS; i++) names[i] = actions[i].name;
+    if (a->count < 2)
+        return rt_fail(RT_USAGE, "labels: what to do (verify, summary or calibrate) and a label store are required; see "
+                       "'retort labels --help'");
+    while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
+    if (action == ACTIONS) {
+        const char *near = rt_nearest(a->positional[0], names, ACTIONS);
+        return rt_fail(RT_USAGE, "labels: '%s' is not verify, summary or calibrate%s%s%s", a->positional[0],
+                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    RT_TRY(check_options(a, action));
+    rt_label_report r = {.store = a->positional[1],
+                         .data = cli_value(a, "data"),
+                         .x = cli_value(a, "x"),
+                         .y = cli_value(a, "y"),
+                         .rows = cli_value(a, "rows"),
+                         .head = cli_value(a, "head"),
+                         .policy = cli_value(a, "policy"),
+                         .pool = rt_device_pool(a->device),
+                         .progress = &a->progress};
+    return actions[action].run(&r, result);
+}
+
+static const cli_option options[] = {
+    {"data", CLI_VALUE, "DATA.h5", "the labelled data, for true classes; required by calibrate", NULL},
+    {"x", CLI_VALUE, "SET", "its data set that was labelled (default: x)", NULL},
+    {"y", CLI_VALUE, "SET", "its true classes (default: y)", NULL},
+    {"rows", CLI_VALUE, "A:B", "rows of the source (default: the store's)", NULL},
+    {"head", CLI_VALUE, "NAME", "a head of classes (default: the first)", NULL},
+    {"policy", CLI_VALUE, "FILE", "summary: of the rows that this policy chooses; as data.policy of train", NULL},
+    {0}};
+
+static const cli_term terms[] = {
+    {"confidence", "the probability of a row's best class; histogram: rows in tenths, from (0, 0.1] to (0.9, 1]"},
+    {"entropy_mean", "of the probabilities, in nats; margin_mean: from the best probability to the next"},
+    {"agreement", "rows whose best class is the true one; commonest_class: the share that always guessing it reaches"},
+    {"policy", "of each class rows before, rows that pass the thresholds, and rows after; abstained: those that do not "
+               "pass, cut: those that are more than wanted"},
+    {"nll", "the mean of -log of the true class's probability, at temperature 1 (before) and at the one found (after)"},
+    {"ece", "expected calibration error, over 15 bins of confidence of equal width (lo, hi]"},
+    {"seen_by_teacher", "rows that the teacher was trained on, as far as the store says"},
+    {0}};
+
+const cli_command cli_labels = {
+    .name = "labels",
+    .summary = "check and describe a label store, and calibrate its teacher",
+    .usage = "verify LABELS.h5\n"
+             "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
+             "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]",
+    .about = "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
+             "say little: one class, confidence near chance, constant or saturated logits, no agreement with true "
+             "classes. calibrate: the temperature that makes the teacher's probabilities fit true classes best; it can "
+             "stand in a policy, and its inverse tells how far the teacher is too sure. Give rows that the teacher was "
+             "not trained on; it says so where it was.\n\n"
+             "Nothing is written. No row with a label is exit 5.",
+    .options = options,
+    .terms = terms,
+    .examples = "retort labels verify labels.h5\n"
+                "retort labels summary labels.h5 --data train.h5 --policy policy.json\n"
+                "retort labels calibrate labels.h5 --data train.h5 --rows 0:5000\n",
+    .run = run,
+    .takes = CLI_THREADS,
+    .files = 2};

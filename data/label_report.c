@@ -1,0 +1,404 @@
+#include "data/label_report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/label_policy.h"
+#include "data/label_scan.h"
+#include "data/provenance.h"
+#include "data/sources.h"
+#include "data/targets.h"
+
+enum { TENTHS = 10 };
+
+/* A store with what it is held against. */
+typedef struct {
+    const rt_label_report *r;
+    rt_labels *l;
+    const rt_head *head;
+    rt_rows rows;
+    rt_sources *sources;
+    rt_source *x;
+    rt_targets *y;
+    rt_digest part[RT_SOURCE_PARTS];
+    int32_t *truth;                    /* (RT_LABEL_BLOCK) of the rows at hand */
+    cJSON *warnings;
+} job;
+
+static void warn(job *j, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void warn(job *j, const char *fmt, ...)
+{
+    char text[400];
+    va_list list;
+    va_start(list, fmt);
+    vsnprintf(text, sizeof text, fmt, list);
+    va_end(list);
+    cJSON_AddItemToArray(j->warnings, cJSON_CreateString(text));
+}
+
+static rt_status open_data(job *j)
+{
+    const rt_label_report *r = j->r;
+    rt_x_where where = {.source = r->data, .set = r->x ? r->x : "x"};
+    rt_identity *id;
+    j->sources = rt_sources_new();
+    j->truth = malloc(RT_LABEL_BLOCK * sizeof *j->truth);
+    if (!j->sources || !j->truth) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(rt_sources_get(j->sources, &where, RT_CHECK_KNOWN, &j->x, &id));
+    RT_TRY(rt_labels_check_source(j->l, id, r->pool, r->progress));
+    RT_TRY(rt_identity_roots(j->part, id, r->pool, r->progress));
+    return rt_targets_open(&j->y, j->x, r->y ? r->y : "y", &j->head->names, RT_MATCH_NAMES);
+}
+
+static rt_status open_job(job *j, const rt_label_report *r)
+{
+    *j = (job){.r = r, .warnings = cJSON_CreateArray()};
+    RT_TRY(rt_labels_open(&j->l, r->store, 0));
+    RT_TRY(rt_label_find_head(j->l, r->store, r->head ? r->head : "", &j->head));
+    const rt_labels_spec *s = rt_labels_info(j->l);
+    j->rows = rt_rows_between(s->first, s->first + s->rows);
+    if (r->rows) {
+        uint64_t first, end;
+        RT_TRY(rt_parse_range(r->rows, s->first + s->rows, &first, &end));
+        if (first < s->first && first < end)
+            return rt_fail(RT_USAGE, "%s: has labels from row %" PRIu64 " on, and rows '%s' are asked for", r->store,
+                           s->first, r->rows);
+        j->rows = rt_rows_between(first, end);
+    }
+    return r->data ? open_data(j) : RT_OK;
+}
+
+static void close_job(job *j)
+{
+    rt_targets_close(j->y);
+    rt_sources_free(j->sources);
+    rt_rows_free(&j->rows);
+    rt_labels_close(j->l);
+    free(j->truth);
+    cJSON_Delete(j->warnings);
+}
+
+static void add_warnings(job *j, cJSON *to)
+{
+    if (j->warnings->child) cJSON_AddItemToObject(to, "warnings", cJSON_Duplicate(j->warnings, 1));
+}
+
+/* ---- verify ---- */
+
+rt_status rt_label_verify_report(const rt_label_report *r, cJSON **result)
+{
+    rt_labels *l;
+    rt_labels_summary s;
+    rt_digest digest;
+    *result = NULL;
+    RT_TRY(rt_labels_open(&l, r->store, 1));
+    int complete = rt_labels_complete(l);
+    rt_status st = rt_labels_verify(l);
+    if (!st) st = rt_labels_summarize(l, &s);
+    if (!st && complete) st = rt_labels_digest(l, &digest);
+    if (!st) {
+        cJSON *q = *result = cJSON_CreateObject();
+        cJSON_AddStringToObject(q, "labels", r->store);
+        cJSON_AddNumberToObject(q, "rows", (double)rt_labels_info(l)->rows);
+        cJSON_AddNumberToObject(q, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+        cJSON_AddBoolToObject(q, "complete", complete);
+        cJSON_AddStringToObject(q, "checksums", complete ? "all blocks match" : "all blocks that are there match");
+        if (complete) cJSON_AddStringToObject(q, "digest", digest.hex);
+        else cJSON_AddStringToObject(q, "to_finish", "run the same 'retort label' command again");
+    }
+    rt_labels_close(l);
+    return st;
+}
+
+/* ---- summary ---- */
+
+typedef struct {
+    job *j;
+    uint64_t labelled, tenth[TENTHS], *count, *truths;     /* (K) by the teacher's class, by the true one */
+    double confidence, entropy, margin;                    /* sums */
+    uint64_t compared, agree, certain, at_limit;
+    float *low, *high;                                     /* (K) of logits */
+} summary;
+
+static rt_status add_rows(void *arg, const uint64_t *row, int n, const float *z, size_t width)
+{
+    summary *q = arg;
+    job *j = q->j;
+    int k = j->head->size;
+    if (j->y) RT_TRY(rt_targets_read(j->y, row, n, j->truth));
+    for (int i = 0; i < n; i++) {
+        const float *v = z + (size_t)i * width + j->head->at;
+        rt_label_facts f = rt_label_facts_of(v, k, 1);
+        int tenth = (int)ceil(f.confidence * TENTHS) - 1, limit = 0;
+        for (int c = 0; c < k; c++) {
+            if (!q->labelled || v[c] < q->low[c]) q->low[c] = v[c];
+            if (!q->labelled || v[c] > q->high[c]) q->high[c] = v[c];
+            limit |= fabsf(v[c]) >= 65504;
+        }
+        q->labelled++;
+        q->count[f.best]++;
+        q->tenth[tenth < 0 ? 0 : tenth]++;
+        q->confidence += f.confidence;
+        q->entropy += f.entropy;
+        q->margin += f.margin;
+        q->certain += f.confidence >= 1 - 0x1p-24;
+        q->at_limit += (unsigned)limit;
+        if (!j->y || j->truth[i] == RT_NO_LABEL) continue;
+        q->compared++;
+        q->truths[j->truth[i]]++;
+        q->agree += j->truth[i] == f.best;
+    }
+    return RT_OK;
+}
+
+static int most_of(const uint64_t *count, int k)
+{
+    int best = 0;
+    for (int c = 1; c < k; c++) if (count[c] > count[best]) best = c;
+    return best;
+}
+
+static void warn_of(summary *q)
+{
+    job *j = q->j;
+    int k = j->head->size, best = most_of(q->count, k), constant = q->labelled > 1, none = 0, first = -1;
+    double n = (double)q->labelled;
+    char number[16];
+    if (k < 2) return;
+    for (int c = 0; c < k; c++) {
+        constant = constant && q->low[c] == q->high[c];
+        if (q->count[c]) continue;
+        none++;
+        if (first < 0) first = c;
+    }
+    if (constant) warn(j, "the logits of all %.0f rows are the same", n);
+    if (q->count[best] == q->labelled && n > 1)
+        warn(j, "the teacher's answer is the class '%.100s' for all rows", rt_names_at(&j->head->names, best, number));
+    else if ((double)q->count[best] > 0.99 * n)
+        warn(j, "the teacher's answer is the class '%.100s' for %.2f %% of the rows",
+             rt_names_at(&j->head->names, best, number), 100 * (double)q->count[best] / n);
+    else if (none)
+        warn(j, "%d of %d classes are no row's best, such as '%.100s'", none, k,
+             rt_names_at(&j->head->names, first, number));
+    if (q->confidence / n < 1.2 / k)
+        warn(j, "the teacher's mean confidence is %.4f, near the %.4f of chance", q->confidence / n, 1.0 / k);
+    if (rt_labels_info(j->l)->type == RT_F16 && (double)q->at_limit > 0.01 * n)
+        warn(j, "%" PRIu64 " rows have a logit at the limit of f16: label again with labels.type=f32", q->at_limit);
+    if ((double)q->certain > 0.5 * n)
+        warn(j, "%" PRIu64 " rows have a confidence that rounds to 1: the logits are saturated, and tell no more than "
+             "the class", q->certain);
+    if (q->compared && q->agree <= q->truths[most_of(q->truths, k)])
+        warn(j, "the teacher agrees with %" PRIu64 " of %" PRIu64 " true classes, no more than the commonest class "
+             "would; are its classes those of the data?", q->agree, q->compared);
+}
+
+static void describe(const summary *q, const uint64_t *status, cJSON *r)
+{
+    const job *j = q->j;
+    double n = (double)q->labelled;
+    char number[16];
+    cJSON_AddStringToObject(r, "labels", j->r->store);
+    cJSON_AddStringToObject(r, "head", j->head->name);
+    cJSON_AddNumberToObject(r, "rows", (double)j->rows.count);
+    cJSON_AddNumberToObject(r, "rows_labelled", n);
+    cJSON_AddNumberToObject(r, "not_yet", (double)status[RT_LABEL_NOT_YET]);
+    cJSON_AddNumberToObject(r, "abstained", (double)status[2]);
+    cJSON_AddNumberToObject(r, "bad_input", (double)status[RT_LABEL_BAD_INPUT]);
+    cJSON_AddNumberToObject(r, "bad_answer", (double)status[RT_LABEL_BAD_ANSWER]);
+    cJSON *counts = cJSON_AddObjectToObject(r, "class_counts"), *c = cJSON_AddObjectToObject(r, "confidence");
+    for (int i = 0; i < j->head->size; i++)
+        cJSON_AddNumberToObject(counts, rt_names_at(&j->head->names, i, number), (double)q->count[i]);
+    cJSON_AddNumberToObject(c, "mean", q->confidence / n);
+    cJSON *tenths = cJSON_AddArrayToObject(c, "histogram");
+    for (int i = 0; i < TENTHS; i++) cJSON_AddItemToArray(tenths, cJSON_CreateNumber((double)q->tenth[i]));
+    cJSON_AddNumberToObject(r, "entropy_mean", q->entropy / n);
+    cJSON_AddNumberToObject(r, "margin_mean", q->margin / n);
+    if (!j->y) return;
+    cJSON *a = cJSON_AddObjectToObject(r, "agreement");
+    cJSON_AddNumberToObject(a, "rows", (double)q->compared);
+    cJSON_AddNumberToObject(a, "agree", (double)q->agree);
+    double common = q->compared ? (double)q->truths[most_of(q->truths, j->head->size)] : 0;
+    rt_json_number(a, "share", q->compared ? (double)q->agree / (double)q->compared : NAN, "no row has a true class");
+    rt_json_number(a, "commonest_class", q->compared ? common / (double)q->compared : NAN, "no row has a true class");
+}
+
+static rt_status summarize(job *j, cJSON **result)
+{
+    size_t k = (size_t)j->head->size;
+    uint64_t status[RT_LABEL_STATUSES];
+    rt_label_policy *p = NULL;
+    cJSON *chosen = NULL;
+    summary q = {.j = j, .count = calloc(2 * k, sizeof *q.count), .low = calloc(2 * k, sizeof *q.low)};
+    rt_status st = q.count && q.low ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    cJSON file = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)j->r->policy};
+    if (!st && j->r->policy) st = rt_label_policy_read(&p, &file, "--policy");
+    if (!st && p) st = rt_label_policy_apply(p, j->l, j->r->store, &j->rows, &chosen);
+    if (!st) {
+        q.truths = q.count + k;
+        q.high = q.low + k;
+        st = rt_label_scan(j->l, &j->rows, status, add_rows, &q);
+    }
+    if (!st && !q.labelled) st = rt_fail(RT_NOTHING, "%s: none of its rows has a label", j->r->store);
+    if (!st) {
+        *result = cJSON_CreateObject();
+        describe(&q, status, *result);
+        if (chosen) cJSON_AddItemToObject(*result, "policy", cJSON_Duplicate(chosen, 1));
+        warn_of(&q);
+        add_warnings(j, *result);
+    }
+    rt_label_policy_free(p);
+    cJSON_Delete(chosen);
+    free(q.count);
+    free(q.low);
+    return st;
+}
+
+rt_status rt_label_summary_report(const rt_label_report *r, cJSON **result)
+{
+    job j;
+    *result = NULL;
+    rt_status st = open_job(&j, r);
+    if (!st) st = summarize(&j, result);
+    close_job(&j);
+    return st;
+}
+
+/* ---- calibrate ---- */
+
+static const double least_scale = 1e-3, most_scale = 1e3;      /* of 1 / T */
+
+/* Sums over rows at one scale b = 1 / T. */
+typedef struct {
+    job *j;
+    double scale, nll, slope, curve;                 /* the loss, its first and second derivative by b */
+    uint64_t rows, right, in[RT_ECE_BINS], hit[RT_ECE_BINS];
+    double confident[RT_ECE_BINS];
+} fit;
+
+static rt_status add_losses(void *arg, const uint64_t *row, int n, const float *z, size_t width)
+{
+    fit *q = arg;
+    job *j = q->j;
+    int k = j->head->size;
+    RT_TRY(rt_targets_read(j->y, row, n, j->truth));
+    for (int i = 0; i < n; i++) {
+        const float *v = z + (size_t)i * width + j->head->at;
+        double sum = 0, first = 0, second = 0;
+        int best = 0, y = j->truth[i];
+        if (y == RT_NO_LABEL) continue;
+        for (int c = 1; c < k; c++) if (v[c] > v[best]) best = c;
+        for (int c = 0; c < k; c++) {
+            double d = (double)v[c] - (double)v[best], e = exp(q->scale * d);
+            sum += e;
+            first += e * d;
+            second += e * d * d;
+        }
+        double of_y = (double)v[y] - (double)v[best], mean = first / sum, confidence = 1 / sum;
+        q->nll += log(sum) - q->scale * of_y;
+        q->slope += mean - of_y;
+        q->curve += second / sum - mean * mean;
+        int b = (int)ceil(confidence * RT_ECE_BINS) - 1;
+        b = b < 0 ? 0 : b >= RT_ECE_BINS ? RT_ECE_BINS - 1 : b;
+        q->rows++;
+        q->right += best == y;
+        q->in[b]++;
+        q->hit[b] += best == y;
+        q->confident[b] += confidence;
+    }
+    return RT_OK;
+}
+
+static rt_status measure(job *j, double scale, fit *q)
+{
+    *q = (fit){.j = j, .scale = scale};
+    RT_TRY(rt_label_scan(j->l, &j->rows, NULL, add_losses, q));
+    return q->rows ? RT_OK : rt_fail(RT_NOTHING, "%s: no labelled row has a true class in '%s' of %s", j->r->store,
+                                     j->r->y ? j->r->y : "y", j->r->data);
+}
+
+static double ece(const fit *q)
+{
+    double e = 0;
+    for (int b = 0; b < RT_ECE_BINS; b++) e += fabs((double)q->hit[b] - q->confident[b]);
+    return e / (double)q->rows;
+}
+
+/* Newton's steps within a bracket that the slope's sign narrows. */
+static rt_status find_scale(job *j, const fit *at_one, fit *best)
+{
+    double low = least_scale, high = most_scale;
+    *best = *at_one;
+    for (int i = 0; i < 200; i++) {
+        double b = best->scale;
+        if (best->slope > 0) high = b;
+        else low = b;
+        double next = best->curve > 0 ? b - best->slope / best->curve : 0;
+        if (!(next > low && next < high)) next = sqrt(low * high);
+        if (best->slope == 0 || fabs(next - b) <= 1e-9 * b) break;
+        RT_TRY(measure(j, next, best));
+    }
+    return RT_OK;
+}
+
+static rt_status count_seen(job *j, uint64_t *seen)
+{
+    const cJSON *manifest = rt_labels_manifest(j->l);
+    const char *data[RT_SOURCE_PARTS + 1] = {NULL};
+    cJSON *list = cJSON_CreateArray();
+    for (int p = 0; p < rt_source_parts(j->x); p++) data[p] = j->part[p].hex;
+    rt_status st = rt_seen_join(list, manifest, "labels", "");
+    if (!st) st = rt_seen_count(list, data, rt_source_rows(j->x), &j->rows, NULL, j->r->store, seen);
+    if (!st && *seen)
+        warn(j, "the teacher has seen %" PRIu64 " of these %" PRIu64 " rows in training: the temperature is of rows that "
+             "it knows; give --rows that it does not", *seen, j->rows.count);
+    else if (!st && rt_seen_unknown(list))
+        warn(j, "the store does not say what the teacher was trained on; whether it knows these rows is not known");
+    cJSON_Delete(list);
+    return st;
+}
+
+static rt_status calibrate(job *j, cJSON **result)
+{
+    fit one, best;
+    uint64_t seen = 0;
+    int top = rt_labels_info(j->l)->topk;
+    RT_TRY(count_seen(j, &seen));
+    RT_TRY(measure(j, 1, &one));
+    RT_TRY(find_scale(j, &one, &best));
+    if (one.right == one.rows || best.scale < 1.001 * least_scale || best.scale > 0.999 * most_scale)
+        warn(j, "the loss has no minimum between temperatures of 0.001 and 1000: %" PRIu64 " of %" PRIu64 " rows are "
+             "right", one.right, one.rows);
+    if (top && top < j->head->size)
+        warn(j, "the store keeps the top %d of %d logits: the others stand with equal parts of what is left", top,
+             j->head->size);
+    double n = (double)one.rows;
+    cJSON *r = *result = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "labels", j->r->store);
+    cJSON_AddStringToObject(r, "head", j->head->name);
+    cJSON_AddNumberToObject(r, "rows", n);
+    cJSON_AddNumberToObject(r, "seen_by_teacher", (double)seen);
+    cJSON_AddNumberToObject(r, "accuracy", (double)one.right / n);
+    cJSON_AddNumberToObject(r, "temperature", 1 / best.scale);
+    cJSON_AddNumberToObject(r, "nll_before", one.nll / n);
+    cJSON_AddNumberToObject(r, "nll_after", best.nll / n);
+    cJSON_AddNumberToObject(r, "ece_before", ece(&one));
+    cJSON_AddNumberToObject(r, "ece_after", ece(&best));
+    cJSON_AddNumberToObject(r, "bins", RT_ECE_BINS);
+    add_warnings(j, r);
+    return RT_OK;
+}
+
+rt_status rt_label_calibrate_report(const rt_label_report *r, cJSON **result)
+{
+    job j;
+    *result = NULL;
+    if (!r->data) return rt_fail(RT_USAGE, "labels calibrate: --data DATA.h5 with true classes is required");
+    rt_status st = open_job(&j, r);
+    if (!st) st = calibrate(&j, result);
+    close_job(&j);
+    return st;
+}

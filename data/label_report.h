@@ -1,0 +1,38 @@
+/* data/label_report.h - what a label store says, in figures: a check, a summary, and the teacher's temperature. */
+#ifndef RT_DATA_LABEL_REPORT_H
+#define RT_DATA_LABEL_REPORT_H
+
+#include "data/json.h"
+#include "engine/pool.h"
+#include "engine/progress.h"
+
+enum { RT_ECE_BINS = 15 };
+
+typedef struct {
+    const char *store;
+    const char *data, *x, *y;          /* the rows' file and sets, to compare with true classes; NULL: not, "x", "y" */
+    const char *rows;                  /* of the source, "A:B"; NULL: the store's */
+    const char *head;                  /* of classes; NULL: the first */
+    const char *policy;                /* a file: of the rows that it chooses; NULL: of all. Of a summary alone */
+    rt_pool *pool;                     /* NULL: alone */
+    const rt_progress *progress;       /* may be NULL */
+} rt_label_report;
+
+/* Checks every committed block's CRC. {"labels", "rows", "rows_labelled", "complete", "checksums", "digest" of a
+ * complete store}. RT_INPUT for damage. */
+rt_status rt_label_verify_report(const rt_label_report *, cJSON **result);
+
+/* {"labels", "head", "rows", "rows_labelled", "not_yet", "abstained", "bad_input", "bad_answer", "class_counts",
+ * "confidence": {"mean", "histogram": rows in (i / 10, (i + 1) / 10]}, "entropy_mean" (nats), "margin_mean",
+ * "agreement": {"rows", "agree", "share", "commonest_class"} with data, "policy", "warnings"}. Warned of: one class,
+ * classes without a row, confidence near chance, logits that are constant or saturated, agreement no better than the
+ * commonest class. RT_NOTHING when no row has a label. */
+rt_status rt_label_summary_report(const rt_label_report *, cJSON **result);
+
+/* The temperature T > 0 that makes the mean of -log softmax(z / T)[y] least, over labelled rows with a true class
+ * (Guo et al. 2017): in 1 / T that mean is convex, and safeguarded Newton steps find it to 1e-9. {"labels", "head",
+ * "rows", "seen_by_teacher", "accuracy", "temperature", "nll_before", "nll_after", "ece_before", "ece_after", "bins",
+ * "warnings"}; ECE over RT_ECE_BINS bins of confidence (lo, hi] of equal width: sum of shares |right - confidence|.
+ * RT_NOTHING when no row has both; RT_USAGE without data. */
+rt_status rt_label_calibrate_report(const rt_label_report *, cJSON **result);
+#endif

@@ -1,0 +1,85 @@
+#include "data/label_scan.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/progress.h"
+
+enum { ROOM = 1 << 20 };               /* floats of answers at a time, as long as a row has fewer */
+
+rt_label_facts rt_label_facts_of(const float *z, int classes, double temperature)
+{
+    rt_label_facts f = {.best = 0};
+    double sum = 0, dot = 0, second = 0;
+    for (int c = 1; c < classes; c++) if (z[c] > z[f.best]) f.best = c;
+    for (int c = 0; c < classes; c++) {
+        double d = ((double)z[c] - (double)z[f.best]) / temperature, e = exp(d);
+        sum += e;
+        dot += e * d;
+        if (c != f.best && e > second) second = e;
+    }
+    f.confidence = 1 / sum;
+    f.margin = (1 - second) / sum;
+    f.entropy = log(sum) - dot / sum;
+    if (f.entropy < 0) f.entropy = 0;              /* by rounding */
+    return f;
+}
+
+double rt_label_logsumexp(const float *z, int classes, double temperature)
+{
+    float most = z[0];
+    double sum = 0;
+    for (int c = 1; c < classes; c++) if (z[c] > most) most = z[c];
+    for (int c = 0; c < classes; c++) sum += exp(((double)z[c] - (double)most) / temperature);
+    return (double)most / temperature + log(sum);
+}
+
+rt_status rt_label_find_head(rt_labels *l, const char *path, const char *name, const rt_head **out)
+{
+    int heads;
+    char text[RT_NAMES_TEXT];
+    const rt_head *head = rt_labels_heads(l, &heads);
+    for (int h = 0; h < heads; h++) {
+        if (*name ? strcmp(head[h].name, name) : head[h].task != RT_TASK_CLASSES) continue;
+        *out = &head[h];
+        if (head[h].task == RT_TASK_CLASSES) return RT_OK;
+        return rt_fail(RT_USAGE, "%s: its head '%s' is no head of classes; its heads: %s", path, name,
+                       rt_heads_text(head, heads, text));
+    }
+    if (*name)
+        return rt_fail(RT_USAGE, "%s: has no head '%s'; its heads: %s", path, name, rt_heads_text(head, heads, text));
+    return rt_fail(RT_USAGE, "%s: has no head of classes, which this needs; its heads: %s", path,
+                   rt_heads_text(head, heads, text));
+}
+
+rt_status rt_label_scan(rt_labels *l, const rt_rows *rows, uint64_t status[RT_LABEL_STATUSES], rt_label_rows_fn *fn,
+                        void *arg)
+{
+    const rt_labels_spec *s = rt_labels_info(l);
+    size_t width = (size_t)s->classes;
+    uint64_t most = width < ROOM / RT_LABEL_BLOCK ? RT_LABEL_BLOCK : width < ROOM ? ROOM / width : 1;
+    rt_rows all = rt_rows_between(s->first, s->first + s->rows);
+    if (!rows) rows = &all;
+    float *z = malloc((size_t)most * width * sizeof *z);
+    uint64_t *row = malloc((size_t)most * sizeof *row);
+    unsigned char *is = malloc((size_t)most);
+    rt_status st = z && row && is ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (status) memset(status, 0, RT_LABEL_STATUSES * sizeof *status);
+    for (uint64_t at = 0; at < rows->count && !st; at += most) {
+        int n = rows->count - at < most ? (int)(rows->count - at) : (int)most, kept = 0;
+        st = rt_check_stop();
+        rt_rows_list(rows, at, (uint64_t)n, row);
+        if (!st) st = rt_labels_status(l, row, n, is);
+        for (int i = 0; i < n && !st; i++) {
+            if (status) status[is[i] < RT_LABEL_STATUSES ? is[i] : RT_LABEL_NOT_YET]++;
+            if (is[i] == RT_LABEL_DONE) row[kept++] = row[i];
+        }
+        if (!st && kept) st = rt_labels_read(l, row, kept, z);
+        if (!st && kept) st = fn(arg, row, kept, z, width);
+    }
+    free(z);
+    free(row);
+    free(is);
+    return st;
+}
