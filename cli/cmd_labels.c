@@ -34,7 +34,8 @@ static rt_status run(cli_args *a, cJSON **result)
     int action = 0;
     for (int i = 0; i < ACTIONS; i++) names[i] = actions[i].name;
     if (a->count < 2)
-        return rt_fail(RT_USAGE, "labels: what to do (verify, summary or calibrate) and a label store are required; see "
+        return rt_fail(RT_USAGE,
+                       "labels: what to do (verify, summary or calibrate) and a label store are required; see "
                        "'retort labels --help'");
     while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
     if (action == ACTIONS) {

@@ -202,8 +202,10 @@ static rt_status check_columns(const view *v, rt_labels *l)
                                                                     : NULL;
     if (asks && ranked && !strcmp(asks, "per_class") && !p->min && p->median_capped == 0) asks = "choose";
     if (asks && only_classes(cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(l), "teacher")))
-        return rt_fail(RT_USAGE, "%s: %s: %s keeps classes alone, as its teacher gave no probabilities, so there is no "
-                       "confidence; thresholds need logits, and \"choose\": \"random\" needs none", p->key, asks, v->path);
+        return rt_fail(RT_USAGE,
+                       "%s: %s: %s keeps classes alone, as its teacher gave no probabilities, so there is no "
+                       "confidence; thresholds need logits, and \"choose\": \"random\" needs none",
+                       p->key, asks, v->path);
     if (p->limits[ENTROPY] && top && top < k)
         return rt_fail(RT_USAGE, "%s: entropy: %s keeps the top %d of %d logits, which do not tell it; label again "
                        "without labels.topk, or use confidence", p->key, v->path, top, k);

@@ -18,8 +18,8 @@
  *
  * "Best" is exact without sorting, in two passes over the store for each cut: ranks are whole numbers of 24 bits,
  * floor(confidence 2^24), or drawn by (seed, row), counted by their upper 12 bits and then, within the bin of the cut,
- * by their lower 12. Equal ranks go by row number, the lower first. Memory: 32 KiB a class that is cut, and a few bits a
- * row. */
+ * by their lower 12. Equal ranks go by row number, the lower first. Memory: 32 KiB a class that is cut, and a few bits
+ * a row. */
 #ifndef RT_DATA_LABEL_POLICY_H
 #define RT_DATA_LABEL_POLICY_H
 

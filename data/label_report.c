@@ -353,8 +353,10 @@ static rt_status count_seen(job *j, uint64_t *seen)
     rt_status st = rt_seen_join(list, manifest, "labels", "");
     if (!st) st = rt_seen_count(list, data, rt_source_rows(j->x), &j->rows, NULL, j->r->store, seen);
     if (!st && *seen)
-        warn(j, "the teacher has seen %" PRIu64 " of these %" PRIu64 " rows in training: the temperature is of rows that "
-             "it knows; give --rows that it does not", *seen, j->rows.count);
+        warn(j,
+             "the teacher has seen %" PRIu64 " of these %" PRIu64 " rows in training: the temperature is of rows that "
+             "it knows; give --rows that it does not",
+             *seen, j->rows.count);
     else if (!st && rt_seen_unknown(list))
         warn(j, "the store does not say what the teacher was trained on; whether it knows these rows is not known");
     cJSON_Delete(list);

@@ -217,9 +217,10 @@ static void test_columns(void **s)
 static void test_digest(void **s)
 {
     (void)s;
-    static const char *const text[] = {"{\"confidence\": {\"min\": 0.5}, \"balance\": \"equal\"}",
-                                       "{\"balance\": \"equal\", \"temperature\": 1, \"confidence\": {\"max\": 1, \"min\": 0.5}}",
-                                       "{\"confidence\": {\"min\": 0.51}, \"balance\": \"equal\"}"};
+    static const char *const text[] = {
+        "{\"confidence\": {\"min\": 0.5}, \"balance\": \"equal\"}",
+        "{\"balance\": \"equal\", \"temperature\": 1, \"confidence\": {\"max\": 1, \"min\": 0.5}}",
+        "{\"confidence\": {\"min\": 0.51}, \"balance\": \"equal\"}"};
     rt_digest d[3];
     for (int i = 0; i < 3; i++) {
         rt_label_policy *p;

@@ -58,7 +58,8 @@ static void test_summary(void **s)
     h = cJSON_GetObjectItemCaseSensitive(c, "histogram");
     for (int i = 0; i < 10; i++) assert_int_equal(cJSON_GetArrayItem(h, i)->valueint, summed.tenths[i]);
     for (int i = 0; i < 4; i++)
-        check_close(name[i], number(cJSON_GetObjectItemCaseSensitive(r, "class_counts"), name[i]), summed.counts[i], 0, 0);
+        check_close(name[i], number(cJSON_GetObjectItemCaseSensitive(r, "class_counts"), name[i]), summed.counts[i], 0,
+                    0);
     check_close("compared", number(a, "rows"), calibrated.rows, 0, 0);
     check_close("agree", number(a, "agree"), summed.agree, 0, 0);
     check_close("share", number(a, "share"), calibrated.accuracy, 0, 1e-14);
@@ -94,7 +95,8 @@ static void test_warnings(void **s)
     cJSON *r;
     memset(none, RT_LABEL_BAD_INPUT, sizeof none);
     snprintf(path, sizeof path, "%s/none.h5", test_folder);
-    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, z, none, NAMED);
+    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, z, none,
+                NAMED);
     check_fails(rt_label_summary_report(&(rt_label_report){.store = path}, &r), RT_NOTHING, "none of its rows");
 }
 
@@ -111,12 +113,16 @@ static void test_seen(void **s)
     check_ok(rt_source_open(&x, data, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
     check_ok(rt_identity_root(&root, id, NULL, NULL));
-    snprintf(text, sizeof text, "{\"teacher\": {\"digest\": \"t\"}, \"classes\": [\"ant\", \"bee\", \"cat\", \"dog\"], \"seen\": "
-             "[{\"by\": \"self\", \"data\": \"%s\", \"source_rows\": %d, \"rows\": {\"range\": \"100:300\", \"test\": 0, "
-             "\"test_seed\": 1}}]}", root.hex, SOURCE_ROWS);
+    snprintf(
+        text, sizeof text,
+        "{\"teacher\": {\"digest\": \"t\"}, \"classes\": [\"ant\", \"bee\", \"cat\", \"dog\"], \"seen\": "
+        "[{\"by\": \"self\", \"data\": \"%s\", \"source_rows\": %d, \"rows\": {\"range\": \"100:300\", \"test\": 0, "
+        "\"test_seed\": 1}}]}",
+        root.hex, SOURCE_ROWS);
     rt_identity_close(id);
     rt_source_close(x);
-    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, z, status, text);
+    write_store(path, data, (rt_labels_spec){.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32}, z, status,
+                text);
     rt_label_report q = {.store = path, .data = data, .rows = "250:1000"};
     check_ok(rt_label_calibrate_report(&q, &r));
     check_close("seen", number(r, "seen_by_teacher"), 50, 0, 0);
