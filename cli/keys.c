@@ -89,6 +89,9 @@ const cli_key cli_train_keys[] = {
     {"data.labels", "none", "a label store, in place of a teacher"},
     DATA_POLICY,
     DATA_ROWS,
+    {"data.mask", "none",
+     "a file whose data set \"keep\" has a number for each row of the source, 0 where it is left out, as 'retort "
+     "clean' writes it; or {\"source\", \"set\"}. Neither trained nor validated on"},
     {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
     {"data.validation", "0.1",
      "share or count, drawn by seed among labelled rows; the best epoch on it is kept, the "
@@ -320,6 +323,25 @@ const cli_key cli_predict_keys[] = {
     {"to", "h5; as --out ends", "h5, csv or npy; as --to"},
     {"topk", "0", "to h5: of classes, the so many largest logits of a row; 0: all"},
     {"precision", PRECISION},
+    {NULL, NULL, NULL}};
+
+const cli_key cli_clean_keys[] = {
+    {"from", "", "predictions, a label store or a file of probabilities, in place of the argument"},
+    {"set", "none", "the data set (rows, classes) of probabilities in a file of another program, f16, f32 "
+                    "or f64; as --set"},
+    {"head", "the only one of classes", "of several heads of classes, the one whose labels are judged"},
+    {"method", "low_self_confidence",
+     "low_self_confidence, low_normalized_margin, prune_by_noise_rate, prune_by_class, both, confident_learning, "
+     "predicted_neq_given; as --method"},
+    {"all", "false", "the CSV has every row that has a label, not the issues alone"},
+    {"block", "4096", "rows read at a time; memory only"},
+    {"data.source", "none",
+     "the data file with the labels; predictions have them as truth, a file with --set may hold them itself. A label "
+     "store needs it, and so does a mask of predictions"},
+    DATA_X,
+    {"data.y", "y", "the data set of labels"},
+    DATA_NAMES,
+    DATA_CHECK,
     {NULL, NULL, NULL}};
 
 const cli_key cli_gate_keys[] = {

@@ -182,6 +182,8 @@ static rt_status check_files(const experiment *x, const step *s)
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
         RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
     for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
+    const cJSON *mask = cJSON_GetObjectItemCaseSensitive(data, "mask");
+    RT_TRY(check_paths(x, "mask", cJSON_IsObject(mask) ? cJSON_GetObjectItemCaseSensitive(mask, "source") : mask));
     for (int i = 0; i < 3; i++) {
         const cJSON *sets = cJSON_GetObjectItemCaseSensitive(i == 2 ? s->with : data, of_sets[i]);
         for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)

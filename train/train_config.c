@@ -36,6 +36,7 @@ static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
     s->y_given = rt_cfg_has(&d, "y");
     s->y = rt_cfg_string(&d, "y", "");
     rt_rows_read(&d, &s->rows);
+    rt_row_mask_read(&d, &s->mask);
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
     s->hard_rows = rt_cfg_string(&d, "hard_rows", "");
@@ -230,7 +231,7 @@ static void drop(cJSON *from, const char *const *key)
 void rt_train_config_digest(rt_trainer *t)
 {
     static const char *const places[] = {"init", "teacher", NULL};
-    static const char *const data[] = {"source", "x", "y", "targets", "labels", "check", NULL};
+    static const char *const data[] = {"source", "x", "y", "targets", "labels", "check", "mask", NULL};
     static const char *const speed[] = {"prefetch", "readers", "checkpoint_every", "checkpoint_seconds",
                                         "precision", NULL};          /* which is part of the kernels' family */
     cJSON *c = cJSON_Duplicate(t->config, 1);

@@ -61,6 +61,9 @@ rt_status rt_train_open_data(rt_trainer *t)
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
+    uint64_t before = t->train.count;
+    if (*s->mask.source) RT_TRY(rt_row_mask_apply(&s->mask, &t->train, rows, &t->mask_digest));
+    t->masked_out = before - t->train.count;
     return t->train.count ? RT_OK : rt_fail(RT_NOTHING, "%s: no rows to train on", s->source);
 }
 

@@ -70,6 +70,7 @@ rt_status rt_train_content(rt_trainer *t)
         cJSON_AddStringToObject(t->content, *s->labels ? "labels" : "teacher", d.hex);
     }
     if (*s->init) cJSON_AddStringToObject(t->content, "init", t->init_digest.hex);
+    if (*s->mask.source) cJSON_AddStringToObject(t->content, "mask", t->mask_digest.hex);
     return RT_OK;
 }
 
@@ -80,6 +81,7 @@ rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const ch
         {"targets", "other targets (data.targets)"},
         {"names", "other names of classes or columns"}, {"labels", "another label store (data.labels)"},
         {"teacher", "another teacher"}, {"init", "another model to start from (init)"},
+        {"mask", "another mask of rows (data.mask)"},
     };
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
         const char *now = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(t->content, part[i].key));
@@ -175,11 +177,12 @@ rt_status rt_train_take_folder(rt_trainer *t)
 {
     const rt_train_settings *s = &t->set;
     const rt_target target = {.path = t->opt->out, .force = t->opt->force, .config = t->opt->config};
-    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + RT_MAX_HEADS + 5] = {s->source, s->labels, s->init};
+    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + RT_MAX_HEADS + 6] = {s->source, s->labels, s->init};
     int n = rt_x_where_files(&s->x, inputs, 3);
     for (int i = 0; i < s->teachers; i++) inputs[n++] = s->teacher.path[i];
     if (s->policy_file) inputs[n++] = s->policy_file;
     for (int h = 0; h < s->heads; h++) if (s->of[h].where.source) inputs[n++] = s->of[h].where.source;
+    if (*s->mask.source) inputs[n++] = s->mask.source;
     RT_TRY(rt_run_folder_open(&t->run, &target, inputs, outputs));
     return rt_run_folder_sweep(t->run, "checkpoints");
 }

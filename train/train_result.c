@@ -262,6 +262,7 @@ static void add_rows(const rt_trainer *t, cJSON *r)
         cJSON_AddNumberToObject(by, t->set.head[h].name, (double)t->learn[h].labelled);
     if (t->unlabelled_out) cJSON_AddNumberToObject(r, "unlabelled_rows_left_out", (double)t->unlabelled_out);
     if (t->policy) cJSON_AddItemToObject(r, "policy", cJSON_Duplicate(t->policy, 1));
+    if (t->masked_out) cJSON_AddNumberToObject(r, "masked_rows_left_out", (double)t->masked_out);
     if (t->test.count) cJSON_AddNumberToObject(r, "test_rows_left_out", (double)t->test.count);
     cJSON *of = t->model->inputs > 1 ? cJSON_AddObjectToObject(r, "normalization") : r;
     for (int i = 0; i < t->model->inputs; i++)

@@ -12,6 +12,7 @@
 
 #include "data/identity.h"
 #include "data/label_policy.h"
+#include "data/row_mask.h"
 #include "data/rows.h"
 #include "data/run_folder.h"
 #include "data/stream.h"
@@ -60,6 +61,7 @@ typedef struct {
     rt_label_policy *policy;       /* of labels; NULL: all of their rows */
     const char *policy_file;       /* that tells it; NULL: none, or it stands in the configuration */
     rt_rows_config rows;
+    rt_row_mask mask;
     rt_check check;
     rt_match match;
     double validation;
@@ -113,8 +115,9 @@ typedef struct {
     const rt_train_options *opt;
     cJSON *config;
     char config_digest[33];
-    cJSON *content;                /* digests of what the run comes from: x, y, labels, teacher, init */
-    rt_digest init_digest;
+    cJSON *content;                /* digests of what the run comes from: x, y, labels, teacher, init, mask */
+    rt_digest init_digest, mask_digest;
+    uint64_t masked_out;           /* rows that data.mask leaves out */
     rt_sources *own_sources;       /* NULL: they are shared */
     rt_source *x;
     rt_identity *identity;         /* of x; of the sources, as x is */

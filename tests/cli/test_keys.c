@@ -2,6 +2,7 @@
  * in its table with that default, and every key of a table is known to its reader. */
 #include "cli/cli.h"
 #include "data/json.h"
+#include "experiments/clean_job.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/predict_job.h"
@@ -209,6 +210,14 @@ static void predict_keys(void **state)
     check_rest(cli_predict_keys, rt_predict_check, "{\"model\": \"m.h5\", " DATA "}");
 }
 
+static void clean_keys(void **state)
+{
+    (void)state;
+    check_config(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\"}");
+    check_config(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\", \"set\": \"p\", " DATA "}");
+    check_rest(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\", " DATA "}");
+}
+
 static void quantize_keys(void **state)
 {
     (void)state;
@@ -230,6 +239,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
                                        cmocka_unit_test(teacher_keys),  cmocka_unit_test(label_keys),
                                        cmocka_unit_test(eval_keys),     cmocka_unit_test(quantize_keys),
-                                       cmocka_unit_test(predict_keys)};
+                                       cmocka_unit_test(predict_keys),  cmocka_unit_test(clean_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

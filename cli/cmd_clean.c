@@ -1,0 +1,72 @@
+/* cli/cmd_clean.c - retort clean */
+#include "cli/cli.h"
+#include "experiments/clean_job.h"
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    const char *out = cli_value(a, "out");
+    if (!out) return rt_fail(RT_USAGE, "clean: --out ISSUES.csv is required; see 'retort clean --help'");
+    cJSON *config = cJSON_CreateObject();
+    rt_status st = RT_OK;
+    for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st && a->count && cJSON_HasObjectItem(config, "from"))
+        st = rt_fail(RT_USAGE, "%s and the key from say the same thing; give one of them", a->positional[0]);
+    if (!st && a->count) st = cli_set(config, "from", a->positional[0]);
+    if (!st) st = cli_set_option(a, config, "set", "set");
+    if (!st) st = cli_set_option(a, config, "method", "method");
+    if (!st) st = cli_set_option(a, config, "data", "data.source");
+    rt_target csv = {.path = out, .force = cli_flag(a, "force")};
+    rt_target mask = {.path = cli_value(a, "mask"), .force = csv.force};
+    if (!st) st = rt_clean(config, &csv, &mask, a->device, &a->progress, result);
+    cJSON_Delete(config);
+    return st;
+}
+
+static const cli_option options[] = {
+    {"data", CLI_VALUE, "DATA.h5", "the labels that are judged; the same as data.source", NULL},
+    {"set", CLI_VALUE, "NAME", "the file is another program's: this data set in it holds probabilities", NULL},
+    {"method", CLI_VALUE, "NAME", "how issues are told from the rest", NULL},
+    {"out", CLI_VALUE, "ISSUES.csv", "rows whose labels are likely wrong", NULL},
+    {"mask", CLI_VALUE, "KEEP.h5|.npy", "u8 of all rows of the data, 0 for an issue: for data.mask of 'retort train'",
+     NULL},
+    {"force", CLI_FLAG, NULL, "replace what this command wrote and nobody changed since", NULL},
+    {0}};
+
+static const cli_term terms[] = {
+    {"low_self_confidence", "of all rows the ones of lowest p(label), as many as confident_learning finds"},
+    {"low_normalized_margin", "the same, of p(label) less the largest other probability"},
+    {"prune_by_noise_rate", "cleanlab's default: for each pair of classes as many rows as the joint has, those of "
+                            "largest p(other) - p(label)"},
+    {"prune_by_class", "of each class as many rows as the joint calls others, those of lowest p(label)"},
+    {"both", "in prune_by_noise_rate and in prune_by_class"},
+    {"confident_learning", "the class that a row is confidently of is another than its label"},
+    {"predicted_neq_given", "the most probable class is another than the label"},
+    {"threshold", "of a class: mean p(class) over its rows; a row is confidently of a class from there on"},
+    {"confident_joint, joint", "[label][class that a row is confidently of] rows; scaled to all rows, and whole"},
+    {"labels_wrong", "share of the class's labels that the joint calls wrong"},
+    {"rows_labelled_otherwise", "share of the class's rows that carry another label, by the joint"},
+    {"quality", "p(label) less the class's threshold, as a share over all classes: low where the label is unlikely, "
+                "also where a class is hard as a whole"},
+    {0}};
+
+const cli_command cli_clean = {
+    .name = "clean",
+    .summary = "rows whose labels are likely wrong, from a model's answers",
+    .usage = "P.h5|LABELS.h5|PROBS.h5 [--data DATA.h5] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--set NAME] "
+             "[--method NAME] [--force] [key=value ...]",
+    .about =
+        "Confident learning, with the rows that cleanlab finds by the method of the same name. The answers are of "
+        "'retort predict', of 'retort label', or probabilities of another program, and must come from a model that did "
+        "not see the rows in training: one that did believes wrong labels. What the files say of that is told.\n\n"
+        "The rows are read several times and never held: any number of them takes the same memory. Rows without a "
+        "label, and rows that a label store has no answer for, take no part. Of equal values lower rows come first.",
+    .options = options,
+    .keys = cli_clean_keys,
+    .terms = terms,
+    .examples = "retort predict other/model.h5 --data train.h5 --out p.h5\n"
+                "retort clean p.h5 --data train.h5 --out issues.csv --mask keep.h5\n"
+                "retort train run.json --out clean data.mask=keep.h5\n"
+                "retort clean probs.h5 --set pred_probs data.y=labels --out issues.csv --method both\n",
+    .run = run,
+    .takes = CLI_KEYS,
+    .files = 1};

@@ -1,0 +1,333 @@
+#include "experiments/clean_job.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/text.h"
+#include "experiments/clean_input.h"
+#include "experiments/eval_data.h"
+#include "export/out_file.h"
+
+enum { MEMORY = 32 << 20, PAIRS = 10, WORST = 10, MATRIX = 100, GAP = 1 << 16 };
+
+typedef struct {
+    rt_clean_input in;
+    int method, block, all;
+    cJSON *data;
+} settings;
+
+typedef struct { uint64_t row; rt_quality_row of; } issue;
+
+/* Where rows go. */
+typedef struct {
+    settings *s;
+    rt_out_file csv, npy;
+    int fd;                            /* of a mask in HDF5; -1: none */
+    uint64_t base, done;               /* where its bytes are; rows that the mask has so far */
+    const char *mask;                  /* its path, NULL: none */
+    rt_string text;
+    unsigned char keep[GAP];
+    issue worst[WORST];                /* by rising quality */
+    int worsts;
+} sink;
+
+static rt_status read_settings(cJSON *config, settings *s)
+{
+    rt_cfg c = rt_cfg_begin(config, "");
+    *s = (settings){0};
+    s->in.path = rt_cfg_file(&c, "from", NULL);
+    s->in.set = rt_cfg_string(&c, "set", "");
+    s->in.wanted = rt_cfg_string(&c, "head", "");
+    s->method = rt_cfg_choice(&c, "method", rt_quality_methods, RT_LOW_SELF_CONFIDENCE);
+    s->all = rt_cfg_bool(&c, "all", 0);
+    s->block = rt_cfg_int(&c, "block", RT_QUALITY_BLOCK, 1, 1 << 20);
+    if (*s->in.set && *s->in.wanted) rt_cfg_fail(&c, "head", "belongs to predictions and label stores");
+    rt_cfg d = rt_cfg_object(&c, "data");
+    RT_TRY(d.status);
+    rt_clean_data_read(&d, &s->in);
+    rt_cfg_join(&c, &d);
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_clean_check(cJSON *config)
+{
+    settings s;
+    return read_settings(config, &s);
+}
+
+/* ---- rows ---- */
+
+static void put_class(rt_string *t, const rt_head *h, int32_t k)
+{
+    rt_put(t, ",%" PRId32, k);
+    if (!h->names.name) return;
+    rt_put(t, ",");
+    rt_put_csv(t, h->names.name[k]);
+}
+
+static void put_line(sink *k, uint64_t row, const rt_quality_row *r)
+{
+    const rt_head *h = &k->s->in.head[k->s->in.mine];
+    rt_put(&k->text, "%" PRIu64, row);
+    put_class(&k->text, h, r->given);
+    put_class(&k->text, h, r->suggested);
+    rt_put(&k->text, ",%.9g,%.9g,%.9g,%d\n", r->self_confidence, r->normalized_margin, r->quality, r->issue);
+}
+
+static void put_title(sink *k)
+{
+    int names = k->s->in.head[k->s->in.mine].names.name != NULL;
+    rt_put(&k->text, "row,given,%ssuggested,%sself_confidence,normalized_margin,quality,issue\n",
+           names ? "given_name," : "", names ? "suggested_name," : "");
+}
+
+static rt_status flush(sink *k)
+{
+    if (k->text.failed) return rt_fail(RT_RUN, "out of memory");
+    rt_out_put(&k->csv, k->text.p, k->text.n);
+    k->text.n = 0;
+    return k->csv.status;
+}
+
+static rt_status put_mask(sink *k, const unsigned char *keep, uint64_t n)
+{
+    if (k->fd < 0) rt_out_put(&k->npy, keep, n);
+    else RT_TRY(rt_pwrite_all(k->fd, keep, n, k->base + k->done, k->mask));
+    k->done += n;
+    return k->fd < 0 ? k->npy.status : RT_OK;
+}
+
+/* Rows up to `end` that nobody judged are kept. */
+static rt_status fill_mask(sink *k, uint64_t end)
+{
+    static const unsigned char one[256] = {
+#define KEPT 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
+        KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT
+#undef KEPT
+    };
+    while (k->done < end) RT_TRY(put_mask(k, one, end - k->done < sizeof one ? end - k->done : sizeof one));
+    return RT_OK;
+}
+
+static void note_worst(sink *k, uint64_t row, const rt_quality_row *r)
+{
+    int i = k->worsts;
+    if (i == WORST && !(r->quality < k->worst[WORST - 1].of.quality)) return;
+    if (i == WORST) i--;
+    else k->worsts++;
+    for (; i && r->quality < k->worst[i - 1].of.quality; i--) k->worst[i] = k->worst[i - 1];
+    k->worst[i] = (issue){row, *r};
+}
+
+static rt_status put_rows(void *to, uint64_t first, int n, const rt_quality_row *r)
+{
+    sink *k = to;
+    const uint64_t *at = k->s->in.at;
+    (void)first;
+    for (int i = 0; i < n; i++) {
+        if (r[i].issue) note_worst(k, at[i], &r[i]);
+        if (r[i].issue || (k->s->all && r[i].given >= 0)) put_line(k, at[i], &r[i]);
+    }
+    RT_TRY(flush(k));
+    for (int i = 0, run; k->mask && i < n; i += run) {
+        RT_TRY(fill_mask(k, at[i]));
+        for (run = 0; run < GAP && i + run < n && at[i + run] == at[i] + (uint64_t)run; run++)
+            k->keep[run] = !r[i + run].issue;
+        RT_TRY(put_mask(k, k->keep, (uint64_t)run));
+    }
+    return RT_OK;
+}
+
+/* ---- the mask's file ---- */
+
+static int ends_in(const char *path, const char *ending)
+{
+    size_t n = strlen(path), m = strlen(ending);
+    return n >= m && !strcmp(path + n - m, ending);
+}
+
+static rt_status begin_mask(sink *k, rt_output *o)
+{
+    static const char manifest[] = "{\"mask\": {\"keep\": \"1: the row stays, 0: its label is likely wrong\"}}";
+    uint64_t rows = k->s->in.source_rows, offset[2];
+    if (ends_in(k->mask, ".npy")) {
+        char header[256];
+        k->npy = rt_out_open(o);
+        rt_out_put(&k->npy, header, rt_npy_header(header, "|u1", &rows, 1));
+        return k->npy.status;
+    }
+    const rt_h5_item item[2] = {{.name = "manifest", .type = RT_TEXT, .element = sizeof manifest - 1},
+                                {.name = "keep", .type = RT_U8, .rank = 1, .dim = {rows}}};
+    RT_TRY(rt_output_create(o, &k->fd));
+    RT_TRY(rt_h5_create(k->fd, k->mask, "retort-mask-1", item, 2, offset));
+    RT_TRY(rt_pwrite_all(k->fd, manifest, sizeof manifest - 1, offset[0], k->mask));
+    k->base = offset[1];
+    return RT_OK;
+}
+
+static rt_status end_mask(sink *k, rt_output *o)
+{
+    rt_digest d;
+    RT_TRY(fill_mask(k, k->s->in.source_rows));
+    if (k->fd < 0) return rt_out_close(&k->npy, RT_OK);
+    if (lseek(k->fd, 0, SEEK_SET)) return rt_fail(RT_RUN, "%s: %s", k->mask, strerror(errno));
+    RT_TRY(rt_digest_rest(&d, k->fd, k->mask, 0));
+    rt_output_mark(o, &d);
+    return rt_output_commit(o);
+}
+
+/* ---- the result ---- */
+
+static cJSON *row_json(const rt_clean_input *in, const issue *w)
+{
+    const rt_head *h = &in->head[in->mine];
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddNumberToObject(j, "row", (double)w->row);
+    if (h->names.name) {
+        cJSON_AddStringToObject(j, "given", h->names.name[w->of.given]);
+        cJSON_AddStringToObject(j, "suggested", h->names.name[w->of.suggested]);
+    } else {
+        cJSON_AddNumberToObject(j, "given", w->of.given);
+        cJSON_AddNumberToObject(j, "suggested", w->of.suggested);
+    }
+    cJSON_AddNumberToObject(j, "self_confidence", w->of.self_confidence);
+    cJSON_AddNumberToObject(j, "quality", w->of.quality);
+    return j;
+}
+
+/* Per class: rows, issues, the share of its labels that C calls another class, and of the class that is labelled so. */
+static cJSON *classes_json(const rt_quality *q, const rt_head *h)
+{
+    size_t k = (size_t)q->classes;
+    cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; i < k; i++) {
+        double row = 0, column = 0, own = (double)q->joint[i * k + i];
+        for (size_t j = 0; j < k; j++) {
+            row += (double)q->joint[i * k + j];
+            column += (double)q->joint[j * k + i];
+        }
+        cJSON *c = cJSON_CreateObject();
+        if (h->names.name) cJSON_AddStringToObject(c, "class", h->names.name[i]);
+        else cJSON_AddNumberToObject(c, "class", (double)i);
+        cJSON_AddNumberToObject(c, "rows", (double)q->given[i]);
+        cJSON_AddNumberToObject(c, "issues", (double)q->flagged[i]);
+        if (q->given[i]) cJSON_AddNumberToObject(c, "threshold", q->threshold[i]);
+        if (row > 0) cJSON_AddNumberToObject(c, "labels_wrong", 1 - own / row);
+        if (column > 0) cJSON_AddNumberToObject(c, "rows_labelled_otherwise", 1 - own / column);
+        cJSON_AddItemToArray(list, c);
+    }
+    return list;
+}
+
+static cJSON *matrix_json(const int64_t *m, int k)
+{
+    cJSON *rows = cJSON_CreateArray();
+    for (int i = 0; i < k; i++) {
+        cJSON *row = cJSON_CreateArray();
+        const int64_t *from = m + (size_t)i * (size_t)k;
+        for (int j = 0; j < k; j++) cJSON_AddItemToArray(row, cJSON_CreateNumber((double)from[j]));
+        cJSON_AddItemToArray(rows, row);
+    }
+    return rows;
+}
+
+static void note_seen(cJSON *notes, const rt_clean_input *in)
+{
+    if (in->seen > 0)
+        rt_eval_note(notes,
+                     "%s comes from a model that was trained or chosen on %.0f of these rows, or whose ancestors were: "
+                     "it believes their labels, wrong ones too. Take answers of models that did not see the rows.",
+                     in->path, in->seen);
+    if (isnan(in->seen) || in->unknown)
+        rt_eval_note(notes, "%s does not say all of what its model was trained on; answers to rows that it saw hide "
+                     "wrong labels.", in->path);
+}
+
+static cJSON *describe(const sink *k, const rt_quality *q, const char *csv)
+{
+    const settings *s = k->s;
+    cJSON *j = cJSON_CreateObject(), *notes = cJSON_CreateArray();
+    const double wrong = (double)q->issues / (double)q->labelled;
+    cJSON_AddStringToObject(j, "file", csv);
+    if (k->mask) cJSON_AddStringToObject(j, "mask", k->mask);
+    cJSON_AddStringToObject(j, "method", rt_quality_methods[s->method]);
+    cJSON_AddNumberToObject(j, "rows", (double)q->rows);
+    cJSON_AddNumberToObject(j, "labelled", (double)q->labelled);
+    cJSON_AddNumberToObject(j, "issues", (double)q->issues);
+    cJSON_AddNumberToObject(j, "share", wrong);
+    cJSON_AddNumberToObject(j, "passes", q->passes);
+    if (isnan(s->in.seen)) cJSON_AddNullToObject(j, "rows_seen_in_training");
+    else cJSON_AddNumberToObject(j, "rows_seen_in_training", s->in.seen);
+    cJSON_AddItemToObject(j, "classes", classes_json(q, &s->in.head[s->in.mine]));
+    if (q->classes <= MATRIX) {
+        cJSON_AddItemToObject(j, "confident_joint", matrix_json(q->confident, q->classes));
+        cJSON_AddItemToObject(j, "joint", matrix_json(q->joint, q->classes));
+    }
+    cJSON *worst = cJSON_AddArrayToObject(j, "worst");
+    for (int i = 0; i < k->worsts; i++) cJSON_AddItemToArray(worst, row_json(&s->in, &k->worst[i]));
+    note_seen(notes, &s->in);
+    if (notes->child) cJSON_AddItemToObject(j, "notes", notes);
+    else cJSON_Delete(notes);
+    return j;
+}
+
+/* ---- all of it ---- */
+
+static rt_status find(sink *k, rt_output *out, rt_output *mask, const rt_progress *progress, cJSON **result)
+{
+    settings *s = k->s;
+    rt_quality *q = NULL;
+    rt_quality_input in = {s->in.rows, s->in.head[s->in.mine].size, rt_clean_read, &s->in};
+    rt_quality_job job = {(rt_quality_method)s->method, s->block, MEMORY, put_rows, k, progress};
+    k->csv = rt_out_open(out);
+    put_title(k);
+    rt_status st = mask ? begin_mask(k, mask) : RT_OK;
+    if (!st) st = rt_quality_find(&q, &in, &job);
+    if (!st) st = flush(k);
+    if (!st && mask) st = end_mask(k, mask);
+    else if (mask && k->fd < 0) (void)rt_out_close(&k->npy, st);
+    st = rt_out_close(&k->csv, st);
+    if (!st) *result = describe(k, q, rt_output_path(out));
+    rt_quality_free(q);
+    free(k->text.p);
+    return st;
+}
+
+rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, rt_device *device,
+                   const rt_progress *progress, cJSON **result)
+{
+    settings s;
+    rt_output *o = NULL, *m = NULL;
+    const char *inputs[RT_SOURCE_PARTS + 6];
+    int n = 0;
+    *result = NULL;
+    RT_TRY(read_settings(config, &s));
+    if (mask->path && !ends_in(mask->path, ".npy") && !ends_in(mask->path, ".h5"))
+        return rt_fail(RT_USAGE, "%s: a mask's name ends in .h5 or .npy", mask->path);
+    sink *k = calloc(1, sizeof *k);
+    if (!k) return rt_fail(RT_RUN, "out of memory");
+    k->s = &s;
+    k->fd = -1;
+    k->mask = mask->path;
+    inputs[n++] = s.in.path;
+    if (s.in.source) inputs[n++] = s.in.source;
+    if (s.in.source) n = rt_x_where_files(&s.in.where, inputs, n);
+    inputs[n] = NULL;
+    rt_status st = rt_output_take(&o, out, inputs);
+    if (!st) st = rt_output_may_replace(o, RT_OUTPUT_EXPORT);
+    if (!st && mask->path) st = rt_output_take(&m, mask, inputs);
+    if (!st && m) st = rt_output_may_replace(m, RT_OUTPUT_EXPORT);
+    if (!st) st = rt_clean_open(&s.in, s.block, device, progress);
+    if (!st && m && !s.in.source_rows)
+        st = rt_fail(RT_USAGE, "--mask: how many rows the data has is not known; name it with --data DATA.h5");
+    if (!st) st = find(k, o, m, progress, result);
+    rt_clean_close(&s.in);
+    rt_output_end(o);
+    rt_output_end(m);
+    free(k);
+    return st;
+}
