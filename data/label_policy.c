@@ -167,11 +167,8 @@ static rt_status take_by_class(const view *v, const cJSON *from, const char *key
     for (const cJSON *n = from ? from->child : NULL; n; n = n->next, i++) {
         int c = i;
         char text[RT_NAMES_TEXT];
-        if (n->string) {
-            char number[16];
-            for (c = 0; c < k && strcmp(rt_names_at(&v->head->names, c, number), n->string); c++) {}
-        }
-        if (c >= k)
+        if (n->string) c = rt_names_find(&v->head->names, n->string);
+        if (c < 0)
             return rt_fail(RT_USAGE, "%s: per_class.%s: '%s' is no class of %s; its classes: %s", v->p->key, key,
                            n->string ? n->string : "", v->path, rt_names_text(&v->head->names, text));
         if (quota) v->of[c].quota = (uint64_t)n->valuedouble;
@@ -313,7 +310,7 @@ static rt_status each(void *arg, const uint64_t *row, int n, const float *z, siz
 static rt_status go_over(view *v, rt_labels *l, row_fn *fn)
 {
     pass q = {v, fn};
-    return rt_label_scan(l, v->rows, NULL, each, &q);
+    return rt_label_scan(l, v->path, v->rows, NULL, each, &q);
 }
 
 /* The bin of the wanted row from above, which is taken off `wanted`. */

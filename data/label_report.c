@@ -240,7 +240,7 @@ static rt_status summarize(job *j, cJSON **result)
     if (!st) {
         q.truths = q.count + k;
         q.high = q.low + k;
-        st = rt_label_scan(j->l, &j->rows, status, add_rows, &q);
+        st = rt_label_scan(j->l, j->r->store, &j->rows, status, add_rows, &q);
     }
     if (!st && !q.labelled) st = rt_fail(RT_NOTHING, "%s: none of its rows has a label", j->r->store);
     if (!st) {
@@ -315,7 +315,7 @@ static rt_status add_losses(void *arg, const uint64_t *row, int n, const float *
 static rt_status measure(job *j, double scale, fit *q)
 {
     *q = (fit){.j = j, .scale = scale};
-    RT_TRY(rt_label_scan(j->l, &j->rows, NULL, add_losses, q));
+    RT_TRY(rt_label_scan(j->l, j->r->store, &j->rows, NULL, add_losses, q));
     return q->rows ? RT_OK : rt_fail(RT_NOTHING, "%s: no labelled row has a true class in '%s' of %s", j->r->store,
                                      j->r->y ? j->r->y : "y", j->r->data);
 }

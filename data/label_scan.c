@@ -1,5 +1,6 @@
 #include "data/label_scan.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,15 +27,6 @@ rt_label_facts rt_label_facts_of(const float *z, int classes, double temperature
     return f;
 }
 
-double rt_label_logsumexp(const float *z, int classes, double temperature)
-{
-    float most = z[0];
-    double sum = 0;
-    for (int c = 1; c < classes; c++) if (z[c] > most) most = z[c];
-    for (int c = 0; c < classes; c++) sum += exp(((double)z[c] - (double)most) / temperature);
-    return (double)most / temperature + log(sum);
-}
-
 rt_status rt_label_find_head(rt_labels *l, const char *path, const char *name, const rt_head **out)
 {
     int heads;
@@ -53,8 +45,18 @@ rt_status rt_label_find_head(rt_labels *l, const char *path, const char *name, c
                    rt_heads_text(head, heads, text));
 }
 
-rt_status rt_label_scan(rt_labels *l, const rt_rows *rows, uint64_t status[RT_LABEL_STATUSES], rt_label_rows_fn *fn,
-                        void *arg)
+/* Answers are finite when they are written; a file that says otherwise is not ours. */
+static rt_status check_finite(const char *path, const uint64_t *row, int n, const float *z, size_t width)
+{
+    for (size_t i = 0; i < (size_t)n * width; i++)
+        if (!isfinite(z[i]))
+            return rt_fail(RT_INPUT, "%s: its answer to row %" PRIu64 " is not finite; label again", path,
+                           row[i / width]);
+    return RT_OK;
+}
+
+rt_status rt_label_scan(rt_labels *l, const char *path, const rt_rows *rows, uint64_t status[RT_LABEL_STATUSES],
+                        rt_label_rows_fn *fn, void *arg)
 {
     const rt_labels_spec *s = rt_labels_info(l);
     size_t width = (size_t)s->classes;
@@ -76,6 +78,7 @@ rt_status rt_label_scan(rt_labels *l, const rt_rows *rows, uint64_t status[RT_LA
             if (is[i] == RT_LABEL_DONE) row[kept++] = row[i];
         }
         if (!st && kept) st = rt_labels_read(l, row, kept, z);
+        if (!st && kept) st = check_finite(path, row, kept, z, width);
         if (!st && kept) st = fn(arg, row, kept, z, width);
     }
     free(z);
