@@ -80,6 +80,24 @@ static void test_some_rows(void **s)
     rt_rows_free(&rows);
 }
 
+/* Of an even number of rows the upper of the middle two: half of them stay; of an odd number the middle one, too. */
+static void test_median(void **s)
+{
+    (void)s;
+    static const float w[18] = {0.3f, 0, 0.1f, 0, 0.4f, 0, 0.2f, 0, 0, 0.5f, 0, 0.2f, 0, 0.1f, 0, 0.3f, 0, 0.4f};
+    static const int stays[9] = {1, 0, 1, 0, 1, 0, 0, 1, 1};
+    char path[64];
+    cJSON *report;
+    snprintf(path, sizeof path, "%s/nine.h5", test_folder);
+    write_store(path, data, (rt_labels_spec){.first = 3, .rows = 9, .classes = 2, .type = RT_F32}, w, NULL,
+                "{\"teacher\": {\"digest\": \"t\"}}");
+    rt_rows rows = rt_rows_between(3, 12);
+    check_ok(apply("{\"per_class\": {\"median_capped\": 1}}", path, &rows, &report));
+    for (uint64_t i = 0; i < 9; i++) assert_int_equal(rt_rows_has(&rows, 3 + i), stays[i]);
+    cJSON_Delete(report);
+    rt_rows_free(&rows);
+}
+
 /* By chance: as many of each class, other rows by another seed, no surer than the rest. */
 static void test_random(void **s)
 {
@@ -239,7 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded), cmocka_unit_test(test_some_rows), cmocka_unit_test(test_random),
         cmocka_unit_test(test_many),     cmocka_unit_test(test_refused),   cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),    cmocka_unit_test(test_median),
     };
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }
