@@ -344,6 +344,22 @@ const cli_key cli_clean_keys[] = {
     DATA_CHECK,
     {NULL, NULL, NULL}};
 
+const cli_key cli_vote_keys[] = {
+    {"voters", "", "label stores, and sets of whole numbers as DATA.h5:SET, in place of the arguments"},
+    {"truth", "none", "DATA.h5:SET, classes that are known of some rows; as --truth"},
+    {"data.source", "that of the first store, else the first voter's file", "whose rows are voted on; as --data"},
+    {"data.x", "x", "the data set in it, {\"INPUT\": \"data set\"} of several; without data.source the store's own"},
+    DATA_NAMES,
+    DATA_CHECK,
+    {"vote.method", "dawid-skene", "dawid-skene, one-coin or majority; as --method"},
+    {"vote.priors", "learn",
+     "how rows are spread over classes: learn, uniform, or a list of shares, one for each class in their order, which "
+     "stay as they are; as --priors"},
+    {"vote.tolerance", "1e-9", "the model is done when the log-likelihood of a row gains less"},
+    {"vote.iterations", "1000", "passes through the votes, at most"},
+    {"labels.type", "f32", "f32 or f16"},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_gate_keys[] = {
     DATA_SOURCE,
     DATA_X,

@@ -36,9 +36,10 @@ enum { RT_LABEL_BLOCK = 1024, RT_LABEL_TOPK = 512 };
 typedef enum {
     RT_LABEL_NOT_YET = 0,
     RT_LABEL_DONE = 1,
+    RT_LABEL_ABSTAINED = 2,           /* nobody said anything of the row */
     RT_LABEL_BAD_INPUT = 3,           /* the row holds NaN or infinity */
     RT_LABEL_BAD_ANSWER = 5,          /* the row is finite, the teacher's answer is not */
-    RT_LABEL_STATUSES = 8             /* room for counts; 2 and 4 are kept for answers withheld and given by hand */
+    RT_LABEL_STATUSES = 8             /* room for counts; 4 is kept for labels given by hand */
 } rt_label_status;
 
 typedef struct {
@@ -79,8 +80,8 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *, const rt_la
                           const rt_labels_job *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);
-/* answers (rows of the block, W); status (rows): DONE or BAD_INPUT, NULL when all rows are good. Hashes the spans that
- * the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not
+/* answers (rows of the block, W); status (rows): DONE, ABSTAINED or BAD_INPUT, NULL when all rows are good. Hashes the
+ * spans that the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not
  * finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed

@@ -368,6 +368,7 @@ static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char stat
 {
     if (status == RT_LABEL_DONE) return RT_OK;
     const char *why = NULL;
+    if (status == RT_LABEL_ABSTAINED) why = "nobody said anything of it";
     if (status == RT_LABEL_BAD_INPUT) why = "it contains NaN or infinity";
     if (status == RT_LABEL_BAD_ANSWER) why = "the teacher's answer was not finite";
     if (!why) return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: its status is %d", l->path, row, status);

@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "data/json.h"
 #include "experiments/clean_job.h"
+#include "data/vote_job.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/predict_job.h"
@@ -203,6 +204,13 @@ static void eval_keys(void **state)
     check_rest(cli_eval_keys, rt_evaluate_check, "{\"teacher\": \"t.h5\", " DATA "}");
 }
 
+static void vote_keys(void **state)
+{
+    (void)state;
+    check_config(cli_vote_keys, rt_vote_check, "{\"voters\": [\"a.h5\"], " DATA "}");
+    check_rest(cli_vote_keys, rt_vote_check, "{\"voters\": [\"a.h5\"], " DATA "}");
+}
+
 static void predict_keys(void **state)
 {
     (void)state;
@@ -239,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
                                        cmocka_unit_test(teacher_keys),  cmocka_unit_test(label_keys),
                                        cmocka_unit_test(eval_keys),     cmocka_unit_test(quantize_keys),
-                                       cmocka_unit_test(predict_keys),  cmocka_unit_test(clean_keys)};
+                                       cmocka_unit_test(predict_keys),  cmocka_unit_test(clean_keys),
+                                       cmocka_unit_test(vote_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
