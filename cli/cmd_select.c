@@ -36,8 +36,8 @@ static const cli_option options[] = {
      "of k-center, badge and mix: what distances are taken of, a data set (x) by the rows' numbers; without it the "
      "probabilities, of badge the gradients of the logits", NULL},
     {"data", CLI_VALUE, "FILE.h5[:SET]",
-     "the rows (x): copies of a row that is chosen or labelled are passed over. Not needed where ids of predictions are "
-     "hashes, or a store's data is where it was", NULL},
+     "the rows (x): copies of a row that is chosen or labelled are passed over. Not needed where ids of predictions "
+     "are hashes, or a store's data is where it was", NULL},
     {"labelled", CLI_VALUE, "FILE.csv",
      "rows that have a label already, their numbers in the first column: never chosen, and k-center and mix keep away "
      "from them", NULL},
@@ -50,10 +50,10 @@ static const cli_term terms[] = {
     {"entropy", "-sum p ln p: rows whose answer is spread over many classes"},
     {"margin", "1 - (p of the best class - p of the second): rows between two classes"},
     {"least-confidence", "1 - p of the best class"},
-    {"k-center", "the row farthest from all that are chosen or labelled, again and again; the first by --seed. Sener and "
-                 "Savarese, 2018"},
-    {"badge", "k-means++ by --seed on the gradients of the last layer, (p - onehot) x features: rows that are unsure and "
-              "differ. Ash et al., 2020"},
+    {"k-center", "the row farthest from all that are chosen or labelled, again and again; the first by --seed. Sener "
+                 "and Savarese, 2018"},
+    {"badge", "k-means++ by --seed on the gradients of the last layer, (p - onehot) x features: rows that are unsure "
+              "and differ. Ash et al., 2020"},
     {"mix", "k-center among the least sure by entropy"},
     {0}};
 
@@ -63,9 +63,9 @@ const cli_command cli_select = {
     .usage = "P.h5|LABELS.h5 --n N --out FILE.csv [--by NAME] [--features FILE.h5[:SET]] [--data FILE.h5[:SET]] "
              "[--labelled FILE.csv] [--pool P] [--seed S] [--force]",
     .about =
-        "Chooses N rows of a file of predictions ('retort predict') or of a label store, of one head of classes. The list "
-        "is a CSV file: row, its number in the data; id, what the predictions call it, or the hash of the row; score; "
-        "why, in words. Equal inputs and seeds give equal lists; ties go to the lower row, and of rows that are copies "
+        "Chooses N rows of a file of predictions ('retort predict') or of a label store, of one head of classes. The "
+        "list is a CSV file: row, its number in the data; id, what the predictions call it, or the hash of the row; "
+        "score; why, in words. Equal inputs and seeds give equal lists; ties go to the lower row, and of rows that are copies "
         "of each other one is chosen at most.\n\n"
         "Scores are uncertainties, and distances of k-center, mix (Euclid) and badge. Time of these three grows with "
         "rows * N * features; answers and features are held in memory.",

@@ -81,8 +81,8 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *, const rt_la
 uint64_t rt_labels_blocks(const rt_labels_writer *);
 int rt_labels_done(const rt_labels_writer *, uint64_t block);
 /* answers (rows of the block, W); status (rows): DONE, ABSTAINED or BAD_INPUT, NULL when all rows are good. Hashes the
- * spans that the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is not
- * finite. */
+ * spans that the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is
+ * not finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
  * meanwhile. After an error nothing is synced or written any more. */

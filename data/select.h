@@ -1,4 +1,4 @@
-/* data/select.h - which rows are worth a hand label: the rows that a model is least sure of, rows that lie far from each
+/* data/select.h - which rows are worth a hand label: those that a model is least sure of, those that lie far from each
  * other, and both.
  *
  * Of N rows, p (N, K) are probabilities, h (N, D) features. Scores of uncertainty, the larger the sooner:

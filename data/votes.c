@@ -10,7 +10,8 @@ static const double least = 1e-10;     /* what a sum of a confusion is at least 
 rt_status rt_votes_new(rt_votes *v, uint64_t rows, int voters, int classes)
 {
     *v = (rt_votes){.rows = rows, .voters = voters, .classes = classes, .wide = classes > 254};
-    if (voters < 1 || voters > RT_VOTERS) return rt_fail(RT_USAGE, "%d voters: 1 to %d are possible", voters, RT_VOTERS);
+    if (voters < 1 || voters > RT_VOTERS)
+        return rt_fail(RT_USAGE, "%d voters: 1 to %d are possible", voters, RT_VOTERS);
     if (classes < 2 || classes > RT_VOTE_CLASSES)
         return rt_fail(RT_USAGE, "%d classes: voters vote on 2 to %d", classes, RT_VOTE_CLASSES);
     if ((int64_t)voters * classes * classes > RT_VOTE_CELLS)

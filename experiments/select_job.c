@@ -155,8 +155,8 @@ static rt_status fill_features(selection *s, rt_source *f)
         return rt_fail(RT_INPUT, "%s: '%s' holds no numbers", rt_source_path(f), rt_source_info(f)->name);
     size_t width = bytes / rt_dtype_size(type);
     if (width > INT32_MAX || s->rows > (UINT64_C(1) << FEATURES_BITS) / 4 / width)
-        return rt_fail(RT_USAGE, "%s: features of %" PRIu64 " rows take more than 16 GiB; choose among fewer rows, or by "
-                       "smaller features", rt_source_path(f), s->rows);
+        return rt_fail(RT_USAGE, "%s: features of %" PRIu64 " rows take more than 16 GiB; choose among fewer rows, or "
+                       "by smaller features", rt_source_path(f), s->rows);
     s->width = (int)width;
     s->h = room(s->rows, width * sizeof *s->h);
     char *raw = room(BLOCK, bytes);
@@ -399,8 +399,8 @@ static rt_status choose(selection *s, rt_selected *list)
         rt_random4(w, q->seed, RT_RNG_SELECT, 0, 0, (uint32_t)i, 0);
         draw[i] = (double)(((uint64_t)w[0] << 21) ^ (w[1] >> 11)) * 0x1p-53;
     }
-    rt_select_spec spec = {.by = q->by, .rows = s->rows, .n = q->n, .classes = s->head.size, .width = s->width, .p = s->p,
-                           .h = s->h, .group = s->group, .labelled = s->labelled, .left_out = s->left_out,
+    rt_select_spec spec = {.by = q->by, .rows = s->rows, .n = q->n, .classes = s->head.size, .width = s->width,
+                           .p = s->p, .h = s->h, .group = s->group, .labelled = s->labelled, .left_out = s->left_out,
                            .draw = draw, .pool = q->pool, .stop = rt_stopped};
     rt_status st = rt_select(list, &spec);
     free(draw);

@@ -12,8 +12,8 @@ typedef struct {
     uint64_t n, seed;
     int pool;                          /* of mix */
     const char *features;              /* "FILE.h5[:SET]" (x), by the rows' numbers; NULL: the probabilities */
-    const char *data;                  /* "FILE.h5[:SET]" (x): equal rows in it are copies; NULL: by ids that are hashes,
-                                        * or by the file that a store was made of, where it is there */
+    const char *data;                  /* "FILE.h5[:SET]" (x): equal rows in it are copies; NULL: by ids if hashes,
+                                        * or by the file that a store was made of, where that is */
     const char *labelled;              /* CSV whose first column is the row; NULL: none */
 } rt_select_request;
 
