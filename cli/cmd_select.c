@@ -65,8 +65,8 @@ const cli_command cli_select = {
     .about =
         "Chooses N rows of a file of predictions ('retort predict') or of a label store, of one head of classes. The "
         "list is a CSV file: row, its number in the data; id, what the predictions call it, or the hash of the row; "
-        "score; why, in words. Equal inputs and seeds give equal lists; ties go to the lower row, and of rows that are copies "
-        "of each other one is chosen at most.\n\n"
+        "score; why, in words. Equal inputs and seeds give equal lists; ties go to the lower row, and of rows that are "
+        "copies of each other one is chosen at most.\n\n"
         "Scores are uncertainties, and distances of k-center, mix (Euclid) and badge. Time of these three grows with "
         "rows * N * features; answers and features are held in memory.",
     .options = options,
