@@ -98,6 +98,45 @@ static void test_median(void **s)
     rt_rows_free(&rows);
 }
 
+static void refuse(const char *text, const char *path, rt_status want, const char *part)
+{
+    rt_rows rows = rt_rows_between(FIRST, FIRST + ROWS);
+    cJSON *report;
+    check_fails(apply(text, path, &rows, &report), want, part);
+    assert_int_equal(rows.count, ROWS);                                       /* as they were */
+    assert_null(report);
+}
+
+/* Of several heads the first one of classes, or the one that is named. */
+static void test_heads(void **s)
+{
+    (void)s;
+    static const float w[4 * 6] = {9, 0, 2, 0, 3, 0, -9, 0, 1, 0, 0, 1, 9, 2, 0, 0, 0, 2, 9, 1, 0, 3, 0, 0};
+    static const int first[4] = {1, 0, 1, 0}, named[4] = {1, 0, 0, 1};
+    rt_head head[RT_MAX_HEADS];
+    int heads = 0;
+    char path[64];
+    cJSON *report;
+    check_ok(rt_heads_add(head, &heads, "size", RT_TASK_REAL, 1));
+    check_ok(rt_heads_add(head, &heads, "kind", RT_TASK_CLASSES, 2));
+    check_ok(rt_heads_add(head, &heads, "tone", RT_TASK_CLASSES, 3));
+    snprintf(path, sizeof path, "%s/heads.h5", test_folder);
+    rt_labels_spec spec = {.rows = 4, .classes = 6, .type = RT_F32, .head = head, .heads = heads};
+    write_store(path, data, spec, w, NULL, "{\"teacher\": {\"digest\": \"t\"}}");
+    for (int i = 0; i < 2; i++) {
+        rt_rows rows = rt_rows_between(0, 4);
+        check_ok(apply(i ? "{\"head\": \"tone\", \"confidence\": {\"min\": 0.8}, \"allow_empty\": true}"
+                         : "{\"confidence\": {\"min\": 0.8}}", path, &rows, &report));
+        for (uint64_t r = 0; r < 4; r++) assert_int_equal(rt_rows_has(&rows, r), i ? named[r] : first[r]);
+        assert_string_equal(cJSON_GetObjectItemCaseSensitive(report, "head")->valuestring, i ? "tone" : "kind");
+        cJSON_Delete(report);
+        rt_rows_free(&rows);
+    }
+    refuse("{\"head\": \"size\"}", path, RT_USAGE, "'size' is no head of classes");
+    refuse("{\"head\": \"y\"}", path, RT_USAGE, "has no head 'y'; its heads: size (real, 1), kind (classes, 2), tone");
+    rt_heads_free(head, heads);
+}
+
 /* By chance: as many of each class, other rows by another seed, no surer than the rest. */
 static void test_random(void **s)
 {
@@ -161,15 +200,6 @@ static void test_many(void **s)
     rt_rows_free(&rows);
     free(w);
     free(x);
-}
-
-static void refuse(const char *text, const char *path, rt_status want, const char *part)
-{
-    rt_rows rows = rt_rows_between(FIRST, FIRST + ROWS);
-    cJSON *report;
-    check_fails(apply(text, path, &rows, &report), want, part);
-    assert_int_equal(rows.count, ROWS);                                       /* as they were */
-    assert_null(report);
 }
 
 static void test_refused(void **s)
@@ -257,7 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded), cmocka_unit_test(test_some_rows), cmocka_unit_test(test_random),
         cmocka_unit_test(test_many),     cmocka_unit_test(test_refused),   cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),    cmocka_unit_test(test_median),
+        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),    cmocka_unit_test(test_median),    cmocka_unit_test(test_heads),
     };
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }
