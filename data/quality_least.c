@@ -71,20 +71,33 @@ rt_status rt_least_begin(rt_least *s, size_t n, size_t memory, void **room, size
     return RT_OK;
 }
 
-static int by_key(const void *a, const void *b)
+/* What a[at] would be if a[0..n) were sorted (Hoare's selection); moves elements. */
+static uint64_t select_key(uint64_t *a, uint64_t n, uint64_t at)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    for (uint64_t low = 0, high = n - 1; low < high;) {
+        uint64_t x = a[low], y = a[low + (high - low) / 2], z = a[high], i = low, j = high;
+        uint64_t middle = x < y ? (y < z ? y : x < z ? z : x) : (x < z ? x : y < z ? z : y);
+        for (;;) {
+            while (a[i] < middle) i++;
+            while (a[j] > middle) j--;
+            if (i >= j) break;
+            uint64_t t = a[i];
+            a[i++] = a[j];
+            a[j--] = t;
+        }
+        if (at <= j) high = j;             /* [low, j] <= middle <= (j, high] */
+        else low = j + 1;
+    }
+    return a[at];
 }
 
 static int end_keys(rt_least *s)
 {
-    uint64_t first = s->take - 1;
+    uint64_t below = 0;
     if (s->keys != s->within) return 0;
-    qsort(s->key, s->keys, 8, by_key);
-    s->low = s->key[first];
-    while (first && s->key[first - 1] == s->low) first--;
-    s->take -= first;
+    s->low = select_key(s->key, s->keys, s->take - 1);
+    for (uint64_t i = 0; i < s->keys; i++) below += s->key[i] < s->low;
+    s->take -= below;
     s->done = 1;
     return 1;
 }

@@ -69,13 +69,30 @@ static void put_class(rt_string *t, const rt_head *h, int32_t k)
     rt_put_csv(t, h->names.name[k]);
 }
 
+/* Nine decimals, or nine digits of what they would not show. */
+static void put_score(rt_string *t, double v)
+{
+    char text[13] = ",0.";
+    if (!(v >= 1e-3 && v < 1)) {
+        rt_put(t, ",%.9g", v);
+        return;
+    }
+    uint32_t n = (uint32_t)(v * 1e9 + 0.5);
+    if (n > 999999999) n = 999999999;
+    for (int i = 11; i > 2; i--, n /= 10) text[i] = (char)('0' + n % 10);
+    rt_put_bytes(t, text, 12);
+}
+
 static void put_line(sink *k, uint64_t row, const rt_quality_row *r)
 {
     const rt_head *h = &k->s->in.head[k->s->in.mine];
     rt_put(&k->text, "%" PRIu64, row);
     put_class(&k->text, h, r->given);
     put_class(&k->text, h, r->suggested);
-    rt_put(&k->text, ",%.9g,%.9g,%.9g,%d\n", r->self_confidence, r->normalized_margin, r->quality, r->issue);
+    put_score(&k->text, r->self_confidence);
+    put_score(&k->text, r->normalized_margin);
+    put_score(&k->text, r->quality);
+    rt_put(&k->text, ",%d\n", r->issue);
 }
 
 static void put_title(sink *k)
