@@ -11,7 +11,8 @@ static rt_status run(cli_args *a, cJSON **result)
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
     if (!st && a->count && cJSON_HasObjectItem(config, "from"))
         st = rt_fail(RT_USAGE, "%s and the key from say the same thing; give one of them", a->positional[0]);
-    if (!st && a->count) st = cli_set(config, "from", a->positional[0]);
+    cJSON *from = !st && a->count ? cJSON_AddArrayToObject(config, "from") : NULL;
+    for (int i = 0; i < a->count && from; i++) cJSON_AddItemToArray(from, cJSON_CreateString(a->positional[i]));
     if (!st) st = cli_set_option(a, config, "set", "set");
     if (!st) st = cli_set_option(a, config, "method", "method");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
@@ -52,21 +53,23 @@ static const cli_term terms[] = {
 const cli_command cli_clean = {
     .name = "clean",
     .summary = "rows whose labels are likely wrong, from a model's answers",
-    .usage = "P.h5|LABELS.h5|PROBS.h5 [--data DATA.h5] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--set NAME] "
+    .usage = "P.h5|LABELS.h5|PROBS.h5 ... [--data DATA.h5] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--set NAME] "
              "[--method NAME] [--force] [key=value ...]",
     .about =
         "Confident learning, with the rows that cleanlab finds by the method of the same name. The answers are of "
         "'retort predict', of 'retort label', or probabilities of another program, and must come from a model that did "
-        "not see the rows in training: one that did believes wrong labels. What the files say of that is told.\n\n"
+        "not see the rows in training: one that did believes wrong labels. What the files say of that is told. "
+        "Several files have rows of their own each, such as those that each of two models was not trained on.\n\n"
         "The rows are read several times and never held: any number of them takes the same memory. Rows without a "
         "label, and rows that a label store has no answer for, take no part. Of equal values lower rows come first.",
     .options = options,
     .keys = cli_clean_keys,
     .terms = terms,
-    .examples = "retort predict other/model.h5 --data train.h5 --out p.h5\n"
-                "retort clean p.h5 --data train.h5 --out issues.csv --mask keep.h5\n"
+    .examples = "retort predict half1/model.h5 --data train.h5 --rows 30000: --out p1.h5\n"
+                "retort predict half2/model.h5 --data train.h5 --rows :30000 --out p2.h5\n"
+                "retort clean p1.h5 p2.h5 --data train.h5 --out issues.csv --mask keep.h5\n"
                 "retort train run.json --out clean data.mask=keep.h5\n"
                 "retort clean probs.h5 --set pred_probs data.y=labels --out issues.csv --method both\n",
     .run = run,
     .takes = CLI_KEYS,
-    .files = 1};
+    .files = 16};

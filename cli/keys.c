@@ -326,7 +326,7 @@ const cli_key cli_predict_keys[] = {
     {NULL, NULL, NULL}};
 
 const cli_key cli_clean_keys[] = {
-    {"from", "", "predictions, a label store or a file of probabilities, in place of the argument"},
+    {"from", "", "predictions, a label store or a file of probabilities, or a list, in place of the arguments"},
     {"set", "none", "the data set (rows, classes) of probabilities in a file of another program, f16, f32 "
                     "or f64; as --set"},
     {"head", "the only one of classes", "of several heads of classes, the one whose labels are judged"},

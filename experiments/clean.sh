@@ -22,3 +22,16 @@ for half in 0:30000,30000:60000 30000:60000,0:30000; do
     "$python" "$peer" probs "$name.h5" "$work/noisy.h5" "$name.probs.h5"
 done
 "$python" "$peer" compare "$retort" "$train" "$work/noisy.h5" "$work/half0.probs.h5" "$work/half30000.probs.h5"
+"$retort" clean "$work/half0.h5" "$work/half30000.h5" --data "$work/noisy.h5" --out "$work/issues.csv" --mask "$work/keep.h5" \
+    --force --quiet > /dev/null
+for seed in 1 2 3; do
+    for kind in all kept; do
+        mask=""
+        [ $kind = kept ] && mask=data.mask=$work/keep.h5
+        "$retort" train "$work/half.json" --out "$work/$kind$seed" --quiet seed=$seed $mask > /dev/null
+    done
+    "$retort" eval --baseline "$work/all$seed/model.h5" --candidate "$work/kept$seed/model.h5" --data "$test" \
+        --out "$work/eval$seed" --quiet eval.speed=false > /dev/null
+    "$python" "$peer" drop "$work/eval$seed/evaluation.json"
+done
+"$python" "$peer" speed "$retort" 1000000 10 "$work"

@@ -82,6 +82,7 @@ static rt_status open_predictions(rt_clean_input *c)
     c->seen = cJSON_IsNumber(seen) ? seen->valuedouble : NAN;
     RT_TRY(open_set(c, &c->z, name, RT_F32, (size_t)h->size));
     RT_TRY(open_set(c, &c->row, "row", RT_U64, 1));
+    if (c->rows) RT_TRY(rt_source_read_stored(c->row, 0, 1, &c->first));
     snprintf(name, sizeof name, "truth/%s", h->name);
     if (c->source || !rt_h5_find(c->file, name)) return RT_OK;
     return open_set(c, &c->truth, name, RT_I32, 1);
@@ -99,6 +100,7 @@ static rt_status open_labels(rt_clean_input *c)
     RT_TRY(rt_heads_copy(c->head, list, count));
     c->heads = count;
     c->rows = spec->rows;
+    c->first = spec->first;
     return choose_head(c);
 }
 

@@ -24,6 +24,7 @@ typedef struct {
     rt_head head[RT_MAX_HEADS];
     int heads, mine;                   /* mine: the head that is meant */
     uint64_t rows, source_rows;        /* source_rows 0: not known */
+    uint64_t first;                    /* the number of the first row */
     double seen;                       /* rows that whoever answered was trained or chosen on; NAN: not known */
     int unknown;                       /* its ancestors that do not say */
     rt_h5_file *file;

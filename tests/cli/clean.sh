@@ -57,6 +57,13 @@ expect 0 "was trained or chosen on 700 of these rows" "$retort" clean whole.h5 -
 "$retort" label --teacher T/model.h5 --data noisy.h5 --out wl.h5 --quiet > /dev/null || fail "label"
 expect 0 "was trained or chosen on 700 of these rows" "$retort" clean wl.h5 --data noisy.h5 --out wl.csv
 
+# Several files of rows of their own, in any order: what the whole has.
+"$retort" predict T/model.h5 --data noisy.h5 --rows 1100: --out more.h5 --quiet > /dev/null || fail "predict more"
+expect 0 "" "$retort" clean more.h5 less.h5 --data noisy.h5 --out parts.csv --mask parts.h5 block=100
+cmp -s a.csv parts.csv && cmp -s a.h5 parts.h5 || fail "two parts have other rows than the whole"
+expect 3 "which stands in" "$retort" clean more.h5 p.h5 --data noisy.h5 --out none.csv --mask none.h5
+expect 2 "say the same thing" "$retort" clean p.h5 from=more.h5 --out none.csv
+
 # Bad input: one line, and nothing left.
 make_data 40 small.h5
 expect 3 "answers to other rows" "$retort" clean p.h5 --data band.h5 --out none.csv data.x=y
