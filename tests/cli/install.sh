@@ -25,7 +25,7 @@ if command -v bash > /dev/null 2>&1; then
         bash -c '. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _retort; echo "${COMPREPLY[*]}"' \
             "$there/share/bash-completion/completions/retort" "$@"
     }
-    [ "$(completed retort la)" = label ] || fail "bash: la"
+    [ "$(completed retort la)" = "label labels" ] || fail "bash: la"
     [ "$(completed retort train --fo)" = --force ] || fail "bash: train --fo"
     [ "$(completed retort info --see)" = "" ] || fail "bash: info takes no --seed"
     [ "$(completed retort label labels.to)" = labels.topk= ] || fail "bash: label labels.to"
