@@ -85,7 +85,7 @@ const cli_command cli_labels = {
     .about = "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
              "say little: one class, confidence near chance, constant or saturated logits, no agreement with true "
              "classes. calibrate: the temperature that makes the teacher's probabilities fit true classes best; it can "
-             "stand in a policy, and its inverse tells how far the teacher is too sure. Give rows that the teacher was "
+             "stand in a policy; above 1 the teacher is too sure, below not sure enough. Give rows that the teacher was "
              "not trained on; it says so where it was.\n\n"
              "Nothing is written. No row with a label is exit 5.",
     .options = options,
