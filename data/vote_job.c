@@ -336,8 +336,9 @@ static void tell(const rt_vote_run *r, const rt_vote_model *m, counts *n, const 
 static rt_status run(rt_vote_run *r, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON *result)
 {
     rt_vote_model m = {0};
-    counts n = {.rows = cJSON_CreateArray()};
+    counts n = {0};
     RT_TRY(rt_vote_open(r, pool, progress));
+    n.rows = cJSON_CreateArray();
     rt_status st = read_priors(r);
     n.count = calloc((size_t)r->head[0].size, sizeof *n.count);
     n.majority_count = calloc((size_t)r->head[0].size, sizeof *n.majority_count);

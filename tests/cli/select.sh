@@ -58,16 +58,25 @@ mv moved.h5 rows.h5
 printf 'row,kind\n7,k1\n' > done.csv
 expect 0 '"rows_labelled":' "$retort" select P.h5 --n 3 --by k-center --features rows.h5:x --labelled done.csv --out f.csv --json
 [ "$(number rows_labelled out.txt)" = 1 ] || fail "rows_labelled: $(cat out.txt)"
-awk -F, 'NR > 1 && NR < 302 { for (k = 1; k <= 3; k++) x[NR - 2, k] = $k }
-    END { center[1] = 7; n = 1
-        for (c = 0; c < 3; c++) { best = -1
-            for (i = 0; i < 300; i++) { d = 1e9
-                for (j = 1; j <= n; j++) { s = 0
-                    for (k = 1; k <= 3; k++) s += (x[i, k] - x[center[j], k]) ^ 2
-                    if (s < d) d = s }
-                if (d > best) { best = d; row = i } }
-            center[++n] = row; print row } }' rows.csv > want.txt
+centers() { # FROM TO ROW: three rows of [FROM, TO) as far as can be from ROW and each other
+    awk -F, -v from="$1" -v to="$2" -v row="$3" 'NR > 1 { for (k = 1; k <= 3; k++) x[NR - 2, k] = $k }
+        END { center[1] = row; n = 1
+            for (c = 0; c < 3; c++) { best = -1
+                for (i = from; i < to; i++) { d = 1e9
+                    for (j = 1; j <= n; j++) { s = 0
+                        for (k = 1; k <= 3; k++) s += (x[i, k] - x[center[j], k]) ^ 2
+                        if (s < d) d = s }
+                    if (d > best) { best = d; row = i } }
+                center[++n] = row; print row } }' rows.csv
+}
+centers 0 300 7 > want.txt
 rows_of f.csv | cmp -s - want.txt || fail "k-center: $(rows_of f.csv) instead of $(cat want.txt)"
+expect 0 "" "$retort" predict T/model.h5 --data rows.h5 --rows 60:260 --out part.h5
+printf '77\n' > one.csv
+expect 0 "" "$retort" select part.h5 --n 3 --by k-center --features rows.h5 --labelled one.csv --out part.csv
+centers 60 260 77 > want.txt
+rows_of part.csv | cmp -s - want.txt || fail "k-center of a part: $(rows_of part.csv) instead of $(cat want.txt)"
+expect 3 "part.h5 has no row 7" "$retort" select part.h5 --n 3 --labelled done.csv --out n.csv
 grep -q "far from row 7" f.csv || fail "why: $(cat f.csv)"
 
 # Seeds: the same again, and another; where nothing is drawn a seed is refused.
