@@ -81,8 +81,9 @@ const cli_command cli_vote = {
     .about =
         "Voters are label stores (each row's best class) and sets of whole numbers in data files (-1: the voter "
         "abstains; a set of several columns is as many voters). Their classes are matched by name, and they vote on "
-        "the same rows. The result is a label store that 'retort train' reads as data.labels: logits are ln p, at "
-        "least -30; a row without a vote is marked as abstained and has no label.\n\n"
+        "the same rows; numbers that no file names stay numbers, or have the data's names with data.names=position. "
+        "The result is a label store that 'retort train' reads as data.labels: logits are ln p, at least -30; a row "
+        "without a vote is marked as abstained and has no label.\n\n"
         "dawid-skene learns without any truth how often each voter takes one class for another, and weighs votes by "
         "that; one-coin learns a single accuracy of each voter, which takes fewer rows; majority counts votes. It "
         "takes three voters at least, whose errors do not come from each other, to tell who is right.\n\n"

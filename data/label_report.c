@@ -207,6 +207,7 @@ static void describe(const summary *q, const uint64_t *status, cJSON *r)
     cJSON_AddNumberToObject(r, "rows_labelled", n);
     cJSON_AddNumberToObject(r, "not_yet", (double)status[RT_LABEL_NOT_YET]);
     cJSON_AddNumberToObject(r, "abstained", (double)status[2]);
+    if (status[RT_LABEL_ABSTAINED]) cJSON_AddNumberToObject(r, "abstained", (double)status[RT_LABEL_ABSTAINED]);
     cJSON_AddNumberToObject(r, "bad_input", (double)status[RT_LABEL_BAD_INPUT]);
     cJSON_AddNumberToObject(r, "bad_answer", (double)status[RT_LABEL_BAD_ANSWER]);
     cJSON *counts = cJSON_AddObjectToObject(r, "class_counts"), *c = cJSON_AddObjectToObject(r, "confidence");

@@ -178,7 +178,8 @@ static rt_status names_of(const rt_voter *v, rt_names *names)
     return st;
 }
 
-/* The classes of the first store; else those that the file of a column names; else numbers. */
+/* The classes of the first store; else those that the file of a column names; else, by position, those of the data;
+ * else numbers. */
 static rt_status find_classes(rt_vote_run *r)
 {
     rt_voter *store = first_store(r);
@@ -192,6 +193,8 @@ static rt_status find_classes(rt_vote_run *r)
         st = head->names.name ? rt_names_copy(&names, &head->names) : RT_OK;
     }
     for (int i = 0; i < r->voters && !store && !names.name && !st; i++) st = names_of(&r->voter[i], &names);
+    if (!st && !names.name && !store && r->match == RT_MATCH_POSITION)
+        st = rt_names_read(rt_source_file(r->source), &names, NULL);
     if (!st && names.name) classes = names.count;
     if (!st && !classes) st = count_classes(r, &classes);
     if (!st && (classes < 2 || classes > RT_VOTE_CLASSES))

@@ -201,6 +201,7 @@ static rt_status inspect_labels(const char *path, cJSON *j)
         cJSON_AddStringToObject(j, "what", "label store");
         cJSON_AddNumberToObject(j, "rows", (double)rows);
         cJSON_AddNumberToObject(j, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+        if (s.status[RT_LABEL_ABSTAINED]) cJSON_AddNumberToObject(j, "abstained", (double)s.status[RT_LABEL_ABSTAINED]);
         if (s.status[RT_LABEL_BAD_INPUT]) cJSON_AddNumberToObject(j, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
         if (s.status[RT_LABEL_BAD_ANSWER])
             cJSON_AddNumberToObject(j, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);

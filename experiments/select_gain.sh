@@ -1,16 +1,26 @@
 #!/bin/sh
 # What rows that 'retort select' chooses teach against as many random ones: Fashion-MNIST, 200 labelled rows among the
 # first 20,000, a small CNN of them answers the rest, 300 more get their label, and a new model learns from the 500.
-# Three seeds, which draw the first rows, the random ones, the weights and the order. Gain: accuracy on the 10,000 test images
-# less that of random rows, its standard error over seeds, and of all three seeds together the test rows that only one of the
-# two answers right, with z of McNemar's test.
+# Seeds draw the first rows, the random ones, the weights and the order. Gain: accuracy on the 10,000 test images less that of
+# random rows, its standard error over seeds, and of all seeds together the test rows that only one of the two answers right,
+# with z of McNemar's test (of these models; the standard error is of the method).
 #
-#   FASHION=runs/fashion RETORT=build/retort sh experiments/select_gain.sh
+#   FASHION=runs/fashion RETORT=build/retort SEEDS="1 2 3" sh experiments/select_gain.sh
 set -e
 cd "$(dirname "$0")/.."
 retort=$(realpath "${RETORT:-build/retort}")
 from=$(realpath "${FASHION:-runs/fashion}")
 first=${FIRST:-200} more=${MORE:-300} pool=${POOL:-20000} epochs=${EPOCHS:-60}
+ways=${WAYS:-random
+entropy
+margin
+least-confidence
+k-center
+badge
+mix
+k-center --features
+badge --features
+mix --features}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 cd "$tmp"
@@ -32,7 +42,7 @@ learn() {
     rm -f answers.csv
     "$retort" predict "$1/model.h5" --data "$from/test_images.h5" --out answers.csv --quiet > log
 }
-for seed in 1 2 3; do
+for seed in ${SEEDS:-1 2 3}; do
     # a permutation of the pool by a congruential generator
     awk -v n="$pool" -v x=$((seed * 7919)) 'BEGIN { for (i = 0; i < n; i++) { x = (x * 1103515245 + 12345) % 2147483648; print x, i } }' |
         sort -n | awk '{ print $2 }' > order.txt
@@ -40,7 +50,7 @@ for seed in 1 2 3; do
     mask first.h5 < labelled.csv
     learn start first.h5 $seed
     "$retort" predict start/model.h5 --data "$from/train_images.h5" --rows 0:"$pool" --out pool.h5 --force --quiet > log
-    for line in random entropy margin least-confidence k-center badge mix "k-center --features" "badge --features" "mix --features"; do
+    echo "$ways" | while IFS= read -r line; do
         by=${line%% *} features=
         [ "$by" = "$line" ] || features="--features $from/train_images.h5:x"
         if [ "$by" = random ]; then tail -n +$((first + 1)) order.txt | head -n "$more" > chosen.txt
@@ -56,12 +66,15 @@ for seed in 1 2 3; do
     done
 done | awk '{ s = $1; hit = $2; row = $3; $1 = $2 = $3 = ""; sub(/^ */, ""); n[s, $0]++; right[s, $0] += hit
     if (!($0 in seen)) { seen[$0] = 1; order[++k] = $0 }
+    if (!(s in known)) { known[s] = 1; seed[++seeds] = s }
     if ($0 == "random") base[s, row] = hit
     else if (hit && !base[s, row]) won[$0]++
     else if (!hit && base[s, row]) lost[$0]++ }
-    END { for (i = 1; i <= k; i++) { m = order[i]; a = g = q = 0
-        for (s = 1; s <= 3; s++) { acc[s] = right[s, m] / n[s, m]; d[s] = acc[s] - right[s, "random"] / n[s, "random"]; a += acc[s] / 3; g += d[s] / 3 }
-        for (s = 1; s <= 3; s++) q += (d[s] - g) ^ 2
-        printf "%-22s %.4f (%.4f %.4f %.4f) gain %+.4f +- %.4f", m, a, acc[1], acc[2], acc[3], g, sqrt(q / 6)
+    END { for (i = 1; i <= k; i++) { m = order[i]; a = g = q = 0; each = ""
+        for (j = 1; j <= seeds; j++) { s = seed[j]
+            acc = right[s, m] / n[s, m]; d[j] = acc - right[s, "random"] / n[s, "random"]
+            a += acc / seeds; g += d[j] / seeds; each = each sprintf(" %.4f", acc) }
+        for (j = 1; j <= seeds; j++) q += (d[j] - g) ^ 2
+        printf "%-22s %.4f (%s) gain %+.4f +- %.4f", m, a, substr(each, 2), g, seeds > 1 ? sqrt(q / seeds / (seeds - 1)) : 0
         if (won[m] + lost[m]) printf ", %d against %d, z %.1f", won[m], lost[m], (won[m] - lost[m]) / sqrt(won[m] + lost[m])
         printf "\n" } }'

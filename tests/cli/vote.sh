@@ -50,8 +50,17 @@ grep -q '"confusion":' vote.json || fail "no confusions"
 expect 0 "rows_that_differ" "$retort" vote votes.h5:x --data rows.h5 --out V1.h5
 grep -q confusion out.txt && fail "confusions in the table"
 
+# Columns without names have numbers for classes; by position they have those of the data.
+expect 0 '"k2":' "$retort" vote votes.h5:x --data rows.h5 --out Y.h5 --json data.names=position
+[ "$(number k1 out.txt)" = "$(number 1 vote.json)" ] || fail "names by position: $(cat out.txt)"
+expect 0 "" "$retort" export Y.h5 --out Y.csv
+head -1 Y.csv | grep -q 'p:k2' || fail "the store does not name its classes: $(head -1 Y.csv)"
+
 # The store: checked, exported with its probabilities, read by training, the same again.
 expect 0 "all blocks match" "$retort" info V.h5
+grep -q "^abstained  *$none\$" out.txt || fail "info counts no row without a vote: $(cat out.txt)"
+expect 0 '"abstained":' "$retort" labels summary Y.h5 --data rows.h5 --json
+[ "$(number abstained out.txt)" = "$none" ] || fail "labels summary: $(cat out.txt)"
 expect 0 "$none rows have no label and are left out" "$retort" export V.h5 --out V.csv
 grep -q '^5,' V.csv && fail "a row without a vote is exported"
 [ "$(wc -l < V.csv)" = $((1501 - none)) ] || fail "exported rows: $(wc -l < V.csv)"
