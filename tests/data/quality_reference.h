@@ -148,4 +148,28 @@ static const found_rows c_found[] = {
     {"confident_learning", 326, 0x0da375cfc5d61c23},
     {"predicted_neq_given", 468, 0xfc961057bc7746d3},
 };
+
+/* ---- case D: 500 rows, 5 classes ---- */
+static const double d_threshold[] = {
+    0.29924242424242425, 0.28558168316831684, 0.30520833333333336, 0.30372191011235955, 0.30655991735537191};
+static const int64_t d_confident[] = {
+    47, 9, 3, 9, 4, 7, 41, 4, 10, 11, 9, 7, 40, 5, 6, 7, 6, 7, 43, 2, 11, 13, 4, 8, 57};
+static const int64_t d_joint[] = {
+    65, 12, 4, 12, 6, 10, 57, 5, 14, 15, 12, 9, 54, 7, 8, 9, 8, 10, 59, 3, 14, 17, 5, 11, 74};
+static const double d_scores[][3] = {           /* of the first labelled rows */
+    {0.125, 0.328125, 0.12815435796883029},
+    {0.40625, 0.578125, 0.39621677895775037},
+    {0.40625, 0.5625, 0.39477712340599919},
+    {0.375, 0.5625, 0.37028855155470097},
+    {0.4375, 0.59375, 0.42648355315598419},
+};
+static const found_rows d_found[] = {
+    {"low_self_confidence", 132, 0xc54743ff7df44ac7},
+    {"low_normalized_margin", 132, 0xa9cc1b3e243c0403},
+    {"prune_by_noise_rate", 125, 0x3d56d22b9d74f296},
+    {"prune_by_class", 167, 0x28cb8f36727de0a4},
+    {"both", 119, 0x54e2fd48aa16bb35},
+    {"confident_learning", 132, 0x4a716699afa8a656},
+    {"predicted_neq_given", 201, 0x18c37daaef12dc4a},
+};
 #endif

@@ -3,7 +3,7 @@
 
     python3 tests/data/record_quality.py > tests/data/quality_reference.h
 
-needs cleanlab (2.9.0) and numpy. Whole numbers make the probabilities of cases B and C, here and in the test alike, so
+needs cleanlab (2.9.0) and numpy. Whole numbers make the probabilities of cases B to D, here and in the test alike, so
 that they have ties and the same bits. numpy's default sort leaves open which of equal values comes first, and it
 differs between machines; the test's rule is the lower row, so cleanlab is run with a stable sort. Where its own sort
 gives other rows, the recording says so on standard error.
@@ -53,7 +53,7 @@ def case_a():
     return p, y
 
 
-def case_of(rows, classes, missing, steps, seed):
+def case_of(rows, classes, missing, steps, seed, least=8, spread=24):
     """Probabilities are whole numbers over `steps`; labels of class `missing` are none (-1)."""
     g = Lcg(seed)
     p = np.zeros((rows, classes))
@@ -61,7 +61,7 @@ def case_of(rows, classes, missing, steps, seed):
     for r in range(rows):
         true = g.next() % classes
         w = [1 + g.next() % 8 for _ in range(classes)]
-        w[true] += 8 + g.next() % 24
+        w[true] += least + g.next() % spread
         y[r] = g.next() % classes if g.next() % 6 == 0 else true
         if y[r] == missing:
             y[r] = -1
@@ -138,6 +138,7 @@ def main():
     record("A", p, y)
     record("B", *case_of(400, 6, 4, 64, 7))
     record("C", *case_of(3000, 21, 21, 256, 9))
+    record("D", *case_of(500, 5, 5, 32, 11, 1, 3))            # hardly sure of anything
     print("#endif")
 
 

@@ -21,7 +21,7 @@ static uint64_t lcg(void)
 }
 
 /* case_of of record_quality.py */
-static scene make_scene(uint64_t rows, int classes, int missing, int steps, uint64_t seed)
+static scene scene_of(uint64_t rows, int classes, int missing, int steps, uint64_t seed, int least, int spread)
 {
     scene s = {.rows = rows, .classes = classes};
     s.p = calloc(rows * (uint64_t)classes, sizeof *s.p);
@@ -30,7 +30,7 @@ static scene make_scene(uint64_t rows, int classes, int missing, int steps, uint
     for (uint64_t r = 0; r < rows; r++) {
         int truth = (int)(lcg() % (uint64_t)classes), sum = 0, left = steps, w[32];
         for (int j = 0; j < classes; j++) w[j] = 1 + (int)(lcg() % 8);
-        w[truth] += 8 + (int)(lcg() % 24);
+        w[truth] += least + (int)(lcg() % (uint64_t)spread);
         s.y[r] = lcg() % 6 == 0 ? (int32_t)(lcg() % (uint64_t)classes) : truth;
         if (s.y[r] == missing) s.y[r] = -1;
         for (int j = 0; j < classes; j++) sum += w[j];
@@ -43,6 +43,9 @@ static scene make_scene(uint64_t rows, int classes, int missing, int steps, uint
     }
     return s;
 }
+
+static scene make_scene(uint64_t rows, int classes, int missing, int steps, uint64_t seed)
+{ return scene_of(rows, classes, missing, steps, seed, 8, 24); }
 
 static scene scene_a(void)
 {
@@ -65,7 +68,8 @@ static rt_status read_rows(void *of, uint64_t first, int n, int32_t *y, double *
     assert_true(n >= 1 && n <= s->block && first + (uint64_t)n <= s->rows);
     memcpy(y, s->y + first, (size_t)n * sizeof *y);
     memcpy(p, s->p + first * k, (size_t)n * k * sizeof *p);
-    if (s->changing && ++s->turn > 2)
+    if (s->changing && ++s->turn > 2 && s->changing > 1) y[0] = -1;
+    else if (s->changing && s->turn > 2)
         for (size_t i = 0; i < (size_t)n * k; i++) p[i] = s->turn % 2 ? 0.25 : 0.75;
     return RT_OK;
 }
@@ -158,6 +162,8 @@ static void cleanlabs_rows(void **state)
     recorded a = {a_threshold, a_confident, a_joint, a_scores, a_found};
     recorded b = {b_threshold, b_confident, b_joint, b_scores, b_found};
     recorded c = {c_threshold, c_confident, c_joint, c_scores, c_found};
+    recorded d = {d_threshold, d_confident, d_joint, d_scores, d_found};
+    check_case(scene_of(500, 5, 5, 32, 11, 1, 3), &d);
     check_case(scene_a(), &a);
     check_case(make_scene(400, 6, 4, 64, 7), &b);
     check_case(make_scene(3000, 21, 21, 256, 9), &c);
@@ -206,6 +212,8 @@ static void what_cannot_be(void **state)
     s.classes = 6;
     s.changing = 1;
     check_fails(find(&s, RT_LOW_SELF_CONFIDENCE, 400, 64, &q), RT_INPUT, "changed while they were read");
+    s.changing = 2;
+    check_fails(find(&s, RT_LOW_SELF_CONFIDENCE, 400, 1 << 20, &q), RT_INPUT, "changed while they were read");
     s.changing = 0;
     for (uint64_t r = 0; r < s.rows; r++) s.y[r] = -1;
     check_fails(find(&s, RT_LOW_SELF_CONFIDENCE, 64, 1 << 20, &q), RT_NOTHING, "none of 400 rows has a label");
