@@ -28,10 +28,10 @@ for seed in 1 2 3; do
     for kind in all kept; do
         mask=""
         [ $kind = kept ] && mask=data.mask=$work/keep.h5
-        "$retort" train "$work/half.json" --out "$work/$kind$seed" --quiet seed=$seed $mask > /dev/null
+        "$retort" train "$work/half.json" --out "$work/$kind$seed" --quiet seed=$seed train.epochs=30 $mask > /dev/null
     done
     "$retort" eval --baseline "$work/all$seed/model.h5" --candidate "$work/kept$seed/model.h5" --data "$test" \
         --out "$work/eval$seed" --quiet eval.speed=false > /dev/null
-    "$python" "$peer" drop "$work/eval$seed/evaluation.json"
 done
+"$python" "$peer" gain "$work"/eval[123]/evaluation.json
 "$python" "$peer" speed "$retort" 1000000 10 "$work"

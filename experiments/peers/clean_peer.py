@@ -5,7 +5,7 @@
     clean_peer.py probs P.h5 DATA.h5 PROBS.h5     predictions as f64 probabilities with the labels of their rows
     clean_peer.py compare RETORT DATA.h5 NOISY.h5 PROBS.h5 ...
                                                   each method, each file: rows found by both, precision and recall, time
-    clean_peer.py drop EVALUATION.json            accuracy of two models and what is between them
+    clean_peer.py gain EVALUATION.json ...        accuracies with all rows and with the rest, and 95 % of their pooled pairs
     clean_peer.py speed RETORT ROWS CLASSES DIR   rows a CPU-second on made probabilities, in turns
 
 needs h5py, numpy and cleanlab.
@@ -117,11 +117,17 @@ def speed(retort, rows, classes, folder):
               f"({min(q):.2f} - {max(q):.2f}) | {len(set(r) ^ set(c))} |", flush=True)
 
 
-def drop(path):
-    with open(path) as f:
-        m = [q for q in json.load(f)["comparison"]["metrics"] if q["metric"] == "accuracy" and "class" not in q][0]
-    print({k: m[k] for k in m if k in ("baseline", "candidate", "drop", "lo", "hi", "b", "c")})
+def gain(*paths):
+    lost = won = rows = 0
+    for path in paths:
+        with open(path) as f:
+            m = [q for q in json.load(f)["comparison"]["heads"][0]["metrics"] if q["metric"] == "accuracy"][0]
+        print(f"{path}: accuracy {m['baseline']:.4f} with all, {m['candidate']:.4f} with the rest")
+        lost, won, rows = lost + m["b"], won + m["c"], rows + m["n"]
+    d = (won - lost) / rows
+    e = 1.96 * np.sqrt(won + lost - rows * d * d) / rows
+    print(f"pooled: {d:+.4f} [{d - e:+.4f}, {d + e:+.4f}]")
 
 
 if __name__ == "__main__":
-    {"flip": flip, "probs": probs, "compare": compare, "drop": drop, "speed": speed}[sys.argv[1]](*sys.argv[2:])
+    {"flip": flip, "probs": probs, "compare": compare, "gain": gain, "speed": speed}[sys.argv[1]](*sys.argv[2:])
