@@ -81,6 +81,9 @@ expect 3 "has no data set 'q'" "$retort" clean band.h5 --set q --out none.csv
 expect 3 "predict again without topk" "$retort" clean k.h5 --out none.csv
 expect 3 "is no mask" "$retort" train t.json --out none --quiet 'data.mask={"source": "noisy.h5", "set": "y"}'
 expect 3 "a mask has one for each row of the data" "$retort" train t.json --out none --quiet data.source=small.h5 data.rows=: data.mask=a.h5
+"$retort" predict T/model.h5 --data small.h5 --out s.h5 --quiet > /dev/null || fail "predict 40"
+expect 0 "" "$retort" clean s.h5 --data small.h5 --out s.csv --mask s_keep.h5
+expect 3 "a mask has one for each row of the data" "$retort" train t.json --out none --quiet data.mask=s_keep.h5
 expect 5 "no rows to train on" "$retort" train t.json --out none --quiet data.rows="$(head -1 zeros):$(($(head -1 zeros) + 1))" data.mask=a.h5
 [ ! -e none ] && [ ! -e none.h5 ] && [ ! -e none.csv ] && [ ! -e none.csv2 ] || fail "something was left"
 exit $failed
