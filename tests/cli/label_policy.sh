@@ -53,6 +53,11 @@ expect 0 "labelled rows are learnt from" "$retort" train s.json --out S --json
 grep -q "\"$digest\"" S/result.json || fail "the result does not name the policy"
 grep -qa "$digest" S/model.h5 || fail "the provenance does not name the policy"
 
+expect 0 "" "$retort" train s.json --out V data.validation=500 data.test=200 --json              # neither is chosen from
+[ "$(number validation_rows out.txt)" = 500 ] && [ "$(number test_rows_left_out out.txt)" = 200 ] &&
+    [ "$(number rows_before out.txt)" = 2000 ] && [ "$(number training_rows out.txt)" = "$(number rows_after out.txt)" ] ||
+    fail "validation and test rows: $(cat out.txt)"
+
 # What the policy says belongs to the run, where it lies does not.
 cp p.json q.json
 expect 0 "" "$retort" train s.json --out S data.policy=q.json
