@@ -4,7 +4,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(MADE ${CMAKE_BINARY_DIR}/made)
-set(PAGES import info train label quantize eval export verify run bench)
+set(PAGES import info train label labels quantize predict eval gate export verify run bench clean vote select)
 set(OUTPUTS ${MADE}/man/retort.1 ${MADE}/retort.bash ${MADE}/_retort ${MADE}/retort.fish)
 set(COMMANDS COMMAND retort help man > ${MADE}/man/retort.1
              COMMAND retort help completion bash > ${MADE}/retort.bash
@@ -35,8 +35,8 @@ install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 # Headers, but for those that one floor keeps to itself.
 foreach(floor engine data student teacher train export experiments)
   install(DIRECTORY ${floor}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/retort/${floor} FILES_MATCHING PATTERN "*.h"
-          PATTERN cpu EXCLUDE PATTERN int_simd.h EXCLUDE PATTERN int_family.h EXCLUDE PATTERN peers EXCLUDE
-          PATTERN "*_parts.h" EXCLUDE PATTERN "*_format.h" EXCLUDE
+          PATTERN cpu EXCLUDE PATTERN cuda EXCLUDE PATTERN int_simd.h EXCLUDE PATTERN int_family.h EXCLUDE
+          PATTERN peers EXCLUDE PATTERN "*_parts.h" EXCLUDE PATTERN "*_format.h" EXCLUDE
           PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN broadcast.h EXCLUDE PATTERN h5_plan.h EXCLUDE)
 endforeach()
 
