@@ -7,7 +7,7 @@
 
 static rt_status run(cli_args *a, cJSON **result)
 {
-    rt_select_request q = {.by = RT_SELECT_MIX, .features = cli_value(a, "features"), .data = cli_value(a, "data"),
+    rt_select_request q = {.by = RT_SELECT_BADGE, .features = cli_value(a, "features"), .data = cli_value(a, "data"),
                            .labelled = cli_value(a, "labelled"), .seed = a->seed ? strtoull(a->seed, NULL, 10) : 1};
     const char *out = cli_value(a, "out"), *by = cli_value(a, "by");
     int n;
@@ -17,8 +17,8 @@ static rt_status run(cli_args *a, cJSON **result)
     q.from = a->positional[0];
     RT_TRY(cli_int(a, "n", 0, 1, RT_SELECT_MOST, &n));
     q.n = (uint64_t)n;
-    int which = RT_SELECT_MIX;
-    for (which = by ? 0 : which; by && rt_select_names[which] && strcmp(rt_select_names[which], by);) which++;
+    int which = RT_SELECT_BADGE;
+    if (by) for (which = 0; rt_select_names[which] && strcmp(rt_select_names[which], by);) which++;
     if (!rt_select_names[which])
         return rt_fail(RT_USAGE, "--by %s: entropy, margin, least-confidence, k-center, badge or mix is expected", by);
     q.by = (rt_select_by)which;
@@ -31,7 +31,7 @@ static rt_status run(cli_args *a, cJSON **result)
 
 static const cli_option options[] = {
     {"n", CLI_VALUE, "N", "how many rows", NULL},
-    {"by", CLI_VALUE, "NAME", "entropy, margin, least-confidence, k-center, badge or mix (the default)", NULL},
+    {"by", CLI_VALUE, "NAME", "entropy, margin, least-confidence, k-center, badge (the default) or mix", NULL},
     {"features", CLI_VALUE, "FILE.h5[:SET]",
      "of k-center, badge and mix: what distances are taken of, a data set (x) by the rows' numbers; without it the "
      "probabilities, of badge the gradients of the logits", NULL},

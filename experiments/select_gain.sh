@@ -75,6 +75,6 @@ done | awk '{ s = $1; hit = $2; row = $3; $1 = $2 = $3 = ""; sub(/^ */, ""); n[s
             acc = right[s, m] / n[s, m]; d[j] = acc - right[s, "random"] / n[s, "random"]
             a += acc / seeds; g += d[j] / seeds; each = each sprintf(" %.4f", acc) }
         for (j = 1; j <= seeds; j++) q += (d[j] - g) ^ 2
-        printf "%-22s %.4f (%s) gain %+.4f +- %.4f", m, a, substr(each, 2), g, seeds > 1 ? sqrt(q / seeds / (seeds - 1)) : 0
+        printf "%-22s %.4f (%s) gain %+.4f +- %.4f", m, a, substr(each, 2), g, (seeds > 1 ? sqrt(q / seeds / (seeds - 1)) : 0)
         if (won[m] + lost[m]) printf ", %d against %d, z %.1f", won[m], lost[m], (won[m] - lost[m]) / sqrt(won[m] + lost[m])
         printf "\n" } }'

@@ -80,8 +80,8 @@ expect 3 "part.h5 has no row 7" "$retort" select part.h5 --n 3 --labelled done.c
 grep -q "far from row 7" f.csv || fail "why: $(cat f.csv)"
 
 # Seeds: the same again, and another; where nothing is drawn a seed is refused.
-expect 0 "" "$retort" select P.h5 --n 20 --by badge --out s1.csv --seed 1
-cmp -s s1.csv p_badge.csv || fail "seed 1 is the default"
+expect 0 "" "$retort" select P.h5 --n 20 --out s1.csv --seed 1
+cmp -s s1.csv p_badge.csv || fail "badge and seed 1 are the default"
 expect 0 "" "$retort" select P.h5 --n 20 --by badge --out s2.csv --seed 2
 cmp -s s1.csv s2.csv && fail "another seed, the same rows"
 expect 2 "--seed does nothing in entropy" "$retort" select P.h5 --n 20 --by entropy --out n.csv --seed 2
