@@ -2,11 +2,11 @@
 # Wrong labels that are known: a share of Fashion-MNIST's is flipped, two models each answer the half that the other
 # learnt, and 'retort clean' and cleanlab judge the same probabilities; then training with and without the rows found.
 #
-#   sh experiments/clean.sh RETORT train_images.h5 test_images.h5 FOLDER [PYTHON [SHARE]]
+#   sh experiments/clean.sh RETORT train_images.h5 test_images.h5 FOLDER [PYTHON [SHARE [SEEDS]]]
 #
 # The data is that of experiments/fashion.json (runs/fashion). PYTHON needs h5py, numpy, cleanlab.
 set -e
-retort=$1 train=$2 test=$3 work=$4 python=${5:-python3} share=${6:-0.1}
+retort=$1 train=$2 test=$3 work=$4 python=${5:-python3} share=${6:-0.1} seeds=${7:-1 2 3}
 peer=$(dirname "$0")/peers/clean_peer.py
 mkdir -p "$work"
 cd "$(dirname "$0")/.." || exit 1
@@ -24,14 +24,14 @@ done
 "$python" "$peer" compare "$retort" "$train" "$work/noisy.h5" "$work/half0.probs.h5" "$work/half30000.probs.h5"
 "$retort" clean "$work/half0.h5" "$work/half30000.h5" --data "$work/noisy.h5" --out "$work/issues.csv" --mask "$work/keep.h5" \
     --force --quiet > /dev/null
-for seed in 1 2 3; do
+for seed in $seeds; do
     for kind in all kept; do
         mask=""
         [ $kind = kept ] && mask=data.mask=$work/keep.h5
         "$retort" train "$work/half.json" --out "$work/$kind$seed" --quiet seed=$seed train.epochs=30 $mask > /dev/null
+        "$retort" predict "$work/$kind$seed/model.h5" --data "$test" --out "$work/$kind$seed.h5" --force --quiet > /dev/null
     done
-    "$retort" eval --baseline "$work/all$seed/model.h5" --candidate "$work/kept$seed/model.h5" --data "$test" \
-        --out "$work/eval$seed" --quiet eval.speed=false > /dev/null
 done
-"$python" "$peer" gain "$work"/eval[123]/evaluation.json
+# shellcheck disable=SC2086
+"$python" "$peer" gain "$work" $seeds
 "$python" "$peer" speed "$retort" 1000000 10 "$work"

@@ -5,12 +5,11 @@
     clean_peer.py probs P.h5 DATA.h5 PROBS.h5     predictions as f64 probabilities with the labels of their rows
     clean_peer.py compare RETORT DATA.h5 NOISY.h5 PROBS.h5 ...
                                                   each method, each file: rows found by both, precision and recall, time
-    clean_peer.py gain EVALUATION.json ...        accuracies with all rows and with the rest, and 95 % of their pooled pairs
+    clean_peer.py gain FOLDER SEED ...            accuracy with all rows and with those kept, and 95 % of the pooled gain
     clean_peer.py speed RETORT ROWS CLASSES DIR   rows a CPU-second on made probabilities, in turns
 
 needs h5py, numpy and cleanlab.
 """
-import json
 import os
 import resource
 import subprocess
@@ -77,20 +76,32 @@ def cleanlab_rows(path, method):
     return rows, time.process_time() - start
 
 
+def stable_rows(path, method):
+    """numpy's own sort leaves open, and to the machine, which of equal values comes first."""
+    own = np.argsort
+    np.argsort = lambda a, *args, **kw: own(a, *args, **{**kw, "kind": "stable"})
+    try:
+        return cleanlab_rows(path, method)[0]
+    finally:
+        np.argsort = own
+
+
 def compare(retort, data, noisy, *files):
     with h5py.File(data) as f, h5py.File(noisy) as g:
         wrong = f["y"][:] != g["y"][:]
-    print("| method | rows | not in both | precision | recall | cleanlab precision | recall |\n|---|---|---|---|---|---|---|")
+    print("| method | rows | not in both | with a stable sort | precision | recall | cleanlab precision | recall |\n"
+          "|---|---|---|---|---|---|---|---|")
     for m in METHODS:
-        found, differ, hits, theirs, their_hits, all_wrong = 0, 0, 0, 0, 0, 0
+        found, differ, tied, hits, theirs, their_hits, all_wrong = 0, 0, 0, 0, 0, 0, 0
         for path in files:
             with h5py.File(path) as f:
                 bad = wrong[f["row"][:].astype(np.int64)]
             r, c = retort_rows(retort, path, m)[0], cleanlab_rows(path, m)[0]
             differ += len(set(r) ^ set(c))
+            tied += len(set(r) ^ set(stable_rows(path, m)))
             found, hits = found + len(r), hits + int(bad[r].sum())
             theirs, their_hits, all_wrong = theirs + len(c), their_hits + int(bad[c].sum()), all_wrong + int(bad.sum())
-        print(f"| {m} | {found} | {differ} | {hits / found:.4f} | {hits / all_wrong:.4f} | {their_hits / theirs:.4f} | "
+        print(f"| {m} | {found} | {differ} | {tied} | {hits / found:.4f} | {hits / all_wrong:.4f} | {their_hits / theirs:.4f} | "
               f"{their_hits / all_wrong:.4f} |")
 
 
@@ -117,16 +128,17 @@ def speed(retort, rows, classes, folder):
               f"({min(q):.2f} - {max(q):.2f}) | {len(set(r) ^ set(c))} |", flush=True)
 
 
-def gain(*paths):
-    lost = won = rows = 0
-    for path in paths:
-        with open(path) as f:
-            m = [q for q in json.load(f)["comparison"]["heads"][0]["metrics"] if q["metric"] == "accuracy"][0]
-        print(f"{path}: accuracy {m['baseline']:.4f} with all, {m['candidate']:.4f} with the rest")
-        lost, won, rows = lost + m["b"], won + m["c"], rows + m["n"]
-    d = (won - lost) / rows
-    e = 1.96 * np.sqrt(won + lost - rows * d * d) / rows
-    print(f"pooled: {d:+.4f} [{d - e:+.4f}, {d + e:+.4f}]")
+def gain(folder, *seeds):
+    by_row = 0
+    for seed in seeds:
+        right = []
+        for kind in ("all", "kept"):
+            with h5py.File(os.path.join(folder, f"{kind}{seed}.h5")) as f:
+                right.append(f["logits/y"][:].argmax(1) == f["truth/y"][:])
+        print(f"seed {seed}: accuracy {right[0].mean():.4f} with all rows, {right[1].mean():.4f} with those that are kept")
+        by_row = by_row + (right[1].astype(float) - right[0]) / len(seeds)
+    e = 1.96 * by_row.std(ddof=1) / np.sqrt(len(by_row))     # test rows are the same for all seeds: one value a row
+    print(f"pooled: {by_row.mean():+.4f} [{by_row.mean() - e:+.4f}, {by_row.mean() + e:+.4f}]")
 
 
 if __name__ == "__main__":
