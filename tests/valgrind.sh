@@ -19,7 +19,7 @@ check() {
 }
 for t in test_json test_names test_targets test_labels test_label_damage test_label_heads test_rows test_source test_identity \
          test_import_csv test_import_images test_import_arrays test_provenance test_quantizers test_optimizer test_losses test_heads \
-         test_evaluator; do
+         test_evaluator test_votes test_select; do
     check "$build/tests/$t"
 done
 cd "$tmp" || exit 4
