@@ -119,6 +119,21 @@ static rt_status quantize(const settings *s, rt_model *m, const float *x, rt_dev
     return st || s->qat != RT_QAT_FROZEN ? st : rt_model_qat_freeze(q, m);
 }
 
+/* As in training on a card, whose data lies there after the first epoch: of models with one input that is no id. */
+static void hold_on_card(const settings *s, const rt_model *m, const float *x, rt_row_desc *rows, rt_feed *feed,
+                         uint64_t *row, rt_session_spec *spec)
+{
+    static const float one = 1, zero = 0;
+    const rt_input *in = &m->input[0];
+    if (m->inputs > 1 || in->ids) return;
+    for (int i = 0; i < s->batch; i++) row[i] = (uint64_t)i;
+    *rows = (rt_row_desc){.name = in->name, .shape = in->shape, .size = in->size, .type = RT_F32,
+                          .bytes = in->size * sizeof *x, .channels = 1, .mul = &one, .add = &zero};
+    *feed = (rt_feed){.raw = x, .rows = s->batch, .row = row, .lambda = 1};
+    spec->rows = rows;
+    spec->data_rows = (uint64_t)s->batch;
+}
+
 static rt_status bench_model(const settings *s, const cJSON *from, rt_device *device, cJSON *r)
 {
     rt_model *m = NULL;
@@ -134,7 +149,10 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
     float *ids = rt_floats_new(n), *x = rt_floats_new(n), *teacher = rt_floats_new(k);
     int32_t *y = calloc((size_t)s->batch, sizeof *y);
     uint8_t *labels = calloc(k, 1);
+    uint64_t *row = calloc((size_t)s->batch, sizeof *row);
     int classes = INT32_MAX;
+    rt_row_desc rows;
+    rt_feed feed;
     rt_session_spec spec = {.graph = m->graph, .batch = s->batch, .train = s->what == TRAIN, .params = m->params,
                             .states = m->states, .update = s->what == TRAIN ? &update : NULL};
     if (!spec.train) spec.outputs = m->heads;
@@ -151,7 +169,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
         spec.loss[h].tensor = m->head[h].tensor;
         spec.loss[h].batch = &loss[h];
     }
-    rt_status st = ids && x && teacher && y && labels ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = ids && x && teacher && y && labels && row ? RT_OK : rt_fail(RT_RUN, "out of memory");
     p.x = x;
     p.answer = teacher;
     if (!st) rt_normal(x, n, 1, RT_RNG_TEST, 0);
@@ -164,12 +182,16 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
     if (!st && rt_model_quantized(m) && !s->qat) {
         rt_input_take(&m->input[0], m->graph->quant.bytes ? RT_U8 : RT_F32);
         st = rt_predictor_new(&p.integers, &m, 1, device, s->batch, NULL, 0);
-    } else if (!st) st = rt_session_new(&p.session, &spec, device);
+    } else if (!st) {
+        if (spec.train && !rt_device_is_cpu(device)) hold_on_card(s, m, x, &rows, &feed, row, &spec);
+        st = rt_session_new(&p.session, &spec, device);
+    }
     double rate[ROUNDS], of_cpu[ROUNDS];
     if (!st) {
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
+        if (spec.rows) step.feed = &feed;
         for (int i = 0; i < m->inputs; i++) step.x[i] = m->input[i].ids ? ids : x;
         st = take_rounds(s, &p, &step, rate, of_cpu);
     }
@@ -196,6 +218,7 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
     free(teacher);
     free(y);
     free(labels);
+    free(row);
     return st;
 }
 

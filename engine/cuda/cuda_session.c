@@ -16,7 +16,11 @@
 #include "engine/cuda/cuda_update.h"
 #include "engine/update_blocks.h"
 
-enum { BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE, SPARE = 2 << 20 /* bytes */ };
+enum {
+    BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE,
+    SPARE = 2 << 20,                   /* bytes that are lost between what is taken */
+    SHORT = 64 << 10                   /* bytes of a block whose copy is not worth a stream of its own */
+};
 
 typedef struct { int rows; cudaGraphExec_t exec; uint64_t used; } captured;
 
@@ -31,7 +35,7 @@ typedef struct {
     /* the ring */
     size_t block_bytes, row_bytes;
     char *block, *ring;                /* (BLOCKS) pinned host memory; device memory */
-    cudaEvent_t copied[BLOCKS], done[BLOCKS], told_event[RESULTS];
+    cudaEvent_t copied[BLOCKS], done[RESULTS];  /* of a block's copy; of a training step */
     unsigned long long *count;         /* device: blocks taken */
     rt_cuda_now *now;                  /* device */
     rt_cuda_rows *rows;                /* device: (inputs) */
@@ -40,7 +44,7 @@ typedef struct {
     uint64_t number;                   /* of steps that were queued */
     rt_cuda_held held;                 /* rows NULL: none are held */
     /* training */
-    rt_cuda_result *result, *results;  /* device (RESULTS); pinned host (RESULTS) */
+    rt_cuda_result *results;           /* (RESULTS) pinned host memory that the card writes to */
     uint64_t told;
     rt_cuda_trouble *trouble;          /* device */
     float *loss_rows, *planes;         /* device: (losses, batch); of dist */
@@ -170,12 +174,11 @@ static rt_status set_training(session *s)
     for (int i = 0; i < s->spec.losses; i++) s->loss[i] = s->spec.loss[i].batch->config;
     RT_TRY(take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
     RT_TRY(take(s, &s->planes, planes * sizeof(float)));
-    RT_TRY(take(s, &s->result, RESULTS * sizeof *s->result));
     RT_TRY(take_pinned(s, &s->results, RESULTS * sizeof *s->results));
     RT_TRY(take(s, &s->trouble, sizeof none));
     CHECK(s, cudaMemcpy(s->trouble, &none, sizeof none, cudaMemcpyHostToDevice), "clearing device memory");
     for (int i = 0; i < RESULTS; i++)
-        CHECK(s, cudaEventCreateWithFlags(&s->told_event[i], cudaEventDisableTiming), "making an event");
+        CHECK(s, cudaEventCreateWithFlags(&s->done[i], cudaEventDisableTiming), "making an event");
     return set_update(s);
 }
 
@@ -290,7 +293,7 @@ static rt_status emit_losses(session *s, rt_cuda_emit *e)
         rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
                   s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
     }
-    rt_k_loss_end(s->stream, s->loss_rows, s->spec.losses, s->spec.batch, s->now, s->result, RESULTS, s->trouble);
+    rt_k_loss_end(s->stream, s->loss_rows, s->spec.losses, s->spec.batch, s->now, s->results, RESULTS, s->trouble);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
@@ -342,7 +345,8 @@ static rt_status find_graph(session *s, int rows, cudaGraphExec_t *exec)
     return st;
 }
 
-/* Packs the step into the next block, copies it, launches the step behind that. */
+/* Packs the step into the next block, copies it, launches the step behind that. What packs waits until the step that
+ * had the block is done; answers are waited for anyhow. */
 static rt_status launch(session *s, const rt_step *step)
 {
     cudaGraphExec_t exec;
@@ -351,7 +355,8 @@ static rt_status launch(session *s, const rt_step *step)
     RT_TRY(find_graph(s, step->rows, &exec));
     int slot = (int)(s->number % BLOCKS);
     char *block = s->block + (size_t)slot * s->block_bytes;
-    CHECK(s, cudaEventSynchronize(s->done[slot]), "waiting for a step");
+    if (s->spec.train && s->number >= BLOCKS)
+        CHECK(s, cudaEventSynchronize(s->done[(s->number - BLOCKS) % RESULTS]), "waiting for a step");
     size_t bytes = rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step,
                                       s->held.rows ? &s->held : NULL);
     rt_cuda_now *now = (rt_cuda_now *)(void *)block;
@@ -363,16 +368,18 @@ static rt_status launch(session *s, const rt_step *step)
         now->bias2 = (float)(1 - pow(u->beta2, t));
         now->ema = (float)(u->ema < (1 + t) / (10 + t) ? u->ema : (1 + t) / (10 + t));
     }
-    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, bytes, cudaMemcpyHostToDevice,
-                             s->copies), "copying a batch");
-    CHECK(s, cudaEventRecord(s->copied[slot], s->copies), "copying a batch");
-    CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
-    CHECK(s, cudaGraphLaunch(exec, s->stream), "launching a step");
-    return rt_cuda_check(s->card, cudaEventRecord(s->done[slot], s->stream), "launching a step");
+    cudaStream_t by = bytes < SHORT ? s->stream : s->copies;
+    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, bytes, cudaMemcpyHostToDevice, by),
+          "copying a batch");
+    if (by != s->stream) {
+        CHECK(s, cudaEventRecord(s->copied[slot], by), "copying a batch");
+        CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
+    }
+    return rt_cuda_check(s->card, cudaGraphLaunch(exec, s->stream), "launching a step");
 }
 
 static rt_status wait_for(session *s, uint64_t number)
-{ return rt_cuda_check(s->card, cudaEventSynchronize(s->told_event[number % RESULTS]), "a training step"); }
+{ return rt_cuda_check(s->card, cudaEventSynchronize(s->done[number % RESULTS]), "a training step"); }
 
 static rt_status step(rt_session *base, const rt_step *now)
 {
@@ -381,10 +388,7 @@ static rt_status step(rt_session *base, const rt_step *now)
     if (s->number - s->told == RESULTS) RT_TRY(wait_for(s, s->told++));       /* nobody asked for the oldest */
     uint64_t slot = s->number % RESULTS;
     RT_TRY(launch(s, now));
-    CHECK(s,
-          cudaMemcpyAsync(s->results + slot, s->result + slot, sizeof *s->results, cudaMemcpyDeviceToHost, s->stream),
-          "copying a loss");
-    return rt_cuda_check(s->card, cudaEventRecord(s->told_event[slot], s->stream), "copying a loss");
+    return rt_cuda_check(s->card, cudaEventRecord(s->done[slot], s->stream), "launching a step");
 }
 
 static rt_status results(rt_session *base, int wait, rt_step_result *out, int most, int *count)
@@ -394,7 +398,7 @@ static rt_status results(rt_session *base, int wait, rt_step_result *out, int mo
     while (s->told < s->number && *count < most) {
         uint64_t slot = s->told % RESULTS;
         int full = s->number - s->told == RESULTS;
-        cudaError_t e = wait || full ? cudaEventSynchronize(s->told_event[slot]) : cudaEventQuery(s->told_event[slot]);
+        cudaError_t e = wait || full ? cudaEventSynchronize(s->done[slot]) : cudaEventQuery(s->done[slot]);
         if (e == cudaErrorNotReady) break;
         CHECK(s, e, "a training step");
         const rt_cuda_result *r = &s->results[slot];
@@ -548,9 +552,11 @@ static void end(rt_session *base)
     session *s = of(base);
     if (s->stream) cudaStreamSynchronize(s->stream);
     forget_graphs(s);
+    if (s->copies) cudaStreamDestroy(s->copies);
+    if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
     free(s->held.seen);
-    void *device[] = {s->ring, s->held.rows, s->count, s->now, s->rows, s->result, s->trouble, s->loss_rows, s->planes,
+    void *device[] = {s->ring, s->held.rows, s->count, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
                       s->update_block, s->update.work, s->update.ticket};
     void *pinned[] = {s->block, s->results};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
@@ -564,13 +570,8 @@ static void end(rt_session *base)
         if (s->device[i]) cudaFree(s->device[i]);
         if (s->owned[i]) free(s->host[i]);
     }
-    for (int i = 0; i < BLOCKS; i++) {
-        if (s->copied[i]) cudaEventDestroy(s->copied[i]);
-        if (s->done[i]) cudaEventDestroy(s->done[i]);
-    }
-    for (int i = 0; i < RESULTS; i++) if (s->told_event[i]) cudaEventDestroy(s->told_event[i]);
-    if (s->copies) cudaStreamDestroy(s->copies);
-    if (s->stream) cudaStreamDestroy(s->stream);
+    for (int i = 0; i < BLOCKS; i++) if (s->copied[i]) cudaEventDestroy(s->copied[i]);
+    for (int i = 0; i < RESULTS; i++) if (s->done[i]) cudaEventDestroy(s->done[i]);
     free(s);
 }
 
@@ -624,10 +625,8 @@ static rt_status make(session *s)
     RT_TRY(check_memory(&s->spec, s->card));
     CHECK(s, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "making a stream");
     CHECK(s, cudaStreamCreateWithFlags(&s->copies, cudaStreamNonBlocking), "making a stream");
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 0; i < BLOCKS; i++)
         CHECK(s, cudaEventCreateWithFlags(&s->copied[i], cudaEventDisableTiming), "making an event");
-        CHECK(s, cudaEventCreateWithFlags(&s->done[i], cudaEventDisableTiming), "making an event");
-    }
     RT_TRY(rt_cuda_plan_new(&s->plan, &s->spec, s->card));
     RT_TRY(rt_cuda_plan_take(s->plan, s->stream));
     s->bytes += rt_cuda_plan_bytes(s->plan);

@@ -112,6 +112,9 @@ __global__ void __launch_bounds__(THREADS) k_hold(const rt_cuda_now *now)
     }
 }
 
+/* (1 - t) a + t b, each operation rounded by itself, as on the CPU: both are shown the same rows, to the bit. */
+RT_DEVICE float mix(float a, float b, float t) { return __fadd_rn(__fmul_rn(1.0f - t, a), __fmul_rn(t, b)); }
+
 struct feed_rows {
     rt_cuda_rows in;
     const rt_cuda_now *now;
@@ -164,9 +167,9 @@ template <class T> RT_DEVICE float resized(const feed_rows &f, const raw_rows<T>
 {
     const rt_resize &z = f.in.resize;
     between y = placed(e.y + z.top, z.from_h, z.to_h), x = placed(e.x + z.left, z.from_w, z.to_w);
-    float a = (1 - x.t) * seen(f, raw, i, y.a, x.a, e) + x.t * seen(f, raw, i, y.a, x.b, e),
-          b = (1 - x.t) * seen(f, raw, i, y.b, x.a, e) + x.t * seen(f, raw, i, y.b, x.b, e);
-    return (1 - y.t) * a + y.t * b;
+    float a = mix(seen(f, raw, i, y.a, x.a, e), seen(f, raw, i, y.a, x.b, e), x.t),
+          b = mix(seen(f, raw, i, y.b, x.a, e), seen(f, raw, i, y.b, x.b, e), x.t);
+    return mix(a, b, y.t);
 }
 
 /* An element of raw row i, normalised. */
@@ -188,7 +191,9 @@ RT_DEVICE void values(float (&x)[FOUR], const feed_rows &f, const raw_rows<T> &r
                  channels == 1 ? 0 : (unsigned)(first % channels)};
     for (int i = 0; i < FOUR && e.j < f.size; i++, e.j++) {
         x[i] = normal(f, raw, r, e);
-        if (f.partner) x[i] = f.now->lambda * x[i] + (1.0f - f.now->lambda) * normal(f, raw, f.partner[r], e);
+        if (f.partner)
+            x[i] = __fadd_rn(__fmul_rn(f.now->lambda, x[i]),
+                             __fmul_rn(1.0f - f.now->lambda, normal(f, raw, f.partner[r], e)));
         if (++e.ch == channels) e.ch = 0;
         if (++e.k == c) e.k = 0, e.x++;
         if (e.x == f.in.w) e.x = 0, e.y++;

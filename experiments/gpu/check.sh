@@ -108,7 +108,7 @@ tests() {
     n=0
     for t in $(find "$tests" -maxdepth 2 -type f -name 'test_card_*' -perm -u+x | sort); do
         n=$((n + 1))
-        timeout 40 "$t" || fault "$(basename "$t"): exit $?"
+        RETORT_MODELS=$models timeout 60 "$t" || fault "$(basename "$t"): exit $?"
     done
     [ $n -gt 0 ] || { note "no test program is there"; return 77; }
     note "$n test programs"

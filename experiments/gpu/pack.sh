@@ -31,7 +31,7 @@ cp "$root/experiments/peers/torch_models.py" "$root/experiments/gpu/speed.py" "$
 
 rm -rf "$out"
 mkdir -p "$out"
-tar -C "$work" -cf - bin lib models speed.py torch_models.py version.txt | xz -9 > "$out/gpu.tar.xz"
+tar -C "$work" -cf - bin lib models speed.py torch_models.py version.txt | xz --lzma2=preset=2,dict=192MiB > "$out/gpu.tar.xz"
 cp "$root/experiments/gpu/check.sh" "$out/"
 du -h "$out"/* | sed 's/^/packed: /'
 tests=$(find "$work/bin" -name 'test_card_*' | wc -l)

@@ -4,7 +4,7 @@
                                    [--budget 230] [--json F] [--markdown F]
 
 PyTorch, with its batch on the card: eager, compiled, and compiled with CUDA graphs (mode="reduce-overhead"), the images NCHW and NHWC; of each group
-the best counts. retort: 'retort bench MODEL --device cuda', whose rows come from the host in every step. Both sides in the same precision: fp32 is
+the best counts. retort: 'retort bench MODEL --device cuda', which keeps its batch on the card, too. Both sides in the same precision: fp32 is
 fp32 in products and convolutions (PyTorch's own default has TF32 in convolutions), tf32 TF32 in both, bf16 autocast. Medians of alternating rounds.
 What does not fit into the budget is said and left out. Without PyTorch, or without a card for it, retort is timed alone.
 """

@@ -267,6 +267,7 @@ static void set_memory(size_t bytes)
 static void too_little(void **state)
 {
     (void)state;
+    if (!rt_emulated_calls()) skip();                /* a real card's memory is what it is */
     rt_session_spec spec = training();
     rt_session *s;
     set_memory((size_t)40 << 20);
@@ -318,6 +319,7 @@ static void failing_calls(void **state)
     (void)state;
     char text[40];
     int failed = 0;
+    if (!rt_emulated_calls()) skip();
     rt_device_close(card);
     rt_emulated_reset();
     check_ok(whole());
