@@ -203,7 +203,7 @@ static inline void scene_check(const cuda_scene *c)
     rt_emulated_order(RT_EMULATED_FORWARD, 0);
     scene_close("the answer", got[0].answers, want.answers, width, c->forward > 0 ? c->forward : 2e-5);
     for (int t = 0; t < c->steps; t++)
-        check_close("the loss", got[0].loss[t], want.loss[t], 1e-7, c->precision ? c->drift : 1e-4);
+        check_close("the loss", got[0].loss[t], want.loss[t], 1e-5 * want.loss[0], c->precision ? c->drift : 1e-4);
     if (c->steps) scene_fields(g, &got[0], &want, c);
     for (int order = 1; order < orders; order++) {
         scene_same("the answer", got[order].answers, got[0].answers, width);
