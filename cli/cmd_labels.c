@@ -82,12 +82,13 @@ const cli_command cli_labels = {
     .usage = "verify LABELS.h5\n"
              "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
              "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]",
-    .about = "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
-             "say little: one class, confidence near chance, constant or saturated logits, no agreement with true "
-             "classes. calibrate: the temperature that makes the teacher's probabilities fit true classes best; it can "
-             "stand in a policy; above 1 the teacher is too sure, below not sure enough. Give rows that the teacher was "
-             "not trained on; it says so where it was.\n\n"
-             "Nothing is written. No row with a label is exit 5.",
+    .about =
+        "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
+        "say little: one class, confidence near chance, constant or saturated logits, no agreement with true "
+        "classes. calibrate: the temperature that makes the teacher's probabilities fit true classes best; it can "
+        "stand in a policy; above 1 the teacher is too sure, below not sure enough. Give rows that the teacher was "
+        "not trained on; it says so where it was.\n\n"
+        "Nothing is written. No row with a label is exit 5.",
     .options = options,
     .terms = terms,
     .examples = "retort labels verify labels.h5\n"

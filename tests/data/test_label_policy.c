@@ -287,7 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded), cmocka_unit_test(test_some_rows), cmocka_unit_test(test_random),
         cmocka_unit_test(test_many),     cmocka_unit_test(test_refused),   cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),    cmocka_unit_test(test_median),    cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_columns),  cmocka_unit_test(test_digest),    cmocka_unit_test(test_median),
+        cmocka_unit_test(test_heads),
     };
     return cmocka_run_group_tests(tests, set_up, remove_test_folder);
 }
