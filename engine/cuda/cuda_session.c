@@ -328,6 +328,8 @@ static rt_status find_graph(session *s, int rows, cudaGraphExec_t *exec)
         if (!s->graph[i].exec || (to->exec && s->graph[i].used < to->used)) to = &s->graph[i];
     }
     cudaGraph_t graph = NULL;
+    /* Whatever becomes of the capture, nothing stays queued behind it that would outlive what it works on. */
+    CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
     CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
     rt_status st = emit(s, rows);
     cudaError_t ended = cudaStreamEndCapture(s->stream, &graph);

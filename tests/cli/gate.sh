@@ -37,7 +37,7 @@ expect 5 "are the same file" g good good p.json --out none
 expect 5 "was trained or chosen on 1000 of these" "$retort" gate --baseline good/model.h5 --candidate better/model.h5 --policy p.json --data band.h5 --quiet
 expect 3 "none.h5" "$retort" gate --baseline good/model.h5 --candidate none.h5 --policy p.json $rows --out none
 expect 2 "needs" "$retort" gate --baseline good/model.h5 --candidate bad/model.h5 --policy
-expect 2 "keys of data alone" g good bad p.json eval.speed=false
+expect 2 "keys of data, and precision" g good bad p.json eval.speed=false
 [ ! -e none ] || fail "something is left of a gate that could not be"
 policy '{"metric": "accuracy", "max_drop": 0}' "" tight.json
 expect 6 "undecided: accuracy" g good better tight.json

@@ -239,7 +239,8 @@ static void refusals(void **state)
                 "belongs to to=onnx-qdq");
     check_fails(export("float.h5", "f.onnx", "onnx", "{\"opset\":29}", 0, &r), RT_USAGE, "opset");
     check_fails(export("quantized.h5", "f.onnx", "onnx", "{}", 0, &r), RT_USAGE, "the model is quantized");
-    check_fails(export("quantized.h5", "f.c", "c", "{\"data\":\"d.h5\"}", 0, &r), RT_USAGE, "data: unknown key");
+    check_fails(export("quantized.h5", "f.c", "c", "{\"data\":\"d.h5\"}", 0, &r), RT_USAGE,
+                "data: belongs to to=csv and to=npy of a label store");
     check_fails(export("quantized.h5", "f.onnx", "onnx-qdq", "{\"opset\":18}", 0, &r), RT_USAGE, "neither 17 nor 21");
     check_fails(export("nothing.h5", "f.q", "program", "{}", 0, &r), RT_INPUT, "nothing.h5");
     FILE *f = fopen(at("g_data.c"), "w");
