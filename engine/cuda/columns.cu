@@ -203,7 +203,7 @@ RT_DEVICE void add_blocks(const rt_columns &g, const column_job &j, double *red,
     }
 }
 
-template <int MODE, int V> __global__ void __launch_bounds__(THREADS) k_columns(rt_columns g, column_job j)
+template <int MODE, int V> __global__ void __launch_bounds__(THREADS, 1) k_columns(rt_columns g, column_job j)
 {
     RT_SHARED(double, red, (2 * V * THREADS));
     RT_SHARED(unsigned, last, 1);

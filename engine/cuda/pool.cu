@@ -109,7 +109,7 @@ RT_DEVICE int window_of(int i, int pad, int k, int dilation, int stride, int win
     return t >= 0 && o < windows && o * stride == t ? o : -1;
 }
 
-template <int V> __global__ void __launch_bounds__(THREADS)
+template <int V> __global__ void __launch_bounds__(THREADS, 1)
 k_max_pool_back(float *dx, const float *dy, const uint8_t *index, int add, job a)
 {
     const rt_pool_shape &s = a.s;

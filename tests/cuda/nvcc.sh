@@ -21,7 +21,7 @@ compile() {
     c++filt < "$tmp/$name.$2.log" | awk -v file="$name" -v arch="$2" '
         /Compiling entry function/ { k = $0; sub(/.*entry function ./, "", k); sub(/. for .sm_.*/, "", k)
                                      gsub(/\(anonymous namespace\)::/, "", k); sub(/\(.*/, "", k); sub(/^void /, "", k) }
-        /spill stores/ { for (i = 2; i <= NF; i++) if ($i == "spill") s += $(i - 2) }
+        /bytes stack frame/ { for (i = 2; i <= NF; i++) if ($i == "spill") s += $(i - 2) }
         /Used [0-9]+ registers/ { r = $0; sub(/.*Used /, "", r); sub(/ reg.*/, "", r); m = 0
                                   if ($0 ~ /bytes smem/) { m = $0; sub(/ bytes smem.*/, "", m); sub(/.*[ ,]/, "", m) }
                                   printf "%s\t%s\tsm_%s\t%s\t%s\t%s\n", file, k, arch, r, s + 0, m; s = 0 }' >> "$tmp/table"
