@@ -1,7 +1,7 @@
 /* engine/cuda/norms.cu - what norms give, and their gradients; their sums over rows are in columns.cu. Norms within a
  * row: a warp for up to 1,024 values, else a block. Means are about the row's first value, and kept as a sum of two
  * floats, so that nothing cancels where the mean is far from 0. */
-#include "engine/cuda/device_code.h"
+#include "engine/cuda/device_sums.cuh"
 
 #include "engine/cuda/cuda_norms.h"
 
@@ -105,24 +105,6 @@ template <int V> __global__ void __launch_bounds__(THREADS) k_act_back(float *x,
 
 /* ---- within a row ---- */
 
-RT_DEVICE float warp_sum(float v)
-{
-    for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(~0u, v, d);
-    return v;
-}
-
-/* Of all threads, for all of them; part has room for a warp each. */
-RT_DEVICE float block_sum(float v, float *part)
-{
-    v = warp_sum(v);
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = part[0];
-    for (int i = 1; i < THREADS / 32; i++) v += part[i];
-    return v;
-}
-
 /* Value k of a group lies at first + at(k), its gamma at channel + of(k). */
 struct norm_place {
     size_t first;
@@ -225,14 +207,14 @@ __global__ void __launch_bounds__(THREADS) k_row_block(rt_row_norm n, float *y, 
             float x0 = in[0], s = 0;
             RT_UNROLL_N(4)
             for (int k = t; k < p.count; k += THREADS) s += in[p.at(k)] - x0;
-            two_floats(&mean, &low, x0, block_sum(s, part) / (float)p.count);
+            two_floats(&mean, &low, x0, block_sum<THREADS / 32>(s, part) / (float)p.count);
         }
         RT_UNROLL_N(4)
         for (int k = t; k < p.count; k += THREADS) {
             float d = (in[p.at(k)] - mean) - low;
             q = fmaf(d, d, q);
         }
-        float rstd = 1.0f / sqrtf(block_sum(q, part) / (float)p.count + n.eps);
+        float rstd = 1.0f / sqrtf(block_sum<THREADS / 32>(q, part) / (float)p.count + n.eps);
         if (n.keep && t == 0) n.keep[i] = mean, n.keep[all + i] = low, n.keep[2 * all + i] = rstd;
         RT_UNROLL_N(4)
         for (int k = t; k < p.count; k += THREADS) {
@@ -257,8 +239,8 @@ __global__ void __launch_bounds__(THREADS) k_row_block_back(rt_row_norm n, float
             s1 += g;
             s2 = fmaf(g, h, s2);
         }
-        s1 = n.rms ? 0.0f : block_sum(s1, part) / (float)p.count;
-        s2 = block_sum(s2, part) / (float)p.count;
+        s1 = n.rms ? 0.0f : block_sum<THREADS / 32>(s1, part) / (float)p.count;
+        s2 = block_sum<THREADS / 32>(s2, part) / (float)p.count;
         RT_UNROLL_N(4)
         for (int k = t; k < p.count; k += THREADS) {
             float h = ((x[p.first + p.at(k)] - mean) - low) * rstd, g = dy[p.first + p.at(k)] * n.gamma[p.of(k)];

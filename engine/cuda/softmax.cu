@@ -1,46 +1,11 @@
 /* engine/cuda/softmax.cu - softmax and log softmax over one dimension. Lines whose values lie together: a warp for up
  * to 1,024 of them, which stay in registers, else a block. Others: a thread a line, neighbours side by side; a block a
  * line where lines are long and few lie side by side. A NaN makes its line NaN. */
-#include "engine/cuda/device_code.h"
+#include "engine/cuda/device_sums.cuh"
 
 #include "engine/cuda/cuda_softmax.h"
 
 enum { THREADS = 256, WARPS = 4, WARP_MOST = 1024 };
-
-RT_DEVICE float warp_sum(float v)
-{
-    for (int d = 16; d > 0; d /= 2) v += __shfl_xor_sync(~0u, v, d);
-    return v;
-}
-
-RT_DEVICE float warp_most(float v)
-{
-    for (int d = 16; d > 0; d /= 2) v = fmaxf(v, __shfl_xor_sync(~0u, v, d));
-    return v;
-}
-
-/* Of all threads, for all of them; part has room for a warp each. */
-RT_DEVICE float block_sum(float v, float *part)
-{
-    v = warp_sum(v);
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = part[0];
-    for (int i = 1; i < THREADS / 32; i++) v += part[i];
-    return v;
-}
-
-RT_DEVICE float block_most(float v, float *part)
-{
-    v = warp_most(v);
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
-    __syncthreads();
-    v = part[0];
-    for (int i = 1; i < THREADS / 32; i++) v = fmaxf(v, part[i]);
-    return v;
-}
 
 RT_DEVICE size_t start_of(const rt_softmax_lines &l, size_t line)
 {
@@ -113,9 +78,9 @@ __global__ void __launch_bounds__(THREADS) k_softmax_block(rt_softmax_lines l, f
         const float *in = x + start_of(l, line);
         float *out = y + start_of(l, line), most = -INFINITY, sum = 0;
         for (int k = (int)threadIdx.x; k < l.d; k += THREADS) most = fmaxf(most, in[(size_t)k * l.inner]);
-        most = block_most(most, part);
+        most = block_most<THREADS / 32>(most, part);
         for (int k = (int)threadIdx.x; k < l.d; k += THREADS) sum += expf(in[(size_t)k * l.inner] - most);
-        sum = block_sum(sum, part);
+        sum = block_sum<THREADS / 32>(sum, part);
         float log_sum = l.logs ? logf(sum) : 0.0f;
         for (int k = (int)threadIdx.x; k < l.d; k += THREADS) {
             float v = in[(size_t)k * l.inner] - most;
@@ -136,7 +101,7 @@ __global__ void __launch_bounds__(THREADS) k_softmax_block_back(rt_softmax_lines
             size_t at = first + (size_t)k * l.inner;
             s = l.logs ? s + dy[at] : fmaf(dy[at], y[at], s);
         }
-        s = block_sum(s, part);
+        s = block_sum<THREADS / 32>(s, part);
         for (int k = (int)threadIdx.x; k < l.d; k += THREADS) {
             size_t at = first + (size_t)k * l.inner;
             give(dx + at, back_of(y[at], dy[at], s, l.logs), add);
