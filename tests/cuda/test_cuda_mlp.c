@@ -17,6 +17,10 @@
 #define LINEAR "{\"input\": [784], \"classes\": 10, \"layers\": [" \
                "{\"op\": \"dense\", \"out\": 128}, {\"op\": \"dense\", \"out\": 10}]}"
 
+#define LINES \
+    "{\"input\": [65, 6], \"classes\": 3, \"layers\": [{\"op\": \"dense\", \"out\": 7}, {\"op\": \"relu\"}, " \
+    "{\"op\": \"global_avg_pool\"}, {\"op\": \"dense\", \"out\": 3}]}"
+
 static void small(void **state)
 {
     (void)state;
@@ -30,6 +34,13 @@ static void by_library(void **state)
 {
     (void)state;
     scene_check(&(cuda_scene){.arch = WIDE, .batch = 16, .rows = 11, .steps = 3});
+}
+
+/* Gradients of weights over so many positions that their sums are cut into parts, the last of them shorter. */
+static void long_sums(void **state)
+{
+    (void)state;
+    scene_check(&(cuda_scene){.arch = LINES, .batch = 40, .rows = 37, .steps = 2});
 }
 
 static void shared_weights(void **state)
@@ -66,7 +77,8 @@ static void rounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small),        cmocka_unit_test(by_library), cmocka_unit_test(shared_weights),
-        cmocka_unit_test(clipped_and_averaged), cmocka_unit_test(distilled), cmocka_unit_test(rounded)};
+        cmocka_unit_test(small),     cmocka_unit_test(by_library),           cmocka_unit_test(shared_weights),
+        cmocka_unit_test(long_sums), cmocka_unit_test(clipped_and_averaged), cmocka_unit_test(distilled),
+        cmocka_unit_test(rounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
