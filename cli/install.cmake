@@ -40,6 +40,13 @@ foreach(floor engine data student teacher train export experiments)
           PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN broadcast.h EXCLUDE PATTERN h5_plan.h EXCLUDE)
 endforeach()
 
+set(PRIVATE_PACKAGES "libxxhash libdeflate libprotobuf-c sqlite3 libarchive")
+foreach(codec LZ4 ZSTD)
+  if(${codec}_FOUND)
+    string(TOLOWER "lib${codec}" codec)
+    string(APPEND PRIVATE_PACKAGES " ${codec}")
+  endif()
+endforeach()
 set(PRIVATE_LIBRARIES ${CSV_LIBRARY} ${OPENBLAS_LIBRARY} ${HDF5_C_LIBRARIES})
 list(JOIN PRIVATE_LIBRARIES " " PRIVATE_LIBRARIES_TEXT)
 file(RELATIVE_PATH UP /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)       # the tree may be moved

@@ -3,10 +3,10 @@
 # those of the tests, with "clang" those of its clang and fuzz
 # targets, with "format", "coverage", "valgrind", "aarch64" and "cross" those of these, with "data" the Fashion-MNIST data set. Uses sudo when not root.
 set -e
-need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev"
+need="gcc libc6-dev make cmake pkg-config git libopenblas-serial-dev libhdf5-dev libcsv-dev libcjson-dev libdeflate-dev libxxhash-dev libjpeg-dev libpng-dev zlib1g-dev libprotobuf-c-dev protobuf-c-compiler libonnx-dev libsqlite3-dev libarchive-dev liblz4-dev libzstd-dev"
 for what in "$@"; do
     case $what in
-        test) need="$need libcmocka-dev g++" ;;
+        test) need="$need libcmocka-dev g++ libopenmpi-dev openmpi-bin sqlite3" ;;
         clang) need="$need clang libclang-rt-dev" ;;
         format) need="$need clang-format" ;;
         coverage) need="$need gcovr" ;;
