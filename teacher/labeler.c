@@ -1,152 +1,17 @@
-#include "teacher/labeler.h"
+#include "teacher/labeler_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/identity.h"
-#include "data/labels.h"
-#include "data/precision.h"
 #include "data/provenance.h"
-#include "data/row_check.h"
-#include "data/rows.h"
-#include "data/stream.h"
-#include "data/x_where.h"
 #include "engine/clock.h"
 #include "engine/version.h"
-#include "teacher/spec.h"
-
-typedef struct {
-    rt_teacher_spec teacher;
-    const char *source, *rows;
-    rt_x_where x;
-    int topk, mark_bad, batch, prefetch, readers;
-    rt_check check;
-    rt_match match;
-    rt_dtype type;
-    rt_precision precision;
-} settings;
-
-static rt_status read_settings(cJSON *config, settings *s)
-{
-    static const char *const types[] = {"f32", "f16", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
-    memset(s, 0, sizeof *s);
-    rt_cfg c = rt_cfg_begin(config, "");
-    s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
-    if (!s->teacher.paths) rt_cfg_fail(&c, "teacher", "a model file, a list of them, or a specification is required");
-    rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_file(&d, "source", NULL);
-    rt_x_where_read(&d, s->source, &s->x);
-    s->rows = rt_cfg_string(&d, "rows", "");
-    s->check = rt_check_read(&d);
-    s->match = rt_match_read(&d);
-    rt_cfg_join(&c, &d);
-    rt_cfg l = rt_cfg_object(&c, "labels");
-    s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
-    s->topk = rt_cfg_int(&l, "topk", 0, 0, RT_LABEL_TOPK);
-    rt_cfg_join(&c, &l);
-    rt_cfg o = rt_cfg_object(&c, "label");
-    s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
-    s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
-    s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
-    s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
-    s->precision = rt_precision_read(&o);
-    rt_cfg_join(&c, &o);
-    return rt_cfg_end(&c);
-}
-
-rt_status rt_label_check(cJSON *config)
-{
-    settings s;
-    return read_settings(config, &s);
-}
-
-/* ---- set-up ---- */
-
-typedef struct {
-    settings set;
-    const rt_target *out;
-    rt_device *device;
-    const rt_progress *progress;
-    rt_teacher *teacher;
-    const rt_head *head;               /* its heads */
-    int heads;
-    rt_source *x;
-    rt_identity *identity;             /* of x */
-    rt_labels_writer *writer;
-    rt_labels_spec spec;
-    rt_digest digest;                  /* of the teacher */
-    cJSON *notes;
-    uint64_t labelled;                 /* rows of this run */
-    double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
-} labeler;
-
-/* Rows that the teacher has no answer to, known before any is asked about. */
-static rt_status count_unanswered(labeler *l)
-{
-    uint64_t first = l->spec.first, end = first + l->spec.rows, removed;
-    rt_rows rows = rt_rows_between(first, end);
-    char text[400];
-    uint64_t low, high;
-    rt_teacher_covers(l->teacher, &low, &high);
-    if (first < low || end > high)
-        return rt_fail(RT_INPUT, "%s: has answers to rows %llu:%llu alone; give --rows", l->set.teacher.path[0],
-                       (unsigned long long)low, (unsigned long long)high);
-    rt_status st = rt_teacher_remove_unanswered(l->teacher, &rows, &removed);
-    if (!st && removed) {
-        while (rt_rows_has(&rows, first)) first++;
-        snprintf(text, sizeof text, "%.200s: has no answer to %llu of %llu rows, the first of them row %llu",
-                 l->set.teacher.path[0], (unsigned long long)removed, (unsigned long long)l->spec.rows,
-                 (unsigned long long)first);
-        if (!l->set.mark_bad) st = rt_fail(RT_INPUT, "%s; label.bad_rows=mark gives such rows no label", text);
-        else cJSON_AddItemToArray(l->notes, cJSON_CreateString(text));
-    }
-    rt_rows_free(&rows);
-    return st;
-}
-
-static rt_status open_all(labeler *l)
-{
-    const settings *s = &l->set;
-    uint64_t end;
-    RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher, &s->x));
-    if (!(rt_teacher_abilities(l->teacher) & (RT_TEACHER_COMPUTES | RT_TEACHER_ROWS)))
-        return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
-                       s->teacher.path[0]);
-    const char *input[RT_SOURCE_PARTS];
-    RT_TRY(rt_x_where_settle(&l->set.x, NULL, input, rt_teacher_inputs(l->teacher, input, 0)));
-    RT_TRY(rt_x_open(&l->x, &s->x));
-    RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
-    rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
-                             .device = l->device, .progress = l->progress, .notes = l->notes};
-    RT_TRY(rt_teacher_bind(l->teacher, &to));
-    RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
-    l->spec.rows = end - l->spec.first;
-    int most = 0;
-    l->head = rt_teacher_heads(l->teacher, &l->heads);
-    for (int h = 0; h < l->heads; h++)
-        if (l->head[h].task == RT_TASK_CLASSES && l->head[h].size > most) most = l->head[h].size;
-    l->spec.classes = rt_heads_width(l->head, l->heads);
-    l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
-    l->spec.heads = l->spec.head ? l->heads : 0;
-    l->spec.topk = s->topk;
-    l->spec.type = s->type;
-    if (s->topk && !most)
-        return rt_fail(RT_USAGE, "labels.topk: is for heads of classes, and the teacher has none; leave it out");
-    if (s->topk && s->topk >= most)
-        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
-    if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
-    if (s->check == RT_CHECK_FULL)
-        RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), rt_device_pool(l->device), l->progress));
-    RT_TRY(count_unanswered(l));
-    RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
-    return rt_teacher_ready(l->teacher, l->device, 0, NULL, 0);
-}
 
 /* Who says it; the store adds of what and how. */
-static rt_status describe(const labeler *l, cJSON **out)
+static rt_status describe(const rt_labeler *l, cJSON **out)
 {
-    const settings *s = &l->set;
+    const rt_label_settings *s = &l->set;
     char family[RT_FAMILY_TEXT];
     cJSON *m = *out = cJSON_CreateObject();
     cJSON_AddStringToObject(m, "tool", rt_tool());
@@ -172,7 +37,7 @@ static rt_status describe(const labeler *l, cJSON **out)
     return RT_OK;
 }
 
-static rt_status begin(labeler *l)
+static rt_status begin(rt_labeler *l)
 {
     const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 2];
     rt_labels_job job = {.source = l->identity,
@@ -202,7 +67,7 @@ typedef struct {
     uint64_t filled;
 } block_rows;
 
-static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
+static rt_status put_block(rt_labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
 {
     double t = rt_seconds();
     const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
@@ -216,19 +81,8 @@ static rt_status put_block(labeler *l, block_rows *b, const char *raw, uint64_t 
     return RT_OK;
 }
 
-static rt_status refuse_row(const labeler *l, const rt_batch *batch, int r)
-{
-    const rt_source *part;
-    int ids[RT_SOURCE_PARTS] = {0};
-    rt_teacher_ids(l->teacher, l->x, ids);
-    const char *fault = rt_source_fault(l->x, ids, batch->x + (size_t)r * rt_source_row_bytes(l->x), &part);
-    return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label "
-                   "and go on from here",
-                   rt_source_path(part), (unsigned long long)batch->row[r], rt_source_info(part)->name, fault);
-}
-
 /* Batches of any size are regrouped into the store's blocks. */
-static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
+static rt_status take_batch(rt_labeler *l, block_rows *b, const rt_batch *batch)
 {
     size_t row_bytes = rt_source_row_bytes(l->x);
     for (int r = 0; r < batch->rows;) {
@@ -241,7 +95,7 @@ static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
         for (uint64_t i = 0; i < take; i++) {
             int bad = batch->bad[r + (int)i];
             if (bad && !l->set.mark_bad)
-                return refuse_row(l, batch, r + (int)i);
+                return rt_labeler_refuse(l, batch, r + (int)i);
             b->status[b->filled + i] = bad ? RT_LABEL_BAD_INPUT : RT_LABEL_DONE;
         }
         b->filled += take;
@@ -251,7 +105,7 @@ static rt_status take_batch(labeler *l, block_rows *b, const rt_batch *batch)
     return RT_OK;
 }
 
-static rt_status take_all(labeler *l, block_rows *b, rt_stream *stream, uint64_t rows)
+static rt_status take_all(rt_labeler *l, block_rows *b, rt_stream *stream, uint64_t rows)
 {
     double start = rt_seconds(), mark = 0;
     for (uint64_t g = 0; g < rt_stream_steps(stream); g++) {
@@ -271,7 +125,7 @@ static rt_status take_all(labeler *l, block_rows *b, rt_stream *stream, uint64_t
     return RT_OK;
 }
 
-static rt_status label_rows(labeler *l)
+static rt_status label_rows(rt_labeler *l)
 {
     uint64_t blocks = rt_labels_blocks(l->writer);
     unsigned char *todo = malloc(blocks + 1);
@@ -304,7 +158,7 @@ static rt_status label_rows(labeler *l)
 /* ---- result ---- */
 
 /* What is right by the rules and most likely wrong all the same. */
-static void warn_head(const labeler *l, const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
+static void warn_head(const rt_labeler *l, const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
 {
     char text[512], number[16], of[RT_HEAD_NAME + 16] = "";
     const uint64_t *count = s->class_count + head->at;
@@ -336,7 +190,7 @@ static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *
     }
 }
 
-static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
+static void warn(const rt_labeler *l, const rt_labels_summary *s, cJSON *warnings)
 {
     uint64_t labelled = s->status[RT_LABEL_DONE];
     int first = -1;
@@ -356,7 +210,7 @@ static void warn(const labeler *l, const rt_labels_summary *s, cJSON *warnings)
 }
 
 /* class_count of the summary belongs to the writer, which must still be there. */
-static cJSON *result_of(const labeler *l)
+static cJSON *result_of(const rt_labeler *l)
 {
     rt_labels_summary s = rt_labels_written(l->writer);
     cJSON *r = cJSON_CreateObject(), *warnings = cJSON_CreateArray();
@@ -384,7 +238,7 @@ static cJSON *result_of(const labeler *l)
 }
 
 /* Keeps what was labelled, also after an error, whose message stays; of a card that failed it says so. */
-static rt_status end(labeler *l, rt_status st)
+static rt_status end(rt_labeler *l, rt_status st)
 {
     char message[1024];
     snprintf(message, sizeof message, "%s", rt_error_message());
@@ -400,13 +254,13 @@ static rt_status end(labeler *l, rt_status st)
 
 rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress, cJSON **result)
 {
-    labeler l = {.out = out, .device = device, .progress = progress, .start = rt_seconds()};
+    rt_labeler l = {.out = out, .device = device, .progress = progress, .start = rt_seconds()};
     cJSON *r = NULL;
     *result = NULL;
-    RT_TRY(read_settings(config, &l.set));
+    RT_TRY(rt_labeler_read(config, &l.set));
     RT_TRY(rt_precision_take(device, l.set.precision, "label.precision"));
     l.notes = cJSON_CreateArray();
-    rt_status st = open_all(&l);
+    rt_status st = rt_labeler_open(&l);
     if (!st) st = begin(&l);
     if (!st) {
         st = label_rows(&l);
@@ -415,9 +269,6 @@ rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const
     }
     if (st) cJSON_Delete(r);
     else *result = r;
-    cJSON_Delete(l.notes);
-    rt_identity_close(l.identity);
-    rt_source_close(l.x);
-    rt_teacher_close(l.teacher);
+    rt_labeler_close(&l);
     return st;
 }

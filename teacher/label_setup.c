@@ -1,0 +1,123 @@
+#include "teacher/labeler_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "data/row_check.h"
+
+rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
+{
+    static const char *const types[] = {"f32", "f16", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
+    memset(s, 0, sizeof *s);
+    rt_cfg c = rt_cfg_begin(config, "");
+    s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
+    if (!s->teacher.paths) rt_cfg_fail(&c, "teacher", "a model file, a list of them, or a specification is required");
+    rt_cfg d = rt_cfg_object(&c, "data");
+    s->source = rt_cfg_file(&d, "source", NULL);
+    rt_x_where_read(&d, s->source, &s->x);
+    s->rows = rt_cfg_string(&d, "rows", "");
+    s->y = rt_cfg_string(&d, "y", "");
+    s->check = rt_check_read(&d);
+    s->match = rt_match_read(&d);
+    rt_cfg_join(&c, &d);
+    rt_cfg l = rt_cfg_object(&c, "labels");
+    s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
+    s->topk = rt_cfg_int(&l, "topk", 0, 0, RT_LABEL_TOPK);
+    rt_cfg_join(&c, &l);
+    rt_cfg o = rt_cfg_object(&c, "label");
+    s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
+    s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
+    s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
+    s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
+    s->precision = rt_precision_read(&o);
+    s->price = rt_cfg_number(&o, "price_per_hour", 0, 0, 1e9);
+    rt_cfg_join(&c, &o);
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_label_check(cJSON *config)
+{
+    rt_label_settings s;
+    return rt_labeler_read(config, &s);
+}
+
+/* Rows that the teacher has no answer to, known before any is asked about. */
+static rt_status count_unanswered(rt_labeler *l)
+{
+    uint64_t first = l->spec.first, end = first + l->spec.rows, removed;
+    rt_rows rows = rt_rows_between(first, end);
+    char text[400];
+    uint64_t low, high;
+    rt_teacher_covers(l->teacher, &low, &high);
+    if (first < low || end > high)
+        return rt_fail(RT_INPUT, "%s: has answers to rows %llu:%llu alone; give --rows", l->set.teacher.path[0],
+                       (unsigned long long)low, (unsigned long long)high);
+    rt_status st = rt_teacher_remove_unanswered(l->teacher, &rows, &removed);
+    if (!st && removed) {
+        while (rt_rows_has(&rows, first)) first++;
+        snprintf(text, sizeof text, "%.200s: has no answer to %llu of %llu rows, the first of them row %llu",
+                 l->set.teacher.path[0], (unsigned long long)removed, (unsigned long long)l->spec.rows,
+                 (unsigned long long)first);
+        if (!l->set.mark_bad) st = rt_fail(RT_INPUT, "%s; label.bad_rows=mark gives such rows no label", text);
+        else cJSON_AddItemToArray(l->notes, cJSON_CreateString(text));
+    }
+    rt_rows_free(&rows);
+    return st;
+}
+
+rt_status rt_labeler_open(rt_labeler *l)
+{
+    const rt_label_settings *s = &l->set;
+    uint64_t end;
+    RT_TRY(rt_teacher_open_spec(&l->teacher, &s->teacher, &s->x));
+    if (!(rt_teacher_abilities(l->teacher) & (RT_TEACHER_COMPUTES | RT_TEACHER_ROWS)))
+        return rt_fail(RT_USAGE, "%s: has answers already, and gives none to other rows; a model is needed here",
+                       s->teacher.path[0]);
+    const char *input[RT_SOURCE_PARTS];
+    RT_TRY(rt_x_where_settle(&l->set.x, NULL, input, rt_teacher_inputs(l->teacher, input, 0)));
+    RT_TRY(rt_x_open(&l->x, &s->x));
+    RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
+    rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
+                             .device = l->device, .progress = l->progress, .notes = l->notes};
+    RT_TRY(rt_teacher_bind(l->teacher, &to));
+    RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
+    l->spec.rows = end - l->spec.first;
+    int most = 0;
+    l->head = rt_teacher_heads(l->teacher, &l->heads);
+    for (int h = 0; h < l->heads; h++)
+        if (l->head[h].task == RT_TASK_CLASSES && l->head[h].size > most) most = l->head[h].size;
+    l->spec.classes = rt_heads_width(l->head, l->heads);
+    l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
+    l->spec.heads = l->spec.head ? l->heads : 0;
+    l->spec.topk = s->topk;
+    l->spec.type = s->type;
+    if (s->topk && !most)
+        return rt_fail(RT_USAGE, "labels.topk: is for heads of classes, and the teacher has none; leave it out");
+    if (s->topk && s->topk >= most)
+        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
+    if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
+    if (s->check == RT_CHECK_FULL)
+        RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), rt_device_pool(l->device), l->progress));
+    RT_TRY(count_unanswered(l));
+    RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
+    return rt_teacher_ready(l->teacher, l->device, 0, NULL, 0);
+}
+
+void rt_labeler_close(rt_labeler *l)
+{
+    cJSON_Delete(l->notes);
+    rt_identity_close(l->identity);
+    rt_source_close(l->x);
+    rt_teacher_close(l->teacher);
+}
+
+rt_status rt_labeler_refuse(const rt_labeler *l, const rt_batch *batch, int r)
+{
+    const rt_source *part;
+    int ids[RT_SOURCE_PARTS] = {0};
+    rt_teacher_ids(l->teacher, l->x, ids);
+    const char *fault = rt_source_fault(l->x, ids, batch->x + (size_t)r * rt_source_row_bytes(l->x), &part);
+    return rt_fail(RT_INPUT, "%s: row %llu of '%s' contains %s, or let label.bad_rows=mark give such rows no label "
+                   "and go on from here",
+                   rt_source_path(part), (unsigned long long)batch->row[r], rt_source_info(part)->name, fault);
+}

@@ -1,0 +1,49 @@
+/* teacher/labeler_parts.h - a labelling as it is set up, for what labels and what estimates. */
+#ifndef RT_TEACHER_LABELER_PARTS_H
+#define RT_TEACHER_LABELER_PARTS_H
+
+#include "data/labels.h"
+#include "data/precision.h"
+#include "data/stream.h"
+#include "data/x_where.h"
+#include "teacher/labeler.h"
+#include "teacher/spec.h"
+
+typedef struct {
+    rt_teacher_spec teacher;
+    const char *source, *rows, *y;     /* y: true classes to compare with; "": none */
+    rt_x_where x;
+    int topk, mark_bad, batch, prefetch, readers;
+    rt_check check;
+    rt_match match;
+    rt_dtype type;
+    rt_precision precision;
+    double price;                      /* of an hour, in any currency; 0: not given */
+} rt_label_settings;
+
+typedef struct {
+    rt_label_settings set;
+    const rt_target *out;
+    rt_device *device;
+    const rt_progress *progress;
+    rt_teacher *teacher;
+    const rt_head *head;               /* its heads */
+    int heads;
+    rt_source *x;
+    rt_identity *identity;             /* of x */
+    rt_labels_writer *writer;
+    rt_labels_spec spec;
+    rt_digest digest;                  /* of the teacher */
+    cJSON *notes;
+    uint64_t labelled;                 /* rows of this run */
+    double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
+} rt_labeler;
+
+rt_status rt_labeler_read(cJSON *config, rt_label_settings *);
+/* Teacher and rows, with what the store will be made of; for rt_labeler_close, also after an error. RT_NOTHING when
+ * there are no rows. */
+rt_status rt_labeler_open(rt_labeler *);
+void rt_labeler_close(rt_labeler *);
+/* Of batch row r, which is bad: RT_INPUT with what it contains. */
+rt_status rt_labeler_refuse(const rt_labeler *, const rt_batch *, int r);
+#endif
