@@ -1,0 +1,306 @@
+/* data/labels_file.c - the file of a label store while it is made. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "data/files.h"
+#include "data/labels_parts.h"
+
+static const char *const fixed_name[RT_LABEL_FIXED] = {
+    "labels/block_crc32c", "labels/status_count", "labels/class_count", "labels/confidence_mean", "source/leaves",
+    "labels/head_crc32c", "labels/complete", "manifest"};
+
+/* ---- memory ---- */
+
+rt_status rt_label_file_init(rt_label_file *w, const char *path, const rt_labels_spec *spec, uint64_t span_rows,
+                             rt_pool *pool)
+{
+    *w = (rt_label_file){.spec = *spec, .fd = -1, .span_rows = span_rows};
+    if (snprintf(w->path, sizeof w->path, "%s", path) >= (int)sizeof w->path)
+        return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
+    w->cols = rt_label_columns(spec, w->col);
+    w->blocks = rt_label_blocks(spec);
+    w->first_span = spec->first / span_rows;
+    w->spans = (spec->first + spec->rows - 1) / span_rows + 1 - w->first_span;
+    w->crc = calloc(w->blocks, sizeof *w->crc);
+    w->confidence = calloc(w->blocks, sizeof *w->confidence);
+    w->class_count = calloc((size_t)spec->classes, sizeof *w->class_count);
+    w->buffer = malloc(rt_label_row_bytes(spec) * RT_LABEL_BLOCK);
+    if (!w->crc || !w->confidence || !w->class_count || !w->buffer) return rt_fail(RT_RUN, "out of memory");
+    return rt_label_coder_new(&w->coder, &w->spec, pool);
+}
+
+void rt_label_file_free(rt_label_file *w)
+{
+    if (w->fd >= 0) close(w->fd);
+    rt_label_coder_free(w->coder);
+    free(w->crc);
+    free(w->confidence);
+    free(w->class_count);
+    free(w->buffer);
+    *w = (rt_label_file){.fd = -1};
+}
+
+/* ---- what the store is ---- */
+
+static void describe_spec(const rt_labels_spec *s, cJSON *m)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(m, "labels");
+    cJSON *l = cJSON_AddObjectToObject(m, "labels");
+    cJSON_AddNumberToObject(l, "first_row", (double)s->first);
+    cJSON_AddNumberToObject(l, "rows", (double)s->rows);
+    if (s->heads) cJSON_AddItemToObject(l, "heads", rt_heads_to_json(s->head, s->heads));
+    else cJSON_AddNumberToObject(l, "classes", s->classes);
+    cJSON_AddStringToObject(l, "coding", s->topk ? "topk" : "full");
+    if (s->topk) cJSON_AddNumberToObject(l, "topk", s->topk);
+    cJSON_AddStringToObject(l, "type", rt_dtype_name(s->type));
+    cJSON_AddStringToObject(l, "values", !s->topk ? "logits" :
+                            "logits of the k best classes; 'tail' is the logit of each other class that keeps their "
+                            "total probability");
+    cJSON_AddStringToObject(l, "status", "0 not yet, 1 labelled, 3 bad input (NaN or infinity), 5 bad answer");
+    cJSON_AddNumberToObject(l, "block", RT_LABEL_BLOCK);
+}
+
+static void describe_source(const rt_label_file *w, const rt_h5_dataset *d, cJSON *m)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(m, "source");
+    cJSON *s = cJSON_AddObjectToObject(m, "source");
+    cJSON_AddStringToObject(s, "dataset", d->name);
+    cJSON_AddStringToObject(s, "type", rt_dtype_name(d->type));
+    cJSON *shape = cJSON_AddArrayToObject(s, "shape");
+    for (int i = 0; i < d->rank; i++) cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)d->dim[i]));
+    cJSON_AddNumberToObject(s, "span_rows", (double)w->span_rows);
+    cJSON_AddNumberToObject(s, "first_span", (double)w->first_span);
+    cJSON_AddStringToObject(s, "leaves", "XXH3-128 of the rows of each span, from first_span on");
+}
+
+void rt_label_file_describe(const rt_label_file *w, const rt_h5_dataset *source, cJSON *manifest)
+{
+    describe_spec(&w->spec, manifest);
+    describe_source(w, source, manifest);
+}
+
+rt_status rt_label_file_create(rt_label_file *w, rt_output *output, const char *manifest)
+{
+    uint64_t offsets[RT_LABEL_COLUMNS + RT_LABEL_FIXED];
+    rt_h5_item it[RT_LABEL_COLUMNS + RT_LABEL_FIXED] = {{0}};
+    int n = 0, fd;
+    for (int i = 0; i < w->cols; i++) {
+        const char *last = strrchr(w->col[i].name, '/');
+        int one = w->col[i].type == RT_U8 || !strcmp(last, "/tail");
+        it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2,
+                               .dim = {w->spec.rows, w->col[i].width}};
+    }
+    for (int i = 0; i < RT_LABEL_FIXED; i++) it[n + i] = (rt_h5_item){.name = fixed_name[i], .rank = 1, .dim = {1}};
+    it[n + RT_LABEL_CRC].type = it[n + RT_LABEL_HEAD_CRC].type = RT_U32;
+    it[n + RT_LABEL_CRC].dim[0] = w->blocks;
+    it[n + RT_LABEL_STATUS_COUNT].type = it[n + RT_LABEL_CLASS_COUNT].type = RT_U64;
+    it[n + RT_LABEL_STATUS_COUNT].dim[0] = RT_LABEL_STATUSES;
+    it[n + RT_LABEL_CLASS_COUNT].dim[0] = (uint64_t)w->spec.classes;
+    it[n + RT_LABEL_CONFIDENCE].type = RT_F64;
+    it[n + RT_LABEL_LEAVES].type = it[n + RT_LABEL_COMPLETE].type = RT_U8;
+    it[n + RT_LABEL_LEAVES].rank = 2;
+    it[n + RT_LABEL_LEAVES].dim[0] = w->spans;
+    it[n + RT_LABEL_LEAVES].dim[1] = RT_LEAF_BYTES;
+    it[n + RT_LABEL_MANIFEST].name = fixed_name[RT_LABEL_MANIFEST];
+    it[n + RT_LABEL_MANIFEST].type = RT_TEXT;
+    it[n + RT_LABEL_MANIFEST].rank = 0;
+    it[n + RT_LABEL_MANIFEST].element = (uint32_t)strlen(manifest);
+    uint32_t head = rt_crc32c(0, manifest, strlen(manifest));        /* until it is that of all: see check_head */
+    RT_TRY(rt_output_create(output, &fd));
+    RT_TRY(rt_h5_create(fd, w->path, w->spec.heads ? RT_LABEL_FORMAT_HEADS : RT_LABEL_FORMAT, it, n + RT_LABEL_FIXED,
+                        offsets));
+    RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + RT_LABEL_MANIFEST], w->path));
+    RT_TRY(rt_pwrite_all(fd, &head, sizeof head, offsets[n + RT_LABEL_HEAD_CRC], w->path));
+    return rt_output_commit(output);
+}
+
+/* ---- what is there already ---- */
+
+static rt_status damaged(const rt_label_file *w, const char *name)
+{
+    return rt_fail(RT_INPUT, "%s: data set '%s' is missing or damaged; remove the file to label again", w->path, name);
+}
+
+uint64_t rt_label_fixed_bytes(const rt_label_file *w, int which)
+{
+    switch (which) {
+    case RT_LABEL_CRC: return 4 * w->blocks;
+    case RT_LABEL_STATUS_COUNT: return 8 * RT_LABEL_STATUSES;
+    case RT_LABEL_CLASS_COUNT: return 8 * (uint64_t)w->spec.classes;
+    case RT_LABEL_CONFIDENCE: return 8;
+    case RT_LABEL_LEAVES: return RT_LEAF_BYTES * w->spans;
+    case RT_LABEL_HEAD_CRC: return 4;
+    default: return 1;
+    }
+}
+
+rt_status rt_label_file_open(rt_label_file *w, rt_h5_file *f)
+{
+    for (int i = 0; i < w->cols + RT_LABEL_FIXED; i++) {
+        const char *name = i < w->cols ? w->col[i].name : fixed_name[i - w->cols];
+        const rt_h5_dataset *d = rt_h5_find(f, name);
+        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * w->spec.rows :
+                         rt_label_fixed_bytes(w, i - w->cols);
+        uint64_t is = d ? d->element : 0;
+        for (int k = 0; d && k < d->rank; k++) is *= d->dim[k];
+        if (!d || d->refused[0] || d->chunked || d->offset == UINT64_MAX ||
+            (is != bytes && i != w->cols + RT_LABEL_MANIFEST)) return damaged(w, name);
+        if (i < w->cols) w->at[i] = d->offset;
+        else w->fixed[i - w->cols] = d->offset;
+    }
+    do w->fd = open(w->path, O_RDWR | O_CLOEXEC);
+    while (w->fd < 0 && errno == EINTR);
+    return w->fd < 0 ? rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno)) : RT_OK;
+}
+
+/* "avx512": the kernels that computed the answers; NULL: it does not tell, as of answers that no kernel changes. */
+static const char *kernels_of(const cJSON *manifest)
+{
+    const cJSON *teacher = cJSON_GetObjectItemCaseSensitive(manifest, "teacher");
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(teacher, "kernels"));
+}
+
+/* The same teacher, on another device or with other kernels: last digits would differ from block to block. */
+static rt_status same_kernels(const rt_label_file *w, const cJSON *old, const cJSON *mine)
+{
+    const char *then = kernels_of(old), *now = kernels_of(mine);
+    cJSON *a = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(old, "teacher"), 1);
+    cJSON *b = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(mine, "teacher"), 1);
+    cJSON_DeleteItemFromObjectCaseSensitive(a, "kernels");
+    cJSON_DeleteItemFromObjectCaseSensitive(b, "kernels");
+    int differ = then && now && strcmp(then, now) && cJSON_Compare(a, b, 1);
+    cJSON_Delete(a);
+    cJSON_Delete(b);
+    if (!differ) return RT_OK;
+    return rt_fail(RT_USAGE, "%s: holds labels of this teacher that were computed by %s, and this is %s: last digits "
+                   "would differ; use what it was begun with (--kernels, --device, label.precision), give another "
+                   "--out, or --force to replace it", w->path, then, now);
+}
+
+rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON *manifest)
+{
+    static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
+    static const char *const what[] = {"by another teacher", "by a teacher with other classes",
+                                       "by a teacher with other columns",
+                                       "of other data", "of other rows or in another coding"};
+    char *text;
+    cJSON *old, *mine = NULL;
+    if (!rt_h5_find(f, "manifest") || !rt_h5_find(f, "labels/status"))
+        return rt_fail(RT_USAGE, "%s: is there and is no label store; give another --out", w->path);
+    if (!rt_h5_find(f, fixed_name[RT_LABEL_LEAVES]))
+        return rt_fail(RT_USAGE, "%s: is a label store of an older format, which cannot go on; give another --out, or "
+                       "--force to replace it", w->path);
+    RT_TRY(rt_h5_read_all((void **)&text, f, "manifest", RT_JSON_MAX_BYTES));
+    rt_status st = rt_json_parse(&old, text, strlen(text), w->path);
+    free(text);
+    if (st) return st;
+    text = rt_json_text(manifest, 0);                   /* as it would be read back */
+    st = text ? rt_json_parse(&mine, text, strlen(text), w->path) : rt_fail(RT_RUN, "out of memory");
+    free(text);
+    if (!st) st = same_kernels(w, old, mine);
+    for (int i = 0; i < 5 && !st; i++) {
+        const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]);
+        const cJSON *b = cJSON_GetObjectItemCaseSensitive(mine, part[i]);
+        if ((a || b) && !cJSON_Compare(a, b, 1))
+            st = rt_fail(RT_USAGE, "%s: holds labels %s; give another --out, or --force to replace it", w->path,
+                         what[i]);
+    }
+    cJSON_Delete(old);
+    cJSON_Delete(mine);
+    return st;
+}
+
+rt_status rt_label_file_read(const rt_label_file *w, uint64_t b)
+{
+    char *to = w->buffer;
+    for (int i = 0; i < w->cols; i++) {
+        size_t row = rt_label_column_bytes(&w->col[i]), n = row * rt_label_block_rows(&w->spec, b);
+        RT_TRY(rt_pread_all(w->fd, to, n, w->at[i] + b * RT_LABEL_BLOCK * row, w->path));
+        to += n;
+    }
+    return RT_OK;
+}
+
+rt_status rt_label_file_write(const rt_label_file *w, uint64_t b)
+{
+    const char *from = w->buffer;
+    for (int i = 0; i < w->cols; i++) {
+        size_t row = rt_label_column_bytes(&w->col[i]), n = row * rt_label_block_rows(&w->spec, b);
+        RT_TRY(rt_pwrite_all(w->fd, from, n, w->at[i] + b * RT_LABEL_BLOCK * row, w->path));
+        from += n;
+    }
+    return RT_OK;
+}
+
+/* ---- counts and checksums ---- */
+
+double rt_label_file_mean(const rt_label_file *w)
+{
+    uint64_t labelled = w->status_count[RT_LABEL_DONE];
+    double sum = 0;
+    for (uint64_t b = 0; b < w->blocks; b++) sum += w->confidence[b];
+    return labelled ? sum / (double)labelled : 0;
+}
+
+rt_status rt_label_file_get_counts(rt_label_file *w)
+{
+    const struct { int which; void *to; } part[] = {
+        {RT_LABEL_STATUS_COUNT, w->status_count}, {RT_LABEL_CLASS_COUNT, w->class_count},
+        {RT_LABEL_CONFIDENCE, w->confidence}};
+    for (int i = 0; i < 3; i++) {
+        int which = part[i].which;
+        RT_TRY(rt_pread_all(w->fd, part[i].to, rt_label_fixed_bytes(w, which), w->fixed[which], w->path));
+    }
+    w->confidence[0] *= (double)w->status_count[RT_LABEL_DONE];
+    return RT_OK;
+}
+
+rt_status rt_label_file_manifest_crc(const rt_label_file *w, uint32_t *crc)
+{
+    rt_h5_file *f;
+    char *text;
+    RT_TRY(rt_h5_scan(&f, w->path));
+    rt_status st = rt_h5_read_all((void **)&text, f, fixed_name[RT_LABEL_MANIFEST], RT_JSON_MAX_BYTES);
+    rt_h5_close(f);
+    if (st) return st;
+    *crc = rt_crc32c(0, text, strlen(text));
+    free(text);
+    return RT_OK;
+}
+
+rt_status rt_label_file_head_crc(const rt_label_file *w, uint32_t *head)
+{
+    uint64_t leaves = rt_label_fixed_bytes(w, RT_LABEL_LEAVES);
+    rt_leaf *leaf = malloc(leaves);
+    double mean = rt_label_file_mean(w);
+    rt_status st = leaf ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_pread_all(w->fd, leaf, leaves, w->fixed[RT_LABEL_LEAVES], w->path);
+    if (!st) *head = rt_crc32c(*head, leaf, leaves);
+    free(leaf);
+    *head = rt_crc32c(*head, w->status_count, rt_label_fixed_bytes(w, RT_LABEL_STATUS_COUNT));
+    *head = rt_crc32c(*head, w->class_count, rt_label_fixed_bytes(w, RT_LABEL_CLASS_COUNT));
+    *head = rt_crc32c(*head, &mean, rt_label_fixed_bytes(w, RT_LABEL_CONFIDENCE));
+    *head = rt_crc32c(*head, w->crc, rt_label_fixed_bytes(w, RT_LABEL_CRC));
+    return st;
+}
+
+rt_status rt_label_file_put_head(rt_label_file *w)
+{
+    double mean = rt_label_file_mean(w);
+    const struct { int which; const void *data; } part[] = {
+        {RT_LABEL_STATUS_COUNT, w->status_count}, {RT_LABEL_CLASS_COUNT, w->class_count}, {RT_LABEL_CONFIDENCE, &mean},
+        {RT_LABEL_CRC, w->crc}};
+    uint32_t head;
+    RT_TRY(rt_label_file_manifest_crc(w, &head));
+    RT_TRY(rt_label_file_head_crc(w, &head));
+    for (int i = 0; i < 4; i++) {
+        int which = part[i].which;
+        RT_TRY(rt_pwrite_all(w->fd, part[i].data, rt_label_fixed_bytes(w, which), w->fixed[which], w->path));
+    }
+    return rt_pwrite_all(w->fd, &head, sizeof head, w->fixed[RT_LABEL_HEAD_CRC], w->path);
+}
+
