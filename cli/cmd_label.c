@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "teacher/estimate.h"
 #include "teacher/labeler.h"
 
 /* Answers that were made elsewhere: options that make a specification. */
@@ -42,7 +43,9 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     if (!st) st = cli_set_option(a, config, "check", "data.check");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
-    if (!st) st = rt_label(config, &target, a->device, &a->progress, result);
+    rt_status (*job)(cJSON *, const rt_target *, rt_device *, const rt_progress *, cJSON **) =
+        cli_flag(a, "dry-run") ? rt_label_estimate : rt_label;
+    if (!st) st = job(config, &target, a->device, &a->progress, result);
     cJSON_Delete(config);
     return st;
 }
@@ -81,7 +84,22 @@ static const cli_option options[] = {
     {"rows", CLI_VALUE, "A:B", "rows of the source (default: all); the same as data.rows", NULL},
     {"check", CLI_VALUE, "HOW", "known or full; the same as data.check", NULL},
     {"out", CLI_VALUE, "LABELS.h5", "the label store", NULL},
+    {"dry-run", CLI_FLAG, NULL, "tries some rows, tells what all would take, and writes nothing", NULL},
     {"force", CLI_FLAG, NULL, "replace a store made by another teacher or of other data", NULL},
+    {0}};
+
+static const cli_term terms[] = {
+    {"rows_labelled", "with a label; bad_input, bad_answer: rows without one, as they or the answer were not finite"},
+    {"class_counts", "labelled rows by the teacher's best class"},
+    {"summary",
+     "of about a million rows at most, spread evenly ('retort labels summary' looks at all): the histogram "
+     "of confidence in tenths, mean entropy in nats, mean margin, and with data.y agreement with true classes"},
+    {"start_seconds", "until the first row was there; compute_seconds: in the teacher"},
+    {"cost", "label.price_per_hour times the hours"},
+    {"rows_per_second", "of --dry-run: the median of three places, with the least and the most"},
+    {"seconds", "of --dry-run: start_seconds and the rows that are left at the median rate; reading and answering are "
+                "tried, writing comes on top"},
+    {"memory_bytes", "the most that the process had while it tried"},
     {0}};
 
 const cli_command cli_label = {
@@ -95,12 +113,17 @@ const cli_command cli_label = {
         "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble. "
         "'retort help teachers' tells of others than models: programs, answers in files, mixtures.\n\n"
         "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
-        "Data that changed since it was labelled is refused.",
+        "Data that changed since it was labelled is refused.\n\n"
+        "--dry-run reads and asks about rows at three places, and tells rows a second, time, room and cost of the "
+        "whole; a store that is there counts as done so far.",
+    .terms = terms,
     .options = options,
     .keys = cli_label_keys,
-    .examples = "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n"
-                "retort label --teacher teacher.json --data train.h5 --out labels.h5\n"
-                "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
+    .examples =
+        "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n"
+        "retort label --teacher teacher.json --data train.h5 --out labels.h5\n"
+        "retort label --teacher teacher.json --data train.h5 --out labels.h5 --dry-run label.price_per_hour=3.20\n"
+        "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
     .run = run,
     .show = show,
     .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,

@@ -264,6 +264,7 @@ const cli_key cli_label_keys[] = {
     DATA_NAMES,
     DATA_CHECK,
     {"labels.type", "f32", "f16 takes half the room"},
+    {"data.y", "none", "true classes in the source, to compare the labels with in the summary"},
     {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"},
     {"label.bad_rows", "refuse",
      "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
@@ -273,6 +274,7 @@ const cli_key cli_label_keys[] = {
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},
     {"label.precision", PRECISION},
+    {"label.price_per_hour", "0", "of the machine, in any currency; the result tells the cost"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_eval_keys[] = {

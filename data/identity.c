@@ -23,6 +23,7 @@ struct rt_identity {
     unsigned char *state;
     char *key;
     rt_stamp stamp[RT_SOURCE_PARTS];                  /* of each part's file */
+    int writes_nothing;
     int files;                                        /* that differ; leaves of rows from several are not kept */
     rt_identity *part[RT_SOURCE_PARTS];               /* of data sets side by side: each one's */
     int parts;
@@ -120,7 +121,7 @@ static void save(rt_identity *id)
 {
     char message[512];
     rt_stamp now[RT_SOURCE_PARTS];
-    if (!id->fresh || id->files > 1) return;
+    if (!id->fresh || id->files > 1 || id->writes_nothing) return;
     snprintf(message, sizeof message, "%s", rt_error_message());
     rt_leaf *keep = malloc(id->spans * sizeof *keep);
     /* A file that changed meanwhile has other stamps than its leaves. */
@@ -136,6 +137,12 @@ static void save(rt_identity *id)
     }
     free(keep);
     rt_fail(RT_OK, "%s", message);
+}
+
+void rt_identity_write_nothing(rt_identity *id)
+{
+    for (int i = 0; i < id->parts; i++) rt_identity_write_nothing(id->part[i]);
+    id->writes_nothing = 1;
 }
 
 void rt_identity_keep(rt_identity *id)

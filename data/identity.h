@@ -34,6 +34,8 @@ typedef struct rt_identity rt_identity;
 rt_status rt_identity_open(rt_identity **out, rt_source *, rt_check);
 /* Keeps what was hashed, then frees. The message of an error at hand stays. */
 void rt_identity_close(rt_identity *);
+/* From now on nothing is kept for others, of a job that only looks. */
+void rt_identity_write_nothing(rt_identity *);
 /* Keeps what was hashed so far, when it is much: long work calls this now and then. */
 void rt_identity_keep(rt_identity *);
 

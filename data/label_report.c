@@ -48,7 +48,7 @@ static rt_status open_data(job *j)
     j->sources = rt_sources_new();
     j->truth = malloc(RT_LABEL_BLOCK * sizeof *j->truth);
     if (!j->sources || !j->truth) return rt_fail(RT_RUN, "out of memory");
-    RT_TRY(rt_sources_get(j->sources, &where, RT_CHECK_KNOWN, &j->x, &id));
+    RT_TRY(rt_sources_get(j->sources, r->where ? r->where : &where, RT_CHECK_KNOWN, &j->x, &id));
     RT_TRY(rt_labels_check_source(j->l, id, r->pool, r->progress));
     RT_TRY(rt_identity_roots(j->part, id, r->pool, r->progress));
     return rt_targets_open(&j->y, j->x, r->y ? r->y : "y", &j->head->names, RT_MATCH_NAMES);
@@ -162,30 +162,41 @@ static int most_of(const uint64_t *count, int k)
     return best;
 }
 
-static void warn_of(summary *q)
+void rt_label_warn_classes(cJSON *warnings, const rt_head *head, const char *of, const uint64_t *count,
+                           uint64_t labelled, double confidence)
+{
+    int k = head->size, best = most_of(count, k), none = 0, first = -1;
+    char text[400] = "", number[16];
+    if (k < 2 || !labelled) return;
+    for (int c = 0; c < k; c++) {
+        none += !count[c];
+        if (!count[c] && first < 0) first = c;
+    }
+    const char *name = rt_names_at(&head->names, best, number);
+    if (count[best] == labelled && labelled > 1)
+        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for all %" PRIu64 " rows; is the "
+                 "data what the teacher was trained on?", of, name, labelled);
+    else if ((double)count[best] > 0.99 * (double)labelled)
+        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for %.2f %% of the rows", of, name,
+                 100 * (double)count[best] / (double)labelled);
+    else if (none)
+        snprintf(text, sizeof text, "%d of %d classes%s are no row's best, such as '%.100s'", none, k, of,
+                 rt_names_at(&head->names, first, number));
+    if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+    if (!(confidence < 1.2 / k)) return;
+    snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", confidence, 1.0 / k);
+    cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+}
+
+/* What only the logits tell. */
+static void warn_of_logits(summary *q)
 {
     job *j = q->j;
-    int k = j->head->size, best = most_of(q->count, k), constant = q->labelled > 1, none = 0, first = -1;
+    int k = j->head->size, constant = q->labelled > 1;
     double n = (double)q->labelled;
-    char number[16];
     if (k < 2) return;
-    for (int c = 0; c < k; c++) {
-        constant = constant && q->low[c] == q->high[c];
-        if (q->count[c]) continue;
-        none++;
-        if (first < 0) first = c;
-    }
+    for (int c = 0; c < k; c++) constant = constant && q->low[c] == q->high[c];
     if (constant) warn(j, "the logits of all %.0f rows are the same", n);
-    if (q->count[best] == q->labelled && n > 1)
-        warn(j, "the teacher's answer is the class '%.100s' for all rows", rt_names_at(&j->head->names, best, number));
-    else if ((double)q->count[best] > 0.99 * n)
-        warn(j, "the teacher's answer is the class '%.100s' for %.2f %% of the rows",
-             rt_names_at(&j->head->names, best, number), 100 * (double)q->count[best] / n);
-    else if (none)
-        warn(j, "%d of %d classes are no row's best, such as '%.100s'", none, k,
-             rt_names_at(&j->head->names, first, number));
-    if (q->confidence / n < 1.2 / k)
-        warn(j, "the teacher's mean confidence is %.4f, near the %.4f of chance", q->confidence / n, 1.0 / k);
     if (rt_labels_info(j->l)->type == RT_F16 && (double)q->at_limit > 0.01 * n)
         warn(j, "%" PRIu64 " rows have a logit at the limit of f16: label again with labels.type=f32", q->at_limit);
     if ((double)q->certain > 0.5 * n)
@@ -196,25 +207,12 @@ static void warn_of(summary *q)
              "would; are its classes those of the data?", q->agree, q->compared);
 }
 
-static void describe(const summary *q, const uint64_t *status, cJSON *r)
+/* What the rows of q say, beside how many there are of each kind. */
+static void describe(const summary *q, cJSON *confidence, cJSON *r)
 {
     const job *j = q->j;
     double n = (double)q->labelled;
-    char number[16];
-    cJSON_AddStringToObject(r, "labels", j->r->store);
-    cJSON_AddStringToObject(r, "head", j->head->name);
-    cJSON_AddNumberToObject(r, "rows", (double)j->rows.count);
-    cJSON_AddNumberToObject(r, "rows_labelled", n);
-    cJSON_AddNumberToObject(r, "not_yet", (double)status[RT_LABEL_NOT_YET]);
-    cJSON_AddNumberToObject(r, "abstained", (double)status[2]);
-    if (status[RT_LABEL_ABSTAINED]) cJSON_AddNumberToObject(r, "abstained", (double)status[RT_LABEL_ABSTAINED]);
-    cJSON_AddNumberToObject(r, "bad_input", (double)status[RT_LABEL_BAD_INPUT]);
-    cJSON_AddNumberToObject(r, "bad_answer", (double)status[RT_LABEL_BAD_ANSWER]);
-    cJSON *counts = cJSON_AddObjectToObject(r, "class_counts"), *c = cJSON_AddObjectToObject(r, "confidence");
-    for (int i = 0; i < j->head->size; i++)
-        cJSON_AddNumberToObject(counts, rt_names_at(&j->head->names, i, number), (double)q->count[i]);
-    cJSON_AddNumberToObject(c, "mean", q->confidence / n);
-    cJSON *tenths = cJSON_AddArrayToObject(c, "histogram");
+    cJSON *tenths = cJSON_AddArrayToObject(confidence, "histogram");
     for (int i = 0; i < TENTHS; i++) cJSON_AddItemToArray(tenths, cJSON_CreateNumber((double)q->tenth[i]));
     cJSON_AddNumberToObject(r, "entropy_mean", q->entropy / n);
     cJSON_AddNumberToObject(r, "margin_mean", q->margin / n);
@@ -227,34 +225,101 @@ static void describe(const summary *q, const uint64_t *status, cJSON *r)
     rt_json_number(a, "commonest_class", q->compared ? common / (double)q->compared : NAN, "no row has a true class");
 }
 
-static rt_status summarize(job *j, cJSON **result)
+static cJSON *describe_all(const summary *q, const uint64_t *status)
+{
+    const job *j = q->j;
+    char number[16];
+    cJSON *r = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "labels", j->r->store);
+    cJSON_AddStringToObject(r, "head", j->head->name);
+    cJSON_AddNumberToObject(r, "rows", (double)j->rows.count);
+    cJSON_AddNumberToObject(r, "rows_labelled", (double)q->labelled);
+    cJSON_AddNumberToObject(r, "not_yet", (double)status[RT_LABEL_NOT_YET]);
+    cJSON_AddNumberToObject(r, "abstained", (double)status[RT_LABEL_ABSTAINED]);
+    cJSON_AddNumberToObject(r, "bad_input", (double)status[RT_LABEL_BAD_INPUT]);
+    cJSON_AddNumberToObject(r, "bad_answer", (double)status[RT_LABEL_BAD_ANSWER]);
+    cJSON *counts = cJSON_AddObjectToObject(r, "class_counts"), *c = cJSON_AddObjectToObject(r, "confidence");
+    for (int i = 0; i < j->head->size; i++)
+        cJSON_AddNumberToObject(counts, rt_names_at(&j->head->names, i, number), (double)q->count[i]);
+    cJSON_AddNumberToObject(c, "mean", q->confidence / (double)q->labelled);
+    describe(q, c, r);
+    return r;
+}
+
+/* Goes over the job's rows. For free_summary, also after an error. */
+static rt_status look(summary *q, job *j, uint64_t status[RT_LABEL_STATUSES])
 {
     size_t k = (size_t)j->head->size;
+    *q = (summary){.j = j, .count = calloc(2 * k, sizeof *q->count), .low = calloc(2 * k, sizeof *q->low)};
+    if (!q->count || !q->low) return rt_fail(RT_RUN, "out of memory");
+    q->truths = q->count + k;
+    q->high = q->low + k;
+    RT_TRY(rt_label_scan(j->l, j->r->store, &j->rows, status, add_rows, q));
+    return q->labelled ? RT_OK : rt_fail(RT_NOTHING, "%s: none of its rows has a label", j->r->store);
+}
+
+static void free_summary(summary *q)
+{
+    free(q->count);
+    free(q->low);
+}
+
+static rt_status summarize(job *j, cJSON **result)
+{
     uint64_t status[RT_LABEL_STATUSES];
     rt_label_policy *p = NULL;
     cJSON *chosen = NULL;
-    summary q = {.j = j, .count = calloc(2 * k, sizeof *q.count), .low = calloc(2 * k, sizeof *q.low)};
-    rt_status st = q.count && q.low ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    summary q = {0};
+    rt_status st = RT_OK;
     cJSON file = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)j->r->policy};
-    if (!st && j->r->policy) st = rt_label_policy_read(&p, &file, "--policy");
+    if (j->r->policy) st = rt_label_policy_read(&p, &file, "--policy");
     if (!st && p) st = rt_label_policy_apply(p, j->l, j->r->store, &j->rows, &chosen);
+    if (!st) st = look(&q, j, status);
     if (!st) {
-        q.truths = q.count + k;
-        q.high = q.low + k;
-        st = rt_label_scan(j->l, j->r->store, &j->rows, status, add_rows, &q);
-    }
-    if (!st && !q.labelled) st = rt_fail(RT_NOTHING, "%s: none of its rows has a label", j->r->store);
-    if (!st) {
-        *result = cJSON_CreateObject();
-        describe(&q, status, *result);
+        *result = describe_all(&q, status);
         if (chosen) cJSON_AddItemToObject(*result, "policy", cJSON_Duplicate(chosen, 1));
-        warn_of(&q);
+        warn_of_logits(&q);
+        rt_label_warn_classes(j->warnings, j->head, "", q.count, q.labelled, q.confidence / (double)q.labelled);
         add_warnings(j, *result);
     }
     rt_label_policy_free(p);
     cJSON_Delete(chosen);
-    free(q.count);
-    free(q.low);
+    free_summary(&q);
+    return st;
+}
+
+/* Leaves blocks of the store that are spread evenly, so many that they hold about `most` rows. */
+static rt_status thin_out(job *j, uint64_t most)
+{
+    const rt_labels_spec *s = rt_labels_info(j->l);
+    uint64_t blocks = (s->rows + RT_LABEL_BLOCK - 1) / RT_LABEL_BLOCK, few = most / RT_LABEL_BLOCK;
+    if (blocks <= few || !few) return RT_OK;
+    unsigned char *in = calloc(blocks, 1);
+    if (!in) return rt_fail(RT_RUN, "out of memory");
+    for (uint64_t i = 0; i < few; i++) in[(uint64_t)(((double)i + 0.5) * ((double)blocks / (double)few))] = 1;
+    rt_status st = rt_rows_from_blocks(&j->rows, s->first, s->rows, RT_LABEL_BLOCK, in);
+    free(in);
+    return st;
+}
+
+rt_status rt_label_glance(const rt_label_report *r, uint64_t most, cJSON *warnings, cJSON **result)
+{
+    job j;
+    summary q = {0};
+    uint64_t status[RT_LABEL_STATUSES];
+    *result = NULL;
+    rt_status st = open_job(&j, r);
+    if (!st) st = thin_out(&j, most);
+    if (!st) st = look(&q, &j, status);
+    if (!st) {
+        cJSON *o = *result = cJSON_CreateObject();
+        cJSON_AddNumberToObject(o, "rows", (double)q.labelled);
+        describe(&q, cJSON_AddObjectToObject(o, "confidence"), o);
+        warn_of_logits(&q);
+        while (j.warnings->child) cJSON_AddItemToArray(warnings, cJSON_DetachItemFromArray(j.warnings, 0));
+    }
+    free_summary(&q);
+    close_job(&j);
     return st;
 }
 

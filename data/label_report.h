@@ -2,7 +2,9 @@
 #ifndef RT_DATA_LABEL_REPORT_H
 #define RT_DATA_LABEL_REPORT_H
 
+#include "data/heads.h"
 #include "data/json.h"
+#include "data/x_where.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
 
@@ -14,6 +16,7 @@ typedef struct {
     const char *rows;                  /* of the source, "A:B"; NULL: the store's */
     const char *head;                  /* of classes; NULL: the first */
     const char *policy;                /* a file: of the rows that it chooses; NULL: of all. Of a summary alone */
+    const rt_x_where *where;           /* NULL: data and x tell where the rows lie */
     rt_pool *pool;                     /* NULL: alone */
     const rt_progress *progress;       /* may be NULL */
 } rt_label_report;
@@ -28,6 +31,17 @@ rt_status rt_label_verify_report(const rt_label_report *, cJSON **result);
  * classes without a row, confidence near chance, logits that are constant or saturated, agreement no better than the
  * commonest class. RT_NOTHING when no row has a label. */
 rt_status rt_label_summary_report(const rt_label_report *, cJSON **result);
+
+/* The same of about `most` rows, in blocks spread evenly, or of all where they are fewer, without what a store counts
+ * itself: {"rows", "confidence": {"histogram"}, "entropy_mean", "margin_mean", "agreement"}. Warnings are appended to
+ * the list. RT_NOTHING when none of the rows has a label. */
+rt_status rt_label_glance(const rt_label_report *, uint64_t most, cJSON *warnings, cJSON **result);
+
+/* Appends what is right by the rules and most likely wrong all the same: one class for all rows or nearly all, classes
+ * without a row, confidence (NaN: not known) near chance. count (K) adds up to `labelled`; of: words behind "the
+ * teacher's answer", such as " in head 'y'". */
+void rt_label_warn_classes(cJSON *warnings, const rt_head *, const char *of, const uint64_t *count, uint64_t labelled,
+                           double confidence);
 
 /* The temperature T > 0 that makes the mean of -log softmax(z / T)[y] least, over labelled rows with a true class
  * (Guo et al. 2017): in 1 / T that mean is convex, and safeguarded Newton steps find it to 1e-9. {"labels", "head",

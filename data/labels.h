@@ -67,6 +67,9 @@ typedef struct {
     cJSON *notes;                     /* a list that gets what the user must know; may be NULL */
 } rt_labels_job;
 
+/* Bytes of a store's file, to some thousand: its manifest and headers differ a little. */
+double rt_label_store_bytes(const rt_labels_spec *);
+
 /* {"class": rows, ...} in the order of the classes; by head, {"head": {...}, ...}, when they are not one head of
  * classes; for the caller to delete. */
 cJSON *rt_labels_class_counts(const rt_labels_summary *, const rt_head *, int heads);

@@ -59,6 +59,12 @@ size_t rt_label_row_bytes(const rt_labels_spec *s)
     return bytes;
 }
 
+double rt_label_store_bytes(const rt_labels_spec *s)
+{
+    const double headers = 8192;
+    return (double)s->rows * (double)rt_label_row_bytes(s) + 4 * (double)rt_label_blocks(s) + headers;
+}
+
 uint64_t rt_label_blocks(const rt_labels_spec *s) { return s->rows / RT_LABEL_BLOCK + (s->rows % RT_LABEL_BLOCK != 0); }
 
 uint64_t rt_label_block_rows(const rt_labels_spec *s, uint64_t block)

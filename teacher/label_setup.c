@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/row_check.h"
+#include "data/targets.h"
 
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
 {
@@ -65,6 +66,25 @@ static rt_status count_unanswered(rt_labeler *l)
     return st;
 }
 
+const rt_head *rt_labeler_classes(const rt_labeler *l)
+{
+    for (int h = 0; h < l->heads; h++)
+        if (l->head[h].task == RT_TASK_CLASSES) return &l->head[h];
+    return NULL;
+}
+
+/* Whether there are true classes where they are said to be, before any row is labelled. */
+static rt_status try_truth(const rt_labeler *l)
+{
+    const rt_head *head = rt_labeler_classes(l);
+    rt_targets *y;
+    if (!l->set.y[0]) return RT_OK;
+    if (!head) return rt_fail(RT_USAGE, "data.y: is compared with answers of a head of classes, and there is none");
+    RT_TRY(rt_targets_open(&y, l->x, l->set.y, &head->names, l->set.match));
+    rt_targets_close(y);
+    return RT_OK;
+}
+
 rt_status rt_labeler_open(rt_labeler *l)
 {
     const rt_label_settings *s = &l->set;
@@ -77,6 +97,7 @@ rt_status rt_labeler_open(rt_labeler *l)
     RT_TRY(rt_x_where_settle(&l->set.x, NULL, input, rt_teacher_inputs(l->teacher, input, 0)));
     RT_TRY(rt_x_open(&l->x, &s->x));
     RT_TRY(rt_identity_open(&l->identity, l->x, s->check));
+    if (l->only_looks) rt_identity_write_nothing(l->identity);
     rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
                              .device = l->device, .progress = l->progress, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
@@ -96,8 +117,9 @@ rt_status rt_labeler_open(rt_labeler *l)
     if (s->topk && s->topk >= most)
         return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
-    if (s->check == RT_CHECK_FULL)
+    if (s->check == RT_CHECK_FULL && !l->only_looks)
         RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), rt_device_pool(l->device), l->progress));
+    RT_TRY(try_truth(l));
     RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
     return rt_teacher_ready(l->teacher, l->device, 0, NULL, 0);

@@ -1,9 +1,11 @@
 #include "teacher/labeler_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/label_report.h"
 #include "data/provenance.h"
 #include "engine/clock.h"
 #include "engine/version.h"
@@ -157,26 +159,6 @@ static rt_status label_rows(rt_labeler *l)
 
 /* ---- result ---- */
 
-/* What is right by the rules and most likely wrong all the same. */
-static void warn_head(const rt_labeler *l, const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
-{
-    char text[512], number[16], of[RT_HEAD_NAME + 16] = "";
-    const uint64_t *count = s->class_count + head->at;
-    uint64_t labelled = s->status[RT_LABEL_DONE];
-    int best = 0, k = head->size;
-    if (l->spec.heads > 1) snprintf(of, sizeof of, " in head '%s'", head->name);
-    for (int c = 1; c < k; c++) if (count[c] > count[best]) best = c;
-    const char *name = rt_names_at(&head->names, best, number);
-    text[0] = 0;
-    if (k > 1 && labelled > 1 && count[best] == labelled)
-        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for all %llu rows; is the data what "
-                 "the teacher was trained on?", of, name, (unsigned long long)labelled);
-    else if (k > 1 && (double)count[best] > 0.99 * (double)labelled)
-        snprintf(text, sizeof text, "the teacher's answer%s is the class '%.100s' for %.2f %% of the rows", of, name,
-                 100 * (double)count[best] / (double)labelled);
-    if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
-}
-
 /* A label that all rows have, or none. */
 static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *warnings)
 {
@@ -193,19 +175,16 @@ static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *
 static void warn(const rt_labeler *l, const rt_labels_summary *s, cJSON *warnings)
 {
     uint64_t labelled = s->status[RT_LABEL_DONE];
-    int first = -1;
-    char text[120];
+    int first = 1;
     if (!labelled) cJSON_AddItemToArray(warnings, cJSON_CreateString("no row has a label"));
     for (int h = 0; h < l->heads && labelled; h++) {
-        if (l->head[h].task == RT_TASK_CLASSES) warn_head(l, s, &l->head[h], warnings);
-        if (l->head[h].task == RT_TASK_MULTILABEL) warn_labels(s, &l->head[h], warnings);
-        if (l->head[h].task == RT_TASK_CLASSES && first < 0) first = h;
-    }
-    int k = first < 0 ? 1 : l->head[first].size;
-    if (labelled && k > 1 && s->confidence < 1.2 / k) {
-        snprintf(text, sizeof text, "the teacher's mean confidence is %.4f, near the %.4f of chance", s->confidence,
-                 1.0 / k);
-        cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+        const rt_head *head = &l->head[h];
+        char of[RT_HEAD_NAME + 16] = "";
+        if (l->heads > 1) snprintf(of, sizeof of, " in head '%s'", head->name);
+        if (head->task == RT_TASK_CLASSES)
+            rt_label_warn_classes(warnings, head, of, s->class_count + head->at, labelled, first ? s->confidence : NAN);
+        if (head->task == RT_TASK_CLASSES) first = 0;
+        if (head->task == RT_TASK_MULTILABEL) warn_labels(s, head, warnings);
     }
 }
 
@@ -222,19 +201,35 @@ static cJSON *result_of(const rt_labeler *l)
     cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
     cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
     cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, l->head, l->heads));
-    int of_classes = 0;
-    for (int h = 0; h < l->heads; h++) of_classes |= l->head[h].task == RT_TASK_CLASSES;
-    if (of_classes) cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
+    if (rt_labeler_classes(l)) cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
     cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)l->labelled / seconds : 0);
+    if (l->set.price > 0) cJSON_AddNumberToObject(r, "cost", l->set.price * seconds / 3600);
     cJSON_AddStringToObject(r, "teacher_digest", l->digest.hex);
     if (l->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(l->notes, 1));
     warn(l, &s, warnings);
     if (warnings->child) cJSON_AddItemToObject(r, "warnings", warnings);
     else cJSON_Delete(warnings);
     return r;
+}
+
+/* Adds what the logits of the complete store say. */
+static rt_status glance(const rt_labeler *l, cJSON *r)
+{
+    enum { MOST = 1 << 20 };               /* rows: more would make the labelling of a small teacher's last */
+    const rt_head *head = rt_labeler_classes(l);
+    const rt_label_report q = {.store = l->out->path, .data = l->set.y[0] ? l->set.source : NULL, .where = &l->set.x,
+                               .y = l->set.y, .head = head ? head->name : NULL, .pool = rt_device_pool(l->device),
+                               .progress = l->progress};
+    cJSON *warnings = cJSON_DetachItemFromObject(r, "warnings"), *says = NULL;
+    if (!warnings) warnings = cJSON_CreateArray();
+    rt_status st = head ? rt_label_glance(&q, MOST, warnings, &says) : RT_OK;
+    if (says) cJSON_AddItemToObject(r, "summary", says);
+    if (warnings->child) cJSON_AddItemToObject(r, "warnings", warnings);
+    else cJSON_Delete(warnings);
+    return st == RT_NOTHING ? RT_OK : st;
 }
 
 /* Keeps what was labelled, also after an error, whose message stays; of a card that failed it says so. */
@@ -266,6 +261,7 @@ rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const
         st = label_rows(&l);
         if (!st) r = result_of(&l);
         st = end(&l, st);
+        if (!st) st = glance(&l, r);
     }
     if (st) cJSON_Delete(r);
     else *result = r;

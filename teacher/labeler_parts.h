@@ -34,11 +34,14 @@ typedef struct {
     rt_labels_writer *writer;
     rt_labels_spec spec;
     rt_digest digest;                  /* of the teacher */
+    int only_looks;                    /* nothing is written, what is known of the source either */
     cJSON *notes;
     uint64_t labelled;                 /* rows of this run */
     double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
 } rt_labeler;
 
+/* The first of its heads of classes, or NULL. */
+const rt_head *rt_labeler_classes(const rt_labeler *);
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *);
 /* Teacher and rows, with what the store will be made of; for rt_labeler_close, also after an error. RT_NOTHING when
  * there are no rows. */

@@ -85,7 +85,7 @@ static void test_warnings(void **s)
 {
     (void)s;
     check_warning(1, 0, 0.5f, RT_F32, "the logits of all 2600 rows are the same");
-    check_warning(1, 0.5f, 9, RT_F32, "the class 'bee' for all rows");
+    check_warning(1, 0.5f, 9, RT_F32, "the class 'bee' for all 2600 rows");
     check_warning(1, 0.2f, 0, RT_F32, "confidence is 0.2893, near the 0.2500 of chance");
     check_warning(0, 99, 0, RT_F32, "2600 rows have a confidence that rounds to 1");
     check_warning(0, 65504, 0, RT_F16, "2600 rows have a logit at the limit of f16");
