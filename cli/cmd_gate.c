@@ -47,9 +47,10 @@ static rt_status tell_github(const cJSON *verdict)
 
 static rt_status check(const cli_args *a)
 {
-    static const char *const with_init[] = {"baseline", "candidate", "policy", "common", "allow-same", "github"};
+    static const char *const with_init[] = {"baseline", "candidate", "policy", "anchor", "common", "allow-same",
+                                            "github"};
     const char *init = cli_value(a, "init");
-    for (int i = 0; init && i < 6; i++)
+    for (int i = 0; init && i < 7; i++)
         if (cli_value(a, with_init[i]))
             return rt_fail(RT_USAGE, "gate: --%s does not apply to --init, which writes a policy", with_init[i]);
     if (init && !cli_value(a, "out")) return rt_fail(RT_USAGE, "gate: --init needs --out POLICY.json");
@@ -61,7 +62,7 @@ static rt_status check(const cli_args *a)
 
 static rt_status run(cli_args *a, cJSON **result)
 {
-    const char *baseline[MEMBERS], *candidate[MEMBERS], *out = cli_value(a, "out"), *kernels = cli_value(a, "kernels");
+    const char *baseline[MEMBERS], *candidate[MEMBERS], *anchor[MEMBERS], *out = cli_value(a, "out"), *kernels = cli_value(a, "kernels");
     int init = cli_value(a, "init") != NULL, any = a->overrides || cli_value(a, "data") || cli_value(a, "rows");
     RT_TRY(check(a));
     cJSON *config = cJSON_CreateObject();
@@ -80,6 +81,8 @@ static rt_status run(cli_args *a, cJSON **result)
                          .baselines = files_of(a, init ? "init" : "baseline", baseline),
                          .candidate = candidate,
                          .candidates = files_of(a, "candidate", candidate),
+                         .anchor = anchor,
+                         .anchors = files_of(a, "anchor", anchor),
                          .policy = cli_value(a, "policy"),
                          .data = any ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL,
                          .common = cli_flag(a, "common"),
@@ -110,6 +113,7 @@ static void show(const cJSON *result)
 static const cli_option options[] = {
     {"baseline", CLI_LIST, "MODEL.h5", "or predictions ('retort predict'); given more than once: an ensemble", NULL},
     {"candidate", CLI_LIST, "MODEL.h5", "the same", NULL},
+    {"anchor", CLI_LIST, "MODEL.h5", "the same, for limits \"against\": \"anchor\": a version pinned at a release", NULL},
     {"policy", CLI_VALUE, "FILE", "limits, as --init writes them; see below", NULL},
     {"data", CLI_VALUE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
     {"rows", CLI_VALUE, "A:B",

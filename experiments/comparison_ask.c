@@ -40,6 +40,21 @@ static double drop_of(const asking *a, double baseline, double candidate)
     return baseline > 0 ? drop / baseline : NAN;
 }
 
+enum { TAIL = 3 };                     /* resamples beyond an end of the interval, at least */
+
+/* Where so few resamples say nothing of an end as far out: the wider of the widest interval that they do tell, and
+ * the normal one of their standard deviation. */
+static void widen(const asking *a, int n, double acceleration, rt_delta *d)
+{
+    double mean = 0, square = 0, z = rt_normal_quantile(0.5 + a->q->confidence / 2), range[2];
+    for (int i = 0; i < n; i++) mean += a->drop[i] / n;
+    for (int i = 0; i < n; i++) square += (a->drop[i] - mean) * (a->drop[i] - mean) / (n - 1);
+    rt_bca(a->drop, n, d->drop, acceleration, 1 - 2.0 * TAIL / n, range);
+    d->lo = fmin(range[0], d->drop - z * sqrt(square));
+    d->hi = fmax(range[1], d->drop + z * sqrt(square));
+    d->method = "BCa bootstrap of pairs, and beyond what resamples tell the normal interval of their deviation";
+}
+
 /* The interval and the tests from resamples and left-out drops. */
 static void from_resamples(asking *a, rt_delta *d)
 {
@@ -66,13 +81,16 @@ static void from_resamples(asking *a, rt_delta *d)
         return;
     }
     double acceleration = rt_acceleration(a->left, a->lefts), range[2];
-    rt_bca(a->drop, n, d->drop, acceleration, a->q->confidence, range);
     double below = rt_bca_p(a->drop, n, d->drop, acceleration, 0);
-    d->lo = range[0];
-    d->hi = range[1];
+    if ((1 - a->q->confidence) / 2 * n < TAIL) widen(a, n, acceleration, d);
+    else {
+        rt_bca(a->drop, n, d->drop, acceleration, a->q->confidence, range);
+        d->lo = range[0];
+        d->hi = range[1];
+        d->method = "BCa bootstrap of pairs";
+    }
     d->p = fmin(1, 2 * fmin(below, 1 - below));
     d->p_limit = rt_bca_p(a->drop, n, d->drop, acceleration, a->q->limit);
-    d->method = "BCa bootstrap of pairs";
 }
 
 static rt_status room_for_resamples(asking *a)

@@ -47,8 +47,20 @@ rt_status rt_gate_sha256(char out[72], const char *path)
 static rt_status look_at_files(rt_gate_work *w)
 {
     const rt_gate_spec *g = w->spec;
-    RT_TRY(rt_gate_sha256(w->sha256[RT_BASELINE], g->baseline[0]));
-    RT_TRY(rt_gate_sha256(w->sha256[RT_CANDIDATE], g->candidate[0]));
+    if (w->policy.anchored && !g->anchors)
+        return rt_fail(RT_USAGE, "%s: %d limits are held against the anchor, and there is none: give --anchor MODEL.h5, "
+                       "or --registry DIR where 'retort registry anchor' has pinned one", g->policy, w->policy.anchored);
+    if (g->anchors && !w->policy.anchored)
+        return rt_fail(RT_USAGE, "%s: no limit is held against the anchor, which is given: \"against\": \"anchor\" of a "
+                       "limit, or of the policy, does", g->policy);
+    if (w->policy.spending && !g->registry)
+        return rt_fail(RT_USAGE, "%s: spends its alpha over %d releases, and a registry counts them: give --registry DIR",
+                       g->policy, w->policy.releases);
+    for (int i = 0; i < RT_GATE_SIDES; i++) {
+        int count;
+        const char *const *file = rt_gate_files(g, i, &count);
+        if (count) RT_TRY(rt_gate_sha256(w->sha256[i], file[0]));
+    }
     if (!strncmp(w->policy.baseline, "sha256:", 7))
         RT_TRY(rt_policy_check_baseline(&w->policy, g->baseline[0], w->sha256[RT_BASELINE], ""));
     if (!g->allow_same && g->baselines == 1 && g->candidates == 1 &&
@@ -162,10 +174,10 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     cJSON_AddStringToObject(r, "tool", rt_tool());
     cJSON_AddStringToObject(r, "time", date);
     cJSON_AddStringToObject(r, "mode", w->policy.proven ? "proven" : "noninferior");
-    cJSON_AddNumberToObject(r, "confidence", w->policy.confidence);
+    cJSON_AddNumberToObject(r, "confidence", w->confidence);
     cJSON_AddNumberToObject(r, "rows", w->rows);
-    for (int i = 0; i < RT_SIDES; i++) {
-        cJSON_AddItemToObject(r, i ? "candidate" : "baseline", w->sides[i]);
+    for (int i = 0; i < RT_GATE_SIDES; i++) {
+        if (w->sides[i]) cJSON_AddItemToObject(r, rt_gate_side[i], w->sides[i]);
         w->sides[i] = NULL;
     }
     add_counts(r, w);
@@ -221,11 +233,14 @@ static rt_status write_files(rt_result_files *out, const cJSON *verdict)
 
 static rt_status open_out(rt_result_files **out, const rt_gate_spec *g, const rt_target *target)
 {
-    const char *inputs[2 * RT_TEACHER_MODELS + 3] = {NULL};
+    const char *inputs[RT_GATE_SIDES * RT_TEACHER_MODELS + 3] = {NULL};
     int n = 0;
     inputs[n++] = g->policy;
-    for (int i = 0; i < g->baselines && i < RT_TEACHER_MODELS; i++) inputs[n++] = g->baseline[i];
-    for (int i = 0; i < g->candidates && i < RT_TEACHER_MODELS; i++) inputs[n++] = g->candidate[i];
+    for (int s = 0; s < RT_GATE_SIDES; s++) {
+        int count;
+        const char *const *file = rt_gate_files(g, s, &count);
+        for (int i = 0; i < count && i < RT_TEACHER_MODELS; i++) inputs[n++] = file[i];
+    }
     const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->data, "source"));
     if (source) inputs[n++] = source;
     return rt_result_files_open(out, target, inputs, &files);
@@ -235,7 +250,7 @@ static void clean_up(rt_gate_work *w)
 {
     rt_gate_costs_end(w);
     rt_policy_free(&w->policy);
-    for (int i = 0; i < RT_SIDES; i++) cJSON_Delete(w->sides[i]);
+    for (int i = 0; i < RT_GATE_SIDES; i++) cJSON_Delete(w->sides[i]);
     cJSON_Delete(w->notes);
     cJSON_Delete(w->refused);
     cJSON_Delete(w->speed);
@@ -253,12 +268,13 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
     w->notes = cJSON_CreateArray();
     w->refused = cJSON_CreateArray();
     rt_status st = rt_policy_read(&w->policy, g->policy, g->today ? g->today : today()), decided = RT_OK;
+    w->confidence = w->policy.confidence;
     if (!st) st = rt_precision_take(g->device, g->precision, "precision");
     if (!st && target) st = open_out(&out, g, target);
     if (!st) st = look_at_files(w);
     if (!st) st = ask_all(w);
     if (!st) st = rt_gate_costs(w);
-    if (!st) st = rt_verdict_claims(w->found, w->count, w->policy.confidence);
+    if (!st) st = rt_verdict_claims(w->found, w->count, w->confidence);
     if (!st) {
         decided = rt_verdict(&w->policy, w->found, w->count);
         if (decided != RT_GATE && cJSON_GetArraySize(w->refused)) decided = RT_NOTHING;

@@ -4,7 +4,8 @@
  * Verdict ("retort-verdict-1"), the master of every other form:
  *   verdict        "pass", "regression", "undecided", "not measured" or "not comparable"; exit_code, which it ends with
  *   mode, confidence, seed, policy: what was asked for, with defaults. tool, time (UTC), machine, kernels
- *   baseline, candidate: path, name, digests of model, data and rows, sha256 of the file, tool, kernels, rows, alone
+ *   baseline, candidate, anchor (where a limit is held against it): path, name, digests of model, data and rows, sha256
+ *                  of the file, tool, kernels, rows, alone
  *   counts         limits by outcome; a limit with a waiver counts as "waived" in place of what it is
  *   refused        why the sides cannot be compared at all: rows that were seen in training
  *   limits         [{name, metric, bound, limit, outcome; value, lo, hi: what is bounded, in the bad direction, and its
@@ -24,7 +25,10 @@
 typedef struct {
     const char *const *baseline, *const *candidate;        /* files; several models are an ensemble */
     int baselines, candidates;
+    const char *const *anchor;     /* the same, of limits that are held "against" it; where the policy has one */
+    int anchors;
     const char *policy;
+    const char *registry;          /* folder, where decisions on a test set are counted; NULL: they are not */
     cJSON *data;                   /* "data" of 'retort eval'; NULL: both sides are predictions */
     int common, allow_same, all_kernels;
     long today;                    /* rt_days; 0: by the clock */

@@ -8,14 +8,15 @@
 
 enum { MEMBERS = 16 };
 
-typedef struct { const char *baseline[MEMBERS], *candidate[MEMBERS]; rt_gate_spec spec; } settings;
+typedef struct { const char *baseline[MEMBERS], *candidate[MEMBERS], *anchor[MEMBERS]; rt_gate_spec spec; } settings;
 
 static rt_status read_settings(cJSON *config, settings *s)
 {
     rt_cfg c = rt_cfg_begin(config, "");
-    *s = (settings){.spec = {.baseline = s->baseline, .candidate = s->candidate}};
+    *s = (settings){.spec = {.baseline = s->baseline, .candidate = s->candidate, .anchor = s->anchor}};
     s->spec.baselines = rt_cfg_strings(&c, "baseline", s->baseline, MEMBERS);
     s->spec.candidates = rt_cfg_strings(&c, "candidate", s->candidate, MEMBERS);
+    s->spec.anchors = rt_cfg_strings(&c, "anchor", s->anchor, MEMBERS);
     if (!s->spec.baselines) rt_cfg_fail(&c, "baseline", "a model, predictions, or a list of models is required");
     if (!s->spec.candidates) rt_cfg_fail(&c, "candidate", "a model, predictions, or a list of models is required");
     s->spec.policy = rt_cfg_file(&c, "policy", NULL);

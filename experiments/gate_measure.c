@@ -40,25 +40,25 @@ rt_finding *rt_gate_find(rt_gate_work *w, const rt_limit *l, const char *what, c
 
 /* What the limit can tell of changes on these rows. A share's by the flips that were seen (of none, one); a number's by
  * the width of its interval. */
-static void add_power(rt_finding *f, const rt_policy *p)
+static void add_power(rt_finding *f, double confidence)
 {
     double scale = f->limit->bound == RT_MAX_DROP_REL ? fabs(f->baseline) : 1, limit = f->limit->most * scale;
     if (f->limit->bound > RT_MAX_DROP_REL || !(scale > 0) || !f->n) return;
     if (f->shares) {
         double flips = f->b + f->c ? (double)(f->b + f->c) : 1, psi = flips / (double)f->n;
-        f->undecided = rt_power_of_share(f->n, psi, 0, limit, p->confidence).undecided;
-        f->detects = rt_power_detects(f->n, psi, limit, p->confidence, chance) / scale;
+        f->undecided = rt_power_of_share(f->n, psi, 0, limit, confidence).undecided;
+        f->detects = rt_power_detects(f->n, psi, limit, confidence, chance) / scale;
     } else if (f->hi > f->lo) {
-        double error = (f->hi - f->lo) / 2 / rt_normal_quantile(0.5 + p->confidence / 2);
-        f->undecided = rt_power_of_number(error, 0, f->limit->most, p->confidence).undecided;
-        f->detects = rt_power_number_detects(error, f->limit->most, p->confidence, chance);
+        double error = (f->hi - f->lo) / 2 / rt_normal_quantile(0.5 + confidence / 2);
+        f->undecided = rt_power_of_number(error, 0, f->limit->most, confidence).undecided;
+        f->detects = rt_power_number_detects(error, f->limit->most, confidence, chance);
     }
 }
 
 /* Where the seam has none: by the width of the interval and the normal distribution. */
-static double p_of(const rt_finding *f, const rt_policy *p)
+static double p_of(const rt_finding *f, double confidence)
 {
-    double error = (f->hi - f->lo) / 2 / rt_normal_quantile(0.5 + p->confidence / 2), away = f->value - f->limit->most;
+    double error = (f->hi - f->lo) / 2 / rt_normal_quantile(0.5 + confidence / 2), away = f->value - f->limit->most;
     if (f->limit->bound == RT_MIN) away = -away;
     return error > 0 ? rt_normal_cdf(-away / error) : away > 0 ? 0 : 1;
 }
@@ -82,7 +82,7 @@ static rt_status ask(rt_gate_work *w, const rt_limit *l, rt_question *q, const c
         w->count--;
         return RT_OK;
     }
-    q->confidence = w->policy.confidence;
+    q->confidence = w->confidence;
     q->seed = w->policy.seed;
     q->min_rows = l->min_rows;
     q->relative = l->bound == RT_MAX_DROP_REL;
@@ -103,9 +103,9 @@ static rt_status ask(rt_gate_work *w, const rt_limit *l, rt_question *q, const c
     f->value = q->metric->of == RT_OF_PAIR ? d.candidate : d.drop;
     f->lo = d.lo;
     f->hi = d.hi;
-    f->p = isfinite(d.p_limit) && q->metric->of != RT_OF_PAIR ? d.p_limit : p_of(f, &w->policy);
+    f->p = isfinite(d.p_limit) && q->metric->of != RT_OF_PAIR ? d.p_limit : p_of(f, w->confidence);
     f->outcome = l->bound == RT_MIN ? rt_decide(-d.hi, -d.lo, -l->most) : rt_decide(d.lo, d.hi, l->most);
-    add_power(f, &w->policy);
+    add_power(f, w->confidence);
     return rt_check_stop();
 }
 
@@ -189,14 +189,13 @@ static void add_text(cJSON *j, const char *key, const char *text)
     else cJSON_AddNullToObject(j, key);
 }
 
-static cJSON *describe_side(const rt_gate_work *w, int side)
+static cJSON *describe_side(const rt_side_info *s, const char *sha256)
 {
-    const rt_side_info *s = rt_comparison_side(w->comparison, side);
     cJSON *j = cJSON_CreateObject();
     add_text(j, "name", s->name);
     add_text(j, "path", s->path);
     add_text(j, "model", s->model);
-    cJSON_AddStringToObject(j, "sha256", w->sha256[side] + 7);
+    cJSON_AddStringToObject(j, "sha256", sha256 + 7);
     add_text(j, "data", s->data);
     add_text(j, "rows_digest", s->rows);
     add_text(j, "kernels", s->kernels);
@@ -209,6 +208,26 @@ static cJSON *describe_side(const rt_gate_work *w, int side)
     return j;
 }
 
+const char *const rt_gate_side[RT_GATE_SIDES] = {"baseline", "candidate", "anchor"};
+
+const char *const *rt_gate_files(const rt_gate_spec *g, int side, int *count)
+{
+    *count = side == RT_BASELINE ? g->baselines : side == RT_CANDIDATE ? g->candidates : g->anchors;
+    return side == RT_BASELINE ? g->baseline : side == RT_CANDIDATE ? g->candidate : g->anchor;
+}
+
+/* What is told of rows that a side has seen. */
+static void tell_of_training(rt_gate_work *w, const rt_side_info *s)
+{
+    if (s->seen > 0)
+        rt_eval_note(w->refused,
+                     "%s was trained or chosen on %.0f of these %.0f rows: its figures say nothing about new data",
+                     s->path, s->seen, w->rows);
+    else if (isnan(s->seen))
+        rt_eval_note(w->notes,
+                     "%s does not say what it was trained on: whether it has seen these rows is not known.", s->path);
+}
+
 /* What only a look at both sides tells: the baseline is the policy's, the models differ, nothing was learnt from these
  * rows. */
 static rt_status look_at_sides(rt_gate_work *w)
@@ -217,8 +236,7 @@ static rt_status look_at_sides(rt_gate_work *w)
     char digest[48];
     for (int i = 0; i < RT_SIDES; i++) {
         s[i] = rt_comparison_side(w->comparison, i);
-        cJSON_Delete(w->sides[i]);
-        w->sides[i] = describe_side(w, i);
+        w->sides[i] = describe_side(s[i], w->sha256[i]);
     }
     w->rows = (double)rt_comparison_rows(w->comparison);
     snprintf(digest, sizeof digest, "xxh128:%s", s[RT_BASELINE]->model);
@@ -228,37 +246,53 @@ static rt_status look_at_sides(rt_gate_work *w)
                        "%s and %s are the same model (digest %s): nothing is compared; --allow-same compares "
                        "it with itself",
                        s[RT_BASELINE]->path, s[RT_CANDIDATE]->path, s[RT_BASELINE]->model);
-    for (int i = 0; i < RT_SIDES; i++) {
-        if (s[i]->seen > 0)
-            rt_eval_note(w->refused,
-                         "%s was trained or chosen on %.0f of these %.0f rows: its figures say nothing about "
-                         "new data",
-                         s[i]->path, s[i]->seen, w->rows);
-        else if (isnan(s[i]->seen))
-            rt_eval_note(w->notes,
-                         "%s does not say what it was trained on: whether it has seen these rows is not known.",
-                         s[i]->path);
-    }
+    for (int i = 0; i < RT_SIDES; i++) tell_of_training(w, s[i]);
     return RT_OK;
+}
+
+/* The anchor may be either side: the first version after it has it as its baseline, and it is a candidate again where a
+ * release is taken back. */
+static void look_at_anchor(rt_gate_work *w)
+{
+    const rt_side_info *s = rt_comparison_side(w->comparison, RT_BASELINE);
+    w->sides[RT_ANCHOR] = describe_side(s, w->sha256[RT_ANCHOR]);
+    for (int i = 0; i < RT_SIDES; i++) {
+        const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "model"));
+        if (!model || strcmp(model, s->model)) continue;
+        rt_eval_note(w->notes, "the anchor is the %s (digest %.8s)", rt_gate_side[i], s->model);
+        return;
+    }
+    tell_of_training(w, s);
+}
+
+/* Of the limits that are held against this side. */
+static rt_status compare(rt_gate_work *w, int with, const char *kernels)
+{
+    cJSON *data = w->spec->data ? data_with_slices(w) : NULL;
+    int first = !w->sides[with], count[RT_SIDES];
+    const char *const *file[RT_SIDES] = {rt_gate_files(w->spec, with, &count[0]),
+                                         rt_gate_files(w->spec, RT_CANDIDATE, &count[1])};
+    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(file[0], count[0]), rt_teacher_of_files(file[1], count[1])};
+    rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .data = data,
+                               .common = w->spec->common, .device = w->spec->device, .progress = w->spec->progress,
+                               .notes = first && with != RT_ANCHOR ? w->notes : NULL};
+    rt_status st = rt_comparison_open(&w->comparison, &spec);
+    if (!st && first && with != RT_ANCHOR) st = look_at_sides(w);
+    else if (!st && first) look_at_anchor(w);
+    for (int i = 0; i < w->policy.limits && !st; i++) {
+        const rt_limit *l = &w->policy.limit[i];
+        if (!l->cost && l->anchor == (with == RT_ANCHOR)) st = ask_limit(w, l, kernels);
+    }
+    rt_comparison_close(w->comparison);
+    w->comparison = NULL;
+    cJSON_Delete(data);
+    return st && with == RT_ANCHOR ? rt_fail_in(st, "against the anchor") : st;
 }
 
 rt_status rt_gate_answers(rt_gate_work *w, const char *kernels)
 {
-    cJSON *data = w->spec->data ? data_with_slices(w) : NULL;
-    int first = !w->sides[RT_BASELINE];
-    rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(w->spec->baseline, w->spec->baselines),
-                                      rt_teacher_of_files(w->spec->candidate, w->spec->candidates)};
-    rt_comparison_spec spec = {.side = {&side[RT_BASELINE], &side[RT_CANDIDATE]}, .data = data,
-                               .common = w->spec->common, .device = w->spec->device, .progress = w->spec->progress,
-                               .notes = first ? w->notes : NULL};
-    rt_status st = rt_comparison_open(&w->comparison, &spec);
-    if (!st && first) st = look_at_sides(w);
-    for (int i = 0; i < w->policy.limits && !st; i++)
-        if (!w->policy.limit[i].cost) st = ask_limit(w, &w->policy.limit[i], kernels);
-    rt_comparison_close(w->comparison);
-    w->comparison = NULL;
-    cJSON_Delete(data);
-    return st;
+    RT_TRY(compare(w, RT_BASELINE, kernels));
+    return w->policy.anchored ? compare(w, RT_ANCHOR, kernels) : RT_OK;
 }
 
 /* ---- costs ---- */
@@ -276,7 +310,7 @@ static double size_of(const rt_teacher *t, rt_cost_size what)
 
 static void bound_size(const rt_gate_work *w, rt_finding *f)
 {
-    f->baseline = size_of(w->teacher[RT_BASELINE], f->limit->cost->size);
+    f->baseline = size_of(w->teacher[f->limit->anchor ? RT_ANCHOR : RT_BASELINE], f->limit->cost->size);
     f->candidate = size_of(w->teacher[RT_CANDIDATE], f->limit->cost->size);
     f->value = f->limit->bound == RT_MAX_RATIO ? f->candidate / f->baseline : f->candidate;
     f->lo = f->hi = f->value;
@@ -284,14 +318,16 @@ static void bound_size(const rt_gate_work *w, rt_finding *f)
     if (isfinite(f->value)) f->outcome = rt_decide(f->lo, f->hi, f->limit->most);
     else {
         f->outcome = RT_NOT_MEASURED;
-        snprintf(f->reason, sizeof f->reason, "the baseline has none, and there is no ratio");
+        snprintf(f->reason, sizeof f->reason, "the %s has none, and there is no ratio",
+                 rt_gate_side[f->limit->anchor ? RT_ANCHOR : RT_BASELINE]);
     }
 }
 
 static void bound_speed(const rt_gate_work *w, rt_finding *f)
 {
     const rt_cost_metric *m = f->limit->cost;
-    rt_speed_figure s = rt_speed_compare(&w->timing, m->scenario, m->quantile, 0, 1, w->policy.confidence);
+    rt_speed_figure s = rt_speed_compare(&w->timing, m->scenario, m->quantile, f->limit->anchor ? RT_ANCHOR : 0, 1,
+                                         w->policy.confidence);
     int ratio = f->limit->bound == RT_MAX_RATIO;
     f->baseline = s.baseline;
     f->candidate = s.candidate;
@@ -320,7 +356,7 @@ static rt_status measure(rt_gate_work *w)
     s->samples = w->policy.samples;
     s->rounds = w->policy.rounds;
     s->most = w->policy.seconds;
-    s->seconds = w->policy.seconds / 9;            /* three subjects: a third of the time in all */
+    s->seconds = w->policy.seconds / (w->teacher[RT_ANCHOR] ? 12 : 9);     /* a third of the time in all: A is there twice */
     s->bounded = 1;
     s->seed = w->policy.seed;
     s->x = w->data.x;
@@ -328,16 +364,17 @@ static rt_status measure(rt_gate_work *w)
     s->device = w->spec->device;
     s->progress = w->spec->progress;
     s->notes = w->notes;
-    for (int i = 0; i < RT_SIDES; i++)
-        s->subject[s->count++] = (rt_speed_subject){.name = i ? "candidate" : "baseline", .teacher = w->teacher[i]};
+    for (int i = 0; i < RT_GATE_SIDES && w->teacher[i]; i++)
+        s->subject[s->count++] = (rt_speed_subject){.name = rt_gate_side[i], .teacher = w->teacher[i]};
     RT_TRY(rt_speed_measure(s));
     cJSON *j = w->speed = cJSON_CreateObject();
     rt_speed_describe_all(j, s);
-    RT_TRY(rt_speed_describe(cJSON_AddObjectToObject(j, "baseline"), s, 0));
-    return rt_speed_describe(cJSON_AddObjectToObject(j, "candidate"), s, 1);
+    for (int i = 0; i < RT_GATE_SIDES && w->teacher[i]; i++)
+        RT_TRY(rt_speed_describe(cJSON_AddObjectToObject(j, rt_gate_side[i]), s, i));
+    return RT_OK;
 }
 
-static rt_status open_models(rt_gate_work *w)
+static rt_status open_models(rt_gate_work *w, int sides)
 {
     const rt_gate_spec *g = w->spec;
     const char *input[RT_SOURCE_PARTS];
@@ -346,15 +383,16 @@ static rt_status open_models(rt_gate_work *w)
     rt_cfg c = rt_cfg_begin(w->data_json, "data");
     rt_eval_data_read(&c, &w->data);
     RT_TRY(c.status);
-    for (int i = 0; i < RT_SIDES; i++) {
-        RT_TRY(rt_teacher_open(&w->teacher[i], i ? g->candidate : g->baseline, i ? g->candidates : g->baselines,
-                               &w->data.where));
+    for (int i = 0; i < sides; i++) {
+        int count;
+        const char *const *file = rt_gate_files(g, i, &count);
+        RT_TRY(rt_teacher_open(&w->teacher[i], file, count, &w->data.where));
         inputs = rt_teacher_inputs(w->teacher[i], input, inputs);
     }
     RT_TRY(rt_eval_data_open(&w->data, w->data_json, input, inputs, g->device, g->progress));
     rt_teacher_binding to = {.source = w->data.x, .id = w->data.identity, .match = w->data.match, .device = g->device,
                              .progress = g->progress};
-    for (int i = 0; i < RT_SIDES; i++) {
+    for (int i = 0; i < sides; i++) {
         RT_TRY(rt_teacher_bind(w->teacher[i], &to));
         RT_TRY(rt_teacher_ready(w->teacher[i], g->device, 1, NULL, 0));
     }
@@ -363,19 +401,23 @@ static rt_status open_models(rt_gate_work *w)
 
 rt_status rt_gate_costs(rt_gate_work *w)
 {
-    int any = 0, stored = 0;
-    for (int i = 0; i < w->policy.limits; i++) any |= w->policy.limit[i].cost != NULL;
+    int any = 0, anchored = 0, stored[RT_GATE_SIDES] = {0};
+    for (int i = 0; i < w->policy.limits; i++) {
+        any |= w->policy.limit[i].cost != NULL;
+        anchored |= w->policy.limit[i].cost && w->policy.limit[i].anchor;
+    }
     if (!any) return RT_OK;
-    for (int i = 0; i < RT_SIDES; i++)
-        if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "stored"))) stored = 1;
-    if (!stored) RT_TRY(open_models(w));
-    if (!stored && w->policy.scenarios) RT_TRY(measure(w));
+    for (int i = 0; i < RT_GATE_SIDES; i++)
+        stored[i] = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "stored"));
+    int either = stored[RT_BASELINE] || stored[RT_CANDIDATE];
+    if (!either) RT_TRY(open_models(w, anchored && !stored[RT_ANCHOR] ? RT_GATE_SIDES : RT_SIDES));
+    if (!either && w->policy.scenarios) RT_TRY(measure(w));
     for (int i = 0; i < w->policy.limits; i++) {
         const rt_limit *l = &w->policy.limit[i];
         if (!l->cost) continue;
         rt_finding *f = rt_gate_find(w, l, NULL, "");
         if (!f) return RT_RUN;
-        if (stored) {
+        if (either || (l->anchor && stored[RT_ANCHOR])) {
             f->outcome = RT_NOT_MEASURED;
             snprintf(f->reason, sizeof f->reason,
                      "a file of predictions has no size and no speed of its model: give the "
@@ -389,7 +431,7 @@ rt_status rt_gate_costs(rt_gate_work *w)
 void rt_gate_costs_end(rt_gate_work *w)
 {
     rt_speed_free(&w->timing);
-    for (int i = 0; i < RT_SIDES; i++) rt_teacher_close(w->teacher[i]);
+    for (int i = 0; i < RT_GATE_SIDES; i++) rt_teacher_close(w->teacher[i]);
     rt_eval_data_close(&w->data);
     cJSON_Delete(w->data_json);
 }

@@ -118,6 +118,17 @@ static void put_side(rt_string *t, const cJSON *v, const char *side, void (*put)
     rt_put(t, " (%.8s)", text_of(s, "sha256"));
 }
 
+/* "v2 (...) against v1 (...) and the anchor v0 (...)" */
+static void put_sides(rt_string *t, const cJSON *v, void (*put)(rt_string *, const char *))
+{
+    put_side(t, v, "candidate", put);
+    rt_put(t, " against ");
+    put_side(t, v, "baseline", put);
+    if (!rt_member(v, "anchor")) return;
+    rt_put(t, " and the anchor ");
+    put_side(t, v, "anchor", put);
+}
+
 static void put_upper(rt_string *t, const char *word)
 {
     for (; *word; word++) rt_put(t, "%c", *word >= 'a' && *word <= 'z' ? *word - 'a' + 'A' : *word);
@@ -164,9 +175,7 @@ char *rt_gate_screen(const cJSON *v)
     int left = LINES, hidden = 0;
     put_upper(&t, text_of(v, "verdict"));
     rt_put(&t, ": ");
-    put_side(&t, v, "candidate", rt_put_plain);
-    rt_put(&t, " against ");
-    put_side(&t, v, "baseline", rt_put_plain);
+    put_sides(&t, v, rt_put_plain);
     rt_put(&t, "\n%.0f rows, %.4g %%, %s: ", rt_number(v, "rows"), 100 * rt_number(v, "confidence"),
            text_of(v, "mode"));
     put_counts(&t, v);
@@ -255,9 +264,7 @@ char *rt_gate_markdown(const cJSON *v)
     rt_put(&t, "<!-- retort-gate -->\n## ");
     put_upper(&t, text_of(v, "verdict"));
     rt_put(&t, ": ");
-    put_side(&t, v, "candidate", rt_put_markdown);
-    rt_put(&t, " against ");
-    put_side(&t, v, "baseline", rt_put_markdown);
+    put_sides(&t, v, rt_put_markdown);
     rt_put(&t, "\n\n%.0f rows, %.4g %%, %s: ", rt_number(v, "rows"), 100 * rt_number(v, "confidence"),
            text_of(v, "mode"));
     put_counts(&t, v);

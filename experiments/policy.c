@@ -8,6 +8,7 @@
 #include "engine/text.h"
 
 const char *const rt_bound_name[RT_BOUNDS] = {"max_drop", "max_drop_rel", "max", "min", "max_ratio", "max_us"};
+static const char *const against_name[] = {"baseline", "anchor", NULL};
 
 const rt_cost_metric rt_cost_metrics[RT_COST_METRICS] = {
     {"latency_p50", RT_TIMED, RT_SINGLE_STREAM, RT_P50, "SingleStream: a row a call on one thread, median"},
@@ -122,10 +123,11 @@ static void read_bound(rt_cfg *c, rt_limit *l, const rt_paired_metric *m)
 
 /* ---- limits ---- */
 
-static void name_limit(rt_cfg *c, rt_limit *l, const char *slice)
+static void name_limit(rt_cfg *c, rt_limit *l)
 {
-    int n = snprintf(l->name, sizeof l->name, "%s%s%s%s%s%s%s", l->metric, *l->head ? " head=" : "", l->head,
-                     *l->class ? " class=" : "", l->class, *slice ? " slice=" : "", slice);
+    int n = snprintf(l->name, sizeof l->name, "%s%s%s%s%s%s%s%s%s%s", l->metric, l->anchor ? " against=anchor" : "",
+                     *l->head ? " head=" : "", l->head, *l->class ? " class=" : "", l->class,
+                     *l->column ? " slice=" : "", l->column, *l->column ? "=" : "", l->value);
     if (n >= (int)sizeof l->name) rt_cfg_fail(c, "metric", "the limit's name is longer than 255 bytes");
 }
 
@@ -142,10 +144,20 @@ static void read_slice(rt_cfg *c, rt_limit *l, const char *slice)
     l->value = eq + 1;
 }
 
-static rt_status read_limit(cJSON *j, int index, rt_limit *l)
+/* Whether the limit is held against the anchor too; by_default: where it does not say so. What is of the candidate
+ * alone, as its microseconds, has no other side. */
+static void read_against(rt_cfg *c, rt_limit *l, int by_default)
+{
+    int one_side = l->cost && (l->bound == RT_MAX || l->bound == RT_MAX_US);
+    l->anchor = rt_cfg_choice(c, "against", against_name, !one_side && by_default);
+    if (one_side && l->anchor) rt_cfg_fail(c, "against", "does not apply to a bound of the candidate alone");
+}
+
+/* Under the name that it has against the baseline; l->anchor: it is held against the anchor too. */
+static rt_status read_limit(cJSON *j, int index, rt_limit *l, int anchor)
 {
     char at[32];
-    snprintf(at, sizeof at, "limits[%d]", index);
+    snprintf(at, sizeof at, "limits[%d]", l->index = index);
     rt_cfg c = rt_cfg_begin(j, at);
     l->metric = rt_cfg_string(&c, "metric", NULL);
     l->head = rt_cfg_string(&c, "head", "");
@@ -173,11 +185,47 @@ static rt_status read_limit(cJSON *j, int index, rt_limit *l)
     l->each = strcmp(l->class, "*") == 0 || strcmp(l->value, "*") == 0;
     RT_TRY(c.status);
     read_bound(&c, l, m);
-    name_limit(&c, l, slice);
+    read_against(&c, l, anchor);
+    int both = l->anchor;
+    name_limit(&c, l);             /* the longer name fits, too */
+    l->anchor = 0;
+    name_limit(&c, l);
+    l->anchor = both;
     return rt_cfg_end(&c);
 }
 
-static rt_status read_limits(rt_cfg *c, rt_policy *p)
+static int same_limit(const rt_limit *a, const rt_limit *b) { return a->bound == b->bound && !strcmp(a->name, b->name); }
+
+/* Adds it as held against one side. */
+static rt_status add_limit(rt_policy *p, const rt_limit *l, int anchor)
+{
+    rt_limit *to = &p->limit[p->limits];
+    rt_cfg c = {0};
+    *to = *l;
+    to->anchor = anchor;
+    name_limit(&c, to);
+    for (int i = 0; i < p->limits; i++)
+        if (same_limit(&p->limit[i], to))
+            return rt_fail(RT_USAGE, "limits[%d]: '%s' has a %s already, in limits[%d]", to->index, to->name,
+                           rt_bound_name[to->bound], p->limit[i].index);
+    p->limits++;
+    p->anchored += anchor;
+    return RT_OK;
+}
+
+/* What is held against both sides is two limits, unless another one says what holds against the baseline. */
+static rt_status add_limits(rt_policy *p, const rt_limit *read, int n)
+{
+    for (int i = 0; i < n; i++) {
+        int own = 0;
+        for (int k = 0; k < n && read[i].anchor; k++) own |= !read[k].anchor && same_limit(&read[k], &read[i]);
+        if (!own) RT_TRY(add_limit(p, &read[i], 0));
+        if (read[i].anchor) RT_TRY(add_limit(p, &read[i], 1));
+    }
+    return RT_OK;
+}
+
+static rt_status read_limits(rt_cfg *c, rt_policy *p, int anchor)
 {
     cJSON *list = rt_cfg_array(c, "limits");
     int n = cJSON_GetArraySize(list);
@@ -187,18 +235,17 @@ static rt_status read_limits(rt_cfg *c, rt_policy *p)
         rt_cfg_fail(c, "limits", "there are none, and nothing could fail: at least one limit is expected");
     if (n > RT_POLICY_LIMITS) rt_cfg_fail(c, "limits", "at most 256 are taken");
     RT_TRY(c->status);
-    p->limit = calloc((size_t)n, sizeof *p->limit);
-    if (!p->limit) return rt_fail(RT_RUN, "out of memory");
-    for (cJSON *j = list->child; j; j = j->next, p->limits++) {
-        rt_limit *l = &p->limit[p->limits];
-        RT_TRY(read_limit(j, p->limits, l));
-        if (l->cost && l->cost->size == RT_TIMED) p->scenarios |= 1u << l->cost->scenario;
-        for (int i = 0; i < p->limits; i++)
-            if (!strcmp(p->limit[i].name, l->name) && p->limit[i].bound == l->bound)
-                return rt_fail(RT_USAGE, "limits[%d]: '%s' has a %s already, in limits[%d]", p->limits, l->name,
-                               rt_bound_name[l->bound], i);
+    rt_limit *read = calloc((size_t)n, sizeof *read);
+    p->limit = calloc(2 * (size_t)n, sizeof *p->limit);
+    rt_status st = p->limit && read ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    int i = 0;
+    for (cJSON *j = list->child; j && !st; j = j->next, i++) {
+        st = read_limit(j, i, &read[i], anchor);
+        if (!st && read[i].cost && read[i].cost->size == RT_TIMED) p->scenarios |= 1u << read[i].cost->scenario;
     }
-    return RT_OK;
+    if (!st) st = add_limits(p, read, n);
+    free(read);
+    return st;
 }
 
 /* ---- waivers ---- */
@@ -225,7 +272,7 @@ static rt_status read_waivers(rt_cfg *c, rt_policy *p, long today)
     for (cJSON *j = n ? list->child : NULL; j; j = j->next) {
         char at[32], text[320];
         rt_waiver *w = &p->waiver[p->waivers];
-        const char *names[RT_POLICY_LIMITS];
+        const char *names[2 * RT_POLICY_LIMITS];
         int found = 0;
         snprintf(at, sizeof at, "waivers[%d]", p->waivers++);
         rt_cfg e = rt_cfg_begin(j, at);
@@ -284,6 +331,11 @@ static rt_status read_policy(rt_policy *p, long today)
     p->seed = rt_cfg_u64(&c, "seed", 1);
     p->baseline = rt_cfg_string(&c, "baseline", "");
     p->head = rt_cfg_string(&c, "head", "");
+    int anchor = rt_cfg_choice(&c, "against", against_name, 0);
+    p->spending = (rt_spending)rt_cfg_choice(&c, "spending", rt_spending_name, RT_SPEND_NONE);
+    p->releases = rt_cfg_int(&c, "releases", 0, 0, RT_POLICY_RELEASES);
+    if (!c.status && p->spending && !p->releases)
+        rt_cfg_fail(&c, "releases", "is missing: alpha is spent over a number of releases, 1 to 1000");
     if (!c.status && *p->baseline && !is_digest(p->baseline, "sha256:", 64) && !is_digest(p->baseline, "xxh128:", 32))
         rt_cfg_fail(&c, "baseline", "\"sha256:\" and 64 digits of hex, or \"xxh128:\" and 32, are expected");
     rt_cfg s = rt_cfg_object(&c, "speed");
@@ -292,7 +344,7 @@ static rt_status read_policy(rt_policy *p, long today)
     p->samples = rt_cfg_int(&s, "samples", 8000, 64, 10000000);
     rt_cfg_join(&c, &s);
     RT_TRY(c.status);
-    RT_TRY(read_limits(&c, p));
+    RT_TRY(read_limits(&c, p, anchor));
     RT_TRY(read_waivers(&c, p, today));
     return rt_cfg_end(&c);
 }

@@ -2,22 +2,32 @@
  *
  * {"format": "retort-policy-1", "mode": "noninferior" | "proven", "confidence": 0.95, "seed": 1,
  *  "baseline": "sha256:..." or "xxh128:..." (of the file given as baseline; of the model, as retort calls it), "head",
- *  "limits": [{"metric", "head", "class", "slice": "COLUMN=VALUE", "min_rows", "note", and one bound}, ...],
+ *  "against": "baseline" | "anchor", "spending": "none" | "obrien_fleming" | "pocock", "releases": 12,
+ *  "limits": [{"metric", "head", "class", "slice": "COLUMN=VALUE", "against", "min_rows", "note", and one bound}, ...],
  *  "waivers": [{"limit": a limit's name, "until": "YYYY-MM-DD", "reason"}, ...],
  *  "speed": {"seconds": 60, "rounds": 40, "samples": 8000}}
  *
  * Bounds: max_drop and max_drop_rel of metrics of each side (a drop is baseline minus candidate in the bad direction;
  * max_drop_rel divides it by the baseline's value); max or min of metrics of the pair; max_ratio of costs (candidate
  * over baseline, of a rate baseline over candidate), max_us of latencies, max of sizes. A class or slice value "*" is
- * one limit for each that has none of its own. A limit's name is its metric, then head=, class= and slice= as far as it
- * has them: "recall class=6". */
+ * one limit for each that has none of its own. A limit's name is its metric, then against=, head=, class= and slice= as
+ * far as it has them: "recall class=6".
+ *
+ * "against": "anchor" of a limit (or of the policy: of every limit with two sides that says nothing else) holds it
+ * against the anchor too, a version that was pinned at a release, under the name "accuracy against=anchor"; so that
+ * small drops, each of them allowed, cannot add up. A limit of the same name and bound without "against" takes the
+ * baseline's place, and may be another number.
+ *
+ * "spending" divides 1 - confidence over so many "releases", decisions on the same test set
+ * (experiments/spending.h); "none" with "releases" warns when they are over. */
 #ifndef RT_EXPERIMENTS_POLICY_H
 #define RT_EXPERIMENTS_POLICY_H
 
 #include "experiments/comparison.h"
 #include "experiments/speed.h"
+#include "experiments/spending.h"
 
-enum { RT_LIMIT_NAME = 256, RT_POLICY_LIMITS = 256 };
+enum { RT_LIMIT_NAME = 256, RT_POLICY_LIMITS = 256, RT_POLICY_RELEASES = 1000 };
 
 typedef enum { RT_MAX_DROP, RT_MAX_DROP_REL, RT_MAX, RT_MIN, RT_MAX_RATIO, RT_MAX_US, RT_BOUNDS } rt_bound;
 extern const char *const rt_bound_name[RT_BOUNDS];
@@ -44,6 +54,8 @@ typedef struct {
     double most;                       /* of RT_MIN: least */
     uint64_t min_rows;
     int each;                          /* class or slice is "*" */
+    int anchor;                        /* its baseline is the anchor */
+    int index;                         /* of "limits" */
 } rt_limit;
 
 typedef struct { const char *limit, *until, *reason; } rt_waiver;
@@ -54,8 +66,10 @@ typedef struct {
     double confidence;
     uint64_t seed;
     const char *baseline, *head;       /* "": not given */
+    rt_spending spending;
+    int releases;                      /* 0: not given */
     rt_limit *limit;
-    int limits;
+    int limits, anchored;              /* anchored: of them, those against the anchor */
     rt_waiver *waiver;
     int waivers;
     double seconds;

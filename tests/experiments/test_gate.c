@@ -124,17 +124,18 @@ static int make_files(void **state)
 
 /* ---- gates ---- */
 
-typedef struct { const char *a, *b, *data, *policy; int common, same, kernels; } question;
+typedef struct { const char *a, *b, *data, *policy, *anchor; int common, same, kernels; } question;
 
 #define PAIR(first, second, rows, ...) &(question){.a = first, .b = second, .data = rows, .policy = __VA_ARGS__}
 
 static rt_status gate(const question *q, const char *out, int force, cJSON **v)
 {
-    const char *a = at(q->a), *b = at(q->b);
+    const char *a = at(q->a), *b = at(q->b), *anchor = q->anchor ? at(q->anchor) : NULL;
     cJSON *data = q->data ? cJSON_CreateObject() : NULL;
     rt_device *device = rt_device_cpu(2);
     if (data) cJSON_AddStringToObject(data, "source", at(q->data));
-    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .candidate = &b, .candidates = 1, .policy = at(q->policy),
+    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .candidate = &b, .candidates = 1,
+                         .anchor = &anchor, .anchors = anchor != NULL, .policy = at(q->policy),
                          .data = data, .common = q->common, .allow_same = q->same, .all_kernels = q->kernels,
                          .today = rt_days("2026-11-26"), .device = device};
     rt_target target = {.path = out ? at(out) : NULL, .force = force, .config = spec.policy};
@@ -191,6 +192,45 @@ static void planted(void **state)
         assert_true(get(v, "exit_code")->valuedouble == of[i].st);
         cJSON_Delete(v);
     }
+}
+
+/* A candidate that answers as its baseline does, and a baseline that had lost 2 % since the anchor: both comparisons are
+ * made, and the worse one decides, whichever it is. */
+static void anchored(void **state)
+{
+    (void)state;
+    cJSON *v;
+    write_model("c.h5", 1, 1, 0, NULL);                    /* b.h5 with a layer that changes nothing */
+    write_policy("anchor.json", "{'metric': 'accuracy', 'max_drop': 0.014, 'against': 'anchor'}, "
+                                "{'metric': 'recall', 'class': '*', 'max_drop': 0.06}, "
+                                "{'metric': 'parameters', 'max_ratio': 1, 'against': 'anchor'}", "");
+    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .anchor = "a.h5"), NULL, 0, &v), RT_GATE,
+                "regression: accuracy against=anchor: drop 0.02 [");
+    const cJSON *l = limit_of(v, "accuracy against=anchor");
+    assert_true(get(l, "b")->valuedouble == 160 && get(l, "c")->valuedouble == 0);
+    check_close("baseline", get(l, "baseline")->valuedouble, 0.9, 1e-12, 0);
+    check_close("lo", get(l, "lo")->valuedouble, 0.017154644387566, 1e-9, 0);
+    check_alone(v, "accuracy against=anchor", "regression");
+    l = limit_of(v, "accuracy");
+    assert_true(get(l, "value")->valuedouble == 0 && get(l, "b")->valuedouble == 0);
+    check_close("ratio", get(limit_of(v, "parameters against=anchor"), "value")->valuedouble, 1, 0, 0);
+    assert_true(get(limit_of(v, "parameters"), "value")->valuedouble < 0.1);
+    assert_string_equal(text_of(get(v, "anchor"), "name"), "a");
+    cJSON_Delete(v);
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "anchor.json", .anchor = "c.h5"), NULL, 0, &v), RT_GATE,
+                "regression: accuracy: drop 0.02 [");
+    check_alone(v, "accuracy", "regression");
+    cJSON_Delete(v);
+    /* The first version after the anchor. */
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json", .anchor = "a.h5"), NULL, 0, &v));
+    assert_non_null(strstr(get(v, "notes")->child->valuestring, "the anchor is the baseline"));
+    cJSON_Delete(v);
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json"), NULL, 0, &v), RT_USAGE,
+                "2 limits are held against the anchor, and there is none: give --anchor");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json", .anchor = "a.h5"), NULL, 0, &v), RT_USAGE,
+                "no limit is held against the anchor, which is given");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json", .anchor = "none.h5"), NULL, 0, &v), RT_INPUT,
+                "none.h5");
 }
 
 static void numbers(void **state)
@@ -501,7 +541,7 @@ static void init(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(planted),      cmocka_unit_test(numbers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(planted),      cmocka_unit_test(numbers), cmocka_unit_test(anchored),
                                        cmocka_unit_test(rows),         cmocka_unit_test(not_comparable),
                                        cmocka_unit_test(not_measured), cmocka_unit_test(modes),
                                        cmocka_unit_test(kernels),      cmocka_unit_test(slower),

@@ -111,6 +111,67 @@ static void bounds(void **state)
     refused(POLICY("'baseline': 'sha256:8bac', 'limits': []"), "baseline: \"sha256:\" and 64 digits");
 }
 
+/* What is held against the anchor is two limits of two names, or one where the baseline has its own. */
+static void anchors(void **state)
+{
+    (void)state;
+    rt_policy p;
+    check_ok(take(&p, LIMITS("{'metric': 'accuracy', 'max_drop': 0.005}, "
+                             "{'metric': 'accuracy', 'max_drop': 0.01, 'against': 'anchor'}, "
+                             "{'metric': 'recall', 'class': '*', 'max_drop': 0.03, 'against': 'anchor'}, "
+                             "{'metric': 'nfr', 'max': 0.1, 'against': 'baseline'}")));
+    static const struct { const char *name; double most; int anchor; } want[] = {
+        {"accuracy", 0.005, 0},        {"accuracy against=anchor", 0.01, 1},
+        {"recall class=*", 0.03, 0},   {"recall against=anchor class=*", 0.03, 1},
+        {"nfr", 0.1, 0}};
+    assert_true(p.limits == 5 && p.anchored == 2);
+    for (int i = 0; i < 5; i++) {
+        assert_string_equal(p.limit[i].name, want[i].name);
+        assert_true(p.limit[i].most == want[i].most && p.limit[i].anchor == want[i].anchor);
+    }
+    rt_policy_free(&p);
+    /* Of the whole policy: what has two sides, and says nothing else. A waiver is of one side. */
+    check_ok(take(&p, POLICY("'against': 'anchor', 'limits': [{'metric': 'accuracy', 'max_drop': 0.1}, "
+                             "{'metric': 'latency_p99', 'max_us': 500}, {'metric': 'file_bytes', 'max_ratio': 1}, "
+                             "{'metric': 'nfr', 'max': 0.1, 'against': 'baseline'}], 'waivers': [{'limit': "
+                             "'accuracy against=anchor', 'until': '2027-01-31', 'reason': 'known'}]")));
+    assert_true(p.limits == 6 && p.anchored == 2 && p.limit[1].anchor && p.limit[4].anchor && p.limit[4].cost);
+    assert_null(rt_policy_waiver(&p, &p.limit[0], p.limit[0].name));
+    assert_non_null(rt_policy_waiver(&p, &p.limit[1], p.limit[1].name));
+    /* With its defaults it reads as the same. */
+    cJSON *again = cJSON_Duplicate(p.json, 1);
+    rt_policy_free(&p);
+    check_ok(rt_policy_take(&p, again, "policy.json", today));
+    assert_true(p.limits == 6 && p.anchored == 2);
+    rt_policy_free(&p);
+    refused(LIMITS("{'metric': 'accuracy', 'max_drop': 0.1, 'against': 'anchr'}"), "against: 'anchr' is not one of");
+    refused(LIMITS("{'metric': 'latency_p99', 'max_us': 500, 'against': 'anchor'}"),
+            "limits[0].against: does not apply to a bound of the candidate alone");
+    refused(LIMITS("{'metric': 'nfr', 'max': 0.1, 'against': 'anchor'}, "
+                   "{'metric': 'nfr', 'max': 0.2, 'against': 'anchor'}"),
+            "limits[1]: 'nfr' has a max already, in limits[0]");
+    refused(LIMITS("{'metric': 'nfr', 'max': 0.1}, {'metric': 'nfr', 'max': 0.2, 'against': 'anchor'}, "
+                   "{'metric': 'nfr', 'max': 0.3, 'against': 'anchor'}"),
+            "limits[2]: 'nfr against=anchor' has a max already, in limits[1]");
+}
+
+static void spending(void **state)
+{
+    (void)state;
+    rt_policy p;
+    check_ok(take(&p, POLICY("'spending': 'obrien_fleming', 'releases': 12, 'limits': [{'metric': 'nfr', 'max': 0.1}]")));
+    assert_true(p.spending == RT_SPEND_OBRIEN_FLEMING && p.releases == 12);
+    rt_policy_free(&p);
+    check_ok(take(&p, LIMITS("{'metric': 'nfr', 'max': 0.1}")));
+    assert_true(p.spending == RT_SPEND_NONE && p.releases == 0 && !p.anchored);
+    rt_policy_free(&p);
+    refused(POLICY("'spending': 'pocock', 'limits': []"), "releases: is missing");
+    refused(POLICY("'spending': 'pocok', 'releases': 4, 'limits': []"), "spending: 'pocok' is not one of");
+    refused(POLICY("'spending': 'pocock', 'releases': 1001, 'limits': []"), "releases: ");
+    refused(POLICY("'spending': 'pocock', 'releases': 1.5, 'limits': []"), "releases: ");
+    refused(POLICY("'spendings': 'pocock', 'limits': []"), "did you mean 'spending'?");
+}
+
 static void dates(void **state)
 {
     (void)state;
@@ -163,7 +224,8 @@ static void baselines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(whole),   cmocka_unit_test(names),
-                                       cmocka_unit_test(bounds),  cmocka_unit_test(dates),
+                                       cmocka_unit_test(bounds),  cmocka_unit_test(anchors),
+                                       cmocka_unit_test(spending), cmocka_unit_test(dates),
                                        cmocka_unit_test(waivers), cmocka_unit_test(baselines)};
     today = rt_days("2026-11-26");
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "experiments/chances.h"
 #include "experiments/statistics.h"
 #include "experiments/verdict.h"
+#include "tests/experiments/binomial_draw.h"
 #include "tests/support.h"
 
 static void decisions(void **state)
@@ -69,19 +70,6 @@ static void precedence(void **state)
 /* ---- chances ---- */
 
 typedef struct { uint64_t n; double psi, limit; } setting;
-
-/* A draw of Binomial(n, p): the least k whose cumulative probability is above u, from ten deviations below the mean. */
-static uint64_t binomial(double n, double p, double u)
-{
-    double k = fmax(0, floor(n * p - 10 * sqrt(n * p * (1 - p)) - 10));
-    double term = exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) + k * log(p) + (n - k) * log1p(-p)), sum = term;
-    while (sum <= u && k < n) {
-        term *= (n - k) / (k + 1) * p / (1 - p);
-        k++;
-        sum += term;
-    }
-    return (uint64_t)k;
-}
 
 /* Verdicts of 20,000 test sets (of 2,000, a true 2.5 % is above 3 % one time in fourteen). A row flips for the worse
  * with (psi + drop) / 2, for the better with (psi - drop) / 2; equal counts have equal verdicts, which are looked up.
