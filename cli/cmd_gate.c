@@ -62,7 +62,8 @@ static rt_status check(const cli_args *a)
 
 static rt_status run(cli_args *a, cJSON **result)
 {
-    const char *baseline[MEMBERS], *candidate[MEMBERS], *anchor[MEMBERS], *out = cli_value(a, "out"), *kernels = cli_value(a, "kernels");
+    const char *baseline[MEMBERS], *candidate[MEMBERS], *anchor[MEMBERS];
+    const char *out = cli_value(a, "out"), *kernels = cli_value(a, "kernels");
     int init = cli_value(a, "init") != NULL, any = a->overrides || cli_value(a, "data") || cli_value(a, "rows");
     RT_TRY(check(a));
     cJSON *config = cJSON_CreateObject();
@@ -113,7 +114,8 @@ static void show(const cJSON *result)
 static const cli_option options[] = {
     {"baseline", CLI_LIST, "MODEL.h5", "or predictions ('retort predict'); given more than once: an ensemble", NULL},
     {"candidate", CLI_LIST, "MODEL.h5", "the same", NULL},
-    {"anchor", CLI_LIST, "MODEL.h5", "the same, for limits \"against\": \"anchor\": a version pinned at a release", NULL},
+    {"anchor", CLI_LIST, "MODEL.h5", "the same, for limits \"against\": \"anchor\": a version pinned at a release",
+     NULL},
     {"policy", CLI_VALUE, "FILE", "limits, as --init writes them; see below", NULL},
     {"data", CLI_VALUE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
     {"rows", CLI_VALUE, "A:B",

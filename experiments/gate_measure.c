@@ -356,7 +356,7 @@ static rt_status measure(rt_gate_work *w)
     s->samples = w->policy.samples;
     s->rounds = w->policy.rounds;
     s->most = w->policy.seconds;
-    s->seconds = w->policy.seconds / (w->teacher[RT_ANCHOR] ? 12 : 9);     /* a third of the time in all: A is there twice */
+    s->seconds = w->policy.seconds / (w->teacher[RT_ANCHOR] ? 12 : 9);     /* with A twice: a third of the time */
     s->bounded = 1;
     s->seed = w->policy.seed;
     s->x = w->data.x;

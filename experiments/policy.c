@@ -194,7 +194,10 @@ static rt_status read_limit(cJSON *j, int index, rt_limit *l, int anchor)
     return rt_cfg_end(&c);
 }
 
-static int same_limit(const rt_limit *a, const rt_limit *b) { return a->bound == b->bound && !strcmp(a->name, b->name); }
+static int same_limit(const rt_limit *a, const rt_limit *b)
+{
+    return a->bound == b->bound && !strcmp(a->name, b->name);
+}
 
 /* Adds it as held against one side. */
 static rt_status add_limit(rt_policy *p, const rt_limit *l, int anchor)

@@ -194,8 +194,8 @@ static void planted(void **state)
     }
 }
 
-/* A candidate that answers as its baseline does, and a baseline that had lost 2 % since the anchor: both comparisons are
- * made, and the worse one decides, whichever it is. */
+/* A candidate that answers as its baseline does, and a baseline that had lost 2 % since the anchor: both comparisons
+ * are made, and the worse one decides, whichever it is. */
 static void anchored(void **state)
 {
     (void)state;
@@ -541,10 +541,16 @@ static void init(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(planted),      cmocka_unit_test(numbers), cmocka_unit_test(anchored),
-                                       cmocka_unit_test(rows),         cmocka_unit_test(not_comparable),
-                                       cmocka_unit_test(not_measured), cmocka_unit_test(modes),
-                                       cmocka_unit_test(kernels),      cmocka_unit_test(slower),
-                                       cmocka_unit_test(outputs),      cmocka_unit_test(init)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(planted),
+                                       cmocka_unit_test(numbers),
+                                       cmocka_unit_test(anchored),
+                                       cmocka_unit_test(rows),
+                                       cmocka_unit_test(not_comparable),
+                                       cmocka_unit_test(not_measured),
+                                       cmocka_unit_test(modes),
+                                       cmocka_unit_test(kernels),
+                                       cmocka_unit_test(slower),
+                                       cmocka_unit_test(outputs),
+                                       cmocka_unit_test(init)};
     return cmocka_run_group_tests(tests, make_files, remove_test_folder);
 }

@@ -159,7 +159,8 @@ static void spending(void **state)
 {
     (void)state;
     rt_policy p;
-    check_ok(take(&p, POLICY("'spending': 'obrien_fleming', 'releases': 12, 'limits': [{'metric': 'nfr', 'max': 0.1}]")));
+    check_ok(
+        take(&p, POLICY("'spending': 'obrien_fleming', 'releases': 12, 'limits': [{'metric': 'nfr', 'max': 0.1}]")));
     assert_true(p.spending == RT_SPEND_OBRIEN_FLEMING && p.releases == 12);
     rt_policy_free(&p);
     check_ok(take(&p, LIMITS("{'metric': 'nfr', 'max': 0.1}")));
