@@ -71,7 +71,7 @@ void cli_lists(const cli_command *, const cli_option *list[CLI_LISTS]);
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
     cli_bench_keys[], cli_teacher_keys[], cli_quantize_keys[], cli_gate_keys[], cli_predict_keys[],
-    cli_clean_keys[], cli_vote_keys[];
+    cli_clean_keys[], cli_vote_keys[], cli_select_keys[];
 
 enum { CLI_COMMANDS = 16 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];

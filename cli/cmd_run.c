@@ -58,15 +58,16 @@ const cli_command cli_run = {
     .summary = "run a whole experiment from one JSON file",
     .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
     .about =
-        "Runs the steps of an experiment (import, train, label, quantize, predict, eval, export, gate) in order. A "
-        "gate takes {\"baseline\", \"candidate\", \"policy\", \"data\", \"common\", \"allow_same\"}; one that does not "
-        "pass ends the experiment with its exit code (see 'retort gate --help'), and its folder has the verdict. "
-        "\"${step}\" in a "
-        "later step stands for what that step made. A step whose configuration and input files (for images: all files "
-        "of the folder) have not changed is skipped; an interrupted one goes on. Every step's configuration is checked "
-        "before the first one runs.\n\n"
-        "--device is of train, label, predict, eval and gate, each in the precision that its own configuration names; "
-        "import, quantize and export are work of the CPU.",
+        "Runs the steps of an experiment (import, train, label, vote, calibrate, clean, select, quantize, predict, "
+        "eval, export, gate) in order, each with the configuration of the command of its name. \"${step}\" in a later "
+        "step stands for what that step made; of clean that is the mask, and its list lies beside it (OUT/step.csv). "
+        "calibrate takes {\"labels\", \"head\", \"data\"} and makes a file that the \"temperature\" of a policy may "
+        "name. A gate takes {\"baseline\", \"candidate\", \"policy\", \"data\", \"common\", \"allow_same\"}; one "
+        "that does not pass ends the experiment with its exit code (see 'retort gate --help'), and its folder has the "
+        "verdict. A step whose configuration and input files (for images: all files of the folder) have not changed is "
+        "skipped; an interrupted one goes on. Every step's configuration is checked before the first one runs.\n\n"
+        "--device is of train, label, clean with folds, predict, eval and gate, each in the precision that its own "
+        "configuration names; the other steps are work of the CPU.",
     .options = options,
     .keys = cli_run_keys,
     .examples = "retort run experiments/fashion.json --out runs/fashion\n"

@@ -1,32 +1,33 @@
 /* cli/cmd_select.c - retort select */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli/cli.h"
 #include "experiments/select_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {
-    rt_select_request q = {.by = RT_SELECT_BADGE, .features = cli_value(a, "features"), .data = cli_value(a, "data"),
-                           .labelled = cli_value(a, "labelled"), .seed = a->seed ? strtoull(a->seed, NULL, 10) : 1};
-    const char *out = cli_value(a, "out"), *by = cli_value(a, "by");
-    int n;
-    if (!out || a->count < 1 || !cli_value(a, "n"))
-        return rt_fail(RT_USAGE, "select: predictions or a label store, --n and --out FILE.csv are required; see "
-                       "'retort select --help'");
-    q.from = a->positional[0];
-    RT_TRY(cli_int(a, "n", 0, 1, RT_SELECT_MOST, &n));
-    q.n = (uint64_t)n;
-    int which = RT_SELECT_BADGE;
-    if (by) for (which = 0; rt_select_names[which] && strcmp(rt_select_names[which], by);) which++;
-    if (!rt_select_names[which])
-        return rt_fail(RT_USAGE, "--by %s: entropy, margin, least-confidence, k-center, badge or mix is expected", by);
-    q.by = (rt_select_by)which;
-    if (q.by != RT_SELECT_MIX && cli_value(a, "pool")) return rt_fail(RT_USAGE, "--pool belongs to --by mix");
-    if (q.by != RT_SELECT_K_CENTER && q.by != RT_SELECT_BADGE && a->seed)
-        return rt_fail(RT_USAGE, "--seed does nothing in %s, where nothing is drawn", rt_select_names[q.by]);
-    RT_TRY(cli_int(a, "pool", 10, 1, 1 << 20, &q.pool));
-    return rt_select_rows(&q, &(rt_target){.path = out, .force = cli_flag(a, "force")}, result);
+    static const char *const option[] = {"by", "features", "data", "labelled"}, *const number[] = {"n", "pool"};
+    const char *out = cli_value(a, "out");
+    cJSON *config = cJSON_CreateObject();
+    rt_status st = RT_OK;
+    for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st && a->count && cJSON_HasObjectItem(config, "from"))
+        st = rt_fail(RT_USAGE, "%s and the key from say the same thing; give one of them", a->positional[0]);
+    if (!st && a->count) cJSON_AddStringToObject(config, "from", a->positional[0]);
+    for (size_t i = 0; i < sizeof option / sizeof option[0] && !st; i++)
+        st = cli_set_option(a, config, option[i], option[i]);
+    for (int i = 0, v; i < 2 && !st; i++) {
+        if (!cli_value(a, number[i])) continue;
+        if (cJSON_HasObjectItem(config, number[i]))
+            st = rt_fail(RT_USAGE, "--%s and %s=... say the same thing; give one of them", number[i], number[i]);
+        if (!st) st = cli_int(a, number[i], 0, 1, RT_SELECT_MOST, &v);
+        if (!st) cJSON_AddNumberToObject(config, number[i], v);
+    }
+    if (!st && a->seed) st = cli_set(config, "seed", a->seed);
+    if (!st && (!out || !cJSON_HasObjectItem(config, "from") || !cJSON_HasObjectItem(config, "n")))
+        st = rt_fail(RT_USAGE, "select: predictions or a label store, --n and --out FILE.csv are required; see "
+                     "'retort select --help'");
+    if (!st) st = rt_select_rows(config, &(rt_target){.path = out, .force = cli_flag(a, "force")}, result);
+    cJSON_Delete(config);
+    return st;
 }
 
 static const cli_option options[] = {
@@ -61,7 +62,7 @@ const cli_command cli_select = {
     .name = "select",
     .summary = "rows that are worth a label by hand, from what a model says of them",
     .usage = "P.h5|LABELS.h5 --n N --out FILE.csv [--by NAME] [--features FILE.h5[:SET]] [--data FILE.h5[:SET]] "
-             "[--labelled FILE.csv] [--pool P] [--seed S] [--force]",
+             "[--labelled FILE.csv] [--pool P] [--seed S] [--force] [key=value ...]",
     .about =
         "Chooses N rows of a file of predictions ('retort predict') or of a label store, of one head of classes. The "
         "list is a CSV file: row, its number in the data; id, what the predictions call it, or the hash of the row; "
@@ -70,10 +71,11 @@ const cli_command cli_select = {
         "Scores are uncertainties, and distances of k-center, mix (Euclid) and badge. Time of these three grows with "
         "rows * N * features; answers and features are held in memory.",
     .options = options,
+    .keys = cli_select_keys,
     .terms = terms,
     .examples = "retort select p.h5 --n 500 --out todo.csv\n"
                 "retort select labels.h5 --n 500 --by badge --features hidden.h5:h --out todo.csv --seed 3\n"
                 "retort select p.h5 --n 200 --by k-center --features train.h5 --labelled done.csv --out todo.csv\n",
     .run = run,
-    .takes = CLI_SEED,
+    .takes = CLI_SEED | CLI_KEYS,
     .files = 1};

@@ -362,6 +362,17 @@ const cli_key cli_vote_keys[] = {
     {"labels.type", "f32", "f32 or f16"},
     {NULL, NULL, NULL}};
 
+const cli_key cli_select_keys[] = {
+    {"from", "", "predictions or a label store, in place of the argument"},
+    {"n", "", "how many rows; as --n"},
+    {"by", "badge", "entropy, margin, least-confidence, k-center, badge or mix; as --by"},
+    {"seed", "1", "of k-center and badge; as --seed"},
+    {"pool", "10", "of mix; as --pool"},
+    {"features", "none", "FILE.h5[:SET]; as --features"},
+    {"data", "none", "FILE.h5[:SET]; as --data"},
+    {"labelled", "none", "a CSV file; as --labelled"},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_gate_keys[] = {
     DATA_SOURCE,
     DATA_X,
@@ -418,8 +429,8 @@ const cli_key cli_run_keys[] = {
     {"out", "", "the folder of all steps; as --out"},
     {"seed", "1", "of every step that has none of its own"},
     {"steps", "",
-     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"quantize\"|\"predict\"|\"eval\"|\"export\"|\"gate\", "
-     "\"with\": the configuration of that command}]"},
+     "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"vote\"|\"calibrate\"|\"clean\"|\"select\"|"
+     "\"quantize\"|\"predict\"|\"eval\"|\"export\"|\"gate\", \"with\": the configuration of that command}]"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_bench_keys[] = {

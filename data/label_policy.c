@@ -75,12 +75,29 @@ static void read_classes(rt_cfg *c, rt_label_policy *p)
     rt_cfg_join(c, &o);
 }
 
+/* The name of a file becomes what it says: an effective policy holds the number. */
+static void take_temperature(rt_cfg *c)
+{
+    const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c->object, "temperature"));
+    cJSON *said = NULL;
+    if (!file || c->status) return;
+    c->status = rt_json_file(&said, file);
+    if (c->status) c->status = rt_fail_in(c->status, "%s: temperature", c->path);
+    const cJSON *t = cJSON_GetObjectItemCaseSensitive(said, "temperature");
+    if (!c->status && !cJSON_IsNumber(t))
+        c->status = rt_fail(RT_INPUT, "%s: has no number \"temperature\"; 'retort labels calibrate' tells one", file);
+    if (!c->status)
+        cJSON_ReplaceItemInObjectCaseSensitive(c->object, "temperature", cJSON_CreateNumber(t->valuedouble));
+    cJSON_Delete(said);
+}
+
 static rt_status read_policy(rt_label_policy *p)
 {
     static const char *const balances[] = {"none", "equal", "prior", "sqrt", NULL};
     static const char *const choices[] = {"confidence", "random", NULL};
     rt_cfg c = rt_cfg_begin(p->effective, p->key);
     p->head = rt_cfg_string(&c, "head", "");
+    take_temperature(&c);
     p->temperature = rt_cfg_number(&c, "temperature", 1, 1e-3, 1e3);
     for (int m = 0; m < MEASURES; m++) read_measure(&c, p, m);
     read_classes(&c, p);

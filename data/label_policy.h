@@ -2,7 +2,8 @@
  *
  * A view of the rows: nothing is relabelled, written or thrown away. A policy is a JSON object,
  *   {"head": NAME,                            of classes; absent: the first one
- *    "temperature": T,                        p = softmax(logits / T); 1
+ *    "temperature": T,                        p = softmax(logits / T); 1. A text names a file that holds the number as
+ *                                            "temperature", as the step "calibrate" of an experiment writes it
  *    "confidence": {"min", "max"}, "margin": {"min", "max"}, "entropy": {"min", "max"},      data/label_scan.h
  *    "per_class": {"min": [x, ...] or {"CLASS": x, ...}     least confidence of rows of a class
  *                  "median_capped": x         confidence at least min(median of the class, x)

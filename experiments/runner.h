@@ -7,12 +7,15 @@
  *    {"name": "labels", "do": "label", "with": {"teacher": "${teacher}", "data": {"source": "${train_data}"}}},
  *    {"name": "report", "do": "eval", "with": {"teacher": "${teacher}", "students": ["${small}"], "data": {...}}}]}
  *
- * "${step}" stands for what that step makes: import, label and quantize a file (OUT/step.h5), train a model
- * (OUT/step/model.h5), export a file (OUT/step.FORMAT), eval and gate (experiments/gate_job.h) a folder (OUT/step). A
- * gate that does not pass ends the experiment with its exit code, also when it is skipped; one that is a day old is
- * asked again, as waivers end. All steps are checked before the
- * first one runs. A step is skipped when the hash of its configuration and of every file it reads is the one its last
- * success had and its output is still there; otherwise it runs, or goes on where it was interrupted. */
+ * "${step}" stands for what that step makes: import, label, vote (data/vote_job.h) and quantize a file (OUT/step.h5),
+ * clean (experiments/clean_job.h) a mask of rows (OUT/step.h5, and its list OUT/step.csv), select
+ * (experiments/select_job.h) a list (OUT/step.csv), calibrate (experiments/calibrate_job.h) a temperature
+ * (OUT/step.json), train a model (OUT/step/model.h5), export and predict a file (OUT/step.FORMAT), eval and gate
+ * (experiments/gate_job.h) a folder (OUT/step). The table of these is in experiments/steps.c. A gate that does not pass
+ * ends the experiment with its exit code, also when it is skipped; one that is a day old is asked again, as waivers
+ * end. All steps are checked before the first one runs. A step is skipped when the hash of its configuration and of
+ * every file it reads is the one its last success had and its output is still there; otherwise it runs, or goes on
+ * where it was interrupted. */
 #ifndef RT_EXPERIMENTS_RUNNER_H
 #define RT_EXPERIMENTS_RUNNER_H
 

@@ -16,10 +16,18 @@
 
 enum { BLOCK = 1024, FEATURES_BITS = 34 /* features take 2^34 bytes at most */, LABELLED_BYTES = 1 << 30 };
 
+typedef struct {
+    const char *from;
+    rt_select_by by;
+    uint64_t n, seed;
+    int pool;
+    const char *features, *data, *labelled;            /* NULL: none */
+} settings;
+
 typedef struct { rt_row_key key; uint64_t at; } keyed;
 
 typedef struct {
-    const rt_select_request *q;
+    const settings *q;
     rt_predictions *predictions;       /* or */
     rt_labels *labels;
     rt_source *data;
@@ -49,6 +57,37 @@ static void softmax(const float *z, int k, float *p)
     for (int c = 1; c < k; c++) if (z[c] > most) most = z[c];
     for (int c = 0; c < k; c++) sum += exp((double)z[c] - (double)most);
     for (int c = 0; c < k; c++) p[c] = (float)(exp((double)z[c] - (double)most) / sum);
+}
+
+/* ---- what is asked ---- */
+
+static const char *some_file(rt_cfg *c, const char *key) { return rt_cfg_has(c, key) ? rt_cfg_file(c, key, "") : NULL; }
+
+static rt_status read_settings(cJSON *config, settings *q)
+{
+    rt_cfg c = rt_cfg_begin(config, "");
+    *q = (settings){.pool = 10, .seed = 1};
+    q->from = rt_cfg_file(&c, "from", NULL);
+    q->n = (uint64_t)rt_cfg_int(&c, "n", 0, 0, RT_SELECT_MOST);
+    if (!q->n) rt_cfg_fail(&c, "n", "how many rows to choose is required, at least 1");
+    q->by = (rt_select_by)rt_cfg_choice(&c, "by", rt_select_names, RT_SELECT_BADGE);
+    int draws = q->by == RT_SELECT_K_CENTER || q->by == RT_SELECT_BADGE;
+    if (draws) q->seed = rt_cfg_u64(&c, "seed", 1);
+    else rt_cfg_refuse(&c, "seed", "does nothing where nothing is drawn: it belongs to k-center and badge");
+    if (q->by == RT_SELECT_MIX) q->pool = rt_cfg_int(&c, "pool", 10, 1, 1 << 20);
+    else rt_cfg_refuse(&c, "pool", "belongs to mix");
+    q->features = some_file(&c, "features");
+    if (q->features && !draws && q->by != RT_SELECT_MIX)
+        rt_cfg_fail(&c, "features", "do nothing here: the choice is by probabilities alone");
+    q->data = some_file(&c, "data");
+    q->labelled = some_file(&c, "labelled");
+    return rt_cfg_end(&c);
+}
+
+rt_status rt_select_check(cJSON *config)
+{
+    settings q;
+    return read_settings(config, &q);
 }
 
 /* ---- answers ---- */
@@ -180,8 +219,6 @@ static rt_status take_features(selection *s)
 {
     rt_select_by by = s->q->by;
     int needs = by == RT_SELECT_K_CENTER || by == RT_SELECT_BADGE || by == RT_SELECT_MIX;
-    if (s->q->features && !needs)
-        return rt_fail(RT_USAGE, "--features does nothing in %s, which is by probabilities alone", rt_select_names[by]);
     if (!needs || (!s->q->features && by == RT_SELECT_BADGE)) return RT_OK;
     if (!s->q->features) {
         s->width = s->head.size;
@@ -391,7 +428,7 @@ static rt_status write_list(const selection *s, const rt_selected *list, rt_outp
 
 static rt_status choose(selection *s, rt_selected *list)
 {
-    const rt_select_request *q = s->q;
+    const settings *q = s->q;
     double *draw = room(q->n, sizeof *draw);
     if (!draw) return no_memory();
     for (uint64_t i = 0; i < q->n; i++) {
@@ -427,20 +464,22 @@ static rt_status read_all(selection *s)
     RT_TRY(rt_predictions_is(s->q->from, &predicted));
     RT_TRY(predicted ? take_predictions(s) : take_labels(s));
     if (s->q->n > s->rows)
-        return rt_fail(RT_USAGE, "--n %" PRIu64 ": %s has %" PRIu64 " rows", s->q->n, s->q->from, s->rows);
+        return rt_fail(RT_USAGE, "n %" PRIu64 ": %s has %" PRIu64 " rows", s->q->n, s->q->from, s->rows);
     RT_TRY(take_features(s));
     RT_TRY(find_copies(s));
     return take_labelled(s);
 }
 
-rt_status rt_select_rows(const rt_select_request *q, const rt_target *target, cJSON **result)
+rt_status rt_select_rows(cJSON *config, const rt_target *target, cJSON **result)
 {
+    settings asked, *q = &asked;
+    *result = NULL;
+    RT_TRY(read_settings(config, q));
     const char *inputs[] = {q->from, q->features ? q->features : "", q->data ? q->data : "",
                             q->labelled ? q->labelled : "", NULL};
     selection s = {.q = q, .notes = cJSON_CreateArray()};
     rt_output *out = NULL;
     rt_selected *list = room(q->n, sizeof *list);
-    *result = NULL;
     rt_status st = list ? rt_output_take(&out, target, inputs) : no_memory();
     if (!st) st = rt_output_may_replace(out, RT_OUTPUT_EXPORT);
     if (!st) st = read_all(&s);

@@ -84,15 +84,15 @@ expect 0 "" "$retort" select P.h5 --n 20 --out s1.csv --seed 1
 cmp -s s1.csv p_badge.csv || fail "badge and seed 1 are the default"
 expect 0 "" "$retort" select P.h5 --n 20 --by badge --out s2.csv --seed 2
 cmp -s s1.csv s2.csv && fail "another seed, the same rows"
-expect 2 "--seed does nothing in entropy" "$retort" select P.h5 --n 20 --by entropy --out n.csv --seed 2
+expect 2 "seed: does nothing where nothing is drawn" "$retort" select P.h5 --n 20 --by entropy --out n.csv --seed 2
 
 # One line each.
-expect 2 "--n 401: P.h5 has 400 rows" "$retort" select P.h5 --n 401 --out n.csv
+expect 2 "n 401: P.h5 has 400 rows" "$retort" select P.h5 --n 401 --out n.csv
 expect 5 "301 rows are asked for, and there are 300 different ones" "$retort" select P.h5 --n 301 --out n.csv
 expect 5 "300 rows are asked for, and there are 299 different ones" "$retort" select P.h5 --n 300 --out n.csv --labelled done.csv
-expect 2 "--by most" "$retort" select P.h5 --n 3 --by most --out n.csv
-expect 2 "--pool belongs to --by mix" "$retort" select P.h5 --n 3 --by badge --pool 3 --out n.csv
-expect 2 "--features does nothing in entropy" "$retort" select P.h5 --n 3 --by entropy --features rows.h5 --out n.csv
+expect 2 "by: 'most' is not one of" "$retort" select P.h5 --n 3 --by most --out n.csv
+expect 2 "pool: belongs to mix" "$retort" select P.h5 --n 3 --by badge --pool 3 --out n.csv
+expect 2 "features: do nothing here" "$retort" select P.h5 --n 3 --by entropy --features rows.h5 --out n.csv
 expect 2 "--n and --out" "$retort" select P.h5 --out n.csv
 printf 'row,kind\n7,k1\n400,k1\n' > unknown.csv
 expect 3 "unknown.csv: line 3: P.h5 has no row 400" "$retort" select P.h5 --n 3 --labelled unknown.csv --out n.csv

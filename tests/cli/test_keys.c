@@ -8,6 +8,7 @@
 #include "experiments/export_job.h"
 #include "experiments/predict_job.h"
 #include "experiments/quantize_job.h"
+#include "experiments/select_job.h"
 #include "teacher/labeler.h"
 #include "teacher/teacher_parts.h"
 #include "tests/support.h"
@@ -218,6 +219,14 @@ static void predict_keys(void **state)
     check_rest(cli_predict_keys, rt_predict_check, "{\"model\": \"m.h5\", " DATA "}");
 }
 
+static void select_keys(void **state)
+{
+    (void)state;
+    check_config(cli_select_keys, rt_select_check, "{\"from\": \"p.h5\", \"n\": 3}");
+    check_config(cli_select_keys, rt_select_check, "{\"from\": \"p.h5\", \"n\": 3, \"by\": \"mix\"}");
+    check_rest(cli_select_keys, rt_select_check, "{\"from\": \"p.h5\", \"n\": 3}");
+}
+
 static void clean_keys(void **state)
 {
     (void)state;
@@ -248,6 +257,7 @@ int main(void)
                                        cmocka_unit_test(teacher_keys),  cmocka_unit_test(label_keys),
                                        cmocka_unit_test(eval_keys),     cmocka_unit_test(quantize_keys),
                                        cmocka_unit_test(predict_keys),  cmocka_unit_test(clean_keys),
+                                       cmocka_unit_test(select_keys),
                                        cmocka_unit_test(vote_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
