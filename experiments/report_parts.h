@@ -60,6 +60,9 @@ void rt_report_markdown(rt_string *, const cJSON *evaluation);
 void rt_report_csv(rt_string *, const cJSON *evaluation);
 void rt_report_html(rt_string *, const cJSON *evaluation);
 
+/* A page up to its heading, with the style of all of them; "</body></html>" ends it. title, heading: text of others. */
+void rt_page_begin(rt_string *, const char *title, const char *heading);
+
 /* SVG figures for the page. y_key: a metric whose larger values are better; x_of: the model's place on the logarithmic
  * axis. */
 void rt_plot_scatter(rt_string *, const cJSON *evaluation, const char *y_key, const char *title, const char *x_title,

@@ -2,101 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "experiments/report_axes.h"
 #include "experiments/report_parts.h"
 #include "student/metrics.h"
 #include "experiments/statistics.h"
 
-enum { MAX_POINTS = 32, PLOT_W = 460, PLOT_H = 300, LEFT = 62, RIGHT = 20, TOP = 16, BOTTOM = 44,
-       MOST_TICKS = 20 };
-
-static const char *const palette[] = {"#1f6feb", "#d1242f", "#1a7f37", "#9a6700",
-                                      "#8250df", "#bf3989", "#0a7ea4", "#57606a"};
-enum { PALETTE = sizeof palette / sizeof palette[0] };
-
-typedef struct { double lo, hi; int log; } axis;
-
-static axis axis_of(const double *v, int n, int log)
-{
-    axis a = {INFINITY, -INFINITY, log};
-    for (int i = 0; i < n; i++) {
-        if (!isfinite(v[i])) continue;
-        double x = log ? log10(v[i]) : v[i];
-        if (x < a.lo) a.lo = x;
-        if (x > a.hi) a.hi = x;
-    }
-    if (!(a.lo <= a.hi)) { a.lo = 0; a.hi = 1; }
-    double pad = (a.hi - a.lo) * 0.12;
-    if (pad < 1e-9) pad = log ? 0.3 : fabs(a.hi) * 0.05 + 1e-6;
-    a.lo -= pad;
-    a.hi += pad;
-    return a;
-}
-
-static double place_x(const axis *a, double v)
-{
-    return LEFT + ((a->log ? log10(v) : v) - a->lo) / (a->hi - a->lo) * (PLOT_W - LEFT - RIGHT);
-}
-
-static double place_y(const axis *a, double v)
-{
-    return PLOT_H - BOTTOM - (v - a->lo) / (a->hi - a->lo) * (PLOT_H - TOP - BOTTOM);
-}
-
-static void tick_x(rt_string *t, double x, const char *label)
-{
-    rt_put(t, "<line class=\"g\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>", x, TOP, x, PLOT_H - BOTTOM);
-    rt_put(t, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>", x, PLOT_H - BOTTOM + 15, label);
-}
-
-static void tick_y(rt_string *t, double y, const char *label)
-{
-    rt_put(t, "<line class=\"g\" x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\"/>", LEFT, y, PLOT_W - RIGHT, y);
-    rt_put(t, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT - 6, y + 4, label);
-}
-
-/* 1, 2, 5 of each power of ten, or the powers alone over more than two of them. */
-static void log_ticks(rt_string *t, const axis *a)
-{
-    static const int digit[] = {1, 2, 5};
-    int digits = a->hi - a->lo > 2 ? 1 : 3;
-    for (int e = (int)floor(a->lo) - 1; e <= (int)ceil(a->hi); e++)
-        for (int k = 0; k < digits; k++) {
-            double v = digit[k] * pow(10, e);
-            if (log10(v) < a->lo || log10(v) > a->hi) continue;
-            rt_string label = {0};
-            rt_put_si(&label, v);
-            tick_x(t, place_x(a, v), label.p ? label.p : "");
-            free(label.p);
-        }
-}
-
-static void ticks(rt_string *t, const axis *a, int vertical)
-{
-    double span = a->hi - a->lo, step = pow(10, floor(log10(span / 4)));
-    if (span / step > 8) step *= span / step > 16 ? 5 : 2;
-    int decimals = step < 1 ? (int)ceil(-log10(step) - 1e-9) : 0;
-    double first = ceil(a->lo / step);
-    for (int i = 0; i < MOST_TICKS && (first + i) * step <= a->hi + 1e-12; i++) {
-        double v = (first + i) * step + 0.0;       /* no -0 */
-        rt_string label = {0};
-        rt_put(&label, "%.*f", decimals, v);
-        if (vertical) tick_y(t, place_y(a, v), label.p ? label.p : "");
-        else tick_x(t, place_x(a, v), label.p ? label.p : "");
-        free(label.p);
-    }
-}
-
-static void open_plot(rt_string *t, const char *x_title, const char *y_title)
-{
-    rt_put(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\"><title>%s by %s</title>", PLOT_W,
-           PLOT_H, PLOT_W, PLOT_H, y_title, x_title);
-    rt_put(t, "<rect class=\"f\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", LEFT, TOP, PLOT_W - LEFT - RIGHT,
-           PLOT_H - TOP - BOTTOM);
-    rt_put(t, "<text class=\"t\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>", (LEFT + PLOT_W - RIGHT) / 2,
-           PLOT_H - 8, x_title);
-    rt_put(t, "<text class=\"t\" transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>",
-           (TOP + PLOT_H - BOTTOM) / 2, y_title);
-}
+enum { MAX_POINTS = 32, PLOT_W = RT_PLOT_W, PLOT_H = RT_PLOT_H, LEFT = RT_PLOT_LEFT, RIGHT = RT_PLOT_RIGHT,
+       TOP = RT_PLOT_TOP, BOTTOM = RT_PLOT_BOTTOM };
 
 /* ---- accuracy against cost ---- */
 
@@ -190,7 +102,7 @@ static void put_points(rt_string *t, const points *p)
 {
     box taken[MAX_POINTS];
     for (int i = 0; i < p->n; i++) {
-        const char *colour = palette[i % PALETTE];
+        const char *colour = rt_palette[i % RT_PALETTE];
         taken[i] = label_place(p, i, taken);
         if (taken[i].x0 >= 0) put_leader(t, p, i, &taken[i]);
         if (p->low[i] - p->high[i] > 1)
@@ -208,7 +120,7 @@ static void put_points(rt_string *t, const points *p)
     rt_put(t, "</svg>");
     for (int i = 0; i < p->n; i++) {
         if (taken[i].x0 >= 0) continue;
-        rt_put(t, "<br><small style=\"color:%s\">&#9679;</small> <small>", palette[i % PALETTE]);
+        rt_put(t, "<br><small style=\"color:%s\">&#9679;</small> <small>", rt_palette[i % RT_PALETTE]);
         rt_put_html(t, p->name[i]);
         rt_put(t, "</small>");
     }
@@ -236,17 +148,17 @@ void rt_plot_scatter(rt_string *t, const cJSON *e, const char *y_key, const char
     }
     if (!p.n) return;
     memmove(ends[0] + p.n, ends[1], (size_t)p.n * sizeof ends[1][0]);        /* of all ends together */
-    axis ax = axis_of(x, p.n, 1), ay = axis_of(ends[0], 2 * p.n, 0);
+    rt_axis ax = rt_axis_of(x, p.n, 1, PLOT_W, PLOT_H), ay = rt_axis_of(ends[0], 2 * p.n, 0, PLOT_W, PLOT_H);
     rt_pareto(y, x, p.n, p.on);
     rt_put(t, "<figure><figcaption>%s</figcaption>", title);
-    open_plot(t, x_title, y_key);
-    log_ticks(t, &ax);
-    ticks(t, &ay, 1);
+    rt_open_plot(t, PLOT_W, PLOT_H, x_title, y_key);
+    rt_log_ticks(t, &ax);
+    rt_ticks(t, &ay, 1);
     for (int i = 0; i < p.n; i++) {
-        p.x[i] = place_x(&ax, x[i]);
-        p.y[i] = place_y(&ay, y[i]);
-        p.low[i] = place_y(&ay, ends[0][i]);
-        p.high[i] = place_y(&ay, ends[0][p.n + i]);
+        p.x[i] = rt_place_x(&ax, x[i]);
+        p.y[i] = rt_place_y(&ay, y[i]);
+        p.low[i] = rt_place_y(&ay, ends[0][i]);
+        p.high[i] = rt_place_y(&ay, ends[0][p.n + i]);
         if (!p.on[i]) continue;
         p.front[p.fronts][0] = p.x[i];
         p.front[p.fronts++][1] = p.y[i];
@@ -308,23 +220,23 @@ void rt_plot_curves(rt_string *t, const cJSON *e, const char *name, const char *
     int i = 0, shown = 0, models = 0;
     if (!extent(e, &q, xs, ys)) return;
     for (const cJSON *m = rt_first_model(e); m; m = m->next) models += has_curve(m, key_of(m, &q));
-    axis ax = axis_of(xs, 2, 0), ay = axis_of(ys, 2, 0);
+    rt_axis ax = rt_axis_of(xs, 2, 0, PLOT_W, PLOT_H), ay = rt_axis_of(ys, 2, 0, PLOT_W, PLOT_H);
     rt_put(t, "<figure><figcaption>Training curves: %s</figcaption>", title);
-    open_plot(t, "epoch", title);
-    ticks(t, &ax, 0);
-    ticks(t, &ay, 1);
+    rt_open_plot(t, PLOT_W, PLOT_H, "epoch", title);
+    rt_ticks(t, &ax, 0);
+    rt_ticks(t, &ay, 1);
     for (const cJSON *m = rt_first_model(e); m; m = m->next, i++) {
         const char *key = key_of(m, &q);
         if (!has_curve(m, key)) continue;
-        rt_put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", palette[i % PALETTE]);
+        rt_put(t, "<polyline fill=\"none\" stroke-width=\"1.6\" stroke=\"%s\" points=\"", rt_palette[i % RT_PALETTE]);
         for (const cJSON *h = history(m); h; h = h->next) {
             double x = rt_number(h, "epoch"), y = rt_number(h, key);
-            if (has_place(x, y)) rt_put(t, "%.1f,%.1f ", place_x(&ax, x), place_y(&ay, y));
+            if (has_place(x, y)) rt_put(t, "%.1f,%.1f ", rt_place_x(&ax, x), rt_place_y(&ay, y));
         }
         int at = falls ? TOP + 16 + 15 * shown : PLOT_H - BOTTOM - 8 - 15 * (models - 1 - shown);
         shown++;
         rt_put(t, "\"/><text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\" text-anchor=\"end\">",
-               PLOT_W - RIGHT - 8, at, palette[i % PALETTE]);
+               PLOT_W - RIGHT - 8, at, rt_palette[i % RT_PALETTE]);
         rt_put_html(t, rt_model_name(m));
         rt_put(t, "</text>");
     }
@@ -333,24 +245,24 @@ void rt_plot_curves(rt_string *t, const cJSON *e, const char *name, const char *
 
 void rt_plot_reliability(rt_string *t, const cJSON *m, int index)
 {
-    axis a = {0, 1, 0};
+    rt_axis a = rt_axis_between(0, 1, PLOT_W, PLOT_H);
     const cJSON *bins = rt_member(m, "reliability");
     if (!bins) return;
     rt_put(t, "<figure><figcaption>Reliability: ");
     rt_put_html(t, rt_model_name(m));
     rt_put(t, " (ECE %.4f)</figcaption>", rt_number(m, "ece"));
-    open_plot(t, "confidence (15 equal bins; count above each bar)", "accuracy");
-    ticks(t, &a, 0);
-    ticks(t, &a, 1);
-    rt_put(t, "<line class=\"p\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", place_x(&a, 0), place_y(&a, 0),
-           place_x(&a, 1), place_y(&a, 1));
+    rt_open_plot(t, PLOT_W, PLOT_H, "confidence (15 equal bins; count above each bar)", "accuracy");
+    rt_ticks(t, &a, 0);
+    rt_ticks(t, &a, 1);
+    rt_put(t, "<line class=\"p\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", rt_place_x(&a, 0),
+           rt_place_y(&a, 0), rt_place_x(&a, 1), rt_place_y(&a, 1));
     int k = 0;
     for (const cJSON *b = bins->child; b; b = b->next, k++) {
-        double x0 = place_x(&a, (double)k / RT_ECE_BINS), x1 = place_x(&a, (double)(k + 1) / RT_ECE_BINS);
-        double y = place_y(&a, rt_number(b, "accuracy")), count = rt_number(b, "count");
+        double x0 = rt_place_x(&a, (double)k / RT_ECE_BINS), x1 = rt_place_x(&a, (double)(k + 1) / RT_ECE_BINS);
+        double y = rt_place_y(&a, rt_number(b, "accuracy")), count = rt_number(b, "count");
         if (!(count > 0) || !isfinite(y)) continue;
         rt_put(t, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" fill-opacity=\"0.55\"/>",
-               x0 + 1, y, x1 - x0 - 2, place_y(&a, 0) - y, palette[index % PALETTE]);
+               x0 + 1, y, x1 - x0 - 2, rt_place_y(&a, 0) - y, rt_palette[index % RT_PALETTE]);
         rt_put(t, "<text class=\"s\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.0f</text>", (x0 + x1) / 2,
                y - 3 < TOP + 8 ? TOP + 8 : y - 3, count);
     }
@@ -360,26 +272,26 @@ void rt_plot_reliability(rt_string *t, const cJSON *m, int index)
 void rt_plot_reliabilities(rt_string *t, const cJSON *sides)
 {
     static const char *const name[] = {"baseline", "candidate"};
-    axis a = {0, 1, 0};
+    rt_axis a = rt_axis_between(0, 1, PLOT_W, PLOT_H);
     if (!sides) return;
     rt_put(t, "<h3>Reliability</h3><figure><figcaption>Reliability of both</figcaption>");
-    open_plot(t, "confidence (15 equal bins; whiskers: Wilson)", "accuracy");
-    ticks(t, &a, 0);
-    ticks(t, &a, 1);
-    rt_put(t, "<line class=\"p\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", place_x(&a, 0), place_y(&a, 0),
-           place_x(&a, 1), place_y(&a, 1));
+    rt_open_plot(t, PLOT_W, PLOT_H, "confidence (15 equal bins; whiskers: Wilson)", "accuracy");
+    rt_ticks(t, &a, 0);
+    rt_ticks(t, &a, 1);
+    rt_put(t, "<line class=\"p\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", rt_place_x(&a, 0),
+           rt_place_y(&a, 0), rt_place_x(&a, 1), rt_place_y(&a, 1));
     for (int s = 0; s < 2; s++) {
         const cJSON *bins = rt_member(sides, name[s]);
         rt_put(t, "<text class=\"n\" x=\"%d\" y=\"%d\" style=\"fill:%s\">%s</text>", LEFT + 10, TOP + 16 + 15 * s,
-               palette[s], name[s]);
+               rt_palette[s], name[s]);
         for (const cJSON *b = bins ? bins->child : NULL; b; b = b->next) {
-            double x = place_x(&a, rt_number(b, "confidence")) + 3 * s, y = place_y(&a, rt_number(b, "accuracy"));
-            double lo = place_y(&a, rt_number(b, "lo")), hi = place_y(&a, rt_number(b, "hi")),
+            double x = rt_place_x(&a, rt_number(b, "confidence")) + 3 * s, y = rt_place_y(&a, rt_number(b, "accuracy"));
+            double lo = rt_place_y(&a, rt_number(b, "lo")), hi = rt_place_y(&a, rt_number(b, "hi")),
                    n = rt_number(b, "count");
             if (!(n > 0) || !isfinite(x + y + lo + hi)) continue;
-            rt_put(t, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" fill=\"none\"/>", x, lo, hi, palette[s]);
+            rt_put(t, "<path d=\"M%.1f %.1fV%.1f\" stroke=\"%s\" fill=\"none\"/>", x, lo, hi, rt_palette[s]);
             rt_put(t, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\" fill=\"%s\"><title>%s: %.0f rows, %.3f of them "
-                   "right</title></circle>", x, y, fmin(6, 2 + log10(n)), palette[s], name[s], n,
+                   "right</title></circle>", x, y, fmin(6, 2 + log10(n)), rt_palette[s], name[s], n,
                    rt_number(b, "accuracy"));
         }
     }
