@@ -1,0 +1,234 @@
+/* cli/cmd_registry.c - retort registry */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "engine/text.h"
+#include "experiments/registry.h"
+
+enum { PAPERS = 32 };
+
+typedef struct { const cli_args *a; const char *folder, *arg[2]; } request;
+
+static int list_of(const cli_args *a, const char *option, const char **file)
+{
+    int n = 0;
+    while (n < PAPERS && (file[n] = cli_value_at(a, option, n))) n++;
+    return n;
+}
+
+static rt_status with(const request *q, int write, rt_status (*work)(rt_registry *, const request *, cJSON **),
+                      cJSON **result)
+{
+    rt_registry *r;
+    RT_TRY(rt_registry_open(&r, q->folder, write));
+    rt_status st = work(r, q, result);
+    rt_registry_close(r);
+    return st;
+}
+
+static rt_status init(const request *q, cJSON **result)
+{
+    return rt_registry_init(q->folder, cli_value(q->a, "protect"), result);
+}
+
+static rt_status do_add(rt_registry *r, const request *q, cJSON **result)
+{
+    const char *evaluation[PAPERS + 1], *gate[PAPERS + 1];
+    rt_registry_adding x = {.name = q->arg[0], .model = q->arg[1], .evaluation = evaluation, .gate = gate,
+                            .note = cli_value(q->a, "note"), .parent = cli_value(q->a, "parent")};
+    x.evaluations = list_of(q->a, "eval", evaluation);
+    x.gates = list_of(q->a, "gate", gate);
+    return rt_registry_add(r, &x, result);
+}
+
+static rt_status do_list(rt_registry *r, const request *q, cJSON **result)
+{
+    rt_registry_filter f = {.name = q->arg[0], .tag = cli_value(q->a, "tag"), .teacher = cli_value(q->a, "teacher"),
+                            .data = cli_value(q->a, "data"), .labels = cli_value(q->a, "labels"),
+                            .configuration = cli_value(q->a, "configuration")};
+    RT_TRY(cli_int(q->a, "last", 0, 1, 1 << 30, &f.last));
+    return rt_registry_list(r, &f, result);
+}
+
+static rt_status do_show(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_show(r, q->arg[0], result);
+}
+
+static rt_status do_tag(rt_registry *r, const request *q, cJSON **result)
+{
+    const char *from = cli_value(q->a, "from"), *release = cli_value(q->a, "anchor");
+    int number;
+    rt_registry_tagging t = {.version = q->arg[0], .tag = q->arg[1], .from = -1, .remove = cli_flag(q->a, "remove"),
+                             .reason = cli_value(q->a, "reason")};
+    if (release && (t.tag || from || t.remove || t.reason))
+        return rt_fail(RT_USAGE, "registry tag: --anchor RELEASE pins a version, and takes no tag, --from, --remove or "
+                       "--reason");
+    if (release) return rt_registry_anchor(r, t.version, release, result);
+    if (!t.tag) return rt_fail(RT_USAGE, "registry tag: a version and a tag are required, or --anchor RELEASE");
+    if (from && !strcmp(from, "none")) t.from = 0;
+    else if (from) {
+        RT_TRY(cli_int(q->a, "from", 0, 1, 0x7fffffff, &number));
+        t.from = number;
+    }
+    return rt_registry_tag(r, &t, result);
+}
+
+static rt_status do_rm(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_remove(r, q->arg[0], cli_value(q->a, "reason"), result);
+}
+
+static rt_status add(const request *q, cJSON **result) { return with(q, 1, do_add, result); }
+static rt_status list(const request *q, cJSON **result) { return with(q, 0, do_list, result); }
+static rt_status show_one(const request *q, cJSON **result) { return with(q, 0, do_show, result); }
+static rt_status tag(const request *q, cJSON **result) { return with(q, 1, do_tag, result); }
+static rt_status rm(const request *q, cJSON **result) { return with(q, 1, do_rm, result); }
+
+/* What the actions take: arguments, at least and at most; options. */
+static const struct {
+    const char *name;
+    rt_status (*run)(const request *, cJSON **);
+    int least, most;
+    const char *needs, *takes[10];
+} actions[] = {
+    {"init", init, 0, 0, "", {"protect"}},
+    {"add", add, 1, 2, "NAME MODEL.h5, or NAME@NUMBER with --eval or --gate", {"eval", "gate", "note", "parent"}},
+    {"list", list, 0, 1, "[NAME]", {"tag", "teacher", "data", "labels", "configuration", "last"}},
+    {"show", show_one, 1, 1, "a version", {NULL}},
+    {"tag", tag, 1, 2, "NAME@NUMBER TAG", {"from", "reason", "remove", "anchor"}},
+    {"rm", rm, 1, 1, "NAME@NUMBER", {"reason"}},
+};
+enum { ACTIONS = sizeof actions / sizeof actions[0] };
+
+static const cli_option options[];
+
+static rt_status check_options(const cli_args *a, int action)
+{
+    for (const cli_option *o = options; o->name; o++) {
+        int taken = !strcmp(o->name, "registry");
+        for (int k = 0; k < 10 && actions[action].takes[k]; k++) taken |= !strcmp(actions[action].takes[k], o->name);
+        if (cli_value(a, o->name) && !taken)
+            return rt_fail(RT_USAGE, "registry %s: --%s would do nothing here", actions[action].name, o->name);
+    }
+    return RT_OK;
+}
+
+static rt_status run(cli_args *a, cJSON **result)
+{
+    const char *names[ACTIONS];
+    int action = 0;
+    for (int i = 0; i < ACTIONS; i++) names[i] = actions[i].name;
+    if (!a->count) return rt_fail(RT_USAGE, "registry: what to do is required; see 'retort registry --help'");
+    while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
+    if (action == ACTIONS) {
+        const char *near = rt_nearest(a->positional[0], names, ACTIONS);
+        return rt_fail(RT_USAGE, "registry: there is no '%s'%s%s%s see 'retort registry --help'", a->positional[0],
+                       near ? "; did you mean '" : ";", near ? near : "", near ? "'?" : "");
+    }
+    int given = a->count - 1;
+    if (given < actions[action].least || given > actions[action].most)
+        return rt_fail(RT_USAGE, "registry %s: %s expected", actions[action].name,
+                       *actions[action].needs ? actions[action].needs : "no argument is");
+    RT_TRY(check_options(a, action));
+    request q = {.a = a, .folder = cli_value(a, "registry")};
+    if (!q.folder) q.folder = getenv("RETORT_REGISTRY");
+    if (!q.folder || !*q.folder)
+        return rt_fail(RT_USAGE, "registry: --registry DIR is required, or RETORT_REGISTRY=DIR in the environment");
+    for (int i = 0; i < given; i++) q.arg[i] = a->positional[1 + i];
+    return actions[action].run(&q, result);
+}
+
+/* ---- what is shown ---- */
+
+static const cJSON *member(const cJSON *j, const char *key) { return cJSON_GetObjectItemCaseSensitive(j, key); }
+
+static void put_words(rt_string *t, const cJSON *list, const char *before)
+{
+    for (const cJSON *e = list ? list->child : NULL; e; e = e->next) {
+        if (t->n) rt_put(t, ", ");
+        rt_put(t, "%s", before);
+        rt_put_plain(t, e->valuestring);
+    }
+}
+
+static void show_versions(const cJSON *versions)
+{
+    rt_string t = {0};
+    rt_put(&t, "%-24s %-22s %8s %12s  %-20s %s\n", "version", "tags", "accuracy", "bytes", "added", "note");
+    for (const cJSON *v = versions->child; v; v = v->next) {
+        rt_string tags = {0};
+        const cJSON *accuracy = member(v, "accuracy"), *bytes = member(v, "bytes");
+        put_words(&tags, member(v, "tags"), "");
+        put_words(&tags, member(v, "anchors"), "anchor ");
+        rt_put_padded(&t, member(v, "version")->valuestring, 24);
+        rt_put(&t, " ");
+        rt_put_padded(&t, tags.p ? tags.p : "", 22);
+        if (cJSON_IsNumber(accuracy)) rt_put(&t, " %8.4f", accuracy->valuedouble);
+        else rt_put(&t, " %8s", "");
+        rt_put(&t, " %12.0f  ", cJSON_IsNumber(bytes) ? bytes->valuedouble : 0);
+        rt_put_padded(&t, cJSON_GetStringValue(member(v, "time")), 20);
+        rt_put(&t, " ");
+        rt_put_plain(&t, cJSON_GetStringValue(member(v, "note")));
+        rt_put(&t, "\n");
+        free(tags.p);
+    }
+    fputs(t.p ? t.p : "", stdout);
+    free(t.p);
+}
+
+static void show(const cJSON *result)
+{
+    const cJSON *versions = member(result, "versions");
+    if (cJSON_IsArray(versions)) show_versions(versions);
+    else cli_print_tree(result, 0);
+}
+
+static const cli_option options[] = {
+    {"registry", CLI_VALUE, "DIR", "the registry's folder; also RETORT_REGISTRY", NULL},
+    {"protect", CLI_VALUE, "TAG,...", "of init: tags that only versions which passed the gate get (prod); \"\" none", NULL},
+    {"eval", CLI_LIST, "FILE", "of add: evaluation.json of this model; again for several", NULL},
+    {"gate", CLI_LIST, "FILE", "of add: verdict.json of a gate whose candidate this model was; again for several", NULL},
+    {"note", CLI_VALUE, "TEXT", "of add: what a reader should know", NULL},
+    {"parent", CLI_VALUE, "VERSION", "of add: the version it comes from, where its own provenance does not tell", NULL},
+    {"tag", CLI_VALUE, "TAG", "of list: versions that have it", NULL},
+    {"teacher", CLI_VALUE, "DIGEST", "of list: versions of this teacher; a digest or its beginning", NULL},
+    {"data", CLI_VALUE, "DIGEST", "of list: versions trained on these data", NULL},
+    {"labels", CLI_VALUE, "DIGEST", "of list: versions trained on these labels", NULL},
+    {"configuration", CLI_VALUE, "DIGEST", "of list: versions of this configuration", NULL},
+    {"last", CLI_VALUE, "N", "of list: of each name the N newest", NULL},
+    {"from", CLI_VALUE, "N", "of tag: the version that must have the tag now, or none; else nothing is changed", NULL},
+    {"reason", CLI_VALUE, "TEXT", "of tag: why a protected tag moves without a passing gate; of rm: why", NULL},
+    {"remove", CLI_FLAG, NULL, "of tag: take the tag away (NAME TAG --remove)", NULL},
+    {"anchor", CLI_VALUE, "RELEASE", "of tag: pin the version as the anchor of a release, for ever", NULL},
+    {0}};
+
+const cli_command cli_registry = {
+    .name = "registry",
+    .summary = "keep model versions as code revisions are kept",
+    .usage = "init --registry DIR [--protect TAG,...]\n"
+             "add NAME MODEL.h5 [--eval evaluation.json] [--gate verdict.json] [--note TEXT] [--parent VERSION]\n"
+             "add NAME@NUMBER [--eval evaluation.json] [--gate verdict.json]\n"
+             "list [NAME] [--tag TAG] [--teacher|--data|--labels|--configuration DIGEST] [--last N]\n"
+             "show VERSION\n"
+             "tag NAME@NUMBER TAG [--from N] [--reason TEXT]\n"
+             "tag NAME TAG --remove [--reason TEXT]\n"
+             "tag NAME@NUMBER --anchor RELEASE\n"
+             "rm NAME@NUMBER [--reason TEXT]",
+    .about =
+        "A registry is a folder: a database of versions, and the models as files under the SHA-256 of their bytes. A "
+        "version is NAME@NUMBER, NAME@TAG, NAME@latest or sha256:DIGEST.\n\n"
+        "Moving a protected tag (prod) needs the latest gate run of that version against the one that has the tag now to "
+        "have passed, or --reason; who moved what, and why, is logged. rm takes one exact version; those with a tag, an "
+        "anchor or children stay.",
+    .options = options,
+    .examples = "retort registry init --registry models\n"
+                "retort registry add student runs/student/model.h5 --eval runs/report/evaluation.json --registry models\n"
+                "retort registry add student@2 --gate gate/verdict.json --registry models\n"
+                "retort registry tag student@2 prod --from 1 --registry models\n"
+                "retort registry list student --registry models\n",
+    .run = run,
+    .show = show,
+    .files = 3};
