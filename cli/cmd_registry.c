@@ -7,7 +7,7 @@
 #include "engine/text.h"
 #include "experiments/registry.h"
 
-enum { PAPERS = 32 };
+enum { PAPERS = 32, HOUR = 3600 /* no add takes as long between its objects and its rows */ };
 
 typedef struct { const cli_args *a; const char *folder, *arg[2]; } request;
 
@@ -76,6 +76,28 @@ static rt_status do_tag(rt_registry *r, const request *q, cJSON **result)
     return rt_registry_tag(r, &t, result);
 }
 
+static rt_status do_log(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_log(r, q->arg[0], result);
+}
+
+static rt_status do_diff(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_diff(r, q->arg[0], q->arg[1], result);
+}
+
+static rt_status do_gc(rt_registry *r, const request *q, cJSON **result)
+{
+    int age;
+    RT_TRY(cli_int(q->a, "age", HOUR, 0, 1 << 30, &age));
+    return rt_registry_collect(r, age, cli_flag(q->a, "dry-run"), result);
+}
+
+static rt_status do_verify(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_verify(r, &q->a->progress, result);
+}
+
 static rt_status do_rm(rt_registry *r, const request *q, cJSON **result)
 {
     return rt_registry_remove(r, q->arg[0], cli_value(q->a, "reason"), result);
@@ -86,6 +108,10 @@ static rt_status list(const request *q, cJSON **result) { return with(q, 0, do_l
 static rt_status show_one(const request *q, cJSON **result) { return with(q, 0, do_show, result); }
 static rt_status tag(const request *q, cJSON **result) { return with(q, 1, do_tag, result); }
 static rt_status rm(const request *q, cJSON **result) { return with(q, 1, do_rm, result); }
+static rt_status log_of(const request *q, cJSON **result) { return with(q, 0, do_log, result); }
+static rt_status diff(const request *q, cJSON **result) { return with(q, 0, do_diff, result); }
+static rt_status gc(const request *q, cJSON **result) { return with(q, !cli_flag(q->a, "dry-run"), do_gc, result); }
+static rt_status verify(const request *q, cJSON **result) { return with(q, 0, do_verify, result); }
 
 /* What the actions take: arguments, at least and at most; options. */
 static const struct {
@@ -99,7 +125,11 @@ static const struct {
     {"list", list, 0, 1, "[NAME]", {"tag", "teacher", "data", "labels", "configuration", "last"}},
     {"show", show_one, 1, 1, "a version", {NULL}},
     {"tag", tag, 1, 2, "NAME@NUMBER TAG", {"from", "reason", "remove", "anchor"}},
+    {"log", log_of, 0, 1, "[NAME]", {NULL}},
+    {"diff", diff, 2, 2, "two versions", {NULL}},
     {"rm", rm, 1, 1, "NAME@NUMBER", {"reason"}},
+    {"gc", gc, 0, 0, "", {"dry-run", "age"}},
+    {"verify", verify, 0, 0, "", {NULL}},
 };
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
@@ -179,8 +209,82 @@ static void show_versions(const cJSON *versions)
     free(t.p);
 }
 
+static void put_value(rt_string *t, const cJSON *v)
+{
+    char *text = cJSON_IsString(v) ? NULL : v && !cJSON_IsNull(v) ? rt_json_text(v, 0) : NULL;
+    if (cJSON_IsNumber(v)) rt_put(t, "%.6g", v->valuedouble);
+    else rt_put_plain(t, cJSON_IsString(v) ? v->valuestring : text ? text : "-");
+    free(text);
+}
+
+static void show_events(const cJSON *events)
+{
+    static const char *const rest[] = {"from", "to", "verdict", "gate_run", "reason", "detail", "clock_set_back"};
+    rt_string t = {0};
+    for (const cJSON *e = events->child; e; e = e->next) {
+        const char *version = cJSON_GetStringValue(member(e, "version"));
+        rt_put(&t, "%6.0f  ", member(e, "event")->valuedouble);
+        rt_put_padded(&t, cJSON_GetStringValue(member(e, "time")), 20);
+        rt_put(&t, " ");
+        rt_put_padded(&t, cJSON_GetStringValue(member(e, "user")), 16);
+        rt_put(&t, " ");
+        rt_put_padded(&t, cJSON_GetStringValue(member(e, "what")), 10);
+        rt_put(&t, " ");
+        rt_put_padded(&t, version ? version : cJSON_GetStringValue(member(e, "name")), 20);
+        if (member(e, "tag")) rt_put(&t, " %s", member(e, "tag")->valuestring);
+        for (int i = 0; i < 7; i++) {
+            if (!member(e, rest[i])) continue;
+            rt_put(&t, "  %s ", rest[i]);
+            put_value(&t, member(e, rest[i]));
+        }
+        rt_put(&t, "\n");
+    }
+    fputs(t.p ? t.p : "", stdout);
+    free(t.p);
+}
+
+static void show_differences(const cJSON *j)
+{
+    static const char *const parts[] = {"metadata", "lineage", "configuration", "sizes", "metrics"};
+    rt_string t = {0};
+    rt_put(&t, "%-40s %-22s %-22s %s\n", "", member(j, "a")->valuestring, member(j, "b")->valuestring, "b - a");
+    for (int i = 0; i < 5; i++) {
+        if (!member(j, parts[i]) || !member(j, parts[i])->child) continue;
+        rt_put(&t, "%s\n", parts[i]);
+        for (const cJSON *e = member(j, parts[i])->child; e; e = e->next) {
+            rt_string side[2] = {{0}, {0}};
+            put_value(&side[0], member(e, "a"));
+            put_value(&side[1], member(e, "b"));
+            rt_put(&t, "  ");
+            rt_put_padded(&t, member(e, "key")->valuestring, 38);
+            for (int k = 0; k < 2; k++) {
+                rt_put(&t, " ");
+                rt_put_padded(&t, side[k].p ? side[k].p : "", 22);
+                free(side[k].p);
+            }
+            if (member(e, "difference")) rt_put(&t, " %+.6g", member(e, "difference")->valuedouble);
+            rt_put(&t, "\n");
+        }
+    }
+    for (const char *const *note = (const char *const[]){"configuration_unknown", "metrics_note", NULL}; *note; note++)
+        if (member(j, *note)) {
+            rt_put_plain(&t, member(j, *note)->valuestring);
+            rt_put(&t, "\n");
+        }
+    fputs(t.p ? t.p : "", stdout);
+    free(t.p);
+}
+
 static void show(const cJSON *result)
 {
+    if (member(result, "events")) {
+        show_events(member(result, "events"));
+        return;
+    }
+    if (member(result, "sizes")) {
+        show_differences(result);
+        return;
+    }
     const cJSON *versions = member(result, "versions");
     if (cJSON_IsArray(versions)) show_versions(versions);
     else cli_print_tree(result, 0);
@@ -188,9 +292,11 @@ static void show(const cJSON *result)
 
 static const cli_option options[] = {
     {"registry", CLI_VALUE, "DIR", "the registry's folder; also RETORT_REGISTRY", NULL},
-    {"protect", CLI_VALUE, "TAG,...", "of init: tags that only versions which passed the gate get (prod); \"\" none", NULL},
+    {"protect", CLI_VALUE, "TAG,...", "of init: tags that only versions which passed the gate get (prod); \"\" none",
+     NULL},
     {"eval", CLI_LIST, "FILE", "of add: evaluation.json of this model; again for several", NULL},
-    {"gate", CLI_LIST, "FILE", "of add: verdict.json of a gate whose candidate this model was; again for several", NULL},
+    {"gate", CLI_LIST, "FILE", "of add: verdict.json of a gate whose candidate this model was; again for several",
+     NULL},
     {"note", CLI_VALUE, "TEXT", "of add: what a reader should know", NULL},
     {"parent", CLI_VALUE, "VERSION", "of add: the version it comes from, where its own provenance does not tell", NULL},
     {"tag", CLI_VALUE, "TAG", "of list: versions that have it", NULL},
@@ -202,6 +308,9 @@ static const cli_option options[] = {
     {"from", CLI_VALUE, "N", "of tag: the version that must have the tag now, or none; else nothing is changed", NULL},
     {"reason", CLI_VALUE, "TEXT", "of tag: why a protected tag moves without a passing gate; of rm: why", NULL},
     {"remove", CLI_FLAG, NULL, "of tag: take the tag away (NAME TAG --remove)", NULL},
+    {"dry-run", CLI_FLAG, NULL, "of gc: tell only", NULL},
+    {"age", CLI_VALUE, "SECONDS", "of gc: objects younger than this stay, as an add may be about to name them (3600)",
+     NULL},
     {"anchor", CLI_VALUE, "RELEASE", "of tag: pin the version as the anchor of a release, for ever", NULL},
     {0}};
 
@@ -216,19 +325,24 @@ const cli_command cli_registry = {
              "tag NAME@NUMBER TAG [--from N] [--reason TEXT]\n"
              "tag NAME TAG --remove [--reason TEXT]\n"
              "tag NAME@NUMBER --anchor RELEASE\n"
-             "rm NAME@NUMBER [--reason TEXT]",
+             "log [NAME]\n"
+             "diff VERSION VERSION\n"
+             "rm NAME@NUMBER [--reason TEXT]\n"
+             "gc [--dry-run] [--age SECONDS]\n"
+             "verify",
     .about =
         "A registry is a folder: a database of versions, and the models as files under the SHA-256 of their bytes. A "
         "version is NAME@NUMBER, NAME@TAG, NAME@latest or sha256:DIGEST.\n\n"
-        "Moving a protected tag (prod) needs the latest gate run of that version against the one that has the tag now to "
-        "have passed, or --reason; who moved what, and why, is logged. rm takes one exact version; those with a tag, an "
-        "anchor or children stay.",
+        "Moving a protected tag (prod) needs the latest gate run of that version against the one that has the tag to "
+        "have passed, or --reason; who moved what, and why, is logged. rm takes one exact version; those with a tag, "
+        "an anchor or children stay.",
     .options = options,
-    .examples = "retort registry init --registry models\n"
-                "retort registry add student runs/student/model.h5 --eval runs/report/evaluation.json --registry models\n"
-                "retort registry add student@2 --gate gate/verdict.json --registry models\n"
-                "retort registry tag student@2 prod --from 1 --registry models\n"
-                "retort registry list student --registry models\n",
+    .examples =
+        "retort registry init --registry models\n"
+        "retort registry add student runs/student/model.h5 --eval runs/report/evaluation.json --registry models\n"
+        "retort registry add student@2 --gate gate/verdict.json --registry models\n"
+        "retort registry tag student@2 prod --from 1 --registry models\n"
+        "retort registry list student --registry models\n",
     .run = run,
     .show = show,
     .files = 3};

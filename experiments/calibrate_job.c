@@ -38,7 +38,8 @@ static rt_status write_result(const cJSON *result, rt_output *o)
     return rt_out_close(&f, RT_OK);
 }
 
-rt_status rt_calibrate_labels(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress, cJSON **result)
+rt_status rt_calibrate_labels(cJSON *config, const rt_target *out, rt_pool *pool, const rt_progress *progress,
+                              cJSON **result)
 {
     rt_label_report r;
     rt_output *o;

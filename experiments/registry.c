@@ -49,6 +49,7 @@ static const char schema[] =
     " exit_code INTEGER NOT NULL, time TEXT, fingerprint TEXT NOT NULL, alpha REAL);"
     "CREATE INDEX gate_run_candidate ON gate_run (candidate, baseline);"
     "CREATE INDEX gate_run_test_set ON gate_run (test_set);"
+    "CREATE INDEX gate_run_event ON gate_run (event);"
     "CREATE TABLE tag (model INTEGER NOT NULL REFERENCES model, name TEXT NOT NULL, version INTEGER NOT NULL"
     " REFERENCES version, PRIMARY KEY (model, name)) WITHOUT ROWID;"
     "CREATE INDEX tag_version ON tag (version);"
@@ -77,13 +78,16 @@ rt_status rt_sql_failed(rt_registry *r, int code)
     case SQLITE_NOMEM: return rt_fail(RT_RUN, "%s: out of memory", path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return rt_fail(RT_INPUT, "%s/registry.db: is damaged, or no registry (%s); 'retort registry verify' tells more; "
+        return rt_fail(RT_INPUT,
+                       "%s/registry.db: is damaged, or no registry (%s); 'retort registry verify' tells more; "
                        "put back a copy of registry.db, as the models in objects/ are files of their own",
                        path, r->db ? sqlite3_errmsg(r->db) : sqlite3_errstr(code));
     case SQLITE_READONLY:
         if (extended == SQLITE_READONLY_ROLLBACK || extended == SQLITE_READONLY_RECOVERY)
-            return rt_fail(RT_RUN, "%s: a change was cut off half way and must be taken back first, by somebody who may "
-                           "write there: let them run 'retort registry verify'", path);
+            return rt_fail(RT_RUN,
+                           "%s: a change was cut off half way and must be taken back first, by somebody who may "
+                           "write there: let them run 'retort registry verify'",
+                           path);
         return rt_fail(RT_RUN, "%s: the registry cannot be written", path);
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -199,7 +203,8 @@ const char *rt_sql_text(sqlite3_stmt *s, int column)
 void rt_sql_add(cJSON *j, const char *key, sqlite3_stmt *s, int column)
 {
     int type = sqlite3_column_type(s, column);
-    if (type == SQLITE_INTEGER || type == SQLITE_FLOAT) cJSON_AddNumberToObject(j, key, sqlite3_column_double(s, column));
+    if (type == SQLITE_INTEGER || type == SQLITE_FLOAT)
+        cJSON_AddNumberToObject(j, key, sqlite3_column_double(s, column));
     else if (type != SQLITE_NULL) cJSON_AddStringToObject(j, key, rt_sql_text(s, column));
 }
 
@@ -301,7 +306,8 @@ static void close_database(rt_registry *r)
     r->db = NULL;
 }
 
-/* Whether the first look fails for want of locks: then an immutable database is the only way, if nothing was cut off. */
+/* Whether the first look fails for want of locks: then an immutable database is the only way, if nothing was cut off.
+ */
 static int lacks_locks(const rt_registry *r)
 {
     char journal[RT_FOLDER_PATH];
@@ -380,7 +386,8 @@ rt_status rt_registry_open(rt_registry **out, const char *folder, int write)
                              : rt_fail(rt_errno_status(errno), "%s/registry.db: %s", folder, strerror(errno));
     if (!st && !S_ISREG(s.st_mode)) st = rt_fail(RT_INPUT, "%s/registry.db: is no regular file", folder);
     r->write = !st && !faccessat(r->dir, ".", W_OK, AT_EACCESS) && !faccessat(r->dir, "registry.db", W_OK, AT_EACCESS);
-    if (!st && write && !r->write) st = rt_fail(RT_RUN, "%s: the registry cannot be written: %s", folder, strerror(errno));
+    if (!st && write && !r->write)
+        st = rt_fail(RT_RUN, "%s: the registry cannot be written: %s", folder, strerror(errno));
     if (!st && r->objects < 0)
         st = rt_fail(RT_INPUT, "%s/objects: %s; the models of this registry are missing", folder, strerror(errno));
     if (!st) st = open_database(r, r->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, 0);
@@ -430,7 +437,8 @@ static rt_status make_schema(rt_registry *r, const char *protect)
     RT_TRY(rt_sql_number(r, &tables, 0, "SELECT count(*) FROM sqlite_master", ""));
     if (!tables) {
         char head[96];
-        snprintf(head, sizeof head, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION, RT_REGISTRY_SCHEMA);
+        snprintf(head, sizeof head, "PRAGMA application_id=%d; PRAGMA user_version=%d;", APPLICATION,
+                 RT_REGISTRY_SCHEMA);
         int code = sqlite3_exec(r->db, head, NULL, NULL, &message);
         if (code == SQLITE_OK) code = sqlite3_exec(r->db, schema, NULL, NULL, &message);
         sqlite3_free(message);

@@ -4,21 +4,21 @@
  *   DIR/objects/ab/cdef...     files by the SHA-256 of their bytes: models, and what was measured of them
  *
  * A name (letters, digits and . _ -, 100 at most) has versions 1, 2, ...: the database gives the number within the
- * transaction that adds the row, and never gives one twice, also not after a removal. Versions are ordered by number and
- * events by the database's own count; times are what the clock said, and order nothing.
+ * transaction that adds the row, and never gives one twice, also not after a removal. Versions are ordered by number
+ * and events by the database's own count; times are what the clock said, and order nothing.
  *
  * An add writes its objects first (synced, then named, then their folder synced) and the row last, so that a row's
  * objects are on disk whenever it was killed; what no row names is collected by rt_registry_collect. Whoever changes a
- * registry holds the database's lock within one transaction, and waits for it up to two minutes. On a folder that cannot
- * be written nothing is written, nor a lock or journal made: its database is opened for reading alone, as immutable
- * where its file system has no locks.
+ * registry holds the database's lock within one transaction, and waits for it up to two minutes. On a folder that
+ * cannot be written nothing is written, nor a lock or journal made: its database is opened for reading alone, as
+ * immutable where its file system has no locks.
  *
  * A reference is NAME@NUMBER, NAME@TAG, NAME@latest (the highest number) or sha256:DIGEST (or its first 8 digits or
  * more, of one object alone). NAME@latest and sha256:... name nothing that is to be changed.
  *
- * Messages name the registry, the version and the remedy. RT_USAGE: a name, tag or reference that cannot be, or what the
- * rules refuse; RT_INPUT: no registry, a newer schema, something damaged or missing; RT_RUN: disk full, locked, not
- * writable; RT_NOTHING: there is no such version or tag. A registry belongs to one thread at a time. */
+ * Messages name the registry, the version and the remedy. RT_USAGE: a name, tag or reference that cannot be, or what
+ * the rules refuse; RT_INPUT: no registry, a newer schema, something damaged or missing, no such version or tag;
+ * RT_RUN: disk full, locked, not writable. A registry belongs to one thread at a time. */
 #ifndef RT_EXPERIMENTS_REGISTRY_H
 #define RT_EXPERIMENTS_REGISTRY_H
 
@@ -32,8 +32,8 @@ enum { RT_REGISTRY_SCHEMA = 1, RT_REGISTRY_NAME = 101, RT_SHA256 = 65 };
 typedef struct rt_registry rt_registry;
 
 /* Makes the folder and an empty registry in it. protect: tags, with commas between, that only versions which passed the
- * gate get (NULL: "prod"; "": none). Of a registry that is there only that setting is changed, and RT_USAGE when protect
- * is NULL. *result: {"registry", "protected"}. */
+ * gate get (NULL: "prod"; "": none). Of a registry that is there only that setting is changed, and RT_USAGE when
+ * protect is NULL. *result: {"registry", "protected"}. */
 rt_status rt_registry_init(const char *folder, const char *protect, cJSON **result);
 /* write: whether it will be changed; RT_RUN where the folder cannot be written. */
 rt_status rt_registry_open(rt_registry **, const char *folder, int write);
@@ -51,7 +51,7 @@ typedef struct {
     char digest[33];                   /* of the model (rt_model_digest), which evaluations and provenance name */
 } rt_version;
 
-/* What a reference means now. RT_NOTHING names what there is. */
+/* What a reference means now. RT_INPUT names what there is. */
 rt_status rt_registry_find(rt_registry *, const char *reference, rt_version *);
 /* The file of an object. It may be missing: rt_registry_check_object. */
 void rt_registry_object(const rt_registry *, char path[RT_FOLDER_PATH], const char *sha256);
@@ -75,10 +75,10 @@ rt_status rt_registry_add(rt_registry *, const rt_registry_adding *, cJSON **res
  * becomes an object. alpha: what it spends of the error rate (NAN: nothing is counted). *id: of its row. */
 rt_status rt_registry_add_gate(rt_registry *, const cJSON *verdict, double alpha, int64_t *id);
 
-/* The tag of a version; number 0: none. from: the number that the tag must have now (0: none, -1: whatever it has), else
- * RT_NOTHING: of several who move it from the same one, one wins. version NULL: the tag is taken away. A protected tag
- * moves when the latest gate run of that version against the one that has the tag passed, or with a reason; the first
- * one needs neither. *result: {"tag", "version", "sha256", "from", "gate_run", "reason"}. */
+/* The tag of a version; number 0: none. from: the number that the tag must have now (0: none, -1: whatever it has),
+ * else RT_NOTHING: of several who move it from the same one, one wins. version NULL: the tag is taken away. A protected
+ * tag moves when the latest gate run of that version against the one that has the tag passed, or with a reason; the
+ * first one needs neither. *result: {"tag", "version", "sha256", "from", "gate_run", "reason"}. */
 typedef struct {
     const char *version, *tag;         /* NAME@NUMBER or NAME@TAG; to take the tag away NAME */
     int64_t from;
@@ -88,7 +88,7 @@ typedef struct {
 rt_status rt_registry_tag(rt_registry *, const rt_registry_tagging *, cJSON **result);
 /* Pins a version as the anchor of a release, which cannot be pinned again; the latest pin of a name is its anchor. */
 rt_status rt_registry_anchor(rt_registry *, const char *version, const char *release, cJSON **result);
-/* The anchor of a name. RT_NOTHING when there is none. */
+/* The anchor of a name. RT_INPUT when there is none. */
 rt_status rt_registry_anchor_of(rt_registry *, const char *name, rt_version *, char release[RT_REGISTRY_NAME]);
 /* Removes a version, NAME@NUMBER; its file stays until rt_registry_collect. RT_USAGE names the tags, anchors and
  * versions that hold it. */
@@ -101,8 +101,8 @@ typedef struct {
     const char *teacher, *data, *labels, *configuration;   /* digests, or their beginnings */
     int last;                          /* of each name so many of the highest numbers; 0: all */
 } rt_registry_filter;
-/* {"registry", "versions": [{"version", "name", "number", "time", "user", "bytes", "sha256", "digest", "tags", "anchors",
- * "parent", "accuracy", "note"}]}, by name and number. */
+/* {"registry", "versions": [{"version", "name", "number", "time", "user", "bytes", "sha256", "digest", "tags",
+ * "anchors", "parent", "accuracy", "note"}]}, by name and number. */
 rt_status rt_registry_list(rt_registry *, const rt_registry_filter *, cJSON **result);
 /* All of one version: lineage with the versions that the digests are of, evaluations with their metrics, gate runs,
  * tags, anchors, children. */

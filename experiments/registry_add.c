@@ -82,7 +82,8 @@ static rt_status take_model(adding *x)
     RT_TRY(rt_model_load(&m, x->a->model));
     const cJSON *p = m->provenance, *seed = cJSON_GetObjectItemCaseSensitive(p, "seed");
     strcpy(x->v.digest, rt_model_digest(m).hex);
-    copy(x->teacher, sizeof x->teacher, text_at(p, "teacher_digest", NULL, NULL), text_at(p, "labels", "teacher", "digest"));
+    copy(x->teacher, sizeof x->teacher, text_at(p, "teacher_digest", NULL, NULL),
+         text_at(p, "labels", "teacher", "digest"));
     copy(x->labels, sizeof x->labels, text_at(p, "content", "labels", NULL), "");
     copy(x->data, sizeof x->data, text_at(p, "data_digest", NULL, NULL), text_at(p, "quantized", "data_digest", NULL));
     copy(x->init, sizeof x->init, text_at(p, "quantized", "from", NULL), text_at(p, "content", "init", NULL));
@@ -103,7 +104,8 @@ static rt_status take_model(adding *x)
 static rt_status take_evaluations(adding *x)
 {
     for (int i = 0; i < x->a->evaluations; i++) {
-        if (x->papers == PAPERS) return rt_fail(RT_USAGE, "at most %d evaluations and verdicts are taken at once", PAPERS);
+        if (x->papers == PAPERS)
+            return rt_fail(RT_USAGE, "at most %d evaluations and verdicts are taken at once", PAPERS);
         rt_registry_paper *p = &x->paper[x->papers];
         RT_TRY(rt_registry_paper_read(p, x->a->evaluation[i], "retort-evaluation-"));
         x->papers++;
@@ -116,14 +118,18 @@ static rt_status take_evaluations(adding *x)
 static rt_status take_verdicts(adding *x)
 {
     for (int i = 0; i < x->a->gates; i++) {
-        if (x->papers == PAPERS) return rt_fail(RT_USAGE, "at most %d evaluations and verdicts are taken at once", PAPERS);
+        if (x->papers == PAPERS)
+            return rt_fail(RT_USAGE, "at most %d evaluations and verdicts are taken at once", PAPERS);
         rt_registry_paper *p = &x->paper[x->papers];
         RT_TRY(rt_registry_paper_read(p, x->a->gate[i], "retort-verdict-"));
         x->papers++;
-        const char *file = text_at(p->json, "candidate", "sha256", NULL), *model = text_at(p->json, "candidate", "model", NULL);
+        const char *file = text_at(p->json, "candidate", "sha256", NULL),
+                   *model = text_at(p->json, "candidate", "model", NULL);
         if (strcmp(file, x->v.sha256) || strcmp(model, x->v.digest))
-            return rt_fail(RT_INPUT, "%s: is of another candidate (file sha256:%.12s..., model %.12s...), and this model "
-                           "is sha256:%.12s..., %.12s...", x->a->gate[i], file, model, x->v.sha256, x->v.digest);
+            return rt_fail(RT_INPUT,
+                           "%s: is of another candidate (file sha256:%.12s..., model %.12s...), and this model "
+                           "is sha256:%.12s..., %.12s...",
+                           x->a->gate[i], file, model, x->v.sha256, x->v.digest);
     }
     return RT_OK;
 }
@@ -148,7 +154,8 @@ static rt_status refer_all(adding *x, int *gone)
     *gone = 0;
     if (x->a->model) RT_TRY(rt_object_refer(x->r, x->v.sha256, x->bytes, "model", gone));
     if (x->configuration && !*gone)
-        RT_TRY(rt_object_refer(x->r, x->configuration_sha256, (int64_t)strlen(x->configuration), "configuration", gone));
+        RT_TRY(
+            rt_object_refer(x->r, x->configuration_sha256, (int64_t)strlen(x->configuration), "configuration", gone));
     for (int i = 0; i < x->papers && !*gone; i++)
         RT_TRY(rt_object_refer(x->r, x->paper[i].sha256, (int64_t)x->paper[i].bytes,
                                i < x->evaluations ? "evaluation" : "verdict", gone));
@@ -167,8 +174,8 @@ static rt_status find_parent(adding *x)
     }
     if (!*x->init) return RT_OK;
     return rt_sql_number(x->r, &x->parent, 0,
-                         "SELECT id FROM version WHERE digest = ? ORDER BY model = ? DESC, id DESC LIMIT 1", "si", x->init,
-                         x->v.model);
+                         "SELECT id FROM version WHERE digest = ? ORDER BY model = ? DESC, id DESC LIMIT 1", "si",
+                         x->init, x->v.model);
 }
 
 static rt_status note_twins(adding *x)
@@ -201,10 +208,12 @@ static rt_status insert_version(adding *x)
     RT_TRY(find_parent(x));
     RT_TRY(note_twins(x));
     RT_TRY(rt_registry_event(r, x->v.model, x->v.number, "add", NULL, &event));
-    RT_TRY(rt_sql_run(r, "INSERT INTO version (model, number, event, object, digest, parent, teacher, labels, data, init, "
+    RT_TRY(rt_sql_run(r,
+                      "INSERT INTO version (model, number, event, object, digest, parent, teacher, labels, data, init, "
                       "configuration, tool, seed, facts, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      "iiissntttttttst", x->v.model, x->v.number, event, x->v.sha256, x->v.digest, x->parent, x->teacher,
-                      x->labels, x->data, x->init, x->configuration_sha256, x->tool, x->seed, x->facts, x->a->note));
+                      "iiissntttttttst", x->v.model, x->v.number, event, x->v.sha256, x->v.digest, x->parent,
+                      x->teacher, x->labels, x->data, x->init, x->configuration_sha256, x->tool, x->seed, x->facts,
+                      x->a->note));
     x->v.id = sqlite3_last_insert_rowid(r->db);
     return RT_OK;
 }

@@ -25,8 +25,10 @@ rt_status rt_registry_check_name(const char *name, const char *what)
 {
     size_t n = name_length(name);
     if (!n || name[n] || n >= RT_REGISTRY_NAME)
-        return rt_fail(RT_USAGE, "'%.120s' is no %s: letters, digits, '_', '.' and '-' are, %d at most, of which '.' and "
-                       "'-' do not begin it", name, what, RT_REGISTRY_NAME - 1);
+        return rt_fail(RT_USAGE,
+                       "'%.120s' is no %s: letters, digits, '_', '.' and '-' are, %d at most, of which '.' and "
+                       "'-' do not begin it",
+                       name, what, RT_REGISTRY_NAME - 1);
     if (!strcmp(what, "tag") && (is_number(name) || !strcmp(name, "latest")))
         return rt_fail(RT_USAGE, "'%s' is no tag: %s", name,
                        is_number(name) ? "numbers are those of versions" : "it always means the newest version");
@@ -61,7 +63,7 @@ rt_status rt_registry_model(rt_registry *r, const char *name, int64_t *id)
     return rt_sql_number(r, id, 0, "SELECT id FROM model WHERE name = ?", "s", name);
 }
 
-static rt_status no_such_name(rt_registry *r, const char *name)
+rt_status rt_registry_no_name(rt_registry *r, const char *name)
 {
     char *names[NAMES_SHOWN];
     sqlite3_stmt *s;
@@ -73,7 +75,7 @@ static rt_status no_such_name(rt_registry *r, const char *name)
     sqlite3_finalize(s);
     const char *near = rt_nearest(name, (const char *const *)names, n);
     if (!st)
-        st = rt_fail(RT_NOTHING, "%s: there is no '%s'%s%s%s 'retort registry list' tells what there is", r->folder,
+        st = rt_fail(RT_INPUT, "%s: there is no '%s'%s%s%s 'retort registry list' tells what there is", r->folder,
                      name, near ? "; did you mean '" : ";", near ? near : "", near ? "'?" : "");
     for (int i = 0; i < n; i++) free(names[i]);
     return st;
@@ -92,7 +94,8 @@ static rt_status take(rt_registry *r, sqlite3_stmt *s, rt_version *v, int *found
     return RT_OK;
 }
 
-#define COLUMNS "SELECT v.id, v.model, m.name, v.number, v.object, v.digest FROM version v JOIN model m ON m.id = v.model "
+#define COLUMNS \
+    "SELECT v.id, v.model, m.name, v.number, v.object, v.digest FROM version v JOIN model m ON m.id = v.model "
 
 static rt_status find_digest(rt_registry *r, const char *text, rt_version *v)
 {
@@ -101,7 +104,8 @@ static rt_status find_digest(rt_registry *r, const char *text, rt_version *v)
     int found, more = 0;
     char first[RT_SHA256];
     snprintf(end, sizeof end, "%sg", text + 7);
-    RT_TRY(rt_sql(r, &s, COLUMNS "WHERE v.object >= ? AND v.object < ? ORDER BY v.object, v.id DESC", "ss", text + 7, end));
+    RT_TRY(rt_sql(r, &s, COLUMNS "WHERE v.object >= ? AND v.object < ? ORDER BY v.object, v.id DESC", "ss", text + 7,
+                  end));
     rt_status st = take(r, s, v, &found);
     strcpy(first, v->sha256);
     for (int row = 1; !st && found && row && !more;) {
@@ -109,7 +113,7 @@ static rt_status find_digest(rt_registry *r, const char *text, rt_version *v)
         more = !st && row && strcmp(first, rt_sql_text(s, 4));
     }
     sqlite3_finalize(s);
-    if (!st && !found) return rt_fail(RT_NOTHING, "%s: no version has %s", r->folder, text);
+    if (!st && !found) return rt_fail(RT_INPUT, "%s: no version has %s", r->folder, text);
     if (!st && more) return rt_fail(RT_USAGE, "%s: several objects begin with %s; give more digits", r->folder, text);
     return st;
 }
@@ -131,10 +135,10 @@ static rt_status no_such_version(rt_registry *r, const char *name, const char *w
             n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", rt_sql_text(s, 0));
         sqlite3_finalize(s);
         if (st) return st;
-        return rt_fail(RT_NOTHING, "%s: no version of %s has the tag '%s'; tags: %s", r->folder, name, which,
+        return rt_fail(RT_INPUT, "%s: no version of %s has the tag '%s'; tags: %s", r->folder, name, which,
                        n ? list : "none");
     }
-    return rt_fail(RT_NOTHING, "%s: there is no version %s@%s; the newest is %lld", r->folder, name, which,
+    return rt_fail(RT_INPUT, "%s: there is no version %s@%s; the newest is %lld", r->folder, name, which,
                    (long long)last);
 }
 
@@ -153,7 +157,7 @@ rt_status rt_registry_find(rt_registry *r, const char *text, rt_version *v)
     const char *which = text + n + 1;
     snprintf(name, sizeof name, "%.*s", (int)n, text);
     RT_TRY(rt_registry_model(r, name, &model));
-    if (!model) return no_such_name(r, name);
+    if (!model) return rt_registry_no_name(r, name);
     if (!strcmp(which, "latest"))
         RT_TRY(rt_sql(r, &s, COLUMNS "WHERE v.model = ? ORDER BY v.number DESC LIMIT 1", "i", model));
     else if (is_number(which) && strlen(which) > 18) return no_such_version(r, name, which);
@@ -161,7 +165,8 @@ rt_status rt_registry_find(rt_registry *r, const char *text, rt_version *v)
         RT_TRY(rt_sql(r, &s, COLUMNS "WHERE v.model = ? AND v.number = ?", "ii", model,
                       (int64_t)strtoll(which, NULL, 10)));
     else
-        RT_TRY(rt_sql(r, &s, COLUMNS "WHERE v.model = ? AND v.id = (SELECT version FROM tag WHERE model = ? AND name = ?)",
+        RT_TRY(rt_sql(r, &s,
+                      COLUMNS "WHERE v.model = ? AND v.id = (SELECT version FROM tag WHERE model = ? AND name = ?)",
                       "iis", model, model, which));
     rt_status st = take(r, s, v, &found);
     sqlite3_finalize(s);

@@ -113,7 +113,8 @@ rt_status rt_object_put_file(rt_registry *r, const char *path, char sha256[RT_SH
         if (!st) {
             st = pass(fd, t.fd, path, to, copied, bytes);
             if (!st && strcmp(copied, sha256))
-                st = rt_fail(RT_INPUT, "%s: was changed while it was read; start again when nothing writes to it", path);
+                st = rt_fail(RT_INPUT, "%s: was changed while it was read; start again when nothing writes to it",
+                             path);
             if (!st) st = finish(&t);
             rt_temp_drop(&t);
         }

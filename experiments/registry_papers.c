@@ -39,8 +39,8 @@ rt_status rt_registry_paper_read(rt_registry_paper *p, const char *path, const c
     rt_status st = rt_json_parse(&p->json, p->text, p->bytes, path);
     const char *kind = text_of(p->json, "format");
     if (!st && strncmp(kind, format, strlen(format)))
-        st = rt_fail(RT_INPUT, "%s: its format is '%.60s', and '%s...' is expected, as 'retort %s' writes it", path, kind,
-                     format, strstr(format, "verdict") ? "gate' and its verdict.json" : "eval");
+        st = rt_fail(RT_INPUT, "%s: its format is '%.60s', and '%s...' is expected, as 'retort %s' writes it", path,
+                     kind, format, strstr(format, "verdict") ? "gate' and its verdict.json" : "eval");
     if (!st) rt_sha256_of(p->sha256, p->text, p->bytes);
     else rt_registry_paper_free(p);
     return st;
@@ -58,8 +58,8 @@ const cJSON *rt_evaluation_of(const cJSON *evaluation, const char *digest, const
     const cJSON *models = member(evaluation, "models");
     for (const cJSON *m = models ? models->child : NULL; m; m = m->next)
         if (!strcmp(text_of(m, "digest"), digest)) return m;
-    rt_fail(RT_INPUT, "%s: none of its models has the digest %s; evaluate this model, and give that evaluation.json", path,
-            digest);
+    rt_fail(RT_INPUT, "%s: none of its models has the digest %s; evaluate this model, and give that evaluation.json",
+            path, digest);
     return NULL;
 }
 
@@ -81,6 +81,14 @@ void rt_machine_fingerprint(char out[17], const cJSON *machine)
     rt_digest d = rt_hasher_end(h);
     memcpy(out, d.hex, 16);
     out[16] = 0;
+}
+
+int rt_metric_is_timed(const char *name)
+{
+    static const char *const begins[] = {"latency_", "throughput", "cold_start", "multistream", "speed_", "joules"};
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
+        if (!strncmp(name, begins[i], strlen(begins[i]))) return 1;
+    return 0;
 }
 
 /* ---- evaluations ---- */
@@ -184,7 +192,8 @@ static rt_status policy_digest(char out[RT_SHA256], const cJSON *verdict)
 
 static int is_sha256(const char *text) { return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64; }
 
-rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_registry_paper *p, double alpha, int64_t *id)
+rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_registry_paper *p, double alpha,
+                               int64_t *id)
 {
     const cJSON *j = p->json, *candidate = member(j, "candidate"), *baseline = member(j, "baseline");
     const char *rows = text_of(candidate, "rows_digest"), *mine = text_of(candidate, "sha256"),
@@ -193,7 +202,8 @@ rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_reg
     double exit_code = number_of(j, "exit_code");
     int64_t event, model = v ? v->model : 0, number = v ? v->number : 0;
     if (!is_sha256(mine) || !is_sha256(other) || !*text_of(j, "verdict") || !(exit_code >= 0 && exit_code < 256))
-        return rt_fail(RT_INPUT, "verdict %.16s...: does not tell its sides by SHA-256, or what was decided", p->sha256);
+        return rt_fail(RT_INPUT, "verdict %.16s...: does not tell its sides by SHA-256, or what was decided",
+                       p->sha256);
     RT_TRY(rt_sql_number(r, id, 0, "SELECT id FROM gate_run WHERE object = ?", "s", p->sha256));
     if (*id) return RT_OK;
     RT_TRY(policy_digest(policy, j));

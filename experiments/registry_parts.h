@@ -19,8 +19,8 @@ struct rt_registry {
 
 /* ---- SQL ---- */
 
-/* What binds: a letter each: i int64_t, n int64_t of which 0 is NULL, d double of which NAN is NULL, s text (NULL: NULL),
- * t text of which "" is NULL. */
+/* What binds: a letter each: i int64_t, n int64_t of which 0 is NULL, d double of which NAN is NULL, s text (NULL:
+ * NULL), t text of which "" is NULL. */
 rt_status rt_sql(rt_registry *, sqlite3_stmt **, const char *sql, const char *binds, ...);
 /* The next row: *row 0 where there is none. */
 rt_status rt_sql_next(rt_registry *, sqlite3_stmt *, int *row);
@@ -47,12 +47,12 @@ rt_status rt_registry_event(rt_registry *, int64_t model, int64_t number, const 
 
 /* ---- objects ---- */
 
-/* Bytes of the file at path, durably, as an object; sha256 and *bytes tell which. What is there already is compared, and
- * replaced where it is damaged. */
+/* Bytes of the file at path, durably, as an object; sha256 and *bytes tell which. What is there already is compared,
+ * and replaced where it is damaged. */
 rt_status rt_object_put_file(rt_registry *, const char *path, char sha256[RT_SHA256], int64_t *bytes);
 rt_status rt_object_put(rt_registry *, const void *data, size_t n, char sha256[RT_SHA256]);
-/* Within a transaction: its row, after a look whether its file is there. *gone: it was collected meanwhile, and is to be
- * put again. kind: "model", "evaluation", "verdict", "configuration". */
+/* Within a transaction: its row, after a look whether its file is there. *gone: it was collected meanwhile, and is to
+ * be put again. kind: "model", "evaluation", "verdict", "configuration". */
 rt_status rt_object_refer(rt_registry *, const char *sha256, int64_t bytes, const char *kind, int *gone);
 /* The bytes, checked, with a zero behind, for the caller to free. */
 rt_status rt_object_read(rt_registry *, char **out, size_t *n, const char *sha256);
@@ -69,6 +69,8 @@ rt_status rt_registry_check_name(const char *name, const char *what);
 rt_status rt_registry_check_text(const char *text, const char *what);
 /* The model of a name; 0 where there is none. */
 rt_status rt_registry_model(rt_registry *, const char *name, int64_t *id);
+/* RT_INPUT: there is no such name, with the nearest one. */
+rt_status rt_registry_no_name(rt_registry *, const char *name);
 /* A reference that names a version to be changed: by number or tag. */
 rt_status rt_registry_find_exact(rt_registry *, const char *reference, int number_alone, rt_version *);
 /* "student@12" */
@@ -93,6 +95,8 @@ const cJSON *rt_evaluation_of(const cJSON *evaluation, const char *digest, const
  */
 rt_status rt_registry_put_evaluation(rt_registry *, const rt_version *, const rt_registry_paper *);
 rt_status rt_registry_put_gate(rt_registry *, const rt_version *, const rt_registry_paper *, double alpha, int64_t *id);
+/* Whether a metric is of the clock: of different machines, or runs, it is not the same thing. */
+int rt_metric_is_timed(const char *name);
 /* 16 digits that tell machines apart by what changes speed: processor, system, kernels, compiler, threads. */
 void rt_machine_fingerprint(char out[17], const cJSON *machine);
 #endif

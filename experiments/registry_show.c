@@ -73,12 +73,7 @@ rt_status rt_registry_list(rt_registry *r, const rt_registry_filter *f, cJSON **
     *result = NULL;
     if (f->name) RT_TRY(rt_registry_check_name(f->name, "name"));
     if (f->name) RT_TRY(rt_registry_model(r, f->name, &model));
-    if (!model) {
-        rt_version none;
-        char text[RT_VERSION_TEXT];
-        snprintf(text, sizeof text, "%s@1", f->name);
-        RT_TRY(rt_registry_find(r, text, &none));                     /* says what there is */
-    }
+    if (!model) return rt_registry_no_name(r, f->name);
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "registry", r->folder);
     cJSON *list = cJSON_AddArrayToObject(j, "versions");
@@ -102,8 +97,10 @@ static rt_status add_ancestor(rt_registry *r, cJSON *lineage, const char *key, c
     if (!*digest) return RT_OK;
     cJSON *j = cJSON_AddObjectToObject(lineage, key);
     cJSON_AddStringToObject(j, "digest", digest);
-    RT_TRY(rt_sql(r, &s, "SELECT m.name || '@' || v.number FROM version v JOIN model m ON m.id = v.model WHERE v.digest = ? "
-                  "ORDER BY v.id DESC LIMIT 1", "s", digest));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT m.name || '@' || v.number FROM version v JOIN model m ON m.id = v.model WHERE v.digest = ? "
+                  "ORDER BY v.id DESC LIMIT 1",
+                  "s", digest));
     rt_status st = rt_sql_next(r, s, &row);
     if (!st && row) snprintf(found, sizeof found, "%s", rt_sql_text(s, 0));
     sqlite3_finalize(s);
@@ -117,9 +114,12 @@ static rt_status add_lineage(rt_registry *r, const rt_version *v, cJSON *j)
     sqlite3_stmt *s;
     int row;
     cJSON *lineage = cJSON_AddObjectToObject(j, "lineage");
-    RT_TRY(rt_sql(r, &s, "SELECT v.teacher, v.labels, v.data, v.init, v.configuration, v.tool, v.seed,"
-                  " (SELECT m.name || '@' || p.number FROM version p JOIN model m ON m.id = p.model WHERE p.id = v.parent),"
-                  " v.facts, v.note FROM version v WHERE v.id = ?", "i", v->id));
+    RT_TRY(rt_sql(
+        r, &s,
+        "SELECT v.teacher, v.labels, v.data, v.init, v.configuration, v.tool, v.seed,"
+        " (SELECT m.name || '@' || p.number FROM version p JOIN model m ON m.id = p.model WHERE p.id = v.parent),"
+        " v.facts, v.note FROM version v WHERE v.id = ?",
+        "i", v->id));
     rt_status st = rt_sql_next(r, s, &row);
     if (!st && row) {
         rt_sql_add(lineage, "parent", s, 7);
@@ -181,11 +181,14 @@ static rt_status add_gate_runs(rt_registry *r, const rt_version *v, cJSON *j)
     sqlite3_stmt *s;
     int row = 1;
     cJSON *list = cJSON_AddArrayToObject(j, "gate_runs");
-    RT_TRY(rt_sql(r, &s, "SELECT g.id, g.verdict, g.exit_code, g.mode, g.confidence, g.rows, g.time,"
-                  " (SELECT m.name || '@' || b.number FROM version b JOIN model m ON m.id = b.model WHERE b.object = g.baseline"
-                  "  ORDER BY b.model = ?2 DESC, b.id DESC LIMIT 1),"
-                  " g.baseline, g.candidate, g.policy, g.test_set, g.alpha, g.object FROM gate_run g WHERE g.candidate = ?1"
-                  " ORDER BY g.id", "si", v->sha256, v->model));
+    RT_TRY(rt_sql(
+        r, &s,
+        "SELECT g.id, g.verdict, g.exit_code, g.mode, g.confidence, g.rows, g.time,"
+        " (SELECT m.name || '@' || b.number FROM version b JOIN model m ON m.id = b.model WHERE b.object = g.baseline"
+        "  ORDER BY b.model = ?2 DESC, b.id DESC LIMIT 1),"
+        " g.baseline, g.candidate, g.policy, g.test_set, g.alpha, g.object FROM gate_run g WHERE g.candidate = ?1"
+        " ORDER BY g.id",
+        "si", v->sha256, v->model));
     rt_status st = RT_OK;
     while (!st && !(st = rt_sql_next(r, s, &row)) && row) {
         cJSON *one = cJSON_CreateObject();
@@ -223,8 +226,10 @@ rt_status rt_registry_show(rt_registry *r, const char *reference, cJSON **result
     cJSON_AddStringToObject(j, "sha256", v.sha256);
     cJSON_AddStringToObject(j, "digest", v.digest);
     cJSON_AddStringToObject(j, "file", path);
-    rt_status st = rt_sql(r, &s, "SELECT o.bytes, e.time, e.user FROM version v JOIN object o ON o.sha256 = v.object JOIN "
-                          "event e ON e.id = v.event WHERE v.id = ?", "i", v.id);
+    rt_status st = rt_sql(r, &s,
+                          "SELECT o.bytes, e.time, e.user FROM version v JOIN object o ON o.sha256 = v.object JOIN "
+                          "event e ON e.id = v.event WHERE v.id = ?",
+                          "i", v.id);
     if (!st) st = rt_sql_next(r, s, &row);
     if (!st && row) {
         rt_sql_add(j, "bytes", s, 0);

@@ -27,24 +27,28 @@ static rt_status passed_gate(rt_registry *r, const rt_version *to, const rt_vers
 {
     char verdict[64] = "";
     sqlite3_stmt *s;
-    int row, passed = 0;
+    int row, passed = 0, code = 0;
     *run = 0;
-    RT_TRY(rt_sql(r, &s, "SELECT id, verdict, exit_code FROM gate_run WHERE candidate = ? AND baseline = ? ORDER BY id DESC "
-                  "LIMIT 1", "ss", to->sha256, now->sha256));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT id, verdict, exit_code FROM gate_run WHERE candidate = ? AND baseline = ? ORDER BY id DESC "
+                  "LIMIT 1",
+                  "ss", to->sha256, now->sha256));
     rt_status st = rt_sql_next(r, s, &row);
     if (!st && row) {
         passed = !strcmp(rt_sql_text(s, 1), "pass") && !sqlite3_column_int64(s, 2);
         snprintf(verdict, sizeof verdict, "%s", rt_sql_text(s, 1));
+        code = sqlite3_column_int(s, 2);
         if (passed) *run = sqlite3_column_int64(s, 0);
     }
     sqlite3_finalize(s);
     rt_one_line(verdict);
     if (st || passed) return st;
-    return rt_fail(RT_USAGE, "%s: '%s' is a protected tag, and %s@%lld, which has it, %s against %s@%lld%s%s: run 'retort "
-                   "gate' and add its verdict (retort registry add %s@%lld --gate verdict.json), or say why with --reason",
-                   r->folder, tag, now->name, (long long)now->number, *verdict ? "was gated" : "was not gated",
-                   to->name, (long long)to->number, *verdict ? ", with the verdict " : "", verdict, to->name,
-                   (long long)to->number);
+    return rt_fail(
+        RT_USAGE,
+        "%s: '%s' is a protected tag, and %s@%lld, which has it, %s against %s@%lld%s%s: run 'retort "
+        "gate' and add its verdict (retort registry add %s@%lld --gate verdict.json), or say why with --reason",
+        r->folder, tag, now->name, (long long)now->number, *verdict ? "was gated" : "was not gated", to->name,
+        (long long)to->number, *verdict ? ", with the verdict " : "", verdict, to->name, (long long)to->number);
 }
 
 /* ---- tag ---- */
@@ -65,8 +69,10 @@ static rt_status moved_meanwhile(rt_registry *r, const rt_registry_tagging *t, c
     char has[RT_VERSION_TEXT], want[32];
     rt_version_text(has, now);
     snprintf(want, sizeof want, "%lld", (long long)t->from);
-    return rt_fail(RT_NOTHING, "%s: '%s' of %s is not where --from says (%s): it is at %s; somebody moved it: look, and "
-                   "try again", r->folder, t->tag, name, t->from ? want : "none", now->id ? has : "none");
+    return rt_fail(RT_NOTHING,
+                   "%s: '%s' of %s is not where --from says (%s): it is at %s; somebody moved it: look, and "
+                   "try again",
+                   r->folder, t->tag, name, t->from ? want : "none", now->id ? has : "none");
 }
 
 /* Both sides are looked at under the lock, so that of several one wins. */
@@ -78,21 +84,25 @@ static rt_status change(rt_registry *r, const rt_registry_tagging *t, const char
     *run = 0;
     RT_TRY(rt_registry_model(r, name, &model));
     if (!t->remove) RT_TRY(rt_registry_find_exact(r, t->version, 0, to));
-    else if (!model) RT_TRY(rt_fail(RT_NOTHING, "%s: there is no '%s'", r->folder, name));
+    else if (!model) return rt_registry_no_name(r, name);
     RT_TRY(tagged(r, model, name, t->tag, now));
     if (t->from >= 0 && t->from != now->number) return moved_meanwhile(r, t, name, now);
-    if (t->remove && !now->id) return rt_fail(RT_NOTHING, "%s: no version of %s has the tag '%s'", r->folder, name, t->tag);
+    if (t->remove && !now->id)
+        return rt_fail(RT_INPUT, "%s: no version of %s has the tag '%s'", r->folder, name, t->tag);
     if (!t->remove && now->id == to->id)
-        return rt_fail(RT_NOTHING, "%s: %s@%lld has the tag '%s' already", r->folder, name, (long long)to->number, t->tag);
+        return rt_fail(RT_USAGE, "%s: %s@%lld has the tag '%s' already", r->folder, name, (long long)to->number,
+                       t->tag);
     RT_TRY(is_protected(r, t->tag, &guarded));
     if (guarded && !t->reason && t->remove)
-        return rt_fail(RT_USAGE, "%s: '%s' is a protected tag: say with --reason why it is taken away", r->folder, t->tag);
+        return rt_fail(RT_USAGE, "%s: '%s' is a protected tag: say with --reason why it is taken away", r->folder,
+                       t->tag);
     if (guarded && !t->reason && now->id) RT_TRY(passed_gate(r, to, now, t->tag, run));
     RT_TRY(rt_registry_event(r, model, to->number, t->remove ? "untag" : "tag", t->tag, &event));
     RT_TRY(rt_sql_run(r, "INSERT INTO tag_log (event, tag, from_number, to_number, gate_run, reason) VALUES "
                       "(?, ?, ?, ?, ?, ?)", "isnnns", event, t->tag, now->number, to->number, *run, t->reason));
     if (t->remove) return rt_sql_run(r, "DELETE FROM tag WHERE model = ? AND name = ?", "is", model, t->tag);
-    return rt_sql_run(r, "INSERT OR REPLACE INTO tag (model, name, version) VALUES (?, ?, ?)", "isi", model, t->tag, to->id);
+    return rt_sql_run(r, "INSERT OR REPLACE INTO tag (model, name, version) VALUES (?, ?, ?)", "isi", model, t->tag,
+                      to->id);
 }
 
 static cJSON *result_of(const rt_registry_tagging *t, const rt_version *to, const rt_version *now, int64_t run)
@@ -146,15 +156,17 @@ rt_status rt_registry_anchor(rt_registry *r, const char *version, const char *re
     rt_status st = rt_registry_begin(r);
     if (!st) st = rt_registry_find_exact(r, version, 0, &v);          /* a tag may have moved */
     if (!st)
-        st = rt_sql_number(r, &there, 0, "SELECT v.number FROM anchor a JOIN version v ON v.id = a.version WHERE a.model = ? "
-                           "AND a.release = ?", "is", v.model, release);
+        st = rt_sql_number(r, &there, 0,
+                           "SELECT v.number FROM anchor a JOIN version v ON v.id = a.version WHERE a.model = ? "
+                           "AND a.release = ?",
+                           "is", v.model, release);
     if (!st && there)
         st = rt_fail(RT_USAGE, "%s: release '%s' is pinned to %s@%lld, and stays there; give another name", r->folder,
                      release, v.name, (long long)there);
     if (!st) st = rt_registry_event(r, v.model, v.number, "anchor", release, &event);
     if (!st)
-        st = rt_sql_run(r, "INSERT INTO anchor (event, model, release, version) VALUES (?, ?, ?, ?)", "iisi", event, v.model,
-                        release, v.id);
+        st = rt_sql_run(r, "INSERT INTO anchor (event, model, release, version) VALUES (?, ?, ?, ?)", "iisi", event,
+                        v.model, release, v.id);
     if (!st) st = rt_registry_commit(r);
     rt_registry_rollback(r);
     if (st) return st;
@@ -173,8 +185,10 @@ rt_status rt_registry_anchor_of(rt_registry *r, const char *name, rt_version *v,
     sqlite3_stmt *s;
     int row;
     RT_TRY(rt_registry_check_name(name, "name"));
-    RT_TRY(rt_sql(r, &s, "SELECT m.name || '@' || v.number, a.release FROM model m JOIN anchor a ON a.model = m.id JOIN "
-                  "version v ON v.id = a.version WHERE m.name = ? ORDER BY a.id DESC LIMIT 1", "s", name));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT m.name || '@' || v.number, a.release FROM model m JOIN anchor a ON a.model = m.id JOIN "
+                  "version v ON v.id = a.version WHERE m.name = ? ORDER BY a.id DESC LIMIT 1",
+                  "s", name));
     rt_status st = rt_sql_next(r, s, &row);
     if (!st && row) {
         snprintf(text, sizeof text, "%s", rt_sql_text(s, 0));
@@ -183,7 +197,7 @@ rt_status rt_registry_anchor_of(rt_registry *r, const char *name, rt_version *v,
     sqlite3_finalize(s);
     if (st) return st;
     if (*text) return rt_registry_find(r, text, v);
-    return rt_fail(RT_NOTHING, "%s: no version of %s is pinned as an anchor; 'retort registry tag %s@NUMBER --anchor "
+    return rt_fail(RT_INPUT, "%s: no version of %s is pinned as an anchor; 'retort registry tag %s@NUMBER --anchor "
                    "RELEASE' pins one", r->folder, name, name);
 }
 
@@ -193,11 +207,12 @@ rt_status rt_registry_anchor_of(rt_registry *r, const char *name, rt_version *v,
 static rt_status holders(rt_registry *r, const rt_version *v, char *out, size_t room)
 {
     static const char sql[] =
-        "SELECT 'tag ' || name FROM tag WHERE version = ?1 UNION ALL SELECT 'anchor of release ' || release FROM anchor "
-        "WHERE version = ?1 UNION ALL SELECT 'parent of ' || m.name || '@' || c.number FROM version c JOIN model m ON "
-        "m.id = c.model WHERE c.parent = ?1 UNION ALL SELECT 'teacher of ' || m.name || '@' || c.number FROM version c "
-        "JOIN model m ON m.id = c.model WHERE c.teacher = ?2 AND NOT EXISTS (SELECT 1 FROM version o WHERE o.digest = ?2 "
-        "AND o.id != ?1)";
+        "SELECT 'tag ' || name FROM tag WHERE version = ?1"
+        " UNION ALL SELECT 'anchor of release ' || release FROM anchor WHERE version = ?1"
+        " UNION ALL SELECT 'parent of ' || m.name || '@' || c.number FROM version c JOIN model m ON m.id = c.model"
+        "  WHERE c.parent = ?1"
+        " UNION ALL SELECT 'teacher of ' || m.name || '@' || c.number FROM version c JOIN model m ON m.id = c.model"
+        "  WHERE c.teacher = ?2 AND NOT EXISTS (SELECT 1 FROM version o WHERE o.digest = ?2 AND o.id != ?1)";
     sqlite3_stmt *s;
     int row = 1;
     size_t n = 0;
@@ -214,6 +229,7 @@ rt_status rt_registry_remove(rt_registry *r, const char *version, const char *re
 {
     rt_version v;
     char why[1024], text[RT_VERSION_TEXT];
+    rt_string detail = {0};
     int64_t event;
     *result = NULL;
     if (reason) RT_TRY(rt_registry_check_text(reason, "reason"));
@@ -223,15 +239,19 @@ rt_status rt_registry_remove(rt_registry *r, const char *version, const char *re
     if (!st) st = holders(r, &v, why, sizeof why);
     if (!st && *why)
         st = rt_fail(RT_USAGE, "%s: %s stays, for it is held by: %s", r->folder, version, why);
-    if (!st) st = rt_registry_event(r, v.model, v.number, "rm", reason ? reason : v.sha256, &event);
+    if (!st) rt_put(&detail, "sha256:%s", v.sha256);
+    if (!st && reason) rt_put(&detail, " %s", reason);
+    if (!st) st = rt_registry_event(r, v.model, v.number, "rm", detail.p, &event);
     if (!st) st = rt_sql_run(r, "DELETE FROM version WHERE id = ?", "i", v.id);
     if (!st) st = rt_registry_commit(r);
     rt_registry_rollback(r);
+    free(detail.p);
     if (st) return st;
     rt_version_text(text, &v);
     *result = cJSON_CreateObject();
     cJSON_AddStringToObject(*result, "removed", text);
     cJSON_AddStringToObject(*result, "sha256", v.sha256);
-    cJSON_AddStringToObject(*result, "note", "its file stays until 'retort registry gc', and what happened stays in the log");
+    cJSON_AddStringToObject(*result, "note",
+                            "its file stays until 'retort registry gc', and what happened stays in the log");
     return RT_OK;
 }
