@@ -95,6 +95,7 @@ typedef struct {
     int rank;
     uint64_t dim[RT_H5_RANK];
     const void *data;                   /* rt_h5_write and _save only; NULL: left zero */
+    const char *note, *said;            /* an attribute of the set and its text; NULL: none */
 } rt_h5_item;
 
 /* Fills the empty file fd (path is for messages) with the items allocated, zero, contiguous; offsets[i] tells where

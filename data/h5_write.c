@@ -92,6 +92,7 @@ static int add_set(hid_t file, hid_t groups, const rt_h5_item *it)
     }
     hid_t d = bad ? -1 : H5Dcreate2(file, it->name, t, s, links, c, H5P_DEFAULT);
     bad |= d < 0;
+    if (d >= 0 && it->note) bad |= add_text(d, it->note, it->said);
     if (d >= 0) H5Dclose(d);
     H5Pclose(links);
     H5Pclose(c);

@@ -15,6 +15,7 @@ enum { DIGIT = 12, BINS = 1 << DIGIT, RANKS = 1 << 2 * DIGIT, PIECE = 1 << 20 };
 enum { NO_BALANCE, EQUAL, PRIOR, SQUARE_ROOT };
 
 static const char *const measures[MEASURES] = {"confidence", "margin", "entropy"};
+static const unsigned column_of[MEASURES] = {RT_COLUMN_CONFIDENCE, RT_COLUMN_MARGIN, RT_COLUMN_ENTROPY};
 
 struct rt_label_policy {
     cJSON *effective;
@@ -208,7 +209,9 @@ static int only_classes(const cJSON *j)
 static rt_status check_columns(const view *v, rt_labels *l)
 {
     const rt_label_policy *p = v->p;
-    int ranked = (p->top || p->quota || p->balance) && !p->random, k = v->head->size, top = rt_labels_info(l)->topk;
+    const rt_labels_spec *spec = rt_labels_info(l);
+    const unsigned kept = p->temperature == 1 ? spec->columns : 0;     /* columns are at temperature 1 */
+    int ranked = (p->top || p->quota || p->balance) && !p->random, k = v->head->size, top = spec->topk;
     const char *asks = p->limits[CONFIDENCE]                        ? "confidence"
                        : p->limits[MARGIN]                          ? "margin"
                        : p->limits[ENTROPY]                         ? "entropy"
@@ -220,12 +223,29 @@ static rt_status check_columns(const view *v, rt_labels *l)
                        "%s: %s: %s keeps classes alone, as its teacher gave no probabilities, so there is no "
                        "confidence; thresholds need logits, and \"choose\": \"random\" needs none",
                        p->key, asks, v->path);
-    if (p->limits[ENTROPY] && top && top < k)
-        return rt_fail(RT_USAGE, "%s: entropy: %s keeps the top %d of %d logits, which do not tell it; label again "
-                       "without labels.topk, or use confidence", p->key, v->path, top, k);
-    if (p->limits[MARGIN] && top == 1 && k > 2)
-        return rt_fail(RT_USAGE, "%s: margin: %s keeps the top 1 of %d logits, which does not tell it; label again "
-                       "with labels.topk=2 or more, or use confidence", p->key, v->path, k);
+    if (spec->hard && p->temperature != 1)
+        return rt_fail(RT_USAGE,
+                       "%s: temperature: %s keeps hard labels and no labels/logits, and their confidence is at "
+                       "temperature 1; leave it out",
+                       p->key, v->path);
+    for (int m = MARGIN; m < MEASURES && spec->hard; m++)
+        if (p->limits[m] && !(kept & column_of[m]))
+            return rt_fail(RT_USAGE,
+                           "%s: %s: %s has no column labels/%s, and keeps no logits that would tell it; label "
+                           "again with labels.columns=%s beside labels.keep=hard, or use confidence",
+                           p->key, measures[m], v->path, measures[m], measures[m]);
+    if (p->limits[ENTROPY] && top && top < k && !(kept & RT_COLUMN_ENTROPY))
+        return rt_fail(RT_USAGE,
+                       "%s: entropy: %s keeps the top %d of %d logits, which do not tell it, and has no column "
+                       "labels/entropy; label again without labels.topk or with labels.columns=entropy, or use "
+                       "confidence",
+                       p->key, v->path, top, k);
+    if (p->limits[MARGIN] && top == 1 && k > 2 && !(kept & RT_COLUMN_MARGIN))
+        return rt_fail(RT_USAGE,
+                       "%s: margin: %s keeps the top 1 of %d logits, which does not tell it, and has no column "
+                       "labels/margin; label again with labels.topk=2 or more or with labels.columns=margin, or use "
+                       "confidence",
+                       p->key, v->path, k);
     return RT_OK;
 }
 
@@ -313,13 +333,12 @@ static void choose_row(view *v, uint64_t row, const rt_label_facts *f)
 typedef void row_fn(view *, uint64_t row, const rt_label_facts *);
 typedef struct { view *v; row_fn *fn; } pass;
 
-static rt_status each(void *arg, const uint64_t *row, int n, const float *z, size_t width)
+static rt_status each(void *arg, const rt_label_batch *b)
 {
     const pass *q = arg;
-    const rt_head *head = q->v->head;
-    for (int i = 0; i < n; i++) {
-        rt_label_facts f = rt_label_facts_of(z + (size_t)i * width + head->at, head->size, q->v->p->temperature);
-        q->fn(q->v, row[i], &f);
+    for (int i = 0; i < b->n; i++) {
+        rt_label_facts f = rt_label_facts_at(b, i, q->v->head, q->v->p->temperature);
+        q->fn(q->v, b->row[i], &f);
     }
     return q->v->status;
 }
@@ -327,7 +346,7 @@ static rt_status each(void *arg, const uint64_t *row, int n, const float *z, siz
 static rt_status go_over(view *v, rt_labels *l, row_fn *fn)
 {
     pass q = {v, fn};
-    return rt_label_scan(l, v->path, v->rows, NULL, each, &q);
+    return rt_label_scan(l, v->path, v->head, v->rows, NULL, each, &q);
 }
 
 /* The bin of the wanted row from above, which is taken off `wanted`. */

@@ -104,7 +104,7 @@ rt_status rt_label_verify_report(const rt_label_report *r, cJSON **result)
         cJSON *q = *result = cJSON_CreateObject();
         cJSON_AddStringToObject(q, "labels", r->store);
         cJSON_AddNumberToObject(q, "rows", (double)rt_labels_info(l)->rows);
-        cJSON_AddNumberToObject(q, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+        cJSON_AddNumberToObject(q, "rows_labelled", (double)(s.status[RT_LABEL_DONE] + s.status[RT_LABEL_BY_HAND]));
         cJSON_AddBoolToObject(q, "complete", complete);
         cJSON_AddStringToObject(q, "checksums", complete ? "all blocks match" : "all blocks that are there match");
         if (complete) cJSON_AddStringToObject(q, "digest", digest.hex);
@@ -124,33 +124,33 @@ typedef struct {
     float *low, *high;                                     /* (K) of logits */
 } summary;
 
-static rt_status add_rows(void *arg, const uint64_t *row, int n, const float *z, size_t width)
+static rt_status add_rows(void *arg, const rt_label_batch *b)
 {
     summary *q = arg;
     job *j = q->j;
     int k = j->head->size;
-    if (j->y) RT_TRY(rt_targets_read(j->y, row, n, j->truth));
-    for (int i = 0; i < n; i++) {
-        const float *v = z + (size_t)i * width + j->head->at;
-        rt_label_facts f = rt_label_facts_of(v, k, 1);
-        int tenth = (int)ceil(f.confidence * TENTHS) - 1, limit = 0;
+    if (j->y) RT_TRY(rt_targets_read(j->y, b->row, b->n, j->truth));
+    for (int i = 0; i < b->n; i++) {
+        const float *v = b->z + (size_t)i * b->width + j->head->at;
+        const rt_label_facts *f = &b->fact[i];
+        int tenth = (int)ceilf(f->confidence * TENTHS) - 1, limit = 0;
         for (int c = 0; c < k; c++) {
             if (!q->labelled || v[c] < q->low[c]) q->low[c] = v[c];
             if (!q->labelled || v[c] > q->high[c]) q->high[c] = v[c];
             limit |= fabsf(v[c]) >= 65504;
         }
         q->labelled++;
-        q->count[f.best]++;
-        q->tenth[tenth < 0 ? 0 : tenth]++;
-        q->confidence += f.confidence;
-        q->entropy += f.entropy;
-        q->margin += f.margin;
-        q->certain += f.confidence >= 1 - 0x1p-24;
+        q->count[f->best]++;
+        q->tenth[tenth < 0 ? 0 : tenth >= TENTHS ? TENTHS - 1 : tenth]++;
+        q->confidence += (double)f->confidence;
+        q->entropy += (double)f->entropy;
+        q->margin += (double)f->margin;
+        q->certain += b->status[i] != RT_LABEL_BY_HAND && f->confidence >= 1 - 0x1p-24f;
         q->at_limit += (unsigned)limit;
         if (!j->y || j->truth[i] == RT_NO_LABEL) continue;
         q->compared++;
         q->truths[j->truth[i]]++;
-        q->agree += j->truth[i] == f.best;
+        q->agree += j->truth[i] == f->best;
     }
     return RT_OK;
 }
@@ -194,7 +194,7 @@ static void warn_of_logits(summary *q)
     job *j = q->j;
     int k = j->head->size, constant = q->labelled > 1;
     double n = (double)q->labelled;
-    if (k < 2) return;
+    if (k < 2 || rt_labels_info(j->l)->hard) return;
     for (int c = 0; c < k; c++) constant = constant && q->low[c] == q->high[c];
     if (constant) warn(j, "the logits of all %.0f rows are the same", n);
     if (rt_labels_info(j->l)->type == RT_F16 && (double)q->at_limit > 0.01 * n)
@@ -214,8 +214,9 @@ static void describe(const summary *q, cJSON *confidence, cJSON *r)
     double n = (double)q->labelled;
     cJSON *tenths = cJSON_AddArrayToObject(confidence, "histogram");
     for (int i = 0; i < TENTHS; i++) cJSON_AddItemToArray(tenths, cJSON_CreateNumber((double)q->tenth[i]));
-    cJSON_AddNumberToObject(r, "entropy_mean", q->entropy / n);
-    cJSON_AddNumberToObject(r, "margin_mean", q->margin / n);
+    const rt_labels_spec *spec = rt_labels_info(j->l);
+    if (!spec->hard || spec->columns & RT_COLUMN_ENTROPY) cJSON_AddNumberToObject(r, "entropy_mean", q->entropy / n);
+    if (!spec->hard || spec->columns & RT_COLUMN_MARGIN) cJSON_AddNumberToObject(r, "margin_mean", q->margin / n);
     if (!j->y) return;
     cJSON *a = cJSON_AddObjectToObject(r, "agreement");
     cJSON_AddNumberToObject(a, "rows", (double)q->compared);
@@ -234,6 +235,7 @@ static cJSON *describe_all(const summary *q, const uint64_t *status)
     cJSON_AddStringToObject(r, "head", j->head->name);
     cJSON_AddNumberToObject(r, "rows", (double)j->rows.count);
     cJSON_AddNumberToObject(r, "rows_labelled", (double)q->labelled);
+    if (status[RT_LABEL_BY_HAND]) cJSON_AddNumberToObject(r, "by_hand", (double)status[RT_LABEL_BY_HAND]);
     cJSON_AddNumberToObject(r, "not_yet", (double)status[RT_LABEL_NOT_YET]);
     cJSON_AddNumberToObject(r, "abstained", (double)status[RT_LABEL_ABSTAINED]);
     cJSON_AddNumberToObject(r, "bad_input", (double)status[RT_LABEL_BAD_INPUT]);
@@ -246,6 +248,19 @@ static cJSON *describe_all(const summary *q, const uint64_t *status)
     return r;
 }
 
+/* How far the logits are from the answers, where they are kept in 8 bits. */
+static rt_status describe_code(job *j, cJSON *r)
+{
+    double worst[2];
+    int heads, number = (int)(j->head - rt_labels_heads(j->l, &heads));
+    if (rt_labels_info(j->l)->type != RT_U8) return RT_OK;
+    RT_TRY(rt_labels_code_error(j->l, number, worst));
+    cJSON *e = cJSON_AddObjectToObject(r, "code_error");
+    cJSON_AddNumberToObject(e, "logit", worst[0]);
+    cJSON_AddNumberToObject(e, "probability", worst[1]);
+    return RT_OK;
+}
+
 /* Goes over the job's rows. For free_summary, also after an error. */
 static rt_status look(summary *q, job *j, uint64_t status[RT_LABEL_STATUSES])
 {
@@ -254,7 +269,7 @@ static rt_status look(summary *q, job *j, uint64_t status[RT_LABEL_STATUSES])
     if (!q->count || !q->low) return rt_fail(RT_RUN, "out of memory");
     q->truths = q->count + k;
     q->high = q->low + k;
-    RT_TRY(rt_label_scan(j->l, j->r->store, &j->rows, status, add_rows, q));
+    RT_TRY(rt_label_scan(j->l, j->r->store, j->head, &j->rows, status, add_rows, q));
     return q->labelled ? RT_OK : rt_fail(RT_NOTHING, "%s: none of its rows has a label", j->r->store);
 }
 
@@ -277,6 +292,9 @@ static rt_status summarize(job *j, cJSON **result)
     if (!st) st = look(&q, j, status);
     if (!st) {
         *result = describe_all(&q, status);
+        st = describe_code(j, *result);
+    }
+    if (!st) {
         if (chosen) cJSON_AddItemToObject(*result, "policy", cJSON_Duplicate(chosen, 1));
         warn_of_logits(&q);
         rt_label_warn_classes(j->warnings, j->head, "", q.count, q.labelled, q.confidence / (double)q.labelled);
@@ -345,17 +363,17 @@ typedef struct {
     double confident[RT_ECE_BINS];
 } fit;
 
-static rt_status add_losses(void *arg, const uint64_t *row, int n, const float *z, size_t width)
+static rt_status add_losses(void *arg, const rt_label_batch *rows)
 {
     fit *q = arg;
     job *j = q->j;
     int k = j->head->size;
-    RT_TRY(rt_targets_read(j->y, row, n, j->truth));
-    for (int i = 0; i < n; i++) {
-        const float *v = z + (size_t)i * width + j->head->at;
+    RT_TRY(rt_targets_read(j->y, rows->row, rows->n, j->truth));
+    for (int i = 0; i < rows->n; i++) {
+        const float *v = rows->z + (size_t)i * rows->width + j->head->at;
         double sum = 0, first = 0, second = 0;
         int best = 0, y = j->truth[i];
-        if (y == RT_NO_LABEL) continue;
+        if (y == RT_NO_LABEL || rows->status[i] == RT_LABEL_BY_HAND) continue;      /* not the teacher's */
         for (int c = 1; c < k; c++) if (v[c] > v[best]) best = c;
         for (int c = 0; c < k; c++) {
             double d = (double)v[c] - (double)v[best], e = exp(q->scale * d);
@@ -381,7 +399,7 @@ static rt_status add_losses(void *arg, const uint64_t *row, int n, const float *
 static rt_status measure(job *j, double scale, fit *q)
 {
     *q = (fit){.j = j, .scale = scale};
-    RT_TRY(rt_label_scan(j->l, j->r->store, &j->rows, NULL, add_losses, q));
+    RT_TRY(rt_label_scan(j->l, j->r->store, j->head, &j->rows, NULL, add_losses, q));
     return q->rows ? RT_OK : rt_fail(RT_NOTHING, "%s: no labelled row has a true class in '%s' of %s", j->r->store,
                                      j->r->y ? j->r->y : "y", j->r->data);
 }
@@ -434,6 +452,9 @@ static rt_status calibrate(job *j, cJSON **result)
     fit one, best;
     uint64_t seen = 0;
     int top = rt_labels_info(j->l)->topk;
+    if (rt_labels_info(j->l)->hard)
+        return rt_fail(RT_USAGE, "%s: keeps hard labels and no labels/logits, without which there is no temperature to "
+                       "find; label again without labels.keep=hard", j->r->store);
     RT_TRY(count_seen(j, &seen));
     RT_TRY(measure(j, 1, &one));
     RT_TRY(find_scale(j, &one, &best));

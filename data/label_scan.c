@@ -9,24 +9,6 @@
 
 enum { ROOM = 1 << 20 };               /* floats of answers at a time, as long as a row has fewer */
 
-rt_label_facts rt_label_facts_of(const float *z, int classes, double temperature)
-{
-    rt_label_facts f = {.best = 0};
-    double sum = 0, dot = 0, second = 0;
-    for (int c = 1; c < classes; c++) if (z[c] > z[f.best]) f.best = c;
-    for (int c = 0; c < classes; c++) {
-        double d = ((double)z[c] - (double)z[f.best]) / temperature, e = exp(d);
-        sum += e;
-        dot += e * d;
-        if (c != f.best && e > second) second = e;
-    }
-    f.confidence = 1 / sum;
-    f.margin = (1 - second) / sum;
-    f.entropy = log(sum) - dot / sum;
-    if (f.entropy < 0) f.entropy = 0;              /* by rounding */
-    return f;
-}
-
 rt_status rt_label_find_head(rt_labels *l, const char *path, const char *name, const rt_head **out)
 {
     int heads;
@@ -55,8 +37,25 @@ static rt_status check_finite(const char *path, const uint64_t *row, int n, cons
     return RT_OK;
 }
 
-rt_status rt_label_scan(rt_labels *l, const char *path, const rt_rows *rows, uint64_t status[RT_LABEL_STATUSES],
-                        rt_label_rows_fn *fn, void *arg)
+rt_label_facts rt_label_facts_at(const rt_label_batch *b, int i, const rt_head *head, double temperature)
+{
+    if (temperature == 1 || b->status[i] == RT_LABEL_BY_HAND) return b->fact[i];
+    return rt_label_facts_of(b->z + (size_t)i * b->width + head->at, head->size, temperature);
+}
+
+/* From the logits, and over that from the columns, which are of the answer before it was coded. */
+static rt_status find_facts(rt_labels *l, const rt_head *head, const rt_label_batch *b, rt_label_facts *fact)
+{
+    int heads, number = (int)(head - rt_labels_heads(l, &heads));
+    const rt_labels_spec *s = rt_labels_info(l);
+    for (int i = 0; i < b->n && s->columns != 15; i++)
+        fact[i] = rt_label_facts_of(b->z + (size_t)i * b->width + head->at, head->size, 1);
+    return s->columns || memchr(b->status, RT_LABEL_BY_HAND, (size_t)b->n)
+               ? rt_labels_read_columns(l, number, b->row, b->n, fact) : RT_OK;
+}
+
+rt_status rt_label_scan(rt_labels *l, const char *path, const rt_head *head, const rt_rows *rows,
+                        uint64_t status[RT_LABEL_STATUSES], rt_label_rows_fn *fn, void *arg)
 {
     const rt_labels_spec *s = rt_labels_info(l);
     size_t width = (size_t)s->classes;
@@ -66,23 +65,29 @@ rt_status rt_label_scan(rt_labels *l, const char *path, const rt_rows *rows, uin
     float *z = malloc((size_t)most * width * sizeof *z);
     uint64_t *row = malloc((size_t)most * sizeof *row);
     unsigned char *is = malloc((size_t)most);
-    rt_status st = z && row && is ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_label_facts *fact = calloc((size_t)most, sizeof *fact);
+    rt_status st = z && row && is && fact ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (status) memset(status, 0, RT_LABEL_STATUSES * sizeof *status);
     for (uint64_t at = 0; at < rows->count && !st; at += most) {
-        int n = rows->count - at < most ? (int)(rows->count - at) : (int)most, kept = 0;
+        int n = rows->count - at < most ? (int)(rows->count - at) : (int)most;
+        rt_label_batch b = {.row = row, .z = z, .width = width, .status = is, .fact = fact};
         st = rt_check_stop();
         rt_rows_list(rows, at, (uint64_t)n, row);
         if (!st) st = rt_labels_status(l, row, n, is);
         for (int i = 0; i < n && !st; i++) {
             if (status) status[is[i] < RT_LABEL_STATUSES ? is[i] : RT_LABEL_NOT_YET]++;
-            if (is[i] == RT_LABEL_DONE) row[kept++] = row[i];
+            if (!rt_label_is_there(is[i])) continue;
+            is[b.n] = is[i];
+            row[b.n++] = row[i];
         }
-        if (!st && kept) st = rt_labels_read(l, row, kept, z);
-        if (!st && kept) st = check_finite(path, row, kept, z, width);
-        if (!st && kept) st = fn(arg, row, kept, z, width);
+        if (!st && b.n) st = rt_labels_read(l, row, b.n, z);
+        if (!st && b.n) st = check_finite(path, row, b.n, z, width);
+        if (!st && b.n) st = find_facts(l, head, &b, fact);
+        if (!st && b.n) st = fn(arg, &b);
     }
     free(z);
     free(row);
     free(is);
+    free(fact);
     return st;
 }

@@ -3,12 +3,21 @@
  * An HDF5 file whose data sets are allocated at birth:
  * Of one head of classes named "y" (format retort-labels-2):
  *   labels/logits f32|f16 (N, K)              full coding, or
+ *   labels/logits u8 (N, K), labels/logits_scale f32 (N), labels/logits_offset f32 (N)
+ *                                             8 bits (type q8): z = logits * scale + offset (data/labels_q8.c), or
  *   labels/topk_id i32 (N, k), labels/topk_logit f32|f16 (N, k), labels/tail f32 (N)
  *                                             top-k: every other class has the logit `tail`, which keeps the total
  *                                             probability of the tail: tail = logsumexp(others) - log(K - k)
+ *   labels/hard i32 (N), labels/confidence f32 (N), labels/margin f32 (N), labels/entropy f32 (N)
+ *                                             on request: the best class and what is known of it (data/label_facts.h),
+ *                                             of the answer before it was coded. A store that keeps hard labels alone
+ *                                             has the first two and none of the logits
  * of other heads (retort-labels-3) the same for each head of classes or labels as labels/HEAD/..., top-k for classes
  * alone, and of values labels/HEAD/values f32 (N, D); always:
- *   labels/status u8 (N)                      rt_label_status; where it is not RT_LABEL_DONE there is no label
+ *   labels/features/NAME f32|f16 (N, D)       on request: features of the teacher
+ *   labels/code_error f32 (blocks, 2 x heads) with 8 bits: the largest error in the block of a logit and of a
+ *                                             probability, of each head with a code
+ *   labels/status u8 (N)                      rt_label_status; where rt_label_is_there() is 0 there is no label
  *   labels/block_crc32c u32 (blocks)          CRC32C of each block's bytes, set by set
  *   labels/status_count u64 (8), labels/class_count u64 (W), labels/confidence_mean f64 (1)
  *                                             of all rows, once they are there: rows by status, labelled rows by their
@@ -18,6 +27,8 @@
  *   labels/head_crc32c u32 (1)                CRC32C of the manifest, the leaves, the counts, the mean and
  *                                             block_crc32c; of the manifest alone as long as rows are missing
  *   labels/complete u8 (1), manifest text     who, from what, how
+ *   hand/row u64 (n), hand/label i32 (n)      where there are labels by hand: rows, rising, and their classes; status
+ *                                             is RT_LABEL_BY_HAND there, and the teacher's answer stays beside it
  * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and
  * bytes by pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on
  * disk. */
@@ -26,6 +37,7 @@
 
 #include "data/heads.h"
 #include "data/identity.h"
+#include "data/label_facts.h"
 #include "data/names.h"
 #include "data/output.h"
 #include "data/rows.h"
@@ -38,17 +50,38 @@ typedef enum {
     RT_LABEL_DONE = 1,
     RT_LABEL_ABSTAINED = 2,           /* nobody said anything of the row */
     RT_LABEL_BAD_INPUT = 3,           /* the row holds NaN or infinity */
+    RT_LABEL_BY_HAND = 4,             /* somebody gave it a label, which stands before the teacher's */
     RT_LABEL_BAD_ANSWER = 5,          /* the row is finite, the teacher's answer is not */
-    RT_LABEL_STATUSES = 8             /* room for counts; 4 is kept for labels given by hand */
+    RT_LABEL_STATUSES = 8             /* room for counts */
 } rt_label_status;
+/* Whether a row of this status has a label. */
+int rt_label_is_there(unsigned char status);
+/* "labelled", "by hand", "bad input", ... */
+const char *rt_label_status_word(unsigned char status);
+
+/* Columns beside the logits, of heads of classes: bits of rt_labels_spec.columns. */
+enum { RT_COLUMN_HARD = 1, RT_COLUMN_CONFIDENCE = 2, RT_COLUMN_MARGIN = 4, RT_COLUMN_ENTROPY = 8 };
+extern const char *const rt_label_column_names[];      /* "hard", "confidence", ... in the order of bits; NULL */
+
+enum { RT_LABEL_FEATURES = 8, RT_LABEL_FEATURE_WIDTH = 1 << 20 };
+/* A feature of the teacher; type: RT_F32 or RT_F16. */
+typedef struct { const char *name; int width; rt_dtype type; } rt_label_feature;
 
 typedef struct {
     uint64_t first, rows;
     int classes, topk;                /* W, floats of an answer: the classes of a single head; topk 0: full */
-    rt_dtype type;                    /* of logits: RT_F32 or RT_F16 */
+    rt_dtype type;                    /* of logits: RT_F32, RT_F16, or RT_U8: in 8 bits */
     const rt_head *head;              /* what the answer is made of; borrowed */
     int heads;                        /* 0: one head of classes, "y" */
+    unsigned columns;                 /* RT_COLUMN_HARD | ... */
+    int hard;                         /* 1: no logits are kept, but hard labels and their confidence */
+    const rt_label_feature *feature;  /* borrowed */
+    int features;
 } rt_labels_spec;
+/* Reads "labels" of a configuration: type, topk, columns, keep. */
+void rt_labels_spec_config(rt_cfg *labels, rt_labels_spec *);
+/* RT_USAGE, by the names of the keys, when these heads cannot be kept so. */
+rt_status rt_labels_spec_check(const rt_labels_spec *, const rt_head *head, int heads);
 
 /* Of rows that are there. */
 typedef struct {
@@ -87,6 +120,10 @@ int rt_labels_done(const rt_labels_writer *, uint64_t block);
  * spans that the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is
  * not finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
+/* The same of a store with features: feature[i] (rows of the block, width). RT_INPUT when one is not finite, or does
+ * not fit its type, in a row whose status is DONE. */
+rt_status rt_labels_put_features(rt_labels_writer *, uint64_t block, const float *answers, const float *const *feature,
+                                 const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
  * meanwhile. After an error nothing is synced or written any more. */
 rt_status rt_labels_commit(rt_labels_writer *);
@@ -123,6 +160,16 @@ rt_status rt_labels_remove_bad(rt_labels *, rt_rows *, uint64_t *removed);
 /* Answers (n, W) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first
  * read. RT_INPUT for a row outside the store, without a label, or damaged. */
 rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *answers);
+/* What the store's columns say of rows of a head of classes, by its number: those members of facts that have a column
+ * (rt_labels_info()->columns); of rows by hand all, and nothing of rows without a label. Thread-safe; RT_INPUT as of
+ * rt_labels_read. */
+rt_status rt_labels_read_columns(rt_labels *, int head, const uint64_t *row, int n, rt_label_facts *);
+/* A feature by its name, -1: none; and (n, width) of it. Errors as of rt_labels_read. */
+int rt_labels_find_feature(const rt_labels *, const char *name);
+rt_status rt_labels_read_feature(rt_labels *, int feature, const uint64_t *row, int n, float *);
+/* With 8 bits: the largest error of a logit and of a probability of this head, over all blocks that are there, each of
+ * which is checked; 0 where there is no code. */
+rt_status rt_labels_code_error(rt_labels *, int head, double worst[2]);
 /* Checks every committed block's CRC. */
 rt_status rt_labels_verify(rt_labels *);
 #endif

@@ -9,6 +9,8 @@
 #include "data/files.h"
 #include "data/labels_parts.h"
 
+enum { ITEMS = RT_LABEL_COLUMNS + RT_LABEL_FIXED + 2 };
+
 static const char *const fixed_name[RT_LABEL_FIXED] = {
     "labels/block_crc32c", "labels/status_count", "labels/class_count", "labels/confidence_mean", "source/leaves",
     "labels/head_crc32c", "labels/complete", "manifest"};
@@ -28,8 +30,10 @@ rt_status rt_label_file_init(rt_label_file *w, const char *path, const rt_labels
     w->crc = calloc(w->blocks, sizeof *w->crc);
     w->confidence = calloc(w->blocks, sizeof *w->confidence);
     w->class_count = calloc((size_t)spec->classes, sizeof *w->class_count);
-    w->buffer = malloc(rt_label_row_bytes(spec) * RT_LABEL_BLOCK);
-    if (!w->crc || !w->confidence || !w->class_count || !w->buffer) return rt_fail(RT_RUN, "out of memory");
+    w->buffer = malloc(rt_label_block_bytes(spec, RT_LABEL_BLOCK));
+    w->by_hand = malloc(RT_LABEL_BLOCK * sizeof *w->by_hand);
+    if (!w->crc || !w->confidence || !w->class_count || !w->buffer || !w->by_hand)
+        return rt_fail(RT_RUN, "out of memory");
     return rt_label_coder_new(&w->coder, &w->spec, pool);
 }
 
@@ -41,28 +45,12 @@ void rt_label_file_free(rt_label_file *w)
     free(w->confidence);
     free(w->class_count);
     free(w->buffer);
+    free(w->by_hand);
+    rt_label_hand_free(&w->hand);
     *w = (rt_label_file){.fd = -1};
 }
 
 /* ---- what the store is ---- */
-
-static void describe_spec(const rt_labels_spec *s, cJSON *m)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(m, "labels");
-    cJSON *l = cJSON_AddObjectToObject(m, "labels");
-    cJSON_AddNumberToObject(l, "first_row", (double)s->first);
-    cJSON_AddNumberToObject(l, "rows", (double)s->rows);
-    if (s->heads) cJSON_AddItemToObject(l, "heads", rt_heads_to_json(s->head, s->heads));
-    else cJSON_AddNumberToObject(l, "classes", s->classes);
-    cJSON_AddStringToObject(l, "coding", s->topk ? "topk" : "full");
-    if (s->topk) cJSON_AddNumberToObject(l, "topk", s->topk);
-    cJSON_AddStringToObject(l, "type", rt_dtype_name(s->type));
-    cJSON_AddStringToObject(l, "values", !s->topk ? "logits" :
-                            "logits of the k best classes; 'tail' is the logit of each other class that keeps their "
-                            "total probability");
-    cJSON_AddStringToObject(l, "status", "0 not yet, 1 labelled, 3 bad input (NaN or infinity), 5 bad answer");
-    cJSON_AddNumberToObject(l, "block", RT_LABEL_BLOCK);
-}
 
 static void describe_source(const rt_label_file *w, const rt_h5_dataset *d, cJSON *m)
 {
@@ -79,20 +67,19 @@ static void describe_source(const rt_label_file *w, const rt_h5_dataset *d, cJSO
 
 void rt_label_file_describe(const rt_label_file *w, const rt_h5_dataset *source, cJSON *manifest)
 {
-    describe_spec(&w->spec, manifest);
+    rt_label_spec_tell(&w->spec, manifest);
     describe_source(w, source, manifest);
 }
 
-rt_status rt_label_file_create(rt_label_file *w, rt_output *output, const char *manifest)
+/* Columns, what is fixed, and labels by hand. */
+static int items_of(const rt_label_file *w, rt_h5_item it[ITEMS], const char *manifest)
 {
-    uint64_t offsets[RT_LABEL_COLUMNS + RT_LABEL_FIXED];
-    rt_h5_item it[RT_LABEL_COLUMNS + RT_LABEL_FIXED] = {{0}};
-    int n = 0, fd;
-    for (int i = 0; i < w->cols; i++) {
-        const char *last = strrchr(w->col[i].name, '/');
-        int one = w->col[i].type == RT_U8 || !strcmp(last, "/tail");
-        it[n++] = (rt_h5_item){.name = w->col[i].name, .type = w->col[i].type, .rank = one ? 1 : 2,
-                               .dim = {w->spec.rows, w->col[i].width}};
+    int n = w->cols, by_hand = w->hand.count > 0;
+    for (int i = 0; i < n; i++) {
+        const rt_label_column *c = &w->col[i];
+        it[i] = (rt_h5_item){.name = c->name, .type = c->type, .rank = c->flat ? 1 : 2,
+                             .dim = {rt_label_column_entries(c, &w->spec), c->width},
+                             .note = c->decode ? "decode" : NULL, .said = c->decode};
     }
     for (int i = 0; i < RT_LABEL_FIXED; i++) it[n + i] = (rt_h5_item){.name = fixed_name[i], .rank = 1, .dim = {1}};
     it[n + RT_LABEL_CRC].type = it[n + RT_LABEL_HEAD_CRC].type = RT_U32;
@@ -105,17 +92,43 @@ rt_status rt_label_file_create(rt_label_file *w, rt_output *output, const char *
     it[n + RT_LABEL_LEAVES].rank = 2;
     it[n + RT_LABEL_LEAVES].dim[0] = w->spans;
     it[n + RT_LABEL_LEAVES].dim[1] = RT_LEAF_BYTES;
-    it[n + RT_LABEL_MANIFEST].name = fixed_name[RT_LABEL_MANIFEST];
     it[n + RT_LABEL_MANIFEST].type = RT_TEXT;
     it[n + RT_LABEL_MANIFEST].rank = 0;
     it[n + RT_LABEL_MANIFEST].element = (uint32_t)strlen(manifest);
+    n += RT_LABEL_FIXED;
+    for (int i = 0; i < 2 * by_hand; i++)
+        it[n + i] = (rt_h5_item){.name = i ? "hand/label" : "hand/row", .type = i ? RT_I32 : RT_U64, .rank = 1,
+                                 .dim = {w->hand.count}};
+    return n + 2 * by_hand;
+}
+
+rt_status rt_label_file_make(rt_label_file *w, rt_output *output, const char *manifest)
+{
+    uint64_t offsets[ITEMS];
+    rt_h5_item it[ITEMS] = {{0}};
+    int n = items_of(w, it, manifest), fd;
     uint32_t head = rt_crc32c(0, manifest, strlen(manifest));        /* until it is that of all: see check_head */
     RT_TRY(rt_output_create(output, &fd));
-    RT_TRY(rt_h5_create(fd, w->path, w->spec.heads ? RT_LABEL_FORMAT_HEADS : RT_LABEL_FORMAT, it, n + RT_LABEL_FIXED,
-                        offsets));
-    RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), offsets[n + RT_LABEL_MANIFEST], w->path));
-    RT_TRY(rt_pwrite_all(fd, &head, sizeof head, offsets[n + RT_LABEL_HEAD_CRC], w->path));
-    return rt_output_commit(output);
+    RT_TRY(rt_h5_create(fd, w->path, rt_label_format(&w->spec, w->hand.count > 0), it, n, offsets));
+    for (int i = 0; i < w->cols; i++) w->at[i] = offsets[i];
+    for (int i = 0; i < RT_LABEL_FIXED; i++) w->fixed[i] = offsets[w->cols + i];
+    RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), w->fixed[RT_LABEL_MANIFEST], w->path));
+    if (w->hand.count) {
+        RT_TRY(rt_pwrite_all(fd, w->hand.row, w->hand.count * sizeof *w->hand.row, offsets[n - 2], w->path));
+        RT_TRY(rt_pwrite_all(fd, w->hand.label, w->hand.count * sizeof *w->hand.label, offsets[n - 1], w->path));
+    }
+    RT_TRY(rt_pwrite_all(fd, &head, sizeof head, w->fixed[RT_LABEL_HEAD_CRC], w->path));
+    do w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    while (w->fd < 0 && errno == EINTR);
+    return w->fd < 0 ? rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno)) : RT_OK;
+}
+
+rt_status rt_label_file_create(rt_label_file *w, rt_output *output, const char *manifest)
+{
+    rt_status st = rt_label_file_make(w, output, manifest);
+    if (w->fd >= 0) close(w->fd);
+    w->fd = -1;
+    return st ? st : rt_output_commit(output);
 }
 
 /* ---- what is there already ---- */
@@ -138,13 +151,27 @@ uint64_t rt_label_fixed_bytes(const rt_label_file *w, int which)
     }
 }
 
+static rt_status read_hand(rt_label_file *w, rt_h5_file *f)
+{
+    char *text;
+    cJSON *manifest = NULL;
+    if (!rt_h5_find(f, "hand/row")) return RT_OK;
+    RT_TRY(rt_h5_read_all((void **)&text, f, fixed_name[RT_LABEL_MANIFEST], RT_JSON_MAX_BYTES));
+    rt_status st = rt_json_parse(&manifest, text, strlen(text), w->path);
+    free(text);
+    rt_label_hand_free(&w->hand);
+    if (!st) st = rt_label_hand_read(&w->hand, f, &w->spec, manifest, w->path);
+    cJSON_Delete(manifest);
+    return st;
+}
+
 rt_status rt_label_file_open(rt_label_file *w, rt_h5_file *f)
 {
     for (int i = 0; i < w->cols + RT_LABEL_FIXED; i++) {
         const char *name = i < w->cols ? w->col[i].name : fixed_name[i - w->cols];
         const rt_h5_dataset *d = rt_h5_find(f, name);
-        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * w->spec.rows :
-                         rt_label_fixed_bytes(w, i - w->cols);
+        uint64_t bytes = i < w->cols ? rt_label_column_bytes(&w->col[i]) * rt_label_column_entries(&w->col[i], &w->spec)
+                                     : rt_label_fixed_bytes(w, i - w->cols);
         uint64_t is = d ? d->element : 0;
         for (int k = 0; d && k < d->rank; k++) is *= d->dim[k];
         if (!d || d->refused[0] || d->chunked || d->offset == UINT64_MAX ||
@@ -152,6 +179,7 @@ rt_status rt_label_file_open(rt_label_file *w, rt_h5_file *f)
         if (i < w->cols) w->at[i] = d->offset;
         else w->fixed[i - w->cols] = d->offset;
     }
+    RT_TRY(read_hand(w, f));
     do w->fd = open(w->path, O_RDWR | O_CLOEXEC);
     while (w->fd < 0 && errno == EINTR);
     return w->fd < 0 ? rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno)) : RT_OK;
@@ -218,8 +246,8 @@ rt_status rt_label_file_read(const rt_label_file *w, uint64_t b)
 {
     char *to = w->buffer;
     for (int i = 0; i < w->cols; i++) {
-        size_t row = rt_label_column_bytes(&w->col[i]), n = row * rt_label_block_rows(&w->spec, b);
-        RT_TRY(rt_pread_all(w->fd, to, n, w->at[i] + b * RT_LABEL_BLOCK * row, w->path));
+        size_t n = rt_label_part_bytes(&w->col[i], rt_label_block_rows(&w->spec, b));
+        RT_TRY(rt_pread_all(w->fd, to, n, w->at[i] + rt_label_part_at(&w->col[i], b), w->path));
         to += n;
     }
     return RT_OK;
@@ -229,18 +257,43 @@ rt_status rt_label_file_write(const rt_label_file *w, uint64_t b)
 {
     const char *from = w->buffer;
     for (int i = 0; i < w->cols; i++) {
-        size_t row = rt_label_column_bytes(&w->col[i]), n = row * rt_label_block_rows(&w->spec, b);
-        RT_TRY(rt_pwrite_all(w->fd, from, n, w->at[i] + b * RT_LABEL_BLOCK * row, w->path));
+        size_t n = rt_label_part_bytes(&w->col[i], rt_label_block_rows(&w->spec, b));
+        RT_TRY(rt_pwrite_all(w->fd, from, n, w->at[i] + rt_label_part_at(&w->col[i], b), w->path));
         from += n;
     }
     return RT_OK;
 }
 
+/* ---- blocks ---- */
+
+static const int32_t *hand_of(const rt_label_file *w, uint64_t b)
+{
+    return rt_label_hand_of(&w->hand, w->spec.first + b * RT_LABEL_BLOCK, rt_label_block_rows(&w->spec, b), w->by_hand);
+}
+
+void rt_label_file_encode(rt_label_file *w, uint64_t b, const rt_label_rows *rows)
+{
+    rt_label_rows these = *rows;
+    these.rows = rt_label_block_rows(&w->spec, b);
+    these.by_hand = hand_of(w, b);
+    w->confidence[b] = rt_label_encode(w->coder, w->buffer, &these, w->class_count, w->status_count);
+    w->crc[b] = rt_label_file_crc(w, b);
+}
+
+void rt_label_file_count(rt_label_file *w, uint64_t b)
+{
+    w->confidence[b] = rt_label_count(w->coder, w->buffer, rt_label_block_rows(&w->spec, b), hand_of(w, b),
+                                      w->class_count, w->status_count);
+}
+
+uint32_t rt_label_file_crc(const rt_label_file *w, uint64_t b)
+{ return rt_crc32c(0, w->buffer, rt_label_block_bytes(&w->spec, rt_label_block_rows(&w->spec, b))); }
+
 /* ---- counts and checksums ---- */
 
 double rt_label_file_mean(const rt_label_file *w)
 {
-    uint64_t labelled = w->status_count[RT_LABEL_DONE];
+    uint64_t labelled = w->status_count[RT_LABEL_DONE] + w->status_count[RT_LABEL_BY_HAND];
     double sum = 0;
     for (uint64_t b = 0; b < w->blocks; b++) sum += w->confidence[b];
     return labelled ? sum / (double)labelled : 0;
@@ -255,7 +308,7 @@ rt_status rt_label_file_get_counts(rt_label_file *w)
         int which = part[i].which;
         RT_TRY(rt_pread_all(w->fd, part[i].to, rt_label_fixed_bytes(w, which), w->fixed[which], w->path));
     }
-    w->confidence[0] *= (double)w->status_count[RT_LABEL_DONE];
+    w->confidence[0] *= (double)(w->status_count[RT_LABEL_DONE] + w->status_count[RT_LABEL_BY_HAND]);
     return RT_OK;
 }
 

@@ -1,25 +1,49 @@
-/* data/labels_format.h - what the writer and the reader of label stores share; nothing else includes it. */
+/* data/labels_format.h - what the writers and the reader of label stores share; nothing else includes it. */
 #ifndef RT_DATA_LABELS_FORMAT_H
 #define RT_DATA_LABELS_FORMAT_H
 
 #include "data/labels.h"
 
-enum { RT_LABEL_COLUMNS = 3 * RT_MAX_HEADS + 1, RT_LABEL_TILE = 64, RT_LABEL_NAME = RT_HEAD_NAME + 24 };
+enum { RT_LABEL_COLUMNS = 7 * RT_MAX_HEADS + RT_LABEL_FEATURES + 2, RT_LABEL_TILE = 64 };
+enum { RT_LABEL_NAME = RT_HEAD_NAME + 24 };
 #define RT_LABEL_FORMAT "retort-labels-2"             /* of one head of classes named "y" */
 #define RT_LABEL_FORMAT_HEADS "retort-labels-3"
+#define RT_LABEL_FORMAT_COLUMNS "retort-labels-4"     /* 8 bits, columns, features, hand labels, hard labels alone */
+const char *rt_label_format(const rt_labels_spec *, int by_hand);
 
-/* What a row has: up to three arrays a head, then the status byte. */
-typedef struct { char name[RT_LABEL_NAME]; rt_dtype type; uint64_t width; } rt_label_column;
+/* An array that rows have a part of, or, of a block each, the blocks. Its bytes in a block of the store are those of
+ * the block's rows, or of its one entry. */
+typedef struct {
+    char name[RT_LABEL_NAME];
+    rt_dtype type;
+    uint64_t width;
+    int flat;                         /* one dimension, as width is always 1 */
+    int by_block;
+    const char *decode;               /* how its values become logits, for other readers; NULL */
+} rt_label_column;
 
-/* A head in the store: its place in an answer, its first column; topk 0: full. */
-typedef struct { rt_task task; int at, size, topk, column; } rt_label_head;
+/* A head in the store: its place in an answer, its first column; topk 0: full, or, of a store of hard labels, none.
+ * fact: columns of hard label, confidence, margin and entropy, -1 where there is none. error: where in a block's errors
+ * those of this head are, -1: its code has none. */
+typedef struct { rt_task task; int at, size, topk, column, columns, coded, fact[4], error; } rt_label_head;
 int rt_label_heads(const rt_labels_spec *, rt_label_head h[RT_MAX_HEADS]);
 
+/* The columns of the heads, of features, the errors of blocks, and, last of all, the statuses. */
 int rt_label_columns(const rt_labels_spec *, rt_label_column c[RT_LABEL_COLUMNS]);
-size_t rt_label_column_bytes(const rt_label_column *);
-size_t rt_label_row_bytes(const rt_labels_spec *);
+size_t rt_label_column_bytes(const rt_label_column *);                             /* of an entry */
+size_t rt_label_part_bytes(const rt_label_column *, uint64_t rows);                /* of a block of so many rows */
+uint64_t rt_label_part_at(const rt_label_column *, uint64_t block);                /* where they are in the array */
+uint64_t rt_label_column_entries(const rt_label_column *, const rt_labels_spec *);
+size_t rt_label_row_bytes(const rt_labels_spec *);                                 /* without what blocks have */
+size_t rt_label_block_bytes(const rt_labels_spec *, uint64_t rows);
 uint64_t rt_label_blocks(const rt_labels_spec *);
 uint64_t rt_label_block_rows(const rt_labels_spec *, uint64_t block);
+
+/* "labels" of the manifest. Reading takes heads into head (count *heads: 0 where it tells of none), and features into
+ * feature, whose names the caller frees. RT_INPUT names the file, `of`. */
+void rt_label_spec_tell(const rt_labels_spec *, cJSON *manifest);
+rt_status rt_label_spec_read(rt_labels_spec *, rt_head head[RT_MAX_HEADS], int *heads,
+                             rt_label_feature feature[RT_LABEL_FEATURES], const cJSON *manifest, const char *of);
 
 /* PATH.journal; RT_USAGE when it is too long. */
 rt_status rt_label_journal_path(char *out, size_t room, const char *path);
@@ -31,14 +55,57 @@ enum { RT_LABEL_FAILED = 128 };
 rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named,
                                 char failed[RT_LABEL_FAILED]);
 
+/* ---- rows ---- */
+
+/* What one thread needs for a row: keys and room to sort them, terms of sums (2 K), maxima of groups, logits side by
+ * side. */
+typedef struct {
+    uint64_t *key, *room;
+    double *term;
+    float *most, *lanes;
+} rt_label_work;
+
+/* The k best classes of z, the lower of equal ones first, their logits, and the tail of labels.h. */
+void rt_label_topk(const rt_label_work *, const float *z, int classes, int k, int32_t *id, float *value, float *tail);
+/* e[i] = exp(z[i] - max), within 1e-14 for z - max >= -700, the same bits on every CPU. */
+void rt_label_exp(double *e, const float *z, double max, int n);
+void rt_label_q8(unsigned char *q, float *scale, float *offset, const float *z, int n);
+void rt_label_q8_back(float *z, const unsigned char *q, float scale, float offset, int n);
+
 /* A coder turns answers into the bytes of a block and back. A block in memory is its columns, one behind the other. */
 typedef struct rt_label_coder rt_label_coder;
 rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *, rt_pool *);
 void rt_label_coder_free(rt_label_coder *);
-/* Codes rows into the block, those whose status is not DONE as zeros (status NULL: all are), adds them to the counts by
- * class and by status, and returns the sum of their confidences. */
-double rt_label_encode(rt_label_coder *, char *block, const float *logits, const unsigned char *status, uint64_t rows,
-                       uint64_t *class_count, uint64_t *status_count);
-/* Counts a block that is coded: the same numbers. */
-double rt_label_count(rt_label_coder *, char *block, uint64_t rows, uint64_t *class_count, uint64_t *status_count);
+
+/* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (NULL: none): the label of
+ * each row, -1 where it has none; it takes the place of the teacher's in status and counts, not in the other columns.
+ * feature[i]: (rows, width) of feature i. */
+typedef struct {
+    uint64_t rows;
+    const float *answers;
+    const float *const *feature;
+    const unsigned char *status;
+    const int32_t *by_hand;
+} rt_label_rows;
+/* Codes rows into the block, adds them to the counts by class and by status, and returns the sum of their
+ * confidences. */
+double rt_label_encode(rt_label_coder *, char *block, const rt_label_rows *, uint64_t *class_count,
+                       uint64_t *status_count);
+/* Counts a block that is coded: the same numbers. by_hand as above. */
+double rt_label_count(rt_label_coder *, char *block, uint64_t rows, const int32_t *by_hand, uint64_t *class_count,
+                      uint64_t *status_count);
+
+/* ---- by hand ---- */
+
+/* Labels that people gave: source rows, rising, and the class of each. */
+typedef struct { uint64_t *row; int32_t *label; uint64_t count; } rt_label_hand;
+void rt_label_hand_free(rt_label_hand *);
+/* Those of a store's file, none where it has none. RT_INPUT when they are not what the manifest tells. */
+rt_status rt_label_hand_read(rt_label_hand *, rt_h5_file *, const rt_labels_spec *, const cJSON *manifest,
+                             const char *of);
+/* "hand" of the manifest: how many, and their digest. */
+void rt_label_hand_tell(const rt_label_hand *, cJSON *manifest);
+/* Labels of rows [first, first + n) into label, -1 where there is none; returns label, NULL when none has one. */
+const int32_t *rt_label_hand_of(const rt_label_hand *, uint64_t first, uint64_t n, int32_t *label);
+int32_t rt_label_hand_at(const rt_label_hand *, uint64_t row);                     /* -1: none */
 #endif

@@ -32,6 +32,8 @@ typedef struct {
     uint64_t *class_count, status_count[RT_LABEL_STATUSES];
     rt_label_coder *coder;
     char *buffer;                      /* (block) as it is stored */
+    rt_label_hand hand;                /* labels by hand that the file has */
+    int32_t *by_hand;                  /* (block) of the block at hand */
 } rt_label_file;
 
 /* The file at path that the specification means, whose source has so many rows a span; nothing is opened yet. RT_RUN
@@ -41,13 +43,23 @@ void rt_label_file_free(rt_label_file *);
 /* Adds what the store holds ("labels") and of what ("source") to the manifest. The same whether or not anything is
  * known of the source yet: equal labels are equal files. */
 void rt_label_file_describe(const rt_label_file *, const rt_h5_dataset *source, cJSON *manifest);
-/* Makes the file anew, all rows NOT_YET; it has its name after rt_output_commit. */
+/* Makes the file anew, with its labels by hand and all rows NOT_YET; open for writing, it has its name after
+ * rt_output_commit. */
+rt_status rt_label_file_make(rt_label_file *, rt_output *, const char *manifest);
+/* The same, which gets its name; it is still to be opened. */
 rt_status rt_label_file_create(rt_label_file *, rt_output *, const char *manifest);
-/* Opens the file that is there: its sets must be what the specification tells. */
+/* Opens the file that is there: its sets must be what the specification tells. Reads the labels by hand. */
 rt_status rt_label_file_open(rt_label_file *, rt_h5_file *);
 /* RT_USAGE unless the store at hand has the manifest's teacher, classes, columns, source and coding. */
 rt_status rt_label_file_same(const rt_label_file *, rt_h5_file *, const cJSON *manifest);
 uint64_t rt_label_fixed_bytes(const rt_label_file *, int which);
+/* Codes rows of a block into the buffer, counts them, and takes the CRC32C of its bytes; the labels by hand of the
+ * block have their places. */
+void rt_label_file_encode(rt_label_file *, uint64_t block, const rt_label_rows *);
+/* Counts the block in the buffer, and gives it the statuses of labels by hand. */
+void rt_label_file_count(rt_label_file *, uint64_t block);
+/* CRC32C of the buffer as this block. */
+uint32_t rt_label_file_crc(const rt_label_file *, uint64_t block);
 /* A block's bytes to the buffer, and from there; crc[block] is not changed. */
 rt_status rt_label_file_read(const rt_label_file *, uint64_t block);
 rt_status rt_label_file_write(const rt_label_file *, uint64_t block);

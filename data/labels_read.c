@@ -1,5 +1,6 @@
 /* data/labels_read.c - a label store that is there. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,9 @@ struct rt_labels {
     rt_head head[RT_MAX_HEADS];
     int heads;
     rt_label_head kept[RT_MAX_HEADS];
+    rt_label_feature feature[RT_LABEL_FEATURES];
+    int features;                      /* the first one's column */
+    rt_label_hand hand;
     int *place;                        /* of each element in the answers that are read; NULL: the store's own */
     int width;                         /* of those */
     char path[1024];
@@ -44,37 +48,17 @@ static rt_status damaged(const rt_labels *l, const char *name)
 
 static rt_status read_spec(rt_labels *l, uint64_t file_bytes)
 {
-    static const char *const coding[] = {"full", "topk", NULL}, *const types[] = {"f32", "f16", NULL};
-    cJSON *copy = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(l->manifest, "labels"), 1);
-    rt_cfg c = rt_cfg_begin(copy, "manifest.labels");
-    l->spec.first = rt_cfg_u64(&c, "first_row", 0);
-    l->spec.rows = rt_cfg_u64(&c, "rows", 0);
-    rt_status good = rt_cfg_has(&c, "heads") ? rt_heads_from_json(l->head, &l->heads, rt_cfg_any(&c, "heads"), l->path,
-                                                                  "manifest.labels.heads") : RT_OK;
-    if (good) {
-        cJSON_Delete(copy);
-        return good;
-    }
-    l->spec.heads = l->heads;
-    l->spec.head = l->heads ? l->head : NULL;
-    l->spec.classes = l->heads ? rt_heads_width(l->head, l->heads) : rt_cfg_int(&c, "classes", 0, 1, 1 << 20);
-    if (rt_cfg_choice(&c, "coding", coding, 0)) {
-        int most = l->spec.classes < RT_LABEL_TOPK ? l->spec.classes : RT_LABEL_TOPK;
-        l->spec.topk = rt_cfg_int(&c, "topk", 0, 1, most > 0 ? most : 1);
-    }
-    l->spec.type = rt_cfg_choice(&c, "type", types, 0) ? RT_F16 : RT_F32;
-    rt_status st = c.status ? rt_fail_in(RT_INPUT, "%s", l->path) : RT_OK;
-    cJSON_Delete(copy);
-    if (!st && (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2))
+    RT_TRY(rt_label_spec_read(&l->spec, l->head, &l->heads, l->feature, l->manifest, l->path));
+    if (!l->spec.rows || l->spec.rows > UINT64_MAX / 2 || l->spec.first > UINT64_MAX / 2)
         return damaged(l, "manifest.labels.rows");
     /* All rows lie in the file, labelled or not, so that no later number is beyond its size. */
-    if (!st && l->spec.rows > file_bytes / rt_label_row_bytes(&l->spec))
+    if (l->spec.rows > file_bytes / rt_label_row_bytes(&l->spec))
         return rt_fail(RT_INPUT,
                        "%s: its manifest tells %" PRIu64 " rows, more than its %" PRIu64 " bytes can hold; the "
                        "file is damaged, label again",
                        l->path, l->spec.rows, file_bytes);
     l->blocks = rt_label_blocks(&l->spec);
-    return st;
+    return RT_OK;
 }
 
 static rt_status read_source(rt_labels *l)
@@ -147,10 +131,11 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
 static rt_status read_columns(rt_labels *l, rt_h5_file *f)
 {
     l->cols = rt_label_columns(&l->spec, l->col);
-    rt_label_heads(&l->spec, l->kept);
+    int heads = rt_label_heads(&l->spec, l->kept);
+    l->features = l->kept[heads - 1].column + l->kept[heads - 1].columns;
     for (int i = 0; i < l->cols; i++) {
         RT_TRY(rt_source_open_in(&l->src[i], f, l->col[i].name));
-        if (rt_source_rows(l->src[i]) != l->spec.rows ||
+        if (rt_source_rows(l->src[i]) != rt_label_column_entries(&l->col[i], &l->spec) ||
             rt_source_row_bytes(l->src[i]) != rt_label_column_bytes(&l->col[i]) ||
             rt_source_type(l->src[i]) != l->col[i].type) return damaged(l, l->col[i].name);
     }
@@ -215,6 +200,7 @@ static rt_status read_all(rt_labels *l, rt_h5_file *f, int partial)
     if (!st && !l->heads) st = read_classes(l);
     l->width = l->spec.classes;
     if (!st) st = read_columns(l, f);
+    if (!st) st = rt_label_hand_read(&l->hand, f, &l->spec, l->manifest, l->path);
     if (!st) st = read_head(l, f, text);
     if (!st) st = read_committed(l);
     free(text);
@@ -242,6 +228,8 @@ void rt_labels_close(rt_labels *l)
 {
     if (!l) return;
     for (int i = 0; i < RT_LABEL_COLUMNS; i++) rt_source_close(l->src[i]);
+    for (int i = 0; i < RT_LABEL_FEATURES; i++) free((char *)(uintptr_t)l->feature[i].name);
+    rt_label_hand_free(&l->hand);
     cJSON_Delete(l->manifest);
     rt_heads_free(l->head, l->heads);
     void *owned[] = {l->place, l->crc, l->committed, l->checked, l->class_count, l->status_count, l->dataset, l->type,
@@ -325,15 +313,18 @@ static rt_status check_block(rt_labels *l, uint64_t b)
                        l->spec.first + b * RT_LABEL_BLOCK);
     uint32_t crc = 0;
     uint64_t first = b * RT_LABEL_BLOCK, rows = rt_label_block_rows(&l->spec, b);
-    size_t widest = rt_label_row_bytes(&l->spec), piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
+    size_t widest = rt_label_block_bytes(&l->spec, 1), piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
     char *raw = malloc(piece * widest);
     rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < l->cols && !st; i++)
-        for (uint64_t at = 0; at < rows && !st; at += piece) {
-            uint64_t n = rows - at < piece ? rows - at : piece;
-            st = rt_source_read_stored(l->src[i], first + at, n, raw);
-            crc = rt_crc32c(crc, raw, n * rt_label_column_bytes(&l->col[i]));
+    for (int i = 0; i < l->cols && !st; i++) {
+        const rt_label_column *c = &l->col[i];
+        uint64_t entries = c->by_block ? 1 : rows, from = c->by_block ? b : first;
+        for (uint64_t at = 0; at < entries && !st; at += piece) {
+            uint64_t n = entries - at < piece ? entries - at : piece;
+            st = rt_source_read_stored(l->src[i], from + at, n, raw);
+            crc = rt_crc32c(crc, raw, n * rt_label_column_bytes(c));
         }
+    }
     free(raw);
     if (!st && crc != l->crc[b])
         st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " (rows from %" PRIu64 ") is damaged: its CRC32C is %08x, %08x is "
@@ -366,7 +357,7 @@ rt_status rt_labels_status(rt_labels *l, const uint64_t *row, int n, unsigned ch
 
 static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char status)
 {
-    if (status == RT_LABEL_DONE) return RT_OK;
+    if (rt_label_is_there(status)) return RT_OK;
     const char *why = NULL;
     if (status == RT_LABEL_ABSTAINED) why = "nobody said anything of it";
     if (status == RT_LABEL_BAD_INPUT) why = "it contains NaN or infinity";
@@ -405,12 +396,59 @@ static void turn(const rt_labels *l, const float *z, float *answers, int n)
             if (l->place[c] >= 0) answers[i * width + (size_t)l->place[c]] = z[i * own + c];
 }
 
+/* Entries at[0..n) of a column, floats of any type. raw: room for them as they are stored. */
+static rt_status read_floats(const rt_labels *l, int column, const uint64_t *at, int n, char *raw, float *to)
+{
+    const rt_label_column *c = &l->col[column];
+    RT_TRY(rt_source_read(l->src[column], at, n, raw));
+    rt_to_float(to, raw, c->type, (size_t)n * c->width);
+    return RT_OK;
+}
+
+/* A head's outputs in 8 bits, of rows at[0..n) into z (n, W). */
+static rt_status read_coded(const rt_labels *l, const rt_label_head *h, const uint64_t *at, int n, char *raw, float *z)
+{
+    size_t width = (size_t)l->spec.classes, k = (size_t)h->size, all = (size_t)n;
+    char *scale = raw + all * k, *offset = scale + 4 * all;
+    RT_TRY(rt_source_read(l->src[h->column], at, n, raw));
+    RT_TRY(rt_source_read(l->src[h->column + 1], at, n, scale));
+    RT_TRY(rt_source_read(l->src[h->column + 2], at, n, offset));
+    for (size_t i = 0; i < all; i++) {
+        float of[2];
+        memcpy(&of[0], scale + 4 * i, 4);
+        memcpy(&of[1], offset + 4 * i, 4);
+        rt_label_q8_back(z + i * width + h->at, (const unsigned char *)raw + i * k, of[0], of[1], h->size);
+    }
+    return RT_OK;
+}
+
+static rt_status bad_class(const rt_labels *l, uint64_t row, int32_t c, int classes)
+{
+    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has class %d of %d; the store is damaged", l->path, row, c, classes);
+}
+
+/* Of a store of hard labels: the answer that is certain of them. */
+static rt_status read_hard(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at, int n,
+                           char *raw, float *z)
+{
+    RT_TRY(rt_source_read(l->src[h->fact[0]], at, n, raw));
+    for (int i = 0; i < n; i++) {
+        int32_t c;
+        memcpy(&c, raw + 4 * (size_t)i, sizeof c);
+        if (c < 0 || c >= h->size) return bad_class(l, row[i], c, h->size);
+        rt_label_one_hot(z + (size_t)i * (size_t)l->spec.classes + h->at, h->size, c);
+    }
+    return RT_OK;
+}
+
 /* A head's outputs of rows at[0..n) into z (n, W). raw: room for its columns. */
 static rt_status read_answers(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at,
                               int n, char *raw, float *z)
 {
     char *column[3] = {raw};
     size_t width = (size_t)l->spec.classes, k = (size_t)h->size;
+    if (l->spec.hard) return read_hard(l, h, row, at, n, raw, z);
+    if (h->coded) return read_coded(l, h, at, n, raw, z);
     for (int i = 0; i < (h->topk ? 3 : 1); i++) {
         const rt_label_column *c = &l->col[h->column + i];
         if (i) column[i] = column[i - 1] + (size_t)n * rt_label_column_bytes(&l->col[h->column + i - 1]);
@@ -424,22 +462,119 @@ static rt_status read_answers(const rt_labels *l, const rt_label_head *h, const 
     return RT_OK;
 }
 
+/* The label by hand of a row whose status says that it has one. */
+static rt_status hand_label(const rt_labels *l, uint64_t row, int32_t *label)
+{
+    *label = rt_label_hand_at(&l->hand, row);
+    return *label >= 0 ? RT_OK
+                       : rt_fail(RT_INPUT,
+                                 "%s: row %" PRIu64 " has the status of a label by hand and none; the "
+                                 "store is damaged",
+                                 l->path, row);
+}
+
 rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *answers)
 {
     size_t k = (size_t)l->spec.classes, count = (size_t)n, bytes = rt_label_row_bytes(&l->spec);
     uint64_t *at = malloc((count + 1) * sizeof *at);
     char *raw = malloc(count * bytes + 1);
+    unsigned char *status = malloc(count + 1);
     float *z = l->place ? malloc((count * k + 1) * sizeof *z) : answers;
-    int direct = l->heads == 1 && !l->kept[0].topk && l->col[0].type == RT_F32;
-    rt_status st = at && raw && z ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, raw);
-    for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], (unsigned char)raw[i]);
+    int direct = l->heads == 1 && !l->kept[0].topk && l->col[0].type == RT_F32 && !l->spec.hard;
+    rt_status st = at && raw && status && z ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], status[i]);
     if (!st && direct) st = rt_source_read(l->src[0], at, n, z);
     for (int h = 0; h < l->heads && !st && !direct; h++) st = read_answers(l, &l->kept[h], row, at, n, raw, z);
+    for (int i = 0; i < n && !st; i++) {
+        int32_t label;
+        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label)))
+            rt_label_one_hot(z + (size_t)i * k, l->spec.classes, label);
+    }
     if (!st && l->place) turn(l, z, answers, n);
     if (l->place) free(z);
     free(at);
     free(raw);
+    free(status);
+    return st;
+}
+
+rt_status rt_labels_read_columns(rt_labels *l, int head, const uint64_t *row, int n, rt_label_facts *f)
+{
+    const rt_label_head *h = &l->kept[head];
+    uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
+    unsigned char *status = malloc((size_t)n + 1);
+    char *raw = malloc(4 * (size_t)n + 4);
+    rt_status st = at && status && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    for (int c = 0; c < 4 && !st; c++) {
+        if (h->fact[c] < 0) continue;
+        st = rt_source_read(l->src[h->fact[c]], at, n, raw);
+        for (int i = 0; i < n && !st; i++) {
+            int32_t best = 0;
+            float x = 0;
+            memcpy(c ? (void *)&x : (void *)&best, raw + 4 * (size_t)i, 4);
+            float *to[] = {NULL, &f[i].confidence, &f[i].margin, &f[i].entropy};
+            if (!rt_label_is_there(status[i])) continue;
+            if (c) *to[c] = x;
+            else f[i].best = best;
+            if (c && !isfinite(x))
+                st = rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no %s; the store is damaged", l->path, row[i],
+                             rt_label_column_names[c]);
+            else if (!c && (best < 0 || best >= h->size)) st = bad_class(l, row[i], best, h->size);
+        }
+    }
+    for (int i = 0; i < n && !st; i++) {
+        int32_t label;
+        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label)))
+            f[i] = rt_label_facts_certain(label);
+    }
+    free(at);
+    free(status);
+    free(raw);
+    return st;
+}
+
+int rt_labels_find_feature(const rt_labels *l, const char *name)
+{
+    for (int i = 0; i < l->spec.features; i++) if (!strcmp(l->feature[i].name, name)) return i;
+    return -1;
+}
+
+rt_status rt_labels_read_feature(rt_labels *l, int feature, const uint64_t *row, int n, float *to)
+{
+    int column = l->features + feature;
+    uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
+    unsigned char *status = malloc((size_t)n + 1);
+    char *raw = malloc((size_t)n * rt_label_column_bytes(&l->col[column]) + 1);
+    rt_status st = at && status && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], status[i]);
+    if (!st) st = read_floats(l, column, at, n, raw, to);
+    free(at);
+    free(status);
+    free(raw);
+    return st;
+}
+
+rt_status rt_labels_code_error(rt_labels *l, int head, double worst[2])
+{
+    int at = l->kept[head].error, column = l->cols - 2;
+    float *all = at < 0 ? NULL : malloc(rt_label_column_bytes(&l->col[column]));
+    worst[0] = worst[1] = 0;
+    if (at < 0) return RT_OK;
+    rt_status st = all ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t b = 0; b < l->blocks && !st; b++) {
+        if (!l->committed[b]) continue;
+        st = check_block(l, b);
+        if (!st) st = rt_source_read_stored(l->src[column], b, 1, all);
+        for (int i = 0; i < 2 && !st; i++) {
+            double x = all[2 * at + i];
+            if (!(x >= 0 && isfinite(x))) st = damaged(l, l->col[column].name);
+            else if (x > worst[i]) worst[i] = x;
+        }
+    }
+    free(all);
     return st;
 }
 
@@ -503,7 +638,7 @@ rt_status rt_labels_remove_bad(rt_labels *l, rt_rows *rows, uint64_t *removed)
     unsigned char *status = malloc(SCAN_ROWS);
     rt_status st = status ? RT_OK : rt_fail(RT_RUN, "out of memory");
     *removed = 0;
-    if (l->complete && l->status_count[RT_LABEL_DONE] == l->spec.rows) {
+    if (l->complete && l->status_count[RT_LABEL_DONE] + l->status_count[RT_LABEL_BY_HAND] == l->spec.rows) {
         free(status);
         return st;
     }
@@ -513,7 +648,7 @@ rt_status rt_labels_remove_bad(rt_labels *l, rt_rows *rows, uint64_t *removed)
         st = rt_check_stop();
         for (uint64_t i = 0; i < n && !st; i += RT_LABEL_BLOCK) st = check_block(l, (at + i) / RT_LABEL_BLOCK);
         if (!st) st = rt_source_read_stored(l->src[l->cols - 1], at, n, status);
-        for (uint64_t i = 0; i < n && !st; i++) bad |= status[i] = status[i] != RT_LABEL_DONE;
+        for (uint64_t i = 0; i < n && !st; i++) bad |= status[i] = !rt_label_is_there(status[i]);
         if (st || !bad) continue;
         rt_rows these;
         st = rt_rows_from_blocks(&these, l->spec.first + at, n, 1, status);

@@ -39,15 +39,14 @@ static rt_status read_done(rt_labels_writer *w)
     rt_status st = named && crc ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_label_read_journal(w->journal_path, w->f.blocks, crc, named, NULL);
     for (uint64_t b = 0; b < w->f.blocks && !st; b++) {
-        uint64_t rows = rt_label_block_rows(&w->f.spec, b);
         if (!named[b]) continue;
         if (!(b & 63) && rt_stopped())
             st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
         if (!st) st = rt_label_file_read(&w->f, b);
-        if (st || rt_crc32c(0, w->f.buffer, rows * rt_label_row_bytes(&w->f.spec)) != crc[b]) continue;
+        if (st || rt_label_file_crc(&w->f, b) != crc[b]) continue;
         w->done[b] = 1;
         w->f.crc[b] = crc[b];
-        w->f.confidence[b] = rt_label_count(w->f.coder, w->f.buffer, rows, w->f.class_count, w->f.status_count);
+        rt_label_file_count(&w->f, b);
     }
     free(named);
     free(crc);
@@ -195,7 +194,9 @@ static rt_status allocate(rt_labels_writer *w)
     rt_label_head head[RT_MAX_HEADS];
     for (int h = 0, heads = rt_label_heads(&w->f.spec, head); h < heads; h++)
         for (int i = 0; i < head[h].size; i++)
-            w->limit[head[h].at + i] = head[h].task != RT_TASK_REAL && w->f.spec.type == RT_F16 ? 65504.0f : 3e38f;
+            w->limit[head[h].at + i] = head[h].coded                                                     ? 1e38f
+                                       : head[h].task != RT_TASK_REAL && w->f.spec.type == RT_F16 ? 65504.0f
+                                                                                                  : 3e38f;
     return RT_OK;
 }
 
@@ -276,7 +277,7 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
                            "hold; %s", w->f.path,
                            w->f.spec.heads ? "answer" : "logit", w->f.spec.first + b * RT_LABEL_BLOCK + r,
                            w->f.spec.heads ? "element" : "class", c, (double)z[c],
-                           rt_dtype_name(w->limit[c] > 1e5f ? RT_F32 : w->f.spec.type),
+                           w->limit[c] > 2e38f ? "f32" : w->limit[c] > 1e5f ? "q8" : "f16",
                            infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
         w->status[r] = RT_LABEL_BAD_ANSWER;
         *out = w->status;
@@ -317,17 +318,18 @@ static rt_status put_leaves(rt_labels_writer *w, uint64_t b)
 }
 
 rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status)
+{ return rt_labels_put_features(w, b, logits, NULL, status); }
+
+rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *logits, const float *const *feature,
+                                 const unsigned char *status)
 {
-    uint64_t rows = rt_label_block_rows(&w->f.spec, b);
     if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", w->f.path);
     RT_TRY(judge(w, b, logits, status, &status));
     RT_TRY(put_leaves(w, b));
-    w->f.confidence[b] = rt_label_encode(w->f.coder, w->f.buffer, logits, status, rows, w->f.class_count,
-                                         w->f.status_count);
-    w->f.crc[b] = rt_crc32c(0, w->f.buffer, rows * rt_label_row_bytes(&w->f.spec));
+    rt_label_file_encode(&w->f, b, &(rt_label_rows){.answers = logits, .feature = feature, .status = status});
     rt_status st = rt_label_file_write(&w->f, b);
     if (st) return broke(w, st);
-    w->pending_bytes += rows * rt_label_row_bytes(&w->f.spec);
+    w->pending_bytes += rt_label_block_bytes(&w->f.spec, rt_label_block_rows(&w->f.spec, b));
     w->pending[w->pendings++] = b;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

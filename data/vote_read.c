@@ -236,7 +236,7 @@ static rt_status read_store(rt_vote_run *r, int i, float *z)
         uint64_t labelled[BLOCK];
         for (int k = 0; k < rows; k++) row[k] = r->first + at + (uint64_t)k;
         RT_TRY(rt_labels_status(l, row, rows, status));
-        for (int k = 0; k < rows; k++) if (status[k] == RT_LABEL_DONE) labelled[n++] = row[k];
+        for (int k = 0; k < rows; k++) if (rt_label_is_there(status[k])) labelled[n++] = row[k];
         if (n) RT_TRY(rt_labels_read(l, labelled, n, z));
         for (int k = 0; k < n; k++) {
             const float *one = z + (size_t)k * (size_t)classes;

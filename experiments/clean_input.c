@@ -265,15 +265,15 @@ static rt_status read_labels(rt_clean_input *c, uint64_t first, int n, double *p
     for (int i = 0; i < n; i++) c->at[i] = from + (uint64_t)i;
     RT_TRY(rt_labels_status(c->labels, c->at, n, c->raw));
     for (int i = 0; i < n; i++)
-        if (c->raw[i] == RT_LABEL_DONE) there[count++] = from + (uint64_t)i;
+        if (rt_label_is_there(c->raw[i])) there[count++] = from + (uint64_t)i;
     if (count) RT_TRY(rt_labels_read(c->labels, there, count, c->answer));
     for (int i = 0; i < n; i++) c->at[i] = from + (uint64_t)i;
     count = 0;
     for (int i = 0; i < n; i++) {
         double *to = p + (size_t)i * (size_t)k;
         const float *z = c->answer + (size_t)count * (size_t)width + c->head[c->mine].at;
-        count += c->raw[i] == RT_LABEL_DONE;
-        if (c->raw[i] == RT_LABEL_DONE) {
+        count += rt_label_is_there(c->raw[i]);
+        if (rt_label_is_there(c->raw[i])) {
             RT_TRY(need_finite(c, z, i));
             softmax(to, z, k);
         } else for (int j = 0; j < k; j++) to[j] = 1.0 / k;
@@ -309,7 +309,7 @@ rt_status rt_clean_read(void *of, uint64_t first, int n, int32_t *y, double *p)
     for (int i = 0; i < n; i++) {
         if (y[i] < RT_NO_LABEL || y[i] >= c->head[c->mine].size)
             return rt_fail(RT_INPUT, "%s: is damaged: a truth is no class", c->path);
-        if (c->kind == RT_CLEAN_LABELS && c->raw[i] != RT_LABEL_DONE) y[i] = RT_NO_LABEL;
+        if (c->kind == RT_CLEAN_LABELS && !rt_label_is_there(c->raw[i])) y[i] = RT_NO_LABEL;
     }
     return RT_OK;
 }

@@ -150,7 +150,7 @@ static rt_status take_labels(selection *s)
         for (int i = 0; i < n; i++) s->row[at + (uint64_t)i] = spec->first + at + (uint64_t)i;
         st = rt_labels_status(s->labels, s->row + at, n, status);
         for (int i = 0; i < n && !st; i++) {
-            if (status[i] == RT_LABEL_DONE) row[there++] = s->row[at + (uint64_t)i];
+            if (rt_label_is_there(status[i])) row[there++] = s->row[at + (uint64_t)i];
             else s->left_out[at + (uint64_t)i] = 1, s->unanswered++;
         }
         if (!st && there) st = rt_labels_read(s->labels, row, there, z);

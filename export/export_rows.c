@@ -198,8 +198,8 @@ static rt_status put_labels(table *t, rt_labels *l, const rt_rows *chosen, uint6
     RT_TRY(rt_labels_status(l, row, n, status));
     for (int i = 0; i < n && chosen; i++) if (!rt_rows_has(chosen, row[i])) status[i] = RT_LABEL_NOT_YET;
     for (int i = 0, end; i < n; i = end) {
-        int there = status[i] == RT_LABEL_DONE;
-        for (end = i; end < n && (status[end] == RT_LABEL_DONE) == there; end++) {}
+        int there = rt_label_is_there(status[i]);
+        for (end = i; end < n && rt_label_is_there(status[end]) == there; end++) {}
         if (there) RT_TRY(rt_labels_read(l, row + i, end - i, z + (size_t)i * k));
         else for (size_t j = (size_t)i * k; j < (size_t)end * k; j++) z[j] = NAN;
         if (there || !t->csv) put_rows(t, z + (size_t)i * k, row + i, end - i);

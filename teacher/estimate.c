@@ -96,7 +96,7 @@ static rt_status try_places(estimate *e)
 static int same_spec(const rt_labels_spec *a, const rt_labels_spec *b)
 {
     return a->first == b->first && a->rows == b->rows && a->classes == b->classes && a->topk == b->topk &&
-           a->type == b->type;
+           a->type == b->type && a->columns == b->columns && a->hard == b->hard && a->features == b->features;
 }
 
 /* Rows that a store of this name has; one that the same command would not go on with is refused as it would be. */

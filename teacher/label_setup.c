@@ -8,7 +8,7 @@
 
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
 {
-    static const char *const types[] = {"f32", "f16", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
+    static const char *const bad_rows[] = {"refuse", "mark", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
     s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
@@ -22,8 +22,7 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
     rt_cfg l = rt_cfg_object(&c, "labels");
-    s->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
-    s->topk = rt_cfg_int(&l, "topk", 0, 0, RT_LABEL_TOPK);
+    rt_labels_spec_config(&l, &s->kept);
     rt_cfg_join(&c, &l);
     rt_cfg o = rt_cfg_object(&c, "label");
     s->mark_bad = rt_cfg_choice(&o, "bad_rows", bad_rows, 0);
@@ -101,21 +100,14 @@ rt_status rt_labeler_open(rt_labeler *l)
     rt_teacher_binding to = {.source = l->x, .id = l->identity, .match = s->match, .marks = s->mark_bad,
                              .device = l->device, .progress = l->progress, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
+    l->spec = s->kept;
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
-    int most = 0;
     l->head = rt_teacher_heads(l->teacher, &l->heads);
-    for (int h = 0; h < l->heads; h++)
-        if (l->head[h].task == RT_TASK_CLASSES && l->head[h].size > most) most = l->head[h].size;
     l->spec.classes = rt_heads_width(l->head, l->heads);
     l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
     l->spec.heads = l->spec.head ? l->heads : 0;
-    l->spec.topk = s->topk;
-    l->spec.type = s->type;
-    if (s->topk && !most)
-        return rt_fail(RT_USAGE, "labels.topk: is for heads of classes, and the teacher has none; leave it out");
-    if (s->topk && s->topk >= most)
-        return rt_fail(RT_USAGE, "labels.topk: %d of %d classes; leave it out for full logits", s->topk, most);
+    RT_TRY(rt_labels_spec_check(&l->spec, l->head, l->heads));
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     if (s->check == RT_CHECK_FULL && !l->only_looks)
         RT_TRY(rt_identity_know(l->identity, 0, rt_source_rows(l->x), rt_device_pool(l->device), l->progress));

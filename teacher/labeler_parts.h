@@ -13,10 +13,10 @@ typedef struct {
     rt_teacher_spec teacher;
     const char *source, *rows, *y;     /* y: true classes to compare with; "": none */
     rt_x_where x;
-    int topk, mark_bad, batch, prefetch, readers;
+    rt_labels_spec kept;               /* what is kept of an answer, and how */
+    int mark_bad, batch, prefetch, readers;
     rt_check check;
     rt_match match;
-    rt_dtype type;
     rt_precision precision;
     double price;                      /* of an hour, in any currency; 0: not given */
 } rt_label_settings;

@@ -208,12 +208,34 @@ static void use_labels(rt_labels *l)
     fuzz_refused(rt_labels_verify(l));
     int heads;
     const rt_head *head = rt_labels_heads(l, &heads);
+    rt_label_facts fact = {0};
+    float feature[2];
+    double worst[2];
+    for (int h = 0; h < heads; h++) {
+        if (head[h].task == RT_TASK_CLASSES && !fuzz_refused(rt_labels_read_columns(l, h, &row, 1, &fact)) &&
+            (fact.best < 0 || fact.best >= head[h].size)) abort();
+        fuzz_refused(rt_labels_code_error(l, h, worst));
+    }
+    if (rt_labels_find_feature(l, "f") == 0 && rt_labels_info(l)->feature[0].width <= 2)
+        fuzz_refused(rt_labels_read_feature(l, 0, &row, 1, feature));
     if (!fuzz_refused(rt_labels_summarize(l, &s)) && rt_labels_complete(l))
         cJSON_Delete(rt_labels_class_counts(&s, head, heads));
     fuzz_refused(rt_labels_digest(l, &d));
     fuzz_refused(rt_labels_remove_bad(l, &rows, &removed));
     rt_rows_free(&rows);
     free(z);
+}
+
+/* The manifest, with what it tells of labels by hand where the file has some, and their true digest. */
+static char *tell_hand(const char *text, const uint64_t *row, const int32_t *label, uint64_t count)
+{
+    cJSON *j = count ? cJSON_Parse(text) : NULL;
+    rt_label_hand hand = {(uint64_t *)(uintptr_t)row, (int32_t *)(uintptr_t)label, count};
+    if (cJSON_IsObject(j)) rt_label_hand_tell(&hand, j);
+    char *told = cJSON_IsObject(j) ? cJSON_Print(j) : strdup(text);
+    cJSON_Delete(j);
+    if (!told) abort();
+    return told;
 }
 
 /* Of few rows and classes, in the coding and size that the rest tells; its CRCs hold. */
@@ -225,8 +247,14 @@ static void labels(const uint8_t *data, size_t size)
     unsigned form = next(&p);
     rt_labels_spec spec = {
         .rows = rows, .classes = (int)classes, .topk = (int)topk, .type = form & 1 ? RT_F16 : RT_F32};
+    static const rt_label_feature feature[] = {{"f", 2, RT_F16}};
     rt_head heads[RT_MAX_HEADS];
     int count = 0;
+    uint64_t by_hand = form & 32 && !(form & 2) ? 1 + next(&p) % 2 : 0;
+    if (form & 4) spec.topk = 0, spec.type = RT_U8;
+    if (form & 8) spec.columns = 15;
+    if (form & 16) spec.hard = 1, spec.topk = 0, spec.columns |= 3;
+    if (form & 64) spec.feature = feature, spec.features = 1;
     if (form & 2) {
         if (rt_heads_add(heads, &count, "k", RT_TASK_CLASSES, (int)classes) ||
             rt_heads_add(heads, &count, "t", RT_TASK_MULTILABEL, 2) ||
@@ -238,7 +266,7 @@ static void labels(const uint8_t *data, size_t size)
         classes = (uint64_t)spec.classes;
     }
     rt_label_column col[RT_LABEL_COLUMNS];
-    rt_h5_item it[RT_LABEL_COLUMNS + 8];
+    rt_h5_item it[RT_LABEL_COLUMNS + 10];
     static unsigned char bytes[RT_LABEL_COLUMNS][256], leaves[2 * 16];
     unsigned char complete = (unsigned char)(next(&p) & 1);
     double confidence = 0.5;
@@ -248,19 +276,12 @@ static void labels(const uint8_t *data, size_t size)
     fill(&p, status_count, sizeof status_count);
     fill(&p, class_count, sizeof class_count);
     for (int i = 0; i < n; i++) {
-        int one = col[i].type == RT_U8 || !strcmp(strrchr(col[i].name, '/'), "/tail");
-        size_t all = rows * rt_label_column_bytes(&col[i]);
+        size_t all = rt_label_part_bytes(&col[i], rows);
         fill(&p, bytes[i], all);
         crc = rt_crc32c(crc, bytes[i], all);
-        it[i] = (rt_h5_item){.name = col[i].name, .type = col[i].type, .rank = one ? 1 : 2, .dim = {rows, col[i].width},
-                             .data = bytes[i]};
+        it[i] = (rt_h5_item){.name = col[i].name, .type = col[i].type, .rank = col[i].flat ? 1 : 2,
+                             .dim = {rt_label_column_entries(&col[i], &spec), col[i].width}, .data = bytes[i]};
     }
-    head = rt_crc32c(0, p.text, strlen(p.text));
-    head = rt_crc32c(head, leaves, 16 * spans);
-    head = rt_crc32c(head, status_count, sizeof status_count);
-    head = rt_crc32c(head, class_count, 8 * classes);
-    head = rt_crc32c(head, &confidence, 8);
-    head = rt_crc32c(head, &crc, 4);
     it[n++] = (rt_h5_item){.name = "source/leaves", .type = RT_U8, .rank = 2, .dim = {spans, 16}, .data = leaves};
     it[n++] = (rt_h5_item){.name = "labels/status_count", .type = RT_U64, .rank = 1, .dim = {8}, .data = status_count};
     it[n++] =
@@ -270,9 +291,25 @@ static void labels(const uint8_t *data, size_t size)
         (rt_h5_item){.name = "labels/confidence_mean", .type = RT_F64, .rank = 1, .dim = {1}, .data = &confidence};
     it[n++] = (rt_h5_item){.name = "labels/head_crc32c", .type = RT_U32, .rank = 1, .dim = {1}, .data = &head};
     it[n++] = (rt_h5_item){.name = "labels/complete", .type = RT_U8, .rank = 1, .dim = {1}, .data = &complete};
-    it[n++] = text_item(p.text);
+    uint64_t hand_row[2];
+    int32_t hand_label[2];
+    fill(&p, hand_row, sizeof hand_row);
+    fill(&p, hand_label, sizeof hand_label);
+    char *text = tell_hand(p.text, hand_row, hand_label, by_hand);
+    head = rt_crc32c(0, text, strlen(text));
+    head = rt_crc32c(head, leaves, 16 * spans);
+    head = rt_crc32c(head, status_count, sizeof status_count);
+    head = rt_crc32c(head, class_count, 8 * classes);
+    head = rt_crc32c(head, &confidence, 8);
+    head = rt_crc32c(head, &crc, 4);
+    it[n++] = text_item(text);
+    if (by_hand) {
+        it[n++] = (rt_h5_item){.name = "hand/row", .type = RT_U64, .rank = 1, .dim = {by_hand}, .data = hand_row};
+        it[n++] = (rt_h5_item){.name = "hand/label", .type = RT_I32, .rank = 1, .dim = {by_hand}, .data = hand_label};
+    }
     save(fuzz_in, it, n);
     rt_heads_free(heads, count);
+    free(text);
     rt_labels *l = NULL;
     if (!fuzz_refused(rt_labels_open(&l, fuzz_in, 1))) {
         use_labels(l);
