@@ -78,8 +78,13 @@ const cli_key cli_train_keys[] = {
      "with init: heads in place of some of its own, on the same features: [{\"replace\": HEAD, \"name\", \"task\", "
      "\"size\", \"names\", \"from\": a layer}]; what is left out is as it was"},
     {"teacher", "none",
-     "a model file, a list (an ensemble), or a specification, that labels each augmented view; 'retort help teachers'"},
+     "a model file, a list (an ensemble), or a specification, that labels each augmented view; 'retort help teachers'; "
+     "or \"peer\": a second student that learns in the same run, each one the other's teacher"},
+    {"peer", "the same model",
+     "with teacher \"peer\": what differs in the second student, {\"model\" or \"init\", \"init_seed\"}; its folder is "
+     "OUT/peer"},
     {"seed", "1", "of everything random"},
+    {"init_seed", "seed; of a peer one more", "of first weights and dropout alone"},
     DATA_SOURCE,
     DATA_X,
     {"data.y", "y",
@@ -106,7 +111,7 @@ const cli_key cli_train_keys[] = {
     {"loss.kind", "ce, kd with a teacher; multilabel bce, bkd with a teacher; real mse",
      "classes: ce, kd, dkd, dist, zscore or mse; multilabel: bce or bkd; real: mse, huber or quantile. Each of "
      "several heads has its own \"loss\": {\"HEAD\": {\"kind\", ...}}"},
-    {"loss.hard", "ce, dkd, dist, bce 1; kd, zscore, mse, bkd 0.1; real 1, with a teacher 0.1",
+    {"loss.hard", "ce, dkd, dist, bce 1; kd, zscore, mse, bkd 0.1; real 1, with a teacher 0.1; with a peer 1",
      "weight of the loss with labels or targets"},
     {"loss.soft", "kd, mse, bkd 0.9; dkd, dist 1; zscore 9; real 0.9", "weight of the teacher's part"},
     {"loss.temperature", "kd, dkd 4; zscore 2; dist, bkd 1", "both logits are divided by it"},

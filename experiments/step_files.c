@@ -10,6 +10,7 @@
 
 #include "experiments/export_job.h"
 #include "experiments/runner_parts.h"
+#include "train/trainer.h"
 
 void rt_step_place(const rt_run *x, rt_run_step *s)
 {
@@ -148,7 +149,10 @@ rt_status rt_step_check_files(const rt_run *x, const rt_run_step *s)
     static const char *const of_data[] = {"source", "labels", "policy"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
-        RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
+        if (strcmp(key[i], "teacher") || !rt_train_peer_asked(s->with))
+            RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
+    const cJSON *peer = cJSON_GetObjectItemCaseSensitive(s->with, "peer");
+    RT_TRY(check_paths(x, "peer.init", cJSON_GetObjectItemCaseSensitive(peer, "init")));
     for (size_t i = 0; i < sizeof with_set / sizeof with_set[0]; i++)
         RT_TRY(check_sets(x, with_set[i], cJSON_GetObjectItemCaseSensitive(s->with, with_set[i])));
     for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));

@@ -23,6 +23,11 @@ static rt_status list_read(const char *folder, cJSON **list)
     return there ? rt_json_sealed_file(list, path) : RT_OK;
 }
 
+static void file_name(char text[64], uint64_t batches)
+{
+    snprintf(text, 64, "checkpoint-%08llu.h5", (unsigned long long)batches);
+}
+
 /* checkpoint-12345678.h5 */
 static int is_checkpoint(const char *name)
 {
@@ -58,7 +63,7 @@ rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *
     struct stat s;
     rt_digest digest;
     RT_TRY(rt_make_folder(folder));
-    snprintf(file, sizeof file, "checkpoint-%08llu.h5", (unsigned long long)batches);
+    file_name(file, batches);
     snprintf(path, sizeof path, "%s/%s", folder, file);
     char *text = rt_json_text(state, 1);
     if (!text) return rt_fail(RT_RUN, "out of memory");
@@ -130,17 +135,22 @@ static rt_status load_one(const char *folder, const cJSON *c, cJSON **state, con
     return st;
 }
 
-rt_status rt_checkpoint_load(const char *folder, cJSON **state, const rt_buffer *b, int buffers)
+rt_status rt_checkpoint_load(const char *folder, uint64_t at, cJSON **state, const rt_buffer *b, int buffers)
 {
     cJSON *list;
+    char only[64];
+    file_name(only, at);
     *state = NULL;
     RT_TRY(list_read(folder, &list));
     sweep(folder, list);
     if (!list) return RT_OK;
-    rt_status st = RT_OK;
+    rt_status st = at ? rt_fail(RT_INPUT, "%s is not among them", only) : RT_OK;
     const cJSON *all = cJSON_GetObjectItemCaseSensitive(list, "checkpoints");
-    for (const cJSON *c = all ? all->child : NULL; c; c = c->next)
+    for (const cJSON *c = all ? all->child : NULL; c; c = c->next) {
+        const char *file = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "file"));
+        if (at && (!file || strcmp(file, only))) continue;
         if ((st = load_one(folder, c, state, b, buffers)) == RT_OK) break;
+    }
     cJSON_Delete(list);
     return st ? rt_fail_in(st, "%s: no checkpoint can be loaded; remove the folder or use --force to start again",
                            folder)

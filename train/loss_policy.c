@@ -5,12 +5,20 @@
 
 
 /* The weights and temperature that each method's authors train with; kd and mse: the usual 0.1 and 0.9. */
-static const struct { const char *name; double hard, soft, temperature;
-} recipe[] = {
+typedef struct { const char *name; double hard, soft, temperature; } loss_recipe;
+static const loss_recipe recipe[] = {
     [RT_SOFT_NONE] = {"ce", 1, 0, 0},   [RT_SOFT_KD] = {"kd", 0.1, 0.9, 4},       [RT_SOFT_DKD] = {"dkd", 1, 1, 4},
     [RT_SOFT_DIST] = {"dist", 1, 1, 1}, [RT_SOFT_ZSCORE] = {"zscore", 0.1, 9, 2}, [RT_SOFT_MSE] = {"mse", 0.1, 0.9, 0},
     [RT_SOFT_BKD] = {"bkd", 0.1, 0.9, 1}, [RT_SOFT_VALUES] = {"the teacher's values", 0.1, 0.9, 0},
 };
+
+/* Of students that teach each other both losses count alike, and no answer is softened (Zhang et al. 2018, eq. 5). */
+static loss_recipe recipe_of(rt_soft_kind kind, rt_soft_giver by)
+{
+    loss_recipe r = recipe[kind];
+    if (by != RT_BY_PEER || kind == RT_SOFT_NONE) return r;
+    return (loss_recipe){r.name, 1, 1, r.temperature > 0};
+}
 
 const char *rt_soft_name(rt_soft_kind kind) { return recipe[kind].name; }
 
@@ -45,19 +53,18 @@ static void read_hard_mean(rt_cfg *c, rt_loss_config *l)
     else rt_cfg_refuse(c, "hard_mean", "belongs to the hard loss, whose weight loss.hard is 0; leave it out");
 }
 
-static void read_classes(rt_cfg *c, rt_loss_config *l, int soft_given)
+static void read_classes(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
 {
     static const char *const kinds[] = {"ce", "kd", "dkd", "dist", "zscore", "mse", NULL};
     static const char *const targets[] = {"label", "teacher", NULL};
     rt_soft_kind kind = l->desc.kind = (rt_soft_kind)rt_cfg_choice(c, "kind", kinds,
-                                                                   soft_given ? RT_SOFT_KD : RT_SOFT_NONE);
-    if (kind != RT_SOFT_NONE && !soft_given)
-        rt_cfg_fail(c, "kind", no_teacher);
+                                                                   by ? RT_SOFT_KD : RT_SOFT_NONE);
+    if (kind != RT_SOFT_NONE && !by) rt_cfg_fail(c, "kind", no_teacher);
     int hot = recipe[kind].temperature > 0, dkd = kind == RT_SOFT_DKD, dist = kind == RT_SOFT_DIST;
-    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[kind].hard, 0, 1000);
-    if (kind != RT_SOFT_NONE) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[kind].soft, 0, 1000);
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe_of(kind, by).hard, 0, 1000);
+    if (kind != RT_SOFT_NONE) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe_of(kind, by).soft, 0, 1000);
     else refuse(c, kind, "soft", "kd, dkd, dist, zscore and mse");
-    if (hot) l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe[kind].temperature, 0.01, 1000);
+    if (hot) l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe_of(kind, by).temperature, 0.01, 1000);
     else refuse(c, kind, "temperature", "kd, dkd, dist and zscore");
     if (dkd) l->desc.alpha = (float)rt_cfg_number(c, "alpha", 1, 0, 1000);
     else refuse(c, kind, "alpha", "dkd");
@@ -92,17 +99,17 @@ static void refuse_of_classes(rt_cfg *c, const char *task)
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) rt_cfg_refuse(c, keys[i], text);
 }
 
-static void read_multilabel(rt_cfg *c, rt_loss_config *l, int soft_given)
+static void read_multilabel(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
 {
     static const char *const kinds[] = {"bce", "bkd", NULL};
-    int soft = rt_cfg_choice(c, "kind", kinds, soft_given);
-    if (soft && !soft_given) rt_cfg_fail(c, "kind", no_teacher);
+    int soft = rt_cfg_choice(c, "kind", kinds, by != RT_BY_NOBODY);
+    if (soft && !by) rt_cfg_fail(c, "kind", no_teacher);
     l->desc.kind = soft ? RT_SOFT_BKD : RT_SOFT_NONE;
     l->desc.hard_kind = RT_HARD_BCE;
-    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[l->desc.kind].hard, 0, 1000);
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe_of(l->desc.kind, by).hard, 0, 1000);
     if (soft) {
-        l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[l->desc.kind].soft, 0, 1000);
-        l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe[l->desc.kind].temperature, 0.01, 1000);
+        l->desc.soft = (float)rt_cfg_number(c, "soft", recipe_of(l->desc.kind, by).soft, 0, 1000);
+        l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe_of(l->desc.kind, by).temperature, 0.01, 1000);
     } else {
         rt_cfg_refuse(c, "soft", "belongs to loss.kind bkd, not to bce; leave it out");
         rt_cfg_refuse(c, "temperature", "belongs to loss.kind bkd, not to bce; leave it out");
@@ -113,13 +120,13 @@ static void read_multilabel(rt_cfg *c, rt_loss_config *l, int soft_given)
     refuse_of_classes(c, "labels");
 }
 
-static void read_real(rt_cfg *c, rt_loss_config *l, int soft_given)
+static void read_real(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
 {
     static const char *const kinds[] = {"mse", "huber", "quantile", NULL};
     l->desc.hard_kind = (rt_hard_kind)(RT_HARD_MSE + rt_cfg_choice(c, "kind", kinds, 0));
-    l->desc.kind = soft_given ? RT_SOFT_VALUES : RT_SOFT_NONE;
-    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe[l->desc.kind].hard, 0, 1000);
-    if (soft_given) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe[l->desc.kind].soft, 0, 1000);
+    l->desc.kind = by ? RT_SOFT_VALUES : RT_SOFT_NONE;
+    l->desc.hard = (float)rt_cfg_number(c, "hard", recipe_of(l->desc.kind, by).hard, 0, 1000);
+    if (by) l->desc.soft = (float)rt_cfg_number(c, "soft", recipe_of(l->desc.kind, by).soft, 0, 1000);
     else rt_cfg_refuse(c, "soft", no_teacher);
     if (l->desc.hard_kind == RT_HARD_HUBER) l->desc.delta = (float)rt_cfg_number(c, "delta", 1, 1e-6, 1e6);
     else rt_cfg_refuse(c, "delta", "belongs to loss.kind huber; leave it out");
@@ -130,13 +137,13 @@ static void read_real(rt_cfg *c, rt_loss_config *l, int soft_given)
     refuse_of_classes(c, "values");
 }
 
-void rt_loss_read(rt_cfg *c, rt_loss_config *l, rt_task task, int soft_given)
+void rt_loss_read(rt_cfg *c, rt_loss_config *l, rt_task task, rt_soft_giver by)
 {
     *l = (rt_loss_config){.desc = {.task = task, .temperature = 1, .alpha = 1, .beta = 1, .gamma = 1}};
     switch (task) {
-    case RT_TASK_CLASSES: read_classes(c, l, soft_given); break;
-    case RT_TASK_MULTILABEL: read_multilabel(c, l, soft_given); break;
-    case RT_TASK_REAL: read_real(c, l, soft_given); break;
+    case RT_TASK_CLASSES: read_classes(c, l, by); break;
+    case RT_TASK_MULTILABEL: read_multilabel(c, l, by); break;
+    case RT_TASK_REAL: read_real(c, l, by); break;
     case RT_TASK_COUNT: break;
     }
 }

@@ -18,11 +18,14 @@ typedef struct {
     const cJSON *class_weight;     /* a list of K numbers; NULL: none given */
 } rt_loss_config;
 
+/* Who answers beside the labels: a second student that learns, too, is a peer. */
+typedef enum { RT_BY_NOBODY, RT_BY_TEACHER, RT_BY_PEER } rt_soft_giver;
+
 /* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "class_weight", "alpha", "beta",
  * "gamma", "warmup", "target", "delta", "level"}; defaults go by task and kind, and a key that the kind has no use for
- * is refused. soft_given: a teacher's outputs are there, so that a soft loss is the default; else only a hard one is
- * possible. */
-void rt_loss_read(rt_cfg *, rt_loss_config *, rt_task, int soft_given);
+ * is refused. by: whose outputs there are, so that a soft loss is the default; by nobody's only a hard one is possible,
+ * and a peer's count as much as labels do. */
+void rt_loss_read(rt_cfg *, rt_loss_config *, rt_task, rt_soft_giver by);
 const char *rt_soft_name(rt_soft_kind);
 
 /* hard_scale of the labelled mean for `rows` rows of n outputs: rows by labelled ones, each by its class's weight or by

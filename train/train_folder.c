@@ -69,6 +69,8 @@ rt_status rt_train_content(rt_trainer *t)
         RT_TRY(rt_teacher_digest(t->teacher, &d));
         cJSON_AddStringToObject(t->content, *s->labels ? "labels" : "teacher", d.hex);
     }
+    const rt_trainer *other = t->peer ? t->peer : t->first;
+    if (other) cJSON_AddStringToObject(t->content, "teacher", other->config_digest);
     if (*s->init) cJSON_AddStringToObject(t->content, "init", t->init_digest.hex);
     if (*s->mask.source) cJSON_AddStringToObject(t->content, "mask", t->mask_digest.hex);
     return RT_OK;

@@ -77,13 +77,13 @@ static rt_status find_heads(cJSON *config, rt_train_settings *s)
 
 /* ---- losses ---- */
 
-static void read_losses(rt_cfg *loss, rt_train_settings *s, int soft_given)
+static void read_losses(rt_cfg *loss, rt_train_settings *s, rt_soft_giver by)
 {
-    if (s->heads == 1) rt_loss_read(loss, &s->of[0].loss, s->head[0].task, soft_given);
+    if (s->heads == 1) rt_loss_read(loss, &s->of[0].loss, s->head[0].task, by);
     for (int h = 0; h < s->heads && s->heads > 1; h++) {
         if (!strcmp(s->head[h].name, "hints")) rt_cfg_fail(loss, "hints", "are no head; give the head another name");
         rt_cfg one = rt_cfg_object(loss, s->head[h].name);
-        rt_loss_read(&one, &s->of[h].loss, s->head[h].task, soft_given);
+        rt_loss_read(&one, &s->of[h].loss, s->head[h].task, by);
         rt_cfg_join(loss, &one);
     }
 }
@@ -133,7 +133,7 @@ rt_status rt_train_heads(cJSON *config, rt_train_settings *s, rt_cfg *data, rt_c
         s->of[h].where = where[h];
         s->of[h].given = given[h];
     }
-    if (s->heads) read_losses(loss, s, *s->labels || s->teachers);
+    if (s->heads) read_losses(loss, s, s->peer ? RT_BY_PEER : *s->labels || s->teachers ? RT_BY_TEACHER : RT_BY_NOBODY);
     else for (const cJSON *k = loss->object ? loss->object->child : NULL; k; k = k->next) rt_cfg_any(loss, k->string);
     read_monitor(train, s);
     return RT_OK;

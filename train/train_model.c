@@ -24,7 +24,7 @@ static rt_status make_model(rt_trainer *t)
         }
     } else {
         cJSON *arch = cJSON_GetObjectItemCaseSensitive(t->config, "model");
-        RT_TRY(rt_model_new(&t->model, arch, s->seed));
+        RT_TRY(rt_model_new(&t->model, arch, s->init_seed));
     }
     RT_TRY(rt_train_match_names(t));
     RT_TRY(rt_augment_check(&s->augment, t->model->input, t->model->inputs));
@@ -146,7 +146,7 @@ rt_status rt_train_set_up(rt_trainer *t)
     float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
     float *ema_states = rt_session_buffer(t->session, RT_B_EMA_STATES, NULL);
     size_t of_states = t->graph->floats[RT_STATE] * sizeof(float);
-    rt_graph_init(t->graph, s->seed, params, states); /* projections of hints, quantizers; the model's own follow */
+    rt_graph_init(t->graph, s->init_seed, params, states); /* projections of hints, quantizers; the model's own follow */
     memcpy(params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *params);
     memcpy(states, t->model->states, t->model->graph->floats[RT_STATE] * sizeof *states);
     if (ema) memcpy(ema, params, n * sizeof *ema);
@@ -159,9 +159,11 @@ rt_status rt_train_set_up(rt_trainer *t)
 
 void rt_train_tear_down(rt_trainer *t)
 {
+    rt_train_peer_close(t);
     rt_run_folder_close(t->run);
     rt_session_free(t->session);
     rt_predictor_free(t->validator);
+    rt_predictor_free(t->asked);
     rt_train_quant_free(&t->quant);
     rt_teacher_close(t->teacher);
     rt_graph_free(t->graph);
@@ -179,6 +181,8 @@ void rt_train_tear_down(rt_trainer *t)
     cJSON_Delete(t->history);
     cJSON_Delete(t->notes);
     cJSON_Delete(t->policy);
+    cJSON_Delete(t->peer_result);
+    cJSON_Delete(t->finished);
     cJSON_Delete(t->content);
     rt_train_settings_free(&t->set);
 }

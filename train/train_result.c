@@ -204,6 +204,7 @@ static rt_status set_provenance(rt_trainer *t)
         cJSON_Delete(seen);
         return st;
     }
+    rt_train_peer_tell(t, p);
     if (t->policy) cJSON_AddItemToObject(p, "policy", cJSON_Duplicate(t->policy, 1));
     cJSON_AddNumberToObject(p, "best_epoch", t->best_epoch);
     cJSON_AddItemToObject(p, "config", cJSON_Duplicate(t->config, 1));
@@ -302,6 +303,7 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);
+    if (t->peer_result) cJSON_AddItemToObject(r, "peer", cJSON_Duplicate(t->peer_result, 1));
     if (t->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(t->notes, 1));
     cJSON_AddStringToObject(r, "config_digest", t->config_digest);
     cJSON_AddItemToObject(r, "content", cJSON_Duplicate(t->content, 1));

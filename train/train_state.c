@@ -78,14 +78,14 @@ static rt_status check_state(const rt_trainer *t, const cJSON *j)
                           t->folder);
 }
 
-rt_status rt_train_load(rt_trainer *t, int *found)
+rt_status rt_train_load(rt_trainer *t, uint64_t at, int *found)
 {
     rt_buffer b[MAX_BUFFERS];
     cJSON *j;
     char family[RT_FAMILY_TEXT];
     int n = buffers_of(t, b);
     *found = 0;
-    RT_TRY(rt_checkpoint_load(t->folder, &j, b, n));
+    RT_TRY(rt_checkpoint_load(t->folder, at, &j, b, n));
     if (!j) return RT_OK;
     const char *kernels = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "kernels"));
     const char *config = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, "config"));

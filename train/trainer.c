@@ -54,7 +54,7 @@ static void set_loss(rt_trainer *t, int h, const rt_batch *b, const float *answe
     l->values = y->values;
     l->mask = y->mask;
     l->teacher = answers && rt_learns_soft(c) ? answers + head->at : NULL;
-    l->teacher_mixed = t->set.teachers > 0;
+    l->teacher_mixed = t->set.teachers > 0 || t->set.peer;
     l->hard_scale = there && c->labelled_mean ? rt_loss_labelled_scale(l, b->rows, head->size) : 1.0f;
     l->soft_scale = warm ? fminf(1.0f, (float)(b->epoch + 1) / (float)c->warmup) : 1.0f;
 }
@@ -74,7 +74,12 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
     if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &t->feed, t->answers));
     for (int i = 0; i < s->hints; i++) t->hint[i].values = rt_teacher_feature(t->teacher, i);
-    for (int h = 0; h < s->heads; h++) set_loss(t, h, b, s->teachers ? t->answers : b->soft);
+    if (t->peer) {
+        RT_TRY(rt_train_peer_ask(t));
+        t->peer->feed = t->feed;
+        for (int h = 0; h < s->heads; h++) set_loss(t->peer, h, b, t->peer->answers);
+    }
+    for (int h = 0; h < s->heads; h++) set_loss(t, h, b, s->teachers || s->peer ? t->answers : b->soft);
     return RT_OK;
 }
 
@@ -116,30 +121,33 @@ static rt_status keep_near(rt_trainer *t)
     return RT_OK;
 }
 
+/* A step of one student, whose feed and losses are set. */
 static rt_status train_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
     int k = s->accumulate, at = (int)(b->step % (uint32_t)k);
     rt_step step = {.rows = b->rows,
                     .feed = &t->feed,
-                    .seed = s->seed,
+                    .seed = s->init_seed,
                     .epoch = b->epoch,
                     .step = b->step,
                     .first = at == 0,
                     .last = at == k - 1 || b->step + 1 == t->steps,
                     .summed = at + 1,
                     .lr = rt_learning_rate(&s->optimizer, t->done, t->total, t->steps)};
-    RT_TRY(set_batch(t, b));
     RT_TRY(rt_session_step(t->session, &step));
     RT_TRY(collect(t, 0));
-    return keep_near(t);
+    RT_TRY(keep_near(t));
+    t->done++;
+    return RT_OK;
 }
 
 static const rt_metric *monitor(const rt_trainer *t) { return t->set.monitor; }
 
-/* No epoch of the last train.patience was better than the best. */
+/* No epoch of the last train.patience was better than the best, nor one of the other student's. */
 static int out_of_patience(const rt_trainer *t)
 {
+    if (t->peer && !out_of_patience(t->peer)) return 0;
     int epochs = cJSON_GetArraySize(t->history);
     return t->set.patience && epochs - t->best_epoch >= t->set.patience &&
            (!t->set.quant.on || epochs > t->set.quant.how.warmup);
@@ -151,7 +159,7 @@ static void say_epoch(const rt_trainer *t, const cJSON *e, int epoch, double val
     char text[400];
     rt_train_column list[RT_TRAIN_COLUMNS];
     int columns = rt_train_columns(t, list), plain = rt_heads_plain(t->set.head, t->set.heads);
-    int n = snprintf(text, sizeof text, "epoch %d/%d  loss %.4f", epoch, t->set.epochs, rt_train_number(e, "loss"));
+    int n = snprintf(text, sizeof text, "%sepoch %d/%d  loss %.4f", t->first ? "peer:  " : "", epoch, t->set.epochs, rt_train_number(e, "loss"));
     if (columns && plain)
         n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", rt_train_number(e, list[0].key));
     for (int i = 0; i < columns && !plain && n < 300; i++)
@@ -164,7 +172,7 @@ static void say_epoch(const rt_trainer *t, const cJSON *e, int epoch, double val
     if (columns) n += snprintf(text + n, sizeof text - (size_t)n, t->best_epoch == epoch ? " *" : "  ");
     snprintf(text + n, sizeof text - (size_t)n, "  digest %.16s", digest);
     rt_progress_line(t->opt->progress, text);
-    if (out_of_patience(t)) {
+    if (!t->first && out_of_patience(t)) {
         snprintf(text, sizeof text,
                  "%s was best in epoch %d: stopped after %d epochs without a better one (train.patience)",
                  monitor(t)->name, t->best_epoch, t->set.patience);
@@ -175,6 +183,7 @@ static void say_epoch(const rt_trainer *t, const cJSON *e, int epoch, double val
 /* Nothing has changed where this is interrupted: the next run begins with it. */
 static rt_status end_epoch(rt_trainer *t, int epoch)
 {
+    if (t->peer && cJSON_GetArraySize(t->peer->history) < epoch) RT_TRY(end_epoch(t->peer, epoch));
     double value = 0, train = t->epoch_loss / (double)t->steps;
     cJSON *e = cJSON_CreateObject();
     cJSON_AddNumberToObject(e, "epoch", epoch);
@@ -223,9 +232,16 @@ static rt_status take_batch(rt_trainer *t, rt_stream *stream)
     double wait = rt_seconds();
     rt_status st = rt_stream_next(stream, &b);
     t->data_seconds += rt_seconds() - wait;
-    if (!st) st = train_batch(t, b);
-    if (!st) t->done++;
-    return st;
+    if (!st) st = set_batch(t, b);
+    if (!st && t->peer) st = train_batch(t->peer, b);
+    return st ? st : train_batch(t, b);
+}
+
+/* The second student's checkpoint is there before the first one's. */
+static rt_status save_all(rt_trainer *t)
+{
+    if (t->peer) RT_TRY(rt_train_save(t->peer));
+    return rt_train_save(t);
 }
 
 /* The step failed, by its rows or by its teacher, while a device is behind: what was wrong in a step before it comes
@@ -254,7 +270,7 @@ static rt_status say_kept(const rt_trainer *t, rt_status st)
 static rt_status keep_interrupted(rt_trainer *t)
 {
     RT_TRY(collect(t, 1));
-    if (t->run && t->done) RT_TRY(rt_train_save(t));
+    if (t->run && t->done) RT_TRY(save_all(t));
     return rt_fail(RT_INTERRUPTED, "interrupted after %llu of %llu steps; the same command goes on from here",
                    (unsigned long long)t->done, (unsigned long long)t->total);
 }
@@ -263,6 +279,19 @@ int rt_train_ended(const rt_trainer *t)
 {
     return t->total && (t->done == t->total || out_of_patience(t)) &&
            (uint64_t)cJSON_GetArraySize(t->history) * t->steps >= t->done;
+}
+
+/* The second student begins where the first one does. */
+static void begin_peer(rt_trainer *t)
+{
+    rt_trainer *p = t->peer;
+    p->steps = t->steps;
+    p->total = t->total;
+    p->ahead = t->ahead;
+    p->near = t->near;
+    p->near_done = t->near_done;
+    p->told = cJSON_GetArraySize(p->history) < (int)(p->done / p->steps) ? p->steps : p->done % p->steps;
+    snprintf(p->order, sizeof p->order, "%s", t->order);
 }
 
 rt_status rt_train_epochs(rt_trainer *t, int most)
@@ -285,6 +314,7 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
     int open_epoch = t->done && t->done % t->steps == 0 &&
                      (uint64_t)cJSON_GetArraySize(t->history) < t->done / t->steps;
     t->told = open_epoch ? t->steps : t->done % t->steps;
+    if (t->peer) begin_peer(t);
     while ((open_epoch || (t->done < until && !out_of_patience(t))) && !st) {
         if (!open_epoch && (st = take_batch(t, stream))) {
             st = st == RT_INTERRUPTED ? keep_interrupted(t) : steps_before(t, st);
@@ -296,7 +326,7 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
         int epoch = (int)(t->done / t->steps), ended = t->done % t->steps == 0;
         int stop = rt_stopped();
         if (ended || stop || (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds)) {
-            if ((st = collect(t, 1))) break;
+            if ((st = collect(t, 1)) || (t->peer && (st = collect(t->peer, 1)))) break;
             now = rt_seconds();
             t->seconds = before + now - start;
         }
@@ -313,7 +343,8 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
             due = ended && (epoch % t->set.checkpoint_every == 0 || last);
         if (t->set.checkpoint_seconds && now - saved > t->set.checkpoint_seconds) due = 1;
         if (!st && (due || stop) && t->run) {
-            st = rt_train_save(t);
+            st = save_all(t);
+            if (!st && ended && t->peer) st = rt_train_write_metrics(t->peer);
             if (!st && ended) st = rt_train_write_metrics(t);
             saved = rt_seconds();
         }
@@ -325,30 +356,69 @@ rt_status rt_train_epochs(rt_trainer *t, int most)
     return say_kept(t, st);
 }
 
+/* Both students' set-up: settings are read. Nothing is written but the folders with their locks. */
+static rt_status set_up(rt_trainer *t)
+{
+    snprintf(t->folder, sizeof t->folder, "%s/checkpoints", t->opt->out);
+    RT_TRY(rt_train_take_folder(t));
+    RT_TRY(rt_train_set_up(t)); /* nothing is written before: bad data leaves nothing behind */
+    rt_train_config_digest(t);
+    return RT_OK;
+}
+
+/* Where the run is: at its last checkpoint. The second student's is the one of the same batches. */
+static rt_status load(rt_trainer *t)
+{
+    char text[120];
+    int found;
+    RT_TRY(rt_train_load(t, 0, &found));
+    if (!found) return RT_OK;
+    if (t->peer && !t->peer->finished) RT_TRY(rt_train_load(t->peer, t->done, &found));
+    snprintf(text, sizeof text, "resumed at step %llu", (unsigned long long)t->done);
+    rt_progress_line(t->opt->progress, text);
+    return RT_OK;
+}
+
+/* The second student's model and result, and of it what the first one's tells. */
+static rt_status finish_peer(rt_trainer *t)
+{
+    static const char *const tells[] = {"model", "digest", "best_epoch", "parameters"};
+    rt_trainer *p = t->peer;
+    cJSON *r = p->finished;
+    p->seconds = t->seconds;
+    if (!r) {
+        RT_TRY(rt_train_write_metrics(p));
+        RT_TRY(rt_train_finish(p, &r));
+        p->finished = r;
+    }
+    t->peer_result = cJSON_CreateObject();
+    for (size_t i = 0; i < sizeof tells / sizeof tells[0]; i++)
+        cJSON_AddItemToObject(t->peer_result, tells[i],
+                              cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(r, tells[i]), 1));
+    for (const cJSON *k = r->child; k; k = k->next)
+        if (!strncmp(k->string, "validation", 10) && cJSON_IsNumber(k))
+            cJSON_AddItemToObject(t->peer_result, k->string, cJSON_Duplicate(k, 0));
+    return RT_OK;
+}
+
 rt_status rt_train(cJSON *config, const rt_train_options *opt, cJSON **result)
 {
     rt_trainer t = {.opt = opt, .config = config, .history = cJSON_CreateArray(), .notes = cJSON_CreateArray()};
-    int done = 0, found = 0;
+    int done = 0, peer_done = 0;
     *result = NULL;
     rt_status st = rt_train_settings_read(config, &t.set);
-    if (!st) {
-        snprintf(t.folder, sizeof t.folder, "%s/checkpoints", opt->out);
-        st = rt_train_take_folder(&t);
-    }
-    if (!st) st = rt_train_set_up(&t); /* nothing is written before: bad data leaves nothing behind */
+    if (!st) st = rt_train_peer_open(&t);
+    if (!st) st = set_up(&t);
+    if (!st && t.peer) st = set_up(t.peer);
+    if (!st) st = rt_train_peer_meet(&t);
     if (!st) st = rt_train_content(&t);
-    if (!st) {
-        rt_train_config_digest(&t);
-        st = rt_train_folder(&t, &done, result);
-    }
+    if (!st && t.peer) st = rt_train_content(t.peer);
+    if (!st) st = rt_train_folder(&t, &done, result);
+    if (!st && !done && t.peer) st = rt_train_folder(t.peer, &peer_done, &t.peer->finished);
     if (!st && !done) rt_train_say(&t);
-    if (!st && !done) st = rt_train_load(&t, &found);
-    if (!st && found) {
-        char text[120];
-        snprintf(text, sizeof text, "resumed at step %llu", (unsigned long long)t.done);
-        rt_progress_line(opt->progress, text);
-    }
+    if (!st && !done) st = load(&t);
     if (!st && !done) st = rt_train_epochs(&t, 0);
+    if (!st && !done && t.peer) st = finish_peer(&t);
     if (!st && !done) st = rt_train_write_metrics(&t);
     if (!st && !done) st = rt_train_finish(&t, result);
     rt_train_tear_down(&t);

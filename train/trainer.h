@@ -25,6 +25,10 @@ typedef struct {
 /* config becomes the effective configuration. *result (freed by the caller) is the content of result.json. */
 rt_status rt_train(cJSON *config, const rt_train_options *, cJSON **result);
 
+/* "teacher" is "peer": two students train in one run, each the other's teacher (train/train_peer.c); the second one's
+ * folder is OUT/peer, the result's "peer" tells of it. */
+int rt_train_peer_asked(const cJSON *config);
+
 /* RT_USAGE when the device has no quantized kernels, which "quant" needs. */
 rt_status rt_train_check_quant(const rt_device *);
 /* What a configuration that was checked asks of the device, as far as it is known before data is touched: quantized

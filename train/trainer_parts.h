@@ -5,7 +5,7 @@
  *   train_model.c    model, graph, plan    train_normalize.c
  *   train_folder.c   the run's folder      train_state.c   checkpoints
  *   trainer.c        batches, epochs       train_validate.c   metrics of an epoch
- *   train_quant.c    quantizers
+ *   train_quant.c    quantizers            train_peer.c    two students, each the other's teacher
  *   trial.c          without a folder      train_result.c  metrics, provenance, model file, result */
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
@@ -67,6 +67,7 @@ typedef struct {
     double validation;
     rt_teacher_spec teacher;
     int teachers;                  /* a teacher is in the loop: how many files it is */
+    int peer;                      /* the teacher is a second student */
     rt_head head[RT_MAX_HEADS];    /* none when init names a file that is not there yet */
     rt_head_settings of[RT_MAX_HEADS];
     int heads;
@@ -91,7 +92,7 @@ typedef struct {
     int patience;                  /* epochs without a better one after which the run ends; 0: none */
     int epochs, batch, drop_last, accumulate, shuffle_window, prefetch, checkpoint_every, checkpoint_seconds, workers;
     rt_precision precision;
-    uint64_t seed;
+    uint64_t seed, init_seed;      /* init_seed: of first weights and of dropout */
 } rt_train_settings;
 
 /* How an input was normalised. */
@@ -110,7 +111,8 @@ typedef struct {
     int begun;                     /* these are known */
 } rt_train_quant;
 
-typedef struct {
+typedef struct rt_trainer rt_trainer;
+struct rt_trainer {
     rt_train_settings set;
     const rt_train_options *opt;
     cJSON *config;
@@ -159,7 +161,13 @@ typedef struct {
     char folder[1100];
     rt_run_folder *run;            /* the folder, with its lock */
     char order[160];               /* of the training rows, in words */
-} rt_trainer;
+    rt_trainer *peer, *first;      /* the second student, and the second's first; NULL: there is no other */
+    rt_predictor *asked;           /* answers the other's questions */
+    rt_train_options peer_options;
+    char peer_out[1040];
+    cJSON *peer_result;            /* what the result tells of the second student */
+    cJSON *finished;               /* of the second student: its result, once it is there */
+};
 
 /* ---- train_heads.c ---- */
 
@@ -214,7 +222,8 @@ void rt_train_tear_down(rt_trainer *);
 /* ---- train_state.c ---- */
 
 rt_status rt_train_save(rt_trainer *);
-rt_status rt_train_load(rt_trainer *, int *found);
+/* The newest checkpoint, or, at not 0, the one of so many batches. */
+rt_status rt_train_load(rt_trainer *, uint64_t at, int *found);
 /* A number, or a text that holds one exactly. */
 double rt_train_number(const cJSON *, const char *key);
 
@@ -272,6 +281,19 @@ rt_status rt_train_quant_take(rt_trainer *, const float *params, const float *st
 void rt_train_quant_describe(const rt_trainer *, cJSON *provenance);
 /* The first epoch with quantizers: those before it are no candidates for the best. */
 int rt_train_quant_first(const rt_trainer *, int epoch);
+
+/* ---- train_peer.c: nothing is done where there is no second student ---- */
+
+void rt_train_peer_read(rt_cfg *, rt_train_settings *);
+/* The second student, with its settings; it is the first one's. RT_USAGE on a card. */
+rt_status rt_train_peer_open(rt_trainer *);
+/* Once both are set up. RT_INPUT or RT_USAGE when they have not the same heads. */
+rt_status rt_train_peer_meet(rt_trainer *);
+/* Each one's answers to the rows in t->feed, with the weights that they have now, into the other's `answers`. */
+rt_status rt_train_peer_ask(rt_trainer *);
+/* Who teaches, into the provenance. */
+void rt_train_peer_tell(const rt_trainer *, cJSON *provenance);
+void rt_train_peer_close(rt_trainer *);
 
 /* ---- train_result.c ---- */
 

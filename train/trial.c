@@ -21,6 +21,7 @@ rt_status rt_trial_open(rt_trial **out, cJSON *config, rt_device *device, rt_sou
     t->trainer = (rt_trainer){.opt = &t->options, .config = config, .history = cJSON_CreateArray(),
                               .notes = cJSON_CreateArray()};
     rt_status st = rt_train_settings_read(config, &t->trainer.set);
+    if (!st && t->trainer.set.peer) st = rt_fail(RT_USAGE, "teacher: a trial trains one student, without a peer");
     if (!st) st = rt_train_set_up(&t->trainer);
     if (st) rt_trial_close(t);
     else *out = t;

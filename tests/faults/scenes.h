@@ -38,6 +38,7 @@ static const scene scenes[] = {
      "train train.json --out out teacher=teacher1.h5 loss.hints=[{\"student\":\"relu3\",\"teacher\":\"relu3\"}]", 1, 0},
     {"train-init", "data.h5 teacher1.h5",
      "train --out out init=teacher1.h5 data.source=data.h5 train.epochs=2 train.batch=1000 loss.kind=ce", 1, 0},
+    {"train-peer", "data.h5 train.json", "train train.json --out out teacher=peer train.ema=0.9", 1, 0},
     {"train-quant", "data.h5 train.json",
      "train train.json --out out quant.weights=4 quant.freeze=0.7 train.ema=0.9 train.accumulate=2", 1, 0},
     {"run", "data.csv test.csv run.json", "run run.json", 1, 0},

@@ -164,6 +164,33 @@ def run(kind="ce", optimizer="sgd", accumulate=1, ema=0.0, clip=0.0, mean="batch
     return losses, average if ema else m.state_dict()
 
 
+def run_peers():
+    """Two students, each the other's teacher: the answers of both as they would be deployed, then a step of both."""
+    pair = [net(0), net(0)]
+    pair[0].load_state_dict(student.state_dict())
+    pair[1].load_state_dict(teacher.state_dict())
+    opts = [torch.optim.SGD(groups_of(m, []), lr=LR, momentum=0.9, nesterov=True) for m in pair]
+    losses = [[], []]
+    for epoch in range(EPOCHS):
+        total = [0.0, 0.0]
+        for step in range(STEPS):
+            rows = order[epoch][step * BATCH:(step + 1) * BATCH]
+            with torch.no_grad():
+                answers = [m.eval()(X[rows]) for m in pair]
+            for i, m in enumerate(pair):
+                z = m.train()(X[rows])
+                loss = hard(z, FEW[rows], "batch") + kd(z, answers[1 - i], 1.0)
+                total[i] += loss.item()
+                opts[i].zero_grad()
+                loss.backward()
+                for g in opts[i].param_groups:
+                    g["lr"] = lr_at(epoch * STEPS + step)
+                opts[i].step()
+        for i in range(2):
+            losses[i].append(total[i] / STEPS)
+    return losses, [m.state_dict() for m in pair]
+
+
 numbers = lambda a: ", ".join("%.9g" % v for v in torch.as_tensor(a).flatten().tolist())
 FIELDS = ["0.weight", "1.weight", "1.bias", "3.weight", "3.bias", "1.running_mean", "1.running_var"]
 flat = lambda s: torch.cat([s[f].flatten() for f in FIELDS])
@@ -209,4 +236,15 @@ for case in cases:
     for i in range(0, len(w), 8):
         print("      " + ", ".join("%.9g" % v for v in w[i:i + 8]) + ",")
     print("     }},")
+print("};")
+losses, states = run_peers()
+print("/* Of two students, each the other's teacher: by epoch, and at the end. */")
+print("static const double peer_loss[2][REF_EPOCHS] = {%s};" % ", ".join("{%s}" % numbers(l) for l in losses))
+print("static const double peer_weights[2][%d] = {" % COUNT)
+for state in states:
+    w = flat(state).tolist()
+    print("    {")
+    for i in range(0, len(w), 8):
+        print("     " + ", ".join("%.9g" % v for v in w[i:i + 8]) + ",")
+    print("    },")
 print("};")
