@@ -60,10 +60,12 @@ static rt_status walk(rt_registry *r, look *visit, void *arg)
 
 static rt_status is_named(rt_registry *r, const char *sha256, int64_t *yes)
 {
-    return rt_sql_number(r, yes, 0,
-                         "SELECT EXISTS (SELECT 1 FROM version WHERE object = ?1) OR EXISTS (SELECT 1 FROM version WHERE "
-                         "configuration = ?1) OR EXISTS (SELECT 1 FROM evaluation WHERE object = ?1) OR EXISTS (SELECT 1 "
-                         "FROM gate_run WHERE object = ?1)", "s", sha256);
+    return rt_sql_number(
+        r, yes, 0,
+        "SELECT EXISTS (SELECT 1 FROM version WHERE object = ?1) OR EXISTS (SELECT 1 FROM version WHERE "
+        "configuration = ?1) OR EXISTS (SELECT 1 FROM evaluation WHERE object = ?1) OR EXISTS (SELECT 1 "
+        "FROM gate_run WHERE object = ?1)",
+        "s", sha256);
 }
 
 /* ---- collection ---- */
@@ -90,20 +92,24 @@ static rt_status collect(void *arg, kind what, int shelf, const char *name, cons
     } else c->left++;
     c->bytes += (double)s->st_size;
     if (c->remove && unlinkat(shelf, name, 0) && errno != ENOENT)
-        return rt_fail(RT_RUN, "%s/objects/%.2s/%s: cannot be removed: %s", c->r->folder, sha256, name, strerror(errno));
+        return rt_fail(RT_RUN, "%s/objects/%.2s/%s: cannot be removed: %s", c->r->folder, sha256, name,
+                       strerror(errno));
     return RT_OK;
 }
 
-/* Rows first, and committed, so that no row is ever without its file; then the files, with writers kept out, of whom each
- * looks under the same lock whether its objects are still there. */
+/* Rows first, and committed, so that no row is ever without its file; then the files, with writers kept out, of whom
+ * each looks under the same lock whether its objects are still there. */
 static rt_status collect_all(rt_registry *r, collection *c, int dry)
 {
     if (dry) return walk(r, collect, c);
     c->remove = 1;
     RT_TRY(rt_registry_begin(r));
-    RT_TRY(rt_sql_run(r, "DELETE FROM object WHERE sha256 NOT IN (SELECT object FROM version UNION SELECT configuration FROM "
-                      "version WHERE configuration IS NOT NULL UNION SELECT object FROM evaluation UNION SELECT object FROM "
-                      "gate_run)", ""));
+    RT_TRY(rt_sql_run(
+        r,
+        "DELETE FROM object WHERE sha256 NOT IN (SELECT object FROM version UNION SELECT configuration FROM "
+        "version WHERE configuration IS NOT NULL UNION SELECT object FROM evaluation UNION SELECT object FROM "
+        "gate_run)",
+        ""));
     RT_TRY(rt_registry_commit(r));
     RT_TRY(rt_registry_begin(r));
     RT_TRY(walk(r, collect, c));
@@ -200,7 +206,8 @@ static rt_status check_objects(check *c)
     return st;
 }
 
-static rt_status count_files(void *arg, kind what, int shelf, const char *name, const char *sha256, const struct stat *s)
+static rt_status count_files(void *arg, kind what, int shelf, const char *name, const char *sha256,
+                             const struct stat *s)
 {
     check *c = arg;
     int64_t named = 0;

@@ -110,11 +110,13 @@ static rt_status describe(rt_registry *r, const rt_version *v, description *d)
     static const char *const lineage[] = {"teacher", "labels", "data", "init", "configuration", "parent"};
     sqlite3_stmt *s;
     int row;
-    RT_TRY(rt_sql(r, &s, "SELECT e.time, e.user, v.note, v.tool, v.seed, v.teacher, v.labels, v.data, v.init, "
-                  "v.configuration, (SELECT m.name || '@' || p.number FROM version p JOIN model m ON m.id = p.model WHERE "
-                  "p.id = v.parent), o.bytes, v.facts, (SELECT group_concat(t.name, ' ') FROM tag t WHERE t.version = v.id)"
-                  " FROM version v JOIN event e ON e.id = v.event JOIN object o ON o.sha256 = v.object WHERE v.id = ?", "i",
-                  v->id));
+    RT_TRY(rt_sql(
+        r, &s,
+        "SELECT e.time, e.user, v.note, v.tool, v.seed, v.teacher, v.labels, v.data, v.init, "
+        "v.configuration, (SELECT m.name || '@' || p.number FROM version p JOIN model m ON m.id = p.model WHERE "
+        "p.id = v.parent), o.bytes, v.facts, (SELECT group_concat(t.name, ' ') FROM tag t WHERE t.version = v.id)"
+        " FROM version v JOIN event e ON e.id = v.event JOIN object o ON o.sha256 = v.object WHERE v.id = ?",
+        "i", v->id));
     rt_status st = rt_sql_next(r, s, &row);
     cJSON *facts = NULL;
     if (!st && row) st = rt_json_parse(&facts, rt_sql_text(s, 12), strlen(rt_sql_text(s, 12)), "registry.db");
@@ -169,8 +171,10 @@ static rt_status add_metrics(rt_registry *r, int64_t a, int64_t b, int timed, cJ
 {
     sqlite3_stmt *s;
     int row = 1;
-    RT_TRY(rt_sql(r, &s, "SELECT x.name, x.value, x.lo, x.hi, y.value, y.lo, y.hi FROM metric x JOIN metric y ON y.name = "
-                  "x.name AND y.evaluation = ?2 WHERE x.evaluation = ?1 ORDER BY x.name", "ii", a, b));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT x.name, x.value, x.lo, x.hi, y.value, y.lo, y.hi FROM metric x JOIN metric y ON y.name = "
+                  "x.name AND y.evaluation = ?2 WHERE x.evaluation = ?1 ORDER BY x.name",
+                  "ii", a, b));
     rt_status st = RT_OK;
     while (!st && !(st = rt_sql_next(r, s, &row)) && row) {
         static const char *const keys[] = {"key", "a", "a_lo", "a_hi", "b", "b_lo", "b_hi"};
@@ -192,9 +196,10 @@ static rt_status compare_metrics(rt_registry *r, const rt_version *a, const rt_v
     int64_t id[2] = {0, 0};
     int same_machine = 0;
     cJSON *list = cJSON_AddArrayToObject(j, "metrics");
-    RT_TRY(rt_sql(r, &s, "SELECT x.id, y.id, x.fingerprint = y.fingerprint, x.data FROM evaluation x JOIN evaluation y ON "
-                  "y.version = ?2 AND y.data = x.data WHERE x.version = ?1 ORDER BY x.id DESC, y.id DESC LIMIT 1", "ii",
-                  a->id, b->id));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT x.id, y.id, x.fingerprint = y.fingerprint, x.data FROM evaluation x JOIN evaluation y ON "
+                  "y.version = ?2 AND y.data = x.data WHERE x.version = ?1 ORDER BY x.id DESC, y.id DESC LIMIT 1",
+                  "ii", a->id, b->id));
     rt_status st = rt_sql_next(r, s, &row);
     if (!st && row) {
         id[0] = sqlite3_column_int64(s, 0);
@@ -209,7 +214,8 @@ static rt_status compare_metrics(rt_registry *r, const rt_version *a, const rt_v
         return RT_OK;
     }
     if (!same_machine)
-        cJSON_AddStringToObject(j, "metrics_note", "latencies and throughput were measured on different machines, and are "
+        cJSON_AddStringToObject(j, "metrics_note",
+                                "latencies and throughput were measured on different machines, and are "
                                 "not compared");
     return add_metrics(r, id[0], id[1], same_machine, list);
 }

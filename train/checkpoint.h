@@ -11,7 +11,7 @@
 typedef struct { const char *name; float *data; size_t count; } rt_buffer;
 
 rt_status rt_checkpoint_save(const char *folder, uint64_t batches, const cJSON *state, const rt_buffer *, int buffers);
-/* Loads the newest valid checkpoint into the buffers, or, at not 0, the one of so many batches. *state is NULL when there
- * is none. RT_INPUT when listed ones exist but none is valid, or that one is not there. */
+/* Loads the newest valid checkpoint into the buffers, or, at not 0, the one of so many batches. *state is NULL when
+ * there is none. RT_INPUT when listed ones exist but none is valid, or that one is not there. */
 rt_status rt_checkpoint_load(const char *folder, uint64_t at, cJSON **state, const rt_buffer *, int buffers);
 #endif

@@ -109,7 +109,8 @@ static void read_multilabel(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
     l->desc.hard = (float)rt_cfg_number(c, "hard", recipe_of(l->desc.kind, by).hard, 0, 1000);
     if (soft) {
         l->desc.soft = (float)rt_cfg_number(c, "soft", recipe_of(l->desc.kind, by).soft, 0, 1000);
-        l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe_of(l->desc.kind, by).temperature, 0.01, 1000);
+        l->desc.temperature = (float)rt_cfg_number(c, "temperature", recipe_of(l->desc.kind, by).temperature, 0.01,
+                                                   1000);
     } else {
         rt_cfg_refuse(c, "soft", "belongs to loss.kind bkd, not to bce; leave it out");
         rt_cfg_refuse(c, "temperature", "belongs to loss.kind bkd, not to bce; leave it out");

@@ -60,8 +60,10 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
     if (*s->labels && !soft)
         rt_cfg_fail(c, "data.labels", "are not used: loss.kind is ce, or loss.soft 0; leave them out, or choose kd");
     if (s->peer && !soft) rt_cfg_fail(c, "teacher", "is a peer and is not used: choose another loss.kind than ce");
-    if (s->peer && !hard) rt_cfg_fail(c, "loss.hard", "is 0: two students that learn from each other alone learn nothing");
-    if (s->peer && s->quant.on) rt_cfg_fail(c, "quant", "and a peer as the teacher do not go together; quantize afterwards");
+    if (s->peer && !hard)
+        rt_cfg_fail(c, "loss.hard", "is 0: two students that learn from each other alone learn nothing");
+    if (s->peer && s->quant.on)
+        rt_cfg_fail(c, "quant", "and a peer as the teacher do not go together; quantize afterwards");
     if (s->teachers && !soft && !s->hints)
         rt_cfg_fail(c, "teacher", "is not used: loss.kind is ce, or loss.soft 0, and there are no hints; leave it out");
     for (int h = 0; h < s->heads; h++) {
@@ -140,7 +142,8 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     rt_cfg d = read_data(&c, s);
     if (rt_train_peer_asked(config)) rt_train_peer_read(&c, s);
     else rt_cfg_refuse(&c, "peer", "is the second student of a run whose teacher is \"peer\"; leave it out");
-    if (!s->peer) s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
+    if (!s->peer)
+        s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
     s->teachers = s->teacher.paths;
     if (*s->labels && s->teachers)
         rt_cfg_fail(&c, "teacher",

@@ -146,7 +146,8 @@ rt_status rt_train_set_up(rt_trainer *t)
     float *states = rt_session_buffer(t->session, RT_B_STATES, NULL);
     float *ema_states = rt_session_buffer(t->session, RT_B_EMA_STATES, NULL);
     size_t of_states = t->graph->floats[RT_STATE] * sizeof(float);
-    rt_graph_init(t->graph, s->init_seed, params, states); /* projections of hints, quantizers; the model's own follow */
+    rt_graph_init(t->graph, s->init_seed, params,
+                  states); /* projections of hints, quantizers; the model's own follow */
     memcpy(params, t->model->params, t->model->graph->floats[RT_PARAM] * sizeof *params);
     memcpy(states, t->model->states, t->model->graph->floats[RT_STATE] * sizeof *states);
     if (ema) memcpy(ema, params, n * sizeof *ema);

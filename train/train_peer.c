@@ -78,7 +78,8 @@ rt_status rt_train_peer_open(rt_trainer *t)
     snprintf(t->peer_out, sizeof t->peer_out, "%s/peer", t->opt->out);
     t->peer_options = *t->opt;
     t->peer_options.out = t->peer_out;
-    *p = (rt_trainer){.opt = &t->peer_options, .first = t, .history = cJSON_CreateArray(), .notes = cJSON_CreateArray()};
+    *p = (rt_trainer){
+        .opt = &t->peer_options, .first = t, .history = cJSON_CreateArray(), .notes = cJSON_CreateArray()};
     RT_TRY(peer_config(t->config, &t->set, &p->config));
     rt_status st = rt_train_settings_read(p->config, &p->set);
     return st ? rt_fail_in(st, "peer") : RT_OK;

@@ -159,7 +159,8 @@ static void say_epoch(const rt_trainer *t, const cJSON *e, int epoch, double val
     char text[400];
     rt_train_column list[RT_TRAIN_COLUMNS];
     int columns = rt_train_columns(t, list), plain = rt_heads_plain(t->set.head, t->set.heads);
-    int n = snprintf(text, sizeof text, "%sepoch %d/%d  loss %.4f", t->first ? "peer:  " : "", epoch, t->set.epochs, rt_train_number(e, "loss"));
+    int n = snprintf(text, sizeof text, "%sepoch %d/%d  loss %.4f", t->first ? "peer:  " : "", epoch, t->set.epochs,
+                     rt_train_number(e, "loss"));
     if (columns && plain)
         n += snprintf(text + n, sizeof text - (size_t)n, "  validation %.4f", rt_train_number(e, list[0].key));
     for (int i = 0; i < columns && !plain && n < 300; i++)

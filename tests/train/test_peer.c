@@ -132,7 +132,7 @@ static void first_weights_have_their_seed(void **s)
     cJSON_Delete(r);
     cJSON_Delete(second);
     snprintf(config, sizeof config, NEW, "'teacher': 'peer', 'peer': {'init_seed': 5}, ");
-    r = train(config, "new"), second = result_in("new/peer");                  /* the same student twice stays the same */
+    r = train(config, "new"), second = result_in("new/peer"); /* the same student twice stays the same */
     assert_string_equal(text_of(r, "digest"), text_of(second, "digest"));
     cJSON_Delete(r);
     cJSON_Delete(second);
@@ -160,8 +160,9 @@ static void refused(const char *config, rt_status status, const char *part)
     if (!access(in_folder("refused/run.json"), F_OK)) fail_msg("%s: began a run", config);
 }
 
-#define WITH(more, loss) "{'model': {'input': [5], 'classes': 3, " LAYERS "}, " more ", 'data': {'source': '@ref.h5', " \
-                         "'validation': 0}, 'loss': {" loss "}, 'train': {'epochs': 1, 'batch': 4}}"
+#define WITH(more, loss) \
+    "{'model': {'input': [5], 'classes': 3, " LAYERS "}, " more ", 'data': {'source': '@ref.h5', " \
+    "'validation': 0}, 'loss': {" loss "}, 'train': {'epochs': 1, 'batch': 4}}"
 
 static void says_what_cannot_be(void **s)
 {

@@ -432,7 +432,8 @@ static const ref_run ref_runs[] = {
      }},
 };
 /* Of two students, each the other's teacher: by epoch, and at the end. */
-static const double peer_loss[2][REF_EPOCHS] = {{0.988972889, 0.679056161, 0.512873144}, {0.81114635, 0.704017195, 0.415938604}};
+static const double peer_loss[2][REF_EPOCHS] = {{0.988972889, 0.679056161, 0.512873144},
+                                                {0.81114635, 0.704017195, 0.415938604}};
 static const double peer_weights[2][75] = {
     {
      0.277686338, -0.0888028276, -0.0242256401, -0.0466591297, -0.168102138, -0.604397042, 0.525026726, -0.369195664,
