@@ -14,6 +14,15 @@ static rt_status run(cli_args *a, cJSON **result)
     cJSON *from = !st && a->count ? cJSON_AddArrayToObject(config, "from") : NULL;
     for (int i = 0; i < a->count && from; i++) cJSON_AddItemToArray(from, cJSON_CreateString(a->positional[i]));
     if (!st) st = cli_set_option(a, config, "set", "set");
+    if (!st && cli_value(a, "folds")) {
+        int folds;
+        if (cJSON_HasObjectItem(config, "folds")) st = rt_fail(RT_USAGE, "--folds and folds=... say the same thing");
+        if (!st) st = cli_int(a, "folds", 0, 2, 20, &folds);
+        if (!st) cJSON_AddNumberToObject(config, "folds", folds);
+    }
+    if (!st) st = cli_set_option(a, config, "train", "train");
+    if (!st) st = cli_set_option(a, config, "work", "work");
+    if (!st && a->seed) st = cli_set(config, "seed", a->seed);
     if (!st) st = cli_set_option(a, config, "method", "method");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     rt_target csv = {.path = out, .force = cli_flag(a, "force")};
@@ -27,6 +36,15 @@ static const cli_option options[] = {
     {"data", CLI_VALUE, "DATA.h5", "the labels that are judged; the same as data.source", NULL},
     {"set", CLI_VALUE, "NAME", "the file is another program's: this data set in it holds probabilities", NULL},
     {"method", CLI_VALUE, "NAME", "how issues are told from the rest", NULL},
+    {"folds", CLI_VALUE, "K",
+     "no answers are at hand: the rows are drawn into K folds (2 to 20), and a model trained on the others answers each",
+     NULL},
+    {"train", CLI_VALUE, "RUN.json",
+     "with --folds: how these models are trained, as 'retort train' takes it; without it a small model that fits the "
+     "rows: cnn for images, conv1d for signals, else mlp; 10 epochs",
+     NULL},
+    {"work", CLI_VALUE, "FOLDER", "with --folds: models and answers, which are not made twice (default: OUT.folds)",
+     NULL},
     {"out", CLI_VALUE, "ISSUES.csv", "rows whose labels are likely wrong", NULL},
     {"mask", CLI_VALUE, "KEEP.h5|.npy", "u8 of all rows of the data, 0 for an issue: for data.mask of 'retort train'",
      NULL},
@@ -54,22 +72,29 @@ const cli_command cli_clean = {
     .name = "clean",
     .summary = "rows whose labels are likely wrong, from a model's answers",
     .usage = "P.h5|LABELS.h5|PROBS.h5 ... [--data DATA.h5] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--set NAME] "
-             "[--method NAME] [--force] [key=value ...]",
+             "[--method NAME] [--force] [key=value ...]\n"
+             "--folds K --data DATA.h5 [--train RUN.json] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--method NAME] "
+             "[--work FOLDER] [--seed S] [--force] [key=value ...]",
     .about =
         "Confident learning, with the rows that cleanlab finds by the method of the same name. The answers are of "
         "'retort predict', of 'retort label', or probabilities of another program, and must come from a model that did "
         "not see the rows in training: one that did believes wrong labels. What the files say of that is told. "
         "Several files have rows of their own each, such as those that each of two models was not trained on.\n\n"
+        "--folds makes such answers: K folds of equal size, drawn by --seed whatever the labels (data.fold of 'retort "
+        "train'), a model for each that never saw it, and its answers. Models and answers lie in a folder as those of "
+        "'retort run': an interrupted command goes on, a repeated one trains nothing, and the same seed gives the same "
+        "rows.\n\n"
         "The rows are read several times and never held: any number of them takes the same memory. Rows without a "
         "label, and rows that a label store has no answer for, take no part. Of equal values lower rows come first.",
     .options = options,
     .keys = cli_clean_keys,
     .terms = terms,
-    .examples = "retort predict half1/model.h5 --data train.h5 --rows 30000: --out p1.h5\n"
+    .examples = "retort clean --folds 3 --data train.h5 --out issues.csv --mask keep.h5\n"
+                "retort predict half1/model.h5 --data train.h5 --rows 30000: --out p1.h5\n"
                 "retort predict half2/model.h5 --data train.h5 --rows :30000 --out p2.h5\n"
                 "retort clean p1.h5 p2.h5 --data train.h5 --out issues.csv --mask keep.h5\n"
                 "retort train run.json --out clean data.mask=keep.h5\n"
                 "retort clean probs.h5 --set pred_probs data.y=labels --out issues.csv --method both\n",
     .run = run,
-    .takes = CLI_KEYS,
-    .files = 16};
+    .takes = CLI_KEYS | CLI_SEED | CLI_THREADS | CLI_DEVICE,
+    .files = CLI_MAX};

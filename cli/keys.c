@@ -36,6 +36,9 @@
     {"data.test", "0", \
      "share or count of rows drawn for a test: training never touches them, evaluation is about them " \
      "alone"}, \
+        {"data.fold", "none", \
+         "i/n, in place of data.test: fold i (0 to n - 1) of n equal ones, drawn by the same seed; training never " \
+         "touches it, evaluation and prediction are about it alone"}, \
         {"data.test_seed", "1", "seed of that draw"}
 #define QUANT_BITS \
     {"quant.weights", "8", "bits of weights, 4 to 8"}, \
@@ -339,6 +342,10 @@ const cli_key cli_predict_keys[] = {
 
 const cli_key cli_clean_keys[] = {
     {"from", "", "predictions, a label store or a file of probabilities, or a list, in place of the arguments"},
+    {"folds", "0", "in place of from: so many models each answer the fold that they were trained without; as --folds"},
+    {"train", "a model that fits", "with folds: the configuration of 'retort train', or its file; as --train"},
+    {"seed", "1", "with folds: of the draw, and of trainings that name none; as --seed"},
+    {"work", "OUT.folds", "with folds: the folder of models and answers; as --work"},
     {"set", "none", "the data set (rows, classes) of probabilities in a file of another program, f16, f32 "
                     "or f64; as --set"},
     {"head", "the only one of classes", "of several heads of classes, the one whose labels are judged"},

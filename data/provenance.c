@@ -36,6 +36,11 @@ rt_status rt_seen_add(cJSON *seen, const rt_seen_run *r)
     rt_status st = add_range(rows, r->rows.range, r->source_rows);
     cJSON_AddNumberToObject(rows, "test", r->rows.test);
     add_u64(rows, "test_seed", r->rows.test_seed);
+    if (r->rows.folds) {
+        char text[24];
+        snprintf(text, sizeof text, "%d/%d", r->rows.fold, r->rows.folds);
+        cJSON_AddStringToObject(rows, "fold", text);
+    }
     if (!st && r->validation_range && *r->validation_range) {
         cJSON *v = cJSON_AddObjectToObject(rows, "validation");
         st = add_range(v, r->validation_range, r->source_rows);
@@ -125,7 +130,9 @@ static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all,
     c.range = rt_cfg_string(&r, "range", NULL);
     c.test = rt_cfg_number(&r, "test", 0, 0, 1e15);
     c.test_seed = rt_cfg_u64(&r, "test_seed", 1);
+    const char *fold = rt_cfg_has(&r, "fold") ? rt_cfg_string(&r, "fold", "") : "";
     rt_status st = r.status;
+    if (!st && !rt_rows_fold_of(fold, &c.fold, &c.folds)) st = rt_fail(RT_INPUT, "seen.rows.fold: is none");
     if (!st) st = rt_rows_select(&c, source_rows, all, &test);
     if (!st && rt_cfg_has(&r, "validation")) {
         rt_cfg v = rt_cfg_object(&r, "validation");

@@ -1,6 +1,7 @@
 #include "data/rows.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -107,7 +108,27 @@ void rt_rows_read(rt_cfg *data, rt_rows_config *c)
     c->range = rt_cfg_string(data, "rows", "");
     c->test = rt_rows_part(data, "test", 0);
     c->test_seed = rt_cfg_u64(data, "test_seed", 1);
-    if (c->test == 0 && c->test_seed != 1) rt_cfg_fail(data, "test_seed", "does nothing without data.test");
+    c->fold = c->folds = 0;
+    if (rt_cfg_any(data, "fold")) {
+        const char *fold = rt_cfg_string(data, "fold", "");
+        if (!data->status && !rt_rows_fold_of(fold, &c->fold, &c->folds))
+            rt_cfg_fail(data, "fold", "i/n is expected, fold i (0 to n - 1) of n, n from 2 to 100, such as 0/3");
+    }
+    if (c->test > 0 && c->folds) rt_cfg_fail(data, "fold", "stands beside data.test; give one of them");
+    if (!rt_rows_tests(c) && c->test_seed != 1)
+        rt_cfg_fail(data, "test_seed", "does nothing without data.test or data.fold");
+}
+
+int rt_rows_fold_of(const char *text, int *fold, int *folds)
+{
+    char end;
+    *fold = *folds = 0;
+    if (!*text) return 1;
+    if (strspn(text, "0123456789/") != strlen(text) || strlen(text) > 7) return 0;
+    if (sscanf(text, "%d/%d%c", fold, folds, &end) == 2 && *folds >= 2 && *folds <= RT_FOLDS && *fold < *folds)
+        return 1;
+    *fold = *folds = 0;
+    return 0;
 }
 
 double rt_rows_part(rt_cfg *c, const char *key, double fallback)
@@ -115,13 +136,6 @@ double rt_rows_part(rt_cfg *c, const char *key, double fallback)
     double part = rt_cfg_number(c, key, fallback, 0, 1e15);
     if (part > 1 && part != floor(part)) rt_cfg_fail(c, key, "a share below 1 or a whole number of rows is expected");
     return part;
-}
-
-rt_status rt_rows_select(const rt_rows_config *c, uint64_t source_rows, rt_rows *others, rt_rows *test)
-{
-    *test = (rt_rows){0};
-    RT_TRY(rt_rows_range(others, c->range, source_rows));
-    return rt_rows_draw(others, c->test, c->test_seed, RT_RNG_HELD, "data.test", test);
 }
 
 /* Digits to a number; too many are the largest, which lies outside any source. */
@@ -285,6 +299,26 @@ static rt_status members_at(const rt_rows *from, rt_rows *mask)
     return st ? st : index_or_free(mask);
 }
 
+/* Members of `from` that the keyed permutation takes to [low, high), to *drawn. */
+static rt_status draw_between(rt_rows *from, uint64_t low, uint64_t high, uint64_t seed, rt_rng_purpose purpose,
+                              rt_rows *drawn)
+{
+    rt_permutation p = {0};
+    rt_rows side;
+    RT_TRY(rt_permutation_set(&p, from->count, seed, purpose, 0, 0));
+    rt_status st = make_mask(&side, 0, from->count);
+    for (uint64_t j = low; j < high && !st; j++) {
+        uint64_t i = rt_permutation_from(&p, j);
+        side.word[i / 64] |= (uint64_t)1 << i % 64;
+    }
+    rt_permutation_free(&p);
+    if (!st) st = members_at(from, &side);
+    if (!st) st = rt_rows_remove(from, &side);
+    if (st) rt_rows_free(&side);
+    else *drawn = side;
+    return st;
+}
+
 rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose purpose, const char *what,
                        rt_rows *drawn)
 {
@@ -296,23 +330,31 @@ rt_status rt_rows_draw(rt_rows *from, double part, uint64_t seed, rt_rng_purpose
     if (!take || !n) return RT_OK;
     /* The permutation backwards, from the smaller of the two sides. */
     uint64_t low = take <= n / 2 ? 0 : take, high = take <= n / 2 ? take : n;
-    rt_permutation p = {0};
     rt_rows side;
-    RT_TRY(rt_permutation_set(&p, n, seed, purpose, 0, 0));
-    rt_status st = make_mask(&side, 0, n);
-    for (uint64_t j = low; j < high && !st; j++) {
-        uint64_t i = rt_permutation_from(&p, j);
-        side.word[i / 64] |= (uint64_t)1 << i % 64;
-    }
-    rt_permutation_free(&p);
-    if (!st) st = members_at(from, &side);
-    if (!st) st = rt_rows_remove(from, &side);
-    if (st) rt_rows_free(&side);
-    else if (low) {
+    RT_TRY(draw_between(from, low, high, seed, purpose, &side));
+    if (low) {
         *drawn = *from;
         *from = side;
     } else *drawn = side;
-    return st;
+    return RT_OK;
+}
+
+static rt_status draw_fold(const rt_rows_config *c, rt_rows *from, rt_rows *drawn)
+{
+    uint64_t n = from->count, f = (uint64_t)c->fold, k = (uint64_t)c->folds;
+    if (n < k)
+        return rt_fail(RT_USAGE, "data.fold: %llu rows make no %d folds", (unsigned long long)n, c->folds);
+    /* n can be near 2^64: f n / k without n times f */
+    uint64_t low = n / k * f + n % k * f / k, high = n / k * (f + 1) + n % k * (f + 1) / k;
+    return draw_between(from, low, high, c->test_seed, RT_RNG_HELD, drawn);
+}
+
+rt_status rt_rows_select(const rt_rows_config *c, uint64_t source_rows, rt_rows *others, rt_rows *test)
+{
+    *test = (rt_rows){0};
+    RT_TRY(rt_rows_range(others, c->range, source_rows));
+    if (c->folds) return draw_fold(c, others, test);
+    return rt_rows_draw(others, c->test, c->test_seed, RT_RNG_HELD, "data.test", test);
 }
 
 rt_status rt_rows_add(rt_rows *to, const rt_rows *these)

@@ -16,20 +16,29 @@ typedef struct {
     uint32_t *hint;                /* block of every so many members */
 } rt_rows;
 
-/* What `data` says of rows, in a training run and in an evaluation alike, so that the same three keys leave out of the
- * one what the other is about: the range, and the test rows drawn from it (a count, or a share below 1) by a seed of
- * their own, which stays when the seed of the run changes. The string belongs to the configuration. */
+/* What `data` says of rows, in a training run and in an evaluation alike, so that the same keys leave out of the one
+ * what the other is about: the range, and the test rows drawn from it, by a seed of their own, which stays when the
+ * seed of the run changes. They are a count or a share below 1, or one of several folds, which are of equal size but
+ * for a row, have no row in common and together have all. The string belongs to the configuration. */
 typedef struct {
     const char *range;
     double test;
     uint64_t test_seed;
+    int fold, folds;                   /* number fold, from 0 on, of so many; folds 0: no fold */
 } rt_rows_config;
 
-/* Keys rows [all], test [0], test_seed [1]; another one is refused without a test. */
+enum { RT_FOLDS = 100 };               /* at most */
+
+/* Keys rows [all], test [0], fold ["": none, or "i/n"], test_seed [1]; another seed is refused without test rows. */
 void rt_rows_read(rt_cfg *data, rt_rows_config *);
 /* A part of rows: a share below 1, or a whole number of them; else the configuration fails. */
 double rt_rows_part(rt_cfg *, const char *key, double fallback);
-/* The range's test rows and the others; both are for the caller to free, also after an error. */
+/* Whether rows are drawn for a test. */
+static inline int rt_rows_tests(const rt_rows_config *c) { return c->test > 0 || c->folds; }
+/* "i/n" with i < n, n from 2 to RT_FOLDS; *folds 0 of "". 0: it is none. */
+int rt_rows_fold_of(const char *text, int *fold, int *folds);
+/* The range's test rows and the others; both are for the caller to free, also after an error. Member i of the range is
+ * in fold f of n when rt_permute(i, count, test_seed, RT_RNG_HELD, 0, 0) lies in [f count / n, (f + 1) count / n). */
 rt_status rt_rows_select(const rt_rows_config *, uint64_t source_rows, rt_rows *others, rt_rows *test);
 
 /* "a:b", "a:", ":b" or "" within [0, rows]. */

@@ -12,6 +12,7 @@ static const cJSON *get(const cJSON *j, const char *key) { return cJSON_GetObjec
 
 void rt_clean_data_read(rt_cfg *d, rt_clean_input *c)
 {
+    c->said = d->object;
     c->source = rt_cfg_has(d, "source") ? rt_cfg_file(d, "source", "") : NULL;
     if (c->source) rt_x_where_read(d, c->source, &c->where);
     c->y = rt_cfg_has(d, "y") ? rt_cfg_string(d, "y", "") : NULL;

@@ -16,6 +16,7 @@ typedef struct {
     /* what the configuration says; texts belong to it */
     const char *path, *set, *wanted;   /* wanted: the head, "": the only one of classes */
     const char *source, *y;            /* of the data; source NULL: none given; y NULL: not given */
+    const cJSON *said;                 /* "data" itself */
     rt_x_where where;
     rt_check check;
     rt_match match;

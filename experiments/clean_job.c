@@ -8,20 +8,20 @@
 #include <unistd.h>
 
 #include "engine/text.h"
-#include "experiments/clean_input.h"
+#include "experiments/clean_folds.h"
+#include "experiments/clean_parts.h"
 #include "experiments/eval_data.h"
 #include "export/out_file.h"
 
-enum { MEMORY = 32 << 20, PARTS = 16, WORST = 10, MATRIX = 100, GAP = 1 << 16 };
+enum { MEMORY = 32 << 20, WORST = 10, MATRIX = 100, GAP = 1 << 16 };
 
 typedef struct {
-    const char *from[PARTS];
-    rt_clean_input part[PARTS];        /* of the rows, by rising row */
-    int parts, method, block, all;
-    const rt_head *head;               /* the first part's */
-    uint64_t rows, source_rows;
-    uint64_t *at;                      /* (block) numbers of the rows that were read last */
-    uint64_t last;                     /* the highest number so far, plus one */
+    const char *from[RT_CLEAN_PARTS];
+    rt_clean_input in;                 /* what is true of all parts */
+    int count, method, block, all;
+    rt_clean_folds folds;
+    rt_clean_parts of;                 /* what is open */
+    cJSON *notes;
 } settings;
 
 typedef struct { uint64_t row; rt_quality_row of; } issue;
@@ -39,34 +39,50 @@ typedef struct {
     int worsts;
 } sink;
 
-static rt_status read_settings(cJSON *config, settings *s)
+/* What the training says of the data, where nothing else is said of it. */
+static void data_of_training(cJSON *data, const cJSON *train)
+{
+    static const char *const key[] = {"source", "x", "y", "names"};
+    const cJSON *of = cJSON_GetObjectItemCaseSensitive(train, "data");
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++) {
+        const cJSON *v = cJSON_GetObjectItemCaseSensitive(of, key[i]);
+        if (v && !cJSON_HasObjectItem(data, key[i])) cJSON_AddItemToObject(data, key[i], cJSON_Duplicate(v, 1));
+    }
+}
+
+static rt_status read_settings(cJSON *config, settings *s, const char *out)
 {
     rt_cfg c = rt_cfg_begin(config, "");
-    rt_clean_input in = {0};
+    rt_clean_input *in = &s->in;
     *s = (settings){0};
-    s->parts = rt_cfg_strings(&c, "from", s->from, PARTS);
-    if (!s->parts) rt_cfg_fail(&c, "from", "predictions, a label store or a file of probabilities are required");
-    in.set = rt_cfg_string(&c, "set", "");
-    in.wanted = rt_cfg_string(&c, "head", "");
+    rt_clean_folds_read(&c, &s->folds, out);
+    if (!s->folds.folds) {
+        s->count = rt_cfg_strings(&c, "from", s->from, RT_CLEAN_PARTS);
+        if (!s->count)
+            rt_cfg_fail(&c, "from", "predictions, a label store or a file of probabilities are required, or folds");
+    } else rt_cfg_refuse(&c, "from", "stands beside folds, which make their own answers; give one of them");
+    in->set = rt_cfg_string(&c, "set", "");
+    in->wanted = rt_cfg_string(&c, "head", "");
     s->method = rt_cfg_choice(&c, "method", rt_quality_methods, RT_LOW_SELF_CONFIDENCE);
     s->all = rt_cfg_bool(&c, "all", 0);
     s->block = rt_cfg_int(&c, "block", RT_QUALITY_BLOCK, 1, 1 << 20);
-    if (*in.set && *in.wanted) rt_cfg_fail(&c, "head", "belongs to predictions and label stores");
+    if (*in->set && *in->wanted) rt_cfg_fail(&c, "head", "belongs to predictions and label stores");
+    if (*in->set && s->folds.folds) rt_cfg_fail(&c, "set", "belongs to files of other programs");
     rt_cfg d = rt_cfg_object(&c, "data");
     RT_TRY(d.status);
-    rt_clean_data_read(&d, &in);
+    data_of_training(d.object, s->folds.train);
+    rt_clean_data_read(&d, in);
     rt_cfg_join(&c, &d);
-    for (int i = 0; i < s->parts; i++) {
-        s->part[i] = in;
-        s->part[i].path = s->from[i];
-    }
-    return rt_cfg_end(&c);
+    RT_TRY(rt_cfg_end(&c));
+    return rt_clean_folds_check(&s->folds, in);
 }
 
 rt_status rt_clean_check(cJSON *config)
 {
     settings s;
-    return read_settings(config, &s);
+    rt_status st = read_settings(config, &s, NULL);
+    rt_clean_folds_free(&s.folds);
+    return st;
 }
 
 /* ---- rows ---- */
@@ -95,7 +111,7 @@ static void put_score(rt_string *t, double v)
 
 static void put_line(sink *k, uint64_t row, const rt_quality_row *r)
 {
-    const rt_head *h = k->s->head;
+    const rt_head *h = k->s->of.head;
     rt_put(&k->text, "%" PRIu64, row);
     put_class(&k->text, h, r->given);
     put_class(&k->text, h, r->suggested);
@@ -107,7 +123,7 @@ static void put_line(sink *k, uint64_t row, const rt_quality_row *r)
 
 static void put_title(sink *k)
 {
-    int names = k->s->head->names.name != NULL;
+    int names = k->s->of.head->names.name != NULL;
     rt_put(&k->text, "row,given,%ssuggested,%sself_confidence,normalized_margin,quality,issue\n",
            names ? "given_name," : "", names ? "suggested_name," : "");
 }
@@ -153,7 +169,7 @@ static void note_worst(sink *k, uint64_t row, const rt_quality_row *r)
 static rt_status put_rows(void *to, uint64_t first, int n, const rt_quality_row *r)
 {
     sink *k = to;
-    const uint64_t *at = k->s->at;
+    const uint64_t *at = k->s->of.at;
     (void)first;
     for (int i = 0; i < n; i++) {
         if (r[i].issue) note_worst(k, at[i], &r[i]);
@@ -180,7 +196,7 @@ static int ends_in(const char *path, const char *ending)
 static rt_status begin_mask(sink *k, rt_output *o)
 {
     static const char manifest[] = "{\"mask\": {\"keep\": \"1: the row stays, 0: its label is likely wrong\"}}";
-    uint64_t rows = k->s->source_rows, offset[2];
+    uint64_t rows = k->s->of.source_rows, offset[2];
     if (ends_in(k->mask, ".npy")) {
         char header[256];
         k->npy = rt_out_open(o);
@@ -199,7 +215,7 @@ static rt_status begin_mask(sink *k, rt_output *o)
 static rt_status end_mask(sink *k, rt_output *o)
 {
     rt_digest d;
-    RT_TRY(fill_mask(k, k->s->source_rows));
+    RT_TRY(fill_mask(k, k->s->of.source_rows));
     if (k->fd < 0) return rt_out_close(&k->npy, RT_OK);
     if (lseek(k->fd, 0, SEEK_SET)) return rt_fail(RT_RUN, "%s: %s", k->mask, strerror(errno));
     RT_TRY(rt_digest_rest(&d, k->fd, k->mask, 0));
@@ -273,10 +289,22 @@ static void note_seen(cJSON *notes, const rt_clean_input *in)
                      "wrong labels.", in->path);
 }
 
+static void tell_folds(const settings *s, cJSON *j)
+{
+    cJSON *f = cJSON_AddObjectToObject(j, "folds");
+    cJSON_AddNumberToObject(f, "folds", s->folds.folds);
+    cJSON_AddStringToObject(f, "drawn", "by seed, whatever the labels");
+    cJSON_AddItemToObject(f, "seed", cJSON_CreateNumber((double)s->folds.seed));
+    cJSON_AddStringToObject(f, "folder", s->folds.folder);
+    if (s->folds.train)
+        cJSON_AddItemToObject(f, "model",
+                              cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(s->folds.train, "model"), 1));
+}
+
 static cJSON *describe(const sink *k, const rt_quality *q, const char *csv)
 {
     const settings *s = k->s;
-    cJSON *j = cJSON_CreateObject(), *notes = cJSON_CreateArray();
+    cJSON *j = cJSON_CreateObject();
     double seen = 0;
     const double wrong = (double)q->issues / (double)q->labelled;
     cJSON_AddStringToObject(j, "file", csv);
@@ -287,75 +315,22 @@ static cJSON *describe(const sink *k, const rt_quality *q, const char *csv)
     cJSON_AddNumberToObject(j, "issues", (double)q->issues);
     cJSON_AddNumberToObject(j, "share", wrong);
     cJSON_AddNumberToObject(j, "passes", q->passes);
-    for (int i = 0; i < s->parts; i++) {
-        seen += s->part[i].seen;                       /* NAN, too */
-        note_seen(notes, &s->part[i]);
+    if (s->folds.folds) tell_folds(s, j);
+    for (int i = 0; i < s->of.parts; i++) {
+        seen += s->of.part[i].seen;                    /* NAN, too */
+        note_seen(s->notes, &s->of.part[i]);
     }
     if (isnan(seen)) cJSON_AddNullToObject(j, "rows_seen_in_training");
     else cJSON_AddNumberToObject(j, "rows_seen_in_training", seen);
-    cJSON_AddItemToObject(j, "classes", classes_json(q, s->head));
+    cJSON_AddItemToObject(j, "classes", classes_json(q, s->of.head));
     if (q->classes <= MATRIX) {
         cJSON_AddItemToObject(j, "confident_joint", matrix_json(q->confident, q->classes));
         cJSON_AddItemToObject(j, "joint", matrix_json(q->joint, q->classes));
     }
     cJSON *worst = cJSON_AddArrayToObject(j, "worst");
-    for (int i = 0; i < k->worsts; i++) cJSON_AddItemToArray(worst, row_json(s->head, &k->worst[i]));
-    if (notes->child) cJSON_AddItemToObject(j, "notes", notes);
-    else cJSON_Delete(notes);
+    for (int i = 0; i < k->worsts; i++) cJSON_AddItemToArray(worst, row_json(s->of.head, &k->worst[i]));
+    if (s->notes->child) cJSON_AddItemToObject(j, "notes", cJSON_Duplicate(s->notes, 1));
     return j;
-}
-
-/* ---- the parts ---- */
-
-static int same_head(const rt_head *a, const rt_head *b)
-{
-    if (a->size != b->size || !a->names.name != !b->names.name) return 0;
-    for (int i = 0; a->names.name && i < a->size; i++)
-        if (strcmp(a->names.name[i], b->names.name[i])) return 0;
-    return 1;
-}
-
-static rt_status open_parts(settings *s, rt_device *device, const rt_progress *progress)
-{
-    for (int i = 0; i < s->parts; i++) {
-        rt_clean_input *p = &s->part[i];
-        RT_TRY(rt_clean_open(p, s->block, device, progress));
-        if (!same_head(&s->part[0].head[s->part[0].mine], &p->head[p->mine]))
-            return rt_fail(RT_INPUT, "%s: has other classes than %s", p->path, s->part[0].path);
-        s->rows += p->rows;
-        s->source_rows = p->source_rows;
-    }
-    for (int i = 1; i < s->parts; i++)                  /* few, by insertion */
-        for (int j = i; j && s->part[j].first < s->part[j - 1].first; j--) {
-            rt_clean_input t = s->part[j];
-            s->part[j] = s->part[j - 1];
-            s->part[j - 1] = t;
-        }
-    s->head = &s->part[0].head[s->part[0].mine];
-    s->at = calloc((size_t)s->block, sizeof *s->at);
-    return s->at ? RT_OK : rt_fail(RT_RUN, "out of memory");
-}
-
-/* rt_quality_input: the parts, one behind the other. */
-static rt_status read_parts(void *of, uint64_t first, int n, int32_t *y, double *p)
-{
-    settings *s = of;
-    uint64_t start = 0;
-    if (!first) s->last = 0;
-    for (int i = 0, done = 0; done < n; start += s->part[i++].rows) {
-        rt_clean_input *q = &s->part[i];
-        uint64_t from = first + (uint64_t)done - start;
-        if (from >= q->rows) continue;
-        int m = q->rows - from < (uint64_t)(n - done) ? (int)(q->rows - from) : n - done;
-        RT_TRY(rt_clean_read(q, from, m, y + done, p + (size_t)done * (size_t)s->head->size));
-        if (q->at[0] < s->last)
-            return rt_fail(RT_INPUT, "%s: has row %llu, which stands in %s, too", q->path,
-                           (unsigned long long)q->at[0], s->part[i ? i - 1 : 0].path);
-        memcpy(s->at + done, q->at, (size_t)m * sizeof *s->at);
-        s->last = q->at[m - 1] + 1;
-        done += m;
-    }
-    return RT_OK;
 }
 
 /* ---- all of it ---- */
@@ -364,7 +339,7 @@ static rt_status find(sink *k, rt_output *out, rt_output *mask, const rt_progres
 {
     settings *s = k->s;
     rt_quality *q = NULL;
-    rt_quality_input in = {s->rows, s->head->size, read_parts, s};
+    rt_quality_input in = {s->of.rows, s->of.head->size, rt_clean_parts_read, &s->of};
     rt_quality_job job = {(rt_quality_method)s->method, s->block, MEMORY, put_rows, k, progress};
     k->csv = rt_out_open(out);
     put_title(k);
@@ -380,38 +355,57 @@ static rt_status find(sink *k, rt_output *out, rt_output *mask, const rt_progres
     return st;
 }
 
+/* What judges the labels: the files that are named, or those of the folds, which are made first. */
+static rt_status open_answers(settings *s, rt_device *device, const rt_progress *progress)
+{
+    if (s->folds.folds) {
+        RT_TRY(rt_clean_folds_run(&s->folds, &s->in, device, progress, s->notes));
+        for (; s->count < s->folds.folds; s->count++) s->from[s->count] = s->folds.answers[s->count];
+    }
+    return rt_clean_parts_open(&s->of, s->from, s->count, &s->in, s->block, device, progress);
+}
+
+static rt_status clean_into(settings *s, rt_output *o, rt_output *m, const char *mask, rt_device *device,
+                            const rt_progress *progress, cJSON **result)
+{
+    sink *k = calloc(1, sizeof *k);
+    if (!k) return rt_fail(RT_RUN, "out of memory");
+    k->s = s;
+    k->fd = -1;
+    k->mask = mask;
+    rt_status st = open_answers(s, device, progress);
+    if (!st && m && !s->of.source_rows)
+        st = rt_fail(RT_USAGE, "--mask: how many rows the data has is not known; name it with --data DATA.h5");
+    if (!st) st = find(k, o, m, progress, result);
+    rt_clean_parts_close(&s->of);
+    free(k);
+    return st;
+}
+
 rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, rt_device *device,
                    const rt_progress *progress, cJSON **result)
 {
     settings s;
     rt_output *o = NULL, *m = NULL;
-    const char *inputs[PARTS + RT_SOURCE_PARTS + 6];
+    const char *inputs[RT_CLEAN_PARTS + RT_SOURCE_PARTS + 6];
     int n = 0;
     *result = NULL;
-    RT_TRY(read_settings(config, &s));
-    if (mask->path && !ends_in(mask->path, ".npy") && !ends_in(mask->path, ".h5"))
-        return rt_fail(RT_USAGE, "%s: a mask's name ends in .h5 or .npy", mask->path);
-    sink *k = calloc(1, sizeof *k);
-    if (!k) return rt_fail(RT_RUN, "out of memory");
-    k->s = &s;
-    k->fd = -1;
-    k->mask = mask->path;
-    for (int i = 0; i < s.parts; i++) inputs[n++] = s.from[i];
-    if (s.part[0].source) inputs[n++] = s.part[0].source;
-    if (s.part[0].source) n = rt_x_where_files(&s.part[0].where, inputs, n);
+    rt_status st = read_settings(config, &s, out->path);
+    if (!st && mask->path && !ends_in(mask->path, ".npy") && !ends_in(mask->path, ".h5"))
+        st = rt_fail(RT_USAGE, "%s: a mask's name ends in .h5 or .npy", mask->path);
+    s.notes = cJSON_CreateArray();
+    for (int i = 0; i < s.count && !st; i++) inputs[n++] = s.from[i];
+    if (!st && s.in.source) inputs[n++] = s.in.source;
+    if (!st && s.in.source) n = rt_x_where_files(&s.in.where, inputs, n);
     inputs[n] = NULL;
-    rt_status st = rt_output_take(&o, out, inputs);
+    if (!st) st = rt_output_take(&o, out, inputs);
     if (!st) st = rt_output_may_replace(o, RT_OUTPUT_EXPORT);
     if (!st && mask->path) st = rt_output_take(&m, mask, inputs);
     if (!st && m) st = rt_output_may_replace(m, RT_OUTPUT_EXPORT);
-    if (!st) st = open_parts(&s, device, progress);
-    if (!st && m && !s.source_rows)
-        st = rt_fail(RT_USAGE, "--mask: how many rows the data has is not known; name it with --data DATA.h5");
-    if (!st) st = find(k, o, m, progress, result);
-    for (int i = 0; i < s.parts; i++) rt_clean_close(&s.part[i]);
-    free(s.at);
+    if (!st) st = clean_into(&s, o, m, mask->path, device, progress, result);
+    rt_clean_folds_free(&s.folds);
+    cJSON_Delete(s.notes);
     rt_output_end(o);
     rt_output_end(m);
-    free(k);
     return st;
 }

@@ -1,8 +1,9 @@
 /* experiments/clean_job.h - labels that are likely wrong, as files: the way in for 'retort clean'.
  *
- * {"from": predictions, a label store or an HDF5 file of probabilities, or a list of up to 16 of them with rows of
+ * {"from": predictions, a label store or an HDF5 file of probabilities, or a list of up to 64 of them with rows of
  * their own each, "set": data set of the probabilities, "head", "method": data/quality.h, "all": false, "block": rows
- * read at a time, "data": {"source", "x", "y", "names", "check"}}
+ * read at a time, "data": {"source", "x", "y", "names", "check"}}; in place of "from" {"folds": K, "train": a training
+ * run's configuration or its file, "seed": 1, "work": folder}, experiments/clean_folds.h.
  *
  * CSV, by rising row: row, given, suggested (with names where classes have some), self_confidence, normalized_margin,
  * quality, issue; the issues, or with "all" every row that has a label. Mask: u8 of all rows of the data, 0 for an

@@ -32,7 +32,7 @@ static rt_status select_rows(rt_eval_data *e)
 {
     rt_rows others, test;
     rt_status st = rt_rows_select(&e->wanted, rt_source_rows(e->x), &others, &test);
-    rt_rows *mine = e->wanted.test > 0 ? &test : &others;
+    rt_rows *mine = rt_rows_tests(&e->wanted) ? &test : &others;
     e->rows = *mine;
     *mine = (rt_rows){0};
     rt_rows_free(&others);

@@ -28,7 +28,7 @@ typedef struct {
     rt_digest part[RT_SOURCE_PARTS];   /* the root of each of its parts */
 } rt_eval_data;
 
-/* Keys source, x, y, targets, rows, test, test_seed, check, names of "data". */
+/* Keys source, x, y, targets, rows, test, fold, test_seed, check, names of "data". */
 void rt_eval_data_read(rt_cfg *data, rt_eval_data *);
 /* Opens the rows, for models with inputs of these names, and knows their content. data gets defaults. RT_NOTHING when
  * there are no rows. */

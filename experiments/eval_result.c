@@ -283,7 +283,8 @@ static void add_data(cJSON *r, const rt_evaluation *v)
         for (int h = 0; h < v->heads; h++, one = one->next)
             cJSON_AddNumberToObject(one, "labelled_rows", (double)v->labelled[h]);
     }
-    if (v->data.wanted.test > 0) cJSON_AddStringToObject(data, "part", "test");
+    if (rt_rows_tests(&v->data.wanted))
+        cJSON_AddStringToObject(data, "part", v->data.wanted.folds ? "fold" : "test");
     cJSON_AddStringToObject(data, "digest", v->data.digest.hex);
     cJSON *names = plain ? rt_names_to_json(&v->head[0].names) : NULL;
     if (names) cJSON_AddItemToObject(data, "class_names", names);

@@ -144,7 +144,7 @@ rt_status rt_step_check_files(const rt_run *x, const rt_run_step *s)
 {
     static const char *const key[] = {"input",   "labels",   "like",     "init",      "model",
                                       "teacher", "students", "baseline", "candidate", "policy", "from",
-                                      "labelled"};
+                                      "labelled", "train"};
     static const char *const with_set[] = {"voters", "truth", "features", "against", "data"};
     static const char *const of_data[] = {"source", "labels", "policy"}, *const of_sets[] = {"x", "targets", "x"};
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");

@@ -124,6 +124,7 @@ static rt_status gate(const rt_run *x, const rt_run_step *s, int stale, cJSON **
 
 static const char *form_itself(const char *to) { return to ? to : "h5"; }
 static const char *form_of_export(const char *to) { return rt_export_ending_of(to ? to : ""); }
+static int has_folds(const cJSON *with) { return cJSON_HasObjectItem(with, "folds"); }
 static int always(const cJSON *with) { return (void)with, 1; }
 
 const rt_step_kind rt_step_kinds[] = {
@@ -150,7 +151,8 @@ const rt_step_kind rt_step_kinds[] = {
      .beside = "csv",
      .is = RT_STEP_COMPUTES | RT_STEP_MARKED,
      .check = check_clean,
-     .perform = clean},
+     .perform = clean,
+     .seeded = has_folds},
     {.name = "select", .ending = "csv", .is = RT_STEP_MARKED, .check = check_select, .perform = choose},
     {.name = "quantize", .ending = "h5", .is = RT_STEP_CALIBRATES, .check = check_quantize, .perform = quantize},
     {.name = "predict",

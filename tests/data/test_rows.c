@@ -74,6 +74,52 @@ static void same_draws(void **state)
     }
 }
 
+/* Folds have no row in common, all rows together, sizes that differ by one at most, and the rows that the permutation
+ * itself, asked row by row, takes to each. */
+static void folds_part_the_rows(void **state)
+{
+    (void)state;
+    static const struct { uint64_t rows, first, end; int folds; } cases[] = {
+        {10, 0, 10, 2}, {10, 0, 10, 10}, {1000, 0, 1000, 3}, {1000, 17, 990, 7}, {5000, 0, 5000, 100}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        uint64_t n = cases[k].end - cases[k].first;
+        char range[40];
+        snprintf(range, sizeof range, "%d:%d", (int)cases[k].first, (int)cases[k].end);
+        uint64_t sum = 0;
+        for (int f = 0; f < cases[k].folds; f++) {
+            rt_rows_config c = {.range = range, .test_seed = 5, .fold = f, .folds = cases[k].folds};
+            rt_rows others, fold;
+            check_ok(rt_rows_select(&c, cases[k].rows, &others, &fold));
+            assert_true(rt_rows_tests(&c));
+            assert_int_equal(fold.count + others.count, n);
+            assert_int_equal(rt_rows_common(&fold, &others), 0);
+            assert_in_range(fold.count, n / (uint64_t)c.folds, n / (uint64_t)c.folds + 1);
+            for (uint64_t i = 0; i < n; i++) {
+                uint64_t to = rt_permute(i, n, 5, RT_RNG_HELD, 0, 0), of = 0;
+                while ((of + 1) * n / (uint64_t)c.folds <= to) of++;
+                if (rt_rows_has(&fold, cases[k].first + i) != (of == (uint64_t)f))
+                    fail_msg("case %zu, fold %d: row %d", k, f, (int)i);
+            }
+            sum += fold.count;
+            rt_rows_free(&others);
+            rt_rows_free(&fold);
+        }
+        assert_int_equal(sum, n);
+    }
+    rt_rows a, b;
+    check_fails(rt_rows_select(&(rt_rows_config){.range = "", .test_seed = 1, .folds = 3}, 2, &a, &b), RT_USAGE,
+                "2 rows make no 3 folds");
+    rt_rows_free(&a);
+    rt_rows_free(&b);
+    static const char *const bad[] = {"3/3", "0/1",  "0/101", "-1/3",  "1/",     "/3",
+                                      "1",   "1/3x", " 1/3",  "1/3/3", "01234/9"};
+    int fold, folds;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (rt_rows_fold_of(bad[i], &fold, &folds) || folds) fail_msg("'%s' is taken for a fold", bad[i]);
+    assert_true(rt_rows_fold_of("99/100", &fold, &folds) && fold == 99 && folds == 100);
+    assert_true(rt_rows_fold_of("", &fold, &folds) && !folds);
+}
+
 /* Every question asked of a set, against a plain list of truth values over rows [0, n + 200). */
 static void check_set(const rt_rows *a, const char *in, uint64_t n)
 {
@@ -258,8 +304,8 @@ static void memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws), cmocka_unit_test(against_lists),
-                                       cmocka_unit_test(ranges), cmocka_unit_test(parts),
-                                       cmocka_unit_test(memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_draws),    cmocka_unit_test(folds_part_the_rows),
+                                       cmocka_unit_test(against_lists), cmocka_unit_test(ranges),
+                                       cmocka_unit_test(parts),         cmocka_unit_test(memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
