@@ -23,6 +23,12 @@ static int files_of(const cli_args *a, const char *option, const char **file)
     return n;
 }
 
+static const char *registry_of(const cli_args *a)
+{
+    const char *given = cli_value(a, "registry"), *env = getenv("RETORT_REGISTRY");
+    return given ? given : env && *env ? env : NULL;
+}
+
 /* Appends to the summary of a step; NULL where no step runs. */
 static rt_status add_summary(const char *path, const char *markdown)
 {
@@ -48,9 +54,9 @@ static rt_status tell_github(const cJSON *verdict)
 static rt_status check(const cli_args *a)
 {
     static const char *const with_init[] = {"baseline", "candidate", "policy", "anchor", "common", "allow-same",
-                                            "github"};
+                                            "github", "registry"};
     const char *init = cli_value(a, "init");
-    for (int i = 0; init && i < 7; i++)
+    for (int i = 0; init && i < 8; i++)
         if (cli_value(a, with_init[i]))
             return rt_fail(RT_USAGE, "gate: --%s does not apply to --init, which writes a policy", with_init[i]);
     if (init && !cli_value(a, "out")) return rt_fail(RT_USAGE, "gate: --init needs --out POLICY.json");
@@ -85,6 +91,7 @@ static rt_status run(cli_args *a, cJSON **result)
                          .anchor = anchor,
                          .anchors = files_of(a, "anchor", anchor),
                          .policy = cli_value(a, "policy"),
+                         .registry = init ? NULL : registry_of(a),
                          .data = any ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL,
                          .common = cli_flag(a, "common"),
                          .allow_same = cli_flag(a, "allow-same"),
@@ -116,6 +123,8 @@ static const cli_option options[] = {
     {"candidate", CLI_LIST, "MODEL.h5", "the same", NULL},
     {"anchor", CLI_LIST, "MODEL.h5", "the same, for limits \"against\": \"anchor\": a version pinned at a release",
      NULL},
+    {"registry", CLI_VALUE, "DIR",
+     "counts decisions on the test set, keeps the verdict, has the anchor; also RETORT_REGISTRY", NULL},
     {"policy", CLI_VALUE, "FILE", "limits, as --init writes them; see below", NULL},
     {"data", CLI_VALUE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
     {"rows", CLI_VALUE, "A:B",
@@ -144,6 +153,17 @@ static const cli_term terms[] = {
      "candidate over baseline (of throughput baseline over candidate), microseconds. latency_p50, latency_p90, "
      "latency_p99: a row a call; multistream_p50, _p90, _p99: eight; throughput; file_bytes, memory_bytes, parameters, "
      "macs"},
+    {"against",
+     "\"anchor\", of a limit or of the policy: held against the version that was pinned at a release too, as \"accuracy "
+     "against=anchor\", so that small drops cannot add up. A limit of the same metric and bound without it is the one "
+     "against the baseline"},
+    {"spending, releases",
+     "of the policy: \"obrien_fleming\" or \"pocock\" divides 1 - confidence (two-sided) over so many releases on one test "
+     "set; look i of K has a(i/K) - a((i-1)/K) of it, and more than K are refused (5). \"none\" with releases notes that "
+     "they are over. Costs are measured anew, and keep the confidence"},
+    {"look, decisions",
+     "one candidate against one baseline (and anchor) by one policy is one decision on a test set, counted by the "
+     "registry before anything is compared; made again it does not count"},
     {"class, slice, head",
      "\"class\": \"6\", \"slice\": \"country=DE\", \"head\": \"kind\"; \"*\" as class or value: a "
      "limit of each. Regressions among them are claimed after Holm; below min_rows one is listed"},

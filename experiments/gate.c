@@ -47,10 +47,10 @@ rt_status rt_gate_sha256(char out[72], const char *path)
 static rt_status look_at_files(rt_gate_work *w)
 {
     const rt_gate_spec *g = w->spec;
-    if (w->policy.anchored && !g->anchors)
+    if (w->policy.anchored && !g->anchors && !g->registry)
         return rt_fail(RT_USAGE,
                        "%s: %d limits are held against the anchor, and there is none: give --anchor MODEL.h5, "
-                       "or --registry DIR where 'retort registry anchor' has pinned one",
+                       "or --registry DIR where 'retort registry tag NAME@NUMBER --anchor RELEASE' has pinned one",
                        g->policy, w->policy.anchored);
     if (g->anchors && !w->policy.anchored)
         return rt_fail(RT_USAGE,
@@ -181,10 +181,12 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     cJSON_AddStringToObject(r, "mode", w->policy.proven ? "proven" : "noninferior");
     cJSON_AddNumberToObject(r, "confidence", w->confidence);
     cJSON_AddNumberToObject(r, "rows", w->rows);
+    cJSON *test_set = rt_gate_test_set(w);
     for (int i = 0; i < RT_GATE_SIDES; i++) {
         if (w->sides[i]) cJSON_AddItemToObject(r, rt_gate_side[i], w->sides[i]);
         w->sides[i] = NULL;
     }
+    cJSON_AddItemToObject(r, "test_set", test_set);
     add_counts(r, w);
     cJSON_AddItemToObject(r, "refused", cJSON_Duplicate(w->refused, 1));
     cJSON *limits = cJSON_AddArrayToObject(r, "limits");
@@ -254,6 +256,7 @@ static rt_status open_out(rt_result_files **out, const rt_gate_spec *g, const rt
 static void clean_up(rt_gate_work *w)
 {
     rt_gate_costs_end(w);
+    rt_registry_close(w->registry);
     rt_policy_free(&w->policy);
     for (int i = 0; i < RT_GATE_SIDES; i++) cJSON_Delete(w->sides[i]);
     cJSON_Delete(w->notes);
@@ -277,6 +280,7 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
     if (!st) st = rt_precision_take(g->device, g->precision, "precision");
     if (!st && target) st = open_out(&out, g, target);
     if (!st) st = look_at_files(w);
+    if (!st) st = rt_gate_registry(w);
     if (!st) st = ask_all(w);
     if (!st) st = rt_gate_costs(w);
     if (!st) st = rt_verdict_claims(w->found, w->count, w->confidence);
@@ -285,6 +289,7 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
         if (decided != RT_GATE && cJSON_GetArraySize(w->refused)) decided = RT_NOTHING;
         *verdict = verdict_of(w, decided);
         if (out) st = write_files(out, *verdict);
+        if (!st) st = rt_gate_keep(w, *verdict);
         if (st) {
             cJSON_Delete(*verdict);
             *verdict = NULL;

@@ -6,6 +6,10 @@
  *   mode, confidence, seed, policy: what was asked for, with defaults. tool, time (UTC), machine, kernels
  *   baseline, candidate, anchor (where a limit is held against it): path, name, digests of model, data and rows, sha256
  *                  of the file, tool, kernels, rows, alone
+ *   test_set       digest of the rows; with a registry also decisions that were made on them, this one's number among
+ *                  them (look), whether it was made before (again), releases, spending, and of alpha (two-sided) what
+ *                  this look has, what is spent with it, and all of it. confidence is 1 - alpha then: of answers alone,
+ *                  as costs are measured anew
  *   counts         limits by outcome; a limit with a waiver counts as "waived" in place of what it is
  *   refused        why the sides cannot be compared at all: rows that were seen in training
  *   limits         [{name, metric, bound, limit, outcome; value, lo, hi: what is bounded, in the bad direction, and its
@@ -28,7 +32,8 @@ typedef struct {
     const char *const *anchor;     /* the same, of limits that are held "against" it; where the policy has one */
     int anchors;
     const char *policy;
-    const char *registry;          /* folder, where decisions on a test set are counted; NULL: they are not */
+    const char *registry;          /* folder: counts decisions on a test set, keeps the verdict, and has the anchor where
+                                    * none is given; NULL: nothing is counted */
     cJSON *data;                   /* "data" of 'retort eval'; NULL: both sides are predictions */
     int common, allow_same, all_kernels;
     long today;                    /* rt_days; 0: by the clock */

@@ -21,6 +21,8 @@ static rt_status read_settings(cJSON *config, settings *s)
     if (!s->spec.candidates) rt_cfg_fail(&c, "candidate", "a model, predictions, or a list of models is required");
     s->spec.policy = rt_cfg_file(&c, "policy", NULL);
     s->spec.data = rt_cfg_has(&c, "data") ? rt_cfg_any(&c, "data") : NULL;
+    const char *registry = rt_cfg_string(&c, "registry", "");
+    s->spec.registry = *registry ? registry : NULL;
     s->spec.common = rt_cfg_bool(&c, "common", 0);
     s->spec.allow_same = rt_cfg_bool(&c, "allow_same", 0);
     s->spec.precision = rt_precision_read(&c);

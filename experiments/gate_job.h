@@ -1,7 +1,7 @@
 /* experiments/gate_job.h - a gate from a configuration: the step "gate" of an experiment.
  *
  * {"baseline": model or predictions, or a list of models, "candidate": the same, "anchor": the same where limits are
- * held against it, "policy": file, "data": as of eval, "common": false, "allow_same": false} */
+ * held against it, "policy": file, "data": as of eval, "registry": folder, "common": false, "allow_same": false} */
 #ifndef RT_EXPERIMENTS_GATE_JOB_H
 #define RT_EXPERIMENTS_GATE_JOB_H
 

@@ -91,15 +91,22 @@ void rt_gate_junit(rt_string *t, const cJSON *v)
               "<testsuite name=\"retort gate\" tests=\"%d\" failures=\"%d\" errors=\"0\" skipped=\"%d\" time=\"0\" "
               "timestamp=\"%.19s\">\n",
            n[GOOD] + n[BAD] + n[SKIPPED] + 1, n[BAD] + sides, n[SKIPPED], text_of(v, "time"));
+    rt_string wear = {0};
+    rt_gate_put_wear(&wear, v);
     rt_put(t, "  <testcase classname=\"retort.gate\" name=\"comparable\" time=\"0\"");
+    if (sides || wear.p) rt_put(t, ">\n");
     if (sides) {
-        rt_put(t, ">\n    <failure message=\"not comparable\" type=\"not comparable\">");
+        rt_put(t, "    <failure message=\"not comparable\" type=\"not comparable\">");
         for (const cJSON *e = refused->child; e; e = e->next) {
             put_xml(t, e->valuestring);
             if (e->next) rt_put(t, "; ");
         }
-        rt_put(t, "</failure>\n  </testcase>\n");
-    } else rt_put(t, "/>\n");
+        rt_put(t, "</failure>\n");
+    }
+    if (wear.p) rt_put(t, "    <system-out>%s</system-out>\n", wear.p);       /* properties are not shown by GitLab */
+    rt_put(t, sides || wear.p ? "  </testcase>\n" : "/>\n");
+    t->failed |= wear.failed;
+    free(wear.p);
     for (const cJSON *l = limits->child; l; l = l->next) put_case(t, v, l, name, index++);
     rt_put(t, "</testsuite>\n</testsuites>\n");
     for (int i = 0; i < count; i++) {

@@ -265,6 +265,13 @@ static void look_at_anchor(rt_gate_work *w)
     tell_of_training(w, s);
 }
 
+/* Costs are measured anew each time, and wear no rows out. */
+static int asks_answers(const rt_gate_work *w)
+{
+    for (int i = 0; i < w->policy.limits; i++) if (!w->policy.limit[i].cost) return 1;
+    return 0;
+}
+
 /* Of the limits that are held against this side. */
 static rt_status compare(rt_gate_work *w, int with, const char *kernels)
 {
@@ -279,6 +286,7 @@ static rt_status compare(rt_gate_work *w, int with, const char *kernels)
     rt_status st = rt_comparison_open(&w->comparison, &spec);
     if (!st && first && with != RT_ANCHOR) st = look_at_sides(w);
     else if (!st && first) look_at_anchor(w);
+    if (!st && first && with != RT_ANCHOR && asks_answers(w)) st = rt_gate_count(w);
     for (int i = 0; i < w->policy.limits && !st; i++) {
         const rt_limit *l = &w->policy.limit[i];
         if (!l->cost && l->anchor == (with == RT_ANCHOR)) st = ask_limit(w, l, kernels);

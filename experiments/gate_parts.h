@@ -5,14 +5,23 @@
 #include "engine/text.h"
 #include "experiments/eval_data.h"
 #include "experiments/gate.h"
+#include "experiments/registry_looks.h"
 #include "experiments/verdict.h"
 
 /* The anchor takes the baseline's place where a limit is held against it. */
 enum { RT_ANCHOR = RT_SIDES, RT_GATE_SIDES };
 
 typedef struct {
-    const rt_gate_spec *spec;
+    const rt_gate_spec *spec;          /* own, where the anchor is the registry's */
+    rt_gate_spec own;
     rt_policy policy;
+    /* the registry */
+    rt_registry *registry;             /* NULL: nothing is counted */
+    char anchor[RT_FOLDER_PATH];       /* the file that it has pinned */
+    const char *anchor_file;
+    char release[RT_REGISTRY_NAME];
+    rt_look look;
+    double alpha;                      /* what this look spends; NAN: nothing is spent */
     rt_finding *found;
     int count, room;
     rt_comparison *comparison;
@@ -32,6 +41,17 @@ rt_status rt_gate_sha256(char out[72], const char *path);
 /* A finding more, of a limit; named as the limit with `what` in the place of "*" (NULL: as it is). NULL when out of
  * memory. */
 rt_finding *rt_gate_find(rt_gate_work *, const rt_limit *, const char *what, const char *kernels);
+/* Opens the registry, and takes the anchor from it where the policy wants one and none was given: the one of the
+ * baseline's name, else of the candidate's. After the digests of files are known. */
+rt_status rt_gate_registry(rt_gate_work *);
+/* Counts the decision on these rows, before anything is compared, and with it what is left of alpha. RT_NOTHING when the
+ * releases are over. */
+rt_status rt_gate_count(rt_gate_work *);
+/* "test_set" of the verdict; and the verdict as a run of the registry. */
+cJSON *rt_gate_test_set(const rt_gate_work *);
+rt_status rt_gate_keep(rt_gate_work *, const cJSON *verdict);
+/* "look 3 of 12 on this test set, ..." as a sentence without an end; nothing where nothing was counted. */
+void rt_gate_put_wear(rt_string *, const cJSON *verdict);
 /* The files of a side. */
 const char *const *rt_gate_files(const rt_gate_spec *, int side, int *count);
 extern const char *const rt_gate_side[RT_GATE_SIDES];      /* "baseline", "candidate", "anchor" */

@@ -129,6 +129,14 @@ static void put_sides(rt_string *t, const cJSON *v, void (*put)(rt_string *, con
     put_side(t, v, "anchor", put);
 }
 
+/* 95 %; of what doubles cannot show as a share, one less what is missing. */
+static void put_confidence(rt_string *t, const cJSON *v)
+{
+    double confidence = rt_number(v, "confidence");
+    if (confidence < 0.99999) rt_put(t, "%.6g %%", 100 * confidence);
+    else rt_put(t, "1 - %.2g", 1 - confidence);
+}
+
 static void put_upper(rt_string *t, const char *word)
 {
     for (; *word; word++) rt_put(t, "%c", *word >= 'a' && *word <= 'z' ? *word - 'a' + 'A' : *word);
@@ -176,9 +184,12 @@ char *rt_gate_screen(const cJSON *v)
     put_upper(&t, text_of(v, "verdict"));
     rt_put(&t, ": ");
     put_sides(&t, v, rt_put_plain);
-    rt_put(&t, "\n%.0f rows, %.4g %%, %s: ", rt_number(v, "rows"), 100 * rt_number(v, "confidence"),
-           text_of(v, "mode"));
+    rt_put(&t, "\n%.0f rows, ", rt_number(v, "rows"));
+    put_confidence(&t, v);
+    rt_put(&t, ", %s: ", text_of(v, "mode"));
     put_counts(&t, v);
+    if (isfinite(rt_number(rt_member(v, "test_set"), "decisions"))) rt_put(&t, "\n");
+    rt_gate_put_wear(&t, v);
     rt_put(&t, "\n\n%-13s %-34s %-30s %-20s %8s\n", "", "limit", "drop, value or ratio [interval]", "bound", "n");
     for (int k = 0; k < ORDERS; k++)
         for (const cJSON *l = limits_of(v); l; l = l->next) {
@@ -194,6 +205,15 @@ char *rt_gate_screen(const cJSON *v)
 }
 
 /* ---- Markdown ---- */
+
+static void put_wear(rt_string *t, const cJSON *v)
+{
+    rt_string wear = {0};
+    rt_gate_put_wear(&wear, v);
+    if (wear.p) rt_put(t, "%c%s.\n\n", wear.p[0] - 'a' + 'A', wear.p + 1);
+    t->failed |= wear.failed;
+    free(wear.p);
+}
 
 static void put_table(rt_string *t, const cJSON *v, int from, int to)
 {
@@ -265,10 +285,12 @@ char *rt_gate_markdown(const cJSON *v)
     put_upper(&t, text_of(v, "verdict"));
     rt_put(&t, ": ");
     put_sides(&t, v, rt_put_markdown);
-    rt_put(&t, "\n\n%.0f rows, %.4g %%, %s: ", rt_number(v, "rows"), 100 * rt_number(v, "confidence"),
-           text_of(v, "mode"));
+    rt_put(&t, "\n\n%.0f rows, ", rt_number(v, "rows"));
+    put_confidence(&t, v);
+    rt_put(&t, ", %s: ", text_of(v, "mode"));
     put_counts(&t, v);
     rt_put(&t, ".\n\n");
+    put_wear(&t, v);
     for (const cJSON *e = rt_member(v, "refused")->child; e; e = e->next) {
         rt_put(&t, "**Not comparable:** ");
         rt_put_markdown(&t, e->valuestring);

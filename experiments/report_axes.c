@@ -86,14 +86,21 @@ void rt_ticks(rt_string *t, const rt_axis *a, int vertical)
     }
 }
 
+void rt_plot_frame(rt_string *t, int width, int height, const char *x_title, const char *y_title)
+{
+    rt_put(t, "<rect class=\"f\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", LEFT, TOP, width - LEFT - RIGHT,
+           height - TOP - BOTTOM);
+    rt_put(t, "<text class=\"t\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">", (LEFT + width - RIGHT) / 2, height - 8);
+    rt_put_html(t, x_title);
+    rt_put(t, "</text><text class=\"t\" transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">",
+           (TOP + height - BOTTOM) / 2);
+    rt_put_html(t, y_title);
+    rt_put(t, "</text>");
+}
+
 void rt_open_plot(rt_string *t, int width, int height, const char *x_title, const char *y_title)
 {
     rt_put(t, "<svg viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\"><title>%s by %s</title>", width,
            height, width, height, y_title, x_title);
-    rt_put(t, "<rect class=\"f\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>", LEFT, TOP, width - LEFT - RIGHT,
-           height - TOP - BOTTOM);
-    rt_put(t, "<text class=\"t\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>", (LEFT + width - RIGHT) / 2,
-           height - 8, x_title);
-    rt_put(t, "<text class=\"t\" transform=\"translate(14 %d) rotate(-90)\" text-anchor=\"middle\">%s</text>",
-           (TOP + height - BOTTOM) / 2, y_title);
+    rt_plot_frame(t, width, height, x_title, y_title);
 }

@@ -22,6 +22,8 @@ void rt_log_ticks(rt_string *, const rt_axis *);
 void rt_ticks(rt_string *, const rt_axis *, int vertical);
 /* One grid line below, with a label of our own making. */
 void rt_tick_x(rt_string *, const rt_axis *, double x, const char *label);
+/* The frame of the plot, and what its axes are: text of others. */
+void rt_plot_frame(rt_string *, int width, int height, const char *x_title, const char *y_title);
 /* Opens an SVG with its frame and titles (of our own making); "</svg>" ends it. */
 void rt_open_plot(rt_string *, int width, int height, const char *x_title, const char *y_title);
 #endif
