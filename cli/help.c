@@ -113,7 +113,7 @@ static void help_on_command(const cli_command *c)
 void cli_help(FILE *f)
 {
     fprintf(f, "retort %s: distil a large model into a small one, measured against its teacher.\n\n"
-               "usage: retort COMMAND [arguments]\n\n", rt_version());
+               "usage: retort COMMAND [arguments]\n\n", rt_tool_version());
     for (int i = 0; i < CLI_COMMANDS; i++) fprintf(f, "  %-8s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(
         f,

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     }
     int asks = strcmp(argv[1], "help") == 0;
     if (is_help(argv[1]) || (asks && argc == 2)) cli_help(stdout);
-    else if (is_version(argv[1])) printf("retort %s (commit %s)\n", rt_version(), rt_commit());
+    else if (is_version(argv[1])) printf("retort %s (commit %s)\n", rt_tool_version(), rt_commit());
     else if (asks) st = cli_help_on(argc - 2, argv + 2);
     else if (!(c = cli_find(argv[1]))) st = RT_USAGE;
     else {

@@ -33,7 +33,7 @@ static void head(const char *name, const char *summary)
     size_t n = 0;
     for (; name[n] && n + 1 < sizeof upper; n++) upper[n] = name[n] >= 'a' && name[n] <= 'z' ? name[n] - 32 : name[n];
     upper[n] = 0;
-    printf(".TH %s 1 \"\" \"retort %s\" \"User Commands\"\n", upper, rt_version());
+    printf(".TH %s 1 \"\" \"retort %s\" \"User Commands\"\n", upper, rt_tool_version());
     heading("NAME");
     put(name);
     printf(" \\- ");

@@ -144,7 +144,7 @@ rt_status rt_h5_create(int fd, const char *path, const char *kind, const rt_h5_i
     hid_t f = bad ? -1 : H5Fcreate("/file", H5F_ACC_TRUNC, fcpl, fapl);
     bad |= f < 0;
     if (!bad)
-        bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_version()) ||
+        bad = add_text(f, "creator", "retort") || add_text(f, "creator_version", rt_tool_version()) ||
               add_text(f, "commit", rt_commit()) || add_text(f, "format", kind);
     for (int i = 0; i < n && !bad; i++) bad = add_set(f, gcpl, &items[i]);
     if (f >= 0) bad |= H5Fclose(f) < 0;

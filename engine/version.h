@@ -5,7 +5,7 @@
 #ifndef RT_ENGINE_VERSION_H
 #define RT_ENGINE_VERSION_H
 
-const char *rt_version(void);      /* "0.1.0" */
+const char *rt_tool_version(void);      /* "0.1.0" */
 const char *rt_commit(void);       /* "7902e61d1d2c", "7902e61d1d2c+" or "unknown" */
 const char *rt_tool(void);         /* "retort 0.1.0 7902e61d1d2c", as written into files */
 #endif

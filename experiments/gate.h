@@ -32,8 +32,8 @@ typedef struct {
     const char *const *anchor;     /* the same, of limits that are held "against" it; where the policy has one */
     int anchors;
     const char *policy;
-    const char *registry;          /* folder: counts decisions on a test set, keeps the verdict, and has the anchor where
-                                    * none is given; NULL: nothing is counted */
+    const char *registry; /* folder: counts decisions on a test set, keeps the verdict, and has the anchor where
+                           * none is given; NULL: nothing is counted */
     cJSON *data;                   /* "data" of 'retort eval'; NULL: both sides are predictions */
     int common, allow_same, all_kernels;
     long today;                    /* rt_days; 0: by the clock */

@@ -109,17 +109,29 @@ static rt_status ask(rt_gate_work *w, const rt_limit *l, rt_question *q, const c
     return rt_check_stop();
 }
 
-static rt_status ask_classes(rt_gate_work *w, const rt_limit *l, rt_question *q, const rt_head *head,
-                             const char *kernels)
+/* What a limit asks: head, metric, class (of "*" none yet), and the slices of its column. RT_USAGE for what there is
+ * not. */
+static rt_status look_up(const rt_gate_work *w, const rt_limit *l, rt_question *q, const rt_slice **slice, int *count)
 {
-    char number[16], names[RT_NAMES_TEXT];
-    if (strcmp(l->class, "*")) {
-        q->class = rt_names_find(&head->names, l->class);
-        if (q->class < 0)
-            return rt_fail(RT_USAGE, "%s: limit '%s': there is no such class; there are %s", w->spec->policy, l->name,
-                           rt_names_text(&head->names, names));
-        return ask(w, l, q, NULL, kernels);
-    }
+    char names[RT_NAMES_TEXT];
+    int heads, h = rt_comparison_head(w->comparison, rt_limit_head(&w->policy, l));
+    *count = 0;
+    if (h < 0) return rt_fail_in(RT_USAGE, "%s: limit '%s'", w->spec->policy, l->name);
+    const rt_head *head = &rt_comparison_heads(w->comparison, &heads)[h];
+    *q = (rt_question){.metric = rt_paired_metric_find(head->task, l->metric), .head = h, .class = -1};
+    if (!q->metric) return rt_fail_in(RT_USAGE, "%s: limit '%s'", w->spec->policy, l->name);
+    if (*l->class && strcmp(l->class, "*") && (q->class = rt_names_find(&head->names, l->class)) < 0)
+        return rt_fail(RT_USAGE, "%s: limit '%s': there is no such class; there are %s", w->spec->policy, l->name,
+                       rt_names_text(&head->names, names));
+    return *l->column ? rt_comparison_slices(w->comparison, h, l->column, slice, count) : RT_OK;
+}
+
+static rt_status ask_classes(rt_gate_work *w, const rt_limit *l, rt_question *q, const char *kernels)
+{
+    char number[16];
+    int heads;
+    const rt_head *head = &rt_comparison_heads(w->comparison, &heads)[q->head];
+    if (strcmp(l->class, "*")) return ask(w, l, q, NULL, kernels);
     for (q->class = 0; q->class < head->size; q->class++)
         RT_TRY(ask(w, l, q, rt_names_at(&head->names, q->class, number), kernels));
     return RT_OK;
@@ -127,34 +139,37 @@ static rt_status ask_classes(rt_gate_work *w, const rt_limit *l, rt_question *q,
 
 static rt_status ask_limit(rt_gate_work *w, const rt_limit *l, const char *kernels)
 {
-    int heads, count = 0, found = 0, h = rt_comparison_head(w->comparison, rt_limit_head(&w->policy, l));
+    rt_question q;
     const rt_slice *slice = NULL;
-    if (h < 0) return rt_fail_in(RT_USAGE, "%s: limit '%s'", w->spec->policy, l->name);
-    const rt_head *head = &rt_comparison_heads(w->comparison, &heads)[h];
-    rt_question q = {.metric = rt_paired_metric_find(head->task, l->metric), .head = h, .class = -1};
-    if (!q.metric) return rt_fail_in(RT_USAGE, "%s: limit '%s'", w->spec->policy, l->name);
-    if (*l->column) RT_TRY(rt_comparison_slices(w->comparison, h, l->column, &slice, &count));
-    if (!*l->column || strcmp(l->value, "*")) {
-        for (int i = 0; i < count; i++)
-            if (!strcmp(slice[i].value, l->value)) {
-                q.slice = &slice[i];
-                found = 1;
-            }
-        if (!*l->column || found) {
-            if (*l->class) return ask_classes(w, l, &q, head, kernels);
-            return ask(w, l, &q, NULL, kernels);
-        }
-        rt_finding *f = rt_gate_find(w, l, NULL, kernels);
-        if (!f) return RT_RUN;
-        f->outcome = RT_NOT_MEASURED;
-        snprintf(f->reason, sizeof f->reason, "no row has this value (n = 0)");
-        return RT_OK;
-    }
-    q.class = *l->class ? rt_names_find(&head->names, l->class) : -1;
-    if (*l->class && q.class < 0) return ask_classes(w, l, &q, head, kernels);       /* tells which there are */
+    int count;
+    RT_TRY(look_up(w, l, &q, &slice, &count));
+    if (!*l->column) return ask_classes(w, l, &q, kernels);
+    int each = !strcmp(l->value, "*"), found = 0;
     for (int i = 0; i < count; i++) {
+        if (!each && strcmp(slice[i].value, l->value)) continue;
         q.slice = &slice[i];
-        RT_TRY(ask(w, l, &q, slice[i].value, kernels));
+        found = 1;
+        RT_TRY(each ? ask(w, l, &q, slice[i].value, kernels) : ask_classes(w, l, &q, kernels));
+    }
+    if (each || found) return RT_OK;
+    rt_finding *f = rt_gate_find(w, l, NULL, kernels);
+    if (!f) return RT_RUN;
+    f->outcome = RT_NOT_MEASURED;
+    snprintf(f->reason, sizeof f->reason, "no row has this value (n = 0)");
+    return RT_OK;
+}
+
+/* Before the decision is counted: a policy that these rows cannot be asked about has cost nothing. */
+static rt_status check_limits(const rt_gate_work *w, int *any)
+{
+    *any = 0;
+    for (int i = 0; i < w->policy.limits; i++) {
+        rt_question q;
+        const rt_slice *slice;
+        int count;
+        if (w->policy.limit[i].cost) continue;              /* measured anew each time: no rows are worn */
+        RT_TRY(look_up(w, &w->policy.limit[i], &q, &slice, &count));
+        *any = 1;
     }
     return RT_OK;
 }
@@ -265,18 +280,11 @@ static void look_at_anchor(rt_gate_work *w)
     tell_of_training(w, s);
 }
 
-/* Costs are measured anew each time, and wear no rows out. */
-static int asks_answers(const rt_gate_work *w)
-{
-    for (int i = 0; i < w->policy.limits; i++) if (!w->policy.limit[i].cost) return 1;
-    return 0;
-}
-
 /* Of the limits that are held against this side. */
 static rt_status compare(rt_gate_work *w, int with, const char *kernels)
 {
     cJSON *data = w->spec->data ? data_with_slices(w) : NULL;
-    int first = !w->sides[with], count[RT_SIDES];
+    int first = !w->sides[with], count[RT_SIDES], any;
     const char *const *file[RT_SIDES] = {rt_gate_files(w->spec, with, &count[0]),
                                          rt_gate_files(w->spec, RT_CANDIDATE, &count[1])};
     rt_teacher_spec side[RT_SIDES] = {rt_teacher_of_files(file[0], count[0]), rt_teacher_of_files(file[1], count[1])};
@@ -284,9 +292,12 @@ static rt_status compare(rt_gate_work *w, int with, const char *kernels)
                                .common = w->spec->common, .device = w->spec->device, .progress = w->spec->progress,
                                .notes = first && with != RT_ANCHOR ? w->notes : NULL};
     rt_status st = rt_comparison_open(&w->comparison, &spec);
-    if (!st && first && with != RT_ANCHOR) st = look_at_sides(w);
-    else if (!st && first) look_at_anchor(w);
-    if (!st && first && with != RT_ANCHOR && asks_answers(w)) st = rt_gate_count(w);
+    if (!st && first && with == RT_ANCHOR) look_at_anchor(w);
+    else if (!st && first) {
+        st = look_at_sides(w);
+        if (!st) st = check_limits(w, &any);
+        if (!st && any) st = rt_gate_count(w);
+    }
     for (int i = 0; i < w->policy.limits && !st; i++) {
         const rt_limit *l = &w->policy.limit[i];
         if (!l->cost && l->anchor == (with == RT_ANCHOR)) st = ask_limit(w, l, kernels);

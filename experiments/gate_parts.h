@@ -44,8 +44,8 @@ rt_finding *rt_gate_find(rt_gate_work *, const rt_limit *, const char *what, con
 /* Opens the registry, and takes the anchor from it where the policy wants one and none was given: the one of the
  * baseline's name, else of the candidate's. After the digests of files are known. */
 rt_status rt_gate_registry(rt_gate_work *);
-/* Counts the decision on these rows, before anything is compared, and with it what is left of alpha. RT_NOTHING when the
- * releases are over. */
+/* Counts the decision on these rows, before anything is compared, and with it what is left of alpha. RT_NOTHING when
+ * the releases are over. */
 rt_status rt_gate_count(rt_gate_work *);
 /* "test_set" of the verdict; and the verdict as a run of the registry. */
 cJSON *rt_gate_test_set(const rt_gate_work *);

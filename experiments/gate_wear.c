@@ -31,13 +31,16 @@ static rt_status take_anchor(rt_gate_work *w)
     RT_TRY(name_of(w->registry, w->sha256[RT_BASELINE] + 7, name));
     if (!*name) RT_TRY(name_of(w->registry, w->sha256[RT_CANDIDATE] + 7, name));
     if (!*name)
-        return rt_fail(RT_USAGE, "%s: neither side is a version of %s, so it has no anchor of theirs: add the baseline to "
-                       "it ('retort registry add'), or give --anchor MODEL.h5", w->spec->policy, w->spec->registry);
+        return rt_fail(RT_USAGE,
+                       "%s: neither side is a version of %s, so it has no anchor of theirs: add the baseline to "
+                       "it ('retort registry add'), or give --anchor MODEL.h5",
+                       w->spec->policy, w->spec->registry);
     rt_status st = rt_registry_anchor_of(w->registry, name, &v, w->release);
     if (st == RT_NOTHING)
-        return rt_fail(RT_USAGE, "%s: %d limits are held against the anchor, and none is pinned of %s in %s: pin one with "
-                       "'retort registry tag %s@NUMBER --anchor RELEASE', or give --anchor MODEL.h5", w->spec->policy,
-                       w->policy.anchored, name, w->spec->registry, name);
+        return rt_fail(RT_USAGE,
+                       "%s: %d limits are held against the anchor, and none is pinned of %s in %s: pin one with "
+                       "'retort registry tag %s@NUMBER --anchor RELEASE', or give --anchor MODEL.h5",
+                       w->spec->policy, w->policy.anchored, name, w->spec->registry, name);
     RT_TRY(st);
     RT_TRY(rt_registry_check_object(w->registry, v.sha256, 1));
     rt_registry_object(w->registry, w->anchor, v.sha256);
@@ -76,12 +79,13 @@ rt_status rt_gate_count(rt_gate_work *w)
     if (!w->registry || !rows) return RT_OK;
     RT_TRY(rt_registry_policy_digest(policy, p->json));
     rt_look_of of = {rows, digest_of(w, RT_BASELINE), digest_of(w, RT_CANDIDATE),
-                     p->anchored ? w->sha256[RT_ANCHOR] : "", policy};
+                     p->anchored ? w->sha256[RT_ANCHOR] + 7 : "", policy};
     RT_TRY(rt_registry_look(w->registry, &of, p->spending ? p->releases : 0, &w->look));
     if (!w->look.number && p->spending)
-        return rt_fail(RT_NOTHING, "%s: all of its alpha is spent: this test set (%.8s) has been used for %d decisions, "
-                       "and %d releases were planned; take new rows, or plan anew", w->spec->policy, rows,
-                       w->look.decisions, p->releases);
+        return rt_fail(RT_NOTHING,
+                       "%s: all of its alpha is spent: this test set (%.8s) has been used for %d decisions, "
+                       "and %d releases were planned; take new rows, or plan anew",
+                       w->spec->policy, rows, w->look.decisions, p->releases);
     if (!w->look.number)
         rt_eval_note(w->notes, "%s cannot be written: this decision is not counted.", w->spec->registry);
     if (!p->spending && p->releases && w->look.number > p->releases)

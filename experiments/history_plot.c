@@ -214,9 +214,10 @@ void rt_plot_history(rt_string *t, const cJSON *h, int width, int height)
     p.x = rt_axis_between(-0.5, p.count - 0.5, width, height);
     p.y = axis_of(&p, NAN, NAN, width, height);
     rt_put(&title, "%s of %s by version", text_of(h, "metric"), text_of(h, "name"));
-    rt_put(&what, "%d versions. Whiskers are intervals, marks what the gate decided, dashed lines releases; dotted ones "
-           "stand where %s ends. The table below has every number.", p.count,
-           strcmp(text_of(h, "kind"), "speed") ? "a test set" : "a machine");
+    rt_put(&what,
+           "%d versions. Whiskers are intervals, marks what the gate decided, dashed lines releases; dotted ones "
+           "stand where %s ends. The table below has every number.",
+           p.count, strcmp(text_of(h, "kind"), "speed") ? "a test set" : "a machine");
     begin(t, &p, title.p, what.p, text_of(h, "metric"));
     put_events(t, &p);
     put_lines(t, &p, "joined");

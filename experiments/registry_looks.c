@@ -28,9 +28,10 @@ rt_status rt_registry_decisions(rt_registry *r, const char *test_set, int *count
 static rt_status find(rt_registry *r, const rt_look_of *of, rt_look *look)
 {
     int64_t number;
-    RT_TRY(rt_sql_number(r, &number, 0, "SELECT number FROM look WHERE test_set = ? AND baseline = ? AND candidate = ? "
-                         "AND anchor = ? AND policy = ?", "sssss", of->test_set, of->baseline, of->candidate, of->anchor,
-                         of->policy));
+    RT_TRY(rt_sql_number(r, &number, 0,
+                         "SELECT number FROM look WHERE test_set = ? AND baseline = ? AND candidate = ? "
+                         "AND anchor = ? AND policy = ?",
+                         "sssss", of->test_set, of->baseline, of->candidate, of->anchor, of->policy));
     *look = (rt_look){.number = (int)number, .again = number > 0};
     return rt_registry_decisions(r, of->test_set, &look->decisions);
 }
@@ -41,9 +42,11 @@ rt_status rt_registry_take_look(rt_registry *r, const rt_look_of *of, int most, 
     RT_TRY(find(r, of, look));
     if (look->again || (most && look->decisions >= most)) return RT_OK;
     RT_TRY(rt_registry_event(r, 0, 0, "look", of->test_set, &event));
-    RT_TRY(rt_sql_run(r, "INSERT INTO look (event, test_set, number, baseline, candidate, anchor, policy) VALUES "
-                      "(?, ?, ?, ?, ?, ?, ?)", "isissss", event, of->test_set, (int64_t)look->decisions + 1, of->baseline,
-                      of->candidate, of->anchor, of->policy));
+    RT_TRY(rt_sql_run(r,
+                      "INSERT INTO look (event, test_set, number, baseline, candidate, anchor, policy) VALUES "
+                      "(?, ?, ?, ?, ?, ?, ?)",
+                      "isissss", event, of->test_set, (int64_t)look->decisions + 1, of->baseline, of->candidate,
+                      of->anchor, of->policy));
     look->number = ++look->decisions;
     return RT_OK;
 }

@@ -1,8 +1,9 @@
 /* experiments/registry_looks.h - how often a test set has been used: each decision on it is one more look.
  *
- * A decision is one candidate against one baseline (and anchor) by one policy, whatever the files are called and however
- * often it is made again: only the first time counts. It is counted before anything is compared, within one transaction,
- * so that of gates that run at once each has a number of its own, and a gate that is killed has used the rows. */
+ * A decision is one candidate against one baseline (and anchor) by one policy, whatever the files are called and
+ * however often it is made again: only the first time counts. It is counted before anything is compared, within one
+ * transaction, so that of gates that run at once each has a number of its own, and a gate that is killed has used the
+ * rows. */
 #ifndef RT_EXPERIMENTS_REGISTRY_LOOKS_H
 #define RT_EXPERIMENTS_REGISTRY_LOOKS_H
 
@@ -10,7 +11,8 @@
 
 typedef struct {
     const char *test_set;              /* digest of the rows with their truths */
-    const char *baseline, *candidate, *anchor;     /* digests of the models; anchor "": there is none */
+    const char *baseline, *candidate;  /* digests of the models */
+    const char *anchor;                /* SHA-256 of its file; "": there is none */
     const char *policy;                /* digest: rt_registry_policy_digest */
 } rt_look_of;
 

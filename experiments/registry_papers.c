@@ -6,6 +6,7 @@
 
 #include "data/files.h"
 #include "engine/digest.h"
+#include "experiments/registry_looks.h"
 #include "experiments/registry_parts.h"
 
 enum { DEPTH = 4, METRICS = 1024, METRIC_NAME = 200 };
@@ -178,16 +179,14 @@ rt_status rt_registry_put_evaluation(rt_registry *r, const rt_version *v, const 
 
 /* ---- gate runs ---- */
 
-static rt_status policy_digest(char out[RT_SHA256], const cJSON *verdict)
+/* A verdict that was made elsewhere is a decision on its rows, too. */
+static rt_status count_look(rt_registry *r, const cJSON *j, const char *policy)
 {
-    cJSON *copy = cJSON_Duplicate(member(verdict, "policy"), 1);
-    rt_json_sort(copy);
-    char *text = copy ? rt_json_text(copy, 0) : NULL;
-    cJSON_Delete(copy);
-    if (!text) return rt_fail(RT_INPUT, "the verdict tells no policy");
-    rt_sha256_of(out, text, strlen(text));
-    free(text);
-    return RT_OK;
+    const cJSON *candidate = member(j, "candidate");
+    rt_look_of of = {text_of(candidate, "rows_digest"), text_of(member(j, "baseline"), "model"),
+                     text_of(candidate, "model"), text_of(member(j, "anchor"), "sha256"), policy};
+    rt_look look;
+    return *of.test_set ? rt_registry_take_look(r, &of, 0, &look) : RT_OK;
 }
 
 static int is_sha256(const char *text) { return strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64; }
@@ -206,7 +205,10 @@ rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_reg
                        p->sha256);
     RT_TRY(rt_sql_number(r, id, 0, "SELECT id FROM gate_run WHERE object = ?", "s", p->sha256));
     if (*id) return RT_OK;
-    RT_TRY(policy_digest(policy, j));
+    if (!cJSON_IsObject(member(j, "policy")))
+        return rt_fail(RT_INPUT, "verdict %.16s...: does not tell its policy", p->sha256);
+    RT_TRY(rt_registry_policy_digest(policy, member(j, "policy")));
+    RT_TRY(count_look(r, j, policy));
     rt_machine_fingerprint(print, member(j, "machine"));
     if (!v) {
         RT_TRY(rt_sql_number(r, &model, 0, "SELECT model FROM version WHERE object = ? ORDER BY id DESC", "s", mine));

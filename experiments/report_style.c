@@ -8,7 +8,8 @@ static const char head[] =
     "<meta name=\"viewport\" content=\"width=device-width\"><title>";
 static const char style[] =
     "</title><style>"
-    ":root{color-scheme:light dark;--t:#1f2328;--b:#fff;--q:#57606a;--l:#d0d7de;--s:#eaeef2;--r:#b3202a;--g:#1a7f37;--a:#9a6700}"
+    ":root{color-scheme:light dark;--t:#1f2328;--b:#fff;--q:#57606a;--l:#d0d7de;--s:#eaeef2;--r:#b3202a;--g:#1a7f37;"
+    "--a:#9a6700}"
     "@media(prefers-color-scheme:dark){:root{--t:#e6edf3;--b:#0d1117;--q:#9da7b3;--l:#3d444d;--s:#262c36;--r:#ff7b72;"
     "--g:#56d364;--a:#d29922}}"
     "body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1220px;padding:0 1em;color:var(--t);"

@@ -122,7 +122,7 @@ static rt_status hash_step(const rt_run *x, const rt_run_step *s, rt_digest *out
         rt_device_set_precision(x->device, RT_P_FP32);     /* the step's own is in its configuration */
         const char *kernels = s->kind->is & RT_STEP_COMPUTES ? rt_device_family(x->device, family)
                                                              : rt_kernels_get()->name;
-        rt_hasher_add(h, rt_version(), strlen(rt_version()));
+        rt_hasher_add(h, rt_tool_version(), strlen(rt_tool_version()));
         rt_hasher_add(h, kernels, strlen(kernels));
         rt_hasher_add(h, s->kind->name, strlen(s->kind->name));
         rt_hasher_add(h, text, strlen(text));

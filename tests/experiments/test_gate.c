@@ -5,6 +5,8 @@
 #include "experiments/gate.h"
 #include "experiments/policy.h"
 #include "experiments/predict_job.h"
+#include "experiments/registry.h"
+#include "experiments/statistics.h"
 #include "student/model.h"
 #include "tests/support.h"
 
@@ -124,7 +126,7 @@ static int make_files(void **state)
 
 /* ---- gates ---- */
 
-typedef struct { const char *a, *b, *data, *policy, *anchor; int common, same, kernels; } question;
+typedef struct { const char *a, *b, *data, *policy, *anchor, *registry; int common, same, kernels; } question;
 
 #define PAIR(first, second, rows, ...) &(question){.a = first, .b = second, .data = rows, .policy = __VA_ARGS__}
 
@@ -134,10 +136,20 @@ static rt_status gate(const question *q, const char *out, int force, cJSON **v)
     cJSON *data = q->data ? cJSON_CreateObject() : NULL;
     rt_device *device = rt_device_cpu(2);
     if (data) cJSON_AddStringToObject(data, "source", at(q->data));
-    rt_gate_spec spec = {.baseline = &a, .baselines = 1, .candidate = &b, .candidates = 1,
-                         .anchor = &anchor, .anchors = anchor != NULL, .policy = at(q->policy),
-                         .data = data, .common = q->common, .allow_same = q->same, .all_kernels = q->kernels,
-                         .today = rt_days("2026-11-26"), .device = device};
+    rt_gate_spec spec = {.baseline = &a,
+                         .baselines = 1,
+                         .candidate = &b,
+                         .candidates = 1,
+                         .anchor = &anchor,
+                         .anchors = anchor != NULL,
+                         .policy = at(q->policy),
+                         .registry = q->registry ? at(q->registry) : NULL,
+                         .data = data,
+                         .common = q->common,
+                         .allow_same = q->same,
+                         .all_kernels = q->kernels,
+                         .today = rt_days("2026-11-26"),
+                         .device = device};
     rt_target target = {.path = out ? at(out) : NULL, .force = force, .config = spec.policy};
     rt_status st = rt_gate(&spec, out ? &target : NULL, v);
     rt_device_close(device);
@@ -231,6 +243,117 @@ static void anchored(void **state)
                 "no limit is held against the anchor, which is given");
     check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json", .anchor = "none.h5"), NULL, 0, &v), RT_INPUT,
                 "none.h5");
+}
+
+/* The look of a gate, and what it has of alpha; again: it was one before. */
+static void check_look(const cJSON *v, int look, int decisions, int again, double alpha)
+{
+    const cJSON *t = get(v, "test_set");
+    assert_int_equal((int)get(t, "look")->valuedouble, look);
+    assert_int_equal((int)get(t, "decisions")->valuedouble, decisions);
+    assert_int_equal(cJSON_IsTrue(get(t, "again")), again);
+    if (alpha > 0) check_close("alpha", get(t, "alpha")->valuedouble, alpha, 0, 1e-9);
+    else assert_null(get(t, "alpha"));
+    check_close("confidence", get(v, "confidence")->valuedouble, alpha > 0 ? 1 - alpha : 0.95, 1e-15, 0);
+}
+
+#define SPENT(most, how) \
+    "{'metric': 'accuracy', 'max_drop': " most "}, {'metric': 'parameters', 'max_ratio': 2}", \
+    ", 'spending': '" how "', 'releases': 3"
+
+/* Of 1 - 0.95 the look i of three has what qa-reference.json has of 4, 8 and 12 of twelve, by Pocock: 0.0226416,
+ * 0.0381691 and 0.05, less the one before. The same pair by the same policy, also with its rows in another order, is
+ * one decision, whenever it is made again; another pair, another policy and the pair turned round are others, and the
+ * fourth is refused. */
+static void worn(void **state)
+{
+    (void)state;
+    static const double pocock[] = {0.022641621, 0.015527505, 0.011830874};
+    cJSON *v, *r;
+    double range[2];
+    check_ok(rt_registry_init(at("registry"), NULL, &r));
+    cJSON_Delete(r);
+    write_policy("spend.json", SPENT("0.03", "pocock"));
+    write_policy("spend2.json", SPENT("0.031", "pocock"));
+    write_policy("spend3.json", SPENT("0.032", "pocock"));
+    write_policy("bad.json", "{'metric': 'recall', 'class': '77', 'max_drop': 0.1}", ", 'spending': 'pocock', "
+                                                                                    "'releases': 3");
+    write_data("moved.h5", DROP, 99, 0);
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "spend.json"), NULL, 0, &v), RT_USAGE, "give --registry DIR");
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "bad.json", .registry = "registry"), NULL, 0, &v), RT_USAGE,
+                "there is no such class");                             /* and no decision */
+    for (int again = 0; again < 2; again++) {
+        check_ok(gate(PAIR("a.h5", "b.h5", again ? "moved.h5" : "drop.h5", "spend.json", .registry = "registry"), NULL,
+                      0, &v));
+        check_look(v, 1, 1, again, get(get(v, "test_set"), "alpha")->valuedouble);
+        check_close("Pocock's first", get(get(v, "test_set"), "alpha")->valuedouble, pocock[0], 5e-8, 0);
+        rt_tango(160, 0, ROWS, 1 - get(get(v, "test_set"), "alpha")->valuedouble, range);
+        check_close("lo", get(limit_of(v, "accuracy"), "lo")->valuedouble, range[0], 1e-12, 0);
+        check_close("hi", get(limit_of(v, "accuracy"), "hi")->valuedouble, range[1], 1e-12, 0);
+        cJSON_Delete(v);
+    }
+    check_ok(gate(PAIR("b.h5", "a.h5", "drop.h5", "spend2.json", .registry = "registry"), NULL, 0, &v));
+    check_close("second", get(get(v, "test_set"), "alpha")->valuedouble, pocock[1], 5e-8, 0);
+    check_close("spent", get(get(v, "test_set"), "alpha_spent")->valuedouble, pocock[0] + pocock[1], 1e-7, 0);
+    cJSON_Delete(v);
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "spend2.json", .registry = "registry"), NULL, 0, &v));
+    check_look(v, 3, 3, 0, get(get(v, "test_set"), "alpha")->valuedouble);
+    check_close("third", get(get(v, "test_set"), "alpha")->valuedouble, pocock[2], 5e-8, 0);
+    cJSON_Delete(v);
+    check_fails(gate(PAIR("a.h5", "b.h5", "drop.h5", "spend3.json", .registry = "registry"), NULL, 0, &v), RT_NOTHING,
+                "has been used for 3 decisions, and 3 releases were planned");
+    assert_null(v);
+    check_ok(gate(PAIR("a.h5", "b.h5", "drop.h5", "spend.json", .registry = "registry"), NULL, 0, &v));
+    check_look(v, 1, 3, 1, get(get(v, "test_set"), "alpha")->valuedouble);          /* made before: its own look */
+    cJSON_Delete(v);
+    /* Other rows are another test set; without spending nothing is refused, and what is over is told. */
+    write_policy("plan.json", "{'metric': 'accuracy', 'max_drop': 0.03}", ", 'releases': 1");
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "plan.json", .registry = "registry"), NULL, 0, &v));
+    check_look(v, 1, 1, 0, 0);
+    cJSON_Delete(v);
+    check_ok(gate(PAIR("b.h5", "a.h5", "same.h5", "plan.json", .registry = "registry"), NULL, 0, &v));
+    check_look(v, 2, 2, 0, 0);
+    int told = 0;
+    for (const cJSON *n = get(v, "notes")->child; n; n = n->next)
+        told |= strstr(n->valuestring, "planned 1 rel") != NULL;
+    assert_true(told);
+    cJSON_Delete(v);
+    /* What is of costs alone is no look. */
+    write_policy("size.json", "{'metric': 'file_bytes', 'max_ratio': 2}", "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "flips.h5", "size.json", .registry = "registry"), NULL, 0, &v));
+    assert_true(get(get(v, "test_set"), "look") == NULL && get(get(v, "test_set"), "decisions")->valuedouble == 0);
+    cJSON_Delete(v);
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "plan.json", .registry = "no"), NULL, 0, &v), RT_INPUT, "no such");
+}
+
+/* The registry has the anchor: of the name whose version the baseline is. */
+static void pinned(void **state)
+{
+    (void)state;
+    cJSON *v, *j;
+    rt_registry *r;
+    check_ok(rt_registry_init(at("pinned"), NULL, &j));
+    cJSON_Delete(j);
+    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .registry = "pinned"), NULL, 0, &v), RT_USAGE,
+                "neither side is a version of");
+    check_ok(rt_registry_open(&r, at("pinned"), 1));
+    for (int i = 0; i < 2; i++) {
+        rt_registry_adding x = {.name = "student", .model = at(i ? "c.h5" : "a.h5")};
+        check_ok(rt_registry_add(r, &x, &j));
+        cJSON_Delete(j);
+    }
+    rt_registry_close(r);
+    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .registry = "pinned"), NULL, 0, &v), RT_USAGE,
+                "none is pinned of student");
+    check_ok(rt_registry_open(&r, at("pinned"), 1));
+    check_ok(rt_registry_anchor(r, "student@1", "2.0", &j));
+    cJSON_Delete(j);
+    rt_registry_close(r);
+    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .registry = "pinned"), NULL, 0, &v), RT_GATE,
+                "regression: accuracy against=anchor: drop 0.02 [");
+    check_alone(v, "accuracy against=anchor", "regression");
+    check_look(v, 1, 1, 0, 0);
+    cJSON_Delete(v);
 }
 
 static void numbers(void **state)
@@ -543,7 +666,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(planted),
                                        cmocka_unit_test(numbers),
-                                       cmocka_unit_test(anchored),
+                                       cmocka_unit_test(anchored), cmocka_unit_test(worn), cmocka_unit_test(pinned),
                                        cmocka_unit_test(rows),
                                        cmocka_unit_test(not_comparable),
                                        cmocka_unit_test(not_measured),
