@@ -155,12 +155,12 @@ static const cli_term terms[] = {
      "macs"},
     {"against",
      "\"anchor\", of a limit or of the policy: held against the version that was pinned at a release too, as "
-     "\"accuracy against=anchor\", so that small drops cannot add up. A limit of the same metric and bound without it is the one "
-     "against the baseline"},
+     "\"accuracy against=anchor\", so that small drops cannot add up. A limit of the same metric and bound without it "
+     "is the one against the baseline"},
     {"spending, releases",
      "of the policy: \"obrien_fleming\" or \"pocock\" divides 1 - confidence (two-sided) over so many releases on one "
-     "test set; look i of K has a(i/K) - a((i-1)/K) of it, and more than K are refused (5). \"none\" with releases notes "
-     "that they are over. Costs are measured anew, and keep the confidence"},
+     "test set; look i of K has a(i/K) - a((i-1)/K) of it, and more than K are refused (5). \"none\" with releases "
+     "notes that they are over. Costs are measured anew, and keep the confidence"},
     {"look, decisions",
      "one candidate against one baseline (and anchor) by one policy is one decision on a test set, counted by the "
      "registry before anything is compared; made again it does not count"},

@@ -253,8 +253,8 @@ static const char definitions[] =
     "<dt>value</dt><dd>of the version's newest evaluation on the newest version's test set (of a speed: machine); else "
     "what its newest gate run measured; the interval is of 95 %</dd>"
     "<dt>drop</dt><dd>the older version minus this one in the bad direction: above 0 this one is worse</dd>"
-    "<dt>drop, anchor</dt><dd>since the last version, up to this one, that was pinned at a release. With an interval: of "
-    "pairs of rows, as a gate compared them; without: the difference of both values</dd>"
+    "<dt>drop, anchor</dt><dd>since the last version, up to this one, that was pinned at a release. With an interval: "
+    "of pairs of rows, as a gate compared them; without: the difference of both values</dd>"
     "<dt>gate</dt><dd>of the newest run with this version as the candidate; alpha: what it spent of the error that is "
     "allowed over all releases on its test set</dd></dl>\n";
 

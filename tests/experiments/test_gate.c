@@ -343,8 +343,8 @@ static void pinned(void **state)
         cJSON_Delete(j);
     }
     rt_registry_close(r);
-    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .registry = "pinned"), NULL, 0, &v), RT_USAGE,
-                "none is pinned of student");
+    check_fails(gate(PAIR("c.h5", "b.h5", "drop.h5", "anchor.json", .registry = "pinned"), NULL, 0, &v), RT_INPUT,
+                "no version of student is pinned");
     check_ok(rt_registry_open(&r, at("pinned"), 1));
     check_ok(rt_registry_anchor(r, "student@1", "2.0", &j));
     cJSON_Delete(j);
