@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "engine/int/integer.h"
 
 const cli_option cli_common[] = {
@@ -126,6 +127,7 @@ rt_status cli_config(const cli_args *a, cJSON **config)
     else *config = cJSON_CreateObject();
     if (!cJSON_IsObject(*config)) return rt_fail(RT_USAGE, "%s: an object {...} is expected", a->positional[0]);
     for (int i = 0; i < a->overrides; i++) RT_TRY(rt_json_override(*config, a->override[i]));
+    RT_TRY(rt_file_names_in(*config));
     if (!a->seed) return RT_OK;
     const char *twice = override_of(a, "seed", 4);
     if (twice) return rt_fail(RT_USAGE, "--seed and %s say the same thing; give one of them", twice);
@@ -148,6 +150,7 @@ void cli_lists(const cli_command *c, const cli_option *list[CLI_LISTS])
     list[n++] = cli_common;
     if (c->takes & CLI_DEVICE) list[n++] = cli_devices;
     if (c->takes & CLI_THREADS) list[n++] = cli_speed;
+    if (c->takes & CLI_REGISTRY) list[n++] = cli_registries;
     if (c->takes & CLI_SEED) list[n++] = cli_seeds;
     list[n] = NULL;
 }
@@ -169,6 +172,8 @@ static rt_status unknown_option(const cli_command *c, const char *name)
         return rt_fail(RT_USAGE, "--seed does nothing in '%s', where nothing is random", c->name);
     if (find(cli_devices, name))
         return rt_fail(RT_USAGE, "--device does nothing in '%s', which computes nothing on cards", c->name);
+    if (find(cli_registries, name)) return rt_fail(RT_USAGE, "--registry does nothing in '%s', which takes no model",
+                                                   c->name);
     if (find(cli_speed, name)) return rt_fail(RT_USAGE, "--%s does nothing in '%s'", name, c->name);
     cli_lists(c, list);
     for (int i = 0; list[i]; i++)

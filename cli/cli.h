@@ -30,6 +30,7 @@ enum {
     CLI_THREADS = 4,                   /* --threads, --kernels, --int-kernels */
     CLI_ALL_KERNELS = 8,               /* --kernels all, which the command goes through itself */
     CLI_DEVICE = 16,                   /* --device */
+    CLI_REGISTRY = 64,                 /* models may be versions of a registry; --registry */
     CLI_BOTH = 32                      /* on a card some of the work is the CPU's, so that --kernels has a use */
 };
 
@@ -62,10 +63,10 @@ typedef struct {
     int files;                          /* most positional arguments */
 } cli_command;
 
-/* What every command takes; what those with CLI_THREADS, CLI_SEED and CLI_DEVICE take. */
-extern const cli_option cli_common[], cli_speed[], cli_seeds[], cli_devices[];
+/* What every command takes; what those with CLI_THREADS, CLI_SEED, CLI_DEVICE and CLI_REGISTRY take. */
+extern const cli_option cli_common[], cli_speed[], cli_seeds[], cli_devices[], cli_registries[];
 /* The lists of options that a command takes, its own first; ends with NULL. */
-enum { CLI_LISTS = 6 };
+enum { CLI_LISTS = 7 };
 void cli_lists(const cli_command *, const cli_option *list[CLI_LISTS]);
 
 /* cli/keys.c */
@@ -82,6 +83,10 @@ extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_predict
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */
 rt_status cli_parse(cli_args *, const cli_command *, int argc, char **argv);
+
+/* Puts files in the place of versions of a registry, in what was given and (rt_file_names_in) in what configurations
+ * hold from now on; what a tag meant is told. */
+rt_status cli_references(cli_args *, const cli_command *);
 
 /* The value of --name, or NULL; i-th of a CLI_LIST. */
 const char *cli_value(const cli_args *, const char *name);

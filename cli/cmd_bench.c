@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "experiments/bench_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
@@ -12,7 +13,8 @@ static rt_status run(cli_args *a, cJSON **result)
                                  a->positional[0])
                        : RT_OK;
     const char *dot = a->count ? strrchr(a->positional[0], '.') : NULL;
-    if (!st && dot && (!strcmp(dot, ".h5") || !strcmp(dot, ".onnx")))
+    if (!st && a->count &&
+        ((dot && (!strcmp(dot, ".h5") || !strcmp(dot, ".onnx"))) || rt_file_called(a->positional[0])))
         cJSON_AddStringToObject(config, "model", a->positional[0]);
     else if (!st && a->count) {
         st = rt_json_file(&arch, a->positional[0]);
@@ -51,5 +53,5 @@ const cli_command cli_bench = {
     .examples = "retort bench experiments/peers/models/cnn.json --threads 1 --json\n"
                 "retort bench --kernels-only --threads 1 rounds=15 seconds=0.2\n",
     .run = run,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 1};

@@ -125,5 +125,5 @@ const cli_command cli_eval = {
         "retort eval --baseline v1_answers.h5 --candidate v2_answers.h5 --out runs/v2 --common\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 1};

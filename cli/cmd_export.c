@@ -72,5 +72,5 @@ const cli_command cli_export = {
                 "retort export small-int8.h5 --out small.onnx input_type=u8\n"
                 "retort export small-int8.h5 --out firmware/small.c\n",
     .run = run,
-    .takes = CLI_KEYS,
+    .takes = CLI_KEYS | CLI_REGISTRY,
     .files = 1};

@@ -201,5 +201,5 @@ const cli_command cli_gate = {
         "retort gate --baseline v1.predictions.h5 --candidate v2.predictions.h5 --policy policy.json --github\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_ALL_KERNELS,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_ALL_KERNELS | CLI_REGISTRY,
     .files = 0};

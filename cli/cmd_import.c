@@ -283,5 +283,5 @@ const cli_command cli_import = {
                 "--out messung.h5\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS,
+    .takes = CLI_KEYS | CLI_REGISTRY,
     .files = 2};

@@ -80,5 +80,5 @@ const cli_command cli_info = {
                 "retort info --devices\n",
     .run = run,
     .show = show,
-    .takes = CLI_THREADS,
+    .takes = CLI_THREADS | CLI_REGISTRY,
     .files = 2};

@@ -126,5 +126,5 @@ const cli_command cli_label = {
         "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 1};

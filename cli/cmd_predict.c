@@ -60,5 +60,5 @@ const cli_command cli_predict = {
                 "retort predict runs/small/model.h5 --data test.h5 --out predictions.csv --id user_id\n"
                 "retort predict big.h5 --data test.h5 --out big.h5 topk=5 data.test=0.1\n",
     .run = run,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 16};

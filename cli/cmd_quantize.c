@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "experiments/quantize_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
@@ -13,6 +14,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st && !file) config = cJSON_CreateObject();
     if (!st && !cJSON_IsObject(config)) st = rt_fail(RT_USAGE, "%s: an object {...} is expected", file);
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
+    if (!st) st = rt_file_names_in(config);
     if (!st && a->count && cJSON_HasObjectItem(config, "model"))
         st = rt_fail(RT_USAGE, "%s and the key model say the same thing; give one of them", a->positional[0]);
     if (!st && a->count) st = cli_set(config, "model", a->positional[0]);
@@ -72,5 +74,5 @@ const cli_command cli_quantize = {
                 "quant.method=mse quant.layers.conv2d5.weights=8\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_REGISTRY,
     .files = 1};

@@ -74,5 +74,5 @@ const cli_command cli_run = {
                 "retort run experiments/fashion.json --out runs/seed2 --seed 2\n",
     .run = run,
     .show = show,
-    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_BOTH,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_BOTH | CLI_REGISTRY,
     .files = 1};

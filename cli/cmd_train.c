@@ -42,5 +42,5 @@ const cli_command cli_train = {
     .keys_about = "A key that does not apply to what others chose is refused.",
     .examples = "retort train student.json --out runs/student data.labels=labels.h5 train.epochs=30 --seed 2\n",
     .run = run,
-    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 1};

@@ -47,4 +47,5 @@ const cli_command cli_verify = {
                 "python3 experiments/peers/ort_run.py small.onnx rows.npy --out small.npz\n"
                 "retort verify small-int8.h5 --against small.npz\n",
     .run = run,
+    .takes = CLI_REGISTRY,
     .files = 1};

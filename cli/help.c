@@ -100,9 +100,10 @@ static void help_on_command(const cli_command *c)
     cli_wrap(c->about, 0, WIDTH);
     putchar('\n');
     print_options(c->options);
-    printf("\nand those of every command, which 'retort --help' lists: --json --quiet%s%s%s\n",
+    printf("\nand those of every command, which 'retort --help' lists: --json --quiet%s%s%s%s\n",
            c->takes & CLI_DEVICE ? " --device" : "",
-           c->takes & CLI_THREADS ? " --threads --kernels --int-kernels" : "", c->takes & CLI_SEED ? " --seed" : "");
+           c->takes & CLI_THREADS ? " --threads --kernels --int-kernels" : "", c->takes & CLI_SEED ? " --seed" : "",
+           c->takes & CLI_REGISTRY ? " --registry" : "");
     if (c->keys) print_keys(c);
     if (c->terms) printf("\nwhat the numbers are\n");
     for (const cli_term *t = c->terms; t && t->word; t++) print_item(t->word, t->help);
@@ -124,8 +125,8 @@ void cli_help(FILE *f)
         "Options of every command:\n");
     for (const cli_option *o = cli_common; o->name; o++) fprintf(f, "  --%-12s %s\n", o->name, o->help);
     fprintf(f, "and where they have an effect (elsewhere they are refused):\n");
-    const cli_option *const some[] = {cli_devices, cli_speed, cli_seeds};
-    for (int i = 0; i < 3; i++)
+    const cli_option *const some[] = {cli_devices, cli_speed, cli_seeds, cli_registries};
+    for (int i = 0; i < 4; i++)
         for (const cli_option *o = some[i]; o->name; o++)
             fprintf(f, "  --%s %-*s %s\n", o->name, 11 - (int)strlen(o->name), o->value, o->help);
     fprintf(f, "  key.path=value override of the configuration, such as train.epochs=20\n\n"

@@ -49,6 +49,7 @@ static rt_status run(cli_args *a, const cli_command *c, int argc, char **argv, c
 {
     RT_TRY(cli_parse(a, c, argc, argv));
     if (!a->quiet) cli_progress_on(&a->progress);
+    RT_TRY(cli_references(a, c));
     RT_TRY(rt_device_open(&a->device, c->takes & CLI_DEVICE ? a->device_name : "cpu", a->threads));
     if (!rt_device_is_cpu(a->device) && cli_value(a, "kernels") && !(c->takes & CLI_BOTH))
         return rt_fail(RT_USAGE, "--kernels chooses among those of the CPU, and %s computes: leave one of --kernels "

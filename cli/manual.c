@@ -149,6 +149,7 @@ static void program_page(void)
     put("Where they have an effect; elsewhere they are refused:\n");
     options(cli_devices);
     options(cli_speed);
+    options(cli_registries);
     options(cli_seeds);
     printf(".TP\n.IR key.path = value\noverride of the configuration, such as train.epochs=20\n");
     exit_status();

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/file_name.h"
 #include "data/precision.h"
 #include "experiments/evaluator_parts.h"
 #include "experiments/predictions.h"
@@ -19,13 +20,14 @@ static int whole_characters(const char *s, int most)
 /* "runs/small/model.h5" is called "small", "big.h5" "big". */
 static void name_from_path(rt_eval_model *e)
 {
-    const char *path = e->spec.path[0], *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
+    const char *called = rt_file_called(e->spec.path[0]), *path = called ? called : e->spec.path[0],
+               *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
     if (slash && slash != path && strcmp(slash, "/model.h5") == 0) {
         end = slash;
         slash = memrchr(path, '/', (size_t)(end - path));
     }
     const char *base = slash ? slash + 1 : path, *dot = memrchr(base, '.', (size_t)(end - base));
-    if (dot && dot != base) end = dot;
+    if (dot && dot != base && !called) end = dot;
     char text[1024];
     int several = e->spec.object ? cJSON_HasObjectItem(e->spec.object, "teachers") : e->spec.paths > 1;
     snprintf(text, sizeof text, "%.*s", (int)(end - base), base);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/file_name.h"
 #include "data/stream.h"
 #include "engine/clock.h"
 #include "engine/convert.h"
@@ -229,14 +230,15 @@ static rt_status open_columns(asking *a)
 static void name_from(char name[RT_PREDICTIONS_NAME], const char *path)
 {
     char text[1024];
-    snprintf(text, sizeof text, "%s", path);
+    const char *called = rt_file_called(path);
+    snprintf(text, sizeof text, "%s", called ? called : path);
     char *slash = strrchr(text, '/'), *dot;
     if (slash && slash != text && !strcmp(slash, "/model.h5")) {
         *slash = 0;
         slash = strrchr(text, '/');
     }
     char *base = slash ? slash + 1 : text;
-    if ((dot = strrchr(base, '.')) && dot != base) *dot = 0;
+    if (!called && (dot = strrchr(base, '.')) && dot != base) *dot = 0;
     snprintf(name, RT_PREDICTIONS_NAME, "%.90s", base);
 }
 

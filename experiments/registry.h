@@ -27,7 +27,7 @@
 #include "data/run_folder.h"
 #include "engine/progress.h"
 
-enum { RT_REGISTRY_SCHEMA = 1, RT_REGISTRY_NAME = 101, RT_SHA256 = 65 };
+enum { RT_REGISTRY_SCHEMA = 1, RT_REGISTRY_NAME = 101, RT_SHA256 = 65, RT_VERSION_TEXT = 128 };
 
 typedef struct rt_registry rt_registry;
 
@@ -133,4 +133,10 @@ rt_status rt_registry_import(rt_registry *, const char *path, const char *name, 
 
 /* Whether text has the form of a reference: it may still be the name of a file. */
 int rt_registry_is_reference(const char *text);
+/* For rt_file_names_by: path is the file of the version that text refers to, whose bytes are checked; called is
+ * NAME@NUMBER. path "": text is no reference, or there is a file of this name, which goes first. told: what the user
+ * should read, or "". RT_INPUT where it is a reference and folder is NULL. */
+enum { RT_TOLD = 400 };
+rt_status rt_registry_resolve(const char *folder, const char *text, char path[RT_FOLDER_PATH],
+                              char called[RT_VERSION_TEXT], char told[RT_TOLD]);
 #endif

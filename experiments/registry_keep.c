@@ -178,8 +178,8 @@ static const char objects_sql[] =
     "  WHERE v.object = o.sha256),"
     " (SELECT 'the configuration of ' || m.name || '@' || v.number FROM version v JOIN model m ON m.id = v.model"
     "  WHERE v.configuration = o.sha256 LIMIT 1),"
-    " (SELECT 'an evaluation of ' || m.name || '@' || v.number FROM evaluation y JOIN version v ON v.id = y.version JOIN"
-    "  model m ON m.id = v.model WHERE y.object = o.sha256 LIMIT 1),"
+    " (SELECT 'an evaluation of ' || m.name || '@' || v.number FROM evaluation y JOIN version v ON v.id = y.version"
+    "  JOIN model m ON m.id = v.model WHERE y.object = o.sha256 LIMIT 1),"
     " (SELECT 'the verdict of gate run ' || g.id FROM gate_run g WHERE g.object = o.sha256), 'no version')"
     " FROM object o ORDER BY o.sha256";
 

@@ -8,8 +8,8 @@
 /* ---- log ---- */
 
 static const char log_sql[] =
-    "SELECT e.id, e.time, e.user, e.what, m.name || '@' || e.number, m.name, e.detail, t.tag, t.from_number, t.to_number,"
-    " t.gate_run, t.reason, g.verdict, g.id FROM event e LEFT JOIN model m ON m.id = e.model"
+    "SELECT e.id, e.time, e.user, e.what, m.name || '@' || e.number, m.name, e.detail, t.tag, t.from_number,"
+    " t.to_number, t.gate_run, t.reason, g.verdict, g.id FROM event e LEFT JOIN model m ON m.id = e.model"
     " LEFT JOIN tag_log t ON t.event = e.id LEFT JOIN gate_run g ON g.event = e.id"
     " WHERE ?1 IS NULL OR e.model = ?2 OR g.candidate IN (SELECT object FROM version WHERE model = ?2) ORDER BY e.id";
 

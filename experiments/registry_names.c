@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "experiments/registry_parts.h"
 
@@ -13,6 +14,17 @@ static int is_word(char c, int first)
 }
 
 static int is_number(const char *s) { return *s && strspn(s, "0123456789") == strlen(s); }
+
+/* What ends like this is the name of a file. */
+static int is_file(const char *s)
+{
+    static const char *const endings[] = {".h5", ".onnx", ".json", ".q"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t n = strlen(s), k = strlen(endings[i]);
+        if (n >= k && !strcmp(s + n - k, endings[i])) return 1;
+    }
+    return 0;
+}
 
 static size_t name_length(const char *s)
 {
@@ -29,6 +41,8 @@ rt_status rt_registry_check_name(const char *name, const char *what)
                        "'%.120s' is no %s: letters, digits, '_', '.' and '-' are, %d at most, of which '.' and "
                        "'-' do not begin it",
                        name, what, RT_REGISTRY_NAME - 1);
+    if (!strcmp(what, "tag") && is_file(name))
+        return rt_fail(RT_USAGE, "'%s' is no tag: it ends like the name of a file", name);
     if (!strcmp(what, "tag") && (is_number(name) || !strcmp(name, "latest")))
         return rt_fail(RT_USAGE, "'%s' is no tag: %s", name,
                        is_number(name) ? "numbers are those of versions" : "it always means the newest version");
@@ -50,7 +64,36 @@ int rt_registry_is_reference(const char *text)
     size_t n = name_length(text);
     if (!n || n >= RT_REGISTRY_NAME || text[n] != '@') return 0;
     size_t k = name_length(text + n + 1);
-    return k && k < RT_REGISTRY_NAME && !text[n + 1 + k];
+    return k && k < RT_REGISTRY_NAME && !text[n + 1 + k] && !is_file(text);
+}
+
+rt_status rt_registry_resolve(const char *folder, const char *text, char path[RT_FOLDER_PATH],
+                              char called[RT_VERSION_TEXT], char told[RT_TOLD])
+{
+    struct stat s;
+    rt_registry *r;
+    rt_version v;
+    *path = *called = *told = 0;
+    if (!rt_registry_is_reference(text)) return RT_OK;
+    if (!lstat(text, &s)) {
+        if (folder) snprintf(told, RT_TOLD, "%.180s: the file of this name is taken, not a version", text);
+        return RT_OK;
+    }
+    if (!folder)
+        return rt_fail(RT_INPUT, "%s: there is no such file, and for a version of a registry --registry DIR or "
+                       "RETORT_REGISTRY is needed", text);
+    RT_TRY(rt_registry_open(&r, folder, 0));
+    rt_status st = rt_registry_find(r, text, &v);
+    if (!st) st = rt_registry_check_object(r, v.sha256, 1);
+    if (st == RT_INPUT && v.id) st = rt_fail_in(st, "%s@%lld", v.name, (long long)v.number);
+    if (!st) {
+        rt_registry_object(r, path, v.sha256);
+        rt_version_text(called, &v);
+        snprintf(told, RT_TOLD, "%.180s is %s%ssha256:%s", text, strcmp(text, called) ? called : "",
+                 strcmp(text, called) ? ", " : "", v.sha256);
+    }
+    rt_registry_close(r);
+    return st;
 }
 
 void rt_version_text(char out[RT_VERSION_TEXT], const rt_version *v)

@@ -74,7 +74,6 @@ rt_status rt_registry_no_name(rt_registry *, const char *name);
 /* A reference that names a version to be changed: by number or tag. */
 rt_status rt_registry_find_exact(rt_registry *, const char *reference, int number_alone, rt_version *);
 /* "student@12" */
-enum { RT_VERSION_TEXT = RT_REGISTRY_NAME + 24 };
 void rt_version_text(char out[RT_VERSION_TEXT], const rt_version *);
 
 /* ---- measurements ---- */

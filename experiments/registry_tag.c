@@ -44,7 +44,7 @@ static rt_status passed_gate(rt_registry *r, const rt_version *to, const rt_vers
     rt_one_line(verdict);
     if (st || passed) return st;
     return rt_fail(
-        RT_USAGE,
+        code == RT_GATE || code == RT_UNDECIDED ? (rt_status)code : RT_NOTHING,
         "%s: '%s' is a protected tag, and %s@%lld, which has it, %s against %s@%lld%s%s: run 'retort "
         "gate' and add its verdict (retort registry add %s@%lld --gate verdict.json), or say why with --reason",
         r->folder, tag, now->name, (long long)now->number, *verdict ? "was gated" : "was not gated", to->name,

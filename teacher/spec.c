@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "data/file_name.h"
 #include "teacher/teacher_parts.h"
 
 /* ---- kinds ---- */
@@ -77,7 +78,12 @@ static rt_status unfold_text(cJSON *parent, const char *key, cJSON **v)
     cJSON *to;
     if (!s || !is_json(s)) return RT_OK;
     RT_TRY(*s == '{' ? rt_json_parse(&to, s, strlen(s), "a teacher's specification") : rt_json_file(&to, s));
-    if (cJSON_IsObject(to)) return replace(parent, key, v, to);
+    if (cJSON_IsObject(to)) {
+        rt_status st = rt_file_names_in(to);
+        if (!st) return replace(parent, key, v, to);
+        cJSON_Delete(to);
+        return st;
+    }
     cJSON_Delete(to);
     return rt_fail(RT_USAGE, "%s: an object {...} that tells a teacher is expected", s);
 }

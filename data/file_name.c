@@ -1,0 +1,79 @@
+#include "data/file_name.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct meant {
+    struct meant *next;
+    char path[RT_MEANT_PATH], called[RT_MEANT_NAME], text[];
+} meant;
+
+static struct {
+    rt_file_meaning *ask;
+    void *arg;
+    meant *first;
+} names;
+
+void rt_file_names_by(rt_file_meaning *ask, void *arg)
+{
+    names.ask = ask;
+    names.arg = arg;
+    for (meant *next; names.first; names.first = next) {
+        next = names.first->next;
+        free(names.first);
+    }
+}
+
+rt_status rt_file_name(const char **text)
+{
+    if (!names.ask) return RT_OK;
+    meant *m = names.first;
+    while (m && strcmp(m->text, *text)) m = m->next;
+    if (!m) {
+        size_t n = strlen(*text) + 1;
+        m = calloc(1, sizeof *m + n);
+        if (!m) return rt_fail(RT_RUN, "out of memory");
+        memcpy(m->text, *text, n);
+        rt_status st = names.ask(names.arg, m->text, m->path, m->called);
+        if (st || !*m->path) {
+            free(m);
+            return st;
+        }
+        m->next = names.first;
+        names.first = m;
+    }
+    *text = m->path;
+    return RT_OK;
+}
+
+const char *rt_file_called(const char *path)
+{
+    for (const meant *m = names.first; m; m = m->next) if (!strcmp(m->path, path)) return m->called;
+    return NULL;
+}
+
+static int is_of_models(const char *key)
+{
+    static const char *const keys[] = {"teacher", "teachers", "student", "students", "init",  "model", "models",
+                                       "baseline", "candidate", "anchor", "input",   "like",  "file"};
+    for (size_t i = 0; key && i < sizeof keys / sizeof keys[0]; i++) if (!strcmp(key, keys[i])) return 1;
+    return 0;
+}
+
+/* Names of layers, classes and columns stand under some of the same keys. */
+static int holds_none(const char *key) { return key && (!strcmp(key, "layers") || !strcmp(key, "arch")); }
+
+static rt_status walk(cJSON *j, int of_models)
+{
+    for (cJSON *e = j->child; e; e = e->next) {
+        int here = cJSON_IsArray(j) ? of_models : is_of_models(e->string);
+        if (e->child && !holds_none(e->string)) RT_TRY(walk(e, here));
+        if (!here || !cJSON_IsString(e) || !*e->valuestring) continue;
+        const char *text = e->valuestring;
+        RT_TRY(rt_file_name(&text));
+        if (text != e->valuestring && !cJSON_SetValuestring(e, text)) return rt_fail(RT_RUN, "out of memory");
+    }
+    return RT_OK;
+}
+
+rt_status rt_file_names_in(cJSON *config) { return config && names.ask ? walk(config, 0) : RT_OK; }
