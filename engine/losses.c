@@ -52,7 +52,7 @@ static void compute(void *arg, const rt_loss_io *io)
 
 rt_loss_spec rt_loss_spec_of(const rt_loss_batch *b, int tensor, int n)
 {
-    enum { PLANES = 6 };                                             /* of sixteen rows, which losses_classes.c takes */
+    enum { PLANES = 7 };                                             /* of sixteen rows, which losses_classes.c takes */
     int dist = b->config.kind == RT_SOFT_DIST && b->config.soft > 0; /* correlates over the batch: all rows at once */
     return (rt_loss_spec){.tensor = tensor,
                           .fn = compute,

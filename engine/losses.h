@@ -16,15 +16,16 @@
  *     dist    T^2 (beta inter + gamma intra), 1 - Pearson over classes / batch     Huang et al. 2022, eq. 6-9
  *     zscore  kd on logits standardised per row (mean 0, unbiased deviation 1)     Sun et al. 2024, alg. 1
  *     mse     sum_k (z_k - t_k)^2
- * Multilabel, a logit a label (B, K):
- *   hard: bce   sum_k log(1 + e^z_k) - y_k z_k; BCEWithLogitsLoss(reduction="sum") / B
- *   soft: bkd   T^2 sum_k KL(Bernoulli(s(t_k/T)) || Bernoulli(s(z_k/T)))
- * Real, values (B, D), d = z - y; the soft loss is the same one of z - t:
- *   mse       sum d^2
- *   huber     sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2)      HuberLoss(delta)
- *   quantile  sum of max(-level d, (1 - level) d)            scikit-learn's mean_pinball_loss(alpha=level), times D
- *   hint      mean over the elements of d^2, times hard: a layer like the teacher's    FitNets, Romero et al. 2015, eq.
- * 3 A row may be a mixture: lambda of itself, 1 - lambda of row `partner` (mixup, Zhang et al. 2018). */
+ *         focal: the soft loss of a row is times alpha + beta r, r = 1 where the teacher is right, argmax_k t_k = y,
+ * else 0, also of rows without a label (Yan et al. 2021, Positive-Congruent Training, eq. 5, whose teacher is the model
+ * that is replaced); r of a mixture is that of its rows by their shares. Not of dist, which has no rows. Multilabel, a
+ * logit a label (B, K): hard: bce   sum_k log(1 + e^z_k) - y_k z_k; BCEWithLogitsLoss(reduction="sum") / B soft: bkd
+ * T^2 sum_k KL(Bernoulli(s(t_k/T)) || Bernoulli(s(z_k/T))) Real, values (B, D), d = z - y; the soft loss is the same
+ * one of z - t: mse       sum d^2 huber     sum of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2)
+ * HuberLoss(delta) quantile  sum of max(-level d, (1 - level) d)            scikit-learn's
+ * mean_pinball_loss(alpha=level), times D hint      mean over the elements of d^2, times hard: a layer like the
+ * teacher's    FitNets, Romero et al. 2015, eq. 3 A row may be a mixture: lambda of itself, 1 - lambda of row `partner`
+ * (mixup, Zhang et al. 2018). */
 #ifndef RT_ENGINE_LOSSES_H
 #define RT_ENGINE_LOSSES_H
 
@@ -53,9 +54,12 @@ typedef struct {
     int teacher_target;            /* dkd: the teacher's answer is the class, also of rows with a label */
 } rt_loss_desc;
 
+typedef struct { int on; float alpha, beta; } rt_loss_focal;
+
 /* What a loss sees of the batch in hand; set before each step. */
 typedef struct {
     rt_loss_desc config;
+    rt_loss_focal focal;           /* stays, as config does; the CPU's */
     const int32_t *y;              /* classes: (B) or NULL */
     const uint8_t *labels;         /* multilabel: (B, K) of 0 and 1, or NULL */
     const float *values;           /* real: (B, D) or NULL */

@@ -12,6 +12,7 @@ typedef struct {
     const rt_loss_io *io;
     int r0, rows, k;                      /* rows are [r0, r0 + rows) of io; lanes from rows on hold zeros */
     float *z, *t, *g, *p, *q, *other;     /* student's and teacher's logits, gradient, and work space */
+    float *kept;                          /* focal: the hard loss's gradient */
     float loss[L];
 } block;
 
@@ -103,6 +104,39 @@ static void weighted_hard_block(block *a)
         }
         a->loss[r] = weight * loss;
     }
+}
+
+/* ---- focal ---- */
+
+static int is_right(const float *t, int k, int y)
+{
+    int top = 0;
+    for (int j = 1; j < k; j++) if (t[j] > t[top]) top = j;
+    return top == y;
+}
+
+/* alpha + beta r of row `at` of the batch. */
+static float focus(const rt_loss_batch *b, int at, int k)
+{
+    float right = 0, part[2] = {b->partner ? b->lambda : 1.0f, 1.0f - b->lambda};
+    for (int s = 0; s < (b->partner ? 2 : 1) && b->y; s++) {
+        int row = s ? b->partner[at] : at, seen = b->teacher_mixed ? at : row;       /* what the teacher answered */
+        right += part[s] * (float)(b->y[row] >= 0 && is_right(rt_loss_teacher(b, seen, k), k, b->y[row]));
+    }
+    return b->focal.alpha + b->focal.beta * right;
+}
+
+/* What the soft loss added to loss (before: hard) and, from 0, to g is weighed row by row; then the hard part comes to
+ * it. */
+static void focal_block(block *a, const float *hard)
+{
+    float w[L] = {0};
+    for (int r = 0; r < a->rows; r++) {
+        w[r] = focus(a->b, a->io->row0 + a->r0 + r, a->k);
+        a->loss[r] = hard[r] + w[r] * (a->loss[r] - hard[r]);
+    }
+    for (int j = 0; j < a->k * L; j += L)
+        for (int r = 0; r < L; r++) a->g[j + r] = a->kept[j + r] + w[r] * a->g[j + r];
 }
 
 static float kl_term(float q, float log_q, float log_p) { return q > 0 ? q * (log_q - log_p) : 0.0f; }
@@ -307,12 +341,19 @@ void rt_loss_classes(const rt_loss_batch *b, const rt_loss_io *io)
                    .g = s + 2 * plane,
                    .p = s + 3 * plane,
                    .q = s + 4 * plane,
-                   .other = s + 5 * plane};
+                   .other = s + 5 * plane,
+                   .kept = s + 6 * plane};
         size_t at = (size_t)r0 * (size_t)k;
         kn->block_in(a.z, io->value + at, a.rows, k);
         if (c->hard > 0 && b->y && b->class_weight) weighted_hard_block(&a);
         else if (c->hard > 0 && b->y) hard_block(&a);
         else memset(a.g, 0, plane * sizeof(float));
+        float hard[L];
+        if (soft && b->focal.on) {
+            memcpy(hard, a.loss, sizeof hard);
+            memcpy(a.kept, a.g, plane * sizeof(float));
+            memset(a.g, 0, plane * sizeof(float));
+        }
         if (soft) {
             load_teacher(&a);
             switch (c->kind) {
@@ -324,6 +365,7 @@ void rt_loss_classes(const rt_loss_batch *b, const rt_loss_io *io)
             case RT_SOFT_MSE: mse_block(&a); break;
             }
         }
+        if (soft && b->focal.on) focal_block(&a, hard);
         kn->block_out(io->grad + at, a.g, a.rows, k);
         memcpy(io->loss + r0, a.loss, (size_t)a.rows * sizeof(float));
     }

@@ -44,6 +44,22 @@ static void read_class_weight(rt_cfg *c, rt_loss_config *l)
     if (!good) rt_cfg_fail(c, "class_weight", what);
 }
 
+/* Where it is not given, nothing is written, as of class_weight. Defaults: those of the paper's experiments. */
+static void read_focal(rt_cfg *c, rt_loss_config *l)
+{
+    static const char of[] = "weighs the teacher's part row by row; it belongs to loss.kind kd, dkd, zscore and mse";
+    if (!rt_cfg_has(c, "focal")) return;
+    if (!(l->desc.soft > 0) || l->desc.kind == RT_SOFT_DIST) {
+        rt_cfg_refuse(c, "focal", of);
+        return;
+    }
+    rt_cfg f = rt_cfg_object(c, "focal");
+    l->focal.on = 1;
+    l->focal.alpha = (float)rt_cfg_number(&f, "alpha", 1, 0, 1000);
+    l->focal.beta = (float)rt_cfg_number(&f, "beta", 5, 0, 1000);
+    rt_cfg_join(c, &f);
+}
+
 static const char no_teacher[] = "needs a teacher: give data.labels (a label store) or teacher (a model)";
 
 static void read_hard_mean(rt_cfg *c, rt_loss_config *l)
@@ -79,6 +95,7 @@ static void read_classes(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
         refuse(c, kind, "warmup", "dkd");
         refuse(c, kind, "target", "dkd");
     }
+    read_focal(c, l);
     if (l->desc.hard > 0) {
         l->desc.smoothing = (float)rt_cfg_number(c, "label_smoothing", 0, 0, 0.999);
         read_hard_mean(c, l);
@@ -93,7 +110,8 @@ static void read_classes(rt_cfg *c, rt_loss_config *l, rt_soft_giver by)
 /* Keys that only classes have a use for. */
 static void refuse_of_classes(rt_cfg *c, const char *task)
 {
-    static const char *const keys[] = {"label_smoothing", "class_weight", "alpha", "beta", "gamma", "warmup", "target"};
+    static const char *const keys[] = {"label_smoothing", "class_weight", "focal", "alpha", "beta", "gamma", "warmup",
+                                       "target"};
     char text[80];
     snprintf(text, sizeof text, "belongs to heads of classes, this is one of %s; leave it out", task);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) rt_cfg_refuse(c, keys[i], text);

@@ -13,6 +13,7 @@
 
 typedef struct {
     rt_loss_desc desc;
+    rt_loss_focal focal;           /* {"alpha", "beta"} of "focal" */
     int warmup, labelled_mean;
     int balanced;                  /* class_weight "balanced": rows / (K x rows of the class) */
     const cJSON *class_weight;     /* a list of K numbers; NULL: none given */
@@ -21,8 +22,8 @@ typedef struct {
 /* Who answers beside the labels: a second student that learns, too, is a peer. */
 typedef enum { RT_BY_NOBODY, RT_BY_TEACHER, RT_BY_PEER } rt_soft_giver;
 
-/* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "class_weight", "alpha", "beta",
- * "gamma", "warmup", "target", "delta", "level"}; defaults go by task and kind, and a key that the kind has no use for
+/* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "class_weight", "focal",
+ * "alpha", "beta", "gamma", "warmup", "target", "delta", "level"}; defaults go by task and kind, and a key that the kind has no use for
  * is refused. by: whose outputs there are, so that a soft loss is the default; by nobody's only a hard one is possible,
  * and a peer's count as much as labels do. */
 void rt_loss_read(rt_cfg *, rt_loss_config *, rt_task, rt_soft_giver by);

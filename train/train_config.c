@@ -213,7 +213,11 @@ rt_status rt_train_check(cJSON *config)
 
 rt_status rt_train_check_device(const cJSON *config, const rt_device *d)
 {
-    static const rt_loss_batch none = {.config = {.task = RT_TASK_REAL}};
+    rt_loss_batch none = {.config = {.task = RT_TASK_REAL}};
+    const cJSON *loss = cJSON_GetObjectItemCaseSensitive(config, "loss");
+    none.focal.on = cJSON_HasObjectItem(loss, "focal");
+    for (const cJSON *head = loss ? loss->child : NULL; head; head = head->next)
+        none.focal.on |= cJSON_HasObjectItem(head, "focal");
     cJSON *arch = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(config, "model"), 1);
     rt_status st = cJSON_HasObjectItem(config, "quant") ? rt_train_check_quant(d) : RT_OK;
     rt_model *m = NULL;

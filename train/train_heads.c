@@ -10,7 +10,7 @@
 int rt_learns_soft(const rt_loss_config *l) { return l->desc.kind != RT_SOFT_NONE && l->desc.soft > 0; }
 
 int rt_learns_labels(const rt_loss_config *l)
-{ return l->desc.hard > 0 || (l->desc.kind == RT_SOFT_DKD && !l->desc.teacher_target); }
+{ return l->desc.hard > 0 || l->focal.on || (l->desc.kind == RT_SOFT_DKD && !l->desc.teacher_target); }
 
 int rt_train_soft(const rt_train_settings *s)
 {

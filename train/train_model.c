@@ -62,6 +62,7 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
         const rt_head *head = &t->model->head[h];
         rt_loss_batch *b = &t->learn[h].loss;
         b->config = s->of[h].loss.desc;
+        b->focal = s->of[h].loss.focal;
         b->class_weight = t->learn[h].class_weight;
         b->stride = (size_t)rt_model_width(t->model);
         spec->loss[spec->losses].tensor = head->tensor;

@@ -34,11 +34,14 @@ static void say_loss(const rt_trainer *t, int h)
     static const char *const hard[] = {"cross-entropy", "binary cross-entropy", "squared error", "Huber loss",
                                        "quantile loss"};
     const rt_loss_config *l = &t->set.of[h].loss;
-    char soft[80] = "", hints[40] = "", of[RT_HEAD_NAME + 8] = "";
+    char soft[160] = "", hints[40] = "", of[RT_HEAD_NAME + 8] = "";
     if (l->desc.kind != RT_SOFT_NONE)
         snprintf(soft, sizeof soft, " + %g x %s", (double)l->desc.soft, rt_soft_name(l->desc.kind));
     if (l->desc.kind != RT_SOFT_NONE && l->desc.kind != RT_SOFT_MSE && l->desc.kind != RT_SOFT_VALUES)
         snprintf(soft + strlen(soft), sizeof soft - strlen(soft), " (temperature %g)", (double)l->desc.temperature);
+    if (l->focal.on)
+        snprintf(soft + strlen(soft), sizeof soft - strlen(soft), ", times %g + %g where the teacher is right",
+                 (double)l->focal.alpha, (double)l->focal.beta);
     if (t->set.hints && h == 0) snprintf(hints, sizeof hints, " + %d hints", t->set.hints);
     if (t->set.heads > 1) snprintf(of, sizeof of, " of %s", t->set.head[h].name);
     say(t, "loss%s: %g x %s with %s (mean over %s)%s%s", of, (double)l->desc.hard, hard[l->desc.hard_kind],

@@ -621,8 +621,17 @@ static rt_status check_memory(const rt_session_spec *spec, const rt_cuda_card *c
                    card->index, spec->batch, (double)need / 0x1p20, (double)available / 0x1p20, hint);
 }
 
+static rt_status check_losses(const rt_session_spec *spec)
+{
+    for (int i = 0; i < spec->losses; i++)
+        if (spec->loss[i].batch->focal.on)
+            return rt_fail(RT_USAGE, "loss.focal is computed by the CPU alone; train on it (--device cpu)");
+    return RT_OK;
+}
+
 static rt_status make(session *s)
 {
+    RT_TRY(check_losses(&s->spec));
     CHECK(s, cudaSetDevice(s->card->index), "choosing the card");
     RT_TRY(check_memory(&s->spec, s->card));
     CHECK(s, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "making a stream");
@@ -648,6 +657,7 @@ static rt_status make(session *s)
 rt_status rt_session_cuda_takes(const void *card, const rt_session_spec *spec)
 {
     rt_cuda_plan *p;
+    RT_TRY(check_losses(spec));
     RT_TRY(rt_cuda_plan_new(&p, spec, card));
     rt_cuda_plan_free(p);
     return RT_OK;

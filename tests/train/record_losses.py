@@ -103,3 +103,24 @@ print("static const float reference_values[12] = {%s};" % rows(VALUES))
 print("static const uint8_t reference_mask[12] = {%s};" % ", ".join("%d" % v for v in MASK.flatten().tolist()))
 print("static const struct { const char *name; double loss, grad[12]; } elements[] = {")
 record(elements)
+
+# Focal distillation (Yan et al. 2021): the teacher is right about rows 0 and 2, not about row 1.
+FOCAL_Y = torch.tensor([3, 2, 1])
+
+
+def focal(z, distance, alpha, beta, hard=0.3, soft=0.7):
+    right = (T.argmax(1) == FOCAL_Y).double()
+    return hard * F.cross_entropy(z, FOCAL_Y) + soft * ((alpha + beta * right) * distance(z)).mean()
+
+
+def kl(z, q, temp):
+    return temp ** 2 * F.kl_div(F.log_softmax(z / temp, 1), F.softmax(q / temp, 1), reduction="none").sum(1)
+
+
+norm = lambda a: (a - a.mean(1, keepdim=True)) / (a.std(1, keepdim=True) + 1e-7)
+assert (T.argmax(1) == FOCAL_Y).tolist() == [True, False, True]
+print("static const int32_t focal_y[3] = {3, 2, 1};")
+print("static const struct { const char *name; double loss, grad[12]; } focal[] = {")
+record([("kd", lambda z: focal(z, lambda z: kl(z, T, 4.0), 1, 5)),
+        ("mse", lambda z: focal(z, lambda z: ((z - T) ** 2).sum(1), 0.5, 2)),
+        ("zscore", lambda z: focal(z, lambda z: kl(norm(z), norm(T), 2.0), 0, 1))])

@@ -193,6 +193,92 @@ static void read_by_task(void **state)
                 l.labelled_mean);
 }
 
+/* Rows by what the teacher says of them: values of PyTorch, finite differences of mixtures, and what a row without a
+ * label weighs. */
+static void focal_against_pytorch(void **state)
+{
+    (void)state;
+    static const rt_loss_focal weights[3] = {{1, 1, 5}, {1, 0.5f, 2}, {1, 0, 1}};
+    static const rt_soft_kind kinds[3] = {RT_SOFT_KD, RT_SOFT_MSE, RT_SOFT_ZSCORE};
+    for (int i = 0; i < 3; i++) {
+        rt_loss_batch b = {.config = {.kind = kinds[i], .hard = 0.3f, .soft = 0.7f, .temperature = i == 2 ? 2 : 4},
+                           .focal = weights[i], .y = focal_y, .teacher = reference_t, .lambda = 1, .soft_scale = 1};
+        float grad[12], one[12], plain[12];
+        check_close(focal[i].name, run(&b, reference_z, 3, 4, grad), focal[i].loss, 1e-6, 2e-6);
+        for (int k = 0; k < 12; k++) check_close(focal[i].name, grad[k], focal[i].grad[k], 5e-7, 2e-5);
+        b.focal = (rt_loss_focal){1, 1, 0};                       /* all rows as they were: the same as without */
+        double same = run(&b, reference_z, 3, 4, one);
+        b.focal.on = 0;
+        check_close("even", same, run(&b, reference_z, 3, 4, plain), 1e-6, 1e-6);
+        for (int k = 0; k < 12; k++) check_close("even", one[k], plain[k], 1e-7, 1e-6);
+        b.focal = (rt_loss_focal){1, 2, 7};                       /* nobody knows who is right: alpha */
+        b.y = NULL;
+        same = run(&b, reference_z, 3, 4, one);
+        b.focal.on = 0;
+        check_close("no labels", same, 2 * run(&b, reference_z, 3, 4, plain), 1e-6, 1e-6);
+        for (int k = 0; k < 12; k++) check_close("no labels", one[k], 2 * plain[k], 1e-6, 1e-6);
+    }
+}
+
+static void focal_of_mixtures(void **state)
+{
+    (void)state;
+    int partner[3] = {1, 2, 0};
+    static const int32_t known[3] = {3, -1, 1};
+    for (int kind = RT_SOFT_KD; kind <= RT_SOFT_MSE; kind++)
+        for (int mixed = 0; mixed < 2; mixed++) {
+            if (kind == RT_SOFT_DIST) continue;
+            rt_loss_batch b = {.config = {.kind = kind, .soft = 0.6f, .temperature = 2, .alpha = 1, .beta = 2},
+                               .focal = {1, 0.25f, 3}, .y = known, .teacher = reference_t, .partner = partner,
+                               .lambda = 0.7f, .teacher_mixed = mixed, .soft_scale = 1};
+            /* Right about rows 0 and 2; where it saw the mixture, its answer for row 0 is row 0's label, not row 1's.
+             */
+            static const float right[2][3] = {{0.7f, 0.3f, 1}, {0.7f, 0, 0.7f}};
+            float z[12], g[12], unused[12], loss[3], plain[3];
+            memcpy(z, reference_z, sizeof z);
+            run_rows(&b, z, 0, 3, 3, 4, g, loss);
+            for (int i = 0; i < 12; i++) {
+                float keep = z[i], h = 0.01f;
+                z[i] = keep + h;
+                double up = run(&b, z, 3, 4, unused);
+                z[i] = keep - h;
+                double down = run(&b, z, 3, 4, unused);
+                z[i] = keep;
+                check_close("focal mixture", g[i], (up - down) / (2 * h), 5e-4, 2e-3);
+            }
+            b.focal.on = 0;
+            run_rows(&b, z, 0, 3, 3, 4, unused, plain);
+            for (int r = 0; r < 3; r++) {
+                assert_true(plain[r] > 1e-3);
+                check_close("weight", loss[r] / plain[r], 0.25 + 3 * right[mixed][r], 1e-4, 1e-4);
+            }
+        }
+}
+
+static void focal_is_read(void **state)
+{
+    (void)state;
+    static const struct { rt_task task; const char *text; int soft; const char *word; } bad[] = {
+        {RT_TASK_CLASSES, "{\"focal\": {}}", 0, "loss.focal"},
+        {RT_TASK_CLASSES, "{\"kind\": \"dist\", \"focal\": {}}", 1, "row by row"},
+        {RT_TASK_CLASSES, "{\"kind\": \"kd\", \"soft\": 0, \"focal\": {}}", 1, "row by row"},
+        {RT_TASK_CLASSES, "{\"focal\": 3}", 1, "loss.focal"},
+        {RT_TASK_CLASSES, "{\"focal\": {\"beta\": -1}}", 1, "loss.focal.beta"},
+        {RT_TASK_CLASSES, "{\"focal\": {\"gama\": 1}}", 1, "gama"},
+        {RT_TASK_MULTILABEL, "{\"focal\": {}}", 1, "heads of classes"},
+        {RT_TASK_REAL, "{\"focal\": {}}", 1, "heads of classes"}};
+    rt_loss_config l;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cJSON_Delete(read_loss(bad[i].task, bad[i].text, bad[i].soft, &l, RT_USAGE, bad[i].word));
+    cJSON *j = read_loss(RT_TASK_CLASSES, "{\"focal\": {\"alpha\": 0.5}}", 1, &l, RT_OK, NULL);
+    assert_true(l.focal.on && l.focal.alpha == 0.5f && l.focal.beta == 5 && l.desc.kind == RT_SOFT_KD);
+    assert_true(cJSON_GetObjectItem(cJSON_GetObjectItem(j, "focal"), "beta")->valuedouble == 5);
+    cJSON_Delete(j);
+    j = read_loss(RT_TASK_CLASSES, "{}", 1, &l, RT_OK, NULL);
+    assert_true(!l.focal.on && !cJSON_HasObjectItem(j, "focal"));       /* digests of older configurations stay */
+    cJSON_Delete(j);
+}
+
 /* By hand: two classes, T = 2, z = (0, 0), t = (2 ln 3, 0): q = (3/4, 1/4), p = (1/2, 1/2);
  * T^2 KL = 4 (3/4 ln(3/2) + 1/4 ln(1/2)), gradient T (p - q) = (-1/2, 1/2). */
 static void by_hand(void **state)
@@ -388,6 +474,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(against_pytorch),
                                        cmocka_unit_test(by_hand),
+                                       cmocka_unit_test(focal_against_pytorch),
+                                       cmocka_unit_test(focal_of_mixtures),
+                                       cmocka_unit_test(focal_is_read),
                                        cmocka_unit_test(elements_against_pytorch),
                                        cmocka_unit_test(a_part_of_the_teachers_row),
                                        cmocka_unit_test(elements_of_mixtures),
