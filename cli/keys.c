@@ -130,7 +130,7 @@ const cli_key cli_train_keys[] = {
      "the rows' weights, as PyTorch's weight; else by the rows, as Keras' class_weight"},
     {"loss.focal.alpha", "1",
      "kd, dkd, zscore, mse with \"focal\": {}: the teacher's part of a row is times alpha + beta where the teacher is "
-     "right, alpha elsewhere (Yan et al. 2021): give the model that is to be replaced as the teacher, and fewer rows flip"},
+     "right, alpha elsewhere (Yan et al. 2021): with the model that is to be replaced as the teacher, fewer rows flip"},
     {"loss.focal.beta", "5", "see loss.focal.alpha"},
     {"loss.alpha", "1", "dkd: weight of the target class's part"},
     {"loss.beta", "dkd 8; dist 1", "dkd: weight of the other classes' part; dist: of the relation between classes"},

@@ -49,6 +49,8 @@ typedef struct {
     size_t (*bytes)(const rt_session *);
     void (*describe)(const rt_session *, void (*line)(void *, const char *), void *);
     void (*profile)(rt_session *, int on);
+    const float *(*asked)(const rt_session *);           /* NULL: it refuses to be asked */
+    const float *(*gradient)(const rt_session *, int i);
 } rt_session_kind;
 
 struct rt_session { const rt_session_kind *kind; };

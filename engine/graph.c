@@ -372,7 +372,7 @@ int rt_graph_input_of(const rt_graph *g, int tensor)
 static int trained(const rt_graph *g, const rt_field *f)
 {
     if (f->home == RT_DERIVED && f->straight) f = &g->field[f->straight - 1];
-    return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN);
+    return f->home == RT_PARAM && !(f->flags & RT_F_FROZEN) && !g->still;
 }
 
 static void check_sealed(const rt_graph *g)
@@ -406,7 +406,10 @@ void rt_graph_seal(rt_graph *g)
         f->grad_at = !trained(g, f) ? RT_NOWHERE : f->straight ? g->field[f->straight - 1].grad_at : g->grad_floats;
         if (trained(g, f) && !f->straight) g->grad_floats += (f->count + 15) & ~(size_t)15;
     }
-    for (int t = 0; t < g->tensors; t++) g->tensor[t].consumers = g->tensor[t].needs_grad = 0;
+    for (int t = 0; t < g->tensors; t++) {
+        g->tensor[t].consumers = 0;
+        g->tensor[t].needs_grad = g->tensor[t].wanted;
+    }
     for (int i = 0; i < g->nodes; i++) {
         const rt_node *n = &g->node[i];
         rt_tensor *out = &g->tensor[n->out];

@@ -94,7 +94,8 @@ typedef struct {
     rt_dtype type;                   /* RT_F32; RT_I32: ids, of an input */
     int producer, consumers;
     int memory;                      /* the tensor whose bytes it is: itself, unless it is a view of another */
-    int needs_grad;                  /* a parameter that is trained lies on the way to it */
+    int needs_grad;                  /* a parameter that is trained lies on the way to it, or one that is wanted */
+    int wanted;                      /* its own gradient is asked for: lowering sets it, see rt_lower_spec.wanted */
 } rt_tensor;
 
 /* Quantizers, as properties of tensors and weights. Their numbers are fields behind all others, so that buffers, files
@@ -119,7 +120,7 @@ typedef struct {
     size_t grad_floats;
     int input[RT_MAX_INPUTS], inputs;   /* tensors of the INPUT nodes, which come first */
     int output;
-    int sealed;
+    int sealed, still;               /* still: no parameter is trained */
     rt_quantizers quant;
     rt_graph_block *block;           /* names and lists */
     rt_graph_thing *own; int owns;

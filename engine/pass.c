@@ -159,7 +159,8 @@ static void check_lowered(const rt_graph *source, const rt_lower_spec *spec, con
 {
     for (int i = 0; i < source->fields; i++) {
         const rt_field *a = &source->field[i], *b = &low->graph->field[i];
-        RT_ASSERT(a->home == b->home && a->offset == b->offset && a->grad_at == b->grad_at && a->key == b->key);
+        RT_ASSERT(a->home == b->home && a->offset == b->offset && a->key == b->key);
+        RT_ASSERT(a->grad_at == b->grad_at || (spec->wants && b->grad_at == RT_NOWHERE));
     }
     for (int i = 0; i < spec->keeps; i++) {
         int t = low->tensor_of[spec->keep[i]];
@@ -200,6 +201,11 @@ rt_status rt_graph_lower(const rt_graph *source, const rt_lower_spec *spec, rt_l
         if (!st && changes && stage) stage(arg, p->name, p->what, low->graph, low);
     }
     free(keep);
+    if (!st && spec->wants) {
+        low->graph->still = 1;
+        for (int i = 0; i < spec->wants; i++) low->graph->tensor[low->tensor_of[spec->wanted[i]]].wanted = 1;
+        rt_graph_seal(low->graph);
+    }
     if (st) rt_lowered_free(low);
     else check_lowered(source, spec, low);
     return st;

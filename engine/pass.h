@@ -16,6 +16,10 @@ typedef struct {
     const int *keep;                 /* tensors that must be there as they are: outputs, losses */
     int keeps;
     int plain;                       /* only what makes it runnable at all, nothing that saves work: for tests */
+    /* RT_TRAIN, of a graph that is explained, not trained: tensors, kept too, whose gradients are asked for. Batch
+     * norms and dropout are then those of inference, and no parameter is trained. */
+    const int *wanted;
+    int wants;
     const rt_qat *qat;               /* RT_TRAIN: how the source's quantizers are used; NULL: not */
     const rt_quantizers *quant;      /* the source's, set by rt_graph_lower */
 } rt_lower_spec;

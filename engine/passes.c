@@ -5,6 +5,10 @@
 
 enum { INFER = 1 << RT_INFER, TRAIN = 1 << RT_TRAIN };
 
+/* What inference computes with stands: of a frozen step, and of a graph that is explained. */
+static int stands(const rt_rewrite *r)
+{ return r->spec->wants || (r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN); }
+
 static int has_weights(const rt_node *n)
 { return n->op == RT_OP_DENSE || n->op == RT_OP_CONV2D || n->op == RT_OP_CONV1D; }
 
@@ -74,8 +78,8 @@ static void to_affine(rt_rewrite *r, int node)
 static void frozen_norm(rt_rewrite *r, int node)
 {
     const rt_node *n = &r->in->node[node];
-    int frozen = n->op == RT_OP_BATCH_NORM, stands = r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN;
-    for (int k = 0; k < n->fields; k++) frozen &= stands || (r->in->field[n->field[k]].flags & RT_F_FROZEN) != 0;
+    int frozen = n->op == RT_OP_BATCH_NORM;
+    for (int k = 0; k < n->fields; k++) frozen &= stands(r) || (r->in->field[n->field[k]].flags & RT_F_FROZEN) != 0;
     if (frozen) to_affine(r, node);
     else rt_rewrite_keep(r, node);
 }
@@ -121,8 +125,8 @@ static void fuse_act(rt_rewrite *r, int node)
 static void identity(rt_rewrite *r, int node)
 {
     const rt_node *n = &r->in->node[node];
-    int stands = r->spec->mode != RT_TRAIN || (r->spec->qat && r->spec->qat->mode == RT_QAT_FROZEN);
-    if (n->op == RT_OP_DROPOUT && (stands || RT_ATTR(n, rt_dropout_attr)->rate <= 0))
+    int goes = r->spec->mode != RT_TRAIN || stands(r);
+    if (n->op == RT_OP_DROPOUT && (goes || RT_ATTR(n, rt_dropout_attr)->rate <= 0))
         rt_rewrite_drop(r, node);
     else rt_rewrite_keep(r, node);
 }

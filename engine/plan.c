@@ -202,8 +202,11 @@ int rt_plan_grad_own(rt_plan *p, int t)
     t = rt_memory_of(p, t);
     open_phase(0);
     int v = p->grad_of[t], shared = 0;
-    for (int u = 0; u < p->graph->tensors; u++)
-        shared |= u != t && rt_memory_of(p, u) == u && p->grad_of[u] == v && p->graph->tensor[u].producer < p->turn;
+    for (int u = 0; u < p->graph->tensors; u++) {
+        const rt_tensor *q = &p->graph->tensor[u];
+        int later = u != t && q->producer < p->turn;
+        shared |= rt_memory_of(p, u) == u && p->grad_of[u] == v && (later || q->wanted);
+    }
     for (int i = 0; i < current->count; i++)
         for (int k = 0; k < RT_CALL_VALUES; k++)
             shared |= current->item[i].phase == LATE && current->item[i].call.value[k] == v;
@@ -426,6 +429,8 @@ static void emit_backward(rt_plan *p)
     const rt_graph *g = p->graph;
     for (int i = g->nodes - 1; i >= 0; i--) {
         const rt_node *n = &p->node[i];
+        for (int k = 0; k < p->spec.wants; k++)             /* whole, and not yet taken through an activation */
+            if (p->spec.wanted[k] == n->out) p->wanted_value[k] = p->grad_of[n->out];
         if (p->grad_of[rt_memory_of(p, n->out)] < 0 || !rt_ops[n->op]->backward) continue;
         p->turn = i + 1;
         if (g->tensor[n->out].needs_grad) {
@@ -484,15 +489,36 @@ static int by_position(const rt_plan *p)
     return alone > 4 * others;
 }
 
+/* Whatever a gradient is to go through has one. */
+static rt_status check_backward(const rt_plan *p)
+{
+    for (int i = 0; i < p->graph->nodes; i++) {
+        const rt_node *n = &p->node[i];
+        const rt_op *op = rt_ops[n->op];
+        if (op->backward || op->view || n->op == RT_OP_INPUT || !p->graph->tensor[n->out].needs_grad) continue;
+        if (p->spec.wants)
+            return rt_fail(RT_USAGE, "layer '%s' (%s) has no gradient%s", n->name, rt_layer_name(n),
+                           n->op == RT_OP_CALL ? ": it computes a node of an ONNX graph by its definition" : "");
+        if (n->op == RT_OP_CALL)
+            return rt_fail(RT_USAGE,
+                           "layer '%s' computes a node of an ONNX graph by its definition, which has no gradient: "
+                           "freeze all layers before it that have weights (train.freeze)", n->name);
+        return rt_fail(RT_USAGE, "layer '%s' (%s) has no gradient: freeze all layers before it that have weights "
+                       "(train.freeze)", n->name, rt_layer_name(n));
+    }
+    return RT_OK;
+}
+
 /* The graph that the plan runs, and what is known of its tensors. */
 static rt_status lower(rt_plan *p, const rt_graph *g)
 {
     rt_plan_spec *s = &p->spec;
-    int keep[RT_MAX_LOSSES + RT_MAX_OUTPUTS], keeps = 0;
+    int keep[RT_MAX_LOSSES + 2 * RT_MAX_OUTPUTS], keeps = 0;
     for (int i = 0; i < s->losses; i++) keep[keeps++] = s->loss[i].tensor;
     for (int i = 0; i < s->outputs; i++) keep[keeps++] = s->output[i];
+    for (int i = 0; i < s->wants; i++) keep[keeps++] = s->wanted[i];
     rt_lower_spec how = {.mode = s->train ? RT_TRAIN : RT_INFER, .keep = keep, .keeps = keeps, .plain = s->plain,
-                         .qat = s->qat};
+                         .qat = s->qat, .wanted = s->wanted, .wants = s->wants};
     RT_TRY(rt_graph_lower(g, &how, &p->low, NULL, NULL));
     p->graph = p->low.graph;
     p->node = p->graph->node;
@@ -505,14 +531,13 @@ static rt_status lower(rt_plan *p, const rt_graph *g)
         for (int k = 0; k < keep[i]; k++) first &= p->low.tensor_of[k] != t;
         p->keep[t] |= (char)first;
     }
-    for (int i = 0; i < p->graph->nodes && s->train; i++)
-        if (p->node[i].op == RT_OP_CALL && p->graph->tensor[p->node[i].out].needs_grad)
-            return rt_fail(RT_USAGE,
-                           "layer '%s' computes a node of an ONNX graph by its definition, which has no gradient: "
-                           "freeze all layers before it that have weights (train.freeze)",
-                           p->node[i].name);
+    if (s->train) RT_TRY(check_backward(p));
     for (int i = 0; i < s->losses; i++) s->loss[i].tensor = p->low.tensor_of[s->loss[i].tensor];
     for (int i = 0; i < s->outputs; i++) s->output[i] = p->low.tensor_of[s->output[i]];
+    for (int i = 0; i < s->wants; i++) {
+        s->wanted[i] = p->low.tensor_of[s->wanted[i]];
+        p->wanted_value[i] = -1;
+    }
     return RT_OK;
 }
 
@@ -583,13 +608,12 @@ static rt_status take_arenas(rt_plan *p)
     return ok ? RT_OK : RT_RUN;
 }
 
-rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
+rt_status rt_plan_new(rt_plan **out, const rt_plan_spec *spec, rt_pool *pool)
 {
     const rt_graph *g = spec->graph;
-    if (spec->batch < 1 || spec->batch > 1 << 20) {
-        rt_fail(RT_USAGE, "batch size %d is out of range: give 1 to %d", spec->batch, 1 << 20);
-        return NULL;
-    }
+    *out = NULL;
+    if (spec->batch < 1 || spec->batch > 1 << 20)
+        return rt_fail(RT_USAGE, "batch size %d is out of range: give 1 to %d", spec->batch, 1 << 20);
     rt_plan *p = calloc(1, sizeof *p);
     builder b = {.tiles = -1, .px = 1, .want = 1};
     rt_status st = p ? RT_OK : RT_RUN;
@@ -617,10 +641,10 @@ rt_plan *rt_plan_new(const rt_plan_spec *spec, rt_pool *pool)
     if (!st) st = rt_plan_place(p);
     if (!st) st = take_arenas(p);
     free(b.item);
-    if (!st) return p;
-    rt_fail(RT_RUN, "out of memory for a plan of %d rows; use a smaller batch", spec->batch);
-    rt_plan_free(p);
-    return NULL;
+    if (!st) *out = p;
+    else rt_plan_free(p);
+    if (st == RT_RUN) return rt_fail(RT_RUN, "out of memory for a plan of %d rows; use a smaller batch", spec->batch);
+    return st;
 }
 
 void rt_plan_free(rt_plan *p)

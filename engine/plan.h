@@ -41,8 +41,10 @@ typedef struct {
     int train;                        /* with backward pass; else inference */
     rt_loss_spec loss[RT_MAX_LOSSES]; /* train */
     int losses;
-    int output[RT_MAX_OUTPUTS];       /* inference: tensors to keep, in front of none the graph's output */
+    int output[RT_MAX_OUTPUTS];       /* tensors to keep; of inference, in front of none the graph's output */
     int outputs;
+    int wanted[RT_MAX_OUTPUTS]; /* train, to explain: tensors whose gradients are kept; see rt_lower_spec.wanted */
+    int wants;
     int plain;                        /* as the graph is written, nothing fused or left out: for tests */
     const rt_qat *qat;                /* train: what is done with the graph's quantizers, borrowed; NULL: nothing */
     rt_input_fn *input;               /* NULL: rt_run.x is read in place */
@@ -62,9 +64,9 @@ typedef struct {
     double loss[RT_MAX_LOSSES];       /* out: mean over rows */
 } rt_run;
 
-/* NULL and a message on failure. The plan keeps a pointer to the graph and the pool; it is used by one thread at a
- * time. */
-rt_plan *rt_plan_new(const rt_plan_spec *, rt_pool *);
+/* RT_USAGE with a layer that has no gradient and would need one, RT_RUN when memory is out. The plan keeps a pointer to
+ * the graph and the pool; it is used by one thread at a time. */
+rt_status rt_plan_new(rt_plan **, const rt_plan_spec *, rt_pool *);
 void rt_plan_free(rt_plan *);
 /* After a run with quantizers that stand: the weights whose integers could not be made, as they are not finite or sums
  * may leave 32 bits; NULL: none. */
@@ -76,6 +78,10 @@ void rt_plan_run(rt_plan *, rt_run *);
 
 /* Output i of the spec after a run, (rows, n); valid until the next run. */
 const float *rt_plan_output(const rt_plan *, int i);
+/* The gradient of wanted tensor i after a run, (rows, n); valid until the next. NULL: no loss depends on it. */
+const float *rt_plan_gradient(const rt_plan *, int i);
+/* (rows) What each row added to loss l in the last run. */
+const float *rt_plan_loss_rows(const rt_plan *, int l);
 size_t rt_plan_bytes(const rt_plan *);               /* memory of all arenas */
 int rt_plan_batch(const rt_plan *);
 

@@ -106,6 +106,7 @@ struct rt_plan {
     char *arena, *local;
     float *slot_grads, *buffer, *scratch, *loss_rows, *derived;
     int output_value[RT_MAX_OUTPUTS];
+    int wanted_value[RT_MAX_OUTPUTS];   /* gradients, -1: there is none */
     int profile, failed;
     rt_run *run;
     const rt_phase *running;

@@ -46,10 +46,11 @@ static void find_spans(rt_plan *p)
         rt_value *x = &p->value[v];
         x->local = !x->external && x->first == x->last && p->phase[x->first].tiles == 0;
     }
-    for (int i = 0; i < p->spec.outputs; i++) {
-        rt_value *x = &p->value[p->output_value[i]];
-        x->local = 0;
-        x->last = p->phases;
+    for (int i = 0; i < p->spec.outputs + p->spec.wants; i++) {
+        int v = i < p->spec.outputs ? p->output_value[i] : p->wanted_value[i - p->spec.outputs];
+        if (v < 0) continue;
+        p->value[v].local = 0;
+        p->value[v].last = p->phases;
     }
 }
 

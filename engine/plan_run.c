@@ -106,6 +106,11 @@ const float *rt_plan_output(const rt_plan *p, int i)
     return v->external ? p->run->x[v->external - 1] : (const float *)(p->arena + v->offset);
 }
 
+const float *rt_plan_gradient(const rt_plan *p, int i)
+{ return p->wanted_value[i] < 0 ? NULL : (const float *)(p->arena + p->value[p->wanted_value[i]].offset); }
+
+const float *rt_plan_loss_rows(const rt_plan *p, int l) { return p->loss_rows + l * p->spec.batch; }
+
 size_t rt_plan_bytes(const rt_plan *p)
 {
     size_t threads = (size_t)rt_pool_threads(p->pool);

@@ -49,6 +49,8 @@ void rt_session_find_bad(const rt_session *s, char *text, size_t room) { s->kind
 
 rt_status rt_session_infer(rt_session *s, const rt_step *step) { return s->kind->infer(s, step); }
 const float *rt_session_output(const rt_session *s, int i) { return s->kind->output(s, i); }
+const float *rt_session_asked(const rt_session *s) { return s->kind->asked(s); }
+const float *rt_session_gradient(const rt_session *s, int i) { return s->kind->gradient(s, i); }
 size_t rt_session_bytes(const rt_session *s) { return s->kind->bytes(s); }
 
 void rt_session_describe(const rt_session *s, void (*line)(void *, const char *), void *arg)

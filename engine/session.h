@@ -9,6 +9,7 @@
 #ifndef RT_ENGINE_SESSION_H
 #define RT_ENGINE_SESSION_H
 
+#include "engine/ask.h"
 #include "engine/device.h"
 #include "engine/graph.h"
 #include "engine/losses.h"
@@ -34,8 +35,12 @@ typedef struct {
         const rt_loss_batch *batch;    /* borrowed; its config is read now, the rest at each step */
     } loss[RT_MAX_LOSSES];             /* train */
     int losses;
-    int output[RT_MAX_OUTPUTS];        /* inference: tensors to keep */
+    int output[RT_MAX_OUTPUTS];        /* inference, and where something is asked: tensors to keep */
     int outputs;
+    /* train, in place of losses and of an update: the gradients of what is asked of each row (the same rows' alone, as
+     * batch norms and dropout are those of inference) by these tensors, inputs or others. The CPU's. */
+    const rt_ask *ask;                 /* borrowed; NULL: nothing */
+    int wanted[RT_MAX_OUTPUTS], wants;
     const rt_row_desc *rows;           /* of each input, borrowed, read at each step: how rt_step.feed becomes its rows;
                                           NULL: rt_step.x is read in place */
     const rt_update_desc *update;      /* train; NULL: gradients alone, weights stay */
@@ -111,6 +116,11 @@ void rt_session_find_bad(const rt_session *, char *text, size_t room);
 rt_status rt_session_infer(rt_session *, const rt_step *);
 /* Output i of the specification after rt_session_infer, (rows, n); valid until the next. */
 const float *rt_session_output(const rt_session *, int i);
+
+/* After rt_session_step, of a session that asks; valid until the next: (rows) the number that is asked for, and by
+ * wanted tensor i its gradient (rows, n), NULL where it does not depend on that. */
+const float *rt_session_asked(const rt_session *);
+const float *rt_session_gradient(const rt_session *, int i);
 
 size_t rt_session_bytes(const rt_session *);           /* of the plan's arenas */
 /* Prints phases and calls, with the seconds of each when rt_session_profile switched that on. */

@@ -207,6 +207,8 @@ static rt_status infer(rt_session *base, const rt_step *now)
 }
 
 static const float *output(const rt_session *base, int i) { return rt_plan_output(in(base)->plan, i); }
+static const float *asked(const rt_session *base) { return rt_plan_loss_rows(in(base)->plan, 0); }
+static const float *gradient(const rt_session *base, int i) { return rt_plan_gradient(in(base)->plan, i); }
 static size_t bytes(const rt_session *base) { return rt_plan_bytes(in(base)->plan); }
 
 static void describe(const rt_session *base, void (*line)(void *, const char *), void *arg)
@@ -215,7 +217,16 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
 static void profile(rt_session *base, int on) { rt_plan_profile(in(base)->plan, on); }
 
 static const rt_session_kind kind = {end, buffer, nothing, nothing, borrow, step, results, updates, set_updates, keep,
-                                     find_bad, infer, output, bytes, describe, profile};
+                                     find_bad, infer, output, bytes, describe, profile, asked, gradient};
+
+/* Of each row for itself: nothing is divided. */
+static void ask_rows(void *arg, const rt_loss_io *io)
+{
+    const rt_ask *a = arg;
+    for (int r = 0; r < io->rows; r++)
+        io->loss[r] = (float)rt_ask_row(a->kind, a->task, io->value + (size_t)r * (size_t)io->n, io->n,
+                                        a->element[io->row0 + r], io->grad + (size_t)r * (size_t)io->n);
+}
 
 rt_status rt_session_cpu(rt_session **out, const rt_session_spec *spec, rt_pool *pool)
 {
@@ -230,8 +241,14 @@ rt_status rt_session_cpu(rt_session **out, const rt_session_spec *spec, rt_pool 
         p.loss[i] = rt_loss_spec_of(spec->loss[i].batch, spec->loss[i].tensor,
                                     (int)rt_shape_count(&spec->graph->tensor[spec->loss[i].tensor].shape));
     memcpy(p.output, spec->output, sizeof p.output);
+    if (spec->ask) {
+        p.loss[0] = (rt_loss_spec){.tensor = spec->ask->tensor, .fn = ask_rows, .arg = (void *)(uintptr_t)spec->ask};
+        p.losses = 1;
+        p.wants = spec->wants;
+        memcpy(p.wanted, spec->wanted, sizeof p.wanted);
+    }
     rt_status st = take_all(s, spec);
-    if (!st && !(s->plan = rt_plan_new(&p, pool))) st = RT_RUN;
+    if (!st) st = rt_plan_new(&s->plan, &p, pool);
     s->params = s->buffer[RT_B_PARAMS];
     s->states = s->buffer[RT_B_STATES];
     if (st) end(&s->base);

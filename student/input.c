@@ -47,6 +47,16 @@ void rt_input_take(rt_input *in, rt_dtype type)
     in->resize = (rt_resize){0};
 }
 
+void rt_inputs_take(rt_input *in, int n)
+{
+    size_t at = 0;
+    for (int i = 0; i < n; at += in[i++].size * sizeof(float)) {
+        rt_input_take(&in[i], in[i].ids ? RT_I32 : RT_F32);
+        in[i].raw_at = at;
+    }
+    for (int i = 0; i < n; i++) in[i].raw_bytes = at;
+}
+
 void rt_input_free(rt_input *in)
 {
     rt_names_free(&in->columns);

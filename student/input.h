@@ -42,6 +42,8 @@ cJSON *rt_input_normalization(const rt_input *);
 int rt_inputs_list(const rt_input *, int inputs, const char *name[RT_SOURCE_PARTS], int n);
 /* Raw rows have its `size` elements alone, of this type. */
 void rt_input_take(rt_input *, rt_dtype);
+/* Raw rows are the elements of all n inputs side by side as they are before normalisation: float32, of ids int32. */
+void rt_inputs_take(rt_input *, int n);
 /* Makes raw rows of this source the n inputs of a model, until they are bound to another: of data sets side by side
  * each input takes the part of its name, else a single input the source. Columns that have names are matched by name:
  * in another order they are mapped, those that the model does not know are left out; `notes` (a list, or NULL) gets a

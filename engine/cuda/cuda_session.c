@@ -578,7 +578,8 @@ static void end(rt_session *base)
 }
 
 static const rt_session_kind kind = {end, buffer, read_buffers, write_buffers, borrow, step, results, updates,
-                                     set_updates, keep, find_bad, infer, output, bytes, describe, profile};
+                                     set_updates, keep, find_bad, infer, output, bytes, describe, profile,
+                                     NULL, NULL};
 
 /* ---- making one ---- */
 
@@ -623,6 +624,7 @@ static rt_status check_memory(const rt_session_spec *spec, const rt_cuda_card *c
 
 static rt_status check_losses(const rt_session_spec *spec)
 {
+    if (spec->ask) return rt_fail(RT_USAGE, "gradients of inputs are computed by the CPU alone; use --device cpu");
     for (int i = 0; i < spec->losses; i++)
         if (spec->loss[i].batch->focal.on)
             return rt_fail(RT_USAGE, "loss.focal is computed by the CPU alone; train on it (--device cpu)");

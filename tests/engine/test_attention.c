@@ -174,8 +174,8 @@ static net run_net(const char *json, float *const *x)
     rt_plan_spec spec = {.graph = g, .batch = 1, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = weigh};
     for (int train = 0; train < 2; train++) {
-        rt_plan *p = rt_plan_new(train ? &spec : &(rt_plan_spec){.graph = g, .batch = 1}, pool);
-        assert_non_null(p);
+        rt_plan *p;
+        check_ok(rt_plan_new(&p, train ? &spec : &(rt_plan_spec){.graph = g, .batch = 1}, pool));
         rt_run run = {.rows = 1, .params = t.params, .grads = t.grads};
         for (int i = 0; i < g->inputs; i++) run.x[i] = x[i];
         rt_plan_prepare(p, &run);
@@ -283,8 +283,8 @@ static void memory(void **state)
     rt_pool *pool = rt_pool_new(1);
     rt_plan_spec spec = {.graph = g, .batch = 1, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = weigh};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     double mib = (double)rt_plan_bytes(p) / 1048576;
     print_message("training plan of a layer at 4,096 positions: %.1f MiB\n", mib);
     assert_true(mib < 64);
@@ -306,7 +306,8 @@ static void positions(void **state)
     float *x = random_floats(96 * 16, 1), *params = random_floats(g->floats[RT_PARAM], 2), *first = malloc(n * 4);
     for (int threads = 1; threads <= 4; threads++) {
         rt_pool *pool = rt_pool_new(threads);
-        rt_plan *p = rt_plan_new(&(rt_plan_spec){.graph = g, .batch = 1}, pool);
+        rt_plan *p;
+        check_ok(rt_plan_new(&p, &(rt_plan_spec){.graph = g, .batch = 1}, pool));
         rt_run run = {.rows = 1, .x = {x}, .params = params};
         int shared = 0;
         rt_plan_prepare(p, &run);
@@ -337,8 +338,8 @@ static float *gradients(rt_graph *g, const float *x)
     }
     rt_plan_spec spec = {.graph = g, .batch = 3, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = weigh};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     rt_plan_run(p, &(rt_run){.rows = 3, .x = {x}, .params = params, .grads = grads});
     rt_plan_free(p);
     rt_pool_free(pool);

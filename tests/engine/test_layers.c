@@ -103,8 +103,8 @@ static void train(net *t, int threads, int batch)
     rt_pool *pool = rt_pool_new(threads);
     rt_plan_spec spec = {.graph = t->g, .batch = batch, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = t->g->output, .fn = loss_fn, .arg = t->weight};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    if (!p) fail_msg("%s: %s", t->c->name, rt_error_message());
+    rt_plan *p;
+    if (rt_plan_new(&p, &spec, pool)) fail_msg("%s: %s", t->c->name, rt_error_message());
     rt_run run = {.rows = ROWS, .params = t->params, .states = t->states, .grads = t->grads};
     memcpy(run.x, t->x, sizeof t->x);
     rt_plan_run(p, &run);
@@ -116,8 +116,9 @@ static void train(net *t, int threads, int batch)
 static void infer(net *t, float *y, int threads, int at_once)
 {
     rt_pool *pool = rt_pool_new(threads);
-    rt_plan *p = rt_plan_new(&(rt_plan_spec){.graph = t->g, .batch = at_once}, pool);
-    if (!p) fail_msg("%s: %s", t->c->name, rt_error_message());
+    rt_plan *p;
+    rt_plan_spec spec = {.graph = t->g, .batch = at_once};
+    if (rt_plan_new(&p, &spec, pool)) fail_msg("%s: %s", t->c->name, rt_error_message());
     for (int r = 0; r < ROWS; r += at_once) {
         rt_run run = {.rows = ROWS - r < at_once ? ROWS - r : at_once, .params = t->params, .states = t->states};
         for (int i = 0; i < t->g->inputs; i++)

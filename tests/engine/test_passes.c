@@ -152,8 +152,8 @@ static outcome run_graph(const rt_graph *g, const int *keep, int train, int plai
         if (train) spec.loss[spec.losses++] = (rt_loss_spec){.tensor = keep[i], .fn = weigh, .arg = w};
         else spec.output[spec.outputs++] = keep[i];
     }
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     outcome o = {.grads = calloc(g->grad_floats + 1, 4), .states = calloc(g->floats[RT_STATE] + 1, 4)};
     memcpy(o.states, states, g->floats[RT_STATE] * 4);
     size_t nx = rt_shape_count(&g->tensor[g->input[0]].shape) * BATCH;

@@ -65,8 +65,8 @@ static float *train(const rt_graph *g, int threads, int batch, const float *x)
     rt_graph_init(g, 3, w, s);
     rt_plan_spec spec = {.graph = g, .batch = batch, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = square_loss};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     for (uint32_t i = 0; i < 10; i++) {
         rt_run run = {
             .rows = batch - (int)(i % 3), .x = {x}, .params = w, .states = s, .grads = grad, .seed = 1, .step = i};
@@ -107,8 +107,8 @@ static void infer(const rt_graph *g, int batch, int rows, const float *x, float 
 {
     rt_pool *pool = rt_pool_new(2);
     rt_plan_spec spec = {.graph = g, .batch = batch};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     size_t n = rt_shape_count(&g->tensor[g->input[0]].shape), k = rt_shape_count(&g->tensor[g->output].shape);
     rt_run run = {.params = w, .states = s};
     rt_plan_prepare(p, &run);
@@ -179,7 +179,8 @@ static void folding(void **state)
     rt_graph_init(g, 3, w, s);
     rt_plan_spec spec = {.graph = g, .batch = ROWS, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = keep_values};
-    rt_plan *p = rt_plan_new(&spec, pool);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     rt_run run = {.rows = ROWS, .x = {x}, .params = w, .states = s, .grads = grad};
     rt_plan_run(p, &run);
     for (int i = -1; (i = rt_graph_next_field(g, RT_STATE, i)) >= 0;) {        /* unbiased to biased variance */
@@ -244,8 +245,8 @@ static double gradients(const rt_graph *g, int batch, int rows, const float *x, 
     rt_graph_init(g, 3, w, s);
     rt_plan_spec spec = {.graph = g, .batch = batch, .train = 1, .losses = 1};
     spec.loss[0] = (rt_loss_spec){.tensor = g->output, .fn = square_loss};
-    rt_plan *p = rt_plan_new(&spec, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &spec, pool));
     rt_plan_describe(p, hear, t);   /* then twice: sums begin anew */
     rt_run run = {.rows = rows, .x = {x}, .params = w, .states = s, .grads = grad, .seed = 1, .step = 5};
     rt_plan_run(p, &run);

@@ -104,8 +104,8 @@ static void run_graph(float *y, const forest *f, const rt_trees_attr *a, const f
         memcpy(rt_graph_constant_values(g, n->field[i]), f->of[i], g->field[n->field[i]].count * sizeof(float));
     }
     rt_pool *pool = rt_pool_new(threads);
-    rt_plan *p = rt_plan_new(&(rt_plan_spec){.graph = g, .batch = BATCH}, pool);
-    assert_non_null(p);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &(rt_plan_spec){.graph = g, .batch = BATCH}, pool));
     rt_run run = {.rows = BATCH, .x = {x}};
     rt_plan_prepare(p, &run);
     rt_plan_run(p, &run);

@@ -38,7 +38,8 @@ static int field_of(const rt_model *m, const char *name)
 static void answers(rt_model *m, float y[4 * 3])
 {
     rt_pool *pool = rt_pool_new(1);
-    rt_plan *p = rt_plan_new(&(rt_plan_spec){.graph = m->graph, .batch = 3}, pool);
+    rt_plan *p;
+    check_ok(rt_plan_new(&p, &(rt_plan_spec){.graph = m->graph, .batch = 3}, pool));
     float *x = random_floats(90, 3);
     rt_run run = {.rows = 3, .x = {x}, .params = m->params, .states = m->states};
     assert_non_null(p);
