@@ -1,5 +1,5 @@
-/* engine/ask.h - what is asked of a model's output when the model is explained: one number of each row, whose gradients by
- * inputs, and by values inside, a session then gives.
+/* engine/ask.h - what is asked of a model's output when the model is explained: one number of each row, whose gradients
+ * by inputs, and by values inside, a session then gives.
  *
  * z: the output of a row, K of them; e: the element that is asked about.
  *   output       z_e

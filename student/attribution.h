@@ -1,20 +1,20 @@
 /* student/attribution.h - which parts of a row a model's answer rests on.
  *
- * Parts are the elements of a row as the model takes it, before normalisation: U of them, input by input; of an input of
- * ids each id is one. f is one number of a row's answer (engine/ask.h); x the row, b the baseline, another row that
+ * Parts are the elements of a row as the model takes it, before normalisation: U of them, input by input; of an input
+ * of ids each id is one. f is one number of a row's answer (engine/ask.h); x the row, b the baseline, another row that
  * stands for "nothing there".
  *   gradient    (x_u - b_u) df/dx_u at x                                              Simonyan et al. 2014
  *   integrated  (x_u - b_u) times the mean of df/dx_u on the line from b to x         Sundararajan et al. 2017
- *               The sum over u is f(x) - f(b): what it is off by is the residual. A row's points on the line are doubled,
- *               from `steps` up to `most`, until |residual| <= limit max(|f(x) - f(b)|, sum_u |part_u| / 10); a row that
+ *               The sum over u is f(x) - f(b): what it is off by is the residual. A row's points on the line are
+ * doubled, from `steps` up to `most`, until |residual| <= limit max(|f(x) - f(b)|, sum_u |part_u| / 10); a row that
  *               does not get there has no attribution.
- *   occlusion   mean over the patches that cover u of f(x) - f(x with the patch's parts of b)         Zeiler and Fergus 2014
- *               A patch is a square of an image, one position of a sequence (all its channels), one column, one id.
- * Of ids, parts of a gradient are those of what the tables say for them, e: sum_d (e_d - b_d) df/de_d, with b = 0.
- * Gradients are those of inference: batch norms and dropout stand. Of a quantized model f is its integer program's
- * answer, and gradients go straight through the roundings, but not through a value at an end of its range
- * (engine/qat.h). Of an ensemble f is the ensemble's answer. A model with a layer that has no gradient has occlusion
- * alone; so has whatever a card computes. */
+ *   occlusion   mean over the patches that cover u of f(x) - f(x with the patch's parts of b)         Zeiler and Fergus
+ * 2014 A patch is a square of an image, one position of a sequence (all its channels), one column, one id. Of ids,
+ * parts of a gradient are those of what the tables say for them, e: sum_d (e_d - b_d) df/de_d, with b = 0. Gradients
+ * are those of inference: batch norms and dropout stand. Of a quantized model f is its integer program's answer, and
+ * gradients go straight through the roundings, but not through a value at an end of its range (engine/qat.h). Of an
+ * ensemble f is the ensemble's answer. A model with a layer that has no gradient has occlusion alone; so has whatever a
+ * card computes. */
 #ifndef RT_STUDENT_ATTRIBUTION_H
 #define RT_STUDENT_ATTRIBUTION_H
 

@@ -23,9 +23,9 @@ typedef struct {
 typedef enum { RT_BY_NOBODY, RT_BY_TEACHER, RT_BY_PEER } rt_soft_giver;
 
 /* Reads {"kind", "hard", "soft", "temperature", "label_smoothing", "hard_mean", "class_weight", "focal",
- * "alpha", "beta", "gamma", "warmup", "target", "delta", "level"}; defaults go by task and kind, and a key that the kind has no use for
- * is refused. by: whose outputs there are, so that a soft loss is the default; by nobody's only a hard one is possible,
- * and a peer's count as much as labels do. */
+ * "alpha", "beta", "gamma", "warmup", "target", "delta", "level"}; defaults go by task and kind, and a key that the
+ * kind has no use for is refused. by: whose outputs there are, so that a soft loss is the default; by nobody's only a
+ * hard one is possible, and a peer's count as much as labels do. */
 void rt_loss_read(rt_cfg *, rt_loss_config *, rt_task, rt_soft_giver by);
 const char *rt_soft_name(rt_soft_kind);
 
