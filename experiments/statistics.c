@@ -30,8 +30,7 @@ static double deviance(double x, double m)
     return s;
 }
 
-/* P(X = x) of X ~ Binomial(n, p) */
-static double binomial_term(double n, double p, double x)
+double rt_binomial_term(double n, double p, double x)
 {
     if (x == 0) return exp(n * log1p(-p));
     if (x == n) return exp(n * log(p));
@@ -49,13 +48,13 @@ double rt_binomial_cdf(uint64_t count, double p, uint64_t t)
             sum += term;
             term *= i / ((n - i + 1) * odds);
         }
-        return fmin(1, binomial_term(n, p, (double)t) * sum);
+        return fmin(1, rt_binomial_term(n, p, (double)t) * sum);
     }
     for (double i = (double)t + 1; i <= n && term > sum * 1e-18; i++) {
         sum += term;
         term *= (n - i) * odds / (i + 1);
     }
-    return fmax(0, 1 - binomial_term(n, p, (double)t + 1) * sum);
+    return fmax(0, 1 - rt_binomial_term(n, p, (double)t + 1) * sum);
 }
 
 double rt_mcnemar(uint64_t b, uint64_t c)
@@ -212,19 +211,24 @@ void rt_tango(uint64_t b, uint64_t c, uint64_t n, double confidence, double rang
     range[1] = tango_end(b, c, n, -z);
 }
 
+typedef struct { double p; int at; } ranked;
+
+static int by_p(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    return x->p < y->p ? -1 : x->p > y->p ? 1 : (x->at > y->at) - (x->at < y->at);
+}
+
 rt_status rt_holm(const double *p, int n, double *adjusted)
 {
-    int *order = malloc(((size_t)n + 1) * sizeof *order);
+    ranked *order = malloc(((size_t)n + 1) * sizeof *order);
     if (!order) return rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < n; i++) {
-        int at = i;
-        for (; at > 0 && p[order[at - 1]] > p[i]; at--) order[at] = order[at - 1];
-        order[at] = i;
-    }
+    for (int i = 0; i < n; i++) order[i] = (ranked){p[i], i};
+    qsort(order, (size_t)n, sizeof *order, by_p);
     double most = 0;
     for (int i = 0; i < n; i++) {
-        most = fmax(most, fmin(1, (double)(n - i) * p[order[i]]));
-        adjusted[order[i]] = most;
+        most = fmax(most, fmin(1, (double)(n - i) * order[i].p));
+        adjusted[order[i].at] = most;
     }
     free(order);
     return RT_OK;

@@ -10,6 +10,8 @@
  * "Fast and accurate computation of binomial probabilities", 2000), its neighbours by their ratio, towards the nearer
  * tail. O(sqrt(n)) where the result is not 0 or 1. */
 double rt_binomial_cdf(uint64_t n, double p, uint64_t t);
+/* P(X = x) of X ~ Binomial(n, p), 0 < p < 1, by the same form; n and x are whole. */
+double rt_binomial_term(double n, double p, double x);
 
 /* McNemar's exact two-sided p for b (first right, second wrong) and c (the reverse): the binomial test of min(b, c)
  * in b + c at 1/2 (Dietterich 1998). 1 when b = c. */
