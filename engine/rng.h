@@ -10,7 +10,7 @@
 
 typedef enum {
     RT_RNG_INIT = 1, RT_RNG_SHUFFLE, RT_RNG_SPLIT, RT_RNG_AUGMENT, RT_RNG_DROPOUT, RT_RNG_MIXUP, RT_RNG_BOOTSTRAP,
-    RT_RNG_TEST, RT_RNG_HELD, RT_RNG_ORDER, RT_RNG_POLICY, RT_RNG_SELECT
+    RT_RNG_TEST, RT_RNG_HELD, RT_RNG_ORDER, RT_RNG_POLICY, RT_RNG_SELECT, RT_RNG_DRIFT
 } rt_rng_purpose;
 
 void rt_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);

@@ -170,6 +170,21 @@ static rt_status ready(rt_teacher *t, rt_device *device, int micro, const char *
     return rt_predictor_new(&n->predictor, n->model, n->models, device, micro, features ? tensor : NULL, features);
 }
 
+static const char *last_features(const rt_teacher *t)
+{
+    const native *n = of(t);
+    const rt_graph *g = n->model[0]->graph;
+    int tensor = n->model[0]->head[0].tensor;
+    if (n->models != 1 || rt_model_quantized(n->model[0])) return NULL;
+    for (int step = 0; step < g->nodes; step++) {
+        const rt_node *node = &g->node[g->tensor[tensor].producer];
+        if (node->op == RT_OP_INPUT || node->inputs < 1) return NULL;
+        tensor = node->in[0];
+        if (node->fields) break;
+    }
+    return g->node[g->tensor[tensor].producer].op == RT_OP_INPUT ? NULL : rt_arch_layer(g, tensor);
+}
+
 static rt_status feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
 {
     int tensor;
@@ -208,6 +223,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .bind = bind,
                                      .answer_as = answer_as,
                                      .ready = ready,
+                                     .last_features = last_features,
                                      .feature_shape = feature_shape,
                                      .ask = ask,
                                      .micro = micro_of,

@@ -162,6 +162,9 @@ rt_status rt_teacher_ready(rt_teacher *t, rt_device *device, int micro, const ch
                     : RT_OK;
 }
 
+const char *rt_teacher_last_features(const rt_teacher *t)
+{ return t->kind->last_features ? t->kind->last_features(t) : NULL; }
+
 rt_status rt_teacher_feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
 {
     if (t->kind->feature_shape) return t->kind->feature_shape(t, layer, shape);

@@ -85,6 +85,9 @@ rt_status rt_teacher_answer_as(rt_teacher *, const rt_head *, int count, const c
 /* Plans for asking: micro-batches of `micro` rows (0: chosen by the architecture), with features (layers of a single
  * model) beside the answers. Of a store nothing is to be made ready. RT_USAGE where there are no such features. */
 rt_status rt_teacher_ready(rt_teacher *, rt_device *, int micro, const char *const *feature, int features);
+/* The layer whose output the last layer with weights of its first head reads: what a single float model knows of a row
+ * before it answers. NULL: there is none, as of other kinds, of ensembles and of quantized models. */
+const char *rt_teacher_last_features(const rt_teacher *);
 /* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
 rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);
 

@@ -29,6 +29,7 @@ typedef struct {
     rt_status (*bind)(rt_teacher *, const rt_teacher_binding *);
     rt_status (*answer_as)(rt_teacher *, const rt_head *, int, const char *, rt_match);
     rt_status (*ready)(rt_teacher *, rt_device *, int, const char *const *, int);
+    const char *(*last_features)(const rt_teacher *);
     rt_status (*feature_shape)(const rt_teacher *, const char *, rt_shape *);
     rt_status (*ask)(rt_teacher *, const rt_feed *, float *);
     int (*micro)(const rt_teacher *);
