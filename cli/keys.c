@@ -408,6 +408,53 @@ const cli_key cli_gate_keys[] = {
     {"precision", PRECISION},
     {NULL, NULL, NULL}};
 
+const cli_key cli_drift_keys[] = {
+    {"reference.source", "", "as --reference"},
+    {"reference.x", "x", "the rows: a data set, or {\"INPUT\": \"data set\"} of several"},
+    {"reference.y", "y", "the labels; \"\": none. The default only where there is one"},
+    {"reference.targets", "each head's name", "{\"HEAD\": \"SET\"}: labels of several heads"},
+    {"reference.slices", "none",
+     "a list of further data sets of one number or one text a row, which are looked at, too"},
+    {"reference.rows", "all", "rows of the source, as first:end"},
+    {"reference.test", "0", "share or count of rows drawn for a test: those are looked at alone"},
+    {"reference.test_seed", "1", "seed of that draw"},
+    {"reference.names", "match", "match: columns and classes pair by name; position: as they stand"},
+    {"reference.check", "known", "known: DATA.retort-id is believed; full: all is hashed again"},
+    {"data.source", "", "as --data"},
+    {"data.x", "x", "the same of the newer data; what is not told is as of the reference"},
+    {"data.y", "y", "the labels"},
+    {"data.targets", "each head's name", "labels of several heads"},
+    {"data.slices", "none", "belongs to the reference, whose sets are looked for by name"},
+    DATA_ROWS,
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
+    {"model", "none", "a model, a list of them, or a specification, in place of the argument"},
+    {"limits", "none",
+     "a file of limits in place of the keys below: {\"format\": \"retort-drift-limits-1\", \"max_psi\": ...}"},
+    {"limits.alpha", "0.05", "chance of a drift that is none, over all checks together"},
+    {"limits.max_psi", "0.1", "population stability index of a column; below 0.1 is small, from 0.25 on large"},
+    {"limits.max_ks", "0.1", "largest distance of the two distribution functions of a column of numbers"},
+    {"limits.max_missing", "0.05", "change of the share of missing values of a column"},
+    {"limits.max_outside", "0.02", "share of values outside of the reference's range"},
+    {"limits.max_unseen", "0.02",
+     "share of rows of categories that the reference has not, above what is expected of it"},
+    {"limits.max_auc", "0.6", "of a classifier that tells the sides apart by features"},
+    {"limits.max_unlike", "0.05", "share of rows farther from the reference than 99 % of itself"},
+    {"limits.max_accuracy_drop", "0.05", "expected drop of the accuracy"},
+    {"limits.columns", "none", "{\"NAME\": {\"max_psi\": X, ...}}: limits of single columns, by the first five keys"},
+    {"limits.ignore", "none", "a list of columns that are not looked at"},
+    {"limits.format", "none", "of a file: \"retort-drift-limits-1\""},
+    {"sample", "10000",
+     "rows of each side, drawn by seed, that the model is asked about, and that are looked at as wholes"},
+    {"kind", "auto",
+     "table, images or ids: what rows of numbers are; auto: flat ones a table, others images, and ids "
+     "where the model takes ids"},
+    {"seed", "1", "of samples and draws; as --seed"},
+    {"allow_same", "false", "as --allow-same"},
+    {"precision", PRECISION},
+    {NULL, NULL, NULL}};
+
 const cli_key cli_export_keys[] = {
     DATA_POLICY,
     {"opset", "17", "to onnx: 13 to 28; to onnx-qdq: 17 or 21"},
@@ -451,7 +498,7 @@ const cli_key cli_run_keys[] = {
     {"seed", "1", "of every step that has none of its own"},
     {"steps", "",
      "[{\"name\": NAME, \"do\": \"import\"|\"train\"|\"label\"|\"vote\"|\"calibrate\"|\"clean\"|\"select\"|"
-     "\"quantize\"|\"predict\"|\"eval\"|\"export\"|\"gate\", \"with\": the configuration of that command}]"},
+     "\"quantize\"|\"predict\"|\"eval\"|\"export\"|\"gate\"|\"drift\", \"with\": the configuration of that command}]"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_bench_keys[] = {

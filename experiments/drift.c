@@ -24,7 +24,7 @@ static void add_number(cJSON *j, const char *key, double v)
     else cJSON_AddNullToObject(j, key);
 }
 
-static cJSON *describe_check(const rt_drift_work *w, const rt_drift_check *c)
+static cJSON *describe_check(const rt_drift_work *w, const rt_drift_finding *c)
 {
     cJSON *j = cJSON_CreateObject();
     rt_string name = {0};
@@ -76,7 +76,8 @@ static cJSON *describe_moments(const rt_drift_column *c, int side)
 
 static void add_bins(cJSON *j, const rt_drift_column *c, const rt_drift_bins *b)
 {
-    cJSON *bins = cJSON_AddObjectToObject(j, "bins"), *names = cJSON_AddArrayToObject(bins, c->category ? "of" : "upto");
+    cJSON *bins = cJSON_AddObjectToObject(j, "bins"),
+          *names = cJSON_AddArrayToObject(bins, c->category ? "of" : "upto");
     for (int i = 0; i < b->bins; i++) {
         rt_string text = {0};
         double e = b->edge[i];
@@ -232,24 +233,21 @@ static rt_status open_out(rt_result_files **out, const rt_drift_work *w, const r
     return rt_result_files_open(out, target, inputs, &files);
 }
 
-/* One line, of what decided. */
+/* One line, of what decided: the farthest beyond its limit. */
 static rt_status say(rt_status decided, const cJSON *result)
 {
-    const cJSON *first = NULL;
-    int more = 0;
+    int n;
     if (!decided) return RT_OK;
-    for (const cJSON *c = rt_member(result, "checks")->child; c; c = c->next) {
-        if (strcmp(cJSON_GetStringValue(rt_member(c, "verdict")), word_of(decided))) continue;
-        if (first) more++;
-        else first = c;
-    }
-    const cJSON *e = cJSON_GetArrayItem(rt_member(first, "effects"), 0);
+    const cJSON **sorted = rt_drift_sorted(rt_member(result, "checks"), &n);
+    const cJSON *first = sorted && n ? sorted[0] : NULL, *e = cJSON_GetArrayItem(rt_member(first, "effects"), 0);
     const char *reason = cJSON_GetStringValue(rt_member(first, "reason"));
+    free(sorted);
     rt_fail(decided, "%s: %s: %s %.4g, limit %.4g, p %.3g%s%s", word_of(decided),
             cJSON_GetStringValue(rt_member(first, "name")), cJSON_GetStringValue(rt_member(e, "name")),
             rt_number(e, "value"), rt_number(e, "limit"), rt_number(first, "p_holm"), reason ? "; " : "",
             reason ? reason : "");
-    return more ? rt_fail(decided, "%s (and %d more)", rt_error_message(), more) : decided;
+    double more = rt_number(rt_member(result, "counts"), word_of(decided)) - 1;
+    return more > 0 ? rt_fail(decided, "%s (and %.0f more)", rt_error_message(), more) : decided;
 }
 
 static rt_status look(rt_drift_work *w)
@@ -289,12 +287,4 @@ rt_status rt_drift(cJSON *config, const rt_target *target, rt_device *device, co
     rt_drift_close(w);
     free(w);
     return st;
-}
-
-rt_status rt_drift_status(const cJSON *result, const char *of)
-{
-    const cJSON *code = rt_member(result, "exit_code");
-    const char *what = cJSON_GetStringValue(rt_member(result, "verdict"));
-    if (!cJSON_IsNumber(code)) return rt_fail(RT_RUN, "%s: no verdict on drift", of);
-    return code->valueint ? rt_fail((rt_status)code->valueint, "%s: drift: %s", of, what ? what : "?") : RT_OK;
 }

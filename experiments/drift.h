@@ -10,14 +10,12 @@
  *
  * Result ("retort-drift-1"), the master of every other form:
  *   verdict, exit_code     "drift" (1) where any check is, else "undecided" (6), else "none" (0)
- *   reference, data        path, digest (of the content), rows, sampled; model {path, digest, kernels}; tool, time, seed
- *   limits                 what was asked for, with defaults; counts: checks by verdict
- *   checks                 [{name, kind, column, test, statistic, p, p_holm, effects: [{name, value, limit, detects}],
- *                          verdict, reason}]
- *   columns                [{name, group, kind, reference, data: {rows, missing, ...}, psi, ks, bins}]
- *   accuracy               of each head of classes: of the reference, and what is expected of the data
- *   unlike                 share of rows unlike the reference, and those that are most
- *   notes */
+ *   reference, data        path, digest (of the content), rows, sampled; model {path, digest, kernels}; tool, time,
+ * seed limits                 what was asked for, with defaults; counts: checks by verdict checks [{name, kind, column,
+ * test, statistic, p, p_holm, effects: [{name, value, limit, detects}], verdict, reason}] columns [{name, group, kind,
+ * reference, data: {rows, missing, ...}, psi, ks, bins}] accuracy               of each head of classes: of the
+ * reference, and what is expected of the data unlike                 share of rows unlike the reference, and those that
+ * are most notes */
 #ifndef RT_EXPERIMENTS_DRIFT_H
 #define RT_EXPERIMENTS_DRIFT_H
 
@@ -34,8 +32,6 @@ rt_status rt_drift_check(cJSON *config);
  * RT_UNDECIDED with a result; RT_USAGE, RT_INPUT (files, columns that do not pair), RT_NOTHING (no rows, the same rows
  * twice), RT_RUN and RT_INTERRUPTED without. Equal data, settings and kernels give an equal result but for time. */
 rt_status rt_drift(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **result);
-/* What a process ends with after this result, with a message that names `of`. */
-rt_status rt_drift_status(const cJSON *result, const char *of);
 /* For a terminal: what is not "none" first; the caller frees. NULL when out of memory. */
 char *rt_drift_screen(const cJSON *result);
 #endif

@@ -7,6 +7,7 @@
  * the mean of exp(-d^2 / (2 h^2)) over rows of the data less the mean over rows of the reference, h the median distance
  * of such rows; the area under its ROC curve is taken on rows that neither mean has (Lopez-Paz, Oquab 2017). */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -191,7 +192,7 @@ static rt_status find_unlike(joint *j)
 {
     rt_drift_work *w = j->w;
     int calibrated = j->n[0] - j->half[0], n = j->n[1], r = (int)ceil(usual * (calibrated + 1));
-    rt_drift_check *c = rt_drift_new_check(w, "unlike", -1);
+    rt_drift_finding *c = rt_drift_new_finding(w, "unlike", -1);
     if (!c) return no_memory();
     c->test = "precedence";
     c->effects = 1;
@@ -277,7 +278,7 @@ static rt_status find_width(joint *j)
 static rt_status classify(joint *j)
 {
     rt_drift_work *w = j->w;
-    rt_drift_check *c = rt_drift_new_check(w, "features", -1);
+    rt_drift_finding *c = rt_drift_new_finding(w, "features", -1);
     double auc, p;
     if (!c) return no_memory();
     c->test = "rank_sum";

@@ -12,17 +12,17 @@ const char *const rt_drift_verdict_name[3] = {"none", "drift", "undecided"};
 
 static rt_status no_memory(void) { return rt_fail(RT_RUN, "out of memory"); }
 
-rt_drift_check *rt_drift_new_check(rt_drift_work *w, const char *kind, int column)
+rt_drift_finding *rt_drift_new_finding(rt_drift_work *w, const char *kind, int column)
 {
     if (w->checks == w->check_room) {
         int room = w->check_room ? 2 * w->check_room : 64;
-        rt_drift_check *c = realloc(w->check, (size_t)room * sizeof *c);
+        rt_drift_finding *c = realloc(w->check, (size_t)room * sizeof *c);
         if (!c) return NULL;
         w->check = c;
         w->check_room = room;
     }
-    rt_drift_check *c = &w->check[w->checks++];
-    *c = (rt_drift_check){.kind = kind, .column = column, .test = "none", .statistic = NAN, .p = 1};
+    rt_drift_finding *c = &w->check[w->checks++];
+    *c = (rt_drift_finding){.kind = kind, .column = column, .test = "none", .statistic = NAN, .p = 1};
     return c;
 }
 
@@ -38,7 +38,7 @@ static const char *const count_test[] = {"none", "chi_square", "fisher"};
 
 /* ---- one column ---- */
 
-static void take_psi(rt_drift_check *c, const rt_drift_bins *b, double limit)
+static void take_psi(rt_drift_finding *c, const rt_drift_bins *b, double limit)
 {
     c->bins = b->bins;
     c->effect[c->effects++] = (rt_drift_effect){"psi", RT_DRIFT_BY_PSI,
@@ -49,7 +49,7 @@ static rt_status judge_numbers(rt_drift_work *w, int column)
 {
     const rt_drift_column *of = &w->column[column];
     rt_drift_bins bins;
-    rt_drift_check *c = rt_drift_new_check(w, "distribution", column);
+    rt_drift_finding *c = rt_drift_new_finding(w, "distribution", column);
     if (!c) return no_memory();
     uint64_t n[RT_DRIFT_SIDES], above = 0, below = 0;
     for (int s = 0; s < RT_DRIFT_SIDES; s++) c->rows[s] = n[s] = of->side[s].rows - of->side[s].missing;
@@ -62,7 +62,7 @@ static rt_status judge_numbers(rt_drift_work *w, int column)
                                                 limit_of(w, column, RT_DRIFT_MAX_KS), NAN};
     for (int i = of->edges; i >= 0 && !of->count[0][i]; i--) above += of->count[1][i];
     for (int i = 0; i <= of->edges && !of->count[0][i]; i++) below += of->count[1][i];
-    if (!(c = rt_drift_new_check(w, "outside", column))) return no_memory();
+    if (!(c = rt_drift_new_finding(w, "outside", column))) return no_memory();
     for (int s = 0; s < RT_DRIFT_SIDES; s++) c->rows[s] = n[s];
     c->test = "precedence";
     c->r = n[0];
@@ -86,7 +86,7 @@ static rt_status judge_unseen(rt_drift_work *w, int column, const uint64_t n[2])
         once += of->of[0][i] == 1;
         if (!of->of[0][i]) unseen += of->of[1][i];
     }
-    rt_drift_check *c = rt_drift_new_check(w, "unseen", column);
+    rt_drift_finding *c = rt_drift_new_finding(w, "unseen", column);
     if (!c) return no_memory();
     uint64_t a[2] = {once, n[0] - once}, b[2] = {unseen, n[1] - unseen};
     RT_TRY(rt_counts_p(a, b, 2, &r));
@@ -107,7 +107,7 @@ static rt_status judge_categories(rt_drift_work *w, int column)
     const rt_drift_column *of = &w->column[column];
     rt_drift_bins bins;
     rt_counts_result r;
-    rt_drift_check *c = rt_drift_new_check(w, "distribution", column);
+    rt_drift_finding *c = rt_drift_new_finding(w, "distribution", column);
     if (!c) return no_memory();
     size_t k = (size_t)of->codes + 1;
     uint64_t *count[RT_DRIFT_SIDES], n[RT_DRIFT_SIDES];
@@ -134,7 +134,7 @@ static rt_status judge_missing(rt_drift_work *w, int column)
     uint64_t x[2] = {a->missing, a->rows - a->missing}, y[2] = {b->missing, b->rows - b->missing};
     rt_counts_result r;
     if (!a->missing && !b->missing) return RT_OK;
-    rt_drift_check *c = rt_drift_new_check(w, "missing", column);
+    rt_drift_finding *c = rt_drift_new_finding(w, "missing", column);
     if (!c) return no_memory();
     RT_TRY(rt_counts_p(x, y, 2, &r));
     c->test = count_test[r.test];
@@ -217,7 +217,7 @@ static rt_status judge_accuracy(rt_drift_work *w, int h)
     cJSON_AddNumberToObject(a, "expected_doc", fmax(0, fmin(1, accuracy - sure + mean_of(data, m))));
     cJSON_AddNumberToObject(a, "data_labelled", (double)of_data);
     if (of_data) cJSON_AddNumberToObject(a, "data", (double)data_hits / (double)of_data);
-    rt_drift_check *c = rt_drift_new_check(w, "expected_accuracy", -1);
+    rt_drift_finding *c = rt_drift_new_finding(w, "expected_accuracy", -1);
     if (!c) return no_memory();
     uint64_t x[2] = {reach[0], labelled - reach[0]}, y[2] = {reach[1], m - reach[1]};
     RT_TRY(rt_counts_p(x, y, 2, &r));
@@ -247,7 +247,7 @@ rt_status rt_drift_judge(rt_drift_work *w)
 /* ---- the verdict ---- */
 
 /* The least count of m for which a test is significant, as a share of m; 1: none is. */
-static double least_share(const rt_drift_check *c, double level, rt_status *st)
+static double least_share(const rt_drift_finding *c, double level, rt_status *st)
 {
     uint64_t low = 0, high = c->rows[1], n = c->rows[0], m = c->rows[1];
     uint64_t base = (uint64_t)llround(c->base * (double)n), start = (uint64_t)llround(c->base * (double)m);
@@ -268,7 +268,7 @@ static double least_share(const rt_drift_check *c, double level, rt_status *st)
     return m ? (double)high / (double)m : 1;
 }
 
-static rt_status find_detects(rt_drift_check *c, double level)
+static rt_status find_detects(rt_drift_finding *c, double level)
 {
     rt_status st = RT_OK;
     for (int i = 0; i < c->effects && !st; i++) {
@@ -283,7 +283,7 @@ static rt_status find_detects(rt_drift_check *c, double level)
     return st;
 }
 
-static void decide(rt_drift_check *c, double alpha)
+static void decide(rt_drift_finding *c, double alpha)
 {
     int beyond = 0, blind = -1;
     if (*c->reason) {
@@ -314,7 +314,7 @@ rt_status rt_drift_decide(rt_drift_work *w, rt_status *decided)
     for (int i = 0; i < w->checks; i++) p[i] = w->check[i].p;
     rt_status st = w->checks ? rt_holm(p, w->checks, p + w->checks) : RT_OK;
     for (int i = 0; i < w->checks && !st; i++) {
-        rt_drift_check *c = &w->check[i];
+        rt_drift_finding *c = &w->check[i];
         c->p_holm = p[w->checks + i];
         st = find_detects(c, w->limits.alpha / w->checks);
         decide(c, w->limits.alpha);

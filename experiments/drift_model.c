@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_check.h"
 #include "engine/clock.h"
 #include "engine/int/integer.h"
 #include "engine/memory.h"
@@ -220,7 +221,8 @@ static rt_status ask_side(rt_drift_work *w, int side)
     }
     for (int at = 0; at < d->sampled && !st; at += micro) {
         st = ask_rows(&a, at, d->sampled - at < micro ? d->sampled - at : micro);
-        rt_progress_update(w->progress, "ask the model", at, d->sampled, at / (rt_seconds() - since + 1e-9), "rows", "");
+        rt_progress_update(w->progress, "ask the model", at, d->sampled, at / (rt_seconds() - since + 1e-9), "rows",
+                           "");
     }
     free(a.z);
     free(a.raw);

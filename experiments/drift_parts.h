@@ -68,7 +68,8 @@ typedef struct {
 typedef struct rt_drift_words rt_drift_words;
 rt_drift_words *rt_drift_words_new(void);              /* NULL when memory is out */
 void rt_drift_words_free(rt_drift_words *);
-/* The number of this text, which is added when it is new; RT_DRIFT_WORDS for a new one beyond as many, -1: no memory. */
+/* The number of this text, which is added when it is new; RT_DRIFT_WORDS for a new one beyond as many, -1: no memory.
+ */
 int rt_drift_word(rt_drift_words *, const char *text, size_t n);
 const char *rt_drift_word_at(const rt_drift_words *, int i);
 
@@ -162,7 +163,7 @@ typedef struct rt_drift_work {
     int dim;
     char feature_of[160];              /* what they are */
     /* found */
-    struct rt_drift_check *check;
+    struct rt_drift_finding *check;
     int checks, check_room;
     cJSON *accuracy, *unlike;
 } rt_drift_work;
@@ -211,7 +212,7 @@ typedef struct {
     double value, limit, detects;      /* detects: the least that is significant with these rows, about */
 } rt_drift_effect;
 
-typedef struct rt_drift_check {
+typedef struct rt_drift_finding {
     const char *kind;                  /* "distribution", "missing", "outside", "unseen", "features", "unlike", ... */
     int column;                        /* -1: of all */
     const char *test;
@@ -223,10 +224,10 @@ typedef struct rt_drift_check {
     int effects;
     rt_drift_verdict verdict;
     char reason[200];
-} rt_drift_check;
+} rt_drift_finding;
 
 /* The next check, or NULL when memory is out. */
-rt_drift_check *rt_drift_new_check(rt_drift_work *, const char *kind, int column);
+rt_drift_finding *rt_drift_new_finding(rt_drift_work *, const char *kind, int column);
 /* Features of both sides as wholes: the domain classifier, and rows unlike any. */
 rt_status rt_drift_joint(rt_drift_work *);
 /* Checks of all columns, and of what the model is expected to get right. */
@@ -237,5 +238,10 @@ rt_status rt_drift_decide(rt_drift_work *, rt_status *decided);
 /* ---- forms (drift_forms.c, drift_page.c) ---- */
 
 void rt_drift_csv(rt_string *, const cJSON *result);
+/* The checks of a result: drift first, then undecided ones, of these the farthest beyond its limit; the caller frees.
+ * NULL when memory is out. */
+const cJSON **rt_drift_sorted(const cJSON *checks, int *count);
+/* How far a check's farthest effect has gone: 1 is at its limit. */
+double rt_drift_reach(const cJSON *check);
 void rt_drift_page(rt_string *, const cJSON *result);
 #endif

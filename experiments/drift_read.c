@@ -186,8 +186,8 @@ static rt_status add_label(rt_drift_work *w, const char *name, rt_source *const 
         if (width[s] == 1) RT_TRY(name_classes(f, s));
     }
     if (width[0] != width[1])
-        return rt_fail(RT_INPUT, "%s: '%s' has %d numbers a row, in %s %d", path_of(w, 1), name, width[1], path_of(w, 0),
-                       width[0]);
+        return rt_fail(RT_INPUT, "%s: '%s' has %d numbers a row, in %s %d", path_of(w, 1), name, width[1],
+                       path_of(w, 0), width[0]);
     if (f->words && !f->side[0].word != !f->side[1].word && w->side[0].data.match == RT_MATCH_NAMES) {
         int without = f->side[0].word != NULL;         /* numbers are the names of its classes */
         rt_eval_note(w->notes, "%s names no classes of '%s': its labels are called by their numbers.",
@@ -297,7 +297,8 @@ static rt_status add_part(rt_drift_work *w, const char *prefix, rt_source *const
                        text ? "numbers" : "text", path_of(w, 0), text ? "text" : "numbers");
     if (text) return add_tokens(w, RT_DRIFT_TEXT, prefix, set);
     for (int s = 0; s < RT_DRIFT_SIDES; s++) RT_TRY(rt_source_shape(set[s], &shape[s]));
-    if (w->kind == RT_DRIFT_IDS || (w->kind == RT_DRIFT_AUTO && ids)) return add_tokens(w, RT_DRIFT_TOKENS, prefix, set);
+    if (w->kind == RT_DRIFT_IDS || (w->kind == RT_DRIFT_AUTO && ids))
+        return add_tokens(w, RT_DRIFT_TOKENS, prefix, set);
     if (w->kind == RT_DRIFT_TABLE || (w->kind == RT_DRIFT_AUTO && shape[0].rank == 1 && shape[1].rank == 1))
         return add_elements(w, prefix, set, named);
     if (shape[0].rank == shape[1].rank && shape[0].rank > 1 && shape[0].rank <= 3) return add_picture(w, prefix, set);

@@ -52,12 +52,3 @@ rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *device, co
     s.spec.progress = progress;
     return rt_gate(&s.spec, out, verdict);
 }
-
-rt_status rt_gate_status(const cJSON *verdict, const char *of)
-{
-    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(verdict, "verdict"));
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(verdict, "exit_code");
-    if (!cJSON_IsNumber(code)) return rt_fail(RT_RUN, "%s: the gate gave no verdict", of);
-    return code->valueint ? rt_fail((rt_status)code->valueint, "%s: the gate's verdict is: %s", of, what ? what : "?")
-                          : RT_OK;
-}

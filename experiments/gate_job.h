@@ -11,6 +11,4 @@
 rt_status rt_gate_check(cJSON *config);
 /* rt_gate of it. */
 rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **verdict);
-/* What a process ends with after this verdict, with a message that names `of`. */
-rt_status rt_gate_status(const cJSON *verdict, const char *of);
 #endif

@@ -11,7 +11,6 @@
 #include "engine/clock.h"
 #include "engine/kernels.h"
 #include "engine/version.h"
-#include "experiments/gate_job.h"
 #include "experiments/runner_parts.h"
 #include "teacher/spec.h"
 
@@ -317,6 +316,17 @@ static rt_status do_step(const rt_run *x, int i, const rt_digest *hash, const cJ
     return RT_OK;
 }
 
+/* What the experiment ends with after a verdict. */
+static rt_status verdict_of(const rt_run_step *s, const cJSON *result)
+{
+    const char *what = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(result, "verdict"));
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(result, "exit_code");
+    if (!cJSON_IsNumber(code)) return rt_fail(RT_RUN, "step '%s': %s gave no verdict", s->name, s->kind->name);
+    return code->valueint ? rt_fail((rt_status)code->valueint, "step '%s': the verdict of %s is: %s", s->name,
+                                    s->kind->name, what ? what : "?")
+                          : RT_OK;
+}
+
 static rt_status run_step(const rt_run *x, int i, cJSON *list, cJSON *summary)
 {
     const rt_run_step *s = &x->step[i];
@@ -347,8 +357,7 @@ static rt_status run_step(const rt_run *x, int i, cJSON *list, cJSON *summary)
         return st;
     }
     if (result && s->kind->is & RT_STEP_VERDICT) {
-        snprintf(line, sizeof line, "step '%s'", s->name);
-        st = rt_gate_status(result, line);
+        st = verdict_of(s, result);
     }
     if (result && s->kind->is & RT_STEP_EVALUATION) {
         cJSON_DeleteItemFromObjectCaseSensitive(summary, "evaluation");

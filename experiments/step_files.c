@@ -140,14 +140,27 @@ static rt_status check_sets(const rt_run *x, const char *key, const cJSON *v)
     return check_paths(x, key, &(cJSON){.type = cJSON_String, .valuestring = path});
 }
 
+/* An object that tells where rows and labels lie: "data", and what it is compared with. */
+static rt_status check_data(const rt_run *x, const cJSON *data)
+{
+    static const char *const of_data[] = {"source", "labels", "policy"}, *const of_sets[] = {"x", "targets"};
+    for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
+    const cJSON *mask = cJSON_GetObjectItemCaseSensitive(data, "mask");
+    RT_TRY(check_paths(x, "mask", cJSON_IsObject(mask) ? cJSON_GetObjectItemCaseSensitive(mask, "source") : mask));
+    for (int i = 0; i < 2; i++) {
+        const cJSON *sets = cJSON_GetObjectItemCaseSensitive(data, of_sets[i]);
+        for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)
+            RT_TRY(check_paths(x, "source", cJSON_GetObjectItemCaseSensitive(c, "source")));
+    }
+    return RT_OK;
+}
+
 rt_status rt_step_check_files(const rt_run *x, const rt_run_step *s)
 {
     static const char *const key[] = {"input",   "labels",   "like",     "init",      "model",
                                       "teacher", "students", "baseline", "candidate", "policy", "from",
-                                      "labelled", "train"};
+                                      "labelled", "train", "limits"};
     static const char *const with_set[] = {"voters", "truth", "features", "against", "data"};
-    static const char *const of_data[] = {"source", "labels", "policy"}, *const of_sets[] = {"x", "targets", "x"};
-    const cJSON *data = cJSON_GetObjectItemCaseSensitive(s->with, "data");
     for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
         if (strcmp(key[i], "teacher") || !rt_train_peer_asked(s->with))
             RT_TRY(check_paths(x, key[i], cJSON_GetObjectItemCaseSensitive(s->with, key[i])));
@@ -155,14 +168,11 @@ rt_status rt_step_check_files(const rt_run *x, const rt_run_step *s)
     RT_TRY(check_paths(x, "peer.init", cJSON_GetObjectItemCaseSensitive(peer, "init")));
     for (size_t i = 0; i < sizeof with_set / sizeof with_set[0]; i++)
         RT_TRY(check_sets(x, with_set[i], cJSON_GetObjectItemCaseSensitive(s->with, with_set[i])));
-    for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
-    const cJSON *mask = cJSON_GetObjectItemCaseSensitive(data, "mask");
-    RT_TRY(check_paths(x, "mask", cJSON_IsObject(mask) ? cJSON_GetObjectItemCaseSensitive(mask, "source") : mask));
-    for (int i = 0; i < 3; i++) {
-        const cJSON *sets = cJSON_GetObjectItemCaseSensitive(i == 2 ? s->with : data, of_sets[i]);
-        for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)
-            RT_TRY(check_paths(x, "source", cJSON_GetObjectItemCaseSensitive(c, "source")));
-    }
+    RT_TRY(check_data(x, cJSON_GetObjectItemCaseSensitive(s->with, "data")));
+    RT_TRY(check_data(x, cJSON_GetObjectItemCaseSensitive(s->with, "reference")));
+    const cJSON *sets = cJSON_GetObjectItemCaseSensitive(s->with, "x");
+    for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)
+        RT_TRY(check_paths(x, "source", cJSON_GetObjectItemCaseSensitive(c, "source")));
     return RT_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "data/vote_job.h"
 #include "experiments/calibrate_job.h"
 #include "experiments/clean_job.h"
+#include "experiments/drift.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
 #include "experiments/gate_job.h"
@@ -25,6 +26,7 @@ static rt_status check_quantize(const rt_run *x, cJSON *with) { return (void)x, 
 static rt_status check_predict(const rt_run *x, cJSON *with) { return (void)x, rt_predict_check(with); }
 static rt_status check_eval(const rt_run *x, cJSON *with) { return (void)x, rt_evaluate_check(with); }
 static rt_status check_gate(const rt_run *x, cJSON *with) { return (void)x, rt_gate_check(with); }
+static rt_status check_drift(const rt_run *x, cJSON *with) { return (void)x, rt_drift_check(with); }
 
 static rt_status check_train(const rt_run *x, cJSON *with)
 {
@@ -120,6 +122,12 @@ static rt_status gate(const rt_run *x, const rt_run_step *s, int stale, cJSON **
     return (void)stale, rt_gate_run(s->with, &out, x->device, x->progress, r);
 }
 
+static rt_status drift(const rt_run *x, const rt_run_step *s, int stale, cJSON **r)
+{
+    rt_target out = at_place(x, s, 1);
+    return (void)stale, rt_drift(s->with, &out, x->device, x->progress, r);
+}
+
 /* ---- the table ---- */
 
 static const char *form_itself(const char *to) { return to ? to : "h5"; }
@@ -176,4 +184,11 @@ const rt_step_kind rt_step_kinds[] = {
      .precision = "",
      .check = check_gate,
      .perform = gate},
+    {.name = "drift",
+     .is = RT_STEP_FOLDER | RT_STEP_COMPUTES | RT_STEP_VERDICT,
+     .product = "drift.json",
+     .precision = "",
+     .specifications = 5,
+     .check = check_drift,
+     .perform = drift},
     {0}};

@@ -18,7 +18,7 @@ expect 0 "accuracy" "$retort" run pass.json --out P --quiet
 grep -q '"verdict":[[:space:]]*"pass"' P/check/verdict.json || fail "the verdict: $(cat P/check/verdict.json)"
 [ -e P/out.npz ] || fail "no step after the gate"
 expect 0 "unchanged    check" "$retort" run pass.json --out P --quiet
-expect 1 "step 'check': the gate's verdict is: regression" "$retort" run fail.json --out F --quiet
+expect 1 "step 'check': the verdict of gate is: regression" "$retort" run fail.json --out F --quiet
 grep -q '"verdict":[[:space:]]*"regression"' F/check/verdict.json || fail "the verdict: $(cat F/check/verdict.json)"
 [ ! -e F/out.npz ] || fail "a step ran after a gate that failed"
 grep -q "accuracy" out.txt || fail "the screen does not say what failed: $(cat out.txt)"

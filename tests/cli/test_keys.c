@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "data/json.h"
 #include "experiments/clean_job.h"
+#include "experiments/drift.h"
 #include "data/vote_job.h"
 #include "experiments/evaluator.h"
 #include "experiments/export_job.h"
@@ -227,6 +228,13 @@ static void select_keys(void **state)
     check_rest(cli_select_keys, rt_select_check, "{\"from\": \"p.h5\", \"n\": 3}");
 }
 
+static void drift_keys(void **state)
+{
+    (void)state;
+    check_config(cli_drift_keys, rt_drift_check, "{\"reference\": {\"source\": \"r.h5\"}, " DATA "}");
+    check_rest(cli_drift_keys, rt_drift_check, "{\"reference\": {\"source\": \"r.h5\"}, " DATA "}");
+}
+
 static void clean_keys(void **state)
 {
     (void)state;
@@ -253,11 +261,10 @@ static void default_words(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(default_words), cmocka_unit_test(train_keys),
-                                       cmocka_unit_test(teacher_keys),  cmocka_unit_test(label_keys),
-                                       cmocka_unit_test(eval_keys),     cmocka_unit_test(quantize_keys),
-                                       cmocka_unit_test(predict_keys),  cmocka_unit_test(clean_keys),
-                                       cmocka_unit_test(select_keys),
-                                       cmocka_unit_test(vote_keys)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_words), cmocka_unit_test(train_keys), cmocka_unit_test(teacher_keys),
+        cmocka_unit_test(label_keys),    cmocka_unit_test(eval_keys),  cmocka_unit_test(quantize_keys),
+        cmocka_unit_test(predict_keys),  cmocka_unit_test(drift_keys), cmocka_unit_test(clean_keys),
+        cmocka_unit_test(select_keys),   cmocka_unit_test(vote_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
