@@ -62,13 +62,14 @@ const cli_command cli_run = {
     .usage = "EXPERIMENT.json [--out FOLDER] [key=value ...]",
     .about =
         "Runs the steps of an experiment (import, train, label, vote, calibrate, clean, select, quantize, predict, "
-        "eval, export, gate, drift) in order, each with the configuration of the command of its name. \"${step}\" in a "
-        "later step stands for what that step made; of clean that is the mask, and its list lies beside it (OUT/step.csv). "
-        "calibrate takes {\"labels\", \"head\", \"data\"} and makes a file that the \"temperature\" of a policy may "
-        "name. A gate takes {\"baseline\", \"candidate\", \"policy\", \"data\", \"common\", \"allow_same\"}; one "
-        "that does not pass, and a drift that is found, ends the experiment with its exit code (see 'retort gate "
-        "--help'), and its folder has the verdict. A step whose configuration and input files (for images: all files of the folder) have not changed is "
-        "skipped; an interrupted one goes on. Every step's configuration is checked before the first one runs.\n\n"
+        "eval, export, gate, drift) in order, each with the configuration of the command of its name. \"${step}\" in "
+        "a later step stands for what that step made; of clean that is the mask, and its list lies beside it "
+        "(OUT/step.csv). calibrate takes {\"labels\", \"head\", \"data\"} and makes a file that the \"temperature\" "
+        "of a policy may name. A gate takes {\"baseline\", \"candidate\", \"policy\", \"data\", \"common\", "
+        "\"allow_same\"}; one that does not pass, and a drift that is found, ends the experiment with its exit code "
+        "(see 'retort gate --help'), and its folder has the verdict. A step whose configuration and input files (for "
+        "images: all files of the folder) have not changed is skipped; an interrupted one goes on. Every step's "
+        "configuration is checked before the first one runs.\n\n"
         "--device is of train, label, clean with folds, predict, eval and gate, each in the precision that its own "
         "configuration names; the other steps are work of the CPU.",
     .options = options,

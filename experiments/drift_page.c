@@ -224,16 +224,16 @@ static const char definitions[] =
     "<dt>psi</dt><dd>&Sigma; (q - p) ln(q / p) over tenths of the reference, or over its 20 most frequent categories, "
     "the rest and what it has not; p = (rows + 1/2) / (all + bins / 2). Below 0.1 small, from 0.25 on large.</dd>"
     "<dt>ks</dt><dd>the largest distance of the two distribution functions; p exact up to 10,000 rows a side</dd>"
-    "<dt>chi-square, Fisher</dt><dd>of counts; categories of which fewer than 5 rows are expected are put together, and "
+    "<dt>chi-square, Fisher</dt><dd>of counts; categories of which fewer than 5 rows are expected are put together; "
     "where one would remain Fisher's exact test takes its place</dd>"
     "<dt>outside, unseen, missing</dt><dd>the share of values beyond the reference's range; of rows of categories that "
     "it has not, less the share that stands in it once (Good and Turing); the change of the share that is missing</dd>"
     "<dt>features</dt><dd>auc: how well a classifier tells the sides apart on rows that it did not learn from; 0.5 is "
     "not at all</dd>"
-    "<dt>unlike</dt><dd>the share of rows whose fifth nearest neighbour in one half of the reference is farther than of "
-    "99 % of the other half</dd>"
-    "<dt>expected accuracy</dt><dd>ATC: the share of rows as sure as the share of the reference that is right; DoC: the "
-    "reference's accuracy less the drop of the mean confidence</dd>"
+    "<dt>unlike</dt><dd>the share of rows whose fifth nearest neighbour in one half of the reference is farther than "
+    "of 99 % of the other half</dd>"
+    "<dt>expected accuracy</dt><dd>ATC: the share of rows as sure as the share of the reference that is right; DoC: "
+    "the reference's accuracy less the drop of the mean confidence</dd>"
     "<dt>least found</dt><dd>the smallest effect that would be significant with these rows</dd></dl>\n";
 
 void rt_drift_page(rt_string *t, const cJSON *r)
