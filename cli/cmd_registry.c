@@ -98,6 +98,18 @@ static rt_status do_verify(rt_registry *r, const request *q, cJSON **result)
     return rt_registry_verify(r, &q->a->progress, result);
 }
 
+static rt_status do_export(rt_registry *r, const request *q, cJSON **result)
+{
+    const char *out = cli_value(q->a, "out");
+    if (!out) return rt_fail(RT_USAGE, "registry export: --out FILE.tar.zst or FILE.tar.gz is required");
+    return rt_registry_export(r, q->arg[0], &(rt_target){.path = out, .force = cli_flag(q->a, "force")}, result);
+}
+
+static rt_status do_import(rt_registry *r, const request *q, cJSON **result)
+{
+    return rt_registry_import(r, q->arg[0], cli_value(q->a, "name"), result);
+}
+
 static rt_status do_rm(rt_registry *r, const request *q, cJSON **result)
 {
     return rt_registry_remove(r, q->arg[0], cli_value(q->a, "reason"), result);
@@ -111,6 +123,8 @@ static rt_status rm(const request *q, cJSON **result) { return with(q, 1, do_rm,
 static rt_status log_of(const request *q, cJSON **result) { return with(q, 0, do_log, result); }
 static rt_status diff(const request *q, cJSON **result) { return with(q, 0, do_diff, result); }
 static rt_status gc(const request *q, cJSON **result) { return with(q, !cli_flag(q->a, "dry-run"), do_gc, result); }
+static rt_status export(const request *q, cJSON **result) { return with(q, 0, do_export, result); }
+static rt_status import(const request *q, cJSON **result) { return with(q, 1, do_import, result); }
 static rt_status verify(const request *q, cJSON **result) { return with(q, 0, do_verify, result); }
 
 /* What the actions take: arguments, at least and at most; options. */
@@ -130,6 +144,8 @@ static const struct {
     {"rm", rm, 1, 1, "NAME@NUMBER", {"reason"}},
     {"gc", gc, 0, 0, "", {"dry-run", "age"}},
     {"verify", verify, 0, 0, "", {NULL}},
+    {"export", export, 1, 1, "a version", {"out", "force"}},
+    {"import", import, 1, 1, "an archive", {"name"}},
 };
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
@@ -308,6 +324,9 @@ static const cli_option options[] = {
     {"from", CLI_VALUE, "N", "of tag: the version that must have the tag now, or none; else nothing is changed", NULL},
     {"reason", CLI_VALUE, "TEXT", "of tag: why a protected tag moves without a passing gate; of rm: why", NULL},
     {"remove", CLI_FLAG, NULL, "of tag: take the tag away (NAME TAG --remove)", NULL},
+    {"out", CLI_VALUE, "FILE", "of export: the archive, .tar.zst or .tar.gz", NULL},
+    {"force", CLI_FLAG, NULL, "of export: replace an archive that an earlier export wrote and nobody changed", NULL},
+    {"name", CLI_VALUE, "NAME", "of import: the name of the new version; without it that of the archive", NULL},
     {"dry-run", CLI_FLAG, NULL, "of gc: tell only", NULL},
     {"age", CLI_VALUE, "SECONDS", "of gc: objects younger than this stay, as an add may be about to name them (3600)",
      NULL},
@@ -329,7 +348,9 @@ const cli_command cli_registry = {
              "diff VERSION VERSION\n"
              "rm NAME@NUMBER [--reason TEXT]\n"
              "gc [--dry-run] [--age SECONDS]\n"
-             "verify",
+             "verify\n"
+             "export VERSION --out FILE.tar.zst|FILE.tar.gz [--force]\n"
+             "import FILE.tar.zst|FILE.tar.gz [--name NAME]",
     .about =
         "A registry is a folder: a database of versions, and the models as files under the SHA-256 of their bytes. A "
         "version is NAME@NUMBER, NAME@TAG, NAME@latest or sha256:DIGEST.\n\n"

@@ -43,7 +43,10 @@ void rt_clean_folds_read(rt_cfg *c, rt_clean_folds *f, const char *out)
     const char *work = rt_cfg_has(c, "work") ? rt_cfg_string(c, "work", "") : NULL;
     const char *slash = out ? strrchr(out, '/') : NULL, *dot = out ? strrchr(slash ? slash : out, '.') : NULL;
     int n = work ? snprintf(f->folder, sizeof f->folder, "%s", work)
-                 : snprintf(f->folder, sizeof f->folder, "%.*s.folds", dot ? (int)(dot - out) : out ? (int)strlen(out) : 0,
+                 : snprintf(f->folder, sizeof f->folder, "%.*s.folds",
+                            dot   ? (int)(dot - out)
+                            : out ? (int)strlen(out)
+                                  : 0,
                             out ? out : "");
     if (n < 0 || n >= (int)1100) rt_cfg_fail(c, "work", "the path is too long");
     if (work && !*work) rt_cfg_fail(c, "work", "a folder is expected");
@@ -168,7 +171,8 @@ static rt_status count_classes(const rt_clean_input *in, const rt_source *x, int
     return st;
 }
 
-/* Images of a side of SMALL or more: a small CNN, or as far as they can be halved; signals: conv1d; the rest: an MLP. */
+/* Images of a side of SMALL or more: a small CNN, or as far as they can be halved; signals: conv1d; the rest: an MLP.
+ */
 static const char *family_of(const rt_shape *s)
 {
     if (s->rank == 3 && s->dim[0] >= SMALL && s->dim[1] >= SMALL && s->dim[2] <= 64) return "cnn";
@@ -204,8 +208,10 @@ static rt_status fit_model(rt_clean_folds *f, const rt_clean_input *in, cJSON *n
     cJSON_AddNumberToObject(how, "epochs", EPOCHS);
     cJSON_AddNumberToObject(how, "lr", 0.05);
     cJSON_AddTrueToObject(how, "nesterov");
-    rt_eval_note(notes, "no training was given: each model is a %s of %d classes, trained for %d epochs; --train RUN.json "
-                 "names another.", family, classes, EPOCHS);
+    rt_eval_note(notes,
+                 "no training was given: each model is a %s of %d classes, trained for %d epochs; --train RUN.json "
+                 "names another.",
+                 family, classes, EPOCHS);
     return RT_OK;
 }
 

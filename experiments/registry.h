@@ -63,6 +63,7 @@ typedef struct {
     const char *model;                 /* the file, copied; NULL for one that is there */
     const char *const *evaluation, *const *gate;   /* files: evaluation.json, verdict.json */
     int evaluations, gates;
+    const char *origin;                /* of an import: where it comes from; NULL */
     const char *note, *parent;         /* NULL: none; the parent, when not told, is the version that the model began
                                         * from, where the registry has it */
 } rt_registry_adding;

@@ -9,7 +9,7 @@
 #include "student/model.h"
 #include "student/quantizers.h"
 
-enum { TRIES = 5, PAPERS = 64 };
+enum { TRIES = 5, PAPERS = 128 };
 
 /* What an add brings, read and checked before anything is written. */
 typedef struct {
@@ -207,7 +207,8 @@ static rt_status insert_version(adding *x)
     RT_TRY(rt_sql_number(r, &x->v.number, 0, "SELECT last FROM model WHERE id = ?", "i", x->v.model));
     RT_TRY(find_parent(x));
     RT_TRY(note_twins(x));
-    RT_TRY(rt_registry_event(r, x->v.model, x->v.number, "add", NULL, &event));
+    RT_TRY(rt_registry_event(r, x->v.model, x->v.number, x->a->origin ? "import" : "add",
+                             x->a->origin, &event));
     RT_TRY(rt_sql_run(r,
                       "INSERT INTO version (model, number, event, object, digest, parent, teacher, labels, data, init, "
                       "configuration, tool, seed, facts, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

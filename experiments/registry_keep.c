@@ -120,15 +120,17 @@ rt_status rt_registry_collect(rt_registry *r, double age, int dry, cJSON **resul
 {
     collection c = {.r = r, .objects = cJSON_CreateArray(), .age = age, .now = (double)time(NULL)};
     *result = NULL;
+    int folders = 0;
     rt_status st = collect_all(r, &c, dry);
     rt_registry_rollback(r);
+    if (!st) st = rt_registry_sweep(r, age, dry, &folders);
     if (st) {
         cJSON_Delete(c.objects);
         return st;
     }
     cJSON *j = cJSON_CreateObject();
     cJSON_AddItemToObject(j, "objects", c.objects);
-    cJSON_AddNumberToObject(j, "unfinished_files", c.left);
+    cJSON_AddNumberToObject(j, "unfinished_files", c.left + folders);
     cJSON_AddNumberToObject(j, "bytes", c.bytes);
     cJSON_AddBoolToObject(j, "removed", !dry);
     *result = j;
@@ -229,7 +231,11 @@ static rt_status check_all(check *c, int64_t *versions)
     RT_TRY(rt_sql_number(c->r, versions, 0, "SELECT count(*) FROM version", ""));
     c->all = (double)objects;
     RT_TRY(check_objects(c));
-    return walk(c->r, count_files, c);
+    RT_TRY(walk(c->r, count_files, c));
+    int folders;
+    RT_TRY(rt_registry_sweep(c->r, 0, 1, &folders));
+    c->left += folders;
+    return RT_OK;
 }
 
 rt_status rt_registry_verify(rt_registry *r, const rt_progress *progress, cJSON **result)

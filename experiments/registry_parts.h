@@ -61,6 +61,9 @@ rt_status rt_object_json(rt_registry *, cJSON **out, const char *sha256);
 rt_status rt_sha256_of_file(char sha256[RT_SHA256], int64_t *bytes, const char *path);
 void rt_sha256_of(char sha256[RT_SHA256], const void *data, size_t n);
 
+/* Removes what killed imports left, older than age seconds (dry: only counts). */
+rt_status rt_registry_sweep(rt_registry *, double age, int dry, int *count);
+
 /* ---- names ---- */
 
 /* RT_USAGE unless it can be a name, a tag, a release (what: for the message). */
