@@ -19,6 +19,7 @@
 #   nvcc   kernels for cards by nvcc, where it is: no warnings, no spills, registers as recorded
 #   bench  training and inference speed of the networks in experiments/peers/models, and the kernels' share of the peak
 #   format  lines of C beyond 120 columns are brought within them
+#   browser  every page laid out by headless Chromium, narrow and wide, light and dark
 #   help   this list
 #   mutants  plants faults one by one and fails when the tests pass all the same, MUTANT_SECONDS (3600); goes on
 set -e
@@ -28,6 +29,7 @@ cd "$(dirname "$0")/.."
 target=${1:-default}
 wants=test
 [ "$target" != clang ] && [ "$target" != fuzz ] || wants="test clang"
+[ "$target" != browser ] || wants="test browser"
 [ "$target" != format ] || wants=format
 [ "$target" != aarch64 ] || wants="test aarch64"
 [ "$target" != cross ] || wants="test cross"
@@ -43,17 +45,18 @@ case $target in
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRETORT_VALGRIND=ON" ;;
-    kills|inject|flips|signals|malformed|races|powercut|bench) build=build ;;
+    kills|inject|flips|signals|malformed|races|powercut|bench|browser) build=build ;;
     format) exec sh tests/format.sh ;;
     aarch64) exec sh tests/aarch64.sh "$PWD" ;;
     cross) exec sh tests/cross.sh "$PWD" ;;
     nvcc) exec sh tests/cuda/nvcc.sh "$PWD" ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, nvcc, bench, format, mutants, help" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, nvcc, bench, browser, format, mutants, help" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
 if [ "$target" = fuzz ]; then exec sh tests/fuzz/fuzz.sh "$PWD/$build/tests" "$PWD/$build/retort" "$PWD"; fi
+if [ "$target" = browser ]; then exec sh tests/browser.sh "$PWD/$build/retort" "$PWD"; fi
 if [ "$target" = bench ]; then
     for m in experiments/peers/models/*.json; do
         for how in "" --infer; do
