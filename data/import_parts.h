@@ -1,5 +1,5 @@
 /* data/import_parts.h - what the importers share: byte streams, text, labels, the file being written. Only
- * data/import_*.c and their tests include it. */
+ * data/import_*.c, their tests, and data/label_append.c, which reads CSV, include it. */
 #ifndef RT_DATA_IMPORT_PARTS_H
 #define RT_DATA_IMPORT_PARTS_H
 

@@ -139,6 +139,7 @@ void rt_labels_close(rt_labels *);
 const rt_labels_spec *rt_labels_info(const rt_labels *);
 const cJSON *rt_labels_manifest(const rt_labels *);
 int rt_labels_complete(const rt_labels *);
+uint64_t rt_labels_span_rows(const rt_labels *);        /* of the source */
 /* Identity of the content: manifest (without the paths and the tool), leaves and every block's CRC. RT_INPUT while it
  * is incomplete. */
 rt_status rt_labels_digest(const rt_labels *, rt_digest *);

@@ -92,6 +92,10 @@ static char *column_at(const rt_label_coder *c, int i)
 static char *entry_at(const rt_label_coder *c, int i, uint64_t r)
 { return column_at(c, i) + r * rt_label_column_bytes(&c->column[i]); }
 
+/* Where a head's best classes or confidences of the block are. */
+static size_t judged_at(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
+{ return (size_t)(h - c->head) * RT_LABEL_BLOCK + r; }
+
 static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
 {
     if (type == RT_F16) rt_kernels_get()->to_f16(to, z, n);
@@ -126,7 +130,8 @@ static void encode_q8(const rt_label_coder *c, const rt_label_work *w, const rt_
 /* Best class, confidence, margin and entropy, those that are kept. */
 static void encode_facts(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
 {
-    rt_label_facts f = rt_label_facts_of(c->job.answers + r * (size_t)c->spec.classes + h->at, h->size, 1);
+    const float *z = c->job.answers + r * (size_t)c->spec.classes + h->at;
+    rt_label_facts f = c->job.fact ? c->job.fact[judged_at(c, h, r)] : rt_label_facts_of(z, h->size, 1);
     int32_t best = f.best;
     const void *from[] = {&best, &f.confidence, &f.margin, &f.entropy};
     for (int i = 0; i < 4; i++) if (h->fact[i] >= 0) memcpy(entry_at(c, h->fact[i], r), from[i], 4);
@@ -179,10 +184,6 @@ static void encode_rows(const rt_label_coder *c, const rt_label_work *w, uint64_
         encode_answered(c, w, r, next, worst);
     }
 }
-
-/* Where a head's best classes or confidences of the block are. */
-static size_t judged_at(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
-{ return (size_t)(h - c->head) * RT_LABEL_BLOCK + r; }
 
 /* Logits of n rows from r on as they are read again, where they are stored, or in room. */
 static const float *full_logits(const rt_label_coder *c, const rt_label_head *h, uint64_t r, int n, float *room)
@@ -338,6 +339,33 @@ double rt_label_encode(rt_label_coder *c, char *block, const rt_label_rows *job,
         memcpy(status, job->status, job->rows);
     } else memset(status, RT_LABEL_DONE, job->rows);
     return code(c, class_count, status_count);
+}
+
+/* A head's answer to row r. */
+static void decode_row(const rt_label_coder *c, const rt_label_head *h, uint64_t r, float *z)
+{
+    if (c->spec.hard) {
+        int32_t best;
+        memcpy(&best, entry_at(c, h->fact[0], r), sizeof best);
+        rt_label_one_hot(z, h->size, best);
+    } else if (h->topk) {
+        int32_t id[RT_LABEL_TOPK];
+        float value[RT_LABEL_TOPK], tail;
+        memcpy(id, entry_at(c, h->column, r), (size_t)h->topk * sizeof *id);
+        rt_to_float(value, entry_at(c, h->column + 1, r), c->spec.type, (size_t)h->topk);
+        memcpy(&tail, entry_at(c, h->column + 2, r), sizeof tail);
+        rt_label_topk_back(z, h->size, h->topk, id, value, tail);
+    } else if (h->coded) full_logits(c, h, r, 1, z);
+    else rt_to_float(z, entry_at(c, h->column, r), type_of(c, h), (size_t)h->size);
+}
+
+void rt_label_decode(rt_label_coder *c, const char *block, uint64_t rows, float *answers)
+{
+    c->block = (char *)(uintptr_t)block;
+    c->job = (rt_label_rows){.rows = rows};
+    for (uint64_t r = 0; r < rows; r++)
+        for (int h = 0; h < c->heads; h++)
+            decode_row(c, &c->head[h], r, answers + r * (size_t)c->spec.classes + c->head[h].at);
 }
 
 double rt_label_count(rt_label_coder *c, char *block, uint64_t rows, const int32_t *by_hand, uint64_t *class_count,

@@ -118,6 +118,8 @@ rt_status rt_label_file_make(rt_label_file *w, rt_output *output, const char *ma
         RT_TRY(rt_pwrite_all(fd, w->hand.label, w->hand.count * sizeof *w->hand.label, offsets[n - 1], w->path));
     }
     RT_TRY(rt_pwrite_all(fd, &head, sizeof head, w->fixed[RT_LABEL_HEAD_CRC], w->path));
+    w->manifest_crc = head;
+    w->made = 1;
     do w->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     while (w->fd < 0 && errno == EINTR);
     return w->fd < 0 ? rt_fail(RT_RUN, "%s: %s", w->path, strerror(errno)) : RT_OK;
@@ -126,6 +128,7 @@ rt_status rt_label_file_make(rt_label_file *w, rt_output *output, const char *ma
 rt_status rt_label_file_create(rt_label_file *w, rt_output *output, const char *manifest)
 {
     rt_status st = rt_label_file_make(w, output, manifest);
+    w->made = 0;
     if (w->fd >= 0) close(w->fd);
     w->fd = -1;
     return st ? st : rt_output_commit(output);
@@ -316,6 +319,8 @@ rt_status rt_label_file_manifest_crc(const rt_label_file *w, uint32_t *crc)
 {
     rt_h5_file *f;
     char *text;
+    *crc = w->manifest_crc;
+    if (w->made) return RT_OK;
     RT_TRY(rt_h5_scan(&f, w->path));
     rt_status st = rt_h5_read_all((void **)&text, f, fixed_name[RT_LABEL_MANIFEST], RT_JSON_MAX_BYTES);
     rt_h5_close(f);

@@ -86,20 +86,36 @@ typedef struct {
     const float *const *feature;
     const unsigned char *status;
     const int32_t *by_hand;
+    const rt_label_facts *fact;        /* (heads, RT_LABEL_BLOCK) what columns hold; NULL: what the answers say */
 } rt_label_rows;
 /* Codes rows into the block, adds them to the counts by class and by status, and returns the sum of their
  * confidences. */
 double rt_label_encode(rt_label_coder *, char *block, const rt_label_rows *, uint64_t *class_count,
                        uint64_t *status_count);
+/* Answers (rows, W) of a block that is coded, as they are read again. */
+void rt_label_decode(rt_label_coder *, const char *block, uint64_t rows, float *answers);
+/* The logits of k classes with these values, of `classes` the others `tail`. 0 when one is no class. */
+int rt_label_topk_back(float *z, int classes, int k, const int32_t *id, const float *value, float tail);
 /* Counts a block that is coded: the same numbers. by_hand as above. */
 double rt_label_count(rt_label_coder *, char *block, uint64_t rows, const int32_t *by_hand, uint64_t *class_count,
                       uint64_t *status_count);
+
+/* ---- a store as it is ---- */
+
+/* Answers (n, W), facts (heads, RT_LABEL_BLOCK) and statuses of up to RT_LABEL_BLOCK rows, as the teacher gave them,
+ * whatever stands by hand; facts are those of columns, and else what the logits say. Where a row by hand has zeros alone,
+ * the teacher had no answer, and its status is BAD_INPUT. */
+rt_status rt_labels_read_stored(rt_labels *, const uint64_t *row, int n, float *answers, rt_label_facts *,
+                                unsigned char *status);
+rt_status rt_labels_read_feature_stored(rt_labels *, int feature, const uint64_t *row, int n, float *);
+const rt_leaf *rt_labels_leaves(const rt_labels *, uint64_t *count);
 
 /* ---- by hand ---- */
 
 /* Labels that people gave: source rows, rising, and the class of each. */
 typedef struct { uint64_t *row; int32_t *label; uint64_t count; } rt_label_hand;
 void rt_label_hand_free(rt_label_hand *);
+rt_status rt_labels_hand_copy(const rt_labels *, rt_label_hand *);
 /* Those of a store's file, none where it has none. RT_INPUT when they are not what the manifest tells. */
 rt_status rt_label_hand_read(rt_label_hand *, rt_h5_file *, const rt_labels_spec *, const cJSON *manifest,
                              const char *of);

@@ -26,6 +26,8 @@ typedef struct {
     uint64_t at[RT_LABEL_COLUMNS], fixed[RT_LABEL_FIXED];  /* offsets in the file */
     char path[RT_LABEL_PATH];
     int fd;
+    uint32_t manifest_crc;             /* of the file that was made here, */
+    int made;                          /* which has no name yet */
     uint64_t blocks, span_rows, first_span, spans;
     uint32_t *crc;                     /* (blocks) */
     double *confidence;                /* (blocks) the sum of each one's rows */

@@ -247,6 +247,7 @@ const rt_head *rt_labels_heads(const rt_labels *l, int *count)
 }
 
 int rt_labels_complete(const rt_labels *l) { return l->complete; }
+uint64_t rt_labels_span_rows(const rt_labels *l) { return l->span_rows; }
 
 rt_status rt_labels_set_heads(rt_labels *l, const rt_head *head, int count, const char *of, rt_match match)
 {
@@ -366,6 +367,11 @@ static rt_status need_label(const rt_labels *l, uint64_t row, unsigned char stat
     return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no label: %s", l->path, row, why);
 }
 
+static rt_status bad_class(const rt_labels *l, uint64_t row, int32_t c, int classes)
+{
+    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row, c, classes);
+}
+
 /* The logits of top-k row i of n: its columns are at id, value and tail. */
 static rt_status expand(const rt_labels *l, const rt_label_head *h, char *const column[3], int i, uint64_t row,
                         float *z)
@@ -376,13 +382,9 @@ static rt_status expand(const rt_labels *l, const rt_label_head *h, char *const 
     memcpy(id, column[0] + (size_t)i * top * sizeof *id, top * sizeof *id);
     rt_to_float(value, column[1] + (size_t)i * top * size, l->spec.type, top);
     memcpy(&tail, column[2] + (size_t)i * sizeof tail, sizeof tail);
-    for (int c = 0; c < h->size; c++) z[c] = tail;
-    for (size_t j = 0; j < top; j++) {
-        if (id[j] < 0 || id[j] >= h->size)
-            return rt_fail(RT_INPUT, "%s: row %" PRIu64 " names class %d of %d; the store is damaged", l->path, row,
-                           id[j], h->size);
-        z[id[j]] = value[j];
-    }
+    if (rt_label_topk_back(z, h->size, h->topk, id, value, tail)) return RT_OK;
+    for (size_t j = 0; j < top; j++)
+        if (id[j] < 0 || id[j] >= h->size) return bad_class(l, row, id[j], h->size);
     return RT_OK;
 }
 
@@ -420,11 +422,6 @@ static rt_status read_coded(const rt_labels *l, const rt_label_head *h, const ui
         rt_label_q8_back(z + i * width + h->at, (const unsigned char *)raw + i * k, of[0], of[1], h->size);
     }
     return RT_OK;
-}
-
-static rt_status bad_class(const rt_labels *l, uint64_t row, int32_t c, int classes)
-{
-    return rt_fail(RT_INPUT, "%s: row %" PRIu64 " has class %d of %d; the store is damaged", l->path, row, c, classes);
 }
 
 /* Of a store of hard labels: the answer that is certain of them. */
@@ -499,40 +496,88 @@ rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *answer
     return st;
 }
 
-rt_status rt_labels_read_columns(rt_labels *l, int head, const uint64_t *row, int n, rt_label_facts *f)
+/* What the columns of a head hold of rows at[0..n), whatever their status. */
+static rt_status read_facts(const rt_labels *l, const rt_label_head *h, const uint64_t *row, const uint64_t *at, int n,
+                            const unsigned char *status, rt_label_facts *f)
 {
-    const rt_label_head *h = &l->kept[head];
-    uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
-    unsigned char *status = malloc((size_t)n + 1);
     char *raw = malloc(4 * (size_t)n + 4);
-    rt_status st = at && status && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
     for (int c = 0; c < 4 && !st; c++) {
         if (h->fact[c] < 0) continue;
         st = rt_source_read(l->src[h->fact[c]], at, n, raw);
         for (int i = 0; i < n && !st; i++) {
             int32_t best = 0;
-            float x = 0;
+            float x = 0, *to[] = {NULL, &f[i].confidence, &f[i].margin, &f[i].entropy};
             memcpy(c ? (void *)&x : (void *)&best, raw + 4 * (size_t)i, 4);
-            float *to[] = {NULL, &f[i].confidence, &f[i].margin, &f[i].entropy};
             if (!rt_label_is_there(status[i])) continue;
             if (c) *to[c] = x;
             else f[i].best = best;
             if (c && !isfinite(x))
-                st = rt_fail(RT_INPUT, "%s: row %" PRIu64 " has no %s; the store is damaged", l->path, row[i],
-                             rt_label_column_names[c]);
+                st = rt_fail(RT_INPUT, "%s: row %" PRIu64 " has a %s that is not finite; the store is damaged", l->path,
+                             row[i], rt_label_column_names[c]);
             else if (!c && (best < 0 || best >= h->size)) st = bad_class(l, row[i], best, h->size);
         }
     }
+    free(raw);
+    return st;
+}
+
+rt_status rt_labels_read_columns(rt_labels *l, int head, const uint64_t *row, int n, rt_label_facts *f)
+{
+    uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
+    unsigned char *status = malloc((size_t)n + 1);
+    rt_status st = at && status ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    if (!st) st = read_facts(l, &l->kept[head], row, at, n, status, f);
     for (int i = 0; i < n && !st; i++) {
         int32_t label;
-        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label)))
-            f[i] = rt_label_facts_certain(label);
+        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label))) f[i] = rt_label_facts_certain(label);
     }
     free(at);
     free(status);
+    return st;
+}
+
+rt_status rt_labels_read_stored(rt_labels *l, const uint64_t *row, int n, float *z, rt_label_facts *fact,
+                                unsigned char *status)
+{
+    size_t k = (size_t)l->spec.classes;
+    uint64_t at[RT_LABEL_BLOCK];
+    char *raw = malloc((size_t)n * rt_label_row_bytes(&l->spec) + 1);
+    rt_status st = raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    for (int h = 0; h < l->heads && !st; h++) {
+        const rt_label_head *of = &l->kept[h];
+        rt_label_facts *f = fact + (size_t)h * RT_LABEL_BLOCK;
+        st = read_answers(l, of, row, at, n, raw, z);
+        for (int i = 0; i < n && !st && of->task == RT_TASK_CLASSES; i++)
+            f[i] = rt_label_facts_of(z + (size_t)i * k + of->at, of->size, 1);
+        if (!st) st = read_facts(l, of, row, at, n, status, f);
+    }
+    for (int i = 0; i < n && !st; i++) {
+        int any = 0;
+        if (status[i] != RT_LABEL_BY_HAND) continue;
+        for (size_t c = 0; c < k; c++) any |= z[(size_t)i * k + c] != 0;
+        status[i] = any ? RT_LABEL_DONE : RT_LABEL_BAD_INPUT;
+    }
     free(raw);
     return st;
+}
+
+const rt_leaf *rt_labels_leaves(const rt_labels *l, uint64_t *count)
+{
+    *count = l->spans;
+    return l->leaf;
+}
+
+rt_status rt_labels_hand_copy(const rt_labels *l, rt_label_hand *to)
+{
+    size_t n = (size_t)l->hand.count;
+    *to = (rt_label_hand){malloc((n + 1) * sizeof *to->row), malloc((n + 1) * sizeof *to->label), n};
+    if (!to->row || !to->label) return rt_fail(RT_RUN, "out of memory");
+    memcpy(to->row, l->hand.row ? l->hand.row : to->row, n * sizeof *to->row);
+    memcpy(to->label, l->hand.label ? l->hand.label : to->label, n * sizeof *to->label);
+    return RT_OK;
 }
 
 int rt_labels_find_feature(const rt_labels *l, const char *name)
@@ -541,21 +586,27 @@ int rt_labels_find_feature(const rt_labels *l, const char *name)
     return -1;
 }
 
-rt_status rt_labels_read_feature(rt_labels *l, int feature, const uint64_t *row, int n, float *to)
+static rt_status read_feature(rt_labels *l, int feature, const uint64_t *row, int n, int any_status, float *to)
 {
     int column = l->features + feature;
     uint64_t *at = malloc(((size_t)n + 1) * sizeof *at);
     unsigned char *status = malloc((size_t)n + 1);
     char *raw = malloc((size_t)n * rt_label_column_bytes(&l->col[column]) + 1);
     rt_status st = at && status && raw ? find_rows(l, row, n, at) : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
-    for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], status[i]);
+    if (!st && !any_status) st = rt_source_read(l->src[l->cols - 1], at, n, status);
+    for (int i = 0; i < n && !st && !any_status; i++) st = need_label(l, row[i], status[i]);
     if (!st) st = read_floats(l, column, at, n, raw, to);
     free(at);
     free(status);
     free(raw);
     return st;
 }
+
+rt_status rt_labels_read_feature(rt_labels *l, int feature, const uint64_t *row, int n, float *to)
+{ return read_feature(l, feature, row, n, 0, to); }
+
+rt_status rt_labels_read_feature_stored(rt_labels *l, int feature, const uint64_t *row, int n, float *to)
+{ return read_feature(l, feature, row, n, 1, to); }
 
 rt_status rt_labels_code_error(rt_labels *l, int head, double worst[2])
 {

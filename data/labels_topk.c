@@ -164,6 +164,16 @@ static float tail_of(const rt_label_work *w, const float *z, int classes, int k,
     return sum > 0 ? (float)(max + log(sum / (classes - k))) : -1e30f;
 }
 
+int rt_label_topk_back(float *z, int classes, int k, const int32_t *id, const float *value, float tail)
+{
+    for (int c = 0; c < classes; c++) z[c] = tail;
+    for (int j = 0; j < k; j++) {
+        if (id[j] < 0 || id[j] >= classes) return 0;
+        z[id[j]] = value[j];
+    }
+    return 1;
+}
+
 void rt_label_topk(const rt_label_work *w, const float *z, int classes, int k, int32_t *id, float *value, float *tail)
 {
     const uint64_t *key = best_keys(w, z, classes, k);

@@ -1,0 +1,286 @@
+#include "data/label_append.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/import_parts.h"
+#include "data/labels_parts.h"
+#include "engine/text.h"
+
+/* A line of the CSV. */
+typedef struct { uint64_t row, line; int32_t label; } given;
+
+typedef struct {
+    const rt_label_append_job *job;
+    rt_labels *store;                  /* as it is */
+    const rt_head *head;
+    given *line;
+    size_t lines, room;
+    uint64_t without, fresh, same, replaced;
+    cJSON *not_read;
+} append;
+
+/* ---- the CSV ---- */
+
+static rt_status keep_line(append *a, given g)
+{
+    if (a->lines == a->room) {
+        size_t room = 2 * a->room + 1024;
+        given *more = realloc(a->line, room * sizeof *more);
+        if (!more) return rt_fail(RT_RUN, "out of memory");
+        a->line = more;
+        a->room = room;
+    }
+    a->line[a->lines++] = g;
+    return RT_OK;
+}
+
+/* The cell without blanks around it. */
+static void trim(const char *cell, char *to, size_t room)
+{
+    cell += strspn(cell, " \t\r");
+    size_t n = strlen(cell);
+    while (n && strchr(" \t\r", cell[n - 1])) n--;
+    snprintf(to, room, "%.*s", n < room ? (int)n : (int)room - 1, cell);
+}
+
+static rt_status read_line(append *a, const rt_record *r, int row_at, int label_at)
+{
+    const rt_labels_spec *s = rt_labels_info(a->store);
+    const char *path = a->job->hand;
+    char text[RT_NAMES_TEXT], cell[RT_HEAD_NAME * 4], *end;
+    if (r->cells == 1 && !*rt_cell(r, 0)) return RT_OK;                   /* an empty line */
+    if (r->cells <= (row_at > label_at ? row_at : label_at))
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 " has %d cells, too few for columns row and label", path, r->line,
+                       r->cells);
+    given g = {.line = r->line};
+    trim(rt_cell(r, row_at), cell, sizeof cell);
+    if (!*cell || strspn(cell, "0123456789") != strlen(cell) || strlen(cell) > 19)
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no number of a row", path, r->line, cell);
+    g.row = strtoull(cell, &end, 10);
+    if (g.row < s->first || g.row - s->first >= s->rows)
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": %s has no row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64,
+                       path, r->line, a->job->store, g.row, s->first, s->first + s->rows - 1);
+    if (!*rt_cell(r, label_at)) {
+        a->without++;
+        return RT_OK;
+    }
+    g.label = rt_names_find(&a->head->names, rt_cell(r, label_at));
+    if (g.label < 0) {
+        trim(rt_cell(r, label_at), cell, sizeof cell);
+        g.label = rt_names_find(&a->head->names, cell);
+    }
+    if (g.label < 0)
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no class of %s; its classes: %s", path, r->line, cell,
+                       a->job->store, rt_names_text(&a->head->names, text));
+    return keep_line(a, g);
+}
+
+/* Where the columns are; the others are told. -1: line 1 names no such column, -2: it names one twice. */
+static int find_columns(append *a, const rt_record *r, int *row_at, int *label_at)
+{
+    *row_at = *label_at = -1;
+    for (int i = 0; i < r->cells; i++) {
+        char name[64];
+        trim(rt_cell(r, i), name, sizeof name);
+        int *at = !strcmp(name, "row") ? row_at : !strcmp(name, "label") ? label_at : NULL;
+        if (at && *at >= 0) return -2;
+        if (at) *at = i;
+    }
+    if (*row_at < 0 || *label_at < 0) return -1;
+    for (int i = 0; i < r->cells; i++)
+        if (i != *row_at && i != *label_at) cJSON_AddItemToArray(a->not_read, cJSON_CreateString(rt_cell(r, i)));
+    return 0;
+}
+
+static rt_status read_csv(append *a)
+{
+    static const char separators[] = ",;\t";
+    const char *path = a->job->hand;
+    rt_csv *csv = NULL;
+    rt_record r;
+    int row_at = -1, label_at = -1, found = -1;
+    for (const char *s = separators; *s && found == -1; s++) {            /* the first one that tells the columns */
+        rt_csv_close(csv);
+        RT_TRY(rt_csv_open(&csv, path, NULL, *s, 0));
+        rt_status st = rt_csv_next(csv, &r);
+        if (!st) found = find_columns(a, &r, &row_at, &label_at);
+        if (st) {
+            rt_csv_close(csv);
+            return st;
+        }
+    }
+    rt_status st = RT_OK;
+    if (found) st = rt_fail(RT_INPUT, found == -2 ? "%s: line 1 names column 'row' or 'label' twice"
+                                                  : "%s: line 1 must name the columns 'row' and 'label'; 'retort select' "
+                                                    "writes rows, to which a column label is added", path);
+    while (!st && !(st = rt_csv_next(csv, &r)) && r.cells) st = read_line(a, &r, row_at, label_at);
+    rt_csv_close(csv);
+    if (!st && !a->lines) st = rt_fail(RT_NOTHING, "%s: gives no row a label", path);
+    return st;
+}
+
+static int by_row(const void *x, const void *y)
+{
+    const given *a = x, *b = y;
+    if (a->row != b->row) return a->row < b->row ? -1 : 1;
+    return a->line < b->line ? -1 : a->line > b->line;
+}
+
+/* Lines by row, each row once. */
+static rt_status settle(append *a)
+{
+    char one[16], two[16];
+    size_t n = 0;
+    qsort(a->line, a->lines, sizeof *a->line, by_row);
+    for (size_t i = 0; i < a->lines; i++) {
+        const given *g = &a->line[i], *last = n ? &a->line[n - 1] : NULL;
+        if (!last || last->row != g->row) a->line[n++] = *g;
+        else if (last->label != g->label)
+            return rt_fail(RT_INPUT, "%s: lines %" PRIu64 " and %" PRIu64 " give row %" PRIu64 " two labels, '%.60s' and "
+                           "'%.60s'", a->job->hand, last->line, g->line, g->row,
+                           rt_names_at(&a->head->names, last->label, one), rt_names_at(&a->head->names, g->label, two));
+    }
+    a->lines = n;
+    return RT_OK;
+}
+
+/* ---- the new store ---- */
+
+/* The labels that there were and those that are given. */
+static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
+{
+    char one[16], two[16];
+    uint64_t most = old->count + a->lines, i = 0, k = 0;
+    *to = (rt_label_hand){malloc((most + 1) * sizeof *to->row), malloc((most + 1) * sizeof *to->label), 0};
+    if (!to->row || !to->label) return rt_fail(RT_RUN, "out of memory");
+    while (i < old->count || k < a->lines) {
+        const given *g = k < a->lines ? &a->line[k] : NULL;
+        int is_old = i < old->count && (!g || old->row[i] <= g->row), both = is_old && g && old->row[i] == g->row;
+        int32_t label = is_old ? old->label[i] : g->label;
+        if (both && g->label != label && !a->job->replace)
+            return rt_fail(RT_INPUT, "%s: line %" PRIu64 " gives row %" PRIu64 " the label '%.60s', and %s has '%.60s' by "
+                           "hand; --replace takes the new one", a->job->hand, g->line, g->row,
+                           rt_names_at(&a->head->names, g->label, one), a->job->store,
+                           rt_names_at(&a->head->names, label, two));
+        if (both) a->same += g->label == label, a->replaced += g->label != label;
+        else if (!is_old) a->fresh++;
+        to->row[to->count] = is_old ? old->row[i] : g->row;
+        to->label[to->count++] = both ? g->label : label;
+        i += (uint64_t)is_old;
+        k += (uint64_t)(both || !is_old);
+    }
+    return RT_OK;
+}
+
+/* Every block of the old file as it is, but for the statuses and the counts of what is by hand. */
+static rt_status copy(const append *a, rt_label_file *from, rt_label_file *to)
+{
+    static const unsigned char one = 1;
+    uint64_t leaves = rt_label_fixed_bytes(from, RT_LABEL_LEAVES), crcs = rt_label_fixed_bytes(from, RT_LABEL_CRC);
+    char *bytes = malloc(leaves);
+    rt_status st = bytes ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_pread_all(from->fd, bytes, leaves, from->fixed[RT_LABEL_LEAVES], from->path);
+    if (!st) st = rt_pwrite_all(to->fd, bytes, leaves, to->fixed[RT_LABEL_LEAVES], to->path);
+    free(bytes);
+    if (!st) st = rt_pread_all(from->fd, from->crc, crcs, from->fixed[RT_LABEL_CRC], from->path);
+    for (uint64_t b = 0; b < from->blocks && !st; b++) {
+        rt_progress_update(a->job->progress, "append", (double)b, (double)from->blocks, 0, "blocks", "");
+        st = rt_check_stop();
+        if (!st) st = rt_label_file_read(from, b);
+        if (!st && rt_label_file_crc(from, b) != from->crc[b])
+            st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " is damaged; label again", from->path, b);
+        if (st) return st;
+        memcpy(to->buffer, from->buffer, rt_label_block_bytes(&to->spec, rt_label_block_rows(&to->spec, b)));
+        rt_label_file_count(to, b);
+        to->crc[b] = rt_label_file_crc(to, b);
+        st = rt_label_file_write(to, b);
+    }
+    if (!st) st = rt_label_file_put_head(to);
+    return st ? st : rt_pwrite_all(to->fd, &one, 1, to->fixed[RT_LABEL_COMPLETE], to->path);
+}
+
+static rt_status write_store(append *a, rt_output *out, rt_label_file *from, rt_label_file *to, uint64_t *by_hand)
+{
+    const rt_labels_spec *spec = rt_labels_info(a->store);
+    rt_h5_file *f;
+    cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(a->store), 1);
+    uint64_t span_rows = rt_labels_span_rows(a->store);
+    rt_status st = manifest ? rt_label_file_init(from, a->job->store, spec, span_rows, NULL)
+                            : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_label_file_init(to, a->job->store, spec, span_rows, NULL);
+    if (!st && !(st = rt_h5_scan(&f, a->job->store))) {
+        st = rt_label_file_open(from, f);
+        rt_h5_close(f);
+    }
+    if (!st) st = join(a, &from->hand, &to->hand);
+    if (!st) rt_label_hand_tell(&to->hand, manifest);
+    char *text = st ? NULL : rt_json_text(manifest, 1);
+    cJSON_Delete(manifest);
+    if (!st && !text) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_label_file_make(to, out, text);
+    free(text);
+    if (!st) st = copy(a, from, to);
+    *by_hand = to->hand.count;
+    return st ? st : rt_output_commit(out);
+}
+
+/* ---- the whole ---- */
+
+static rt_status check_store(append *a)
+{
+    int heads;
+    char text[RT_NAMES_TEXT];
+    RT_TRY(rt_labels_open(&a->store, a->job->store, 0));
+    a->head = rt_labels_heads(a->store, &heads);
+    if (heads == 1 && a->head->task == RT_TASK_CLASSES) return RT_OK;
+    return rt_fail(RT_USAGE, "%s: labels by hand are of one head of classes, and this store has: %s", a->job->store,
+                   rt_heads_text(a->head, heads, text));
+}
+
+static rt_status run(append *a, rt_output *out, cJSON **result)
+{
+    rt_label_file from = {.fd = -1}, to = {.fd = -1};
+    uint64_t by_hand = 0;
+    if (!rt_output_exists(out)) return rt_fail(RT_INPUT, "%s: is not there", a->job->store);
+    RT_TRY(rt_output_may_replace(out, RT_OUTPUT_LABELS));
+    RT_TRY(check_store(a));
+    RT_TRY(read_csv(a));
+    uint64_t said = a->lines;
+    RT_TRY(settle(a));
+    rt_status st = write_store(a, out, &from, &to, &by_hand);
+    rt_label_file_free(&from);
+    rt_label_file_free(&to);
+    if (st) return st;
+    cJSON *r = *result = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "labels", a->job->store);
+    cJSON_AddStringToObject(r, "hand", a->job->hand);
+    cJSON_AddNumberToObject(r, "rows_given", (double)said);
+    cJSON_AddNumberToObject(r, "new", (double)a->fresh);
+    cJSON_AddNumberToObject(r, "same", (double)a->same);
+    cJSON_AddNumberToObject(r, "replaced", (double)a->replaced);
+    cJSON_AddNumberToObject(r, "without_label", (double)a->without);
+    cJSON_AddNumberToObject(r, "by_hand", (double)by_hand);
+    if (a->not_read->child) cJSON_AddItemToObject(r, "columns_not_read", cJSON_Duplicate(a->not_read, 1));
+    return RT_OK;
+}
+
+rt_status rt_label_append(const rt_label_append_job *job, cJSON **result)
+{
+    const char *inputs[] = {job->hand, NULL};
+    rt_output *out;
+    append a = {.job = job, .not_read = cJSON_CreateArray()};
+    *result = NULL;
+    rt_status st = rt_output_take(&out, &(rt_target){.path = job->store, .force = 1}, inputs);
+    if (!st) {
+        st = run(&a, out, result);
+        rt_output_end(out);
+    }
+    rt_labels_close(a.store);
+    free(a.line);
+    cJSON_Delete(a.not_read);
+    return st;
+}

@@ -1,0 +1,24 @@
+/* data/label_append.h - labels that people gave, into a label store. */
+#ifndef RT_DATA_LABEL_APPEND_H
+#define RT_DATA_LABEL_APPEND_H
+
+#include "data/json.h"
+#include "engine/progress.h"
+
+typedef struct {
+    const char *store;
+    const char *hand;                  /* a CSV file with columns "row" and "label" */
+    int replace;                       /* a row that has another label by hand already gets the new one */
+    const rt_progress *progress;       /* may be NULL */
+} rt_label_append_job;
+
+/* Line 1 of the CSV names its columns; "row" is the number of a row of the source, "label" one of the store's classes,
+ * by name (by number where they have no names), empty: none. Other columns are not looked at. The store, of one head of
+ * classes, is written anew beside the old one and takes its place when it is on disk: the rows get the status
+ * RT_LABEL_BY_HAND, and count as what they were given; what the teacher said of them stays in the other columns.
+ * {"labels", "hand", "rows_given" (lines with a label), "new", "same", "replaced", "without_label", "by_hand" (of the
+ * whole store), "columns_not_read"}. RT_INPUT, and nothing is changed, for rows that the store does not have, classes
+ * that it does not know, a row with two labels, and a store that is damaged or not complete; RT_RUN when another
+ * process has it. */
+rt_status rt_label_append(const rt_label_append_job *, cJSON **result);
+#endif
