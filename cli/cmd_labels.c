@@ -95,14 +95,15 @@ static rt_status run(cli_args *a, cJSON **result)
     int action = 0;
     for (int i = 0; i < ACTIONS; i++) names[i] = actions[i].name;
     if (a->count < 2)
-        return rt_fail(RT_USAGE,
-                       "labels: what to do (verify, summary, calibrate, append or pack) and a label store are required; see "
-                       "'retort labels --help'");
+        return rt_fail(
+            RT_USAGE,
+            "labels: what to do (verify, summary, calibrate, append or pack) and a label store are required; see "
+            "'retort labels --help'");
     while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
     if (action == ACTIONS) {
         const char *near = rt_nearest(a->positional[0], names, ACTIONS);
-        return rt_fail(RT_USAGE, "labels: '%s' is not verify, summary, calibrate, append or pack%s%s%s", a->positional[0],
-                       near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+        return rt_fail(RT_USAGE, "labels: '%s' is not verify, summary, calibrate, append or pack%s%s%s",
+                       a->positional[0], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     RT_TRY(check_options(a, action));
     return actions[action].run(a, result);

@@ -62,8 +62,9 @@ static rt_status read_line(append *a, const rt_record *r, int row_at, int label_
         return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no number of a row", path, r->line, cell);
     g.row = strtoull(cell, &end, 10);
     if (g.row < s->first || g.row - s->first >= s->rows)
-        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": %s has no row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64,
-                       path, r->line, a->job->store, g.row, s->first, s->first + s->rows - 1);
+        return rt_fail(RT_INPUT,
+                       "%s: line %" PRIu64 ": %s has no row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64, path,
+                       r->line, a->job->store, g.row, s->first, s->first + s->rows - 1);
     if (!*rt_cell(r, label_at)) {
         a->without++;
         return RT_OK;
@@ -74,8 +75,8 @@ static rt_status read_line(append *a, const rt_record *r, int row_at, int label_
         g.label = rt_names_find(&a->head->names, cell);
     }
     if (g.label < 0)
-        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no class of %s; its classes: %s", path, r->line, cell,
-                       a->job->store, rt_names_text(&a->head->names, text));
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no class of %s; its classes: %s", path, r->line,
+                       cell, a->job->store, rt_names_text(&a->head->names, text));
     return keep_line(a, g);
 }
 
@@ -114,9 +115,12 @@ static rt_status read_csv(append *a)
         }
     }
     rt_status st = RT_OK;
-    if (found) st = rt_fail(RT_INPUT, found == -2 ? "%s: line 1 names column 'row' or 'label' twice"
-                                                  : "%s: line 1 must name the columns 'row' and 'label'; 'retort select' "
-                                                    "writes rows, to which a column label is added", path);
+    if (found)
+        st = rt_fail(RT_INPUT,
+                     found == -2 ? "%s: line 1 names column 'row' or 'label' twice"
+                                 : "%s: line 1 must name the columns 'row' and 'label'; 'retort select' "
+                                   "writes rows, to which a column label is added",
+                     path);
     while (!st && !(st = rt_csv_next(csv, &r)) && r.cells) st = read_line(a, &r, row_at, label_at);
     rt_csv_close(csv);
     if (!st && !a->lines) st = rt_fail(RT_NOTHING, "%s: gives no row a label", path);
@@ -140,9 +144,11 @@ static rt_status settle(append *a)
         const given *g = &a->line[i], *last = n ? &a->line[n - 1] : NULL;
         if (!last || last->row != g->row) a->line[n++] = *g;
         else if (last->label != g->label)
-            return rt_fail(RT_INPUT, "%s: lines %" PRIu64 " and %" PRIu64 " give row %" PRIu64 " two labels, '%.60s' and "
-                           "'%.60s'", a->job->hand, last->line, g->line, g->row,
-                           rt_names_at(&a->head->names, last->label, one), rt_names_at(&a->head->names, g->label, two));
+            return rt_fail(RT_INPUT,
+                           "%s: lines %" PRIu64 " and %" PRIu64 " give row %" PRIu64 " two labels, '%.60s' and "
+                           "'%.60s'",
+                           a->job->hand, last->line, g->line, g->row, rt_names_at(&a->head->names, last->label, one),
+                           rt_names_at(&a->head->names, g->label, two));
     }
     a->lines = n;
     return RT_OK;
@@ -162,9 +168,10 @@ static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
         int is_old = i < old->count && (!g || old->row[i] <= g->row), both = is_old && g && old->row[i] == g->row;
         int32_t label = is_old ? old->label[i] : g->label;
         if (both && g->label != label && !a->job->replace)
-            return rt_fail(RT_INPUT, "%s: line %" PRIu64 " gives row %" PRIu64 " the label '%.60s', and %s has '%.60s' by "
-                           "hand; --replace takes the new one", a->job->hand, g->line, g->row,
-                           rt_names_at(&a->head->names, g->label, one), a->job->store,
+            return rt_fail(RT_INPUT,
+                           "%s: line %" PRIu64 " gives row %" PRIu64 " the label '%.60s', and %s has '%.60s' by "
+                           "hand; --replace takes the new one",
+                           a->job->hand, g->line, g->row, rt_names_at(&a->head->names, g->label, one), a->job->store,
                            rt_names_at(&a->head->names, label, two));
         if (both) a->same += g->label == label, a->replaced += g->label != label;
         else if (!is_old) a->fresh++;

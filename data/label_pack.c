@@ -83,7 +83,8 @@ static rt_status check_gain(const packing *p, const rt_labels_spec *old)
     if (!s->hard && old->topk && (!s->topk || s->topk > old->topk))
         return rt_fail(RT_USAGE, "%s: keeps %d classes a row, and a copy cannot have more", of, old->topk);
     if (s->topk && s->type == RT_U8)
-        return rt_fail(RT_USAGE, "labels pack: --topk keeps few logits, which 8 bits would not make smaller; give --type "
+        return rt_fail(RT_USAGE,
+                       "labels pack: --topk keeps few logits, which 8 bits would not make smaller; give --type "
                        "f16");
     if (s->hard == old->hard && s->type == old->type && s->topk == old->topk && s->columns == old->columns)
         return rt_fail(RT_USAGE, "%s: the copy would be the same; give --type, --topk, --hard or --columns", of);
@@ -195,8 +196,10 @@ static rt_status describe(packing *p, cJSON **out)
     if (packed) {
         const rt_labels_spec *old = rt_labels_info(p->store);
         cJSON_AddStringToObject(packed, "from", digest.hex);
-        cJSON_AddStringToObject(packed, "answers", old->hard ? "hard labels" : old->topk ? "the k best classes and a tail"
-                                                   : name_of(old->type));
+        cJSON_AddStringToObject(packed, "answers",
+                                old->hard   ? "hard labels"
+                                : old->topk ? "the k best classes and a tail"
+                                            : name_of(old->type));
     }
     return RT_OK;
 }

@@ -12,7 +12,7 @@ typedef struct {
     const char *type;                  /* "f32", "f16" or "q8"; NULL: the store's */
     int topk;                          /* 0: as many classes as the store has */
     int hard;                          /* 1: the best class and its confidence, without logits */
-    const char *columns;               /* "hard,entropy", ... beside the logits; NULL: the store's, and what hard needs */
+    const char *columns; /* "hard,entropy", ... beside the logits; NULL: the store's, and what hard needs */
     rt_pool *pool;                     /* codes rows in its threads; NULL: alone */
     const rt_progress *progress;       /* may be NULL */
 } rt_label_pack_job;

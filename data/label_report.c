@@ -104,7 +104,7 @@ rt_status rt_label_verify_report(const rt_label_report *r, cJSON **result)
         cJSON *q = *result = cJSON_CreateObject();
         cJSON_AddStringToObject(q, "labels", r->store);
         cJSON_AddNumberToObject(q, "rows", (double)rt_labels_info(l)->rows);
-        cJSON_AddNumberToObject(q, "rows_labelled", (double)(s.status[RT_LABEL_DONE] + s.status[RT_LABEL_BY_HAND]));
+        cJSON_AddNumberToObject(q, "rows_labelled", (double)rt_labels_labelled(s.status));
         cJSON_AddBoolToObject(q, "complete", complete);
         cJSON_AddStringToObject(q, "checksums", complete ? "all blocks match" : "all blocks that are there match");
         if (complete) cJSON_AddStringToObject(q, "digest", digest.hex);

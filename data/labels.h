@@ -90,6 +90,9 @@ typedef struct {
     double confidence;                /* mean over labelled rows, 0 when there are none */
 } rt_labels_summary;
 
+/* Of counts by status: rows with a label, the teacher's or one by hand. */
+uint64_t rt_labels_labelled(const uint64_t status[RT_LABEL_STATUSES]);
+
 /* How a store is written, beside what it is. */
 typedef struct {
     rt_identity *source;              /* of the data set whose rows are labelled; borrowed */

@@ -296,7 +296,7 @@ uint32_t rt_label_file_crc(const rt_label_file *w, uint64_t b)
 
 double rt_label_file_mean(const rt_label_file *w)
 {
-    uint64_t labelled = w->status_count[RT_LABEL_DONE] + w->status_count[RT_LABEL_BY_HAND];
+    uint64_t labelled = rt_labels_labelled(w->status_count);
     double sum = 0;
     for (uint64_t b = 0; b < w->blocks; b++) sum += w->confidence[b];
     return labelled ? sum / (double)labelled : 0;
@@ -311,7 +311,7 @@ rt_status rt_label_file_get_counts(rt_label_file *w)
         int which = part[i].which;
         RT_TRY(rt_pread_all(w->fd, part[i].to, rt_label_fixed_bytes(w, which), w->fixed[which], w->path));
     }
-    w->confidence[0] *= (double)(w->status_count[RT_LABEL_DONE] + w->status_count[RT_LABEL_BY_HAND]);
+    w->confidence[0] *= (double)rt_labels_labelled(w->status_count);
     return RT_OK;
 }
 

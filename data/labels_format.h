@@ -103,8 +103,8 @@ double rt_label_count(rt_label_coder *, char *block, uint64_t rows, const int32_
 /* ---- a store as it is ---- */
 
 /* Answers (n, W), facts (heads, RT_LABEL_BLOCK) and statuses of up to RT_LABEL_BLOCK rows, as the teacher gave them,
- * whatever stands by hand; facts are those of columns, and else what the logits say. Where a row by hand has zeros alone,
- * the teacher had no answer, and its status is BAD_INPUT. */
+ * whatever stands by hand; facts are those of columns, and else what the logits say. Where a row by hand has zeros
+ * alone, the teacher had no answer, and its status is BAD_INPUT. */
 rt_status rt_labels_read_stored(rt_labels *, const uint64_t *row, int n, float *answers, rt_label_facts *,
                                 unsigned char *status);
 rt_status rt_labels_read_feature_stored(rt_labels *, int feature, const uint64_t *row, int n, float *);

@@ -17,6 +17,13 @@ const char *rt_label_status_word(unsigned char status)
     return status < RT_LABEL_STATUSES ? word[status] : "unknown";
 }
 
+uint64_t rt_labels_labelled(const uint64_t status[RT_LABEL_STATUSES])
+{
+    uint64_t n = 0;
+    for (int i = 0; i < RT_LABEL_STATUSES; i++) n += rt_label_is_there((unsigned char)i) ? status[i] : 0;
+    return n;
+}
+
 /* ---- columns ---- */
 
 int rt_label_heads(const rt_labels_spec *s, rt_label_head h[RT_MAX_HEADS])

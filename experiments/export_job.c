@@ -193,7 +193,7 @@ static rt_status labels(const settings *s, cJSON *more, cJSON *notes)
     if (!st) st = rt_export_labels(l, s->policy ? &rows : NULL, s->out, s->to == CSV);
     rt_rows_free(&rows);
     if (!st) st = rt_labels_summarize(l, &sum);
-    uint64_t without = st ? 0 : rt_labels_info(l)->rows - sum.status[RT_LABEL_DONE] - sum.status[RT_LABEL_BY_HAND];
+    uint64_t without = st ? 0 : rt_labels_info(l)->rows - rt_labels_labelled(sum.status);
     if (without) {
         char text[96];
         snprintf(text, sizeof text, "%llu rows have no label and are %s", (unsigned long long)without,

@@ -200,7 +200,7 @@ static rt_status inspect_labels(const char *path, cJSON *j)
     if (!st) {
         cJSON_AddStringToObject(j, "what", "label store");
         cJSON_AddNumberToObject(j, "rows", (double)rows);
-        cJSON_AddNumberToObject(j, "rows_labelled", (double)(s.status[RT_LABEL_DONE] + s.status[RT_LABEL_BY_HAND]));
+        cJSON_AddNumberToObject(j, "rows_labelled", (double)rt_labels_labelled(s.status));
         if (s.status[RT_LABEL_BY_HAND]) cJSON_AddNumberToObject(j, "by_hand", (double)s.status[RT_LABEL_BY_HAND]);
         if (s.status[RT_LABEL_ABSTAINED]) cJSON_AddNumberToObject(j, "abstained", (double)s.status[RT_LABEL_ABSTAINED]);
         if (s.status[RT_LABEL_BAD_INPUT]) cJSON_AddNumberToObject(j, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);

@@ -164,7 +164,7 @@ static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *
 {
     char text[512], number[16];
     for (int k = 0; k < head->size; k++) {
-        uint64_t n = s->class_count[head->at + k], all = s->status[RT_LABEL_DONE];
+        uint64_t n = s->class_count[head->at + k], all = rt_labels_labelled(s->status);
         if (all < 2 || (n && n < all)) continue;
         snprintf(text, sizeof text, "the teacher gives %s of %llu rows the label '%.100s' of head '%s'",
                  n ? "all" : "none", (unsigned long long)all, rt_names_at(&head->names, k, number), head->name);
@@ -174,7 +174,7 @@ static void warn_labels(const rt_labels_summary *s, const rt_head *head, cJSON *
 
 static void warn(const rt_labeler *l, const rt_labels_summary *s, cJSON *warnings)
 {
-    uint64_t labelled = s->status[RT_LABEL_DONE];
+    uint64_t labelled = rt_labels_labelled(s->status);
     int first = 1;
     if (!labelled) cJSON_AddItemToArray(warnings, cJSON_CreateString("no row has a label"));
     for (int h = 0; h < l->heads && labelled; h++) {
@@ -196,7 +196,7 @@ static cJSON *result_of(const rt_labeler *l)
     double seconds = rt_seconds() - l->start;
     cJSON_AddStringToObject(r, "labels", l->out->path);
     cJSON_AddNumberToObject(r, "rows", (double)l->spec.rows);
-    cJSON_AddNumberToObject(r, "rows_labelled", (double)s.status[RT_LABEL_DONE]);
+    cJSON_AddNumberToObject(r, "rows_labelled", (double)rt_labels_labelled(s.status));
     cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
     cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
     cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);

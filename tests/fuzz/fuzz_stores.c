@@ -359,7 +359,7 @@ static void checkpoint(const uint8_t *data, size_t size)
     if (of_list) fuzz_put(path, p.text, strlen(p.text));
     else fuzz_put(path, text, strlen(text));
     rt_buffer b[] = {{"params", kept, 4}, {"m", m, 4}, {"v", v, 4}};
-    fuzz_refused(rt_checkpoint_load(fuzz_folder, &state, b, p.bytes ? 3 : 2));
+    fuzz_refused(rt_checkpoint_load(fuzz_folder, 0, &state, b, p.bytes ? 3 : 2));
     cJSON_Delete(state);
     free(p.text);
 }
