@@ -5,6 +5,7 @@
 
 #include "cli/cli.h"
 #include "engine/text.h"
+#include "experiments/history.h"
 #include "experiments/registry.h"
 
 enum { PAPERS = 32, HOUR = 3600 /* no add takes as long between its objects and its rows */ };
@@ -86,6 +87,19 @@ static rt_status do_diff(rt_registry *r, const request *q, cJSON **result)
     return rt_registry_diff(r, q->arg[0], q->arg[1], result);
 }
 
+static rt_status do_history(rt_registry *r, const request *q, cJSON **result)
+{
+    const char *page = cli_value(q->a, "html");
+    int last;
+    RT_TRY(cli_int(q->a, "last", 0, 1, 1 << 30, &last));
+    if (cli_flag(q->a, "force") && !page) return rt_fail(RT_USAGE, "registry history: --force goes with --html FILE");
+    RT_TRY(rt_history(r, q->arg[0], q->arg[1], last, result));
+    if (!page) return RT_OK;
+    rt_status st = rt_history_write(*result, &(rt_target){.path = page, .force = cli_flag(q->a, "force")});
+    if (!st) cJSON_AddStringToObject(*result, "page", page);
+    return st;
+}
+
 static rt_status do_gc(rt_registry *r, const request *q, cJSON **result)
 {
     int age;
@@ -122,6 +136,7 @@ static rt_status tag(const request *q, cJSON **result) { return with(q, 1, do_ta
 static rt_status rm(const request *q, cJSON **result) { return with(q, 1, do_rm, result); }
 static rt_status log_of(const request *q, cJSON **result) { return with(q, 0, do_log, result); }
 static rt_status diff(const request *q, cJSON **result) { return with(q, 0, do_diff, result); }
+static rt_status history(const request *q, cJSON **result) { return with(q, 0, do_history, result); }
 static rt_status gc(const request *q, cJSON **result) { return with(q, !cli_flag(q->a, "dry-run"), do_gc, result); }
 static rt_status export(const request *q, cJSON **result) { return with(q, 0, do_export, result); }
 static rt_status import(const request *q, cJSON **result) { return with(q, 1, do_import, result); }
@@ -141,6 +156,7 @@ static const struct {
     {"tag", tag, 1, 2, "NAME@NUMBER TAG", {"from", "reason", "remove", "anchor"}},
     {"log", log_of, 0, 1, "[NAME]", {NULL}},
     {"diff", diff, 2, 2, "two versions", {NULL}},
+    {"history", history, 1, 2, "NAME [METRIC]", {"html", "force", "last"}},
     {"rm", rm, 1, 1, "NAME@NUMBER", {"reason"}},
     {"gc", gc, 0, 0, "", {"dry-run", "age"}},
     {"verify", verify, 0, 0, "", {NULL}},
@@ -302,7 +318,11 @@ static void show(const cJSON *result)
         return;
     }
     const cJSON *versions = member(result, "versions");
-    if (cJSON_IsArray(versions)) show_versions(versions);
+    if (member(result, "metric")) {
+        char *text = rt_history_screen(result);
+        fputs(text ? text : "", stdout);
+        free(text);
+    } else if (cJSON_IsArray(versions)) show_versions(versions);
     else cli_print_tree(result, 0);
 }
 
@@ -320,7 +340,9 @@ static const cli_option options[] = {
     {"data", CLI_VALUE, "DIGEST", "of list: versions trained on these data", NULL},
     {"labels", CLI_VALUE, "DIGEST", "of list: versions trained on these labels", NULL},
     {"configuration", CLI_VALUE, "DIGEST", "of list: versions of this configuration", NULL},
-    {"last", CLI_VALUE, "N", "of list: of each name the N newest", NULL},
+    {"last", CLI_VALUE, "N", "of list: of each name the N newest; of history: the N newest", NULL},
+    {"html", CLI_VALUE, "FILE", "of history: a page with figures, one file", NULL},
+    {"force", CLI_FLAG, NULL, "of history: replace a page that retort wrote there", NULL},
     {"from", CLI_VALUE, "N", "of tag: the version that must have the tag now, or none; else nothing is changed", NULL},
     {"reason", CLI_VALUE, "TEXT", "of tag: why a protected tag moves without a passing gate; of rm: why", NULL},
     {"remove", CLI_FLAG, NULL, "of tag: take the tag away (NAME TAG --remove)", NULL},

@@ -26,6 +26,8 @@
 /* metric NULL: accuracy, else the first that the newest version has. last: versions, the newest ones; 0: all.
  * RT_NOTHING when the name has no version, or none with this metric, with the nearest. */
 rt_status rt_history(rt_registry *, const char *name, const char *metric, int last, cJSON **history);
+/* For a terminal; the caller frees. NULL when out of memory. */
+char *rt_history_screen(const cJSON *history);
 /* One page, without a script and with nothing from elsewhere, into an rt_string. */
 void rt_history_html(rt_string *, const cJSON *history);
 /* The page as a file; an existing one is replaced by force alone, and only as retort wrote it. */

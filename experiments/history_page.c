@@ -37,13 +37,14 @@ static void put_summary(rt_string *t, const cJSON *h)
 {
     const cJSON *v = newest(h), *gate = rt_member(v, "gate"), *anchor = rt_member(v, "anchor");
     if (!v) return;
+    if (!cJSON_IsObject(gate)) gate = NULL;
     rt_put(t, "<p class=\"sum %s\">", !strcmp(rt_history_mark(v), "regression") ? "bad" : "");
     rt_put_html(t, text_of(v, "version"));
     rt_put(t, ": %.6g", rt_number(v, "value"));
     if (isfinite(rt_number(v, "lo"))) rt_put(t, " [%.4g, %.4g]", rt_number(v, "lo"), rt_number(v, "hi"));
     if (isfinite(rt_number(v, "drop"))) {
         double drop = rt_number(v, "drop");
-        rt_put(t, "; %s by %.4g than the anchor of ", drop > 0 ? "worse" : "better", fabs(drop));
+        rt_put(t, "; %s by %.4g than the anchor of release ", drop > 0 ? "worse" : "better", fabs(drop));
         rt_put_html(t, text_of(anchor, "release"));
         if (isfinite(rt_number(v, "drop_lo")))
             rt_put(t, " (drop [%.4g, %.4g])", rt_number(v, "drop_lo"), rt_number(v, "drop_hi"));
@@ -67,6 +68,9 @@ static void put_opening(rt_string *t, const cJSON *h)
     rt_put(t, "</b>, %d versions; ", cJSON_GetArraySize(rt_member(h, "versions")));
     rt_put(t, "%s is better. ", !strcmp(text_of(h, "better"), "higher") ? "higher" : "lower");
     rt_put_html(t, text_of(h, "time"));
+    if (isfinite(rt_number(h, "decisions")))
+        rt_put(t, ". The test set of the newest gate has been used for %.0f decision%s", rt_number(h, "decisions"),
+               rt_number(h, "decisions") == 1 ? "" : "s");
     rt_put(t, "</p>\n");
     put_summary(t, h);
     for (const cJSON *n = first_of(h, "notes"); n; n = n->next) {
@@ -151,7 +155,7 @@ static void put_gate(rt_string *t, const cJSON *v)
 {
     const cJSON *gate = rt_member(v, "gate");
     put_cell(t, "gate");
-    if (!gate) rt_put(t, "-");
+    if (!cJSON_IsObject(gate)) rt_put(t, "-");
     else {
         const char *class = !strcmp(rt_history_mark(v), "regression") ? "bad" : !strcmp(rt_history_mark(v), "pass")
                                 ? "good" : "";
@@ -192,7 +196,7 @@ static void put_row(rt_string *t, const cJSON *h, const cJSON *v)
     rt_put(t, "<tr><td>");
     rt_put_html(t, text_of(v, "version"));
     rt_put(t, "</td>");
-    put_cell(t, text_of(h, "time") ? "added" : "");
+    put_cell(t, "added");
     rt_put_html(t, text_of(v, "time"));
     rt_put(t, "</td>");
     put_cell(t, "value");
@@ -207,8 +211,8 @@ static void put_row(rt_string *t, const cJSON *h, const cJSON *v)
     rt_put(t, "<td class=\"x\">");
     put_list(t, tags, "");
     if (tags && tags->child && releases && releases->child) rt_put(t, "; ");
-    put_list(t, releases, "anchor of ");
-    if (*text_of(v, "note")) rt_put(t, " ");
+    put_list(t, releases, "anchor of release ");
+    if (*text_of(v, "note") && ((tags && tags->child) || (releases && releases->child))) rt_put(t, "; ");
     rt_put_html(t, text_of(v, "note"));
     rt_put(t, "</td></tr>\n");
 }
@@ -216,7 +220,7 @@ static void put_row(rt_string *t, const cJSON *h, const cJSON *v)
 static void put_table(rt_string *t, const cJSON *h)
 {
     rt_put(t, "<h2>Versions</h2><table><tr><th>version</th><th>added</th><th>value</th><th>drop, version before</th>"
-           "<th>drop, anchor</th><th>gate</th><th>%s</th><th>tags, notes</th></tr>\n",
+           "<th>drop, anchor</th><th>gate</th><th>%s</th><th class=\"x\">tags, notes</th></tr>\n",
            is_speed(h) ? "machine" : "test set");
     int n = cJSON_GetArraySize(rt_member(h, "versions"));
     const cJSON **v = calloc((size_t)n + 1, sizeof *v);

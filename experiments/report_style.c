@@ -18,7 +18,7 @@ static const char style[] =
     "table{border-collapse:collapse}"
     "td,th{padding:.25em .5em;text-align:right;vertical-align:top;border-bottom:1px solid var(--l)}"
     "td{white-space:nowrap}"
-    "th:first-child,td:first-child,td.x{text-align:left;white-space:normal}"
+    "th:first-child,td:first-child,th.x,td.x{text-align:left;white-space:normal}"
     "td:first-child{overflow-wrap:anywhere;min-width:7em}td.x{color:var(--q);font-size:12px}"
     "small{overflow-wrap:anywhere}"
     "th{font-weight:600}td>b{display:none}"
