@@ -55,15 +55,17 @@ rt_status cli_int(const cli_args *a, const char *name, int fallback, int min, in
 
 rt_status cli_set(cJSON *config, const char *path, const char *value)
 {
-    char text[4300];
     if (!value) return RT_OK;
     cJSON *s = cJSON_CreateString(value);
     char *quoted = s ? cJSON_PrintUnformatted(s) : NULL;
-    int n = quoted ? snprintf(text, sizeof text, "%s=%s", path, quoted) : -1;
+    size_t room = quoted ? strlen(path) + strlen(quoted) + 2 : 0;
+    char *text = quoted ? malloc(room) : NULL;
+    if (text) snprintf(text, room, "%s=%s", path, quoted);
+    rt_status st = text ? rt_json_override(config, text) : rt_fail(RT_RUN, "out of memory");
+    free(text);
     cJSON_free(quoted);
     cJSON_Delete(s);
-    if (n < 0 || n >= (int)sizeof text) return rt_fail(RT_USAGE, "the value of %s is too long", path);
-    return rt_json_override(config, text);
+    return st;
 }
 
 /* The override that says `path`, something inside it or something that holds it, or NULL. */
@@ -191,7 +193,7 @@ static rt_status take_option(cli_args *a, const cli_command *c, const char *s, i
     snprintf(name, sizeof name, "%.*s", (int)(eq ? eq - s - 2 : (long)strlen(s) - 2), s + 2);
     const cli_option *o = option_of(c, name);
     if (!o) return unknown_option(c, name);
-    if (o->takes != CLI_LIST && cli_value(a, o->name))
+    if (o->takes != CLI_LIST && o->takes != CLI_SOURCE && cli_value(a, o->name))
         return rt_fail(RT_USAGE, "--%s is given twice; one is expected", o->name);
     const char *value = eq ? eq + 1 : NULL;
     if (o->takes != CLI_FLAG && !value) {
@@ -221,6 +223,24 @@ static rt_status take_override(cli_args *a, const cli_command *c, const char *s)
     const char *twice = override_of(a, s, strcspn(s, "="));
     if (twice) return rt_fail(RT_USAGE, "%s and %s say the same thing; give one of them", twice, s);
     a->override[a->overrides++] = s;
+    return RT_OK;
+}
+
+/* Several sources as one value: the text of their list. */
+static rt_status join_sources(cli_args *a, const cli_command *c)
+{
+    const cli_option *o = c->options;
+    while (o && o->name && o->takes != CLI_SOURCE) o++;
+    if (!o || !o->name || !cli_value_at(a, o->name, 1)) return RT_OK;
+    cJSON *list = cJSON_CreateArray();
+    for (int i = 0; cli_value_at(a, o->name, i); i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(cli_value_at(a, o->name, i)));
+    a->sources = cJSON_PrintUnformatted(list);
+    cJSON_Delete(list);
+    if (!a->sources) return rt_fail(RT_RUN, "out of memory");
+    int k = 0;
+    while (strcmp(a->name[k], o->name)) k++;
+    a->value[k] = a->sources;
     return RT_OK;
 }
 
@@ -260,6 +280,7 @@ rt_status cli_parse(cli_args *a, const cli_command *c, int argc, char **argv)
     if (a->seed && (!*a->seed || strspn(a->seed, "0123456789") != strlen(a->seed) ||
                     (strtoull(a->seed, NULL, 10) == ULLONG_MAX && errno)))
         return rt_fail(RT_USAGE, "--seed %s: a whole number from 0 to %llu is expected", a->seed, ULLONG_MAX);
+    RT_TRY(join_sources(a, c));
     RT_TRY(cli_int(a, "threads", 0, 1, 1024, &a->threads));
     return take_kernels(a, c);
 }

@@ -11,8 +11,9 @@
 
 enum { CLI_MAX = 64 };
 
-/* What follows an option: nothing, one value, or one value each time, as the option may be given again. */
-enum { CLI_FLAG, CLI_VALUE, CLI_LIST };
+/* What follows an option: nothing, one value, one value each time, as the option may be given again, or sources, which
+ * are one value, too (data/source_files.h); of these a command has at most one. */
+enum { CLI_FLAG, CLI_VALUE, CLI_LIST, CLI_SOURCE };
 /* value: what stands for the value in help, "FILE" for a path; group: a heading before this option, or NULL. A list is
  * ended by name NULL. */
 typedef struct { const char *name; int takes; const char *value, *help, *group; } cli_option;
@@ -41,6 +42,7 @@ typedef struct {
     int overrides;
     const char *name[CLI_MAX], *value[CLI_MAX];
     int options;
+    char *sources;                     /* the value of several sources */
     int json, quiet, threads;
     const char *seed, *device_name;
     rt_device *device;

@@ -33,7 +33,7 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "the labels that are judged; the same as data.source", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "the labels that are judged; the same as data.source", NULL},
     {"set", CLI_VALUE, "NAME", "the file is another program's: this data set in it holds probabilities", NULL},
     {"method", CLI_VALUE, "NAME", "how issues are told from the rest", NULL},
     {"folds", CLI_VALUE, "K",

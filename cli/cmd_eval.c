@@ -55,7 +55,7 @@ static const cli_option options[] = {
      NULL},
     {"common", CLI_FLAG, NULL, "rows that one side lacks are left out and counted; without it they are refused", NULL},
     {"id", CLI_VALUE, "COLUMN", "what rows are called, as in 'retort predict'", NULL},
-    {"data", CLI_VALUE, "TEST.h5", "the same as data.source", NULL},
+    {"data", CLI_SOURCE, "TEST.h5", "the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B",
      "rows of the source; or data.test=0.1: the rows that training with the same data.test "
      "left out",

@@ -126,7 +126,7 @@ static const cli_option options[] = {
     {"registry", CLI_VALUE, "DIR",
      "counts decisions on the test set, keeps the verdict, has the anchor; also RETORT_REGISTRY", NULL},
     {"policy", CLI_VALUE, "FILE", "limits, as --init writes them; see below", NULL},
-    {"data", CLI_VALUE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
+    {"data", CLI_SOURCE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
     {"rows", CLI_VALUE, "A:B",
      "rows of the data; or data.test=0.1: those that training with the same data.test left out", NULL},
     {"common", CLI_FLAG, NULL, "compare the rows that both sides have; else unequal row sets are refused", NULL},

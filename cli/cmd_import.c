@@ -230,7 +230,7 @@ static const cli_option options[] = {
      "of a row of the model's input NAME, as the model has it, where the file leaves it open. May be given more "
      "than once",
      "models (ONNX)"},
-    {"data", CLI_VALUE, "DATA.h5",
+    {"data", CLI_SOURCE, "DATA.h5",
      "data whose rows tell the shapes that the file leaves open and --shape does not give; with data.x=SET, or "
      "data.x={\"INPUT\": \"SET\"}",
      NULL},

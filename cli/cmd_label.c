@@ -80,7 +80,7 @@ static const cli_option options[] = {
     {"id", CLI_VALUE, "SET", "of both files: rows are found by it; without it row i answers row i", NULL},
     {"classes", CLI_VALUE, "A,B,...", "names of its classes, or how many", NULL},
     {"like", CLI_VALUE, "MODEL.h5", "its classes are those of a model or of a label store", NULL},
-    {"data", CLI_VALUE, "DATA.h5", "the same as data.source", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B", "rows of the source (default: all); the same as data.rows", NULL},
     {"check", CLI_VALUE, "HOW", "known or full; the same as data.check", NULL},
     {"out", CLI_VALUE, "LABELS.h5", "the label store", NULL},

@@ -110,7 +110,7 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "the labelled data, for true classes; required by calibrate", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "the labelled data, for true classes; required by calibrate", NULL},
     {"x", CLI_VALUE, "SET", "its data set that was labelled (default: x)", NULL},
     {"y", CLI_VALUE, "SET", "its true classes (default: y)", NULL},
     {"rows", CLI_VALUE, "A:B", "rows of the source (default: the store's)", NULL},

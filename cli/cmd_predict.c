@@ -25,7 +25,7 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "the rows; the same as data.source", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "the rows; the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B", "some of them", NULL},
     {"id", CLI_VALUE, "COLUMN",
      "what rows are called: a data set of as many rows, or a column of x, whose values tell rows apart. "

@@ -39,7 +39,7 @@ static void show(const cJSON *result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "rows to calibrate with; the same as data.source", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "rows to calibrate with; the same as data.source", NULL},
     {"rows", CLI_VALUE, "A:B", "among which they are drawn (default: all); the same as data.rows", NULL},
     {"config", CLI_VALUE, "FILE.json", "the configuration", NULL},
     {"out", CLI_VALUE, "MODEL.h5", "the quantized model", NULL},

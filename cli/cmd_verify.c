@@ -16,7 +16,7 @@ static rt_status run(cli_args *a, cJSON **result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "rows to replay; else those of --against, else 64 made up", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "rows to replay; else those of --against, else 64 made up", NULL},
     {"rows", CLI_VALUE, "A:B", "some of them", NULL},
     {"against", CLI_VALUE, "FILE.npz", "what ONNX Runtime answered, as experiments/peers/ort_run.py records it", NULL},
     {"c", CLI_VALUE, "NAME.c", "exported C, which is compiled (by CC, or cc) and run, with vectors and in plain C",

@@ -51,7 +51,7 @@ static void show(const cJSON *result)
 }
 
 static const cli_option options[] = {
-    {"data", CLI_VALUE, "DATA.h5", "whose rows are voted on; the same as data.source", NULL},
+    {"data", CLI_SOURCE, "DATA.h5", "whose rows are voted on; the same as data.source", NULL},
     {"truth", CLI_VALUE, "DATA.h5:SET",
      "classes that are known of some rows (-1: not known), to tell how often the model, the majority and each voter "
      "are right; they change no label", NULL},

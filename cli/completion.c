@@ -60,7 +60,7 @@ static void bash(void)
 static void zsh_option(const cli_command *c, const cli_option *o)
 {
     (void)c;
-    printf("            '%s--%s%s[", o->takes == CLI_LIST ? "*" : "", o->name, o->takes == CLI_FLAG ? "" : "=");
+    printf("            '%s--%s%s[", o->takes >= CLI_LIST ? "*" : "", o->name, o->takes == CLI_FLAG ? "" : "=");
     put_quoted(o->help, "[]:\\");
     printf("]");
     if (o->takes != CLI_FLAG) {

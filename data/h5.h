@@ -52,9 +52,13 @@ typedef struct {
  * may lack each; memory, CPU time and descriptors are always limited. */
 enum { RT_H5_GUARD_CALLS = 1, RT_H5_GUARD_FILES = 2, RT_H5_GUARD_USER = 4 };
 
-typedef struct {
-    int fd;                             /* the file, open for reading */
+typedef struct rt_h5_file {
+    int fd;                             /* the file, open for reading; -1 of several */
     uint64_t size;
+    struct rt_h5_file **part;           /* of several files as one (rt_source_scan): each, by order; set[] are their sets
+                                         * behind each other, which rt_source_open_in reads, and "manifest", that of the
+                                         * first */
+    int parts;                          /* 0: one file */
     rt_h5_dataset *set;
     int sets;
     char path[1024];
@@ -85,7 +89,7 @@ const rt_h5_dataset *rt_h5_find(const rt_h5_file *, const char *name);
 /* The same, readable; else RT_INPUT with the reason, or with the names that the file has. */
 rt_status rt_h5_need(const rt_h5_dataset **out, const rt_h5_file *, const char *name);
 /* Reads a whole contiguous or compact data set into memory that the caller frees; bounded by max_bytes. Text gets a
- * zero behind. */
+ * zero behind. Of several files as one "manifest" alone. */
 rt_status rt_h5_read_all(void **out, const rt_h5_file *, const char *name, uint64_t max_bytes);
 
 typedef struct {

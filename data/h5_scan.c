@@ -163,6 +163,8 @@ void rt_h5_close(rt_h5_file *f)
     if (!f || --f->users > 0) return;
     if (f->fd >= 0) close(f->fd);
     forget_sets(f);
+    for (int i = 0; i < f->parts; i++) rt_h5_close(f->part[i]);
+    free(f->part);
     free(f);
 }
 
@@ -196,6 +198,7 @@ rt_status rt_h5_read_all(void **out, const rt_h5_file *f, const char *name, uint
     const rt_h5_dataset *d;
     *out = NULL;
     RT_TRY(rt_h5_need(&d, f, name));
+    if (f->parts && !strcmp(d->name, "manifest")) return rt_h5_read_all(out, f->part[0], name, max_bytes);
     uint64_t bytes = d->element;
     for (int i = 0; i < d->rank; i++) bytes *= d->dim[i];
     if (d->chunked || d->swap || (bytes && !d->compact && d->offset == UINT64_MAX))

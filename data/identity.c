@@ -21,10 +21,10 @@ struct rt_identity {
     uint64_t span_rows, spans, fresh;
     rt_leaf *leaf, *kept;                             /* kept: with RT_CHECK_FULL, what the leaves must be */
     unsigned char *state;
-    char *key;
-    rt_stamp stamp[RT_SOURCE_PARTS];                  /* of each part's file */
+    rt_stamp *stamp;                                  /* (stamps) of each file of each part */
+    int stamps;
     int writes_nothing;
-    int files;                                        /* that differ; leaves of rows from several are not kept */
+    int kept_in;                                      /* files that leaves are kept of: 0 of parts in several files */
     rt_identity *part[RT_SOURCE_PARTS];               /* of data sets side by side: each one's */
     int parts;
 };
@@ -43,15 +43,29 @@ static int is_zero(const rt_leaf *l)
 
 static const char *path_of(const rt_identity *id) { return rt_source_path(id->source); }
 
-static rt_leaf_key key_of(const rt_identity *id)
+/* A file of the source, counted over the parts. */
+static rt_source *file_at(const rt_identity *id, int i)
 {
-    return (rt_leaf_key){.path = path_of(id), .key = id->key, .stamp = id->stamp[0], .spans = id->spans};
+    for (int p = 0; ; p++) {
+        rt_source *part = rt_source_part(id->source, p, NULL, NULL);
+        int files = rt_source_files_behind(part, NULL);
+        if (i < files) return rt_source_link(part, i);
+        i -= files;
+    }
 }
 
-static rt_status stamps_of(const rt_identity *id, rt_stamp stamp[RT_SOURCE_PARTS])
+static int files_of(const rt_source *source)
 {
-    for (int i = 0; i < rt_source_parts(id->source); i++) {
-        const rt_source *p = rt_source_part(id->source, i, NULL, NULL);
+    int n = 0;
+    for (int p = 0; p < rt_source_parts(source); p++)
+        n += rt_source_files_behind(rt_source_part(source, p, NULL, NULL), NULL);
+    return n;
+}
+
+static rt_status stamps_of(const rt_identity *id, rt_stamp *stamp)
+{
+    for (int i = 0; i < id->stamps; i++) {
+        const rt_source *p = file_at(id, i);
         RT_TRY(rt_stamp_of(&stamp[i], rt_source_file(p)->fd, rt_source_path(p)));
     }
     return RT_OK;
@@ -60,7 +74,7 @@ static rt_status stamps_of(const rt_identity *id, rt_stamp stamp[RT_SOURCE_PARTS
 static int stamps_equal(const rt_identity *id, const rt_stamp *a, const rt_stamp *b)
 {
     int same = 1;
-    for (int i = 0; i < rt_source_parts(id->source); i++) same &= rt_stamps_equal(&a[i], &b[i]);
+    for (int i = 0; i < id->stamps; i++) same &= rt_stamps_equal(&a[i], &b[i]);
     return same;
 }
 
@@ -68,12 +82,65 @@ static int stamps_equal(const rt_identity *id, const rt_stamp *a, const rt_stamp
 static int64_t changed_ns(const rt_identity *id)
 {
     int64_t last = INT64_MIN;
-    for (int i = 0; i < rt_source_parts(id->source); i++) {
+    for (int i = 0; i < id->stamps; i++) {
         const rt_stamp *s = &id->stamp[i];
         if (s->mtime > last) last = s->mtime;
         if (s->ctime > last) last = s->ctime;
     }
     return last;
+}
+
+/* ---- what is kept ---- */
+
+/* Some of the spans, and the file that their leaves are kept with. */
+typedef struct { uint64_t first, count; char *line; rt_leaf_key key; } kept_spans;
+
+/* Spans that begin in file i: those that lie in it wholly (reach 0), whose key tells how many rows of the file come
+ * before them; or the one that goes on in the next (reach 1), whose key tells what those are. count 0: there is none. A
+ * file alone, or the first of several, keeps its spans under one key. */
+static rt_status spans_of(const rt_identity *id, int i, int reach, kept_spans *k)
+{
+    const uint64_t *first;
+    int files = rt_source_files_behind(id->source, &first), last = i;
+    const rt_source *file = file_at(id, i);
+    uint64_t rows = rt_source_rows(id->source), from = files > 1 ? first[i] : 0, to = files > 1 ? first[i + 1] : rows;
+    uint64_t begin = from / id->span_rows + (from % id->span_rows != 0), end = to == rows ? id->spans : to / id->span_rows;
+    *k = (kept_spans){.first = begin, .count = end > begin ? end - begin : 0};
+    uint64_t stop = end < begin ? begin : end;        /* the span that is the first not to lie in the file wholly */
+    if (reach) *k = (kept_spans){.first = stop, .count = stop < id->spans && stop * id->span_rows < to};
+    if (!k->count) return RT_OK;
+    char *line = rt_leaf_line(files > 1 ? rt_source_info(file) : rt_source_info(id->source), id->span_rows);
+    size_t room = line ? strlen(line) + 64 : 0;
+    k->line = line ? malloc(room) : NULL;
+    if (k->line && !reach && from == begin * id->span_rows) snprintf(k->line, room, "%s", line);
+    else if (k->line && !reach)
+        snprintf(k->line, room, "%s +%" PRIu64, line, begin * id->span_rows - from);
+    else if (k->line) {
+        rt_hasher *h = rt_hasher_new();
+        uint64_t until = (stop + 1) * id->span_rows < rows ? (stop + 1) * id->span_rows : rows;
+        while (first[last + 1] < until) {
+            last++;
+            rt_hasher_add(h, &id->stamp[last], sizeof id->stamp[last]);
+        }
+        snprintf(k->line, room, "%s +%" PRIu64 "~%s", line, stop * id->span_rows - from, rt_hasher_end(h).hex);
+    }
+    free(line);
+    if (!k->line) return rt_fail(RT_RUN, "out of memory");
+    k->key = (rt_leaf_key){.path = rt_source_path(files > 1 ? file : id->source), .key = k->line, .stamp = id->stamp[i],
+                           .spans = k->count};
+    return RT_OK;
+}
+
+static rt_status load_kept(rt_identity *id, rt_leaf *leaf)
+{
+    for (int i = 0; i < id->kept_in; i++)
+        for (int reach = 0; reach < 2; reach++) {
+            kept_spans k;
+            RT_TRY(spans_of(id, i, reach, &k));
+            if (k.count) rt_leaves_load(&k.key, leaf + k.first);
+            free(k.line);
+        }
+    return RT_OK;
 }
 
 rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
@@ -96,14 +163,17 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
     id->leaf = calloc(id->spans + 1, sizeof *id->leaf);
     id->kept = calloc(id->spans + 1, sizeof *id->kept);
     id->state = calloc(id->spans + 1, 1);
-    id->key = rt_leaf_line(rt_source_info(source), id->span_rows);
-    rt_status st = id->leaf && id->kept && id->state && id->key ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    id->stamps = files_of(source);
+    id->stamp = calloc((size_t)id->stamps, sizeof *id->stamp);
+    rt_status st = id->leaf && id->kept && id->state && id->stamp ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = stamps_of(id, id->stamp);
     if (!st) {
-        rt_leaf_key k = key_of(id);
-        for (int i = 0; i < rt_source_parts(source); i++)
-            id->files += i == 0 || !rt_stamps_equal(&id->stamp[i], &id->stamp[0]);
-        if (id->files == 1) rt_leaves_load(&k, check == RT_CHECK_FULL ? id->kept : id->leaf);
+        int same = 1, joined = rt_source_part(source, 0, NULL, NULL) != source;
+        for (int i = 1; i < id->stamps; i++) same &= rt_stamps_equal(&id->stamp[i], &id->stamp[0]);
+        id->kept_in = !joined ? id->stamps : same && rt_source_files_behind(source, NULL) == 1;
+        st = load_kept(id, check == RT_CHECK_FULL ? id->kept : id->leaf);
+    }
+    if (!st) {
         for (uint64_t i = 0; i < id->spans; i++) if (!is_zero(&id->leaf[i])) id->state[i] = KNOWN;
         int parts = rt_source_part(source, 0, NULL, NULL) == source ? 0 : rt_source_parts(source);
         while (id->parts < parts && !st) {
@@ -117,25 +187,40 @@ rt_status rt_identity_open(rt_identity **out, rt_source *source, rt_check check)
     return st;
 }
 
+/* The fresh leaves of one file's spans; they count as kept then. */
+static void save_some(rt_identity *id, const kept_spans *k, rt_leaf *room)
+{
+    uint64_t n = 0;
+    memset(room, 0, k->count * sizeof *room);
+    for (uint64_t i = 0; i < k->count; i++) {
+        if (!(id->state[k->first + i] & FRESH)) continue;
+        room[i] = id->leaf[k->first + i];
+        id->state[k->first + i] &= (unsigned char)~FRESH;
+        n++;
+    }
+    if (n) rt_leaves_save(&k->key, room);
+}
+
 static void save(rt_identity *id)
 {
     char message[512];
-    rt_stamp now[RT_SOURCE_PARTS];
-    if (!id->fresh || id->files > 1 || id->writes_nothing) return;
+    if (!id->fresh || !id->kept_in || id->writes_nothing) return;
     snprintf(message, sizeof message, "%s", rt_error_message());
-    rt_leaf *keep = malloc(id->spans * sizeof *keep);
+    rt_leaf *room = malloc(id->spans * sizeof *room);
+    rt_stamp *now = malloc((size_t)id->stamps * sizeof *now);
     /* A file that changed meanwhile has other stamps than its leaves. */
-    if (keep && !stamps_of(id, now) && stamps_equal(id, now, id->stamp)) {
-        memset(keep, 0, id->spans * sizeof *keep);
-        for (uint64_t i = 0; i < id->spans; i++) {
-            if (id->state[i] & FRESH) keep[i] = id->leaf[i];
-            id->state[i] &= (unsigned char)~FRESH;
-        }
-        rt_leaf_key k = key_of(id);
-        rt_leaves_save(&k, keep);
+    if (room && now && !stamps_of(id, now) && stamps_equal(id, now, id->stamp)) {
+        for (int i = 0; i < id->kept_in; i++)
+            for (int reach = 0; reach < 2; reach++) {
+                kept_spans k;
+                if (spans_of(id, i, reach, &k)) continue;
+                if (k.count) save_some(id, &k, room);
+                free(k.line);
+            }
         id->fresh = 0;
     }
-    free(keep);
+    free(now);
+    free(room);
     rt_fail(RT_OK, "%s", message);
 }
 
@@ -159,7 +244,7 @@ void rt_identity_close(rt_identity *id)
     free(id->leaf);
     free(id->kept);
     free(id->state);
-    free(id->key);
+    free(id->stamp);
     free(id);
 }
 
@@ -247,9 +332,16 @@ static int64_t now_ns(void)
 static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
 {
     uint64_t first, end;
+    const uint64_t *begin;
+    int files = rt_source_files_behind(id->source, &begin), k = 0;
+    const char *set = rt_source_info(id->source)->name;
     span_range(id, span, &first, &end);
-    return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id),
-                   rt_source_info(id->source)->name, first, end - 1, how);
+    if (files == 1 || id->parts)
+        return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id), set, first, end - 1,
+                       how);
+    while (begin[k + 1] <= first) k++;
+    return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 ", from row %" PRIu64 " of %s on, %s",
+                   path_of(id), set, first, end - 1, first - begin[k], rt_source_path(file_at(id, k)), how);
 }
 
 /* Hashes n spans; the caller makes them known. */
@@ -297,12 +389,9 @@ rt_status rt_identity_know(rt_identity *id, uint64_t first, uint64_t end, rt_poo
     return st;
 }
 
-rt_status rt_identity_unchanged(rt_identity *id)
+/* The spans that were relied on are what they were. */
+static rt_status same_spans(rt_identity *id)
 {
-    rt_stamp now[RT_SOURCE_PARTS];
-    for (int i = 0; i < id->parts; i++) RT_TRY(rt_identity_unchanged(id->part[i]));
-    RT_TRY(stamps_of(id, now));
-    if (stamps_equal(id, now, id->stamp)) return RT_OK;
     for (uint64_t s = 0; s < id->spans; s++) {
         rt_leaf leaf = {{0}};
         if (!(id->state[s] & KNOWN)) continue;
@@ -315,9 +404,23 @@ rt_status rt_identity_unchanged(rt_identity *id)
             return changed(id, s, "were changed while they were read; start again when nothing writes to the file");
         id->state[s] &= (unsigned char)~FRESH;
     }
-    memcpy(id->stamp, now, sizeof now);
-    id->fresh = 0;
     return RT_OK;
+}
+
+rt_status rt_identity_unchanged(rt_identity *id)
+{
+    for (int i = 0; i < id->parts; i++) RT_TRY(rt_identity_unchanged(id->part[i]));
+    rt_stamp *now = malloc((size_t)id->stamps * sizeof *now);
+    rt_status st = now ? stamps_of(id, now) : rt_fail(RT_RUN, "out of memory");
+    if (!st && !stamps_equal(id, now, id->stamp)) {
+        st = same_spans(id);
+        if (!st) {
+            memcpy(id->stamp, now, (size_t)id->stamps * sizeof *now);
+            id->fresh = 0;
+        }
+    }
+    free(now);
+    return st;
 }
 
 /* Of data sets side by side: their names and roots. */

@@ -3,7 +3,7 @@
  * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows
  * as rt_source_read_stored gives them, whatever the file's layout, filters and byte order. The root is the XXH3-128 of
  * a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the data in another file has the
- * same root. Of data sets side by side (rt_source_join) the root is the XXH3-128 of each one's name, a zero
+ * same root, and so have the same rows cut into several files behind each other, in the same order. Of data sets side by side (rt_source_join) the root is the XXH3-128 of each one's name, a zero
  * byte and root, as hex with its zero byte.
  *
  * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache
@@ -11,7 +11,8 @@
  * times, inode and device of the file are what they were. A file that changed in the two seconds before a span was
  * hashed may change again without its times telling, so that leaf is not kept. A kept file that is damaged, foreign or
  * out of date is passed over and made anew; that it cannot be written is no error, as it only saves time. Leaves of
- * rows from several files are not kept. */
+ * parts side by side in several files are not kept; of files behind each other each keeps those of the spans that begin
+ * in it, which stay known when others are added behind. */
 #ifndef RT_DATA_IDENTITY_H
 #define RT_DATA_IDENTITY_H
 

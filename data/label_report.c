@@ -51,7 +51,9 @@ static rt_status open_data(job *j)
     RT_TRY(rt_sources_get(j->sources, r->where ? r->where : &where, RT_CHECK_KNOWN, &j->x, &id));
     RT_TRY(rt_labels_check_source(j->l, id, r->pool, r->progress));
     RT_TRY(rt_identity_roots(j->part, id, r->pool, r->progress));
-    return rt_targets_open(&j->y, j->x, r->y ? r->y : "y", &j->head->names, RT_MATCH_NAMES);
+    rt_target_where truth = r->truth ? *r->truth : (rt_target_where){.set = r->y ? r->y : "y", .column = -1};
+    truth.only = 1;
+    return rt_targets_open_head(&j->y, j->x, &truth, j->head, RT_MATCH_NAMES);
 }
 
 static rt_status open_job(job *j, const rt_label_report *r)
@@ -401,7 +403,7 @@ static rt_status measure(job *j, double scale, fit *q)
     *q = (fit){.j = j, .scale = scale};
     RT_TRY(rt_label_scan(j->l, j->r->store, j->head, &j->rows, NULL, add_losses, q));
     return q->rows ? RT_OK : rt_fail(RT_NOTHING, "%s: no labelled row has a true class in '%s' of %s", j->r->store,
-                                     j->r->y ? j->r->y : "y", j->r->data);
+                                     rt_targets_set(j->y), rt_targets_path(j->y));
 }
 
 static double ece(const fit *q)

@@ -4,6 +4,7 @@
 
 #include "data/heads.h"
 #include "data/json.h"
+#include "data/targets.h"
 #include "data/x_where.h"
 #include "engine/pool.h"
 #include "engine/progress.h"
@@ -13,6 +14,7 @@ enum { RT_ECE_BINS = 15 };
 typedef struct {
     const char *store;
     const char *data, *x, *y;          /* the rows' file and sets, to compare with true classes; NULL: not, "x", "y" */
+    const rt_target_where *truth;      /* NULL: y tells where they lie */
     const char *rows;                  /* of the source, "A:B"; NULL: the store's */
     const char *head;                  /* of classes; NULL: the first */
     const char *policy;                /* a file: of the rows that it chooses; NULL: of all. Of a summary alone */

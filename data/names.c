@@ -154,6 +154,43 @@ rt_status rt_names_read(const rt_h5_file *f, rt_names *classes, rt_names *column
     return st;
 }
 
+static rt_status lists_agree(const cJSON *a, const cJSON *b, const rt_h5_file *of[2], const char *what, const char *key)
+{
+    rt_names n[2] = {{0}};
+    char text[2][RT_NAMES_TEXT];
+    rt_status st = rt_names_from_json(&n[0], a, of[0]->path, key);
+    if (!st) st = rt_names_from_json(&n[1], b, of[1]->path, key);
+    int same = !st && n[0].count == n[1].count;
+    for (int i = 0; same && i < n[0].count; i++) same = !strcmp(n[0].name[i], n[1].name[i]);
+    if (!st && !same)
+        st = rt_fail(RT_INPUT, "%s: its %s%s%s are %s; those of %s are %s; files of one source need the same", of[1]->path,
+                     what, *key ? " of " : "", key, rt_names_text(&n[1], text[1]), of[0]->path,
+                     rt_names_text(&n[0], text[0]));
+    rt_names_free(&n[0]);
+    rt_names_free(&n[1]);
+    return st;
+}
+
+rt_status rt_names_agree(const rt_h5_file *a, const rt_h5_file *b)
+{
+    static const char *const key[] = {"classes", "columns"};
+    const rt_h5_file *of[2] = {a, b};
+    cJSON *m[2] = {NULL}, *t[2];
+    rt_status st = RT_OK;
+    for (int i = 0; i < 2 && !st; i++) st = read_manifest(of[i], &m[i]);
+    for (int i = 0; i < 2; i++) t[i] = cJSON_GetObjectItemCaseSensitive(m[i], "targets");
+    for (int k = 0; k < 2 && !st; k++)
+        st = lists_agree(cJSON_GetObjectItemCaseSensitive(m[0], key[k]), cJSON_GetObjectItemCaseSensitive(m[1], key[k]), of,
+                         key[k], "");
+    for (int i = 0; i < 2; i++)
+        for (const cJSON *c = t[i] ? t[i]->child : NULL; c && !st; c = c->next)
+            st = lists_agree(cJSON_GetObjectItemCaseSensitive(t[0], c->string),
+                             cJSON_GetObjectItemCaseSensitive(t[1], c->string), of, "columns", c->string);
+    cJSON_Delete(m[0]);
+    cJSON_Delete(m[1]);
+    return st;
+}
+
 rt_status rt_source_columns(const rt_source *s, rt_names *columns)
 {
     const rt_h5_dataset *d = rt_source_info(s);

@@ -40,6 +40,9 @@ cJSON *rt_names_to_json(const rt_names *);
 rt_status rt_names_read(const rt_h5_file *, rt_names *classes, rt_names *columns);
 /* Names of the columns of another set than x, "targets" of the manifest; as rt_names_read. */
 rt_status rt_names_read_targets(const rt_h5_file *, const char *set, rt_names *columns);
+/* RT_INPUT, with both files and their lists, unless both give the same names to classes, to columns and to the columns
+ * of other sets, in the same order, or both give none. */
+rt_status rt_names_agree(const rt_h5_file *, const rt_h5_file *);
 /* Names of the elements of a row: "columns" of the manifest, when the set's rows are flat and as many; for the
  * caller to free. RT_INPUT when the manifest names another number of columns than x has. */
 rt_status rt_source_columns(const rt_source *, rt_names *columns);

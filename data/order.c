@@ -6,12 +6,30 @@ enum { UNITS = 1 << 20 };             /* at most: what a reader sums up at the s
 
 static uint64_t windows_of(const rt_order *o) { return (o->units - 1) / o->window + 1; }
 
+static uint64_t blocks_in(const rt_order *o, int file)
+{
+    uint64_t rows = o->file_first[file + 1] - o->file_first[file];
+    return rows / o->block + (rows % o->block != 0);
+}
+
+uint64_t rt_order_block_of(const rt_order *o, uint64_t row)
+{
+    uint64_t n = 0;
+    int k = 0;
+    if (!o->file_first) return row / o->block;
+    for (; k + 1 < o->files && o->file_first[k + 1] <= row; k++) n += blocks_in(o, k);
+    return n + (row - o->file_first[k]) / o->block;
+}
+
+static uint64_t blocks_of(const rt_order *o)
+{ return rt_order_block_of(o, o->rows->end - 1) - rt_order_block_of(o, o->rows->first) + 1; }
+
 void rt_order_plan(rt_order *o)
 {
     uint64_t n = o->rows->count;
     if ((uint64_t)o->batch > n) o->batch = (int)n;
     o->steps = o->keep_tail ? (n - 1) / (uint64_t)o->batch + 1 : n / (uint64_t)o->batch;
-    uint64_t blocks = (o->rows->end - 1) / o->block - o->rows->first / o->block + 1;
+    uint64_t blocks = blocks_of(o);
     if (o->block <= 1 || blocks <= o->window) {
         o->window = 0;
         return;
@@ -19,8 +37,8 @@ void rt_order_plan(rt_order *o)
     uint64_t several = (blocks - 1) / UNITS + 1;
     o->block *= several;
     o->window = o->window > several ? o->window / several : 1;
-    o->first = o->rows->first / o->block;
-    o->units = (o->rows->end - 1) / o->block - o->first + 1;
+    o->first = rt_order_block_of(o, o->rows->first);
+    o->units = blocks_of(o);
 }
 
 rt_status rt_order_reader_open(rt_order_reader *c, const rt_order *o)
@@ -30,7 +48,9 @@ rt_status rt_order_reader_open(rt_order_reader *c, const rt_order *o)
     c->start = malloc((windows_of(o) + 1) * sizeof *c->start);
     c->before = malloc((o->window + 1) * sizeof *c->before);
     c->member = malloc(o->window * sizeof *c->member);
-    if (c->start && c->before && c->member) return RT_OK;
+    if (o->file_first) c->file_unit = calloc((size_t)o->files + 1, sizeof *c->file_unit);
+    for (int k = 0; k < o->files && c->file_unit; k++) c->file_unit[k + 1] = c->file_unit[k] + blocks_in(o, k);
+    if (c->start && c->before && c->member && (c->file_unit || !o->file_first)) return RT_OK;
     rt_order_reader_close(c);
     return rt_fail(RT_RUN, "out of memory for the order of %llu rows", (unsigned long long)o->rows->count);
 }
@@ -42,17 +62,44 @@ void rt_order_reader_close(rt_order_reader *c)
     free(c->start);
     free(c->before);
     free(c->member);
+    free(c->file_unit);
     *c = (rt_order_reader){0};
+}
+
+/* The last of at[0..n) that is not above v; at[0] <= v. */
+static uint64_t last_not_above(const uint64_t *at, uint64_t n, uint64_t v)
+{
+    uint64_t low = 0;
+    while (n > 1) {
+        uint64_t half = n / 2;
+        low = at[low + half] <= v ? low + half : low;
+        n -= half;
+    }
+    return low;
+}
+
+/* Rows [*from, *to) of a unit, as far as members may lie there. */
+static void unit_rows(const rt_order_reader *c, uint64_t unit, uint64_t *from, uint64_t *to)
+{
+    const rt_order *o = c->order;
+    uint64_t end = o->rows->end;
+    *from = unit * o->block;
+    if (o->file_first) {
+        uint64_t k = last_not_above(c->file_unit, (uint64_t)o->files, unit);
+        *from = o->file_first[k] + (unit - c->file_unit[k]) * o->block;
+        if (o->file_first[k + 1] < end) end = o->file_first[k + 1];
+    }
+    *to = end - *from > o->block ? *from + o->block : end;
 }
 
 /* Members of the unit that stands at place u of the epoch's order: how many, and the first one's index. */
 static uint64_t unit_at(const rt_order_reader *c, uint64_t u, uint64_t *first)
 {
     const rt_order *o = c->order;
-    uint64_t unit = o->first + rt_permutation_at(&c->units, u), end = unit * o->block;
-    *first = rt_rows_below(o->rows, end);
-    end = o->rows->end - end > o->block ? end + o->block : o->rows->end;
-    return rt_rows_below(o->rows, end) - *first;
+    uint64_t from, to;
+    unit_rows(c, o->first + rt_permutation_at(&c->units, u), &from, &to);
+    *first = rt_rows_below(o->rows, from);
+    return rt_rows_below(o->rows, to) - *first;
 }
 
 static rt_status set_epoch(rt_order_reader *c, uint32_t epoch)
@@ -89,18 +136,6 @@ static rt_status set_window(rt_order_reader *c, uint64_t k)
     RT_TRY(rt_permutation_set(&c->inside, c->before[o->window], o->seed, RT_RNG_SHUFFLE, c->epoch, (uint32_t)k + 1));
     c->window = k;
     return RT_OK;
-}
-
-/* The last of at[0..n) that is not above v; at[0] <= v. */
-static uint64_t last_not_above(const uint64_t *at, uint64_t n, uint64_t v)
-{
-    uint64_t low = 0;
-    while (n > 1) {
-        uint64_t half = n / 2;
-        low = at[low + half] <= v ? low + half : low;
-        n -= half;
-    }
-    return low;
 }
 
 /* The place in the epoch of row i of batch `step`: place k = step batch + i of the m that are used of n is

@@ -11,18 +11,23 @@
 
 #include "data/rows.h"
 
-/* The first six fields are given, rt_order_plan sets the others. */
+/* The fields above the blank line are given, rt_order_plan sets the others. Blocks are counted in each file from its
+ * first row on. */
 typedef struct {
     const rt_rows *rows;           /* borrowed; not empty */
     int batch, shuffle, keep_tail;
     uint64_t seed;
     uint64_t block;                /* rows of the source that are decoded together */
     uint64_t window;               /* blocks mixed with each other; UINT64_MAX: all */
+    const uint64_t *file_first;    /* (files + 1) rows that files behind each other begin with; NULL: one file */
+    int files;
 
     uint64_t first, units;         /* number of the first block, how many; of several each where they are very many */
     uint64_t steps;                /* batches an epoch, at least 1 */
 } rt_order;
 
+/* Number of the block that has this row. */
+uint64_t rt_order_block_of(const rt_order *, uint64_t row);
 /* Makes batch no larger than the rows, block and window as they are used (window 0: all rows are mixed). */
 void rt_order_plan(rt_order *);
 
@@ -33,6 +38,7 @@ typedef struct {
     uint32_t epoch;
     rt_permutation units, inside;  /* of the units, or of all rows; of the rows of the window */
     uint64_t skip;                 /* where the rows that are left out of the epoch begin */
+    uint64_t *file_unit;           /* (files + 1) units before each file */
     uint64_t *start;               /* (windows + 1) members before each window */
     uint64_t window;               /* the one that is set */
     uint64_t *before, *member;     /* (window + 1) members of it before each unit; each unit's first member */

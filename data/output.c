@@ -12,6 +12,7 @@
 #include "data/h5.h"
 #include "data/json.h"
 #include "data/lock.h"
+#include "data/source_files.h"
 
 static const char mark_name[] = "user.retort.xxh128";
 
@@ -28,11 +29,19 @@ struct rt_output {
 static rt_status refuse_input(const struct stat *s, const char *path, const char *const *inputs)
 {
     struct stat in;
-    for (int i = 0; inputs && inputs[i]; i++)
-        if (*inputs[i] && !stat(inputs[i], &in) && in.st_dev == s->st_dev && in.st_ino == s->st_ino)
-            return rt_fail(RT_USAGE, "%s: is an input of this command (%s) and is never replaced; give another --out",
-                           path, inputs[i]);
-    return RT_OK;
+    rt_status st = RT_OK;
+    for (int i = 0; inputs && inputs[i] && !st; i++) {
+        rt_source_files l;
+        if (!*inputs[i]) continue;
+        st = rt_source_files_of(&l, inputs[i]);
+        if (st && st != RT_RUN) st = RT_OK;           /* what is no source is said by who opens it */
+        for (int k = 0; k < l.count && !st; k++)
+            if (!stat(l.path[k], &in) && in.st_dev == s->st_dev && in.st_ino == s->st_ino)
+                st = rt_fail(RT_USAGE, "%s: is an input of this command (%s) and is never replaced; give another --out",
+                             path, l.path[k]);
+        rt_source_files_free(&l);
+    }
+    return st;
 }
 
 static const char *kind_of_file(mode_t mode)

@@ -35,8 +35,8 @@ typedef enum {
 
 typedef struct rt_output rt_output;
 
-/* Takes the lock of the path, removes what killed runs left of it, and looks. inputs: paths, ended by NULL; empty ones
- * are passed over. RT_RUN when another process has the lock. */
+/* Takes the lock of the path, removes what killed runs left of it, and looks. inputs: paths or sources
+ * (data/source_files.h), ended by NULL; empty ones are passed over. RT_RUN when another process has the lock. */
 rt_status rt_output_take(rt_output **, const rt_target *, const char *const *inputs);
 int rt_output_exists(const rt_output *);
 const char *rt_output_path(const rt_output *);

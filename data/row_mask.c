@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "data/source.h"
+#include "data/source_files.h"
 #include "engine/progress.h"
 
 enum { PIECE = 1 << 22 };
@@ -11,11 +12,12 @@ void rt_row_mask_read(rt_cfg *d, rt_row_mask *m)
 {
     *m = (rt_row_mask){"", "keep"};
     if (!rt_cfg_has(d, "mask") || !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(d->object, "mask"))) {
-        m->source = rt_cfg_string(d, "mask", "");
+        int listed = rt_cfg_has(d, "mask") && cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(d->object, "mask"));
+        m->source = listed ? rt_cfg_source(d, "mask", NULL) : rt_cfg_string(d, "mask", "");
         return;
     }
     rt_cfg c = rt_cfg_object(d, "mask");
-    m->source = rt_cfg_file(&c, "source", NULL);
+    m->source = rt_cfg_source(&c, "source", NULL);
     m->set = rt_cfg_string(&c, "set", "keep");
     rt_cfg_join(d, &c);
 }

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,44 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "data/cache.h"
-#include "data/checks.h"
-#include "data/decode.h"
-#include "data/grid.h"
 #include "data/mapped.h"
+#include "data/source_files.h"
+#include "data/source_parts.h"
 
-enum { CACHE_BYTES = 256 << 20, BLOCK_BYTES = 1 << 30 };
+enum { BLOCK_BYTES = 1 << 30 };
 enum { GROUP_CHUNKS = 64, GROUP_BYTES = 4 << 20, TILE_BYTES = 128 << 10 };
-
-/* A decoder with room for the chunks that are spread over rows together. Idle ones wait in a list. */
-typedef struct worker { rt_decoder *decoder; char *group; struct worker *next; } worker;
-
-/* One of the data sets that stand side by side. */
-typedef struct {
-    rt_source *source;
-    char *name;
-    size_t at;                     /* bytes from the beginning of a row */
-} joined_part;
-
-struct rt_source {
-    joined_part part[RT_SOURCE_PARTS];
-    int parts;                     /* 0: one data set, and all below; else only file, set, row_bytes and rows */
-    rt_h5_dataset *joined;         /* what `set` is then */
-    rt_h5_file *file;
-    const rt_h5_dataset *set;
-    size_t row_bytes;
-    uint64_t rows;
-    void *map;
-    size_t map_bytes;
-    _Atomic long checked;          /* when the file's size was last compared, in ticks of the coarse clock */
-    rt_checks *checks;             /* of data that lies in one piece; NULL: there are none */
-    const char *base;              /* row 0 of data that lies in one piece */
-    const char *chunks;            /* byte 0 of the file, of chunks without filters */
-    rt_cache *cache;               /* of other chunks' blocks */
-    rt_grid grid;
-    worker *idle;
-    pthread_mutex_t lock;          /* of idle */
-};
 
 /* ---- decoding blocks ---- */
 
@@ -60,17 +26,17 @@ static uint64_t group_size(const rt_grid *g)
     return n < g->per ? n : g->per;
 }
 
-static void free_worker(worker *w)
+static void free_worker(rt_source_worker *w)
 {
     rt_decoder_free(w->decoder);
     free(w->group);
     free(w);
 }
 
-static worker *get_worker(rt_source *s)
+static rt_source_worker *get_worker(rt_source *s)
 {
     pthread_mutex_lock(&s->lock);
-    worker *w = s->idle;
+    rt_source_worker *w = s->idle;
     if (w) s->idle = w->next;
     pthread_mutex_unlock(&s->lock);
     if (w || !(w = calloc(1, sizeof *w))) return w;
@@ -81,7 +47,7 @@ static worker *get_worker(rt_source *s)
     return NULL;
 }
 
-static void put_worker(rt_source *s, worker *w)
+static void put_worker(rt_source *s, rt_source_worker *w)
 {
     pthread_mutex_lock(&s->lock);
     w->next = s->idle;
@@ -103,7 +69,7 @@ static uint64_t tile_rows(const rt_source *s)
 }
 
 /* A block whose rows are cut: groups of chunks are decoded, then spread. */
-static rt_status load_cut(rt_source *s, worker *w, uint64_t block, char *data)
+static rt_status load_cut(rt_source *s, rt_source_worker *w, uint64_t block, char *data)
 {
     const rt_grid *g = &s->grid;
     const rt_h5_chunk *table = s->set->chunk + block * g->per;
@@ -124,10 +90,9 @@ static rt_status load_cut(rt_source *s, worker *w, uint64_t block, char *data)
     return RT_OK;
 }
 
-static rt_status load_block(void *arg, uint64_t block, char *data)
+rt_status rt_source_load(rt_source *s, uint64_t block, char *data)
 {
-    rt_source *s = arg;
-    worker *w = get_worker(s);
+    rt_source_worker *w = get_worker(s);
     if (!w) return rt_fail(RT_RUN, "out of memory for a block of chunks");
     const rt_h5_chunk *c = &s->set->chunk[block];
     rt_status st = RT_OK;
@@ -137,6 +102,8 @@ static rt_status load_block(void *arg, uint64_t block, char *data)
     put_worker(s, w);
     return st;
 }
+
+static rt_status load_block(void *arg, uint64_t block, char *data) { return rt_source_load(arg, block, data); }
 
 /* ---- opening ---- */
 
@@ -168,6 +135,13 @@ static rt_status map_file(rt_source *s, uint64_t offset, uint64_t bytes, const c
     return RT_OK;
 }
 
+size_t rt_source_decoded_bytes(const rt_source *s)
+{
+    if (!s->set->chunked || !s->set->filters || !s->rows || !s->row_bytes) return 0;
+    uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
+    return (s->grid.whole ? s->grid.chunk_bytes : (size_t)rows * s->row_bytes) + RT_DECODE_SLACK;
+}
+
 static rt_status open_chunks(rt_source *s)
 {
     rt_grid_init(&s->grid, s->set);
@@ -179,16 +153,18 @@ static rt_status open_chunks(rt_source *s)
         return rt_fail(RT_INPUT, "%s: data set '%s': %llu rows of %zu bytes lie in chunks that must be decoded"
                        " together, more than %d MiB; rewrite it with fewer rows in a chunk", s->file->path,
                        s->set->name, (unsigned long long)rows, s->row_bytes, BLOCK_BYTES >> 20);
-    return rt_cache_new(&s->cache, s->grid.blocks, bytes + RT_DECODE_SLACK, CACHE_BYTES, load_block, s);
+    if (s->linked) return RT_OK;
+    return rt_cache_new(&s->cache, s->grid.blocks, rt_source_decoded_bytes(s), RT_SOURCE_CACHE, load_block, s);
 }
 
-rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *dataset)
+rt_status rt_source_open_set(rt_source **out, rt_h5_file *file, const char *dataset, int linked)
 {
     *out = NULL;
     rt_source *s = calloc(1, sizeof *s);
     if (!s) return rt_fail(RT_RUN, "out of memory");
     pthread_mutex_init(&s->lock, NULL);
     s->file = file;
+    s->linked = linked;
     file->users++;
     rt_status st = find_set(s, dataset);
     if (!st && s->set->chunked) st = open_chunks(s);
@@ -200,11 +176,14 @@ rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *datas
     return st;
 }
 
+rt_status rt_source_open_in(rt_source **out, rt_h5_file *file, const char *dataset)
+{ return file->parts ? rt_source_chain(out, file, dataset) : rt_source_open_set(out, file, dataset, 0); }
+
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset)
 {
     rt_h5_file *f;
     *out = NULL;
-    RT_TRY(rt_h5_scan(&f, path));
+    RT_TRY(rt_source_scan(&f, path));
     rt_status st = rt_source_open_in(out, f, dataset);
     rt_h5_close(f);
     return st;
@@ -217,151 +196,22 @@ void rt_source_close(rt_source *s)
         rt_source_close(s->part[i].source);
         free(s->part[i].name);
     }
+    for (int i = 0; i < s->links; i++) rt_source_close(s->link[i]);
+    free(s->link);
+    free(s->first);
+    free(s->first_block);
     free(s->joined);
     if (s->map) munmap(s->map, s->map_bytes);
-    rt_cache_free(s->cache);
+    if (!s->linked) rt_cache_free(s->cache);
     rt_checks_close(s->checks);
     while (s->idle) {
-        worker *w = s->idle;
+        rt_source_worker *w = s->idle;
         s->idle = w->next;
         free_worker(w);
     }
     if (!s->parts) rt_h5_close(s->file);
     pthread_mutex_destroy(&s->lock);
     free(s);
-}
-
-/* ---- side by side ---- */
-
-/* The name tells the parts and what they are, as two that differ must not have one name. */
-static void name_joined(rt_source *s)
-{
-    rt_hasher *h = rt_hasher_new();
-    char text[RT_H5_NAME + 300], *name = s->joined->name;
-    size_t n = 0, most = RT_H5_NAME - 40;
-    for (int i = 0; i < s->parts; i++) {
-        const rt_h5_dataset *d = s->part[i].source->set;
-        int k = snprintf(text, sizeof text, "%s%s:%s", i ? ", " : "", s->part[i].name, d->name);
-        if (n + (size_t)k < most) n += (size_t)snprintf(name + n, most - n, "%s", text);
-        rt_hasher_add(h, text, strlen(text) + 1);
-        k = snprintf(text, sizeof text, "%s %d", rt_dtype_name(d->type), d->rank);
-        for (int j = 0; j < d->rank; j++)
-            k += snprintf(text + k, sizeof text - (size_t)k, " %llu", (unsigned long long)d->dim[j]);
-        rt_hasher_add(h, text, strlen(text) + 1);
-    }
-    snprintf(name + n, RT_H5_NAME - n, " (%.16s)", rt_hasher_end(h).hex);
-}
-
-static rt_status join(rt_source *s, int home)
-{
-    const rt_source *first = s->part[home].source;
-    uint64_t bytes = 0;
-    for (int i = 0; i < s->parts; i++) {
-        const rt_source *p = s->part[i].source;
-        if (p->rows != first->rows)
-            return rt_fail(RT_INPUT, "%s: data set '%s' has %llu rows, '%s' of %s has %llu", p->file->path,
-                           p->set->name, (unsigned long long)p->rows, first->set->name, first->file->path,
-                           (unsigned long long)first->rows);
-        if (p->set->type == RT_TEXT)
-            return rt_fail(RT_INPUT, "%s: data set '%s' is text, not numbers", p->file->path, p->set->name);
-        s->part[i].at = (size_t)bytes;
-        bytes += (p->row_bytes + 7) & ~(uint64_t)7;
-    }
-    if (RT_SOURCE_ROW_BYTES < bytes)
-        return rt_fail(RT_INPUT, "%s: a row of all inputs takes %llu bytes, at most %d are read", first->file->path,
-                       (unsigned long long)bytes, RT_SOURCE_ROW_BYTES);
-    s->rows = first->rows;
-    s->row_bytes = (size_t)bytes;
-    s->file = first->file;
-    s->joined->type = RT_U8;
-    s->joined->element = 1;
-    s->joined->rank = 2;
-    s->joined->dim[0] = s->rows;
-    s->joined->dim[1] = bytes;
-    name_joined(s);
-    s->set = s->joined;
-    return RT_OK;
-}
-
-rt_status rt_source_join(rt_source **out, rt_source **part, const char *const *name, int parts, int home)
-{
-    rt_source *s = calloc(1, sizeof *s);
-    *out = NULL;
-    rt_status st = s && (s->joined = calloc(1, sizeof *s->joined)) ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < parts; i++) {
-        if (!s) rt_source_close(part[i]);
-        else s->part[s->parts++] = (joined_part){.source = part[i], .name = strdup(name[i])};
-        if (s && !s->part[i].name && !st) st = rt_fail(RT_RUN, "out of memory");
-    }
-    if (!s) return st;
-    pthread_mutex_init(&s->lock, NULL);
-    if (!st) st = join(s, home);
-    if (st) rt_source_close(s);
-    else *out = s;
-    return st;
-}
-
-int rt_source_parts(const rt_source *s) { return s->parts ? s->parts : 1; }
-
-rt_source *rt_source_part(const rt_source *s, int i, const char **name, size_t *at)
-{
-    if (name) *name = s->parts ? s->part[i].name : "";
-    if (at) *at = s->parts ? s->part[i].at : 0;
-    return s->parts ? s->part[i].source : (rt_source *)(uintptr_t)s;
-}
-
-int rt_source_find_part(const rt_source *s, const char *name)
-{
-    for (int i = 0; i < s->parts; i++) if (!strcmp(s->part[i].name, name)) return i;
-    return -1;
-}
-
-enum { PIECE_BYTES = 64 << 10 };
-
-/* n rows of every part, a few at a time, into their places. */
-static rt_status read_parts(rt_source *s, const uint64_t *row, uint64_t first, uint64_t n, char *dst)
-{
-    for (int i = 0; i < s->parts; i++) {
-        rt_source *p = s->part[i].source;
-        size_t bytes = p->row_bytes, room = (bytes + 7) & ~(size_t)7, few = bytes < PIECE_BYTES ? PIECE_BYTES : bytes;
-        uint64_t at_once = bytes ? few / bytes : n;
-        char *piece = malloc(few);
-        if (!piece) return rt_fail(RT_RUN, "out of memory");
-        rt_status st = RT_OK;
-        for (uint64_t done = 0; done < n && !st; done += at_once) {
-            uint64_t k = n - done < at_once ? n - done : at_once;
-            st = row ? rt_source_read(p, row + done, (int)k, piece) : rt_source_read_stored(p, first + done, k, piece);
-            char *to = dst + done * s->row_bytes + s->part[i].at;
-            for (uint64_t r = 0; r < k && !st; r++, to += s->row_bytes) {
-                memcpy(to, piece + r * bytes, bytes);
-                memset(to + bytes, 0, room - bytes);
-            }
-        }
-        free(piece);
-        if (st) return st;
-    }
-    return RT_OK;
-}
-
-/* A shuffle keeps together what the part with the largest blocks has to decode. */
-static int slowest_part(const rt_source *s)
-{
-    int slowest = 0;
-    for (int i = 1; i < s->parts; i++)
-        if (rt_source_block(s->part[i].source) > rt_source_block(s->part[slowest].source)) slowest = i;
-    return slowest;
-}
-
-/* As many of its blocks as every part can hold the rows of. */
-static int joined_window(const rt_source *s)
-{
-    uint64_t block = rt_source_block(s), least = INT_MAX;
-    for (int i = 0; i < s->parts; i++) {
-        uint64_t blocks = (uint64_t)rt_source_window_blocks(s->part[i].source);
-        uint64_t fit = blocks == INT_MAX ? INT_MAX : blocks * rt_source_block(s->part[i].source) / block;
-        if (fit < least) least = fit;
-    }
-    return least ? (int)least : 1;
 }
 
 /* ---- what it is ---- */
@@ -375,7 +225,8 @@ rt_h5_file *rt_source_file(const rt_source *s) { return s->file; }
 
 uint64_t rt_source_block(const rt_source *s)
 {
-    if (s->parts) return rt_source_block(s->part[slowest_part(s)].source);
+    if (s->parts) return rt_source_block(s->part[rt_source_slowest(s)].source);
+    if (s->links) return rt_source_chained_block(s);
     if (!s->set->chunked || (s->grid.whole && !s->set->filters)) return 1;
     uint64_t rows = s->rows ? s->rows : 1;
     return s->grid.block_rows < rows ? s->grid.block_rows : rows;
@@ -383,7 +234,8 @@ uint64_t rt_source_block(const rt_source *s)
 
 int rt_source_window_blocks(const rt_source *s)
 {
-    if (s->parts) return joined_window(s);
+    if (s->parts) return rt_source_joined_window(s);
+    if (s->links) return rt_source_chained_window(s);
     if (!s->cache) return INT_MAX;
     int slots = rt_cache_slots(s->cache);
     if ((uint64_t)slots == s->grid.blocks) return slots;
@@ -467,7 +319,7 @@ static rt_status copy_decoded(rt_source *s, uint64_t block, uint64_t first, uint
         rt_fill(dst, rows * s->row_bytes, s->set->fill, s->set->element);
         return RT_OK;
     }
-    RT_TRY(rt_cache_pin(s->cache, block, &data, &slot));
+    RT_TRY(rt_cache_pin(s->cache, s->cache_base + block, &data, &slot));
     memcpy(dst, data + first * s->row_bytes, rows * s->row_bytes);
     rt_cache_release(s->cache, slot);
     return RT_OK;
@@ -533,13 +385,15 @@ rt_status rt_source_read(rt_source *s, const uint64_t *row, int n, void *dst)
 {
     for (int i = 0; i < n; i++)
         if (row[i] >= s->rows) return no_row(s, row[i]);
-    if (s->parts) return read_parts(s, row, 0, (uint64_t)n, dst);
+    if (s->parts) return rt_source_read_joined(s, row, 0, (uint64_t)n, dst);
+    if (s->links) return rt_source_read_chained(s, row, 0, (uint64_t)n, dst);
     return s->map ? read_mapped(s, row, 0, (uint64_t)n, dst) : read_rows(s, row, n, dst);
 }
 
 rt_status rt_source_read_stored(rt_source *s, uint64_t first, uint64_t n, void *dst)
 {
     if (n > s->rows || first > s->rows - n) return no_row(s, first > s->rows ? first : s->rows);
-    if (s->parts) return read_parts(s, NULL, first, n, dst);
+    if (s->parts) return rt_source_read_joined(s, NULL, first, n, dst);
+    if (s->links) return rt_source_read_chained(s, NULL, first, n, dst);
     return s->map ? read_mapped(s, NULL, first, n, dst) : read_run(s, first, n, dst);
 }

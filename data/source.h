@@ -1,4 +1,4 @@
-/* data/source.h - one data set of an HDF5 file as rows, read by many threads at once.
+/* data/source.h - one data set of an HDF5 file, or of several behind each other, as rows, read by many threads at once.
  *
  * What the file holds as it is (contiguous data, chunks without filters) is copied from a map of it; other chunks are
  * decoded here, block by block, into a cache that threads share. The HDF5 library takes no part in it. Rows are given
@@ -15,8 +15,9 @@ typedef struct rt_source rt_source;
 
 enum { RT_SOURCE_ROW_BYTES = 256 << 20 /* no row is larger */, RT_SOURCE_PARTS = 8 };
 
-/* Dimension 0 counts rows. RT_INPUT with the reason when the set is missing, refused, has no rows' dimension, has rows
- * of more than RT_SOURCE_ROW_BYTES, or needs blocks decoded that are above 1 GiB. */
+/* path: a source, as data/source_files.h has it. Dimension 0 counts rows. RT_INPUT with the reason when the set is
+ * missing, refused, has no rows' dimension, has rows of more than RT_SOURCE_ROW_BYTES, or needs blocks decoded that are
+ * above 1 GiB. */
 rt_status rt_source_open(rt_source **out, const char *path, const char *dataset);
 /* The same, of a file that is scanned already. */
 rt_status rt_source_open_in(rt_source **out, rt_h5_file *, const char *dataset);
@@ -27,7 +28,7 @@ size_t rt_source_row_bytes(const rt_source *);
 rt_dtype rt_source_type(const rt_source *);
 const rt_h5_dataset *rt_source_info(const rt_source *);
 const char *rt_source_path(const rt_source *);
-/* The file it is a data set of; it lives as long as the source. */
+/* The file it is a data set of, which may be several as one (rt_source_scan); it lives as long as the source. */
 rt_h5_file *rt_source_file(const rt_source *);
 /* Data sets side by side as one: a row is one of each, in the order given, each at a multiple of 8 bytes (between them
  * zeros). Its type is u8, its rows are flat; path and file are those of part `home`. Takes the parts over, also when
@@ -39,6 +40,13 @@ int rt_source_parts(const rt_source *);
 rt_source *rt_source_part(const rt_source *, int i, const char **name, size_t *at);
 /* The part of this name, -1: none. */
 int rt_source_find_part(const rt_source *, const char *name);
+
+/* The files whose rows stand behind each other: how many, and the row that each begins with, *first[0] to
+ * *first[files]; 1 and NULL of one file. first may be NULL. Of parts side by side those of the part that rt_source_block
+ * is of. */
+int rt_source_files_behind(const rt_source *, const uint64_t **first);
+/* The rows of one of them, of a source that is no parts side by side; of one file itself. It belongs to the source. */
+rt_source *rt_source_link(const rt_source *, int i);
 
 /* Rows that lie together (a chunk's): what a shuffle should keep together. 1 where any row is read for itself as fast:
  * contiguous data, and chunks of whole rows without filters. */

@@ -39,9 +39,10 @@ static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
     const rt_rows *rows = s->rows;
     *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail,
                     .seed = s->seed, .block = rt_source_block(s->x), .window = UINT64_MAX};
+    o->files = rt_source_files_behind(s->x, &o->file_first);
     if (s->shuffle && o->block > 1) {
         uint64_t most = (uint64_t)rt_source_window_blocks(s->x);
-        uint64_t blocks = (rows->end - 1) / o->block - rows->first / o->block + 1;
+        uint64_t blocks = rt_order_block_of(o, rows->end - 1) - rt_order_block_of(o, rows->first) + 1;
         uint64_t wanted = WINDOW_ROWS / (rows->count / blocks + 1) + 1;       /* blocks with so many of the rows */
         if (wanted < WINDOW_BLOCKS) wanted = WINDOW_BLOCKS;
         o->window = s->window ? (uint64_t)s->window : most >= blocks || wanted > most ? most : wanted;

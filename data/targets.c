@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/source_files.h"
+
 struct rt_targets {
     rt_source *y;
     rt_task task;
@@ -101,34 +103,60 @@ rt_status rt_targets_open(rt_targets **out, const rt_source *x, const char *name
 
 /* ---- where they lie ---- */
 
-static void read_where(rt_cfg *c, cJSON *item, const char *head, rt_target_where *w)
+/* key: "targets", or "y" of one head alone. */
+static void read_where(rt_cfg *c, cJSON *item, const char *key, const char *head, rt_target_where *w)
 {
     char path[RT_HEAD_NAME + 24];
-    snprintf(path, sizeof path, "data.targets.%s", head);
+    int y = !strcmp(key, "y");
+    snprintf(path, sizeof path, y ? "data.y" : "data.targets.%s", head);
     if (cJSON_IsString(item)) {                         /* "": none */
         w->set = item->valuestring;
         return;
     }
     if (!cJSON_IsObject(item)) {
-        rt_cfg_fail(c, "targets", "{\"HEAD\": \"data set\"} is expected, or {\"HEAD\": {\"source\", \"set\", "
-                    "\"column\"}}");
+        rt_cfg_fail(c, key, y ? "a data set's name is expected, or {\"source\", \"set\", \"column\"}"
+                              : "{\"HEAD\": \"data set\"} is expected, or {\"HEAD\": {\"source\", \"set\", "
+                                "\"column\"}}");
         return;
     }
     rt_cfg one = rt_cfg_begin(item, path);
-    if (rt_cfg_any(&one, "source")) w->source = rt_cfg_file(&one, "source", NULL);
+    if (rt_cfg_any(&one, "source")) w->source = rt_cfg_source(&one, "source", NULL);
     w->set = rt_cfg_file(&one, "set", head);
     w->column = rt_cfg_any(&one, "column") ? rt_cfg_int(&one, "column", 0, 0, 1 << 24) : -1;
     rt_cfg_join(c, &one);
 }
 
-void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const char *y,
+int rt_target_sources(const cJSON *data, const char **list, int n)
+{
+    const cJSON *y = cJSON_GetObjectItemCaseSensitive(data, "y"), *t = cJSON_GetObjectItemCaseSensitive(data, "targets");
+    int most = n + RT_TARGET_SOURCES;
+    const char *of_y = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(y, "source"));
+    if (of_y) list[n++] = of_y;
+    for (const cJSON *c = cJSON_IsObject(t) ? t->child : NULL; c && n < most; c = c->next) {
+        rt_cfg one = rt_cfg_begin((cJSON *)(uintptr_t)c, "");
+        const char *of = cJSON_IsObject(c) ? rt_cfg_source(&one, "source", "") : "";
+        if (*of) list[n++] = of;
+    }
+    return n;
+}
+
+int rt_target_y_read(rt_cfg *data, rt_target_where *y)
+{
+    *y = (rt_target_where){.set = "", .column = -1};
+    if (!rt_cfg_has(data, "y")) return 0;
+    read_where(data, rt_cfg_any(data, "y"), "y", "y", y);
+    return 1;
+}
+
+void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const rt_target_where *y,
                           rt_target_where where[RT_MAX_HEADS], int given[RT_MAX_HEADS])
 {
     int of_classes = 0;
     for (int h = 0; h < heads; h++) of_classes += head[h].task == RT_TASK_CLASSES;
     for (int h = 0; h < heads; h++) {
         int single = heads == 1 && y;
-        where[h] = (rt_target_where){.set = single ? y : head[h].name, .column = -1, .only = of_classes == 1};
+        where[h] = single ? *y : (rt_target_where){.set = head[h].name, .column = -1};
+        where[h].only = of_classes == 1;
         given[h] = single;
     }
     if (heads > 1 && y)
@@ -146,7 +174,7 @@ void rt_target_where_read(rt_cfg *data, const rt_head *head, int heads, const ch
                  rt_heads_text(head, heads, text));
         if (h == heads) rt_cfg_fail(data, "targets", what);
         else {
-            read_where(data, t, head[h].name, &where[h]);
+            read_where(data, t, "targets", head[h].name, &where[h]);
             given[h] = 1;
         }
     }
@@ -185,6 +213,7 @@ int rt_targets_unnamed(const rt_targets *t, const char *head, char text[RT_TARGE
 
 int rt_targets_classes(const rt_targets *t) { return t->model.count; }
 const char *rt_targets_path(const rt_targets *t) { return rt_source_path(t->y); }
+const char *rt_targets_set(const rt_targets *t) { return rt_source_info(t->y)->name; }
 
 /* The whole number at p: 0 when it is none or beyond what a class can be. */
 static int whole(const void *p, rt_dtype type, int64_t *v)

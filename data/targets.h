@@ -19,7 +19,7 @@ typedef struct rt_targets rt_targets;
 
 /* Where a head's targets lie. */
 typedef struct {
-    const char *source;                /* the file; NULL: that of x */
+    const char *source;                /* as data/source_files.h has it; NULL: that of x */
     const char *set;
     int column;                        /* -1: a whole row of the set */
     int only;                          /* of the only head of classes */
@@ -29,11 +29,19 @@ typedef struct {
  * "y" those of the only head of classes. */
 int rt_targets_named(const rt_h5_file *, const char *set, int only);
 
+/* "y" of a configuration's "data": "SET" (empty: none), or {"source", "set", "column"}; texts belong to it. 0: it is not
+ * given, and *y is an empty set. */
+int rt_target_y_read(rt_cfg *data, rt_target_where *y);
+
+/* Appends to a list of n sources those that y and targets of a configuration's "data" lie in; the new n. */
+enum { RT_TARGET_SOURCES = RT_MAX_HEADS + 1 };
+int rt_target_sources(const cJSON *data, const char **list, int n);
+
 /* "targets" of a configuration's "data", {"HEAD": "SET"} or {"HEAD": {"source", "set", "column"}}, or for a single head
- * y, its set (NULL: not given); an empty SET: none. Where a head is not named, its set has its name; given[h] says
+ * y (NULL: not given); an empty SET: none. Where a head is not named, its set has its name; given[h] says
  * which are. Texts belong to the configuration. heads 0: not known yet, anything goes. */
-void rt_target_where_read(rt_cfg *data, const rt_head *, int heads, const char *y, rt_target_where where[RT_MAX_HEADS],
-                          int given[RT_MAX_HEADS]);
+void rt_target_where_read(rt_cfg *data, const rt_head *, int heads, const rt_target_where *y,
+                          rt_target_where where[RT_MAX_HEADS], int given[RT_MAX_HEADS]);
 
 /* Targets of rows; what the task has no use for is NULL. */
 typedef struct {
@@ -73,4 +81,5 @@ enum { RT_TARGETS_TEXT = RT_NAMES_TEXT + 1600 };
 int rt_targets_unnamed(const rt_targets *, const char *head, char text[RT_TARGETS_TEXT]);
 int rt_targets_classes(const rt_targets *);             /* of the model; the head's size */
 const char *rt_targets_path(const rt_targets *);
+const char *rt_targets_set(const rt_targets *);
 #endif

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/source_files.h"
+
 static const char what[] = "a data set's name is expected, or {\"INPUT\": \"data set\"} with {\"source\", \"set\"} "
                            "in place of a set in another file";
 
@@ -24,7 +26,7 @@ static void read_part(rt_cfg *c, const cJSON *item, rt_x_part *p)
         return;
     }
     rt_cfg one = rt_cfg_begin((cJSON *)(uintptr_t)item, "x");
-    p->source = rt_cfg_has(&one, "source") ? rt_cfg_file(&one, "source", NULL) : NULL;
+    p->source = rt_cfg_has(&one, "source") ? rt_cfg_source(&one, "source", NULL) : NULL;
     p->set = rt_cfg_file(&one, "set", item->string);
     rt_cfg_join(c, &one);
 }
@@ -89,13 +91,14 @@ int rt_x_where_files(const rt_x_where *w, const char **list, int n)
     return n;
 }
 
+static const char *source_of(const rt_x_where *w, int i) { return w->part[i].source ? w->part[i].source : w->source; }
+
 /* A part in the file that another lies in shares what was found there. */
 static rt_status open_part(rt_source **out, const rt_x_where *w, int i, rt_source *const *open)
 {
-    const char *path = w->part[i].source ? w->part[i].source : w->source;
+    const char *path = source_of(w, i);
     for (int k = 0; k < i; k++)
-        if (!strcmp(rt_source_path(open[k]), path))
-            return rt_source_open_in(out, rt_source_file(open[k]), w->part[i].set);
+        if (!strcmp(source_of(w, k), path)) return rt_source_open_in(out, rt_source_file(open[k]), w->part[i].set);
     return rt_source_open(out, path, w->part[i].set);
 }
 
@@ -113,7 +116,7 @@ rt_status rt_x_where_shape(const rt_x_where *w, const char *input, int several, 
         *set = w->part[i].set;
         if (w->part[i].source) *path = w->part[i].source;
     }
-    RT_TRY(rt_h5_scan(&f, *path));
+    RT_TRY(rt_source_scan(&f, *path));
     if (!told && !rt_h5_find(f, *set) && rt_h5_find(f, several ? w->set : input)) *set = several ? w->set : input;
     rt_status st = rt_source_open_in(&s, f, *set);
     if (!st) st = rt_source_shape(s, shape);

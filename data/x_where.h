@@ -11,7 +11,7 @@
 typedef struct { const char *name, *source /* NULL: that of all */, *set; } rt_x_part;
 
 typedef struct {
-    const char *source;            /* the file */
+    const char *source;            /* as data/source_files.h has it */
     const char *set;               /* the one data set, unless there are parts */
     rt_x_part part[RT_SOURCE_PARTS];   /* by rising name */
     int parts;

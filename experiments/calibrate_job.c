@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "data/label_report.h"
+#include "data/source_files.h"
 #include "export/out_file.h"
 
-static rt_status read_settings(cJSON *config, rt_label_report *r)
+static rt_status read_settings(cJSON *config, rt_label_report *r, rt_target_where *y)
 {
     rt_cfg c = rt_cfg_begin(config, "");
     *r = (rt_label_report){0};
@@ -14,9 +15,10 @@ static rt_status read_settings(cJSON *config, rt_label_report *r)
     if (rt_cfg_has(&c, "head")) r->head = rt_cfg_string(&c, "head", "");
     rt_cfg d = rt_cfg_object(&c, "data");
     RT_TRY(d.status);
-    r->data = rt_cfg_file(&d, "source", NULL);
+    r->data = rt_cfg_source(&d, "source", NULL);
     r->x = rt_cfg_string(&d, "x", "x");
-    r->y = rt_cfg_string(&d, "y", "y");
+    if (rt_target_y_read(&d, y)) r->truth = y;
+    else cJSON_AddStringToObject(d.object, "y", "y");
     if (rt_cfg_has(&d, "rows")) r->rows = rt_cfg_string(&d, "rows", "");
     rt_cfg_join(&c, &d);
     return rt_cfg_end(&c);
@@ -25,7 +27,8 @@ static rt_status read_settings(cJSON *config, rt_label_report *r)
 rt_status rt_calibrate_labels_check(cJSON *config)
 {
     rt_label_report r;
-    return read_settings(config, &r);
+    rt_target_where y;
+    return read_settings(config, &r, &y);
 }
 
 static rt_status write_result(const cJSON *result, rt_output *o)
@@ -42,12 +45,13 @@ rt_status rt_calibrate_labels(cJSON *config, const rt_target *out, rt_pool *pool
                               cJSON **result)
 {
     rt_label_report r;
+    rt_target_where y;
     rt_output *o;
     *result = NULL;
-    RT_TRY(read_settings(config, &r));
+    RT_TRY(read_settings(config, &r, &y));
     r.pool = pool;
     r.progress = progress;
-    const char *inputs[] = {r.store, r.data, NULL};
+    const char *inputs[] = {r.store, r.data, r.truth && y.source ? y.source : NULL, NULL};
     RT_TRY(rt_output_take(&o, out, inputs));
     rt_status st = rt_output_may_replace(o, RT_OUTPUT_EXPORT);
     if (!st) st = rt_label_calibrate_report(&r, result);

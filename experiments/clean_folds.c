@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/source_files.h"
 #include "experiments/eval_data.h"
 #include "experiments/runner.h"
 #include "train/trainer.h"
@@ -130,7 +131,7 @@ static void add_step(cJSON *steps, const char *kind, const char *action, int i, 
 rt_status rt_clean_folds_check(const rt_clean_folds *f, const rt_clean_input *in)
 {
     if (!f->folds) return RT_OK;
-    if (!in->source && !cJSON_IsString(get(get(f->train, "data"), "source")))
+    if (!in->source && !*rt_source_in(get(f->train, "data")))
         return rt_fail(RT_USAGE, "folds: name the data with --data DATA.h5");
     if (!f->train) return RT_OK;
     cJSON *t = training(f, in, 0);
@@ -145,12 +146,16 @@ rt_status rt_clean_folds_check(const rt_clean_folds *f, const rt_clean_input *in
 static rt_status count_classes(const rt_clean_input *in, const rt_source *x, int *classes)
 {
     rt_head any = {.name = "y", .task = RT_TASK_CLASSES, .size = 1 << 20, .names = {.count = 1 << 20}};
-    rt_target_where where = {.set = in->y ? in->y : "y", .column = -1, .only = 1};
+    rt_target_where where = in->y_given ? in->y : (rt_target_where){.set = "y", .column = -1};
     rt_names names = {0};
     rt_targets *y;
+    rt_h5_file *other = NULL;
     *classes = 0;
-    rt_status st = rt_targets_named(rt_source_file(x), where.set, 1) ? rt_names_read(rt_source_file(x), &names, NULL)
-                                                                      : RT_OK;
+    where.only = 1;
+    rt_status st = where.source ? rt_source_scan(&other, where.source) : RT_OK;
+    const rt_h5_file *file = other ? other : rt_source_file(x);
+    if (!st && rt_targets_named(file, where.set, 1)) st = rt_names_read(file, &names, NULL);
+    rt_h5_close(other);
     if (!st && names.name) *classes = names.count;
     rt_names_free(&names);
     if (st || *classes) return st;

@@ -7,15 +7,16 @@
 
 #include "data/checks.h"
 #include "data/provenance.h"
+#include "data/source_files.h"
 
 static const cJSON *get(const cJSON *j, const char *key) { return cJSON_GetObjectItemCaseSensitive(j, key); }
 
 void rt_clean_data_read(rt_cfg *d, rt_clean_input *c)
 {
     c->said = d->object;
-    c->source = rt_cfg_has(d, "source") ? rt_cfg_file(d, "source", "") : NULL;
+    c->source = rt_cfg_has(d, "source") ? rt_cfg_source(d, "source", "") : NULL;
     if (c->source) rt_x_where_read(d, c->source, &c->where);
-    c->y = rt_cfg_has(d, "y") ? rt_cfg_string(d, "y", "") : NULL;
+    c->y_given = rt_target_y_read(d, &c->y);
     c->match = rt_match_read(d);
     c->check = rt_check_read(d);
 }
@@ -176,12 +177,12 @@ static rt_status open_rows(rt_clean_input *c, rt_device *device, const rt_progre
 
 static rt_status open_truth(rt_clean_input *c)
 {
-    const char *set = c->y ? c->y : "y";
-    rt_target_where where = {.set = set, .column = -1, .only = 1};
+    rt_target_where where = c->y_given ? c->y : (rt_target_where){.set = "y", .column = -1};
+    where.only = 1;
     if (c->truth) return RT_OK;
-    if (!*set) return rt_fail(RT_USAGE, "data.y: is empty; the labels are what is judged");
-    if (c->kind == RT_CLEAN_SET && c->source && strcmp(c->source, c->path)) where.source = c->source;
-    if (c->kind == RT_CLEAN_PREDICTIONS && !c->source)
+    if (!*where.set) return rt_fail(RT_USAGE, "data.y: is empty; the labels are what is judged");
+    if (c->kind == RT_CLEAN_SET && c->source && strcmp(c->source, c->path) && !where.source) where.source = c->source;
+    if (c->kind == RT_CLEAN_PREDICTIONS && !c->source && !where.source)
         return rt_fail(RT_INPUT, "%s: holds no truth of head '%s'; name the labels with --data FILE data.y=SET",
                        c->path, c->head[c->mine].name);
     return rt_targets_open_head(&c->y_of, c->kind == RT_CLEAN_SET ? c->z : c->x, &where, &c->head[c->mine], c->match);
@@ -190,7 +191,7 @@ static rt_status open_truth(rt_clean_input *c)
 rt_status rt_clean_open(rt_clean_input *c, int block, rt_device *device, const rt_progress *progress)
 {
     RT_TRY(find_kind(c));
-    if (!c->source && c->y && c->kind == RT_CLEAN_PREDICTIONS)
+    if (!c->source && c->y_given && c->kind == RT_CLEAN_PREDICTIONS)
         return rt_fail(RT_USAGE, "data.y: names a data set of --data DATA.h5, which is not given");
     if (c->kind == RT_CLEAN_LABELS && !c->source)
         return rt_fail(RT_USAGE, "%s: is a label store; name the labels that are judged with --data DATA.h5", c->path);

@@ -15,7 +15,9 @@ typedef enum { RT_CLEAN_PREDICTIONS, RT_CLEAN_LABELS, RT_CLEAN_SET } rt_clean_ki
 typedef struct {
     /* what the configuration says; texts belong to it */
     const char *path, *set, *wanted;   /* wanted: the head, "": the only one of classes */
-    const char *source, *y;            /* of the data; source NULL: none given; y NULL: not given */
+    const char *source;                /* of the data; NULL: none given */
+    rt_target_where y;                 /* data.y, where y_given is not 0 */
+    int y_given;
     const cJSON *said;                 /* "data" itself */
     rt_x_where where;
     rt_check check;

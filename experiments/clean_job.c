@@ -387,7 +387,7 @@ rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, r
 {
     settings s;
     rt_output *o = NULL, *m = NULL;
-    const char *inputs[RT_CLEAN_PARTS + RT_SOURCE_PARTS + 6];
+    const char *inputs[RT_CLEAN_PARTS + RT_SOURCE_PARTS + 7];
     int n = 0;
     *result = NULL;
     rt_status st = read_settings(config, &s, out->path);
@@ -396,6 +396,7 @@ rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, r
     s.notes = cJSON_CreateArray();
     for (int i = 0; i < s.count && !st; i++) inputs[n++] = s.from[i];
     if (!st && s.in.source) inputs[n++] = s.in.source;
+    if (!st && s.in.y.source) inputs[n++] = s.in.y.source;
     if (!st && s.in.source) n = rt_x_where_files(&s.in.where, inputs, n);
     inputs[n] = NULL;
     if (!st) st = rt_output_take(&o, out, inputs);

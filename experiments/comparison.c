@@ -269,7 +269,7 @@ static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt
     int stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES];
     const rt_teacher_spec *model[RT_SIDES];
     rt_predictions *out[RT_SIDES];
-    const char *files[RT_SOURCE_PARTS + 3];
+    const char *files[RT_EVAL_DATA_FILES + 1];
     if (spec->data) {
         RT_TRY(rt_predictions_check(spec->data, files));
         rt_cfg d = rt_cfg_begin(spec->data, "data");

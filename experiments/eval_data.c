@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "data/provenance.h"
+#include "data/source_files.h"
 
 void rt_eval_note(cJSON *notes, const char *fmt, ...)
 {
@@ -18,9 +19,10 @@ void rt_eval_note(cJSON *notes, const char *fmt, ...)
 
 void rt_eval_data_read(rt_cfg *d, rt_eval_data *e)
 {
-    e->source = rt_cfg_file(d, "source", NULL);
+    e->source = rt_cfg_source(d, "source", NULL);
     rt_x_where_read(d, e->source, &e->where);
-    e->labels = rt_cfg_has(d, "y") ? rt_cfg_string(d, "y", "") : NULL;
+    e->labelled = rt_target_y_read(d, &e->labels);
+    e->besides = rt_target_sources(d->object, e->beside, 0);
     rt_target_where_read(d, NULL, 0, NULL, e->target, NULL);       /* once the heads are known */
     rt_rows_read(d, &e->wanted);
     e->check = rt_check_read(d);
@@ -59,7 +61,7 @@ rt_status rt_eval_data_targets(rt_eval_data *e, const rt_head *head, int heads, 
     int given[RT_MAX_HEADS];
     char text[RT_TARGETS_TEXT];
     rt_cfg c = rt_cfg_begin(data, "data");
-    rt_target_where_read(&c, head, heads, e->labels, e->target, given);
+    rt_target_where_read(&c, head, heads, e->labelled ? &e->labels : NULL, e->target, given);
     RT_TRY(c.status);
     *any = 0;
     for (int h = 0; h < heads; h++) {
@@ -94,6 +96,7 @@ void rt_eval_data_close(rt_eval_data *e)
 int rt_eval_data_files(const rt_eval_data *e, const char **list, int n)
 {
     list[n++] = e->source;
+    for (int i = 0; i < e->besides; i++) list[n++] = e->beside[i];
     return rt_x_where_files(&e->where, list, n);
 }
 

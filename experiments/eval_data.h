@@ -13,7 +13,11 @@
 
 typedef struct {
     /* what the configuration says; texts belong to it */
-    const char *source, *labels;       /* labels: data.y; NULL: not given; "": none */
+    const char *source;
+    rt_target_where labels;            /* data.y, where labelled is not 0 */
+    int labelled;
+    const char *beside[RT_TARGET_SOURCES];   /* where y and targets lie, as far as that is told */
+    int besides;
     rt_x_where where;
     rt_target_where target[RT_MAX_HEADS];
     rt_rows_config wanted;
@@ -39,6 +43,7 @@ rt_status rt_eval_data_open(rt_eval_data *, cJSON *data, const char *const *inpu
 rt_status rt_eval_data_targets(rt_eval_data *, const rt_head *, int heads, cJSON *data, cJSON *notes, int *any);
 void rt_eval_data_close(rt_eval_data *);
 /* Appends its files to a list of n, as inputs that no output may replace; the new n. */
+enum { RT_EVAL_DATA_FILES = RT_SOURCE_PARTS + RT_TARGET_SOURCES + 1 };      /* at most */
 int rt_eval_data_files(const rt_eval_data *, const char **list, int n);
 
 /* Rows of the evaluation that a model knows, by data/provenance.h: in all, and by who saw them. */

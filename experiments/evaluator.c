@@ -214,7 +214,7 @@ rt_status rt_evaluate_check(cJSON *config)
 
 static rt_status open_report(rt_report **report, const rt_evaluation *v, const rt_target *out)
 {
-    const char *inputs[(RT_EVAL_MODELS + RT_SIDES) * RT_TEACHER_FILES + RT_SOURCE_PARTS + 2] = {NULL};
+    const char *inputs[(RT_EVAL_MODELS + RT_SIDES) * RT_TEACHER_FILES + RT_EVAL_DATA_FILES + 1] = {NULL};
     int n = v->pair.data ? rt_eval_data_files(&v->data, inputs, 0) : 0;
     for (int s = 0; s < RT_SIDES; s++)
         for (int k = 0; k < v->pair.spec[s].paths; k++) inputs[n++] = v->pair.spec[s].path[k];

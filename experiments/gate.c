@@ -248,8 +248,7 @@ static rt_status open_out(rt_result_files **out, const rt_gate_spec *g, const rt
         const char *const *file = rt_gate_files(g, s, &count);
         for (int i = 0; i < count && i < RT_TEACHER_MODELS; i++) inputs[n++] = file[i];
     }
-    const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->data, "source"));
-    if (source) inputs[n++] = source;
+    inputs[n++] = rt_source_in(g->data);
     return rt_result_files_open(out, target, inputs, &files);
 }
 

@@ -198,7 +198,7 @@ rt_status rt_gate_init(const rt_gate_spec *g, const rt_target *target, cJSON **r
     int n = 0;
     *result = NULL;
     for (int i = 0; i < g->baselines && i < RT_TEACHER_MODELS; i++) inputs[n++] = g->baseline[i];
-    inputs[n] = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(g->data, "source"));
+    inputs[n] = rt_source_in(g->data);
     rt_status st = rt_precision_take(g->device, g->precision, "precision");
     if (!st) st = rt_output_take(&out, target, inputs);
     if (!st) st = rt_output_may_replace(out, RT_OUTPUT_EXPORT);

@@ -2,6 +2,7 @@
 #ifndef RT_EXPERIMENTS_GATE_PARTS_H
 #define RT_EXPERIMENTS_GATE_PARTS_H
 
+#include "data/source_files.h"
 #include "engine/text.h"
 #include "experiments/eval_data.h"
 #include "experiments/gate.h"

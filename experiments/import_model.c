@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "data/files.h"
+#include "data/source_files.h"
 #include "engine/version.h"
 #include "student/model.h"
 #include "student/onnx/onnx_file.h"
@@ -51,7 +52,7 @@ static rt_status read_model_config(cJSON *config, cJSON *binding, const char **p
     *x = (rt_x_where){.source = NULL};
     if (rt_cfg_has(&c, "data")) {
         rt_cfg d = rt_cfg_object(&c, "data");
-        const char *source = rt_cfg_file(&d, "source", NULL);
+        const char *source = rt_cfg_source(&d, "source", NULL);
         rt_x_where_read(&d, source, x);
         rt_cfg_join(&c, &d);
     }

@@ -7,7 +7,9 @@
 
 #include "data/checks.h"
 #include "data/labels.h"
+#include "data/names.h"
 #include "data/source.h"
+#include "data/source_files.h"
 #include "engine/attr.h"
 #include "engine/call.h"
 #include "engine/pass.h"
@@ -323,6 +325,7 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
     uint64_t left = (uint64_t)STATISTICS_SETS * STATISTICS_BYTES;
     for (int i = 0; i < f->sets && !st; i++) {
         const rt_h5_dataset *d = &f->set[i];
+        if (f->parts && !strcmp(d->name, "manifest")) continue;
         if (*only ? strcmp(only, d->name) != 0 : strncmp(d->name, RT_CHECKS_GROUP, sizeof RT_CHECKS_GROUP - 1) == 0)
             continue;
         found = 1;
@@ -336,7 +339,8 @@ static rt_status inspect_sets(rt_h5_file *f, const char *only, cJSON *j)
         }
         cJSON_AddStringToObject(q, "type", rt_dtype_name(d->type));
         cJSON_AddStringToObject(q, "layout",
-                                d->chunked                ? "chunked"
+                                f->parts                  ? "that of each file"
+                                : d->chunked                ? "chunked"
                                 : d->compact              ? "compact"
                                 : d->offset == UINT64_MAX ? "never written"
                                                           : "contiguous");
@@ -439,9 +443,43 @@ static int tells_teacher(const char *path)
     return *path == '{' || (n > 5 && !strcmp(path + n - 5, ".json"));
 }
 
-rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_device *device, cJSON **result)
+/* Several files as one: their sets behind each other, and what each holds of it. */
+static rt_status inspect_several(const char *source, const rt_inspect_options *o, cJSON **result)
 {
-    if (tells_teacher(path)) return inspect_teacher(path, o, result);
+    rt_h5_file *f;
+    rt_names classes, columns;
+    RT_TRY(rt_source_scan(&f, source));
+    cJSON *j = cJSON_CreateObject();
+    cJSON_AddStringToObject(j, "file", f->path);
+    cJSON_AddNumberToObject(j, "bytes", (double)f->size);
+    describe_guard(f->guard, j);
+    cJSON_AddStringToObject(j, "what", "data");
+    cJSON *files = cJSON_AddArrayToObject(j, "files");
+    const rt_h5_dataset *x = rt_h5_find(f, *o->dataset ? o->dataset : "x");
+    for (int i = 0; i < f->parts; i++) {
+        const rt_h5_dataset *own = x && !x->refused[0] ? rt_h5_find(f->part[i], x->name) : NULL;
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(files, one);
+        cJSON_AddStringToObject(one, "file", f->part[i]->path);
+        cJSON_AddNumberToObject(one, "bytes", (double)f->part[i]->size);
+        if (own && own->rank) cJSON_AddNumberToObject(one, "rows", (double)own->dim[0]);
+    }
+    rt_status st = inspect_sets(f, o->dataset, j);
+    if (!st) {
+        st = rt_names_read(f, &classes, &columns);
+        if (classes.name) cJSON_AddItemToObject(j, "classes", rt_names_to_json(&classes));
+        if (columns.name) cJSON_AddItemToObject(j, "columns", rt_names_to_json(&columns));
+        rt_names_free(&classes);
+        rt_names_free(&columns);
+    }
+    rt_h5_close(f);
+    if (st) cJSON_Delete(j);
+    else *result = j;
+    return st;
+}
+
+static rt_status inspect_file(const char *path, const rt_inspect_options *o, rt_device *device, cJSON **result)
+{
     const char *dataset = o->dataset;
     rt_h5_file *f;
     int is_onnx;
@@ -478,5 +516,20 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_device *d
     cJSON_Delete(manifest);
     rt_h5_close(f);
     if (st) cJSON_Delete(j); else *result = j;
+    return st;
+}
+
+rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_device *device, cJSON **result)
+{
+    rt_source_files l;
+    *result = NULL;
+    if (tells_teacher(path)) return inspect_teacher(path, o, result);
+    RT_TRY(rt_source_files_of(&l, path));
+    rt_status st;
+    if (l.count == 1) st = inspect_file(l.path[0], o, device, result);
+    else if (o->plan || o->stages)
+        st = rt_fail(RT_USAGE, "%s: %s is for models, and this is %d files", path, o->plan ? "--plan" : "--stages", l.count);
+    else st = inspect_several(path, o, result);
+    rt_source_files_free(&l);
     return st;
 }

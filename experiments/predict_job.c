@@ -14,7 +14,7 @@ typedef struct {
     int to, topk;
     rt_precision precision;
     cJSON *data;
-    const char *file[RT_SOURCE_PARTS + 3];     /* of the data, ended by NULL */
+    const char *file[RT_EVAL_DATA_FILES + 1];     /* of the data, ended by NULL */
 } settings;
 
 const char *rt_predict_form_of(const char *path)
@@ -80,7 +80,7 @@ rt_status rt_predict_rows(cJSON *config, const rt_target *out, rt_device *device
     settings s;
     rt_output *o;
     rt_predictions *p = NULL;
-    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 3];
+    const char *inputs[RT_TEACHER_FILES + RT_EVAL_DATA_FILES + 2];
     int n = 0;
     *result = NULL;
     RT_TRY(read_settings(config, &s));

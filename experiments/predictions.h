@@ -72,7 +72,7 @@ typedef struct {
 } rt_predictions_spec;
 
 /* Checks the keys of data; files is filled, and 0-ended, with those it names. */
-rt_status rt_predictions_check(cJSON *data, const char *files[RT_SOURCE_PARTS + 3]);
+rt_status rt_predictions_check(cJSON *data, const char *files[RT_EVAL_DATA_FILES + 1]);
 /* One pass over the rows; out[i] is model i's, for rt_predictions_free. RT_INPUT for an answer that is not finite, a
  * column that is missing and an id that stands twice, RT_NOTHING when there are no rows. */
 rt_status rt_predictions_ask(rt_predictions **out, const rt_predictions_spec *);

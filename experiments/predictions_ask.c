@@ -54,7 +54,7 @@ static rt_status read_keys(asking *a)
     return rt_cfg_end(&d);
 }
 
-rt_status rt_predictions_check(cJSON *data, const char *files[RT_SOURCE_PARTS + 3])
+rt_status rt_predictions_check(cJSON *data, const char *files[RT_EVAL_DATA_FILES + 1])
 {
     asking *a = calloc(1, sizeof *a);
     if (!a) return rt_fail(RT_RUN, "out of memory");

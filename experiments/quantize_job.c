@@ -8,6 +8,7 @@
 #include "data/files.h"
 #include "data/identity.h"
 #include "data/provenance.h"
+#include "data/source_files.h"
 #include "engine/version.h"
 #include "student/fidelity.h"
 #include "student/predictor.h"
@@ -48,7 +49,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     rt_cfg c = rt_cfg_begin(config, "");
     s->path = rt_cfg_file(&c, "model", NULL);
     rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_file(&d, "source", NULL);
+    s->source = rt_cfg_source(&d, "source", NULL);
     s->x = rt_cfg_string(&d, "x", "x");
     s->rows = rt_cfg_string(&d, "rows", "");
     s->check = rt_check_read(&d);

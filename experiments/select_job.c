@@ -168,12 +168,12 @@ static rt_status open_set(rt_source **out, const char *said)
 {
     int whole;
     const char *colon = strrchr(said, ':');
-    char path[1100];
     RT_TRY(rt_file_there(said, &whole));
-    size_t n = colon && !whole ? (size_t)(colon - said) : strlen(said);
-    if (n >= sizeof path) return rt_fail(RT_USAGE, "%.60s...: the path is too long", said);
-    snprintf(path, sizeof path, "%.*s", (int)n, said);
-    return rt_source_open(out, path, said[n] ? colon + 1 : "x");
+    size_t n = colon && !whole && !strchr(colon, ']') ? (size_t)(colon - said) : strlen(said);
+    char *path = strndup(said, n);
+    rt_status st = path ? rt_source_open(out, path, said[n] ? colon + 1 : "x") : rt_fail(RT_RUN, "out of memory");
+    free(path);
+    return st;
 }
 
 static rt_status has_rows(const selection *s, const rt_source *f, const char *what)
@@ -241,7 +241,6 @@ static rt_status take_features(selection *s)
 /* The data whose rows are compared: that given, or that of the store where it is still there. */
 static rt_status open_data(selection *s)
 {
-    int there = 0;
     if (s->q->data) RT_TRY(open_set(&s->data, s->q->data));
     else if (s->labels) {
         const cJSON *m = rt_labels_manifest(s->labels);
@@ -249,8 +248,9 @@ static rt_status open_data(selection *s)
             cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m, "paths"), "source"));
         const char *set = cJSON_GetStringValue(
             cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(m, "source"), "dataset"));
-        if (path) RT_TRY(rt_file_there(path, &there));
-        if (there && set && rt_source_open(&s->data, path, set)) s->data = NULL;
+        rt_status st = path && set ? rt_source_open(&s->data, path, set) : RT_OK;
+        if (st == RT_RUN) return st;
+        if (st) s->data = NULL;
     }
     if (!s->data) return RT_OK;
     RT_TRY(has_rows(s, s->data, "rows"));

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/source_files.h"
 #include "experiments/export_job.h"
 #include "experiments/runner_parts.h"
 #include "train/trainer.h"
@@ -115,13 +116,26 @@ static rt_status check_teacher(const rt_run *x, const char *key, const cJSON *v)
     return check_paths(x, key, &(cJSON){.type = cJSON_String, .valuestring = path});
 }
 
+/* The files of a pattern, as far as there are any. 0: it is none, or fits none. */
+static int files_of(const char *text, rt_source_files *l)
+{ return strpbrk(text, "*?[") && !rt_source_files_of(l, text); }
+
 static rt_status check_paths(const rt_run *x, const char *key, const cJSON *v)
 {
     struct stat s;
+    rt_source_files l;
     for (const cJSON *c = cJSON_IsArray(v) ? v->child : NULL; c; c = c->next) RT_TRY(check_paths(x, key, c));
     if (cJSON_IsObject(v)) RT_TRY(check_teacher(x, key, v));
     if (!cJSON_IsString(v) || !*v->valuestring || !stat(v->valuestring, &s)) return RT_OK;
     int error = errno, made = 0;
+    if (files_of(v->valuestring, &l)) {
+        rt_status st = RT_OK;
+        for (int i = 0; i < l.count && !st; i++)
+            if (strcmp(l.path[i], v->valuestring))
+                st = check_paths(x, key, &(cJSON){.type = cJSON_String, .valuestring = l.path[i]});
+        rt_source_files_free(&l);
+        return st;
+    }
     if (rt_errno_status(error) == RT_INPUT) RT_TRY(made_before(x, v->valuestring, &made));
     if (made) return RT_OK;
     if (rt_errno_status(error) == RT_RUN) return rt_fail(RT_RUN, "%s: '%s': %s", key, v->valuestring, strerror(error));
@@ -214,13 +228,21 @@ rt_status rt_step_hash_files(const cJSON *j, int folders, rt_hasher *h)
     for (const cJSON *c = j->child; c; c = c->next) {
         struct stat s;
         rt_digest d;
+        rt_source_files l;
         if (c->child) RT_TRY(rt_step_hash_files(c, 0, h));
         if (!cJSON_IsString(c)) continue;
         char path[4096];
         if (!rt_step_file_of(c->valuestring, path)) continue;
         if (stat(path, &s)) {                              /* most texts name no file */
-            if (rt_errno_status(errno) == RT_INPUT) continue;
-            return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+            if (rt_errno_status(errno) != RT_INPUT) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+            if (files_of(path, &l)) {
+                rt_status st = RT_OK;
+                for (int i = 0; i < l.count && !st; i++)
+                    if (!(st = rt_digest_file(&d, l.path[i], 1))) rt_hasher_add(h, d.hex, 32);
+                rt_source_files_free(&l);
+                RT_TRY(st);
+            }
+            continue;
         }
         if (S_ISDIR(s.st_mode) && folders && c->string && strcmp(c->string, "input") == 0)
             RT_TRY(hash_folder(path, 0, h));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "data/row_check.h"
+#include "data/source_files.h"
 #include "data/targets.h"
 
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
@@ -14,10 +15,10 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
     if (!s->teacher.paths) rt_cfg_fail(&c, "teacher", "a model file, a list of them, or a specification is required");
     rt_cfg d = rt_cfg_object(&c, "data");
-    s->source = rt_cfg_file(&d, "source", NULL);
+    s->source = rt_cfg_source(&d, "source", NULL);
     rt_x_where_read(&d, s->source, &s->x);
     s->rows = rt_cfg_string(&d, "rows", "");
-    s->y = rt_cfg_string(&d, "y", "");
+    rt_target_y_read(&d, &s->y);
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
@@ -77,9 +78,11 @@ static rt_status try_truth(const rt_labeler *l)
 {
     const rt_head *head = rt_labeler_classes(l);
     rt_targets *y;
-    if (!l->set.y[0]) return RT_OK;
+    rt_target_where where = l->set.y;
+    where.only = 1;
+    if (!*where.set) return RT_OK;
     if (!head) return rt_fail(RT_USAGE, "data.y: is compared with answers of a head of classes, and there is none");
-    RT_TRY(rt_targets_open(&y, l->x, l->set.y, &head->names, l->set.match));
+    RT_TRY(rt_targets_open_head(&y, l->x, &where, head, l->set.match));
     rt_targets_close(y);
     return RT_OK;
 }

@@ -41,7 +41,7 @@ static rt_status describe(const rt_labeler *l, cJSON **out)
 
 static rt_status begin(rt_labeler *l)
 {
-    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 2];
+    const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 3];
     rt_labels_job job = {.source = l->identity,
                          .inputs = inputs,
                          .mark_bad = l->set.mark_bad,
@@ -50,8 +50,9 @@ static rt_status begin(rt_labeler *l)
                          .notes = l->notes};
     cJSON *m;
     int files = rt_teacher_files(l->teacher, inputs, RT_TEACHER_FILES);
-    inputs[files] = l->set.source;
-    inputs[rt_x_where_files(&l->set.x, inputs, files + 1)] = NULL;
+    inputs[files++] = l->set.source;
+    if (l->set.y.source) inputs[files++] = l->set.y.source;
+    inputs[rt_x_where_files(&l->set.x, inputs, files)] = NULL;
     rt_status st = describe(l, &m);
     if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
     cJSON_Delete(m);
@@ -220,8 +221,8 @@ static rt_status glance(const rt_labeler *l, cJSON *r)
 {
     enum { MOST = 1 << 20 };               /* rows: more would make the labelling of a small teacher's last */
     const rt_head *head = rt_labeler_classes(l);
-    const rt_label_report q = {.store = l->out->path, .data = l->set.y[0] ? l->set.source : NULL, .where = &l->set.x,
-                               .y = l->set.y, .head = head ? head->name : NULL, .pool = rt_device_pool(l->device),
+    const rt_label_report q = {.store = l->out->path, .data = *l->set.y.set ? l->set.source : NULL, .where = &l->set.x,
+                               .truth = &l->set.y, .head = head ? head->name : NULL, .pool = rt_device_pool(l->device),
                                .progress = l->progress};
     cJSON *warnings = cJSON_DetachItemFromObject(r, "warnings"), *says = NULL;
     if (!warnings) warnings = cJSON_CreateArray();

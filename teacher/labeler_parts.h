@@ -5,13 +5,15 @@
 #include "data/labels.h"
 #include "data/precision.h"
 #include "data/stream.h"
+#include "data/targets.h"
 #include "data/x_where.h"
 #include "teacher/labeler.h"
 #include "teacher/spec.h"
 
 typedef struct {
     rt_teacher_spec teacher;
-    const char *source, *rows, *y;     /* y: true classes to compare with; "": none */
+    const char *source, *rows;
+    rt_target_where y;                 /* true classes to compare with; an empty set: none */
     rt_x_where x;
     rt_labels_spec kept;               /* what is kept of an answer, and how */
     int mark_bad, batch, prefetch, readers;

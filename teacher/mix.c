@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "data/provenance.h"
+#include "data/source_files.h"
 #include "engine/memory.h"
 #include "engine/progress.h"
 #include "teacher/mix_parts.h"
@@ -74,7 +75,7 @@ static void read_judge(rt_cfg *c, rt_mix *m)
                                                   "{\"source\", \"x\", \"y\", \"rows\"}");
     if (c->status) return;
     rt_cfg v = rt_cfg_object(c, "validation");
-    m->judge.source = rt_cfg_file(&v, "source", NULL);
+    m->judge.source = rt_cfg_source(&v, "source", NULL);
     m->judge.x = rt_cfg_file(&v, "x", "x");
     m->judge.y = rt_cfg_file(&v, "y", "y");
     m->judge.rows = rt_cfg_string(&v, "rows", "");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/precision.h"
+#include "data/source_files.h"
 #include "engine/digest.h"
 #include "student/arch.h"
 
@@ -31,10 +32,9 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
 static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
 {
     rt_cfg d = rt_cfg_object(c, "data");
-    s->source = rt_cfg_file(&d, "source", NULL);
+    s->source = rt_cfg_source(&d, "source", NULL);
     rt_x_where_read(&d, s->source, &s->x);
-    s->y_given = rt_cfg_has(&d, "y");
-    s->y = rt_cfg_string(&d, "y", "");
+    s->y_given = rt_target_y_read(&d, &s->y);
     rt_rows_read(&d, &s->rows);
     rt_row_mask_read(&d, &s->mask);
     s->check = rt_check_read(&d);
@@ -76,7 +76,7 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
     }
     if (*s->hard_rows && !hard && s->validation == 0)
         rt_cfg_fail(c, "data.hard_rows", "are not used: loss.hard and data.validation are 0; leave them out");
-    if (s->y_given && *s->y && !labels && s->validation == 0)
+    if (s->y_given && *s->y.set && !labels && s->validation == 0)
         rt_cfg_fail(c, "data.y", "is not used: loss.hard and data.validation are 0; leave it out");
 }
 

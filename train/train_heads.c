@@ -128,7 +128,7 @@ rt_status rt_train_heads(cJSON *config, rt_train_settings *s, rt_cfg *data, rt_c
     RT_TRY(find_heads(config, s));
     rt_target_where where[RT_MAX_HEADS];
     int given[RT_MAX_HEADS];
-    rt_target_where_read(data, s->head, s->heads, s->y_given ? s->y : NULL, where, given);
+    rt_target_where_read(data, s->head, s->heads, s->y_given ? &s->y : NULL, where, given);
     for (int h = 0; h < s->heads; h++) {
         s->of[h].where = where[h];
         s->of[h].given = given[h];

@@ -50,7 +50,8 @@ typedef struct {
 } rt_learner;
 
 typedef struct {
-    const char *source, *y, *labels, *hard_rows, *init;
+    const char *source, *labels, *hard_rows, *init;
+    rt_target_where y;
     rt_x_where x;
     char *input[RT_MAX_INPUTS];    /* names of the model's; as many as heads are known: none while init is not there */
     int inputs;
