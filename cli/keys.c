@@ -2,7 +2,11 @@
  * tables, and a test holds them against what the readers take. Defaults that depend on another key name it. */
 #include "cli/cli.h"
 
-#define DATA_SOURCE {"data.source", "", "the data file; required"}
+#define DATA_SOURCE \
+    {"data.source", "", \
+     "the data file; or several behind each other: a pattern of names, in the order of their bytes (\"shards/x-*.h5\"), " \
+     "or a list of files and patterns. Required"}
+#define ELSEWHERE "; or {\"source\", \"set\"} where they lie elsewhere, as many rows as the data"
 #define DATA_X \
     {"data.x", "x", "the data set in it; of a model of several inputs {\"INPUT\": \"data set\"}, with {\"source\", " \
      "\"set\"} in place of a set in another file, and without this key the sets of the inputs' names"}
@@ -92,14 +96,14 @@ const cli_key cli_train_keys[] = {
     DATA_X,
     {"data.y", "y",
      "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
-     "there is one"},
+     "there is one" ELSEWHERE},
     DATA_TARGETS,
     {"data.labels", "none", "a label store, in place of a teacher"},
     DATA_POLICY,
     DATA_ROWS,
     {"data.mask", "none",
      "a file whose data set \"keep\" has a number for each row of the source, 0 where it is left out, as 'retort "
-     "clean' writes it; or {\"source\", \"set\"}. Neither trained nor validated on"},
+     "clean' writes it, or a pattern or list of such; or {\"source\", \"set\"}. Neither trained nor validated on"},
     {"data.hard_rows", "all", "first:end: only there are labels looked at, and validation rows drawn"},
     {"data.validation", "0.1",
      "share or count, drawn by seed among labelled rows; the best epoch on it is kept, the "
@@ -281,7 +285,7 @@ const cli_key cli_label_keys[] = {
     {"labels.keep", "logits", "logits, or hard: the best class and its confidence alone, in 9 bytes a row"},
     {"labels.columns", "none; with labels.keep=hard hard and confidence",
      "of [\"hard\", \"confidence\", \"margin\", \"entropy\"], of each head of classes, beside the logits"},
-    {"data.y", "none", "true classes in the source, to compare the labels with in the summary"},
+    {"data.y", "none", "true classes in the source, to compare the labels with in the summary" ELSEWHERE},
     {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"},
     {"label.bad_rows", "refuse",
      "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
@@ -331,7 +335,7 @@ const cli_key cli_predict_keys[] = {
     {"model", "", "a model file, or a list (an ensemble), in place of the arguments"},
     DATA_SOURCE,
     DATA_X,
-    {"data.y", "y", "the labels, which are kept as truth; \"\" for none. The default only where there is one"},
+    {"data.y", "y", "the labels, which are kept as truth; \"\" for none. The default only where there is one" ELSEWHERE},
     DATA_TARGETS,
     DATA_ROWS,
     DATA_TEST,
@@ -362,7 +366,7 @@ const cli_key cli_clean_keys[] = {
      "the data file with the labels; predictions have them as truth, a file with --set may hold them itself. A label "
      "store needs it, and so does a mask of predictions"},
     DATA_X,
-    {"data.y", "y", "the data set of labels"},
+    {"data.y", "y", "the data set of labels" ELSEWHERE},
     DATA_NAMES,
     DATA_CHECK,
     {NULL, NULL, NULL}};
@@ -397,7 +401,7 @@ const cli_key cli_select_keys[] = {
 const cli_key cli_gate_keys[] = {
     DATA_SOURCE,
     DATA_X,
-    {"data.y", "y", "the labels. The default only where there is one"},
+    {"data.y", "y", "the labels. The default only where there is one" ELSEWHERE},
     DATA_TARGETS,
     DATA_ROWS,
     DATA_TEST,

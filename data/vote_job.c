@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/provenance.h"
+#include "data/source_files.h"
 #include "data/vote_parts.h"
 #include "engine/version.h"
 
@@ -20,7 +21,7 @@ static rt_status read_config(cJSON *config, rt_vote_run *r)
     if (!r->said_count) rt_cfg_fail(&c, "voters", "label stores, or DATA.h5:SET, are required");
     r->truth_at = rt_cfg_string(&c, "truth", "");
     rt_cfg d = rt_cfg_object(&c, "data");
-    const char *source = rt_cfg_string(&d, "source", "");
+    const char *source = rt_cfg_has(&d, "source") ? rt_cfg_source(&d, "source", NULL) : "";
     rt_x_where_read(&d, source, &r->x);
     if (!*source) r->x.source = NULL;
     r->check = rt_check_read(&d);

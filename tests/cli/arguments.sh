@@ -12,7 +12,8 @@ expect 0 "retort 0." "$retort" -V
 expect 2 "see 'retort --help'" "$retort" ""
 
 # An option or a key twice, in one spelling or in two.
-expect 2 "--data is given twice" "$retort" label --teacher t.h5 --data a.h5 --data b.h5 --out l.h5
+expect 3 "t.h5: No such file" "$retort" label --teacher t.h5 --data a.h5 --data b.h5 --out l.h5     # a list
+expect 2 "--data is given twice" "$retort" select p.h5 --n 3 --data a.h5 --data b.h5 --out l.csv
 expect 2 "--out is given twice" "$retort" train x.json --out a -o b
 expect 2 "--json is given twice" "$retort" info x.h5 --json --json
 expect 2 "train.lr=1 and train.lr=2 say the same thing" "$retort" train x.json --out a train.lr=1 train.lr=2
