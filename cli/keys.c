@@ -3,9 +3,11 @@
 #include "cli/cli.h"
 
 #define DATA_SOURCE \
-    {"data.source", "", \
-     "the data file; or several behind each other: a pattern of names, in the order of their bytes (\"shards/x-*.h5\"), " \
-     "or a list of files and patterns. Required"}
+    { \
+        "data.source", "", \
+            "the data file; or several behind each other: a pattern of names (\"shards/x-*.h5\"), in the order of their " \
+            "bytes, or a list of files and patterns. Required" \
+    }
 #define ELSEWHERE "; or {\"source\", \"set\"} where they lie elsewhere, as many rows as the data"
 #define DATA_X \
     {"data.x", "x", "the data set in it; of a model of several inputs {\"INPUT\": \"data set\"}, with {\"source\", " \
@@ -335,7 +337,8 @@ const cli_key cli_predict_keys[] = {
     {"model", "", "a model file, or a list (an ensemble), in place of the arguments"},
     DATA_SOURCE,
     DATA_X,
-    {"data.y", "y", "the labels, which are kept as truth; \"\" for none. The default only where there is one" ELSEWHERE},
+    {"data.y", "y",
+     "the labels, which are kept as truth; \"\" for none. The default only where there is one" ELSEWHERE},
     DATA_TARGETS,
     DATA_ROWS,
     DATA_TEST,

@@ -55,9 +55,9 @@ enum { RT_H5_GUARD_CALLS = 1, RT_H5_GUARD_FILES = 2, RT_H5_GUARD_USER = 4 };
 typedef struct rt_h5_file {
     int fd;                             /* the file, open for reading; -1 of several */
     uint64_t size;
-    struct rt_h5_file **part;           /* of several files as one (rt_source_scan): each, by order; set[] are their sets
-                                         * behind each other, which rt_source_open_in reads, and "manifest", that of the
-                                         * first */
+    struct rt_h5_file **part; /* of several files as one (rt_source_scan): each, by order; set[] are their sets
+                               * behind each other, which rt_source_open_in reads, and "manifest", that of the
+                               * first */
     int parts;                          /* 0: one file */
     rt_h5_dataset *set;
     int sets;

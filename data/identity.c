@@ -104,7 +104,8 @@ static rt_status spans_of(const rt_identity *id, int i, int reach, kept_spans *k
     int files = rt_source_files_behind(id->source, &first), last = i;
     const rt_source *file = file_at(id, i);
     uint64_t rows = rt_source_rows(id->source), from = files > 1 ? first[i] : 0, to = files > 1 ? first[i + 1] : rows;
-    uint64_t begin = from / id->span_rows + (from % id->span_rows != 0), end = to == rows ? id->spans : to / id->span_rows;
+    uint64_t begin = from / id->span_rows + (from % id->span_rows != 0),
+             end = to == rows ? id->spans : to / id->span_rows;
     *k = (kept_spans){.first = begin, .count = end > begin ? end - begin : 0};
     uint64_t stop = end < begin ? begin : end;        /* the span that is the first not to lie in the file wholly */
     if (reach) *k = (kept_spans){.first = stop, .count = stop < id->spans && stop * id->span_rows < to};
@@ -337,8 +338,8 @@ static rt_status changed(const rt_identity *id, uint64_t span, const char *how)
     const char *set = rt_source_info(id->source)->name;
     span_range(id, span, &first, &end);
     if (files == 1 || id->parts)
-        return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id), set, first, end - 1,
-                       how);
+        return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 " %s", path_of(id), set, first,
+                       end - 1, how);
     while (begin[k + 1] <= first) k++;
     return rt_fail(RT_INPUT, "%s: data set '%s': rows %" PRIu64 " to %" PRIu64 ", from row %" PRIu64 " of %s on, %s",
                    path_of(id), set, first, end - 1, first - begin[k], rt_source_path(file_at(id, k)), how);

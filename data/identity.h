@@ -3,8 +3,9 @@
  * The rows are cut into spans of about RT_SPAN_BYTES; the leaf of a span is the XXH3-128 (canonical bytes) of its rows
  * as rt_source_read_stored gives them, whatever the file's layout, filters and byte order. The root is the XXH3-128 of
  * a line of text, "retort-identity-1 TYPE DIM0 DIM1 ...\n", and all leaves. A copy of the data in another file has the
- * same root, and so have the same rows cut into several files behind each other, in the same order. Of data sets side by side (rt_source_join) the root is the XXH3-128 of each one's name, a zero
- * byte and root, as hex with its zero byte.
+ * same root, and so have the same rows cut into several files behind each other, in the same order. Of data sets side
+ * by side (rt_source_join) the root is the XXH3-128 of each one's name, a zero byte and root, as hex with its zero
+ * byte.
  *
  * Leaves that were hashed before are known: they are kept in FILE.retort-id beside the data, or in the user's cache
  * folder ($XDG_CACHE_HOME/retort or ~/.cache/retort) where that folder cannot be written, and count as long as size,

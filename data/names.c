@@ -163,8 +163,8 @@ static rt_status lists_agree(const cJSON *a, const cJSON *b, const rt_h5_file *o
     int same = !st && n[0].count == n[1].count;
     for (int i = 0; same && i < n[0].count; i++) same = !strcmp(n[0].name[i], n[1].name[i]);
     if (!st && !same)
-        st = rt_fail(RT_INPUT, "%s: its %s%s%s are %s; those of %s are %s; files of one source need the same", of[1]->path,
-                     what, *key ? " of " : "", key, rt_names_text(&n[1], text[1]), of[0]->path,
+        st = rt_fail(RT_INPUT, "%s: its %s%s%s are %s; those of %s are %s; files of one source need the same",
+                     of[1]->path, what, *key ? " of " : "", key, rt_names_text(&n[1], text[1]), of[0]->path,
                      rt_names_text(&n[0], text[0]));
     rt_names_free(&n[0]);
     rt_names_free(&n[1]);
@@ -180,8 +180,8 @@ rt_status rt_names_agree(const rt_h5_file *a, const rt_h5_file *b)
     for (int i = 0; i < 2 && !st; i++) st = read_manifest(of[i], &m[i]);
     for (int i = 0; i < 2; i++) t[i] = cJSON_GetObjectItemCaseSensitive(m[i], "targets");
     for (int k = 0; k < 2 && !st; k++)
-        st = lists_agree(cJSON_GetObjectItemCaseSensitive(m[0], key[k]), cJSON_GetObjectItemCaseSensitive(m[1], key[k]), of,
-                         key[k], "");
+        st = lists_agree(cJSON_GetObjectItemCaseSensitive(m[0], key[k]), cJSON_GetObjectItemCaseSensitive(m[1], key[k]),
+                         of, key[k], "");
     for (int i = 0; i < 2; i++)
         for (const cJSON *c = t[i] ? t[i]->child : NULL; c && !st; c = c->next)
             st = lists_agree(cJSON_GetObjectItemCaseSensitive(t[0], c->string),

@@ -42,8 +42,8 @@ rt_source *rt_source_part(const rt_source *, int i, const char **name, size_t *a
 int rt_source_find_part(const rt_source *, const char *name);
 
 /* The files whose rows stand behind each other: how many, and the row that each begins with, *first[0] to
- * *first[files]; 1 and NULL of one file. first may be NULL. Of parts side by side those of the part that rt_source_block
- * is of. */
+ * *first[files]; 1 and NULL of one file. first may be NULL. Of parts side by side those of the part that
+ * rt_source_block is of. */
 int rt_source_files_behind(const rt_source *, const uint64_t **first);
 /* The rows of one of them, of a source that is no parts side by side; of one file itself. It belongs to the source. */
 rt_source *rt_source_link(const rt_source *, int i);

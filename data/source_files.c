@@ -79,7 +79,8 @@ rt_status rt_source_files_of(rt_source_files *out, const char *source)
         return st;
     }
     rt_status st = rt_json_parse(&list, source, strlen(source), "a source");
-    if (st) return rt_fail(st == RT_INPUT ? RT_USAGE : st, "%.100s: is no list of files: %s", source, rt_error_message());
+    if (st)
+        return rt_fail(st == RT_INPUT ? RT_USAGE : st, "%.100s: is no list of files: %s", source, rt_error_message());
     for (const cJSON *c = list->child; c && !st; c = c->next)
         st = cJSON_IsString(c) && *c->valuestring ? add_item(out, c->valuestring)
                                                   : rt_fail(RT_USAGE, "%.100s: is no list of files", source);
@@ -276,7 +277,8 @@ rt_status rt_source_scan(rt_h5_file **out, const char *source)
         return st;
     }
     rt_h5_file *f = calloc(1, sizeof *f);
-    rt_status st = f && (f->part = calloc((size_t)l.count, sizeof(rt_h5_file *))) ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    rt_status st = f && (f->part = calloc((size_t)l.count, sizeof(rt_h5_file *))) ? RT_OK
+                                                                                  : rt_fail(RT_RUN, "out of memory");
     if (f) {
         f->users = 1;
         f->fd = -1;

@@ -32,6 +32,7 @@ rt_status rt_source_scan(rt_h5_file **out, const char *source);
 /* A source in a configuration: a text, or a list of texts, which becomes the text of that list there. As rt_cfg_file
  * otherwise. */
 const char *rt_cfg_source(rt_cfg *, const char *key, const char *fallback);
-/* "source" of a "data" object (or NULL) before anything else is read of it, made a text as above; "" where it is none. */
+/* "source" of a "data" object (or NULL) before anything else is read of it, made a text as above; "" where it is none.
+ */
 const char *rt_source_in(cJSON *data);
 #endif

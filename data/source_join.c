@@ -171,8 +171,8 @@ static rt_status share_cache(rt_source *s)
     }
     if (!most) return RT_OK;
     if (s->first_block[s->links] >= (uint64_t)1 << 31)
-        return rt_fail(RT_INPUT, "%s: data set '%s' has over 2^31 blocks of chunks; write it with larger ones", s->file->path,
-                       s->set->name);
+        return rt_fail(RT_INPUT, "%s: data set '%s' has over 2^31 blocks of chunks; write it with larger ones",
+                       s->file->path, s->set->name);
     RT_TRY(rt_cache_new(&s->cache, s->first_block[s->links], most, RT_SOURCE_CACHE, load_chained, s));
     for (int i = 0; i < s->links; i++) {
         if (!rt_source_decoded_bytes(s->link[i])) continue;

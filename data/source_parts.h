@@ -25,7 +25,7 @@ typedef struct {
 
 struct rt_source {
     joined_part part[RT_SOURCE_PARTS];
-    int parts;                     /* side by side: only file, set, row_bytes and rows below are used; 0: one data set */
+    int parts; /* side by side: only file, set, row_bytes and rows below are used; 0: one data set */
     rt_h5_dataset *joined;         /* what `set` is then */
     struct rt_source **link;       /* behind each other: the same, and cache */
     int links;                     /* 0: one file's */

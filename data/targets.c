@@ -128,7 +128,8 @@ static void read_where(rt_cfg *c, cJSON *item, const char *key, const char *head
 
 int rt_target_sources(const cJSON *data, const char **list, int n)
 {
-    const cJSON *y = cJSON_GetObjectItemCaseSensitive(data, "y"), *t = cJSON_GetObjectItemCaseSensitive(data, "targets");
+    const cJSON *y = cJSON_GetObjectItemCaseSensitive(data, "y"),
+                *t = cJSON_GetObjectItemCaseSensitive(data, "targets");
     int most = n + RT_TARGET_SOURCES;
     const char *of_y = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(y, "source"));
     if (of_y) list[n++] = of_y;

@@ -29,8 +29,8 @@ typedef struct {
  * "y" those of the only head of classes. */
 int rt_targets_named(const rt_h5_file *, const char *set, int only);
 
-/* "y" of a configuration's "data": "SET" (empty: none), or {"source", "set", "column"}; texts belong to it. 0: it is not
- * given, and *y is an empty set. */
+/* "y" of a configuration's "data": "SET" (empty: none), or {"source", "set", "column"}; texts belong to it. 0: it is
+ * not given, and *y is an empty set. */
 int rt_target_y_read(rt_cfg *data, rt_target_where *y);
 
 /* Appends to a list of n sources those that y and targets of a configuration's "data" lie in; the new n. */

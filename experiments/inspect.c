@@ -528,7 +528,8 @@ rt_status rt_inspect(const char *path, const rt_inspect_options *o, rt_device *d
     rt_status st;
     if (l.count == 1) st = inspect_file(l.path[0], o, device, result);
     else if (o->plan || o->stages)
-        st = rt_fail(RT_USAGE, "%s: %s is for models, and this is %d files", path, o->plan ? "--plan" : "--stages", l.count);
+        st = rt_fail(RT_USAGE, "%s: %s is for models, and this is %d files", path, o->plan ? "--plan" : "--stages",
+                     l.count);
     else st = inspect_several(path, o, result);
     rt_source_files_free(&l);
     return st;
