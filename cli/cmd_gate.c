@@ -123,8 +123,6 @@ static const cli_option options[] = {
     {"candidate", CLI_LIST, "MODEL.h5", "the same", NULL},
     {"anchor", CLI_LIST, "MODEL.h5", "the same, for limits \"against\": \"anchor\": a version pinned at a release",
      NULL},
-    {"registry", CLI_VALUE, "DIR",
-     "counts decisions on the test set, keeps the verdict, has the anchor; also RETORT_REGISTRY", NULL},
     {"policy", CLI_VALUE, "FILE", "limits, as --init writes them; see below", NULL},
     {"data", CLI_SOURCE, "TEST.h5", "rows with labels; not where both sides are predictions", NULL},
     {"rows", CLI_VALUE, "A:B",
@@ -161,6 +159,9 @@ static const cli_term terms[] = {
      "of the policy: \"obrien_fleming\" or \"pocock\" divides 1 - confidence (two-sided) over so many releases on one "
      "test set; look i of K has a(i/K) - a((i-1)/K) of it, and more than K are refused (5). \"none\" with releases "
      "notes that they are over. Costs are measured anew, and keep the confidence"},
+    {"--registry",
+     "keeps the verdict, counts decisions on the test set, and has the anchor, where one is wanted and none given: of the "
+     "name whose version the baseline is"},
     {"look, decisions",
      "one candidate against one baseline (and anchor) by one policy is one decision on a test set, counted by the "
      "registry before anything is compared; made again it does not count"},

@@ -270,7 +270,11 @@ static rt_status look_at_sides(rt_gate_work *w)
 static void look_at_anchor(rt_gate_work *w)
 {
     const rt_side_info *s = rt_comparison_side(w->comparison, RT_BASELINE);
-    w->sides[RT_ANCHOR] = describe_side(s, w->sha256[RT_ANCHOR]);
+    cJSON *j = w->sides[RT_ANCHOR] = describe_side(s, w->sha256[RT_ANCHOR]);
+    if (*w->release) {
+        cJSON_ReplaceItemInObjectCaseSensitive(j, "name", cJSON_CreateString(w->anchor_name));
+        cJSON_AddStringToObject(j, "release", w->release);
+    }
     for (int i = 0; i < RT_SIDES; i++) {
         const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "model"));
         if (!model || strcmp(model, s->model)) continue;

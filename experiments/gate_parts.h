@@ -20,6 +20,7 @@ typedef struct {
     rt_registry *registry;             /* NULL: nothing is counted */
     char anchor[RT_FOLDER_PATH];       /* the file that it has pinned */
     const char *anchor_file;
+    char anchor_name[RT_VERSION_TEXT];     /* "student@12" */
     char release[RT_REGISTRY_NAME];
     rt_look look;
     double alpha;                      /* what this look spends; NAN: nothing is spent */

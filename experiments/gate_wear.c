@@ -40,6 +40,7 @@ static rt_status take_anchor(rt_gate_work *w)
     RT_TRY(rt_registry_check_object(w->registry, v.sha256, 1));
     rt_registry_object(w->registry, w->anchor, v.sha256);
     w->anchor_file = w->anchor;
+    rt_version_text(w->anchor_name, &v);
     w->own = *w->spec;
     w->own.anchor = &w->anchor_file;
     w->own.anchors = 1;
