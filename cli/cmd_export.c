@@ -43,14 +43,16 @@ const cli_command cli_export = {
     .summary = "write weights or labels for other tools, and ONNX, integer programs and C to deploy",
     .usage = "MODEL.h5 --to safetensors|npz --out FILE [--force]\n"
              "MODEL.h5 --to onnx --out FILE.onnx [opset=13...28] [input_type=f32|u8] [layout=nhwc|nchw] [--raw-input]\n"
-             "LABELS.h5 --to csv|npy --out FILE [data.policy=FILE]\n"
+             "LABELS.h5 --to csv|npy --out FILE [data.policy=FILE] [all=true] [column=NAME]\n"
              "QUANTIZED.h5|PROGRAM.q --to program|onnx-qdq|c --out FILE [opset=17|21] [input_type=auto|u8|f32]\n"
              "PROGRAM.q --to safetensors --out FILE",
     .about =
         "Weights or labels for other tools; 'retort predict' writes predictions. Labels as csv: row; of a head of "
         "classes the prediction, its name where classes have names, and a probability for each; of labels a "
-        "probability for each; of numbers the numbers; of several heads titles begin with HEAD:. npy: the answers "
-        "(rows, outputs of all heads), logits of classes and labels.\n\n"
+        "probability for each; of numbers the numbers; of several heads titles begin with HEAD:; then the columns that "
+        "the store keeps (hard, confidence, margin, entropy) and the row's status in words: labelled, by hand. A label "
+        "by hand is the prediction, and certain. npy: the answers (rows, outputs of all heads), logits of classes and "
+        "labels, or one column.\n\n"
         "A model is exported to be deployed with a manifest beside it (FILE.json). onnx, of a float model: weights and "
         "layers as ONNX has them, for any number of rows (the dimension \"batch\"). Inputs and heads keep their names; "
         "an input's rows are as in the data, channels last unless layout=nchw, and are normalised in the graph unless "
@@ -69,6 +71,7 @@ const cli_command cli_export = {
     .examples = "retort export runs/small/model.h5 --out small.safetensors\n"
                 "retort export runs/small/model.h5 --out small.onnx opset=13 layout=nchw\n"
                 "retort export labels.h5 --out labels.csv\n"
+                "retort export labels.h5 --out confidence.npy column=confidence\n"
                 "retort export small-int8.h5 --out small.onnx input_type=u8\n"
                 "retort export small-int8.h5 --out firmware/small.c\n",
     .run = run,

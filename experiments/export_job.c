@@ -55,6 +55,8 @@ typedef struct {
     rt_onnx_spec onnx;
     rt_onnx_float_spec onnx_float;
     const cJSON *policy;               /* of labels, or NULL */
+    int all;                           /* rows without a label, too */
+    const char *column;                /* of labels to npy, or NULL */
 } settings;
 
 /* Keys that ONNX has, and nothing else. */
@@ -99,6 +101,13 @@ static rt_status read_settings(cJSON *config, settings *s)
         s->policy = rt_cfg_any(&d, "policy");
         rt_cfg_join(&c, &d);
     }
+    if (s->to == CSV) s->all = rt_cfg_bool(&c, "all", 0);
+    else rt_cfg_refuse(&c, "all", "belongs to to=csv of a label store");
+    if (s->to == NPY && rt_cfg_has(&c, "column")) s->column = rt_cfg_string(&c, "column", NULL);
+    else rt_cfg_refuse(&c, "column", "belongs to to=npy of a label store; csv has all columns");
+    if (s->policy && s->all) rt_cfg_fail(&c, "all", "a policy chooses among rows that have a label; give one of them");
+    if (s->policy && s->column && !strcmp(s->column, "status"))
+        rt_cfg_fail(&c, "column", "status is of all rows; leave data.policy out");
     RT_TRY(rt_cfg_end(&c));
     rt_label_policy *p = NULL;
     rt_status st = s->policy ? rt_label_policy_read(&p, s->policy, "data.policy") : RT_OK;
@@ -190,14 +199,18 @@ static rt_status labels(const settings *s, cJSON *more, cJSON *notes)
     const rt_labels_spec *of = rt_labels_info(l);
     rt_rows rows = rt_rows_between(of->first, of->first + of->rows);
     rt_status st = s->policy ? choose(s, l, &rows, more) : RT_OK;
-    if (!st) st = rt_export_labels(l, s->policy ? &rows : NULL, s->out, s->to == CSV);
+    if (!st) st = rt_export_labels(l, &(rt_label_export){.path = s->path, .chosen = s->policy ? &rows : NULL,
+                                                        .csv = s->to == CSV, .all = s->all, .column = s->column},
+                                  s->out);
     rt_rows_free(&rows);
     if (!st) st = rt_labels_summarize(l, &sum);
     uint64_t without = st ? 0 : rt_labels_info(l)->rows - rt_labels_labelled(sum.status);
     if (without) {
         char text[96];
         snprintf(text, sizeof text, "%llu rows have no label and are %s", (unsigned long long)without,
-                 s->to == CSV ? "left out" : "NaN");
+                 s->all ? "there with their status alone" : s->to == CSV ? "left out" :
+                 s->column && strcmp(s->column, "status") == 0 ? "there with their status" :
+                 s->column && strstr(s->column, "hard") ? "-1" : "NaN");
         cJSON_AddItemToArray(notes, cJSON_CreateString(text));
     }
     const rt_labels_spec *kept = rt_labels_info(l);

@@ -27,8 +27,20 @@ rt_status rt_export_npz(const rt_model *, rt_output *);
  * classes have names), then a column of probability for each class, named p:CLASS, or p0, p1, ...; of several heads, or
  * of others, each head's columns with HEAD: before their names: of labels a probability each, of values the values.
  * Names that a spreadsheet would run as a formula get an apostrophe before them. Rows that a store has no label for,
- * and those that are not chosen (NULL: all are), are NaN in npy, left out of csv. */
-rt_status rt_export_labels(rt_labels *, const rt_rows *chosen, rt_output *, int csv);
+ * and those that are not chosen, are NaN in npy, left out of csv. Behind that csv has what a store keeps in columns
+ * (hard, confidence, margin, entropy, of several heads HEAD:hard, ...) and the row's status as a word. Of a store of
+ * hard labels csv has no probabilities. */
+typedef struct {
+    const char *path;                  /* the store's, for messages */
+    const rt_rows *chosen;             /* NULL: all are */
+    int csv;                           /* else npy */
+    int all;                           /* csv: rows without a label, too, with their status alone */
+    const char *column;                /* npy: of this column in place of the answers, (rows): "status" u8, "hard" i32,
+        -1 where there is no label, "confidence", ... f32, NaN there, "HEAD/hard" of several heads; or
+        "features/NAME", (rows, width); NULL */
+} rt_label_export;
+/* RT_USAGE when the store has no such column, or, for npy without one, no logits. */
+rt_status rt_export_labels(rt_labels *, const rt_label_export *, rt_output *);
 
 /* A column of a text behind the answers: puts the cell of row r, as it stands in CSV. */
 typedef struct {

@@ -85,7 +85,7 @@ for d in abc cba turned wide; do
     expect 0 "" "$retort" export L_$d.h5 --out L_$d.csv --to csv
     cmp -s L_abc.csv L_$d.csv || fail "labels of $d.h5 differ from those of abc.h5"
 done
-head -1 L_abc.csv | grep -qx 'row,prediction,name,p:a,p:b,p:c' || fail "the CSV of labels does not name its classes"
+head -1 L_abc.csv | grep -qx 'row,prediction,name,p:a,p:b,p:c,status' || fail "the CSV of labels does not name its classes"
 sed 1d abc.csv | cut -d, -f4 > truth.txt
 sed 1d L_abc.csv | cut -d, -f3 | cmp -s - truth.txt || fail "the names in the CSV of labels are not those of the rows"
 for top in "" labels.topk=1; do
