@@ -96,6 +96,9 @@ static rt_status open_labels(rt_clean_input *c)
     const rt_labels_spec *spec = rt_labels_info(c->labels);
     int count;
     const rt_head *list = rt_labels_heads(c->labels, &count);
+    if (spec->hard)
+        return rt_fail(RT_INPUT, "%s: keeps hard labels and no labels/logits, by which labels are judged; label again "
+                       "without labels.keep=hard", c->path);
     if (spec->topk)
         return rt_fail(RT_INPUT, "%s: keeps the largest logits of a row alone; label again without labels.topk",
                        c->path);

@@ -141,6 +141,9 @@ static rt_status take_labels(selection *s)
     RT_TRY(only_head(s, head, heads, &s->head));
     const rt_labels_spec *spec = rt_labels_info(s->labels);
     size_t k = (size_t)s->head.size;
+    if (spec->hard)
+        return rt_fail(RT_USAGE, "%s: keeps hard labels and no labels/logits, by which rows are chosen; label again "
+                       "without labels.keep=hard", s->q->from);
     s->rows = spec->rows;
     RT_TRY(new_rows(s));
     float *z = malloc(BLOCK * k * sizeof *z);
@@ -150,6 +153,7 @@ static rt_status take_labels(selection *s)
         for (int i = 0; i < n; i++) s->row[at + (uint64_t)i] = spec->first + at + (uint64_t)i;
         st = rt_labels_status(s->labels, s->row + at, n, status);
         for (int i = 0; i < n && !st; i++) {
+            if (status[i] == RT_LABEL_BY_HAND) s->labelled[at + (uint64_t)i] = 1, s->known++;
             if (rt_label_is_there(status[i])) row[there++] = s->row[at + (uint64_t)i];
             else s->left_out[at + (uint64_t)i] = 1, s->unanswered++;
         }

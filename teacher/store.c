@@ -102,7 +102,8 @@ static rt_status remove_unanswered(rt_teacher *t, rt_rows *rows, uint64_t *remov
 
 static int top(const rt_teacher *t, int head)
 {
-    int count, k = rt_labels_info(of(t)->labels)->topk;
+    const rt_labels_spec *s = rt_labels_info(of(t)->labels);
+    int count, k = s->hard ? 1 : s->topk;
     const rt_head *h = rt_labels_heads(of(t)->labels, &count);
     return k && h[head].task == RT_TASK_CLASSES && k < h[head].size ? k : h[head].size;
 }

@@ -29,7 +29,7 @@ static rt_status open_teacher(rt_trainer *t)
         if (k < size && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
             return rt_fail(RT_USAGE,
                            "%s.kind: %s needs all logits, but %s keeps the top %d of %d; use kd or dkd, or label again "
-                           "without labels.topk",
+                           "with all of them",
                            rt_loss_path(s, h, path), rt_soft_name(kind), s->labels, k, size);
     }
     return RT_OK;
