@@ -5,8 +5,8 @@
 #define DATA_SOURCE \
     { \
         "data.source", "", \
-            "the data file; or several behind each other: a pattern of names (\"shards/x-*.h5\"), in the order of their " \
-            "bytes, or a list of files and patterns. Required" \
+            "the data file; or several behind each other: a pattern of names (\"shards/x-*.h5\"), in the order of " \
+            "their bytes, or a list of files and patterns. Required" \
     }
 #define ELSEWHERE "; or {\"source\", \"set\"} where they lie elsewhere, as many rows as the data"
 #define DATA_X \

@@ -206,19 +206,23 @@ static rt_status open_label(rt_drift_work *w, int s, const char *name, int only,
     const rt_eval_data *d = &w->side[s].data;
     const cJSON *targets = cJSON_GetObjectItemCaseSensitive(w->side[s].json, "targets");
     const cJSON *told = cJSON_GetObjectItemCaseSensitive(targets, name);
-    const cJSON *source = cJSON_GetObjectItemCaseSensitive(told, "source"),
-                *column = cJSON_GetObjectItemCaseSensitive(told, "column");
+    const char *source = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(told, "source"));
+    const cJSON *column = cJSON_GetObjectItemCaseSensitive(told, "column");
     const char *where = cJSON_IsString(told) ? told->valuestring
                                              : cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(told, "set"));
     rt_h5_file *file = rt_source_file(d->x);
     const char *x = rt_source_info(d->x) ? rt_source_info(d->x)->name : "";
     *set = NULL;
     *at = cJSON_IsNumber(column) ? column->valueint : -1;
-    if (!told && only && d->labels) where = d->labels;
+    if (!told && only && d->labelled) {
+        where = d->labels.set;
+        source = d->labels.source;
+        *at = d->labels.column;
+    }
     else if (!told && rt_h5_find(file, name)) where = name;
     else if (!told && only && rt_h5_find(file, "y")) where = "y";
-    if (!where || !*where || (!told && !strcmp(where, x))) return RT_OK;
-    if (cJSON_IsString(source)) RT_TRY(rt_source_open(set, source->valuestring, where));
+    if (!where || !*where || (!told && !source && !strcmp(where, x))) return RT_OK;
+    if (source) RT_TRY(rt_source_open(set, source, where));
     else RT_TRY(rt_source_open_in(set, file, where));
     size_t size = rt_dtype_size(rt_source_type(*set));
     if (rt_source_rows(*set) != rt_source_rows(d->x) || rt_source_type(*set) == RT_TEXT ||
