@@ -11,7 +11,8 @@ static rt_status run(cli_args *a, cJSON **result)
     for (int i = 0; i < a->overrides && !st; i++) st = rt_json_override(config, a->override[i]);
     if (!st && a->count && cJSON_HasObjectItem(config, "from"))
         st = rt_fail(RT_USAGE, "%s and the key from say the same thing; give one of them", a->positional[0]);
-    cJSON *from = !st && a->count ? cJSON_AddArrayToObject(config, "from") : NULL;
+    if (!st && a->count == 1) cJSON_AddStringToObject(config, "from", a->positional[0]);
+    cJSON *from = !st && a->count > 1 ? cJSON_AddArrayToObject(config, "from") : NULL;
     for (int i = 0; i < a->count && from; i++) cJSON_AddItemToArray(from, cJSON_CreateString(a->positional[i]));
     if (!st) st = cli_set_option(a, config, "set", "set");
     if (!st && cli_value(a, "folds")) {
@@ -24,6 +25,10 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "work", "work");
     if (!st && a->seed) st = cli_set(config, "seed", a->seed);
     if (!st) st = cli_set_option(a, config, "method", "method");
+    if (!st) st = cli_set_option(a, config, "find", "find");
+    if (!st) st = cli_set_option(a, config, "features", "features");
+    if (!st) st = cli_set_option(a, config, "model", "model");
+    if (!st) st = cli_set_option(a, config, "against", "against");
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     rt_target csv = {.path = out, .force = cli_flag(a, "force")};
     rt_target mask = {.path = cli_value(a, "mask"), .force = csv.force};
@@ -37,15 +42,26 @@ static const cli_option options[] = {
     {"set", CLI_VALUE, "NAME", "the file is another program's: this data set in it holds probabilities", NULL},
     {"method", CLI_VALUE, "NAME", "how issues are told from the rest", NULL},
     {"folds", CLI_VALUE, "K",
-     "no answers are at hand: the rows are drawn into K folds (2 to 20), and a model trained on the others answers each",
-     NULL},
+     "no answers are at hand: the rows are drawn into K folds (2 to 20), and a model trained on the others answers "
+     "each", NULL},
     {"train", CLI_VALUE, "RUN.json",
      "with --folds: how these models are trained, as 'retort train' takes it; without it a small model that fits the "
      "rows: cnn for images, conv1d for signals, else mlp; 10 epochs",
      NULL},
     {"work", CLI_VALUE, "FOLDER", "with --folds: models and answers, which are not made twice (default: OUT.folds)",
      NULL},
-    {"out", CLI_VALUE, "ISSUES.csv", "rows whose labels are likely wrong", NULL},
+    {"find", CLI_VALUE, "WHAT", "labels (likely wrong; the default), duplicates or outliers", NULL},
+    {"features", CLI_VALUE, "FILE.h5[:SET]",
+     "duplicates and outliers: the numbers by which rows are compared, by the rows' numbers (x); without it the rows "
+     "themselves",
+     NULL},
+    {"model", CLI_VALUE, "MODEL.h5",
+     "in their place: what a layer of this model makes of the rows (layer=NAME; by default what its answer is computed "
+     "from)",
+     NULL},
+    {"against", CLI_VALUE, "FILE.h5[:SET]",
+     "duplicates: rows (or features) of another split: rows of DATA.h5 that have a copy there", NULL},
+    {"out", CLI_VALUE, "LIST.csv", "the rows that are found", NULL},
     {"mask", CLI_VALUE, "KEEP.h5|.npy", "u8 of all rows of the data, 0 for an issue: for data.mask of 'retort train'",
      NULL},
     {"force", CLI_FLAG, NULL, "replace what this command wrote and nobody changed since", NULL},
@@ -70,11 +86,16 @@ static const cli_term terms[] = {
 
 const cli_command cli_clean = {
     .name = "clean",
-    .summary = "rows whose labels are likely wrong, from a model's answers",
+    .summary = "rows to leave out: likely wrong labels, near copies, outliers",
     .usage = "P.h5|LABELS.h5|PROBS.h5 ... [--data DATA.h5] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--set NAME] "
              "[--method NAME] [--force] [key=value ...]\n"
              "--folds K --data DATA.h5 [--train RUN.json] --out ISSUES.csv [--mask KEEP.h5|KEEP.npy] [--method NAME] "
-             "[--work FOLDER] [--seed S] [--force] [key=value ...]",
+             "[--work FOLDER] [--seed S] [--force] [key=value ...]\n"
+             "--find duplicates --data DATA.h5 [--features FILE.h5[:SET] | --model MODEL.h5] [--against FILE.h5[:SET]] "
+             "--out LIST.csv [--mask KEEP.h5|KEEP.npy] [within=X] [metric=cosine] [key=value ...]\n"
+             "--find outliers --data DATA.h5 [--features FILE.h5[:SET] | --model MODEL.h5] --out LIST.csv "
+             "[--mask KEEP.h5|KEEP.npy] [k=10] [share=0.01] [key=value ...]\n"
+             "P.h5|LABELS.h5 --find outliers by=energy --out LIST.csv [--mask KEEP.h5|KEEP.npy] [key=value ...]",
     .about =
         "Confident learning, with the rows that cleanlab finds by the method of the same name. The answers are of "
         "'retort predict', of 'retort label', or probabilities of another program, and must come from a model that did "
@@ -84,12 +105,23 @@ const cli_command cli_clean = {
         "train'), a model for each that never saw it, and its answers. Models and answers lie in a folder as those of "
         "'retort run': an interrupted command goes on, a repeated one trains nothing, and the same seed gives the same "
         "rows.\n\n"
-        "The rows are read several times and never held: any number of them takes the same memory. Rows without a "
-        "label, and rows that a label store has no answer for, take no part. Of equal values lower rows come first.",
+        "--find duplicates: rows that lie within a distance of a row before them (or of one of --against, such as "
+        "test rows that leaked into training); the first of several stays. The distance is within=X, or 0.13 times "
+        "the median distance of 1,000 drawn rows to their nearest. --find outliers: the share=0.01 of rows with the "
+        "largest mean distance to their k nearest, or with by=energy those that the model's logits speak least for. "
+        "Up to exact=200000 rows all pairs are compared; above that rows are hashed by planes drawn by the seed, "
+        "each pair that may count is measured, and the result says what share of pairs that finds: recall_bound for "
+        "duplicates, a measured recall for outliers. The lists are the same for any number of threads and on any "
+        "CPU. The numbers of all rows are held in memory.\n\n"
+        "Labels are judged without that: rows are read several times and never held, so that any number of them "
+        "takes the same memory. Rows without a label, and rows that a label store has no answer for, take no part. "
+        "Of equal values lower rows come first.",
     .options = options,
     .keys = cli_clean_keys,
     .terms = terms,
-    .examples = "retort clean --folds 3 --data train.h5 --out issues.csv --mask keep.h5\n"
+    .examples = "retort clean --find duplicates --data train.h5 --against test.h5 --out leaks.csv --mask keep.h5\n"
+                "retort clean --find outliers --data train.h5 --model teacher.h5 metric=cosine --out far.csv\n"
+                "retort clean --folds 3 --data train.h5 --out issues.csv --mask keep.h5\n"
                 "retort predict half1/model.h5 --data train.h5 --rows 30000: --out p1.h5\n"
                 "retort predict half2/model.h5 --data train.h5 --rows :30000 --out p2.h5\n"
                 "retort clean p1.h5 p2.h5 --data train.h5 --out issues.csv --mask keep.h5\n"

@@ -352,18 +352,22 @@ const cli_key cli_predict_keys[] = {
     {NULL, NULL, NULL}};
 
 const cli_key cli_clean_keys[] = {
+    {"find", "labels", "labels, duplicates or outliers; as --find"},
     {"from", "", "predictions, a label store or a file of probabilities, or a list, in place of the arguments"},
     {"folds", "0", "in place of from: so many models each answer the fold that they were trained without; as --folds"},
     {"train", "a model that fits", "with folds: the configuration of 'retort train', or its file; as --train"},
-    {"seed", "1", "with folds: of the draw, and of trainings that name none; as --seed"},
+    {"seed", "1",
+     "with folds of the draw, and of trainings that name none; duplicates, outliers: of draws and planes; as "
+     "--seed"},
     {"work", "OUT.folds", "with folds: the folder of models and answers; as --work"},
-    {"set", "none", "the data set (rows, classes) of probabilities in a file of another program, f16, f32 "
-                    "or f64; as --set"},
+    {"set", "none",
+     "the data set (rows, classes) of probabilities in a file of another program, f16, f32 "
+     "or f64; as --set"},
     {"head", "the only one of classes", "of several heads of classes, the one whose labels are judged"},
     {"method", "low_self_confidence",
      "low_self_confidence, low_normalized_margin, prune_by_noise_rate, prune_by_class, both, confident_learning, "
      "predicted_neq_given; as --method"},
-    {"all", "false", "the CSV has every row that has a label, not the issues alone"},
+    {"all", "false", "the CSV has every row that has a label (outliers: a score), not those found alone"},
     {"block", "4096", "rows read at a time; memory only"},
     {"data.source", "none",
      "the data file with the labels; predictions have them as truth, a file with --set may hold them itself. A label "
@@ -372,6 +376,20 @@ const cli_key cli_clean_keys[] = {
     {"data.y", "y", "the data set of labels" ELSEWHERE},
     DATA_NAMES,
     DATA_CHECK,
+    {"features", "the rows", "duplicates, outliers: FILE.h5[:SET]; as --features"},
+    {"model", "none", "duplicates, outliers: a model file; as --model"},
+    {"layer", "none", "with model: the layer whose values are compared; none: what its first head is computed from"},
+    {"metric", "euclid", "duplicates, outliers: euclid, or cosine: 1 - the cosine of the angle"},
+    {"exact", "200000", "duplicates, outliers: up to so many rows all pairs are compared, above rows are hashed"},
+    {"within", "0.13 of the median",
+     "duplicates: the distance up to which a row is a copy; without it 0.13 times the "
+     "median distance of drawn rows to their nearest"},
+    {"against", "none", "duplicates: FILE.h5[:SET]; as --against"},
+    {"recall", "0.99", "duplicates: tables are added until the bound reaches it (64 at most)"},
+    {"by", "distance", "outliers: distance or energy"},
+    {"k", "10", "outliers: neighbours whose distances are averaged"},
+    {"share", "0.01", "outliers: of the rows that have a score, so many are listed"},
+    {"tables", "32", "outliers: orders of the hashed way"},
     {NULL, NULL, NULL}};
 
 const cli_key cli_vote_keys[] = {

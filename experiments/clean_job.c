@@ -1,17 +1,16 @@
 #include "experiments/clean_job.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/text.h"
 #include "experiments/clean_folds.h"
 #include "experiments/clean_parts.h"
 #include "experiments/eval_data.h"
-#include "export/out_file.h"
+#include "experiments/mask_file.h"
+#include "experiments/near_job.h"
 
 enum { MEMORY = 32 << 20, WORST = 10, MATRIX = 100, GAP = 1 << 16 };
 
@@ -29,10 +28,8 @@ typedef struct { uint64_t row; rt_quality_row of; } issue;
 /* Where rows go. */
 typedef struct {
     settings *s;
-    rt_out_file csv, npy;
-    int fd;                            /* of a mask in HDF5; -1: none */
-    uint64_t base, done;               /* where its bytes are; rows that the mask has so far */
-    const char *mask;                  /* its path, NULL: none */
+    rt_out_file csv;
+    rt_mask_file mask;                 /* path NULL: none */
     rt_string text;
     unsigned char keep[GAP];
     issue worst[WORST];                /* by rising quality */
@@ -55,6 +52,8 @@ static rt_status read_settings(cJSON *config, settings *s, const char *out)
     rt_cfg c = rt_cfg_begin(config, "");
     rt_clean_input *in = &s->in;
     *s = (settings){0};
+    static const char *const finds[] = {"labels", "duplicates", "outliers", NULL};
+    rt_cfg_choice(&c, "find", finds, 0);
     rt_clean_folds_read(&c, &s->folds, out);
     if (!s->folds.folds) {
         s->count = rt_cfg_strings(&c, "from", s->from, RT_CLEAN_PARTS);
@@ -77,9 +76,17 @@ static rt_status read_settings(cJSON *config, settings *s, const char *out)
     return rt_clean_folds_check(&s->folds, in);
 }
 
+/* What is sought: labels that are wrong, unless something else is said. */
+static int finds_near(const cJSON *config)
+{
+    const char *find = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "find"));
+    return find && strcmp(find, "labels") != 0;
+}
+
 rt_status rt_clean_check(cJSON *config)
 {
     settings s;
+    if (finds_near(config)) return rt_near_check(config);
     rt_status st = read_settings(config, &s, NULL);
     rt_clean_folds_free(&s.folds);
     return st;
@@ -136,26 +143,6 @@ static rt_status flush(sink *k)
     return k->csv.status;
 }
 
-static rt_status put_mask(sink *k, const unsigned char *keep, uint64_t n)
-{
-    if (k->fd < 0) rt_out_put(&k->npy, keep, n);
-    else RT_TRY(rt_pwrite_all(k->fd, keep, n, k->base + k->done, k->mask));
-    k->done += n;
-    return k->fd < 0 ? k->npy.status : RT_OK;
-}
-
-/* Rows up to `end` that nobody judged are kept. */
-static rt_status fill_mask(sink *k, uint64_t end)
-{
-    static const unsigned char one[256] = {
-#define KEPT 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1
-        KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT, KEPT
-#undef KEPT
-    };
-    while (k->done < end) RT_TRY(put_mask(k, one, end - k->done < sizeof one ? end - k->done : sizeof one));
-    return RT_OK;
-}
-
 static void note_worst(sink *k, uint64_t row, const rt_quality_row *r)
 {
     int i = k->worsts;
@@ -176,51 +163,13 @@ static rt_status put_rows(void *to, uint64_t first, int n, const rt_quality_row 
         if (r[i].issue || (k->s->all && r[i].given >= 0)) put_line(k, at[i], &r[i]);
     }
     RT_TRY(flush(k));
-    for (int i = 0, run; k->mask && i < n; i += run) {
-        RT_TRY(fill_mask(k, at[i]));
+    for (int i = 0, run; k->mask.path && i < n; i += run) {
+        RT_TRY(rt_mask_keep(&k->mask, at[i]));
         for (run = 0; run < GAP && i + run < n && at[i + run] == at[i] + (uint64_t)run; run++)
             k->keep[run] = !r[i + run].issue;
-        RT_TRY(put_mask(k, k->keep, (uint64_t)run));
+        RT_TRY(rt_mask_put(&k->mask, k->keep, (uint64_t)run));
     }
     return RT_OK;
-}
-
-/* ---- the mask's file ---- */
-
-static int ends_in(const char *path, const char *ending)
-{
-    size_t n = strlen(path), m = strlen(ending);
-    return n >= m && !strcmp(path + n - m, ending);
-}
-
-static rt_status begin_mask(sink *k, rt_output *o)
-{
-    static const char manifest[] = "{\"mask\": {\"keep\": \"1: the row stays, 0: its label is likely wrong\"}}";
-    uint64_t rows = k->s->of.source_rows, offset[2];
-    if (ends_in(k->mask, ".npy")) {
-        char header[256];
-        k->npy = rt_out_open(o);
-        rt_out_put(&k->npy, header, rt_npy_header(header, "|u1", &rows, 1));
-        return k->npy.status;
-    }
-    const rt_h5_item item[2] = {{.name = "manifest", .type = RT_TEXT, .element = sizeof manifest - 1},
-                                {.name = "keep", .type = RT_U8, .rank = 1, .dim = {rows}}};
-    RT_TRY(rt_output_create(o, &k->fd));
-    RT_TRY(rt_h5_create(k->fd, k->mask, "retort-mask-1", item, 2, offset));
-    RT_TRY(rt_pwrite_all(k->fd, manifest, sizeof manifest - 1, offset[0], k->mask));
-    k->base = offset[1];
-    return RT_OK;
-}
-
-static rt_status end_mask(sink *k, rt_output *o)
-{
-    rt_digest d;
-    RT_TRY(fill_mask(k, k->s->of.source_rows));
-    if (k->fd < 0) return rt_out_close(&k->npy, RT_OK);
-    if (lseek(k->fd, 0, SEEK_SET)) return rt_fail(RT_RUN, "%s: %s", k->mask, strerror(errno));
-    RT_TRY(rt_digest_rest(&d, k->fd, k->mask, 0));
-    rt_output_mark(o, &d);
-    return rt_output_commit(o);
 }
 
 /* ---- the result ---- */
@@ -308,7 +257,7 @@ static cJSON *describe(const sink *k, const rt_quality *q, const char *csv)
     double seen = 0;
     const double wrong = (double)q->issues / (double)q->labelled;
     cJSON_AddStringToObject(j, "file", csv);
-    if (k->mask) cJSON_AddStringToObject(j, "mask", k->mask);
+    if (k->mask.path) cJSON_AddStringToObject(j, "mask", k->mask.path);
     cJSON_AddStringToObject(j, "method", rt_quality_methods[s->method]);
     cJSON_AddNumberToObject(j, "rows", (double)q->rows);
     cJSON_AddNumberToObject(j, "labelled", (double)q->labelled);
@@ -343,11 +292,10 @@ static rt_status find(sink *k, rt_output *out, rt_output *mask, const rt_progres
     rt_quality_job job = {(rt_quality_method)s->method, s->block, MEMORY, put_rows, k, progress};
     k->csv = rt_out_open(out);
     put_title(k);
-    rt_status st = mask ? begin_mask(k, mask) : RT_OK;
+    rt_status st = mask ? rt_mask_begin(&k->mask, mask, s->of.source_rows) : RT_OK;
     if (!st) st = rt_quality_find(&q, &in, &job);
     if (!st) st = flush(k);
-    if (!st && mask) st = end_mask(k, mask);
-    else if (mask && k->fd < 0) (void)rt_out_close(&k->npy, st);
+    if (mask) st = rt_mask_end(&k->mask, st);
     st = rt_out_close(&k->csv, st);
     if (!st) *result = describe(k, q, rt_output_path(out));
     rt_quality_free(q);
@@ -365,14 +313,12 @@ static rt_status open_answers(settings *s, rt_device *device, const rt_progress 
     return rt_clean_parts_open(&s->of, s->from, s->count, &s->in, s->block, device, progress);
 }
 
-static rt_status clean_into(settings *s, rt_output *o, rt_output *m, const char *mask, rt_device *device,
-                            const rt_progress *progress, cJSON **result)
+static rt_status clean_into(settings *s, rt_output *o, rt_output *m, rt_device *device, const rt_progress *progress,
+                            cJSON **result)
 {
     sink *k = calloc(1, sizeof *k);
     if (!k) return rt_fail(RT_RUN, "out of memory");
     k->s = s;
-    k->fd = -1;
-    k->mask = mask;
     rt_status st = open_answers(s, device, progress);
     if (!st && m && !s->of.source_rows)
         st = rt_fail(RT_USAGE, "--mask: how many rows the data has is not known; name it with --data DATA.h5");
@@ -382,17 +328,15 @@ static rt_status clean_into(settings *s, rt_output *o, rt_output *m, const char 
     return st;
 }
 
-rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, rt_device *device,
-                   const rt_progress *progress, cJSON **result)
+static rt_status clean_labels(cJSON *config, const rt_target *out, const rt_target *mask, rt_device *device,
+                              const rt_progress *progress, cJSON **result)
 {
     settings s;
     rt_output *o = NULL, *m = NULL;
     const char *inputs[RT_CLEAN_PARTS + RT_SOURCE_PARTS + 7];
     int n = 0;
-    *result = NULL;
     rt_status st = read_settings(config, &s, out->path);
-    if (!st && mask->path && !ends_in(mask->path, ".npy") && !ends_in(mask->path, ".h5"))
-        st = rt_fail(RT_USAGE, "%s: a mask's name ends in .h5 or .npy", mask->path);
+    if (!st) st = rt_mask_check(mask->path);
     s.notes = cJSON_CreateArray();
     for (int i = 0; i < s.count && !st; i++) inputs[n++] = s.from[i];
     if (!st && s.in.source) inputs[n++] = s.in.source;
@@ -403,10 +347,17 @@ rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, r
     if (!st) st = rt_output_may_replace(o, RT_OUTPUT_EXPORT);
     if (!st && mask->path) st = rt_output_take(&m, mask, inputs);
     if (!st && m) st = rt_output_may_replace(m, RT_OUTPUT_EXPORT);
-    if (!st) st = clean_into(&s, o, m, mask->path, device, progress, result);
+    if (!st) st = clean_into(&s, o, m, device, progress, result);
     rt_clean_folds_free(&s.folds);
     cJSON_Delete(s.notes);
     rt_output_end(o);
     rt_output_end(m);
     return st;
+}
+
+rt_status rt_clean(cJSON *config, const rt_target *out, const rt_target *mask, rt_device *device,
+                   const rt_progress *progress, cJSON **result)
+{
+    *result = NULL;
+    return (finds_near(config) ? rt_near_clean : clean_labels)(config, out, mask, device, progress, result);
 }

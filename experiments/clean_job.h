@@ -5,6 +5,8 @@
  * read at a time, "data": {"source", "x", "y", "names", "check"}}; in place of "from" {"folds": K, "train": a training
  * run's configuration or its file, "seed": 1, "work": folder}, experiments/clean_folds.h.
  *
+ * "find": "labels" (this), or "duplicates" or "outliers" (experiments/near_job.h).
+ *
  * CSV, by rising row: row, given, suggested (with names where classes have some), self_confidence, normalized_margin,
  * quality, issue; the issues, or with "all" every row that has a label. Mask: u8 of all rows of the data, 0 for an
  * issue, as data set "keep" of an HDF5 file or as NPY. */

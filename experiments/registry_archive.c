@@ -8,7 +8,8 @@
  * with ..), one that is no regular file, another size, another SHA-256, or one more or less, is refused. All of it goes
  * into a folder of its own in the registry first, and is then added as any model is.
  *
- * libarchive is loaded when it is needed: with all that it is made of it would make every start of the program slower. */
+ * libarchive is loaded when it is needed: with all that it is made of it would make every start of the program slower.
+ */
 #include <archive.h>
 #include <archive_entry.h>
 #include <dirent.h>
@@ -34,17 +35,19 @@ static const char format[] = "retort-archive-1", folder_mark[] = ".import-";
 
 /* ---- libarchive ---- */
 
-#define FUNCTIONS(X)                                                                                                     \
-    X(archive_write_new) X(archive_write_set_format_pax_restricted) X(archive_write_add_filter_gzip)                     \
-    X(archive_write_add_filter_zstd) X(archive_write_set_options) X(archive_write_open) X(archive_write_header)          \
-    X(archive_write_data) X(archive_write_close) X(archive_write_free) X(archive_read_new)                               \
-    X(archive_read_support_format_tar) X(archive_read_support_filter_gzip) X(archive_read_support_filter_zstd)           \
-    X(archive_read_support_format_raw) X(archive_write_set_bytes_in_last_block)                                          \
-    X(archive_read_open) X(archive_read_next_header) X(archive_read_data) X(archive_read_free) X(archive_entry_new)      \
-    X(archive_entry_free) X(archive_entry_set_pathname) X(archive_entry_set_size) X(archive_entry_set_filetype)          \
-    X(archive_entry_set_perm) X(archive_entry_set_mtime) X(archive_entry_pathname) X(archive_entry_filetype)             \
-    X(archive_entry_hardlink) X(archive_entry_symlink) X(archive_entry_size) X(archive_entry_size_is_set)                \
-    X(archive_error_string)
+#define FUNCTIONS(X) \
+    X(archive_write_new) \
+    X(archive_write_set_format_pax_restricted) X(archive_write_add_filter_gzip) X(archive_write_add_filter_zstd) \
+        X(archive_write_set_options) X(archive_write_open) X(archive_write_header) X(archive_write_data) \
+            X(archive_write_close) X(archive_write_free) X(archive_read_new) X(archive_read_support_format_tar) \
+                X(archive_read_support_filter_gzip) X(archive_read_support_filter_zstd) \
+                    X(archive_read_support_format_raw) X(archive_write_set_bytes_in_last_block) X(archive_read_open) \
+                        X(archive_read_next_header) X(archive_read_data) X(archive_read_free) X(archive_entry_new) \
+                            X(archive_entry_free) X(archive_entry_set_pathname) X(archive_entry_set_size) \
+                                X(archive_entry_set_filetype) X(archive_entry_set_perm) X(archive_entry_set_mtime) \
+                                    X(archive_entry_pathname) X(archive_entry_filetype) X(archive_entry_hardlink) \
+                                        X(archive_entry_symlink) X(archive_entry_size) X(archive_entry_size_is_set) \
+                                            X(archive_error_string)
 #define DECLARE(name) __typeof__(&name) name;
 static struct { void *library; FUNCTIONS(DECLARE) } la;
 
@@ -55,13 +58,14 @@ static rt_status load_library(void)
     void *library = NULL;
     for (int i = 0; i < 2 && !library; i++) library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     int all = library != NULL;
-#define FIND(name)                                                                                                       \
-    if (library) {                                                                                                       \
-        *(void **)&la.name = dlsym(library, #name);                                                                      \
-        all &= la.name != NULL;                                                                                          \
+#define FIND(name) \
+    if (library) { \
+        *(void **)&la.name = dlsym(library, #name); \
+        all &= la.name != NULL; \
     }
     FUNCTIONS(FIND)
-    if (!all) return rt_fail(RT_RUN, "archives need libarchive (3.3 or newer), which is not here: install libarchive13");
+    if (!all)
+        return rt_fail(RT_RUN, "archives need libarchive (3.3 or newer), which is not here: install libarchive13");
     la.library = library;
     return RT_OK;
 }
@@ -116,7 +120,8 @@ static rt_status list_files(writing *w)
     rt_registry_object(w->r, path, w->v.sha256);
     RT_TRY(rt_onnx_look(path, &is_onnx));
     RT_TRY(add_item(w, "model", is_onnx ? "model.onnx" : "model.h5", w->v.sha256));
-    RT_TRY(add_items(w, "evaluation", "SELECT object FROM evaluation WHERE version = ?1 AND ?2 IS NOT NULL ORDER BY id"));
+    RT_TRY(
+        add_items(w, "evaluation", "SELECT object FROM evaluation WHERE version = ?1 AND ?2 IS NOT NULL ORDER BY id"));
     return add_items(w, "verdict", "SELECT object FROM gate_run WHERE candidate = ?2 AND ?1 ORDER BY id");
 }
 
@@ -124,8 +129,9 @@ static rt_status describe(writing *w)
 {
     sqlite3_stmt *s;
     int row;
-    RT_TRY(rt_sql(w->r, &s, "SELECT e.time, e.user, v.note FROM version v JOIN event e ON e.id = v.event WHERE v.id = ?",
-                  "i", w->v.id));
+    RT_TRY(rt_sql(w->r, &s,
+                  "SELECT e.time, e.user, v.note FROM version v JOIN event e ON e.id = v.event WHERE v.id = ?", "i",
+                  w->v.id));
     rt_status st = rt_sql_next(w->r, s, &row);
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "format", format);
@@ -357,7 +363,9 @@ static rt_status unpack(reading *x, const char *path, int64_t bytes, char sha256
     int64_t at = 0;
     snprintf(to, sizeof to, "%s/%s", x->folder, path);
     int fd = openat(x->dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    rt_status st = !block ? rt_fail(RT_RUN, "out of memory") : fd < 0 ? rt_fail(RT_RUN, "%s: %s", to, strerror(errno)) : RT_OK;
+    rt_status st = !block   ? rt_fail(RT_RUN, "out of memory")
+                   : fd < 0 ? rt_fail(RT_RUN, "%s: %s", to, strerror(errno))
+                            : RT_OK;
     for (la_ssize_t got = 1; !st && got;) {
         got = la.archive_read_data(x->a, block, BLOCK);
         if (got < 0) st = unreadable(x);
@@ -446,7 +454,8 @@ static rt_status open_streams(reading *x)
     if (!x->stream || !x->a) return rt_fail(RT_RUN, "out of memory");
     if (la.archive_read_support_filter_gzip(x->stream) != ARCHIVE_OK ||
         la.archive_read_support_filter_zstd(x->stream) != ARCHIVE_OK ||
-        la.archive_read_support_format_raw(x->stream) != ARCHIVE_OK || la.archive_read_support_format_tar(x->a) != ARCHIVE_OK)
+        la.archive_read_support_format_raw(x->stream) != ARCHIVE_OK ||
+        la.archive_read_support_format_tar(x->a) != ARCHIVE_OK)
         return rt_fail(RT_RUN, "this libarchive cannot read gzip and zstd by itself");
     x->most = MANIFEST_MAX + SLACK;
     if (la.archive_read_open(x->stream, x, NULL, take_packed, NULL) != ARCHIVE_OK ||
@@ -494,8 +503,9 @@ static rt_status add_all(reading *x, const char *name, cJSON **result)
         if (!strcmp(x->file[i].kind, "evaluation")) evaluation[a.evaluations++] = path[i];
         else if (i) gate[a.gates++] = path[i];
     }
-    snprintf(origin, sizeof origin, "%s@%.0f of %.40s by %.120s", x->name, cJSON_IsNumber(number) ? number->valuedouble : 0,
-             text_of(x->manifest, "time"), text_of(x->manifest, "user"));
+    snprintf(origin, sizeof origin, "%s@%.0f of %.40s by %.120s", x->name,
+             cJSON_IsNumber(number) ? number->valuedouble : 0, text_of(x->manifest, "time"),
+             text_of(x->manifest, "user"));
     rt_one_line(origin);
     return rt_registry_add(x->r, &a, result);
 }
@@ -525,8 +535,9 @@ rt_status rt_registry_sweep(rt_registry *r, double age, int dry, int *count)
     }
     for (struct dirent *e; (e = readdir(d));) {
         struct stat s;
-        if (strncmp(e->d_name, folder_mark, sizeof folder_mark - 1) || fstatat(fd, e->d_name, &s, AT_SYMLINK_NOFOLLOW) ||
-            !S_ISDIR(s.st_mode) || (double)time(NULL) - (double)s.st_mtime < age)
+        if (strncmp(e->d_name, folder_mark, sizeof folder_mark - 1) ||
+            fstatat(fd, e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(s.st_mode) ||
+            (double)time(NULL) - (double)s.st_mtime < age)
             continue;
         ++*count;
         if (!dry) remove_folder(fd, e->d_name);

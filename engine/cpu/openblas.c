@@ -6,12 +6,34 @@
 #include <stdio.h>
 
 #include "engine/cpu/family.h"
+#include "engine/dots.h"
 
 enum { COLS = 64, ROWS = 96 };
 
 /* OpenBLAS built for one thread hands the same work space to two callers: they take turns. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static int takes_turns;
+static pthread_once_t settled = PTHREAD_ONCE_INIT;
+
+static void settle(void)
+{
+    openblas_set_num_threads(1);
+    takes_turns = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
+}
+
+void rt_dots(float *s, ptrdiff_t ld, const float *a, int m, const float *b, int n, int d)
+{
+    pthread_once(&settled, settle);
+    if (takes_turns) pthread_mutex_lock(&turn);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, d, 1.0f, a, d, b, d, 0.0f, s, (int)ld);
+    if (takes_turns) pthread_mutex_unlock(&turn);
+}
+
+double rt_dots_error(int d)
+{
+    const double u = 0x1p-24, k = (d + 16.0) * u;
+    return k < 0.5 ? k / (1 - k) : 1;
+}
 
 /* What a product starts with: 1 where the sum in y goes on. */
 static float start(const rt_panels *a)
@@ -62,8 +84,7 @@ rt_kernels rt_family_openblas;
 void rt_family_openblas_init(void)
 {
     static char name[64];
-    openblas_set_num_threads(1);
-    takes_turns = openblas_get_parallel() == OPENBLAS_SEQUENTIAL;
+    pthread_once(&settled, settle);
     snprintf(name, sizeof name, "openblas-%s", openblas_get_corename());
     rt_family_openblas = rt_family_scalar;
     rt_family_openblas.name = name;

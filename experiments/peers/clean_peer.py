@@ -3,6 +3,8 @@
 
     clean_peer.py flip DATA.h5 NOISY.h5 SHARE     labels of SHARE of the rows, by a hash of their numbers, become others
     clean_peer.py probs P.h5 DATA.h5 PROBS.h5     predictions as f64 probabilities with the labels of their rows
+    clean_peer.py folds DATA.h5 PROBS.h5 P.h5 ...  the same of several folds' predictions, in one file by row
+    clean_peer.py right DATA.h5 NOISY.h5 ISSUES.csv ROWS       precision and recall of a list among the first ROWS
     clean_peer.py compare RETORT DATA.h5 NOISY.h5 PROBS.h5 ...
                                                   each method, each file: rows found by both, precision and recall, time
     clean_peer.py gain FOLDER SEED ...            accuracy with all rows and with those kept, and 95 % of the pooled gain
@@ -52,6 +54,30 @@ def probs(predictions, data, out):
         g["p"] = p / p.sum(1, keepdims=True)
         g["y"] = d["y"][:][f["row"][:].astype(np.int64)]
         g["row"] = f["row"][:]
+
+
+def folds(noisy, out, *predictions):
+    """predictions of all folds as one file, by row"""
+    z, row = [], []
+    for path in predictions:
+        with h5py.File(path) as f:
+            z.append(f["logits/y"][:].astype(np.float64))
+            row.append(f["row"][:].astype(np.int64))
+    z, row = np.concatenate(z), np.concatenate(row)
+    order = np.argsort(row)
+    z, row = z[order], row[order]
+    p = np.exp(z - z.max(1, keepdims=True))
+    with h5py.File(noisy) as d, h5py.File(out, "w") as g:
+        g["p"], g["y"], g["row"] = p / p.sum(1, keepdims=True), d["y"][:][row], row
+
+
+def right(data, noisy, issues, rows):
+    with h5py.File(data) as f, h5py.File(noisy) as g:
+        wrong = (f["y"][:] != g["y"][:])[:int(rows)]
+    with open(issues) as f:
+        found = np.array([int(line.split(",")[0]) for line in f.readlines()[1:]], int)
+    hits = int(wrong[found].sum())
+    print(f"{len(found)} rows found, precision {hits / len(found):.4f}, recall {hits / wrong.sum():.4f}", flush=True)
 
 
 def retort_rows(retort, path, method):
@@ -142,4 +168,5 @@ def gain(folder, *seeds):
 
 
 if __name__ == "__main__":
-    {"flip": flip, "probs": probs, "compare": compare, "gain": gain, "speed": speed}[sys.argv[1]](*sys.argv[2:])
+    {"flip": flip, "probs": probs, "compare": compare, "gain": gain, "speed": speed,
+     "folds": folds, "right": right}[sys.argv[1]](*sys.argv[2:])

@@ -240,6 +240,14 @@ static void clean_keys(void **state)
     (void)state;
     check_config(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\"}");
     check_config(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\", \"set\": \"p\", " DATA "}");
+    check_config(cli_clean_keys, rt_clean_check, "{\"find\": \"duplicates\", " DATA "}");
+    check_config(
+        cli_clean_keys, rt_clean_check,
+        "{\"find\": \"duplicates\", \"features\": \"f.h5:h\", \"against\": \"g.h5\", \"within\": 3, \"recall\": 0.5}");
+    check_config(cli_clean_keys, rt_clean_check,
+                 "{\"find\": \"outliers\", \"model\": \"m.h5\", \"layer\": \"l\", " DATA "}");
+    check_config(cli_clean_keys, rt_clean_check,
+                 "{\"find\": \"outliers\", \"by\": \"energy\", \"from\": \"p.h5\"}");
     check_rest(cli_clean_keys, rt_clean_check, "{\"from\": \"p.h5\", " DATA "}");
 }
 
