@@ -52,7 +52,7 @@ typedef struct {
     rt_labels_spec spec;
     const float *logits;                               /* NULL: the test's */
     const unsigned char *status;                       /* of all rows, or NULL */
-    int upto, force, mark_bad;
+    int upto, force, mark_bad, threads;                /* threads 0: 2 */
     const cJSON *classes;
     rt_labels_summary summary;                         /* with the counts below */
     uint64_t counts[K];
@@ -63,7 +63,7 @@ static rt_status write_labels(writing *q)
     rt_labels_writer *w;
     rt_source *x;
     rt_identity *id;
-    rt_pool *pool = rt_pool_new(2);
+    rt_pool *pool = rt_pool_new(q->threads ? q->threads : 2);
     check_ok(rt_source_open(&x, q->source ? q->source : data, "x"));
     check_ok(rt_identity_open(&id, x, RT_CHECK_KNOWN));
     rt_labels_job job = {.source = id, .mark_bad = q->mark_bad, .pool = pool};
