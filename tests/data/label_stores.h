@@ -93,7 +93,8 @@ static rt_status write_labels(writing *q)
 
 static const rt_labels_spec plain = {.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32};
 
-static rt_status write_blocks(const char *path, rt_labels_spec spec, const char *teacher, int upto, int force)
+__attribute__((unused)) static rt_status write_blocks(const char *path, rt_labels_spec spec, const char *teacher,
+                                                      int upto, int force)
 {
     writing q = {.path = path, .teacher = teacher, .spec = spec, .upto = upto, .force = force};
     return write_labels(&q);
@@ -107,7 +108,7 @@ static void files_equal(const char *a, const char *b)
     assert_string_equal(x.hex, y.hex);
 }
 
-static uint64_t labelled_rows(const char *path)
+__attribute__((unused)) static uint64_t labelled_rows(const char *path)
 {
     rt_labels *l;
     rt_labels_summary s;

@@ -1,4 +1,5 @@
-/* The label store's 8 bits, its columns, and hard labels alone: against NumPy and SciPy, against each other, refused. */
+/* The label store's 8 bits, its columns, and hard labels alone: against NumPy and SciPy, against each other, refused.
+ */
 #include <unistd.h>
 
 #include "data/label_policy.h"
@@ -32,7 +33,11 @@ static void *set_of(const char *path, const char *name)
 
 static rt_status write_spec(const char *path, rt_labels_spec spec, const float *z, int threads)
 {
-    writing q = {.path = path, .spec = spec, .logits = z, .upto = (int)((spec.rows + RT_LABEL_BLOCK - 1) / RT_LABEL_BLOCK), .force = 1,
+    writing q = {.path = path,
+                 .spec = spec,
+                 .logits = z,
+                 .upto = (int)((spec.rows + RT_LABEL_BLOCK - 1) / RT_LABEL_BLOCK),
+                 .force = 1,
                  .threads = threads};
     return write_labels(&q);
 }
@@ -53,7 +58,8 @@ static void recorded(void **state)
     check_ok(write_spec(in_folder(path, "eight.h5"), eight, wide, 2));
     unsigned char *code = set_of(path, "labels/logits");
     float *scale = set_of(path, "labels/logits_scale"), *offset = set_of(path, "labels/logits_offset");
-    float *column[] = {set_of(path, "labels/confidence"), set_of(path, "labels/margin"), set_of(path, "labels/entropy")};
+    float *column[] = {set_of(path, "labels/confidence"), set_of(path, "labels/margin"),
+                       set_of(path, "labels/entropy")};
     int32_t *hard = set_of(path, "labels/hard");
     unsigned long long codes = 0;
     for (size_t i = 0; i < N * C; i++) codes += code[i] * (unsigned long long)(i % 251 + 1);
@@ -103,8 +109,14 @@ static void odd_rows(void **state)
 {
     (void)state;
     enum { ODD = 8, K4 = 4 };
-    static const float odd[ODD][K4] = {{3, 3, 3, 3}, {9.999f, 10, 0, 1}, {-0.0f, 0.0f, -0.0f, 0.0f}, {1000, 1001, 999, 1000},
-                                       {1e38f, -1e38f, 0, 5}, {1e-42f, 0, 2e-42f, 0}, {5, 5, 0, 5}, {0.9999f, 1, -254, 0}};
+    static const float odd[ODD][K4] = {{3, 3, 3, 3},
+                                       {9.999f, 10, 0, 1},
+                                       {-0.0f, 0.0f, -0.0f, 0.0f},
+                                       {1000, 1001, 999, 1000},
+                                       {1e38f, -1e38f, 0, 5},
+                                       {1e-42f, 0, 2e-42f, 0},
+                                       {5, 5, 0, 5},
+                                       {0.9999f, 1, -254, 0}};
     char path[128];
     rt_labels_spec spec = {.rows = ODD, .classes = K4, .type = RT_U8};
     check_ok(write_spec(in_folder(path, "odd.h5"), spec, odd[0], 1));
@@ -129,7 +141,8 @@ static void odd_rows(void **state)
     rt_labels_close(l);
     static const float beyond[K4] = {0, 2e38f, 0, 0};
     spec.rows = 1;
-    check_fails(write_spec(path, spec, beyond, 1), RT_INPUT, "class 1 is 2e+38, which q8 cannot hold; use labels.type=f32");
+    check_fails(write_spec(path, spec, beyond, 1), RT_INPUT,
+                "class 1 is 2e+38, which q8 cannot hold; use labels.type=f32");
 }
 
 /* Of logits in f32 columns say the very same as a scan of a store without them; f16 and top-k keep what they lose. */
@@ -231,7 +244,8 @@ static void hard(void **state)
 {
     (void)state;
     static const char *const policies[] = {
-        "{\"confidence\": {\"min\": 0.6}, \"allow_empty\": true}", "{\"per_class\": {\"top\": 9}, \"allow_empty\": true}",
+        "{\"confidence\": {\"min\": 0.6}, \"allow_empty\": true}",
+        "{\"per_class\": {\"top\": 9}, \"allow_empty\": true}",
         "{\"per_class\": {\"median_capped\": 0.8}, \"balance\": \"equal\", \"allow_empty\": true}",
         "{\"per_class\": {\"quota\": {\"3\": 5}}, \"choose\": \"random\", \"seed\": 4, \"allow_empty\": true}"};
     char full[128], few[128], top[128];
@@ -326,7 +340,8 @@ static void features(void **state)
     enum { D = 5 };
     static const rt_label_feature feature[] = {{"pool", D, RT_F32}, {"last", 1, RT_F16}};
     char path[128];
-    rt_labels_spec spec = {.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32, .feature = feature, .features = 2};
+    rt_labels_spec spec = {
+        .first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32, .feature = feature, .features = 2};
     float *pool = random_floats((size_t)ROWS * D, 21), *last = random_floats((size_t)ROWS, 22), z[3 * D];
     rt_source *x;
     rt_identity *id;
@@ -402,7 +417,7 @@ static void hostile(void **state)
     static const struct { const char *find, *put, *why; } lies[] = {
         {"\"q8\"", "\"q4\"", "manifest.labels.type"},
         {"\"entropy\"", "\"entrope\"", "manifest.labels.columns"},
-        {"\"margin\",\n", "\"hard\",\n  ", "names a column twice"}};
+        {"\"margin\"", "\"hard\"  ", "names a column twice"}};
     char path[128];
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
         rt_labels *l = NULL;
