@@ -74,13 +74,13 @@ void cli_lists(const cli_command *, const cli_option *list[CLI_LISTS]);
 /* cli/keys.c */
 extern const cli_key cli_train_keys[], cli_label_keys[], cli_eval_keys[], cli_export_keys[], cli_run_keys[],
     cli_bench_keys[], cli_teacher_keys[], cli_quantize_keys[], cli_gate_keys[], cli_predict_keys[],
-    cli_clean_keys[], cli_vote_keys[], cli_select_keys[], cli_drift_keys[];
+    cli_clean_keys[], cli_vote_keys[], cli_select_keys[], cli_drift_keys[], cli_explain_keys[];
 
-enum { CLI_COMMANDS = 18 };
+enum { CLI_COMMANDS = 19 };
 extern const cli_command *const cli_commands[CLI_COMMANDS];
 extern const cli_command cli_import, cli_info, cli_train, cli_label, cli_predict, cli_eval, cli_export, cli_run,
     cli_bench, cli_quantize, cli_verify, cli_gate, cli_labels, cli_clean,
-    cli_vote, cli_select, cli_registry, cli_drift;
+    cli_vote, cli_select, cli_registry, cli_drift, cli_explain;
 
 /* Reads the arguments behind the command's name: "--name value", "--name=value", "-o FILE" for --out, key=value, the
  * rest positional. RT_USAGE for what the command does not take and for what is given twice. Selects the kernels. */

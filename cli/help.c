@@ -11,7 +11,7 @@ enum { WIDTH = 110, TEXT_AT = 26 };
 const cli_command *const cli_commands[CLI_COMMANDS] = {
     &cli_import, &cli_info,   &cli_train,  &cli_label, &cli_labels, &cli_quantize, &cli_predict,
     &cli_eval,   &cli_gate,   &cli_export, &cli_verify, &cli_run,   &cli_bench,
-    &cli_clean,  &cli_vote,   &cli_select, &cli_registry, &cli_drift};
+    &cli_clean,  &cli_vote,   &cli_select, &cli_registry, &cli_drift, &cli_explain};
 
 void cli_wrap(const char *text, int indent, int width)
 {

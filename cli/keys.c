@@ -408,6 +408,39 @@ const cli_key cli_vote_keys[] = {
     {"labels.type", "f32", "f32 or f16"},
     {NULL, NULL, NULL}};
 
+const cli_key cli_explain_keys[] = {
+    {"model", "", "model files, or {\"file\": ...}, in place of the argument"},
+    {"against", "none", "the same; as --against"},
+    {"explain.method", "integrated", "integrated, gradient or occlusion; as --method"},
+    {"explain.of", "output",
+     "output (a logit, a number), centred (a logit less the mean of all, which a softmax alone sees) or probability"},
+    {"explain.head", "the first", "of several heads, which is explained"},
+    {"explain.target", "predicted; with flips label", "predicted, label, or a class by name or number; as --target"},
+    {"explain.baseline", "zero",
+     "what stands for nothing there: zero (of the data's units; of ids, id 0 for occlusion, else a table of zeros), "
+     "mean (of up to 1,000 rows of the data), blur (the image, blurred) or row:N; as --baseline"},
+    {"explain.blur", "a tenth of the longer side", "blur: standard deviation in pixels"},
+    {"explain.path", "midpoint", "integrated: midpoint, trapezoid or gauss, where points lie on the line"},
+    {"explain.steps", "64", "integrated: points; doubled for rows whose residual is above the limit; as --steps"},
+    {"explain.most_steps", "1024", "integrated: how far they are doubled"},
+    {"explain.limit", "0.02",
+     "integrated: a row has parts where |sum of parts - (f(row) - f(baseline))| is at most this times the greater of "
+     "|f(row) - f(baseline)| and a tenth of the sum of |part|"},
+    {"explain.patch", "4", "occlusion: pixels of a square's side"},
+    {"explain.stride", "half a patch", "occlusion: pixels from square to square"},
+    {"explain.most", "100", "rows that are explained, evenly among data.rows; with flips the first so many"},
+    {"explain.top", "a tenth, at least 3", "elements whose overlap is counted with --against"},
+    {"explain.flips", "false", "rows that --against has right and the model has wrong; as --flips"},
+    DATA_SOURCE,
+    DATA_X,
+    {"data.y", "y", "the labels. The default only where there is one"},
+    DATA_TARGETS,
+    DATA_ROWS,
+    DATA_TEST,
+    DATA_NAMES,
+    DATA_CHECK,
+    {NULL, NULL, NULL}};
+
 const cli_key cli_select_keys[] = {
     {"from", "", "predictions or a label store, in place of the argument"},
     {"n", "", "how many rows; as --n"},

@@ -47,27 +47,60 @@ static void to_bytes(unsigned char *to, const void *row, rt_dtype type, size_t n
     free(v);
 }
 
+/* Pixels as a PNG file in a data URI. */
+static char *png_of(const unsigned char *pixel, int width, int height, png_uint_32 format)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)width, .height = (png_uint_32)height,
+                       .format = format};
+    png_alloc_size_t bytes = 0;
+    unsigned char *file = NULL;
+    char *uri = NULL;
+    if (png_image_write_get_memory_size(image, bytes, 0, pixel, 0, NULL) && (file = malloc(bytes)) &&
+        png_image_write_to_memory(&image, file, &bytes, 0, pixel, 0, NULL)) uri = uri_of(file, bytes);
+    png_image_free(&image);
+    free(file);
+    return uri;
+}
+
+int rt_picture_shape(const rt_shape *s, int *height, int *width, int *channels)
+{
+    *channels = s->rank == 3 ? s->dim[2] : 1;
+    if (s->rank < 2 || s->rank > 3 || (*channels != 1 && *channels != 3)) return 0;
+    *height = s->dim[0];
+    *width = s->dim[1];
+    return s->dim[0] >= 4 && s->dim[1] >= 4 && s->dim[0] <= 512 && s->dim[1] <= 512;
+}
+
 char *rt_picture_of(const rt_source *x, const void *row)
 {
     rt_shape s;
     rt_dtype type = rt_source_type(x);
-    if (rt_source_parts(x) > 1 || type == RT_TEXT || rt_source_shape(x, &s)) return NULL;
-    int channels = s.rank == 3 ? s.dim[2] : 1;
-    if (s.rank < 2 || s.rank > 3 || (channels != 1 && channels != 3) || s.dim[0] < 4 || s.dim[1] < 4 ||
-        s.dim[0] > 512 || s.dim[1] > 512) return NULL;
-    size_t n = rt_shape_count(&s);
-    unsigned char *pixel = calloc(n, 1), *file = NULL;
-    char *uri = NULL;
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)s.dim[1], .height = (png_uint_32)s.dim[0],
-                       .format = channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY};
-    png_alloc_size_t bytes = 0;
-    if (pixel) {
-        to_bytes(pixel, row, type, n);
-        if (png_image_write_get_memory_size(image, bytes, 0, pixel, 0, NULL) && (file = malloc(bytes)) &&
-            png_image_write_to_memory(&image, file, &bytes, 0, pixel, 0, NULL)) uri = uri_of(file, bytes);
-    }
-    png_image_free(&image);
+    int h, w, channels;
+    if (rt_source_parts(x) > 1 || type == RT_TEXT || rt_source_shape(x, &s) ||
+        !rt_picture_shape(&s, &h, &w, &channels)) return NULL;
+    unsigned char *pixel = calloc(rt_shape_count(&s), 1);
+    if (!pixel) return NULL;
+    to_bytes(pixel, row, type, rt_shape_count(&s));
+    char *uri = png_of(pixel, w, h, channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY);
     free(pixel);
-    free(file);
+    return uri;
+}
+
+/* Colours that are told apart without red and green, and by light and dark pages alike: opacity is the amount. */
+char *rt_picture_of_parts(const float *part, int height, int width, int channels, double most)
+{
+    static const unsigned char speaks[2][3] = {{224, 90, 20}, {40, 110, 220}};      /* for, against */
+    size_t n = (size_t)height * (size_t)width;
+    unsigned char *pixel = calloc(n, 4);
+    if (!pixel) return NULL;
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (int c = 0; c < channels; c++) sum += (double)part[i * (size_t)channels + (size_t)c];
+        memcpy(pixel + 4 * i, speaks[sum < 0], 3);
+        double share = most > 0 && isfinite(sum) ? fmin(fabs(sum) / most, 1) : 0;
+        pixel[4 * i + 3] = (unsigned char)lrint(255 * sqrt(share));
+    }
+    char *uri = png_of(pixel, width, height, PNG_FORMAT_RGBA);
+    free(pixel);
     return uri;
 }

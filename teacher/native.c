@@ -146,6 +146,12 @@ static rt_teacher_cost costs(const rt_teacher *t)
 
 static int models(const rt_teacher *t) { return of(t)->models; }
 
+static rt_model *const *looked_into(const rt_teacher *t, int *count)
+{
+    *count = of(t)->models;
+    return of(t)->model;
+}
+
 static int quantized(const rt_teacher *t)
 {
     int n = 0;
@@ -219,6 +225,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .describe = describe,
                                      .costs = costs,
                                      .models = models,
+                                     .native = looked_into,
                                      .quantized = quantized,
                                      .bind = bind,
                                      .answer_as = answer_as,

@@ -144,6 +144,8 @@ rt_status rt_teacher_describe(const rt_teacher *t, cJSON *provenance)
 rt_teacher_cost rt_teacher_costs(const rt_teacher *t)
 { return t->kind->costs ? t->kind->costs(t) : (rt_teacher_cost){0}; }
 
+rt_model *const *rt_teacher_native(const rt_teacher *t, int *count)
+{ return t->kind->native ? t->kind->native(t, count) : NULL; }
 int rt_teacher_models(const rt_teacher *t) { return t->kind->models ? t->kind->models(t) : 0; }
 const char *rt_teacher_kind_name(const rt_teacher *t) { return t->kind->name; }
 

@@ -65,6 +65,8 @@ typedef struct {
 rt_teacher_cost rt_teacher_costs(const rt_teacher *);
 /* Native models in it; what others answer does not depend on our kernels. */
 int rt_teacher_models(const rt_teacher *);
+/* The native models that it is, one or an ensemble, for who looks inside of them; NULL: it is something else. */
+rt_model *const *rt_teacher_native(const rt_teacher *, int *count);
 /* How many of its models are quantized, and answer by integers. */
 int rt_teacher_quantized(const rt_teacher *);
 

@@ -24,6 +24,7 @@ typedef struct {
     rt_status (*describe)(const rt_teacher *, cJSON *);
     rt_teacher_cost (*costs)(const rt_teacher *);
     int (*models)(const rt_teacher *);
+    rt_model *const *(*native)(const rt_teacher *, int *);
     int (*quantized)(const rt_teacher *);
     rt_status (*tell)(const rt_teacher *, cJSON *);
     rt_status (*bind)(rt_teacher *, const rt_teacher_binding *);

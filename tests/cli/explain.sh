@@ -1,0 +1,94 @@
+#!/bin/sh
+# What answers rest on: parts against a model whose weights are known, their sums, ranks of columns, agreement, flips, quantized
+# models, names that are hostile, and refusals.
+. "$2/tests/cli/lib.sh"
+export XDG_CACHE_HOME="$tmp/cache"
+
+# y depends on "big" most, on "small" less, on "idle" not at all; a column and a class have names that nobody may run.
+awk 'BEGIN { srand(4); print "big,=small,idle,<b>x</b>,kind"
+    for (i = 0; i < 600; i++) {
+        a = rand() * 4 - 2; b = rand() * 4 - 2; c = rand() * 4 - 2; d = rand() * 4 - 2
+        printf "%.4f,%.4f,%.4f,%.4f,%s\n", a, b, c, d, (3 * a + b - 0.5 * d > 0) ? "<script>" : "no" } }' > rows.csv
+"$retort" import rows.csv --label kind --out rows.h5 --quiet > /dev/null || fail "import"
+cat > t.json <<'X'
+{"seed": 2, "model": {"input": [4], "classes": 2, "family": "mlp", "width": 16, "depth": 1},
+ "data": {"source": "rows.h5", "validation": 0}, "train": {"epochs": 20, "batch": 32}}
+X
+expect 0 "" "$retort" train t.json --out T
+sed 's/"seed": 2/"seed": 3/; s/"width": 16/"width": 8/' t.json > s.json
+expect 0 "" "$retort" train s.json --out S
+sed 's/"epochs": 20/"epochs": 1/; s/"validation": 0/"validation": 0, "rows": "0:40"/; s/"batch": 32/"batch": 8/' t.json > weak.json
+expect 0 "" "$retort" train weak.json --out W
+
+# Parts of a row sum to the difference of outputs but for the residual that is told, and that is within the limit.
+expect 0 "page: why/explanation.html" "$retort" explain T/model.h5 --data rows.h5 --rows 0:200 --out why
+head -1 why/attributions.csv | grep -qx "model,row,truth,target,value,baseline_value,residual,steps,big,'=small,idle,<b>x</b>" ||
+    head -1 why/attributions.csv | grep -q "big,\"'=small\",idle,\"<b>x</b>\"" || fail "titles: $(head -1 why/attributions.csv)"
+awk -F, 'NR > 1 { n++; s = $9 + $10 + $11 + $12; d = $5 - $6; r = s - d - $7; a = d < 0 ? -d : d; q = $7 < 0 ? -$7 : $7
+    if (r > 1e-4 || r < -1e-4 || $8 < 64) { print; exit 1 }
+    t = ($9<0?-$9:$9) + ($10<0?-$10:$10) + ($11<0?-$11:$11) + ($12<0?-$12:$12); if (a < t / 10) a = t / 10
+    if (q > 0.02 * a + 1e-6) { print; exit 1 }
+    w = w || s > 1 } END { exit !(n == 100 && w) }' why/attributions.csv > bad.txt || fail "sums: $(cat bad.txt)"
+# Columns by rank: big first, then the others, idle last.
+grep -A3 'elements by mean' out.txt | sed -n 2p | grep -q '^  big ' || fail "ranks: $(cat out.txt)"
+tr -d ' \n\t' < why/explanation.json | grep -o '"element":"[^"]*","mean_size"' | sed 's/"element":"//; s/",.*//' > ranks.txt
+[ "$(head -1 ranks.txt)" = big ] && [ "$(sed -n 2p ranks.txt)" = "=small" ] && [ "$(tail -1 ranks.txt)" = idle ] || fail "ranks: $(cat ranks.txt)"
+# Hostile names are inert on the page.
+grep -q '<script>\|<b>x</b>' why/explanation.html && fail "names run on the page"
+grep -q '&lt;script&gt;' why/explanation.html || fail "the class is not named on the page"
+grep -q 'https\?://' why/explanation.html && fail "the page asks others"
+
+# Any number of threads, and a second run: the same bytes but for nothing.
+export SOURCE_DATE_EPOCH=1700000000
+expect 0 "" "$retort" explain T/model.h5 --data rows.h5 --out one --threads 1
+expect 0 "" "$retort" explain T/model.h5 --data rows.h5 --out three --threads 3
+for f in explanation.json attributions.csv explanation.html; do cmp -s one/$f three/$f || fail "$f depends on threads"; done
+
+# Agreement: with itself 1, with a model that learned the same more than with another row's parts.
+expect 0 "rank correlation        1.000" "$retort" explain T/model.h5 --against T/model.h5 --data rows.h5 --out self
+expect 0 "agreement with S" "$retort" explain T/model.h5 --against S/model.h5 --data rows.h5 --out both
+awk '/rank correlation/ { split($0, p, /[][ ,()]+/); if (p[4] > 0.7 && p[4] > p[7] + 0.2) ok = 1 } END { exit !ok }' out.txt || fail "agreement: $(cat out.txt)"
+
+# All methods agree on what matters; a baseline of another row.
+for m in gradient occlusion; do
+    expect 0 "$m, 100 rows explained" "$retort" explain T/model.h5 --data rows.h5 --method $m --out $m
+    grep -A3 'elements by mean' out.txt | sed -n 2p | grep -q '^  big ' || fail "$m: $(cat out.txt)"
+done
+for b in mean row:3; do expect 0 "" "$retort" explain T/model.h5 --data rows.h5 --baseline $b --out base_$b; done
+awk -F, '$2 == 3 { for (k = 9; k <= 12; k++) if ($k != 0) exit 1; f = 1 } END { exit 0 }' base_row:3/attributions.csv || fail "row 3 against itself"
+expect 0 "explained" "$retort" explain T/model.h5 S/model.h5 --data rows.h5 --out ensemble
+expect 0 "explained" "$retort" explain T/model.h5 --data rows.h5 --target '<script>' --out target explain.of=probability
+
+# Flips: rows that the old one has right and the new one wrong, asked about their label.
+expect 0 "agreement with T" "$retort" explain W/model.h5 --against T/model.h5 --flips --data rows.h5 --out flips
+awk -F, 'NR > 1 && $1 == "W" { if ($3 != $4) exit 1; n++ } END { exit !(n > 0) }' flips/attributions.csv || fail "flips: $(head -3 flips/attributions.csv)"
+expect 5 "no flip to explain" "$retort" explain T/model.h5 --against T/model.h5 --flips --data rows.h5 --out noflips
+[ -e noflips ] && fail "a folder without files stays"
+
+# Quantized: the integer program is what is explained, and it is said.
+expect 0 "" "$retort" quantize T/model.h5 --data rows.h5 --out Q.h5
+expect 0 "its integer program" "$retort" explain Q.h5 --against T/model.h5 --data rows.h5 --out q explain.limit=1
+expect 0 "explained" "$retort" explain Q.h5 --data rows.h5 --method occlusion --out qo
+
+# Refused: before work where that can be known, by name.
+expect 2 "--out FOLDER is required" "$retort" explain T/model.h5 --data rows.h5
+expect 2 "a model is required" "$retort" explain --data rows.h5 --out x
+expect 2 "explain.method" "$retort" explain T/model.h5 --data rows.h5 --out x --method integratd
+expect 2 "zero, mean, blur or row:N" "$retort" explain T/model.h5 --data rows.h5 --out x --baseline row:-1
+expect 2 "there is no row 600" "$retort" explain T/model.h5 --data rows.h5 --out x --baseline row:600
+expect 2 "blur is a baseline of images" "$retort" explain T/model.h5 --data rows.h5 --out x --baseline blur
+expect 2 "belongs to explain.method integrated" "$retort" explain T/model.h5 --data rows.h5 --out x --method gradient --steps 4
+expect 2 "needs --against" "$retort" explain T/model.h5 --data rows.h5 --out x --flips
+expect 2 "none of predicted, label" "$retort" explain T/model.h5 --data rows.h5 --out x --target maybe
+expect 2 "explain.head" "$retort" explain T/model.h5 --data rows.h5 --out x explain.head=nobody
+expect 5 "the least residual is above" "$retort" explain T/model.h5 --data rows.h5 --out x explain.limit=0 explain.most_steps=64
+mkdir mine && echo mine > mine/explanation.html
+expect 2 "not written by an explanation" "$retort" explain T/model.h5 --data rows.h5 --out mine
+grep -qx mine mine/explanation.html || fail "a foreign file was replaced"
+echo changed >> one/explanation.html
+expect 2 "was changed since" "$retort" explain T/model.h5 --data rows.h5 --out one
+expect 0 "" "$retort" explain T/model.h5 --data rows.h5 --out one --force
+printf 'big,=small,idle,<b>x</b>\n1,2,1e300,4\n1,2,3,4\n' > nan.csv
+"$retort" import nan.csv --out nan.h5 --quiet > /dev/null 2>&1 || fail "import nan"
+expect 3 "row 0 of 'x' contains" "$retort" explain T/model.h5 --data nan.h5 --out x
+exit $failed
