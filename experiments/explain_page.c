@@ -9,7 +9,7 @@
 #include "experiments/explain_parts.h"
 #include "experiments/report_parts.h"
 
-enum { LISTED = 50, IDS = 512, LINES = 20 };
+enum { LISTED = 50, IDS = 512, LINES = 20, SHOWN = 256 /* pixels have no names */ };
 
 static const char *const methods[RT_ATTRIBUTIONS] = {
     "gradient times (row - baseline): what the answer would gain at this rate",
@@ -285,7 +285,7 @@ static void put_line(rt_string *t, const cJSON *row, int path)
     if (path)
         rt_put(t, " %12.5g %12.5g %10.2g %6.0f", rt_number(row, "baseline_value"), rt_number(row, "sum"),
                rt_number(row, "residual"), rt_number(row, "steps"));
-    else rt_put(t, " %12.5g", rt_number(row, "sum"));
+    else if (rt_member(row, "sum")) rt_put(t, " %12.5g", rt_number(row, "sum"));
     if (path && cJSON_IsFalse(rt_member(row, "complete"))) rt_put(t, "  above the limit: no parts");
     rt_put(t, "\n");
 }
@@ -315,15 +315,16 @@ char *rt_explain_screen(const cJSON *j)
     rt_string t = {0};
     const char *method = cJSON_GetStringValue(rt_member(j, "method"));
     int path = method && !strcmp(method, rt_attribution_names[RT_BY_INTEGRATED]), n = 0;
+    int gradient = method && !strcmp(method, rt_attribution_names[RT_BY_GRADIENT]);
     const cJSON *rows = rt_member(j, "rows"), *elements = rt_member(j, "elements"), *notes = rt_member(j, "notes");
     rt_put_plain(&t, cJSON_GetStringValue(rt_member(rt_member(j, "model"), "name")));
     rt_put(&t, ", %s, %.0f rows explained\n\n     row  %-14s %-14s %12s", method ? method : "",
            rt_number(j, "rows_explained"), "label", "asked", "f");
-    rt_put(&t, path ? " %12s %12s %10s %6s\n" : " %12s\n", path ? "f(baseline)" : "sum of parts", "sum of parts",
-           "residual", "steps");
+    rt_put(&t, path ? " %12s %12s %10s %6s\n" : gradient ? " %12s\n" : "%s\n",
+           path ? "f(baseline)" : gradient ? "sum of parts" : "", "sum of parts", "residual", "steps");
     for (const cJSON *r = rows ? rows->child : NULL; r && n < LINES; r = r->next, n++) put_line(&t, r, path);
     if (cJSON_GetArraySize(rows) > LINES) rt_put(&t, "     ... %d more\n", cJSON_GetArraySize(rows) - LINES);
-    if (elements) {
+    if (elements && cJSON_GetArraySize(elements) <= SHOWN) {
         rt_put(&t, "\nelements by mean |part|\n");
         n = 0;
         for (const cJSON *e = elements->child; e && n < 10; e = e->next, n++) {

@@ -63,7 +63,7 @@ static void add_side_row(const rt_explanation *x, int s, int r, cJSON *j)
         cJSON_AddNumberToObject(j, "steps", side->steps[r]);
         cJSON_AddBoolToObject(j, "complete", usable);
     }
-    rt_json_number(j, "sum", sum, "the residual is above the limit");
+    if (x->how.method != RT_BY_OCCLUSION) rt_json_number(j, "sum", sum, "the residual is above the limit");
     cJSON *list = cJSON_AddArrayToObject(j, "largest");
     for (int i = 0, n = usable ? largest(v, x->elements, top) : 0; i < n; i++) {
         cJSON *one = cJSON_CreateObject();

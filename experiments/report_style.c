@@ -45,7 +45,7 @@ static const char style[] =
     ".rows{display:flex;flex-wrap:wrap;gap:.8em}"
     ".row{border:1px solid var(--l);padding:.5em;font-size:12px;max-width:100%}"
     ".row figure{margin:.3em .5em 0 0}.row figcaption{font-weight:400;color:var(--q);max-width:112px}"
-    ".over{position:relative;display:block;width:112px;max-width:100%;line-height:0}"
+    ".over{position:relative;display:block;width:min(112px,27vw);line-height:0}"
     ".over img{width:100%;image-rendering:pixelated;border:1px solid var(--l)}"
     ".over img+img{position:absolute;left:0;top:0}.over.two img:first-child{opacity:.3}"
     ".bar{display:inline-block;height:.8em;vertical-align:baseline}.for{background:#e05a14}.not{background:#286edc}"
