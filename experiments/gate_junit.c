@@ -103,7 +103,11 @@ void rt_gate_junit(rt_string *t, const cJSON *v)
         }
         rt_put(t, "</failure>\n");
     }
-    if (wear.p) rt_put(t, "    <system-out>%s</system-out>\n", wear.p);       /* properties are not shown by GitLab */
+    if (wear.p) {                          /* GitLab shows what is in a case, and no properties */
+        rt_put(t, "    <system-out>");
+        put_xml(t, wear.p);
+        rt_put(t, "</system-out>\n");
+    }
     rt_put(t, sides || wear.p ? "  </testcase>\n" : "/>\n");
     t->failed |= wear.failed;
     free(wear.p);

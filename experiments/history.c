@@ -138,15 +138,18 @@ static int machine_of(work *w, const char *fingerprint, const char *machine)
 
 /* ---- numbers of a version ---- */
 
-static int better_match(const work *w, const number *a, const number *b)
+/* 2: on the newest version's test set or machine; 1: on that of the version before, so that the line goes on; else 0.
+ */
+static int rank(const work *w, const number *n, const number *before)
 {
-    int wanted = w->kind == SPEED ? w->want_machine : w->want_set;
-    int x = w->kind == SPEED ? a->machine : a->test_set, y = w->kind == SPEED ? b->machine : b->test_set;
-    return wanted >= 0 && x == wanted && y != wanted;
+    int speed = w->kind == SPEED, here = speed ? n->machine : n->test_set;
+    if (here < 0) return 0;
+    if (here == (speed ? w->want_machine : w->want_set)) return 2;
+    return before && here == (speed ? before->machine : before->test_set);
 }
 
-/* The newest evaluation that has it, one on the wanted test set or machine rather than another. */
-static rt_status from_evaluations(work *w, int64_t number_of, number *best, int *found)
+/* The newest evaluation that has it, of those of the highest rank. */
+static rt_status from_evaluations(work *w, int64_t number_of, const number *before, number *best, int *found)
 {
     sqlite3_stmt *s;
     int row = 1;
@@ -161,7 +164,7 @@ static rt_status from_evaluations(work *w, int64_t number_of, number *best, int 
         if (sqlite3_column_type(s, 2) != SQLITE_NULL) n.hi = sqlite3_column_double(s, 2);
         n.test_set = test_set_of(w, rt_sql_text(s, 3), sqlite3_column_double(s, 4));
         n.machine = machine_of(w, rt_sql_text(s, 5), rt_sql_text(s, 6));
-        if (*found && !better_match(w, &n, best)) continue;
+        if (*found && rank(w, &n, before) <= rank(w, best, before)) continue;
         *best = n;
         *found = 1;
     }
@@ -319,7 +322,9 @@ static rt_status take_version(work *w, entry *all, int at, int shown)
     e->drop = e->drop_lo = e->drop_hi = e->limit = NAN;
     e->anchor = at ? all[at - 1].anchor : -1;
     if (cJSON_GetArraySize(rt_member(e->j, "anchors"))) e->anchor = at;
-    RT_TRY(from_evaluations(w, (int64_t)rt_number(e->j, "number"), &e->n, &e->has));
+    int before = at - 1;
+    while (before >= 0 && !all[before].has) before--;
+    RT_TRY(from_evaluations(w, (int64_t)rt_number(e->j, "number"), before < 0 ? NULL : &all[before].n, &e->n, &e->has));
     if (!shown && e->has) return RT_OK;
     RT_TRY(find_gate(w, e->j, &verdict, fingerprint));
     if (verdict) add_limits(w, verdict);

@@ -11,10 +11,10 @@
  * [{fingerprint, cpu, kernels, threads}] metrics        that this name has; notes
  *
  * The value of a version is that of its newest evaluation on the newest version's test set (of speed: on its machine),
- * else of its newest evaluation; where it has none, what the newest gate run with it as the candidate has measured. A
- * line never joins two test sets, and of speed never two machines. A drop is in the bad direction: since an anchor it
- * is that of pairs of rows, with its interval, where a gate compared them; else the difference of both values, which
- * has none. The anchor in force is the last version up to this one that was pinned. */
+ * else on that of the version before, else of its newest evaluation; where it has none, what the newest gate run with
+ * it as the candidate has measured. A line never joins two test sets, and of speed never two machines. A drop is in the
+ * bad direction: since an anchor it is that of pairs of rows, with its interval, where a gate compared them; else the
+ * difference of both values, which has none. The anchor in force is the last version up to this one that was pinned. */
 #ifndef RT_EXPERIMENTS_HISTORY_H
 #define RT_EXPERIMENTS_HISTORY_H
 

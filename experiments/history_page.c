@@ -254,8 +254,9 @@ static void put_places(rt_string *t, const cJSON *h)
 
 static const char definitions[] =
     "<h2>What the numbers are</h2><dl>"
-    "<dt>value</dt><dd>of the version's newest evaluation on the newest version's test set (of a speed: machine); else "
-    "what its newest gate run measured; the interval is of 95 %</dd>"
+    "<dt>value</dt><dd>of the version's newest evaluation on the newest version's test set (of a speed: machine), else "
+    "on that of the version before, else on any; where there is none, what its newest gate run measured; the interval "
+    "is of 95 %</dd>"
     "<dt>drop</dt><dd>the older version minus this one in the bad direction: above 0 this one is worse</dd>"
     "<dt>drop, anchor</dt><dd>since the last version, up to this one, that was pinned at a release. With an interval: "
     "of pairs of rows, as a gate compared them; without: the difference of both values</dd>"

@@ -67,7 +67,7 @@ char *rt_history_screen(const cJSON *h)
     rt_put(&t, ": ");
     rt_put_plain(&t, text_of(h, "metric"));
     rt_put(&t, ", %s is better; a drop is in the bad direction, since the anchor of pairs of rows where it has an "
-           "interval\n", text_of(h, "better"));
+           "interval\n", strcmp(text_of(h, "better"), "higher") ? "lower" : "higher");
     if (isfinite(rt_number(h, "decisions")))
         rt_put(&t, "the newest gate's test set has been used for %.0f decision%s\n", rt_number(h, "decisions"),
                rt_number(h, "decisions") == 1 ? "" : "s");
