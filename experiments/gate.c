@@ -47,9 +47,13 @@ rt_status rt_gate_sha256(char out[72], const char *path)
 static rt_status look_at_files(rt_gate_work *w)
 {
     const rt_gate_spec *g = w->spec;
+    if (w->policy.spending && !g->registry)
+        return rt_fail(RT_USAGE,
+                       "%s: spends its alpha over %d releases, and a registry counts them: give --registry DIR",
+                       g->policy, w->policy.releases);
     if (w->policy.anchored && !g->anchors && !g->registry)
         return rt_fail(RT_USAGE,
-                       "%s: %d limits are held against the anchor, and there is none: give --anchor MODEL.h5, "
+                       "%s: limits are held against the anchor (%d), and there is none: give --anchor MODEL.h5, "
                        "or --registry DIR where 'retort registry tag NAME@NUMBER --anchor RELEASE' has pinned one",
                        g->policy, w->policy.anchored);
     if (g->anchors && !w->policy.anchored)
@@ -57,10 +61,6 @@ static rt_status look_at_files(rt_gate_work *w)
                        "%s: no limit is held against the anchor, which is given: \"against\": \"anchor\" of a "
                        "limit, or of the policy, does",
                        g->policy);
-    if (w->policy.spending && !g->registry)
-        return rt_fail(RT_USAGE,
-                       "%s: spends its alpha over %d releases, and a registry counts them: give --registry DIR",
-                       g->policy, w->policy.releases);
     for (int i = 0; i < RT_GATE_SIDES; i++) {
         int count;
         const char *const *file = rt_gate_files(g, i, &count);

@@ -36,7 +36,7 @@ static rt_status take_anchor(rt_gate_work *w)
                        "it ('retort registry add'), or give --anchor MODEL.h5",
                        w->spec->policy, w->spec->registry);
     rt_status st = rt_registry_anchor_of(w->registry, name, &v, w->release);
-    if (st) return rt_fail_in(st, "%s: %d limits are held against the anchor", w->spec->policy, w->policy.anchored);
+    if (st) return rt_fail_in(st, "%s: limits are held against the anchor (%d)", w->spec->policy, w->policy.anchored);
     RT_TRY(rt_registry_check_object(w->registry, v.sha256, 1));
     rt_registry_object(w->registry, w->anchor, v.sha256);
     w->anchor_file = w->anchor;

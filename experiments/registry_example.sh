@@ -3,11 +3,13 @@
 # epoch on 5,000 other rows; from the fourth on with a weight decay a hundred times too large, so that each loses a little:
 # within the limit against its predecessor, and far beyond it against the anchor of release 1.0, which alone tells.
 # After quickstart.sh: sh experiments/registry_example.sh. RUN=its folder, OUT=folder (default runs/registry),
-# RETORT=program, VERSIONS, ROWS, DECAY, LIMIT: other sizes. Ends with the table of history, and its page.
+# RETORT=program; VERSIONS, ROWS, LIMIT, GOOD, DRIFT: other sizes, and keys of training up to the third version and after
+# it. Ends with the table of history, and its page.
 set -e
 cd "$(dirname "$0")/.."
 RUN=${RUN:-runs/fashion} OUT=${OUT:-runs/registry} RETORT=${RETORT:-build/retort}
-VERSIONS=${VERSIONS:-10} ROWS=${ROWS:-5000} DECAY=${DECAY:-0.05} LIMIT=${LIMIT:-0.01} RATE=${RATE:-0.01}
+VERSIONS=${VERSIONS:-10} ROWS=${ROWS:-5000} LIMIT=${LIMIT:-0.01}
+GOOD=${GOOD:-train.lr=0.01 train.weight_decay=0.0005} DRIFT=${DRIFT:-train.lr=0.01 train.weight_decay=0.05}
 for f in student_mlp/model.h5 train_images.h5 test_images.h5 labels.h5; do
     [ -e "$RUN/$f" ] || { echo "$RUN/$f is not there: sh experiments/quickstart.sh makes it" >&2; exit 3; }
 done
@@ -42,13 +44,14 @@ retort registry tag student@1 prod --registry "$registry" > /dev/null
 printf '%-8s %-30s %s\n' version "against its predecessor alone" "with the anchor"
 n=2
 while [ "$n" -le "$VERSIONS" ]; do
-    decay=0.0005 note="trained on"
-    [ "$n" -lt 4 ] || { decay=$DECAY; note="trained on, weight decay $DECAY"; }
+    keys=$GOOD
+    [ "$n" -lt 4 ] || keys=$DRIFT
+    # shellcheck disable=SC2086
     retort train --out "$OUT/v$n" init="$before" data.source="$RUN/train_images.h5" data.labels="$RUN/labels.h5" \
         data.validation=0 data.rows="$(((n - 1) * ROWS)):$((n * ROWS))" loss.kind=kd loss.temperature=1 train.epochs=1 \
-        train.lr="$RATE" train.nesterov=true train.weight_decay="$decay" > /dev/null
+        train.nesterov=true $keys > /dev/null
     model="$OUT/v$n/model.h5"
-    add "$n" "$model" "$note"
+    add "$n" "$model" "$keys"
     alone=$(verdict "$OUT/step.json")
     both=$(verdict "$OUT/release.json" --registry "$registry" --out "$OUT/gate$n")
     printf '%-8s %-30s %s\n' "$n" "$alone" "$both"

@@ -238,7 +238,7 @@ static void anchored(void **state)
     assert_non_null(strstr(get(v, "notes")->child->valuestring, "the anchor is the baseline"));
     cJSON_Delete(v);
     check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json"), NULL, 0, &v), RT_USAGE,
-                "2 limits are held against the anchor, and there is none: give --anchor");
+                "limits are held against the anchor (2), and there is none: give --anchor");
     check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "policy.json", .anchor = "a.h5"), NULL, 0, &v), RT_USAGE,
                 "no limit is held against the anchor, which is given");
     check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "anchor.json", .anchor = "none.h5"), NULL, 0, &v), RT_INPUT,
