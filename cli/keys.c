@@ -328,6 +328,8 @@ const cli_key cli_eval_keys[] = {
     {"eval.seconds", "1", "of throughput, for each model: over all rounds and batch sizes"},
     {"eval.precision", PRECISION},
     {"eval.rounds", "10", "turns of each model, in an order drawn anew each time; speeds are medians over them"},
+    {"eval.price_per_hour", "0", "of the machine, in any currency; the result tells the cost of a million rows"},
+    {"eval.copies", "1", "of the model that such a machine runs at once, each as fast as measured here"},
     {"speed.seconds", "10",
      "as long as the first model, timed twice, differs from itself by 3 %, or 5 % of calls lost the "
      "CPU, rounds go on for so long; then the machine is too noisy, and there are no ratios"},
@@ -572,5 +574,7 @@ const cli_key cli_bench_keys[] = {
     {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},
     {"weights", "8", "with qat: bits of weights, 4 to 8"},
     {"profile", "false", "seconds of each call of the plan"},
+    {"price_per_hour", "0", "of the machine, in any currency; the result tells the cost of a million samples"},
+    {"copies", "1", "of the model that such a machine runs at once, each as fast as measured here"},
     {"precision", PRECISION},
     {NULL, NULL, NULL}};

@@ -7,8 +7,10 @@
 
 #include "data/precision.h"
 #include "engine/rng.h"
+#include "engine/clock.h"
 #include "engine/session.h"
 #include "experiments/bench_kernels.h"
+#include "experiments/energy.h"
 #include "experiments/speed.h"
 #include "experiments/statistics.h"
 #include "student/calibrate.h"
@@ -18,10 +20,13 @@
 enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
 
 typedef struct {
-    int what, batch, rounds, kd, adamw, profile, qat, bits;
+    int what, batch, rounds, kd, adamw, profile, qat, bits, copies;
     rt_precision precision;
-    double seconds;
+    double seconds, price;
 } settings;
+
+/* Of each round; joules are NAN where they cannot be read. */
+typedef struct { double rate[ROUNDS], of_cpu[ROUNDS], joules[ROUNDS]; rt_energy energy; } measures;
 
 /* What is timed: a session, or the integer program of a quantized model. */
 typedef struct {
@@ -67,17 +72,26 @@ static rt_status call_once(void *arg)
     return st ? st : take_results(b, 0);
 }
 
-/* Rows a second in each round, of the clock and of the CPU time of all threads; one round before them warms up. */
-static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, double *rate, double *of_cpu)
+/* Rows a second in each round, of the clock and of the CPU time of all threads, and joules a row; one round before them
+ * warms up. */
+static rt_status take_rounds(const settings *s, const subject *p, rt_step *step, measures *m)
 {
     bench_call call = {s, p, step};
+    rt_energy_count before, after;
+    rt_joules used;
     for (int round = -1; round < s->rounds; round++) {
         double calls, cpu_calls;
         if (round == 0 && p->session) rt_session_profile(p->session, s->profile);
+        rt_energy_read(&m->energy, &before);
+        double start = rt_seconds();
         RT_TRY(rt_speed_window(call_once, wait_for_steps, &call, 4, s->seconds, &calls, &cpu_calls));
+        double seconds = rt_seconds() - start;
+        rt_energy_read(&m->energy, &after);
         if (round < 0) continue;
-        rate[round] = calls * s->batch;
-        of_cpu[round] = cpu_calls * s->batch;
+        m->rate[round] = calls * s->batch;
+        m->of_cpu[round] = cpu_calls * s->batch;
+        m->joules[round] = rt_energy_between(&m->energy, &before, &after, &used)
+                               ? (used.package + used.dram) / (m->rate[round] * seconds) : NAN;
     }
     return RT_OK;
 }
@@ -134,6 +148,17 @@ static void hold_on_card(const settings *s, const rt_model *m, const float *x, r
     spec->data_rows = (uint64_t)s->batch;
 }
 
+static void add_costs(const settings *s, cJSON *r, measures *m, double rate)
+{
+    int known = 1;
+    for (int i = 0; i < s->rounds; i++) known &= isfinite(m->joules[i]);
+    double joules = known ? rt_median_of(m->joules, s->rounds) : NAN;
+    const char *why = *m->energy.why ? m->energy.why : "a round has no reading";
+    rt_json_number(r, "joules_per_sample", joules, why);
+    rt_json_number(r, "joules_per_million", joules * 1e6, why);
+    if (s->price > 0) cJSON_AddNumberToObject(r, "cost_per_million", s->price / 3600 * 1e6 / rate / s->copies);
+}
+
 static rt_status bench_model(const settings *s, const cJSON *from, rt_device *device, cJSON *r)
 {
     rt_model *m = NULL;
@@ -186,21 +211,24 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
         if (spec.train && !rt_device_is_cpu(device)) hold_on_card(s, m, x, &rows, &feed, row, &spec);
         st = rt_session_new(&p.session, &spec, device);
     }
-    double rate[ROUNDS], of_cpu[ROUNDS];
+    measures took;
+    if (rt_device_is_cpu(device)) rt_energy_open(&took.energy, rt_energy_folder);
+    else took.energy = (rt_energy){.why = "the energy of a card is not measured"};
     if (!st) {
         rt_normal(teacher, k, 1, RT_RNG_TEST, 1);
         for (int i = 0; i < s->batch; i++) y[i] = i % classes;
         rt_step step = {.rows = s->batch, .seed = 1, .first = 1, .last = 1, .summed = 1, .lr = 0.01};
         if (spec.rows) step.feed = &feed;
         for (int i = 0; i < m->inputs; i++) step.x[i] = m->input[i].ids ? ids : x;
-        st = take_rounds(s, &p, &step, rate, of_cpu);
+        st = take_rounds(s, &p, &step, &took);
     }
     if (!st) {
-        double median = rt_median_of(rate, s->rounds);
+        double median = rt_median_of(took.rate, s->rounds);
         cJSON_AddNumberToObject(r, "samples_per_second", median);
-        cJSON_AddNumberToObject(r, "samples_per_cpu_second", rt_median_of(of_cpu, s->rounds));
-        cJSON_AddNumberToObject(r, "slowest_round", rate[0]);
-        cJSON_AddNumberToObject(r, "fastest_round", rate[s->rounds - 1]);
+        cJSON_AddNumberToObject(r, "samples_per_cpu_second", rt_median_of(took.of_cpu, s->rounds));
+        cJSON_AddNumberToObject(r, "slowest_round", took.rate[0]);
+        cJSON_AddNumberToObject(r, "fastest_round", took.rate[s->rounds - 1]);
+        add_costs(s, r, &took, median);
         cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
         cJSON_AddNumberToObject(r, "macs", rt_graph_macs(m->graph));
         cJSON_AddNumberToObject(r, "gflops", median * rt_graph_macs(m->graph) * (spec.train ? 6 : 2) * 1e-9);
@@ -240,6 +268,8 @@ rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress
         s.batch = rt_cfg_int(&c, "batch", 128, 1, 65536);
         s.profile = rt_cfg_bool(&c, "profile", 0);
         s.precision = rt_precision_read(&c);
+        s.price = rt_cfg_number(&c, "price_per_hour", 0, 0, 1e9);
+        s.copies = rt_cfg_int(&c, "copies", 1, 1, 100000);
         if (!arch) rt_cfg_fail(&c, "model", "an architecture, or a model file, is required");
     }
     if (s.what == TRAIN) {

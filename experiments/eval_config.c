@@ -81,7 +81,7 @@ static void make_distinct(rt_evaluation *v)
 
 static void read_eval(rt_cfg *c, rt_evaluation *v)
 {
-    static const char *const timing[] = {"latency_samples", "seconds", "rounds"};
+    static const char *const timing[] = {"latency_samples", "seconds", "rounds", "price_per_hour", "copies"};
     rt_cfg e = rt_cfg_object(c, "eval");
     v->set.speed = rt_cfg_bool(&e, "speed", 1);
     v->set.precision = rt_precision_read(&e);
@@ -90,10 +90,12 @@ static void read_eval(rt_cfg *c, rt_evaluation *v)
         v->speed.samples = rt_cfg_int(&e, timing[0], 2000, 64, 10000000);
         v->speed.seconds = rt_cfg_number(&e, timing[1], 1, 0.01, 3600);
         v->speed.rounds = rt_cfg_int(&e, timing[2], 10, 1, RT_SPEED_ROUNDS);
+        v->speed.price = rt_cfg_number(&e, timing[3], 0, 0, 1e9);
+        v->speed.copies = rt_cfg_int(&e, timing[4], 1, 1, 100000);
         v->speed.most = rt_cfg_number(&s, timing[1], 10, 0, 86400);
         rt_cfg_join(c, &s);
     } else {
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < 5; i++)
             if (rt_cfg_has(&e, timing[i]))
                 rt_cfg_fail(&e, timing[i], "does not apply: eval.speed=false leaves timing out");
         rt_cfg_refuse(c, "speed", "does not apply: eval.speed=false leaves timing out");

@@ -363,7 +363,11 @@ static void bound_speed(const rt_gate_work *w, rt_finding *f)
         f->outcome = RT_OPEN;
         rt_speed_say_noisy(&w->timing, m->scenario, f->reason, sizeof f->reason);
     } else if (isfinite(f->lo)) f->outcome = rt_decide(f->lo, f->hi, f->limit->most);
-    else {
+    else if (m->scenario == RT_OFFLINE && m->quantile == RT_OF_ENERGY && !s.rounds) {
+        f->outcome = RT_NOT_MEASURED;
+        snprintf(f->reason, sizeof f->reason, "%s", *w->timing.energy.why ? w->timing.energy.why
+                                                                           : "the energy of a card is not measured");
+    } else {
         f->outcome = RT_NOT_MEASURED;
         snprintf(f->reason, sizeof f->reason,
                  "%d rounds have enough undisturbed calls, and an interval takes more: raise "
@@ -379,6 +383,8 @@ static rt_status measure(rt_gate_work *w)
     s->samples = w->policy.samples;
     s->rounds = w->policy.rounds;
     s->most = w->policy.seconds;
+    s->price = w->policy.price;
+    s->copies = w->policy.copies;
     s->seconds = w->policy.seconds / (w->teacher[RT_ANCHOR] ? 12 : 9);     /* with A twice: a third of the time */
     s->bounded = 1;
     s->seed = w->policy.seed;

@@ -116,20 +116,6 @@ void rt_machine_describe(cJSON *into, const rt_device *device, const rt_machine_
     add_share(into, "busy", use.busy - since->busy, use.all - since->all);
 }
 
-int rt_machine_joules(double *joules)
-{
-    int packages = 0;
-    *joules = 0;
-    for (int i = 0; i < 16; i++) {
-        char path[64], line[256];
-        snprintf(path, sizeof path, "/sys/class/powercap/intel-rapl:%d/energy_uj", i);
-        if (!first_line(line, path)) break;
-        *joules += strtod(line, NULL) * 1e-6;
-        packages++;
-    }
-    return packages;
-}
-
 double rt_machine_peak_rss(void)
 {
     struct rusage u;

@@ -17,7 +17,11 @@ const rt_cost_metric rt_cost_metrics[RT_COST_METRICS] = {
     {"multistream_p50", RT_TIMED, RT_MULTI_STREAM, RT_P50, "MultiStream: 8 rows a call on one thread, median"},
     {"multistream_p90", RT_TIMED, RT_MULTI_STREAM, RT_P90, "the same, 90th percentile"},
     {"multistream_p99", RT_TIMED, RT_MULTI_STREAM, RT_P99, "the same, 99th percentile"},
-    {"throughput", RT_TIMED, RT_OFFLINE, 0, "Offline: rows a second on all threads, at the best batch size"},
+    {"throughput", RT_TIMED, RT_OFFLINE, RT_OF_RATE, "Offline: rows a second on all threads, at the best batch size"},
+    {"cost_per_million", RT_TIMED, RT_OFFLINE, RT_OF_COST,
+     "of a million rows at that rate: speed.price_per_hour / 3600 * seconds / speed.copies"},
+    {"energy_per_million", RT_TIMED, RT_OFFLINE, RT_OF_ENERGY,
+     "joules of a million rows at that batch size, by the processor's counters (RAPL)"},
     {"file_bytes", RT_FILE_BYTES, 0, 0, "of the model's files; of a quantized model, of its program"},
     {"memory_bytes", RT_MEMORY_BYTES, 0, 0, "weights and arenas of a call of one row"},
     {"parameters", RT_PARAMETERS, 0, 0, "numbers that were trained"},
@@ -74,7 +78,9 @@ static void unknown_metric(rt_cfg *c, const char *name)
 static unsigned bounds_of(const rt_limit *l, const rt_paired_metric *m)
 {
     if (l->cost && l->cost->size != RT_TIMED) return 1u << RT_MAX_RATIO | 1u << RT_MAX;
-    if (l->cost) return 1u << RT_MAX_RATIO | (l->cost->scenario != RT_OFFLINE ? 1u << RT_MAX_US : 0);
+    if (l->cost && l->cost->scenario == RT_OFFLINE)
+        return 1u << RT_MAX_RATIO | (l->cost->quantile != RT_OF_RATE ? 1u << RT_MAX : 0);
+    if (l->cost) return 1u << RT_MAX_RATIO | 1u << RT_MAX_US;
     if (m->of == RT_OF_PAIR) return m->higher ? 1u << RT_MIN : 1u << RT_MAX;
     return 1u << RT_MAX_DROP | 1u << RT_MAX_DROP_REL;
 }
@@ -345,9 +351,15 @@ static rt_status read_policy(rt_policy *p, long today)
     p->seconds = rt_cfg_number(&s, "seconds", 60, 0.1, 86400);
     p->rounds = rt_cfg_int(&s, "rounds", 40, 6, RT_SPEED_ROUNDS);
     p->samples = rt_cfg_int(&s, "samples", 8000, 64, 10000000);
+    p->price = rt_cfg_number(&s, "price_per_hour", 0, 0, 1e9);
+    p->copies = rt_cfg_int(&s, "copies", 1, 1, 100000);
     rt_cfg_join(&c, &s);
     RT_TRY(c.status);
     RT_TRY(read_limits(&c, p, anchor));
+    for (int i = 0; i < p->limits && !p->price; i++)
+        if (p->limit[i].bound == RT_MAX && p->limit[i].cost && p->limit[i].cost->quantile == RT_OF_COST &&
+            p->limit[i].cost->size == RT_TIMED)
+            return rt_fail(RT_USAGE, "speed.price_per_hour: is missing: '%s' is bounded by max", p->limit[i].name);
     RT_TRY(read_waivers(&c, p, today));
     return rt_cfg_end(&c);
 }

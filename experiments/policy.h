@@ -5,7 +5,7 @@
  *  "against": "baseline" | "anchor", "spending": "none" | "obrien_fleming" | "pocock", "releases": 12,
  *  "limits": [{"metric", "head", "class", "slice": "COLUMN=VALUE", "against", "min_rows", "note", and one bound}, ...],
  *  "waivers": [{"limit": a limit's name, "until": "YYYY-MM-DD", "reason"}, ...],
- *  "speed": {"seconds": 60, "rounds": 40, "samples": 8000}}
+ *  "speed": {"seconds": 60, "rounds": 40, "samples": 8000, "price_per_hour": 0, "copies": 1}}
  *
  * Bounds: max_drop and max_drop_rel of metrics of each side (a drop is baseline minus candidate in the bad direction;
  * max_drop_rel divides it by the baseline's value); max or min of metrics of the pair; max_ratio of costs (candidate
@@ -41,7 +41,7 @@ typedef struct {
     int quantile;
     const char *help;
 } rt_cost_metric;
-enum { RT_COST_METRICS = 11 };
+enum { RT_COST_METRICS = 13 };
 extern const rt_cost_metric rt_cost_metrics[RT_COST_METRICS];
 
 typedef struct {
@@ -72,8 +72,8 @@ typedef struct {
     int limits, anchored;              /* anchored: of them, those against the anchor */
     rt_waiver *waiver;
     int waivers;
-    double seconds;
-    int rounds, samples;
+    double seconds, price;             /* price: of an hour of the machine; 0: not told */
+    int rounds, samples, copies;
     unsigned scenarios;                /* that limits need */
 } rt_policy;
 

@@ -63,7 +63,11 @@ static const char speed_definitions[] =
     "<dt>disturbed calls</dt><dd>took longer than 1.1 times their CPU time and 10 us: they lost the CPU to something "
     "else. p99 us is over all calls, p99 us undisturbed without these.</dd>"
     "<dt>rows/s</dt><dd>median of the rounds at the fastest batch size of 1, 16, 64, 256; below it the lowest and the "
-    "highest round</dd>";
+    "highest round</dd>"
+    "<dt>J/million rows</dt><dd>at that batch size, by the processor's counters (RAPL): packages and memory, what they "
+    "use when idle and what else ran included; energy.idle_share tells how much that is. Absent where they cannot be "
+    "read.</dd>"
+    "<dt>cost/million rows</dt><dd>price of an hour / 3600 &times; seconds of a million rows / copies</dd>";
 
 /* What stands in small type below a value. */
 static void put_detail(rt_string *t, const rt_column *c, const cJSON *m)

@@ -34,7 +34,7 @@ typedef struct {
         RT_RANGE
     } detail; /* what a page shows below the value */
 } rt_column;
-enum { RT_COLUMNS = 36 };
+enum { RT_COLUMNS = 38 };
 extern const rt_column rt_columns[RT_COLUMNS];
 /* A head of an evaluation, as an evaluation of that head alone. name NULL: the only one, when e is the evaluation
  * itself. */

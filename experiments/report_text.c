@@ -68,6 +68,8 @@ static double p99(const cJSON *m) { return rt_number(latency(m), "p99_us"); }
 static double p99_undisturbed(const cJSON *m) { return rt_number(rt_member(latency(m), "undisturbed"), "p99_us"); }
 static double disturbed(const cJSON *m) { return rt_number(latency(m), "disturbed"); }
 static double rate(const cJSON *m) { return rt_number(rt_member(m, "throughput"), "rows_per_second"); }
+static double energy(const cJSON *m) { return rt_number(rt_member(m, "energy"), "joules_per_million"); }
+static double cost(const cJSON *m) { return rt_number(rt_member(m, "cost"), "per_million"); }
 double rt_report_parameters(const cJSON *m) { return rt_number(m, "parameters"); }
 double rt_report_p50(const cJSON *m) { return rt_number(latency(m), "p50_us"); }
 
@@ -110,6 +112,8 @@ const rt_column rt_columns[RT_COLUMNS] = {
     {"p99 us undisturbed", RT_COST, RT_MICROSECONDS, p99_undisturbed, ALL, 1, RT_NO_DETAIL},
     {"disturbed calls", RT_COST, RT_COUNT, disturbed, ALL, 0, RT_OF_CALLS},
     {"rows/s", RT_COST, RT_SI, rate, ALL, 1, RT_RANGE},
+    {"J/million rows", RT_COST, RT_SI, energy, ALL, 1, RT_NO_DETAIL},
+    {"cost/million rows", RT_COST, RT_SI, cost, ALL, 1, RT_NO_DETAIL},
 };
 
 /* ---- heads ---- */

@@ -15,7 +15,7 @@ const int rt_speed_size[RT_SPEED_SIZES] = {1, 16, 64, 256};
 enum { RAW_ROWS = 256, CLOCK_READS = 2000 };
 static const double disturbed_share = 0.1, disturbed_seconds = 10e-6;   /* wall time beyond CPU time */
 static const double group_seconds = 20e-6;       /* shorter calls share one reading of the CPU clock */
-static const double warm_seconds = 1, longest_call = 0.5, report_every = 0.1;
+static const double warm_seconds = 1, longest_call = 0.5, report_every = 0.1, idle_seconds = 0.2;
 
 /* A call waited when it took longer than what a call needs of the CPU, by 10 % and 10 us. Of a single call that need is
  * known; of a group it is the mean, and it counts only when the group as a whole has waited. */
@@ -124,7 +124,8 @@ static rt_status plan_batches(rt_speed *s, rt_speed_subject *e)
         RT_TRY(rt_teacher_twin(&e->many[b], e->teacher));
         RT_TRY(rt_teacher_ready(e->many[b], s->device, rt_speed_size[b], NULL, 0));
         e->rate[b] = calloc(RT_SPEED_ROUNDS, sizeof *e->rate[b]);
-        if (!e->rate[b]) return rt_fail(RT_RUN, "out of memory");
+        e->joules[b] = calloc(RT_SPEED_ROUNDS, sizeof *e->joules[b]);
+        if (!e->rate[b] || !e->joules[b]) return rt_fail(RT_RUN, "out of memory");
     }
     return RT_OK;
 }
@@ -232,17 +233,24 @@ static rt_status call_batch(void *arg)
 static rt_status take_rate(rt_speed *s, rt_speed_subject *e, int b)
 {
     batch_call call = {s, e, b};
-    double rate, before, after;
+    double rate, start;
+    rt_energy_count before, after;
+    rt_joules used;
     RT_TRY(call_batch(&call));
     int group = group_of(e->call * rt_speed_size[b] / rt_device_threads(s->device));
-    int read = on_card(s) ? 0 : rt_machine_joules(&before);      /* they are the processor's */
+    rt_energy_read(&s->energy, &before);
+    start = rt_seconds();
     RT_TRY(rt_speed_window(call_batch, NULL, &call, group, s->seconds / s->rounds / RT_SPEED_SIZES, &rate, NULL));
-    double rows = rate * rt_speed_size[b], gone = s->seconds / s->rounds / RT_SPEED_SIZES;
-    if (read && rt_machine_joules(&after) == read && after > before) {
-        e->joules += after - before;
-        e->joule_rows += rows * gone;
-    }
+    double seconds = rt_seconds() - start, rows = rate * rt_speed_size[b];
+    rt_energy_read(&s->energy, &after);
     e->rate[b][s->taken] = (float)rows;
+    e->joules[b][s->taken] = NAN;
+    if (!rt_energy_between(&s->energy, &before, &after, &used)) return RT_OK;
+    e->joules[b][s->taken] = (float)((used.package + used.dram) / (rows * seconds));
+    e->used.package += used.package;
+    e->used.dram += used.dram;
+    e->used_rows += rows * seconds;
+    e->used_seconds += seconds;
     return RT_OK;
 }
 
@@ -314,6 +322,8 @@ rt_status rt_speed_measure(rt_speed *s)
         rt_eval_note(s->notes, "latency and throughput on %s are those of whole calls: rows to the card, the model, "
                      "answers back; whether a call lost the CPU is not seen there.", rt_device_name(s->device));
     s->clock_cost = clock_cost();
+    if (!on_card(s)) rt_energy_open(&s->energy, s->powercap ? s->powercap : rt_energy_folder);
+    RT_TRY(rt_energy_idle(&s->energy, idle_seconds, &s->idle_watts));
     s->began = rt_seconds();
     rt_machine_look(&s->before);
     for (int i = 0; i < s->count; i++) {
@@ -340,6 +350,7 @@ void rt_speed_free(rt_speed *s)
         for (int b = 0; b < RT_SPEED_SIZES; b++) {
             rt_teacher_close(e->many[b]);
             free(e->rate[b]);
+            free(e->joules[b]);
         }
     }
     rt_device_close(s->single);

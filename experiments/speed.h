@@ -19,6 +19,7 @@
 #include "data/rows.h"
 #include "engine/device.h"
 #include "engine/progress.h"
+#include "experiments/energy.h"
 #include "experiments/machine.h"
 #include "teacher/teacher.h"
 
@@ -45,7 +46,9 @@ typedef struct {
     rt_speed_calls calls[2];
     float *rate[RT_SPEED_SIZES];       /* (rounds) rows a second; NULL: not measured, a call would take too long */
     double ready, first, call;         /* seconds: to make the plan, of the first call, of a warm one (about) */
-    double joules, joule_rows;         /* of Offline, where they can be read */
+    float *joules[RT_SPEED_SIZES];     /* (rounds) a row, of Offline; NAN: not read */
+    rt_joules used;                    /* in all rounds of Offline, of */
+    double used_rows, used_seconds;
 } rt_speed_subject;
 
 typedef struct {
@@ -56,6 +59,9 @@ typedef struct {
     double seconds;                    /* of Offline, of each subject, over `rounds` rounds */
     double most;                       /* seconds after which no round begins because the machine is noisy */
     int bounded;                       /* `most` holds for all: a slow model has fewer calls */
+    double price;                      /* of an hour of the machine, in any currency; 0: not told */
+    int copies;                        /* of the model that it runs at once, each as fast as here; 0: one */
+    const char *powercap;              /* where counters of energy lie; NULL: rt_energy_folder */
     uint64_t seed;                     /* of the order */
     rt_source *x;
     const rt_rows *rows;
@@ -69,6 +75,8 @@ typedef struct {
     double clock_cost, began, shown, took;
     uint64_t calls, calls_planned;
     rt_machine_use before;
+    rt_energy energy;
+    double idle_watts;                 /* before the rounds; NAN */
     char *raw;
     float *answer;
     rt_device *single;                 /* the CPU with one thread; NULL: a card is timed */
@@ -101,7 +109,9 @@ typedef struct {
     int rounds;                        /* that have both */
     uint64_t calls;                    /* of the candidate; 0: of rates */
 } rt_speed_figure;
-/* quantile: RT_P50, ...; of RT_OFFLINE none. */
+/* quantile: RT_P50, ...; of RT_OFFLINE what it is of: rows a second, or (candidate over baseline) the cost or the
+ * joules of a million rows. Without a price costs are seconds. */
+enum { RT_OF_RATE, RT_OF_COST, RT_OF_ENERGY };
 rt_speed_figure rt_speed_compare(const rt_speed *, rt_scenario, int quantile, int b, int c, double confidence);
 
 typedef struct { double ratio, disturbed; int noisy; } rt_speed_control;   /* A'/A; share of calls of all subjects */

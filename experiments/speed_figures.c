@@ -27,11 +27,20 @@ static int best_size(const rt_speed *s, int i)
     return best;
 }
 
+/* Of a million rows: price an hour / 3600 s * 1e6 / (rows a second) / copies. */
+static double cost_of(const rt_speed *s, double rate)
+{ return (s->price > 0 ? s->price / 3600 : 1) * 1e6 / rate / (s->copies > 0 ? s->copies : 1); }
+
 /* Subject i's number of round r; NAN where it has none. */
 static double of_round(const rt_speed *s, rt_scenario scenario, int quantile, int i, int best, int r)
 {
     const rt_speed_subject *e = &s->subject[i];
-    if (scenario == RT_OFFLINE) return best < 0 ? NAN : e->rate[best] ? e->rate[best][r] : NAN;
+    if (scenario == RT_OFFLINE) {
+        double rate = best < 0 || !e->rate[best] ? NAN : (double)e->rate[best][r];
+        if (quantile == RT_OF_COST) return cost_of(s, rate);
+        if (quantile == RT_OF_ENERGY) return best < 0 || !e->joules[best] ? NAN : (double)e->joules[best][r] * 1e6;
+        return rate;
+    }
     const float *v = e->calls[scenario].round[quantile];
     return v ? v[r] * 1e6 : NAN;
 }
@@ -48,7 +57,7 @@ rt_speed_figure rt_speed_compare(const rt_speed *s, rt_scenario scenario, int qu
         if (!(x > 0) || !(y > 0)) continue;
         base[n] = x;
         cand[n] = y;
-        ratio[n++] = scenario == RT_OFFLINE ? x / y : y / x;
+        ratio[n++] = scenario == RT_OFFLINE && quantile == RT_OF_RATE ? x / y : y / x;
     }
     f.rounds = n;
     if (scenario != RT_OFFLINE) f.calls = s->subject[c].calls[scenario].undisturbed;
@@ -133,6 +142,39 @@ static void add_rate(cJSON *to, const rt_speed *s, int i, int b)
     cJSON_AddNumberToObject(to, "highest", v[s->taken - 1]);
 }
 
+static double rt_number_of(const cJSON *j, const char *key)
+{ return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(j, key)); }
+
+/* At the batch size of the throughput: the median of the rounds, all that the package and its memory used. */
+static void describe_energy(cJSON *j, const rt_speed *s, int i, int best)
+{
+    const rt_speed_subject *e = &s->subject[i];
+    double v[RT_SPEED_ROUNDS], lo, hi;
+    int n = 0;
+    for (int r = 0; r < s->taken && best >= 0 && e->joules[best]; r++)
+        if (e->joules[best][r] >= 0) v[n++] = e->joules[best][r];      /* not NAN */
+    double middle = rt_median_interval(v, n, 0.95, &lo, &hi);
+    const char *why = !rt_device_is_cpu(s->device) ? "the energy of a card is not measured"
+                      : *s->energy.why             ? s->energy.why
+                                                   : "no round has a reading";
+    rt_json_number(j, "joules_per_row", middle, why);
+    if (!n) return;
+    cJSON *energy = cJSON_AddObjectToObject(j, "energy");
+    double rows = e->used_rows;
+    cJSON_AddNumberToObject(energy, "joules_per_million", middle * 1e6);
+    cJSON_AddNumberToObject(energy, "lowest", v[0]);
+    cJSON_AddNumberToObject(energy, "highest", v[n - 1]);
+    cJSON_AddNumberToObject(energy, "rounds", n);
+    cJSON_AddNumberToObject(energy, "package_joules", e->used.package);
+    rt_json_number(energy, "dram_joules", s->energy.drams ? e->used.dram : NAN, "memory has no counter of its own");
+    cJSON_AddNumberToObject(energy, "rows", rows);
+    cJSON_AddNumberToObject(energy, "seconds", e->used_seconds);
+    rt_json_number(energy, "idle_watts", s->idle_watts, "it was not measured");
+    double used = e->used.package + e->used.dram;
+    if (isfinite(s->idle_watts) && used > 0)
+        cJSON_AddNumberToObject(energy, "idle_share", fmin(1, s->idle_watts * e->used_seconds / used));
+}
+
 static void describe_rates(cJSON *j, const rt_speed *s, int i)
 {
     int best = best_size(s, i);
@@ -147,9 +189,14 @@ static void describe_rates(cJSON *j, const rt_speed *s, int i)
     cJSON_AddNumberToObject(t, "threads", rt_device_threads(s->device));
     cJSON_AddNumberToObject(t, "batch", rt_speed_size[best]);
     add_rate(t, s, i, best);
-    rt_json_number(j, "joules_per_row",
-                   s->subject[i].joule_rows > 0 ? s->subject[i].joules / s->subject[i].joule_rows : NAN,
-                   "the counters of energy (RAPL) cannot be read here");
+    describe_energy(j, s, i, best);
+    if (!(s->price > 0)) return;
+    cJSON *cost = cJSON_AddObjectToObject(j, "cost");
+    cJSON_AddNumberToObject(cost, "per_million", cost_of(s, rt_number_of(t, "rows_per_second")));
+    cJSON_AddNumberToObject(cost, "lowest", cost_of(s, rt_number_of(t, "highest")));
+    cJSON_AddNumberToObject(cost, "highest", cost_of(s, rt_number_of(t, "lowest")));
+    cJSON_AddNumberToObject(cost, "price_per_hour", s->price);
+    cJSON_AddNumberToObject(cost, "copies", s->copies > 0 ? s->copies : 1);
 }
 
 rt_status rt_speed_describe(cJSON *j, const rt_speed *s, int i)

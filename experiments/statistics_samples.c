@@ -12,10 +12,11 @@ double rt_above_p(uint64_t n, uint64_t r, uint64_t m, uint64_t k)
     double s = (double)(n - r), below = (double)r, all = (double)m, at = (double)k, sum = 0;
     if (k == 0) return 1;
     if (k > m) return 0;
-    /* C(s + k, k) C(r - 1 + m - k, m - k) / C(n + m, m), and its neighbours by their ratio */
-    double term = exp(lgamma(s + at + 1) - lgamma(at + 1) - lgamma(s + 1) + lgamma(below + all - at) -
-                      lgamma(all - at + 1) - lgamma(below) - lgamma((double)n + all + 1) + lgamma(all + 1) +
-                      lgamma((double)n + 1));
+    /* C(s + k, k) C(r - 1 + m - k, m - k) / C(n + m, m) by binomial terms, and its neighbours by their ratio */
+    double share = all / ((double)n + all);
+    double term = (1 - share) * rt_binomial_term(s + at, share, at) *
+                  rt_binomial_term(below - 1 + all - at, share, all - at) /
+                  rt_binomial_term((double)n + all, share, all);
     int falls = 0;
     for (double i = at; i <= all && (!falls || term > sum * 1e-18); i++) {
         double ratio = (s + i + 1) / (i + 1) * (all - i) / (below - 1 + all - i);
