@@ -100,8 +100,8 @@ static const cli_term terms[] = {
      "were disturbed, the machine is too noisy, and speed_vs_reference (ratios, above 1: slower) is null"},
     {"cold_start_us", "to plan and make the first call"},
     {"joules_per_row, energy",
-     "at the batch size of the throughput, by the processor's counters (RAPL) of packages and memory, where they can be "
-     "read: all that the machine used, of which idle_share is what it uses asleep"},
+     "at the batch size of the throughput, by the processor's counters (RAPL) of packages and memory, where they can "
+     "be read: all that the machine used, of which idle_share is what it uses asleep"},
     {"cost", "of a million rows: eval.price_per_hour / 3600 * seconds / eval.copies, at the throughput"},
     {0}};
 

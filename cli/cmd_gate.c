@@ -149,7 +149,8 @@ static const cli_term terms[] = {
     {"max, min", "of metrics of the pair: nfr, nfi at most, btc, agreement at least; max of sizes"},
     {"max_ratio, max_us",
      "candidate over baseline (of throughput baseline over candidate), microseconds. latency_p50, latency_p90, "
-     "latency_p99: a row a call; multistream_p50, _p90, _p99: eight; throughput; cost_per_million, energy_per_million (joules; max, too); file_bytes, memory_bytes, parameters, "
+     "latency_p99: a row a call; multistream_p50, _p90, _p99: eight; throughput; cost_per_million, "
+     "energy_per_million (joules; max, too); file_bytes, memory_bytes, parameters, "
      "macs"},
     {"against",
      "\"anchor\", of a limit or of the policy: held against the version that was pinned at a release too, as "
