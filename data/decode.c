@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/codecs.h"
 #include "data/files.h"
 
 #if defined(__SSE2__)
@@ -11,6 +12,7 @@
 #endif
 
 struct rt_decoder {
+    rt_codec_scratch scratch;
     struct libdeflate_decompressor *z;
     char *buffer[2];
     size_t room[2];
@@ -30,6 +32,7 @@ void rt_decoder_free(rt_decoder *d)
 {
     if (!d) return;
     libdeflate_free_decompressor(d->z);
+    rt_codec_free(&d->scratch);
     free(d->buffer[0]);
     free(d->buffer[1]);
     free(d);
@@ -221,6 +224,12 @@ static size_t undo(rt_decoder *z, const rt_h5_dataset *d, int i, char *b, size_t
         return libdeflate_zlib_decompress(z->z, a, n, b, room, &got) == LIBDEFLATE_SUCCESS ? got : 0;
     case RT_H5_LZF:
         return rt_lzf_decode(b, room, a, n);
+    case RT_H5_LZ4:
+        return rt_lz4_decode(b, room, a, n);
+    case RT_H5_ZSTD:
+        return rt_zstd_decode(&z->scratch, b, room, a, n);
+    case RT_H5_BITSHUFFLE:
+        return rt_bitshuffle_decode(&z->scratch, d->param[i], b, room, a, n);
     case RT_H5_SHUFFLE:
         if (n > room) return 0;
         rt_unshuffle(b, a, n, element_of(d, i));
@@ -233,8 +242,9 @@ static size_t undo(rt_decoder *z, const rt_h5_dataset *d, int i, char *b, size_t
 rt_status rt_decode_chunk(rt_decoder *z, const rt_h5_file *f, const rt_h5_dataset *d, const rt_h5_chunk *c,
                           size_t chunk_bytes, char *dst)
 {
-    /* Filters in between may leave more bytes than the chunk has: checksums, and what did not shrink. */
-    size_t exact = chunk_bytes + RT_DECODE_SLACK, between = chunk_bytes + chunk_bytes / 64 + 1024, n = c->bytes;
+    /* Filters in between may leave more bytes than the chunk has: checksums, and what did not shrink, in small blocks.
+     */
+    size_t exact = chunk_bytes + RT_DECODE_SLACK, between = chunk_bytes + chunk_bytes / 4 + 1024, n = c->bytes;
     int steps = 0, side = 0;
     for (int i = 0; i < d->filters; i++) steps += moves(d, c, i);
     if (n > (steps ? between : exact)) goto damaged;

@@ -1,4 +1,5 @@
-/* data/decode.h - the filters of HDF5 chunks undone: deflate, shuffle, fletcher32 and h5py's LZF. */
+/* data/decode.h - the filters of HDF5 chunks undone: deflate, shuffle, fletcher32, h5py's LZF, and those of
+ * data/codecs.h. */
 #ifndef RT_DATA_DECODE_H
 #define RT_DATA_DECODE_H
 

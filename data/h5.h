@@ -13,8 +13,10 @@
 #include "engine/types.h"
 #include "engine/error.h"
 
-enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 4, RT_H5_NAME = 1024, RT_H5_MAX_CHUNKS = 1 << 24 };
-enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000 };   /* filters that are undone */
+enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 5, RT_H5_NAME = 1024, RT_H5_MAX_CHUNKS = 1 << 24 };
+/* filters that are undone */
+enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000, RT_H5_LZ4 = 32004,
+       RT_H5_BITSHUFFLE = 32008, RT_H5_ZSTD = 32015 };
 
 /* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied; all ones: none
  * was. */
@@ -42,7 +44,8 @@ typedef struct {
     uint64_t chunk_dim[RT_H5_RANK];
     int filters;
     int filter[RT_H5_FILTERS];          /* RT_H5_DEFLATE, ... in the order in which they were applied */
-    uint32_t param[RT_H5_FILTERS][RT_H5_PARAMS];   /* shuffle: [0] element; LZF: [2] bytes of a chunk, or 0 */
+    uint32_t param[RT_H5_FILTERS][RT_H5_PARAMS];   /* shuffle: [0] element; LZF: [2] bytes of a chunk, or 0;
+                                         * bitshuffle: data/codecs.h */
     rt_h5_chunk *chunk;
     uint64_t chunks;
     char refused[256];                  /* why it cannot be read, "" when it can */

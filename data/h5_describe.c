@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/codecs.h"
 #include "data/h5_plan.h"
 
 void rt_h5_refuse(rt_h5_dataset *d, const char *fmt, ...)
@@ -150,8 +151,7 @@ static void refuse_filter(rt_h5_dataset *d, int filter, const char *own_name)
 {
     static const struct { int id; const char *name; int plugin; } known[] = {
         {4, "szip", 0}, {5, "n-bit", 0}, {6, "scale-offset", 0}, {305, "LZO", 1}, {307, "bzip2", 1},
-        {32001, "Blosc", 1}, {32004, "LZ4", 1}, {32008, "bitshuffle", 1}, {32013, "ZFP", 1}, {32015, "Zstandard", 1},
-        {32017, "SZ", 1},
+        {32001, "Blosc", 1}, {32008, "bitshuffle", 1}, {32013, "ZFP", 1}, {32017, "SZ", 1},
         {32018, "FCIDECOMP", 1}, {32019, "JPEG", 1}, {32024, "SZ3", 1}, {32026, "Blosc2", 1},
     };
     char name[48];
@@ -186,6 +186,14 @@ static void find_filters(hid_t p, rt_h5_dataset *d)
         if (strcmp(rt_h5_filter_name(f), "?") == 0) refuse_filter(d, f, name);
         d->filter[d->filters++] = f;
         for (size_t k = 0; k < RT_H5_PARAMS && k < n; k++) d->param[i][k] = data[k];
+        const char *lacks = rt_codec_lacks(f, d->param[i]);
+        if (lacks && !d->refused[0])
+            rt_h5_refuse(d,
+                         "it is compressed by %s (filter %d), which this build of retort lacks; build it where %s is "
+                         "installed",
+                         rt_h5_filter_name(f), f, lacks);
+        if (f == RT_H5_BITSHUFFLE && (!d->param[i][2] || d->param[i][4] == 1 || d->param[i][4] > 3))
+            refuse_filter(d, f, name);
     }
 }
 

@@ -18,6 +18,9 @@ const char *rt_h5_filter_name(int filter)
     case RT_H5_SHUFFLE: return "shuffle";
     case RT_H5_FLETCHER32: return "fletcher32";
     case RT_H5_LZF: return "lzf";
+    case RT_H5_LZ4: return "lz4";
+    case RT_H5_BITSHUFFLE: return "bitshuffle";
+    case RT_H5_ZSTD: return "zstd";
     default: return "?";
     }
 }

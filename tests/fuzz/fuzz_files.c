@@ -1,6 +1,7 @@
 /* Files that others wrote: what import reads, and any HDF5 file. */
 #include <sys/stat.h>
 
+#include "data/codecs.h"
 #include "data/import.h"
 #include "data/import_parts.h"
 #include "data/labels.h"
@@ -111,6 +112,25 @@ static void h5(const uint8_t *data, size_t size)
     rt_labels_close(l);
 }
 
+/* A chunk as HDF5's plugins compress it, behind six bytes that say how and what room there is. */
+static void codec(const uint8_t *data, size_t size)
+{
+    static rt_codec_scratch scratch;
+    static const uint32_t method[] = {0, 2, 3};
+    if (size < 6) return;
+    const uint32_t param[RT_H5_PARAMS] = {0, 4, data[1], data[2] * 8u, method[data[3] % 3]};
+    size_t room = (size_t)data[4] << 8 | data[5], n = size - 6, got;
+    char *dst = malloc(room + 1), *src = malloc(n + 1);
+    if (!dst || !src) abort();
+    memcpy(src, data + 6, n);
+    if (data[0] % 3 == 0) got = rt_lz4_decode(dst, room, src, n);
+    else if (data[0] % 3 == 1) got = rt_zstd_decode(&scratch, dst, room, src, n);
+    else got = rt_bitshuffle_decode(&scratch, param, dst, room, src, n);
+    if (got > room) abort();
+    free(dst);
+    free(src);
+}
+
 enum { ANSWERED = 6 };
 
 /* Six rows that files of answers are about. */
@@ -154,4 +174,5 @@ static void answers(const uint8_t *data, size_t size)
 }
 
 const fuzz_target fuzz_of_files[] = {{"answers", answers}, {"idx", idx},   {"npy", npy}, {"npz", npz}, {"csv", csv},
-                                     {"image", image},     {"exif", exif}, {"h5", h5},   {NULL, NULL}};
+                                     {"image", image},     {"exif", exif}, {"h5", h5},
+                                     {"codec", codec},     {NULL, NULL}};

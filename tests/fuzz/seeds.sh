@@ -2,7 +2,7 @@
 # programs themselves.
 make_seeds() {
     seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 plan model labels journal checkpoint identity program answers onnx onnx_call; do
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 codec plan model labels journal checkpoint identity program answers onnx onnx_call; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -40,6 +40,11 @@ printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128
     find "$tree/tests/data/samples/arrays" -name '*.npy' -size -8k -exec cp {} "$seeds/npy" \;
     find "$tree/tests/data/samples/pictures" '(' -name '*.png' -o -iname '*.jp*g' ')' -size -8k -exec cp {} "$seeds/image" \;
     find "$tree/tests/data/samples" -name '*.h5' -size -24k -exec cp {} "$seeds/h5" \;
+    printf '\0\4\0\0\0\20\0\0\0\0\0\0\0\20\0\0\0\20\0\0\0\20abcdefghijklmnop' > "$seeds/codec/lz4_stored"
+    printf '\0\4\0\0\0\40\0\0\0\0\0\0\0\40\0\0\0\40\0\0\0\13\037a\1\0\7\120abcde' > "$seeds/codec/lz4"
+    printf '\2\4\1\0\0\44abcdefghijklmnopqrstuvwxyz0123456789' > "$seeds/codec/bits"
+    printf '\2\4\0\1\0\44\0\0\0\0\0\0\0\44\0\0\0\40\0\0\0\13\037a\1\0\7\120abcdewxyz' > "$seeds/codec/bits_lz4"
+    printf '\1\4\0\0\0\40\050\265\057\375\040\40\1\1\0abcdefghijklmnopqrstuvwxyz012345' > "$seeds/codec/zstd"
     cp "$tree"/tests/onnx/samples/*.onnx "$tree"/tests/onnx/quantized/*.onnx "$seeds/onnx"
     for f in "$tree"/tests/onnx/samples/*.onnx; do "$fuzz_inputs" calls "$f" "$seeds/onnx_call/$(basename "$f" .onnx)" || return 1; done
     printf '%s' '{"op": "Conv", "domain": "", "opset": 11, "attributes": {"pads": {"ints": [1, 0]}, "auto_pad": {"string": "NOTSET"}}, "inputs": [{"type": "float32", "shape": [1, 2, 5]}, {"type": "float32", "shape": [3, 2, 2]}, null], "outputs": 1, "output": 0}' > "$seeds/onnx_call/conv"
