@@ -42,6 +42,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "data", "data.source");
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     if (!st) st = cli_set_option(a, config, "check", "data.check");
+    if (!st) st = cli_set_option(a, config, "shard", "label.shard");
+    if (!st && cli_flag(a, "takeover")) st = cli_set(config, "label.takeover", "true");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
     rt_status (*job)(cJSON *, const rt_target *, rt_device *, const rt_progress *, cJSON **) =
         cli_flag(a, "dry-run") ? rt_label_estimate : rt_label;
@@ -84,6 +86,9 @@ static const cli_option options[] = {
     {"rows", CLI_VALUE, "A:B", "rows of the source (default: all); the same as data.rows", NULL},
     {"check", CLI_VALUE, "HOW", "known or full; the same as data.check", NULL},
     {"out", CLI_VALUE, "LABELS.h5", "the label store", NULL},
+    {"shard", CLI_VALUE, "I/N", "one of N processes that label together, I from 0; the same as label.shard", NULL},
+    {"takeover", CLI_FLAG, NULL, "with --shard: in the place of a process that hangs; the same as label.takeover",
+     NULL},
     {"dry-run", CLI_FLAG, NULL, "tries some rows, tells what all would take, and writes nothing", NULL},
     {"force", CLI_FLAG, NULL, "replace a store made by another teacher or of other data", NULL},
     {0}};

@@ -297,6 +297,10 @@ const cli_key cli_label_keys[] = {
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},
     {"label.precision", PRECISION},
+    {"label.shard", "none", "\"I/N\": this process is number I, from 0, of N that write one store; as --shard"},
+    {"label.takeover", "false", "in the place of a process with the same number that hangs; as --takeover"},
+    {"label.mpi", "auto",
+     "auto: the processes that mpirun starts write one store; on: whoever started them; off: each is alone"},
     {"label.price_per_hour", "0", "of the machine, in any currency; the result tells the cost"},
     {NULL, NULL, NULL}};
 

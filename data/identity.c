@@ -275,12 +275,10 @@ static rt_leaf leaf_of(const rt_digest *d)
     return l;
 }
 
-static rt_status hash_span(const rt_identity *id, uint64_t span, int stoppable, rt_leaf *leaf)
+static rt_status hash_rows(const rt_identity *id, uint64_t at, uint64_t end, int stoppable, rt_leaf *leaf)
 {
-    uint64_t at, end;
     size_t row_bytes = rt_source_row_bytes(id->source);
     size_t piece = row_bytes && row_bytes < PIECE_BYTES ? PIECE_BYTES / row_bytes : 1;
-    span_range(id, span, &at, &end);
     char *raw = malloc(piece * row_bytes + 64);
     rt_hasher *h = rt_hasher_new();
     rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
@@ -296,6 +294,22 @@ static rt_status hash_span(const rt_identity *id, uint64_t span, int stoppable, 
     if (!st) *leaf = leaf_of(&d);
     free(raw);
     return st;
+}
+
+static rt_status hash_span(const rt_identity *id, uint64_t span, int stoppable, rt_leaf *leaf)
+{
+    uint64_t first, end;
+    span_range(id, span, &first, &end);
+    return hash_rows(id, first, end, stoppable, leaf);
+}
+
+rt_status rt_identity_prefix(const rt_identity *id, uint64_t span, uint64_t rows, rt_leaf *leaf)
+{
+    uint64_t first, end;
+    span_range(id, span, &first, &end);
+    if (rows < end - first) return hash_rows(id, first, first + rows, 1, leaf);
+    *leaf = id->leaf[span];
+    return RT_OK;
 }
 
 typedef struct {

@@ -51,6 +51,9 @@ int rt_identity_known(const rt_identity *, uint64_t span);
 rt_status rt_identity_know(rt_identity *, uint64_t first, uint64_t end, rt_pool *, const rt_progress *);
 /* The leaf of a span that is known. */
 rt_leaf rt_identity_leaf(const rt_identity *, uint64_t span);
+/* The leaf that the span had when only its first `rows` rows were there: they are hashed where that is not all of it.
+ */
+rt_status rt_identity_prefix(const rt_identity *, uint64_t span, uint64_t rows, rt_leaf *);
 /* Whether the rows that rt_identity_know was asked for are still what they were: as long as size and times of the file
  * are the same, else by hashing them again. RT_INPUT names the file and the first rows that changed. */
 rt_status rt_identity_unchanged(rt_identity *);

@@ -29,9 +29,17 @@
  *   labels/complete u8 (1), manifest text     who, from what, how
  *   hand/row u64 (n), hand/label i32 (n)      where there are labels by hand: rows, rising, and their classes; status
  *                                             is RT_LABEL_BY_HAND there, and the teacher's answer stays beside it
- * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves and
- * bytes by pwrite, fdatasync, then a line in PATH.journal (block, CRC, CRC of the line). What the journal names is on
- * disk. */
+ * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves, bytes and
+ * CRC by pwrite, fdatasync, then a line in PATH.journal (data/labels_parts.h). What the journal names is on disk.
+ *
+ * Several processes may write one store, each with a journal of its own: shards, which share nothing but the folder, or
+ * processes that have a common counter. Each block is labelled by one of them; the file is the same to the byte as if
+ * one had written it, and says nothing of who wrote what. Who finds every block named reads back what it did not write
+ * itself, writes counts and complete, and removes the journals.
+ *
+ * A source that has grown: where the store's rows are the first ones of those that are wanted now, a new store,
+ * PATH.grown-ROWS, takes their blocks over as they are and is given the new rows; complete, it takes the place of the
+ * old one, and is what labelling the whole source would have made. */
 #ifndef RT_DATA_LABELS_H
 #define RT_DATA_LABELS_H
 
@@ -101,6 +109,14 @@ typedef struct {
     rt_pool *pool;                    /* codes rows in its threads; NULL: alone */
     const rt_progress *progress;      /* of hashing; may be NULL */
     cJSON *notes;                     /* a list that gets what the user must know; may be NULL */
+    int grows;                        /* a store of the first rows of the source is gone on with */
+    int shard, shards;                /* this process is number shard (from 0) of so many; shards 0: the only one */
+    int take_over;                    /* in the place of a process with the same number that does not go on */
+    /* Processes with a common counter: takes the next n of all blocks, [*at, *at + n), and gives RT_RUN when that is
+     * not possible. Number 0 begins first, and the others when it has; NULL: shards look after each other by
+     * themselves. */
+    rt_status (*take)(void *counter, uint64_t n, uint64_t *at);
+    void *counter;
 } rt_labels_job;
 
 /* Bytes of a store's file, to some thousand: its manifest and headers differ a little. */
@@ -117,22 +133,32 @@ typedef struct rt_labels_writer rt_labels_writer;
  * what the rows are and how they are coded is added to it. */
 rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *, const rt_labels_spec *, cJSON *manifest,
                           const rt_labels_job *);
+/* The next rows of the source that this process is to label, [*first, *end), of whole blocks but where rows were
+ * labelled before the source grew; both 0: there are none. Then either all is done, read back and counted, or the rest
+ * is with other processes. */
+rt_status rt_labels_next(rt_labels_writer *, uint64_t *first, uint64_t *end);
+/* The others with the same counter have all ended: what they left is this process's. */
+rt_status rt_labels_alone(rt_labels_writer *);
 uint64_t rt_labels_blocks(const rt_labels_writer *);
-int rt_labels_done(const rt_labels_writer *, uint64_t block);
-/* answers (rows of the block, W); status (rows): DONE, ABSTAINED or BAD_INPUT, NULL when all rows are good. Hashes the
- * spans that the rows lie in where they are not known. Thread: one. RT_INPUT when a logit does not fit the type, or is
- * not finite. */
+/* Rows that are on disk, as far as this process knows; whether all are, and were counted. */
+uint64_t rt_labels_rows_done(const rt_labels_writer *);
+int rt_labels_all_done(const rt_labels_writer *);
+/* answers (rows of the block, W), those of rows before *first of rt_labels_next anything; status (rows): DONE,
+ * ABSTAINED or BAD_INPUT, NULL when all rows are good. Hashes the spans that the rows lie in where they are not known.
+ * Thread: one. RT_INPUT when a logit does not fit the type, or is not finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
 /* The same of a store with features: feature[i] (rows of the block, width). RT_INPUT when one is not finite, or does
  * not fit its type, in a row whose status is DONE. */
 rt_status rt_labels_put_features(rt_labels_writer *, uint64_t block, const float *answers, const float *const *feature,
                                  const unsigned char *status);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
- * meanwhile. After an error nothing is synced or written any more. */
+ * meanwhile, RT_RUN when another process was put in the place of this one: then nothing of it counts. After an error
+ * nothing is synced or written any more. */
 rt_status rt_labels_commit(rt_labels_writer *);
-/* Of all blocks that are there, those of earlier runs included; valid until the end. */
+/* Of the blocks that were counted: all of them once all are done, before that those of this run; valid until the end.
+ */
 rt_labels_summary rt_labels_written(const rt_labels_writer *);
-/* Commits and, when every block is there, marks the store complete and removes the journal. Frees the writer. */
+/* Commits and, when every block is there, marks the store complete and removes the journals. Frees the writer. */
 rt_status rt_labels_end(rt_labels_writer *);
 
 typedef struct rt_labels rt_labels;

@@ -212,7 +212,47 @@ static rt_status same_kernels(const rt_label_file *w, const cJSON *old, const cJ
                    "--out, or --force to replace it", w->path, then, now);
 }
 
-rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON *manifest)
+static void set_number(cJSON *item, const cJSON *like)
+{
+    if (cJSON_IsNumber(item) && cJSON_IsNumber(like)) cJSON_SetNumberValue(item, like->valuedouble);
+}
+
+/* The part of a manifest that a source which grows changes, as it is in another one. */
+static cJSON *grow(const cJSON *old, const cJSON *mine, const char *part)
+{
+    cJSON *a = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(old, part), 1);
+    const cJSON *b = cJSON_GetObjectItemCaseSensitive(mine, part);
+    set_number(cJSON_GetObjectItemCaseSensitive(a, "rows"), cJSON_GetObjectItemCaseSensitive(b, "rows"));
+    set_number(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(a, "shape"), 0),
+               cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(b, "shape"), 0));
+    return a;
+}
+
+static double rows_of(const cJSON *manifest)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(manifest, "labels");
+    return cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(labels, "rows"));
+}
+
+static double source_rows_of(const cJSON *manifest)
+{
+    const cJSON *source = cJSON_GetObjectItemCaseSensitive(manifest, "source");
+    return cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(source, "shape"), 0));
+}
+
+/* The source has more rows than the store at hand knows of, and the store's rows are the first of those wanted. */
+static int has_grown(const cJSON *old, const cJSON *mine)
+{
+    if (!(source_rows_of(old) < source_rows_of(mine) && rows_of(old) <= rows_of(mine))) return 0;
+    cJSON *source = grow(old, mine, "source"), *labels = grow(old, mine, "labels");
+    int same = cJSON_Compare(source, cJSON_GetObjectItemCaseSensitive(mine, "source"), 1) &&
+               cJSON_Compare(labels, cJSON_GetObjectItemCaseSensitive(mine, "labels"), 1);
+    cJSON_Delete(source);
+    cJSON_Delete(labels);
+    return same;
+}
+
+rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON *manifest, int *grown)
 {
     static const char *const part[] = {"teacher", "classes", "columns", "source", "labels"};
     static const char *const what[] = {"by another teacher", "by a teacher with other classes",
@@ -233,7 +273,9 @@ rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON 
     st = text ? rt_json_parse(&mine, text, strlen(text), w->path) : rt_fail(RT_RUN, "out of memory");
     free(text);
     if (!st) st = same_kernels(w, old, mine);
-    for (int i = 0; i < 5 && !st; i++) {
+    int more = !st && grown && has_grown(old, mine);
+    if (grown) *grown = more;
+    for (int i = 0; i < (more ? 3 : 5) && !st; i++) {
         const cJSON *a = cJSON_GetObjectItemCaseSensitive(old, part[i]);
         const cJSON *b = cJSON_GetObjectItemCaseSensitive(mine, part[i]);
         if ((a || b) && !cJSON_Compare(a, b, 1))
@@ -312,6 +354,22 @@ rt_status rt_label_file_get_counts(rt_label_file *w)
         RT_TRY(rt_pread_all(w->fd, part[i].to, rt_label_fixed_bytes(w, which), w->fixed[which], w->path));
     }
     w->confidence[0] *= (double)rt_labels_labelled(w->status_count);
+    return RT_OK;
+}
+
+rt_status rt_label_file_get_crc(rt_label_file *w)
+{
+    return rt_pread_all(w->fd, w->crc, rt_label_fixed_bytes(w, RT_LABEL_CRC), w->fixed[RT_LABEL_CRC], w->path);
+}
+
+/* Runs of blocks at once. */
+rt_status rt_label_file_put_crc(const rt_label_file *w, const uint64_t *block, uint64_t n)
+{
+    for (uint64_t i = 0, k; i < n; i = k) {
+        for (k = i + 1; k < n && block[k] == block[k - 1] + 1; k++) {}
+        RT_TRY(rt_pwrite_all(w->fd, w->crc + block[i], (size_t)(k - i) * sizeof *w->crc,
+                             w->fixed[RT_LABEL_CRC] + block[i] * sizeof *w->crc, w->path));
+    }
     return RT_OK;
 }
 

@@ -45,15 +45,20 @@ void rt_label_spec_tell(const rt_labels_spec *, cJSON *manifest);
 rt_status rt_label_spec_read(rt_labels_spec *, rt_head head[RT_MAX_HEADS], int *heads,
                              rt_label_feature feature[RT_LABEL_FEATURES], const cJSON *manifest, const char *of);
 
-/* PATH.journal; RT_USAGE when it is too long. */
-rt_status rt_label_journal_path(char *out, size_t room, const char *path);
-/* A line of the journal that is no block's: an error of a sync. */
-#define RT_LABEL_SYNC_MARK "sync failed: "
 enum { RT_LABEL_FAILED = 128 };
-/* The blocks that the journal's whole lines name: crc[b] and named[b] = 1. A journal that is not there names none.
- * failed (may be NULL): the error of a sync that failed, "" when none did. */
-rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named,
-                                char failed[RT_LABEL_FAILED]);
+
+/* What the journals of a store say of its blocks. */
+typedef struct {
+    uint64_t blocks;
+    const uint32_t *stored;            /* (blocks) labels/block_crc32c of the file, which summary lines speak of */
+    uint32_t *crc;                     /* (blocks) of named blocks; may be `stored` itself */
+    unsigned char *named, *taken;      /* (blocks) 1: on disk; taken: a shard said that it labels it; may be NULL */
+    char failed[RT_LABEL_FAILED];      /* the error of a sync that failed, "" when none did */
+} rt_label_named;
+/* What a path that is a link points to, else the path: journals lie beside the file. RT_USAGE when it is too long. */
+rt_status rt_label_real_path(char *out, size_t room, const char *path);
+/* Adds what the whole lines of all journals of the store at path say. */
+rt_status rt_label_read_journals(const char *path, rt_label_named *);
 
 /* ---- rows ---- */
 

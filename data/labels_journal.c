@@ -1,43 +1,237 @@
 /* data/labels_journal.c - which blocks of a label store are on disk. */
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "data/files.h"
-#include "data/labels_format.h"
+#include "data/labels_parts.h"
 
-rt_status rt_label_journal_path(char *out, size_t room, const char *path)
+enum { WINDOW = 4096, LINE = 128 };        /* blocks of a summary line at most; room for a line */
+
+/* ---- their names ---- */
+
+rt_status rt_label_journal_path(char *out, size_t room, const char *path, const char *who)
 {
-    int n = snprintf(out, room, "%s.journal", path);
+    int n = snprintf(out, room, "%s.journal%s%s", path, *who ? "." : "", who);
     return n < 0 || (size_t)n >= room ? rt_fail(RT_USAGE, "%.60s...: the path is too long", path) : RT_OK;
 }
 
-rt_status rt_label_read_journal(const char *journal, uint64_t blocks, uint32_t *crc, unsigned char *named,
-                                char failed[RT_LABEL_FAILED])
+rt_status rt_label_real_path(char *out, size_t room, const char *path)
+{
+    char real[PATH_MAX];
+    struct stat s;
+    if (!lstat(path, &s) && S_ISLNK(s.st_mode) && realpath(path, real)) path = real;
+    int n = snprintf(out, room, "%s", path);
+    return n < 0 || (size_t)n >= room ? rt_fail(RT_USAGE, "%.60s...: the path is too long", path) : RT_OK;
+}
+
+/* "3-8" of a shard's journal, "" of the journal of a process that labels alone; 0: it is none. */
+static int is_journal(const char *entry, const char *name, const char **who)
+{
+    static const char mark[] = ".journal";
+    size_t n = strlen(name), m = sizeof mark - 1;
+    if (strncmp(entry, name, n) || strncmp(entry + n, mark, m)) return 0;
+    entry += n + m;
+    *who = entry + (*entry == '.');
+    if (!*entry) return 1;
+    size_t first = *entry == '.' ? strspn(*who, "0123456789") : 0;
+    if (!first || (*who)[first] != '-') return 0;
+    size_t second = strspn(*who + first + 1, "0123456789");
+    return second && !(*who)[first + 1 + second] && strlen(*who) < RT_LABEL_WHO;
+}
+
+rt_status rt_label_each_journal(const char *path, rt_label_journal_fn *f, void *arg)
+{
+    char folder[RT_LABEL_PATH], journal[RT_LABEL_PATH];
+    rt_status st = RT_OK;
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
+        return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
+    char *slash = strrchr(folder, '/');
+    const char *name = path + (slash ? slash - folder + 1 : 0);
+    if (slash) slash[slash == folder] = 0;
+    DIR *d = opendir(slash ? folder : ".");
+    if (!d) return rt_fail(rt_errno_status(errno), "%s: its folder: %s", path, strerror(errno));
+    for (struct dirent *e; !st && (errno = 0, e = readdir(d));) {
+        const char *who;
+        if (!is_journal(e->d_name, name, &who)) continue;
+        st = rt_label_journal_path(journal, sizeof journal, path, who);
+        if (!st) st = f(arg, journal, who);
+    }
+    if (!st && errno) st = rt_fail(RT_RUN, "%s: its folder: %s", path, strerror(errno));
+    closedir(d);
+    return st;
+}
+
+static rt_status remove_one(void *arg, const char *journal, const char *who)
+{
+    (void)arg, (void)who;
+    if (!unlink(journal) || errno == ENOENT) return RT_OK;
+    return rt_fail(RT_RUN, "%s: cannot be removed: %s", journal, strerror(errno));
+}
+
+rt_status rt_label_remove_journals(const char *path) { return rt_label_each_journal(path, remove_one, NULL); }
+
+static rt_status forget_one(void *arg, const char *journal, const char *who)
+{
+    (void)arg, (void)who;
+    int fd = open(journal, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return RT_OK;
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+    return RT_OK;
+}
+
+rt_status rt_label_forget_journals(const char *path) { return rt_label_each_journal(path, forget_one, NULL); }
+
+/* ---- reading ---- */
+
+/* A line without its checksum, that holds: its length, else 0. */
+static int checked(const char *line, int n)
+{
+    unsigned own;
+    return n > 0 && sscanf(line + n, "%8x", &own) == 1 && rt_crc32c(0, line, (size_t)n) == own ? n : 0;
+}
+
+static void take_line(const char *line, const rt_label_named *to)
+{
+    unsigned long long a, b;
+    unsigned crc;
+    int n = 0;
+    if (sscanf(line, "%llu-%llu %8x %n", &a, &b, &crc, &n) == 3 && checked(line, n)) {
+        if (a >= b || b > to->blocks || rt_crc32c(0, to->stored + a, (size_t)(b - a) * sizeof *to->stored) != crc)
+            return;
+        memset(to->named + a, 1, (size_t)(b - a));
+        for (uint64_t i = a; to->crc != to->stored && i < b; i++) to->crc[i] = to->stored[i];
+        return;
+    }
+    if (n = 0, sscanf(line, "takes %llu-%llu %n", &a, &b, &n) == 2 && checked(line, n)) {
+        if (to->taken && a < b && b <= to->blocks) memset(to->taken + a, 1, (size_t)(b - a));
+        return;
+    }
+    if (n = 0, sscanf(line, "%llu %8x %n", &a, &crc, &n) != 2 || !checked(line, n) || a >= to->blocks) return;
+    to->crc[a] = crc;
+    to->named[a] = 1;
+}
+
+rt_status rt_label_read_journal(const char *journal, rt_label_named *to)
 {
     enum { MOST = 1 << 30 };
     struct stat s;
     char *text;
     size_t all;
-    if (failed) failed[0] = 0;
     if (stat(journal, &s))
         return errno == ENOENT ? RT_OK : rt_fail(rt_errno_status(errno), "%s: %s", journal, strerror(errno));
     RT_TRY(rt_read_file(&text, &all, journal, MOST));
     for (const char *at = text, *end; (end = memchr(at, '\n', all - (size_t)(at - text))); at = end + 1) {
-        char line[128];
-        unsigned long long b;
-        unsigned is, own;
-        int n = 0;
+        char line[LINE];
         snprintf(line, sizeof line, "%.*s", end - at < (ptrdiff_t)sizeof line ? (int)(end - at) : 0, at);
-        if (failed && !strncmp(line, RT_LABEL_SYNC_MARK, sizeof RT_LABEL_SYNC_MARK - 1))
-            snprintf(failed, RT_LABEL_FAILED, "%s", line + sizeof RT_LABEL_SYNC_MARK - 1);
-        if (sscanf(line, "%llu %8x %n%8x", &b, &is, &n, &own) != 3 || n <= 0 || b >= blocks) continue;
-        if (rt_crc32c(0, line, (size_t)n) != own) continue;
-        crc[b] = is;
-        named[b] = 1;
+        if (!strncmp(line, RT_LABEL_SYNC_MARK, sizeof RT_LABEL_SYNC_MARK - 1))
+            snprintf(to->failed, RT_LABEL_FAILED, "%s", line + sizeof RT_LABEL_SYNC_MARK - 1);
+        else take_line(line, to);
     }
     free(text);
     return RT_OK;
+}
+
+static rt_status read_one(void *arg, const char *journal, const char *who)
+{
+    (void)who;
+    return rt_label_read_journal(journal, arg);
+}
+
+rt_status rt_label_read_journals(const char *path, rt_label_named *to)
+{
+    return rt_label_each_journal(path, read_one, to);
+}
+
+/* ---- writing ---- */
+
+/* A line behind the text, with its own checksum. */
+static size_t put_line(char *text, const char *line)
+{
+    return (size_t)sprintf(text, "%s%08x\n", line, rt_crc32c(0, line, strlen(line)));
+}
+
+static rt_status append(rt_label_journal *j, const char *text, size_t n, size_t lines)
+{
+    RT_TRY(rt_write_all(j->fd, text, n, j->path));
+    j->lines += lines;
+    return RT_OK;
+}
+
+rt_status rt_label_journal_add(rt_label_journal *j, const uint64_t *block, size_t n, const uint32_t *crc)
+{
+    char *text = malloc(n * LINE + 1), line[LINE];
+    size_t at = 0;
+    if (!text) return rt_fail(RT_RUN, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        snprintf(line, sizeof line, "%" PRIu64 " %08x ", block[i], crc[block[i]]);
+        at += put_line(text + at, line);
+    }
+    rt_status st = append(j, text, at, n);
+    free(text);
+    return st;
+}
+
+rt_status rt_label_journal_take(rt_label_journal *j, uint64_t from, uint64_t to)
+{
+    char text[2 * LINE], line[LINE];
+    snprintf(line, sizeof line, "takes %" PRIu64 "-%" PRIu64 " ", from, to);
+    return append(j, text, put_line(text, line), 1);
+}
+
+void rt_label_journal_mark(rt_label_journal *j, int error)
+{
+    char line[RT_LABEL_FAILED + 32];
+    if (j->fd < 0) return;
+    snprintf(line, sizeof line, "\n" RT_LABEL_SYNC_MARK "%s\n", strerror(error));
+    (void)rt_write_all(j->fd, line, strlen(line), j->path);
+}
+
+rt_status rt_label_journal_open(rt_label_journal *j)
+{
+    if (j->fd >= 0) close(j->fd);
+    do j->fd = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    while (j->fd < 0 && errno == EINTR);
+    return j->fd < 0 ? rt_fail(RT_RUN, "%s: %s", j->path, strerror(errno)) : RT_OK;
+}
+
+rt_status rt_label_journal_sum(rt_label_journal *j, const unsigned char *done, const uint32_t *crc, uint64_t blocks)
+{
+    size_t room = 1 << 16, n = 0, lines = 0;
+    char *text = malloc(room), line[LINE];
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (uint64_t a = 0, b; a < blocks && !st; a = b) {
+        for (b = a; b < blocks && done[b] & RT_LABEL_NAMED && b / WINDOW == a / WINDOW; b++) {}
+        if (b == a) {
+            b++;
+            continue;
+        }
+        snprintf(line, sizeof line, "%" PRIu64 "-%" PRIu64 " %08x ", a, b,
+                 rt_crc32c(0, crc + a, (size_t)(b - a) * sizeof *crc));
+        char *more = room - n < LINE ? realloc(text, room *= 2) : text;
+        if (more) n += put_line((text = more) + n, line);
+        else st = rt_fail(RT_RUN, "out of memory");
+        lines++;
+    }
+    if (!st) st = rt_write_file(j->path, text, n);
+    free(text);
+    RT_TRY(st);
+    j->lines = j->summed = lines;
+    return rt_label_journal_open(j);
+}
+
+int rt_label_journal_long(const rt_label_journal *j) { return j->lines > j->summed + WINDOW; }
+
+void rt_label_journal_close(rt_label_journal *j)
+{
+    if (j->fd >= 0) close(j->fd);
+    j->fd = -1;
 }

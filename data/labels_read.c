@@ -1,10 +1,12 @@
 /* data/labels_read.c - a label store that is there. */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/labels_open.h"
+#include "data/labels_parts.h"
 
 enum { PIECE_BYTES = 1 << 18, SCAN_ROWS = 1 << 16 };
 
@@ -117,13 +119,14 @@ static rt_status read_columns(rt_labels *l, rt_h5_file *f)
 
 static rt_status read_committed(rt_labels *l)
 {
-    char journal[1100];
-    if (l->complete) {
-        memset(l->committed, 1, l->blocks);
-        return RT_OK;
+    rt_label_named named = {.blocks = l->blocks, .stored = l->crc, .crc = l->crc, .named = l->committed};
+    char path[PATH_MAX];
+    if (!l->complete) {
+        RT_TRY(rt_label_real_path(path, sizeof path, l->path));
+        return rt_label_read_journals(path, &named);
     }
-    RT_TRY(rt_label_journal_path(journal, sizeof journal, l->path));
-    return rt_label_read_journal(journal, l->blocks, l->crc, l->committed, NULL);
+    memset(l->committed, 1, l->blocks);
+    return RT_OK;
 }
 
 /* The one head of a store that tells of no heads. */
@@ -249,6 +252,48 @@ rt_status rt_labels_digest(const rt_labels *l, rt_digest *digest)
 
 /* ---- what it is of ---- */
 
+/* Whether a row of the span has a label that is on disk. */
+static int is_used(const rt_labels *l, uint64_t span)
+{
+    uint64_t first = (l->first_span + span) * l->span_rows, end = first + l->span_rows;
+    first = first < l->spec.first ? 0 : first - l->spec.first;
+    end = end - l->spec.first < l->spec.rows ? end - l->spec.first : l->spec.rows;
+    for (uint64_t b = first / RT_LABEL_BLOCK; b * RT_LABEL_BLOCK < end; b++) if (l->committed[b]) return 1;
+    return 0;
+}
+
+/* Rows [*first, *end) of the first span with labels that are not what was labelled; none: both 0. The data may have
+ * more rows than it had then. */
+static rt_status find_changed(const rt_labels *l, rt_identity *id, rt_pool *pool, const rt_progress *progress,
+                              uint64_t *first, uint64_t *end)
+{
+    *first = *end = 0;
+    if (l->complete)
+        RT_TRY(rt_identity_know(id, l->spec.first, l->spec.first + l->spec.rows, pool, progress));
+    for (uint64_t s = 0; s < l->spans; s++) {
+        uint64_t from = (l->first_span + s) * l->span_rows, to = from + l->span_rows;
+        rt_leaf now;
+        if (!l->complete && !is_used(l, s)) continue;
+        if (to > l->shape[0]) to = l->shape[0];
+        RT_TRY(rt_identity_know(id, from, to, pool, progress));
+        RT_TRY(rt_identity_prefix(id, l->first_span + s, to - from, &now));
+        if (!memcmp(&now, &l->leaf[s], sizeof now)) continue;
+        *first = from < l->spec.first ? l->spec.first : from;
+        *end = to < l->spec.first + l->spec.rows ? to : l->spec.first + l->spec.rows;
+        return RT_OK;
+    }
+    return RT_OK;
+}
+
+rt_status rt_labels_check_prefix(const rt_labels *l, rt_identity *id, rt_pool *pool, const rt_progress *progress)
+{
+    uint64_t first, end;
+    RT_TRY(find_changed(l, id, pool, progress, &first, &end));
+    if (first == end) return RT_OK;
+    return rt_fail(RT_USAGE, "%s: holds labels of other data: rows %" PRIu64 " to %" PRIu64 " of the source have "
+                   "changed since; give another --out, or --force to replace it", l->path, first, end - 1);
+}
+
 rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *pool, const rt_progress *progress)
 {
     const rt_h5_dataset *d = rt_identity_set(id);
@@ -260,17 +305,11 @@ rt_status rt_labels_check_source(const rt_labels *l, rt_identity *id, rt_pool *p
                        "%s with %" PRIu64 " rows; label this data again",
                        l->path, l->dataset, l->type, l->shape[0], d->name, rt_dtype_name(d->type),
                        d->rank ? d->dim[0] : 0);
-    RT_TRY(rt_identity_know(id, l->spec.first, l->spec.first + l->spec.rows, pool, progress));
-    for (uint64_t s = 0; s < l->spans; s++) {
-        rt_leaf now = rt_identity_leaf(id, l->first_span + s);
-        uint64_t first = (l->first_span + s) * l->span_rows, end = first + l->span_rows;
-        if (!memcmp(&now, &l->leaf[s], sizeof now)) continue;
-        if (first < l->spec.first) first = l->spec.first;
-        if (end > l->spec.first + l->spec.rows) end = l->spec.first + l->spec.rows;
-        return rt_fail(RT_INPUT, "%s: its labels are of other data: rows %" PRIu64 " to %" PRIu64 " are not what was "
-                       "labelled; label this data again", l->path, first, end - 1);
-    }
-    return RT_OK;
+    uint64_t first, end;
+    RT_TRY(find_changed(l, id, pool, progress, &first, &end));
+    if (first == end) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: its labels are of other data: rows %" PRIu64 " to %" PRIu64 " are not what was "
+                   "labelled; label this data again", l->path, first, end - 1);
 }
 
 /* ---- rows ---- */
@@ -303,6 +342,19 @@ static rt_status check_block(rt_labels *l, uint64_t b)
     if (!st) atomic_store_explicit(&l->checked[b], 1, memory_order_relaxed);
     return st;
 }
+
+rt_status rt_labels_coded(rt_labels *l, uint64_t at, uint64_t rows, char *out)
+{
+    for (uint64_t b = at / RT_LABEL_BLOCK; b * RT_LABEL_BLOCK < at + rows; b++) RT_TRY(check_block(l, b));
+    for (int i = 0; i < l->cols; i++) {
+        const rt_label_column *c = &l->col[i];
+        RT_TRY(rt_source_read_stored(l->src[i], c->by_block ? at / RT_LABEL_BLOCK : at, c->by_block ? 1 : rows, out));
+        out += rt_label_part_bytes(c, rows);
+    }
+    return RT_OK;
+}
+
+int rt_labels_has_block(const rt_labels *l, uint64_t block) { return block < l->blocks && l->committed[block]; }
 
 /* at[i]: the store's row of source row row[i], in a block that holds. */
 static rt_status find_rows(rt_labels *l, const uint64_t *row, int n, uint64_t *at)

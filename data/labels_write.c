@@ -14,49 +14,51 @@
 
 enum { COMMIT_BYTES = 64 << 20 };
 
-struct rt_labels_writer {
-    rt_label_file f;
-    rt_labels_job job;
-    char journal_path[RT_LABEL_PATH];
-    rt_output *output;                 /* the store's lock */
-    int journal;
-    int broken;                        /* a write or a sync failed: nothing more is done */
-    int suspect; /* a sync of an earlier run failed: what memory holds of the file proves nothing */
-    unsigned char *done, *span_done;
-    uint64_t *pending, pendings, pending_bytes;
-    struct timespec last_commit;
-    unsigned char *status;             /* (block) */
-    float *limit;                      /* (W) largest that the file can hold */
-};
-
 /* ---- what is there already ---- */
 
-/* A block counts when its bytes have the CRC that the journal's line tells. */
-static rt_status read_done(rt_labels_writer *w)
+/* What the journals say. */
+static rt_status read_journals(rt_labels_writer *w, char failed[RT_LABEL_FAILED])
 {
-    unsigned char *named = calloc(w->f.blocks, 1);
-    uint32_t *crc = calloc(w->f.blocks, sizeof *crc);
-    rt_status st = named && crc ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = rt_label_read_journal(w->journal_path, w->f.blocks, crc, named, NULL);
-    for (uint64_t b = 0; b < w->f.blocks && !st; b++) {
-        if (!named[b]) continue;
-        if (!(b & 63) && rt_stopped())
-            st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
-        if (!st) st = rt_label_file_read(&w->f, b);
-        if (st || rt_label_file_crc(&w->f, b) != crc[b]) continue;
-        w->done[b] = 1;
-        w->f.crc[b] = crc[b];
-        rt_label_file_count(&w->f, b);
-    }
+    uint64_t blocks = w->f.blocks;
+    unsigned char *named = calloc(blocks, 1);
+    rt_label_named all = {.blocks = blocks, .stored = w->f.crc, .crc = w->f.crc, .named = named};
+    rt_status st = named ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_label_file_get_crc(&w->f);
+    if (!st) st = rt_label_read_journals(w->f.path, &all);
+    for (uint64_t b = 0; b < blocks && !st; b++)
+        w->done[b] = (w->done[b] & (unsigned char)~RT_LABEL_NAMED) | (named[b] ? RT_LABEL_NAMED : 0);
+    memcpy(failed, all.failed, RT_LABEL_FAILED);
     free(named);
-    free(crc);
     return st;
 }
 
-static rt_status read_summary(rt_labels_writer *w)
+static int all_named(const rt_labels_writer *w)
 {
-    memset(w->done, 1, w->f.blocks);
-    return rt_label_file_get_counts(&w->f);
+    for (uint64_t b = 0; b < w->f.blocks; b++) if (!(w->done[b] & RT_LABEL_NAMED)) return 0;
+    return 1;
+}
+
+/* Reads the blocks back that are named and not counted, and counts them. A block whose bytes do not have the CRC that
+ * its line told is not there: *lost. */
+static rt_status read_back(rt_labels_writer *w, uint64_t *lost)
+{
+    rt_label_file *f = &w->f;
+    *lost = 0;
+    for (uint64_t b = 0; b < f->blocks; b++) {
+        if (!(w->done[b] & RT_LABEL_NAMED) || w->done[b] & RT_LABEL_COUNTED) continue;
+        if (!(b & 63) && rt_stopped())
+            return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        RT_TRY(rt_label_file_read(f, b));
+        if (rt_label_file_crc(f, b) != f->crc[b]) {
+            w->done[b] &= (unsigned char)~RT_LABEL_NAMED;
+            ++*lost;
+            continue;
+        }
+        rt_label_file_count(f, b);
+        w->done[b] |= RT_LABEL_COUNTED;
+        if (!(b & 1023)) rt_progress_update(w->job.progress, "check", (double)b, (double)f->blocks, 0, "blocks", "");
+    }
+    return RT_OK;
 }
 
 /* The spans that block b's rows lie in, counted from first_span. */
@@ -72,7 +74,7 @@ static rt_status same_rows(rt_labels_writer *w)
 {
     uint64_t from, to, size = w->f.span_rows;
     for (uint64_t b = 0; b < w->f.blocks; b++) {
-        if (!w->done[b]) continue;
+        if (!(w->done[b] & RT_LABEL_NAMED)) continue;
         spans_of(w, b, &from, &to);
         memset(w->span_done + from, 1, to - from);
     }
@@ -100,87 +102,90 @@ static rt_status same_rows(rt_labels_writer *w)
 
 /* ---- beginning ---- */
 
-static rt_status open_journal(rt_labels_writer *w)
-{
-    do w->journal = open(w->journal_path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
-    while (w->journal < 0 && errno == EINTR);
-    return w->journal < 0 ? rt_fail(RT_RUN, "%s: %s", w->journal_path, strerror(errno)) : RT_OK;
-}
-
-/* A new store has its name only after the old journal is gone, which would speak of other rows. */
-static rt_status make_store(rt_labels_writer *w, cJSON *manifest)
+/* A new store has its name only after the old journals are gone, which would speak of other rows. */
+static rt_status make_store(rt_labels_writer *w, const char *manifest)
 {
     RT_TRY(rt_output_may_replace(w->output, RT_OUTPUT_LABELS));
-    if (unlink(w->journal_path) && errno != ENOENT)
-        return rt_fail(RT_RUN, "%s: cannot be removed: %s", w->journal_path, strerror(errno));
+    RT_TRY(rt_label_remove_journals(w->path));
+    RT_TRY(rt_label_remove_grown(w, UINT64_MAX));
+    return rt_label_file_create(&w->f, w->output, manifest);
+}
+
+/* The store's file, made anew where there is none. */
+static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force, int *fresh)
+{
     char *text = rt_json_text(manifest, 1);
-    rt_status st = text ? rt_label_file_create(&w->f, w->output, text) : rt_fail(RT_RUN, "out of memory");
+    rt_h5_file *f;
+    int grown = 0;
+    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    *fresh = w->output && (!rt_output_exists(w->output) || force);
+    if (!st && *fresh) st = make_store(w, text);
+    if (!st) st = rt_h5_scan(&f, w->path);
+    if (st == RT_INPUT) rt_fail_in(st, "give another --out, for this one cannot be gone on with");
+    if (!st) {
+        st = *fresh ? RT_OK : rt_label_file_same(&w->f, f, manifest, w->job.grows ? &grown : NULL);
+        if (!st && !grown) st = rt_label_file_open(&w->f, f);
+        rt_h5_close(f);
+    }
+    if (!st && grown) st = rt_label_grow(w, manifest, fresh);
     free(text);
     return st;
 }
 
-/* The store's file, made anew where there is none. */
-static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force)
-{
-    rt_h5_file *f;
-    int fresh = !rt_output_exists(w->output) || force;
-    RT_TRY(rt_refuse_inputs(w->journal_path, w->job.inputs));
-    if (fresh) RT_TRY(make_store(w, manifest));
-    rt_status st = rt_h5_scan(&f, w->f.path);
-    if (st) return st == RT_INPUT ? rt_fail_in(st, "give another --out, for this one cannot be gone on with") : st;
-    st = fresh ? RT_OK : rt_label_file_same(&w->f, f, manifest);
-    if (!st) st = rt_label_file_open(&w->f, f);
-    rt_h5_close(f);
-    return st ? st : open_journal(w);
-}
-
 /* After a failed sync the system calls clean what never reached the disk: it must be read from there. */
-static rt_status look_for_failure(rt_labels_writer *w)
+static rt_status look_for_failure(rt_labels_writer *w, char failed[RT_LABEL_FAILED])
 {
-    char failed[RT_LABEL_FAILED], text[2 * RT_LABEL_FAILED];
-    RT_TRY(rt_label_read_journal(w->journal_path, 0, NULL, NULL, failed));
+    char text[2 * RT_LABEL_FAILED];
+    uint64_t lost;
     if (!failed[0]) return RT_OK;
     w->suspect = 1;
     posix_fadvise(w->f.fd, 0, 0, POSIX_FADV_DONTNEED);
-    posix_fadvise(w->journal, 0, 0, POSIX_FADV_DONTNEED);
+    RT_TRY(rt_label_forget_journals(w->f.path));
+    RT_TRY(read_journals(w, failed));
     snprintf(text, sizeof text,
              "a sync of an earlier run failed (%s); what it labelled is read from the disk again and "
              "made anew where it is not there",
              failed);
     rt_progress_line(w->job.progress, text);
     if (w->job.notes) cJSON_AddItemToArray(w->job.notes, cJSON_CreateString(text));
-    return RT_OK;
+    return read_back(w, &lost);
 }
 
 /* Of a store that is not complete the checksum is the manifest's alone, or, killed at the very end, that of the whole
  * head; 0 where an older version began it. */
-static rt_status check_head(const rt_labels_writer *w)
+static rt_status check_head(rt_labels_writer *w)
 {
     uint32_t told, crc;
+    uint64_t lost;
     RT_TRY(rt_pread_all(w->f.fd, &told, sizeof told, w->f.fixed[RT_LABEL_HEAD_CRC], w->f.path));
     RT_TRY(rt_label_file_manifest_crc(&w->f, &crc));
     if (!told || told == crc) return RT_OK;
+    RT_TRY(read_back(w, &lost));
     RT_TRY(rt_label_file_head_crc(&w->f, &crc));
-    if (told == crc && !memchr(w->done, 0, w->f.blocks)) return RT_OK;
+    if (told == crc && all_named(w)) return RT_OK;
     return rt_fail(RT_INPUT, "%s: its manifest (or %s) does not match its checksum: the store is damaged; remove it to "
-                   "label again", w->f.path, w->journal_path);
+                   "label again", w->f.path, w->journal.path);
 }
 
-static rt_status resume(rt_labels_writer *w)
+/* What is done, and a journal to go on with. */
+static rt_status resume(rt_labels_writer *w, int fresh)
 {
     unsigned char complete = 0;
-    RT_TRY(look_for_failure(w));
+    char failed[RT_LABEL_FAILED];
+    RT_TRY(read_journals(w, failed));
+    RT_TRY(look_for_failure(w, failed));
     RT_TRY(rt_pread_all(w->f.fd, &complete, 1, w->f.fixed[RT_LABEL_COMPLETE], w->f.path));
     if (complete && !w->suspect) {
-        RT_TRY(read_summary(w));
-        return same_rows(w);
+        w->complete = w->verified = 1;
+        memset(w->done, RT_LABEL_NAMED | RT_LABEL_COUNTED, w->f.blocks);
+        return rt_label_file_get_counts(&w->f);
     }
-    RT_TRY(rt_output_sync_folder(w->output));
-    RT_TRY(read_done(w));
     if (!complete) RT_TRY(check_head(w));
-    RT_TRY(same_rows(w));
-    /* A torn last line would swallow the next one. */
-    return rt_write_all(w->journal, "\n", 1, w->journal_path);
+    /* Anew, where something may stand in it or somebody may still write to it. A torn last line would swallow the next.
+     */
+    RT_TRY(fresh && !w->who[0] ? rt_label_journal_open(&w->journal) :
+           rt_label_journal_sum(&w->journal, w->done, w->f.crc, w->f.blocks));
+    return rt_sync_folder(w->dir, w->f.path);
 }
 
 static rt_status allocate(rt_labels_writer *w)
@@ -202,11 +207,41 @@ static rt_status allocate(rt_labels_writer *w)
 
 static void free_writer(rt_labels_writer *w)
 {
-    if (w->journal >= 0) close(w->journal);
+    rt_label_journal_close(&w->journal);
+    rt_label_leave(w);
     rt_label_file_free(&w->f);
-    rt_output_end(w->output);
+    for (int i = 0; i < w->olds; i++) rt_labels_close(w->old[i]);
     void *owned[] = {w->done, w->span_done, w->pending, w->status, w->limit, w};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+}
+
+/* Names and memory. */
+static rt_status set_up(rt_labels_writer *w, const char *path, const rt_labels_spec *spec)
+{
+    const rt_labels_job *job = &w->job;
+    w->f.fd = w->journal.fd = w->dir = -1;
+    w->own = w->last = (rt_lock)RT_LOCK_FREE;
+    w->alone = !job->shards;
+    if (job->shards) snprintf(w->who, sizeof w->who, "%d-%d", job->shard, job->shards);
+    RT_TRY(rt_label_real_path(w->path, sizeof w->path, path));
+    RT_TRY(rt_label_file_init(&w->f, w->path, spec, rt_identity_span_rows(job->source), job->pool));
+    RT_TRY(allocate(w));
+    w->cursor = job->shards ? (uint64_t)((double)w->f.blocks * job->shard / job->shards) : 0;
+    return rt_label_journal_path(w->journal.path, sizeof w->journal.path, w->path, w->who);
+}
+
+static rt_status open_all(rt_labels_writer *w, const rt_target *target, cJSON *manifest)
+{
+    int fresh;
+    RT_TRY(rt_label_enter(w, target));
+    RT_TRY(rt_refuse_inputs(w->journal.path, w->job.inputs));
+    RT_TRY(open_store(w, manifest, target->force, &fresh));
+    RT_TRY(rt_label_journal_path(w->journal.path, sizeof w->journal.path, w->f.path, w->who));
+    RT_TRY(resume(w, fresh));
+    rt_label_go_on(w);
+    for (int i = 0; i < w->olds; i++)
+        RT_TRY(rt_labels_check_prefix(w->old[i], w->job.source, w->job.pool, w->job.progress));
+    return same_rows(w);
 }
 
 rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const rt_labels_spec *spec, cJSON *manifest,
@@ -217,20 +252,15 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const
     rt_labels_writer *w = calloc(1, sizeof *w);
     if (!w) return rt_fail(RT_RUN, "out of memory");
     w->job = *job;
-    w->journal = -1;
-    rt_status st = rt_label_journal_path(w->journal_path, sizeof w->journal_path, target->path);
-    if (!st) st = rt_label_file_init(&w->f, target->path, spec, rt_identity_span_rows(job->source), job->pool);
-    else w->f.fd = -1;
-    if (!st) st = allocate(w);
+    rt_status st = set_up(w, target->path, spec);
     if (!st) rt_label_file_describe(&w->f, rt_identity_set(job->source), manifest);
-    if (!st) st = rt_output_take(&w->output, target, job->inputs);
-    if (!st) st = open_store(w, manifest, target->force);
-    if (!st) st = resume(w);
+    if (!st) st = open_all(w, target, manifest);
     clock_gettime(CLOCK_MONOTONIC, &w->last_commit);
     if (!st) {
         *out = w;
         return RT_OK;
     }
+    w->complete = 0;                   /* what is left of others is not looked at */
     free_writer(w);
     return st;
 }
@@ -238,7 +268,15 @@ rt_status rt_labels_begin(rt_labels_writer **out, const rt_target *target, const
 /* ---- writing ---- */
 
 uint64_t rt_labels_blocks(const rt_labels_writer *w) { return w->f.blocks; }
-int rt_labels_done(const rt_labels_writer *w, uint64_t b) { return w->done[b]; }
+int rt_labels_all_done(const rt_labels_writer *w) { return w->verified; }
+
+uint64_t rt_labels_rows_done(const rt_labels_writer *w)
+{
+    uint64_t rows = 0;
+    for (uint64_t b = 0; b < w->f.blocks; b++)
+        if (w->done[b] & RT_LABEL_NAMED) rows += rt_label_block_rows(&w->f.spec, b);
+    return rows;
+}
 
 rt_labels_summary rt_labels_written(const rt_labels_writer *w)
 {
@@ -247,12 +285,12 @@ rt_labels_summary rt_labels_written(const rt_labels_writer *w)
     return s;
 }
 
-/* Statuses of a block's rows by their logits: w->status when not all are good, else NULL. */
-static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status,
-                       const unsigned char **out)
+/* Statuses of a block's rows by their logits, of source rows from `first` on: w->status when not all are good, else
+ * NULL. */
+static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows, const float *logits,
+                       const unsigned char *status, const unsigned char **out)
 {
     size_t k = (size_t)w->f.spec.classes;
-    uint64_t rows = rt_label_block_rows(&w->f.spec, b);
     int any = status != NULL;
     *out = NULL;
     for (uint64_t r = 0; r < rows; r++)
@@ -275,7 +313,7 @@ static rt_status judge(const rt_labels_writer *w, uint64_t b, const float *logit
         if (!infinite || !w->job.mark_bad)
             return rt_fail(RT_INPUT, "%s: the teacher's %s of row %" PRIu64 ", %s %zu is %g, which %s cannot "
                            "hold; %s", w->f.path,
-                           w->f.spec.heads ? "answer" : "logit", w->f.spec.first + b * RT_LABEL_BLOCK + r,
+                           w->f.spec.heads ? "answer" : "logit", first + r,
                            w->f.spec.heads ? "element" : "class", c, (double)z[c],
                            w->limit[c] > 2e38f ? "f32" : w->limit[c] > 1e5f ? "q8" : "f16",
                            infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
@@ -317,18 +355,12 @@ static rt_status put_leaves(rt_labels_writer *w, uint64_t b)
     return RT_OK;
 }
 
-rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status)
-{ return rt_labels_put_features(w, b, logits, NULL, status); }
-
-rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *logits, const float *const *feature,
-                                 const unsigned char *status)
+/* f.buffer, coded and counted, to the file. */
+static rt_status put_bytes(rt_labels_writer *w, uint64_t b)
 {
-    if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", w->f.path);
-    RT_TRY(judge(w, b, logits, status, &status));
-    RT_TRY(put_leaves(w, b));
-    rt_label_file_encode(&w->f, b, &(rt_label_rows){.answers = logits, .feature = feature, .status = status});
     rt_status st = rt_label_file_write(&w->f, b);
     if (st) return broke(w, st);
+    w->done[b] |= RT_LABEL_COUNTED;
     w->pending_bytes += rt_label_block_bytes(&w->f.spec, rt_label_block_rows(&w->f.spec, b));
     w->pending[w->pendings++] = b;
     struct timespec now;
@@ -337,16 +369,53 @@ rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *l
     return w->pending_bytes >= COMMIT_BYTES || age >= 1.0 ? rt_labels_commit(w) : RT_OK;
 }
 
+/* New rows behind old ones of the block. */
+static rt_status splice(rt_labels_writer *w, uint64_t b, uint64_t old, rt_label_rows rows)
+{
+    rt_label_file *f = &w->f;
+    const float *feature[RT_LABEL_FEATURES];
+    uint64_t *spare = calloc((size_t)f->spec.classes + RT_LABEL_STATUSES, sizeof *spare);
+    if (!spare) return rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < f->spec.features && rows.feature; i++)
+        feature[i] = rows.feature[i] + old * (uint64_t)f->spec.feature[i].width;
+    if (rows.feature) rows.feature = feature;
+    rt_label_encode(f->coder, f->buffer, &rows, spare, spare + f->spec.classes);
+    free(spare);
+    RT_TRY(rt_label_splice(w, b));
+    rt_label_file_count(f, b);
+    f->crc[b] = rt_label_file_crc(f, b);
+    return RT_OK;
+}
+
+rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status)
+{ return rt_labels_put_features(w, b, logits, NULL, status); }
+
+rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *logits, const float *const *feature,
+                                 const unsigned char *status)
+{
+    rt_label_file *f = &w->f;
+    uint64_t old = rt_label_old_rows(w, b), rows = rt_label_block_rows(&f->spec, b) - old;
+    if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", f->path);
+    logits += old * (uint64_t)f->spec.classes;
+    if (status) status += old;
+    RT_TRY(judge(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, logits, status, &status));
+    RT_TRY(put_leaves(w, b));
+    const rt_label_rows these = {.rows = rows, .answers = logits, .feature = feature, .status = status};
+    if (old) RT_TRY(splice(w, b, old, these));
+    else rt_label_file_encode(f, b, &these);
+    return put_bytes(w, b);
+}
+
 /* The one place where bytes are made durable. A failure is final, and the journal says so to the next run, as far as it
  * still can be written. */
 static rt_status sync_file(rt_labels_writer *w, int fd, const char *path)
 {
-    char line[RT_LABEL_FAILED + 32], message[1024];
+    char message[1024];
     rt_status st = rt_sync_data(fd, path);
+    int error = errno;
     if (!st) return RT_OK;
-    snprintf(line, sizeof line, "\n" RT_LABEL_SYNC_MARK "%s\n", strerror(errno));
     snprintf(message, sizeof message, "%s", rt_error_message());
-    (void)rt_write_all(w->journal, line, strlen(line), w->journal_path);
+    rt_label_journal_mark(&w->journal, error);
     return broke(w, rt_fail(st, "%s; run the command again to go on from the last good block", message));
 }
 
@@ -358,23 +427,105 @@ rt_status rt_labels_commit(rt_labels_writer *w)
     clock_gettime(CLOCK_MONOTONIC, &w->last_commit);
     if (!w->pendings) return RT_OK;
     rt_status st = rt_identity_unchanged(w->job.source);          /* else these blocks may be of rows that are gone */
+    if (!st) st = rt_label_still_mine(w);
+    if (!st) st = rt_label_file_put_crc(&w->f, w->pending, w->pendings);
     if (st) return broke(w, st);
     RT_TRY(sync_store(w));
-    char *text = malloc(w->pendings * 64 + 1);
-    size_t n = 0;
-    if (!text) return rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < w->pendings; i++) {
-        char line[64];
-        int len = snprintf(line, sizeof line, "%" PRIu64 " %08x ", w->pending[i], w->f.crc[w->pending[i]]);
-        n += (size_t)sprintf(text + n, "%s%08x\n", line, rt_crc32c(0, line, (size_t)len));
-    }
-    st = rt_write_all(w->journal, text, n, w->journal_path);
-    free(text);
+    st = rt_label_still_mine(w);
+    if (!st) st = rt_label_journal_add(&w->journal, w->pending, w->pendings, w->f.crc);
     if (st) return broke(w, st);
-    RT_TRY(sync_file(w, w->journal, w->journal_path));
-    for (uint64_t i = 0; i < w->pendings; i++) w->done[w->pending[i]] = 1;
+    RT_TRY(sync_file(w, w->journal.fd, w->journal.path));
+    st = rt_label_still_mine(w);                      /* a line that was written after that is in nobody's journal */
+    if (st) return broke(w, st);
+    for (uint64_t i = 0; i < w->pendings; i++) w->done[w->pending[i]] |= RT_LABEL_NAMED;
     w->pendings = w->pending_bytes = 0;
+    if (rt_label_journal_long(&w->journal)) st = rt_label_journal_sum(&w->journal, w->done, w->f.crc, w->f.blocks);
+    if (st) return broke(w, st);
     rt_identity_keep(w->job.source);
+    return RT_OK;
+}
+
+/* ---- what is to be done ---- */
+
+/* Blocks [run, run_end) that nobody else labels; when there are none, the end: all is read back and counted, or the
+ * rest is with others. */
+static rt_status take_more(rt_labels_writer *w)
+{
+    uint64_t lost;
+    int last = w->alone;
+    w->run = w->run_end = 0;
+    if (!w->alone && w->job.take) {
+        uint64_t left = 0, n, at;
+        for (uint64_t b = 0; b < w->f.blocks; b++) left += !(w->done[b] & RT_LABEL_NAMED);
+        n = left / (32 * (uint64_t)w->job.shards) + 1;
+        RT_TRY(w->job.take(w->job.counter, n, &at));
+        w->run = at < w->f.blocks ? at : w->f.blocks;
+        w->run_end = w->f.blocks - w->run < n ? w->f.blocks : w->run + n;
+        if (w->run < w->run_end) return RT_OK;
+    } else if (w->alone && !w->passed) {
+        w->passed = 1;
+        w->run_end = w->f.blocks;
+        return RT_OK;
+    } else if (!w->alone) RT_TRY(rt_label_claim(w));
+    if (w->run < w->run_end || w->complete) return RT_OK;
+    RT_TRY(rt_labels_commit(w));
+    if (!w->alone && !w->job.take) RT_TRY(rt_label_is_last(w, &last));
+    w->left = !last || !all_named(w);
+    if (w->left) return RT_OK;
+    RT_TRY(read_back(w, &lost));
+    w->alone = 1;
+    w->verified = !lost;
+    w->run_end = lost ? w->f.blocks : 0;
+    return RT_OK;
+}
+
+static rt_status copy(rt_labels_writer *w, uint64_t b)
+{
+    int lost;
+    RT_TRY(rt_check_stop());
+    RT_TRY(rt_label_copy(w, b, &lost));
+    if (lost) return RT_OK;
+    RT_TRY(put_leaves(w, b));
+    rt_label_file_count(&w->f, b);
+    w->f.crc[b] = rt_label_file_crc(&w->f, b);
+    return put_bytes(w, b);
+}
+
+rt_status rt_labels_next(rt_labels_writer *w, uint64_t *first, uint64_t *end)
+{
+    rt_label_file *f = &w->f;
+    *first = *end = 0;
+    if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", f->path);
+    while (!w->verified && !w->left) {
+        uint64_t b = w->run;
+        if (b >= w->run_end) {
+            RT_TRY(take_more(w));
+            continue;
+        }
+        if (w->done[b] & (RT_LABEL_NAMED | RT_LABEL_COUNTED)) {
+            w->run++;
+            continue;
+        }
+        if (rt_label_is_old(w, b)) RT_TRY(copy(w, b));
+        if (w->done[b] & RT_LABEL_COUNTED) continue;
+        RT_TRY(rt_label_check_old(w, b));
+        *first = f->spec.first + b * RT_LABEL_BLOCK + rt_label_old_rows(w, b);
+        do b++;
+        while (b < w->run_end && !(w->done[b] & (RT_LABEL_NAMED | RT_LABEL_COUNTED)) && !rt_label_old_rows(w, b));
+        w->run = b;
+        *end = f->spec.first + (b < f->blocks ? b * RT_LABEL_BLOCK : f->spec.rows);
+        return RT_OK;
+    }
+    return RT_OK;
+}
+
+rt_status rt_labels_alone(rt_labels_writer *w)
+{
+    char failed[RT_LABEL_FAILED];
+    RT_TRY(rt_labels_commit(w));
+    RT_TRY(read_journals(w, failed));
+    w->alone = 1;
+    w->left = w->passed = 0;
     return RT_OK;
 }
 
@@ -386,21 +537,37 @@ static rt_status complete(rt_labels_writer *w)
     rt_status st = rt_label_file_put_head(&w->f);
     if (st) return broke(w, st);
     RT_TRY(sync_store(w));
+    RT_TRY(rt_label_lead(w));
     st = rt_pwrite_all(w->f.fd, &one, 1, w->f.fixed[RT_LABEL_COMPLETE], w->f.path);
     if (st) return broke(w, st);
-    return sync_store(w);
+    RT_TRY(sync_store(w));
+    w->complete = 1;
+    return RT_OK;
+}
+
+/* Nothing is left beside a complete store. */
+static rt_status clear(rt_labels_writer *w)
+{
+    const rt_h5_dataset *set = rt_identity_set(w->job.source);
+    RT_TRY(rt_label_remove_journals(w->path));
+    return rt_label_remove_grown(w, set->dim[0]);
 }
 
 rt_status rt_labels_end(rt_labels_writer *w)
 {
     rt_status st = w->broken ? rt_fail(RT_RUN, "%s: writing has failed", w->f.path) : RT_OK;
-    unsigned char is_complete = 0;
-    int all = 1;
+    uint64_t lost = 0;
     if (!st) st = rt_labels_commit(w);
-    for (uint64_t b = 0; b < w->f.blocks && all; b++) all = w->done[b];
-    if (!st && all) st = rt_pread_all(w->f.fd, &is_complete, 1, w->f.fixed[RT_LABEL_COMPLETE], w->f.path);
-    if (!st && all && (!is_complete || w->suspect)) st = complete(w);
-    if (!st && all) unlink(w->journal_path);
+    if (!st && w->alone && !w->verified && all_named(w)) {
+        st = read_back(w, &lost);
+        w->verified = !st && !lost;
+        if (!st && lost)                               /* whoever asks for what is to be done does not come here */
+            st = rt_label_journal_sum(&w->journal, w->done, w->f.crc, w->f.blocks);
+    }
+    if (!st && w->verified && !w->complete) st = complete(w);
+    if (!st && w->complete) st = rt_label_lead(w);
+    if (!st && w->complete) st = rt_label_grown(w);
+    if (!st && w->complete) st = clear(w);
     free_writer(w);
     return st;
 }

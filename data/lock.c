@@ -110,9 +110,9 @@ static rt_status no_lock(const char *path, int error)
 }
 
 /* 1: taken; 0: to be tried again; else *st. */
-static int try_once(rt_lock *l, const char *path, int *waits, rt_status *st)
+static int try_once(rt_lock *l, const char *path, int patience, int *waits, rt_status *st)
 {
-    struct stat mine, there;
+    struct stat mine;
     int r;
     do l->fd = openat(l->dir, l->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0666);
     while (l->fd < 0 && errno == EINTR);
@@ -133,25 +133,30 @@ static int try_once(rt_lock *l, const char *path, int *waits, rt_status *st)
                       l->name);
     else if (r && error != EWOULDBLOCK) *st = no_lock(path, error);
     else if (r) {
-        if (++*waits > (is_gone(&h) ? GONE_WAITS : h.there ? 0 : SAY_WAITS)) *st = held(&h, path);
+        int most = is_gone(&h) ? GONE_WAITS : h.there ? 0 : SAY_WAITS;
+        if (++*waits > (most > patience ? most : patience)) *st = held(&h, path);
         else pause_a_little();
         return 0;
     }
     /* Who ends removes the file: the one that is locked must be the one that others would open. */
-    if (*st || fstatat(l->dir, l->name, &there, AT_SYMLINK_NOFOLLOW)) return 0;
-    return mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+    return !*st && rt_lock_mine(l);
 }
 
 rt_status rt_lock_take(rt_lock *l, int dir, const char *name, const char *path)
 {
+    return rt_lock_take_within(l, dir, name, path, 0);
+}
+
+rt_status rt_lock_take_within(rt_lock *l, int dir, const char *name, const char *path, double seconds)
+{
     rt_status st = RT_OK;
-    int waits = 0;
+    int waits = 0, patience = (int)(seconds * 1e9 / WAIT_NS);
     l->fd = -1;
     l->dir = dir;
     if (snprintf(l->name, sizeof l->name, "%s", name) >= (int)sizeof l->name)
         return rt_fail(RT_USAGE, "%s: the name is too long", path);
-    for (int i = 0; i < TRIES; i++) {
-        int taken = try_once(l, path, &waits, &st);
+    for (int i = 0; i < TRIES + patience; i++) {
+        int taken = try_once(l, path, patience, &waits, &st);
         if (taken) st = say_who(l, path);
         if (taken && !st) return RT_OK;
         if (taken) {
@@ -165,13 +170,53 @@ rt_status rt_lock_take(rt_lock *l, int dir, const char *name, const char *path)
     return rt_fail(RT_RUN, "%s: its lock %s is made and removed by others again and again", path, name);
 }
 
-void rt_lock_release(rt_lock *l)
+/* The lock's file as others see it: -1 when there is none. */
+static rt_status look_at(int dir, const char *name, const char *path, int *fd, holder *h)
+{
+    *h = (holder){0};
+    do *fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    while (*fd < 0 && errno == EINTR);
+    if (*fd < 0 && errno == ENOENT) return RT_OK;
+    if (*fd < 0) return rt_fail(RT_RUN, "%s: its lock %s cannot be read: %s", path, name, strerror(errno));
+    *h = read_holder(*fd);
+    return RT_OK;
+}
+
+rt_status rt_lock_free(int dir, const char *name, const char *path)
+{
+    int fd, r;
+    holder h;
+    RT_TRY(look_at(dir, name, path, &fd, &h));
+    if (fd < 0) return RT_OK;
+    do r = flock(fd, LOCK_EX | LOCK_NB);
+    while (r && errno == EINTR);
+    rt_status st = !r ? RT_OK : errno == EWOULDBLOCK ? held(&h, path) : no_lock(path, errno);
+    close(fd);
+    return st;
+}
+
+rt_status rt_lock_take_over(rt_lock *l, int dir, const char *name, const char *path)
+{
+    int fd;
+    holder h;
+    RT_TRY(look_at(dir, name, path, &fd, &h));
+    if (fd >= 0) close(fd);
+    if (fd >= 0 && !h.foreign && unlinkat(dir, name, 0) && errno != ENOENT)
+        return rt_fail(RT_RUN, "%s: its lock %s cannot be removed: %s", path, name, strerror(errno));
+    return rt_lock_take(l, dir, name, path);
+}
+
+int rt_lock_mine(const rt_lock *l)
 {
     struct stat mine, there;
+    return l->fd >= 0 && !fstat(l->fd, &mine) && !fstatat(l->dir, l->name, &there, AT_SYMLINK_NOFOLLOW) &&
+           mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+}
+
+void rt_lock_release(rt_lock *l)
+{
     if (l->fd < 0) return;
-    if (!fstat(l->fd, &mine) && !fstatat(l->dir, l->name, &there, AT_SYMLINK_NOFOLLOW) &&
-        mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
-        unlinkat(l->dir, l->name, 0);
+    if (rt_lock_mine(l)) unlinkat(l->dir, l->name, 0);
     close(l->fd);
     l->fd = -1;
 }

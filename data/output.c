@@ -147,9 +147,27 @@ rt_status rt_output_may_replace(const rt_output *o, rt_output_kind kind)
 
 /* ---- from its lock to its end ---- */
 
-rt_status rt_output_take(rt_output **out, const rt_target *t, const char *const *inputs)
+static rt_status take_lock(rt_output *o, double seconds)
 {
     char lock[256 + 16];
+    snprintf(lock, sizeof lock, ".%s.retort-lock", o->name);
+    return rt_lock_take_within(&o->lock, o->dir, lock, o->path, seconds);
+}
+
+rt_status rt_output_take(rt_output **out, const rt_target *t, const char *const *inputs)
+{
+    return rt_output_take_within(out, t, inputs, 0);
+}
+
+void rt_output_yield(rt_output *o) { rt_lock_release(&o->lock); }
+
+rt_status rt_output_retake(rt_output *o, double seconds)
+{
+    return o->lock.fd >= 0 ? RT_OK : take_lock(o, seconds);
+}
+
+rt_status rt_output_take_within(rt_output **out, const rt_target *t, const char *const *inputs, double seconds)
+{
     const char *const config[] = {t->config ? t->config : "", NULL};
     rt_output *o = calloc(1, sizeof *o);
     *out = NULL;
@@ -163,8 +181,7 @@ rt_status rt_output_take(rt_output **out, const rt_target *t, const char *const 
     rt_status st = rt_refuse_inputs(o->path, config);         /* a FIFO or a device gets no lock beside it */
     if (!st) st = rt_open_folder_of(&o->dir, o->name, o->path);
     else o->dir = -1;
-    snprintf(lock, sizeof lock, ".%s.retort-lock", o->name);
-    if (!st) st = rt_lock_take(&o->lock, o->dir, lock, o->path);
+    if (!st) st = take_lock(o, seconds);
     if (!st) rt_temp_sweep(o->dir, o->name);
     if (!st) st = rt_look_at(o->dir, o->name, o->path, config, &o->exists);
     if (!st) st = rt_look_at(o->dir, o->name, o->path, inputs, &o->exists);

@@ -38,6 +38,12 @@ typedef struct rt_output rt_output;
 /* Takes the lock of the path, removes what killed runs left of it, and looks. inputs: paths or sources
  * (data/source_files.h), ended by NULL; empty ones are passed over. RT_RUN when another process has the lock. */
 rt_status rt_output_take(rt_output **, const rt_target *, const char *const *inputs);
+/* The same, waiting up to so many seconds for who holds the lock: for outputs that several processes share, of which
+ * each holds it shortly. */
+rt_status rt_output_take_within(rt_output **, const rt_target *, const char *const *inputs, double seconds);
+/* Lets others have the lock for now, and takes it again. */
+void rt_output_yield(rt_output *);
+rt_status rt_output_retake(rt_output *, double seconds);
 int rt_output_exists(const rt_output *);
 const char *rt_output_path(const rt_output *);
 /* RT_OK when nothing is there, or when it may be replaced. RT_USAGE says why not. */

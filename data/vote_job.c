@@ -117,24 +117,32 @@ static rt_status describe(const rt_vote_run *r, cJSON *m)
     return RT_OK;
 }
 
-static rt_status put_blocks(const rt_vote_run *r, const rt_vote_model *m, rt_labels_writer *w, double *p, float *z)
+static rt_status put_block(const rt_vote_run *r, const rt_vote_model *m, rt_labels_writer *w, uint64_t b, double *p,
+                           float *z)
 {
     unsigned char status[RT_LABEL_BLOCK];
     int classes = m->classes;
-    for (uint64_t b = 0; b < rt_labels_blocks(w); b++) {
-        uint64_t at = b * RT_LABEL_BLOCK, rows = r->rows - at < RT_LABEL_BLOCK ? r->rows - at : RT_LABEL_BLOCK;
-        if (rt_labels_done(w, b)) continue;
-        for (uint64_t i = 0; i < rows; i++) {
-            float *of = z + i * (size_t)classes;
-            status[i] = rt_votes_posterior(m, &r->votes, at + i, p, NULL) ? RT_LABEL_DONE : RT_LABEL_ABSTAINED;
-            for (int c = 0; c < classes; c++) {
-                of[c] = status[i] == RT_LABEL_DONE ? (float)log(p[c]) : 0;
-                if (of[c] < floor_of_logits) of[c] = floor_of_logits;
-            }
+    uint64_t at = b * RT_LABEL_BLOCK, rows = r->rows - at < RT_LABEL_BLOCK ? r->rows - at : RT_LABEL_BLOCK;
+    for (uint64_t i = 0; i < rows; i++) {
+        float *of = z + i * (size_t)classes;
+        status[i] = rt_votes_posterior(m, &r->votes, at + i, p, NULL) ? RT_LABEL_DONE : RT_LABEL_ABSTAINED;
+        for (int c = 0; c < classes; c++) {
+            of[c] = status[i] == RT_LABEL_DONE ? (float)log(p[c]) : 0;
+            if (of[c] < floor_of_logits) of[c] = floor_of_logits;
         }
-        RT_TRY(rt_labels_put(w, b, z, status));
-        RT_TRY(rt_check_stop());
     }
+    RT_TRY(rt_labels_put(w, b, z, status));
+    return rt_check_stop();
+}
+
+static rt_status put_blocks(const rt_vote_run *r, const rt_vote_model *m, rt_labels_writer *w, double *p, float *z)
+{
+    uint64_t first, end;
+    do {
+        RT_TRY(rt_labels_next(w, &first, &end));
+        for (uint64_t row = first; row < end; row += RT_LABEL_BLOCK)
+            RT_TRY(put_block(r, m, w, (row - r->first) / RT_LABEL_BLOCK, p, z));
+    } while (first < end);
     return RT_OK;
 }
 

@@ -1,15 +1,39 @@
 #include "teacher/labeler_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "data/row_check.h"
 #include "data/source_files.h"
 #include "data/targets.h"
 
+/* "I/N" with I from 0 below N. */
+static void read_shard(rt_cfg *c, rt_label_settings *s)
+{
+    enum { MOST = 9999 };
+    const char *text = rt_cfg_string(c, "shard", "");
+    size_t a = strspn(text, "0123456789"), b = text[a] == '/' ? strspn(text + a + 1, "0123456789") : 0;
+    char wrong[160];
+    s->take_over = rt_cfg_bool(c, "takeover", 0);
+    if (!*text && s->take_over) rt_cfg_fail(c, "takeover", "belongs to a shard (--shard I/N)");
+    if (!*text) return;
+    if (!a || !b || text[a + 1 + b] || a > 4 || b > 4) {
+        rt_cfg_fail(c, "shard", "I/N is wanted: number I, from 0, of N processes, such as 0/4");
+        return;
+    }
+    s->shard = atoi(text);
+    s->shards = atoi(text + a + 1);
+    if (s->shards && s->shard < s->shards) return;
+    snprintf(wrong, sizeof wrong, "%d/%d: of %d shards the numbers are 0 to %d", s->shard, s->shards, s->shards,
+             s->shards ? s->shards - 1 : 0);
+    rt_cfg_fail(c, "shard", wrong);
+}
+
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
 {
     static const char *const bad_rows[] = {"refuse", "mark", NULL};
+    static const char *const mpi[] = {"auto", "on", "off", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
     s->teacher = rt_teacher_spec_read(&c, "teacher", "a model file, a list of up to 16, or a specification {...}");
@@ -31,6 +55,8 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
     s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
     s->precision = rt_precision_read(&o);
+    read_shard(&o, s);
+    s->mpi = (rt_cluster_mode)rt_cfg_choice(&o, "mpi", mpi, RT_CLUSTER_AUTO);
     s->price = rt_cfg_number(&o, "price_per_hour", 0, 0, 1e9);
     rt_cfg_join(&c, &o);
     return rt_cfg_end(&c);

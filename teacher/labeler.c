@@ -39,6 +39,16 @@ static rt_status describe(const rt_labeler *l, cJSON **out)
     return RT_OK;
 }
 
+/* Of several processes with one counter the first makes the store, and then the others open it. */
+static rt_status begin_together(rt_labeler *l, rt_status st, cJSON *manifest, const rt_labels_job *job)
+{
+    int first = !rt_cluster_rank(l->cluster);
+    if (!st && first) st = rt_labels_begin(&l->writer, l->out, &l->spec, manifest, job);
+    RT_TRY(rt_cluster_agree(l->cluster, st));
+    if (!first) st = rt_labels_begin(&l->writer, l->out, &l->spec, manifest, job);
+    return rt_cluster_agree(l->cluster, st);
+}
+
 static rt_status begin(rt_labeler *l)
 {
     const char *inputs[RT_TEACHER_FILES + RT_SOURCE_PARTS + 3];
@@ -47,14 +57,24 @@ static rt_status begin(rt_labeler *l)
                          .mark_bad = l->set.mark_bad,
                          .pool = rt_device_pool(l->device),
                          .progress = l->progress,
-                         .notes = l->notes};
+                         .notes = l->notes,
+                         .grows = 1,
+                         .shard = l->set.shard,
+                         .shards = l->set.shards,
+                         .take_over = l->set.take_over};
+    if (l->cluster) {
+        job.shard = rt_cluster_rank(l->cluster);
+        job.shards = rt_cluster_size(l->cluster);
+        job.take = rt_cluster_take;
+        job.counter = l->cluster;
+    }
     cJSON *m;
     int files = rt_teacher_files(l->teacher, inputs, RT_TEACHER_FILES);
     inputs[files++] = l->set.source;
     if (l->set.y.source) inputs[files++] = l->set.y.source;
     inputs[rt_x_where_files(&l->set.x, inputs, files)] = NULL;
     rt_status st = describe(l, &m);
-    if (!st) st = rt_labels_begin(&l->writer, l->out, &l->spec, m, &job);
+    st = begin_together(l, st, m, &job);
     cJSON_Delete(m);
     return st;
 }
@@ -67,20 +87,21 @@ typedef struct {
     uint64_t row[RT_LABEL_BLOCK];
     float *logits;
     unsigned char *status;
-    uint64_t filled;
+    uint64_t from, filled;             /* rows of it that have labels already; and those that have arrived */
 } block_rows;
 
 static rt_status put_block(rt_labeler *l, block_rows *b, const char *raw, uint64_t block, uint64_t size)
 {
     double t = rt_seconds();
-    const unsigned char *status = memchr(b->status, RT_LABEL_BAD_INPUT, size) ? b->status : NULL;
-    for (uint64_t i = 0; i < size; i++) b->row[i] = l->spec.first + block * RT_LABEL_BLOCK + i;
-    rt_feed q = {.raw = raw, .row = b->row, .rows = (int)size};
-    RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits));
+    uint64_t rows = size - b->from;
+    const unsigned char *status = memchr(b->status + b->from, RT_LABEL_BAD_INPUT, rows) ? b->status : NULL;
+    for (uint64_t i = 0; i < rows; i++) b->row[i] = l->spec.first + block * RT_LABEL_BLOCK + b->from + i;
+    rt_feed q = {.raw = raw, .row = b->row, .rows = (int)rows};
+    RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits + b->from * (uint64_t)l->spec.classes));
     l->compute += rt_seconds() - t;
-    b->filled = 0;
     RT_TRY(rt_labels_put(l->writer, block, b->logits, status));
-    l->labelled += size;
+    b->from = b->filled = 0;
+    l->labelled += rows;
     return RT_OK;
 }
 
@@ -93,8 +114,9 @@ static rt_status take_batch(rt_labeler *l, block_rows *b, const rt_batch *batch)
         if (size > RT_LABEL_BLOCK) size = RT_LABEL_BLOCK;
         uint64_t take = size - b->filled < (uint64_t)(batch->rows - r) ? size - b->filled : (uint64_t)(batch->rows - r);
         /* A whole block need not be moved. */
-        const char *raw = take == size ? batch->x + (size_t)r * row_bytes : b->raw;
-        if (raw == b->raw) memcpy(b->raw + b->filled * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
+        const char *raw = take == size - b->from ? batch->x + (size_t)r * row_bytes : b->raw;
+        if (raw == b->raw)
+            memcpy(b->raw + (b->filled - b->from) * row_bytes, batch->x + (size_t)r * row_bytes, take * row_bytes);
         for (uint64_t i = 0; i < take; i++) {
             int bad = batch->bad[r + (int)i];
             if (bad && !l->set.mark_bad)
@@ -108,50 +130,66 @@ static rt_status take_batch(rt_labeler *l, block_rows *b, const rt_batch *batch)
     return RT_OK;
 }
 
-static rt_status take_all(rt_labeler *l, block_rows *b, rt_stream *stream, uint64_t rows)
+static void show(rt_labeler *l, double begun)
 {
-    double start = rt_seconds(), mark = 0;
-    for (uint64_t g = 0; g < rt_stream_steps(stream); g++) {
+    double now = rt_seconds();
+    if (now - l->shown < 0.2) return;
+    l->shown = now;
+    rt_progress_update(l->progress, "label", (double)(l->before + l->labelled), (double)l->spec.rows,
+                       (double)l->labelled / (now - begun + 1e-9), "rows", "");
+}
+
+/* Rows [first, end) of the source. */
+static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_t end, double begun)
+{
+    rt_rows rows = rt_rows_between(first, end);
+    rt_stream_spec q = {.x = l->x, .rows = &rows, .width = l->spec.classes, .batch = l->set.batch,
+                        .keep_tail = 1, .mark_bad = 1,
+                        .prefetch = l->set.prefetch, .threads = l->set.readers};
+    rt_stream *stream;
+    rt_teacher_ids(l->teacher, l->x, q.ids);
+    RT_TRY(rt_stream_open(&stream, &q, 0));
+    rt_status st = RT_OK;
+    b->from = b->filled = (first - l->spec.first) % RT_LABEL_BLOCK;
+    for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
         const rt_batch *batch;
-        RT_TRY(rt_stream_next(stream, &batch));
-        if (!g) l->first = rt_seconds() - l->start;
-        RT_TRY(take_batch(l, b, batch));
-        double now = rt_seconds();
-        if (now - mark > 0.2) {
-            rt_progress_update(l->progress, "label", (double)(l->spec.rows - rows + l->labelled), (double)l->spec.rows,
-                               (double)l->labelled / (now - start + 1e-9), "rows", "");
-            mark = now;
-        }
-        if (rt_stopped())
-            return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        st = rt_stream_next(stream, &batch);
+        if (!l->first) l->first = rt_seconds() - l->start;
+        if (!st) st = take_batch(l, b, batch);
+        show(l, begun);
+        rt_cluster_tick(l->cluster);
+        if (!st && rt_stopped())
+            st = rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
     }
-    return RT_OK;
+    rt_stream_close(stream);
+    return st;
+}
+
+static rt_status label_what_is_left(rt_labeler *l, block_rows *b)
+{
+    double begun = rt_seconds();
+    uint64_t first, end;
+    for (;;) {
+        RT_TRY(rt_labels_next(l->writer, &first, &end));
+        if (first == end) return RT_OK;
+        RT_TRY(label_run(l, b, first, end, begun));
+    }
 }
 
 static rt_status label_rows(rt_labeler *l)
 {
-    uint64_t blocks = rt_labels_blocks(l->writer);
-    unsigned char *todo = malloc(blocks + 1);
     block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64),
                     .status = malloc(RT_LABEL_BLOCK),
                     .logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->spec.classes)};
-    rt_rows rows = {0};
-    rt_stream *stream = NULL;
-    rt_status st = todo && b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < blocks && !st; i++) todo[i] = !rt_labels_done(l->writer, i);
-    if (!st && !memchr(todo, 0, blocks)) rows = rt_rows_between(l->spec.first, l->spec.first + l->spec.rows);
-    else if (!st) st = rt_rows_from_blocks(&rows, l->spec.first, l->spec.rows, RT_LABEL_BLOCK, todo);
-    if (!st && rows.count) {
-        rt_stream_spec q = {.x = l->x, .rows = &rows, .width = l->spec.classes, .batch = l->set.batch,
-                            .keep_tail = 1, .mark_bad = 1,
-                            .prefetch = l->set.prefetch, .threads = l->set.readers};
-        rt_teacher_ids(l->teacher, l->x, q.ids);
-        st = rt_stream_open(&stream, &q, 0);
-        if (!st) st = take_all(l, &b, stream, rows.count);
+    rt_status st = b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    l->before = rt_labels_rows_done(l->writer);
+    if (!st) st = label_what_is_left(l, &b);
+    /* Of processes with one counter the first looks whether all is there when the others have ended. */
+    if (l->cluster) {
+        st = rt_cluster_end(l->cluster, st);
+        if (!st && !rt_cluster_rank(l->cluster)) st = rt_labels_alone(l->writer);
+        if (!st && !rt_cluster_rank(l->cluster)) st = label_what_is_left(l, &b);
     }
-    rt_stream_close(stream);
-    rt_rows_free(&rows);
-    free(todo);
     free(b.raw);
     free(b.status);
     free(b.logits);
@@ -189,6 +227,21 @@ static void warn(const rt_labeler *l, const rt_labels_summary *s, cJSON *warning
     }
 }
 
+/* What is told of all rows, once they all are there. */
+static void add_counts(const rt_labeler *l, const rt_labels_summary *s, cJSON *r)
+{
+    int all = rt_labels_all_done(l->writer);
+    if (all) cJSON_AddNumberToObject(r, "rows_labelled", (double)rt_labels_labelled(s->status));
+    else cJSON_AddNumberToObject(r, "rows_done", (double)rt_labels_rows_done(l->writer));
+    if (all) cJSON_AddNumberToObject(r, "bad_input", (double)s->status[RT_LABEL_BAD_INPUT]);
+    if (all) cJSON_AddNumberToObject(r, "bad_answer", (double)s->status[RT_LABEL_BAD_ANSWER]);
+    cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
+    if (l->set.shards || l->cluster) cJSON_AddBoolToObject(r, "complete", all);
+    if (!all) return;
+    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(s, l->head, l->heads));
+    if (rt_labeler_classes(l)) cJSON_AddNumberToObject(r, "confidence_mean", s->confidence);
+}
+
 /* class_count of the summary belongs to the writer, which must still be there. */
 static cJSON *result_of(const rt_labeler *l)
 {
@@ -197,12 +250,7 @@ static cJSON *result_of(const rt_labeler *l)
     double seconds = rt_seconds() - l->start;
     cJSON_AddStringToObject(r, "labels", l->out->path);
     cJSON_AddNumberToObject(r, "rows", (double)l->spec.rows);
-    cJSON_AddNumberToObject(r, "rows_labelled", (double)rt_labels_labelled(s.status));
-    cJSON_AddNumberToObject(r, "bad_input", (double)s.status[RT_LABEL_BAD_INPUT]);
-    cJSON_AddNumberToObject(r, "bad_answer", (double)s.status[RT_LABEL_BAD_ANSWER]);
-    cJSON_AddNumberToObject(r, "labelled_now", (double)l->labelled);
-    cJSON_AddItemToObject(r, "class_counts", rt_labels_class_counts(&s, l->head, l->heads));
-    if (rt_labeler_classes(l)) cJSON_AddNumberToObject(r, "confidence_mean", s.confidence);
+    add_counts(l, &s, r);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
@@ -210,7 +258,7 @@ static cJSON *result_of(const rt_labeler *l)
     if (l->set.price > 0) cJSON_AddNumberToObject(r, "cost", l->set.price * seconds / 3600);
     cJSON_AddStringToObject(r, "teacher_digest", l->digest.hex);
     if (l->notes->child) cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(l->notes, 1));
-    warn(l, &s, warnings);
+    if (rt_labels_all_done(l->writer)) warn(l, &s, warnings);
     if (warnings->child) cJSON_AddItemToObject(r, "warnings", warnings);
     else cJSON_Delete(warnings);
     return r;
@@ -238,9 +286,7 @@ static rt_status end(rt_labeler *l, rt_status st)
 {
     char message[1024];
     snprintf(message, sizeof message, "%s", rt_error_message());
-    rt_labels_summary s = rt_labels_written(l->writer);
-    unsigned long long kept = 0;
-    for (int i = RT_LABEL_DONE; i < RT_LABEL_STATUSES; i++) kept += s.status[i];
+    unsigned long long kept = rt_labels_rows_done(l->writer);
     rt_status ended = rt_labels_end(l->writer);
     if (st == RT_RUN && !ended && !rt_device_is_cpu(l->device))
         return rt_fail(st, "%s; %llu of %llu rows are labelled and on disk: the same command goes on from there",
@@ -248,24 +294,39 @@ static rt_status end(rt_labeler *l, rt_status st)
     return st ? rt_fail(st, "%s", message) : ended;
 }
 
+/* From the teacher to the store's end; *result: of a process that has something to tell. */
+static rt_status label(rt_labeler *l, cJSON **result)
+{
+    rt_status st = rt_cluster_agree(l->cluster, rt_labeler_open(l));
+    int all = 0;
+    if (!st) st = begin(l);
+    if (!st) {
+        st = label_rows(l);
+        all = rt_labels_all_done(l->writer);
+        if (!st && !rt_cluster_rank(l->cluster)) *result = result_of(l);
+    }
+    if (l->writer) st = end(l, st);
+    if (!st && all && *result) st = glance(l, *result);
+    return st;
+}
+
 rt_status rt_label(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress, cJSON **result)
 {
     rt_labeler l = {.out = out, .device = device, .progress = progress, .start = rt_seconds()};
-    cJSON *r = NULL;
     *result = NULL;
     RT_TRY(rt_labeler_read(config, &l.set));
     RT_TRY(rt_precision_take(device, l.set.precision, "label.precision"));
+    RT_TRY(rt_cluster_begin(&l.cluster, l.set.mpi));
     l.notes = cJSON_CreateArray();
-    rt_status st = rt_labeler_open(&l);
-    if (!st) st = begin(&l);
-    if (!st) {
-        st = label_rows(&l);
-        if (!st) r = result_of(&l);
-        st = end(&l, st);
-        if (!st) st = glance(&l, r);
+    if (rt_cluster_rank(l.cluster)) l.progress = NULL;
+    rt_status st = l.cluster && l.set.shards ?
+        rt_fail(RT_USAGE, "label.shard: the processes of an mpirun are shards already; leave --shard out, or give "
+                "label.mpi=off") : label(&l, result);
+    if (st) {
+        cJSON_Delete(*result);
+        *result = NULL;
     }
-    if (st) cJSON_Delete(r);
-    else *result = r;
     rt_labeler_close(&l);
+    rt_cluster_free(l.cluster);
     return st;
 }

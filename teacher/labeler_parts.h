@@ -7,6 +7,7 @@
 #include "data/stream.h"
 #include "data/targets.h"
 #include "data/x_where.h"
+#include "teacher/cluster.h"
 #include "teacher/labeler.h"
 #include "teacher/spec.h"
 
@@ -20,6 +21,8 @@ typedef struct {
     rt_check check;
     rt_match match;
     rt_precision precision;
+    int shard, shards, take_over;      /* --shard I/N; shards 0: not given */
+    rt_cluster_mode mpi;
     double price;                      /* of an hour, in any currency; 0: not given */
 } rt_label_settings;
 
@@ -38,8 +41,10 @@ typedef struct {
     rt_digest digest;                  /* of the teacher */
     int only_looks;                    /* nothing is written, what is known of the source either */
     cJSON *notes;
-    uint64_t labelled;                 /* rows of this run */
+    rt_cluster *cluster;               /* the processes of an mpirun; NULL: there are none */
+    uint64_t labelled, before;         /* rows of this run; those that were on disk when it began */
     double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
+    double shown;                      /* when progress was told last */
 } rt_labeler;
 
 /* The first of its heads of classes, or NULL. */

@@ -131,8 +131,13 @@ static rt_status write_labels(rt_identity *id, int blocks)
     rt_status st = rt_labels_begin(&w, &(rt_target){.path = scene_store}, &spec, m, &job);
     cJSON_Delete(m);
     if (st) return st;
-    for (uint64_t b = 0; b < (uint64_t)blocks && !st; b++)
-        if (!rt_labels_done(w, b)) st = rt_labels_put(w, b, z + b * RT_LABEL_BLOCK * SCENE_CLASSES, NULL);
+    uint64_t first = 0, end = 0;
+    do {
+        st = rt_labels_next(w, &first, &end);
+        for (uint64_t at = first - spec.first; first < end && !st; first += RT_LABEL_BLOCK, at += RT_LABEL_BLOCK)
+            if (at >= (uint64_t)blocks * RT_LABEL_BLOCK) end = 0;
+            else st = rt_labels_put(w, at / RT_LABEL_BLOCK, z + at * SCENE_CLASSES, NULL);
+    } while (end && !st);
     rt_status ended = rt_labels_end(w);
     return st ? st : ended;
 }

@@ -73,11 +73,16 @@ static rt_status write_labels(writing *q)
     cJSON_Delete(m);
     if (!st) {
         const float *z = q->logits ? q->logits : logits;
-        for (int b = 0; b < q->upto && !st; b++) {
-            size_t at = (size_t)b * RT_LABEL_BLOCK;
-            if (!rt_labels_done(w, (uint64_t)b))
-                st = rt_labels_put(w, (uint64_t)b, z + at * (size_t)q->spec.classes, q->status ? q->status + at : NULL);
-        }
+        uint64_t first = 0, end = 0;
+        do {
+            st = rt_labels_next(w, &first, &end);
+            for (uint64_t b = (first - q->spec.first) / RT_LABEL_BLOCK; first < end && !st;
+                 b++, first += RT_LABEL_BLOCK) {
+                size_t at = (size_t)b * RT_LABEL_BLOCK;
+                if (b >= (uint64_t)q->upto) end = 0;
+                else st = rt_labels_put(w, b, z + at * (size_t)q->spec.classes, q->status ? q->status + at : NULL);
+            }
+        } while (end && !st);
         if (!st) {
             q->summary = rt_labels_written(w);
             if (q->spec.classes == K) memcpy(q->counts, q->summary.class_count, sizeof q->counts);

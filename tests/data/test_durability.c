@@ -195,11 +195,14 @@ static rt_status label(void)
     rt_labels_job job = {.source = id, .notes = notes};
     rt_status st = rt_labels_begin(&w, &(rt_target){.path = store}, &spec, m, &job);
     if (!st) {
-        for (uint64_t b = 0; b < BLOCKS && !st; b++) {
-            if (rt_labels_done(w, b)) continue;
-            st = rt_labels_put(w, b, logits + b * RT_LABEL_BLOCK * K, NULL);
-            if (!st && b % 2) st = rt_labels_commit(w);
-        }
+        uint64_t first = 0, end = 0;
+        do {
+            st = rt_labels_next(w, &first, &end);
+            for (uint64_t b = first / RT_LABEL_BLOCK; b * RT_LABEL_BLOCK < end && !st; b++) {
+                st = rt_labels_put(w, b, logits + b * RT_LABEL_BLOCK * K, NULL);
+                if (!st && b % 2) st = rt_labels_commit(w);
+            }
+        } while (end && !st);
         rt_status ended = rt_labels_end(w);
         if (!st) st = ended;
     }

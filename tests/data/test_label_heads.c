@@ -55,9 +55,13 @@ static rt_status write_store(const char *path, const rt_head *h, int count, int 
     cJSON_AddStringToObject(cJSON_AddObjectToObject(m, "teacher"), "digest", "t");
     rt_status st = rt_labels_begin(&w, &(rt_target){.path = path}, &spec, m, &job);
     cJSON_Delete(m);
-    for (int b = 0; b < upto && !st; b++)
-        if (!rt_labels_done(w, (uint64_t)b))
-            st = rt_labels_put(w, (uint64_t)b, answers + (size_t)b * RT_LABEL_BLOCK * W, NULL);
+    uint64_t first = 0, end = 0;
+    do {
+        if (!st) st = rt_labels_next(w, &first, &end);
+        for (; first < end && !st; first += RT_LABEL_BLOCK)
+            if (first - spec.first >= (uint64_t)upto * RT_LABEL_BLOCK) end = 0;
+            else st = rt_labels_put(w, (first - spec.first) / RT_LABEL_BLOCK, answers + (first - spec.first) * W, NULL);
+    } while (end && !st);
     if (!st && counts) memcpy(counts, rt_labels_written(w).class_count, W * sizeof *counts);
     if (!st) st = rt_labels_end(w);
     rt_identity_close(id);
