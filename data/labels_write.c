@@ -370,7 +370,7 @@ static rt_status put_bytes(rt_labels_writer *w, uint64_t b)
 }
 
 /* New rows behind old ones of the block. */
-static rt_status splice(rt_labels_writer *w, uint64_t b, uint64_t old, rt_label_rows rows)
+static rt_status put_behind(rt_labels_writer *w, uint64_t b, uint64_t old, rt_label_rows rows)
 {
     rt_label_file *f = &w->f;
     const float *feature[RT_LABEL_FEATURES];
@@ -401,7 +401,7 @@ rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *l
     RT_TRY(judge(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, logits, status, &status));
     RT_TRY(put_leaves(w, b));
     const rt_label_rows these = {.rows = rows, .answers = logits, .feature = feature, .status = status};
-    if (old) RT_TRY(splice(w, b, old, these));
+    if (old) RT_TRY(put_behind(w, b, old, these));
     else rt_label_file_encode(f, b, &these);
     return put_bytes(w, b);
 }

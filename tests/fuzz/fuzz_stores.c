@@ -5,7 +5,7 @@
 
 #include "data/h5.h"
 #include "data/identity_cache.h"
-#include "data/labels_format.h"
+#include "data/labels_parts.h"
 #include "data/names.h"
 #include "student/predictor.h"
 #include "tests/fuzz/fuzz.h"
@@ -321,13 +321,13 @@ static void labels(const uint8_t *data, size_t size)
 static void journal(const uint8_t *data, size_t size)
 {
     enum { BLOCKS = 100 };
-    uint32_t crc[BLOCKS];
-    unsigned char named[BLOCKS] = {0};
-    char failed[RT_LABEL_FAILED];
+    uint32_t crc[BLOCKS], stored[BLOCKS] = {0};      /* zeros: summary lines may hold */
+    unsigned char named[BLOCKS] = {0}, taken[BLOCKS] = {0};
+    rt_label_named all = {.blocks = BLOCKS, .stored = stored, .crc = crc, .named = named, .taken = taken};
     fuzz_put(fuzz_in, data, size);
-    if (fuzz_refused(rt_label_read_journal(fuzz_in, BLOCKS, crc, named, failed))) return;
-    if (strlen(failed) >= sizeof failed) abort();
-    for (int i = 0; i < BLOCKS; i++) if (named[i] > 1) abort();
+    if (fuzz_refused(rt_label_read_journal(fuzz_in, &all))) return;
+    if (strlen(all.failed) >= sizeof all.failed) abort();
+    for (int i = 0; i < BLOCKS; i++) if (named[i] > 1 || taken[i] > 1) abort();
 }
 
 /* ---- checkpoint ---- */
