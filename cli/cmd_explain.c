@@ -64,10 +64,12 @@ static const cli_option options[] = {
 static const cli_term terms[] = {
     {"part", "how much an element of a row (a column, a pixel, an id) adds to what is asked; below 0 it takes away"},
     {"integrated",
-     "(x - b) times the mean gradient on the line from the baseline b to the row x. Parts sum to f(x) - f(b); the residual "
+     "(x - b) times the mean gradient on the line from the baseline b to the row x. Parts sum to f(x) - f(b); the "
+     "residual "
      "is what they are off by, and a row above explain.limit has none. Sundararajan, Taly and Yan, 2017"},
     {"gradient", "(x - b) times the gradient at x: one step, and no sum that could be checked"},
-    {"occlusion", "f(x) less f of x with a patch, a column or an id of the baseline: for models without gradients, too"},
+    {"occlusion",
+     "f(x) less f of x with a patch, a column or an id of the baseline: for models without gradients, too"},
     {"quantized models",
      "f is the integer program's answer; gradients go straight through its roundings, so residuals are larger, and "
      "occlusion is exact"},
@@ -82,8 +84,10 @@ const cli_command cli_explain = {
     .usage = "MODEL.h5 [MODEL.h5 ...] --data DATA.h5 --out FOLDER [--rows A:B] [--against MODEL.h5] [--flips] "
              "[--method NAME] [--baseline NAME] [--steps N] [--target NAME] [--force] [key=value ...]",
     .about =
-        "Explains one number of a model's answer to each row: its best class's logit, unless --target and explain.of say "
-        "otherwise. Native models and ONNX files, float or quantized, alone or as ensembles; a model with a layer that has "
+        "Explains one number of a model's answer to each row: its best class's logit, unless --target and explain.of "
+        "say "
+        "otherwise. Native models and ONNX files, float or quantized, alone or as ensembles; a model with a layer "
+        "that has "
         "no gradient is named, and explained by occlusion. Gradients are those of inference, and the CPU's.\n\n"
         "The page draws images beside their parts, ranks the columns of tables by mean |part| with 95 % intervals, and "
         "shows agreement with another model. It is one file, without scripts.",
@@ -92,10 +96,11 @@ const cli_command cli_explain = {
     .terms = terms,
     .examples =
         "retort explain runs/student/model.h5 --data test.h5 --out why\n"
-        "retort explain runs/student/model.h5 --against runs/teacher/model.h5 --data test.h5 --baseline mean --out why\n"
+        "retort explain runs/student/model.h5 --against runs/teacher/model.h5 --data test.h5 --baseline mean "
+        "--out why\n"
         "retort explain v2.h5 --against v1.h5 --flips --data test.h5 --out flips explain.of=centred\n"
         "retort explain teacher.onnx --data test.h5 --rows 0:20 --method occlusion --out why\n",
     .run = run,
     .show = show,
-    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 16};

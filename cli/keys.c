@@ -429,7 +429,7 @@ const cli_key cli_explain_keys[] = {
     {"explain.path", "midpoint", "integrated: midpoint, trapezoid or gauss, where points lie on the line"},
     {"explain.steps", "64", "integrated: points; doubled for rows whose residual is above the limit; as --steps"},
     {"explain.most_steps", "1024", "integrated: how far they are doubled"},
-    {"explain.limit", "0.02",
+    {"explain.limit", "0.02; of a quantized model 0.1",
      "integrated: a row has parts where |sum of parts - (f(row) - f(baseline))| is at most this times the greater of "
      "|f(row) - f(baseline)| and a tenth of the sum of |part|"},
     {"explain.patch", "4", "occlusion: pixels of a square's side"},

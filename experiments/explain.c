@@ -9,6 +9,9 @@
 #include "engine/memory.h"
 #include "experiments/result_files.h"
 
+#define LIMIT 0.02
+#define ROUNDED_LIMIT 0.1              /* of gradients that go through roundings */
+
 static const char *const kinds[] = {"output", "centred", "probability", NULL};
 static const char expected[] = "a model file, a list of up to 16 (an ensemble), or {\"file\": ...}";
 static const rt_result_list files = {.name = {"explanation.json", "attributions.csv", "explanation.html"},
@@ -44,7 +47,8 @@ static void read_how(rt_cfg *c, rt_explanation *x)
         s->path = (rt_path)rt_cfg_choice(c, "path", rt_path_names, RT_PATH_MIDPOINT);
         s->steps = rt_cfg_int(c, "steps", 64, 2, RT_PATH_MOST);
         s->most = rt_cfg_int(c, "most_steps", s->steps > 1024 ? s->steps : 1024, s->steps, RT_PATH_MOST);
-        s->limit = rt_cfg_number(c, "limit", 0.02, 0, 10);
+        x->limited = rt_cfg_has(c, "limit");
+        s->limit = x->limited ? rt_cfg_number(c, "limit", LIMIT, 0, 10) : LIMIT;
     } else {
         static const char *const keys[] = {"path", "steps", "most_steps", "limit"};
         for (int i = 0; i < 4; i++)
@@ -65,7 +69,8 @@ static rt_teacher_spec read_side(rt_cfg *c, const char *key)
 {
     rt_teacher_spec s = rt_teacher_spec_read(c, key, expected);
     if (s.object && !cJSON_HasObjectItem(s.object, "file"))
-        rt_cfg_fail(c, key, "explains native models and ONNX alone: of a program, a store or a mixture nobody sees inside");
+        rt_cfg_fail(c, key,
+                    "explains native models and ONNX alone: of a program, a store or a mixture nobody sees inside");
     return s;
 }
 
@@ -182,9 +187,15 @@ static rt_status begin_sides(rt_explanation *x, cJSON *data)
         rt_explain_side *s = &x->side[i];
         rt_attribution_spec how = x->how;
         how.head = rt_heads_find(s->model[0]->head, s->model[0]->heads, x->head, m->heads);
-        if (rt_teacher_quantized(s->teacher) && how.method != RT_BY_OCCLUSION)
-            rt_eval_note(x->notes, "%s is quantized: what is explained is its integer program's answer, and gradients go "
-                         "straight through its roundings.", s->name);
+        int rounded = rt_teacher_quantized(s->teacher) > 0 && how.method != RT_BY_OCCLUSION;
+        s->limit = how.limit = rounded && !x->limited ? ROUNDED_LIMIT : how.limit;
+        if (rounded)
+            rt_eval_note(x->notes,
+                         "%s is quantized: what is explained is its integer program's answer, and gradients go "
+                         "straight through its roundings.",
+                         s->name);
+        if (rounded && how.method == RT_BY_INTEGRATED && !x->limited)
+            rt_eval_note(x->notes, "explain.limit is %g for %s.", ROUNDED_LIMIT, s->name);
         RT_TRY(rt_explainer_new(&s->e, s->model, s->models, x->device, &how));
     }
     return RT_OK;
@@ -265,7 +276,8 @@ static rt_status take_room(rt_explanation *x)
     for (int i = 0; i < x->sides; i++) {
         rt_explain_side *s = &x->side[i];
         if ((s->parts > x->elements ? s->parts : x->elements) > RT_EXPLAIN_FLOATS / n)
-            return rt_fail(RT_USAGE, "%d rows of %zu numbers are too many at once; lower explain.most", x->rows, s->parts);
+            return rt_fail(RT_USAGE, "%d rows of %zu numbers are too many at once; lower explain.most", x->rows,
+                           s->parts);
         s->x = rt_floats_new(n * s->parts);
         s->base = rt_floats_new(n * s->parts);
         s->part = rt_floats_new(n * s->parts);
@@ -360,7 +372,7 @@ static rt_status explain(rt_explanation *x, cJSON *data)
     if (x->incomplete == x->rows)
         return rt_fail(RT_NOTHING, "no row's parts sum to the difference of outputs: the least residual is above "
                        "explain.limit=%g after %d steps; give more (explain.most_steps), or use --method occlusion",
-                       x->how.limit, x->how.most);
+                       x->side[0].limit, x->how.most);
     if (x->incomplete)
         rt_eval_note(x->notes, "%d row%s no attribution: the residual is above explain.limit after %d steps.",
                      x->incomplete, x->incomplete > 1 ? "s have" : " has", x->how.most);

@@ -1,5 +1,5 @@
-/* experiments/explain.h - which parts of rows a model's answers rest on (student/attribution.h), drawn, ranked, and held
- * against another model's: 'retort explain'.
+/* experiments/explain.h - which parts of rows a model's answers rest on (student/attribution.h), drawn, ranked, and
+ * held against another model's: 'retort explain'.
  *
  * {"model": files of native models or ONNX, or {"file": ...}, "against": the same, or none,
  *  "explain": {"method": "integrated"|"gradient"|"occlusion", "of": "output"|"centred"|"probability", "head": name,

@@ -13,10 +13,11 @@ enum { LISTED = 50, IDS = 512, LINES = 20, SHOWN = 256 /* pixels have no names *
 
 static const char *const methods[RT_ATTRIBUTIONS] = {
     "gradient times (row - baseline): what the answer would gain at this rate",
-    "integrated gradients: the gradient's mean on the line from the baseline to the row, times their difference; parts sum to "
-    "the difference of the two answers",
+    "integrated gradients: the gradient's mean on the line from the baseline to the row, times their difference; parts "
+    "sum to the difference of the two answers",
     "occlusion: what the answer loses when a part is replaced by the baseline"};
-static const char *const asked[RT_ASK_KINDS] = {"the output", "the output less the mean over outputs", "the probability"};
+static const char *const asked[RT_ASK_KINDS] = {"the output", "the output less the mean over outputs",
+                                                "the probability"};
 static const char *const bases[] = {"zeros", "the mean of the data's rows", "the row itself, blurred", "another row"};
 
 static void put_text(rt_string *t, const cJSON *j, const char *key)
@@ -44,7 +45,8 @@ static void put_agreement(rt_string *t, const cJSON *j)
     if (!a) return;
     rt_put(t, "<h2>Agreement with ");
     put_text(t, rt_member(j, "against"), "name");
-    rt_put(t, "</h2><table><tr><th>parts of a row</th><th>of the same row</th><th>of another row</th><th>rows</th></tr>");
+    rt_put(t,
+           "</h2><table><tr><th>parts of a row</th><th>of the same row</th><th>of another row</th><th>rows</th></tr>");
     for (int i = 0; i < 3; i++) {
         rt_put(t, "<tr><td>%s<br><small>%s", line[i].name, line[i].help);
         if (i == 2) rt_put(t, ": %.0f", rt_number(a, "top"));
@@ -53,8 +55,9 @@ static void put_agreement(rt_string *t, const cJSON *j)
         put_mean(t, rt_member(a, "with_another_row"), line[i].key, "of another row");
         rt_put(t, "<td>%.0f<b>rows</b></td></tr>", rt_number(rt_member(a, line[i].key), "rows"));
     }
-    rt_put(t, "</table><p><small>Means over rows with 95 %% intervals. The second column, where each row is held against "
-              "another one's parts, is what agreement is when the row does not matter.</small></p>");
+    rt_put(t,
+           "</table><p><small>Means over rows with 95 %% intervals. The second column, where each row is held against "
+           "another one's parts, is what agreement is when the row does not matter.</small></p>");
 }
 
 /* ---- elements ---- */
@@ -65,16 +68,19 @@ static void put_elements(rt_string *t, const cJSON *j)
     double most = list && list->child ? rt_number(list->child, "mean_size") : 0;
     int n = 0, all = cJSON_GetArraySize(list);
     if (!list || !(most > 0)) return;
-    rt_put(t, "<h2>Elements by their part</h2><table><tr><th>element</th><th>mean |part|</th><th>95 %% interval</th>"
-              "<th>share</th><th>mean part</th><th></th></tr>");
+    rt_put(t, "<h2>Elements by their part</h2><table><tr><th>element</th><th>mean |part|</th>"
+              "<th>95 %% interval</th><th>share</th><th>mean part</th><th></th></tr>");
     for (const cJSON *e = list->child; e && n < LISTED; e = e->next, n++) {
         double mean = rt_number(e, "mean"), size = rt_number(e, "mean_size");
         rt_put(t, "<tr><td>");
         put_text(t, e, "element");
-        rt_put(t, "</td><td>%.4g<b>mean |part|</b></td><td>%.4g to %.4g<b>interval</b></td><td>%.1f %%<b>share</b></td>"
-                  "<td>%+.4g<b>mean part</b></td><td class=\"x\"><span class=\"bar %s\" style=\"width:%.0fpx\"></span></td></tr>",
-               size, rt_number(e, "low"), rt_number(e, "high"), 100 * rt_number(e, "share"), mean,
-               mean < 0 ? "not" : "for", 160 * size / most);
+        rt_put(
+            t,
+            "</td><td>%.4g<b>mean |part|</b></td><td>%.4g to %.4g<b>interval</b></td><td>%.1f %%<b>share</b></td>"
+            "<td>%+.4g<b>mean part</b></td><td class=\"x\"><span class=\"bar %s\" style=\"width:%.0fpx\"></span>"
+            "</td></tr>",
+            size, rt_number(e, "low"), rt_number(e, "high"), 100 * rt_number(e, "share"), mean,
+            mean < 0 ? "not" : "for", 160 * size / most);
     }
     rt_put(t, "</table><p><small>Orange: on the whole for what is asked; blue: against it.");
     if (all > LISTED) rt_put(t, " %d of %d elements; explanation.json has all.", LISTED, all);
@@ -119,8 +125,9 @@ static rt_status put_pictures(rt_string *t, rt_explanation *x, const form *f, in
         rt_put(t, "<figure><span class=\"over%s\">", s < 0 ? "" : " two");
         put_image(t, rt_picture_of(x->data.x, raw), "the row");
         if (s >= 0)
-            put_image(t, rt_picture_of_parts(x->side[s].told + (size_t)r * x->elements, f->height, f->width, f->channels,
-                                             scale_of(x, s, r) * (f->channels > 1 ? f->channels : 1)),
+            put_image(t,
+                      rt_picture_of_parts(x->side[s].told + (size_t)r * x->elements, f->height, f->width, f->channels,
+                                          scale_of(x, s, r) * (f->channels > 1 ? f->channels : 1)),
                       "its parts");
         rt_put(t, "</span><figcaption>");
         rt_put_html(t, s < 0 ? "the row" : x->side[s].name);
@@ -156,8 +163,8 @@ static void put_largest(rt_string *t, const cJSON *row)
         rt_put(t, "<tr><td>");
         put_text(t, e, "element");
         if (cJSON_IsNumber(rt_member(e, "is"))) rt_put(t, " = %.4g", rt_number(e, "is"));
-        rt_put(t, "</td><td>%+.4g</td><td class=\"x\"><span class=\"bar %s\" style=\"width:%.0fpx\"></span></td></tr>", v,
-               v < 0 ? "not" : "for", most > 0 ? 60 * fabs(v) / most : 0);
+        rt_put(t, "</td><td>%+.4g</td><td class=\"x\"><span class=\"bar %s\" style=\"width:%.0fpx\"></span></td></tr>",
+               v, v < 0 ? "not" : "for", most > 0 ? 60 * fabs(v) / most : 0);
     }
     rt_put(t, "</table>");
 }
@@ -208,7 +215,8 @@ static void put_means(rt_string *t, const rt_explanation *x, const form *f)
                 mean[e] += fabsf(x->side[s].told[(size_t)r * x->elements + e]);
         for (size_t e = 0; e < x->elements; e++) most = fmax(most, (double)mean[e]);
         rt_put(t, "<figure><span class=\"over\">");
-        put_image(t, rt_picture_of_parts(mean, f->height, f->width, f->channels, most * f->channels), "mean size of parts");
+        put_image(t, rt_picture_of_parts(mean, f->height, f->width, f->channels, most * f->channels),
+                  "mean size of parts");
         rt_put(t, "</span><figcaption>");
         rt_put_html(t, x->side[s].name);
         rt_put(t, "</figcaption></figure>");
@@ -283,7 +291,8 @@ static void put_line(rt_string *t, const cJSON *row, int path)
     rt_put_padded(t, cJSON_GetStringValue(rt_member(row, "target")), 14);
     rt_put(t, " %12.5g", rt_number(row, "value"));
     if (path)
-        rt_put(t, " %12.5g %12.5g %10.2g %6.0f", rt_number(row, "baseline_value"), rt_number(row, "sum"),
+        rt_put(t, " %12.5g %12.5g %10.2g %6.0f", rt_number(row, "baseline_value"),
+               rt_number(row, "value") - rt_number(row, "baseline_value") + rt_number(row, "residual"),
                rt_number(row, "residual"), rt_number(row, "steps"));
     else if (rt_member(row, "sum")) rt_put(t, " %12.5g", rt_number(row, "sum"));
     if (path && cJSON_IsFalse(rt_member(row, "complete"))) rt_put(t, "  above the limit: no parts");

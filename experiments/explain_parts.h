@@ -37,6 +37,7 @@ typedef struct {
     float *told;                       /* (rows, elements) by the data's elements */
     double *value, *base_value, *residual;
     int *steps;
+    double limit;                      /* of residuals */
 } rt_explain_side;
 
 typedef struct {
@@ -44,7 +45,7 @@ typedef struct {
     rt_explain_base base;
     double blur;
     uint64_t base_row;
-    int most, top, flips;
+    int most, top, flips, limited;     /* limited: explain.limit is given */
     const char *target, *wanted;       /* wanted: the head's name */
     rt_eval_data data;
     rt_explain_side side[RT_EXPLAIN_SIDES];

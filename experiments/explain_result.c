@@ -26,7 +26,7 @@ static cJSON *side_json(const rt_explanation *x, const rt_explain_side *s)
     for (int i = 0; i < s->spec.paths; i++) cJSON_AddItemToArray(list, cJSON_CreateString(s->spec.path[i]));
     cJSON_AddStringToObject(j, "digest", s->digest.hex);
     cJSON_AddBoolToObject(j, "quantized", rt_teacher_quantized(s->teacher) > 0);
-    (void)x;
+    if (x->how.method == RT_BY_INTEGRATED) cJSON_AddNumberToObject(j, "limit", s->limit);
     return j;
 }
 

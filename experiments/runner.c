@@ -56,7 +56,7 @@ static rt_status check_step(const rt_run *x, const rt_run_step *s)
 /* Specifications in files of their own become part of the step, whose references and files are then seen to. */
 static rt_status unfold_teachers(rt_run_step *s)
 {
-    static const char *const key[] = {"teacher", "students", "baseline", "candidate", "model"};
+    static const char *const key[] = {"teacher", "students", "baseline", "candidate", "model", "against"};
     for (int i = 0; i < s->kind->specifications; i++) {
         rt_status st = rt_teacher_spec_unfold(s->with, key[i]);
         if (st) return rt_fail_in(st, "step '%s'", s->name);

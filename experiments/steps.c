@@ -4,6 +4,7 @@
 #include "experiments/clean_job.h"
 #include "experiments/drift.h"
 #include "experiments/evaluator.h"
+#include "experiments/explain.h"
 #include "experiments/export_job.h"
 #include "experiments/gate_job.h"
 #include "experiments/importer.h"
@@ -27,6 +28,7 @@ static rt_status check_predict(const rt_run *x, cJSON *with) { return (void)x, r
 static rt_status check_eval(const rt_run *x, cJSON *with) { return (void)x, rt_evaluate_check(with); }
 static rt_status check_gate(const rt_run *x, cJSON *with) { return (void)x, rt_gate_check(with); }
 static rt_status check_drift(const rt_run *x, cJSON *with) { return (void)x, rt_drift_check(with); }
+static rt_status check_explain(const rt_run *x, cJSON *with) { return (void)x, rt_explain_check(with); }
 
 static rt_status check_train(const rt_run *x, cJSON *with)
 {
@@ -128,6 +130,12 @@ static rt_status drift(const rt_run *x, const rt_run_step *s, int stale, cJSON *
     return (void)stale, rt_drift(s->with, &out, x->device, x->progress, r);
 }
 
+static rt_status explain(const rt_run *x, const rt_run_step *s, int stale, cJSON **r)
+{
+    rt_target out = at_place(x, s, 1);
+    return (void)stale, rt_explain(s->with, &out, x->cpu ? x->cpu : x->device, x->progress, r);
+}
+
 /* ---- the table ---- */
 
 static const char *form_itself(const char *to) { return to ? to : "h5"; }
@@ -191,4 +199,10 @@ const rt_step_kind rt_step_kinds[] = {
      .specifications = 5,
      .check = check_drift,
      .perform = drift},
+    {.name = "explain",
+     .is = RT_STEP_FOLDER | RT_STEP_CALIBRATES,
+     .product = "explanation.json",
+     .specifications = 6,
+     .check = check_explain,
+     .perform = explain},
     {0}};

@@ -67,7 +67,7 @@ expect 5 "no flip to explain" "$retort" explain T/model.h5 --against T/model.h5 
 
 # Quantized: the integer program is what is explained, and it is said.
 expect 0 "" "$retort" quantize T/model.h5 --data rows.h5 --out Q.h5
-expect 0 "its integer program" "$retort" explain Q.h5 --against T/model.h5 --data rows.h5 --out q explain.limit=1
+expect 0 "its integer program" "$retort" explain Q.h5 --against T/model.h5 --data rows.h5 --out q
 expect 0 "explained" "$retort" explain Q.h5 --data rows.h5 --method occlusion --out qo
 
 # Refused: before work where that can be known, by name.

@@ -48,7 +48,8 @@ static void not_defined(void **state)
     assert_true(isnan(got.spearman));
 }
 
-/* The picture's pixels, by libpng: for is orange, against blue, opacity sqrt(|sum of channels| / most), nothing clear. */
+/* The picture's pixels, by libpng: for is orange, against blue, opacity sqrt(|sum of channels| / most), nothing clear.
+ */
 static void pictures(void **state)
 {
     (void)state;

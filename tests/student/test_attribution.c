@@ -150,8 +150,8 @@ static void words_against_pytorch(void **state) { (void)state; against_pytorch(&
 #define CONV_NET \
     "{\"input\": [6, 5, 2], \"classes\": 4, \"layers\": [" \
     "{\"op\": \"conv2d\", \"out\": 6, \"kernel\": 3, \"bias\": false}, {\"op\": \"batch_norm\"}, {\"op\": \"relu\"}, " \
-    "{\"op\": \"dropout\", \"rate\": 0.5}, {\"op\": \"conv2d\", \"out\": 5, \"kernel\": 3}, {\"op\": \"batch_norm\"}, " \
-    "{\"op\": \"silu\"}, {\"op\": \"global_avg_pool\"}, {\"op\": \"dense\", \"out\": 4}]}"
+    "{\"op\": \"dropout\", \"rate\": 0.5}, {\"op\": \"conv2d\", \"out\": 5, \"kernel\": 3}, " \
+    "{\"op\": \"batch_norm\"}, {\"op\": \"silu\"}, {\"op\": \"global_avg_pool\"}, {\"op\": \"dense\", \"out\": 4}]}"
 
 /* Statistics, and a normalisation by channel, that are not those of the beginning. */
 static rt_model *used(const char *arch, uint64_t seed)
