@@ -74,13 +74,21 @@ rt_status rt_sql_failed(rt_registry *r, int code)
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
+        if (error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP)
+            return rt_fail(RT_RUN,
+                           "%s: its file system has no locks (%s), so two could write at once; keep the registry "
+                           "on another one",
+                           path, strerror(error));
         return rt_fail(RT_RUN, "%s: others have been writing to this registry for %d seconds; try again", path,
                        WAIT_SECONDS);
     case SQLITE_FULL:
-        return rt_fail(RT_RUN, "%s: the disk is full, and nothing was changed; make room and try again", path);
+        return rt_fail(RT_RUN, "%s: the disk is full, and nothing was added; make room and try again", path);
     case SQLITE_NOMEM: return rt_fail(RT_RUN, "%s: out of memory", path);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+        if (r->db) sqlite3_file_control(r->db, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+        if (error == EIO || error == ENXIO)            /* SQLite takes what cannot be read for damage */
+            return rt_fail(RT_RUN, "%s/registry.db: cannot be read: %s", path, strerror(error));
         return rt_fail(RT_INPUT,
                        "%s/registry.db: is damaged, or no registry (%s); 'retort registry verify' tells more; "
                        "put back a copy of registry.db, as the models in objects/ are files of their own",
@@ -96,7 +104,7 @@ rt_status rt_sql_failed(rt_registry *r, int code)
     case SQLITE_PERM:
     case SQLITE_IOERR:
         if (error == ENOSPC || error == EDQUOT)
-            return rt_fail(RT_RUN, "%s: the disk is full, and nothing was changed; make room and try again", path);
+            return rt_fail(RT_RUN, "%s: the disk is full, and nothing was added; make room and try again", path);
         return rt_fail(RT_RUN, "%s/registry.db: %s%s%s", path, sqlite3_errstr(code & 0xff), error ? ": " : "",
                        error ? strerror(error) : "");
     default:
@@ -110,7 +118,9 @@ static int wait_for_others(void *arg, int tries)
 {
     rt_registry *r = arg;
     double now = rt_seconds();
+    int error = r->db ? sqlite3_system_errno(r->db) : 0;
     if (!tries) r->waits_until = now + WAIT_SECONDS;
+    if (error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP) return 0;
     if (rt_stopped() || now > r->waits_until) return 0;
     long n = tries < 5 ? tries + 1 : 5 + (getpid() + tries) % 7;
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS * n}, NULL);
@@ -353,7 +363,10 @@ static rt_status open_folder(rt_registry *r, const char *folder)
     if (r->dir < 0 && errno == ENOENT)
         return rt_fail(RT_INPUT, "%s: there is no such registry; 'retort registry init' makes one", folder);
     if (r->dir < 0) return rt_fail(rt_errno_status(errno), "%s: %s", folder, strerror(errno));
-    r->objects = openat(r->dir, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    do r->objects = openat(r->dir, "objects", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    while (r->objects < 0 && errno == EINTR);
+    if (r->objects < 0 && rt_errno_status(errno) == RT_RUN)
+        return rt_fail(RT_RUN, "%s/objects: %s", folder, strerror(errno));
     return RT_OK;
 }
 
@@ -392,7 +405,7 @@ rt_status rt_registry_open(rt_registry **out, const char *folder, int write)
     if (!st && write && !r->write)
         st = rt_fail(RT_RUN, "%s: the registry cannot be written: %s", folder, strerror(errno));
     if (!st && r->objects < 0)
-        st = rt_fail(RT_INPUT, "%s/objects: %s; the models of this registry are missing", folder, strerror(errno));
+        st = rt_fail(RT_INPUT, "%s/objects: is no folder; the models of this registry are missing", folder);
     if (!st) st = open_database(r, r->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, 0);
     if (!st) st = check_schema(r);
     if (!st) st = take_journal(r);

@@ -362,7 +362,7 @@ static rt_status unpack(reading *x, const char *path, int64_t bytes, char sha256
     rt_sha256 h = {0};
     int64_t at = 0;
     snprintf(to, sizeof to, "%s/%s", x->folder, path);
-    int fd = openat(x->dir, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = rt_registry_openat(x->dir, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
     rt_status st = !block   ? rt_fail(RT_RUN, "out of memory")
                    : fd < 0 ? rt_fail(RT_RUN, "%s: %s", to, strerror(errno))
                             : RT_OK;
@@ -514,7 +514,7 @@ static rt_status add_all(reading *x, const char *name, cJSON **result)
 
 static void remove_folder(int registry, const char *name)
 {
-    int fd = openat(registry, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = rt_registry_openat(registry, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     if (!d && fd >= 0) close(fd);
     for (struct dirent *e; d && (e = readdir(d));)
@@ -525,7 +525,7 @@ static void remove_folder(int registry, const char *name)
 
 rt_status rt_registry_sweep(rt_registry *r, double age, int dry, int *count)
 {
-    int fd = openat(r->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = rt_registry_openat(r->dir, ".", O_RDONLY | O_DIRECTORY);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     *count = 0;
     if (!d) {
@@ -554,7 +554,7 @@ static rt_status make_folder(reading *x)
         *x->folder = 0;
         return st;
     }
-    x->dir = open(x->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    x->dir = rt_registry_openat(AT_FDCWD, x->folder, O_RDONLY | O_DIRECTORY);
     return x->dir >= 0 ? RT_OK : rt_fail(RT_RUN, "%s: %s", x->folder, strerror(errno));
 }
 

@@ -23,7 +23,7 @@ typedef rt_status look(void *arg, kind, int shelf, const char *name, const char 
 
 static rt_status walk_shelf(rt_registry *r, const char *shelf, look *visit, void *arg)
 {
-    int fd = openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = rt_registry_openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     rt_status st = RT_OK;
     if (!d) {

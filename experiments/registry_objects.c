@@ -59,17 +59,25 @@ void rt_registry_object(const rt_registry *r, char path[RT_FOLDER_PATH], const c
     snprintf(path, RT_FOLDER_PATH, "%s/objects/%.2s/%.62s", r->folder, sha256, strlen(sha256) > 2 ? sha256 + 2 : "");
 }
 
+int rt_registry_openat(int dir, const char *name, int flags)
+{
+    int fd;
+    do fd = openat(dir, name, flags | O_CLOEXEC, 0600);
+    while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 /* objects/ab, made where it is not there. */
 static rt_status open_shelf(rt_registry *r, const char *sha256, int *dir)
 {
     char shelf[3] = {sha256[0], sha256[1], 0};
-    *dir = openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    *dir = rt_registry_openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (*dir >= 0) return RT_OK;
     if (errno != ENOENT) return rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
     if (mkdirat(r->objects, shelf, 0777) && errno != EEXIST)
         return rt_fail(RT_RUN, "%s/objects/%s: cannot make the folder: %s", r->folder, shelf, strerror(errno));
     RT_TRY(rt_sync_folder(r->objects, r->folder));
-    *dir = openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    *dir = rt_registry_openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     return *dir >= 0 ? RT_OK : rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
 }
 
@@ -79,7 +87,7 @@ static rt_status is_there(int shelf, const char *sha256, const char *path, int *
     char now[RT_SHA256];
     int64_t bytes;
     *there = 0;
-    int fd = openat(shelf, sha256 + 2, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = rt_registry_openat(shelf, sha256 + 2, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0) return errno == ENOENT ? RT_OK : rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     rt_status st = pass(fd, -1, path, "", now, &bytes);
     *there = !st && !strcmp(now, sha256);

@@ -57,6 +57,8 @@ rt_status rt_object_refer(rt_registry *, const char *sha256, int64_t bytes, cons
 /* The bytes, checked, with a zero behind, for the caller to free. */
 rt_status rt_object_read(rt_registry *, char **out, size_t *n, const char *sha256);
 rt_status rt_object_json(rt_registry *, cJSON **out, const char *sha256);
+/* openat, closed on exec, again where a signal interrupts it. */
+int rt_registry_openat(int dir, const char *name, int flags);
 /* The SHA-256 and size of a file's bytes. RT_INTERRUPTED when asked to stop. */
 rt_status rt_sha256_of_file(char sha256[RT_SHA256], int64_t *bytes, const char *path);
 void rt_sha256_of(char sha256[RT_SHA256], const void *data, size_t n);

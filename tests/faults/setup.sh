@@ -53,12 +53,22 @@ J
     rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    "$retort" eval --teacher teacher1.h5 --student teacher2.h5 --data test.h5 --out e eval.speed=false --kernels scalar --quiet
+    cp e/evaluation.json evaluation.json
+    rm -r e
+    "$retort" registry init --registry out
+    "$retort" registry add m teacher1.h5 --eval evaluation.json --registry out
+    "$retort" registry add m integer1.h5 --registry out
+    "$retort" registry tag m@1 prod --registry out
+    "$retort" registry export m@1 --out m.tar.gz --registry out
     "$retort" import heads.csv --label kind --target weather=wet,cold --target price --out heads.h5 --quiet
     touch -d '2020-01-01' heads.h5
     "$retort" train heads.json --out t --quiet --kernels scalar
     cp t/model.h5 headed.h5
     rm -r t
     "$retort" label --teacher headed.h5 --data heads.h5 --out answers.h5 --quiet --kernels scalar
+    "$retort" registry add gone headed.h5 --registry out
+    "$retort" registry rm gone@1 --registry out
 } > setup.txt
 rm -f ./*.retort-id setup.txt
 mkdir -p pictures/a pictures/b
