@@ -150,21 +150,21 @@ static void forget(description *d)
 }
 
 /* A configuration that cannot be read is said, and the rest is told. */
-static void add_configuration(rt_registry *r, const description d[2], cJSON *j)
+static rt_status add_configuration(rt_registry *r, const description d[2], cJSON *j)
 {
     cJSON *side[2] = {NULL, NULL}, *list = cJSON_AddArrayToObject(j, "configuration");
-    int good = 1;
-    for (int i = 0; i < 2; i++) {
+    rt_status st = RT_OK;
+    for (int i = 0; i < 2 && !st; i++) {
         if (!d[i].configuration[0]) side[i] = cJSON_CreateObject();
-        else if (good && rt_object_json(r, &side[i], d[i].configuration)) {
-            cJSON_AddStringToObject(j, "configuration_unknown", rt_error_message());
-            good = 0;
-        }
+        else st = rt_object_json(r, &side[i], d[i].configuration);
         rt_json_sort(side[i]);
     }
-    if (good) compare(list, "", side[0], side[1]);
+    if (!st) compare(list, "", side[0], side[1]);
     cJSON_Delete(side[0]);
     cJSON_Delete(side[1]);
+    if (st != RT_INPUT) return st;
+    cJSON_AddStringToObject(j, "configuration_unknown", rt_error_message());
+    return RT_OK;
 }
 
 static rt_status add_metrics(rt_registry *r, int64_t a, int64_t b, int timed, cJSON *list)
@@ -239,9 +239,9 @@ rt_status rt_registry_diff(rt_registry *r, const char *a, const char *b, cJSON *
     if (!st) {
         compare(cJSON_AddArrayToObject(j, "metadata"), "", d[0].metadata, d[1].metadata);
         compare(cJSON_AddArrayToObject(j, "lineage"), "", d[0].lineage, d[1].lineage);
-        add_configuration(r, d, j);
+        st = add_configuration(r, d, j);
         compare(cJSON_AddArrayToObject(j, "sizes"), "", d[0].sizes, d[1].sizes);
-        st = compare_metrics(r, &v[0], &v[1], j);
+        if (!st) st = compare_metrics(r, &v[0], &v[1], j);
     }
     forget(&d[0]);
     forget(&d[1]);

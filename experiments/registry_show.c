@@ -237,7 +237,11 @@ rt_status rt_registry_show(rt_registry *r, const char *reference, cJSON **result
         rt_sql_add(j, "user", s, 2);
     }
     sqlite3_finalize(s);
-    if (!st && rt_registry_check_object(r, v.sha256, 0)) cJSON_AddStringToObject(j, "damaged", rt_error_message());
+    if (!st) st = rt_registry_check_object(r, v.sha256, 0);
+    if (st == RT_INPUT) {                             /* this one; the rest is told */
+        cJSON_AddStringToObject(j, "damaged", rt_error_message());
+        st = RT_OK;
+    }
     if (!st) st = add_kin(r, &v, j);
     if (!st) st = add_lineage(r, &v, j);
     if (!st) st = add_evaluations(r, &v, j);

@@ -45,10 +45,10 @@ static rt_status passed_gate(rt_registry *r, const rt_version *to, const rt_vers
     if (st || passed) return st;
     return rt_fail(
         code == RT_GATE || code == RT_UNDECIDED ? (rt_status)code : RT_NOTHING,
-        "%s: '%s' is a protected tag, and %s@%lld, which has it, %s against %s@%lld%s%s: run 'retort "
-        "gate' and add its verdict (retort registry add %s@%lld --gate verdict.json), or say why with --reason",
-        r->folder, tag, now->name, (long long)now->number, *verdict ? "was gated" : "was not gated", to->name,
-        (long long)to->number, *verdict ? ", with the verdict " : "", verdict, to->name, (long long)to->number);
+        "%s: '%s' is a protected tag, and %s@%lld %s against %s@%lld, which has it%s%s: run 'retort gate' and add its "
+        "verdict (retort registry add %s@%lld --gate verdict.json), or say why with --reason",
+        r->folder, tag, to->name, (long long)to->number, *verdict ? "was gated" : "was not gated", now->name,
+        (long long)now->number, *verdict ? ", with the verdict " : "", verdict, to->name, (long long)to->number);
 }
 
 /* ---- tag ---- */
@@ -69,7 +69,7 @@ static rt_status moved_meanwhile(rt_registry *r, const rt_registry_tagging *t, c
     char has[RT_VERSION_TEXT], want[32];
     rt_version_text(has, now);
     snprintf(want, sizeof want, "%lld", (long long)t->from);
-    return rt_fail(RT_NOTHING,
+    return rt_fail(RT_RUN,
                    "%s: '%s' of %s is not where --from says (%s): it is at %s; somebody moved it: look, and "
                    "try again",
                    r->folder, t->tag, name, t->from ? want : "none", now->id ? has : "none");
