@@ -36,7 +36,7 @@
     {"data.policy", "none", \
      "which rows of the label store are chosen, a file or {\"confidence\": {\"min\", \"max\"}, \"margin\", " \
      "\"entropy\": {the same}, \"per_class\": {\"min\", \"median_capped\", \"top\", \"quota\"}, \"balance\", " \
-     "\"choose\", \"temperature\", \"allow_empty\"}"}
+     "\"weights\": {\"classes\", \"confidence\"}, \"choose\", \"temperature\", \"allow_empty\"}"}
 #define DATA_ROWS {"data.rows", "all", "rows of the source, as first:end"}
 #define DATA_TEST \
     {"data.test", "0", \

@@ -27,6 +27,8 @@ struct rt_label_policy {
     double median_capped;              /* 0: none */
     uint64_t top;                      /* 0: none */
     int balance, random, allow_empty;
+    int weighs, weight_classes;        /* "weights" is given; by class */
+    double weight_power;               /* of the confidence; 0: none */
     uint64_t seed;
 };
 
@@ -92,9 +94,23 @@ static void take_temperature(rt_cfg *c)
     cJSON_Delete(said);
 }
 
+static const char *const balances[] = {"none", "equal", "prior", "sqrt", NULL};
+
+static void read_weights(rt_cfg *c, rt_label_policy *p)
+{
+    p->weighs = rt_cfg_any(c, "weights") != NULL;
+    if (!p->weighs) return;
+    rt_cfg o = rt_cfg_object(c, "weights");
+    p->weight_classes = rt_cfg_choice(&o, "classes", balances, NO_BALANCE);
+    p->weight_power = rt_cfg_number(&o, "confidence", 0, 0, 100);
+    if (!o.status && !p->weight_classes && p->weight_power == 0)
+        rt_cfg_fail(&o, "classes", "equal, prior or sqrt is expected here, or a power of the confidence above 0: all "
+                    "weights would be the same");
+    rt_cfg_join(c, &o);
+}
+
 static rt_status read_policy(rt_label_policy *p)
 {
-    static const char *const balances[] = {"none", "equal", "prior", "sqrt", NULL};
     static const char *const choices[] = {"confidence", "random", NULL};
     rt_cfg c = rt_cfg_begin(p->effective, p->key);
     p->head = rt_cfg_string(&c, "head", "");
@@ -107,8 +123,7 @@ static rt_status read_policy(rt_label_policy *p)
     if (!p->random) rt_cfg_refuse(&c, "seed", "does nothing without \"choose\": \"random\"");
     else p->seed = rt_cfg_u64(&c, "seed", 1);
     p->allow_empty = rt_cfg_bool(&c, "allow_empty", 0);
-    rt_cfg_refuse(&c, "weights", "are not carried: a row is in an epoch once or not at all; \"balance\" chooses how "
-                  "many of a class there are");
+    read_weights(&c, p);
     return rt_cfg_end(&c);
 }
 
@@ -137,6 +152,7 @@ void rt_label_policy_free(rt_label_policy *p)
     free(p);
 }
 
+int rt_label_policy_weighs(const rt_label_policy *p) { return p->weighs; }
 const cJSON *rt_label_policy_effective(const rt_label_policy *p) { return p->effective; }
 
 rt_digest rt_label_policy_digest(const rt_label_policy *p)
@@ -156,6 +172,7 @@ typedef struct {
     uint64_t quota;                    /* UINT64_MAX: none */
     uint64_t before, passed, limit, after;
     uint32_t median, cut;              /* ranks: of the median; the lowest that is kept */
+    double factor, drawn;              /* of the weights; their sum over its rows */
     uint64_t ties, tied;               /* rows of rank `cut` that are kept; that were seen */
     uint64_t *bin;                     /* (BINS) while it is searched, or NULL */
     uint64_t wanted;                   /* the row that is looked for, from the best on; 0: none */
@@ -172,6 +189,8 @@ typedef struct {
     unsigned char *in;                 /* (PIECE) 1: row piece + i is chosen */
     uint64_t piece;
     int marked;                        /* any is */
+    rt_row_weights weights;            /* of the chosen rows */
+    double unit;                       /* what the greatest weight is divided by */
     rt_status status;
 } view;
 
@@ -216,6 +235,7 @@ static rt_status check_columns(const view *v, rt_labels *l)
                        : p->limits[MARGIN]                          ? "margin"
                        : p->limits[ENTROPY]                         ? "entropy"
                        : p->min || p->median_capped > 0 || ranked   ? "per_class"
+                       : p->weight_power > 0                        ? "weights"
                                                                     : NULL;
     if (asks && ranked && !strcmp(asks, "per_class") && !p->min && p->median_capped == 0) asks = "choose";
     if (asks && only_classes(cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(l), "teacher")))
@@ -427,6 +447,37 @@ static rt_status choose(view *v, rt_labels *l)
     return st;
 }
 
+/* ---- weights ---- */
+
+static void weigh_row(view *v, uint64_t row, const rt_label_facts *f)
+{
+    class *c = &v->of[f->best];
+    double w = c->factor * pow(f->confidence, v->p->weight_power) / v->unit * UINT16_MAX;
+    double whole = w < 1 ? 1 : w >= UINT16_MAX ? UINT16_MAX : floor(w + 0.5);
+    if (v->weights.weight) v->weights.weight[row - v->weights.first] = (uint16_t)whole;
+    c->drawn += whole;
+}
+
+/* Of the rows that are chosen, whose numbers are known by now. */
+static rt_status weigh(view *v, rt_labels *l, int wanted)
+{
+    const rt_label_policy *p = v->p;
+    if (!p->weighs || !v->chosen.count) return RT_OK;
+    for (int c = 0; c < v->head->size; c++) {
+        class *q = &v->of[c];
+        double had = (double)q->before, part = p->weight_classes == PRIOR ? had : sqrt(had);
+        if (!q->after) continue;
+        q->factor = !p->weight_classes ? 1 : (p->weight_classes == EQUAL ? 1 : part) / (double)q->after;
+        if (q->factor > v->unit) v->unit = q->factor;
+    }
+    if (wanted) RT_TRY(rt_row_weights_new(&v->weights, v->chosen.first, v->chosen.end));
+    const rt_rows *all = v->rows;
+    v->rows = &v->chosen;
+    rt_status st = go_over(v, l, weigh_row);
+    v->rows = all;
+    return st;
+}
+
 /* ---- the whole ---- */
 
 static rt_status find_view(view *v, rt_labels *l)
@@ -480,7 +531,9 @@ static rt_status check_empty(const view *v)
 static cJSON *report_of(const view *v)
 {
     uint64_t before = 0, passed = 0, after = 0;
+    double drawn = 0;
     char number[16];
+    for (int c = 0; c < v->head->size; c++) drawn += v->of[c].drawn;
     cJSON *r = cJSON_CreateObject(), *classes = cJSON_CreateObject();
     for (int c = 0; c < v->head->size; c++) {
         const class *q = &v->of[c];
@@ -488,6 +541,7 @@ static cJSON *report_of(const view *v)
         cJSON_AddNumberToObject(one, "before", (double)q->before);
         cJSON_AddNumberToObject(one, "passed", (double)q->passed);
         cJSON_AddNumberToObject(one, "after", (double)q->after);
+        if (drawn > 0) cJSON_AddNumberToObject(one, "drawn", q->drawn / drawn);
         before += q->before;
         passed += q->passed;
         after += q->after;
@@ -503,19 +557,25 @@ static cJSON *report_of(const view *v)
     return r;
 }
 
-rt_status rt_label_policy_apply(const rt_label_policy *p, rt_labels *l, const char *path, rt_rows *rows, cJSON **report)
+rt_status rt_label_policy_apply(const rt_label_policy *p, rt_labels *l, const char *path, rt_rows *rows,
+                                rt_row_weights *weights, cJSON **report)
 {
     view v = {.p = p, .path = path, .rows = rows};
     *report = NULL;
+    if (weights) *weights = (rt_row_weights){0};
     rt_status st = rt_label_find_head(l, path, p->head, &v.head);
     if (st) return rt_fail_in(st, "%s", p->key);
     v.of = calloc((size_t)v.head->size, sizeof *v.of);
     st = v.of ? find_view(&v, l) : rt_fail(RT_RUN, "out of memory");
     if (!st) st = check_empty(&v);
+    if (!st) st = weigh(&v, l, weights != NULL);
     if (!st) *report = report_of(&v);
     free(v.of);
-    if (st) rt_rows_free(&v.chosen);
-    else {
+    if (st) {
+        rt_rows_free(&v.chosen);
+        rt_row_weights_free(&v.weights);
+    } else {
+        if (weights) *weights = v.weights;
         rt_rows_free(rows);
         *rows = v.chosen;
     }

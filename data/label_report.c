@@ -290,7 +290,7 @@ static rt_status summarize(job *j, cJSON **result)
     rt_status st = RT_OK;
     cJSON file = {.type = cJSON_String, .valuestring = (char *)(uintptr_t)j->r->policy};
     if (j->r->policy) st = rt_label_policy_read(&p, &file, "--policy");
-    if (!st && p) st = rt_label_policy_apply(p, j->l, j->r->store, &j->rows, &chosen);
+    if (!st && p) st = rt_label_policy_apply(p, j->l, j->r->store, &j->rows, NULL, &chosen);
     if (!st) st = look(&q, j, status);
     if (!st) {
         *result = describe_all(&q, status);

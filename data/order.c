@@ -92,14 +92,21 @@ static void unit_rows(const rt_order_reader *c, uint64_t unit, uint64_t *from, u
     *to = end - *from > o->block ? *from + o->block : end;
 }
 
+/* Members below a row. */
+static uint64_t below(const rt_order_reader *c, uint64_t row)
+{
+    const rt_order *o = c->order;
+    return o->draws ? rt_row_draws_below(o->draws, c->drawn, row) : rt_rows_below(o->rows, row);
+}
+
 /* Members of the unit that stands at place u of the epoch's order: how many, and the first one's index. */
 static uint64_t unit_at(const rt_order_reader *c, uint64_t u, uint64_t *first)
 {
     const rt_order *o = c->order;
     uint64_t from, to;
     unit_rows(c, o->first + rt_permutation_at(&c->units, u), &from, &to);
-    *first = rt_rows_below(o->rows, from);
-    return rt_rows_below(o->rows, to) - *first;
+    *first = below(c, from);
+    return below(c, to) - *first;
 }
 
 static rt_status set_epoch(rt_order_reader *c, uint32_t epoch)
@@ -110,6 +117,7 @@ static rt_status set_epoch(rt_order_reader *c, uint32_t epoch)
     RT_TRY(rt_permutation_set(&c->units, o->window ? o->units : o->rows->count, o->seed, RT_RNG_SHUFFLE, epoch, 0));
     c->epoch = epoch;
     c->ready = 1;
+    if (o->draws) c->drawn = rt_row_draws_start(o->draws, o->seed, epoch);
     if (!o->window) return RT_OK;
     uint32_t w[4];
     rt_random4(w, o->seed, RT_RNG_SHUFFLE, epoch, UINT32_MAX, 0, UINT32_MAX);
@@ -172,6 +180,7 @@ rt_status rt_order_batch(rt_order_reader *c, uint64_t g, uint64_t *row, int *n)
         uint64_t u = last_not_above(c->before, o->window, j);
         row[i] = c->member[u] + (j - c->before[u]);
     }
-    rt_rows_pick(o->rows, row, *n);
+    for (int i = 0; i < *n && o->draws; i++) row[i] = rt_row_draws_at(o->draws, c->drawn, row[i]);
+    if (!o->draws) rt_rows_pick(o->rows, row, *n);
     return RT_OK;
 }

@@ -9,6 +9,7 @@
 #ifndef RT_DATA_ORDER_H
 #define RT_DATA_ORDER_H
 
+#include "data/row_weights.h"
 #include "data/rows.h"
 
 /* The fields above the blank line are given, rt_order_plan sets the others. Blocks are counted in each file from its
@@ -19,6 +20,7 @@ typedef struct {
     uint64_t seed;
     uint64_t block;                /* rows of the source that are decoded together */
     uint64_t window;               /* blocks mixed with each other; UINT64_MAX: all */
+    const rt_row_draws *draws;     /* of the rows, with shuffle: "members" are its places then; NULL: each row once */
     const uint64_t *file_first;    /* (files + 1) rows that files behind each other begin with; NULL: one file */
     int files;
 
@@ -37,6 +39,7 @@ typedef struct {
     int ready;                     /* an epoch is set */
     uint32_t epoch;
     rt_permutation units, inside;  /* of the units, or of all rows; of the rows of the window */
+    uint64_t drawn;                /* rt_row_draws_start of the epoch */
     uint64_t skip;                 /* where the rows that are left out of the epoch begin */
     uint64_t *file_unit;           /* (files + 1) units before each file */
     uint64_t *start;               /* (windows + 1) members before each window */

@@ -38,7 +38,7 @@ static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
 {
     const rt_rows *rows = s->rows;
     *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail,
-                    .seed = s->seed, .block = rt_source_block(s->x), .window = UINT64_MAX};
+                    .seed = s->seed, .draws = s->draws, .block = rt_source_block(s->x), .window = UINT64_MAX};
     o->files = rt_source_files_behind(s->x, &o->file_first);
     if (s->shuffle && o->block > 1) {
         uint64_t most = (uint64_t)rt_source_window_blocks(s->x);

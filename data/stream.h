@@ -5,6 +5,7 @@
 #ifndef RT_DATA_STREAM_H
 #define RT_DATA_STREAM_H
 
+#include "data/row_weights.h"
 #include "data/rows.h"
 #include "data/source.h"
 #include "data/targets.h"
@@ -20,6 +21,7 @@ typedef struct {
     rt_answers_fn *answers;        /* a teacher's, by row; thread-safe; NULL: none */
     void *teacher;                 /* its first argument */
     const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
+    const rt_row_draws *draws;     /* how often they come, with shuffle; borrowed. NULL: each once an epoch */
     int width;                     /* of the teacher's answers */
     int batch;
     int shuffle;                   /* a new order each epoch, by seed; else as given */

@@ -111,6 +111,8 @@ static rt_status read_settings(cJSON *config, settings *s)
     RT_TRY(rt_cfg_end(&c));
     rt_label_policy *p = NULL;
     rt_status st = s->policy ? rt_label_policy_read(&p, s->policy, "data.policy") : RT_OK;
+    if (p && rt_label_policy_weighs(p))
+        st = rt_fail(RT_USAGE, "data.policy: weights say how often training draws a row; an export has each once");
     rt_label_policy_free(p);
     return st;
 }
@@ -185,7 +187,7 @@ static rt_status choose(const settings *s, rt_labels *l, rt_rows *rows, cJSON *m
     rt_label_policy *p;
     cJSON *report;
     RT_TRY(rt_label_policy_read(&p, s->policy, "data.policy"));
-    rt_status st = rt_label_policy_apply(p, l, s->path, rows, &report);
+    rt_status st = rt_label_policy_apply(p, l, s->path, rows, NULL, &report);
     if (report) cJSON_AddItemToObject(more, "policy", report);
     rt_label_policy_free(p);
     return st;

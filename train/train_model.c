@@ -183,6 +183,8 @@ void rt_train_tear_down(rt_trainer *t)
     cJSON_Delete(t->history);
     cJSON_Delete(t->notes);
     cJSON_Delete(t->policy);
+    rt_row_weights_free(&t->weights);
+    rt_row_draws_free(t->draws);
     cJSON_Delete(t->peer_result);
     cJSON_Delete(t->finished);
     cJSON_Delete(t->content);

@@ -329,7 +329,7 @@ static rt_status choose_rows(rt_trainer *t)
     rt_status st = rt_teacher_digest(t->teacher, &kept);
     if (!st) st = rt_labels_digest(l, &now);
     if (!st && strcmp(kept.hex, now.hex)) st = rt_fail(RT_INPUT, "%s: changed while it was read", s->labels);
-    if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->policy);
+    if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->weights, &t->policy);
     rt_labels_close(l);
     return st;
 }
@@ -355,5 +355,7 @@ rt_status rt_train_select(rt_trainer *t)
     }
     if (!t->train.count) return rt_fail(RT_NOTHING, "%s: no rows to train on are left", s->source);
     for (int h = 0; h < s->heads; h++) RT_TRY(note_scale(t, h));
+    if (t->weights.weight) RT_TRY(rt_row_draws_new(&t->draws, &t->train, &t->weights));
+    rt_row_weights_free(&t->weights);
     return t->teacher ? check_covered(t) : RT_OK;
 }

@@ -25,6 +25,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
     rt_stream_spec spec = {.x = t->x,
                            .heads = s->heads,
                            .rows = &t->train,
+                           .draws = t->draws,
                            .width = rt_model_width(t->model),
                            .batch = s->batch,
                            .keep_tail = !s->drop_last,

@@ -158,6 +158,8 @@ struct rt_trainer {
     double seconds, data_seconds;
     cJSON *history;
     cJSON *notes;                  /* what was assumed or left out, for the result */
+    rt_row_weights weights;        /* by data.policy, until all rows are chosen */
+    rt_row_draws *draws;           /* how often rows of t->train come; NULL: each once an epoch */
     cJSON *policy;                 /* what data.policy chose (rt_label_policy_apply), or NULL */
     char folder[1100];
     rt_run_folder *run;            /* the folder, with its lock */

@@ -114,4 +114,27 @@ cp L.h5 D.h5
 at=$(LC_ALL=C grep -obUaP '\x01{64}' D.h5 | head -1 | cut -d: -f1)          # statuses of labelled rows
 printf '\003' | dd of=D.h5 bs=1 seek="$at" conv=notrunc 2> /dev/null
 expect 3 "is damaged" "$retort" labels verify D.h5
+# Weights: rows are drawn in proportion; nothing else of training depends on them, and threads, prefetch and kills change nothing.
+cat > w.json <<'X'
+{"seed": 5, "model": {"input": [8, 8, 1], "classes": 3, "family": "mlp", "width": 8, "depth": 1},
+ "data": {"source": "d.h5", "rows": "300:3000", "validation": 0.1, "labels": "L.h5",
+  "policy": {"confidence": {"min": 0.5}, "weights": {"classes": "equal", "confidence": 2}}},
+ "loss": {"kind": "kd", "hard": 0, "soft": 1}, "train": {"epochs": 4, "batch": 16}}
+X
+expect 0 "rows are drawn in proportion" "$retort" train w.json --out W
+w=$(grep -o '"digest":[[:space:]]*"[0-9a-f]*"' W/metrics.jsonl | tail -1)
+[ -n "$w" ] || fail "no digest"
+[ "$(grep -c '"drawn"' W/result.json)" -eq 3 ] || fail "shares of classes: $(grep drawn W/result.json)"
+same() { [ "$w" = "$(grep -o '"digest":[[:space:]]*"[0-9a-f]*"' "$1/metrics.jsonl" | tail -1)" ]; }
+expect 0 "" "$retort" train w.json --out W2 --threads 2 train.prefetch=0
+same W2 || fail "threads or prefetch change weighted training"
+expect 0 "" "$retort" train w.json --out W4 'data.policy={"confidence": {"min": 0.5}}'
+same W4 && fail "weights change nothing"
+for after in 0.05 0.1 0.2; do timeout -s KILL $after "$retort" train w.json --out W3 > log 2>&1; done
+expect 0 "" "$retort" train w.json --out W3
+same W3 || fail "killed, weighted training goes on to another end"
+echo '{"weights": {"classes": "sqrt"}}' > wp.json
+expect 0 '"drawn"' "$retort" labels summary L.h5 --json --policy wp.json
+expect 2 "an export has each once" "$retort" export L.h5 --out weighted.csv data.policy=wp.json
+[ -e weighted.csv ] && fail "an export is left"
 exit $failed

@@ -7,6 +7,8 @@
 typedef struct { const char *policy; uint64_t before[4], passed[4], after[4], sum, squares; } policy_case;
 #include "label_policy_reference.h"
 
+static rt_row_weights *weights_wanted;                  /* NULL: not asked for */
+
 static rt_status apply(const char *text, const char *path, rt_rows *rows, cJSON **report)
 {
     rt_label_policy *p;
@@ -17,7 +19,7 @@ static rt_status apply(const char *text, const char *path, rt_rows *rows, cJSON 
     cJSON_Delete(j);
     if (st) return st;
     check_ok(rt_labels_open(&l, path, 0));
-    st = rt_label_policy_apply(p, l, path, rows, report);
+    st = rt_label_policy_apply(p, l, path, rows, weights_wanted, report);
     rt_labels_close(l);
     rt_label_policy_free(p);
     return st;
@@ -217,7 +219,10 @@ static void test_refused(void **s)
     refuse("{\"per_class\": {\"top\": 5.5}}", store, RT_USAGE, "per_class.top");
     refuse("{\"balance\": \"even\"}", store, RT_USAGE, "data.policy.balance");
     refuse("{\"seed\": 5}", store, RT_USAGE, "choose");
-    refuse("{\"weights\": [1, 2, 3, 4]}", store, RT_USAGE, "are not carried");
+    refuse("{\"weights\": [1, 2, 3, 4]}", store, RT_USAGE, "weights");
+    refuse("{\"weights\": {}}", store, RT_USAGE, "all weights would be the same");
+    refuse("{\"weights\": {\"classes\": \"even\"}}", store, RT_USAGE, "is not one of");
+    refuse("{\"weights\": {\"confidence\": -1}}", store, RT_USAGE, "weights.confidence");
     refuse("{\"head\": \"kind\"}", store, RT_USAGE, "has no head 'kind'; its heads: y");
     refuse("5", store, RT_USAGE, "a file's name or an object");
     refuse("\"/nowhere/p.json\"", store, RT_INPUT, "/nowhere/p.json");
