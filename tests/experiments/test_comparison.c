@@ -3,6 +3,7 @@
 #include "experiments/comparison_result.h"
 #include "experiments/predictions_parts.h"
 #include "student/metrics.h"
+#include "experiments/statistics.h"
 #include "tests/support.h"
 
 #include "tests/experiments/comparison_reference.h"
@@ -320,6 +321,34 @@ static void slices(void **state)
     rt_comparison_close(c);
 }
 
+/* Further out than 4,000 resamples tell an interval goes on growing as the normal one: by the quantile, as it is at 95
+ * %.
+ */
+static void far_out(void **state)
+{
+    static const char *const metric[] = {"macro_f1", "nll"};
+    static const double alpha[] = {0.05, 0.002, 0.001, 1e-4, 1e-8, 1e-12};
+    rt_comparison *c;
+    (void)state;
+    check_ok(open_pair("base.h5", "cand.h5", 0, &c));
+    for (int i = 0; i < 2; i++) {
+        rt_delta d, before = {.lo = INFINITY, .hi = -INFINITY};
+        double unit = 0;
+        for (int k = 0; k < 6; k++) {
+            rt_question q = {.metric = rt_paired_metric_find(RT_TASK_CLASSES, metric[i]), .class = -1,
+                             .confidence = 1 - alpha[k], .seed = 3};
+            check_ok(rt_comparison_ask(c, &q, &d));
+            double z = rt_normal_quantile(0.5 + q.confidence / 2), wide = (d.hi - d.lo) / (2 * z);
+            if (!k) unit = wide;
+            check_close(metric[i], wide, unit, 0, 0.2);
+            assert_true(d.lo < before.lo && d.hi > before.hi);
+            assert_int_equal(strstr(d.method, "beyond what resamples tell") != NULL, alpha[k] < 0.0015);
+            before = d;
+        }
+    }
+    rt_comparison_close(c);
+}
+
 /* A drop at the limit is a coin; the p of the limit and the interval tell the same. */
 static void limits(void **state)
 {
@@ -425,7 +454,7 @@ int main(void)
                                        cmocka_unit_test(row_sets),
                                        cmocka_unit_test(equal_rows),
                                        cmocka_unit_test(slices),
-                                       cmocka_unit_test(limits),
+                                       cmocka_unit_test(limits), cmocka_unit_test(far_out),
                                        cmocka_unit_test(found_slices),
                                        cmocka_unit_test(damage)};
     return cmocka_run_group_tests(tests, write_files, drop_files);

@@ -131,7 +131,7 @@ static int make_registry(void **state)
     for (int i = 1; i <= VERSIONS; i++) add_version(r, i);
     add_evaluation(r, 1, 0.90, 10, "d1", "old");
     add_evaluation(r, 2, 0.89, 11, "d1", "old");
-    add_evaluation(r, 3, 0.885, 12, "d1", "old");
+    add_evaluation(r, 3, 0.884, 12, "d1", "old");
     add_evaluation(r, 3, 0.885, 6.5, "d1", "new");
     add_evaluation(r, 3, 0.5, 12.5, "other", "old");
     add_evaluation(r, 4, 0.88, 6, "d1", "new");
