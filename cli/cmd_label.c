@@ -43,7 +43,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!st) st = cli_set_option(a, config, "rows", "data.rows");
     if (!st) st = cli_set_option(a, config, "check", "data.check");
     if (!st) st = cli_set_option(a, config, "shard", "label.shard");
-    if (!st && cli_flag(a, "takeover")) st = cli_set(config, "label.takeover", "true");
+    if (!st && cli_flag(a, "takeover")) st = rt_json_override(config, "label.takeover=true");
     rt_target target = {.path = out, .force = cli_flag(a, "force"), .config = a->count ? a->positional[0] : NULL};
     rt_status (*job)(cJSON *, const rt_target *, rt_device *, const rt_progress *, cJSON **) =
         cli_flag(a, "dry-run") ? rt_label_estimate : rt_label;
@@ -111,14 +111,17 @@ const cli_command cli_label = {
     .name = "label",
     .summary = "let a teacher label a data set",
     .usage = "[CONFIG.json] --teacher MODEL.h5|T.json [--teacher ...] --data DATA.h5 --out LABELS.h5 [--rows A:B] "
-             "[--check HOW] [key=value ...] [--force]\n"
+             "[--check HOW] [--shard I/N [--takeover]] [key=value ...] [--force]\n"
              "--from logits.npy|FILE.h5:SET [--gives WHAT] [--id SET] [--classes A,B,...|--like MODEL.h5] "
              "--data DATA.h5 --out LABELS.h5 [...]",
     .about =
         "Writes the teacher's logits for rows of a data set into a label store. Several teachers make an ensemble. "
         "'retort help teachers' tells of others than models: programs, answers in files, mixtures.\n\n"
         "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
-        "Data that changed since it was labelled is refused.\n\n"
+        "Data that changed since it was labelled is refused; where it has grown, the new rows are labelled.\n\n"
+        "--shard I/N: N processes, here or on machines that share the folder, write one store; each takes blocks that "
+        "nobody else has, and the last completes it. The processes of 'mpirun retort label ...' do so by themselves. The "
+        "bytes are those that one process writes.\n\n"
         "--dry-run reads and asks about rows at three places, and tells rows a second, time, room and cost of the "
         "whole; a store that is there counts as done so far.",
     .terms = terms,
@@ -128,6 +131,7 @@ const cli_command cli_label = {
         "retort label --teacher runs/teacher/model.h5 --data train.h5 --rows 10000:60000 --out labels.h5\n"
         "retort label --teacher teacher.json --data train.h5 --out labels.h5\n"
         "retort label --teacher teacher.json --data train.h5 --out labels.h5 --dry-run label.price_per_hour=3.20\n"
+        "for i in 0 1 2 3; do retort label --teacher teacher.json --data train.h5 --out labels.h5 --shard $i/4 & done\n"
         "retort label --from logits.npy --classes cat,dog --data train.h5 --out labels.h5\n",
     .run = run,
     .show = show,

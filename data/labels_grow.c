@@ -107,12 +107,32 @@ static rt_status open_new(rt_labels_writer *w, const char *text, const cJSON *ma
     return st;
 }
 
+static void close_olds(rt_labels_writer *w)
+{
+    while (w->olds) rt_labels_close(w->old[--w->olds]);
+}
+
+static rt_status find_olds(rt_labels_writer *w, const cJSON *manifest)
+{
+    search q = {w, manifest};
+    close_olds(w);
+    RT_TRY(add_old(&q, w->path));
+    return each(w, rt_identity_set(w->job.source)->dim[0], add_old, &q);
+}
+
+rt_status rt_label_check_olds(rt_labels_writer *w, const cJSON *manifest)
+{
+    RT_TRY(find_olds(w, manifest));
+    rt_label_go_on(w);
+    for (int i = 0; i < w->olds; i++)
+        RT_TRY(rt_labels_check_prefix(w->old[i], w->job.source, w->job.pool, w->job.progress));
+    return rt_label_lead(w);
+}
+
 rt_status rt_label_grow(rt_labels_writer *w, cJSON *manifest, int *fresh)
 {
     const rt_h5_dataset *set = rt_identity_set(w->job.source);
-    search q = {w, manifest};
-    RT_TRY(add_old(&q, w->path));
-    RT_TRY(each(w, set->dim[0], add_old, &q));
+    RT_TRY(find_olds(w, manifest));
     int n = snprintf(w->f.path, sizeof w->f.path, "%s.grown-%" PRIu64, w->path, set->dim[0]);
     if (n >= (int)sizeof w->f.path) return rt_fail(RT_USAGE, "%.60s...: the path is too long", w->path);
     /* What people said of old rows stays. */

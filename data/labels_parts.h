@@ -171,6 +171,8 @@ void rt_label_leave(rt_labels_writer *);
 
 /* ---- grown sources (data/labels_grow.c) ---- */
 
+/* Whether the rows that older stores have labels of are what they were; others may have the store's lock meanwhile. */
+rt_status rt_label_check_olds(rt_labels_writer *, const cJSON *manifest);
 /* The store at hand is of the first rows of a source that has grown: from now on f is PATH.grown-ROWS, which is made
  * or gone on with; the stores of less rows are where blocks are copied from. *fresh: it was made. */
 rt_status rt_label_grow(rt_labels_writer *, cJSON *manifest, int *fresh);

@@ -59,6 +59,8 @@ static rt_status look_at_shards(const rt_labels_writer *w, int remove)
         char who[RT_LABEL_WHO], text[RT_LABEL_PATH + 2 * RT_LABEL_WHO];
         if (!is_shard_lock(w, e->d_name, who) || !strcmp(who, w->who)) continue;
         snprintf(text, sizeof text, "%s, its shard %s", w->path, who);
+        char *dash = strrchr(text, '-');
+        if (dash) *dash = '/';                         /* as it was given */
         st = rt_lock_free(w->dir, e->d_name, text);
         if (remove && !st) unlinkat(w->dir, e->d_name, 0);
         if (remove) st = RT_OK;

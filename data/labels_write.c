@@ -111,25 +111,35 @@ static rt_status make_store(rt_labels_writer *w, const char *manifest)
     return rt_label_file_create(&w->f, w->output, manifest);
 }
 
+/* Opens the file, unless the store is of less of the source than there is now. */
+static rt_status open_file(rt_labels_writer *w, const cJSON *manifest, int fresh, int *grown)
+{
+    rt_h5_file *f;
+    *grown = 0;
+    rt_status st = rt_h5_scan(&f, w->path);
+    if (st == RT_INPUT) return rt_fail_in(st, "give another --out, for this one cannot be gone on with");
+    RT_TRY(st);
+    if (!fresh) st = rt_label_file_same(&w->f, f, manifest, w->job.grows ? grown : NULL);
+    if (!st && !*grown) st = rt_label_file_open(&w->f, f);
+    rt_h5_close(f);
+    return st;
+}
+
 /* The store's file, made anew where there is none. */
 static rt_status open_store(rt_labels_writer *w, cJSON *manifest, int force, int *fresh)
 {
-    char *text = rt_json_text(manifest, 1);
-    rt_h5_file *f;
-    int grown = 0;
-    rt_status st = text ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    *fresh = w->output && (!rt_output_exists(w->output) || force);
-    if (!st && *fresh) st = make_store(w, text);
-    if (!st) st = rt_h5_scan(&f, w->path);
-    if (st == RT_INPUT) rt_fail_in(st, "give another --out, for this one cannot be gone on with");
-    if (!st) {
-        st = *fresh ? RT_OK : rt_label_file_same(&w->f, f, manifest, w->job.grows ? &grown : NULL);
-        if (!st && !grown) st = rt_label_file_open(&w->f, f);
-        rt_h5_close(f);
+    int grown;
+    if ((*fresh = w->output && (!rt_output_exists(w->output) || force))) {
+        char *text = rt_json_text(manifest, 1);
+        rt_status st = text ? make_store(w, text) : rt_fail(RT_RUN, "out of memory");
+        free(text);
+        RT_TRY(st);
     }
-    if (!st && grown) st = rt_label_grow(w, manifest, fresh);
-    free(text);
-    return st;
+    RT_TRY(open_file(w, manifest, *fresh, &grown));
+    if (!grown) return RT_OK;
+    RT_TRY(rt_label_check_olds(w, manifest));
+    RT_TRY(open_file(w, manifest, 0, &grown));         /* somebody may have finished it meanwhile */
+    return grown ? rt_label_grow(w, manifest, fresh) : RT_OK;
 }
 
 /* After a failed sync the system calls clean what never reached the disk: it must be read from there. */
@@ -239,8 +249,6 @@ static rt_status open_all(rt_labels_writer *w, const rt_target *target, cJSON *m
     RT_TRY(rt_label_journal_path(w->journal.path, sizeof w->journal.path, w->f.path, w->who));
     RT_TRY(resume(w, fresh));
     rt_label_go_on(w);
-    for (int i = 0; i < w->olds; i++)
-        RT_TRY(rt_labels_check_prefix(w->old[i], w->job.source, w->job.pool, w->job.progress));
     return same_rows(w);
 }
 

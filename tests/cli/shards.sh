@@ -1,0 +1,149 @@
+#!/bin/sh
+# One store by one process, by shards, by the processes of an mpirun, by parts that are merged, and of a source that grew: the
+# same bytes. The teacher is a program that answers with the row's number: each row is looked at.
+. "$2/tests/cli/lib.sh"
+export XDG_CACHE_HOME="$tmp/cache"
+number() { sed -n "s/.*\"$1\":[[:space:]]*\([-0-9.e+]*\).*/\1/p" "$2" | head -1; }
+child=$(dirname "$retort")/tests/child_teacher
+[ -x "$child" ] || { echo "skipped: $child is not built"; exit 77; }
+N=40500 OLD=30100
+awk -v n=$N 'BEGIN { print "r"; for (i = 0; i < n; i++) print i }' > all.csv
+head -n $((OLD + 1)) all.csv > old.csv
+for f in all old; do "$retort" import $f.csv --out $f.h5 --quiet > /dev/null || fail "import"; done
+touch -d 2020-01-01 all.h5 old.h5
+# logit 0 of row r is -5 / 8 r, exactly (tests/teacher/linear.h)
+echo "{\"command\": [\"$child\", \"3\", \"env\"], \"version\": \"1\", \"classes\": [\"a\", \"b\", \"c\"]}" > t.json
+export CHILD_HOW=right
+words="label --teacher t.json --json --quiet --data"
+label() { "$retort" $words "${data:-all.h5}" "$@"; }
+rows_right() { # store
+    "$retort" export "$1" --out rows.npy --force --quiet > /dev/null || fail "export $1"
+    tail -c $((N * 12)) rows.npy | od -An -v -tf4 -w12 | awk -v n=$N '{ d = $1 + 0.625 * (NR - 1); if (d * d > 1e-4) bad++ }
+        END { exit bad > 0 || NR != n }' || fail "$1: a row does not have the answer to its number"
+}
+same() { cmp -s one.h5 "$1" || fail "$2: not the bytes of one process"; }
+left() { ls -A | grep -E "retort-lock|tmp-|journal|grown" && fail "$1: left behind"; }
+label --out one.h5 > one.txt || fail "one process"
+rows_right one.h5
+
+# Four shards at once; what all of them labelled is all there is, each row once.
+pids=""
+for i in 0 1 2 3; do label --out four.h5 --shard $i/4 > s$i.txt 2> s$i.err & pids="$pids $!"; done
+for p in $pids; do wait "$p" || fail "a shard of four: $(cat s?.err)"; done
+same four.h5 "four shards"; rows_right four.h5; left "four shards"
+[ "$(cat s?.txt | awk -F'[:,]' '/labelled_now/ { n += $2 } END { print n }')" = $N ] || fail "rows labelled by four: $(cat s?.txt)"
+grep -q '"complete":.*true' s?.txt || fail "nobody completed it: $(cat s?.txt)"
+
+# One of four alone does it all; another number of shards, and a process alone, go on with it.
+label --out a.h5 --shard 3/4 > out.txt || fail "a shard alone"
+same a.h5 "a shard alone"
+label --out a.h5 --shard 0/2 > out.txt || fail "a shard of a complete store"
+[ "$(number labelled_now out.txt)" = 0 ] && grep -q '"complete":.*true' out.txt || fail "a complete store: $(cat out.txt)"
+left "a shard alone"
+
+# Killed at different moments, the rest by others and by the same; what was on disk is not labelled again.
+kill_later() { sleep "$2"; kill -9 "$1" 2> /dev/null; wait "$1" 2> /dev/null; }
+slow() { export CHILD_HOW="slow $1"; }
+for wait in 0.3 0.7 1.4; do
+    rm -f k.h5
+    slow 0.06
+    "$retort" $words all.h5 --out k.h5 --shard 0/3 > k0.txt 2>&1 & p=$!
+    "$retort" $words all.h5 --out k.h5 --shard 1/3 > k1.txt 2>&1 & q=$!
+    kill_later $p $wait
+    "$retort" $words all.h5 --out k.h5 --shard 0/3 > k2.txt 2>&1 & p=$!
+    kill_later $q 0.4
+    kill_later $p 0.4
+    export CHILD_HOW=right
+    there=0
+    if [ -e k.h5 ]; then
+        "$retort" info k.h5 --json > info.txt 2>&1 || fail "info of a store in the making: $(cat info.txt)"
+        there=$(number rows_labelled info.txt)
+    fi
+    if [ $wait = 0.7 ]; then label --out k.h5 > k3.txt; else label --out k.h5 --shard 1/3 > k3.txt; fi
+    same k.h5 "killed shards"; left "killed shards"
+    [ "$(number labelled_now k3.txt)" = $((N - there)) ] || fail "rows on disk are labelled again: $there, $(cat k3.txt)"
+done
+
+# A shard that is stopped has its place taken; when it wakes it cannot commit, and says so.
+slow 0.05
+"$retort" $words all.h5 --out z.h5 --shard 0/2 > z0.txt 2> z0.err & p=$!
+while ! grep -q "^[0-9]" z.h5.journal.0-2 2> /dev/null; do sleep 0.05; kill -0 $p || break; done
+kill -STOP $p
+export CHILD_HOW=right
+expect 4 "its shard 0/2: another process is writing to it: $p on" "$retort" label --teacher t.json --data all.h5 --out z.h5 --shard 0/2
+grep -qF -- "--takeover puts this process in its place" err.txt || fail "a shard that hangs: $(cat err.txt)"
+expect 4 "its shard 0/2: another process is writing to it" "$retort" label --teacher t.json --data all.h5 --out z.h5
+label --out z.h5 --shard 1/2 > z1.txt || fail "beside a stopped shard"
+grep -q '"complete":.*false' z1.txt || fail "complete beside a stopped shard: $(cat z1.txt)"
+label --out z.h5 --shard 0/2 --takeover > z1.txt || fail "take-over"
+same z.h5 "take-over"
+kill -CONT $p
+wait $p
+[ $? -eq 4 ] || fail "a replaced shard ends otherwise: $(cat z0.txt z0.err)"
+grep -q "was put in the place of this shard 0/2" z0.err || fail "a replaced shard says: $(cat z0.err)"
+same z.h5 "a replaced shard woke"; rows_right z.h5; left "take-over"
+
+# Refused: numbers, mixtures, force, another teacher.
+expect 2 "of 4 shards the numbers are 0 to 3" label --out x.h5 --shard 4/4
+for s in 1 a/2 1/ /3 1/2/3 -1/2 1/-2 0/0 00001/4 " 0/2"; do expect 2 "label.shard" label --out x.h5 --shard "$s"; done
+expect 2 "label.takeover" label --out x.h5 --takeover
+expect 2 "--force would let each shard begin anew" label --out one.h5 --shard 0/2 --force
+sed 's/"1"/"2"/' t.json > u.json
+expect 2 "by another teacher" "$retort" label --teacher u.json --data all.h5 --out one.h5 --shard 0/2
+[ -e x.h5 ] && fail "a refused shard left a store"
+same four.h5 "refusals"
+
+# A source that grew: only what is new is asked about, by one process and by shards.
+for how in one shards; do
+    for coding in labels.type=f32 labels.topk=2 labels.type=f16 labels.type=q8; do
+        rm -f g.h5 want.h5
+        data=old.h5 label --out g.h5 $coding > out.txt || fail "before it grew"
+        cp all.h5 now.h5; touch -d 2020-01-01 now.h5
+        if [ $how = one ]; then data=now.h5 label --out g.h5 $coding > g.txt || fail "grown: $(cat g.txt)"
+        else
+            "$retort" $words now.h5 --out g.h5 $coding --shard 0/2 > g0.txt & p=$!
+            data=now.h5 label --out g.h5 $coding --shard 1/2 > g1.txt || fail "grown, shard 1"
+            wait $p || fail "grown, shard 0"
+            cat g0.txt g1.txt > g.txt
+        fi
+        [ "$(awk -F'[:,]' '/labelled_now/ { n += $2 } END { print n }' g.txt)" = $((N - OLD)) ] || fail "$how $coding: rows asked again: $(cat g.txt)"
+        data=now.h5 label --out want.h5 $coding > out.txt
+        cmp -s g.h5 want.h5 || fail "$how $coding: not the bytes of a store of the whole source"
+        left "grown, $how $coding"
+    done
+done
+data=old.h5 label --out g2.h5 > out.txt
+sed '20001s/.*/7/' all.csv > changed.csv
+"$retort" import changed.csv --out changed.h5 --quiet > /dev/null
+expect 2 "of the source have changed since" "$retort" label --teacher t.json --data changed.h5 --out g2.h5
+left "a refused change"
+data=old.h5 label --out g2.h5 > out.txt
+[ "$(number labelled_now out.txt)" = 0 ] || fail "a refused change cost labels"
+expect 2 "of other data" "$retort" label --teacher t.json --data old.h5 --out one.h5
+
+# The processes of an mpirun; one of three has nothing to do where there are two blocks.
+if [ -e "$(dirname "$retort")/retort_mpi.so" ] && command -v mpirun > /dev/null; then
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+    mpirun -n 3 "$retort" label --teacher t.json --data all.h5 --out m.h5 --json --quiet > m.txt 2> m.err || fail "mpirun: $(cat m.err)"
+    same m.h5 "mpirun"; rows_right m.h5; left "mpirun"
+    [ "$(grep -c teacher_digest m.txt)" = 1 ] || fail "more than one process tells a result: $(cat m.txt)"
+    label --rows 0:1500 --out two.h5 > out.txt
+    mpirun -n 3 "$retort" label --teacher t.json --data all.h5 --rows 0:1500 --out m2.h5 --quiet > m.txt 2> m.err || fail "mpirun of two blocks: $(cat m.err)"
+    cmp -s two.h5 m2.h5 || fail "mpirun of two blocks"
+    slow 0.05
+    mpirun -n 3 "$retort" label --teacher t.json --data all.h5 --out m3.h5 --json > m.txt 2> m.err & p=$!
+    while ! ls m3.h5.journal.?-3 > /dev/null 2>&1; do sleep 0.1; kill -0 $p || break; done
+    sleep 0.5
+    lost=$(sed -n 's/^pid //p' .m3.h5.shard-1-3.retort-lock)
+    kill -9 "$lost"
+    wait $p && fail "a lost process is no failure"
+    export CHILD_HOW=right
+    label --out m3.h5 > m3.txt || fail "after a lost process: $(cat m3.txt)"
+    same m3.h5 "a lost process of an mpirun"; left "a lost process"
+    expect 2 "the processes of an mpirun are shards already" mpirun -n 1 "$retort" label --teacher t.json --data all.h5 --out m4.h5 --shard 0/2 label.mpi=on
+else echo "no mpirun here, or no MPI in this build"; fi
+mkdir alone; cp "$retort" alone/retort
+expect 4 "no MPI in this build" alone/retort label --teacher t.json --data all.h5 --out m5.h5 label.mpi=on
+OMPI_COMM_WORLD_SIZE=2 expect 4 "no MPI in this build" alone/retort label --teacher t.json --data all.h5 --out m5.h5
+expect 0 "" alone/retort label --teacher t.json --data all.h5 --out m5.h5 label.mpi=off
+exit $failed
