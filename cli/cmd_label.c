@@ -120,8 +120,8 @@ const cli_command cli_label = {
         "What is reported as done is on disk; the same command goes on after an interruption, to the same bytes. "
         "Data that changed since it was labelled is refused; where it has grown, the new rows are labelled.\n\n"
         "--shard I/N: N processes, here or on machines that share the folder, write one store; each takes blocks that "
-        "nobody else has, and the last completes it. The processes of 'mpirun retort label ...' do so by themselves. The "
-        "bytes are those that one process writes.\n\n"
+        "nobody else has, and the last completes it. The processes of 'mpirun retort label ...' do so by themselves. "
+        "The bytes are those that one process writes.\n\n"
         "--dry-run reads and asks about rows at three places, and tells rows a second, time, room and cost of the "
         "whole; a store that is there counts as done so far.",
     .terms = terms,
