@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "data/label_append.h"
+#include "data/label_merge.h"
 #include "data/label_pack.h"
 #include "data/label_report.h"
 #include "data/labels.h"
@@ -62,6 +63,17 @@ static rt_status pack(cli_args *a, cJSON **result)
     return rt_label_pack(&job, &target, result);
 }
 
+static rt_status merge(cli_args *a, cJSON **result)
+{
+    const rt_label_merge_job job = {.part = (const char *const *)a->positional + 1,
+                                    .parts = a->count - 1,
+                                    .pool = rt_device_pool(a->device),
+                                    .progress = &a->progress};
+    const rt_target target = {.path = cli_value(a, "out"), .force = cli_flag(a, "force")};
+    if (!target.path) return rt_fail(RT_USAGE, "labels merge: --out ALL.h5 is required; see 'retort labels --help'");
+    return rt_label_merge(&job, &target, result);
+}
+
 /* What the actions take. */
 static const struct {
     const char *name, *takes[8];
@@ -70,6 +82,7 @@ static const struct {
                {"summary", {"data", "x", "y", "rows", "head", "policy", NULL}, summary},
                {"calibrate", {"data", "x", "y", "rows", "head", NULL}, calibrate},
                {"append", {"hand", "replace", NULL}, append},
+               {"merge", {"out", "force", NULL}, merge},
                {"pack", {"out", "type", "topk", "hard", "columns", "force", NULL}, pack}};
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
@@ -97,15 +110,18 @@ static rt_status run(cli_args *a, cJSON **result)
     if (a->count < 2)
         return rt_fail(
             RT_USAGE,
-            "labels: what to do (verify, summary, calibrate, append or pack) and a label store are required; see "
+            "labels: what to do (verify, summary, calibrate, append, merge or pack) and a label store are required; see "
             "'retort labels --help'");
     while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
     if (action == ACTIONS) {
         const char *near = rt_nearest(a->positional[0], names, ACTIONS);
-        return rt_fail(RT_USAGE, "labels: '%s' is not verify, summary, calibrate, append or pack%s%s%s",
+        return rt_fail(RT_USAGE, "labels: '%s' is not verify, summary, calibrate, append, merge or pack%s%s%s",
                        a->positional[0], near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     RT_TRY(check_options(a, action));
+    if (a->count > 2 && actions[action].run != merge)
+        return rt_fail(RT_USAGE, "labels %s: takes one label store; '%s' is too many", actions[action].name,
+                       a->positional[2]);
     return actions[action].run(a, result);
 }
 
@@ -118,13 +134,13 @@ static const cli_option options[] = {
     {"policy", CLI_VALUE, "FILE", "summary: of the rows that this policy chooses; as data.policy of train", NULL},
     {"hand", CLI_VALUE, "FILE.csv", "append: labels that people gave, columns row and label", NULL},
     {"replace", CLI_FLAG, NULL, "append: a row that has another label by hand gets the new one", NULL},
-    {"out", CLI_VALUE, "SMALL.h5", "pack: the smaller store", NULL},
+    {"out", CLI_VALUE, "FILE.h5", "pack, merge: the store that is made", NULL},
     {"type", CLI_VALUE, "TYPE", "pack: f32, f16 or q8 (default: the store's)", NULL},
     {"topk", CLI_VALUE, "K", "pack: only so many best classes and the tail", NULL},
     {"hard", CLI_FLAG, NULL, "pack: the best class and its confidence alone", NULL},
     {"columns", CLI_VALUE, "A,B,...", "pack: hard, confidence, margin, entropy beside the logits (default: the "
      "store's)", NULL},
-    {"force", CLI_FLAG, NULL, "pack: replace an earlier label store", NULL},
+    {"force", CLI_FLAG, NULL, "pack, merge: replace an earlier label store", NULL},
     {0}};
 
 static const cli_term terms[] = {
@@ -143,11 +159,12 @@ static const cli_term terms[] = {
 
 const cli_command cli_labels = {
     .name = "labels",
-    .summary = "check and describe a label store, calibrate its teacher, add labels by hand, make it smaller",
+    .summary = "check and describe a label store, calibrate its teacher, add labels by hand, merge parts, make it smaller",
     .usage = "verify LABELS.h5\n"
              "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
              "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"
              "append LABELS.h5 --hand FILE.csv [--replace]\n"
+             "merge PART.h5 ... --out ALL.h5 [--force]\n"
              "pack LABELS.h5 --out SMALL.h5 [--type f16|q8] [--topk K] [--hard] [--columns A,B,...] [--force]",
     .about =
         "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
@@ -157,7 +174,9 @@ const cli_command cli_labels = {
         "not trained on; it says so where it was. These write nothing; no row with a label is exit 5.\n\n"
         "append: labels that people gave, from a CSV whose first line names the columns row (of the source) and label "
         "(a class); 'retort select' writes such rows. They count as certain, and stand before the teacher's answer, "
-        "which stays beside them. All or none are taken. pack: a copy of the store with less in it, which tells its "
+        "which stays beside them. All or none are taken. merge: stores of parts of a source (label --rows A:B), as one: by "
+        "the same teacher, of the same data, without gap and overlap; the bytes are those that labelling all rows at once "
+        "makes. pack: a copy of the store with less in it, which tells its "
         "largest error.",
     .options = options,
     .terms = terms,
@@ -165,7 +184,8 @@ const cli_command cli_labels = {
                 "retort labels summary labels.h5 --data train.h5 --policy policy.json\n"
                 "retort labels calibrate labels.h5 --data train.h5 --rows 0:5000\n"
                 "retort labels append labels.h5 --hand answered.csv\n"
+                "retort labels merge part0.h5 part1.h5 part2.h5 --out labels.h5\n"
                 "retort labels pack labels.h5 --out small.h5 --type q8\n",
     .run = run,
     .takes = CLI_THREADS,
-    .files = 2};
+    .files = CLI_MAX};

@@ -51,7 +51,13 @@ rt_status rt_label_remove_grown(const rt_labels_writer *w, uint64_t rows)
     if (!d && fd >= 0) close(fd);
     for (struct dirent *e; d && !st && (e = readdir(d));) {
         const char *rest;
-        uint64_t of = rows_of_name(w, e->d_name, &rest);
+        char base[256];
+        snprintf(base, sizeof base, "%s", e->d_name[0] == '.' ? e->d_name + 1 : "");
+        char *temp = strstr(base, ".tmp-");
+        if (temp) *temp = 0;
+        uint64_t of = rows_of_name(w, base, &rest);
+        if (temp && of && of <= rows) rt_temp_sweep(w->dir, base);       /* what a kill left of a journal */
+        of = rows_of_name(w, e->d_name, &rest);
         if (!of || of > rows || (*rest && strncmp(rest, ".journal", 8))) continue;
         if (unlinkat(w->dir, e->d_name, 0) && errno != ENOENT)
             st = rt_fail(RT_RUN, "%s: %s cannot be removed: %s", w->path, e->d_name, strerror(errno));

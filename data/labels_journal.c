@@ -47,19 +47,27 @@ static int is_journal(const char *entry, const char *name, const char **who)
     return second && !(*who)[first + 1 + second] && strlen(*who) < RT_LABEL_WHO;
 }
 
-rt_status rt_label_each_journal(const char *path, rt_label_journal_fn *f, void *arg)
+/* The folder of a path, and its last part. */
+static rt_status open_folder(DIR **d, const char **name, const char *path)
 {
-    char folder[RT_LABEL_PATH], journal[RT_LABEL_PATH];
-    rt_status st = RT_OK;
+    char folder[RT_LABEL_PATH];
     if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
         return rt_fail(RT_USAGE, "%.60s...: the path is too long", path);
     char *slash = strrchr(folder, '/');
-    const char *name = path + (slash ? slash - folder + 1 : 0);
+    *name = path + (slash ? slash - folder + 1 : 0);
     if (slash) slash[slash == folder] = 0;
-    DIR *d = opendir(slash ? folder : ".");
-    if (!d) return rt_fail(rt_errno_status(errno), "%s: its folder: %s", path, strerror(errno));
+    *d = opendir(slash ? folder : ".");
+    return *d ? RT_OK : rt_fail(rt_errno_status(errno), "%s: its folder: %s", path, strerror(errno));
+}
+
+rt_status rt_label_each_journal(const char *path, rt_label_journal_fn *f, void *arg)
+{
+    char journal[RT_LABEL_PATH];
+    const char *name, *who;
+    DIR *d;
+    rt_status st = RT_OK;
+    RT_TRY(open_folder(&d, &name, path));
     for (struct dirent *e; !st && (errno = 0, e = readdir(d));) {
-        const char *who;
         if (!is_journal(e->d_name, name, &who)) continue;
         st = rt_label_journal_path(journal, sizeof journal, path, who);
         if (!st) st = f(arg, journal, who);
@@ -76,7 +84,22 @@ static rt_status remove_one(void *arg, const char *journal, const char *who)
     return rt_fail(RT_RUN, "%s: cannot be removed: %s", journal, strerror(errno));
 }
 
-rt_status rt_label_remove_journals(const char *path) { return rt_label_each_journal(path, remove_one, NULL); }
+rt_status rt_label_remove_journals(const char *path)
+{
+    char base[256];
+    const char *name, *who;
+    DIR *d;
+    RT_TRY(rt_label_each_journal(path, remove_one, NULL));
+    RT_TRY(open_folder(&d, &name, path));
+    for (struct dirent *e; (e = readdir(d));) {            /* what a kill left of one that was made anew */
+        snprintf(base, sizeof base, "%s", e->d_name[0] == '.' ? e->d_name + 1 : "");
+        char *temp = strstr(base, ".tmp-");
+        if (temp) *temp = 0;
+        if (temp && is_journal(base, name, &who)) rt_temp_sweep(dirfd(d), base);
+    }
+    closedir(d);
+    return RT_OK;
+}
 
 static rt_status forget_one(void *arg, const char *journal, const char *who)
 {

@@ -121,6 +121,72 @@ data=old.h5 label --out g2.h5 > out.txt
 [ "$(number labelled_now out.txt)" = 0 ] || fail "a refused change cost labels"
 expect 2 "of other data" "$retort" label --teacher t.json --data old.h5 --out one.h5
 
+# Parts of hosts without a common disk: merged, the bytes of one process; in any order, with rows by hand, in every coding.
+part() { label --rows "$1" --out "$2" $3 > out.txt || fail "part $1: $(cat out.txt)"; }
+merge() { rm -f all1.h5; expect 0 "" "$retort" labels merge "$@" --out all1.h5 --json; }
+for coding in labels.type=f32 labels.topk=2 labels.type=f16; do
+    rm -f p?.h5 want.h5
+    part 0:10000 p0.h5 $coding; part 10000:10001 p1.h5 $coding; part 10001: p2.h5 $coding
+    label --out want.h5 $coding > out.txt
+    merge p2.h5 p0.h5 p1.h5
+    cmp -s all1.h5 want.h5 || fail "merged, $coding: not the bytes of one process"
+    [ "$(number rows_labelled out.txt)" = $N ] || fail "merged: $(cat out.txt)"
+done
+rm -f q?.h5 want.h5
+part 100:10340 q0.h5 labels.type=q8; part 10340:12388 q1.h5 labels.type=q8; part 12388:12400 q2.h5 labels.type=q8
+part 100:12400 want.h5 labels.type=q8
+merge q0.h5 q1.h5 q2.h5
+cmp -s all1.h5 want.h5 || fail "merged, 8 bits: not the bytes of one process"
+grep -q "the source has rows before or behind these" out.txt || fail "not all of the source: $(cat out.txt)"
+part 10000:10341 q3.h5 labels.type=q8; part 100:10000 q4.h5 labels.type=q8
+refused() { # code text parts...
+    code=$1 text=$2; shift 2; rm -f all2.h5
+    expect $code "$text" "$retort" labels merge "$@" --out all2.h5
+    [ -e all2.h5 ] && fail "a refused merge left a store"
+}
+refused 2 "q3.h5: begins at row 10000: parts in 8 bits can be merged where they begin at multiples of 1024" q4.h5 q3.h5
+rm p?.h5
+part 0:10000 p0.h5; part 10000:20000 p1.h5; part 20000: p2.h5; part 9000:10001 p3.h5; part 20000:30000 f.h5 labels.type=f16
+refused 2 "rows 10000 to 19999 are in no part: p0.h5 ends before them, and p2.h5 begins behind them" p2.h5 p0.h5
+refused 2 "rows 9000 to 9999 are in two parts: p0.h5 and p3.h5" p0.h5 p3.h5 p2.h5
+refused 2 "rows 0 to 9999 are in two parts" p0.h5 p0.h5 p1.h5
+refused 2 "f.h5: is in another coding than" p0.h5 p1.h5 f.h5
+"$retort" label --teacher u.json --data all.h5 --rows 10000:20000 --out u.h5 --quiet > /dev/null
+refused 2 "u.h5: is by another teacher" p0.h5 u.h5
+"$retort" label --teacher t.json --data changed.h5 --rows 20000: --out c.h5 --quiet > /dev/null
+refused 2 "is of other data than p1.h5: rows 0 to 4194303 of the source differ" p0.h5 p1.h5 c.h5
+data=old.h5 part 20000: o.h5
+refused 2 "o.h5: is of other data than p0.h5" p0.h5 p1.h5 o.h5
+refused 3 "is no label store" p0.h5 all.h5
+slow 0.2
+"$retort" $words all.h5 --rows 10000:20000 --out half.h5 > out.txt 2>&1 & p=$!
+while [ ! -e half.h5 ]; do sleep 0.02; done; kill -9 $p; wait $p 2> /dev/null
+rm .half.h5.retort-lock
+export CHILD_HOW=right
+refused 3 "half.h5: labelling is not finished" p0.h5 half.h5
+cp p1.h5 d.h5
+"$retort" export p1.h5 --out p1.npy --quiet > /dev/null
+at=$(LC_ALL=C grep -obUaP "$(tail -c 12000 p1.npy | head -c 12 | od -An -tx1 | tr -d '\n' | sed 's/ /\\x/g')" d.h5 | head -1 | cut -d: -f1)
+printf '\377' | dd of=d.h5 bs=1 seek="$at" conv=notrunc 2> /dev/null
+refused 3 "d.h5: block" p0.h5 d.h5 p2.h5
+expect 2 "is an input" "$retort" labels merge p0.h5 p1.h5 --out p0.h5 --force
+expect 2 "--out ALL.h5 is required" "$retort" labels merge p0.h5 p1.h5
+expect 2 "takes one label store; 'p1.h5' is too many" "$retort" labels verify p0.h5 p1.h5
+printf 'row,label\n5,b\n' > hand0.csv
+printf 'row,label\n10003,a\n' > hand1.csv
+sed 1d hand1.csv | cat hand0.csv - > hand.csv
+expect 0 "" "$retort" labels append p0.h5 --hand hand0.csv
+expect 0 "" "$retort" labels append p1.h5 --hand hand1.csv
+merge p0.h5 p1.h5 p2.h5
+cp one.h5 hand.h5
+expect 0 "" "$retort" labels append hand.h5 --hand hand.csv
+cmp -s all1.h5 hand.h5 || fail "merged, by hand: not the bytes of labels by hand in the whole"
+# A source that grew under labels by hand: they stay.
+data=old.h5 label --out h.h5 > out.txt
+expect 0 "" "$retort" labels append h.h5 --hand hand.csv
+label --out h.h5 > out.txt
+cmp -s h.h5 hand.h5 || fail "grown, by hand: not the bytes of labels by hand in the whole"
+
 # The processes of an mpirun; one of three has nothing to do where there are two blocks.
 if [ -e "$(dirname "$retort")/retort_mpi.so" ] && command -v mpirun > /dev/null; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1

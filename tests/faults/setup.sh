@@ -28,6 +28,7 @@ child=$(dirname "$retort")/tests/child_teacher             # a program that answ
 if [ -x "$child" ]; then cp "$child" child_teacher; else printf '#!/bin/sh\nexit 1\n' > child_teacher; fi
 # Copies of it are no programs, so the loader starts them.
 echo '{"command": ["/lib64/ld-linux-x86-64.so.2", "./child_teacher", "3", "right"], "version": "1", "classes": ["k0", "k1", "k2"]}' > program.json
+echo '{"command": ["/lib64/ld-linux-x86-64.so.2", "./child_teacher", "3", "env"], "version": "1", "classes": ["k0", "k1", "k2"]}' > answers.json
 echo '{"mix": "best", "teachers": ["teacher1.h5", {"from": "array.npy", "classes": ["k0", "k1", "k2"]}], "validation": {"source": "data.h5", "rows": "0:500"}}' > mix.json
 cat > policy.json <<'J'
 {"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.9}, {"metric": "recall", "class": "*", "max_drop": 1},
@@ -53,6 +54,18 @@ J
     rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    head -n 1500 data.csv > first.csv                  # of a source that grew
+    "$retort" import first.csv --label -1 --out first.h5 --quiet
+    touch -d '2020-01-01' first.h5
+    "$retort" label --teacher teacher1.h5 --data first.h5 --out outg.h5 --quiet
+    "$retort" label --teacher teacher1.h5 --data data.h5 --rows 0:1300 --out part0.h5 --quiet
+    "$retort" label --teacher teacher1.h5 --data data.h5 --rows 1300: --out part1.h5 --quiet
+    if [ -x "$child" ]; then                           # a shard that was killed when it had a block
+        CHILD_HOW="slow 1.5" "$retort" label --teacher answers.json --data data.h5 --out outs.h5 --shard 0/2 --quiet &
+        while ! grep -q '^[0-9]' outs.h5.journal.0-2 2> /dev/null && kill -0 $!; do sleep 0.05; done
+        kill -9 $!
+        wait $! 2> /dev/null || true
+    else touch outs.h5.journal.0-2 .outs.h5.shard-0-2.retort-lock outs.h5; fi
     "$retort" eval --teacher teacher1.h5 --student teacher2.h5 --data test.h5 --out e eval.speed=false --kernels scalar --quiet
     cp e/evaluation.json evaluation.json
     rm -r e
