@@ -36,11 +36,12 @@ static rt_status init(const request *q, cJSON **result)
 
 static rt_status do_add(rt_registry *r, const request *q, cJSON **result)
 {
-    const char *evaluation[PAPERS + 1], *gate[PAPERS + 1];
+    const char *evaluation[PAPERS + 1], *gate[PAPERS + 1], *drift[PAPERS + 1];
     rt_registry_adding x = {.name = q->arg[0], .model = q->arg[1], .evaluation = evaluation, .gate = gate,
-                            .note = cli_value(q->a, "note"), .parent = cli_value(q->a, "parent")};
+                            .drift = drift, .note = cli_value(q->a, "note"), .parent = cli_value(q->a, "parent")};
     x.evaluations = list_of(q->a, "eval", evaluation);
     x.gates = list_of(q->a, "gate", gate);
+    x.drifts = list_of(q->a, "drift", drift);
     return rt_registry_add(r, &x, result);
 }
 
@@ -150,7 +151,8 @@ static const struct {
     const char *needs, *takes[10];
 } actions[] = {
     {"init", init, 0, 0, "", {"protect"}},
-    {"add", add, 1, 2, "NAME MODEL.h5, or NAME@NUMBER with --eval or --gate", {"eval", "gate", "note", "parent"}},
+    {"add", add, 1, 2, "NAME MODEL.h5, or NAME@NUMBER with --eval, --gate or --drift",
+     {"eval", "gate", "drift", "note", "parent"}},
     {"list", list, 0, 1, "[NAME]", {"tag", "teacher", "data", "labels", "configuration", "last"}},
     {"show", show_one, 1, 1, "a version", {NULL}},
     {"tag", tag, 1, 2, "NAME@NUMBER TAG", {"from", "reason", "remove", "anchor"}},
@@ -333,6 +335,8 @@ static const cli_option options[] = {
     {"eval", CLI_LIST, "FILE", "of add: evaluation.json of this model; again for several", NULL},
     {"gate", CLI_LIST, "FILE", "of add: verdict.json of a gate whose candidate this model was; again for several",
      NULL},
+    {"drift", CLI_LIST, "FILE",
+     "of add: drift.json of 'retort drift' with this model, or of data alone; again for several", NULL},
     {"note", CLI_VALUE, "TEXT", "of add: what a reader should know", NULL},
     {"parent", CLI_VALUE, "VERSION", "of add: the version it comes from, where its own provenance does not tell", NULL},
     {"tag", CLI_VALUE, "TAG", "of list: versions that have it", NULL},
@@ -359,8 +363,9 @@ const cli_command cli_registry = {
     .name = "registry",
     .summary = "keep model versions as code revisions are kept",
     .usage = "init --registry DIR [--protect TAG,...]\n"
-             "add NAME MODEL.h5 [--eval evaluation.json] [--gate verdict.json] [--note TEXT] [--parent VERSION]\n"
-             "add NAME@NUMBER [--eval evaluation.json] [--gate verdict.json]\n"
+             "add NAME MODEL.h5 [--eval evaluation.json] [--gate verdict.json] [--drift drift.json] [--note TEXT] "
+             "[--parent VERSION]\n"
+             "add NAME@NUMBER [--eval evaluation.json] [--gate verdict.json] [--drift drift.json]\n"
              "list [NAME] [--tag TAG] [--teacher|--data|--labels|--configuration DIGEST] [--last N]\n"
              "show VERSION\n"
              "tag NAME@NUMBER TAG [--from N] [--reason TEXT]\n"

@@ -61,15 +61,15 @@ rt_status rt_registry_check_object(rt_registry *, const char *sha256, int full);
 typedef struct {
     const char *name;                  /* NAME: a new version; NAME@NUMBER or NAME@TAG: more of one that is there */
     const char *model;                 /* the file, copied; NULL for one that is there */
-    const char *const *evaluation, *const *gate;   /* files: evaluation.json, verdict.json */
-    int evaluations, gates;
+    const char *const *evaluation, *const *gate, *const *drift; /* evaluation.json, verdict.json, drift.json */
+    int evaluations, gates, drifts;
     const char *origin;                /* of an import: where it comes from; NULL */
     const char *note, *parent;         /* NULL: none; the parent, when not told, is the version that the model began
                                         * from, where the registry has it */
 } rt_registry_adding;
 /* Reads and checks everything, writes the objects, then the rows. A model that one of its versions already has is a
  * version more, with a note that names it. *result: {"version", "sha256", "digest", "parent", "notes"}. RT_INPUT when a
- * file is damaged, or an evaluation or verdict is of another model. */
+ * file is damaged, or an evaluation, a verdict or a look at drift is of another model. */
 rt_status rt_registry_add(rt_registry *, const rt_registry_adding *, cJSON **result);
 
 /* A gate's verdict (format retort-verdict-1) as a run of this registry, whether its candidate is a version or not; it
@@ -106,7 +106,7 @@ typedef struct {
  * "anchors", "parent", "accuracy", "note"}]}, by name and number. */
 rt_status rt_registry_list(rt_registry *, const rt_registry_filter *, cJSON **result);
 /* All of one version: lineage with the versions that the digests are of, evaluations with their metrics, gate runs,
- * tags, anchors, children. */
+ * looks at drift, tags, anchors, children. */
 rt_status rt_registry_show(rt_registry *, const char *reference, cJSON **result);
 /* What happened to a name, or (NULL) to all, in order: {"events": [{"event", "time", "user", "what", "version", ...}]},
  * and "clock_set_back" where a time is before the one of an earlier event. */

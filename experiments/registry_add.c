@@ -18,7 +18,7 @@ typedef struct {
     rt_version v;
     rt_stamp then;                     /* of the model's file, before it was looked at */
     rt_registry_paper paper[PAPERS];
-    int papers, evaluations;           /* evaluations first, then verdicts */
+    int papers, evaluations, verdicts; /* evaluations first, then verdicts (before this place), then looks at drift */
     int64_t bytes, parent;
     char *facts, *configuration;
     char configuration_sha256[RT_SHA256];
@@ -134,6 +134,24 @@ static rt_status take_verdicts(adding *x)
     return RT_OK;
 }
 
+/* With a model they are of this one; without they are of the data alone. */
+static rt_status take_drifts(adding *x)
+{
+    x->verdicts = x->papers;
+    for (int i = 0; i < x->a->drifts; i++) {
+        if (x->papers == PAPERS)
+            return rt_fail(RT_USAGE, "at most %d evaluations, verdicts and looks at drift are taken at once", PAPERS);
+        rt_registry_paper *p = &x->paper[x->papers];
+        RT_TRY(rt_registry_paper_read(p, x->a->drift[i], "retort-drift-1"));
+        x->papers++;
+        const char *model = text_at(p->json, "model", "digest", NULL);
+        if (*model && strcmp(model, x->v.digest))
+            return rt_fail(RT_INPUT, "%s: is of another model (%.12s...), and this one is %.12s...", x->a->drift[i],
+                           model, x->v.digest);
+    }
+    return RT_OK;
+}
+
 static rt_status put_objects(adding *x)
 {
     if (x->a->model) {
@@ -158,7 +176,7 @@ static rt_status refer_all(adding *x, int *gone)
             rt_object_refer(x->r, x->configuration_sha256, (int64_t)strlen(x->configuration), "configuration", gone));
     for (int i = 0; i < x->papers && !*gone; i++)
         RT_TRY(rt_object_refer(x->r, x->paper[i].sha256, (int64_t)x->paper[i].bytes,
-                               i < x->evaluations ? "evaluation" : "verdict", gone));
+                               i < x->evaluations ? "evaluation" : i < x->verdicts ? "verdict" : "drift", gone));
     return RT_OK;
 }
 
@@ -223,8 +241,9 @@ static rt_status insert_papers(adding *x)
 {
     int64_t id;
     for (int i = 0; i < x->evaluations; i++) RT_TRY(rt_registry_put_evaluation(x->r, &x->v, &x->paper[i]));
-    for (int i = x->evaluations; i < x->papers; i++)
+    for (int i = x->evaluations; i < x->verdicts; i++)
         RT_TRY(rt_registry_put_gate(x->r, &x->v, &x->paper[i], NAN, &id));
+    for (int i = x->verdicts; i < x->papers; i++) RT_TRY(rt_registry_put_drift(x->r, &x->v, &x->paper[i]));
     return RT_OK;
 }
 
@@ -254,7 +273,8 @@ static cJSON *result_of(adding *x)
     cJSON_AddStringToObject(j, "sha256", x->v.sha256);
     cJSON_AddStringToObject(j, "digest", x->v.digest);
     cJSON_AddNumberToObject(j, "evaluations", x->evaluations);
-    cJSON_AddNumberToObject(j, "gate_runs", x->papers - x->evaluations);
+    cJSON_AddNumberToObject(j, "gate_runs", x->verdicts - x->evaluations);
+    cJSON_AddNumberToObject(j, "drifts", x->papers - x->verdicts);
     cJSON_AddItemToObject(j, "notes", x->notes);
     x->notes = NULL;
     return j;
@@ -267,8 +287,9 @@ static rt_status check_words(const adding *x)
     if (a->model) return rt_registry_check_name(a->name, "name");
     if (a->note || a->parent)
         return rt_fail(RT_USAGE, "%s: a note or a parent is given when a version is added, with its model", a->name);
-    if (!a->evaluations && !a->gates)
-        return rt_fail(RT_USAGE, "%s: a model, or evaluations or verdicts of this version, are required", a->name);
+    if (!a->evaluations && !a->gates && !a->drifts)
+        return rt_fail(
+            RT_USAGE, "%s: a model, or evaluations, verdicts or looks at drift of this version, are required", a->name);
     return RT_OK;
 }
 
@@ -288,6 +309,7 @@ rt_status rt_registry_add(rt_registry *r, const rt_registry_adding *a, cJSON **r
     } else if (!st) st = rt_registry_find_exact(r, a->name, 0, &x->v);
     if (!st) st = take_evaluations(x);
     if (!st) st = take_verdicts(x);
+    if (!st) st = take_drifts(x);
     if (!st) st = write_all(x);
     if (!st) *result = result_of(x);
     for (int i = 0; i < x->papers; i++) rt_registry_paper_free(&x->paper[i]);

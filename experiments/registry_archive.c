@@ -1,5 +1,6 @@
 /* One version as an archive: tar in the pax format, compressed by zstd or gzip, with these entries in this order and no
- * others: manifest.json, the model (model.h5 or model.onnx), evaluation-1.json ..., verdict-1.json ...
+ * others: manifest.json, the model (model.h5 or model.onnx), evaluation-1.json ..., verdict-1.json ..., drift-1.json
+ * ...
  *
  * manifest.json: {"format": "retort-archive-1", "name", "number", "digest", "time", "user", "note", "files": [{"path",
  * "kind", "bytes", "sha256"}], "seal"}; files in the order of the entries. No entry has a time, an owner or a group.
@@ -122,7 +123,8 @@ static rt_status list_files(writing *w)
     RT_TRY(add_item(w, "model", is_onnx ? "model.onnx" : "model.h5", w->v.sha256));
     RT_TRY(
         add_items(w, "evaluation", "SELECT object FROM evaluation WHERE version = ?1 AND ?2 IS NOT NULL ORDER BY id"));
-    return add_items(w, "verdict", "SELECT object FROM gate_run WHERE candidate = ?2 AND ?1 ORDER BY id");
+    RT_TRY(add_items(w, "verdict", "SELECT object FROM gate_run WHERE candidate = ?2 AND ?1 ORDER BY id"));
+    return add_items(w, "drift", "SELECT object FROM drift WHERE version = ?1 AND ?2 IS NOT NULL ORDER BY id");
 }
 
 static rt_status describe(writing *w)
@@ -382,14 +384,21 @@ static rt_status unpack(reading *x, const char *path, int64_t bytes, char sha256
     return st;
 }
 
-/* Whether it is the i-th file of an archive: a model, then evaluations, then verdicts, counted. */
+/* The place of a kind of file behind the model; -1: there is none. */
+static int rank_of(const char *kind)
+{
+    static const char *const kinds[] = {"evaluation", "verdict", "drift"};
+    for (int i = 0; i < 3; i++) if (!strcmp(kind, kinds[i])) return i;
+    return -1;
+}
+
+/* Whether it is the i-th file of an archive: a model, then evaluations, then verdicts, then looks at drift, counted. */
 static int in_order(const reading *x, const item *f, int i)
 {
     char want[40];
     int before = 0;
     if (!i) return !strcmp(f->kind, "model") && (!strcmp(f->path, "model.h5") || !strcmp(f->path, "model.onnx"));
-    int verdict = !strcmp(f->kind, "verdict");
-    if (!verdict && (strcmp(f->kind, "evaluation") || !strcmp(x->file[i - 1].kind, "verdict"))) return 0;
+    if (rank_of(f->kind) < 0 || rank_of(f->kind) < rank_of(x->file[i - 1].kind)) return 0;
     for (int k = 0; k < i; k++) before += !strcmp(x->file[k].kind, f->kind);
     snprintf(want, sizeof want, "%s-%d.json", f->kind, before + 1);
     return !strcmp(want, f->path) && f->bytes <= RT_REGISTRY_OBJECT_MAX;
@@ -494,13 +503,14 @@ static rt_status read_all(reading *x)
 static rt_status add_all(reading *x, const char *name, cJSON **result)
 {
     char path[FILES][RT_REGISTRY_PATH + 128], origin[400];
-    const char *evaluation[FILES], *gate[FILES], *note = text_of(x->manifest, "note");
+    const char *evaluation[FILES], *gate[FILES], *drift[FILES], *note = text_of(x->manifest, "note");
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(x->manifest, "number");
     rt_registry_adding a = {.name = name ? name : x->name, .model = path[0], .evaluation = evaluation, .gate = gate,
-                            .note = *note ? note : NULL, .origin = origin};
+                            .drift = drift, .note = *note ? note : NULL, .origin = origin};
     for (int i = 0; i < x->files; i++) {
         snprintf(path[i], sizeof path[i], "%s/%s", x->folder, x->file[i].path);
         if (!strcmp(x->file[i].kind, "evaluation")) evaluation[a.evaluations++] = path[i];
+        else if (!strcmp(x->file[i].kind, "drift")) drift[a.drifts++] = path[i];
         else if (i) gate[a.gates++] = path[i];
     }
     snprintf(origin, sizeof origin, "%s@%.0f of %.40s by %.120s", x->name,

@@ -64,7 +64,7 @@ static rt_status is_named(rt_registry *r, const char *sha256, int64_t *yes)
         r, yes, 0,
         "SELECT EXISTS (SELECT 1 FROM version WHERE object = ?1) OR EXISTS (SELECT 1 FROM version WHERE "
         "configuration = ?1) OR EXISTS (SELECT 1 FROM evaluation WHERE object = ?1) OR EXISTS (SELECT 1 "
-        "FROM gate_run WHERE object = ?1)",
+        "FROM gate_run WHERE object = ?1) OR EXISTS (SELECT 1 FROM drift WHERE object = ?1)",
         "s", sha256);
 }
 
@@ -108,7 +108,7 @@ static rt_status collect_all(rt_registry *r, collection *c, int dry)
         r,
         "DELETE FROM object WHERE sha256 NOT IN (SELECT object FROM version UNION SELECT configuration FROM "
         "version WHERE configuration IS NOT NULL UNION SELECT object FROM evaluation UNION SELECT object FROM "
-        "gate_run)",
+        "gate_run UNION SELECT object FROM drift)",
         ""));
     RT_TRY(rt_registry_commit(r));
     RT_TRY(rt_registry_begin(r));
@@ -182,7 +182,9 @@ static const char objects_sql[] =
     "  WHERE v.configuration = o.sha256 LIMIT 1),"
     " (SELECT 'an evaluation of ' || m.name || '@' || v.number FROM evaluation y JOIN version v ON v.id = y.version"
     "  JOIN model m ON m.id = v.model WHERE y.object = o.sha256 LIMIT 1),"
-    " (SELECT 'the verdict of gate run ' || g.id FROM gate_run g WHERE g.object = o.sha256), 'no version')"
+    " (SELECT 'the verdict of gate run ' || g.id FROM gate_run g WHERE g.object = o.sha256),"
+    " (SELECT 'a look at drift of ' || m.name || '@' || v.number FROM drift d JOIN version v ON v.id = d.version"
+    "  JOIN model m ON m.id = v.model WHERE d.object = o.sha256 LIMIT 1), 'no version')"
     " FROM object o ORDER BY o.sha256";
 
 static rt_status check_objects(check *c)

@@ -41,7 +41,8 @@ rt_status rt_registry_paper_read(rt_registry_paper *p, const char *path, const c
     const char *kind = text_of(p->json, "format");
     if (!st && strncmp(kind, format, strlen(format)))
         st = rt_fail(RT_INPUT, "%s: its format is '%.60s', and '%s...' is expected, as 'retort %s' writes it", path,
-                     kind, format, strstr(format, "verdict") ? "gate' and its verdict.json" : "eval");
+                     kind, format, strstr(format, "verdict") ? "gate' and its verdict.json"
+                                   : strstr(format, "drift") ? "drift' and its drift.json" : "eval");
     if (!st) rt_sha256_of(p->sha256, p->text, p->bytes);
     else rt_registry_paper_free(p);
     return st;
@@ -223,6 +224,28 @@ rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_reg
                       alpha));
     *id = sqlite3_last_insert_rowid(r->db);
     return RT_OK;
+}
+
+/* ---- drift ---- */
+
+rt_status rt_registry_put_drift(rt_registry *r, const rt_version *v, const rt_registry_paper *p)
+{
+    const cJSON *j = p->json, *data = member(j, "data"), *accuracy = member(j, "accuracy");
+    double exit_code = number_of(j, "exit_code");
+    int64_t there, event;
+    if (!*text_of(j, "verdict") || !(exit_code >= 0 && exit_code < 256))
+        return rt_fail(RT_INPUT, "drift %.16s...: does not tell what was found", p->sha256);
+    RT_TRY(
+        rt_sql_number(r, &there, 0, "SELECT id FROM drift WHERE version = ? AND object = ?", "is", v->id, p->sha256));
+    if (there) return RT_OK;
+    RT_TRY(rt_registry_event(r, v->model, v->number, "drift", text_of(j, "verdict"), &event));
+    return rt_sql_run(r,
+                      "INSERT INTO drift (version, event, object, reference, data, rows, verdict, exit_code, drifts, "
+                      "expected, time) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      "iisttnsiidt", v->id, event, p->sha256, text_of(member(j, "reference"), "digest"),
+                      text_of(data, "digest"), whole_of(data, "rows"), text_of(j, "verdict"), (int64_t)exit_code,
+                      whole_of(member(j, "counts"), "drift"),
+                      number_of(accuracy ? accuracy->child : NULL, "expected_atc"), text_of(j, "time"));
 }
 
 rt_status rt_registry_add_gate(rt_registry *r, const cJSON *verdict, double alpha, int64_t *id)

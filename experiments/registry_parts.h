@@ -52,7 +52,7 @@ rt_status rt_registry_event(rt_registry *, int64_t model, int64_t number, const 
 rt_status rt_object_put_file(rt_registry *, const char *path, char sha256[RT_SHA256], int64_t *bytes);
 rt_status rt_object_put(rt_registry *, const void *data, size_t n, char sha256[RT_SHA256]);
 /* Within a transaction: its row, after a look whether its file is there. *gone: it was collected meanwhile, and is to
- * be put again. kind: "model", "evaluation", "verdict", "configuration". */
+ * be put again. kind: "model", "evaluation", "verdict", "drift", "configuration". */
 rt_status rt_object_refer(rt_registry *, const char *sha256, int64_t bytes, const char *kind, int *gone);
 /* The bytes, checked, with a zero behind, for the caller to free. */
 rt_status rt_object_read(rt_registry *, char **out, size_t *n, const char *sha256);
@@ -90,7 +90,7 @@ typedef struct {
     size_t bytes;
     char sha256[RT_SHA256];
 } rt_registry_paper;
-/* Reads an evaluation or a verdict from a file. */
+/* Reads an evaluation, a verdict or a look at drift from a file. */
 rt_status rt_registry_paper_read(rt_registry_paper *, const char *path, const char *format);
 void rt_registry_paper_free(rt_registry_paper *);
 /* The element of "models" that is of this model. NULL with RT_INPUT. */
@@ -99,6 +99,7 @@ const cJSON *rt_evaluation_of(const cJSON *evaluation, const char *digest, const
  */
 rt_status rt_registry_put_evaluation(rt_registry *, const rt_version *, const rt_registry_paper *);
 rt_status rt_registry_put_gate(rt_registry *, const rt_version *, const rt_registry_paper *, double alpha, int64_t *id);
+rt_status rt_registry_put_drift(rt_registry *, const rt_version *, const rt_registry_paper *);
 /* Whether a metric is of the clock: of different machines, or runs, it is not the same thing. */
 int rt_metric_is_timed(const char *name);
 /* 16 digits that tell machines apart by what changes speed: processor, system, kernels, compiler, threads. */

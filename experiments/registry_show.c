@@ -199,6 +199,26 @@ static rt_status add_gate_runs(rt_registry *r, const rt_version *v, cJSON *j)
     return st;
 }
 
+static rt_status add_drifts(rt_registry *r, const rt_version *v, cJSON *j)
+{
+    static const char *const keys[] = {
+        "verdict", "exit_code", "drifts", "expected_accuracy", "reference", "data", "rows", "time", "object", "added"};
+    sqlite3_stmt *s;
+    int row = 1;
+    cJSON *list = cJSON_AddArrayToObject(j, "drift");
+    RT_TRY(rt_sql(r, &s, "SELECT d.verdict, d.exit_code, d.drifts, d.expected, d.reference, d.data, d.rows, d.time, "
+                  "d.object, e.time FROM drift d JOIN event e ON e.id = d.event WHERE d.version = ? ORDER BY d.id", "i",
+                  v->id));
+    rt_status st = RT_OK;
+    while (!st && !(st = rt_sql_next(r, s, &row)) && row) {
+        cJSON *one = cJSON_CreateObject();
+        cJSON_AddItemToArray(list, one);
+        for (int i = 0; i < 10; i++) rt_sql_add(one, keys[i], s, i);
+    }
+    sqlite3_finalize(s);
+    return st;
+}
+
 static rt_status add_kin(rt_registry *r, const rt_version *v, cJSON *j)
 {
     RT_TRY(add_texts(r, j, "tags", "SELECT name FROM tag WHERE version = ? ORDER BY name", v->id));
@@ -246,6 +266,7 @@ rt_status rt_registry_show(rt_registry *r, const char *reference, cJSON **result
     if (!st) st = add_lineage(r, &v, j);
     if (!st) st = add_evaluations(r, &v, j);
     if (!st) st = add_gate_runs(r, &v, j);
+    if (!st) st = add_drifts(r, &v, j);
     if (st) cJSON_Delete(j);
     else *result = j;
     return st;

@@ -105,6 +105,29 @@ done
 expect 2 "both sides are of one kind" "$retort" drift --reference p1.h5 --data dim.h5
 expect 2 "answers already" "$retort" drift --reference p1.h5 --data p2.h5 T/model.h5
 
+# A registry keeps it with a version: of this model, or of data alone; it is found, checked, carried along and collected.
+"$retort" registry init --registry G --quiet > /dev/null 2> err.txt || fail "registry: $(cat err.txt)"
+expect 0 "" "$retort" registry add student T/model.h5 --drift m/drift.json --registry G
+expect 0 "" "$retort" registry add student@1 --drift age/drift.json --drift m/drift.json --registry G
+"$retort" registry show student@1 --registry G --json > show.json 2> err.txt || fail "show: $(cat err.txt)"
+[ "$(grep -c '"verdict":[[:space:]]*"drift"' show.json)" -eq 2 ] || fail "not two looks at drift: $(grep verdict show.json)"
+has '"expected_accuracy":[[:space:]]*0[.]' show.json
+expect 0 "drift" "$retort" registry log student --registry G
+expect 0 "" "$retort" registry verify --registry G
+expect 0 "" "$retort" registry gc --age 0 --registry G
+expect 0 "" "$retort" registry verify --registry G
+expect 0 "" "$retort" registry export student@1 --out v.tar.gz --registry G
+expect 0 "" "$retort" registry import v.tar.gz --name other --registry G
+"$retort" registry show other@1 --registry G --json > other.json 2> err.txt || fail "show: $(cat err.txt)"
+[ "$(grep -c '"verdict":[[:space:]]*"drift"' other.json)" -eq 2 ] || fail "an archive loses looks at drift"
+sed 's/"lr": *0.1//; s/"epochs": 5/"epochs": 4/' t.json > t2.json
+"$retort" train t2.json --out T2 --quiet > /dev/null || fail "train"
+expect 3 "is of another model" "$retort" registry add student T2/model.h5 --drift m/drift.json --registry G
+expect 3 "retort drift" "$retort" registry add student@1 --drift limits.json --registry G
+object=$(find G/objects -type f | while read -r f; do grep -q 'retort-drift-1' "$f" && echo "$f"; done | head -1)
+chmod u+w "$object" && sed -i 's/"seed"/"sead"/' "$object"
+expect 3 "a look at drift of" "$retort" registry verify --registry G
+
 # A step: its verdict ends the experiment, its page stays.
 printf '{"name": "x", "steps": [{"name": "look", "do": "drift", "with": {"reference": {"source": "a.h5"}, "data": {"source": "%s"}}}]}\n' b.h5 > run.json
 expect 0 "" "$retort" run run.json --out R --quiet
