@@ -159,7 +159,8 @@ static const char *block_bytes(rt_codec_scratch *s, uint32_t method, const char 
     return good ? s->block : NULL;
 }
 
-size_t rt_bitshuffle_decode(rt_codec_scratch *s, const uint32_t *param, char *dst, size_t room, const char *src, size_t n)
+size_t rt_bitshuffle_decode(rt_codec_scratch *s, const uint32_t *param, char *dst, size_t room, const char *src,
+                            size_t n)
 {
     size_t element = param[2], block = param[3], at = 0, all = n;
     uint32_t method = param[4];

@@ -16,15 +16,16 @@ void rt_codec_free(rt_codec_scratch *);
 /* The library that undoing this filter needs and the build has not, or NULL. param: as in rt_h5_dataset. */
 const char *rt_codec_lacks(int filter, const uint32_t *param);
 
-/* Filter 32004: size of all (8 bytes, big-endian), of a block (4), then of each block its stored size (4) and its bytes,
- * as they are where that is the block's size. */
+/* Filter 32004: size of all (8 bytes, big-endian), of a block (4), then of each block its stored size (4) and its
+ * bytes, as they are where that is the block's size. */
 size_t rt_lz4_decode(char *dst, size_t room, const char *src, size_t n);
 /* Filter 32015: Zstandard frames (RFC 8878). */
 size_t rt_zstd_decode(rt_codec_scratch *, char *dst, size_t room, const char *src, size_t n);
-/* Filter 32008 (github.com/kiyo-masui/bitshuffle): elements of param[2] bytes in blocks of param[3] (0: as many as 8 KiB
- * hold, at least 128), by param[4] 0 stored, 2 LZ4, 3 Zstandard; of these with the header of filter 32004. The last
+/* Filter 32008 (github.com/kiyo-masui/bitshuffle): elements of param[2] bytes in blocks of param[3] (0: as many as 8
+ * KiB hold, at least 128), by param[4] 0 stored, 2 LZ4, 3 Zstandard; of these with the header of filter 32004. The last
  * block is cut to a multiple of 8 elements; what is left is as it is. */
-size_t rt_bitshuffle_decode(rt_codec_scratch *, const uint32_t *param, char *dst, size_t room, const char *src, size_t n);
+size_t rt_bitshuffle_decode(rt_codec_scratch *, const uint32_t *param, char *dst, size_t room, const char *src,
+                            size_t n);
 
 /* Bit k of byte b of element i is bit i of the row of n bits (n a multiple of 8) number 8 b + k. scratch: n * element
  * bytes. The second is its twin by that definition. */

@@ -46,9 +46,10 @@ int rt_label_policy_weighs(const rt_label_policy *);
 /* Leaves of `rows`, all of which the store covers, those that the policy chooses. *report, for the caller to delete:
  * {"digest", "effective", "head", "rows_before", "rows_after", "abstained" (below a threshold), "cut" (more than
  * wanted), "classes": {"NAME": {"before", "passed", "after", "drawn" (with weights: share of the draws)}}}. weights,
- * where not NULL: those of the rows it leaves, empty without weights, for rt_row_weights_free. path: the store, for messages. RT_USAGE when the store
- * does not have what the policy asks for: a head, a class, or confidence where it keeps classes alone or too few
- * logits. RT_NOTHING when no row is left, or none of a class that had some, unless allow_empty. */
+ * where not NULL: those of the rows it leaves, empty without weights, for rt_row_weights_free. path: the store, for
+ * messages. RT_USAGE when the store does not have what the policy asks for: a head, a class, or confidence where it
+ * keeps classes alone or too few logits. RT_NOTHING when no row is left, or none of a class that had some, unless
+ * allow_empty. */
 rt_status rt_label_policy_apply(const rt_label_policy *, rt_labels *, const char *path, rt_rows *rows,
                                 rt_row_weights *weights, cJSON **report);
 #endif

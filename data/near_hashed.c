@@ -13,7 +13,8 @@ enum { SIGNS = 64, GROUP = 256, SHARED = 32, TILE = 1024 };
 
 /* A row of x, or with `from` of the others. */
 typedef struct { uint64_t signs; uint32_t row; uint8_t other, bits; } signed_row;
-/* Rows [first, first + count) of an order; bits: of the prefix that they share, SIGNS + 1 where no prefix parts them. */
+/* Rows [first, first + count) of an order; bits: of the prefix that they share, SIGNS + 1 where no prefix parts them.
+ */
 typedef struct { uint32_t first, count; int bits; } group;
 
 typedef struct {
@@ -48,8 +49,8 @@ static const float *row_of(const hashed *h, const signed_row *r)
     return (r->other ? h->q->o : h->q->s->x) + (uint64_t)r->row * (uint64_t)h->q->s->width;
 }
 
-/* The mean of all rows, and how easily a sign parts a row at distance r of it from one within reach w: the angle between
- * them is at most asin(w / r), and a plane lies between them with the probability angle / pi. */
+/* The mean of all rows, and how easily a sign parts a row at distance r of it from one within reach w: the angle
+ * between them is at most asin(w / r), and a plane lies between them with the probability angle / pi. */
 static void find_mean(hashed *h)
 {
     const rt_near_spec *s = h->q->s;
@@ -174,8 +175,8 @@ static rt_status part(hashed *h, uint64_t first, uint64_t end, int bits, int lea
     return part(h, low, end, bits + 1, least);
 }
 
-/* Which rows are compared: with a reach, those of one prefix, as long as leaves about SHARED rows together; without one,
- * so many side by side, whatever their signs. */
+/* Which rows are compared: with a reach, those of one prefix, as long as leaves about SHARED rows together; without
+ * one, so many side by side, whatever their signs. */
 static rt_status make_groups(hashed *h)
 {
     int least = 0;
@@ -319,7 +320,8 @@ rt_status rt_near_hashed(rt_near_job *q)
         h.missed = malloc((s->rows + 1) * sizeof *h.missed);
     }
     int there = h.mean && h.plane && h.list && h.scratch && (!reach || (h.same && h.apart && h.missed));
-    rt_status st = there ? make_tables(&h) : rt_fail(RT_RUN, "out of memory for %llu rows", (unsigned long long)s->rows);
+    rt_status st = there ? make_tables(&h)
+                         : rt_fail(RT_RUN, "out of memory for %llu rows", (unsigned long long)s->rows);
     void *owned[] = {h.mean, h.plane, h.list, h.groups, h.same, h.apart, h.missed, h.scratch};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     return st;

@@ -18,8 +18,8 @@ typedef struct {
 
 /* Squares of the rows' lengths, in double and then rounded. */
 void rt_near_norms(float *norm, const float *x, uint64_t rows, int width);
-/* Row i, whose list is number `at`, and others [j, j + n), of which dots tells the products: those are measured that may
- * be among its k nearest. */
+/* Row i, whose list is number `at`, and others [j, j + n), of which dots tells the products: those are measured that
+ * may be among its k nearest. */
 void rt_near_offer(rt_near_job *, uint64_t at, uint64_t i, uint64_t j, int n, const float *dots);
 /* One pair, whatever it is. */
 void rt_near_measure(rt_near_job *, uint64_t at, uint64_t i, uint64_t j);

@@ -28,7 +28,8 @@ static rt_status make_room(rt_features *f, const char *of, uint64_t width, uint6
         return rt_fail(RT_USAGE, "%s: has %" PRIu64 " rows; at most %u are compared", of, f->rows, UINT32_MAX - 1);
     if (width > INT32_MAX / 4 || f->rows > max_bytes / sizeof *f->x / width)
         return rt_fail(RT_USAGE,
-                       "%s: %" PRIu64 " rows of %" PRIu64 " numbers take more than %.1f GiB; compare fewer rows, or by a "
+                       "%s: %" PRIu64 " rows of %" PRIu64
+                       " numbers take more than %.1f GiB; compare fewer rows, or by a "
                        "layer of a model (model=..., layer=...)",
                        of, f->rows, width, (double)max_bytes / (1 << 30));
     f->width = (int)width;

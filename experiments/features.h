@@ -1,5 +1,5 @@
-/* experiments/features.h - numbers by which rows are compared, in memory: those of a data set, or what a layer of a model
- * makes of the rows. */
+/* experiments/features.h - numbers by which rows are compared, in memory: those of a data set, or what a layer of a
+ * model makes of the rows. */
 #ifndef RT_EXPERIMENTS_FEATURES_H
 #define RT_EXPERIMENTS_FEATURES_H
 

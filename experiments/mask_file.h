@@ -1,5 +1,5 @@
-/* experiments/mask_file.h - a mask of rows as a file, for data.mask: u8 of all rows of the data, 1 where a row stays, as
- * data set "keep" of an HDF5 file or as NPY, by the name's ending. */
+/* experiments/mask_file.h - a mask of rows as a file, for data.mask: u8 of all rows of the data, 1 where a row stays,
+ * as data set "keep" of an HDF5 file or as NPY, by the name's ending. */
 #ifndef RT_EXPERIMENTS_MASK_FILE_H
 #define RT_EXPERIMENTS_MASK_FILE_H
 

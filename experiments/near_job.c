@@ -128,7 +128,10 @@ typedef struct {
     cJSON *notes;
 } finding;
 
-static double distance_of(const finding *f, double square) { return f->s->metric == COSINE ? square / 2 : sqrt(square); }
+static double distance_of(const finding *f, double square)
+{
+    return f->s->metric == COSINE ? square / 2 : sqrt(square);
+}
 /* Euclid's distance of what is said of the metric. */
 static double reach_of(const finding *f, double distance)
 { return f->s->metric == COSINE ? sqrt(2 * distance) : distance; }
@@ -221,9 +224,11 @@ static rt_status find_near(finding *f, rt_device *device, const rt_progress *pro
     if (other) RT_TRY(read_rows(f, &f->o, 1, device, progress));
     f->rows = f->x.rows;
     if (other && f->o.width != f->x.width)
-        return rt_fail(RT_INPUT, "against: %s has %d numbers a row, %s %d", f->o.text, f->o.width, f->x.text, f->x.width);
+        return rt_fail(RT_INPUT, "against: %s has %d numbers a row, %s %d", f->o.text, f->o.width, f->x.text,
+                       f->x.width);
     if (!copies && (uint64_t)s->k >= f->rows)
-        return rt_fail(RT_USAGE, "k: %d neighbours are asked for, and %s has %" PRIu64 " rows", s->k, f->x.text, f->rows);
+        return rt_fail(RT_USAGE, "k: %d neighbours are asked for, and %s has %" PRIu64 " rows", s->k, f->x.text,
+                       f->rows);
     uint64_t others = other ? f->o.rows : f->rows;
     rt_near_spec spec = {.x = f->x.x, .o = other ? f->o.x : NULL, .rows = f->rows, .others = others,
                          .width = f->x.width, .k = s->k, .within = INFINITY, .lower = copies && !other,
@@ -328,7 +333,8 @@ static void tell_way(const finding *f, cJSON *j)
     if (!isnan(f->near.bound)) {
         cJSON_AddNumberToObject(j, "recall_bound", f->near.bound);
         if (f->near.bound < s->recall)
-            rt_eval_note(f->notes, "of pairs that far apart no more than %.4f are sure to be found: %d tables are made at "
+            rt_eval_note(f->notes,
+                         "of pairs that far apart no more than %.4f are sure to be found: %d tables are made at "
                          "most; a smaller \"within\" is found better, and exact=%" PRIu64 " compares all pairs.",
                          f->near.bound, RT_NEAR_TABLES, f->rows);
     }

@@ -3,21 +3,19 @@
  *
  * {"find": "duplicates" | "outliers",
  *  "data": {"source", "x"}: the rows, whose numbers are compared, or in their place by the same numbers
- *  "features": "FILE.h5[:SET]" (x), or "model" and "layer" (what its first head is computed from): what that layer makes
- *      of the rows of data.source,
- *  "metric": "euclid" | "cosine" (1 - cosine of the angle; rows of zeros are at 0 from each other, at 1/2 from others),
- *  "exact": 200000: up to so many rows all pairs are compared, above they are hashed (data/near.h), "seed": 1,
- *  of duplicates: "within": distance of what counts as a copy, by default 0.13 times the median distance of 1,000 rows,
- *      drawn by the seed, to their nearest (cleanlab's rule), "recall": 0.99,
- *      "against": "FILE.h5[:SET]", rows (or features) of another split: rows that have a copy there, not here,
- *  of outliers: "by": "distance": the mean distance to the "k": 10 nearest rows; "energy": -log sum exp of the logits of
- *      "from", predictions or a label store ("head") (Liu et al., 2020); "share": 0.01 of the rows are outliers, those
- *      of the highest scores, "tables": 32 of the hashed way,
- *  "all": false}
+ *  "features": "FILE.h5[:SET]" (x), or "model" and "layer" (what its first head is computed from): what that layer
+ * makes of the rows of data.source, "metric": "euclid" | "cosine" (1 - cosine of the angle; rows of zeros are at 0 from
+ * each other, at 1/2 from others), "exact": 200000: up to so many rows all pairs are compared, above they are hashed
+ * (data/near.h), "seed": 1, of duplicates: "within": distance of what counts as a copy, by default 0.13 times the
+ * median distance of 1,000 rows, drawn by the seed, to their nearest (cleanlab's rule), "recall": 0.99, "against":
+ * "FILE.h5[:SET]", rows (or features) of another split: rows that have a copy there, not here, of outliers: "by":
+ * "distance": the mean distance to the "k": 10 nearest rows; "energy": -log sum exp of the logits of "from",
+ * predictions or a label store ("head") (Liu et al., 2020); "share": 0.01 of the rows are outliers, those of the
+ * highest scores, "tables": 32 of the hashed way, "all": false}
  *
- * CSV of duplicates: row, of, distance: the nearest row before it, or of the other split, within the distance; of several
- * the lower. Rows that have none are not listed: of rows that are copies of each other the first one stays. CSV of
- * outliers: row, score, outlier; with "all" every row. Mask: 0 for a row that is listed as one. */
+ * CSV of duplicates: row, of, distance: the nearest row before it, or of the other split, within the distance; of
+ * several the lower. Rows that have none are not listed: of rows that are copies of each other the first one stays. CSV
+ * of outliers: row, score, outlier; with "all" every row. Mask: 0 for a row that is listed as one. */
 #ifndef RT_EXPERIMENTS_NEAR_JOB_H
 #define RT_EXPERIMENTS_NEAR_JOB_H
 

@@ -20,17 +20,19 @@ enum { APPLICATION = 0x52545247 /* "RTRG" */, WAIT_SECONDS = 120, PAUSE_NS = 200
 
 /* Who and when stand in event, once; a removed version's row is gone, and its events stay. */
 static const char schema[] =
-    "CREATE TABLE setting (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE seal (part TEXT NOT NULL, row INTEGER NOT NULL, sum INTEGER NOT NULL, PRIMARY KEY (part, row))"
+    " WITHOUT ROWID;"
+    "CREATE TABLE setting (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, value TEXT NOT NULL);"
     "CREATE TABLE model (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, model INTEGER REFERENCES model, number INTEGER,"
     " what TEXT NOT NULL, time TEXT NOT NULL, user TEXT NOT NULL, detail TEXT);"
     "CREATE INDEX event_model ON event (model);"
-    "CREATE TABLE object (sha256 TEXT PRIMARY KEY NOT NULL CHECK (length(sha256) = 64), bytes INTEGER NOT NULL,"
-    " kind TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE object (id INTEGER PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE CHECK (length(sha256) = 64),"
+    " bytes INTEGER NOT NULL, kind TEXT NOT NULL);"
     "CREATE TABLE version (id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, number INTEGER NOT NULL,"
-    " event INTEGER NOT NULL REFERENCES event, object TEXT NOT NULL REFERENCES object, digest TEXT NOT NULL,"
+    " event INTEGER NOT NULL REFERENCES event, object TEXT NOT NULL REFERENCES object (sha256), digest TEXT NOT NULL,"
     " parent INTEGER REFERENCES version, teacher TEXT, labels TEXT, data TEXT, init TEXT,"
-    " configuration TEXT REFERENCES object, tool TEXT, seed TEXT, facts TEXT NOT NULL, note TEXT,"
+    " configuration TEXT REFERENCES object (sha256), tool TEXT, seed TEXT, facts TEXT NOT NULL, note TEXT,"
     " UNIQUE (model, number));"
     "CREATE INDEX version_digest ON version (digest);"
     "CREATE INDEX version_object ON version (object);"
@@ -38,13 +40,13 @@ static const char schema[] =
     "CREATE INDEX version_teacher ON version (teacher);"
     "CREATE INDEX version_configuration ON version (configuration);"
     "CREATE TABLE evaluation (id INTEGER PRIMARY KEY, version INTEGER NOT NULL REFERENCES version ON DELETE CASCADE,"
-    " event INTEGER NOT NULL REFERENCES event, object TEXT NOT NULL REFERENCES object, name TEXT, data TEXT,"
+    " event INTEGER NOT NULL REFERENCES event, object TEXT NOT NULL REFERENCES object (sha256), name TEXT, data TEXT,"
     " rows INTEGER, time TEXT, tool TEXT, machine TEXT NOT NULL, fingerprint TEXT NOT NULL, UNIQUE (version, object));"
     "CREATE INDEX evaluation_object ON evaluation (object);"
-    "CREATE TABLE metric (evaluation INTEGER NOT NULL REFERENCES evaluation ON DELETE CASCADE, name TEXT NOT NULL,"
-    " value REAL NOT NULL, lo REAL, hi REAL, PRIMARY KEY (evaluation, name)) WITHOUT ROWID;"
+    "CREATE TABLE metric (id INTEGER PRIMARY KEY, evaluation INTEGER NOT NULL REFERENCES evaluation ON DELETE CASCADE,"
+    " name TEXT NOT NULL, value REAL NOT NULL, lo REAL, hi REAL, UNIQUE (evaluation, name));"
     "CREATE TABLE gate_run (id INTEGER PRIMARY KEY, event INTEGER NOT NULL REFERENCES event,"
-    " object TEXT NOT NULL UNIQUE REFERENCES object, candidate TEXT NOT NULL, baseline TEXT NOT NULL,"
+    " object TEXT NOT NULL UNIQUE REFERENCES object (sha256), candidate TEXT NOT NULL, baseline TEXT NOT NULL,"
     " policy TEXT NOT NULL, test_set TEXT, rows INTEGER, mode TEXT, confidence REAL, verdict TEXT NOT NULL,"
     " exit_code INTEGER NOT NULL, time TEXT, fingerprint TEXT NOT NULL, alpha REAL);"
     "CREATE INDEX gate_run_candidate ON gate_run (candidate, baseline);"
@@ -58,8 +60,8 @@ static const char schema[] =
     "CREATE TABLE look (id INTEGER PRIMARY KEY, event INTEGER NOT NULL REFERENCES event, test_set TEXT NOT NULL,"
     " number INTEGER NOT NULL, baseline TEXT NOT NULL, candidate TEXT NOT NULL, anchor TEXT NOT NULL,"
     " policy TEXT NOT NULL, UNIQUE (test_set, number), UNIQUE (test_set, baseline, candidate, anchor, policy));"
-    "CREATE TABLE tag (model INTEGER NOT NULL REFERENCES model, name TEXT NOT NULL, version INTEGER NOT NULL"
-    " REFERENCES version, PRIMARY KEY (model, name)) WITHOUT ROWID;"
+    "CREATE TABLE tag (id INTEGER PRIMARY KEY, model INTEGER NOT NULL REFERENCES model, name TEXT NOT NULL,"
+    " version INTEGER NOT NULL REFERENCES version, UNIQUE (model, name));"
     "CREATE INDEX tag_version ON tag (version);"
     "CREATE TABLE tag_log (id INTEGER PRIMARY KEY, event INTEGER NOT NULL REFERENCES event, tag TEXT NOT NULL,"
     " from_number INTEGER, to_number INTEGER, gate_run INTEGER REFERENCES gate_run, reason TEXT);"
@@ -235,6 +237,7 @@ rt_status rt_registry_begin(rt_registry *r)
 
 rt_status rt_registry_commit(rt_registry *r)
 {
+    RT_TRY(rt_registry_seal(r));
     RT_TRY(rt_sql_run(r, "COMMIT", ""));
     r->begun = 0;
     return RT_OK;
@@ -243,7 +246,7 @@ rt_status rt_registry_commit(rt_registry *r)
 void rt_registry_rollback(rt_registry *r)
 {
     if (r->begun) sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-    r->begun = 0;
+    r->begun = r->touches = r->lost = 0;
 }
 
 /* ---- events ---- */
@@ -310,6 +313,7 @@ static rt_status open_database(rt_registry *r, int flags, int immutable)
     if (code != SQLITE_OK) return rt_sql_failed(r, code);
     sqlite3_extended_result_codes(r->db, 0);
     sqlite3_busy_handler(r->db, wait_for_others, r);
+    sqlite3_update_hook(r->db, rt_registry_touch, r);
     sqlite3_db_config(r->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(r->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     static const char *const settings[] = {"PRAGMA synchronous=EXTRA", "PRAGMA foreign_keys=ON",
@@ -431,6 +435,7 @@ void rt_registry_close(rt_registry *r)
     close_database(r);
     if (r->dir >= 0) close(r->dir);
     if (r->objects >= 0) close(r->objects);
+    free(r->touched);
     free(r);
 }
 
@@ -470,7 +475,8 @@ static rt_status make_schema(rt_registry *r, const char *protect)
                                      r->folder);
     }
     if (!protect) protect = "prod";
-    RT_TRY(rt_sql_run(r, "INSERT OR REPLACE INTO setting (key, value) VALUES ('protected', ?)", "s", protect));
+    RT_TRY(rt_sql_run(r, "INSERT INTO setting (key, value) VALUES ('protected', ?) ON CONFLICT (key) DO UPDATE "
+                      "SET value = excluded.value", "s", protect));
     return rt_registry_event(r, 0, 0, tables ? "protect" : "init", protect, &event);
 }
 

@@ -12,7 +12,7 @@
 #include "engine/clock.h"
 #include "experiments/registry_parts.h"
 
-enum { MOST_NAMED = 64 };
+enum { MOST_NAMED = 64, MOST_DAMAGED = 1000 };
 static const char digits[] = "0123456789abcdef";
 
 /* ---- what lies in objects/ ---- */
@@ -156,6 +156,12 @@ static void add_damage(check *c, const char *what, const char *sha256, const cha
     cJSON_AddItemToArray(c->damaged, e);
 }
 
+static void say_damage(void *arg, const char *what)
+{
+    check *c = arg;
+    if (cJSON_GetArraySize(c->damaged) < MOST_DAMAGED) add_damage(c, what, NULL, NULL);
+}
+
 /* Lines of a check of SQLite's own but "ok". */
 static rt_status check_database(check *c, const char *sql, const char *of_what)
 {
@@ -228,6 +234,7 @@ static rt_status check_all(check *c, int64_t *versions)
 {
     int64_t objects;
     RT_TRY(check_database(c, "PRAGMA integrity_check(100)", ""));
+    RT_TRY(rt_registry_check_seals(c->r, say_damage, c));
     RT_TRY(check_database(c, "PRAGMA foreign_key_check", "a reference to nothing in table "));
     RT_TRY(rt_sql_number(c->r, &objects, 0, "SELECT count(*) FROM object", ""));
     RT_TRY(rt_sql_number(c->r, versions, 0, "SELECT count(*) FROM version", ""));

@@ -14,6 +14,8 @@ struct rt_registry {
     sqlite3 *db;
     int dir, objects;                  /* the folder; DIR/objects, -1: there is none */
     int write, begun;
+    struct rt_touch { char part[16]; int64_t row; } *touched;      /* rows of this transaction, to be sealed */
+    int touches, room, lost;           /* lost: memory ran out */
     double waits_until;                /* of the wait for others at hand */
 };
 
@@ -40,6 +42,14 @@ rt_status rt_registry_begin(rt_registry *);
 rt_status rt_registry_commit(rt_registry *);
 /* The message of an error at hand stays. */
 void rt_registry_rollback(rt_registry *);
+
+/* Every row has a seal, a hash of what it holds, so that one bit of the database that turned over is found. What a
+ * transaction touches is noted (rt_registry_touch is SQLite's update hook, which neither REPLACE nor a DELETE without
+ * WHERE calls: use neither) and sealed before it is committed. */
+void rt_registry_touch(void *registry, int what, const char *database, const char *table, sqlite3_int64 row);
+rt_status rt_registry_seal(rt_registry *);
+/* Calls say for each row whose seal is not its own, is missing, or is of no row. */
+rt_status rt_registry_check_seals(rt_registry *, void (*say)(void *arg, const char *what), void *arg);
 
 /* An event, within a transaction: model 0, number 0, detail NULL: none. *id: of its row. */
 rt_status rt_registry_event(rt_registry *, int64_t model, int64_t number, const char *what, const char *detail,

@@ -101,8 +101,10 @@ static rt_status change(rt_registry *r, const rt_registry_tagging *t, const char
     RT_TRY(rt_sql_run(r, "INSERT INTO tag_log (event, tag, from_number, to_number, gate_run, reason) VALUES "
                       "(?, ?, ?, ?, ?, ?)", "isnnns", event, t->tag, now->number, to->number, *run, t->reason));
     if (t->remove) return rt_sql_run(r, "DELETE FROM tag WHERE model = ? AND name = ?", "is", model, t->tag);
-    return rt_sql_run(r, "INSERT OR REPLACE INTO tag (model, name, version) VALUES (?, ?, ?)", "isi", model, t->tag,
-                      to->id);
+    return rt_sql_run(r,
+                      "INSERT INTO tag (model, name, version) VALUES (?, ?, ?) ON CONFLICT (model, name) DO UPDATE SET "
+                      "version = excluded.version",
+                      "isi", model, t->tag, to->id);
 }
 
 static cJSON *result_of(const rt_registry_tagging *t, const rt_version *to, const rt_version *now, int64_t run)

@@ -54,7 +54,9 @@ static rt_status of_predictions(double **energy, uint64_t *rows, const char *pat
     for (uint64_t i = 0; i < p->rows && !st; i++) {
         const rt_predicted *q = &p->of[h];
         if (p->row[i] >= *rows) st = rt_fail(RT_INPUT, "%s: its rows do not rise; make it anew", path);
-        else (*energy)[p->row[i]] = q->log_sum ? -(double)q->log_sum[i] : energy_of(q->z + i * (uint64_t)q->kept, q->kept);
+        else
+            (*energy)[p->row[i]] = q->log_sum ? -(double)q->log_sum[i]
+                                              : energy_of(q->z + i * (uint64_t)q->kept, q->kept);
     }
     rt_predictions_free(p);
     return st;

@@ -88,7 +88,8 @@ void rt_train_say(const rt_trainer *t)
             rt_train_number(t->policy, "rows_after"), rt_train_number(t->policy, "rows_before"),
             rt_train_number(t->policy, "abstained"), rt_train_number(t->policy, "cut"));
     if (t->draws)
-        say(t, "weights: rows are drawn in proportion to them, so that an epoch has some more than once and some not at "
+        say(t,
+            "weights: rows are drawn in proportion to them, so that an epoch has some more than once and some not at "
             "all");
     for (int h = 0; h < t->set.heads; h++) {
         const rt_loss_config *l = &t->set.of[h].loss;

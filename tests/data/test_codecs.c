@@ -61,7 +61,8 @@ static void values(void **state)
         assert_int_equal(n, s->count);
         for (size_t i = 0; i < n; i++) {
             double want = strncmp(s->name, "noise", 5) ? value(i, s->type) : noise[i];
-            if (h5_element(data, s->type, i) != want) fail_msg("%s: element %zu is %g, want %g", s->name, i, h5_element(data, s->type, i), want);
+            if (h5_element(data, s->type, i) != want)
+                fail_msg("%s: element %zu is %g, want %g", s->name, i, h5_element(data, s->type, i), want);
         }
         free(data);
     }
@@ -85,7 +86,13 @@ static const chunk chunks[] = {
     {"zstd", recorded_zstd, sizeof recorded_zstd, 16 * 6 * 4, RT_H5_ZSTD, {0}, RT_F32},
     {"bit_i2", recorded_bit_i2, sizeof recorded_bit_i2, 33 * 11 * 2, RT_H5_BITSHUFFLE, {0, 0, 2, 136, 2}, RT_I16},
     {"bit_f8", recorded_bit_f8, sizeof recorded_bit_f8, 24 * 11 * 8, RT_H5_BITSHUFFLE, {0, 0, 8, 0, 3}, RT_F64},
-    {"bit_blocks", recorded_bit_blocks, sizeof recorded_bit_blocks, 60 * 5 * 2, RT_H5_BITSHUFFLE, {0, 0, 2, 64, 0}, RT_I16},
+    {"bit_blocks",
+     recorded_bit_blocks,
+     sizeof recorded_bit_blocks,
+     60 * 5 * 2,
+     RT_H5_BITSHUFFLE,
+     {0, 0, 2, 64, 0},
+     RT_I16},
 };
 
 static rt_codec_scratch scratch;
@@ -142,7 +149,8 @@ static void damaged(void **state)
             uint32_t r[4];
             rt_random4(r, 5, RT_RNG_TEST, t, (uint32_t)k, 0, 0);
             memcpy(bytes, c->bytes, c->stored);
-            for (int i = 0; i < 4; i++) bytes[r[0] >> 8 * i & 31] = (unsigned char)(r[1] >> 8 * i);   /* mostly the head */
+            for (int i = 0; i < 4; i++)
+                bytes[r[0] >> 8 * i & 31] = (unsigned char)(r[1] >> 8 * i); /* mostly the head */
             bytes[r[2] % c->stored] = (unsigned char)r[3];
             decoded(NULL, 1 + r[3] % 5000, c, bytes, r[2] % 3 ? c->stored : r[3] % c->stored);
         }
@@ -242,7 +250,8 @@ static void in_a_file(void **state)
         rt_source_close(x);
         tried++;
     }
-    assert_true(tried >= 5 || rt_codec_lacks(RT_H5_LZ4, samples[0].param) || rt_codec_lacks(RT_H5_ZSTD, samples[0].param));
+    assert_true(tried >= 5 || rt_codec_lacks(RT_H5_LZ4, samples[0].param) ||
+                rt_codec_lacks(RT_H5_ZSTD, samples[0].param));
     rt_h5_close(f);
 }
 
@@ -254,7 +263,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(recorded), cmocka_unit_test(damaged),
-                                       cmocka_unit_test(forged), cmocka_unit_test(bits),     cmocka_unit_test(in_a_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values),  cmocka_unit_test(recorded),
+                                       cmocka_unit_test(damaged), cmocka_unit_test(forged),
+                                       cmocka_unit_test(bits),    cmocka_unit_test(in_a_file)};
     return cmocka_run_group_tests(tests, make_test_folder, tear_down);
 }

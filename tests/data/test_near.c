@@ -1,5 +1,5 @@
-/* Neighbours: against scikit-learn's, against a plain search in double, for any number of threads, at any size of blocks,
- * and planted pairs by hashing, with what it says of its recall. */
+/* Neighbours: against scikit-learn's, against a plain search in double, for any number of threads, at any size of
+ * blocks, and planted pairs by hashing, with what it says of its recall. */
 #include "data/near.h"
 
 #include <math.h>
@@ -73,7 +73,8 @@ static int by_distance(const void *a, const void *b)
 static double plain_square(const float *a, const float *b, int width)
 {
     long double sum = 0;
-    for (int i = 0; i < width; i++) sum += ((long double)a[i] - (long double)b[i]) * ((long double)a[i] - (long double)b[i]);
+    for (int i = 0; i < width; i++)
+        sum += ((long double)a[i] - (long double)b[i]) * ((long double)a[i] - (long double)b[i]);
     return (double)sum;
 }
 
@@ -117,7 +118,8 @@ static void all_pairs(void **state)
         uint64_t width = (uint64_t)cases[c].width, m = cases[c].others;
         float *x = normals(cases[c].rows * width, 10 + c), *o = m ? normals(m * width, 90 + c) : NULL;
         for (uint64_t i = 0; i < cases[c].rows * width; i++) x[i] += (float)cases[c].far;
-        for (uint64_t r = 50; r < cases[c].rows; r += 37) memcpy(x + r * width, x + (r - 41) * width, width * sizeof *x);
+        for (uint64_t r = 50; r < cases[c].rows; r += 37)
+            memcpy(x + r * width, x + (r - 41) * width, width * sizeof *x);
         rt_near_spec s = spec_of(x, cases[c].rows, cases[c].width, cases[c].k);
         s.o = o;
         if (o) s.others = m;
@@ -234,7 +236,8 @@ static void planted_pairs(void **state)
         check_ok(rt_near_find(&one, &s));
         assert_true(one.tables < hashed.tables && one.bound >= 0.5);
         found = found_of(&one, place);
-        if (found < (int)(PLANTED * (one.bound - 0.08))) fail_msg("kind %d: %d found, bound %.3f", kind, found, one.bound);
+        if (found < (int)(PLANTED * (one.bound - 0.08)))
+            fail_msg("kind %d: %d found, bound %.3f", kind, found, one.bound);
         rt_near_free(&one);
         s.seed = 2;
         check_ok(rt_near_find(&one, &s));
@@ -254,7 +257,8 @@ static void copies(void **state)
     const uint64_t rows = 6000;
     const int width = 10;
     float *x = normals(rows * (uint64_t)width, 6), *o = normals(300 * (uint64_t)width, 7);
-    for (uint64_t r = 1000; r < 2000; r++) memcpy(x + r * (uint64_t)width, x + (r - 1000) / 5 * (uint64_t)width, sizeof *x * (size_t)width);
+    for (uint64_t r = 1000; r < 2000; r++)
+        memcpy(x + r * (uint64_t)width, x + (r - 1000) / 5 * (uint64_t)width, sizeof *x * (size_t)width);
     memset(x + 3000 * (uint64_t)width, 0, sizeof *x * 3000 * (size_t)width);
     memcpy(o + 17 * (uint64_t)width, x + 2500 * (uint64_t)width, sizeof *x * (size_t)width);
     memset(o + 40 * (uint64_t)width, 0, sizeof *x * 3 * (size_t)width);
@@ -267,7 +271,8 @@ static void copies(void **state)
         check_ok(rt_near_find(&n, &s));
         for (uint64_t r = 0; r < rows; r++) {
             uint32_t want = r >= 1000 && r < 2000 ? (uint32_t)((r - 1000) / 5) : r > 3000 ? 3000 : RT_NEAR_NONE;
-            if (n.row[r] != want) fail_msg("exact %d: row %d is a copy of %u, not of %u", exact, (int)r, n.row[r], want);
+            if (n.row[r] != want)
+                fail_msg("exact %d: row %d is a copy of %u, not of %u", exact, (int)r, n.row[r], want);
         }
         rt_near_free(&n);
         s.o = o;
@@ -276,7 +281,8 @@ static void copies(void **state)
         check_ok(rt_near_find(&n, &s));
         for (uint64_t r = 0; r < rows; r++) {
             uint32_t want = r == 2500 ? 17 : r >= 3000 ? 40 : RT_NEAR_NONE;
-            if (n.row[r] != want) fail_msg("exact %d: row %d is %u of the others, not %u", exact, (int)r, n.row[r], want);
+            if (n.row[r] != want)
+                fail_msg("exact %d: row %d is %u of the others, not %u", exact, (int)r, n.row[r], want);
         }
         rt_near_free(&n);
     }
@@ -305,7 +311,8 @@ static void hashed_neighbours(void **state)
         for (int a = 0; a < k; a++) {
             assert_true(hashed.row[r * (uint64_t)k + (uint64_t)a] != RT_NEAR_NONE);
             assert_true(hashed.square[r * (uint64_t)k + (uint64_t)a] >= all.square[r * (uint64_t)k + (uint64_t)a]);
-            for (int b = 0; b < k; b++) hits += hashed.row[r * (uint64_t)k + (uint64_t)b] == all.row[r * (uint64_t)k + (uint64_t)a];
+            for (int b = 0; b < k; b++)
+                hits += hashed.row[r * (uint64_t)k + (uint64_t)b] == all.row[r * (uint64_t)k + (uint64_t)a];
             sum += sqrt(hashed.square[r * (uint64_t)k + (uint64_t)a]);
         }
         far += sum / k > 10;

@@ -1,5 +1,5 @@
-/* Rows that are drawn more often than others: places against a plain count, how often each row comes, epochs of a shuffled order,
- * and the weights that a policy gives. */
+/* Rows that are drawn more often than others: places against a plain count, how often each row comes, epochs of a
+ * shuffled order, and the weights that a policy gives. */
 #include "data/row_weights.h"
 
 #include <math.h>
@@ -18,7 +18,10 @@ static rt_row_weights weights_of(uint64_t first, uint64_t end, uint64_t seed, in
     for (uint64_t r = 0; r < end - first; r++) {
         uint32_t word[4];
         rt_random4(word, seed, RT_RNG_TEST, 0, 0, (uint32_t)r, 0);
-        w.weight[r] = (uint16_t)(kind == 0 ? 1 : kind == 1 ? 1 + word[0] % 65535 : r % 100 == 7 ? 65535 : 1 + word[0] % 3);
+        w.weight[r] = (uint16_t)(kind == 0      ? 1
+                                 : kind == 1    ? 1 + word[0] % 65535
+                                 : r % 100 == 7 ? 65535
+                                                : 1 + word[0] % 3);
     }
     return w;
 }
@@ -26,8 +29,9 @@ static rt_row_weights weights_of(uint64_t first, uint64_t end, uint64_t seed, in
 static void draws_against_a_count(void **s)
 {
     (void)s;
-    static const struct { uint64_t source, test; const char *range; int kind; } cases[] = {
-        {1, 0, "", 1}, {7, 0, "", 0}, {1000, 0, "", 1}, {1000, 300, "", 1}, {3000, 500, "700:2900", 2}, {513, 0, "255:513", 1}};
+    static const struct { uint64_t source, test; const char *range; int kind;
+    } cases[] = {{1, 0, "", 1},         {7, 0, "", 0}, {1000, 0, "", 1}, {1000, 300, "", 1}, {3000, 500, "700:2900", 2},
+                 {513, 0, "255:513", 1}};
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         rt_rows_config config = {.range = cases[c].range, .test = (double)cases[c].test, .test_seed = 1};
         rt_rows rows, test;
@@ -45,7 +49,8 @@ static void draws_against_a_count(void **s)
             for (uint64_t i = 0; i < n; i++) {
                 uint64_t row = rt_rows_at(&rows, i), own = w.weight[row - w.first], here = 0;
                 sum += own;
-                if (e < 3 && rt_row_draws_below(d, start, row) != k) fail_msg("case %zu: places below row %d", c, (int)row);
+                if (e < 3 && rt_row_draws_below(d, start, row) != k)
+                    fail_msg("case %zu: places below row %d", c, (int)row);
                 while (k < n && (wide)k * total + start < (wide)sum * n) {
                     if (rt_row_draws_at(d, start, k) != row) fail_msg("case %zu: place %d", c, (int)k);
                     k++;
@@ -61,7 +66,8 @@ static void draws_against_a_count(void **s)
             assert_int_equal(rt_row_draws_below(d, start, rows.first), 0);
         }
         for (uint64_t i = 0; i < n; i++) {
-            double mean = (double)n * w.weight[rt_rows_at(&rows, i) - w.first] / (double)total, part = mean - floor(mean);
+            double mean = (double)n * w.weight[rt_rows_at(&rows, i) - w.first] / (double)total,
+                   part = mean - floor(mean);
             double error = 5.5 * sqrt(part * (1 - part) / EPOCHS) + 1e-9;
             if (!(fabs((double)times[i] / EPOCHS - mean) <= error)) fail_msg("case %zu: row %d in the mean", c, (int)i);
         }
@@ -91,7 +97,10 @@ static int ascending(const void *a, const void *b)
 static void orders_of_draws(void **s)
 {
     (void)s;
-    static const struct { uint64_t block, window; int batch; } cases[] = {{1, UINT64_MAX, 32}, {50, 4, 25}, {64, 3, 50}};
+    static const struct {
+        uint64_t block, window;
+        int batch;
+    } cases[] = {{1, UINT64_MAX, 32}, {50, 4, 25}, {64, 3, 50}};
     enum { N = 900 };
     rt_rows_config config = {.range = "13:1113", .test = 200, .test_seed = 1};
     rt_rows rows, test;
@@ -125,7 +134,8 @@ static void orders_of_draws(void **s)
             assert_false(sorted);
             qsort(list, N, sizeof *list, ascending);
             uint64_t start = rt_row_draws_start(d, 3, e);
-            for (int k = 0; k < N; k++) if (list[k] != rt_row_draws_at(d, start, (uint64_t)k)) fail_msg("case %zu, epoch %u", c, e);
+            for (int k = 0; k < N; k++)
+                if (list[k] != rt_row_draws_at(d, start, (uint64_t)k)) fail_msg("case %zu, epoch %u", c, e);
         }
         rt_order_reader_close(&in_turn);
     }
@@ -166,7 +176,11 @@ static void weights_of_a_policy(void **s)
         double factor[K], weight[ROWS], most = 0, sum = 0, of_class[K] = {0};
         for (int k = 0; k < K; k++) {
             double had = member(report, name[k], "before"), kept = member(report, name[k], "after");
-            factor[k] = cases[c].classes == 0 ? 1 : (cases[c].classes == 1 ? 1 : cases[c].classes == 2 ? had : sqrt(had)) / kept;
+            factor[k] = cases[c].classes == 0 ? 1
+                                              : (cases[c].classes == 1   ? 1
+                                                 : cases[c].classes == 2 ? had
+                                                                         : sqrt(had)) /
+                                                    kept;
             most = fmax(most, factor[k]);
         }
         for (uint64_t i = 0; i < rows.count; i++) {
@@ -177,13 +191,16 @@ static void weights_of_a_policy(void **s)
             for (int k = 0; k < K; k++) all += exp((double)v[k] - (double)v[best]);
             weight[i] = factor[best] * pow(1 / all, cases[c].power) / most * 65535;
             double got = w.weight[rt_rows_at(&rows, i) - w.first];
-            if (!(fabs(got - fmax(weight[i], 1)) <= 0.51)) fail_msg("%s: row %d: %g, not %g", cases[c].text, (int)i, got, weight[i]);
+            if (!(fabs(got - fmax(weight[i], 1)) <= 0.51))
+                fail_msg("%s: row %d: %g, not %g", cases[c].text, (int)i, got, weight[i]);
             of_class[best] += got;
             sum += got;
         }
         for (int k = 0; k < K; k++)
-            if (!(fabs(member(report, name[k], "drawn") - of_class[k] / sum) < 1e-9)) fail_msg("%s: %s", cases[c].text, name[k]);
-        for (int k = 0; k < K && cases[c].classes == 1; k++) assert_true(fabs(member(report, name[k], "drawn") - 0.25) < 1e-3);
+            if (!(fabs(member(report, name[k], "drawn") - of_class[k] / sum) < 1e-9))
+                fail_msg("%s: %s", cases[c].text, name[k]);
+        for (int k = 0; k < K && cases[c].classes == 1; k++)
+            assert_true(fabs(member(report, name[k], "drawn") - 0.25) < 1e-3);
         rt_row_weights_free(&w);
         check_ok(rt_label_policy_apply(p, l, store, &rows, NULL, &j));         /* the rows it has left, once more */
         cJSON_Delete(j);
