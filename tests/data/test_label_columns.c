@@ -218,7 +218,7 @@ static rt_rows chosen_by(const char *path, const char *policy)
     rt_rows rows = rt_rows_between(FIRST, FIRST + N);
     rt_labels *l = opened(path);
     check_ok(rt_label_policy_read(&p, j, "policy"));
-    check_ok(rt_label_policy_apply(p, l, path, &rows, &report));
+    check_ok(rt_label_policy_apply(p, l, path, &rows, NULL, &report));
     cJSON_Delete(report);
     cJSON_Delete(j);
     rt_label_policy_free(p);
@@ -233,7 +233,7 @@ static void refused_by(const char *path, const char *policy, const char *why)
     rt_rows rows = rt_rows_between(FIRST, FIRST + N);
     rt_labels *l = opened(path);
     check_ok(rt_label_policy_read(&p, j, "policy"));
-    check_fails(rt_label_policy_apply(p, l, path, &rows, &report), RT_USAGE, why);
+    check_fails(rt_label_policy_apply(p, l, path, &rows, NULL, &report), RT_USAGE, why);
     cJSON_Delete(j);
     rt_label_policy_free(p);
     rt_labels_close(l);
