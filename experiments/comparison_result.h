@@ -49,6 +49,8 @@ rt_status rt_find_slices(rt_comparison *, const rt_question *, rt_found_slice fo
  * of 4 to 512 pixels a side. Bytes are taken as they are, other numbers from the row's least (black) to its greatest.
  */
 char *rt_picture_of(const rt_source *, const void *row);
+/* The same of values whose shape is known. */
+char *rt_picture_of_row(const void *row, rt_dtype, int height, int width, int channels);
 /* Whether rows of this shape are pictures so. */
 int rt_picture_shape(const rt_shape *, int *height, int *width, int *channels);
 /* Parts (H, W, C) of a row that speak for something (above 0, orange) or against it (blue) as such a file, channels

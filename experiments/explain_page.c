@@ -95,8 +95,10 @@ static form form_of(const rt_explanation *x)
 {
     form f = {0};
     rt_shape s;
-    if (rt_source_parts(x->data.x) == 1 && !rt_source_shape(x->data.x, &s))
-        f.picture = rt_picture_shape(&s, &f.height, &f.width, &f.channels);
+    const rt_row_desc *in = &x->side[0].rows[0];
+    if (rt_source_parts(x->data.x) > 1 || rt_source_shape(x->data.x, &s)) return f;
+    if (s.rank == 1 && !in->pick && !in->resize.from_h) s = in->shape;         /* a flat row is what the model makes of it */
+    f.picture = !in->ids && rt_picture_shape(&s, &f.height, &f.width, &f.channels);
     f.ids = x->side[0].model[0]->inputs == 1 && x->side[0].rows[0].ids > 0 && x->elements <= IDS;
     return f;
 }
@@ -123,7 +125,7 @@ static rt_status put_pictures(rt_string *t, rt_explanation *x, const form *f, in
     rt_status st = raw ? rt_source_read(x->data.x, &x->row[r], 1, raw) : rt_fail(RT_RUN, "out of memory");
     for (int s = -1; s < x->sides && !st; s++) {
         rt_put(t, "<figure><span class=\"over%s\">", s < 0 ? "" : " two");
-        put_image(t, rt_picture_of(x->data.x, raw), "the row");
+        put_image(t, rt_picture_of_row(raw, rt_source_type(x->data.x), f->height, f->width, f->channels), "the row");
         if (s >= 0)
             put_image(t,
                       rt_picture_of_parts(x->side[s].told + (size_t)r * x->elements, f->height, f->width, f->channels,

@@ -13,7 +13,7 @@
 
 enum { RT_EXPLAIN_SIDES = 2, RT_EXPLAIN_NAME = 96, RT_EXPLAIN_DRAWN = 100, RT_EXPLAIN_TOP = 10,
        RT_EXPLAIN_COLUMNS = 4096 };
-#define RT_EXPLAIN_FLOATS ((uint64_t)1 << 27)    /* rows times elements */
+#define RT_EXPLAIN_FLOATS ((uint64_t)1 << 25)    /* rows times elements */
 
 typedef enum { RT_BASE_ZERO, RT_BASE_MEAN, RT_BASE_BLUR, RT_BASE_ROW } rt_explain_base;
 

@@ -71,6 +71,17 @@ int rt_picture_shape(const rt_shape *s, int *height, int *width, int *channels)
     return s->dim[0] >= 4 && s->dim[1] >= 4 && s->dim[0] <= 512 && s->dim[1] <= 512;
 }
 
+char *rt_picture_of_row(const void *row, rt_dtype type, int height, int width, int channels)
+{
+    size_t n = (size_t)height * (size_t)width * (size_t)channels;
+    unsigned char *pixel = calloc(n, 1);
+    if (!pixel) return NULL;
+    to_bytes(pixel, row, type, n);
+    char *uri = png_of(pixel, width, height, channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY);
+    free(pixel);
+    return uri;
+}
+
 char *rt_picture_of(const rt_source *x, const void *row)
 {
     rt_shape s;
@@ -78,12 +89,7 @@ char *rt_picture_of(const rt_source *x, const void *row)
     int h, w, channels;
     if (rt_source_parts(x) > 1 || type == RT_TEXT || rt_source_shape(x, &s) ||
         !rt_picture_shape(&s, &h, &w, &channels)) return NULL;
-    unsigned char *pixel = calloc(rt_shape_count(&s), 1);
-    if (!pixel) return NULL;
-    to_bytes(pixel, row, type, rt_shape_count(&s));
-    char *uri = png_of(pixel, w, h, channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY);
-    free(pixel);
-    return uri;
+    return rt_picture_of_row(row, type, h, w, channels);
 }
 
 /* Colours that are told apart without red and green, and by light and dark pages alike: opacity is the amount. */

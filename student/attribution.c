@@ -7,6 +7,7 @@
 #include "engine/clock.h"
 
 enum { BATCH = RT_ATTRIBUTION_BATCH, PATCHES = 1 << 20 };
+#define WORK 1.6e9                     /* multiply-adds of a step forward, so that one ends within a second */
 
 const char *const rt_attribution_names[] = {"gradient", "integrated", "occlusion", NULL};
 const char *const rt_path_names[] = {"midpoint", "trapezoid", "gauss", NULL};
@@ -39,7 +40,8 @@ static rt_status check_inputs(const rt_explainer *e)
 
 static rt_status take_room(rt_explainer *e, rt_device *device)
 {
-    size_t n = (size_t)(e->batch = BATCH);
+    double most = WORK / (rt_graph_macs(e->model[0]->graph) + 1);
+    size_t n = (size_t)(e->batch = most < 1 ? 1 : most < BATCH ? (int)most : BATCH);
     for (int i = 0; i < e->model[0]->inputs; i++) {
         const rt_input *in = &e->model[0]->input[i];
         e->at[i + 1] = e->at[i] + in->size;

@@ -70,6 +70,57 @@ expect 0 "" "$retort" quantize T/model.h5 --data rows.h5 --out Q.h5
 expect 0 "its integer program" "$retort" explain Q.h5 --against T/model.h5 --data rows.h5 --out q
 expect 0 "explained" "$retort" explain Q.h5 --data rows.h5 --method occlusion --out qo
 
+# Images: drawn, blurred as a baseline, by patches; a page of a flip has pictures of both.
+make_data 300 band.h5
+printf '{"model": {"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}, "data": {"source": "band.h5", "validation": 0},
+  "train": {"epochs": 3, "batch": 32}}' > cnn.json
+expect 0 "" "$retort" train cnn.json --out C
+for how in "--baseline blur" "--method occlusion explain.patch=3 explain.stride=2" "--method gradient --target k1"; do
+    # shellcheck disable=SC2086
+    expect 0 "rows explained" "$retort" explain C/model.h5 --data band.h5 --rows 0:5 --out img --force $how
+    [ "$(grep -o 'data:image/png;base64,' img/explanation.html | wc -l)" = 16 ] || fail "pictures: $how"
+done
+head -1 img/attributions.csv | grep -q 'steps,"\{0,1\}0,0"\{0,1\},' || head -1 img/attributions.csv | grep -q 'steps,0' || fail "pixels: $(head -1 img/attributions.csv | cut -c1-120)"
+
+# Ids: an ONNX model with an embedding; each id has a part.
+printf '3,1,4,1,5,9\n2,6,53,10,0,0\n8,7,8,7,3,1\n' > ids.csv
+expect 0 "" "$retort" import ids.csv --out ids.h5
+expect 0 "3 rows explained" "$retort" explain "$root/tests/student/attributions/words.onnx" --data ids.h5 --out ids
+awk -F, 'NR > 1 { s = 0; for (k = 9; k <= 14; k++) s += $k; d = s - ($5 - $6) - $7; if (d > 1e-4 || d < -1e-4 || NF != 14) exit 1 }' ids/attributions.csv ||
+    fail "ids: $(cat ids/attributions.csv)"
+expect 0 "3 rows explained" "$retort" explain "$root/tests/student/attributions/words.onnx" --data ids.h5 --out ids --force --method occlusion
+expect 2 "have no such baseline" "$retort" explain "$root/tests/student/attributions/words.onnx" --data ids.h5 --out x --baseline mean
+printf '3,1,64,1,5,9\n' > beyond.csv
+expect 0 "" "$retort" import beyond.csv --out beyond.h5
+expect 3 "row 0 of 'x' contains" "$retort" explain "$root/tests/student/attributions/words.onnx" --data beyond.h5 --out x
+
+# A layer without a gradient is named; occlusion does without.
+printf '0.3,1,-1,0.5,2,1\n' > six.csv
+expect 0 "" "$retort" import six.csv --out six.h5
+expect 2 "layer 'outer' (call) has no gradient" "$retort" explain "$root/tests/onnx/samples/einsum.onnx" --data six.h5 --out x
+expect 0 "1 rows explained" "$retort" explain "$root/tests/onnx/samples/einsum.onnx" --data six.h5 --out six --method occlusion
+
+# Several inputs, by their names.
+cat > two.json <<'X'
+{"model": {"classes": 2, "inputs": {"left": {"shape": [2]}, "right": {"shape": [2]}},
+   "layers": [{"op": "dense", "out": 6, "name": "l", "inputs": ["left"]}, {"op": "dense", "out": 6, "name": "r", "inputs": ["right"]},
+              {"op": "concat", "inputs": ["l", "r"]}, {"op": "relu"}, {"op": "dense", "out": 2}]},
+ "data": {"source": "rows.h5", "x": {"left": {"source": "l.h5", "set": "x"}, "right": {"source": "r.h5", "set": "x"}}, "validation": 0}, "train": {"epochs": 1}}
+X
+for side in l r; do
+    cut -d, -f$([ $side = l ] && echo 1,2 || echo 3,4) rows.csv > $side.csv
+    expect 0 "" "$retort" import $side.csv --out $side.h5
+done
+
+# A step of an experiment.
+printf '{"name": "e", "out": "steps", "steps": [{"name": "why", "do": "explain", "with": {"model": "T/model.h5", "against": "S/model.h5",
+  "data": {"source": "rows.h5"}}}]}' > run.json
+expect 0 "" "$retort" run run.json
+[ -s steps/why/explanation.html ] || fail "a step leaves no page"
+expect 0 "skipped" "$retort" run run.json --json
+sed 's/"against"/"agianst"/' run.json > bad.json
+expect 2 "agianst" "$retort" run bad.json
+
 # Refused: before work where that can be known, by name.
 expect 2 "--out FOLDER is required" "$retort" explain T/model.h5 --data rows.h5
 expect 2 "a model is required" "$retort" explain --data rows.h5 --out x

@@ -421,6 +421,53 @@ static void rules(void **state)
         }
 }
 
+/* A table beside numbers, whose gradient the layer of the numbers would change in its place: parts of both sum to the
+ * difference, and slopes of numbers are those of finite differences. */
+static void ids_beside_numbers(void **state)
+{
+    (void)state;
+    static const char arch[] =
+        "{\"inputs\": [{\"name\": \"n\", \"shape\": [4]}, {\"name\": \"w\", \"shape\": [1], \"type\": \"i32\"}], "
+        "\"classes\": 3, \"layers\": [{\"op\": \"dense\", \"out\": 5, \"from\": \"n\"}, {\"op\": \"relu\"}, "
+        "{\"op\": \"reshape\", \"shape\": [1, 5], \"name\": \"a\"}, "
+        "{\"op\": \"embedding\", \"rows\": 7, \"out\": 5, \"name\": \"b\", \"from\": \"w\"}, "
+        "{\"op\": \"add\", \"from\": [\"a\", \"b\"]}, {\"op\": \"tanh\"}, {\"op\": \"flatten\"}, "
+        "{\"op\": \"dense\", \"out\": 3}]}";
+    rt_model *m = used(arch, 12);
+    rt_attribution_spec spec = plain;
+    enum { U = 5 };
+    float *x = random_floats(ROWS * U, 31), *base = rt_floats_new(ROWS * U);
+    int element[ROWS] = {0, 1, 2};
+    answer a = {0};
+    for (int r = 0; r < ROWS; r++) {
+        int32_t id = 2 * r + 1;
+        memcpy(x + r * U + 4, &id, sizeof id);
+    }
+    check_ok(try(&a, &m, 1, &spec, x, base, element, ROWS));
+    for (int r = 0; r < ROWS; r++)
+        for (int u = 0; u < 4; u++) {
+            float *at = &x[r * U + u], keep = *at, h = 0.003f;
+            *at = keep + h;
+            double up = asked(a.e, m, x + r * U, RT_ASK_OUTPUT, element[r]);
+            *at = keep - h;
+            double down = asked(a.e, m, x + r * U, RT_ASK_OUTPUT, element[r]);
+            *at = keep;
+            check_close("slope", a.slope[r * U + u], (up - down) / (2 * h), 4e-4, 0.02);
+        }
+    end(&a);
+    spec.method = RT_BY_INTEGRATED;
+    spec.steps = spec.most = 1024;
+    check_ok(try(&a, &m, 1, &spec, x, base, element, ROWS));
+    for (int r = 0; r < ROWS; r++) {
+        check_close("sum", sum_of(&a, r), a.value[r] - a.base_value[r], 5e-4, 5e-4);
+        assert_true(fabs((double)a.part[r * U + 4]) > 0.01);
+    }
+    end(&a);
+    free(x);
+    free(base);
+    rt_model_free(m);
+}
+
 /* What has no gradient is named. */
 static void refusals(void **state)
 {
@@ -454,6 +501,7 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(linear),
                                        cmocka_unit_test(same_bits),
                                        cmocka_unit_test(quantized),
+                                       cmocka_unit_test(ids_beside_numbers),
                                        cmocka_unit_test(rules),
                                        cmocka_unit_test(refusals)};
     (void)argc, (void)argv;
