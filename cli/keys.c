@@ -183,8 +183,9 @@ const cli_key cli_train_keys[] = {
      "that match, the last that gives a key holds"},
     {"train.ema", "0", "decay of the weights' average that is validated and kept; 0: none"},
     {"train.shuffle_window", "0",
-     "compressed data: how many blocks of rows are mixed with each other; 0: by the data. The "
-     "result's \"order\" says what was mixed"},
+     "how many blocks of rows are mixed with each other: of compressed data its chunks, of other data 1 MiB, for "
+     "disks that are slow at single rows. 0: all rows, of compressed data as many blocks as memory holds. The "
+     "result's \"order\" says what was mixed, \"mixing\" how well"},
     {"train.checkpoint_every", "1", "epochs"},
     {"train.checkpoint_seconds", "60", "0: at the ends of epochs alone"},
     {"train.prefetch", "4", "batches read ahead; speed only"},

@@ -10,6 +10,8 @@
 
 /* A window mixes so many at least, where the source's cache holds them. */
 enum { WINDOW_BLOCKS = 16, WINDOW_ROWS = 16384 };
+/* Rows that are not decoded are mixed in blocks only where it is asked for; a block has so many bytes. */
+enum { PLAIN_BYTES = 1 << 20 };
 
 typedef struct { rt_batch b; int ready; rt_status status; char message[2048]; } slot;
 
@@ -34,7 +36,7 @@ struct rt_stream {
 
 /* ---- order ---- */
 
-static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
+rt_status rt_stream_plan(const rt_stream_spec *s, rt_order *o)
 {
     const rt_rows *rows = s->rows;
     *o = (rt_order){.rows = rows, .batch = s->batch, .shuffle = s->shuffle, .keep_tail = s->keep_tail,
@@ -49,9 +51,20 @@ static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
         if (o->window > most)
             return rt_fail(RT_USAGE, "train.shuffle_window: %d blocks are asked for, but no more than %llu blocks of "
                            "%s are held in memory at once", s->window, (unsigned long long)most, rt_source_path(s->x));
-    } else if (s->shuffle && s->window)
-        return rt_fail(RT_USAGE, "train.shuffle_window: '%s' of %s is not read in blocks, so that all rows are mixed; "
-                       "leave the window out", rt_source_info(s->x)->name, rt_source_path(s->x));
+    } else if (s->shuffle && s->window) {
+        o->block = PLAIN_BYTES / (rt_source_row_bytes(s->x) + 1);
+        o->window = (uint64_t)s->window;
+        if (o->block < 2)
+            return rt_fail(RT_USAGE, "train.shuffle_window: '%s' of %s has rows so large that each is read as well by "
+                           "itself; leave the window out", rt_source_info(s->x)->name, rt_source_path(s->x));
+        uint64_t blocks = rt_order_block_of(o, rows->end - 1) - rt_order_block_of(o, rows->first) + 1;
+        if (blocks <= o->window)
+            return rt_fail(RT_USAGE,
+                           "train.shuffle_window: '%s' of %s has %llu blocks of %llu rows, so that %d would mix "
+                           "all rows; leave the window out",
+                           rt_source_info(s->x)->name, rt_source_path(s->x), (unsigned long long)blocks,
+                           (unsigned long long)o->block, s->window);
+    }
     rt_order_plan(o);
     return RT_OK;
 }
@@ -59,7 +72,7 @@ static rt_status plan_order(const rt_stream_spec *s, rt_order *o)
 rt_status rt_stream_order_text(const rt_stream_spec *s, char *text, size_t size)
 {
     rt_order o;
-    RT_TRY(plan_order(s, &o));
+    RT_TRY(rt_stream_plan(s, &o));
     if (!s->shuffle) snprintf(text, size, "rising");
     else if (!o.window) snprintf(text, size, "all rows mixed");
     else
@@ -156,7 +169,7 @@ rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *spec, uint64_t f
     *out = NULL;
     if (!spec->rows->count) return rt_fail(RT_NOTHING, "%s: no rows are left to read", rt_source_path(spec->x));
     rt_order order;
-    RT_TRY(plan_order(spec, &order));
+    RT_TRY(rt_stream_plan(spec, &order));
     rt_stream *t = calloc(1, sizeof *t);
     if (!t) return rt_fail(RT_RUN, "out of memory");
     t->spec = *spec;

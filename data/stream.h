@@ -5,6 +5,7 @@
 #ifndef RT_DATA_STREAM_H
 #define RT_DATA_STREAM_H
 
+#include "data/order.h"
 #include "data/row_weights.h"
 #include "data/rows.h"
 #include "data/source.h"
@@ -46,11 +47,13 @@ typedef struct {
 typedef struct rt_stream rt_stream;
 
 /* How a stream orders its rows, in words for a result: "rising", "all rows mixed", or "blocks of 100 rows mixed within
- * windows of 164 blocks". The last is for data that is decoded in blocks: a batch has rows of no more blocks than a
- * window has. By default a window has all blocks where the source's cache holds them, or else blocks of 16,384 rows, at
- * least 16 of them, as far as the cache holds those. RT_USAGE for a window that the cache does not hold, or that would
- * do nothing. */
+ * windows of 164 blocks". The last is for data that is decoded in blocks, and where a window is asked for of other
+ * data, in blocks of 1 MiB: a batch has rows of no more blocks than a window has. By default a window of data that is
+ * decoded has all blocks where the source's cache holds them, or else blocks of 16,384 rows, at least 16 of them, as
+ * far as the cache holds those. RT_USAGE for a window that the cache does not hold, or that would do nothing. */
 rt_status rt_stream_order_text(const rt_stream_spec *, char *text, size_t size);
+/* The order itself; x and rows of the specification are borrowed. */
+rt_status rt_stream_plan(const rt_stream_spec *, rt_order *);
 
 rt_status rt_stream_open(rt_stream **out, const rt_stream_spec *, uint64_t first_batch);
 void rt_stream_close(rt_stream *);

@@ -307,6 +307,7 @@ rt_status rt_train_finish(rt_trainer *t, cJSON **result)
     cJSON_AddNumberToObject(r, "best_epoch", t->best_epoch);
     add_rows(t, r);
     cJSON_AddStringToObject(r, "order", t->order);
+    if (t->mixing.measured) cJSON_AddItemToObject(r, "mixing", rt_mixing_json(&t->mixing));
     cJSON_AddNumberToObject(r, "steps", (double)t->done);
     cJSON_AddNumberToObject(r, "parameters", (double)rt_graph_param_count(m->graph));
     cJSON_AddNumberToObject(r, "seconds", t->seconds);

@@ -12,6 +12,7 @@
 
 #include "data/identity.h"
 #include "data/label_policy.h"
+#include "data/mixing.h"
 #include "data/row_mask.h"
 #include "data/rows.h"
 #include "data/run_folder.h"
@@ -164,6 +165,8 @@ struct rt_trainer {
     char folder[1100];
     rt_run_folder *run;            /* the folder, with its lock */
     char order[160];               /* of the training rows, in words */
+    int mixing_known;
+    rt_mixing mixing;              /* of that order, once mixing_known */
     rt_trainer *peer, *first;      /* the second student, and the second's first; NULL: there is no other */
     rt_predictor *asked;           /* answers the other's questions */
     rt_train_options peer_options;

@@ -126,6 +126,20 @@ def count(rate):
     return "%.3g M" % (rate / 1e6) if rate >= 1e6 else "%.3g K" % (rate / 1e3) if rate >= 1e3 else "%.0f" % rate
 
 
+def codecs(u8, f32, mib8, mib32):
+    """What hdf5plugin's filters make, read by h5py through them; none where that is not installed."""
+    try:
+        import hdf5plugin as plugin
+    except ImportError:
+        print("hdf5plugin is not installed: LZ4, zstd and bitshuffle are left out")
+        return []
+    kinds = [("lz4", dict(**plugin.LZ4())), ("shuffle + lz4", dict(shuffle=True, **plugin.LZ4())), ("zstd-3", dict(**plugin.Zstd())),
+             ("shuffle + zstd-3", dict(shuffle=True, **plugin.Zstd())), ("bitshuffle + lz4", dict(**plugin.Bitshuffle(cname="lz4"))),
+             ("bitshuffle + zstd-3", dict(**plugin.Bitshuffle(cname="zstd"))), ("bitshuffle", dict(**plugin.Bitshuffle(cname="none")))]
+    return [("%s %s (28,28,1)" % (kind, name), data, dict(chunks=chunks, **how), "seq", 1)
+            for kind, how in kinds for name, data, chunks in (("u8", u8, mib8), ("f32", f32, mib32))]
+
+
 def reading(a, folder):
     u8, f32 = images("u1"), images("f4")
     flat8, flat32, f16 = u8.reshape(ROWS, 784), f32.reshape(ROWS, 784), f32.reshape(ROWS, 784).astype("f2")
@@ -146,6 +160,7 @@ def reading(a, folder):
         ("chunks=True u8 (28,28,1)", u8, dict(chunks=True), "auto", 1), ("chunks=True f32 (28,28,1)", f32, dict(chunks=True), "auto", 1),
         ("chunks=True gzip u8 (28,28,1)", u8, dict(chunks=True, compression="gzip"), "auto", 1),
         ("chunks=True gzip f32 (28,28,1)", f32, dict(chunks=True, compression="gzip"), "auto", 1),
+        *codecs(u8, f32, mib8, mib32),
         ("row chunks u8, 16,384", u8[:16384], dict(chunks=(1, 28, 28, 1)), "seq", 1),
     ]
     good = True
