@@ -16,15 +16,22 @@ typedef struct {
     int last;
 } classes;
 
+/* The rows of an epoch as they rise: n of them from place `at` on. */
+static void list(const rt_order *o, uint64_t drawn, uint64_t at, int n, uint64_t *row)
+{
+    if (!o->draws) rt_rows_list(o->rows, at, (uint64_t)n, row);
+    for (int i = 0; i < n && o->draws; i++) row[i] = rt_row_draws_at(o->draws, drawn, at + (uint64_t)i);
+}
+
 /* Rows of the whole epoch by class. */
-static rt_status count_classes(classes *c, const rt_rows *rows)
+static rt_status count_classes(classes *c, const rt_order *o, uint64_t drawn)
 {
     uint64_t row[AT_ONCE];
     int32_t y[AT_ONCE];
-    for (uint64_t at = 0; at < rows->count && c->y; at += AT_ONCE) {
-        int n = rows->count - at < AT_ONCE ? (int)(rows->count - at) : AT_ONCE;
+    for (uint64_t at = 0; at < o->rows->count && c->y; at += AT_ONCE) {
+        int n = o->rows->count - at < AT_ONCE ? (int)(o->rows->count - at) : AT_ONCE;
         RT_TRY(rt_check_stop());
-        rt_rows_list(rows, at, (uint64_t)n, row);
+        list(o, drawn, at, n, row);
         RT_TRY(rt_targets_read(c->y, row, n, y));
         for (int i = 0; i < n; i++) {
             if (y[i] == RT_NO_LABEL) continue;
@@ -56,7 +63,7 @@ static double class_runs(const classes *c)
     return c->runs / (1 + (c->places - 1) * (1 - same / (c->labelled * (c->labelled - 1))));
 }
 
-static rt_status measure(rt_mixing *m, rt_order_reader *r, classes *c, uint64_t *row, int32_t *y)
+static rt_status measure(rt_mixing *m, rt_order_reader *r, classes *c, uint64_t drawn, uint64_t *row, int32_t *y)
 {
     const rt_order *o = r->order;
     double n = (double)o->rows->count, moved = 0, usual = 0;
@@ -66,7 +73,8 @@ static rt_status measure(rt_mixing *m, rt_order_reader *r, classes *c, uint64_t 
         RT_TRY(rt_order_batch(r, g, row, &k));
         for (int i = 0; i < k; i++) {
             double p = (double)(m->places + (uint64_t)i);
-            moved += fabs(p - (double)rt_rows_below(o->rows, row[i]));
+            moved += fabs(p - (double)(o->draws ? rt_row_draws_below(o->draws, drawn, row[i])
+                                                : rt_rows_below(o->rows, row[i])));
             usual += (p * (p + 1) + (n - 1 - p) * (n - p)) / (2 * n);
         }
         RT_TRY(add_places(c, row, k, y));
@@ -97,8 +105,9 @@ rt_status rt_mixing_of(rt_mixing *m, const rt_stream_spec *s, const rt_targets *
     int32_t *label = calloc((size_t)o.batch, sizeof *label);
     if (c.y) c.count = calloc((size_t)rt_targets_classes(y) + 1, sizeof *c.count);
     rt_status st = row && label && (!c.y || c.count) ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    if (!st) st = count_classes(&c, o.rows);
-    if (!st) st = measure(m, &r, &c, row, label);
+    uint64_t drawn = o.draws ? rt_row_draws_start(o.draws, o.seed, 0) : 0;
+    if (!st) st = count_classes(&c, &o, drawn);
+    if (!st) st = measure(m, &r, &c, drawn, row, label);
     free(c.count);
     free(label);
     free(row);

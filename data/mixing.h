@@ -1,6 +1,7 @@
 /* data/mixing.h - how well an order that is no full permutation mixes the rows.
  *
- * Of the n rows of an epoch, row of rank r (by rising number, from 0) stands at place p. Over the first m places of the
+ * Of the n rows of an epoch (one that is drawn more often, as its weight has it, counts so often), that of rank r (by
+ * rising number, from 0) stands at place p. Over the first m places of the
  * first epoch, at most RT_MIXING_PLACES:
  *   displacement  sum of |p - r|, over what a uniform permutation gives on average, the sum over p of
  *                 (p (p + 1) + (n - 1 - p) (n - p)) / 2 n
