@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "experiments/history_parts.h"
+#include "experiments/report_axes.h"
 #include "experiments/report_parts.h"
 
 static const char *text_of(const cJSON *j, const char *key)
@@ -116,7 +117,7 @@ static void put_key_line(rt_string *t, const char *class, const char *text)
 static void put_key(rt_string *t, const cJSON *h)
 {
     static const char *const marks[] = {"pass", "regression", "undecided", "not measured", "no gate"};
-    int gaps = 0, releases = 0, had = 0;
+    int gaps = 0, releases = 0, had = 0, intervals = 0;
     rt_put(t, "<ul class=\"key\">");
     for (int i = 0; i < 5; i++) {
         int any = 0;
@@ -126,16 +127,19 @@ static void put_key(rt_string *t, const cJSON *h)
     }
     for (const cJSON *v = first_of(h, "versions"); v; v = v->next) {
         releases |= first_of(v, "releases") != NULL;
+        intervals |= isfinite(rt_number(v, "lo")) || isfinite(rt_number(v, "drop_lo"));
         if (!isfinite(rt_number(v, "value"))) continue;
         gaps |= had && cJSON_IsFalse(rt_member(v, "joined"));
         had = 1;
     }
     if (releases) put_key_line(t, "anchor", "anchor of a release");
     if (gaps && is_speed(h))
-        put_key_line(t, "gap", "another machine, or another test set: speeds are not comparable, and the line breaks");
+        put_key_line(t, "gap", "another machine: speeds of two machines are not comparable, and the line breaks");
     else if (gaps) put_key_line(t, "gap", "another test set: the line breaks");
-    rt_put(t, "<li><svg viewBox=\"0 0 24 14\" aria-hidden=\"true\"><path class=\"wh\" d=\"M12 1V13M9 1h6M9 "
-           "13h6\"/></svg>interval</li></ul>\n");
+    if (intervals)
+        rt_put(t, "<li><svg viewBox=\"0 0 24 14\" aria-hidden=\"true\"><path class=\"wh\" d=\"M12 1V13M9 1h6M9 "
+               "13h6\"/></svg>interval</li>");
+    rt_put(t, "</ul>\n");
 }
 
 /* ---- the table ---- */
@@ -236,7 +240,8 @@ static void put_places(rt_string *t, const cJSON *h)
     int i = 0;
     rt_put(t, "<h2>%s</h2><dl>", is_speed(h) ? "Machines" : "Test sets");
     for (const cJSON *p = first_of(h, is_speed(h) ? "machines" : "test_sets"); p; p = p->next, i++) {
-        rt_put(t, i < 26 ? "<dt>%c</dt><dd>" : "<dt>%d</dt><dd>", i < 26 ? 'A' + i : i);
+        rt_put(t, "<dt><span style=\"color:%s\">&#9679;</span> ", rt_palette[i % RT_PALETTE]);      /* of its lines */
+        rt_put(t, i < 26 ? "%c</dt><dd>" : "%d</dt><dd>", i < 26 ? 'A' + i : i);
         if (is_speed(h)) {
             rt_put_html(t, text_of(p, "cpu"));
             rt_put(t, ", kernels ");

@@ -337,7 +337,7 @@ static void page(void **state)
     h = history_of("latency_batch1_1thread.p50_us", 0);
     html = page_of(h);
     assert_non_null(
-        strstr(html, "another machine, or another test set: speeds are not comparable, and the line breaks"));
+        strstr(html, "another machine: speeds of two machines are not comparable, and the line breaks"));
     free(html);
     char *screen = rt_history_screen(h);
     assert_non_null(strstr(screen, "another machine"));
