@@ -159,7 +159,8 @@ static const cli_term terms[] = {
 
 const cli_command cli_labels = {
     .name = "labels",
-    .summary = "check and describe a label store, calibrate its teacher, add labels by hand, merge parts, make it smaller",
+    .summary =
+        "check and describe a label store, calibrate its teacher, add labels by hand, merge parts, make it smaller",
     .usage = "verify LABELS.h5\n"
              "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
              "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"

@@ -36,7 +36,8 @@ static rt_status open_parts(merge *m)
         RT_TRY(rt_labels_open(&p->store, p->path, 0));
         p->spec = rt_labels_info(p->store);
         if (cJSON_HasObjectItem(rt_labels_manifest(p->store), "packed"))
-            return rt_fail(RT_USAGE, "%s: is a packed copy; merge what it was packed from, and pack the whole", p->path);
+            return rt_fail(RT_USAGE, "%s: is a packed copy; merge what it was packed from, and pack the whole",
+                           p->path);
     }
     qsort(m->part, (size_t)m->parts, sizeof *m->part, by_first);
     return RT_OK;
@@ -80,8 +81,8 @@ static rt_status follows(const merge *m, const part *a, const part *b)
         return rt_fail(RT_USAGE, "rows %" PRIu64 " to %" PRIu64 " are in no part: %s ends before them, and %s begins "
                        "behind them", end, first - 1, a->path, b->path);
     if (first < end)
-        return rt_fail(RT_USAGE, "rows %" PRIu64 " to %" PRIu64 " are in two parts: %s and %s", first, both - 1, a->path,
-                       b->path);
+        return rt_fail(RT_USAGE, "rows %" PRIu64 " to %" PRIu64 " are in two parts: %s and %s", first, both - 1,
+                       a->path, b->path);
     for (int i = 0, n = rt_label_columns(a->spec, col); i < n; i++)
         if (col[i].by_block && (first - m->part[0].spec->first) % RT_LABEL_BLOCK)
             return rt_fail(RT_USAGE, "%s: begins at row %" PRIu64 ": parts in 8 bits can be merged where they begin at "

@@ -492,6 +492,7 @@ static rt_status copy(rt_labels_writer *w, uint64_t b)
     int lost;
     RT_TRY(rt_check_stop());
     RT_TRY(rt_label_copy(w, b, &lost));
+    if (!(b & 1023)) rt_progress_update(w->job.progress, "copy", (double)b, (double)w->f.blocks, 0, "blocks", "");
     if (lost) return RT_OK;
     RT_TRY(put_leaves(w, b));
     rt_label_file_count(&w->f, b);

@@ -154,7 +154,10 @@ static rt_status label_run(rt_labeler *l, block_rows *b, uint64_t first, uint64_
     for (uint64_t g = 0; g < rt_stream_steps(stream) && !st; g++) {
         const rt_batch *batch;
         st = rt_stream_next(stream, &batch);
-        if (!l->first) l->first = rt_seconds() - l->start;
+        if (!l->first) {
+            l->first = rt_seconds() - l->start;
+            l->first_cpu = rt_process_seconds();
+        }
         if (!st) st = take_batch(l, b, batch);
         show(l, begun);
         rt_cluster_tick(l->cluster);
@@ -253,6 +256,7 @@ static cJSON *result_of(const rt_labeler *l)
     add_counts(l, &s, r);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);
+    if (l->labelled) cJSON_AddNumberToObject(r, "start_cpu_seconds", l->first_cpu);
     cJSON_AddNumberToObject(r, "compute_seconds", l->compute);
     cJSON_AddNumberToObject(r, "rows_per_second", seconds > 0 ? (double)l->labelled / seconds : 0);
     if (l->set.price > 0) cJSON_AddNumberToObject(r, "cost", l->set.price * seconds / 3600);

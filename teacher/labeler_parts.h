@@ -44,6 +44,7 @@ typedef struct {
     rt_cluster *cluster;               /* the processes of an mpirun; NULL: there are none */
     uint64_t labelled, before;         /* rows of this run; those that were on disk when it began */
     double start, first, compute;      /* seconds: when it began, until the first row was there, in the teacher */
+    double first_cpu;                  /* of the process, of all its threads, until then */
     double shown;                      /* when progress was told last */
 } rt_labeler;
 
