@@ -100,7 +100,9 @@ const cli_key cli_train_keys[] = {
      "classes; -1 is no label, and such a row learns from the teacher alone. The default only where "
      "there is one" ELSEWHERE},
     DATA_TARGETS,
-    {"data.labels", "none", "a label store, in place of a teacher"},
+    {"data.labels", "none",
+     "a label store, in place of a teacher; {\"source\", \"set\"}: logits of each row, (rows, classes), short for "
+     "teacher={\"from\": \"SOURCE:SET\"}"},
     DATA_POLICY,
     DATA_ROWS,
     {"data.mask", "none",

@@ -161,6 +161,8 @@ static rt_status check_data(const rt_run *x, const cJSON *data)
     for (int i = 0; i < 3; i++) RT_TRY(check_paths(x, of_data[i], cJSON_GetObjectItemCaseSensitive(data, of_data[i])));
     const cJSON *mask = cJSON_GetObjectItemCaseSensitive(data, "mask");
     RT_TRY(check_paths(x, "mask", cJSON_IsObject(mask) ? cJSON_GetObjectItemCaseSensitive(mask, "source") : mask));
+    const cJSON *y = cJSON_GetObjectItemCaseSensitive(data, "y");
+    RT_TRY(check_paths(x, "y", cJSON_GetObjectItemCaseSensitive(y, "source")));
     for (int i = 0; i < 2; i++) {
         const cJSON *sets = cJSON_GetObjectItemCaseSensitive(data, of_sets[i]);
         for (const cJSON *c = cJSON_IsObject(sets) ? sets->child : NULL; c; c = c->next)

@@ -8,6 +8,7 @@
 #include "data/precision.h"
 #include "data/source_files.h"
 #include "engine/digest.h"
+#include "engine/text.h"
 #include "student/arch.h"
 
 static void read_hints(rt_cfg *c, rt_train_settings *s)
@@ -124,10 +125,31 @@ static void read_fields(rt_cfg *c, rt_train_settings *s)
     }
 }
 
+/* data.labels = {"source", "set"}: logits that lie in a set of their own are a teacher that has its answers. */
+static void labels_of_set(rt_cfg *c, cJSON *config)
+{
+    cJSON *data = cJSON_GetObjectItemCaseSensitive(config, "data");
+    cJSON *labels = cJSON_GetObjectItemCaseSensitive(data, "labels");
+    if (!cJSON_IsObject(labels)) return;
+    if (cJSON_HasObjectItem(config, "teacher"))
+        rt_cfg_fail(c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
+    rt_cfg one = rt_cfg_begin(labels, "data.labels");
+    const char *source = rt_cfg_source(&one, "source", NULL), *set = rt_cfg_file(&one, "set", NULL);
+    rt_string from = {0};
+    rt_put(&from, "%s:%s", source, set);
+    rt_cfg_join(c, &one);
+    cJSON *teacher = c->status ? NULL : cJSON_AddObjectToObject(config, "teacher");
+    if (teacher) cJSON_AddStringToObject(teacher, "from", from.p ? from.p : "");
+    if (teacher) cJSON_DeleteItemFromObjectCaseSensitive(data, "labels");
+    free(from.p);
+}
+
 rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
 {
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
+    labels_of_set(&c, config);
+    RT_TRY(c.status);
     if (!rt_cfg_any(&c, "model") && !rt_cfg_has(&c, "init"))
         rt_cfg_fail(&c, "model", "an architecture (or \"init\": a model file to start from) is required");
     s->init = rt_cfg_file(&c, "init", "");
