@@ -296,6 +296,9 @@ const cli_key cli_label_keys[] = {
      "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
      "first (what was labelled stays); mark gives them no label, and training leaves them "
      "out"},
+    {"label.features", "none",
+     "layers of a single model, a name or a list: their outputs are kept as labels/features/NAME"},
+    {"label.feature_type", "f16", "of label.features: f16 or f32"},
     {"label.batch", "1024", "rows read at once; speed only"},
     {"label.prefetch", "4", "batches read ahead; speed only"},
     {"label.readers", "1", "threads that read; speed only"},

@@ -72,8 +72,8 @@ enum { RT_COLUMN_HARD = 1, RT_COLUMN_CONFIDENCE = 2, RT_COLUMN_MARGIN = 4, RT_CO
 extern const char *const rt_label_column_names[];      /* "hard", "confidence", ... in the order of bits; NULL */
 
 enum { RT_LABEL_FEATURES = 8, RT_LABEL_FEATURE_WIDTH = 1 << 20 };
-/* A feature of the teacher; type: RT_F32 or RT_F16. */
-typedef struct { const char *name; int width; rt_dtype type; } rt_label_feature;
+/* A feature of the teacher: a row is of this shape, `width` numbers; type: RT_F32 or RT_F16. */
+typedef struct { const char *name; int width; rt_dtype type; rt_shape shape; } rt_label_feature;
 
 typedef struct {
     uint64_t first, rows;

@@ -161,6 +161,9 @@ static void tell_more(const rt_labels_spec *s, cJSON *l)
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "name", s->feature[i].name);
         cJSON_AddNumberToObject(one, "width", s->feature[i].width);
+        if (s->feature[i].shape.rank > 1)
+            cJSON_AddItemToObject(one, "shape",
+                                  cJSON_CreateIntArray(s->feature[i].shape.dim, s->feature[i].shape.rank));
         cJSON_AddStringToObject(one, "type", rt_dtype_name(s->feature[i].type));
         cJSON_AddItemToArray(features, one);
     }
@@ -200,6 +203,13 @@ static unsigned read_columns(rt_cfg *c)
     return columns;
 }
 
+static int fits(const rt_shape *s, int width)
+{
+    int64_t n = 1;
+    for (int i = 0; i < s->rank && n <= width; i++) n *= s->dim[i];
+    return s->rank > 0 && n == width;
+}
+
 static void read_features(rt_cfg *c, rt_labels_spec *s, rt_label_feature feature[RT_LABEL_FEATURES])
 {
     static const char *const types[] = {"f32", "f16", NULL};
@@ -210,13 +220,17 @@ static void read_features(rt_cfg *c, rt_labels_spec *s, rt_label_feature feature
         const char *name = rt_cfg_string(&one, "name", NULL);
         int width = rt_cfg_int(&one, "width", 0, 1, RT_LABEL_FEATURE_WIDTH);
         rt_dtype type = rt_cfg_choice(&one, "type", types, 0) ? RT_F16 : RT_F32;
+        rt_shape shape = {.rank = 1, .dim = {width}};
+        if (rt_cfg_has(&one, "shape"))
+            shape.rank = rt_cfg_ints(&one, "shape", shape.dim, RT_MAX_RANK, 1, RT_LABEL_FEATURE_WIDTH);
         rt_cfg_join(c, &one);
+        if (!c->status && !fits(&shape, width)) rt_cfg_fail(c, "features", "have a shape that is not their width");
         if (c->status) return;
         int bad = !*name || strlen(name) >= RT_HEAD_NAME || strchr(name, '/') != NULL;
         for (int i = 0; i < s->features; i++) bad |= !strcmp(feature[i].name, name);
         char *kept = bad ? NULL : strdup(name);
         if (!kept) rt_cfg_fail(c, "features", "have a name that is none, or is another's, too");
-        else feature[s->features++] = (rt_label_feature){kept, width, type};
+        else feature[s->features++] = (rt_label_feature){kept, width, type, shape};
     }
 }
 

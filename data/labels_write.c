@@ -331,6 +331,33 @@ static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows,
     return RT_OK;
 }
 
+/* A feature that is not finite is an answer that is not: *status becomes w->status where there is one. feature holds
+ * `old` rows more at its beginning. */
+static rt_status judge_features(const rt_labels_writer *w, uint64_t first, uint64_t rows, uint64_t old,
+                                const float *const *feature, const unsigned char **status)
+{
+    const rt_labels_spec *s = &w->f.spec;
+    for (int i = 0; i < s->features; i++)
+        for (uint64_t r = 0; r < rows; r++) {
+            const rt_label_feature *f = &s->feature[i];
+            const float limit = f->type == RT_F16 ? 65504.0f : 3e38f, *v = feature[i] + (old + r) * (size_t)f->width;
+            int bad = 0, infinite = 0;
+            if (*status && (*status)[r] != RT_LABEL_DONE) continue;
+            for (int k = 0; k < f->width; k++) bad |= !(fabsf(v[k]) <= limit);
+            for (int k = 0; k < f->width && bad; k++) infinite |= !isfinite(v[k]);
+            if (!bad) continue;
+            if (!infinite || !w->job.mark_bad)
+                return rt_fail(RT_INPUT, "%s: feature '%s' of row %" PRIu64 " has a number that %s cannot hold; %s",
+                               w->f.path, f->name, first + r, rt_dtype_name(f->type),
+                               infinite ? "label.bad_rows=mark goes on without such rows"
+                                        : "use label.feature_type=f32");
+            if (!*status) memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
+            w->status[r] = RT_LABEL_BAD_ANSWER;
+            *status = w->status;
+        }
+    return RT_OK;
+}
+
 /* After an error it is not known what is on disk: the kernel may have dropped pages that it could not write, and a
  * second sync would succeed without them. */
 static rt_status broke(rt_labels_writer *w, rt_status st)
@@ -407,6 +434,7 @@ rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *l
     logits += old * (uint64_t)f->spec.classes;
     if (status) status += old;
     RT_TRY(judge(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, logits, status, &status));
+    RT_TRY(judge_features(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, old, feature, &status));
     RT_TRY(put_leaves(w, b));
     const rt_label_rows these = {.rows = rows, .answers = logits, .feature = feature, .status = status};
     if (old) RT_TRY(put_behind(w, b, old, these));

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/label_features.h"
 #include "data/stream.h"
 #include "engine/convert.h"
 #include "student/arch.h"
@@ -46,11 +47,37 @@ static rt_status need_finite(const float *x, uint64_t n, int width, uint64_t fir
     return RT_OK;
 }
 
+/* Those that a label store keeps, all of whose rows have some. */
+static rt_status recall(rt_features *f, const rt_label_features *kept, const char *path, const char *set,
+                        uint64_t max_bytes)
+{
+    uint64_t row[BLOCK];
+    f->rows = kept->rows;
+    if (kept->first)
+        return rt_fail(RT_USAGE, "%s: keeps features of rows from %" PRIu64 " on, and rows are compared from 0 on",
+                       path, kept->first);
+    RT_TRY(make_room(f, path, (uint64_t)kept->width, max_bytes));
+    for (uint64_t at = 0; at < f->rows; at += BLOCK) {
+        int n = f->rows - at < BLOCK ? (int)(f->rows - at) : BLOCK;
+        for (int i = 0; i < n; i++) row[i] = at + (uint64_t)i;
+        RT_TRY(rt_label_features_read(kept, row, n, 0, f->x + at * (uint64_t)f->width));
+        RT_TRY(rt_check_stop());
+    }
+    snprintf(f->text, sizeof f->text, "%.120s:%.60s", path, set);
+    return RT_OK;
+}
+
 rt_status rt_features_read(rt_features *f, const char *path, const char *set, uint64_t max_bytes,
                            const rt_progress *progress)
 {
     rt_source *s;
+    rt_label_features kept;
     *f = (rt_features){0};
+    rt_status is = rt_label_features_open(&kept, path, set);
+    if (!is && kept.labels) is = recall(f, &kept, path, set, max_bytes);
+    int done = is || kept.labels;
+    rt_label_features_close(&kept);
+    if (done) return is;
     RT_TRY(rt_source_open(&s, path, set));
     rt_dtype type = rt_source_type(s);
     size_t bytes = rt_source_row_bytes(s);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/label_features.h"
 #include "data/labels.h"
 #include "data/source.h"
 #include "engine/rng.h"
@@ -167,17 +168,27 @@ static rt_status take_labels(selection *s)
 
 /* ---- other files ---- */
 
+enum { PATH_ROOM = 1100 };
+
 /* "FILE.h5[:SET]" */
-static rt_status open_set(rt_source **out, const char *said)
+static rt_status split(const char *said, char path[PATH_ROOM], const char **set)
 {
     int whole;
     const char *colon = strrchr(said, ':');
     RT_TRY(rt_file_there(said, &whole));
-    size_t n = colon && !whole && !strchr(colon, ']') ? (size_t)(colon - said) : strlen(said);
-    char *path = strndup(said, n);
-    rt_status st = path ? rt_source_open(out, path, said[n] ? colon + 1 : "x") : rt_fail(RT_RUN, "out of memory");
-    free(path);
-    return st;
+    size_t n = colon && !whole ? (size_t)(colon - said) : strlen(said);
+    if (n >= PATH_ROOM) return rt_fail(RT_USAGE, "%.60s...: the path is too long", said);
+    snprintf(path, PATH_ROOM, "%.*s", (int)n, said);
+    *set = said[n] ? colon + 1 : "x";
+    return RT_OK;
+}
+
+static rt_status open_set(rt_source **out, const char *said)
+{
+    const char *set = NULL;
+    char path[PATH_ROOM];
+    RT_TRY(split(said, path, &set));
+    return rt_source_open(out, path, set);
 }
 
 static rt_status has_rows(const selection *s, const rt_source *f, const char *what)
@@ -190,6 +201,28 @@ static rt_status has_rows(const selection *s, const rt_source *f, const char *wh
     return RT_OK;
 }
 
+static rt_status make_features(selection *s, const char *path, size_t width)
+{
+    if (width > INT32_MAX || s->rows > (UINT64_C(1) << FEATURES_BITS) / 4 / width)
+        return rt_fail(RT_USAGE, "%s: features of %" PRIu64 " rows take more than 16 GiB; choose among fewer rows, or "
+                       "by smaller features", path, s->rows);
+    s->width = (int)width;
+    s->h = room(s->rows, width * sizeof *s->h);
+    return s->h ? RT_OK : no_memory();
+}
+
+/* Those that a label store keeps. */
+static rt_status recall_features(selection *s, const rt_label_features *f, const char *path)
+{
+    RT_TRY(make_features(s, path, (size_t)f->width));
+    for (uint64_t at = 0; at < s->rows; at += BLOCK) {
+        int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
+        RT_TRY(rt_label_features_read(f, s->row + at, n, 1, s->h + at * (uint64_t)f->width));
+        RT_TRY(rt_check_stop());
+    }
+    return RT_OK;
+}
+
 static rt_status fill_features(selection *s, rt_source *f)
 {
     rt_dtype type = rt_source_type(f);
@@ -197,13 +230,9 @@ static rt_status fill_features(selection *s, rt_source *f)
     if (type == RT_TEXT || rt_source_parts(f) > 1)
         return rt_fail(RT_INPUT, "%s: '%s' holds no numbers", rt_source_path(f), rt_source_info(f)->name);
     size_t width = bytes / rt_dtype_size(type);
-    if (width > INT32_MAX || s->rows > (UINT64_C(1) << FEATURES_BITS) / 4 / width)
-        return rt_fail(RT_USAGE, "%s: features of %" PRIu64 " rows take more than 16 GiB; choose among fewer rows, or "
-                       "by smaller features", rt_source_path(f), s->rows);
-    s->width = (int)width;
-    s->h = room(s->rows, width * sizeof *s->h);
+    RT_TRY(make_features(s, rt_source_path(f), width));
     char *raw = room(BLOCK, bytes);
-    rt_status st = s->h && raw ? RT_OK : no_memory();
+    rt_status st = raw ? RT_OK : no_memory();
     for (uint64_t at = 0; at < s->rows && !st; at += BLOCK) {
         int n = s->rows - at < BLOCK ? (int)(s->rows - at) : BLOCK;
         float *h = s->h + at * width;
@@ -233,10 +262,18 @@ static rt_status take_features(selection *s)
         return RT_OK;
     }
     rt_source *f;
-    RT_TRY(open_set(&f, s->q->features));
-    rt_status st = has_rows(s, f, "features");
-    if (!st) st = fill_features(s, f);
-    rt_source_close(f);
+    rt_label_features kept;
+    const char *set = NULL;
+    char path[PATH_ROOM];
+    RT_TRY(split(s->q->features, path, &set));
+    rt_status st = rt_label_features_open(&kept, path, set);
+    if (!st && kept.labels) st = recall_features(s, &kept, path);
+    else if (!st && !(st = rt_source_open(&f, path, set))) {
+        st = has_rows(s, f, "features");
+        if (!st) st = fill_features(s, f);
+        rt_source_close(f);
+    }
+    rt_label_features_close(&kept);
     return st;
 }
 

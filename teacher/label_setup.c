@@ -32,7 +32,7 @@ static void read_shard(rt_cfg *c, rt_label_settings *s)
 
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
 {
-    static const char *const bad_rows[] = {"refuse", "mark", NULL};
+    static const char *const types[] = {"f16", "f32", NULL}, *const bad_rows[] = {"refuse", "mark", NULL};
     static const char *const mpi[] = {"auto", "on", "off", NULL};
     memset(s, 0, sizeof *s);
     rt_cfg c = rt_cfg_begin(config, "");
@@ -54,6 +54,9 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->batch = rt_cfg_int(&o, "batch", RT_LABEL_BLOCK, 1, 1 << 20);
     s->prefetch = rt_cfg_int(&o, "prefetch", 4, 0, 1024);
     s->readers = rt_cfg_int(&o, "readers", 1, 1, 64);
+    s->features = rt_cfg_strings(&o, "features", s->feature, RT_LABEL_FEATURES);
+    if (s->features) s->feature_type = rt_cfg_choice(&o, "feature_type", types, 0) ? RT_F32 : RT_F16;
+    else rt_cfg_refuse(&o, "feature_type", "is of label.features, which are not given");
     s->precision = rt_precision_read(&o);
     read_shard(&o, s);
     s->mpi = (rt_cluster_mode)rt_cfg_choice(&o, "mpi", mpi, RT_CLUSTER_AUTO);
@@ -113,6 +116,37 @@ static rt_status try_truth(const rt_labeler *l)
     return RT_OK;
 }
 
+/* Layers of the teacher by name; in the store '/' is '.', as it stands between groups there. */
+static rt_status find_features(rt_labeler *l)
+{
+    if (l->set.features && rt_teacher_models(l->teacher) != 1)
+        return rt_fail(RT_USAGE, "label.features: are layers of a single model, and the teacher is a%s",
+                       rt_teacher_models(l->teacher) > 1 ? "n ensemble" : " teacher without any");
+    for (int i = 0; i < l->set.features; i++) {
+        rt_label_feature *f = &l->feature[i];
+        char *name = l->feature_name[i];
+        const char *layer = l->set.feature[i];
+        rt_status st = rt_teacher_feature_shape(l->teacher, layer, &f->shape);
+        if (st) return rt_fail_in(st, "label.features");
+        size_t n = strlen(layer);
+        if (n >= RT_HEAD_NAME)
+            return rt_fail(RT_USAGE, "label.features: '%.80s...' is longer than %d bytes", layer, RT_HEAD_NAME - 1);
+        for (size_t k = 0; k <= n; k++) name[k] = layer[k] == '/' ? '.' : layer[k];
+        for (int k = 0; k < i; k++)
+            if (!strcmp(name, l->feature_name[k])) return rt_fail(RT_USAGE, "label.features: '%s' stands twice", name);
+        size_t width = rt_shape_count(&f->shape);
+        if (!width || width > RT_LABEL_FEATURE_WIDTH)
+            return rt_fail(RT_USAGE, "label.features: '%s' has %zu numbers a row, and at most %d are kept", layer,
+                           width, RT_LABEL_FEATURE_WIDTH);
+        f->name = name;
+        f->width = (int)width;
+        f->type = l->set.feature_type;
+    }
+    l->spec.feature = l->feature;
+    l->spec.features = l->set.features;
+    return RT_OK;
+}
+
 rt_status rt_labeler_open(rt_labeler *l)
 {
     const rt_label_settings *s = &l->set;
@@ -143,7 +177,25 @@ rt_status rt_labeler_open(rt_labeler *l)
     RT_TRY(try_truth(l));
     RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
-    return rt_teacher_ready(l->teacher, l->device, 0, NULL, 0);
+    RT_TRY(find_features(l));
+    return rt_teacher_ready(l->teacher, l->device, 0, s->feature, s->features);
+}
+
+rt_status rt_labeler_ask(const rt_labeler *l, const rt_feed *q, float *answers, float *const *feature)
+{
+    size_t width = (size_t)l->spec.classes, bytes = rt_source_row_bytes(l->x);
+    int micro = l->spec.features ? rt_teacher_micro(l->teacher) : 0;
+    if (!l->spec.features) return rt_teacher_ask(l->teacher, q, answers);
+    for (int at = 0, n; at < q->rows; at += n) {       /* features are those of the last micro-batch */
+        n = micro && q->rows - at > micro ? micro : q->rows - at;
+        rt_feed part = {.raw = (const char *)q->raw + (size_t)at * bytes, .row = q->row + at, .rows = n};
+        RT_TRY(rt_teacher_ask(l->teacher, &part, answers + (size_t)at * width));
+        for (int i = 0; i < l->spec.features; i++) {
+            size_t wide = (size_t)l->feature[i].width;
+            memcpy(feature[i] + (size_t)at * wide, rt_teacher_feature(l->teacher, i), (size_t)n * wide * sizeof(float));
+        }
+    }
+    return RT_OK;
 }
 
 void rt_labeler_close(rt_labeler *l)

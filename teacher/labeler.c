@@ -85,7 +85,7 @@ static rt_status begin(rt_labeler *l)
 typedef struct {
     char *raw;
     uint64_t row[RT_LABEL_BLOCK];
-    float *logits;
+    float *logits, *feature[RT_LABEL_FEATURES];
     unsigned char *status;
     uint64_t from, filled;             /* rows of it that have labels already; and those that have arrived */
 } block_rows;
@@ -97,9 +97,12 @@ static rt_status put_block(rt_labeler *l, block_rows *b, const char *raw, uint64
     const unsigned char *status = memchr(b->status + b->from, RT_LABEL_BAD_INPUT, rows) ? b->status : NULL;
     for (uint64_t i = 0; i < rows; i++) b->row[i] = l->spec.first + block * RT_LABEL_BLOCK + b->from + i;
     rt_feed q = {.raw = raw, .row = b->row, .rows = (int)rows};
-    RT_TRY(rt_teacher_ask(l->teacher, &q, b->logits + b->from * (uint64_t)l->spec.classes));
+    float *feature[RT_LABEL_FEATURES];
+    for (int i = 0; i < l->spec.features; i++)
+        feature[i] = b->feature[i] + b->from * (uint64_t)l->feature[i].width;
+    RT_TRY(rt_labeler_ask(l, &q, b->logits + b->from * (uint64_t)l->spec.classes, feature));
     l->compute += rt_seconds() - t;
-    RT_TRY(rt_labels_put(l->writer, block, b->logits, status));
+    RT_TRY(rt_labels_put_features(l->writer, block, b->logits, (const float *const *)b->feature, status));
     b->from = b->filled = 0;
     l->labelled += rows;
     return RT_OK;
@@ -185,6 +188,10 @@ static rt_status label_rows(rt_labeler *l)
                     .status = malloc(RT_LABEL_BLOCK),
                     .logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->spec.classes)};
     rt_status st = b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int i = 0; i < l->spec.features && !st; i++) {
+        b.feature[i] = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->feature[i].width);
+        if (!b.feature[i]) st = rt_fail(RT_RUN, "out of memory for feature '%s'", l->feature[i].name);
+    }
     l->before = rt_labels_rows_done(l->writer);
     if (!st) st = label_what_is_left(l, &b);
     /* Of processes with one counter the first looks whether all is there when the others have ended. */
@@ -196,6 +203,7 @@ static rt_status label_rows(rt_labeler *l)
     free(b.raw);
     free(b.status);
     free(b.logits);
+    for (int i = 0; i < l->spec.features; i++) free(b.feature[i]);
     return st;
 }
 

@@ -17,6 +17,9 @@ typedef struct {
     rt_target_where y;                 /* true classes to compare with; an empty set: none */
     rt_x_where x;
     rt_labels_spec kept;               /* what is kept of an answer, and how */
+    const char *feature[RT_LABEL_FEATURES];            /* layers of the teacher that are kept, too */
+    int features;
+    rt_dtype feature_type;
     int mark_bad, batch, prefetch, readers;
     rt_check check;
     rt_match match;
@@ -38,6 +41,8 @@ typedef struct {
     rt_identity *identity;             /* of x */
     rt_labels_writer *writer;
     rt_labels_spec spec;
+    rt_label_feature feature[RT_LABEL_FEATURES];
+    char feature_name[RT_LABEL_FEATURES][RT_HEAD_NAME];
     rt_digest digest;                  /* of the teacher */
     int only_looks;                    /* nothing is written, what is known of the source either */
     cJSON *notes;
@@ -55,6 +60,8 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *);
  * there are no rows. */
 rt_status rt_labeler_open(rt_labeler *);
 void rt_labeler_close(rt_labeler *);
+/* Answers (rows, W) to the rows of the feed, and, where features are kept, feature[i] (rows, width). */
+rt_status rt_labeler_ask(const rt_labeler *, const rt_feed *, float *answers, float *const *feature);
 /* Of batch row r, which is bad: RT_INPUT with what it contains. */
 rt_status rt_labeler_refuse(const rt_labeler *, const rt_batch *, int r);
 #endif
