@@ -70,6 +70,21 @@ expect 0 "" "$retort" quantize T/model.h5 --data 'p/*.h5' --rows 600:1000 --out 
 expect 0 "" "$retort" verify q.h5 --data 'p/*.h5' --rows 650:750
 expect 0 "" "$retort" gate --init T/model.h5 --data 'p/*.h5' --out policy.json
 
+# A file more at the end is data that grew: its rows alone are labelled, into the bytes of a store of all.
+expect 0 "" "$retort" label --teacher T/model.h5 --data 'p/[ab].h5' --out grown.h5
+expect 0 "" "$retort" label --teacher T/model.h5 --data 'p/*.h5' --out grown.h5 --json
+[ "$(number labelled_now out.txt)" -lt 1500 ] || fail "all rows are labelled again: $(cat out.txt)"
+expect 0 "" "$retort" labels verify grown.h5 --json
+[ "$(text digest out.txt)" = "$(cat one.digest)" ] || fail "labels of data that grew"
+
+# Logits of a set in place of a store, in any number of files; too few are refused.
+expect 0 "" "$retort" train t.json --out Z1 'data.labels={"source":"whole.h5","set":"logits/y"}' data.rows= data.names=position
+expect 0 "" "$retort" train t.json --out Z2 'teacher={"from":"whole.h5:logits/y"}' data.rows= data.names=position
+alike Z1 Z2 "labels of a set"
+alike Z1 S1 "labels of a set and of a store"
+expect 3 "has 1500 rows, and the data p/[ab].h5 has 701" "$retort" train t.json --out no 'data.labels={"source":"whole.h5","set":"logits/y"}' 'data.source=p/[ab].h5' data.rows=
+expect 2 "data.labels.set" "$retort" train t.json --out no 'data.labels={"source":"whole.h5"}'
+
 # What a source holds is told by file.
 expect 0 "" "$retort" info 'p/*.h5' --json
 [ "$(grep -c '"rows":' out.txt)" = 3 ] && grep -q 700 out.txt && grep -q 799 out.txt && grep -q 1500 out.txt || fail "info: $(cat out.txt)"
