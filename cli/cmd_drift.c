@@ -69,8 +69,9 @@ static const cli_term terms[] = {
      "of a column of numbers psi and ks, tested by Kolmogorov and Smirnov (exact up to 10,000 rows a side); of "
      "categories psi, tested by chi-square, with Fisher's test where too few rows are expected. Whole numbers with up "
      "to 32 values are categories"},
-    {"psi", "population stability index over tenths of the reference, half a row added to each; below 0.1 small, from "
-            "0.25 on large"},
+    {"psi",
+     "population stability index over tenths of the reference (a value that fills several is a bin of its own), half a "
+     "row added to each; below 0.1 small, from 0.25 on large"},
     {"missing, outside, unseen",
      "change of the share of missing values; share of values beyond the reference's range; share of rows of categories "
      "that the reference has not, less the share that stands in it once"},

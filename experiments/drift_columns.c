@@ -184,23 +184,24 @@ void rt_drift_put_category(rt_string *t, const rt_drift_column *c, double code)
 
 /* ---- bins ---- */
 
-/* Ends of tenths of the reference's rows: the smallest values with k / 10 of them at or below, each once. */
+/* Ends of tenths of the reference's rows: the smallest values with k / 10 of them at or below, each once. A value that is
+ * the end of several tenths is a bin of its own, so that rows below it do not hide in it. */
 static void bins_of_numbers(const rt_drift_column *c, rt_drift_bins *b)
 {
     const uint64_t *own = c->count[RT_DRIFT_REFERENCE];
     uint64_t n = 0, below = 0;
-    int k = 1;
+    int k = 1, begun = 0;                              /* begun: the cell that the bin at hand begins with */
     for (int i = 0; i <= c->edges; i++) n += own[i];
     b->bins = 1;
     for (int i = 0; i <= c->edges; i++) {
-        int end = 0;
+        int ends = 0;
         below += own[i];
+        for (; i < c->edges && k < RT_DRIFT_BINS && n && below * RT_DRIFT_BINS >= (uint64_t)k * n; k++) ends++;
+        if (ends > 1 && begun < i) b->edge[b->bins++ - 1] = c->edge[i - 1];
         for (int s = 0; s < RT_DRIFT_SIDES; s++) b->count[s][b->bins - 1] += c->count[s][i];
-        while (i < c->edges && k < RT_DRIFT_BINS && n && below * RT_DRIFT_BINS >= (uint64_t)k * n) {
-            end = 1;
-            k++;
-        }
-        if (end) b->edge[b->bins++ - 1] = c->edge[i];
+        if (!ends) continue;
+        b->edge[b->bins++ - 1] = c->edge[i];
+        begun = i + 1;
     }
     b->edge[b->bins - 1] = INFINITY;
 }

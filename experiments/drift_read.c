@@ -152,11 +152,11 @@ static rt_status add_word(rt_drift_work *w, const char *name, rt_source *const s
 /* ---- labels ---- */
 
 /* Class names of a file become words; what its label i is called then is word[i]. */
-static rt_status name_classes(rt_drift_field *f, int s)
+static rt_status name_classes(rt_drift_field *f, int s, int only)
 {
     rt_names classes, columns;
     rt_status st = rt_names_read(rt_source_file(f->side[s].set), &classes, &columns);
-    int named = rt_targets_named(rt_source_file(f->side[s].set), rt_source_info(f->side[s].set)->name, 1);
+    int named = rt_targets_named(rt_source_file(f->side[s].set), rt_source_info(f->side[s].set)->name, only);
     if (!st && classes.name && named) {
         if (!f->words && !(f->words = rt_drift_words_new())) st = no_memory();
         f->side[s].word = calloc((size_t)classes.count + 1, sizeof(int));
@@ -170,10 +170,12 @@ static rt_status name_classes(rt_drift_field *f, int s)
     return st;
 }
 
-/* Of one number a row that is whole or has class names: classes; else numbers. */
-static rt_status add_label(rt_drift_work *w, const char *name, rt_source *const set[2], const int at[2],
+/* Of one number a row that is whole or has class names: classes; else numbers. only: of the only head of classes; -1:
+ * no label, but a column like others. */
+static rt_status add_label(rt_drift_work *w, const char *name, rt_source *const set[2], const int at[2], int only,
                            rt_drift_field **out)
 {
+    int label = only >= 0;
     rt_drift_field *f;
     int width[2], whole = 1;
     RT_TRY(new_field(w, RT_DRIFT_LABEL, name, set, &f));
@@ -183,7 +185,7 @@ static rt_status add_label(rt_drift_work *w, const char *name, rt_source *const 
         width[s] = at[s] >= 0 ? 1 : (int)rt_shape_count(&f->side[s].shape);
         f->side[s].at = at[s];
         whole &= rt_dtype_is_integer(type);
-        if (width[s] == 1) RT_TRY(name_classes(f, s));
+        if (width[s] == 1 && label) RT_TRY(name_classes(f, s, only));
     }
     if (width[0] != width[1])
         return rt_fail(RT_INPUT, "%s: '%s' has %d numbers a row, in %s %d", path_of(w, 1), name, width[1],
@@ -193,9 +195,10 @@ static rt_status add_label(rt_drift_work *w, const char *name, rt_source *const 
         rt_eval_note(w->notes, "%s names no classes of '%s': its labels are called by their numbers.",
                      path_of(w, without), name);
     }
-    int category = width[0] == 1 && (whole || f->words);
+    int category = width[0] == 1 && label && (whole || f->words);
     for (int i = 0; i < width[0]; i++)
-        if (rt_drift_add_column(w, "label", category, f->words, width[0] == 1 ? "%s" : "%s.%d", name, i) < 0)
+        if (rt_drift_add_column(w, label ? "label" : "column", category, f->words, width[0] == 1 ? "%s" : "%s.%d", name,
+                                i) < 0)
             return no_memory();
     return close_field(w, f);
 }
@@ -239,7 +242,7 @@ static rt_status add_labels(rt_drift_work *w, const char *name, int only)
     int at[RT_DRIFT_SIDES];
     rt_status st = RT_OK;
     for (int s = 0; s < RT_DRIFT_SIDES && !st; s++) st = open_label(w, s, name, only, &set[s], &at[s]);
-    if (!st && set[0] && set[1]) st = add_label(w, name, set, at, &f);
+    if (!st && set[0] && set[1]) st = add_label(w, name, set, at, only, &f);
     for (int s = 0; s < RT_DRIFT_SIDES; s++) {
         if (f) f->side[s].owned = 1;
         else rt_source_close(set[s]);
@@ -278,10 +281,7 @@ static rt_status add_slice(rt_drift_work *w, const char *name)
         st = rt_fail(RT_INPUT, "%s: '%s' is %s, in %s it is %s", path_of(w, 1), name, text[1] ? "text" : "numbers",
                      path_of(w, 0), text[0] ? "text" : "numbers");
     if (!st && text[0]) st = add_word(w, name, set, &f);
-    else if (!st) {
-        st = add_label(w, name, set, at, &f);
-        for (int i = f ? f->first : w->columns; i < w->columns; i++) w->column[i].group = "column";
-    }
+    else if (!st) st = add_label(w, name, set, at, -1, &f);
     for (int s = 0; s < RT_DRIFT_SIDES; s++) {
         if (f) f->side[s].owned = 1;
         else rt_source_close(set[s]);

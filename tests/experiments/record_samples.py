@@ -54,11 +54,14 @@ for n, m, d in cases:
 table("struct { uint64_t n, m; double d, p; int exact; } ks_case[]", rows)
 
 # Samples with ties, constants, infinite values: ks_2samp of them, PSI by the formula in NumPy, whose bins are tenths of
-# the first by the inverted distribution function.
+# the first by the inverted distribution function; what ends several of them is a bin of its own.
 
 
 def psi(a, b):
-    edges = np.unique(np.quantile(a, np.arange(1, 10) / 10, method="inverted_cdf"))
+    tenths = np.quantile(a, np.arange(1, 10) / 10, method="inverted_cdf")
+    both = np.r_[a, b]
+    own = [max(both[both < v]) for v in set(tenths) if sum(tenths == v) > 1 and min(both) < v]
+    edges = np.unique(np.r_[tenths, own])
     p = np.bincount(np.searchsorted(edges, a), minlength=len(edges) + 1)
     q = np.bincount(np.searchsorted(edges, b), minlength=len(edges) + 1)
     p = (p + .5) / (len(a) + .5 * len(p))
