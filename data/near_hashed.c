@@ -192,26 +192,34 @@ static rt_status make_groups(hashed *h)
 
 /* ---- comparing ---- */
 
+/* Row a of the group against all of it; norm: (1 - E) |o|^2 of the others. */
+static void compare_row(hashed *h, const signed_row *list, int n, int a, const float *dots, const float *norm)
+{
+    uint64_t i = list[a].row;
+    float limit = (float)rt_near_limit(h->q, i, i);
+    for (int b = 0; b < n; b++) {
+        if (norm[b] - 2 * dots[b] > limit || list[b].other != (h->sets > 1)) continue;
+        rt_near_measure(h->q, i, i, list[b].row);
+        limit = (float)rt_near_limit(h->q, i, i);
+    }
+}
+
 static void compare_group(hashed *h, const group *g, float *x)
 {
     rt_near_job *q = h->q;
-    const rt_near_spec *s = q->s;
-    uint64_t width = (uint64_t)s->width;
+    uint64_t width = (uint64_t)q->s->width;
     const signed_row *list = h->list + g->first;
     int n = (int)g->count;
-    float *dots = x + GROUP * width;
-    for (int r = 0; r < n; r++) memcpy(x + (uint64_t)r * width, row_of(h, &list[r]), width * sizeof *x);
-    rt_dots(dots, GROUP, x, n, x, n, s->width);
+    float *dots = x + GROUP * width, norm[GROUP], less = (float)(1 - q->error);
+    for (int r = 0; r < n; r++) {
+        memcpy(x + (uint64_t)r * width, row_of(h, &list[r]), width * sizeof *x);
+        norm[r] = less * (list[r].other || h->sets == 1 ? q->o_norm[list[r].row] : 0);
+    }
+    rt_dots(dots, GROUP, x, n, x, n, q->s->width);
     for (int a = 0; a < n; a++) {
         uint64_t i = list[a].row;
         if (list[a].other) continue;
-        for (int b = 0; b < n; b++) {
-            if (list[b].other != (h->sets > 1)) continue;
-            uint64_t j = list[b].row;
-            double least = (1 - q->error) * (double)q->o_norm[j] - 2 * (double)dots[a * GROUP + b];
-            if (least > rt_near_limit(q, i, i)) continue;
-            rt_near_measure(q, i, i, j);
-        }
+        compare_row(h, list, n, a, dots + a * GROUP, norm);
         if (h->missed && g->bits <= SIGNS) h->missed[i] *= (float)(1 - pow(1 - (double)h->apart[i], g->bits));
     }
 }

@@ -18,7 +18,7 @@ static rt_status read_settings(cJSON *config, rt_label_report *r, rt_target_wher
     r->data = rt_cfg_source(&d, "source", NULL);
     r->x = rt_cfg_string(&d, "x", "x");
     if (rt_target_y_read(&d, y)) r->truth = y;
-    else cJSON_AddStringToObject(d.object, "y", "y");
+    else (void)rt_cfg_string(&d, "y", "y");
     if (rt_cfg_has(&d, "rows")) r->rows = rt_cfg_string(&d, "rows", "");
     rt_cfg_join(&c, &d);
     return rt_cfg_end(&c);

@@ -74,4 +74,16 @@ refused 3 "no step before this one makes it" 's/"voters": \["${labels}"/"voters"
 refused 3 "no step before this one makes it" 's/"from": "${answers}", "n"/"from": "gone.h5", "n"/'
 refused 3 "gone.json" 's/"temperature": "${warm}"/"temperature": "gone.json"/'
 expect 0 "calibrate" "$retort" run --help
+# The recipe, on other data.
+mv band.h5 train_images.h5
+make_data 200 test_images.h5
+sed -e 's#runs/fashion/##' -e 's/\[28, 28, 1\], "classes": 10/[64], "classes": 3/' -e 's/"epochs": 30/"epochs": 2/' \
+    -e 's/"data": {"source": "test_images.h5"}}}$/"data": {"source": "test_images.h5"}, "eval": {"speed": false}}}/' \
+    "$root/experiments/quality.json" > recipe.json
+expect 0 "" "$retort" run recipe.json --out Q
+[ "$(grep -c '^done ' out.txt)" -eq 8 ] || fail "the recipe: $(cat out.txt)"
+[ -s Q/issues.h5 ] && [ -s Q/issues.csv ] && [ -s Q/leaks.csv ] && [ "$(wc -l < Q/ask.csv)" -eq 21 ] && [ "$(wc -l < Q/odd.csv)" -eq 3 ] ||
+    fail "files of the recipe: $(ls Q)"
+expect 0 "" "$retort" run recipe.json --out Q
+[ "$(grep -c '^unchanged ' out.txt)" -eq 8 ] || fail "the recipe again: $(cat out.txt)"
 exit $failed
