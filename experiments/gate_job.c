@@ -5,6 +5,7 @@
 #include "data/files.h"
 #include "data/precision.h"
 #include "experiments/policy.h"
+#include "experiments/registry_looks.h"
 
 enum { MEMBERS = 16 };
 
@@ -51,4 +52,17 @@ rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *device, co
     s.spec.device = device;
     s.spec.progress = progress;
     return rt_gate(&s.spec, out, verdict);
+}
+
+rt_status rt_gate_depends(const cJSON *config, rt_hasher *h)
+{
+    const char *folder = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "registry"));
+    rt_registry *r;
+    int64_t pins;
+    if (!folder || !*folder) return RT_OK;
+    RT_TRY(rt_registry_open(&r, folder, 0));
+    rt_status st = rt_registry_pins(r, &pins);
+    rt_registry_close(r);
+    rt_hasher_add(h, &pins, sizeof pins);
+    return st;
 }

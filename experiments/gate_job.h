@@ -5,10 +5,13 @@
 #ifndef RT_EXPERIMENTS_GATE_JOB_H
 #define RT_EXPERIMENTS_GATE_JOB_H
 
+#include "engine/digest.h"
 #include "experiments/gate.h"
 
 /* RT_USAGE when the configuration, or a policy that is there, has an error that needs no look at models or data. */
 rt_status rt_gate_check(cJSON *config);
 /* rt_gate of it. */
 rt_status rt_gate_run(cJSON *config, const rt_target *out, rt_device *, const rt_progress *, cJSON **verdict);
+/* Adds what the result depends on beside files: which anchors the registry has. */
+rt_status rt_gate_depends(const cJSON *config, rt_hasher *);
 #endif

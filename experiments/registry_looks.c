@@ -25,6 +25,11 @@ rt_status rt_registry_decisions(rt_registry *r, const char *test_set, int *count
     return RT_OK;
 }
 
+rt_status rt_registry_pins(rt_registry *r, int64_t *count)
+{
+    return rt_sql_number(r, count, 0, "SELECT count(*) FROM anchor", "");
+}
+
 static rt_status find(rt_registry *r, const rt_look_of *of, rt_look *look)
 {
     int64_t number;

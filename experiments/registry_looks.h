@@ -29,6 +29,8 @@ rt_status rt_registry_look(rt_registry *, const rt_look_of *, int most, rt_look 
 rt_status rt_registry_take_look(rt_registry *, const rt_look_of *, int most, rt_look *);
 /* Decisions on a test set so far. */
 rt_status rt_registry_decisions(rt_registry *, const char *test_set, int *count);
+/* How many anchors were ever pinned: none is taken back, so another number tells that there is another one. */
+rt_status rt_registry_pins(rt_registry *, int64_t *count);
 /* SHA-256 of a policy as JSON with its keys in order. */
 rt_status rt_registry_policy_digest(char out[RT_SHA256], const cJSON *policy);
 #endif

@@ -130,6 +130,7 @@ static rt_status hash_step(const rt_run *x, const rt_run_step *s, rt_digest *out
             rt_hasher_add(h, &day, sizeof day);
         }
         st = rt_step_hash_files(with, s->kind->is & RT_STEP_INPUT_FOLDER, h);
+        if (!st && s->kind->depends) st = s->kind->depends(s->with, h);
     }
     cJSON_free(text);
     cJSON_Delete(with);

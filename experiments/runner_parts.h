@@ -41,6 +41,8 @@ typedef struct {
     rt_status (*perform)(const rt_run *, const rt_run_step *, int stale, cJSON **result);
     /* Whether the experiment's seed is its own where it names none; NULL: no. */
     int (*seeded)(const cJSON *with);
+    /* What its result depends on beside files and configuration, as it is now; NULL: nothing. */
+    rt_status (*depends)(const cJSON *with, rt_hasher *);
 } rt_step_kind;
 
 extern const rt_step_kind rt_step_kinds[];             /* ended by name NULL */
