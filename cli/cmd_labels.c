@@ -110,8 +110,8 @@ static rt_status run(cli_args *a, cJSON **result)
     if (a->count < 2)
         return rt_fail(
             RT_USAGE,
-            "labels: what to do (verify, summary, calibrate, append, merge or pack) and a label store are required; see "
-            "'retort labels --help'");
+            "labels: what to do (verify, summary, calibrate, append, merge or pack) and a label store are required; "
+            "see 'retort labels --help'");
     while (action < ACTIONS && strcmp(names[action], a->positional[0])) action++;
     if (action == ACTIONS) {
         const char *near = rt_nearest(a->positional[0], names, ACTIONS);
@@ -175,10 +175,9 @@ const cli_command cli_labels = {
         "not trained on; it says so where it was. These write nothing; no row with a label is exit 5.\n\n"
         "append: labels that people gave, from a CSV whose first line names the columns row (of the source) and label "
         "(a class); 'retort select' writes such rows. They count as certain, and stand before the teacher's answer, "
-        "which stays beside them. All or none are taken. merge: stores of parts of a source (label --rows A:B), as one: by "
-        "the same teacher, of the same data, without gap and overlap; the bytes are those that labelling all rows at once "
-        "makes. pack: a copy of the store with less in it, which tells its "
-        "largest error.",
+        "which stays beside them. All or none are taken. merge: stores of parts of a source (label --rows A:B), as one: "
+        "by the same teacher, of the same data, without gap and overlap; the bytes are those that labelling all rows "
+        "at once makes. pack: a copy of the store with less in it, which tells its largest error.",
     .options = options,
     .terms = terms,
     .examples = "retort labels verify labels.h5\n"

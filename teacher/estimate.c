@@ -99,6 +99,16 @@ static int same_spec(const rt_labels_spec *a, const rt_labels_spec *b)
            a->type == b->type && a->columns == b->columns && a->hard == b->hard && a->features == b->features;
 }
 
+/* The store's rows and coding, as of the source that is there now if it has grown since. */
+static rt_labels_spec grown_spec(const estimate *e, const rt_labels *labels)
+{
+    rt_labels_spec s = *rt_labels_info(labels);
+    const cJSON *source = cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(labels), "source");
+    double then = cJSON_GetNumberValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(source, "shape"), 0));
+    if (then < (double)rt_source_rows(e->l.x) && s.rows < e->l.spec.rows) s.rows = e->l.spec.rows;
+    return s;
+}
+
 /* Rows that a store of this name has; one that the same command would not go on with is refused as it would be. */
 static rt_status look_at_store(estimate *e)
 {
@@ -110,11 +120,11 @@ static rt_status look_at_store(estimate *e)
     if (stat(path, &st)) return errno == ENOENT ? RT_OK : rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
     if (e->l.out->force) return RT_OK;
     RT_TRY(rt_labels_open(&labels, path, 1));
-    const rt_labels_spec *spec = rt_labels_info(labels);
+    const rt_labels_spec spec = grown_spec(e, labels);
     const cJSON *by = cJSON_GetObjectItemCaseSensitive(rt_labels_manifest(labels), "teacher");
     const char *teacher = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(by, "digest"));
     rt_status status = rt_labels_summarize(labels, &s);
-    if (!status && (!teacher || strcmp(teacher, e->l.digest.hex) || !same_spec(spec, &e->l.spec)))
+    if (!status && (!teacher || strcmp(teacher, e->l.digest.hex) || !same_spec(&spec, &e->l.spec)))
         status = rt_fail(RT_USAGE, "%s: holds other labels; give another --out, or --force to replace it", path);
     for (int i = RT_LABEL_DONE; i < RT_LABEL_STATUSES && !status; i++) e->done += s.status[i];
     rt_labels_close(labels);
