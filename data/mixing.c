@@ -117,8 +117,10 @@ rt_status rt_mixing_of(rt_mixing *m, const rt_stream_spec *s, const rt_targets *
 
 void rt_mixing_text(const rt_mixing *m, char text[RT_MIXING_TEXT])
 {
-    int n = snprintf(text, RT_MIXING_TEXT, "a batch is drawn from %.3g %% of the rows; against a full permutation, rows are "
-                     "displaced %.3g times as far", 100 * m->window_share, m->displacement);
+    int n = snprintf(text, RT_MIXING_TEXT,
+                     "a batch is drawn from %.3g %% of the rows; against a full permutation, rows are "
+                     "displaced %.3g times as far",
+                     100 * m->window_share, m->displacement);
     if (!isnan(m->class_runs))
         snprintf(text + n, RT_MIXING_TEXT - (size_t)n, " and classes change %.3g times as often", m->class_runs);
 }

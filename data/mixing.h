@@ -6,11 +6,11 @@
  *   displacement  sum of |p - r|, over what a uniform permutation gives on average, the sum over p of
  *                 (p (p + 1) + (n - 1 - p) (n - p)) / 2 n
  *   class_runs    runs of neighbouring places of one class (rows without a class left out), over the average of uniform
- *                 permutations, 1 + (m' - 1) (1 - sum over classes of c (c - 1) / N (N - 1)), for m' places with a class
- *                 and c rows of each class among the N rows that have one; NaN where no classes are known
- *   window_share  of the rows, those that a place is drawn from: of windows of w rows the sum of (w / n)^2
- * Each is about 1 for a full permutation. Blocks that are permuted move rows far, so that displacement alone says little;
- * class_runs is what training feels: of data sorted by class, a window of few blocks has few classes at a time. */
+ *                 permutations, 1 + (m' - 1) (1 - sum over classes of c (c - 1) / N (N - 1)), for m' places with a
+ * class and c rows of each class among the N rows that have one; NaN where no classes are known window_share  of the
+ * rows, those that a place is drawn from: of windows of w rows the sum of (w / n)^2 Each is about 1 for a full
+ * permutation. Blocks that are permuted move rows far, so that displacement alone says little; class_runs is what
+ * training feels: of data sorted by class, a window of few blocks has few classes at a time. */
 #ifndef RT_DATA_MIXING_H
 #define RT_DATA_MIXING_H
 

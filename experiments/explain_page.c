@@ -97,7 +97,7 @@ static form form_of(const rt_explanation *x)
     rt_shape s;
     const rt_row_desc *in = &x->side[0].rows[0];
     if (rt_source_parts(x->data.x) > 1 || rt_source_shape(x->data.x, &s)) return f;
-    if (s.rank == 1 && !in->pick && !in->resize.from_h) s = in->shape;         /* a flat row is what the model makes of it */
+    if (s.rank == 1 && !in->pick && !in->resize.from_h) s = in->shape; /* a flat row is what the model makes of it */
     f.picture = !in->ids && rt_picture_shape(&s, &f.height, &f.width, &f.channels);
     f.ids = x->side[0].model[0]->inputs == 1 && x->side[0].rows[0].ids > 0 && x->elements <= IDS;
     return f;

@@ -93,7 +93,7 @@ static int by_part(const void *a, const void *b)
 static rt_status select_row(rt_registry *r, sqlite3_stmt **s, const char *part, const char *how)
 {
     char sql[96];
-    snprintf(sql, sizeof sql, "SELECT rowid, * FROM \"%s\"%s", part, how);
+    snprintf(sql, sizeof sql, "SELECT rowid, * FROM \"%.15s\"%s", part, how);
     return rt_sql(r, s, sql, "");
 }
 
@@ -178,10 +178,12 @@ static rt_status check_part(const checking *c, const char *part)
     if (!st) st = rt_sql_next(c->r, rows, &row);
     if (!st) st = rt_sql_next(c->r, seals, &seal);
     while (!st && (row || seal)) {
-        int64_t a = row ? sqlite3_column_int64(rows, 0) : INT64_MAX, b = seal ? sqlite3_column_int64(seals, 0) : INT64_MAX;
+        int64_t a = row ? sqlite3_column_int64(rows, 0) : INT64_MAX,
+                b = seal ? sqlite3_column_int64(seals, 0) : INT64_MAX;
         if (a < b) tell(c, part, a, "was not written by retort");
         else if (a > b) tell(c, part, b, "is gone");
-        else if (sum_of_row(rows, 1) != sqlite3_column_int64(seals, 1)) tell(c, part, a, "was changed by something else");
+        else if (sum_of_row(rows, 1) != sqlite3_column_int64(seals, 1))
+            tell(c, part, a, "was changed by something else");
         if (row && a <= b) st = rt_sql_next(c->r, rows, &row);
         if (!st && seal && b <= a) st = rt_sql_next(c->r, seals, &seal);
     }
@@ -200,8 +202,10 @@ rt_status rt_registry_check_seals(rt_registry *r, void (*say)(void *, const char
     RT_TRY(sum_of_schema(r, &is));
     RT_TRY(rt_sql_number(r, &was, 0, "SELECT sum FROM seal WHERE part = 'schema' AND row = 0", ""));
     if (is != was) say(arg, "registry.db: its tables are not those that retort made");
-    RT_TRY(rt_sql(r, &s, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name != 'seal' "
-                  "ORDER BY name", ""));
+    RT_TRY(rt_sql(r, &s,
+                  "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name != 'seal' "
+                  "ORDER BY name",
+                  ""));
     rt_status st = RT_OK;
     while (!st && n < TABLES && !(st = rt_sql_next(r, s, &row)) && row)
         if (!strchr(rt_sql_text(s, 0), '"')) snprintf(part[n++], sizeof part[0], "%s", rt_sql_text(s, 0));

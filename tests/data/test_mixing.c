@@ -91,7 +91,8 @@ static void figures(void **state)
         check_ok(rt_source_open(&x, path, "x"));
         check_ok(rt_targets_open(&y, x, "y", &names, RT_MATCH_NAMES));
         check_ok(rt_rows_select(&c, N, &rows, &test));
-        rt_stream_spec spec = {.x = x, .rows = &rows, .batch = 64, .shuffle = 1, .window = 4, .seed = 11, .target = {y}, .heads = 1};
+        rt_stream_spec spec = {
+            .x = x, .rows = &rows, .batch = 64, .shuffle = 1, .window = 4, .seed = 11, .target = {y}, .heads = 1};
         check_ok(rt_mixing_of(&m, &spec, y));
         assert_int_equal(m.measured, 1);
         assert_int_equal(m.places, rows.count);
@@ -124,7 +125,8 @@ static void figures(void **state)
         rt_mixing_text(&m, text);
         assert_null(strstr(text, "classes"));
         cJSON *j = rt_mixing_json(&m);
-        assert_true(cJSON_IsNull(cJSON_GetObjectItem(j, "class_runs")) && cJSON_IsNumber(cJSON_GetObjectItem(j, "displacement")));
+        assert_true(cJSON_IsNull(cJSON_GetObjectItem(j, "class_runs")) &&
+                    cJSON_IsNumber(cJSON_GetObjectItem(j, "displacement")));
         cJSON_Delete(j);
         rt_targets_close(y);
         rt_source_close(x);
@@ -155,7 +157,8 @@ static void windows(void **state)
     }
     assert_true(last > 0.95);
     for (int shuffle = 0; shuffle < 2; shuffle++) {
-        rt_stream_spec spec = {.x = x, .rows = &all, .batch = 50, .shuffle = shuffle, .window = shuffle ? 120 : 0, .seed = 2};
+        rt_stream_spec spec = {
+            .x = x, .rows = &all, .batch = 50, .shuffle = shuffle, .window = shuffle ? 120 : 0, .seed = 2};
         check_ok(rt_mixing_of(&m, &spec, y));
         assert_int_equal(m.measured, 0);
     }
@@ -199,7 +202,8 @@ static void in_one_piece(void **state)
     for (int i = 0; i < ROWS; i++) assert_int_equal(seen[i], 1);
     rt_stream_close(t);
     spec.window = 22;
-    check_fails(rt_stream_order_text(&spec, text, sizeof text), RT_USAGE, "has 22 blocks of 3 rows, so that 22 would mix all");
+    check_fails(rt_stream_order_text(&spec, text, sizeof text), RT_USAGE,
+                "has 22 blocks of 3 rows, so that 22 would mix all");
     rt_source_close(x);
     it.dim[0] = 8;
     it.dim[1] = WIDTH * 8;
@@ -214,6 +218,7 @@ static void in_one_piece(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(figures), cmocka_unit_test(windows), cmocka_unit_test(in_one_piece)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(figures), cmocka_unit_test(windows),
+                                       cmocka_unit_test(in_one_piece)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
