@@ -184,8 +184,8 @@ void rt_drift_put_category(rt_string *t, const rt_drift_column *c, double code)
 
 /* ---- bins ---- */
 
-/* Ends of tenths of the reference's rows: the smallest values with k / 10 of them at or below, each once. A value that is
- * the end of several tenths is a bin of its own, so that rows below it do not hide in it. */
+/* Ends of tenths of the reference's rows: the smallest values with k / 10 of them at or below, each once. A value that
+ * is the end of several tenths is a bin of its own, so that rows below it do not hide in it. */
 static void bins_of_numbers(const rt_drift_column *c, rt_drift_bins *b)
 {
     const uint64_t *own = c->count[RT_DRIFT_REFERENCE];
