@@ -1,8 +1,10 @@
 /* teacher/store.c - a label store as a teacher: the answers that another one gave, by row. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "data/labels.h"
 #include "data/provenance.h"
+#include "engine/memory.h"
 #include "teacher/teacher_parts.h"
 
 typedef struct {
@@ -10,6 +12,8 @@ typedef struct {
     rt_labels *labels;
     rt_names no_columns;               /* a store is of rows, whatever their columns */
     int owned;
+    int feature[RT_LABEL_FEATURES], features;          /* those that are recalled */
+    float *recalled[RT_LABEL_FEATURES];                /* (rows, width) */
 } store;
 
 static const rt_teacher_kind kind;
@@ -42,6 +46,7 @@ static rt_status twin(rt_teacher **out, const rt_teacher *t) { return make(out, 
 static void close_store(rt_teacher *t)
 {
     if (own(t)->owned) rt_labels_close(own(t)->labels);
+    for (int i = 0; i < own(t)->features; i++) free(own(t)->recalled[i]);
     free(t);
 }
 
@@ -108,6 +113,50 @@ static int top(const rt_teacher *t, int head)
     return k && h[head].task == RT_TASK_CLASSES && k < h[head].size ? k : h[head].size;
 }
 
+/* ---- features ---- */
+
+static rt_status find_feature(const rt_teacher *t, const char *layer, int *feature)
+{
+    char name[RT_HEAD_NAME] = "";
+    size_t n = strlen(layer);
+    for (size_t i = 0; i < n && n < sizeof name; i++) name[i] = layer[i] == '/' ? '.' : layer[i];
+    *feature = rt_labels_find_feature(of(t)->labels, name);
+    return *feature >= 0 ? RT_OK
+                         : rt_fail(RT_USAGE, "%s: keeps no feature '%.80s'; label again with label.features=%.80s",
+                                   t->path[0], layer, layer);
+}
+
+static rt_status feature_shape(const rt_teacher *t, const char *layer, rt_shape *shape)
+{
+    int feature;
+    RT_TRY(find_feature(t, layer, &feature));
+    *shape = rt_labels_info(of(t)->labels)->feature[feature].shape;
+    return RT_OK;
+}
+
+static rt_status recall_ready(rt_teacher *t, const char *const *layer, int features, int most)
+{
+    store *s = own(t);
+    for (int i = 0; i < features; i++) {
+        RT_TRY(find_feature(t, layer[i], &s->feature[i]));
+        size_t width = (size_t)rt_labels_info(s->labels)->feature[s->feature[i]].width;
+        s->recalled[i] = rt_floats_new((size_t)most * width);
+        s->features = i + 1;
+        if (!s->recalled[i]) return rt_fail(RT_RUN, "out of memory for features");
+    }
+    return RT_OK;
+}
+
+static rt_status recall(rt_teacher *t, const uint64_t *row, int n)
+{
+    store *s = own(t);
+    for (int i = 0; i < s->features; i++)
+        RT_TRY(rt_labels_read_feature(s->labels, s->feature[i], row, n, s->recalled[i]));
+    return RT_OK;
+}
+
+static const float *feature_of(const rt_teacher *t, int i) { return of(t)->recalled[i]; }
+
 static const rt_teacher_kind kind = {.name = "label store",
                                      .can = RT_TEACHER_KEEPS,
                                      .close = close_store,
@@ -123,6 +172,10 @@ static const rt_teacher_kind kind = {.name = "label store",
                                      .answer_as = answer_as,
                                      .ask = ask,
                                      .kept = kept,
+                                     .feature_shape = feature_shape,
+                                     .feature = feature_of,
+                                     .recall_ready = recall_ready,
+                                     .recall = recall,
                                      .covers = covers,
                                      .remove_unanswered = remove_unanswered,
                                      .top = top};

@@ -182,6 +182,16 @@ rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answ
     return t->kind->kept(t, row, n, answers);
 }
 
+rt_status rt_teacher_recall_ready(rt_teacher *t, const char *const *feature, int features, int most)
+{
+    if (!features) return RT_OK;
+    if (t->kind->recall_ready) return t->kind->recall_ready(t, feature, features, most);
+    return rt_fail(RT_USAGE, "%s: is a %s, and keeps no features", t->path[0], t->kind->name);
+}
+
+rt_status rt_teacher_recall(rt_teacher *t, const uint64_t *row, int n)
+{ return t->kind->recall ? t->kind->recall(t, row, n) : RT_OK; }
+
 void rt_teacher_covers(const rt_teacher *t, uint64_t *first, uint64_t *end)
 {
     *first = 0;

@@ -106,6 +106,10 @@ const float *rt_teacher_feature(const rt_teacher *, int i);
 rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answers);
 /* Rows [*first, *end) of the source are covered; all of them by a teacher that computes. */
 void rt_teacher_covers(const rt_teacher *, uint64_t *first, uint64_t *end);
+/* Names of the features that it keeps are ready: from now on rt_teacher_recall makes those of rows what
+ * rt_teacher_feature tells, in this order. RT_USAGE when it keeps no such feature; most: rows at a time. */
+rt_status rt_teacher_recall_ready(rt_teacher *, const char *const *feature, int features, int most);
+rt_status rt_teacher_recall(rt_teacher *, const uint64_t *row, int n);
 /* Takes rows without an answer out of the set. */
 rt_status rt_teacher_remove_unanswered(rt_teacher *, rt_rows *, uint64_t *removed);
 /* How many classes of a head it keeps; all: the head's size. */

@@ -36,6 +36,8 @@ typedef struct {
     int (*micro)(const rt_teacher *);
     const float *(*feature)(const rt_teacher *, int);
     rt_status (*kept)(rt_teacher *, const uint64_t *, int, float *);
+    rt_status (*recall_ready)(rt_teacher *, const char *const *, int, int);
+    rt_status (*recall)(rt_teacher *, const uint64_t *, int);
     void (*covers)(const rt_teacher *, uint64_t *, uint64_t *);
     rt_status (*remove_unanswered)(rt_teacher *, rt_rows *, uint64_t *);
     int (*top)(const rt_teacher *, int);

@@ -26,8 +26,10 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
         q->weight = (float)rt_cfg_number(&one, "weight", 1, 0, 1e6);
         rt_cfg_join(c, &one);
     }
-    if (s->hints && s->teachers != 1)
-        rt_cfg_fail(c, "hints", "need exactly one model under \"teacher\", which then runs beside the student");
+    if (s->hints && s->teachers != 1 && !*s->labels)
+        rt_cfg_fail(c, "hints",
+                    "need exactly one model under \"teacher\", which then runs beside the student, or a label "
+                    "store with features");
 }
 
 static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
@@ -58,7 +60,7 @@ static void check_use(rt_cfg *c, const rt_train_settings *s)
     int soft = rt_train_soft(s), labels = rt_train_labels(s), hard = 0;
     char path[RT_LOSS_PATH], key[RT_LOSS_PATH + 8];
     for (int h = 0; h < s->heads; h++) hard |= s->of[h].loss.desc.hard > 0;
-    if (*s->labels && !soft)
+    if (*s->labels && !soft && !s->hints)
         rt_cfg_fail(c, "data.labels", "are not used: loss.kind is ce, or loss.soft 0; leave them out, or choose kd");
     if (s->peer && !soft) rt_cfg_fail(c, "teacher", "is a peer and is not used: choose another loss.kind than ce");
     if (s->peer && !hard)
@@ -132,7 +134,8 @@ static void labels_of_set(rt_cfg *c, cJSON *config)
     cJSON *labels = cJSON_GetObjectItemCaseSensitive(data, "labels");
     if (!cJSON_IsObject(labels)) return;
     if (cJSON_HasObjectItem(config, "teacher"))
-        rt_cfg_fail(c, "teacher", "give either data.labels (cached labels) or teacher (labels of every view), not both");
+        rt_cfg_fail(c, "teacher",
+                    "give either data.labels (cached labels) or teacher (labels of every view), not both");
     rt_cfg one = rt_cfg_begin(labels, "data.labels");
     const char *source = rt_cfg_source(&one, "source", NULL), *set = rt_cfg_file(&one, "set", NULL);
     rt_string from = {0};

@@ -73,6 +73,9 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
         if (from < 0)
             return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i,
                            s->hint[i].student);
+        if (!s->teachers && s->augment.mixup > 0)
+            return rt_fail(RT_USAGE, "loss.hints: features of a label store are of rows as they are, and augment.mixup "
+                           "mixes rows; leave one of them out");
         rt_shape of_teacher;
         rt_status has = rt_teacher_feature_shape(t->teacher, s->hint[i].teacher, &of_teacher);
         if (has) return rt_fail_in(has, "loss.hints[%d].teacher", i);
@@ -93,7 +96,7 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
     }
     rt_graph_set_output(t->graph, output);
     rt_graph_seal(t->graph);
-    if (!s->teachers) return RT_OK;
+    if (!s->teachers) return t->teacher ? rt_teacher_recall_ready(t->teacher, feature, s->hints, s->batch) : RT_OK;
     RT_TRY(rt_teacher_ready(t->teacher, t->opt->device, s->batch, feature, s->hints));
     return rt_teacher_answer_as(t->teacher, t->model->head, t->model->heads, NULL, s->match);
 }

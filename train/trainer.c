@@ -74,6 +74,7 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
     }
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
     if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &t->feed, t->answers));
+    else if (s->hints) RT_TRY(rt_teacher_recall(t->teacher, b->row, b->rows));
     for (int i = 0; i < s->hints; i++) t->hint[i].values = rt_teacher_feature(t->teacher, i);
     if (t->peer) {
         RT_TRY(rt_train_peer_ask(t));

@@ -130,4 +130,33 @@ printf 'row,label\n1,k2\n' > one.csv
 expect 0 "" "$retort" labels append B.h5 --hand one.csv
 expect 0 "" "$retort" export B.h5 --out B2.csv
 sed -n 3p B2.csv | grep -q '^1,2,k2,.*,by hand$' || fail "a label by hand of a bad row: $(cat B2.csv)"
+
+# Features of the teacher: the same bytes whatever the batches; a student learns from them what it learns from the teacher
+# beside it; select compares rows by them.
+layer=$("$retort" info T/model.h5 --json | tr ',{' '\n\n' | sed -n 's/.*"name":[[:space:]]*"\(dense[0-9]*\)".*/\1/p' | head -1)
+label --out F.h5 label.features="$layer" label.feature_type=f32
+label --out F2.h5 label.features="$layer" label.feature_type=f32 label.batch=77 --threads 1
+cmp -s F.h5 F2.h5 || fail "features depend on batches"
+cat > h.json <<X
+{"model": {"input": [4], "classes": 3, "layers": [{"op": "dense", "out": 5, "name": "own"}, {"op": "relu"}, {"op": "dense", "out": 3}]},
+ "data": {"source": "d.h5", "validation": 300, "y": ""}, "loss": {"kind": "kd", "hard": 0, "hints": [{"student": "own", "teacher": "$layer"}]},
+ "train": {"epochs": 2, "batch": 64}}
+X
+expect 0 "" "$retort" train h.json --out H1 data.labels=F.h5 --json
+grep last_weights_digest out.txt > one
+expect 0 "" "$retort" train h.json --out H2 teacher=T/model.h5 --json
+grep last_weights_digest out.txt | cmp -s - one || fail "features of a store teach something else than the teacher's"
+expect 0 "" "$retort" train h.json --out H3 data.labels=f32.h5 'loss.hints=[]' --json
+grep last_weights_digest out.txt | cmp -s - one && fail "hints teach nothing"
+expect 2 "keeps no feature '$layer'; label again with label.features=$layer" "$retort" train h.json --out H4 data.labels=f32.h5
+expect 2 "leave one of them out" "$retort" train h.json --out H4 data.labels=F.h5 augment.mixup=0.2
+refuse 2 "no layer named 'none'" label.features=none
+refuse 2 "label.features, which are not given" label.feature_type=f32
+expect 2 "are layers of a single model" "$retort" label --teacher T/model.h5 --teacher T/model.h5 --data d.h5 --out N.h5 label.features="$layer"
+expect 0 "" "$retort" select F.h5 --n 4 --by k-center --features "F.h5:features/$layer" --out k.csv
+expect 3 "has no feature 'none'" "$retort" select F.h5 --n 4 --by k-center --features F.h5:features/none --out N.csv
+expect 0 "" "$retort" export F.h5 --out feature.npy column="features/$layer"
+expect 0 "" "$retort" labels pack F.h5 --out PF.h5 --type q8
+expect 0 "" "$retort" export PF.h5 --out feature2.npy column="features/$layer"
+cmp -s feature.npy feature2.npy || fail "a copy has other features"
 exit $failed

@@ -54,6 +54,10 @@ J
     rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    cp labels.h5 outh.h5
+    printf 'row,label\n3,k1\n1500,k2\n' > hand.csv
+    "$retort" labels append outh.h5 --hand hand.csv --quiet
+    printf 'row,label\n3,k1\n4,k0\n1024,k2\n' > hand.csv
     head -n 1500 data.csv > first.csv                  # of a source that grew
     "$retort" import first.csv --label -1 --out first.h5 --quiet
     touch -d '2020-01-01' first.h5
