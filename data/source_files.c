@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 #include "data/names.h"
 #include "engine/progress.h"
 
-enum { SHOWN = 200, PATH_SHOWN = 80, SPARE_FILES = 64 };
+enum { SHOWN = 200, PATH_SHOWN = 80, SPARE_FILES = 64, SCANS = 4 };
 
 /* ---- which files ---- */
 
@@ -212,13 +213,59 @@ static rt_status merge_sets(rt_h5_file *f)
 /* ---- opening ---- */
 
 /* Each file stays open. */
-static void make_room(int files)
+static rt_status make_room(int files)
 {
     struct rlimit r;
-    rlim_t wanted = (rlim_t)files * 2 + SPARE_FILES;   /* y of the same files has its own */
-    if (files < SPARE_FILES || getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= wanted) return;
+    rlim_t least = (rlim_t)files + SPARE_FILES, wanted = least + (rlim_t)files;     /* labels elsewhere may be as many */
+    if (files < SPARE_FILES || getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= wanted) return RT_OK;
     r.rlim_cur = r.rlim_max < wanted ? r.rlim_max : wanted;
-    setrlimit(RLIMIT_NOFILE, &r);
+    if (setrlimit(RLIMIT_NOFILE, &r)) getrlimit(RLIMIT_NOFILE, &r);
+    if (r.rlim_cur >= least) return RT_OK;
+    return rt_fail(RT_RUN, "a source of %d files, and this process may have %llu open: raise the limit (ulimit -n), or join "
+                   "some of them", files, (unsigned long long)r.rlim_cur);
+}
+
+/* Readers of metadata are processes, which are waited for: several at a time. */
+typedef struct {
+    rt_h5_file *f;
+    const rt_source_files *l;
+    pthread_mutex_t lock;
+    int next, failed;                                 /* failed: the first file that did */
+    rt_status status;
+    char message[1024];
+} scanning;
+
+static void *scan_some(void *arg)
+{
+    scanning *s = arg;
+    pthread_mutex_lock(&s->lock);
+    while (s->next < s->l->count && s->next < s->failed) {
+        int i = s->next++;
+        pthread_mutex_unlock(&s->lock);
+        rt_status st = rt_check_stop();
+        if (!st) st = rt_h5_scan(&s->f->part[i], s->l->path[i]);
+        pthread_mutex_lock(&s->lock);
+        if (!st || i > s->failed) continue;
+        s->failed = i;
+        s->status = st;
+        snprintf(s->message, sizeof s->message, "%s", rt_error_message());
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static rt_status scan_files(rt_h5_file *f, const rt_source_files *l)
+{
+    pthread_t thread[SCANS];
+    int threads = 0, wanted = l->count < SCANS ? l->count - 1 : SCANS - 1;
+    scanning s = {.f = f, .l = l, .failed = l->count};
+    pthread_mutex_init(&s.lock, NULL);
+    while (threads < wanted && !pthread_create(&thread[threads], NULL, scan_some, &s)) threads++;
+    scan_some(&s);
+    for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
+    pthread_mutex_destroy(&s.lock);
+    f->parts = l->count;                              /* those that were not scanned are NULL */
+    return s.status ? rt_fail(s.status, "%s", s.message) : RT_OK;
 }
 
 static rt_status find_twice(const rt_h5_file *f)
@@ -253,13 +300,12 @@ static void name_it(rt_h5_file *f, const char *source)
 
 static rt_status scan_all(rt_h5_file *f, const rt_source_files *l)
 {
-    make_room(l->count);
-    for (int i = 0; i < l->count; i++, f->parts++) {
-        RT_TRY(rt_h5_scan(&f->part[i], l->path[i]));
+    RT_TRY(make_room(l->count));
+    RT_TRY(scan_files(f, l));
+    for (int i = 0; i < f->parts; i++) {
         f->size += f->part[i]->size;
         f->cut |= f->part[i]->cut;
         f->guard = i ? f->guard & f->part[i]->guard : f->part[i]->guard;
-        RT_TRY(rt_check_stop());
     }
     RT_TRY(find_twice(f));
     for (int i = 1; i < f->parts; i++) RT_TRY(rt_names_agree(f->part[0], f->part[i]));
