@@ -29,13 +29,14 @@ X
 "$retort" label --teacher T3/model.h5 --data a.h5 --out H.h5 --quiet > /dev/null || fail "label heads"
 
 # The commands of a scene: $1 is the process, 0 or 1 which of two contents; "same": both make the same.
-command_of() { # scene which out
+command_of() { # scene which out [process processes]
     case $1 in
         import) [ "$2" = 0 ] && echo import band.csv --label -1 --out "$3" || echo import b.csv --label -1 --out "$3" ;;
         import-force) [ "$2" = 0 ] && echo import band.csv --label -1 --force --out "$3" || echo import b.csv --label -1 --force --out "$3" ;;
         label) echo label --teacher T1/model.h5 --data a.h5 --out "$3" ;;
         label-two) echo label --teacher T$(($2 + 1))/model.h5 --data a.h5 --out "$3" ;;
         label-force) echo label --teacher T$(($2 + 1))/model.h5 --data a.h5 --force --out "$3" ;;
+        label-shards) echo label --teacher T1/model.h5 --data a.h5 --out "$3" --shard "${4:-0}/${5:-1}" ;;
         label-heads) echo label --teacher T3/model.h5 --data a.h5 --out "$3" ;;
         train-heads) echo train h.json data.labels=H.h5 --out "$3" ;;
         train) echo train t.json --out "$3" ;;
@@ -64,12 +65,13 @@ race() { # scene number
     n=$((2 + $2 % 3)) pids="" i=0
     while [ $i -lt $n ]; do
         # shellcheck disable=SC2046
-        LD_PRELOAD=$delay DELAY_SEED=$(($2 * 7 + i + 1)) "$retort" $(command_of "$1" $((i % 2)) R/out) --quiet > /dev/null 2> R.err.$i &
+        LD_PRELOAD=$delay DELAY_SEED=$(($2 * 7 + i + 1)) "$retort" $(command_of "$1" $((i % 2)) R/out $i $n) --quiet > /dev/null 2> R.err.$i &
         pids="$pids $!"; i=$((i + 1))
     done
     i=0 won=0
     for p in $pids; do
         wait "$p"; got=$?
+        [ "$1" != label-shards ] || [ $got -eq 0 ] || fail "$1 $2: exit $got: $(cat R.err.$i)"
         case $got in
             0) won=$((won + 1))
                case $1 in import|export|export-two) [ $won -eq 1 ] || fail "$1 $2: two won" ;; esac ;;
@@ -89,7 +91,7 @@ race() { # scene number
     [ ! -d R/out ] || [ -z "$(left R/out)" ] || fail "$1 $2: left behind: $(left R/out)"
 }
 
-scenes="label-two train-two import export-two run label eval export-force train-force label-force import-force export train label-heads train-heads"
+scenes="label-two label-shards train-two import export-two run label eval export-force train-force label-force import-force export train label-heads train-heads"
 for s in $scenes; do
     for w in 0 1; do
         rm -rf R; mkdir R
