@@ -283,7 +283,8 @@ rt_status rt_label_append(const rt_label_append_job *job, cJSON **result)
     *result = NULL;
     rt_status st = rt_output_take(&out, &(rt_target){.path = job->store, .force = 1}, inputs);
     if (!st) {
-        st = run(&a, out, result);
+        st = rt_label_not_growing(job->store);
+        if (!st) st = run(&a, out, result);
         rt_output_end(out);
     }
     rt_labels_close(a.store);

@@ -13,11 +13,11 @@
 #include "data/labels_parts.h"
 
 /* The number behind NAME.grown- and before what may follow; 0: it is no such name. */
-static uint64_t rows_of_name(const rt_labels_writer *w, const char *entry, const char **rest)
+static uint64_t rows_of_name(const char *name, const char *entry, const char **rest)
 {
     static const char mark[] = ".grown-";
-    size_t n = strlen(w->name), m = sizeof mark - 1, digits;
-    if (strncmp(entry, w->name, n) || strncmp(entry + n, mark, m)) return 0;
+    size_t n = strlen(name), m = sizeof mark - 1, digits;
+    if (strncmp(entry, name, n) || strncmp(entry + n, mark, m)) return 0;
     entry += n + m;
     digits = strspn(entry, "0123456789");
     *rest = entry + digits;
@@ -34,7 +34,7 @@ static rt_status each(const rt_labels_writer *w, uint64_t below, rt_status (*f)(
     for (struct dirent *e; d && !st && (e = readdir(d));) {
         char path[RT_LABEL_PATH + 32];
         const char *rest;
-        uint64_t rows = rows_of_name(w, e->d_name, &rest);
+        uint64_t rows = rows_of_name(w->name, e->d_name, &rest);
         if (!rows || *rest || rows >= below) continue;
         snprintf(path, sizeof path, "%s.grown-%" PRIu64, w->path, rows);
         st = f(arg, path);
@@ -55,12 +55,32 @@ rt_status rt_label_remove_grown(const rt_labels_writer *w, uint64_t rows)
         snprintf(base, sizeof base, "%s", e->d_name[0] == '.' ? e->d_name + 1 : "");
         char *temp = strstr(base, ".tmp-");
         if (temp) *temp = 0;
-        uint64_t of = rows_of_name(w, base, &rest);
+        uint64_t of = rows_of_name(w->name, base, &rest);
         if (temp && of && of <= rows) rt_temp_sweep(w->dir, base);       /* what a kill left of a journal */
-        of = rows_of_name(w, e->d_name, &rest);
+        of = rows_of_name(w->name, e->d_name, &rest);
         if (!of || of > rows || (*rest && strncmp(rest, ".journal", 8))) continue;
         if (unlinkat(w->dir, e->d_name, 0) && errno != ENOENT)
             st = rt_fail(RT_RUN, "%s: %s cannot be removed: %s", w->path, e->d_name, strerror(errno));
+    }
+    if (d) closedir(d);
+    return st;
+}
+
+rt_status rt_label_not_growing(const char *store)
+{
+    char name[256];
+    int fd;
+    RT_TRY(rt_open_folder_of(&fd, name, store));
+    DIR *d = fdopendir(fd);
+    rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", store, strerror(errno));
+    if (!d) close(fd);
+    for (struct dirent *e; d && !st && (e = readdir(d));) {
+        const char *rest;
+        if (rows_of_name(name, e->d_name, &rest) && !*rest)
+            st = rt_fail(RT_USAGE,
+                         "%s: rows that its source has grown by are being labelled (%s); finish that first, by "
+                         "the same 'retort label' command",
+                         store, e->d_name);
     }
     if (d) closedir(d);
     return st;

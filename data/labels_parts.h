@@ -187,6 +187,9 @@ rt_status rt_label_check_old(rt_labels_writer *, uint64_t block);
 rt_status rt_label_splice(rt_labels_writer *, uint64_t block);
 /* Gives the complete store its name, unless somebody did. */
 rt_status rt_label_grown(rt_labels_writer *);
+/* RT_USAGE when something was begun for the store at this path, which would take the place of what is changed now.
+ * Under the store's lock. */
+rt_status rt_label_not_growing(const char *store);
 /* Removes what was begun for the store, of up to so many rows of the source. */
 rt_status rt_label_remove_grown(const rt_labels_writer *, uint64_t rows);
 

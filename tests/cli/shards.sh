@@ -201,6 +201,25 @@ expect 0 "" "$retort" labels append h.h5 --hand hand.csv
 label --out h.h5 > out.txt
 cmp -s h.h5 hand.h5 || fail "grown, by hand: not the bytes of labels by hand in the whole"
 
+# While it grows, what would be replaced by what comes is not changed; it goes on, also when the source grew again.
+data=old.h5 label --out w.h5 > out.txt
+slow 0.3
+"$retort" $words all.h5 --out w.h5 > out.txt 2>&1 & p=$!
+while ! grep -q "^[0-9]" w.h5.grown-$N.journal 2> /dev/null; do sleep 0.05; kill -0 $p || break; done
+kill -9 $p; wait $p 2> /dev/null
+export CHILD_HOW=right
+expect 2 "rows that its source has grown by are being labelled (w.h5.grown-$N)" "$retort" labels append w.h5 --hand hand.csv
+"$retort" export w.h5 --out w.npy --quiet > /dev/null || fail "the store of before is not there while it grows"
+awk 'BEGIN { print "r"; for (i = 0; i < 42000; i++) print i }' > more.csv
+"$retort" import more.csv --out more.h5 --quiet > /dev/null; touch -d 2020-01-01 more.h5
+cp w.h5 w1.h5
+data=more.h5 label --out w.h5 > out.txt
+data=more.h5 label --out want2.h5 > want.txt
+cmp -s w.h5 want2.h5 || fail "grown again: not the bytes of a store of the whole source"
+data=more.h5 label --out w1.h5 > want.txt              # without what was labelled in between
+[ "$(number labelled_now out.txt)" -lt "$(number labelled_now want.txt)" ] || fail "grown again: $(number labelled_now out.txt) rows, none taken over"
+left "grown again"
+
 # The processes of an mpirun; one of three has nothing to do where there are two blocks.
 if [ -e "$(dirname "$retort")/retort_mpi.so" ] && command -v mpirun > /dev/null; then
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
