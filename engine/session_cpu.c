@@ -56,7 +56,7 @@ static rt_status take_all(session *s, const rt_session_spec *spec)
     size_t n = g->floats[RT_PARAM], q = g->floats[RT_STATE], d = g->grad_floats;
     RT_TRY(take(s, RT_B_PARAMS, n, spec->params));
     RT_TRY(take(s, RT_B_STATES, q, spec->states));
-    if (spec->train) RT_TRY(take(s, RT_B_GRADS, d, NULL));
+    if (spec->train && !spec->ask) RT_TRY(take(s, RT_B_GRADS, d, NULL));
     if (spec->accumulates) RT_TRY(take(s, RT_B_SUM, d, NULL));
     if (u) RT_TRY(take(s, RT_B_M, d, NULL));
     if (u && u->kind == RT_ADAMW) RT_TRY(take(s, RT_B_V, d, NULL));

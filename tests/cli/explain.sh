@@ -62,6 +62,8 @@ expect 0 "explained" "$retort" explain T/model.h5 --data rows.h5 --target '<scri
 # Flips: rows that the old one has right and the new one wrong, asked about their label.
 expect 0 "agreement with T" "$retort" explain W/model.h5 --against T/model.h5 --flips --data rows.h5 --out flips
 awk -F, 'NR > 1 && $1 == "W" { if ($3 != $4) exit 1; n++ } END { exit !(n > 0) }' flips/attributions.csv || fail "flips: $(head -3 flips/attributions.csv)"
+tr -d ' \n\t' < flips/explanation.json | grep -o '"truth":"[^"]*","target":"[^"]*","answer":"[^"]*"' |
+    awk -F'"' '{ if ($4 == $12) exit 1; n++ } END { exit !(n > 0) }' || fail "flips that are none"
 expect 5 "no flip to explain" "$retort" explain T/model.h5 --against T/model.h5 --flips --data rows.h5 --out noflips
 [ -e noflips ] && fail "a folder without files stays"
 
