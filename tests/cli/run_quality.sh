@@ -77,7 +77,7 @@ expect 0 "calibrate" "$retort" run --help
 # The recipe, on other data.
 mv band.h5 train_images.h5
 make_data 200 test_images.h5
-sed -e 's#runs/fashion/##' -e 's/\[28, 28, 1\], "classes": 10/[64], "classes": 3/' -e 's/"epochs": 30/"epochs": 2/' \
+sed -e 's#runs/fashion/##g' -e 's/\[28, 28, 1\], "classes": 10/[64], "classes": 3/' -e 's/"epochs": 30/"epochs": 2/' \
     -e 's/"data": {"source": "test_images.h5"}}}$/"data": {"source": "test_images.h5"}, "eval": {"speed": false}}}/' \
     "$root/experiments/quality.json" > recipe.json
 expect 0 "" "$retort" run recipe.json --out Q
