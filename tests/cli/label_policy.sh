@@ -104,7 +104,7 @@ expect 5 "no rows to train on are left" "$retort" train s.json --out N data.poli
 expect 2 "chooses rows of a label store" "$retort" train t.json --out N data.policy=p.json
 expect 2 "belongs to to=csv" "$retort" export T/model.h5 --out N.npz data.policy=p.json
 { [ -e N.csv ] || [ -e N.npz ] || [ -e N/run.json ]; } && fail "something was written: $(ls)"
-expect 2 "is not verify, summary or calibrate; did you mean 'summary'?" "$retort" labels sumary L.h5
+expect 2 "did you mean 'summary'?" "$retort" labels sumary L.h5
 expect 2 "--policy would do nothing here" "$retort" labels calibrate L.h5 --data d.h5 --policy p.json
 expect 2 "--y is a set of --data" "$retort" labels summary L.h5 --y y
 expect 2 "--data DATA.h5 with true classes is required" "$retort" labels calibrate L.h5

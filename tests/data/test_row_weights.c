@@ -170,6 +170,7 @@ static void weights_of_a_policy(void **s)
         cJSON *report, *j = cJSON_Parse(cases[c].text);
         rt_rows rows = rt_rows_between(FIRST, FIRST + ROWS);
         check_ok(rt_label_policy_read(&p, j, "data.policy"));
+        cJSON_Delete(j);
         assert_true(rt_label_policy_weighs(p));
         check_ok(rt_labels_open(&l, store, 0));
         check_ok(rt_label_policy_apply(p, l, store, &rows, &w, &report));
