@@ -78,7 +78,7 @@ static kind kind_of(const char *metric)
     static const char *const speeds[] = {"latency", "multistream", "throughput", "cold_start", "speed", "energy",
                                          "joules", "rows_per_second"};
     static const char *const sizes[] = {"parameters", "macs", "file_bytes", "memory", "program", "plan_bytes",
-                                        "weight_bytes", "bytes"};
+                                        "weight_bytes", "peak_memory"};
     const rt_cost_metric *cost = cost_of(metric);
     if (cost) return cost->size == RT_TIMED ? SPEED : SIZE;
     for (int i = 0; i < 8; i++) if (!strncmp(metric, speeds[i], strlen(speeds[i]))) return SPEED;
@@ -86,6 +86,7 @@ static kind kind_of(const char *metric)
     return QUALITY;
 }
 
+/* Whether larger values are better; -1: nobody knows. */
 static int is_higher(const char *metric, kind k)
 {
     char word[NAME_BYTES];
@@ -96,7 +97,9 @@ static int is_higher(const char *metric, kind k)
     int count;
     const rt_paired_metric *m = rt_paired_metrics(&count);
     for (int i = 0; i < count; i++) if (!strcmp(word, m[i].name)) return m[i].higher;
-    return 1;
+    static const char *const lower[] = {"kl_from", "distance", "difference", "rows_seen"};
+    for (int i = 0; i < 4; i++) if (strstr(metric, lower[i])) return 0;
+    return strncmp(word, "agreement", 9) ? -1 : 1;
 }
 
 /* ---- lists ---- */
@@ -409,6 +412,11 @@ static rt_status choose_metric(work *w, const char *metric)
     snprintf(w->anchored, sizeof w->anchored, "%.*s against=anchor%s", (int)word, w->metric, w->metric + word);
     w->kind = kind_of(w->metric);
     w->higher = is_higher(w->metric, w->kind);
+    if (w->higher >= 0) return RT_OK;
+    w->higher = 1;
+    cJSON_AddItemToArray(w->notes,
+                         cJSON_CreateString("Whether larger values of this metric are better is not known; they "
+                                            "are taken to be, and a drop is a smaller one."));
     return RT_OK;
 }
 

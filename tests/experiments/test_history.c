@@ -72,7 +72,8 @@ static void add_evaluation(rt_registry *r, int i, double accuracy, double p50, c
         "{\"format\": \"retort-evaluation-1\", \"tool\": \"retort\", \"data\": {\"digest\": \"%s\", \"rows\": 5000}, "
         "\"machine\": {\"cpu\": \"%s\", \"kernels\": \"avx2\", \"threads\": 2, \"time\": \"2026-11-26T10:00:0%dZ\"}, "
         "\"models\": [{\"name\": \"m\", \"digest\": \"%s\", \"accuracy\": %.4f, \"accuracy_95\": [%.4f, %.4f], "
-        "\"latency_batch1_1thread\": {\"p50_us\": %.2f}, \"parameters\": 15}]}",
+        "\"latency_batch1_1thread\": {\"p50_us\": %.2f}, \"parameters\": 15, \"nll\": 0.5, "
+             "\"kl_from_teacher\": 0.1, \"odd\": 3}]}",
         data, cpu, i, digest[i], accuracy, accuracy - 0.01, accuracy + 0.01, p50);
     write_text("evaluation.json", text);
     snprintf(name, sizeof name, "student@%d", i);
@@ -265,6 +266,22 @@ static void of_gates(void **state)
     cJSON_Delete(h);
 }
 
+/* Which way is worse, by the tables of metrics and costs; of what is in none that is said. */
+static void directions(void **state)
+{
+    (void)state;
+    static const struct { const char *metric, *better, *kind; int notes; } want[] = {
+        {"nll", "lower", "quality", 0}, {"kl_from_teacher", "lower", "quality", 0}, {"parameters", "lower", "size", 0},
+        {"odd", "higher", "quality", 1}, {"recall class=6", "higher", "quality", 0}};
+    for (int i = 0; i < 5; i++) {
+        cJSON *h = history_of(want[i].metric, 0);
+        assert_string_equal(text_of(h, "better"), want[i].better);
+        assert_string_equal(text_of(h, "kind"), want[i].kind);
+        assert_int_equal(cJSON_GetArraySize(get(h, "notes")), want[i].notes);
+        cJSON_Delete(h);
+    }
+}
+
 static void refusals(void **state)
 {
     (void)state;
@@ -419,8 +436,8 @@ static void damaged(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accuracy), cmocka_unit_test(speed), cmocka_unit_test(of_gates),
-                                       cmocka_unit_test(refusals), cmocka_unit_test(page), cmocka_unit_test(hostile),
-                                       cmocka_unit_test(damaged)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accuracy), cmocka_unit_test(speed), cmocka_unit_test(of_gates), cmocka_unit_test(directions),
+        cmocka_unit_test(refusals), cmocka_unit_test(page),  cmocka_unit_test(hostile),  cmocka_unit_test(damaged)};
     return cmocka_run_group_tests(tests, make_registry, remove_test_folder);
 }
