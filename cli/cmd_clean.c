@@ -128,5 +128,5 @@ const cli_command cli_clean = {
                 "retort train run.json --out clean data.mask=keep.h5\n"
                 "retort clean probs.h5 --set pred_probs data.y=labels --out issues.csv --method both\n",
     .run = run,
-    .takes = CLI_KEYS | CLI_SEED | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_KEYS | CLI_SEED | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = CLI_MAX};

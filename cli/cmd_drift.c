@@ -112,5 +112,5 @@ const cli_command cli_drift = {
                 "'limits.columns={\"age\": {\"max_ks\": 0.05}}'\n",
     .run = run,
     .show = show,
-    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE,
+    .takes = CLI_SEED | CLI_KEYS | CLI_THREADS | CLI_DEVICE | CLI_REGISTRY,
     .files = 16};

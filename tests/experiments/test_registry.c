@@ -1,5 +1,5 @@
-/* The registry where processes meet, where files are not what they should be, and where there are many. Models are small
- * native ones; expected digests come from sha256sum. */
+/* The registry where processes meet, where files are not what they should be, and where there are many. Models are
+ * small native ones; expected digests come from sha256sum. */
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -232,14 +232,16 @@ static void other_databases(void **state)
     init("other");
     assert_int_equal(sqlite3_open(at("other/registry.db"), &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=2", NULL, NULL, NULL), SQLITE_OK);
-    check_fails(rt_registry_open(&r, at("other"), 0), RT_INPUT, "of schema 2, and this version of retort knows schema 1");
+    check_fails(rt_registry_open(&r, at("other"), 0), RT_INPUT,
+                "of schema 2, and this version of retort knows schema 1");
     sqlite3_exec(db, "PRAGMA user_version=1; CREATE VIEW v AS SELECT 1", NULL, NULL, NULL);
     check_fails(rt_registry_open(&r, at("other"), 0), RT_INPUT, "triggers or views");
     sqlite3_exec(db, "DROP VIEW v; PRAGMA journal_mode=WAL", NULL, NULL, NULL);
     sqlite3_close(db);
     check_ok(rt_registry_open(&r, at("other"), 1));                  /* and is a rollback journal's again */
     rt_registry_close(r);
-    shell("test \"$(sqlite3 %s/other/registry.db 'PRAGMA journal_mode' 2> /dev/null || echo delete)\" = delete", test_folder);
+    shell("test \"$(sqlite3 %s/other/registry.db 'PRAGMA journal_mode' 2> /dev/null || echo delete)\" = delete",
+          test_folder);
     sqlite3_open(at("other/registry.db"), &db);
     sqlite3_exec(db, "PRAGMA application_id=1", NULL, NULL, NULL);
     sqlite3_close(db);
@@ -251,10 +253,15 @@ static void other_databases(void **state)
 /* A change that somebody made by hand, a row that went, one that came. */
 static void rows_by_hand(void **state)
 {
-    static const char *const changes[] = {
-        "UPDATE version SET note = 'better than it is'", "UPDATE tag SET version = 2", "DELETE FROM event WHERE what = 'tag'",
-        "UPDATE model SET last = 1", "INSERT INTO setting (key, value) VALUES ('x', 'y')", "UPDATE setting SET value = ''",
-        "UPDATE event SET user = 'nobody' WHERE id = 2", "CREATE INDEX more ON tag (name)", "DELETE FROM seal WHERE row = 1"};
+    static const char *const changes[] = {"UPDATE version SET note = 'better than it is'",
+                                          "UPDATE tag SET version = 2",
+                                          "DELETE FROM tag",
+                                          "UPDATE model SET last = 1",
+                                          "INSERT INTO setting (key, value) VALUES ('x', 'y')",
+                                          "UPDATE setting SET value = ''",
+                                          "UPDATE event SET user = 'nobody' WHERE id = 2",
+                                          "CREATE INDEX more ON tag (name)",
+                                          "DELETE FROM seal WHERE row = 1"};
     rt_registry *r;
     cJSON *j;
     (void)state;
@@ -289,8 +296,9 @@ static int dump_row(void *arg, int n, char **value, char **name)
 /* Of all rows of all tables; "" where they cannot be read. */
 static rt_digest content(const char *registry)
 {
-    static const char *const tables[] = {"setting", "model", "event", "object", "version", "evaluation", "metric",
-                                         "gate_run", "look", "drift", "tag", "tag_log", "anchor", "seal", "sqlite_sequence"};
+    static const char *const tables[] = {"setting",    "model",   "event",    "object", "version",
+                                         "evaluation", "metric",  "gate_run", "look",   "drift",
+                                         "tag",        "tag_log", "anchor",   "seal",   "sqlite_sequence"};
     char sql[64], path[220];
     sqlite3 *db;
     rt_hasher *h = rt_hasher_new();
@@ -393,8 +401,9 @@ static void many_versions(void **state)
 static void references(void **state)
 {
     static const char *const yes[] = {"m@1", "student-2@prod", "a.b@v1.2", "sha256:0123abcd", "m@latest"};
-    static const char *const no[] = {"m", "@1", "m@", "m@1@2", "runs/m@1", "./m@1", "m@a b", "sha256:0123abc", "sha256:XYZ01234",
-                                     "m@best.h5", "m@x.json", "a@b.onnx", "", "-m@1", "m@-1"};
+    static const char *const no[] = {
+        "m",         "@1",       "m@",       "m@1@2", "runs/m@1", "./m@1", "m@a b", "sha256:0123abc", "sha256:XYZ01234",
+        "m@best.h5", "m@x.json", "a@b.onnx", "",      "-m@1",     "m@-1"};
     (void)state;
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) assert_true(rt_registry_is_reference(yes[i]));
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
