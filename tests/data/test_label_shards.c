@@ -75,6 +75,19 @@ static rt_status turn(process *p)
     return st;
 }
 
+int __real_fdatasync(int);
+static process *other;                 /* takes the place of the first one at the sync of this number from here on */
+static int at_sync;
+static const char *whose;
+
+/* The linker puts it in the place of the system's call (--wrap). */
+int __wrap_fdatasync(int fd)
+{
+    int r = __real_fdatasync(fd);
+    if (at_sync && !--at_sync) check_ok(begin(other, whose, 0, 1, 1));
+    return r;
+}
+
 static void same(const char *path)
 {
     rt_digest a, b;
@@ -208,6 +221,29 @@ static void replaced(void **state)
     assert_int_equal(access(journal, F_OK), -1);
 }
 
+/* Replaced in the midst of its commit: behind the sync of its rows, and behind that of its line. */
+static void replaced_while_it_commits(void **state)
+{
+    (void)state;
+    char path[128];
+    for (int sync = 1; sync <= 2; sync++) {
+        process p, q;
+        in_folder(path, sync == 1 ? "midst1.h5" : "midst2.h5");
+        check_ok(begin(&p, path, 0, 1, 0));
+        check_ok(turn(&p));
+        at_sync = sync;
+        other = &q;
+        whose = path;
+        check_fails(rt_labels_commit(p.w), RT_RUN, "another process was put in the place of this shard 0/1");
+        assert_int_equal(at_sync, 0);
+        while (!turn(&q)) {}
+        assert_int_equal(q.blocks, sync == 1 ? BLOCKS : BLOCKS - 1);
+        check_ok(end(&q));
+        same(path);
+        assert_int_equal(end(&p), RT_RUN);
+    }
+}
+
 /* Nobody completes a store while somebody else reads it back. */
 static void last(void **state)
 {
@@ -331,7 +367,8 @@ static void restart(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_one),   cmocka_unit_test(turns), cmocka_unit_test(gone),
-                                       cmocka_unit_test(replaced), cmocka_unit_test(last),  cmocka_unit_test(summaries),
+                                       cmocka_unit_test(replaced), cmocka_unit_test(replaced_while_it_commits),
+                                       cmocka_unit_test(last),      cmocka_unit_test(summaries),
                                        cmocka_unit_test(restart)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
