@@ -359,6 +359,14 @@ static const cli_option options[] = {
     {"anchor", CLI_VALUE, "RELEASE", "of tag: pin the version as the anchor of a release, for ever", NULL},
     {0}};
 
+static const cli_term terms[] = {
+    {"history",
+     "a metric by version: a number of evaluations (accuracy, latency_batch1_1thread.p50_us), or a limit of gates "
+     "(\"recall class=6\"). Its value with the interval, what the gate decided, the drop since the anchor in force: of "
+     "pairs of rows where a gate compared them. No line joins two test sets, nor speeds of two machines"},
+    {"look", "in the log: a decision of a gate on a test set, by the digest of its rows; made again it is none"},
+    {0}};
+
 const cli_command cli_registry = {
     .name = "registry",
     .summary = "keep model versions as code revisions are kept",
@@ -373,6 +381,7 @@ const cli_command cli_registry = {
              "tag NAME@NUMBER --anchor RELEASE\n"
              "log [NAME]\n"
              "diff VERSION VERSION\n"
+             "history NAME [METRIC] [--html FILE [--force]] [--last N]\n"
              "rm NAME@NUMBER [--reason TEXT]\n"
              "gc [--dry-run] [--age SECONDS]\n"
              "verify\n"
@@ -385,12 +394,14 @@ const cli_command cli_registry = {
         "have passed, or --reason; who moved what, and why, is logged. rm takes one exact version; those with a tag, "
         "an anchor or children stay.",
     .options = options,
+    .terms = terms,
     .examples =
         "retort registry init --registry models\n"
         "retort registry add student runs/student/model.h5 --eval runs/report/evaluation.json --registry models\n"
         "retort registry add student@2 --gate gate/verdict.json --registry models\n"
         "retort registry tag student@2 prod --from 1 --registry models\n"
-        "retort registry list student --registry models\n",
+        "retort registry list student --registry models\n"
+        "retort registry history student accuracy --html history.html --registry models\n",
     .run = run,
     .show = show,
     .files = 3};
