@@ -530,8 +530,8 @@ const cli_key cli_export_keys[] = {
     DATA_POLICY,
     {"all", "false", "labels to csv: rows without a label, too, with their status alone"},
     {"column", "none; the answers",
-     "labels to npy: status, hard, confidence, margin, entropy (HEAD/hard of several heads) or features/NAME, where the "
-     "store has it"},
+     "labels to npy: status, hard, confidence, margin, entropy (HEAD/hard of several heads) or features/NAME, where "
+     "the store has it"},
     {"opset", "17", "to onnx: 13 to 28; to onnx-qdq: 17 or 21"},
     {"input_type", "auto",
      "u8: bytes as they are in the data (to onnx-qdq: of a model quantized so); f32: numbers as they "
