@@ -43,6 +43,9 @@ static rt_status append(cli_args *a, cJSON **result)
 {
     rt_label_append_job job = {.store = a->positional[1],
                                .hand = cli_value(a, "hand"),
+                               .data = cli_value(a, "data"),
+                               .x = cli_value(a, "x"),
+                               .id = cli_value(a, "id"),
                                .replace = cli_flag(a, "replace"),
                                .progress = &a->progress};
     if (!job.hand) return rt_fail(RT_USAGE, "labels append: --hand FILE.csv is required; see 'retort labels --help'");
@@ -81,7 +84,7 @@ static const struct {
 } actions[] = {{"verify", {NULL}, verify},
                {"summary", {"data", "x", "y", "rows", "head", "policy", NULL}, summary},
                {"calibrate", {"data", "x", "y", "rows", "head", NULL}, calibrate},
-               {"append", {"hand", "replace", NULL}, append},
+               {"append", {"hand", "replace", "data", "x", "id", NULL}, append},
                {"merge", {"out", "force", NULL}, merge},
                {"pack", {"out", "type", "topk", "hard", "columns", "force", NULL}, pack}};
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
@@ -89,7 +92,7 @@ enum { ACTIONS = sizeof actions / sizeof actions[0] };
 static rt_status check_options(const cli_args *a, int action)
 {
     static const char *const all[] = {"data", "x",       "y",   "rows", "head", "policy", "hand",
-                                      "replace", "out", "type", "topk", "hard",   "columns", "force"};
+                                      "replace", "out", "type", "topk", "hard",   "columns", "force", "id"};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         int taken = 0;
         for (int k = 0; actions[action].takes[k]; k++) taken |= !strcmp(actions[action].takes[k], all[i]);
@@ -97,8 +100,9 @@ static rt_status check_options(const cli_args *a, int action)
             return rt_fail(RT_USAGE, "labels %s: --%s would do nothing here", actions[action].name, all[i]);
     }
     if (cli_value(a, "data")) return RT_OK;
-    for (int i = 0; i < 2; i++)
-        if (cli_value(a, i ? "y" : "x")) return rt_fail(RT_USAGE, "labels: --%s is a set of --data", i ? "y" : "x");
+    static const char *const sets[] = {"x", "y", "id"};
+    for (int i = 0; i < 3; i++)
+        if (cli_value(a, sets[i])) return rt_fail(RT_USAGE, "labels: --%s is a set of --data", sets[i]);
     return RT_OK;
 }
 
@@ -133,13 +137,19 @@ static const cli_option options[] = {
     {"head", CLI_VALUE, "NAME", "a head of classes (default: the first)", NULL},
     {"policy", CLI_VALUE, "FILE", "summary: of the rows that this policy chooses; as data.policy of train", NULL},
     {"hand", CLI_VALUE, "FILE.csv", "append: labels that people gave, columns row and label", NULL},
+    {"id", CLI_VALUE, "SET",
+     "append: of --data: the CSV has a column id in place of row; without it, with --data, ids are "
+     "hashes of rows, as select writes them",
+     NULL},
     {"replace", CLI_FLAG, NULL, "append: a row that has another label by hand gets the new one", NULL},
     {"out", CLI_VALUE, "FILE.h5", "pack, merge: the store that is made", NULL},
     {"type", CLI_VALUE, "TYPE", "pack: f32, f16 or q8 (default: the store's)", NULL},
     {"topk", CLI_VALUE, "K", "pack: only so many best classes and the tail", NULL},
     {"hard", CLI_FLAG, NULL, "pack: the best class and its confidence alone", NULL},
-    {"columns", CLI_VALUE, "A,B,...", "pack: hard, confidence, margin, entropy beside the logits (default: the "
-     "store's)", NULL},
+    {"columns", CLI_VALUE, "A,B,...",
+     "pack: hard, confidence, margin, entropy beside the logits (default: the "
+     "store's)",
+     NULL},
     {"force", CLI_FLAG, NULL, "pack, merge: replace an earlier label store", NULL},
     {0}};
 
@@ -164,7 +174,7 @@ const cli_command cli_labels = {
     .usage = "verify LABELS.h5\n"
              "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
              "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"
-             "append LABELS.h5 --hand FILE.csv [--replace]\n"
+             "append LABELS.h5 --hand FILE.csv [--data DATA.h5 [--id SET]] [--replace]\n"
              "merge PART.h5 ... --out ALL.h5 [--force]\n"
              "pack LABELS.h5 --out SMALL.h5 [--type f16|q8] [--topk K] [--hard] [--columns A,B,...] [--force]",
     .about =
@@ -175,7 +185,7 @@ const cli_command cli_labels = {
         "not trained on; it says so where it was. These write nothing; no row with a label is exit 5.\n\n"
         "append: labels that people gave, from a CSV whose first line names the columns row (of the source) and label "
         "(a class); 'retort select' writes such rows. They count as certain, and stand before the teacher's answer, "
-        "which stays beside them. All or none are taken. merge: stores of parts of a source (label --rows A:B), as one: "
+        "which stays beside them. All or none are taken. merge: stores of parts of a source (label --rows A:B), as one "
         "by the same teacher, of the same data, without gap and overlap; the bytes are those that labelling all rows "
         "at once makes. pack: a copy of the store with less in it, which tells its largest error.",
     .options = options,

@@ -6,19 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/id_find.h"
 #include "data/import_parts.h"
 #include "data/labels_parts.h"
+#include "data/row_ids.h"
 #include "engine/text.h"
 
 /* A line of the CSV. */
-typedef struct { uint64_t row, line; int32_t label; } given;
+typedef struct { uint64_t row, line; int32_t label; char *id; } given;
 
 typedef struct {
     const rt_label_append_job *job;
     rt_labels *store;                  /* as it is */
     const rt_head *head;
     given *line;
-    size_t lines, room;
+    size_t lines, room, rows;          /* rows: lines once each row is there once, at the beginning */
     uint64_t without, fresh, same, replaced;
     cJSON *not_read;
 } append;
@@ -47,37 +49,52 @@ static void trim(const char *cell, char *to, size_t room)
     snprintf(to, room, "%.*s", n < room ? (int)n : (int)room - 1, cell);
 }
 
-static rt_status read_line(append *a, const rt_record *r, int row_at, int label_at)
+static const char *key_of(const append *a) { return a->job->data ? "id" : "row"; }
+
+/* Of which row the line is: its number, or, to be found later, its id. */
+static rt_status read_row(append *a, const rt_record *r, int row_at, given *g)
 {
     const rt_labels_spec *s = rt_labels_info(a->store);
     const char *path = a->job->hand;
-    char text[RT_NAMES_TEXT], cell[RT_HEAD_NAME * 4], *end;
-    if (r->cells == 1 && !*rt_cell(r, 0)) return RT_OK;                   /* an empty line */
-    if (r->cells <= (row_at > label_at ? row_at : label_at))
-        return rt_fail(RT_INPUT, "%s: line %" PRIu64 " has %d cells, too few for columns row and label", path, r->line,
-                       r->cells);
-    given g = {.line = r->line};
+    char cell[RT_HEAD_NAME * 4], *end;
     trim(rt_cell(r, row_at), cell, sizeof cell);
+    if (a->job->data) {
+        if (!*cell) return rt_fail(RT_INPUT, "%s: line %" PRIu64 " has no id", path, r->line);
+        g->id = strdup(cell);
+        return g->id ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    }
     if (!*cell || strspn(cell, "0123456789") != strlen(cell) || strlen(cell) > 19)
         return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no number of a row", path, r->line, cell);
-    g.row = strtoull(cell, &end, 10);
-    if (g.row < s->first || g.row - s->first >= s->rows)
-        return rt_fail(RT_INPUT,
-                       "%s: line %" PRIu64 ": %s has no row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64, path,
-                       r->line, a->job->store, g.row, s->first, s->first + s->rows - 1);
-    if (!*rt_cell(r, label_at)) {
+    g->row = strtoull(cell, &end, 10);
+    if (g->row >= s->first && g->row - s->first < s->rows) return RT_OK;
+    return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": %s has no row %" PRIu64 ": it covers rows %" PRIu64 " to %" PRIu64,
+                   path, r->line, a->job->store, g->row, s->first, s->first + s->rows - 1);
+}
+
+static rt_status read_line(append *a, const rt_record *r, int row_at, int label_at)
+{
+    const char *path = a->job->hand;
+    char text[RT_NAMES_TEXT], cell[RT_HEAD_NAME * 4];
+    given g = {.line = r->line};
+    if (r->cells == 1 && !*rt_cell(r, 0)) return RT_OK;                   /* an empty line */
+    if (r->cells <= (row_at > label_at ? row_at : label_at))
+        return rt_fail(RT_INPUT, "%s: line %" PRIu64 " has %d cells, too few for columns %s and label", path, r->line,
+                       r->cells, key_of(a));
+    trim(rt_cell(r, label_at), cell, sizeof cell);
+    if (!*cell) {
         a->without++;
-        return RT_OK;
+        return read_row(a, r, row_at, &g) ? RT_INPUT : (free(g.id), RT_OK);
     }
     g.label = rt_names_find(&a->head->names, rt_cell(r, label_at));
-    if (g.label < 0) {
-        trim(rt_cell(r, label_at), cell, sizeof cell);
-        g.label = rt_names_find(&a->head->names, cell);
-    }
+    if (g.label < 0) g.label = rt_names_find(&a->head->names, cell);
+    RT_TRY(read_row(a, r, row_at, &g));
+    rt_status st = RT_OK;
     if (g.label < 0)
-        return rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no class of %s; its classes: %s", path, r->line,
-                       cell, a->job->store, rt_names_text(&a->head->names, text));
-    return keep_line(a, g);
+        st = rt_fail(RT_INPUT, "%s: line %" PRIu64 ": '%.60s' is no class of %s; its classes: %s", path, r->line, cell,
+                     a->job->store, rt_names_text(&a->head->names, text));
+    if (!st) st = keep_line(a, g);
+    if (st) free(g.id);
+    return st;
 }
 
 /* Where the columns are; the others are told. -1: line 1 names no such column, -2: it names one twice. */
@@ -87,7 +104,7 @@ static int find_columns(append *a, const rt_record *r, int *row_at, int *label_a
     for (int i = 0; i < r->cells; i++) {
         char name[64];
         trim(rt_cell(r, i), name, sizeof name);
-        int *at = !strcmp(name, "row") ? row_at : !strcmp(name, "label") ? label_at : NULL;
+        int *at = !strcmp(name, key_of(a)) ? row_at : !strcmp(name, "label") ? label_at : NULL;
         if (at && *at >= 0) return -2;
         if (at) *at = i;
     }
@@ -117,13 +134,48 @@ static rt_status read_csv(append *a)
     rt_status st = RT_OK;
     if (found)
         st = rt_fail(RT_INPUT,
-                     found == -2 ? "%s: line 1 names column 'row' or 'label' twice"
-                                 : "%s: line 1 must name the columns 'row' and 'label'; 'retort select' "
+                     found == -2 ? "%s: line 1 names column '%s' or 'label' twice"
+                                 : "%s: line 1 must name the columns '%s' and 'label'; 'retort select' "
                                    "writes rows, to which a column label is added",
-                     path);
+                     path, key_of(a));
     while (!st && !(st = rt_csv_next(csv, &r)) && r.cells) st = read_line(a, &r, row_at, label_at);
     rt_csv_close(csv);
     if (!st && !a->lines) st = rt_fail(RT_NOTHING, "%s: gives no row a label", path);
+    return st;
+}
+
+/* Rows of ids, in the data that was labelled. */
+static rt_status find_rows(append *a)
+{
+    const rt_label_append_job *job = a->job;
+    const rt_labels_spec *spec = rt_labels_info(a->store);
+    rt_source *x = NULL, *ids = NULL;
+    rt_identity *identity = NULL;
+    const char **id = malloc((a->lines + 1) * sizeof *id);
+    uint64_t *row = malloc((a->lines + 1) * sizeof *row);
+    rt_status st = id && row ? rt_source_open(&x, job->data, job->x ? job->x : "x") : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_identity_open(&identity, x, RT_CHECK_KNOWN);
+    if (!st) st = rt_labels_check_source(a->store, identity, NULL, job->progress);
+    if (!st && job->id) st = rt_source_open(&ids, job->data, job->id);
+    if (!st && ids && rt_source_rows(ids) != rt_source_rows(x))
+        st = rt_fail(RT_INPUT, "%s: '%s' has %" PRIu64 " rows, not %" PRIu64, job->data, job->id, rt_source_rows(ids),
+                     rt_source_rows(x));
+    for (size_t i = 0; i < a->lines && !st; i++) id[i] = a->line[i].id;
+    if (!st) st = rt_ids_find(ids ? ids : x, !ids, spec->first, spec->first + spec->rows, id, a->lines, row);
+    for (size_t i = 0; i < a->lines && !st; i++) {
+        a->line[i].row = row[i];
+        if (row[i] == RT_NO_ROW)
+            st = rt_fail(RT_INPUT, "%s: line %" PRIu64 ": no row of %s has the id '%.80s'", job->hand, a->line[i].line,
+                         job->store, id[i]);
+        else if (row[i] == RT_ROW_TWICE)
+            st = rt_fail(RT_INPUT, "%s: line %" PRIu64 ": several rows of %s have the id '%.80s'; give a column row",
+                         job->hand, a->line[i].line, job->store, id[i]);
+    }
+    free(id);
+    free(row);
+    rt_source_close(ids);
+    rt_identity_close(identity);
+    rt_source_close(x);
     return st;
 }
 
@@ -141,16 +193,18 @@ static rt_status settle(append *a)
     size_t n = 0;
     qsort(a->line, a->lines, sizeof *a->line, by_row);
     for (size_t i = 0; i < a->lines; i++) {
-        const given *g = &a->line[i], *last = n ? &a->line[n - 1] : NULL;
-        if (!last || last->row != g->row) a->line[n++] = *g;
-        else if (last->label != g->label)
+        const given g = a->line[i], *last = n ? &a->line[n - 1] : NULL;
+        if (!last || last->row != g.row) {
+            a->line[i] = a->line[n];                   /* what is dropped stays behind, for its id to be freed */
+            a->line[n++] = g;
+        } else if (last->label != g.label)
             return rt_fail(RT_INPUT,
                            "%s: lines %" PRIu64 " and %" PRIu64 " give row %" PRIu64 " two labels, '%.60s' and "
                            "'%.60s'",
-                           a->job->hand, last->line, g->line, g->row, rt_names_at(&a->head->names, last->label, one),
-                           rt_names_at(&a->head->names, g->label, two));
+                           a->job->hand, last->line, g.line, g.row, rt_names_at(&a->head->names, last->label, one),
+                           rt_names_at(&a->head->names, g.label, two));
     }
-    a->lines = n;
+    a->rows = n;
     return RT_OK;
 }
 
@@ -160,11 +214,11 @@ static rt_status settle(append *a)
 static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
 {
     char one[16], two[16];
-    uint64_t most = old->count + a->lines, i = 0, k = 0;
+    uint64_t most = old->count + a->rows, i = 0, k = 0;
     *to = (rt_label_hand){malloc((most + 1) * sizeof *to->row), malloc((most + 1) * sizeof *to->label), 0};
     if (!to->row || !to->label) return rt_fail(RT_RUN, "out of memory");
-    while (i < old->count || k < a->lines) {
-        const given *g = k < a->lines ? &a->line[k] : NULL;
+    while (i < old->count || k < a->rows) {
+        const given *g = k < a->rows ? &a->line[k] : NULL;
         int is_old = i < old->count && (!g || old->row[i] <= g->row), both = is_old && g && old->row[i] == g->row;
         int32_t label = is_old ? old->label[i] : g->label;
         if (both && g->label != label && !a->job->replace)
@@ -257,6 +311,7 @@ static rt_status run(append *a, rt_output *out, cJSON **result)
     RT_TRY(check_store(a));
     RT_TRY(read_csv(a));
     uint64_t said = a->lines;
+    if (a->job->data) RT_TRY(find_rows(a));
     RT_TRY(settle(a));
     rt_status st = write_store(a, out, &from, &to, &by_hand);
     rt_label_file_free(&from);
@@ -277,7 +332,7 @@ static rt_status run(append *a, rt_output *out, cJSON **result)
 
 rt_status rt_label_append(const rt_label_append_job *job, cJSON **result)
 {
-    const char *inputs[] = {job->hand, NULL};
+    const char *inputs[] = {job->hand, job->data ? job->data : "", NULL};
     rt_output *out;
     append a = {.job = job, .not_read = cJSON_CreateArray()};
     *result = NULL;
@@ -288,6 +343,7 @@ rt_status rt_label_append(const rt_label_append_job *job, cJSON **result)
         rt_output_end(out);
     }
     rt_labels_close(a.store);
+    for (size_t i = 0; i < a.lines; i++) free(a.line[i].id);
     free(a.line);
     cJSON_Delete(a.not_read);
     return st;

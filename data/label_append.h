@@ -8,17 +8,21 @@
 typedef struct {
     const char *store;
     const char *hand;                  /* a CSV file with columns "row" and "label" */
+    const char *data, *x, *id; /* where the CSV has a column "id" and no "row": the labelled data, its set ("x"),
+and the set of ids; id NULL: ids are hashes of the rows, as 'retort select' writes them. NULL: rows are
+numbers */
     int replace;                       /* a row that has another label by hand already gets the new one */
     const rt_progress *progress;       /* may be NULL */
 } rt_label_append_job;
 
-/* Line 1 of the CSV names its columns; "row" is the number of a row of the source, "label" one of the store's classes,
+/* Line 1 of the CSV names its columns; "row" is the number of a row of the source (with data: "id" what it is called),
+ * "label" one of the store's classes,
  * by name (by number where they have no names), empty: none. Other columns are not looked at. The store, of one head of
  * classes, is written anew beside the old one and takes its place when it is on disk: the rows get the status
  * RT_LABEL_BY_HAND, and count as what they were given; what the teacher said of them stays in the other columns.
  * {"labels", "hand", "rows_given" (lines with a label), "new", "same", "replaced", "without_label", "by_hand" (of the
- * whole store), "columns_not_read"}. RT_INPUT, and nothing is changed, for rows that the store does not have, classes
- * that it does not know, a row with two labels, and a store that is damaged or not complete; RT_RUN when another
- * process has it. */
+ * whole store), "columns_not_read"}. RT_INPUT, and nothing is changed, for rows that the store does not have, ids that
+ * no row or several have, classes that it does not know, a row with two labels, and a store that is damaged or not
+ * complete; RT_RUN when another process has it. */
 rt_status rt_label_append(const rt_label_append_job *, cJSON **result);
 #endif

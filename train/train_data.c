@@ -5,6 +5,20 @@
 #include <string.h>
 
 /* The label store or the models that teach, which must be the one that the configuration calls them. */
+/* Labels that are certain have no shades for a temperature to show, and it multiplies their gradient. */
+static void note_hard(const rt_trainer *t, int h)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(rt_teacher_provenance(t->teacher, 0), "labels");
+    const char *coding = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(labels, "coding"));
+    char path[RT_LOSS_PATH], text[RT_LOSS_PATH + 300];
+    if (!coding || strcmp(coding, "hard") || !(t->set.of[h].loss.desc.temperature > 1)) return;
+    snprintf(text, sizeof text,
+             "%.120s keeps hard labels, which are certain: %s.temperature %g makes their gradient larger "
+             "and shows nothing more; take 1",
+             t->set.labels, rt_loss_path(&t->set, h, path), (double)t->set.of[h].loss.desc.temperature);
+    cJSON_AddItemToArray(t->notes, cJSON_CreateString(text));
+}
+
 static rt_status open_teacher(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
@@ -25,6 +39,7 @@ static rt_status open_teacher(rt_trainer *t)
         int at = rt_heads_find(head, count, &s->head[h], s->heads);
         rt_soft_kind kind = s->of[h].loss.desc.kind;
         if (at < 0) continue;
+        note_hard(t, h);
         int k = rt_teacher_top(t->teacher, at), size = head[at].size;
         if (k < size && (kind == RT_SOFT_ZSCORE || kind == RT_SOFT_MSE || kind == RT_SOFT_DIST))
             return rt_fail(RT_USAGE,

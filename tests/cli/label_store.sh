@@ -56,6 +56,7 @@ cat > s.json <<'X'
  "data": {"source": "d.h5", "validation": 300, "labels": "hard.h5"}, "train": {"epochs": 2, "batch": 64}}
 X
 expect 0 "" "$retort" train s.json --out S data.policy=p.json
+expect 0 "keeps hard labels, which are certain: loss.temperature 4" "$retort" train s.json --out S1 loss.temperature=4
 expect 2 "needs all logits, but hard.h5 keeps the top 1 of 3" "$retort" train s.json --out S2 loss.kind=zscore
 
 # Labels by hand: select writes rows, somebody adds a column, they come back, and are never offered again.
@@ -81,6 +82,19 @@ label --out L.h5
 cmp -s L.h5 before.h5 || fail "the same command changes a store with labels by hand"
 expect 0 "" "$retort" train s.json --out S3 data.labels=L.h5
 expect 0 "" "$retort" vote L.h5 hard.h5 q8.h5 --data d.h5 --out V.h5
+
+# By the hashes that select writes, in place of the rows' numbers.
+cp f32.h5 L2.h5
+cut -d, -f2- answered.csv > byid.csv
+expect 0 "" "$retort" labels append L2.h5 --hand byid.csv --data d.h5
+expect 0 "" "$retort" export L2.h5 --out L2.csv
+cmp -s L.csv L2.csv || fail "labels by id are others than by row"
+printf 'id,label\n%032d,k1\n' 7 > noid.csv
+expect 3 "no row of L2.h5 has the id '00000000000000000000000000000007'" "$retort" labels append L2.h5 --hand noid.csv --data d.h5
+printf 'id,label\n1,k1\n' > noid.csv
+expect 3 "several rows of L2.h5 have the id '1'" "$retort" labels append L2.h5 --hand noid.csv --data d.h5 --id y
+expect 3 "line 1 must name the columns 'id' and 'label'" "$retort" labels append L2.h5 --hand want --data d.h5
+expect 2 "is a set of --data" "$retort" labels append L2.h5 --hand byid.csv --id y
 
 # Refused by one line, and nothing is changed.
 bad() { # message text
