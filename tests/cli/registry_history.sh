@@ -69,4 +69,16 @@ sed 's/0.05}/0.07}/' spend.json > other.json
 expect 5 "used for 9 decisions, and 9 releases were planned" "$retort" gate --baseline student@1 --candidate student@8 \
     --policy other.json --data run/test_images.h5 --quiet $r --out none
 [ ! -e none ] || fail "something is left of what is refused"
+
+# As a step of an experiment: skipped while nothing has changed, made anew when another anchor was pinned.
+cat > run.json <<'Y'
+{"steps": [{"name": "g", "do": "gate", "with": {"baseline": "out/v2/model.h5", "candidate": "out/v3/model.h5",
+ "policy": "out/release.json", "registry": "out/registry", "data": {"source": "run/test_images.h5"}}}]}
+Y
+for want in done unchanged done; do
+    "$retort" run run.json --out steps --quiet --json > out.txt 2> err.txt || fail "run: $(cat err.txt)"
+    grep -q "\"state\":.*\"$want\"" out.txt || fail "the step is not $want: $(cat out.txt)"
+    [ $want != unchanged ] || "$retort" registry tag student@2 --anchor 2.0 $r --quiet > /dev/null || fail "pin"
+done
+grep -q '"release":	"2.0"' steps/g/verdict.json || fail "not against the new anchor"
 exit $failed
