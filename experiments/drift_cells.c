@@ -8,7 +8,8 @@
 #include "engine/convert.h"
 #include "experiments/drift_parts.h"
 
-enum { ROWS_A_TILE = 32, POOL_BITS = 29 /* samples and cells of all columns: 2^29 bytes */ };
+enum { ROWS_A_TILE = 32, POOL_BITS = 29 /* samples and cells of all columns: 2^29 bytes */,
+       MOST_SAMPLED = 1 << 17 /* rows of a side: then cells have about 4 in a million of them */ };
 
 static rt_status no_memory(void) { return rt_fail(RT_RUN, "out of memory"); }
 
@@ -243,7 +244,7 @@ static rt_status make_cells(rt_drift_work *w, int block)
     uint64_t *row = malloc((size_t)block * sizeof *row);
     rt_status st = row ? RT_OK : no_memory();
     if (most < 1000) most = 1000;
-    if (most > 1000000) most = 1000000;
+    if (most > MOST_SAMPLED) most = MOST_SAMPLED;
     for (int s = 0; s < RT_DRIFT_SIDES && !st; s++) {
         rt_rows all = rt_rows_between(0, w->side[s].rows);
         if (all.count <= most) of[s] = all;
