@@ -223,9 +223,10 @@ const char *rt_sql_text(sqlite3_stmt *s, int column)
 void rt_sql_add(cJSON *j, const char *key, sqlite3_stmt *s, int column)
 {
     int type = sqlite3_column_type(s, column);
-    if (type == SQLITE_INTEGER || type == SQLITE_FLOAT)
-        cJSON_AddNumberToObject(j, key, sqlite3_column_double(s, column));
-    else if (type != SQLITE_NULL) cJSON_AddStringToObject(j, key, rt_sql_text(s, column));
+    cJSON *value = NULL;
+    if (type == SQLITE_INTEGER || type == SQLITE_FLOAT) value = cJSON_CreateNumber(sqlite3_column_double(s, column));
+    else if (type != SQLITE_NULL) value = cJSON_CreateString(rt_sql_text(s, column));
+    if (value) cJSON_AddItemToObjectCS(j, key, value);
 }
 
 rt_status rt_registry_begin(rt_registry *r)

@@ -32,7 +32,7 @@ rt_status rt_sql_run(rt_registry *, const char *sql, const char *binds, ...);
 rt_status rt_sql_number(rt_registry *, int64_t *out, int64_t fallback, const char *sql, const char *binds, ...);
 /* Never NULL. */
 const char *rt_sql_text(sqlite3_stmt *, int column);
-/* column under key; NULL is not added. */
+/* column under key, which outlives the object; NULL is not added. */
 void rt_sql_add(cJSON *, const char *key, sqlite3_stmt *, int column);
 /* The message of an error of SQLite. */
 rt_status rt_sql_failed(rt_registry *, int code);
