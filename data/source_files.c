@@ -216,13 +216,15 @@ static rt_status merge_sets(rt_h5_file *f)
 static rt_status make_room(int files)
 {
     struct rlimit r;
-    rlim_t least = (rlim_t)files + SPARE_FILES, wanted = least + (rlim_t)files;     /* labels elsewhere may be as many */
+    rlim_t least = (rlim_t)files + SPARE_FILES, wanted = least + (rlim_t)files; /* labels elsewhere may be as many */
     if (files < SPARE_FILES || getrlimit(RLIMIT_NOFILE, &r) || r.rlim_cur >= wanted) return RT_OK;
     r.rlim_cur = r.rlim_max < wanted ? r.rlim_max : wanted;
     if (setrlimit(RLIMIT_NOFILE, &r)) getrlimit(RLIMIT_NOFILE, &r);
     if (r.rlim_cur >= least) return RT_OK;
-    return rt_fail(RT_RUN, "a source of %d files, and this process may have %llu open: raise the limit (ulimit -n), or join "
-                   "some of them", files, (unsigned long long)r.rlim_cur);
+    return rt_fail(RT_RUN,
+                   "a source of %d files, and this process may have %llu open: raise the limit (ulimit -n), or join "
+                   "some of them",
+                   files, (unsigned long long)r.rlim_cur);
 }
 
 /* Readers of metadata are processes, which are waited for: several at a time. */

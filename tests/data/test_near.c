@@ -290,6 +290,29 @@ static void copies(void **state)
     free(o);
 }
 
+/* More rows than are compared at once that no plane tells apart: each has a copy before it. */
+static void a_crowd(void **state)
+{
+    (void)state;
+    const uint64_t rows = 3000, from = 1200, crowd = 1000;
+    const int width = 12;
+    float *x = normals(rows * (uint64_t)width, 14);
+    for (uint64_t i = from * (uint64_t)width; i < (from + crowd) * (uint64_t)width; i++) x[i] = 50 + x[i] * 1e-5f;
+    rt_near_spec s = spec_of(x, rows, width, 1);
+    rt_near n;
+    s.exact = 0;
+    s.within = 0.01;
+    s.lower = 1;
+    check_ok(rt_near_find(&n, &s));
+    for (uint64_t r = 0; r < rows; r++) {
+        int in = r > from && r < from + crowd;
+        if ((n.row[r] != RT_NEAR_NONE) != in) fail_msg("row %d: %u", (int)r, n.row[r]);
+        if (in) assert_true(n.row[r] >= from && n.row[r] < r);
+    }
+    rt_near_free(&n);
+    free(x);
+}
+
 /* Neighbours by hashing: most are found, and those at the top of the mean distance are the same. */
 static void hashed_neighbours(void **state)
 {
@@ -328,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scikit_learn), cmocka_unit_test(all_pairs),         cmocka_unit_test(large_numbers),
-        cmocka_unit_test(planted_pairs), cmocka_unit_test(copies), cmocka_unit_test(hashed_neighbours)};
+        cmocka_unit_test(planted_pairs), cmocka_unit_test(copies), cmocka_unit_test(a_crowd),
+        cmocka_unit_test(hashed_neighbours)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
