@@ -150,14 +150,14 @@ static void checkpoints(void **state)
     char folder[160];
     snprintf(folder, sizeof folder, "%s/checkpoints", test_folder);
     check_ok(rt_checkpoint_save(folder, 1, state_of, small, 1));
-    check_fails(rt_checkpoint_load(folder, &loaded, right, 1), RT_INPUT, "'params' is not what this run keeps");
+    check_fails(rt_checkpoint_load(folder, 0, &loaded, right, 1), RT_INPUT, "'params' is not what this run keeps");
     assert_null(loaded);
     small[0].count = 4;
     check_ok(rt_checkpoint_save(folder, 2, state_of, small, 1));
-    check_ok(rt_checkpoint_load(folder, &loaded, right, 1));
+    check_ok(rt_checkpoint_load(folder, 0, &loaded, right, 1));
     assert_true(to[3] == 4);
     cJSON_Delete(loaded);
-    check_fails(rt_checkpoint_load(folder, &loaded, both, 2), RT_INPUT, "no checkpoint can be loaded");
+    check_fails(rt_checkpoint_load(folder, 0, &loaded, both, 2), RT_INPUT, "no checkpoint can be loaded");
     cJSON_Delete(state_of);
 }
 
