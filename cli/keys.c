@@ -278,6 +278,16 @@ const cli_key cli_teacher_keys[] = {
      "they count as seen in training"},
     {NULL, NULL, NULL}};
 
+/* How a label store keeps answers: rt_labels_spec_config. */
+#define LABELS_KEPT \
+    {"labels.type", "f32", \
+     "of the logits: f32; f16 takes half the room; q8, in 8 bits with a scale and an offset a row, about a quarter " \
+     "where there are many classes: the store tells its largest error"}, \
+    {"labels.keep", "logits", "logits, or hard: the best class and its confidence alone, in 9 bytes a row"}, \
+    {"labels.columns", "none; with labels.keep=hard hard and confidence", \
+     "of [\"hard\", \"confidence\", \"margin\", \"entropy\"], of each head of classes, beside the logits"}, \
+    {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"}
+
 const cli_key cli_label_keys[] = {
     {"teacher", "", "a model file, a list (an ensemble), or a specification; as --teacher"},
     DATA_SOURCE,
@@ -285,14 +295,8 @@ const cli_key cli_label_keys[] = {
     DATA_ROWS,
     DATA_NAMES,
     DATA_CHECK,
-    {"labels.type", "f32",
-     "of the logits: f32; f16 takes half the room; q8, in 8 bits with a scale and an offset a row, about a quarter "
-     "where there are many classes: the store tells its largest error"},
-    {"labels.keep", "logits", "logits, or hard: the best class and its confidence alone, in 9 bytes a row"},
-    {"labels.columns", "none; with labels.keep=hard hard and confidence",
-     "of [\"hard\", \"confidence\", \"margin\", \"entropy\"], of each head of classes, beside the logits"},
+    LABELS_KEPT,
     {"data.y", "none", "true classes in the source, to compare the labels with in the summary" ELSEWHERE},
-    {"labels.topk", "0", "only so many best classes and the tail; 0: all logits"},
     {"label.bad_rows", "refuse",
      "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
      "first (what was labelled stays); mark gives them no label, and training leaves them "
@@ -418,7 +422,7 @@ const cli_key cli_vote_keys[] = {
      "stay as they are; as --priors"},
     {"vote.tolerance", "1e-9", "the model is done when the log-likelihood of a row gains less"},
     {"vote.iterations", "1000", "passes through the votes, at most"},
-    {"labels.type", "f32", "f32 or f16"},
+    LABELS_KEPT,
     {NULL, NULL, NULL}};
 
 const cli_key cli_explain_keys[] = {

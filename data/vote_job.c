@@ -15,7 +15,6 @@ static const char *const methods[] = {"majority", "dawid-skene", "one-coin", NUL
 
 static rt_status read_config(cJSON *config, rt_vote_run *r)
 {
-    static const char *const types[] = {"f32", "f16", NULL};
     rt_cfg c = rt_cfg_begin(config, "");
     r->said_count = rt_cfg_strings(&c, "voters", r->said, RT_VOTERS);
     if (!r->said_count) rt_cfg_fail(&c, "voters", "label stores, or DATA.h5:SET, are required");
@@ -37,7 +36,7 @@ static rt_status read_config(cJSON *config, rt_vote_run *r)
         rt_cfg_fail(&v, "priors", "a majority has none; leave it out, or choose another vote.method");
     rt_cfg_join(&c, &v);
     rt_cfg l = rt_cfg_object(&c, "labels");
-    r->type = rt_cfg_choice(&l, "type", types, 0) ? RT_F16 : RT_F32;
+    rt_labels_spec_config(&l, &r->kept);
     rt_cfg_join(&c, &l);
     return rt_cfg_end(&c);
 }
@@ -157,12 +156,16 @@ static rt_status store(rt_vote_run *r, const rt_vote_model *m, const rt_target *
     inputs[rt_x_where_files(&r->x, inputs, n)] = NULL;
     rt_labels_job job = {.source = r->identity, .inputs = inputs, .pool = pool, .progress = progress,
                          .notes = r->notes};
-    rt_labels_spec spec = {.first = r->first, .rows = r->rows, .classes = m->classes, .type = r->type};
+    rt_labels_spec spec = r->kept;
+    spec.first = r->first;
+    spec.rows = r->rows;
+    spec.classes = m->classes;
     rt_labels_writer *w = NULL;
     cJSON *manifest = cJSON_CreateObject();
     double *p = malloc((size_t)m->classes * sizeof *p);
     float *z = malloc((size_t)RT_LABEL_BLOCK * (size_t)m->classes * sizeof *z);
     rt_status st = p && z ? describe(r, manifest) : rt_fail(RT_RUN, "out of memory");
+    if (!st) st = rt_labels_spec_check(&spec, r->head, 1);
     if (!st) st = rt_labels_begin(&w, out, &spec, manifest, &job);
     if (!st) st = put_blocks(r, m, w, p, z);
     if (w) {

@@ -21,7 +21,7 @@ typedef struct {
     rt_x_where x;
     rt_check check;
     rt_match match;
-    rt_dtype type;
+    rt_labels_spec kept;               /* how the labels are kept */
     rt_vote_options options;
     double *prior;                     /* given; NULL: learnt */
     const char *said[RT_VOTERS], *truth_at;

@@ -51,9 +51,20 @@ expect 0 "" "$retort" predict T/model.h5 --data train.h5 --out asked.csv
 expect 0 "" "$retort" label --teacher T/model.h5 --data train.h5 --out L.h5 --json
 [ "$(number wet out.txt)" -gt 1000 ] || fail "labels are not counted: $(cat out.txt)"
 expect 0 "" "$retort" export L.h5 --out kept.csv
-cut -d, -f1-9 asked.csv | cmp -s - kept.csv || fail "answers kept are not those that are asked for"
-head -1 kept.csv | grep -q '^row,kind:prediction,kind:name,kind:p:A,kind:p:B,kind:p:C,weather:p:wet,weather:p:cold,price:price$' ||
+cut -d, -f1-9 asked.csv > asked9
+cut -d, -f1-9 kept.csv | cmp -s asked9 - || fail "answers kept are not those that are asked for"
+head -1 kept.csv | grep -q '^row,kind:prediction,kind:name,kind:p:A,kind:p:B,kind:p:C,weather:p:wet,weather:p:cold,price:price,status$' ||
     fail "titles: $(head -1 kept.csv)"
+expect 0 "" "$retort" label --teacher T/model.h5 --data train.h5 --out C.h5 labels.type=q8 'labels.columns=["hard","margin"]'
+expect 0 "all blocks match" "$retort" labels verify C.h5
+expect 0 "" "$retort" export C.h5 --out C.csv
+head -1 C.csv | grep -q ',price:price,kind:hard,kind:margin,status$' || fail "columns by head: $(head -1 C.csv)"
+awk -F, 'NR > 1 && $2 != $10 { bad++ } END { exit bad > 0 }' C.csv || fail "8 bits have another best class than the teacher"
+expect 0 "" "$retort" export C.h5 --out C.npy column=kind/margin
+expect 2 "has no column 'price/margin'" "$retort" export C.h5 --out N.npy column=price/margin
+printf 'row,label\n1,A\n' > hand.csv
+expect 2 "labels by hand are of one head of classes" "$retort" labels append C.h5 --hand hand.csv
+expect 2 "hard labels are of heads of classes, and head" "$retort" label --teacher T/model.h5 --data train.h5 --out N.h5 labels.keep=hard
 two='[{"name": "price", "task": "real", "size": 1}, {"name": "weather", "task": "multilabel", "size": 2}]'
 cat > s.json <<X
 {"model": {"input": [3], "family": "mlp", "width": 16, "depth": 1, "heads": $two},

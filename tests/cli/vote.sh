@@ -84,7 +84,7 @@ expect 0 "" "$retort" export M.h5 --out M.csv
 expect 0 "" "$retort" export L.h5 --out L.csv
 for row in 5 6 700; do
     { sed -n $((row + 1))p votes.txt; awk -F, -v r=$row '$1 == r { print $2 }' L.csv; } | tr '\n' ' ' |
-        awk -v got="$(awk -F, -v r=$row '$1 == r { print $(NF - 2), $(NF - 1), $NF }' M.csv)" '{
+        awk -v got="$(awk -F, -v r=$row '$1 == r { print $(NF - 3), $(NF - 2), $(NF - 1) }' M.csv)" '{
             for (i = 1; i <= NF; i++) if ($i >= 0) { n[$i]++; all++ }
             split(got, p, " ")
             for (k = 0; k < 3; k++) { d = p[k + 1] - n[k] / all; if (d > 1e-5 || d < -1e-5) exit 1 } }' ||
