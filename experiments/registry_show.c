@@ -50,12 +50,15 @@ static cJSON *row_of_list(sqlite3_stmt *s)
 }
 
 static const char list_sql[] =
-    "SELECT m.name, v.number, e.time, e.user, o.bytes, v.object, v.digest, t.names, a.names, pm.name || '@' || p.number,"
+    "SELECT m.name, v.number, e.time, e.user, o.bytes, v.object, v.digest, t.names, a.names,"
+    " pm.name || '@' || p.number,"
     " (SELECT x.value FROM evaluation y JOIN metric x ON x.evaluation = y.id AND x.name = 'accuracy'"
     "  WHERE y.version = v.id ORDER BY y.id DESC LIMIT 1), v.note"
-    " FROM model m JOIN version v ON v.model = m.id JOIN event e ON e.id = v.event JOIN object o ON o.sha256 = v.object"
+    " FROM model m JOIN version v ON v.model = m.id JOIN event e ON e.id = v.event"
+    " JOIN object o ON o.sha256 = v.object"
     " LEFT JOIN (SELECT version, group_concat(name, ' ') AS names FROM tag GROUP BY version) t ON t.version = v.id"
-    " LEFT JOIN (SELECT version, group_concat(release, ' ') AS names FROM anchor GROUP BY version) a ON a.version = v.id"
+    " LEFT JOIN (SELECT version, group_concat(release, ' ') AS names FROM anchor GROUP BY version) a"
+    " ON a.version = v.id"
     " LEFT JOIN version p ON p.id = v.parent LEFT JOIN model pm ON pm.id = p.model"
     " WHERE (?1 IS NULL OR m.name = ?1)"
     " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.version = v.id AND t.name = ?2))"

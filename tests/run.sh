@@ -12,6 +12,7 @@
 #   races  two to four processes with one output, RACES_SECONDS (600); goes on
 #   powercut  the power fails in every command, on ext4 that is shut down where a loop image can be mounted (root), else in a
 #          model of what POSIX promises, POWERCUT_SECONDS (600); goes on
+#   registry  8 processes add 1,000 versions each to one registry, some of them killed; 100,000 versions listed
 #   coverage  which lines and branches the tests run, a folder and a file each
 #   valgrind  memory errors of a sample of the tests, in the scalar family
 #   aarch64  the kernels for CPUs without a vector family here, cross-compiled and run by qemu-user: what openblas-CORE computes
@@ -45,13 +46,13 @@ case $target in
     fuzz) build=build-fuzz; flags="-DCMAKE_C_COMPILER=clang -DRETORT_FUZZ=ON" ;;
     coverage) build=build-coverage; flags="-DRETORT_COVERAGE=ON" ;;
     valgrind) build=build-valgrind; flags="-DCMAKE_BUILD_TYPE=RelWithDebInfo -DRETORT_VALGRIND=ON" ;;
-    kills|inject|flips|signals|malformed|races|powercut|bench|browser) build=build ;;
+    kills|inject|flips|signals|malformed|races|powercut|registry|bench|browser) build=build ;;
     format) exec sh tests/format.sh ;;
     aarch64) exec sh tests/aarch64.sh "$PWD" ;;
     cross) exec sh tests/cross.sh "$PWD" ;;
     nvcc) exec sh tests/cuda/nvcc.sh "$PWD" ;;
     mutants) exec sh tests/mutants/run.sh "$PWD" ;;
-    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, coverage, valgrind, aarch64, cross, nvcc, bench, browser, format, mutants, help" >&2; exit 2 ;;
+    *) echo "tests/run.sh: unknown target '$target'; known: asan, tsan, clang, fuzz, malformed, kills, inject, flips, signals, races, powercut, registry, coverage, valgrind, aarch64, cross, nvcc, bench, browser, format, mutants, help" >&2; exit 2 ;;
 esac
 cmake -S . -B $build -DRETORT_TESTS=ON $flags > /dev/null
 cmake --build $build -j "$jobs"
@@ -69,6 +70,7 @@ fi
 if [ "$target" = races ]; then
     exec sh tests/races/races.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libraces_preload.so" "${RACES_SECONDS:-600}" "$PWD/$build/races.count"
 fi
+if [ "$target" = registry ]; then exec sh experiments/registry_scale.sh "$PWD/$build/retort"; fi
 if [ "$target" = powercut ]; then
     exec sh tests/power/power.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libpower_preload.so" "${POWERCUT_SECONDS:-600}" "$PWD/$build/powercut.count"
 fi

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "engine/clock.h"
-#include "experiments/registry.h"
+#include "experiments/registry_parts.h"
 #include "student/model.h"
 #include "tests/support.h"
 
@@ -144,6 +144,30 @@ static void writers_meet(void **state)
     close(pipes[0]);
     for (int i = 1; i <= WRITERS * ADDS; i++) assert_int_equal(told[i], 1);
     assert_int_equal(damage("met"), 0);
+}
+
+/* Whoever changes something keeps others out from the first look to the end, and they wait. */
+static void a_change_holds_the_lock(void **state)
+{
+    int status, pipes[2];
+    (void)state;
+    init("held");
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();                              /* before SQLite has anything open that both would know of */
+    if (!child) {
+        cJSON *j;
+        char go;
+        _exit(read(pipes[0], &go, 1) == 1 ? (int)add("held", "m", "a.h5", &j) : 99);
+    }
+    rt_registry *r = opened("held", 1);
+    check_ok(rt_registry_begin(r));
+    assert_int_equal(write(pipes[1], "g", 1), 1);
+    usleep(400000);
+    assert_int_equal(waitpid(child, &status, WNOHANG), 0);
+    rt_registry_rollback(r);
+    rt_registry_close(r);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
 }
 
 /* Of those who move a tag from the same version, one wins. */
@@ -414,6 +438,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(references),       cmocka_unit_test(writers_meet),    cmocka_unit_test(tags_race),
+        cmocka_unit_test(a_change_holds_the_lock),
         cmocka_unit_test(numbers_are_not_given_again),                         cmocka_unit_test(reads_without_writing),
         cmocka_unit_test(other_databases),  cmocka_unit_test(rows_by_hand),    cmocka_unit_test(one_bit),
         cmocka_unit_test(many_versions),
