@@ -138,7 +138,7 @@ rt_status rt_registry_seal(rt_registry *r)
     sqlite3_stmt *put = NULL, *take = NULL;
     int64_t schema, there;
     if (r->lost) return rt_fail(RT_RUN, "%s: out of memory", r->folder);
-    qsort(r->touched, (size_t)r->touches, sizeof *r->touched, by_part);
+    if (r->touches) qsort(r->touched, (size_t)r->touches, sizeof *r->touched, by_part);
     rt_status st = rt_sql(r, &put, "INSERT OR REPLACE INTO seal (part, row, sum) VALUES (?, ?, ?)", "");
     if (!st) st = rt_sql(r, &take, "DELETE FROM seal WHERE part = ? AND row = ?", "");
     if (!st) st = seal_all(r, put, take);
