@@ -126,6 +126,9 @@ static void recorded(void **state)
             assert_true(h5_element(got, c->type, i) == value(i, c->type));
         assert_int_equal(decoded(NULL, c->size - 1, c, c->bytes, c->stored), 0);       /* no room */
         assert_int_equal(decoded(got, c->size + 7, c, c->bytes, c->stored), c->size);
+        unsigned char longer[4096] = {0};
+        memcpy(longer, c->bytes, c->stored);
+        assert_int_equal(decoded(NULL, c->size + 2, c, longer, c->stored + 1) == c->size, 0); /* more than a chunk */
         for (size_t n = 0; n < c->stored; n++)                                         /* cut: never taken for whole */
             if (decoded(NULL, c->size, c, c->bytes, n) == c->size) fail_msg("%s: is whole with %zu bytes", c->name, n);
     }
@@ -190,6 +193,56 @@ static void forged(void **state)
     }
     bit.param[4] = 9;
     assert_int_equal(decoded(NULL, SIZE, &bit, head, sizeof head), 0);
+
+    /* A literal, a copy of 26 of it, five literals: 32 bytes. One byte less in the copy is no block of 32. */
+    unsigned char block[] = {0, 0,  0,    0,   0, 0, 0, 32,   0,   0,   0,   32,  0,  0,
+                             0, 11, 0x1f, 'a', 1, 0, 7, 0x50, 'a', 'b', 'c', 'd', 'e'};
+    assert_int_equal(decoded(NULL, 32, &lz4, block, sizeof block), 32);
+    block[20] = 6;
+    assert_int_equal(decoded(NULL, 32, &lz4, block, sizeof block), 0);
+    /* Eight elements of three bytes, and a byte of a ninth. */
+    unsigned char odd_end[] = {0, 0, 0,  0,    0,   0, 0, 24,   0,   0,   0,   24,  0,
+                               0, 0, 10, 0x1e, 'a', 1, 0, 0x50, 'a', 'b', 'c', 'd', 'e'};
+    bit = (chunk){.filter = RT_H5_BITSHUFFLE, .param = {0, 0, 3, 0, 2}};
+    assert_int_equal(decoded(NULL, 32, &bit, odd_end, sizeof odd_end), 24);
+    odd_end[7] = 25;
+    assert_int_equal(decoded(NULL, 32, &bit, odd_end, sizeof odd_end), 0);
+}
+
+/* The block that a file does not tell has 8 KiB, as bshuf_default_block_size has it: 2,048 elements of 4 bytes; of 100
+ * bytes 80 would be too few, and it is 128. */
+static void default_blocks(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t element, block, n;
+    } c[] = {{4, 2048, 5005}, {8, 1024, 1100}, {3, 2728, 3000}, {100, 128, 301}};
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        size_t bytes = c[i].n * c[i].element, element = c[i].element;
+        unsigned char *want = malloc(bytes), *stored = calloc(bytes, 1), *to = stored;
+        char *got = malloc(bytes);
+        for (size_t k = 0; k < bytes; k++) want[k] = (unsigned char)(k * 197 + (k >> 7) * 31);
+        for (size_t at = 0; at < c[i].n;) { /* each block by the definition of rt_bitunshuffle, the other way */
+            size_t left = c[i].n - at, n = left < c[i].block ? left / 8 * 8 : c[i].block;
+            if (!n) {
+                memcpy(to, want + at * element, left * element);
+                break;
+            }
+            for (size_t e = 0; e < n; e++)
+                for (size_t b = 0; b < element; b++)
+                    for (size_t k = 0; k < 8; k++)
+                        to[(8 * b + k) * (n / 8) + e / 8] |= (unsigned char)((want[(at + e) * element + b] >> k & 1)
+                                                                             << e % 8);
+            to += n * element;
+            at += n;
+        }
+        chunk bit = {.filter = RT_H5_BITSHUFFLE, .param = {0, 0, (uint32_t)element, 0, 0}};
+        assert_int_equal(decoded(got, bytes, &bit, stored, bytes), bytes);
+        assert_memory_equal(got, want, bytes);
+        free(want);
+        free(stored);
+        free(got);
+    }
 }
 
 /* ---- bits ---- */
@@ -263,8 +316,9 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values),  cmocka_unit_test(recorded),
-                                       cmocka_unit_test(damaged), cmocka_unit_test(forged),
-                                       cmocka_unit_test(bits),    cmocka_unit_test(in_a_file)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(values),   cmocka_unit_test(recorded),
+                                       cmocka_unit_test(damaged),  cmocka_unit_test(forged),
+                                       cmocka_unit_test(bits),     cmocka_unit_test(default_blocks),
+                                       cmocka_unit_test(in_a_file)};
     return cmocka_run_group_tests(tests, make_test_folder, tear_down);
 }

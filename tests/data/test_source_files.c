@@ -321,6 +321,12 @@ static void kept_by_file(void **state)
     assert_int_equal(known(some, &again), 7);         /* nothing that was known is forgotten */
     assert_string_equal(three.hex, again.hex);
     assert_int_equal(known(alone, &first), 1);        /* the first file by itself begins as the source does */
+    char last[80];
+    snprintf(last, sizeof last, "%s/large3.h5", folder);
+    assert_int_equal(known(last, &first), 0);         /* another does not */
+    assert_int_equal(known(last, &first), 1);
+    assert_int_equal(known(all, &again), 15);
+    assert_string_equal(grown.hex, again.hex);
     char cache[120];
     snprintf(cache, sizeof cache, "%s/large2.h5.retort-id", folder);
     assert_int_equal(unlink(cache), 0);
