@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "engine/text.h"
 #include "experiments/history.h"
 #include "experiments/registry.h"
@@ -31,7 +32,8 @@ static rt_status with(const request *q, int write, rt_status (*work)(rt_registry
 
 static rt_status init(const request *q, cJSON **result)
 {
-    return rt_registry_init(q->folder, cli_value(q->a, "protect"), result);
+    const char *protect = cli_value(q->a, "protect");
+    return rt_registry_init(q->folder, protect && !strcmp(protect, "none") ? "" : protect, result);
 }
 
 static rt_status do_add(rt_registry *r, const request *q, cJSON **result)
@@ -39,6 +41,7 @@ static rt_status do_add(rt_registry *r, const request *q, cJSON **result)
     const char *evaluation[PAPERS + 1], *gate[PAPERS + 1], *drift[PAPERS + 1];
     rt_registry_adding x = {.name = q->arg[0], .model = q->arg[1], .evaluation = evaluation, .gate = gate,
                             .drift = drift, .note = cli_value(q->a, "note"), .parent = cli_value(q->a, "parent")};
+    if (x.model) RT_TRY(rt_file_name(&x.model));         /* a version under another name */
     x.evaluations = list_of(q->a, "eval", evaluation);
     x.gates = list_of(q->a, "gate", gate);
     x.drifts = list_of(q->a, "drift", drift);
@@ -330,7 +333,7 @@ static void show(const cJSON *result)
 
 static const cli_option options[] = {
     {"registry", CLI_VALUE, "DIR", "the registry's folder; also RETORT_REGISTRY", NULL},
-    {"protect", CLI_VALUE, "TAG,...", "of init: tags that only versions which passed the gate get (prod); \"\" none",
+    {"protect", CLI_VALUE, "TAG,...", "of init: tags that only versions which passed the gate get (prod), or none",
      NULL},
     {"eval", CLI_LIST, "FILE", "of add: evaluation.json of this model; again for several", NULL},
     {"gate", CLI_LIST, "FILE", "of add: verdict.json of a gate whose candidate this model was; again for several",
@@ -346,12 +349,11 @@ static const cli_option options[] = {
     {"configuration", CLI_VALUE, "DIGEST", "of list: versions of this configuration", NULL},
     {"last", CLI_VALUE, "N", "of list: of each name the N newest; of history: the N newest", NULL},
     {"html", CLI_VALUE, "FILE", "of history: a page with figures, one file", NULL},
-    {"force", CLI_FLAG, NULL, "of history: replace a page that retort wrote there", NULL},
+    {"force", CLI_FLAG, NULL, "of history and export: replace what retort wrote there and nobody changed", NULL},
     {"from", CLI_VALUE, "N", "of tag: the version that must have the tag now, or none; else nothing is changed", NULL},
     {"reason", CLI_VALUE, "TEXT", "of tag: why a protected tag moves without a passing gate; of rm: why", NULL},
     {"remove", CLI_FLAG, NULL, "of tag: take the tag away (NAME TAG --remove)", NULL},
     {"out", CLI_VALUE, "FILE", "of export: the archive, .tar.zst or .tar.gz", NULL},
-    {"force", CLI_FLAG, NULL, "of export: replace an archive that an earlier export wrote and nobody changed", NULL},
     {"name", CLI_VALUE, "NAME", "of import: the name of the new version; without it that of the archive", NULL},
     {"dry-run", CLI_FLAG, NULL, "of gc: tell only", NULL},
     {"age", CLI_VALUE, "SECONDS", "of gc: objects younger than this stay, as an add may be about to name them (3600)",
@@ -392,7 +394,7 @@ const cli_command cli_registry = {
         "version is NAME@NUMBER, NAME@TAG, NAME@latest or sha256:DIGEST.\n\n"
         "Moving a protected tag (prod) needs the latest gate run of that version against the one that has the tag to "
         "have passed, or --reason; who moved what, and why, is logged. rm takes one exact version; those with a tag, "
-        "an anchor or children stay.",
+        "an anchor, children or students stay.",
     .options = options,
     .terms = terms,
     .examples =

@@ -21,6 +21,10 @@ expect 3 "'retort registry init' makes one" r list
 expect 0 "" r init
 expect 2 "is a registry already" r init
 expect 2 "did you mean 'verify'?" r verfy
+r init --registry free --protect none > /dev/null || fail "init without protected tags"
+r add m a/model.h5 --registry free > /dev/null; r add m b/model.h5 --registry free > /dev/null; r tag m@1 prod --registry free > /dev/null
+expect 0 "" r tag m@2 prod --registry free
+expect 0 "m@1 is this same file already" r add copy m@1 --registry free
 expect 2 "--note would do nothing here" r list --note x
 expect 2 "no name" r add 'no good' a/model.h5
 expect 2 "no name" r add "$(printf 'x%.0s' $(seq 101))" a/model.h5
