@@ -4,7 +4,8 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(MADE ${CMAKE_BINARY_DIR}/made)
-set(PAGES import info train label labels quantize predict eval gate export verify run bench clean vote select)
+file(GLOB PAGES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/cli cli/cmd_*.c)         # a command a file
+list(TRANSFORM PAGES REPLACE "^cmd_(.*)\\.c$" "\\1")
 set(OUTPUTS ${MADE}/man/retort.1 ${MADE}/retort.bash ${MADE}/_retort ${MADE}/retort.fish)
 set(COMMANDS COMMAND retort help man > ${MADE}/man/retort.1
              COMMAND retort help completion bash > ${MADE}/retort.bash
@@ -37,7 +38,8 @@ foreach(floor engine data student teacher train export experiments)
   install(DIRECTORY ${floor}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/retort/${floor} FILES_MATCHING PATTERN "*.h"
           PATTERN cpu EXCLUDE PATTERN cuda EXCLUDE PATTERN int_simd.h EXCLUDE PATTERN int_family.h EXCLUDE
           PATTERN peers EXCLUDE PATTERN "*_parts.h" EXCLUDE PATTERN "*_format.h" EXCLUDE
-          PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN broadcast.h EXCLUDE PATTERN h5_plan.h EXCLUDE)
+          PATTERN plan_build.h EXCLUDE PATTERN ops.h EXCLUDE PATTERN broadcast.h EXCLUDE PATTERN h5_plan.h EXCLUDE
+          PATTERN labels_open.h EXCLUDE)
 endforeach()
 
 set(PRIVATE_PACKAGES "libxxhash libdeflate libprotobuf-c sqlite3")

@@ -6,7 +6,7 @@ mv moved there                      # a tree that was moved
 there=$tmp/there
 [ "$("$there/bin/retort" --version)" = "$("$retort" --version)" ] || fail "another program was installed"
 
-for page in "" -import -info -train -label -labels -predict -eval -gate -export -run -bench -clean -vote -select -drift; do
+for page in "" $(cd "$root/cli" && ls cmd_*.c | sed "s/^cmd_\(.*\)\.c$/-\1/"); do
     f=$there/share/man/man1/retort$page.1
     # shellcheck disable=SC2086
     "$retort" help man ${page#-} > page.txt && cmp -s page.txt "$f" || fail "$f is not what 'help man ${page#-}' prints"
