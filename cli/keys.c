@@ -515,7 +515,7 @@ const cli_key cli_drift_keys[] = {
     {"limits.max_unseen", "0.02",
      "share of rows of categories that the reference has not, above what is expected of it"},
     {"limits.max_auc", "0.6", "of a classifier that tells the sides apart by features"},
-    {"limits.max_unlike", "0.05", "share of rows farther from the reference than 99 % of itself"},
+    {"limits.max_unlike", "0.035", "share of rows farther from the reference than 99 % of itself"},
     {"limits.max_accuracy_drop", "0.05", "expected drop of the accuracy"},
     {"limits.columns", "none", "{\"NAME\": {\"max_psi\": X, ...}}: limits of single columns, by the first five keys"},
     {"limits.ignore", "none", "a list of columns that are not looked at"},

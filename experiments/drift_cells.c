@@ -165,6 +165,9 @@ static rt_status name_labels(const filling *q)
             return rt_fail(RT_INPUT, "%s: row %llu of '%s' is %.9g, but the file names %d classes (from 0)",
                            rt_source_path(f->side[q->side].set), (unsigned long long)q->row[r], f->name, v,
                            f->side[q->side].classes);
+        if (v != floor(v))
+            return rt_fail(RT_INPUT, "%s: row %llu of '%s' is %.9g, which is no class number",
+                           rt_source_path(f->side[q->side].set), (unsigned long long)q->row[r], f->name, v);
         snprintf(text, sizeof text, "%.0f", v);
         int at = f->side[q->side].word ? f->side[q->side].word[(int)v] : rt_drift_word(f->words, text, strlen(text));
         if (at < 0) return no_memory();

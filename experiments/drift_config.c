@@ -12,7 +12,7 @@ const rt_drift_limit_key rt_drift_limit_keys[RT_DRIFT_LIMITS] = {
     {"max_outside", 0.02, 1, "share of values outside of the reference's range"},
     {"max_unseen", 0.02, 1, "share of rows of categories that the reference has not, above what is expected of it"},
     {"max_auc", 0.6, 1, "area under the ROC curve of a classifier that tells the sides apart by features"},
-    {"max_unlike", 0.05, 1, "share of rows farther from the reference than 99 % of itself"},
+    {"max_unlike", 0.035, 1, "share of rows farther from the reference than 99 % of itself"},
     {"max_accuracy_drop", 0.05, 1, "expected drop of the accuracy"},
 };
 

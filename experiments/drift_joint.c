@@ -1,8 +1,8 @@
 /* experiments/drift_joint.c - features as wholes: whether a classifier tells the sides apart, and rows unlike any.
  *
- * Features are standardised by the half of the reference's sample that is remembered. A row's distance is the Euclidean
- * one to its fifth nearest neighbour in that half; its conformal p is (1 + rows of the other half that are as far or
- * farther) / (1 + rows of the other half) (Vovk, Gammerman, Shafer 2005, with the distance of Ramaswamy, Rastogi, Shim
+ * Features are standardised by the third of the reference's sample that is remembered. A row's distance is the
+ * Euclidean one to its fifth nearest neighbour in that third; its conformal p is (1 + other rows of the sample that are
+ * as far or farther) / (1 + other rows) (Vovk, Gammerman, Shafer 2005, with the distance of Ramaswamy, Rastogi, Shim
  * 2000): at most 1 % of rows like the reference have p <= 0.01. The classifier is a Parzen window's: a row's score is
  * the mean of exp(-d^2 / (2 h^2)) over rows of the data less the mean over rows of the reference, h the median distance
  * of such rows; the area under its ROC curve is taken on rows that neither mean has (Lopez-Paz, Oquab 2017). */
@@ -23,8 +23,8 @@ typedef struct {
     int dim;
     float *row[RT_DRIFT_SIDES];        /* (n, dim) standardised, in an order drawn anew */
     int *at[RT_DRIFT_SIDES];           /* (n) place in the sample of the row at each place */
-    int n[RT_DRIFT_SIDES], half[RT_DRIFT_SIDES];
-    double *distance[RT_DRIFT_SIDES];  /* of the reference's second half; of all of the data */
+    int n[RT_DRIFT_SIDES], half[RT_DRIFT_SIDES], kept; /* kept: rows of the reference that are remembered */
+    double *distance[RT_DRIFT_SIDES];  /* of the reference's other rows; of all of the data */
     double *score[RT_DRIFT_SIDES];     /* of rows behind the windows */
     int window[RT_DRIFT_SIDES], tried[RT_DRIFT_SIDES];
     double width;                      /* 2 h^2 */
@@ -90,7 +90,7 @@ static rt_status take_columns(rt_drift_work *w)
     return RT_OK;
 }
 
-/* Rows in a drawn order, by mean and deviation of the reference's first half; what is missing is the mean. */
+/* Rows in a drawn order, by mean and deviation of those that are remembered; what is missing is the mean. */
 static rt_status standardise(joint *j)
 {
     rt_drift_work *w = j->w;
@@ -108,7 +108,7 @@ static rt_status standardise(joint *j)
         }
     }
     for (int pass = 0; pass < 2 && !st; pass++) {
-        for (int i = 0; i < j->half[0]; i++)
+        for (int i = 0; i < j->kept; i++)
             for (size_t c = 0; c < dim; c++) {
                 double v = (double)j->row[0][(size_t)i * dim + c];
                 if (!isfinite(v)) continue;
@@ -138,8 +138,8 @@ static rt_status standardise(joint *j)
 static double to_neighbours(const joint *j, const float *row)
 {
     double near[NEIGHBOURS];
-    int kept = 0, most = j->half[0] < NEIGHBOURS ? j->half[0] : NEIGHBOURS;
-    for (int i = 0; i < j->half[0]; i++) {
+    int kept = 0, most = j->kept < NEIGHBOURS ? j->kept : NEIGHBOURS;
+    for (int i = 0; i < j->kept; i++) {
         double d = squared(row, j->row[0] + (size_t)i * (size_t)j->dim, j->dim);
         if (kept == most && d >= near[kept - 1]) continue;
         int at = kept < most ? kept++ : kept - 1;
@@ -191,7 +191,7 @@ static cJSON *name_rows(const joint *j, const double *usual_distance, int calibr
 static rt_status find_unlike(joint *j)
 {
     rt_drift_work *w = j->w;
-    int calibrated = j->n[0] - j->half[0], n = j->n[1], r = (int)ceil(usual * (calibrated + 1));
+    int calibrated = j->n[0] - j->kept, n = j->n[1], r = (int)ceil(usual * (calibrated + 1));
     rt_drift_finding *c = rt_drift_new_finding(w, "unlike", -1);
     if (!c) return no_memory();
     c->test = "precedence";
@@ -202,13 +202,13 @@ static rt_status find_unlike(joint *j)
     c->r = (uint64_t)r;
     if (r > calibrated) {
         c->p = 1;
-        snprintf(c->reason, sizeof c->reason, "the reference's sample has %d rows, and 198 are needed", j->n[0]);
+        snprintf(c->reason, sizeof c->reason, "the reference's sample has %d rows, and 148 are needed", j->n[0]);
         return RT_OK;
     }
     j->distance[0] = malloc((size_t)calibrated * sizeof(double) + 8);
     j->distance[1] = malloc((size_t)n * sizeof(double) + 8);
     if (!j->distance[0] || !j->distance[1]) return no_memory();
-    part own = {j, 0, j->half[0], calibrated}, data = {j, 1, 0, n};
+    part own = {j, 0, j->kept, calibrated}, data = {j, 1, 0, n};
     rt_pool *pool = rt_device_pool(w->device);
     rt_pool_run(pool, (own.n + ROWS_A_TILE - 1) / ROWS_A_TILE, distance_tile, &own);
     rt_pool_run(pool, (data.n + ROWS_A_TILE - 1) / ROWS_A_TILE, distance_tile, &data);
@@ -223,7 +223,7 @@ static rt_status find_unlike(joint *j)
     w->unlike = cJSON_CreateObject();
     cJSON_AddStringToObject(w->unlike, "features", w->feature_of);
     cJSON_AddNumberToObject(w->unlike, "dimensions", j->dim);
-    cJSON_AddNumberToObject(w->unlike, "remembered", j->half[0]);
+    cJSON_AddNumberToObject(w->unlike, "remembered", j->kept);
     cJSON_AddNumberToObject(w->unlike, "calibrated", calibrated);
     cJSON_AddNumberToObject(w->unlike, "rows", n);
     cJSON_AddNumberToObject(w->unlike, "distance_99", usual_most);
@@ -326,6 +326,7 @@ rt_status rt_drift_joint(rt_drift_work *w)
         j->n[s] = w->side[s].sampled;
         j->half[s] = j->n[s] / 2;
     }
+    j->kept = j->n[0] / 3;
     rt_status st = standardise(j);
     if (!st) st = find_unlike(j);
     if (!st) st = classify(j);

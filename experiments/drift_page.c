@@ -231,8 +231,8 @@ static const char definitions[] =
     "it has not, less the share that stands in it once (Good and Turing); the change of the share that is missing</dd>"
     "<dt>features</dt><dd>auc: how well a classifier tells the sides apart on rows that it did not learn from; 0.5 is "
     "not at all</dd>"
-    "<dt>unlike</dt><dd>the share of rows whose fifth nearest neighbour in one half of the reference is farther than "
-    "of 99 % of the other half</dd>"
+    "<dt>unlike</dt><dd>the share of rows whose fifth nearest neighbour in a third of the reference is farther than "
+    "of 99 % of the other reference rows</dd>"
     "<dt>expected accuracy</dt><dd>ATC: the share of rows as sure as the share of the reference that is right; DoC: "
     "the reference's accuracy less the drop of the mean confidence</dd>"
     "<dt>least found</dt><dd>the smallest effect that would be significant with these rows</dd></dl>\n";

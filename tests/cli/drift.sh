@@ -46,10 +46,10 @@ expect 0 "has not; they are not compared" "$retort" drift --reference less.h5 --
 
 
 # The effect alone decides nothing, nor does p: limits, of all, of a column, of a file, as options.
-expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 --max-psi 1 --max-ks 0.5 limits.max_auc=0.9
-expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 'limits.columns={"age": {"max_psi": 1, "max_ks": 0.5}}' limits.max_auc=0.9
+expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 --max-psi 1 --max-ks 0.5 limits.max_auc=0.9 limits.max_unlike=1
+expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 'limits.columns={"age": {"max_psi": 1, "max_ks": 0.5}}' limits.max_auc=0.9 limits.max_unlike=1
 expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 'limits.ignore=["age"]'
-printf '{"format": "retort-drift-limits-1", "max_psi": 1, "max_ks": 0.5, "max_auc": 0.9}\n' > limits.json
+printf '{"format": "retort-drift-limits-1", "max_psi": 1, "max_ks": 0.5, "max_auc": 0.9, "max_unlike": 1}\n' > limits.json
 expect 0 "" "$retort" drift --reference a.h5 --data shifted.h5 --limits limits.json
 expect 2 "limits" "$retort" drift --reference a.h5 --data shifted.h5 --limits limits.json limits.max_psi=0.1
 expect 2 "say the same thing" "$retort" drift --reference a.h5 --data b.h5 --limits limits.json --max-psi 0.1
