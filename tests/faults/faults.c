@@ -112,13 +112,13 @@ static void text_of(const char *path, char *text, size_t room)
 
 static void error_text(char *text, size_t room) { text_of(it.err, text, room); }
 
-/* The name of the f-th HDF5 file among a scene's inputs, or NULL. */
+/* The name of the f-th HDF5 file among a scene's inputs, or NULL. What the command itself changes is none. */
 static const char *input_of(const course *c, int f, char *name)
 {
     static char text[ROOM];
     snprintf(text, sizeof text, "%s", c->scene->needs);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
-        if (strstr(word, ".h5") && f-- == 0) return name ? strcpy(name, word) : word;
+        if (strstr(word, ".h5") && strncmp(word, "out", 3) && strncmp(word, ".out", 4) && f-- == 0) return name ? strcpy(name, word) : word;
     return NULL;
 }
 
