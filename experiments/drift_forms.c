@@ -31,7 +31,7 @@ static void put_check(rt_string *t, const cJSON *c)
         rt_put(t, isfinite(v) ? " %s %.3g" : " %s -", text_of(e, "name"), v);
         rt_put(t, " (limit %.3g)", rt_number(e, "limit"));
     }
-    rt_put(t, "  p %.2g\n", rt_number(c, "p_holm"));
+    rt_put(t, rt_number(c, "p_holm") > 0 ? "  p %.2g\n" : "  p below 1e-300\n", rt_number(c, "p_holm"));
     if (!strcmp(text_of(c, "verdict"), "undecided") && *text_of(c, "reason")) {
         rt_put(t, "            ");
         rt_put_plain(t, text_of(c, "reason"));

@@ -57,7 +57,8 @@ static void put_opening(rt_string *t, const cJSON *r)
 static void put_cell(rt_string *t, const char *title, double v, const char *form)
 {
     rt_put(t, "<td>");
-    if (isfinite(v)) rt_put(t, form[0] == 'p' ? "%.2g" : "%.3g", v);
+    if (form[0] == 'p' && v == 0) rt_put(t, "&lt; 1e-300");
+    else if (isfinite(v)) rt_put(t, form[0] == 'p' ? "%.2g" : "%.3g", v);
     else rt_put(t, "-");
     rt_put(t, "<b>%s</b></td>", title);
 }

@@ -87,7 +87,8 @@ void rt_machine_fingerprint(char out[17], const cJSON *machine)
 
 int rt_metric_is_timed(const char *name)
 {
-    static const char *const begins[] = {"latency_", "throughput", "cold_start", "multistream", "speed_", "joules"};
+    static const char *const begins[] = {"latency_", "throughput", "cold_start", "multistream", "speed_", "joules",
+                                         "energy.",  "cost."};
     for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
         if (!strncmp(name, begins[i], strlen(begins[i]))) return 1;
     return 0;
