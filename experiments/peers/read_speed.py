@@ -136,7 +136,7 @@ def codecs(u8, f32, mib8, mib32):
     kinds = [("lz4", dict(**plugin.LZ4())), ("shuffle + lz4", dict(shuffle=True, **plugin.LZ4())), ("zstd-3", dict(**plugin.Zstd())),
              ("shuffle + zstd-3", dict(shuffle=True, **plugin.Zstd())), ("bitshuffle + lz4", dict(**plugin.Bitshuffle(cname="lz4"))),
              ("bitshuffle + zstd-3", dict(**plugin.Bitshuffle(cname="zstd"))), ("bitshuffle", dict(**plugin.Bitshuffle(cname="none")))]
-    return [("%s %s (28,28,1)" % (kind, name), data, dict(chunks=chunks, **how), "seq", 1)
+    return [("%s %s (28,28,1)" % (kind, name), data, dict(chunks=chunks, **how), "seq", 0.5)
             for kind, how in kinds for name, data, chunks in (("u8", u8, mib8), ("f32", f32, mib32))]
 
 
