@@ -118,7 +118,8 @@ static const char *input_of(const course *c, int f, char *name)
     static char text[ROOM];
     snprintf(text, sizeof text, "%s", c->scene->needs);
     for (char *word = strtok(text, " "); word; word = strtok(NULL, " "))
-        if (strstr(word, ".h5") && strncmp(word, "out", 3) && strncmp(word, ".out", 4) && f-- == 0) return name ? strcpy(name, word) : word;
+        if (strstr(word, ".h5") && strncmp(word, "out", 3) && strncmp(word, ".out", 4) && f-- == 0)
+            return name ? strcpy(name, word) : word;
     return NULL;
 }
 
