@@ -26,7 +26,26 @@ make_pages() {
     done
     make eval --baseline one/model.h5 --candidate two/model.h5 --data train.h5 data.test=400 --find-slices --out pair
     make eval --teacher two/model.h5 --student one/model.h5 --data train.h5 data.test=400 --out several
-    make gate --init one/model.h5 --data train.h5 --out policy.json data.test=400
+    awk -F, -v OFS=, 'NR > 1 { $1 += 0.7 } { print }' all.csv > later.csv
+    make import later.csv --label kind --like train.h5 --out later.h5
+    make drift two/model.h5 --reference train.h5 --data later.h5 --out drift
+    make explain two/model.h5 --data train.h5 --rows 0:8 --against one/model.h5 --out explained
+    awk 'BEGIN { for (i = 0; i < 400; i++) { c = i % 3; line = ""
+        for (y = 0; y < 8; y++) for (x = 0; x < 8; x++) line = line int(rand() * 120 + (int(y / 3) == c ? 100 : 0)) ","
+        print line "k" c } }' > band.csv
+    make import band.csv --label -1 --out band.h5
+    echo '{"model": {"input": [8, 8, 1], "classes": 3, "family": "cnn", "width": 4, "depth": 1}, "data": {"source": "band.h5"}, "train": {"epochs": 2, "batch": 50}}' > band.json
+    make train band.json --out band
+    make explain band/model.h5 --data band.h5 --rows 0:6 --out explained_images
+    make registry init --registry registry
+    for m in one two one two; do
+        rm -rf alone
+        make eval --student $m/model.h5 --data train.h5 data.test=400 eval.seconds=0.5 --out alone
+        make registry add student $m/model.h5 --eval alone/evaluation.json --registry registry --note '<i>a note</i> of '$m
+    done
+    make registry tag student@1 --anchor 1.0 --registry registry
+    make registry history student accuracy --html history.html --registry registry
+    make registry history student latency_batch1_1thread.p50_us --html history_p50.html --registry registry
 }
 
 # A page in a frame of this width, with a script behind it that tells what was found.
