@@ -38,6 +38,26 @@ static rt_step step_at(int t)
                      .lr = 0.1};
 }
 
+/* What the CPU alone does is refused by name, before anything is taken and when a session is made. */
+static void left_to_the_cpu(void **state)
+{
+    (void)state;
+    rt_session_spec spec = training();
+    rt_loss_batch focal = loss;
+    rt_ask ask = {.tensor = model->head[0].tensor};
+    rt_session *s;
+    focal.focal.on = 1;
+    spec.loss[0].batch = &focal;
+    check_fails(rt_session_check(&spec, card), RT_USAGE, "loss.focal is computed by the CPU alone");
+    check_fails(rt_session_new(&s, &spec, card), RT_USAGE, "loss.focal is computed by the CPU alone");
+    spec = training();
+    spec.losses = 0;
+    spec.ask = &ask;
+    check_fails(rt_session_check(&spec, card), RT_USAGE, "gradients of inputs");
+    check_fails(rt_session_new(&s, &spec, card), RT_USAGE, "gradients of inputs");
+    assert_null(s);
+}
+
 /* ---- queues ---- */
 
 static void queued(void **state)
@@ -369,7 +389,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(queued),    cmocka_unit_test(full_queue),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(left_to_the_cpu),
+                                       cmocka_unit_test(queued),    cmocka_unit_test(full_queue),
                                        cmocka_unit_test(diverged),  cmocka_unit_test(held_rows),
                                        cmocka_unit_test(any_place), cmocka_unit_test(lacking),
                                        cmocka_unit_test(too_little), cmocka_unit_test(failing_calls)};
