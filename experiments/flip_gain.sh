@@ -14,11 +14,12 @@ export XDG_CACHE_HOME="$tmp"
 net() { # rows seed loss labels: a run's configuration
     echo "{\"seed\": $2, \"model\": {\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 8, \"depth\": 3},
       \"data\": {\"source\": \"$from/train_images.h5\", \"rows\": \"0:$1\", \"validation\": 0$4}, \"loss\": $3,
-      \"augment\": {\"flip\": true}, \"train\": {\"epochs\": ${EPOCHS:-6}, \"lr\": 0.1, \"nesterov\": true}}"
+      \"augment\": {\"flip\": true}, \"train\": {\"epochs\": ${EPOCHS:-4}, \"lr\": 0.1, \"nesterov\": true}}"
 }
 metric() { tr -d ' \n\t' < "$2" | grep -o "\"metric\":\"$1\"[^}]*" | head -1 | grep -o '"candidate":[0-9.e-]*' | cut -d: -f2; }
 train() { "$retort" train "$1.json" --out "$1" --quiet --threads 1 > "$1.log"; }
 arm() { # seed number name loss labels
+    trap - EXIT
     new=$tmp/$1.$2
     net 20000 $(($1 + 10)) "$4" "$5" > "$new.json"
     train "$new"
@@ -27,6 +28,7 @@ arm() { # seed number name loss labels
     echo "$1 $(metric accuracy "$new.result") $(metric nfr "$new.result") $3" | tee /dev/stderr > "$new.line"
 }
 seed() {
+    trap - EXIT
     net 15000 "$1" '{"kind": "ce"}' '' > "$tmp/$1.json"
     train "$tmp/$1"
     "$retort" label --teacher "$tmp/$1/model.h5" --data "$from/train_images.h5" --rows 0:20000 --out "$tmp/$1.h5" --quiet > "$tmp/$1.log"
