@@ -71,6 +71,8 @@ static const char schema[] =
     " UNIQUE (model, release));"
     "CREATE INDEX anchor_version ON anchor (version);";
 
+static int transactions;               /* of this process */
+
 /* ---- SQLite's errors, and the wait for others ---- */
 
 rt_status rt_sql_failed(rt_registry *r, int code)
@@ -81,11 +83,6 @@ rt_status rt_sql_failed(rt_registry *r, int code)
     switch (code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        if (error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP)
-            return rt_fail(RT_RUN,
-                           "%s: its file system has no locks (%s), so two could write at once; keep the registry "
-                           "on another one",
-                           path, strerror(error));
         return rt_fail(RT_RUN, "%s: others have been writing to this registry for %d seconds; try again", path,
                        WAIT_SECONDS);
     case SQLITE_FULL:
@@ -125,9 +122,7 @@ static int wait_for_others(void *arg, int tries)
 {
     rt_registry *r = arg;
     double now = rt_seconds();
-    int error = r->db ? sqlite3_system_errno(r->db) : 0;
     if (!tries) r->waits_until = now + WAIT_SECONDS;
-    if (error == ENOLCK || error == ENOSYS || error == EOPNOTSUPP) return 0;
     if (rt_stopped() || now > r->waits_until) return 0;
     long n = tries < 5 ? tries + 1 : 5 + (getpid() + tries) % 7;
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS * n}, NULL);
@@ -233,6 +228,7 @@ rt_status rt_registry_begin(rt_registry *r)
 {
     RT_TRY(rt_sql_run(r, "BEGIN IMMEDIATE", ""));
     r->begun = 1;
+    transactions++;
     return RT_OK;
 }
 
@@ -241,12 +237,14 @@ rt_status rt_registry_commit(rt_registry *r)
     RT_TRY(rt_registry_seal(r));
     RT_TRY(rt_sql_run(r, "COMMIT", ""));
     r->begun = 0;
+    transactions--;
     return RT_OK;
 }
 
 void rt_registry_rollback(rt_registry *r)
 {
     if (r->begun) sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    transactions -= r->begun;
     r->begun = r->touches = r->lost = 0;
 }
 
@@ -329,17 +327,27 @@ static void close_database(rt_registry *r)
     r->db = NULL;
 }
 
-/* Whether the first look fails for want of locks: then an immutable database is the only way, if nothing was cut off.
- */
+/* SQLite takes a file system without locks for one that others are busy on. Closing a file lets go of the locks that
+ * this process has on it, so nobody may be within a transaction. */
 static int lacks_locks(const rt_registry *r)
+{
+    struct flock look = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 1 << 30, .l_len = 1};
+    int fd = transactions ? -1 : rt_registry_openat(r->dir, "registry.db", O_RDONLY | O_NOFOLLOW), lacks = 0;
+    if (fd >= 0) lacks = fcntl(fd, F_GETLK, &look) && (errno == ENOLCK || errno == ENOSYS || errno == EOPNOTSUPP ||
+                                                       errno == EINVAL);
+    if (fd >= 0) close(fd);
+    return lacks;
+}
+
+/* An immutable database is read without a look at what was cut off. */
+static rt_status refuse_cut_off(const rt_registry *r)
 {
     char journal[RT_FOLDER_PATH];
     struct stat s;
-    int code = sqlite3_extended_errcode(r->db), base = code & 0xff;
     database_path(r, journal, "-journal");
-    if (!stat(journal, &s) && s.st_size) return 0;
-    return code == SQLITE_IOERR_LOCK || code == SQLITE_IOERR_RDLOCK || code == SQLITE_IOERR_CHECKRESERVEDLOCK ||
-           base == SQLITE_PROTOCOL || base == SQLITE_NOLFS;
+    if (stat(journal, &s) || !s.st_size) return RT_OK;
+    return rt_fail(RT_RUN, "%s: a change was cut off half way and must be taken back first, by somebody who may write "
+                   "there: let them run 'retort registry verify'", r->folder);
 }
 
 /* What there is: a registry of this schema, and nothing that acts by itself. */
@@ -416,14 +424,17 @@ rt_status rt_registry_open(rt_registry **out, const char *folder, int write)
         st = rt_fail(RT_RUN, "%s: the registry cannot be written: %s", folder, strerror(errno));
     if (!st && r->objects < 0)
         st = rt_fail(RT_INPUT, "%s/objects: is no folder; the models of this registry are missing", folder);
-    if (!st) st = open_database(r, r->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, 0);
+    int bare = !st && lacks_locks(r);
+    if (bare && write)
+        st = rt_fail(RT_RUN,
+                     "%s: its file system has no locks, so two could write at once; keep the registry on another "
+                     "one",
+                     folder);
+    if (bare) r->write = 0;
+    if (!st && bare) st = refuse_cut_off(r);
+    if (!st) st = open_database(r, r->write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY, bare);
     if (!st) st = check_schema(r);
     if (!st) st = take_journal(r);
-    if (st && !r->write && r->db && lacks_locks(r)) {
-        close_database(r);
-        st = open_database(r, SQLITE_OPEN_READONLY, 1);
-        if (!st) st = check_schema(r);
-    }
     if (st) rt_registry_close(r);
     else *out = r;
     return st;
