@@ -130,6 +130,7 @@ static void false_alarms(void **state)
     (void)state;
     enum { PAIRS = 200 };
     int drifts = 0;
+    double unlike = 0, expected = 0;
     for (uint32_t i = 0; i < PAIRS; i++) {
         rows a = make_rows(300, 100 + 2 * i), b = make_rows(240, 101 + 2 * i);
         save("a.h5", &a);
@@ -141,12 +142,16 @@ static void false_alarms(void **state)
         rt_status st = rt_drift(config, NULL, cpu, NULL, &result);
         if (st != RT_GATE && st != RT_UNDECIDED && st != RT_OK) fail_msg("status %d: %s", st, rt_error_message());
         drifts += st == RT_GATE;
+        unlike += number(get(result, "unlike"), "share") / PAIRS;
+        expected += number(get(result, "unlike"), "expected") / PAIRS;
         cJSON_Delete(config);
         cJSON_Delete(result);
         drop(&a);
         drop(&b);
     }
     print_message("%d of %d pairs without drift say drift\n", drifts, PAIRS);
+    check_close("expected", expected, 2.0 / 201, 1e-12, 0);     /* above the 199th of 200 */
+    check_close("rows unlike any, of all pairs", unlike, expected, 0.0015, 0);
     if (drifts > PAIRS / 20) fail_msg("%d of %d pairs without drift say drift", drifts, PAIRS);
 }
 
