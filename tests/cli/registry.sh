@@ -106,7 +106,7 @@ expect 2 "is pinned to m@1" r tag m@2 --anchor 2027.1
 for i in 1 2 3 4; do (r tag m@$((i % 2 + 1)) race --from none > race.$i 2>&1; echo $? > code.$i) & done; wait
 [ "$(cat code.? | grep -c '^0$')" = 1 ] || fail "a race has not one winner: $(cat code.? race.?)"
 SOURCE_DATE_EPOCH=1600000000 r tag m@2 old > /dev/null
-expect 0 "clock_set_back" r log m
+r log m > out.txt; [ "$(grep clock_set_back out.txt | grep -c ' old ')" = 1 ] && [ "$(grep -c clock_set_back out.txt)" = 1 ] || fail "the clock that was set back: $(cat out.txt)"
 
 # A version where a model is taken: the digest is told, and what is written names it, not the tag.
 expect 0 "" "$retort" info m@prod
