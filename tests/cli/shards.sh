@@ -175,9 +175,10 @@ refused 3 "is no label store" p0.h5 all.h5
 slow 0.2
 "$retort" $words all.h5 --rows 10000:20000 --out half.h5 > out.txt 2>&1 & p=$!
 while [ ! -e half.h5 ]; do sleep 0.02; done; kill -9 $p; wait $p 2> /dev/null
-rm .half.h5.retort-lock
+rm -f .half.h5.retort-lock
 export CHILD_HOW=right
 refused 3 "half.h5: labelling is not finished" p0.h5 half.h5
+rm -f half.h5*
 cp p1.h5 d.h5
 "$retort" export p1.h5 --out p1.npy --quiet > /dev/null
 at=$(LC_ALL=C grep -obUaP "$(tail -c 12000 p1.npy | head -c 12 | od -An -tx1 | tr -d '\n' | sed 's/ /\\x/g')" d.h5 | head -1 | cut -d: -f1)
