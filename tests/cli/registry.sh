@@ -176,6 +176,7 @@ expect 0 "" r verify
 expect 0 "" r export m@2 --out m2.tar.gz
 expect 0 "" r export m@2 --out m2b.tar.gz
 cmp -s m2.tar.gz m2b.tar.gz || fail "two exports differ"
+[ "$(od -An -tx1 -j4 -N4 m2.tar.gz | tr -d " \n")" = 00000000 ] || fail "an archive has a time"
 expect 0 "" r export m@2 --out m2.tar.zst
 expect 2 "exists" r export m@2 --out m2.tar.zst
 expect 0 "" r export m@2 --out m2.tar.zst --force
