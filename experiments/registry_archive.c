@@ -30,7 +30,7 @@
 #include "experiments/registry_parts.h"
 #include "student/onnx/onnx_file.h"
 
-enum { FILES = 129, BLOCK = 1 << 16, MANIFEST_MAX = 1 << 20, SLACK = 1 << 16, RATIO = 1000 };
+enum { FILES = 129, BLOCK = 1 << 16, MANIFEST_MAX = 1 << 20, SLACK = 1 << 16, RECORD = 512, RATIO = 1000 };
 static const double ratio_floor = 64 << 20;
 static const char format[] = "retort-archive-1", folder_mark[] = ".import-";
 
@@ -285,7 +285,7 @@ typedef struct {
     char folder[RT_REGISTRY_PATH + 64];        /* where its files go; "" not made */
     int fd, dir;
     struct archive *stream, *a;        /* what is compressed; the tar file in it */
-    char block[BLOCK], plain[BLOCK];
+    char block[BLOCK], plain[RECORD];
     rt_status status;                  /* of the first failure of reading */
     double archive_bytes, all;
     int64_t unpacked, most;            /* bytes of the tar file: so far, and what the manifest allows for */
@@ -306,13 +306,14 @@ static la_ssize_t take_packed(struct archive *a, void *arg, const void **data)
     return x->status ? -1 : (la_ssize_t)got;
 }
 
-/* The tar file, never more of it than is allowed for. */
+/* The tar file, never more of it than is allowed for, and a record at a time: what is behind its end is not taken with
+ * it. */
 static la_ssize_t take_plain(struct archive *a, void *arg, const void **data)
 {
     reading *x = arg;
     (void)a;
     *data = x->plain;
-    la_ssize_t got = x->status ? -1 : la.archive_read_data(x->stream, x->plain, BLOCK);
+    la_ssize_t got = x->status ? -1 : la.archive_read_data(x->stream, x->plain, RECORD);
     if (got > 0) x->unpacked += got;
     if (got > 0 && x->unpacked > x->most)
         x->status = rt_fail(RT_INPUT, "%s: becomes longer than its manifest tells; nothing was added", x->path);

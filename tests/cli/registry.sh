@@ -218,6 +218,7 @@ rm -rf t; mkdir t; (cd t && tar xzf ../m2.tar.gz; chmod u+w *; head -c 300000000
 refuse h.tar.gz "another size"
 head -c 200000000 /dev/zero | gzip > h.tar.gz; refuse h.tar.gz ""
 echo nonsense > h.tar.gz; refuse h.tar.gz "no archive"
+(gzip -dc m2.tar.gz; echo more) | gzip > h.tar.gz; refuse h.tar.gz "something behind its end"
 
 # A folder that cannot be written (root may, so it is a mount or nothing); a newer schema; no database at all.
 if [ "$(id -u)" -ne 0 ]; then
