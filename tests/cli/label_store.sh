@@ -77,6 +77,8 @@ grep ',by hand$' L.csv | cut -d, -f1,3 | sort | cmp -s - want || fail "other lab
 expect 0 "" "$retort" select L.h5 --n 12 --by entropy --out again.csv
 cut -d, -f1 ask.csv | tail -n +2 > asked
 cut -d, -f1 again.csv | grep -qxF -f asked && fail "a row with a label by hand is offered again"
+expect 0 "" "$retort" select L.h5 --n 2994 --by entropy --out most.csv
+expect 5 "" "$retort" select L.h5 --n 2995 --by entropy --out N.csv
 cp L.h5 before.h5
 label --out L.h5
 cmp -s L.h5 before.h5 || fail "the same command changes a store with labels by hand"
