@@ -5,7 +5,7 @@
 
 #include "student/onnx/onnx_binding.h"
 
-enum { IDS = 64 /* ids that are tried: fewer than any table has */ };
+enum { IDS = 64 /* ids that are tried, where no smaller table is known to be read by them */ };
 
 static int is_id_type(rt_dtype t) { return t == RT_I64 || t == RT_I32; }
 
@@ -288,6 +288,23 @@ static rt_status set_layout(const rt_onnx_importer *m, int i)
     return check_size(m, i);
 }
 
+/* Rows of the smallest constant table that an input, or a copy of it in another type, picks from; IDS at most. */
+static int ids_to_try(const rt_eval_graph *g, int value, int depth)
+{
+    int64_t least = IDS;
+    for (const rt_eval_node *n = g->node; depth && n < g->node + g->nodes; n++) {
+        if (*n->domain || n->inputs < 1) continue;
+        if (n->in[0] == value && n->outputs && (!strcmp(n->op, "Cast") || !strcmp(n->op, "Identity"))) {
+            int behind = ids_to_try(g, n->out[0], depth - 1);
+            if (behind < least) least = behind;
+        }
+        if (strcmp(n->op, "Gather") || n->inputs < 2 || n->in[1] != value || n->in[0] < 0) continue;
+        const rt_array *table = g->known[n->in[0]];
+        if (table && table->rank && table->dim[0] > 0 && table->dim[0] < least) least = table->dim[0];
+    }
+    return (int)least;
+}
+
 rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
 {
     int data = 0, only = -1, several = -1;
@@ -300,7 +317,9 @@ rt_status rt_onnx_bind_inputs(rt_onnx_importer *m, cJSON *told)
         if (!told || !cJSON_GetObjectItemCaseSensitive(told, m->file->input[i].name)) guess_role(m, i);
         if (m->bound[i].role != RT_ONNX_DATA || !is_id_type(m->file->input[i].type)) continue;
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(rt_onnx_own(m->own_inputs, m->file->input[i].name), "ids");
-        m->bound[i].ids = cJSON_IsNumber(own) && own->valuedouble >= 1 && own->valuedouble < IDS ? own->valueint : IDS;
+        m->bound[i].ids = ids_to_try(m->g, m->g->input[i], 4);
+        if (cJSON_IsNumber(own) && own->valuedouble >= 1 && own->valuedouble < m->bound[i].ids)
+            m->bound[i].ids = own->valueint;
         m->in[i].ids = 1;
     }
     for (int i = 0; i < m->g->inputs; i++) several += m->bound[i].role == RT_ONNX_DATA;

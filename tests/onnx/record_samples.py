@@ -251,3 +251,11 @@ graph("reshaped", [node("Transpose", ["x"], ["t"], perm=[0, 2, 1, 3], name="turn
                    node("Flatten", ["q"], ["f"], name="flat"), node("MatMul", ["f", "u"], ["y"], name="last")],
       [value("x", "n", 2, 3, 4)], [Y], [constant("six", np.array([-1, 6, 4])), constant("v", numbers(4, 5)), constant("u", numbers(30, 3))],
       x=numbers(ROWS, 2, 3, 4), image=True)
+
+# a table of fewer rows than ids are tried with, read through a cast
+graph("small_table", [node("Cast", ["ids"], ["short"], to=6, name="narrow"), node("Gather", ["table", "short"], ["e"], name="words"),
+                      node("ReduceSum", ["e", "axis"], ["t"], keepdims=0, name="over_steps"), node("MatMul", ["t", "w"], ["y"], name="dense")],
+      [I("ids")], [Y], [constant("table", numbers(7, 6)), constant("axis", np.array([1])), W])
+ids = rng.integers(0, 7, (ROWS, 5))
+s = onnxruntime.InferenceSession(f"{out}/small_table.onnx")
+record("small_table", ids, s.run(None, {"ids": ids})[0])

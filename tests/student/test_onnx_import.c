@@ -141,7 +141,7 @@ static void check_answers(rt_model *m, const char *name)
 
 static const char *const models[] = {"cnn",           "activations", "attention", "lstm",      "batch_of_one",
                                      "probabilities", "decided",     "unsorted",  "functions", "einsum",
-                                     "external",      "ids",         "reshaped"};
+                                     "external",      "ids",         "reshaped",  "small_table"};
 enum { MODELS = sizeof models / sizeof models[0] };
 
 static void recorded_answers(void **state)
