@@ -161,8 +161,8 @@ static const cli_term terms[] = {
      "test set; look i of K has a(i/K) - a((i-1)/K) of it, and more than K are refused (5). \"none\" with releases "
      "notes that they are over. Costs are measured anew, and keep the confidence"},
     {"--registry",
-     "keeps the verdict, counts decisions on the test set, and has the anchor, where one is wanted and none given: of the "
-     "name whose version the baseline is"},
+     "keeps the verdict, counts decisions on the test set, and has the anchor, where one is wanted and none given: of "
+     "the name whose version the baseline is"},
     {"look, decisions",
      "one candidate against one baseline (and anchor) by one policy is one decision on a test set, counted by the "
      "registry before anything is compared; made again it does not count"},

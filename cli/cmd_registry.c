@@ -280,29 +280,53 @@ static void show_events(const cJSON *events)
     free(t.p);
 }
 
+/* Parts of a measurement, such as a latency's quantiles, are left to --json, but for the usual one of each. */
+static int is_part(const char *key)
+{
+    static const char *const usual[] = {"latency_batch1_1thread.p50_us", "throughput.rows_per_second"};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) if (!strcmp(key, usual[i])) return 0;
+    return strchr(key, '.') != NULL;
+}
+
+/* In a column of so many characters, with "..." in the place of what has no room. */
+static void put_cell(rt_string *t, const rt_string *cell, int width)
+{
+    char text[64];
+    const char *p = cell->p ? cell->p : "";
+    int cut = strlen(p) > (size_t)width;
+    snprintf(text, sizeof text, "%.*s%s", cut ? width - 3 : width, p, cut ? "..." : "");
+    rt_put(t, " ");
+    rt_put_padded(t, text, width);
+}
+
 static void show_differences(const cJSON *j)
 {
     static const char *const parts[] = {"metadata", "lineage", "configuration", "sizes", "metrics"};
     rt_string t = {0};
+    int more = 0;
     rt_put(&t, "%-40s %-22s %-22s %s\n", "", member(j, "a")->valuestring, member(j, "b")->valuestring, "b - a");
     for (int i = 0; i < 5; i++) {
         if (!member(j, parts[i]) || !member(j, parts[i])->child) continue;
         rt_put(&t, "%s\n", parts[i]);
         for (const cJSON *e = member(j, parts[i])->child; e; e = e->next) {
             rt_string side[2] = {{0}, {0}};
+            if (i == 4 && is_part(member(e, "key")->valuestring)) {
+                more++;
+                continue;
+            }
             put_value(&side[0], member(e, "a"));
             put_value(&side[1], member(e, "b"));
             rt_put(&t, "  ");
             rt_put_padded(&t, member(e, "key")->valuestring, 38);
             for (int k = 0; k < 2; k++) {
-                rt_put(&t, " ");
-                rt_put_padded(&t, side[k].p ? side[k].p : "", 22);
+                put_cell(&t, &side[k], 22);
                 free(side[k].p);
             }
             if (member(e, "difference")) rt_put(&t, " %+.6g", member(e, "difference")->valuedouble);
             rt_put(&t, "\n");
         }
     }
+    if (more) rt_put(&t, "%d more numbers of measurements: --json\n", more);
     for (const char *const *note = (const char *const[]){"configuration_unknown", "metrics_note", NULL}; *note; note++)
         if (member(j, *note)) {
             rt_put_plain(&t, member(j, *note)->valuestring);
