@@ -388,11 +388,21 @@ static int is_left(const char *entry, const char *name)
     return !*name || (strlen(name) == n - end - 1 && !strncmp(entry + 1, name, n - end - 1));
 }
 
+DIR *rt_folder_entries(int dir)
+{
+    int fd;
+    do fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int error = errno;
+    if (!d && fd >= 0) close(fd);
+    errno = error;
+    return d;
+}
+
 void rt_temp_sweep(int dir, const char *name)
 {
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d && fd >= 0) close(fd);
+    DIR *d = rt_folder_entries(dir);
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat s;
         if (is_left(e->d_name, name) && !fstatat(dir, e->d_name, &s, AT_SYMLINK_NOFOLLOW) && S_ISREG(s.st_mode))

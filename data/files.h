@@ -4,6 +4,7 @@
 #ifndef RT_DATA_FILES_H
 #define RT_DATA_FILES_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -72,6 +73,8 @@ rt_status rt_temp_open(rt_temp *, int dir, const char *name, const char *path);
 rt_status rt_temp_commit(rt_temp *, int replace);
 /* Removes what was not committed and closes fd. The message of an error at hand stays. */
 void rt_temp_drop(rt_temp *);
+/* What lies in an open folder, to be read anew, for closedir; NULL with errno. */
+DIR *rt_folder_entries(int dir);
 /* Removes what killed processes left of files with this name; "" of all names. Only under the lock of that name. */
 void rt_temp_sweep(int dir, const char *name);
 

@@ -56,7 +56,8 @@ static rt_status open_folder(DIR **d, const char **name, const char *path)
     char *slash = strrchr(folder, '/');
     *name = path + (slash ? slash - folder + 1 : 0);
     if (slash) slash[slash == folder] = 0;
-    *d = opendir(slash ? folder : ".");
+    do *d = opendir(slash ? folder : ".");
+    while (!*d && errno == EINTR);
     return *d ? RT_OK : rt_fail(rt_errno_status(errno), "%s: its folder: %s", path, strerror(errno));
 }
 

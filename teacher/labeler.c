@@ -298,9 +298,11 @@ static rt_status end(rt_labeler *l, rt_status st)
 {
     char message[1024];
     snprintf(message, sizeof message, "%s", rt_error_message());
+    int card_failed = st == RT_RUN && !rt_device_is_cpu(l->device);
+    if (card_failed) rt_labels_commit(l->writer);          /* an error of it ends the store, which says so */
     unsigned long long kept = rt_labels_rows_done(l->writer);
     rt_status ended = rt_labels_end(l->writer);
-    if (st == RT_RUN && !ended && !rt_device_is_cpu(l->device))
+    if (card_failed && !ended)
         return rt_fail(st, "%s; %llu of %llu rows are labelled and on disk: the same command goes on from there",
                        message, kept, (unsigned long long)l->spec.rows);
     return st ? rt_fail(st, "%s", message) : ended;
