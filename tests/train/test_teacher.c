@@ -222,8 +222,7 @@ static void refused(void **state)
     snprintf(a, sizeof a, "%s", in_folder("a.h5"));
     snprintf(b, sizeof b, "%s", in_folder("one.h5"));
     check_fails(rt_teacher_ask(t, &(rt_feed){.row = &row, .rows = 1}, z), RT_INPUT, "has no label for row 99");
-    check_fails(rt_teacher_ready(t, test_device, 0, layer, 1), RT_USAGE,
-                "keeps no feature 'dense1'; label again with label.features");
+    check_fails(rt_teacher_ready(t, test_device, 0, layer, 1), RT_USAGE, "is a label store, and has no layers");
     check_fails(rt_teacher_feature_shape(t, "dense1", &shape), RT_USAGE, "keeps no feature 'dense1'");
     check_fails(rt_teacher_open(&two, path, 2, NULL), RT_USAGE, "answers alone");
     check_ok(rt_source_open(&other, in_folder("other.h5"), "x"));
