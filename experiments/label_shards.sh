@@ -2,7 +2,7 @@
 # What two shards gain on two cores: seconds of one process, of two copies side by side that label the same rows each into a
 # store of its own (what the machine has to give), and of two shards; alternating, ROUNDS rounds, medians. A CNN labels
 # Fashion-MNIST, one thread a process. At the end: kept files must be equal.
-#   sh experiments/label_shards.sh      ROUNDS=5 IMAGES=60000
+#   sh experiments/label_shards.sh      ROUNDS=5 IMAGES=60000 WIDTH=24 (of the CNN)
 set -e
 cd "$(dirname "$0")/.."
 sh experiments/packages.sh data
@@ -12,7 +12,7 @@ trap 'rm -rf "$tmp"' EXIT
 export XDG_CACHE_HOME="$tmp"
 from=/usr/share/datasets/fashion-mnist
 "$retort" import $from/train-images-idx3-ubyte.gz $from/train-labels-idx1-ubyte.gz --out "$tmp/data.h5" --quiet > "$tmp/log"
-echo "{\"model\": {\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 8, \"depth\": 3, \"convs\": 2},
+echo "{\"model\": {\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": ${WIDTH:-24}, \"depth\": 3, \"convs\": 2},
  \"data\": {\"source\": \"$tmp/data.h5\", \"rows\": \"0:1000\"}, \"train\": {\"epochs\": 1}}" > "$tmp/train.json"
 "$retort" train "$tmp/train.json" --out "$tmp/run" --quiet > "$tmp/log"
 sleep 2.1
