@@ -167,10 +167,11 @@ static rt_status count_classes(rt_vote_run *r, int *classes)
     return st;
 }
 
-/* Of a voter, or NULL with none. */
+/* Of a voter, in place of what there was; or none. */
 static rt_status names_of(const rt_voter *v, rt_names *names)
 {
     rt_source *s;
+    rt_names_free(names);
     RT_TRY(rt_source_open(&s, v->path, v->set));
     rt_status st = rt_targets_named(rt_source_file(s), v->set, 1) ? rt_names_read(rt_source_file(s), names, NULL)
                                                                  : RT_OK;
@@ -193,6 +194,7 @@ static rt_status find_classes(rt_vote_run *r)
         st = head->names.name ? rt_names_copy(&names, &head->names) : RT_OK;
     }
     for (int i = 0; i < r->voters && !store && !names.name && !st; i++) st = names_of(&r->voter[i], &names);
+    if (!st && !names.name) rt_names_free(&names);
     if (!st && !names.name && !store && r->match == RT_MATCH_POSITION)
         st = rt_names_read(rt_source_file(r->source), &names, NULL);
     if (!st && names.name) classes = names.count;
