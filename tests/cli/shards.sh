@@ -223,6 +223,7 @@ left "grown again"
 
 # The processes of an mpirun; one of three has nothing to do where there are two blocks.
 if [ -e "$(dirname "$retort")/retort_mpi.so" ] && command -v mpirun > /dev/null; then
+    export ASAN_OPTIONS="$ASAN_OPTIONS:detect_leaks=0"          # Open MPI keeps much of what it takes
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
     mpirun -n 3 "$retort" label --teacher t.json --data all.h5 --out m.h5 --json --quiet > m.txt 2> m.err || fail "mpirun: $(cat m.err)"
     same m.h5 "mpirun"; rows_right m.h5; left "mpirun"
