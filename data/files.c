@@ -388,10 +388,10 @@ static int is_left(const char *entry, const char *name)
     return !*name || (strlen(name) == n - end - 1 && !strncmp(entry + 1, name, n - end - 1));
 }
 
-DIR *rt_folder_entries(int dir)
+DIR *rt_folder_entries(int dir, const char *name)
 {
     int fd;
-    do fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    do fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     while (fd < 0 && errno == EINTR);
     DIR *d = fd < 0 ? NULL : fdopendir(fd);
     int error = errno;
@@ -402,7 +402,7 @@ DIR *rt_folder_entries(int dir)
 
 void rt_temp_sweep(int dir, const char *name)
 {
-    DIR *d = rt_folder_entries(dir);
+    DIR *d = rt_folder_entries(dir, ".");
     for (struct dirent *e; d && (e = readdir(d));) {
         struct stat s;
         if (is_left(e->d_name, name) && !fstatat(dir, e->d_name, &s, AT_SYMLINK_NOFOLLOW) && S_ISREG(s.st_mode))

@@ -73,8 +73,8 @@ rt_status rt_temp_open(rt_temp *, int dir, const char *name, const char *path);
 rt_status rt_temp_commit(rt_temp *, int replace);
 /* Removes what was not committed and closes fd. The message of an error at hand stays. */
 void rt_temp_drop(rt_temp *);
-/* What lies in an open folder, to be read anew, for closedir; NULL with errno. */
-DIR *rt_folder_entries(int dir);
+/* What lies in a folder of an open one ("." for itself; no link), for closedir; NULL with errno. */
+DIR *rt_folder_entries(int dir, const char *name);
 /* Removes what killed processes left of files with this name; "" of all names. Only under the lock of that name. */
 void rt_temp_sweep(int dir, const char *name);
 

@@ -27,7 +27,7 @@ static uint64_t rows_of_name(const char *name, const char *entry, const char **r
 /* Calls f for each store that was begun, of less than so many rows. */
 static rt_status each(const rt_labels_writer *w, uint64_t below, rt_status (*f)(void *, const char *), void *arg)
 {
-    DIR *d = rt_folder_entries(w->dir);
+    DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
     for (struct dirent *e; d && !st && (e = readdir(d));) {
         char path[RT_LABEL_PATH + 32];
@@ -43,7 +43,7 @@ static rt_status each(const rt_labels_writer *w, uint64_t below, rt_status (*f)(
 
 rt_status rt_label_remove_grown(const rt_labels_writer *w, uint64_t rows)
 {
-    DIR *d = rt_folder_entries(w->dir);
+    DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
     for (struct dirent *e; d && !st && (e = readdir(d));) {
         const char *rest;

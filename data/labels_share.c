@@ -51,7 +51,7 @@ static int is_shard_lock(const rt_labels_writer *w, const char *entry, char who[
 /* Locks of shards: RT_RUN at the first that is held; with `remove`, those that are not go. */
 static rt_status look_at_shards(const rt_labels_writer *w, int remove)
 {
-    DIR *d = rt_folder_entries(w->dir);
+    DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
     for (struct dirent *e; d && !st && (e = readdir(d));) {
         char who[RT_LABEL_WHO], text[RT_LABEL_PATH + 2 * RT_LABEL_WHO];

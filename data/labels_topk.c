@@ -1,4 +1,5 @@
 /* data/labels_topk.c - the k best logits of a row and what is left of the others. */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -145,6 +146,14 @@ static double sum_of(const double *e, int n)
     return lane[0];
 }
 
+/* What stands for classes whose part vanishes beside the last one kept: so low that its part vanishes, too. */
+static float far_below(double kept)
+{
+    static const double gone = 800, usual = -1e30;         /* exp(-800) is 0 */
+    if (kept - gone > usual) return (float)usual;
+    return fmaxf(fminf((float)(kept - gone), nextafterf((float)kept, -INFINITY)), -FLT_MAX);
+}
+
 /* The tail as libm's exp and a sum in the order of the classes give it; where the quick way can be off by no more than
  * rounding to float hides, by the quick way. */
 static float tail_of(const rt_label_work *w, const float *z, int classes, int k, const int32_t *id)
@@ -161,7 +170,7 @@ static float tail_of(const rt_label_work *w, const float *z, int classes, int k,
     for (int c = 0; c < classes; c++) w->term[c] = exp(z[c] - max);
     for (int i = 0; i < k; i++) w->term[id[i]] = 0;
     for (int c = 0; c < classes; c++) sum += w->term[c];
-    return sum > 0 ? (float)(max + log(sum / (classes - k))) : -1e30f;
+    return sum > 0 ? (float)(max + log(sum / (classes - k))) : far_below(max);
 }
 
 int rt_label_topk_back(float *z, int classes, int k, const int32_t *id, const float *value, float tail)

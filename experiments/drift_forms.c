@@ -9,32 +9,26 @@
 
 enum { MOST_LINES = 30 };
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *t = cJSON_GetStringValue(rt_member(j, key));
-    return t ? t : "";
-}
-
 static void put_side(rt_string *t, const char *word, const cJSON *side)
 {
     rt_put(t, "%-10s ", word);
-    rt_put_plain(t, text_of(side, "path"));
-    rt_put(t, "  (%.8s, %.0f rows)\n", text_of(side, "digest"), rt_number(side, "rows"));
+    rt_put_plain(t, rt_text(side, "path"));
+    rt_put(t, "  (%.8s, %.0f rows)\n", rt_text(side, "digest"), rt_number(side, "rows"));
 }
 
 static void put_check(rt_string *t, const cJSON *c)
 {
-    rt_put(t, "%-10s", text_of(c, "verdict"));
-    rt_put_padded(t, text_of(c, "name"), 34);
+    rt_put(t, "%-10s", rt_text(c, "verdict"));
+    rt_put_padded(t, rt_text(c, "name"), 34);
     for (const cJSON *e = rt_member(c, "effects")->child; e; e = e->next) {
         double v = rt_number(e, "value");
-        rt_put(t, isfinite(v) ? " %s %.3g" : " %s -", text_of(e, "name"), v);
+        rt_put(t, isfinite(v) ? " %s %.3g" : " %s -", rt_text(e, "name"), v);
         rt_put(t, " (limit %.3g)", rt_number(e, "limit"));
     }
     rt_put(t, rt_number(c, "p_holm") > 0 ? "  p %.2g\n" : "  p below 1e-300\n", rt_number(c, "p_holm"));
-    if (!strcmp(text_of(c, "verdict"), "undecided") && *text_of(c, "reason")) {
+    if (!strcmp(rt_text(c, "verdict"), "undecided") && *rt_text(c, "reason")) {
         rt_put(t, "            ");
-        rt_put_plain(t, text_of(c, "reason"));
+        rt_put_plain(t, rt_text(c, "reason"));
         rt_put(t, "\n");
     }
 }
@@ -45,7 +39,7 @@ double rt_drift_reach(const cJSON *c)
     double most = 0;
     for (const cJSON *e = rt_member(c, "effects")->child; e; e = e->next) {
         double v = rt_number(e, "value"), limit = rt_number(e, "limit"), from = 0;
-        if (!strcmp(text_of(e, "name"), "auc")) from = 0.5;
+        if (!strcmp(rt_text(e, "name"), "auc")) from = 0.5;
         if (isfinite(v) && limit > from) most = fmax(most, (v - from) / (limit - from));
         else if (isfinite(v) && v > limit) most = INFINITY;
     }
@@ -68,7 +62,7 @@ const cJSON **rt_drift_sorted(const cJSON *list, int *count)
     const cJSON **out = calloc((size_t)n + 1, sizeof *out);
     *count = 0;
     for (const cJSON *c = list ? list->child : NULL; c && r && out; c = c->next, i++) {
-        const char *v = text_of(c, "verdict");
+        const char *v = rt_text(c, "verdict");
         r[i] = (ranked){c, !strcmp(v, "drift") ? 0 : !strcmp(v, "undecided") ? 1 : 2, i, rt_drift_reach(c)};
     }
     if (r && out) {
@@ -86,15 +80,15 @@ char *rt_drift_screen(const cJSON *result)
     const cJSON *counts = rt_member(result, "counts"), *model = rt_member(result, "model");
     const cJSON **sorted = rt_drift_sorted(rt_member(result, "checks"), &n);
     if (!sorted) return NULL;
-    rt_put(&t, "drift: %s  (%.0f checks drift, %.0f undecided, %.0f do not)\n\n", text_of(result, "verdict"),
+    rt_put(&t, "drift: %s  (%.0f checks drift, %.0f undecided, %.0f do not)\n\n", rt_text(result, "verdict"),
            rt_number(counts, "drift"), rt_number(counts, "undecided"), rt_number(counts, "none"));
     put_side(&t, "reference", rt_member(result, "reference"));
     put_side(&t, "data", rt_member(result, "data"));
     if (model) {
         rt_put(&t, "model      ");
-        if (rt_member(model, "path")) rt_put_plain(&t, text_of(model, "path"));
+        if (rt_member(model, "path")) rt_put_plain(&t, rt_text(model, "path"));
         else rt_put(&t, "of the predictions");
-        rt_put(&t, "  (%.8s)\n", text_of(model, "digest"));
+        rt_put(&t, "  (%.8s)\n", rt_text(model, "digest"));
     }
     rt_put(&t, "\n");
     for (; shown < n && shown < MOST_LINES; shown++) put_check(&t, sorted[shown]);
@@ -102,7 +96,7 @@ char *rt_drift_screen(const cJSON *result)
     free(sorted);
     for (const cJSON *a = rt_member(result, "accuracy") ? rt_member(result, "accuracy")->child : NULL; a; a = a->next) {
         rt_put(&t, "\naccuracy of ");
-        rt_put_plain(&t, text_of(a, "head"));
+        rt_put_plain(&t, rt_text(a, "head"));
         rt_put(&t, ": %.4f of the reference; of the data %.4f is expected by confidence thresholds (ATC), %.4f by "
                "differences of confidence (DoC): estimates", rt_number(a, "reference"), rt_number(a, "expected_atc"),
                rt_number(a, "expected_doc"));
@@ -112,7 +106,7 @@ char *rt_drift_screen(const cJSON *result)
     const cJSON *u = rt_member(result, "unlike");
     if (rt_member(u, "share"))
         rt_put(&t, "\nunlike any row of the reference: %.2f %% of the data, %.2f %% is usual (%s)\n",
-               100 * rt_number(u, "share"), 100 * rt_number(u, "expected"), text_of(u, "features"));
+               100 * rt_number(u, "share"), 100 * rt_number(u, "expected"), rt_text(u, "features"));
     for (const cJSON *note = rt_member(result, "notes")->child; note; note = note->next) {
         rt_put(&t, "note: ");
         rt_put_plain(&t, note->valuestring);
@@ -134,19 +128,19 @@ void rt_drift_csv(rt_string *t, const cJSON *result)
             static const char *const text[] = {"name", "kind", "column", "group", "test"};
             for (int i = 0; i < 5; i++) {
                 if (i) rt_put(t, ",");
-                rt_put_csv(t, text_of(c, text[i]));
+                rt_put_csv(t, rt_text(c, text[i]));
             }
             put_number(t, rt_number(c, "statistic"));
             put_number(t, rt_number(c, "p"));
             put_number(t, rt_number(c, "p_holm"));
-            rt_put(t, ",%s", text_of(e, "name"));
+            rt_put(t, ",%s", rt_text(e, "name"));
             put_number(t, rt_number(e, "value"));
             put_number(t, rt_number(e, "limit"));
             put_number(t, rt_number(e, "detects"));
             put_number(t, rt_number(c, "rows_reference"));
             put_number(t, rt_number(c, "rows_data"));
-            rt_put(t, ",%s,", text_of(c, "verdict"));
-            rt_put_csv(t, text_of(c, "reason"));
+            rt_put(t, ",%s,", rt_text(c, "verdict"));
+            rt_put_csv(t, rt_text(c, "reason"));
             rt_put(t, "\n");
         }
 }

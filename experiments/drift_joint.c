@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/near.h"
 #include "experiments/drift_parts.h"
 #include "experiments/statistics.h"
 #include "experiments/statistics_samples.h"
@@ -31,18 +32,6 @@ typedef struct {
 } joint;
 
 static rt_status no_memory(void) { return rt_fail(RT_RUN, "out of memory"); }
-
-static double squared(const float *a, const float *b, int dim)
-{
-    float sum[8] = {0};
-    int i = 0;
-    for (; i + 8 <= dim; i += 8)
-        for (int k = 0; k < 8; k++) sum[k] += (a[i + k] - b[i + k]) * (a[i + k] - b[i + k]);
-    double all = 0;
-    for (int k = 0; k < 8; k++) all += sum[k];
-    for (; i < dim; i++) all += (double)(a[i] - b[i]) * (double)(a[i] - b[i]);
-    return all;
-}
 
 /* ---- features ---- */
 
@@ -135,29 +124,18 @@ static rt_status standardise(joint *j)
 
 /* ---- rows unlike any ---- */
 
-static double to_neighbours(const joint *j, const float *row)
+/* Of rows [first, first + n) of a side, into its distances. */
+static rt_status find_distances(joint *j, int side, int first, int n)
 {
-    double near[NEIGHBOURS];
-    int kept = 0, most = j->kept < NEIGHBOURS ? j->kept : NEIGHBOURS;
-    for (int i = 0; i < j->kept; i++) {
-        double d = squared(row, j->row[0] + (size_t)i * (size_t)j->dim, j->dim);
-        if (kept == most && d >= near[kept - 1]) continue;
-        int at = kept < most ? kept++ : kept - 1;
-        for (; at > 0 && near[at - 1] > d; at--) near[at] = near[at - 1];
-        near[at] = d;
-    }
-    return sqrt(near[kept - 1]);
-}
-
-typedef struct { joint *j; int side, first, n; } part;
-
-static void distance_tile(void *arg, int tile, int thread)
-{
-    part *p = arg;
-    joint *j = p->j;
-    (void)thread;
-    for (int i = tile * ROWS_A_TILE; i < p->n && i < (tile + 1) * ROWS_A_TILE && !rt_stopped(); i++)
-        j->distance[p->side][i] = to_neighbours(j, j->row[p->side] + (size_t)(p->first + i) * (size_t)j->dim);
+    const rt_near_spec spec = {.x = j->row[side] + (size_t)first * (size_t)j->dim, .o = j->row[0], .rows = (uint64_t)n,
+                               .others = (uint64_t)j->kept, .width = j->dim, .k = NEIGHBOURS, .within = INFINITY,
+                               .exact = 1, .pool = rt_device_pool(j->w->device)};
+    rt_near near;
+    rt_status st = rt_near_find(&near, &spec);
+    for (int i = 0; i < n && !st; i++)
+        j->distance[side][i] = sqrt(near.square[(size_t)i * NEIGHBOURS + NEIGHBOURS - 1]);
+    rt_near_free(&near);
+    return st;
 }
 
 typedef struct { double distance; int at; } far_row;
@@ -208,11 +186,8 @@ static rt_status find_unlike(joint *j)
     j->distance[0] = malloc((size_t)calibrated * sizeof(double) + 8);
     j->distance[1] = malloc((size_t)n * sizeof(double) + 8);
     if (!j->distance[0] || !j->distance[1]) return no_memory();
-    part own = {j, 0, j->kept, calibrated}, data = {j, 1, 0, n};
-    rt_pool *pool = rt_device_pool(w->device);
-    rt_pool_run(pool, (own.n + ROWS_A_TILE - 1) / ROWS_A_TILE, distance_tile, &own);
-    rt_pool_run(pool, (data.n + ROWS_A_TILE - 1) / ROWS_A_TILE, distance_tile, &data);
-    RT_TRY(rt_check_stop());
+    RT_TRY(find_distances(j, 0, j->kept, calibrated));         /* enough of them, and so more than NEIGHBOURS kept */
+    RT_TRY(find_distances(j, 1, 0, n));
     rt_sort_doubles(j->distance[0], (uint64_t)calibrated);
     double usual_most = j->distance[0][r - 1];
     uint64_t beyond = 0;
@@ -236,6 +211,8 @@ static rt_status find_unlike(joint *j)
 
 /* ---- the classifier ---- */
 
+typedef struct { joint *j; int side, first, n; } part;
+
 static void score_tile(void *arg, int tile, int thread)
 {
     part *p = arg;
@@ -246,7 +223,7 @@ static void score_tile(void *arg, int tile, int thread)
         double mean[RT_DRIFT_SIDES] = {0, 0};
         for (int s = 0; s < RT_DRIFT_SIDES; s++) {
             for (int k = 0; k < j->window[s]; k++)
-                mean[s] += exp(-squared(row, j->row[s] + (size_t)k * (size_t)j->dim, j->dim) / j->width);
+                mean[s] += exp(-rt_near_square(row, j->row[s] + (size_t)k * (size_t)j->dim, j->dim) / j->width);
             mean[s] /= j->window[s];
         }
         j->score[p->side][i] = mean[1] - mean[0];
@@ -267,7 +244,7 @@ static rt_status find_width(joint *j)
                                       : j->row[1] + (size_t)(a - n[0]) * (size_t)j->dim;
             const float *y = b < n[0] ? j->row[0] + (size_t)b * (size_t)j->dim
                                       : j->row[1] + (size_t)(b - n[0]) * (size_t)j->dim;
-            d[pairs++] = squared(x, y, j->dim);
+            d[pairs++] = rt_near_square(x, y, j->dim);
         }
     double middle = rt_median_of(d, pairs);
     j->width = middle > 0 ? 2 * middle : 1;

@@ -11,17 +11,11 @@
 enum { MOST_ROWS = 200, MOST_PLOTS = 24, WIDTH = 380, HEIGHT = 240, LETTERS = 7 };
 static const char *const colour[RT_DRIFT_SIDES] = {"#1f6feb", "#9a6700"};
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *t = cJSON_GetStringValue(rt_member(j, key));
-    return t ? t : "";
-}
-
 static void put_side(rt_string *t, const char *word, const cJSON *side)
 {
     rt_put(t, "%s <b>", word);
-    rt_put_html(t, text_of(side, "path"));
-    rt_put(t, "</b> (%.8s), %.0f rows. ", text_of(side, "digest"), rt_number(side, "rows"));
+    rt_put_html(t, rt_text(side, "path"));
+    rt_put(t, "</b> (%.8s), %.0f rows. ", rt_text(side, "digest"), rt_number(side, "rows"));
 }
 
 static const char *class_of(const char *verdict)
@@ -30,7 +24,7 @@ static const char *class_of(const char *verdict)
 static void put_opening(rt_string *t, const cJSON *r)
 {
     const cJSON *counts = rt_member(r, "counts"), *model = rt_member(r, "model");
-    const char *verdict = text_of(r, "verdict");
+    const char *verdict = rt_text(r, "verdict");
     rt_page_begin(t, "retort drift", "Drift");
     rt_put(t, "<p class=\"sum %s\">%s</p><p>", class_of(verdict),
            !strcmp(verdict, "drift") ? "The data has drifted" : !strcmp(verdict, "none") ? "No drift" : "Undecided");
@@ -38,13 +32,13 @@ static void put_opening(rt_string *t, const cJSON *r)
     put_side(t, "Data", rt_member(r, "data"));
     if (model) {
         rt_put(t, "Model <b>");
-        if (rt_member(model, "path")) rt_put_html(t, text_of(model, "path"));
+        if (rt_member(model, "path")) rt_put_html(t, rt_text(model, "path"));
         else rt_put(t, "of the predictions");
-        rt_put(t, "</b> (%.8s), kernels ", text_of(model, "digest"));
-        rt_put_html(t, text_of(model, "kernels"));
+        rt_put(t, "</b> (%.8s), kernels ", rt_text(model, "digest"));
+        rt_put_html(t, rt_text(model, "kernels"));
         rt_put(t, ". ");
     }
-    rt_put_html(t, text_of(r, "time"));
+    rt_put_html(t, rt_text(r, "time"));
     rt_put(t, ".</p><p>%.0f checks drift, %.0f are undecided, %.0f do not.</p>\n", rt_number(counts, "drift"),
            rt_number(counts, "undecided"), rt_number(counts, "none"));
     for (const cJSON *n = rt_member(r, "notes")->child; n; n = n->next) {
@@ -72,15 +66,15 @@ static void put_checks(rt_string *t, const cJSON **sorted, int n)
         for (const cJSON *o = e; o; o = o->next)       /* of two effects the one nearer to its limit */
             if (rt_number(o, "value") * rt_number(e, "limit") > rt_number(e, "value") * rt_number(o, "limit")) e = o;
         rt_put(t, "<tr><td>");
-        rt_put_html(t, text_of(c, "name"));
+        rt_put_html(t, rt_text(c, "name"));
         rt_put(t, "</td><td class=\"%s\">%s<b>verdict</b></td><td>%s<b>effect</b></td>",
-               class_of(text_of(c, "verdict")), text_of(c, "verdict"), text_of(e, "name"));
+               class_of(rt_text(c, "verdict")), rt_text(c, "verdict"), rt_text(e, "name"));
         put_cell(t, "value", rt_number(e, "value"), "e");
         put_cell(t, "limit", rt_number(e, "limit"), "e");
         put_cell(t, "least found", rt_number(e, "detects"), "e");
         put_cell(t, "p (Holm)", rt_number(c, "p_holm"), "p");
-        rt_put(t, "<td>%s<b>test</b></td><td class=\"x\">", text_of(c, "test"));
-        rt_put_html(t, text_of(c, "reason"));
+        rt_put(t, "<td>%s<b>test</b></td><td class=\"x\">", rt_text(c, "test"));
+        rt_put_html(t, rt_text(c, "reason"));
         rt_put(t, "</td></tr>");
     }
     rt_put(t, "</table>\n");
@@ -125,7 +119,7 @@ static void put_plot(rt_string *t, const cJSON *column)
             most = fmax(most, c->valuedouble / total[s]);
     rt_axis x = rt_axis_between(0, k, WIDTH, HEIGHT), y = rt_axis_between(0, most * 1.08 + 1e-9, WIDTH, HEIGHT);
     rt_put(t, "<figure><figcaption>");
-    rt_put_html(t, text_of(column, "name"));
+    rt_put_html(t, rt_text(column, "name"));
     rt_put(t, "</figcaption>");
     rt_open_plot(t, WIDTH, HEIGHT, numbers ? "values, by tenths of the reference" : "categories", "share of rows");
     rt_ticks(t, &y, 1);
@@ -162,10 +156,10 @@ static void put_columns(rt_string *t, const cJSON *r, const cJSON **sorted, int 
     rt_put(t, "<h2>Columns</h2><p><span style=\"color:%s\">&#9632;</span> reference &nbsp; "
               "<span style=\"color:%s\">&#9632;</span> data</p>", colour[0], colour[1]);
     for (int i = 0; i < n && plots < MOST_PLOTS; i++) {
-        const char *name = text_of(sorted[i], "column"), *group = text_of(sorted[i], "group");
+        const char *name = rt_text(sorted[i], "column"), *group = rt_text(sorted[i], "group");
         int again = 0;
         for (const cJSON *c = columns->child; c && *name; c = c->next) {
-            if (strcmp(text_of(c, "name"), name) || strcmp(text_of(c, "group"), group) || !rt_member(c, "bins"))
+            if (strcmp(rt_text(c, "name"), name) || strcmp(rt_text(c, "group"), group) || !rt_member(c, "bins"))
                 continue;
             for (int k = 0; k < plots; k++) again |= done[k] == c;
             if (again || plots == MOST_PLOTS) break;
@@ -188,7 +182,7 @@ static void put_accuracy(rt_string *t, const cJSON *list)
            "<th>expected (ATC)</th><th>expected (DoC)</th><th>by labels</th></tr>");
     for (const cJSON *a = list->child; a; a = a->next) {
         rt_put(t, "<tr><td>");
-        rt_put_html(t, text_of(a, "head"));
+        rt_put_html(t, rt_text(a, "head"));
         rt_put(t, "</td>");
         put_cell(t, "reference", rt_number(a, "reference"), "e");
         put_cell(t, "expected (ATC)", rt_number(a, "expected_atc"), "e");
@@ -205,7 +199,7 @@ static void put_unlike(rt_string *t, const cJSON *u)
     rt_put(t, "<h2>Rows unlike any</h2><p>%.2f %% of %.0f rows lie farther from the reference than 99 %% of its own; "
               "%.2f %% is usual. Features: ", 100 * rt_number(u, "share"), rt_number(u, "rows"),
            100 * rt_number(u, "expected"));
-    rt_put_html(t, text_of(u, "features"));
+    rt_put_html(t, rt_text(u, "features"));
     rt_put(t, " (%.0f numbers).</p><table><tr><th>row</th><th>distance</th><th>p</th></tr>",
            rt_number(u, "dimensions"));
     for (const cJSON *row = rt_member(u, "rows_unlike")->child; row; row = row->next) {
@@ -249,7 +243,7 @@ void rt_drift_page(rt_string *t, const cJSON *r)
     put_unlike(t, rt_member(r, "unlike"));
     if (sorted) put_columns(t, r, sorted, n);
     rt_put(t, "%s<p>Made by ", definitions);
-    rt_put_html(t, text_of(r, "tool"));
+    rt_put_html(t, rt_text(r, "tool"));
     rt_put(t, "; the numbers are in drift.json.</p></body></html>\n");
     free(sorted);
 }

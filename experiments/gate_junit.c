@@ -22,21 +22,15 @@ static void put_xml(rt_string *t, const char *text)
     free(marked.p);
 }
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *t = cJSON_GetStringValue(rt_member(j, key));
-    return t ? t : "";
-}
-
 typedef enum { GOOD, BAD, SKIPPED } result;
 
 /* As the exit code takes it: open ones are failures of a release, and warnings of a pull request. */
 static result result_of(const cJSON *v, const cJSON *l)
 {
-    const char *outcome = text_of(l, "outcome");
+    const char *outcome = rt_text(l, "outcome");
     if (!strcmp(outcome, "pass")) return GOOD;
     if (!strcmp(outcome, "listed") || rt_member(l, "waiver")) return SKIPPED;
-    return !strcmp(outcome, "undecided") && !strcmp(text_of(v, "mode"), "proven") ? SKIPPED : BAD;
+    return !strcmp(outcome, "undecided") && !strcmp(rt_text(v, "mode"), "proven") ? SKIPPED : BAD;
 }
 
 /* "recall class=6 max_drop avx2", and a number behind it where a name, once it is inert, is that of one before: readers
@@ -45,9 +39,9 @@ static void put_name(rt_string *t, rt_string *name, int index, const cJSON *l)
 {
     int same = 0;
     rt_string *own = &name[index];
-    put_xml(own, text_of(l, "name"));
-    rt_put(own, " %s", text_of(l, "bound"));
-    if (rt_member(l, "kernels")) rt_put(own, " %s", text_of(l, "kernels"));
+    put_xml(own, rt_text(l, "name"));
+    rt_put(own, " %s", rt_text(l, "bound"));
+    if (rt_member(l, "kernels")) rt_put(own, " %s", rt_text(l, "kernels"));
     for (int i = 0; i < index; i++) same += own->p && name[i].p && !strcmp(own->p, name[i].p);
     if (own->p) rt_put_bytes(t, own->p, own->n);
     if (same) rt_put(t, " (%d)", same + 1);
@@ -64,13 +58,13 @@ static void put_case(rt_string *t, const cJSON *v, const cJSON *l, rt_string *na
     if (r == GOOD) rt_put(t, "/>\n");
     else {
         const cJSON *waiver = rt_member(l, "waiver");
-        rt_put(t, ">\n    <%s message=\"%s\"", r == BAD ? "failure" : "skipped", text_of(l, "outcome"));
-        if (r == BAD) rt_put(t, " type=\"%s\"", text_of(l, "outcome"));
+        rt_put(t, ">\n    <%s message=\"%s\"", r == BAD ? "failure" : "skipped", rt_text(l, "outcome"));
+        if (r == BAD) rt_put(t, " type=\"%s\"", rt_text(l, "outcome"));
         rt_put(t, ">");
         put_xml(t, detail.p);
         if (waiver) {
-            rt_put(t, "; waived until %s: ", text_of(waiver, "until"));
-            put_xml(t, text_of(waiver, "reason"));
+            rt_put(t, "; waived until %s: ", rt_text(waiver, "until"));
+            put_xml(t, rt_text(waiver, "reason"));
         }
         rt_put(t, "</%s>\n  </testcase>\n", r == BAD ? "failure" : "skipped");
     }
@@ -90,7 +84,7 @@ void rt_gate_junit(rt_string *t, const cJSON *v)
     rt_put(t, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"retort gate\">\n"
               "<testsuite name=\"retort gate\" tests=\"%d\" failures=\"%d\" errors=\"0\" skipped=\"%d\" time=\"0\" "
               "timestamp=\"%.19s\">\n",
-           n[GOOD] + n[BAD] + n[SKIPPED] + 1, n[BAD] + sides, n[SKIPPED], text_of(v, "time"));
+           n[GOOD] + n[BAD] + n[SKIPPED] + 1, n[BAD] + sides, n[SKIPPED], rt_text(v, "time"));
     rt_string wear = {0};
     rt_gate_put_wear(&wear, v);
     rt_put(t, "  <testcase classname=\"retort.gate\" name=\"comparable\" time=\"0\"");

@@ -7,16 +7,10 @@
 
 /* ---- one limit ---- */
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *t = cJSON_GetStringValue(rt_member(j, key));
-    return t ? t : "";
-}
-
 /* What the interval is of. */
 static const char *quantity(const cJSON *l)
 {
-    const char *bound = text_of(l, "bound");
+    const char *bound = rt_text(l, "bound");
     if (!strcmp(bound, "max_drop")) return "drop";
     if (!strcmp(bound, "max_drop_rel")) return "relative drop";
     if (!strcmp(bound, "max_ratio")) return "ratio";
@@ -25,7 +19,7 @@ static const char *quantity(const cJSON *l)
 
 void rt_gate_put_bound(rt_string *t, const cJSON *l)
 {
-    rt_put(t, "%s %.6g", text_of(l, "bound"), rt_number(l, "limit"));
+    rt_put(t, "%s %.6g", rt_text(l, "bound"), rt_number(l, "limit"));
 }
 
 static void put_number(rt_string *t, double v)
@@ -45,7 +39,7 @@ void rt_gate_put_interval(rt_string *t, const cJSON *l)
 
 void rt_gate_put_detail(rt_string *t, const cJSON *l)
 {
-    const char *reason = text_of(l, "reason");
+    const char *reason = rt_text(l, "reason");
     double n = rt_number(l, "n");
     int shown = isfinite(rt_number(l, "value"));
     if (shown) {
@@ -70,19 +64,19 @@ void rt_gate_put_detail(rt_string *t, const cJSON *l)
 static char *title_of(const cJSON *l)
 {
     rt_string t = {0};
-    const char *kernels = text_of(l, "kernels");
-    rt_put_plain(&t, text_of(l, "name"));
+    const char *kernels = rt_text(l, "kernels");
+    rt_put_plain(&t, rt_text(l, "name"));
     if (*kernels) rt_put(&t, " [%s]", kernels);
     return t.p;
 }
 
 static int waived(const cJSON *l)
 {
-    const char *outcome = text_of(l, "outcome");
+    const char *outcome = rt_text(l, "outcome");
     return rt_member(l, "waiver") && strcmp(outcome, "pass") && strcmp(outcome, "listed");
 }
 
-static const char *outcome_of(const cJSON *l) { return waived(l) ? "waived" : text_of(l, "outcome"); }
+static const char *outcome_of(const cJSON *l) { return waived(l) ? "waived" : rt_text(l, "outcome"); }
 
 /* What did not pass comes first, and what matters most of that. */
 static const char *const in_order[] = {"regression", "not measured", "undecided", "waived", "pass", "listed"};
@@ -114,8 +108,8 @@ static void put_counts(rt_string *t, const cJSON *v)
 static void put_side(rt_string *t, const cJSON *v, const char *side, void (*put)(rt_string *, const char *))
 {
     const cJSON *s = rt_member(v, side);
-    put(t, text_of(s, "name"));
-    rt_put(t, " (%.8s)", text_of(s, "sha256"));
+    put(t, rt_text(s, "name"));
+    rt_put(t, " (%.8s)", rt_text(s, "sha256"));
 }
 
 /* "v2 (...) against v1 (...) and the anchor v0 (...)" */
@@ -181,12 +175,12 @@ char *rt_gate_screen(const cJSON *v)
     enum { LINES = 12 };             /* with heads, notes and what is left out: 24 */
     rt_string t = {0};
     int left = LINES, hidden = 0;
-    put_upper(&t, text_of(v, "verdict"));
+    put_upper(&t, rt_text(v, "verdict"));
     rt_put(&t, ": ");
     put_sides(&t, v, rt_put_plain);
     rt_put(&t, "\n%.0f rows, ", rt_number(v, "rows"));
     put_confidence(&t, v);
-    rt_put(&t, ", %s: ", text_of(v, "mode"));
+    rt_put(&t, ", %s: ", rt_text(v, "mode"));
     put_counts(&t, v);
     if (isfinite(rt_number(rt_member(v, "test_set"), "decisions"))) rt_put(&t, "\n");
     rt_gate_put_wear(&t, v);
@@ -247,14 +241,14 @@ static void put_reasons(rt_string *t, const cJSON *v)
 {
     for (const cJSON *l = limits_of(v); l; l = l->next) {
         const cJSON *waiver = rt_member(l, "waiver");
-        if (!*text_of(l, "reason") && !waived(l)) continue;
+        if (!*rt_text(l, "reason") && !waived(l)) continue;
         rt_put(t, "- ");
-        rt_put_markdown(t, text_of(l, "name"));
+        rt_put_markdown(t, rt_text(l, "name"));
         rt_put(t, ": ");
-        rt_put_markdown(t, text_of(l, "reason"));
+        rt_put_markdown(t, rt_text(l, "reason"));
         if (waived(l)) {
-            rt_put(t, "%swaived until %s: ", *text_of(l, "reason") ? "; " : "", text_of(waiver, "until"));
-            rt_put_markdown(t, text_of(waiver, "reason"));
+            rt_put(t, "%swaived until %s: ", *rt_text(l, "reason") ? "; " : "", rt_text(waiver, "until"));
+            rt_put_markdown(t, rt_text(waiver, "reason"));
         }
         rt_put(t, "\n");
     }
@@ -272,7 +266,7 @@ static void put_power(rt_string *t, const cJSON *v)
                 "\n<details><summary>What these rows can show</summary>\n\n| limit | smallest drop found with 80 %% | "
                 "undecided where nothing changed |\n|---|---:|---:|\n");
         rt_put(t, "| ");
-        rt_put_markdown(t, text_of(l, "name"));
+        rt_put_markdown(t, rt_text(l, "name"));
         rt_put(t, " | %.4g | %.0f %% |\n", rt_number(p, "detects"), 100 * rt_number(p, "undecided_if_unchanged"));
     }
     if (any) rt_put(t, "\n</details>\n");
@@ -282,12 +276,12 @@ char *rt_gate_markdown(const cJSON *v)
 {
     rt_string t = {0};
     rt_put(&t, "<!-- retort-gate -->\n## ");
-    put_upper(&t, text_of(v, "verdict"));
+    put_upper(&t, rt_text(v, "verdict"));
     rt_put(&t, ": ");
     put_sides(&t, v, rt_put_markdown);
     rt_put(&t, "\n\n%.0f rows, ", rt_number(v, "rows"));
     put_confidence(&t, v);
-    rt_put(&t, ", %s: ", text_of(v, "mode"));
+    rt_put(&t, ", %s: ", rt_text(v, "mode"));
     put_counts(&t, v);
     rt_put(&t, ".\n\n");
     put_wear(&t, v);
@@ -316,7 +310,7 @@ char *rt_gate_markdown(const cJSON *v)
     rt_put(&t,
            "\nA drop is baseline minus candidate in the bad direction; b: rows that the baseline alone has right, c: "
            "that the candidate alone has right. %s, %s.\n",
-           text_of(v, "tool"), text_of(v, "time"));
+           rt_text(v, "tool"), rt_text(v, "time"));
     if (t.failed) free(t.p);
     return t.failed ? NULL : t.p;
 }

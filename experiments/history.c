@@ -46,12 +46,6 @@ typedef struct {
     int anchor;                        /* place of the anchor in force; -1 */
 } entry;
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(rt_member(j, key));
-    return text ? text : "";
-}
-
 static void add_number(cJSON *j, const char *key, double v)
 {
     if (isfinite(v)) cJSON_AddNumberToObject(j, key, v);
@@ -110,7 +104,7 @@ static int place_in(cJSON *list, const char *key, const char *text, const char *
     int i = 0;
     *added = NULL;
     for (const cJSON *e = list->child; e; e = e->next, i++)
-        if (!strcmp(text_of(e, key), text) && (!second || rt_number(e, second) == n)) return i;
+        if (!strcmp(rt_text(e, key), text) && (!second || rt_number(e, second) == n)) return i;
     *added = cJSON_CreateObject();
     cJSON_AddItemToArray(list, *added);
     cJSON_AddStringToObject(*added, key, text);
@@ -131,9 +125,9 @@ static int machine_of(work *w, const char *fingerprint, const char *machine)
     int place = place_in(w->machines, "fingerprint", fingerprint, NULL, 0, &added);
     if (!added) return place;
     cJSON *m = cJSON_Parse(machine);
-    cJSON_AddStringToObject(added, "cpu", text_of(m, "cpu"));
-    cJSON_AddStringToObject(added, "kernels", text_of(m, "kernels"));
-    if (*text_of(m, "card")) cJSON_AddStringToObject(added, "card", text_of(m, "card"));
+    cJSON_AddStringToObject(added, "cpu", rt_text(m, "cpu"));
+    cJSON_AddStringToObject(added, "kernels", rt_text(m, "kernels"));
+    if (*rt_text(m, "card")) cJSON_AddStringToObject(added, "card", rt_text(m, "card"));
     add_number(added, "threads", rt_number(m, "threads"));
     cJSON_Delete(m);
     return place;
@@ -180,7 +174,7 @@ static const cJSON *limit_of(const cJSON *verdict, const char *name)
 {
     const cJSON *list = rt_member(verdict, "limits");
     for (const cJSON *l = cJSON_IsArray(list) ? list->child : NULL; l; l = l->next)
-        if (!strcmp(text_of(l, "name"), name) && isfinite(rt_number(l, "value"))) return l;
+        if (!strcmp(rt_text(l, "name"), name) && isfinite(rt_number(l, "value"))) return l;
     return NULL;
 }
 
@@ -198,7 +192,7 @@ static int from_gate(work *w, const cJSON *verdict, const char *fingerprint, num
         n->hi = range[1];
     }
     char *machine = cJSON_PrintUnformatted(rt_member(verdict, "machine"));
-    n->test_set = test_set_of(w, text_of(side, "data"), rt_number(verdict, "rows"));
+    n->test_set = test_set_of(w, rt_text(side, "data"), rt_number(verdict, "rows"));
     n->machine = machine_of(w, fingerprint, machine ? machine : "{}");
     cJSON_free(machine);
     return isfinite(value);
@@ -230,7 +224,7 @@ static rt_status find_gate(work *w, cJSON *version, cJSON **verdict, char finger
     int row;
     int64_t runs;
     char object[RT_SHA256] = "";
-    const char *sha256 = text_of(version, "sha256");
+    const char *sha256 = rt_text(version, "sha256");
     *verdict = NULL;
     RT_TRY(rt_sql(w->r, &s,
                   "SELECT object, verdict, baseline, time, alpha, fingerprint FROM gate_run WHERE candidate = ? "
@@ -253,7 +247,7 @@ static rt_status find_gate(work *w, cJSON *version, cJSON **verdict, char finger
     st = rt_object_json(w->r, verdict, object);
     if (st != RT_INPUT) return st;
     rt_string note = {0};
-    rt_put(&note, "%s: %s", text_of(version, "version"), rt_error_message());
+    rt_put(&note, "%s: %s", rt_text(version, "version"), rt_error_message());
     cJSON_AddItemToArray(w->notes, cJSON_CreateString(note.p ? note.p : ""));
     free(note.p);
     return RT_OK;
@@ -270,8 +264,8 @@ static void add_limits(work *w, const cJSON *verdict)
 {
     const cJSON *list = rt_member(verdict, "limits");
     for (const cJSON *l = cJSON_IsArray(list) ? list->child : NULL; l; l = l->next)
-        if (*text_of(l, "name") && !strstr(text_of(l, "name"), " against=anchor"))
-            add_name(w->metrics, text_of(l, "name"));
+        if (*rt_text(l, "name") && !strstr(rt_text(l, "name"), " against=anchor"))
+            add_name(w->metrics, rt_text(l, "name"));
 }
 
 /* ---- since the anchor ---- */
@@ -279,15 +273,15 @@ static void add_limits(work *w, const cJSON *verdict)
 /* Of pairs of rows: the run was held against this anchor, or it was the baseline. */
 static int drop_of_pairs(const work *w, const cJSON *verdict, const entry *anchor, entry *e)
 {
-    const char *mine = text_of(anchor->j, "sha256");
+    const char *mine = rt_text(anchor->j, "sha256");
     const cJSON *l = NULL;
-    if (!strcmp(text_of(rt_member(verdict, "anchor"), "sha256"), mine)) l = limit_of(verdict, w->anchored);
-    if (!l && !strcmp(text_of(rt_member(verdict, "baseline"), "sha256"), mine)) l = limit_of(verdict, w->metric);
-    if (!l || strcmp(text_of(l, "bound"), "max_drop")) return 0;
+    if (!strcmp(rt_text(rt_member(verdict, "anchor"), "sha256"), mine)) l = limit_of(verdict, w->anchored);
+    if (!l && !strcmp(rt_text(rt_member(verdict, "baseline"), "sha256"), mine)) l = limit_of(verdict, w->metric);
+    if (!l || strcmp(rt_text(l, "bound"), "max_drop")) return 0;
     e->drop = rt_number(l, "value");
     e->drop_lo = rt_number(l, "lo");
     e->drop_hi = rt_number(l, "hi");
-    if (strstr(text_of(l, "name"), " against=anchor")) e->limit = rt_number(l, "limit");
+    if (strstr(rt_text(l, "name"), " against=anchor")) e->limit = rt_number(l, "limit");
     e->drop_from = "pairs";
     return 1;
 }
@@ -333,7 +327,7 @@ static rt_status take_version(work *w, entry *all, int at, int shown)
     if (verdict) add_limits(w, verdict);
     if (!e->has && verdict) e->has = from_gate(w, verdict, fingerprint, &e->n);
     take_drop(w, verdict, all, at, e);
-    const char *rows = text_of(rt_member(verdict, "candidate"), "rows_digest");
+    const char *rows = rt_text(rt_member(verdict, "candidate"), "rows_digest");
     rt_status st = *rows ? rt_registry_decisions(w->r, rows, &w->decisions) : RT_OK;
     cJSON_Delete(verdict);
     return st;

@@ -6,19 +6,13 @@
 #include "experiments/report_axes.h"
 #include "experiments/report_parts.h"
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(rt_member(j, key));
-    return text ? text : "";
-}
-
 static const cJSON *first_of(const cJSON *j, const char *key)
 {
     const cJSON *list = rt_member(j, key);
     return list ? list->child : NULL;
 }
 
-static int is_speed(const cJSON *h) { return !strcmp(text_of(h, "kind"), "speed"); }
+static int is_speed(const cJSON *h) { return !strcmp(rt_text(h, "kind"), "speed"); }
 
 static void put_range(rt_string *t, double lo, double hi)
 {
@@ -40,35 +34,35 @@ static void put_summary(rt_string *t, const cJSON *h)
     if (!v) return;
     if (!cJSON_IsObject(gate)) gate = NULL;
     rt_put(t, "<p class=\"sum %s\">", !strcmp(rt_history_mark(v), "regression") ? "bad" : "");
-    rt_put_html(t, text_of(v, "version"));
+    rt_put_html(t, rt_text(v, "version"));
     rt_put(t, ": %.6g", rt_number(v, "value"));
     if (isfinite(rt_number(v, "lo"))) rt_put(t, " [%.4g, %.4g]", rt_number(v, "lo"), rt_number(v, "hi"));
     if (isfinite(rt_number(v, "drop"))) {
         double drop = rt_number(v, "drop");
         rt_put(t, "; %s by %.4g than the anchor of release ", drop > 0 ? "worse" : "better", fabs(drop));
-        rt_put_html(t, text_of(anchor, "release"));
+        rt_put_html(t, rt_text(anchor, "release"));
         if (isfinite(rt_number(v, "drop_lo")))
             rt_put(t, " (drop [%.4g, %.4g])", rt_number(v, "drop_lo"), rt_number(v, "drop_hi"));
     }
     if (gate) rt_put(t, "; gate: ");
-    if (gate) rt_put_html(t, text_of(gate, "verdict"));
+    if (gate) rt_put_html(t, rt_text(gate, "verdict"));
     rt_put(t, "</p>\n");
 }
 
 static void put_opening(rt_string *t, const cJSON *h)
 {
     rt_string title = {0}, heading = {0};
-    rt_put(&title, "%s: %s", text_of(h, "name"), text_of(h, "metric"));
-    rt_put(&heading, "%s: %s by version", text_of(h, "name"), text_of(h, "metric"));
+    rt_put(&title, "%s: %s", rt_text(h, "name"), rt_text(h, "metric"));
+    rt_put(&heading, "%s: %s by version", rt_text(h, "name"), rt_text(h, "metric"));
     rt_page_begin(t, title.p ? title.p : "", heading.p ? heading.p : "");
     t->failed |= title.failed || heading.failed;
     free(title.p);
     free(heading.p);
     rt_put(t, "<p>Registry <b>");
-    rt_put_html(t, text_of(h, "registry"));
+    rt_put_html(t, rt_text(h, "registry"));
     rt_put(t, "</b>, %d versions; ", cJSON_GetArraySize(rt_member(h, "versions")));
-    rt_put(t, "%s is better. ", !strcmp(text_of(h, "better"), "higher") ? "higher" : "lower");
-    rt_put_html(t, text_of(h, "time"));
+    rt_put(t, "%s is better. ", !strcmp(rt_text(h, "better"), "higher") ? "higher" : "lower");
+    rt_put_html(t, rt_text(h, "time"));
     if (isfinite(rt_number(h, "decisions")))
         rt_put(t, ". The test set of the newest gate has been used for %.0f decision%s", rt_number(h, "decisions"),
                rt_number(h, "decisions") == 1 ? "" : "s");
@@ -164,9 +158,9 @@ static void put_gate(rt_string *t, const cJSON *v)
         const char *class = !strcmp(rt_history_mark(v), "regression") ? "bad" : !strcmp(rt_history_mark(v), "pass")
                                 ? "good" : "";
         rt_put(t, "<span class=\"%s\">", class);
-        rt_put_html(t, text_of(gate, "verdict"));
+        rt_put_html(t, rt_text(gate, "verdict"));
         rt_put(t, "</span><br><small>against ");
-        rt_put_html(t, text_of(gate, "baseline"));
+        rt_put_html(t, rt_text(gate, "baseline"));
         if (isfinite(rt_number(gate, "alpha"))) rt_put(t, ", alpha %.2g", rt_number(gate, "alpha"));
         rt_put(t, "</small>");
     }
@@ -198,10 +192,10 @@ static void put_row(rt_string *t, const cJSON *h, const cJSON *v)
 {
     const cJSON *releases = rt_member(v, "releases"), *tags = rt_member(v, "tags");
     rt_put(t, "<tr><td>");
-    rt_put_html(t, text_of(v, "version"));
+    rt_put_html(t, rt_text(v, "version"));
     rt_put(t, "</td>");
     put_cell(t, "added");
-    rt_put_html(t, text_of(v, "time"));
+    rt_put_html(t, rt_text(v, "time"));
     rt_put(t, "</td>");
     put_cell(t, "value");
     if (isfinite(rt_number(v, "value"))) rt_put(t, "%.6g", rt_number(v, "value"));
@@ -216,8 +210,8 @@ static void put_row(rt_string *t, const cJSON *h, const cJSON *v)
     put_list(t, tags, "");
     if (tags && tags->child && releases && releases->child) rt_put(t, "; ");
     put_list(t, releases, "anchor of release ");
-    if (*text_of(v, "note") && ((tags && tags->child) || (releases && releases->child))) rt_put(t, "; ");
-    rt_put_html(t, text_of(v, "note"));
+    if (*rt_text(v, "note") && ((tags && tags->child) || (releases && releases->child))) rt_put(t, "; ");
+    rt_put_html(t, rt_text(v, "note"));
     rt_put(t, "</td></tr>\n");
 }
 
@@ -243,13 +237,13 @@ static void put_places(rt_string *t, const cJSON *h)
         rt_put(t, "<dt><span style=\"color:%s\">&#9679;</span> ", rt_palette[i % RT_PALETTE]);      /* of its lines */
         rt_put(t, i < 26 ? "%c</dt><dd>" : "%d</dt><dd>", i < 26 ? 'A' + i : i);
         if (is_speed(h)) {
-            rt_put_html(t, text_of(p, "cpu"));
+            rt_put_html(t, rt_text(p, "cpu"));
             rt_put(t, ", kernels ");
-            rt_put_html(t, text_of(p, "kernels"));
+            rt_put_html(t, rt_text(p, "kernels"));
             rt_put(t, ", %.0f threads, fingerprint ", rt_number(p, "threads"));
-            rt_put_html(t, text_of(p, "fingerprint"));
+            rt_put_html(t, rt_text(p, "fingerprint"));
         } else {
-            rt_put_html(t, text_of(p, "data"));
+            rt_put_html(t, rt_text(p, "data"));
             rt_put(t, ", %.0f rows", rt_number(p, "rows"));
         }
         rt_put(t, "</dd>");
@@ -277,6 +271,6 @@ void rt_history_html(rt_string *t, const cJSON *h)
     put_table(t, h);
     put_places(t, h);
     rt_put(t, "%s<p>Made by ", definitions);
-    rt_put_html(t, text_of(h, "tool"));
+    rt_put_html(t, rt_text(h, "tool"));
     rt_put(t, "; 'retort registry history --json' gives the numbers.</p></body></html>\n");
 }

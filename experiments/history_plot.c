@@ -9,12 +9,6 @@
 
 enum { LEFT = RT_PLOT_LEFT, TOP = RT_PLOT_TOP, BOTTOM = RT_PLOT_BOTTOM, LETTER = 7, ROOM = 34 };
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(rt_member(j, key));
-    return text ? text : "";
-}
-
 static const cJSON *first_version(const cJSON *h)
 {
     const cJSON *v = rt_member(h, "versions");
@@ -32,7 +26,7 @@ static double placed(const cJSON *v, const char *key)
 
 const char *rt_history_mark(const cJSON *version)
 {
-    const char *verdict = text_of(rt_member(version, "gate"), "verdict");
+    const char *verdict = rt_text(rt_member(version, "gate"), "verdict");
     if (!strcmp(verdict, "pass") || !strcmp(verdict, "regression") || !strcmp(verdict, "undecided")) return verdict;
     return *verdict ? "not measured" : "no gate";
 }
@@ -128,7 +122,7 @@ static void put_events(rt_string *t, const plot *p)
 
 static int colour_of(const cJSON *h, const cJSON *v)
 {
-    double place = rt_number(v, strcmp(text_of(h, "kind"), "speed") ? "test_set" : "machine");
+    double place = rt_number(v, strcmp(rt_text(h, "kind"), "speed") ? "test_set" : "machine");
     return place >= 0 && place < 1e6 ? (int)place % RT_PALETTE : 0;
 }
 
@@ -171,7 +165,7 @@ static void put_values(rt_string *t, const plot *p, int tags)
         if (!isfinite(value)) continue;
         double y = rt_place_y(&p->y, value), top = y;
         rt_put(t, "<g><title>");
-        rt_put_html(t, text_of(v, "version"));
+        rt_put_html(t, rt_text(v, "version"));
         rt_put(t, ": %.6g", value);
         if (isfinite(lo) && isfinite(hi)) rt_put(t, " [%.6g, %.6g]", lo, hi);
         rt_put(t, ", %s</title>", rt_history_mark(v));
@@ -213,12 +207,12 @@ void rt_plot_history(rt_string *t, const cJSON *h, int width, int height)
     if (!has(h, "value")) return;
     p.x = rt_axis_between(-0.5, p.count - 0.5, width, height);
     p.y = axis_of(&p, NAN, NAN, width, height);
-    rt_put(&title, "%s of %s by version", text_of(h, "metric"), text_of(h, "name"));
+    rt_put(&title, "%s of %s by version", rt_text(h, "metric"), rt_text(h, "name"));
     rt_put(&what,
            "%d versions. Whiskers are intervals, marks what the gate decided, dashed lines releases; dotted ones "
            "stand where %s ends. The table below has every number.",
-           p.count, strcmp(text_of(h, "kind"), "speed") ? "a test set" : "a machine");
-    begin(t, &p, title.p, what.p, text_of(h, "metric"));
+           p.count, strcmp(rt_text(h, "kind"), "speed") ? "a test set" : "a machine");
+    begin(t, &p, title.p, what.p, rt_text(h, "metric"));
     put_events(t, &p);
     put_lines(t, &p, "joined");
     put_values(t, &p, 1);

@@ -5,12 +5,6 @@
 #include "experiments/history_parts.h"
 #include "experiments/report_parts.h"
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(rt_member(j, key));
-    return text ? text : "";
-}
-
 static void put_words(rt_string *t, const cJSON *list, const char *before)
 {
     for (const cJSON *e = list ? list->child : NULL; e; e = e->next) {
@@ -39,8 +33,8 @@ static void put_version(rt_string *t, const cJSON *h, const cJSON *v, int had)
 {
     rt_string c = {0};
     const cJSON *gate = rt_member(v, "gate");
-    int speed = !strcmp(text_of(h, "kind"), "speed");
-    rt_put_plain(&c, text_of(v, "version"));
+    int speed = !strcmp(rt_text(h, "kind"), "speed");
+    rt_put_plain(&c, rt_text(v, "version"));
     put_column(t, &c, 16);
     put_range(&c, rt_number(v, "value"), rt_number(v, "lo"), rt_number(v, "hi"), "%.6g");
     put_column(t, &c, 26);
@@ -48,7 +42,7 @@ static void put_version(rt_string *t, const cJSON *h, const cJSON *v, int had)
     put_column(t, &c, 10);
     put_range(&c, rt_number(v, "drop"), rt_number(v, "drop_lo"), rt_number(v, "drop_hi"), "%+.4g");
     put_column(t, &c, 30);
-    if (cJSON_IsObject(gate)) rt_put_plain(&c, text_of(gate, "verdict"));
+    if (cJSON_IsObject(gate)) rt_put_plain(&c, rt_text(gate, "verdict"));
     else rt_put(&c, "-");
     put_column(t, &c, 13);
     if (had && cJSON_IsFalse(rt_member(v, "joined"))) rt_put(&c, "%s", speed ? "another machine" : "another test set");
@@ -63,11 +57,11 @@ static void put_version(rt_string *t, const cJSON *h, const cJSON *v, int had)
 char *rt_history_screen(const cJSON *h)
 {
     rt_string t = {0};
-    rt_put_plain(&t, text_of(h, "name"));
+    rt_put_plain(&t, rt_text(h, "name"));
     rt_put(&t, ": ");
-    rt_put_plain(&t, text_of(h, "metric"));
+    rt_put_plain(&t, rt_text(h, "metric"));
     rt_put(&t, ", %s is better; a drop is in the bad direction, since the anchor of pairs of rows where it has an "
-           "interval\n", strcmp(text_of(h, "better"), "higher") ? "lower" : "higher");
+           "interval\n", strcmp(rt_text(h, "better"), "higher") ? "lower" : "higher");
     if (isfinite(rt_number(h, "decisions")))
         rt_put(&t, "the newest gate's test set has been used for %.0f decision%s\n", rt_number(h, "decisions"),
                rt_number(h, "decisions") == 1 ? "" : "s");
@@ -82,9 +76,9 @@ char *rt_history_screen(const cJSON *h)
         rt_put_plain(&t, n->valuestring);
         rt_put(&t, "\n");
     }
-    if (*text_of(h, "page")) {
+    if (*rt_text(h, "page")) {
         rt_put(&t, "page: ");
-        rt_put_plain(&t, text_of(h, "page"));
+        rt_put_plain(&t, rt_text(h, "page"));
         rt_put(&t, "\n");
     }
     if (t.failed) free(t.p);

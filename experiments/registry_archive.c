@@ -28,6 +28,7 @@
 #include "engine/sha256.h"
 #include "export/out_file.h"
 #include "experiments/registry_parts.h"
+#include "experiments/report_parts.h"
 #include "student/onnx/onnx_file.h"
 
 enum { FILES = 129, BLOCK = 1 << 16, MANIFEST_MAX = 1 << 20, SLACK = 1 << 16, RECORD = 512, RATIO = 1000 };
@@ -405,19 +406,13 @@ static int in_order(const reading *x, const item *f, int i)
     return !strcmp(want, f->path) && f->bytes <= RT_REGISTRY_OBJECT_MAX;
 }
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, key));
-    return text ? text : "";
-}
-
 static rt_status read_item(reading *x, const cJSON *e)
 {
     item *f = &x->file[x->files];
     const cJSON *bytes = cJSON_GetObjectItemCaseSensitive(e, "bytes");
-    snprintf(f->path, sizeof f->path, "%s", text_of(e, "path"));
-    snprintf(f->kind, sizeof f->kind, "%s", text_of(e, "kind"));
-    snprintf(f->sha256, sizeof f->sha256, "%s", text_of(e, "sha256"));
+    snprintf(f->path, sizeof f->path, "%s", rt_text(e, "path"));
+    snprintf(f->kind, sizeof f->kind, "%s", rt_text(e, "kind"));
+    snprintf(f->sha256, sizeof f->sha256, "%s", rt_text(e, "sha256"));
     if (!cJSON_IsNumber(bytes) || !(bytes->valuedouble >= 0 && bytes->valuedouble < 1e15))
         return refused(x, "its manifest is damaged", "bytes");
     f->bytes = (int64_t)bytes->valuedouble;
@@ -436,15 +431,15 @@ static rt_status read_manifest(reading *x)
     RT_TRY(unpack(x, "manifest.json", bytes, sha256));
     snprintf(path, sizeof path, "%s/manifest.json", x->folder);
     RT_TRY(rt_json_file(&raw, path));
-    int sealed = *text_of(raw, "seal") != 0;
+    int sealed = *rt_text(raw, "seal") != 0;
     cJSON_Delete(raw);
     rt_status st = sealed ? rt_json_sealed_file(&x->manifest, path) : RT_INPUT;
     if (st) return st == RT_INPUT ? refused(x, "its manifest was changed, or has no seal", "") : st;
     const cJSON *files = cJSON_GetObjectItemCaseSensitive(x->manifest, "files");
-    if (strcmp(text_of(x->manifest, "format"), format))
-        return refused(x, "its format is not retort-archive-1 but", text_of(x->manifest, "format"));
-    snprintf(x->name, sizeof x->name, "%s", text_of(x->manifest, "name"));
-    if (rt_registry_check_name(text_of(x->manifest, "name"), "name")) return refused(x, rt_error_message(), "");
+    if (strcmp(rt_text(x->manifest, "format"), format))
+        return refused(x, "its format is not retort-archive-1 but", rt_text(x->manifest, "format"));
+    snprintf(x->name, sizeof x->name, "%s", rt_text(x->manifest, "name"));
+    if (rt_registry_check_name(rt_text(x->manifest, "name"), "name")) return refused(x, rt_error_message(), "");
     if (!cJSON_IsArray(files) || !files->child || cJSON_GetArraySize(files) > FILES)
         return refused(x, "its manifest names no files, or too many", "");
     for (const cJSON *e = files->child; e; e = e->next) RT_TRY(read_item(x, e));
@@ -504,7 +499,7 @@ static rt_status read_all(reading *x)
 static rt_status add_all(reading *x, const char *name, cJSON **result)
 {
     char path[FILES][RT_REGISTRY_PATH + 128], origin[400];
-    const char *evaluation[FILES], *gate[FILES], *drift[FILES], *note = text_of(x->manifest, "note");
+    const char *evaluation[FILES], *gate[FILES], *drift[FILES], *note = rt_text(x->manifest, "note");
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(x->manifest, "number");
     rt_registry_adding a = {.name = name ? name : x->name, .model = path[0], .evaluation = evaluation, .gate = gate,
                             .drift = drift, .note = *note ? note : NULL, .origin = origin};
@@ -515,8 +510,8 @@ static rt_status add_all(reading *x, const char *name, cJSON **result)
         else if (i) gate[a.gates++] = path[i];
     }
     snprintf(origin, sizeof origin, "%s@%.0f of %.40s by %.120s", x->name,
-             cJSON_IsNumber(number) ? number->valuedouble : 0, text_of(x->manifest, "time"),
-             text_of(x->manifest, "user"));
+             cJSON_IsNumber(number) ? number->valuedouble : 0, rt_text(x->manifest, "time"),
+             rt_text(x->manifest, "user"));
     rt_one_line(origin);
     return rt_registry_add(x->r, &a, result);
 }
@@ -525,33 +520,26 @@ static rt_status add_all(reading *x, const char *name, cJSON **result)
 
 static void remove_folder(int registry, const char *name)
 {
-    int fd = rt_registry_openat(registry, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d && fd >= 0) close(fd);
+    DIR *d = rt_folder_entries(registry, name);
     for (struct dirent *e; d && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlinkat(fd, e->d_name, 0);
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) unlinkat(dirfd(d), e->d_name, 0);
     if (d) closedir(d);
     unlinkat(registry, name, AT_REMOVEDIR);
 }
 
 rt_status rt_registry_sweep(rt_registry *r, double age, int dry, int *count)
 {
-    int fd = rt_registry_openat(r->dir, ".", O_RDONLY | O_DIRECTORY);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = rt_folder_entries(r->dir, ".");
     *count = 0;
-    if (!d) {
-        rt_status st = rt_fail(RT_RUN, "%s: %s", r->folder, strerror(errno));
-        if (fd >= 0) close(fd);
-        return st;
-    }
+    if (!d) return rt_fail(RT_RUN, "%s: %s", r->folder, strerror(errno));
     for (struct dirent *e; (e = readdir(d));) {
         struct stat s;
         if (strncmp(e->d_name, folder_mark, sizeof folder_mark - 1) ||
-            fstatat(fd, e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(s.st_mode) ||
+            fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(s.st_mode) ||
             (double)time(NULL) - (double)s.st_mtime < age)
             continue;
         ++*count;
-        if (!dry) remove_folder(fd, e->d_name);
+        if (!dry) remove_folder(dirfd(d), e->d_name);
     }
     closedir(d);
     return RT_OK;

@@ -23,25 +23,20 @@ typedef rt_status look(void *arg, kind, int shelf, const char *name, const char 
 
 static rt_status walk_shelf(rt_registry *r, const char *shelf, look *visit, void *arg)
 {
-    int fd = rt_registry_openat(r->objects, shelf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    DIR *d = rt_folder_entries(r->objects, shelf);
     rt_status st = RT_OK;
-    if (!d) {
-        st = rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
-        if (fd >= 0) close(fd);
-        return st;
-    }
+    if (!d) return rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
     for (struct dirent *e; !st && (errno = 0, e = readdir(d));) {
         char sha256[RT_SHA256] = "";
         struct stat s;
         const char *n = e->d_name;
         if (!strcmp(n, ".") || !strcmp(n, "..")) continue;
-        if (fstatat(fd, n, &s, AT_SYMLINK_NOFOLLOW)) continue;              /* gone meanwhile */
+        if (fstatat(dirfd(d), n, &s, AT_SYMLINK_NOFOLLOW)) continue;              /* gone meanwhile */
         int object = strlen(n) == 62 && strspn(n, digits) == 62 && S_ISREG(s.st_mode);
         int left = n[0] == '.' && strlen(n) > 63 && strspn(n + 1, digits) == 62 && !strncmp(n + 63, ".tmp-", 5) &&
                    S_ISREG(s.st_mode);
         if (object) snprintf(sha256, sizeof sha256, "%.2s%.62s", shelf, n);
-        st = visit(arg, object ? IS_OBJECT : left ? IS_LEFT : IS_FOREIGN, fd, n, sha256, &s);
+        st = visit(arg, object ? IS_OBJECT : left ? IS_LEFT : IS_FOREIGN, dirfd(d), n, sha256, &s);
         if (!st) st = rt_check_stop();
     }
     closedir(d);

@@ -8,12 +8,6 @@
 
 enum { CLASSES = 200, MATRIX = 40 };
 
-static const char *text_of(const cJSON *j, const char *key)
-{
-    const char *text = cJSON_GetStringValue(rt_member(j, key));
-    return text ? text : "";
-}
-
 static const cJSON *items(const cJSON *j, const char *key)
 {
     const cJSON *list = rt_member(j, key);
@@ -56,8 +50,8 @@ static void put_range(rt_string *t, const cJSON *d, const char *to)
 static const cJSON *main_delta(const cJSON *head)
 {
     const cJSON *m = items(head, "metrics");
-    const char *want = strcmp(text_of(head, "task"), "real") ? NULL : "mae";
-    while (m && want && strcmp(text_of(m, "metric"), want)) m = m->next;
+    const char *want = strcmp(rt_text(head, "task"), "real") ? NULL : "mae";
+    while (m && want && strcmp(rt_text(m, "metric"), want)) m = m->next;
     return m;
 }
 
@@ -68,21 +62,21 @@ void rt_put_pair_plain(rt_string *t, const cJSON *e)
     const cJSON *c = rt_member(e, "comparison");
     if (!c) return;
     rt_put(t, "baseline ");
-    rt_put_plain(t, text_of(rt_member(c, "baseline"), "name"));
+    rt_put_plain(t, rt_text(rt_member(c, "baseline"), "name"));
     rt_put(t, ", candidate ");
-    rt_put_plain(t, text_of(rt_member(c, "candidate"), "name"));
+    rt_put_plain(t, rt_text(rt_member(c, "candidate"), "name"));
     rt_put(t, ": %.0f rows; drop: baseline minus candidate in the bad direction, %.4g %% interval\n",
            rt_number(c, "rows"), 100 * rt_number(c, "confidence"));
     for (const cJSON *h = items(c, "heads"); h; h = h->next) {
         rt_put(t, "%-18s %9s %9s %9s %22s %9s\n", "metric", "baseline", "candidate", "drop", "interval", "b : c");
         for (const cJSON *m = items(h, "metrics"); m; m = m->next) {
             rt_string v[4] = {{0}};
-            if (strcmp(text_of(m, "status"), "measured")) continue;
+            if (strcmp(rt_text(m, "status"), "measured")) continue;
             put_number(&v[0], rt_number(m, "baseline"));
             put_number(&v[1], rt_number(m, "candidate"));
             put_number(&v[2], rt_number(m, "drop"));
             put_range(&v[3], m, " to ");
-            rt_put(t, "%-18s %9s %9s %9s %22s", text_of(m, "metric"), v[0].p, v[1].p, v[2].p, v[3].p);
+            rt_put(t, "%-18s %9s %9s %9s %22s", rt_text(m, "metric"), v[0].p, v[1].p, v[2].p, v[3].p);
             if (rt_number(m, "b") + rt_number(m, "c") > 0)
                 rt_put(t, " %4.0f : %.0f", rt_number(m, "b"), rt_number(m, "c"));
             rt_put(t, "%s%s\n", *said_of(m) ? "  " : "", said_of(m));
@@ -107,18 +101,18 @@ void rt_put_pair_markdown(rt_string *t, const cJSON *e)
     const cJSON *c = rt_member(e, "comparison");
     if (!c) return;
     rt_put(t, "\n\n## Baseline and candidate\n\n");
-    rt_put_markdown(t, text_of(rt_member(c, "baseline"), "name"));
+    rt_put_markdown(t, rt_text(rt_member(c, "baseline"), "name"));
     rt_put(t, " and ");
-    rt_put_markdown(t, text_of(rt_member(c, "candidate"), "name"));
+    rt_put_markdown(t, rt_text(rt_member(c, "candidate"), "name"));
     rt_put(t, ", %.0f rows; a drop is baseline minus candidate in the bad direction.\n", rt_number(c, "rows"));
     for (const cJSON *h = items(c, "heads"); h; h = h->next) {
         rt_put(t, "\nHead ");
-        rt_put_markdown(t, text_of(h, "name"));
+        rt_put_markdown(t, rt_text(h, "name"));
         rt_put(t, "\n\n| metric | baseline | candidate | drop | %.4g %% interval | b : c | |\n",
                100 * rt_number(c, "confidence"));
         rt_put(t, "|---|---:|---:|---:|---:|---:|---|\n");
         for (const cJSON *m = items(h, "metrics"); m; m = m->next) {
-            rt_put(t, "| %s | ", text_of(m, "metric"));
+            rt_put(t, "| %s | ", rt_text(m, "metric"));
             put_number(t, rt_number(m, "baseline"));
             rt_put(t, " | ");
             put_number(t, rt_number(m, "candidate"));
@@ -129,7 +123,7 @@ void rt_put_pair_markdown(rt_string *t, const cJSON *e)
             if (rt_number(m, "b") + rt_number(m, "c") > 0)
                 rt_put(t, " | %.0f : %.0f | ", rt_number(m, "b"), rt_number(m, "c"));
             else rt_put(t, " | | ");
-            if (strcmp(text_of(m, "status"), "measured")) rt_put_markdown(t, text_of(m, "reason"));
+            if (strcmp(rt_text(m, "status"), "measured")) rt_put_markdown(t, rt_text(m, "reason"));
             else rt_put(t, "%s", said_of(m));
             rt_put(t, " |\n");
         }
@@ -161,14 +155,14 @@ static void delta_cells(rt_string *t, const cJSON *d)
 static void side(rt_string *t, const char *role, const cJSON *s)
 {
     rt_put(t, "<dt>%s</dt><dd><b>", role);
-    rt_put_html(t, text_of(s, "name"));
+    rt_put_html(t, rt_text(s, "name"));
     rt_put(t, "</b> (");
-    rt_put_html(t, text_of(s, "file"));
-    rt_put(t, "), model %.8s, data %.8s, rows %.8s, kernels ", text_of(s, "model_digest"), text_of(s, "data_digest"),
-           text_of(s, "rows_digest"));
-    rt_put_html(t, text_of(s, "kernels"));
+    rt_put_html(t, rt_text(s, "file"));
+    rt_put(t, "), model %.8s, data %.8s, rows %.8s, kernels ", rt_text(s, "model_digest"), rt_text(s, "data_digest"),
+           rt_text(s, "rows_digest"));
+    rt_put_html(t, rt_text(s, "kernels"));
     rt_put(t, ", ");
-    rt_put_html(t, text_of(s, "tool"));
+    rt_put_html(t, rt_text(s, "tool"));
     if (rt_number(s, "rows_left_out") > 0)
         rt_put(t, "; %.0f of its %.0f rows left out", rt_number(s, "rows_left_out"), rt_number(s, "rows"));
     if (!(rt_number(s, "rows_seen_in_training") == 0)) {
@@ -187,10 +181,10 @@ static void sum_up(rt_string *t, const cJSON *c)
         if (!d || !*word) continue;
         rt_put(t, "<p class=\"sum %s\">", *word == 'w' ? "bad" : *word == 'b' ? "good" : "");
         if (cJSON_GetArraySize(rt_member(c, "heads")) > 1) {
-            rt_put_html(t, text_of(h, "name"));
+            rt_put_html(t, rt_text(h, "name"));
             rt_put(t, ": ");
         }
-        rt_put(t, "%s ", text_of(d, "metric"));
+        rt_put(t, "%s ", rt_text(d, "metric"));
         put_number(t, rt_number(d, "baseline"));
         rt_put(t, " &rarr; ");
         put_number(t, rt_number(d, "candidate"));
@@ -208,7 +202,7 @@ static void metrics(rt_string *t, const cJSON *h, double confidence)
     rt_put(t, "<table class=\"r\"><tr><th>metric</th><th>baseline</th><th>candidate</th><th>drop</th>"
               "<th>%.4g %% interval</th><th>p of no drop</th><th>b : c</th><th></th></tr>", 100 * confidence);
     for (const cJSON *m = items(h, "metrics"); m; m = m->next) {
-        rt_put(t, "<tr><td>%s</td>", text_of(m, "metric"));
+        rt_put(t, "<tr><td>%s</td>", rt_text(m, "metric"));
         delta_cells(t, m);
         rt_put(t, "<td>");
         put_p(t, rt_number(m, "p"));
@@ -218,7 +212,7 @@ static void metrics(rt_string *t, const cJSON *h, double confidence)
         else rt_put(t, "-");
         end_cell(t, "b : c");
         rt_put(t, "<td class=\"x\">");
-        rt_put_html(t, strcmp(text_of(m, "status"), "measured") ? text_of(m, "reason") : text_of(m, "method"));
+        rt_put_html(t, strcmp(rt_text(m, "status"), "measured") ? rt_text(m, "reason") : rt_text(m, "method"));
         rt_put(t, "</td></tr>\n");
     }
     rt_put(t, "</table><p><small>A drop is baseline minus candidate in the bad direction. b: rows that the baseline "
@@ -237,7 +231,7 @@ static void per_class(rt_string *t, const cJSON *h)
            "</tr>");
     for (const cJSON *c = items(h, "per_class"); c && n < CLASSES; c = c->next, n++) {
         rt_put(t, "<tr><td>");
-        rt_put_html(t, text_of(c, "name"));
+        rt_put_html(t, rt_text(c, "name"));
         rt_put(t, "</td><td>%.0f", rt_number(c, "rows"));
         end_cell(t, "rows");
         delta_cells(t, rt_member(c, "recall"));
@@ -267,9 +261,9 @@ static void confusion(rt_string *t, const cJSON *h)
     for (const cJSON *p = items(o, "pairs"); p; p = p->next) {
         double a = rt_number(p, "baseline"), b = rt_number(p, "candidate");
         rt_put(t, "<tr><td>");
-        rt_put_html(t, text_of(p, "truth"));
+        rt_put_html(t, rt_text(p, "truth"));
         rt_put(t, "</td><td>");
-        rt_put_html(t, text_of(p, "answer"));
+        rt_put_html(t, rt_text(p, "answer"));
         end_cell(t, "answered with");
         rt_put(t, "<td>%.0f", a);
         end_cell(t, "baseline");
@@ -319,13 +313,13 @@ static void slices(rt_string *t, const cJSON *h)
         rt_put(t, "<h3>Slices found</h3><p>None on which the candidate is worse.</p>");
     if (!items(h, "slices")) return;
     rt_put(t, "<h3>Worst slices</h3><p><small>Of %.0f of 20 rows to 95 %% of them; %s. p: one-sided, that the ",
-           rt_number(h, "slices_compared"), text_of(rt_member(h, "slices")->child, "metric"));
+           rt_number(h, "slices_compared"), rt_text(rt_member(h, "slices")->child, "metric"));
     rt_put(t, "candidate is no worse, after Holm.</small></p><table class=\"r\"><tr><th>slice</th>%s", slice_titles);
     for (const cJSON *s = items(h, "slices"); s && n < 20; s = s->next, n++) {
         rt_put(t, "<tr><td>");
-        rt_put_html(t, text_of(s, "column"));
+        rt_put_html(t, rt_text(s, "column"));
         rt_put(t, " = ");
-        rt_put_html(t, text_of(s, "value"));
+        rt_put_html(t, rt_text(s, "value"));
         rt_put(t, "</td>");
         slice_row(t, s, rt_number(s, "p_worse_holm"));
     }
@@ -334,10 +328,10 @@ static void slices(rt_string *t, const cJSON *h)
 
 static void look(rt_string *t, const cJSON *f)
 {
-    const char *uri = text_of(f, "picture");
+    const char *uri = rt_text(f, "picture");
     if (strncmp(uri, "data:image/png;base64,", 22) == 0) {
         rt_put(t, "<img alt=\"row ");
-        rt_put_html(t, text_of(f, "id"));
+        rt_put_html(t, rt_text(f, "id"));
         rt_put(t, "\" src=\"");
         rt_put_html(t, uri);
         rt_put(t, "\">");
@@ -355,17 +349,17 @@ static void flips(rt_string *t, const cJSON *h)
               "candidate's surest errors first.</small></p><div class=\"flips\">",
            cJSON_GetArraySize(rt_member(h, "flips")), rt_number(h, "flips_counted"));
     for (const cJSON *f = items(h, "flips"); f; f = f->next) {
-        int bad = !strcmp(text_of(f, "flip"), "negative");
+        int bad = !strcmp(rt_text(f, "flip"), "negative");
         rt_put(t, "<div class=\"flip %s\">", bad ? "bad" : "good");
         look(t, f);
         rt_put(t, "<div>truth <b>");
-        rt_put_html(t, text_of(f, "truth"));
+        rt_put_html(t, rt_text(f, "truth"));
         rt_put(t, "</b></div><div>baseline ");
-        rt_put_html(t, text_of(f, "baseline"));
+        rt_put_html(t, rt_text(f, "baseline"));
         rt_put(t, " %.2f</div><div>candidate ", rt_number(f, "baseline_confidence"));
-        rt_put_html(t, text_of(f, "candidate"));
+        rt_put_html(t, rt_text(f, "candidate"));
         rt_put(t, " %.2f</div><small>", rt_number(f, "candidate_confidence"));
-        rt_put_html(t, text_of(f, "id"));
+        rt_put_html(t, rt_text(f, "id"));
         rt_put(t, "</small></div>\n");
     }
     rt_put(t, "</div>");
@@ -385,8 +379,8 @@ void rt_put_pair_page(rt_string *t, const cJSON *e)
     for (const cJSON *h = items(c, "heads"); h; h = h->next) {
         if (heads > 1) {
             rt_put(t, "<h2>Head ");
-            rt_put_html(t, text_of(h, "name"));
-            rt_put(t, " (%s)</h2>", text_of(h, "task"));
+            rt_put_html(t, rt_text(h, "name"));
+            rt_put(t, " (%s)</h2>", rt_text(h, "task"));
         }
         if (rt_member(h, "missing")) {
             rt_put(t, "<p>A side lacks this head.</p>");

@@ -12,6 +12,7 @@
 void rt_put_si(rt_string *, double);
 
 const cJSON *rt_member(const cJSON *, const char *key);
+const char *rt_text(const cJSON *, const char *key);   /* "" where there is no text */
 double rt_number(const cJSON *, const char *key);      /* NAN where there is no number */
 const char *rt_model_name(const cJSON *model);
 const cJSON *rt_first_model(const cJSON *evaluation);

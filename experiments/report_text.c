@@ -17,6 +17,12 @@ void rt_put_si(rt_string *t, double v)
 
 const cJSON *rt_member(const cJSON *j, const char *key) { return cJSON_GetObjectItemCaseSensitive(j, key); }
 
+const char *rt_text(const cJSON *j, const char *key)
+{
+    const char *text = cJSON_GetStringValue(rt_member(j, key));
+    return text ? text : "";
+}
+
 double rt_number(const cJSON *j, const char *key)
 {
     const cJSON *v = rt_member(j, key);

@@ -293,7 +293,10 @@ static void plain_topk(const float *z, int classes, int k, int32_t *id, float *v
         for (int j = 0; j < k; j++) used |= id[j] == c;
         if (!used) sum += exp(z[c] - (double)value[k - 1]);
     }
-    *tail = sum > 0 ? (float)(value[k - 1] + log(sum / (classes - k))) : -1e30f;
+    *tail = sum > 0                 ? (float)(value[k - 1] + log(sum / (classes - k)))
+            : value[k - 1] > -1e29f ? -1e30f
+                                    : nextafterf(value[k - 1], -INFINITY);
+    if (sum == 0) assert_true(exp((double)*tail - (double)value[k - 1]) == 0);         /* vanishes, as they do */
 }
 
 static void topk_bytes(void **state)
@@ -317,6 +320,7 @@ static void topk_bytes(void **state)
             z[5 * classes + c] = c == classes / 2 ? 900 : -900.0f * (float)(c % 2);   /* terms that vanish */
             z[6 * classes + c] = c ? -3e38f : 3e38f;
             z[7 * classes + c] *= 200;
+            z[9 * classes + c] = -1e36f * ((float)(c + 1) / (float)classes); /* below what stands for what vanishes */
             z[8 * classes + c] = (float)((int)(z[8 * classes + c] * 4)) / 4;
         }
         writing w = {.path = in_folder(path, "topk.h5"), .logits = z, .upto = 1, .force = 1,
