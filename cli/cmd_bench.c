@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 #include "data/file_name.h"
-#include "experiments/bench_job.h"
+#include "experiments/jobs/bench_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

@@ -1,6 +1,6 @@
 /* cli/cmd_clean.c - retort clean */
 #include "cli/cli.h"
-#include "experiments/clean_job.h"
+#include "experiments/jobs/clean_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

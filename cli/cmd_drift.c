@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "experiments/drift.h"
+#include "experiments/drift/drift.h"
 
 static rt_status set_number(cJSON *config, const char *key, const char *value)
 {

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "experiments/evaluator.h"
-#include "experiments/report.h"
+#include "experiments/eval/evaluator.h"
+#include "experiments/report/report.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

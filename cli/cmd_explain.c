@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "experiments/explain.h"
+#include "experiments/explain/explain.h"
 
 static rt_status files_of(const cli_args *a, cJSON *config)
 {

@@ -1,6 +1,6 @@
 /* cli/cmd_export.c - retort export */
 #include "cli/cli.h"
-#include "experiments/export_job.h"
+#include "experiments/jobs/export_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

@@ -8,7 +8,7 @@
 #include "cli/cli.h"
 #include "data/files.h"
 #include "data/precision.h"
-#include "experiments/gate.h"
+#include "experiments/gate/gate.h"
 
 enum { MEMBERS = 16 };
 

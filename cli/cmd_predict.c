@@ -1,6 +1,6 @@
 /* cli/cmd_predict.c - retort predict */
 #include "cli/cli.h"
-#include "experiments/predict_job.h"
+#include "experiments/jobs/predict_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

@@ -3,7 +3,7 @@
 
 #include "cli/cli.h"
 #include "data/file_name.h"
-#include "experiments/quantize_job.h"
+#include "experiments/jobs/quantize_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

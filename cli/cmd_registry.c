@@ -6,8 +6,8 @@
 #include "cli/cli.h"
 #include "data/file_name.h"
 #include "engine/text.h"
-#include "experiments/history.h"
-#include "experiments/registry.h"
+#include "experiments/registry/history.h"
+#include "experiments/registry/registry.h"
 
 enum { PAPERS = 32, HOUR = 3600 /* no add takes as long between its objects and its rows */ };
 

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "experiments/drift.h"
-#include "experiments/gate.h"
-#include "experiments/report.h"
-#include "experiments/runner.h"
+#include "experiments/drift/drift.h"
+#include "experiments/gate/gate.h"
+#include "experiments/report/report.h"
+#include "experiments/jobs/runner.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

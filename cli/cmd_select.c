@@ -1,6 +1,6 @@
 /* cli/cmd_select.c - retort select */
 #include "cli/cli.h"
-#include "experiments/select_job.h"
+#include "experiments/jobs/select_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

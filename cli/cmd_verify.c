@@ -1,6 +1,6 @@
 /* cli/cmd_verify.c - retort verify */
 #include "cli/cli.h"
-#include "experiments/verify_job.h"
+#include "experiments/jobs/verify_job.h"
 
 static rt_status run(cli_args *a, cJSON **result)
 {

@@ -5,7 +5,7 @@
 
 #include "cli/cli.h"
 #include "data/file_name.h"
-#include "experiments/registry.h"
+#include "experiments/registry/registry.h"
 
 const cli_option cli_registries[] = {
     {"registry", CLI_VALUE, "DIR", "of models that are given as NAME@TAG, NAME@NUMBER or sha256:DIGEST (also "

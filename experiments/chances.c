@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 
 enum { EXACT = 400 };
 static const double deviations = 8;    /* of a count around its mean that are summed; beyond lies 1e-15 */

@@ -19,13 +19,13 @@
  * baseline's place, and may be another number.
  *
  * "spending" divides 1 - confidence over so many "releases", decisions on the same test set
- * (experiments/spending.h); "none" with "releases" warns when they are over. */
+ * (experiments/gate/spending.h); "none" with "releases" warns when they are over. */
 #ifndef RT_EXPERIMENTS_POLICY_H
 #define RT_EXPERIMENTS_POLICY_H
 
-#include "experiments/comparison.h"
+#include "experiments/eval/comparison.h"
 #include "experiments/speed.h"
-#include "experiments/spending.h"
+#include "experiments/gate/spending.h"
 
 enum { RT_LIMIT_NAME = 256, RT_POLICY_LIMITS = 256, RT_POLICY_RELEASES = 1000 };
 

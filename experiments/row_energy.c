@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "data/label_scan.h"
-#include "experiments/predictions.h"
+#include "experiments/eval/predictions.h"
 
 static double energy_of(const float *z, int k)
 {

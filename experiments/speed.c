@@ -7,8 +7,8 @@
 #include "engine/clock.h"
 #include "engine/memory.h"
 #include "engine/rng.h"
-#include "experiments/eval_data.h"
-#include "experiments/statistics.h"
+#include "experiments/eval/eval_data.h"
+#include "experiments/statistics/statistics.h"
 
 const int rt_speed_size[RT_SPEED_SIZES] = {1, 16, 64, 256};
 

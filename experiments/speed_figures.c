@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "experiments/speed.h"
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 
 static const double noise_allowed = 0.03, disturbed_allowed = 0.05;
 

@@ -2,7 +2,7 @@
 #ifndef RT_EXPERIMENTS_VERIFY_PARTS_H
 #define RT_EXPERIMENTS_VERIFY_PARTS_H
 
-#include "experiments/verify_job.h"
+#include "experiments/jobs/verify_job.h"
 #include "student/program.h"
 
 typedef struct {

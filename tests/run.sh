@@ -70,7 +70,7 @@ fi
 if [ "$target" = races ]; then
     exec sh tests/races/races.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libraces_preload.so" "${RACES_SECONDS:-600}" "$PWD/$build/races.count"
 fi
-if [ "$target" = registry ]; then exec sh experiments/registry_scale.sh "$PWD/$build/retort"; fi
+if [ "$target" = registry ]; then exec sh experiments/registry/registry_scale.sh "$PWD/$build/retort"; fi
 if [ "$target" = powercut ]; then
     exec sh tests/power/power.sh "$PWD/$build/retort" "$PWD" "$PWD/$build/tests/libpower_preload.so" "${POWERCUT_SECONDS:-600}" "$PWD/$build/powercut.count"
 fi

@@ -13,7 +13,7 @@
 
 #include "data/h5.h"
 #include "data/source.h"
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, HALF = SIDE / 2 };
 

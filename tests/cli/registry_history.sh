@@ -24,7 +24,7 @@ Y
 "$retort" train t.json --out bad --quiet data.rows=0:40 train.epochs=2 --seed 5 > /dev/null || fail "train a bad one"
 "$retort" label --teacher bad/model.h5 --data run/train_images.h5 --out run/labels.h5 --quiet > /dev/null || fail "label"
 RUN=$tmp/run OUT=$tmp/out RETORT=$retort VERSIONS=8 ROWS=500 LIMIT=0.035 GOOD="train.lr=1e-5" DRIFT="train.lr=0.02" \
-    sh "$root/experiments/registry_example.sh" > example.txt 2> err.txt || fail "the example: $(cat err.txt)"
+    sh "$root/experiments/registry/registry_example.sh" > example.txt 2> err.txt || fail "the example: $(cat err.txt)"
 [ "$(awk 'NR > 1 && NR < 9 { print $2 }' example.txt | sort -u)" = pass ] || fail "a step is caught by itself: $(cat example.txt)"
 [ "$(awk 'NR > 1 && NR < 5 { print $3 }' example.txt | sort -u)" = pass ] || fail "the anchor is against what is good"
 [ "$(awk 'NR == 8 { print $3 }' example.txt)" = regression ] || fail "the drift is not caught: $(cat example.txt)"

@@ -4,7 +4,7 @@
 
 #include "data/h5.h"
 #include "engine/device.h"
-#include "experiments/evaluator.h"
+#include "experiments/eval/evaluator.h"
 #include "student/model.h"
 #include "tests/experiments/evaluator_reference.h"
 #include "tests/support.h"

@@ -1,8 +1,8 @@
 /* Agreement of two lists against SciPy's values, and where it is not defined; pictures of parts. */
 #include <png.h>
 
-#include "experiments/agreement.h"
-#include "experiments/comparison_result.h"
+#include "experiments/eval/agreement.h"
+#include "experiments/eval/comparison_result.h"
 #include "tests/experiments/agreement_reference.h"
 #include "tests/support.h"
 

@@ -1,9 +1,9 @@
 /* A baseline and a candidate: pairing, questions and slices against record_comparison.py. */
 #include "data/files.h"
-#include "experiments/comparison_result.h"
-#include "experiments/predictions_parts.h"
+#include "experiments/eval/comparison_result.h"
+#include "experiments/eval/predictions_parts.h"
 #include "student/metrics.h"
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 #include "tests/support.h"
 
 #include "tests/experiments/comparison_reference.h"

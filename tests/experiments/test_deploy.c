@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "data/files.h"
-#include "experiments/deploy_job.h"
-#include "experiments/export_job.h"
+#include "experiments/jobs/deploy_job.h"
+#include "experiments/jobs/export_job.h"
 #include "tests/export/integer_nets.h"
 
 static const char *at(const char *name)

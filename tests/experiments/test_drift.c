@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include "data/h5.h"
-#include "experiments/drift.h"
-#include "experiments/drift_parts.h"
+#include "experiments/drift/drift.h"
+#include "experiments/drift/drift_parts.h"
 #include "tests/support.h"
 
 enum { D = 5 };

@@ -5,9 +5,9 @@
 
 #include "data/h5.h"
 #include "engine/device.h"
-#include "experiments/evaluator.h"
-#include "experiments/report.h"
-#include "experiments/report_parts.h"
+#include "experiments/eval/evaluator.h"
+#include "experiments/report/report.h"
+#include "experiments/report/report_parts.h"
 #include "student/metrics.h"
 #include "student/model.h"
 #include "tests/student/elements_reference.h"

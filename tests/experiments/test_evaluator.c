@@ -5,7 +5,7 @@
 
 #include "data/identity.h"
 #include "data/provenance.h"
-#include "experiments/report.h"
+#include "experiments/report/report.h"
 
 static void check_model(const cJSON *m, int i)
 {

@@ -2,11 +2,11 @@
 #include <sys/stat.h>
 
 #include "data/h5.h"
-#include "experiments/gate.h"
+#include "experiments/gate/gate.h"
 #include "experiments/policy.h"
-#include "experiments/predict_job.h"
-#include "experiments/registry.h"
-#include "experiments/statistics.h"
+#include "experiments/jobs/predict_job.h"
+#include "experiments/registry/registry.h"
+#include "experiments/statistics/statistics.h"
 #include "student/model.h"
 #include "tests/support.h"
 

@@ -2,7 +2,7 @@
 #include <sys/stat.h>
 
 #include "data/json.h"
-#include "experiments/gate_parts.h"
+#include "experiments/gate/gate_parts.h"
 #include "tests/hostile_strings.h"
 
 /* A verdict of each outcome as the gate tells it, with `text` in the place of all that a user or a file names. */

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "experiments/history.h"
-#include "experiments/statistics.h"
+#include "experiments/registry/history.h"
+#include "experiments/statistics/statistics.h"
 #include "student/model.h"
 #include "tests/hostile_strings.h"
 

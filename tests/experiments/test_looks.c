@@ -4,7 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "experiments/registry_looks.h"
+#include "experiments/registry/registry_looks.h"
 #include "tests/support.h"
 
 enum { WRITERS = 4, EACH = 25 };

@@ -1,7 +1,7 @@
 /* Statistics of a comparison against values of SciPy, statsmodels and scikit-learn (qa-reference.py). */
 #include "data/json.h"
 #include "engine/rng.h"
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 #include "student/metrics.h"
 #include "tests/support.h"
 

@@ -1,7 +1,7 @@
 /* Statistics against values of SciPy, statsmodels and scikit-learn (qa-reference.json, by qa-reference.py). */
 #include "engine/sha256.h"
 #include "experiments/chances.h"
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 #include "data/json.h"
 #include "tests/support.h"
 

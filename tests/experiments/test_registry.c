@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "engine/clock.h"
-#include "experiments/registry_parts.h"
+#include "experiments/registry/registry_parts.h"
 #include "student/model.h"
 #include "tests/support.h"
 

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "engine/clock.h"
-#include "experiments/report.h"
+#include "experiments/report/report.h"
 #include "tests/experiments/evaluator_models.h"
 
 /* What each column shows, told apart from the report's own table. */

@@ -1,8 +1,8 @@
 /* Statistics of two samples against SciPy's, scikit-learn's and NumPy's (samples_reference.h, by record_samples.py),
  * and the columns of 'retort drift' on the same samples. */
-#include "experiments/drift_parts.h"
-#include "experiments/statistics.h"
-#include "experiments/statistics_samples.h"
+#include "experiments/drift/drift_parts.h"
+#include "experiments/statistics/statistics.h"
+#include "experiments/statistics/statistics_samples.h"
 #include "tests/experiments/samples_reference.h"
 #include "tests/support.h"
 

@@ -3,9 +3,9 @@
  * one, to the bit. */
 #include "data/labels.h"
 #include "data/x_where.h"
-#include "experiments/evaluator.h"
-#include "experiments/export_job.h"
-#include "experiments/predict_job.h"
+#include "experiments/eval/evaluator.h"
+#include "experiments/jobs/export_job.h"
+#include "experiments/jobs/predict_job.h"
 #include "teacher/labeler.h"
 #include "tests/train/train_support.h"
 

@@ -2,8 +2,8 @@
  * constructs that it holds for plain names, and no other. */
 #include "data/json.h"
 #include "engine/text.h"
-#include "experiments/report.h"
-#include "experiments/report_parts.h"
+#include "experiments/report/report.h"
+#include "experiments/report/report_parts.h"
 #include "tests/hostile_strings.h"
 
 /* Every string "@" of the tree becomes the text. */

@@ -1,8 +1,8 @@
 /* Alpha spent over releases: SciPy's values (qa-reference.json, by qa-reference.py), and twelve looks simulated. */
 #include "data/json.h"
-#include "experiments/spending.h"
-#include "experiments/statistics.h"
-#include "experiments/verdict.h"
+#include "experiments/gate/spending.h"
+#include "experiments/statistics/statistics.h"
+#include "experiments/gate/verdict.h"
 #include "tests/experiments/binomial_draw.h"
 #include "tests/support.h"
 

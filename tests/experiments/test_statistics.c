@@ -1,5 +1,5 @@
 /* Statistics against published values, and against SciPy's (statistics_reference.h, by record_statistics.py). */
-#include "experiments/statistics.h"
+#include "experiments/statistics/statistics.h"
 #include "student/metrics.h"
 #include "tests/experiments/statistics_reference.h"
 #include "tests/support.h"

@@ -1,7 +1,7 @@
 /* Three verdicts and one exit code; their chances simulated, against what they are said to be. */
 #include "experiments/chances.h"
-#include "experiments/statistics.h"
-#include "experiments/verdict.h"
+#include "experiments/statistics/statistics.h"
+#include "experiments/gate/verdict.h"
 #include "tests/experiments/binomial_draw.h"
 #include "tests/support.h"
 

@@ -4,8 +4,8 @@
 
 #include "data/files.h"
 #include "engine/text.h"
-#include "experiments/export_job.h"
-#include "experiments/verify_job.h"
+#include "experiments/jobs/export_job.h"
+#include "experiments/jobs/verify_job.h"
 #include "export/out_file.h"
 #include "tests/export/integer_nets.h"
 
