@@ -245,6 +245,16 @@ if [ -e "$(dirname "$retort")/retort_mpi.so" ] && command -v mpirun > /dev/null;
 else echo "no mpirun here, or no MPI in this build"; fi
 mkdir alone; cp "$retort" alone/retort
 expect 4 "no MPI in this build" alone/retort label --teacher t.json --data all.h5 --out m5.h5 label.mpi=on
-OMPI_COMM_WORLD_SIZE=2 expect 4 "no MPI in this build" alone/retort label --teacher t.json --data all.h5 --out m5.h5
-expect 0 "" alone/retort label --teacher t.json --data all.h5 --out m5.h5 label.mpi=off
+for who in OMPI_COMM_WORLD_SIZE=2 PMI_SIZE=3; do
+    expect 4 "(it is not there); build with Open MPI or MPICH" env $who alone/retort label --teacher t.json --data all.h5 --out m5.h5
+done
+echo "no library" > alone/retort_mpi.so
+expect 4 "no MPI in this build: retort_mpi.so cannot be used (" env PMI_SIZE=3 alone/retort label --teacher t.json --data all.h5 --out m5.h5
+zstd=$(ldd "$retort" | awk '/libzstd/ { print $3 }')        # a library, and not this one
+[ -z "$zstd" ] || { cp "$zstd" alone/retort_mpi.so
+    expect 4 "it is of another version of retort" env PMI_SIZE=3 alone/retort label --teacher t.json --data all.h5 --out m5.h5; }
+ls -A | grep m5 && fail "without MPI: something is left"
+expect 0 "" env OMPI_COMM_WORLD_SIZE=1 alone/retort label --teacher t.json --data all.h5 --rows 0:9 --out m6.h5
+expect 0 "" env PMI_SIZE=3 alone/retort label --teacher t.json --data all.h5 --out m5.h5 label.mpi=off
+same m5.h5 "without MPI"
 exit $failed
