@@ -62,6 +62,29 @@ static inline VF vf_of(VI a) { return _mm512_cvtepi32_ps(a); }
 static inline VI vi_round(VF a) { return _mm512_cvtps_epi32(a); }
 /* VL numbers in [0, 255] as bytes. */
 static inline void vi_store_bytes(uint8_t *p, VI a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
+static inline VI vi_set16(int a) { return _mm512_set1_epi16((int16_t)a); }
+static inline VI vi_set8(int a) { return _mm512_set1_epi8((int8_t)a); }
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255], and low at least. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low)
+{
+    VI ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero), cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+    return _mm512_max_epu8(_mm512_packus_epi16(ab, cd), low);
+}
+/* Those of a, then of b, c and d. */
+static inline VI vi_sorted_bytes(VI mixed)
+{
+    return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), mixed);
+}
+/* VL bytes of part e; with two, of e and the next. */
+RT_INLINE void vi_store_part(uint8_t *p, VI bytes, const int e, const int two)
+{
+    if (two) _mm256_storeu_si256((__m256i *)(void *)p, e ? _mm512_extracti64x4_epi64(bytes, 1)
+                                                         : _mm512_castsi512_si256(bytes));
+    else if (e == 0) _mm_storeu_si128((__m128i *)(void *)p, _mm512_castsi512_si128(bytes));
+    else if (e == 1) _mm_storeu_si128((__m128i *)(void *)p, _mm512_extracti32x4_epi32(bytes, 1));
+    else if (e == 2) _mm_storeu_si128((__m128i *)(void *)p, _mm512_extracti32x4_epi32(bytes, 2));
+    else _mm_storeu_si128((__m128i *)(void *)p, _mm512_extracti32x4_epi32(bytes, 3));
+}
 #else
 typedef __m256i VI;
 typedef __m256 VF;
@@ -89,24 +112,45 @@ static inline void vi_store_bytes(uint8_t *p, VI a)
     __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(h, h));
 }
+static inline VI vi_set16(int a) { return _mm256_set1_epi16((int16_t)a); }
+static inline VI vi_set8(int a) { return _mm256_set1_epi8((int8_t)a); }
+/* In each part of 16 bytes the numbers of a, b, c and d, plus zero, clamped to [0, 255], and low at least. */
+static inline VI vi_mixed_bytes(VI a, VI b, VI c, VI d, VI zero, VI low)
+{
+    VI ab = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero), cd = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero);
+    return _mm256_max_epu8(_mm256_packus_epi16(ab, cd), low);
+}
+/* Those of a, then of b, c and d. */
+static inline VI vi_sorted_bytes(VI mixed)
+{ return _mm256_permutevar8x32_epi32(mixed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)); }
+/* VL bytes of part e; with two, of e and the next. */
+RT_INLINE void vi_store_part(uint8_t *p, VI bytes, const int e, const int two)
+{
+    __m128i half = e < 2 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
+    if (two) _mm_storeu_si128((__m128i *)(void *)p, half);
+    else if (e % 2 == 0) _mm_storel_epi64((__m128i *)(void *)p, half);
+    else _mm_storeh_pd((double *)(void *)p, _mm_castsi128_pd(half));
+}
 #if defined(RT_INT_AVXVNNI)
 static inline VI vi_dot(VI acc, VI x, VI w) { return _mm256_dpbusd_avx_epi32(acc, x, w); }
 #else
 /* Sums of two products in 16 bits, and of four in 32: exact where no pair's sum leaves 16 bits. */
 static inline VI vi_pairs(VI x, VI w) { return _mm256_maddubs_epi16(x, w); }
+static inline VI vi_xor(VI a, VI b) { return _mm256_xor_si256(a, b); }
 static inline VI vi_add16(VI a, VI b) { return _mm256_add_epi16(a, b); }
 static inline VI vi_widen(VI pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 static inline VI vi_dot(VI acc, VI x, VI w) { return vi_add(acc, vi_widen(vi_pairs(x, w))); }
-/* The same on 16 bits: bytes 0 and 2 of each four (odd 0), or 1 and 3, times the two of w. */
-static inline VI vi_dot16(VI acc, VI x, VI w, const int odd)
-{
-    x = odd ? _mm256_srli_epi16(x, 8) : _mm256_and_si256(x, _mm256_set1_epi16(255));
-    return vi_add(acc, _mm256_madd_epi16(x, w));
-}
+static inline VI vi_sub16(VI a, VI b) { return _mm256_sub_epi16(a, b); }
+static inline VI vi_quarter(VI a) { return _mm256_srai_epi32(a, 2); }
+static inline VI vi_bytes16(const uint8_t *p) { return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p)); }
+/* Two products of 16 bits. */
+static inline VI vi_dot16(VI acc, VI x, VI w) { return vi_add(acc, _mm256_madd_epi16(x, w)); }
 #endif
 #endif
 
 /* acc as the number of a byte, less its zero point: what sat and rne of the contract give; any acc is let through. */
 static inline VI vi_requantize(VI acc, VF m, VF low, VF high)
 { return vi_round(vf_min(vf_max(vf_mul(vf_of(acc), m), low), high)); }
+/* The same before it is clamped from below, which vi_mixed_bytes does: what is far below becomes the least int. */
+static inline VI vi_scaled(VI acc, VF m, VF high) { return vi_round(vf_min(vf_mul(vf_of(acc), m), high)); }
 #endif

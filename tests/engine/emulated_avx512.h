@@ -10,6 +10,7 @@
 #include <string.h>
 
 typedef union { uint8_t b[16]; } __m128i;
+typedef union { uint8_t b[32]; } __m256i;
 typedef union { int32_t i[16]; uint8_t u[64]; int8_t s[64]; int16_t h[32]; uint16_t w[32]; } __m512i;
 typedef struct { float f[16]; } __m512;
 
@@ -75,4 +76,31 @@ static __m512i _mm512_packus_epi16(__m512i a, __m512i b)
     EACH(64) r.u[k] = (uint8_t)between((k % 16 < 8 ? a : b).h[k / 16 * 8 + k % 8], 0, 255);
     return r;
 }
+static __m512i _mm512_set1_epi16(int16_t a) { __m512i r; EACH(32) r.h[k] = a; return r; }
+static __m512i _mm512_set1_epi8(int8_t a) { __m512i r; EACH(64) r.s[k] = a; return r; }
+static __m512i _mm512_adds_epi16(__m512i a, __m512i b)
+{
+    EACH(32) a.h[k] = (int16_t)between(a.h[k] + b.h[k], -32768, 32767);
+    return a;
+}
+static __m512i _mm512_max_epu8(__m512i a, __m512i b) { EACH(64) a.u[k] = a.u[k] > b.u[k] ? a.u[k] : b.u[k]; return a; }
+static __m512i _mm512_setr_epi32(int a0, int a1, int a2, int a3, int a4, int a5, int a6, int a7, int a8, int a9,
+                                 int a10, int a11, int a12, int a13, int a14, int a15)
+{ return (__m512i){.i = {a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15}}; }
+I(_mm512_permutexvar_epi32, (__m512i at, __m512i a), a.i[at.i[k] & 15])
+static __m256i _mm512_extracti64x4_epi64(__m512i a, int part)
+{
+    __m256i r;
+    EACH(32) r.b[k] = a.u[32 * part + k];
+    return r;
+}
+static __m128i _mm512_extracti32x4_epi32(__m512i a, int part)
+{
+    __m128i r;
+    EACH(16) r.b[k] = a.u[16 * part + k];
+    return r;
+}
+static __m256i _mm512_castsi512_si256(__m512i a) { return _mm512_extracti64x4_epi64(a, 0); }
+static __m128i _mm512_castsi512_si128(__m512i a) { return _mm512_extracti32x4_epi32(a, 0); }
+static void _mm256_storeu_si256(void *p, __m256i a) { memcpy(p, &a, sizeof a); }
 #endif

@@ -146,6 +146,56 @@ static void convolutions(void **state)
     }
 }
 
+/* 3x3 at stride 1 of many channels, which may go another way; lines of as many pixels as fill matrix units or not. */
+static void larger_convolutions(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 120; i++) {
+        conv_shape t = {.h = 1 + dice(9), .w = 1 + dice(i % 2 ? 9 : 40), .c = 13 + dice(i % 5 ? 30 : 120),
+                        .n = 13 + dice(i % 3 ? 40 : 80), .kh = 3, .kw = 3, .sh = 1, .sw = 1, .groups = 1,
+                        .bits = i % 4 ? 8 : 2 + dice(7), .ends = dice(3) == 0, .kind = dice(4) ? 0 : 1 + dice(2)};
+        if (i % 4 == 1) t.kh = t.kw = 1;
+        check_conv(&t);
+    }
+    check_conv(&(conv_shape){5, 6, 256, 32, 3, 3, 1, 1, 1, 8, 1, 2});
+}
+
+/* Packed for one number of pixels in a line, run with others. */
+static void packed_for_more(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 60; i++) {
+        const int c = 32 + dice(80), n = 16 + dice(80), most = 1 + dice(20);
+        image x = image_new(1, most, c, 0, 0, 0), y = image_new(1, most, n, 0, 0, 0);
+        int8_t *w = malloc((size_t)(c * n));
+        int32_t *bias = calloc((size_t)n, sizeof *bias);
+        float *m = calloc((size_t)n, sizeof *m);
+        for (int k = 0; k < c * n; k++) w[k] = (int8_t)(dice(255) - 127);
+        for (int k = 0; k < n; k++) m[k] = 0.002f;
+        check_ok(rt_int_start(bias, bias, dice(256), w, c, n));
+        rt_int_conv a = {.x = x.at, .y = y.at, .kh = 1, .kw = 1, .sh = 1, .sw = 1, .groups = 1, .n = n, .w = w,
+                         .bias = bias, .m = m, .range = {100, 0, 255}};
+        EACH_FAMILY(k) {
+            void *packed = packed_for(*k, &a);
+            for (int rows = 1; rows <= most; rows++) {
+                image want = image_copy(&y), got = image_copy(&y);
+                rt_int_conv some = a;
+                some.x.w = some.y.w = rows;
+                some.y.p = want.at.p;
+                plain->conv(&some);
+                some.packed = packed;
+                some.y.p = got.at.p;
+                (*k)->conv(&some);
+                if (memcmp(got.memory, want.memory, got.bytes))
+                    fail_msg("%d of %d rows, %d to %d channels, in %s", rows, most, c, n, (*k)->name);
+                free(want.memory); free(got.memory);
+            }
+            free(packed);
+        }
+        free(w); free(bias); free(m); free(x.memory); free(y.memory);
+    }
+}
+
 static void pairs(void **state)
 {
     (void)state;
@@ -267,7 +317,8 @@ static void maps_and_inputs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions), cmocka_unit_test(pairs), cmocka_unit_test(pools),
-                                       cmocka_unit_test(maps_and_inputs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),    cmocka_unit_test(larger_convolutions),
+                                       cmocka_unit_test(packed_for_more), cmocka_unit_test(pairs),
+                                       cmocka_unit_test(pools),           cmocka_unit_test(maps_and_inputs)};
     return cmocka_run_group_tests(tests, find_families, NULL);
 }
