@@ -304,6 +304,7 @@ static void images_of_another_size(void **state)
     assert_string_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
     b = ask(n, &as_bytes, r->rows, 1);
     assert_memory_equal(a, b, (size_t)(r->rows * r->width) * sizeof *a);
+    free(b);
     n->input[0].resizing.resize_h = 10;
     assert_string_not_equal(rt_model_digest(m).hex, rt_model_digest(n).hex);
     rt_model_free(n);
