@@ -1,15 +1,17 @@
 /* engine/int/int_link.c - a net for this machine's kernels: places for its tensors, packed weights, calls that are
  * ready.
  *
- * A context begins with the calls, whose pointers lead into it; its tensors follow. A tensor that a convolution reads
- * with padding carries its border, which is filled once: so its place is shared only with tensors of the same geometry
- * and zero point. Other tensors share places by when they are alive. */
+ * A context begins with its head and the calls, whose pointers lead into it; its tensors follow. A tensor that a
+ * convolution reads with padding carries its border, which is filled once: so its place is shared only with tensors of
+ * the same geometry and zero point. Other tensors share places by when they are alive. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/int/net.h"
 
 enum { ALIGN = 64, AT_ONCE = 16 };    /* rows of a net whose tensors have one pixel, which are the pixels of a line */
+
+typedef struct { int rows; } head;    /* what a context begins with: rows that its calls are made for; calls follow */
 
 typedef struct {
     rt_net_op op;
@@ -113,7 +115,7 @@ static rt_status find_places(rt_linked *l)
         p[best].free_from = l->spot[t].last + 1;
         l->spot[t].place = best;
     }
-    size_t at = up((size_t)n->calls * sizeof(ready));
+    size_t at = ALIGN + up((size_t)n->calls * sizeof(ready));
     for (int k = 0; k < count; k++) {
         p[k].at = at;
         at += up(p[k].bytes);
@@ -294,11 +296,14 @@ static int images_of(ready *r, rt_int_image *to[3])
     return 0;
 }
 
+static ready *calls_of(void *context) { return (ready *)(void *)((char *)context + ALIGN); }
+
 void rt_linked_start(const rt_linked *l, void *context)
 {
     const rt_net *n = l->net;
-    ready *call = memcpy(context, l->call, (size_t)n->calls * sizeof *call);
-    memset((char *)context + n->calls * (ptrdiff_t)sizeof *call, 0, l->bytes - (size_t)n->calls * sizeof *call);
+    memset(context, 0, l->bytes);
+    ((head *)context)->rows = l->at_once;
+    ready *call = memcpy(calls_of(context), l->call, (size_t)n->calls * sizeof *call);
     for (int t = 0; t < n->tensors; t++)
         if (has_border(&l->spot[t])) memset((char *)context + l->spot[t].at, n->tensor[t].q.zero, l->spot[t].bytes);
     for (int i = 0; i < n->calls; i++) {
@@ -351,9 +356,12 @@ static void run(const rt_int_kernels *k, ready *r, float *y)
     }
 }
 
-/* So many rows, side by side, in the calls of a flat net. */
-static void set_rows(const rt_linked *l, ready *call, int rows)
+/* So many rows, side by side, in the calls of a flat net; they stay until there are others. */
+static void set_rows(const rt_linked *l, void *context, int rows)
 {
+    ready *call = calls_of(context);
+    if (((head *)context)->rows == rows) return;
+    ((head *)context)->rows = rows;
     for (int i = 0; i < l->net->calls; i++) {
         rt_int_image *image[3];
         for (int k = images_of(&call[i], image) - 1; k >= 0; k--) image[k]->w = rows;
@@ -372,15 +380,14 @@ static void read_input(const rt_linked *l, const rt_int_image *in, const void *x
 void rt_linked_infer(const rt_linked *l, void *context, float *y, const void *x, int rows)
 {
     const rt_net *n = l->net;
-    ready *call = context;
+    ready *call = calls_of(context);
     rt_int_image in = image_of(l, 0);
     in.p = (uint8_t *)context + (size_t)in.p;
     size_t row = (size_t)n->tensor[0].h * (size_t)n->tensor[0].w * (size_t)in.c * (n->floats ? sizeof(float) : 1);
     for (int r = 0, take; r < rows; r += take) {
         take = rows - r < l->at_once ? rows - r : l->at_once;
         read_input(l, &in, (const char *)x + (size_t)r * row, take);
-        if (take < l->at_once) set_rows(l, call, take);
+        if (l->at_once > 1) set_rows(l, context, take);
         for (int i = 0; i < n->calls; i++) run(l->k, &call[i], y + (ptrdiff_t)r * l->width);
-        if (take < l->at_once) set_rows(l, call, l->at_once);
     }
 }

@@ -52,6 +52,7 @@ static inline VI vi_dot(VI acc, VI x, VI w) { return _mm512_dpbusd_epi32(acc, x,
 static inline VI vi_bytes(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 static inline VF vf_set1(float a) { return _mm512_set1_ps(a); }
 static inline VF vf_load(const float *p) { return _mm512_loadu_ps(p); }
+static inline VF vf_load_some(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void vf_store(float *p, VF a) { _mm512_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
 static inline VF vf_div(VF a, VF b) { return _mm512_div_ps(a, b); }
@@ -99,6 +100,12 @@ static inline VI vi_mul(VI a, VI b) { return _mm256_mullo_epi32(a, b); }
 static inline VI vi_bytes(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 static inline VF vf_set1(float a) { return _mm256_set1_ps(a); }
 static inline VF vf_load(const float *p) { return _mm256_loadu_ps(p); }
+/* n of them, below VL; zeros behind. */
+static inline VF vf_load_some(const float *p, int n)
+{
+    static const int32_t bits[2 * VL] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(const void *)(bits + VL - n)));
+}
 static inline void vf_store(float *p, VF a) { _mm256_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
 static inline VF vf_div(VF a, VF b) { return _mm256_div_ps(a, b); }

@@ -4,7 +4,7 @@
  *     int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...        (architectures; weights are random)
  *
  * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of
- * one); then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families.
+ * one); of the program in batches of 64; then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families.
  * FOLDER gets the programs, their rows and their answers (floats), for against_ort.py. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,8 +59,10 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     size_t n = m->input[0].size, width = (size_t)rt_model_width(m), size;
     float *x = malloc(ROWS * n * sizeof *x), *y = malloc(ROWS * width * sizeof *y);
     int *list = malloc((size_t)m->graph->nodes * sizeof *list);
-    double *t[2] = {malloc((size_t)blocks * sizeof(double)), malloc((size_t)blocks * sizeof(double))};
-    if (!x || !y || !list || !t[0] || !t[1]) return rt_fail(RT_RUN, "out of memory");
+    double *t[3] = {0};
+    for (int side = 0; side < 3; side++)
+        if (!(t[side] = malloc((size_t)blocks * sizeof(double)))) return rt_fail(RT_RUN, "out of memory");
+    if (!x || !y || !list) return rt_fail(RT_RUN, "out of memory");
     rt_normal(x, ROWS * n, 1, RT_RNG_TEST, 1);
     for (int i = 0; i < m->graph->nodes; i++) list[i] = bits;
     RT_TRY(rt_calibrate(m, &(rt_calibrate_spec){.bits = list}, x, ROWS, device));
@@ -71,14 +73,17 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     if (!context) return rt_fail(RT_RUN, "out of memory");
     rt_program_start(p, context);
     for (int b = -3; b < blocks; b++)
-        for (int side = 0; side < 2; side++) {
+        for (int side = 0; side < 3; side++) {
             double start = seconds();
             for (int r = 0; r < ROWS; r++)
-                if (side) rt_program_infer(p, context, y + (size_t)r * width, x + (size_t)r * n, 1);
+                if (side == 2) {
+                    rt_program_infer(p, context, y, x, ROWS);
+                    break;
+                } else if (side) rt_program_infer(p, context, y + (size_t)r * width, x + (size_t)r * n, 1);
                 else rt_predict(float_one, &(rt_feed){.raw = x + (size_t)r * n, .rows = 1}, y + (size_t)r * width);
             if (b >= 0) t[side][b] = (seconds() - start) / ROWS * 1e6;
         }
-    for (int side = 0; side < 2; side++) qsort(t[side], (size_t)blocks, sizeof(double), by_value);
+    for (int side = 0; side < 3; side++) qsort(t[side], (size_t)blocks, sizeof(double), by_value);
     uint8_t *bytes;
     char file[] = "/tmp/int-speed-XXXXXX.h5";
     RT_TRY(rt_program_write(p, &bytes, &size));
@@ -94,14 +99,14 @@ static rt_status measure(const char *path, int bits, int blocks, const char *fol
     double a = t[0][blocks / 2], i = t[1][blocks / 2];
     const char *slash = strrchr(path, '/');
     if (folder) RT_TRY(save(folder, slash ? slash + 1 : path, p, x, ROWS * n, y, ROWS * width));
-    printf("%-16s float %8.2f us  integer %8.2f us  %5.2fx   file %8.0f  program %8zu  %.3f\n",
-           slash ? slash + 1 : path, a, i, a / i, whole, size, (double)size / whole);
+    printf("%-16s float %8.3f us  integer %8.3f us  %5.2fx   of 64 %8.3f us   file %8.0f  program %8zu  %.3f\n",
+           slash ? slash + 1 : path, a, i, a / i, t[2][blocks / 2], whole, size, (double)size / whole);
     fflush(stdout);
     rt_program_free(p);
     rt_predictor_free(float_one);
     rt_model_free(m);
     cJSON_Delete(j);
-    void *owned[] = {x, y, list, t[0], t[1], context, bytes};
+    void *owned[] = {x, y, list, t[0], t[1], t[2], context, bytes};
     for (size_t k = 0; k < sizeof owned / sizeof owned[0]; k++) free(owned[k]);
     return RT_OK;
 }

@@ -103,4 +103,6 @@ static __m128i _mm512_extracti32x4_epi32(__m512i a, int part)
 static __m256i _mm512_castsi512_si256(__m512i a) { return _mm512_extracti64x4_epi64(a, 0); }
 static __m128i _mm512_castsi512_si128(__m512i a) { return _mm512_extracti32x4_epi32(a, 0); }
 static void _mm256_storeu_si256(void *p, __m256i a) { memcpy(p, &a, sizeof a); }
+typedef uint16_t __mmask16;
+F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
 #endif
