@@ -27,6 +27,9 @@ static const cli_term terms[] = {
     {"kernels",
      "families of integer kernels that this processor has; bytes, here and of exported C: of all layers' outputs that "
      "are not those of the plain-C family, with the layers where there are some"},
+    {"training",
+     "the forward pass of a training step whose ranges stand, from the model's weights in float: numbers, the weights, "
+     "steps and biases that it makes anew and that are not the program's; us, forward and backward"},
     {"answers", "numbers of the answer that differ in a bit; flips: rows whose best class is another"},
     {"us", "CPU time of a row, in microseconds: a mean; of ONNX Runtime the median that was recorded"},
     {"selftest", "of exported C: 0, or the number of the first call whose bytes are not the recorded ones"},
@@ -37,7 +40,8 @@ const cli_command cli_verify = {
     .summary = "whether a quantized model answers the same wherever it runs",
     .usage = "MODEL.h5|PROGRAM.q [--data DATA.h5 [--rows A:B] | --against FILE.npz] [--c NAME.c]",
     .about =
-        "Replays rows through every family of integer kernels that this processor has, through exported C, and against "
+        "Replays rows through every family of integer kernels that this processor has, through the forward pass of "
+        "training, through exported C, and against "
         "recorded answers of ONNX Runtime, and counts what differs: 0 everywhere, as all of them obey one contract.\n\n"
         "Ends with 0 when all is equal, with 1 when something differs.",
     .options = options,

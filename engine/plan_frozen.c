@@ -129,6 +129,7 @@ static void run_program(const rt_call *c, rt_ctx *x, int row0, int rows)
         }
         rt_linked_start(q->linked, context_of(x, r));
         rt_linked_infer(q->linked, context_of(x, r), rt_at(x, c->value[2], r), in, n);
+        if (qat->see) qat->see(qat->who, q->linked, context_of(x, r), r, n, rt_at(x, c->value[2], r));
     }
 }
 

@@ -16,6 +16,8 @@
 
 #include "engine/graph.h"
 
+struct rt_linked;
+
 typedef enum { RT_QAT_OFF, RT_QAT_LIVE, RT_QAT_FROZEN } rt_qat_mode;
 
 typedef struct {
@@ -32,6 +34,11 @@ typedef struct {
     int sources, nodes;
     const int *tensor, *head;
     const float *factor;             /* (channels) that weights which read such rows are multiplied by; NULL: 1 */
+    /* FROZEN, for reports: told of rows [row, row + rows) of a step when the program has answered them, y (rows,
+     * width), all at once: their tensors lie side by side in the context (rt_linked_tensor). In the pool's threads;
+     * NULL: nobody. */
+    void (*see)(void *who, const struct rt_linked *, void *context, int row, int rows, const float *y);
+    void *who;
 } rt_qat;
 
 /* Steps that weights (rows, n) just fit: max over rows |w| / most; 1 / most of a channel of zeros. */

@@ -9,6 +9,7 @@ typedef struct {
     const rt_verify_spec *spec;
     const rt_progress *progress;
     rt_program *p;
+    rt_model *m;                       /* that it is the program of; NULL: not known */
     void *x;                           /* (rows) of `row` bytes, as the program takes them */
     int rows;
     size_t elements, row, width;
@@ -38,4 +39,6 @@ double rt_verify_seconds(void);        /* CPU time of the thread */
 void rt_verify_answers(const verify_job *, const float *got, uint64_t *answers, uint64_t *flips);
 /* Exported C, compiled as a shared library with vectors and without. */
 rt_status rt_verify_c(const verify_job *, cJSON *list, int *differs);
+/* The forward pass of training, as it is once ranges stand, into *one. */
+rt_status rt_verify_training(const verify_job *, cJSON *one, int *differs);
 #endif

@@ -35,12 +35,13 @@ rt_status rt_program_there(const char *path, int *program)
     return st;
 }
 
-rt_status rt_program_open(rt_program **out, const char *path)
+rt_status rt_program_open(rt_program **out, rt_model **model, const char *path)
 {
     int program;
     rt_model *m;
     rt_status st = RT_OK;
     *out = NULL;
+    if (model) *model = NULL;
     RT_TRY(rt_program_there(path, &program));
     if (program) return rt_program_load(out, path);
     RT_TRY(rt_model_load(&m, path));
@@ -52,7 +53,8 @@ rt_status rt_program_open(rt_program **out, const char *path)
         st = rt_program_of(out, m);
         if (st) st = rt_fail_in(st, "%s", path);
     }
-    rt_model_free(m);
+    if (model && !st) *model = m;
+    else rt_model_free(m);
     return st;
 }
 
@@ -258,7 +260,7 @@ rt_status rt_deploy(const rt_deploy_spec *spec, rt_output *first, const rt_targe
         return rt_fail(RT_USAGE, "%s: is too long for a path", out->path);
     rt_status st = take_files(spec, &s, out, inputs);
     if (!st && spec->form == RT_DEPLOY_ONNX_FLOAT) st = open_float(&of.m, spec->input);
-    else if (!st) st = rt_program_open(&of.p, spec->input);
+    else if (!st) st = rt_program_open(&of.p, NULL, spec->input);
     if (!st) st = deploy(spec, &s, &of, &manifest, &t, notes);
     if (!st) {
         static const char *const keys[] = {"files", "program", "contract", "input", "multiply_adds"};

@@ -20,8 +20,9 @@ typedef struct {
 
 /* *program: whether the file begins as one of an integer program. */
 rt_status rt_program_there(const char *path, int *program);
-/* The program of a quantized model, or of a file of a program. RT_USAGE for a model in float. */
-rt_status rt_program_open(rt_program **, const char *path);
+/* The program of a quantized model, or of a file of a program; and the model, which the caller frees: NULL where there
+ * is none, or model is NULL. RT_USAGE for a model in float. */
+rt_status rt_program_open(rt_program **, rt_model **model, const char *path);
 /* Fills and commits the output, which may be replaced, and the files beside it: of C, out is NAME.c and they are NAME.h
  * and NAME_data.c. *result gets "files", "program", and what else the manifest says of it; notes: what is to be known.
  */

@@ -355,6 +355,7 @@ static rt_status verify(verify_job *j, cJSON *result, int *differs)
                                                : "made up");
     cJSON_AddNumberToObject(result, "layers", n->calls);
     RT_TRY(replay(j, cJSON_AddArrayToObject(result, "kernels"), differs));
+    RT_TRY(rt_verify_training(j, cJSON_AddObjectToObject(result, "training"), differs));
     if (j->spec->c) RT_TRY(rt_verify_c(j, cJSON_AddArrayToObject(result, "c"), differs));
     if (j->spec->against) RT_TRY(recorded_answers(j, result, differs));
     cJSON_AddBoolToObject(result, "equal", !*differs);
@@ -368,13 +369,14 @@ rt_status rt_verify(const rt_verify_spec *spec, const rt_progress *progress, cJS
     *result = NULL;
     if (spec->data && spec->against)
         return rt_fail(RT_USAGE, "recorded answers are of the rows that lie beside them: give --data or --against");
-    RT_TRY(rt_program_open(&j.p, spec->input));
+    RT_TRY(rt_program_open(&j.p, &j.m, spec->input));
     cJSON *r = cJSON_CreateObject();
     rt_status st = verify(&j, r, &differs);
     if (!st && differs) st = rt_fail(RT_GATE, "%s: does not answer the same everywhere", spec->input);
     if (st && st != RT_GATE) cJSON_Delete(r);
     else *result = r;
     rt_program_free(j.p);
+    rt_model_free(j.m);
     free(j.x);
     free(j.want);
     return st;

@@ -1,6 +1,7 @@
 /* experiments/jobs/verify_job.h - whether an integer program answers the same wherever it runs: in every family of
- * integer kernels that this processor has, layer by layer; in exported C that is compiled here; and against answers of
- * ONNX Runtime that experiments/peers/ort_run.py recorded. */
+ * integer kernels that this processor has, layer by layer; in a training step, whose forward pass it is once ranges
+ * stand (engine/qat.h); in exported C that is compiled here; and against answers of ONNX Runtime that
+ * experiments/peers/ort_run.py recorded. */
 #ifndef RT_EXPERIMENTS_VERIFY_JOB_H
 #define RT_EXPERIMENTS_VERIFY_JOB_H
 
@@ -15,7 +16,9 @@ typedef struct {
 } rt_verify_spec;
 
 /* *result: {"rows", "of" (what), "layers" (how many), "kernels": [{"name", "us", "bytes", "layers": [{"layer",
- * "bytes"}], "answers", "flips"}], "c": [{"form", "selftest", "us", "bytes", "layers", "answers", "flips"}], "onnx":
+ * "bytes"}], "answers", "flips"}], "training": {"numbers" (weights, steps and biases, as a step makes them anew, that
+ * are not the program's), "us" (forward and backward), "bytes", "layers", "answers", "flips"} or {"left_out": why},
+ * "c": [{"form", "selftest", "us", "bytes", "layers", "answers", "flips"}], "onnx":
  * {"us" (where it was recorded), "answers", "flips"}, "equal"}; bytes, answers (numbers) and flips (of the best class)
  * count what differs from the plain-C family. RT_GATE, with *result, when something differs. */
 rt_status rt_verify(const rt_verify_spec *, const rt_progress *, cJSON **result);

@@ -115,6 +115,9 @@ for k in selftest bytes answers flips; do
 done
 [ "$(grep -c '"us"' out.txt)" -ge 3 ] && [ "$(grep -c '"selftest"' out.txt)" -eq 2 ] || fail "verify of C: $(cat out.txt)"
 grep -q '"equal":[[:space:]]*true' out.txt || fail "verify: $(cat out.txt)"
+grep -q '"left_out"' out.txt || fail "a program is trained: $(cat out.txt)"
+expect 0 '"numbers":' "$retort" verify q.h5 --data band.h5 --rows 0:70 --json
+grep -q '"numbers":[[:space:]]*0,$' out.txt || fail "verify of training: $(cat out.txt)"
 for name in my-net 2nd a.b _; do expect 2 "is no C identifier" "$retort" export q.h5 --out "$name.c"; done
 expect 2 "'string.h' is a header of C" "$retort" export q.h5 --out string.c
 expect 2 "computes in float" "$retort" export $M --out x.q

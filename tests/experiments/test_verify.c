@@ -124,6 +124,40 @@ static void kernels_and_recorded_answers(void **state)
     net_scene_free(&s);
 }
 
+/* A training step's forward pass is the program: its numbers, all bytes and answers, with rows of bytes and of floats,
+ * several in a context, heads that others read, and weights of fewer bits. Of a file of a program that is not known. */
+static void training_steps(void **state)
+{
+    (void)state;
+    for (int which = 0; which < NETS; which++)
+        for (int bytes = nets[which].bytes > 1; bytes <= (nets[which].bytes > 0); bytes++) {
+            cJSON *r;
+            net_scene s = net_scene_new(which, bytes);
+            check_ok(rt_model_save(s.m, at("trained.h5")));
+            check_ok(rt_verify(&(rt_verify_spec){.input = at("trained.h5")}, NULL, &r));
+            static const char *const none[] = {"numbers", "bytes", "answers", "flips"};
+            for (int k = 0; k < 4; k++)
+                if (number(r, "training", -1, none[k]) != 0) fail_msg("net %d, bytes %d: %s", which, bytes, none[k]);
+            assert_true(number(r, "training", -1, "us") > 0);
+            cJSON_Delete(r);
+            net_scene_free(&s);
+        }
+}
+
+static void what_is_not_trained(void **state)
+{
+    (void)state;
+    cJSON *r;
+    net_scene s = net_scene_new(1, 0);
+    check_ok(rt_program_save(s.p, at("alone.q")));
+    check_ok(rt_verify(&(rt_verify_spec){.input = at("alone.q")}, NULL, &r));
+    const cJSON *t = cJSON_GetObjectItem(r, "training");
+    assert_non_null(strstr(cJSON_GetObjectItem(t, "left_out")->valuestring, "no weights in float"));
+    assert_int_equal(cJSON_GetArraySize(t), 1);
+    cJSON_Delete(r);
+    net_scene_free(&s);
+}
+
 /* The first weight of a layer in the exported data, another one. */
 static void change_weight(const char *path)
 {
@@ -183,7 +217,8 @@ static void exported_c(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_and_recorded_answers), cmocka_unit_test(exported_c)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_and_recorded_answers), cmocka_unit_test(training_steps),
+                                       cmocka_unit_test(what_is_not_trained), cmocka_unit_test(exported_c)};
     net_device = rt_device_cpu(2);
     int failed = cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
     rt_device_close(net_device);
