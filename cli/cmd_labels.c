@@ -63,6 +63,7 @@ static rt_status pack(cli_args *a, cJSON **result)
     rt_target target = {.path = cli_value(a, "out"), .force = cli_flag(a, "force")};
     if (!target.path) return rt_fail(RT_USAGE, "labels pack: --out SMALL.h5 is required; see 'retort labels --help'");
     RT_TRY(cli_int(a, "topk", 0, 1, RT_LABEL_TOPK, &job.topk));
+    RT_TRY(cli_int(a, "views", -1, 0, RT_LABEL_VIEWS, &job.views));
     return rt_label_pack(&job, &target, result);
 }
 
@@ -86,13 +87,14 @@ static const struct {
                {"calibrate", {"data", "x", "y", "rows", "head", NULL}, calibrate},
                {"append", {"hand", "replace", "data", "x", "id", NULL}, append},
                {"merge", {"out", "force", NULL}, merge},
-               {"pack", {"out", "type", "topk", "hard", "columns", "force", NULL}, pack}};
+               {"pack", {"out", "type", "topk", "hard", "columns", "views", "force", NULL}, pack}};
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
 
 static rt_status check_options(const cli_args *a, int action)
 {
     static const char *const all[] = {"data", "x",       "y",   "rows", "head", "policy", "hand",
-                                      "replace", "out", "type", "topk", "hard",   "columns", "force", "id"};
+                                      "replace", "out", "type", "topk", "hard",   "columns", "force", "id",
+                                      "views"};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         int taken = 0;
         for (int k = 0; actions[action].takes[k]; k++) taken |= !strcmp(actions[action].takes[k], all[i]);
@@ -150,6 +152,7 @@ static const cli_option options[] = {
      "pack: hard, confidence, margin, entropy beside the logits (default: the "
      "store's)",
      NULL},
+    {"views", CLI_VALUE, "N", "pack: the first N views of each row alone, 0: none (default: the store's)", NULL},
     {"force", CLI_FLAG, NULL, "pack, merge: replace an earlier label store", NULL},
     {0}};
 
@@ -160,6 +163,7 @@ static const cli_term terms[] = {
     {"policy", "of each class rows before, rows that pass the thresholds, and rows after; abstained: those that do not "
                "pass, cut: those that are more than wanted"},
     {"code_error", "of labels in 8 bits: how far a logit, and a probability, is from the teacher's at most"},
+    {"views", "disagree: views of rows whose best class is not that of the row as it is, of so many compared"},
     {"by_hand", "rows with a label that somebody gave; it stands before the teacher's"},
     {"error", "of pack: how far a logit, and a probability, is from the store's at most"},
     {"nll", "the mean of -log of the true class's probability, at temperature 1 (before) and at the one found (after)"},
@@ -171,12 +175,13 @@ const cli_command cli_labels = {
     .name = "labels",
     .summary =
         "check and describe a label store, calibrate its teacher, add labels by hand, merge parts, make it smaller",
-    .usage = "verify LABELS.h5\n"
-             "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
-             "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"
-             "append LABELS.h5 --hand FILE.csv [--data DATA.h5 [--id SET]] [--replace]\n"
-             "merge PART.h5 ... --out ALL.h5 [--force]\n"
-             "pack LABELS.h5 --out SMALL.h5 [--type f16|q8] [--topk K] [--hard] [--columns A,B,...] [--force]",
+    .usage =
+        "verify LABELS.h5\n"
+        "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
+        "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"
+        "append LABELS.h5 --hand FILE.csv [--data DATA.h5 [--id SET]] [--replace]\n"
+        "merge PART.h5 ... --out ALL.h5 [--force]\n"
+        "pack LABELS.h5 --out SMALL.h5 [--type f16|q8] [--topk K] [--hard] [--columns A,B,...] [--views N] [--force]",
     .about =
         "verify: whether the checksums of all blocks hold. summary: what the labels say, with warnings where they "
         "say little: one class, confidence near chance, constant or saturated logits, no agreement with true "

@@ -152,6 +152,10 @@ const cli_key cli_train_keys[] = {
     {"augment.erase", "0", "images: probability that a rectangle becomes the mean"},
     {"augment.mixup", "0", "Beta(a, a) mixtures of two rows; 0: none"},
     {"augment.input", "the only image", "of several inputs, which is flipped, shifted and erased; mixup mixes all"},
+    {"augment.views", "0, or what the label store keeps",
+     "how many views of each row there are: epoch e shows view e mod views; 0: another one each epoch, and of a label "
+     "store the labels of rows as they are"},
+    {"augment.seed", "the run's seed", "of the views; that of the label store, where it keeps some"},
     {"train.epochs", "20", "passes over the training rows"},
     {"train.batch", "128", "rows a step"},
     {"train.drop_last", "true", "an epoch's last batch is left out when it is not full"},
@@ -301,6 +305,14 @@ const cli_key cli_label_keys[] = {
      "rows with NaN or infinity, or without a finite answer: refuse ends the command at the "
      "first (what was labelled stays); mark gives them no label, and training leaves them "
      "out"},
+    {"label.views", "none",
+     "labels of so many views of each row, too, 1 to 1000: view v is what a training with the same augment shows in "
+     "epoch v; as many times the time and the bytes"},
+    {"augment.flip", "false", "of label.views: images are mirrored left to right, half of them"},
+    {"augment.shift", "0", "of label.views: images are moved by up to so many pixels"},
+    {"augment.erase", "0", "of label.views: probability that a rectangle becomes the mean"},
+    {"augment.input", "the only image", "of label.views: of several inputs, which is flipped, shifted and erased"},
+    {"augment.seed", "1", "of label.views; a training's is its seed, or its augment.seed"},
     {"label.features", "none",
      "layers of a single model, a name or a list: their outputs are kept as labels/features/NAME"},
     {"label.feature_type", "f16", "of label.features: f16 or f32"},
@@ -533,6 +545,8 @@ const cli_key cli_drift_keys[] = {
 const cli_key cli_export_keys[] = {
     DATA_POLICY,
     {"all", "false", "labels to csv: rows without a label, too, with their status alone"},
+    {"view", "none; the row as it is",
+     "labels to csv or npy: of this view of each row, of those that label.views keeps, from 0"},
     {"column", "none; the answers",
      "labels to npy: status, hard, confidence, margin, entropy (HEAD/hard of several heads) or features/NAME, where "
      "the store has it"},

@@ -39,12 +39,14 @@ rt_status rt_label_features_read(const rt_label_features *f, const uint64_t *row
 {
     size_t width = (size_t)f->width;
     unsigned char *status = lenient ? malloc((size_t)n + 1) : NULL;
-    if (!lenient) return rt_labels_read_feature(f->labels, f->feature, row, n, to);
+    if (!lenient) return rt_labels_read_feature(f->labels, f->feature, RT_LABEL_NO_VIEW, row, n, to);
     rt_status st = status ? rt_labels_status(f->labels, row, n, status) : rt_fail(RT_RUN, "out of memory");
     for (int i = 0, end; i < n && !st; i = end) {                        /* runs of rows that have one, or none */
         int there = rt_label_is_there(status[i]);
         for (end = i; end < n && rt_label_is_there(status[end]) == there; end++) {}
-        if (there) st = rt_labels_read_feature(f->labels, f->feature, row + i, end - i, to + (size_t)i * width);
+        if (there)
+            st = rt_labels_read_feature(f->labels, f->feature, RT_LABEL_NO_VIEW, row + i, end - i,
+                                        to + (size_t)i * width);
         else memset(to + (size_t)i * width, 0, (size_t)(end - i) * width * sizeof *to);
     }
     free(status);

@@ -141,10 +141,12 @@ static void place(const merge *m, char *to, uint64_t block_rows, uint64_t at, co
 {
     for (int i = 0; i < m->to.cols; i++) {
         const rt_label_column *c = &m->to.col[i];
-        size_t bytes = rt_label_part_bytes(c, rows);
-        memcpy(to + (c->by_block ? 0 : at * rt_label_column_bytes(c)), from, bytes);
-        from += bytes;
-        to += rt_label_part_bytes(c, block_rows);
+        size_t bytes = rt_label_piece_bytes(c, rows);
+        for (int p = 0; p < rt_label_column_planes(c); p++) {
+            memcpy(to + (c->by_block ? 0 : at * rt_label_column_bytes(c)), from, bytes);
+            from += bytes;
+            to += rt_label_piece_bytes(c, block_rows);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ typedef struct {
     rt_labels_spec spec;               /* of the copy */
     rt_label_file to;
     float *z, *back, *feature[RT_LABEL_FEATURES];
-    rt_label_facts *fact;              /* (heads, block) */
+    rt_label_facts *fact;              /* (planes, heads, block); z and features: planes, too */
     double *term, error[RT_MAX_HEADS][2];
     unsigned char status[RT_LABEL_BLOCK];
 } packing;
@@ -82,12 +82,10 @@ static rt_status check_gain(const packing *p, const rt_labels_spec *old)
                        name_of(old->type), name_of(s->type));
     if (!s->hard && old->topk && (!s->topk || s->topk > old->topk))
         return rt_fail(RT_USAGE, "%s: keeps %d classes a row, and a copy cannot have more", of, old->topk);
-    if (s->topk && s->type == RT_U8)
-        return rt_fail(RT_USAGE,
-                       "labels pack: --topk keeps few logits, which 8 bits would not make smaller; give --type "
-                       "f16");
-    if (s->hard == old->hard && s->type == old->type && s->topk == old->topk && s->columns == old->columns)
-        return rt_fail(RT_USAGE, "%s: the copy would be the same; give --type, --topk, --hard or --columns", of);
+    if (s->hard == old->hard && s->type == old->type && s->topk == old->topk && s->columns == old->columns &&
+        s->views.count == old->views.count)
+        return rt_fail(RT_USAGE, "%s: the copy would be the same; give --type, --topk, --hard, --columns or --views",
+                       of);
     return check_columns(p, old);
 }
 
@@ -102,6 +100,10 @@ static rt_status settle(packing *p)
     RT_TRY(read_type(p, &p->spec.type));
     RT_TRY(read_columns(p, &p->spec.columns));
     if (job->topk) p->spec.topk = job->topk;
+    if (job->views > old->views.count)
+        return rt_fail(RT_USAGE, "%s: has labels of %d views, and a copy cannot have %d", job->store, old->views.count,
+                       job->views);
+    if (job->views >= 0) p->spec.views.count = job->views;
     if (job->hard || old->hard) {
         p->spec.hard = job->hard || !job->type;
         p->spec.columns |= RT_COLUMN_HARD | RT_COLUMN_CONFIDENCE;
@@ -118,43 +120,55 @@ static rt_status settle(packing *p)
 
 static rt_status take_room(packing *p)
 {
-    size_t width = (size_t)p->spec.classes, rows = RT_LABEL_BLOCK;
-    p->z = malloc(rows * width * sizeof *p->z);
+    size_t width = (size_t)p->spec.classes, rows = RT_LABEL_BLOCK, planes = 1 + (size_t)p->spec.views.count;
+    p->z = malloc(planes * rows * width * sizeof *p->z);
     p->back = malloc(rows * width * sizeof *p->back);
     p->term = malloc(2 * width * sizeof *p->term);
-    p->fact = calloc((size_t)p->heads * rows, sizeof *p->fact);
+    p->fact = calloc(planes * (size_t)p->heads * rows, sizeof *p->fact);
     int ok = p->z && p->back && p->term && p->fact;
     for (int i = 0; i < p->spec.features && ok; i++) {
-        p->feature[i] = malloc(rows * (size_t)p->spec.feature[i].width * sizeof *p->feature[i]);
+        p->feature[i] = malloc(planes * rows * (size_t)p->spec.feature[i].width * sizeof *p->feature[i]);
         ok = p->feature[i] != NULL;
     }
     return ok ? RT_OK : rt_fail(RT_RUN, "out of memory for labels of %d classes", p->spec.classes);
 }
 
 /* How far the coded block is from what the store says, over rows that have the teacher's answer. */
-static void measure(packing *p, uint64_t rows)
+static void measure(packing *p, int view, uint64_t rows)
 {
     size_t width = (size_t)p->spec.classes;
-    rt_label_decode(p->to.coder, p->to.buffer, rows, p->back);
+    const float *z = p->z + (size_t)(view + 1) * rows * width;
+    rt_label_decode(p->to.coder, p->to.buffer, view, rows, p->back);
     for (uint64_t r = 0; r < rows; r++)
         for (int h = 0; h < p->heads && p->status[r] == RT_LABEL_DONE; h++) {
             size_t at = r * width + (size_t)p->head[h].at;
             if (p->head[h].task != RT_TASK_REAL)
-                rt_label_code_error(p->z + at, p->back + at, p->head[h].size, p->head[h].task == RT_TASK_MULTILABEL,
+                rt_label_code_error(z + at, p->back + at, p->head[h].size, p->head[h].task == RT_TASK_MULTILABEL,
                                     p->term, p->error[h]);
         }
+}
+
+/* A plane of the block's rows, as the store has it. */
+static rt_status read_plane(packing *p, int view, const uint64_t *row, uint64_t rows, unsigned char *status)
+{
+    uint64_t plane = (uint64_t)(view + 1), skip = plane * rows;
+    RT_TRY(rt_labels_read_stored(p->store, view, row, (int)rows, p->z + skip * (uint64_t)p->spec.classes,
+                                 p->fact + plane * (uint64_t)p->heads * RT_LABEL_BLOCK, status));
+    for (int i = 0; i < p->spec.features; i++)
+        RT_TRY(rt_labels_read_feature_stored(p->store, i, view, row, (int)rows,
+                                             p->feature[i] + skip * (uint64_t)p->spec.feature[i].width));
+    return RT_OK;
 }
 
 static rt_status pack_block(packing *p, uint64_t b)
 {
     uint64_t row[RT_LABEL_BLOCK], rows = rt_label_block_rows(&p->spec, b);
+    unsigned char same[RT_LABEL_BLOCK];
     const float *feature[RT_LABEL_FEATURES];
     for (uint64_t i = 0; i < rows; i++) row[i] = p->spec.first + b * RT_LABEL_BLOCK + i;
-    RT_TRY(rt_labels_read_stored(p->store, row, (int)rows, p->z, p->fact, p->status));
-    for (int i = 0; i < p->spec.features; i++) {
-        feature[i] = p->feature[i];
-        RT_TRY(rt_labels_read_feature_stored(p->store, i, row, (int)rows, p->feature[i]));
-    }
+    for (int v = RT_LABEL_NO_VIEW; v < p->spec.views.count; v++)
+        RT_TRY(read_plane(p, v, row, rows, v < 0 ? p->status : same));
+    for (int i = 0; i < p->spec.features; i++) feature[i] = p->feature[i];
     rt_label_rows these = {.answers = p->z, .feature = feature, .status = p->status, .fact = p->fact};
     if (!memchr(p->status, RT_LABEL_NOT_YET, rows)) {
         int all = 1;
@@ -162,7 +176,7 @@ static rt_status pack_block(packing *p, uint64_t b)
         if (all) these.status = NULL;
     }
     rt_label_file_encode(&p->to, b, &these);
-    measure(p, rows);
+    for (int v = RT_LABEL_NO_VIEW; v < p->spec.views.count; v++) measure(p, v, rows);
     return rt_label_file_write(&p->to, b);
 }
 
@@ -215,6 +229,7 @@ static cJSON *result_of(const packing *p, const rt_target *out)
     cJSON_AddNumberToObject(r, "rows", (double)p->spec.rows);
     cJSON_AddStringToObject(r, "coding", p->spec.hard ? "hard" : p->spec.topk ? "topk" : "full");
     if (!p->spec.hard) cJSON_AddStringToObject(r, "type", name_of(p->spec.type));
+    if (p->spec.views.count) cJSON_AddNumberToObject(r, "views", p->spec.views.count);
     cJSON *columns = p->spec.columns ? cJSON_AddArrayToObject(r, "columns") : NULL;
     for (int c = 0; rt_label_column_names[c]; c++)
         if (p->spec.columns >> c & 1) cJSON_AddItemToArray(columns, cJSON_CreateString(rt_label_column_names[c]));

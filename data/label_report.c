@@ -263,6 +263,57 @@ static rt_status describe_code(job *j, cJSON *r)
     return RT_OK;
 }
 
+/* How often the best class of a view is not that of its row. */
+typedef struct { job *j; float *z; size_t room; uint64_t compared, disagree; } consistency;
+
+static int best_of(const rt_label_batch *b, const float *z, int i, const rt_head *head)
+{
+    const float *v = z + (size_t)i * b->width + head->at;
+    int best = 0;
+    for (int c = 1; c < head->size; c++) if (v[c] > v[best]) best = c;
+    return best;
+}
+
+static rt_status compare_views(void *arg, const rt_label_batch *b)
+{
+    consistency *q = arg;
+    const int views = rt_labels_info(q->j->l)->views.count;
+    size_t n = (size_t)b->n * b->width;
+    if (n > q->room) {
+        free(q->z);
+        q->room = n;
+        q->z = malloc(n * sizeof *q->z);
+        if (!q->z) return rt_fail(RT_RUN, "out of memory");
+    }
+    for (int v = 0; v < views; v++) {
+        RT_TRY(rt_labels_read_view(q->j->l, v, b->row, b->n, q->z));
+        for (int i = 0; i < b->n; i++) {
+            int other = best_of(b, q->z, i, q->j->head) != best_of(b, b->z, i, q->j->head);
+            if (b->status[i] == RT_LABEL_BY_HAND) continue;                /* whose label is that of every view */
+            q->compared++;
+            q->disagree += (uint64_t)other;
+        }
+    }
+    return RT_OK;
+}
+
+/* Views that the store has labels of, and how often the teacher takes one for another class. */
+static rt_status describe_views(job *j, cJSON *r)
+{
+    consistency q = {.j = j};
+    const rt_label_views *v = &rt_labels_info(j->l)->views;
+    if (!v->count) return RT_OK;
+    rt_status st = rt_label_scan(j->l, j->r->store, j->head, &j->rows, NULL, compare_views, &q);
+    free(q.z);
+    RT_TRY(st);
+    cJSON *o = cJSON_AddObjectToObject(r, "views");
+    cJSON_AddNumberToObject(o, "count", v->count);
+    cJSON_AddNumberToObject(o, "compared", (double)q.compared);
+    cJSON_AddNumberToObject(o, "disagree", (double)q.disagree);
+    rt_json_number(o, "share", q.compared ? (double)q.disagree / (double)q.compared : NAN, "all rows are by hand");
+    return RT_OK;
+}
+
 /* Goes over the job's rows. For free_summary, also after an error. */
 static rt_status look(summary *q, job *j, uint64_t status[RT_LABEL_STATUSES])
 {
@@ -295,6 +346,7 @@ static rt_status summarize(job *j, cJSON **result)
     if (!st) {
         *result = describe_all(&q, status);
         st = describe_code(j, *result);
+        if (!st) st = describe_views(j, *result);
     }
     if (!st) {
         if (chosen) cJSON_AddItemToObject(*result, "policy", cJSON_Duplicate(chosen, 1));

@@ -30,8 +30,9 @@ rt_status rt_label_verify_report(const rt_label_report *, cJSON **result);
 /* {"labels", "head", "rows", "rows_labelled", "by_hand" where there are some, "not_yet", "abstained", "bad_input",
  * "bad_answer", "class_counts", "confidence": {"mean", "histogram": rows in (i / 10, (i + 1) / 10]}, "entropy_mean"
  * (nats), "margin_mean", "agreement": {"rows", "agree", "share", "commonest_class"} with data, "policy", "code_error"
- * of 8 bits, "warnings"}. Warned of: one class, classes without a row, confidence near chance, logits that are constant
- * or saturated, agreement no better than the commonest class. RT_NOTHING when no row has a label. */
+ * of 8 bits, "views": {"count", "compared", "disagree" (views whose best class is not their row's), "share"} where
+ * there are some, "warnings"}. Warned of: one class, classes without a row, confidence near chance, logits that are
+ * constant or saturated, agreement no better than the commonest class. RT_NOTHING when no row has a label. */
 rt_status rt_label_summary_report(const rt_label_report *, cJSON **result);
 
 /* The same of about `most` rows, in blocks spread evenly, or of all where they are fewer, without what a store counts

@@ -51,7 +51,7 @@ static rt_status find_facts(rt_labels *l, const rt_head *head, const rt_label_ba
     for (int i = 0; i < b->n && s->columns != 15; i++)
         fact[i] = rt_label_facts_of(b->z + (size_t)i * b->width + head->at, head->size, 1);
     return s->columns || memchr(b->status, RT_LABEL_BY_HAND, (size_t)b->n)
-               ? rt_labels_read_columns(l, number, b->row, b->n, fact) : RT_OK;
+               ? rt_labels_read_columns(l, number, RT_LABEL_NO_VIEW, b->row, b->n, fact) : RT_OK;
 }
 
 rt_status rt_label_scan(rt_labels *l, const char *path, const rt_head *head, const rt_rows *rows,

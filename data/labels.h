@@ -5,9 +5,11 @@
  *   labels/logits f32|f16 (N, K)              full coding, or
  *   labels/logits u8 (N, K), labels/logits_scale f32 (N), labels/logits_offset f32 (N)
  *                                             8 bits (type q8): z = logits * scale + offset (data/labels_q8.c), or
- *   labels/topk_id i32 (N, k), labels/topk_logit f32|f16 (N, k), labels/tail f32 (N)
+ *   labels/topk_id i32 (N, k), labels/topk_logit f32|f16|u8 (N, k), labels/tail f32 (N)
  *                                             top-k: every other class has the logit `tail`, which keeps the total
- *                                             probability of the tail: tail = logsumexp(others) - log(K - k)
+ *                                             probability of the tail: tail = logsumexp(others) - log(K - k). In 8
+ *                                             bits with labels/topk_scale and labels/topk_offset f32 (N), and topk_id
+ *                                             u16 where K is at most 65,536
  *   labels/hard i32 (N), labels/confidence f32 (N), labels/margin f32 (N), labels/entropy f32 (N)
  *                                             on request: the best class and what is known of it (data/label_facts.h),
  *                                             of the answer before it was coded. A store that keeps hard labels alone
@@ -15,8 +17,12 @@
  * of other heads (retort-labels-3) the same for each head of classes or labels as labels/HEAD/..., top-k for classes
  * alone, and of values labels/HEAD/values f32 (N, D); always:
  *   labels/features/NAME f32|f16 (N, D)       on request: features of the teacher
+ *   labels/views/logits (V, N, K), ...        on request (retort-labels-5): the same sets of V views of each row, view
+ * by view: labels/views/..., labels/HEAD/views/..., labels/views/features/NAME. View v of a row is the one that epoch v
+ * of a training with the same seed shows (engine/views.h); all else in the store is of the rows as they are
  *   labels/code_error f32 (blocks, 2 x heads) with 8 bits: the largest error in the block of a logit and of a
- *                                             probability, of each head with a code
+ *                                             probability, of each head with a code, over all views. Of the k best
+ *                                             classes: of those, beside the same k in f32 with the same tail
  *   labels/status u8 (N)                      rt_label_status; where rt_label_is_there() is 0 there is no label
  *   labels/block_crc32c u32 (blocks)          CRC32C of each block's bytes, set by set
  *   labels/status_count u64 (8), labels/class_count u64 (W), labels/confidence_mean f64 (1)
@@ -49,6 +55,7 @@
 #include "data/names.h"
 #include "data/output.h"
 #include "data/rows.h"
+#include "engine/views.h"
 
 enum { RT_LABEL_BLOCK = 1024, RT_LABEL_TOPK = 512 };
 
@@ -75,6 +82,13 @@ enum { RT_LABEL_FEATURES = 8, RT_LABEL_FEATURE_WIDTH = 1 << 20 };
 /* A feature of the teacher: a row is of this shape, `width` numbers; type: RT_F32 or RT_F16. */
 typedef struct { const char *name; int width; rt_dtype type; rt_shape shape; } rt_label_feature;
 
+enum { RT_LABEL_VIEWS = 1000, RT_LABEL_NO_VIEW = -1 /* the row as it is */ };
+/* Views of each row: number v is that of epoch v (rt_view_of). input: of several, the one that is moved; NULL: the only
+ * one, or any. */
+typedef struct { int count; uint64_t seed; rt_view_desc how; } rt_label_views;
+/* Whether they are the same views; why (or NULL): in words, what of the first ones is not so of the second. */
+int rt_label_views_same(const rt_label_views *, const rt_label_views *, char why[160]);
+
 typedef struct {
     uint64_t first, rows;
     int classes, topk;                /* W, floats of an answer: the classes of a single head; topk 0: full */
@@ -85,10 +99,11 @@ typedef struct {
     int hard;                         /* 1: no logits are kept, but hard labels and their confidence */
     const rt_label_feature *feature;  /* borrowed */
     int features;
+    rt_label_views views;             /* count 0: none; its text is borrowed */
 } rt_labels_spec;
 /* Reads "labels" of a configuration: type, topk, columns, keep. */
 void rt_labels_spec_config(rt_cfg *labels, rt_labels_spec *);
-/* RT_USAGE, by the names of the keys, when these heads cannot be kept so. */
+/* RT_USAGE, by the names of the keys, when these heads cannot be kept so, or not so many views of them. */
 rt_status rt_labels_spec_check(const rt_labels_spec *, const rt_head *head, int heads);
 
 /* Of rows that are there. */
@@ -147,10 +162,11 @@ int rt_labels_all_done(const rt_labels_writer *);
  * ABSTAINED or BAD_INPUT, NULL when all rows are good. Hashes the spans that the rows lie in where they are not known.
  * Thread: one. RT_INPUT when a logit does not fit the type, or is not finite. */
 rt_status rt_labels_put(rt_labels_writer *, uint64_t block, const float *answers, const unsigned char *status);
-/* The same of a store with features: feature[i] (rows of the block, width). RT_INPUT when one is not finite, or does
- * not fit its type, in a row whose status is DONE. */
-rt_status rt_labels_put_features(rt_labels_writer *, uint64_t block, const float *answers, const float *const *feature,
-                                 const unsigned char *status);
+/* The same of a store with features or views: plane 0 is of the rows as they are, plane 1 + v of view v; answers (1 +
+ * V, rows of the block, W), feature[i] (1 + V, rows of the block, width). RT_INPUT when a number is not finite, or does
+ * not fit its type, in a row whose status is DONE; where bad answers are marked, one plane is enough. */
+typedef struct { const float *answers; const float *const *feature; const unsigned char *status; } rt_label_planes;
+rt_status rt_labels_put_planes(rt_labels_writer *, uint64_t block, const rt_label_planes *);
 /* Makes all blocks put so far durable; called by put about once a second and 64 MiB. RT_INPUT when the rows changed
  * meanwhile, RT_RUN when another process was put in the place of this one: then nothing of it counts. After an error
  * nothing is synced or written any more. */
@@ -190,13 +206,15 @@ rt_status rt_labels_remove_bad(rt_labels *, rt_rows *, uint64_t *removed);
 /* Answers (n, W) of source rows row[0..n). Thread-safe. The CRC of a block is checked when a row of it is first
  * read. RT_INPUT for a row outside the store, without a label, or damaged. */
 rt_status rt_labels_read(rt_labels *, const uint64_t *row, int n, float *answers);
+/* The same of view `view` of each row, or RT_LABEL_NO_VIEW; a label by hand is that of every view. */
+rt_status rt_labels_read_view(rt_labels *, int view, const uint64_t *row, int n, float *answers);
 /* What the store's columns say of rows of a head of classes, by its number: those members of facts that have a column
  * (rt_labels_info()->columns); of rows by hand all, and nothing of rows without a label. Thread-safe; RT_INPUT as of
  * rt_labels_read. */
-rt_status rt_labels_read_columns(rt_labels *, int head, const uint64_t *row, int n, rt_label_facts *);
+rt_status rt_labels_read_columns(rt_labels *, int head, int view, const uint64_t *row, int n, rt_label_facts *);
 /* A feature by its name, -1: none; and (n, width) of it. Errors as of rt_labels_read. */
 int rt_labels_find_feature(const rt_labels *, const char *name);
-rt_status rt_labels_read_feature(rt_labels *, int feature, const uint64_t *row, int n, float *);
+rt_status rt_labels_read_feature(rt_labels *, int feature, int view, const uint64_t *row, int n, float *);
 /* With 8 bits: the largest error of a logit and of a probability of this head, over all blocks that are there, each of
  * which is checked; 0 where there is no code. */
 rt_status rt_labels_code_error(rt_labels *, int head, double worst[2]);

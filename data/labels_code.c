@@ -19,13 +19,17 @@ struct rt_label_coder {
     rt_label_head head[RT_MAX_HEADS];
     int heads, columns, features;      /* features: the first one's column */
     int errors;                        /* their column, -1: none */
-    size_t before[RT_LABEL_COLUMNS];   /* bytes of a row in the columns before this one; none of these is of blocks */
+    int of_views;                      /* by how much the columns of views stand behind the others */
     int32_t *class_of;                 /* (heads, block) best class of each row, of heads of classes */
     float *confidence;                 /* (heads, block) of that class */
     double *error;                     /* (tiles, heads, 2) the largest of a tile */
+    double worst[2 * RT_MAX_HEADS];    /* of the planes so far */
     /* of the job at hand */
     rt_label_rows job;                 /* answers NULL: the block is coded */
-    char *block;
+    int judges;                        /* best classes and confidences are wanted */
+    char *at[RT_LABEL_COLUMNS];        /* columns of the plane at hand in the block: those of the rows, or of a view */
+    const float *answers, *feature[RT_LABEL_FEATURES];                 /* of that plane */
+    const rt_label_facts *fact;
 };
 
 /* ---- blocks ---- */
@@ -43,8 +47,7 @@ rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *spec, r
     c->columns = rt_label_columns(spec, c->column);
     c->features = c->head[c->heads - 1].column + c->head[c->heads - 1].columns;
     c->errors = c->column[c->columns - 2 < 0 ? 0 : c->columns - 2].by_block ? c->columns - 2 : -1;
-    for (int i = 1; i < c->columns; i++)
-        c->before[i] = c->before[i - 1] + (c->column[i - 1].by_block ? 0 : rt_label_column_bytes(&c->column[i - 1]));
+    c->of_views = rt_label_view_column(spec);
     c->class_of = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->class_of);
     c->confidence = malloc((size_t)c->heads * RT_LABEL_BLOCK * sizeof *c->confidence);
     c->error = malloc((size_t)c->heads * 2 * TILES * sizeof *c->error);
@@ -81,12 +84,26 @@ void rt_label_coder_free(rt_label_coder *c)
     free(c);
 }
 
-/* Where column i of the block in hand starts. Only the statuses stand behind what is the block's. */
-static char *column_at(const rt_label_coder *c, int i)
+/* From now on columns, answers, features and facts are those of this view of the block's rows, or of the rows as they
+ * are; errors of blocks and statuses are of all. */
+static void turn_to(rt_label_coder *c, char *block, int view)
 {
-    size_t whole = c->errors >= 0 && i > c->errors ? rt_label_column_bytes(&c->column[c->errors]) : 0;
-    return c->block + c->before[i] * c->job.rows + whole;
+    const rt_label_rows *job = &c->job;
+    uint64_t plane = (uint64_t)(view + 1), skip = plane * (job->plane ? job->plane : job->rows);
+    for (int i = 0; i < c->columns; i++) {
+        const rt_label_column *of = &c->column[i];
+        c->at[i] = block;
+        if (of->planes && view >= 0)
+            c->at[i - c->of_views] = block + (size_t)view * rt_label_piece_bytes(of, job->rows);
+        block += rt_label_part_bytes(of, job->rows);
+    }
+    c->answers = job->answers ? job->answers + skip * (uint64_t)c->spec.classes : NULL;
+    c->fact = job->fact ? job->fact + plane * (uint64_t)c->heads * RT_LABEL_BLOCK : NULL;
+    for (int i = 0; i < c->spec.features && job->feature; i++)
+        c->feature[i] = job->feature[i] + skip * (uint64_t)c->spec.feature[i].width;
 }
+
+static char *column_at(const rt_label_coder *c, int i) { return c->at[i]; }
 
 /* Where row r of it is. */
 static char *entry_at(const rt_label_coder *c, int i, uint64_t r)
@@ -102,22 +119,48 @@ static void put_floats(void *to, const float *z, rt_dtype type, size_t n)
     else memcpy(to, z, n * sizeof *z);
 }
 
-static void encode_topk(const rt_label_coder *c, const rt_label_work *w, const rt_label_head *h, uint64_t r)
+static void encode_topk(const rt_label_coder *c, const rt_label_work *w, const rt_label_head *h, uint64_t r,
+                        double worst[2])
 {
     const rt_labels_spec *s = &c->spec;
-    const float *z = c->job.answers + r * (size_t)s->classes + h->at;
+    const float *z = c->answers + r * (size_t)s->classes + h->at;
     int32_t id[RT_LABEL_TOPK] = {0};
-    float value[RT_LABEL_TOPK], tail;
+    float value[RT_LABEL_TOPK], back[RT_LABEL_TOPK], tail, scale, offset;
+    char *logit = entry_at(c, h->column + 1, r);
     rt_label_topk(w, z, h->size, h->topk, id, value, &tail);
-    memcpy(entry_at(c, h->column, r), id, (size_t)h->topk * sizeof *id);
-    put_floats(entry_at(c, h->column + 1, r), value, s->type, (size_t)h->topk);
+    rt_label_put_ids(entry_at(c, h->column, r), c->column[h->column].type, id, h->topk);
     memcpy(entry_at(c, h->column + 2, r), &tail, sizeof tail);
+    if (!h->coded) {
+        put_floats(logit, value, s->type, (size_t)h->topk);
+        return;
+    }
+    rt_label_q8_best((unsigned char *)logit, &scale, &offset, value, id, h->topk);
+    memcpy(entry_at(c, h->column + 3, r), &scale, sizeof scale);
+    memcpy(entry_at(c, h->column + 4, r), &offset, sizeof offset);
+    rt_label_q8_back(back, (const unsigned char *)logit, scale, offset, h->topk);
+    rt_label_code_error_best(value, back, h->topk, h->size - h->topk, tail, worst);
+}
+
+/* The k best of row r as they are read again. */
+static void best_of(const rt_label_coder *c, const rt_label_head *h, uint64_t r, int32_t *id, float *value, float *tail)
+{
+    const char *logit = entry_at(c, h->column + 1, r);
+    float scale, offset;
+    rt_label_get_ids(id, entry_at(c, h->column, r), c->column[h->column].type, h->topk);
+    memcpy(tail, entry_at(c, h->column + 2, r), sizeof *tail);
+    if (!h->coded) {
+        rt_to_float(value, logit, c->spec.type, (size_t)h->topk);
+        return;
+    }
+    memcpy(&scale, entry_at(c, h->column + 3, r), sizeof scale);
+    memcpy(&offset, entry_at(c, h->column + 4, r), sizeof offset);
+    rt_label_q8_back(value, (const unsigned char *)logit, scale, offset, h->topk);
 }
 
 static void encode_q8(const rt_label_coder *c, const rt_label_work *w, const rt_label_head *h, uint64_t r,
                       double worst[2])
 {
-    const float *z = c->job.answers + r * (size_t)c->spec.classes + h->at;
+    const float *z = c->answers + r * (size_t)c->spec.classes + h->at;
     unsigned char *q = (unsigned char *)entry_at(c, h->column, r);
     float scale, offset, *back = w->lanes;
     rt_label_q8(q, &scale, &offset, z, h->size);
@@ -130,8 +173,8 @@ static void encode_q8(const rt_label_coder *c, const rt_label_work *w, const rt_
 /* Best class, confidence, margin and entropy, those that are kept. */
 static void encode_facts(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
 {
-    const float *z = c->job.answers + r * (size_t)c->spec.classes + h->at;
-    rt_label_facts f = c->job.fact ? c->job.fact[judged_at(c, h, r)] : rt_label_facts_of(z, h->size, 1);
+    const float *z = c->answers + r * (size_t)c->spec.classes + h->at;
+    rt_label_facts f = c->fact ? c->fact[judged_at(c, h, r)] : rt_label_facts_of(z, h->size, 1);
     int32_t best = f.best;
     const void *from[] = {&best, &f.confidence, &f.margin, &f.entropy};
     for (int i = 0; i < 4; i++) if (h->fact[i] >= 0) memcpy(entry_at(c, h->fact[i], r), from[i], 4);
@@ -146,7 +189,7 @@ static void encode_full(const rt_label_coder *c, const rt_label_head *h, uint64_
     size_t k = (size_t)h->size, width = (size_t)c->spec.classes;
     rt_dtype type = type_of(c, h);
     char *to = column_at(c, h->column);
-    const float *z = c->job.answers + h->at;
+    const float *z = c->answers + h->at;
     if (k == width) put_floats(to + first * k * rt_dtype_size(type), z + first * k, type, (end - first) * k);
     else
         for (uint64_t r = first; r < end; r++)
@@ -161,15 +204,15 @@ static void encode_answered(const rt_label_coder *c, const rt_label_work *w, uin
         const rt_label_head *h = &c->head[i];
         if (!c->spec.hard && !h->topk && !h->coded) encode_full(c, h, first, end);
         for (uint64_t r = first; r < end; r++) {
-            if (h->topk) encode_topk(c, w, h, r);
-            if (h->coded) encode_q8(c, w, h, r, worst + 2 * i);
+            if (h->topk) encode_topk(c, w, h, r, worst + 2 * i);
+            else if (h->coded) encode_q8(c, w, h, r, worst + 2 * i);
             if (c->spec.columns && h->task == RT_TASK_CLASSES) encode_facts(c, h, r);
         }
     }
     for (int i = 0; i < c->spec.features; i++) {
         const rt_label_feature *f = &c->spec.feature[i];
         size_t width = (size_t)f->width;
-        put_floats(entry_at(c, c->features + i, first), c->job.feature[i] + first * width, f->type,
+        put_floats(entry_at(c, c->features + i, first), c->feature[i] + first * width, f->type,
                    (end - first) * width);
     }
 }
@@ -230,10 +273,10 @@ static void judge_full(const rt_label_coder *c, const rt_label_work *w, const rt
 static void judge_topk(const rt_label_coder *c, const rt_label_head *h, uint64_t r)
 {
     size_t top = (size_t)h->topk, to = judged_at(c, h, r);
+    int32_t id[RT_LABEL_TOPK];
     float value[RT_LABEL_TOPK], tail;
-    rt_to_float(value, entry_at(c, h->column + 1, r), c->spec.type, top);
-    memcpy(&tail, entry_at(c, h->column + 2, r), sizeof tail);
-    memcpy(&c->class_of[to], entry_at(c, h->column, r), sizeof(int32_t));
+    best_of(c, h, r, id, value, &tail);
+    c->class_of[to] = id[0];
     double sum = (h->size - h->topk) * exp((double)tail - value[0]);
     for (size_t i = 0; i < top; i++) sum += exp((double)value[i] - value[0]);
     c->confidence[to] = (float)(1 / sum);
@@ -261,8 +304,8 @@ static void code_tile(void *arg, int tile, int thread)
     uint64_t end = c->job.rows - first < RT_LABEL_TILE ? c->job.rows : first + RT_LABEL_TILE;
     double *worst = c->error + (size_t)tile * 2 * (size_t)c->heads;
     memset(worst, 0, 2 * (size_t)c->heads * sizeof *worst);
-    if (c->job.answers) encode_rows(c, w, first, end, worst);
-    for (const rt_label_head *h = c->head; h < c->head + c->heads; h++)
+    if (c->answers) encode_rows(c, w, first, end, worst);
+    for (const rt_label_head *h = c->head; h < c->head + c->heads && c->judges; h++)
         if (h->task == RT_TASK_CLASSES) judge_rows(c, w, h, first, end);
 }
 
@@ -291,30 +334,36 @@ static double count_head(const rt_label_coder *c, const rt_label_head *h, uint64
 }
 
 /* The largest errors of the block, of each head with a code, rounded up to f32. */
-static void put_errors(const rt_label_coder *c, int tiles)
+static void put_errors(const rt_label_coder *c)
 {
     float *to = (float *)(void *)column_at(c, c->errors), all[2 * RT_MAX_HEADS] = {0};
     for (int i = 0; i < c->heads; i++)
         for (int e = 0; e < 2 && c->head[i].error >= 0; e++) {
-            double worst = 0;
-            for (int t = 0; t < tiles; t++)
-                worst = fmax(worst, c->error[((size_t)t * (size_t)c->heads + (size_t)i) * 2 + (size_t)e]);
+            double worst = c->worst[2 * i + e];
             float up = (float)worst;
             all[2 * c->head[i].error + e] = (double)up < worst ? nextafterf(up, INFINITY) : up;
         }
     memcpy(to, all, rt_label_column_bytes(&c->column[c->errors]));
 }
 
-/* Runs the tiles, then counts: sums go in the order of rows. */
-static double code(rt_label_coder *c, uint64_t *class_count, uint64_t *status_count)
+/* Codes, or judges, the plane at hand. */
+static void run_tiles(rt_label_coder *c)
 {
     uint64_t rows = c->job.rows;
-    int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE), first_of_classes = 0;
-    double sum = 0;
-    while (first_of_classes < c->heads && c->head[first_of_classes].task != RT_TASK_CLASSES) first_of_classes++;
+    int tiles = (int)((rows + RT_LABEL_TILE - 1) / RT_LABEL_TILE);
     if (c->pool && rows * (uint64_t)c->spec.classes >= POOL_PAYS) rt_pool_run(c->pool, tiles, code_tile, c);
     else for (int i = 0; i < tiles; i++) code_tile(c, i, 0);
-    if (c->job.answers && c->errors >= 0) put_errors(c, tiles);
+    for (int i = 0; i < 2 * c->heads; i++)
+        for (int t = 0; t < tiles; t++) c->worst[i] = fmax(c->worst[i], c->error[t * 2 * c->heads + i]);
+}
+
+/* Sums go in the order of rows. */
+static double count_rows(rt_label_coder *c, uint64_t *class_count, uint64_t *status_count)
+{
+    uint64_t rows = c->job.rows;
+    int first_of_classes = 0;
+    double sum = 0;
+    while (first_of_classes < c->heads && c->head[first_of_classes].task != RT_TASK_CLASSES) first_of_classes++;
     unsigned char *status = (unsigned char *)column_at(c, c->columns - 1);
     for (uint64_t r = 0; r < rows; r++) {
         if (c->job.by_hand && c->job.by_hand[r] >= 0) status[r] = RT_LABEL_BY_HAND;
@@ -331,14 +380,24 @@ static double code(rt_label_coder *c, uint64_t *class_count, uint64_t *status_co
 double rt_label_encode(rt_label_coder *c, char *block, const rt_label_rows *job, uint64_t *class_count,
                        uint64_t *status_count)
 {
-    c->block = block;
     c->job = *job;
+    turn_to(c, block, RT_LABEL_NO_VIEW);
     char *status = column_at(c, c->columns - 1);
     if (job->status) {
         memset(block, 0, (size_t)(status - block));
         memcpy(status, job->status, job->rows);
     } else memset(status, RT_LABEL_DONE, job->rows);
-    return code(c, class_count, status_count);
+    memset(c->worst, 0, sizeof c->worst);
+    c->judges = 1;
+    run_tiles(c);
+    double sum = count_rows(c, class_count, status_count);
+    c->judges = 0;
+    for (int v = 0; v < c->spec.views.count; v++) {
+        turn_to(c, block, v);
+        run_tiles(c);
+    }
+    if (c->errors >= 0) put_errors(c);
+    return sum;
 }
 
 /* A head's answer to row r. */
@@ -351,18 +410,16 @@ static void decode_row(const rt_label_coder *c, const rt_label_head *h, uint64_t
     } else if (h->topk) {
         int32_t id[RT_LABEL_TOPK];
         float value[RT_LABEL_TOPK], tail;
-        memcpy(id, entry_at(c, h->column, r), (size_t)h->topk * sizeof *id);
-        rt_to_float(value, entry_at(c, h->column + 1, r), c->spec.type, (size_t)h->topk);
-        memcpy(&tail, entry_at(c, h->column + 2, r), sizeof tail);
+        best_of(c, h, r, id, value, &tail);
         rt_label_topk_back(z, h->size, h->topk, id, value, tail);
     } else if (h->coded) full_logits(c, h, r, 1, z);
     else rt_to_float(z, entry_at(c, h->column, r), type_of(c, h), (size_t)h->size);
 }
 
-void rt_label_decode(rt_label_coder *c, const char *block, uint64_t rows, float *answers)
+void rt_label_decode(rt_label_coder *c, const char *block, int view, uint64_t rows, float *answers)
 {
-    c->block = (char *)(uintptr_t)block;
     c->job = (rt_label_rows){.rows = rows};
+    turn_to(c, (char *)(uintptr_t)block, view);
     for (uint64_t r = 0; r < rows; r++)
         for (int h = 0; h < c->heads; h++)
             decode_row(c, &c->head[h], r, answers + r * (size_t)c->spec.classes + c->head[h].at);
@@ -371,7 +428,9 @@ void rt_label_decode(rt_label_coder *c, const char *block, uint64_t rows, float 
 double rt_label_count(rt_label_coder *c, char *block, uint64_t rows, const int32_t *by_hand, uint64_t *class_count,
                       uint64_t *status_count)
 {
-    c->block = block;
     c->job = (rt_label_rows){.rows = rows, .by_hand = by_hand};
-    return code(c, class_count, status_count);
+    turn_to(c, block, RT_LABEL_NO_VIEW);
+    c->judges = 1;
+    run_tiles(c);
+    return count_rows(c, class_count, status_count);
 }

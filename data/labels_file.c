@@ -77,9 +77,10 @@ static int items_of(const rt_label_file *w, rt_h5_item it[ITEMS], const char *ma
     int n = w->cols, by_hand = w->hand.count > 0;
     for (int i = 0; i < n; i++) {
         const rt_label_column *c = &w->col[i];
-        it[i] = (rt_h5_item){.name = c->name, .type = c->type, .rank = c->flat ? 1 : 2,
-                             .dim = {rt_label_column_entries(c, &w->spec), c->width},
-                             .note = c->decode ? "decode" : NULL, .said = c->decode};
+        it[i] = (rt_h5_item){.name = c->name, .type = c->type, .note = c->decode ? "decode" : NULL, .said = c->decode};
+        if (c->planes) it[i].dim[it[i].rank++] = (uint64_t)c->planes;
+        it[i].dim[it[i].rank++] = c->planes ? w->spec.rows : rt_label_column_entries(c, &w->spec);
+        if (!c->flat) it[i].dim[it[i].rank++] = c->width;
     }
     for (int i = 0; i < RT_LABEL_FIXED; i++) it[n + i] = (rt_h5_item){.name = fixed_name[i], .rank = 1, .dim = {1}};
     it[n + RT_LABEL_CRC].type = it[n + RT_LABEL_HEAD_CRC].type = RT_U32;
@@ -212,6 +213,31 @@ static rt_status same_kernels(const rt_label_file *w, const cJSON *old, const cJ
                    "--out, or --force to replace it", w->path, then, now);
 }
 
+static rt_label_views views_of(const cJSON *manifest)
+{
+    rt_labels_spec s = {0};
+    rt_head head[RT_MAX_HEADS];
+    rt_label_feature feature[RT_LABEL_FEATURES];
+    int heads = 0;
+    if (rt_label_spec_read(&s, head, &heads, feature, manifest, "")) s.views.count = 0;
+    for (int i = 0; i < s.features; i++) free((char *)(uintptr_t)feature[i].name);
+    rt_heads_free(head, heads);
+    return s.views;
+}
+
+/* The same rows, seen otherwise: what differs is told by its name. */
+static rt_status same_views(const rt_label_file *w, const cJSON *old, const cJSON *mine)
+{
+    const rt_label_views then = views_of(old), now = views_of(mine);
+    char why[160];
+    if (then.count != now.count)
+        return rt_fail(RT_USAGE, "%s: holds labels of %d views of each row, and %d are wanted; give label.views=%d, "
+                       "another --out, or --force to replace it", w->path, then.count, now.count, then.count);
+    if (!then.count || rt_label_views_same(&then, &now, why)) return RT_OK;
+    return rt_fail(RT_USAGE, "%s: holds labels of other views, made with augment.%s; give that, another --out, or "
+                   "--force to replace it", w->path, why);
+}
+
 static void set_number(cJSON *item, const cJSON *like)
 {
     if (cJSON_IsNumber(item) && cJSON_IsNumber(like)) cJSON_SetNumberValue(item, like->valuedouble);
@@ -273,6 +299,7 @@ rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON 
     st = text ? rt_json_parse(&mine, text, strlen(text), w->path) : rt_fail(RT_RUN, "out of memory");
     free(text);
     if (!st) st = same_kernels(w, old, mine);
+    if (!st) st = same_views(w, old, mine);
     int more = !st && grown && has_grown(old, mine);
     if (grown) *grown = more;
     for (int i = 0; i < (more ? 3 : 5) && !st; i++) {
@@ -287,27 +314,23 @@ rt_status rt_label_file_same(const rt_label_file *w, rt_h5_file *f, const cJSON 
     return st;
 }
 
-rt_status rt_label_file_read(const rt_label_file *w, uint64_t b)
+/* A block lies in the file in pieces, one of each plane of each column. */
+static rt_status each_piece(const rt_label_file *w, uint64_t b, int writes)
 {
-    char *to = w->buffer;
+    char *at = w->buffer;
     for (int i = 0; i < w->cols; i++) {
-        size_t n = rt_label_part_bytes(&w->col[i], rt_label_block_rows(&w->spec, b));
-        RT_TRY(rt_pread_all(w->fd, to, n, w->at[i] + rt_label_part_at(&w->col[i], b), w->path));
-        to += n;
+        const rt_label_column *c = &w->col[i];
+        size_t n = rt_label_piece_bytes(c, rt_label_block_rows(&w->spec, b)), entry = rt_label_column_bytes(c);
+        for (int p = 0; p < rt_label_column_planes(c); p++, at += n) {
+            uint64_t to = w->at[i] + entry * rt_label_entry(c, &w->spec, p, b * RT_LABEL_BLOCK);
+            RT_TRY(writes ? rt_pwrite_all(w->fd, at, n, to, w->path) : rt_pread_all(w->fd, at, n, to, w->path));
+        }
     }
     return RT_OK;
 }
 
-rt_status rt_label_file_write(const rt_label_file *w, uint64_t b)
-{
-    const char *from = w->buffer;
-    for (int i = 0; i < w->cols; i++) {
-        size_t n = rt_label_part_bytes(&w->col[i], rt_label_block_rows(&w->spec, b));
-        RT_TRY(rt_pwrite_all(w->fd, from, n, w->at[i] + rt_label_part_at(&w->col[i], b), w->path));
-        from += n;
-    }
-    return RT_OK;
-}
+rt_status rt_label_file_read(const rt_label_file *w, uint64_t b) { return each_piece(w, b, 0); }
+rt_status rt_label_file_write(const rt_label_file *w, uint64_t b) { return each_piece(w, b, 1); }
 
 /* ---- blocks ---- */
 

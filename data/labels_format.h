@@ -4,35 +4,44 @@
 
 #include "data/labels.h"
 
-enum { RT_LABEL_COLUMNS = 7 * RT_MAX_HEADS + RT_LABEL_FEATURES + 2, RT_LABEL_TILE = 64 };
-enum { RT_LABEL_NAME = RT_HEAD_NAME + 24 };
+enum { RT_LABEL_COLUMNS = 2 * (9 * RT_MAX_HEADS + RT_LABEL_FEATURES) + 2, RT_LABEL_TILE = 64 };
+enum { RT_LABEL_NAME = 2 * RT_HEAD_NAME + 40 };
 #define RT_LABEL_FORMAT "retort-labels-2"             /* of one head of classes named "y" */
 #define RT_LABEL_FORMAT_HEADS "retort-labels-3"
 #define RT_LABEL_FORMAT_COLUMNS "retort-labels-4"     /* 8 bits, columns, features, hand labels, hard labels alone */
+#define RT_LABEL_FORMAT_VIEWS "retort-labels-5"       /* views; 8 bits of the k best classes */
 const char *rt_label_format(const rt_labels_spec *, int by_hand);
 
-/* An array that rows have a part of, or, of a block each, the blocks. Its bytes in a block of the store are those of
- * the block's rows, or of its one entry. */
+/* An array that rows have a part of, or, of a block each, the blocks; of views it has a plane each, one behind the
+ * other, and every row has its part of each. Its bytes in a block of the store are those of the block's rows, plane by
+ * plane, or of the block's one entry. */
 typedef struct {
     char name[RT_LABEL_NAME];
     rt_dtype type;
     uint64_t width;
-    int flat;                         /* one dimension, as width is always 1 */
+    int flat;                         /* no dimension of its own, as width is always 1 */
     int by_block;
+    int planes;                       /* V, of views; 0: it is of the rows as they are, and has one */
     const char *decode;               /* how its values become logits, for other readers; NULL */
 } rt_label_column;
 
 /* A head in the store: its place in an answer, its first column; topk 0: full, or, of a store of hard labels, none.
- * fact: columns of hard label, confidence, margin and entropy, -1 where there is none. error: where in a block's errors
- * those of this head are, -1: its code has none. */
+ * Its columns are logits, or id, logit and tail of the k best; coded: then scale and offset. fact: columns of hard
+ * label, confidence, margin and entropy, -1 where there is none. error: where in a block's errors those of this head
+ * are, -1: its code has none. Its columns of views are rt_label_view_column behind these. */
 typedef struct { rt_task task; int at, size, topk, column, columns, coded, fact[4], error; } rt_label_head;
 int rt_label_heads(const rt_labels_spec *, rt_label_head h[RT_MAX_HEADS]);
 
-/* The columns of the heads, of features, the errors of blocks, and, last of all, the statuses. */
+/* The columns of the heads, of features, the same of views, the errors of blocks, and, last of all, the statuses. */
 int rt_label_columns(const rt_labels_spec *, rt_label_column c[RT_LABEL_COLUMNS]);
+/* By how much the columns of views stand behind those of the rows as they are. */
+int rt_label_view_column(const rt_labels_spec *);
+int rt_label_column_planes(const rt_label_column *);                               /* at least 1 */
 size_t rt_label_column_bytes(const rt_label_column *);                             /* of an entry */
-size_t rt_label_part_bytes(const rt_label_column *, uint64_t rows);                /* of a block of so many rows */
-uint64_t rt_label_part_at(const rt_label_column *, uint64_t block);                /* where they are in the array */
+size_t rt_label_piece_bytes(const rt_label_column *, uint64_t rows);               /* of so many rows of one plane */
+size_t rt_label_part_bytes(const rt_label_column *, uint64_t rows);                /* of so many rows of a block */
+/* The entry of a plane that row `row` of the store has, or, by block, its block. */
+uint64_t rt_label_entry(const rt_label_column *, const rt_labels_spec *, int plane, uint64_t row);
 uint64_t rt_label_column_entries(const rt_label_column *, const rt_labels_spec *);
 size_t rt_label_row_bytes(const rt_labels_spec *);                                 /* without what blocks have */
 size_t rt_label_block_bytes(const rt_labels_spec *, uint64_t rows);
@@ -72,10 +81,17 @@ typedef struct {
 
 /* The k best classes of z, the lower of equal ones first, their logits, and the tail of labels.h. */
 void rt_label_topk(const rt_label_work *, const float *z, int classes, int k, int32_t *id, float *value, float *tail);
+/* Classes of the k best as they are stored: i32 or u16. */
+void rt_label_put_ids(void *to, rt_dtype, const int32_t *id, int k);
+void rt_label_get_ids(int32_t *id, const void *from, rt_dtype, int k);
 /* e[i] = exp(z[i] - max), within 1e-14 for z - max >= -700, the same bits on every CPU. */
 void rt_label_exp(double *e, const float *z, double max, int n);
 void rt_label_q8(unsigned char *q, float *scale, float *offset, const float *z, int n);
 void rt_label_q8_back(float *z, const unsigned char *q, float scale, float offset, int n);
+/* The same of the k best: id tells the classes, the best one first, and it is still the first of the best. */
+void rt_label_q8_best(unsigned char *q, float *scale, float *offset, const float *value, const int32_t *id, int k);
+/* What errors that made, beside the classes and the tail that stay: as rt_label_code_error of those K classes. */
+void rt_label_code_error_best(const float *value, const float *decoded, int k, int others, float tail, double worst[2]);
 
 /* A coder turns answers into the bytes of a block and back. A block in memory is its columns, one behind the other. */
 typedef struct rt_label_coder rt_label_coder;
@@ -84,21 +100,22 @@ void rt_label_coder_free(rt_label_coder *);
 
 /* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (NULL: none): the label of
  * each row, -1 where it has none; it takes the place of the teacher's in status and counts, not in the other columns.
- * feature[i]: (rows, width) of feature i. */
+ * feature[i]: (rows, width) of feature i. With views answers and features have 1 + V planes (rt_label_planes). */
 typedef struct {
     uint64_t rows;
     const float *answers;
     const float *const *feature;
     const unsigned char *status;
     const int32_t *by_hand;
-    const rt_label_facts *fact;        /* (heads, RT_LABEL_BLOCK) what columns hold; NULL: what the answers say */
+    const rt_label_facts *fact;        /* (planes, heads, RT_LABEL_BLOCK) what columns hold; NULL: what answers say */
+    uint64_t plane;                    /* rows from one plane of answers and features to the next one; 0: rows */
 } rt_label_rows;
 /* Codes rows into the block, adds them to the counts by class and by status, and returns the sum of their
  * confidences. */
 double rt_label_encode(rt_label_coder *, char *block, const rt_label_rows *, uint64_t *class_count,
                        uint64_t *status_count);
-/* Answers (rows, W) of a block that is coded, as they are read again. */
-void rt_label_decode(rt_label_coder *, const char *block, uint64_t rows, float *answers);
+/* Answers (rows, W) of a block that is coded, as they are read again: of its rows as they are, or of a view. */
+void rt_label_decode(rt_label_coder *, const char *block, int view, uint64_t rows, float *answers);
 /* The logits of k classes with these values, of `classes` the others `tail`. 0 when one is no class. */
 int rt_label_topk_back(float *z, int classes, int k, const int32_t *id, const float *value, float tail);
 /* Counts a block that is coded: the same numbers. by_hand as above. */
@@ -110,9 +127,9 @@ double rt_label_count(rt_label_coder *, char *block, uint64_t rows, const int32_
 /* Answers (n, W), facts (heads, RT_LABEL_BLOCK) and statuses of up to RT_LABEL_BLOCK rows, as the teacher gave them,
  * whatever stands by hand; facts are those of columns, and else what the logits say. Where a row by hand has zeros
  * alone, the teacher had no answer, and its status is BAD_INPUT. */
-rt_status rt_labels_read_stored(rt_labels *, const uint64_t *row, int n, float *answers, rt_label_facts *,
+rt_status rt_labels_read_stored(rt_labels *, int view, const uint64_t *row, int n, float *answers, rt_label_facts *,
                                 unsigned char *status);
-rt_status rt_labels_read_feature_stored(rt_labels *, int feature, const uint64_t *row, int n, float *);
+rt_status rt_labels_read_feature_stored(rt_labels *, int feature, int view, const uint64_t *row, int n, float *);
 const rt_leaf *rt_labels_leaves(const rt_labels *, uint64_t *count);
 
 /* ---- by hand ---- */

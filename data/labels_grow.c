@@ -249,13 +249,15 @@ rt_status rt_label_splice(rt_labels_writer *w, uint64_t b)
     if (!st && lost) st = rt_fail(RT_INPUT, "%s", rt_error_message());
     for (int i = 0; i < w->f.cols && !st; i++) {
         const rt_label_column *c = &w->f.col[i];
-        size_t a = rt_label_part_bytes(c, kept), n = rt_label_part_bytes(c, rows - kept);
-        if (c->by_block) join_errors(out, of_old, of_new, a);
-        else memcpy(out, of_old, a);
-        if (!c->by_block) memcpy(out + a, of_new, n);
-        of_old += a;
-        of_new += n;
-        out += rt_label_part_bytes(c, rows);
+        size_t a = rt_label_piece_bytes(c, kept), n = rt_label_piece_bytes(c, rows - kept);
+        for (int p = 0; p < rt_label_column_planes(c); p++) {
+            if (c->by_block) join_errors(out, of_old, of_new, a);
+            else memcpy(out, of_old, a);
+            if (!c->by_block) memcpy(out + a, of_new, n);
+            of_old += a;
+            of_new += n;
+            out += rt_label_piece_bytes(c, rows);
+        }
     }
     if (!st) memcpy(w->f.buffer, both, bytes);
     free(both);

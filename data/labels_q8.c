@@ -30,6 +30,12 @@ void rt_label_q8(unsigned char *q, float *scale, float *offset, const float *z, 
     for (int i = 0; i < best; i++) if (q[i] == q[best] && q[i]) q[i]--;
 }
 
+void rt_label_q8_best(unsigned char *q, float *scale, float *offset, const float *value, const int32_t *id, int k)
+{
+    rt_label_q8(q, scale, offset, value, k);
+    for (int i = 1; i < k; i++) if (q[i] == q[0] && q[i] && id[i] < id[0]) q[i]--;      /* else it would be the first */
+}
+
 void rt_label_q8_back(float *z, const unsigned char *q, float scale, float offset, int n)
 {
     for (int i = 0; i < n; i++) z[i] = (float)q[i] * scale + offset;
@@ -48,6 +54,23 @@ static double terms_of(double *e, const float *z, int n)
     else for (int i = 0; i < n; i++) e[i] = exp((double)z[i] - most);
     for (int i = 0; i < n; i++) sum += e[i];
     return sum;
+}
+
+void rt_label_code_error_best(const float *value, const float *decoded, int k, int others, float tail, double worst[2])
+{
+    double top = value[0], a = others * exp((double)tail - top), b = a;
+    for (int i = 0; i < k; i++) {
+        a += exp((double)value[i] - top);
+        b += exp((double)decoded[i] - top);
+    }
+    for (int i = 0; i < k; i++) {
+        double d = fabs((double)value[i] - (double)decoded[i]);
+        double of = fabs(exp((double)value[i] - top) / a - exp((double)decoded[i] - top) / b);
+        worst[0] = d > worst[0] ? d : worst[0];
+        worst[1] = of > worst[1] ? of : worst[1];
+    }
+    double left = others ? exp((double)tail - top) : 0;              /* each of the others changes by the sum alone */
+    worst[1] = fmax(worst[1], fabs(left / a - left / b));
 }
 
 void rt_label_code_error(const float *z, const float *decoded, int n, int independent, double *room, double worst[2])

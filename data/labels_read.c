@@ -100,12 +100,28 @@ static rt_status read_head(rt_labels *l, rt_h5_file *f, const char *manifest)
     return st;
 }
 
+/* A set of views becomes one of V N entries for who opens it next: of its first two dimensions the second is rows. */
+static rt_status fold(rt_labels *l, rt_h5_file *f, const rt_label_column *c)
+{
+    for (int i = 0; i < f->sets && c->planes; i++) {
+        rt_h5_dataset *d = &f->set[i];
+        if (strcmp(d->name, c->name) != 0 || d->refused[0]) continue;
+        if (d->rank < 2 || d->chunked || d->dim[0] != (uint64_t)c->planes || d->dim[1] != l->spec.rows)
+            return damaged(l, c->name);
+        d->dim[0] *= d->dim[1];
+        d->rank--;
+        memmove(&d->dim[1], &d->dim[2], (size_t)(d->rank - 1) * sizeof d->dim[0]);
+    }
+    return RT_OK;
+}
+
 static rt_status read_columns(rt_labels *l, rt_h5_file *f)
 {
     l->cols = rt_label_columns(&l->spec, l->col);
     int heads = rt_label_heads(&l->spec, l->kept);
     l->features = l->kept[heads - 1].column + l->kept[heads - 1].columns;
     for (int i = 0; i < l->cols; i++) {
+        RT_TRY(fold(l, f, &l->col[i]));
         RT_TRY(rt_source_open_in(&l->src[i], f, l->col[i].name));
         if (rt_source_rows(l->src[i]) != rt_label_column_entries(&l->col[i], &l->spec) ||
             rt_source_row_bytes(l->src[i]) != rt_label_column_bytes(&l->col[i]) ||
@@ -323,18 +339,22 @@ static rt_status check_block(rt_labels *l, uint64_t b)
                        l->spec.first + b * RT_LABEL_BLOCK);
     uint32_t crc = 0;
     uint64_t first = b * RT_LABEL_BLOCK, rows = rt_label_block_rows(&l->spec, b);
-    size_t widest = rt_label_block_bytes(&l->spec, 1), piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
+    size_t widest = 1, piece;
+    for (int i = 0; i < l->cols; i++)
+        if (rt_label_column_bytes(&l->col[i]) > widest) widest = rt_label_column_bytes(&l->col[i]);
+    piece = widest < PIECE_BYTES ? PIECE_BYTES / widest : 1;
     char *raw = malloc(piece * widest);
     rt_status st = raw ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (int i = 0; i < l->cols && !st; i++) {
-        const rt_label_column *c = &l->col[i];
-        uint64_t entries = c->by_block ? 1 : rows, from = c->by_block ? b : first;
-        for (uint64_t at = 0; at < entries && !st; at += piece) {
-            uint64_t n = entries - at < piece ? entries - at : piece;
-            st = rt_source_read_stored(l->src[i], from + at, n, raw);
-            crc = rt_crc32c(crc, raw, n * rt_label_column_bytes(c));
+    for (int i = 0; i < l->cols && !st; i++)
+        for (int p = 0; p < rt_label_column_planes(&l->col[i]) && !st; p++) {
+            const rt_label_column *c = &l->col[i];
+            uint64_t entries = c->by_block ? 1 : rows, from = rt_label_entry(c, &l->spec, p, first);
+            for (uint64_t at = 0; at < entries && !st; at += piece) {
+                uint64_t n = entries - at < piece ? entries - at : piece;
+                st = rt_source_read_stored(l->src[i], from + at, n, raw);
+                crc = rt_crc32c(crc, raw, n * rt_label_column_bytes(c));
+            }
         }
-    }
     free(raw);
     if (!st && crc != l->crc[b])
         st = rt_fail(RT_INPUT, "%s: block %" PRIu64 " (rows from %" PRIu64 ") is damaged: its CRC32C is %08x, %08x is "
@@ -348,8 +368,10 @@ rt_status rt_labels_coded(rt_labels *l, uint64_t at, uint64_t rows, char *out)
     for (uint64_t b = at / RT_LABEL_BLOCK; b * RT_LABEL_BLOCK < at + rows; b++) RT_TRY(check_block(l, b));
     for (int i = 0; i < l->cols; i++) {
         const rt_label_column *c = &l->col[i];
-        RT_TRY(rt_source_read_stored(l->src[i], c->by_block ? at / RT_LABEL_BLOCK : at, c->by_block ? 1 : rows, out));
-        out += rt_label_part_bytes(c, rows);
+        for (int p = 0; p < rt_label_column_planes(c); p++) {
+            RT_TRY(rt_source_read_stored(l->src[i], rt_label_entry(c, &l->spec, p, at), c->by_block ? 1 : rows, out));
+            out += rt_label_piece_bytes(c, rows);
+        }
     }
     return RT_OK;
 }

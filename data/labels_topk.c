@@ -173,6 +173,31 @@ static float tail_of(const rt_label_work *w, const float *z, int classes, int k,
     return sum > 0 ? (float)(max + log(sum / (classes - k))) : far_below(max);
 }
 
+void rt_label_put_ids(void *to, rt_dtype type, const int32_t *id, int k)
+{
+    unsigned char *at = to;
+    if (type == RT_I32) memcpy(to, id, (size_t)k * sizeof *id);
+    else
+        for (int i = 0; i < k; i++) {
+            uint16_t one = (uint16_t)id[i];
+            memcpy(at + (size_t)i * sizeof one, &one, sizeof one);
+        }
+}
+
+void rt_label_get_ids(int32_t *id, const void *from, rt_dtype type, int k)
+{
+    const unsigned char *at = from;
+    if (type == RT_I32) {
+        memcpy(id, from, (size_t)k * sizeof *id);
+        return;
+    }
+    for (int i = 0; i < k; i++) {
+        uint16_t one;
+        memcpy(&one, at + (size_t)i * sizeof one, sizeof one);
+        id[i] = one;
+    }
+}
+
 int rt_label_topk_back(float *z, int classes, int k, const int32_t *id, const float *value, float tail)
 {
     for (int c = 0; c < classes; c++) z[c] = tail;

@@ -293,24 +293,33 @@ rt_labels_summary rt_labels_written(const rt_labels_writer *w)
     return s;
 }
 
-/* Statuses of a block's rows by their logits, of source rows from `first` on: w->status when not all are good, else
- * NULL. */
-static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows, const float *logits,
+/* " of view 3", "" of rows as they are */
+static const char *of_view(int plane, char text[32])
+{
+    text[0] = 0;
+    if (plane) snprintf(text, 32, " of view %d", plane - 1);
+    return text;
+}
+
+/* Statuses of a block's rows by the logits of a plane, of source rows from `first` on, over those they have: w->status
+ * when not all are good, else NULL. */
+static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows, int plane, const float *logits,
                        const unsigned char *status, const unsigned char **out)
 {
     size_t k = (size_t)w->f.spec.classes;
-    int any = status != NULL;
-    *out = NULL;
+    int any = 0;
+    char view[32];
     for (uint64_t r = 0; r < rows; r++)
         for (size_t i = 0; i < k; i++) any |= !(fabsf(logits[r * k + i]) <= w->limit[i]);
-    if (!any) return RT_OK;
-    memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
+    if (!any && !status) return RT_OK;
+    if (!status) memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
+    else if (status != w->status) memcpy(w->status, status, rows);
+    status = w->status;
     for (uint64_t r = 0; r < rows; r++) {
         const float *z = logits + r * k;
         size_t c = 0;
         int bad = 0, infinite = 0;
-        if (status && status[r] != RT_LABEL_DONE) {
-            w->status[r] = status[r];
+        if (status[r] != RT_LABEL_DONE) {
             *out = w->status;
             continue;
         }
@@ -319,9 +328,9 @@ static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows,
         for (size_t i = 0; i < k; i++) infinite |= !isfinite(z[i]);
         while (infinite ? isfinite(z[c]) : fabsf(z[c]) <= w->limit[c]) c++;
         if (!infinite || !w->job.mark_bad)
-            return rt_fail(RT_INPUT, "%s: the teacher's %s of row %" PRIu64 ", %s %zu is %g, which %s cannot "
+            return rt_fail(RT_INPUT, "%s: the teacher's %s of row %" PRIu64 "%s, %s %zu is %g, which %s cannot "
                            "hold; %s", w->f.path,
-                           w->f.spec.heads ? "answer" : "logit", first + r,
+                           w->f.spec.heads ? "answer" : "logit", first + r, of_view(plane, view),
                            w->f.spec.heads ? "element" : "class", c, (double)z[c],
                            w->limit[c] > 2e38f ? "f32" : w->limit[c] > 1e5f ? "q8" : "f16",
                            infinite ? "label.bad_rows=mark goes on without such rows" : "use labels.type=f32");
@@ -331,24 +340,25 @@ static rt_status judge(const rt_labels_writer *w, uint64_t first, uint64_t rows,
     return RT_OK;
 }
 
-/* A feature that is not finite is an answer that is not: *status becomes w->status where there is one. feature holds
- * `old` rows more at its beginning. */
-static rt_status judge_features(const rt_labels_writer *w, uint64_t first, uint64_t rows, uint64_t old,
+/* A feature that is not finite is an answer that is not: *status becomes w->status where there is one. A plane's rows
+ * begin `skip` rows behind the feature. */
+static rt_status judge_features(const rt_labels_writer *w, uint64_t first, uint64_t rows, uint64_t skip, int plane,
                                 const float *const *feature, const unsigned char **status)
 {
+    char view[32];
     const rt_labels_spec *s = &w->f.spec;
     for (int i = 0; i < s->features; i++)
         for (uint64_t r = 0; r < rows; r++) {
             const rt_label_feature *f = &s->feature[i];
-            const float limit = f->type == RT_F16 ? 65504.0f : 3e38f, *v = feature[i] + (old + r) * (size_t)f->width;
+            const float limit = f->type == RT_F16 ? 65504.0f : 3e38f, *v = feature[i] + (skip + r) * (size_t)f->width;
             int bad = 0, infinite = 0;
             if (*status && (*status)[r] != RT_LABEL_DONE) continue;
             for (int k = 0; k < f->width; k++) bad |= !(fabsf(v[k]) <= limit);
             for (int k = 0; k < f->width && bad; k++) infinite |= !isfinite(v[k]);
             if (!bad) continue;
             if (!infinite || !w->job.mark_bad)
-                return rt_fail(RT_INPUT, "%s: feature '%s' of row %" PRIu64 " has a number that %s cannot hold; %s",
-                               w->f.path, f->name, first + r, rt_dtype_name(f->type),
+                return rt_fail(RT_INPUT, "%s: feature '%s' of row %" PRIu64 "%s has a number that %s cannot hold; %s",
+                               w->f.path, f->name, first + r, of_view(plane, view), rt_dtype_name(f->type),
                                infinite ? "label.bad_rows=mark goes on without such rows"
                                         : "use label.feature_type=f32");
             if (!*status) memset(w->status, RT_LABEL_DONE, RT_LABEL_BLOCK);
@@ -422,21 +432,24 @@ static rt_status put_behind(rt_labels_writer *w, uint64_t b, uint64_t old, rt_la
     return RT_OK;
 }
 
-rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *logits, const unsigned char *status)
-{ return rt_labels_put_features(w, b, logits, NULL, status); }
+rt_status rt_labels_put(rt_labels_writer *w, uint64_t b, const float *answers, const unsigned char *status)
+{ return rt_labels_put_planes(w, b, &(rt_label_planes){.answers = answers, .status = status}); }
 
-rt_status rt_labels_put_features(rt_labels_writer *w, uint64_t b, const float *logits, const float *const *feature,
-                                 const unsigned char *status)
+rt_status rt_labels_put_planes(rt_labels_writer *w, uint64_t b, const rt_label_planes *p)
 {
     rt_label_file *f = &w->f;
-    uint64_t old = rt_label_old_rows(w, b), rows = rt_label_block_rows(&f->spec, b) - old;
+    uint64_t all = rt_label_block_rows(&f->spec, b), old = rt_label_old_rows(w, b), rows = all - old;
+    uint64_t first = f->spec.first + b * RT_LABEL_BLOCK + old, width = (uint64_t)f->spec.classes;
+    const unsigned char *status = p->status ? p->status + old : NULL;
     if (w->broken) return rt_fail(RT_RUN, "%s: writing has failed", f->path);
-    logits += old * (uint64_t)f->spec.classes;
-    if (status) status += old;
-    RT_TRY(judge(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, logits, status, &status));
-    RT_TRY(judge_features(w, f->spec.first + b * RT_LABEL_BLOCK + old, rows, old, feature, &status));
+    for (int i = 0; i <= f->spec.views.count; i++) {
+        uint64_t skip = (uint64_t)i * all + old;
+        RT_TRY(judge(w, first, rows, i, p->answers + skip * width, status, &status));
+        RT_TRY(judge_features(w, first, rows, skip, i, p->feature, &status));
+    }
     RT_TRY(put_leaves(w, b));
-    const rt_label_rows these = {.rows = rows, .answers = logits, .feature = feature, .status = status};
+    const rt_label_rows these = {.rows = rows, .plane = all, .answers = p->answers + old * width,
+                                 .feature = p->feature, .status = status};
     if (old) RT_TRY(put_behind(w, b, old, these));
     else rt_label_file_encode(f, b, &these);
     return put_bytes(w, b);

@@ -111,7 +111,8 @@ static rt_status fill(reader *c, slot *q, uint64_t number)
     RT_TRY(check_rows(s, b, t->row_bytes));
     for (int h = 0; h < s->heads; h++)
         if (s->target[h]) RT_TRY(rt_targets_read_rows(s->target[h], b->row, b->rows, &b->target[h]));
-    return s->answers ? s->answers(s->teacher, b->row, b->rows, b->soft) : RT_OK;
+    int view = s->views ? (int)(b->epoch % (uint32_t)s->views) : -1;
+    return s->answers ? s->answers(s->teacher, view, b->row, b->rows, b->soft) : RT_OK;
 }
 
 static void fill_slot(reader *c, slot *q, uint64_t number)

@@ -11,8 +11,8 @@
 #include "data/source.h"
 #include "data/targets.h"
 
-/* answers (n, W) of a teacher to source rows row[0..n). */
-typedef rt_status rt_answers_fn(void *teacher, const uint64_t *row, int n, float *answers);
+/* answers (n, W) of a teacher to source rows row[0..n), to the rows as they are (view -1) or to a view of them. */
+typedef rt_status rt_answers_fn(void *teacher, int view, const uint64_t *row, int n, float *answers);
 
 typedef struct {
     rt_source *x;
@@ -21,6 +21,7 @@ typedef struct {
     int heads;
     rt_answers_fn *answers;        /* a teacher's, by row; thread-safe; NULL: none */
     void *teacher;                 /* its first argument */
+    int views;                     /* epoch e asks for view e mod views; 0: for none */
     const rt_rows *rows;           /* the rows of this stream, of the sources; borrowed */
     const rt_row_draws *draws;     /* how often they come, with shuffle; borrowed. NULL: each once an epoch */
     int width;                     /* of the teacher's answers */

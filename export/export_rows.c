@@ -244,6 +244,7 @@ struct export {
     const rt_head *head;
     int heads;
     const rt_rows *chosen;
+    int view;
     unsigned char status[BLOCK];       /* of the block; NOT_YET where a row is not chosen */
     rt_label_facts *fact;              /* (heads, BLOCK) */
     rt_export_column column[RT_MAX_HEADS * FACTS + 1];
@@ -276,9 +277,9 @@ static rt_status add_column(export *e, int head, int which)
 }
 
 /* What the store keeps beside answers, and the word of each row's status. */
-static rt_status open_export(export *e, rt_labels *l, const rt_rows *chosen)
+static rt_status open_export(export *e, rt_labels *l, const rt_rows *chosen, int view)
 {
-    *e = (export){.l = l, .chosen = chosen};
+    *e = (export){.l = l, .chosen = chosen, .view = view};
     e->head = rt_labels_heads(l, &e->heads);
     e->fact = calloc((size_t)e->heads * BLOCK, sizeof *e->fact);
     if (!e->fact) return rt_fail(RT_RUN, "out of memory");
@@ -303,7 +304,7 @@ static rt_status look(export *e, uint64_t at, int n, uint64_t *row, int facts)
         if (!rt_rows_has(e->chosen, row[i])) e->status[i] = RT_LABEL_NOT_YET;
     for (int h = 0; h < e->heads && facts; h++)
         if (e->head[h].task == RT_TASK_CLASSES)
-            RT_TRY(rt_labels_read_columns(e->l, h, row, n, e->fact + (size_t)h * BLOCK));
+            RT_TRY(rt_labels_read_columns(e->l, h, e->view, row, n, e->fact + (size_t)h * BLOCK));
     return RT_OK;
 }
 
@@ -318,7 +319,7 @@ static rt_status put_labels(table *t, export *e, int all, uint64_t at, int n, fl
         int there = rt_label_is_there(e->status[i]);
         for (end = i; end < n && rt_label_is_there(e->status[end]) == there; end++) {}
         t->at = (uint64_t)i;
-        if (there) RT_TRY(rt_labels_read(e->l, row + i, end - i, z + (size_t)i * k));
+        if (there) RT_TRY(rt_labels_read_view(e->l, e->view, row + i, end - i, z + (size_t)i * k));
         else for (size_t j = (size_t)i * k; j < (size_t)end * k; j++) z[j] = NAN;
         if (there || !t->csv) put_rows(t, z + (size_t)i * k, row + i, end - i);
         else for (int r = i; r < end && all; r++) put_csv_row(t, NULL, row[r], (uint64_t)r);
@@ -386,7 +387,7 @@ static rt_status put_array(export *e, const array *a, rt_out_file *f, uint64_t a
     if (a->head >= 0) rt_out_put(f, a->which ? (void *)z : (void *)best, 4 * (size_t)n);
     for (int i = 0; i < n && a->feature >= 0; i++) {
         float *to = z + (size_t)i * (size_t)a->width;
-        if (rt_label_is_there(e->status[i])) RT_TRY(rt_labels_read_feature(e->l, a->feature, row + i, 1, to));
+        if (rt_label_is_there(e->status[i])) RT_TRY(rt_labels_read_feature(e->l, a->feature, e->view, row + i, 1, to));
         else for (int c = 0; c < a->width; c++) to[c] = NAN;
     }
     if (a->feature >= 0) rt_out_put(f, z, (size_t)n * (size_t)a->width * sizeof *z);
@@ -417,7 +418,14 @@ static rt_status export_array(export *e, const rt_label_export *x, rt_output *ou
 rt_status rt_export_labels(rt_labels *l, const rt_label_export *x, rt_output *out)
 {
     export e;
-    rt_status st = open_export(&e, l, x->chosen);
+    const int views = rt_labels_info(l)->views.count;
+    rt_status st = open_export(&e, l, x->chosen, x->view);
+    if (!st && x->view >= views)
+        st = views
+                 ? rt_fail(RT_USAGE, "view: %s has views 0 to %d of each row, and no view %d", x->path, views - 1,
+                           x->view)
+                 : rt_fail(RT_USAGE, "view: %s has labels of rows as they are alone; label.views keeps those of views",
+                           x->path);
     if (!st && !x->csv && !x->column && rt_labels_info(l)->hard)
         st = rt_fail(RT_USAGE,
                      "%s: keeps hard labels and no labels/logits, which npy would hold; column=hard writes the "

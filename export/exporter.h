@@ -34,12 +34,13 @@ typedef struct {
     const char *path;                  /* the store's, for messages */
     const rt_rows *chosen;             /* NULL: all are */
     int csv;                           /* else npy */
+    int view;                          /* of each row; RT_LABEL_NO_VIEW: of the row as it is */
     int all;                           /* csv: rows without a label, too, with their status alone */
     const char *column;                /* npy: of this column in place of the answers, (rows): "status" u8, "hard" i32,
         -1 where there is no label, "confidence", ... f32, NaN there, "HEAD/hard" of several heads; or
         "features/NAME", (rows, width); NULL */
 } rt_label_export;
-/* RT_USAGE when the store has no such column, or, for npy without one, no logits. */
+/* RT_USAGE when the store has no such column or view, or, for npy without one, no logits. */
 rt_status rt_export_labels(rt_labels *, const rt_label_export *, rt_output *);
 
 /* A column of a text behind the answers: puts the cell of row r, as it stands in CSV. */

@@ -18,7 +18,7 @@ static const double place_seconds = 0.7;
 
 typedef struct {
     rt_labeler l;
-    float *answers;
+    float *answers, *feature[RT_LABEL_FEATURES];
     uint64_t done;                     /* rows that the store has already */
     uint64_t tried;
     double ready;                      /* seconds until the first row could be asked about */
@@ -33,7 +33,7 @@ static rt_status ask(estimate *e, const rt_batch *batch)
     for (int r = 0; r < batch->rows; r += RT_LABEL_BLOCK) {
         int n = batch->rows - r < RT_LABEL_BLOCK ? batch->rows - r : RT_LABEL_BLOCK;
         rt_feed q = {.raw = batch->x + (size_t)r * rt_source_row_bytes(e->l.x), .row = batch->row + r, .rows = n};
-        RT_TRY(rt_teacher_ask(e->l.teacher, &q, e->answers));
+        RT_TRY(rt_labeler_ask(&e->l, &q, RT_LABEL_BLOCK, e->answers, e->feature));
     }
     return RT_OK;
 }
@@ -96,7 +96,8 @@ static rt_status try_places(estimate *e)
 static int same_spec(const rt_labels_spec *a, const rt_labels_spec *b)
 {
     return a->first == b->first && a->rows == b->rows && a->classes == b->classes && a->topk == b->topk &&
-           a->type == b->type && a->columns == b->columns && a->hard == b->hard && a->features == b->features;
+           a->type == b->type && a->columns == b->columns && a->hard == b->hard && a->features == b->features &&
+           a->views.count == b->views.count && rt_label_views_same(&a->views, &b->views, NULL);
 }
 
 /* The store's rows and coding, as of the source that is there now if it has grown since. */
@@ -157,6 +158,7 @@ static cJSON *result_of(const estimate *e)
     getrusage(RUSAGE_SELF, &use);
     cJSON_AddStringToObject(r, "would_write", e->l.out->path);
     cJSON_AddNumberToObject(r, "rows", (double)e->l.spec.rows);
+    if (e->l.spec.views.count) cJSON_AddNumberToObject(r, "views", e->l.spec.views.count);
     cJSON_AddNumberToObject(r, "rows_labelled", (double)e->done);
     cJSON_AddNumberToObject(r, "rows_tried", (double)e->tried);
     rate = cJSON_AddObjectToObject(r, "rows_per_second");
@@ -174,11 +176,22 @@ static cJSON *result_of(const estimate *e)
     text[0] = 0;
     if (room < 0) snprintf(text, sizeof text, "%.200s: its folder is not there", e->l.out->path);
     else if (!e->done && bytes > room)
-        snprintf(text, sizeof text, "the store needs %.0f bytes, and its folder has %.0f free", bytes, room);
+        snprintf(text, sizeof text, "the store needs %.0f bytes, and its folder has %.0f free%s", bytes, room,
+                 e->l.spec.views.count ? "; fewer label.views, labels.topk or labels.type=q8 need less" : "");
     if (text[0]) cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
     if (warnings->child) cJSON_AddItemToObject(r, "warnings", warnings);
     else cJSON_Delete(warnings);
     return r;
+}
+
+static rt_status take_room(estimate *e)
+{
+    const rt_labels_spec *s = &e->l.spec;
+    size_t rows = RT_LABEL_BLOCK * (1 + (size_t)s->views.count);
+    int ok = (e->answers = rt_floats_new(rows * (size_t)s->classes)) != NULL;
+    for (int i = 0; i < s->features; i++)
+        ok &= (e->feature[i] = rt_floats_new(rows * (size_t)s->feature[i].width)) != NULL;
+    return ok ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
 rt_status rt_label_estimate(cJSON *config, const rt_target *out, rt_device *device, const rt_progress *progress,
@@ -191,12 +204,12 @@ rt_status rt_label_estimate(cJSON *config, const rt_target *out, rt_device *devi
     e.l.notes = cJSON_CreateArray();
     rt_status st = rt_labeler_open(&e.l);
     if (!st) st = look_at_store(&e);
-    e.answers = st ? NULL : rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)e.l.spec.classes);
-    if (!st && !e.answers) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) st = take_room(&e);
     e.ready = rt_seconds() - e.l.start;
     if (!st) st = try_places(&e);
     if (!st) *result = result_of(&e);
     free(e.answers);
+    for (int i = 0; i < RT_LABEL_FEATURES; i++) free(e.feature[i]);
     rt_labeler_close(&e.l);
     return st;
 }

@@ -7,6 +7,7 @@
 #include "data/row_check.h"
 #include "data/source_files.h"
 #include "data/targets.h"
+#include "student/view_config.h"
 
 /* "I/N" with I from 0 below N. */
 static void read_shard(rt_cfg *c, rt_label_settings *s)
@@ -28,6 +29,28 @@ static void read_shard(rt_cfg *c, rt_label_settings *s)
     snprintf(wrong, sizeof wrong, "%d/%d: of %d shards the numbers are 0 to %d", s->shard, s->shards, s->shards,
              s->shards ? s->shards - 1 : 0);
     rt_cfg_fail(c, "shard", wrong);
+}
+
+/* Views of each row: as a training with the same "augment" shows them. */
+static void read_views(rt_cfg *c, rt_cfg *l, rt_label_views *v)
+{
+    *v = (rt_label_views){0};
+    if (rt_cfg_has(l, "views")) v->count = rt_cfg_int(l, "views", 0, 0, RT_LABEL_VIEWS);
+    if (rt_cfg_has(l, "views") && !v->count)
+        rt_cfg_fail(l, "views", "0 are none: give how many are to be kept of each row, or leave it out");
+    if (!v->count) {
+        if (!c->status && !l->status)
+            rt_cfg_refuse(c, "augment", "tells the views of label.views, which are not given");
+        return;
+    }
+    rt_cfg a = rt_cfg_object(c, "augment");
+    rt_cfg_refuse(&a, "mixup", "mixes rows and their labels when training shows them; leave it out here");
+    rt_view_read(&a, &v->how);
+    v->seed = rt_cfg_u64(&a, "seed", 1);
+    if (!a.status && !rt_view_is_on(&v->how))
+        rt_cfg_fail(l, "views", "are made by augment.flip, augment.shift or augment.erase, and none of them is given: "
+                    "all would be the row itself");
+    rt_cfg_join(c, &a);
 }
 
 rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
@@ -57,6 +80,7 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *s)
     s->features = rt_cfg_strings(&o, "features", s->feature, RT_LABEL_FEATURES);
     if (s->features) s->feature_type = rt_cfg_choice(&o, "feature_type", types, 0) ? RT_F32 : RT_F16;
     else rt_cfg_refuse(&o, "feature_type", "is of label.features, which are not given");
+    read_views(&c, &o, &s->kept.views);
     s->precision = rt_precision_read(&o);
     read_shard(&o, s);
     s->mpi = (rt_cluster_mode)rt_cfg_choice(&o, "mpi", mpi, RT_CLUSTER_AUTO);
@@ -147,6 +171,19 @@ static rt_status find_features(rt_labeler *l)
     return RT_OK;
 }
 
+/* The teacher can look at the views; of a source of several inputs the one that is moved has a name. */
+static rt_status settle_views(rt_labeler *l)
+{
+    const char *input[RT_SOURCE_PARTS];
+    rt_label_views *v = &l->spec.views;
+    if (!v->count) return RT_OK;
+    rt_status st = rt_teacher_check_view(l->teacher, &v->how);
+    if (st) return rt_fail_in(st, "label.views");
+    if (!v->how.input && rt_source_parts(l->x) > 1 && rt_teacher_inputs(l->teacher, input, 0) == 1)
+        v->how.input = input[0];
+    return RT_OK;
+}
+
 rt_status rt_labeler_open(rt_labeler *l)
 {
     const rt_label_settings *s = &l->set;
@@ -164,12 +201,14 @@ rt_status rt_labeler_open(rt_labeler *l)
                              .device = l->device, .progress = l->progress, .notes = l->notes};
     RT_TRY(rt_teacher_bind(l->teacher, &to));
     l->spec = s->kept;
+    RT_TRY(settle_views(l));
     RT_TRY(rt_parse_range(s->rows, rt_source_rows(l->x), &l->spec.first, &end));
     l->spec.rows = end - l->spec.first;
     l->head = rt_teacher_heads(l->teacher, &l->heads);
     l->spec.classes = rt_heads_width(l->head, l->heads);
     l->spec.head = rt_heads_plain(l->head, l->heads) ? NULL : l->head;
     l->spec.heads = l->spec.head ? l->heads : 0;
+    RT_TRY(find_features(l));
     RT_TRY(rt_labels_spec_check(&l->spec, l->head, l->heads));
     if (!l->spec.rows) return rt_fail(RT_NOTHING, "%s: there are no rows to label", s->source);
     if (s->check == RT_CHECK_FULL && !l->only_looks)
@@ -177,23 +216,43 @@ rt_status rt_labeler_open(rt_labeler *l)
     RT_TRY(try_truth(l));
     RT_TRY(count_unanswered(l));
     RT_TRY(rt_teacher_digest(l->teacher, &l->digest));
-    RT_TRY(find_features(l));
     return rt_teacher_ready(l->teacher, l->device, 0, s->feature, s->features);
 }
 
-rt_status rt_labeler_ask(const rt_labeler *l, const rt_feed *q, float *answers, float *const *feature)
+/* A plane: answers and features from its `skip`th row on. */
+static rt_status ask_plane(const rt_labeler *l, const rt_feed *q, uint64_t skip, float *answers, float *const *feature)
 {
     size_t width = (size_t)l->spec.classes, bytes = rt_source_row_bytes(l->x);
     int micro = l->spec.features ? rt_teacher_micro(l->teacher) : 0;
+    answers += skip * width;
     if (!l->spec.features) return rt_teacher_ask(l->teacher, q, answers);
     for (int at = 0, n; at < q->rows; at += n) {       /* features are those of the last micro-batch */
         n = micro && q->rows - at > micro ? micro : q->rows - at;
-        rt_feed part = {.raw = (const char *)q->raw + (size_t)at * bytes, .row = q->row + at, .rows = n};
+        rt_feed part = *q;
+        part.raw = (const char *)q->raw + (size_t)at * bytes;
+        part.row = q->row + at;
+        part.rows = n;
         RT_TRY(rt_teacher_ask(l->teacher, &part, answers + (size_t)at * width));
         for (int i = 0; i < l->spec.features; i++) {
             size_t wide = (size_t)l->feature[i].width;
-            memcpy(feature[i] + (size_t)at * wide, rt_teacher_feature(l->teacher, i), (size_t)n * wide * sizeof(float));
+            memcpy(feature[i] + (skip + (size_t)at) * wide, rt_teacher_feature(l->teacher, i),
+                   (size_t)n * wide * sizeof(float));
         }
+    }
+    return RT_OK;
+}
+
+rt_status rt_labeler_ask(const rt_labeler *l, const rt_feed *q, uint64_t plane, float *answers, float *const *feature)
+{
+    const rt_label_views *v = &l->spec.views;
+    rt_feed view = *q;
+    RT_TRY(ask_plane(l, q, 0, answers, feature));
+    view.view = &v->how;
+    view.seed = v->seed;
+    for (int i = 0; i < v->count; i++) {
+        view.epoch = (uint32_t)i;
+        if (rt_stopped()) return rt_fail(RT_INTERRUPTED, "interrupted; the same command goes on from here");
+        RT_TRY(ask_plane(l, &view, (uint64_t)(i + 1) * plane, answers, feature));
     }
     return RT_OK;
 }

@@ -100,9 +100,10 @@ static rt_status put_block(rt_labeler *l, block_rows *b, const char *raw, uint64
     float *feature[RT_LABEL_FEATURES];
     for (int i = 0; i < l->spec.features; i++)
         feature[i] = b->feature[i] + b->from * (uint64_t)l->feature[i].width;
-    RT_TRY(rt_labeler_ask(l, &q, b->logits + b->from * (uint64_t)l->spec.classes, feature));
+    RT_TRY(rt_labeler_ask(l, &q, size, b->logits + b->from * (uint64_t)l->spec.classes, feature));
     l->compute += rt_seconds() - t;
-    RT_TRY(rt_labels_put_features(l->writer, block, b->logits, (const float *const *)b->feature, status));
+    const rt_label_planes planes = {b->logits, (const float *const *)b->feature, status};
+    RT_TRY(rt_labels_put_planes(l->writer, block, &planes));
     b->from = b->filled = 0;
     l->labelled += rows;
     return RT_OK;
@@ -184,12 +185,13 @@ static rt_status label_what_is_left(rt_labeler *l, block_rows *b)
 
 static rt_status label_rows(rt_labeler *l)
 {
+    size_t rows = RT_LABEL_BLOCK * (1 + (size_t)l->spec.views.count);
     block_rows b = {.raw = malloc((size_t)RT_LABEL_BLOCK * rt_source_row_bytes(l->x) + 64),
                     .status = malloc(RT_LABEL_BLOCK),
-                    .logits = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->spec.classes)};
+                    .logits = rt_floats_new(rows * (size_t)l->spec.classes)};
     rt_status st = b.raw && b.status && b.logits ? RT_OK : rt_fail(RT_RUN, "out of memory");
     for (int i = 0; i < l->spec.features && !st; i++) {
-        b.feature[i] = rt_floats_new((size_t)RT_LABEL_BLOCK * (size_t)l->feature[i].width);
+        b.feature[i] = rt_floats_new(rows * (size_t)l->feature[i].width);
         if (!b.feature[i]) st = rt_fail(RT_RUN, "out of memory for feature '%s'", l->feature[i].name);
     }
     l->before = rt_labels_rows_done(l->writer);
@@ -261,6 +263,7 @@ static cJSON *result_of(const rt_labeler *l)
     double seconds = rt_seconds() - l->start;
     cJSON_AddStringToObject(r, "labels", l->out->path);
     cJSON_AddNumberToObject(r, "rows", (double)l->spec.rows);
+    if (l->spec.views.count) cJSON_AddNumberToObject(r, "views", l->spec.views.count);
     add_counts(l, &s, r);
     cJSON_AddNumberToObject(r, "seconds", seconds);
     cJSON_AddNumberToObject(r, "start_seconds", l->labelled ? l->first : seconds);

@@ -16,7 +16,7 @@ typedef struct {
     const char *source, *rows;
     rt_target_where y;                 /* true classes to compare with; an empty set: none */
     rt_x_where x;
-    rt_labels_spec kept;               /* what is kept of an answer, and how */
+    rt_labels_spec kept;               /* what is kept of an answer, and how; views too */
     const char *feature[RT_LABEL_FEATURES];            /* layers of the teacher that are kept, too */
     int features;
     rt_dtype feature_type;
@@ -60,8 +60,9 @@ rt_status rt_labeler_read(cJSON *config, rt_label_settings *);
  * there are no rows. */
 rt_status rt_labeler_open(rt_labeler *);
 void rt_labeler_close(rt_labeler *);
-/* Answers (rows, W) to the rows of the feed, and, where features are kept, feature[i] (rows, width). */
-rt_status rt_labeler_ask(const rt_labeler *, const rt_feed *, float *answers, float *const *feature);
+/* Answers (rows, W) to the rows of the feed and to each view that is kept, plane by plane (rt_label_planes), `plane`
+ * rows from one to the next, and, where features are kept, feature[i] (rows, width) the same. */
+rt_status rt_labeler_ask(const rt_labeler *, const rt_feed *, uint64_t plane, float *answers, float *const *feature);
 /* Of batch row r, which is bad: RT_INPUT with what it contains. */
 rt_status rt_labeler_refuse(const rt_labeler *, const rt_batch *, int r);
 #endif

@@ -316,6 +316,13 @@ static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
     return RT_OK;
 }
 
+static rt_status check_view(const rt_teacher *t, rt_view_desc *v)
+{
+    for (int i = 0; i < of(t)->members; i++)
+        if (speaks(of(t), i)) RT_TRY(rt_teacher_check_view(of(t)->member[i], v));
+    return RT_OK;
+}
+
 /* Members answer as the first one does. */
 static rt_status ready(rt_teacher *t, rt_device *device, int micro, const char *const *feature, int features)
 {
@@ -427,6 +434,7 @@ static const rt_teacher_kind kind = {.name = "mix",
                                      .bind = bind,
                                      .answer_as = answer_as,
                                      .ready = ready,
+                                     .check_view = check_view,
                                      .ask = ask,
                                      .covers = covers,
                                      .remove_unanswered = remove_unanswered};

@@ -3,6 +3,7 @@
 
 #include "data/provenance.h"
 #include "student/arch.h"
+#include "student/view_config.h"
 #include "teacher/teacher_parts.h"
 
 typedef struct {
@@ -207,6 +208,12 @@ static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
     return rt_predict(own(t)->predictor, q, answers);
 }
 
+static rt_status check_view(const rt_teacher *t, rt_view_desc *v)
+{
+    for (int i = 0; i < of(t)->models; i++) RT_TRY(rt_view_check(v, of(t)->model[i]->input, of(t)->model[i]->inputs));
+    return RT_OK;
+}
+
 static int micro_of(const rt_teacher *t) { return rt_predictor_micro(of(t)->predictor); }
 static const float *feature_of(const rt_teacher *t, int i) { return rt_predictor_feature(of(t)->predictor, i); }
 
@@ -232,6 +239,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .ready = ready,
                                      .last_features = last_features,
                                      .feature_shape = feature_shape,
+                                     .check_view = check_view,
                                      .ask = ask,
                                      .micro = micro_of,
                                      .feature = feature_of};

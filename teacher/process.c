@@ -22,6 +22,7 @@
 #include "data/npy.h"
 #include "data/provenance.h"
 #include "engine/memory.h"
+#include "student/view_config.h"
 #include "teacher/process_parts.h"
 
 static const rt_teacher_kind kind;
@@ -378,6 +379,9 @@ static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
     return RT_OK;
 }
 
+static rt_status check_view(const rt_teacher *t, rt_view_desc *v)
+{ return rt_view_check(v, &of(t)->process->in, 1); }
+
 static int micro_of(const rt_teacher *t) { return of(t)->micro; }
 
 static const rt_teacher_kind kind = {.name = "process",
@@ -396,5 +400,6 @@ static const rt_teacher_kind kind = {.name = "process",
                                      .bind = bind,
                                      .answer_as = answer_as,
                                      .ready = ready,
+                                     .check_view = check_view,
                                      .ask = ask,
                                      .micro = micro_of};

@@ -85,14 +85,20 @@ static rt_status bind(rt_teacher *t, const rt_teacher_binding *b)
 static rt_status answer_as(rt_teacher *t, const rt_head *head, int count, const char *asks, rt_match match)
 { return rt_labels_set_heads(of(t)->labels, head, count, asks, match); }
 
-static rt_status kept(rt_teacher *t, const uint64_t *row, int n, float *answers)
-{ return rt_labels_read(of(t)->labels, row, n, answers); }
+static rt_status kept(rt_teacher *t, int view, const uint64_t *row, int n, float *answers)
+{ return rt_labels_read_view(of(t)->labels, view, row, n, answers); }
+
+static const rt_label_views *views(const rt_teacher *t)
+{
+    const rt_labels_spec *s = rt_labels_info(of(t)->labels);
+    return s->views.count ? &s->views : NULL;
+}
 
 static rt_status ask(rt_teacher *t, const rt_feed *q, float *answers)
 {
     if (q->view || q->partner)
         return rt_fail(RT_USAGE, "%s: a label store has no answers to views of rows", t->path[0]);
-    return kept(t, q->row, q->rows, answers);
+    return kept(t, RT_LABEL_NO_VIEW, q->row, q->rows, answers);
 }
 
 static void covers(const rt_teacher *t, uint64_t *first, uint64_t *end)
@@ -147,11 +153,11 @@ static rt_status recall_ready(rt_teacher *t, const char *const *layer, int featu
     return RT_OK;
 }
 
-static rt_status recall(rt_teacher *t, const uint64_t *row, int n)
+static rt_status recall(rt_teacher *t, int view, const uint64_t *row, int n)
 {
     store *s = own(t);
     for (int i = 0; i < s->features; i++)
-        RT_TRY(rt_labels_read_feature(s->labels, s->feature[i], row, n, s->recalled[i]));
+        RT_TRY(rt_labels_read_feature(s->labels, s->feature[i], view, row, n, s->recalled[i]));
     return RT_OK;
 }
 
@@ -172,6 +178,7 @@ static const rt_teacher_kind kind = {.name = "label store",
                                      .answer_as = answer_as,
                                      .ask = ask,
                                      .kept = kept,
+                                     .views = views,
                                      .feature_shape = feature_shape,
                                      .feature = feature_of,
                                      .recall_ready = recall_ready,

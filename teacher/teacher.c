@@ -176,11 +176,20 @@ rt_status rt_teacher_feature_shape(const rt_teacher *t, const char *layer, rt_sh
 int rt_teacher_micro(const rt_teacher *t) { return t->kind->micro ? t->kind->micro(t) : 0; }
 const float *rt_teacher_feature(const rt_teacher *t, int i) { return t->kind->feature(t, i); }
 
-rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answers)
+rt_status rt_teacher_check_view(const rt_teacher *t, rt_view_desc *v)
+{
+    if (t->kind->check_view && rt_teacher_abilities(t) & RT_TEACHER_COMPUTES) return t->kind->check_view(t, v);
+    return rt_fail(RT_USAGE, "%s: is a %s, which has answers to rows and none to views of them", t->path[0],
+                   t->kind->name);
+}
+
+rt_status rt_teacher_kept(void *teacher, int view, const uint64_t *row, int n, float *answers)
 {
     rt_teacher *t = teacher;
-    return t->kind->kept(t, row, n, answers);
+    return t->kind->kept(t, view, row, n, answers);
 }
+
+const rt_label_views *rt_teacher_views(const rt_teacher *t) { return t->kind->views ? t->kind->views(t) : NULL; }
 
 rt_status rt_teacher_recall_ready(rt_teacher *t, const char *const *feature, int features, int most)
 {
@@ -189,8 +198,8 @@ rt_status rt_teacher_recall_ready(rt_teacher *t, const char *const *feature, int
     return rt_fail(RT_USAGE, "%s: is a %s, and keeps no features", t->path[0], t->kind->name);
 }
 
-rt_status rt_teacher_recall(rt_teacher *t, const uint64_t *row, int n)
-{ return t->kind->recall ? t->kind->recall(t, row, n) : RT_OK; }
+rt_status rt_teacher_recall(rt_teacher *t, int view, const uint64_t *row, int n)
+{ return t->kind->recall ? t->kind->recall(t, view, row, n) : RT_OK; }
 
 void rt_teacher_covers(const rt_teacher *t, uint64_t *first, uint64_t *end)
 {

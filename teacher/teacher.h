@@ -9,6 +9,7 @@
 
 #include "data/heads.h"
 #include "data/identity.h"
+#include "data/labels.h"
 #include "data/rows.h"
 #include "data/x_where.h"
 #include "student/predictor.h"
@@ -93,6 +94,9 @@ const char *rt_teacher_last_features(const rt_teacher *);
 /* Shape of a layer's output. RT_USAGE when it has no layer of this name, or no features at all. */
 rt_status rt_teacher_feature_shape(const rt_teacher *, const char *layer, rt_shape *);
 
+/* Whether it can be asked about such views of rows, whose input is set where the teacher has several (rt_view_check).
+ * RT_USAGE when it answers rows alone, or none of its inputs is an image. Of a teacher that is bound. */
+rt_status rt_teacher_check_view(const rt_teacher *, rt_view_desc *);
 /* answers (rows, W) to rows of the source; a store answers by their numbers alone, and to no views of them. RT_INPUT
  * for a row that a store does not cover or has no label for. One thread at a time. */
 rt_status rt_teacher_ask(rt_teacher *, const rt_feed *, float *answers);
@@ -103,13 +107,15 @@ const float *rt_teacher_feature(const rt_teacher *, int i);
 /* ---- of teachers that keep answers ---- */
 
 /* rt_stream_spec.answers: thread-safe; arg is the teacher. */
-rt_status rt_teacher_kept(void *teacher, const uint64_t *row, int n, float *answers);
+rt_status rt_teacher_kept(void *teacher, int view, const uint64_t *row, int n, float *answers);
+/* The views of each row that it keeps answers to, too; NULL: it keeps none. They belong to it. */
+const rt_label_views *rt_teacher_views(const rt_teacher *);
 /* Rows [*first, *end) of the source are covered; all of them by a teacher that computes. */
 void rt_teacher_covers(const rt_teacher *, uint64_t *first, uint64_t *end);
 /* Names of the features that it keeps are ready: from now on rt_teacher_recall makes those of rows what
  * rt_teacher_feature tells, in this order. RT_USAGE when it keeps no such feature; most: rows at a time. */
 rt_status rt_teacher_recall_ready(rt_teacher *, const char *const *feature, int features, int most);
-rt_status rt_teacher_recall(rt_teacher *, const uint64_t *row, int n);
+rt_status rt_teacher_recall(rt_teacher *, int view, const uint64_t *row, int n);
 /* Takes rows without an answer out of the set. */
 rt_status rt_teacher_remove_unanswered(rt_teacher *, rt_rows *, uint64_t *removed);
 /* How many classes of a head it keeps; all: the head's size. */

@@ -35,9 +35,11 @@ typedef struct {
     rt_status (*ask)(rt_teacher *, const rt_feed *, float *);
     int (*micro)(const rt_teacher *);
     const float *(*feature)(const rt_teacher *, int);
-    rt_status (*kept)(rt_teacher *, const uint64_t *, int, float *);
+    rt_status (*check_view)(const rt_teacher *, rt_view_desc *);
+    rt_status (*kept)(rt_teacher *, int view, const uint64_t *, int, float *);
+    const rt_label_views *(*views)(const rt_teacher *);
     rt_status (*recall_ready)(rt_teacher *, const char *const *, int, int);
-    rt_status (*recall)(rt_teacher *, const uint64_t *, int);
+    rt_status (*recall)(rt_teacher *, int view, const uint64_t *, int);
     void (*covers)(const rt_teacher *, uint64_t *, uint64_t *);
     rt_status (*remove_unanswered)(rt_teacher *, rt_rows *, uint64_t *);
     int (*top)(const rt_teacher *, int);

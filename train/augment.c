@@ -2,49 +2,72 @@
 
 #include <float.h>
 #include <math.h>
-#include <string.h>
+#include <stdio.h>
 
 #include "engine/rng.h"
 
 void rt_augment_read(rt_cfg *c, rt_augment *a)
 {
-    rt_view_desc *v = &a->view;
-    v->flip = rt_cfg_bool(c, "flip", 0);
-    v->shift = rt_cfg_int(c, "shift", 0, 0, 1024);
-    v->erase = rt_cfg_number(c, "erase", 0, 0, 1);
+    rt_view_read(c, &a->view);
     a->mixup = rt_cfg_number(c, "mixup", 0, 0, 100);
-    v->input = rt_cfg_has(c, "input") ? rt_cfg_string(c, "input", NULL) : NULL;
+    a->views = a->views_given = rt_cfg_has(c, "views");
+    if (a->views_given) a->views = rt_cfg_int(c, "views", 0, 0, RT_LABEL_VIEWS);
+    a->seed_given = rt_cfg_has(c, "seed");
+    if (a->seed_given) a->seed = rt_cfg_u64(c, "seed", 0);
+    if (a->views && !rt_view_is_on(&a->view))
+        rt_cfg_fail(c, "views", "are of flip, shift or erase, without which all of them are the row itself; leave it "
+                    "out");
+    if (a->seed_given && !rt_view_is_on(&a->view))
+        rt_cfg_fail(c, "seed", "is that of views by flip, shift or erase, and none of them is given; leave it out");
 }
 
 rt_status rt_augment_check(rt_augment *a, const rt_input *in, int inputs)
 {
-    rt_view_desc *v = &a->view;
-    const char *key = v->flip ? "flip" : v->shift ? "shift" : v->erase > 0 ? "erase" : NULL;
-    int image = -1, images = 0, at = 0;
     for (int i = 0; i < inputs && a->mixup > 0; i++)
         if (in[i].ids)
             return rt_fail(RT_USAGE, "augment.mixup: mixes numbers, and input '%s' is of ids; leave it out",
                            in[i].name);
-    for (int i = 0; i < inputs; i++)
-        if (in[i].shape.rank == 3 && !in[i].ids) {
-            image = i;
-            images++;
-        }
-    if (!key) return v->input ? rt_fail(RT_USAGE, "augment.input: is not used without flip, shift or erase") : RT_OK;
-    while (v->input && at < inputs && strcmp(in[at].name, v->input)) at++;
-    if (v->input && at == inputs) return rt_fail(RT_USAGE, "augment.input: the model has no input '%.60s'", v->input);
-    if (v->input || inputs == 1) image = at;
-    else if (images > 1)
-        return rt_fail(RT_USAGE, "augment.%s: the model has %d inputs that are images; augment.input names one", key,
-                       images);
-    else if (!images) return rt_fail(RT_USAGE, "augment.%s: needs images, and no input is one; leave it out", key);
-    const rt_shape *s = &in[image].shape;
-    if (s->rank != 3)
-        return rt_fail(RT_USAGE, "augment.%s: needs images, but the model's input has %d dimension%s; leave it out",
-                       key, s->rank, s->rank == 1 ? "" : "s");
-    if (inputs > 1) v->input = in[image].name;
+    return rt_view_check(&a->view, in, inputs);
+}
+
+/* A store of views: a run that shows views of rows shows those. */
+static rt_status take_kept(rt_augment *a, const rt_label_views *kept, const char *moved, const char *store,
+                           cJSON *notes)
+{
+    rt_label_views shown = {.count = a->views, .seed = a->seed, .how = a->view};
+    char why[160], text[400];
+    if (!rt_view_is_on(&a->view)) {
+        snprintf(text, sizeof text,
+                 "%.200s keeps labels of %d views of each row, and the run shows none: rows are learnt as they are; "
+                 "augment with the same settings shows them", store, kept->count);
+        return cJSON_AddItemToArray(notes, cJSON_CreateString(text)) ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    }
+    if (a->views_given && !a->views) return RT_OK;
+    if (a->views > kept->count)
+        return rt_fail(RT_USAGE, "augment.views: %d, but %s keeps labels of %d views of each row; give at most %d, or "
+                       "label again with label.views=%d", a->views, store, kept->count, kept->count, a->views);
+    if (moved) shown.how.input = moved;
+    if (!rt_label_views_same(kept, &shown, why))
+        return rt_fail(RT_USAGE, "%s: its labels are of other views, made with augment.%s; give that, label again, or "
+                       "learn the labels of rows as they are, whatever the view, by augment.views=0", store, why);
+    if (!a->views) a->views = kept->count;
+    a->kept = 1;
     return RT_OK;
 }
+
+rt_status rt_augment_settle(rt_augment *a, uint64_t seed, const rt_label_views *kept, const char *moved,
+                            const char *store, cJSON *notes)
+{
+    if (!a->seed_given) a->seed = seed;
+    if (kept && kept->count) return take_kept(a, kept, moved, store, notes);
+    if (*store && a->views)
+        return rt_fail(RT_USAGE, "augment.views: %s keeps labels of rows as they are alone; label again with "
+                       "label.views=%d, or leave augment.views out to learn those whatever the view", store, a->views);
+    return RT_OK;
+}
+
+int rt_augment_view(const rt_augment *a, uint32_t epoch)
+{ return a->kept ? (int)(epoch % (uint32_t)a->views) : RT_LABEL_NO_VIEW; }
 
 /* Gamma(a) for any a > 0 by Marsaglia & Tsang 2000, on a counter: draw i is lane i. For a < 1 the value is
  * u^(1/a) Gamma(a + 1), and *log_u is log u, else 0; *whole is the other factor. */

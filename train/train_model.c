@@ -8,6 +8,18 @@
 #include "student/arch.h"
 #include "student/quantizers.h"
 
+/* Which views the run shows, and of which the label store keeps labels; the configuration tells how many. */
+static rt_status settle_views(rt_trainer *t)
+{
+    rt_train_settings *s = &t->set;
+    rt_augment *a = &s->augment;
+    const char *moved = t->model->inputs == 1 && rt_source_parts(t->x) > 1 ? t->model->input[0].name : NULL;
+    RT_TRY(rt_augment_settle(a, s->seed, t->teacher ? rt_teacher_views(t->teacher) : NULL, moved, s->labels, t->notes));
+    cJSON *told = cJSON_GetObjectItemCaseSensitive(t->config, "augment");
+    if (a->kept && !a->views_given) cJSON_AddNumberToObject(told, "views", a->views);
+    return RT_OK;
+}
+
 static rt_status make_model(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
@@ -28,6 +40,7 @@ static rt_status make_model(rt_trainer *t)
     }
     RT_TRY(rt_train_match_names(t));
     RT_TRY(rt_augment_check(&s->augment, t->model->input, t->model->inputs));
+    RT_TRY(settle_views(t));
     RT_TRY(rt_train_select(t));
     RT_TRY(rt_train_weigh_classes(t));
     return *s->init ? RT_OK : rt_train_normalize(t);
@@ -74,7 +87,8 @@ static rt_status make_graph(rt_trainer *t, rt_session_spec *spec)
             return rt_fail(RT_USAGE, "loss.hints[%d].student: the model has no layer named '%s'", i,
                            s->hint[i].student);
         if (!s->teachers && s->augment.mixup > 0)
-            return rt_fail(RT_USAGE, "loss.hints: features of a label store are of rows as they are, and augment.mixup "
+            return rt_fail(RT_USAGE,
+                           "loss.hints: features of a label store are of rows by themselves, and augment.mixup "
                            "mixes rows; leave one of them out");
         rt_shape of_teacher;
         rt_status has = rt_teacher_feature_shape(t->teacher, s->hint[i].teacher, &of_teacher);

@@ -36,6 +36,7 @@ static rt_stream_spec stream_spec(const rt_trainer *t)
                            .threads = s->workers};
     rt_train_ids(t, &spec);
     if (rt_train_soft(s) && *s->labels) rt_train_stream_answers(t, &spec);
+    if (s->augment.kept) spec.views = s->augment.views;
     for (int h = 0; h < s->heads; h++)
         if (rt_learns_labels(&s->of[h].loss)) spec.target[h] = t->learn[h].y;
     return spec;
@@ -65,16 +66,18 @@ static rt_status set_batch(rt_trainer *t, const rt_batch *b)
 {
     rt_train_settings *s = &t->set;
     const rt_view_desc *v = &s->augment.view;
-    int moves = v->flip || v->shift || v->erase > 0;      /* rows as they are take shorter ways */
-    t->feed = (rt_feed){.raw = b->x, .rows = b->rows, .row = b->row, .view = moves ? v : NULL, .seed = s->seed,
-                        .epoch = b->epoch, .lambda = 1};
+    int moves = rt_view_is_on(v);                         /* rows as they are take shorter ways */
+    uint32_t views = (uint32_t)s->augment.views;
+    t->feed = (rt_feed){.raw = b->x, .rows = b->rows, .row = b->row, .view = moves ? v : NULL,
+                        .seed = s->augment.seed, .epoch = views ? b->epoch % views : b->epoch, .lambda = 1};
     if (s->augment.mixup > 0) {
         t->feed.lambda = rt_mixup_draw(&s->augment, s->seed, b, t->partner);
         t->feed.partner = t->partner;
     }
     /* The teacher in the loop sees the mixture itself, so its answers need no mixing. */
     if (s->teachers) RT_TRY(rt_teacher_ask(t->teacher, &t->feed, t->answers));
-    else if (s->hints) RT_TRY(rt_teacher_recall(t->teacher, b->row, b->rows));
+    else if (s->hints) RT_TRY(rt_teacher_recall(t->teacher, rt_augment_view(&s->augment, b->epoch), b->row,
+                                                b->rows));
     for (int i = 0; i < s->hints; i++) t->hint[i].values = rt_teacher_feature(t->teacher, i);
     if (t->peer) {
         RT_TRY(rt_train_peer_ask(t));

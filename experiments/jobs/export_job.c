@@ -57,6 +57,7 @@ typedef struct {
     const cJSON *policy;               /* of labels, or NULL */
     int all;                           /* rows without a label, too */
     const char *column;                /* of labels to npy, or NULL */
+    int view;                          /* of labels; RT_LABEL_NO_VIEW: of rows as they are */
 } settings;
 
 /* Keys that ONNX has, and nothing else. */
@@ -105,6 +106,9 @@ static rt_status read_settings(cJSON *config, settings *s)
     else rt_cfg_refuse(&c, "all", "belongs to to=csv of a label store");
     if (s->to == NPY && rt_cfg_has(&c, "column")) s->column = rt_cfg_string(&c, "column", NULL);
     else rt_cfg_refuse(&c, "column", "belongs to to=npy of a label store; csv has all columns");
+    s->view = RT_LABEL_NO_VIEW;
+    if (s->to != CSV && s->to != NPY) rt_cfg_refuse(&c, "view", "belongs to to=csv and to=npy of a label store");
+    else if (rt_cfg_has(&c, "view")) s->view = rt_cfg_int(&c, "view", 0, 0, RT_LABEL_VIEWS - 1);
     if (s->policy && s->all) rt_cfg_fail(&c, "all", "a policy chooses among rows that have a label; give one of them");
     if (s->policy && s->column && !strcmp(s->column, "status"))
         rt_cfg_fail(&c, "column", "status is of all rows; leave data.policy out");
@@ -201,9 +205,15 @@ static rt_status labels(const settings *s, cJSON *more, cJSON *notes)
     const rt_labels_spec *of = rt_labels_info(l);
     rt_rows rows = rt_rows_between(of->first, of->first + of->rows);
     rt_status st = s->policy ? choose(s, l, &rows, more) : RT_OK;
-    if (!st) st = rt_export_labels(l, &(rt_label_export){.path = s->path, .chosen = s->policy ? &rows : NULL,
-                                                        .csv = s->to == CSV, .all = s->all, .column = s->column},
-                                  s->out);
+    if (!st)
+        st = rt_export_labels(l,
+                              &(rt_label_export){.path = s->path,
+                                                 .chosen = s->policy ? &rows : NULL,
+                                                 .csv = s->to == CSV,
+                                                 .all = s->all,
+                                                 .column = s->column,
+                                                 .view = s->view},
+                              s->out);
     rt_rows_free(&rows);
     if (!st) st = rt_labels_summarize(l, &sum);
     uint64_t without = st ? 0 : rt_labels_info(l)->rows - rt_labels_labelled(sum.status);

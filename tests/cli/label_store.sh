@@ -32,7 +32,7 @@ expect 0 "" "$retort" labels summary hard.h5 --json
 grep -q entropy_mean out.txt && fail "an entropy that is not there"
 refuse() { expect "$1" "$2" "$retort" label --teacher T/model.h5 --data d.h5 --out N.h5 "$3" ${4:+"$4"}; }
 refuse 2 "labels.type" labels.type=q4
-refuse 2 "q8" labels.type=q8 labels.topk=2
+
 refuse 2 "labels.keep=hard keeps none" labels.keep=hard labels.type=f16
 refuse 2 '"hard", "confidence"' 'labels.columns=["colour"]'
 expect 2 "in another coding" "$retort" label --teacher T/model.h5 --data d.h5 --out q8.h5 labels.type=q8

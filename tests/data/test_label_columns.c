@@ -354,16 +354,16 @@ static void features(void **state)
     for (uint64_t b = 0; b < 3; b++) {
         size_t at = (size_t)b * RT_LABEL_BLOCK;
         const float *of[] = {pool + at * D, last + at};
-        check_ok(rt_labels_put_features(w, b, logits + at * K, of, NULL));
+        check_ok(rt_labels_put_planes(w, b, &(rt_label_planes){logits + at * K, of, NULL}));
     }
     check_ok(rt_labels_end(w));
     rt_labels *l = opened(path);
     assert_int_equal(rt_labels_find_feature(l, "pool"), 0);
     assert_int_equal(rt_labels_find_feature(l, "none"), -1);
     uint64_t row[3] = {FIRST + 2000, FIRST, FIRST + ROWS - 1};
-    check_ok(rt_labels_read_feature(l, 0, row, 3, z));
+    check_ok(rt_labels_read_feature(l, 0, RT_LABEL_NO_VIEW, row, 3, z));
     for (int i = 0; i < 3; i++) assert_memory_equal(z + i * D, pool + (row[i] - FIRST) * D, sizeof(float) * D);
-    check_ok(rt_labels_read_feature(l, 1, row, 3, z));
+    check_ok(rt_labels_read_feature(l, 1, RT_LABEL_NO_VIEW, row, 3, z));
     for (int i = 0; i < 3; i++) check_close("f16", z[i], last[row[i] - FIRST], 1e-6, 5e-4);
     check_ok(rt_labels_read(l, row, 1, z));
     assert_memory_equal(z, logits + (row[0] - FIRST) * K, sizeof(float) * K);

@@ -316,7 +316,6 @@ static void no_gain(void **state)
         {{.type = RT_F32}, {.type = "f64"}, "'f64' is not f32, f16 or q8"},
         {{.type = RT_F32}, {.columns = "hard,colour"}, "'colour' is not hard"},
         {{.type = RT_F32}, {.topk = 6}, "leave it out for full logits"},
-        {{.type = RT_F32}, {.topk = 2, .type = "q8"}, "8 bits would not make smaller"},
         {{.type = RT_F32}, {.hard = 1, .type = "f16"}, "--hard keeps no logits, so --type would do nothing"},
         {{.type = RT_F16}, {.type = "f32"}, "keeps logits in f16, and a copy in f32"},
         {{.type = RT_U8}, {.type = "f16"}, "keeps logits in q8"},

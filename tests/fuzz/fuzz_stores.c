@@ -212,12 +212,14 @@ static void use_labels(rt_labels *l)
     float feature[2];
     double worst[2];
     for (int h = 0; h < heads; h++) {
-        if (head[h].task == RT_TASK_CLASSES && !fuzz_refused(rt_labels_read_columns(l, h, &row, 1, &fact)) &&
-            (fact.best < 0 || fact.best >= head[h].size)) abort();
+        if (head[h].task == RT_TASK_CLASSES &&
+            !fuzz_refused(rt_labels_read_columns(l, h, RT_LABEL_NO_VIEW, &row, 1, &fact)) &&
+            (fact.best < 0 || fact.best >= head[h].size))
+            abort();
         fuzz_refused(rt_labels_code_error(l, h, worst));
     }
     if (rt_labels_find_feature(l, "f") == 0 && rt_labels_info(l)->feature[0].width <= 2)
-        fuzz_refused(rt_labels_read_feature(l, 0, &row, 1, feature));
+        fuzz_refused(rt_labels_read_feature(l, 0, RT_LABEL_NO_VIEW, &row, 1, feature));
     if (!fuzz_refused(rt_labels_summarize(l, &s)) && rt_labels_complete(l))
         cJSON_Delete(rt_labels_class_counts(&s, head, heads));
     fuzz_refused(rt_labels_digest(l, &d));
