@@ -14,9 +14,13 @@
 #include "engine/error.h"
 
 enum { RT_H5_RANK = 8, RT_H5_FILTERS = 8, RT_H5_PARAMS = 5, RT_H5_NAME = 1024, RT_H5_MAX_CHUNKS = 1 << 24 };
-/* filters that are undone */
+/* filters that are undone here; others are left to the HDF5 library (by_library) */
 enum { RT_H5_DEFLATE = 1, RT_H5_SHUFFLE = 2, RT_H5_FLETCHER32 = 3, RT_H5_LZF = 32000, RT_H5_LZ4 = 32004,
        RT_H5_BITSHUFFLE = 32008, RT_H5_ZSTD = 32015 };
+
+/* How elements come from the library: as they are stored; or as integers or floats of d->type, whose stored form has
+ * fewer bits, or another layout. */
+typedef enum { RT_H5_AS_STORED = 1, RT_H5_CONVERTED } rt_h5_library_use;
 
 /* bytes 0: never written, every element is the set's fill value. mask, bit i: filter i was not applied; all ones: none
  * was. */
@@ -29,7 +33,8 @@ typedef struct { uint64_t offset; uint32_t bytes, mask; } rt_h5_chunk;
  *   chunked                                      in chunk[], row-major over the grid of chunks
  * rt_h5_scan has checked that they lie inside the file, that the fill value is known where it is needed, and that
  * element * dim[0] * ... and a chunk's bytes do not overflow. Filters are undone last first; then, with swap, the bytes
- * of each element are reversed; fill is stored like the elements, so it is reversed, too. */
+ * of each element are reversed; fill is stored like the elements, so it is reversed, too. With by_library none of that
+ * is done here: the chunks tell no more than which were written, and rows come from data/h5_unpack.h. */
 typedef struct {
     char name[RT_H5_NAME];              /* path without the leading '/' */
     rt_dtype type;                      /* booleans and enumerations: the integer they are stored as */
@@ -39,6 +44,8 @@ typedef struct {
     int rank;
     uint64_t dim[RT_H5_RANK];
     int chunked;
+    int by_library;                     /* 0, or an rt_h5_library_use: a filter or a type needs the HDF5 library */
+    char filter_name[32];               /* what the file calls the first filter that is not undone here */
     uint64_t offset;
     unsigned char *compact;
     uint64_t chunk_dim[RT_H5_RANK];
@@ -48,7 +55,7 @@ typedef struct {
                                          * bitshuffle: data/codecs.h */
     rt_h5_chunk *chunk;
     uint64_t chunks;
-    char refused[256];                  /* why it cannot be read, "" when it can */
+    char refused[384];                  /* why it cannot be read, "" when it can */
 } rt_h5_dataset;
 
 /* Of the child: only system calls of a list (seccomp), no path at all (Landlock), no privilege. A kernel or a container
@@ -77,8 +84,10 @@ typedef struct rt_h5_file {
 void rt_h5_reader_start(void);
 void rt_h5_reader_stop(void);
 
-/* "deflate", "lzf", ... of a filter that is undone; "?" of another. */
+/* "deflate", "szip", ... of a filter that somebody is known to use; "?" of another. */
 const char *rt_h5_filter_name(int filter);
+/* Whether it is undone here. */
+int rt_h5_filter_undone(int filter);
 
 /* Lists every link of the file: data sets that can be read, and by name, with the reason in `refused`, everything else
  * that stands where a data set could (sets in a layout that the library does not know, dangling and external links,

@@ -1,4 +1,5 @@
-/* data/h5_child.c - the process that lets the HDF5 library look at a file: it walks the groups and writes the plan.
+/* data/h5_child.c - the process that lets the HDF5 library look at a file: it walks the groups and writes the plan. Its
+ * words and reasons serve the one that unpacks (h5_unpack_child.c), too.
  *
  * Every link ends up in the list: as a data set, as a group whose members are listed, or by name with the reason. */
 #include <errno.h>
@@ -27,7 +28,7 @@ typedef struct {
     int cut;
 } walk;
 
-static void send_bytes(const void *data, size_t n)
+void rt_h5_send(const void *data, size_t n)
 {
     for (const char *p = data; n;) {
         ssize_t k = write(RT_H5_PLAN_FD, p, n);
@@ -45,8 +46,8 @@ _Noreturn static void finish(rt_h5_outcome outcome, int error, int cut, const ch
     int32_t kind = RT_H5_END;
     rt_h5_end end = {.outcome = (int32_t)outcome, .error = error, .cut = cut};
     snprintf(end.text, sizeof end.text, "%s", text);
-    if (!inside) send_bytes(&kind, sizeof kind);
-    if (!inside) send_bytes(&end, sizeof end);
+    if (!inside) rt_h5_send(&kind, sizeof kind);
+    if (!inside) rt_h5_send(&end, sizeof end);
     _exit(outcome == RT_H5_FAULT ? error : outcome == RT_H5_MEMORY ? ENOMEM : 0);
 }
 
@@ -62,7 +63,7 @@ static herr_t each_error(unsigned n, const H5E_error2_t *e, void *arg)
     return 0;
 }
 
-static int private_memory_for(size_t n)
+int rt_h5_private_memory_for(size_t n)
 {
     void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p != MAP_FAILED && munmap(p, n) == 0;
@@ -73,7 +74,7 @@ static int private_memory_for(size_t n)
 static void out_of_memory(const walk *w)
 {
     if (!w->asked->second || !rt_h5_memory_for(32 << 20)) finish(RT_H5_MEMORY, 0, 0, "");
-    if (!private_memory_for(LITTLE)) finish(RT_H5_GREEDY, 0, 0, "");
+    if (!rt_h5_private_memory_for(LITTLE)) finish(RT_H5_GREEDY, 0, 0, "");
 }
 
 /* A small allocation failed: the library might not survive that. */
@@ -85,16 +86,22 @@ static void no_memory(void)
     finish(RT_H5_MEMORY, 0, 0, "");
 }
 
+int rt_h5_library_says(char *text, size_t room)
+{
+    reason r = {text, room, 0};
+    snprintf(text, room, "no reason given");
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &r);
+    return r.memory;
+}
+
 /* Why the library's last call failed, in its own words. A failed read, or no memory, is no property of the file: it
  * ends the scan, for every other set would be in doubt, too. */
 static const char *why(const walk *w)
 {
     static char text[100];
-    reason r = {text, sizeof text, 0};
-    snprintf(text, sizeof text, "no reason given");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, each_error, &r);
+    int memory = rt_h5_library_says(text, sizeof text);
     if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    if (r.memory || !private_memory_for(LITTLE)) out_of_memory(w);      /* the library does not always tell */
+    if (memory || !rt_h5_private_memory_for(LITTLE)) out_of_memory(w);      /* the library does not always tell */
     return text;
 }
 
@@ -109,8 +116,8 @@ static void send_record(walk *w, rt_h5_record *r)
         r->set.chunks = r->compact = 0;
     }
     w->sets++;
-    send_bytes(&kind, sizeof kind);
-    send_bytes(r, sizeof *r);
+    rt_h5_send(&kind, sizeof kind);
+    rt_h5_send(r, sizeof *r);
 }
 
 /* Something that is no readable data set, by name. */
@@ -149,7 +156,7 @@ static void count_chunks(walk *w, hid_t id, rt_h5_record *r, unsigned *options)
     if (H5Dget_num_chunks(id, space, &stored) < 0 || H5Pget_chunk_opts(p, options) < 0)
         rt_h5_refuse(d, "its chunk index cannot be read (%s)", why(w));
     else if (stored == 0) {
-        d->chunked = d->filters = 0;
+        d->chunked = d->filters = d->by_library = 0;
         d->chunks = 0;
     } else if (d->chunks > ((uint64_t)1 << 20) + 16 * stored)
         rt_h5_refuse(d, "only %llu of its %llu chunks were ever written: copy what is there into a set with "
@@ -183,9 +190,9 @@ static void send_chunks(walk *w, hid_t id, const rt_h5_dataset *d, unsigned opti
                 at[k] = 0;
             }
         }
-        send_bytes(block, n * sizeof *block);
+        rt_h5_send(block, n * sizeof *block);
     }
-    send_bytes(&tail, sizeof tail);
+    rt_h5_send(&tail, sizeof tail);
     inside = 0;
 }
 
@@ -207,7 +214,7 @@ static void list_set(walk *w, hid_t group, const char *name)
     if (r.compact) claim(w, &r.set, r.compact);
     if (r.set.refused[0]) r.compact = 0;
     send_record(w, &r);
-    if (r.compact) send_bytes(compact, r.compact);
+    if (r.compact) rt_h5_send(compact, r.compact);
     if (r.set.chunks) send_chunks(w, id, &r.set, options);
     free(compact);
     H5Dclose(id);
@@ -316,8 +323,8 @@ _Noreturn void rt_h5_child(const rt_h5_request *asked, int guard)
     rt_on_out_of_memory(no_memory);
     if (rt_h5_filter_calls()) guard |= RT_H5_GUARD_CALLS;
     enforced = guard;
-    send_bytes(&kind, sizeof kind);
-    send_bytes(&enforced, sizeof enforced);
+    rt_h5_send(&kind, sizeof kind);
+    rt_h5_send(&enforced, sizeof enforced);
     if (!rt_h5_memory_for((size_t)16 << 20)) finish(RT_H5_MEMORY, 0, 0, "");      /* the library's own needs */
     hid_t file = rt_h5_driver_open(asked->size);
     if (file < 0 || H5Oget_info2(file, &root, H5O_INFO_BASIC) < 0) finish(RT_H5_UNREADABLE, 0, 0, why(&w));
@@ -325,6 +332,6 @@ _Noreturn void rt_h5_child(const rt_h5_request *asked, int guard)
     if (H5Literate(file, H5_INDEX_NAME, H5_ITER_INC, NULL, each_link, &w) < 0)
         finish(RT_H5_UNREADABLE, 0, 0, why(&w));
     if (rt_h5_driver_error()) finish(RT_H5_FAULT, rt_h5_driver_error(), 0, "");
-    if (!private_memory_for(LITTLE)) out_of_memory(&w);
+    if (!rt_h5_private_memory_for(LITTLE)) out_of_memory(&w);
     finish(RT_H5_DONE, 0, w.cut, "");
 }

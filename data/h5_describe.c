@@ -1,5 +1,6 @@
 /* data/h5_describe.c - what an open data set is: type, shape, layout, filters, fill value; or why it is not read. */
 #include <hdf5.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,16 @@ static void floating(hid_t t, rt_h5_dataset *d)
             d->type = known[i].type;
             return;
         }
+    /* Every such number is one of a wider format: the library converts it to that, where the layout lets it. */
+    double most = ldexp(1, (int)exponent_bits) - 2 - (double)bias, least = 1 - (double)bias - (double)mantissa_bits;
+    for (int i = 2; i < 4; i++)
+        if (exponent_bits <= known[i].exponent_bits && mantissa_bits <= known[i].mantissa_bits &&
+            most <= (double)known[i].bias && least >= 1.0 - (double)known[i].bias - (double)known[i].mantissa_bits &&
+            !d->by_library) {
+            d->type = known[i].type;
+            d->element = (uint32_t)known[i].bytes;
+            d->by_library = RT_H5_CONVERTED;
+        }
     rt_h5_refuse(d, "floating-point numbers of %zu bytes with %zu bits of exponent and %zu of mantissa cannot be read; "
                     "write them as float32 or float64", bytes, exponent_bits, mantissa_bits);
 }
@@ -46,10 +57,12 @@ static void integer(hid_t t, rt_h5_dataset *d)
     if (bits != 8 * bytes || H5Tget_offset(t) != 0 || (bytes != 1 && bytes != 2 && bytes != 4 && bytes != 8))
         rt_h5_refuse(d, "integers of %zu bits in %zu bytes cannot be read; write them as int8, 16, 32 or 64", bits,
                      bytes);
-    else if (bytes == 1) d->type = sign ? RT_I8 : RT_U8;
+    if (bytes == 1) d->type = sign ? RT_I8 : RT_U8;
     else if (bytes == 2) d->type = sign ? RT_I16 : RT_U16;
     else if (bytes == 4) d->type = sign ? RT_I32 : RT_U32;
-    else d->type = sign ? RT_I64 : RT_U64;
+    else if (bytes == 8) d->type = sign ? RT_I64 : RT_U64;
+    else return;
+    if (d->refused[0] && H5Tget_class(t) == H5T_INTEGER) d->by_library = RT_H5_CONVERTED; /* where the layout lets it */
 }
 
 /* Records; h5py writes complex numbers as records of r and i. */
@@ -76,7 +89,7 @@ static void number(hid_t t, H5T_class_t class, rt_h5_dataset *d)
         rt_h5_refuse(d, "the order of bytes in its numbers is neither little- nor big-endian");
     else if (class == H5T_FLOAT) floating(t, d);
     else integer(t, d);
-    d->swap = size > 1 && order == H5T_ORDER_BE;
+    d->swap = size > 1 && order == H5T_ORDER_BE && !d->by_library;
 }
 
 static void find_type(hid_t t, rt_h5_dataset *d)
@@ -90,6 +103,7 @@ static void find_type(hid_t t, rt_h5_dataset *d)
         hid_t base = H5Tget_super(t);
         number(base, H5T_INTEGER, d);
         H5Tclose(base);
+        d->by_library = 0;                            /* names of numbers are not converted */
         break;
     }
     case H5T_STRING:
@@ -120,6 +134,39 @@ static void find_type(hid_t t, rt_h5_dataset *d)
     if (!d->refused[0] && (size == 0 || size > INT32_MAX)) rt_h5_refuse(d, "its elements take %zu bytes each", size);
 }
 
+static hid_t native(rt_dtype t)
+{
+    switch (t) {
+    case RT_U8: return H5T_NATIVE_UINT8;
+    case RT_I8: return H5T_NATIVE_INT8;
+    case RT_U16: return H5T_NATIVE_UINT16;
+    case RT_I16: return H5T_NATIVE_INT16;
+    case RT_U32: return H5T_NATIVE_UINT32;
+    case RT_I32: return H5T_NATIVE_INT32;
+    case RT_U64: return H5T_NATIVE_UINT64;
+    case RT_I64: return H5T_NATIVE_INT64;
+    case RT_F32: return H5T_NATIVE_FLOAT;
+    default: return H5T_NATIVE_DOUBLE;
+    }
+}
+
+int64_t rt_h5_memory_type(int64_t type, rt_dtype t, int use)
+{
+    int is_float = t == RT_F32 || t == RT_F64;
+    hid_t copy = H5Tcopy(use == RT_H5_CONVERTED && is_float ? native(t) : type);
+    if (use == RT_H5_CONVERTED && !is_float && H5Tset_order(copy, H5T_ORDER_LE) < 0) {
+        H5Tclose(copy);
+        return -1;
+    }
+    return copy;
+}
+
+int rt_h5_convert(int64_t memory, rt_dtype t, int use, size_t n, void *data)
+{
+    if (use != RT_H5_CONVERTED || t == RT_F32 || t == RT_F64) return 0;
+    return H5Tconvert(memory, native(t), n, data, NULL, H5P_DEFAULT) < 0 ? -1 : 0;
+}
+
 /* ---- layouts ---- */
 
 /* What the library reads where nothing is stored: with a fill time of "never", or an undefined fill value, it is
@@ -135,7 +182,8 @@ static int find_fill(hid_t p, hid_t t, rt_h5_record *r)
     size_t room = d->type == RT_TEXT ? d->element : sizeof d->fill;
     unsigned char *value = calloc(1, room);
     if (!value && room <= RT_H5_MAX_COMPACT) return -1;         /* a larger one is the file's fault */
-    if (value && (defined == H5D_FILL_VALUE_DEFAULT || H5Pget_fill_value(p, t, value) >= 0)) {
+    if (value && (defined == H5D_FILL_VALUE_DEFAULT ||
+                  (H5Pget_fill_value(p, t, value) >= 0 && !rt_h5_convert(t, d->type, d->by_library, 1, value)))) {
         size_t used = 0;
         while (used < room && (d->type != RT_TEXT || !value[used])) used++;
         if (used < room) snprintf(r->unfilled, sizeof r->unfilled, "its fill value is a text");
@@ -144,30 +192,6 @@ static int find_fill(hid_t p, hid_t t, rt_h5_record *r)
     }
     free(value);
     return 0;
-}
-
-/* A copy recipe that loses nothing: h5repack drops what it has no filter for. */
-static void refuse_filter(rt_h5_dataset *d, int filter, const char *own_name)
-{
-    static const struct { int id; const char *name; int plugin; } known[] = {
-        {4, "szip", 0}, {5, "n-bit", 0}, {6, "scale-offset", 0}, {305, "LZO", 1}, {307, "bzip2", 1},
-        {32001, "Blosc", 1}, {32008, "bitshuffle", 1}, {32013, "ZFP", 1}, {32017, "SZ", 1},
-        {32018, "FCIDECOMP", 1}, {32019, "JPEG", 1}, {32024, "SZ3", 1}, {32026, "Blosc2", 1},
-    };
-    char name[48];
-    int plugin = 1, found = 0;
-    snprintf(name, sizeof name, "%.40s", own_name);
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (known[i].id == filter) {
-            snprintf(name, sizeof name, "%s", known[i].name);
-            plugin = known[i].plugin;
-            found = 1;
-        }
-    const char *set = strlen(d->name) <= 60 && !strpbrk(d->name, "'\"\\$`!") ? d->name : "NAME";
-    rt_h5_refuse(d, "it is compressed by %s (filter %d), which is not supported; copy it%s: python3 -c "
-                    "\"import h5py%s; h5py.File('new.h5', 'a')['%s'] = h5py.File('old.h5')['%s'][()]\"",
-                 name[0] ? name : "an unnamed filter", filter, found ? "" : " where its plugin is installed",
-                 plugin && found ? ", hdf5plugin" : "", set, set);
 }
 
 static void find_filters(hid_t p, rt_h5_dataset *d)
@@ -183,17 +207,14 @@ static void find_filters(hid_t p, rt_h5_dataset *d)
         char name[64] = "";
         int f = H5Pget_filter2(p, (unsigned)i, &flags, &n, data, sizeof name, name, &config);
         name[sizeof name - 1] = 0;
-        if (strcmp(rt_h5_filter_name(f), "?") == 0) refuse_filter(d, f, name);
         d->filter[d->filters++] = f;
         for (size_t k = 0; k < RT_H5_PARAMS && k < n; k++) d->param[i][k] = data[k];
-        const char *lacks = rt_codec_lacks(f, d->param[i]);
-        if (lacks && !d->refused[0])
-            rt_h5_refuse(d,
-                         "it is compressed by %s (filter %d), which this build of retort lacks; build it where %s is "
-                         "installed",
-                         rt_h5_filter_name(f), f, lacks);
-        if (f == RT_H5_BITSHUFFLE && (!d->param[i][2] || d->param[i][4] == 1 || d->param[i][4] > 3))
-            refuse_filter(d, f, name);
+        int odd = f == RT_H5_BITSHUFFLE && (!d->param[i][2] || d->param[i][4] == 1 || d->param[i][4] > 3);
+        if (odd) rt_h5_refuse(d, "it is compressed by a bitshuffle of a kind that nobody writes (filter %d)", f);
+        if (rt_h5_filter_undone(f) && !rt_codec_lacks(f, d->param[i])) continue;
+        if (!d->by_library) d->by_library = RT_H5_AS_STORED;
+        if (!rt_h5_filter_undone(f) && !d->filter_name[0])
+            snprintf(d->filter_name, sizeof d->filter_name, "%.*s", (int)sizeof d->filter_name - 1, name);
     }
 }
 
@@ -239,6 +260,12 @@ static int find_compact(hid_t id, hid_t t, rt_h5_record *r, unsigned char **byte
     return 0;
 }
 
+/* A type that must be converted is read where chunks go through the library anyway. */
+static int odd_type(const rt_h5_dataset *d, hid_t p)
+{
+    return d->refused[0] && !(d->by_library == RT_H5_CONVERTED && H5Pget_layout(p) == H5D_CHUNKED);
+}
+
 static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compact)
 {
     rt_h5_dataset *d = &r->set;
@@ -248,7 +275,15 @@ static int find_layout(hid_t id, hid_t t, rt_h5_record *r, unsigned char **compa
         rt_h5_refuse(d, "its properties cannot be read");
         return 0;
     }
-    if (find_fill(p, t, r)) bad = -1;
+    if (odd_type(d, p)) {
+        H5Pclose(p);
+        return 0;
+    }
+    d->refused[0] = 0;
+    hid_t memory = rt_h5_memory_type(t, d->type, d->by_library);
+    int no_memory = memory < 0 || find_fill(p, memory, r);
+    H5Tclose(memory);
+    if (no_memory) bad = -1;
     else if (H5Pget_external_count(p) > 0)
         rt_h5_refuse(d, "its bytes are in an external file, which is never followed; copy it into one file");
     else switch (H5Pget_layout(p)) {
@@ -290,7 +325,8 @@ int rt_h5_describe(int64_t id, rt_h5_record *r, unsigned char **compact)
         d->rank = rank;
         for (int i = 0; i < rank; i++) d->dim[i] = dims[i];
         find_type(t, d);
-        if (!d->refused[0]) bad = find_layout(id, t, r, compact);
+        if (!d->refused[0] || d->by_library) bad = find_layout(id, t, r, compact);
+        if (!d->chunked || d->refused[0]) d->by_library = 0;
     } else rt_h5_refuse(d, "its shape cannot be read");
     H5Tclose(t);
     H5Sclose(space);

@@ -81,6 +81,7 @@ static herr_t read_bytes(H5FD_t *f, H5FD_mem_t type, hid_t dxpl, haddr_t at, siz
             if (!io.error) io.error = errno;
             return -1;
         }
+        if (k == 0 && at < io.size) return -1;       /* cut since it was opened */
         if (k == 0) {                                /* behind the end of the file: as the library's own driver */
             memset(p, 0, n);
             return 0;

@@ -11,20 +11,6 @@
 
 enum { WALL_SECONDS = 600, LOOK_AT_STOP = 200, MAX_CHUNK_BYTES = 256 << 20 };      /* seconds, ms, bytes */
 
-const char *rt_h5_filter_name(int filter)
-{
-    switch (filter) {
-    case RT_H5_DEFLATE: return "deflate";
-    case RT_H5_SHUFFLE: return "shuffle";
-    case RT_H5_FLETCHER32: return "fletcher32";
-    case RT_H5_LZF: return "lzf";
-    case RT_H5_LZ4: return "lz4";
-    case RT_H5_BITSHUFFLE: return "bitshuffle";
-    case RT_H5_ZSTD: return "zstd";
-    default: return "?";
-    }
-}
-
 /* The child is limited by its own CPU time; wall time only ends a wait for a dead disk or a stopped process. */
 rt_status rt_h5_take(int pipe, const struct timespec *start, const char *path, void *out, size_t n)
 {
@@ -37,8 +23,8 @@ rt_status rt_h5_take(int pipe, const struct timespec *start, const char *path, v
         int ready = left > 0 ? poll(&f, 1, LOOK_AT_STOP) : 0;
         if (ready == 0 && left > LOOK_AT_STOP) continue;
         if (ready == 0)
-            return rt_fail(RT_RUN, "%s: its metadata was not read within %d s; does its disk answer?", path,
-                           WALL_SECONDS);
+            return rt_fail(RT_RUN, "%s: the process that reads it gave no answer within %d s; does its disk answer?",
+                           path, WALL_SECONDS);
         ssize_t k = ready < 0 ? -1 : read(pipe, at, n);
         if (k < 0 && errno == EINTR) continue;
         if (k < 0) return rt_fail(RT_RUN, "%s: the reader process does not answer: %s", path, strerror(errno));
@@ -99,14 +85,16 @@ static rt_status check_record(const rt_h5_file *f, rt_h5_plan *p, rt_h5_record *
     d->chunk = NULL;
     d->swap = d->swap != 0;
     d->chunked = d->chunked != 0;
+    d->filter_name[sizeof d->filter_name - 1] = 0;
+    printable(d->filter_name);
     if (d->rank < 0 || d->rank > RT_H5_RANK || (unsigned)d->type >= RT_DATA_TYPES || d->filters < 0 ||
         d->filters > RT_H5_FILTERS || r->compact > RT_H5_MAX_COMPACT || d->chunks > RT_H5_MAX_CHUNKS ||
-        (!d->chunked && d->chunks) ||
+        (!d->chunked && (d->chunks || d->by_library)) || d->by_library < 0 || d->by_library > RT_H5_CONVERTED ||
         (p->payload += r->compact + d->chunks * sizeof *d->chunk) > rt_h5_payload_budget(p->stored))
         return no_plan(f);
     if (d->refused[0]) return RT_OK;
     for (int i = 0; i < d->filters; i++)
-        if (strcmp(rt_h5_filter_name(d->filter[i]), "?") == 0) refuse(d, "it has a filter that is not supported");
+        if (!rt_h5_filter_undone(d->filter[i]) && !d->by_library) refuse(d, "it has a filter that is not supported");
     if (!possible(d, &bytes, &chunk_bytes)) refuse(d, "its shape is impossible: no file can hold as many bytes");
     else if (r->compact && (bytes != r->compact || d->chunked))
         refuse(d, "its compact layout holds another number of bytes than its shape asks for");
@@ -131,7 +119,7 @@ static void check_chunks(rt_h5_dataset *d, uint64_t file_size, const char *unfil
             snprintf(d->refused, sizeof d->refused, "parts of it were never written, and %s", unfilled);
         else if (c->bytes && (c->offset > file_size || c->bytes > file_size - c->offset))
             refuse(d, "a chunk lies outside the file, which is truncated");
-        else if (c->bytes && plain && c->bytes != chunk_bytes)
+        else if (c->bytes && plain && c->bytes != chunk_bytes && !d->by_library)
             refuse(d, "a chunk takes another number of bytes than its shape asks for");
     }
 }

@@ -8,13 +8,16 @@
  * once, before any file is there, which a scan then no longer pays for.
  *
  * A request is one message with its descriptors, and the answer comes through those, so threads and forks of this
- * process may all ask. Files are read one after the other. */
+ * process may all ask. Files are read one after the other, but by those that unpack, which live as long as a source. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -31,12 +34,22 @@ static struct { pid_t pid; int socket; int started; } reader;
 extern char **environ;
 
 /* Values of the environment may be secrets, and some of them direct the library: none is kept. The time zone is given,
- * so that nobody looks for a file of it: the library converts times that it shows to nobody. */
+ * so that nobody looks for a file of it: the library converts times that it shows to nobody; where plugins lie is for
+ * those who unpack. */
 static void forget_environment(void)
 {
-    static char zone[] = "TZ=UTC0", *none[] = {zone, NULL};
+    static const char *const plugins[] = {"HDF5_PLUGIN_PATH", "HDF5_PLUGIN_PRELOAD"};
+    static char zone[] = "TZ=UTC0", kept[2][PATH_MAX + 32], *few[4] = {zone};
+    int n = 1;
+    for (int i = 0; i < 2; i++) {
+        const char *value = getenv(plugins[i]);
+        if (value && strlen(value) < PATH_MAX) {
+            snprintf(kept[i], sizeof kept[i], "%s=%s", plugins[i], value);
+            few[n++] = kept[i];
+        }
+    }
     for (char **e = environ; e && *e; e++) explicit_bzero(*e, strlen(*e));
-    environ = none;
+    environ = few;
     tzset();
 }
 
@@ -80,21 +93,51 @@ static void await(pid_t pid, int plan, rt_h5_exit *e)
     e->memory_short = !rt_h5_memory_for(RT_H5_CHILD_BYTES);
 }
 
+/* The memory that is shared with who asks, mapped before no more can be. */
+static void *shared_memory(const rt_h5_request *r, int fd, int *error)
+{
+    size_t bytes = rt_h5_shared_bytes(r->block);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) *error = errno;
+    return p;
+}
+
+_Noreturn static void work(const rt_h5_request *r, const int fd[RT_H5_FDS])
+{
+    int guard = 0, error = 0, lacks = r->task == RT_H5_SCAN ? 0 : rt_h5_load_filters(r);
+    void *memory = r->task == RT_H5_UNPACK ? shared_memory(r, fd[3], &error) : NULL;
+    if (!error) error = rt_h5_isolate(fd[0], fd[1], r, &guard);
+    if (error) _exit(error < 128 ? error : EPERM);
+    if (r->task == RT_H5_SCAN) rt_h5_child(r, guard);
+    if (lacks) rt_h5_answer(RT_H5_NO_FILTER, lacks, "");
+    if (r->task == RT_H5_UNPACK) rt_h5_unpack_child(r, memory);
+    rt_h5_answer(RT_H5_DONE, 0, "");
+    _exit(0);
+}
+
 static void read_one(const rt_h5_request *r, const int fd[RT_H5_FDS])
 {
     rt_h5_exit e = {0};
     pid_t pid = fork();
-    if (pid == 0) {
-        int guard = 0;
-        e.error = rt_h5_isolate(fd[0], fd[1], r->stored, &guard);
-        if (!e.error) rt_h5_child(r, guard);
-        _exit(e.error < 128 ? e.error : EPERM);
-    }
+    if (pid == 0) work(r, fd);
     e.error = pid < 0 ? errno : 0;
     if (pid > 0) await(pid, fd[1], &e);
     ssize_t n;
     do n = write(fd[2], &e, sizeof e);
     while (n < 0 && errno == EINTR);
+}
+
+/* A child that lives long has a process of its own to wait for it; other files are read meanwhile. */
+static void watch(const rt_h5_request *r, const int fd[RT_H5_FDS])
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(0);                                     /* who asks must not take it for the reader */
+        read_one(r, fd);
+        _exit(0);
+    }
+    rt_h5_exit e = {.error = pid < 0 ? errno : 0};
+    while (pid < 0 && write(fd[2], &e, sizeof e) < 0 && errno == EINTR) ;
 }
 
 _Noreturn static void serve(int from)
@@ -121,7 +164,9 @@ _Noreturn static void serve(int from)
     while (receive(0, &r, fd)) {
         if (!warm) rt_h5_warm_up();
         warm = 1;
-        if (fd[RT_H5_FDS - 1] >= 0) read_one(&r, fd);
+        if (fd[2] >= 0 && r.task != RT_H5_UNPACK) read_one(&r, fd);
+        else if (fd[2] >= 0) watch(&r, fd);
+        while (waitpid(-1, NULL, WNOHANG) > 0) ;
         for (int i = 0; i < RT_H5_FDS; i++) if (fd[i] >= 0) close(fd[i]);
     }
     _exit(0);
@@ -175,9 +220,10 @@ static int send_request(const rt_h5_request *r, const int fd[RT_H5_FDS])
     struct iovec data = {(void *)(uintptr_t)r, sizeof *r};
     struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-                          .cmsg_len = CMSG_LEN(RT_H5_FDS * sizeof(int))};
-    memcpy(CMSG_DATA(c), fd, RT_H5_FDS * sizeof(int));
+    size_t fds = fd[3] < 0 ? 3 : 4;
+    m.msg_controllen = CMSG_SPACE(fds * sizeof(int));
+    *c = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(fds * sizeof(int))};
+    memcpy(CMSG_DATA(c), fd, fds * sizeof(int));
     ssize_t n;
     do n = sendmsg(reader.socket, &m, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);

@@ -162,15 +162,15 @@ int rt_h5_memory_for(size_t n)
     return p != MAP_FAILED && munmap(p, n) == 0;
 }
 
-static void limit_resources(uint64_t stored)
+static void limit_resources(const rt_h5_request *r)
 {
     static const int none[] = {RLIMIT_CORE, RLIMIT_FSIZE, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_MEMLOCK, RLIMIT_MSGQUEUE};
-    rlim_t seconds = (rlim_t)ceil(rt_h5_cpu_budget(stored)) * SLOWER;
+    rlim_t seconds = (rlim_t)ceil(rt_h5_cpu_budget(r)) * SLOWER;
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) limit(none[i], 0, 0);
     limit(RLIMIT_CPU, seconds, seconds + 1);
     limit(RLIMIT_STACK, STACK_BYTES * SLOWER, STACK_BYTES * SLOWER);
 #ifndef RETORT_SANITIZE
-    rlim_t bytes = present_bytes() + RT_H5_CHILD_BYTES;
+    rlim_t bytes = present_bytes() + rt_h5_memory_budget(r);
     limit(RLIMIT_DATA, bytes, bytes);
 #endif
 }
@@ -193,7 +193,7 @@ static int drop_identity(void)
     return bare && getresuid(&r, &e, &s) == 0 && r && e && s && getresgid(&rg, &eg, &sg) == 0 && rg && eg && sg;
 }
 
-int rt_h5_isolate(int file, int plan, uint64_t stored, int *guard)
+int rt_h5_isolate(int file, int plan, const rt_h5_request *r, int *guard)
 {
     static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGXCPU, SIGXFSZ};
     sigset_t none;
@@ -207,7 +207,7 @@ int rt_h5_isolate(int file, int plan, uint64_t stored, int *guard)
     personality(PER_LINUX);                           /* else what may be read might be executed */
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return errno;
     if (deny_files()) *guard |= RT_H5_GUARD_FILES;
-    limit_resources(stored);
+    limit_resources(r);
     if (drop_identity()) *guard |= RT_H5_GUARD_USER;
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     return 0;

@@ -1,7 +1,5 @@
 /* data/h5_scan.c - the plan of an HDF5 file: made in a locked-down child (h5_child.c), checked by h5_plan.c. */
 #include <errno.h>
-#include <fcntl.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,46 +17,6 @@ pthread_mutex_t rt_h5_library = PTHREAD_MUTEX_INITIALIZER;
 
 /* ---- the child ---- */
 
-/* What a child without an end record says about the file: signals of the library's own making are damage; being killed
- * from outside, or for want of memory, is not. */
-static rt_status ended(const rt_h5_file *f, const rt_h5_exit *e, uint64_t stored)
-{
-    int killed = WIFSIGNALED(e->status) ? WTERMSIG(e->status) : 0;
-    if (killed == SIGXCPU)
-        return rt_fail(RT_INPUT,
-                       "%s: reading its metadata takes over %.0f s of CPU time; the file is damaged or hostile",
-                       f->path, ceil(rt_h5_cpu_budget(stored)));
-    if (killed == SIGKILL)
-        return rt_fail(RT_RUN, "%s: the process that reads its metadata was killed; is there enough memory?", f->path);
-    if (killed && e->memory_short)
-        return rt_fail(RT_RUN,
-                       "%s: the process that reads its metadata died (signal %d), with less than %d MiB of memory "
-                       "to be had",
-                       f->path, killed, RT_H5_CHILD_BYTES >> 20);
-    if (killed)
-        return rt_fail(RT_INPUT, "%s: the HDF5 library died reading its metadata (signal %d); the file is damaged or "
-                       "hostile", f->path, killed);
-    if (!WEXITSTATUS(e->status)) return rt_fail(RT_INPUT, "%s: damaged metadata", f->path);
-    return rt_fail(RT_RUN, "%s: the process that reads its metadata ended early: %s", f->path,
-                   strerror(WEXITSTATUS(e->status)));
-}
-
-static rt_status verdict(const rt_h5_file *f, const rt_h5_end *end)
-{
-    switch (end->outcome) {
-    case RT_H5_DONE: return RT_OK;
-    case RT_H5_UNREADABLE:
-        return rt_fail(RT_INPUT, "%s: is no readable HDF5 file (%s); it is damaged, truncated or was not closed",
-                       f->path, end->text);
-    case RT_H5_FAULT: return rt_fail(RT_RUN, "%s: reading it failed: %s", f->path, strerror(end->error));
-    case RT_H5_MEMORY: return rt_fail(RT_RUN, "%s: no memory to read its metadata", f->path);
-    case RT_H5_GREEDY:
-        return rt_fail(RT_INPUT, "%s: reading its metadata takes over %d MiB of memory; the file is damaged or hostile",
-                       f->path, RT_H5_CHILD_BYTES >> 20);
-    default: return rt_fail(RT_INPUT, "%s: damaged metadata", f->path);
-    }
-}
-
 /* Worth a second look: memory may be there the next time, and a library that met a failed allocation may die of it. */
 static int unlucky(rt_status st, const rt_h5_plan *p, const rt_h5_exit *e)
 {
@@ -71,39 +29,26 @@ static int unlucky(rt_status st, const rt_h5_plan *p, const rt_h5_exit *e)
 
 static rt_status scan_once(rt_h5_file *f, uint64_t stored, int second, int *again)
 {
-    int plan[2], end[2];
-    rt_h5_exit e = {0};
-    rt_h5_plan p = {.stored = stored};
+    static const char doing[] = "reading its metadata";
+    rt_h5_exit e;
+    rt_h5_run run;
     rt_h5_request r;
     memset(&r, 0, sizeof r);           /* all of it is sent, what lies between its members, too */
     r.size = f->size;
     r.stored = stored;
     r.second = second;
-    if (pipe2(plan, O_CLOEXEC)) return rt_fail(RT_RUN, "%s: no pipe: %s", f->path, strerror(errno));
-    if (pipe2(end, O_CLOEXEC)) {
-        rt_status st = rt_fail(RT_RUN, "%s: no pipe: %s", f->path, strerror(errno));
-        close(plan[0]);
-        close(plan[1]);
+    *again = 0;
+    RT_TRY(rt_h5_run_begin(&run, f->path, &r, f->fd, -1));
+    rt_h5_plan p = {.pipe = run.plan, .stored = stored, .start = run.start};
+    rt_status st = rt_h5_take_plan(f, &p);
+    if (st && st != RT_NOTHING) {
+        close(run.plan);                              /* a child that is not done is ended by this */
+        close(run.end);
         return st;
     }
-    int error = rt_h5_ask(&r, (int[RT_H5_FDS]){f->fd, plan[1], end[1]});
-    close(plan[1]);
-    close(end[1]);
-    clock_gettime(CLOCK_MONOTONIC, &p.start);
-    p.pipe = plan[0];
-    rt_status st = error ? RT_RUN : rt_h5_take_plan(f, &p);
-    close(plan[0]);                                   /* a child that is not done is ended by this */
-    rt_status last = error || (st && st != RT_NOTHING) ? st : rt_h5_take(end[0], &p.start, f->path, &e, sizeof e);
-    close(end[0]);
-    *again = !second && !last && unlucky(st, &p, &e);
-    if (last == RT_NOTHING) rt_h5_reader_stop();      /* it is gone: the next scan has another */
-    if (error == EPIPE || last == RT_NOTHING)
-        return rt_fail(RT_RUN, "%s: the process that starts readers of metadata was killed; is there enough memory?",
-                       f->path);
-    if (error || (!last && e.error))
-        return rt_fail(RT_RUN, "%s: could not start a reader process: %s", f->path, strerror(error ? error : e.error));
-    if (last) return last;
-    return st == RT_NOTHING ? ended(f, &e, stored) : verdict(f, &p.end);
+    RT_TRY(rt_h5_run_end(&run, f->path, &e));
+    *again = !second && unlucky(st, &p, &e);
+    return st == RT_NOTHING ? rt_h5_ended(f->path, doing, &r, &e) : rt_h5_verdict(f->path, doing, &r, &p.end);
 }
 
 static void forget_sets(rt_h5_file *f)
@@ -153,6 +98,7 @@ rt_status rt_h5_scan(rt_h5_file **out, const char *path)
         forget_sets(f);
         st = scan_once(f, stored, 1, &again);
     }
+    for (int i = 0; i < f->sets && !st; i++) st = rt_h5_filters_find(&f->set[i], f);
     if (st) rt_h5_close(f);
     else *out = f;
     return st;

@@ -19,6 +19,8 @@ enum { GROUP_CHUNKS = 64, GROUP_BYTES = 4 << 20, TILE_BYTES = 128 << 10 };
 
 /* ---- decoding blocks ---- */
 
+static int is_decoded(const rt_h5_dataset *d) { return d->chunked && (d->filters || d->by_library); }
+
 static uint64_t group_size(const rt_grid *g)
 {
     uint64_t n = GROUP_BYTES / (g->chunk_bytes + RT_DECODE_SLACK);
@@ -29,6 +31,7 @@ static uint64_t group_size(const rt_grid *g)
 static void free_worker(rt_source_worker *w)
 {
     rt_decoder_free(w->decoder);
+    rt_h5_unpacker_free(w->unpacker);
     free(w->group);
     free(w);
 }
@@ -40,6 +43,13 @@ static rt_source_worker *get_worker(rt_source *s)
     if (w) s->idle = w->next;
     pthread_mutex_unlock(&s->lock);
     if (w || !(w = calloc(1, sizeof *w))) return w;
+    if (s->set->by_library) {
+        uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
+        w->unpacker = rt_h5_unpacker_new(s->file, s->set, s->row_bytes, rows * s->row_bytes);
+        if (w->unpacker) return w;
+        free_worker(w);
+        return NULL;
+    }
     w->decoder = rt_decoder_new();
     if (!s->grid.whole) w->group = malloc(group_size(&s->grid) * (s->grid.chunk_bytes + RT_DECODE_SLACK));
     if (w->decoder && (s->grid.whole || w->group)) return w;
@@ -96,7 +106,8 @@ rt_status rt_source_load(rt_source *s, uint64_t block, char *data)
     if (!w) return rt_fail(RT_RUN, "out of memory for a block of chunks");
     const rt_h5_chunk *c = &s->set->chunk[block];
     rt_status st = RT_OK;
-    if (!s->grid.whole) st = load_cut(s, w, block, data);
+    if (w->unpacker) st = rt_h5_unpack(w->unpacker, block * s->grid.block_rows, rows_of_block(s, block), data);
+    else if (!s->grid.whole) st = load_cut(s, w, block, data);
     else if (c->bytes) st = rt_decode_chunk(w->decoder, s->file, s->set, c, s->grid.chunk_bytes, data);
     else rt_fill(data, s->grid.chunk_bytes, s->set->fill, s->set->element);
     put_worker(s, w);
@@ -137,7 +148,7 @@ static rt_status map_file(rt_source *s, uint64_t offset, uint64_t bytes, const c
 
 size_t rt_source_decoded_bytes(const rt_source *s)
 {
-    if (!s->set->chunked || !s->set->filters || !s->rows || !s->row_bytes) return 0;
+    if (!is_decoded(s->set) || !s->rows || !s->row_bytes) return 0;
     uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
     return (s->grid.whole ? s->grid.chunk_bytes : (size_t)rows * s->row_bytes) + RT_DECODE_SLACK;
 }
@@ -146,7 +157,7 @@ static rt_status open_chunks(rt_source *s)
 {
     rt_grid_init(&s->grid, s->set);
     if (!s->rows || !s->row_bytes) return RT_OK;
-    if (!s->set->filters) return map_file(s, 0, s->file->size, &s->chunks);
+    if (!is_decoded(s->set)) return map_file(s, 0, s->file->size, &s->chunks);
     uint64_t rows = s->grid.block_rows < s->rows ? s->grid.block_rows : s->rows;
     uint64_t bytes = s->grid.whole ? s->grid.chunk_bytes : rows * s->row_bytes;
     if (rows > BLOCK_BYTES / s->row_bytes || bytes > BLOCK_BYTES)
@@ -227,7 +238,7 @@ uint64_t rt_source_block(const rt_source *s)
 {
     if (s->parts) return rt_source_block(s->part[rt_source_slowest(s)].source);
     if (s->links) return rt_source_chained_block(s);
-    if (!s->set->chunked || (s->grid.whole && !s->set->filters)) return 1;
+    if (!s->set->chunked || (s->grid.whole && !is_decoded(s->set))) return 1;
     uint64_t rows = s->rows ? s->rows : 1;
     return s->grid.block_rows < rows ? s->grid.block_rows : rows;
 }

@@ -9,12 +9,19 @@
 #include "data/checks.h"
 #include "data/decode.h"
 #include "data/grid.h"
+#include "data/h5_unpack.h"
 #include "data/source.h"
 
 enum { RT_SOURCE_CACHE = 256 << 20 };  /* bytes of decoded blocks that a source holds */
 
-/* A decoder with room for the chunks that are spread over rows together. Idle ones wait in a list. */
-typedef struct rt_source_worker { rt_decoder *decoder; char *group; struct rt_source_worker *next; } rt_source_worker;
+/* A decoder with room for the chunks that are spread over rows together; or a child that has the HDF5 library do it
+ * all. Idle ones wait in a list. */
+typedef struct rt_source_worker {
+    rt_decoder *decoder;
+    char *group;
+    rt_h5_unpacker *unpacker;
+    struct rt_source_worker *next;
+} rt_source_worker;
 
 /* One of the data sets that stand side by side. */
 typedef struct {

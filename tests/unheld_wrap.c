@@ -9,8 +9,8 @@
 
 #include "data/h5_plan.h"
 
-int __real_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard);
-int __wrap_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard);
+int __real_rt_h5_isolate(int file, int plan, const rt_h5_request *, int *guard);
+int __wrap_rt_h5_isolate(int file, int plan, const rt_h5_request *, int *guard);
 int __real_rt_h5_filter_calls(void);
 int __wrap_rt_h5_filter_calls(void);
 
@@ -18,9 +18,9 @@ static int held;
 
 __attribute__((constructor)) static void look(void) { held = getenv("RETORT_SANDBOX") != NULL; }
 
-int __wrap_rt_h5_isolate(int file, int plan, uint64_t stored, int *guard)
+int __wrap_rt_h5_isolate(int file, int plan, const rt_h5_request *r, int *guard)
 {
-    if (held) return __real_rt_h5_isolate(file, plan, stored, guard);
+    if (held) return __real_rt_h5_isolate(file, plan, r, guard);
     plan = fcntl(plan, F_DUPFD, 8);
     if (plan < 0 || dup2(file, RT_H5_FILE_FD) < 0 || dup2(plan, RT_H5_PLAN_FD) < 0) return errno;
     for (int fd = 2; fd < 8; fd++) close(fd);          /* what the C library says of a crash is no part of the plan */

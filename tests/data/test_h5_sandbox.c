@@ -77,7 +77,8 @@ static pid_t fork_isolated(int plan)
 {
     pid_t pid = fork();
     if (pid) return pid;
-    int file = open(SAMPLE, O_RDONLY | O_CLOEXEC), error = rt_h5_isolate(file, plan, 1000, &share->guard);
+    static const rt_h5_request few = {.stored = 1000};
+    int file = open(SAMPLE, O_RDONLY | O_CLOEXEC), error = rt_h5_isolate(file, plan, &few, &share->guard);
     if (error) _exit(100);
     return 0;
 }
@@ -307,7 +308,7 @@ static void real_child(void **state)
     *task = DIE;
     check_ok(scan());                                         /* a second look is taken, at which nothing is wrong */
     *task = LEAVE;
-    check_fails(scan(), RT_INPUT, "damaged metadata");
+    check_fails(scan(), RT_INPUT, "reading its metadata ended without a result");
     *task = LEAVE_WITH_ERROR;
     check_fails(scan(), RT_RUN, "No space left on device");
 }

@@ -52,7 +52,7 @@ int fuzz_record_plan(const char *file, const char *to)
     char block[4096];
     if (fd < 0 || out < 0 || fstat(fd, &st) || pipe(sent) || pipe(end)) return 1;
     rt_h5_request r = {.size = (uint64_t)st.st_size, .stored = (uint64_t)st.st_size};
-    if (rt_h5_ask(&r, (int[RT_H5_FDS]){fd, sent[1], end[1]})) return 1;
+    if (rt_h5_ask(&r, (int[RT_H5_FDS]){fd, sent[1], end[1], -1})) return 1;
     close(sent[1]);
     for (ssize_t n; (n = read(sent[0], block, sizeof block)) > 0;) if (write(out, block, (size_t)n) != n) return 1;
     return 0;
