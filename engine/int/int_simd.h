@@ -55,6 +55,9 @@ static inline VF vf_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline VF vf_load_some(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 static inline void vf_store(float *p, VF a) { _mm512_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm512_mul_ps(a, b); }
+static inline VF vf_sub(VF a, VF b) { return _mm512_sub_ps(a, b); }
+static inline VF vf_magnitude(VF a) { return _mm512_abs_ps(a); }
+static inline int vf_any_above(VF a, VF b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ) != 0; }
 static inline VF vf_div(VF a, VF b) { return _mm512_div_ps(a, b); }
 static inline VF vf_fma(VF a, VF b, VF c) { return _mm512_fmadd_ps(a, b, c); }
 static inline VF vf_max(VF a, VF b) { return _mm512_max_ps(a, b); }
@@ -108,6 +111,9 @@ static inline VF vf_load_some(const float *p, int n)
 }
 static inline void vf_store(float *p, VF a) { _mm256_storeu_ps(p, a); }
 static inline VF vf_mul(VF a, VF b) { return _mm256_mul_ps(a, b); }
+static inline VF vf_sub(VF a, VF b) { return _mm256_sub_ps(a, b); }
+static inline VF vf_magnitude(VF a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+static inline int vf_any_above(VF a, VF b) { return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)) != 0; }
 static inline VF vf_div(VF a, VF b) { return _mm256_div_ps(a, b); }
 static inline VF vf_fma(VF a, VF b, VF c) { return _mm256_fmadd_ps(a, b, c); }
 static inline VF vf_max(VF a, VF b) { return _mm256_max_ps(a, b); }

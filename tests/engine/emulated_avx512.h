@@ -23,7 +23,7 @@ I(_mm512_add_epi32, (__m512i a, __m512i b), (int32_t)((uint32_t)a.i[k] + (uint32
 I(_mm512_sub_epi32, (__m512i a, __m512i b), (int32_t)((uint32_t)a.i[k] - (uint32_t)b.i[k]))
 I(_mm512_mullo_epi32, (__m512i a, __m512i b), (int32_t)((uint32_t)a.i[k] * (uint32_t)b.i[k]))
 I(_mm512_cvtepu8_epi32, (__m128i a), a.b[k])
-I(_mm512_cvtps_epi32, (__m512 a), (int32_t)lrintf(a.f[k]))
+I(_mm512_cvtps_epi32, (__m512 a), a.f[k] >= -0x1p31f && a.f[k] < 0x1p31f ? (int32_t)lrintf(a.f[k]) : INT32_MIN)
 I(_mm512_dpbusd_epi32, (__m512i acc, __m512i x, __m512i w),
   (int32_t)((uint32_t)acc.i[k] + (uint32_t)(x.u[4 * k] * w.s[4 * k] + x.u[4 * k + 1] * w.s[4 * k + 1] +
                                             x.u[4 * k + 2] * w.s[4 * k + 2] + x.u[4 * k + 3] * w.s[4 * k + 3])))
@@ -105,4 +105,13 @@ static __m128i _mm512_castsi512_si128(__m512i a) { return _mm512_extracti32x4_ep
 static void _mm256_storeu_si256(void *p, __m256i a) { memcpy(p, &a, sizeof a); }
 typedef uint16_t __mmask16;
 F(_mm512_maskz_loadu_ps, (uint16_t m, const float *p), m >> k & 1 ? p[k] : 0)
+F(_mm512_abs_ps, (__m512 a), fabsf(a.f[k]))
+F(_mm512_sub_ps, (__m512 a, __m512 b), a.f[k] - b.f[k])
+#define _CMP_GT_OQ 30
+static uint16_t _mm512_cmp_ps_mask(__m512 a, __m512 b, int how)
+{
+    unsigned m = 0;
+    EACH(16) m |= (unsigned)(how == _CMP_GT_OQ && a.f[k] > b.f[k]) << k;
+    return (uint16_t)m;
+}
 #endif

@@ -290,6 +290,34 @@ static void check_floats(float *f, int n)
     free(y);
 }
 
+/* Quotients at and beside the middle between two numbers, far outside, and none at all. */
+static void inputs_at_their_worst(void **state)
+{
+    (void)state;
+    static const float scales[] = {0.031f, 1 / 255.0f, 1.5e-37f, 3e30f, 7.0f, 0.1f, 1e-12f};
+    enum { N = 3 * 256 * 5 + 9 };
+    float *f = malloc(N * sizeof *f);
+    uint8_t *want = malloc(2 * N);
+    assert_true(f && want);
+    for (size_t s = 0; s < sizeof scales / sizeof scales[0]; s++)
+        for (int zero = 0; zero < 256; zero += 51) {
+            for (int i = 0; i < N; i++) {
+                float half = ((float)(i / 15 - zero) + 0.5f * (float)(i % 3)) * scales[s];
+                f[i] = i % 5 == 1 ? nextafterf(half, INFINITY) : i % 5 == 2 ? nextafterf(half, -INFINITY) : half;
+                if (i % 97 == 5) f[i] = (float[]){NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 0x1p31f * scales[s]}[i % 6];
+            }
+            plain->quantize(want, f, N, scales[s], zero);
+            EACH_FAMILY(k) {
+                (*k)->quantize(want + N, f, N, scales[s], zero);
+                for (int i = 0; i < N; i++)
+                    if (want[i] != want[N + i])
+                        fail_msg("%.9g by %.9g, zero %d, in %s: %d, not %d", (double)f[i], (double)scales[s], zero,
+                                 (*k)->name, want[N + i], want[i]);
+            }
+        }
+    free(f); free(want);
+}
+
 static void maps_and_inputs(void **state)
 {
     (void)state;
@@ -317,8 +345,9 @@ static void maps_and_inputs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),    cmocka_unit_test(larger_convolutions),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions), cmocka_unit_test(larger_convolutions),
                                        cmocka_unit_test(packed_for_more), cmocka_unit_test(pairs),
-                                       cmocka_unit_test(pools),           cmocka_unit_test(maps_and_inputs)};
+                                       cmocka_unit_test(pools), cmocka_unit_test(inputs_at_their_worst),
+                                       cmocka_unit_test(maps_and_inputs)};
     return cmocka_run_group_tests(tests, find_families, NULL);
 }
