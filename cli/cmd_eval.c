@@ -83,9 +83,10 @@ static const cli_term terms[] = {
     {"rows_seen_in_training", "rows that the model, or one that it comes from, was trained or chosen on; found by the "
                               "identity of the data: equal rows in another file are not found"},
     {"drop, lo, hi",
-     "baseline minus candidate in the bad direction, and its interval: of shares of rows Tango's score interval, of an "
-     "area DeLong's, of other metrics a BCa bootstrap of 4,000 resamples of pairs (of more than 20,000 rows fewer). b: "
-     "rows that the baseline alone has right, c: the candidate alone"},
+     "baseline minus candidate in the bad direction, and its interval: of shares of rows Tango's score interval, of auc "
+     "DeLong's (of several classes or labels of the mean of their areas, row by row), of other metrics, as of "
+     "average_precision, a BCa bootstrap of 4,000 resamples of pairs (of more than 20,000 rows, and of several "
+     "classes, fewer). b: rows that the baseline alone has right, c: the candidate alone"},
     {"nfr, btc, nfi",
      "negative flips b/n; backward trust a/(a+b); share of the candidate's errors that are new, b/(b+d): with Wilson's "
      "interval"},
@@ -98,7 +99,10 @@ static const cli_term terms[] = {
     {"speed",
      "the first model is timed twice, as a control: where it differs from itself by 3 %, or more than 5 % of calls "
      "were disturbed, the machine is too noisy, and speed_vs_reference (ratios, above 1: slower) is null"},
-    {"cold_start_us", "to plan and make the first call"},
+    {"cold_start_us, cold_start",
+     "apart from the rounds: a new process of this program loads the model, plans and answers one row; median, lowest "
+     "and highest of five starts, from before the process to its answer, opening the data taken off, files in the page "
+     "cache. peak_rss_bytes: the most memory that it held"},
     {"joules_per_row, energy",
      "at the batch size of the throughput, by the processor's counters (RAPL) of packages and memory, where they can "
      "be read: all that the machine used, of which idle_share is what it uses asleep"},

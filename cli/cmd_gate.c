@@ -146,7 +146,10 @@ static const cli_term terms[] = {
     {"max_drop, max_drop_rel",
      "of metrics of each side (accuracy, macro_f1, rmse, ...; recall, precision, f1 with \"class\"); max_drop_rel "
      "divides the drop by the baseline's value"},
-    {"max, min", "of metrics of the pair: nfr, nfi at most, btc, agreement at least; max of sizes"},
+    {"min, max",
+     "of the candidate's own number, whatever the baseline's is: accuracy, recall, ... at least (\"min\": 0.9), nll, "
+     " ece, rmse, ... at most; of metrics of the pair: nfr, nfi at most, btc, agreement at least; of sizes at most. "
+     "The same three verdicts, by the number's own interval"},
     {"max_ratio, max_us",
      "candidate over baseline (of throughput baseline over candidate), microseconds. latency_p50, latency_p90, "
      "latency_p99: a row a call; multistream_p50, _p90, _p99: eight; throughput; cost_per_million, "
@@ -190,7 +193,7 @@ const cli_command cli_gate = {
         "--init MODEL.h5 --data TEST.h5 --out POLICY.json",
     .about =
         "Asks both sides about the same rows, paired by id, and holds every difference, with its interval, against the "
-        "policy's limits. One screen says what failed; verdict.json (retort-verdict-1) is the master of gate.md (for "
+        "policy's limits. One screen says what failed; verdict.json (retort-verdict-2) is the master of gate.md (for "
         "one comment, marked <!-- retort-gate -->) and junit.xml (a case a limit).\n\n"
         "--kernels all asks the models by every family of kernels that runs here; each must hold.",
     .options = options,

@@ -597,7 +597,8 @@ const cli_key cli_run_keys[] = {
 const cli_key cli_bench_keys[] = {
     {"batch", "128", "rows a step"},
     {"seconds", "1", "of each round; kernels take a quarter each"},
-    {"rounds", "3", "on a shared machine many short ones tell most"},
+    {"rounds", "3", "on a shared machine many short ones tell most; with --cold starts, 5"},
+    {"once", "false", "with --cold: this process is the new one, and tells when it had the answer"},
     {"optimizer", "sgd", "training: sgd or adamw"},
     {"loss", "ce", "training: ce or kd"},
     {"qat", "off", "training: live or frozen, a step of quantization-aware training (before quant.freeze, after it)"},

@@ -9,6 +9,7 @@
 #include "cli/cli.h"
 #include "data/h5.h"
 #include "engine/version.h"
+#include "experiments/cold_start.h"
 
 static void on_signal(int sig)
 {
@@ -82,6 +83,7 @@ int main(int argc, char **argv)
     set_signals();
     hold_standard_files();
     rt_h5_reader_start();             /* before anything is in memory */
+    rt_cold_start_by("/proc/self/exe");
     cJSON_InitHooks(&(cJSON_Hooks){json_memory, free});
     if (argc < 2) {
         cli_help(stderr);

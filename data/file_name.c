@@ -1,7 +1,9 @@
 #include "data/file_name.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct meant {
     struct meant *next;
@@ -50,6 +52,41 @@ const char *rt_file_called(const char *path)
 {
     for (const meant *m = names.first; m; m = m->next) if (!strcmp(m->path, path)) return m->called;
     return NULL;
+}
+
+/* How many bytes of a file's name come before the ending of a format. */
+static size_t before_ending(const char *base, size_t n)
+{
+    static const char *const ending[] = {".h5", ".hdf5", ".onnx", ".json", ".npy", ".npz", ".csv"};
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+        size_t k = strlen(ending[i]);
+        if (n > k && !strncasecmp(base + n - k, ending[i], k)) return n - k;
+    }
+    return n;
+}
+
+void rt_file_title(char *name, size_t room, const char *path)
+{
+    static const char model[] = "/model.h5";
+    const char *called = rt_file_called(path), *base = called ? called : path;
+    size_t n = strlen(base), k = sizeof model - 1;
+    if (!called) {
+        int of_folder = n > k && !strcmp(base + n - k, model);
+        if (of_folder) n -= k;
+        while (of_folder && n > 1 && base[n - 1] == '/') n--;
+        const char *slash = memrchr(base, '/', n);
+        if (slash && slash + 1 < base + n) {
+            n -= (size_t)(slash + 1 - base);
+            base = slash + 1;
+        }
+        if (!of_folder) n = before_ending(base, n);
+        if (of_folder && (!n || strspn(base, ".") >= n)) {             /* "./model.h5" */
+            base = model + 1;
+            n = before_ending(base, strlen(base));
+        }
+    }
+    if (n >= room) for (n = room - 1; n && ((unsigned char)base[n] & 0xc0) == 0x80; n--) {}
+    snprintf(name, room, "%.*s", (int)n, base);
 }
 
 static int is_of_models(const char *key)

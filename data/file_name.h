@@ -26,4 +26,9 @@ rt_status rt_file_name(const char **text);
 rt_status rt_file_names_in(cJSON *config);
 /* What a path is called that rt_file_name gave; else NULL. */
 const char *rt_file_called(const char *path);
+/* What reports call the model, predictions or specification of this path: what rt_file_called says, else of
+ * "FOLDER/model.h5" the folder's name (where that is one), else the file's own, without the ending of a format that is
+ * read there (.h5, .hdf5, .onnx, .json, .npy, .npz, .csv, in any case) and with all other points: "ft.01/model.h5" is
+ * "ft.01", "v1.2.h5" "v1.2". Into n bytes, cut between UTF-8 characters. */
+void rt_file_title(char *name, size_t n, const char *path);
 #endif

@@ -21,6 +21,6 @@ void rt_machine_describe(cJSON *into, const rt_device *, const rt_machine_use *s
 /* The date that results bear, in UTC, ISO 8601: of SOURCE_DATE_EPOCH (seconds since 1970) where it is set, so that
  * equal runs can give equal files, else of the clock. */
 void rt_machine_date(char text[32]);
-/* Most memory that this process has held, in bytes. */
+/* Most memory that this program has held, in bytes, since it was started: not what held the process before. */
 double rt_machine_peak_rss(void);
 #endif

@@ -81,8 +81,25 @@ static unsigned bounds_of(const rt_limit *l, const rt_paired_metric *m)
     if (l->cost && l->cost->scenario == RT_OFFLINE)
         return 1u << RT_MAX_RATIO | (l->cost->quantile != RT_OF_RATE ? 1u << RT_MAX : 0);
     if (l->cost) return 1u << RT_MAX_RATIO | 1u << RT_MAX_US;
-    if (m->of == RT_OF_PAIR) return m->higher ? 1u << RT_MIN : 1u << RT_MAX;
-    return 1u << RT_MAX_DROP | 1u << RT_MAX_DROP_REL;
+    unsigned number = m->higher ? 1u << RT_MIN : 1u << RT_MAX;
+    return m->of == RT_OF_PAIR ? number : number | 1u << RT_MAX_DROP | 1u << RT_MAX_DROP_REL;
+}
+
+/* The worst number of a metric of answers there can be: a limit at it, or beyond it, is none. */
+static double worst_of(const rt_paired_metric *m)
+{
+    static const struct { const char *name; double worst; } of[] = {
+        {"mcc", -1}, {"r2", -INFINITY}, {"ece", 1}, {"adaptive_ece", 1}, {"hamming", 1}, {"brier", 2}, {"nfr", 1},
+        {"nfi", 1}};
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) if (!strcmp(m->name, of[i].name)) return of[i].worst;
+    return m->higher ? 0 : INFINITY;
+}
+
+int rt_limit_is_alone(const rt_limit *l)
+{
+    if (l->bound != RT_MIN && l->bound != RT_MAX && l->bound != RT_MAX_US) return 0;
+    const rt_paired_metric *m = l->cost ? NULL : find_paired(l->metric);
+    return !m || m->of != RT_OF_PAIR;
 }
 
 static void put_names(char *text, size_t n, unsigned bounds)
@@ -93,7 +110,7 @@ static void put_names(char *text, size_t n, unsigned bounds)
             at += (size_t)snprintf(text + at, n - at, "%s%s", at ? " or " : "", rt_bound_name[b]);
 }
 
-/* The one bound of a limit. What is no share is bounded by 1e15, and what is one by what it can reach at all. */
+/* The one bound of a limit. A number itself is bounded by what it can reach at all, all else by 1e15. */
 static void read_bound(rt_cfg *c, rt_limit *l, const rt_paired_metric *m)
 {
     char names[96], text[256];
@@ -118,10 +135,12 @@ static void read_bound(rt_cfg *c, rt_limit *l, const rt_paired_metric *m)
         if (!rt_cfg_end(c)) rt_cfg_fail(c, "metric", text);          /* a bound that is misspelt is told as such */
         return;
     }
-    int share = m && m->of == RT_OF_PAIR;
+    int number = m && (found == RT_MIN || found == RT_MAX);
+    double worst = number ? worst_of(m) : 0, least = fmax(-1e15, fmin(0, worst)), most = number && m->higher ? 1 : 1e15;
+    if (number && !m->higher) most = fmin(most, worst);
     l->bound = (rt_bound)found;
-    l->most = rt_cfg_number(c, rt_bound_name[found], 0, 0, share ? 1 : 1e15);
-    if (share && !c->status && l->most == (found == RT_MAX ? 1 : 0))
+    l->most = rt_cfg_number(c, rt_bound_name[found], 0, least, most);
+    if (number && !c->status && (m->higher ? l->most <= worst : l->most >= worst))
         rt_cfg_fail(c, rt_bound_name[found], "is a limit that nothing can break");
     if (found == RT_MAX_RATIO && !c->status && l->most <= 0)
         rt_cfg_fail(c, rt_bound_name[found], "a ratio above 0 is expected");
@@ -151,10 +170,10 @@ static void read_slice(rt_cfg *c, rt_limit *l, const char *slice)
 }
 
 /* Whether the limit is held against the anchor too; by_default: where it does not say so. What is of the candidate
- * alone, as its microseconds, has no other side. */
+ * alone, as its microseconds or its accuracy itself, has no other side. */
 static void read_against(rt_cfg *c, rt_limit *l, int by_default)
 {
-    int one_side = l->cost && (l->bound == RT_MAX || l->bound == RT_MAX_US);
+    int one_side = rt_limit_is_alone(l);
     l->anchor = rt_cfg_choice(c, "against", against_name, !one_side && by_default);
     if (one_side && l->anchor) rt_cfg_fail(c, "against", "does not apply to a bound of the candidate alone");
 }

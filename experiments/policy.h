@@ -8,8 +8,9 @@
  *  "speed": {"seconds": 60, "rounds": 40, "samples": 8000, "price_per_hour": 0, "copies": 1}}
  *
  * Bounds: max_drop and max_drop_rel of metrics of each side (a drop is baseline minus candidate in the bad direction;
- * max_drop_rel divides it by the baseline's value); max or min of metrics of the pair; max_ratio of costs (candidate
- * over baseline, of a rate baseline over candidate), max_us of latencies, max of sizes. A class or slice value "*" is
+ * max_drop_rel divides it by the baseline's value), and of the candidate's own number min where higher is better, else
+ * max; max or min of metrics of the pair; max_ratio of costs (candidate over baseline, of a rate baseline over
+ * candidate), max_us of latencies, max of sizes. A class or slice value "*" is
  * one limit for each that has none of its own. A limit's name is its metric, then against=, head=, class= and slice= as
  * far as it has them: "recall class=6".
  *
@@ -89,6 +90,8 @@ void rt_policy_free(rt_policy *);
 
 /* The waiver of a limit, or of one class or slice of it, by names; NULL. */
 const rt_waiver *rt_policy_waiver(const rt_policy *, const rt_limit *, const char *name);
+/* Whether it bounds the candidate's own number, to which no other side matters. */
+int rt_limit_is_alone(const rt_limit *);
 /* The head that a limit is about: its own, or the policy's; "": the first. */
 const char *rt_limit_head(const rt_policy *, const rt_limit *);
 /* RT_USAGE unless the digests, as "sha256:..." and "xxh128:...", are those that the policy names. */

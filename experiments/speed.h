@@ -10,8 +10,9 @@
  *
  * A call is disturbed when it took longer than 1.1 times its CPU time and 10 us: it lost the CPU to something else.
  * (Calls below 20 us are taken in groups of up to 16 with one CPU time, outside of what is timed.) What reading the
- * clock costs is taken off. On a card a call is all of it: rows to the card, the model, answers back; the CPU only
- * waits for it, so no call counts as disturbed. */
+ * clock costs is taken off. Apart from the rounds, after them, every subject is started cold (cold_start.h), in turn,
+ * five times, or as often as 5 seconds allow. On a card a call is all of it: rows to the card, the model, answers back;
+ * the CPU only waits for it, so no call counts as disturbed. */
 #ifndef RT_EXPERIMENTS_SPEED_H
 #define RT_EXPERIMENTS_SPEED_H
 
@@ -19,6 +20,7 @@
 #include "data/rows.h"
 #include "engine/device.h"
 #include "engine/progress.h"
+#include "experiments/cold_start.h"
 #include "experiments/energy.h"
 #include "experiments/machine.h"
 #include "teacher/teacher.h"
@@ -41,11 +43,12 @@ typedef struct {
     /* filled by the caller; borrowed */
     const char *name;
     rt_teacher *teacher;               /* opened and bound */
+    rt_cold cold;                      /* its model and data, for starts as a new process; NULL: none */
     /* measured */
     rt_teacher *stream[2], *many[RT_SPEED_SIZES];      /* twins with plans for SingleStream, MultiStream, Offline */
     rt_speed_calls calls[2];
     float *rate[RT_SPEED_SIZES];       /* (rounds) rows a second; NULL: not measured, a call would take too long */
-    double ready, first, call;         /* seconds: to make the plan, of the first call, of a warm one (about) */
+    double first, call;                /* seconds: of the first call, of a warm one (about) */
     float *joules[RT_SPEED_SIZES];     /* (rounds) a row, of Offline; NAN: not read */
     rt_joules used;                    /* in all rounds of Offline, of */
     double used_rows, used_seconds;
@@ -122,8 +125,8 @@ void rt_speed_say_noisy(const rt_speed *, rt_scenario, char *text, size_t n);
 /* Percentiles of n seconds, which it sorts, as members of `into`, in microseconds; room holds n more. */
 void rt_speed_percentiles(cJSON *into, float *seconds, float *room, uint64_t n);
 /* What was measured of subject i, as members of `into`: latency_batch1_1thread, latency_batch8_1thread, throughput,
- * energy. */
-rt_status rt_speed_describe(cJSON *into, const rt_speed *, int i);
+ * energy, cold_start. */
+rt_status rt_speed_describe(cJSON *into, rt_speed *, int i);
 /* Ratios of subject i to the first, with intervals of 95 %; null where the machine was too noisy. */
 void rt_speed_describe_ratios(cJSON *into, const rt_speed *, int i);
 /* The noise, and what is of the whole process: "speed" of an evaluation and of a verdict. */

@@ -199,12 +199,12 @@ static void describe_rates(cJSON *j, const rt_speed *s, int i)
     cJSON_AddNumberToObject(cost, "copies", s->copies > 0 ? s->copies : 1);
 }
 
-rt_status rt_speed_describe(cJSON *j, const rt_speed *s, int i)
+rt_status rt_speed_describe(cJSON *j, rt_speed *s, int i)
 {
     for (int k = 0; k < 2; k++)
         if (s->scenarios & 1u << k) RT_TRY(describe_calls(j, s, i, k));
     if (s->scenarios & 1u << RT_OFFLINE) describe_rates(j, s, i);
-    cJSON_AddNumberToObject(j, "cold_start_us", (s->subject[i].ready + s->subject[i].first) * 1e6);
+    rt_cold_describe(j, &s->subject[i].cold);
     return RT_OK;
 }
 

@@ -157,7 +157,7 @@ static void score_full(const float *z, int k, int y, uint64_t i, rt_facts *f)
     f->nll[i] = s.nll;
     f->brier[i] = s.brier;
     f->above[i] = s.above;
-    if (f->second) f->second[i] = exp((double)z[1] - z[s.answer]) / s.sum;
+    f->sum[i] = s.sum;
 }
 
 /* Of the k largest logits: top by falling logit, in the baseline's classes. */
@@ -183,13 +183,15 @@ static rt_status take_classes(rt_comparison *c, int side, int h, const rt_predic
     f->confidence = malloc(n * sizeof(double));
     f->nll = malloc(n * sizeof(double));
     f->brier = malloc(n * sizeof(double));
-    if (k == 2 && !q->top) f->second = malloc(n * sizeof(double));
+    if (!q->top) f->sum = malloc(n * sizeof(double));
+    if (map) f->map = malloc((size_t)k * sizeof *f->map);
+    f->from = q;
     float *z = rt_floats_new((size_t)k);
     int *back = map ? malloc((size_t)k * sizeof *back) : NULL;
     rt_status st = RT_OK;
-    if (!f->answer || !f->above || !f->confidence || !f->nll || !f->brier || !z || (map && !back) ||
-        (k == 2 && !q->top && !f->second)) st = rt_fail(RT_RUN, "out of memory");
-    for (int e = 0; e < k && back && !st; e++) back[map[e]] = e;
+    if (!f->answer || !f->above || !f->confidence || !f->nll || !f->brier || !z || (map && (!back || !f->map)) ||
+        (!q->top && !f->sum)) st = rt_fail(RT_RUN, "out of memory");
+    for (int e = 0; e < k && back && !st; e++) back[f->map[e] = map[e]] = e;
     for (uint64_t i = 0; i < c->n && !st; i++) {
         size_t r = c->at[side][i];
         int y = c->y[h].y ? c->y[h].y[i] : RT_NO_LABEL;
@@ -329,7 +331,7 @@ void rt_comparison_close(rt_comparison *c)
         free(c->at[s]);
         for (int h = 0; h < RT_MAX_HEADS; h++) {
             rt_facts *f = &c->facts[s][h];
-            void *owned[] = {f->answer, f->confidence, f->nll, f->brier, f->above, f->second, f->z};
+            void *owned[] = {f->answer, f->confidence, f->nll, f->brier, f->above, f->sum, f->map, f->z};
             for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
         }
     }
@@ -346,6 +348,12 @@ void rt_comparison_close(rt_comparison *c)
 
 const rt_side_info *rt_comparison_side(const rt_comparison *c, int side) { return &c->info[side]; }
 uint64_t rt_comparison_rows(const rt_comparison *c) { return c->n; }
+
+const float *rt_comparison_answers(const rt_comparison *c, int side, int h)
+{
+    const rt_predictions *p = c->p[side];
+    return p->stored || h >= p->heads || !p->of[h].there ? NULL : p->of[h].z;
+}
 
 const rt_head *rt_comparison_heads(const rt_comparison *c, int *count)
 {
@@ -385,6 +393,13 @@ int rt_facts_right(const rt_comparison *c, int side, int h, uint64_t i)
     if (c->head[h].task == RT_TASK_REAL) return 0;
     for (size_t e = 0; e < k; e++) if ((f->z[i * k + e] > 0) != (c->y[h].labels[i * k + e] != 0)) return 0;
     return 1;
+}
+
+double rt_facts_p(const rt_comparison *c, int side, int h, uint64_t i, int e)
+{
+    const rt_facts *f = &c->facts[side][h];
+    const float *z = f->from->z + (size_t)c->at[side][i] * (size_t)c->head[h].size;
+    return exp((double)z[mapped(f->map, e)] - z[mapped(f->map, f->answer[i])]) / f->sum[i];
 }
 
 /* Counts are unsigned: adding a negative number of times wraps around, and comes back. */

@@ -48,6 +48,9 @@ typedef struct {
 enum { RT_BASELINE, RT_CANDIDATE, RT_SIDES };
 const rt_side_info *rt_comparison_side(const rt_comparison *, int side);
 uint64_t rt_comparison_rows(const rt_comparison *);        /* that are compared, with a label or without */
+/* What a side's model answered to the data's rows, in their order: (rows, size) of head h of the first side that was
+ * asked. NULL: the side is a file, or lacks the head. So that who needs the answers too does not ask again. */
+const float *rt_comparison_answers(const rt_comparison *, int side, int head);
 const rt_head *rt_comparison_heads(const rt_comparison *, int *count);
 /* The head of this name; NULL or "": the first. -1 with RT_USAGE and the list of heads when there is none. */
 int rt_comparison_head(const rt_comparison *, const char *name);
@@ -96,20 +99,28 @@ typedef struct {
     uint64_t seed;                 /* of resamples */
     uint64_t min_rows;             /* below as many rows with a label there is no answer; 0: one is enough */
     int relative;                  /* 1: the drop is divided by the baseline's value */
-    double limit;                  /* for p_limit: a drop that is allowed */
+    int alone;                     /* 1: about the candidate's own number, whatever the baseline's is */
+    double limit;                  /* for p_limit: a drop that is allowed; of a number alone the least or the most */
 } rt_question;
 
 typedef enum { RT_MEASURED, RT_UNDEFINED, RT_TOO_FEW_ROWS } rt_delta_status;
 
-/* What is not defined is NAN, with the reason. Of RT_OF_PAIR, `candidate` is the number, lo and hi are its interval,
- * baseline and drop are NAN. */
+/* What is not defined is NAN, with the reason. Of RT_OF_PAIR, and of a number alone, `candidate` is the number, lo and
+ * hi are its interval, drop is NAN; baseline is NAN of RT_OF_PAIR.
+ *
+ * Intervals: of shares of rows (accuracy, recall, ...) Tango's score interval of a drop and Wilson's of one number; of
+ * auc DeLong's (DeLong, DeLong, Clarke-Pearson 1988): a row's part is how far its placement is from the area, over the
+ * root of n (n - 1) rows of its kind; parts of columns (classes against the rest, labels) are averaged row by row, and
+ * the variance is the sum of their squares. Of average_precision, and of all else, BCa bootstraps: 4,000 resamples of
+ * rows, up to 1,000 of many; of more columns times rows than two millions average_precision has the normal interval of
+ * its jackknife, each row left out once. `method` says which. */
 typedef struct {
     rt_delta_status status;
     char reason[160];              /* "" when measured */
     double baseline, candidate;
     double drop, lo, hi;           /* baseline minus candidate in the bad direction, and its interval */
     double p;                      /* two-sided, of no drop at all; of shares McNemar's exact test */
-    double p_limit;                /* one-sided, of a true drop that is at most the limit: small says regression */
+    double p_limit;                /* one-sided, of a true drop (or number) within the limit: small says regression */
     const char *method;            /* how lo and hi came about */
     uint64_t n, b, c;              /* rows with a label; b and c of shares of rows, else 0 */
 } rt_delta;

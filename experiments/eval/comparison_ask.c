@@ -12,107 +12,128 @@
 
 /* ---- one question ---- */
 
-typedef struct {
-    rt_comparison *c;
-    const rt_question *q;
-    const rt_metric *metric;           /* of RT_OF_MODEL */
-    int place;                         /* of it in its table */
-    uint32_t *row;                     /* (n) rows that count */
-    uint64_t n;
-    double *drop;                      /* (times) of resamples, then in rising order */
-    int times;
-    double *left;                      /* (lefts) drops with a row, or a block of rows, left out */
-    uint64_t lefts;
-} asking;
-
-enum { BLOCKS = 1000 };
-
-static void undefined(rt_delta *d, rt_delta_status status, const char *reason)
+void rt_asking_undefined(rt_delta *d, rt_delta_status status, const char *reason)
 {
     d->status = status;
     snprintf(d->reason, sizeof d->reason, "%s", reason);
 }
 
-static double drop_of(const asking *a, double baseline, double candidate)
+double rt_asking_value(const rt_asking *a, double baseline, double candidate)
 {
+    if (a->q->alone) return candidate;
     double drop = a->q->metric->higher ? baseline - candidate : candidate - baseline;
     if (!a->q->relative) return drop;
     return baseline > 0 ? drop / baseline : NAN;
 }
 
+int rt_asking_estimate(const rt_asking *a, double baseline, double candidate, rt_delta *d)
+{
+    d->baseline = baseline;
+    d->candidate = candidate;
+    if (!a->q->alone) d->drop = rt_asking_value(a, baseline, candidate);
+    return !isnan(candidate) && (a->q->alone || !isnan(baseline));
+}
+
+/* The one-sided p of a true value within the limit, from that of one at most as large: of a number alone the limit may
+ * be a least one. */
+static double one_sided(const rt_asking *a, double at_most)
+{ return a->q->alone && a->q->metric->higher ? 1 - at_most : at_most; }
+
 enum { TAIL = 3 };                     /* resamples beyond an end of the interval, at least */
 
 /* Where so few resamples say nothing of an end as far out: the wider of the widest interval that they do tell, and
  * the normal one of their standard deviation. */
-static void widen(const asking *a, int n, double acceleration, rt_delta *d)
+static void widen(const rt_asking *a, int n, double estimate, double acceleration, rt_delta *d)
 {
     double mean = 0, square = 0, z = rt_normal_quantile(0.5 + a->q->confidence / 2), range[2];
-    for (int i = 0; i < n; i++) mean += a->drop[i] / n;
-    for (int i = 0; i < n; i++) square += (a->drop[i] - mean) * (a->drop[i] - mean) / (n - 1);
-    rt_bca(a->drop, n, d->drop, acceleration, 1 - 2.0 * TAIL / n, range);
-    d->lo = fmin(range[0], d->drop - z * sqrt(square));
-    d->hi = fmax(range[1], d->drop + z * sqrt(square));
+    for (int i = 0; i < n; i++) mean += a->value[i] / n;
+    for (int i = 0; i < n; i++) square += (a->value[i] - mean) * (a->value[i] - mean) / (n - 1);
+    rt_bca(a->value, n, estimate, acceleration, 1 - 2.0 * TAIL / n, range);
+    d->lo = fmin(range[0], estimate - z * sqrt(square));
+    d->hi = fmax(range[1], estimate + z * sqrt(square));
     d->method = "BCa bootstrap of pairs, and beyond what resamples tell the normal interval of their deviation";
 }
 
-/* The interval and the tests from resamples and left-out drops. */
-static void from_resamples(asking *a, rt_delta *d)
+/* Nothing differs between resamples, and that cannot tell how much might: as many rows without a flip, or, of a number
+ * alone, without an error. */
+static void from_equal(const rt_asking *a, double estimate, rt_delta *d)
+{
+    double range[2];
+    if (a->q->alone) {
+        rt_wilson(a->n, a->n, a->q->confidence, range);
+        d->lo = estimate - (1 - range[0]);
+        d->hi = estimate + (1 - range[0]);
+        d->method = "no resample differs: Wilson's interval of as many rows without an error";
+        return;
+    }
+    rt_tango(0, 0, a->n, a->q->confidence, range);
+    d->lo = estimate + range[0];
+    d->hi = estimate + range[1];
+    d->p = 1;
+    d->p_limit = rt_normal_cdf(-rt_tango_score(0, 0, a->n, a->q->limit - estimate));
+    d->method = "no resample differs: Tango's interval of as many rows without a flip";
+}
+
+void rt_asking_resampled(rt_asking *a, rt_delta *d)
 {
     int n = 0;
-    for (int i = 0; i < a->times; i++) if (!isnan(a->drop[i])) a->drop[n++] = a->drop[i];
-    if (isnan(d->drop)) {
-        undefined(d, RT_UNDEFINED, "the baseline's number is 0: nothing is relative to it");
+    double estimate = a->q->alone ? d->candidate : d->drop;
+    for (int i = 0; i < a->times; i++) if (!isnan(a->value[i])) a->value[n++] = a->value[i];
+    if (isnan(estimate)) {
+        rt_asking_undefined(d, RT_UNDEFINED, "the baseline's number is 0: nothing is relative to it");
         return;
     }
     if (n < a->times - a->times / 10) {
-        undefined(d, RT_UNDEFINED, "resamples of so few rows do not define it");
+        rt_asking_undefined(d, RT_UNDEFINED, "resamples of so few rows do not define it");
         return;
     }
-    rt_sort_doubles(a->drop, (uint64_t)n);
-    if (a->drop[0] == a->drop[n - 1]) {
-        /* Nothing differs, and resamples of that cannot tell how much might. */
-        double range[2];
-        rt_tango(0, 0, a->n, a->q->confidence, range);
-        d->lo = d->drop + range[0];
-        d->hi = d->drop + range[1];
-        d->p = 1;
-        d->p_limit = rt_normal_cdf(-rt_tango_score(0, 0, a->n, a->q->limit - d->drop));
-        d->method = "no resample differs: Tango's interval of as many rows without a flip";
+    rt_sort_doubles(a->value, (uint64_t)n);
+    if (a->value[0] == a->value[n - 1]) {
+        from_equal(a, estimate, d);
         return;
     }
     double acceleration = rt_acceleration(a->left, a->lefts), range[2];
-    double below = rt_bca_p(a->drop, n, d->drop, acceleration, 0);
-    if ((1 - a->q->confidence) / 2 * n < TAIL) widen(a, n, acceleration, d);
+    double below = rt_bca_p(a->value, n, estimate, acceleration, 0);
+    if ((1 - a->q->confidence) / 2 * n < TAIL) widen(a, n, estimate, acceleration, d);
     else {
-        rt_bca(a->drop, n, d->drop, acceleration, a->q->confidence, range);
+        rt_bca(a->value, n, estimate, acceleration, a->q->confidence, range);
         d->lo = range[0];
         d->hi = range[1];
-        d->method = "BCa bootstrap of pairs";
+        d->method = a->q->alone ? "BCa bootstrap of rows" : "BCa bootstrap of pairs";
     }
-    d->p = fmin(1, 2 * fmin(below, 1 - below));
-    d->p_limit = rt_bca_p(a->drop, n, d->drop, acceleration, a->q->limit);
+    if (!a->q->alone) d->p = fmin(1, 2 * fmin(below, 1 - below));
+    d->p_limit = one_sided(a, rt_bca_p(a->value, n, estimate, acceleration, a->q->limit));
 }
 
-static rt_status room_for_resamples(asking *a)
+void rt_asking_normal(const rt_asking *a, double variance, const char *method, rt_delta *d)
+{
+    double z = rt_normal_quantile(0.5 + a->q->confidence / 2), deviation = sqrt(fmax(0, variance));
+    double value = a->q->alone ? d->candidate : d->drop;
+    int tells = deviation > 1e-9;
+    if (a->q->relative) {
+        rt_asking_undefined(d, RT_UNDEFINED, "its interval is of the drop itself, not of a relative one");
+        return;
+    }
+    d->lo = value - z * deviation;
+    d->hi = value + z * deviation;
+    if (!a->q->alone) d->p = tells ? 2 * rt_normal_cdf(-fabs(value) / deviation) : value == 0 ? 1 : NAN;
+    d->p_limit = one_sided(a, tells ? rt_normal_cdf(-(value - a->q->limit) / deviation) : value > a->q->limit ? 0 : 1);
+    d->method = method;
+}
+
+rt_status rt_asking_room(rt_asking *a)
 {
     a->times = a->n <= 20000 ? 4000 : a->n <= 200000 ? 2000 : 1000;
     a->lefts = a->n;
-    a->drop = malloc((size_t)a->times * sizeof *a->drop);
+    a->value = malloc((size_t)a->times * sizeof *a->value);
     a->left = malloc((a->n + 1) * sizeof *a->left);
-    return a->drop && a->left ? RT_OK : rt_fail(RT_RUN, "out of memory");
-}
-
-/* Draw i of resample b: a place below n. */
-static inline uint64_t draw(uint32_t w[4], uint64_t seed, int b, uint64_t i, uint64_t n)
-{
-    if (i % 4 == 0) rt_random4(w, seed, RT_RNG_BOOTSTRAP, (uint32_t)b, (uint32_t)(i / 4), 0, 0);
-    return (uint64_t)w[i % 4] * n >> 32;
+    return a->value && a->left ? RT_OK : rt_fail(RT_RUN, "out of memory");
 }
 
 /* ---- metrics of sums ---- */
 
 typedef struct {
-    const asking *a;
+    const rt_asking *a;
     rt_scores *sums;                   /* (threads, sides) */
     rt_column_score *column;           /* (threads, size) */
     double *value;                     /* (sides, metrics, times) */
@@ -142,7 +163,7 @@ static double value_of(const rt_metric *m, const rt_scores *s, rt_column_score *
 static void resample(void *arg, int b, int thread)
 {
     resampling *r = arg;
-    const asking *a = r->a;
+    const rt_asking *a = r->a;
     const rt_comparison *c = a->c;
     int h = a->q->head;
     const rt_metric_table *t = &rt_metrics[c->head[h].task];
@@ -152,7 +173,7 @@ static void resample(void *arg, int b, int thread)
     if (rt_stopped()) return;
     for (int side = 0; side < RT_SIDES; side++) clear(&s[side]);
     for (uint64_t i = 0; i < a->n; i++) {
-        uint32_t row = a->row[draw(w, a->q->seed, b, i, a->n)];
+        uint32_t row = a->row[rt_asking_draw(w, a->q->seed, b, i, a->n)];
         rt_facts_add(c, RT_BASELINE, h, row, 1, &s[RT_BASELINE]);
         rt_facts_add(c, RT_CANDIDATE, h, row, 1, &s[RT_CANDIDATE]);
     }
@@ -163,7 +184,7 @@ static void resample(void *arg, int b, int thread)
 }
 
 /* Resamples of all metrics of sums over the rows, made once for the questions that follow. */
-static rt_status resamples_of(asking *a, const double **value)
+static rt_status resamples_of(rt_asking *a, const double **value)
 {
     rt_comparison *c = a->c;
     int h = a->q->head, threads = rt_device_threads(c->device);
@@ -197,9 +218,11 @@ static rt_status resamples_of(asking *a, const double **value)
     return st;
 }
 
-/* Drops with each row left out; of many rows with each of a thousand blocks, which are random, as rows lie in the order
- * of hashes. */
-static void leave_out(asking *a, rt_scores *s, rt_column_score *column)
+enum { BLOCKS = 1000 };
+
+/* Values with each row left out; of many rows with each of a thousand blocks, which are random, as rows lie in the
+ * order of hashes. */
+static void leave_out(rt_asking *a, rt_scores *s, rt_column_score *column)
 {
     const rt_comparison *c = a->c;
     int h = a->q->head;
@@ -213,20 +236,19 @@ static void leave_out(asking *a, rt_scores *s, rt_column_score *column)
             v[side] = value_of(a->metric, &s[side], column);
             for (uint64_t i = at; i < end; i++) rt_facts_add(c, side, h, a->row[i], 1, &s[side]);
         }
-        double drop = drop_of(a, v[0], v[1]);
+        double drop = rt_asking_value(a, v[0], v[1]);
         if (!isnan(drop)) a->left[a->lefts++] = drop;
     }
 }
 
-static const char *why_not(const asking *a, const rt_scores *s)
+static const char *why_not(const rt_asking *a, const rt_scores *s)
 {
-    int top = a->c->p[0]->topk || a->c->p[1]->topk;
-    if (a->metric->ranks) return "its interval is known of two classes alone";
+    int top = (a->c->p[0]->topk && !a->q->alone) || a->c->p[1]->topk;
     if (s->rows && top && !a->metric->undefined) return "the predictions keep the largest logits alone (topk)";
     return rt_metric_undefined(a->metric, s) ? rt_metric_undefined(a->metric, s) : "it is not defined of these rows";
 }
 
-static rt_status ask_sums(asking *a, rt_delta *d)
+static rt_status ask_sums(rt_asking *a, rt_delta *d)
 {
     const rt_comparison *c = a->c;
     int h = a->q->head;
@@ -240,183 +262,43 @@ static rt_status ask_sums(asking *a, rt_delta *d)
         for (uint64_t i = 0; i < a->n && !st; i++) rt_facts_add(c, side, h, a->row[i], 1, &s[side]);
         if (!st) v[side] = value_of(a->metric, &s[side], column);
     }
-    d->baseline = v[0];
-    d->candidate = v[1];
-    d->drop = drop_of(a, v[0], v[1]);
-    if (!st && (isnan(v[0]) || isnan(v[1]))) undefined(d, RT_UNDEFINED, why_not(a, &s[0]));
+    int tells = rt_asking_estimate(a, v[0], v[1], d);
+    if (!st && !tells) rt_asking_undefined(d, RT_UNDEFINED, why_not(a, &s[a->q->alone ? RT_CANDIDATE : RT_BASELINE]));
     else if (!st && !strcmp(a->metric->name, "max_error"))
-        undefined(d, RT_UNDEFINED, "a largest error has no interval that resamples could tell");
-    else if (!st && a->n < 2) undefined(d, RT_UNDEFINED, "one row has no interval");
-    else if (!st && !(st = room_for_resamples(a)) && !(st = resamples_of(a, &value))) {
+        rt_asking_undefined(d, RT_UNDEFINED, "a largest error has no interval that resamples could tell");
+    else if (!st && a->n < 2) rt_asking_undefined(d, RT_UNDEFINED, "one row has no interval");
+    else if (!st && !(st = rt_asking_room(a)) && !(st = resamples_of(a, &value))) {
         size_t metrics = (size_t)rt_metrics[c->head[h].task].count, times = (size_t)a->times, m = (size_t)a->place;
         for (size_t b = 0; b < times; b++)
-            a->drop[b] = drop_of(a, value[m * times + b], value[(metrics + m) * times + b]);
+            a->value[b] = rt_asking_value(a, value[m * times + b], value[(metrics + m) * times + b]);
         leave_out(a, s, column);
-        from_resamples(a, d);
+        rt_asking_resampled(a, d);
     }
     for (int side = 0; side < RT_SIDES; side++) rt_scores_free(&s[side]);
     free(column);
     return st;
 }
 
-/* ---- metrics of order, of two classes ---- */
-
-typedef struct { double p; uint32_t at; int right; } ordered;
-
-static int falling(const void *a, const void *b)
-{
-    double x = ((const ordered *)a)->p, y = ((const ordered *)b)->p;
-    return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/* Average precision of rows that stand as often as they weigh. */
-static double precision_of(const ordered *r, const uint32_t *weight, uint64_t n)
-{
-    double hits = 0, rows = 0, sum = 0;
-    for (uint64_t i = 0, end; i < n; i = end) {
-        double in = 0;
-        for (end = i; end < n && r[end].p == r[i].p; end++) {
-            in += r[end].right ? weight[r[end].at] : 0;
-            rows += weight[r[end].at];
-        }
-        hits += in;
-        if (in > 0) sum += in * hits / rows;
-    }
-    return hits > 0 ? sum / hits : NAN;
-}
-
-/* rt_adaptive_ece of the same, from the largest confidence down to the least: groups are the same but for their ends.
- */
-static double adaptive_of(const ordered *r, const uint32_t *weight, uint64_t n)
-{
-    double all = 0, seen = 0, confidence = 0, right = 0, e = 0;
-    int group = 1;
-    for (uint64_t i = 0; i < n; i++) all += weight[i];
-    for (uint64_t i = n; i-- > 0;) {
-        double w = weight[r[i].at];
-        seen += w;
-        confidence += w * r[i].p;
-        right += r[i].right ? w : 0;
-        if (i && r[i - 1].p - r[i].p < 1e-12) continue;
-        if (seen < floor(group * all / RT_ECE_BINS)) continue;
-        e += fabs(right - confidence);
-        confidence = right = 0;
-        while (seen >= floor(group * all / RT_ECE_BINS) && group < RT_ECE_BINS) group++;
-    }
-    return all > 0 ? (e + fabs(right - confidence)) / all : NAN;
-}
-
-typedef double order_fn(const ordered *, const uint32_t *weight, uint64_t n);
-typedef struct {
-    const asking *a;
-    ordered *list[RT_SIDES];
-    order_fn *of;
-    uint32_t *weight;                  /* (threads, n) */
-} ordering;
-
-static void resample_order(void *arg, int b, int thread)
-{
-    const ordering *o = arg;
-    const asking *a = o->a;
-    uint32_t w[4], *weight = o->weight + a->n * (uint64_t)thread;
-    if (rt_stopped()) return;
-    memset(weight, 0, a->n * sizeof *weight);
-    for (uint64_t i = 0; i < a->n; i++) weight[draw(w, a->q->seed, b, i, a->n)]++;
-    a->drop[b] = drop_of(a, o->of(o->list[0], weight, a->n), o->of(o->list[1], weight, a->n));
-}
-
-static rt_status make_order(const asking *a, ordering *o)
-{
-    const rt_comparison *c = a->c;
-    int threads = rt_device_threads(c->device), adaptive = o->of == adaptive_of;
-    o->weight = malloc((a->n * (uint64_t)threads + 1) * sizeof *o->weight);
-    for (int s = 0; s < RT_SIDES; s++) {
-        const rt_facts *f = &c->facts[s][a->q->head];
-        ordered *r = o->list[s] = malloc((a->n + 1) * sizeof *r);
-        if (!o->weight || !r) return rt_fail(RT_RUN, "out of memory");
-        for (uint64_t i = 0; i < a->n; i++) {
-            uint32_t row = a->row[i];
-            int y = c->y[a->q->head].y[row];
-            r[i] = (ordered){adaptive ? f->confidence[row] : f->second[row], (uint32_t)i,
-                             adaptive ? f->answer[row] == y : y == 1};
-        }
-        qsort(r, a->n, sizeof *r, falling);
-    }
-    return RT_OK;
-}
-
-static rt_status ask_order(asking *a, order_fn *of, rt_delta *d)
-{
-    ordering o = {.a = a, .of = of};
-    rt_status st = room_for_resamples(a);
-    if (!st) st = make_order(a, &o);
-    for (uint64_t i = 0; i < a->n && !st; i++) o.weight[i] = 1;
-    if (!st) {
-        uint64_t blocks = a->n < BLOCKS / 4 ? a->n : BLOCKS / 4;
-        d->baseline = of(o.list[0], o.weight, a->n);
-        d->candidate = of(o.list[1], o.weight, a->n);
-        d->drop = drop_of(a, d->baseline, d->candidate);
-        a->lefts = 0;
-        for (uint64_t g = 0; g < blocks; g++) {
-            for (uint64_t i = g; i < a->n; i += blocks) o.weight[i] = 0;
-            double drop = drop_of(a, of(o.list[0], o.weight, a->n), of(o.list[1], o.weight, a->n));
-            if (!isnan(drop)) a->left[a->lefts++] = drop;
-            for (uint64_t i = g; i < a->n; i += blocks) o.weight[i] = 1;
-        }
-    }
-    if (!st && (isnan(d->baseline) || isnan(d->candidate))) undefined(d, RT_UNDEFINED, a->metric->undefined);
-    else if (!st && a->n < 2) undefined(d, RT_UNDEFINED, "one row has no interval");
-    else if (!st) {
-        if (a->c->device) rt_pool_run(rt_device_pool(a->c->device), a->times, resample_order, &o);
-        for (int b = 0; !a->c->device && b < a->times; b++) resample_order(&o, b, 0);
-        st = rt_check_stop();
-        if (!st) from_resamples(a, d);
-    }
-    free(o.list[0]);
-    free(o.list[1]);
-    free(o.weight);
-    return st;
-}
-
-/* The area under the ROC curve, by DeLong. */
-static rt_status ask_area(asking *a, rt_delta *d)
-{
-    const rt_comparison *c = a->c;
-    int h = a->q->head;
-    double auc[2], cov[3], *p[RT_SIDES] = {malloc((a->n + 1) * sizeof(double)), malloc((a->n + 1) * sizeof(double))};
-    unsigned char *y = malloc(a->n + 1);
-    rt_status st = p[0] && p[1] && y ? RT_OK : rt_fail(RT_RUN, "out of memory");
-    for (uint64_t i = 0; i < a->n && !st; i++) {
-        y[i] = c->y[h].y[a->row[i]] == 1;
-        for (int s = 0; s < RT_SIDES; s++) p[s][i] = c->facts[s][h].second[a->row[i]];
-    }
-    if (!st) st = rt_delong(y, p[0], p[1], a->n, auc, cov);
-    free(p[0]);
-    free(p[1]);
-    free(y);
-    if (st) return st;
-    d->baseline = auc[0];
-    d->candidate = auc[1];
-    d->drop = auc[0] - auc[1];
-    double deviation = sqrt(fmax(0, cov[0] + cov[2] - 2 * cov[1]));
-    if (isnan(auc[0])) undefined(d, RT_UNDEFINED, a->metric->undefined);
-    else if (isnan(cov[0])) undefined(d, RT_UNDEFINED, "a class has one row: DeLong's variance is not defined");
-    else if (a->q->relative) undefined(d, RT_UNDEFINED, "DeLong's interval is of the drop itself, not a relative one");
-    else {
-        double z = rt_normal_quantile(0.5 + a->q->confidence / 2);
-        d->lo = d->drop - z * deviation;
-        d->hi = d->drop + z * deviation;
-        d->p = deviation > 1e-9 ? 2 * rt_normal_cdf(-fabs(d->drop) / deviation) : d->drop == 0 ? 1 : NAN;
-        d->p_limit = deviation > 1e-9 ? rt_normal_cdf(-(d->drop - a->q->limit) / deviation)
-                                      : d->drop > a->q->limit ? 0 : 1;
-        d->method = "DeLong";
-    }
-    return RT_OK;
-}
-
 /* ---- shares ---- */
 
-static rt_status ask_share(asking *a, int (*is)(const asking *, int side, uint32_t row), rt_delta *d)
+/* One share, of both sides together or of the candidate alone: successes among n. */
+static void one_share(const rt_asking *a, uint64_t k, uint64_t n, const char *none, rt_delta *d)
+{
+    double range[2], limit = a->q->limit, sign = a->q->metric->higher ? -1 : 1;
+    if (!n) {
+        rt_asking_undefined(d, RT_UNDEFINED, none);
+        return;
+    }
+    rt_wilson(k, n, a->q->confidence, range);
+    d->candidate = (double)k / (double)n;
+    d->lo = range[0];
+    d->hi = range[1];
+    d->method = "Wilson's score interval";
+    if (limit > 0 && limit < 1)
+        d->p_limit = rt_normal_cdf(-sign * (d->candidate - limit) / sqrt(limit * (1 - limit) / (double)n));
+}
+
+static rt_status ask_share(rt_asking *a, int (*is)(const rt_asking *, int side, uint32_t row), rt_delta *d)
 {
     uint64_t right[RT_SIDES] = {0}, n = a->n;
     double range[2];
@@ -429,6 +311,11 @@ static rt_status ask_share(asking *a, int (*is)(const asking *, int side, uint32
     }
     d->baseline = (double)right[0] / (double)n;
     d->candidate = (double)right[1] / (double)n;
+    if (a->q->alone) {
+        d->b = d->c = 0;
+        one_share(a, right[1], n, "", d);
+        return RT_OK;
+    }
     d->drop = ((double)d->b - (double)d->c) / (double)n;
     rt_tango(d->b, d->c, n, a->q->confidence, range);
     d->lo = range[0];
@@ -439,27 +326,10 @@ static rt_status ask_share(asking *a, int (*is)(const asking *, int side, uint32
     return RT_OK;
 }
 
-static int is_right(const asking *a, int side, uint32_t row) { return rt_facts_right(a->c, side, a->q->head, row); }
-static int is_top5(const asking *a, int side, uint32_t row) { return a->c->facts[side][a->q->head].above[row] < 5; }
+static int is_right(const rt_asking *a, int side, uint32_t row) { return rt_facts_right(a->c, side, a->q->head, row); }
+static int is_top5(const rt_asking *a, int side, uint32_t row) { return a->c->facts[side][a->q->head].above[row] < 5; }
 
-/* One share of both sides together: successes among n. */
-static void one_share(const asking *a, uint64_t k, uint64_t n, const char *none, rt_delta *d)
-{
-    double range[2], limit = a->q->limit, sign = a->q->metric->higher ? -1 : 1;
-    if (!n) {
-        undefined(d, RT_UNDEFINED, none);
-        return;
-    }
-    rt_wilson(k, n, a->q->confidence, range);
-    d->candidate = (double)k / (double)n;
-    d->lo = range[0];
-    d->hi = range[1];
-    d->method = "Wilson's score interval";
-    if (limit > 0 && limit < 1)
-        d->p_limit = rt_normal_cdf(-sign * (d->candidate - limit) / sqrt(limit * (1 - limit) / (double)n));
-}
-
-static void ask_pair(asking *a, rt_delta *d)
+static void ask_pair(rt_asking *a, rt_delta *d)
 {
     uint64_t cell[4] = {0}, same = 0;          /* a, b, c, d */
     const rt_facts *f[RT_SIDES] = {&a->c->facts[0][a->q->head], &a->c->facts[1][a->q->head]};
@@ -480,7 +350,7 @@ static void ask_pair(asking *a, rt_delta *d)
 /* ---- one class ---- */
 
 /* Bits: the row is of the class; the baseline answers it; the candidate does. */
-static int cell_of(const asking *a, uint32_t row)
+static int cell_of(const rt_asking *a, uint32_t row)
 {
     const rt_comparison *c = a->c;
     int h = a->q->head, class = a->q->class, truth, answer[RT_SIDES];
@@ -493,10 +363,10 @@ static int cell_of(const asking *a, uint32_t row)
     return truth | answer[0] << 1 | answer[1] << 2;
 }
 
-static int is_answered(const asking *a, int side, uint32_t row) { return cell_of(a, row) >> (1 + side) & 1; }
+static int is_answered(const rt_asking *a, int side, uint32_t row) { return cell_of(a, row) >> (1 + side) & 1; }
 
 /* Precision, recall or F1 of a side from counts by cell. */
-static double of_cells(const asking *a, const double count[8], int side)
+static double of_cells(const rt_asking *a, const double count[8], int side)
 {
     double hit = 0, truth = 0, answered = 0;
     const char *name = a->q->metric->name;
@@ -511,32 +381,32 @@ static double of_cells(const asking *a, const double count[8], int side)
     return truth + answered > 0 ? 2 * hit / (truth + answered) : NAN;
 }
 
-static rt_status resample_cells(asking *a, double count[8], rt_delta *d)
+static rt_status resample_cells(rt_asking *a, double count[8], rt_delta *d)
 {
     unsigned char *cell = malloc(a->n + 1);
-    rt_status st = cell ? room_for_resamples(a) : rt_fail(RT_RUN, "out of memory");
+    rt_status st = cell ? rt_asking_room(a) : rt_fail(RT_RUN, "out of memory");
     for (uint64_t i = 0; i < a->n && !st; i++) cell[i] = (unsigned char)cell_of(a, a->row[i]);
     for (int b = 0; b < a->times && !st; b++) {
         double drawn[8] = {0};
         uint32_t w[4];
-        for (uint64_t i = 0; i < a->n; i++) drawn[cell[draw(w, a->q->seed, b, i, a->n)]]++;
-        a->drop[b] = drop_of(a, of_cells(a, drawn, 0), of_cells(a, drawn, 1));
+        for (uint64_t i = 0; i < a->n; i++) drawn[cell[rt_asking_draw(w, a->q->seed, b, i, a->n)]]++;
+        a->value[b] = rt_asking_value(a, of_cells(a, drawn, 0), of_cells(a, drawn, 1));
         st = rt_check_stop();
     }
     a->lefts = 0;
     for (uint64_t i = 0; i < a->n && !st; i++) {
         count[cell[i]]--;
-        double drop = drop_of(a, of_cells(a, count, 0), of_cells(a, count, 1));
+        double drop = rt_asking_value(a, of_cells(a, count, 0), of_cells(a, count, 1));
         count[cell[i]]++;
         if (!isnan(drop)) a->left[a->lefts++] = drop;
     }
     free(cell);
-    if (!st) from_resamples(a, d);
+    if (!st) rt_asking_resampled(a, d);
     return st;
 }
 
 /* Rows without the class in truth and answers say nothing of it, and are left out of resamples. */
-static rt_status ask_class(asking *a, rt_delta *d)
+static rt_status ask_class(rt_asking *a, rt_delta *d)
 {
     double count[8] = {0};
     int recall = !strcmp(a->q->metric->name, "recall");
@@ -553,17 +423,15 @@ static rt_status ask_class(asking *a, rt_delta *d)
     if (d->n < a->q->min_rows) {
         snprintf(reason, sizeof reason, "n = %llu, and %llu are asked for", (unsigned long long)d->n,
                  (unsigned long long)a->q->min_rows);
-        undefined(d, RT_TOO_FEW_ROWS, reason);
+        rt_asking_undefined(d, RT_TOO_FEW_ROWS, reason);
         return RT_OK;
     }
-    d->baseline = of_cells(a, count, 0);
-    d->candidate = of_cells(a, count, 1);
-    d->drop = drop_of(a, d->baseline, d->candidate);
+    int tells = rt_asking_estimate(a, of_cells(a, count, 0), of_cells(a, count, 1), d);
     snprintf(reason, sizeof reason, "no row %s '%.60s'", recall ? "is of" : "is answered by both with",
              rt_names_at(&a->c->head[a->q->head].names, a->q->class, number));
-    if (isnan(d->baseline) || isnan(d->candidate)) undefined(d, RT_UNDEFINED, reason);
+    if (!tells) rt_asking_undefined(d, RT_UNDEFINED, reason);
     else if (recall && !a->q->relative) return ask_share(a, is_answered, d);
-    else if (n < 2) undefined(d, RT_UNDEFINED, "one row has no interval");
+    else if (n < 2) rt_asking_undefined(d, RT_UNDEFINED, "one row has no interval");
     else return resample_cells(a, count, d);
     return RT_OK;
 }
@@ -571,7 +439,7 @@ static rt_status ask_class(asking *a, rt_delta *d)
 /* ---- all ---- */
 
 /* Rows of the question: in the slice, with a label, and for what is right only those with all their labels. */
-static rt_status find_rows(asking *a)
+static rt_status find_rows(rt_asking *a)
 {
     const rt_comparison *c = a->c;
     const rt_slice *s = a->q->slice;
@@ -592,11 +460,11 @@ static rt_status find_rows(asking *a)
     return RT_OK;
 }
 
-static rt_status answer(asking *a, rt_delta *d)
+static rt_status answer(rt_asking *a, rt_delta *d)
 {
     const rt_comparison *c = a->c;
     const rt_paired_metric *m = a->q->metric;
-    int h = a->q->head, two = c->head[h].task == RT_TASK_CLASSES && c->facts[0][h].second && c->facts[1][h].second;
+    int h = a->q->head, first = a->q->alone ? RT_CANDIDATE : RT_BASELINE;
     if (m->of == RT_OF_CLASS) return ask_class(a, d);
     if (m->of == RT_OF_PAIR) {
         ask_pair(a, d);
@@ -604,16 +472,14 @@ static rt_status answer(asking *a, rt_delta *d)
     }
     a->place = (int)(a->metric - rt_metrics[m->task].metric);
     if (!rt_metric_fits(a->metric, c->head[h].size)) {
-        undefined(d, RT_UNDEFINED, a->metric->undefined);
+        rt_asking_undefined(d, RT_UNDEFINED, a->metric->undefined);
         return RT_OK;
     }
-    if (!strcmp(m->name, "adaptive_ece")) return ask_order(a, adaptive_of, d);
-    if (two && !strcmp(m->name, "auc")) return ask_area(a, d);
-    if (two && !strcmp(m->name, "average_precision")) return ask_order(a, precision_of, d);
+    if (a->metric->ranks) return rt_asking_order(a, d);
     if (!strcmp(m->name, "top5")) {
-        for (int s = 0; s < RT_SIDES; s++)
+        for (int s = first; s < RT_SIDES; s++)
             if (c->p[s]->topk && c->p[s]->topk < 5) {
-                undefined(d, RT_UNDEFINED, "the predictions keep fewer than five logits (topk)");
+                rt_asking_undefined(d, RT_UNDEFINED, "the predictions keep fewer than five logits (topk)");
                 return RT_OK;
             }
         if (!a->q->relative) return ask_share(a, is_top5, d);
@@ -625,7 +491,7 @@ static rt_status answer(asking *a, rt_delta *d)
 
 rt_status rt_comparison_ask(rt_comparison *c, const rt_question *q, rt_delta *d)
 {
-    asking a = {.c = c, .q = q};
+    rt_asking a = {.c = c, .q = q};
     char reason[160];
     rt_task task = c->head[q->head].task;
     *d = (rt_delta){.baseline = NAN, .candidate = NAN, .drop = NAN, .lo = NAN, .hi = NAN, .p = NAN, .p_limit = NAN,
@@ -633,24 +499,25 @@ rt_status rt_comparison_ask(rt_comparison *c, const rt_question *q, rt_delta *d)
     if (q->metric->task != task) {
         snprintf(reason, sizeof reason, "'%s' is of heads of %s, and '%.40s' is of %s", q->metric->name,
                  rt_task_name(q->metric->task), c->head[q->head].name, rt_task_name(task));
-        undefined(d, RT_UNDEFINED, reason);
+        rt_asking_undefined(d, RT_UNDEFINED, reason);
         return RT_OK;
     }
     if (q->metric->of == RT_OF_MODEL) a.metric = rt_metric_find(task, q->metric->name);
     rt_status st = RT_OK;
-    for (int s = 0; s < RT_SIDES; s++)
-        if (!c->facts[s][q->head].there) undefined(d, RT_UNDEFINED, "a side lacks the head");
+    for (int s = q->alone ? RT_CANDIDATE : RT_BASELINE; s < RT_SIDES; s++)
+        if (!c->facts[s][q->head].there) rt_asking_undefined(d, RT_UNDEFINED, "a side lacks the head");
     if (d->status) return RT_OK;
     st = find_rows(&a);
     d->n = a.n;
-    if (!st && !a.n) undefined(d, RT_UNDEFINED, task == RT_TASK_REAL ? "no row has a target" : "no row has a label");
+    if (!st && !a.n)
+        rt_asking_undefined(d, RT_UNDEFINED, task == RT_TASK_REAL ? "no row has a target" : "no row has a label");
     else if (!st && a.n < q->min_rows && q->metric->of != RT_OF_CLASS) {
         snprintf(reason, sizeof reason, "n = %llu, and %llu are asked for", (unsigned long long)a.n,
                  (unsigned long long)q->min_rows);
-        undefined(d, RT_TOO_FEW_ROWS, reason);
+        rt_asking_undefined(d, RT_TOO_FEW_ROWS, reason);
     } else if (!st) st = answer(&a, d);
     free(a.row);
-    free(a.drop);
+    free(a.value);
     free(a.left);
     return st;
 }

@@ -2,6 +2,7 @@
 #ifndef RT_EXPERIMENTS_COMPARISON_PARTS_H
 #define RT_EXPERIMENTS_COMPARISON_PARTS_H
 
+#include "engine/rng.h"
 #include "experiments/eval/comparison.h"
 #include "experiments/eval/predictions.h"
 #include "student/metrics.h"
@@ -12,7 +13,9 @@ typedef struct {
     int32_t *answer;                   /* classes: (n) */
     double *confidence, *nll, *brier;  /* classes: (n); NAN where the largest logits alone do not tell */
     int32_t *above;                    /* classes: (n) classes before the true one, at least */
-    double *second;                    /* two classes: (n) probability of the second; NULL: not known */
+    double *sum;                       /* classes, of all logits: (n) sum of exp(z - largest z); NULL: not known */
+    const rt_predicted *from;          /* classes: the side's logits; element e is its element map[e] (NULL: e) */
+    int *map;
     float *z;                          /* labels and values: (n, size) */
 } rt_facts;
 
@@ -43,6 +46,44 @@ struct rt_comparison {
     rt_resamples kept[RT_RESAMPLES_KEPT];
     int turn;                          /* the next place among them to be used */
 };
+
+/* ---- one question that is being answered ---- */
+
+typedef struct {
+    rt_comparison *c;
+    const rt_question *q;
+    const rt_metric *metric;           /* of RT_OF_MODEL */
+    int place;                         /* of it in its table */
+    uint32_t *row;                     /* (n) rows that count */
+    uint64_t n;
+    double *value;                     /* (times) of resamples, then in rising order */
+    int times;
+    double *left;                      /* (lefts) values with a row, or a block of rows, left out */
+    uint64_t lefts;
+} rt_asking;
+
+/* What the question is about: the drop, or the candidate's number. */
+double rt_asking_value(const rt_asking *, double baseline, double candidate);
+/* Fills baseline, candidate and drop; whether what the question is about is defined. */
+int rt_asking_estimate(const rt_asking *, double baseline, double candidate, rt_delta *);
+void rt_asking_undefined(rt_delta *, rt_delta_status, const char *reason);
+/* Room for resamples and left-out values of n rows. */
+rt_status rt_asking_room(rt_asking *);
+/* The interval and the tests from resamples and left-out values; from a variance, by the normal distribution. */
+void rt_asking_resampled(rt_asking *, rt_delta *);
+void rt_asking_normal(const rt_asking *, double variance, const char *method, rt_delta *);
+/* Metrics of order: auc, average_precision, adaptive_ece, worst_decile. */
+rt_status rt_asking_order(rt_asking *, rt_delta *);
+
+/* Draw i of resample b: a place below n. */
+static inline uint64_t rt_asking_draw(uint32_t w[4], uint64_t seed, int b, uint64_t i, uint64_t n)
+{
+    if (i % 4 == 0) rt_random4(w, seed, RT_RNG_BOOTSTRAP, (uint32_t)b, (uint32_t)(i / 4), 0, 0);
+    return (uint64_t)w[i % 4] * n >> 32;
+}
+
+/* The probability of element e of row i of a head of classes, where all logits are known. */
+double rt_facts_p(const rt_comparison *, int side, int head, uint64_t i, int e);
 
 /* Whether side s has row i of a head right: its answer is the label, or all labels are. */
 int rt_facts_right(const rt_comparison *, int side, int head, uint64_t i);

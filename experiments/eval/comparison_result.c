@@ -375,7 +375,7 @@ static rt_status add_flips(const writing *w, cJSON *j)
 
 /* ---- all ---- */
 
-static cJSON *side_of(const rt_side_info *s)
+cJSON *rt_side_to_json(const rt_side_info *s)
 {
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "name", s->name);
@@ -441,8 +441,8 @@ rt_status rt_comparison_result(rt_comparison *c, const rt_comparison_options *o,
     cJSON_AddNumberToObject(j, "confidence", o->confidence);
     cJSON_AddNumberToObject(j, "seed", (double)o->seed);
     cJSON_AddNumberToObject(j, "rows", (double)c->n);
-    cJSON_AddItemToObject(j, "baseline", side_of(&c->info[RT_BASELINE]));
-    cJSON_AddItemToObject(j, "candidate", side_of(&c->info[RT_CANDIDATE]));
+    cJSON_AddItemToObject(j, "baseline", rt_side_to_json(&c->info[RT_BASELINE]));
+    cJSON_AddItemToObject(j, "candidate", rt_side_to_json(&c->info[RT_CANDIDATE]));
     say_of_sides(&w);
     cJSON *heads = cJSON_AddArrayToObject(j, "heads");
     rt_status st = RT_OK;

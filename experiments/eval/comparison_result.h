@@ -29,6 +29,9 @@ typedef struct {
 
 /* For the caller to delete. */
 rt_status rt_comparison_result(rt_comparison *, const rt_comparison_options *, cJSON *notes, cJSON **result);
+/* A side as an object, here and in a verdict: {"name", "file", "stored", "model_digest", "data_digest", "rows_digest",
+ * "rows", "rows_left_out", "kernels", "tool", "rows_seen_in_training"}. */
+cJSON *rt_side_to_json(const rt_side_info *);
 /* An answer as an object. */
 cJSON *rt_delta_to_json(const rt_question *, const rt_delta *);
 

@@ -24,6 +24,14 @@ rt_status rt_eval_find_stored(rt_evaluation *v)
     return RT_OK;
 }
 
+int rt_eval_side(const rt_evaluation *v, int i)
+{
+    const rt_eval_pair *p = &v->pair;
+    for (int s = 0; s < RT_SIDES && p->on; s++)
+        if (!p->stored[s] && !i--) return s;
+    return -1;
+}
+
 /* What was said already, of models that were bound before, is not said again. */
 static void add_notes(rt_evaluation *v, const cJSON *notes)
 {
@@ -37,7 +45,6 @@ static void add_notes(rt_evaluation *v, const cJSON *notes)
 rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
 {
     rt_eval_pair *p = &v->pair;
-    rt_comparison *c;
     cJSON *data = p->data ? cJSON_GetObjectItemCaseSensitive(config, "data") : NULL;
     if (!v->count && data) RT_TRY(rt_eval_data_open(&v->data, data, NULL, 0, v->device, v->progress));
     rt_comparison_spec spec = {.side = {&p->spec[RT_BASELINE], &p->spec[RT_CANDIDATE]},
@@ -46,11 +53,10 @@ rt_status rt_eval_compare(rt_evaluation *v, cJSON *config)
                                .device = v->device,
                                .progress = v->progress,
                                .notes = cJSON_CreateArray()};
-    rt_status st = rt_comparison_open(&c, &spec);
+    rt_status st = rt_comparison_open(&p->comparison, &spec);
     rt_comparison_options o = {p->confidence, p->seed, p->find, v->data.x, v->data.digest.hex};
-    if (!st) st = rt_comparison_result(c, &o, spec.notes, &p->result);
+    if (!st) st = rt_comparison_result(p->comparison, &o, spec.notes, &p->result);
     if (!st) add_notes(v, spec.notes);
-    if (c) rt_comparison_close(c);
     cJSON_Delete(spec.notes);
     return st;
 }

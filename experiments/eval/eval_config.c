@@ -6,32 +6,15 @@
 #include "experiments/eval/evaluator_parts.h"
 #include "experiments/eval/predictions.h"
 
+enum { NAME_OF_FILE = 80 };           /* bytes */
 static const char expected[] = "a model file, a list of up to 16 for an ensemble, or a specification {...}";
 
-/* Bytes of s up to `most` that end no UTF-8 character in its middle. */
-static int whole_characters(const char *s, int most)
-{
-    int n = (int)strnlen(s, (size_t)most + 1);
-    if (n <= most) return n;
-    for (n = most; n > 0 && ((unsigned char)s[n] & 0xc0) == 0x80; n--) {}
-    return n;
-}
-
-/* "runs/small/model.h5" is called "small", "big.h5" "big". */
+/* An ensemble is called by its first file. */
 static void name_from_path(rt_eval_model *e)
 {
-    const char *called = rt_file_called(e->spec.path[0]), *path = called ? called : e->spec.path[0],
-               *end = path + strlen(path), *slash = memrchr(path, '/', (size_t)(end - path));
-    if (slash && slash != path && strcmp(slash, "/model.h5") == 0) {
-        end = slash;
-        slash = memrchr(path, '/', (size_t)(end - path));
-    }
-    const char *base = slash ? slash + 1 : path, *dot = memrchr(base, '.', (size_t)(end - base));
-    if (dot && dot != base && !called) end = dot;
-    char text[1024];
     int several = e->spec.object ? cJSON_HasObjectItem(e->spec.object, "teachers") : e->spec.paths > 1;
-    snprintf(text, sizeof text, "%.*s", (int)(end - base), base);
-    snprintf(e->name, sizeof e->name, "%.*s%s", whole_characters(text, 80), text, several ? "..." : "");
+    rt_file_title(e->name, NAME_OF_FILE + 1, e->spec.path[0]);
+    if (several) strcat(e->name, "...");
 }
 
 /* The names of the configuration, one a model, or those of the files. */

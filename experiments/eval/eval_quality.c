@@ -1,5 +1,6 @@
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/clock.h"
 #include "experiments/eval/evaluator_parts.h"
@@ -160,6 +161,17 @@ static rt_status answer(const rt_evaluation *v, const rt_eval_model *e, const rt
     return RT_OK;
 }
 
+/* A side of the pair has answered already; at: the batch's first row among all. */
+static void take_answers(const rt_evaluation *v, int side, uint64_t at, int rows, float *z)
+{
+    for (int h = 0; h < v->heads; h++) {
+        size_t size = (size_t)v->head[h].size;
+        const float *own = rt_comparison_answers(v->pair.comparison, side, h);
+        for (int r = 0; r < rows && own; r++)
+            memcpy(z + (size_t)r * (size_t)v->width + v->head[h].at, own + (at + (size_t)r) * size, size * sizeof *z);
+    }
+}
+
 /* What is kept between the models, and the batches, of a pass. */
 typedef struct {
     float *z, *reference;              /* (batch, W) */
@@ -189,7 +201,7 @@ static rt_status score_heads(rt_evaluation *v, rt_eval_model *e, const rt_batch 
     return RT_OK;
 }
 
-static rt_status score_batch(rt_evaluation *v, const rt_batch *b, pass *p)
+static rt_status score_batch(rt_evaluation *v, const rt_batch *b, uint64_t at, pass *p)
 {
     for (int h = 0; h < v->heads; h++)
         if (v->data.y[h]) RT_TRY(rt_targets_read_rows(v->data.y[h], b->row, b->rows, &p->y[h]));
@@ -203,7 +215,9 @@ static rt_status score_batch(rt_evaluation *v, const rt_batch *b, pass *p)
         v->labelled_rows += (uint64_t)any;
     }
     for (int i = 0; i < v->count; i++) {
-        RT_TRY(answer(v, &v->model[i], b, i ? p->z : p->reference));
+        int side = rt_eval_side(v, i);
+        if (side < 0) RT_TRY(answer(v, &v->model[i], b, i ? p->z : p->reference));
+        else take_answers(v, side, at, b->rows, i ? p->z : p->reference);
         RT_TRY(score_heads(v, &v->model[i], b, p));
     }
     return RT_OK;
@@ -239,7 +253,7 @@ rt_status rt_eval_score(rt_evaluation *v)
     for (uint64_t g = 0; !st && g < rt_stream_steps(stream); g++) {
         const rt_batch *b;
         st = rt_stream_next(stream, &b);
-        if (!st) st = score_batch(v, b, p);
+        if (!st) st = score_batch(v, b, done, p);
         if (st) break;
         done += (uint64_t)b->rows;
         double rate = (double)done / (rt_seconds() - start + 1e-9);

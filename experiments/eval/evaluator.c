@@ -128,7 +128,10 @@ static void say_labelled(rt_evaluation *v)
     }
 }
 
-static rt_status measure(rt_evaluation *v)
+static cJSON *spec_as_json(const rt_teacher_spec *s)
+{ return s->object ? cJSON_Duplicate(s->object, 1) : cJSON_CreateStringArray(s->path, s->paths); }
+
+static rt_status measure(rt_evaluation *v, const cJSON *data)
 {
     rt_speed *s = &v->speed;
     s->scenarios = 1u << RT_SINGLE_STREAM | 1u << RT_MULTI_STREAM | 1u << RT_OFFLINE;
@@ -147,7 +150,8 @@ static rt_status measure(rt_evaluation *v)
             continue;
         }
         e->timed = s->count;
-        s->subject[s->count++] = (rt_speed_subject){.name = e->name, .teacher = e->teacher};
+        s->subject[s->count] = (rt_speed_subject){.name = e->name, .teacher = e->teacher};
+        s->subject[s->count++].cold = (rt_cold){.model = e->as_json = spec_as_json(&e->spec), .data = data};
     }
     return rt_speed_measure(s);
 }
@@ -178,6 +182,7 @@ static void say_disturbed(rt_evaluation *v)
 static void close_model(rt_eval_model *e)
 {
     rt_teacher_close(e->teacher);
+    cJSON_Delete(e->as_json);
     for (int h = 0; h < RT_MAX_HEADS; h++) {
         rt_scores_free(&e->quality[h].scores);
         free(e->quality[h].confusion);
@@ -190,6 +195,7 @@ static void clean_up(rt_evaluation *v)
     rt_speed_free(&v->speed);                  /* its twins go before their models */
     for (int i = 0; i < v->count; i++) close_model(&v->model[i]);
     rt_eval_data_close(&v->data);
+    rt_comparison_close(v->pair.comparison);
     cJSON_Delete(v->pair.result);
     cJSON_Delete(v->notes);
     free(v);
@@ -228,10 +234,12 @@ static rt_status evaluate_models(rt_evaluation *v, cJSON *config)
     RT_TRY(set_up(v, config));
     if (v->pair.on) RT_TRY(rt_eval_compare(v, config));      /* first: it may refuse a column, or rows */
     RT_TRY(rt_eval_score(v));
+    rt_comparison_close(v->pair.comparison);                 /* before the timing: it holds every answer */
+    v->pair.comparison = NULL;
     RT_TRY(rt_identity_unchanged(v->data.identity));
     say_labelled(v);
     if (!v->set.speed) return RT_OK;
-    RT_TRY(measure(v));
+    RT_TRY(measure(v, cJSON_GetObjectItemCaseSensitive(config, "data")));
     say_disturbed(v);
     return RT_OK;
 }

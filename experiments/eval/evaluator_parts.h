@@ -34,6 +34,7 @@ typedef struct {
 typedef struct {
     char name[RT_EVAL_NAME];
     rt_teacher_spec spec;
+    cJSON *as_json;                    /* the spec, for a process that is started anew; own; NULL */
     rt_teacher *teacher;
     rt_digest digest;
     rt_eval_quality quality[RT_MAX_HEADS];
@@ -54,6 +55,7 @@ typedef struct {
     double confidence;
     uint64_t seed;
     cJSON *result;
+    rt_comparison *comparison;         /* until all is scored: it has the answers of the sides' models */
 } rt_eval_pair;
 
 typedef struct {
@@ -76,8 +78,10 @@ typedef struct {
 rt_status rt_eval_read(cJSON *config, rt_evaluation *);
 /* Which sides of the pair are predictions: those are taken from the models. */
 rt_status rt_eval_find_stored(rt_evaluation *);
-/* Compares the pair: fills its result. */
+/* Compares the pair: fills its result, and leaves the comparison open. */
 rt_status rt_eval_compare(rt_evaluation *, cJSON *config);
+/* The side of the pair that model i is; -1: none. */
+int rt_eval_side(const rt_evaluation *, int i);
 
 /* One pass over the rows: fills every model's quality. */
 rt_status rt_eval_score(rt_evaluation *);

@@ -227,21 +227,6 @@ static rt_status open_columns(asking *a)
 
 /* ---- models ---- */
 
-static void name_from(char name[RT_PREDICTIONS_NAME], const char *path)
-{
-    char text[1024];
-    const char *called = rt_file_called(path);
-    snprintf(text, sizeof text, "%s", called ? called : path);
-    char *slash = strrchr(text, '/'), *dot;
-    if (slash && slash != text && !strcmp(slash, "/model.h5")) {
-        *slash = 0;
-        slash = strrchr(text, '/');
-    }
-    char *base = slash ? slash + 1 : text;
-    if (!called && (dot = strrchr(base, '.')) && dot != base) *dot = 0;
-    snprintf(name, RT_PREDICTIONS_NAME, "%.90s", base);
-}
-
 static rt_status describe(asking *a, int m)
 {
     rt_predictions *p = a->out[m];
@@ -255,7 +240,7 @@ static rt_status describe(asking *a, int m)
     p->data = a->data.digest;
     p->path = strdup(path[0]);
     p->source = strdup(a->data.source);
-    name_from(p->name, path[0]);
+    rt_file_title(p->name, sizeof p->name, path[0]);
     snprintf(p->kernels, sizeof p->kernels, "%s", rt_device_family(a->spec->device, family));
     if (rt_teacher_quantized(a->teacher[m]))
         snprintf(p->kernels, sizeof p->kernels, "%s, integers %.24s", family, rt_int_kernels_get()->name);

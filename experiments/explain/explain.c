@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/file_name.h"
 #include "data/precision.h"
 #include "engine/memory.h"
 #include "experiments/result_files.h"
@@ -108,20 +109,10 @@ rt_status rt_explain_check(cJSON *config)
 
 /* ---- models ---- */
 
-/* A file by its name, of a run by its folder. */
 static void name_side(rt_explain_side *s, const rt_explain_side *other)
 {
-    char text[1024];
-    snprintf(text, sizeof text, "%s", s->spec.path[0]);
-    char *slash = strrchr(text, '/'), *dot;
-    if (slash && slash != text && !strcmp(slash, "/model.h5")) {
-        *slash = 0;
-        slash = strrchr(text, '/');
-    }
-    char *base = slash ? slash + 1 : text;
-    if ((dot = strrchr(base, '.')) && dot != base) *dot = 0;
-    snprintf(s->name, sizeof s->name, "%.80s", base);
-    if (other && !strcmp(other->name, s->name)) snprintf(s->name, sizeof s->name, "%.80s (against)", base);
+    rt_file_title(s->name, RT_EXPLAIN_NAME - 15, s->spec.path[0]);
+    if (other && !strcmp(other->name, s->name)) strcat(s->name, " (against)");
 }
 
 static rt_status open_sides(rt_explanation *x, cJSON *data)

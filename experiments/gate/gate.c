@@ -173,7 +173,7 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     char date[32];
     rt_machine_date(date);
     cJSON *r = cJSON_CreateObject();
-    cJSON_AddStringToObject(r, "format", "retort-verdict-1");
+    cJSON_AddStringToObject(r, "format", "retort-verdict-2");
     cJSON_AddStringToObject(r, "verdict", word_of(st, cJSON_GetArraySize(w->refused)));
     cJSON_AddNumberToObject(r, "exit_code", st);
     cJSON_AddStringToObject(r, "tool", rt_tool());

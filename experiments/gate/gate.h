@@ -1,11 +1,12 @@
 /* experiments/gate/gate.h - one candidate against one baseline by a policy (experiments/policy.h): the way in for
  * 'retort gate'.
  *
- * Verdict ("retort-verdict-1"), the master of every other form:
+ * Verdict ("retort-verdict-2"), the master of every other form:
  *   verdict        "pass", "regression", "undecided", "not measured" or "not comparable"; exit_code, which it ends with
  *   mode, confidence, seed, policy: what was asked for, with defaults. tool, time (UTC), machine, kernels
- *   baseline, candidate, anchor (where a limit is held against it): path, name, digests of model, data and rows, sha256
- *                  of the file, tool, kernels, rows, alone
+ *   baseline, candidate, anchor (where a limit is held against it): a side as "comparison" of an evaluation has it
+ *                  (experiments/eval/comparison_result.h), and sha256 of its first file. Version 1 had "path", "model"
+ *                  and "data" for "file", "model_digest" and "data_digest"
  *   test_set       digest of the rows; with a registry also decisions that were made on them, this one's number among
  *                  them (look), whether it was made before (again), releases, spending, and of alpha (two-sided) what
  *                  this look has, what is spent with it, and all of it. confidence is 1 - alpha then: of answers alone,

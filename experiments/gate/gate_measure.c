@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "experiments/chances.h"
+#include "experiments/eval/comparison_result.h"
 #include "experiments/gate/gate_parts.h"
 #include "experiments/statistics/statistics.h"
 
@@ -86,6 +87,7 @@ static rt_status ask(rt_gate_work *w, const rt_limit *l, rt_question *q, const c
     q->seed = w->policy.seed;
     q->min_rows = l->min_rows;
     q->relative = l->bound == RT_MAX_DROP_REL;
+    q->alone = rt_limit_is_alone(l);
     q->limit = l->most;
     RT_TRY(rt_comparison_ask(w->comparison, q, &d));
     f->n = d.n;
@@ -100,7 +102,7 @@ static rt_status ask(rt_gate_work *w, const rt_limit *l, rt_question *q, const c
     f->shares = d.b + d.c > 0 || strstr(f->method, "Tango") != NULL;
     f->baseline = d.baseline;
     f->candidate = d.candidate;
-    f->value = q->metric->of == RT_OF_PAIR ? d.candidate : d.drop;
+    f->value = q->alone || q->metric->of == RT_OF_PAIR ? d.candidate : d.drop;
     f->lo = d.lo;
     f->hi = d.hi;
     f->p = isfinite(d.p_limit) && q->metric->of != RT_OF_PAIR ? d.p_limit : p_of(f, w->confidence);
@@ -198,28 +200,10 @@ static cJSON *data_with_slices(const rt_gate_work *w)
     return data;
 }
 
-static void add_text(cJSON *j, const char *key, const char *text)
-{
-    if (text && *text) cJSON_AddStringToObject(j, key, text);
-    else cJSON_AddNullToObject(j, key);
-}
-
 static cJSON *describe_side(const rt_side_info *s, const char *sha256)
 {
-    cJSON *j = cJSON_CreateObject();
-    add_text(j, "name", s->name);
-    add_text(j, "path", s->path);
-    add_text(j, "model", s->model);
+    cJSON *j = rt_side_to_json(s);
     cJSON_AddStringToObject(j, "sha256", sha256 + 7);
-    add_text(j, "data", s->data);
-    add_text(j, "rows_digest", s->rows);
-    add_text(j, "kernels", s->kernels);
-    add_text(j, "tool", s->tool);
-    cJSON_AddBoolToObject(j, "stored", s->stored);
-    cJSON_AddNumberToObject(j, "rows", (double)s->count);
-    cJSON_AddNumberToObject(j, "rows_left_out", (double)s->alone);
-    if (isfinite(s->seen)) cJSON_AddNumberToObject(j, "rows_seen_in_training", s->seen);
-    else cJSON_AddNullToObject(j, "rows_seen_in_training");
     return j;
 }
 
@@ -276,7 +260,7 @@ static void look_at_anchor(rt_gate_work *w)
         cJSON_AddStringToObject(j, "release", w->release);
     }
     for (int i = 0; i < RT_SIDES; i++) {
-        const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "model"));
+        const char *model = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(w->sides[i], "model_digest"));
         if (!model || strcmp(model, s->model)) continue;
         rt_eval_note(w->notes, "the anchor is the %s (digest %.8s)", rt_gate_side[i], s->model);
         return;
@@ -393,8 +377,13 @@ static rt_status measure(rt_gate_work *w)
     s->device = w->spec->device;
     s->progress = w->spec->progress;
     s->notes = w->notes;
-    for (int i = 0; i < RT_GATE_SIDES && w->teacher[i]; i++)
-        s->subject[s->count++] = (rt_speed_subject){.name = rt_gate_side[i], .teacher = w->teacher[i]};
+    for (int i = 0; i < RT_GATE_SIDES && w->teacher[i]; i++) {
+        int count;
+        const char *const *file = rt_gate_files(w->spec, i, &count);
+        s->subject[s->count] = (rt_speed_subject){.name = rt_gate_side[i], .teacher = w->teacher[i]};
+        w->model[i] = cJSON_CreateStringArray(file, count);
+        s->subject[s->count++].cold = (rt_cold){.model = w->model[i], .data = w->data_json};
+    }
     RT_TRY(rt_speed_measure(s));
     cJSON *j = w->speed = cJSON_CreateObject();
     rt_speed_describe_all(j, s);
@@ -460,7 +449,10 @@ rt_status rt_gate_costs(rt_gate_work *w)
 void rt_gate_costs_end(rt_gate_work *w)
 {
     rt_speed_free(&w->timing);
-    for (int i = 0; i < RT_GATE_SIDES; i++) rt_teacher_close(w->teacher[i]);
+    for (int i = 0; i < RT_GATE_SIDES; i++) {
+        rt_teacher_close(w->teacher[i]);
+        cJSON_Delete(w->model[i]);
+    }
     rt_eval_data_close(&w->data);
     cJSON_Delete(w->data_json);
 }

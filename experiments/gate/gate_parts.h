@@ -33,6 +33,7 @@ typedef struct {
     double confidence;                 /* of the intervals of answers: the policy's, or what is left to this look */
     /* what a model costs: both sides opened once more */
     rt_teacher *teacher[RT_GATE_SIDES];
+    cJSON *model[RT_GATE_SIDES];           /* their files */
     cJSON *data_json;
     rt_eval_data data;
     rt_speed timing;

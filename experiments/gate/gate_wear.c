@@ -63,7 +63,7 @@ rt_status rt_gate_registry(rt_gate_work *w)
 
 static const char *digest_of(const rt_gate_work *w, int side)
 {
-    const char *model = cJSON_GetStringValue(rt_member(w->sides[side], "model"));
+    const char *model = cJSON_GetStringValue(rt_member(w->sides[side], "model_digest"));
     return model ? model : "";
 }
 

@@ -17,7 +17,7 @@
 #include "student/predictor.h"
 #include "student/qat_model.h"
 
-enum { TRAIN, INFER, KERNELS, ROUNDS = RT_BENCH_ROUNDS };
+enum { TRAIN, INFER, KERNELS, COLD, ROUNDS = RT_BENCH_ROUNDS };
 
 typedef struct {
     int what, batch, rounds, kd, adamw, profile, qat, bits, copies;
@@ -250,9 +250,32 @@ static rt_status bench_model(const settings *s, const cJSON *from, rt_device *de
     return st;
 }
 
+/* As a new process, again and again; or, once, as that process. */
+static rt_status bench_cold(rt_cfg *c, rt_device *device, cJSON **result)
+{
+    int once = rt_cfg_bool(c, "once", 0), rounds = once ? 1 : rt_cfg_int(c, "rounds", 5, 1, RT_COLD_RUNS);
+    if (once) return rt_cold_answer(c, device, result);
+    rt_cold *cold = calloc(1, sizeof *cold);
+    if (!cold) return rt_fail(RT_RUN, "out of memory");
+    cold->model = rt_cfg_any(c, "model");
+    cold->data = rt_cfg_any(c, "data");
+    if (!cold->model) rt_cfg_fail(c, "model", "a model is required");
+    if (!cold->data) rt_cfg_fail(c, "data", "rows are required, of which one is answered: --data");
+    rt_status st = rt_cfg_end(c);
+    for (int i = 0; i < rounds && !st && !*cold->why; i++) st = rt_cold_start(cold, device);
+    if (!st && *cold->why) st = rt_fail(RT_INPUT, "%s", cold->why);
+    if (!st) {
+        *result = cJSON_CreateObject();
+        cJSON_AddStringToObject(*result, "what", "cold");
+        rt_cold_describe(*result, cold);
+    }
+    free(cold);
+    return st;
+}
+
 rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress, cJSON **result)
 {
-    static const char *const whats[] = {"train", "infer", "kernels", NULL},
+    static const char *const whats[] = {"train", "infer", "kernels", "cold", NULL},
                              *const optimizers[] = {"sgd", "adamw", NULL}, *const losses[] = {"ce", "kd", NULL},
                              *const qats[] = {"off", "live", "frozen", NULL};
     settings s = {0};
@@ -261,6 +284,7 @@ rt_status rt_bench(cJSON *config, rt_device *device, const rt_progress *progress
     *result = NULL;
     rt_cfg c = rt_cfg_begin(config, "");
     s.what = rt_cfg_choice(&c, "what", whats, TRAIN);
+    if (s.what == COLD) return bench_cold(&c, device, result);
     s.rounds = rt_cfg_int(&c, "rounds", 3, 1, ROUNDS);
     s.seconds = rt_cfg_number(&c, "seconds", 1, 0.001, 3600);
     cJSON *arch = s.what != KERNELS ? rt_cfg_any(&c, "model") : NULL;   /* what does not apply is not known here */

@@ -169,18 +169,20 @@ static rt_status from_evaluations(work *w, int64_t number_of, const number *befo
     return st;
 }
 
-/* A limit of a verdict by its name; "accuracy against=anchor" is asked for as that. */
-static const cJSON *limit_of(const cJSON *verdict, const char *name)
+/* A limit of a verdict by its name, and by its bound where one is wanted; "accuracy against=anchor" is asked for as
+ * that. */
+static const cJSON *limit_of(const cJSON *verdict, const char *name, const char *bound)
 {
     const cJSON *list = rt_member(verdict, "limits");
     for (const cJSON *l = cJSON_IsArray(list) ? list->child : NULL; l; l = l->next)
-        if (!strcmp(rt_text(l, "name"), name) && isfinite(rt_number(l, "value"))) return l;
+        if (!strcmp(rt_text(l, "name"), name) && isfinite(rt_number(l, "value")) &&
+            (!bound || !strcmp(rt_text(l, "bound"), bound))) return l;
     return NULL;
 }
 
 static int from_gate(work *w, const cJSON *verdict, const char *fingerprint, number *n)
 {
-    const cJSON *l = limit_of(verdict, w->metric), *side = rt_member(verdict, "candidate");
+    const cJSON *l = limit_of(verdict, w->metric, NULL);
     double value = rt_number(l, "candidate"), rows = rt_number(l, "n");
     if (!l) return 0;
     if (!isfinite(value)) value = rt_number(l, "value");   /* of the pair, as nfr */
@@ -190,9 +192,12 @@ static int from_gate(work *w, const cJSON *verdict, const char *fingerprint, num
         rt_wilson((uint64_t)llround(value * rows), (uint64_t)rows, 0.95, range);
         n->lo = range[0];
         n->hi = range[1];
+    } else if (!strcmp(rt_text(l, "bound"), "min") || !strcmp(rt_text(l, "bound"), "max")) {
+        n->lo = rt_number(l, "lo");                        /* of the number itself */
+        n->hi = rt_number(l, "hi");
     }
     char *machine = cJSON_PrintUnformatted(rt_member(verdict, "machine"));
-    n->test_set = test_set_of(w, rt_text(side, "data"), rt_number(verdict, "rows"));
+    n->test_set = test_set_of(w, rt_verdict_side(verdict, "candidate", "data_digest"), rt_number(verdict, "rows"));
     n->machine = machine_of(w, fingerprint, machine ? machine : "{}");
     cJSON_free(machine);
     return isfinite(value);
@@ -275,9 +280,10 @@ static int drop_of_pairs(const work *w, const cJSON *verdict, const entry *ancho
 {
     const char *mine = rt_text(anchor->j, "sha256");
     const cJSON *l = NULL;
-    if (!strcmp(rt_text(rt_member(verdict, "anchor"), "sha256"), mine)) l = limit_of(verdict, w->anchored);
-    if (!l && !strcmp(rt_text(rt_member(verdict, "baseline"), "sha256"), mine)) l = limit_of(verdict, w->metric);
-    if (!l || strcmp(rt_text(l, "bound"), "max_drop")) return 0;
+    if (!strcmp(rt_text(rt_member(verdict, "anchor"), "sha256"), mine)) l = limit_of(verdict, w->anchored, "max_drop");
+    if (!l && !strcmp(rt_text(rt_member(verdict, "baseline"), "sha256"), mine))
+        l = limit_of(verdict, w->metric, "max_drop");
+    if (!l) return 0;
     e->drop = rt_number(l, "value");
     e->drop_lo = rt_number(l, "lo");
     e->drop_hi = rt_number(l, "hi");

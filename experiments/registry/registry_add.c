@@ -123,8 +123,8 @@ static rt_status take_verdicts(adding *x)
         rt_registry_paper *p = &x->paper[x->papers];
         RT_TRY(rt_registry_paper_read(p, x->a->gate[i], "retort-verdict-"));
         x->papers++;
-        const char *file = text_at(p->json, "candidate", "sha256", NULL),
-                   *model = text_at(p->json, "candidate", "model", NULL);
+        const char *file = rt_verdict_side(p->json, "candidate", "sha256"),
+                   *model = rt_verdict_side(p->json, "candidate", "model_digest");
         if (strcmp(file, x->v.sha256) || strcmp(model, x->v.digest))
             return rt_fail(RT_INPUT,
                            "%s: is of another candidate (file sha256:%.12s..., model %.12s...), and this model "

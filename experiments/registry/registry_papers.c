@@ -39,7 +39,11 @@ rt_status rt_registry_paper_read(rt_registry_paper *p, const char *path, const c
     RT_TRY(rt_read_file(&p->text, &p->bytes, path, RT_REGISTRY_OBJECT_MAX));
     rt_status st = rt_json_parse(&p->json, p->text, p->bytes, path);
     const char *kind = text_of(p->json, "format");
-    if (!st && strncmp(kind, format, strlen(format)))
+    size_t n = strlen(format);
+    if (!st && format[n - 1] == '-' && !strncmp(kind, format, n) && (kind[n] < '1' || kind[n] > '2' || kind[n + 1]))
+        st = rt_fail(RT_INPUT, "%s: its format is '%.60s', and this version reads %s1 and %s2", path, kind, format,
+                     format);
+    if (!st && strncmp(kind, format, n))
         st = rt_fail(RT_INPUT, "%s: its format is '%.60s', and '%s...' is expected, as 'retort %s' writes it", path,
                      kind, format, strstr(format, "verdict") ? "gate' and its verdict.json"
                                    : strstr(format, "drift") ? "drift' and its drift.json" : "eval");
@@ -53,6 +57,15 @@ void rt_registry_paper_free(rt_registry_paper *p)
     cJSON_Delete(p->json);
     free(p->text);
     *p = (rt_registry_paper){0};
+}
+
+const char *rt_verdict_side(const cJSON *verdict, const char *side, const char *key)
+{
+    static const char *const old[][2] = {{"model_digest", "model"}, {"data_digest", "data"}, {"file", "path"}};
+    const cJSON *s = member(verdict, side);
+    for (size_t i = 0; i < sizeof old / sizeof old[0] && !strcmp(text_of(verdict, "format"), "retort-verdict-1"); i++)
+        if (!strcmp(key, old[i][0])) return text_of(s, old[i][1]);
+    return text_of(s, key);
 }
 
 const cJSON *rt_evaluation_of(const cJSON *evaluation, const char *digest, const char *path)
@@ -184,9 +197,8 @@ rt_status rt_registry_put_evaluation(rt_registry *r, const rt_version *v, const 
 /* A verdict that was made elsewhere is a decision on its rows, too. */
 static rt_status count_look(rt_registry *r, const cJSON *j, const char *policy)
 {
-    const cJSON *candidate = member(j, "candidate");
-    rt_look_of of = {text_of(candidate, "rows_digest"), text_of(member(j, "baseline"), "model"),
-                     text_of(candidate, "model"), text_of(member(j, "anchor"), "sha256"), policy};
+    rt_look_of of = {rt_verdict_side(j, "candidate", "rows_digest"), rt_verdict_side(j, "baseline", "model_digest"),
+                     rt_verdict_side(j, "candidate", "model_digest"), rt_verdict_side(j, "anchor", "sha256"), policy};
     rt_look look;
     return *of.test_set ? rt_registry_take_look(r, &of, 0, &look) : RT_OK;
 }
@@ -217,12 +229,14 @@ rt_status rt_registry_put_gate(rt_registry *r, const rt_version *v, const rt_reg
         RT_TRY(rt_sql_number(r, &number, 0, "SELECT number FROM version WHERE object = ? ORDER BY id DESC", "s", mine));
     }
     RT_TRY(rt_registry_event(r, model, number, "gate", text_of(j, "verdict"), &event));
-    RT_TRY(rt_sql_run(r, "INSERT INTO gate_run (event, object, candidate, baseline, policy, test_set, rows, mode, "
+    RT_TRY(rt_sql_run(r,
+                      "INSERT INTO gate_run (event, object, candidate, baseline, policy, test_set, rows, mode, "
                       "confidence, verdict, exit_code, time, fingerprint, alpha) VALUES "
-                      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "isssstntdsitsd", event, p->sha256, mine, other,
-                      policy, *rows ? rows : text_of(candidate, "data"), whole_of(j, "rows"), text_of(j, "mode"),
-                      number_of(j, "confidence"), text_of(j, "verdict"), (int64_t)exit_code, text_of(j, "time"), print,
-                      alpha));
+                      "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      "isssstntdsitsd", event, p->sha256, mine, other, policy,
+                      *rows ? rows : rt_verdict_side(j, "candidate", "data_digest"), whole_of(j, "rows"),
+                      text_of(j, "mode"), number_of(j, "confidence"), text_of(j, "verdict"), (int64_t)exit_code,
+                      text_of(j, "time"), print, alpha));
     *id = sqlite3_last_insert_rowid(r->db);
     return RT_OK;
 }

@@ -100,7 +100,11 @@ typedef struct {
     size_t bytes;
     char sha256[RT_SHA256];
 } rt_registry_paper;
-/* Reads an evaluation, a verdict or a look at drift from a file. */
+/* What a verdict says of a side ("baseline", "candidate", "anchor"), by version 2's keys: "model_digest",
+ * "data_digest", "rows_digest", "sha256", ... of version 1, too; "" where there is nothing. */
+const char *rt_verdict_side(const cJSON *verdict, const char *side, const char *key);
+/* Reads an evaluation, a verdict or a look at drift from a file; a format that ends in "-" is read in versions 1 and 2.
+ */
 rt_status rt_registry_paper_read(rt_registry_paper *, const char *path, const char *format);
 void rt_registry_paper_free(rt_registry_paper *);
 /* The element of "models" that is of this model. NULL with RT_INPUT. */

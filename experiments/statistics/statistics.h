@@ -50,11 +50,12 @@ double rt_bca_p(const double *sorted, int n, double estimate, double acceleratio
 /* The acceleration from the estimates with each of n rows (or blocks) left out. */
 double rt_acceleration(const double *left_out, uint64_t n);
 
-/* Areas under the ROC curves of two scores of the same rows (y: 1 positive), equal scores counting half, and their
- * variances and covariance, [0] [1] [2] = first, both, second (DeLong, DeLong, Clarke-Pearson 1988). NAN where there is
- * no row of a class, covariances where there is one alone. RT_RUN when memory is out. */
-rt_status rt_delong(const unsigned char *y, const double *first, const double *second, uint64_t n, double auc[2],
-                    double covariance[3]);
+/* The area under the ROC curve of a score p of n rows (y: 1 positive), equal scores counting half, and what each row
+ * has to do with it: part (n), of a row of a kind (positive, negative) of k rows its placement less the area, over
+ * sqrt(k (k - 1)). The sum over rows of part^2 is the area's variance; of the parts of two scores of the same rows, of
+ * their product, the covariance (DeLong, DeLong, Clarke-Pearson 1988). NAN where there is no row of a kind; parts of a
+ * kind of one row, too. RT_RUN when memory is out. */
+rt_status rt_delong(const unsigned char *y, const double *p, uint64_t n, double *auc, double *part);
 
 /* x with P(X <= x) = p of a standard normal X, 0 < p < 1: to 1e-15 (Wichura 1988, algorithm AS 241, PPND16). */
 double rt_normal_quantile(double p);

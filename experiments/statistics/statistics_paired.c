@@ -73,7 +73,7 @@ double rt_acceleration(const double *left_out, uint64_t n)
     return square > 0 ? cube / (6 * pow(square, 1.5)) : 0;
 }
 
-/* ---- areas under two ROC curves of the same rows ---- */
+/* ---- the area under a ROC curve ---- */
 
 typedef struct { double p; uint64_t at; int positive; } ranked;
 
@@ -83,16 +83,12 @@ static int by_p(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* placement[i] of a positive row: the share of negative rows below it, equal ones half; of a negative row: of positive
+/* The placement of a positive row: the share of negative rows below it, equal ones half; of a negative row: of positive
  * rows above it. Their means over either are the area (Sun and Xu 2014). */
-static double place(ranked *r, const unsigned char *y, const double *p, uint64_t n, double *placement)
+static double place(ranked *r, const unsigned char *y, const double *p, uint64_t n, double positives, double *placement)
 {
-    double positives = 0, negatives = 0, hits = 0, misses = 0, sum = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        r[i] = (ranked){p[i], i, y[i] != 0};
-        positives += y[i] != 0;
-        negatives += y[i] == 0;
-    }
+    double negatives = (double)n - positives, hits = 0, misses = 0, sum = 0;
+    for (uint64_t i = 0; i < n; i++) r[i] = (ranked){p[i], i, y[i] != 0};
     qsort(r, n, sizeof *r, by_p);
     for (uint64_t i = 0, end; i < n; i = end) {
         double in = 0, out = 0;
@@ -110,30 +106,16 @@ static double place(ranked *r, const unsigned char *y, const double *p, uint64_t
     return sum / (positives * negatives);
 }
 
-rt_status rt_delong(const unsigned char *y, const double *first, const double *second, uint64_t n, double auc[2],
-                    double covariance[3])
+rt_status rt_delong(const unsigned char *y, const double *p, uint64_t n, double *auc, double *part)
 {
-    const double *p[2] = {first, second};
-    double count[2] = {0}, *placement[2] = {malloc((n + 1) * sizeof(double)), malloc((n + 1) * sizeof(double))};
+    double count[2] = {0}, scale[2];
     ranked *r = malloc((n + 1) * sizeof *r);
-    rt_status st = r && placement[0] && placement[1] ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    if (!r) return rt_fail(RT_RUN, "out of memory");
     for (uint64_t i = 0; i < n; i++) count[y[i] != 0]++;
-    for (int k = 0; k < 3; k++) covariance[k] = NAN;
-    auc[0] = auc[1] = NAN;
-    for (int k = 0; k < 2 && !st && count[0] > 0 && count[1] > 0; k++) auc[k] = place(r, y, p[k], n, placement[k]);
-    if (!st && count[0] > 1 && count[1] > 1) {
-        double sum[2][3] = {{0}};
-        for (uint64_t i = 0; i < n; i++) {
-            double a = placement[0][i] - auc[0], b = placement[1][i] - auc[1], *of = sum[y[i] != 0];
-            of[0] += a * a;
-            of[1] += a * b;
-            of[2] += b * b;
-        }
-        for (int k = 0; k < 3; k++)
-            covariance[k] = sum[1][k] / (count[1] - 1) / count[1] + sum[0][k] / (count[0] - 1) / count[0];
-    }
+    int there = count[0] > 0 && count[1] > 0;
+    *auc = there ? place(r, y, p, n, count[1], part) : NAN;
+    for (int k = 0; k < 2; k++) scale[k] = there && count[k] > 1 ? 1 / sqrt(count[k] * (count[k] - 1)) : NAN;
+    for (uint64_t i = 0; i < n; i++) part[i] = there ? (part[i] - *auc) * scale[y[i] != 0] : NAN;
     free(r);
-    free(placement[0]);
-    free(placement[1]);
-    return st;
+    return RT_OK;
 }

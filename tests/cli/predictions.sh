@@ -61,6 +61,23 @@ expect 2 "belongs to a baseline and a candidate" "$retort" eval --student $a $ro
 expect 3 "there is no column 'nation'" "$retort" eval --baseline $a --candidate $b $rows --slices nation --out none eval.speed=false
 [ ! -e none ] || fail "a folder was left"
 
+# Started cold: by itself, and beside the rounds of an evaluation, a new process that holds as much more as the model is larger.
+"$retort" train t.json --out W --quiet train.epochs=1 data.rows=0:32 model.width=2048 model.depth=2 > /dev/null || fail "train a wide one"
+number() { sed -n "s/.*\"$1\":[[:space:]]*\([-0-9.e+]*\).*/\1/p" out.txt | head -1; }
+for m in A W; do
+    expect 0 '"runs":	2' "$retort" bench $m/model.h5 --cold --data band.h5 rounds=2 --json
+    awk "BEGIN { exit !($(number lowest_us) > 100 && $(number lowest_us) <= $(number median_us) && $(number median_us) <= $(number highest_us)) }" ||
+        fail "cold start: $(cat out.txt)"
+    [ $m = A ] && small=$(number peak_rss_bytes)
+done
+awk "BEGIN { d = $(number peak_rss_bytes) - $small; exit !(d > 16e6 && d < 200e6) }" || fail "peak memory: $small and $(number peak_rss_bytes)"
+expect 3 "a new process did not answer: none.h5" "$retort" bench none.h5 --cold --data band.h5
+expect 2 "belongs to --cold" "$retort" bench $a --data band.h5
+expect 0 "" "$retort" eval --baseline $a --candidate q.h5 $rows --out E7 eval.latency_samples=64 eval.seconds=0.02 eval.rounds=1 speed.seconds=0 --slices y data.id=
+cp E7/evaluation.json out.txt
+awk "BEGIN { exit !($(number cold_start_us) > 100 && $(number peak_rss_bytes) > 1e6) }" && [ "$(grep -c '"cold_start":' E7/evaluation.json)" -eq 2 ] ||
+    fail "an evaluation starts nothing cold"
+
 # A step of an experiment.
 cat > x.json <<X
 {"out": "run", "steps": [{"name": "a", "do": "predict", "with": {"model": "$a", "data": {"source": "band.h5", "rows": "600:"}}},

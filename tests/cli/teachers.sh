@@ -159,6 +159,16 @@ expect 0 '"chosen":' "$retort" info best.h5 --json
 label --teacher best.json --out best.h5
 [ "$(number labelled_now out.txt)" = 0 ] || fail "a finished store of the best is labelled again"
 
+# Of a pair each side is asked about each row once: 3,000 rows are 47 arrays, and starting a program takes some, too.
+printf 'tee -a asked.bin | "%s" 3 env\n' "$child" > count.sh
+printf '{"command": ["sh", "count.sh"], "version": "1", "classes": ["k2", "k0", "k1"]}\n' > count.json
+asked() { grep -a -o NUMPY asked.bin | wc -l; rm -f asked.bin; }
+expect 0 "" "$retort" predict count.json --data d.h5 --out once.h5
+once=$(asked)
+expect 0 "" "$retort" eval --baseline count.json --candidate t.json --data d.h5 --out pair eval.speed=false
+pair=$(asked)
+[ "$once" -ge 47 ] && [ "$pair" -ge 47 ] && [ "$pair" -lt $((once + 24)) ] || fail "a pair asks $pair times, predict $once"
+
 # A recipe, whose steps name them.
 cat > run.json <<'X'
 {"name": "teachers", "out": "R", "steps": [

@@ -1,4 +1,5 @@
 /* Lists of names: read, found, matched; what cannot be matched is refused with both lists. */
+#include "data/file_name.h"
 #include "data/names.h"
 #include "tests/support.h"
 
@@ -179,9 +180,31 @@ static void files(void **state)
     }
 }
 
+/* What models are called: points in names of folders and files stay, endings of formats go. */
+static void titles(void **state)
+{
+    (void)state;
+    static const struct { const char *path, *title; } of[] = {
+        {"runs/ft_round10.01/model.h5", "ft_round10.01"}, {"ft_round10.01/model.h5", "ft_round10.01"},
+        {"runs/ft_round10.01.h5", "ft_round10.01"}, {"v1.2.3.onnx", "v1.2.3"}, {"a/v1.2", "v1.2"}, {"x.H5", "x"},
+        {"model.h5", "model"}, {"./model.h5", "model"}, {"../model.h5", "model"}, {"/model.h5", "model"},
+        {"a//model.h5", "a"}, {"small.h5/model.h5", "small.h5"}, {".h5", ".h5"}, {"p.predictions.h5", "p.predictions"},
+        {"t.json", "t"}, {"z.npy", "z"}, {"runs/a.b/m.hdf5", "m"}, {"h5", "h5"}, {"1e-4.5", "1e-4.5"}};
+    char name[32], cut[6];
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
+        rt_file_title(name, sizeof name, of[i].path);
+        if (strcmp(name, of[i].title)) fail_msg("%s is called %s", of[i].path, name);
+    }
+    rt_file_title(cut, sizeof cut, "abcd\303\244z.h5");       /* not in the middle of a character */
+    assert_string_equal(cut, "abcd");
+    rt_file_title(cut, sizeof cut, "abc\303\244z.h5");
+    assert_string_equal(cut, "abc\303\244");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lists), cmocka_unit_test(numbers), cmocka_unit_test(matching),
-                                       cmocka_unit_test(long_lists), cmocka_unit_test(files)};
+                                       cmocka_unit_test(long_lists), cmocka_unit_test(files),
+                                       cmocka_unit_test(titles)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

@@ -189,6 +189,37 @@ static void against_reference(void **state)
     rt_comparison_close(c);
 }
 
+/* The candidate's own number: the baseline does not matter to it, whatever it is. */
+static void alone(void **state)
+{
+    rt_comparison *c;
+    int heads;
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        check_ok(open_pair(turn ? "top.h5" : "base.h5", "cand.h5", 0, &c));
+        for (size_t i = 0; i < sizeof check_alone / sizeof *check_alone; i++) {
+            rt_delta d;
+            int h = rt_comparison_head(c, check_alone[i].head), class = check_alone[i].class;
+            if (turn && class >= 0) class = K - 1 - class;     /* top.h5 has its classes the other way round */
+            rt_question q = {.metric = rt_paired_metric_find(rt_comparison_heads(c, &heads)[h].task,
+                                                             check_alone[i].metric),
+                             .head = h, .class = class, .confidence = 0.95, .seed = 1, .alone = 1};
+            double at = strcmp(check_alone[i].head, "price") ? 1e-9 : 1e-6, within = check_alone[i].within + at;
+            check_ok(rt_comparison_ask(c, &q, &d));
+            if (d.status) fail_msg("%s of %s: %s", check_alone[i].metric, check_alone[i].head, d.reason);
+            same(check_alone[i].metric, d.candidate, check_alone[i].value, at);
+            same(check_alone[i].metric, d.lo, check_alone[i].lo, within);
+            same(check_alone[i].metric, d.hi, check_alone[i].hi, within);
+            assert_true(d.n == check_alone[i].n && !d.b && !d.c && isnan(d.drop) && isnan(d.p));
+            /* At an end of the interval the one-sided p of being no worse is 2.5 %. */
+            q.limit = q.metric->higher ? d.hi : d.lo;
+            check_ok(rt_comparison_ask(c, &q, &d));
+            same("p at the end", d.p_limit, 0.025, 1e-3);
+        }
+        rt_comparison_close(c);
+    }
+}
+
 /* Equal files in any order of rows, any number of threads, asked in any order: the same bits. */
 static void same_bits(void **state)
 {
@@ -448,7 +479,7 @@ static void damage(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_reference),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(against_reference), cmocka_unit_test(alone),
                                        cmocka_unit_test(same_bits),
                                        cmocka_unit_test(largest_alone),
                                        cmocka_unit_test(row_sets),

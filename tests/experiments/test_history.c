@@ -88,7 +88,8 @@ static void add_gate(rt_registry *r, int i, int b, const char *verdict, int anch
 {
     int64_t id;
     cJSON *v = cJSON_CreateObject(), *side, *l;
-    cJSON_AddStringToObject(v, "format", "retort-verdict-1");
+    int old = i % 2;                       /* as versions before wrote them */
+    cJSON_AddStringToObject(v, "format", old ? "retort-verdict-1" : "retort-verdict-2");
     cJSON_AddStringToObject(v, "verdict", verdict);
     cJSON_AddNumberToObject(v, "exit_code", strcmp(verdict, "pass") ? 1 : 0);
     cJSON_AddNumberToObject(v, "rows", 5000);
@@ -97,8 +98,8 @@ static void add_gate(rt_registry *r, int i, int b, const char *verdict, int anch
         int of = s == 0 ? b : s == 1 ? i : anchor;
         side = cJSON_AddObjectToObject(v, name[s]);
         cJSON_AddStringToObject(side, "sha256", sha256[of]);
-        cJSON_AddStringToObject(side, "model", digest[of]);
-        cJSON_AddStringToObject(side, "data", "d1");
+        cJSON_AddStringToObject(side, old ? "model" : "model_digest", digest[of]);
+        cJSON_AddStringToObject(side, old ? "data" : "data_digest", "d1");
         cJSON_AddStringToObject(side, "rows_digest", "rows1");
     }
     cJSON_AddNumberToObject(cJSON_AddObjectToObject(v, "policy"), "seed", i);

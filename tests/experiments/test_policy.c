@@ -88,12 +88,20 @@ static void bounds(void **state)
 {
     (void)state;
     refused(LIMITS(""), "nothing could fail");
-    refused(LIMITS("{'metric': 'accuracy'}"), "a bound is missing: max_drop or max_drop_rel");
+    refused(LIMITS("{'metric': 'accuracy'}"), "a bound is missing: max_drop or max_drop_rel or min");
     refused(LIMITS("{'metric': 'accuracy', 'max_drop': 0.1, 'max_drop_rel': 0.1}"), "a limit has one bound");
     refused(LIMITS("{'metric': 'accuracy', 'max': 0.1}"), "max: does not apply to 'accuracy', which max_drop or "
-                                                          "max_drop_rel bounds");
+                                                          "max_drop_rel or min bounds");
     refused(LIMITS("{'metric': 'nfr', 'max_drop': 0.1}"), "does not apply to 'nfr', which max bounds");
     refused(LIMITS("{'metric': 'nfr', 'max': 1}"), "is a limit that nothing can break");
+    refused(LIMITS("{'metric': 'accuracy', 'min': 0}"), "is a limit that nothing can break");
+    refused(LIMITS("{'metric': 'ece', 'max': 1}"), "is a limit that nothing can break");
+    refused(LIMITS("{'metric': 'mcc', 'min': -1}"), "is a limit that nothing can break");
+    refused(LIMITS("{'metric': 'accuracy', 'min': 1.1}"), "min: a number from 0 to 1");
+    refused(LIMITS("{'metric': 'rmse', 'min': 1}"), "min: does not apply to 'rmse', which max_drop or max_drop_rel or "
+                                                    "max bounds");
+    refused(LIMITS("{'metric': 'accuracy', 'min': 0.9, 'against': 'anchor'}"),
+            "against: does not apply to a bound of the candidate alone");
     refused(LIMITS("{'metric': 'btc', 'min': 0}"), "is a limit that nothing can break");
     refused(LIMITS("{'metric': 'throughput', 'max_us': 5}"), "max_us: does not apply");
     refused(LIMITS("{'metric': 'accuracy', 'max_drop': -0.1}"), "max_drop: a number from 0");
