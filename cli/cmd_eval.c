@@ -83,8 +83,8 @@ static const cli_term terms[] = {
     {"rows_seen_in_training", "rows that the model, or one that it comes from, was trained or chosen on; found by the "
                               "identity of the data: equal rows in another file are not found"},
     {"drop, lo, hi",
-     "baseline minus candidate in the bad direction, and its interval: of shares of rows Tango's score interval, of auc "
-     "DeLong's (of several classes or labels of the mean of their areas, row by row), of other metrics, as of "
+     "baseline minus candidate in the bad direction, and its interval: of shares of rows Tango's score interval, of "
+     "auc DeLong's (of several classes or labels of the mean of their areas, row by row), of other metrics, as of "
      "average_precision, a BCa bootstrap of 4,000 resamples of pairs (of more than 20,000 rows, and of several "
      "classes, fewer). b: rows that the baseline alone has right, c: the candidate alone"},
     {"nfr, btc, nfi",

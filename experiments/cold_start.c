@@ -57,7 +57,8 @@ rt_status rt_cold_answer(rt_cfg *c, rt_device *device, cJSON **result)
     rt_eval_data e = {0};
     rt_teacher *t = NULL;
     double on_data = 0;
-    rt_teacher_spec spec = rt_teacher_spec_read(c, "model", "a model file, a list of up to 16, or a specification {...}");
+    rt_teacher_spec spec = rt_teacher_spec_read(c, "model",
+                                                "a model file, a list of up to 16, or a specification {...}");
     rt_cfg d = rt_cfg_object(c, "data");
     cJSON *data = d.object;
     rt_eval_data_read(&d, &e);
@@ -162,9 +163,21 @@ rt_status rt_cold_start(rt_cold *c, rt_device *device)
     cJSON *rows = cJSON_Duplicate(c->data, 1);
     for (int i = 0; i < 2; i++) cJSON_DeleteItemFromObjectCaseSensitive(rows, other[i]);
     char *model = argument("model", c->model), *data = argument("data", rows), *text = malloc(ANSWER);
-    const char *argv[] = {program, "bench", "what=cold", "once=true", model, data, "--json", "--quiet", "--threads", "1",
-                          cpu ? "--kernels" : "--device", cpu ? rt_kernels_get()->name : rt_device_name(device),
-                          "--int-kernels", rt_int_kernels_get()->name, NULL};
+    const char *argv[] = {program,
+                          "bench",
+                          "what=cold",
+                          "once=true",
+                          model,
+                          data,
+                          "--json",
+                          "--quiet",
+                          "--threads",
+                          "1",
+                          cpu ? "--kernels" : "--device",
+                          cpu ? rt_kernels_get()->name : rt_device_name(device),
+                          "--int-kernels",
+                          rt_int_kernels_get()->name,
+                          NULL};
     rt_status st = model && data && text ? run(argv, text, &began) : rt_fail(RT_RUN, "out of memory");
     if (!st) take(c, text, began);
     else if (st != RT_INTERRUPTED) snprintf(c->why, sizeof c->why, "%.250s", rt_error_message());

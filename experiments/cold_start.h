@@ -1,7 +1,7 @@
-/* experiments/cold_start.h - what a model costs that nobody has used yet: this program is started anew, loads the model,
- * plans, and answers one row; the time from before it is started until it has the answer, and the most memory that it
- * held. Again and again, as a single start tells little. Files are in the page cache after the first start; opening the
- * data, which a deployed model does not do, is taken off. */
+/* experiments/cold_start.h - what a model costs that nobody has used yet: this program is started anew, loads the
+ * model, plans, and answers one row; the time from before it is started until it has the answer, and the most memory
+ * that it held. Again and again, as a single start tells little. Files are in the page cache after the first start;
+ * opening the data, which a deployed model does not do, is taken off. */
 #ifndef RT_EXPERIMENTS_COLD_START_H
 #define RT_EXPERIMENTS_COLD_START_H
 

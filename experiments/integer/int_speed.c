@@ -4,8 +4,9 @@
  *     int_speed [--bits B] [--blocks N] [--save FOLDER] MODEL.json...        (architectures; weights are random)
  *
  * A line a model: microseconds a row of float, of the integer program, their ratio (medians over blocks of a batch of
- * one); of the program in batches of 64; then bytes of the model's and of the program's file. RETORT_KERNELS and RETORT_INT_KERNELS choose families.
- * FOLDER gets the programs, their rows and their answers (floats), for against_ort.py. */
+ * one); of the program in batches of 64; then bytes of the model's and of the program's file. RETORT_KERNELS and
+ * RETORT_INT_KERNELS choose families. FOLDER gets the programs, their rows and their answers (floats), for
+ * against_ort.py. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
