@@ -252,7 +252,7 @@ typedef struct rt_kernels {
 
     /* y = (x + add[c]) mul[c] over (px, C) from bytes */
     void (*from_u8)(float *y, const uint8_t *x, const float *mul, const float *add, size_t px, int c);
-    void (*from_f16)(float *y, const uint16_t *x, size_t n);
+    void (*from_f16)(float *y, const void *x, size_t n);           /* x at any address */
     void (*to_f16)(uint16_t *y, const float *x, size_t n);
 
     /* Quantizers in float. y = scale q over n, q = min(max(rne(x / scale), -zero), 255 - zero); NaN stays NaN; y may be

@@ -451,14 +451,14 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
     return cudaSuccess;
 }
 
+/* What is given back by a call that fails, or to a card that is lost, is the program's no longer: a card keeps or drops it. */
 cudaError_t cudaFree(void *at)
 {
     call c("cudaFree", UNSAFE);
-    if (c.error) return c.error;
-    if (!at) return cudaSuccess;
+    if (!at) return c.error;
     auto m = device_memory.find((uintptr_t)at);
-    if (m == device_memory.end()) return remember(cudaErrorInvalidValue);
-    wait_all();
+    if (m == device_memory.end()) return c.error ? c.error : remember(cudaErrorInvalidValue);
+    if (!lost) wait_all();
     in_use[m->second.device] -= m->second.bytes;
     set_access(m->second, m->first, true);
     if (LOCKS)
@@ -466,7 +466,7 @@ cudaError_t cudaFree(void *at)
     else
         free(m->second.map);
     device_memory.erase(m);
-    return cudaSuccess;
+    return c.error;
 }
 
 cudaError_t cudaHostAlloc(void **at, size_t bytes, unsigned)
@@ -484,11 +484,10 @@ cudaError_t cudaMallocHost(void **at, size_t bytes) { return cudaHostAlloc(at, b
 cudaError_t cudaFreeHost(void *at)
 {
     call c("cudaFreeHost", UNSAFE);
-    if (c.error) return c.error;
-    if (!at) return cudaSuccess;
-    if (!pinned.erase(at)) return remember(cudaErrorInvalidValue);
+    if (!at) return c.error;
+    if (!pinned.erase(at)) return c.error ? c.error : remember(cudaErrorInvalidValue);
     free(at);
-    return cudaSuccess;
+    return c.error;
 }
 
 cudaError_t cudaMemGetInfo(size_t *available, size_t *total)

@@ -95,10 +95,9 @@ cudaError_t cudaEventCreate(cudaEvent_t *event) { return cudaEventCreateWithFlag
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     call c("cudaEventDestroy");
-    if (c.error) return c.error;
-    if (!events.erase(event)) return no_such();
+    if (!events.erase(event)) return c.error ? c.error : no_such();
     delete event;
-    return cudaSuccess;
+    return c.error;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
 {
@@ -223,18 +222,16 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
     call c("cudaGraphExecDestroy");
-    if (c.error) return c.error;
-    if (!execs.erase(exec)) return no_such();
+    if (!execs.erase(exec)) return c.error ? c.error : no_such();
     delete exec;
-    return cudaSuccess;
+    return c.error;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 {
     call c("cudaGraphDestroy");
-    if (c.error) return c.error;
-    if (!graphs.erase(graph)) return no_such();
+    if (!graphs.erase(graph)) return c.error ? c.error : no_such();
     delete graph;
-    return cudaSuccess;
+    return c.error;
 }
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, CUgraphNode_st **nodes, size_t *count)
 {
