@@ -10,7 +10,7 @@
  * A transposed convolution is that of its output's shape, with forward and back exchanged. The first two are products
  * of pixels by channels whose left factor is gathered while it is read; a value is a sum in the order of its taps and
  * channels, whatever the tile that it falls into. With a stride, `back` goes by classes of pixels that see the same
- * taps. The third is cut into parts along the pixels, by shape alone, that a second kernel adds up in their order.
+ * taps. The third is cut into parts along the pixels, by shape alone, which cuda_parts.h adds up.
  * A tensor has fewer than 2^31 values. */
 #ifndef RT_ENGINE_CUDA_CONV_LAUNCH_H
 #define RT_ENGINE_CUDA_CONV_LAUNCH_H
@@ -85,7 +85,8 @@ void rt_k_conv(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *y, cons
                const float *bias, rt_act act, int add);
 void rt_k_conv_back(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dx, const float *dy, const float *w,
                     const float *bias, int add);
-/* partial: rt_conv_partial floats; dbias may be NULL. */
+/* dbias may be NULL. Where rt_conv_parts are more than one, they go to partial (rt_conv_partial floats), each weights
+ * and bias, in place of dw and dbias. */
 void rt_k_conv_weights(cudaStream_t, const rt_conv_shape *, rt_conv_math, float *dw, float *dbias, float *partial,
                        const float *x, const float *dy, int add_dw, int add_dbias);
 /* The same of shapes for which rt_conv_is_direct. */

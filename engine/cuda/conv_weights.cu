@@ -1,7 +1,7 @@
 /* engine/cuda/conv_weights.cu - the gradient of a convolution's weights and bias: products (taps and channels, n) over
  * all pixels. See conv_launch.h. A block of 128 threads computes ROWS rows of Q channels over a part of the pixels, 16
  * at a time; ROWS is 64, or less where an image has few channels; parts lie one behind the other in scratch memory,
- * from where k_conv_add_parts adds them up in their order. */
+ * from where rt_k_add_parts adds them up. */
 #include "engine/cuda/conv_math.cuh"
 
 namespace {
@@ -151,20 +151,6 @@ template <int MATH, int ROWS, int Q, bool VEC> __global__ void __launch_bounds__
     }
 }
 
-/* dw (count) and dbias (n) (+)= the sums of the parts, which are (count + n), in their order. */
-__global__ void __launch_bounds__(THREADS) k_conv_add_parts(float *dw, float *dbias, const float *parts, int count,
-                                                            size_t weights, int n, int add_dw, int add_dbias)
-{
-    const size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, next = weights + (size_t)n;
-    if (i >= next || (i >= weights && !dbias)) return;
-    float sum = 0.0f;
-    RT_UNROLL_N(8)
-    for (int p = 0; p < count; p++) sum += parts[(size_t)p * next + i];
-    float *to = i < weights ? dw + i : dbias + (i - weights);
-    if (i < weights ? add_dw : add_dbias) sum += *to;
-    *to = sum;
-}
-
 template <int MATH, int ROWS, bool VEC> void launch(cudaStream_t stream, job a, int parts)
 {
     int q = rt_conv_columns(a.s.ng);
@@ -174,14 +160,6 @@ template <int MATH, int ROWS, bool VEC> void launch(cudaStream_t stream, job a, 
     if (q == 16) RT_LAUNCH((k_conv_weights<MATH, ROWS, 16, VEC>), grid, dim3(THREADS), 0, stream, a);
     else if (q == 32) RT_LAUNCH((k_conv_weights<MATH, ROWS, 32, VEC>), grid, dim3(THREADS), 0, stream, a);
     else RT_LAUNCH((k_conv_weights<MATH, ROWS, 64, VEC>), grid, dim3(THREADS), 0, stream, a);
-}
-
-void add_parts(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias, const float *parts, int count,
-               int add_dw, int add_dbias)
-{
-    size_t weights = rt_conv_weights(s), all = weights + (size_t)s->n;
-    RT_LAUNCH(k_conv_add_parts, dim3((unsigned)((all + THREADS - 1) / THREADS)), dim3(THREADS), 0, stream, dw, dbias,
-              parts, count, weights, s->n, add_dw, add_dbias);
 }
 
 /* Few channels a group: lanes along the channels, of which each adds nine rows of the weights, and bias, over every so
@@ -255,16 +233,13 @@ extern "C" void rt_k_conv_weights(cudaStream_t stream, const rt_conv_shape *s, r
     else if (math == RT_CONV_TF32) launch<RT_CONV_TF32, RT_CONV_ROWS, true>(stream, a, parts);
     else if (math == RT_CONV_BF16) launch<RT_CONV_BF16, RT_CONV_ROWS, true>(stream, a, parts);
     else launch<RT_CONV_FLOAT, RT_CONV_ROWS, true>(stream, a, parts);
-    if (parts > 1) add_parts(stream, s, dw, dbias, partial, parts, add_dw, add_dbias);
 }
 
 extern "C" void rt_k_direct_weights(cudaStream_t stream, const rt_conv_shape *s, float *dw, float *dbias,
                                     float *partial, const float *x, const float *dy, int add_dw, int add_dbias)
 {
     job a = job_of(s, dw, dbias, partial, x, dy, add_dw, add_dbias);
-    int parts = rt_conv_parts(s);
     a.down = (a.m + SUMS - 1) / SUMS;
     unsigned blocks = (unsigned)a.down * (unsigned)((s->n + LANES - 1) / LANES);
-    RT_LAUNCH(k_direct_weights, dim3(blocks, (unsigned)parts), dim3(THREADS), 0, stream, a);
-    if (parts > 1) add_parts(stream, s, dw, dbias, partial, parts, add_dw, add_dbias);
+    RT_LAUNCH(k_direct_weights, dim3(blocks, (unsigned)rt_conv_parts(s)), dim3(THREADS), 0, stream, a);
 }

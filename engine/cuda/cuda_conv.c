@@ -88,15 +88,19 @@ static rt_status run_back(rt_cuda_emit *e, const shape *s, float *dx, const floa
 static void run_weights(rt_cuda_emit *e, const shape *s, float *dw, float *dbias, const float *x, const float *dy,
                         int add_dw, int add_dbias)
 {
-    float *partial = rt_cuda_scratch(e);
+    rt_parts p = {.to = {dw, dbias}, .count = {rt_conv_weights(s), (size_t)s->n}, .add = {add_dw, add_dbias},
+                  .parts = rt_conv_parts(s)};
+    float *partial = NULL;
+    if (p.parts > 1) p.from = partial = rt_cuda_parts(e, (size_t)p.parts * (p.count[0] + p.count[1]));
     if (rt_conv_is_direct(s)) rt_k_direct_weights(e->stream, s, dw, dbias, partial, x, dy, add_dw, add_dbias);
     else rt_k_conv_weights(e->stream, s, math_of(e), dw, dbias, partial, x, dy, add_dw, add_dbias);
+    if (p.parts > 1) rt_cuda_add_later(e, &p);
 }
 
-static size_t scratch(const rt_graph *g, const rt_node *n, int batch, int train)
+static size_t parts(const rt_graph *g, const rt_node *n, int batch)
 {
     shape s = conv_of(g, n, batch);
-    return train ? rt_conv_partial(&s) * sizeof(float) : 0;
+    return rt_conv_partial(&s) * sizeof(float);
 }
 
 static rt_status forward(rt_cuda_emit *e, const rt_node *n)
@@ -125,14 +129,14 @@ static rt_status backward(rt_cuda_emit *e, const rt_node *n)
     return rt_cuda_launched(e, n);
 }
 
-const rt_cuda_op rt_cuda_conv = {.scratch = scratch, .forward = forward, .backward = backward};
+const rt_cuda_op rt_cuda_conv = {.parts = parts, .forward = forward, .backward = backward};
 
 /* ---- transposed: forward and backward change places; its input is the convolution's output ---- */
 
-static size_t transpose_scratch(const rt_graph *g, const rt_node *n, int batch, int train)
+static size_t transpose_parts(const rt_graph *g, const rt_node *n, int batch)
 {
     shape s = transpose_of(g, n, batch);
-    return train ? rt_conv_partial(&s) * sizeof(float) : 0;
+    return rt_conv_partial(&s) * sizeof(float);
 }
 
 static rt_status transpose_forward(rt_cuda_emit *e, const rt_node *n)
@@ -159,5 +163,5 @@ static rt_status transpose_backward(rt_cuda_emit *e, const rt_node *n)
     return rt_cuda_launched(e, n);
 }
 
-const rt_cuda_op rt_cuda_conv_transpose = {.scratch = transpose_scratch, .forward = transpose_forward,
+const rt_cuda_op rt_cuda_conv_transpose = {.parts = transpose_parts, .forward = transpose_forward,
                                            .backward = transpose_backward};

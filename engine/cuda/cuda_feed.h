@@ -10,20 +10,27 @@
 extern "C" {
 #endif
 
-/* The first launch of a step. ring: blocks of block_bytes (a multiple of 8) in device memory, each of which begins with
- * a record. Block *count % blocks is the one in turn: fixed = its record, fixed->block = where it lies; *count grows by
- * one. */
-void rt_k_take(cudaStream_t, rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks,
-               unsigned long long *count);
-
-/* Behind it, where rows are held: raw rows of the block go to their places in now->held. */
-void rt_k_hold(cudaStream_t, size_t row_bytes, int rows, const rt_cuda_now *now);
+/* Blocks of `bytes` (a multiple of 8) in device memory, each of which begins with a record. Block *count % count_of is
+ * the one in turn. */
+typedef struct {
+    rt_cuda_now *fixed;
+    const char *blocks;
+    size_t bytes;
+    int count_of;
+    unsigned long long *count;
+    unsigned *ticket;                  /* 0 at first, and left at 0 */
+} rt_cuda_ring;
 
 /* dst (rows, size) = the rows of input desc->input in the block, as rt_rows_fill makes them: from raw rows of any type
  * (ids become int32), in the views and the mixture that the record tells, or as they are where now->x has them. Rows
  * behind now->rows are 0. desc lies in device memory, so that it may change between steps; size (elements of a row) is
- * the graph's. */
-void rt_k_rows(cudaStream_t, float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now);
+ * the graph's.
+ *
+ * The first launch of a step is told the ring: it takes the block in turn, of whose record it makes *fixed, with
+ * fixed->block where the block lies; raw rows that have places in now->held go there; *count grows by one. Those behind
+ * it are told NULL. */
+void rt_k_rows(cudaStream_t, float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now,
+               const rt_cuda_ring *ring);
 
 #ifdef __cplusplus
 }

@@ -26,11 +26,19 @@ static inline size_t rt_cuda_loss_planes(const rt_loss_desc *d, int rows, int n)
 void rt_k_loss(cudaStream_t, const rt_loss_desc *desc, int i, const float *value, float *grad, int add,
                float *loss_rows, float *planes, int rows, int n, const rt_cuda_now *now);
 
-/* loss_rows (losses, batch) of rt_k_loss: each loss's sum over rows, divided by now->total, and the sum of those, into
- * result[(now->number - 1) % results]. Where that is not finite and trouble->bad is 0, it becomes now->number; the
- * result is bad when trouble->bad is set, now or since an earlier step. */
-void rt_k_loss_end(cudaStream_t, const float *loss_rows, int losses, int batch, const rt_cuda_now *now,
-                   rt_cuda_result *result, int results, rt_cuda_trouble *trouble);
+/* What is added up at the end: rows (losses, batch) of rt_k_loss. */
+typedef struct {
+    const float *rows;
+    int losses, batch;
+    rt_cuda_result *result;
+    int results;
+    rt_cuda_trouble *trouble;
+} rt_loss_sums;
+
+/* Each loss's sum over rows, divided by now->total, and the sum of those, into result[(now->number - 1) % results].
+ * Where that is not finite and trouble->bad is 0, it becomes now->number; the result is bad when trouble->bad is set,
+ * now or since an earlier step. */
+void rt_k_loss_end(cudaStream_t, const rt_loss_sums *, const rt_cuda_now *now);
 
 #ifdef __cplusplus
 }

@@ -12,6 +12,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include "engine/cuda/cuda_parts.h"
 #include "engine/cuda/cuda_step.h"
 #include "engine/device.h"
 #include "engine/graph.h"
@@ -40,6 +41,8 @@ typedef struct {
     size_t (*keeps)(const rt_graph *, const rt_node *, int batch);
     /* Optional: bytes that forward, and that backward, works in; what lies there is gone when the function returns. */
     size_t (*scratch)(const rt_graph *, const rt_node *, int batch, int train);
+    /* Optional: bytes of rt_cuda_parts that backward asks for, at most. */
+    size_t (*parts)(const rt_graph *, const rt_node *, int batch);
     rt_status (*forward)(rt_cuda_emit *, const rt_node *);
     /* Adds the gradients of the node's inputs and fields, from that of its output. NULL: it has none (views, ids). */
     rt_status (*backward)(rt_cuda_emit *, const rt_node *);
@@ -70,6 +73,10 @@ unsigned *rt_cuda_ticket(rt_cuda_emit *, const rt_node *);
 /* Room that a launch may fill and read again while it runs, 1 MiB or more, aligned to 256 bytes: partial sums that its
  * last block adds up. One launch at a time has it. */
 float *rt_cuda_partials(const rt_cuda_emit *, size_t *floats);
+/* Room for parts of a field's gradient that stays until the launch that adds them up, which rt_cuda_add_later asks for:
+ * it comes with that of other fields, before anything else is added to the field, and before the update. */
+float *rt_cuda_parts(rt_cuda_emit *, size_t floats);
+void rt_cuda_add_later(rt_cuda_emit *, const rt_parts *);
 /* Elements of one row of a tensor; (H, W, C) of it. */
 static inline size_t rt_cuda_size(const rt_cuda_emit *e, int tensor)
 { return rt_shape_count(&e->graph->tensor[tensor].shape); }

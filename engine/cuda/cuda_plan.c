@@ -13,7 +13,7 @@
 #include "engine/memory.h"
 #include "engine/place.h"
 
-enum { PARTIALS = 1 << 20, ALIGNED = 256 };
+enum { PARTIALS = 1 << 20, ALIGNED = 256, PARTS = 64 << 20 /* bytes of parts, unless one field has more */ };
 
 static size_t aligned(size_t n) { return (n + ALIGNED - 1) & ~(size_t)(ALIGNED - 1); }
 
@@ -74,20 +74,42 @@ static int is_output(const rt_cuda_plan *p, int t)
     return 0;
 }
 
+static int reads(const rt_cuda_plan *p, const rt_cuda_chain *c, int t)
+{
+    for (int k = 0; k < c->layers; k++) if (memory_of(p, p->graph->node[c->node[k]].in[0]) == t) return 1;
+    return 0;
+}
+
+/* A chain makes all its values where its first layer stands, and all its gradients where its last one does, or, with
+ * the loss, at N. */
+static void widen(const rt_cuda_plan *p, int t, int *value, int *gradient)
+{
+    int from = p->graph->tensor[t].producer, nodes = p->graph->nodes;
+    for (int i = 0; i < p->chains; i++) {
+        const rt_cuda_chain *c = &p->chain[i];
+        int own = p->chain_of[from] == i, start = c->fused ? nodes : 2 * nodes - c->node[c->layers - 1];
+        if (own && c->node[0] < *value) *value = c->node[0];
+        if ((own || reads(p, c, t)) && start < *gradient) *gradient = start;
+    }
+}
+
 static void list_tensor(rt_cuda_plan *p, spans *l, int t)
 {
     const rt_graph *g = p->graph;
     int nodes = g->nodes, from = g->tensor[t].producer, last = last_reader(p, t), end = 2 * nodes + 1;
+    int value = from, gradient = is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last;
+    widen(p, t, &value, &gradient);
     int until = p->train ? 2 * nodes - from : is_output(p, t) ? end : last < from ? from : last;
     if (g->node[from].op == RT_OP_INPUT) until = p->train ? end : until;
-    add_span(l, bytes_of(p, t), from, is_output(p, t) ? end : until, &p->value_at[t]);
+    add_span(l, bytes_of(p, t), value, is_output(p, t) ? end : until, &p->value_at[t]);
     if (!p->train || !g->tensor[t].needs_grad) return;
-    add_span(l, bytes_of(p, t), is_loss(p, t) || last < 0 ? nodes : 2 * nodes - last, 2 * nodes - from, &p->grad_at[t]);
+    add_span(l, bytes_of(p, t), gradient, 2 * nodes - from, &p->grad_at[t]);
 }
 
 static rt_status place_all(rt_cuda_plan *p)
 {
     const rt_graph *g = p->graph;
+    size_t most_parts = 0, all_parts = 0;
     spans l = {calloc((size_t)(2 * g->tensors + g->nodes) + 1, sizeof(rt_span)), 0};
     if (!l.s) return rt_fail(RT_RUN, "out of memory for a plan");
     for (int t = 0; t < g->tensors; t++) if (memory_of(p, t) == t) list_tensor(p, &l, t);
@@ -96,11 +118,16 @@ static rt_status place_all(rt_cuda_plan *p)
         if (!op) continue;
         size_t keep = p->train && op->keeps ? op->keeps(g, &g->node[i], p->batch) : 0;
         size_t scratch = op->scratch ? op->scratch(g, &g->node[i], p->batch, p->train) : 0;
+        size_t parts = p->train && op->parts ? aligned(op->parts(g, &g->node[i], p->batch)) : 0;
+        most_parts = parts > most_parts ? parts : most_parts;
+        all_parts += parts;
         if (keep) add_span(&l, aligned(keep), i, 2 * g->nodes - i, &p->keep_at[i]);
         if (aligned(scratch) > p->scratch_bytes) p->scratch_bytes = aligned(scratch);
     }
     p->scratch_at = aligned(rt_place(l.s, l.n));
-    p->arena_bytes = p->scratch_at + p->scratch_bytes;
+    p->parts_at = p->scratch_at + p->scratch_bytes;
+    p->parts_bytes = all_parts < PARTS ? all_parts : most_parts < PARTS ? PARTS : most_parts;
+    p->arena_bytes = p->parts_at + p->parts_bytes;
     free(l.s);
     for (int i = 0; i < g->fields; i++) {
         p->const_at[i] = p->const_floats;
@@ -140,7 +167,10 @@ static rt_status take_tables(rt_cuda_plan *p)
     p->started = calloc(tensors, 1);
     p->field_started = calloc(fields, 1);
     p->tickets = calloc(nodes, sizeof *p->tickets);
-    return p->value_at && p->grad_at && p->keep_at && p->const_at && p->started && p->field_started && p->tickets
+    p->chain = calloc(nodes, sizeof *p->chain);
+    p->chain_of = malloc(nodes * sizeof *p->chain_of);
+    return p->value_at && p->grad_at && p->keep_at && p->const_at && p->started && p->field_started && p->tickets &&
+                   p->chain && p->chain_of
                ? RT_OK : rt_fail(RT_RUN, "out of memory for a plan");
 }
 
@@ -160,6 +190,7 @@ rt_status rt_cuda_plan_new(rt_cuda_plan **out, const rt_session_spec *spec, cons
     rt_status st = lower(p, spec);
     if (!st) st = find_lacking(p);
     if (!st) st = take_tables(p);
+    if (!st) st = rt_cuda_chains_find(p, spec);
     if (!st) st = place_all(p);
     if (st) rt_cuda_plan_free(p);
     else *out = p;
@@ -172,7 +203,8 @@ void rt_cuda_plan_free(rt_cuda_plan *p)
     void *device[] = {p->arena, p->workspace, p->partials, p->ticket, p->home[RT_CONST], p->home[RT_DERIVED]};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
     rt_lowered_free(&p->low);
-    void *owned[] = {p->value_at, p->grad_at, p->keep_at, p->const_at, p->started, p->field_started, p->tickets};
+    void *owned[] = {p->value_at, p->grad_at, p->keep_at, p->const_at, p->started, p->field_started, p->tickets,
+                     p->chain, p->chain_of};
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
     free(p);
 }
@@ -265,12 +297,34 @@ float *rt_cuda_field(const rt_cuda_emit *e, const rt_node *n, int i)
     return e->plan->home[f->home] + at;
 }
 
+static void add_parts(rt_cuda_emit *e)
+{
+    rt_cuda_plan *p = e->plan;
+    if (p->laters) rt_k_add_parts(e->stream, p->later, p->laters);
+    p->laters = 0;
+    p->parts_used = 0;
+}
+
+float *rt_cuda_parts(rt_cuda_emit *e, size_t floats)
+{
+    rt_cuda_plan *p = e->plan;
+    size_t bytes = aligned(floats * sizeof(float));
+    if (p->parts_used + bytes > p->parts_bytes || p->laters == RT_PARTS_JOBS) add_parts(e);
+    RT_ASSERT(p->parts_used + bytes <= p->parts_bytes);
+    char *at = p->arena + p->parts_at + p->parts_used;
+    p->parts_used += bytes;
+    return (float *)(void *)at;
+}
+
+void rt_cuda_add_later(rt_cuda_emit *e, const rt_parts *parts) { e->plan->later[e->plan->laters++] = *parts; }
+
 float *rt_cuda_field_grad(rt_cuda_emit *e, const rt_node *n, int i, int *add)
 {
     *add = 0;
     if (i >= n->fields || e->graph->field[n->field[i]].grad_at == RT_NOWHERE) return NULL;
     char *started = &e->plan->field_started[n->field[i]];
     *add = *started;
+    if (*add) add_parts(e);
     *started = 1;
     return e->plan->grads + e->graph->field[n->field[i]].grad_at;
 }
@@ -318,6 +372,14 @@ void rt_cuda_plan_begin(rt_cuda_emit *e)
     memset(p->started, 0, (size_t)p->graph->tensors);
     memset(p->field_started, 0, (size_t)p->graph->fields);
     memset(p->tickets, 0, (size_t)p->graph->nodes * sizeof *p->tickets);
+    p->laters = 0;
+    p->parts_used = 0;
+}
+
+static const rt_cuda_chain *chain_at(const rt_cuda_emit *e, int node)
+{
+    int c = e->plan->chain_of[node];
+    return c < 0 ? NULL : &e->plan->chain[c];
 }
 
 rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
@@ -325,7 +387,9 @@ rt_status rt_cuda_plan_forward(rt_cuda_emit *e)
     for (int i = 0; i < e->graph->nodes; i++) {
         const rt_node *n = &e->graph->node[i];
         if (rt_ops[n->op]->view || n->op == RT_OP_INPUT) continue;
-        RT_TRY(rt_cuda_ops[n->op]->forward(e, n));
+        const rt_cuda_chain *c = chain_at(e, i);
+        if (!c) RT_TRY(rt_cuda_ops[n->op]->forward(e, n));
+        else if (i == c->node[0] && !c->fused) RT_TRY(rt_cuda_chain_forward(e, c));
     }
     return RT_OK;
 }
@@ -337,17 +401,21 @@ rt_status rt_cuda_plan_backward(rt_cuda_emit *e)
         if (rt_ops[n->op]->view || n->op == RT_OP_INPUT || !e->graph->tensor[n->out].needs_grad ||
             !e->plan->started[memory_of(e->plan, n->out)])
             continue;
-        RT_TRY(rt_cuda_ops[n->op]->backward(e, n));
+        const rt_cuda_chain *c = chain_at(e, i);
+        if (!c) RT_TRY(rt_cuda_ops[n->op]->backward(e, n));
+        else if (i == c->node[c->layers - 1] && !c->fused) RT_TRY(rt_cuda_chain_backward(e, c));
     }
+    add_parts(e);
     return RT_OK;
 }
 
 void rt_cuda_plan_describe(const rt_cuda_plan *p, void (*line)(void *, const char *), void *arg)
 {
     char text[300];
-    snprintf(text, sizeof text, "activations%s %.1f MiB, scratch %.1f MiB, workspace of products %.1f MiB",
+    snprintf(text, sizeof text,
+             "activations%s %.1f MiB, scratch %.1f MiB, parts of gradients %.1f MiB, workspace of products %.1f MiB",
              p->train ? " and gradients" : "", (double)p->scratch_at / 0x1p20, (double)p->scratch_bytes / 0x1p20,
-             (double)p->workspace_bytes / 0x1p20);
+             (double)p->parts_bytes / 0x1p20, (double)p->workspace_bytes / 0x1p20);
     line(arg, text);
     for (int i = 0; i < p->graph->nodes; i++) {
         const rt_node *n = &p->graph->node[i];

@@ -5,10 +5,16 @@
 
 #include "engine/cuda/cuda_blas.h"
 #include "engine/cuda/cuda_card.h"
+#include "engine/cuda/cuda_chain.h"
 #include "engine/cuda/cuda_ops.h"
 #include "engine/pass.h"
 
 enum { RT_CUDA_TICKETS = 16 /* a node */ };
+
+/* Small dense layers, one behind the other, that are computed by one launch: where the first stands in the walk; their
+ * way back, where the last stands. `fused`: with the step's only loss, which is of what they give, in one launch when
+ * all else of the forward pass is done. */
+typedef struct { int node[RT_CHAIN_LAYERS], layers, fused; } rt_cuda_chain;
 
 typedef struct rt_cuda_plan {
     const rt_cuda_card *card;
@@ -18,16 +24,22 @@ typedef struct rt_cuda_plan {
     int output[RT_MAX_OUTPUTS], loss_tensor[RT_MAX_LOSSES];      /* of the lowered graph */
     size_t *value_at, *grad_at;        /* (tensors) bytes into the arena */
     size_t *keep_at, scratch_at;       /* (nodes) */
-    size_t arena_bytes, scratch_bytes, workspace_bytes;
+    size_t arena_bytes, scratch_bytes, workspace_bytes, parts_at, parts_bytes;
     char *arena, *workspace;           /* device memory */
     float *partials;
     unsigned *ticket;                  /* (nodes, RT_CUDA_TICKETS), device memory */
     float *home[RT_HOMES], *grads;     /* device memory: parameters, states, constants, derived fields; gradients */
     size_t *const_at;                  /* (fields) floats into home[RT_CONST] of those that are constants */
     size_t const_floats;
+    rt_cuda_chain *chain;
+    int chains, *chain_of;             /* (nodes) -1: is in none */
+    const rt_cuda_chain *fused;        /* or NULL */
     /* while a step is walked */
     char *started, *field_started;     /* (tensors), (fields): a part of the gradient is there */
     int *tickets;                      /* (nodes) */
+    rt_parts later[RT_PARTS_JOBS];     /* what is to be added up */
+    int laters;
+    size_t parts_used;                 /* bytes */
     int in_backward;
 } rt_cuda_plan;
 
@@ -44,6 +56,13 @@ rt_status rt_cuda_plan_derive(rt_cuda_plan *, const float *params, const float *
  * tensors, which are there (rt_cuda_loss_grad). */
 rt_status rt_cuda_plan_forward(rt_cuda_emit *);
 rt_status rt_cuda_plan_backward(rt_cuda_emit *);
+/* cuda_chain.c: finds chains and fills the tables; what they compute. */
+rt_status rt_cuda_chains_find(rt_cuda_plan *, const rt_session_spec *);
+rt_status rt_cuda_chain_forward(rt_cuda_emit *, const rt_cuda_chain *);
+rt_status rt_cuda_chain_backward(rt_cuda_emit *, const rt_cuda_chain *);
+/* Of plan->fused, with loss 0 of the step: forward, loss and what rt_k_loss_end does, backward. */
+rt_status rt_cuda_chain_step(rt_cuda_emit *, const rt_cuda_chain *, const rt_loss_desc *, const rt_loss_sums *,
+                             float *loss_rows);
 /* Begins a walk. */
 void rt_cuda_plan_begin(rt_cuda_emit *);
 /* Where the gradient of a loss's tensor goes; *add as of rt_cuda_grad_into. */

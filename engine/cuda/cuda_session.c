@@ -37,6 +37,7 @@ typedef struct {
     char *block, *ring;                /* (BLOCKS) pinned host memory; device memory */
     cudaEvent_t copied[BLOCKS], done[RESULTS];  /* of a block's copy; of a training step */
     unsigned long long *count;         /* device: blocks taken */
+    unsigned *ticket;                  /* device: of the launch that takes one */
     rt_cuda_now *now;                  /* device */
     rt_cuda_rows *rows;                /* device: (inputs) */
     rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
@@ -285,15 +286,26 @@ static rt_cuda_emit emit_of(session *s, int rows)
                           .processors = s->card->processors, .now = s->now, .trouble = s->trouble, .plan = s->plan};
 }
 
+static rt_loss_sums sums_of(const session *s)
+{
+    return (rt_loss_sums){.rows = s->loss_rows, .losses = s->spec.losses, .batch = s->spec.batch, .result = s->results,
+                          .results = RESULTS, .trouble = s->trouble};
+}
+
 static rt_status emit_losses(session *s, rt_cuda_emit *e)
 {
+    if (s->plan->fused) {
+        rt_loss_sums sums = sums_of(s);
+        return rt_cuda_chain_step(e, s->plan->fused, &s->loss[0], &sums, s->loss_rows);
+    }
     for (int i = 0; i < s->spec.losses; i++) {
         int t = s->plan->loss_tensor[i], add, n = (int)rt_cuda_size(e, t);
         float *grad = rt_cuda_loss_grad(e, t, &add);
         rt_k_loss(s->stream, &s->loss[i], i, rt_cuda_value(e, t), grad, add,
                   s->loss_rows + (size_t)i * (size_t)s->spec.batch, s->planes, e->rows, n, s->now);
     }
-    rt_k_loss_end(s->stream, s->loss_rows, s->spec.losses, s->spec.batch, s->now, s->results, RESULTS, s->trouble);
+    rt_loss_sums sums = sums_of(s);
+    rt_k_loss_end(s->stream, &sums, s->now);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
@@ -301,11 +313,11 @@ static rt_status emit(session *s, int rows)
 {
     rt_cuda_emit e = emit_of(s, rows);
     rt_cuda_plan_begin(&e);
-    rt_k_take(s->stream, s->now, s->ring, s->block_bytes, BLOCKS, s->count);
-    if (s->held.rows) rt_k_hold(s->stream, s->row_bytes, rows, s->now);
+    rt_cuda_ring ring = {.fixed = s->now, .blocks = s->ring, .bytes = s->block_bytes, .count_of = BLOCKS,
+                         .count = s->count, .ticket = s->ticket};
     for (int i = 0; i < e.graph->inputs; i++)
         rt_k_rows(s->stream, rt_cuda_value(&e, e.graph->input[i]), s->rows + i, rt_cuda_size(&e, e.graph->input[i]),
-                  rows, s->now);
+                  rows, s->now, i ? NULL : &ring);
     CHECK(s, cudaGetLastError(), "launching the rows of a step");
     RT_TRY(rt_cuda_plan_forward(&e));
     if (!s->spec.train) return RT_OK;
@@ -558,7 +570,7 @@ static void end(rt_session *base)
     if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
     free(s->held.seen);
-    void *device[] = {s->ring, s->held.rows, s->count, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
+    void *device[] = {s->ring, s->held.rows, s->count, s->ticket, s->now, s->rows, s->trouble, s->loss_rows, s->planes,
                       s->update_block, s->update.work, s->update.ticket};
     void *pinned[] = {s->block, s->results};
     for (size_t i = 0; i < sizeof device / sizeof device[0]; i++) if (device[i]) cudaFree(device[i]);
@@ -647,7 +659,9 @@ static rt_status make(session *s)
     RT_TRY(take(s, &s->count, sizeof *s->count));
     RT_TRY(take(s, &s->now, sizeof *s->now));
     RT_TRY(take(s, &s->rows, RT_MAX_INPUTS * sizeof *s->rows));
+    RT_TRY(take(s, &s->ticket, sizeof *s->ticket));
     CHECK(s, cudaMemsetAsync(s->count, 0, sizeof *s->count, s->stream), "clearing device memory");
+    CHECK(s, cudaMemsetAsync(s->ticket, 0, sizeof *s->ticket, s->stream), "clearing device memory");
     RT_TRY(s->spec.train ? set_training(s) : set_inference(s));
     RT_TRY(look_at_rows(s));
     RT_TRY(hold_rows(s));

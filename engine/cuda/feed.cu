@@ -2,22 +2,10 @@
 #include "engine/cuda/cuda_feed.h"
 #include "engine/cuda/device_code.h"
 
+#include <cstddef>
+
 namespace {
 enum { THREADS = 256, FOUR = 4 /* elements of a row that a thread makes */, DOWN = 1024 /* blocks for rows */ };
-
-__global__ void __launch_bounds__(THREADS)
-    k_take(rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks, unsigned long long *count)
-{
-    const char *block = ring + *count % (unsigned)blocks * block_bytes;
-    const uint64_t *from = (const uint64_t *)block;
-    uint64_t *to = (uint64_t *)fixed;
-    static_assert(sizeof(rt_cuda_now) % sizeof *to == 0, "a record is whole words");
-    for (size_t i = threadIdx.x; i < sizeof *fixed / sizeof *to; i += THREADS) to[i] = from[i];
-    __syncthreads();                                  /* all have read the count, and the record is there */
-    if (threadIdx.x) return;
-    fixed->block = block;
-    *count += 1;
-}
 
 /* ---- elements of data ---- */
 
@@ -95,29 +83,13 @@ template <class T> RT_DEVICE void put(T *row, size_t size, size_t first, const T
 
 /* ---- rows ---- */
 
-/* Raw rows of the block to where they are held from then on, a word a thread where rows are whole words. */
-__global__ void __launch_bounds__(THREADS) k_hold(const rt_cuda_now *now)
-{
-    if (!now->raw || !now->where) return;
-    size_t bytes = (size_t)now->row_bytes;
-    const uint32_t *where = (const uint32_t *)(now->block + now->where);
-    for (int r = (int)blockIdx.y; r < now->rows; r += (int)gridDim.y) {
-        const char *from = now->block + now->raw + (size_t)r * bytes;
-        char *to = now->held + where[r] * bytes;
-        size_t i = (size_t)blockIdx.x * THREADS + threadIdx.x, step = (size_t)gridDim.x * THREADS;
-        if (bytes % 4 == 0)
-            for (; i < bytes / 4; i += step) ((uint32_t *)to)[i] = ((const uint32_t *)from)[i];
-        else
-            for (; i < bytes; i += step) to[i] = from[i];
-    }
-}
-
 /* (1 - t) a + t b, each operation rounded by itself, as on the CPU: both are shown the same rows, to the bit. */
 RT_DEVICE float mix(float a, float b, float t) { return __fadd_rn(__fmul_rn(1.0f - t, a), __fmul_rn(t, b)); }
 
 struct feed_rows {
     rt_cuda_rows in;
     const rt_cuda_now *now;
+    const char *block;
     float *dst;
     size_t size;
     int rows, there;                   /* of dst; of those, that are in the block */
@@ -256,18 +228,32 @@ RT_DEVICE void copy(const feed_rows &f, const float *from)
     }
 }
 
-__global__ void __launch_bounds__(THREADS, 2)
-    k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now)
+/* Raw rows of the block to where they are held from then on, a word a thread where rows are whole words. */
+RT_DEVICE void hold(const feed_rows &f)
 {
-    feed_rows f = {*desc, now, dst, size, rows, now->rows < rows ? now->rows : rows};
-    if (now->x[f.in.input]) return copy(f, (const float *)(now->block + now->x[f.in.input]));
-    f.raw = now->block + now->raw + f.in.at;
-    if (now->where) {
-        f.raw = now->held + f.in.at;
-        f.where = (const uint32_t *)(now->block + now->where);
+    size_t bytes = (size_t)f.now->row_bytes, each = bytes % 4 ? bytes : bytes / 4;
+    size_t threads = (size_t)blockDim.x * blockDim.y, all = each * (size_t)f.there,
+           i = ((size_t)blockIdx.y * gridDim.x + blockIdx.x) * threads + threadIdx.y * blockDim.x + threadIdx.x;
+    const uint32_t *where = (const uint32_t *)(f.block + f.now->where);
+    const char *from = f.block + f.now->raw;
+    for (; i < all; i += threads * gridDim.x * gridDim.y) {
+        size_t r = i / each, at = i - r * each;
+        char *to = f.now->held + where[r] * bytes;
+        if (bytes % 4) to[at] = from[i];
+        else ((uint32_t *)to)[at] = ((const uint32_t *)from)[i];
     }
-    if (now->draw[f.in.input]) f.draw = (const rt_view_draw *)(now->block + now->draw[f.in.input]);
-    if (now->partner) f.partner = (const int *)(now->block + now->partner);
+}
+
+RT_DEVICE void make(feed_rows &f)
+{
+    const rt_cuda_now *now = f.now;
+    if (now->x[f.in.input]) return copy(f, (const float *)(f.block + now->x[f.in.input]));
+    if (now->where && !now->raw) {
+        f.raw = now->held + f.in.at;
+        f.where = (const uint32_t *)(f.block + now->where);
+    } else f.raw = f.block + now->raw + f.in.at;
+    if (now->draw[f.in.input]) f.draw = (const rt_view_draw *)(f.block + now->draw[f.in.input]);
+    if (now->partner) f.partner = (const int *)(f.block + now->partner);
     if (plain_bytes(f)) return fill_bytes(f);
     switch (f.in.type) {
     case RT_U8: return fill<uint8_t>(f);
@@ -285,28 +271,41 @@ __global__ void __launch_bounds__(THREADS, 2)
     default: return fill<no_number>(f);
     }
 }
-}
 
-extern "C" void rt_k_take(cudaStream_t stream, rt_cuda_now *fixed, const char *ring, size_t block_bytes, int blocks,
-                          unsigned long long *count)
+__global__ void __launch_bounds__(THREADS, 2)
+    k_rows(float *dst, const rt_cuda_rows *desc, size_t size, int rows, const rt_cuda_now *now, rt_cuda_ring ring)
 {
-    RT_LAUNCH(k_take, dim3(1), dim3(THREADS), 0, stream, fixed, ring, block_bytes, blocks, count);
+    const char *block = ring.fixed ? ring.blocks + *ring.count % (unsigned)ring.count_of * ring.bytes : now->block;
+    if (ring.fixed) now = (const rt_cuda_now *)block;
+    feed_rows f = {*desc, now, block, dst, size, rows, now->rows < rows ? now->rows : rows};
+    make(f);
+    if (!ring.fixed) return;
+    if (now->raw && now->where) hold(f);
+    int t = (int)(threadIdx.y * blockDim.x + threadIdx.x);
+    if (blockIdx.x == 0 && blockIdx.y == 0) {
+        const uint64_t *from = (const uint64_t *)block;
+        uint64_t *to = (uint64_t *)ring.fixed;
+        static_assert(sizeof(rt_cuda_now) % sizeof *to == 0, "a record is whole words");
+        static_assert(offsetof(rt_cuda_now, block) == 0, "its first word is told here");
+        for (int i = 1 + t; i < (int)(sizeof *now / sizeof *to); i += THREADS) to[i] = from[i];
+        if (t == 0) ring.fixed->block = block;
+    }
+    __syncthreads();                                  /* all have read the count */
+    if (t) return;
+    __threadfence();
+    unsigned all = gridDim.x * gridDim.y;
+    if (atomicInc(ring.ticket, all - 1) == all - 1) *ring.count += 1;
 }
-
-extern "C" void rt_k_hold(cudaStream_t stream, size_t row_bytes, int rows, const rt_cuda_now *now)
-{
-    size_t words = row_bytes % 4 ? row_bytes : row_bytes / 4, across = (words + THREADS - 1) / THREADS;
-    dim3 grid((unsigned)(across < 64 ? across : 64), (unsigned)(rows < 65535 ? rows : 65535));
-    RT_LAUNCH(k_hold, grid, dim3(THREADS), 0, stream, now);
 }
 
 extern "C" void rt_k_rows(cudaStream_t stream, float *dst, const rt_cuda_rows *desc, size_t size, int rows,
-                          const rt_cuda_now *now)
+                          const rt_cuda_now *now, const rt_cuda_ring *ring)
 {
     size_t fours = (size + FOUR - 1) / FOUR;
     unsigned x = 1;
     while (x < THREADS && x < fours) x *= 2;
     unsigned y = THREADS / x, down = ((unsigned)rows + y - 1) / y;
     if (down > DOWN) down = DOWN;
-    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down), dim3(x, y), 0, stream, dst, desc, size, rows, now);
+    RT_LAUNCH(k_rows, dim3((unsigned)((fours + x - 1) / x), down), dim3(x, y), 0, stream, dst, desc, size, rows, now,
+              ring ? *ring : rt_cuda_ring{});
 }

@@ -48,6 +48,23 @@ static inline rt_model *scene_model(const char *text)
     return m;
 }
 
+/* The text of a model that speed is measured on; the caller frees it. */
+static inline char *scene_text(const char *name)
+{
+    char path[400];
+    const char *folder = getenv("RETORT_MODELS");             /* where the source tree is not */
+    snprintf(path, sizeof path, "%s/%s.json", folder ? folder : RETORT_SOURCE_DIR "/experiments/peers/models", name);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    fseek(f, 0, SEEK_END);
+    size_t size = (size_t)ftell(f);
+    rewind(f);
+    char *text = calloc(1, size + 1);
+    assert_int_equal(fread(text, 1, size, f), size);
+    fclose(f);
+    return text;
+}
+
 /* What one device made of it. */
 typedef struct { float *answers, *grads, *params, *states; double loss[64]; } scene_result;
 

@@ -5,6 +5,7 @@
 #include "tests/support.h"
 
 #include "engine/cuda/conv_launch.h"
+#include "engine/cuda/cuda_parts.h"
 
 typedef rt_conv_shape shape;
 typedef struct { const char *name; int rows, h, w, c, n, kh, kw, sh, sw, dh, dw, pt, pb, pl, pr, groups; } given;
@@ -167,6 +168,8 @@ static void run(task *t, rt_conv_math math)
         rt_k_conv_back(NULL, s, math, dx, dy, w, t->add ? NULL : image_bias, t->add);
         rt_k_conv_weights(NULL, s, math, dw, dbias, partial, x, dy, t->add, t->add);
     }
+    rt_parts parts = {{dw, dbias}, {nw, nb}, {t->add, t->add}, rt_conv_parts(s), partial};
+    if (parts.parts > 1) rt_k_add_parts(NULL, &parts, 1);
     download(t->y, y, ny);
     download(t->dx, dx, nx);
     download(t->dw, dw, nw);

@@ -7,22 +7,30 @@
 static void ring(void **state)
 {
     (void)state;
-    enum { BLOCKS = 3, BYTES = 4096 };
-    assert_true(sizeof(rt_cuda_now) <= BYTES);
+    enum { BLOCKS = 3, BYTES = 8192, ROWS = 600 /* of more than one block of threads */ };
+    assert_true(sizeof(rt_cuda_now) + ROWS * sizeof(float) <= BYTES);
     for (int order = 0; order < ORDERS; order++) {
         in_order(order);
         char *host = calloc(BLOCKS, BYTES);
         rt_cuda_now now;
         for (int i = 0; i < BLOCKS; i++) {
-            memset(&now, i + 1, sizeof now);          /* every byte of it */
+            memset(&now, i + 1, sizeof now);          /* every byte of it, but for what rows are made of */
             now.block = NULL;
+            now.x[1] = sizeof now;
+            now.raw = now.where = 0;
+            now.rows = 700 + i;
             memcpy(host + (size_t)i * BYTES, &now, sizeof now);
         }
         unsigned long long count = 4294967295ull, *counter = card_put(&count, sizeof count);
         char *at = card_put(host, BLOCKS * BYTES);
         rt_cuda_now *fixed = card_new(sizeof *fixed);
+        unsigned none = 0, *ticket = card_put(&none, sizeof none);
+        rt_cuda_rows desc = {.size = 1, .type = RT_F32, .channels = 1, .input = 1};
+        rt_cuda_rows *on = card_put(&desc, sizeof desc);
+        float *dst = card_new(ROWS * sizeof *dst);
+        rt_cuda_ring taken = {fixed, at, BYTES, BLOCKS, counter, ticket};
         for (int s = 0; s < 7; s++) {
-            rt_k_take(0, fixed, at, BYTES, BLOCKS, counter);
+            rt_k_rows(0, dst, on, 1, ROWS, fixed, &taken);
             card_get(&now, fixed, sizeof now);
             uint64_t turn = (4294967295ull + (uint64_t)s) % BLOCKS;
             assert_ptr_equal(now.block, at + turn * BYTES);
@@ -31,9 +39,8 @@ static void ring(void **state)
         }
         card_get(&count, counter, sizeof count);
         assert_true(count == 4294967302ull);
-        card_ok(cudaFree(counter));
-        card_ok(cudaFree(at));
-        card_ok(cudaFree(fixed));
+        void *all[] = {counter, at, fixed, ticket, on, dst};
+        for (size_t i = 0; i < 6; i++) card_ok(cudaFree(all[i]));
         free(host);
     }
     in_order(0);
@@ -129,8 +136,10 @@ static void check(const scene *c)
         void *ring;
         rt_cuda_now *now = block_send(&s, &ring);
         float *dst = card_new(floats * 4);
-        if (c->held) rt_k_hold(0, in.bytes, rows, now);
-        rt_k_rows(0, dst, on, size, rows, now);
+        unsigned long long turns = 4, *count = card_put(&turns, sizeof turns);
+        unsigned none = 0, *ticket = card_put(&none, sizeof none);
+        rt_cuda_ring taken = {now, ring, 1 << 20, 1, count, ticket};
+        rt_k_rows(0, dst, on, size, rows, now, turn % 3 || c->held ? &taken : NULL);
         card_get(got, dst, floats * 4);
         if (!turn) memcpy(first, got, floats * 4);
         assert_memory_equal(first, got, floats * 4);
@@ -140,8 +149,8 @@ static void check(const scene *c)
             else if (isinf(want[i])) assert_true(got[i] == want[i]);
             else check_close(rt_dtype_name(c->type), got[i], want[i], 1e-6, 1e-6);
         }
-        void *all[] = {ring, now, dst};
-        for (size_t i = 0; i < 3; i++) card_ok(cudaFree(all[i]));
+        void *all[] = {ring, now, dst, count, ticket};
+        for (size_t i = 0; i < 5; i++) card_ok(cudaFree(all[i]));
     }
     in_order(0);
     void *all[] = {(void *)desc.mul, (void *)desc.add, (void *)desc.pick, on, held};
@@ -256,7 +265,7 @@ static void rows_in_place(void **state)
             rt_cuda_rows desc = {.size = sizes[k], .type = RT_U8, .channels = 1, .input = 1}, *on;
             on = card_put(&desc, sizeof desc);
             float *dst = card_new(n * 4);
-            rt_k_rows(0, dst, on, sizes[k], ROWS, now);
+            rt_k_rows(0, dst, on, sizes[k], ROWS, now, NULL);
             card_get(got, dst, n * 4);
             for (size_t i = 0; i < n; i++) assert_int_equal(got[i], i < THERE * sizes[k] ? x[i] : 0);
             void *all[] = {ring, now, on, dst};

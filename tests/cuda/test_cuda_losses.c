@@ -49,7 +49,7 @@ static made on_card(const rt_loss_batch *b, const float *z, int there, int rows,
         rt_cuda_result result, *results = card_new(sizeof result);
         rt_cuda_trouble none = {0, ~0ull, ~0ull}, *trouble = card_put(&none, sizeof none);
         rt_k_loss(0, &b->config, I, value, grad, !isnan(before), loss_rows + I * rows, planes, rows, n, now);
-        rt_k_loss_end(0, loss_rows, LOSSES, rows, now, results, 1, trouble);
+        rt_k_loss_end(0, &(rt_loss_sums){loss_rows, LOSSES, rows, results, 1, trouble}, now);
         card_get(m.g, grad, bytes);
         card_get(m.each, loss_rows + I * rows, of_rows);
         card_get(&result, results, sizeof result);
@@ -506,7 +506,7 @@ static void ends(void **state)
                 rt_cuda_trouble none = {0, ~0ull, ~0ull}, *trouble = card_put(&none, sizeof none);
                 rt_cuda_result *results = card_put(result, sizeof result);
                 float *loss_rows = card_put(each, n * sizeof *each);
-                rt_k_loss_end(0, loss_rows, losses, batch, now, results, RESULTS, trouble);
+                rt_k_loss_end(0, &(rt_loss_sums){loss_rows, losses, batch, results, RESULTS, trouble}, now);
                 card_get(result, results, sizeof result);
                 card_get(&none, trouble, sizeof none);
                 assert_true(none.bad == 0 && result[1].bad == 0 && result[1].epoch == 8 && result[1].step == 9);
@@ -544,7 +544,7 @@ static void troubles(void **state)
             void *ring;
             rt_cuda_now *now = block_send(&s, &ring);
             float *loss_rows = card_put(each, sizeof each);
-            rt_k_loss_end(0, loss_rows, 2, 2, now, result, 1, trouble);
+            rt_k_loss_end(0, &(rt_loss_sums){loss_rows, 2, 2, result, 1, trouble}, now);
             card_get(&r, result, sizeof r);
             card_get(&t, trouble, sizeof t);
             assert_int_equal(r.bad, number >= 3);

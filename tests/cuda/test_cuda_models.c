@@ -3,18 +3,7 @@
 
 static void twenty(const char *name, int batch, double drift)
 {
-    char path[400], *text;
-    size_t size;
-    const char *folder = getenv("RETORT_MODELS");             /* where the source tree is not */
-    snprintf(path, sizeof path, "%s/%s.json", folder ? folder : RETORT_SOURCE_DIR "/experiments/peers/models", name);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    fseek(f, 0, SEEK_END);
-    size = (size_t)ftell(f);
-    rewind(f);
-    text = calloc(1, size + 1);
-    assert_int_equal(fread(text, 1, size, f), size);
-    fclose(f);
+    char *text = scene_text(name);
     scene_check(&(cuda_scene){.arch = text, .batch = batch, .steps = 20, .orders = 1, .gradient = 1e-4, .drift = drift,
                               .lr = 0.01});
     free(text);

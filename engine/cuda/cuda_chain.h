@@ -1,0 +1,61 @@
+/* engine/cuda/cuda_chain.h - launches of a chain of small dense layers: y_l (rows, n_l) = act(x_l (rows, k_l) w_l +
+ * bias_l), where x_l is y of the layer before. C and C++.
+ *
+ * A block has a few rows and takes them through all layers; with a loss it goes back through them, too: the whole step
+ * of a small net but for the gradients of its weights, which are one more launch. A sum of a row's goes over k in
+ * slices that k and n decide, so its bits depend neither on its place nor on other rows. */
+#ifndef RT_ENGINE_CUDA_CHAIN_H
+#define RT_ENGINE_CUDA_CHAIN_H
+
+#include <cuda_runtime_api.h>
+
+#include "engine/cuda/cuda_losses.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { RT_CHAIN_LAYERS = 8, RT_CHAIN_ROWS = 4 /* of a block, that go back */, RT_CHAIN_SHARED = 48 << 10 };
+
+typedef struct {
+    const float *w, *bias;             /* (k, n), (n) or NULL */
+    float *y;
+    float *dz;                         /* (rows, n): the gradient of y, which becomes that of what act is of */
+    float *dw, *dbias;                 /* NULL: not trained */
+    int add_dw, add_dbias;
+    int k, n, act;                     /* act: 0 none, 1 relu, 2 relu6 */
+} rt_chain_layer;
+
+typedef struct {
+    rt_chain_layer layer[RT_CHAIN_LAYERS];
+    int layers, rows, round;           /* round: factors of products, 0 as they are, 1 to tf32, 2 to bf16 */
+    int stop;                          /* the first layer whose dz is asked for */
+    const float *x;                    /* of the first layer */
+    float *dx;                         /* the gradient of x, or NULL */
+    int add_dx;
+} rt_chain;
+
+/* What is there of a loss of the last layer's y that one launch computes, too. */
+typedef struct {
+    rt_loss_desc loss;                 /* loss 0 of the step, not dist */
+    rt_loss_sums sums;
+    float *rows;                       /* as sums.rows */
+    unsigned *ticket;                  /* 0 at first, and left at 0 */
+} rt_chain_loss;
+
+/* Bytes of shared memory of a block with so many rows. */
+size_t rt_chain_shared(const rt_chain *, int rows);
+
+/* y of all layers. */
+void rt_k_chain(cudaStream_t, const rt_chain *);
+/* From layer[layers - 1].dz, a gradient of y, dz of all layers down to stop, and dx. */
+void rt_k_chain_back(cudaStream_t, const rt_chain *);
+/* Both, with the loss between them, and what rt_k_loss_end does. */
+void rt_k_chain_step(cudaStream_t, const rt_chain *, const rt_chain_loss *, const rt_cuda_now *now);
+/* dw and dbias of all layers from stop on: sums over rows in their order. */
+void rt_k_chain_weights(cudaStream_t, const rt_chain *);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

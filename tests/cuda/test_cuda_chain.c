@@ -1,0 +1,126 @@
+/* Steps of few launches on the emulated card: chains of small dense layers, with and without their loss, against the
+ * CPU; and how many launches a step of the models has that speed is measured on. */
+#include "tests/cuda/cuda_scene.h"
+
+#define DENSE(n) "{\"op\": \"dense\", \"out\": " #n "}"
+#define RELU "{\"op\": \"relu\"}"
+#define NET(input, classes, layers) "{\"input\": " input ", \"classes\": " #classes ", \"layers\": [" layers "]}"
+
+/* Widths around those of warps, vectors and slices; more layers than a chain has; a last layer with an activation. */
+static void shapes(void **state)
+{
+    (void)state;
+    const char *archs[] = {
+        NET("[1]", 2, DENSE(1) ", " RELU ", " DENSE(2)),
+        NET("[31]", 3, DENSE(33) ", " RELU ", " DENSE(66) ", " RELU ", " DENSE(3)),
+        NET("[130]", 7, DENSE(68) ", {\"op\": \"relu6\"}, " DENSE(7) ", " RELU),
+        NET("[5]", 70, DENSE(300) ", " RELU ", " DENSE(70)),
+        NET("[6]", 4, DENSE(5) ", " RELU ", " DENSE(6) ", " DENSE(7) ", " RELU ", " DENSE(8) ", " DENSE(9) ", " DENSE(8)
+            ", " RELU ", " DENSE(7) ", " DENSE(6) ", " RELU ", " DENSE(4)),
+    };
+    for (size_t i = 0; i < sizeof archs / sizeof *archs; i++) {
+        scene_check(&(cuda_scene){.arch = archs[i], .batch = 7, .rows = 5, .steps = 2, .gradient = 5e-5});
+        scene_check(&(cuda_scene){.arch = archs[i], .batch = 1, .steps = 1});
+    }
+    scene_check(&(cuda_scene){.arch = archs[1], .batch = 150, .rows = 140, .steps = 2, .orders = 2});
+    scene_check(&(cuda_scene){.arch = archs[1], .batch = 1030, .steps = 1, .orders = 1});
+}
+
+/* Every loss that a row has by itself is taken into the launch; dist is not. */
+static void losses(void **state)
+{
+    (void)state;
+    for (rt_soft_kind k = RT_SOFT_NONE; k <= RT_SOFT_MSE; k++)
+        scene_check(&(cuda_scene){.arch = NET("[9]", 5, DENSE(12) ", " RELU ", " DENSE(5)), .batch = 10, .rows = 9,
+                                  .steps = 2, .drift = 1e-3, .gradient = 1e-4,
+                                  .loss = {.kind = k, .hard = 0.4f, .soft = 0.6f, .temperature = 3, .alpha = 1,
+                                           .beta = 2, .gamma = 1, .smoothing = 0.1f}});
+}
+
+/* Behind other layers, whose gradient the chain gives; beside a layer that reads the same; two heads of one trunk. */
+static void within(void **state)
+{
+    (void)state;
+    scene_check(&(cuda_scene){.arch = NET("[4, 4, 2]", 3, "{\"op\": \"conv2d\", \"out\": 4, \"kernel\": 3}, " RELU
+                                          ", {\"op\": \"flatten\"}, " DENSE(9) ", " RELU ", " DENSE(3)),
+                              .batch = 6, .rows = 5, .steps = 2});
+    scene_check(&(cuda_scene){
+        .arch = NET("[8]", 3, "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
+                    "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8}, {\"op\": \"add\", \"from\": [\"b\", \"a\"]}, " DENSE(3)),
+        .batch = 6, .steps = 2});
+    scene_check(&(cuda_scene){
+        .arch = NET("[8]", 3, "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
+                    "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8, \"share\": \"a\"}, {\"op\": \"dropout\", \"rate\": 0}, "
+                    DENSE(3)),
+        .batch = 6, .steps = 2});
+}
+
+/* Both factors rounded; without ReLU, whose derivative jumps where a sum is rounded across 0. */
+static void rounded(void **state)
+{
+    (void)state;
+    for (rt_precision p = RT_P_TF32; p <= RT_P_BF16; p++)
+        scene_check(&(cuda_scene){.arch = NET("[40]", 5, DENSE(24) ", " DENSE(12) ", " DENSE(5)), .batch = 9,
+                                  .steps = 2, .precision = p, .forward = p == RT_P_TF32 ? 2e-3 : 2e-2,
+                                  .gradient = p == RT_P_TF32 ? 4e-3 : 4e-2, .drift = p == RT_P_TF32 ? 1e-2 : 6e-2});
+}
+
+/* ---- launches ---- */
+
+static void first_line(void *arg, const char *text)
+{
+    int *count = arg;
+    if (*count < 0) *count = atoi(text);
+}
+
+static int launches(const rt_model *m, rt_device *card, int train, double clip)
+{
+    rt_update_desc update = {.kind = RT_SGD, .momentum = 0.9, .clip = clip};
+    rt_loss_batch loss = {.config = {.hard = 1}, .hard_scale = 1, .soft_scale = 1, .lambda = 1};
+    rt_session_spec spec = {.graph = m->graph, .batch = 128, .train = train, .params = m->params, .states = m->states};
+    rt_session *s;
+    int count = -1;
+    if (train) {
+        spec.losses = 1;
+        spec.update = &update;
+        spec.loss[0].tensor = m->head[0].tensor;
+        spec.loss[0].batch = &loss;
+    } else {
+        spec.outputs = 1;
+        spec.output[0] = m->head[0].tensor;
+    }
+    check_ok(rt_session_new(&s, &spec, card));
+    rt_session_describe(s, first_line, &count);
+    rt_session_free(s);
+    return count;
+}
+
+/* A step costs what its launches do, so their number is a bar of its own. */
+static void of_models(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int train, infer; } models[] = {
+        {"jet", 4, 2}, {"mlp", 4, 2}, {"cnn", 31, 8}, {"conv1d", 31, 8}, {"dscnn", 69, 12}, {"resnet8", 75, 15}};
+    rt_device *card;
+    int bad = 0;
+    check_ok(rt_device_open(&card, "cuda", 1));
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char *text = scene_text(models[i].name);
+        rt_model *m = scene_model(text);
+        int train = launches(m, card, 1, 0), clipped = launches(m, card, 1, 1), infer = launches(m, card, 0, 0);
+        printf("%s: %d launches a training step, %d with clipping, %d of inference\n", models[i].name, train, clipped,
+               infer);
+        bad += train != models[i].train || clipped != train + 1 || infer != models[i].infer;
+        rt_model_free(m);
+        free(text);
+    }
+    rt_device_close(card);
+    if (bad) fail_msg("%d models have other numbers of launches", bad);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(losses), cmocka_unit_test(within),
+                                       cmocka_unit_test(rounded), cmocka_unit_test(of_models)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
