@@ -128,7 +128,7 @@ static const cli_option options[] = {
     {"rows", CLI_VALUE, "A:B",
      "rows of the data; or data.test=0.1: those that training with the same data.test left out", NULL},
     {"common", CLI_FLAG, NULL, "compare the rows that both sides have; else unequal row sets are refused", NULL},
-    {"out", CLI_VALUE, "FOLDER", "verdict.json, gate.md, junit.xml; tried before the work. With --init: the policy",
+    {"out", CLI_VALUE, "FOLDER", "verdict.json, gate.md, junit.xml, gate.html; tried before the work. With --init: the policy",
      NULL},
     {"force", CLI_FLAG, NULL, "replace what an earlier gate wrote there", NULL},
     {"allow-same", CLI_FLAG, NULL, "compare a model with itself, else refused with exit code 5", NULL},

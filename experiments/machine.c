@@ -1,6 +1,7 @@
 #include "experiments/machine.h"
 
 #include <gnu/libc-version.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,14 +117,64 @@ void rt_machine_describe(cJSON *into, const rt_device *device, const rt_machine_
     add_share(into, "busy", use.busy - since->busy, use.all - since->all);
 }
 
-double rt_machine_peak_rss(void)
+/* A number of KiB behind a word at the start of a line, in bytes; NAN. */
+static double kib_of(const char *path, const char *format)
 {
     char line[256];
-    double kib = 0;
-    struct rusage u;
-    FILE *f = fopen("/proc/self/status", "r");
-    while (f && fgets(line, sizeof line, f)) if (sscanf(line, "VmHWM: %lf kB", &kib) == 1) break;
+    double kib = NAN;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f)) if (sscanf(line, format, &kib) == 1) break;
     if (f) fclose(f);
-    if (kib > 0) return kib * 1024;
+    return kib * 1024;
+}
+
+static double number_in(const char *path)
+{
+    char line[256];
+    double v;
+    return first_line(line, path) && sscanf(line, "%lf", &v) == 1 ? v : NAN;
+}
+
+/* What the process's control group leaves, with the pages of files that it would give back. */
+static double left_by_group(void)
+{
+    char line[256], path[320];
+    if (!first_line(line, "/proc/self/cgroup") || strncmp(line, "0::", 3)) return INFINITY;
+    snprintf(path, sizeof path, "/sys/fs/cgroup%.200s/memory.max", line + 3);
+    double most = number_in(path);
+    snprintf(path, sizeof path, "/sys/fs/cgroup%.200s/memory.current", line + 3);
+    double now = number_in(path);
+    snprintf(path, sizeof path, "/sys/fs/cgroup%.200s/memory.stat", line + 3);
+    double files = kib_of(path, "inactive_file %lf") / 1024;
+    if (!isfinite(most) || !isfinite(now)) return INFINITY;
+    return most - now + (isfinite(files) ? files : 0);
+}
+
+double rt_machine_free_memory(void)
+{
+    struct rlimit limit;
+    double least = INFINITY, available = kib_of("/proc/meminfo", "MemAvailable: %lf kB"), group = left_by_group();
+    if (isfinite(available)) least = available;
+    if (group < least) least = group;
+    if (!getrlimit(RLIMIT_AS, &limit) && limit.rlim_cur != RLIM_INFINITY) {
+        double held = kib_of("/proc/self/status", "VmSize: %lf kB"), left = (double)limit.rlim_cur - held;
+        if (isfinite(left) && left < least) least = left;
+    }
+    return least > 0 ? least : 0;
+}
+
+rt_status rt_machine_room_for(uint64_t rows, double bytes_a_row, const char *of, const char *remedy)
+{
+    double needs = (double)rows * bytes_a_row, there = rt_machine_free_memory();
+    if (needs <= there) return RT_OK;
+    return rt_fail(RT_RUN, "%s: %llu rows take about %.3g MB of memory (%.0f bytes each), and %.3g MB are free: %s", of,
+                   (unsigned long long)rows, needs / 1e6, bytes_a_row, there / 1e6, remedy);
+}
+
+double rt_machine_peak_rss(void)
+{
+    struct rusage u;
+    double peak = kib_of("/proc/self/status", "VmHWM: %lf kB");
+    if (peak > 0) return peak;
     return getrusage(RUSAGE_SELF, &u) ? 0 : (double)u.ru_maxrss * 1024;    /* of what started it, too */
 }

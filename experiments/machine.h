@@ -21,6 +21,13 @@ void rt_machine_describe(cJSON *into, const rt_device *, const rt_machine_use *s
 /* The date that results bear, in UTC, ISO 8601: of SOURCE_DATE_EPOCH (seconds since 1970) where it is set, so that
  * equal runs can give equal files, else of the clock. */
 void rt_machine_date(char text[32]);
+/* Bytes of memory that this process can still take: the least of what the machine has free (its caches counted), what
+ * its control group leaves (version 2), and what its own limit on addresses (ulimit -v) leaves. INFINITY where nothing
+ * tells. */
+double rt_machine_free_memory(void);
+/* RT_RUN when rows times bytes_a_row are more than that: before the work, with what it takes and what there is. of, and
+ * what helps, are parts of the message. */
+rt_status rt_machine_room_for(uint64_t rows, double bytes_a_row, const char *of, const char *remedy);
 /* Most memory that this program has held, in bytes, since it was started: not what held the process before. */
 double rt_machine_peak_rss(void);
 #endif

@@ -25,6 +25,10 @@ make_pages() {
         make train $m.json --out $m
     done
     make eval --baseline one/model.h5 --candidate two/model.h5 --data train.h5 data.test=400 --find-slices --out pair
+    echo '{"format": "retort-policy-1", "limits": [{"metric": "accuracy", "max_drop": 0.05}, {"metric": "accuracy", "min": 0.99}, {"metric": "recall", "class": "*", "max_drop": 0.2, "min_rows": 100},
+        {"metric": "accuracy", "slice": "predicted=*", "max_drop": 0.1}, {"metric": "nfr", "max": 0.001, "note": "none at all"}, {"metric": "latency_p50", "max_ratio": 1.1}],
+        "waivers": [{"limit": "nfr", "until": "9999-12-31", "reason": "<b>known</b>, and a long reason that goes on and on, until it needs more than one line of a page that is wide"}], "speed": {"seconds": 1, "rounds": 6, "samples": 64}}' > policy.json
+    make gate --baseline one/model.h5 --candidate two/model.h5 --policy policy.json --data train.h5 data.test=400 --out gated
     make eval --teacher two/model.h5 --student one/model.h5 --data train.h5 data.test=400 --out several
     awk -F, -v OFS=, 'NR > 1 { $1 += 0.7 } { print }' all.csv > later.csv
     make import later.csv --label kind --like train.h5 --out later.h5

@@ -7,6 +7,7 @@
 
 #include "engine/memory.h"
 #include "experiments/eval/comparison_parts.h"
+#include "experiments/machine.h"
 
 /* ---- pairing ---- */
 
@@ -266,6 +267,17 @@ static void describe(rt_comparison *c, int s)
     info->seen = p->seen;
 }
 
+/* What a comparison of two sides takes a row beyond their answers: who is right, how sure (comparison_parts.h), where
+ * rows stand, twice while they are sorted, and pairs of truth and answer; of labels and values their answers once more.
+ */
+static double bytes_beside(const rt_head *head, int heads)
+{
+    double bytes = 2 * (sizeof(uint32_t) + 12 + 32) + sizeof(uint64_t);
+    for (int h = 0; h < heads; h++)
+        bytes += head[h].task == RT_TASK_CLASSES ? 4 + 2 * 40 : 5.0 * head[h].size + 2 * 4.0 * head[h].size;
+    return bytes;
+}
+
 static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt_match *match)
 {
     int stored[RT_SIDES] = {0}, asked = 0, side[RT_SIDES];
@@ -288,7 +300,8 @@ static rt_status open_sides(rt_comparison *c, const rt_comparison_spec *spec, rt
         model[asked++] = of;
     }
     if (asked) {
-        rt_predictions_spec ask = {model, asked, spec->data, 0, spec->device, spec->progress, spec->notes};
+        rt_predictions_spec ask = {model, asked, spec->data, 0, spec->device, spec->progress, spec->notes,
+                                   bytes_beside(NULL, 0) + 84};
         RT_TRY(rt_predictions_ask(out, &ask));
         for (int i = 0; i < asked; i++) c->p[side[i]] = out[i];
     }
@@ -307,6 +320,9 @@ rt_status rt_comparison_open(rt_comparison **out, const rt_comparison_spec *spec
     if (!c) return rt_fail(RT_RUN, "out of memory");
     c->device = spec->device;
     rt_status st = open_sides(c, spec, &match);
+    if (!st)
+        st = rt_machine_room_for(c->p[0]->rows, bytes_beside(c->p[0]->head, c->p[0]->heads), c->p[0]->path,
+                                 "compare a part of the rows");
     if (!st) st = pair_rows(c, spec->common);
     if (!st) st = take_heads(c, match, spec->notes);
     for (int s = 0; s < RT_SIDES && !st; s++)
@@ -348,6 +364,16 @@ void rt_comparison_close(rt_comparison *c)
 
 const rt_side_info *rt_comparison_side(const rt_comparison *c, int side) { return &c->info[side]; }
 uint64_t rt_comparison_rows(const rt_comparison *c) { return c->n; }
+
+double rt_comparison_bytes(const rt_comparison *c)
+{
+    double bytes = (double)c->n * bytes_beside(c->head, c->heads);
+    for (int s = 0; s < RT_SIDES; s++) {
+        double of_row, answers = rt_predictions_row_bytes(c->p[s], &of_row);
+        bytes += (double)c->p[s]->rows * (answers + (c->p[s]->borrows ? 0 : of_row));
+    }
+    return bytes;
+}
 
 const float *rt_comparison_answers(const rt_comparison *c, int side, int h)
 {

@@ -48,6 +48,8 @@ typedef struct {
 enum { RT_BASELINE, RT_CANDIDATE, RT_SIDES };
 const rt_side_info *rt_comparison_side(const rt_comparison *, int side);
 uint64_t rt_comparison_rows(const rt_comparison *);        /* that are compared, with a label or without */
+/* Memory that it takes, about: answers of both sides, what is told of rows, and what is found out of them. */
+double rt_comparison_bytes(const rt_comparison *);
 /* What a side's model answered to the data's rows, in their order: (rows, size) of head h of the first side that was
  * asked. NULL: the side is a file, or lacks the head. So that who needs the answers too does not ask again. */
 const float *rt_comparison_answers(const rt_comparison *, int side, int head);

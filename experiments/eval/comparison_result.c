@@ -148,19 +148,22 @@ static rt_status add_confusion(writing *w, cJSON *j)
     const rt_comparison *c = w->c;
     uint64_t k = (uint64_t)c->head[w->h].size, n = 0;
     answered *list = malloc((2 * c->n + 1) * sizeof *list);
-    sorted *pairs = malloc((2 * c->n + 1) * sizeof *pairs);
+    sorted *pairs = NULL;
     double *matrix = k <= MATRIX ? calloc(k * k, sizeof *matrix) : NULL;
     int found = 0;
+    for (uint64_t i = 0; i < c->n && list; i++)
+        for (int s = 0; s < RT_SIDES && c->y[w->h].y[i] >= 0; s++)
+            list[n++] = (answered){(uint64_t)c->y[w->h].y[i] * k + (uint64_t)c->facts[s][w->h].answer[i], s};
+    uint64_t different = 1;
+    if (list) qsort(list, n, sizeof *list, by_key);
+    for (uint64_t i = 1; i < n; i++) different += list[i].key != list[i - 1].key;
+    pairs = malloc((different + 1) * sizeof *pairs);
     if (!list || !pairs || (k <= MATRIX && !matrix)) {
         free(list);
         free(pairs);
         free(matrix);
         return rt_fail(RT_RUN, "out of memory");
     }
-    for (uint64_t i = 0; i < c->n; i++)
-        for (int s = 0; s < RT_SIDES && c->y[w->h].y[i] >= 0; s++)
-            list[n++] = (answered){(uint64_t)c->y[w->h].y[i] * k + (uint64_t)c->facts[s][w->h].answer[i], s};
-    qsort(list, n, sizeof *list, by_key);
     for (uint64_t i = 0, end; i < n; i = end) {
         double count[2] = {0};
         for (end = i; end < n && list[end].key == list[i].key; end++) count[list[end].side]++;
@@ -441,6 +444,7 @@ rt_status rt_comparison_result(rt_comparison *c, const rt_comparison_options *o,
     cJSON_AddNumberToObject(j, "confidence", o->confidence);
     cJSON_AddNumberToObject(j, "seed", (double)o->seed);
     cJSON_AddNumberToObject(j, "rows", (double)c->n);
+    cJSON_AddNumberToObject(j, "memory_bytes", rt_comparison_bytes(c));
     cJSON_AddItemToObject(j, "baseline", rt_side_to_json(&c->info[RT_BASELINE]));
     cJSON_AddItemToObject(j, "candidate", rt_side_to_json(&c->info[RT_CANDIDATE]));
     say_of_sides(&w);

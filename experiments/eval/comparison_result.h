@@ -1,6 +1,6 @@
 /* experiments/eval/comparison_result.h - a comparison as JSON, for evaluation.json and the page: "comparison".
  *
- * {"confidence", "seed", "rows", "baseline": SIDE, "candidate": SIDE,
+ * {"confidence", "seed", "rows", "memory_bytes" (rt_comparison_bytes), "baseline": SIDE, "candidate": SIDE,
  *  "heads": [{"name", "task", "classes": [names], "labelled_rows",
  *    "metrics": [DELTA], what is of one side or of both together,
  *    "per_class": [{"class", "name", "rows", "recall": DELTA, "precision": DELTA, "f1": DELTA}], largest drop of recall

@@ -17,16 +17,16 @@ void rt_predictions_free(rt_predictions *p)
         free(q->z);
         free(q->top);
         free(q->log_sum);
-        rt_target_rows_free(&q->y);
+        if (!p->borrows) rt_target_rows_free(&q->y);
     }
-    for (int i = 0; i < p->columns; i++) {
+    for (int i = 0; i < p->columns && !p->borrows; i++) {
         free(p->column[i].name);
         free(p->column[i].number);
         free(p->column[i].text);
     }
     rt_heads_free(p->head, p->heads);
     void *owned[] = {p->path, p->source, p->row, p->id, p->key, p->column};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) free(owned[i]);
+    for (size_t i = 0; i < (p->borrows ? 2 : sizeof owned / sizeof owned[0]); i++) free(owned[i]);
     free(p);
 }
 
@@ -41,6 +41,19 @@ rt_status rt_predicted_room(rt_predictions *p, int h)
     q->top = calloc((size_t)p->rows * (size_t)q->kept, sizeof *q->top);
     q->log_sum = calloc((size_t)p->rows, sizeof *q->log_sum);
     return q->top && q->log_sum ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+double rt_predictions_row_bytes(const rt_predictions *p, double *of_row)
+{
+    double answers = 0;
+    *of_row = sizeof *p->row + sizeof *p->key + (double)p->id_width;
+    for (int h = 0; h < p->heads; h++) {
+        int size = p->head[h].size, task = p->head[h].task, top = task == RT_TASK_CLASSES && p->topk && p->topk < size;
+        answers += top ? 8.0 * p->topk + 4 : 4.0 * size;
+        *of_row += task == RT_TASK_CLASSES ? 4 : task == RT_TASK_REAL ? 5.0 * size : 2.0 * size;
+    }
+    for (int i = 0; i < p->columns; i++) *of_row += p->column[i].width ? p->column[i].width : 8;
+    return answers;
 }
 
 rt_status rt_predictions_add_column(rt_predictions *p, const char *name, int width, rt_row_column **out)

@@ -11,7 +11,10 @@
  *   slices/NAME    f64 or text (N): a column that rows are grouped by
  *   manifest       JSON: heads, digests of the model, of the data and of the rows, the family of kernels, the tool
  *   retort_crc32c/ checksums of all of it (data/checks.h)
- * Equal models, rows, truths and kernels give equal files. Answers are held in memory as a whole. */
+ * Equal models, rows, truths and kernels give equal files. Answers are held in memory as a whole: 4 bytes a logit, and of
+ * each row its number, id (32 of a hash, or the column's width), key (16), columns (8, or their width; four are always
+ * there) and truth. What models were asked about together is held once for all. More than there is, is refused before
+ * the work. */
 #ifndef RT_EXPERIMENTS_PREDICTIONS_H
 #define RT_EXPERIMENTS_PREDICTIONS_H
 
@@ -47,6 +50,7 @@ typedef struct {
     char id_from[RT_H5_NAME];          /* "": ids are hashes */
     char *source;                      /* the data file */
     int stored, topk;
+    int borrows;                       /* ids, rows, keys, columns and truths are another's, which outlives this */
     double seen;                       /* rows that the model or an ancestor was trained or chosen on; NAN: not known */
     rt_head head[RT_MAX_HEADS];
     int heads;
@@ -69,6 +73,7 @@ typedef struct {
     rt_device *device;
     const rt_progress *progress;
     cJSON *notes;
+    double beside;                     /* bytes a row that the caller takes then, for the check of what is free */
 } rt_predictions_spec;
 
 /* Checks the keys of data; files is filled, and 0-ended, with those it names. */
@@ -76,6 +81,8 @@ rt_status rt_predictions_check(cJSON *data, const char *files[RT_EVAL_DATA_FILES
 /* One pass over the rows; out[i] is model i's, for rt_predictions_free. RT_INPUT for an answer that is not finite, a
  * column that is missing and an id that stands twice, RT_NOTHING when there are no rows. */
 rt_status rt_predictions_ask(rt_predictions **out, const rt_predictions_spec *);
+/* Bytes that a row takes: answers of this one; and what is told of the row itself. */
+double rt_predictions_row_bytes(const rt_predictions *, double *of_row);
 /* Whether the file is one of predictions, by what it holds. */
 rt_status rt_predictions_is(const char *path, int *yes);
 /* RT_INPUT when it is none, or is damaged. */

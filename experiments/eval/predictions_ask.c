@@ -12,6 +12,7 @@
 #include "engine/kernels.h"
 #include "engine/version.h"
 #include "experiments/eval/predictions_parts.h"
+#include "experiments/machine.h"
 
 enum { BLOCK = 1024, STATISTICS = 4 };
 static const char *const statistic[STATISTICS] = {"input.mean", "input.deviation", "input.min", "input.max"};
@@ -257,9 +258,18 @@ static rt_status describe(asking *a, int m)
     const rt_head *list = rt_teacher_heads(a->teacher[m], &own);
     for (int h = 0; h < a->heads; h++) {
         p->of[h].there = m == 0 || rt_heads_find(list, own, &a->head[h], a->heads) >= 0;
-        RT_TRY(rt_predicted_room(p, h));
     }
     return p->path && p->source ? RT_OK : rt_fail(RT_RUN, "out of memory");
+}
+
+/* Answers of all models, and what is told of rows. */
+static rt_status check_memory(const asking *a)
+{
+    double of_row, answers = rt_predictions_row_bytes(a->out[0], &of_row);
+    for (int i = 0; i < a->slices; i++) of_row += a->of_slice[i].width ? a->of_slice[i].width : 8;
+    return rt_machine_room_for(a->out[0]->rows, a->spec->models * answers + of_row + STATISTICS * 8 + a->spec->beside,
+                               a->data.source,
+                               "ask about a part of them (data.rows, --rows), or keep the largest logits alone (topk)");
 }
 
 /* Row numbers, ids, columns and truths are gathered with the first model's answers. */
@@ -271,6 +281,9 @@ static rt_status make_room(asking *a)
     if (p->rows > UINT32_MAX || p->rows > INT32_MAX)
         return rt_fail(RT_USAGE, "data.rows: at most %d rows are compared at once", INT32_MAX);
     p->id_width = !*a->id ? 32 : a->of_id.width ? a->of_id.width : 24;
+    RT_TRY(check_memory(a));
+    for (int m = 0; m < a->spec->models; m++)
+        for (int h = 0; h < a->heads; h++) RT_TRY(rt_predicted_room(a->out[m], h));
     p->id = calloc(p->rows, (size_t)p->id_width);
     p->row = calloc(p->rows, sizeof *p->row);
     if (!p->id || !p->row) return rt_fail(RT_RUN, "out of memory");
@@ -412,36 +425,17 @@ static rt_status ask_all(asking *a)
 }
 
 /* What was gathered with the first model's answers is true of the others, too. */
-static rt_status copy_facts(const rt_predictions *from, rt_predictions *to)
+static void share_facts(const rt_predictions *from, rt_predictions *to)
 {
-    rt_row_column *c;
+    to->borrows = 1;
     to->id_width = from->id_width;
-    to->id = malloc(from->rows * (size_t)from->id_width);
-    to->row = malloc(from->rows * sizeof *to->row);
-    to->key = malloc((from->rows + 1) * sizeof *to->key);
-    if (!to->id || !to->row || !to->key) return rt_fail(RT_RUN, "out of memory");
-    memcpy(to->id, from->id, from->rows * (size_t)from->id_width);
-    memcpy(to->row, from->row, from->rows * sizeof *to->row);
-    memcpy(to->key, from->key, (from->rows + 1) * sizeof *to->key);
+    to->id = from->id;
+    to->row = from->row;
+    to->key = from->key;
     to->of_rows = from->of_rows;
-    for (int i = 0; i < from->columns; i++) {
-        const rt_row_column *own = &from->column[i];
-        RT_TRY(rt_predictions_add_column(to, own->name, own->width, &c));
-        if (c->text) memcpy(c->text, own->text, from->rows * (size_t)own->width);
-        else memcpy(c->number, own->number, from->rows * sizeof *c->number);
-    }
-    for (int h = 0; h < from->heads; h++) {
-        const rt_target_rows *y = &from->of[h].y;
-        rt_target_rows *t = &to->of[h].y;
-        size_t n = from->rows * (size_t)from->head[h].size;
-        if (!y->y && !y->mask) continue;
-        RT_TRY(rt_target_rows_new(t, from->head[h].task, from->head[h].size, (int)from->rows));
-        if (y->y) memcpy(t->y, y->y, from->rows * sizeof *t->y);
-        if (y->mask) memcpy(t->mask, y->mask, n);
-        if (y->labels) memcpy(t->labels, y->labels, n);
-        if (y->values) memcpy(t->values, y->values, n * sizeof *t->values);
-    }
-    return RT_OK;
+    to->column = from->column;
+    to->columns = from->columns;
+    for (int h = 0; h < from->heads; h++) to->of[h].y = from->of[h].y;
 }
 
 rt_status rt_predictions_ask(rt_predictions **out, const rt_predictions_spec *spec)
@@ -460,7 +454,7 @@ rt_status rt_predictions_ask(rt_predictions **out, const rt_predictions_spec *sp
     if (!st) st = rt_identity_unchanged(a->data.identity);
     if (!st) st = rt_predictions_keys(out[0]);
     if (!st) st = rt_predictions_hash_rows(out[0]);
-    for (int m = 1; m < spec->models && !st; m++) st = copy_facts(out[0], out[m]);
+    for (int m = 1; m < spec->models && !st; m++) share_facts(out[0], out[m]);
     for (int m = 0; m < spec->models && a->teacher; m++) rt_teacher_close(a->teacher[m]);
     rt_source_close(a->of_id.set);
     for (int i = 0; i < a->slices; i++) rt_source_close(a->of_slice[i].set);

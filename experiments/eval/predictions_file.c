@@ -9,6 +9,7 @@
 #include "engine/memory.h"
 #include "engine/text.h"
 #include "experiments/eval/predictions_parts.h"
+#include "experiments/machine.h"
 
 #define FORMAT "retort-predictions-1"
 enum { SETS = 2 * (4 * RT_MAX_HEADS + RT_PREDICTIONS_COLUMNS + 3), NAME = RT_HEAD_NAME + 24 };
@@ -337,6 +338,8 @@ static rt_status read_ids(rt_predictions *p, rt_h5_file *f)
     if (d->type != RT_TEXT || !d->element || d->element > RT_PREDICTIONS_ID || (!*p->id_from && d->element != 32))
         return damaged(p, "'id' is not what the manifest says");
     p->id_width = (int)d->element;
+    double of_row, answers = rt_predictions_row_bytes(p, &of_row);
+    RT_TRY(rt_machine_room_for(p->rows, answers + of_row, p->path, "make predictions of a part of the rows"));
     p->id = calloc(p->rows, d->element);
     p->row = calloc(p->rows, sizeof *p->row);
     if (!p->id || !p->row) return rt_fail(RT_RUN, "out of memory");

@@ -14,7 +14,7 @@
 #include "experiments/machine.h"
 #include "experiments/result_files.h"
 
-static const rt_result_list files = {.name = {"verdict.json", "gate.md", "junit.xml"},
+static const rt_result_list files = {.name = {"verdict.json", "gate.md", "junit.xml", "gate.html"},
                                      .sums = "gate.xxh128",
                                      .by = "a gate",
                                      .keeps = 1};
@@ -193,6 +193,7 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     for (int i = 0; i < w->count; i++) cJSON_AddItemToArray(limits, describe(&w->found[i]));
     if (w->speed) cJSON_AddItemToObject(r, "speed", w->speed);
     w->speed = NULL;
+    if (cJSON_GetArraySize(w->stored)) cJSON_AddItemToObject(r, "stored_speeds", cJSON_Duplicate(w->stored, 1));
     rt_machine_describe(cJSON_AddObjectToObject(r, "machine"), w->spec->device,
                         w->timing.count ? &w->timing.before : NULL);
     cJSON_AddItemToObject(r, "notes", cJSON_Duplicate(w->notes, 1));
@@ -226,13 +227,15 @@ static rt_status say(rt_status st, const rt_gate_work *w)
 
 static rt_status write_files(rt_result_files *out, const cJSON *verdict)
 {
-    rt_string text[3] = {{0}};
+    enum { FILES = 4 };
+    rt_string text[FILES] = {{0}};
     char *json = rt_json_text(verdict, 1), *markdown = rt_gate_markdown(verdict);
     if (json) rt_put(&text[0], "%s\n", json);
     if (markdown) rt_put_bytes(&text[1], markdown, strlen(markdown));
     rt_gate_junit(&text[2], verdict);
+    rt_gate_page(&text[3], verdict);
     rt_status st = rt_result_files_write(out, text);
-    for (int i = 0; i < 3; i++) free(text[i].p);
+    for (int i = 0; i < FILES; i++) free(text[i].p);
     free(json);
     free(markdown);
     return st;
@@ -261,6 +264,7 @@ static void clean_up(rt_gate_work *w)
     cJSON_Delete(w->notes);
     cJSON_Delete(w->refused);
     cJSON_Delete(w->speed);
+    cJSON_Delete(w->stored);
     free(w->found);
     free(w);
 }
@@ -274,6 +278,7 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
     w->spec = g;
     w->notes = cJSON_CreateArray();
     w->refused = cJSON_CreateArray();
+    w->stored = cJSON_CreateArray();
     rt_status st = rt_policy_read(&w->policy, g->policy, g->today ? g->today : today()), decided = RT_OK;
     w->confidence = w->policy.confidence;
     if (!st) st = rt_precision_take(g->device, g->precision, "precision");
@@ -282,6 +287,7 @@ rt_status rt_gate(const rt_gate_spec *g, const rt_target *target, cJSON **verdic
     if (!st) st = rt_gate_registry(w);
     if (!st) st = ask_all(w);
     if (!st) st = rt_gate_costs(w);
+    if (!st) st = rt_gate_stored(w);
     if (!st) st = rt_verdict_claims(w->found, w->count, w->confidence);
     if (!st) {
         decided = rt_verdict(&w->policy, w->found, w->count);

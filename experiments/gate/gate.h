@@ -18,7 +18,10 @@
  *                  "not defined", with the reason
  *   power          of a limit: detects, the smallest true drop that is called a regression with a chance of 80 %;
  *                  undecided_if_unchanged, the chance of no verdict where nothing changed
- *   speed          noise (experiments/speed.h), and what was measured of both sides; notes */
+ *   speed          noise (experiments/speed.h), and what was measured of both sides
+ *   stored_speeds  what a registry has of the sides' models, of limits on speed: {side, version, metric, value, unit,
+ *                  time, cpu, same_machine}. Shown, and never held against a limit
+ *   notes */
 #ifndef RT_EXPERIMENTS_GATE_H
 #define RT_EXPERIMENTS_GATE_H
 
@@ -43,8 +46,8 @@ typedef struct {
     const rt_progress *progress;
 } rt_gate_spec;
 
-/* Decides, and when out is not NULL writes verdict.json, gate.md, junit.xml and gate.xxh128 with their hashes into that
- * folder, which is opened before the work; nothing is replaced without force. *verdict is for the caller to delete;
+/* Decides, and when out is not NULL writes verdict.json, gate.md, junit.xml, gate.html and gate.xxh128 with their hashes
+ * into that folder, which is opened before the work; nothing is replaced without force. *verdict is for the caller to delete;
  * NULL after an error. Returns what the process ends with: RT_OK, RT_GATE, RT_NOTHING and RT_UNDECIDED with a verdict;
  * RT_USAGE (arguments, policy), RT_INPUT, RT_RUN, RT_NOTHING (the sides are the same model, or their rows differ) and
  * RT_INTERRUPTED without one. */

@@ -28,7 +28,7 @@ typedef struct {
     int count, room;
     rt_comparison *comparison;
     char sha256[RT_GATE_SIDES][72];    /* "sha256:..." of a side's first file */
-    cJSON *notes, *refused, *sides[RT_GATE_SIDES], *speed;
+    cJSON *notes, *refused, *sides[RT_GATE_SIDES], *speed, *stored;
     double rows;
     double confidence;                 /* of the intervals of answers: the policy's, or what is left to this look */
     /* what a model costs: both sides opened once more */
@@ -63,6 +63,8 @@ extern const char *const rt_gate_side[RT_GATE_SIDES];      /* "baseline", "candi
 rt_status rt_gate_answers(rt_gate_work *, const char *kernels);
 /* Size and speed, as far as limits ask for them. */
 rt_status rt_gate_costs(rt_gate_work *);
+/* Speeds of the sides' models that the registry has: told, and nothing is held against them. */
+rt_status rt_gate_stored(rt_gate_work *);
 /* Closes what rt_gate_costs opened. */
 void rt_gate_costs_end(rt_gate_work *);
 
@@ -72,6 +74,29 @@ void rt_gate_put_value(rt_string *, const cJSON *limit);
 void rt_gate_put_interval(rt_string *, const cJSON *limit);
 /* What is to be said of a limit in a sentence: value, interval, limit, n, b and c, or why there is none. */
 void rt_gate_put_detail(rt_string *, const cJSON *limit);
-/* As JUnit XML. */
+/* What did not pass comes first, and what matters most of that; of these outcomes with "waived". */
+enum { RT_GATE_ORDERS = 6 };
+extern const char *const rt_gate_order[RT_GATE_ORDERS];
+const cJSON *rt_gate_limits(const cJSON *verdict);         /* the first; NULL */
+const char *rt_gate_outcome(const cJSON *limit);
+char *rt_gate_title(const cJSON *limit);                   /* "accuracy [avx2]" as plain text; the caller frees */
+/* Columns of the table of limits, in Markdown and on the page. number: set to the right. */
+typedef struct {
+    const char *title;
+    void (*put)(rt_string *, const cJSON *limit);
+    int number;
+} rt_gate_column;
+enum { RT_GATE_COLUMNS = 7 };
+extern const rt_gate_column rt_gate_columns[RT_GATE_COLUMNS];
+/* "3 regressions, 1 undecided, 12 pass" */
+void rt_gate_put_counts(rt_string *, const cJSON *verdict);
+/* "v2 (...) against v1 (...) and the anchor v0 (...)", names by `put` */
+void rt_gate_put_sides(rt_string *, const cJSON *verdict, void (*put)(rt_string *, const char *));
+/* 95 %; of what doubles cannot show as a share, one less what is missing. */
+void rt_gate_put_confidence(rt_string *, const cJSON *verdict);
+void rt_gate_put_upper(rt_string *, const char *word);
+
+/* As JUnit XML; as a page. */
 void rt_gate_junit(rt_string *, const cJSON *verdict);
+void rt_gate_page(rt_string *, const cJSON *verdict);
 #endif

@@ -60,8 +60,7 @@ void rt_gate_put_detail(rt_string *t, const cJSON *l)
     }
 }
 
-/* "accuracy [avx2]" as text of others. */
-static char *title_of(const cJSON *l)
+char *rt_gate_title(const cJSON *l)
 {
     rt_string t = {0};
     const char *kernels = rt_text(l, "kernels");
@@ -76,13 +75,13 @@ static int waived(const cJSON *l)
     return rt_member(l, "waiver") && strcmp(outcome, "pass") && strcmp(outcome, "listed");
 }
 
-static const char *outcome_of(const cJSON *l) { return waived(l) ? "waived" : rt_text(l, "outcome"); }
+const char *rt_gate_outcome(const cJSON *l) { return waived(l) ? "waived" : rt_text(l, "outcome"); }
 
-/* What did not pass comes first, and what matters most of that. */
-static const char *const in_order[] = {"regression", "not measured", "undecided", "waived", "pass", "listed"};
-enum { ORDERS = 6, PASS_AT = 4 };
+const char *const rt_gate_order[RT_GATE_ORDERS] = {"regression", "not measured", "undecided",
+                                                   "waived",     "pass",         "listed"};
+enum { PASS_AT = 4 };
 
-static const cJSON *limits_of(const cJSON *v)
+const cJSON *rt_gate_limits(const cJSON *v)
 {
     const cJSON *l = rt_member(v, "limits");
     return l ? l->child : NULL;
@@ -91,17 +90,16 @@ static const cJSON *limits_of(const cJSON *v)
 static int count_of(const cJSON *v, const char *outcome)
 {
     int n = 0;
-    for (const cJSON *l = limits_of(v); l; l = l->next) n += !strcmp(outcome_of(l), outcome);
+    for (const cJSON *l = rt_gate_limits(v); l; l = l->next) n += !strcmp(rt_gate_outcome(l), outcome);
     return n;
 }
 
-/* "3 regressions, 1 undecided, 12 pass" */
-static void put_counts(rt_string *t, const cJSON *v)
+void rt_gate_put_counts(rt_string *t, const cJSON *v)
 {
     int any = 0;
-    for (int k = 0; k < ORDERS; k++) {
-        int n = count_of(v, in_order[k]);
-        if (n) rt_put(t, "%s%d %s%s", any++ ? ", " : "", n, in_order[k], !k && n > 1 ? "s" : "");
+    for (int k = 0; k < RT_GATE_ORDERS; k++) {
+        int n = count_of(v, rt_gate_order[k]);
+        if (n) rt_put(t, "%s%d %s%s", any++ ? ", " : "", n, rt_gate_order[k], !k && n > 1 ? "s" : "");
     }
 }
 
@@ -112,8 +110,7 @@ static void put_side(rt_string *t, const cJSON *v, const char *side, void (*put)
     rt_put(t, " (%.8s)", rt_text(s, "sha256"));
 }
 
-/* "v2 (...) against v1 (...) and the anchor v0 (...)" */
-static void put_sides(rt_string *t, const cJSON *v, void (*put)(rt_string *, const char *))
+void rt_gate_put_sides(rt_string *t, const cJSON *v, void (*put)(rt_string *, const char *))
 {
     put_side(t, v, "candidate", put);
     rt_put(t, " against ");
@@ -123,15 +120,14 @@ static void put_sides(rt_string *t, const cJSON *v, void (*put)(rt_string *, con
     put_side(t, v, "anchor", put);
 }
 
-/* 95 %; of what doubles cannot show as a share, one less what is missing. */
-static void put_confidence(rt_string *t, const cJSON *v)
+void rt_gate_put_confidence(rt_string *t, const cJSON *v)
 {
     double confidence = rt_number(v, "confidence");
     if (confidence < 0.99999) rt_put(t, "%.6g %%", 100 * confidence);
     else rt_put(t, "1 - %.2g", 1 - confidence);
 }
 
-static void put_upper(rt_string *t, const char *word)
+void rt_gate_put_upper(rt_string *t, const char *word)
 {
     for (; *word; word++) rt_put(t, "%c", *word >= 'a' && *word <= 'z' ? *word - 'a' + 'A' : *word);
 }
@@ -140,13 +136,13 @@ static void put_upper(rt_string *t, const char *word)
 
 static void put_screen_line(rt_string *t, const cJSON *l)
 {
-    char *title = title_of(l);
+    char *title = rt_gate_title(l);
     rt_string value = {0}, bound = {0};
     rt_gate_put_value(&value, l);
     rt_put(&value, " ");
     rt_gate_put_interval(&value, l);
     rt_gate_put_bound(&bound, l);
-    rt_put_padded(t, outcome_of(l), 13);
+    rt_put_padded(t, rt_gate_outcome(l), 13);
     rt_put(t, " ");
     rt_put_padded(t, title, 34);
     rt_put(t, " ");
@@ -175,19 +171,19 @@ char *rt_gate_screen(const cJSON *v)
     enum { LINES = 12 };             /* with heads, notes and what is left out: 24 */
     rt_string t = {0};
     int left = LINES, hidden = 0;
-    put_upper(&t, rt_text(v, "verdict"));
+    rt_gate_put_upper(&t, rt_text(v, "verdict"));
     rt_put(&t, ": ");
-    put_sides(&t, v, rt_put_plain);
+    rt_gate_put_sides(&t, v, rt_put_plain);
     rt_put(&t, "\n%.0f rows, ", rt_number(v, "rows"));
-    put_confidence(&t, v);
+    rt_gate_put_confidence(&t, v);
     rt_put(&t, ", %s: ", rt_text(v, "mode"));
-    put_counts(&t, v);
+    rt_gate_put_counts(&t, v);
     if (isfinite(rt_number(rt_member(v, "test_set"), "decisions"))) rt_put(&t, "\n");
     rt_gate_put_wear(&t, v);
     rt_put(&t, "\n\n%-13s %-34s %-30s %-20s %8s\n", "", "limit", "drop, value or ratio [interval]", "bound", "n");
-    for (int k = 0; k < ORDERS; k++)
-        for (const cJSON *l = limits_of(v); l; l = l->next) {
-            if (strcmp(outcome_of(l), in_order[k])) continue;
+    for (int k = 0; k < RT_GATE_ORDERS; k++)
+        for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
+            if (strcmp(rt_gate_outcome(l), rt_gate_order[k])) continue;
             if (left-- > 0) put_screen_line(&t, l);
             else hidden++;
         }
@@ -209,29 +205,38 @@ static void put_wear(rt_string *t, const cJSON *v)
     free(wear.p);
 }
 
+static void put_baseline(rt_string *t, const cJSON *l) { put_number(t, rt_number(l, "baseline")); }
+static void put_candidate(rt_string *t, const cJSON *l) { put_number(t, rt_number(l, "candidate")); }
+static void put_rows(rt_string *t, const cJSON *l) { rt_put(t, "%.0f", rt_number(l, "n")); }
+
+static void put_flips(rt_string *t, const cJSON *l)
+{
+    if (rt_member(l, "b")) rt_put(t, "%.0f, %.0f", rt_number(l, "b"), rt_number(l, "c"));
+}
+
+const rt_gate_column rt_gate_columns[RT_GATE_COLUMNS] = {
+    {"baseline", put_baseline, 1}, {"candidate", put_candidate, 1}, {"drop, value or ratio", rt_gate_put_value, 1},
+    {"interval", rt_gate_put_interval, 0}, {"bound", rt_gate_put_bound, 0}, {"n", put_rows, 1}, {"b, c", put_flips, 1}};
+
 static void put_table(rt_string *t, const cJSON *v, int from, int to)
 {
-    rt_put(t, "| verdict | limit | baseline | candidate | drop, value or ratio | interval | bound | n | b, c |\n"
-              "|---|---|---:|---:|---:|---|---|---:|---:|\n");
+    rt_put(t, "| verdict | limit |");
+    for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, " %s |", rt_gate_columns[c].title);
+    rt_put(t, "\n|---|---|");
+    for (int c = 0; c < RT_GATE_COLUMNS; c++) rt_put(t, rt_gate_columns[c].number ? "---:|" : "---|");
+    rt_put(t, "\n");
     for (int k = from; k < to; k++)
-        for (const cJSON *l = limits_of(v); l; l = l->next) {
-            if (strcmp(outcome_of(l), in_order[k])) continue;
-            char *title = title_of(l);
-            rt_put(t, "| %s%s%s | ", k < PASS_AT ? "**" : "", outcome_of(l), k < PASS_AT ? "**" : "");
+        for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
+            if (strcmp(rt_gate_outcome(l), rt_gate_order[k])) continue;
+            char *title = rt_gate_title(l);
+            const char *strong = k < PASS_AT ? "**" : "";
+            rt_put(t, "| %s%s%s | ", strong, rt_gate_outcome(l), strong);
             rt_put_markdown(t, title);
             free(title);
-            rt_put(t, " | ");
-            put_number(t, rt_number(l, "baseline"));
-            rt_put(t, " | ");
-            put_number(t, rt_number(l, "candidate"));
-            rt_put(t, " | ");
-            rt_gate_put_value(t, l);
-            rt_put(t, " | ");
-            rt_gate_put_interval(t, l);
-            rt_put(t, " | ");
-            rt_gate_put_bound(t, l);
-            rt_put(t, " | %.0f | ", rt_number(l, "n"));
-            if (rt_member(l, "b")) rt_put(t, "%.0f, %.0f", rt_number(l, "b"), rt_number(l, "c"));
+            for (int c = 0; c < RT_GATE_COLUMNS; c++) {
+                rt_put(t, " | ");
+                rt_gate_columns[c].put(t, l);
+            }
             rt_put(t, " |\n");
         }
 }
@@ -239,7 +244,7 @@ static void put_table(rt_string *t, const cJSON *v, int from, int to)
 /* Why each limit that has something to say is what it is. */
 static void put_reasons(rt_string *t, const cJSON *v)
 {
-    for (const cJSON *l = limits_of(v); l; l = l->next) {
+    for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
         const cJSON *waiver = rt_member(l, "waiver");
         if (!*rt_text(l, "reason") && !waived(l)) continue;
         rt_put(t, "- ");
@@ -257,7 +262,7 @@ static void put_reasons(rt_string *t, const cJSON *v)
 static void put_power(rt_string *t, const cJSON *v)
 {
     int any = 0;
-    for (const cJSON *l = limits_of(v); l; l = l->next) {
+    for (const cJSON *l = rt_gate_limits(v); l; l = l->next) {
         const cJSON *p = rt_member(l, "power");
         if (!p) continue;
         if (!any++)
@@ -276,13 +281,13 @@ char *rt_gate_markdown(const cJSON *v)
 {
     rt_string t = {0};
     rt_put(&t, "<!-- retort-gate -->\n## ");
-    put_upper(&t, rt_text(v, "verdict"));
+    rt_gate_put_upper(&t, rt_text(v, "verdict"));
     rt_put(&t, ": ");
-    put_sides(&t, v, rt_put_markdown);
+    rt_gate_put_sides(&t, v, rt_put_markdown);
     rt_put(&t, "\n\n%.0f rows, ", rt_number(v, "rows"));
-    put_confidence(&t, v);
+    rt_gate_put_confidence(&t, v);
     rt_put(&t, ", %s: ", rt_text(v, "mode"));
-    put_counts(&t, v);
+    rt_gate_put_counts(&t, v);
     rt_put(&t, ".\n\n");
     put_wear(&t, v);
     for (const cJSON *e = rt_member(v, "refused")->child; e; e = e->next) {
@@ -291,14 +296,14 @@ char *rt_gate_markdown(const cJSON *v)
         rt_put(&t, "\n\n");
     }
     int failing = 0;
-    for (int k = 0; k < PASS_AT; k++) failing += count_of(v, in_order[k]);
+    for (int k = 0; k < PASS_AT; k++) failing += count_of(v, rt_gate_order[k]);
     if (failing) put_table(&t, v, 0, PASS_AT);
     rt_put(&t, "\n");
     put_reasons(&t, v);
     if (count_of(v, "pass") + count_of(v, "listed")) {
         rt_put(&t, "\n<details><summary>%d passed, %d listed</summary>\n\n", count_of(v, "pass"),
                count_of(v, "listed"));
-        put_table(&t, v, PASS_AT, ORDERS);
+        put_table(&t, v, PASS_AT, RT_GATE_ORDERS);
         rt_put(&t, "\n</details>\n");
     }
     put_power(&t, v);
@@ -331,20 +336,20 @@ static void put_command(rt_string *t, const char *text, int property)
 
 char *rt_gate_annotations(const cJSON *v)
 {
-    static const char *const level[ORDERS] = {"error", "error", "warning", "notice", NULL, NULL};
+    static const char *const level[RT_GATE_ORDERS] = {"error", "error", "warning", "notice", NULL, NULL};
     rt_string t = {0};
     for (const cJSON *e = rt_member(v, "refused")->child; e; e = e->next) {
         rt_put(&t, "::error title=retort gate%%3A not comparable::");
         put_command(&t, e->valuestring, 0);
         rt_put(&t, "\n");
     }
-    for (int k = 0; k < ORDERS; k++)
-        for (const cJSON *l = limits_of(v); l && level[k]; l = l->next) {
-            if (strcmp(outcome_of(l), in_order[k])) continue;
+    for (int k = 0; k < RT_GATE_ORDERS; k++)
+        for (const cJSON *l = rt_gate_limits(v); l && level[k]; l = l->next) {
+            if (strcmp(rt_gate_outcome(l), rt_gate_order[k])) continue;
             rt_string detail = {0};
-            char *title = title_of(l);
+            char *title = rt_gate_title(l);
             rt_gate_put_detail(&detail, l);
-            rt_put(&t, "::%s title=retort gate%%3A %s ", level[k], outcome_of(l));
+            rt_put(&t, "::%s title=retort gate%%3A %s ", level[k], rt_gate_outcome(l));
             put_command(&t, title, 1);
             rt_put(&t, "::");
             put_command(&t, detail.p, 0);

@@ -216,10 +216,9 @@ static void put_command(rt_string *t, const cJSON *e)
     free(line.p);
 }
 
-static void put_made_by(rt_string *t, const cJSON *e, int speed)
+void rt_put_machine_page(rt_string *t, const cJSON *machine, int speed)
 {
-    const cJSON *machine = rt_member(e, "machine");
-    rt_put(t, "</dl>\n<p>CPU ");
+    rt_put(t, "CPU ");
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "cpu")));
     rt_put(t, ", %.0f threads, kernels ", rt_number(machine, "threads"));
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "kernels")));
@@ -238,7 +237,14 @@ static void put_made_by(rt_string *t, const cJSON *e, int speed)
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "governor")));
     rt_put(t, ", compiler ");
     rt_put_html(t, cJSON_GetStringValue(rt_member(machine, "compiler")));
-    rt_put(t, ". Made by ");
+    rt_put(t, ". ");
+}
+
+static void put_made_by(rt_string *t, const cJSON *e, int speed)
+{
+    rt_put(t, "</dl>\n<p>");
+    rt_put_machine_page(t, rt_member(e, "machine"), speed);
+    rt_put(t, "Made by ");
     rt_put_html(t, cJSON_GetStringValue(rt_member(e, "tool")));
     rt_put(t, "; the numbers are in evaluation.json.</p></body></html>\n");
 }
@@ -247,8 +253,11 @@ static void put_opening(rt_string *t, const cJSON *e)
 {
     const cJSON *data = rt_member(e, "data"), *notes = rt_member(e, "notes");
     double rows = rt_number(data, "rows"), labelled = rt_number(data, "labelled_rows");
-    rt_string line = {0};
-    rt_page_begin(t, "retort evaluation", "Evaluation");
+    rt_string line = {0}, title = {0};
+    if (rt_member(e, "comparison")) rt_put_pair_title(&title, e);
+    rt_page_begin(t, "retort evaluation", title.p ? title.p : "Evaluation");
+    free(title.p);
+    rt_put_pair_banner(t, e);
     rt_put(t, "<p>");
     if (data) {
         rt_put(t, "Data <b>");

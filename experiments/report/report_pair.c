@@ -153,7 +153,7 @@ static void delta_cells(rt_string *t, const cJSON *d)
     end_cell(t, "interval");
 }
 
-static void side(rt_string *t, const char *role, const cJSON *s)
+void rt_put_side_page(rt_string *t, const char *role, const cJSON *s)
 {
     rt_put(t, "<dt>%s</dt><dd><b>", role);
     rt_put_html(t, rt_text(s, "name"));
@@ -366,28 +366,43 @@ static void flips(rt_string *t, const cJSON *h)
     rt_put(t, "</div>");
 }
 
+static void head_title(rt_string *t, const cJSON *c, const cJSON *h)
+{
+    if (cJSON_GetArraySize(rt_member(c, "heads")) < 2) return;
+    rt_put(t, "<h2>Head ");
+    rt_put_html(t, rt_text(h, "name"));
+    rt_put(t, " (%s)</h2>", rt_text(h, "task"));
+}
+
+void rt_put_pair_title(rt_string *t, const cJSON *e)
+{
+    const cJSON *c = rt_member(e, "comparison");
+    rt_put(t, "%s against %s", rt_text(rt_member(c, "candidate"), "name"), rt_text(rt_member(c, "baseline"), "name"));
+}
+
+void rt_put_pair_banner(rt_string *t, const cJSON *e)
+{
+    const cJSON *c = rt_member(e, "comparison");
+    if (!c) return;
+    sum_up(t, c);
+    for (const cJSON *h = items(c, "heads"); h; h = h->next) {
+        head_title(t, c, h);
+        if (rt_member(h, "missing")) rt_put(t, "<p>A side lacks this head.</p>");
+        else metrics(t, h, rt_number(c, "confidence"));
+    }
+}
+
 void rt_put_pair_page(rt_string *t, const cJSON *e)
 {
     const cJSON *c = rt_member(e, "comparison");
     if (!c) return;
-    rt_put(t, "<h2>Baseline and candidate</h2>");
-    sum_up(t, c);
-    rt_put(t, "<dl>");
-    side(t, "baseline", rt_member(c, "baseline"));
-    side(t, "candidate", rt_member(c, "candidate"));
+    rt_put(t, "<h2>Baseline and candidate</h2><dl>");
+    rt_put_side_page(t, "baseline", rt_member(c, "baseline"));
+    rt_put_side_page(t, "candidate", rt_member(c, "candidate"));
     rt_put(t, "</dl><p><small>%.0f rows, paired by their ids.</small></p>", rt_number(c, "rows"));
-    int heads = cJSON_GetArraySize(rt_member(c, "heads"));
     for (const cJSON *h = items(c, "heads"); h; h = h->next) {
-        if (heads > 1) {
-            rt_put(t, "<h2>Head ");
-            rt_put_html(t, rt_text(h, "name"));
-            rt_put(t, " (%s)</h2>", rt_text(h, "task"));
-        }
-        if (rt_member(h, "missing")) {
-            rt_put(t, "<p>A side lacks this head.</p>");
-            continue;
-        }
-        metrics(t, h, rt_number(c, "confidence"));
+        if (rt_member(h, "missing")) continue;
+        head_title(t, c, h);
         per_class(t, h);
         confusion(t, h);
         slices(t, h);

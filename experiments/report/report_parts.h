@@ -55,7 +55,14 @@ void rt_put_reference(rt_string *, const cJSON *evaluation);
 /* "comparison", a baseline and a candidate; nothing where there is none. */
 void rt_put_pair_plain(rt_string *, const cJSON *evaluation);
 void rt_put_pair_markdown(rt_string *, const cJSON *evaluation);
+/* On a page: what is first, the verdict with the deltas and their intervals beneath it; and the rest. */
+void rt_put_pair_title(rt_string *, const cJSON *evaluation);
+void rt_put_pair_banner(rt_string *, const cJSON *evaluation);
 void rt_put_pair_page(rt_string *, const cJSON *evaluation);
+/* A side of a comparison or of a verdict, as an entry of a list of definitions. */
+void rt_put_side_page(rt_string *, const char *role, const cJSON *side);
+/* The processor, kernels, compiler: "machine" of an evaluation or a verdict, as a sentence of a page. */
+void rt_put_machine_page(rt_string *, const cJSON *machine, int speed);
 
 void rt_report_markdown(rt_string *, const cJSON *evaluation);
 void rt_report_csv(rt_string *, const cJSON *evaluation);

@@ -36,7 +36,7 @@ static const char style[] =
     ".key svg{width:24px;height:14px;vertical-align:middle;margin-right:.3em}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:12px}"
     "small{color:var(--q)}.note{border-left:3px solid #9a6700;padding-left:.7em;margin:.5em 0}"
-    "dt{font-weight:600}dd{margin:0 0 .4em 1.2em}.bad{color:var(--r)}.good{color:var(--g)}"
+    "dt{font-weight:600}dd{margin:0 0 .4em 1.2em}.bad{color:var(--r)}.good{color:var(--g)}.open{color:var(--a)}"
     ".sum{font-size:1.2em;font-weight:600;border-left:4px solid;padding-left:.6em}"
     ".flips{display:flex;flex-wrap:wrap;gap:.6em}.flip{border:1px solid var(--l);border-top:3px solid;padding:.4em;"
     "width:118px;font-size:12px;line-height:1.35}.flip div{color:var(--t)}"

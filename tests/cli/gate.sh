@@ -26,10 +26,12 @@ expect 2 "--policy is required" "$retort" gate --baseline good/model.h5 --candid
 expect 0 "PASS: better" g good better p.json --out pass
 expect 1 "regression: accuracy: drop" g good bad p.json --out fail
 [ "$(wc -l < out.txt)" -le 24 ] || fail "more than a screen: $(wc -l < out.txt) lines"
-for f in verdict.json gate.md junit.xml gate.xxh128; do [ -s "fail/$f" ] || fail "no $f"; done
+for f in verdict.json gate.md junit.xml gate.html gate.xxh128; do [ -s "fail/$f" ] || fail "no $f"; done
 (cd fail && { ! command -v xxhsum > /dev/null || xxhsum -q -c gate.xxh128 > /dev/null; }) || fail "hashes"
 head -n 1 fail/gate.md | grep -qx -- '<!-- retort-gate -->' || fail "no marker for one comment"
 ! command -v xmllint > /dev/null || xmllint --noout fail/junit.xml || fail "junit.xml"
+! command -v xmllint > /dev/null || xmllint --html --noout fail/gate.html || fail "gate.html"
+sed 's/<h1>/\n&/' fail/gate.html | grep -q '^<h1>bad (.*) against good (.*)</h1><p class="sum bad">REGRESSION: [0-9]* regressions*' || fail "the page does not begin with the verdict"
 expect 2 "is there; give another folder, or --force" g good better p.json --out fail
 expect 1 "" g good bad p.json --out fail --force
 expect 2 "did you mean 'accuracy'?" sh -c "sed s/accuracy/acuracy/ p.json > q.json; '$retort' gate --baseline good/model.h5 --candidate bad/model.h5 --policy q.json $rows --out none"

@@ -47,6 +47,9 @@ expect 0 "" "$retort" eval --baseline one.h5 --candidate $b $rows --out E3 eval.
 expect 0 "" "$retort" eval --baseline $a --candidate q.h5 --teacher $a $rows --out E4 eval.speed=false
 [ -n "$(drop E1)" ] && [ "$(drop E1)" = "$(drop E2)" ] && [ "$(drop E1)" = "$(drop E3)" ] || fail "drops: $(drop E1), $(drop E2), $(drop E3)"
 grep -q 'integers' E4/evaluation.json || fail "a quantized model's family is not said"
+sed 's/<h1>/\n&/' E1/report.html | grep -q '^<h1>B against A</h1><p class="sum [a-z]*">accuracy ' || fail "the page of a pair does not begin with the verdict"
+awk '/<p class="sum/ { sum = NR } /<td>accuracy<\/td>/ && !row { row = NR } /<h2>/ && !head { head = NR } /Data <b>/ { data = NR } END { exit !(sum && sum < row && row < head && row < data) }' E1/report.html ||
+    fail "deltas are not beneath the verdict"
 for d in E1 E2 E3 E4; do grep -q '<h2>Baseline and candidate</h2>' $d/report.html || fail "$d: the page has no comparison"; done
 grep -q 'src="data:image' E1/report.html && fail "rows of 64 numbers are no pictures"
 expect 0 "baseline and candidate are the same model" "$retort" eval --baseline one.h5 --candidate two.h5 --out E5
@@ -77,6 +80,16 @@ expect 0 "" "$retort" eval --baseline $a --candidate q.h5 $rows --out E7 eval.la
 cp E7/evaluation.json out.txt
 awk "BEGIN { exit !($(number cold_start_us) > 100 && $(number peak_rss_bytes) > 1e6) }" && [ "$(grep -c '"cold_start":' E7/evaluation.json)" -eq 2 ] ||
     fail "an evaluation starts nothing cold"
+
+# More rows than there is memory for are told before anybody is asked: what they take, and what there is.
+{ printf '\223NUMPY\1\0v\0%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (20000000, 1), }"; head -c 20000000 /dev/zero; } > many.npy
+awk 'BEGIN { print "a,k"; for (i = 0; i < 40; i++) print i % 7 "," i % 2 }' > tiny.csv
+"$retort" import many.npy --out many.h5 --quiet > out.txt 2>&1 && "$retort" import tiny.csv --label k --out tiny.h5 --quiet > out.txt 2>&1 || fail "import: $(cat out.txt)"
+echo '{"model": {"input": [1], "classes": 2, "family": "mlp", "width": 2, "depth": 1}, "data": {"source": "tiny.h5", "validation": 0}, "train": {"epochs": 1}}' > tiny.json
+for s in 1 2; do "$retort" train tiny.json --out T$s --seed $s --quiet > /dev/null || fail "train a tiny one"; done
+(ulimit -v 2000000; expect 4 "20000000 rows take about 2e+03 MB of memory (100 bytes each)" "$retort" predict T1/model.h5 --data many.h5 --out none.h5 data.names=position; exit $failed) || failed=1
+(ulimit -v 2000000; expect 4 "MB are free: ask about a part of them" "$retort" eval --baseline T1/model.h5 --candidate T2/model.h5 --data many.h5 --out none data.names=position eval.speed=false; exit $failed) || failed=1
+[ ! -e none ] && [ ! -e none.h5 ] || fail "something was left"
 
 # A step of an experiment.
 cat > x.json <<X

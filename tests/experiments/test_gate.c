@@ -359,6 +359,70 @@ static void pinned(void **state)
     cJSON_Delete(v);
 }
 
+/* A registry has a speed of each side, of another machine: a thousandth of a microsecond of the one, an hour of the
+ * other. It is told, and nothing is decided by it: not where a side was measured here, nor where it could not be. */
+static void stored_speeds(void **state)
+{
+    (void)state;
+    cJSON *v, *j;
+    rt_registry *r;
+    const char *file = at("evaluation.json");
+    static const char *const model[] = {"a.h5", "b.h5"};
+    char digest[2][40];
+    write_policy("answers.json", "{'metric': 'accuracy', 'max_drop': 0.03}", "");
+    check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "answers.json"), NULL, 0, &v));
+    for (int i = 0; i < 2; i++)
+        snprintf(digest[i], sizeof digest[i], "%s", text_of(get(v, i ? "candidate" : "baseline"), "model_digest"));
+    cJSON_Delete(v);
+    check_ok(rt_registry_init(at("speeds"), NULL, &j));
+    cJSON_Delete(j);
+    check_ok(rt_registry_open(&r, at("speeds"), 1));
+    for (int i = 0; i < 2; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{'format': 'retort-evaluation-2', 'tool': 'retort', 'machine': {'cpu': 'another', "
+                 "'time': '2026-11-26T10:00:00Z'}, 'models': [{'name': 'm', 'digest': '%s', 'latency_batch1_1thread': "
+                 "{'p50_us': %s}}]}", digest[i], i ? "3.6e9" : "0.001");
+        write_text("evaluation.json", text);
+        rt_registry_adding x = {.name = "m", .model = at(model[i]), .evaluation = &file, .evaluations = 1};
+        check_ok(rt_registry_add(r, &x, &j));
+        cJSON_Delete(j);
+    }
+    rt_registry_close(r);
+    write_policy("p.json", "{'metric': 'latency_p50', 'max_us': 1e6}", ", 'speed': {'seconds': 1, 'rounds': 6, "
+                                                                       "'samples': 64}");
+    rt_status st = gate(PAIR("a.h5", "b.h5", "same.h5", "p.json", .registry = "speeds"), NULL, 0, &v);
+    if (st && st != RT_UNDECIDED) fail_msg("%d: %s", st, rt_error_message());          /* a busy machine */
+    assert_true(get(limit_of(v, "latency_p50"), "candidate")->valuedouble < 1e6);
+    const cJSON *s = get(v, "stored_speeds");
+    assert_int_equal(cJSON_GetArraySize(s), 2);
+    assert_string_equal(text_of(s->child, "side"), "baseline");
+    assert_string_equal(text_of(s->child->next, "version"), "m@2");
+    check_close("stored", get(s->child->next, "value")->valuedouble, 3.6e9, 0, 0);
+    assert_true(cJSON_IsFalse(get(s->child, "same_machine")));
+    cJSON_Delete(v);
+    /* Predictions of both: stored speeds of their models are known, and the limit is not measured. */
+    rt_device *device = rt_device_cpu(2);
+    for (int i = 0; i < 2; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "{\"model\": [\"%s\"], \"to\": \"h5\", \"data\": {\"source\": \"%s\"}}",
+                 at(model[i]), at("same.h5"));
+        cJSON *c = cJSON_Parse(text);
+        check_ok(rt_predict_rows(c, &(rt_target){.path = at(i ? "speed_b.h5" : "speed_a.h5")}, device, NULL, &j));
+        cJSON_Delete(c);
+        cJSON_Delete(j);
+    }
+    rt_device_close(device);
+    write_policy("p.json", "{'metric': 'latency_p50', 'max_ratio': 1.1}", "");
+    check_fails(gate(PAIR("speed_b.h5", "speed_a.h5", NULL, "p.json", .registry = "speeds"), NULL, 0, &v), RT_NOTHING,
+                "not measured: latency_p50");
+    assert_int_equal(cJSON_GetArraySize(get(v, "stored_speeds")), 2);
+    int told = 0;
+    for (const cJSON *n = get(v, "notes")->child; n; n = n->next)
+        told += strstr(n->valuestring, "on another machine (another). It is shown, and decides nothing") != NULL;
+    assert_int_equal(told, 2);
+    cJSON_Delete(v);
+}
+
 static void numbers(void **state)
 {
     (void)state;
@@ -708,6 +772,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(planted),
                                        cmocka_unit_test(numbers),
                                        cmocka_unit_test(anchored), cmocka_unit_test(worn), cmocka_unit_test(pinned),
+                                       cmocka_unit_test(stored_speeds),
                                        cmocka_unit_test(rows),
                                        cmocka_unit_test(not_comparable),
                                        cmocka_unit_test(not_measured),

@@ -30,6 +30,9 @@ static cJSON *verdict(const char *text, const char *mode)
     cJSON *v = cJSON_Parse(form);
     assert_non_null(v);
     cJSON_AddStringToObject(v, "mode", mode);
+    cJSON *policy = cJSON_AddObjectToObject(v, "policy"), *machine = cJSON_AddObjectToObject(v, "machine");
+    cJSON_AddStringToObject(policy, "note", text);
+    cJSON_AddStringToObject(machine, "cpu", text);
     cJSON_AddStringToObject(cJSON_GetObjectItem(v, "baseline"), "name", text);
     cJSON_AddStringToObject(cJSON_GetObjectItem(v, "candidate"), "name", text);
     cJSON_AddItemToArray(cJSON_AddArrayToObject(v, "refused"), cJSON_CreateString(text));
@@ -50,6 +53,14 @@ static char *junit_of(const cJSON *v)
 {
     rt_string t = {0};
     rt_gate_junit(&t, v);
+    assert_false(t.failed);
+    return t.p;
+}
+
+static char *page_of(const cJSON *v)
+{
+    rt_string t = {0};
+    rt_gate_page(&t, v);
     assert_false(t.failed);
     return t.p;
 }
@@ -108,7 +119,7 @@ static void hostile(void **state)
     enum { MORE = sizeof more / sizeof more[0] };
     cJSON *plain = verdict("name", "noninferior");
     char *screen = rt_gate_screen(plain), *md = rt_gate_markdown(plain), *xml = junit_of(plain);
-    char *signs = signs_of(md), *tags = tags_of(xml), room[128];
+    char *page = page_of(plain), *signs = signs_of(md), *tags = tags_of(xml), *page_tags = tags_of(page), room[128];
     assert_true(HOSTILE + MORE >= 200);
     for (int i = 0; i < HOSTILE + MORE; i++) {
         const char *text = i < HOSTILE ? hostile_string(i, room) : more[i - HOSTILE];
@@ -131,6 +142,12 @@ static void hostile(void **state)
         if (strcmp(marks, tags) && *text) fail_msg("junit.xml has other tags with '%s': %s", text, got);
         free(got);
         free(marks);
+        got = page_of(v);
+        marks = tags_of(got);
+        check_inert("gate.html", got, "\n\t");
+        if (strcmp(marks, page_tags)) fail_msg("gate.html has other tags with '%s': %s", text, got);
+        free(got);
+        free(marks);
         got = rt_gate_annotations(v);
         check_inert("annotations", got, "\n");
         check_commands(got, 5);
@@ -142,6 +159,8 @@ static void hostile(void **state)
     free(xml);
     free(signs);
     free(tags);
+    free(page);
+    free(page_tags);
     cJSON_Delete(plain);
 }
 
@@ -204,6 +223,17 @@ static void says(void **state)
     assert_non_null(strstr(xml, "waived until 2027-01-31: six"));
     assert_non_null(strstr(md, "waived until 2027-01-31: six"));
     assert_non_null(strstr(md, "| 0.011 | 38 % |"));
+    char *page = page_of(v);                       /* the verdict is the first that it says */
+    const char *banner = strstr(page, "</h1>");
+    static const char first[] = "</h1><p class=\"sum bad\">REGRESSION: 1 regression, 1 not measured, 1 undecided, ";
+    assert_int_equal(strncmp(banner, first, sizeof first - 1), 0);
+    static const char *const cells[] = {"<td class=\"bad\">regression<b>", "0.915<b>baseline", "0.9013<b>candidate",
+                                        "0.0137<b>", "[0.0101, 0.0173]<b>", "max_drop 0.005<b>", "10000<b>n",
+                                        "300, 163<b>", "<td>0.011<b>", "<td>38 %<b>"};
+    for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
+        if (!strstr(page, cells[i])) fail_msg("not on the page: %s", cells[i]);
+    assert_non_null(strstr(page, "waived until 2027-01-31: six"));
+    free(page);
     assert_int_equal(count(notes, "::error "), 3);
     assert_int_equal(count(notes, "::warning "), 1);
     assert_int_equal(count(notes, "::notice "), 1);

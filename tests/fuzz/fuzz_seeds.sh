@@ -10,7 +10,7 @@ make_seeds "$scratch" "$2" "$3" "$1" || { echo "FAILED: seeds"; exit 1; }
 failed=0
 "$1" > "$scratch/targets" || exit 1
 while IFS= read -r t; do
-    case $t in json|config|arch|names|rows|seen|sinks|report|exif|codec|model|labels|journal|checkpoint|identity|program|onnx_call) n=$((runs * 10)) ;; *) n=$((runs / 4)) ;; esac
+    case $t in json|config|arch|names|rows|seen|sinks|report|exif|codec|model|labels|journal|checkpoint|identity|predictions|program|onnx_call) n=$((runs * 10)) ;; *) n=$((runs / 4)) ;; esac
     RETORT_FUZZ_TARGET=$t timeout 300 "$1" -runs=$n "$scratch/$t" > "$scratch/log" 2>&1 ||
         { echo "FAILED: $t: exit $?: $(tail -n 5 "$scratch/log")"; failed=1; }
 done < "$scratch/targets"

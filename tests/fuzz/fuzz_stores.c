@@ -7,6 +7,7 @@
 #include "data/identity_cache.h"
 #include "data/labels_parts.h"
 #include "data/names.h"
+#include "experiments/eval/comparison.h"
 #include "student/predictor.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/checkpoint.h"
@@ -366,6 +367,102 @@ static void checkpoint(const uint8_t *data, size_t size)
     free(p.text);
 }
 
+/* ---- predictions ---- */
+
+/* Questions without resamples, of every head and every slice. */
+static void use_predictions(void)
+{
+    static const char *const metric[] = {"accuracy", "auc", "recall", "nfr", "subset_accuracy"};
+    const char *file = fuzz_in;
+    rt_comparison *c;
+    rt_teacher_spec side = rt_teacher_of_files(&file, 1);
+    rt_comparison_spec spec = {.side = {&side, &side}};
+    if (fuzz_refused(rt_comparison_open(&c, &spec))) return;
+    int heads;
+    const rt_head *head = rt_comparison_heads(c, &heads);
+    for (int h = 0; h < heads; h++) {
+        const char *const *column;
+        int columns = rt_comparison_columns(c, h, &column), count;
+        for (int i = 0; i < 5; i++) {
+            rt_delta d;
+            rt_question q = {.metric = rt_paired_metric_find(head[h].task, metric[i]), .head = h, .class = i == 2 ? 0 : -1,
+                             .confidence = 0.95, .alone = i % 2 == 0};
+            if (q.metric && !fuzz_refused(rt_comparison_ask(c, &q, &d)) && !d.status && !(d.hi >= d.lo)) abort();
+        }
+        for (int i = 0; i < columns; i++) {
+            const rt_slice *slice;
+            fuzz_refused(rt_comparison_slices(c, h, column[i], &slice, &count));
+        }
+    }
+    rt_comparison_close(c);
+}
+
+/* A set of bytes of the rest, in a name and a room of its own; odd == n: of one row more. */
+typedef struct { rt_h5_item it[MOST_SETS]; char name[MOST_SETS][RT_H5_NAME]; void *room[MOST_SETS]; int n, odd; } sets;
+
+static void *add_set(sets *s, parts *p, rt_dtype type, uint64_t rows, uint64_t width, const char *fmt, const char *name)
+{
+    if (s->n == MOST_SETS - 1) return NULL;
+    uint64_t bytes = (type == RT_TEXT ? width : rt_dtype_size(type) * width) * (rows + 1);
+    void *room = s->room[s->n] = calloc(1, bytes + 1);
+    if (!room) abort();
+    fill(p, room, bytes);
+    snprintf(s->name[s->n], RT_H5_NAME, fmt, name);
+    s->it[s->n] = (rt_h5_item){.name = s->name[s->n], .type = type, .rank = 1, .dim = {rows + (s->n == s->odd)},
+                               .data = room};
+    if (type == RT_TEXT) s->it[s->n].element = (uint32_t)width;
+    else if (width > 1) s->it[s->n].dim[s->it[s->n].rank++] = width;
+    s->n++;
+    return room;
+}
+
+static void add_head(sets *s, parts *p, const rt_head *head, uint64_t rows, int topk)
+{
+    uint64_t size = (uint64_t)head->size, top = head->task == RT_TASK_CLASSES && topk > 0 && topk < head->size;
+    add_set(s, p, RT_F32, rows, top ? (uint64_t)topk : size, "logits/%.60s", head->name);
+    if (top) {
+        add_set(s, p, RT_I32, rows, (uint64_t)topk, "classes/%.60s", head->name);
+        add_set(s, p, RT_F32, rows, 1, "log_sum/%.60s", head->name);
+    }
+    rt_dtype type = head->task == RT_TASK_CLASSES ? RT_I32 : head->task == RT_TASK_REAL ? RT_F32 : RT_U8;
+    if (next(p) % 4) add_set(s, p, type, rows, head->task == RT_TASK_CLASSES ? 1 : size, "truth/%.60s", head->name);
+}
+
+/* The text is the manifest; sets are as it says where that is little. */
+static void predictions(const uint8_t *data, size_t size)
+{
+    enum { ROWS = 16, SIZE = 64 };
+    static sets s;
+    parts p = split(data, size);
+    cJSON *j = cJSON_Parse(p.text), *q = cJSON_GetObjectItemCaseSensitive(j, "predictions");
+    double said = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(q, "rows")),
+           topk = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(q, "topk"));
+    uint64_t rows = said >= 1 && said <= ROWS ? (uint64_t)said : 2;
+    const cJSON *column = cJSON_GetObjectItemCaseSensitive(q, "slices");
+    rt_head head[RT_MAX_HEADS] = {{0}};
+    int heads = 0;
+    memset(&s, 0, sizeof s);
+    s.odd = (int)next(&p) - 1;
+    add_set(&s, &p, RT_U64, rows, 1, "%s", "row");
+    int hash = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(q, "id_is_hash"));
+    char *id = add_set(&s, &p, RT_TEXT, rows, hash ? 32 : 4, "%s", "id");
+    for (uint64_t i = 0; i < rows * 32 && hash; i++) id[i] = "0123456789abcdef"[id[i] & 15];
+    if (!fuzz_refused(rt_heads_from_json(head, &heads, cJSON_GetObjectItemCaseSensitive(q, "heads"), "in", "heads")))
+        for (int h = 0; h < heads; h++)
+            if (head[h].size <= SIZE) add_head(&s, &p, &head[h], rows, topk >= 0 && topk < SIZE ? (int)topk : 0);
+    rt_heads_free(head, heads);
+    for (const cJSON *c = cJSON_IsArray(column) ? column->child : NULL; c; c = c->next) {
+        const char *set = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(c, "set"));
+        if (set) add_set(&s, &p, next(&p) & 1 ? RT_TEXT : RT_F64, rows, 1, "%.200s", set);
+    }
+    s.it[s.n] = text_item(p.text);
+    save(fuzz_in, s.it, s.n + 1);
+    use_predictions();
+    for (int i = 0; i < s.n; i++) free(s.room[i]);
+    cJSON_Delete(j);
+    free(p.text);
+}
+
 /* ---- identity cache ---- */
 
 static void identity(const uint8_t *data, size_t size)
@@ -401,4 +498,5 @@ static void identity(const uint8_t *data, size_t size)
 }
 
 const fuzz_target fuzz_of_stores[] = {{"model", model}, {"labels", labels}, {"journal", journal},
-                                      {"checkpoint", checkpoint}, {"identity", identity}, {NULL, NULL}};
+                                      {"checkpoint", checkpoint}, {"predictions", predictions},
+                                      {"identity", identity}, {NULL, NULL}};

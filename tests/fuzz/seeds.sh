@@ -2,7 +2,7 @@
 # programs themselves.
 make_seeds() {
     seeds=$1; program=$2; tree=$3; fuzz_inputs=$4
-    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 codec plan model labels journal checkpoint identity program answers onnx onnx_call; do
+    for t in json config arch names rows seen sinks report idx npy npz csv image exif h5 codec plan model labels journal checkpoint predictions identity program answers onnx onnx_call; do
         mkdir -p "$seeds/$t"
     done
     cp "$tree"/experiments/*.json "$tree"/experiments/peers/models/*.json "$seeds/json"
@@ -18,7 +18,7 @@ make_seeds() {
     printf '%s\n%s' '{"teacher": ["a.h5", "b.h5"], "data": {"source": "x.h5", "rows": "5:"}, "labels": {"topk": 5, "type": "f16"}}' 'label.bad_rows=mark' > "$seeds/config/label"
     printf '%s' '{"input": "a.csv", "label": "k", "separator": "tab", "classes": "a,b", "drop": ["x", "y"], "size": [5, 7], "channels": 1}' > "$seeds/config/import"
     printf '%s' '{"teacher": "t.h5", "students": ["a.h5", ["b.h5", "c.h5"]], "data": {"source": "x.h5"}, "names": ["a", "b", "c"], "eval": {"latency_samples": 700}}' > "$seeds/config/eval"
-printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128:00112233445566778899aabbccddeeff", "limits": [{"metric": "recall", "class": "*", "max_drop": 0.1, "min_rows": 9}, {"metric": "accuracy", "slice": "c=*", "max_drop_rel": 0.1}, {"metric": "nfr", "max": 0.1}, {"metric": "latency_p99", "max_us": 5}], "waivers": [{"limit": "recall class=6", "until": "2027-01-31", "reason": "r"}], "speed": {"seconds": 1}}' > "$seeds/config/policy"
+printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128:00112233445566778899aabbccddeeff", "limits": [{"metric": "recall", "class": "*", "max_drop": 0.1, "min_rows": 9}, {"metric": "accuracy", "slice": "c=*", "max_drop_rel": 0.1}, {"metric": "nfr", "max": 0.1}, {"metric": "accuracy", "min": 0.9}, {"metric": "latency_p99", "max_us": 5}], "waivers": [{"limit": "recall class=6", "until": "2027-01-31", "reason": "r"}], "speed": {"seconds": 1}}' > "$seeds/config/policy"
     printf '%s' '{"a": ["cat", "dog", "\u00e4"], "b": ["dog", "\u00e4", "cat"]}' > "$seeds/names/three"
     printf '%s' '{"a": [], "b": null}' > "$seeds/names/none"
     printf '%s' '{"rows": "10:900", "test": 0.25, "test_seed": 7}' > "$seeds/rows/part"
@@ -65,6 +65,10 @@ printf '%s' '{"format": "retort-policy-1", "mode": "proven", "baseline": "xxh128
     printf '%s\0\1\1\0\0\20\1' '{"labels": {"first_row": 0, "rows": 2, "classes": 2, "coding": "hard", "columns": ["hard", "confidence"]}, "source": {"dataset": "x", "type": "f32", "shape": [2, 3], "span_rows": 16, "first_span": 0}}' > "$seeds/labels/hard"
     printf '%s\0\1\1\0\0\040\0\1' '{"labels": {"first_row": 0, "rows": 2, "classes": 2, "coding": "full", "type": "f32"}, "source": {"dataset": "x", "type": "f32", "shape": [2, 3], "span_rows": 16, "first_span": 0}}' > "$seeds/labels/hand"
     printf '%s\0\1\1\0\0\100\1' '{"labels": {"first_row": 0, "rows": 2, "classes": 2, "coding": "full", "type": "f32", "features": [{"name": "f", "width": 2, "type": "f16"}]}, "source": {"dataset": "x", "type": "f32", "shape": [2, 3], "span_rows": 16, "first_span": 0}}' > "$seeds/labels/features"
+    of='"model": "m", "model_digest": "00112233445566778899aabbccddeeff", "data": "d.h5", "data_digest": "00112233445566778899aabbccddeeff", "kernels": "avx2", "tool": "retort", "rows_seen_in_training": 0'
+    printf '{"format": "retort-predictions-1", "predictions": {%s, "rows": 4, "id": "hash of the row", "id_is_hash": true, "topk": 0, "heads": [{"name": "k", "size": 3}], "slices": [{"name": "land", "set": "slices/land"}]}}\0\0abcdefghijklmnopqrstuvwxyz0123456789' "$of" > "$seeds/predictions/plain"
+    printf '{"format": "retort-predictions-1", "predictions": {%s, "rows": 3, "id": "uid", "id_is_hash": false, "topk": 2, "heads": [{"name": "k", "size": 3, "names": ["a", "b", "c"]}], "slices": []}}\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0aaaabbbbccccdddd' "$of" > "$seeds/predictions/top"
+    printf '{"format": "retort-predictions-1", "predictions": {%s, "rows": 2, "id": "hash of the row", "id_is_hash": true, "topk": 0, "heads": [{"name": "k", "size": 2}, {"name": "t", "task": "multilabel", "size": 2}, {"name": "p", "task": "real", "size": 1}], "slices": [{"name": "x", "set": "slices/column 0"}]}}\0\0rows and their hashes, and more of them' "$of" > "$seeds/predictions/heads"
     (cd "$seeds" && "$program" import csv/plain --label -1 --out h5/data --format csv --quiet > /dev/null &&
         echo '{"model": {"input": [6], "classes": 3, "family": "mlp", "width": 4, "depth": 1}, "data": {"source": "h5/data", "validation": 0}, "train": {"epochs": 1, "batch": 8}}' > model.json &&
         "$program" train model.json --out run --quiet > /dev/null && cp run/model.h5 h5/model &&
