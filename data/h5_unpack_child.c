@@ -36,7 +36,8 @@ static int used;
 static rt_codec_scratch scratch;
 static size_t chunk_bytes;
 
-static size_t undo_here(int filter, size_t n, const unsigned *value, char *to, size_t room, const char *from, size_t bytes)
+static size_t undo_here(int filter, size_t n, const unsigned *value, char *to, size_t room, const char *from,
+                        size_t bytes)
 {
     uint32_t param[RT_H5_PARAMS] = {0};
     for (size_t i = 0; i < RT_H5_PARAMS && i < n; i++) param[i] = value[i];
@@ -48,7 +49,8 @@ static size_t undo_here(int filter, size_t n, const unsigned *value, char *to, s
     }
 }
 
-/* As HDF5 wants it: *buffer is replaced; 0: failed. Between filters a chunk may be larger than it is (data/decode.c). */
+/* As HDF5 wants it: *buffer is replaced; 0: failed. Between filters a chunk may be larger than it is (data/decode.c).
+ */
 static size_t undo(int at, unsigned flags, size_t n, const unsigned *value, size_t bytes, size_t *room, void **buffer)
 {
     const slot *s = &slots[at];

@@ -302,8 +302,8 @@ static rt_status start_cold(rt_speed *s)
             rt_speed_subject *e = &s->subject[i];
             if (!e->cold.model) continue;
             RT_TRY(rt_cold_start(&e->cold, s->device));
-            rt_progress_update(s->progress, "cold start", r, COLD_RUNS, (r + 1) / (rt_seconds() - start + 1e-9), "starts",
-                               e->name);
+            rt_progress_update(s->progress, "cold start", r, COLD_RUNS, (r + 1) / (rt_seconds() - start + 1e-9),
+                               "starts", e->name);
         }
     return RT_OK;
 }

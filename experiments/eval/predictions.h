@@ -11,10 +11,10 @@
  *   slices/NAME    f64 or text (N): a column that rows are grouped by
  *   manifest       JSON: heads, digests of the model, of the data and of the rows, the family of kernels, the tool
  *   retort_crc32c/ checksums of all of it (data/checks.h)
- * Equal models, rows, truths and kernels give equal files. Answers are held in memory as a whole: 4 bytes a logit, and of
- * each row its number, id (32 of a hash, or the column's width), key (16), columns (8, or their width; four are always
- * there) and truth. What models were asked about together is held once for all. More than there is, is refused before
- * the work. */
+ * Equal models, rows, truths and kernels give equal files. Answers are held in memory as a whole: 4 bytes a logit, and
+ * of each row its number, id (32 of a hash, or the column's width), key (16), columns (8, or their width; four are
+ * always there) and truth. What models were asked about together is held once for all. More than there is, is refused
+ * before the work. */
 #ifndef RT_EXPERIMENTS_PREDICTIONS_H
 #define RT_EXPERIMENTS_PREDICTIONS_H
 

@@ -46,11 +46,11 @@ typedef struct {
     const rt_progress *progress;
 } rt_gate_spec;
 
-/* Decides, and when out is not NULL writes verdict.json, gate.md, junit.xml, gate.html and gate.xxh128 with their hashes
- * into that folder, which is opened before the work; nothing is replaced without force. *verdict is for the caller to delete;
- * NULL after an error. Returns what the process ends with: RT_OK, RT_GATE, RT_NOTHING and RT_UNDECIDED with a verdict;
- * RT_USAGE (arguments, policy), RT_INPUT, RT_RUN, RT_NOTHING (the sides are the same model, or their rows differ) and
- * RT_INTERRUPTED without one. */
+/* Decides, and when out is not NULL writes verdict.json, gate.md, junit.xml, gate.html and gate.xxh128 with their
+ * hashes into that folder, which is opened before the work; nothing is replaced without force. *verdict is for the
+ * caller to delete; NULL after an error. Returns what the process ends with: RT_OK, RT_GATE, RT_NOTHING and
+ * RT_UNDECIDED with a verdict; RT_USAGE (arguments, policy), RT_INPUT, RT_RUN, RT_NOTHING (the sides are the same
+ * model, or their rows differ) and RT_INTERRUPTED without one. */
 rt_status rt_gate(const rt_gate_spec *, const rt_target *out, cJSON **verdict);
 /* Writes a policy for this baseline (spec->candidate and policy are not looked at) as out->path: limits as small as its
  * rows can tell, each with a note that says so. An existing file is replaced by force alone, and only a policy.

@@ -1,5 +1,5 @@
-/* experiments/gate/gate_page.c - a verdict as one HTML file: the banner, then every limit with its interval, then what it
- * was measured on. */
+/* experiments/gate/gate_page.c - a verdict as one HTML file: the banner, then every limit with its interval, then what
+ * it was measured on. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +79,9 @@ static void put_limits(rt_string *t, const cJSON *v)
             end_cell(t, "verdict");
             for (int c = 0; c < RT_GATE_COLUMNS; c++) {
                 rt_put(t, "<td>");
+                size_t before = t->n;
                 rt_gate_columns[c].put(t, l);
+                if (t->n == before) rt_put(t, "-");
                 end_cell(t, rt_gate_columns[c].title);
             }
             rt_put(t, "<td class=\"x\">");
@@ -100,8 +102,9 @@ static void put_power(rt_string *t, const cJSON *v)
         const cJSON *p = rt_member(l, "power");
         if (!p) continue;
         if (!any++)
-            rt_put(t, "<h2>What these rows can show</h2><table><tr><th>limit</th><th>smallest drop found with 80 %%</th>"
-                      "<th>undecided where nothing changed</th></tr>\n");
+            rt_put(t,
+                   "<h2>What these rows can show</h2><table><tr><th>limit</th><th>smallest drop found with 80 %%</th>"
+                   "<th>undecided where nothing changed</th></tr>\n");
         char *title = rt_gate_title(l);
         rt_put(t, "<tr><td>");
         rt_put_html(t, title);
@@ -125,8 +128,10 @@ static void put_speed(rt_string *t, const cJSON *v)
     for (const cJSON *c = control ? control->child : NULL; c; c = c->next) {
         if (!cJSON_IsObject(c)) continue;
         rt_put(t, " %s %.4f", c->string, rt_number(c, "ratio"));
-        if (isfinite(rt_number(c, "disturbed"))) rt_put(t, " (%.2g %% of calls disturbed)", 100 * rt_number(c, "disturbed"));
-        rt_put(t, "%s%s", cJSON_IsTrue(rt_member(c, "noisy")) ? ", too noisy" : "", c->next && c->next->child ? ";" : "");
+        if (isfinite(rt_number(c, "disturbed")))
+            rt_put(t, " (%.2g %% of calls disturbed)", 100 * rt_number(c, "disturbed"));
+        rt_put(t, "%s%s", cJSON_IsTrue(rt_member(c, "noisy")) ? ", too noisy" : "",
+               c->next && c->next->child ? ";" : "");
     }
     rt_put(t, ".</p>\n");
     for (int i = 0; i < RT_GATE_SIDES; i++) {

@@ -13,7 +13,8 @@
 static void name_of(const rt_cost_metric *m, char name[64])
 {
     static const char *const quantile[RT_QUANTILES] = {"p50", "p90", "p99"};
-    static const char *const of_rate[] = {"throughput.rows_per_second", "cost.per_million", "energy.joules_per_million"};
+    static const char *const of_rate[] = {"throughput.rows_per_second", "cost.per_million",
+                                          "energy.joules_per_million"};
     if (m->scenario == RT_OFFLINE) snprintf(name, 64, "%s", of_rate[m->quantile]);
     else
         snprintf(name, 64, "latency_batch%d_1thread.%s_us", m->scenario == RT_MULTI_STREAM ? RT_SPEED_STREAMS : 1,
@@ -57,11 +58,12 @@ static rt_status look_up(rt_gate_work *w, int side, const rt_limit *l, const cha
     int row;
     if (!model) return RT_OK;
     name_of(l->cost, name);
-    RT_TRY(rt_sql(w->registry, &s,
-                  "SELECT d.name, v.number, e.time, e.fingerprint, e.machine, m.value FROM evaluation e JOIN metric m ON "
-                  "m.evaluation = e.id JOIN version v ON v.id = e.version JOIN model d ON d.id = v.model WHERE "
-                  "v.digest = ? AND m.name = ? ORDER BY e.id DESC LIMIT 1",
-                  "ss", model, name));
+    RT_TRY(
+        rt_sql(w->registry, &s,
+               "SELECT d.name, v.number, e.time, e.fingerprint, e.machine, m.value FROM evaluation e JOIN metric m ON "
+               "m.evaluation = e.id JOIN version v ON v.id = e.version JOIN model d ON d.id = v.model WHERE "
+               "v.digest = ? AND m.name = ? ORDER BY e.id DESC LIMIT 1",
+               "ss", model, name));
     rt_status st = rt_sql_next(w->registry, s, &row);
     if (!st && row) add(w, side, l, s, here);
     sqlite3_finalize(s);

@@ -67,6 +67,8 @@ static const char speed_definitions[] =
     "<dt>J/million rows</dt><dd>at that batch size, by the processor's counters (RAPL): packages and memory, what they "
     "use when idle and what else ran included; energy.idle_share tells how much that is. Absent where they cannot be "
     "read.</dd>"
+    "<dt>cold start, peak RSS</dt><dd>apart from the rounds: a new process loads the model, plans and answers one row; "
+    "the median of the starts, files in the page cache, and the most memory that it held</dd>"
     "<dt>cost/million rows</dt><dd>price of an hour / 3600 &times; seconds of a million rows / copies</dd>";
 
 /* What stands in small type below a value. */
@@ -90,6 +92,11 @@ static void put_detail(rt_string *t, const rt_column *c, const cJSON *m)
         break;
     case RT_OF_CALLS:
         rt_put(t, "<br><small>of %.0f</small>", rt_number(rt_member(m, "latency_batch1_1thread"), "samples"));
+        break;
+    case RT_OF_STARTS:
+        range = rt_member(m, "cold_start");
+        rt_put(t, "<br><small>%.0f&ndash;%.0f, %.0f starts</small>", rt_number(range, "lowest_us"),
+               rt_number(range, "highest_us"), rt_number(range, "runs"));
         break;
     case RT_RANGE:
         rt_put(t, "<br><small>");

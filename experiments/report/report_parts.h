@@ -32,10 +32,11 @@ typedef struct {
         RT_FLIPS,
         RT_SPAN,
         RT_OF_CALLS,
+        RT_OF_STARTS,
         RT_RANGE
     } detail; /* what a page shows below the value */
 } rt_column;
-enum { RT_COLUMNS = 38 };
+enum { RT_COLUMNS = 40 };
 extern const rt_column rt_columns[RT_COLUMNS];
 /* A head of an evaluation, as an evaluation of that head alone. name NULL: the only one, when e is the evaluation
  * itself. */

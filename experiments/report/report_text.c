@@ -75,6 +75,8 @@ static double p99_undisturbed(const cJSON *m) { return rt_number(rt_member(laten
 static double disturbed(const cJSON *m) { return rt_number(latency(m), "disturbed"); }
 static double rate(const cJSON *m) { return rt_number(rt_member(m, "throughput"), "rows_per_second"); }
 static double energy(const cJSON *m) { return rt_number(rt_member(m, "energy"), "joules_per_million"); }
+static double cold(const cJSON *m) { return rt_number(m, "cold_start_us"); }
+static double rss(const cJSON *m) { return rt_number(rt_member(m, "cold_start"), "peak_rss_bytes"); }
 static double cost(const cJSON *m) { return rt_number(rt_member(m, "cost"), "per_million"); }
 double rt_report_parameters(const cJSON *m) { return rt_number(m, "parameters"); }
 double rt_report_p50(const cJSON *m) { return rt_number(latency(m), "p50_us"); }
@@ -120,6 +122,8 @@ const rt_column rt_columns[RT_COLUMNS] = {
     {"rows/s", RT_COST, RT_SI, rate, ALL, 1, RT_RANGE},
     {"J/million rows", RT_COST, RT_SI, energy, ALL, 1, RT_NO_DETAIL},
     {"cost/million rows", RT_COST, RT_SI, cost, ALL, 1, RT_NO_DETAIL},
+    {"cold start us", RT_COST, RT_MICROSECONDS, cold, ALL, 0, RT_OF_STARTS},
+    {"peak RSS bytes", RT_COST, RT_SI, rss, ALL, 0, RT_NO_DETAIL},
 };
 
 /* ---- heads ---- */

@@ -227,17 +227,20 @@ static void of_users(void **state)
 static void misdeeds(void **state)
 {
     (void)state;
-    static const struct { uint32_t word; const char *says; } k[] = {
+    static const struct { uint32_t word; const char *says;
+    } k[] = {
         {RT_TEST_FAIL, "failed (filter returned failure during read); it is damaged"},
         {RT_TEST_SHORT, "failed (filter returned failure during read); it is damaged"},
         {RT_TEST_LONG, "failed (filter returned failure during read); it is damaged"},
         {RT_TEST_CRASH, "the HDF5 library died unpacking rows 10 to 19 of data set 'x' (signal 11)"},
         {RT_TEST_LEAVE, "unpacking rows 10 to 19 of data set 'x' ended without a result"},
-        {RT_TEST_HANG, "unpacking rows 10 to 19 of data set 'x' takes over 3 s of CPU time; the file is damaged or hostile"},
+        {RT_TEST_HANG,
+         "unpacking rows 10 to 19 of data set 'x' takes over 3 s of CPU time; the file is damaged or hostile"},
         {RT_TEST_EAT, "unpacking rows 10 to 19 of data set 'x'"},
     };
     for (size_t i = 0; i < sizeof k / sizeof *k; i++) {
-        if (SANITIZED && (k[i].word == RT_TEST_CRASH || k[i].word == RT_TEST_EAT || k[i].word == RT_TEST_HANG)) continue;
+        if (SANITIZED && (k[i].word == RT_TEST_CRASH || k[i].word == RT_TEST_EAT || k[i].word == RT_TEST_HANG))
+            continue;
         char path[128];
         uint32_t x[COLUMNS], word[4] = {0, k[i].word};
         rt_source *s;
@@ -394,9 +397,9 @@ int main(void)
     setenv("HDF5_PLUGIN_PATH", folders, 1);
     setenv("TEST_SECRET", "secret", 1);
     rt_h5_reader_start();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(values),   cmocka_unit_test(identity), cmocka_unit_test(threads),
-                                       cmocka_unit_test(plugins),  cmocka_unit_test(of_users), cmocka_unit_test(misdeeds),
-                                       cmocka_unit_test(held),     cmocka_unit_test(worn),     cmocka_unit_test(damaged),
-                                       cmocka_unit_test(killed)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values),   cmocka_unit_test(identity), cmocka_unit_test(threads), cmocka_unit_test(plugins),
+        cmocka_unit_test(of_users), cmocka_unit_test(misdeeds), cmocka_unit_test(held),    cmocka_unit_test(worn),
+        cmocka_unit_test(damaged),  cmocka_unit_test(killed)};
     return cmocka_run_group_tests(tests, make_test_folder, remove_test_folder);
 }

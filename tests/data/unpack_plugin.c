@@ -1,5 +1,5 @@
-/* tests/data/unpack_plugin.c - a plugin of HDF5 as users have them, filter 257: bytes exchanged with their index, and on
- * the word of the chunk's first four bytes all that no filter should do. */
+/* tests/data/unpack_plugin.c - a plugin of HDF5 as users have them, filter 257: bytes exchanged with their index, and
+ * on the word of the chunk's first four bytes all that no filter should do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <hdf5.h>

@@ -385,8 +385,11 @@ static void use_predictions(void)
         int columns = rt_comparison_columns(c, h, &column), count;
         for (int i = 0; i < 5; i++) {
             rt_delta d;
-            rt_question q = {.metric = rt_paired_metric_find(head[h].task, metric[i]), .head = h, .class = i == 2 ? 0 : -1,
-                             .confidence = 0.95, .alone = i % 2 == 0};
+            rt_question q = {.metric = rt_paired_metric_find(head[h].task, metric[i]),
+                             .head = h,
+                             .class = i == 2 ? 0 : -1,
+                             .confidence = 0.95,
+                             .alone = i % 2 == 0};
             if (q.metric && !fuzz_refused(rt_comparison_ask(c, &q, &d)) && !d.status && !(d.hi >= d.lo)) abort();
         }
         for (int i = 0; i < columns; i++) {
