@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "experiments/importer.h"
 
 /* --shape NAME=3,224,224, and the like for other keys of an input of a model: inputs.NAME.key. */
@@ -89,6 +90,7 @@ static rt_status run(cli_args *a, cJSON **result)
     if (!file) config = cJSON_CreateObject();
     if (!st && !cJSON_IsObject(config)) st = rt_fail(RT_USAGE, "%s: an object {...} is expected", file);
     if (!st) st = read_arguments(a, config);
+    if (!st) st = rt_file_names_in(config);
     if (!st)
         st = rt_import(config, &(rt_target){.path = out, .force = cli_flag(a, "force"), .config = file}, &a->progress,
                        result);
@@ -186,7 +188,7 @@ static const cli_option options[] = {
      "keeping their value (0, 2 are classes 0 and 2 of 3), or texts in the order of their "
      "bytes",
      "labels"},
-    {"like", CLI_VALUE, "FILE.h5",
+    {"like", CLI_VALUE, "DATA.h5|MODEL.h5",
      "classes, columns and their order as in this data file or model; shape of rows, label "
      "column, too",
      NULL},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "data/file_name.h"
 #include "data/h5.h"
 #include "engine/version.h"
 #include "experiments/cold_start.h"
@@ -100,6 +101,7 @@ int main(int argc, char **argv)
         st = wants_help ? cli_help_on(1, argv + 1) : run(&a, c, argc - 2, argv + 2, &result);
     }
     cli_progress_clear();
+    if (st) rt_file_names_told(st);
     if (st && is_json(argc, argv)) cli_print_error(st, result);
     else if (result) print_result(c, &a, result);
     if (st) fprintf(stderr, "retort: %s\n", rt_error_message());

@@ -89,10 +89,28 @@ void rt_file_title(char *name, size_t room, const char *path)
     snprintf(name, room, "%.*s", (int)n, base);
 }
 
+rt_status rt_file_names_told(rt_status st)
+{
+    enum { ROOM = 4096 };
+    char text[ROOM], next[ROOM];
+    snprintf(text, ROOM, "%s", rt_error_message());
+    for (const meant *m = names.first; m; m = m->next) {
+        size_t n = 0, k = strlen(m->path);
+        if (!strstr(text, m->path)) continue;
+        for (const char *p = text, *at; *p && n < ROOM - 1; p = at ? at + k : p + strlen(p)) {
+            at = strstr(p, m->path);
+            n += (size_t)snprintf(next + n, ROOM - n, "%.*s", at ? (int)(at - p) : (int)strlen(p), p);
+            if (at && n < ROOM) n += (size_t)snprintf(next + n, ROOM - n, "%s (%s)", m->called, m->path);
+        }
+        snprintf(text, ROOM, "%s", next);
+    }
+    return names.first ? rt_fail(st, "%s", text) : st;
+}
+
 static int is_of_models(const char *key)
 {
     static const char *const keys[] = {"teacher", "teachers", "student", "students", "init",  "model", "models",
-                                       "baseline", "candidate", "anchor", "input",   "like",  "file"};
+                                       "baseline", "candidate", "anchor", "input", "like", "file", "against"};
     for (size_t i = 0; key && i < sizeof keys / sizeof keys[0]; i++) if (!strcmp(key, keys[i])) return 1;
     return 0;
 }

@@ -31,4 +31,6 @@ const char *rt_file_called(const char *path);
  * read there (.h5, .hdf5, .onnx, .json, .npy, .npz, .csv, in any case) and with all other points: "ft.01/model.h5" is
  * "ft.01", "v1.2.h5" "v1.2". Into n bytes, cut between UTF-8 characters. */
 void rt_file_title(char *name, size_t n, const char *path);
+/* This thread's message anew, with "CALLED (PATH)" where it names a path that rt_file_name gave; returns st. */
+rt_status rt_file_names_told(rt_status st);
 #endif

@@ -400,6 +400,13 @@ DIR *rt_folder_entries(int dir, const char *name)
     return d;
 }
 
+rt_status rt_folder_next(DIR *d, const char *path, struct dirent **e)
+{
+    errno = 0;
+    *e = readdir(d);
+    return *e || !errno ? RT_OK : rt_fail(RT_RUN, "%s: cannot be read: %s", path, strerror(errno));
+}
+
 void rt_temp_sweep(int dir, const char *name)
 {
     DIR *d = rt_folder_entries(dir, ".");

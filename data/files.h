@@ -75,6 +75,9 @@ rt_status rt_temp_commit(rt_temp *, int replace);
 void rt_temp_drop(rt_temp *);
 /* What lies in a folder of an open one ("." for itself; no link), for closedir; NULL with errno. */
 DIR *rt_folder_entries(int dir, const char *name);
+/* The next of them, NULL behind the last. RT_RUN where the folder cannot be read on (path: for the message): what was
+ * seen until then is not all. */
+rt_status rt_folder_next(DIR *, const char *path, struct dirent **);
 /* Removes what killed processes left of files with this name; "" of all names. Only under the lock of that name. */
 void rt_temp_sweep(int dir, const char *name);
 

@@ -29,7 +29,7 @@ static rt_status each(const rt_labels_writer *w, uint64_t below, rt_status (*f)(
 {
     DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
-    for (struct dirent *e; d && !st && (e = readdir(d));) {
+    for (struct dirent *e; d && !st && !(st = rt_folder_next(d, w->path, &e)) && e;) {
         char path[RT_LABEL_PATH + 32];
         const char *rest;
         uint64_t rows = rows_of_name(w->name, e->d_name, &rest);
@@ -45,7 +45,7 @@ rt_status rt_label_remove_grown(const rt_labels_writer *w, uint64_t rows)
 {
     DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
-    for (struct dirent *e; d && !st && (e = readdir(d));) {
+    for (struct dirent *e; d && !st && !(st = rt_folder_next(d, w->path, &e)) && e;) {
         const char *rest;
         char base[256];
         snprintf(base, sizeof base, "%s", e->d_name[0] == '.' ? e->d_name + 1 : "");
@@ -70,7 +70,7 @@ rt_status rt_label_not_growing(const char *store)
     DIR *d = fdopendir(fd);
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", store, strerror(errno));
     if (!d) close(fd);
-    for (struct dirent *e; d && !st && (e = readdir(d));) {
+    for (struct dirent *e; d && !st && !(st = rt_folder_next(d, store, &e)) && e;) {
         const char *rest;
         if (rows_of_name(name, e->d_name, &rest) && !*rest)
             st = rt_fail(RT_USAGE,

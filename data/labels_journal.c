@@ -68,12 +68,11 @@ rt_status rt_label_each_journal(const char *path, rt_label_journal_fn *f, void *
     DIR *d;
     rt_status st = RT_OK;
     RT_TRY(open_folder(&d, &name, path));
-    for (struct dirent *e; !st && (errno = 0, e = readdir(d));) {
+    for (struct dirent *e; !st && !(st = rt_folder_next(d, path, &e)) && e;) {
         if (!is_journal(e->d_name, name, &who)) continue;
         st = rt_label_journal_path(journal, sizeof journal, path, who);
         if (!st) st = f(arg, journal, who);
     }
-    if (!st && errno) st = rt_fail(RT_RUN, "%s: its folder: %s", path, strerror(errno));
     closedir(d);
     return st;
 }

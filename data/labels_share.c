@@ -53,7 +53,7 @@ static rt_status look_at_shards(const rt_labels_writer *w, int remove)
 {
     DIR *d = rt_folder_entries(w->dir, ".");
     rt_status st = d ? RT_OK : rt_fail(RT_RUN, "%s: its folder: %s", w->path, strerror(errno));
-    for (struct dirent *e; d && !st && (e = readdir(d));) {
+    for (struct dirent *e; d && !st && !(st = rt_folder_next(d, w->path, &e)) && e;) {
         char who[RT_LABEL_WHO], text[RT_LABEL_PATH + 2 * RT_LABEL_WHO];
         if (!is_shard_lock(w, e->d_name, who) || !strcmp(who, w->who)) continue;
         snprintf(text, sizeof text, "%s, its shard %s", w->path, who);

@@ -122,10 +122,20 @@ static rt_status seen(const rt_teacher *t, cJSON *list)
 static const cJSON *provenance(const rt_teacher *t, int member)
 { return member < of(t)->models ? of(t)->model[member]->provenance : NULL; }
 
+/* Of several the digest of each; one is known by the teacher's. */
+static rt_status tell(const rt_teacher *t, cJSON *into)
+{
+    if (of(t)->models < 2) return RT_OK;
+    cJSON *list = cJSON_AddArrayToObject(into, "members");
+    for (int i = 0; i < of(t)->models; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(rt_model_digest(of(t)->model[i]).hex));
+    return RT_OK;
+}
+
 static rt_status describe(const rt_teacher *t, cJSON *into)
 {
     cJSON_AddStringToObject(into, "teacher_digest", rt_models_digest(of(t)->model, of(t)->models).hex);
-    return RT_OK;
+    return of(t)->models < 2 ? RT_OK : tell(t, cJSON_AddObjectToObject(into, "teacher"));
 }
 
 static rt_teacher_cost costs(const rt_teacher *t)
@@ -230,6 +240,7 @@ static const rt_teacher_kind kind = {.name = "model",
                                      .seen = seen,
                                      .provenance = provenance,
                                      .describe = describe,
+                                     .tell = tell,
                                      .costs = costs,
                                      .models = models,
                                      .native = looked_into,

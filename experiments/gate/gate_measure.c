@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/file_name.h"
 #include "experiments/chances.h"
 #include "experiments/eval/comparison_result.h"
 #include "experiments/gate/gate_parts.h"
@@ -218,13 +219,14 @@ const char *const *rt_gate_files(const rt_gate_spec *g, int side, int *count)
 /* What is told of rows that a side has seen. */
 static void tell_of_training(rt_gate_work *w, const rt_side_info *s)
 {
+    const char *called = rt_file_called(s->path), *name = called ? called : s->path;
     if (s->seen > 0)
         rt_eval_note(w->refused,
                      "%s was trained or chosen on %.0f of these %.0f rows: its figures say nothing about new data",
-                     s->path, s->seen, w->rows);
+                     name, s->seen, w->rows);
     else if (isnan(s->seen))
         rt_eval_note(w->notes,
-                     "%s does not say what it was trained on: whether it has seen these rows is not known.", s->path);
+                     "%s does not say what it was trained on: whether it has seen these rows is not known.", name);
 }
 
 /* What only a look at both sides tells: the baseline is the policy's, the models differ, nothing was learnt from these

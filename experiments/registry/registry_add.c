@@ -9,7 +9,7 @@
 #include "student/model.h"
 #include "student/quantizers.h"
 
-enum { TRIES = 5, PAPERS = 128 };
+enum { TRIES = 5, PAPERS = 128, TEACHERS = 64 };
 
 /* What an add brings, read and checked before anything is written. */
 typedef struct {
@@ -74,6 +74,29 @@ static rt_status take_configuration(adding *x, const cJSON *provenance)
     return rt_fail(RT_INPUT, "%s: its configuration is longer than %d bytes", x->a->model, RT_REGISTRY_OBJECT_MAX);
 }
 
+/* The models of an ensemble or a mixture that taught, by digest: theirs is none of a version. */
+static void add_teachers(const cJSON *of, cJSON *list)
+{
+    const cJSON *mix = cJSON_GetObjectItemCaseSensitive(of, "mix"),
+                *members = cJSON_GetObjectItemCaseSensitive(mix ? mix : of, mix ? "teachers" : "members");
+    for (const cJSON *e = members ? members->child : NULL; e && cJSON_GetArraySize(list) < TEACHERS; e = e->next) {
+        const cJSON *told = cJSON_IsString(e) ? e : cJSON_GetObjectItemCaseSensitive(e, "digest");
+        const char *digest = cJSON_GetStringValue(told);
+        if (digest && strlen(digest) == 32 && strspn(digest, "0123456789abcdef") == 32)
+            cJSON_AddItemToArray(list, cJSON_CreateString(digest));
+    }
+}
+
+static void take_teachers(const cJSON *provenance, cJSON *facts)
+{
+    cJSON *list = cJSON_CreateArray();
+    add_teachers(cJSON_GetObjectItemCaseSensitive(provenance, "teacher"), list);
+    add_teachers(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(provenance, "labels"), "teacher"),
+                 list);
+    if (list->child) cJSON_AddItemToObject(facts, "teachers", list);
+    else cJSON_Delete(list);
+}
+
 static rt_status take_model(adding *x)
 {
     rt_model *m;
@@ -91,6 +114,7 @@ static rt_status take_model(adding *x)
     if (cJSON_IsNumber(seed)) snprintf(number, sizeof number, "%.0f", seed->valuedouble);
     copy(x->seed, sizeof x->seed, text_at(p, "seed", NULL, NULL), number);
     cJSON *facts = facts_of(m);
+    take_teachers(p, facts);
     x->facts = rt_json_text(facts, 0);
     cJSON_Delete(facts);
     rt_status st = x->facts ? take_configuration(x, p) : rt_fail(RT_RUN, "out of memory");

@@ -532,7 +532,8 @@ rt_status rt_registry_sweep(rt_registry *r, double age, int dry, int *count)
     DIR *d = rt_folder_entries(r->dir, ".");
     *count = 0;
     if (!d) return rt_fail(RT_RUN, "%s: %s", r->folder, strerror(errno));
-    for (struct dirent *e; (e = readdir(d));) {
+    rt_status st = RT_OK;
+    for (struct dirent *e; !st && !(st = rt_folder_next(d, r->folder, &e)) && e;) {
         struct stat s;
         if (strncmp(e->d_name, folder_mark, sizeof folder_mark - 1) ||
             fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) || !S_ISDIR(s.st_mode) ||
@@ -542,7 +543,7 @@ rt_status rt_registry_sweep(rt_registry *r, double age, int dry, int *count)
         if (!dry) remove_folder(dirfd(d), e->d_name);
     }
     closedir(d);
-    return RT_OK;
+    return st;
 }
 
 static rt_status make_folder(reading *x)

@@ -23,15 +23,20 @@ typedef rt_status look(void *arg, kind, int shelf, const char *name, const char 
 
 static rt_status walk_shelf(rt_registry *r, const char *shelf, look *visit, void *arg)
 {
+    char path[RT_FOLDER_PATH];
     DIR *d = rt_folder_entries(r->objects, shelf);
     rt_status st = RT_OK;
-    if (!d) return rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
-    for (struct dirent *e; !st && (errno = 0, e = readdir(d));) {
+    snprintf(path, sizeof path, "%s/objects/%s", r->folder, shelf);
+    if (!d) return rt_fail(RT_RUN, "%s: %s", path, strerror(errno));
+    for (struct dirent *e; !st && !(st = rt_folder_next(d, path, &e)) && e;) {
         char sha256[RT_SHA256] = "";
         struct stat s;
         const char *n = e->d_name;
         if (!strcmp(n, ".") || !strcmp(n, "..")) continue;
-        if (fstatat(dirfd(d), n, &s, AT_SYMLINK_NOFOLLOW)) continue;              /* gone meanwhile */
+        if (fstatat(dirfd(d), n, &s, AT_SYMLINK_NOFOLLOW)) {
+            if (errno != ENOENT) st = rt_fail(RT_RUN, "%s/%s: %s", path, n, strerror(errno));
+            continue;                                  /* gone meanwhile */
+        }
         int object = strlen(n) == 62 && strspn(n, digits) == 62 && S_ISREG(s.st_mode);
         int left = n[0] == '.' && strlen(n) > 63 && strspn(n + 1, digits) == 62 && !strncmp(n + 63, ".tmp-", 5) &&
                    S_ISREG(s.st_mode);
@@ -49,6 +54,7 @@ static rt_status walk(rt_registry *r, look *visit, void *arg)
     for (int i = 0; i < 256; i++) {
         char shelf[3] = {digits[i / 16], digits[i % 16], 0};
         if (!fstatat(r->objects, shelf, &s, AT_SYMLINK_NOFOLLOW)) RT_TRY(walk_shelf(r, shelf, visit, arg));
+        else if (errno != ENOENT) return rt_fail(RT_RUN, "%s/objects/%s: %s", r->folder, shelf, strerror(errno));
     }
     return RT_OK;
 }

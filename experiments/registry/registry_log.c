@@ -131,8 +131,10 @@ static rt_status describe(rt_registry *r, const rt_version *v, description *d)
         snprintf(d->configuration, sizeof d->configuration, "%s", rt_sql_text(s, 9));
         cJSON_AddStringToObject(d->metadata, "sha256", v->sha256);
         cJSON_AddStringToObject(d->metadata, "digest", v->digest);
-        for (const cJSON *f = facts->child; f; f = f->next)
-            cJSON_AddItemToObject(cJSON_IsNumber(f) ? d->sizes : d->metadata, f->string, cJSON_Duplicate(f, 1));
+        for (const cJSON *f = facts->child; f; f = f->next) {
+            cJSON *part = cJSON_IsNumber(f) ? d->sizes : !strcmp(f->string, "teachers") ? d->lineage : d->metadata;
+            cJSON_AddItemToObject(part, f->string, cJSON_Duplicate(f, 1));
+        }
         rt_json_sort(d->metadata);
         rt_json_sort(d->lineage);
         rt_json_sort(d->sizes);
@@ -157,7 +159,7 @@ static rt_status add_configuration(rt_registry *r, const description d[2], cJSON
     for (int i = 0; i < 2 && !st; i++) {
         if (!d[i].configuration[0]) side[i] = cJSON_CreateObject();
         else st = rt_object_json(r, &side[i], d[i].configuration);
-        rt_json_sort(side[i]);
+        if (!st) rt_json_sort(side[i]);
     }
     if (!st) compare(list, "", side[0], side[1]);
     cJSON_Delete(side[0]);

@@ -55,6 +55,11 @@ rt_status rt_registry_check_seals(rt_registry *, void (*say)(void *arg, const ch
 rt_status rt_registry_event(rt_registry *, int64_t model, int64_t number, const char *what, const char *detail,
                             int64_t *id);
 
+/* SQL: whether a version c was taught by the model of this digest, alone or with others (facts.teachers). */
+#define RT_TAUGHT_BY(digest) \
+    "(c.teacher = " digest " OR (instr(c.facts, '\"teachers\"') AND json_valid(c.facts) AND EXISTS" \
+    " (SELECT 1 FROM json_each(c.facts, '$.teachers') WHERE value = " digest ")))"
+
 /* ---- objects ---- */
 
 /* Bytes of the file at path, durably, as an object; sha256 and *bytes tell which. What is there already is compared,

@@ -62,7 +62,10 @@ static const char list_sql[] =
     " LEFT JOIN version p ON p.id = v.parent LEFT JOIN model pm ON pm.id = p.model"
     " WHERE (?1 IS NULL OR m.name = ?1)"
     " AND (?2 IS NULL OR EXISTS (SELECT 1 FROM tag t WHERE t.version = v.id AND t.name = ?2))"
-    " AND (?3 IS NULL OR substr(v.teacher, 1, length(?3)) = ?3) AND (?4 IS NULL OR substr(v.data, 1, length(?4)) = ?4)"
+    " AND (?3 IS NULL OR substr(v.teacher, 1, length(?3)) = ?3 OR (instr(v.facts, '\"teachers\"')"
+    "  AND json_valid(v.facts) AND EXISTS (SELECT 1 FROM json_each(v.facts, '$.teachers')"
+    "  WHERE substr(value, 1, length(?3)) = ?3)))"
+    " AND (?4 IS NULL OR substr(v.data, 1, length(?4)) = ?4)"
     " AND (?5 IS NULL OR substr(v.labels, 1, length(?5)) = ?5)"
     " AND (?6 IS NULL OR substr(v.configuration, 1, length(?6)) = ?6)"
     " AND (?7 = 0 OR v.number IN (SELECT l.number FROM version l WHERE l.model = m.id ORDER BY l.number DESC LIMIT ?7))"
@@ -92,13 +95,11 @@ rt_status rt_registry_list(rt_registry *r, const rt_registry_filter *f, cJSON **
 /* ---- show ---- */
 
 /* A digest with the versions that have it. */
-static rt_status add_ancestor(rt_registry *r, cJSON *lineage, const char *key, const char *digest)
+static rt_status add_version(rt_registry *r, cJSON *j, const char *digest)
 {
     char found[RT_VERSION_TEXT] = "";
     sqlite3_stmt *s;
     int row;
-    if (!*digest) return RT_OK;
-    cJSON *j = cJSON_AddObjectToObject(lineage, key);
     cJSON_AddStringToObject(j, "digest", digest);
     RT_TRY(rt_sql(r, &s,
                   "SELECT m.name || '@' || v.number FROM version v JOIN model m ON m.id = v.model WHERE v.digest = ? "
@@ -108,6 +109,26 @@ static rt_status add_ancestor(rt_registry *r, cJSON *lineage, const char *key, c
     if (!st && row) snprintf(found, sizeof found, "%s", rt_sql_text(s, 0));
     sqlite3_finalize(s);
     if (*found) cJSON_AddStringToObject(j, "version", found);
+    return st;
+}
+
+static rt_status add_ancestor(rt_registry *r, cJSON *lineage, const char *key, const char *digest)
+{
+    return *digest ? add_version(r, cJSON_AddObjectToObject(lineage, key), digest) : RT_OK;
+}
+
+/* Those of an ensemble or a mixture, which the model's facts hold. */
+static rt_status add_teachers(rt_registry *r, cJSON *lineage, cJSON *facts)
+{
+    cJSON *digests = cJSON_DetachItemFromObjectCaseSensitive(facts, "teachers"), *list = NULL;
+    rt_status st = RT_OK;
+    for (const cJSON *e = digests ? digests->child : NULL; e && !st; e = e->next) {
+        cJSON *one = cJSON_CreateObject();
+        if (!list) list = cJSON_AddArrayToObject(lineage, "teachers");
+        cJSON_AddItemToArray(list, one);
+        st = cJSON_IsString(e) ? add_version(r, one, e->valuestring) : RT_OK;
+    }
+    cJSON_Delete(digests);
     return st;
 }
 
@@ -133,6 +154,7 @@ static rt_status add_lineage(rt_registry *r, const rt_version *v, cJSON *j)
         rt_sql_add(j, "note", s, 9);
         cJSON *facts = NULL;
         if (!st) st = rt_json_parse(&facts, rt_sql_text(s, 8), strlen(rt_sql_text(s, 8)), "registry.db");
+        if (!st) st = add_teachers(r, lineage, facts);
         if (facts) cJSON_AddItemToObject(j, "model", facts);
     }
     sqlite3_finalize(s);
@@ -230,8 +252,8 @@ static rt_status add_kin(rt_registry *r, const rt_version *v, cJSON *j)
                      "v.object AND o.id != v.id JOIN model m ON m.id = o.model WHERE v.id = ? ORDER BY o.id", v->id));
     RT_TRY(add_texts(r, j, "children", "SELECT m.name || '@' || c.number FROM version c JOIN model m ON m.id = c.model "
                      "WHERE c.parent = ? ORDER BY c.id", v->id));
-    return add_texts(r, j, "students", "SELECT m.name || '@' || c.number FROM version v JOIN version c ON c.teacher = "
-                     "v.digest JOIN model m ON m.id = c.model WHERE v.id = ? ORDER BY c.id", v->id);
+    return add_texts(r, j, "students", "SELECT m.name || '@' || c.number FROM version v JOIN version c ON "
+                     RT_TAUGHT_BY("v.digest") " JOIN model m ON m.id = c.model WHERE v.id = ? ORDER BY c.id", v->id);
 }
 
 rt_status rt_registry_show(rt_registry *r, const char *reference, cJSON **result)

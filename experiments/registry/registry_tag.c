@@ -214,7 +214,7 @@ static rt_status holders(rt_registry *r, const rt_version *v, char *out, size_t 
         " UNION ALL SELECT 'parent of ' || m.name || '@' || c.number FROM version c JOIN model m ON m.id = c.model"
         "  WHERE c.parent = ?1"
         " UNION ALL SELECT 'teacher of ' || m.name || '@' || c.number FROM version c JOIN model m ON m.id = c.model"
-        "  WHERE c.teacher = ?2 AND NOT EXISTS (SELECT 1 FROM version o WHERE o.digest = ?2 AND o.id != ?1)";
+        "  WHERE " RT_TAUGHT_BY("?2") " AND NOT EXISTS (SELECT 1 FROM version o WHERE o.digest = ?2 AND o.id != ?1)";
     sqlite3_stmt *s;
     int row = 1;
     size_t n = 0;

@@ -99,6 +99,12 @@ grep -q '^features,.*,drift,""$' m/drift.csv || fail "features do not tell: $(gr
 "$retort" predict T/model.h5 --data band.h5 --rows 1000:2000 --out p1.h5 --quiet > /dev/null || fail "predict"
 "$retort" predict T/model.h5 --data dim.h5 --out p2.h5 --quiet > /dev/null || fail "predict"
 expect 1 "distribution confidence y" "$retort" drift --reference p1.h5 --data p2.h5 --out p
+# The confidence is the largest probability of a row's answer, as 'predict' writes it.
+"$retort" predict T/model.h5 --data band.h5 --rows 1000:2000 --out p1.csv --quiet > /dev/null || fail "predict to CSV"
+sure=$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^p:/) p[++n] = i; next }
+    { top = 0; for (i = 1; i <= n; i++) if ($p[i] > top) top = $p[i]; sum += top } END { printf "%.6f", sum / (NR - 1) }' p1.csv)
+told=$(grep -A6 '"name":	"confidence y"' m/drift.json | sed -n 's/.*"mean":	\([0-9.]*\),/\1/p')
+awk -v a="$sure" -v b="$told" 'BEGIN { exit !(a > 0.4 && a - b < 1e-5 && b - a < 1e-5) }' || fail "confidence $told, and predictions have $sure"
 for key in expected_atc expected_doc; do
     [ "$(grep "\"$key\"" m/drift.json)" = "$(grep "\"$key\"" p/drift.json)" ] || fail "predictions have another $key"
 done

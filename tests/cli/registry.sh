@@ -130,6 +130,28 @@ cat > run.json <<'Y'
 {"name": "x", "out": "x", "steps": [{"name": "l", "do": "label", "with": {"teacher": "m@prod", "data": {"source": "band.h5"}}}]}
 Y
 expect 0 "" "$retort" run run.json
+# Several teachers are told each, and stay; so are versions in the configuration of a step; messages name the version.
+n=0
+for how in teacher=mix.json 'teacher=["m@1","m@2"]' data.labels=l2.h5; do
+    n=$((n + 1))
+    "$retort" train t.json --out many$n --quiet "$how" train.epochs=1 > /dev/null 2>&1 || fail "train by $how"
+    expect 0 "many@$n" r add many many$n/model.h5
+    r show many@$n --json | tr -d '\n\t' > show.txt
+    for v in 1 2; do
+        d=$(r show m@$v --json | sed -n 's/.*"digest":	"\(.*\)",/\1/p' | head -n 1)
+        grep -q "\"teachers\":\[.*\"digest\":\"$d\",\"version\":\"\(m@$v\|twin@1\)\"" show.txt || fail "$how: m@$v is no teacher: $(cat show.txt)"
+        r show m@$v --json | grep -q "\"students\":.*\"many@$n\"" || fail "$how: many@$n is no student of m@$v"
+        [ "$(r list many --teacher "$(echo "$d" | cut -c1-12)" --json | grep -c '"version"')" = $n ] || fail "$how: list --teacher of m@$v"
+    done
+    expect 2 "teacher of many@$n" r rm m@2
+    expect 0 "teachers" r diff m@1 many@$n
+done
+for n in 1 2 3; do expect 0 "" r rm many@$n; done
+echo '{"name": "y", "out": "y", "steps": [{"name": "e", "do": "explain", "with": {"model": "m@2", "against": "m@1", "data": {"source": "band.h5", "rows": "0:20"}}}]}' > why.json
+expect 0 "" "$retort" run why.json
+expect 5 "m@1 was trained or chosen on" "$retort" gate --baseline m@1 --candidate m@2 --policy p.json --data band.h5 --rows 900: --quiet
+expect 0 "" "$retort" import band.csv --label -1 --like m@1 --out like.h5
+expect 2 "m@1 (reg/objects/" "$retort" import m@1 --out no.h5
 cp b/model.h5 ./m@1
 expect 0 "" "$retort" info m@1
 grep -q "m@1: the file of this name is taken" err.txt || fail "a file and a version of one name: $(cat err.txt)"
@@ -165,6 +187,11 @@ expect 0 "" "$retort" info m@2
 expect 0 "" r list
 expect 0 "m@6" r add m a/model.h5
 expect 0 "" r verify
+k=$(r show m@2 --json | sed -n 's/.*"configuration":	"\(.*\)",*/\1/p'); k=reg/objects/$(echo "$k" | cut -c1-2)/$(echo "$k" | cut -c3-)
+mv "$k" away
+expect 0 "is missing" r diff m@1 m@2
+expect 3 "the configuration of m@2" r verify
+mv away "$k"
 mv "$o" away
 expect 3 "is missing" r verify
 expect 3 "is missing" "$retort" predict m@1 --data band.h5 --out no.csv

@@ -13,6 +13,8 @@
  * finished one made. The command then ends in the same files and output, or with exit code 2 or 3 and one line that
  * names the file. What shows files may show that it is damaged.
  *
+ * SCENE is one of scenes.h, or the beginning of several before a '*' ("registry-*").
+ *
  * Each scene has a list of items, visited in an order that soon has been everywhere. FAULTS_SECONDS (60), after the
  * setup, bounds a call; FAULTS_STATE names a file that keeps count, by which the next call goes on; the count begins
  * anew with another RETORT. FAULTS_IN_TURN (25) items of a scene come one after the other.
@@ -160,7 +162,8 @@ static int goes_on(const course *c, char *why, size_t room)
  * command has said so. */
 static int is_registry(const course *c)
 {
-    static const char *const changing[] = {"init", "add", "tag", "rm", "gc", "import"};
+    static const char *const changing[] = {"init", "add", "add-more", "protect", "anchor", "untag",
+                                           "gate", "tag", "rm", "gc", "import"};
     const char *what = strncmp(c->scene->name, "registry-", 9) ? "" : c->scene->name + 9;
     for (size_t i = 0; i < sizeof changing / sizeof changing[0]; i++) if (!strcmp(what, changing[i])) return 1;
     return 0;
@@ -624,13 +627,20 @@ static int make_folders(void)
     return system(command) ? -1 : 0;
 }
 
+/* A scene's name, or its beginning before '*'. */
+static int named(const char *pattern, const char *name)
+{
+    size_t n = strcspn(pattern, "*");
+    return pattern[n] ? !strncmp(pattern, name, n) : !strcmp(pattern, name);
+}
+
 static void add_courses(const char *scene_name, const char *family)
 {
     for (int f = 0; f < FAMILIES; f++) {
         int here = has_family(families[f]);
         for (int s = 0; s < SCENES && here; s++) {
             const scene *x = &scenes[s];
-            if ((scene_name && strcmp(x->name, scene_name)) || (!x->families && f) || (it.mode == KILLS && x->reads))
+            if ((scene_name && !named(scene_name, x->name)) || (!x->families && f) || (it.mode == KILLS && x->reads))
                 continue;
             if (it.mode == FLIPS && !flippable(x)) continue;
             if (x->families && family && strcmp(family, families[f])) continue;

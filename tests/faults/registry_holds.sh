@@ -37,6 +37,46 @@ case $scene in
         else
             [ "$(run log m --json | grep -c '"better"')" -eq 1 ] || bad "the log has not what happened"
         fi ;;
+    registry-add-more)
+        looks() { run show m@1 --json | grep -c '"exit_code"'; }
+        k=$(looks)
+        [ "$k" -le 1 ] || bad "$k looks at drift"
+        [ "$done" = 0 ] || [ "$k" -eq 1 ] || bad "the look at drift that was told is not there"
+        run add m@1 --drift drift.json > again.txt 2>&1 || bad "again: $(tail -n 1 again.txt)"
+        [ "$(looks)" -eq 1 ] || bad "again gave $(looks) looks at drift" ;;
+    registry-protect)
+        changes() { run log --json | grep -c '"detail":	"prod,stable"'; }
+        k=$(changes)
+        [ "$k" -le 1 ] || bad "$k changes of what is protected"
+        [ "$done" = 0 ] || [ "$k" -eq 1 ] || bad "the change that was told is not there"
+        run init --protect prod,stable > again.txt 2>&1 || bad "again: $(tail -n 1 again.txt)"
+        run tag m@1 stable > again.txt 2>&1 || bad "stable: $(tail -n 1 again.txt)"
+        run tag m@2 stable > again.txt 2>&1 && bad "stable is not protected" ;;
+    registry-anchor)
+        anchors() { run show m@2 --json | tr -d '\t\n ' | grep -c '"anchors":\["1.0"\]'; }
+        k=$(anchors)
+        [ "$done" = 0 ] || [ "$k" -eq 1 ] || bad "the anchor that was told is not there"
+        [ "$(run log m --json | grep -c '"what":	"anchor"')" -eq "$k" ] || bad "anchors and log differ"
+        run tag m@2 --anchor 1.0 > again.txt 2>&1
+        [ $? -eq $((k * 2)) ] || bad "again: $(tail -n 1 again.txt)"
+        [ "$(anchors)" -eq 1 ] || bad "again gave no anchor" ;;
+    registry-untag)
+        k=$(run log m --json | grep -c '"worse"')
+        if has m@prod; then
+            [ "$done" = 0 ] || bad "the tag that was taken away is there"
+            [ "$k" -eq 0 ] || bad "the log has what did not happen"
+            run tag m prod --remove --reason worse > again.txt 2>&1 || bad "again: $(tail -n 1 again.txt)"
+        else
+            [ "$k" -eq 1 ] || bad "the log has not what happened"
+        fi ;;
+    registry-gate)
+        runs() { run log --json | grep -c '"what":	"gate"'; }
+        k=$(runs)
+        [ "$k" -le 1 ] || bad "$k gate runs"
+        if [ "$done" = 1 ]; then [ "$k" -eq 1 ] && [ -s outg/verdict.json ] || bad "a gate run that was told is not there"; fi
+        "$retort" gate --baseline m@1 --candidate teacher2.h5 --policy policy.json --data test.h5 --registry out --out outg --force \
+            --quiet > again.txt 2>&1 < /dev/null || bad "again: $(tail -n 1 again.txt)"
+        [ "$(run log --json | grep -c '"what":	"look"')" -eq 1 ] || bad "one decision is counted twice" ;;
     registry-rm)
         if has m@2; then
             [ "$done" = 0 ] || bad "the version that was removed is there"

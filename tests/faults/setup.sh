@@ -73,6 +73,9 @@ J
     "$retort" eval --teacher teacher1.h5 --student teacher2.h5 --data test.h5 --out e eval.speed=false --kernels scalar --quiet
     cp e/evaluation.json evaluation.json
     rm -r e
+    "$retort" drift --reference data.h5 --data test.h5 teacher1.h5 --out d --quiet --kernels scalar || [ $? -eq 1 ] || [ $? -eq 6 ]
+    cp d/drift.json drift.json
+    rm -r d
     "$retort" registry init --registry out
     "$retort" registry add m teacher1.h5 --eval evaluation.json --registry out
     "$retort" registry add m integer1.h5 --registry out
