@@ -163,6 +163,14 @@ static void say_damage(void *arg, const char *what)
     if (cJSON_GetArraySize(c->damaged) < MOST_DAMAGED) add_damage(c, what, NULL, NULL);
 }
 
+/* SQLite's check takes a page that could not be read, or had no memory, for a damaged one. */
+static rt_status check_reading(check *c, const char *line)
+{
+    const char *code = strstr(line, "error code=");
+    int error = code ? atoi(code + 11) : 0, kind = error & 0xff;
+    return kind == SQLITE_IOERR || kind == SQLITE_NOMEM || kind == SQLITE_CANTOPEN ? rt_sql_failed(c->r, error) : RT_OK;
+}
+
 /* Lines of a check of SQLite's own but "ok". */
 static rt_status check_database(check *c, const char *sql, const char *of_what)
 {
@@ -173,6 +181,7 @@ static rt_status check_database(check *c, const char *sql, const char *of_what)
     while (!st && !(st = rt_sql_next(c->r, s, &row)) && row) {
         rt_string text = {0};
         if (!strcmp(rt_sql_text(s, 0), "ok")) continue;
+        if ((st = check_reading(c, rt_sql_text(s, 0)))) break;
         rt_put(&text, "registry.db: %s%s", of_what, rt_sql_text(s, 0));
         add_damage(c, text.p ? text.p : "", NULL, NULL);
         free(text.p);
