@@ -1,51 +1,100 @@
 #!/bin/sh
-# What loss.focal saves in negative flips (rows that the old version has right and the new one wrong): Fashion-MNIST, a CNN of width 8
-# that is trained again on a third more data: the old version saw 15,000 labelled images, the new one sees 20,000. Three seeds, each with
-# an old version of its own; they run side by side. Arms: labels alone; kd from the old version; focal, whose weights 0.2 (1 + 5 r), r:
-# the old version is right, are about kd's in all. NFR and accuracy are of `retort eval --baseline --candidate` on the 10,000 test
-# images; "change" is against labels alone, of NFR over all seeds together. FASHION names the folder that experiments/fashion.json filled.
+# What flip-aware training saves in negative flips (rows that the old version has right and the new one wrong), on
+# Fashion-MNIST: sh experiments/flip_gain.sh [SETTING...], of
+#   data   the same CNN (width 8, 4 epochs), trained again on 20,000 labelled images; the old version saw 15,000 of them
+#   wider  a CNN of width 16 on 20,000 after one of width 8 on 10,000 (10 epochs)
+#   mlp    the same MLP (width 64, 20 epochs) on 10,000 after 5,000
+# Three seeds, each with an old version of its own, side by side. Arms:
+#   labels      labels alone: what the others are compared with
+#   focal       kd from the old version, weights 0.2 (1 + 5 r), r: the teacher is right
+#   mix         the same from the mean of the old version and "labels", weights 0.5 (1 + 5 r)
+#   from old... begun from the old version's weights (init), where the nets are the same
+# NFR is of the 10,000 test images, over all seeds together; intervals are of 95 %, by 1,000 resamples of the test rows
+# (seeds as they are: their own figures stand in brackets). FASHION names the folder that experiments/fashion.json
+# filled, OUT one that keeps the models: what is there is not trained again.
 set -e
 cd "$(dirname "$0")/.."
 retort=${RETORT:-build/retort}
 from=${FASHION:-runs/fashion}
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-export XDG_CACHE_HOME="$tmp"
-net() { # rows seed loss labels: a run's configuration
-    echo "{\"seed\": $2, \"model\": {\"input\": [28, 28, 1], \"classes\": 10, \"family\": \"cnn\", \"width\": 8, \"depth\": 3},
-      \"data\": {\"source\": \"$from/train_images.h5\", \"rows\": \"0:$1\", \"validation\": 0$4}, \"loss\": $3,
-      \"augment\": {\"flip\": true}, \"train\": {\"epochs\": ${EPOCHS:-4}, \"lr\": 0.1, \"nesterov\": true}}"
+tmp=${OUT:-$(mktemp -d)}
+[ -n "$OUT" ] || trap 'rm -rf "$tmp"' EXIT
+mkdir -p "$tmp"
+export XDG_CACHE_HOME="$tmp/cache"
+focal='{"kind": "kd", "hard": 1, "soft": 0.2, "temperature": 1, "focal": {"alpha": 1, "beta": 5}}'
+mixed='{"kind": "kd", "hard": 1, "soft": 0.5, "temperature": 1, "focal": {"alpha": 1, "beta": 5}}'
+
+# What a setting is: rows of the old version, of the new one, epochs, rate, the nets of both.
+setting() {
+    cnn='"family": "cnn", "depth": 3, "width":'
+    case $1 in
+        data) before=15000 rows=20000 epochs=4 lr=0.1 first="$cnn 8" second="$cnn 8" ;;
+        wider) before=10000 rows=20000 epochs=10 lr=0.1 first="$cnn 8" second="$cnn 16" ;;
+        mlp) before=5000 rows=10000 epochs=20 lr=0.02 first='"family": "mlp", "depth": 2, "width": 64' second=$first ;;
+        *) echo "flip_gain.sh: there is no setting '$1': data, wider or mlp" >&2; exit 2 ;;
+    esac
 }
-metric() { tr -d ' \n\t' < "$2" | grep -o "\"metric\":\"$1\"[^}]*" | head -1 | grep -o '"candidate":[0-9.e-]*' | cut -d: -f2; }
-train() { "$retort" train "$1.json" --out "$1" --quiet --threads 1 > "$1.log"; }
-arm() { # seed number name loss labels
+# Trains PATH, asks it, and keeps for each test row whether it was right.
+train() { # path seed rows model loss labels
+    [ ! -s "$1.right" ] || return 0
+    echo "{\"seed\": $2, $4, \"data\": {\"source\": \"$from/train_images.h5\", \"rows\": \"0:$3\", \"validation\": 0$6}, \"loss\": $5,
+      \"augment\": {\"flip\": true}, \"train\": {\"epochs\": $epochs, \"lr\": $lr, \"nesterov\": true}}" > "$1.json"
+    "$retort" train "$1.json" --out "$1" --quiet --threads 1 > "$1.log"
+    "$retort" predict "$1/model.h5" --data "$from/test_images.h5" --out "$1.csv" --force --quiet --threads 1 > "$1.log"
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { print ($at["prediction"] == $at["truth"]) }' "$1.csv" > "$1.part"
+    rm "$1.csv"
+    mv "$1.part" "$1.right"
+}
+net() { echo "\"model\": {\"input\": [28, 28, 1], \"classes\": 10, $1}"; }
+seed() { # setting seed
     trap - EXIT
-    new=$tmp/$1.$2
-    net 20000 $(($1 + 10)) "$4" "$5" > "$new.json"
-    train "$new"
-    "$retort" eval --baseline "$tmp/$1/model.h5" --candidate "$new/model.h5" --data "$from/test_images.h5" eval.speed=false --out "$new.eval" \
-        --json --quiet > "$new.result" 2> "$new.log"
-    echo "$1 $(metric accuracy "$new.result") $(metric nfr "$new.result") $3" | tee /dev/stderr > "$new.line"
+    p=$tmp/$1.$2
+    setting "$1"
+    train "$p.old" "$2" $before "$(net "$first")" '{"kind": "ce"}' ''
+    train "$p.labels" $(($2 + 10)) $rows "$(net "$second")" '{"kind": "ce"}' ''
+    echo "{\"mix\": \"logits\", \"teachers\": [\"$p.labels/model.h5\", \"$p.old/model.h5\"]}" > "$p.mix.json"
+    for by in old/model.h5 mix.json; do
+        to=$p.${by%%[./]*}.answers.h5
+        [ -s "$to" ] || "$retort" label --teacher "$p.$by" --data "$from/train_images.h5" --rows 0:$rows --out "$to" --quiet > "$p.log"
+    done
+    old=", \"labels\": \"$p.old.answers.h5\"" mix=", \"labels\": \"$p.mix.answers.h5\""
+    train "$p.focal" $(($2 + 10)) $rows "$(net "$second")" "$focal" "$old"
+    train "$p.mix" $(($2 + 10)) $rows "$(net "$second")" "$mixed" "$mix"
+    [ "$first" = "$second" ] || return 0
+    init="\"init\": \"$p.old/model.h5\""
+    train "$p.from-old-labels" $(($2 + 10)) $rows "$init" '{"kind": "ce"}' ''
+    train "$p.from-old-focal" $(($2 + 10)) $rows "$init" "$focal" "$old"
+    train "$p.from-old-mix" $(($2 + 10)) $rows "$init" "$mixed" "$mix"
 }
-seed() {
-    trap - EXIT
-    net 15000 "$1" '{"kind": "ce"}' '' > "$tmp/$1.json"
-    train "$tmp/$1"
-    "$retort" label --teacher "$tmp/$1/model.h5" --data "$from/train_images.h5" --rows 0:20000 --out "$tmp/$1.h5" --quiet > "$tmp/$1.log"
-    arm "$1" 1 'labels alone' '{"kind": "ce"}' '' &
-    arm "$1" 2 kd '{"kind": "kd", "hard": 1, "soft": 1, "temperature": 1}' ", \"labels\": \"$tmp/$1.h5\"" &
-    arm "$1" 3 focal '{"kind": "kd", "hard": 1, "soft": 0.2, "temperature": 1, "focal": {"alpha": 1, "beta": 5}}' \
-        ", \"labels\": \"$tmp/$1.h5\"" &
-    wait
+# Lines of old, labels and arm of three seeds: nine columns of 0 and 1.
+compare() { # setting arm
+    columns=""
+    for s in 1 2 3; do columns="$columns $tmp/$1.$s.old.right $tmp/$1.$s.labels.right $tmp/$1.$s.$2.right"; done
+    # shellcheck disable=SC2086
+    paste $columns | awk -v name="$1 $2" '
+        { rows++
+          for (s = 0; s < 3; s++) { o = $(3 * s + 1); l = $(3 * s + 2); m = $(3 * s + 3)
+              acc[s] += m; gain[s] += m - l; nfr[s] += o && !m
+              flips[rows] += o && !m; usual[rows] += o && !l; gains[rows] += m - l } }
+        function sort(a, n,    i, j, t) { for (i = 2; i <= n; i++) { t = a[i]; for (j = i - 1; j && a[j] > t; j--) a[j + 1] = a[j]; a[j + 1] = t } }
+        END { srand(1)
+          for (k = 1; k <= 1000; k++) { f = u = g = 0
+              for (i = 0; i < rows; i++) { r = 1 + int(rand() * rows); f += flips[r]; u += usual[r]; g += gains[r] }
+              change[k] = 100 * (f / u - 1); points[k] = 100 * g / rows / 3 }
+          sort(change, 1000); sort(points, 1000)
+          for (r = 1; r <= rows; r++) { F += flips[r]; U += usual[r]; G += gains[r] }
+          printf "%-22s accuracy %.4f, change %+.2f [%+.2f, %+.2f] (%+.2f %+.2f %+.2f) points; NFR %.4f (%.4f %.4f %.4f), change %+.1f %% [%+.1f, %+.1f]\n", name,
+              (acc[0] + acc[1] + acc[2]) / rows / 3, 100 * G / rows / 3, points[25], points[976], 100 * gain[0] / rows, 100 * gain[1] / rows,
+              100 * gain[2] / rows, F / rows / 3, nfr[0] / rows, nfr[1] / rows, nfr[2] / rows, 100 * (F / U - 1), change[25], change[976] }'
 }
-for s in 1 2 3; do seed $s & done
-wait
-for n in 1 2 3; do cat "$tmp"/?."$n".line; done | awk '{ seed = $1; a = $2; f = $3; $1 = $2 = $3 = ""; sub(/^ */, "")
-    if (!($0 in count)) order[++names] = $0
-    count[$0]++; acc[$0] += a / 3; nfr[$0] += f / 3; at[$0, seed] = a; of[$0, seed] = f }
-    END { base = order[1]
-        for (i = 1; i <= names; i++) { m = order[i]; g = q = 0
-            for (s = 1; s <= 3; s++) g += (at[m, s] - at[base, s]) / 3
-            for (s = 1; s <= 3; s++) q += (at[m, s] - at[base, s] - g) ^ 2
-            printf "%-14s accuracy %.4f (%.4f %.4f %.4f), change %+.4f +- %.4f; NFR %.4f (%.4f %.4f %.4f), change %+.1f %%\n", m, acc[m],
-                at[m, 1], at[m, 2], at[m, 3], g, sqrt(q / 6), nfr[m], of[m, 1], of[m, 2], of[m, 3], 100 * (nfr[m] / nfr[base] - 1) } }'
+for one in ${*:-data wider mlp}; do setting "$one"; done
+for one in ${*:-data wider mlp}; do
+    running=""
+    for s in 1 2 3; do
+        seed "$one" $s &
+        running="$running $!"
+    done
+    for s in $running; do wait "$s"; done
+    for arm in labels focal mix from-old-labels from-old-focal from-old-mix; do
+        [ ! -s "$tmp/$one.3.$arm.right" ] || compare "$one" $arm
+    done
+done

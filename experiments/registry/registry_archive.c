@@ -2,8 +2,9 @@
  * others: manifest.json, the model (model.h5 or model.onnx), evaluation-1.json ..., verdict-1.json ..., drift-1.json
  * ...
  *
- * manifest.json: {"format": "retort-archive-1", "name", "number", "digest", "time", "user", "note", "files": [{"path",
- * "kind", "bytes", "sha256"}], "seal"}; files in the order of the entries. No entry has a time, an owner or a group.
+ * manifest.json: {"format": "retort-archive-1", "name", "number", "digest", "time", "user", "note", "parent", "files":
+ * [{"path", "kind", "bytes", "sha256"}], "seal"}; files in the order of the entries. parent, sha256:... of its file, is
+ * that of 'add --parent': other models tell theirs. No entry has a time, an owner or a group.
  *
  * Reading takes what the manifest tells and nothing else: an entry with another name (so also an absolute one, or one
  * with ..), one that is no regular file, another size, another SHA-256, or one more or less, is refused. All of it goes
@@ -133,16 +134,17 @@ static rt_status describe(writing *w)
     sqlite3_stmt *s;
     int row;
     RT_TRY(rt_sql(w->r, &s,
-                  "SELECT e.time, e.user, v.note FROM version v JOIN event e ON e.id = v.event WHERE v.id = ?", "i",
-                  w->v.id));
+                  "SELECT e.time, e.user, v.note, (SELECT 'sha256:' || p.object FROM version p WHERE p.id = v.parent "
+                  "AND p.digest IS NOT v.init) FROM version v JOIN event e ON e.id = v.event WHERE v.id = ?",
+                  "i", w->v.id));
     rt_status st = rt_sql_next(w->r, s, &row);
     cJSON *j = cJSON_CreateObject();
     cJSON_AddStringToObject(j, "format", format);
     cJSON_AddStringToObject(j, "name", w->v.name);
     cJSON_AddNumberToObject(j, "number", (double)w->v.number);
     cJSON_AddStringToObject(j, "digest", w->v.digest);
-    static const char *const keys[] = {"time", "user", "note"};
-    for (int i = 0; i < 3 && !st && row; i++) rt_sql_add(j, keys[i], s, i);
+    static const char *const keys[] = {"time", "user", "note", "parent"};
+    for (int i = 0; i < 4 && !st && row; i++) rt_sql_add(j, keys[i], s, i);
     sqlite3_finalize(s);
     cJSON *files = cJSON_AddArrayToObject(j, "files");
     for (int i = 0; i < w->files; i++) {
@@ -496,9 +498,22 @@ static rt_status read_all(reading *x)
     return code == ARCHIVE_EOF ? read_rest(x) : unreadable(x);
 }
 
+/* The version that the manifest calls the parent, where this registry has it; else "". */
+static rt_status find_parent(reading *x, char parent[RT_VERSION_TEXT])
+{
+    const char *told = rt_text(x->manifest, "parent");
+    rt_version v;
+    *parent = 0;
+    if (strncmp(told, "sha256:", 7) || strlen(told) != 7 + RT_SHA256 - 1) return RT_OK;
+    if (!rt_registry_is_reference(told)) return RT_OK;
+    rt_status st = rt_registry_find(x->r, told, &v);
+    if (!st) rt_version_text(parent, &v);
+    return st == RT_INPUT ? RT_OK : st;
+}
+
 static rt_status add_all(reading *x, const char *name, cJSON **result)
 {
-    char path[FILES][RT_REGISTRY_PATH + 128], origin[400];
+    char path[FILES][RT_REGISTRY_PATH + 128], origin[400], parent[RT_VERSION_TEXT];
     const char *evaluation[FILES], *gate[FILES], *drift[FILES], *note = rt_text(x->manifest, "note");
     const cJSON *number = cJSON_GetObjectItemCaseSensitive(x->manifest, "number");
     rt_registry_adding a = {.name = name ? name : x->name, .model = path[0], .evaluation = evaluation, .gate = gate,
@@ -513,6 +528,8 @@ static rt_status add_all(reading *x, const char *name, cJSON **result)
              cJSON_IsNumber(number) ? number->valuedouble : 0, rt_text(x->manifest, "time"),
              rt_text(x->manifest, "user"));
     rt_one_line(origin);
+    RT_TRY(find_parent(x, parent));
+    if (*parent) a.parent = parent;
     return rt_registry_add(x->r, &a, result);
 }
 

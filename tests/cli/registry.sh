@@ -216,6 +216,15 @@ for f in m2.tar.gz m2.tar.zst; do
     expect 0 "copy@1" r import $f --name copy --registry other
     expect 0 "" r verify --registry other
 done
+# A parent that was told by hand goes along, where the other registry has it.
+expect 0 "" r add odd bad/model.h5 --parent m@2
+expect 0 "" r export odd@1 --out odd.tar.gz
+expect 0 "odd@1" r import odd.tar.gz --registry other
+expect 0 "parent                   copy@1" r show odd@1 --registry other
+rm -rf other2; r init --registry other2 > /dev/null
+expect 0 "odd@1" r import odd.tar.gz --registry other2
+expect 0 "" r show odd@1 --registry other2
+grep -q parent out.txt && fail "a parent that is not there: $(cat out.txt)"
 find other | sort > before.txt
 refuse() { # file "why"
     expect 3 "$2" r import "$1" --registry other
