@@ -1,5 +1,6 @@
 #include "experiments/result_files.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@ struct rt_result_files {
     int count;
 };
 
-/* The hashes that a run left, by file. *of_ours 0: there are none, or the file that should hold them is not ours. */
+/* The hashes that a run left, by file; one of an earlier version may lack the last names of the list. *of_ours 0: there
+ * are none, or the file that should hold them is not ours. */
 static rt_status read_sums(const rt_result_files *r, char hash[RT_RESULT_FILES][33], int *of_ours)
 {
     char path[RT_FOLDER_PATH], *text;
@@ -25,7 +27,7 @@ static rt_status read_sums(const rt_result_files *r, char hash[RT_RESULT_FILES][
     if (st) return st == RT_INPUT ? RT_OK : st;
     const char *at = text;
     int ours = 1;
-    for (int i = 0; i < r->count && ours; i++) {
+    for (int i = 0; i < r->count && ours && (*at || !i); i++) {
         const char *called = r->list->name[i];
         size_t name = strlen(called);
         ours = strspn(at, "0123456789abcdef") == 32 && !strncmp(at + 32, "  ", 2) &&
@@ -53,7 +55,7 @@ static rt_status look(const rt_result_files *r, int force)
         RT_TRY(rt_run_folder_has(r->folder, name, &has));
         if (!has) continue;
         rt_run_folder_path(r->folder, path, name);
-        if (!ours)
+        if (!ours || (i < r->count && !*hash[i]))
             return rt_fail(RT_USAGE,
                            "%s was not written by %s, as far as %s tells, and is not replaced; give another "
                            "folder, or move it away",
@@ -112,6 +114,16 @@ static rt_status put_files(const rt_result_files *r, const rt_string *text, cons
     return RT_OK;
 }
 
+/* A part of what was to be written is worth nothing: the disk is full, as a rule. The message stays. */
+static rt_status take_back(const rt_result_files *r, rt_status st)
+{
+    char message[2048];
+    snprintf(message, sizeof message, "%s", rt_error_message());
+    for (int i = 0; i < r->count; i++) rt_run_folder_remove(r->folder, r->list->name[i]);
+    rt_run_folder_remove(r->folder, r->list->sums);
+    return rt_fail(st, "%s", message);
+}
+
 rt_status rt_result_files_write(rt_result_files *r, const rt_string *text)
 {
     rt_string sums = {0};
@@ -123,5 +135,5 @@ rt_status rt_result_files_write(rt_result_files *r, const rt_string *text)
     failed |= sums.failed;
     rt_status st = failed ? rt_fail(RT_RUN, "out of memory") : put_files(r, text, &sums);
     free(sums.p);
-    return st;
+    return st ? take_back(r, st) : RT_OK;
 }

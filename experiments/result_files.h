@@ -23,7 +23,8 @@ typedef struct rt_result_files rt_result_files;
  * The list must outlive it. */
 rt_status rt_result_files_open(rt_result_files **, const rt_target *folder, const char *const *inputs,
                                const rt_result_list *);
-/* Writes the texts, one for each name. Whenever this ends early, what is there is a run's own. */
+/* Writes the texts, one for each name. Where that fails nothing is left of them, nor of what was to be replaced; and
+ * whenever it ends early, what is there is a run's own. */
 rt_status rt_result_files_write(rt_result_files *, const rt_string *text);
 /* FOLDER/NAME */
 void rt_result_files_path(const rt_result_files *, char out[RT_FOLDER_PATH], const char *name);

@@ -280,7 +280,8 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(rt_chain c)
 {
     RT_SHARED_2D(float, left, DEEP, TILE);
     RT_SHARED_2D(float, right, DEEP, TILE);
-    int n = c.stop, tile = (int)blockIdx.x, t = (int)threadIdx.x, tk = t / (TILE / PER) * PER, tn = t % (TILE / PER) * PER;
+    int n = c.stop, tile = (int)blockIdx.x, t = (int)threadIdx.x, tk = t / (TILE / PER) * PER,
+        tn = t % (TILE / PER) * PER;
     for (; tile >= tiles_of(c.layer[n]); n++) tile -= tiles_of(c.layer[n]);
     const rt_chain_layer &l = c.layer[n];
     const float *x = n ? c.layer[n - 1].y : c.x;

@@ -108,7 +108,8 @@ typedef struct {
 typedef enum { RT_MEASURED, RT_UNDEFINED, RT_TOO_FEW_ROWS } rt_delta_status;
 
 /* What is not defined is NAN, with the reason. Of RT_OF_PAIR, and of a number alone, `candidate` is the number, lo and
- * hi are its interval, drop is NAN; baseline is NAN of RT_OF_PAIR.
+ * hi are its interval, drop is NAN; baseline is NAN of RT_OF_PAIR, and beside a number alone where it is
+ * not known.
  *
  * Intervals: of shares of rows (accuracy, recall, ...) Tango's score interval of a drop and Wilson's of one number; of
  * auc DeLong's (DeLong, DeLong, Clarke-Pearson 1988): a row's part is how far its placement is from the area, over the

@@ -17,6 +17,14 @@ static int falling(const void *a, const void *b)
 
 static int first_side(const rt_asking *a) { return a->q->alone ? RT_CANDIDATE : RT_BASELINE; }
 
+/* The baseline's number is told beside the candidate's own where it is known. */
+static int first_known(const rt_asking *a)
+{
+    const rt_facts *f = &a->c->facts[RT_BASELINE][a->q->head];
+    int known = f->there && (a->c->head[a->q->head].task != RT_TASK_CLASSES || f->sum);
+    return known ? RT_BASELINE : first_side(a);
+}
+
 /* ---- one list a side: adaptive ECE, the worst tenth ---- */
 
 /* rt_adaptive_ece of rows that stand as often as they weigh, from the largest confidence down to the least: groups are
@@ -104,7 +112,7 @@ static rt_status make_lists(const rt_asking *a, ordering *o)
     int h = a->q->head, real = c->head[h].task == RT_TASK_REAL;
     size_t d = real ? (size_t)c->head[h].size : 1;
     o->weight = weights_of(a);
-    for (int s = first_side(a); s < RT_SIDES; s++) {
+    for (int s = first_known(a); s < RT_SIDES; s++) {
         const rt_facts *f = &c->facts[s][h];
         ordered *r = o->list[s] = malloc((a->n * d + 1) * sizeof *r);
         uint64_t n = 0;
@@ -131,7 +139,7 @@ static rt_status ask_list(rt_asking *a, order_fn *of, rt_delta *d)
     for (uint64_t i = 0; i < a->n && !st; i++) o.weight[i] = 1;
     if (!st) {
         uint64_t blocks = a->n < BLOCKS ? a->n : BLOCKS;
-        for (int s = first_side(a); s < RT_SIDES; s++) v[s] = of(o.list[s], o.weight, o.count);
+        for (int s = first_known(a); s < RT_SIDES; s++) v[s] = of(o.list[s], o.weight, o.count);
         a->lefts = 0;
         for (uint64_t g = 0; g < blocks; g++) {
             for (uint64_t i = g; i < a->n; i += blocks) o.weight[i] = 0;
@@ -189,7 +197,7 @@ static rt_status add_area(const rt_asking *a, area_room *r, int e, double area[R
         r->at[m++] = (uint32_t)i;
     }
     if (!positives || positives == m) return RT_OK;
-    for (int s = first_side(a); s < RT_SIDES; s++) {
+    for (int s = first_known(a); s < RT_SIDES; s++) {
         double auc;
         for (uint64_t k = 0; k < m; k++) r->p[k] = score_of(a, s, r->at[k], e);
         RT_TRY(rt_delong(r->y, r->p, m, &auc, r->part));
@@ -213,7 +221,7 @@ static rt_status ask_area(rt_asking *a, rt_delta *d)
         double part = r.sum[RT_CANDIDATE][i] - (two ? r.sum[RT_BASELINE][i] : 0);
         variance += part * part / (columns * columns);
     }
-    for (int s = 0; s < RT_SIDES; s++) area[s] = columns > 0 && (s || two) ? area[s] / columns : NAN;
+    for (int s = 0; s < RT_SIDES; s++) area[s] = columns > 0 && s >= first_known(a) ? area[s] / columns : NAN;
     if (!st && !rt_asking_estimate(a, area[0], area[1], d))
         rt_asking_undefined(d, RT_UNDEFINED, a->metric->undefined);
     else if (!st && isnan(variance))
@@ -359,7 +367,7 @@ static rt_status answer_precision(rt_asking *a, precision *p, const double sum[R
                                   const double columns[RT_SIDES], int keep, rt_delta *d)
 {
     double v[RT_SIDES] = {NAN, NAN};
-    for (int s = first_side(a); s < RT_SIDES; s++) v[s] = columns[s] > 0 ? sum[s] / columns[s] : NAN;
+    for (int s = first_known(a); s < RT_SIDES; s++) v[s] = columns[s] > 0 ? sum[s] / columns[s] : NAN;
     if (!rt_asking_estimate(a, v[0], v[1], d)) rt_asking_undefined(d, RT_UNDEFINED, a->metric->undefined);
     else if (a->n < 2) rt_asking_undefined(d, RT_UNDEFINED, "one row has no interval");
     else {
@@ -385,12 +393,13 @@ static rt_status ask_precision(rt_asking *a, rt_delta *d)
     rt_status st = rt_asking_room(a);
     if (!st && !p.weight) st = rt_fail(RT_RUN, "out of memory");
     if (!st && all * a->times > steps) a->times = steps / all > LEAST ? (int)(steps / all) : LEAST;
-    for (int s = first_side(a); s < RT_SIDES && !st; s++) {
+    for (int s = first_known(a); s < RT_SIDES && !st; s++) {
         p.of[s] = calloc((size_t)size, sizeof *p.of[s]);
         p.left[s] = calloc(a->n + 1, sizeof(double));
         p.lefts[s] = calloc(a->n + 1, sizeof(double));
         if (!p.of[s] || !p.left[s] || !p.lefts[s]) st = rt_fail(RT_RUN, "out of memory");
-        for (int e = first_column(a); e < size && !st; e++) st = add_column(&p, s, e, keep, &sum[s], &columns[s]);
+        for (int e = first_column(a); e < size && !st; e++)
+            st = add_column(&p, s, e, keep && s >= first_side(a), &sum[s], &columns[s]);
     }
     if (!st) st = answer_precision(a, &p, sum, columns, keep, d);
     for (int s = 0; s < RT_SIDES; s++) {

@@ -12,6 +12,7 @@
 #include "engine/version.h"
 #include "experiments/gate/gate_parts.h"
 #include "experiments/machine.h"
+#include "experiments/report/report_parts.h"
 #include "experiments/result_files.h"
 
 static const rt_result_list files = {.name = {"verdict.json", "gate.md", "junit.xml", "gate.html"},
@@ -168,6 +169,37 @@ static const char *word_of(rt_status st, int refused)
     }
 }
 
+static void put_option(rt_string *t, const char *name, const char *value)
+{
+    rt_put(t, " --%s '", name);
+    for (; *value; value++) rt_put(t, *value == '\'' ? "'\\''" : "%c", *value);
+    rt_put(t, "'");
+}
+
+/* What does the same again, but for the folder and the number of threads; NULL when out of memory. */
+static char *command_of(const rt_gate_work *w)
+{
+    static const char *const flag[] = {"common", "allow-same"};
+    const rt_gate_spec *g = w->spec;
+    rt_string t = {0};
+    rt_put(&t, "retort gate --out FOLDER");
+    for (int s = 0; s < RT_GATE_SIDES; s++) {
+        int count;
+        const char *const *file = rt_gate_files(g, s, &count);
+        for (int i = 0; i < count && file != &w->anchor_file; i++) put_option(&t, rt_gate_side[s], file[i]);
+    }
+    put_option(&t, "policy", g->policy);
+    if (g->registry) put_option(&t, "registry", g->registry);
+    for (int i = 0; i < 2; i++) if (i ? g->allow_same : g->common) rt_put(&t, " --%s", flag[i]);
+    if (g->all_kernels) rt_put(&t, " --kernels all");
+    if (!rt_device_is_cpu(g->device)) put_option(&t, "device", rt_device_name(g->device));
+    if (g->precision != RT_P_FP32) rt_put(&t, " precision=%s", rt_precision_name(g->precision));
+    if (g->data) rt_put_settings(&t, "data", g->data);
+    if (!t.failed) return t.p;
+    free(t.p);
+    return NULL;
+}
+
 static cJSON *verdict_of(rt_gate_work *w, rt_status st)
 {
     char date[32];
@@ -178,6 +210,9 @@ static cJSON *verdict_of(rt_gate_work *w, rt_status st)
     cJSON_AddNumberToObject(r, "exit_code", st);
     cJSON_AddStringToObject(r, "tool", rt_tool());
     cJSON_AddStringToObject(r, "time", date);
+    char *command = command_of(w);
+    cJSON_AddStringToObject(r, "command", command ? command : "");
+    free(command);
     cJSON_AddStringToObject(r, "mode", w->policy.proven ? "proven" : "noninferior");
     cJSON_AddNumberToObject(r, "confidence", w->confidence);
     cJSON_AddNumberToObject(r, "rows", w->rows);

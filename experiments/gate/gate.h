@@ -3,6 +3,7 @@
  *
  * Verdict ("retort-verdict-2"), the master of every other form:
  *   verdict        "pass", "regression", "undecided", "not measured" or "not comparable"; exit_code, which it ends with
+ *   command        what does the same again, in the words of a shell
  *   mode, confidence, seed, policy: what was asked for, with defaults. tool, time (UTC), machine, kernels
  *   baseline, candidate, anchor (where a limit is held against it): a side as "comparison" of an evaluation has it
  *                  (experiments/eval/comparison_result.h), and sha256 of its first file. Version 1 had "path", "model"

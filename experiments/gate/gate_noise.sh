@@ -1,7 +1,7 @@
 #!/bin/sh
 # What a busy machine does to a gate on latency: sh experiments/gate/gate_noise.sh RETORT [BASELINE.h5 CANDIDATE.h5 TEST.h5]
-# 1. Five gates with a busy loop on the same core: those that decide have medians of undisturbed calls within 5 % of each
-#    other, and ratios within 3 %; the others end with 6.
+# 1. Five gates with a busy loop on the same core: those that decide have medians of undisturbed calls within 5 % of the
+#    middle one, and ratios within 3 %; the others end with 6.
 # 2. Ten gates on all cores: at most one ends with 6. That is a statement about a quiet machine; on another one it tells how
 #    loud it was (QUIET=no leaves it out).
 # GATE_SECONDS (20): of speed, each. Without files two models of one architecture are trained, whose true ratio is 1.
@@ -56,13 +56,15 @@ for i in 1 2 3 4 5; do gate $i 1 taskset -c 0; done
 kill "$loop"
 wait "$loop" 2> /dev/null
 loop=
-awk -v six=$sixes '
-    { for (k = 1; k <= 3; k++) { if (NR == 1 || $k < lo[k]) lo[k] = $k; if (NR == 1 || $k > hi[k]) hi[k] = $k } }
-    END {
-        if (!NR) { print "none decided: all ended with 6"; exit }
-        printf "%d decided, %d ended with 6: medians within %.1f %% and %.1f %%, ratios within %.1f %%\n", NR, six,
-            100 * (hi[1] / lo[1] - 1), 100 * (hi[2] / lo[2] - 1), 100 * (hi[3] / lo[3] - 1)
-        exit hi[1] > 1.05 * lo[1] || hi[2] > 1.05 * lo[2] || hi[3] > 1.03 * lo[3] }' decided || { echo "FAILED: further apart"; failed=1; }
+away() { # the furthest of a column of "decided" from its middle, in percent
+    cut -d' ' -f"$1" decided | sort -g | awk '{ v[NR] = $1 } END { m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2
+        for (i = 1; i <= NR; i++) { d = v[i] / m - 1; if (d < 0) d = -d; if (d > most) most = d }
+        printf "%.1f", 100 * most }'
+}
+if [ -s decided ]; then
+    echo "$(wc -l < decided) decided, $sixes ended with 6: medians within $(away 1) % and $(away 2) % of the middle one, ratios within $(away 3) %"
+    awk "BEGIN { exit !($(away 1) <= 5 && $(away 2) <= 5 && $(away 3) <= 3) }" || { echo "FAILED: further apart"; failed=1; }
+else echo "none decided: all ended with 6"; fi
 
 if [ "$QUIET" != no ]; then
     echo "On the machine as it is:"

@@ -161,7 +161,9 @@ void rt_gate_page(rt_string *t, const cJSON *v)
     rt_put(t, "<h2>Sides</h2><dl>");
     for (int i = 0; i < RT_GATE_SIDES; i++)
         if (rt_member(v, rt_gate_side[i])) rt_put_side_page(t, rt_gate_side[i], rt_member(v, rt_gate_side[i]));
-    rt_put(t, "</dl>\n<h2>Policy</h2><pre>");
+    rt_put(t, "</dl>\n<h2>Command</h2><pre>");
+    rt_put_html(t, rt_text(v, "command"));
+    rt_put(t, "</pre>\n<h2>Policy</h2><pre>");
     char *policy = cJSON_Print(rt_member(v, "policy"));
     rt_put_html(t, policy);
     cJSON_free(policy);

@@ -188,8 +188,7 @@ static void put_word(rt_string *t, const char *path, const char *json)
     rt_put(t, "'");
 }
 
-/* PATH=VALUE of each setting; an object whose keys are names of users stands whole. */
-static void put_settings(rt_string *t, const char *path, const cJSON *j)
+void rt_put_settings(rt_string *t, const char *path, const cJSON *j)
 {
     int plain = cJSON_IsObject(j) && j->child;
     for (const cJSON *c = j->child; c; c = c->next) plain &= c->string && is_plain(c->string);
@@ -202,7 +201,7 @@ static void put_settings(rt_string *t, const char *path, const cJSON *j)
     for (const cJSON *c = j->child; c; c = c->next) {
         char at[160];
         snprintf(at, sizeof at, "%s%s%.60s", path, *path ? "." : "", c->string);
-        put_settings(t, at, c);
+        rt_put_settings(t, at, c);
     }
 }
 
@@ -212,7 +211,7 @@ static void put_command(rt_string *t, const cJSON *e)
     const cJSON *config = rt_member(e, "config");
     rt_string line = {0};
     if (!cJSON_IsObject(config)) return;
-    put_settings(&line, "", config);
+    rt_put_settings(&line, "", config);
     const char *device = cJSON_GetStringValue(rt_member(rt_member(e, "machine"), "device"));
     rt_put(t, "</dl>\n<h2>Command</h2><pre>retort eval --out FOLDER");
     if (device) rt_put(t, " --device ");

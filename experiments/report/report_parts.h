@@ -62,6 +62,8 @@ void rt_put_pair_banner(rt_string *, const cJSON *evaluation);
 void rt_put_pair_page(rt_string *, const cJSON *evaluation);
 /* A side of a comparison or of a verdict, as an entry of a list of definitions. */
 void rt_put_side_page(rt_string *, const char *role, const cJSON *side);
+/* PATH=VALUE of each setting, as words of a shell's command; an object whose keys are names of users stands whole. */
+void rt_put_settings(rt_string *, const char *path, const cJSON *);
 /* The processor, kernels, compiler: "machine" of an evaluation or a verdict, as a sentence of a page. */
 void rt_put_machine_page(rt_string *, const cJSON *machine, int speed);
 

@@ -32,8 +32,22 @@ head -n 1 fail/gate.md | grep -qx -- '<!-- retort-gate -->' || fail "no marker f
 ! command -v xmllint > /dev/null || xmllint --noout fail/junit.xml || fail "junit.xml"
 ! command -v xmllint > /dev/null || xmllint --html --noout fail/gate.html || fail "gate.html"
 sed 's/<h1>/\n&/' fail/gate.html | grep -q '^<h1>bad (.*) against good (.*)</h1><p class="sum bad">REGRESSION: [0-9]* regressions*' || fail "the page does not begin with the verdict"
+command=$(sed -n 's/.*"command":[[:space:]]*"\(retort gate .*\)",$/\1/p' fail/verdict.json | sed 's/\\"/"/g')
+eval "\"\$retort\" ${command#retort }" --quiet > out.txt 2> err.txt
+[ $? -eq 1 ] || fail "the command of the verdict: $command: $(cat err.txt)"
+for d in fail FOLDER; do sed -n '/"limits":/,/"machine":/p' $d/verdict.json > $d.txt; done
+cmp -s fail.txt FOLDER.txt || fail "the command of the verdict decides otherwise"
 expect 2 "is there; give another folder, or --force" g good better p.json --out fail
+# A disk that is full, as far as this process may write: nothing is left.
+(ulimit -f 1; g good better p.json --out none > out.txt 2> err.txt)
+[ $? -eq 4 ] && [ "$(wc -l < err.txt)" -eq 1 ] && [ ! -e none ] || fail "a full disk: $(cat err.txt; ls none)"
 expect 1 "" g good bad p.json --out fail --force
+# Of a version that wrote no page: its folder is ours, and a page that stands there is not.
+rm fail/gate.html && sed -i '/gate.html/d' fail/gate.xxh128
+expect 1 "" g good bad p.json --out fail --force
+sed -i '/gate.html/d' fail/gate.xxh128 && echo mine > fail/gate.html
+expect 2 "gate.html was not written by a gate" g good bad p.json --out fail --force
+grep -qx mine fail/gate.html || fail "a page of somebody else is gone"
 expect 2 "did you mean 'accuracy'?" sh -c "sed s/accuracy/acuracy/ p.json > q.json; '$retort' gate --baseline good/model.h5 --candidate bad/model.h5 --policy q.json $rows --out none"
 expect 5 "are the same file" g good good p.json --out none
 expect 5 "was trained or chosen on 1000 of these" "$retort" gate --baseline good/model.h5 --candidate better/model.h5 --policy p.json --data band.h5 --quiet

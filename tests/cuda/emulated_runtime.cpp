@@ -451,7 +451,8 @@ cudaError_t cudaMalloc(void **at, size_t bytes)
     return cudaSuccess;
 }
 
-/* What is given back by a call that fails, or to a card that is lost, is the program's no longer: a card keeps or drops it. */
+/* What is given back by a call that fails, or to a card that is lost, is the program's no longer: a card keeps or drops
+ * it. */
 cudaError_t cudaFree(void *at)
 {
     call c("cudaFree", UNSAFE);

@@ -45,14 +45,20 @@ static void within(void **state)
                                           ", {\"op\": \"flatten\"}, " DENSE(9) ", " RELU ", " DENSE(3)),
                               .batch = 6, .rows = 5, .steps = 2});
     scene_check(&(cuda_scene){
-        .arch = NET("[8]", 3, "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
-                    "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8}, {\"op\": \"add\", \"from\": [\"b\", \"a\"]}, " DENSE(3)),
-        .batch = 6, .steps = 2});
+        .arch = NET(
+            "[8]", 3,
+            "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
+            "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8}, {\"op\": \"add\", \"from\": [\"b\", \"a\"]}, " DENSE(3)),
+        .batch = 6,
+        .steps = 2});
     scene_check(&(cuda_scene){
-        .arch = NET("[8]", 3, "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
-                    "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8, \"share\": \"a\"}, {\"op\": \"dropout\", \"rate\": 0}, "
-                    DENSE(3)),
-        .batch = 6, .steps = 2});
+        .arch = NET(
+            "[8]", 3,
+            "{\"op\": \"dense\", \"name\": \"a\", \"out\": 8}, " RELU ", "
+            "{\"op\": \"dense\", \"name\": \"b\", \"out\": 8, \"share\": \"a\"}, {\"op\": \"dropout\", \"rate\": 0}, " DENSE(
+                3)),
+        .batch = 6,
+        .steps = 2});
 }
 
 /* Both factors rounded; without ReLU, whose derivative jumps where a sum is rounded across 0. */

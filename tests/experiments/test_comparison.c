@@ -208,6 +208,7 @@ static void alone(void **state)
             check_ok(rt_comparison_ask(c, &q, &d));
             if (d.status) fail_msg("%s of %s: %s", check_alone[i].metric, check_alone[i].head, d.reason);
             same(check_alone[i].metric, d.candidate, check_alone[i].value, at);
+            if (!turn) assert_true(isfinite(d.baseline));
             same(check_alone[i].metric, d.lo, check_alone[i].lo, within);
             same(check_alone[i].metric, d.hi, check_alone[i].hi, within);
             assert_true(d.n == check_alone[i].n && !d.b && !d.c && isnan(d.drop) && isnan(d.p));

@@ -32,6 +32,7 @@ static cJSON *verdict(const char *text, const char *mode)
     cJSON_AddStringToObject(v, "mode", mode);
     cJSON *policy = cJSON_AddObjectToObject(v, "policy"), *machine = cJSON_AddObjectToObject(v, "machine");
     cJSON_AddStringToObject(policy, "note", text);
+    cJSON_AddStringToObject(v, "command", text);
     cJSON_AddStringToObject(machine, "cpu", text);
     cJSON_AddStringToObject(cJSON_GetObjectItem(v, "baseline"), "name", text);
     cJSON_AddStringToObject(cJSON_GetObjectItem(v, "candidate"), "name", text);
