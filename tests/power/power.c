@@ -220,7 +220,12 @@ int ftruncate(int fd, off_t n)
     return next(fd, n);
 }
 
+/* The names that libraries built for large files call. */
+ssize_t pwrite64(int fd, const void *p, size_t n, off_t at) { return pwrite(fd, p, n, at); }
+int ftruncate64(int fd, off_t n) { return ftruncate(fd, n); }
+
 int mkdir(const char *path, mode_t mode) { NEXT(mkdir); at_path(path); return next(path, mode); }
+int mkdirat(int dir, const char *path, mode_t mode) { NEXT(mkdirat); at_folder(dir); return next(dir, path, mode); }
 
 int unlink(const char *path)
 {

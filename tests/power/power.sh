@@ -1,11 +1,14 @@
 #!/bin/sh
 # tests/power/power.sh RETORT ROOT POWER.so [SECONDS COUNT_FILE] - the power fails at one call after the other that changes
-# something on disk, in import, label, train, export, eval and run. What is left is gone on with: nothing that a sync
-# acknowledged is lost, and the end is that of a run that nothing happened to, to the byte, without leftovers.
+# something on disk, in import, label, train, export, eval, run and a registry's commands. What is left is gone on with:
+# nothing that a sync acknowledged is lost, and the end is that of a run that nothing happened to, to the byte, without
+# leftovers. Of a registry the commands before the cut were told done, and must be there: the one it was in is there or
+# not, whole.
 #
 # On a loop image with ext4 that is shut down without its log being written, where this machine lets us mount one (root);
 # else, and in the short run without SECONDS, in a model in which nothing survives but what was synced. Both have a
-# control in which syncs are ignored: at least 80 % of its cuts must be seen. CUTS (10) in the short run.
+# control in which syncs are ignored: at least 80 % of its cuts must be seen. CUTS (10) in the short run; SCENES: these
+# alone.
 . "$2/tests/cli/lib.sh"
 power=$3 seconds=$4 count_file=$5
 make_data 5000 a.h5
@@ -71,23 +74,106 @@ again() {
     mount -o loop image disk || { echo "power: the image cannot be mounted again"; return 1; }
 }
 
-# One cut of scene $1 at call $2; into $verdict what shows it, when something acknowledged was lost or the end differs.
-cut() { # scene call ignore
+# Empty folders, on a disk where everything is synced.
+begin_cut() {
     verdict=""
     rm -rf store ack; mkdir store; : > ack
     if [ -n "$device" ]; then rm -rf disk/*; sync -f disk; mkdir disk/w; sync -f disk
     else rm -rf disk; mkdir -p disk/w; fi
     work=$tmp/disk/w inode=$(stat -c %i disk/w)
+}
+
+# Arguments of retort, with the power failing at call $1; into $ended how that ended: 99 where it failed.
+strike() { # call ignore arguments...
+    at_call=$1 ignores=$2
+    shift 2
+    rm -f calls
     # shellcheck disable=SC2046
-    env LD_PRELOAD="$power" POWER_ROOT="$work" POWER_ACK="$tmp/ack" POWER_CUT="$2" POWER_CALLS="$tmp/calls" ${3:+POWER_IGNORE=1} \
-        ${device:+POWER_DEVICE="$tmp/disk"} $([ -n "$device" ] || echo POWER_STORE="$tmp/store") \
-        "$retort" $(command_of "$1" "$work") --quiet > /dev/null 2> cut.err
+    env LD_PRELOAD="$power" POWER_ROOT="$work" POWER_ACK="$tmp/ack" POWER_CUT="$at_call" POWER_CALLS="$tmp/calls" \
+        ${ignores:+POWER_IGNORE=1} ${device:+POWER_DEVICE="$tmp/disk"} $([ -n "$device" ] || echo POWER_STORE="$tmp/store") \
+        "$retort" "$@" --quiet > /dev/null 2> cut.err
     ended=$?
-    [ $ended -eq 99 ] || [ $ended -eq 0 ] || { fail "$1 at call $2: exit $ended: $(cat cut.err)"; return; }
+}
+
+# The folder as it is when the power is back.
+power_is_back() {
     if [ -n "$device" ]; then
         if [ $ended -eq 0 ]; then sync -f disk; else again || exit 4; fi
         mkdir -p disk/w
     else rm -rf disk; rebuild disk/w "$inode"; fi
+}
+
+# ---- a registry: one command after the other ----
+
+steps=10
+step_of() { # number folder
+    case $1 in
+        1) echo registry init --registry "$2/R" ;;
+        2) echo registry add m "$tmp/in/T1/model.h5" --registry "$2/R" ;;
+        3) echo registry tag m@1 prod --registry "$2/R" ;;
+        4) echo registry add m "$tmp/in/T2/model.h5" --eval "$tmp/in/E/evaluation.json" --registry "$2/R" ;;
+        5) echo registry tag m@2 --anchor 1.0 --registry "$2/R" ;;
+        6) echo registry import "$tmp/in/m.tar.gz" --name other --registry "$2/R" ;;
+        7) echo registry tag m@2 prod --reason better --registry "$2/R" ;;
+        8) echo registry rm other@1 --registry "$2/R" ;;
+        9) echo registry gc --age 0 --registry "$2/R" ;;
+        10) echo registry init --protect prod,stable --registry "$2/R" ;;
+    esac
+}
+# Versions, tags, anchors, metrics and the log, without times and places; of what is not there its exit code.
+registry_state() { # folder
+    for what in list "show m@1" "show m@2" "show other@1" log; do
+        # shellcheck disable=SC2086
+        "$retort" registry $what --json --registry "$1/R" 2> /dev/null | grep -v '"time"\|"user"\|"registry"\|"file"\|"added"\|"message"\|clock_set_back'
+    done
+}
+# Without objects that nothing names: a command that was cut off may leave some, which gc takes.
+registry_is_whole() { # folder
+    "$retort" registry verify --registry "$1/R" --quiet > verify.txt 2>&1 || { verdict="verify: $(tail -1 verify.txt)"; return; }
+    "$retort" registry gc --age 0 --registry "$1/R" --quiet > verify.txt 2>&1 || { verdict="gc: $(tail -1 verify.txt)"; return; }
+    "$retort" registry verify --registry "$1/R" --quiet > verify.txt 2>&1 || verdict="verify after gc: $(tail -1 verify.txt)"
+    grep -q '^unfinished_files  *0$' verify.txt && grep -q '^objects_that_nothing_names  *0$' verify.txt || verdict="leaves files"
+}
+
+cut_registry() { # call ignore
+    begin_cut
+    step=0 left=$1 total=0 ended=0
+    while [ $step -lt $steps ] && [ $ended -eq 0 ]; do
+        step=$((step + 1))
+        # shellcheck disable=SC2046
+        strike $((left > 0 ? left : 0)) "$2" $(step_of $step "$work")
+        [ $ended -eq 99 ] || [ $ended -eq 0 ] || { fail "registry, step $step at call $1: exit $ended: $(cat cut.err)"; return; }
+        [ $ended -eq 99 ] && break
+        echo "told $step" >> ack
+        made=$(cat calls) total=$((total + made))
+        [ "$1" -eq 0 ] || left=$((left - made))
+        [ "$1" -eq 0 ] || [ $left -gt 0 ] || left=1000000000
+    done
+    echo $total > calls
+    [ $ended -eq 99 ] || step=$((step + 1))
+    power_is_back
+    now=$(registry_state disk/w)
+    if [ "$now" = "$(cat R.$((step - 1)))" ]; then :
+    elif [ $step -le $steps ] && [ "$now" = "$(cat R.$step)" ]; then step=$((step + 1))
+    else verdict="another state after $(tail -1 ack)"; return; fi
+    [ $step -eq 1 ] || registry_is_whole disk/w
+    while [ -z "$verdict" ] && [ $step -le $steps ]; do
+        # shellcheck disable=SC2046
+        "$retort" $(step_of $step disk/w) --quiet > /dev/null 2> go.err || verdict="does not go on with step $step"
+        step=$((step + 1))
+    done
+    [ -n "$verdict" ] || [ "$(registry_state disk/w)" = "$(cat R.$steps)" ] || verdict="ends in another state"
+    [ -n "$verdict" ] || registry_is_whole disk/w
+}
+
+# One cut of scene $1 at call $2; into $verdict what shows it, when something acknowledged was lost or the end differs.
+cut() { # scene call ignore
+    if [ "$1" = registry ]; then cut_registry "$2" "$3"; return; fi
+    begin_cut
+    # shellcheck disable=SC2046
+    strike "$2" "$3" $(command_of "$1" "$work")
+    [ $ended -eq 99 ] || [ $ended -eq 0 ] || { fail "$1 at call $2: exit $ended: $(cat cut.err)"; return; }
+    power_is_back
     [ $ended -ne 0 ] || [ "$(state_of disk/w)" = "$(cat "S.$1")" ] || verdict="after its end another state"
     for f in $(sed -n 's/^file //p' ack | sort -u); do [ -e disk/w/"$f" ] || verdict="$f is gone"; done
     lines=$(sed -n 's/^journal //p' ack | tail -1) batches=$(sed -n 's/^checkpoint //p' ack | tail -1)
@@ -120,8 +206,25 @@ if [ -n "$seconds" ]; then
         trap 'cd /; umount "$tmp/disk" 2> /dev/null; rm -rf "$tmp"' EXIT
     else echo "power: no loop image can be mounted here: cuts are made in the model of POSIX"; fi
 fi
-scenes="label train run import export eval label-heads train-heads"
+export SOURCE_DATE_EPOCH=1600000000
+"$retort" eval --student in/T2/model.h5 --data in/a.h5 eval.speed=false --out in/E --quiet > /dev/null || fail "eval"
+"$retort" registry init --registry in/R > /dev/null || fail "registry"
+"$retort" registry add m "$tmp/in/T3/model.h5" --registry in/R > /dev/null || fail "registry"
+"$retort" registry export m@1 --registry in/R --out in/m.tar.gz > /dev/null || fail "registry"
+mkdir reference
+for n in $(seq 0 $steps); do
+    # shellcheck disable=SC2046
+    [ "$n" -eq 0 ] || "$retort" $(step_of "$n" reference) --quiet > /dev/null || fail "registry, step $n"
+    registry_state reference > "R.$n"
+done
+scenes=${SCENES:-label train run registry import export eval label-heads train-heads}
 for s in $scenes; do
+    if [ "$s" = registry ]; then
+        cut registry 0
+        [ -z "$verdict" ] || fail "the registry without a cut: $verdict"
+        cp calls calls.registry
+        continue
+    fi
     cut "$s" 0 > /dev/null 2>&1                       # the whole run, to count its calls
     mkdir -p disk/w; rm -rf disk/w/*
     # shellcheck disable=SC2046
