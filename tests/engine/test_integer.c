@@ -302,6 +302,21 @@ static void family_of_the_environment(void **state)
     check_ok(rt_int_kernels_select(NULL));
 }
 
+/* Numbers of which every other order of these roundings, and none at all, gives another float: of NumPy's float32. */
+static void multipliers(void **state)
+{
+    (void)state;
+    static const float recorded[][4] = {{0x1.4e4928p-5f, 0x1.1e03bcp-10f, 0x1.5cf70cp-5f, 0x1.11fbbep-10f},
+                                        {0x1.51ed9p-4f, 0x1.0f761ep-6f, 0x1.50baf2p-5f, 0x1.106d4cp-5f},
+                                        {0x1.523b66p-4f, 0x1.86800ep-6f, 0x1.654ba8p-4f, 0x1.71aa4p-6f},
+                                        {0x1.58797ap-8f, 0x1.b5ff1ap-5f, 0x1.8b2f3p-5f, 0x1.7dcb04p-8f},
+                                        {0x1.573646p-6f, 0x1.2d38fep-4f, 0x1.a7b86ap-6f, 0x1.e7fa8p-5f}};
+    for (size_t i = 0; i < sizeof recorded / sizeof recorded[0]; i++) {
+        const float *r = recorded[i], m = rt_int_multiplier(r[0], r[1], r[2]);
+        assert_memory_equal(&m, &r[3], sizeof m);
+    }
+}
+
 static void ranges(void **state)
 {
     (void)state;
@@ -322,6 +337,7 @@ int main(void)
         cmocka_unit_test(family_of_the_environment),
         cmocka_unit_test(convolutions), cmocka_unit_test(pairs),    cmocka_unit_test(concats),
         cmocka_unit_test(pools),        cmocka_unit_test(tables),   cmocka_unit_test(inputs),
-        cmocka_unit_test(extremes),     cmocka_unit_test(refusals), cmocka_unit_test(ranges)};
+        cmocka_unit_test(extremes),     cmocka_unit_test(refusals), cmocka_unit_test(ranges),
+        cmocka_unit_test(multipliers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
