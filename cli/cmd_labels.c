@@ -46,6 +46,7 @@ static rt_status append(cli_args *a, cJSON **result)
                                .data = cli_value(a, "data"),
                                .x = cli_value(a, "x"),
                                .id = cli_value(a, "id"),
+                               .head = cli_value(a, "head"),
                                .replace = cli_flag(a, "replace"),
                                .progress = &a->progress};
     if (!job.hand) return rt_fail(RT_USAGE, "labels append: --hand FILE.csv is required; see 'retort labels --help'");
@@ -85,7 +86,7 @@ static const struct {
 } actions[] = {{"verify", {NULL}, verify},
                {"summary", {"data", "x", "y", "rows", "head", "policy", NULL}, summary},
                {"calibrate", {"data", "x", "y", "rows", "head", NULL}, calibrate},
-               {"append", {"hand", "replace", "data", "x", "id", NULL}, append},
+               {"append", {"hand", "head", "replace", "data", "x", "id", NULL}, append},
                {"merge", {"out", "force", NULL}, merge},
                {"pack", {"out", "type", "topk", "hard", "columns", "views", "force", NULL}, pack}};
 enum { ACTIONS = sizeof actions / sizeof actions[0] };
@@ -179,7 +180,7 @@ const cli_command cli_labels = {
         "verify LABELS.h5\n"
         "summary LABELS.h5 [--data DATA.h5 [--y SET]] [--rows A:B] [--head NAME] [--policy FILE]\n"
         "calibrate LABELS.h5 --data DATA.h5 [--y SET] [--rows A:B] [--head NAME]\n"
-        "append LABELS.h5 --hand FILE.csv [--data DATA.h5 [--id SET]] [--replace]\n"
+        "append LABELS.h5 --hand FILE.csv [--head NAME] [--data DATA.h5 [--id SET]] [--replace]\n"
         "merge PART.h5 ... --out ALL.h5 [--force]\n"
         "pack LABELS.h5 --out SMALL.h5 [--type f16|q8] [--topk K] [--hard] [--columns A,B,...] [--views N] [--force]",
     .about =

@@ -8,6 +8,7 @@
 
 #include "data/id_find.h"
 #include "data/import_parts.h"
+#include "data/label_scan.h"
 #include "data/labels_parts.h"
 #include "data/row_ids.h"
 #include "engine/text.h"
@@ -19,9 +20,10 @@ typedef struct {
     const rt_label_append_job *job;
     rt_labels *store;                  /* as it is */
     const rt_head *head;
+    int number;                        /* of that head */
     given *line;
     size_t lines, room, rows;          /* rows: lines once each row is there once, at the beginning */
-    uint64_t without, fresh, same, replaced;
+    uint64_t without, fresh, same, replaced, unanswered;
     cJSON *not_read;
 } append;
 
@@ -215,11 +217,12 @@ static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
 {
     char one[16], two[16];
     uint64_t most = old->count + a->rows, i = 0, k = 0;
-    *to = (rt_label_hand){malloc((most + 1) * sizeof *to->row), malloc((most + 1) * sizeof *to->label), 0};
-    if (!to->row || !to->label) return rt_fail(RT_RUN, "out of memory");
+    RT_TRY(rt_label_hand_new(to, most));
     while (i < old->count || k < a->rows) {
         const given *g = k < a->rows ? &a->line[k] : NULL;
-        int is_old = i < old->count && (!g || old->row[i] <= g->row), both = is_old && g && old->row[i] == g->row;
+        int is_old = i < old->count && (!g || old->row[i] < g->row || (old->row[i] == g->row &&
+                                                                       old->head[i] <= a->number));
+        int both = is_old && g && old->row[i] == g->row && old->head[i] == a->number;
         int32_t label = is_old ? old->label[i] : g->label;
         if (both && g->label != label && !a->job->replace)
             return rt_fail(RT_INPUT,
@@ -230,6 +233,7 @@ static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
         if (both) a->same += g->label == label, a->replaced += g->label != label;
         else if (!is_old) a->fresh++;
         to->row[to->count] = is_old ? old->row[i] : g->row;
+        to->head[to->count] = is_old ? old->head[i] : (unsigned char)a->number;
         to->label[to->count++] = both ? g->label : label;
         i += (uint64_t)is_old;
         k += (uint64_t)(both || !is_old);
@@ -237,18 +241,19 @@ static rt_status join(append *a, const rt_label_hand *old, rt_label_hand *to)
     return RT_OK;
 }
 
-/* Every block of the old file as it is, but for the statuses and the counts of what is by hand. */
-static rt_status copy(const append *a, rt_label_file *from, rt_label_file *to)
+/* Every block of the old file that is there as it is, but for the statuses and the counts of what is by hand. done:
+ * RT_LABEL_NAMED where it is. */
+static rt_status copy(const append *a, rt_label_file *from, rt_label_file *to, unsigned char *done)
 {
     static const unsigned char one = 1;
-    uint64_t leaves = rt_label_fixed_bytes(from, RT_LABEL_LEAVES), crcs = rt_label_fixed_bytes(from, RT_LABEL_CRC);
+    uint64_t leaves = rt_label_fixed_bytes(from, RT_LABEL_LEAVES);
     char *bytes = malloc(leaves);
     rt_status st = bytes ? RT_OK : rt_fail(RT_RUN, "out of memory");
     if (!st) st = rt_pread_all(from->fd, bytes, leaves, from->fixed[RT_LABEL_LEAVES], from->path);
     if (!st) st = rt_pwrite_all(to->fd, bytes, leaves, to->fixed[RT_LABEL_LEAVES], to->path);
     free(bytes);
-    if (!st) st = rt_pread_all(from->fd, from->crc, crcs, from->fixed[RT_LABEL_CRC], from->path);
     for (uint64_t b = 0; b < from->blocks && !st; b++) {
+        if (!done[b]) continue;
         rt_progress_update(a->job->progress, "append", (double)b, (double)from->blocks, 0, "blocks", "");
         st = rt_check_stop();
         if (!st) st = rt_label_file_read(from, b);
@@ -260,12 +265,52 @@ static rt_status copy(const append *a, rt_label_file *from, rt_label_file *to)
         to->crc[b] = rt_label_file_crc(to, b);
         st = rt_label_file_write(to, b);
     }
+    if (!st && !rt_labels_complete(a->store))
+        return rt_pwrite_all(to->fd, to->crc, rt_label_fixed_bytes(to, RT_LABEL_CRC), to->fixed[RT_LABEL_CRC], to->path);
     if (!st) st = rt_label_file_put_head(to);
     return st ? st : rt_pwrite_all(to->fd, &one, 1, to->fixed[RT_LABEL_COMPLETE], to->path);
 }
 
+/* An unfinished store has what its journals name, and goes on when its file has become another: the journal of both
+ * files is one, of lines that each hold for one of them (data/labels_journal.c). *done: RT_LABEL_NAMED by block. */
+static rt_status begin_swap(append *a, rt_label_file *from, rt_label_journal *j, unsigned char *done)
+{
+    for (uint64_t b = 0; b < from->blocks; b++) done[b] = rt_labels_has_block(a->store, b) ? RT_LABEL_NAMED : 0;
+    RT_TRY(rt_label_file_get_crc(from));
+    if (rt_labels_complete(a->store)) return RT_OK;
+    RT_TRY(rt_label_alone(a->job->store));
+    rt_label_named named = {.blocks = from->blocks, .stored = from->crc, .crc = from->crc, .named = done};
+    RT_TRY(rt_label_read_journals(from->path, &named));
+    if (named.failed[0])
+        return rt_fail(RT_RUN, "%s: a sync failed while it was labelled (%s), and what is there is not known; run the "
+                       "same 'retort label' command first", from->path, named.failed);
+    RT_TRY(rt_label_journal_path(j->path, sizeof j->path, from->path, ""));
+    RT_TRY(rt_label_journal_sum(j, done, from->crc, from->blocks));
+    return rt_label_remove_shards(from->path);
+}
+
+/* Puts the new file in the place of the old one. */
+static rt_status swap(append *a, rt_output *out, rt_label_journal *j, const rt_label_file *to,
+                      const unsigned char *done)
+{
+    if (rt_labels_complete(a->store)) return rt_output_commit(out);
+    RT_TRY(rt_label_journal_also(j, done, to->crc, to->blocks));
+    RT_TRY(rt_output_commit(out));
+    return rt_label_journal_sum(j, done, to->crc, to->blocks);
+}
+
+/* Rows of several heads that the teacher gave no answer to: their labels by hand wait for one. */
+static uint64_t count_unanswered(const rt_label_file *to)
+{
+    uint64_t rows = 0;
+    for (uint64_t i = 0; i < to->hand.count; i++) rows += !i || to->hand.row[i] != to->hand.row[i - 1];
+    return rows - to->status_count[RT_LABEL_BY_HAND];
+}
+
 static rt_status write_store(append *a, rt_output *out, rt_label_file *from, rt_label_file *to, uint64_t *by_hand)
 {
+    rt_label_journal j = {.fd = -1};
+    unsigned char *done = NULL;
     const rt_labels_spec *spec = rt_labels_info(a->store);
     rt_h5_file *f;
     cJSON *manifest = cJSON_Duplicate(rt_labels_manifest(a->store), 1);
@@ -282,24 +327,34 @@ static rt_status write_store(append *a, rt_output *out, rt_label_file *from, rt_
     char *text = st ? NULL : rt_json_text(manifest, 1);
     cJSON_Delete(manifest);
     if (!st && !text) st = rt_fail(RT_RUN, "out of memory");
+    if (!st && !(done = calloc(from->blocks, 1))) st = rt_fail(RT_RUN, "out of memory");
+    if (!st) st = begin_swap(a, from, &j, done);
     if (!st) st = rt_label_file_make(to, out, text);
     free(text);
-    if (!st) st = copy(a, from, to);
+    if (!st) st = copy(a, from, to, done);
+    if (!st) st = swap(a, out, &j, to, done);
+    rt_label_journal_close(&j);
+    free(done);
     *by_hand = to->hand.count;
-    return st ? st : rt_output_commit(out);
+    if (!st && rt_labels_complete(a->store)) a->unanswered = count_unanswered(to);
+    return st;
 }
 
 /* ---- the whole ---- */
 
 static rt_status check_store(append *a)
 {
-    int heads;
+    int heads, classes = 0;
     char text[RT_NAMES_TEXT];
-    RT_TRY(rt_labels_open(&a->store, a->job->store, 0));
-    a->head = rt_labels_heads(a->store, &heads);
-    if (heads == 1 && a->head->task == RT_TASK_CLASSES) return RT_OK;
-    return rt_fail(RT_USAGE, "%s: labels by hand are of one head of classes, and this store has: %s", a->job->store,
-                   rt_heads_text(a->head, heads, text));
+    RT_TRY(rt_labels_open(&a->store, a->job->store, 1));
+    const rt_head *head = rt_labels_heads(a->store, &heads);
+    for (int h = 0; h < heads; h++) classes += head[h].task == RT_TASK_CLASSES;
+    if (!a->job->head && classes > 1)
+        return rt_fail(RT_USAGE, "%s: has several heads of classes: %s; --head names the one that the labels are of",
+                       a->job->store, rt_heads_text(head, heads, text));
+    RT_TRY(rt_label_find_head(a->store, a->job->store, a->job->head ? a->job->head : "", &a->head));
+    a->number = (int)(a->head - head);
+    return RT_OK;
 }
 
 static rt_status run(append *a, rt_output *out, cJSON **result)
@@ -326,6 +381,8 @@ static rt_status run(append *a, rt_output *out, cJSON **result)
     cJSON_AddNumberToObject(r, "replaced", (double)a->replaced);
     cJSON_AddNumberToObject(r, "without_label", (double)a->without);
     cJSON_AddNumberToObject(r, "by_hand", (double)by_hand);
+    if (a->unanswered) cJSON_AddNumberToObject(r, "without_answer", (double)a->unanswered);
+    cJSON_AddBoolToObject(r, "complete", rt_labels_complete(a->store));
     if (a->not_read->child) cJSON_AddItemToObject(r, "columns_not_read", cJSON_Duplicate(a->not_read, 1));
     return RT_OK;
 }

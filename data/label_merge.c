@@ -123,13 +123,16 @@ static rt_status join_hands(merge *m)
         if (row) all->row = row;
         int32_t *label = realloc(all->label, (n + 1) * sizeof *label);
         if (label) all->label = label;
-        if (row && label) {
+        unsigned char *head = realloc(all->head, n + 1);
+        if (head) all->head = head;
+        if (row && label && head) {
             memcpy(row + all->count, one.row, (size_t)one.count * sizeof *row);
             memcpy(label + all->count, one.label, (size_t)one.count * sizeof *label);
+            memcpy(head + all->count, one.head, (size_t)one.count);
             all->count = n;
         }
         rt_label_hand_free(&one);
-        if (!row || !label) return rt_fail(RT_RUN, "out of memory");
+        if (!row || !label || !head) return rt_fail(RT_RUN, "out of memory");
     }
     return RT_OK;
 }

@@ -59,6 +59,7 @@ rt_status rt_label_scan(rt_labels *l, const char *path, const rt_head *head, con
 {
     const rt_labels_spec *s = rt_labels_info(l);
     size_t width = (size_t)s->classes;
+    int heads, number = (int)(head - rt_labels_heads(l, &heads));
     uint64_t most = width < ROOM / RT_LABEL_BLOCK ? RT_LABEL_BLOCK : width < ROOM ? ROOM / width : 1;
     rt_rows all = rt_rows_between(s->first, s->first + s->rows);
     if (!rows) rows = &all;
@@ -77,7 +78,10 @@ rt_status rt_label_scan(rt_labels *l, const char *path, const rt_head *head, con
         for (int i = 0; i < n && !st; i++) {
             if (status) status[is[i] < RT_LABEL_STATUSES ? is[i] : RT_LABEL_NOT_YET]++;
             if (!rt_label_is_there(is[i])) continue;
-            is[b.n] = is[i];
+            /* Of several heads a row by hand may be so for another one. */
+            int others = is[i] == RT_LABEL_BY_HAND && !rt_labels_is_by_hand(l, number, row[i]);
+            if (others && status) status[RT_LABEL_BY_HAND]--, status[RT_LABEL_DONE]++;
+            is[b.n] = others ? RT_LABEL_DONE : is[i];
             row[b.n++] = row[i];
         }
         if (!st && b.n) st = rt_labels_read(l, row, b.n, z);

@@ -34,7 +34,8 @@
  *                                             block_crc32c; of the manifest alone as long as rows are missing
  *   labels/complete u8 (1), manifest text     who, from what, how
  *   hand/row u64 (n), hand/label i32 (n)      where there are labels by hand: rows, rising, and their classes; status
- *                                             is RT_LABEL_BY_HAND there, and the teacher's answer stays beside it
+ *                                             is RT_LABEL_BY_HAND there, and the teacher's answer stays beside it. Of
+ *                                             several heads hand/head u8 (n) tells the head, by its number
  * Row i of the store is row first + i of the source. Rows are written in blocks of RT_LABEL_BLOCK: leaves, bytes and
  * CRC by pwrite, fdatasync, then a line in PATH.journal (data/labels_parts.h). What the journal names is on disk.
  *
@@ -212,6 +213,8 @@ rt_status rt_labels_read_view(rt_labels *, int view, const uint64_t *row, int n,
  * (rt_labels_info()->columns); of rows by hand all, and nothing of rows without a label. Thread-safe; RT_INPUT as of
  * rt_labels_read. */
 rt_status rt_labels_read_columns(rt_labels *, int head, int view, const uint64_t *row, int n, rt_label_facts *);
+/* Whether a row has a label by hand for a head, which stands before the teacher's; its other heads have none for it. */
+int rt_labels_is_by_hand(const rt_labels *, int head, uint64_t row);
 /* A feature by its name, -1: none; and (n, width) of it. Errors as of rt_labels_read. */
 int rt_labels_find_feature(const rt_labels *, const char *name);
 rt_status rt_labels_read_feature(rt_labels *, int feature, int view, const uint64_t *row, int n, float *);

@@ -314,8 +314,8 @@ static double count_head(const rt_label_coder *c, const rt_label_head *h, uint64
 {
     size_t at = judged_at(c, h, r), k = (size_t)h->size;
     float z;
-    if (h->task == RT_TASK_CLASSES && c->job.by_hand && c->job.by_hand[r] >= 0) {
-        count[h->at + c->job.by_hand[r]]++;
+    if (c->job.by_hand && c->job.by_hand[at] >= 0) {
+        count[h->at + c->job.by_hand[at]]++;
         return 1;
     }
     if (h->task == RT_TASK_CLASSES) {
@@ -366,7 +366,9 @@ static double count_rows(rt_label_coder *c, uint64_t *class_count, uint64_t *sta
     while (first_of_classes < c->heads && c->head[first_of_classes].task != RT_TASK_CLASSES) first_of_classes++;
     unsigned char *status = (unsigned char *)column_at(c, c->columns - 1);
     for (uint64_t r = 0; r < rows; r++) {
-        if (c->job.by_hand && c->job.by_hand[r] >= 0) status[r] = RT_LABEL_BY_HAND;
+        for (int i = 0; i < c->heads && c->job.by_hand; i++)
+            if (c->job.by_hand[judged_at(c, &c->head[i], r)] >= 0 && (c->heads == 1 || rt_label_is_there(status[r])))
+                status[r] = RT_LABEL_BY_HAND;
         status_count[status[r] < RT_LABEL_STATUSES ? status[r] : RT_LABEL_NOT_YET]++;
         if (!rt_label_is_there(status[r])) continue;
         for (int i = 0; i < c->heads; i++) {

@@ -9,7 +9,7 @@
 #include "data/files.h"
 #include "data/labels_parts.h"
 
-enum { ITEMS = RT_LABEL_COLUMNS + RT_LABEL_FIXED + 2 };
+enum { ITEMS = RT_LABEL_COLUMNS + RT_LABEL_FIXED + 3 };
 
 static const char *const fixed_name[RT_LABEL_FIXED] = {
     "labels/block_crc32c", "labels/status_count", "labels/class_count", "labels/confidence_mean", "source/leaves",
@@ -31,7 +31,7 @@ rt_status rt_label_file_init(rt_label_file *w, const char *path, const rt_labels
     w->confidence = calloc(w->blocks, sizeof *w->confidence);
     w->class_count = calloc((size_t)spec->classes, sizeof *w->class_count);
     w->buffer = malloc(rt_label_block_bytes(spec, RT_LABEL_BLOCK));
-    w->by_hand = malloc(RT_LABEL_BLOCK * sizeof *w->by_hand);
+    w->by_hand = malloc((size_t)(spec->heads ? spec->heads : 1) * RT_LABEL_BLOCK * sizeof *w->by_hand);
     if (!w->crc || !w->confidence || !w->class_count || !w->buffer || !w->by_hand)
         return rt_fail(RT_RUN, "out of memory");
     return rt_label_coder_new(&w->coder, &w->spec, pool);
@@ -74,7 +74,7 @@ void rt_label_file_describe(const rt_label_file *w, const rt_h5_dataset *source,
 /* Columns, what is fixed, and labels by hand. */
 static int items_of(const rt_label_file *w, rt_h5_item it[ITEMS], const char *manifest)
 {
-    int n = w->cols, by_hand = w->hand.count > 0;
+    int n = w->cols, by_hand = w->hand.count ? w->spec.heads > 1 ? 3 : 2 : 0;
     for (int i = 0; i < n; i++) {
         const rt_label_column *c = &w->col[i];
         it[i] = (rt_h5_item){.name = c->name, .type = c->type, .note = c->decode ? "decode" : NULL, .said = c->decode};
@@ -97,10 +97,12 @@ static int items_of(const rt_label_file *w, rt_h5_item it[ITEMS], const char *ma
     it[n + RT_LABEL_MANIFEST].rank = 0;
     it[n + RT_LABEL_MANIFEST].element = (uint32_t)strlen(manifest);
     n += RT_LABEL_FIXED;
-    for (int i = 0; i < 2 * by_hand; i++)
-        it[n + i] = (rt_h5_item){.name = i ? "hand/label" : "hand/row", .type = i ? RT_I32 : RT_U64, .rank = 1,
-                                 .dim = {w->hand.count}};
-    return n + 2 * by_hand;
+    const struct { const char *name; rt_dtype type; const void *data; } hand[] = {
+        {"hand/row", RT_U64, w->hand.row}, {"hand/label", RT_I32, w->hand.label}, {"hand/head", RT_U8, w->hand.head}};
+    for (int i = 0; i < by_hand; i++)
+        it[n + i] = (rt_h5_item){.name = hand[i].name, .type = hand[i].type, .rank = 1, .dim = {w->hand.count},
+                                 .data = hand[i].data};
+    return n + by_hand;
 }
 
 rt_status rt_label_file_make(rt_label_file *w, rt_output *output, const char *manifest)
@@ -114,10 +116,8 @@ rt_status rt_label_file_make(rt_label_file *w, rt_output *output, const char *ma
     for (int i = 0; i < w->cols; i++) w->at[i] = offsets[i];
     for (int i = 0; i < RT_LABEL_FIXED; i++) w->fixed[i] = offsets[w->cols + i];
     RT_TRY(rt_pwrite_all(fd, manifest, strlen(manifest), w->fixed[RT_LABEL_MANIFEST], w->path));
-    if (w->hand.count) {
-        RT_TRY(rt_pwrite_all(fd, w->hand.row, w->hand.count * sizeof *w->hand.row, offsets[n - 2], w->path));
-        RT_TRY(rt_pwrite_all(fd, w->hand.label, w->hand.count * sizeof *w->hand.label, offsets[n - 1], w->path));
-    }
+    for (int i = w->cols + RT_LABEL_FIXED; i < n; i++)
+        RT_TRY(rt_pwrite_all(fd, it[i].data, w->hand.count * rt_dtype_size(it[i].type), offsets[i], w->path));
     RT_TRY(rt_pwrite_all(fd, &head, sizeof head, w->fixed[RT_LABEL_HEAD_CRC], w->path));
     w->manifest_crc = head;
     w->made = 1;
@@ -336,7 +336,8 @@ rt_status rt_label_file_write(const rt_label_file *w, uint64_t b) { return each_
 
 static const int32_t *hand_of(const rt_label_file *w, uint64_t b)
 {
-    return rt_label_hand_of(&w->hand, w->spec.first + b * RT_LABEL_BLOCK, rt_label_block_rows(&w->spec, b), w->by_hand);
+    return rt_label_hand_of(&w->hand, w->spec.heads ? w->spec.heads : 1, w->spec.first + b * RT_LABEL_BLOCK,
+                            rt_label_block_rows(&w->spec, b), w->by_hand);
 }
 
 void rt_label_file_encode(rt_label_file *w, uint64_t b, const rt_label_rows *rows)

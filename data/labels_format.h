@@ -9,7 +9,7 @@ enum { RT_LABEL_NAME = 2 * RT_HEAD_NAME + 40 };
 #define RT_LABEL_FORMAT "retort-labels-2"             /* of one head of classes named "y" */
 #define RT_LABEL_FORMAT_HEADS "retort-labels-3"
 #define RT_LABEL_FORMAT_COLUMNS "retort-labels-4"     /* 8 bits, columns, features, hand labels, hard labels alone */
-#define RT_LABEL_FORMAT_VIEWS "retort-labels-5"       /* views; 8 bits of the k best classes */
+#define RT_LABEL_FORMAT_VIEWS "retort-labels-5"       /* views; 8 bits of top-k; several heads by hand */
 const char *rt_label_format(const rt_labels_spec *, int by_hand);
 
 /* An array that rows have a part of, or, of a block each, the blocks; of views it has a plane each, one behind the
@@ -98,8 +98,9 @@ typedef struct rt_label_coder rt_label_coder;
 rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *, rt_pool *);
 void rt_label_coder_free(rt_label_coder *);
 
-/* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (NULL: none): the label of
- * each row, -1 where it has none; it takes the place of the teacher's in status and counts, not in the other columns.
+/* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (heads, RT_LABEL_BLOCK) (NULL:
+ * none): the labels of each row, -1 where it has none; it takes the place of the teacher's in status and counts, not in
+ * the other columns. Of several heads a row without the teacher's answer stays so, as its other heads have none.
  * feature[i]: (rows, width) of feature i. With views answers and features have 1 + V planes (rt_label_planes). */
 typedef struct {
     uint64_t rows;
@@ -134,8 +135,10 @@ const rt_leaf *rt_labels_leaves(const rt_labels *, uint64_t *count);
 
 /* ---- by hand ---- */
 
-/* Labels that people gave: source rows, rising, and the class of each. */
-typedef struct { uint64_t *row; int32_t *label; uint64_t count; } rt_label_hand;
+/* Labels that people gave: source rows, rising, of a row by its heads, and the class of each. */
+typedef struct { uint64_t *row; int32_t *label; unsigned char *head; uint64_t count; } rt_label_hand;
+/* Empty, with room for n. */
+rt_status rt_label_hand_new(rt_label_hand *, uint64_t n);
 void rt_label_hand_free(rt_label_hand *);
 rt_status rt_labels_hand_copy(const rt_labels *, rt_label_hand *);
 /* Those of a store's file, none where it has none. RT_INPUT when they are not what the manifest tells. */
@@ -143,7 +146,8 @@ rt_status rt_label_hand_read(rt_label_hand *, rt_h5_file *, const rt_labels_spec
                              const char *of);
 /* "hand" of the manifest: how many, and their digest. */
 void rt_label_hand_tell(const rt_label_hand *, cJSON *manifest);
-/* Labels of rows [first, first + n) into label, -1 where there is none; returns label, NULL when none has one. */
-const int32_t *rt_label_hand_of(const rt_label_hand *, uint64_t first, uint64_t n, int32_t *label);
-int32_t rt_label_hand_at(const rt_label_hand *, uint64_t row);                     /* -1: none */
+/* Labels of rows [first, first + n) into label (heads, RT_LABEL_BLOCK), -1 where there is none; returns label, NULL when
+ * none has one. */
+const int32_t *rt_label_hand_of(const rt_label_hand *, int heads, uint64_t first, uint64_t n, int32_t *label);
+int32_t rt_label_hand_at(const rt_label_hand *, int head, uint64_t row);           /* -1: none */
 #endif

@@ -84,6 +84,11 @@ static rt_status remove_one(void *arg, const char *journal, const char *who)
     return rt_fail(RT_RUN, "%s: cannot be removed: %s", journal, strerror(errno));
 }
 
+static rt_status remove_shard(void *arg, const char *journal, const char *who)
+{ return *who ? remove_one(arg, journal, who) : RT_OK; }
+
+rt_status rt_label_remove_shards(const char *path) { return rt_label_each_journal(path, remove_shard, NULL); }
+
 rt_status rt_label_remove_journals(const char *path)
 {
     char base[256];
@@ -226,7 +231,9 @@ rt_status rt_label_journal_open(rt_label_journal *j)
     return j->fd < 0 ? rt_fail(RT_RUN, "%s: %s", j->path, strerror(errno)) : RT_OK;
 }
 
-rt_status rt_label_journal_sum(rt_label_journal *j, const unsigned char *done, const uint32_t *crc, uint64_t blocks)
+/* Summary lines of the named blocks, for the caller to free, also after an error. */
+static rt_status summary(char **out, size_t *bytes, size_t *count, const unsigned char *done, const uint32_t *crc,
+                         uint64_t blocks)
 {
     size_t room = 1 << 16, n = 0, lines = 0;
     char *text = malloc(room), line[LINE];
@@ -244,11 +251,33 @@ rt_status rt_label_journal_sum(rt_label_journal *j, const unsigned char *done, c
         else st = rt_fail(RT_RUN, "out of memory");
         lines++;
     }
+    *out = text;
+    *bytes = n;
+    *count = lines;
+    return st;
+}
+
+rt_status rt_label_journal_sum(rt_label_journal *j, const unsigned char *done, const uint32_t *crc, uint64_t blocks)
+{
+    char *text;
+    size_t n, lines;
+    rt_status st = summary(&text, &n, &lines, done, crc, blocks);
     if (!st) st = rt_write_file(j->path, text, n);
     free(text);
     RT_TRY(st);
     j->lines = j->summed = lines;
     return rt_label_journal_open(j);
+}
+
+rt_status rt_label_journal_also(rt_label_journal *j, const unsigned char *done, const uint32_t *crc, uint64_t blocks)
+{
+    char *text;
+    size_t n, lines;
+    rt_status st = summary(&text, &n, &lines, done, crc, blocks);
+    if (!st) st = append(j, text, n, lines);
+    if (!st) st = rt_sync_data(j->fd, j->path);
+    free(text);
+    return st;
 }
 
 int rt_label_journal_long(const rt_label_journal *j) { return j->lines > j->summed + WINDOW; }

@@ -173,7 +173,7 @@ uint64_t rt_label_block_rows(const rt_labels_spec *s, uint64_t block)
 
 const char *rt_label_format(const rt_labels_spec *s, int by_hand)
 {
-    if (s->views.count || (s->topk && s->type == RT_U8)) return RT_LABEL_FORMAT_VIEWS;
+    if (s->views.count || (s->topk && s->type == RT_U8) || (by_hand && s->heads > 1)) return RT_LABEL_FORMAT_VIEWS;
     if (by_hand || s->columns || s->features || s->hard || s->type == RT_U8) return RT_LABEL_FORMAT_COLUMNS;
     return s->heads ? RT_LABEL_FORMAT_HEADS : RT_LABEL_FORMAT;
 }

@@ -114,6 +114,11 @@ rt_status rt_label_journal_open(rt_label_journal *);
 /* Makes it anew, with summary lines for the blocks that are RT_LABEL_NAMED: another file, so that who had it open
  * writes to nobody's. */
 rt_status rt_label_journal_sum(rt_label_journal *, const unsigned char *done, const uint32_t *crc, uint64_t blocks);
+/* Lines for the same blocks of a file that is to take the place of this one, behind those that are there, which are
+ * summary lines alone: CRCs of a file say which of them hold for it. Durable. */
+rt_status rt_label_journal_also(rt_label_journal *, const unsigned char *done, const uint32_t *crc, uint64_t blocks);
+/* Removes the journals of shards, whose blocks are in that of the store. */
+rt_status rt_label_remove_shards(const char *path);
 int rt_label_journal_long(const rt_label_journal *);
 void rt_label_journal_close(rt_label_journal *);
 /* Lines for blocks, or for what is taken; the caller syncs. */
@@ -158,6 +163,8 @@ struct rt_labels_writer {
  * writes. */
 rt_status rt_label_enter(rt_labels_writer *, const rt_target *);
 void rt_label_go_on(rt_labels_writer *);
+/* RT_RUN when a shard of the store at this path is at work. Under the store's lock. */
+rt_status rt_label_alone(const char *path);
 /* Takes the store's lock again, for the end. */
 rt_status rt_label_lead(rt_labels_writer *);
 /* RT_RUN when another process was put in the place of this shard. */

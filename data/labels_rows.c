@@ -123,15 +123,21 @@ static rt_status find(rt_labels *l, int view, const uint64_t *row, int n, uint64
     return RT_OK;
 }
 
-/* The label by hand of a row whose status says that it has one. */
-static rt_status hand_label(const rt_labels *l, uint64_t row, int32_t *label)
+int rt_labels_is_by_hand(const rt_labels *l, int head, uint64_t row) { return rt_label_hand_at(&l->hand, head, row) >= 0; }
+
+/* Labels by hand into the answer z of a row whose status says that it has some. */
+static rt_status put_hand(const rt_labels *l, uint64_t row, float *z)
 {
-    *label = rt_label_hand_at(&l->hand, row);
-    return *label >= 0 ? RT_OK
-                       : rt_fail(RT_INPUT,
-                                 "%s: row %" PRIu64 " has the status of a label by hand and none; the "
-                                 "store is damaged",
-                                 l->path, row);
+    int any = 0;
+    for (int h = 0; h < l->heads; h++) {
+        int32_t label = rt_label_hand_at(&l->hand, h, row);
+        if (label < 0) continue;
+        rt_label_one_hot(z + l->kept[h].at, l->kept[h].size, label);
+        any = 1;
+    }
+    return any ? RT_OK
+               : rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the status of a label by hand and none; the store is damaged",
+                         l->path, row);
 }
 
 rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *answers)
@@ -160,11 +166,8 @@ rt_status rt_labels_read_view(rt_labels *l, int view, const uint64_t *row, int n
     for (int i = 0; i < n && !st; i++) st = need_label(l, row[i], status[i]);
     if (!st && direct) st = rt_source_read(l->src[f.shift], f.entry, n, z);
     for (int h = 0; h < l->heads && !st && !direct; h++) st = read_answers(l, &l->kept[h], &f, raw, z);
-    for (int i = 0; i < n && !st; i++) {
-        int32_t label;
-        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label)))
-            rt_label_one_hot(z + (size_t)i * k, l->spec.classes, label);
-    }
+    for (int i = 0; i < n && !st; i++)
+        if (status[i] == RT_LABEL_BY_HAND) st = put_hand(l, row[i], z + (size_t)i * k);
     if (!st && l->place) turn(l, z, answers, n);
     if (l->place) free(z);
     free(at);
@@ -210,9 +213,8 @@ rt_status rt_labels_read_columns(rt_labels *l, int head, int view, const uint64_
     if (!st) st = rt_source_read(l->src[l->cols - 1], at, n, status);
     if (!st) st = read_facts(l, &l->kept[head], &rows, status, f);
     for (int i = 0; i < n && !st; i++) {
-        int32_t label;
-        if (status[i] == RT_LABEL_BY_HAND && !(st = hand_label(l, row[i], &label)))
-            f[i] = rt_label_facts_certain(label);
+        int32_t label = status[i] == RT_LABEL_BY_HAND ? rt_label_hand_at(&l->hand, head, row[i]) : -1;
+        if (label >= 0) f[i] = rt_label_facts_certain(label);
     }
     free(at);
     free(status);
@@ -239,6 +241,7 @@ rt_status rt_labels_read_stored(rt_labels *l, int view, const uint64_t *row, int
     for (int i = 0; i < n && !st; i++) {
         int any = 0;
         if (status[i] != RT_LABEL_BY_HAND) continue;
+        if (l->heads > 1) any = 1;                     /* else it would have no label */
         for (size_t c = 0; c < k; c++) any |= z[(size_t)i * k + c] != 0;
         status[i] = any ? RT_LABEL_DONE : RT_LABEL_BAD_INPUT;
     }
@@ -255,10 +258,12 @@ const rt_leaf *rt_labels_leaves(const rt_labels *l, uint64_t *count)
 rt_status rt_labels_hand_copy(const rt_labels *l, rt_label_hand *to)
 {
     size_t n = (size_t)l->hand.count;
-    *to = (rt_label_hand){malloc((n + 1) * sizeof *to->row), malloc((n + 1) * sizeof *to->label), n};
-    if (!to->row || !to->label) return rt_fail(RT_RUN, "out of memory");
-    memcpy(to->row, l->hand.row ? l->hand.row : to->row, n * sizeof *to->row);
-    memcpy(to->label, l->hand.label ? l->hand.label : to->label, n * sizeof *to->label);
+    RT_TRY(rt_label_hand_new(to, n));
+    if (!n) return RT_OK;
+    memcpy(to->row, l->hand.row, n * sizeof *to->row);
+    memcpy(to->label, l->hand.label, n * sizeof *to->label);
+    memcpy(to->head, l->hand.head, n);
+    to->count = n;
     return RT_OK;
 }
 

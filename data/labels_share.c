@@ -93,6 +93,19 @@ rt_status rt_label_enter(rt_labels_writer *w, const rt_target *target)
     return is_shard(w) || follows ? RT_OK : look_at_shards(w, 0);
 }
 
+rt_status rt_label_alone(const char *path)
+{
+    rt_labels_writer *w = calloc(1, sizeof *w);
+    if (!w) return rt_fail(RT_RUN, "out of memory");
+    w->dir = -1;
+    rt_status st = rt_label_real_path(w->path, sizeof w->path, path);
+    if (!st) st = rt_open_folder_of(&w->dir, w->name, w->path);
+    if (!st) st = look_at_shards(w, 0);
+    if (w->dir >= 0) close(w->dir);
+    free(w);
+    return st;
+}
+
 void rt_label_go_on(rt_labels_writer *w)
 {
     if (is_shard(w)) rt_output_yield(w->output);

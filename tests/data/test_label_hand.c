@@ -4,7 +4,9 @@
 #include "data/label_append.h"
 #include "data/label_pack.h"
 #include "data/label_policy.h"
+#include "data/files.h"
 #include "data/label_scan.h"
+#include "data/labels_parts.h"
 #include "tests/data/label_stores.h"
 
 static void put_text(const char *path, const char *text)
@@ -165,9 +167,6 @@ static void refused(void **state)
     put_text(csv, "row,label\n200,1\n");
     job.store = data;
     check_fails(rt_label_append(&job, &r), RT_USAGE, "data.h5");
-    job.store = in_folder(other, "part.h5");
-    check_ok(write_blocks(other, plain, "t", 1, 1));
-    check_fails(rt_label_append(&job, &r), RT_INPUT, "not finished");
     flip_bit(store, offset_of(store, "labels/logits") + 4 * RT_LABEL_BLOCK * K, 2);
     check_fails(give("row,label\n200,1\n", 0, &r), RT_INPUT, "block 1 is damaged");
 }
@@ -192,6 +191,169 @@ static void damage(void **state)
             if (st != RT_INPUT) fail_msg("%s, byte %d: damaged and not found", sets[i], (int)byte);
             flip_bit(store, at, 1);
         }
+}
+
+/* A store that is not finished keeps what is labelled, and what people said waits for the rest: the same file as of a
+ * finished one. Blocks that were done are not done again: other answers to them would be in the file. */
+static void unfinished(void **state)
+{
+    (void)state;
+    static const char text[] = "row,label\n130,5\n1500,0\n1501,2\n2200,1\n";
+    char whole[128], journal[160];
+    cJSON *r;
+    rt_labels *l;
+    rt_labels_summary s;
+    write_store(plain);
+    check_ok(give(text, 0, &r));
+    assert_true(cJSON_IsTrue(cJSON_GetObjectItem(r, "complete")));
+    cJSON_Delete(r);
+    assert_int_equal(rename(store, in_folder(whole, "whole.h5")), 0);
+    for (int blocks = 0; blocks < 3; blocks++) {
+        static unsigned char status[ROWS];
+        float *others = malloc((size_t)ROWS * K * sizeof *others);
+        memset(status, RT_LABEL_DONE, sizeof status);
+        status[30] = status[1400] = RT_LABEL_BAD_INPUT;
+        writing q = {.path = store, .spec = plain, .upto = blocks, .force = 1, .mark_bad = 1, .status = status};
+        check_ok(write_labels(&q));
+        for (int twice = 0; twice < 2; twice++) {
+            check_ok(give(text, 0, &r));
+            assert_int_equal(number(r, "by_hand"), 4);
+            assert_true(cJSON_IsFalse(cJSON_GetObjectItem(r, "complete")));
+            cJSON_Delete(r);
+        }
+        check_ok(rt_labels_open(&l, store, 1));
+        check_ok(rt_labels_verify(l));
+        check_ok(rt_labels_summarize(l, &s));
+        assert_int_equal(s.status[RT_LABEL_BY_HAND], blocks ? blocks == 1 ? 1 : 3 : 0);
+        assert_int_equal(s.status[RT_LABEL_NOT_YET], blocks == 2 ? 77 : ROWS - blocks * RT_LABEL_BLOCK);
+        rt_labels_close(l);
+        memcpy(others, logits, (size_t)ROWS * K * sizeof *others);
+        memset(others, 0, (size_t)blocks * RT_LABEL_BLOCK * K * sizeof *others);
+        q.logits = others;
+        q.upto = 3;
+        q.force = 0;
+        check_ok(write_labels(&q));
+        files_equal(store, whole);
+        snprintf(journal, sizeof journal, "%s.journal", store);
+        assert_int_equal(access(journal, F_OK), -1);
+        free(others);
+    }
+}
+
+/* Killed between the lines for the new file and its rename, or behind it: blocks of either file are there. */
+static void swapped(void **state)
+{
+    (void)state;
+    char journal[160], kept[160], old[128];
+    cJSON *r;
+    rt_labels *l;
+    writing q = {.path = store, .spec = plain, .upto = 2, .force = 1};
+    check_ok(write_labels(&q));
+    q.force = 0;
+    check_ok(write_labels(&q));                               /* its journal has summary lines alone, as append makes it */
+    snprintf(journal, sizeof journal, "%s.journal", store);
+    snprintf(kept, sizeof kept, "%s.kept", store);
+    in_folder(old, "old.h5");
+    char *text[2];
+    size_t n[2];
+    rt_digest file;
+    check_ok(rt_digest_file(&file, store, 0));
+    assert_int_equal(link(store, old), 0);                     /* the old file; append makes another one */
+    check_ok(rt_read_file(&text[0], &n[0], journal, 1 << 20));
+    check_ok(give("row,label\n130,5\n1500,0\n", 0, &r));
+    cJSON_Delete(r);
+    check_ok(rt_read_file(&text[1], &n[1], journal, 1 << 20));
+    assert_true(n[0] != n[1] || memcmp(text[0], text[1], n[0]));
+    assert_int_equal(rename(journal, kept), 0);
+    FILE *f = fopen(journal, "w");                            /* as it is when the new file is about to be renamed */
+    for (int i = 0; i < 2; i++) fwrite(text[i], 1, n[i], f);
+    fclose(f);
+    for (int which = 0; which < 2; which++) {                 /* with the new file, then with the old one */
+        if (which) assert_int_equal(rename(old, store), 0);
+        check_ok(rt_labels_open(&l, store, 1));
+        check_ok(rt_labels_verify(l));
+        assert_true(rt_labels_has_block(l, 0) && rt_labels_has_block(l, 1) && !rt_labels_has_block(l, 2));
+        rt_labels_close(l);
+    }
+    free(text[0]);
+    free(text[1]);
+    unlink(kept);
+}
+
+/* Of several heads of classes each has its own. */
+static void of_heads(void **state)
+{
+    (void)state;
+    rt_head head[RT_MAX_HEADS];
+    int count = 0;
+    check_ok(rt_heads_add(head, &count, "kind", RT_TASK_CLASSES, 3));
+    check_ok(rt_heads_add(head, &count, "size", RT_TASK_REAL, 1));
+    check_ok(rt_heads_add(head, &count, "place", RT_TASK_CLASSES, 2));
+    rt_labels_spec spec = {.first = FIRST, .rows = ROWS, .classes = K, .type = RT_F32, .columns = 3, .head = head,
+                           .heads = count};
+    static unsigned char status[ROWS];
+    char whole[128];
+    cJSON *r;
+    rt_labels *l;
+    for (int upto = 3; upto > 0; upto -= 2) {                 /* finished; a block of it */
+        memset(status, RT_LABEL_DONE, sizeof status);
+        status[30] = RT_LABEL_BAD_INPUT;
+        writing q = {.path = store, .spec = spec, .upto = upto, .force = 1, .mark_bad = 1, .status = status};
+        check_ok(write_labels(&q));
+        put_text(csv, "row,label\n130,1\n200,2\n1500,0\n");
+        rt_label_append_job job = {.store = store, .hand = csv};
+        check_fails(rt_label_append(&job, &r), RT_USAGE, "several heads of classes: kind (classes, 3), size");
+        job.head = "size";
+        check_fails(rt_label_append(&job, &r), RT_USAGE, "its head 'size' is no head of classes");
+        job.head = "place";
+        check_fails(rt_label_append(&job, &r), RT_INPUT, "line 3: '2' is no class");
+        job.head = "kind";
+        check_ok(rt_label_append(&job, &r));
+        if (upto == 3) assert_int_equal(number(r, "without_answer"), 1);
+        cJSON_Delete(r);
+        put_text(csv, "row,label\n200,1\n201,0\n");
+        job.head = "place";
+        check_ok(rt_label_append(&job, &r));
+        assert_int_equal(number(r, "by_hand"), 5);
+        cJSON_Delete(r);
+        q.force = 0;
+        q.upto = 3;
+        check_ok(write_labels(&q));
+        if (upto == 3) assert_int_equal(rename(store, in_folder(whole, "whole.h5")), 0);
+    }
+    files_equal(store, whole);
+    check_ok(rt_labels_open(&l, store, 0));
+    check_ok(rt_labels_verify(l));
+    uint64_t row[] = {130, 200, 201, 202, 1500};
+    unsigned char is[5];
+    float z[5 * K];
+    rt_label_facts f[5];
+    check_ok(rt_labels_status(l, row, 5, is));
+    assert_memory_equal(is, ((unsigned char[]){3, 4, 4, 1, 4}), 5);
+    check_ok(rt_labels_read(l, row + 1, 4, z));
+    for (int i = 0; i < 4; i++) {
+        const float *want = logits + (row[i + 1] - FIRST) * K, *got = z + i * K;
+        int kind = i == 0 ? 2 : i == 3 ? 0 : -1, place = i == 0 ? 1 : i == 1 ? 0 : -1;
+        for (int c = 0; c < 3; c++)
+            check_close("kind", got[c], kind < 0 ? want[c] : c == kind ? 0 : (float)log(1e-30), 1e-5, 0);
+        assert_true(got[3] == want[3]);
+        for (int c = 0; c < 2; c++)
+            check_close("place", got[4 + c], place < 0 ? want[4 + c] : c == place ? 0 : (float)log(1e-30), 1e-5, 0);
+    }
+    check_ok(rt_labels_read_columns(l, 0, RT_LABEL_NO_VIEW, row + 1, 4, f));
+    assert_true(f[0].best == 2 && f[0].confidence == 1 && f[1].confidence < 1 && f[3].best == 0);
+    check_ok(rt_labels_read_columns(l, 2, RT_LABEL_NO_VIEW, row + 1, 4, f));
+    assert_true(f[0].best == 1 && f[1].best == 0 && f[1].confidence == 1 && f[3].confidence < 1);
+    assert_true(rt_labels_is_by_hand(l, 0, 200) && !rt_labels_is_by_hand(l, 0, 201) && rt_labels_is_by_hand(l, 2, 201));
+    rt_labels_close(l);
+    static const char *const sets[] = {"hand/row", "hand/label", "hand/head"};
+    for (int i = 0; i < 3; i++) {
+        uint64_t at = offset_of(store, sets[i]);
+        flip_bit(store, at, 1);
+        check_fails(rt_labels_open(&l, store, 0), RT_INPUT, "labels by hand are not what its manifest tells");
+        flip_bit(store, at, 1);
+    }
+    rt_heads_free(head, count);
 }
 
 /* ---- pack ---- */
@@ -352,7 +514,9 @@ static int set_up_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(appended),    cmocka_unit_test(refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(unfinished),  cmocka_unit_test(swapped),
+                                       cmocka_unit_test(of_heads),
+                                       cmocka_unit_test(appended),    cmocka_unit_test(refused),
                                        cmocka_unit_test(damage),      cmocka_unit_test(as_labelled),
                                        cmocka_unit_test(errors),      cmocka_unit_test(no_gain)};
     return cmocka_run_group_tests(tests, set_up_names, tear_down);

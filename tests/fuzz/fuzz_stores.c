@@ -233,7 +233,7 @@ static void use_labels(rt_labels *l)
 static char *tell_hand(const char *text, const uint64_t *row, const int32_t *label, uint64_t count)
 {
     cJSON *j = count ? cJSON_Parse(text) : NULL;
-    rt_label_hand hand = {(uint64_t *)(uintptr_t)row, (int32_t *)(uintptr_t)label, count};
+    rt_label_hand hand = {(uint64_t *)(uintptr_t)row, (int32_t *)(uintptr_t)label, NULL, count};
     if (cJSON_IsObject(j)) rt_label_hand_tell(&hand, j);
     char *told = cJSON_IsObject(j) ? cJSON_Print(j) : strdup(text);
     cJSON_Delete(j);
