@@ -104,6 +104,9 @@ const cli_key cli_train_keys[] = {
      "a label store, in place of a teacher; {\"source\", \"set\"}: logits of each row, (rows, classes), short for "
      "teacher={\"from\": \"SOURCE:SET\"}"},
     DATA_POLICY,
+    {"data.policy_labelled", "keep",
+     "rows with a label of the data that is learnt from: keep: they stay, and the policy chooses among the others; "
+     "choose: among all"},
     DATA_ROWS,
     {"data.mask", "none",
      "a file whose data set \"keep\" has a number for each row of the source, 0 where it is left out, as 'retort "

@@ -87,16 +87,14 @@ static rt_status remove_one(void *arg, const char *journal, const char *who)
 static rt_status remove_shard(void *arg, const char *journal, const char *who)
 { return *who ? remove_one(arg, journal, who) : RT_OK; }
 
-rt_status rt_label_remove_shards(const char *path) { return rt_label_each_journal(path, remove_shard, NULL); }
-
-rt_status rt_label_remove_journals(const char *path)
+/* Removes what kills left of journals that were made anew. */
+static rt_status sweep(const char *path)
 {
     char base[256];
     const char *name, *who;
     DIR *d;
-    RT_TRY(rt_label_each_journal(path, remove_one, NULL));
     RT_TRY(open_folder(&d, &name, path));
-    for (struct dirent *e; (e = readdir(d));) {            /* what a kill left of one that was made anew */
+    for (struct dirent *e; (e = readdir(d));) {
         snprintf(base, sizeof base, "%s", e->d_name[0] == '.' ? e->d_name + 1 : "");
         char *temp = strstr(base, ".tmp-");
         if (temp) *temp = 0;
@@ -104,6 +102,18 @@ rt_status rt_label_remove_journals(const char *path)
     }
     closedir(d);
     return RT_OK;
+}
+
+rt_status rt_label_remove_shards(const char *path)
+{
+    RT_TRY(rt_label_each_journal(path, remove_shard, NULL));
+    return sweep(path);
+}
+
+rt_status rt_label_remove_journals(const char *path)
+{
+    RT_TRY(rt_label_each_journal(path, remove_one, NULL));
+    return sweep(path);
 }
 
 static rt_status forget_one(void *arg, const char *journal, const char *who)

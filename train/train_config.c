@@ -34,6 +34,7 @@ static void read_hints(rt_cfg *c, rt_train_settings *s)
 
 static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
 {
+    static const char *const labelled[] = {"keep", "choose", NULL};
     rt_cfg d = rt_cfg_object(c, "data");
     s->source = rt_cfg_source(&d, "source", NULL);
     rt_x_where_read(&d, s->source, &s->x);
@@ -48,6 +49,8 @@ static rt_cfg read_data(rt_cfg *c, rt_train_settings *s)
     cJSON *policy = rt_cfg_any(&d, "policy");
     if (policy && !*s->labels) rt_cfg_fail(&d, "policy", "chooses rows of a label store; data.labels names none");
     if (policy && !d.status) d.status = rt_label_policy_read(&s->policy, policy, "data.policy");
+    if (policy) s->policy_all = rt_cfg_choice(&d, "policy_labelled", labelled, 0);
+    else rt_cfg_refuse(&d, "policy_labelled", "belongs to data.policy, which is not given");
     s->policy_file = policy ? cJSON_GetStringValue(policy) : NULL;
     s->normalize = rt_cfg_any(&d, "normalize");
     if (s->normalize && *s->init) rt_cfg_fail(&d, "normalize", "belongs to the model given by \"init\"");

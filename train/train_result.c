@@ -87,6 +87,9 @@ void rt_train_say(const rt_trainer *t)
         say(t, "policy: %.0f of %.0f labelled rows are learnt from; %.0f abstain, %.0f are more than wanted",
             rt_train_number(t->policy, "rows_after"), rt_train_number(t->policy, "rows_before"),
             rt_train_number(t->policy, "abstained"), rt_train_number(t->policy, "cut"));
+    if (t->policy && rt_train_number(t->policy, "labelled_kept") > 0)
+        say(t, "policy: %.0f rows more have a label of the data, and stay whatever it says (data.policy_labelled)",
+            rt_train_number(t->policy, "labelled_kept"));
     if (t->draws)
         say(t,
             "weights: rows are drawn in proportion to them, so that an epoch has some more than once and some not at "

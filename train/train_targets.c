@@ -316,6 +316,61 @@ static rt_status check_covered(const rt_trainer *t)
     return RT_OK;
 }
 
+/* Rows that have a label of the data which is learnt from. */
+static rt_status find_labelled(const rt_trainer *t, rt_rows *out)
+{
+    uint64_t first = t->train.first, span = t->train.end - first;
+    unsigned char *in = calloc(span + 1, 1);
+    rt_status st = in ? RT_OK : rt_fail(RT_RUN, "out of memory");
+    for (int h = 0; h < t->set.heads && !st; h++) {
+        marks m = {.head = &t->set.head[h], .in = in, .first = first};
+        if (rt_learns_labels(&t->set.of[h].loss)) st = each_target(t, h, &t->train, mark, &m);
+    }
+    if (!st) st = rt_rows_from_blocks(out, first, span, 1, in);
+    free(in);
+    return st;
+}
+
+/* Weights of the rows that the policy chose, and of those that stay whatever it says: the mean of the others', so that
+ * they come as often as they would without weights. */
+static rt_status weigh_labelled(rt_row_weights *w, const rt_rows *chosen, const rt_rows *labelled)
+{
+    uint64_t first = w->first < labelled->first ? w->first : labelled->first;
+    uint64_t end = w->end > labelled->end ? w->end : labelled->end, sum = 0, row;
+    rt_row_weights all;
+    RT_TRY(rt_row_weights_new(&all, first, end));
+    for (uint64_t i = 0; i < chosen->count; i++) {
+        row = rt_rows_at(chosen, i);
+        sum += all.weight[row - first] = w->weight[row - w->first];
+    }
+    uint64_t mean = (sum + chosen->count / 2) / (chosen->count ? chosen->count : 1);
+    for (uint64_t i = 0; i < labelled->count; i++)
+        all.weight[rt_rows_at(labelled, i) - first] = (uint16_t)(mean ? mean : 1);
+    rt_row_weights_free(w);
+    *w = all;
+    return RT_OK;
+}
+
+/* The policy chooses among the rows without a label of the data; the others are put back. */
+static rt_status apply_policy(rt_trainer *t, rt_labels *l)
+{
+    const rt_train_settings *s = &t->set;
+    rt_rows labelled = {0};
+    if (!s->policy_all) RT_TRY(find_labelled(t, &labelled));
+    rt_status st = RT_OK;
+    if (labelled.count && labelled.count == t->train.count)
+        st = rt_fail(RT_USAGE, "data.policy: all %llu rows have a label of the data that is learnt from, and stay whatever "
+                     "the policy says; data.policy_labelled=choose chooses among them, too; data.hard_rows or loss.hard "
+                     "tell which labels are learnt from", (unsigned long long)labelled.count);
+    if (!st && labelled.count) st = rt_rows_remove(&t->train, &labelled);
+    if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->weights, &t->policy);
+    if (!st && t->weights.weight && labelled.count) st = weigh_labelled(&t->weights, &t->train, &labelled);
+    if (!st && labelled.count) st = rt_rows_add(&t->train, &labelled);
+    if (!st) cJSON_AddNumberToObject(t->policy, "labelled_kept", (double)labelled.count);
+    rt_rows_free(&labelled);
+    return st;
+}
+
 /* The rows to learn from are those that data.policy chooses; validation rows stay. The store is looked at once more, as
  * what teaches answers as the model asks. */
 static rt_status choose_rows(rt_trainer *t)
@@ -329,7 +384,7 @@ static rt_status choose_rows(rt_trainer *t)
     rt_status st = rt_teacher_digest(t->teacher, &kept);
     if (!st) st = rt_labels_digest(l, &now);
     if (!st && strcmp(kept.hex, now.hex)) st = rt_fail(RT_INPUT, "%s: changed while it was read", s->labels);
-    if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->weights, &t->policy);
+    if (!st) st = apply_policy(t, l);
     rt_labels_close(l);
     return st;
 }

@@ -61,6 +61,7 @@ typedef struct {
     int y_given;                   /* the configuration names y itself */
     cJSON *normalize;              /* NULL: auto */
     rt_label_policy *policy;       /* of labels; NULL: all of their rows */
+    int policy_all;                /* it chooses among rows with a label of the data, too */
     const char *policy_file;       /* that tells it; NULL: none, or it stands in the configuration */
     rt_rows_config rows;
     rt_row_mask mask;

@@ -58,6 +58,20 @@ expect 0 "" "$retort" train s.json --out V data.validation=500 data.test=200 --j
     [ "$(number rows_before out.txt)" = 2000 ] && [ "$(number training_rows out.txt)" = "$(number rows_after out.txt)" ] ||
     fail "validation and test rows: $(cat out.txt)"
 
+# Rows with a label of the data stay, however unsure the teacher is of them, unless it is asked to choose among them, too.
+rows_of() { expect 0 "" "$retort" train s.json --out H --force --json "$@"; number training_rows out.txt; }
+echo '{"confidence": {"min": 0.97}, "allow_empty": true}' > sure.json
+part() { expect 0 "" "$retort" export L.h5 --out part.csv --force data.policy=sure.json --quiet; awk -F, -v a="$1" -v b="$2" 'NR > 1 && $1 >= a && $1 < b' part.csv | wc -l; }
+inside=$(part 300 800) outside=$(part 800 3000)
+[ "$inside" -lt 400 ] && [ "$outside" -gt 0 ] || fail "the case shows nothing: $inside and $outside rows are sure"
+[ "$(rows_of loss.hard=0.5 data.policy=sure.json data.hard_rows=300:800)" = $((500 + outside)) ] || fail "labelled rows are dropped: $(cat out.txt)"
+[ "$(number labelled_kept out.txt)" = 500 ] && [ "$(number rows_before out.txt)" = 2200 ] || fail "what stays is not told: $(cat out.txt)"
+[ "$(rows_of loss.hard=0.5 data.policy=sure.json data.hard_rows=300:800 data.policy_labelled=choose)" = $((inside + outside)) ] || fail "asked to choose among all: $(cat out.txt)"
+[ "$(rows_of loss.hard=0 data.policy=sure.json data.hard_rows=300:800 data.validation=100)" -le $((inside + outside)) ] || fail "labels that are not learnt from keep rows: $(cat out.txt)"
+[ "$(rows_of loss.hard=0.5 'data.policy={"confidence": {"min": 0.97}, "allow_empty": true, "weights": {"confidence": 1}}' data.hard_rows=300:800)" = $((500 + outside)) ] || fail "with weights: $(cat out.txt)"
+expect 2 "data.policy_labelled=choose chooses among them, too" "$retort" train s.json --out H2 loss.hard=0.5 data.policy=sure.json
+expect 2 "data.policy_labelled" "$retort" train t.json --out H2 data.policy_labelled=keep
+
 # What the policy says belongs to the run, where it lies does not.
 cp p.json q.json
 expect 0 "" "$retort" train s.json --out S data.policy=q.json

@@ -55,7 +55,7 @@ cat > s.json <<'X'
 {"model": {"input": [4], "classes": 3, "family": "mlp", "width": 4, "depth": 1},
  "data": {"source": "d.h5", "validation": 300, "labels": "hard.h5"}, "train": {"epochs": 2, "batch": 64}}
 X
-expect 0 "" "$retort" train s.json --out S data.policy=p.json
+expect 0 "" "$retort" train s.json --out S data.policy=p.json data.policy_labelled=choose
 expect 0 "keeps hard labels, which are certain: loss.temperature 4" "$retort" train s.json --out S1 loss.temperature=4
 expect 2 "needs all logits, but hard.h5 keeps the top 1 of 3" "$retort" train s.json --out S2 loss.kind=zscore
 

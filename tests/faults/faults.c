@@ -3,7 +3,8 @@
  *   faults kills|inject|flips RETORT SETUP.sh PRELOAD.so [SCENE [FAMILY [ITEM]]]
  *
  * kills: the command is killed on entry to a state-changing call, once or twice, and then run to its end: it goes on,
- * ends in the same files as a run that was left alone, and nothing else lies about.
+ * ends in the same files as a run that was left alone, and nothing else lies about; of a labelling, no block that a
+ * journal told to be done is labelled again.
  * inject: one call fails, once or from there on, moves half of its bytes, or an allocation fails, or a signal comes, or
  * an input loses its second half: the command ends in the same files and output, or with exit code 4 (130 after a
  * signal, 3 where an input was cut) and one line that says why and speaks of no damage; and the next run ends in the
@@ -33,6 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "acknowledged.h"
 #include "folders.h"
 #include "preload.h"
 #include "scenes.h"
@@ -56,6 +58,7 @@ typedef struct {
     outcome whole;                   /* of a run that is left alone */
     long allocations;
     long items, next, hits, points, failures;
+    labelling labels;                /* of such a run, where it labels */
 } course;
 
 static struct {
@@ -143,11 +146,47 @@ static int clear_message(const char *file, char *why, size_t room)
 
 /* ---- one item ---- */
 
+/* Rows that are told to be done in the folder at hand, of those that the command labels. */
+static long told(const course *c)
+{
+    char store[ROOM], info[ROOM + 16];
+    store_of(c->scene->command, store, sizeof store);
+    snprintf(info, sizeof info, "'%s' info", it.retort);
+    return acknowledged(it.work, store, info, c->labels);
+}
+
+/* What was labelled before people's labels came stays. */
+static int keeps_labels(const course *c, char *why, size_t room)
+{
+    char store[ROOM], info[ROOM + 16];
+    if (strcmp(c->scene->name, "labels-append-unfinished")) return 1;
+    store_of(c->scene->command, store, sizeof store);
+    snprintf(info, sizeof info, "'%s' info", it.retort);
+    long before = labelled_in(it.base, store, info), now = labelled_in(it.work, store, info);
+    if (before > 0 && now == before) return 1;
+    snprintf(why, room, "%ld rows have a label, and %ld had one", now, before);
+    return 0;
+}
+
+/* No block that was told to be done is labelled again. */
+static int none_again(const course *c, long done, char *why, size_t room)
+{
+    char text[4096];
+    if (c->labels.now < 0) return 1;
+    text_of(it.out, text, sizeof text);
+    long now = labelling_of(text).now;
+    if (now >= 0 && now + done <= c->labels.now) return 1;
+    snprintf(why, room, "%ld rows were told to be done, and %ld of %ld are labelled after that", done, now, c->labels.now);
+    return 0;
+}
+
 /* The run that goes on, without faults. */
 static int goes_on(const course *c, char *why, size_t room)
 {
     const plan none = {.kind = PLAN_NONE};
     outcome o;
+    long done = c->labels.now < 0 ? 0 : told(c);
+    if (!keeps_labels(c, why, room)) return 0;
     if (run(c, it.work, it.out, &none, NULL, &o) || o.code || o.hung) {
         char text[512];
         error_text(text, sizeof text);
@@ -155,7 +194,7 @@ static int goes_on(const course *c, char *why, size_t room)
                  o.hung ? ", hung" : "", text);
         return 0;
     }
-    return folders_equal(it.good, it.work, why, room);
+    return none_again(c, done, why, room) && folders_equal(it.good, it.work, why, room);
 }
 
 /* Registries are asked whether they hold what they should: a version more, or a time, is no fault. done: whether the
@@ -213,9 +252,14 @@ static int killed(course *c, const item *x, char *why, size_t room)
         return 0;
     }
     if (x->again) {
+        long done = c->labels.now < 0 ? 0 : told(c);
         p.nth = x->again;
         if (run(c, it.work, it.out, &p, NULL, &o)) return -1;
         c->points += o.fired;
+        if (c->labels.now >= 0 && told(c) < done) {
+            snprintf(why, room, "%ld rows were told to be done, and after a second kill %ld are", done, told(c));
+            return 0;
+        }
     }
     if (is_registry(c)) return registry_holds(c, !x->again && o.code == 0, why, room);
     return builds_one(c, why, room) && goes_on(c, why, room);
@@ -522,6 +566,9 @@ static int prepare(course *c)
         fprintf(stderr, "faults: %s does not run: exit %d: %s\n", c->scene->name, c->whole.code, text);
         return -1;
     }
+    char text[4096];
+    text_of(it.good_out, text, sizeof text);
+    c->labels = labelling_of(text);
     c->allocations = it.shared->count;
     c->items = it.mode == INJECT ? fault_item(c, 0, NULL) : it.mode == FLIPS || c->whole.changes ? 1L << 40 : 0;
     return 0;

@@ -43,6 +43,12 @@ static const scene scenes[] = {
      0},
     {"label-hard", "data.h5 teacher1.h5", "label --teacher teacher1.h5 --data data.h5 --out out.h5 labels.keep=hard", 1,
      0},
+    {"label-views", "views.h5 teacherv.h5",
+     "label --teacher teacherv.h5 --data views.h5 --out out.h5 label.views=2 augment.flip=true labels.topk=2 "
+     "labels.type=q8",
+     1, 0},
+    {"labels-append-unfinished", "hand.csv outs.h5 outs.h5.journal.0-2 .outs.h5.shard-0-2.retort-lock",
+     "labels append outs.h5 --hand hand.csv", 0, 0},
     {"labels-append", "hand.csv outh.h5", "labels append outh.h5 --hand hand.csv", 0, 0},
     {"labels-pack", "labels.h5", "labels pack labels.h5 --out out.h5 --type q8 --force", 0, 0},
     {"labels-verify", "outh.h5", "labels verify outh.h5", 0, 1},

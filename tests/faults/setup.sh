@@ -54,6 +54,14 @@ J
     rm integer2.h5
     "$retort" label --teacher teacher1.h5 --data data.h5 --out labels.h5 --quiet --kernels scalar
     "$retort" export labels.h5 --out array.npy --quiet
+    {   printf '\223NUMPY\001\000v\000'             # the same numbers as images of three pixels
+        printf "%-117s\n" "{'descr': '<f4', 'fortran_order': False, 'shape': (2600, 1, 3, 1), }"
+        tail -c +129 array.npy; } > pixels.npy
+    "$retort" import pixels.npy --out views.h5 --quiet
+    touch -d '2020-01-01' views.h5
+    "$retort" train --out t 'model={"input": [1, 3, 1], "classes": 3, "layers": [{"op": "flatten"}, {"op": "dense", "out": 3}]}' data.source=views.h5 'data.y={"source": "data.h5", "set": "y"}' train.epochs=1 --quiet --kernels scalar
+    cp t/model.h5 teacherv.h5
+    rm -r t
     cp labels.h5 outh.h5
     printf 'row,label\n3,k1\n1500,k2\n' > hand.csv
     "$retort" labels append outh.h5 --hand hand.csv --quiet
