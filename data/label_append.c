@@ -266,7 +266,8 @@ static rt_status copy(const append *a, rt_label_file *from, rt_label_file *to, u
         st = rt_label_file_write(to, b);
     }
     if (!st && !rt_labels_complete(a->store))
-        return rt_pwrite_all(to->fd, to->crc, rt_label_fixed_bytes(to, RT_LABEL_CRC), to->fixed[RT_LABEL_CRC], to->path);
+        return rt_pwrite_all(to->fd, to->crc, rt_label_fixed_bytes(to, RT_LABEL_CRC), to->fixed[RT_LABEL_CRC],
+                             to->path);
     if (!st) st = rt_label_file_put_head(to);
     return st ? st : rt_pwrite_all(to->fd, &one, 1, to->fixed[RT_LABEL_COMPLETE], to->path);
 }

@@ -98,7 +98,7 @@ typedef struct rt_label_coder rt_label_coder;
 rt_status rt_label_coder_new(rt_label_coder **out, const rt_labels_spec *, rt_pool *);
 void rt_label_coder_free(rt_label_coder *);
 
-/* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (heads, RT_LABEL_BLOCK) (NULL:
+/* Rows of a block. status (NULL: all are DONE): rows that are not DONE are zeros. by_hand (heads, RT_LABEL_BLOCK; NULL:
  * none): the labels of each row, -1 where it has none; it takes the place of the teacher's in status and counts, not in
  * the other columns. Of several heads a row without the teacher's answer stays so, as its other heads have none.
  * feature[i]: (rows, width) of feature i. With views answers and features have 1 + V planes (rt_label_planes). */
@@ -146,8 +146,8 @@ rt_status rt_label_hand_read(rt_label_hand *, rt_h5_file *, const rt_labels_spec
                              const char *of);
 /* "hand" of the manifest: how many, and their digest. */
 void rt_label_hand_tell(const rt_label_hand *, cJSON *manifest);
-/* Labels of rows [first, first + n) into label (heads, RT_LABEL_BLOCK), -1 where there is none; returns label, NULL when
- * none has one. */
+/* Labels of rows [first, first + n) into label (heads, RT_LABEL_BLOCK), -1 where there is none; returns label, NULL
+ * when none has one. */
 const int32_t *rt_label_hand_of(const rt_label_hand *, int heads, uint64_t first, uint64_t n, int32_t *label);
 int32_t rt_label_hand_at(const rt_label_hand *, int head, uint64_t row);           /* -1: none */
 #endif

@@ -56,6 +56,13 @@ static double terms_of(double *e, const float *z, int n)
     return sum;
 }
 
+/* Of a logit and of a probability, the largest so far. */
+static void take_worst(double worst[2], double d, double of)
+{
+    worst[0] = d > worst[0] ? d : worst[0];
+    worst[1] = of > worst[1] ? of : worst[1];
+}
+
 void rt_label_code_error_best(const float *value, const float *decoded, int k, int others, float tail, double worst[2])
 {
     double top = value[0], a = others * exp((double)tail - top), b = a;
@@ -65,12 +72,10 @@ void rt_label_code_error_best(const float *value, const float *decoded, int k, i
     }
     for (int i = 0; i < k; i++) {
         double d = fabs((double)value[i] - (double)decoded[i]);
-        double of = fabs(exp((double)value[i] - top) / a - exp((double)decoded[i] - top) / b);
-        worst[0] = d > worst[0] ? d : worst[0];
-        worst[1] = of > worst[1] ? of : worst[1];
+        take_worst(worst, d, fabs(exp((double)value[i] - top) / a - exp((double)decoded[i] - top) / b));
     }
     double left = others ? exp((double)tail - top) : 0;              /* each of the others changes by the sum alone */
-    worst[1] = fmax(worst[1], fabs(left / a - left / b));
+    take_worst(worst, 0, fabs(left / a - left / b));
 }
 
 void rt_label_code_error(const float *z, const float *decoded, int n, int independent, double *room, double worst[2])
@@ -84,7 +89,6 @@ void rt_label_code_error(const float *z, const float *decoded, int n, int indepe
         double d = fabs((double)z[i] - (double)decoded[i]);
         double of = independent ? fabs(1 / (1 + exp(-(double)z[i])) - 1 / (1 + exp(-(double)decoded[i])))
                                 : fabs(p[i] / a - q[i] / b);
-        worst[0] = d > worst[0] ? d : worst[0];
-        worst[1] = of > worst[1] ? of : worst[1];
+        take_worst(worst, d, of);
     }
 }

@@ -123,7 +123,8 @@ static rt_status find(rt_labels *l, int view, const uint64_t *row, int n, uint64
     return RT_OK;
 }
 
-int rt_labels_is_by_hand(const rt_labels *l, int head, uint64_t row) { return rt_label_hand_at(&l->hand, head, row) >= 0; }
+int rt_labels_is_by_hand(const rt_labels *l, int head, uint64_t row)
+{ return rt_label_hand_at(&l->hand, head, row) >= 0; }
 
 /* Labels by hand into the answer z of a row whose status says that it has some. */
 static rt_status put_hand(const rt_labels *l, uint64_t row, float *z)
@@ -136,8 +137,8 @@ static rt_status put_hand(const rt_labels *l, uint64_t row, float *z)
         any = 1;
     }
     return any ? RT_OK
-               : rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the status of a label by hand and none; the store is damaged",
-                         l->path, row);
+               : rt_fail(RT_INPUT, "%s: row %" PRIu64 " has the status of a label by hand and none; the store is "
+                         "damaged", l->path, row);
 }
 
 rt_status rt_labels_read(rt_labels *l, const uint64_t *row, int n, float *answers)

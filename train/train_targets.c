@@ -359,8 +359,9 @@ static rt_status apply_policy(rt_trainer *t, rt_labels *l)
     if (!s->policy_all) RT_TRY(find_labelled(t, &labelled));
     rt_status st = RT_OK;
     if (labelled.count && labelled.count == t->train.count)
-        st = rt_fail(RT_USAGE, "data.policy: all %llu rows have a label of the data that is learnt from, and stay whatever "
-                     "the policy says; data.policy_labelled=choose chooses among them, too; data.hard_rows or loss.hard "
+        st = rt_fail(RT_USAGE,
+                     "data.policy: all %llu rows have a label of the data that is learnt from, and stay whatever the "
+                     "policy says; data.policy_labelled=choose chooses among them, too; data.hard_rows or loss.hard "
                      "tell which labels are learnt from", (unsigned long long)labelled.count);
     if (!st && labelled.count) st = rt_rows_remove(&t->train, &labelled);
     if (!st) st = rt_label_policy_apply(s->policy, l, s->labels, &t->train, &t->weights, &t->policy);

@@ -47,3 +47,18 @@ static const struct {
 };
 static const double sums[] = {867.32436782121658, 520.05569358856883,
                               1611.941307045985}; /* of confidence, margin, entropy */
+static const struct {
+    double logit, probability;
+    unsigned long long codes, ids;
+} few = {0.021874427795410156, 0.0037033470273570845, 119690471, 16924489};
+static const struct {
+    int row;
+    unsigned short id[5];
+    unsigned char code[5];
+    float scale, offset, tail;
+} few_known[] = {
+    {0, {3, 7, 14, 24, 1}, {255, 66, 46, 45, 0}, 0x1.030f5c0000000p-6f, 0x1.3bae140000000p+3f, 0x1.b73f680000000p+2f},
+    {1, {19, 13, 31, 21, 28}, {255, 247, 223, 167, 0}, 0x1.cae1720000000p-7f, 0x1.02ac080000000p+4f, 0x1.a424e20000000p+3f},
+    {700, {3, 2, 15, 20, 10}, {255, 209, 141, 23, 0}, 0x1.3bec0c0000000p-6f, 0x1.c472b00000000p+3f, 0x1.5ab4f20000000p+3f},
+    {1499, {23, 26, 7, 11, 19}, {255, 141, 109, 103, 0}, 0x1.57be2a0000000p-6f, 0x1.ca147a0000000p+3f, 0x1.4d5d100000000p+3f},
+};

@@ -104,6 +104,70 @@ static void recorded(void **state)
     for (int i = 0; i < 7; i++) free(owned[i]);
 }
 
+/* The five best in 8 bits, their numbers in 16: as NumPy has them. */
+static void recorded_few(void **state)
+{
+    (void)state;
+    enum { TOP = 5 };
+    char path[128];
+    rt_labels_spec spec = {.first = FIRST, .rows = N, .classes = C, .type = RT_U8, .topk = TOP};
+    check_ok(write_spec(in_folder(path, "few8.h5"), spec, wide, 2));
+    unsigned char *code = set_of(path, "labels/topk_logit");
+    unsigned short *id = set_of(path, "labels/topk_id");
+    float *scale = set_of(path, "labels/topk_scale"), *offset = set_of(path, "labels/topk_offset");
+    float *tail = set_of(path, "labels/tail"), got[C];
+    unsigned long long codes = 0, ids = 0;
+    for (size_t i = 0; i < N * TOP; i++) {
+        codes += code[i] * (unsigned long long)(i % 251 + 1);
+        ids += id[i] * (unsigned long long)(i % 251 + 1);
+    }
+    assert_int_equal(codes, few.codes);
+    assert_int_equal(ids, few.ids);
+    for (size_t i = 0; i < sizeof few_known / sizeof few_known[0]; i++) {
+        int r = few_known[i].row;
+        assert_memory_equal(code + r * TOP, few_known[i].code, TOP);
+        assert_memory_equal(id + r * TOP, few_known[i].id, sizeof few_known[i].id);
+        assert_true(scale[r] == few_known[i].scale && offset[r] == few_known[i].offset);
+        check_close("tail", tail[r], few_known[i].tail, 1e-5, 1e-5);
+    }
+    rt_labels *l = opened(path);
+    double worst[2];
+    check_ok(rt_labels_code_error(l, 0, worst));
+    check_close("error of a logit", worst[0], few.logit, 0, 1e-6);
+    check_close("error of a probability", worst[1], few.probability, 0, 1e-5);
+    for (uint64_t r = 0; r < N; r++) {
+        uint64_t row = FIRST + r;
+        int best = 0, mine = 0;
+        check_ok(rt_labels_read(l, &row, 1, got));
+        for (int k = 0; k < TOP; k++)
+            assert_true(got[id[r * TOP + (uint64_t)k]] == (float)code[r * TOP + (uint64_t)k] * scale[r] + offset[r]);
+        for (int c = 0; c < C; c++) {
+            if (got[c] > got[best]) best = c;
+            if (wide[r * C + (uint64_t)c] > wide[r * C + (uint64_t)mine]) mine = c;
+        }
+        assert_int_equal(best, mine);
+    }
+    rt_labels_close(l);
+    void *owned[] = {code, id, scale, offset, tail};
+    for (int i = 0; i < 5; i++) free(owned[i]);
+    /* More classes than 16 bits number: i32; a near tie whose best class has the higher number. */
+    enum { MANY = 65537 };
+    float *z = calloc(MANY, sizeof *z);
+    z[65536] = 10;
+    z[65535] = 9.999f;
+    z[1] = -9;
+    spec = (rt_labels_spec){.rows = 1, .classes = MANY, .type = RT_U8, .topk = 3};
+    check_ok(write_spec(in_folder(path, "many8.h5"), spec, z, 1));
+    int32_t *wide_id = set_of(path, "labels/topk_id");
+    assert_true(wide_id[0] == 65536 && wide_id[1] == 65535 && wide_id[2] == 0);
+    l = opened(path);
+    check_ok(rt_labels_read(l, &(uint64_t){0}, 1, z));
+    assert_true(z[65536] > z[65535] && z[65535] > 9.9f && z[0] == 0 && z[1] < -1e-5f);
+    rt_labels_close(l);
+    free(wide_id);
+    free(z);
+}
+
 /* Rows on which a code of 8 bits could break: equal logits, near ties before the best, far from 0, huge, tiny. */
 static void odd_rows(void **state)
 {
@@ -160,9 +224,9 @@ static void same_facts(void **state)
     static const rt_labels_spec spec[] = {
         {.first = FIRST, .rows = N, .classes = C, .type = RT_F32}, {.type = RT_F32, .columns = 15},
         {.type = RT_F16, .columns = 15}, {.type = RT_U8, .columns = 15}, {.type = RT_F32, .topk = 1, .columns = 15},
-        {.type = RT_F32, .hard = 1, .columns = 15}};
+        {.type = RT_U8, .topk = 4, .columns = 15}, {.type = RT_F32, .hard = 1, .columns = 15}};
     for (int r = 0; r < N; r++) want[r] = rt_label_facts_of(wide + r * C, C, 1);
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         rt_labels_spec s = spec[i];
         char path[128];
         int heads;
@@ -443,7 +507,9 @@ static int set_up_wide(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recorded), cmocka_unit_test(odd_rows), cmocka_unit_test(same_facts), cmocka_unit_test(any_way),
+        cmocka_unit_test(recorded),   cmocka_unit_test(recorded_few),
+        cmocka_unit_test(odd_rows),   cmocka_unit_test(same_facts),
+        cmocka_unit_test(any_way),
         cmocka_unit_test(hard), cmocka_unit_test(heads), cmocka_unit_test(features), cmocka_unit_test(damage),
         cmocka_unit_test(hostile)};
     return cmocka_run_group_tests(tests, set_up_wide, tear_down);

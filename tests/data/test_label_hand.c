@@ -1,4 +1,5 @@
 /* Labels by hand, and smaller copies of a store. */
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "data/label_append.h"
@@ -240,6 +241,28 @@ static void unfinished(void **state)
     }
 }
 
+/* While a shard labels nobody else writes: it would go on with the file that was. */
+static void while_a_shard_labels(void **state)
+{
+    (void)state;
+    int dir = open(test_folder, O_RDONLY | O_DIRECTORY);
+    rt_lock lock = RT_LOCK_FREE;
+    rt_digest before, after;
+    cJSON *r;
+    writing q = {.path = store, .spec = plain, .upto = 1, .force = 1};
+    check_ok(write_labels(&q));
+    check_ok(rt_digest_file(&before, store, 0));
+    check_ok(rt_lock_take(&lock, dir, ".store.h5.shard-0-2.retort-lock", store));
+    check_fails(give("row,label\n130,5\n", 0, &r), RT_RUN, "its shard 0/2");
+    check_ok(rt_digest_file(&after, store, 0));
+    assert_string_equal(before.hex, after.hex);
+    rt_lock_release(&lock);
+    check_ok(give("row,label\n130,5\n", 0, &r));
+    cJSON_Delete(r);
+    unlink(in_folder((char[128]){0}, ".store.h5.shard-0-2.retort-lock"));
+    close(dir);
+}
+
 /* Killed between the lines for the new file and its rename, or behind it: blocks of either file are there. */
 static void swapped(void **state)
 {
@@ -250,7 +273,7 @@ static void swapped(void **state)
     writing q = {.path = store, .spec = plain, .upto = 2, .force = 1};
     check_ok(write_labels(&q));
     q.force = 0;
-    check_ok(write_labels(&q));                               /* its journal has summary lines alone, as append makes it */
+    check_ok(write_labels(&q));                  /* its journal has summary lines alone, as append makes it */
     snprintf(journal, sizeof journal, "%s.journal", store);
     snprintf(kept, sizeof kept, "%s.kept", store);
     in_folder(old, "old.h5");
@@ -515,7 +538,7 @@ static int set_up_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(unfinished),  cmocka_unit_test(swapped),
-                                       cmocka_unit_test(of_heads),
+                                       cmocka_unit_test(of_heads),    cmocka_unit_test(while_a_shard_labels),
                                        cmocka_unit_test(appended),    cmocka_unit_test(refused),
                                        cmocka_unit_test(damage),      cmocka_unit_test(as_labelled),
                                        cmocka_unit_test(errors),      cmocka_unit_test(no_gain)};

@@ -57,8 +57,9 @@ static int read_journal(const char *path, unsigned char *named)
 static int info_of(const char *folder, const char *store, const char *info, char *text, size_t room)
 {
     char command[4096];
-    snprintf(command, sizeof command, "cd '%s' && test -f '%s' && env -u LD_PRELOAD %s '%s' --json --quiet 2> /dev/null", folder,
-             store, info, store);
+    snprintf(command, sizeof command,
+             "cd '%s' && test -f '%s' && env -u LD_PRELOAD %s '%s' --json --quiet 2> /dev/null", folder, store, info,
+             store);
     FILE *f = popen(command, "r");
     size_t n = f ? fread(text, 1, room - 1, f) : 0;
     text[n] = 0;
@@ -96,6 +97,7 @@ long acknowledged(const char *folder, const char *store, const char *info, label
     }
     if (d) closedir(d);
     for (long b = 0; b < BLOCKS; b++) if (named[b]) rows += counted(b * BLOCK, (b + 1) * BLOCK, whole);
-    if (journals || !info_of(folder, store, info, text, sizeof text) || number_behind(text, "complete") != 1) return rows;
+    if (journals || !info_of(folder, store, info, text, sizeof text) || number_behind(text, "complete") != 1)
+        return rows;
     return counted(0, number_behind(text, "rows"), whole);
 }

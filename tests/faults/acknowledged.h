@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* What a labelling that is left alone labels: `now` of `rows` rows, the last ones. now -1: the command labels nothing. */
+/* What a labelling that is left alone labels: `now` of `rows` rows, the last ones. now -1: the command labels none. */
 typedef struct { long rows, now; } labelling;
 
 /* From what it printed. */

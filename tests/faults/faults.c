@@ -176,7 +176,8 @@ static int none_again(const course *c, long done, char *why, size_t room)
     text_of(it.out, text, sizeof text);
     long now = labelling_of(text).now;
     if (now >= 0 && now + done <= c->labels.now) return 1;
-    snprintf(why, room, "%ld rows were told to be done, and %ld of %ld are labelled after that", done, now, c->labels.now);
+    snprintf(why, room, "%ld rows were told to be done, and %ld of %ld are labelled after that", done, now,
+             c->labels.now);
     return 0;
 }
 

@@ -205,6 +205,8 @@ static void use_labels(rt_labels *l)
     float *z = calloc((size_t)rt_labels_info(l)->classes, sizeof *z);
     if (!z) abort();
     fuzz_refused(rt_labels_read(l, &row, 1, z));
+    for (int v = 0; v <= rt_labels_info(l)->views.count && v < 4; v++)
+        if (!fuzz_refused(rt_labels_read_view(l, v, &row, 1, z)) && v == rt_labels_info(l)->views.count) abort();
     fuzz_refused(rt_labels_status(l, &row, 1, &status));
     fuzz_refused(rt_labels_verify(l));
     int heads;
@@ -230,10 +232,12 @@ static void use_labels(rt_labels *l)
 }
 
 /* The manifest, with what it tells of labels by hand where the file has some, and their true digest. */
-static char *tell_hand(const char *text, const uint64_t *row, const int32_t *label, uint64_t count)
+static char *tell_hand(const char *text, const uint64_t *row, const int32_t *label, const unsigned char *of,
+                       uint64_t count)
 {
     cJSON *j = count ? cJSON_Parse(text) : NULL;
-    rt_label_hand hand = {(uint64_t *)(uintptr_t)row, (int32_t *)(uintptr_t)label, NULL, count};
+    rt_label_hand hand = {(uint64_t *)(uintptr_t)row, (int32_t *)(uintptr_t)label, (unsigned char *)(uintptr_t)of,
+                          count};
     if (cJSON_IsObject(j)) rt_label_hand_tell(&hand, j);
     char *told = cJSON_IsObject(j) ? cJSON_Print(j) : strdup(text);
     cJSON_Delete(j);
@@ -253,8 +257,9 @@ static void labels(const uint8_t *data, size_t size)
     static const rt_label_feature feature[] = {{"f", 2, RT_F16}};
     rt_head heads[RT_MAX_HEADS];
     int count = 0;
-    uint64_t by_hand = form & 32 && !(form & 2) ? 1 + next(&p) % 2 : 0;
-    if (form & 4) spec.topk = 0, spec.type = RT_U8;
+    uint64_t by_hand = form & 32 ? 1 + next(&p) % 2 : 0;
+    if (form & 4) spec.topk = form & 128 ? (int)topk : 0, spec.type = RT_U8;
+    if (form & 128) spec.views.count = 2;
     if (form & 8) spec.columns = 15;
     if (form & 16) spec.hard = 1, spec.topk = 0, spec.columns |= 3;
     if (form & 64) spec.feature = feature, spec.features = 1;
@@ -269,7 +274,7 @@ static void labels(const uint8_t *data, size_t size)
         classes = (uint64_t)spec.classes;
     }
     rt_label_column col[RT_LABEL_COLUMNS];
-    rt_h5_item it[RT_LABEL_COLUMNS + 10];
+    rt_h5_item it[RT_LABEL_COLUMNS + 11];
     static unsigned char bytes[RT_LABEL_COLUMNS][256], leaves[2 * 16];
     unsigned char complete = (unsigned char)(next(&p) & 1);
     double confidence = 0.5;
@@ -284,6 +289,7 @@ static void labels(const uint8_t *data, size_t size)
         crc = rt_crc32c(crc, bytes[i], all);
         it[i] = (rt_h5_item){.name = col[i].name, .type = col[i].type, .rank = col[i].flat ? 1 : 2,
                              .dim = {rt_label_column_entries(&col[i], &spec), col[i].width}, .data = bytes[i]};
+        if (col[i].planes) it[i].dim[0] = 2, it[i].dim[1] = rows, it[i].dim[2] = col[i].width, it[i].rank++;
     }
     it[n++] = (rt_h5_item){.name = "source/leaves", .type = RT_U8, .rank = 2, .dim = {spans, 16}, .data = leaves};
     it[n++] = (rt_h5_item){.name = "labels/status_count", .type = RT_U64, .rank = 1, .dim = {8}, .data = status_count};
@@ -296,9 +302,11 @@ static void labels(const uint8_t *data, size_t size)
     it[n++] = (rt_h5_item){.name = "labels/complete", .type = RT_U8, .rank = 1, .dim = {1}, .data = &complete};
     uint64_t hand_row[2];
     int32_t hand_label[2];
+    unsigned char hand_head[2];
+    fill(&p, hand_head, sizeof hand_head);
     fill(&p, hand_row, sizeof hand_row);
     fill(&p, hand_label, sizeof hand_label);
-    char *text = tell_hand(p.text, hand_row, hand_label, by_hand);
+    char *text = tell_hand(p.text, hand_row, hand_label, hand_head, by_hand);
     head = rt_crc32c(0, text, strlen(text));
     head = rt_crc32c(head, leaves, 16 * spans);
     head = rt_crc32c(head, status_count, sizeof status_count);
@@ -309,6 +317,8 @@ static void labels(const uint8_t *data, size_t size)
     if (by_hand) {
         it[n++] = (rt_h5_item){.name = "hand/row", .type = RT_U64, .rank = 1, .dim = {by_hand}, .data = hand_row};
         it[n++] = (rt_h5_item){.name = "hand/label", .type = RT_I32, .rank = 1, .dim = {by_hand}, .data = hand_label};
+        if (form & 2)
+            it[n++] = (rt_h5_item){.name = "hand/head", .type = RT_U8, .rank = 1, .dim = {by_hand}, .data = hand_head};
     }
     save(fuzz_in, it, n);
     rt_heads_free(heads, count);
