@@ -221,18 +221,42 @@ static void put_words(rt_string *t, const cJSON *list, const char *before)
     }
 }
 
+/* The tags and anchors of a version. */
+static rt_string marks_of(const cJSON *version)
+{
+    rt_string t = {0};
+    put_words(&t, member(version, "tags"), "");
+    put_words(&t, member(version, "anchors"), "anchor ");
+    return t;
+}
+
+/* Of a column, so that no name in it is cut off. */
+static int widest(const cJSON *list, const char *key, int least)
+{
+    for (const cJSON *e = list->child; e; e = e->next) {
+        const char *text = cJSON_GetStringValue(member(e, key));
+        if (text && (int)strlen(text) > least) least = (int)strlen(text);
+    }
+    return least;
+}
+
 static void show_versions(const cJSON *versions)
 {
     rt_string t = {0};
-    rt_put(&t, "%-24s %-22s %8s %12s  %-20s %s\n", "version", "tags", "accuracy", "bytes", "added", "note");
+    int width = widest(versions, "version", 24), marked = 22;
     for (const cJSON *v = versions->child; v; v = v->next) {
-        rt_string tags = {0};
+        rt_string marks = marks_of(v);
+        if ((int)marks.n > marked) marked = (int)marks.n;
+        free(marks.p);
+    }
+    rt_put(&t, "%-*s %-*s %8s %12s  %-20s %s\n", width, "version", marked, "tags", "accuracy", "bytes", "added",
+           "note");
+    for (const cJSON *v = versions->child; v; v = v->next) {
+        rt_string tags = marks_of(v);
         const cJSON *accuracy = member(v, "accuracy"), *bytes = member(v, "bytes");
-        put_words(&tags, member(v, "tags"), "");
-        put_words(&tags, member(v, "anchors"), "anchor ");
-        rt_put_padded(&t, member(v, "version")->valuestring, 24);
+        rt_put_padded(&t, member(v, "version")->valuestring, width);
         rt_put(&t, " ");
-        rt_put_padded(&t, tags.p ? tags.p : "", 22);
+        rt_put_padded(&t, tags.p ? tags.p : "", marked);
         if (cJSON_IsNumber(accuracy)) rt_put(&t, " %8.4f", accuracy->valuedouble);
         else rt_put(&t, " %8s", "");
         rt_put(&t, " %12.0f  ", cJSON_IsNumber(bytes) ? bytes->valuedouble : 0);
@@ -258,16 +282,17 @@ static void show_events(const cJSON *events)
 {
     static const char *const rest[] = {"from", "to", "verdict", "gate_run", "reason", "detail", "clock_set_back"};
     rt_string t = {0};
+    int width = widest(events, "name", widest(events, "version", 20)), users = widest(events, "user", 16);
     for (const cJSON *e = events->child; e; e = e->next) {
         const char *version = cJSON_GetStringValue(member(e, "version"));
         rt_put(&t, "%6.0f  ", member(e, "event")->valuedouble);
         rt_put_padded(&t, cJSON_GetStringValue(member(e, "time")), 20);
         rt_put(&t, " ");
-        rt_put_padded(&t, cJSON_GetStringValue(member(e, "user")), 16);
+        rt_put_padded(&t, cJSON_GetStringValue(member(e, "user")), users);
         rt_put(&t, " ");
         rt_put_padded(&t, cJSON_GetStringValue(member(e, "what")), 10);
         rt_put(&t, " ");
-        rt_put_padded(&t, version ? version : cJSON_GetStringValue(member(e, "name")), 20);
+        rt_put_padded(&t, version ? version : cJSON_GetStringValue(member(e, "name")), width);
         if (member(e, "tag")) rt_put(&t, " %s", member(e, "tag")->valuestring);
         for (int i = 0; i < 7; i++) {
             if (!member(e, rest[i])) continue;
@@ -303,8 +328,10 @@ static void show_differences(const cJSON *j)
 {
     static const char *const parts[] = {"metadata", "lineage", "configuration", "sizes", "metrics"};
     rt_string t = {0};
-    int more = 0;
-    rt_put(&t, "%-40s %-22s %-22s %s\n", "", member(j, "a")->valuestring, member(j, "b")->valuestring, "b - a");
+    int more = 0, width = 38;
+    for (int i = 0; i < 5; i++) if (member(j, parts[i])) width = widest(member(j, parts[i]), "key", width);
+    rt_put(&t, "%-*s %-22s %-22s %s\n", width + 2, "", member(j, "a")->valuestring, member(j, "b")->valuestring,
+           "b - a");
     for (int i = 0; i < 5; i++) {
         if (!member(j, parts[i]) || !member(j, parts[i])->child) continue;
         rt_put(&t, "%s\n", parts[i]);
@@ -317,7 +344,7 @@ static void show_differences(const cJSON *j)
             put_value(&side[0], member(e, "a"));
             put_value(&side[1], member(e, "b"));
             rt_put(&t, "  ");
-            rt_put_padded(&t, member(e, "key")->valuestring, 38);
+            rt_put_padded(&t, member(e, "key")->valuestring, width);
             for (int k = 0; k < 2; k++) {
                 put_cell(&t, &side[k], 22);
                 free(side[k].p);

@@ -59,6 +59,17 @@ expect 0 "train.epochs" r diff m@1 m@2
 r diff m@1 m@2 --json > out.txt
 grep -A3 '"key":	"train.epochs"' out.txt | tr -d '\n\t ' | grep -q '"a":4,"b":5,"difference":1' || fail "diff: $(cat out.txt)"
 
+# Names are told whole, however long.
+long=$(printf 'n%.0s' $(seq 97)) tags=$(printf 't%.0s' $(seq 60))
+rm -rf wide; r init --registry wide > /dev/null
+r add "$long" a/model.h5 --eval e/evaluation.json --registry wide > /dev/null || fail "a long name"
+r tag "$long@1" "$tags" --registry wide > /dev/null || fail "a long tag"
+for what in list log "history $long" "show $long@1" "diff $long@1 $long@$tags"; do
+    # shellcheck disable=SC2086
+    expect 0 "$long@1" r $what --registry wide
+    case $what in list|log|history*) grep -q "$tags" out.txt || fail "$what: the tag is cut off: $(cat out.txt)" ;; esac
+done
+
 # What there is not.
 expect 3 "did you mean 'twin'?" r show twim@1
 expect 3 "there is no version m@9; the newest is 3" r show m@9
