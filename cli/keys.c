@@ -45,7 +45,12 @@
         {"data.fold", "none", \
          "i/n, in place of data.test: fold i (0 to n - 1) of n equal ones, drawn by the same seed; training never " \
          "touches it, evaluation and prediction are about it alone"}, \
-        {"data.test_seed", "1", "seed of that draw"}
+        {"data.fold_by", "drawn", \
+         "with fold: a file that tells each row's fold, FILE (its set fold) or {\"source\", \"set\", \"digest\"}: u8 " \
+         "of all rows, 255 for none; as clean --folds writes it"}, \
+    { \
+        "data.test_seed", "1", "seed of that draw" \
+    }
 #define QUANT_BITS \
     {"quant.weights", "8", "bits of weights, 4 to 8"}, \
         {"quant.activations", "8", "bits of what layers give; 8 alone"}, \
@@ -387,6 +392,8 @@ const cli_key cli_clean_keys[] = {
     {"find", "labels", "labels, duplicates or outliers; as --find"},
     {"from", "", "predictions, a label store or a file of probabilities, or a list, in place of the arguments"},
     {"folds", "0", "in place of from: so many models each answer the fold that they were trained without; as --folds"},
+    {"stratify", "true",
+     "with folds: each has the same number of rows of each class, but for one; false: drawn whatever the labels"},
     {"train", "a model that fits", "with folds: the configuration of 'retort train', or its file; as --train"},
     {"seed", "1",
      "with folds of the draw, and of trainings that name none; duplicates, outliers: of draws and planes; as "

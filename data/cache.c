@@ -3,8 +3,21 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
-enum { MOST_SLOTS = 1 << 16, ABSENT = -1 };
+/* Under AddressSanitizer what lies between two blocks must not be touched, nor a block that was never taken. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { RED = 64 };
+#define CLOSE(at, n) ASAN_POISON_MEMORY_REGION(at, n)
+#define OPEN(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
+#else
+enum { RED = 0 };
+#define CLOSE(at, n) ((void)0)
+#define OPEN(at, n) ((void)0)
+#endif
+
+enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 64, HUGE_PAGE = 2 << 20 };
 #define TAKEN (1u << 31)           /* in slot.pins: the slot's block is being replaced */
 
 /* Who pins a slot (pins + 1) while TAKEN is not set has its block and data fixed until he lets go. Only the holder of
@@ -17,7 +30,9 @@ typedef struct {
 } slot;
 
 struct rt_cache {
-    size_t block_bytes;
+    size_t block_bytes, stride;    /* stride: from one slot's data to the next one's */
+    char *map, *arena;             /* arena: (slots, stride) in the map */
+    size_t map_bytes;
     rt_cache_load *load;
     void *arg;
     _Atomic int32_t *where;        /* block to its slot; ABSENT; -2 - slot while it is loaded */
@@ -28,27 +43,50 @@ struct rt_cache {
     pthread_cond_t changed;
 };
 
+/* One mapping for all slots, whose pages come when they are touched: huge ones where the kernel has them, which cost a
+ * fault each and not one for every 4 KiB of a block. Fewer slots where so much address space is not to be had. */
+static rt_status map_arena(rt_cache *c, int least)
+{
+    for (int n = c->slots; n >= least; n = n == least ? 0 : n / 2 < least ? least : n / 2) {
+        size_t bytes = (size_t)n * c->stride, huge = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+        char *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED) continue;
+        c->slots = n;
+        c->map = p;
+        c->map_bytes = bytes + huge;
+        c->arena = huge ? p + (-(uintptr_t)p & (HUGE_PAGE - 1)) : p;
+        if (huge) madvise(c->arena, bytes, MADV_HUGEPAGE);     /* a wish: where it is not granted, small ones do */
+        CLOSE(c->map, c->map_bytes);
+        return RT_OK;
+    }
+    return rt_fail(RT_RUN, "out of memory for %d blocks of %zu bytes", least, c->block_bytes);
+}
+
 rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size_t budget, rt_cache_load *load,
                        void *arg)
 {
     rt_cache *c = *out = calloc(1, sizeof *c);
     if (!c) return rt_fail(RT_RUN, "out of memory");
     c->block_bytes = block_bytes;
+    c->stride = (block_bytes + RED + ALIGN - 1) / ALIGN * ALIGN;
+    if (!c->stride) c->stride = ALIGN;
     c->load = load;
     c->arg = arg;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
-    uint64_t n = block_bytes ? budget / block_bytes : blocks, least = block_bytes > budget ? 1 : 2;
+    uint64_t n = budget / (c->stride - RED), least = block_bytes > budget ? 1 : 2;
     if (n < least) n = least;
     if (n > MOST_SLOTS) n = MOST_SLOTS;
     if (n > blocks) n = blocks ? blocks : 1;
     c->slots = (int)n;
     c->slot = calloc(n, sizeof *c->slot);
     c->where = malloc((blocks + 1) * sizeof *c->where);
-    if (!c->slot || !c->where) {
+    rt_status st = c->slot && c->where ? map_arena(c, n < least ? (int)n : (int)least)
+                   : rt_fail(RT_RUN, "out of memory for a table of %llu blocks", (unsigned long long)blocks);
+    if (st) {
         rt_cache_free(c);
         *out = NULL;
-        return rt_fail(RT_RUN, "out of memory for a table of %llu blocks", (unsigned long long)blocks);
+        return st;
     }
     for (uint64_t i = 0; i < blocks; i++) atomic_init(&c->where[i], ABSENT);
     return RT_OK;
@@ -57,7 +95,10 @@ rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size
 void rt_cache_free(rt_cache *c)
 {
     if (!c) return;
-    for (int i = 0; i < c->slots && c->slot; i++) free(c->slot[i].data);
+    if (c->map) {
+        OPEN(c->map, c->map_bytes);
+        munmap(c->map, c->map_bytes);
+    }
     free(c->slot);
     free(c->where);
     pthread_mutex_destroy(&c->lock);
@@ -109,9 +150,11 @@ static int take_slot(rt_cache *c)
 static rt_status load(rt_cache *c, uint64_t block, int i)
 {
     slot *s = &c->slot[i];
-    if (!s->data) s->data = malloc(c->block_bytes + 1);
-    rt_status st = s->data ? c->load(c->arg, block, s->data)
-                           : rt_fail(RT_RUN, "out of memory for a block of %zu bytes", c->block_bytes);
+    if (!s->data) {
+        s->data = c->arena + (size_t)i * c->stride;
+        OPEN(s->data, c->block_bytes);
+    }
+    rt_status st = c->load(c->arg, block, s->data);
     pthread_mutex_lock(&c->lock);
     atomic_store(&c->where[block], st ? ABSENT : i);
     atomic_store_explicit(&s->used, !st, memory_order_relaxed);

@@ -17,7 +17,8 @@ typedef struct rt_cache rt_cache;
 typedef rt_status rt_cache_load(void *arg, uint64_t block, char *data);
 
 /* blocks < 2^31 numbers of blocks; at least two of them are held whatever budget says (one when a single block is above
- * it). Memory is taken when it is first needed. RT_RUN when there is none. */
+ * it). They lie in one map, in huge pages where the kernel grants them; pages are taken when they are first touched.
+ * RT_RUN when there is no memory for it. */
 rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size_t budget, rt_cache_load *,
                        void *arg);
 void rt_cache_free(rt_cache *);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_folds.h"
+
 /* Each entry costs a draw, and a comparison with each other: what a file may ask of its reader. */
 enum { MAX_ENTRIES = 1024, MAX_KEYS = 16 };
 
@@ -26,6 +28,22 @@ static void add_u64(cJSON *to, const char *key, uint64_t v)
     else cJSON_AddStringToObject(to, key, text);
 }
 
+static rt_status add_folds(cJSON *to, const rt_seen_run *r)
+{
+    rt_rows others = {0}, mine = {0};
+    rt_digest digest;
+    rt_status st = rt_rows_range(&others, r->rows.range, r->source_rows);
+    if (!st) st = rt_row_folds_take(&r->rows, r->source_rows, &others, &mine, &digest);
+    rt_rows_free(&others);
+    rt_rows_free(&mine);
+    if (st) return st;
+    cJSON *by = cJSON_AddObjectToObject(to, "fold_by");
+    cJSON_AddStringToObject(by, "source", r->rows.by);
+    cJSON_AddStringToObject(by, "set", r->rows.by_set);
+    cJSON_AddStringToObject(by, "digest", digest.hex);
+    return RT_OK;
+}
+
 rt_status rt_seen_add(cJSON *seen, const rt_seen_run *r)
 {
     cJSON *e = cJSON_CreateObject();
@@ -40,6 +58,7 @@ rt_status rt_seen_add(cJSON *seen, const rt_seen_run *r)
         char text[24];
         snprintf(text, sizeof text, "%d/%d", r->rows.fold, r->rows.folds);
         cJSON_AddStringToObject(rows, "fold", text);
+        if (!st && r->rows.by && *r->rows.by) st = add_folds(rows, r);
     }
     if (!st && r->validation_range && *r->validation_range) {
         cJSON *v = cJSON_AddObjectToObject(rows, "validation");
@@ -120,6 +139,18 @@ rt_status rt_seen_join(cJSON *seen, const cJSON *holder, const char *by, const c
     return RT_OK;
 }
 
+/* Where the file of the folds is gone, or tells others now, which rows were left out is not known: none counts as such.
+ */
+static rt_status select_seen(const rt_rows_config *c, uint64_t source_rows, rt_rows *all, rt_rows *test)
+{
+    rt_status st = rt_rows_select(c, source_rows, all, test);
+    if (!st || !c->by || !*c->by || st == RT_INTERRUPTED) return st;
+    rt_rows_config whole = {.range = c->range};
+    rt_rows_free(all);
+    rt_rows_free(test);
+    return rt_rows_select(&whole, source_rows, all, test);
+}
+
 /* The rows of one entry: *all without the test, and *held of a validation range (empty where there is none). */
 static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all, rt_rows *held)
 {
@@ -133,7 +164,9 @@ static rt_status rows_of(const cJSON *entry, uint64_t source_rows, rt_rows *all,
     const char *fold = rt_cfg_has(&r, "fold") ? rt_cfg_string(&r, "fold", "") : "";
     rt_status st = r.status;
     if (!st && !rt_rows_fold_of(fold, &c.fold, &c.folds)) st = rt_fail(RT_INPUT, "seen.rows.fold: is none");
-    if (!st) st = rt_rows_select(&c, source_rows, all, &test);
+    rt_row_folds_read(&r, &c);
+    if (!st) st = r.status;
+    if (!st) st = select_seen(&c, source_rows, all, &test);
     if (!st && rt_cfg_has(&r, "validation")) {
         rt_cfg v = rt_cfg_object(&r, "validation");
         const char *range = rt_cfg_string(&v, "range", NULL);

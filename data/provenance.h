@@ -4,7 +4,9 @@
  *   {"by": "self" | "init" | "teacher" | "labels",   how these rows came into this artifact
  *    "model": "...",                                 digest of the ancestor that carried them; not with "self"
  *    "data": "...", "source_rows": N,                identity of x, rows of the whole source
- *    "rows": {"range": "a:b", "test": t, "test_seed": s, "fold": "i/n" (where one was left out),
+ *    "rows": {"range": "a:b", "test": t, "test_seed": s, "fold": "i/n" (where one was left out), "fold_by": {"source",
+ *              "set", "digest"} (where a file told which rows it is: without that file, or when it tells others, all
+ *              rows of the range count),
  *              "validation": {"range": "a:b", "part": p, "seed": s}}}
  * The rows are those of the range without the test rows drawn from it (rt_rows_select), and, where "validation" is
  * there, the rows drawn for validation from a range of its own (all of its rows where no part is named: the draw was

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_folds.h"
+
 enum { BLOCK = 8, HINT = 512, PICK = 64 }; /* words a rank (a cache line), members a hint, members looked up at once */
 
 /* ---- words ---- */
@@ -114,6 +116,7 @@ void rt_rows_read(rt_cfg *data, rt_rows_config *c)
         if (!data->status && !rt_rows_fold_of(fold, &c->fold, &c->folds))
             rt_cfg_fail(data, "fold", "i/n is expected, fold i (0 to n - 1) of n, n from 2 to 100, such as 0/3");
     }
+    rt_row_folds_read(data, c);
     if (c->test > 0 && c->folds) rt_cfg_fail(data, "fold", "stands beside data.test; give one of them");
     if (!rt_rows_tests(c) && c->test_seed != 1)
         rt_cfg_fail(data, "test_seed", "does nothing without data.test or data.fold");
@@ -353,6 +356,8 @@ rt_status rt_rows_select(const rt_rows_config *c, uint64_t source_rows, rt_rows 
 {
     *test = (rt_rows){0};
     RT_TRY(rt_rows_range(others, c->range, source_rows));
+    rt_digest folds;
+    if (c->folds && c->by && *c->by) return rt_row_folds_take(c, source_rows, others, test, &folds);
     if (c->folds) return draw_fold(c, others, test);
     return rt_rows_draw(others, c->test, c->test_seed, RT_RNG_HELD, "data.test", test);
 }

@@ -25,11 +25,13 @@ typedef struct {
     double test;
     uint64_t test_seed;
     int fold, folds;                   /* number fold, from 0 on, of so many; folds 0: no fold */
+    const char *by, *by_set, *by_digest;   /* where a file tells the folds (data/row_folds.h); by NULL or "": drawn */
 } rt_rows_config;
 
 enum { RT_FOLDS = 100 };               /* at most */
 
-/* Keys rows [all], test [0], fold ["": none, or "i/n"], test_seed [1]; another seed is refused without test rows. */
+/* Keys rows [all], test [0], fold ["": none, or "i/n"], fold_by, test_seed [1]; another seed is refused without test
+ * rows. */
 void rt_rows_read(rt_cfg *data, rt_rows_config *);
 /* A part of rows: a share below 1, or a whole number of them; else the configuration fails. */
 double rt_rows_part(rt_cfg *, const char *key, double fallback);
@@ -38,7 +40,8 @@ static inline int rt_rows_tests(const rt_rows_config *c) { return c->test > 0 ||
 /* "i/n" with i < n, n from 2 to RT_FOLDS; *folds 0 of "". 0: it is none. */
 int rt_rows_fold_of(const char *text, int *fold, int *folds);
 /* The range's test rows and the others; both are for the caller to free, also after an error. Member i of the range is
- * in fold f of n when rt_permute(i, count, test_seed, RT_RNG_HELD, 0, 0) lies in [f count / n, (f + 1) count / n). */
+ * in fold f of n when rt_permute(i, count, test_seed, RT_RNG_HELD, 0, 0) lies in [f count / n, (f + 1) count / n), or
+ * where the configuration's file says so. */
 rt_status rt_rows_select(const rt_rows_config *, uint64_t source_rows, rt_rows *others, rt_rows *test);
 
 /* "a:b", "a:", ":b" or "" within [0, rows]. */

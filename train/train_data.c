@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/row_folds.h"
+
 /* The label store or the models that teach, which must be the one that the configuration calls them. */
 /* Labels that are certain have no shades for a temperature to show, and it multiplies their gradient. */
 static void note_hard(const rt_trainer *t, int h)
@@ -62,6 +64,19 @@ static rt_status settle_x(rt_trainer *t)
     return rt_x_where_settle(&s->x, cJSON_GetObjectItemCaseSensitive(t->config, "data"), input, inputs);
 }
 
+/* Of the file that tells the folds, where one does. */
+static rt_status digest_folds(rt_trainer *t, uint64_t rows)
+{
+    rt_rows others, mine = {0};
+    const rt_rows_config *c = &t->set.rows;
+    if (!c->folds || !*c->by) return RT_OK;
+    rt_status st = rt_rows_range(&others, c->range, rows);
+    if (!st) st = rt_row_folds_take(c, rows, &others, &mine, &t->fold_digest);
+    rt_rows_free(&others);
+    rt_rows_free(&mine);
+    return st;
+}
+
 rt_status rt_train_open_data(rt_trainer *t)
 {
     rt_train_settings *s = &t->set;
@@ -76,6 +91,7 @@ rt_status rt_train_open_data(rt_trainer *t)
     uint64_t rows = rt_source_rows(t->x);
     RT_TRY(rt_parse_range(s->hard_rows, rows, &t->hard_first, &t->hard_end));
     RT_TRY(rt_rows_select(&s->rows, rows, &t->train, &t->test));
+    RT_TRY(digest_folds(t, rows));
     uint64_t before = t->train.count;
     if (*s->mask.source) RT_TRY(rt_row_mask_apply(&s->mask, &t->train, rows, &t->mask_digest));
     t->masked_out = before - t->train.count;

@@ -73,6 +73,7 @@ rt_status rt_train_content(rt_trainer *t)
     if (other) cJSON_AddStringToObject(t->content, "teacher", other->config_digest);
     if (*s->init) cJSON_AddStringToObject(t->content, "init", t->init_digest.hex);
     if (*s->mask.source) cJSON_AddStringToObject(t->content, "mask", t->mask_digest.hex);
+    if (s->rows.folds && *s->rows.by) cJSON_AddStringToObject(t->content, "folds", t->fold_digest.hex);
     return RT_OK;
 }
 
@@ -83,7 +84,7 @@ rt_status rt_train_same_content(const rt_trainer *t, const cJSON *kept, const ch
         {"targets", "other targets (data.targets)"},
         {"names", "other names of classes or columns"}, {"labels", "another label store (data.labels)"},
         {"teacher", "another teacher"}, {"init", "another model to start from (init)"},
-        {"mask", "another mask of rows (data.mask)"},
+        {"mask", "another mask of rows (data.mask)"}, {"folds", "other folds of rows (data.fold_by)"},
     };
     for (size_t i = 0; i < sizeof part / sizeof part[0]; i++) {
         const char *now = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(t->content, part[i].key));

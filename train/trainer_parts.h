@@ -121,7 +121,7 @@ struct rt_trainer {
     cJSON *config;
     char config_digest[33];
     cJSON *content;                /* digests of what the run comes from: x, y, labels, teacher, init, mask */
-    rt_digest init_digest, mask_digest;
+    rt_digest init_digest, mask_digest, fold_digest;
     uint64_t masked_out;           /* rows that data.mask leaves out */
     rt_sources *own_sources;       /* NULL: they are shared */
     rt_source *x;

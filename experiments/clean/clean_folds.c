@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/run_folder.h"
 #include "data/source_files.h"
+#include "experiments/clean/clean_strata.h"
 #include "experiments/eval/eval_data.h"
 #include "experiments/jobs/runner.h"
 #include "train/trainer.h"
@@ -35,11 +37,12 @@ void rt_clean_folds_read(rt_cfg *c, rt_clean_folds *f, const char *out)
     f->folds = rt_cfg_int(c, "folds", 0, 0, RT_CLEAN_FOLDS);
     if (f->folds == 1) rt_cfg_fail(c, "folds", "are 2 or more: a model is trained without each");
     if (!f->folds) {
-        static const char *const key[] = {"train", "seed", "work"};
-        for (int i = 0; i < 3; i++) rt_cfg_refuse(c, key[i], "belongs to folds");
+        static const char *const key[] = {"train", "seed", "work", "stratify"};
+        for (int i = 0; i < 4; i++) rt_cfg_refuse(c, key[i], "belongs to folds");
         return;
     }
     f->seed = rt_cfg_u64(c, "seed", 1);
+    f->stratify = rt_cfg_bool(c, "stratify", 1);
     read_training(c, f);
     const char *work = rt_cfg_has(c, "work") ? rt_cfg_string(c, "work", "") : NULL;
     const char *slash = out ? strrchr(out, '/') : NULL, *dot = out ? strrchr(slash ? slash : out, '.') : NULL;
@@ -69,17 +72,27 @@ static void take(cJSON *data, const char *key, const cJSON *value)
     cJSON_AddItemToObject(data, key, cJSON_Duplicate(value, 1));
 }
 
+static void add_seed(cJSON *to, const char *key, uint64_t seed)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
+    if (seed < (uint64_t)1 << 53) cJSON_AddNumberToObject(to, key, (double)seed);
+    else cJSON_AddStringToObject(to, key, text);
+}
+
 /* The data of this fold. said: "data" of what is asked. */
 static void set_fold(cJSON *data, const rt_clean_folds *f, int i)
 {
     char fold[24];
     snprintf(fold, sizeof fold, "%d/%d", i, f->folds);
     cJSON_AddStringToObject(data, "fold", fold);
-    if (f->seed < (uint64_t)1 << 53) cJSON_AddNumberToObject(data, "test_seed", (double)f->seed);
-    else {
-        snprintf(fold, sizeof fold, "%llu", (unsigned long long)f->seed);
-        cJSON_AddStringToObject(data, "test_seed", fold);
+    if (*f->by) {
+        cJSON *by = cJSON_AddObjectToObject(data, "fold_by");
+        cJSON_AddStringToObject(by, "source", f->by);
+        cJSON_AddStringToObject(by, "digest", f->digest.hex);
+        return;
     }
+    add_seed(data, "test_seed", f->seed);
 }
 
 static cJSON *data_of(const rt_clean_input *in, const cJSON *train)
@@ -100,7 +113,7 @@ static cJSON *training(const rt_clean_folds *f, const rt_clean_input *in, int i)
     for (const cJSON *v = of->child; v; v = v->next) take(data, v->string, v);
     cJSON_Delete(of);
     set_fold(data, f, i);
-    if (!cJSON_HasObjectItem(t, "seed")) take(t, "seed", get(data, "test_seed"));
+    if (!cJSON_HasObjectItem(t, "seed")) add_seed(t, "seed", f->seed);
     return t;
 }
 
@@ -220,11 +233,36 @@ static rt_status fit_model(rt_clean_folds *f, const rt_clean_input *in, cJSON *n
     return RT_OK;
 }
 
+/* Draws the folds into folds.h5 of the folder. */
+static rt_status draw_strata(rt_clean_folds *f, const rt_clean_input *in, cJSON *notes)
+{
+    static const char *const name[] = {"folds.h5", NULL};
+    const char *range = cJSON_GetStringValue(get(get(f->train, "data"), "rows"));
+    char path[RT_FOLDER_PATH];
+    rt_run_folder *folder;
+    rt_strata *s;
+    RT_TRY(rt_strata_draw(&s, in, range ? range : "", f->folds, f->seed));
+    rt_status st = rt_run_folder_open(&folder, &(rt_target){.path = f->folder}, NULL, name);
+    if (!st) {
+        rt_run_folder_path(folder, path, name[0]);
+        st = rt_strata_save(s, path);
+        rt_run_folder_close(folder);
+    }
+    f->digest = s->digest;
+    if (!st && s->rare)
+        rt_eval_note(notes, "%d of %d classes have fewer rows than there are folds: whoever answers such a row may know"
+                     " nothing of its class.", s->rare, s->classes);
+    if (!st) snprintf(f->by, sizeof f->by, "%s", path);
+    rt_strata_free(s);
+    return st;
+}
+
 rt_status rt_clean_folds_run(rt_clean_folds *f, const rt_clean_input *in, rt_device *device,
                              const rt_progress *progress, cJSON *notes)
 {
     cJSON *result = NULL;
     if (!f->train) RT_TRY(fit_model(f, in, notes));
+    if (f->stratify) RT_TRY(draw_strata(f, in, notes));
     cJSON *e = cJSON_CreateObject(), *steps = cJSON_AddArrayToObject(e, "steps");
     cJSON_AddStringToObject(e, "name", "folds");
     for (int i = 0; i < f->folds; i++) {

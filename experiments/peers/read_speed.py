@@ -140,6 +140,18 @@ def codecs(u8, f32, mib8, mib32):
             for kind, how in kinds for name, data, chunks in (("u8", u8, mib8), ("f32", f32, mib32))]
 
 
+def unpacked(u8, f32, mib8, mib32):
+    """What retort leaves to the HDF5 library: its own filters, and plugins where HDF5_PLUGIN_PATH names them."""
+    i16 = u8.astype("i2") - 128
+    kinds = [("szip u8 (784)", u8.reshape(-1, 784), dict(chunks=(1337, 784), compression="szip")), ("scale-offset i16", i16, dict(chunks=(668, 28, 28, 1), scaleoffset=0))]
+    if os.environ.get("HDF5_PLUGIN_PATH"):
+        import hdf5plugin as plugin
+        for name, data, chunks in (("u8", u8, mib8), ("f32", f32, mib32)):
+            kinds += [("blosc %s" % name, data, dict(chunks=chunks, **plugin.Blosc())), ("bzip2 %s" % name, data, dict(chunks=chunks, **plugin.BZip2()))]
+        kinds += [("blosc2 f32", f32, dict(chunks=mib32, **plugin.Blosc2())), ("zfp f32", f32, dict(chunks=mib32, **plugin.Zfp(reversible=True)))]
+    return [("by the library: " + name, data, how, "seq", 0.4) for name, data, how in kinds]
+
+
 def reading(a, folder):
     u8, f32 = images("u1"), images("f4")
     flat8, flat32, f16 = u8.reshape(ROWS, 784), f32.reshape(ROWS, 784), f32.reshape(ROWS, 784).astype("f2")
@@ -161,6 +173,7 @@ def reading(a, folder):
         ("chunks=True gzip u8 (28,28,1)", u8, dict(chunks=True, compression="gzip"), "auto", 1),
         ("chunks=True gzip f32 (28,28,1)", f32, dict(chunks=True, compression="gzip"), "auto", 1),
         *codecs(u8, f32, mib8, mib32),
+        *unpacked(u8, f32, mib8, mib32),
         ("row chunks u8, 16,384", u8[:16384], dict(chunks=(1, 28, 28, 1)), "seq", 1),
     ]
     good = True

@@ -20,12 +20,18 @@ grep -q '"rows_seen_in_training":[[:space:]]*0,' out.txt || fail "rows seen: $(g
 grep -q '"rows":[[:space:]]*1500,' out.txt || fail "rows"
 grep -q '"notes"' out.txt && fail "a note: $(grep -A3 notes out.txt)"
 for i in 0 1 2; do
-    "$retort" predict a.folds/model$i/model.h5 --data noisy.h5 --out own$i.csv --quiet data.fold=$i/3 > log || fail "predict $i"
-    "$retort" predict a.folds/model$i/model.h5 --data noisy.h5 --out fold$i.h5 --quiet --json data.fold=$i/3 > log || fail "predict $i"
+    "$retort" predict a.folds/model$i/model.h5 --data noisy.h5 --out own$i.csv --quiet data.fold=$i/3 data.fold_by=a.folds/folds.h5 > log || fail "predict $i"
+    "$retort" predict a.folds/model$i/model.h5 --data noisy.h5 --out fold$i.h5 --quiet --json data.fold=$i/3 data.fold_by=a.folds/folds.h5 > log || fail "predict $i"
     grep -qE '"rows_seen_in_training":[[:space:]]*0,?$' log || fail "fold $i was seen"
-    sed 1d own$i.csv | cut -d, -f1
-done | sort -n > rows
+    sed 1d own$i.csv | cut -d, -f1 | sed "s/\$/ $i/"
+done | sort -n > folds
+cut -d' ' -f1 folds > rows
 seq 0 1499 | cmp -s - rows || fail "the folds are no partition"
+# Of each class, and of all, every fold has the same number of rows, but for one; and they are drawn, not dealt in order.
+awk -F, '{ print $NF }' noisy.csv | paste -d' ' folds - | awk '{ n[$3 " " $2]++; all["all " $2]++; c[$3]; run += $2 == last; last = $2 }
+    END { c["all"]; for (f = 0; f < 3; f++) n["all " f] = all["all " f]
+          for (k in c) for (f = 0; f < 3; f++) for (g = 0; g < 3; g++) if (n[k " " f] - n[k " " g] > 1) bad++
+          exit bad > 0 || length(c) != 4 || run < 300 || run > 700 }' || fail "the folds are not drawn class by class: $(cut -d' ' -f2 folds | sort | uniq -c)"
 expect 0 "" "$retort" clean fold0.h5 fold1.h5 fold2.h5 --data noisy.h5 --out b.csv --mask b.h5
 cmp -s a.csv b.csv && cmp -s a.h5 b.h5 || fail "the folds' answers by themselves give other rows"
 expect 0 "" "$retort" clean fold2.h5 fold0.h5 fold1.h5 --data noisy.h5 --out c.csv block=7
@@ -33,6 +39,23 @@ cmp -s a.csv c.csv || fail "order or block change the rows"
 expect 3 "which stands in" "$retort" clean fold0.h5 fold1.h5 fold0.h5 --data noisy.h5 --out none.csv
 "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out whole.h5 --quiet > log || fail "predict"
 expect 0 "was trained or chosen on 1000 of these rows" "$retort" clean whole.h5 --data noisy.h5 --out w.csv
+
+# The labels decide, too: rows of another class are of other folds. Without them the folds are those of data.fold alone.
+expect 0 "" "$retort" clean --folds 3 --train t.json --data band.h5 --out l.csv
+cmp -s a.folds/folds.h5 l.folds/folds.h5 && fail "the labels change no fold"
+expect 0 "" "$retort" clean --folds 3 --train t.json --data noisy.h5 --out u.csv stratify=false
+[ -e u.folds/folds.h5 ] && fail "folds nobody wanted"
+for i in 0 1 2; do "$retort" predict u.folds/model$i/model.h5 --data noisy.h5 --out u$i.h5 --quiet data.fold=$i/3 > log || fail "predict $i"; done
+expect 0 "" "$retort" clean u0.h5 u1.h5 u2.h5 --data noisy.h5 --out v.csv
+cmp -s u.csv v.csv || fail "folds whatever the labels are others than those of data.fold"
+# A model whose folds are gone, or are others now, has seen all rows, as far as anybody knows.
+seen() { "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out seen.h5 --force --quiet --json "$@" | sed -n 's/.*"rows_seen_in_training":[[:space:]]*\([0-9]*\).*/\1/p'; }
+cp a.folds/folds.h5 kept.h5
+[ "$(seen data.fold=0/3 data.fold_by=kept.h5)" = 0 ] && [ "$(seen)" = 1000 ] || fail "rows seen: $(seen data.fold=0/3 data.fold_by=kept.h5), $(seen)"
+cp l.folds/folds.h5 a.folds/folds.h5
+[ "$(seen data.fold=0/3 data.fold_by=kept.h5)" = 500 ] || fail "rows seen, other folds: $(seen data.fold=0/3 data.fold_by=kept.h5)"
+rm a.folds/folds.h5
+[ "$(seen)" = 1500 ] || fail "rows seen, no folds: $(seen)"
 
 # A repeated command trains nothing, and another seed draws other folds.
 expect 0 "" "$retort" clean --folds 3 --train t.json --data noisy.h5 --out a.csv --mask a.h5 --force
@@ -92,6 +115,19 @@ expect 3 "no data set 'z'" "$retort" clean --folds 3 --data noisy.h5 data.y=z --
 for bad in 3/3 1/1 -1/3 0/101 a/3 0/3x three 0/ /3; do
     expect 2 "data.fold: i/n is expected" "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out none.h5 data.fold=$bad
 done
+predict() { "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out none.h5 "$@"; }
+expect 2 "it does nothing without that" predict data.fold_by=kept.h5
+expect 3 "no data set 'fold'" predict data.fold=0/3 data.fold_by=band.h5
+expect 3 "'x' is no list of folds" predict data.fold=0/3 'data.fold_by={"source": "noisy.h5", "set": "x"}'
+expect 3 "its folds are others" predict data.fold=0/3 'data.fold_by={"source": "kept.h5", "digest": "00"}'
+expect 3 "has fold 2 for row" predict data.fold=0/2 data.fold_by=kept.h5
+expect 2 "no row of data.rows is of fold 3" predict data.fold=3/4 data.fold_by=kept.h5
+expect 2 "belongs to folds" "$retort" clean whole.h5 stratify=true --out none.csv
+mkdir foreign; cp band.h5 foreign/folds.h5
+expect 2 "holds no folds; move it away" "$retort" clean --folds 3 --train t.json --data noisy.h5 --out none.csv --work foreign
+cmp -s band.h5 foreign/folds.h5 || fail "a foreign file was replaced"
+sed 's/0:900/0:9/' d.json > few.json
+expect 2 "9 rows make no 20 folds" "$retort" clean --folds 20 --train few.json --out none.csv
 expect 2 "give one of them" "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out none.h5 data.fold=0/3 data.test=0.1
 expect 2 "make no 100 folds" "$retort" predict a.folds/model0/model.h5 --data noisy.h5 --out none.h5 data.fold=0/100 --rows 0:50
 exit $failed
