@@ -17,7 +17,7 @@ enum { RED = 0 };
 #define OPEN(at, n) ((void)0)
 #endif
 
-enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 64, HUGE_PAGE = 2 << 20 };
+enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 64, HUGE_PAGE = 2 << 20, FEW = 4, FEW_BYTES = 8 << 20 };
 #define TAKEN (1u << 31)           /* in slot.pins: the slot's block is being replaced */
 
 /* Who pins a slot (pins + 1) while TAKEN is not set has its block and data fixed until he lets go. Only the holder of
@@ -37,7 +37,10 @@ struct rt_cache {
     void *arg;
     _Atomic int32_t *where;        /* block to its slot; ABSENT; -2 - slot while it is loaded */
     slot *slot;
-    int slots, hand;               /* hand under the lock */
+    int slots;
+    int hand, few, streams;        /* under the lock, as the next two: few: of the slots, those used while it streams */
+    int begun;
+    uint64_t top;                  /* the highest block that was loaded */
     _Atomic int waiting;           /* threads that look for a slot: who releases one wakes them */
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -79,6 +82,8 @@ rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size
     if (n > MOST_SLOTS) n = MOST_SLOTS;
     if (n > blocks) n = blocks ? blocks : 1;
     c->slots = (int)n;
+    c->few = FEW_BYTES / c->stride > FEW ? (int)(FEW_BYTES / c->stride) : FEW;
+    c->streams = 1;
     c->slot = calloc(n, sizeof *c->slot);
     c->where = malloc((blocks + 1) * sizeof *c->where);
     rt_status st = c->slot && c->where ? map_arena(c, n < least ? (int)n : (int)least)
@@ -132,18 +137,36 @@ static int try_pin(rt_cache *c, uint64_t block)
     return -1;
 }
 
-/* A slot that nobody pins, now TAKEN, or -1; with the lock held. Twice round: the first turn forgets who was used. */
-static int take_slot(rt_cache *c)
+/* A slot of the first n that nobody pins, now TAKEN, or -1; with the lock held. Twice round: the first turn forgets who
+ * was used. */
+static int take_of(rt_cache *c, int n)
 {
-    for (int turn = 0; turn < 2 * c->slots; turn++) {
-        int i = c->hand;
+    for (int turn = 0; turn < 2 * n; turn++) {
+        int i = c->hand < n ? c->hand : 0;
         slot *s = &c->slot[i];
         uint32_t free_slot = 0;
-        c->hand = c->hand + 1 < c->slots ? c->hand + 1 : 0;
+        c->hand = i + 1 < n ? i + 1 : 0;
         if (atomic_exchange_explicit(&s->used, 0, memory_order_relaxed)) continue;
         if (atomic_compare_exchange_strong(&s->pins, &free_slot, TAKEN)) return i;
     }
     return -1;
+}
+
+/* A slot for this block, or -1. As long as blocks are asked for in order, or nearly so, as by a single pass, what lies
+ * behind is not kept: a few slots, which stay in the CPU's cache, serve as well as fresh memory for all. */
+static int take_slot(rt_cache *c, uint64_t block)
+{
+    uint64_t near = (uint64_t)c->few;
+    if (c->streams && c->begun && (block + near / 2 < c->top || block > c->top + near)) {
+        c->streams = 0;
+        c->hand = c->few < c->slots ? c->few : 0;     /* to those that were never used */
+    }
+    if (!c->begun || block > c->top) c->top = block;
+    c->begun = 1;
+    if (!c->streams || c->few >= c->slots) return take_of(c, c->slots);
+    int i = take_of(c, c->few);
+    if (i < 0) i = take_of(c, ++c->few);              /* many readers hold all of them */
+    return i;
 }
 
 /* Loads block into slot i, which is TAKEN; leaves it pinned. */
@@ -172,7 +195,7 @@ rt_status rt_cache_pin(rt_cache *c, uint64_t block, const char **data, int *foun
         pthread_mutex_lock(&c->lock);
         atomic_fetch_add(&c->waiting, 1);             /* before slots are looked at: no release goes unseen */
         int absent = atomic_load(&c->where[block]) == ABSENT;
-        if (absent) i = take_slot(c);
+        if (absent) i = take_slot(c, block);
         if (i >= 0) {
             slot *s = &c->slot[i];
             if (s->data && atomic_load(&c->where[s->block]) == i) atomic_store(&c->where[s->block], ABSENT);

@@ -2,7 +2,9 @@
  *
  * A block that is there is found without a lock: one table look-up, one atomic addition to pin it, one to let it go.
  * Only a block that has to be loaded takes the lock, which is not held while it loads; threads that want a block which
- * another one is loading wait for it. Blocks that were not used for long give way first (second chance). */
+ * another one is loading wait for it. Blocks that were not used for long give way first (second chance). As long as
+ * blocks are asked for in order, as by a single pass over the data, only 8 MiB of them (4 at least) are held; from the
+ * first that is asked for out of order on, as many as the budget has. */
 #ifndef RT_DATA_CACHE_H
 #define RT_DATA_CACHE_H
 

@@ -141,11 +141,15 @@ def codecs(u8, f32, mib8, mib32):
 
 
 def unpacked(u8, f32, mib8, mib32):
-    """What retort leaves to the HDF5 library: its own filters, and plugins where HDF5_PLUGIN_PATH names them."""
+    """What retort leaves to the HDF5 library: its own filters, and hdf5plugin's, whose folder retort is told."""
     i16 = u8.astype("i2") - 128
     kinds = [("szip u8 (784)", u8.reshape(-1, 784), dict(chunks=(1337, 784), compression="szip")), ("scale-offset i16", i16, dict(chunks=(668, 28, 28, 1), scaleoffset=0))]
-    if os.environ.get("HDF5_PLUGIN_PATH"):
+    try:
         import hdf5plugin as plugin
+    except ImportError:
+        plugin = None
+    if plugin:
+        os.environ["HDF5_PLUGIN_PATH"] = plugin.PLUGIN_PATH        # h5py has them already
         for name, data, chunks in (("u8", u8, mib8), ("f32", f32, mib32)):
             kinds += [("blosc %s" % name, data, dict(chunks=chunks, **plugin.Blosc())), ("bzip2 %s" % name, data, dict(chunks=chunks, **plugin.BZip2()))]
         kinds += [("blosc2 f32", f32, dict(chunks=mib32, **plugin.Blosc2())), ("zfp f32", f32, dict(chunks=mib32, **plugin.Zfp(reversible=True)))]

@@ -186,6 +186,42 @@ static void cache_threads(void **state)
     }
 }
 
+/* A pass in order goes through few slots, each block loaded once, also by several readers a little apart; what is asked
+ * for out of order is kept from then on, all of it. */
+static void cache_streams(void **state)
+{
+    (void)state;
+    enum { LARGE = 1 << 20, MANY = 40 };
+    for (int readers = 1; readers <= 3; readers += 2) {
+        loader l = {.bad = UINT64_MAX};
+        rt_cache *c;
+        const char *data[3], *lowest = NULL, *highest = NULL;
+        int slot[3];
+        check_ok(rt_cache_new(&c, MANY, LARGE, (size_t)MANY * LARGE, load, &l));
+        assert_int_equal(rt_cache_slots(c), MANY);
+        for (uint64_t b = 0; b < MANY; b++) {
+            for (int r = 0; r < readers; r++) {
+                uint64_t of = b >= (uint64_t)r ? b - (uint64_t)r : 0;
+                check_ok(rt_cache_pin(c, of, &data[r], &slot[r]));
+                assert_int_equal(data[r][100], (char)(of * 31 + 100));
+                if (!lowest || data[r] < lowest) lowest = data[r];
+                if (data[r] > highest) highest = data[r];
+            }
+            for (int r = 0; r < readers; r++) rt_cache_release(c, slot[r]);
+        }
+        assert_int_equal(l.loads, MANY);
+        assert_in_range(highest - lowest, 7 * LARGE, 8 * LARGE);
+        for (int again = 0; again < 3; again++)                /* the second pass keeps what the third finds */
+            for (uint64_t b = 0; b < MANY; b++) {
+                check_ok(rt_cache_pin(c, b, data, slot));
+                assert_int_equal(data[0][100], (char)(b * 31 + 100));
+                rt_cache_release(c, slot[0]);
+            }
+        assert_in_range(l.loads, 2 * MANY - 8, 2 * MANY);
+        rt_cache_free(c);
+    }
+}
+
 /* Reading in order loads each block once, whatever the size of the cache; a window that fits is loaded once, too. */
 static void cache_loads(void **state)
 {
@@ -223,6 +259,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lzf), cmocka_unit_test(lzf_hostile), cmocka_unit_test(unshuffle), cmocka_unit_test(swap_bytes),
-        cmocka_unit_test(cache_threads), cmocka_unit_test(cache_loads)};
+        cmocka_unit_test(cache_threads), cmocka_unit_test(cache_loads), cmocka_unit_test(cache_streams)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
