@@ -142,7 +142,7 @@ RT_INLINE void vi_store_part(uint8_t *p, VI bytes, const int e, const int two)
     __m128i half = e < 2 ? _mm256_castsi256_si128(bytes) : _mm256_extracti128_si256(bytes, 1);
     if (two) _mm_storeu_si128((__m128i *)(void *)p, half);
     else if (e % 2 == 0) _mm_storel_epi64((__m128i *)(void *)p, half);
-    else _mm_storeh_pd((double *)(void *)p, _mm_castsi128_pd(half));
+    else _mm_storeh_pi((__m64 *)(void *)p, _mm_castsi128_ps(half));
 }
 #if defined(RT_INT_AVXVNNI)
 static inline VI vi_dot(VI acc, VI x, VI w) { return _mm256_dpbusd_avx_epi32(acc, x, w); }

@@ -77,8 +77,8 @@ typedef struct { int h, w, c, n, kh, kw, sh, sw, groups, bits, ends, kind; } con
 static void check_conv(const conv_shape *t)
 {
     int cg = t->c / t->groups, taps = t->kh * t->kw * cg, most = (1 << (t->bits - 1)) - 1, count = t->h * t->w * t->n;
-    image x = image_new((t->h - 1) * t->sh + t->kh, (t->w - 1) * t->sw + t->kw, t->c, 0, dice(4) ? 0 : dice(9),
-                        t->ends);
+    image x = image_new((t->h - 1) * t->sh + t->kh, (t->w - 1) * t->sw + t->kw, t->c, dice(3) == 0,
+                        dice(4) ? 0 : dice(9), t->ends);
     image y = image_new(t->h, t->w, t->n, dice(3), dice(3) ? 0 : dice(20), 0);
     int8_t *w = malloc((size_t)(taps * t->n));
     int32_t *bias = calloc((size_t)t->n, sizeof *bias);

@@ -109,6 +109,25 @@ static void bits(void **state)
     if (!(mse > db[4])) fail_msg("4 bits by MSE, corrected: %.1f dB; by min-max: %.1f dB", mse, db[4]);
 }
 
+/* One context, now many rows and now few: each call writes its answers and nothing behind them. */
+static void check_turns(const rt_program *p, const float *want, const void *rows, size_t row)
+{
+    static const int turns[] = {1, 16, 2, 33, 1, 17};
+    const size_t width = (size_t)rt_program_width(p);
+    void *c = context_of(p);
+    float *y = malloc((ROWS + 16) * width * sizeof *y);
+    assert_non_null(y);
+    for (size_t t = 0, r = 0; t < sizeof turns / sizeof turns[0]; r += (size_t)turns[t++]) {
+        memset(y, 0x5a, (ROWS + 16) * width * sizeof *y);
+        rt_program_infer(p, c, y, (const char *)rows + r * row, turns[t]);
+        assert_memory_equal(y, want + r * width, (size_t)turns[t] * width * sizeof *y);
+        const char *behind = (const char *)(y + (size_t)turns[t] * width);
+        for (size_t i = 0; i < 16 * width * sizeof *y; i++) assert_int_equal(behind[i], 0x5a);
+    }
+    free(c);
+    free(y);
+}
+
 static void families_and_grouping(void **state)
 {
     (void)state;
@@ -123,6 +142,7 @@ static void families_and_grouping(void **state)
             check_ok(rt_int_kernels_select((*k)->name));
             rt_program *p;
             check_ok(rt_program_of(&p, s.m));
+            check_turns(p, want, rows, row);
             for (int a_call = 1; a_call <= ROWS; a_call = 3 * a_call + 2) {
                 float *got = answers(p, rows, row, a_call);
                 if (memcmp(want, got, n)) fail_msg("model %d in %s, %d rows a call", a, (*k)->name, a_call);
