@@ -214,10 +214,11 @@ const cli_key cli_train_keys[] = {
      "steps of weights. lsq: below 8 bits they are trained, at 8 they fit the greatest weight; minmax: they fit it at "
      "any; mse: what keeps the squared error least, found at the begin of each epoch, and ranges stay as calibrated"},
     {"quant.calibrate", "300", "training rows that the first ranges come from"},
-    {"quant.warmup", "1; with init 0", "epochs in float before"},
+    {"quant.warmup", "half of train.epochs; with init 0", "epochs in float before"},
     {"quant.freeze", "0.95",
      "the share of the run after which ranges and batch norms stand, and rows go forward through the integer program, "
-     "without dropout. Early, at a high rate, training may diverge, which is said"},
+     "without dropout. The run goes on from the average of the weights (train.ema), with norms' statistics of up to "
+     "2,048 training rows. Early, at a high rate, training may diverge, which is said; 1: never"},
     {"quant.step_lr", "0.1", "lsq: factor of the learning rate of steps"},
     QUANT_INPUT,
     {NULL, NULL, NULL}};

@@ -77,7 +77,8 @@ static void run_merge(const rt_call *c, rt_ctx *x, int tile, int unused)
     double count = (double)px * x->run->rows;
     const float *gamma = rt_param(x, c->node, GAMMA), *beta = rt_param(x, c->node, BETA);
     float *running = rt_state(x, c->node, RUNNING_MEAN), *running_var = rt_state(x, c->node, RUNNING_VARIANCE);
-    float m = RT_ATTR(c->node, rt_batch_norm_attr)->momentum;
+    const rt_qat *qat = x->plan->spec.qat;
+    float m = qat && qat->norms > 0 ? qat->norms : RT_ATTR(c->node, rt_batch_norm_attr)->momentum;
     for (int i = 0; i < ch; i++) {
         double s = 0, q = 0;
         for (int k = 0; k < slots; k++) {

@@ -24,6 +24,7 @@ typedef struct {
     rt_qat_mode mode;
     int follow;                      /* before each step, a step that is not trained becomes max |w| / most */
     float momentum;                  /* of ranges */
+    float norms;                     /* LIVE: momentum of batch norms' statistics, read at each step; 0: their own */
     const float *mul, *add;          /* (channels) of rows that are bytes: x = (u + add[c]) mul[c]; NULL: floats */
     int channels;                    /* 1: one for all */
     /* FROZEN: the integer program (NULL: values are brought to steps in float, for tests), whose numbers are made anew;

@@ -9,19 +9,19 @@ static const char *const methods[] = {"minmax", "mse", NULL}, *const learning[] 
                   *const inputs[] = {"auto", "u8", "f32", NULL};
 enum { LEAST = 4, MOST = 8, ROWS_MOST = 65536 };
 
-static void read_training(rt_cfg *q, rt_quant_settings *s, rt_quant_training *t, int init)
+static void read_training(rt_cfg *q, rt_quant_settings *s, rt_quant_training *t, int warmup)
 {
     int method = rt_cfg_choice(q, "method", learning, 0);
     t->learn = method == 0;
     s->method = method == 2 ? RT_CALIBRATE_MSE : RT_CALIBRATE_MINMAX;
     s->correct = 0;
-    t->warmup = rt_cfg_int(q, "warmup", init ? 0 : 1, 0, 1000000);
+    t->warmup = rt_cfg_int(q, "warmup", warmup, 0, 1000000);
     t->freeze = rt_cfg_number(q, "freeze", 0.95, 0, 1);
     t->step_lr = rt_cfg_number(q, "step_lr", 0.1, 0, 1000);
     rt_cfg_refuse(q, "bias_correction", "belongs to 'retort quantize'; training finds biases itself");
 }
 
-void rt_quant_read(rt_cfg *c, rt_quant_settings *s, rt_quant_training *training)
+void rt_quant_read(rt_cfg *c, rt_quant_settings *s, rt_quant_training *training, int epochs)
 {
     rt_cfg q = rt_cfg_object(c, "quant");
     s->weights = rt_cfg_int(&q, "weights", 8, LEAST, MOST);
@@ -39,7 +39,7 @@ void rt_quant_read(rt_cfg *c, rt_quant_settings *s, rt_quant_training *training)
         rt_cfg_int(&one, "weights", 8, LEAST, MOST);
         rt_cfg_join(&q, &one);
     }
-    if (training) read_training(&q, s, training, rt_cfg_has(c, "init"));
+    if (training) read_training(&q, s, training, rt_cfg_has(c, "init") ? 0 : epochs / 2);
     else {
         s->method = (rt_calibrate_method)rt_cfg_choice(&q, "method", methods, RT_CALIBRATE_MINMAX);
         s->correct = rt_cfg_bool(&q, "bias_correction", 1);

@@ -27,9 +27,9 @@ typedef struct {
 } rt_quant_settings;
 
 /* Reads the object under "quant", whose keys have these defaults; training, or NULL: its keys, too, in place of
- * bias_correction: "method": "lsq"|"minmax"|"mse", "warmup": 1 (0 with init), "freeze": 0.95,
+ * bias_correction: "method": "lsq"|"minmax"|"mse", "warmup": half of the epochs (0 with init), "freeze": 0.95,
  * "step_lr": 0.1. */
-void rt_quant_read(rt_cfg *, rt_quant_settings *, rt_quant_training *training);
+void rt_quant_read(rt_cfg *, rt_quant_settings *, rt_quant_training *training, int epochs);
 /* *bytes: the model takes rows as they are in the data, of this type: where they are bytes and it can, unless something
  * else is asked for. x and source name the data; what should be known is added to the notes. RT_USAGE when what is
  * asked for cannot be. */

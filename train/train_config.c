@@ -189,7 +189,7 @@ rt_status rt_train_settings_read(cJSON *config, rt_train_settings *s)
     rt_cfg_join(&c, &a);
     s->epochs = rt_cfg_int(&t, "epochs", 20, 1, 1000000);
     s->quant.on = rt_cfg_has(&c, "quant");
-    if (s->quant.on) rt_quant_read(&c, &s->quant.of, &s->quant.how);
+    if (s->quant.on) rt_quant_read(&c, &s->quant.of, &s->quant.how, s->epochs);
     if (s->quant.on && s->quant.how.warmup >= s->epochs)
         rt_cfg_fail(&c, "quant.warmup", "epochs in float leave none with quantizers: give fewer, or more train.epochs");
     s->batch = rt_cfg_int(&t, "batch", 128, 1, 65536);

@@ -5,7 +5,8 @@
  *   train_model.c    model, graph, plan    train_normalize.c
  *   train_folder.c   the run's folder      train_state.c   checkpoints
  *   trainer.c        batches, epochs       train_validate.c   metrics of an epoch
- *   train_quant.c    quantizers            train_peer.c    two students, each the other's teacher
+ *   train_quant.c    quantizers            train_settle.c  where they stand
+ *   train_peer.c     two students, each the other's teacher
  *   trial.c          without a folder      train_result.c  metrics, provenance, model file, result */
 #ifndef RT_TRAIN_TRAINER_PARTS_H
 #define RT_TRAIN_TRAINER_PARTS_H
@@ -284,6 +285,10 @@ rt_status rt_train_quant_ready(rt_trainer *, int next);
 rt_status rt_train_quant_epoch(rt_trainer *);
 /* Parameters and states into the model, whose steps are made to fit them where they are not learned. */
 rt_status rt_train_quant_take(rt_trainer *, const float *params, const float *states);
+/* Before ranges stand: weights become their average, norms' statistics those of rt_train_quant_rows rows with them.
+ * Done twice it gives the same bits. RT_RUN when the weights' answers are not finite. */
+rt_status rt_train_quant_settle(rt_trainer *);
+uint64_t rt_train_quant_rows(const rt_trainer *);
 /* How the model got its quantizers, for its provenance. */
 void rt_train_quant_describe(const rt_trainer *, cJSON *provenance);
 /* The first epoch with quantizers: those before it are no candidates for the best. */

@@ -55,7 +55,7 @@ static rt_status read_settings(cJSON *config, settings *s)
     s->check = rt_check_read(&d);
     s->match = rt_match_read(&d);
     rt_cfg_join(&c, &d);
-    rt_quant_read(&c, &s->quant, NULL);
+    rt_quant_read(&c, &s->quant, NULL, 0);
     return rt_cfg_end(&c);
 }
 

@@ -182,9 +182,9 @@ static void steps_are_what_the_method_says(void **s)
     rt_model *first = load_model("none");
     const char *note = cJSON_GetArrayItem(cJSON_GetObjectItem(c, "notes"), 0)->valuestring;
     if (!strstr(note, "stand from step 0 on, at 1.00 of the peak learning rate")) fail_msg("'%s'", note);
-    for (int k = 0; k < 4; k++) {                 /* frozen from the start: as they were made */
+    for (int k = 0; k < 4; k++) {                 /* frozen from the start: as they were made, with rows' statistics */
         assert_true(values(first, "n1.gamma")[k] == 1 && values(first, "n1.beta")[k] == 0);
-        assert_true(values(first, "n1.mean")[k] == 0 && values(first, "n1.variance")[k] == 1);
+        assert_true(values(first, "n1.mean")[k] != 0 && values(first, "n1.variance")[k] != 1);
         assert_true(values(m, "n1.mean")[k] != 0);
     }
     rt_model_free(m);
@@ -208,6 +208,115 @@ static void from_a_float_model(void **s)
     assert_true(rt_model_quantized(m) && m->graph->quant.bytes);
     rt_model_free(m);
     cJSON_Delete(r);
+}
+
+/* Learned steps begin where the squared error of the weights is least: no step near by, nor the one that fits, nor
+ * Esser's, has a smaller one. */
+static double squared_error(const float *w, int c, double step)
+{
+    double sum = 0;
+    for (int k = 0; k < 36; k++) {
+        double v = (double)w[k * 4 + c], q = rint(v / step);
+        q = q > 7 ? 7 : q < -7 ? -7 : q;
+        sum += (v - step * q) * (v - step * q);
+    }
+    return sum;
+}
+
+static void learned_steps_begin_well(void **s)
+{
+    (void)s;
+    cJSON_Delete(train("{" NET "'data': {'source': '@bytes.h5'}, 'train': {'epochs': 3, 'batch': 16}}", "begin"));
+    cJSON_Delete(train("{'init': '@begin/model.h5', 'data': {'source': '@bytes.h5'}, 'train': {'epochs': 1, 'batch': "
+                       "16, 'lr': 1e-9}, 'quant': {'weights': 4, 'step_lr': 0}}", "began"));
+    rt_model *m = load_model("began");
+    const float *w = values(m, "c2.weight"), *step = values(m, "c2.weight_step");
+    for (int c = 0; c < 4; c++) {
+        double top = 0, mean = 0, is = squared_error(w, c, (double)step[c]);
+        for (int k = 0; k < 36; k++) {
+            top = fmax(top, fabs((double)w[k * 4 + c]));
+            mean += fabs((double)w[k * 4 + c]) / 36;
+        }
+        for (double by = 0.5; by < 2; by += 0.013)
+            assert_true(is <= squared_error(w, c, by * (double)step[c]) * 1.02);
+        assert_true(is <= squared_error(w, c, top / 7) * 1.000001 && is < squared_error(w, c, 2 * mean / sqrt(7)));
+    }
+    rt_model_free(m);
+}
+
+/* Mean and variance of channel c of c1's output over all rows, as c1 is now. */
+static void moments_of(const rt_model *m, int c, double *mean, double *variance)
+{
+    const float *w = values(m, "c1.weight"), *step = values(m, "c1.weight_step");
+    rt_source *x;
+    double sum = 0, squares = 0;
+    check_ok(rt_source_open(&x, in_folder("bytes.h5"), "x"));
+    for (uint64_t r = 0; r < ROWS; r++) {
+        uint8_t u[SIDE * SIDE];
+        check_ok(rt_source_read(x, &r, 1, u));
+        for (int i = 0; i < SIDE * SIDE; i++) {
+            double v = 0;
+            for (int k = 0; k < 9; k++) {
+                int a = i / SIDE + k / 3 - 1, b = i % SIDE + k % 3 - 1;
+                if (a < 0 || a >= SIDE || b < 0 || b >= SIDE) continue;
+                v += (double)step[c] * rint((double)w[k * 4 + c] / (double)step[c]) *
+                     ((double)u[a * SIDE + b] + (double)m->input[0].add[0]) * (double)m->input[0].mul[0];
+            }
+            sum += v;
+            squares += v * v;
+        }
+    }
+    rt_source_close(x);
+    *mean = sum / (ROWS * SIDE * SIDE);
+    *variance = squares / (ROWS * SIDE * SIDE) - *mean * *mean;
+}
+
+/* Where ranges come to stand, norms have the statistics of the rows with the weights that the run goes on from. */
+static void norms_stand_with_statistics_of_rows(void **s)
+{
+    (void)s;
+    for (int ema = 0; ema < 2; ema++) {
+        cJSON_Delete(train(
+            ema ? "{" NET
+                  "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 2, 'batch': 16, 'ema': 0.8, "
+                  "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, "
+                  "'quant': {'warmup': 0, 'freeze': 0.5}}"
+                : "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 2, 'batch': 16, "
+                  "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, "
+                  "'quant': {'warmup': 0, 'freeze': 0.5}}",
+            "stands"));
+        rt_model *m = load_model("stands");
+        for (int c = 0; c < 4; c++) {
+            double mean, variance;
+            moments_of(m, c, &mean, &variance);
+            check_close("mean", values(m, "n1.mean")[c], mean, 1e-3 * sqrt(variance), 0);
+            check_close("variance", values(m, "n1.variance")[c], variance, 0, 0.02);
+        }
+        const cJSON *q = cJSON_GetObjectItemCaseSensitive(m->provenance, "quantized");
+        assert_true(number(q, "norms_of_rows") == ROWS);
+        rt_model_free(m);
+    }
+}
+
+/* It goes on from the average: at a rate of 0 that stays what it is, however long. */
+static void the_run_goes_on_from_the_average(void **s)
+{
+    static const char *const runs[] = {
+        "{" NET "'data': {'source': '@bytes.h5'}, 'train': {'epochs': 2, 'batch': 16, 'ema': 0.9, 'schedule': 'step', "
+        "'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, 'freeze': 0.5}}",
+        "{" NET "'data': {'source': '@bytes.h5'}, 'train': {'epochs': 4, 'batch': 16, 'ema': 0.9, 'schedule': 'step', "
+        "'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, 'freeze': 0.25}}"};
+    (void)s;
+    rt_model *m[2];
+    for (int i = 0; i < 2; i++) {
+        cJSON_Delete(train(runs[i], "goes"));
+        m[i] = load_model("goes");
+    }
+    assert_memory_equal(values(m[0], "c1.weight"), values(m[1], "c1.weight"), 36 * sizeof(float));
+    assert_memory_equal(values(m[0], "c2.weight_step"), values(m[1], "c2.weight_step"), 4 * sizeof(float));
+    assert_memory_equal(values(m[0], "n1.variance"), values(m[1], "n1.variance"), 4 * sizeof(float));
+    rt_model_free(m[0]);
+    rt_model_free(m[1]);
 }
 
 static void bad_settings(void **s)
@@ -236,6 +345,9 @@ int main(void)
                                        cmocka_unit_test(goes_on_after_every_batch),
                                        cmocka_unit_test(the_number_is_that_of_the_program),
                                        cmocka_unit_test(steps_are_what_the_method_says),
-                                       cmocka_unit_test(from_a_float_model), cmocka_unit_test(bad_settings)};
+                                       cmocka_unit_test(from_a_float_model), cmocka_unit_test(learned_steps_begin_well),
+                                       cmocka_unit_test(norms_stand_with_statistics_of_rows),
+                                       cmocka_unit_test(the_run_goes_on_from_the_average),
+                                       cmocka_unit_test(bad_settings)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
