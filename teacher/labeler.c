@@ -25,6 +25,8 @@ static rt_status describe(const rt_labeler *l, cJSON **out)
     if (quantized) cJSON_AddNumberToObject(t, "integer_contract", RT_INT_CONTRACT);
     if (quantized < native) cJSON_AddStringToObject(t, "kernels", rt_device_family(l->device, family));
     RT_TRY(rt_teacher_tell(l->teacher, t));
+    cJSON *members = cJSON_DetachItemFromObjectCaseSensitive(t, "members");
+    if (members) cJSON_AddItemToObject(m, "members", members);      /* not of what a store must have to go on */
     if (quantized) cJSON_AddStringToObject(m, "int_kernels", rt_int_kernels_get()->name);
     const rt_names *columns = rt_teacher_columns(l->teacher);
     if (!l->spec.heads && l->head[0].names.name)

@@ -55,7 +55,8 @@ const cJSON *rt_teacher_provenance(const rt_teacher *, int member);
  * tells under "teacher". */
 rt_status rt_teacher_describe(const rt_teacher *, cJSON *provenance);
 const char *rt_teacher_kind_name(const rt_teacher *);          /* "model", "label store", "process", ... */
-/* What its answers depend on, beside the content of its models, and what was chosen; of models and stores nothing. */
+/* What its answers depend on, beside the content of its models, and what was chosen; of several models "members", the
+ * digest of each; of one, and of stores, nothing. */
 rt_status rt_teacher_tell(const rt_teacher *, cJSON *into);
 
 /* What a call needs; of a store all are 0. */

@@ -91,8 +91,9 @@ static void take_teachers(const cJSON *provenance, cJSON *facts)
 {
     cJSON *list = cJSON_CreateArray();
     add_teachers(cJSON_GetObjectItemCaseSensitive(provenance, "teacher"), list);
-    add_teachers(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(provenance, "labels"), "teacher"),
-                 list);
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(provenance, "labels");
+    add_teachers(labels, list);
+    add_teachers(cJSON_GetObjectItemCaseSensitive(labels, "teacher"), list);
     if (list->child) cJSON_AddItemToObject(facts, "teachers", list);
     else cJSON_Delete(list);
 }
