@@ -17,7 +17,7 @@ enum { RED = 0 };
 #define OPEN(at, n) ((void)0)
 #endif
 
-enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 64, HUGE_PAGE = 2 << 20, FEW = 4, FEW_BYTES = 8 << 20 };
+enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 16, HUGE_PAGE = 2 << 20, FEW = 4, FEW_BYTES = 8 << 20 };
 #define TAKEN (1u << 31)           /* in slot.pins: the slot's block is being replaced */
 
 /* Who pins a slot (pins + 1) while TAKEN is not set has its block and data fixed until he lets go. Only the holder of
@@ -47,22 +47,19 @@ struct rt_cache {
 };
 
 /* One mapping for all slots, whose pages come when they are touched: huge ones where the kernel has them, which cost a
- * fault each and not one for every 4 KiB of a block. Fewer slots where so much address space is not to be had. */
-static rt_status map_arena(rt_cache *c, int least)
+ * fault each and not one for every 4 KiB of a block. Fewer slots will not do: orders of rows depend on their number. */
+static rt_status map_arena(rt_cache *c)
 {
-    for (int n = c->slots; n >= least; n = n == least ? 0 : n / 2 < least ? least : n / 2) {
-        size_t bytes = (size_t)n * c->stride, huge = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
-        char *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (p == MAP_FAILED) continue;
-        c->slots = n;
-        c->map = p;
-        c->map_bytes = bytes + huge;
-        c->arena = huge ? p + (-(uintptr_t)p & (HUGE_PAGE - 1)) : p;
-        if (huge) madvise(c->arena, bytes, MADV_HUGEPAGE);     /* a wish: where it is not granted, small ones do */
-        CLOSE(c->map, c->map_bytes);
-        return RT_OK;
-    }
-    return rt_fail(RT_RUN, "out of memory for %d blocks of %zu bytes", least, c->block_bytes);
+    size_t bytes = (size_t)c->slots * c->stride, huge = bytes >= HUGE_PAGE ? HUGE_PAGE : 0;
+    char *p = mmap(NULL, bytes + huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return rt_fail(RT_RUN, "out of memory for %d blocks of %zu bytes", c->slots, c->block_bytes);
+    c->map = p;
+    c->map_bytes = bytes + huge;
+    c->arena = huge ? p + (-(uintptr_t)p & (HUGE_PAGE - 1)) : p;
+    if (huge) madvise(c->arena, bytes, MADV_HUGEPAGE);         /* a wish: where it is not granted, small ones do */
+    CLOSE(c->map, c->map_bytes);
+    return RT_OK;
 }
 
 rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size_t budget, rt_cache_load *load,
@@ -77,7 +74,7 @@ rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size
     c->arg = arg;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
-    uint64_t n = budget / (c->stride - RED), least = block_bytes > budget ? 1 : 2;
+    uint64_t n = block_bytes ? budget / block_bytes : blocks, least = block_bytes > budget ? 1 : 2;
     if (n < least) n = least;
     if (n > MOST_SLOTS) n = MOST_SLOTS;
     if (n > blocks) n = blocks ? blocks : 1;
@@ -86,7 +83,7 @@ rt_status rt_cache_new(rt_cache **out, uint64_t blocks, size_t block_bytes, size
     c->streams = 1;
     c->slot = calloc(n, sizeof *c->slot);
     c->where = malloc((blocks + 1) * sizeof *c->where);
-    rt_status st = c->slot && c->where ? map_arena(c, n < least ? (int)n : (int)least)
+    rt_status st = c->slot && c->where ? map_arena(c)
                    : rt_fail(RT_RUN, "out of memory for a table of %llu blocks", (unsigned long long)blocks);
     if (st) {
         rt_cache_free(c);

@@ -135,7 +135,8 @@ rt_status rt_strata_save(const rt_strata *s, const char *path)
         int ours = !st && f->sets == 1 && rt_h5_find(f, "fold");
         if (!st) rt_h5_close(f);
         if (st == RT_RUN || st == RT_INTERRUPTED) return st;
-        if (!ours) return rt_fail(RT_USAGE, "%s: is there and holds no folds; move it away, or give another --work", path);
+        if (!ours)
+            return rt_fail(RT_USAGE, "%s: is there and holds no folds; move it away, or give another --work", path);
     }
     return rt_h5_save(path, "retort-folds-1", &it, 1);
 }
