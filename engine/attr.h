@@ -45,6 +45,12 @@ typedef struct {
     float scale_h, scale_w, cubic;
 } rt_resize_attr;
 typedef struct { int out, bias; } rt_dense_int8_attr;
+typedef struct {
+    int out, groups, bias, gives, x_low, x_zero, y_low, y_high, y_zero;
+    rt_window window;
+} rt_conv_int8_attr;
+typedef struct { int op, low, high; } rt_pair_int8_attr;
+typedef struct { rt_shape operand; int form, low, high; } rt_quantize_attr;   /* operand: of rank 0 for one */
 typedef struct { int trees, nodes, leaves, out, test, aggregate; } rt_trees_attr;
 typedef struct { int heads, kv_heads, causal; float scale; } rt_attention_attr;
 

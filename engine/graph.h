@@ -32,6 +32,7 @@ enum { RT_NAME_MAX = 255 /* bytes of a layer's name */, RT_MAX_NODES = 4096 };
     X(LSTM, lstm) X(GRU, gru) X(RNN, rnn) \
     X(CONV_TRANSPOSE2D, conv_transpose2d) X(CONV_TRANSPOSE1D, conv_transpose1d) X(RESIZE, resize) \
     X(TREES, trees) X(DENSE_INT8, dense_int8) \
+    X(CONV_INT8, conv_int8) X(PAIR_INT8, pair_int8) X(QUANTIZE, quantize) \
     X(SUBTRACT, subtract) X(DIVIDE, divide) X(MINIMUM, minimum) X(MAXIMUM, maximum) X(POWER, power) X(PRELU, prelu) \
     X(MODULO, modulo) X(LESS, less) X(LESS_OR_EQUAL, less_or_equal) X(GREATER, greater) \
     X(GREATER_OR_EQUAL, greater_or_equal) X(EQUAL, equal) X(AND, and) X(OR, or) X(XOR, xor) \

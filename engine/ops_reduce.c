@@ -1,5 +1,6 @@
 /* engine/ops_reduce.c - reductions over some dimensions; the list is RT_REDUCE. Sums are in double, in the order of the
- * input: within a line by 8 lanes, of short lines that stay by as many as fit side by side. Gradients: of the greatest
+ * input: within a line by 8 lanes, of short lines that stay by as many as fit side by side, of channels over pixels by
+ * float sums of 16 pixels, as global pooling has them. Gradients: of the greatest
  * and the least value to all that are equal to it, in equal parts (PyTorch's amax and amin); of a product by the other
  * factors, so that a single 0 gets its own. */
 #include <float.h>
@@ -8,7 +9,7 @@
 
 #include "engine/broadcast.h"
 
-enum { BLOCK = 256, SHORT = 16, SIDE = 48 };
+enum { BLOCK = 256, SHORT = 16, SIDE = 48, PIXELS = 16 };
 
 rt_reduce rt_reduce_of(const rt_node *n) { return (rt_reduce)(RT_REDUCE_SUM + (n->op - RT_OP_REDUCE_SUM)); }
 
@@ -130,6 +131,25 @@ static void fold_row(reducing *r, rt_fold fold, double first)
     rt_runs_each(s, is_short ? 2 : 1, is_short ? fold_short : fold_line, r);
 }
 
+/* Channels of pixels that follow each other: what a sum or a mean over an image is. */
+static int is_image(const reducing *r)
+{
+    const rt_runs *s = &r->s->runs;
+    return (r->f == RT_REDUCE_SUM || r->f == RT_REDUCE_MEAN) && s->runs == 2 && s->stride[0][0] && !s->stride[0][1] &&
+           s->count[0] >= SHORT && s->count[0] <= INT32_MAX;
+}
+
+static void fold_image(reducing *r, float *part)
+{
+    const size_t c = r->s->runs.count[0], px = r->s->runs.count[1];
+    for (size_t i = 0; i < c; i++) r->acc[i] = 0;
+    for (size_t p = 0; p < px; p += PIXELS) {
+        memset(part, 0, c * sizeof *part);
+        r->k->channel_sum(part, r->x + p * c, px - p < PIXELS ? px - p : PIXELS, (int)c);
+        for (size_t i = 0; i < c; i++) r->acc[i] += (double)part[i];
+    }
+}
+
 static void log_sum_exp(reducing *r, float *y)
 {
     fold_row(r, RT_FOLD_MAX, -INFINITY);
@@ -154,7 +174,8 @@ static void reduce_row(reducing *r, float *y)
         log_sum_exp(r, y);
         return;
     }
-    fold_row(r, how[r->f].fold, how[r->f].first);
+    if (is_image(r)) fold_image(r, y);
+    else fold_row(r, how[r->f].fold, how[r->f].first);
     for (size_t i = 0; i < r->s->out; i++) {
         double v = r->acc[i];
         y[i] = (float)(r->f == RT_REDUCE_MEAN ? v / r->s->parts

@@ -103,12 +103,12 @@ const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const ch
 rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_constant;
 
 /* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c, onnx_moves.c, onnx_single.c,
- * onnx_trees.c, onnx_dynamic.c ---- */
+ * onnx_trees.c, onnx_dynamic.c, onnx_integers.c ---- */
 
 rt_fo_put_fn rt_fo_put_batch_norm, rt_fo_put_affine, rt_fo_put_layer_norm, rt_fo_put_rms_norm, rt_fo_put_group_norm,
     rt_fo_put_lrn;
 rt_fo_put_fn rt_fo_put_matmul, rt_fo_put_attention, rt_fo_put_recurrent, rt_fo_put_call,
-    rt_fo_put_trees, rt_fo_put_dense_int8;
+    rt_fo_put_trees, rt_fo_put_dense_int8, rt_fo_put_conv_int8, rt_fo_put_pair_int8, rt_fo_put_quantize;
 rt_fo_put_fn rt_fo_put_resize, rt_fo_put_permute, rt_fo_put_slice, rt_fo_put_pad, rt_fo_put_gather, rt_fo_put_expand,
     rt_fo_put_tile, rt_fo_put_reduce;
 
@@ -117,6 +117,8 @@ rt_fo_put_fn rt_fo_put_resize, rt_fo_put_permute, rt_fo_put_slice, rt_fo_put_pad
 /* The name of what a node computes before its activation, and then the node's value. */
 const char *rt_fo_before(rt_fo_graph *, const rt_node *);
 void rt_fo_finish(rt_fo_graph *, const rt_node *, rt_fo_order, const char *x);
+/* Attributes of a window over so many sides. */
+void rt_fo_set_window(rt_onnx_node *, const rt_window *, int sides);
 /* Means and the like over axes, which are an attribute before opset 18 and an input from then on. */
 void rt_fo_reduced(rt_fo_graph *, const rt_node *, const char *op, const char *in, const char *out, int count,
                    const int64_t *axes, int keep);

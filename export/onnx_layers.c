@@ -146,7 +146,7 @@ static void put_dense(rt_fo_graph *e, const rt_node *n)
     rt_fo_finish(e, n, RT_FO_LAST, out);
 }
 
-static void set_window(rt_onnx_node *p, const rt_window *w, int sides)
+void rt_fo_set_window(rt_onnx_node *p, const rt_window *w, int sides)
 {
     const int *pad = w->pad.side, from = 2 - sides;
     const int64_t kernel[] = {w->kernel[0], w->kernel[1]}, strides[] = {w->stride[0], w->stride[1]},
@@ -165,7 +165,7 @@ static void put_conv(rt_fo_graph *e, const rt_node *n)
                *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
                *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     rt_onnx_node *p = rt_fo_node_of(e, "Conv", out, x, w, bias);
-    set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
+    rt_fo_set_window(p, &a->window, n->op == RT_OP_CONV1D ? 1 : 2);
     rt_onnx_int(p, "group", a->groups);
     rt_fo_finish(e, n, RT_FO_FIRST, out);
 }
@@ -179,7 +179,7 @@ static void put_conv_transpose(rt_fo_graph *e, const rt_node *n)
                *w = rt_fo_field(e, n->field[0], RT_FO_CONV, NULL),
                *bias = n->fields > 1 ? rt_fo_field(e, n->field[1], RT_FO_AS_IS, NULL) : NULL;
     rt_onnx_node *p = rt_fo_node_of(e, "ConvTranspose", out, x, w, bias);
-    set_window(p, &a->window, sides);
+    rt_fo_set_window(p, &a->window, sides);
     rt_onnx_int(p, "group", a->groups);
     if (more[0] || more[1]) rt_onnx_ints(p, "output_padding", sides, more + 2 - sides);
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
@@ -224,7 +224,7 @@ static void put_pool(rt_fo_graph *e, const rt_node *n)
         return;
     }
     rt_onnx_node *p = rt_fo_node_of(e, max ? "MaxPool" : "AveragePool", out, x, NULL, NULL);
-    set_window(p, &a->window, rt_fo_rank(e, n->in[0]) - 1);
+    rt_fo_set_window(p, &a->window, rt_fo_rank(e, n->in[0]) - 1);
     if (a->ceil) rt_onnx_int(p, "ceil_mode", 1);
     if (!max && a->count_padding) rt_onnx_int(p, "count_include_pad", 1);
     rt_fo_set(e, n->out, RT_FO_FIRST, out);
@@ -341,7 +341,7 @@ int rt_fo_takes_first(const rt_node *n)
     switch (n->op) {
     case RT_OP_CONV2D: case RT_OP_CONV1D: case RT_OP_BATCH_NORM: case RT_OP_MAX_POOL: case RT_OP_AVG_POOL:
     case RT_OP_GROUP_NORM: case RT_OP_LRN: case RT_OP_CONV_TRANSPOSE2D: case RT_OP_CONV_TRANSPOSE1D:
-    case RT_OP_RESIZE: return 1;
+    case RT_OP_RESIZE: case RT_OP_CONV_INT8: return 1;
     default: return 0;
     }
 }
@@ -371,6 +371,9 @@ rt_fo_put_fn *const rt_fo_put[RT_OP_COUNT] = {
     [RT_OP_LOG_SOFTMAX] = put_softmax,
     [RT_OP_TREES] = rt_fo_put_trees,
     [RT_OP_DENSE_INT8] = rt_fo_put_dense_int8,
+    [RT_OP_CONV_INT8] = rt_fo_put_conv_int8,
+    [RT_OP_PAIR_INT8] = rt_fo_put_pair_int8,
+    [RT_OP_QUANTIZE] = rt_fo_put_quantize,
     [RT_OP_CALL] = rt_fo_put_call,
     [RT_OP_PERMUTE] = rt_fo_put_permute,
     [RT_OP_SLICE] = rt_fo_put_slice,

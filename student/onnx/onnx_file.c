@@ -47,11 +47,7 @@ static rt_status no_message(const purse *b, size_t budget)
 }
 
 static size_t budget_of(const rt_onnx_spec_read *spec, size_t n)
-{
-    const size_t least = (size_t)1 << 30;
-    if (spec && spec->budget) return spec->budget;
-    return n > (RT_ONNX_BUDGET - least) / RT_ONNX_EACH ? RT_ONNX_BUDGET : least + RT_ONNX_EACH * n;
-}
+{ return spec && spec->budget ? spec->budget : rt_onnx_budget_of(n); }
 
 /* ---- what is told of a model ---- */
 
@@ -164,7 +160,8 @@ static rt_status parse(rt_onnx_file **out, const void *bytes, size_t n, const rt
         f->digest = rt_hasher_end(data->hash);
         f->bytes = n + data->bytes;
         f->external = data->count;
-        f->budget = spec && spec->budget ? spec->budget : budget_of(NULL, f->bytes);
+        f->budget = budget_of(spec, f->bytes);
+        if (!st && !(spec && spec->budget)) f->budget += rt_onnx_filled(f->graph);
         f->seconds = spec && spec->seconds > 0 ? spec->seconds : 4 + (double)f->bytes / (1 << 20);
     }
     if (st) rt_region_free(r);

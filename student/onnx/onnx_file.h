@@ -41,7 +41,8 @@ typedef struct {
 typedef struct {
     size_t budget;                     /* bytes of memory; 0: 1 GiB and 16 for each byte of the file and of external
                                           data (weights of int8 become floats, once as they are and once in the order of
-                                          layers, and their model), RT_ONNX_BUDGET at most */
+                                          layers, and their model), RT_ONNX_BUDGET at most; and up to 4 GiB for weights
+                                          that ConstantOfShape fills */
     double seconds;                    /* of computing, in an import; 0: 4, and one more for each MiB */
     const char *data_root;             /* folder in which external data may lie, through links too; NULL: the model's
                                           own folder, and no links */

@@ -137,18 +137,18 @@ float *rt_lower_fill(rt_lowering *l, const cJSON *layer, const char *suffix, siz
     return value;
 }
 
-float *rt_lower_floats(rt_lowering *l, const rt_array *a)
+const float *rt_lower_floats(rt_lowering *l, const rt_array *a)
 {
+    if (a->type == RT_F32 && a->count) return a->data;
     float *f = rt_region_list(l->region, a->count, sizeof *f);
-    if (!f) return NULL;
-    if (a->type == RT_F32 && a->count) memcpy(f, a->data, a->count * sizeof *f);
-    else for (size_t i = 0; i < a->count; i++) f[i] = (float)rt_array_double(a, i);
+    for (size_t i = 0; f && i < a->count; i++) f[i] = (float)rt_array_double(a, i);
     return f;
 }
 
 rt_status rt_lower_put(rt_lowering *l, const cJSON *layer, const char *suffix, const rt_array *c, const int *order)
 {
-    float *to = rt_lower_fill(l, layer, suffix, c->count), *from = rt_lower_floats(l, c);
+    float *to = rt_lower_fill(l, layer, suffix, c->count);
+    const float *from = rt_lower_floats(l, c);
     int64_t step[RT_ARRAY_RANK], at[RT_ARRAY_RANK] = {0};
     if (!to || !from) return RT_RUN;
     rt_array_steps(c->rank, c->dim, step);
@@ -323,7 +323,8 @@ int rt_lower_next(const rt_lowering *l, const rt_eval_node *n, const char *op)
 static rt_lower_fn *function_of(const rt_eval_node *n)
 {
     static const rt_lower_entry *const tables[] = {rt_lower_layers, rt_lower_math, rt_lower_moves, rt_lower_recurrent,
-                                                 rt_lower_trees, rt_lower_dynamic};
+                                                 rt_lower_trees, rt_lower_dynamic,
+                                                 rt_lower_quantized};
     char name[200];
     snprintf(name, sizeof name, "%s%s%s", n->domain, *n->domain ? ":" : "", n->op);
     for (size_t t = 0; t < sizeof tables / sizeof tables[0]; t++)

@@ -60,12 +60,17 @@ typedef rt_status rt_lower_fn(rt_lowering *, const rt_eval_node *);
 /* The tables: (operator of ai.onnx, or of another domain as "domain:name") to function. */
 typedef struct { const char *op; rt_lower_fn *fn; } rt_lower_entry;
 extern const rt_lower_entry rt_lower_layers[], rt_lower_math[], rt_lower_moves[], rt_lower_recurrent[],
-    rt_lower_trees[], rt_lower_dynamic[];
+    rt_lower_trees[], rt_lower_dynamic[], rt_lower_quantized[];
 
 /* Gather of a value by constants. */
 rt_status rt_lower_pick(rt_lowering *, const rt_eval_node *);
 /* MatMul of two values; attention where it is one. */
 rt_status rt_lower_product(rt_lowering *, const rt_eval_node *);
+/* The matrix product of two values, as numpy.matmul; what node n gives has its shape. */
+rt_status rt_lower_matmul(rt_lowering *, const rt_eval_node *n, rt_lowered_value *a, rt_lowered_value *b,
+                          rt_lowered_value *y);
+/* Values side by side along an axis: output 0 of the node. */
+rt_status rt_lower_join(rt_lowering *, const rt_eval_node *, rt_lowered_value *part, int count, int axis);
 /* Attention as an operator, of opset 23 and later. */
 rt_status rt_lower_attention(rt_lowering *, const rt_eval_node *);
 
@@ -93,13 +98,61 @@ typedef struct { int sides, kernel[2], stride[2], dilation[2], pad[4]; } rt_lowe
 int rt_lower_find_window(rt_lower_window *, const rt_eval_node *, const int64_t *kernel, const rt_array *x,
                          const rt_array *y);
 
+/* A value as an image or sequence, channels last: order of its axes, shape, layer. l->bad: it is none. */
+rt_status rt_lower_images(rt_lowering *, rt_lowered_value *, int order[RT_ARRAY_RANK], rt_shape *, const char **from);
+void rt_lower_set_window(cJSON *layer, const rt_lower_window *);
+/* Output 0 is what the layer gives, an image in this order. */
+void rt_lower_give_images(rt_lowering *, const rt_eval_node *, const cJSON *layer, const int *order);
+
+/* The node that gives a value, NULL: none. */
+const rt_eval_node *rt_lower_giver(const rt_lowering *, int value);
+/* Inputs i and i + 1 of a node: one scale and its zero point, 0 where there is none, as constants. 0: others. */
+typedef struct { float scale; int zero; } rt_lower_grain_of;
+int rt_lower_grain(const rt_lowering *, const rt_eval_node *, int i, rt_lower_grain_of *);
+/* Bytes x through constants w with scales and zero points (or NULL) of their own, and an int32 bias or NULL, to bytes:
+ * output 0 of node `last`. */
+typedef struct {
+    int x;
+    rt_lower_grain_of in, out;
+    rt_dtype type, to;
+    const rt_array *w, *sw, *zw, *bias;
+    int relu;
+    size_t outputs;
+    const rt_eval_node *last;
+} rt_lower_bytes;
+/* The window of node n, a convolution whose first input has x's shape; rows of x through w (K, N), or (N, K) without
+ * by_columns. l->bad: beyond the limits of layers. */
+rt_status rt_lower_bytes_conv(rt_lowering *, const rt_eval_node *n, const rt_lower_bytes *);
+rt_status rt_lower_bytes_rows(rt_lowering *, const rt_eval_node *n, const rt_lower_bytes *, int by_columns);
+/* Conv, or Gemm and MatMul with constants, between DequantizeLinear and QuantizeLinear: *taken where it is one. */
+rt_status rt_lower_paired_conv(rt_lowering *, const rt_eval_node *, int *taken);
+rt_status rt_lower_paired_rows(rt_lowering *, const rt_eval_node *, int *taken);
+/* A DequantizeLinear whose output may go into one of these. */
+int rt_lower_is_fed(const rt_lowering *, const rt_eval_node *);
+
+/* A product of integers with an input that is quantized where it stands, and what follows it: DynamicQuantizeLinear of
+ * value x, MatMulInteger or ConvInteger with w, Cast, Mul by the input's scale times step, perhaps Add of a bias (one
+ * an output) in node `last`; w has zero points, or NULL. */
+typedef struct {
+    const rt_eval_node *last;
+    int x, taken[3], takes;
+    const rt_array *w, *zero, *step, *bias;
+} rt_lower_ranged;
+/* Of a node whose bytes are input 0 and whose zero point input 2; w and zero are there. 0 with l->bad. */
+int rt_lower_find_dynamic(rt_lowering *, const rt_eval_node *, rt_lower_ranged *);
+/* The nodes between are done. */
+void rt_lower_take_dynamic(rt_lowering *, const rt_lower_ranged *);
+/* w (K, N) of any zero points as a layer; MatMulInteger of bytes whose zero point is known. */
+rt_status rt_lower_dynamic_rows(rt_lowering *, const rt_lower_ranged *);
+rt_status rt_lower_static_rows(rt_lowering *, const rt_eval_node *);
+
 /* A new layer that reads these values, which the caller completes; its name. hint: of the ONNX node. */
 cJSON *rt_lower_layer(rt_lowering *, const char *op, const char *hint, const char *const *from, int inputs);
 const char *rt_lower_name(const cJSON *layer);
 /* Values of a field of a layer: n floats in the region, to be filled. NULL: memory. */
 float *rt_lower_fill(rt_lowering *, const cJSON *layer, const char *suffix, size_t n);
-/* Constants as floats; NULL: memory. */
-float *rt_lower_floats(rt_lowering *, const rt_array *);
+/* Constants as floats, its own where it has them; NULL: memory. */
+const float *rt_lower_floats(rt_lowering *, const rt_array *);
 /* A constant as a field of a layer, its axes in this order (NULL: as they are). */
 rt_status rt_lower_put(rt_lowering *, const cJSON *layer, const char *suffix, const rt_array *, const int *order);
 /* A constant as a layer of this shape, without input, its axes in this order. */

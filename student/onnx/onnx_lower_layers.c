@@ -54,7 +54,7 @@ int rt_lower_find_window(rt_lower_window *w, const rt_eval_node *n, const int64_
 static int window_of(const rt_lowering *l, const rt_eval_node *n, const int64_t *kernel, window *w)
 { return rt_lower_find_window(w, n, kernel, l->row->value[n->in[0]], rt_lower_shape(l, n, 0)); }
 
-static void set_window(cJSON *j, const window *w)
+void rt_lower_set_window(cJSON *j, const window *w)
 {
     set_ints(j, "kernel", w->kernel, 2);
     set_ints(j, "stride", w->stride, 2);
@@ -62,16 +62,19 @@ static void set_window(cJSON *j, const window *w)
     if (w->dilation[0] > 1 || w->dilation[1] > 1) set_ints(j, "dilation", w->dilation, 2);
 }
 
-/* The layer's name of the node's first input, channels last. */
-static rt_status images(rt_lowering *l, const rt_eval_node *n, int order[RT_ARRAY_RANK], rt_shape *shape,
-                        const char **from)
+rt_status rt_lower_images(rt_lowering *l, rt_lowered_value *x, int order[RT_ARRAY_RANK], rt_shape *shape,
+                          const char **from)
 {
-    rt_lowered_value *x = rt_lower_in(l, n, 0);
     if (!x || !rt_lower_channels_last(x, order, shape)) return rt_lower_no(l, "its input is no image or sequence");
     return rt_lower_as(l, x, order, shape, from);
 }
 
-static void give_images(rt_lowering *l, const rt_eval_node *n, const cJSON *layer, const int *order)
+/* The layer's name of the node's first input, channels last. */
+static rt_status images(rt_lowering *l, const rt_eval_node *n, int order[RT_ARRAY_RANK], rt_shape *shape,
+                        const char **from)
+{ return rt_lower_images(l, rt_lower_in(l, n, 0), order, shape, from); }
+
+void rt_lower_give_images(rt_lowering *l, const rt_eval_node *n, const cJSON *layer, const int *order)
 {
     const rt_array *y = rt_lower_shape(l, n, 0);
     rt_shape s = {.rank = y->rank - 1};
@@ -88,6 +91,9 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
     rt_shape shape;
     window win;
     const char *from;
+    int paired;
+    RT_TRY(rt_lower_paired_conv(l, n, &paired));
+    if (paired) return RT_OK;
     if (!w || (n->inputs > 2 && n->in[2] >= 0 && !b)) return rt_lower_no(l, "its weights depend on data");
     RT_TRY(images(l, n, order, &shape, &from));
     if (l->bad) return RT_OK;
@@ -95,18 +101,18 @@ static rt_status conv(rt_lowering *l, const rt_eval_node *n)
         return rt_lower_no(l, "its window is beyond the limits of layers");
     cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv2d" : "conv1d", n->name, &from, 1);
     set_number(j, "out", (double)w->dim[0]);
-    set_window(j, &win);
+    rt_lower_set_window(j, &win);
     if (groups != 1) set_number(j, "groups", groups);
     if (!b) cJSON_AddBoolToObject(j, "bias", 0);
     size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], out = (size_t)w->dim[0], in = (size_t)w->dim[1];
-    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL,
-          *v = rt_lower_floats(l, w);
+    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL;
+    const float *v = rt_lower_floats(l, w);
     if (!to || !v || (b && !bias)) return RT_RUN;
     for (size_t o = 0; o < out; o++)
         for (size_t c = 0; c < in; c++)
             for (size_t t = 0; t < taps; t++) to[(t * in + c) * out + o] = v[(o * in + c) * taps + t];
     for (size_t i = 0; b && i < b->count; i++) bias[i] = (float)rt_array_double(b, i);
-    give_images(l, n, j, order);
+    rt_lower_give_images(l, n, j, order);
     return RT_OK;
 }
 
@@ -128,19 +134,19 @@ static rt_status conv_transpose(rt_lowering *l, const rt_eval_node *n)
         for (int i = 0; i < win.sides; i++) more[2 - win.sides + i] = (int)list[i];
     cJSON *j = rt_lower_layer(l, win.sides == 2 ? "conv_transpose2d" : "conv_transpose1d", n->name, &from, 1);
     set_number(j, "out", (double)y->dim[1]);
-    set_window(j, &win);
+    rt_lower_set_window(j, &win);
     if (more[0] || more[1]) set_ints(j, "output_padding", more, 2);
     if (groups != 1) set_number(j, "groups", groups);
     if (!b) cJSON_AddBoolToObject(j, "bias", 0);
     size_t taps = (size_t)win.kernel[0] * (size_t)win.kernel[1], in = (size_t)w->dim[0], out = (size_t)w->dim[1];
-    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL,
-          *v = rt_lower_floats(l, w);
+    float *to = rt_lower_fill(l, j, "weight", w->count), *bias = b ? rt_lower_fill(l, j, "bias", b->count) : NULL;
+    const float *v = rt_lower_floats(l, w);
     if (!to || !v || (b && !bias)) return RT_RUN;
     for (size_t c = 0; c < in; c++)                         /* (C, N / groups, taps) as (taps, N / groups, C) */
         for (size_t o = 0; o < out; o++)
             for (size_t t = 0; t < taps; t++) to[(t * out + o) * in + c] = v[(c * out + o) * taps + t];
     for (size_t i = 0; b && i < b->count; i++) bias[i] = (float)rt_array_double(b, i);
-    give_images(l, n, j, order);
+    rt_lower_give_images(l, n, j, order);
     return RT_OK;
 }
 
@@ -214,7 +220,7 @@ static rt_status resize(rt_lowering *l, const rt_eval_node *n)
     }
     if (!strcmp(mode, "cubic")) set_number(j, "cubic", rt_lower_float(n, "cubic_coeff_a", -0.75));
     if (rt_lower_int(n, "exclude_outside", 0)) cJSON_AddBoolToObject(j, "exclude_outside", 1);
-    give_images(l, n, j, order);
+    rt_lower_give_images(l, n, j, order);
     return RT_OK;
 }
 
@@ -268,8 +274,9 @@ static rt_status dense(rt_lowering *l, const rt_eval_node *n, const product *p)
     cJSON *j = rt_lower_layer(l, "dense", n->name, &from, 1);
     set_number(j, "out", (double)p->n);
     if (!p->b) cJSON_AddBoolToObject(j, "bias", 0);
-    float *w = rt_lower_fill(l, j, "weight", p->w->count), *v = rt_lower_floats(l, p->w),
+    float *w = rt_lower_fill(l, j, "weight", p->w->count),
           *b = p->b ? rt_lower_fill(l, j, "bias", (size_t)p->n) : NULL;
+    const float *v = rt_lower_floats(l, p->w);
     if (!w || !v || (p->b && !b)) return RT_RUN;
     for (size_t k = 0; k < (size_t)p->k; k++)
         for (size_t i = 0; i < (size_t)p->n; i++) {
@@ -286,6 +293,9 @@ static rt_status gemm(rt_lowering *l, const rt_eval_node *n)
 {
     product p = {.w = rt_lower_const(l, n, 1), .b = rt_lower_const(l, n, 2), .alpha = rt_lower_float(n, "alpha", 1),
                  .beta = rt_lower_float(n, "beta", 1)};
+    int paired;
+    RT_TRY(rt_lower_paired_rows(l, n, &paired));
+    if (paired) return RT_OK;
     if (!rt_lower_in(l, n, 0) || !p.w || (n->inputs > 2 && n->in[2] >= 0 && !p.b))
         return rt_lower_no(l, "its weights depend on data");
     if (rt_lower_int(n, "transA", 0)) return rt_lower_no(l, "its left side is transposed");
@@ -313,8 +323,10 @@ static const rt_array *bias_behind(rt_lowering *l, const rt_eval_node *n, int64_
 
 static rt_status matmul_const(rt_lowering *l, const rt_eval_node *n)
 {
-    int add = -1;
+    int add = -1, paired;
     product p = {.w = rt_lower_const(l, n, 1), .alpha = 1, .beta = 1, .col = 1};
+    RT_TRY(rt_lower_paired_rows(l, n, &paired));
+    if (paired) return RT_OK;
     if (rt_lower_in(l, n, 0) && rt_lower_in(l, n, 1)) return rt_lower_product(l, n);
     if (!p.w) return rt_lower_no(l, "its left side is constant");
     if (p.w->rank != 2) return rt_lower_no(l, "its weights are no matrix");
@@ -396,10 +408,10 @@ static rt_status pool(rt_lowering *l, const rt_eval_node *n)
         return rt_lower_no(l, "its window is beyond the limits of layers");
     if (w.kernel[0] * w.kernel[1] > POOL_TAPS) return rt_lower_no(l, "its window is beyond the limits of layers");
     cJSON *j = rt_lower_layer(l, max ? "max_pool" : "avg_pool", n->name, &from, 1);
-    set_window(j, &w);
+    rt_lower_set_window(j, &w);
     if (rt_lower_int(n, "ceil_mode", 0)) cJSON_AddBoolToObject(j, "ceil", 1);
     if (!max && rt_lower_int(n, "count_include_pad", 0)) cJSON_AddBoolToObject(j, "count_padding", 1);
-    give_images(l, n, j, order);
+    rt_lower_give_images(l, n, j, order);
     return RT_OK;
 }
 

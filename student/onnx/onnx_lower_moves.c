@@ -365,6 +365,30 @@ static int side_shape(const int64_t *dim, int rank, const int *order, int axis, 
     return 1;
 }
 
+rt_status rt_lower_join(rt_lowering *l, const rt_eval_node *n, rt_lowered_value *part, int count, int axis)
+{
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    const char **from = rt_region_list(l->region, (size_t)count, sizeof *from);
+    int place = 0;
+    rt_shape shape;
+    if (!from) return RT_RUN;
+    for (int i = 0; i < count; i++) {
+        if (!side_shape(part[i].dim, y->rank, part[0].order, axis, &shape, &place))
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        RT_TRY(rt_lower_as(l, &part[i], part[0].order, &shape, &from[i]));
+        if (l->bad) return RT_OK;
+    }
+    if (count == 1) {
+        l->v[n->out[0]] = part[0];
+        return RT_OK;
+    }
+    cJSON *j = rt_lower_layer(l, "concat", n->name, from, count);
+    if (place != shape.rank - 1) cJSON_AddNumberToObject(j, "axis", place);
+    shape.dim[place] = (int)y->dim[axis];
+    rt_lower_give(l, n, 0, j, &shape, part[0].order);
+    return RT_OK;
+}
+
 static rt_status concat(rt_lowering *l, const rt_eval_node *n)
 {
     const rt_array *y = rt_lower_shape(l, n, 0);
@@ -374,7 +398,7 @@ static rt_status concat(rt_lowering *l, const rt_eval_node *n)
     rt_shape shape;
     if (!from) return RT_RUN;
     if (axis < 0) axis += y->rank;
-    if (!rt_array_is_float(y) && y->type != RT_BOOL)
+    if (!rt_array_is_float(y) && y->type != RT_BOOL && y->type != RT_U8 && y->type != RT_I8)
         return rt_lower_no(l, "computes with integers that depend on data");
     for (int i = 0; i < y->rank; i++) order[i] = i;
     for (int i = 0; i < n->inputs && first; i++) {

@@ -285,15 +285,12 @@ static rt_status factor(rt_lowering *l, rt_lowered_value *v, int *turned, const 
     return rt_lower_as(l, v, order, &s, from);
 }
 
-rt_status rt_lower_product(rt_lowering *l, const rt_eval_node *n)
+rt_status rt_lower_matmul(rt_lowering *l, const rt_eval_node *n, rt_lowered_value *a, rt_lowered_value *b,
+                          rt_lowered_value *to)
 {
-    rt_lowered_value *a = rt_lower_in(l, n, 0), *b = rt_lower_in(l, n, 1);
     const rt_array *y = rt_lower_shape(l, n, 0);
     const char *from[2];
     int turned[2];
-    pattern p;
-    if (a->rank < 2 || b->rank < 2) return rt_lower_no(l, "a product of vectors");
-    if (find_attention(l, n, &p)) return attention(l, &p);
     RT_TRY(factor(l, a, &turned[0], &from[0]));
     if (!l->bad) RT_TRY(factor(l, b, &turned[1], &from[1]));
     if (l->bad) return RT_OK;
@@ -303,6 +300,20 @@ rt_status rt_lower_product(rt_lowering *l, const rt_eval_node *n)
     rt_shape out = {.rank = 0};
     for (int i = 0; i < y->rank; i++)
         if (i >= y->rank - 2 || y->dim[i] != 1 || out.rank) out.dim[out.rank++] = (int)y->dim[i];
+    const rt_lowered_value before = l->v[n->out[0]];
     rt_lower_give(l, n, 0, j, &out, NULL);
+    *to = l->v[n->out[0]];
+    l->v[n->out[0]] = before;
+    return RT_OK;
+}
+
+rt_status rt_lower_product(rt_lowering *l, const rt_eval_node *n)
+{
+    rt_lowered_value *a = rt_lower_in(l, n, 0), *b = rt_lower_in(l, n, 1), y;
+    pattern p;
+    if (a->rank < 2 || b->rank < 2) return rt_lower_no(l, "a product of vectors");
+    if (find_attention(l, n, &p)) return attention(l, &p);
+    RT_TRY(rt_lower_matmul(l, n, a, b, &y));
+    if (!l->bad) l->v[n->out[0]] = y;
     return RT_OK;
 }

@@ -10,6 +10,11 @@ typedef struct Onnx__ModelProto Onnx__ModelProto;
 
 enum { RT_ONNX_EACH = 16 };            /* bytes of memory for a byte of a file */
 
+/* onnx_budget.c: bytes of memory for a file of so many; bytes more for weights that are told by their shapes alone
+ * (ConstantOfShape of one number, read by one product), at most 4 GiB, and nothing where they are more. */
+size_t rt_onnx_budget_of(size_t bytes);
+size_t rt_onnx_filled(const rt_eval_graph *);
+
 /* onnx_wire.c: RT_INPUT unless the bytes are a message of this kind, with all lengths inside and no deeper than
  * protobuf-c may go. */
 typedef enum { RT_WIRE_MODEL, RT_WIRE_TENSOR } rt_wire_kind;

@@ -67,7 +67,8 @@ rt_status rt_onnx_quantized(rt_model **out, const rt_onnx_quantized_spec *s, cJS
     rt_status st = rt_onnx_integer(out, &spec, &why);
     cJSON_Delete(normalization);
     if (own) rt_heads_free(head, own);
-    if (!st && !*out) say(notes, "its quantizers are computed in float, as it is no integer program: %s", why);
+    if (!st && !*out)
+        say(notes, "its quantized operators are layers by themselves, as it is no integer program: %s", why);
     else if (!st) say(notes, "its quantizers are those of an integer program: a quantized model%s", "");
     return st;
 }

@@ -202,6 +202,37 @@ static void twins(void **state)
     }
 }
 
+/* Derivatives far out, where what vanishes is multiplied by what grows: the limits. */
+static void far_slopes(void **state)
+{
+    (void)state;
+    static const struct { rt_unary fn; float a, b; double below, above; } limits[] = {
+        {RT_UNARY_MISH, 0, 0, 0, 1}, {RT_UNARY_SOFTPLUS, 0, 0, 0, 1}, {RT_UNARY_SOFTSIGN, 0, 0, 0, 0},
+        {RT_UNARY_ELU, 1.5f, 0, 0, 1}, {RT_UNARY_CELU, 1.5f, 0, 0, 1}, {RT_UNARY_SELU, 1.7f, 1.25f, 0, 1.25},
+        {RT_UNARY_ERF, 0, 0, 0, 0}, {RT_UNARY_ABS, 0, 0, -1, 1}, {RT_UNARY_HARD_SIGMOID, 0.2f, 0.5f, 0, 0},
+        {RT_UNARY_THRESHOLDED_RELU, 1, 0, 0, 1}, {RT_UNARY_SHRINK, 0.5f, 0, 1, 1}, {RT_UNARY_CLIP, -1, 1, 0, 0},
+        {RT_UNARY_ATAN, 0, 0, 0, 0}, {RT_UNARY_ASINH, 0, 0, 0, 0}};
+    static const struct { rt_act act; double below, above; } acts[] = {
+        {RT_ACT_GELU, 0, 1}, {RT_ACT_GELU_ERF, 0, 1}, {RT_ACT_SILU, 0, 1}, {RT_ACT_HARDSWISH, 0, 1},
+        {RT_ACT_SIGMOID, 0, 0}, {RT_ACT_TANH, 0, 0}};
+    static const float at[] = {-1e38f, -1e30f, -1e20f, -1e15f, -2e10f, 2e10f, 1e15f, 1e20f, 1e30f, 1e38f};
+    enum { N = sizeof at / sizeof at[0] };
+    float one[N], d[N];
+    for (int i = 0; i < N; i++) one[i] = 1;
+    EACH_FAMILY(k) {
+        for (size_t f = 0; f < sizeof limits / sizeof limits[0]; f++) {
+            (*k)->unary_back(d, one, at, N, limits[f].fn, limits[f].a, limits[f].b, 0);
+            for (int i = 0; i < N; i++)
+                check_close((*k)->name, (double)d[i], at[i] < 0 ? limits[f].below : limits[f].above, 1e-9, 1e-7);
+        }
+        for (size_t f = 0; f < sizeof acts / sizeof acts[0]; f++) {
+            (*k)->act_back(d, one, at, N, acts[f].act, 0, 0);
+            for (int i = 0; i < N; i++)
+                check_close((*k)->name, (double)d[i], at[i] < 0 ? acts[f].below : acts[f].above, 1e-9, 1e-7);
+        }
+    }
+}
+
 static void check_one(const rt_kernels *k, rt_unary f, float a, float x, float want)
 {
     float in[20], out[20];
@@ -389,6 +420,7 @@ static void folds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(gelu), cmocka_unit_test(slopes),
+                                       cmocka_unit_test(far_slopes),
                                        cmocka_unit_test(twins), cmocka_unit_test(special), cmocka_unit_test(pairs),
                                        cmocka_unit_test(folds)};
     for (const rt_kernels *const *k = rt_kernels_all(); *k; k++) if (!strcmp((*k)->name, "scalar")) twin = *k;

@@ -66,7 +66,8 @@ static int is_tame(const rt_layer_kind *k)
     switch (k->op) {
     case RT_OP_UNARY: case RT_OP_DIVIDE: case RT_OP_POWER: case RT_OP_MODULO: case RT_OP_LESS: case RT_OP_LESS_OR_EQUAL:
     case RT_OP_GREATER: case RT_OP_GREATER_OR_EQUAL: case RT_OP_EQUAL: case RT_OP_AND: case RT_OP_OR: case RT_OP_XOR:
-    case RT_OP_TREES: case RT_OP_DENSE_INT8: case RT_OP_WHERE: case RT_OP_CALL: case RT_OP_REDUCE_PROD:
+    case RT_OP_TREES: case RT_OP_DENSE_INT8: case RT_OP_CONV_INT8: case RT_OP_PAIR_INT8:
+    case RT_OP_QUANTIZE: case RT_OP_WHERE: case RT_OP_CALL: case RT_OP_REDUCE_PROD:
     case RT_OP_REDUCE_LOG_SUM: case RT_OP_REDUCE_SUM_SQUARE: return 0;
     default: return 1;
     }

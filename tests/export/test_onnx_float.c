@@ -47,6 +47,27 @@ static void set_integers(rt_model *m, const rt_node *n)
     free(noise);
 }
 
+/* Weights of both signs beyond 8 bits, zero points that are not 0, steps that are: what quantized layers have. */
+static void set_quantized(rt_model *m, const rt_node *n)
+{
+    const rt_graph *g = m->graph;
+    for (int f = 0; f < n->fields; f++) {
+        const char *is = strrchr(g->field[n->field[f]].name, '.') + 1;
+        const size_t count = g->field[n->field[f]].count;
+        float *v = rt_model_field(m, n->field[f]), *noise = random_floats(count, 500 + (uint32_t)n->field[f]);
+        for (size_t i = 0; i < count; i++) {
+            const float whole = rintf(fminf(fmaxf(noise[i] * 40, -127), 127));
+            v[i] = fabsf(noise[i]) * 0.01f + 0.002f;
+            if (!strcmp(is, "weight")) v[i] = n->key % 3 ? whole : fabsf(2 * whole);
+            if (!strcmp(is, "bias")) v[i] = i < count / 2 ? 0 : fabsf(whole);
+            if (!strcmp(is, "zero") || !strcmp(is, "table")) v[i] = whole / 4 - rintf(whole / 4) > 0 ? 2 : rintf(whole / 4);
+            if (!strcmp(is, "scale")) v[i] = RT_ATTR(n, rt_quantize_attr)->form == 1 ? v[i] : 10 * v[i];
+            if (!strcmp(is, "scales")) v[i] = i % 2 ? whole : 0.02f + 0.01f * (float)i;
+        }
+        free(noise);
+    }
+}
+
 static rt_model *model_of(const cJSON *net, uint64_t seed)
 {
     char *text = cJSON_PrintUnformatted(cJSON_GetObjectItem(net, "arch"));
@@ -55,6 +76,8 @@ static rt_model *model_of(const cJSON *net, uint64_t seed)
     for (int i = 0; i < m->graph->nodes; i++)
         if (m->graph->node[i].op == RT_OP_TREES) grow(m, &m->graph->node[i]);
         else if (m->graph->node[i].op == RT_OP_DENSE_INT8) set_integers(m, &m->graph->node[i]);
+        else if (m->graph->node[i].op >= RT_OP_CONV_INT8 && m->graph->node[i].op <= RT_OP_QUANTIZE)
+            set_quantized(m, &m->graph->node[i]);
     for (int i = 0; i < m->graph->fields; i++) {
         const char *dot = strrchr(m->graph->field[i].name, '.');
         for (size_t k = 0; k < m->graph->field[i].count && !strcmp(dot, ".indices"); k++)

@@ -130,6 +130,8 @@ make("asymmetric", Mlp(), (16,), weight=QuantType.QUInt8, per_channel=False)
 make("sixteen", Mlp(), (16,), activation=QuantType.QUInt16, weight=QuantType.QInt8)
 make("softmax", Mlp(nn.Softmax(1)), (16,))
 make("normed", Mlp(nn.LayerNorm(4)), (16,))
+
+
 class Tokens(nn.Module):
     """Linear layers over the tokens of a row."""
 
@@ -143,13 +145,13 @@ class Tokens(nn.Module):
         return self.c(self.n(x + self.b(nn.functional.gelu(self.a(x)))).mean(1))
 
 
-def dynamic(name, model, shape, **settings):
+def dynamic(name, model, shape, image=False, **settings):
     model.eval()
     with tempfile.TemporaryDirectory() as d:
         torch.onnx.export(model, (torch.zeros(1, *shape),), f"{d}/f.onnx", opset_version=17, dynamo=False, input_names=["x"],
                           output_names=["y"], dynamic_axes={"x": {0: "n"}, "y": {0: "n"}})
         quantize_dynamic(f"{d}/f.onnx", f"{out}/{name}.onnx", **settings)
-    record(name, rng.standard_normal((ROWS, *shape)).astype(np.float32) * 1.3, False)
+    record(name, rng.standard_normal((ROWS, *shape)).astype(np.float32) * 1.3, image)
 
 
 dynamic("dynamic", Mlp(), (16,), weight_type=QuantType.QInt8, per_channel=True)
@@ -162,3 +164,55 @@ taken = [n for n in m.graph.node if n.op_type == "DequantizeLinear" and "Relu" i
 m.graph.initializer.append(onnx.numpy_helper.from_array(np.array(0.017, np.float32), "another"))
 taken.input[1] = "another"
 onnx.save(m, f"{out}/rescaled.onnx")
+
+
+# graphs that are no integer program: something in floats stands between, exact, so that bytes are the same
+class Mixed(nn.Module):
+    """Convolutions that are dilated, strided, grouped, depthwise and padded on one side, and what goes by pairs."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(8)
+        self.a, self.b = nn.Conv2d(3, 8, 3, padding=2, dilation=2), nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.c, self.d = nn.Conv2d(8, 12, (3, 2), stride=2, groups=4), nn.Conv2d(12, 12, 1)
+        self.p, self.q = nn.ZeroPad2d((1, 0, 2, 1)), nn.Linear(24, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.a(x))
+        x = torch.abs(self.c(self.p(x + self.b(x))) - 0.25)
+        y = nn.functional.leaky_relu(self.d(x), 0.1)
+        z = torch.cat([x * torch.sigmoid(y), nn.functional.max_pool2d(y, 3, 1, 1)], 1)
+        return self.q(torch.flatten(nn.functional.adaptive_avg_pool2d(z, 1), 1))
+
+
+class Attend(nn.Module):
+    """Products of two inputs."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(9)
+        self.a, self.b, self.c = nn.Linear(12, 24), nn.Linear(12, 24, bias=False), nn.Linear(24, 3)
+
+    def forward(self, x):
+        q, k = (f(x).reshape(x.shape[0], 7, 3, 8).transpose(1, 2) for f in (self.a, self.b))
+        s = torch.abs(q @ k.transpose(2, 3))
+        return self.c((s @ k).transpose(1, 2).reshape(x.shape[0], 7, 24))
+
+
+class Turned(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(10)
+        self.a, self.b = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 6, 3, stride=2, groups=6)
+        self.c, self.d = nn.Conv2d(6, 9, 1, bias=False), nn.Linear(9, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.c(torch.relu(self.b(torch.relu(self.a(x))))))
+        return self.d(torch.amax(x, (2, 3)))
+
+
+for kind, settings in (("mixed_operators", {}), ("mixed_unsigned", {"weight": QuantType.QUInt8, "per_channel": False})):
+    make(kind, Mixed(), (3, 11, 10), image=True, format=QuantFormat.QOperator, **settings)
+make("mixed_pairs", Mixed(), (3, 11, 10), image=True)
+make("attend_operators", Attend(), (7, 12), format=QuantFormat.QOperator)
+dynamic("dynamic_conv", Turned(), (3, 9, 8), image=True, weight_type=QuantType.QUInt8)
