@@ -140,8 +140,7 @@ static rt_status infer_pair(rt_graph *g, rt_node *n, rt_shape *out)
 {
     const rt_pair_int8_attr *a = RT_ATTR(n, rt_pair_int8_attr);
     if (a->low > a->high) return rt_fail(RT_USAGE, "'low' is above 'high'");
-    *out = g->tensor[n->in[0]].shape;
-    if (!rt_shape_equal(out, &g->tensor[n->in[1]].shape)) return rt_fail(RT_USAGE, "its inputs have two shapes");
+    RT_TRY(rt_broadcast(&g->tensor[n->in[0]].shape, &g->tensor[n->in[1]].shape, out));
     return rt_graph_constant(g, n, "scales", (rt_shape){1, {NUMBERS}}, NULL);
 }
 
@@ -153,28 +152,57 @@ static int fits_double(float ra, float rb, float fx)
            (fabsf(fx) >= least || fx == 0);
 }
 
-static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
+typedef struct {
+    const rt_pair_int8_attr *a;
+    const rt_runs *r;
+    const float *side[2], *s;
+    float *y;
+} pairing;
+
+static inline __attribute__((always_inline)) void pair_line(const pairing *p, float *restrict y,
+                                                            const float *restrict a, const float *restrict b,
+                                                            size_t n, const size_t i1, const size_t i2)
 {
-    const rt_pair_int8_attr *p = RT_ATTR(c->node, rt_pair_int8_attr);
-    const size_t n = rt_floats_of(x, c->node->out, rows);
-    const float *restrict a = rt_at(x, c->value[0], row0), *restrict b = rt_at(x, c->value[1], row0),
-                *s = rt_param(x, c->node, 0), low = (float)p->low, high = (float)p->high;
-    float *restrict y = rt_at(x, c->value[2], row0);
-    if (p->op == MULTIPLY) {
+    const float *s = p->s, low = (float)p->a->low, high = (float)p->a->high;
+    if (p->a->op == MULTIPLY) {
         const float m = s[SA] * s[SB] / s[SC], za = s[ZA], zb = s[ZB], zc = s[ZC];
-        for (size_t i = 0; i < n; i++) y[i] = steps_of((a[i] - za) * (b[i] - zb) * m + zc, 0, low, high);
+        for (size_t i = 0; i < n; i++)
+            y[i] = steps_of((a[i * i1] - za) * (b[i * i2] - zb) * m + zc, 0, low, high);
         return;
     }
     const float ra = s[SA] / s[SC], rb = s[SB] / s[SC], fx = s[ZC] - fmaf(ra, s[ZA], rb * s[ZB]);
     if (!fits_double(ra, rb, fx)) {
-        for (size_t i = 0; i < n; i++) y[i] = steps_of(fmaf(a[i], ra, fmaf(b[i], rb, fx)), 0, low, high);
+        for (size_t i = 0; i < n; i++) y[i] = steps_of(fmaf(a[i * i1], ra, fmaf(b[i * i2], rb, fx)), 0, low, high);
         return;
     }
     const double da = (double)ra, db = (double)rb, dx = (double)fx;
     for (size_t i = 0; i < n; i++) {
-        float inner = (float)((double)b[i] * db + dx);
-        y[i] = steps_of((float)((double)a[i] * da + (double)inner), 0, low, high);
+        float inner = (float)((double)b[i * i2] * db + dx);
+        y[i] = steps_of((float)((double)a[i * i1] * da + (double)inner), 0, low, high);
     }
+}
+
+static void pair_lines(void *arg, const ptrdiff_t *at, size_t place)
+{
+    const pairing *p = arg;
+    const rt_runs *r = p->r;
+    const size_t n = r->count[0], count = r->runs > 1 ? r->count[1] : 1;
+    const ptrdiff_t na = r->runs > 1 ? r->stride[0][1] : 0, nb = r->runs > 1 ? r->stride[1][1] : 0;
+    const float *a = p->side[0] + at[0], *b = p->side[1] + at[1];
+    float *y = p->y + place;
+    for (size_t l = 0; l < count; l++, y += n, a += na, b += nb)
+        if (!r->stride[0][0]) pair_line(p, y, a, b, n, 0, 1);
+        else if (!r->stride[1][0]) pair_line(p, y, a, b, n, 1, 0);
+        else pair_line(p, y, a, b, n, 1, 1);
+}
+
+static void run_pair(const rt_call *c, rt_ctx *x, int row0, int rows)
+{
+    const rt_shape *shape[2] = {rt_shape_of(x->plan, c->node->in[0]), rt_shape_of(x->plan, c->node->in[1])};
+    const rt_runs r = rt_runs_of(rt_shape_of(x->plan, c->node->out), shape, 2, 1, rows, 0);
+    pairing p = {RT_ATTR(c->node, rt_pair_int8_attr), &r, {rt_at(x, c->value[0], row0), rt_at(x, c->value[1], row0)},
+                 rt_param(x, c->node, 0), rt_at(x, c->value[2], row0)};
+    rt_runs_each(&r, 2, pair_lines, &p);
 }
 
 static void forward_pair(rt_plan *p, const rt_node *n)

@@ -100,6 +100,10 @@ const char *rt_fo_chain(rt_fo_graph *, const rt_node *, const char *op, const ch
 
 /* ---- onnx_functions.c ---- */
 
+/* In which order inputs whose shapes may differ (plain: do not) are brought together; input i beside an output of this
+ * rank. */
+rt_fo_order rt_fo_meeting(const rt_fo_graph *, const rt_node *, const rt_shape *out, int plain);
+const char *rt_fo_beside(rt_fo_graph *, const rt_node *, int i, int rank, rt_fo_order);
 rt_fo_put_fn rt_fo_put_unary, rt_fo_put_binary, rt_fo_put_where, rt_fo_put_constant;
 
 /* ---- onnx_norms.c, onnx_attention.c, onnx_recurrent.c, onnx_moves.c, onnx_single.c,

@@ -73,8 +73,7 @@ static const struct { const char *op; int bools, ins; } binaries[] = {
     {"And", 1, 1}, {"Or", 1, 1}, {"Xor", 1, 1}};
 _Static_assert(sizeof binaries / sizeof binaries[0] == RT_OP_XOR - RT_OP_SUBTRACT + 1, "a row for each operator");
 
-/* Input i beside an output of this rank. */
-static const char *beside(rt_fo_graph *e, const rt_node *n, int i, int rank, rt_fo_order order)
+const char *rt_fo_beside(rt_fo_graph *e, const rt_node *n, int i, int rank, rt_fo_order order)
 {
     const rt_shape *s = &e->g->tensor[n->in[i]].shape;
     const char *x = rt_fo_take(e, n->in[i], s->rank == 1 && rank > 1 ? RT_FO_LAST : order);
@@ -86,8 +85,7 @@ static const char *beside(rt_fo_graph *e, const rt_node *n, int i, int rank, rt_
     return rt_fo_chain(e, n, "Reshape", what, x, rt_fo_whole(e, n, rt_onnx_name(e->o, "%s/shape", what), dims, dim));
 }
 
-/* In which order inputs whose shapes may differ are brought together. */
-static rt_fo_order meeting(const rt_fo_graph *e, const rt_node *n, const rt_shape *out, int plain)
+rt_fo_order rt_fo_meeting(const rt_fo_graph *e, const rt_node *n, const rt_shape *out, int plain)
 {
     int lack[RT_FO_ORDERS] = {0};
     if (plain) return rt_fo_common(e, n);
@@ -118,10 +116,10 @@ void rt_fo_put_binary(rt_fo_graph *e, const rt_node *n)
     const rt_binary_attr *a = RT_ATTR(n, rt_binary_attr);
     const int own = n->inputs == 1, row = n->op - RT_OP_SUBTRACT, arithmetic = n->op == RT_OP_ADD || n->op == RT_OP_MUL;
     const rt_shape *to = &e->g->tensor[n->out].shape;
-    const rt_fo_order order = meeting(e, n, to, !own && same_shapes(e, n));
+    const rt_fo_order order = rt_fo_meeting(e, n, to, !own && same_shapes(e, n));
     const char *op = n->op == RT_OP_ADD ? "Add" : n->op == RT_OP_MUL ? "Mul" : binaries[row].op, *side[2], *out;
     for (int k = 0; k < 2; k++) {
-        if (!own || k == a->reverse) side[k] = beside(e, n, own ? 0 : k, to->rank, order);
+        if (!own || k == a->reverse) side[k] = rt_fo_beside(e, n, own ? 0 : k, to->rank, order);
         else {
             const rt_shape wide = rt_fo_widened(&a->operand, order == RT_FO_FIRST ? to->rank : a->operand.rank);
             side[k] = rt_fo_field(e, n->field[0], order == RT_FO_FIRST && wide.rank > 1 ? RT_FO_TO_FIRST : RT_FO_AS_IS,
@@ -154,9 +152,9 @@ void rt_fo_put_where(rt_fo_graph *e, const rt_node *n)
 {
     const rt_shape *to = &e->g->tensor[n->out].shape;
     const int plain = same_shapes(e, n);
-    const rt_fo_order order = meeting(e, n, to, plain);
+    const rt_fo_order order = rt_fo_meeting(e, n, to, plain);
     const char *in[3], *out = rt_fo_unique(e, n->name);
-    for (int i = 0; i < 3; i++) in[i] = beside(e, n, i, to->rank, order);
+    for (int i = 0; i < 3; i++) in[i] = rt_fo_beside(e, n, i, to->rank, order);
     in[0] = cast(e, in[0], rt_fo_own(e, n, "bool"), RT_ONNX_BOOL);
     rt_fo_node_of(e, "Where", out, in[0], in[1], in[2]);
     if (plain) rt_fo_set_like(e, n, order, out);

@@ -75,20 +75,23 @@ void rt_fo_put_pair_int8(rt_fo_graph *e, const rt_node *n)
 {
     const rt_pair_int8_attr *a = RT_ATTR(n, rt_pair_int8_attr);
     const float *v = e->field[n->field[0]];
-    const int is_signed = a->low < 0;
-    const rt_fo_order order = rt_fo_common(e, n);
+    const int is_signed = a->low < 0,
+              alike = rt_shape_equal(&e->g->tensor[n->in[0]].shape, &e->g->tensor[n->in[1]].shape);
+    const rt_shape *to = &e->g->tensor[n->out].shape;
+    const rt_fo_order order = rt_fo_meeting(e, n, to, alike);
     const char *out = rt_fo_unique(e, n->name), *in[9], *bytes = rt_fo_own(e, n, "bytes");
     static const char *const what[] = {"a", "b", "c"};
     for (int i = 0; i < 3; i++) {
         const int at = i < 2 ? 3 * i : 6;
-        if (i < 2) in[at] = to_bytes(e, n, what[i], rt_fo_take(e, n->in[i], order), 0, is_signed);
+        if (i < 2) in[at] = to_bytes(e, n, what[i], rt_fo_beside(e, n, i, to->rank, order), 0, is_signed);
         in[at + (i < 2)] = rt_fo_number(e, n, rt_onnx_name(e->o, "%s_scale", what[i]), v[2 * i]);
         in[at + (i < 2) + 1] = byte_number(e, n, rt_onnx_name(e->o, "%s_at", what[i]), (int)v[2 * i + 1], is_signed);
     }
     in[8] = NULL;
     rt_onnx_domain(rt_onnx_add(e->o, a->op ? "QLinearMul" : "QLinearAdd", bytes, in), "com.microsoft", 1);
     rt_onnx_int(rt_fo_node_of(e, "Cast", out, bytes, NULL, NULL), "to", RT_ONNX_F32);
-    rt_fo_set_like(e, n, order, out);
+    if (alike) rt_fo_set_like(e, n, order, out);
+    else rt_fo_set(e, n->out, order, out);
 }
 
 /* ---- convolutions and products ---- */

@@ -292,6 +292,27 @@ static rt_status two(rt_lowering *l, const rt_eval_node *n)
     return RT_OK;
 }
 
+rt_status rt_lower_sides(rt_lowering *l, const rt_eval_node *n, const int input[2], const char *from[2],
+                         int order[RT_ARRAY_RANK], rt_shape *out)
+{
+    const rt_array *y = rt_lower_shape(l, n, 0);
+    side s[2] = {side_of(l, n, input[0]), side_of(l, n, input[1])};
+    int own[RT_ARRAY_RANK];
+    rt_shape shape;
+    joint_order(s, 2, y->rank, order);
+    for (int k = 0; k < 2; k++) {
+        if (!shape_of(&s[k], y->rank, y->dim, order, &shape, own))
+            return rt_lower_no(l, "a tensor of more dimensions than layers have");
+        RT_TRY(s[k].v ? rt_lower_as(l, s[k].v, own, &shape, &from[k])
+                      : rt_lower_constant(l, s[k].c, &shape, own, &from[k]));
+        if (l->bad) return RT_OK;
+    }
+    *out = (rt_shape){.rank = 0};
+    for (int i = 0; i < y->rank; i++) if (y->dim[order[i]] != 1) out->dim[out->rank++] = (int)y->dim[order[i]];
+    if (!out->rank) out->dim[out->rank++] = 1;
+    return RT_OK;
+}
+
 /* ---- of three ---- */
 
 static rt_status where(rt_lowering *l, const rt_eval_node *n)

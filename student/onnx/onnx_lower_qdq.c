@@ -1,6 +1,6 @@
 /* student/onnx/onnx_lower_qdq.c - a convolution or a product with constants between DequantizeLinear and
- * QuantizeLinear, in a graph that is no integer program as a whole: it is the QLinearConv, or QLinearMatMul, that ONNX Runtime makes of
- * it, and becomes one layer of bytes. */
+ * QuantizeLinear, in a graph that is no integer program as a whole: it is the QLinearConv, or QLinearMatMul, that ONNX
+ * Runtime makes of it, and becomes one layer of bytes. */
 #include <math.h>
 #include <string.h>
 

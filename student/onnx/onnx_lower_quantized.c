@@ -315,7 +315,7 @@ static rt_status conv_integer(rt_lowering *l, const rt_eval_node *n)
     if (!fixed && !rt_lower_find_dynamic(l, n, &d)) return RT_OK;
     rt_lowered_value *x = fixed ? rt_lower_in(l, n, 0) : &l->v[d.x];
     if (!x) return rt_lower_no(l, "its input is a constant");
-    if (!fixed && (!each_or_one(d.step, out) || (d.bias && d.bias->count != out)))
+    if (!fixed && ((d.step->count != 1 && d.step->count != out) || (d.bias && d.bias->count != out)))
         return rt_lower_no(l, "its scales are not one, or one an output");
     cJSON *j = window_layer(l, n, x, d.w, fixed ? n->name : d.last->name, order, &st);
     if (!j) return st;
@@ -530,19 +530,13 @@ static rt_status qgemm(rt_lowering *l, const rt_eval_node *n)
 
 static rt_status qlinear_pair(rt_lowering *l, const rt_eval_node *n)
 {
-    rt_lowered_value *a = rt_lower_in(l, n, 0), *b = rt_lower_in(l, n, 3);
     grain g[3];
     const char *from[2];
-    lying x;
-    if (!a || !b || !rt_lower_grain(l, n, 1, &g[0]) || !rt_lower_grain(l, n, 4, &g[1]) ||
-        !rt_lower_grain(l, n, 6, &g[2]))
-        return rt_lower_no(l, "a side is a constant, or a scale depends on data");
-    if (a->rank != b->rank || memcmp(a->dim, b->dim, (size_t)a->rank * sizeof *a->dim))
-        return rt_lower_no(l, "its sides have two shapes");
-    RT_TRY(lie(l, a, &x));
-    if (l->bad) return RT_OK;
-    from[0] = x.from;
-    RT_TRY(rt_lower_as(l, b, x.order, &x.shape, &from[1]));
+    int order[RT_ARRAY_RANK];
+    rt_shape out;
+    if (!rt_lower_grain(l, n, 1, &g[0]) || !rt_lower_grain(l, n, 4, &g[1]) || !rt_lower_grain(l, n, 6, &g[2]))
+        return rt_lower_no(l, "a scale depends on data");
+    RT_TRY(rt_lower_sides(l, n, (const int[]){0, 3}, from, order, &out));
     if (l->bad) return RT_OK;
     cJSON *j = rt_lower_layer(l, "pair_int8", n->name, from, 2);
     limits r = {0, 255};
@@ -552,7 +546,7 @@ static rt_status qlinear_pair(rt_lowering *l, const rt_eval_node *n)
     float *to = rt_lower_fill(l, j, "scales", 6);
     if (!to) return RT_RUN;
     for (int i = 0; i < 3; i++) to[2 * i] = g[i].scale, to[2 * i + 1] = (float)g[i].zero;
-    rt_lower_give(l, n, 0, j, &x.shape, x.order);
+    rt_lower_give(l, n, 0, j, &out, order);
     return RT_OK;
 }
 

@@ -17,6 +17,7 @@ typedef struct {
     const int *output; int outputs;
     rt_region *second;                 /* has what follows */
     rt_array **two;                    /* (values) of the second row */
+    int one;                           /* shapes that are written for several rows are those of one */
 } binder;
 
 /* ---- made-up rows ---- */
@@ -353,13 +354,13 @@ static rt_status check_fixed(binder *b)
     return st;
 }
 
-/* Whether `both` is two rows, `one` and `two`, side by side along some dimension. */
-static int is_split(const rt_array *both, const rt_array *one, const rt_array *two)
+/* Whether `both` is so many rows, of which `one` and `two` are the first, side by side along some dimension. */
+static int is_split(const rt_array *both, const rt_array *one, const rt_array *two, size_t rows)
 {
-    if (both->rank != one->rank || both->count != 2 * one->count || both->type != one->type) return 0;
+    if (!both || both->rank != one->rank || both->count != rows * one->count || both->type != one->type) return 0;
     for (int axis = 0; axis < one->rank; axis++) {
         size_t inner = 1, outer = 1, wide = (size_t)one->dim[axis];
-        int fits = both->dim[axis] == 2 * one->dim[axis];
+        int fits = both->dim[axis] == (int64_t)rows * one->dim[axis];
         for (int i = 0; i < one->rank; i++) {
             fits &= i == axis || both->dim[i] == one->dim[i];
             *(i < axis ? &outer : &inner) *= i == axis ? 1 : (size_t)one->dim[i];
@@ -367,7 +368,8 @@ static int is_split(const rt_array *both, const rt_array *one, const rt_array *t
         double scale = 0;
         for (size_t i = 0; fits && i < one->count; i++) scale = fmax(scale, fabs(rt_array_double(one, i)));
         for (size_t i = 0; fits && i < both->count; i++) {
-            size_t in = i % inner, at = i / inner % (2 * wide), out = i / inner / (2 * wide);
+            size_t in = i % inner, at = i / inner % (rows * wide), out = i / inner / (rows * wide);
+            if (at >= 2 * wide) continue;
             const rt_array *from = at < wide ? one : two;
             size_t k = (out * wide + at % wide) * inner + in;
             if (!same_element(both, i, from, k))
@@ -378,25 +380,25 @@ static int is_split(const rt_array *both, const rt_array *one, const rt_array *t
     return 0;
 }
 
-static rt_status name_mixer(const rt_onnx_row *row, rt_array **both, rt_array **two)
+static rt_status name_mixer(const rt_onnx_row *row, const rt_eval_graph *g, rt_array **both, rt_array **two,
+                            size_t rows)
 {
-    for (const rt_eval_node *n = row->graph->node; n < row->graph->node + row->graph->nodes; n++)
+    for (const rt_eval_node *n = g->node; n < g->node + g->nodes; n++)
         for (int i = 0; i < n->outputs; i++) {
             int v = n->out[i];
-            if (v < 0 || !row->varies[v] || is_split(both[v], row->value[v], two[v])) continue;
+            if (v < 0 || !row->varies[v] || !row->value[v] || is_split(both[v], row->value[v], two[v], rows)) continue;
             return rt_fail(RT_INPUT,
-                           "node '%s' (%s) mixes rows: two rows together have other answers than each alone; a model "
+                           "node '%s' (%s) mixes rows: %zu rows together have other answers than each alone; a model "
                            "whose answer to a row depends on other rows cannot be used here",
-                           n->name, n->op);
+                           n->name, n->op, rows);
         }
-    return rt_fail(RT_INPUT, "two rows together have other answers than each alone");
+    return rt_fail(RT_INPUT, "%zu rows together have other answers than each alone", rows);
 }
 
 /* A DynamicQuantizeLinear takes its scale of all rows of a batch: here of each row by itself, as it is with a batch of
  * one. So that the rest is compared, all of them quantize by the scale of the first row. *any: there are such. */
-static rt_status freeze_scales(const rt_onnx_row *row, rt_eval_graph *frozen, int *any)
+static rt_status freeze_scales(const rt_onnx_row *row, const rt_eval_graph *g, rt_eval_graph *frozen, int *any)
 {
-    rt_eval_graph *g = row->graph;
     size_t bytes = (size_t)g->nodes * sizeof *g->node;
     rt_eval_node *node = rt_region_take(row->region, bytes);
     rt_array **known = rt_region_list(row->region, (size_t)g->values, sizeof *known);
@@ -421,44 +423,64 @@ static rt_status freeze_scales(const rt_onnx_row *row, rt_eval_graph *frozen, in
     return RT_OK;
 }
 
-/* Only where the file says that a batch may be of any size, or is of several rows. Where two rows of a batch of any
- * size cannot be computed at all, an exporter has written a batch of one into the graph: then rows cannot meet. */
+/* How many rows the file's inputs have in it: 0 where that is open, 1 where one of them says so. */
+static int64_t rows_of(const binder *b)
+{
+    int64_t rows = 0;
+    for (int i = 0; i < b->row->graph->inputs; i++) {
+        const rt_onnx_value *v = &b->file->input[i];
+        if (b->bound[i].role == RT_ONNX_CONST) continue;
+        if (v->rank < 1 || v->dim[0] == 1) return 1;
+        if (v->dim[0] > 1 && rows < v->dim[0]) rows = v->dim[0];
+    }
+    return rows;
+}
+
+/* Only where the file says that a batch may be of any size, or is of several rows: two of them, or, where shapes were
+ * made those of one, as many as the file has, through the file's own graph. Where two rows of a batch of any size
+ * cannot be computed at all, an exporter has written a batch of one into the graph: then rows cannot meet. */
 static rt_status check_rows(const binder *b)
 {
     const rt_onnx_row *row = b->row;
-    int several = 0;
-    for (int i = 0; i < row->graph->inputs; i++) {
-        const rt_onnx_value *v = &b->file->input[i];
-        if (b->bound[i].role == RT_ONNX_CONST) continue;
-        if (v->rank < 1 || v->dim[0] == 1) return RT_OK;
-        several |= v->dim[0] > 1;
-    }
+    const int64_t told = rows_of(b);
+    if (told == 1) return RT_OK;
+    const int rows = b->one ? (int)told : 2;
     rt_array **both, **two = b->two;
-    rt_eval_graph frozen;
+    rt_eval_graph frozen, *whole = b->one ? b->file->graph : row->graph;
     rt_onnx_row as = *row;
     binder by = *b;
     int dynamic;
-    RT_TRY(freeze_scales(row, &frozen, &dynamic));
-    if (dynamic) as.graph = &frozen;
+    if (told > 1 << 16) return rt_fail(RT_INPUT, "is made for %lld rows at a time", (long long)told);
+    RT_TRY(freeze_scales(row, whole, &frozen, &dynamic));
+    as.graph = dynamic ? &frozen : whole;
     by.row = &as;
     size_t used = rt_region_used(row->region) + rt_region_used(b->second);
     rt_region *r = rt_region_new(row->budget > used ? row->budget - used : 0);
     if (!r) return RT_RUN;
-    rt_status st = dynamic ? run_rows(&by, r, 1, 1, &two) : RT_OK, pair = st ? st : run_rows(&by, r, 0, 2, &both);
-    if (pair && several) st = rt_fail_in(pair, "is made for several rows at a time");
+    rt_status st = RT_OK, pair;
+    if (dynamic) {                                         /* the second row by the first one's scales */
+        rt_eval_graph own;
+        st = freeze_scales(row, row->graph, &own, &dynamic);
+        as.graph = &own;
+        if (!st) st = run_rows(&by, r, 1, 1, &two);
+        as.graph = &frozen;
+    }
+    pair = st ? st : run_rows(&by, r, 0, rows, &both);
+    if (pair && told) st = pair;
     if (!pair)
         for (int i = 0; i < b->outputs && !st; i++) {
             int v = b->output[i];
-            if (row->varies[v] && !is_split(both[v], row->value[v], two[v])) st = name_mixer(row, both, two);
+            if (!row->varies[v] || is_split(both[v], row->value[v], two[v], (size_t)rows)) continue;
+            st = name_mixer(row, whole, both, two, (size_t)rows);
         }
     rt_region_free(r);
     return st;
 }
 
-rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx_bound *bound, const int *output,
-                          int outputs)
+static rt_status bind(binder *b)
 {
-    binder b = {.row = row, .file = f, .bound = bound, .output = output, .outputs = outputs};
+    const rt_onnx_file *f = b->file;
+    rt_onnx_row *row = b->row;
     memset(row, 0, sizeof *row);
     size_t used = rt_region_used(f->region);
     row->budget = f->budget > used ? f->budget - used : 0;
@@ -476,21 +498,41 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
         if (!st && f->graph->values) memcpy(known, f->graph->known, (size_t)f->graph->values * sizeof *known);
         row->graph->known = known;
     }
+    if (!st && b->one && !(st = rt_onnx_one_row(row, rows_of(b), &b->one)) && !b->one)
+        st = rt_fail(RT_INPUT, "no shape is written for several rows");
     for (int round = 0, again = 1; again && !st; round++) {
         if (round > ROUNDS) st = rt_fail(RT_INPUT, "has more than %d conditions", ROUNDS);
-        if (!st) st = trim(&b);
+        if (!st) st = trim(b);
         if (!st) st = check_known(row);
-        if (!st) st = run_rows(&b, row->region, 0, 1, &row->value);
-        if (!st) st = find_varying(&b);
-        if (!st) st = decide(&b, &again);
+        if (!st) st = run_rows(b, row->region, 0, 1, &row->value);
+        if (!st) st = find_varying(b);
+        if (!st) st = decide(b, &again);
     }
-    if (!st) st = check_outputs(&b);
+    if (!st) st = check_outputs(b);
     if (!st) st = keep_constants(row);
-    if (!st) st = check_fixed(&b);
-    if (!st) st = check_rows(&b);
-    rt_region_free(b.second);
+    if (!st) st = check_fixed(b);
+    if (!st) st = check_rows(b);
+    rt_region_free(b->second);
+    b->second = NULL;
     if (st) rt_onnx_row_free(row);
     return st;
+}
+
+rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx_bound *bound, const int *output,
+                          int outputs)
+{
+    binder b = {.row = row, .file = f, .bound = bound, .output = output, .outputs = outputs};
+    char why[600];
+    *row = (rt_onnx_row){.graph = f->graph};
+    const int64_t told = rows_of(&b);
+    rt_status st = bind(&b);
+    if (st != RT_INPUT || told < 2) return st;
+    snprintf(why, sizeof why, "%s", rt_error_message());
+    b.one = 1;
+    st = bind(&b);
+    if (st != RT_INPUT) return st;
+    return rt_fail(RT_INPUT, "is made for %lld rows at a time, and one alone does not go through it as it should; "
+                             "export it with a batch of one, or of any size: %s", (long long)told, why);
 }
 
 void rt_onnx_row_free(rt_onnx_row *row)

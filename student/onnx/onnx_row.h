@@ -5,7 +5,8 @@
  * and Size see the shape alone, which the row gives. What does not depend is a constant, whatever computed it. Where
  * shapes or such constants differ between the two rows the model's shapes depend on data, and it is refused with the
  * node's name. Where the batch is open, two rows are evaluated together and alone: a model whose rows influence each
- * other is refused with the first node that mixes them. */
+ * other is refused with the first node that mixes them. A file of several rows is bound to one, shapes that are written
+ * for them included, and the file as it is must give the same for so many rows. */
 #ifndef RT_STUDENT_ONNX_ONNX_ROW_H
 #define RT_STUDENT_ONNX_ONNX_ROW_H
 
@@ -43,6 +44,9 @@ rt_region *rt_onnx_row_rest(const rt_onnx_row *);
  * RT_INPUT with the node's name when a node cannot be computed, is random, or its shape depends on data. */
 rt_status rt_onnx_row_new(rt_onnx_row *, const rt_onnx_file *, const rt_onnx_bound *, const int *output, int outputs);
 void rt_onnx_row_free(rt_onnx_row *);
+
+/* onnx_batch.c: shapes that are written for so many rows become those of one; *changed: there were some. */
+rt_status rt_onnx_one_row(rt_onnx_row *, int64_t rows, int *changed);
 
 /* onnx_fuse.c: chains that spell a larger operator become it; how many. Nodes that nothing reads any more are dropped
  * by rt_onnx_row_trim. */

@@ -120,8 +120,8 @@ static int one(int rank, int h, int w, int c, int rows)
     }
     for (size_t i = 0; i < (size_t)rows * size && a.gives != 2; i++) rows_in[i] = (float)(a.x_low + dice(256));
     for (int r = 0; r < rows; r++)
-        define(want + (size_t)r * width, rows_in + (size_t)r * size, RT_ATTR(n, rt_conv_int8_attr), v[0], v[1], v[2], in,
-               out);
+        define(want + (size_t)r * width, rows_in + (size_t)r * size, RT_ATTR(n, rt_conv_int8_attr), v[0], v[1], v[2],
+               in, out);
     for (const rt_int_kernels *const *f = rt_int_kernels_all(); *f; f++) {
         if (!rt_int_kernels_runnable(*f)) continue;
         check_ok(rt_int_kernels_select((*f)->name));
@@ -266,6 +266,46 @@ static void pairs(void **state)
     }
 }
 
+/* (3, 4, 5) beside what broadcasts to it. */
+static void unlike_pairs(void **state)
+{
+    static const rt_ints end[] = {{3, {3, 4, 1}}, {3, {1, 4, 5}}, {3, {1, 1, 5}}, {3, {3, 1, 1}}, {3, {1, 1, 1}}};
+    enum { ROWS = 3, SIZE = 60 };
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        rt_pair_int8_attr a = {.op = i / 5 % 2, .high = 255};
+        const rt_ints *e = &end[i % 5];
+        rt_graph *g = rt_graph_new();
+        int x, y, small, in[2];
+        float rows[ROWS * SIZE], got[ROWS * SIZE], s[6];
+        check_ok(rt_graph_add(g, RT_OP_INPUT, "x", NULL, 0, &(rt_shape_attr){.shape = {3, {3, 4, 5}}}, NULL, &x));
+        check_ok(rt_graph_add(g, RT_OP_SLICE, "s", &x, 1,
+                              &(rt_slice_attr){{3, {0, 0, 0}}, *e, {3, {1, 1, 1}}}, NULL, &small));
+        in[i / 10] = x, in[!(i / 10)] = small;
+        check_ok(rt_graph_add(g, RT_OP_PAIR_INT8, "p", in, 2, &a, NULL, &y));
+        rt_graph_seal(g);
+        for (int k = 0; k < 3; k++) s[2 * k] = 0.01f * (float)between(1, 99), s[2 * k + 1] = (float)dice(256);
+        memcpy(rt_graph_constant_values(g, g->node[2].field[0]), s, sizeof s);
+        for (int k = 0; k < ROWS * SIZE; k++) rows[k] = (float)dice(256);
+        run(g, y, rows, got, ROWS, 1 + dice(ROWS));
+        volatile float ra = s[0] / s[4], rb = s[2] / s[4], both = s[0] * s[2], m = both / s[4], zb = rb * s[3];
+        const float fx = s[5] - fmaf(ra, s[1], zb);
+        for (int k = 0; k < ROWS * SIZE; k++) {
+            const int at[3] = {k % SIZE / 20, k % 20 / 5, k % 5};
+            int place = 0;
+            for (int d = 0; d < 3; d++) place = place * (d ? d == 1 ? 4 : 5 : 1) + (e->value[d] > 1 ? at[d] : 0);
+            const float other = rows[k / SIZE * SIZE + place], own = rows[k], p = i / 10 ? other : own,
+                        q = i / 10 ? own : other;
+            volatile float product = (p - s[1]) * (q - s[3]), scaled = product * m,
+                           v = a.op ? scaled + s[5] : fmaf(p, ra, fmaf(q, rb, fx));
+            const float want = (float)clamped(rint((double)v), 0, 255);
+            if (memcmp(&got[k], &want, sizeof want))
+                fail_msg("pair %d, number %d: %g instead of %g", i, k, (double)got[k], (double)want);
+        }
+        rt_graph_free(g);
+    }
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -290,6 +330,7 @@ static void limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions), cmocka_unit_test(wraps),
-                                       cmocka_unit_test(quantizers), cmocka_unit_test(pairs), cmocka_unit_test(limits)};
+                                       cmocka_unit_test(quantizers), cmocka_unit_test(pairs),
+                                       cmocka_unit_test(unlike_pairs), cmocka_unit_test(limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -363,7 +363,9 @@ static void others(void **state)
     for (int i = 0; i < 24; i++) {
         const int kind = i % 6, s = i / 6 % 2;
         graph g = begin(17, 4, dim);
-        const char *a = quantized(&g, "x", s), *b = quantized(&g, "x", s), *y, *scale[3], *zero[3];
+        const char *a = quantized(&g, "x", s), *b, *y, *scale[3], *zero[3];
+        node(&g, i > 11 && kind < 2 ? "GlobalMaxPool" : "Identity", &b, (const char *[]){"x", NULL});
+        b = i > 17 && kind < 2 ? bytes(&g, s, 2, (const int64_t[]){5, 1}, 0, 90) : quantized(&g, b, s);
         for (int k = 0; k < 3; k++) {
             scale[k] = floats(&g, 0, 0, 0.01f * (float)between(1, 9));
             zero[k] = zero_point(&g, s, 0);

@@ -126,7 +126,7 @@ static void layers(void **state)
     static const struct { const char *name, *binding; rt_op_id op; int count; double within; } some[] = {
         {"dynamic", NULL, RT_OP_DENSE_INT8, 3, 0}, {"dynamic_tokens", NULL, RT_OP_DENSE_INT8, 3, 2e-6},
         {"dynamic_unsigned", NULL, RT_OP_CONV_INT8, 3, 0}, {"dynamic_conv", NULL, RT_OP_CONV_INT8, 4, 0},
-        {"unsigned_weights", NULL, RT_OP_QUANTIZE, 5, 0}, {"mixed_operators", NULL, RT_OP_CONV_INT8, 5, 0},
+        {"unsigned_weights", NULL, RT_OP_CONV_INT8, 3, 0}, {"mixed_operators", NULL, RT_OP_CONV_INT8, 5, 0},
         {"mixed_unsigned", NULL, RT_OP_CONV_INT8, 5, 0}, {"mixed_pairs", NULL, RT_OP_CONV_INT8, 5, 0},
         {"attend_operators", "{\"gives\": \"values\"}", RT_OP_MATMUL, 2, 0}};
     (void)state;
