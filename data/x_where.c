@@ -37,6 +37,7 @@ void rt_x_where_read(rt_cfg *c, const char *source, rt_x_where *w)
     cJSON *x = w->given ? rt_cfg_any(c, "x") : NULL;
     if (!cJSON_IsObject(x)) {
         w->set = rt_cfg_string(c, "x", "x");
+        w->given = w->given && strcmp(w->set, "x");        /* a configuration that was read before says "x" */
         return;
     }
     if (!x->child) rt_cfg_fail(c, "x", what);

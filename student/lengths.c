@@ -121,7 +121,8 @@ static rt_status make_plan(rt_length *p, const rt_model *m, int length, int batc
 
 /* ---- the trial ---- */
 
-/* n ids that are not 0 in the first input, any in others; then padding. */
+/* n ids that are not 0 in the first input, any in others; then padding. What no table bounds is taken for a mask: ones
+ * in even rows, ones and zeros in odd ones, whose last is a one. */
 static void make_row(const rt_model *m, int32_t *id, int n, int row)
 {
     size_t size = m->input[0].size;
@@ -129,7 +130,8 @@ static void make_row(const rt_model *m, int32_t *id, int n, int row)
     memset(id, 0, size * (size_t)m->inputs * sizeof *id);
     for (int i = 0; i < m->inputs; i++)
         for (int k = 0; k < n; k++) {
-            uint32_t ids = (uint32_t)m->input[i].ids, least = i == 0 && ids > 1;
+            const int mask = m->input[i].ids == INT32_MAX, ones = mask && (row % 2 == 0 || k == n - 1);
+            uint32_t ids = mask ? 2 : (uint32_t)m->input[i].ids, least = ones || (i == 0 && ids > 1);
             if (k % 4 == 0) rt_random4(w, 0, RT_RNG_TEST, (uint32_t)i, 77, (uint32_t)row, (uint32_t)(k / 4));
             id[(size_t)i * size + (size_t)k] = (int32_t)(least + w[k % 4] % (ids - least));
         }

@@ -39,7 +39,8 @@ static rt_status take_memory(rt_model *m)
     if (!m->params || !m->states) return RT_RUN;
     for (; m->inputs < g->inputs; m->inputs++) {
         const rt_tensor *t = &g->tensor[g->input[m->inputs]];
-        m->input[m->inputs].ids = t->type == RT_I32 ? rt_graph_ids(g, m->inputs) : 0;
+        if (t->type == RT_I32 && !(m->input[m->inputs].ids = rt_graph_ids(g, m->inputs)))
+            m->input[m->inputs].ids = INT32_MAX;           /* whole numbers that no table bounds: a mask, say */
         RT_TRY(rt_input_begin(&m->input[m->inputs], g->node[t->producer].name, &t->shape));
     }
     return rt_arch_heads(m->head, &m->heads, g, m->arch, "model");

@@ -11,6 +11,7 @@ static rt_array *of_one(rt_region *r, const rt_array *a, int64_t rows, rt_status
     rt_array *b = NULL;
     int at = -1;
     if (a->rank != 1 || !rt_array_is_integer(a)) return NULL;
+    if (a->count && rt_array_int(a, 0) < 1) return NULL;   /* rows are what is left, or as they were */
     for (size_t i = 0; i < a->count && at < 0; i++) if (rt_array_int(a, i) == rows) at = (int)i;
     if (at < 0 && a->count && rt_array_int(a, 0) > 0 && rt_array_int(a, 0) % rows == 0) at = 0;
     if (at < 0) return NULL;

@@ -104,8 +104,8 @@ void rt_lower_set_window(cJSON *layer, const rt_lower_window *);
 /* Output 0 is what the layer gives, an image in this order. */
 void rt_lower_give_images(rt_lowering *, const rt_eval_node *, const cJSON *layer, const int *order);
 
-/* Two inputs of a node, values or constants, as layers whose shapes broadcast in memory: order of the output's axes, and
- * its shape. l->bad: more dimensions than layers have. */
+/* Two inputs of a node, values or constants, as layers whose shapes broadcast in memory: order of the output's axes,
+ * and its shape. l->bad: more dimensions than layers have. */
 rt_status rt_lower_sides(rt_lowering *, const rt_eval_node *, const int input[2], const char *from[2],
                          int order[RT_ARRAY_RANK], rt_shape *out);
 /* The node that gives a value, NULL: none. */

@@ -522,7 +522,7 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
                           int outputs)
 {
     binder b = {.row = row, .file = f, .bound = bound, .output = output, .outputs = outputs};
-    char why[600];
+    char why[500], also[500];
     *row = (rt_onnx_row){.graph = f->graph};
     const int64_t told = rows_of(&b);
     rt_status st = bind(&b);
@@ -531,8 +531,10 @@ rt_status rt_onnx_row_new(rt_onnx_row *row, const rt_onnx_file *f, const rt_onnx
     b.one = 1;
     st = bind(&b);
     if (st != RT_INPUT) return st;
+    snprintf(also, sizeof also, "%s", rt_error_message());
     return rt_fail(RT_INPUT, "is made for %lld rows at a time, and one alone does not go through it as it should; "
-                             "export it with a batch of one, or of any size: %s", (long long)told, why);
+                             "export it with a batch of one, or of any size: %s; with its shapes made for one row: %s",
+                   (long long)told, why, also);
 }
 
 void rt_onnx_row_free(rt_onnx_row *row)

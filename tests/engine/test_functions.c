@@ -213,8 +213,7 @@ static void far_slopes(void **state)
         {RT_UNARY_THRESHOLDED_RELU, 1, 0, 0, 1}, {RT_UNARY_SHRINK, 0.5f, 0, 1, 1}, {RT_UNARY_CLIP, -1, 1, 0, 0},
         {RT_UNARY_ATAN, 0, 0, 0, 0}, {RT_UNARY_ASINH, 0, 0, 0, 0}};
     static const struct { rt_act act; double below, above; } acts[] = {
-        {RT_ACT_GELU, 0, 1}, {RT_ACT_GELU_ERF, 0, 1}, {RT_ACT_SILU, 0, 1}, {RT_ACT_HARDSWISH, 0, 1},
-        {RT_ACT_SIGMOID, 0, 0}, {RT_ACT_TANH, 0, 0}};
+        {RT_ACT_GELU_ERF, 0, 1}, {RT_ACT_HARDSWISH, 0, 1}, {RT_ACT_SIGMOID, 0, 0}, {RT_ACT_TANH, 0, 0}};
     static const float at[] = {-1e38f, -1e30f, -1e20f, -1e15f, -2e10f, 2e10f, 1e15f, 1e20f, 1e30f, 1e38f};
     enum { N = sizeof at / sizeof at[0] };
     float one[N], d[N];

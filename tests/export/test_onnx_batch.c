@@ -123,8 +123,9 @@ static void first_states(void **state)
         rt_onnx *o = begin();
         for (int i = 0; i < ROWS * H; i++) h[i] = 0.25f * (float)(i % H + 1) + (float)(unlike * i);
         rt_onnx_add(o, "Reshape", "a", (const char *[]){"x", list(o, "to", 3, (const int64_t[]){ROWS, T, D}), NULL});
-        rt_onnx_ints(rt_onnx_add(o, "Transpose", "b", (const char *[]){"a", NULL}), "perm", 3, (const int64_t[]){1, 0, 2});
-        rt_onnx_node *n = rt_onnx_add(o, "LSTM", "", (const char *[]){
+        rt_onnx_node *n = rt_onnx_add(o, "Transpose", "b", (const char *[]){"a", NULL});
+        rt_onnx_ints(n, "perm", 3, (const int64_t[]){1, 0, 2});
+        n = rt_onnx_add(o, "LSTM", "", (const char *[]){
             "b", rt_onnx_const(o, "w", RT_ONNX_F32, 3, (const int64_t[]){1, 4 * H, D}, w),
             rt_onnx_const(o, "r", RT_ONNX_F32, 3, (const int64_t[]){1, 4 * H, H}, r), "", "",
             rt_onnx_const(o, "h", RT_ONNX_F32, 3, (const int64_t[]){1, ROWS, H}, h), "", NULL});

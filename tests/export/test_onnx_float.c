@@ -60,7 +60,8 @@ static void set_quantized(rt_model *m, const rt_node *n)
             v[i] = fabsf(noise[i]) * 0.01f + 0.002f;
             if (!strcmp(is, "weight")) v[i] = n->key % 3 ? whole : fabsf(2 * whole);
             if (!strcmp(is, "bias")) v[i] = i < count / 2 ? 0 : fabsf(whole);
-            if (!strcmp(is, "zero") || !strcmp(is, "table")) v[i] = whole / 4 - rintf(whole / 4) > 0 ? 2 : rintf(whole / 4);
+            if (!strcmp(is, "zero") || !strcmp(is, "table"))
+                v[i] = whole / 4 - rintf(whole / 4) > 0 ? 2 : rintf(whole / 4);
             if (!strcmp(is, "scale")) v[i] = RT_ATTR(n, rt_quantize_attr)->form == 1 ? v[i] : 10 * v[i];
             if (!strcmp(is, "scales")) v[i] = i % 2 ? whole : 0.02f + 0.01f * (float)i;
         }

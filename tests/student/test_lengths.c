@@ -48,6 +48,30 @@ static rt_model *import(const char *name, int length, const char *more)
     return m;
 }
 
+/* Its mask is a set of its own, beside the ids. */
+static rt_model *import_masked(const char *name)
+{
+    char path[512];
+    static const char text[] = "{\"inputs\": {\"input_ids\": {\"set\": \"ids\", \"shape\": [24]}, "
+                               "\"attention_mask\": {\"set\": \"mask\", \"shape\": [24]}}}";
+    rt_onnx_file *f;
+    rt_model *m;
+    cJSON *b;
+    snprintf(path, sizeof path, "%s/tests/onnx/samples/%s.onnx", RETORT_SOURCE_DIR, name);
+    check_ok(rt_json_parse(&b, text, sizeof text - 1, "binding"));
+    check_ok(rt_onnx_read(&f, path, NULL));
+    check_ok(rt_onnx_import(&m, f, b, NULL, NULL));
+    rt_onnx_close(f);
+    cJSON_Delete(b);
+    assert_int_equal(m->inputs, 2);
+    for (int i = 0; i < 2; i++) {
+        rt_input_take(&m->input[i], RT_I32);
+        m->input[i].raw_at = strcmp(m->input[i].name, "mask") ? 0 : T * sizeof(int32_t);
+        m->input[i].raw_bytes = 2 * T * sizeof(int32_t);
+    }
+    return m;
+}
+
 static rt_predictor *predictor(rt_model *const *m, int count, rt_device *device, int micro)
 {
     rt_predictor *p;
@@ -330,10 +354,48 @@ static void the_whole_length(void **state)
     rt_model_free(m);
 }
 
+/* A mask that is given: what it marks are lengths, or not, row by row; answers are those of the ids' own mask, and of a
+ * row with holes those of the whole length. */
+static void given_mask(void **state)
+{
+    static const int lengths[] = {8, 12, 16};
+    enum { HOLES = ROWS, LEFT, ALL };
+    int32_t row[ALL][2][T];
+    float y[ALL][K], alone[K], whole[ALL][K];
+    (void)state;
+    sentences s = read_sentences("sentence");
+    for (int i = 0; i < ALL; i++)
+        for (int k = 0; k < T; k++) {
+            row[i][0][k] = i < ROWS ? s.id[i][k] : i == LEFT ? k >= T - 5 ? 1 + k : 0 : k < 6 ? 1 + k : 0;
+            row[i][1][k] = row[i][0][k] != 0 && (i != HOLES || k % 2 == 0 || k == 5);
+        }
+    rt_device *device = rt_device_cpu(1);
+    rt_model *m = import_masked("sentence");
+    rt_predictor *p = predictor(&m, 1, device, 0);
+    check_plans(p, 0, 3, lengths);
+    check_ok(rt_predict(p, &(rt_feed){.raw = row, .rows = ALL}, y[0]));
+    close_to("a mask that is given", y[0], s.y[0], 2e-5);
+    for (int i = 0; i < ALL; i++) {
+        check_ok(rt_predict(p, &(rt_feed){.raw = row, .first = i, .rows = 1}, alone));
+        assert_memory_equal(alone, y[i], sizeof alone);
+    }
+    rt_predictor_free(p);
+    cJSON_DeleteItemFromObjectCaseSensitive(m->arch, "shorter");
+    p = predictor(&m, 1, device, 0);
+    check_plans(p, 0, 0, NULL);
+    check_ok(rt_predict(p, &(rt_feed){.raw = row, .rows = ALL}, whole[0]));
+    for (int i = 0; i < ALL; i++)
+        for (int k = 0; k < K; k++) check_close("the whole length", (double)y[i][k], (double)whole[i][k], 1e-5, 1e-5);
+    rt_predictor_free(p);
+    rt_model_free(m);
+    rt_device_close(device);
+}
+
 int main(void)
 {
     rt_kernels_select(NULL);
     const struct CMUnitTest tests[] = {cmocka_unit_test(by_length),      cmocka_unit_test(ambiguous),
+                                       cmocka_unit_test(given_mask),
                                        cmocka_unit_test(shortened),      cmocka_unit_test(weights),
                                        cmocka_unit_test(trained_places), cmocka_unit_test(ensembles),
                                        cmocka_unit_test(saved),          cmocka_unit_test(the_whole_length)};
