@@ -250,6 +250,9 @@ static rt_status say(rt_status st, const rt_gate_work *w)
         if (first) more++;
         else first = &w->found[i];
     }
+    if (!first)
+        return rt_fail(st, "not measured: every class or slice has fewer rows than min_rows, or is waived: nothing is "
+                       "decided");
     rt_string text = {0};
     cJSON *j = describe(first);
     rt_gate_put_detail(&text, j);

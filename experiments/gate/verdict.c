@@ -52,9 +52,12 @@ rt_status rt_verdict_claims(rt_finding *f, int count, double confidence)
 
 rt_status rt_verdict(const rt_policy *p, const rt_finding *f, int count)
 {
-    int any[RT_OUTCOMES] = {0};
-    for (int i = 0; i < count; i++) if (!f[i].waiver) any[f[i].outcome]++;
+    int any[RT_OUTCOMES] = {0}, decided = 0;
+    for (int i = 0; i < count; i++) {
+        if (!f[i].waiver) any[f[i].outcome]++;
+        decided += measured(&f[i]);
+    }
     if (any[RT_REGRESSED]) return RT_GATE;
-    if (any[RT_NOT_MEASURED]) return RT_NOTHING;
+    if (any[RT_NOT_MEASURED] || !decided) return RT_NOTHING;
     return any[RT_OPEN] && !p->proven ? RT_UNDECIDED : RT_OK;
 }

@@ -37,7 +37,8 @@ rt_outcome rt_decide(double lo, double hi, double most);
 /* Regressions of one family (a limit of each class or slice, in one family of kernels) are claimed after Holm's
  * correction of their p at (1 - confidence) / 2, that they are regressions by chance alone; others become RT_OPEN. */
 rt_status rt_verdict_claims(rt_finding *, int count, double confidence);
-/* Of all: RT_GATE when a limit without a waiver regressed, else RT_NOTHING when one was not measured, else, unless
+/* Of all: RT_GATE when a limit without a waiver regressed, else RT_NOTHING when one was not measured (or nothing was at
+ * all, as where every class or slice is too small), else, unless
  * proven is enough, RT_UNDECIDED when one is open; else RT_OK. */
 rt_status rt_verdict(const rt_policy *, const rt_finding *, int count);
 #endif

@@ -49,7 +49,7 @@ expect 2 "at most 2 files are taken, so 'c' would do nothing" "$retort" info a b
 expect 2 "at most 1 file is taken, so 'b.json' would do nothing" "$retort" train a.json b.json --out t
 expect 2 "the model has no head 'tow bar'" "$retort" train x.json --out a 'data.targets.tow bar=price'
 expect 2 "--kernels-only takes no model" "$retort" bench x.json --kernels-only
-expect 2 "either --infer or --kernels-only" "$retort" bench --infer --kernels-only
+expect 2 "one of --infer, --kernels-only and --cold" "$retort" bench --infer --kernels-only
 expect 2 "batch: unknown key" "$retort" bench --kernels-only batch=3
 echo '{"input": [4], "classes": 2, "family": "mlp"}' > m.json
 expect 2 "loss: unknown key" "$retort" bench m.json --infer loss=kd

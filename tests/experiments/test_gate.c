@@ -545,6 +545,11 @@ static void not_measured(void **state)
                 "not measured: recall class=6: ");
     cJSON_Delete(v);
     write_policy("p.json", "{'metric': 'recall', 'class': '*', 'max_drop': 0.5, 'min_rows': 801}", "");
+    check_fails(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v), RT_NOTHING,
+                "not measured: every class or slice has fewer rows than min_rows");
+    cJSON_Delete(v);
+    write_policy("p.json", "{'metric': 'recall', 'class': '*', 'max_drop': 0.5, 'min_rows': 801}, {'metric': 'nfr', "
+                           "'max': 0.5}", "");
     check_ok(gate(PAIR("a.h5", "b.h5", "same.h5", "p.json"), NULL, 0, &v));
     assert_string_equal(text_of(limit_of(v, "recall class=6"), "outcome"), "listed");
     cJSON_Delete(v);
