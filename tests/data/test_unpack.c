@@ -382,7 +382,8 @@ static void killed(void **state)
     keeper = child_of(reader);
     child = child_of(keeper);
     assert_int_equal(kill(keeper, SIGKILL), 0);               /* its child goes with it */
-    assert_int_equal(read_row(s, 35, x), RT_RUN);
+    rt_status st = read_row(s, 35, x);                        /* its child may answer before it is gone, too */
+    assert_true(st == RT_RUN || (st == RT_OK && x[1] == 35001));
     for (int i = 0; i < 200 && !kill(child, 0); i++) usleep(10000);
     assert_int_equal(kill(child, 0), -1);
     check_row(s, 35);

@@ -64,19 +64,19 @@ static void labels(void **state)
     snprintf(path, sizeof path, "%s/l.h5", test_folder);
     snprintf(csv, sizeof csv, "%s/l.csv", test_folder);
     rt_labels *l = store(path, "[\"=a\",\"b,c\",\"d\"]", 0, NULL, 0);
-    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1}, taken(csv)));
+    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1, .view = RT_LABEL_NO_VIEW}, taken(csv)));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:=a,\"p:b,c\",p:d,status\n40,2,d,0.25,0.25,0.5,labelled\n"
                         "41,0,\"'=a\",0.665241,0.2447285,0.09003057,labelled\n");
     rt_labels_close(l);
     l = store(path, "", 0, NULL, 0);
-    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1}, taken(csv)));
+    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1, .view = RT_LABEL_NO_VIEW}, taken(csv)));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,p0,p1,p2,status\n40,2,0.25,0.25,0.5,labelled\n"
                         "41,0,0.665241,0.2447285,0.09003057,labelled\n");
     rt_labels_close(l);
     l = store(path, "[\"x\",\"y\",\"z\"]", 1, NULL, 0);
-    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1}, taken(csv)));
+    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1, .view = RT_LABEL_NO_VIEW}, taken(csv)));
     assert_string_equal(text_of(csv, &n),
                         "row,prediction,name,p:x,p:y,p:z,status\n40,2,z,0.25,0.25,0.5,labelled\n"
                         "41,0,x,0.665241,0.1673795,0.1673795,labelled\n");
@@ -95,12 +95,12 @@ static void rows_without_label(void **state)
     snprintf(path, sizeof path, "%s/bad.h5", test_folder);
     snprintf(out, sizeof out, "%s/bad.out", test_folder);
     rt_labels *l = store(path, "", 0, status, 6);
-    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1}, taken(out)));
+    check_ok(rt_export_labels(l, &(rt_label_export){.csv = 1, .view = RT_LABEL_NO_VIEW}, taken(out)));
     assert_string_equal(text_of(out, &n),
                         "row,prediction,p0,p1,p2,status\n41,0,0.665241,0.2447285,0.09003057,labelled\n"
                         "44,2,0.09003057,0.2447285,0.665241,labelled\n"
                         "45,0,0.5761169,0.2119416,0.2119416,labelled\n");
-    check_ok(rt_export_labels(l, &(rt_label_export){0}, taken(out)));
+    check_ok(rt_export_labels(l, &(rt_label_export){.view = RT_LABEL_NO_VIEW}, taken(out)));
     const char *npy = text_of(out, &n);
     float got[6][3];
     assert_int_equal(n, 10 + npy[8] + sizeof got);
