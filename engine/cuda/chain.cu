@@ -1,6 +1,7 @@
 /* Chains of small dense layers; see cuda_chain.h. */
 #include "engine/cuda/cuda_chain.h"
 #include "engine/cuda/loss_rows.cuh"
+#include "engine/cuda/update.cuh"
 
 namespace {
 enum { THREADS = 256, WARPS = THREADS / WARP, QUAD = 4 };
@@ -276,8 +277,40 @@ inline __host__ __device__ int tiles_of(const rt_chain_layer &l)
     return l.dw ? tiles_along(l.k) * tiles_along(l.n) : l.dbias ? tiles_along(l.n) : 0;
 }
 
-__global__ void __launch_bounds__(THREADS) k_chain_weights(rt_chain c)
+/* N neighbours of a gradient, which is whole, and the parameters that they are of: the update, or, in the step whose
+ * loss is not finite, the least of what is not. */
+template <int N>
+RT_DEVICE void use(const rt_chain_update &u, const rt_tuning &how, const float *at, const float *weight,
+                   const float (&g)[N], unsigned long long bad)
 {
+    size_t to = (size_t)(at - u.of.g), from = (size_t)(weight - u.of.w);
+    float *w_at = u.of.w + from, w[N], m[N], v[N] = {};
+    RT_UNROLL
+    for (int i = 0; i < N; i++) {
+        w[i] = w_at[i];
+        if (bad && !(fabsf(w[i]) < INFINITY)) atomicMin(&u.of.trouble->weight, (unsigned long long)(from + i));
+        if (bad && !(fabsf(g[i]) < INFINITY)) atomicMin(&u.of.trouble->gradient, (unsigned long long)(to + i));
+    }
+    if (bad || !u.of.now->last) return;
+    RT_UNROLL
+    for (int i = 0; i < N; i++) {
+        m[i] = u.of.m[to + i];
+        if (u.of.adamw) v[i] = u.of.v[to + i];
+    }
+    update<N>(u.of, how, u.of.now->grad_scale, g, w, m, v);
+    RT_UNROLL
+    for (int i = 0; i < N; i++) {
+        w_at[i] = w[i];
+        u.of.m[to + i] = m[i];
+        if (u.of.adamw) u.of.v[to + i] = v[i];
+        if (u.of.ema) u.of.ema[from + i] += (1.0f - u.of.now->ema) * (w[i] - u.of.ema[from + i]);
+    }
+}
+
+template <bool UPDATE> __global__ void __launch_bounds__(THREADS, 2) k_chain_weights(rt_chain c, rt_chain_update u)
+{
+    unsigned long long bad = UPDATE ? u.of.trouble->bad : 0;
+    if (bad && bad != u.of.now->number) return;
     RT_SHARED_2D(float, left, DEEP, TILE);
     RT_SHARED_2D(float, right, DEEP, TILE);
     int n = c.stop, tile = (int)blockIdx.x, t = (int)threadIdx.x, tk = t / (TILE / PER) * PER,
@@ -306,8 +339,9 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(rt_chain c)
         }
     }
     if (has_bias) {
-        float *to = l.dbias + n0 + t;
-        *to = l.add_dbias ? *to + bias : bias;
+        float *to = l.dbias + n0 + t, g[1] = {l.add_dbias ? *to + bias : bias};
+        *to = g[0];
+        if constexpr (UPDATE) use<1>(u, u.how[n][1], to, l.bias + n0 + t, g, bad);
     }
     RT_UNROLL
     for (int i = 0; i < PER; i++) {
@@ -315,8 +349,10 @@ __global__ void __launch_bounds__(THREADS) k_chain_weights(rt_chain c)
         for (int j = 0; j < PER; j++) {
             int k = k0 + tk + i, col = n0 + tn + j;
             if (!l.dw || k >= l.k || col >= l.n) continue;
-            float *to = l.dw + (size_t)k * (size_t)l.n + col;
-            *to = l.add_dw ? *to + sum[i][j] : sum[i][j];
+            size_t at = (size_t)k * (size_t)l.n + col;
+            float *to = l.dw + at, g[1] = {l.add_dw ? *to + sum[i][j] : sum[i][j]};
+            *to = g[0];
+            if constexpr (UPDATE) use<1>(u, u.how[n][0], to, l.w + at, g, bad);
         }
     }
 }
@@ -380,9 +416,12 @@ extern "C" void rt_k_chain_step(cudaStream_t stream, const rt_chain *c, const rt
     }
 }
 
-extern "C" void rt_k_chain_weights(cudaStream_t stream, const rt_chain *c)
+extern "C" void rt_k_chain_weights(cudaStream_t stream, const rt_chain *c, const rt_chain_update *u)
 {
     int tiles = 0;
     for (int i = c->stop; i < c->layers; i++) tiles += tiles_of(c->layer[i]);
-    if (tiles) RT_LAUNCH(k_chain_weights, dim3((unsigned)tiles), dim3(THREADS), 0, stream, *c);
+    dim3 grid((unsigned)tiles), block(THREADS);
+    if (!tiles) return;
+    if (u) RT_LAUNCH((k_chain_weights<true>), grid, block, 0, stream, *c, *u);
+    else RT_LAUNCH((k_chain_weights<false>), grid, block, 0, stream, *c, rt_chain_update{});
 }

@@ -98,6 +98,25 @@ rt_status rt_cuda_chains_find(rt_cuda_plan *p, const rt_session_spec *spec)
     return RT_OK;
 }
 
+int rt_cuda_chain_is_all(const rt_cuda_plan *p)
+{
+    for (int i = 0; i < p->graph->nodes; i++) {
+        const rt_node *n = &p->graph->node[i];
+        if (!rt_ops[n->op]->view && n->op != RT_OP_INPUT && p->chain_of[i] < 0) return 0;
+    }
+    return p->fused != NULL && p->chains == 1;
+}
+
+int rt_cuda_chain_trains_all(const rt_cuda_plan *p)
+{
+    const rt_graph *g = p->graph;
+    for (int i = -1; (i = rt_graph_next_field(g, RT_PARAM, i)) >= 0;) {
+        rt_node one = {.fields = 1, .field = &i};
+        if (g->field[i].grad_at == RT_NOWHERE || !p->fused || !shares(p, p->fused, &one)) return 0;
+    }
+    return 1;
+}
+
 static rt_chain chain_of(rt_cuda_emit *e, const rt_cuda_chain *c)
 {
     static const int acts[RT_ACT_COUNT] = {[RT_ACT_RELU] = 1, [RT_ACT_RELU6] = 2};
@@ -137,7 +156,7 @@ rt_status rt_cuda_chain_backward(rt_cuda_emit *e, const rt_cuda_chain *c)
     rt_chain k = chain_of(e, c);
     add_gradients(e, c, &k);
     rt_k_chain_back(e->stream, &k);
-    rt_k_chain_weights(e->stream, &k);
+    rt_k_chain_weights(e->stream, &k, NULL);
     return rt_cuda_launched(e, &e->graph->node[c->node[0]]);
 }
 
@@ -149,6 +168,6 @@ rt_status rt_cuda_chain_step(rt_cuda_emit *e, const rt_cuda_chain *c, const rt_l
     rt_chain_loss with = {.loss = *loss, .sums = *sums, .rows = loss_rows, .ticket = rt_cuda_ticket(e, last)};
     add_gradients(e, c, &k);
     rt_k_chain_step(e->stream, &k, &with, e->now);
-    rt_k_chain_weights(e->stream, &k);
+    rt_k_chain_weights(e->stream, &k, e->plan->update);
     return rt_cuda_launched(e, last);
 }

@@ -10,6 +10,7 @@
 #include <cuda_runtime_api.h>
 
 #include "engine/cuda/cuda_losses.h"
+#include "engine/cuda/cuda_update.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,8 +53,15 @@ void rt_k_chain(cudaStream_t, const rt_chain *);
 void rt_k_chain_back(cudaStream_t, const rt_chain *);
 /* Both, with the loss between them, and what rt_k_loss_end does. */
 void rt_k_chain_step(cudaStream_t, const rt_chain *, const rt_chain_loss *, const rt_cuda_now *now);
-/* dw and dbias of all layers from stop on: sums over rows in their order. */
-void rt_k_chain_weights(cudaStream_t, const rt_chain *);
+/* Behind the step of a net that is this chain alone: the update of all parameters, in the launch that makes their
+ * gradients. Without clipping and accumulation. how: of each layer's weights and bias. */
+typedef struct {
+    rt_cuda_update of;
+    rt_tuning how[RT_CHAIN_LAYERS][2];
+} rt_chain_update;
+
+/* dw and dbias of all layers from stop on: sums over rows in their order. update, or NULL: what rt_k_update does. */
+void rt_k_chain_weights(cudaStream_t, const rt_chain *, const rt_chain_update *);
 
 #ifdef __cplusplus
 }

@@ -34,6 +34,7 @@ typedef struct rt_cuda_plan {
     rt_cuda_chain *chain;
     int chains, *chain_of;             /* (nodes) -1: is in none */
     const rt_cuda_chain *fused;        /* or NULL */
+    const rt_chain_update *update;     /* made by the launch of the chain's gradients; NULL: by one of its own */
     /* while a step is walked */
     char *started, *field_started;     /* (tensors), (fields): a part of the gradient is there */
     int *tickets;                      /* (nodes) */
@@ -63,6 +64,9 @@ rt_status rt_cuda_chain_backward(rt_cuda_emit *, const rt_cuda_chain *);
 /* Of plan->fused, with loss 0 of the step: forward, loss and what rt_k_loss_end does, backward. */
 rt_status rt_cuda_chain_step(rt_cuda_emit *, const rt_cuda_chain *, const rt_loss_desc *, const rt_loss_sums *,
                              float *loss_rows);
+/* Whether the fused chain is all that there is of the graph; and all its parameters are trained. */
+int rt_cuda_chain_is_all(const rt_cuda_plan *);
+int rt_cuda_chain_trains_all(const rt_cuda_plan *);
 /* Begins a walk. */
 void rt_cuda_plan_begin(rt_cuda_emit *);
 /* Where the gradient of a loss's tensor goes; *add as of rt_cuda_grad_into. */

@@ -9,71 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/cuda/cuda_block.h"
 #include "engine/cuda/cuda_feed.h"
 #include "engine/cuda/cuda_losses.h"
-#include "engine/cuda/cuda_plan.h"
-#include "engine/cuda/cuda_update.h"
+#include "engine/cuda/cuda_session.h"
 #include "engine/update_blocks.h"
 
-enum {
-    BLOCKS = 4, GRAPHS = 4, RESULTS = RT_QUEUE,
-    SPARE = 2 << 20,                   /* bytes that are lost between what is taken */
-    SHORT = 64 << 10                   /* bytes of a block whose copy is not worth a stream of its own */
-};
-
-typedef struct { int rows; cudaGraphExec_t exec; uint64_t used; } captured;
-
-typedef struct {
-    rt_session base;
-    const rt_cuda_card *card;
-    rt_session_spec spec;
-    rt_precision precision;
-    rt_loss_desc loss[RT_MAX_LOSSES];
-    rt_cuda_plan *plan;
-    cudaStream_t stream, copies;
-    /* the ring */
-    size_t block_bytes, row_bytes;
-    char *block, *ring;                /* (BLOCKS) pinned host memory; device memory */
-    cudaEvent_t copied[BLOCKS], done[RESULTS];  /* of a block's copy; of a training step */
-    unsigned long long *count;         /* device: blocks taken */
-    unsigned *ticket;                  /* device: of the launch that takes one */
-    rt_cuda_now *now;                  /* device */
-    rt_cuda_rows *rows;                /* device: (inputs) */
-    rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
-    void *row_lists[RT_MAX_INPUTS];    /* device: mul, add, pick of an input */
-    uint64_t number;                   /* of steps that were queued */
-    rt_cuda_held held;                 /* rows NULL: none are held */
-    /* training */
-    rt_cuda_result *results;           /* (RESULTS) pinned host memory that the card writes to */
-    uint64_t told;
-    rt_cuda_trouble *trouble;          /* device */
-    float *loss_rows, *planes;         /* device: (losses, batch); of dist */
-    rt_cuda_update update;
-    rt_update_block *update_block;     /* device */
-    uint64_t made;
-    int bad;
-    /* buffers */
-    float *device[RT_BUFFERS], *host[RT_BUFFERS];
-    size_t floats[RT_BUFFERS];
-    int owned[RT_BUFFERS];
-    const float *params, *states;      /* inference: that are used, on the host */
-    int stale;
-    /* inference */
-    float *output[RT_MAX_OUTPUTS];     /* pinned host */
-    captured graph[GRAPHS];
-    size_t bytes;                      /* of device memory */
-    size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */
-} session;
+typedef rt_cuda_session session;
+enum { SPARE = 2 << 20 /* bytes that are lost between what is taken */ };
 
 static session *of(rt_session *s) { return (session *)(void *)s; }
 static const session *in(const rt_session *s) { return (const session *)(const void *)s; }
 
-#define CHECK(s, call, what) RT_TRY(rt_cuda_check((s)->card, (call), (what)))
+#define CHECK RT_CARD_CHECK
 
 /* ---- memory ---- */
 
-static rt_status take(session *s, void *out, size_t bytes)
+rt_status rt_cuda_session_take(session *s, void *out, size_t bytes)
 {
     if (!bytes) bytes = 1;
     CHECK(s, cudaMalloc((void **)out, bytes), "taking device memory");
@@ -88,7 +39,7 @@ static rt_status take_buffer(session *s, rt_buffer_id id, size_t floats, float *
 {
     size_t bytes = floats * sizeof(float);
     s->floats[id] = floats;
-    RT_TRY(take(s, &s->device[id], bytes));
+    RT_TRY(rt_cuda_session_take(s, &s->device[id], bytes));
     CHECK(s, cudaMemsetAsync(s->device[id], 0, bytes, s->stream), "clearing device memory");
     s->host[id] = borrowed ? borrowed : calloc(floats ? floats : 1, sizeof(float));
     s->owned[id] = !borrowed;
@@ -129,6 +80,21 @@ static rt_status take_buffers(session *s)
 
 /* ---- what comes beside the graph ---- */
 
+/* How the chain's fields are trained. */
+static void find_tuning(session *s, const rt_update_block *block, int blocks)
+{
+    const rt_cuda_chain *c = s->plan->fused;
+    for (int i = 0; c && i < c->layers; i++) {
+        const rt_node *n = &s->plan->graph->node[c->node[i]];
+        for (int k = 0; k < n->fields && k < 2; k++)
+            for (int b = 0; b < blocks; b++) {
+                size_t at = s->plan->graph->field[n->field[k]].grad_at;
+                if (at >= block[b].grad && at < block[b].grad + block[b].count)
+                    s->chain_update.how[i][k] = block[b].how;
+            }
+    }
+}
+
 static rt_status set_update(session *s)
 {
     const rt_update_desc *u = s->spec.update;
@@ -136,10 +102,11 @@ static rt_status set_update(session *s)
     int blocks;
     if (!u) return RT_OK;
     RT_TRY(rt_update_blocks(&block, &blocks, u, s->spec.graph));
-    rt_status st = take(s, &s->update_block, (size_t)blocks * sizeof *block);
+    rt_status st = rt_cuda_session_take(s, &s->update_block, (size_t)blocks * sizeof *block);
     if (!st)
         st = rt_cuda_check(s->card, cudaMemcpy(s->update_block, block, (size_t)blocks * sizeof *block,
                                                cudaMemcpyHostToDevice), "copying the optimizer's blocks");
+    find_tuning(s, block, blocks);
     free(block);
     RT_TRY(st);
     s->update = (rt_cuda_update){
@@ -150,9 +117,13 @@ static rt_status set_update(session *s)
         .g = s->device[RT_B_GRADS], .sum = s->device[RT_B_SUM], .m = s->device[RT_B_M], .v = s->device[RT_B_V],
         .state = s->device[RT_B_STATES], .ema_state = s->device[RT_B_EMA_STATES], .now = s->now,
         .trouble = s->trouble};
+    s->chain_update.of = s->update;
+    if (rt_cuda_chain_is_all(s->plan) && rt_cuda_chain_trains_all(s->plan) && !(u->clip > 0) && !s->update.sum &&
+        !s->update.states)
+        s->plan->update = &s->chain_update;
     if (!(u->clip > 0)) return RT_OK;
-    RT_TRY(take(s, &s->update.work, rt_cuda_update_work(blocks) * sizeof(double)));
-    RT_TRY(take(s, &s->update.ticket, sizeof(unsigned)));
+    RT_TRY(rt_cuda_session_take(s, &s->update.work, rt_cuda_update_work(blocks) * sizeof(double)));
+    RT_TRY(rt_cuda_session_take(s, &s->update.ticket, sizeof(unsigned)));
     return rt_cuda_check(s->card, cudaMemset(s->update.ticket, 0, sizeof(unsigned)), "clearing device memory");
 }
 
@@ -173,108 +144,14 @@ static rt_status set_training(session *s)
     const rt_cuda_trouble none = {0, ~0ull, ~0ull};
     size_t planes = planes_of(&s->spec);
     for (int i = 0; i < s->spec.losses; i++) s->loss[i] = s->spec.loss[i].batch->config;
-    RT_TRY(take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
-    RT_TRY(take(s, &s->planes, planes * sizeof(float)));
-    RT_TRY(take_pinned(s, &s->results, RESULTS * sizeof *s->results));
-    RT_TRY(take(s, &s->trouble, sizeof none));
+    RT_TRY(rt_cuda_session_take(s, &s->loss_rows, (size_t)s->spec.losses * (size_t)s->spec.batch * sizeof(float)));
+    RT_TRY(rt_cuda_session_take(s, &s->planes, planes * sizeof(float)));
+    RT_TRY(take_pinned(s, &s->results, RT_RESULTS * sizeof *s->results));
+    RT_TRY(rt_cuda_session_take(s, &s->trouble, sizeof none));
     CHECK(s, cudaMemcpy(s->trouble, &none, sizeof none, cudaMemcpyHostToDevice), "clearing device memory");
-    for (int i = 0; i < RESULTS; i++)
+    for (int i = 0; i < RT_RESULTS; i++)
         CHECK(s, cudaEventCreateWithFlags(&s->done[i], cudaEventDisableTiming), "making an event");
     return set_update(s);
-}
-
-static void forget_graphs(session *s)
-{
-    for (int i = 0; i < GRAPHS; i++) {
-        if (s->graph[i].exec) cudaGraphExecDestroy(s->graph[i].exec);
-        s->graph[i] = (captured){0};
-    }
-}
-
-static rt_status take_ring(session *s)
-{
-    forget_graphs(s);
-    if (s->block) cudaFreeHost(s->block);
-    if (s->ring) {
-        cudaFree(s->ring);
-        s->bytes -= BLOCKS * s->block_bytes;
-    }
-    s->block = s->ring = NULL;
-    s->block_bytes = rt_cuda_block_bytes(&s->spec, s->spec.graph, s->row_bytes);
-    RT_TRY(take_pinned(s, &s->block, BLOCKS * s->block_bytes));
-    return take(s, &s->ring, BLOCKS * s->block_bytes);
-}
-
-static int same_list(const void *a, const void *b, size_t bytes)
-{ return !bytes || (!a && !b) || (a && b && !memcmp(a, b, bytes)); }
-
-static int same_rows(const rt_row_desc *a, const rt_row_desc *b)
-{
-    size_t c = (size_t)b->channels;
-    return a->size == b->size && a->type == b->type && a->at == b->at && a->bytes == b->bytes && a->ids == b->ids &&
-           a->channels == b->channels && rt_shape_equal(&a->shape, &b->shape) &&
-           same_list(a->mul, b->mul, c * sizeof(float)) && same_list(a->add, b->add, c * sizeof(float)) &&
-           same_list(a->pick, b->pick, b->size * sizeof(int)) &&
-           !memcmp(&a->resize, &b->resize, sizeof a->resize);
-}
-
-/* What remains of a description when the one that it was made of has gone: the lists in one piece of memory. */
-static rt_status remember(session *s, int i, const rt_row_desc *d)
-{
-    size_t c = (size_t)d->channels * sizeof(float), n = d->pick ? d->size * sizeof(int) : 0;
-    rt_row_desc *to = &s->seen[i];
-    free((void *)(uintptr_t)to->mul);
-    *to = *d;
-    char *lists = malloc(2 * c + n + 1);
-    to->mul = (const float *)(void *)lists;
-    if (!lists) return rt_fail(RT_RUN, "out of memory");
-    if (d->mul) memcpy(lists, d->mul, c);
-    if (d->add) memcpy(lists + c, d->add, c);
-    if (n) memcpy(lists + 2 * c, d->pick, n);
-    to->add = (const float *)(void *)(lists + c);
-    to->pick = n ? (const int *)(void *)(lists + 2 * c) : NULL;
-    if (s->row_lists[i]) cudaFree(s->row_lists[i]);
-    s->row_lists[i] = NULL;
-    RT_TRY(take(s, &s->row_lists[i], 2 * c + n));
-    CHECK(s, cudaMemcpy(s->row_lists[i], lists, 2 * c + n, cudaMemcpyHostToDevice), "copying an input's numbers");
-    char *base = s->row_lists[i];
-    rt_cuda_rows rows = {.at = d->at, .size = d->size, .type = (int)d->type, .channels = d->channels, .ids = d->ids,
-                         .input = i, .mul = (const float *)(void *)base, .add = (const float *)(void *)(base + c),
-                         .pick = n ? (const int *)(void *)(base + 2 * c) : NULL, .resize = d->resize};
-    rt_shape_hwc(&d->shape, &rows.h, &rows.w, &rows.c);
-    return rt_cuda_check(s->card, cudaMemcpy(s->rows + i, &rows, sizeof rows, cudaMemcpyHostToDevice),
-                         "copying an input's description");
-}
-
-/* The data's rows stay on the card where a quarter of what is free holds them: they are copied once. */
-static rt_status hold_rows(session *s)
-{
-    size_t available = 0, all = 0;
-    uint64_t rows = s->spec.data_rows;
-    if (!s->spec.train || !s->spec.rows || !rows || rows > UINT32_MAX || !s->row_bytes) return RT_OK;
-    CHECK(s, cudaMemGetInfo(&available, &all), "asking for free device memory");
-    if (rows > available / 4 / s->row_bytes) return RT_OK;
-    s->held.seen = calloc((size_t)(rows + 63) / 64, sizeof *s->held.seen);
-    if (!s->held.seen) return rt_fail(RT_RUN, "out of memory");
-    s->held.count = rows;
-    return take(s, &s->held.rows, (size_t)rows * s->row_bytes);
-}
-
-/* How rows of data are laid out and normalised, which may change between two steps. */
-static rt_status look_at_rows(session *s)
-{
-    int inputs = s->spec.graph->inputs, changed = !s->ring;
-    for (int i = 0; i < inputs; i++) {
-        rt_row_desc plain = {.size = rt_shape_count(&s->spec.graph->tensor[s->spec.graph->input[i]].shape),
-                             .shape = s->spec.graph->tensor[s->spec.graph->input[i]].shape, .type = RT_F32};
-        const rt_row_desc *d = s->spec.rows ? &s->spec.rows[i] : &plain;
-        if (s->seen[i].mul && same_rows(&s->seen[i], d)) continue;
-        CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
-        RT_TRY(remember(s, i, d));
-        changed |= d->bytes != s->row_bytes;
-    }
-    s->row_bytes = s->spec.rows ? s->spec.rows[0].bytes : 0;
-    return changed ? take_ring(s) : RT_OK;
 }
 
 /* ---- a step ---- */
@@ -289,7 +166,7 @@ static rt_cuda_emit emit_of(session *s, int rows)
 static rt_loss_sums sums_of(const session *s)
 {
     return (rt_loss_sums){.rows = s->loss_rows, .losses = s->spec.losses, .batch = s->spec.batch, .result = s->results,
-                          .results = RESULTS, .trouble = s->trouble};
+                          .results = RT_RESULTS, .trouble = s->trouble};
 }
 
 static rt_status emit_losses(session *s, rt_cuda_emit *e)
@@ -309,11 +186,11 @@ static rt_status emit_losses(session *s, rt_cuda_emit *e)
     return rt_cuda_check(s->card, cudaGetLastError(), "launching a loss");
 }
 
-static rt_status emit(session *s, int rows)
+rt_status rt_cuda_session_emit(session *s, int rows)
 {
     rt_cuda_emit e = emit_of(s, rows);
     rt_cuda_plan_begin(&e);
-    rt_cuda_ring ring = {.fixed = s->now, .blocks = s->ring, .bytes = s->block_bytes, .count_of = BLOCKS,
+    rt_cuda_ring ring = {.fixed = s->now, .blocks = s->ring, .bytes = s->block_bytes, .count_of = s->depth,
                          .count = s->count, .ticket = s->ticket};
     for (int i = 0; i < e.graph->inputs; i++)
         rt_k_rows(s->stream, rt_cuda_value(&e, e.graph->input[i]), s->rows + i, rt_cuda_size(&e, e.graph->input[i]),
@@ -323,107 +200,18 @@ static rt_status emit(session *s, int rows)
     if (!s->spec.train) return RT_OK;
     RT_TRY(emit_losses(s, &e));
     RT_TRY(rt_cuda_plan_backward(&e));
-    if (s->spec.update) rt_k_update(s->stream, &s->update);
+    if (s->spec.update && !s->plan->update) rt_k_update(s->stream, &s->update);
     return rt_cuda_check(s->card, cudaGetLastError(), "launching the update");
 }
-
-/* The graph for so many rows; the one that was not used for longest makes room. */
-static rt_status find_graph(session *s, int rows, cudaGraphExec_t *exec)
-{
-    captured *to = &s->graph[0];
-    for (int i = 0; i < GRAPHS; i++) {
-        if (s->graph[i].exec && s->graph[i].rows == rows) {
-            s->graph[i].used = s->number;
-            *exec = s->graph[i].exec;
-            return RT_OK;
-        }
-        if (!s->graph[i].exec || (to->exec && s->graph[i].used < to->used)) to = &s->graph[i];
-    }
-    cudaGraph_t graph = NULL;
-    /* Whatever becomes of the capture, nothing stays queued behind it that would outlive what it works on. */
-    CHECK(s, cudaStreamSynchronize(s->stream), "waiting for steps");
-    CHECK(s, cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "beginning to capture a step");
-    rt_status st = emit(s, rows);
-    cudaError_t ended = cudaStreamEndCapture(s->stream, &graph);
-    if (!st) st = rt_cuda_check(s->card, ended, "capturing a step");
-    if (!st && rows == s->spec.batch)
-        st = rt_cuda_check(s->card, cudaGraphGetNodes(graph, NULL, &s->launches), "counting a step's launches");
-    if (!st && to->exec) {
-        st = rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "waiting for steps");
-        cudaGraphExecDestroy(to->exec);
-    }
-    *to = (captured){.rows = rows, .used = s->number};
-    if (!st) st = rt_cuda_check(s->card, cudaGraphInstantiateWithFlags(&to->exec, graph, 0), "making a step's graph");
-    if (graph) cudaGraphDestroy(graph);
-    *exec = to->exec;
-    return st;
-}
-
-/* Packs the step into the next block, copies it, launches the step behind that. What packs waits until the step that
- * had the block is done; answers are waited for anyhow. */
-static rt_status launch(session *s, const rt_step *step)
-{
-    cudaGraphExec_t exec;
-    CHECK(s, cudaSetDevice(s->card->index), "choosing the card");      /* of this thread */
-    RT_TRY(look_at_rows(s));
-    RT_TRY(find_graph(s, step->rows, &exec));
-    int slot = (int)(s->number % BLOCKS);
-    char *block = s->block + (size_t)slot * s->block_bytes;
-    if (s->spec.train && s->number >= BLOCKS)
-        CHECK(s, cudaEventSynchronize(s->done[(s->number - BLOCKS) % RESULTS]), "waiting for a step");
-    size_t bytes = rt_cuda_block_pack(block, s->block_bytes, &s->spec, s->spec.graph, step,
-                                      s->held.rows ? &s->held : NULL);
-    rt_cuda_now *now = (rt_cuda_now *)(void *)block;
-    now->number = ++s->number;
-    if (s->spec.update && step->last) {
-        double t = (double)++s->made;
-        const rt_update_desc *u = s->spec.update;
-        now->bias1 = (float)(1 - pow(u->beta1, t));
-        now->bias2 = (float)(1 - pow(u->beta2, t));
-        now->ema = (float)(u->ema < (1 + t) / (10 + t) ? u->ema : (1 + t) / (10 + t));
-    }
-    cudaStream_t by = bytes < SHORT ? s->stream : s->copies;
-    CHECK(s, cudaMemcpyAsync(s->ring + (size_t)slot * s->block_bytes, block, bytes, cudaMemcpyHostToDevice, by),
-          "copying a batch");
-    if (by != s->stream) {
-        CHECK(s, cudaEventRecord(s->copied[slot], by), "copying a batch");
-        CHECK(s, cudaStreamWaitEvent(s->stream, s->copied[slot], 0), "copying a batch");
-    }
-    return rt_cuda_check(s->card, cudaGraphLaunch(exec, s->stream), "launching a step");
-}
-
-static rt_status wait_for(session *s, uint64_t number)
-{ return rt_cuda_check(s->card, cudaEventSynchronize(s->done[number % RESULTS]), "a training step"); }
 
 static rt_status step(rt_session *base, const rt_step *now)
 {
     session *s = of(base);
-    if (s->bad) return RT_OK;
-    if (s->number - s->told == RESULTS) RT_TRY(wait_for(s, s->told++));       /* nobody asked for the oldest */
-    uint64_t slot = s->number % RESULTS;
-    RT_TRY(launch(s, now));
-    return rt_cuda_check(s->card, cudaEventRecord(s->done[slot], s->stream), "launching a step");
+    return s->bad ? RT_OK : rt_cuda_queue(s, now);
 }
 
 static rt_status results(rt_session *base, int wait, rt_step_result *out, int most, int *count)
-{
-    session *s = of(base);
-    *count = 0;
-    while (s->told < s->number && *count < most) {
-        uint64_t slot = s->told % RESULTS;
-        int full = s->number - s->told == RESULTS;
-        cudaError_t e = wait || full ? cudaEventSynchronize(s->done[slot]) : cudaEventQuery(s->done[slot]);
-        if (e == cudaErrorNotReady) break;
-        CHECK(s, e, "a training step");
-        const rt_cuda_result *r = &s->results[slot];
-        out[*count] = (rt_step_result){.epoch = r->epoch, .step = r->step, .total = r->total, .bad = r->bad};
-        memcpy(out[*count].loss, r->loss, sizeof r->loss);
-        s->bad |= r->bad;
-        s->told++;
-        ++*count;
-    }
-    return RT_OK;
-}
+{ return rt_cuda_results(of(base), wait, out, most, count); }
 
 /* ---- buffers ---- */
 
@@ -436,6 +224,7 @@ static float *buffer(const rt_session *base, rt_buffer_id id, size_t *floats)
 
 static rt_status copy(session *s, unsigned buffers, int to_host)
 {
+    RT_TRY(rt_cuda_flush(s));
     for (int i = 0; i < RT_BUFFERS; i++) {
         if (!(buffers >> i & 1) || !s->device[i] || !s->floats[i]) continue;
         size_t bytes = s->floats[i] * sizeof(float);
@@ -470,6 +259,7 @@ static void set_updates(rt_session *base, uint64_t made) { of(base)->made = made
 static rt_status keep(rt_session *base)
 {
     session *s = of(base);
+    RT_TRY(rt_cuda_flush(s));
     for (int states = 0; states < 2; states++) {
         rt_buffer_id to = states ? RT_B_BEST_STATES : RT_B_BEST, average = states ? RT_B_EMA_STATES : RT_B_EMA;
         const float *from = s->device[average] ? s->device[average] : s->device[states ? RT_B_STATES : RT_B_PARAMS];
@@ -524,7 +314,7 @@ static rt_status infer(rt_session *base, const rt_step *now)
 {
     session *s = of(base);
     if (s->stale) RT_TRY(refresh(s));
-    RT_TRY(launch(s, now));
+    RT_TRY(rt_cuda_queue(s, now));
     rt_cuda_emit e = emit_of(s, now->rows);
     for (int i = 0; i < s->plan->outputs; i++) {
         int t = s->plan->output[i];
@@ -554,8 +344,11 @@ static void describe(const rt_session *base, void (*line)(void *, const char *),
     snprintf(text, sizeof text,
              "%zu launches in one graph for %d rows; %.1f MiB of device memory, of which %d blocks of "
              "rows and targets %.1f",
-             s->launches, s->spec.batch, (double)s->bytes / 0x1p20, BLOCKS, (double)(BLOCKS * s->block_bytes) / 0x1p20);
+             s->launches, s->spec.batch, (double)s->bytes / 0x1p20, s->depth,
+             (double)((size_t)s->depth * s->block_bytes) / 0x1p20);
     line(arg, text);
+    if (s->group > 1) snprintf(text, sizeof text, "%d steps are launched together", s->group);
+    if (s->group > 1)     line(arg, text);
     rt_cuda_plan_describe(s->plan, line, arg);
 }
 
@@ -565,7 +358,7 @@ static void end(rt_session *base)
 {
     session *s = of(base);
     if (s->stream) cudaStreamSynchronize(s->stream);
-    forget_graphs(s);
+    rt_cuda_forget_graphs(s);
     if (s->copies) cudaStreamDestroy(s->copies);
     if (s->stream) cudaStreamDestroy(s->stream);        /* nothing is queued behind what is freed now */
     rt_cuda_plan_free(s->plan);
@@ -584,8 +377,8 @@ static void end(rt_session *base)
         if (s->device[i]) cudaFree(s->device[i]);
         if (s->owned[i]) free(s->host[i]);
     }
-    for (int i = 0; i < BLOCKS; i++) if (s->copied[i]) cudaEventDestroy(s->copied[i]);
-    for (int i = 0; i < RESULTS; i++) if (s->done[i]) cudaEventDestroy(s->done[i]);
+    for (int i = 0; i < 2 * RT_GROUP; i++) if (s->copied[i]) cudaEventDestroy(s->copied[i]);
+    for (int i = 0; i < RT_RESULTS; i++) if (s->done[i]) cudaEventDestroy(s->done[i]);
     free(s);
 }
 
@@ -602,8 +395,9 @@ static rt_status need_of(const rt_session_spec *spec, const rt_cuda_card *card, 
     size_t floats[RT_BUFFERS];
     char has[RT_BUFFERS];
     RT_TRY(rt_cuda_plan_new(&p, spec, card));
-    *need = rt_cuda_plan_bytes(p) +
-            BLOCKS * rt_cuda_block_bytes(spec, spec->graph, spec->rows ? spec->rows[0].bytes : 0);
+    int group;
+    size_t block = rt_cuda_block_bytes(spec, spec->graph, spec->rows ? spec->rows[0].bytes : 0);
+    *need = rt_cuda_plan_bytes(p) + (size_t)rt_cuda_ring_depth(p, block, &group) * block;
     list_buffers(spec, floats, has);
     for (int i = 0; i < RT_BUFFERS; i++) *need += has[i] ? floats[i] * sizeof(float) : 0;
     size_t planes = planes_of(spec);
@@ -650,23 +444,24 @@ static rt_status make(session *s)
     RT_TRY(check_memory(&s->spec, s->card));
     CHECK(s, cudaStreamCreateWithFlags(&s->stream, cudaStreamNonBlocking), "making a stream");
     CHECK(s, cudaStreamCreateWithFlags(&s->copies, cudaStreamNonBlocking), "making a stream");
-    for (int i = 0; i < BLOCKS; i++)
+    for (int i = 0; i < 2 * RT_GROUP; i++)
         CHECK(s, cudaEventCreateWithFlags(&s->copied[i], cudaEventDisableTiming), "making an event");
     RT_TRY(rt_cuda_plan_new(&s->plan, &s->spec, s->card));
     RT_TRY(rt_cuda_plan_take(s->plan, s->stream));
     s->bytes += rt_cuda_plan_bytes(s->plan);
     RT_TRY(take_buffers(s));
-    RT_TRY(take(s, &s->count, sizeof *s->count));
-    RT_TRY(take(s, &s->now, sizeof *s->now));
-    RT_TRY(take(s, &s->rows, RT_MAX_INPUTS * sizeof *s->rows));
-    RT_TRY(take(s, &s->ticket, sizeof *s->ticket));
+    RT_TRY(rt_cuda_session_take(s, &s->count, sizeof *s->count));
+    RT_TRY(rt_cuda_session_take(s, &s->now, sizeof *s->now));
+    RT_TRY(rt_cuda_session_take(s, &s->rows, RT_MAX_INPUTS * sizeof *s->rows));
+    RT_TRY(rt_cuda_session_take(s, &s->ticket, sizeof *s->ticket));
     CHECK(s, cudaMemsetAsync(s->count, 0, sizeof *s->count, s->stream), "clearing device memory");
     CHECK(s, cudaMemsetAsync(s->ticket, 0, sizeof *s->ticket, s->stream), "clearing device memory");
     RT_TRY(s->spec.train ? set_training(s) : set_inference(s));
-    RT_TRY(look_at_rows(s));
-    RT_TRY(hold_rows(s));
+    RT_TRY(rt_cuda_look_at_rows(s));
+    RT_TRY(rt_cuda_hold_rows(s));
     cudaGraphExec_t exec;
-    RT_TRY(find_graph(s, s->spec.batch, &exec));
+    RT_TRY(rt_cuda_find_graph(s, s->spec.batch, 1, &exec));
+    if (s->group > 1) RT_TRY(rt_cuda_find_graph(s, s->spec.batch, s->group, &exec));
     return rt_cuda_check(s->card, cudaStreamSynchronize(s->stream), "making a session");
 }
 

@@ -1,6 +1,5 @@
 /* The update of all that is trained, in one launch over the flat buffers; see cuda_update.h. */
-#include "engine/cuda/cuda_update.h"
-#include "engine/cuda/device_code.h"
+#include "engine/cuda/update.cuh"
 
 namespace {
 /* A block of the table is PARTS blocks of THREADS threads, each of which has four floats. */
@@ -101,42 +100,10 @@ RT_DEVICE void look_for_bad(unsigned long long *least, const float *x, size_t n)
         }
 }
 
-RT_DEVICE void sgd(const rt_cuda_update &u, float lr, float decay, float scale, const float (&g)[FOUR],
-                   float (&w)[FOUR], float *m_at)
-{
-    float m[FOUR];
-    take(m, m_at);
-    RT_UNROLL
-    for (int i = 0; i < FOUR; i++) {
-        float d = g[i] * scale + decay * w[i];
-        m[i] = u.momentum * m[i] + d;
-        w[i] -= lr * (u.nesterov ? d + u.momentum * m[i] : m[i]);
-    }
-    give(m_at, m);
-}
-
-RT_DEVICE void adamw(const rt_cuda_update &u, float lr, float decay, float scale, const float (&g)[FOUR],
-                     float (&w)[FOUR], float *m_at, float *v_at)
-{
-    float m[FOUR], v[FOUR], step = lr / u.now->bias1, root = 1.0f / u.now->bias2, keep = 1.0f - lr * decay;
-    take(m, m_at);
-    take(v, v_at);
-    RT_UNROLL
-    for (int i = 0; i < FOUR; i++) {
-        float d = g[i] * scale;
-        m[i] = u.beta1 * m[i] + (1.0f - u.beta1) * d;
-        v[i] = u.beta2 * v[i] + (1.0f - u.beta2) * (d * d);
-        w[i] = keep * w[i] - step * m[i] / (sqrtf(v[i] * root) + u.eps);
-    }
-    give(m_at, m);
-    give(v_at, v);
-}
-
 __global__ void __launch_bounds__(THREADS) k_update(rt_cuda_update u)
 {
     unsigned long long bad = u.trouble->bad, number = u.now->number;
-    double rate = u.now->lr;                          /* asked for together: none waits for another */
-    float decay = u.now->ema;
+    float decay = u.now->ema;                         /* asked for together: none waits for another */
     int last = u.now->last;
     if (bad == number) {
         look_for_bad(&u.trouble->weight, u.w, u.params);
@@ -150,22 +117,16 @@ __global__ void __launch_bounds__(THREADS) k_update(rt_cuda_update u)
         return;
     }
     place p;
-    float g[FOUR], w[FOUR], before[FOUR];
+    float g[FOUR], w[FOUR], m[FOUR], v[FOUR];
     if (!placed(&p, u)) return;
     gradient(g, u, p, !(u.clip > 0));
     if (!last) return;
-    rt_tuning how = p.block->how;
-    float lr = (float)(rate * how.lr_scale),
-          scale = (float)((u.clip > 0 ? u.work[0] : u.now->grad_scale) * how.grad_scale);
     take(w, u.w + p.w);
-    take(before, u.w + p.w);
-    if (u.adamw) adamw(u, lr, how.weight_decay, scale, g, w, u.m + p.g, u.v + p.g);
-    else sgd(u, lr, how.weight_decay, scale, g, w, u.m + p.g);
-    RT_UNROLL
-    for (int i = 0; i < FOUR; i++) {
-        if (how.relative) w[i] = before[i] + (w[i] - before[i]) * before[i];
-        if (w[i] < how.low) w[i] = how.low;
-    }
+    take(m, u.m + p.g);
+    if (u.adamw) take(v, u.v + p.g);
+    update<FOUR>(u, p.block->how, u.clip > 0 ? u.work[0] : u.now->grad_scale, g, w, m, v);
+    give(u.m + p.g, m);
+    if (u.adamw) give(u.v + p.g, v);
     give(u.w + p.w, w);
     if (!u.ema) return;
     float e[FOUR];

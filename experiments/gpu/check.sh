@@ -3,7 +3,8 @@
 # unpacks and tests that; in a source tree it tests BUILD (default build-gpu).
 #
 # In this order, cheapest first, each step with a limit of its own: the card; the backend's tests; labels, training, evaluation, predictions and a
-# gate end to end against the CPU, twice, killed and gone on with; compute-sanitizer's four tools; speed beside PyTorch. Writes OUT/gpu.json,
+# gate end to end against the CPU, twice, killed and gone on with; compute-sanitizer's four tools; how a step grows with its batch, from the chain
+# of launches alone (batch 1) to the card's work (1,024); speed beside PyTorch, and the bars that a step is held against. Writes OUT/gpu.json,
 # OUT/gpu.md and a log of each step, and ends with the table. Exit code: 0 when every step that ran is good, 1 when one is not, 4 without a card.
 # STEPS="card tests" runs some of them. BUDGET (default 570) seconds bound all; the last step has what the others leave, 250 at most.
 here=$(cd "$(dirname "$0")" && pwd)
@@ -13,7 +14,7 @@ out=$(cd "$out" && pwd)
 tmp=$(mktemp -d /tmp/retort-gpu-XXXXXX) || exit 4
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' INT TERM
-steps=${STEPS:-card tests parity determinism kills sanitizer speed}
+steps=${STEPS:-card tests parity determinism kills sanitizer batches speed}
 
 if [ -f "$here/gpu.tar.xz" ]; then
     mkdir "$tmp/pack" || exit 4
@@ -131,6 +132,9 @@ parity() {
             note "$(cat line.txt)"
         done
     done
+    for m in mlp cnn resnet dscnn; do
+        note "$m: $("$retort" info fp32-$m/model.h5 --plan 64 --training --device cuda | grep -o '[0-9]* launches in one graph\|[0-9]* steps are launched together' | paste -sd, -)"
+    done
     run label --teacher cpu-cnn/model.h5 --data band.h5 --out cpu.h5 --device cpu
     run label --teacher cpu-cnn/model.h5 --data band.h5 --out gpu.h5 --device cuda
     run export cpu.h5 --out cpu.csv
@@ -166,14 +170,21 @@ determinism() {
     return $failed
 }
 
-# Killed at any instant and gone on with; a run that ends meanwhile is compared and begun anew, until 20 were killed.
+# Killed at any instant and gone on with; a run that ends meanwhile is compared and begun anew, until 10 of each were killed: of a net whose steps
+# are launched one by one, with accumulation, and of one whose steps are launched together.
 kills() {
     data
-    more="train.epochs=60 train.accumulate=3 train.ema=0.9"
-    run train cnn.json --out whole --device cuda $more
+    killed_of cnn "train.epochs=60 train.accumulate=3 train.ema=0.9"
+    killed_of mlp "train.epochs=1500 train.ema=0.9 train.drop_last=false"
+    return $failed
+}
+killed_of() {
+    model=$1 more=$2
+    rm -rf whole killed
+    run train $model.json --out whole --device cuda $more
     n=0 whole=0
-    while [ $n -lt 20 ]; do
-        "$retort" train cnn.json --out killed --device cuda --quiet $more > /dev/null &
+    while [ $n -lt 10 ]; do
+        "$retort" train $model.json --out killed --device cuda --quiet $more > /dev/null &
         child=$!
         sleep "$(awk -v n=$n 'BEGIN { srand(n); print 0.3 + 1.2 * rand() }')"
         kill -9 $child 2> /dev/null
@@ -183,10 +194,9 @@ kills() {
         whole=$((whole + 1))
         rm -rf killed
     done
-    run train cnn.json --out killed --device cuda $more
-    [ -n "$(digest whole)" ] && [ "$(digest whole)" = "$(digest killed)" ] || fault "killed $n times: another digest"
-    [ $failed -ne 0 ] || note "killed $n times, ended $((whole + 1)) times: the same digest"
-    return $failed
+    run train $model.json --out killed --device cuda $more
+    [ -n "$(digest whole)" ] && [ "$(digest whole)" = "$(digest killed)" ] || fault "$model, killed $n times: another digest"
+    [ $failed -ne 0 ] || note "$model: killed $n times, ended $((whole + 1)) times: the same digest"
 }
 
 sanitizer() {
@@ -210,10 +220,28 @@ sanitizer() {
     return $failed
 }
 
+# Microseconds a training step of retort alone: what stays at batch 1 is the chain of launches and the host's calls.
+batches() {
+    for m in jet mlp cnn conv1d dscnn resnet8; do
+        line="$m:"
+        for b in 1 128 1024; do
+            r=$("$retort" bench "$models/$m.json" --device cuda --json --quiet batch=$b seconds=0.2 rounds=3) || fault "bench $m, batch $b"
+            line="$line $(echo "$r" | sed -n 's/.*"samples_per_second":[[:space:]]*\([0-9.e+]*\).*/\1/p' | head -n 1 | awk -v b=$b '{ printf "%.1f", b / $1 * 1e6 }')"
+        done
+        note "$line us a step of 1, 128, 1,024 rows"
+    done
+    return $failed
+}
+
 speed() {
     python3 -c 'import torch; assert torch.cuda.is_available()' || { note "no PyTorch with CUDA here: retort alone"; }
     python3 "$speed" --retort "$retort" --models-folder "$models" --budget $((limit - 15)) --json "$out/speed.json" --markdown "$out/speed.md" || fault "speed.py: exit $?"
     cat "$out/speed.md"
+    # The bars of a step of batch 128 in fp32, in microseconds.
+    for bar in mlp:20 cnn:110 resnet8:400; do
+        us=$(python3 -c 'import json, sys; print(*["%.1f" % r["us_per_step"] for r in json.load(open(sys.argv[1]))["rows"] if r["model"] == sys.argv[2] and r["precision"] == "fp32" and "us_per_step" in r])' "$out/speed.json" "${bar%:*}" 2> /dev/null)
+        [ -n "$us" ] && note "${bar%:*}: $us us a step, the bar is ${bar#*:}: $(awk -v u="$us" -v b="${bar#*:}" 'BEGIN { print u <= b ? "met" : "not met" }')"
+    done
     return $failed
 }
 begun=$(date +%s)
@@ -225,8 +253,9 @@ step card 20 card
 step tests 120 tests
 step parity 100 parity
 step determinism 60 determinism
-step kills 60 kills
+step kills 70 kills
 step sanitizer 120 sanitizer
+step batches 40 batches
 step speed 250 speed
 
 {

@@ -392,6 +392,26 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
     return cudaSuccess;
 }
 
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch, size_t width,
+                              size_t height, cudaMemcpyKind kind, cudaStream_t stream)
+{
+    call c("cudaMemcpy2DAsync");
+    if (c.error) return c.error;
+    CUstream_st *s = find(stream);
+    if (!s) return no_such_stream();
+    if (legacy_refused(s)) return remember(cudaErrorStreamCaptureImplicit);
+    if (width > to_pitch || width > from_pitch) return remember(cudaErrorInvalidValue);
+    for (size_t i = 0; i < height && width; i++) {
+        cudaError_t e = check_copy((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width, kind);
+        if (e) return e;
+    }
+    enqueue(stream, [=] {
+        for (size_t i = 0; i < height && width; i++)
+            memmove((char *)to + i * to_pitch, (const char *)from + i * from_pitch, width);
+    });
+    return cudaSuccess;
+}
+
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind)
 {
     call c("cudaMemcpy", UNSAFE);

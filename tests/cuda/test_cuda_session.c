@@ -273,6 +273,57 @@ static void lacking(void **state)
     rt_model_free(m);
 }
 
+/* Steps of a small net are launched eight at a time: to the bits of steps that are waited for one by one, whatever
+ * comes between them, with a fraction of the calls; who asks for results again gets them. */
+static void together(void **state)
+{
+    (void)state;
+    enum { MANY = 41 };
+    rt_session_spec spec = training();
+    rt_session *a = begin(&spec, card), *b = begin(&spec, card);
+    rt_step_result want[MANY], got[MANY];
+    int n = 0, more;
+    for (int t = 0; t < MANY; t++) {
+        rt_step step = step_at(t % STEPS);
+        if (t % 11 == 7) step.rows = B - 2;
+        check_ok(rt_session_step(a, &step));
+        check_ok(rt_session_results(a, 1, &want[t], 1, &more));
+        check_ok(rt_session_step(b, &step));
+        if (t == 12) check_ok(rt_session_read(b, 1u << RT_B_PARAMS));
+        if (t == 22) check_ok(rt_session_keep(b));
+        if (t == 30) check_ok(rt_session_keep(a));
+    }
+    while (n < MANY) {
+        check_ok(rt_session_results(b, n > 5, got + n, MANY - n, &more));
+        n += more;
+    }
+    for (int t = 0; t < MANY; t++) assert_true(got[t].step == want[t].step && got[t].total == want[t].total);
+    for (int id = RT_B_PARAMS; id <= RT_B_EMA; id++) {
+        size_t floats;
+        if (!rt_session_buffer(a, id, &floats)) continue;
+        float *x = scene_copy(a, id), *y = scene_copy(b, id);
+        assert_memory_equal(x, y, floats * sizeof *x);
+        free(x);
+        free(y);
+    }
+    uint64_t calls = 0;
+    for (int t = MANY; t < 64; t++) { /* blocks of a ring of 16 are launched from its begin or middle on */
+        rt_step step = step_at(t % STEPS);
+        if (t == 48) calls = rt_emulated_calls();
+        check_ok(rt_session_step(b, &step));
+    }
+    if (calls)
+        assert_in_range(rt_emulated_calls() - calls, 1, 16 + 2 * 5); /* the card's choice; copy, launch, event, wait */
+    rt_step step = step_at(0);
+    check_ok(rt_session_results(b, 1, got, MANY, &more));
+    check_ok(rt_session_step(b, &step));
+    check_ok(rt_session_results(b, 0, got, 1, &more));
+    for (int tries = 0; !more && tries < 10000000; tries++) check_ok(rt_session_results(b, 0, got, 1, &more));
+    assert_int_equal(more, 1);
+    rt_session_free(a);
+    rt_session_free(b);
+}
+
 static void set_memory(size_t bytes)
 {
     char text[40];
@@ -389,10 +440,10 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(left_to_the_cpu),
-                                       cmocka_unit_test(queued),    cmocka_unit_test(full_queue),
-                                       cmocka_unit_test(diverged),  cmocka_unit_test(held_rows),
-                                       cmocka_unit_test(any_place), cmocka_unit_test(lacking),
-                                       cmocka_unit_test(too_little), cmocka_unit_test(failing_calls)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(left_to_the_cpu), cmocka_unit_test(queued),
+                                       cmocka_unit_test(full_queue),      cmocka_unit_test(together),
+                                       cmocka_unit_test(diverged),        cmocka_unit_test(held_rows),
+                                       cmocka_unit_test(any_place),       cmocka_unit_test(lacking),
+                                       cmocka_unit_test(too_little),      cmocka_unit_test(failing_calls)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,84 @@
+/* engine/cuda/cuda_session.h - what a session on a card is. Private to cuda_session.c, cuda_queue.c and cuda_rows.c. */
+#ifndef RT_ENGINE_CUDA_SESSION_H
+#define RT_ENGINE_CUDA_SESSION_H
+
+#include "engine/cuda/cuda_block.h"
+#include "engine/cuda/cuda_plan.h"
+#include "engine/cuda/cuda_update.h"
+
+enum {
+    RT_BLOCKS = 4, RT_GRAPHS = 6, RT_RESULTS = RT_QUEUE,
+    RT_GROUP = 8                       /* steps of a small net that are launched together */
+};
+
+typedef struct { int rows, steps; cudaGraphExec_t exec; uint64_t used; } rt_captured;
+
+typedef struct {
+    rt_session base;
+    const rt_cuda_card *card;
+    rt_session_spec spec;
+    rt_precision precision;
+    rt_loss_desc loss[RT_MAX_LOSSES];
+    rt_cuda_plan *plan;
+    cudaStream_t stream, copies;
+    /* the ring */
+    size_t block_bytes, row_bytes;
+    char *block, *ring;                /* (depth) pinned host memory; device memory */
+    cudaEvent_t copied[2 * RT_GROUP], done[RT_RESULTS];  /* of a block's copy; of a training step */
+    unsigned long long *count;         /* device: blocks taken */
+    unsigned *ticket;                  /* device: of the launch that takes one */
+    rt_cuda_now *now;                  /* device */
+    rt_cuda_rows *rows;                /* device: (inputs) */
+    rt_row_desc seen[RT_MAX_INPUTS];   /* what they were made of; mul, add and pick are copies */
+    void *row_lists[RT_MAX_INPUTS];    /* device: mul, add, pick of an input */
+    uint64_t number;                   /* of steps that were queued */
+    int depth, group;                  /* blocks of the ring; steps that are launched together */
+    int waiting, waiting_rows, polled; /* the last so many steps are packed and not launched; their rows; somebody has
+                                          asked for their results since */
+    size_t waiting_bytes;              /* of their blocks, at most */
+    uint64_t sure;                     /* steps before this one are known to be done */
+    int event[RT_RESULTS];             /* which of `done` tells that a step is */
+    rt_cuda_held held;                 /* rows NULL: none are held */
+    /* training */
+    rt_cuda_result *results;           /* (RT_RESULTS) pinned host memory that the card writes to */
+    uint64_t told;
+    rt_cuda_trouble *trouble;          /* device */
+    float *loss_rows, *planes;         /* device: (losses, batch); of dist */
+    rt_cuda_update update;
+    rt_update_block *update_block;     /* device */
+    rt_chain_update chain_update;
+    uint64_t made;
+    int bad;
+    /* buffers */
+    float *device[RT_BUFFERS], *host[RT_BUFFERS];
+    size_t floats[RT_BUFFERS];
+    int owned[RT_BUFFERS];
+    const float *params, *states;      /* inference: that are used, on the host */
+    int stale;
+    /* inference */
+    float *output[RT_MAX_OUTPUTS];     /* pinned host */
+    rt_captured graph[RT_GRAPHS];
+    size_t bytes;                      /* of device memory */
+    size_t launches;                   /* of a step of a whole batch: kernels, copies, fills */
+} rt_cuda_session;
+
+#define RT_CARD_CHECK(s, call, what) RT_TRY(rt_cuda_check((s)->card, (call), (what)))
+
+/* cuda_session.c */
+rt_status rt_cuda_session_take(rt_cuda_session *, void *out, size_t bytes);       /* device memory */
+rt_status rt_cuda_session_emit(rt_cuda_session *, int rows);                      /* launches a step */
+
+/* cuda_rows.c: how rows of data are laid out and normalised, which may change between two steps. */
+rt_status rt_cuda_look_at_rows(rt_cuda_session *);
+rt_status rt_cuda_hold_rows(rt_cuda_session *);
+/* Blocks of the ring, of so many bytes each; *group: steps that are launched together. */
+int rt_cuda_ring_depth(const rt_cuda_plan *, size_t block_bytes, int *group);
+
+/* cuda_queue.c */
+rt_status rt_cuda_find_graph(rt_cuda_session *, int rows, int steps, cudaGraphExec_t *);
+void rt_cuda_forget_graphs(rt_cuda_session *);
+/* Packs a step and launches it, or leaves it to be launched with those behind it. */
+rt_status rt_cuda_queue(rt_cuda_session *, const rt_step *);
+rt_status rt_cuda_flush(rt_cuda_session *);                                       /* launches what waits */
+rt_status rt_cuda_results(rt_cuda_session *, int wait, rt_step_result *, int most, int *count);
+#endif
