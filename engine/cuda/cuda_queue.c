@@ -60,7 +60,10 @@ rt_status rt_cuda_find_graph(session *s, int rows, int steps, cudaGraphExec_t *e
 }
 
 /* The host's and the card's block of step `number`. */
-static size_t place_of(const session *s, uint64_t number) { return (size_t)(number % (uint64_t)s->depth) * s->block_bytes; }
+static size_t place_of(const session *s, uint64_t number)
+{
+    return (size_t)(number % (uint64_t)s->depth) * s->block_bytes;
+}
 
 /* Launches the last `steps` steps that are packed, and tells by which event they are done. */
 static rt_status launch(session *s, int rows, int steps)

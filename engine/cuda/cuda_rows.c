@@ -1,4 +1,5 @@
-/* engine/cuda/cuda_rows.c - rows of data on their way to a card: the ring of blocks, descriptions, rows that stay there.
+/* engine/cuda/cuda_rows.c - rows of data on their way to a card: the ring of blocks, descriptions, rows that stay
+ * there.
  */
 #include <stdlib.h>
 #include <string.h>
