@@ -165,6 +165,14 @@ static void recorded_few(void **state)
     assert_true(z[65536] > z[65535] && z[65535] > 9.9f && z[0] == 0 && z[1] < -1e-5f);
     rt_labels_close(l);
     free(wide_id);
+    z[65536] = z[1] = z[0] = 0;
+    z[65535] = 7;
+    z[300] = 5;
+    spec.classes = 65536;                              /* as many as 16 bits number */
+    check_ok(write_spec(path, spec, z, 1));
+    id = set_of(path, "labels/topk_id");
+    assert_true(id[0] == 65535 && id[1] == 300 && id[2] == 0);
+    free(id);
     free(z);
 }
 

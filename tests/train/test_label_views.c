@@ -229,7 +229,9 @@ static void coded(void **s)
         check_ok(label(views_of(V, way[i].labels, "", ""), "c.h5", 1));
         rt_labels *l = opened("c.h5");
         check_ok(rt_labels_verify(l));
-        for (int v = 0; v < V; v++) {
+        double error[2], most = 0;
+        check_ok(rt_labels_code_error(l, 0, error));
+        for (int v = RT_LABEL_NO_VIEW; v < V; v++) {
             check_ok(rt_labels_read_view(all, v, row, N, want));
             check_ok(rt_labels_read_view(l, v, row, N, got));
             for (int r = 0; r < N; r++) {
@@ -237,10 +239,12 @@ static void coded(void **s)
                 int best = a[1] > a[0], of_code = b[1] > b[0];
                 best = a[2] > a[best] ? 2 : best;
                 of_code = b[2] > b[of_code] ? 2 : of_code;
+                for (int c = 0; c < K; c++) most = fmax(most, fabs((double)a[c] - b[c]));
                 if (best != of_code || !(fabs((double)a[best] - b[best]) <= way[i].most))
                     fail_msg("%s: view %d, row %d: %g becomes %g", way[i].labels, v, r, a[best], b[best]);
             }
         }
+        if (!i) check_close("error of all views", error[0], most, 0, 1e-6);
         rt_labels_close(l);
     }
     rt_labels_close(all);
