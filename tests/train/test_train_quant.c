@@ -275,16 +275,13 @@ static void moments_of(const rt_model *m, int c, double *mean, double *variance)
 static void norms_stand_with_statistics_of_rows(void **s)
 {
     (void)s;
-    for (int ema = 0; ema < 2; ema++) {
-        cJSON_Delete(train(
-            ema ? "{" NET
-                  "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 2, 'batch': 16, 'ema': 0.8, "
-                  "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, "
-                  "'quant': {'warmup': 0, 'freeze': 0.5}}"
-                : "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 2, 'batch': 16, "
-                  "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, "
-                  "'quant': {'warmup': 0, 'freeze': 0.5}}",
-            "stands"));
+    static const char *const runs[] = {            /* one step behind, at hardly any rate */
+        "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 3, 'batch': 16}, "
+        "'quant': {'warmup': 0, 'freeze': 0.97}}",
+        "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 3, 'batch': 16, 'ema': 0.95}, "
+        "'quant': {'warmup': 0, 'freeze': 0.97}}"};
+    for (int i = 0; i < 2; i++) {
+        cJSON_Delete(train(runs[i], "stands"));
         rt_model *m = load_model("stands");
         for (int c = 0; c < 4; c++) {
             double mean, variance;
@@ -302,10 +299,11 @@ static void norms_stand_with_statistics_of_rows(void **s)
 static void the_run_goes_on_from_the_average(void **s)
 {
     static const char *const runs[] = {
-        "{" NET "'data': {'source': '@bytes.h5'}, 'train': {'epochs': 2, 'batch': 16, 'ema': 0.9, 'schedule': 'step', "
-        "'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, 'freeze': 0.5}}",
-        "{" NET "'data': {'source': '@bytes.h5'}, 'train': {'epochs': 4, 'batch': 16, 'ema': 0.9, 'schedule': 'step', "
-        "'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, 'freeze': 0.25}}"};
+        "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 2, 'batch': 16, 'ema': 0.9, "
+        "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, 'freeze': 0.5}}",
+        "{" NET "'data': {'source': '@bytes.h5', 'validation': 0}, 'train': {'epochs': 4, 'batch': 16, 'ema': 0.9, "
+        "'schedule': 'step', 'milestones': [1], 'step_gamma': 0}, 'quant': {'warmup': 0, 'weights': 4, "
+        "'freeze': 0.25}}"};
     (void)s;
     rt_model *m[2];
     for (int i = 0; i < 2; i++) {
