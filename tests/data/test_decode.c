@@ -210,7 +210,7 @@ static void cache_streams(void **state)
             for (int r = 0; r < readers; r++) rt_cache_release(c, slot[r]);
         }
         assert_int_equal(l.loads, MANY);
-        assert_in_range(highest - lowest, 7 * LARGE, 8 * LARGE);
+        assert_in_range(highest - lowest, 6 * LARGE, 8 * LARGE);
         for (int again = 0; again < 3; again++)                /* the second pass keeps what the third finds */
             for (uint64_t b = 0; b < MANY; b++) {
                 check_ok(rt_cache_pin(c, b, data, slot));

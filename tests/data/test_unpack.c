@@ -270,7 +270,7 @@ static void held(void **state)
     check_ok(read_row(s, 0, x));
     for (int i = 1; i < 8; i++) if (!x[i]) fail_msg("attempt %d works in a child", i - 1);
     for (int i = 1; i < 6; i++) assert_int_equal(x[i], EPERM);
-    assert_true(SANITIZED || x[7]);
+    assert_int_not_equal(x[7], 0);
     assert_int_equal(x[8], ENOENT);
     assert_int_equal(access("made.txt", F_OK), -1);
     rt_source_close(s);
@@ -382,10 +382,9 @@ static void killed(void **state)
     keeper = child_of(reader);
     child = child_of(keeper);
     assert_int_equal(kill(keeper, SIGKILL), 0);               /* its child goes with it */
-    rt_status st = read_row(s, 35, x);                        /* its child may answer before it is gone, too */
-    assert_true(st == RT_RUN || (st == RT_OK && x[1] == 35001));
-    for (int i = 0; i < 200 && !kill(child, 0); i++) usleep(10000);
+    for (int i = 0; i < 1000 && !kill(child, 0); i++) usleep(10000);
     assert_int_equal(kill(child, 0), -1);
+    assert_int_equal(read_row(s, 35, x), RT_RUN);
     check_row(s, 35);
     rt_source_close(s);
 }
