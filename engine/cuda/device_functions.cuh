@@ -53,6 +53,7 @@ RT_DEVICE float rt_act_slope(float x, rt_act act, float slope)
     case RT_ACT_RELU6: return x > 0.0f && x < 6.0f ? 1.0f : 0.0f;
     case RT_ACT_LEAKY: return x < 0.0f ? slope : 1.0f;
     case RT_ACT_GELU: {
+        x = x > 20.0f ? 20.0f : x < -20.0f ? -20.0f : x;       /* 1 and 0 from there on */
         float u = rt_gelu_inner(x);
         return rt_logistic(u) + x * rt_logistic_slope(u) * 1.5957691216f * (1.0f + 3.0f * 0.044715f * x * x);
     }

@@ -62,8 +62,13 @@ head -1 C.csv | grep -q ',price:price,kind:hard,kind:margin,status$' || fail "co
 awk -F, 'NR > 1 && $2 != $10 { bad++ } END { exit bad > 0 }' C.csv || fail "8 bits have another best class than the teacher"
 expect 0 "" "$retort" export C.h5 --out C.npy column=kind/margin
 expect 2 "has no column 'price/margin'" "$retort" export C.h5 --out N.npy column=price/margin
-printf 'row,label\n1,A\n' > hand.csv
-expect 2 "labels by hand are of one head of classes" "$retort" labels append C.h5 --hand hand.csv
+printf 'row,label\n1,A\n2,B\n' > hand.csv
+expect 2 "head 'price' is no head of classes" "$retort" labels append C.h5 --hand hand.csv --head price
+expect 0 "" "$retort" labels append C.h5 --hand hand.csv
+expect 0 "" "$retort" export C.h5 --out by_hand.csv
+sed -n '3,4s/^\([0-9]*\),[^,]*,\([^,]*\),.*,/\1 \2 /p' by_hand.csv | tr '\n' ' ' | grep -q '^1 A by hand 2 B by hand $' ||
+    fail "labels by hand: $(sed -n 3,4p by_hand.csv)"
+cut -d, -f7-9 C.csv > others; cut -d, -f7-9 by_hand.csv | cmp -s others - || fail "labels by hand change other heads"
 expect 2 "hard labels are of heads of classes, and head" "$retort" label --teacher T/model.h5 --data train.h5 --out N.h5 labels.keep=hard
 two='[{"name": "price", "task": "real", "size": 1}, {"name": "weather", "task": "multilabel", "size": 2}]'
 cat > s.json <<X

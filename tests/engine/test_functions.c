@@ -213,7 +213,8 @@ static void far_slopes(void **state)
         {RT_UNARY_THRESHOLDED_RELU, 1, 0, 0, 1}, {RT_UNARY_SHRINK, 0.5f, 0, 1, 1}, {RT_UNARY_CLIP, -1, 1, 0, 0},
         {RT_UNARY_ATAN, 0, 0, 0, 0}, {RT_UNARY_ASINH, 0, 0, 0, 0}};
     static const struct { rt_act act; double below, above; } acts[] = {
-        {RT_ACT_GELU_ERF, 0, 1}, {RT_ACT_HARDSWISH, 0, 1}, {RT_ACT_SIGMOID, 0, 0}, {RT_ACT_TANH, 0, 0}};
+        {RT_ACT_GELU, 0, 1}, {RT_ACT_SILU, 0, 1}, {RT_ACT_GELU_ERF, 0, 1}, {RT_ACT_HARDSWISH, 0, 1},
+        {RT_ACT_SIGMOID, 0, 0}, {RT_ACT_TANH, 0, 0}};
     static const float at[] = {-1e38f, -1e30f, -1e20f, -1e15f, -2e10f, 2e10f, 1e15f, 1e20f, 1e30f, 1e38f};
     enum { N = sizeof at / sizeof at[0] };
     float one[N], d[N];
@@ -228,6 +229,10 @@ static void far_slopes(void **state)
             (*k)->act_back(d, one, at, N, acts[f].act, 0, 0);
             for (int i = 0; i < N; i++)
                 check_close((*k)->name, (double)d[i], at[i] < 0 ? acts[f].below : acts[f].above, 1e-9, 1e-7);
+            if (acts[f].above < 1) continue;                          /* those that go to 0 and to x */
+            (*k)->affine_act(d, at, NULL, NULL, 1, N, acts[f].act, 0);
+            for (int i = 0; i < N; i++)
+                check_close((*k)->name, (double)d[i], at[i] < 0 ? 0 : (double)at[i], 1e-9, 1e-7);
         }
     }
 }
