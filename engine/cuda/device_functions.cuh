@@ -37,7 +37,7 @@ RT_DEVICE float rt_act_of(float x, rt_act act, float slope)
     case RT_ACT_LEAKY: return x < 0.0f ? slope * x : x;
     case RT_ACT_GELU: return x * rt_logistic(rt_gelu_inner(x));
     case RT_ACT_SILU: return x * rt_logistic(x);
-    case RT_ACT_HARDSWISH: return x * fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f);
+    case RT_ACT_HARDSWISH: return x > 5e37f ? x : x * fminf(fmaxf(x + 3.0f, 0.0f), 6.0f) * (1.0f / 6.0f);
     case RT_ACT_SIGMOID: return rt_logistic(x);
     case RT_ACT_TANH: return tanhf(x);
     case RT_ACT_GELU_ERF: return x * rt_normal(x);
