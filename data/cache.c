@@ -5,17 +5,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "engine/red_zones.h"
+
 /* Under AddressSanitizer what lies between two blocks must not be touched, nor a block that was never taken. */
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-enum { RED = 64 };
-#define CLOSE(at, n) ASAN_POISON_MEMORY_REGION(at, n)
-#define OPEN(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
-#else
-enum { RED = 0 };
-#define CLOSE(at, n) ((void)0)
-#define OPEN(at, n) ((void)0)
-#endif
+enum { RED = RT_RED_ZONES ? 64 : 0 };
 
 enum { MOST_SLOTS = 1 << 16, ABSENT = -1, ALIGN = 16, HUGE_PAGE = 2 << 20, FEW = 4, FEW_BYTES = 8 << 20 };
 #define TAKEN (1u << 31)           /* in slot.pins: the slot's block is being replaced */
@@ -58,7 +51,7 @@ static rt_status map_arena(rt_cache *c)
     c->map_bytes = bytes + huge;
     c->arena = huge ? p + (-(uintptr_t)p & (HUGE_PAGE - 1)) : p;
     if (huge) madvise(c->arena, bytes, MADV_HUGEPAGE);         /* a wish: where it is not granted, small ones do */
-    CLOSE(c->map, c->map_bytes);
+    RT_CLOSE(c->map, c->map_bytes);
     return RT_OK;
 }
 
@@ -98,7 +91,7 @@ void rt_cache_free(rt_cache *c)
 {
     if (!c) return;
     if (c->map) {
-        OPEN(c->map, c->map_bytes);
+        RT_OPEN(c->map, c->map_bytes);
         munmap(c->map, c->map_bytes);
     }
     free(c->slot);
@@ -172,7 +165,7 @@ static rt_status load(rt_cache *c, uint64_t block, int i)
     slot *s = &c->slot[i];
     if (!s->data) {
         s->data = c->arena + (size_t)i * c->stride;
-        OPEN(s->data, c->block_bytes);
+        RT_OPEN(s->data, c->block_bytes);
     }
     rt_status st = c->load(c->arg, block, s->data);
     pthread_mutex_lock(&c->lock);

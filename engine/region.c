@@ -5,18 +5,10 @@
 #include <string.h>
 
 #include "engine/error.h"
+#include "engine/red_zones.h"
 
 /* Under AddressSanitizer what lies between two pieces must not be touched, nor what has not been taken. */
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-enum { RED = 16 };
-#define CLOSE(at, n) ASAN_POISON_MEMORY_REGION(at, n)
-#define OPEN(at, n) ASAN_UNPOISON_MEMORY_REGION(at, n)
-#else
-enum { RED = 0 };
-#define CLOSE(at, n) ((void)0)
-#define OPEN(at, n) ((void)0)
-#endif
+enum { RED = RT_RED_ZONES ? 16 : 0 };
 
 enum { ALIGN = 64, FIRST = 1 << 16 };
 
@@ -45,7 +37,7 @@ void rt_region_free(rt_region *r)
     if (!r) return;
     for (block *b = r->first, *next; b; b = next) {
         next = b->next;
-        OPEN(b->at, b->room);
+        RT_OPEN(b->at, b->room);
         free(b->at);
         free(b);
     }
@@ -75,7 +67,7 @@ static block *block_for(rt_region *r, size_t n)
         return NULL;
     }
     b->room = room;
-    CLOSE(b->at, room);
+    RT_CLOSE(b->at, room);
     if (r->now) r->now->next = b;
     else r->first = b;
     return r->now = b;
@@ -97,7 +89,7 @@ void *rt_region_take(rt_region *r, size_t bytes)
     b->used += bytes + !bytes + RED;
     r->used += bytes;
     r->takes++;
-    OPEN(p, bytes + !bytes);
+    RT_OPEN(p, bytes + !bytes);
     return memset(p, 0, bytes + !bytes);
 }
 
@@ -119,7 +111,7 @@ void rt_region_clear(rt_region *r)
 {
     for (block *b = r->first; b; b = b->next) {
         b->used = 0;
-        if (!r->fixed) CLOSE(b->at, b->room);
+        if (!r->fixed) RT_CLOSE(b->at, b->room);
     }
     r->now = r->first;
     r->used = r->takes = 0;
