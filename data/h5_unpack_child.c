@@ -172,8 +172,10 @@ typedef struct {
     rt_h5_shared *shared;
     hid_t set, space, type;
     int rank;
-    hsize_t dim[H5S_MAX_RANK];
+    hsize_t dim[H5S_MAX_RANK], chunk[H5S_MAX_RANK];
     uint64_t row_bytes;
+    size_t szip_bytes;                 /* that a chunk must say it becomes; 0: they are not looked at */
+    int szip_at;
 } rows;
 
 void rt_h5_answer(rt_h5_outcome outcome, int error, const char *text)
@@ -196,16 +198,61 @@ _Noreturn static void failed(const rows *w)
     _exit(0);
 }
 
-/* Bytes of a chunk as it is stored. */
-static void find_chunk(const rows *w, size_t element)
+/* Where nothing but checksums came behind szip. */
+static void expect_szip(rows *w)
 {
-    hsize_t dim[H5S_MAX_RANK];
+    const rt_h5_request *r = w->asked;
+    size_t bytes = chunk_bytes;
+    int i = 0;
+    for (; i < r->filters && (r->filter[i] == RT_H5_SHUFFLE || r->filter[i] == RT_H5_FLETCHER32); i++)
+        bytes += r->filter[i] == RT_H5_FLETCHER32 ? 4 : 0;
+    if (i == r->filters || r->filter[i] != H5Z_FILTER_SZIP) return;
+    w->szip_at = i;
+    while (++i < r->filters) if (r->filter[i] != RT_H5_FLETCHER32) return;
+    w->szip_bytes = bytes;
+}
+
+/* Bytes of a chunk as it is stored. */
+static void find_chunk(rows *w, size_t element)
+{
     hid_t p = H5Dget_create_plist(w->set);
     uint64_t n = element;
-    for (int i = 0, rank = p < 0 ? 0 : H5Pget_chunk(p, H5S_MAX_RANK, dim); i < rank; i++)
-        if (__builtin_mul_overflow(n, dim[i], &n)) n = 0;
+    for (int i = 0, rank = p < 0 ? 0 : H5Pget_chunk(p, H5S_MAX_RANK, w->chunk); i < rank; i++)
+        if (__builtin_mul_overflow(n, w->chunk[i], &n)) n = 0;
     chunk_bytes = n < UINT32_MAX ? (size_t)n : 0;     /* HDF5 has none larger */
     expect_bytes(w->asked);
+    if (chunk_bytes) expect_szip(w);
+}
+
+/* A chunk of szip says in its first four bytes what it becomes; HDF5 believes it, and reads on behind what it made. */
+static void check_szip(const rows *w, const hsize_t *at)
+{
+    hsize_t n;
+    uint32_t mask;
+    if (H5Dget_chunk_storage_size(w->set, at, &n) < 0) failed(w);
+    if (!n) return;                                   /* never written */
+    unsigned char *stored = n <= 2 * (hsize_t)chunk_bytes + 1024 ? malloc((size_t)n) : NULL;
+    if (!stored && n <= 2 * (hsize_t)chunk_bytes + 1024) rt_h5_answer(RT_H5_MEMORY, 0, "");
+    if (stored && H5Dread_chunk(w->set, H5P_DEFAULT, at, &mask, stored) < 0) failed(w);
+    uint32_t says = stored && n >= 4 ? stored[0] | (uint32_t)stored[1] << 8 | (uint32_t)stored[2] << 16 |
+                                           (uint32_t)stored[3] << 24 : 0;
+    if (!stored || (!(mask >> w->szip_at & 1) && says != w->szip_bytes))
+        rt_h5_answer(RT_H5_UNREADABLE, 0, "a chunk says that it becomes another number of bytes");
+    free(stored);
+}
+
+/* All chunks that rows [first, first + n) lie in. */
+static void check_chunks(const rows *w, uint64_t first, uint64_t n)
+{
+    hsize_t at[H5S_MAX_RANK] = {first / w->chunk[0] * w->chunk[0]};
+    while (at[0] < first + n) {
+        check_szip(w, at);
+        for (int i = w->rank - 1; i >= 0; i--) {
+            at[i] += w->chunk[i];
+            if (!i || at[i] < w->dim[i]) break;
+            at[i] = 0;
+        }
+    }
 }
 
 static void open_set(rows *w)
@@ -233,6 +280,7 @@ static void read_rows(const rows *w, uint64_t first, uint64_t n)
     if (!n || first > w->dim[0] || n > w->dim[0] - first || n > w->asked->block / w->row_bytes)
         rt_h5_answer(RT_H5_UNREADABLE, 0, "it has another shape now");
     char *data = (char *)w->shared + RT_H5_SHARED_HEAD;
+    if (w->szip_bytes) check_chunks(w, first, n);
     memcpy(count, w->dim, sizeof count);
     count[0] = n;
     hid_t memory = H5Screate_simple(w->rank, count, NULL);
