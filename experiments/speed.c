@@ -50,7 +50,8 @@ static rt_status go_on(rt_speed *s, const rt_speed_subject *e)
     if (now - s->shown < report_every) return RT_OK;
     s->shown = now;
     double rate = (double)s->calls / (now - s->began + 1e-9);
-    rt_progress_update(s->progress, "measure", (double)s->calls, (double)s->calls_planned, rate, "calls", e->name);
+    double planned = fmax((double)s->calls_planned, (double)s->calls);         /* rounds may go on */
+    rt_progress_update(s->progress, "measure", (double)s->calls, planned, rate, "calls", e->name);
     return RT_OK;
 }
 
