@@ -19,8 +19,8 @@ typedef struct {
     const char *wants;                 /* "u8, i8 or truth values, one a row, are expected" */
 } rt_row_bytes;
 
-/* Calls fn on all rows in their order, some millions at a time; *digest is of the bytes as they are stored. RT_INPUT when
- * the set is of another type or number of rows, and what fn returns. One thread. */
+/* Calls fn on all rows in their order, some millions at a time; *digest is of the bytes as they are stored. RT_INPUT
+ * when the set is of another type or number of rows, and what fn returns. One thread. */
 rt_status rt_row_bytes_each(const rt_row_bytes *, uint64_t source_rows, rt_row_bytes_fn *fn, void *arg,
                             rt_digest *digest);
 
