@@ -2,13 +2,7 @@
 #ifndef RT_TESTS_FAULTS_SCENES_H
 #define RT_TESTS_FAULTS_SCENES_H
 
-typedef struct {
-    const char *name;
-    const char *needs;           /* inputs, of those that setup.sh makes */
-    const char *command;         /* without --quiet, --threads, --kernels */
-    int families;                /* takes --kernels */
-    int reads;                   /* changes no file: there is nothing to kill */
-} scene;
+#include "faults.h"
 
 static const scene scenes[] = {
     {"import-csv", "data.csv", "import data.csv --label -1 --out out.h5 --force", 0, 0},
